@@ -1,0 +1,168 @@
+//! The only unsafe file of the binding: typed arrays become slices, without a copy.
+//!
+//! A typed array arrives as a pointer and a length. `Memory` turns the arrays of one call into slices, after it made
+//! sure that nothing written overlaps anything else, which is what makes the slices sound. JavaScript can't run, and so
+//! can't detach or resize a buffer, until the synchronous call returns; shared memory, which another thread could
+//! write, is refused.
+
+use crate::error::{Result, error};
+use distillery_kernels::KernelError;
+use napi::bindgen_prelude::{FromNapiValue, TypeName, ValidateNapiValue};
+use napi::{Status, ValueType, sys};
+use ndarray::{ArrayView2, ArrayViewMut2};
+use std::ops::Range;
+use std::ptr;
+
+/// A typed array of the caller. `W` says whether the kernel writes it.
+pub struct Array<T, const W: bool> {
+    start: *mut T,
+    len: usize,
+}
+
+pub type F32 = Array<f32, false>;
+pub type F32Mut = Array<f32, true>;
+pub type I32 = Array<i32, false>;
+pub type I32Mut = Array<i32, true>;
+pub type U8 = Array<u8, false>;
+pub type U8Mut = Array<u8, true>;
+pub type U32Mut = Array<u32, true>;
+
+/// The element types that can be borrowed.
+pub trait Element {
+    const KIND: sys::napi_typedarray_type;
+    const NAME: &'static str;
+}
+impl Element for f32 {
+    const KIND: sys::napi_typedarray_type = sys::TypedarrayType::float32_array;
+    const NAME: &'static str = "Float32Array";
+}
+impl Element for i32 {
+    const KIND: sys::napi_typedarray_type = sys::TypedarrayType::int32_array;
+    const NAME: &'static str = "Int32Array";
+}
+impl Element for u32 {
+    const KIND: sys::napi_typedarray_type = sys::TypedarrayType::uint32_array;
+    const NAME: &'static str = "Uint32Array";
+}
+impl Element for u8 {
+    const KIND: sys::napi_typedarray_type = sys::TypedarrayType::uint8_array;
+    const NAME: &'static str = "Uint8Array";
+}
+
+impl<T: Element, const W: bool> TypeName for Array<T, W> {
+    fn type_name() -> &'static str {
+        T::NAME
+    }
+    fn value_type() -> ValueType {
+        ValueType::Object
+    }
+}
+
+impl<T: Element, const W: bool> ValidateNapiValue for Array<T, W> {}
+
+impl<T: Element, const W: bool> FromNapiValue for Array<T, W> {
+    unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> napi::Result<Self> {
+        let refuse = |what: &str| napi::Error::new(Status::InvalidArg, format!("expected a {}, got {what}", T::NAME));
+        let (mut kind, mut len, mut data) = (0, 0, ptr::null_mut());
+        let (mut buffer, mut offset) = (ptr::null_mut(), 0);
+        // SAFETY: `env` and `value` are those of the running call, and every out-pointer is a live local.
+        let status = unsafe {
+            sys::napi_get_typedarray_info(env, value, &mut kind, &mut len, &mut data, &mut buffer, &mut offset)
+        };
+        if status != sys::Status::napi_ok {
+            return Err(refuse("another kind of value"));
+        }
+        if kind != T::KIND {
+            return Err(refuse("a typed array of another kind"));
+        }
+        let mut unshared = false;
+        // SAFETY: as above; `buffer` was just handed out by the same environment.
+        if unsafe { sys::napi_is_arraybuffer(env, buffer, &mut unshared) } != sys::Status::napi_ok || !unshared {
+            return Err(refuse("one on shared memory"));
+        }
+        Ok(Self { start: data.cast(), len })
+    }
+}
+
+/// What one call has borrowed so far.
+#[derive(Default)]
+pub struct Memory {
+    read: Vec<Range<usize>>,
+    written: Vec<Range<usize>>,
+}
+
+impl Memory {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Borrows an array to read.
+    pub fn read<'a, T>(&mut self, array: &'a Array<T, false>) -> Result<&'a [T]> {
+        let range = array.range();
+        refuse_overlap(&self.written, &range)?;
+        self.read.push(range);
+        if array.len == 0 {
+            return Ok(&[]);
+        }
+        // SAFETY: V8 keeps `len` aligned elements alive at `start` during the call; none is borrowed mutably.
+        Ok(unsafe { std::slice::from_raw_parts(array.start, array.len) })
+    }
+
+    /// Borrows an array to write.
+    pub fn write<'a, T>(&mut self, array: &'a mut Array<T, true>) -> Result<&'a mut [T]> {
+        let range = array.range();
+        refuse_overlap(&self.written, &range)?;
+        refuse_overlap(&self.read, &range)?;
+        self.written.push(range);
+        if array.len == 0 {
+            return Ok(&mut []);
+        }
+        // SAFETY: as in `read`, and the range overlaps nothing else that this call borrowed.
+        Ok(unsafe { std::slice::from_raw_parts_mut(array.start, array.len) })
+    }
+
+    /// Borrows a list of arrays to read.
+    pub fn read_all<'a, T>(&mut self, arrays: &'a [Array<T, false>]) -> Result<Vec<&'a [T]>> {
+        arrays.iter().map(|array| self.read(array)).collect()
+    }
+
+    /// Borrows a list of arrays to write.
+    pub fn write_all<'a, T>(&mut self, arrays: &'a mut [Array<T, true>]) -> Result<Vec<&'a mut [T]>> {
+        arrays.iter_mut().map(|array| self.write(array)).collect()
+    }
+}
+
+impl<T, const W: bool> Array<T, W> {
+    fn range(&self) -> Range<usize> {
+        let start = self.start as usize;
+        start..start + self.len * size_of::<T>()
+    }
+}
+
+fn refuse_overlap(borrowed: &[Range<usize>], range: &Range<usize>) -> Result<()> {
+    if borrowed.iter().any(|other| other.start < range.end && range.start < other.end) {
+        return Err(error("OVERLAP", "an output shares memory with another argument: pass arrays that do not overlap"));
+    }
+    Ok(())
+}
+
+/// A matrix over a flat slice.
+pub fn matrix<'a, T>(what: &'static str, data: &'a [T], rows: u32, columns: u32) -> Result<ArrayView2<'a, T>> {
+    ArrayView2::from_shape((rows as usize, columns as usize), data).map_err(|_| wrong(what, data.len(), rows, columns))
+}
+
+/// A matrix over a flat slice, to write.
+pub fn matrix_mut<'a, T>(
+    what: &'static str,
+    data: &'a mut [T],
+    rows: u32,
+    columns: u32,
+) -> Result<ArrayViewMut2<'a, T>> {
+    let len = data.len();
+    ArrayViewMut2::from_shape((rows as usize, columns as usize), data).map_err(|_| wrong(what, len, rows, columns))
+}
+
+fn wrong(what: &'static str, len: usize, rows: u32, columns: u32) -> crate::error::Error {
+    let expected = vec![rows as usize, columns as usize];
+    crate::error::kernel(KernelError::Shape { op: "matrix", what, got: vec![len], expected })
+}

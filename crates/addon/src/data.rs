@@ -1,0 +1,39 @@
+use crate::borrow::{F32, F32Mut, I32, Memory, U8, matrix, matrix_mut};
+use crate::error::{Result, kernel};
+use distillery_kernels::gather;
+use napi_derive::napi;
+
+/// out[i] = (pixels[indices[i]] / 255 - mean) / std
+#[napi(catch_unwind)]
+#[allow(clippy::too_many_arguments, reason = "a flat call costs less than an object that is cloned")]
+pub fn gather_bytes(
+    pixels: U8,
+    indices: I32,
+    mut out: F32Mut,
+    rows: u32,
+    width: u32,
+    mean: f64,
+    std: f64,
+) -> Result<()> {
+    let mut memory = Memory::new();
+    let (pixels, indices, out) = (memory.read(&pixels)?, memory.read(&indices)?, memory.write(&mut out)?);
+    let out = matrix_mut("out", out, indices.len() as u32, width)?;
+    let pixels = matrix("pixels", pixels, rows, width)?;
+    gather::gather_bytes(pixels, indices, mean as f32, std as f32, out).map_err(kernel)
+}
+
+/// out[i] = from[indices[i]]
+#[napi(catch_unwind)]
+pub fn gather_rows(from: F32, indices: I32, mut out: F32Mut, rows: u32, width: u32) -> Result<()> {
+    let mut memory = Memory::new();
+    let (from, indices, out) = (memory.read(&from)?, memory.read(&indices)?, memory.write(&mut out)?);
+    let out = matrix_mut("out", out, indices.len() as u32, width)?;
+    gather::gather_rows(matrix("from", from, rows, width)?, indices, out).map_err(kernel)
+}
+
+/// The index of the first value that is NaN or infinite, or -1
+#[napi(catch_unwind)]
+pub fn first_non_finite(x: F32) -> Result<i64> {
+    let mut memory = Memory::new();
+    Ok(gather::first_non_finite(memory.read(&x)?).map_or(-1, |index| index as i64))
+}

@@ -1,0 +1,17 @@
+//! The Node binding. Each exported function borrows its arrays, checks that none overlaps another that is written,
+//! calls one kernel and maps its error. There is no arithmetic here, and no option has a default.
+//!
+//! Matrices come as flat arrays with their dimensions; a length that does not fit its dimensions is refused.
+
+#![allow(missing_docs, reason = "the exported functions are documented where the library calls them")]
+
+mod borrow;
+mod data;
+mod elementwise;
+mod error;
+mod layers;
+mod losses;
+mod matmul;
+mod optim;
+mod random;
+mod threads;

@@ -1,0 +1,38 @@
+use crate::borrow::{F32, F32Mut, I32, Memory, matrix, matrix_mut};
+use crate::error::{Result, kernel};
+use distillery_kernels::kd_loss::KdOptions;
+use distillery_kernels::{cross_entropy as cross_entropy_kernel, kd_loss as kd_loss_kernel};
+use napi_derive::napi;
+
+/// The distillation loss as [total, soft, hard]; writes the gradient of the student's logits
+#[napi(catch_unwind, ts_return_type = "[total: number, soft: number, hard: number]")]
+#[allow(clippy::too_many_arguments, reason = "a flat call costs less than an object that is cloned")]
+pub fn kd_loss(
+    student_logits: F32,
+    teacher_logits: F32,
+    labels: I32,
+    mut grad: F32Mut,
+    rows: u32,
+    classes: u32,
+    temperature: f64,
+    alpha: f64,
+) -> Result<Vec<f64>> {
+    let mut memory = Memory::new();
+    let student = matrix("studentLogits", memory.read(&student_logits)?, rows, classes)?;
+    let teacher = matrix("teacherLogits", memory.read(&teacher_logits)?, rows, classes)?;
+    let labels = memory.read(&labels)?;
+    let grad = matrix_mut("grad", memory.write(&mut grad)?, rows, classes)?;
+    let options = KdOptions { temperature, alpha };
+    let loss = kd_loss_kernel::kd_loss(student, teacher, labels, options, grad).map_err(kernel)?;
+    Ok(vec![loss.total, loss.soft, loss.hard])
+}
+
+/// The mean cross-entropy; writes the gradient of the logits
+#[napi(catch_unwind)]
+pub fn cross_entropy(logits: F32, labels: I32, mut grad: F32Mut, rows: u32, classes: u32) -> Result<f64> {
+    let mut memory = Memory::new();
+    let logits = matrix("logits", memory.read(&logits)?, rows, classes)?;
+    let labels = memory.read(&labels)?;
+    let grad = matrix_mut("grad", memory.write(&mut grad)?, rows, classes)?;
+    cross_entropy_kernel::cross_entropy(logits, labels, grad).map_err(kernel)
+}

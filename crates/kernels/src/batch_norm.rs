@@ -1,0 +1,237 @@
+//! Batch normalisation over the rows of a matrix, `torch.nn.BatchNorm1d`: in train mode with the batch's statistics, in
+//! eval mode with the running ones. Sums are taken in double precision, rows in order.
+
+use crate::error::{KernelError, Result, dense, dense_mut, expect_shape};
+use crate::parallel::{self, Rows};
+use ndarray::{ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2};
+
+const OP: &str = "batch_norm";
+/// Columns summed side by side: their double-precision sums stay in the first cache.
+const BLOCK: usize = 64;
+const GRAIN: usize = 1 << 14;
+
+/// The scale and shift that the layer learns.
+pub struct Affine<'a> {
+    /// gamma[features].
+    pub weight: ArrayView1<'a, f32>,
+    /// beta[features].
+    pub bias: ArrayView1<'a, f32>,
+}
+
+/// The statistics that train mode moves and eval mode uses.
+pub struct Running<'a> {
+    /// running_mean[features].
+    pub mean: ArrayViewMut1<'a, f32>,
+    /// running_var[features], unbiased.
+    pub var: ArrayViewMut1<'a, f32>,
+    /// The share of a batch's statistics in the running ones.
+    pub momentum: f32,
+}
+
+/// Train mode: normalises x[rows, features] by its own mean and biased variance, which go to `mean` and `inv_std` for
+/// the backward pass, and moves the running statistics.
+pub fn forward_train(
+    x: ArrayView2<f32>,
+    affine: &Affine,
+    running: Running,
+    eps: f32,
+    mut mean: ArrayViewMut1<f32>,
+    mut inv_std: ArrayViewMut1<f32>,
+    out: ArrayViewMut2<f32>,
+) -> Result<()> {
+    let (rows, features) = x.dim();
+    if rows < 2 {
+        return Err(KernelError::BatchTooSmall { op: OP, rows });
+    }
+    let Running { mean: mut running_mean, var: mut running_var, momentum } = running;
+    for (what, shape) in [("running_mean", running_mean.shape()), ("running_var", running_var.shape())] {
+        expect_shape(OP, what, shape, &[features])?;
+    }
+    for (what, shape) in [("mean", mean.shape()), ("inv_std", inv_std.shape())] {
+        expect_shape(OP, what, shape, &[features])?;
+    }
+    check_affine(affine, features)?;
+    let x_data = dense(OP, "x", &x)?;
+    let unbiased = rows as f64 / (rows as f64 - 1.0);
+    let statistics = (dense_mut(OP, "mean", &mut mean)?, dense_mut(OP, "inv_std", &mut inv_std)?);
+    let moved = (dense_mut(OP, "running_mean", &mut running_mean)?, dense_mut(OP, "running_var", &mut running_var)?);
+    let grain = (GRAIN / rows).max(BLOCK);
+    parallel::for_each((statistics.0, statistics.1, Pair(moved.0, moved.1)), grain, |first, (mean, inv_std, moved)| {
+        for start in (0..mean.len()).step_by(BLOCK) {
+            let width = BLOCK.min(mean.len() - start);
+            let sums = column_sums(x_data, features, first + start, width, |_, x| f64::from(x));
+            let averages = sums.map(|sum| sum / rows as f64);
+            let squares = column_sums(x_data, features, first + start, width, |j, x| {
+                let distance = f64::from(x) - averages[j];
+                distance * distance
+            });
+            for j in 0..width {
+                let (average, variance) = (averages[j], squares[j] / rows as f64);
+                mean[start + j] = average as f32;
+                inv_std[start + j] = (1.0 / (variance + f64::from(eps)).sqrt()) as f32;
+                blend(&mut moved.0[start + j], average, momentum);
+                blend(&mut moved.1[start + j], variance * unbiased, momentum);
+            }
+        }
+    });
+    normalise(x, affine, mean.view(), inv_std.view(), out)
+}
+
+/// Eval mode: normalises x[rows, features] by the running statistics; `inv_std` is written for the backward pass.
+pub fn forward_eval(
+    x: ArrayView2<f32>,
+    affine: &Affine,
+    running_mean: ArrayView1<f32>,
+    running_var: ArrayView1<f32>,
+    eps: f32,
+    mut inv_std: ArrayViewMut1<f32>,
+    out: ArrayViewMut2<f32>,
+) -> Result<()> {
+    let features = x.ncols();
+    expect_shape(OP, "running_mean", running_mean.shape(), &[features])?;
+    expect_shape(OP, "running_var", running_var.shape(), &[features])?;
+    expect_shape(OP, "inv_std", inv_std.shape(), &[features])?;
+    check_affine(affine, features)?;
+    inv_std.zip_mut_with(&running_var, |inv_std, var| *inv_std = 1.0 / (var + eps).sqrt());
+    normalise(x, affine, running_mean, inv_std.view(), out)
+}
+
+/// What the backward pass needs of the forward one.
+pub struct Saved<'a> {
+    /// The input x[rows, features].
+    pub x: ArrayView2<'a, f32>,
+    /// The mean that was taken off, [features].
+    pub mean: ArrayView1<'a, f32>,
+    /// The factor that was applied, [features].
+    pub inv_std: ArrayView1<'a, f32>,
+    /// Whether the statistics were the batch's own, and so depend on x.
+    pub train: bool,
+}
+
+/// The gradients of x[rows, features], weight[features] and bias[features] from grad[rows, features].
+pub fn backward(
+    grad: ArrayView2<f32>,
+    saved: &Saved,
+    weight: ArrayView1<f32>,
+    mut grad_x: ArrayViewMut2<f32>,
+    mut grad_weight: ArrayViewMut1<f32>,
+    mut grad_bias: ArrayViewMut1<f32>,
+) -> Result<()> {
+    let (rows, features) = saved.x.dim();
+    expect_shape(OP, "grad", grad.shape(), &[rows, features])?;
+    expect_shape(OP, "grad_x", grad_x.shape(), &[rows, features])?;
+    for (what, shape) in [
+        ("mean", saved.mean.shape()),
+        ("inv_std", saved.inv_std.shape()),
+        ("weight", weight.shape()),
+        ("grad_weight", grad_weight.shape()),
+        ("grad_bias", grad_bias.shape()),
+    ] {
+        expect_shape(OP, what, shape, &[features])?;
+    }
+    let (x, grad) = (dense(OP, "x", &saved.x)?, dense(OP, "grad", &grad)?);
+    let (mean, inv_std) = (dense(OP, "mean", &saved.mean)?, dense(OP, "inv_std", &saved.inv_std)?);
+    let weight = dense(OP, "weight", &weight)?;
+    let sums = (dense_mut(OP, "grad_weight", &mut grad_weight)?, dense_mut(OP, "grad_bias", &mut grad_bias)?);
+    parallel::for_each(sums, (GRAIN / rows.max(1)).max(BLOCK), |first, (grad_weight, grad_bias)| {
+        for start in (0..grad_bias.len()).step_by(BLOCK) {
+            let (column, width) = (first + start, BLOCK.min(grad_bias.len() - start));
+            let (along, total) = grad_sums(x, grad, features, column, width, mean);
+            for j in 0..width {
+                grad_weight[start + j] = (along[j] * f64::from(inv_std[column + j])) as f32;
+                grad_bias[start + j] = total[j] as f32;
+            }
+        }
+    });
+    let (grad_weight, grad_bias) = (grad_weight.view(), grad_bias.view());
+    let (along, total) = (dense(OP, "grad_weight", &grad_weight)?, dense(OP, "grad_bias", &grad_bias)?);
+    let share = if saved.train { 1.0 / rows as f32 } else { 0.0 };
+    let out = Rows(dense_mut(OP, "grad_x", &mut grad_x)?, features.max(1));
+    parallel::for_each(out, GRAIN / features.max(1) + 1, |first, part| {
+        for (i, row) in part.0.chunks_exact_mut(features).enumerate() {
+            let at = (first + i) * features;
+            let (x, grad) = (&x[at..at + features], &grad[at..at + features]);
+            for j in 0..features {
+                let normal = (x[j] - mean[j]) * inv_std[j];
+                row[j] = weight[j] * inv_std[j] * (grad[j] - share * (total[j] + normal * along[j]));
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Two slices that are cut at the same place.
+struct Pair<'a>(&'a mut [f32], &'a mut [f32]);
+
+impl parallel::Split for Pair<'_> {
+    fn items(&self) -> usize {
+        self.0.len()
+    }
+    fn cut(self, mid: usize) -> (Self, Self) {
+        let ((a, b), (c, d)) = (self.0.split_at_mut(mid), self.1.split_at_mut(mid));
+        (Pair(a, c), Pair(b, d))
+    }
+}
+
+fn check_affine(affine: &Affine, features: usize) -> Result<()> {
+    expect_shape(OP, "weight", affine.weight.shape(), &[features])?;
+    expect_shape(OP, "bias", affine.bias.shape(), &[features])
+}
+
+fn blend(running: &mut f32, batch: f64, momentum: f32) {
+    *running = ((1.0 - f64::from(momentum)) * f64::from(*running) + f64::from(momentum) * batch) as f32;
+}
+
+fn column_sums(x: &[f32], stride: usize, first: usize, width: usize, f: impl Fn(usize, f32) -> f64) -> [f64; BLOCK] {
+    let mut sums = [0.0; BLOCK];
+    for row in x.chunks_exact(stride) {
+        for (j, &x) in row[first..first + width].iter().enumerate() {
+            sums[j] += f(j, x);
+        }
+    }
+    sums
+}
+
+/// By column: the sum of grad times the distance from the mean, and the sum of grad.
+fn grad_sums(
+    x: &[f32],
+    grad: &[f32],
+    stride: usize,
+    first: usize,
+    width: usize,
+    mean: &[f32],
+) -> ([f64; BLOCK], [f64; BLOCK]) {
+    let (mut along, mut total) = ([0.0; BLOCK], [0.0; BLOCK]);
+    let mean = &mean[first..first + width];
+    for (x, grad) in x.chunks_exact(stride).zip(grad.chunks_exact(stride)) {
+        let (x, grad) = (&x[first..first + width], &grad[first..first + width]);
+        for j in 0..width {
+            along[j] += f64::from(grad[j]) * f64::from(x[j] - mean[j]);
+            total[j] += f64::from(grad[j]);
+        }
+    }
+    (along, total)
+}
+
+fn normalise(
+    x: ArrayView2<f32>,
+    affine: &Affine,
+    mean: ArrayView1<f32>,
+    inv_std: ArrayView1<f32>,
+    mut out: ArrayViewMut2<f32>,
+) -> Result<()> {
+    let features = x.ncols();
+    expect_shape(OP, "out", out.shape(), x.shape())?;
+    let (x, mean, inv_std) = (dense(OP, "x", &x)?, dense(OP, "mean", &mean)?, dense(OP, "inv_std", &inv_std)?);
+    let (weight, bias) = (dense(OP, "weight", &affine.weight)?, dense(OP, "bias", &affine.bias)?);
+    let out = Rows(dense_mut(OP, "out", &mut out)?, features.max(1));
+    parallel::for_each(out, GRAIN / features.max(1) + 1, |first, part| {
+        for (i, row) in part.0.chunks_exact_mut(features).enumerate() {
+            let x = &x[(first + i) * features..][..features];
+            for j in 0..features {
+                row[j] = (x[j] - mean[j]) * inv_std[j] * weight[j] + bias[j];
+            }
+        }
+    });
+    Ok(())
+}

@@ -1,0 +1,33 @@
+//! Cross-entropy of logits with true labels, averaged over the batch, `torch.nn.functional.cross_entropy`.
+
+use crate::error::{KernelError, Result, dense, dense_mut, expect_labels, expect_shape};
+use crate::parallel::{self, Rows};
+use crate::softmax::log_sum_exp;
+use ndarray::{ArrayView2, ArrayViewMut2};
+
+const OP: &str = "cross_entropy";
+const GRAIN: usize = 1 << 12;
+
+/// The mean loss of logits[rows, classes] with labels[rows]; its gradient goes to grad[rows, classes].
+pub fn cross_entropy(logits: ArrayView2<f32>, labels: &[i32], mut grad: ArrayViewMut2<f32>) -> Result<f64> {
+    let (rows, classes) = logits.dim();
+    expect_shape(OP, "logits", logits.shape(), &[rows.max(1), classes.max(1)])?;
+    expect_shape(OP, "labels", &[labels.len()], &[rows])?;
+    expect_shape(OP, "grad", grad.shape(), &[rows, classes])?;
+    expect_labels(OP, labels, classes)?;
+    let logits = dense(OP, "logits", &logits)?;
+    let mut losses = vec![0.0f64; rows];
+    let work = (&mut losses[..], Rows(dense_mut(OP, "grad", &mut grad)?, classes));
+    parallel::for_each(work, GRAIN / classes + 1, |first, (losses, grad)| {
+        for (i, (loss, grad)) in losses.iter_mut().zip(grad.0.chunks_exact_mut(classes)).enumerate() {
+            let (row, label) = (&logits[(first + i) * classes..][..classes], labels[first + i] as usize);
+            let log_sum = log_sum_exp(row.iter().copied());
+            *loss = f64::from(log_sum - row[label]);
+            for (j, (g, x)) in grad.iter_mut().zip(row).enumerate() {
+                *g = ((x - log_sum).exp() - f32::from(j == label)) / rows as f32;
+            }
+        }
+    });
+    let loss = losses.iter().sum::<f64>() / rows as f64;
+    if loss.is_finite() { Ok(loss) } else { Err(KernelError::NonFinite { op: OP, what: "loss", got: loss }) }
+}

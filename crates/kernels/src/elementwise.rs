@@ -1,0 +1,88 @@
+//! Element by element: ReLU, sums and products of two arrays (broadcast as NumPy does), scaling.
+
+use crate::error::{KernelError, Result, expect_shape};
+use crate::linear::rectify;
+use crate::parallel;
+use ndarray::{ArrayViewD, ArrayViewMutD, Zip};
+
+const GRAIN: usize = 1 << 15;
+
+/// out = max(x, 0).
+pub fn relu(x: &[f32], out: &mut [f32]) -> Result<()> {
+    map("relu", x, out, rectify)
+}
+
+/// out = factor * x + offset.
+pub fn affine(x: &[f32], factor: f32, offset: f32, out: &mut [f32]) -> Result<()> {
+    map("affine", x, out, |x| factor * x + offset)
+}
+
+/// The gradient of ReLU's input from its output: grad where y is above 0, else 0.
+pub fn relu_backward(grad: &[f32], y: &[f32], grad_x: &mut [f32]) -> Result<()> {
+    zip("relu", grad, y, grad_x, |grad, y| if y > 0.0 { grad } else { 0.0 })
+}
+
+/// out = a + b, of equal lengths.
+pub fn add(a: &[f32], b: &[f32], out: &mut [f32]) -> Result<()> {
+    zip("add", a, b, out, |a, b| a + b)
+}
+
+/// out = a * b, of equal lengths.
+pub fn mul(a: &[f32], b: &[f32], out: &mut [f32]) -> Result<()> {
+    zip("mul", a, b, out, |a, b| a * b)
+}
+
+/// into += x: how gradients gather.
+pub fn accumulate(x: &[f32], into: &mut [f32]) -> Result<()> {
+    expect_shape("accumulate", "x", &[x.len()], &[into.len()])?;
+    parallel::for_each(into, GRAIN, |first, part| {
+        part.iter_mut().zip(&x[first..]).for_each(|(sum, x)| *sum += x);
+    });
+    Ok(())
+}
+
+/// Repeats x along the axes where out is larger, as `torch.broadcast_to`.
+pub fn expand(x: ArrayViewD<f32>, mut out: ArrayViewMutD<f32>) -> Result<()> {
+    let shape = out.raw_dim();
+    let wide = x.broadcast(shape).ok_or_else(|| mismatch("expand", x.shape(), out.shape()))?;
+    Zip::from(&mut out).and(&wide).for_each(|out, x| *out = *x);
+    Ok(())
+}
+
+/// Sums x over the axes along which out was expanded to x's shape: the gradient of `expand`.
+pub fn sum_to(x: ArrayViewD<f32>, mut out: ArrayViewMutD<f32>) -> Result<()> {
+    let mut sums = ndarray::ArrayD::<f64>::zeros(out.raw_dim());
+    let target = out.shape().to_vec();
+    let lead = x.ndim().checked_sub(target.len()).ok_or_else(|| mismatch("sum_to", x.shape(), &target))?;
+    if target.iter().zip(&x.shape()[lead..]).any(|(t, s)| t != s && *t != 1) {
+        return Err(mismatch("sum_to", x.shape(), &target));
+    }
+    for (at, value) in x.indexed_iter() {
+        let place: Vec<usize> = (0..target.len()).map(|d| if target[d] == 1 { 0 } else { at[lead + d] }).collect();
+        sums[&place[..]] += f64::from(*value);
+    }
+    Zip::from(&mut out).and(&sums).for_each(|out, sum| *out = *sum as f32);
+    Ok(())
+}
+
+fn mismatch(op: &'static str, got: &[usize], expected: &[usize]) -> KernelError {
+    KernelError::Shape { op, what: "x", got: got.to_vec(), expected: expected.to_vec() }
+}
+
+fn map(op: &'static str, x: &[f32], out: &mut [f32], f: impl Fn(f32) -> f32 + Sync) -> Result<()> {
+    expect_shape(op, "out", &[out.len()], &[x.len()])?;
+    parallel::for_each(out, GRAIN, |first, part| {
+        part.iter_mut().zip(&x[first..]).for_each(|(out, x)| *out = f(*x));
+    });
+    Ok(())
+}
+
+fn zip(op: &'static str, a: &[f32], b: &[f32], out: &mut [f32], f: impl Fn(f32, f32) -> f32 + Sync) -> Result<()> {
+    expect_shape(op, "b", &[b.len()], &[a.len()])?;
+    expect_shape(op, "out", &[out.len()], &[a.len()])?;
+    parallel::for_each(out, GRAIN, |first, part| {
+        let inputs = a[first..].iter().zip(&b[first..]);
+        part.iter_mut().zip(inputs).for_each(|(out, (a, b))| *out = f(*a, *b));
+    });
+    Ok(())
+}

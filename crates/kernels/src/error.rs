@@ -1,0 +1,124 @@
+//! What a kernel refuses, as data: the operation, the argument, what came and what was expected.
+
+use ndarray::{ArrayView, ArrayViewMut, Dimension};
+
+/// The result of a kernel.
+pub type Result<T> = std::result::Result<T, KernelError>;
+
+/// Why a kernel refused its arguments. Nothing was written when one is returned.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum KernelError {
+    /// An array has another shape than the operation needs.
+    #[error("{op}: {what}: expected shape {expected:?}, got {got:?}")]
+    Shape {
+        /// The operation.
+        op: &'static str,
+        /// The argument.
+        what: &'static str,
+        /// The shape that came.
+        got: Vec<usize>,
+        /// The shape that was expected.
+        expected: Vec<usize>,
+    },
+    /// A number lies outside its range.
+    #[error("{op}: {what}: expected {expected}, got {got}")]
+    Argument {
+        /// The operation.
+        op: &'static str,
+        /// The argument.
+        what: &'static str,
+        /// The number that came.
+        got: f64,
+        /// The range, in words.
+        expected: &'static str,
+    },
+    /// A label names no class.
+    #[error("{op}: labels[{index}]: expected a class from 0 to {}, got {got}", classes - 1)]
+    Label {
+        /// The operation.
+        op: &'static str,
+        /// Which label.
+        index: usize,
+        /// The label that came.
+        got: i32,
+        /// The number of classes.
+        classes: usize,
+    },
+    /// A result is NaN or infinite.
+    #[error("{op}: {what} is not finite (got {got}): look for NaN or infinity in the data, or lower the learning rate")]
+    NonFinite {
+        /// The operation.
+        op: &'static str,
+        /// The value.
+        what: &'static str,
+        /// What it was.
+        got: f64,
+    },
+    /// BatchNorm in train mode needs two values a channel.
+    #[error("{op}: expected more than 1 value per channel when training, got a batch of {rows}")]
+    BatchTooSmall {
+        /// The operation.
+        op: &'static str,
+        /// The rows that came.
+        rows: usize,
+    },
+    /// An array does not lie row by row in memory.
+    #[error("{op}: {what}: expected a contiguous row-major array")]
+    Layout {
+        /// The operation.
+        op: &'static str,
+        /// The argument.
+        what: &'static str,
+    },
+}
+
+impl KernelError {
+    /// The stable code that users of the library match on.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Shape { .. } | Self::Layout { .. } => "SHAPE_MISMATCH",
+            Self::Argument { .. } => "BAD_ARGUMENT",
+            Self::Label { .. } => "LABEL_OUT_OF_RANGE",
+            Self::NonFinite { .. } => "NON_FINITE",
+            Self::BatchTooSmall { .. } => "BATCH_TOO_SMALL",
+        }
+    }
+}
+
+/// Refuses a shape that is not the expected one.
+pub fn expect_shape(op: &'static str, what: &'static str, got: &[usize], expected: &[usize]) -> Result<()> {
+    if got == expected {
+        return Ok(());
+    }
+    Err(KernelError::Shape { op, what, got: got.to_vec(), expected: expected.to_vec() })
+}
+
+/// Refuses a number that is not in its range.
+pub fn expect_that(ok: bool, op: &'static str, what: &'static str, got: f64, expected: &'static str) -> Result<()> {
+    if ok {
+        return Ok(());
+    }
+    Err(KernelError::Argument { op, what, got, expected })
+}
+
+/// Refuses labels that name no class.
+pub fn expect_labels(op: &'static str, labels: &[i32], classes: usize) -> Result<()> {
+    match labels.iter().position(|&label| label < 0 || label as usize >= classes) {
+        None => Ok(()),
+        Some(index) => Err(KernelError::Label { op, index, got: labels[index], classes }),
+    }
+}
+
+/// The elements of a row-major view.
+pub fn dense<'a, T, D: Dimension>(op: &'static str, what: &'static str, view: &'a ArrayView<T, D>) -> Result<&'a [T]> {
+    view.as_slice().ok_or(KernelError::Layout { op, what })
+}
+
+/// The elements of a row-major view, to write.
+pub fn dense_mut<'a, T, D: Dimension>(
+    op: &'static str,
+    what: &'static str,
+    view: &'a mut ArrayViewMut<T, D>,
+) -> Result<&'a mut [T]> {
+    view.as_slice_mut().ok_or(KernelError::Layout { op, what })
+}

@@ -1,0 +1,45 @@
+//! The Euclidean norm of all gradients, and their scaling: `torch.nn.utils.clip_grad_norm_`.
+
+use crate::parallel;
+
+/// Squares are added in blocks of this many elements, blocks in order: the same sum at any number of threads.
+const BLOCK: usize = 1 << 13;
+/// Sums that run side by side in a block, so that the compiler can use vectors.
+const LANES: usize = 16;
+
+/// The norm of all gradients seen as one vector.
+pub fn norm(grads: &[&[f32]]) -> f64 {
+    let blocks: Vec<&[f32]> = grads.iter().flat_map(|grad| grad.chunks(BLOCK)).collect();
+    let mut sums = vec![0.0; blocks.len()];
+    parallel::for_each(&mut sums[..], 4, |first, part| {
+        for (sum, block) in part.iter_mut().zip(&blocks[first..]) {
+            *sum = sum_of_squares(block);
+        }
+    });
+    sums.iter().sum::<f64>().sqrt()
+}
+
+fn sum_of_squares(block: &[f32]) -> f64 {
+    let mut lanes = [0.0f64; LANES];
+    let chunks = block.chunks_exact(LANES);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        for (lane, x) in lanes.iter_mut().zip(chunk) {
+            *lane += f64::from(*x) * f64::from(*x);
+        }
+    }
+    for (lane, x) in lanes.iter_mut().zip(rest) {
+        *lane += f64::from(*x) * f64::from(*x);
+    }
+    lanes.iter().sum()
+}
+
+/// Multiplies all gradients by a coefficient.
+pub fn scale(grads: Vec<&mut [f32]>, coefficient: f32) {
+    let mut blocks: Vec<&mut [f32]> = grads.into_iter().flat_map(|grad| grad.chunks_mut(BLOCK)).collect();
+    parallel::for_each(&mut blocks[..], 4, |_, blocks| {
+        for x in blocks.iter_mut().flat_map(|block| block.iter_mut()) {
+            *x *= coefficient;
+        }
+    });
+}

@@ -1,0 +1,106 @@
+//! The distillation loss of Hinton, Vinyals and Dean (2015), with its gradient, in one pass over the rows:
+//! alpha * T^2 * KL(softmax(teacher / T) || softmax(student / T)) + (1 - alpha) * cross-entropy(student, labels),
+//! both averaged over the batch (`KLDivLoss(reduction="batchmean")`, `CrossEntropyLoss()`).
+
+use crate::error::{KernelError, Result, dense, dense_mut, expect_labels, expect_shape, expect_that};
+use crate::parallel::{self, Rows};
+use crate::softmax::log_sum_exp;
+use ndarray::{ArrayView2, ArrayViewMut2};
+
+const OP: &str = "kd_loss";
+const GRAIN: usize = 1 << 11;
+
+/// How soft the targets are, and how much they weigh.
+#[derive(Debug, Clone, Copy)]
+pub struct KdOptions {
+    /// T > 0: logits are divided by it.
+    pub temperature: f64,
+    /// The weight of the soft targets, from 0 to 1; the true labels have the rest.
+    pub alpha: f64,
+}
+
+/// The loss and its two parts, before they are weighted.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct KdLoss {
+    /// alpha * soft + (1 - alpha) * hard.
+    pub total: f64,
+    /// T^2 times the divergence from the teacher.
+    pub soft: f64,
+    /// The cross-entropy with the labels.
+    pub hard: f64,
+}
+
+/// The loss of student[rows, classes] against teacher[rows, classes] and labels[rows]; the gradient of the total by the
+/// student's logits goes to grad[rows, classes].
+pub fn kd_loss(
+    student: ArrayView2<f32>,
+    teacher: ArrayView2<f32>,
+    labels: &[i32],
+    options: KdOptions,
+    mut grad: ArrayViewMut2<f32>,
+) -> Result<KdLoss> {
+    let (rows, classes) = student.dim();
+    let KdOptions { temperature, alpha } = options;
+    expect_that(temperature > 0.0 && temperature.is_finite(), OP, "temperature", temperature, "a number above 0")?;
+    expect_that((0.0..=1.0).contains(&alpha), OP, "alpha", alpha, "a number from 0 to 1")?;
+    expect_shape(OP, "student_logits", student.shape(), &[rows.max(1), classes.max(1)])?;
+    expect_shape(OP, "teacher_logits", teacher.shape(), &[rows, classes])?;
+    expect_shape(OP, "labels", &[labels.len()], &[rows])?;
+    expect_shape(OP, "grad", grad.shape(), &[rows, classes])?;
+    expect_labels(OP, labels, classes)?;
+    let (student, teacher) = (dense(OP, "student_logits", &student)?, dense(OP, "teacher_logits", &teacher)?);
+    let mut parts = vec![[0.0f64; 2]; rows];
+    let work = (&mut parts[..], Rows(dense_mut(OP, "grad", &mut grad)?, classes));
+    let row_loss = RowLoss::new(options, rows);
+    parallel::for_each(work, GRAIN / classes + 1, |first, (parts, grad)| {
+        for (i, (parts, grad)) in parts.iter_mut().zip(grad.0.chunks_exact_mut(classes)).enumerate() {
+            let row = (first + i) * classes..(first + i + 1) * classes;
+            *parts = row_loss.compute(&student[row.clone()], &teacher[row], labels[first + i] as usize, grad);
+        }
+    });
+    let [soft, hard] = parts.iter().fold([0.0; 2], |[soft, hard], part| [soft + part[0], hard + part[1]]);
+    let soft = soft * temperature * temperature / rows as f64;
+    let hard = hard / rows as f64;
+    let total = alpha * soft + (1.0 - alpha) * hard;
+    if !total.is_finite() {
+        return Err(KernelError::NonFinite { op: OP, what: "loss", got: total });
+    }
+    Ok(KdLoss { total, soft, hard })
+}
+
+struct RowLoss {
+    temperature: f32,
+    soft_weight: f32,
+    hard_weight: f32,
+}
+
+impl RowLoss {
+    /// The gradient's weights: T^2 from the loss meets 1/T from the division of the logits.
+    fn new(KdOptions { temperature, alpha }: KdOptions, rows: usize) -> Self {
+        let rows = rows as f64;
+        Self {
+            temperature: temperature as f32,
+            soft_weight: (alpha * temperature / rows) as f32,
+            hard_weight: ((1.0 - alpha) / rows) as f32,
+        }
+    }
+
+    fn compute(&self, student: &[f32], teacher: &[f32], label: usize, grad: &mut [f32]) -> [f64; 2] {
+        let t = self.temperature;
+        let student_soft = log_sum_exp(student.iter().map(|s| s / t));
+        let teacher_soft = log_sum_exp(teacher.iter().map(|s| s / t));
+        let student_hard = log_sum_exp(student.iter().copied());
+        let mut divergence = 0.0f64;
+        for (j, ((g, &s), &z)) in grad.iter_mut().zip(student).zip(teacher).enumerate() {
+            let (log_p, log_q) = (z / t - teacher_soft, s / t - student_soft);
+            let p = log_p.exp();
+            // 0 * log 0 is 0: a class that the teacher rules out adds nothing.
+            if p > 0.0 {
+                divergence += f64::from(p) * f64::from(log_p - log_q);
+            }
+            let hard = (s - student_hard).exp() - f32::from(j == label);
+            *g = self.soft_weight * (log_q.exp() - p) + self.hard_weight * hard;
+        }
+        [divergence, f64::from(student_hard - student[label])]
+    }
+}

@@ -1,0 +1,23 @@
+//! The arithmetic of knowledge distillation on ndarray views.
+//!
+//! Every kernel checks the shapes it is given, writes into arrays that its caller owns, and gives the same bits at any
+//! number of threads: work is split into parts that do not share sums, and sums are taken in a fixed order.
+
+pub mod adamw;
+pub mod batch_norm;
+pub mod cross_entropy;
+pub mod dropout;
+pub mod elementwise;
+pub mod error;
+pub mod gather;
+pub mod grad_norm;
+pub mod kd_loss;
+pub mod linear;
+pub mod matmul;
+pub mod parallel;
+pub mod peak;
+pub mod reduce;
+pub mod rng;
+pub mod softmax;
+
+pub use error::{KernelError, Result};

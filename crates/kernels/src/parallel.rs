@@ -1,0 +1,115 @@
+//! One place decides how work is split over threads.
+//!
+//! The thread that calls a kernel is itself a worker of its pool, so that entering a parallel region costs no hand-over.
+//! Each calling thread has a pool of its own (Node's main thread, and every worker thread that trains), made at its
+//! first large kernel and ended with it.
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use std::cell::OnceCell;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+static THREADS: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    static POOL: OnceCell<Option<ThreadPool>> = const { OnceCell::new() };
+}
+
+/// The cores that the operating system gives this process.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, |n| n.get())
+}
+
+/// How many threads a kernel may use: what `set_threads` said, else the cores.
+pub fn threads() -> usize {
+    match THREADS.load(Ordering::Relaxed) {
+        0 => cores(),
+        n => n,
+    }
+}
+
+/// Sets how many threads a kernel may use; results do not depend on it.
+pub fn set_threads(n: usize) {
+    THREADS.store(n, Ordering::Relaxed);
+}
+
+/// The number of parts to split a region into; makes the calling thread's pool where more than one.
+pub(crate) fn enter(wanted: usize) -> usize {
+    let parts = wanted.min(threads());
+    if parts < 2 || rayon::current_thread_index().is_some() {
+        return parts.max(1);
+    }
+    let pooled = POOL.with(|pool| pool.get_or_init(build_pool).is_some());
+    if pooled { parts } else { 1 }
+}
+
+fn build_pool() -> Option<ThreadPool> {
+    ThreadPoolBuilder::new()
+        .num_threads(threads().max(cores()))
+        .thread_name(|i| format!("distillery-{i}"))
+        .use_current_thread()
+        .build()
+        .ok()
+}
+
+/// Work that can be cut in two: mutable slices, and tuples of them that are cut at the same place.
+pub trait Split: Send + Sized {
+    /// How many items there are.
+    fn items(&self) -> usize;
+    /// The first `mid` items, and the rest.
+    fn cut(self, mid: usize) -> (Self, Self);
+}
+
+impl<T: Send> Split for &mut [T] {
+    fn items(&self) -> usize {
+        self.len()
+    }
+    fn cut(self, mid: usize) -> (Self, Self) {
+        self.split_at_mut(mid)
+    }
+}
+
+/// Rows of a dense matrix, cut between rows.
+pub struct Rows<'a, T>(pub &'a mut [T], pub usize);
+
+impl<T: Send> Split for Rows<'_, T> {
+    fn items(&self) -> usize {
+        self.0.len() / self.1
+    }
+    fn cut(self, mid: usize) -> (Self, Self) {
+        let (head, tail) = self.0.split_at_mut(mid * self.1);
+        (Rows(head, self.1), Rows(tail, self.1))
+    }
+}
+
+macro_rules! split_tuple {
+    ($($name:ident $head:ident $tail:ident),+) => {
+        impl<$($name: Split),+> Split for ($($name,)+) {
+            fn items(&self) -> usize {
+                self.0.items()
+            }
+            #[allow(non_snake_case)]
+            fn cut(self, mid: usize) -> (Self, Self) {
+                let ($($name,)+) = self;
+                $(let ($head, $tail) = $name.cut(mid);)+
+                (($($head,)+), ($($tail,)+))
+            }
+        }
+    };
+}
+split_tuple!(A a0 a1, B b0 b1);
+split_tuple!(A a0 a1, B b0 b1, C c0 c1);
+
+/// Calls `f(first item, part)` on parts of at least `grain` items, in parallel where that pays.
+pub fn for_each<W: Split>(work: W, grain: usize, f: impl Fn(usize, W) + Sync) {
+    let parts = enter(work.items() / grain.max(1));
+    halve(work, 0, parts, &f);
+}
+
+fn halve<W: Split>(work: W, first: usize, parts: usize, f: &(impl Fn(usize, W) + Sync)) {
+    if parts < 2 {
+        return f(first, work);
+    }
+    let mid = work.items() * (parts / 2) / parts;
+    let (head, tail) = work.cut(mid);
+    rayon::join(|| halve(head, first, parts / 2, f), || halve(tail, first + mid, parts - parts / 2, f));
+}

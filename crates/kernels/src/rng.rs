@@ -1,0 +1,169 @@
+//! PyTorch's CPU random stream: MT19937, and what PyTorch makes of its words.
+//!
+//! The state lies with the caller, as `STATE_WORDS` words, so that it can be saved, restored and owned by one run:
+//! 624 words of the twister, the index of the next word, a flag and two words that hold the second of a pair of normals.
+
+use crate::error::{Result, expect_shape, expect_that};
+
+const N: usize = 624;
+const M: usize = 397;
+const INDEX: usize = N;
+const CACHED: usize = N + 1;
+const CACHE: usize = N + 2;
+
+/// The length of a generator's state in 32-bit words.
+pub const STATE_WORDS: usize = N + 4;
+
+/// A generator on a state that the caller owns.
+pub struct Generator<'a> {
+    state: &'a mut [u32],
+}
+
+impl<'a> Generator<'a> {
+    /// Takes up the stream where the state stands.
+    pub fn new(state: &'a mut [u32]) -> Result<Self> {
+        expect_shape("random", "state", &[state.len()], &[STATE_WORDS])?;
+        expect_that(state[INDEX] as usize <= N, "random", "state index", state[INDEX].into(), "0 to 624")?;
+        Ok(Self { state })
+    }
+
+    /// Starts the stream of a seed, as `torch.manual_seed` (`init_genrand`).
+    pub fn seeded(state: &'a mut [u32], seed: u32) -> Result<Self> {
+        expect_shape("random", "state", &[state.len()], &[STATE_WORDS])?;
+        state.fill(0);
+        state[0] = seed;
+        for i in 1..N {
+            let previous = state[i - 1];
+            state[i] = 1812433253u32.wrapping_mul(previous ^ (previous >> 30)).wrapping_add(i as u32);
+        }
+        state[INDEX] = N as u32;
+        Ok(Self { state })
+    }
+
+    /// The next 32 bits.
+    #[inline]
+    pub fn next_u32(&mut self) -> u32 {
+        let mut index = self.state[INDEX] as usize;
+        if index >= N {
+            twist(self.state);
+            index = 0;
+        }
+        self.state[INDEX] = index as u32 + 1;
+        temper(self.state[index])
+    }
+
+    /// The next 64 bits: two draws, the first one on top.
+    #[inline]
+    pub fn next_u64(&mut self) -> u64 {
+        let high = self.next_u32();
+        (u64::from(high) << 32) | u64::from(self.next_u32())
+    }
+
+    /// A float in [0, 1) of 24 bits.
+    #[inline]
+    fn unit_f32(&mut self) -> f32 {
+        (self.next_u32() & 0xff_ffff) as f32 * (1.0 / (1u32 << 24) as f32)
+    }
+
+    /// A double in [0, 1) of 53 bits.
+    #[inline]
+    pub fn unit_f64(&mut self) -> f64 {
+        (self.next_u64() & ((1 << 53) - 1)) as f64 * (1.0 / (1u64 << 53) as f64)
+    }
+
+    /// Fills with uniforms of [from, to), as `Tensor.uniform_`.
+    pub fn uniform(&mut self, out: &mut [f32], from: f32, to: f32) {
+        for value in out {
+            *value = self.unit_f32() * (to - from) + from;
+        }
+    }
+
+    /// Fills with standard normals, as `torch.randn`.
+    pub fn normal(&mut self, out: &mut [f32]) {
+        if out.len() < 16 {
+            for value in out {
+                *value = self.one_normal() as f32;
+            }
+            return;
+        }
+        self.uniform(out, 0.0, 1.0);
+        let whole = out.len() - out.len() % 16;
+        out[..whole].chunks_exact_mut(16).for_each(box_muller);
+        if whole < out.len() {
+            let start = out.len() - 16;
+            self.uniform(&mut out[start..], 0.0, 1.0);
+            box_muller(&mut out[start..]);
+        }
+    }
+
+    /// One normal in double precision; the second of its pair is kept for the next call.
+    fn one_normal(&mut self) -> f64 {
+        if self.state[CACHED] != 0 {
+            self.state[CACHED] = 0;
+            return f64::from_bits(u64::from(self.state[CACHE]) << 32 | u64::from(self.state[CACHE + 1]));
+        }
+        let (u1, u2) = (self.unit_f64(), self.unit_f64());
+        let (radius, theta) = ((-2.0 * (-u2).ln_1p()).sqrt(), 2.0 * std::f64::consts::PI * u1);
+        let kept = (radius * theta.sin()).to_bits();
+        self.state[CACHED] = 1;
+        self.state[CACHE] = (kept >> 32) as u32;
+        self.state[CACHE + 1] = kept as u32;
+        radius * theta.cos()
+    }
+
+    /// Fills with whole numbers of [lo, hi), as `torch.randint`.
+    pub fn integers(&mut self, out: &mut [i32], lo: i32, hi: i32) -> Result<()> {
+        expect_that(hi > lo, "randint", "high", hi.into(), "a number above low")?;
+        let range = (i64::from(hi) - i64::from(lo)) as u64;
+        for value in out {
+            *value = (i64::from(lo) + i64::from(self.next_u32() % range as u32)) as i32;
+        }
+        Ok(())
+    }
+
+    /// Fills with a random order of 0..n, as `torch.randperm`.
+    pub fn permutation(&mut self, out: &mut [i32]) {
+        for (i, value) in out.iter_mut().enumerate() {
+            *value = i as i32;
+        }
+        let n = out.len();
+        for i in 0..n.saturating_sub(1) {
+            let z = self.next_u32() as usize % (n - i);
+            out.swap(i, i + z);
+        }
+    }
+}
+
+#[inline]
+fn temper(mut y: u32) -> u32 {
+    y ^= y >> 11;
+    y ^= (y << 7) & 0x9d2c_5680;
+    y ^= (y << 15) & 0xefc6_0000;
+    y ^ (y >> 18)
+}
+
+#[inline]
+fn mix(upper: u32, lower: u32, far: u32) -> u32 {
+    let y = (upper & 0x8000_0000) | (lower & 0x7fff_ffff);
+    far ^ (y >> 1) ^ ((lower & 1).wrapping_neg() & 0x9908_b0df)
+}
+
+fn twist(state: &mut [u32]) {
+    for i in 0..N - M {
+        state[i] = mix(state[i], state[i + 1], state[i + M]);
+    }
+    for i in N - M..N - 1 {
+        state[i] = mix(state[i], state[i + 1], state[i + M - N]);
+    }
+    state[N - 1] = mix(state[N - 1], state[0], state[M - 1]);
+}
+
+/// Sixteen uniforms become sixteen normals, in single precision as PyTorch computes them.
+fn box_muller(block: &mut [f32]) {
+    for j in 0..8 {
+        let (u1, u2) = (1.0 - block[j], block[j + 8]);
+        let (radius, theta) = ((-2.0 * u1.ln()).sqrt(), 2.0 * std::f32::consts::PI * u2);
+        block[j] = radius * theta.cos();
+        block[j + 8] = radius * theta.sin();
+    }
+}

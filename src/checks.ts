@@ -1,0 +1,40 @@
+import { DistilleryError } from "./errors.js";
+
+/** A whole number of [min, max]; otherwise `BAD_ARGUMENT` that names the argument. */
+export function expectInteger(name: string, value: unknown, min: number, max = Number.MAX_SAFE_INTEGER): number {
+  if (typeof value === "number" && Number.isInteger(value) && value >= min && value <= max) return value;
+  const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
+  throw new DistilleryError("BAD_ARGUMENT", `${name}: expected a whole number ${range}, got ${show(value)}`);
+}
+
+/** A finite number for which `ok` holds; otherwise `BAD_ARGUMENT` that names the argument and `expected`. */
+export function expectNumber(name: string, value: unknown, ok: (x: number) => boolean, expected: string): number {
+  if (typeof value === "number" && Number.isFinite(value) && ok(value)) return value;
+  throw new DistilleryError("BAD_ARGUMENT", `${name}: expected ${expected}, got ${show(value)}`);
+}
+
+/** The given shape, -1 standing for any length; otherwise `SHAPE_MISMATCH`. */
+export function expectShape(name: string, got: readonly number[], expected: readonly number[]): void {
+  if (got.length === expected.length && expected.every((n, i) => n === -1 || n === got[i])) return;
+  const wanted = expected.map((n) => (n === -1 ? "*" : n)).join(", ");
+  throw new DistilleryError("SHAPE_MISMATCH", `${name}: expected shape [${wanted}], got [${got.join(", ")}]`);
+}
+
+/** A list of whole, non-negative lengths. */
+export function expectDimensions(name: string, shape: unknown): readonly number[] {
+  if (!Array.isArray(shape)) {
+    throw new DistilleryError("BAD_ARGUMENT", `${name}: expected a list of lengths, got ${show(shape)}`);
+  }
+  shape.forEach((length, i) => {
+    expectInteger(`${name}[${i}]`, length, 0, 2 ** 31 - 1);
+  });
+  return shape as number[];
+}
+
+/** How a value is shown in an error: short, and telling its type. */
+export function show(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}...` : value);
+  if (typeof value === "object" && value !== null) return `a value of type ${value.constructor?.name ?? "Object"}`;
+  if (typeof value === "function") return "a function";
+  return typeof value === "bigint" ? `${value}n` : String(value);
+}

@@ -1,0 +1,77 @@
+/**
+ * The stable codes of {@link DistilleryError}: match on these, never on the text.
+ *
+ * | code | when |
+ * |---|---|
+ * | `SHAPE_MISMATCH` | an array has another shape than the operation needs |
+ * | `BAD_DTYPE` | an argument is of another type |
+ * | `BAD_ARGUMENT` | a value lies outside its range |
+ * | `LABEL_OUT_OF_RANGE` | a label names no class |
+ * | `NON_FINITE` | data, a loss or a gradient is NaN or infinite |
+ * | `BATCH_TOO_SMALL` | BatchNorm in train mode got a batch of one |
+ * | `STATE_DICT_MISMATCH` | the keys or shapes of a state dict do not fit the module |
+ * | `NO_GRADIENT` | `backward()` where nothing asked for a gradient, or a second time |
+ * | `BAD_CHECKPOINT`, `BAD_DATA`, `BAD_CONFIG` | a file is damaged, foreign or holds what is not accepted |
+ * | `NOT_FOUND`, `IO_ERROR` | a file or folder is missing, or can't be read or written |
+ * | `ABORTED` | an AbortSignal stopped the run |
+ * | `OVERLAP` | an output shares memory with an input |
+ * | `NATIVE` | the native binding can't be loaded |
+ * | `INTERNAL` | a defect of Distillery: please report it |
+ */
+export type ErrorCode =
+  | "SHAPE_MISMATCH"
+  | "BAD_DTYPE"
+  | "BAD_ARGUMENT"
+  | "LABEL_OUT_OF_RANGE"
+  | "NON_FINITE"
+  | "BATCH_TOO_SMALL"
+  | "STATE_DICT_MISMATCH"
+  | "NO_GRADIENT"
+  | "BAD_CHECKPOINT"
+  | "BAD_DATA"
+  | "BAD_CONFIG"
+  | "NOT_FOUND"
+  | "IO_ERROR"
+  | "ABORTED"
+  | "OVERLAP"
+  | "NATIVE"
+  | "INTERNAL";
+
+/**
+ * Every error that Distillery throws: `code` is stable, `message` names the argument, what came and what was expected.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   await load("student.pth");
+ * } catch (error) {
+ *   if (error instanceof DistilleryError && error.code === "NOT_FOUND") console.error(error.message);
+ * }
+ * ```
+ */
+export class DistilleryError extends Error {
+  override readonly name = "DistilleryError";
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+const NATIVE_CODES: Record<string, ErrorCode> = {
+  SHAPE_MISMATCH: "SHAPE_MISMATCH",
+  BAD_ARGUMENT: "BAD_ARGUMENT",
+  LABEL_OUT_OF_RANGE: "LABEL_OUT_OF_RANGE",
+  NON_FINITE: "NON_FINITE",
+  BATCH_TOO_SMALL: "BATCH_TOO_SMALL",
+  OVERLAP: "OVERLAP",
+  InvalidArg: "BAD_DTYPE",
+  NumberExpected: "BAD_DTYPE",
+};
+
+/** The one place where an error of the native binding becomes a {@link DistilleryError}. */
+export function fromNative(error: unknown): DistilleryError {
+  const { code, message } = error as { code?: string; message?: string };
+  return new DistilleryError(NATIVE_CODES[code ?? ""] ?? "INTERNAL", message ?? String(error), { cause: error });
+}

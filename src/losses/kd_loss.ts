@@ -1,0 +1,61 @@
+import { expectNumber, expectShape } from "../checks.js";
+import { native } from "../native.js";
+import { type Labels, labelData } from "../tensor/int_tensor.js";
+import { allocate } from "../tensor/memory.js";
+import { expectTensor } from "../tensor/ops.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { lossOutput } from "./loss_output.js";
+
+/** How soft the targets are, and how much they weigh against the true labels. */
+export interface KdLossOptions {
+  /** T > 0: both networks' logits are divided by it. Default 3.5. */
+  temperature?: number;
+  /** The weight of the soft targets, from 0 to 1. Default 0.6. */
+  alpha?: number;
+}
+
+/** The defaults of the script. */
+export const KD_DEFAULTS = { temperature: 3.5, alpha: 0.6 } as const;
+
+/**
+ * The distillation loss of Hinton, Vinyals and Dean (2015), averaged over the rows, as a scalar:
+ * alpha T² KL(softmax(teacher / T) ‖ softmax(student / T)) + (1 - alpha) crossEntropy(student, labels).
+ *
+ * Logits are [rows, classes], labels [rows]. In PyTorch: `KLDivLoss(reduction="batchmean")` times T² and
+ * `CrossEntropyLoss()`. The soft targets are constants: no gradient flows to the teacher.
+ *
+ * Throws `SHAPE_MISMATCH`, `LABEL_OUT_OF_RANGE`, `BAD_ARGUMENT`, and `NON_FINITE` where the loss is NaN or infinite.
+ *
+ * @example
+ * ```ts
+ * const loss = kdLoss(student.forward(inputs), teacherLogits, labels, { temperature: 3.5, alpha: 0.6 });
+ * loss.backward();
+ * ```
+ */
+export function kdLoss(
+  studentLogits: Tensor,
+  teacherLogits: Tensor,
+  labels: Labels,
+  options: KdLossOptions = {},
+): Tensor {
+  expectTensor("studentLogits", studentLogits);
+  expectTensor("teacherLogits", teacherLogits);
+  expectShape("kdLoss: studentLogits", studentLogits.shape, [-1, -1]);
+  expectShape("kdLoss: teacherLogits", teacherLogits.shape, studentLogits.shape);
+  const { temperature, alpha } = { ...KD_DEFAULTS, ...options };
+  expectNumber("temperature", temperature, (t) => t > 0, "a number above 0");
+  expectNumber("alpha", alpha, (a) => a >= 0 && a <= 1, "a number from 0 to 1");
+  const [rows, classes] = studentLogits.shape as [number, number];
+  const grad = allocate(studentLogits.size);
+  const [loss] = native.kdLoss(
+    studentLogits.data,
+    teacherLogits.data,
+    labelData(labels),
+    grad,
+    rows,
+    classes,
+    temperature,
+    alpha,
+  );
+  return lossOutput(loss, studentLogits, grad);
+}

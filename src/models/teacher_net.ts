@@ -1,0 +1,47 @@
+import { BatchNorm1d } from "../nn/batch_norm.js";
+import { Dropout } from "../nn/layers.js";
+import { Linear } from "../nn/linear.js";
+import { Module } from "../nn/module.js";
+import type { Tensor } from "../tensor/tensor.js";
+
+/**
+ * The large network of the script: 784-2048-1024-512-10 unless told otherwise; after each hidden layer BatchNorm, ReLU,
+ * and dropout of .3, .3 and .2. x [rows, inFeatures] to logits [rows, classes].
+ *
+ * @example
+ * ```ts
+ * const teacher = new TeacherNet().freeze();
+ * const logits = noGrad(() => teacher.forward(randn([64, 784])));
+ * ```
+ */
+export class TeacherNet extends Module {
+  readonly fc1: Linear;
+  readonly bn1: BatchNorm1d;
+  readonly dropout1 = new Dropout(0.3);
+  readonly fc2: Linear;
+  readonly bn2: BatchNorm1d;
+  readonly dropout2 = new Dropout(0.3);
+  readonly fc3: Linear;
+  readonly bn3: BatchNorm1d;
+  readonly dropout3 = new Dropout(0.2);
+  readonly fc4: Linear;
+
+  constructor(options: { inFeatures?: number; hidden?: readonly [number, number, number]; classes?: number } = {}) {
+    super();
+    const { inFeatures = 784, hidden = [2048, 1024, 512], classes = 10 } = options;
+    this.fc1 = new Linear(inFeatures, hidden[0]);
+    this.bn1 = new BatchNorm1d(hidden[0]);
+    this.fc2 = new Linear(hidden[0], hidden[1]);
+    this.bn2 = new BatchNorm1d(hidden[1]);
+    this.fc3 = new Linear(hidden[1], hidden[2]);
+    this.bn3 = new BatchNorm1d(hidden[2]);
+    this.fc4 = new Linear(hidden[2], classes);
+  }
+
+  override forward(x: Tensor): Tensor {
+    const h1 = this.dropout1.forward(this.bn1.forward(this.fc1.forward(x)).relu());
+    const h2 = this.dropout2.forward(this.bn2.forward(this.fc2.forward(h1)).relu());
+    const h3 = this.dropout3.forward(this.bn3.forward(this.fc3.forward(h2)).relu());
+    return this.fc4.forward(h3);
+  }
+}

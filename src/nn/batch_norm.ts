@@ -1,0 +1,73 @@
+import { expectInteger, expectNumber } from "../checks.js";
+import { LongTensor } from "../tensor/int_tensor.js";
+import { ones, Parameter, type Tensor, zeros } from "../tensor/tensor.js";
+import { batchNorm } from "./functional.js";
+import { Module } from "./module.js";
+
+/**
+ * Batch normalisation of x [rows, features]. `torch.nn.BatchNorm1d`, with its state keys: weight, bias, running_mean,
+ * running_var (unbiased), num_batches_tracked.
+ *
+ * @example
+ * ```ts
+ * const bn = new BatchNorm1d(8);
+ * bn.forward(randn([64, 8])); // by the batch's statistics
+ * bn.eval().forward(randn([1, 8])); // by the running ones
+ * ```
+ */
+export class BatchNorm1d extends Module {
+  readonly weight: Parameter;
+  readonly bias: Parameter;
+  readonly #runningMean: Tensor;
+  readonly #runningVar: Tensor;
+  readonly #numBatchesTracked: LongTensor;
+  readonly eps: number;
+  readonly momentum: number;
+
+  constructor(
+    readonly numFeatures: number,
+    options: { eps?: number; momentum?: number } = {},
+  ) {
+    super();
+    expectInteger("numFeatures", numFeatures, 1, 2 ** 31 - 1);
+    this.eps = expectNumber("eps", options.eps ?? 1e-5, (x) => x >= 0, "a number of at least 0");
+    this.momentum = expectNumber("momentum", options.momentum ?? 0.1, (x) => x >= 0 && x <= 1, "a number from 0 to 1");
+    this.weight = new Parameter(ones([numFeatures]).data);
+    this.bias = new Parameter(zeros([numFeatures]).data);
+    this.#runningMean = this.registerBuffer("running_mean", zeros([numFeatures]));
+    this.#runningVar = this.registerBuffer("running_var", ones([numFeatures]));
+    this.#numBatchesTracked = this.registerBuffer("num_batches_tracked", new LongTensor(new BigInt64Array(1), []));
+  }
+
+  /** The mean that eval mode takes off, [features]. */
+  get runningMean(): Tensor {
+    return this.#runningMean;
+  }
+
+  /** The variance that eval mode divides by, [features]. */
+  get runningVar(): Tensor {
+    return this.#runningVar;
+  }
+
+  /** How many batches moved the running statistics. */
+  get numBatchesTracked(): number {
+    return this.#numBatchesTracked.item();
+  }
+
+  override forward(x: Tensor): Tensor {
+    const { weight, bias, runningMean, runningVar, training, momentum, eps } = this;
+    const out = batchNorm(x, { weight, bias, runningMean, runningVar }, { training, momentum, eps });
+    if (training) this.#numBatchesTracked.data[0] = BigInt(this.numBatchesTracked + 1);
+    return out;
+  }
+
+  override extraRepr(): string {
+    const { numFeatures, eps, momentum } = this;
+    return `${numFeatures}, eps=${pythonFloat(eps)}, momentum=${momentum}, affine=True, track_running_stats=True`;
+  }
+}
+
+/** 1e-5 as Python prints it: 1e-05. */
+function pythonFloat(x: number): string {
+  return x < 1e-4 ? x.toExponential().replace(/e-(\d)$/, "e-0$1") : String(x);
+}

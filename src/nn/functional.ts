@@ -1,0 +1,134 @@
+import { expectNumber, expectShape } from "../checks.js";
+import { native } from "../native.js";
+import { allocate, allocateBytes } from "../tensor/memory.js";
+import { expectTensor, output } from "../tensor/ops.js";
+import { currentGenerator } from "../tensor/random.js";
+import type { Tensor } from "../tensor/tensor.js";
+
+export { relu } from "../tensor/ops.js";
+export { logSoftmax, softmax } from "../tensor/reductions.js";
+
+/**
+ * x [rows, inputs] times weight [outputs, inputs] transposed, plus bias [outputs], then ReLU where asked, in one pass.
+ * `torch.nn.functional.linear`.
+ *
+ * @example
+ * ```ts
+ * linear(tensor([[1, 2]]), tensor([[3, 4]]), tensor([5])).toArray(); // [[16]]
+ * ```
+ */
+export function linear(
+  x: Tensor,
+  weight: Tensor,
+  bias: Tensor | null = null,
+  options: { relu?: boolean } = {},
+): Tensor {
+  expectTensor("x", x);
+  expectTensor("weight", weight);
+  expectShape("linear: weight", weight.shape, [-1, -1]);
+  const [outputs, inputs] = weight.shape as [number, number];
+  expectShape("linear: x", x.shape, [-1, inputs]);
+  if (bias !== null) expectShape("linear: bias", bias.shape, [outputs]);
+  const rows = x.shape[0] as number;
+  const rectified = options.relu ?? false;
+  const out = allocate(rows * outputs);
+  native.linearForward(x.data, weight.data, bias?.data ?? null, out, rows, inputs, outputs, rectified);
+  const sources = bias === null ? [x, weight] : [x, weight, bias];
+  return output(out, [rows, outputs], sources, (upstream, [intoX, intoWeight, intoBias]) => {
+    const grad = rectified ? allocate(upstream.length) : upstream;
+    if (rectified) native.reluBackward(upstream, out, grad);
+    if (intoX) native.matmul(grad, weight.data, intoX, rows, outputs, inputs);
+    if (intoWeight) native.matmulTn(grad, x.data, intoWeight, outputs, rows, inputs);
+    if (intoBias) native.linearBackwardBias(grad, intoBias, rows, outputs);
+  });
+}
+
+/**
+ * Zeroes each element with chance p and divides the others by 1 - p; gives x itself where not training or p is 0.
+ * Draws 64 bits an element, row by row. `torch.nn.functional.dropout`.
+ */
+export function dropout(x: Tensor, p = 0.5, training = true): Tensor {
+  expectTensor("x", x);
+  expectNumber("p", p, (p) => p >= 0 && p <= 1, "a chance from 0 to 1");
+  if (!training || p === 0) return x;
+  const [out, mask] = [allocate(x.size), allocateBytes(x.size)];
+  native.dropoutForward(x.data, p, currentGenerator().state, mask, out);
+  return output(out, x.shape, [x], (grad, [into]) => into && native.dropoutBackward(grad, p, mask, into));
+}
+
+/** What {@link batchNorm} needs beside its input, each of shape [features]. */
+export interface BatchNormState {
+  weight: Tensor;
+  bias: Tensor;
+  /** Moved in train mode, used in eval mode. */
+  runningMean: Tensor;
+  /** The same for the unbiased variance. */
+  runningVar: Tensor;
+}
+
+/**
+ * Normalises each column of x [rows, features] and applies weight and bias: in train mode by the batch's own mean and
+ * biased variance, moving the running ones by `momentum`; in eval mode by the running ones.
+ * `torch.nn.functional.batch_norm`. Throws `BATCH_TOO_SMALL` for a batch of one in train mode.
+ */
+export function batchNorm(
+  x: Tensor,
+  state: BatchNormState,
+  options: { training: boolean; momentum: number; eps: number },
+): Tensor {
+  expectTensor("x", x);
+  const { weight, bias, runningMean, runningVar } = state;
+  const features = weight.size;
+  expectShape("batchNorm: x", x.shape, [-1, features]);
+  for (const [name, tensor] of Object.entries(state)) expectShape(`batchNorm: ${name}`, tensor.shape, [features]);
+  const rows = x.shape[0] as number;
+  const [out, invStd] = [allocate(x.size), allocate(features)];
+  const { training, momentum, eps } = options;
+  let mean = runningMean.data;
+  if (training) {
+    mean = allocate(features);
+    native.batchNormTrain(
+      x.data,
+      weight.data,
+      bias.data,
+      runningMean.data,
+      runningVar.data,
+      mean,
+      invStd,
+      out,
+      rows,
+      features,
+      eps,
+      momentum,
+    );
+  } else {
+    native.batchNormEval(
+      x.data,
+      weight.data,
+      bias.data,
+      runningMean.data,
+      runningVar.data,
+      invStd,
+      out,
+      rows,
+      features,
+      eps,
+    );
+  }
+  return output(out, x.shape, [x, weight, bias], (grad, into) => {
+    const [intoX, intoWeight, intoBias] = [x, weight, bias].map((source, i) => into[i] ?? allocate(source.size));
+    native.batchNormBackward(
+      grad,
+      x.data,
+      mean,
+      invStd,
+      weight.data,
+      intoX as Float32Array,
+      intoWeight as Float32Array,
+      intoBias as Float32Array,
+      rows,
+      features,
+      training,
+    );
+  });
+}

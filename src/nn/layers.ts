@@ -1,0 +1,52 @@
+import { expectNumber } from "../checks.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { dropout, relu } from "./functional.js";
+import { Module } from "./module.js";
+
+/** max(x, 0). `torch.nn.ReLU`. */
+export class ReLU extends Module {
+  override forward(x: Tensor): Tensor {
+    return relu(x);
+  }
+}
+
+/** Zeroes elements with chance p in train mode and divides the others by 1 - p. `torch.nn.Dropout`. */
+export class Dropout extends Module {
+  constructor(readonly p = 0.5) {
+    super();
+    expectNumber("p", p, (p) => p >= 0 && p <= 1, "a chance from 0 to 1");
+  }
+
+  override forward(x: Tensor): Tensor {
+    return dropout(x, this.p, this.training);
+  }
+
+  override extraRepr(): string {
+    return `p=${this.p}, inplace=False`;
+  }
+}
+
+/**
+ * Modules one after another. `torch.nn.Sequential`: its children are named 0, 1, 2.
+ *
+ * @example
+ * ```ts
+ * const net = new Sequential(new Linear(784, 64), new ReLU(), new Linear(64, 10));
+ * ```
+ */
+export class Sequential extends Module {
+  readonly #modules: readonly Module[];
+
+  constructor(...modules: Module[]) {
+    super();
+    this.#modules = modules;
+  }
+
+  override namedChildren(): [string, Module][] {
+    return this.#modules.map((module, i) => [String(i), module]);
+  }
+
+  override forward(x: Tensor): Tensor {
+    return this.#modules.reduce((value, module) => module.forward(value), x);
+  }
+}

@@ -1,0 +1,48 @@
+import { expectInteger } from "../checks.js";
+import { rand } from "../tensor/random.js";
+import { Parameter, type Tensor } from "../tensor/tensor.js";
+import { linear } from "./functional.js";
+import { Module } from "./module.js";
+
+/**
+ * A fully connected layer: x [rows, inFeatures] to [rows, outFeatures]. `torch.nn.Linear`, with its initial values:
+ * weight, then bias, uniform in ±1/sqrt(inFeatures).
+ *
+ * @example
+ * ```ts
+ * const layer = new Linear(784, 10);
+ * layer.forward(randn([64, 784])).shape; // [64, 10]
+ * ```
+ */
+export class Linear extends Module {
+  readonly weight: Parameter;
+  readonly bias: Parameter | null;
+
+  constructor(
+    readonly inFeatures: number,
+    readonly outFeatures: number,
+    options: { bias?: boolean } = {},
+  ) {
+    super();
+    expectInteger("inFeatures", inFeatures, 1, 2 ** 31 - 1);
+    expectInteger("outFeatures", outFeatures, 1, 2 ** 31 - 1);
+    const bound = 1 / Math.sqrt(inFeatures);
+    this.weight = new Parameter(rand([outFeatures, inFeatures], -bound, bound).data, [outFeatures, inFeatures]);
+    this.bias = (options.bias ?? true) ? new Parameter(rand([outFeatures], -bound, bound).data) : null;
+  }
+
+  /** x weight^T + bias; with `relu`, its ReLU in the same pass. */
+  override forward(x: Tensor): Tensor {
+    return linear(x, this.weight, this.bias);
+  }
+
+  /** relu(forward(x)) in one pass over the output. */
+  forwardRelu(x: Tensor): Tensor {
+    return linear(x, this.weight, this.bias, { relu: true });
+  }
+
+  override extraRepr(): string {
+    const bias = this.bias === null ? "False" : "True";
+    return `in_features=${this.inFeatures}, out_features=${this.outFeatures}, bias=${bias}`;
+  }
+}

@@ -1,0 +1,137 @@
+import type { LongTensor } from "../tensor/int_tensor.js";
+import { Parameter, type Tensor } from "../tensor/tensor.js";
+import { copyInto, type StateDict } from "./state_dict.js";
+
+/** A tensor that belongs to a module's state but is not trained: running statistics, counters. */
+export type ModuleBuffer = Tensor | LongTensor;
+
+/**
+ * The base of every network, as `torch.nn.Module`: extend it, assign parameters and modules to properties (or arrays
+ * of modules), and say in `forward` what is computed. A property's name is its key in the state dict.
+ *
+ * @example
+ * ```ts
+ * class Net extends Module {
+ *   fc1 = new Linear(784, 64);
+ *   fc2 = new Linear(64, 10);
+ *   forward(x: Tensor) {
+ *     return this.fc2.forward(this.fc1.forward(x).relu());
+ *   }
+ * }
+ * ```
+ */
+export abstract class Module {
+  /** Whether the module is in train mode: dropout active, batch statistics. New modules are. */
+  training = true;
+  #buffers = new Map<string, ModuleBuffer>();
+
+  /** What the module computes. */
+  abstract forward(...inputs: Tensor[]): Tensor;
+
+  /** All parameters, this module's own first, then its children's in the order of their properties. */
+  parameters(): Parameter[] {
+    return this.namedParameters().map(([, parameter]) => parameter);
+  }
+
+  /** All parameters with their names, such as `fc1.weight`. */
+  namedParameters(): [string, Parameter][] {
+    return this.#walk((module, prefix) =>
+      module.#own().flatMap(([name, value]) => (value instanceof Parameter ? [[prefix + name, value]] : [])),
+    );
+  }
+
+  /** All buffers with their names, such as `bn1.running_mean`. */
+  namedBuffers(): [string, ModuleBuffer][] {
+    return this.#walk((module, prefix) => [...module.#buffers].map(([name, buffer]) => [prefix + name, buffer]));
+  }
+
+  /** The modules directly inside this one, with the names of their properties. */
+  namedChildren(): [string, Module][] {
+    return this.#own().flatMap(([name, value]): [string, Module][] => {
+      if (value instanceof Module) return [[name, value]];
+      if (!Array.isArray(value)) return [];
+      return value.flatMap((item, i): [string, Module][] => (item instanceof Module ? [[`${name}.${i}`, item]] : []));
+    });
+  }
+
+  /** Parameters and buffers under PyTorch's keys and in its order; the tensors themselves, not copies. */
+  stateDict(): StateDict {
+    return Object.fromEntries(
+      this.#walk<[string, ModuleBuffer]>((module, prefix) => [
+        ...module
+          .#own()
+          .flatMap(([name, value]): [string, ModuleBuffer][] =>
+            value instanceof Parameter ? [[prefix + name, value]] : [],
+          ),
+        ...[...module.#buffers].map(([name, buffer]): [string, ModuleBuffer] => [prefix + name, buffer]),
+      ]),
+    );
+  }
+
+  /**
+   * Copies the values of a state dict into this module. Throws `STATE_DICT_MISMATCH` that lists every missing key,
+   * unexpected key (both only where `strict`) and wrong shape; then nothing was copied.
+   */
+  loadStateDict(state: StateDict, options: { strict?: boolean } = {}): this {
+    copyInto(this.constructor.name, this.stateDict(), state, options.strict ?? true);
+    return this;
+  }
+
+  /** Sets train mode, or eval mode, on this module and all inside it. */
+  train(mode = true): this {
+    this.training = mode;
+    for (const [, child] of this.namedChildren()) child.train(mode);
+    return this;
+  }
+
+  /** Sets eval mode: no dropout, running statistics. */
+  eval(): this {
+    return this.train(false);
+  }
+
+  /** Stops gradients: no parameter asks for one. The mode stays as it is. */
+  freeze(): this {
+    for (const parameter of this.parameters()) parameter.requiresGrad = false;
+    return this;
+  }
+
+  /** The number of values in all parameters. */
+  parameterCount(): number {
+    return this.parameters().reduce((sum, parameter) => sum + parameter.size, 0);
+  }
+
+  /** What stands in the brackets of the printed form. */
+  extraRepr(): string {
+    return "";
+  }
+
+  /** The printed form, like PyTorch's, with the parameter count. */
+  toString(): string {
+    return `${this.#repr()}\n${this.parameterCount().toLocaleString("en-US")} parameters`;
+  }
+
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return this.toString();
+  }
+
+  /** Adds a tensor to the state under a key, as `torch.nn.Module.register_buffer`. */
+  protected registerBuffer<B extends ModuleBuffer>(name: string, buffer: B): B {
+    this.#buffers.set(name, buffer);
+    return buffer;
+  }
+
+  #own(): [string, unknown][] {
+    return Object.entries(this);
+  }
+
+  #walk<T>(visit: (module: Module, prefix: string) => T[], prefix = ""): T[] {
+    const children = this.namedChildren().flatMap(([name, child]) => child.#walk(visit, `${prefix}${name}.`));
+    return [...visit(this, prefix), ...children];
+  }
+
+  #repr(): string {
+    const children = this.namedChildren().map(([name, child]) => `(${name}): ${child.#repr()}`);
+    if (children.length === 0) return `${this.constructor.name}(${this.extraRepr()})`;
+    return `${this.constructor.name}(\n${children.join("\n").replaceAll(/^/gm, "  ")}\n)`;
+  }
+}

@@ -1,0 +1,59 @@
+import { show } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { IntTensor, LongTensor } from "../tensor/int_tensor.js";
+import { Tensor } from "../tensor/tensor.js";
+
+/** Tensors under PyTorch's keys: `fc1.weight`, `bn1.running_var`, `bn1.num_batches_tracked`. */
+export type StateDict = Record<string, Tensor | IntTensor | LongTensor>;
+
+/**
+ * Copies `source` into the tensors of `target`, all or nothing: keys and shapes are checked first, and every mismatch
+ * is listed, in the words of PyTorch's `load_state_dict`.
+ */
+export function copyInto(name: string, target: StateDict, source: StateDict, strict: boolean): void {
+  if (typeof source !== "object" || source === null) {
+    throw new DistilleryError("BAD_DTYPE", `state: expected a state dict, got ${show(source)}`);
+  }
+  const problems = mismatches(target, source, strict);
+  if (problems.length > 0) {
+    throw new DistilleryError(
+      "STATE_DICT_MISMATCH",
+      `Error(s) in loading state_dict for ${name}:\n\t${problems.join("\n\t")}`,
+    );
+  }
+  for (const [key, tensor] of Object.entries(target)) {
+    const value = source[key];
+    if (value === undefined) continue;
+    if (tensor instanceof LongTensor) tensor.data.set(BigInt64Array.from(value.data, BigInt));
+    else tensor.data.set(Array.from(value.data as ArrayLike<number>));
+  }
+}
+
+function mismatches(target: StateDict, source: StateDict, strict: boolean): string[] {
+  const quote = (keys: string[]) => `${keys.map((key) => `"${key}"`).join(", ")}.`;
+  const missing = Object.keys(target).filter((key) => !Object.hasOwn(source, key));
+  const unexpected = Object.keys(source).filter((key) => !Object.hasOwn(target, key));
+  const problems: string[] = [];
+  if (strict && unexpected.length > 0) problems.push(`Unexpected key(s) in state_dict: ${quote(unexpected)}`);
+  if (strict && missing.length > 0) problems.push(`Missing key(s) in state_dict: ${quote(missing)}`);
+  for (const [key, tensor] of Object.entries(target)) {
+    const value = Object.hasOwn(source, key) ? source[key] : undefined;
+    if (value === undefined) continue;
+    const problem = misfit(key, tensor, value);
+    if (problem !== null) problems.push(problem);
+  }
+  return problems;
+}
+
+function misfit(key: string, tensor: StateDict[string], value: StateDict[string]): string | null {
+  if (!(value instanceof Tensor || value instanceof IntTensor || value instanceof LongTensor)) {
+    return `${key}: expected a tensor, got ${show(value)}.`;
+  }
+  if (tensor instanceof Tensor !== value instanceof Tensor)
+    return `${key}: expected ${tensor.dtype}, got ${value.dtype}.`;
+  if (tensor.shape.join() === value.shape.join()) return null;
+  return (
+    `size mismatch for ${key}: copying a param with shape [${value.shape.join(", ")}] from checkpoint, ` +
+    `the shape in current model is [${tensor.shape.join(", ")}].`
+  );
+}

@@ -1,0 +1,22 @@
+import { expectNumber } from "../checks.js";
+import { native } from "../native.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { expectParameters } from "./adamw.js";
+
+/**
+ * Scales all gradients so that their common Euclidean norm is at most `maxNorm`, by maxNorm / (norm + 1e-6), and gives
+ * the norm from before. `torch.nn.utils.clip_grad_norm_`.
+ *
+ * @example
+ * ```ts
+ * const norm = clipGradNorm(student.parameters(), 1.0);
+ * ```
+ */
+export function clipGradNorm(parameters: readonly Tensor[], maxNorm: number): number {
+  expectNumber("maxNorm", maxNorm, (x) => x >= 0, "a number of at least 0");
+  const grads = expectParameters(parameters).flatMap(({ gradData }) => gradData ?? []);
+  const norm = native.gradNorm(grads);
+  const coefficient = maxNorm / (norm + 1e-6);
+  if (!(coefficient >= 1)) native.scaleGrads(grads, coefficient);
+  return norm;
+}

@@ -1,0 +1,51 @@
+/**
+ * Reuse of arrays. A training loop runs each step in {@link scoped}: what the step allocated is handed out again in the
+ * next one, so that a warm step allocates nothing. Outside of a scope arrays are plain and the garbage collector's.
+ */
+const free = new Map<number, Float32Array[]>();
+const freeBytes = new Map<number, Uint8Array[]>();
+let lent: Float32Array[] | null = null;
+let lentBytes: Uint8Array[] = [];
+
+/** An array of `size` floats with any contents: every kernel writes all of its output. */
+export function allocate(size: number): Float32Array {
+  if (lent === null) return new Float32Array(size);
+  const array = free.get(size)?.pop() ?? new Float32Array(size);
+  lent.push(array);
+  return array;
+}
+
+/** An array of `size` bytes with any contents. */
+export function allocateBytes(size: number): Uint8Array {
+  if (lent === null) return new Uint8Array(size);
+  const array = freeBytes.get(size)?.pop() ?? new Uint8Array(size);
+  lentBytes.push(array);
+  return array;
+}
+
+/** Runs `body`, then takes back every array that it allocated: none may be used afterwards. */
+export function scoped<T>(body: () => T): T {
+  const [outer, outerBytes] = [lent, lentBytes];
+  lent = [];
+  lentBytes = [];
+  try {
+    return body();
+  } finally {
+    for (const array of lent) giveBack(free, array);
+    for (const array of lentBytes) giveBack(freeBytes, array);
+    lent = outer;
+    lentBytes = outerBytes;
+  }
+}
+
+/** Forgets the arrays that wait for reuse, so that the memory of a finished run goes back. */
+export function releasePool(): void {
+  free.clear();
+  freeBytes.clear();
+}
+
+function giveBack<A extends { length: number }>(pool: Map<number, A[]>, array: A): void {
+  const waiting = pool.get(array.length);
+  if (waiting) waiting.push(array);
+  else pool.set(array.length, [array]);
+}

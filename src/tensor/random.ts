@@ -1,0 +1,89 @@
+import { expectDimensions, expectInteger, expectNumber, show } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { native } from "../native.js";
+import { IntTensor, sizeOf } from "./int_tensor.js";
+import { Tensor } from "./tensor.js";
+
+/** The seed that PyTorch starts from when nobody calls `manual_seed`. */
+const DEFAULT_SEED = 67280421310721n;
+
+/**
+ * A stream of random numbers, PyTorch's CPU stream: the same seed gives the same numbers as `torch.Generator`.
+ *
+ * @example
+ * ```ts
+ * const generator = new Generator(42);
+ * const same = withGenerator(generator, () => randn([3]));
+ * ```
+ */
+export class Generator {
+  /** The state, in 32-bit words: copy it to save the stream, set it to restore it. */
+  readonly state = new Uint32Array(native.randomStateWords());
+
+  constructor(seed: number | bigint = DEFAULT_SEED) {
+    this.manualSeed(seed);
+  }
+
+  /** Starts the stream of a seed, a whole number of up to 64 bits, as `torch.Generator.manual_seed`. */
+  manualSeed(seed: number | bigint): this {
+    if (typeof seed !== "bigint" && !Number.isSafeInteger(seed)) {
+      throw new DistilleryError("BAD_ARGUMENT", `seed: expected a whole number, got ${show(seed)}`);
+    }
+    native.randomSeed(this.state, Number(BigInt.asUintN(32, BigInt(seed))));
+    return this;
+  }
+}
+
+let current = new Generator();
+
+/** The generator that random functions draw from now. */
+export function currentGenerator(): Generator {
+  return current;
+}
+
+/** Runs `body` with its draws taken from `generator`, so that runs side by side do not disturb each other's streams. */
+export function withGenerator<T>(generator: Generator, body: () => T): T {
+  const before = current;
+  current = generator;
+  try {
+    return body();
+  } finally {
+    current = before;
+  }
+}
+
+/** Starts the stream of a seed. `torch.manual_seed`. */
+export function manualSeed(seed: number | bigint): Generator {
+  return current.manualSeed(seed);
+}
+
+/** Standard normals. `torch.randn`. */
+export function randn(shape: readonly number[]): Tensor {
+  const out = new Float32Array(sizeOf(expectDimensions("shape", shape)));
+  native.randomNormal(current.state, out);
+  return new Tensor(out, shape);
+}
+
+/** Uniforms of [from, to). `torch.rand`, `Tensor.uniform_`. */
+export function rand(shape: readonly number[], from = 0, to = 1): Tensor {
+  expectNumber("to", to, (x) => x >= from, `a number of at least from (${from})`);
+  const out = new Float32Array(sizeOf(expectDimensions("shape", shape)));
+  native.randomUniform(current.state, out, from, to);
+  return new Tensor(out, shape);
+}
+
+/** Whole numbers of [low, high). `torch.randint`. */
+export function randint(low: number, high: number, shape: readonly number[]): IntTensor {
+  expectInteger("low", low, -(2 ** 31), 2 ** 31 - 1);
+  expectInteger("high", high, low + 1, 2 ** 31 - 1);
+  const out = new Int32Array(sizeOf(expectDimensions("shape", shape)));
+  native.randomIntegers(current.state, out, low, high);
+  return new IntTensor(out, shape);
+}
+
+/** A random order of 0 to n - 1. `torch.randperm`. */
+export function randperm(n: number): IntTensor {
+  const out = new Int32Array(expectInteger("n", n, 0, 2 ** 31 - 1));
+  native.randomPermutation(current.state, out);
+  return new IntTensor(out, [n]);
+}

@@ -1,0 +1,200 @@
+import { expectDimensions, expectShape, show } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { type Node, runBackward } from "./autograd.js";
+import { nest, sizeOf } from "./int_tensor.js";
+import * as ops from "./ops.js";
+import * as reductions from "./reductions.js";
+import * as views from "./views.js";
+
+/** Numbers nested in arrays of equal lengths. */
+export type Nested = number | readonly Nested[];
+
+/**
+ * Floats in single precision with a shape, row by row, and the tape that computed them.
+ *
+ * The operations follow PyTorch's of the same names and are recorded for {@link Tensor.backward} where an input asks
+ * for a gradient. Nothing has to be disposed of.
+ *
+ * @example
+ * ```ts
+ * const w = tensor([[1, 2], [3, 4]], { requiresGrad: true });
+ * w.mul(w).sum().backward();
+ * w.grad?.toArray(); // [[2, 4], [6, 8]]
+ * ```
+ */
+export class Tensor {
+  readonly dtype = "float32";
+  readonly data: Float32Array;
+  readonly shape: readonly number[];
+  /** Whether operations on this tensor are recorded. */
+  requiresGrad: boolean;
+  /** The operation that made this tensor; null for a leaf. @internal */
+  node: Node | null = null;
+  /** The gradient's values, for the library's own use. @internal */
+  gradData: Float32Array | null = null;
+  #spare: Float32Array | null = null;
+  #grad: Tensor | null = null;
+
+  constructor(data: Float32Array, shape: readonly number[] = [data.length], options: { requiresGrad?: boolean } = {}) {
+    if (!(data instanceof Float32Array)) {
+      throw new DistilleryError("BAD_DTYPE", `data: expected a Float32Array, got ${show(data)}`);
+    }
+    expectShape("data", [data.length], [sizeOf(expectDimensions("shape", shape))]);
+    this.data = data;
+    this.shape = [...shape];
+    this.requiresGrad = options.requiresGrad ?? false;
+  }
+
+  /** The number of elements. */
+  get size(): number {
+    return this.data.length;
+  }
+
+  /** The gradient that `backward()` gathered, of this tensor's shape; null before, and after `zeroGrad()`. */
+  get grad(): Tensor | null {
+    if (this.gradData === null) return null;
+    if (this.#grad?.data !== this.gradData) this.#grad = new Tensor(this.gradData, this.shape);
+    return this.#grad;
+  }
+
+  set grad(grad: Tensor | null) {
+    if (grad !== null) expectShape("grad", grad.shape, this.shape);
+    this.gradData = grad?.data ?? null;
+    this.#grad = grad;
+    this.#spare = null;
+  }
+
+  /** Forgets the gradient; its memory is used again unless {@link Tensor.grad} handed it out. */
+  zeroGrad(): void {
+    if (this.gradData !== null) this.#spare = this.#grad === null ? this.gradData : null;
+    this.gradData = null;
+    this.#grad = null;
+  }
+
+  /** Memory for a new gradient. @internal */
+  claimGrad(): Float32Array {
+    this.gradData = this.#spare ?? new Float32Array(this.size);
+    this.#spare = null;
+    return this.gradData;
+  }
+
+  /** The only element of a tensor of one. */
+  item(): number {
+    expectShape("item()", [this.size], [1]);
+    return this.data[0] as number;
+  }
+
+  /** The elements as nested arrays. */
+  toArray(): unknown {
+    return nest(this.data, this.shape);
+  }
+
+  /** The same memory outside of the tape. */
+  detach(): Tensor {
+    return new Tensor(this.data, this.shape);
+  }
+
+  /** Adds the gradient of this scalar to the `grad` of every leaf that it was computed from; uses up the graph. */
+  backward(): void {
+    runBackward(this);
+  }
+
+  /** Rows `start` to `end` (not included) of the first axis; shares memory. */
+  slice(start: number, end?: number): Tensor {
+    return views.slice(this, start, end);
+  }
+
+  /** The same elements in another shape, one length of which may be -1; shares memory. `torch.reshape`. */
+  reshape(shape: readonly number[]): Tensor {
+    return views.reshape(this, shape);
+  }
+
+  /** The sum with a number or a tensor, broadcast. `torch.add`. */
+  add(other: Tensor | number): Tensor {
+    return ops.add(this, other);
+  }
+
+  /** The product, element by element, with a number or a tensor, broadcast. `torch.mul`. */
+  mul(other: Tensor | number): Tensor {
+    return ops.mul(this, other);
+  }
+
+  /** The matrix product of this [m, k] and other [k, n]. `torch.matmul`. */
+  matmul(other: Tensor): Tensor {
+    return ops.matmul(this, other);
+  }
+
+  /** max(x, 0). `torch.relu`. */
+  relu(): Tensor {
+    return ops.relu(this);
+  }
+
+  /** The sum of all elements, or along an axis. `torch.sum`. */
+  sum(dim?: number, keepdim = false): Tensor {
+    return reductions.sum(this, dim, keepdim);
+  }
+
+  /** The mean of all elements, or along an axis. `torch.mean`. */
+  mean(dim?: number, keepdim = false): Tensor {
+    return reductions.mean(this, dim, keepdim);
+  }
+
+  /** Softmax over the last axis. `torch.softmax`. */
+  softmax(dim = -1): Tensor {
+    return reductions.softmax(this, dim);
+  }
+
+  /** The logarithm of softmax over the last axis. `torch.log_softmax`. */
+  logSoftmax(dim = -1): Tensor {
+    return reductions.logSoftmax(this, dim);
+  }
+}
+
+/** A tensor that a module trains: it asks for a gradient, and belongs to `parameters()` and the state dict. */
+export class Parameter extends Tensor {
+  constructor(data: Float32Array, shape: readonly number[] = [data.length]) {
+    super(data, shape, { requiresGrad: true });
+  }
+}
+
+/**
+ * A tensor from nested arrays, or from a Float32Array (not copied) and a shape.
+ *
+ * @example
+ * ```ts
+ * tensor([[1, 2, 3], [4, 5, 6]]).shape; // [2, 3]
+ * ```
+ */
+export function tensor(
+  values: Nested | Float32Array,
+  options: { shape?: readonly number[]; requiresGrad?: boolean } = {},
+): Tensor {
+  if (values instanceof Float32Array) return new Tensor(values, options.shape ?? [values.length], options);
+  const shape: number[] = [];
+  for (let level: Nested | undefined = values; Array.isArray(level); level = level[0]) shape.push(level.length);
+  const flat: number[] = [];
+  flatten(values, shape, 0, flat);
+  return new Tensor(Float32Array.from(flat), options.shape ?? shape, options);
+}
+
+/** A tensor of zeros. */
+export function zeros(shape: readonly number[]): Tensor {
+  return new Tensor(new Float32Array(sizeOf(expectDimensions("shape", shape))), shape);
+}
+
+/** A tensor of ones. */
+export function ones(shape: readonly number[]): Tensor {
+  return new Tensor(new Float32Array(sizeOf(expectDimensions("shape", shape))).fill(1), shape);
+}
+
+function flatten(values: Nested, shape: readonly number[], depth: number, into: number[]): void {
+  if (typeof values === "number" && depth === shape.length) {
+    into.push(values);
+    return;
+  }
+  if (!Array.isArray(values)) {
+    throw new DistilleryError("BAD_DTYPE", `values: expected numbers nested in arrays, got ${show(values)}`);
+  }
+  expectShape(`values at depth ${depth}`, [values.length], [shape[depth] ?? 0]);
+  for (const value of values) flatten(value, shape, depth + 1, into);
+}
