@@ -2,7 +2,7 @@
 
 use crate::error::{KernelError, Result, dense, dense_mut, expect_labels, expect_shape};
 use crate::parallel::{self, Rows};
-use crate::softmax::log_sum_exp;
+use crate::softmax::LogSumExp;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 const OP: &str = "cross_entropy";
@@ -21,10 +21,10 @@ pub fn cross_entropy(logits: ArrayView2<f32>, labels: &[i32], mut grad: ArrayVie
     parallel::for_each(work, GRAIN / classes + 1, |first, (losses, grad)| {
         for (i, (loss, grad)) in losses.iter_mut().zip(grad.0.chunks_exact_mut(classes)).enumerate() {
             let (row, label) = (&logits[(first + i) * classes..][..classes], labels[first + i] as usize);
-            let log_sum = log_sum_exp(row.iter().copied());
-            *loss = f64::from(log_sum - row[label]);
+            let norm = LogSumExp::of(row.iter().copied());
+            *loss = f64::from(-norm.log_softmax(row[label]));
             for (j, (g, x)) in grad.iter_mut().zip(row).enumerate() {
-                *g = ((x - log_sum).exp() - f32::from(j == label)) / rows as f32;
+                *g = (norm.log_softmax(*x).exp() - f32::from(j == label)) / rows as f32;
             }
         }
     });

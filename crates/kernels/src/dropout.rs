@@ -11,8 +11,10 @@ const GRAIN: usize = 1 << 15;
 pub fn forward(x: &[f32], p: f64, generator: &mut Generator, keep: &mut [u8], out: &mut [f32]) -> Result<()> {
     expect_that((0.0..=1.0).contains(&p), OP, "p", p, "a chance from 0 to 1")?;
     expect_shape(OP, "mask", &[keep.len()], &[x.len()])?;
-    for keep in keep.iter_mut() {
-        *keep = u8::from(generator.unit_f64() < 1.0 - p);
+    // With p = 1 PyTorch draws nothing.
+    keep.fill(0);
+    if p < 1.0 {
+        keep.iter_mut().for_each(|keep| *keep = u8::from(generator.unit_f64() < 1.0 - p));
     }
     apply(x, p, keep, out)
 }
@@ -25,7 +27,7 @@ pub fn backward(grad: &[f32], p: f64, keep: &[u8], grad_x: &mut [f32]) -> Result
 fn apply(x: &[f32], p: f64, keep: &[u8], out: &mut [f32]) -> Result<()> {
     expect_shape(OP, "mask", &[keep.len()], &[x.len()])?;
     expect_shape(OP, "out", &[out.len()], &[x.len()])?;
-    let factors = [0.0, if p < 1.0 { (1.0 / (1.0 - p)) as f32 } else { 0.0 }];
+    let factors = [0.0, if p < 1.0 { 1.0 / (1.0 - p) as f32 } else { 0.0 }];
     parallel::for_each(out, GRAIN, |first, part| {
         let (x, keep) = (&x[first..], &keep[first..]);
         for ((out, x), keep) in part.iter_mut().zip(x).zip(keep) {

@@ -4,7 +4,7 @@
 
 use crate::error::{KernelError, Result, dense, dense_mut, expect_labels, expect_shape, expect_that};
 use crate::parallel::{self, Rows};
-use crate::softmax::log_sum_exp;
+use crate::softmax::LogSumExp;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 const OP: &str = "kd_loss";
@@ -87,20 +87,20 @@ impl RowLoss {
 
     fn compute(&self, student: &[f32], teacher: &[f32], label: usize, grad: &mut [f32]) -> [f64; 2] {
         let t = self.temperature;
-        let student_soft = log_sum_exp(student.iter().map(|s| s / t));
-        let teacher_soft = log_sum_exp(teacher.iter().map(|s| s / t));
-        let student_hard = log_sum_exp(student.iter().copied());
+        let student_soft = LogSumExp::of(student.iter().map(|s| s / t));
+        let teacher_soft = LogSumExp::of(teacher.iter().map(|s| s / t));
+        let student_hard = LogSumExp::of(student.iter().copied());
         let mut divergence = 0.0f64;
         for (j, ((g, &s), &z)) in grad.iter_mut().zip(student).zip(teacher).enumerate() {
-            let (log_p, log_q) = (z / t - teacher_soft, s / t - student_soft);
+            let (log_p, log_q) = (teacher_soft.log_softmax(z / t), student_soft.log_softmax(s / t));
             let p = log_p.exp();
             // 0 * log 0 is 0: a class that the teacher rules out adds nothing.
             if p > 0.0 {
                 divergence += f64::from(p) * f64::from(log_p - log_q);
             }
-            let hard = (s - student_hard).exp() - f32::from(j == label);
+            let hard = student_hard.log_softmax(s).exp() - f32::from(j == label);
             *g = self.soft_weight * (log_q.exp() - p) + self.hard_weight * hard;
         }
-        [divergence, f64::from(student_hard - student[label])]
+        [divergence, f64::from(-student_hard.log_softmax(student[label]))]
     }
 }

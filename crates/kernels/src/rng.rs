@@ -4,6 +4,7 @@
 //! 624 words of the twister, the index of the next word, a flag and two words that hold the second of a pair of normals.
 
 use crate::error::{Result, expect_shape, expect_that};
+use pulp::Arch;
 
 const N: usize = 624;
 const M: usize = 397;
@@ -71,11 +72,17 @@ impl<'a> Generator<'a> {
         (self.next_u64() & ((1 << 53) - 1)) as f64 * (1.0 / (1u64 << 53) as f64)
     }
 
-    /// Fills with uniforms of [from, to), as `Tensor.uniform_`.
+    /// Fills with uniforms of [from, to), as `Tensor.uniform_`: product and sum are rounded once.
     pub fn uniform(&mut self, out: &mut [f32], from: f32, to: f32) {
-        for value in out {
-            *value = self.unit_f32() * (to - from) + from;
+        for value in out.iter_mut() {
+            *value = self.unit_f32();
         }
+        // Dispatched so that the fused product is an instruction and not a call.
+        Arch::new().dispatch(|| {
+            for value in out {
+                *value = value.mul_add(to - from, from);
+            }
+        });
     }
 
     /// Fills with standard normals, as `torch.randn`.
@@ -111,12 +118,13 @@ impl<'a> Generator<'a> {
         radius * theta.cos()
     }
 
-    /// Fills with whole numbers of [lo, hi), as `torch.randint`.
+    /// Fills with whole numbers of [lo, hi), as `torch.randint`: a range of 2^28 and more takes 64 bits a number.
     pub fn integers(&mut self, out: &mut [i32], lo: i32, hi: i32) -> Result<()> {
         expect_that(hi > lo, "randint", "high", hi.into(), "a number above low")?;
         let range = (i64::from(hi) - i64::from(lo)) as u64;
         for value in out {
-            *value = (i64::from(lo) + i64::from(self.next_u32() % range as u32)) as i32;
+            let drawn = if range >= 1 << 28 { self.next_u64() } else { self.next_u32().into() };
+            *value = (i64::from(lo) + (drawn % range) as i64) as i32;
         }
         Ok(())
     }

@@ -10,16 +10,16 @@ const GRAIN: usize = 1 << 12;
 /// out[rows, classes] = exp(x - max) / sum(exp(x - max)), row by row.
 pub fn softmax(x: ArrayView2<f32>, out: ArrayViewMut2<f32>) -> Result<()> {
     rows("softmax", x, out, |x, out| {
-        let log_sum = log_sum_exp(x.iter().copied());
-        out.iter_mut().zip(x).for_each(|(out, x)| *out = (x - log_sum).exp());
+        let norm = LogSumExp::of(x.iter().copied());
+        out.iter_mut().zip(x).for_each(|(out, x)| *out = norm.log_softmax(*x).exp());
     })
 }
 
 /// out[rows, classes] = x - log(sum(exp(x))), row by row.
 pub fn log_softmax(x: ArrayView2<f32>, out: ArrayViewMut2<f32>) -> Result<()> {
     rows("log_softmax", x, out, |x, out| {
-        let log_sum = log_sum_exp(x.iter().copied());
-        out.iter_mut().zip(x).for_each(|(out, x)| *out = x - log_sum);
+        let norm = LogSumExp::of(x.iter().copied());
+        out.iter_mut().zip(x).for_each(|(out, x)| *out = norm.log_softmax(*x));
     })
 }
 
@@ -43,15 +43,27 @@ pub fn log_softmax_backward(grad: ArrayView2<f32>, y: ArrayView2<f32>, grad_x: A
     })
 }
 
-/// log(sum(exp(x))), shifted by the maximum so that no exponential overflows.
-#[inline]
-pub(crate) fn log_sum_exp(x: impl Iterator<Item = f32> + Clone) -> f32 {
-    let max = x.clone().fold(f32::NEG_INFINITY, f32::max);
-    if max == f32::NEG_INFINITY {
-        return x.sum();
+/// log(sum(exp(x))) of a row in its two parts: added up, a large maximum would swallow digits of the logarithm.
+#[derive(Clone, Copy)]
+pub(crate) struct LogSumExp {
+    max: f32,
+    log_sum: f32,
+}
+
+impl LogSumExp {
+    /// Shifted by the maximum, so that no exponential overflows.
+    #[inline]
+    pub(crate) fn of(x: impl Iterator<Item = f32> + Clone) -> Self {
+        let max = x.clone().fold(f32::NEG_INFINITY, f32::max);
+        let sum: f32 = x.map(|x| (x - max).exp()).sum();
+        Self { max, log_sum: sum.ln() }
     }
-    let sum: f32 = x.map(|x| (x - max).exp()).sum();
-    max + sum.ln()
+
+    /// x - log(sum(exp(x))).
+    #[inline]
+    pub(crate) fn log_softmax(self, x: f32) -> f32 {
+        x - self.max - self.log_sum
+    }
 }
 
 fn rows(

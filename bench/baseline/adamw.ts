@@ -1,0 +1,51 @@
+/** The numbers of one step of AdamW. */
+export interface AdamWNumbers {
+  readonly lr: number;
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly eps: number;
+  readonly weightDecay: number;
+}
+
+/** AdamW over parameters whose arrays it moves; the averages are its own. */
+export class PlainAdamW {
+  readonly #parameters: readonly Float32Array[];
+  readonly #firsts: readonly Float32Array[];
+  readonly #seconds: readonly Float32Array[];
+  #step = 0;
+
+  constructor(parameters: readonly Float32Array[]) {
+    this.#parameters = parameters;
+    this.#firsts = parameters.map(({ length }) => new Float32Array(length));
+    this.#seconds = parameters.map(({ length }) => new Float32Array(length));
+  }
+
+  /** Moves every parameter by its gradient, `grads` in the order of the parameters. */
+  step(grads: readonly Float32Array[], numbers: AdamWNumbers): void {
+    this.#step += 1;
+    for (let i = 0; i < grads.length; i++) {
+      moveOne(this.#parameters[i], grads[i], this.#firsts[i], this.#seconds[i], numbers, this.#step);
+    }
+  }
+}
+
+function moveOne(
+  parameter: Float32Array,
+  grad: Float32Array,
+  first: Float32Array,
+  second: Float32Array,
+  { lr, beta1, beta2, eps, weightDecay }: AdamWNumbers,
+  step: number,
+): void {
+  const decay = 1 - lr * weightDecay;
+  const size = lr / (1 - beta1 ** step);
+  const root = 1 / Math.sqrt(1 - beta2 ** step);
+  for (let i = 0; i < parameter.length; i++) {
+    const g = grad[i];
+    const m = first[i] + (1 - beta1) * (g - first[i]);
+    const v = second[i] * beta2 + (1 - beta2) * g * g;
+    first[i] = m;
+    second[i] = v;
+    parameter[i] = parameter[i] * decay - (size * m) / (Math.sqrt(v) * root + eps);
+  }
+}

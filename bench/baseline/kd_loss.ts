@@ -1,0 +1,40 @@
+import { logSumExp } from "./softmax.js";
+
+/** The numbers of the distillation loss. */
+export interface KdNumbers {
+  readonly temperature: number;
+  readonly alpha: number;
+}
+
+/**
+ * alpha T² KL(softmax(teacher / T) ‖ softmax(student / T)) + (1 - alpha) crossEntropy(student, labels), averaged over
+ * the rows; logits are [rows, classes]. Writes the gradient by the student's logits into `grad`.
+ */
+export function kdLoss(
+  student: Float32Array,
+  teacher: Float32Array,
+  labels: Int32Array,
+  grad: Float32Array,
+  { temperature, alpha }: KdNumbers,
+): number {
+  const rows = labels.length;
+  const classes = student.length / rows;
+  const [cooling, soft, hard] = [1 / temperature, (alpha * temperature) / rows, (1 - alpha) / rows];
+  let divergence = 0;
+  let entropy = 0;
+  for (let i = 0, at = 0; i < rows; i++, at += classes) {
+    const totalSoft = logSumExp(student, at, classes, cooling);
+    const totalTeacher = logSumExp(teacher, at, classes, cooling);
+    const totalHard = logSumExp(student, at, classes, 1);
+    for (let j = 0; j < classes; j++) {
+      const logP = teacher[at + j] * cooling - totalTeacher;
+      const logQ = student[at + j] * cooling - totalSoft;
+      const p = Math.exp(logP);
+      if (p > 0) divergence += p * (logP - logQ);
+      grad[at + j] = soft * (Math.exp(logQ) - p) + hard * Math.exp(student[at + j] - totalHard);
+    }
+    grad[at + labels[i]] -= hard;
+    entropy += totalHard - student[at + labels[i]];
+  }
+  return soft * temperature * divergence + hard * entropy;
+}

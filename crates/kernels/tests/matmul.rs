@@ -1,0 +1,138 @@
+//! The three matrix products: against a naive loop, their gradients, and their bits at any number of threads.
+
+mod common;
+
+use common::{blank, close, dot, matrix, refuses, same_bits, slope, wide};
+use distillery_kernels::Result;
+use distillery_kernels::matmul::{matmul, matmul_nt, matmul_tn};
+use ndarray::{Array2, ArrayView2, ArrayViewMut2, s};
+
+/// A product, and which of a and b it takes transposed.
+struct Form {
+    name: &'static str,
+    kernel: fn(ArrayView2<f32>, ArrayView2<f32>, ArrayViewMut2<f32>) -> Result<()>,
+    transposed: [bool; 2],
+}
+
+const FORMS: [Form; 3] = [
+    Form { name: "matmul", kernel: matmul, transposed: [false, false] },
+    Form { name: "matmul_nt", kernel: matmul_nt, transposed: [false, true] },
+    Form { name: "matmul_tn", kernel: matmul_tn, transposed: [true, false] },
+];
+
+impl Form {
+    /// a[m, k] b[k, n], with each factor laid out as the form takes it.
+    fn multiply(&self, a: &Array2<f32>, b: &Array2<f32>) -> Array2<f32> {
+        let stored = |x: &Array2<f32>, turn| if turn { x.t().as_standard_layout().into_owned() } else { x.clone() };
+        let mut out = blank(a.nrows(), b.ncols());
+        (self.kernel)(stored(a, self.transposed[0]).view(), stored(b, self.transposed[1]).view(), out.view_mut())
+            .unwrap();
+        out
+    }
+}
+
+fn naive(a: &[f64], b: &[f64], k: usize, n: usize) -> Vec<f64> {
+    let mut out = vec![0.0; a.len() / k * n];
+    for (a, out) in a.chunks_exact(k).zip(out.chunks_exact_mut(n)) {
+        for (a, b) in a.iter().zip(b.chunks_exact(n)) {
+            out.iter_mut().zip(b).for_each(|(out, b)| *out += a * b);
+        }
+    }
+    out
+}
+
+/// Rounding of k products of numbers below 1 grows as sqrt(k): this is about ten times what is usual.
+fn tolerance(k: usize) -> f64 {
+    1e-6 * (k as f64).sqrt()
+}
+
+#[test]
+fn products_are_those_of_a_naive_loop() {
+    for (m, k) in common::pairs() {
+        for n in common::SIZES {
+            let (a, b) = (matrix(m, k, 1), matrix(k, n, 2));
+            let want = naive(&wide(a.view()), &wide(b.view()), k, n);
+            for form in &FORMS {
+                let got = form.multiply(&a, &b);
+                close(&format!("{} {m}x{k}x{n}", form.name), got.as_slice().unwrap(), &want, tolerance(k));
+            }
+        }
+    }
+}
+
+#[test]
+fn views_need_not_be_contiguous() {
+    let (wide_a, wide_b, mut wide_out) = (matrix(70, 90, 1), matrix(90, 80, 2), blank(70, 80));
+    let (a, b) = (wide_a.slice(s![..;-2, 3..60]), wide_b.slice(s![3..60, ..;3]));
+    matmul(a, b, wide_out.slice_mut(s![..;2, ..27])).unwrap();
+    let got: Vec<f32> = wide_out.slice(s![..;2, ..27]).iter().copied().collect();
+    close("strided", &got, &naive(&wide(a), &wide(b), 57, 27), tolerance(57));
+    assert!(wide_out.slice(s![1..;2, ..]).iter().chain(wide_out.slice(s![.., 27..])).all(|x| x.is_nan()));
+}
+
+#[test]
+fn gradients_are_the_slopes() {
+    let (m, k, n) = (5, 7, 3);
+    let (a, b, grad) = (matrix(m, k, 1), matrix(k, n, 2), matrix(m, n, 3));
+    let (wide_a, wide_b, wide_grad) = (wide(a.view()), wide(b.view()), wide(grad.view()));
+    let (mut grad_a, mut grad_b) = (blank(m, k), blank(k, n));
+    matmul_nt(grad.view(), b.view(), grad_a.view_mut()).unwrap();
+    matmul_tn(a.view(), grad.view(), grad_b.view_mut()).unwrap();
+    let by_a = slope(&wide_a, |a| dot(&naive(a, &wide_b, k, n), &wide_grad));
+    let by_b = slope(&wide_b, |b| dot(&naive(&wide_a, b, k, n), &wide_grad));
+    close("grad_a", grad_a.as_slice().unwrap(), &by_a, 1e-6);
+    close("grad_b", grad_b.as_slice().unwrap(), &by_b, 1e-6);
+}
+
+#[test]
+fn same_bits_at_any_number_of_threads() {
+    const EDGES: [usize; 8] = [1, 7, 31, 63, 65, 97, 257, 1000];
+    let script = [(64, 784, 2048), (64, 2048, 1024), (64, 1024, 512), (784, 64, 2048), (2048, 64, 1024), (64, 512, 10)];
+    let edges = EDGES.into_iter().flat_map(|m| EDGES.into_iter().flat_map(move |k| EDGES.map(|n| (m, k, n))));
+    for (m, k, n) in edges.chain(script) {
+        let (a, b) = (matrix(m, k, 1), matrix(k, n, 2));
+        for form in &FORMS {
+            same_bits(&format!("{} {m}x{k}x{n}", form.name), || wide(form.multiply(&a, &b).view()));
+        }
+    }
+}
+
+#[test]
+fn sums_of_nothing_are_zero() {
+    for form in &FORMS {
+        for (m, k, n) in [(0, 3, 2), (3, 0, 2), (3, 2, 0), (0, 0, 0), (65, 0, 1000)] {
+            let out = form.multiply(&Array2::zeros((m, k)), &Array2::zeros((k, n)));
+            assert_eq!(out, Array2::zeros((m, n)), "{} {m}x{k}x{n}", form.name);
+        }
+    }
+}
+
+#[test]
+fn nan_reaches_its_row_and_column_only() {
+    let (mut a, b) = (matrix(65, 7, 1), matrix(7, 63, 2));
+    a[[3, 2]] = f32::NAN;
+    for form in &FORMS {
+        for ((i, j), x) in form.multiply(&a, &b).indexed_iter() {
+            assert_eq!(x.is_nan(), i == 3, "{} [{i}, {j}]", form.name);
+        }
+    }
+}
+
+#[test]
+fn refuses_wrong_shapes() {
+    let of = |rows, columns| matrix(rows, columns, 1);
+    let call = |form: &Form, a: [usize; 2], b: [usize; 2], out: [usize; 2]| {
+        (form.kernel)(of(a[0], a[1]).view(), of(b[0], b[1]).view(), of(out[0], out[1]).view_mut())
+    };
+    let [plain, nt, tn] = &FORMS;
+    for (result, message) in [
+        (call(plain, [2, 3], [4, 5], [2, 5]), "matmul: b: expected shape [3, 5], got [4, 5]"),
+        (call(plain, [2, 3], [3, 5], [5, 2]), "matmul: out: expected shape [2, 5], got [5, 2]"),
+        (call(nt, [2, 3], [5, 4], [2, 5]), "matmul_nt: b: expected shape [5, 3], got [5, 4]"),
+        (call(nt, [2, 3], [5, 3], [2, 4]), "matmul_nt: out: expected shape [2, 5], got [2, 4]"),
+        (call(tn, [3, 2], [4, 5], [2, 5]), "matmul_tn: b: expected shape [3, 5], got [4, 5]"),
+        (call(tn, [3, 2], [3, 5], [3, 5]), "matmul_tn: out: expected shape [2, 5], got [3, 5]"),
+    ] {
+        refuses(result, "SHAPE_MISMATCH", message);
+    }
+}

@@ -1,0 +1,17 @@
+import { DistilleryError } from "../errors.js";
+
+/** The error of a file that is damaged, foreign or holds what is not accepted: `name` is the file's. */
+export function badCheckpoint(name: string, problem: string, cause?: unknown): DistilleryError {
+  return new DistilleryError("BAD_CHECKPOINT", `${name}: ${problem}`, cause === undefined ? {} : { cause });
+}
+
+/** Text out of a file as it may stand in a message: quoted, on one line, short. */
+export function quote(text: string): string {
+  return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}...` : text);
+}
+
+/** The error of names and texts that fill more than a reader would accept. */
+export function tooMany(argument: string, bytes: number, most: number): DistilleryError {
+  const text = `${argument}: expected names and texts of at most ${most} bytes, got ${bytes}`;
+  return new DistilleryError("BAD_ARGUMENT", text);
+}

@@ -1,0 +1,5 @@
+export { ioError, writeWhole } from "./atomic.js";
+export { type CheckpointSummary, inspectCheckpoint, load } from "./load.js";
+export { decodeSafetensors, encodeSafetensors, type Safetensors } from "./safetensors.js";
+export { type SaveOptions, save } from "./save.js";
+export type { StoredDtype } from "./stored_types.js";

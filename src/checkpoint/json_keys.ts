@@ -1,0 +1,41 @@
+/**
+ * Looks through JSON for what `JSON.parse` accepts in silence: a key that stands twice in one object, or deep nesting.
+ * Gives the problem's text, or null. Text that is no JSON is left to `JSON.parse`.
+ */
+export function jsonProblem(json: string, maxDepth: number): string | null {
+  const open: (Set<string> | null)[] = [];
+  const token = /"(?:[^"\\]|\\.)*"|[{}[\]]/gs;
+  for (let match = token.exec(json); match !== null; match = token.exec(json)) {
+    const [text] = match;
+    if (text === "}" || text === "]") open.pop();
+    else if (text === "{" || text === "[") open.push(text === "{" ? new Set() : null);
+    else if (isKey(json, token.lastIndex) && !addKey(open.at(-1), text))
+      return `the key ${text.slice(0, 80)} stands twice`;
+    if (open.length > maxDepth) return `nested deeper than ${maxDepth}`;
+  }
+  return null;
+}
+
+function isKey(json: string, end: number): boolean {
+  let at = end;
+  while (" \n\r\t".includes(json.charAt(at)) && at < json.length) at++;
+  return json.charAt(at) === ":";
+}
+
+/** Whether the key, as it reads without its escapes, is new. */
+function addKey(keys: Set<string> | null | undefined, text: string): boolean {
+  if (!keys) return true;
+  const key = unescape(text);
+  if (keys.has(key)) return false;
+  keys.add(key);
+  return true;
+}
+
+function unescape(text: string): string {
+  if (!text.includes("\\")) return text.slice(1, -1);
+  try {
+    return JSON.parse(text) as string;
+  } catch {
+    return text;
+  }
+}

@@ -1,0 +1,162 @@
+import { badCheckpoint } from "./bad_checkpoint.js";
+import { opcodeName } from "./pickle_opcodes.js";
+import { type Dict, isKind, kindOf, type Value } from "./pickle_values.js";
+
+// Far above what a file of PyTorch has (about 8 objects a tensor, batches of 1000 values, a nesting of 3).
+const MAX_OBJECTS = 2 ** 20;
+const MAX_STACK = 2 ** 14;
+const MAX_NESTING = 100;
+
+const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** The state of a pickle being read: the place, the stack, the memo. Every step is bounded; nothing recurses. */
+export class PickleMachine {
+  #at = 0;
+  #instruction = 0;
+  #objects = 0;
+  #stack: Value[] = [];
+  readonly #outer: Value[][] = [];
+  readonly #memo = new Map<number, Value>();
+
+  constructor(
+    private readonly bytes: Uint8Array,
+    private readonly file: string,
+  ) {}
+
+  /** The error for a problem at the instruction that is being read. */
+  readonly fail = (problem: string): Error => {
+    const code = this.bytes[this.#instruction];
+    const place = code === undefined ? "the end" : `byte ${this.#instruction} (${opcodeName(code)})`;
+    return badCheckpoint(this.file, `data.pkl at ${place}: ${problem}`);
+  };
+
+  /** The code of the next instruction. */
+  next(): number {
+    this.#instruction = this.#at;
+    return this.uint(1);
+  }
+
+  /** Takes the next `length` bytes. */
+  take(length: number): Buffer {
+    if (length > this.bytes.length - this.#at) throw this.fail("the pickle ends too early");
+    const taken = Buffer.from(this.bytes.buffer, this.bytes.byteOffset + this.#at, length);
+    this.#at += length;
+    return taken;
+  }
+
+  uint(width: 1 | 2 | 4): number {
+    return this.take(width).readUIntLE(0, width);
+  }
+
+  /** Takes `length` bytes as a whole number with a sign. */
+  long(length: number): number {
+    const bytes = this.take(length);
+    const value = length <= 6 ? (length === 0 ? 0 : bytes.readIntLE(0, length)) : this.#bigint(bytes);
+    if (!Number.isSafeInteger(value)) throw this.fail("a number is too large");
+    return value;
+  }
+
+  text(length: number): string {
+    return this.#decode(this.take(length));
+  }
+
+  /** Takes what stands before the next line feed. */
+  line(): string {
+    const length = this.bytes.subarray(this.#at, this.#at + 256).indexOf(0x0a);
+    if (length < 0) throw this.fail("a name has no end");
+    const line = this.#decode(this.take(length));
+    this.#at++;
+    return line;
+  }
+
+  push(value: Value): void {
+    if (typeof value === "object" && value !== null) this.#count();
+    if (this.#stack.push(value) > MAX_STACK) throw this.fail("too many values on the stack");
+  }
+
+  pop(): Value {
+    const value = this.#stack.pop();
+    if (value === undefined) throw this.fail("a value is missing on the stack");
+    return value;
+  }
+
+  top(): Value {
+    const value = this.#stack.at(-1);
+    if (value === undefined) throw this.fail("a value is missing on the stack");
+    return value;
+  }
+
+  topDict(): Dict {
+    const value = this.top();
+    if (!isKind(value, "dict")) throw this.fail(`a dict was expected, not a ${kindOf(value)}`);
+    return value;
+  }
+
+  mark(): void {
+    if (this.#outer.push(this.#stack) > MAX_NESTING) throw this.fail(`nested deeper than ${MAX_NESTING}`);
+    this.#stack = [];
+  }
+
+  /** The values since the last mark. */
+  popMark(): Value[] {
+    const values = this.#stack;
+    const outer = this.#outer.pop();
+    if (outer === undefined) throw this.fail("a mark is missing on the stack");
+    this.#stack = outer;
+    return values;
+  }
+
+  append(values: readonly Value[]): void {
+    const list = this.top();
+    if (typeof list !== "object" || list?.kind !== "list")
+      throw this.fail(`a list was expected, not a ${kindOf(list)}`);
+    for (const value of values) {
+      this.#count();
+      list.items.push(value);
+    }
+  }
+
+  setItems(values: readonly Value[]): void {
+    const { entries } = this.topDict();
+    if (values.length % 2 !== 0) throw this.fail("a key without a value");
+    for (let i = 0; i < values.length; i += 2) {
+      this.#count();
+      entries.push([values[i] as Value, values[i + 1] as Value]);
+    }
+  }
+
+  remember(index: number): void {
+    this.#count();
+    this.#memo.set(index, this.top());
+  }
+
+  recall(index: number): void {
+    const value = this.#memo.get(index);
+    if (value === undefined) throw this.fail(`nothing was remembered as ${index}`);
+    this.push(value);
+  }
+
+  /** The result, where nothing else is left. */
+  stop(): Value {
+    const value = this.pop();
+    if (this.#stack.length > 0 || this.#outer.length > 0) throw this.fail("values are left on the stack");
+    if (this.#at !== this.bytes.length) throw this.fail("something follows the end of the pickle");
+    return value;
+  }
+
+  #count(): void {
+    if (++this.#objects > MAX_OBJECTS) throw this.fail(`more than ${MAX_OBJECTS} objects`);
+  }
+
+  #decode(bytes: Buffer): string {
+    try {
+      return UTF8.decode(bytes);
+    } catch {
+      throw this.fail("a text is not UTF-8");
+    }
+  }
+
+  #bigint(bytes: Buffer): number {
+    return bytes.length === 8 ? Number(bytes.readBigInt64LE()) : Number.NaN;
+  }
+}

@@ -1,0 +1,88 @@
+import { badCheckpoint, quote } from "./bad_checkpoint.js";
+import { PickleMachine } from "./pickle_machine.js";
+import { opcodeName } from "./pickle_opcodes.js";
+import { isKind, type Value } from "./pickle_values.js";
+import { globalNamed, reduce, storageOf } from "./torch_objects.js";
+
+export const MAX_PICKLE_BYTES = 2 ** 24;
+const [PROTO, STOP] = [0x80, 0x2e];
+
+type Step = (machine: PickleMachine) => void;
+
+/** Every instruction that is understood: what PyTorch writes with its protocol 2. Each only moves data. */
+const STEPS: ReadonlyMap<number, Step> = new Map<number, Step>([
+  [0x28, (m) => m.mark()],
+  [0x29, (m) => m.push({ kind: "tuple", items: [] })],
+  [0x47, (m) => m.push(m.take(8).readDoubleBE())],
+  [0x4a, (m) => m.push(m.long(4))],
+  [0x4b, (m) => m.push(m.uint(1))],
+  [0x4d, (m) => m.push(m.uint(2))],
+  [0x4e, (m) => m.push(null)],
+  [0x51, (m) => m.push(storageOf(m.pop(), m.fail))],
+  [0x52, reduceTop],
+  [0x58, (m) => m.push(m.text(m.uint(4)))],
+  [0x5d, (m) => m.push({ kind: "list", items: [] })],
+  [0x61, (m) => m.append([m.pop()])],
+  [0x62, ignoreState],
+  [0x63, (m) => m.push(globalNamed(`${m.line()}.${m.line()}`, m.fail))],
+  [0x65, (m) => m.append(m.popMark())],
+  [0x68, (m) => m.recall(m.uint(1))],
+  [0x6a, (m) => m.recall(m.uint(4))],
+  [0x71, (m) => m.remember(m.uint(1))],
+  [0x72, (m) => m.remember(m.uint(4))],
+  [0x73, setItem],
+  [0x74, (m) => m.push({ kind: "tuple", items: m.popMark() })],
+  [0x75, (m) => m.setItems(m.popMark())],
+  [0x7d, (m) => m.push({ kind: "dict", ordered: false, entries: [] })],
+  [0x85, (m) => pushTuple(m, 1)],
+  [0x86, (m) => pushTuple(m, 2)],
+  [0x87, (m) => pushTuple(m, 3)],
+  [0x88, (m) => m.push(true)],
+  [0x89, (m) => m.push(false)],
+  [0x8a, (m) => m.push(m.long(m.uint(1)))],
+]);
+
+/**
+ * Reads a pickle as PyTorch writes it, by an allow-list of instructions and names. Nothing of it is run: a call is only
+ * recognised, and only those that rebuild tensors are. The rest is `BAD_CHECKPOINT` with the instruction and its place.
+ */
+export function readPickle(bytes: Uint8Array, file: string): Value {
+  if (bytes.length > MAX_PICKLE_BYTES) {
+    throw badCheckpoint(file, `data.pkl has ${bytes.length} bytes, more than ${MAX_PICKLE_BYTES}`);
+  }
+  const machine = new PickleMachine(bytes, file);
+  if (machine.next() !== PROTO) throw machine.fail("a pickle begins with PROTO");
+  const protocol = machine.uint(1);
+  if (protocol !== 2) throw machine.fail(`pickle protocol ${protocol}: only 2 is read, torch.save's default`);
+  for (let code = machine.next(); code !== STOP; code = machine.next()) {
+    const step = STEPS.get(code);
+    if (step === undefined) throw machine.fail(`the instruction ${opcodeName(code)} is not allowed`);
+    step(machine);
+  }
+  return machine.stop();
+}
+
+function reduceTop(machine: PickleMachine): void {
+  const args = machine.pop();
+  machine.push(reduce(machine.pop(), args, machine.fail));
+}
+
+function pushTuple(machine: PickleMachine, length: number): void {
+  const items = Array.from({ length }, () => machine.pop()).reverse();
+  machine.push({ kind: "tuple", items });
+}
+
+function setItem(machine: PickleMachine): void {
+  const value = machine.pop();
+  machine.setItems([machine.pop(), value]);
+}
+
+/** BUILD sets attributes. A state_dict has one, `_metadata`, the versions of its modules: accepted and dropped. */
+function ignoreState(machine: PickleMachine): void {
+  const state = machine.pop();
+  const isMetadata =
+    isKind(state, "dict") && state.entries.every(([key, value]) => key === "_metadata" && isKind(value, "dict"));
+  if (!isMetadata || !machine.topDict().ordered) {
+    throw machine.fail(`attributes other than a state_dict's ${quote("_metadata")} are not allowed`);
+  }
+}

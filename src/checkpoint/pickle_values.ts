@@ -1,0 +1,58 @@
+import type { StoredType } from "./stored_types.js";
+
+/** What a pickle of tensors is made of: data only. Nothing here can be called. */
+export type Value = null | boolean | number | string | Tuple | List | Dict | Global | Storage | StoredView;
+
+export interface Tuple {
+  readonly kind: "tuple";
+  readonly items: readonly Value[];
+}
+
+export interface List {
+  readonly kind: "list";
+  readonly items: Value[];
+}
+
+/** A dict or, with `ordered`, an OrderedDict, as the pairs that were set, in that order. */
+export interface Dict {
+  readonly kind: "dict";
+  readonly ordered: boolean;
+  readonly entries: [Value, Value][];
+}
+
+/** One of the names of {@link import("./torch_objects.js").globalNamed}: a word, not a function. */
+export interface Global {
+  readonly kind: "global";
+  readonly name: string;
+}
+
+/** The elements of one or more tensors: an entry of the archive, by its key. */
+export interface Storage {
+  readonly kind: "storage";
+  readonly type: StoredType;
+  readonly key: string;
+  readonly count: number;
+}
+
+/** A tensor: which elements of a storage, and how they are laid out; nothing is checked against the storage yet. */
+export interface StoredView {
+  readonly kind: "tensor";
+  readonly storage: Storage;
+  readonly offset: number;
+  readonly shape: readonly number[];
+  readonly strides: readonly number[];
+}
+
+/** The name of a value's type for a message. */
+export function kindOf(value: Value): string {
+  if (value === null) return "None";
+  if (typeof value === "object") return value.kind;
+  return { boolean: "bool", number: "number", string: "str" }[typeof value as "boolean" | "number" | "string"];
+}
+
+type Kinds = { tuple: Tuple; list: List; dict: Dict; global: Global; storage: Storage; tensor: StoredView };
+
+/** Whether a value is of one of the kinds that are objects. */
+export function isKind<K extends keyof Kinds>(value: Value | undefined, kind: K): value is Kinds[K] {
+  return typeof value === "object" && value !== null && value.kind === kind;
+}

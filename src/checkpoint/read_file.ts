@@ -1,0 +1,23 @@
+import { readFile, stat } from "node:fs/promises";
+import { DistilleryError } from "../errors.js";
+import { ioError } from "./atomic.js";
+
+/** The size that a checkpoint may have: what Node.js reads and writes in one go. */
+export const MAX_FILE_BYTES = 2 ** 31 - 1;
+
+/** The bytes of a regular file; `NOT_FOUND` or `IO_ERROR` with its name otherwise. */
+export async function readWhole(file: string): Promise<Uint8Array> {
+  const status = await stat(file).catch((error: unknown) => {
+    throw ioError("read", file, error);
+  });
+  // Asked before opening: a pipe would wait and a device might never end.
+  if (status.isDirectory()) throw new DistilleryError("IO_ERROR", `${file}: is a folder, not a file`);
+  if (!status.isFile()) throw new DistilleryError("IO_ERROR", `${file}: is not a regular file`);
+  if (status.size > MAX_FILE_BYTES) {
+    throw new DistilleryError("IO_ERROR", `${file}: ${status.size} bytes; at most ${MAX_FILE_BYTES} can be read`);
+  }
+  const bytes = await readFile(file).catch((error: unknown) => {
+    throw ioError("read", file, error);
+  });
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

@@ -1,0 +1,107 @@
+import { IntTensor, LongTensor } from "../tensor/int_tensor.js";
+import { Tensor } from "../tensor/tensor.js";
+
+export type StoredDtype = "float32" | "float64" | "float16" | "bfloat16" | "int64" | "int32";
+export type StoredArray = Float32Array | Int32Array | BigInt64Array;
+export type AnyTensor = Tensor | IntTensor | LongTensor;
+
+/** How elements of one type lie in a file, little-endian, and how they come into memory. */
+export interface StoredType {
+  readonly dtype: StoredDtype;
+  /** The storage's class in a pickle of PyTorch. */
+  readonly torch: string;
+  /** The name in the header of a .safetensors file. */
+  readonly safetensors: string;
+  /** Bytes an element. */
+  readonly width: number;
+  /** A copy of the elements; the other floats become float32, rounded to the nearest. */
+  decode(bytes: Uint8Array): StoredArray;
+}
+
+/** A tensor out of a file, with the type that it has there. */
+export interface StoredTensor {
+  readonly key: string;
+  readonly dtype: StoredDtype;
+  readonly tensor: AnyTensor;
+}
+
+const copyOf = (bytes: Uint8Array): ArrayBuffer => new Uint8Array(bytes).buffer;
+
+export const STORED_TYPES: readonly StoredType[] = [
+  {
+    dtype: "float32",
+    torch: "FloatStorage",
+    safetensors: "F32",
+    width: 4,
+    decode: (bytes) => new Float32Array(copyOf(bytes)),
+  },
+  {
+    dtype: "float64",
+    torch: "DoubleStorage",
+    safetensors: "F64",
+    width: 8,
+    decode: (bytes) => Float32Array.from(new Float64Array(copyOf(bytes))),
+  },
+  {
+    dtype: "float16",
+    torch: "HalfStorage",
+    safetensors: "F16",
+    width: 2,
+    decode: (bytes) => widen(bytes, halfBits),
+  },
+  {
+    dtype: "bfloat16",
+    torch: "BFloat16Storage",
+    safetensors: "BF16",
+    width: 2,
+    decode: (bytes) => widen(bytes, (half) => half << 16),
+  },
+  {
+    dtype: "int64",
+    torch: "LongStorage",
+    safetensors: "I64",
+    width: 8,
+    decode: (bytes) => new BigInt64Array(copyOf(bytes)),
+  },
+  {
+    dtype: "int32",
+    torch: "IntStorage",
+    safetensors: "I32",
+    width: 4,
+    decode: (bytes) => new Int32Array(copyOf(bytes)),
+  },
+];
+
+/** The type that a tensor of the library is written as. */
+export function storedTypeOf(tensor: AnyTensor): StoredType {
+  return STORED_TYPES.find((type) => type.dtype === tensor.dtype) as StoredType;
+}
+
+/** The elements of a tensor as the bytes that stand in a file; shares memory. */
+export function bytesOf({ data }: AnyTensor): Uint8Array {
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+}
+
+/** The tensor class for an array of elements. */
+export function tensorOf(data: StoredArray, shape: readonly number[]): AnyTensor {
+  if (data instanceof Float32Array) return new Tensor(data, shape);
+  return data instanceof Int32Array ? new IntTensor(data, shape) : new LongTensor(data, shape);
+}
+
+function widen(bytes: Uint8Array, bits: (half: number) => number): Float32Array {
+  const halves = new Uint16Array(copyOf(bytes));
+  const words = new Uint32Array(halves.length);
+  for (let i = 0; i < halves.length; i++) words[i] = bits(halves[i] as number);
+  return new Float32Array(words.buffer);
+}
+
+/** The bits of the float32 that equals a float16, which every float16 has. */
+function halfBits(half: number): number {
+  const [sign, exponent, fraction] = [(half & 0x8000) << 16, (half >> 10) & 31, half & 1023];
+  if (exponent === 31) return sign | 0x7f800000 | (fraction << 13);
+  if (exponent > 0) return sign | ((exponent + 112) << 23) | (fraction << 13);
+  if (fraction === 0) return sign;
+  // A subnormal: its leading one becomes float32's hidden one.
+  const shift = Math.clz32(fraction) - 21;
+  return sign | ((113 - shift) << 23) | (((fraction << shift) & 1023) << 13);
+}
