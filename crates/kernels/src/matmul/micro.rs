@@ -12,8 +12,8 @@ pub(super) const ROWS: usize = 6;
 pub(super) const VECTORS: usize = 4;
 /// The length of a chain: a longer one would lose digits, a shorter one time.
 pub(super) const CHAIN: usize = 256;
-/// Elements of a cache line: how far apart what is fetched ahead lies.
-const LINE: usize = 16;
+/// Elements of a cache line.
+pub(super) const LINE: usize = 16;
 
 /// The vectors of columns in a full tile: all of them where the sums then still fit the registers.
 pub(super) const fn vectors<S: Simd>() -> usize {
@@ -39,12 +39,25 @@ pub(super) struct Tile {
     pub out_row: isize,
     /// Whether the sums go on from what lies in `out`.
     pub carry: bool,
-    /// Whether the rows that come next should be fetched.
-    pub ahead: bool,
+    /// What will be needed next.
+    pub ahead: Ahead,
     /// What is added at the end.
     pub bias: TileBias,
     /// Whether what is below zero becomes zero at the end.
     pub relu: bool,
+}
+
+/// Cache lines to ask for while a tile is computed: `count` of them, `row` apart, each `LINE` steps over k.
+#[derive(Clone, Copy)]
+pub(super) struct Ahead {
+    /// The first of them.
+    pub start: *const f32,
+    /// From one to the next.
+    pub row: isize,
+    /// How many at a time.
+    pub count: usize,
+    /// From one time to the next.
+    pub step: isize,
 }
 
 /// The bias of a tile.
@@ -87,18 +100,18 @@ pub(super) unsafe fn compute<S: Simd>(simd: S, rows: usize, vectors: usize, tile
 #[inline(always)]
 unsafe fn run<S: Simd, const R: usize, const V: usize>(simd: S, tile: Tile) {
     let Tile { a_row, a_step, out, out_row, .. } = tile;
-    let (mut a, mut b, mut left, mut carry) = (tile.a, tile.b, tile.depth, tile.carry);
+    let (mut a, mut b, mut ahead) = (tile.a, tile.b, tile.ahead.start);
+    let (mut left, mut carry) = (tile.depth, tile.carry);
     // SAFETY: the caller's promise covers every element that the loops below name; fetching ahead reads nothing.
     unsafe {
         loop {
             let steps = left.min(CHAIN);
             let mut sums = [[simd.splat_f32s(0.0); V]; R];
             for start in (0..steps).step_by(LINE) {
-                if tile.ahead {
-                    for i in 0..R {
-                        fetch(a.wrapping_offset((R + i) as isize * a_row));
-                    }
+                for i in 0..tile.ahead.count {
+                    fetch(ahead.wrapping_offset(i as isize * tile.ahead.row));
                 }
+                ahead = ahead.wrapping_offset(tile.ahead.step);
                 for _ in start..steps.min(start + LINE) {
                     let mut columns = [simd.splat_f32s(0.0); V];
                     for j in 0..V {
@@ -175,6 +188,6 @@ fn fetch(_address: *const f32) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a hint that neither reads nor faults.
     unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(_address.cast());
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(_address.cast());
     }
 }

@@ -1,10 +1,10 @@
 //! The packed factor: panels of columns, in each panel row after row of k, as the inner loop reads it.
 
+use super::micro::{self, LINE};
 use super::plan::Source;
 use super::transpose::{self, SIDE};
 use pulp::{Simd, WithSimd};
 use std::cell::Cell;
-use std::ops::Range;
 
 /// A cache line: vectors that do not cross lines load at full speed.
 #[derive(Clone, Copy)]
@@ -26,17 +26,16 @@ pub(super) fn with_scratch(len: usize, f: impl FnOnce(*mut f32)) {
     SCRATCH.set(lines);
 }
 
-/// Writes one panel: `to[k][j] = from[k][columns.start + j]`, with zeros where the panel is wider than `columns`.
+/// Writes panels, one after the other: `to[k][j] = from[k][j]` for the columns of a panel, with zeros up to a whole
+/// vector in the last one.
 pub(super) struct Pack {
-    /// The factor, from the first k of the panel on.
+    /// The factor, from the first k and the first column of the first panel on.
     pub from: Source,
     /// The rows of k.
     pub depth: usize,
-    /// The columns of the panel.
-    pub columns: Range<usize>,
-    /// The panel's width, in elements.
-    pub width: usize,
-    /// Where the panel goes: `depth * width` numbers that nobody else uses.
+    /// The columns.
+    pub columns: usize,
+    /// Where the panels go: room for `depth` rows of whole vectors, which nobody else uses.
     pub to: *mut f32,
 }
 
@@ -44,31 +43,82 @@ impl WithSimd for Pack {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let Self { from, depth, columns, width, to } = self;
-        let count = columns.len();
-        // SAFETY: `from` reaches `depth` rows and `columns`, and `to` holds `depth * width` numbers.
+    fn with_simd<S: Simd>(self, simd: S) {
+        let width = micro::vectors::<S>() * S::F32_LANES;
+        // SAFETY: `from` reaches `depth` rows and all columns, and `to` holds them as whole vectors.
+        unsafe {
+            if self.from.column == 1 {
+                self.copy(simd, width);
+            } else {
+                for start in (0..self.columns).step_by(width) {
+                    self.turn::<S>(start, width.min(self.columns - start));
+                }
+            }
+        }
+    }
+}
+
+impl Pack {
+    /// Rows that lie along the columns: copied, each row for all panels, as they come.
+    ///
+    /// # Safety
+    /// As in `with_simd`.
+    #[inline(always)]
+    unsafe fn copy<S: Simd>(&self, simd: S, width: usize) {
+        let whole = self.columns - self.columns % S::F32_LANES;
+        let rest_width = (self.columns % width).next_multiple_of(S::F32_LANES);
+        for k in 0..self.depth {
+            let row = self.from.at(k, 0);
+            let place = |j: usize| {
+                let (panel, inside) = (j - j % width, j % width);
+                let width = if panel + width <= self.columns { width } else { rest_width };
+                self.to.wrapping_add(panel * self.depth + k * width + inside)
+            };
+            for j in (0..whole).step_by(S::F32_LANES) {
+                // SAFETY: the vector lies inside the row and inside its panel.
+                unsafe {
+                    let vector = row.add(j).cast::<S::f32s>().read_unaligned();
+                    place(j).cast::<S::f32s>().write_unaligned(vector);
+                }
+            }
+            if whole < self.columns {
+                // SAFETY: the last vector of the last panel, of which the row has a part.
+                unsafe {
+                    place(whole).cast::<S::f32s>().write_unaligned(simd.splat_f32s(0.0));
+                    row.add(whole).copy_to_nonoverlapping(place(whole), self.columns - whole);
+                }
+            }
+        }
+    }
+
+    /// One panel of a factor whose rows lie along k: turned block by block.
+    ///
+    /// # Safety
+    /// As in `with_simd`.
+    #[inline(always)]
+    unsafe fn turn<S: Simd>(&self, start: usize, count: usize) {
+        let Self { from, depth, .. } = *self;
+        let to = self.to.wrapping_add(start * depth);
+        let width = count.next_multiple_of(S::F32_LANES);
+        let (blocks, lines) = if from.row == 1 { (count / SIDE, depth / LINE) } else { (0, 0) };
+        // SAFETY: blocks and elements lie inside the factor and inside the panel.
         unsafe {
             if count < width {
                 std::slice::from_raw_parts_mut(to, depth * width).fill(0.0);
             }
-            if from.column == 1 {
-                for k in 0..depth {
-                    from.at(k, columns.start).copy_to_nonoverlapping(to.add(k * width), count);
-                }
-                return;
-            }
-            let (blocks, turned) = if from.row == 1 { (count / SIDE, depth / SIDE) } else { (0, 0) };
-            for k in 0..turned {
-                for j in 0..blocks {
-                    let source = from.at(k * SIDE, columns.start + j * SIDE);
-                    transpose::block::<S>(source, from.column, to.add(k * SIDE * width + j * SIDE), width as isize);
+            for line in 0..lines {
+                for j in (0..blocks).map(|block| block * SIDE) {
+                    // All of a cache line at once: the lines of a power of two of rows push each other out.
+                    for k in (line * LINE..(line + 1) * LINE).step_by(SIDE) {
+                        let to = to.add(k * width + j);
+                        transpose::block::<S>(from.at(k, start + j), from.column, to, width as isize, SIDE);
+                    }
                 }
             }
             for k in 0..depth {
-                let done = if k < turned * SIDE { blocks * SIDE } else { 0 };
+                let done = if k < lines * LINE { blocks * SIDE } else { 0 };
                 for j in done..count {
-                    *to.add(k * width + j) = *from.at(k, columns.start + j);
+                    *to.add(k * width + j) = *from.at(k, start + j);
                 }
             }
         }

@@ -1,7 +1,8 @@
 //! How a product is cut: which factor is packed, in which blocks, and what the threads share.
 
-use super::micro::{self, CHAIN, ROWS, Tile, TileBias, VECTORS};
+use super::micro::{self, Ahead, CHAIN, LINE, ROWS, Tile, TileBias, VECTORS};
 use super::pack::{self, Pack};
+use super::transpose::{self, SIDE};
 use crate::parallel;
 use ndarray::{ArrayView2, ArrayViewMut2};
 use pulp::{Simd, WithSimd};
@@ -130,14 +131,14 @@ impl Product<'_> {
     }
 
     fn run<S: Simd>(&self, simd: S) {
-        let width = micro::vectors::<S>() * S::F32_LANES;
+        let width = width::<S>();
         let (panels, tiles) = (self.n.div_ceil(width), self.m.div_ceil(ROWS));
         let threads = if self.m * self.n * self.k < PARALLEL_FROM { 1 } else { parallel::threads() };
         let blocks = self.k.div_ceil(DEPTH).max(1);
         // Whole chains, so that the bits do not depend on the blocks.
         let depth = self.k.div_ceil(blocks).next_multiple_of(CHAIN).clamp(1, self.k.max(1));
         let fit = (BLOCK / (depth * width)).max(1);
-        if threads > 1 && tiles < 8 * threads && panels >= threads {
+        if tiles < 8 * threads.max(2) && panels >= threads {
             self.by_columns(simd, depth, fit.min(panels.div_ceil(PIECES * threads)));
         } else {
             self.by_rows(simd, depth, fit, threads);
@@ -146,26 +147,19 @@ impl Product<'_> {
 
     /// The threads pack a block together, then share its rows.
     fn by_rows<S: Simd>(&self, simd: S, depth: usize, fit: usize, threads: usize) {
-        let width = micro::vectors::<S>() * S::F32_LANES;
-        let panels = self.n.div_ceil(width);
-        let tiles = self.m.div_ceil(ROWS);
-        pack::with_scratch(depth * width * fit.min(panels), |packed| {
+        let (panels, tiles) = (self.n.div_ceil(width::<S>()), self.m.div_ceil(ROWS));
+        pack::with_scratch(depth * width::<S>() * fit.min(panels), |packed| {
             let packed = Shared(packed);
             for first in (0..panels).step_by(fit) {
                 let last = panels.min(first + fit);
                 for steps in self.blocks(depth) {
-                    let size = steps.len() * width;
-                    parallel::pieces(0..last - first, threads, |part| {
-                        part.for_each(|i| self.pack(simd, first + i, steps.clone(), packed.add(i * size)));
+                    parallel::pieces(first..last, threads, |part| {
+                        let to = packed.add((part.start - first) * width::<S>() * steps.len());
+                        self.pack(simd, part, steps.clone(), to);
                     });
-                    parallel::pieces(0..tiles, threads * PIECES, |part| {
-                        simd.vectorize(Piece {
-                            product: self,
-                            panels: first..last,
-                            tiles: part,
-                            steps: steps.clone(),
-                            packed: packed.add(0),
-                        });
+                    parallel::pieces(0..tiles, threads * PIECES, |tiles| {
+                        let (steps, packed) = (steps.clone(), packed.add(0));
+                        simd.vectorize(Piece { product: self, panels: first..last, tiles, steps, packed, next: None });
                     });
                 }
             }
@@ -174,19 +168,16 @@ impl Product<'_> {
 
     /// Each thread packs its own columns and goes down all rows.
     fn by_columns<S: Simd>(&self, simd: S, depth: usize, fit: usize) {
-        let width = micro::vectors::<S>() * S::F32_LANES;
-        let panels = self.n.div_ceil(width);
+        let panels = self.n.div_ceil(width::<S>());
         parallel::pieces(0..panels.div_ceil(fit), usize::MAX, |part| {
-            pack::with_scratch(depth * width * fit, |packed| {
-                for first in part.map(|i| i * fit) {
-                    let last = panels.min(first + fit);
+            pack::with_scratch(depth * width::<S>() * fit, |packed| {
+                for block in part.clone() {
+                    let block_panels = block * fit..panels.min((block + 1) * fit);
+                    let next = part.contains(&(block + 1)).then_some((block + 1) * fit * width::<S>());
                     for steps in self.blocks(depth) {
-                        let size = steps.len() * width;
-                        for panel in first..last {
-                            self.pack(simd, panel, steps.clone(), packed.wrapping_add((panel - first) * size));
-                        }
-                        let tiles = 0..self.m.div_ceil(ROWS);
-                        simd.vectorize(Piece { product: self, panels: first..last, tiles, steps, packed });
+                        self.pack(simd, block_panels.clone(), steps.clone(), packed);
+                        let (panels, tiles) = (block_panels.clone(), 0..self.m.div_ceil(ROWS));
+                        simd.vectorize(Piece { product: self, panels, tiles, steps, packed, next });
                     }
                 }
             });
@@ -199,17 +190,16 @@ impl Product<'_> {
         (0..k.max(1)).step_by(depth).map(move |start| start.min(k)..k.min(start + depth))
     }
 
-    fn columns<S: Simd>(&self, panel: usize) -> Range<usize> {
-        let width = micro::vectors::<S>() * S::F32_LANES;
-        panel * width..self.n.min((panel + 1) * width)
+    fn pack<S: Simd>(&self, simd: S, panels: Range<usize>, steps: Range<usize>, to: *mut f32) {
+        let columns = panels.start * width::<S>()..self.n.min(panels.end * width::<S>());
+        let from = Source { start: self.b.at(steps.start, columns.start), ..self.b };
+        simd.vectorize(Pack { from, depth: steps.len(), columns: columns.len(), to });
     }
+}
 
-    fn pack<S: Simd>(&self, simd: S, panel: usize, steps: Range<usize>, to: *mut f32) {
-        let columns = self.columns::<S>(panel);
-        let width = columns.len().next_multiple_of(S::F32_LANES);
-        let from = Source { start: self.b.at(steps.start, 0), ..self.b };
-        simd.vectorize(Pack { from, depth: steps.len(), columns, width, to });
-    }
+/// The columns of a full panel.
+const fn width<S: Simd>() -> usize {
+    micro::vectors::<S>() * S::F32_LANES
 }
 
 /// Some rows of a packed block.
@@ -219,23 +209,23 @@ struct Piece<'a, 'b> {
     tiles: Range<usize>,
     steps: Range<usize>,
     packed: *mut f32,
+    /// The first column of the block that this thread packs next.
+    next: Option<usize>,
 }
 
 /// A tile's sums on their way to an output that can't take whole vectors, and a bias filled up to whole vectors.
 #[repr(align(64))]
-struct Staging([f32; ROWS * WIDEST], [f32; WIDEST]);
+struct Staging([f32; SIDE * WIDEST], [f32; WIDEST]);
 
 impl WithSimd for Piece<'_, '_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let width = micro::vectors::<S>() * S::F32_LANES;
-        let mut staging = Staging([0.0; ROWS * WIDEST], [0.0; WIDEST]);
+        let mut staging = Staging([0.0; SIDE * WIDEST], [0.0; WIDEST]);
         for tile in self.tiles.clone() {
             for panel in self.panels.clone() {
-                let packed = self.packed.wrapping_add((panel - self.panels.start) * self.steps.len() * width);
-                self.tile(simd, tile, panel, packed, &mut staging);
+                self.tile(simd, tile, panel, &mut staging);
             }
         }
     }
@@ -243,9 +233,9 @@ impl WithSimd for Piece<'_, '_> {
 
 impl Piece<'_, '_> {
     #[inline(always)]
-    fn tile<S: Simd>(&self, simd: S, tile: usize, panel: usize, packed: *const f32, staging: &mut Staging) {
-        let Product { m, k, a, out, .. } = *self.product;
-        let columns = self.product.columns::<S>(panel);
+    fn tile<S: Simd>(&self, simd: S, tile: usize, panel: usize, staging: &mut Staging) {
+        let Product { m, n, k, a, out, .. } = *self.product;
+        let columns = panel * width::<S>()..n.min((panel + 1) * width::<S>());
         let rows = tile * ROWS..m.min((tile + 1) * ROWS);
         let vectors = columns.len().div_ceil(S::F32_LANES);
         let width = vectors * S::F32_LANES;
@@ -263,16 +253,16 @@ impl Piece<'_, '_> {
         let sums = staging.0.as_mut_ptr();
         let (target, target_row) =
             if direct { (out.at(rows.start, columns.start), out.0.row) } else { (sums, width as isize) };
-        let tile = Tile {
+        let inputs = Tile {
             depth: self.steps.len(),
             a: a.at(rows.start, self.steps.start),
             a_row: a.row,
             a_step: a.column,
-            b: packed,
+            b: self.packed.wrapping_add((columns.start - self.panels.start * self::width::<S>()) * self.steps.len()),
             out: target,
             out_row: target_row,
             carry,
-            ahead: a.column == 1 && panel == self.panels.start,
+            ahead: self.ahead(tile, panel),
             bias,
             relu: self.product.relu && last,
         };
@@ -284,9 +274,27 @@ impl Piece<'_, '_> {
                     *sums.add((i - rows.start) * width + j - columns.start) = *out.at(i, j);
                 }
             }
-            micro::compute(simd, rows.len(), vectors, tile);
+            micro::compute(simd, rows.len(), vectors, inputs);
             if !direct {
-                scatter(sums, width, rows, columns, out);
+                scatter::<S>(sums, width, rows, columns, out);
+            }
+        }
+    }
+
+    /// What to fetch during a tile: the rows of the next tile, or, spread over the tiles of a block, the next block.
+    #[inline(always)]
+    fn ahead(&self, tile: usize, panel: usize) -> Ahead {
+        let Product { a, b, n, .. } = *self.product;
+        let (tile_in, panel_in) = (tile - self.tiles.start, panel - self.panels.start);
+        match self.next {
+            Some(first) if b.column == 1 => {
+                let column = first + (tile_in * self.panels.len() + panel_in) * LINE;
+                let count = if column < n { LINE } else { 0 };
+                Ahead { start: b.at(self.steps.start, column), row: b.row, count, step: LINE as isize * b.row }
+            }
+            _ => {
+                let count = if a.column == 1 && panel_in == 0 { ROWS } else { 0 };
+                Ahead { start: a.at((tile + 1) * ROWS, self.steps.start), row: a.row, count, step: LINE as isize }
             }
         }
     }
@@ -295,12 +303,20 @@ impl Piece<'_, '_> {
 /// out[rows, columns] = sums.
 ///
 /// # Safety
-/// `sums` holds the rows, `width` apart.
+/// `sums` holds the rows, `width` apart, and whole blocks may be read of it.
 #[inline(always)]
-unsafe fn scatter(sums: *const f32, width: usize, rows: Range<usize>, columns: Range<usize>, out: Target) {
-    for j in columns.clone() {
+unsafe fn scatter<S: Simd>(sums: *const f32, width: usize, rows: Range<usize>, columns: Range<usize>, out: Target) {
+    let blocks = if out.0.row == 1 { columns.len() / SIDE } else { 0 };
+    for j in (0..blocks).map(|block| block * SIDE) {
+        // SAFETY: as promised by the caller; the elements lie inside the product.
+        unsafe {
+            let to = out.at(rows.start, columns.start + j);
+            transpose::block::<S>(sums.add(j), width as isize, to, out.0.column, rows.len());
+        }
+    }
+    for j in columns.start + blocks * SIDE..columns.end {
         for i in rows.clone() {
-            // SAFETY: as promised by the caller; the element lies inside the product.
+            // SAFETY: as above.
             unsafe { *out.at(i, j) = *sums.add((i - rows.start) * width + j - columns.start) };
         }
     }
