@@ -69,12 +69,11 @@ impl Ahead {
     fn fetch(&mut self) {
         for _ in 0..self.count {
             fetch(self.start);
-            self.start = self.start.wrapping_offset(self.stride);
             self.left -= 1;
-            if self.left == 0 {
-                self.start = self.start.wrapping_offset(self.jump);
-                self.left = self.run;
-            }
+            // Chosen without a branch, which would be guessed wrong at the end of each run.
+            let (step, left) =
+                if self.left == 0 { (self.stride + self.jump, self.run) } else { (self.stride, self.left) };
+            (self.start, self.left) = (self.start.wrapping_offset(step), left);
         }
     }
 }

@@ -122,12 +122,13 @@ impl Product<'_> {
         Self { m: self.n, n: self.m, a, b, out, bias, ..self }
     }
 
-    /// About how many cycles it takes to multiply, to pack b, and to write out.
+    /// About how many cycles it takes to multiply, to read a across its rows, to pack b, and to write out.
     fn cost(&self, lanes: usize) -> usize {
         let multiply = self.m * self.n.div_ceil(lanes) * self.k / 2;
         let pack = self.n * self.k / if self.b.column == 1 { 10 } else { 2 };
         let write = self.m * self.n / if self.out.0.column == 1 { lanes } else { 2 };
-        multiply + pack + write
+        let read = if self.a.column == 1 { 0 } else { self.m * self.k };
+        multiply + read + pack + write
     }
 
     fn run<S: Simd>(&self, simd: S) {
