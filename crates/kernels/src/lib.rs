@@ -19,5 +19,6 @@ pub mod peak;
 pub mod reduce;
 pub mod rng;
 pub mod softmax;
+mod vectorised;
 
 pub use error::{KernelError, Result};
