@@ -38,6 +38,26 @@ export function kdLoss(
   labels: Labels,
   options: KdLossOptions = {},
 ): Tensor {
+  return kdLossParts(studentLogits, teacherLogits, labels, options).loss;
+}
+
+/** {@link kdLoss} with its two parts as numbers, before they are weighted. */
+export interface KdLossParts {
+  /** alpha soft + (1 - alpha) hard, a scalar. */
+  loss: Tensor;
+  /** T² KL(softmax(teacher / T) ‖ softmax(student / T)). */
+  soft: number;
+  /** The cross-entropy with the labels. */
+  hard: number;
+}
+
+/** {@link kdLoss}, and what its soft and its hard targets contribute: for logs. */
+export function kdLossParts(
+  studentLogits: Tensor,
+  teacherLogits: Tensor,
+  labels: Labels,
+  options: KdLossOptions = {},
+): KdLossParts {
   expectTensor("studentLogits", studentLogits);
   expectTensor("teacherLogits", teacherLogits);
   expectShape("kdLoss: studentLogits", studentLogits.shape, [-1, -1]);
@@ -47,7 +67,7 @@ export function kdLoss(
   expectNumber("alpha", alpha, (a) => a >= 0 && a <= 1, "a number from 0 to 1");
   const [rows, classes] = studentLogits.shape as [number, number];
   const grad = allocate(studentLogits.size);
-  const [loss] = native.kdLoss(
+  const [total, soft, hard] = native.kdLoss(
     studentLogits.data,
     teacherLogits.data,
     labelData(labels),
@@ -57,5 +77,5 @@ export function kdLoss(
     temperature,
     alpha,
   );
-  return lossOutput(loss, studentLogits, grad);
+  return { loss: lossOutput(total, studentLogits, grad), soft, hard };
 }

@@ -1,0 +1,94 @@
+import type { Dataset } from "../data/index.js";
+import type { EpochRecord } from "../log/epoch_line.js";
+import { kdLossParts } from "../losses/kd_loss.js";
+import type { Module } from "../nn/module.js";
+import { clipGradNorm } from "../optim/clip_grad_norm.js";
+import { noGrad } from "../tensor/autograd.js";
+import { expectDataset, expectFinite, expectModule } from "./arguments.js";
+import { type RunControls, splitControls } from "./controls.js";
+import { fingerprint } from "./fingerprint.js";
+import { type DistillationOptions, distillationSchema, readOptions } from "./options.js";
+import { TrainingRun } from "./run.js";
+
+/** What {@link distill} takes: the networks, the data, and options that may be left out. */
+export interface DistillInput extends DistillationOptions, RunControls {
+  /** Called without gradients; its parameters do not move. */
+  teacher: Module;
+  /** Trained. */
+  student: Module;
+  data: Dataset;
+}
+
+/** What a whole run gives. */
+export interface RunResult {
+  /** A record an epoch, those from before it was resumed included. */
+  history: EpochRecord[];
+  /** The files of weights that were written. */
+  files: string[];
+}
+
+/** The script's name for the student's weights, without the extension. */
+export const STUDENT_FILE = "distilled_student_model_lowest";
+
+/**
+ * Distils a teacher into a student: the whole run, with the script's optimizer, schedule and clipping. Draws from the
+ * random stream that is current when it is called, which is then its own; the event loop gets its turn after each step.
+ *
+ * In `teacherMode` "eval", the default, the teacher's answers depend on the weights alone; in "train", as the script
+ * leaves it, dropout is active and batch statistics are used. Both networks' modes are set back at the end.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT`, `SHAPE_MISMATCH` (networks or data that do not fit), `NON_FINITE` that names
+ * the step, `ABORTED` by its signal, `IO_ERROR` and `BAD_CONFIG` for the folder `out`.
+ * @example
+ * ```ts
+ * manualSeed(0);
+ * const [teacher, student] = [new TeacherNet(), new StudentNet()];
+ * const { history } = await distill({ teacher, student, data: synthetic(), teacherMode: "train", shuffle: false });
+ * ```
+ */
+export async function distill(input: DistillInput): Promise<RunResult> {
+  const [controls, { teacher, student, data, ...rest }] = splitControls(input);
+  expectModule("teacher", teacher);
+  expectModule("student", student);
+  expectDataset("data", data);
+  const { temperature, alpha, teacherMode, ...options } = readOptions(distillationSchema, rest);
+  const run = await TrainingRun.open({
+    command: "distill",
+    model: student,
+    moving: teacherMode === "train" ? teacher : null,
+    data,
+    options,
+    config: { temperature, alpha, teacherMode, teacherHash: fingerprint(teacher.stateDict()) },
+    controls,
+  });
+  const modes = [teacher.training, student.training];
+  teacher.train(teacherMode === "train");
+  student.train();
+  try {
+    const { optimizer, scheduler } = run;
+    const parameters = student.parameters();
+    while (run.nextEpoch()) {
+      while (await run.nextStep()) {
+        run.step((i) => {
+          const { inputs, labels } = run.batches.batch(i);
+          const teacherLogits = noGrad(() => teacher.forward(inputs));
+          const { loss, soft, hard } = kdLossParts(student.forward(inputs), teacherLogits, labels, {
+            temperature,
+            alpha,
+          });
+          optimizer.zeroGrad();
+          loss.backward();
+          const gradNorm = expectFinite("gradient norm", clipGradNorm(parameters, options.maxGradNorm));
+          optimizer.step();
+          scheduler.step();
+          return { losses: { loss: loss.item(), soft, hard }, gradNorm };
+        });
+      }
+      await run.endEpoch();
+    }
+    return await run.finish(STUDENT_FILE);
+  } finally {
+    teacher.train(modes[0]);
+    student.train(modes[1]);
+  }
+}

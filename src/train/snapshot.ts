@@ -1,0 +1,99 @@
+import { z } from "zod";
+import { badCheckpoint } from "../checkpoint/bad_checkpoint.js";
+import type { Safetensors } from "../checkpoint/index.js";
+import type { Module } from "../nn/module.js";
+import { copyInto, type StateDict } from "../nn/state_dict.js";
+import type { AdamW } from "../optim/adamw.js";
+import { IntTensor } from "../tensor/int_tensor.js";
+import type { Generator } from "../tensor/random.js";
+import { Tensor } from "../tensor/tensor.js";
+
+const count = z.int().min(0);
+const epochRecord = z.strictObject({
+  epoch: count,
+  epochs: count,
+  loss: z.number(),
+  soft: z.number().optional(),
+  hard: z.number().optional(),
+  lr: z.number(),
+  seconds: z.number(),
+  samplesPerSecond: z.number(),
+});
+const positionSchema = z.strictObject({
+  epoch: count,
+  step: count,
+  sums: z.record(z.string(), z.number()),
+  seconds: z.number(),
+  history: z.array(epochRecord),
+});
+const storedSchema = positionSchema.extend({ optimizerSteps: z.array(count) });
+
+/**
+ * Where a run stands, beside its tensors: epochs that are done; of the epoch that runs the steps that are done, sums
+ * over them and the seconds that they took; what was told of the epochs before.
+ */
+export type Position = z.output<typeof positionSchema>;
+
+/** Everything that a run changes. */
+export interface RunState {
+  model: Module;
+  /** A module whose buffers move with the run: a teacher in train mode. */
+  moving: Module | null;
+  optimizer: AdamW;
+  generator: Generator;
+  /** The order of the epoch that runs; null where it is the data's own. */
+  order: Int32Array | null;
+  position: Position;
+}
+
+/** A run's state as tensors and texts, sharing memory with it. */
+export function capture(state: RunState): Safetensors {
+  const { optimizer, order, position } = state;
+  const tensors = stateTensors(state);
+  if (order !== null) tensors.order = new IntTensor(order);
+  const steps = optimizer.state.map(({ step }) => step);
+  return { tensors, metadata: { position: JSON.stringify({ ...position, optimizerSteps: steps }) } };
+}
+
+/** Brings a captured state back into a run that was set up the same way, and gives the order of its epoch. */
+export function restore(state: RunState, { tensors, metadata }: Safetensors, file: string): Int32Array | null {
+  const { order, ...rest } = tensors;
+  copyInto(file, stateTensors(state), rest, true);
+  const { optimizerSteps, ...position } = readPosition(metadata.position, file);
+  if (optimizerSteps.length !== state.optimizer.state.length) throw badCheckpoint(file, "is of another optimizer");
+  for (const [i, step] of optimizerSteps.entries()) {
+    const slot = state.optimizer.state[i];
+    if (slot !== undefined) slot.step = step;
+  }
+  Object.assign(state.position, position);
+  if (order !== undefined && !(order instanceof IntTensor)) throw badCheckpoint(file, "its order is not of int32");
+  return order?.data ?? null;
+}
+
+/** A generator's state, sharing memory with it. */
+export function randomState({ state }: Generator): IntTensor {
+  return new IntTensor(new Int32Array(state.buffer, state.byteOffset, state.length));
+}
+
+function stateTensors({ model, moving, optimizer, generator }: RunState): StateDict {
+  const under = (prefix: string, entries: readonly [string, StateDict[string]][]) =>
+    entries.map(([key, tensor]): [string, StateDict[string]] => [`${prefix}.${key}`, tensor]);
+  const moments = optimizer.state.flatMap(({ expAvg, expAvgSq }, i): [string, Tensor][] => [
+    [`${i}.exp_avg`, new Tensor(expAvg)],
+    [`${i}.exp_avg_sq`, new Tensor(expAvgSq)],
+  ]);
+  return Object.fromEntries([
+    ...under("model", Object.entries(model.stateDict())),
+    ...under("teacher", moving?.namedBuffers() ?? []),
+    ...under("optimizer", moments),
+    ["random.state", randomState(generator)],
+  ]);
+}
+
+function readPosition(text: string | undefined, file: string): z.output<typeof storedSchema> {
+  try {
+    return storedSchema.parse(JSON.parse(text ?? ""));
+  } catch (error) {
+    throw badCheckpoint(file, "does not say where its run stands", error);
+  }
+}
