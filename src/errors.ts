@@ -68,6 +68,8 @@ const NATIVE_CODES: Record<string, ErrorCode> = {
   OVERLAP: "OVERLAP",
   InvalidArg: "BAD_DTYPE",
   NumberExpected: "BAD_DTYPE",
+  BooleanExpected: "BAD_DTYPE",
+  ArrayExpected: "BAD_DTYPE",
 };
 
 /** The one place where an error of the native binding becomes a {@link DistilleryError}. */

@@ -1,4 +1,4 @@
-export { ioError, writeWhole } from "./atomic.js";
+export { badCheckpoint } from "./bad_checkpoint.js";
 export { type CheckpointSummary, inspectCheckpoint, load } from "./load.js";
 export { type RunConfig, RunDirectory } from "./run_directory.js";
 export { decodeSafetensors, encodeSafetensors, type Safetensors } from "./safetensors.js";

@@ -1,9 +1,8 @@
 import { appendFileSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { DistilleryError } from "../errors.js";
+import { ioError, readWhole, writeWhole } from "../files/index.js";
 import type { StateDict } from "../nn/state_dict.js";
-import { ioError, writeWhole } from "./atomic.js";
-import { readWhole } from "./read_file.js";
 import { decodeSafetensors, encodeSafetensors, type Safetensors } from "./safetensors.js";
 import { save } from "./save.js";
 

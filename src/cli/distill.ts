@@ -12,6 +12,7 @@ import { expectFits, readNetwork, setUp } from "./setup.js";
 interface DistillFlags extends TrainingFlags {
   teacher?: string;
   teacherMode?: string;
+  teacherCache?: boolean;
 }
 
 /** `distillery distill`. */
@@ -21,6 +22,8 @@ export function distillCommand(run: (flags: DistillFlags) => Promise<void>): Com
   );
   addTraining(addNumbers(command, distillationSchema), "runs/distill")
     .option("--teacher <file>", "the teacher's weights, .pth or .safetensors (default: drawn from the seed)")
+    .option("--teacher-cache", "ask the teacher once for each example (default: where that is exact)")
+    .option("--no-teacher-cache", "ask the teacher at each step")
     .option("--teacher-mode <mode>", "train or eval (default: train for synthetic data, as the script, else eval)");
   return command.action((flags: DistillFlags) => run(flags));
 }
@@ -51,6 +54,7 @@ export async function runDistill(flags: DistillFlags): Promise<void> {
         out: flags.out,
         resume: flags.resume ?? false,
         about: { seed },
+        ...(flags.teacherCache !== undefined && { teacherCache: flags.teacherCache }),
         signal,
         ...(flags.checkpointEvery && { checkpointEvery: wholeFrom("--checkpoint-every", flags.checkpointEvery, 1) }),
         ...printer.controls(options.epochs),

@@ -14,6 +14,8 @@ export interface Dataset {
   readonly features: number;
   /** The number of classes: labels are 0 to `classes - 1`. */
   readonly classes: number;
+  /** Whether the values of an example change at random from call to call; default false. */
+  readonly augmented?: boolean;
   /** The examples of these indices, in their order. */
   batch(indices: Int32Array): Batch;
   /** The examples `start` to `end` (not included). */

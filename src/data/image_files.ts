@@ -1,6 +1,6 @@
 import { basename, join, resolve } from "node:path";
 import { DistilleryError } from "../errors.js";
-import { listFiles } from "./data_files.js";
+import { listFiles } from "../files/index.js";
 import type { Normalisation } from "./normalisation.js";
 
 interface KnownImages {

@@ -1,7 +1,7 @@
 import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
+import { readWhole } from "../files/index.js";
 import { badData } from "./bad_data.js";
-import { readData } from "./data_files.js";
 import { decodeIdx, type Idx } from "./idx.js";
 import { ImageDataset } from "./image_dataset.js";
 import { findImages } from "./image_files.js";
@@ -54,7 +54,7 @@ interface Pair {
 }
 
 async function readPair(imagesFile: string, labelsFile: string): Promise<Pair> {
-  const read = async (file: string, rank: number) => decodeIdx(await readData(file), file, rank);
+  const read = async (file: string, rank: number) => decodeIdx(await readWhole(file), file, rank);
   const [images, labels] = await Promise.all([read(imagesFile, 3), read(labelsFile, 1)]);
   const [expected, got] = [images.shape[0], labels.shape[0]];
   if (got !== expected)

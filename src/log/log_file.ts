@@ -1,6 +1,6 @@
 import { closeSync, mkdirSync, openSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
-import { ioError } from "../checkpoint/index.js";
+import { ioError } from "../files/index.js";
 
 /** Where the script's helper sends what a run prints. */
 export const DEFAULT_LOG_FILE = "output_results/knowledge_distillation.txt";

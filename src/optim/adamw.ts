@@ -73,9 +73,8 @@ export class AdamW {
       const grad = parameter.gradData;
       return grad === null ? [] : [{ data: parameter.data, grad, state: this.state[i] as AdamWState }];
     });
-    for (const { state } of moving) state.step += 1;
-    for (const step of new Set(moving.map(({ state }) => state.step))) {
-      const group = moving.filter(({ state }) => state.step === step);
+    for (const made of new Set(moving.map(({ state }) => state.step))) {
+      const group = moving.filter(({ state }) => state.step === made);
       native.adamwStep(
         group.map(({ data }) => data),
         group.map(({ grad }) => grad),
@@ -86,9 +85,10 @@ export class AdamW {
         this.betas[1],
         this.eps,
         this.weightDecay,
-        step,
+        made + 1,
       );
     }
+    for (const { state } of moving) state.step += 1;
   }
 }
 

@@ -7,8 +7,10 @@ import { noGrad } from "../tensor/autograd.js";
 import { expectDataset, expectFinite, expectModule } from "./arguments.js";
 import { type RunControls, splitControls } from "./controls.js";
 import { fingerprint } from "./fingerprint.js";
+import { openCache } from "./open_cache.js";
 import { type DistillationOptions, distillationSchema, readOptions } from "./options.js";
 import { TrainingRun } from "./run.js";
+import type { TeacherCache } from "./teacher_cache.js";
 
 /** What {@link distill} takes: the networks, the data, and options that may be left out. */
 export interface DistillInput extends DistillationOptions, RunControls {
@@ -17,6 +19,12 @@ export interface DistillInput extends DistillationOptions, RunControls {
   /** Trained. */
   student: Module;
   data: Dataset;
+  /**
+   * Whether the teacher is asked once for each example and not at each step; or its answers, computed before. The same
+   * bits either way. Default: where it is exact, in eval mode with data that stay the same and networks that share no
+   * parameter.
+   */
+  teacherCache?: boolean | TeacherCache;
 }
 
 /** What a whole run gives. */
@@ -47,7 +55,7 @@ export const STUDENT_FILE = "distilled_student_model_lowest";
  * ```
  */
 export async function distill(input: DistillInput): Promise<RunResult> {
-  const [controls, { teacher, student, data, ...rest }] = splitControls(input);
+  const [controls, { teacher, student, data, teacherCache, ...rest }] = splitControls(input);
   expectModule("teacher", teacher);
   expectModule("student", student);
   expectDataset("data", data);
@@ -65,13 +73,14 @@ export async function distill(input: DistillInput): Promise<RunResult> {
   teacher.train(teacherMode === "train");
   student.train();
   try {
+    const cache = run.isFinished ? null : await openCache(input, teacherMode);
     const { optimizer, scheduler } = run;
     const parameters = student.parameters();
     while (run.nextEpoch()) {
       while (await run.nextStep()) {
         run.step((i) => {
-          const { inputs, labels } = run.batches.batch(i);
-          const teacherLogits = noGrad(() => teacher.forward(inputs));
+          const { inputs, labels, indices } = run.batches.batch(i);
+          const teacherLogits = cache?.batch(indices) ?? noGrad(() => teacher.forward(inputs));
           const { loss, soft, hard } = kdLossParts(student.forward(inputs), teacherLogits, labels, {
             temperature,
             alpha,

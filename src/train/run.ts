@@ -83,10 +83,15 @@ export class TrainingRun {
     return run;
   }
 
+  /** Whether all epochs are done, as they are where a finished run is resumed. */
+  get isFinished(): boolean {
+    return this.#state.position.epoch >= this.#setup.options.epochs;
+  }
+
   /** Whether epochs remain; then their next one has begun. */
   nextEpoch(): boolean {
     const { position, generator } = this.#state;
-    if (position.epoch >= this.#setup.options.epochs) return false;
+    if (this.isFinished) return false;
     if (position.step === 0) {
       this.batches = withGenerator(generator, () => this.#loader.epoch());
       this.#state.order = this.batches.order;
@@ -145,7 +150,6 @@ export class TrainingRun {
     }
     const { position } = this.#state;
     const order = restore(this.#state, found.checkpoint, found.file);
-    const { epochs } = this.#setup.options;
     this.scheduler.restore(position.epoch * this.#loader.length + position.step);
     this.#directory = found.directory;
     await found.directory.writeMetrics(position.history);
@@ -153,7 +157,8 @@ export class TrainingRun {
       this.#state.order = order;
       this.batches = this.#loader.epochFrom(order);
     }
-    if (position.epoch >= epochs) onNote?.(`${out}: this run is finished`);
+    const { epochs } = this.#setup.options;
+    if (this.isFinished) onNote?.(`${out}: this run is finished`);
     else onNote?.(`${out}: resumed at epoch ${position.epoch + 1} of ${epochs}, step ${position.step + 1}`);
     return true;
   }

@@ -1,6 +1,5 @@
 import { z } from "zod";
-import { badCheckpoint } from "../checkpoint/bad_checkpoint.js";
-import type { Safetensors } from "../checkpoint/index.js";
+import { badCheckpoint, type Safetensors } from "../checkpoint/index.js";
 import type { Module } from "../nn/module.js";
 import { copyInto, type StateDict } from "../nn/state_dict.js";
 import type { AdamW } from "../optim/adamw.js";

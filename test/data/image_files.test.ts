@@ -9,8 +9,8 @@ const SYSTEM = "/usr/share/datasets/fashion-mnist";
 const missing = vi.hoisted(() => ({ system: true }));
 
 // Whether the machine has Debian's package must not matter here.
-vi.mock("../../src/data/data_files.js", async (original) => {
-  const real = await original<typeof import("../../src/data/data_files.js")>();
+vi.mock("../../src/files/read.js", async (original) => {
+  const real = await original<typeof import("../../src/files/read.js")>();
   const listFiles = async (folder: string) => {
     if (folder !== SYSTEM || !missing.system) return real.listFiles(folder);
     throw new DistilleryError("NOT_FOUND", `${folder}: no such folder`);

@@ -126,7 +126,7 @@ describe("what is not there", () => {
     const folder = folderOf(rest);
     const link = join(folder, "t10k-labels-idx1-ubyte");
     symlinkSync(folder, link, "junction");
-    expect(await refusal("IO_ERROR", () => loadImages(folder))).toBe(`${link}: is not a regular file`);
+    expect(await refusal("IO_ERROR", () => loadImages(folder))).toBe(`${link}: is a folder, not a file`);
   });
 
   test("an object's own property is no data set", async () => {
