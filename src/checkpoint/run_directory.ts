@@ -1,5 +1,6 @@
 import { appendFileSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { ioError, readWhole, writeWhole } from "../files/index.js";
 import type { StateDict } from "../nn/state_dict.js";
@@ -92,11 +93,14 @@ export class RunDirectory {
 
 async function readConfig(file: string): Promise<Record<string, unknown>> {
   const text = Buffer.from(await readWhole(file)).toString();
+  let config: unknown;
   try {
-    return JSON.parse(text) as Record<string, unknown>;
+    config = JSON.parse(text);
   } catch (error) {
     throw new DistilleryError("BAD_CONFIG", `${file}: is not JSON`, { cause: error });
   }
+  if (typeof config === "object" && config !== null) return config as Record<string, unknown>;
+  throw new DistilleryError("BAD_CONFIG", `${file}: expected a JSON object, got ${show(config)}`);
 }
 
 function refuseOther(path: string, before: Record<string, unknown>, now: RunConfig): void {

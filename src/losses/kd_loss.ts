@@ -1,4 +1,4 @@
-import { expectNumber, expectShape } from "../checks.js";
+import { expectNumber, expectShape, withDefaults } from "../checks.js";
 import { native } from "../native.js";
 import { type Labels, labelData } from "../tensor/int_tensor.js";
 import { allocate } from "../tensor/memory.js";
@@ -62,7 +62,7 @@ export function kdLossParts(
   expectTensor("teacherLogits", teacherLogits);
   expectShape("kdLoss: studentLogits", studentLogits.shape, [-1, -1]);
   expectShape("kdLoss: teacherLogits", teacherLogits.shape, studentLogits.shape);
-  const { temperature, alpha } = { ...KD_DEFAULTS, ...options };
+  const { temperature, alpha } = withDefaults(KD_DEFAULTS, options);
   expectNumber("temperature", temperature, (t) => t > 0, "a number above 0");
   expectNumber("alpha", alpha, (a) => a >= 0 && a <= 1, "a number from 0 to 1");
   const [rows, classes] = studentLogits.shape as [number, number];

@@ -1,4 +1,4 @@
-import { expectNumber } from "../checks.js";
+import { expectNumber, withDefaults } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { Tensor } from "../tensor/tensor.js";
@@ -48,7 +48,7 @@ export class AdamW {
   readonly state: readonly AdamWState[];
 
   constructor(parameters: readonly Tensor[], options: AdamWOptions = {}) {
-    const { lr, betas, eps, weightDecay } = { ...DEFAULTS, ...options };
+    const { lr, betas, eps, weightDecay } = withDefaults(DEFAULTS, options);
     const atLeast0 = (x: number) => x >= 0;
     this.lr = expectNumber("lr", lr, atLeast0, "a number of at least 0");
     this.betas = [beta("betas[0]", betas[0]), beta("betas[1]", betas[1])];

@@ -1,4 +1,4 @@
-import { expectInteger, expectNumber } from "../checks.js";
+import { expectInteger, expectNumber, withDefaults } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import type { AdamW } from "./adamw.js";
 
@@ -61,7 +61,7 @@ export class OneCycleLR {
   readonly #cycleMomentum: boolean;
 
   constructor(optimizer: AdamW, options: OneCycleOptions) {
-    const all = { ...DEFAULTS, ...options };
+    const all = withDefaults(DEFAULTS, options);
     const positive = (x: number) => x > 0;
     const maxLr = expectNumber("maxLr", all.maxLr, positive, "a number above 0");
     const pctStart = expectNumber("pctStart", all.pctStart, (x) => x >= 0 && x <= 1, "a number from 0 to 1");

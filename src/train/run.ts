@@ -92,7 +92,8 @@ export class TrainingRun {
   nextEpoch(): boolean {
     const { position, generator } = this.#state;
     if (this.isFinished) return false;
-    if (position.step === 0) {
+    // A run that was stopped before an epoch's first step has drawn its order already.
+    if (position.step === 0 && this.#state.order === null) {
       this.batches = withGenerator(generator, () => this.#loader.epoch());
       this.#state.order = this.batches.order;
     }
@@ -149,15 +150,12 @@ export class TrainingRun {
       return false;
     }
     const { position } = this.#state;
-    const order = restore(this.#state, found.checkpoint, found.file);
+    const { epochs } = this.#setup.options;
+    const batches = restore(this.#state, found.checkpoint, { file: found.file, loader: this.#loader, epochs });
+    if (batches !== null) this.batches = batches;
     this.scheduler.restore(position.epoch * this.#loader.length + position.step);
     this.#directory = found.directory;
     await found.directory.writeMetrics(position.history);
-    if (position.step > 0) {
-      this.#state.order = order;
-      this.batches = this.#loader.epochFrom(order);
-    }
-    const { epochs } = this.#setup.options;
     if (this.isFinished) onNote?.(`${out}: this run is finished`);
     else onNote?.(`${out}: resumed at epoch ${position.epoch + 1} of ${epochs}, step ${position.step + 1}`);
     return true;

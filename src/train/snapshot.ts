@@ -1,5 +1,7 @@
 import { z } from "zod";
 import { badCheckpoint, type Safetensors } from "../checkpoint/index.js";
+import { expectInteger, expectShape } from "../checks.js";
+import type { DataLoader, Epoch } from "../data/index.js";
 import type { Module } from "../nn/module.js";
 import { copyInto, type StateDict } from "../nn/state_dict.js";
 import type { AdamW } from "../optim/adamw.js";
@@ -54,19 +56,32 @@ export function capture(state: RunState): Safetensors {
   return { tensors, metadata: { position: JSON.stringify({ ...position, optimizerSteps: steps }) } };
 }
 
-/** Brings a captured state back into a run that was set up the same way, and gives the order of its epoch. */
-export function restore(state: RunState, { tensors, metadata }: Safetensors, file: string): Int32Array | null {
+/**
+ * Brings a captured state back into a run that was set up the same way, all or nothing; gives the batches of its epoch
+ * where that had begun. `BAD_CHECKPOINT` for what does not fit the run.
+ */
+export function restore(
+  state: RunState,
+  { tensors, metadata }: Safetensors,
+  { file, loader, epochs }: { file: string; loader: DataLoader; epochs: number },
+): Epoch | null {
   const { order, ...rest } = tensors;
-  copyInto(file, stateTensors(state), rest, true);
   const { optimizerSteps, ...position } = readPosition(metadata.position, file);
-  if (optimizerSteps.length !== state.optimizer.state.length) throw badCheckpoint(file, "is of another optimizer");
-  for (const [i, step] of optimizerSteps.entries()) {
-    const slot = state.optimizer.state[i];
-    if (slot !== undefined) slot.step = step;
+  let batches: Epoch | null = null;
+  try {
+    expectInteger("epoch", position.epoch, 0, epochs);
+    expectInteger("step", position.step, 0, position.epoch === epochs ? 0 : loader.length - 1);
+    expectShape("optimizerSteps", [optimizerSteps.length], [state.optimizer.state.length]);
+    // Checked there: whether it is an order at all.
+    if (position.step > 0 || order !== undefined) batches = loader.epochFrom((order?.data as Int32Array) ?? null);
+    copyInto("the run", stateTensors(state), rest, true);
+  } catch (error) {
+    throw badCheckpoint(file, `does not fit this run: ${(error as Error).message}`, error);
   }
+  for (const [i, slot] of state.optimizer.state.entries()) slot.step = optimizerSteps[i] as number;
   Object.assign(state.position, position);
-  if (order !== undefined && !(order instanceof IntTensor)) throw badCheckpoint(file, "its order is not of int32");
-  return order?.data ?? null;
+  state.order = batches?.order ?? null;
+  return batches;
 }
 
 /** A generator's state, sharing memory with it. */

@@ -79,8 +79,9 @@ export class TeacherCache {
 
   /** What it holds, for a log: `60,000 x 10 logits computed once, 2.4 MB`. */
   toString(): string {
-    const megabytes = (this.logits.byteLength / 1e6).toFixed(1);
-    return `${this.examples.toLocaleString("en-US")} x ${this.classes} logits computed once, ${megabytes} MB`;
+    const { byteLength } = this.logits;
+    const size = byteLength < 1e6 ? `${(byteLength / 1e3).toFixed(0)} kB` : `${(byteLength / 1e6).toFixed(1)} MB`;
+    return `${this.examples.toLocaleString("en-US")} x ${this.classes} logits computed once, ${size}`;
   }
 
   /** Refuses another teacher or other data than those that it was computed from. */
