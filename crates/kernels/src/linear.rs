@@ -1,8 +1,8 @@
 //! The fully connected layer, `torch.nn.functional.linear`, with ReLU in its last write where asked.
 
 use crate::error::{Result, dense, dense_mut, expect_shape};
-use crate::matmul::{matmul, matmul_nt, matmul_tn};
-use crate::parallel::{self, Rows};
+use crate::matmul::{Finish, matmul, matmul_tn, product_nt};
+use crate::parallel;
 use ndarray::{ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2};
 
 const OP: &str = "linear";
@@ -21,28 +21,9 @@ pub fn forward(
     if let Some(bias) = &bias {
         expect_shape(OP, "bias", bias.shape(), &[outputs])?;
     }
-    matmul_nt(x, weight, out.view_mut())?;
-    let out = dense_mut(OP, "out", &mut out)?;
-    match &bias {
-        Some(bias) => add_bias(out, dense(OP, "bias", bias)?, relu),
-        None if relu => parallel::for_each(out, 1 << 15, |_, part| part.iter_mut().for_each(|y| *y = rectify(*y))),
-        None => (),
-    }
-    Ok(())
-}
-
-fn add_bias(out: &mut [f32], bias: &[f32], relu: bool) {
-    if out.is_empty() {
-        return;
-    }
-    parallel::for_each(Rows(out, bias.len()), (1 << 15) / bias.len() + 1, |_, part| {
-        for row in part.0.chunks_exact_mut(bias.len()) {
-            for (y, b) in row.iter_mut().zip(bias) {
-                let sum = *y + b;
-                *y = if relu { rectify(sum) } else { sum };
-            }
-        }
-    });
+    let bias = bias.as_ref().map(|bias| dense(OP, "bias", bias)).transpose()?;
+    dense_mut(OP, "out", &mut out)?;
+    product_nt(OP, x, weight, Finish { bias, relu }, out)
 }
 
 /// max(x, 0) that lets NaN through, as PyTorch does.
@@ -68,7 +49,7 @@ pub fn backward_bias(grad: ArrayView2<f32>, mut grad_bias: ArrayViewMut1<f32>) -
     let grad = dense(OP, "grad", &grad)?;
     parallel::for_each(dense_mut(OP, "grad_bias", &mut grad_bias)?, 512, |first, part| {
         part.fill(0.0);
-        for row in grad.chunks_exact(columns) {
+        for row in grad.chunks_exact(columns.max(1)) {
             for (sum, g) in part.iter_mut().zip(&row[first..]) {
                 *sum += g;
             }

@@ -6,6 +6,7 @@
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::cell::OnceCell;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 static THREADS: AtomicUsize = AtomicUsize::new(0);
@@ -103,6 +104,25 @@ split_tuple!(A a0 a1, B b0 b1, C c0 c1);
 pub fn for_each<W: Split>(work: W, grain: usize, f: impl Fn(usize, W) + Sync) {
     let parts = enter(work.items() / grain.max(1));
     halve(work, 0, parts, &f);
+}
+
+/// Calls `f` on the parts of a range, at most `most` of them, in parallel.
+pub(crate) fn pieces(range: Range<usize>, most: usize, f: impl Fn(Range<usize>) + Sync) {
+    let parts = if range.len().min(most) < 2 || enter(usize::MAX) < 2 { 1 } else { range.len().min(most) };
+    halve(Span(range), 0, parts, &|_, part: Span| f(part.0));
+}
+
+/// A range of whole numbers, cut in two.
+struct Span(Range<usize>);
+
+impl Split for Span {
+    fn items(&self) -> usize {
+        self.0.len()
+    }
+    fn cut(self, mid: usize) -> (Self, Self) {
+        let at = self.0.start + mid;
+        (Span(self.0.start..at), Span(at..self.0.end))
+    }
 }
 
 fn halve<W: Split>(work: W, first: usize, parts: usize, f: &(impl Fn(usize, W) + Sync)) {

@@ -1,0 +1,323 @@
+//! How a product is cut: which factor is packed, in which blocks, and what the threads share.
+
+use super::micro::{self, Ahead, CHAIN, LINE, ROWS, Tile, TileBias, VECTORS};
+use super::pack::{self, Pack};
+use super::transpose::{self, SIDE};
+use crate::parallel;
+use ndarray::{ArrayView2, ArrayViewMut2};
+use pulp::{Simd, WithSimd};
+use std::ops::Range;
+
+/// The most steps over k in one go: more would push the packed block out of the second cache.
+const DEPTH: usize = 2048;
+/// The numbers of a packed block: half of a second cache of 2 MB.
+const BLOCK: usize = 1 << 18;
+/// Below this many multiplications a product is not worth a second thread.
+const PARALLEL_FROM: usize = 1 << 19;
+/// Pieces a thread, so that a thread which is held up leaves the others something to take.
+const PIECES: usize = 4;
+/// The widest panel, in elements, of any vector unit.
+const WIDEST: usize = VECTORS * 16;
+
+/// A factor where it lies: its first element, and the distance to the next row and to the next column.
+#[derive(Clone, Copy)]
+pub(super) struct Source {
+    start: *const f32,
+    pub row: isize,
+    pub column: isize,
+}
+
+impl Source {
+    #[inline(always)]
+    pub fn at(&self, row: usize, column: usize) -> *const f32 {
+        self.start.wrapping_offset(row as isize * self.row + column as isize * self.column)
+    }
+
+    fn turned(self) -> Self {
+        Self { row: self.column, column: self.row, ..self }
+    }
+}
+
+impl From<&ArrayView2<'_, f32>> for Source {
+    fn from(view: &ArrayView2<f32>) -> Self {
+        Self { start: view.as_ptr(), row: view.strides()[0], column: view.strides()[1] }
+    }
+}
+
+/// Where the product goes.
+#[derive(Clone, Copy)]
+pub(super) struct Target(Source);
+
+impl From<&mut ArrayViewMut2<'_, f32>> for Target {
+    fn from(view: &mut ArrayViewMut2<f32>) -> Self {
+        let start = view.as_mut_ptr();
+        Self(Source { start, row: view.strides()[0], column: view.strides()[1] })
+    }
+}
+
+impl Target {
+    #[inline(always)]
+    fn at(&self, row: usize, column: usize) -> *mut f32 {
+        self.0.at(row, column).cast_mut()
+    }
+}
+
+/// What is added to the product at the end.
+#[derive(Clone, Copy)]
+pub(super) enum Bias<'a> {
+    None,
+    Rows(&'a [f32]),
+    Columns(&'a [f32]),
+}
+
+/// out[m, n] = finish(a[m, k] b[k, n]).
+#[derive(Clone, Copy)]
+pub(super) struct Product<'a> {
+    pub m: usize,
+    pub n: usize,
+    pub k: usize,
+    pub a: Source,
+    pub b: Source,
+    pub out: Target,
+    pub bias: Bias<'a>,
+    pub relu: bool,
+}
+
+// SAFETY: the threads read the factors, which are borrowed for the whole call, and write parts of `out` that do not
+// overlap.
+unsafe impl Sync for Product<'_> {}
+
+/// Memory that the threads fill, each its own part.
+#[derive(Clone, Copy)]
+struct Shared(*mut f32);
+
+// SAFETY: each part is written by one thread, and read by others only after all have been written.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    fn add(&self, offset: usize) -> *mut f32 {
+        self.0.wrapping_add(offset)
+    }
+}
+
+impl WithSimd for Product<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (turned, lanes) = (self.turned(), S::F32_LANES);
+        if turned.cost(lanes) < self.cost(lanes) { turned.run(simd) } else { self.run(simd) }
+    }
+}
+
+impl Product<'_> {
+    /// The same product read across its diagonal: out^T = b^T a^T. The factor that was packed is read in place.
+    fn turned(self) -> Self {
+        let bias = match self.bias {
+            Bias::None => Bias::None,
+            Bias::Rows(bias) => Bias::Columns(bias),
+            Bias::Columns(bias) => Bias::Rows(bias),
+        };
+        let (a, b, out) = (self.b.turned(), self.a.turned(), Target(self.out.0.turned()));
+        Self { m: self.n, n: self.m, a, b, out, bias, ..self }
+    }
+
+    /// About how many cycles it takes to multiply, to pack b, and to write out.
+    fn cost(&self, lanes: usize) -> usize {
+        let multiply = self.m * self.n.div_ceil(lanes) * self.k / 2;
+        let pack = self.n * self.k / if self.b.column == 1 { 10 } else { 2 };
+        let write = self.m * self.n / if self.out.0.column == 1 { lanes } else { 2 };
+        multiply + pack + write
+    }
+
+    fn run<S: Simd>(&self, simd: S) {
+        let width = width::<S>();
+        let (panels, tiles) = (self.n.div_ceil(width), self.m.div_ceil(ROWS));
+        let threads = if self.m * self.n * self.k < PARALLEL_FROM { 1 } else { parallel::threads() };
+        let blocks = self.k.div_ceil(DEPTH).max(1);
+        // Whole chains, so that the bits do not depend on the blocks.
+        let depth = self.k.div_ceil(blocks).next_multiple_of(CHAIN).clamp(1, self.k.max(1));
+        let fit = (BLOCK / (depth * width)).max(1);
+        if tiles < 8 * threads.max(2) && panels >= threads {
+            self.by_columns(simd, depth, fit.min(panels.div_ceil(PIECES * threads)));
+        } else {
+            self.by_rows(simd, depth, fit, threads);
+        }
+    }
+
+    /// The threads pack a block together, then share its rows.
+    fn by_rows<S: Simd>(&self, simd: S, depth: usize, fit: usize, threads: usize) {
+        let (panels, tiles) = (self.n.div_ceil(width::<S>()), self.m.div_ceil(ROWS));
+        pack::with_scratch(depth * width::<S>() * fit.min(panels), |packed| {
+            let packed = Shared(packed);
+            for first in (0..panels).step_by(fit) {
+                let last = panels.min(first + fit);
+                for steps in self.blocks(depth) {
+                    parallel::pieces(first..last, threads, |part| {
+                        let to = packed.add((part.start - first) * width::<S>() * steps.len());
+                        self.pack(simd, part, steps.clone(), to);
+                    });
+                    parallel::pieces(0..tiles, threads * PIECES, |tiles| {
+                        let (steps, packed) = (steps.clone(), packed.add(0));
+                        simd.vectorize(Piece { product: self, panels: first..last, tiles, steps, packed, next: None });
+                    });
+                }
+            }
+        });
+    }
+
+    /// Each thread packs its own columns and goes down all rows.
+    fn by_columns<S: Simd>(&self, simd: S, depth: usize, fit: usize) {
+        let panels = self.n.div_ceil(width::<S>());
+        parallel::pieces(0..panels.div_ceil(fit), usize::MAX, |part| {
+            pack::with_scratch(depth * width::<S>() * fit, |packed| {
+                for block in part.clone() {
+                    let block_panels = block * fit..panels.min((block + 1) * fit);
+                    let next = part.contains(&(block + 1)).then_some((block + 1) * fit * width::<S>());
+                    for steps in self.blocks(depth) {
+                        self.pack(simd, block_panels.clone(), steps.clone(), packed);
+                        let (panels, tiles) = (block_panels.clone(), 0..self.m.div_ceil(ROWS));
+                        simd.vectorize(Piece { product: self, panels, tiles, steps, packed, next });
+                    }
+                }
+            });
+        });
+    }
+
+    /// k in steps of `depth`; one empty block where k is 0, so that the zeros are written.
+    fn blocks(&self, depth: usize) -> impl Iterator<Item = Range<usize>> {
+        let k = self.k;
+        (0..k.max(1)).step_by(depth).map(move |start| start.min(k)..k.min(start + depth))
+    }
+
+    fn pack<S: Simd>(&self, simd: S, panels: Range<usize>, steps: Range<usize>, to: *mut f32) {
+        let columns = panels.start * width::<S>()..self.n.min(panels.end * width::<S>());
+        let from = Source { start: self.b.at(steps.start, columns.start), ..self.b };
+        simd.vectorize(Pack { from, depth: steps.len(), columns: columns.len(), to });
+    }
+}
+
+/// The columns of a full panel.
+const fn width<S: Simd>() -> usize {
+    micro::vectors::<S>() * S::F32_LANES
+}
+
+/// Some rows of a packed block.
+struct Piece<'a, 'b> {
+    product: &'a Product<'b>,
+    panels: Range<usize>,
+    tiles: Range<usize>,
+    steps: Range<usize>,
+    packed: *mut f32,
+    /// The first column of the block that this thread packs next.
+    next: Option<usize>,
+}
+
+/// A tile's sums on their way to an output that can't take whole vectors, and a bias filled up to whole vectors.
+#[repr(align(64))]
+struct Staging([f32; SIDE * WIDEST], [f32; WIDEST]);
+
+impl WithSimd for Piece<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let mut staging = Staging([0.0; SIDE * WIDEST], [0.0; WIDEST]);
+        for tile in self.tiles.clone() {
+            for panel in self.panels.clone() {
+                self.tile(simd, tile, panel, &mut staging);
+            }
+        }
+    }
+}
+
+impl Piece<'_, '_> {
+    #[inline(always)]
+    fn tile<S: Simd>(&self, simd: S, tile: usize, panel: usize, staging: &mut Staging) {
+        let Product { m, n, k, a, out, .. } = *self.product;
+        let columns = panel * width::<S>()..n.min((panel + 1) * width::<S>());
+        let rows = tile * ROWS..m.min((tile + 1) * ROWS);
+        let vectors = columns.len().div_ceil(S::F32_LANES);
+        let width = vectors * S::F32_LANES;
+        let (carry, last) = (self.steps.start > 0, self.steps.end == k);
+        let direct = out.0.column == 1 && columns.len() == width;
+        let bias = match self.product.bias {
+            _ if !last => TileBias::None,
+            Bias::None => TileBias::None,
+            Bias::Rows(bias) => TileBias::Rows(bias[rows.clone()].as_ptr()),
+            Bias::Columns(bias) => {
+                staging.1[..columns.len()].copy_from_slice(&bias[columns.clone()]);
+                TileBias::Columns(staging.1.as_ptr())
+            }
+        };
+        let sums = staging.0.as_mut_ptr();
+        let (target, target_row) =
+            if direct { (out.at(rows.start, columns.start), out.0.row) } else { (sums, width as isize) };
+        let inputs = Tile {
+            depth: self.steps.len(),
+            a: a.at(rows.start, self.steps.start),
+            a_row: a.row,
+            a_step: a.column,
+            b: self.packed.wrapping_add((columns.start - self.panels.start * self::width::<S>()) * self.steps.len()),
+            out: target,
+            out_row: target_row,
+            carry,
+            ahead: self.ahead(tile, panel),
+            bias,
+            relu: self.product.relu && last,
+        };
+        // SAFETY: the tile lies inside the product, its panel was packed to whole vectors, and what does not fit `out`
+        // in whole vectors goes through the staging area.
+        unsafe {
+            if carry && !direct {
+                for (i, j) in rows.clone().flat_map(|i| columns.clone().map(move |j| (i, j))) {
+                    *sums.add((i - rows.start) * width + j - columns.start) = *out.at(i, j);
+                }
+            }
+            micro::compute(simd, rows.len(), vectors, inputs);
+            if !direct {
+                scatter::<S>(sums, width, rows, columns, out);
+            }
+        }
+    }
+
+    /// What to fetch during a tile: the rows of the next tile, or, spread over the tiles of a block, the next block.
+    #[inline(always)]
+    fn ahead(&self, tile: usize, panel: usize) -> Ahead {
+        let Product { a, b, n, .. } = *self.product;
+        let (tile_in, panel_in) = (tile - self.tiles.start, panel - self.panels.start);
+        match self.next {
+            Some(first) if b.column == 1 => {
+                let column = first + (tile_in * self.panels.len() + panel_in) * LINE;
+                let count = if column < n { LINE } else { 0 };
+                Ahead { start: b.at(self.steps.start, column), row: b.row, count, step: LINE as isize * b.row }
+            }
+            _ => {
+                let count = if a.column == 1 && panel_in == 0 { ROWS } else { 0 };
+                Ahead { start: a.at((tile + 1) * ROWS, self.steps.start), row: a.row, count, step: LINE as isize }
+            }
+        }
+    }
+}
+
+/// out[rows, columns] = sums.
+///
+/// # Safety
+/// `sums` holds the rows, `width` apart, and whole blocks may be read of it.
+#[inline(always)]
+unsafe fn scatter<S: Simd>(sums: *const f32, width: usize, rows: Range<usize>, columns: Range<usize>, out: Target) {
+    let blocks = if out.0.row == 1 { columns.len() / SIDE } else { 0 };
+    for j in (0..blocks).map(|block| block * SIDE) {
+        // SAFETY: as promised by the caller; the elements lie inside the product.
+        unsafe {
+            let to = out.at(rows.start, columns.start + j);
+            transpose::block::<S>(sums.add(j), width as isize, to, out.0.column, rows.len());
+        }
+    }
+    for j in columns.start + blocks * SIDE..columns.end {
+        for i in rows.clone() {
+            // SAFETY: as above.
+            unsafe { *out.at(i, j) = *sums.add((i - rows.start) * width + j - columns.start) };
+        }
+    }
+}

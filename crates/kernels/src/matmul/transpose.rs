@@ -1,0 +1,58 @@
+//! Turning 8 x 8 blocks in registers: what packing a factor costs when its rows run along k.
+
+use pulp::Simd;
+
+/// The side of a block.
+pub(super) const SIDE: usize = 8;
+
+/// to[j][i] = from[i][j] for a block, of which the first `count` rows are written; the strides are in elements.
+///
+/// # Safety
+/// The whole of `from` may be read, and `count` numbers of each row of `to` may be written.
+#[inline(always)]
+pub(super) unsafe fn block<S: Simd>(from: *const f32, from_row: isize, to: *mut f32, to_row: isize, count: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if S::F32_LANES >= 8 {
+        // SAFETY: on this processor vectors of eight come with AVX2; the rest is promised by the caller.
+        return unsafe { avx2(from, from_row, to, to_row, count) };
+    }
+    for i in 0..count as isize {
+        for j in 0..SIDE as isize {
+            // SAFETY: as promised by the caller.
+            unsafe { *to.offset(j * to_row + i) = *from.offset(i * from_row + j) };
+        }
+    }
+}
+
+/// # Safety
+/// As `block`, on a processor with AVX2.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn avx2(from: *const f32, from_row: isize, to: *mut f32, to_row: isize, count: usize) {
+    use std::arch::x86_64::*;
+    let mask = _mm256_cmpgt_epi32(_mm256_set1_epi32(count as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+    // SAFETY: as promised by the caller; the mask keeps the other rows from being written.
+    unsafe {
+        // Row i in the lower half, row i + 4 in the upper one, of columns 0-3 and of columns 4-7.
+        let half = |i: isize, at: isize| {
+            let (low, high) = (from.offset(i * from_row + at), from.offset((i + 4) * from_row + at));
+            _mm256_insertf128_ps::<1>(_mm256_castps128_ps256(_mm_loadu_ps(low)), _mm_loadu_ps(high))
+        };
+        for at in [0, 4] {
+            let rows = [half(0, at), half(1, at), half(2, at), half(3, at)];
+            let (a, b) = (_mm256_unpacklo_ps(rows[0], rows[1]), _mm256_unpacklo_ps(rows[2], rows[3]));
+            let (c, d) = (_mm256_unpackhi_ps(rows[0], rows[1]), _mm256_unpackhi_ps(rows[2], rows[3]));
+            let turned = [
+                _mm256_shuffle_ps::<0x44>(a, b),
+                _mm256_shuffle_ps::<0xee>(a, b),
+                _mm256_shuffle_ps::<0x44>(c, d),
+                _mm256_shuffle_ps::<0xee>(c, d),
+            ];
+            for (j, column) in turned.into_iter().enumerate() {
+                let to = to.offset((at + j as isize) * to_row);
+                if count == SIDE { _mm256_storeu_ps(to, column) } else { _mm256_maskstore_ps(to, mask, column) }
+            }
+        }
+    }
+}
