@@ -43,7 +43,7 @@ export async function runDistill(flags: DistillFlags): Promise<void> {
   const teacher = flags.teacher === undefined ? new TeacherNet(source.sizes) : await readNetwork(flags.teacher);
   if (flags.teacher !== undefined) expectFits(flags.teacher, teacher, source, flags.data);
   const student = new StudentNet(source.sizes);
-  const printer = new Printer(flags, "KD Loss");
+  const printer = await Printer.open(flags, "KD Loss", options.epochs);
   try {
     const { history, files } = await interruptible((signal) =>
       distill({
@@ -57,7 +57,7 @@ export async function runDistill(flags: DistillFlags): Promise<void> {
         ...(flags.teacherCache !== undefined && { teacherCache: flags.teacherCache }),
         signal,
         ...(flags.checkpointEvery && { checkpointEvery: wholeFrom("--checkpoint-every", flags.checkpointEvery, 1) }),
-        ...printer.controls(options.epochs),
+        ...printer.controls,
       }),
     );
     const evaluation = source.test && evaluate(student, source.test, { teacher });

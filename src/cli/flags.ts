@@ -1,7 +1,7 @@
 import { type Command, Option } from "commander";
-import type { z } from "zod";
+import type { InferOutput } from "valibot";
 import { DEFAULT_LOG_FILE } from "../log/index.js";
-import { readOptions } from "../train/options.js";
+import { defaultOf, type OptionsSchema, readOptions } from "../train/options.js";
 import { UsageError } from "./errors.js";
 
 /** What every command takes. */
@@ -36,11 +36,11 @@ const DESCRIPTIONS: Readonly<Record<string, string>> = {
 };
 
 /** Adds a flag for each number of a schema, with its default. */
-export function addNumbers(command: Command, schema: z.ZodObject): Command {
+export function addNumbers(command: Command, schema: OptionsSchema): Command {
   for (const [name, description] of Object.entries(DESCRIPTIONS)) {
-    const field = schema.shape[name];
-    if (field === undefined) continue;
-    const text = `${description} (default: ${String((field as z.ZodType).parse(undefined))})`;
+    const value = defaultOf(schema, name);
+    if (value === null) continue;
+    const text = `${description} (default: ${value})`;
     command.addOption(new Option(`${flagOf(name)} <number>`, text));
   }
   return command;
@@ -67,8 +67,8 @@ export function addTraining(command: Command, out: string): Command {
 }
 
 /** The options of a schema out of a command's flags; a mistake is told under the flag's name. */
-export function optionsFrom<S extends z.ZodObject>(schema: S, flags: object, more: object = {}): z.output<S> {
-  const given = Object.entries(flags).filter(([name]) => name in schema.shape);
+export function optionsFrom<S extends OptionsSchema>(schema: S, flags: object, more: object = {}): InferOutput<S> {
+  const given = Object.entries(flags).filter(([name]) => name in schema.entries);
   const values = given.map(([name, text]) => [name, name in DESCRIPTIONS ? toNumber(text as string) : text]);
   try {
     return readOptions(schema, { ...Object.fromEntries(values), ...more }, flagOf);

@@ -1,29 +1,24 @@
-import { type EpochRecord, formatEpoch, progressBar } from "../log/index.js";
+import { type EpochRecord, formatEpoch, type Progress, progressBar } from "../log/index.js";
 import type { RunControls } from "../train/index.js";
 import type { TrainingFlags } from "./flags.js";
 
 /** How a training command shows what happens: lines or JSON on standard output, progress and notes on standard error. */
 export class Printer {
-  readonly #json: boolean;
-  readonly #quiet: boolean;
-  readonly #lossName: string;
-  #bar: ReturnType<typeof progressBar> | null = null;
+  private constructor(
+    private readonly flags: TrainingFlags,
+    private readonly lossName: string,
+    private readonly bar: Progress | null,
+  ) {}
 
-  constructor({ json = false, quiet = false }: TrainingFlags, lossName: string) {
-    this.#json = json;
-    this.#quiet = quiet;
-    this.#lossName = lossName;
+  static async open(flags: TrainingFlags, lossName: string, epochs: number): Promise<Printer> {
+    return new Printer(flags, lossName, flags.quiet ? null : await progressBar(epochs));
   }
 
   /** What a run calls. */
-  controls(epochs: number): Pick<RunControls, "onStep" | "onEpoch" | "onNote"> {
+  get controls(): Pick<RunControls, "onStep" | "onEpoch" | "onNote"> {
     return {
-      onStep: ({ step, steps, epoch }) => {
-        if (this.#quiet) return;
-        this.#bar ??= progressBar(steps, epochs);
-        this.#bar.update(step, epoch);
-      },
-      onEpoch: (record) => this.#print(record, () => formatEpoch(this.#lossName, record)),
+      onStep: ({ step, steps, epoch }) => this.bar?.update(step, steps, epoch),
+      onEpoch: (record) => this.#print(record, () => formatEpoch(this.lossName, record)),
       onNote: (text) => this.#note(text),
     };
   }
@@ -35,18 +30,18 @@ export class Printer {
 
   /** Leaves the terminal as it was. */
   close(): void {
-    this.#bar?.stop();
+    this.bar?.stop();
   }
 
   #print(object: EpochRecord | Record<string, unknown>, text: () => string): void {
-    if (this.#quiet) return;
-    this.#bar?.clear();
-    console.log(this.#json ? JSON.stringify(object) : text());
+    if (this.flags.quiet) return;
+    this.bar?.clear();
+    console.log(this.flags.json ? JSON.stringify(object) : text());
   }
 
   #note(text: string): void {
-    if (this.#quiet) return;
-    this.#bar?.clear();
+    if (this.flags.quiet) return;
+    this.bar?.clear();
     console.error(text);
   }
 }

@@ -18,7 +18,7 @@ export async function runTrainTeacher(flags: TrainingFlags): Promise<void> {
   const options = optionsFrom(trainingSchema, flags, { shuffle: flags.data !== "synthetic" });
   const { source, seed } = await setUp(flags);
   const model = new TeacherNet(source.sizes);
-  const printer = new Printer(flags, "Loss");
+  const printer = await Printer.open(flags, "Loss", options.epochs);
   try {
     const { history, files } = await interruptible((signal) =>
       trainTeacher({
@@ -30,7 +30,7 @@ export async function runTrainTeacher(flags: TrainingFlags): Promise<void> {
         about: { seed },
         signal,
         ...(flags.checkpointEvery && { checkpointEvery: wholeFrom("--checkpoint-every", flags.checkpointEvery, 1) }),
-        ...printer.controls(options.epochs),
+        ...printer.controls,
       }),
     );
     const evaluation = source.test && evaluate(model, source.test);

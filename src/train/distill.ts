@@ -43,7 +43,8 @@ export const STUDENT_FILE = "distilled_student_model_lowest";
  * random stream that is current when it is called, which is then its own; the event loop gets its turn after each step.
  *
  * In `teacherMode` "eval", the default, the teacher's answers depend on the weights alone; in "train", as the script
- * leaves it, dropout is active and batch statistics are used. Both networks' modes are set back at the end.
+ * leaves it, dropout is active and batch statistics are used. Both networks are in their modes for the
+ * time of a step, and otherwise in those that the caller left them in.
  *
  * @throws DistilleryError `BAD_ARGUMENT`, `SHAPE_MISMATCH` (networks or data that do not fit), `NON_FINITE` that names
  * the step, `ABORTED` by its signal, `IO_ERROR` and `BAD_CONFIG` for the folder `out`.
@@ -64,40 +65,36 @@ export async function distill(input: DistillInput): Promise<RunResult> {
     command: "distill",
     model: student,
     moving: teacherMode === "train" ? teacher : null,
+    modes: [
+      [teacher, teacherMode === "train"],
+      [student, true],
+    ],
     data,
     options,
     config: { temperature, alpha, teacherMode, teacherHash: fingerprint(teacher.stateDict()) },
     controls,
   });
-  const modes = [teacher.training, student.training];
-  teacher.train(teacherMode === "train");
-  student.train();
-  try {
-    const cache = run.isFinished ? null : await openCache(input, teacherMode);
-    const { optimizer, scheduler } = run;
-    const parameters = student.parameters();
-    while (run.nextEpoch()) {
-      while (await run.nextStep()) {
-        run.step((i) => {
-          const { inputs, labels, indices } = run.batches.batch(i);
-          const teacherLogits = cache?.batch(indices) ?? noGrad(() => teacher.forward(inputs));
-          const { loss, soft, hard } = kdLossParts(student.forward(inputs), teacherLogits, labels, {
-            temperature,
-            alpha,
-          });
-          optimizer.zeroGrad();
-          loss.backward();
-          const gradNorm = expectFinite("gradient norm", clipGradNorm(parameters, options.maxGradNorm));
-          optimizer.step();
-          scheduler.step();
-          return { losses: { loss: loss.item(), soft, hard }, gradNorm };
+  const cache = run.isFinished ? null : await openCache(input, teacherMode);
+  const { optimizer, scheduler } = run;
+  const parameters = student.parameters();
+  while (run.nextEpoch()) {
+    while (await run.nextStep()) {
+      run.step((i) => {
+        const { inputs, labels, indices } = run.batches.batch(i);
+        const teacherLogits = cache?.batch(indices) ?? noGrad(() => teacher.forward(inputs));
+        const { loss, soft, hard } = kdLossParts(student.forward(inputs), teacherLogits, labels, {
+          temperature,
+          alpha,
         });
-      }
-      await run.endEpoch();
+        optimizer.zeroGrad();
+        loss.backward();
+        const gradNorm = expectFinite("gradient norm", clipGradNorm(parameters, options.maxGradNorm));
+        optimizer.step();
+        scheduler.step();
+        return { losses: { loss: loss.item(), soft, hard }, gradNorm };
+      });
     }
-    return await run.finish(STUDENT_FILE);
-  } finally {
-    teacher.train(modes[0]);
-    student.train(modes[1]);
+    await run.endEpoch();
   }
+  return await run.finish(STUDENT_FILE);
 }

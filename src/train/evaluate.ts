@@ -5,6 +5,7 @@ import { noGrad } from "../tensor/autograd.js";
 import { scoped } from "../tensor/memory.js";
 import { argmax } from "../tensor/reductions.js";
 import { expectDataset, expectModule } from "./arguments.js";
+import { inModes } from "./modes.js";
 
 /** Precision, recall and their harmonic mean for one class; 0 where nothing was predicted, or nothing is there. */
 export interface ClassReport {
@@ -63,15 +64,9 @@ export function evaluate(
   }
 }
 
-/** Runs `body` with a network in eval mode; its mode is set back. */
+/** Runs `body` with a network in eval mode; its modules' modes are set back. */
 export function inEvalMode<T>(network: Module, body: () => T): T {
-  const mode = network.training;
-  network.eval();
-  try {
-    return body();
-  } finally {
-    network.train(mode);
-  }
+  return inModes([[network, false]], body);
 }
 
 class Counts {

@@ -1,74 +1,87 @@
-import { z } from "zod";
+import * as v from "valibot";
 import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { KD_DEFAULTS } from "../losses/kd_loss.js";
 
 /** The message of a value that is not what was expected. */
-const expected = (what: string) => ({
-  error: ({ input }: { input?: unknown }) => `expected ${what}, got ${show(input)}`,
-});
-const whole = (least: number) => {
+const expected =
+  (what: string) =>
+  ({ input }: { input: unknown }) =>
+    `expected ${what}, got ${show(input)}`;
+
+function whole(least: number) {
   const message = expected(`a whole number of at least ${least}`);
-  return z.int(message).min(least, message);
-};
-const above0 = () => z.number(expected("a number above 0")).positive(expected("a number above 0"));
-const atLeast0 = () => z.number(expected("a number of at least 0")).min(0, expected("a number of at least 0"));
-const share = () => {
-  const message = expected("a number from 0 to 1");
-  return z.number(message).min(0, message).max(1, message);
-};
-const flag = () => z.boolean(expected("true or false"));
+  return v.pipe(v.number(message), v.safeInteger(message), v.minValue(least, message));
+}
+
+function above0() {
+  const message = expected("a number above 0");
+  return v.pipe(v.number(message), v.finite(message), v.gtValue(0, message));
+}
+
+function within(least: number, most: number, what: string) {
+  const message = expected(what);
+  return v.pipe(v.number(message), v.finite(message), v.minValue(least, message), v.maxValue(most, message));
+}
+
+const share = () => within(0, 1, "a number from 0 to 1");
+const flag = () => v.boolean(expected("true or false"));
 
 /** The numbers of a training run, with the script's as defaults: the only place where they stand. */
-export const TRAINING = {
-  epochs: whole(1).default(150),
-  batchSize: whole(1).default(64),
+const TRAINING = {
+  epochs: v.optional(whole(1), 150),
+  batchSize: v.optional(whole(1), 64),
   /** The highest learning rate of the cycle. */
-  lr: above0().default(6e-4),
-  weightDecay: atLeast0().default(1e-5),
-  pctStart: share().default(0.3),
-  divFactor: above0().default(20),
-  finalDivFactor: above0().default(100),
-  maxGradNorm: above0().default(1),
+  lr: v.optional(above0(), 6e-4),
+  weightDecay: v.optional(within(0, Number.MAX_VALUE, "a number of at least 0"), 1e-5),
+  pctStart: v.optional(share(), 0.3),
+  divFactor: v.optional(above0(), 20),
+  finalDivFactor: v.optional(above0(), 100),
+  maxGradNorm: v.optional(above0(), 1),
   /** Whether each epoch takes the examples in a new random order. */
-  shuffle: flag().default(true),
+  shuffle: v.optional(flag(), true),
   /** Whether a last batch that is short is left out. */
-  dropLast: flag().default(false),
+  dropLast: v.optional(flag(), false),
 } as const;
 
+export const trainingSchema = v.strictObject(TRAINING);
 /** What distilling adds. */
-export const DISTILLATION = {
+export const distillationSchema = v.strictObject({
   ...TRAINING,
-  temperature: above0().default(KD_DEFAULTS.temperature),
-  alpha: share().default(KD_DEFAULTS.alpha),
-  teacherMode: z.enum(["train", "eval"], expected('"train" or "eval"')).default("eval"),
-} as const;
+  temperature: v.optional(above0(), KD_DEFAULTS.temperature),
+  alpha: v.optional(share(), KD_DEFAULTS.alpha),
+  teacherMode: v.optional(v.picklist(["train", "eval"], expected('"train" or "eval"')), "eval"),
+});
 
-export const trainingSchema = z.strictObject(TRAINING);
-export const distillationSchema = z.strictObject(DISTILLATION);
-
+/** A schema of options. */
+export type OptionsSchema = typeof trainingSchema | typeof distillationSchema;
 /** The options of a training run; each may be left out. */
-export type TrainingOptions = z.input<typeof trainingSchema>;
+export type TrainingOptions = v.InferInput<typeof trainingSchema>;
 /** The same with every default in its place. */
-export type ResolvedTraining = z.output<typeof trainingSchema>;
+export type ResolvedTraining = v.InferOutput<typeof trainingSchema>;
 /** The options of a distillation; each may be left out. */
-export type DistillationOptions = z.input<typeof distillationSchema>;
+export type DistillationOptions = v.InferInput<typeof distillationSchema>;
 
 /**
  * The options with defaults in their places. `BAD_ARGUMENT` that lists every mistake, under the name that `nameOf` gives
  * the option.
  */
-export function readOptions<S extends z.ZodType>(
+export function readOptions<S extends OptionsSchema>(
   schema: S,
   options: unknown,
   nameOf: (option: string) => string = (option) => option,
-): z.output<S> {
-  const result = schema.safeParse(options);
-  if (result.success) return result.data;
-  const problems = result.error.issues.flatMap((issue) =>
-    issue.code === "unrecognized_keys"
-      ? issue.keys.map((key) => `${nameOf(key)}: unknown option`)
-      : `${nameOf(issue.path.join("."))}: ${issue.message}`,
-  );
+): v.InferOutput<S> {
+  const { success, output, issues } = v.safeParse(schema, options);
+  if (success) return output;
+  const problems = issues.map((issue) => {
+    const text = issue.expected === "never" ? "unknown option" : issue.message;
+    return `${nameOf(v.getDotPath(issue) ?? "options")}: ${text}`;
+  });
   throw new DistilleryError("BAD_ARGUMENT", problems.join("; "));
+}
+
+/** The default of one option, as a text. */
+export function defaultOf(schema: OptionsSchema, option: string): string | null {
+  const field = (schema.entries as Record<string, v.GenericSchema>)[option];
+  return field === undefined ? null : String(v.getDefault(field));
 }

@@ -10,6 +10,7 @@ import { OneCycleLR } from "../optim/one_cycle_lr.js";
 import { releasePool, scoped } from "../tensor/memory.js";
 import { currentGenerator, withGenerator } from "../tensor/random.js";
 import type { RunControls } from "./controls.js";
+import { inModes, type Mode } from "./modes.js";
 import type { ResolvedTraining } from "./options.js";
 import { configOf } from "./run_config.js";
 import { capture, type RunState, restore } from "./snapshot.js";
@@ -20,6 +21,8 @@ export interface RunSetup {
   model: Module;
   /** A module beside it whose buffers move with the run. */
   moving: Module | null;
+  /** The networks' modes in a step; between steps they are in those of whoever called. */
+  modes: readonly Mode[];
   data: Dataset;
   options: ResolvedTraining;
   /** More that decides the numbers, for `config.json`. */
@@ -112,7 +115,8 @@ export class TrainingRun {
   step(body: (batch: number) => StepResult): void {
     const { position, generator } = this.#state;
     const start = performance.now();
-    const { losses, gradNorm } = this.#placed(() => scoped(() => withGenerator(generator, () => body(position.step))));
+    const inPlace = () => inModes(this.#setup.modes, () => withGenerator(generator, () => body(position.step)));
+    const { losses, gradNorm } = this.#placed(() => scoped(inPlace));
     position.step += 1;
     position.seconds += (performance.now() - start) / 1000;
     for (const [name, value] of Object.entries(losses)) position.sums[name] = (position.sums[name] ?? 0) + value;

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as v from "valibot";
 import { badCheckpoint, type Safetensors } from "../checkpoint/index.js";
 import { expectInteger, expectShape } from "../checks.js";
 import type { DataLoader, Epoch } from "../data/index.js";
@@ -9,31 +9,32 @@ import { IntTensor } from "../tensor/int_tensor.js";
 import type { Generator } from "../tensor/random.js";
 import { Tensor } from "../tensor/tensor.js";
 
-const count = z.int().min(0);
-const epochRecord = z.strictObject({
+const number = v.pipe(v.number(), v.finite());
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const epochRecord = v.strictObject({
   epoch: count,
   epochs: count,
-  loss: z.number(),
-  soft: z.number().optional(),
-  hard: z.number().optional(),
-  lr: z.number(),
-  seconds: z.number(),
-  samplesPerSecond: z.number(),
+  loss: number,
+  soft: v.optional(number),
+  hard: v.optional(number),
+  lr: number,
+  seconds: number,
+  samplesPerSecond: number,
 });
-const positionSchema = z.strictObject({
+const positionSchema = v.strictObject({
   epoch: count,
   step: count,
-  sums: z.record(z.string(), z.number()),
-  seconds: z.number(),
-  history: z.array(epochRecord),
+  sums: v.record(v.string(), number),
+  seconds: number,
+  history: v.array(epochRecord),
 });
-const storedSchema = positionSchema.extend({ optimizerSteps: z.array(count) });
+const storedSchema = v.strictObject({ ...positionSchema.entries, optimizerSteps: v.array(count) });
 
 /**
  * Where a run stands, beside its tensors: epochs that are done; of the epoch that runs the steps that are done, sums
  * over them and the seconds that they took; what was told of the epochs before.
  */
-export type Position = z.output<typeof positionSchema>;
+export type Position = v.InferOutput<typeof positionSchema>;
 
 /** Everything that a run changes. */
 export interface RunState {
@@ -104,9 +105,9 @@ function stateTensors({ model, moving, optimizer, generator }: RunState): StateD
   ]);
 }
 
-function readPosition(text: string | undefined, file: string): z.output<typeof storedSchema> {
+function readPosition(text: string | undefined, file: string): v.InferOutput<typeof storedSchema> {
   try {
-    return storedSchema.parse(JSON.parse(text ?? ""));
+    return v.parse(storedSchema, JSON.parse(text ?? ""));
   } catch (error) {
     throw badCheckpoint(file, "does not say where its run stands", error);
   }

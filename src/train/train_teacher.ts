@@ -36,33 +36,28 @@ export async function trainTeacher(input: TrainTeacherInput): Promise<RunResult>
     command: "train-teacher",
     model,
     moving: null,
+    modes: [[model, true]],
     data,
     options,
     config: {},
     controls,
   });
-  const mode = model.training;
-  model.train();
-  try {
-    const { optimizer, scheduler } = run;
-    const parameters = model.parameters();
-    while (run.nextEpoch()) {
-      while (await run.nextStep()) {
-        run.step((i) => {
-          const { inputs, labels } = run.batches.batch(i);
-          const loss = crossEntropy(model.forward(inputs), labels);
-          optimizer.zeroGrad();
-          loss.backward();
-          const gradNorm = expectFinite("gradient norm", clipGradNorm(parameters, options.maxGradNorm));
-          optimizer.step();
-          scheduler.step();
-          return { losses: { loss: loss.item() }, gradNorm };
-        });
-      }
-      await run.endEpoch();
+  const { optimizer, scheduler } = run;
+  const parameters = model.parameters();
+  while (run.nextEpoch()) {
+    while (await run.nextStep()) {
+      run.step((i) => {
+        const { inputs, labels } = run.batches.batch(i);
+        const loss = crossEntropy(model.forward(inputs), labels);
+        optimizer.zeroGrad();
+        loss.backward();
+        const gradNorm = expectFinite("gradient norm", clipGradNorm(parameters, options.maxGradNorm));
+        optimizer.step();
+        scheduler.step();
+        return { losses: { loss: loss.item() }, gradNorm };
+      });
     }
-    return await run.finish("teacher");
-  } finally {
-    model.train(mode);
+    await run.endEpoch();
   }
+  return await run.finish("teacher");
 }
