@@ -38,3 +38,12 @@ export function show(value: unknown): string {
   if (typeof value === "function") return "a function";
   return typeof value === "bigint" ? `${value}n` : String(value);
 }
+
+/** The options with defaults in place of what is not given; `undefined` counts as not given. */
+export function withDefaults<O extends object, D extends Partial<O>>(
+  defaults: D,
+  options: O,
+): O & Required<Pick<O, keyof D & keyof O>> {
+  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  return { ...defaults, ...given } as unknown as O & Required<Pick<O, keyof D & keyof O>>;
+}

@@ -59,19 +59,21 @@ export class DistilleryError extends Error {
   }
 }
 
-const NATIVE_CODES: Record<string, ErrorCode> = {
-  SHAPE_MISMATCH: "SHAPE_MISMATCH",
-  BAD_ARGUMENT: "BAD_ARGUMENT",
-  LABEL_OUT_OF_RANGE: "LABEL_OUT_OF_RANGE",
-  NON_FINITE: "NON_FINITE",
-  BATCH_TOO_SMALL: "BATCH_TOO_SMALL",
-  OVERLAP: "OVERLAP",
-  InvalidArg: "BAD_DTYPE",
-  NumberExpected: "BAD_DTYPE",
-};
+const NATIVE_CODES: ReadonlyMap<unknown, ErrorCode> = new Map([
+  ["SHAPE_MISMATCH", "SHAPE_MISMATCH"],
+  ["BAD_ARGUMENT", "BAD_ARGUMENT"],
+  ["LABEL_OUT_OF_RANGE", "LABEL_OUT_OF_RANGE"],
+  ["NON_FINITE", "NON_FINITE"],
+  ["BATCH_TOO_SMALL", "BATCH_TOO_SMALL"],
+  ["OVERLAP", "OVERLAP"],
+  ["InvalidArg", "BAD_DTYPE"],
+  ["NumberExpected", "BAD_DTYPE"],
+  ["BooleanExpected", "BAD_DTYPE"],
+  ["ArrayExpected", "BAD_DTYPE"],
+]);
 
 /** The one place where an error of the native binding becomes a {@link DistilleryError}. */
 export function fromNative(error: unknown): DistilleryError {
-  const { code, message } = error as { code?: string; message?: string };
-  return new DistilleryError(NATIVE_CODES[code ?? ""] ?? "INTERNAL", message ?? String(error), { cause: error });
+  const { code, message } = (error ?? {}) as { code?: unknown; message?: string };
+  return new DistilleryError(NATIVE_CODES.get(code) ?? "INTERNAL", message ?? String(error), { cause: error });
 }

@@ -1,6 +1,20 @@
+export {
+  type CheckpointSummary,
+  decodeSafetensors,
+  encodeSafetensors,
+  inspectCheckpoint,
+  load,
+  type Safetensors,
+  type SaveOptions,
+  type StoredDtype,
+  save,
+} from "./checkpoint/index.js";
+export * from "./data/index.js";
 export { DistilleryError, type ErrorCode } from "./errors.js";
+export { DEFAULT_LOG_FILE, type EpochRecord, formatEpoch, withLogFile } from "./log/index.js";
 export { crossEntropy } from "./losses/cross_entropy.js";
-export { type KdLossOptions, kdLoss } from "./losses/kd_loss.js";
+export { type KdLossOptions, type KdLossParts, kdLoss, kdLossParts } from "./losses/kd_loss.js";
+export { networkFrom } from "./models/from_state.js";
 export { StudentNet } from "./models/student_net.js";
 export { TeacherNet } from "./models/teacher_net.js";
 export { BatchNorm1d } from "./nn/batch_norm.js";
@@ -18,3 +32,4 @@ export { Generator, manualSeed, rand, randint, randn, randperm, withGenerator } 
 export { argmax } from "./tensor/reductions.js";
 export { type Nested, ones, Parameter, Tensor, tensor, zeros } from "./tensor/tensor.js";
 export { getNumThreads, setNumThreads } from "./threads.js";
+export * from "./train/index.js";

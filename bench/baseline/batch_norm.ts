@@ -46,7 +46,7 @@ export function batchNormTrain(layer: BatchNormLayer, x: Float32Array, out: Floa
     const at = i * features;
     for (let j = 0; j < features; j++) {
       const y = x[at + j] * variance[j] + mean[j];
-      out[at + j] = y < 0 ? 0 : y;
+      out[at + j] = Math.max(y, 0);
     }
   }
 }

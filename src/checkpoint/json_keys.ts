@@ -25,13 +25,13 @@ function isKey(json: string, end: number): boolean {
 /** Whether the key, as it reads without its escapes, is new. */
 function addKey(keys: Set<string> | null | undefined, text: string): boolean {
   if (!keys) return true;
-  const key = unescape(text);
+  const key = withoutEscapes(text);
   if (keys.has(key)) return false;
   keys.add(key);
   return true;
 }
 
-function unescape(text: string): string {
+function withoutEscapes(text: string): string {
   if (!text.includes("\\")) return text.slice(1, -1);
   try {
     return JSON.parse(text) as string;

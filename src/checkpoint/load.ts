@@ -1,10 +1,10 @@
 import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
+import { readWhole } from "../files/index.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { Tensor } from "../tensor/tensor.js";
 import { badCheckpoint } from "./bad_checkpoint.js";
 import { decodePth } from "./pth.js";
-import { readWhole } from "./read_file.js";
 import { readStored } from "./safetensors.js";
 import type { StoredDtype, StoredTensor } from "./stored_types.js";
 

@@ -6,7 +6,7 @@ import { writePickle } from "./pickle_writer.js";
 import { elementCount } from "./shape.js";
 import { bytesOf, type StoredArray, type StoredTensor, storedTypeOf, tensorOf } from "./stored_types.js";
 import { takeView } from "./strided.js";
-import { readZip, type ZipEntries } from "./zip_reader.js";
+import type { ZipEntries } from "./zip_reader.js";
 import { type ZipEntry, zipStored } from "./zip_writer.js";
 
 /** The archive's folder. PyTorch takes the file's name; a fixed one keeps equal weights equal under any file name. */
@@ -36,6 +36,8 @@ export function encodePth(state: StateDict): Uint8Array {
  * half, bfloat16 and double become float32. `BAD_CHECKPOINT` for everything but a plain dictionary of tensors.
  */
 export async function decodePth(bytes: Uint8Array, name: string): Promise<StoredTensor[]> {
+  // Only here: a program that never reads a .pth file need not load the library behind it.
+  const { readZip } = await import("./zip_reader.js");
   const files = openArchive(await readZip(bytes, name, (paths) => folderOf(paths, name)), name);
   const storages = new StorageReader(files, bytes.length, name);
   return tensorPairs(readPickle(files("data.pkl"), name), name).map(([key, view]) => ({

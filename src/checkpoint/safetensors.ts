@@ -67,7 +67,11 @@ function layOut(tensors: StateDict): Place[] {
   const wide = ([, tensor]: [string, AnyTensor]) => storedTypeOf(tensor).width;
   const places = Object.entries(tensors)
     .sort((a, b) => wide(b) - wide(a))
-    .map(([key, tensor]) => ({ key, tensor, start: end, end: (end += tensor.data.byteLength) }));
+    .map(([key, tensor]) => {
+      const start = end;
+      end += tensor.data.byteLength;
+      return { key, tensor, start, end };
+    });
   const byKey = new Map(places.map((place) => [place.key, place]));
   return Object.keys(tensors).map((key) => byKey.get(key) as Place);
 }

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as v from "valibot";
 import { badCheckpoint, quote } from "./bad_checkpoint.js";
 import { jsonProblem } from "./json_keys.js";
 import { elementCount } from "./shape.js";
@@ -25,12 +25,16 @@ export const MAX_HEADER_BYTES = 2 ** 24;
 const MAX_DEPTH = 3;
 export const METADATA_KEY = "__metadata__";
 
-const METADATA = z.record(z.string(), z.string());
-const OFFSET = z.int().nonnegative();
-const TENSOR = z.strictObject({
-  dtype: z.string(),
-  shape: z.array(z.number()),
-  data_offsets: z.tuple([OFFSET, OFFSET]),
+const METADATA = v.pipe(
+  v.unknown(),
+  v.check((value) => !Array.isArray(value), "expected texts by their keys, got an array"),
+  v.record(v.string(), v.string()),
+);
+const OFFSET = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const TENSOR = v.strictObject({
+  dtype: v.string(),
+  shape: v.array(v.number()),
+  data_offsets: v.strictTuple([OFFSET, OFFSET]),
 });
 
 /** The header of a .safetensors file, where everything that it says is true of the bytes; `BAD_CHECKPOINT` otherwise. */
@@ -106,10 +110,12 @@ function checkCoverage(tensors: readonly HeaderTensor[], dataStart: number, file
   if (end < fileLength) throw badCheckpoint(name, `${fileLength - end} bytes follow its last tensor`);
 }
 
-function check<T>(schema: z.ZodType<T>, value: unknown, key: string, name: string): T {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const issue = result.error.issues[0];
-  const place = [quote(key), ...(issue?.path ?? []).map((part) => quote(String(part)))].join(".");
-  throw badCheckpoint(name, `in its header, ${place}: ${issue?.message ?? "not as expected"}`);
+function check<S extends v.GenericSchema>(schema: S, value: unknown, key: string, name: string): v.InferOutput<S> {
+  const { success, output, issues } = v.safeParse(schema, value);
+  if (success) return output;
+  const [issue] = issues;
+  // A field that is unknown is a problem of the object.
+  const path = (issue.path ?? []).slice(0, issue.expected === "never" ? -1 : undefined);
+  const place = [quote(key), ...path.map((part) => quote(String(part.key)))].join(".");
+  throw badCheckpoint(name, `in its header, ${place}: ${issue.message}`);
 }

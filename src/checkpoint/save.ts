@@ -1,13 +1,12 @@
 import { extname } from "node:path";
 import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
+import { MAX_FILE_BYTES, writeWhole } from "../files/index.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { IntTensor, LongTensor } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
-import { writeWhole } from "./atomic.js";
 import { quote } from "./bad_checkpoint.js";
 import { encodePth } from "./pth.js";
-import { MAX_FILE_BYTES } from "./read_file.js";
 import { encodeSafetensors } from "./safetensors.js";
 import { METADATA_KEY } from "./safetensors_header.js";
 

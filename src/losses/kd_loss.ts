@@ -1,4 +1,4 @@
-import { expectNumber, expectShape } from "../checks.js";
+import { expectNumber, expectShape, withDefaults } from "../checks.js";
 import { native } from "../native.js";
 import { type Labels, labelData } from "../tensor/int_tensor.js";
 import { allocate } from "../tensor/memory.js";
@@ -38,16 +38,36 @@ export function kdLoss(
   labels: Labels,
   options: KdLossOptions = {},
 ): Tensor {
+  return kdLossParts(studentLogits, teacherLogits, labels, options).loss;
+}
+
+/** {@link kdLoss} with its two parts as numbers, before they are weighted. */
+export interface KdLossParts {
+  /** alpha soft + (1 - alpha) hard, a scalar. */
+  loss: Tensor;
+  /** T² KL(softmax(teacher / T) ‖ softmax(student / T)). */
+  soft: number;
+  /** The cross-entropy with the labels. */
+  hard: number;
+}
+
+/** {@link kdLoss}, and what its soft and its hard targets contribute: for logs. */
+export function kdLossParts(
+  studentLogits: Tensor,
+  teacherLogits: Tensor,
+  labels: Labels,
+  options: KdLossOptions = {},
+): KdLossParts {
   expectTensor("studentLogits", studentLogits);
   expectTensor("teacherLogits", teacherLogits);
   expectShape("kdLoss: studentLogits", studentLogits.shape, [-1, -1]);
   expectShape("kdLoss: teacherLogits", teacherLogits.shape, studentLogits.shape);
-  const { temperature, alpha } = { ...KD_DEFAULTS, ...options };
+  const { temperature, alpha } = withDefaults(KD_DEFAULTS, options);
   expectNumber("temperature", temperature, (t) => t > 0, "a number above 0");
   expectNumber("alpha", alpha, (a) => a >= 0 && a <= 1, "a number from 0 to 1");
   const [rows, classes] = studentLogits.shape as [number, number];
   const grad = allocate(studentLogits.size);
-  const [loss] = native.kdLoss(
+  const [total, soft, hard] = native.kdLoss(
     studentLogits.data,
     teacherLogits.data,
     labelData(labels),
@@ -57,5 +77,5 @@ export function kdLoss(
     temperature,
     alpha,
   );
-  return lossOutput(loss, studentLogits, grad);
+  return { loss: lossOutput(total, studentLogits, grad), soft, hard };
 }

@@ -63,11 +63,11 @@ export class BatchNorm1d extends Module {
 
   override extraRepr(): string {
     const { numFeatures, eps, momentum } = this;
-    return `${numFeatures}, eps=${pythonFloat(eps)}, momentum=${momentum}, affine=True, track_running_stats=True`;
+    return `${numFeatures}, eps=${pythonFloat(eps)}, momentum=${momentum}, affine=True, bias=True, track_running_stats=True`;
   }
 }
 
 /** 1e-5 as Python prints it: 1e-05. */
 function pythonFloat(x: number): string {
-  return x < 1e-4 ? x.toExponential().replace(/e-(\d)$/, "e-0$1") : String(x);
+  return x !== 0 && x < 1e-4 ? x.toExponential().replace(/e-(\d)$/, "e-0$1") : String(x);
 }

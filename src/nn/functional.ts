@@ -28,7 +28,10 @@ export function linear(
   expectShape("linear: weight", weight.shape, [-1, -1]);
   const [outputs, inputs] = weight.shape as [number, number];
   expectShape("linear: x", x.shape, [-1, inputs]);
-  if (bias !== null) expectShape("linear: bias", bias.shape, [outputs]);
+  if (bias !== null) {
+    expectTensor("bias", bias);
+    expectShape("linear: bias", bias.shape, [outputs]);
+  }
   const rows = x.shape[0] as number;
   const rectified = options.relu ?? false;
   const out = allocate(rows * outputs);
@@ -77,6 +80,7 @@ export function batchNorm(
   options: { training: boolean; momentum: number; eps: number },
 ): Tensor {
   expectTensor("x", x);
+  for (const [name, tensor] of Object.entries(state)) expectTensor(name, tensor);
   const { weight, bias, runningMean, runningVar } = state;
   const features = weight.size;
   expectShape("batchNorm: x", x.shape, [-1, features]);

@@ -1,5 +1,6 @@
 import type { LongTensor } from "../tensor/int_tensor.js";
 import { Parameter, type Tensor } from "../tensor/tensor.js";
+import { printed } from "./printed.js";
 import { copyInto, type StateDict } from "./state_dict.js";
 
 /** A tensor that belongs to a module's state but is not trained: running statistics, counters. */
@@ -33,16 +34,14 @@ export abstract class Module {
     return this.namedParameters().map(([, parameter]) => parameter);
   }
 
-  /** All parameters with their names, such as `fc1.weight`. */
+  /** All parameters with their names, such as `fc1.weight`; a shared one once, under its first name. */
   namedParameters(): [string, Parameter][] {
-    return this.#walk((module, prefix) =>
-      module.#own().flatMap(([name, value]) => (value instanceof Parameter ? [[prefix + name, value]] : [])),
-    );
+    return once(this.#walk((module, prefix) => module.#ownParameters(prefix)));
   }
 
-  /** All buffers with their names, such as `bn1.running_mean`. */
+  /** All buffers with their names, such as `bn1.running_mean`; a shared one once, under its first name. */
   namedBuffers(): [string, ModuleBuffer][] {
-    return this.#walk((module, prefix) => [...module.#buffers].map(([name, buffer]) => [prefix + name, buffer]));
+    return once(this.#walk((module, prefix) => module.#ownBuffers(prefix)));
   }
 
   /** The modules directly inside this one, with the names of their properties. */
@@ -58,12 +57,8 @@ export abstract class Module {
   stateDict(): StateDict {
     return Object.fromEntries(
       this.#walk<[string, ModuleBuffer]>((module, prefix) => [
-        ...module
-          .#own()
-          .flatMap(([name, value]): [string, ModuleBuffer][] =>
-            value instanceof Parameter ? [[prefix + name, value]] : [],
-          ),
-        ...[...module.#buffers].map(([name, buffer]): [string, ModuleBuffer] => [prefix + name, buffer]),
+        ...module.#ownParameters(prefix),
+        ...module.#ownBuffers(prefix),
       ]),
     );
   }
@@ -107,7 +102,7 @@ export abstract class Module {
 
   /** The printed form, like PyTorch's, with the parameter count. */
   toString(): string {
-    return `${this.#repr()}\n${this.parameterCount().toLocaleString("en-US")} parameters`;
+    return `${printed(this)}\n${this.parameterCount().toLocaleString("en-US")} parameters`;
   }
 
   [Symbol.for("nodejs.util.inspect.custom")](): string {
@@ -124,14 +119,22 @@ export abstract class Module {
     return Object.entries(this);
   }
 
+  #ownParameters(prefix: string): [string, Parameter][] {
+    return this.#own().flatMap(([name, value]) => (value instanceof Parameter ? [[prefix + name, value]] : []));
+  }
+
+  #ownBuffers(prefix: string): [string, ModuleBuffer][] {
+    return [...this.#buffers].map(([name, buffer]) => [prefix + name, buffer]);
+  }
+
   #walk<T>(visit: (module: Module, prefix: string) => T[], prefix = ""): T[] {
     const children = this.namedChildren().flatMap(([name, child]) => child.#walk(visit, `${prefix}${name}.`));
     return [...visit(this, prefix), ...children];
   }
+}
 
-  #repr(): string {
-    const children = this.namedChildren().map(([name, child]) => `(${name}): ${child.#repr()}`);
-    if (children.length === 0) return `${this.constructor.name}(${this.extraRepr()})`;
-    return `${this.constructor.name}(\n${children.join("\n").replaceAll(/^/gm, "  ")}\n)`;
-  }
+/** The entries whose tensor did not come before. */
+function once<T>(entries: [string, T][]): [string, T][] {
+  const seen = new Set<T>();
+  return entries.filter(([, tensor]) => !seen.has(tensor) && seen.add(tensor));
 }

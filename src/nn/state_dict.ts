@@ -22,10 +22,11 @@ export function copyInto(name: string, target: StateDict, source: StateDict, str
     );
   }
   for (const [key, tensor] of Object.entries(target)) {
-    const value = source[key];
+    const value = Object.hasOwn(source, key) ? source[key] : undefined;
     if (value === undefined) continue;
     if (tensor instanceof LongTensor) tensor.data.set(BigInt64Array.from(value.data, BigInt));
-    else tensor.data.set(Array.from(value.data as ArrayLike<number>));
+    else if (value instanceof LongTensor) tensor.data.set(Array.from(value.data, Number));
+    else tensor.data.set(value.data);
   }
 }
 
@@ -34,18 +35,17 @@ function mismatches(target: StateDict, source: StateDict, strict: boolean): stri
   const missing = Object.keys(target).filter((key) => !Object.hasOwn(source, key));
   const unexpected = Object.keys(source).filter((key) => !Object.hasOwn(target, key));
   const problems: string[] = [];
-  if (strict && unexpected.length > 0) problems.push(`Unexpected key(s) in state_dict: ${quote(unexpected)}`);
   if (strict && missing.length > 0) problems.push(`Missing key(s) in state_dict: ${quote(missing)}`);
+  if (strict && unexpected.length > 0) problems.push(`Unexpected key(s) in state_dict: ${quote(unexpected)}`);
   for (const [key, tensor] of Object.entries(target)) {
-    const value = Object.hasOwn(source, key) ? source[key] : undefined;
-    if (value === undefined) continue;
-    const problem = misfit(key, tensor, value);
+    if (!Object.hasOwn(source, key)) continue;
+    const problem = misfit(key, tensor, source[key]);
     if (problem !== null) problems.push(problem);
   }
   return problems;
 }
 
-function misfit(key: string, tensor: StateDict[string], value: StateDict[string]): string | null {
+function misfit(key: string, tensor: StateDict[string], value: unknown): string | null {
   if (!(value instanceof Tensor || value instanceof IntTensor || value instanceof LongTensor)) {
     return `${key}: expected a tensor, got ${show(value)}.`;
   }

@@ -1,4 +1,4 @@
-import { expectNumber } from "../checks.js";
+import { expectNumber, withDefaults } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { Tensor } from "../tensor/tensor.js";
@@ -48,7 +48,7 @@ export class AdamW {
   readonly state: readonly AdamWState[];
 
   constructor(parameters: readonly Tensor[], options: AdamWOptions = {}) {
-    const { lr, betas, eps, weightDecay } = { ...DEFAULTS, ...options };
+    const { lr, betas, eps, weightDecay } = withDefaults(DEFAULTS, options);
     const atLeast0 = (x: number) => x >= 0;
     this.lr = expectNumber("lr", lr, atLeast0, "a number of at least 0");
     this.betas = [beta("betas[0]", betas[0]), beta("betas[1]", betas[1])];
@@ -73,9 +73,8 @@ export class AdamW {
       const grad = parameter.gradData;
       return grad === null ? [] : [{ data: parameter.data, grad, state: this.state[i] as AdamWState }];
     });
-    for (const { state } of moving) state.step += 1;
-    for (const step of new Set(moving.map(({ state }) => state.step))) {
-      const group = moving.filter(({ state }) => state.step === step);
+    for (const made of new Set(moving.map(({ state }) => state.step))) {
+      const group = moving.filter(({ state }) => state.step === made);
       native.adamwStep(
         group.map(({ data }) => data),
         group.map(({ grad }) => grad),
@@ -86,9 +85,10 @@ export class AdamW {
         this.betas[1],
         this.eps,
         this.weightDecay,
-        step,
+        made + 1,
       );
     }
+    for (const { state } of moving) state.step += 1;
   }
 }
 

@@ -5,7 +5,7 @@ import { expectParameters } from "./adamw.js";
 
 /**
  * Scales all gradients so that their common Euclidean norm is at most `maxNorm`, by maxNorm / (norm + 1e-6), and gives
- * the norm from before. `torch.nn.utils.clip_grad_norm_`.
+ * the norm from before; with an infinite `maxNorm`, only that. `torch.nn.utils.clip_grad_norm_`.
  *
  * @example
  * ```ts
@@ -13,7 +13,7 @@ import { expectParameters } from "./adamw.js";
  * ```
  */
 export function clipGradNorm(parameters: readonly Tensor[], maxNorm: number): number {
-  expectNumber("maxNorm", maxNorm, (x) => x >= 0, "a number of at least 0");
+  if (maxNorm !== Infinity) expectNumber("maxNorm", maxNorm, (x) => x >= 0, "a number of at least 0");
   const grads = expectParameters(parameters).flatMap(({ gradData }) => gradData ?? []);
   const norm = native.gradNorm(grads);
   const coefficient = maxNorm / (norm + 1e-6);

@@ -1,4 +1,4 @@
-import { expectInteger, expectNumber } from "../checks.js";
+import { expectInteger, expectNumber, withDefaults } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import type { AdamW } from "./adamw.js";
 
@@ -61,13 +61,14 @@ export class OneCycleLR {
   readonly #cycleMomentum: boolean;
 
   constructor(optimizer: AdamW, options: OneCycleOptions) {
-    const all = { ...DEFAULTS, ...options };
+    const all = withDefaults(DEFAULTS, options);
     const positive = (x: number) => x > 0;
     const maxLr = expectNumber("maxLr", all.maxLr, positive, "a number above 0");
     const pctStart = expectNumber("pctStart", all.pctStart, (x) => x >= 0 && x <= 1, "a number from 0 to 1");
     const initialLr = maxLr / expectNumber("divFactor", all.divFactor, positive, "a number above 0");
     const finalLr = initialLr / expectNumber("finalDivFactor", all.finalDivFactor, positive, "a number above 0");
-    const { baseMomentum: low, maxMomentum: high } = all;
+    const low = momentum("baseMomentum", all.baseMomentum);
+    const high = momentum("maxMomentum", all.maxMomentum);
     this.totalSteps = stepsOf(all);
     this.#corners = [
       { step: 0, lr: initialLr, momentum: high },
@@ -103,7 +104,9 @@ export class OneCycleLR {
   #apply(): void {
     const [start, top, end] = this.#corners;
     const [from, to] = this.lastStep <= top.step ? [start, top] : [top, end];
-    const part = (this.lastStep - from.step) / (to.step - from.step);
+    const length = to.step - from.step;
+    // A phase of no length is over: it stands at its end.
+    const part = length === 0 ? 1 : (this.lastStep - from.step) / length;
     this.#optimizer.lr = this.#between(from.lr, to.lr, part);
     if (!this.#cycleMomentum) return;
     this.#optimizer.betas = [this.#between(from.momentum, to.momentum, part), this.#optimizer.betas[1]];
@@ -113,6 +116,10 @@ export class OneCycleLR {
 function stepsOf({ totalSteps, epochs, stepsPerEpoch }: OneCycleOptions): number {
   if (totalSteps !== undefined) return expectInteger("totalSteps", totalSteps, 1);
   return expectInteger("epochs", epochs, 1) * expectInteger("stepsPerEpoch", stepsPerEpoch, 1);
+}
+
+function momentum(name: string, value: unknown): number {
+  return expectNumber(name, value, (x) => x >= 0 && x < 1, "a number from 0 to below 1");
 }
 
 function interpolation(strategy: unknown): (from: number, to: number, part: number) => number {

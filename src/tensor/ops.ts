@@ -66,6 +66,7 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
 
 /** max(x, 0); NaN stays NaN. `torch.relu`. */
 export function relu(x: Tensor): Tensor {
+  expectTensor("x", x);
   const out = allocate(x.size);
   native.reluForward(x.data, out);
   return output(out, x.shape, [x], (grad, [into]) => into && native.reluBackward(grad, out, into));

@@ -66,6 +66,7 @@ export function randn(shape: readonly number[]): Tensor {
 
 /** Uniforms of [from, to). `torch.rand`, `Tensor.uniform_`. */
 export function rand(shape: readonly number[], from = 0, to = 1): Tensor {
+  expectNumber("from", from, () => true, "a finite number");
   expectNumber("to", to, (x) => x >= from, `a number of at least from (${from})`);
   const out = new Float32Array(sizeOf(expectDimensions("shape", shape)));
   native.randomUniform(current.state, out, from, to);

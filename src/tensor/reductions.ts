@@ -64,6 +64,7 @@ function reduce(x: Tensor, dim: number | undefined, keepdim: boolean, scaleOf: (
 }
 
 function soften(x: Tensor, dim: number, log: boolean): Tensor {
+  expectTensor("x", x);
   if (axisOf(x, dim) !== x.shape.length - 1) {
     throw new DistilleryError("BAD_ARGUMENT", `dim: expected the last axis (-1 or ${x.shape.length - 1}), got ${dim}`);
   }

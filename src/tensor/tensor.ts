@@ -58,7 +58,10 @@ export class Tensor {
   }
 
   set grad(grad: Tensor | null) {
-    if (grad !== null) expectShape("grad", grad.shape, this.shape);
+    if (grad !== null) {
+      ops.expectTensor("grad", grad);
+      expectShape("grad", grad.shape, this.shape);
+    }
     this.gradData = grad?.data ?? null;
     this.#grad = grad;
     this.#spare = null;

@@ -21,7 +21,8 @@ export function reshape(x: Tensor, shape: readonly number[]): Tensor {
   const free = shape.filter((length) => length === -1).length;
   const inferred = free === 1 && known > 0 ? x.size / known : 0;
   const full = shape.map((length) => (length === -1 ? inferred : length));
-  if (free > 1 || !Number.isInteger(inferred)) expectShape("reshape: x", x.shape, shape);
+  if (free > 1) throw new DistilleryError("BAD_ARGUMENT", "shape: expected -1 at most once");
+  if (!Number.isInteger(inferred)) expectShape("reshape: x", x.shape, shape);
   expectShape("reshape: elements", [x.size], [sizeOf(full)]);
   return output(x.data, full, [x], (grad, [into]) => into?.set(grad));
 }

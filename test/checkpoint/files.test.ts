@@ -2,7 +2,8 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { inspectCheckpoint, load, save, writeWhole } from "../../src/checkpoint/index.js";
+import { inspectCheckpoint, load, save } from "../../src/checkpoint/index.js";
+import { writeWhole } from "../../src/files/index.js";
 import { Linear, type StateDict, Tensor } from "../../src/index.js";
 import { failure, temporaryFolder } from "./support.js";
 

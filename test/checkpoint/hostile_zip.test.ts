@@ -20,6 +20,12 @@ function patch(bytes: Buffer, name: string, at: number, value: number, width: 2 
   return bytes;
 }
 
+/** Writes 32 bits. */
+function write(bytes: Buffer, value: number, at: number): Buffer {
+  bytes.writeUInt32LE(value, at);
+  return bytes;
+}
+
 test("a wrong checksum, in a used entry or in any other", async () => {
   for (const name of ["a/data/0", "a/byteorder"]) {
     const bytes = good();
@@ -80,16 +86,12 @@ test.each<[string, (bytes: Buffer) => Uint8Array, RegExp]>([
     /out of bounds/,
   ],
   ["zip64 sizes without their field", (b) => patch(b, "a/data/0", 22, 0xffffffff, 4), /zip64|damaged/],
-  [
-    "headers that disagree",
-    (b) => (b.writeUInt32LE(1, headers(b, "a/data/0").local + 18), b),
-    /mismatched local file header/,
-  ],
+  ["headers that disagree", (b) => write(b, 1, headers(b, "a/data/0").local + 18), /mismatched local file header/],
   ["bytes before", (b) => Buffer.concat([Buffer.from("PK, but not yet "), b]), /prepended data/],
   ["bytes after", (b) => Buffer.concat([b, Buffer.from("and more")]), /appended data/],
   ["two ends", (b) => Buffer.concat([b, b.subarray(-22)]), /trailing central directory data/],
-  ["a directory of too many entries", (b) => (b.writeUInt32LE(0xffffffff, b.length - 14), b), /damaged/],
-  ["an offset past the end", (b) => (b.writeUInt32LE(2 ** 31, b.length - 6), b), /damaged|not as PyTorch/],
+  ["a directory of too many entries", (b) => write(b, 0xffffffff, b.length - 14), /damaged/],
+  ["an offset past the end", (b) => write(b, 2 ** 31, b.length - 6), /damaged|not as PyTorch/],
 ])("%s", async (_, change, reason) => {
   expect(await refusal(folder, change(good()))).toMatch(reason);
 });

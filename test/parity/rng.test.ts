@@ -37,21 +37,26 @@ function check(draw: Draw, what: string): void {
       manualSeed(draw.seed);
       return;
     case "rand":
-      return expectClose(rand(draw.shape).data, draw.values, EXACT, what);
+      expectClose(rand(draw.shape).data, draw.values, EXACT, what);
+      return;
     case "uniform":
-      return expectClose(rand(draw.shape, draw.from, draw.to).data, draw.values, EXACT, what);
+      expectClose(rand(draw.shape, draw.from, draw.to).data, draw.values, EXACT, what);
+      return;
     case "randn":
-      return expectClose(randn(draw.shape).data, draw.values, NORMAL, what);
+      expectClose(randn(draw.shape).data, draw.values, NORMAL, what);
+      return;
     case "randint": {
       const drawn = randint(draw.low, draw.high, draw.shape);
       expect(drawn.shape).toEqual(draw.shape);
-      return expectClose(drawn.data, draw.values, EXACT, `${what} ${draw.low} to ${draw.high}`);
+      expectClose(drawn.data, draw.values, EXACT, `${what} ${draw.low} to ${draw.high}`);
+      return;
     }
     case "randperm":
-      return expectClose(randperm(draw.n).data, draw.values, EXACT, `${what} of ${draw.n}`);
+      expectClose(randperm(draw.n).data, draw.values, EXACT, `${what} of ${draw.n}`);
+      return;
     case "dropout": {
       const values = Array.from(draw.kept, (bit) => (bit === "1" ? draw.scale : 0));
-      return expectClose(F.dropout(ones(draw.shape), draw.p, true).data, values, EXACT, `${what} p=${draw.p}`);
+      expectClose(F.dropout(ones(draw.shape), draw.p, true).data, values, EXACT, `${what} p=${draw.p}`);
     }
   }
 }

@@ -5,11 +5,11 @@
 //! can't detach or resize a buffer, until the synchronous call returns; shared memory, which another thread could
 //! write, is refused.
 
-use crate::error::{Result, error};
+use crate::error::{Result, error, kernel};
 use distillery_kernels::KernelError;
 use napi::bindgen_prelude::{FromNapiValue, TypeName, ValidateNapiValue};
 use napi::{Status, ValueType, sys};
-use ndarray::{ArrayView2, ArrayViewMut2};
+use ndarray::{ArrayView2, ArrayViewMut2, ShapeError};
 use std::ops::Range;
 use std::ptr;
 
@@ -140,7 +140,8 @@ impl<T, const W: bool> Array<T, W> {
 }
 
 fn refuse_overlap(borrowed: &[Range<usize>], range: &Range<usize>) -> Result<()> {
-    if borrowed.iter().any(|other| other.start < range.end && range.start < other.end) {
+    let meets = |other: &Range<usize>| other.start < range.end && range.start < other.end && !other.is_empty();
+    if !range.is_empty() && borrowed.iter().any(meets) {
         return Err(error("OVERLAP", "an output shares memory with another argument: pass arrays that do not overlap"));
     }
     Ok(())
@@ -148,7 +149,8 @@ fn refuse_overlap(borrowed: &[Range<usize>], range: &Range<usize>) -> Result<()>
 
 /// A matrix over a flat slice.
 pub fn matrix<'a, T>(what: &'static str, data: &'a [T], rows: u32, columns: u32) -> Result<ArrayView2<'a, T>> {
-    ArrayView2::from_shape((rows as usize, columns as usize), data).map_err(|_| wrong(what, data.len(), rows, columns))
+    expect_len(what, data.len(), &[rows, columns])?;
+    ArrayView2::from_shape((rows as usize, columns as usize), data).map_err(shape_error)
 }
 
 /// A matrix over a flat slice, to write.
@@ -158,11 +160,21 @@ pub fn matrix_mut<'a, T>(
     rows: u32,
     columns: u32,
 ) -> Result<ArrayViewMut2<'a, T>> {
-    let len = data.len();
-    ArrayViewMut2::from_shape((rows as usize, columns as usize), data).map_err(|_| wrong(what, len, rows, columns))
+    expect_len(what, data.len(), &[rows, columns])?;
+    ArrayViewMut2::from_shape((rows as usize, columns as usize), data).map_err(shape_error)
 }
 
-fn wrong(what: &'static str, len: usize, rows: u32, columns: u32) -> crate::error::Error {
-    let expected = vec![rows as usize, columns as usize];
-    crate::error::kernel(KernelError::Shape { op: "matrix", what, got: vec![len], expected })
+/// Refuses a length that is not the product of the dimensions: ndarray takes a longer one too.
+pub fn expect_len(what: &'static str, len: usize, shape: &[u32]) -> Result<()> {
+    let product = shape.iter().try_fold(1usize, |product, &n| product.checked_mul(n as usize));
+    if product == Some(len) {
+        return Ok(());
+    }
+    let expected = shape.iter().map(|&n| n as usize).collect();
+    Err(kernel(KernelError::Shape { op: "view", what, got: vec![len], expected }))
+}
+
+/// What remains for ndarray to refuse: dimensions whose product overflows.
+pub fn shape_error(reason: ShapeError) -> crate::error::Error {
+    error("SHAPE_MISMATCH", reason.to_string())
 }

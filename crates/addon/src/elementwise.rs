@@ -1,6 +1,6 @@
-use crate::borrow::{F32, F32Mut, I32Mut, Memory, matrix, matrix_mut};
-use crate::error::{Result, error, kernel};
-use distillery_kernels::{KernelError, elementwise, reduce};
+use crate::borrow::{F32, F32Mut, I32Mut, Memory, expect_len, matrix, matrix_mut, shape_error};
+use crate::error::{Result, kernel};
+use distillery_kernels::{elementwise, reduce};
 use napi_derive::napi;
 use ndarray::{ArrayView3, ArrayViewD, ArrayViewMutD, IxDyn};
 
@@ -69,7 +69,8 @@ pub fn sum_axis(x: F32, mut out: F32Mut, outer: u32, length: u32, inner: u32, sc
     let mut memory = Memory::new();
     let (x, out) = (memory.read(&x)?, memory.write(&mut out)?);
     let shape = (outer as usize, length as usize, inner as usize);
-    let x = ArrayView3::from_shape(shape, x).map_err(|e| error("SHAPE_MISMATCH", e.to_string()))?;
+    expect_len("x", x.len(), &[outer, length, inner])?;
+    let x = ArrayView3::from_shape(shape, x).map_err(shape_error)?;
     reduce::sum_axis(x, scale, matrix_mut("out", out, outer, inner)?).map_err(kernel)
 }
 
@@ -84,15 +85,12 @@ fn dimensions(shape: &[u32]) -> Vec<usize> {
     shape.iter().map(|&n| n as usize).collect()
 }
 
-fn wrong(what: &'static str, len: usize, shape: &[u32]) -> crate::error::Error {
-    kernel(KernelError::Shape { op: "view", what, got: vec![len], expected: dimensions(shape) })
-}
-
 fn view<'a>(what: &'static str, data: &'a [f32], shape: &[u32]) -> Result<ArrayViewD<'a, f32>> {
-    ArrayViewD::from_shape(IxDyn(&dimensions(shape)), data).map_err(|_| wrong(what, data.len(), shape))
+    expect_len(what, data.len(), shape)?;
+    ArrayViewD::from_shape(IxDyn(&dimensions(shape)), data).map_err(shape_error)
 }
 
 fn view_mut<'a>(what: &'static str, data: &'a mut [f32], shape: &[u32]) -> Result<ArrayViewMutD<'a, f32>> {
-    let len = data.len();
-    ArrayViewMutD::from_shape(IxDyn(&dimensions(shape)), data).map_err(|_| wrong(what, len, shape))
+    expect_len(what, data.len(), shape)?;
+    ArrayViewMutD::from_shape(IxDyn(&dimensions(shape)), data).map_err(shape_error)
 }

@@ -4,7 +4,7 @@ use napi_derive::napi;
 /// Sets how many threads the kernels may use; 0 stands for the cores
 #[napi(catch_unwind)]
 pub fn set_threads(threads: u32) {
-    parallel::set_threads(threads as usize);
+    parallel::set_threads(threads.min(1024) as usize);
 }
 
 /// How many threads the kernels may use

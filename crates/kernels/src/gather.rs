@@ -34,9 +34,12 @@ fn gather<T: Copy + Sync>(
     for &index in indices {
         expect_that(index >= 0 && (index as usize) < count, OP, "index", index.into(), "an index of the data set")?;
     }
+    if width == 0 {
+        return Ok(());
+    }
     let from = crate::error::dense(OP, "from", &from)?;
-    let out = Rows(crate::error::dense_mut(OP, "out", &mut out)?, width.max(1));
-    parallel::for_each(out, (1 << 15) / width.max(1) + 1, |first, part| {
+    let out = Rows(crate::error::dense_mut(OP, "out", &mut out)?, width);
+    parallel::for_each(out, (1 << 15) / width + 1, |first, part| {
         for (row, &index) in part.0.chunks_exact_mut(width).zip(&indices[first..]) {
             let source = &from[index as usize * width..][..width];
             row.iter_mut().zip(source).for_each(|(out, x)| *out = f(*x));

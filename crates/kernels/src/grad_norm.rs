@@ -16,7 +16,7 @@ pub fn norm(grads: &[&[f32]]) -> f64 {
             *sum = sum_of_squares(block);
         }
     });
-    sums.iter().sum::<f64>().sqrt()
+    sums.iter().fold(0.0, |total, sum| total + sum).sqrt()
 }
 
 fn sum_of_squares(block: &[f32]) -> f64 {

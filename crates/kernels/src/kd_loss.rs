@@ -94,8 +94,8 @@ impl RowLoss {
         for (j, ((g, &s), &z)) in grad.iter_mut().zip(student).zip(teacher).enumerate() {
             let (log_p, log_q) = (teacher_soft.log_softmax(z / t), student_soft.log_softmax(s / t));
             let p = log_p.exp();
-            // 0 * log 0 is 0: a class that the teacher rules out adds nothing.
-            if p > 0.0 {
+            // 0 * log 0 is 0: a class that the teacher rules out adds nothing; NaN is no 0.
+            if p != 0.0 {
                 divergence += f64::from(p) * f64::from(log_p - log_q);
             }
             let hard = student_hard.log_softmax(s).exp() - f32::from(j == label);

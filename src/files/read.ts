@@ -1,8 +1,8 @@
-import { readFile, stat } from "node:fs/promises";
+import { readdir, readFile, stat } from "node:fs/promises";
 import { DistilleryError } from "../errors.js";
-import { ioError } from "./atomic.js";
+import { ioError } from "./io_error.js";
 
-/** The size that a checkpoint may have: what Node.js reads and writes in one go. */
+/** The size that a file may have: what Node.js reads and writes in one go. */
 export const MAX_FILE_BYTES = 2 ** 31 - 1;
 
 /** The bytes of a regular file; `NOT_FOUND` or `IO_ERROR` with its name otherwise. */
@@ -20,4 +20,12 @@ export async function readWhole(file: string): Promise<Uint8Array> {
     throw ioError("read", file, error);
   });
   return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** The names of all but folders in a folder; `NOT_FOUND` where there is no such folder. */
+export async function listFiles(folder: string): Promise<Set<string>> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch((error: unknown) => {
+    throw ioError("read", folder, error, "folder");
+  });
+  return new Set(entries.filter((entry) => !entry.isDirectory()).map(({ name }) => name));
 }

@@ -1,0 +1,67 @@
+// Brings a checkout to the point where it runs: packages, the native addon, the TypeScript. What is current is left
+// alone. `prepare.mjs bench` compiles the benchmark too.
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const [major, minor] = process.versions.node.split(".").map(Number);
+
+if (major < 20 || (major === 20 && minor < 17)) {
+  fail(`Node 20.17 or later is needed, this is ${process.version}`);
+}
+step("node_modules/.prepared", ["package.json", "package-lock.json"], "packages", () => run("npm", ["ci", "--no-audit", "--no-fund"]));
+step("target/.prepared", ["crates", "Cargo.toml", "Cargo.lock", "index.js"], "native addon (about a minute)", () => {
+  if (!works("cargo", ["--version"])) fail("Rust is needed: install it from https://rustup.rs, then run this again");
+  run("npm", ["run", "--silent", "build:native"]);
+});
+step("dist/.prepared", ["src", "index.d.ts", "tsconfig.json", "tsconfig.build.json"], "TypeScript", () => {
+  run("npm", ["run", "--silent", "build:ts"]);
+});
+if (process.argv[2] === "bench") {
+  step("dist-bench/.prepared", ["bench", "dist/.prepared", "tsconfig.bench.json"], "benchmark", () => {
+    run("npm", ["run", "--silent", "build:bench"]);
+  });
+}
+
+/** Runs `build` unless its stamp is newer than every source. */
+function step(stamp, sources, name, build) {
+  const file = join(ROOT, stamp);
+  if (existsSync(file) && sources.every((source) => newest(join(ROOT, source)) <= statSync(file).mtimeMs)) return;
+  console.error(`preparing: ${name}`);
+  build();
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, "");
+}
+
+/** The time of the latest change in a file, or in a folder and all inside it; infinite where there is none. */
+function newest(path) {
+  if (!existsSync(path)) return Number.POSITIVE_INFINITY;
+  const status = statSync(path);
+  if (!status.isDirectory()) return status.mtimeMs;
+  return Math.max(status.mtimeMs, ...readdirSync(path).map((name) => newest(join(path, name))));
+}
+
+function run(command, args) {
+  try {
+    // Standard output belongs to what is run afterwards.
+    execFileSync(command, args, { cwd: ROOT, stdio: ["ignore", 2, 2], shell: process.platform === "win32" });
+  } catch {
+    fail(`\`${command} ${args.join(" ")}\` failed: see above`);
+  }
+}
+
+function works(command, args) {
+  try {
+    execFileSync(command, args, { stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function fail(text) {
+  console.error(`distillery: ${text}`);
+  process.exit(1);
+}

@@ -1,0 +1,30 @@
+import { CommanderError } from "commander";
+import { DistilleryError } from "../errors.js";
+
+/** A command line that makes no sense: exit code 2. */
+export class UsageError extends DistilleryError {
+  constructor(message: string) {
+    super("BAD_ARGUMENT", message);
+  }
+}
+
+export const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
+
+/** Prints one line on standard error that says what to do, and gives the exit code. */
+export function reportFailure(error: unknown, debug: boolean): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
+  if (debug && error instanceof Error) console.error(error);
+  else console.error(oneLine(error));
+  if (error instanceof UsageError) return EXIT.usage;
+  return isAbort(error) ? EXIT.interrupted : EXIT.failed;
+}
+
+function oneLine(error: unknown): string {
+  const text = (error instanceof Error ? error.message : String(error)).replaceAll(/\s*\n\s*/g, " ");
+  if (!(error instanceof DistilleryError)) return `distillery: unexpected failure, please report it: ${text}`;
+  return isAbort(error) ? `distillery: ${text}` : `distillery: ${text} (${error.code})`;
+}
+
+function isAbort(error: unknown): boolean {
+  return error instanceof DistilleryError && error.code === "ABORTED";
+}

@@ -1,0 +1,75 @@
+import { Command } from "commander";
+import { inspectCheckpoint } from "../checkpoint/index.js";
+import type { Dataset } from "../data/index.js";
+import { StudentNet } from "../models/student_net.js";
+import { TeacherNet } from "../models/teacher_net.js";
+import { type Evaluation, evaluate, measureLatency } from "../train/index.js";
+import { addCommon, type CommonFlags } from "./flags.js";
+import { percent } from "./printer.js";
+import { expectFits, readNetwork, type Source, setUp } from "./setup.js";
+import { formatTable } from "./table.js";
+
+interface EvaluateFlags extends CommonFlags {
+  file: string;
+  teacher?: string;
+}
+
+/** `distillery evaluate FILE`. */
+export function evaluateCommand(run: (flags: EvaluateFlags) => Promise<void>): Command {
+  const command = new Command("evaluate").description(
+    "accuracy, agreement with the teacher, per-class figures, latency, size",
+  );
+  return addCommon(command.argument("<file>", "the network's weights, .pth or .safetensors"))
+    .option("--teacher <file>", "compare with a teacher's weights")
+    .action((file: string, flags: Omit<EvaluateFlags, "file">) => run({ ...flags, file }));
+}
+
+/** Evaluates a network on the test data, or on the script's own data. */
+export async function runEvaluate(flags: EvaluateFlags): Promise<void> {
+  const { source } = await setUp(flags);
+  const data = source.test ?? scriptData(source);
+  const read = async (file: string) => {
+    const network = await readNetwork(file);
+    expectFits(file, network, source, flags.data);
+    return network;
+  };
+  const model = await read(flags.file);
+  const teacher = flags.teacher === undefined ? undefined : await read(flags.teacher);
+  const evaluation = evaluate(model, data, teacher && { teacher });
+  const { bytes, parameters } = await inspectCheckpoint(flags.file);
+  const latencyMs = measureLatency(model, data);
+  if (flags.json) {
+    console.log(JSON.stringify({ file: flags.file, data: data.name, parameters, bytes, latencyMs, ...evaluation }));
+    return;
+  }
+  const size = `${parameters.toLocaleString("en-US")} parameters, ${(bytes / 1e6).toFixed(2)} MB`;
+  console.log(`${flags.file}: ${model.constructor.name}, ${size}`);
+  console.log(`${data.name}: ${evaluation.examples.toLocaleString("en-US")} examples\n`);
+  console.log(`${summary(evaluation, latencyMs)}\n\n${classTable(evaluation)}`);
+}
+
+/** The script draws its data after its networks. */
+function scriptData({ sizes, train }: Source): Dataset {
+  new TeacherNet(sizes);
+  new StudentNet(sizes);
+  return train();
+}
+
+function summary({ accuracy, correct, examples, teacherAccuracy, agreement }: Evaluation, latencyMs: number): string {
+  const rows = [["accuracy", percent(accuracy), `${correct} of ${examples}`]];
+  if (teacherAccuracy !== undefined) rows.push(["teacher's accuracy", percent(teacherAccuracy), ""]);
+  if (agreement !== undefined) rows.push(["agreement with the teacher", percent(agreement), ""]);
+  rows.push(["latency at batch 1", `${latencyMs.toFixed(3)} ms`, "median"]);
+  return formatTable(rows);
+}
+
+function classTable({ perClass }: Evaluation): string {
+  const rows = perClass.map(({ precision, recall, f1, support }, i) => [
+    String(i),
+    percent(precision),
+    percent(recall),
+    percent(f1),
+    String(support),
+  ]);
+  return formatTable([["class", "precision", "recall", "F1", "support"], ...rows]);
+}

@@ -1,0 +1,29 @@
+import { Command } from "commander";
+import { inspectCheckpoint } from "../checkpoint/index.js";
+import type { CommonFlags } from "./flags.js";
+import { formatTable } from "./table.js";
+
+type InspectFlags = Pick<CommonFlags, "json" | "debug" | "logFile"> & { file: string };
+
+/** `distillery inspect FILE`. */
+export function inspectCommand(run: (flags: InspectFlags) => Promise<void>): Command {
+  return new Command("inspect")
+    .description("what is in a checkpoint")
+    .argument("<file>", ".pth or .safetensors")
+    .option("--json", "print a JSON object")
+    .option("--debug", "print the stack trace of a failure")
+    .action((file: string, flags: Omit<InspectFlags, "file">) => run({ ...flags, file }));
+}
+
+/** Prints a checkpoint's tensors, parameters and texts. */
+export async function runInspect({ file, json }: InspectFlags): Promise<void> {
+  const { format, bytes, tensors, parameters, metadata } = await inspectCheckpoint(file);
+  if (json) {
+    console.log(JSON.stringify({ file, format, bytes, parameters, tensors, metadata }));
+    return;
+  }
+  const rows = tensors.map(({ key, dtype, shape }) => [key, dtype, `[${shape.join(", ")}]`]);
+  console.log(`${file}: ${format}, ${(bytes / 1e6).toFixed(2)} MB, ${parameters.toLocaleString("en-US")} parameters\n`);
+  console.log(formatTable([["tensor", "type", "shape"], ...rows]));
+  for (const [key, text] of Object.entries(metadata)) console.log(`\n${key}: ${text}`);
+}

@@ -1,0 +1,35 @@
+import type { IntTensor } from "../tensor/int_tensor.js";
+import type { Tensor } from "../tensor/tensor.js";
+
+/**
+ * Labelled examples that a {@link DataLoader} takes batches from: `torch.utils.data.Dataset`, a batch at a time. Own data
+ * sets implement it, or put their arrays into a {@link TensorDataset}.
+ */
+export interface Dataset {
+  /** What logs call it: `synthetic`, `fashion-mnist`, the name of the folder. */
+  readonly name: string;
+  /** The number of examples. */
+  readonly length: number;
+  /** The number of values of one example. */
+  readonly features: number;
+  /** The number of classes: labels are 0 to `classes - 1`. */
+  readonly classes: number;
+  /** Whether the values of an example change at random from call to call; default false. */
+  readonly augmented?: boolean;
+  /** The examples of these indices, in their order. */
+  batch(indices: Int32Array): Batch;
+  /** The examples `start` to `end` (not included). */
+  slice(start: number, end: number): Batch;
+  /** SHA-256 in hex over the values, the labels and the normalisation: ties caches and checkpoints to the data. */
+  fingerprint(): string;
+}
+
+/** Some examples of a {@link Dataset}. */
+export interface Batch {
+  /** [n, features]. */
+  readonly inputs: Tensor;
+  /** [n]. */
+  readonly labels: IntTensor;
+  /** Where each stands in the data set. */
+  readonly indices: Int32Array;
+}

@@ -1,0 +1,18 @@
+import { expectInteger, expectShape } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
+
+/** Labels [examples] and the number of their classes, the highest label + 1 unless `classes` says it. */
+export function checkLabels(labels: Labels, examples: number, classes?: number) {
+  const data = labelData(labels);
+  expectShape("labels", labels instanceof IntTensor ? labels.shape : [data.length], [examples]);
+  if (classes !== undefined) expectInteger("classes", classes, 1, 2 ** 31 - 1);
+  const most = classes ?? 2 ** 31 - 1;
+  const wrong = data.findIndex((label) => label < 0 || label >= most);
+  if (wrong >= 0) {
+    const text = `labels[${wrong}]: expected a class from 0 to ${most - 1}, got ${data[wrong]}`;
+    throw new DistilleryError("LABEL_OUT_OF_RANGE", text);
+  }
+  const highest = data.reduce((a, b) => Math.max(a, b), 0);
+  return { labels: new IntTensor(data, [examples]), classes: classes ?? highest + 1 };
+}

@@ -1,0 +1,30 @@
+import { DistilleryError } from "../errors.js";
+
+const WHAT_TO_DO: Record<string, string> = {
+  ENOENT: "its folder does not exist: make it first",
+  ENOTDIR: "a part of its path is a file, not a folder",
+  EEXIST: "a part of its path is a file, not a folder",
+  EISDIR: "it is a folder: give the name of a file",
+  EACCES: "permission denied: choose a place where you may",
+  EPERM: "permission denied: choose a place where you may",
+  EROFS: "the disk is read-only: choose another folder",
+  ENOSPC: "the disk is full: free some space, or choose another folder",
+  EDQUOT: "the disk quota is used up: free some space, or choose another folder",
+  ENAMETOOLONG: "the name is too long: choose a shorter one",
+};
+
+/** What the system refused, with the path and what to do: `NOT_FOUND` for reading what is not there. */
+export function ioError(
+  action: "read" | "write",
+  path: string,
+  error: unknown,
+  kind: "file" | "folder" = "file",
+): DistilleryError {
+  const { code = "", message = String(error) } = error as { code?: string; message?: string };
+  if (action === "read" && (code === "ENOENT" || code === "ENOTDIR")) {
+    return new DistilleryError("NOT_FOUND", `${path}: no such ${kind}`, { cause: error });
+  }
+  return new DistilleryError("IO_ERROR", `${path}: can't ${action} it: ${WHAT_TO_DO[code] ?? message}`, {
+    cause: error,
+  });
+}

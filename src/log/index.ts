@@ -1,0 +1,3 @@
+export { type EpochRecord, formatEpoch } from "./epoch_line.js";
+export { DEFAULT_LOG_FILE, withLogFile } from "./log_file.js";
+export { type Progress, progressBar } from "./progress_bar.js";

@@ -1,0 +1,44 @@
+import type { Module } from "./module.js";
+
+/** The printed form of a module, as `repr(module)` of PyTorch; an array of modules is printed as a `ModuleList`. */
+export function printed(module: Module): string {
+  const extra = module.extraRepr();
+  const children = childLines(module);
+  if (children.length === 0) return `${module.constructor.name}(${extra})`;
+  return block(module.constructor.name, extra === "" ? children : [extra, ...children]);
+}
+
+function childLines(module: Module): string[] {
+  const lists = new Map<string, [index: string, text: string][]>();
+  const lines = new Map<string, string>();
+  for (const [name, child] of module.namedChildren()) {
+    const [list, index] = splitAtDot(name);
+    const text = printed(child);
+    if (index !== null) lists.set(list, [...(lists.get(list) ?? []), [index, text]]);
+    lines.set(list, index === null ? text : block("ModuleList", foldEqual(lists.get(list) ?? [])));
+  }
+  return [...lines].map(([name, text]) => `(${name}): ${text}`);
+}
+
+/** `layers.0` is item 0 of the array `layers`. */
+function splitAtDot(name: string): [string, string | null] {
+  const dot = name.lastIndexOf(".");
+  return dot < 0 ? [name, null] : [name.slice(0, dot), name.slice(dot + 1)];
+}
+
+/** Equal neighbours on one line: `(0-2): 3 x Linear(...)`. */
+function foldEqual(items: readonly [index: string, text: string][]): string[] {
+  const runs: { first: string; last: string; count: number; text: string }[] = [];
+  for (const [index, text] of items) {
+    const run = runs.at(-1);
+    if (run?.text === text) Object.assign(run, { last: index, count: run.count + 1 });
+    else runs.push({ first: index, last: index, count: 1, text });
+  }
+  return runs.map(({ first, last, count, text }) =>
+    count === 1 ? `(${first}): ${text}` : `(${first}-${last}): ${count} x ${text}`,
+  );
+}
+
+function block(name: string, lines: readonly string[]): string {
+  return `${name}(\n${lines.join("\n").replaceAll(/^/gm, "  ")}\n)`;
+}

@@ -1,0 +1,42 @@
+import type { EpochRecord } from "../log/epoch_line.js";
+
+/** What a run tells of a step. */
+export interface StepRecord {
+  /** The epoch that the step belongs to, from 1. */
+  epoch: number;
+  /** Steps made since the run began, this one included. */
+  step: number;
+  /** Steps of the whole run. */
+  steps: number;
+  loss: number;
+  /** The gradient's norm before it was clipped. */
+  gradNorm: number;
+}
+
+/** How a run is watched, stopped and kept. */
+export interface RunControls {
+  /** The folder for configuration, metrics, checkpoints and the weights at the end; without it nothing is written. */
+  out?: string;
+  /** Whether to go on with the run in `out`, where there is one. */
+  resume?: boolean;
+  /** Epochs between checkpoints; default: every epoch, but at most one a second. */
+  checkpointEvery?: number;
+  /** Texts and numbers that `config.json` keeps, and that a resumed run must have too. */
+  about?: Readonly<Record<string, string | number | null>>;
+  /** Stops the run after the step that it is in; with `out`, once its state is saved. It ends with `ABORTED`. */
+  signal?: AbortSignal;
+  /** Called after each step. */
+  onStep?: (record: StepRecord) => void;
+  /** Called after each epoch; the run waits for it. */
+  onEpoch?: (record: EpochRecord) => void | Promise<void>;
+  /** Called with a line that a person would want to know, such as where a run goes on. */
+  onNote?: (text: string) => void;
+}
+
+/** The names of {@link RunControls}, to tell them from the options. */
+export function splitControls<T extends RunControls>(input: T): [RunControls, Omit<T, keyof RunControls>] {
+  const { out, resume, checkpointEvery, about, signal, onStep, onEpoch, onNote, ...rest } = input;
+  const given = { out, resume, checkpointEvery, about, signal, onStep, onEpoch, onNote };
+  const controls = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  return [controls as RunControls, rest];
+}

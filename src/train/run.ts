@@ -1,0 +1,217 @@
+import { setImmediate } from "node:timers/promises";
+import { RunDirectory } from "../checkpoint/index.js";
+import { expectInteger } from "../checks.js";
+import { DataLoader, type Dataset, type Epoch } from "../data/index.js";
+import { DistilleryError } from "../errors.js";
+import type { EpochRecord } from "../log/epoch_line.js";
+import type { Module } from "../nn/module.js";
+import { AdamW } from "../optim/adamw.js";
+import { OneCycleLR } from "../optim/one_cycle_lr.js";
+import { releasePool, scoped } from "../tensor/memory.js";
+import { currentGenerator, withGenerator } from "../tensor/random.js";
+import type { RunControls } from "./controls.js";
+import { inModes, type Mode } from "./modes.js";
+import type { ResolvedTraining } from "./options.js";
+import { configOf } from "./run_config.js";
+import { capture, type RunState, restore } from "./snapshot.js";
+
+/** What a training loop is made of. */
+export interface RunSetup {
+  command: string;
+  model: Module;
+  /** A module beside it whose buffers move with the run. */
+  moving: Module | null;
+  /** The networks' modes in a step; between steps they are in those of whoever called. */
+  modes: readonly Mode[];
+  data: Dataset;
+  options: ResolvedTraining;
+  /** More that decides the numbers, for `config.json`. */
+  config: Readonly<Record<string, unknown>>;
+  controls: RunControls;
+}
+
+/** What a step gives: its loss, the loss's parts where there are any, and the gradient's norm before it was clipped. */
+export interface StepResult {
+  losses: { loss: number; soft?: number; hard?: number };
+  gradNorm: number;
+}
+
+const LEAST_SECONDS_BETWEEN_CHECKPOINTS = 1;
+
+/**
+ * What every training loop needs around its steps: optimizer, schedule and batches, a random stream of its own, turns
+ * for the event loop, abortion, metrics and checkpoints. The loop itself stays with `distill` and `trainTeacher`.
+ */
+export class TrainingRun {
+  readonly optimizer: AdamW;
+  readonly scheduler: OneCycleLR;
+  /** The batches of the epoch that runs. */
+  batches!: Epoch;
+  readonly #setup: RunSetup;
+  readonly #state: RunState;
+  readonly #loader: DataLoader;
+  #directory: RunDirectory | null = null;
+  #lastCheckpoint = performance.now();
+
+  private constructor(setup: RunSetup) {
+    const { model, moving, data, options } = setup;
+    const { batchSize, shuffle, dropLast, lr, weightDecay, epochs } = options;
+    this.#setup = setup;
+    this.#loader = new DataLoader(data, { batchSize, shuffle, dropLast });
+    this.optimizer = new AdamW(model.parameters(), { lr, weightDecay });
+    this.scheduler = new OneCycleLR(this.optimizer, {
+      ...options,
+      maxLr: lr,
+      epochs,
+      stepsPerEpoch: this.#loader.length,
+    });
+    this.#state = {
+      model,
+      moving,
+      optimizer: this.optimizer,
+      generator: currentGenerator(),
+      order: null,
+      position: { epoch: 0, step: 0, sums: {}, seconds: 0, history: [] },
+    };
+  }
+
+  /** Sets a run up; with `resume`, where its checkpoint says. */
+  static async open(setup: RunSetup): Promise<TrainingRun> {
+    const { out, resume = false, checkpointEvery } = setup.controls;
+    if (checkpointEvery !== undefined) expectInteger("checkpointEvery", checkpointEvery, 1);
+    const run = new TrainingRun(setup);
+    if (out === undefined) return run;
+    const config = configOf(setup, run.#state.generator);
+    if (!resume || !(await run.#resume(out, config))) run.#directory = await RunDirectory.create(out, config);
+    return run;
+  }
+
+  /** Whether all epochs are done, as they are where a finished run is resumed. */
+  get isFinished(): boolean {
+    return this.#state.position.epoch >= this.#setup.options.epochs;
+  }
+
+  /** Whether epochs remain; then their next one has begun. */
+  nextEpoch(): boolean {
+    const { position, generator } = this.#state;
+    if (this.isFinished) return false;
+    // A run that was stopped before an epoch's first step has drawn its order already.
+    if (position.step === 0 && this.#state.order === null) {
+      this.batches = withGenerator(generator, () => this.#loader.epoch());
+      this.#state.order = this.batches.order;
+    }
+    return true;
+  }
+
+  /** Whether steps of the epoch remain. Gives the event loop its turn first, and stops the run where a signal says so. */
+  async nextStep(): Promise<boolean> {
+    if (this.#state.position.step >= this.batches.length) return false;
+    await setImmediate();
+    if (this.#setup.controls.signal?.aborted) await this.#stop();
+    return true;
+  }
+
+  /** Makes a step: `body` gets the number of the batch. Its arrays are used again in the next step. */
+  step(body: (batch: number) => StepResult): void {
+    const { position, generator } = this.#state;
+    const start = performance.now();
+    const inPlace = () => inModes(this.#setup.modes, () => withGenerator(generator, () => body(position.step)));
+    const { losses, gradNorm } = this.#placed(() => scoped(inPlace));
+    position.step += 1;
+    position.seconds += (performance.now() - start) / 1000;
+    for (const [name, value] of Object.entries(losses)) position.sums[name] = (position.sums[name] ?? 0) + value;
+    const [step, steps] = [this.scheduler.lastStep, this.scheduler.totalSteps];
+    this.#setup.controls.onStep?.({ epoch: position.epoch + 1, step, steps, loss: losses.loss, gradNorm });
+  }
+
+  /** Closes the epoch: its record goes to the metrics, the checkpoint and `onEpoch`. */
+  async endEpoch(): Promise<void> {
+    const { position } = this.#state;
+    const record = this.#record();
+    position.history.push(record);
+    Object.assign(position, { epoch: record.epoch, step: 0, seconds: 0, sums: {} });
+    this.#state.order = null;
+    this.#directory?.appendMetrics(record);
+    if (this.#checkpointDue()) await this.#checkpoint();
+    await this.#setup.controls.onEpoch?.(record);
+  }
+
+  /** Writes the weights under a name, and marks the run as finished. Gives what was written, and all epochs' records. */
+  async finish(name: string): Promise<{ history: EpochRecord[]; files: string[] }> {
+    const { model, position } = this.#state;
+    const files = (await this.#directory?.writeWeights(model.stateDict(), name)) ?? [];
+    await this.#checkpoint();
+    await this.#directory?.written();
+    releasePool();
+    return { history: position.history, files };
+  }
+
+  async #resume(out: string, config: Readonly<Record<string, unknown>>): Promise<boolean> {
+    const { onNote } = this.#setup.controls;
+    const found = await RunDirectory.resume(out, config);
+    if (found === null) {
+      onNote?.(`${out}: nothing to resume, starting from the beginning`);
+      return false;
+    }
+    const { position } = this.#state;
+    const { epochs } = this.#setup.options;
+    const batches = restore(this.#state, found.checkpoint, { file: found.file, loader: this.#loader, epochs });
+    if (batches !== null) this.batches = batches;
+    this.scheduler.restore(position.epoch * this.#loader.length + position.step);
+    this.#directory = found.directory;
+    await found.directory.writeMetrics(position.history);
+    if (this.isFinished) onNote?.(`${out}: this run is finished`);
+    else onNote?.(`${out}: resumed at epoch ${position.epoch + 1} of ${epochs}, step ${position.step + 1}`);
+    return true;
+  }
+
+  async #stop(): Promise<never> {
+    const { epoch, step } = this.#state.position;
+    const { out } = this.#setup.controls;
+    await this.#checkpoint();
+    await this.#directory?.written();
+    const place = `stopped in epoch ${epoch + 1} of ${this.#setup.options.epochs}, after step ${step} of ${this.batches.length}`;
+    const rest = out === undefined ? "" : `; its state is saved in ${out}: the same command with --resume goes on`;
+    throw new DistilleryError("ABORTED", place + rest, { cause: this.#setup.controls.signal?.reason });
+  }
+
+  #checkpointDue(): boolean {
+    const { checkpointEvery } = this.#setup.controls;
+    if (checkpointEvery !== undefined) return this.#state.position.epoch % checkpointEvery === 0;
+    return performance.now() - this.#lastCheckpoint >= LEAST_SECONDS_BETWEEN_CHECKPOINTS * 1000;
+  }
+
+  async #checkpoint(): Promise<void> {
+    if (this.#directory === null) return;
+    const { tensors, metadata } = capture(this.#state);
+    this.#lastCheckpoint = performance.now();
+    await this.#directory.writeCheckpoint(tensors, metadata);
+  }
+
+  #record(): EpochRecord {
+    const { position } = this.#state;
+    const { sums, seconds, step } = position;
+    const { options, data } = this.#setup;
+    const means = Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, sum / step]));
+    return {
+      epoch: position.epoch + 1,
+      epochs: options.epochs,
+      ...(means as StepResult["losses"]),
+      lr: this.optimizer.lr,
+      seconds,
+      samplesPerSecond: Math.min(data.length, step * options.batchSize) / seconds,
+    };
+  }
+
+  /** Adds to an error where the run was. */
+  #placed<T>(body: () => T): T {
+    try {
+      return body();
+    } catch (error) {
+      if (!(error instanceof DistilleryError)) throw error;
+      const { epoch, step } = this.#state.position;
+      const place = `epoch ${epoch + 1}, step ${step + 1} of ${this.batches.length}`;
+      throw new DistilleryError(error.code, `${place}: ${error.message}`, { cause: error });
+    }
+  }
+}

@@ -1,0 +1,114 @@
+import * as v from "valibot";
+import { badCheckpoint, type Safetensors } from "../checkpoint/index.js";
+import { expectInteger, expectShape } from "../checks.js";
+import type { DataLoader, Epoch } from "../data/index.js";
+import type { Module } from "../nn/module.js";
+import { copyInto, type StateDict } from "../nn/state_dict.js";
+import type { AdamW } from "../optim/adamw.js";
+import { IntTensor } from "../tensor/int_tensor.js";
+import type { Generator } from "../tensor/random.js";
+import { Tensor } from "../tensor/tensor.js";
+
+const number = v.pipe(v.number(), v.finite());
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const epochRecord = v.strictObject({
+  epoch: count,
+  epochs: count,
+  loss: number,
+  soft: v.optional(number),
+  hard: v.optional(number),
+  lr: number,
+  seconds: number,
+  samplesPerSecond: number,
+});
+const positionSchema = v.strictObject({
+  epoch: count,
+  step: count,
+  sums: v.record(v.string(), number),
+  seconds: number,
+  history: v.array(epochRecord),
+});
+const storedSchema = v.strictObject({ ...positionSchema.entries, optimizerSteps: v.array(count) });
+
+/**
+ * Where a run stands, beside its tensors: epochs that are done; of the epoch that runs the steps that are done, sums
+ * over them and the seconds that they took; what was told of the epochs before.
+ */
+export type Position = v.InferOutput<typeof positionSchema>;
+
+/** Everything that a run changes. */
+export interface RunState {
+  model: Module;
+  /** A module whose buffers move with the run: a teacher in train mode. */
+  moving: Module | null;
+  optimizer: AdamW;
+  generator: Generator;
+  /** The order of the epoch that runs; null where it is the data's own. */
+  order: Int32Array | null;
+  position: Position;
+}
+
+/** A run's state as tensors and texts, sharing memory with it. */
+export function capture(state: RunState): Safetensors {
+  const { optimizer, order, position } = state;
+  const tensors = stateTensors(state);
+  if (order !== null) tensors.order = new IntTensor(order);
+  const steps = optimizer.state.map(({ step }) => step);
+  return { tensors, metadata: { position: JSON.stringify({ ...position, optimizerSteps: steps }) } };
+}
+
+/**
+ * Brings a captured state back into a run that was set up the same way, all or nothing; gives the batches of its epoch
+ * where that had begun. `BAD_CHECKPOINT` for what does not fit the run.
+ */
+export function restore(
+  state: RunState,
+  { tensors, metadata }: Safetensors,
+  { file, loader, epochs }: { file: string; loader: DataLoader; epochs: number },
+): Epoch | null {
+  const { order, ...rest } = tensors;
+  const { optimizerSteps, ...position } = readPosition(metadata.position, file);
+  let batches: Epoch | null = null;
+  try {
+    expectInteger("epoch", position.epoch, 0, epochs);
+    expectInteger("step", position.step, 0, position.epoch === epochs ? 0 : loader.length - 1);
+    expectShape("optimizerSteps", [optimizerSteps.length], [state.optimizer.state.length]);
+    // Checked there: whether it is an order at all.
+    if (position.step > 0 || order !== undefined) batches = loader.epochFrom((order?.data as Int32Array) ?? null);
+    copyInto("the run", stateTensors(state), rest, true);
+  } catch (error) {
+    throw badCheckpoint(file, `does not fit this run: ${(error as Error).message}`, error);
+  }
+  for (const [i, slot] of state.optimizer.state.entries()) slot.step = optimizerSteps[i] as number;
+  Object.assign(state.position, position);
+  state.order = batches?.order ?? null;
+  return batches;
+}
+
+/** A generator's state, sharing memory with it. */
+export function randomState({ state }: Generator): IntTensor {
+  return new IntTensor(new Int32Array(state.buffer, state.byteOffset, state.length));
+}
+
+function stateTensors({ model, moving, optimizer, generator }: RunState): StateDict {
+  const under = (prefix: string, entries: readonly [string, StateDict[string]][]) =>
+    entries.map(([key, tensor]): [string, StateDict[string]] => [`${prefix}.${key}`, tensor]);
+  const moments = optimizer.state.flatMap(({ expAvg, expAvgSq }, i): [string, Tensor][] => [
+    [`${i}.exp_avg`, new Tensor(expAvg)],
+    [`${i}.exp_avg_sq`, new Tensor(expAvgSq)],
+  ]);
+  return Object.fromEntries([
+    ...under("model", Object.entries(model.stateDict())),
+    ...under("teacher", moving?.namedBuffers() ?? []),
+    ...under("optimizer", moments),
+    ["random.state", randomState(generator)],
+  ]);
+}
+
+function readPosition(text: string | undefined, file: string): v.InferOutput<typeof storedSchema> {
+  try {
+    return v.parse(storedSchema, JSON.parse(text ?? ""));
+  } catch (error) {
+    throw badCheckpoint(file, "does not say where its run stands", error);
+  }
+}

@@ -1,0 +1,56 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const SRC = join(ROOT, "src");
+
+/** What each folder of src/ may import beside itself and the files at the top. */
+const ALLOWED: Record<string, string[]> = {
+  files: [],
+  tensor: [],
+  data: ["files", "tensor"],
+  nn: ["tensor"],
+  models: ["nn", "tensor"],
+  losses: ["tensor"],
+  optim: ["tensor"],
+  checkpoint: ["files", "nn", "tensor"],
+  log: ["files"],
+  train: ["checkpoint", "data", "log", "losses", "models", "nn", "optim", "tensor"],
+  cli: ["checkpoint", "data", "log", "models", "tensor", "train"],
+};
+
+const files = (folder: string) =>
+  readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts"));
+
+test("a folder imports only from those that it may", () => {
+  const wrong = files(SRC).flatMap((name) => {
+    const [folder, rest] = name.split("/");
+    if (rest === undefined || folder === undefined) return [];
+    const imports = readFileSync(join(SRC, name), "utf8").matchAll(/(?:from|import\()\s*"(\.[^"]+)"/g);
+    return [...imports].flatMap(([, path]) => {
+      const target = relative(SRC, resolve(SRC, dirname(name), path as string)).split("/");
+      const ok = target.length === 1 || target[0] === folder || ALLOWED[folder]?.includes(target[0] as string);
+      return ok ? [] : [`${name} imports ${target.join("/")}`];
+    });
+  });
+  expect(wrong).toEqual([]);
+  expect(Object.keys(ALLOWED).sort()).toEqual(
+    readdirSync(SRC, { withFileTypes: true })
+      .flatMap((entry) => (entry.isDirectory() ? [entry.name] : []))
+      .sort(),
+  );
+});
+
+test("only native.ts loads the binding", () => {
+  const loading = files(SRC).filter((name) =>
+    /["']\.\.?\/(\.\.\/)*index\.js["']\)/.test(readFileSync(join(SRC, name), "utf8")),
+  );
+  expect(loading).toEqual(["native.ts"]);
+});
+
+test("ARCHITECTURE.md names every folder of src/ and crates/", () => {
+  const text = readFileSync(join(ROOT, "ARCHITECTURE.md"), "utf8");
+  for (const folder of Object.keys(ALLOWED)) expect(text).toMatch(new RegExp(`^ *${folder}/`, "m"));
+});

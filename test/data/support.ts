@@ -1,0 +1,47 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect } from "vitest";
+import { DistilleryError } from "../../src/errors.js";
+
+/** An IDX file of unsigned bytes, or of what `type` says. */
+export function idx(shape: readonly number[], data: ArrayLike<number>, type = 8): Uint8Array {
+  const head = Buffer.alloc(4 + 4 * shape.length);
+  head.set([0, 0, type, shape.length]);
+  for (const [axis, length] of shape.entries()) head.writeUInt32BE(length, 4 + 4 * axis);
+  return Uint8Array.from([...head, ...Array.from(data)]);
+}
+
+/** Four images of 2 x 2 for training and two for testing, of classes 0 to 2, by their usual names. */
+export const images = (): Record<string, Uint8Array> => ({
+  "train-images-idx3-ubyte": idx([4, 2, 2], [0, 0, 0, 255, 51, 51, 51, 51, 0, 102, 0, 102, 255, 255, 255, 255]),
+  "train-labels-idx1-ubyte": idx([4], [2, 0, 1, 0]),
+  "t10k-images-idx3-ubyte": idx([2, 2, 2], [255, 0, 0, 0, 0, 51, 102, 153]),
+  "t10k-labels-idx1-ubyte": idx([2], [1, 2]),
+});
+
+const folders: string[] = [];
+afterAll(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
+/** A new folder with these files; it goes when the test file is done. */
+export function folderOf(files: Record<string, Uint8Array>, name = "images"): string {
+  const parent = mkdtempSync(join(tmpdir(), "distillery-data-"));
+  folders.push(parent);
+  const folder = join(parent, name);
+  mkdirSync(folder);
+  for (const [file, bytes] of Object.entries(files)) writeFileSync(join(folder, file), bytes);
+  return folder;
+}
+
+/** The message of the error that `body` ends with, which must be a DistilleryError of that code. */
+export async function refusal(code: string, body: () => unknown): Promise<string> {
+  const error = await (async () => body())().then(
+    () => new Error("nothing was thrown"),
+    (thrown: unknown) => thrown,
+  );
+  expect(error).toBeInstanceOf(DistilleryError);
+  expect((error as DistilleryError).code, String(error)).toBe(code);
+  return (error as DistilleryError).message;
+}

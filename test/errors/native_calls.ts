@@ -1,0 +1,118 @@
+import { native } from "../../src/native.js";
+
+/** A typed array that a kernel may take. */
+export type TypedArray = Float32Array | Int32Array | Uint8Array | Uint32Array;
+type Kernel = (...args: unknown[]) => unknown;
+
+/** One argument of a valid call. */
+export type Argument = ArrayArgument | { kind: "size" | "real" | "flag" | "shape"; value: unknown };
+
+/** `list`: the kernel takes a list of such arrays. `free`: any length is valid. `optional`: null is valid. */
+interface ArrayArgument {
+  kind: "read" | "write";
+  array: TypedArray;
+  list?: boolean;
+  free?: boolean;
+  optional?: boolean;
+}
+
+const read = (...values: number[]): ArrayArgument => ({ kind: "read", array: Float32Array.from(values) });
+const write = (length: number): ArrayArgument => ({ kind: "write", array: new Float32Array(length) });
+const readOf = (array: TypedArray): ArrayArgument => ({ kind: "read", array });
+const writeOf = (array: TypedArray): ArrayArgument => ({ kind: "write", array });
+const free = (argument: ArrayArgument): ArrayArgument => ({ ...argument, free: true });
+const list = (argument: ArrayArgument): ArrayArgument => ({ ...argument, list: true });
+const size = (value: number): Argument => ({ kind: "size", value });
+const real = (value: number): Argument => ({ kind: "real", value });
+const flag: Argument = { kind: "flag", value: true };
+const shape = (...value: number[]): Argument => ({ kind: "shape", value });
+
+const six = read(1, 2, 3, 4, 5, 6);
+const three = read(1, 2, 3);
+const twelve = read(...Array.from({ length: 12 }, (_, i) => i - 6));
+const labels = readOf(Int32Array.of(2, 0));
+const stream = (): ArrayArgument => {
+  const state = new Uint32Array(native.randomStateWords());
+  native.randomSeed(state, 1);
+  return writeOf(state);
+};
+
+/** A valid call of every kernel that takes arguments; matrices are [2, 3], and [3, 4] for the second of a product. */
+export const CALLS: Record<string, Argument[]> = {
+  accumulate: [six, write(6)],
+  adamwStep: [list(write(6)), list(six), list(write(6)), list(write(6)), ...[0.1, 0.9, 0.99, 1e-8, 0.1, 1].map(real)],
+  add: [six, six, write(6)],
+  affine: [six, real(2), real(1), write(6)],
+  argmax: [six, writeOf(new Int32Array(2)), size(2), size(3)],
+  batchNormBackward: [six, six, three, three, three, write(6), write(3), write(3), size(2), size(3), flag],
+  batchNormEval: [six, three, three, three, three, write(3), write(6), size(2), size(3), real(1e-5)],
+  batchNormTrain: [
+    ...[six, three, three, write(3), write(3), write(3), write(3), write(6)],
+    ...[size(2), size(3), real(1e-5), real(0.1)],
+  ],
+  crossEntropy: [six, labels, write(6), size(2), size(3)],
+  dropoutBackward: [six, real(0.5), readOf(new Uint8Array(6)), write(6)],
+  dropoutForward: [six, real(0.5), stream(), writeOf(new Uint8Array(6)), write(6)],
+  expand: [three, shape(1, 3), write(6), shape(2, 3)],
+  firstNonFinite: [free(six)],
+  gatherBytes: [
+    readOf(Uint8Array.of(1, 2, 3, 4, 5, 6)),
+    labelsOf(1, 0, 1),
+    write(9),
+    size(2),
+    size(3),
+    real(0),
+    real(1),
+  ],
+  gatherRows: [six, labelsOf(1, 0, 1), write(9), size(2), size(3)],
+  gradNorm: [list(free(six))],
+  kdLoss: [six, six, labels, write(6), size(2), size(3), real(2), real(0.5)],
+  linearBackwardBias: [six, write(3), size(2), size(3)],
+  linearForward: [
+    ...[six, twelve, { ...read(1, 2, 3, 4), optional: true }, write(8)],
+    ...[size(2), size(3), size(4), flag],
+  ],
+  matmul: [six, twelve, write(8), size(2), size(3), size(4)],
+  matmulNt: [six, twelve, write(8), size(2), size(3), size(4)],
+  matmulTn: [six, twelve, write(8), size(2), size(3), size(4)],
+  mul: [six, six, write(6)],
+  randomIntegers: [stream(), free(writeOf(new Int32Array(5))), real(0), real(9)],
+  randomNormal: [stream(), free(write(5))],
+  randomPermutation: [stream(), free(writeOf(new Int32Array(5)))],
+  randomSeed: [stream(), real(1)],
+  randomUniform: [stream(), free(write(5)), real(0), real(1)],
+  reluBackward: [six, six, write(6)],
+  reluForward: [six, write(6)],
+  scaleGrads: [list(free(write(6))), real(0.5)],
+  softmaxBackward: [six, six, write(6), size(2), size(3), flag],
+  softmaxForward: [six, write(6), size(2), size(3), flag],
+  sumAxis: [twelve, write(6), size(2), size(2), size(3), real(1)],
+  sumTo: [six, shape(2, 3), write(3), shape(1, 3)],
+};
+
+function labelsOf(...values: number[]): ArrayArgument {
+  return readOf(Int32Array.from(values));
+}
+
+/** The arguments of a valid call, of fresh arrays, with some of them replaced. */
+export function argumentsOf(name: string, replaced: Record<number, unknown> = {}): unknown[] {
+  return (CALLS[name] ?? []).map((argument, i) => {
+    const value = i in replaced ? replaced[i] : "array" in argument ? argument.array.slice() : argument.value;
+    return "array" in argument && argument.list ? [value] : value;
+  });
+}
+
+/** Calls a kernel with anything. */
+export function call(name: string, args: unknown[]): unknown {
+  return (native as unknown as Record<string, Kernel>)[name]?.(...args);
+}
+
+/** The places of a call's array arguments. */
+export function arraysOf(name: string): [index: number, argument: ArrayArgument][] {
+  return (CALLS[name] ?? []).flatMap((argument, i) => ("array" in argument ? [[i, argument]] : []));
+}
+
+/** The places of a call's arguments of a kind. */
+export function placesOf(name: string, kind: Argument["kind"]): number[] {
+  return (CALLS[name] ?? []).flatMap((argument, i) => (argument.kind === kind ? [i] : []));
+}

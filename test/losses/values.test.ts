@@ -1,0 +1,78 @@
+import { describe, expect, it } from "vitest";
+import { crossEntropy, IntTensor, kdLoss, noGrad, tensor } from "../../src/index.js";
+import { expectClose } from "../parity/close.js";
+
+const CLOSE = { rel: 2e-7, abs: 1e-7 };
+
+describe("crossEntropy by hand", () => {
+  it("equal logits: log of the number of classes", () => {
+    expectClose([crossEntropy(tensor([[5, 5, 5, 5]]), Int32Array.of(2)).item()], [Math.log(4)], CLOSE);
+  });
+
+  it("the mean over the rows of -log p", () => {
+    // softmax([0, log 3]) is [1/4, 3/4].
+    const logits = tensor(
+      [
+        [0, Math.log(3)],
+        [0, Math.log(3)],
+      ],
+      { requiresGrad: true },
+    );
+    const loss = crossEntropy(logits, Int32Array.of(0, 1));
+    expectClose([loss.item()], [(Math.log(4) + Math.log(4 / 3)) / 2], CLOSE);
+    loss.backward();
+    expectClose(logits.grad?.data ?? [], [-0.375, 0.375, 0.125, -0.125], CLOSE, "(p - y) / 2");
+  });
+
+  it("logits far apart neither overflow nor lose the loss", () => {
+    expectClose([crossEntropy(tensor([[1e30, 0]]), Int32Array.of(0)).item()], [0], {});
+    expect(crossEntropy(tensor([[1000, 0]]), Int32Array.of(1)).item()).toBe(1000);
+  });
+
+  it("one class: nothing to learn", () => {
+    expectClose([crossEntropy(tensor([[3], [4]]), Int32Array.of(0, 0)).item()], [0], {});
+  });
+});
+
+describe("kdLoss by hand", () => {
+  // At T = 2 the teacher says softmax([0, log 3]) = [1/4, 3/4], the student [1/2, 1/2].
+  const [teacher, student] = [tensor([[0, 2 * Math.log(3)]]), tensor([[1, 1]], { requiresGrad: true })];
+  const divergence = 0.25 * Math.log(0.5) + 0.75 * Math.log(1.5);
+  const labels = new IntTensor(Int32Array.of(1));
+  const at = (alpha: number) => kdLoss(student, teacher, labels, { temperature: 2, alpha });
+
+  it("alpha 1: T² times the divergence", () => {
+    const loss = at(1);
+    expectClose([loss.item()], [4 * divergence], { abs: 4e-7 });
+    loss.backward();
+    expectClose(student.grad?.data ?? [], [2 * 0.25, -2 * 0.25], CLOSE, "T (q - p)");
+  });
+
+  it("alpha 0: the cross-entropy alone", () => {
+    expectClose([at(0).item()], [Math.log(2)], CLOSE);
+  });
+
+  it("alpha 0.3 is between", () => {
+    expectClose([at(0.3).item()], [0.3 * 4 * divergence + 0.7 * Math.log(2)], { abs: 4e-7 });
+  });
+
+  it("the defaults are T = 3.5 and alpha = 0.6", () => {
+    const explicit = kdLoss(student, teacher, labels, { temperature: 3.5, alpha: 0.6 });
+    expect(kdLoss(student, teacher, labels).item()).toBe(explicit.item());
+  });
+
+  it("of a student that says what the teacher says, only the labels' part remains", () => {
+    const loss = kdLoss(teacher, teacher, labels, { temperature: 2, alpha: 1 });
+    expect(loss.item()).toBe(0);
+  });
+
+  it("a class that the teacher rules out adds nothing", () => {
+    const sure = tensor([[1e4, 0]]);
+    expectClose([kdLoss(student, sure, labels, { temperature: 1, alpha: 1 }).item()], [Math.log(2)], CLOSE);
+  });
+
+  it("records nothing without gradients", () => {
+    expect(noGrad(() => at(0.5)).requiresGrad).toBe(false);
+    expect(kdLoss(student.detach(), teacher, labels).requiresGrad).toBe(false);
+  });
+});

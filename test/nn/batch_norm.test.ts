@@ -1,0 +1,109 @@
+import { describe, expect, it } from "vitest";
+import { BatchNorm1d, F, ones, type Tensor, tensor, zeros } from "../../src/index.js";
+import { expectClose } from "../parity/close.js";
+import { checkGradients, leaves } from "../tensor/finite_differences.js";
+
+/** 1/std makes the fourth-order error larger where rows lie close together, so the step is smaller. */
+const TRAIN = { step: 1 / 128, tolerance: { abs: 2e-4, rel: 2e-4 } };
+
+function batchNorm(training: boolean, [mean, variance]: [Tensor, Tensor]) {
+  return (x: Tensor, weight: Tensor, bias: Tensor) =>
+    F.batchNorm(
+      x,
+      { weight, bias, runningMean: tensor(mean.data.slice()), runningVar: tensor(variance.data.slice()) },
+      { training, momentum: 0.1, eps: 1e-5 },
+    );
+}
+
+describe.each([
+  [2, 1],
+  [3, 5],
+  [7, 3],
+  [13, 17],
+  [65, 2],
+])("[%d, %d]", (rows, features) => {
+  const [mean, spread] = leaves([[features], [features]], 5) as [Tensor, Tensor];
+  const running: [Tensor, Tensor] = [mean, spread.mul(spread).add(0.25)];
+  const inputs = (seed: number) => leaves([[rows, features], [features], [features]], seed);
+
+  it("gradients in train mode", () => {
+    checkGradients(batchNorm(true, running), inputs(2), TRAIN);
+  });
+
+  it("gradients in eval mode", () => {
+    checkGradients(batchNorm(false, running), inputs(3));
+  });
+});
+
+describe("buffers", () => {
+  it("move in train mode by momentum, the variance unbiased, and count the batches", () => {
+    const layer = new BatchNorm1d(2, { momentum: 0.25 });
+    layer.forward(
+      tensor([
+        [1, 10],
+        [3, 10],
+        [5, 40],
+      ]),
+    ); // means 3 and 20, unbiased variances 4 and 300
+    expectClose(layer.runningMean.data, [0.75, 5], { rel: 1e-6 });
+    expectClose(layer.runningVar.data, [0.75 + 1, 0.75 + 75], { rel: 1e-6 });
+    expect(layer.numBatchesTracked).toBe(1);
+    layer.forward(ones([4, 2]));
+    expect(layer.numBatchesTracked).toBe(2);
+  });
+
+  it("stay in eval mode, and are what it normalises by", () => {
+    const layer = new BatchNorm1d(1, { eps: 0 }).eval();
+    layer.runningMean.data[0] = 3;
+    layer.runningVar.data[0] = 4;
+    expect(layer.forward(tensor([[3], [7]])).toArray()).toEqual([[0], [2]]);
+    expect([layer.runningMean.item(), layer.runningVar.item(), layer.numBatchesTracked]).toEqual([3, 4, 0]);
+  });
+
+  it("are the state's own tensors, of PyTorch's types and shapes", () => {
+    const layer = new BatchNorm1d(3);
+    const state = layer.stateDict();
+    expect(Object.keys(state)).toEqual(["weight", "bias", "running_mean", "running_var", "num_batches_tracked"]);
+    expect(state.running_mean).toBe(layer.runningMean);
+    expect(state.num_batches_tracked).toMatchObject({ dtype: "int64", shape: [] });
+    layer.forward(ones([2, 3]));
+    layer.forward(ones([2, 3]));
+    expect(state.num_batches_tracked?.toArray()).toBe(2);
+  });
+
+  it("a frozen layer in train mode moves them all the same, as PyTorch", () => {
+    const layer = new BatchNorm1d(1).freeze();
+    expect(layer.forward(tensor([[1], [3]])).requiresGrad).toBe(false);
+    expectClose(layer.runningMean.data, [0.2], { rel: 1e-6 });
+  });
+});
+
+describe("refused", () => {
+  it("a batch of one in train mode; the statistics stay as they were", () => {
+    const layer = new BatchNorm1d(2);
+    expect(() => layer.forward(ones([1, 2]))).toThrow(expect.objectContaining({ code: "BATCH_TOO_SMALL" }));
+    expect([layer.runningMean.toArray(), layer.runningVar.toArray()]).toEqual([
+      [0, 0],
+      [1, 1],
+    ]);
+    expect(layer.numBatchesTracked).toBe(0);
+    expect(
+      layer
+        .eval()
+        .forward(zeros([1, 2]))
+        .toArray(),
+    ).toEqual([[0, 0]]);
+  });
+
+  it.each<[string, () => unknown, string]>([
+    ["another number of columns", () => new BatchNorm1d(3).forward(zeros([2, 2])), "SHAPE_MISMATCH"],
+    ["a row", () => new BatchNorm1d(3).forward(zeros([3])), "SHAPE_MISMATCH"],
+    ["no tensor", () => new BatchNorm1d(3).forward([[1, 2, 3]] as never), "BAD_DTYPE"],
+    ["no features", () => new BatchNorm1d(0), "BAD_ARGUMENT"],
+    ["a negative eps", () => new BatchNorm1d(3, { eps: -1 }), "BAD_ARGUMENT"],
+    ["a momentum above 1", () => new BatchNorm1d(3, { momentum: 1.1 }), "BAD_ARGUMENT"],
+    ["a momentum of NaN", () => new BatchNorm1d(3, { momentum: Number.NaN }), "BAD_ARGUMENT"],
+  ])("%s", (_, call, code) => {
+    expect(call).toThrow(expect.objectContaining({ name: "DistilleryError", code }));
+  });
+});

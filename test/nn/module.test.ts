@@ -1,0 +1,145 @@
+import { inspect } from "node:util";
+import { describe, expect, it } from "vitest";
+import {
+  AdamW,
+  BatchNorm1d,
+  Linear,
+  Module,
+  manualSeed,
+  Parameter,
+  randn,
+  Sequential,
+  TeacherNet,
+  type Tensor,
+  tensor,
+} from "../../src/index.js";
+import { expectClose } from "../parity/close.js";
+import { Block, MODULES, Stack, Tied, torchText } from "./networks.js";
+
+describe.each(Object.entries(MODULES))("%s is PyTorch's", (name, make) => {
+  const module = make();
+  const expected = torchText.modules[name];
+
+  it("printed form, with the number of parameters below", () => {
+    const count = `${expected?.count.toLocaleString("en-US")} parameters`;
+    expect(String(module)).toBe(`${expected?.printed}\n${count}`);
+    expect(inspect(module)).toBe(String(module));
+  });
+
+  it("names of parameters and buffers, and the order of the state's keys", () => {
+    expect(module.namedParameters().map(([key]) => key)).toEqual(expected?.parameters);
+    expect(module.namedBuffers().map(([key]) => key)).toEqual(expected?.buffers);
+    expect(Object.entries(module.stateDict()).map(([key, { shape }]) => [key, shape])).toEqual(
+      Object.entries(expected?.state ?? {}),
+    );
+    expect(module.parameterCount()).toBe(expected?.count);
+  });
+});
+
+describe("parameters", () => {
+  it("are the tensors themselves, in the order of their names", () => {
+    const stack = new Stack();
+    expect(stack.parameters()).toEqual(stack.namedParameters().map(([, parameter]) => parameter));
+    expect(stack.stateDict()["block.scale"]).toBe(stack.block.scale);
+    expect(stack.parameters()[0]).toBe((stack.layers[0] as Linear).weight);
+  });
+
+  it("that are shared come once, gather both gradients, and an optimizer takes them", () => {
+    manualSeed(1);
+    const tied = new Tied();
+    const optimizer = new AdamW(tied.parameters());
+    expect(optimizer.parameters).toHaveLength(2);
+    const x = tensor([[1, 2]]);
+    tied.second.forward(x).sum().add(tied.first.forward(x).sum()).backward();
+    expect(tied.first.weight.grad?.toArray()).toEqual([
+      [2, 4],
+      [2, 4],
+    ]);
+  });
+
+  it("assigned later take part", () => {
+    class Late extends Module {
+      scale: Parameter | null = null;
+      override forward(x: Tensor): Tensor {
+        return this.scale === null ? x : x.mul(this.scale);
+      }
+    }
+    const late = new Late();
+    expect(late.parameters()).toEqual([]);
+    late.scale = new Parameter(Float32Array.of(2));
+    expect(late.namedParameters()).toEqual([["scale", late.scale]]);
+  });
+});
+
+describe("a network of one's own", () => {
+  it("computes and trains by the given operations", () => {
+    manualSeed(2);
+    const block = new Block();
+    const [x, aim] = [randn([33, 3]), 2];
+    const lossOf = () => {
+      const off = block.forward(x).add(-aim);
+      return off.mul(off).mean();
+    };
+    const optimizer = new AdamW(block.parameters(), { lr: 0.05 });
+    const first = lossOf().item();
+    for (let step = 0; step < 100; step++) {
+      optimizer.zeroGrad();
+      const loss = lossOf();
+      loss.backward();
+      optimizer.step();
+    }
+    expect(lossOf().item()).toBeLessThan(first / 10);
+  });
+
+  it("of several inputs", () => {
+    class Gate extends Module {
+      readonly gate = new Linear(2, 2, { bias: false });
+      override forward(x: Tensor, y: Tensor): Tensor {
+        return this.gate.forward(x).mul(y);
+      }
+    }
+    const gate = new Gate();
+    gate.gate.weight.data.set([1, 2, 3, 4]);
+    expect(gate.forward(tensor([[1, 1]]), tensor([[10, 100]])).toArray()).toEqual([[30, 700]]);
+  });
+
+  it("Sequential is one after another", () => {
+    const [first, second] = [new Linear(3, 4), new Linear(4, 2)];
+    const x = randn([5, 3]);
+    const expected = second.forward(first.forward(x));
+    expectClose(new Sequential(first, second).forward(x).data, expected.data, {});
+    expect(new Sequential().forward(x)).toBe(x);
+  });
+});
+
+describe("modes", () => {
+  it("train() and eval() reach every module inside, through arrays too", () => {
+    class Net extends Module {
+      readonly layers = [new Sequential(new BatchNorm1d(2)), new Stack()];
+      override forward(x: Tensor): Tensor {
+        return x;
+      }
+    }
+    const net = new Net();
+    const modes = (module: Module): boolean[] => [
+      module.training,
+      ...module.namedChildren().flatMap(([, child]) => modes(child)),
+    ];
+    const count = modes(net).length;
+    expect(count).toBe(3 + 1 + 5 + 1 + 1 + 3);
+    expect(net.eval()).toBe(net);
+    expect(modes(net)).toEqual(new Array(count).fill(false));
+    expect(modes(net.train())).toEqual(new Array(count).fill(true));
+    expect(modes(net.train(false))).toEqual(new Array(count).fill(false));
+  });
+
+  it("freeze() stops gradients and leaves the mode", () => {
+    const teacher = new TeacherNet({ inFeatures: 3, hidden: [4, 5, 6], classes: 2 });
+    expect(teacher.freeze()).toBe(teacher);
+    expect(teacher.training).toBe(true);
+    expect(teacher.forward(randn([7, 3])).requiresGrad).toBe(false);
+    expect(teacher.parameters().some((parameter) => parameter.requiresGrad)).toBe(false);
+    expect(teacher.parameters()).toHaveLength(14);
+    expect(teacher.eval().freeze().training).toBe(false);
+  });
+});

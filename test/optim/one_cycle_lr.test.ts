@@ -1,0 +1,119 @@
+import { describe, expect, it } from "vitest";
+import { AdamW, OneCycleLR, type OneCycleOptions, zeros } from "../../src/index.js";
+import { expectClose } from "../parity/close.js";
+
+const CLOSE = { rel: 1e-12 };
+
+function start(options: OneCycleOptions) {
+  const optimizer = new AdamW([zeros([1])]);
+  return { optimizer, scheduler: new OneCycleLR(optimizer, options) };
+}
+
+/** The rate and beta1 of every step, the start included. */
+function course(options: OneCycleOptions): [lr: number[], beta1: number[]] {
+  const { optimizer, scheduler } = start(options);
+  const states = [[optimizer.lr, optimizer.betas[0]]];
+  for (let step = 1; step < scheduler.totalSteps; step++) {
+    scheduler.step();
+    states.push([optimizer.lr, optimizer.betas[0]]);
+  }
+  return [states.map(([lr]) => lr as number), states.map(([, beta1]) => beta1 as number)];
+}
+
+describe("the course", () => {
+  const ten = { maxLr: 1, totalSteps: 11, pctStart: 5 / 11, divFactor: 5, finalDivFactor: 2 };
+
+  it("linear: straight from maxLr / divFactor to maxLr and down to the end", () => {
+    const [lr, beta1] = course({ ...ten, annealStrategy: "linear" });
+    // Up by 0.2 a step to step 4, then down to 0.1 at step 10.
+    expectClose(lr, [0.2, 0.4, 0.6, 0.8, 1, 0.85, 0.7, 0.55, 0.4, 0.25, 0.1], CLOSE);
+    expectClose(beta1, [0.95, 0.925, 0.9, 0.875, 0.85, ...[1, 2, 3, 4, 5, 6].map((i) => 0.85 + i / 60)], CLOSE);
+  });
+
+  it("cosine: the same corners, half-way in the middle", () => {
+    const [lr] = course(ten);
+    expectClose([lr[0], lr[2], lr[4], lr[7], lr[10]] as number[], [0.2, 0.6, 1, 0.55, 0.1], CLOSE);
+  });
+
+  it("epochs times stepsPerEpoch is totalSteps", () => {
+    expect(course({ maxLr: 1, epochs: 3, stepsPerEpoch: 5 })).toEqual(course({ maxLr: 1, totalSteps: 15 }));
+  });
+
+  it("without cycleMomentum beta1 stays", () => {
+    const { optimizer, scheduler } = start({ ...ten, cycleMomentum: false });
+    scheduler.step();
+    expect(optimizer.betas).toEqual([0.9, 0.999]);
+  });
+
+  it("getLastLr() is the optimizer's rate", () => {
+    const { optimizer, scheduler } = start(ten);
+    scheduler.step();
+    expect(scheduler.getLastLr()).toEqual([optimizer.lr]);
+  });
+
+  it.each([0, 0.25, 0.5, 1])("pctStart %d of 4 steps: every rate is a number, also past the end", (pctStart) => {
+    const { optimizer, scheduler } = start({ maxLr: 1, totalSteps: 4, pctStart });
+    for (let step = 0; step <= 4; step++) {
+      expect(Number.isFinite(optimizer.lr) && Number.isFinite(optimizer.betas[0]), `step ${step}`).toBe(true);
+      if (step < 4) scheduler.step();
+    }
+  });
+
+  it("a rise of no length starts at the top", () => {
+    const [lr] = course({ maxLr: 1, totalSteps: 4, pctStart: 0.25, annealStrategy: "linear", finalDivFactor: 1e9 });
+    expectClose(lr, [1, 2 / 3, 1 / 3, 0], { abs: 1e-9 });
+  });
+});
+
+describe("the end", () => {
+  it("one step past the cycle is allowed, as in PyTorch, a further one is an error that changes nothing", () => {
+    const { optimizer, scheduler } = start({ maxLr: 1, totalSteps: 4 });
+    for (let step = 0; step < 4; step++) scheduler.step();
+    const { lr } = optimizer;
+    expect(() => scheduler.step()).toThrow(
+      expect.objectContaining({ code: "BAD_ARGUMENT", message: expect.stringContaining("4 steps") }),
+    );
+    expect([scheduler.lastStep, optimizer.lr]).toEqual([4, lr]);
+  });
+});
+
+describe("restore", () => {
+  it.each(["cos", "linear"] as const)("to n is n steps, %s", (annealStrategy) => {
+    const options = { maxLr: 0.1, totalSteps: 9, annealStrategy };
+    const walking = start(options);
+    for (let n = 0; n <= 9; n++) {
+      if (n > 0) walking.scheduler.step();
+      const jumping = start(options);
+      jumping.scheduler.restore(n);
+      expect(jumping.optimizer.lr).toBe(walking.optimizer.lr);
+      expect(jumping.optimizer.betas).toEqual(walking.optimizer.betas);
+      expect(jumping.scheduler.lastStep).toBe(n);
+    }
+  });
+
+  it.each([-1, 10, 1.5, Number.NaN])("no step %d", (step) => {
+    const { scheduler } = start({ maxLr: 0.1, totalSteps: 9 });
+    expect(() => scheduler.restore(step)).toThrow(expect.objectContaining({ code: "BAD_ARGUMENT" }));
+  });
+});
+
+describe("bad arguments", () => {
+  it.each<OneCycleOptions>([
+    { maxLr: 0, totalSteps: 4 },
+    { maxLr: Number.NaN, totalSteps: 4 },
+    { maxLr: 1 },
+    { maxLr: 1, epochs: 3 },
+    { maxLr: 1, totalSteps: 0 },
+    { maxLr: 1, totalSteps: 2.5 },
+    { maxLr: 1, epochs: 0, stepsPerEpoch: 4 },
+    { maxLr: 1, totalSteps: 4, pctStart: 1.1 },
+    { maxLr: 1, totalSteps: 4, pctStart: Number.NaN },
+    { maxLr: 1, totalSteps: 4, divFactor: 0 },
+    { maxLr: 1, totalSteps: 4, finalDivFactor: -1 },
+    { maxLr: 1, totalSteps: 4, baseMomentum: Number.NaN },
+    { maxLr: 1, totalSteps: 4, maxMomentum: 1 },
+    { maxLr: 1, totalSteps: 4, annealStrategy: "exp" as "cos" },
+  ])("%j", (options) => {
+    expect(() => start(options)).toThrow(expect.objectContaining({ code: "BAD_ARGUMENT" }));
+  });
+});

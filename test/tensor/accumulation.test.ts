@@ -1,0 +1,98 @@
+import { describe, expect, it } from "vitest";
+import { Tensor, tensor } from "../../src/index.js";
+
+const leaf = (values: number[]) => tensor(values, { requiresGrad: true });
+const times = (x: Tensor, factor: number) => x.mul(factor).sum().backward();
+
+describe("gradients of several backward passes", () => {
+  it("add up until zeroGrad()", () => {
+    const x = leaf([1, 2]);
+    times(x, 3);
+    times(x, 10);
+    expect(x.grad?.toArray()).toEqual([13, 13]);
+    x.zeroGrad();
+    expect(x.grad).toBeNull();
+    times(x, 5);
+    expect(x.grad?.toArray()).toEqual([5, 5]);
+  });
+
+  it("two halves of a batch sum to the whole", () => {
+    const [x, w] = [
+      tensor([
+        [1, 2],
+        [3, 4],
+        [5, 6],
+        [7, 8],
+      ]),
+      tensor([[1], [-1]], { requiresGrad: true }),
+    ];
+    const lossOf = (rows: Tensor) => rows.matmul(w).mul(rows.matmul(w)).sum();
+    lossOf(x).backward();
+    const whole = w.grad?.toArray();
+    w.zeroGrad();
+    lossOf(x.slice(0, 2)).backward();
+    lossOf(x.slice(2, 4)).backward();
+    expect(w.grad?.toArray()).toEqual(whole);
+  });
+});
+
+describe("a gradient that was handed out", () => {
+  it("is never overwritten after zeroGrad()", () => {
+    const x = leaf([1, 2]);
+    times(x, 3);
+    const kept = x.grad;
+    for (const factor of [4, 5]) {
+      x.zeroGrad();
+      times(x, factor);
+    }
+    expect(kept?.toArray()).toEqual([3, 3]);
+    expect(x.grad?.toArray()).toEqual([5, 5]);
+  });
+
+  it("is the same object until it is another gradient, and grows with it as PyTorch's", () => {
+    const x = leaf([1]);
+    times(x, 3);
+    const kept = x.grad;
+    expect(x.grad).toBe(kept);
+    times(x, 4);
+    expect(x.grad).toBe(kept);
+    expect(kept?.toArray()).toEqual([7]);
+  });
+
+  it("memory of one that was not handed out is used again", () => {
+    const x = leaf([1]);
+    times(x, 3);
+    const memory = x.gradData;
+    x.zeroGrad();
+    x.zeroGrad();
+    times(x, 4);
+    expect(x.gradData).toBe(memory);
+    expect(x.grad?.toArray()).toEqual([4]);
+  });
+});
+
+describe("assigning a gradient", () => {
+  it("takes the tensor itself, and null forgets it", () => {
+    const [x, grad] = [leaf([1, 2]), tensor([5, 6])];
+    x.grad = grad;
+    expect(x.grad).toBe(grad);
+    times(x, 1);
+    expect(x.grad?.toArray()).toEqual([6, 7]);
+    Object.assign(x, { grad: null });
+    expect(x.grad).toBeNull();
+    times(x, 2);
+    expect(x.grad?.toArray()).toEqual([2, 2]);
+    expect(grad.toArray()).toEqual([6, 7]);
+  });
+
+  it("refuses another shape and what is no tensor", () => {
+    const x = leaf([1, 2]);
+    expect(() => {
+      x.grad = tensor([[1, 2]]);
+    }).toThrow(expect.objectContaining({ code: "SHAPE_MISMATCH" }));
+    expect(() => {
+      x.grad = Float32Array.of(1, 2) as unknown as Tensor;
+    }).toThrow(expect.objectContaining({ code: "BAD_DTYPE" }));
+    expect(new Tensor(x.data).grad).toBeNull();
+  });
+});

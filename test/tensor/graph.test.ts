@@ -1,0 +1,123 @@
+import { describe, expect, it } from "vitest";
+import { noGrad, type Tensor, tensor } from "../../src/index.js";
+import { isRecording } from "../../src/tensor/autograd.js";
+import { checkGradients, leaves } from "./finite_differences.js";
+
+const leaf = (values: number[]) => tensor(values, { requiresGrad: true });
+
+describe("gradients of graphs", () => {
+  it("a tensor used twice by one operation", () => {
+    checkGradients((x) => x.mul(x), leaves([[3, 5]]));
+    checkGradients((x) => x.add(x), leaves([[3, 5]]));
+  });
+
+  it("a tensor used by two operations, before and after a broadcast", () => {
+    checkGradients((x, row) => x.mul(row).add(row), leaves([[3, 5], [5]]));
+  });
+
+  it("a diamond: both ways from one result meet again", () => {
+    checkGradients(
+      (x) => {
+        const top = x.mul(x);
+        return top.softmax().mul(top.mul(0.5).add(1));
+      },
+      leaves([[3, 5]]),
+    );
+  });
+
+  it("diamond upon diamond counts every path: 2^10 of them", () => {
+    const x = leaf([1]);
+    let y: Tensor = x;
+    for (let i = 0; i < 10; i++) y = y.add(y);
+    y.sum().backward();
+    expect(x.grad?.toArray()).toEqual([1024]);
+  });
+
+  it("a chain of 20000 operations needs no stack", () => {
+    const x = leaf([1]);
+    let y: Tensor = x;
+    for (let i = 0; i < 20_000; i++) y = y.add(1);
+    y.sum().backward();
+    expect([y.item(), x.grad?.item()]).toEqual([20_001, 1]);
+  });
+
+  it("what asks for no gradient gets none, and does not break the way of others", () => {
+    const [x, constant] = [leaf([2, 3]), tensor([5, 7])];
+    constant.mul(x).mul(constant).sum().backward();
+    expect(x.grad?.toArray()).toEqual([25, 49]);
+    expect(constant.grad).toBeNull();
+  });
+
+  it("detach cuts the way", () => {
+    const x = leaf([2, 3]);
+    const y = x.mul(x);
+    y.detach().mul(x).sum().backward();
+    expect(x.grad?.toArray()).toEqual([4, 9]);
+    expect(y.detach().requiresGrad).toBe(false);
+  });
+});
+
+describe("backward() that can't be", () => {
+  it("a second time", () => {
+    const x = leaf([1, 2]);
+    const loss = x.mul(x).sum();
+    loss.backward();
+    expect(() => loss.backward()).toThrow(expect.objectContaining({ code: "NO_GRADIENT" }));
+    expect(x.grad?.toArray()).toEqual([2, 4]);
+  });
+
+  it("a second time through a part of the graph", () => {
+    const x = leaf([1, 2]);
+    const shared = x.mul(x);
+    shared.sum().backward();
+    expect(() => shared.mul(3).sum().backward()).toThrow(/second time/);
+  });
+
+  it("of a tensor that nothing asked a gradient of", () => {
+    expect(() => tensor([1]).backward()).toThrow(expect.objectContaining({ code: "NO_GRADIENT" }));
+    const constant = noGrad(() => leaf([1]).sum());
+    expect(() => constant.backward()).toThrow(expect.objectContaining({ code: "NO_GRADIENT" }));
+  });
+
+  it("of what is no scalar; one element is enough, in any shape", () => {
+    expect(() => leaf([1, 2]).mul(2).backward()).toThrow(/expected a scalar .*got shape \[2\]/);
+    expect(() => leaf([]).mul(2).backward()).toThrow(expect.objectContaining({ code: "SHAPE_MISMATCH" }));
+    const x = tensor([[3]], { requiresGrad: true });
+    x.mul(2).backward();
+    expect(x.grad?.toArray()).toEqual([[2]]);
+  });
+
+  it("of a leaf is a gradient of one", () => {
+    const x = leaf([5]);
+    x.backward();
+    x.backward();
+    expect(x.grad?.toArray()).toEqual([2]);
+  });
+});
+
+describe("noGrad", () => {
+  const x = leaf([1]);
+  const recording = () => isRecording([x]);
+
+  it("nests, and ends with its body", () => {
+    expect(recording()).toBe(true);
+    const seen = noGrad(() => [noGrad(recording), recording(), x.mul(2).requiresGrad]);
+    expect(seen).toEqual([false, false, false]);
+    expect(recording()).toBe(true);
+  });
+
+  it("ends where its body throws", () => {
+    const fail = () => {
+      throw new RangeError("of the body");
+    };
+    expect(() => noGrad(() => noGrad(fail))).toThrow(RangeError);
+    expect(recording()).toBe(true);
+  });
+
+  it("leaves a graph that began before it whole", () => {
+    const y = x.mul(3);
+    noGrad(() => y.mul(5));
+    y.backward();
+    expect(x.grad?.toArray()).toEqual([3]);
+  });
+});

@@ -1,0 +1,73 @@
+import { afterAll, describe, expect, it } from "vitest";
+import {
+  AdamW,
+  BatchNorm1d,
+  clipGradNorm,
+  Dropout,
+  getNumThreads,
+  kdLoss,
+  Linear,
+  Module,
+  manualSeed,
+  randint,
+  randn,
+  setNumThreads,
+  type Tensor,
+} from "../../src/index.js";
+
+const before = getNumThreads();
+afterAll(() => setNumThreads(before));
+
+/** Wide enough that every kernel has work for three threads. */
+class Net extends Module {
+  readonly wide = new Linear(120, 1100);
+  readonly norm = new BatchNorm1d(1100);
+  readonly dropout = new Dropout(0.3);
+  readonly middle = new Linear(1100, 65);
+  readonly head = new Linear(65, 10, { bias: false });
+
+  override forward(x: Tensor): Tensor {
+    const hidden = this.dropout.forward(this.norm.forward(this.wide.forward(x)).relu());
+    const middle = this.middle.forwardRelu(hidden);
+    return this.head.forward(middle.mul(middle.mean(1, true).add(1)));
+  }
+}
+
+/** Everything that three steps leave behind. */
+function bitsAfterTraining(threads: number): Record<string, ArrayLike<number | bigint>> {
+  setNumThreads(threads);
+  manualSeed(11);
+  const net = new Net();
+  const optimizer = new AdamW(net.parameters(), { lr: 1e-2 });
+  const bits: Record<string, ArrayLike<number | bigint>> = {};
+  for (let step = 0; step < 3; step++) {
+    const [x, teacherLogits, labels] = [randn([257, 120]), randn([257, 10]), randint(0, 10, [257])];
+    const loss = kdLoss(net.forward(x), teacherLogits, labels);
+    optimizer.zeroGrad();
+    loss.backward();
+    bits[`norm ${step}`] = [clipGradNorm(net.parameters(), 0.5)];
+    bits[`loss ${step}`] = [loss.item()];
+    optimizer.step();
+  }
+  for (const [name, parameter] of net.namedParameters()) bits[`gradient of ${name}`] = parameter.grad?.data ?? [];
+  for (const [name, value] of Object.entries(net.stateDict())) bits[name] = value.data;
+  return bits;
+}
+
+describe("the number of threads", () => {
+  it("leaves every bit of forward, backward and step as it is", () => {
+    const alone = bitsAfterTraining(1);
+    expect(Object.keys(alone)).toHaveLength(6 + 7 + 10);
+    expect(Number.isFinite(alone["loss 2"]?.[0])).toBe(true);
+    for (const threads of [2, 3]) expect(bitsAfterTraining(threads), `${threads} threads`).toEqual(alone);
+  });
+
+  it("is what was set", () => {
+    setNumThreads(3);
+    expect(getNumThreads()).toBe(3);
+  });
+
+  it.each([0, -1, 1.5, Number.NaN, 1e9, "2", null])("can't be %s", (threads) => {
+    expect(() => setNumThreads(threads as number)).toThrow(expect.objectContaining({ code: "BAD_ARGUMENT" }));
+  });
+});
