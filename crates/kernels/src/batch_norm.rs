@@ -8,7 +8,7 @@ use ndarray::{ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2};
 
 const OP: &str = "batch_norm";
 /// Columns summed side by side: their double-precision sums stay in the first cache.
-const BLOCK: usize = 64;
+const BLOCK: usize = 256;
 const GRAIN: usize = 1 << 14;
 
 /// The scale and shift that the layer learns.
@@ -40,6 +40,7 @@ pub fn forward_train(
     mut inv_std: ArrayViewMut1<f32>,
     out: ArrayViewMut2<f32>,
 ) -> Result<()> {
+    expect_batch(x.nrows())?;
     expect_shape(OP, "out", out.shape(), x.shape())?;
     check_affine(affine, x.ncols())?;
     statistics(x, running, eps, mean.view_mut(), inv_std.view_mut())?;
@@ -55,9 +56,7 @@ pub(crate) fn statistics(
     mut inv_std: ArrayViewMut1<f32>,
 ) -> Result<()> {
     let (rows, features) = x.dim();
-    if rows < 2 {
-        return Err(KernelError::BatchTooSmall { op: OP, rows });
-    }
+    expect_batch(rows)?;
     let Running { mean: mut running_mean, var: mut running_var, momentum } = running;
     for (what, shape) in [("running_mean", running_mean.shape()), ("running_var", running_var.shape())] {
         expect_shape(OP, what, shape, &[features])?;
@@ -126,12 +125,26 @@ pub fn backward(
     grad: ArrayView2<f32>,
     saved: &Saved,
     weight: ArrayView1<f32>,
+    grad_x: ArrayViewMut2<f32>,
+    grad_weight: ArrayViewMut1<f32>,
+    grad_bias: ArrayViewMut1<f32>,
+) -> Result<()> {
+    expect_shape(OP, "grad", grad.shape(), saved.x.shape())?;
+    let grad = dense(OP, "grad", &grad)?;
+    let read = |at: usize, _: usize, part: &mut [f32]| part.copy_from_slice(&grad[at..at + part.len()]);
+    backward_of(read, saved, weight, grad_x, grad_weight, grad_bias)
+}
+
+/// `backward` of a gradient that is made as it is needed: `grad(place, column, part)` fills a part of a row.
+pub(crate) fn backward_of(
+    grad: impl Fn(usize, usize, &mut [f32]) + Sync,
+    saved: &Saved,
+    weight: ArrayView1<f32>,
     mut grad_x: ArrayViewMut2<f32>,
     mut grad_weight: ArrayViewMut1<f32>,
     mut grad_bias: ArrayViewMut1<f32>,
 ) -> Result<()> {
     let (rows, features) = saved.x.dim();
-    expect_shape(OP, "grad", grad.shape(), &[rows, features])?;
     expect_shape(OP, "grad_x", grad_x.shape(), &[rows, features])?;
     for (what, shape) in [
         ("mean", saved.mean.shape()),
@@ -142,7 +155,7 @@ pub fn backward(
     ] {
         expect_shape(OP, what, shape, &[features])?;
     }
-    let (x, grad) = (dense(OP, "x", &saved.x)?, dense(OP, "grad", &grad)?);
+    let x = dense(OP, "x", &saved.x)?;
     let (mean, inv_std) = (dense(OP, "mean", &saved.mean)?, dense(OP, "inv_std", &saved.inv_std)?);
     let weight = dense(OP, "weight", &weight)?;
     if features == 0 {
@@ -154,9 +167,10 @@ pub fn backward(
             let (column, width) = (first + start, BLOCK.min(grad_bias.len() - start));
             let (mut along, mut total) = ([0.0; BLOCK], [0.0; BLOCK]);
             let mean = &mean[column..column + width];
-            for (x, grad) in x.chunks_exact(features).zip(grad.chunks_exact(features)) {
-                let (x, grad) = (&x[column..column + width], &grad[column..column + width]);
-                add_gradients(x, grad, mean, &mut along[..width], &mut total[..width]);
+            let mut part = [0.0; BLOCK];
+            for at in (0..rows).map(|i| i * features + column) {
+                grad(at, column, &mut part[..width]);
+                add_gradients(&x[at..at + width], &part[..width], mean, &mut along[..width], &mut total[..width]);
             }
             for j in 0..width {
                 grad_weight[start + j] = (along[j] * f64::from(inv_std[column + j])) as f32;
@@ -171,15 +185,15 @@ pub fn backward(
     parallel::for_each(out, GRAIN / features + 1, |first, part| {
         for (i, row) in part.0.chunks_exact_mut(features).enumerate() {
             let at = (first + i) * features;
-            let (x, grad) = (&x[at..at + features], &grad[at..at + features]);
-            input_gradient(x, grad, mean, inv_std, weight, along, total, share, row);
+            grad(at, 0, row);
+            input_gradient(&x[at..at + features], mean, inv_std, weight, along, total, share, row);
         }
     });
     Ok(())
 }
 
 /// Two slices that are cut at the same place.
-pub(crate) struct Pair<'a>(&'a mut [f32], &'a mut [f32]);
+struct Pair<'a>(&'a mut [f32], &'a mut [f32]);
 
 impl parallel::Split for Pair<'_> {
     fn items(&self) -> usize {
@@ -189,6 +203,10 @@ impl parallel::Split for Pair<'_> {
         let ((a, b), (c, d)) = (self.0.split_at_mut(mid), self.1.split_at_mut(mid));
         (Pair(a, c), Pair(b, d))
     }
+}
+
+pub(crate) fn expect_batch(rows: usize) -> Result<()> {
+    if rows < 2 { Err(KernelError::BatchTooSmall { op: OP, rows }) } else { Ok(()) }
 }
 
 pub(crate) fn check_affine(affine: &Affine, features: usize) -> Result<()> {
@@ -223,7 +241,7 @@ fn column_squares<'a>(x: &'a [f32], stride: usize, first: usize, averages: &'a [
 
 vectorised! {
 /// Adds a row to the sums by column: of grad times the distance from the mean, and of grad.
-pub(crate) fn add_gradients<'a>(
+fn add_gradients<'a>(
     x: &'a [f32],
     grad: &'a [f32],
     mean: &'a [f32],
@@ -238,24 +256,23 @@ pub(crate) fn add_gradients<'a>(
 }
 
 vectorised! {
-/// A row of the input's gradient.
-pub(crate) fn input_gradient<'a>(
+/// A row of the input's gradient, in place of the output's.
+fn input_gradient<'a>(
     x: &'a [f32],
-    grad: &'a [f32],
     mean: &'a [f32],
     inv_std: &'a [f32],
     weight: &'a [f32],
     along: &'a [f32],
     total: &'a [f32],
     share: f32,
-    out: &'a mut [f32],
+    grad: &'a mut [f32],
 ) {
-    let n = out.len();
-    let (x, grad, mean, inv_std) = (&x[..n], &grad[..n], &mean[..n], &inv_std[..n]);
+    let n = grad.len();
+    let (x, mean, inv_std) = (&x[..n], &mean[..n], &inv_std[..n]);
     let (weight, along, total) = (&weight[..n], &along[..n], &total[..n]);
     for j in 0..n {
         let normal = (x[j] - mean[j]) * inv_std[j];
-        out[j] = weight[j] * inv_std[j] * (grad[j] - share * (total[j] + normal * along[j]));
+        grad[j] = weight[j] * inv_std[j] * (grad[j] - share * (total[j] + normal * along[j]));
     }
 }
 }

@@ -14,6 +14,7 @@ pub mod grad_norm;
 pub mod kd_loss;
 pub mod linear;
 pub mod matmul;
+pub mod norm_relu_dropout;
 pub mod parallel;
 pub mod peak;
 pub mod reduce;

@@ -16,15 +16,26 @@ pub fn forward(
     relu: bool,
     mut out: ArrayViewMut2<f32>,
 ) -> Result<()> {
+    check(&x, &weight, bias.as_ref(), &mut out)?;
+    let bias = bias.as_ref().map(|bias| dense(OP, "bias", bias)).transpose()?;
+    product_nt(OP, x, weight, Finish { bias, relu }, out)
+}
+
+/// What `forward` refuses.
+pub(crate) fn check(
+    x: &ArrayView2<f32>,
+    weight: &ArrayView2<f32>,
+    bias: Option<&ArrayView1<f32>>,
+    out: &mut ArrayViewMut2<f32>,
+) -> Result<()> {
     let outputs = weight.nrows();
     expect_shape(OP, "x", x.shape(), &[x.nrows(), weight.ncols()])?;
     expect_shape(OP, "out", out.shape(), &[x.nrows(), outputs])?;
-    if let Some(bias) = &bias {
+    if let Some(bias) = bias {
         expect_shape(OP, "bias", bias.shape(), &[outputs])?;
+        dense(OP, "bias", bias)?;
     }
-    let bias = bias.as_ref().map(|bias| dense(OP, "bias", bias)).transpose()?;
-    dense_mut(OP, "out", &mut out)?;
-    product_nt(OP, x, weight, Finish { bias, relu }, out)
+    dense_mut(OP, "out", out).map(|_| ())
 }
 
 /// max(x, 0) that lets NaN through, as PyTorch does.
