@@ -47,34 +47,34 @@ pub(super) struct Tile {
     pub relu: bool,
 }
 
-/// Cache lines to ask for while a tile is computed: runs of lines `stride` apart.
+/// Cache lines to ask for while a tile is computed: `count` of them in each `LINE` steps over k.
 #[derive(Clone, Copy)]
 pub(super) struct Ahead {
     /// The first of them.
     pub start: *const f32,
-    /// From one line of a run to the next.
+    /// From one to the next.
     pub stride: isize,
-    /// The lines that are left of the first run.
-    pub left: usize,
-    /// The lines of the other runs.
-    pub run: usize,
-    /// From the end of a run to the start of the next.
-    pub jump: isize,
-    /// How many lines to ask for in each `LINE` steps over k.
+    /// How many at a time.
     pub count: usize,
+    /// From one time to the next.
+    pub step: isize,
+    /// How many times are left until `jump` is added.
+    pub left: usize,
+    /// How many times lie between jumps.
+    pub run: usize,
+    /// Added at the end of a run.
+    pub jump: isize,
 }
 
 impl Ahead {
     #[inline(always)]
     fn fetch(&mut self) {
-        for _ in 0..self.count {
-            fetch(self.start);
-            self.left -= 1;
-            // Chosen without a branch, which would be guessed wrong at the end of each run.
-            let (step, left) =
-                if self.left == 0 { (self.stride + self.jump, self.run) } else { (self.stride, self.left) };
-            (self.start, self.left) = (self.start.wrapping_offset(step), left);
+        for i in 0..self.count {
+            fetch(self.start.wrapping_offset(i as isize * self.stride));
         }
+        // Chosen without a branch, which would be guessed wrong at the end of each run.
+        let (step, left) = if self.left == 1 { (self.step + self.jump, self.run) } else { (self.step, self.left - 1) };
+        (self.start, self.left) = (self.start.wrapping_offset(step), left);
     }
 }
 

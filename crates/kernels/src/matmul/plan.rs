@@ -313,18 +313,22 @@ impl Piece<'_, '_> {
         match &self.next {
             Some((panels, steps)) if b.column == 1 => {
                 let columns = panels.start * width::<S>()..n.min(panels.end * width::<S>());
-                let run = columns.len().div_ceil(LINE);
-                let times = self.tiles.len() * self.panels.len() * self.steps.len().div_ceil(LINE);
-                let count = (run * steps.len()).div_ceil(times);
-                let done = (tile * self.panels.len() + panel_in) * self.steps.len().div_ceil(LINE) * count;
-                let start = b.at(steps.start + done / run, columns.start + done % run * LINE);
-                let jump = b.row - (run * LINE) as isize;
-                Ahead { start, stride: LINE as isize, left: run - done % run, run, jump, count }
+                let lines = columns.len().div_ceil(LINE);
+                let times = self.steps.len().div_ceil(LINE);
+                let all = times * self.tiles.len() * self.panels.len();
+                // As few at a time as reach the end of the next block.
+                let count = (1..lines).find(|count| lines.div_ceil(*count) * steps.len() <= all).unwrap_or(lines);
+                let run = lines.div_ceil(count);
+                let done = (tile * self.panels.len() + panel_in) * times;
+                let start = b.at(steps.start + done / run, columns.start + done % run * count * LINE);
+                let (stride, step) = (LINE as isize, (count * LINE) as isize);
+                Ahead { start, stride, count, step, left: run - done % run, run, jump: b.row - run as isize * step }
             }
             _ => {
                 let count = if a.column == 1 && panel_in == 0 { ROWS } else { 0 };
-                let (start, jump) = (a.at((tile + 1) * ROWS, self.steps.start), LINE as isize - ROWS as isize * a.row);
-                Ahead { start, stride: a.row, left: ROWS, run: ROWS, jump, count }
+                let start = a.at((tile + 1) * ROWS, self.steps.start);
+                let (stride, step) = (a.row, LINE as isize);
+                Ahead { start, stride, count, step, left: usize::MAX, run: usize::MAX, jump: 0 }
             }
         }
     }
