@@ -95,18 +95,21 @@ pub(super) enum TileBias {
 #[inline(always)]
 pub(super) unsafe fn compute<S: Simd>(simd: S, rows: usize, vectors: usize, tile: Tile) {
     macro_rules! by_size {
-        ($($rows:literal)+) => {
-            match (rows, vectors) {
+        ($($rows:literal)+; $vectors:tt) => {
+            match rows {
+                $($rows => by_size!(@ $rows $vectors),)+
+                _ => unreachable!("no tile has {rows} rows"),
+            }
+        };
+        (@ $rows:literal ($($vectors:literal)+)) => {
+            match vectors {
                 // SAFETY: as promised by the caller.
-                $(($rows, 1) => unsafe { run::<S, $rows, 1>(simd, tile) },
-                  ($rows, 2) => unsafe { run::<S, $rows, 2>(simd, tile) },
-                  ($rows, 3) => unsafe { run::<S, $rows, 3>(simd, tile) },
-                  ($rows, 4) => unsafe { run::<S, $rows, 4>(simd, tile) },)+
-                _ => unreachable!("no tile has {rows} rows and {vectors} vectors"),
+                $($vectors => unsafe { run::<S, $rows, $vectors>(simd, tile) },)+
+                _ => unreachable!("no tile has {vectors} vectors"),
             }
         };
     }
-    by_size!(6 5 4 3 2 1);
+    by_size!(6 5 4 3 2 1; (1 2 3 4));
     if tile.relu || !matches!(tile.bias, TileBias::None) {
         // SAFETY: as promised by the caller.
         unsafe { finish(simd, rows, vectors, tile) };
@@ -116,6 +119,7 @@ pub(super) unsafe fn compute<S: Simd>(simd: S, rows: usize, vectors: usize, tile
 /// # Safety
 /// As `compute`.
 #[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "plain counted loops are unrolled, and keep the sums in registers")]
 unsafe fn run<S: Simd, const R: usize, const V: usize>(simd: S, tile: Tile) {
     let Tile { a_row, a_step, out, out_row, .. } = tile;
     let (mut a, mut b, mut ahead) = (tile.a, tile.b, tile.ahead);
@@ -142,7 +146,6 @@ unsafe fn run<S: Simd, const R: usize, const V: usize>(simd: S, tile: Tile) {
                     b = b.wrapping_add(V * S::F32_LANES);
                 }
             }
-            // Loops as plain as these are unrolled, which keeps the sums in registers.
             if carry {
                 for i in 0..R {
                     for j in 0..V {
