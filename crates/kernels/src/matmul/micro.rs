@@ -1,6 +1,6 @@
 //! The inner loop: a tile of the product that lives in registers while k runs.
 //!
-//! A tile has up to `ROWS` rows and up to `vectors::<S>()` vectors of columns. Each step over k reads one vector row of
+//! A tile has up to `ROWS` rows (`TALL` where it is narrow) and up to `vectors::<S>()` vectors of columns. Each step over k reads one vector row of
 //! the packed factor and one number of each row of the other factor, which lies unpacked where it is.
 
 use pulp::Simd;
@@ -8,6 +8,8 @@ use pulp::Simd;
 /// The rows of a full tile: with 4 vectors of columns its 24 sums, 4 vectors and one number fit 32 registers, and it
 /// does 24 multiply-adds on 10 loads.
 pub(super) const ROWS: usize = 6;
+/// The rows of a full tile that is narrow: enough sums to hide the latency of a multiply-add.
+pub(super) const TALL: usize = 12;
 /// The most vectors of columns in a tile.
 pub(super) const VECTORS: usize = 4;
 /// The length of a chain: a longer one would lose digits, a shorter one time.
@@ -18,6 +20,11 @@ pub(super) const LINE: usize = 16;
 /// The vectors of columns in a full tile: all of them where the sums then still fit the registers.
 pub(super) const fn vectors<S: Simd>() -> usize {
     if S::REGISTER_COUNT < 32 { VECTORS / 2 } else { VECTORS }
+}
+
+/// The rows of a full tile in a product of `columns` columns.
+pub(super) const fn rows<S: Simd>(columns: usize) -> usize {
+    if columns <= vectors::<S>() / 2 * S::F32_LANES { TALL } else { ROWS }
 }
 
 /// One tile: where its factors begin and where its sums go.
@@ -109,7 +116,11 @@ pub(super) unsafe fn compute<S: Simd>(simd: S, rows: usize, vectors: usize, tile
             }
         };
     }
-    by_size!(6 5 4 3 2 1; (1 2 3 4));
+    if rows > ROWS {
+        by_size!(12 11 10 9 8 7; (1 2));
+    } else {
+        by_size!(6 5 4 3 2 1; (1 2 3 4));
+    }
     if tile.relu || !matches!(tile.bias, TileBias::None) {
         // SAFETY: as promised by the caller.
         unsafe { finish(simd, rows, vectors, tile) };

@@ -1,6 +1,6 @@
 //! How a product is cut: which factor is packed, in which blocks, and what the threads share.
 
-use super::micro::{self, Ahead, CHAIN, LINE, ROWS, Tile, TileBias, VECTORS};
+use super::micro::{self, Ahead, CHAIN, LINE, TALL, Tile, TileBias, VECTORS};
 use super::pack::{self, Pack};
 use super::transpose::{self, SIDE};
 use crate::parallel;
@@ -16,8 +16,8 @@ const BLOCK: usize = 1 << 18;
 const PARALLEL_FROM: usize = 1 << 19;
 /// Pieces a thread, so that a thread which is held up leaves the others something to take.
 const PIECES: usize = 4;
-/// Tiles whose sums are turned together: their rows fill whole cache lines of the output, which are fetched once.
-const GROUP: usize = 8;
+/// Rows whose sums are turned together: they fill whole cache lines of the output, which are fetched once.
+const GROUP: usize = 48;
 /// The widest panel, in elements, of any vector unit.
 const WIDEST: usize = VECTORS * 16;
 
@@ -135,7 +135,7 @@ impl Product<'_> {
 
     fn run<S: Simd>(&self, simd: S) {
         let width = width::<S>();
-        let (panels, tiles) = (self.n.div_ceil(width), self.m.div_ceil(ROWS));
+        let (panels, tiles) = (self.n.div_ceil(width), self.m.div_ceil(self.rows::<S>()));
         let threads = if self.m * self.n * self.k < PARALLEL_FROM { 1 } else { parallel::threads() };
         if tiles < 8 * threads.max(2) && panels >= threads {
             let depth = CHAIN.min(self.k.max(1));
@@ -144,14 +144,21 @@ impl Product<'_> {
         } else {
             let blocks = self.k.div_ceil(DEPTH).max(1);
             // Whole chains, so that the bits do not depend on the blocks.
-            let depth = self.k.div_ceil(blocks).next_multiple_of(CHAIN).clamp(1, self.k.max(1));
+            let depth = self.k.div_ceil(blocks).next_multiple_of(CHAIN);
+            // No more than `Piece::rows` copies where a is read across its rows.
+            let depth = if self.a.column == 1 { depth } else { CHAIN }.clamp(1, self.k.max(1));
             self.by_rows(simd, depth, (BLOCK / (depth * width)).max(1), threads);
         }
     }
 
+    /// The rows of a full tile.
+    const fn rows<S: Simd>(&self) -> usize {
+        micro::rows::<S>(self.n)
+    }
+
     /// The threads pack a block together, then share its rows.
     fn by_rows<S: Simd>(&self, simd: S, depth: usize, fit: usize, threads: usize) {
-        let (panels, tiles) = (self.n.div_ceil(width::<S>()), self.m.div_ceil(ROWS));
+        let (panels, tiles) = (self.n.div_ceil(width::<S>()), self.m.div_ceil(self.rows::<S>()));
         pack::with_scratch(depth * width::<S>() * fit.min(panels), |packed| {
             let packed = Shared(packed);
             for first in (0..panels).step_by(fit) {
@@ -173,7 +180,7 @@ impl Product<'_> {
     /// Each thread packs its own columns and goes down all rows.
     fn by_columns<S: Simd>(&self, simd: S, depth: usize, fit: usize) {
         let panels = self.n.div_ceil(width::<S>());
-        let tiles = self.m.div_ceil(ROWS);
+        let tiles = self.m.div_ceil(self.rows::<S>());
         parallel::pieces(0..panels.div_ceil(fit), usize::MAX, |part| {
             let blocks = part.map(|block| block * fit..panels.min((block + 1) * fit));
             let mut blocks = blocks.flat_map(|panels| self.blocks(depth).map(move |steps| (panels.clone(), steps)));
@@ -220,30 +227,31 @@ struct Piece<'a, 'b> {
 
 /// The sums of some tiles on their way to an output that can't take whole vectors, and a bias filled up to such.
 #[repr(align(64))]
-struct Staging([f32; GROUP * ROWS * WIDEST], [f32; WIDEST]);
+struct Staging([f32; GROUP * WIDEST], [f32; WIDEST]);
 
 impl WithSimd for Piece<'_, '_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let mut staging = Staging([0.0; GROUP * ROWS * WIDEST], [0.0; WIDEST]);
-        let mut copy = [0.0; ROWS * CHAIN];
+        let mut staging = Staging([0.0; GROUP * WIDEST], [0.0; WIDEST]);
+        let mut copy = [0.0; TALL * CHAIN];
+        let tall = self.product.rows::<S>();
         let Product { m, n, out, .. } = *self.product;
-        let group = if out.0.row == 1 && out.0.column != 1 { GROUP } else { 1 };
+        let group = if out.0.row == 1 && out.0.column != 1 { GROUP / tall } else { 1 };
         for first in self.tiles.clone().step_by(group) {
             let tiles = first..self.tiles.end.min(first + group);
-            let copied = (group == 1).then(|| self.rows(first, &mut copy));
+            let copied = (group == 1).then(|| self.rows(first, tall, &mut copy));
             for panel in self.panels.clone() {
                 let columns = panel * width::<S>()..n.min((panel + 1) * width::<S>());
                 let direct = out.0.column == 1 && columns.len() % S::F32_LANES == 0;
                 for tile in tiles.clone() {
-                    let a = copied.unwrap_or_else(|| self.in_place(tile));
+                    let a = copied.unwrap_or_else(|| self.in_place(tile, tall));
                     let slot = if direct { None } else { Some(tile - first) };
                     self.tile(simd, a, tile, columns.clone(), slot, &mut staging);
                 }
                 if !direct {
-                    let rows = first * ROWS..m.min(tiles.end * ROWS);
+                    let rows = first * tall..m.min(tiles.end * tall);
                     // SAFETY: the tiles' sums have just been staged, row after row.
                     unsafe { scatter::<S>(staging.0.as_ptr(), rows, columns, out) };
                 }
@@ -256,25 +264,25 @@ impl Piece<'_, '_> {
     /// The unpacked factor from a tile's first row on: where it lies, or, where its rows lie side by side and are read
     /// for many panels, a copy that does not spread over as many cache lines and pages as there are steps.
     #[inline(always)]
-    fn rows(&self, tile: usize, copy: &mut [f32; ROWS * CHAIN]) -> Source {
+    fn rows(&self, tile: usize, tall: usize, copy: &mut [f32; TALL * CHAIN]) -> Source {
         let Product { m, a, .. } = *self.product;
-        let (first, steps, source) = (tile * ROWS, self.steps.clone(), self.in_place(tile));
-        if a.column == 1 || m - first < ROWS || steps.len() > CHAIN || self.panels.len() < 2 {
+        let (first, steps, source) = (tile * tall, self.steps.clone(), self.in_place(tile, tall));
+        if a.column == 1 || m - first < tall || steps.len() > CHAIN || self.panels.len() < 2 {
             return source;
         }
-        for (step, to) in copy.chunks_exact_mut(ROWS).take(steps.len()).enumerate() {
+        for (step, to) in copy.chunks_exact_mut(tall).take(steps.len()).enumerate() {
             for (i, to) in to.iter_mut().enumerate() {
                 // SAFETY: the tile is a full one, and the step is one of the block's.
                 *to = unsafe { *source.at(i, step) };
             }
         }
-        Source { start: copy.as_ptr(), row: 1, column: ROWS as isize }
+        Source { start: copy.as_ptr(), row: 1, column: tall as isize }
     }
 
     #[inline(always)]
-    fn in_place(&self, tile: usize) -> Source {
+    fn in_place(&self, tile: usize, tall: usize) -> Source {
         let a = self.product.a;
-        Source { start: a.at(tile * ROWS, self.steps.start), ..a }
+        Source { start: a.at(tile * tall, self.steps.start), ..a }
     }
 
     /// Computes a tile, into its slot of the staging area or right where it belongs.
@@ -289,7 +297,8 @@ impl Piece<'_, '_> {
         staging: &mut Staging,
     ) {
         let Product { m, k, out, .. } = *self.product;
-        let rows = tile * ROWS..m.min((tile + 1) * ROWS);
+        let tall = self.product.rows::<S>();
+        let rows = tile * tall..m.min((tile + 1) * tall);
         let vectors = columns.len().div_ceil(S::F32_LANES);
         let width = vectors * S::F32_LANES;
         let (carry, last) = (self.steps.start > 0, self.steps.end == k);
@@ -304,7 +313,7 @@ impl Piece<'_, '_> {
         };
         let (target, target_row) = match slot {
             None => (out.at(rows.start, columns.start), out.0.row),
-            Some(slot) => (staging.0.as_mut_ptr().wrapping_add(slot * ROWS * width), width as isize),
+            Some(slot) => (staging.0.as_mut_ptr().wrapping_add(slot * tall * width), width as isize),
         };
         let inputs = Tile {
             depth: self.steps.len(),
@@ -334,6 +343,7 @@ impl Piece<'_, '_> {
     #[inline(always)]
     fn ahead<S: Simd>(&self, tile: usize, panel: usize) -> Ahead {
         let Product { a, b, n, .. } = *self.product;
+        let tall = self.product.rows::<S>();
         let panel_in = panel - self.panels.start;
         match &self.next {
             Some((panels, steps)) if b.column == 1 => {
@@ -350,8 +360,8 @@ impl Piece<'_, '_> {
                 Ahead { start, stride, count, step, left: run - done % run, run, jump: b.row - run as isize * step }
             }
             _ => {
-                let count = if a.column == 1 && panel_in == 0 { ROWS } else { 0 };
-                let start = a.at((tile + 1) * ROWS, self.steps.start);
+                let count = if a.column == 1 && panel_in == 0 { tall } else { 0 };
+                let start = a.at((tile + 1) * tall, self.steps.start);
                 let (stride, step) = (a.row, LINE as isize);
                 Ahead { start, stride, count, step, left: usize::MAX, run: usize::MAX, jump: 0 }
             }
