@@ -45,7 +45,7 @@ export async function runDistill(flags: DistillFlags): Promise<void> {
   const student = new StudentNet(source.sizes);
   const printer = await Printer.open(flags, "KD Loss", options.epochs);
   try {
-    const { history, files } = await interruptible((signal) =>
+    const { history, files } = await interruptible(printer.note, (signal) =>
       distill({
         ...options,
         teacher: teacher.freeze(),

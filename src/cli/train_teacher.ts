@@ -20,7 +20,7 @@ export async function runTrainTeacher(flags: TrainingFlags): Promise<void> {
   const model = new TeacherNet(source.sizes);
   const printer = await Printer.open(flags, "Loss", options.epochs);
   try {
-    const { history, files } = await interruptible((signal) =>
+    const { history, files } = await interruptible(printer.note, (signal) =>
       trainTeacher({
         ...options,
         model,
