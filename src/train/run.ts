@@ -146,6 +146,12 @@ export class TrainingRun {
     return { history: position.history, files };
   }
 
+  /** Lets what is being written come to its end: afterwards nothing in the folder changes. */
+  async close(): Promise<void> {
+    // Its failure has ended the run already, or another one has.
+    await this.#directory?.written().catch(() => {});
+  }
+
   async #resume(out: string, config: Readonly<Record<string, unknown>>): Promise<boolean> {
     const { onNote } = this.#setup.controls;
     const found = await RunDirectory.resume(out, config);
