@@ -18,6 +18,12 @@ type U32Mut = Uint32Array;
  */
 export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
 
+/** A lock on a file, until it is released or the process ends, however it ends */
+export declare class FileLock {
+  /** Lets it go */
+  release(): void
+}
+
 /** into += x */
 export declare function accumulate(x: F32, into: F32Mut): void
 
@@ -74,6 +80,9 @@ export declare function linearBackwardBias(grad: F32, gradBias: F32Mut, rows: nu
 
 /** out[rows, outputs] = x[rows, inputs] weight[outputs, inputs]^T + bias, then ReLU where asked */
 export declare function linearForward(x: F32, weight: F32, bias: F32 | undefined | null, out: F32Mut, rows: number, inputs: number, outputs: number, relu: boolean): void
+
+/** Takes a lock on a file, which is made where it is missing; null where another holds it */
+export declare function lockFile(path: string): FileLock | null
 
 /** out[m, n] = a[m, k] b[k, n] */
 export declare function matmul(a: F32, b: F32, out: F32Mut, m: number, k: number, n: number): void

@@ -4,7 +4,7 @@ import { TeacherNet } from "../models/teacher_net.js";
 import { distill, evaluate } from "../train/index.js";
 import { distillationSchema } from "../train/options.js";
 import { UsageError } from "./errors.js";
-import { addNumbers, addTraining, optionsFrom, type TrainingFlags, wholeFrom } from "./flags.js";
+import { addNumbers, addTraining, controlsFrom, optionsFrom, type TrainingFlags } from "./flags.js";
 import { interruptible } from "./interrupt.js";
 import { Printer, percent } from "./printer.js";
 import { expectFits, readNetwork, setUp } from "./setup.js";
@@ -51,12 +51,10 @@ export async function runDistill(flags: DistillFlags): Promise<void> {
         teacher: teacher.freeze(),
         student,
         data: source.train(),
-        out: flags.out,
-        resume: flags.resume ?? false,
+        ...controlsFrom(flags),
         about: { seed },
         ...(flags.teacherCache !== undefined && { teacherCache: flags.teacherCache }),
         signal,
-        ...(flags.checkpointEvery && { checkpointEvery: wholeFrom("--checkpoint-every", flags.checkpointEvery, 1) }),
         ...printer.controls,
       }),
     );

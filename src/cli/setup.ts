@@ -5,7 +5,7 @@ import { networkFrom } from "../models/from_state.js";
 import type { StudentNet } from "../models/student_net.js";
 import type { TeacherNet } from "../models/teacher_net.js";
 import { manualSeed } from "../tensor/random.js";
-import { setNumThreads } from "../threads.js";
+import { MAX_THREADS, setNumThreads } from "../threads.js";
 import { type CommonFlags, wholeFrom } from "./flags.js";
 
 /** Where a command's data comes from. `train` draws the synthetic data: call it after the networks were made. */
@@ -19,7 +19,7 @@ export interface Source {
 
 /** Sets threads and seed, and opens the data; the stream has drawn nothing afterwards. */
 export async function setUp(flags: CommonFlags): Promise<{ source: Source; seed: number }> {
-  if (flags.threads !== undefined) setNumThreads(wholeFrom("--threads", flags.threads, 1));
+  if (flags.threads !== undefined) setNumThreads(wholeFrom("--threads", flags.threads, 1, MAX_THREADS));
   const seed = wholeFrom("--seed", flags.seed, 0);
   const source = await openSource(flags.data);
   manualSeed(seed);

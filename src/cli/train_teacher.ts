@@ -2,7 +2,7 @@ import { Command } from "commander";
 import { TeacherNet } from "../models/teacher_net.js";
 import { evaluate, trainTeacher } from "../train/index.js";
 import { trainingSchema } from "../train/options.js";
-import { addNumbers, addTraining, optionsFrom, type TrainingFlags, wholeFrom } from "./flags.js";
+import { addNumbers, addTraining, controlsFrom, optionsFrom, type TrainingFlags } from "./flags.js";
 import { interruptible } from "./interrupt.js";
 import { Printer, percent } from "./printer.js";
 import { setUp } from "./setup.js";
@@ -25,11 +25,9 @@ export async function runTrainTeacher(flags: TrainingFlags): Promise<void> {
         ...options,
         model,
         data: source.train(),
-        out: flags.out,
-        resume: flags.resume ?? false,
+        ...controlsFrom(flags),
         about: { seed },
         signal,
-        ...(flags.checkpointEvery && { checkpointEvery: wholeFrom("--checkpoint-every", flags.checkpointEvery, 1) }),
         ...printer.controls,
       }),
     );

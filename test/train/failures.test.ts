@@ -79,7 +79,9 @@ async function fails(code: string, options: Options, place: RegExp): Promise<str
   const { teacher, student } = { ...setting, ...options } as DistillInput;
   const { message } = await failure(done, code);
   expect(message).toMatch(place);
-  expect(["checkpoint.safetensors", "config.json", "metrics.jsonl"]).toEqual(expect.arrayContaining(readdirSync(out)));
+  expect(["checkpoint.safetensors", "config.json", "metrics.jsonl", "run.lock"]).toEqual(
+    expect.arrayContaining(readdirSync(out)),
+  );
   for (const network of [teacher, student]) {
     const modes = [network.training, ...network.namedChildren().map(([, child]) => child.training)];
     expect(modes).not.toContain(false);
@@ -178,7 +180,13 @@ describe("numbers that are not finite", () => {
     expect((await failure(run.done, "NON_FINITE")).message).toMatch(/^epoch 3, step 1 of 4: /);
     const lines = readFileSync(join(out, "metrics.jsonl"), "utf8").trim().split("\n");
     expect(lines.map((line) => JSON.parse(line).epoch)).toEqual([1, 2]);
-    expect(readdirSync(out).sort()).toEqual(["checkpoint.safetensors", "config.json", "metrics.jsonl"]);
+    expect(readdirSync(out).sort()).toEqual([
+      "checkpoint.1.safetensors",
+      "checkpoint.safetensors",
+      "config.json",
+      "metrics.jsonl",
+      "run.lock",
+    ]);
     expect(await start({ out, resume: true }).end).toEqual(await start().end);
   });
 

@@ -140,7 +140,13 @@ test("a folder holds the configuration, the metrics, the checkpoint and the stud
   const { setting, done } = start({ out, about: { seed: 0, note: "first" } });
   const { files, history } = await done;
   expect(files).toEqual(FILES.map((file) => join(out, file)));
-  expect(readdirSync(out).sort()).toEqual(["checkpoint.safetensors", "config.json", ...FILES, "metrics.jsonl"]);
+  expect(readdirSync(out).sort()).toEqual([
+    "checkpoint.safetensors",
+    "config.json",
+    ...FILES,
+    "metrics.jsonl",
+    "run.lock",
+  ]);
   for (const file of files) expect(fingerprint(await load(file))).toBe(fingerprint(setting.student.stateDict()));
   expect(metricsOf(out)).toEqual(history);
   const config = JSON.parse(readFileSync(join(out, "config.json"), "utf8"));

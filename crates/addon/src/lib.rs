@@ -10,6 +10,7 @@ mod data;
 mod elementwise;
 mod error;
 mod layers;
+mod lock;
 mod losses;
 mod matmul;
 mod optim;
