@@ -27,8 +27,8 @@ export declare class FileLock {
 /** into += x */
 export declare function accumulate(x: F32, into: F32Mut): void
 
-/** One step of AdamW over all parameters */
-export declare function adamwStep(params: Array<F32Mut>, grads: Array<F32>, expAvgs: Array<F32Mut>, expAvgSqs: Array<F32Mut>, lr: number, beta1: number, beta2: number, eps: number, weightDecay: number, step: number): void
+/** One step of AdamW over all parameters, on their gradients times the coefficient where one is given */
+export declare function adamwStep(params: Array<F32Mut>, grads: Array<F32>, expAvgs: Array<F32Mut>, expAvgSqs: Array<F32Mut>, lr: number, beta1: number, beta2: number, eps: number, weightDecay: number, step: number, coefficient?: number | undefined | null): void
 
 /** out = a + b, of equal lengths */
 export declare function add(a: F32, b: F32, out: F32Mut): void
@@ -81,6 +81,9 @@ export declare function linearBackwardBias(grad: F32, gradBias: F32Mut, rows: nu
 /** out[rows, outputs] = x[rows, inputs] weight[outputs, inputs]^T + bias, then ReLU where asked */
 export declare function linearForward(x: F32, weight: F32, bias: F32 | undefined | null, out: F32Mut, rows: number, inputs: number, outputs: number, relu: boolean): void
 
+/** As normReluDropoutForward of x = input linearWeight^T + linearBias, which is written too */
+export declare function linearNormReluDropoutForward(input: F32, linearWeight: F32, linearBias: F32 | undefined | null, x: F32Mut, weight: F32, bias: F32, runningMean: F32Mut, runningVar: F32Mut, mean: F32Mut, invStd: F32Mut, out: F32Mut, mask: U8Mut | undefined | null, state: U32Mut | undefined | null, rows: number, inputs: number, features: number, train: boolean, eps: number, momentum: number, p: number): void
+
 /** Takes a lock on a file, which is made where it is missing; null where another holds it */
 export declare function lockFile(path: string): FileLock | null
 
@@ -95,6 +98,15 @@ export declare function matmulTn(a: F32, b: F32, out: F32Mut, m: number, k: numb
 
 /** out = a * b, of equal lengths */
 export declare function mul(a: F32, b: F32, out: F32Mut): void
+
+/** The gradients of normReluDropoutForward's x, weight and bias */
+export declare function normReluDropoutBackward(grad: F32, x: F32, mean: F32, invStd: F32, weight: F32, bias: F32, mask: U8 | undefined | null, gradX: F32Mut, gradWeight: F32Mut, gradBias: F32Mut, rows: number, features: number, train: boolean, p: number): void
+
+/**
+ * out = dropout(relu(batchNorm(x))) in one pass; in train mode the running statistics move. Writes mean and invStd for
+ * the backward pass, and the mask, drawn from state; without both nothing is dropped
+ */
+export declare function normReluDropoutForward(x: F32, weight: F32, bias: F32, runningMean: F32Mut, runningVar: F32Mut, mean: F32Mut, invStd: F32Mut, out: F32Mut, mask: U8Mut | undefined | null, state: U32Mut | undefined | null, rows: number, features: number, train: boolean, eps: number, momentum: number, p: number): void
 
 /** GFLOP/s of fused multiply-adds that touch no memory, on all threads */
 export declare function peakRate(): number

@@ -9,6 +9,7 @@ mod borrow;
 mod data;
 mod elementwise;
 mod error;
+mod hidden;
 mod layers;
 mod lock;
 mod losses;

@@ -4,7 +4,7 @@ use distillery_kernels::adamw::{self, AdamWStep, Slot};
 use distillery_kernels::grad_norm;
 use napi_derive::napi;
 
-/// One step of AdamW over all parameters
+/// One step of AdamW over all parameters, on their gradients times the coefficient where one is given
 #[napi(catch_unwind)]
 #[allow(clippy::too_many_arguments, reason = "a flat call costs less than an object that is cloned")]
 pub fn adamw_step(
@@ -18,6 +18,7 @@ pub fn adamw_step(
     eps: f64,
     weight_decay: f64,
     step: f64,
+    coefficient: Option<f64>,
 ) -> Result<()> {
     let mut memory = Memory::new();
     let (params, grads) = (memory.write_all(&mut params)?, memory.read_all(&grads)?);
@@ -29,7 +30,7 @@ pub fn adamw_step(
     let slots = params.into_iter().zip(grads).zip(moments);
     let slots = slots.map(|((param, grad), (first, second))| Slot { param, grad, first, second }).collect();
     let numbers = AdamWStep { lr, beta1, beta2, eps, weight_decay, step };
-    adamw::step(slots, numbers).map_err(kernel)
+    adamw::step_scaled(slots, numbers, coefficient.unwrap_or(1.0) as f32).map_err(kernel)
 }
 
 /// The Euclidean norm of all gradients together

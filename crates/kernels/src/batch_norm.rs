@@ -3,11 +3,12 @@
 
 use crate::error::{KernelError, Result, dense, dense_mut, expect_shape};
 use crate::parallel::{self, Rows};
+use crate::vectorised::vectorised;
 use ndarray::{ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2};
 
 const OP: &str = "batch_norm";
 /// Columns summed side by side: their double-precision sums stay in the first cache.
-const BLOCK: usize = 64;
+const BLOCK: usize = 256;
 const GRAIN: usize = 1 << 14;
 
 /// The scale and shift that the layer learns.
@@ -39,10 +40,23 @@ pub fn forward_train(
     mut inv_std: ArrayViewMut1<f32>,
     out: ArrayViewMut2<f32>,
 ) -> Result<()> {
+    expect_batch(x.nrows())?;
+    expect_shape(OP, "out", out.shape(), x.shape())?;
+    check_affine(affine, x.ncols())?;
+    statistics(x, running, eps, mean.view_mut(), inv_std.view_mut())?;
+    normalise(x, affine, mean.view(), inv_std.view(), out)
+}
+
+/// The mean and the inverse standard deviation of each column of x[rows, features]; moves the running statistics.
+pub(crate) fn statistics(
+    x: ArrayView2<f32>,
+    running: Running,
+    eps: f32,
+    mut mean: ArrayViewMut1<f32>,
+    mut inv_std: ArrayViewMut1<f32>,
+) -> Result<()> {
     let (rows, features) = x.dim();
-    if rows < 2 {
-        return Err(KernelError::BatchTooSmall { op: OP, rows });
-    }
+    expect_batch(rows)?;
     let Running { mean: mut running_mean, var: mut running_var, momentum } = running;
     for (what, shape) in [("running_mean", running_mean.shape()), ("running_var", running_var.shape())] {
         expect_shape(OP, what, shape, &[features])?;
@@ -50,8 +64,7 @@ pub fn forward_train(
     for (what, shape) in [("mean", mean.shape()), ("inv_std", inv_std.shape())] {
         expect_shape(OP, what, shape, &[features])?;
     }
-    check_affine(affine, features)?;
-    let x_data = dense(OP, "x", &x)?;
+    let x = dense(OP, "x", &x)?;
     let unbiased = rows as f64 / (rows as f64 - 1.0);
     let statistics = (dense_mut(OP, "mean", &mut mean)?, dense_mut(OP, "inv_std", &mut inv_std)?);
     let moved = (dense_mut(OP, "running_mean", &mut running_mean)?, dense_mut(OP, "running_var", &mut running_var)?);
@@ -59,12 +72,10 @@ pub fn forward_train(
     parallel::for_each((statistics.0, statistics.1, Pair(moved.0, moved.1)), grain, |first, (mean, inv_std, moved)| {
         for start in (0..mean.len()).step_by(BLOCK) {
             let width = BLOCK.min(mean.len() - start);
-            let sums = column_sums(x_data, features, first + start, width, |_, x| f64::from(x));
-            let averages = sums.map(|sum| sum / rows as f64);
-            let squares = column_sums(x_data, features, first + start, width, |j, x| {
-                let distance = f64::from(x) - averages[j];
-                distance * distance
-            });
+            let (mut averages, mut squares) = ([0.0; BLOCK], [0.0; BLOCK]);
+            column_sums(x, features, first + start, &mut averages[..width]);
+            averages.iter_mut().for_each(|sum| *sum /= rows as f64);
+            column_squares(x, features, first + start, &averages[..width], &mut squares[..width]);
             for j in 0..width {
                 let (average, variance) = (averages[j], squares[j] / rows as f64);
                 mean[start + j] = average as f32;
@@ -74,7 +85,7 @@ pub fn forward_train(
             }
         }
     });
-    normalise(x, affine, mean.view(), inv_std.view(), out)
+    Ok(())
 }
 
 /// Eval mode: normalises x[rows, features] by the running statistics; `inv_std` is written for the backward pass.
@@ -91,8 +102,9 @@ pub fn forward_eval(
     expect_shape(OP, "running_mean", running_mean.shape(), &[features])?;
     expect_shape(OP, "running_var", running_var.shape(), &[features])?;
     expect_shape(OP, "inv_std", inv_std.shape(), &[features])?;
+    expect_shape(OP, "out", out.shape(), x.shape())?;
     check_affine(affine, features)?;
-    inv_std.zip_mut_with(&running_var, |inv_std, var| *inv_std = 1.0 / (var + eps).sqrt());
+    inverse_deviation(running_var, eps, inv_std.view_mut());
     normalise(x, affine, running_mean, inv_std.view(), out)
 }
 
@@ -113,12 +125,26 @@ pub fn backward(
     grad: ArrayView2<f32>,
     saved: &Saved,
     weight: ArrayView1<f32>,
+    grad_x: ArrayViewMut2<f32>,
+    grad_weight: ArrayViewMut1<f32>,
+    grad_bias: ArrayViewMut1<f32>,
+) -> Result<()> {
+    expect_shape(OP, "grad", grad.shape(), saved.x.shape())?;
+    let grad = dense(OP, "grad", &grad)?;
+    let read = |at: usize, _: usize, part: &mut [f32]| part.copy_from_slice(&grad[at..at + part.len()]);
+    backward_of(read, saved, weight, grad_x, grad_weight, grad_bias)
+}
+
+/// `backward` of a gradient that is made as it is needed: `grad(place, column, part)` fills a part of a row.
+pub(crate) fn backward_of(
+    grad: impl Fn(usize, usize, &mut [f32]) + Sync,
+    saved: &Saved,
+    weight: ArrayView1<f32>,
     mut grad_x: ArrayViewMut2<f32>,
     mut grad_weight: ArrayViewMut1<f32>,
     mut grad_bias: ArrayViewMut1<f32>,
 ) -> Result<()> {
     let (rows, features) = saved.x.dim();
-    expect_shape(OP, "grad", grad.shape(), &[rows, features])?;
     expect_shape(OP, "grad_x", grad_x.shape(), &[rows, features])?;
     for (what, shape) in [
         ("mean", saved.mean.shape()),
@@ -129,14 +155,23 @@ pub fn backward(
     ] {
         expect_shape(OP, what, shape, &[features])?;
     }
-    let (x, grad) = (dense(OP, "x", &saved.x)?, dense(OP, "grad", &grad)?);
+    let x = dense(OP, "x", &saved.x)?;
     let (mean, inv_std) = (dense(OP, "mean", &saved.mean)?, dense(OP, "inv_std", &saved.inv_std)?);
     let weight = dense(OP, "weight", &weight)?;
+    if features == 0 {
+        return Ok(());
+    }
     let sums = (dense_mut(OP, "grad_weight", &mut grad_weight)?, dense_mut(OP, "grad_bias", &mut grad_bias)?);
     parallel::for_each(sums, (GRAIN / rows.max(1)).max(BLOCK), |first, (grad_weight, grad_bias)| {
         for start in (0..grad_bias.len()).step_by(BLOCK) {
             let (column, width) = (first + start, BLOCK.min(grad_bias.len() - start));
-            let (along, total) = grad_sums(x, grad, features, column, width, mean);
+            let (mut along, mut total) = ([0.0; BLOCK], [0.0; BLOCK]);
+            let mean = &mean[column..column + width];
+            let mut part = [0.0; BLOCK];
+            for at in (0..rows).map(|i| i * features + column) {
+                grad(at, column, &mut part[..width]);
+                add_gradients(&x[at..at + width], &part[..width], mean, &mut along[..width], &mut total[..width]);
+            }
             for j in 0..width {
                 grad_weight[start + j] = (along[j] * f64::from(inv_std[column + j])) as f32;
                 grad_bias[start + j] = total[j] as f32;
@@ -146,15 +181,12 @@ pub fn backward(
     let (grad_weight, grad_bias) = (grad_weight.view(), grad_bias.view());
     let (along, total) = (dense(OP, "grad_weight", &grad_weight)?, dense(OP, "grad_bias", &grad_bias)?);
     let share = if saved.train { 1.0 / rows as f32 } else { 0.0 };
-    let out = Rows(dense_mut(OP, "grad_x", &mut grad_x)?, features.max(1));
-    parallel::for_each(out, GRAIN / features.max(1) + 1, |first, part| {
+    let out = Rows(dense_mut(OP, "grad_x", &mut grad_x)?, features);
+    parallel::for_each(out, GRAIN / features + 1, |first, part| {
         for (i, row) in part.0.chunks_exact_mut(features).enumerate() {
             let at = (first + i) * features;
-            let (x, grad) = (&x[at..at + features], &grad[at..at + features]);
-            for j in 0..features {
-                let normal = (x[j] - mean[j]) * inv_std[j];
-                row[j] = weight[j] * inv_std[j] * (grad[j] - share * (total[j] + normal * along[j]));
-            }
+            grad(at, 0, row);
+            input_gradient(&x[at..at + features], mean, inv_std, weight, along, total, share, row);
         }
     });
     Ok(())
@@ -173,7 +205,11 @@ impl parallel::Split for Pair<'_> {
     }
 }
 
-fn check_affine(affine: &Affine, features: usize) -> Result<()> {
+pub(crate) fn expect_batch(rows: usize) -> Result<()> {
+    if rows < 2 { Err(KernelError::BatchTooSmall { op: OP, rows }) } else { Ok(()) }
+}
+
+pub(crate) fn check_affine(affine: &Affine, features: usize) -> Result<()> {
     expect_shape(OP, "weight", affine.weight.shape(), &[features])?;
     expect_shape(OP, "bias", affine.bias.shape(), &[features])
 }
@@ -182,35 +218,74 @@ fn blend(running: &mut f32, batch: f64, momentum: f32) {
     *running = ((1.0 - f64::from(momentum)) * f64::from(*running) + f64::from(momentum) * batch) as f32;
 }
 
-fn column_sums(x: &[f32], stride: usize, first: usize, width: usize, f: impl Fn(usize, f32) -> f64) -> [f64; BLOCK] {
-    let mut sums = [0.0; BLOCK];
+vectorised! {
+/// Adds up some columns, rows in order.
+fn column_sums<'a>(x: &'a [f32], stride: usize, first: usize, sums: &'a mut [f64]) {
     for row in x.chunks_exact(stride) {
-        for (j, &x) in row[first..first + width].iter().enumerate() {
-            sums[j] += f(j, x);
-        }
+        sums.iter_mut().zip(&row[first..]).for_each(|(sum, &x)| *sum += f64::from(x));
     }
-    sums
+}
 }
 
-/// By column: the sum of grad times the distance from the mean, and the sum of grad.
-fn grad_sums(
-    x: &[f32],
-    grad: &[f32],
-    stride: usize,
-    first: usize,
-    width: usize,
-    mean: &[f32],
-) -> ([f64; BLOCK], [f64; BLOCK]) {
-    let (mut along, mut total) = ([0.0; BLOCK], [0.0; BLOCK]);
-    let mean = &mean[first..first + width];
-    for (x, grad) in x.chunks_exact(stride).zip(grad.chunks_exact(stride)) {
-        let (x, grad) = (&x[first..first + width], &grad[first..first + width]);
-        for j in 0..width {
-            along[j] += f64::from(grad[j]) * f64::from(x[j] - mean[j]);
-            total[j] += f64::from(grad[j]);
+vectorised! {
+/// Adds up the squares of the distances from the averages, rows in order.
+fn column_squares<'a>(x: &'a [f32], stride: usize, first: usize, averages: &'a [f64], sums: &'a mut [f64]) {
+    for row in x.chunks_exact(stride) {
+        for ((sum, &x), average) in sums.iter_mut().zip(&row[first..]).zip(averages) {
+            let distance = f64::from(x) - average;
+            *sum += distance * distance;
         }
     }
-    (along, total)
+}
+}
+
+vectorised! {
+/// Adds a row to the sums by column: of grad times the distance from the mean, and of grad.
+fn add_gradients<'a>(
+    x: &'a [f32],
+    grad: &'a [f32],
+    mean: &'a [f32],
+    along: &'a mut [f64],
+    total: &'a mut [f64],
+) {
+    for ((((along, total), &grad), &x), &mean) in along.iter_mut().zip(total).zip(grad).zip(x).zip(mean) {
+        *along += f64::from(grad) * f64::from(x - mean);
+        *total += f64::from(grad);
+    }
+}
+}
+
+vectorised! {
+/// A row of the input's gradient, in place of the output's.
+fn input_gradient<'a>(
+    x: &'a [f32],
+    mean: &'a [f32],
+    inv_std: &'a [f32],
+    weight: &'a [f32],
+    along: &'a [f32],
+    total: &'a [f32],
+    share: f32,
+    grad: &'a mut [f32],
+) {
+    let n = grad.len();
+    let (x, mean, inv_std) = (&x[..n], &mean[..n], &inv_std[..n]);
+    let (weight, along, total) = (&weight[..n], &along[..n], &total[..n]);
+    for j in 0..n {
+        let normal = (x[j] - mean[j]) * inv_std[j];
+        grad[j] = weight[j] * inv_std[j] * (grad[j] - share * (total[j] + normal * along[j]));
+    }
+}
+}
+
+/// inv_std = 1 / sqrt(var + eps).
+pub(crate) fn inverse_deviation(var: ArrayView1<f32>, eps: f32, mut inv_std: ArrayViewMut1<f32>) {
+    inv_std.zip_mut_with(&var, |inv_std, var| *inv_std = 1.0 / (var + eps).sqrt());
+}
+
+/// One normalised element: the batch_norm kernels agree on its bits.
+#[inline(always)]
+pub(crate) fn normal(x: f32, mean: f32, inv_std: f32, weight: f32, bias: f32) -> f32 {
+    (x - mean) * inv_std * weight + bias
 }
 
 fn normalise(
@@ -221,17 +296,33 @@ fn normalise(
     mut out: ArrayViewMut2<f32>,
 ) -> Result<()> {
     let features = x.ncols();
-    expect_shape(OP, "out", out.shape(), x.shape())?;
     let (x, mean, inv_std) = (dense(OP, "x", &x)?, dense(OP, "mean", &mean)?, dense(OP, "inv_std", &inv_std)?);
     let (weight, bias) = (dense(OP, "weight", &affine.weight)?, dense(OP, "bias", &affine.bias)?);
-    let out = Rows(dense_mut(OP, "out", &mut out)?, features.max(1));
-    parallel::for_each(out, GRAIN / features.max(1) + 1, |first, part| {
+    let out = dense_mut(OP, "out", &mut out)?;
+    if features == 0 {
+        return Ok(());
+    }
+    parallel::for_each(Rows(out, features), GRAIN / features + 1, |first, part| {
         for (i, row) in part.0.chunks_exact_mut(features).enumerate() {
-            let x = &x[(first + i) * features..][..features];
-            for j in 0..features {
-                row[j] = (x[j] - mean[j]) * inv_std[j] * weight[j] + bias[j];
-            }
+            normalise_row(&x[(first + i) * features..][..features], mean, inv_std, weight, bias, row);
         }
     });
     Ok(())
+}
+
+vectorised! {
+fn normalise_row<'a>(
+    x: &'a [f32],
+    mean: &'a [f32],
+    inv_std: &'a [f32],
+    weight: &'a [f32],
+    bias: &'a [f32],
+    out: &'a mut [f32],
+) {
+    let n = out.len();
+    let (x, mean, inv_std, weight, bias) = (&x[..n], &mean[..n], &inv_std[..n], &weight[..n], &bias[..n]);
+    for j in 0..n {
+        out[j] = normal(x[j], mean[j], inv_std[j], weight[j], bias[j]);
+    }
+}
 }

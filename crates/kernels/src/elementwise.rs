@@ -3,7 +3,9 @@
 use crate::error::{KernelError, Result, expect_shape};
 use crate::linear::rectify;
 use crate::parallel;
+use crate::vectorised::vectorised;
 use ndarray::{ArrayViewD, ArrayViewMutD, Zip};
+use pulp::{Arch, Simd, WithSimd};
 
 const GRAIN: usize = 1 << 15;
 
@@ -17,9 +19,14 @@ pub fn affine(x: &[f32], factor: f32, offset: f32, out: &mut [f32]) -> Result<()
     map("affine", x, out, |x| factor * x + offset)
 }
 
-/// The gradient of ReLU's input from its output: grad where y is above 0, else 0.
+/// The gradient of ReLU's input from its output: 0 where y is 0, else grad (where y is NaN too, as in PyTorch).
 pub fn relu_backward(grad: &[f32], y: &[f32], grad_x: &mut [f32]) -> Result<()> {
-    zip("relu", grad, y, grad_x, |grad, y| if y > 0.0 { grad } else { 0.0 })
+    zip("relu", grad, y, grad_x, |grad, y| rectify_backward(grad, y))
+}
+
+#[inline(always)]
+pub(crate) fn rectify_backward(grad: f32, y: f32) -> f32 {
+    if y <= 0.0 { 0.0 } else { grad }
 }
 
 /// out = a + b, of equal lengths.
@@ -36,9 +43,15 @@ pub fn mul(a: &[f32], b: &[f32], out: &mut [f32]) -> Result<()> {
 pub fn accumulate(x: &[f32], into: &mut [f32]) -> Result<()> {
     expect_shape("accumulate", "x", &[x.len()], &[into.len()])?;
     parallel::for_each(into, GRAIN, |first, part| {
-        part.iter_mut().zip(&x[first..]).for_each(|(sum, x)| *sum += x);
+        add_to(&x[first..], part);
     });
     Ok(())
+}
+
+vectorised! {
+fn add_to<'a>(x: &'a [f32], sums: &'a mut [f32]) {
+    sums.iter_mut().zip(x).for_each(|(sum, x)| *sum += x);
+}
 }
 
 /// Repeats x along the axes where out is larger, as `torch.broadcast_to`.
@@ -72,7 +85,7 @@ fn mismatch(op: &'static str, got: &[usize], expected: &[usize]) -> KernelError 
 fn map(op: &'static str, x: &[f32], out: &mut [f32], f: impl Fn(f32) -> f32 + Sync) -> Result<()> {
     expect_shape(op, "out", &[out.len()], &[x.len()])?;
     parallel::for_each(out, GRAIN, |first, part| {
-        part.iter_mut().zip(&x[first..]).for_each(|(out, x)| *out = f(*x));
+        Arch::new().dispatch(Each(&x[first..], part, &f));
     });
     Ok(())
 }
@@ -81,8 +94,33 @@ fn zip(op: &'static str, a: &[f32], b: &[f32], out: &mut [f32], f: impl Fn(f32, 
     expect_shape(op, "b", &[b.len()], &[a.len()])?;
     expect_shape(op, "out", &[out.len()], &[a.len()])?;
     parallel::for_each(out, GRAIN, |first, part| {
-        let inputs = a[first..].iter().zip(&b[first..]);
-        part.iter_mut().zip(inputs).for_each(|(out, (a, b))| *out = f(*a, *b));
+        Arch::new().dispatch(Both(&a[first..], &b[first..], part, &f));
     });
     Ok(())
+}
+
+/// A loop over one array, compiled for each vector unit.
+struct Each<'a, F>(&'a [f32], &'a mut [f32], &'a F);
+
+impl<F: Fn(f32) -> f32> WithSimd for Each<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self(x, out, f) = self;
+        out.iter_mut().zip(x).for_each(|(out, x)| *out = f(*x));
+    }
+}
+
+/// A loop over two arrays, compiled for each vector unit.
+struct Both<'a, F>(&'a [f32], &'a [f32], &'a mut [f32], &'a F);
+
+impl<F: Fn(f32, f32) -> f32> WithSimd for Both<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self(a, b, out, f) = self;
+        out.iter_mut().zip(a.iter().zip(b)).for_each(|(out, (a, b))| *out = f(*a, *b));
+    }
 }

@@ -1,6 +1,7 @@
 //! The Euclidean norm of all gradients, and their scaling: `torch.nn.utils.clip_grad_norm_`.
 
 use crate::parallel;
+use crate::vectorised::vectorised;
 
 /// Squares are added in blocks of this many elements, blocks in order: the same sum at any number of threads.
 const BLOCK: usize = 1 << 13;
@@ -19,10 +20,10 @@ pub fn norm(grads: &[&[f32]]) -> f64 {
     sums.iter().fold(0.0, |total, sum| total + sum).sqrt()
 }
 
-fn sum_of_squares(block: &[f32]) -> f64 {
+vectorised! {
+fn sum_of_squares<'a>(block: &'a [f32]) -> f64 {
     let mut lanes = [0.0f64; LANES];
-    let chunks = block.chunks_exact(LANES);
-    let rest = chunks.remainder();
+    let (chunks, rest) = block.as_chunks::<LANES>();
     for chunk in chunks {
         for (lane, x) in lanes.iter_mut().zip(chunk) {
             *lane += f64::from(*x) * f64::from(*x);
@@ -33,13 +34,18 @@ fn sum_of_squares(block: &[f32]) -> f64 {
     }
     lanes.iter().sum()
 }
+}
 
 /// Multiplies all gradients by a coefficient.
 pub fn scale(grads: Vec<&mut [f32]>, coefficient: f32) {
     let mut blocks: Vec<&mut [f32]> = grads.into_iter().flat_map(|grad| grad.chunks_mut(BLOCK)).collect();
     parallel::for_each(&mut blocks[..], 4, |_, blocks| {
-        for x in blocks.iter_mut().flat_map(|block| block.iter_mut()) {
-            *x *= coefficient;
-        }
+        blocks.iter_mut().for_each(|block| multiply(coefficient, block));
     });
+}
+
+vectorised! {
+fn multiply<'a>(coefficient: f32, block: &'a mut [f32]) {
+    block.iter_mut().for_each(|x| *x *= coefficient);
+}
 }

@@ -14,10 +14,12 @@ pub mod grad_norm;
 pub mod kd_loss;
 pub mod linear;
 pub mod matmul;
+pub mod norm_relu_dropout;
 pub mod parallel;
 pub mod peak;
 pub mod reduce;
 pub mod rng;
 pub mod softmax;
+mod vectorised;
 
 pub use error::{KernelError, Result};

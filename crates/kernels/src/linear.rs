@@ -3,6 +3,7 @@
 use crate::error::{Result, dense, dense_mut, expect_shape};
 use crate::matmul::{Finish, matmul, matmul_tn, product_nt};
 use crate::parallel;
+use crate::vectorised::vectorised;
 use ndarray::{ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2};
 
 const OP: &str = "linear";
@@ -15,19 +16,30 @@ pub fn forward(
     relu: bool,
     mut out: ArrayViewMut2<f32>,
 ) -> Result<()> {
-    let outputs = weight.nrows();
-    expect_shape(OP, "x", x.shape(), &[x.nrows(), weight.ncols()])?;
-    expect_shape(OP, "out", out.shape(), &[x.nrows(), outputs])?;
-    if let Some(bias) = &bias {
-        expect_shape(OP, "bias", bias.shape(), &[outputs])?;
-    }
+    check(&x, &weight, bias.as_ref(), &mut out)?;
     let bias = bias.as_ref().map(|bias| dense(OP, "bias", bias)).transpose()?;
-    dense_mut(OP, "out", &mut out)?;
     product_nt(OP, x, weight, Finish { bias, relu }, out)
 }
 
+/// What `forward` refuses.
+pub(crate) fn check(
+    x: &ArrayView2<f32>,
+    weight: &ArrayView2<f32>,
+    bias: Option<&ArrayView1<f32>>,
+    out: &mut ArrayViewMut2<f32>,
+) -> Result<()> {
+    let outputs = weight.nrows();
+    expect_shape(OP, "x", x.shape(), &[x.nrows(), weight.ncols()])?;
+    expect_shape(OP, "out", out.shape(), &[x.nrows(), outputs])?;
+    if let Some(bias) = bias {
+        expect_shape(OP, "bias", bias.shape(), &[outputs])?;
+        dense(OP, "bias", bias)?;
+    }
+    dense_mut(OP, "out", out).map(|_| ())
+}
+
 /// max(x, 0) that lets NaN through, as PyTorch does.
-#[inline]
+#[inline(always)]
 pub(crate) fn rectify(x: f32) -> f32 {
     if x <= 0.0 { 0.0 } else { x }
 }
@@ -49,11 +61,15 @@ pub fn backward_bias(grad: ArrayView2<f32>, mut grad_bias: ArrayViewMut1<f32>) -
     let grad = dense(OP, "grad", &grad)?;
     parallel::for_each(dense_mut(OP, "grad_bias", &mut grad_bias)?, 512, |first, part| {
         part.fill(0.0);
-        for row in grad.chunks_exact(columns.max(1)) {
-            for (sum, g) in part.iter_mut().zip(&row[first..]) {
-                *sum += g;
-            }
-        }
+        add_rows(grad, columns, first, part);
     });
     Ok(())
+}
+
+vectorised! {
+fn add_rows<'a>(x: &'a [f32], stride: usize, first: usize, sums: &'a mut [f32]) {
+    for row in x.chunks_exact(stride.max(1)) {
+        sums.iter_mut().zip(&row[first..]).for_each(|(sum, x)| *sum += x);
+    }
+}
 }

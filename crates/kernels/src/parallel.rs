@@ -112,6 +112,11 @@ pub(crate) fn pieces(range: Range<usize>, most: usize, f: impl Fn(Range<usize>) 
     halve(Span(range), 0, parts, &|_, part: Span| f(part.0));
 }
 
+/// Calls both, at the same time where there is a second thread.
+pub(crate) fn both<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
+    if enter(2) < 2 { (a(), b()) } else { rayon::join(a, b) }
+}
+
 /// A range of whole numbers, cut in two.
 struct Span(Range<usize>);
 

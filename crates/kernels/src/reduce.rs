@@ -22,7 +22,7 @@ pub fn sum_axis(x: ArrayView3<f32>, scale: f64, mut out: ArrayViewMut2<f32>) -> 
 pub fn argmax(x: ArrayView2<f32>, out: &mut [i32]) -> Result<()> {
     let (rows, columns) = x.dim();
     expect_shape("argmax", "out", &[out.len()], &[rows])?;
-    expect_shape("argmax", "x", &[columns.min(1)], &[1])?;
+    expect_shape("argmax", "x", x.shape(), &[rows, columns.max(1)])?;
     parallel::for_each(out, 1 << 10, |first, part| {
         for (i, best) in part.iter_mut().enumerate() {
             let row = x.row(first + i);

@@ -4,10 +4,12 @@
 //! 624 words of the twister, the index of the next word, a flag and two words that hold the second of a pair of normals.
 
 use crate::error::{Result, expect_shape, expect_that};
-use pulp::Arch;
+use crate::vectorised::vectorised;
 
 const N: usize = 624;
 const M: usize = 397;
+/// Flags and pairs of uniforms that are drawn at a time.
+const BLOCK: usize = 4 * N;
 const INDEX: usize = N;
 const CACHED: usize = N + 1;
 const CACHE: usize = N + 2;
@@ -60,10 +62,31 @@ impl<'a> Generator<'a> {
         (u64::from(high) << 32) | u64::from(self.next_u32())
     }
 
-    /// A float in [0, 1) of 24 bits.
-    #[inline]
-    fn unit_f32(&mut self) -> f32 {
-        (self.next_u32() & 0xff_ffff) as f32 * (1.0 / (1u32 << 24) as f32)
+    /// Sets each flag with a chance of `chance`, as if by `unit_f64() < chance`: one 64-bit draw a flag.
+    pub fn flags(&mut self, out: &mut [u8], chance: f64) {
+        // A double of 53 bits below `chance`, times 2^53: both sides stay exact, and the left one is whole.
+        let limit = (chance * (1u64 << 53) as f64).ceil() as u64;
+        let mut words = [0; 2 * BLOCK];
+        for flags in out.chunks_mut(BLOCK) {
+            let words = &mut words[..2 * flags.len()];
+            self.words(words);
+            compare(words, limit, flags);
+        }
+    }
+
+    /// The next words, in order.
+    fn words(&mut self, mut out: &mut [u32]) {
+        while !out.is_empty() {
+            if self.state[INDEX] as usize >= N {
+                twist(self.state);
+                self.state[INDEX] = 0;
+            }
+            let index = self.state[INDEX] as usize;
+            let (now, later) = out.split_at_mut(out.len().min(N - index));
+            temper_all(&self.state[index..], now);
+            self.state[INDEX] += now.len() as u32;
+            out = later;
+        }
     }
 
     /// A double in [0, 1) of 53 bits.
@@ -74,15 +97,12 @@ impl<'a> Generator<'a> {
 
     /// Fills with uniforms of [from, to), as `Tensor.uniform_`: product and sum are rounded once.
     pub fn uniform(&mut self, out: &mut [f32], from: f32, to: f32) {
-        for value in out.iter_mut() {
-            *value = self.unit_f32();
+        let mut words = [0; 2 * BLOCK];
+        for values in out.chunks_mut(2 * BLOCK) {
+            let words = &mut words[..values.len()];
+            self.words(words);
+            scale(words, from, to, values);
         }
-        // Dispatched so that the fused product is an instruction and not a call.
-        Arch::new().dispatch(|| {
-            for value in out {
-                *value = value.mul_add(to - from, from);
-            }
-        });
     }
 
     /// Fills with standard normals, as `torch.randn`.
@@ -142,7 +162,7 @@ impl<'a> Generator<'a> {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn temper(mut y: u32) -> u32 {
     y ^= y >> 11;
     y ^= (y << 7) & 0x9d2c_5680;
@@ -150,13 +170,15 @@ fn temper(mut y: u32) -> u32 {
     y ^ (y >> 18)
 }
 
-#[inline]
+#[inline(always)]
 fn mix(upper: u32, lower: u32, far: u32) -> u32 {
     let y = (upper & 0x8000_0000) | (lower & 0x7fff_ffff);
     far ^ (y >> 1) ^ ((lower & 1).wrapping_neg() & 0x9908_b0df)
 }
 
-fn twist(state: &mut [u32]) {
+vectorised! {
+fn twist<'a>(state: &'a mut [u32]) {
+    let state: &mut [u32; N] = state.first_chunk_mut().expect("a state holds the words of the twister");
     for i in 0..N - M {
         state[i] = mix(state[i], state[i + 1], state[i + M]);
     }
@@ -164,6 +186,33 @@ fn twist(state: &mut [u32]) {
         state[i] = mix(state[i], state[i + 1], state[i + M - N]);
     }
     state[N - 1] = mix(state[N - 1], state[0], state[M - 1]);
+}
+}
+
+vectorised! {
+fn temper_all<'a>(raw: &'a [u32], words: &'a mut [u32]) {
+    words.iter_mut().zip(raw).for_each(|(word, &raw)| *word = temper(raw));
+}
+}
+
+vectorised! {
+/// Whether the 53 bits of each pair of words are below the limit.
+fn compare<'a>(words: &'a [u32], limit: u64, flags: &'a mut [u8]) {
+    for (flag, pair) in flags.iter_mut().zip(words.as_chunks::<2>().0) {
+        let drawn = u64::from(pair[0] & 0x1f_ffff) << 32 | u64::from(pair[1]);
+        *flag = u8::from(drawn < limit);
+    }
+}
+}
+
+vectorised! {
+/// Floats of 24 bits in [0, 1), stretched to [from, to): product and sum are rounded once.
+fn scale<'a>(words: &'a [u32], from: f32, to: f32, values: &'a mut [f32]) {
+    for (value, word) in values.iter_mut().zip(words) {
+        let unit = (*word & 0xff_ffff) as i32 as f32 * (1.0 / (1u32 << 24) as f32);
+        *value = unit.mul_add(to - from, from);
+    }
+}
 }
 
 /// Sixteen uniforms become sixteen normals, in single precision as PyTorch computes them.

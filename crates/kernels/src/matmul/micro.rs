@@ -47,17 +47,35 @@ pub(super) struct Tile {
     pub relu: bool,
 }
 
-/// Cache lines to ask for while a tile is computed: `count` of them, `row` apart, each `LINE` steps over k.
+/// Cache lines to ask for while a tile is computed: runs of lines `stride` apart.
 #[derive(Clone, Copy)]
 pub(super) struct Ahead {
     /// The first of them.
     pub start: *const f32,
-    /// From one to the next.
-    pub row: isize,
-    /// How many at a time.
+    /// From one line of a run to the next.
+    pub stride: isize,
+    /// The lines that are left of the first run.
+    pub left: usize,
+    /// The lines of the other runs.
+    pub run: usize,
+    /// From the end of a run to the start of the next.
+    pub jump: isize,
+    /// How many lines to ask for in each `LINE` steps over k.
     pub count: usize,
-    /// From one time to the next.
-    pub step: isize,
+}
+
+impl Ahead {
+    #[inline(always)]
+    fn fetch(&mut self) {
+        for _ in 0..self.count {
+            fetch(self.start);
+            self.left -= 1;
+            // Chosen without a branch, which would be guessed wrong at the end of each run.
+            let (step, left) =
+                if self.left == 0 { (self.stride + self.jump, self.run) } else { (self.stride, self.left) };
+            (self.start, self.left) = (self.start.wrapping_offset(step), left);
+        }
+    }
 }
 
 /// The bias of a tile.
@@ -100,7 +118,7 @@ pub(super) unsafe fn compute<S: Simd>(simd: S, rows: usize, vectors: usize, tile
 #[inline(always)]
 unsafe fn run<S: Simd, const R: usize, const V: usize>(simd: S, tile: Tile) {
     let Tile { a_row, a_step, out, out_row, .. } = tile;
-    let (mut a, mut b, mut ahead) = (tile.a, tile.b, tile.ahead.start);
+    let (mut a, mut b, mut ahead) = (tile.a, tile.b, tile.ahead);
     let (mut left, mut carry) = (tile.depth, tile.carry);
     // SAFETY: the caller's promise covers every element that the loops below name; fetching ahead reads nothing.
     unsafe {
@@ -108,10 +126,7 @@ unsafe fn run<S: Simd, const R: usize, const V: usize>(simd: S, tile: Tile) {
             let steps = left.min(CHAIN);
             let mut sums = [[simd.splat_f32s(0.0); V]; R];
             for start in (0..steps).step_by(LINE) {
-                for i in 0..tile.ahead.count {
-                    fetch(ahead.wrapping_offset(i as isize * tile.ahead.row));
-                }
-                ahead = ahead.wrapping_offset(tile.ahead.step);
+                ahead.fetch();
                 for _ in start..steps.min(start + LINE) {
                     let mut columns = [simd.splat_f32s(0.0); V];
                     for j in 0..V {

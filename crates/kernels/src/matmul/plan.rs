@@ -122,26 +122,28 @@ impl Product<'_> {
         Self { m: self.n, n: self.m, a, b, out, bias, ..self }
     }
 
-    /// About how many cycles it takes to multiply, to pack b, and to write out.
+    /// About how many cycles it takes to multiply, to read a across its rows, to pack b, and to write out.
     fn cost(&self, lanes: usize) -> usize {
         let multiply = self.m * self.n.div_ceil(lanes) * self.k / 2;
         let pack = self.n * self.k / if self.b.column == 1 { 10 } else { 2 };
         let write = self.m * self.n / if self.out.0.column == 1 { lanes } else { 2 };
-        multiply + pack + write
+        let read = if self.a.column == 1 { 0 } else { self.m * self.k };
+        multiply + read + pack + write
     }
 
     fn run<S: Simd>(&self, simd: S) {
         let width = width::<S>();
         let (panels, tiles) = (self.n.div_ceil(width), self.m.div_ceil(ROWS));
         let threads = if self.m * self.n * self.k < PARALLEL_FROM { 1 } else { parallel::threads() };
-        let blocks = self.k.div_ceil(DEPTH).max(1);
-        // Whole chains, so that the bits do not depend on the blocks.
-        let depth = self.k.div_ceil(blocks).next_multiple_of(CHAIN).clamp(1, self.k.max(1));
-        let fit = (BLOCK / (depth * width)).max(1);
         if tiles < 8 * threads.max(2) && panels >= threads {
-            self.by_columns(simd, depth, fit.min(panels.div_ceil(PIECES * threads)));
+            let depth = CHAIN.min(self.k.max(1));
+            let fit = BLOCK / 2 / (depth * width);
+            self.by_columns(simd, depth, fit.min(panels.div_ceil(PIECES / 2 * threads)).max(1));
         } else {
-            self.by_rows(simd, depth, fit, threads);
+            let blocks = self.k.div_ceil(DEPTH).max(1);
+            // Whole chains, so that the bits do not depend on the blocks.
+            let depth = self.k.div_ceil(blocks).next_multiple_of(CHAIN).clamp(1, self.k.max(1));
+            self.by_rows(simd, depth, (BLOCK / (depth * width)).max(1), threads);
         }
     }
 
@@ -169,16 +171,17 @@ impl Product<'_> {
     /// Each thread packs its own columns and goes down all rows.
     fn by_columns<S: Simd>(&self, simd: S, depth: usize, fit: usize) {
         let panels = self.n.div_ceil(width::<S>());
+        let tiles = self.m.div_ceil(ROWS);
         parallel::pieces(0..panels.div_ceil(fit), usize::MAX, |part| {
+            let blocks = part.map(|block| block * fit..panels.min((block + 1) * fit));
+            let mut blocks = blocks.flat_map(|panels| self.blocks(depth).map(move |steps| (panels.clone(), steps)));
+            let mut next = blocks.next();
             pack::with_scratch(depth * width::<S>() * fit, |packed| {
-                for block in part.clone() {
-                    let block_panels = block * fit..panels.min((block + 1) * fit);
-                    let next = part.contains(&(block + 1)).then_some((block + 1) * fit * width::<S>());
-                    for steps in self.blocks(depth) {
-                        self.pack(simd, block_panels.clone(), steps.clone(), packed);
-                        let (panels, tiles) = (block_panels.clone(), 0..self.m.div_ceil(ROWS));
-                        simd.vectorize(Piece { product: self, panels, tiles, steps, packed, next });
-                    }
+                while let Some((panels, steps)) = next.take() {
+                    next = blocks.next();
+                    self.pack(simd, panels.clone(), steps.clone(), packed);
+                    let next = next.clone();
+                    simd.vectorize(Piece { product: self, panels, tiles: 0..tiles, steps, packed, next });
                 }
             });
         });
@@ -209,8 +212,8 @@ struct Piece<'a, 'b> {
     tiles: Range<usize>,
     steps: Range<usize>,
     packed: *mut f32,
-    /// The first column of the block that this thread packs next.
-    next: Option<usize>,
+    /// The panels and steps of the block that this thread packs next.
+    next: Option<(Range<usize>, Range<usize>)>,
 }
 
 /// A tile's sums on their way to an output that can't take whole vectors, and a bias filled up to whole vectors.
@@ -223,18 +226,39 @@ impl WithSimd for Piece<'_, '_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let mut staging = Staging([0.0; SIDE * WIDEST], [0.0; WIDEST]);
+        let mut turned = [0.0; ROWS * CHAIN];
         for tile in self.tiles.clone() {
+            let a = self.rows(tile, &mut turned);
             for panel in self.panels.clone() {
-                self.tile(simd, tile, panel, &mut staging);
+                self.tile(simd, a, tile, panel, &mut staging);
             }
         }
     }
 }
 
 impl Piece<'_, '_> {
+    /// The unpacked factor from a tile's first row on: where it lies, or, where its rows lie side by side and are read
+    /// for many panels, a copy that does not spread over as many cache lines and pages as there are steps.
     #[inline(always)]
-    fn tile<S: Simd>(&self, simd: S, tile: usize, panel: usize, staging: &mut Staging) {
-        let Product { m, n, k, a, out, .. } = *self.product;
+    fn rows(&self, tile: usize, copy: &mut [f32; ROWS * CHAIN]) -> Source {
+        let Product { m, a, .. } = *self.product;
+        let (first, steps) = (tile * ROWS, self.steps.clone());
+        let source = Source { start: a.at(first, steps.start), ..a };
+        if a.column == 1 || m - first < ROWS || steps.len() > CHAIN || self.panels.len() < 2 {
+            return source;
+        }
+        for (step, to) in copy.chunks_exact_mut(ROWS).take(steps.len()).enumerate() {
+            for (i, to) in to.iter_mut().enumerate() {
+                // SAFETY: the tile is a full one, and the step is one of the block's.
+                *to = unsafe { *source.at(i, step) };
+            }
+        }
+        Source { start: copy.as_ptr(), row: 1, column: ROWS as isize }
+    }
+
+    #[inline(always)]
+    fn tile<S: Simd>(&self, simd: S, a: Source, tile: usize, panel: usize, staging: &mut Staging) {
+        let Product { m, n, k, out, .. } = *self.product;
         let columns = panel * width::<S>()..n.min((panel + 1) * width::<S>());
         let rows = tile * ROWS..m.min((tile + 1) * ROWS);
         let vectors = columns.len().div_ceil(S::F32_LANES);
@@ -255,14 +279,14 @@ impl Piece<'_, '_> {
             if direct { (out.at(rows.start, columns.start), out.0.row) } else { (sums, width as isize) };
         let inputs = Tile {
             depth: self.steps.len(),
-            a: a.at(rows.start, self.steps.start),
+            a: a.start,
             a_row: a.row,
             a_step: a.column,
             b: self.packed.wrapping_add((columns.start - self.panels.start * self::width::<S>()) * self.steps.len()),
             out: target,
             out_row: target_row,
             carry,
-            ahead: self.ahead(tile, panel),
+            ahead: self.ahead::<S>(tile, panel),
             bias,
             relu: self.product.relu && last,
         };
@@ -283,18 +307,24 @@ impl Piece<'_, '_> {
 
     /// What to fetch during a tile: the rows of the next tile, or, spread over the tiles of a block, the next block.
     #[inline(always)]
-    fn ahead(&self, tile: usize, panel: usize) -> Ahead {
+    fn ahead<S: Simd>(&self, tile: usize, panel: usize) -> Ahead {
         let Product { a, b, n, .. } = *self.product;
-        let (tile_in, panel_in) = (tile - self.tiles.start, panel - self.panels.start);
-        match self.next {
-            Some(first) if b.column == 1 => {
-                let column = first + (tile_in * self.panels.len() + panel_in) * LINE;
-                let count = if column < n { LINE } else { 0 };
-                Ahead { start: b.at(self.steps.start, column), row: b.row, count, step: LINE as isize * b.row }
+        let panel_in = panel - self.panels.start;
+        match &self.next {
+            Some((panels, steps)) if b.column == 1 => {
+                let columns = panels.start * width::<S>()..n.min(panels.end * width::<S>());
+                let run = columns.len().div_ceil(LINE);
+                let times = self.tiles.len() * self.panels.len() * self.steps.len().div_ceil(LINE);
+                let count = (run * steps.len()).div_ceil(times);
+                let done = (tile * self.panels.len() + panel_in) * self.steps.len().div_ceil(LINE) * count;
+                let start = b.at(steps.start + done / run, columns.start + done % run * LINE);
+                let jump = b.row - (run * LINE) as isize;
+                Ahead { start, stride: LINE as isize, left: run - done % run, run, jump, count }
             }
             _ => {
                 let count = if a.column == 1 && panel_in == 0 { ROWS } else { 0 };
-                Ahead { start: a.at((tile + 1) * ROWS, self.steps.start), row: a.row, count, step: LINE as isize }
+                let (start, jump) = (a.at((tile + 1) * ROWS, self.steps.start), LINE as isize - ROWS as isize * a.row);
+                Ahead { start, stride: a.row, left: ROWS, run: ROWS, jump, count }
             }
         }
     }
