@@ -5,6 +5,7 @@ import { withLogFile } from "../log/index.js";
 import { distillCommand, runDistill } from "./distill.js";
 import { reportFailure } from "./errors.js";
 import { evaluateCommand, runEvaluate } from "./evaluate.js";
+import { exportCommand, runExport } from "./export.js";
 import type { CommonFlags } from "./flags.js";
 import { inspectCommand, runInspect } from "./inspect.js";
 import { runTrainTeacher, trainTeacherCommand } from "./train_teacher.js";
@@ -44,15 +45,20 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 const program = new Command("distillery")
   .description("Knowledge distillation: train a teacher, distil it into a small student, prove that it helped")
   .version(version)
-  .exitOverride()
   .addCommand(distillCommand(guarded(runDistill)))
   .addCommand(trainTeacherCommand(guarded(runTrainTeacher)))
   .addCommand(evaluateCommand(guarded(runEvaluate)))
-  .addCommand(inspectCommand(guarded(runInspect)));
-for (const command of program.commands) {
+  .addCommand(inspectCommand(guarded(runInspect)))
+  .addCommand(exportCommand(guarded(runExport)));
+for (const command of [program, ...program.commands]) {
   command.exitOverride().configureOutput({
-    outputError: (text, write) =>
-      write(`distillery: ${text.replace(/^error: /, "").trim()} (BAD_ARGUMENT); see --help\n`),
+    outputError: (text, write) => {
+      const problem = text
+        .replace(/^error: /, "")
+        .trim()
+        .replaceAll(/\s*\n\s*/g, " ");
+      write(`distillery: ${problem} (BAD_ARGUMENT); see --help\n`);
+    },
   });
 }
 
