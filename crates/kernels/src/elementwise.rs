@@ -21,7 +21,7 @@ pub fn affine(x: &[f32], factor: f32, offset: f32, out: &mut [f32]) -> Result<()
 
 /// The gradient of ReLU's input from its output: 0 where y is 0, else grad (where y is NaN too, as in PyTorch).
 pub fn relu_backward(grad: &[f32], y: &[f32], grad_x: &mut [f32]) -> Result<()> {
-    zip("relu", grad, y, grad_x, |grad, y| rectify_backward(grad, y))
+    zip("relu", grad, y, grad_x, rectify_backward)
 }
 
 #[inline(always)]

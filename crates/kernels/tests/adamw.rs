@@ -165,7 +165,8 @@ fn refuses_numbers_and_lengths_and_then_moves_nothing() {
         refuses(move_all(&mut moved, &grads, numbers), "BAD_ARGUMENT", &format!("adamw: {message}"));
         assert_eq!(moved, states, "{message}");
     }
-    let spoils: [(fn(&mut State, &mut Vec<f32>), &str); 3] = [
+    type Spoil = fn(&mut State, &mut Vec<f32>);
+    let spoils: [(Spoil, &str); 3] = [
         (|_, grad| grad.truncate(2), "grad: expected shape [4], got [2]"),
         (|state, _| state.first.truncate(2), "exp_avg: expected shape [4], got [2]"),
         (|state, _| state.second.truncate(2), "exp_avg_sq: expected shape [4], got [2]"),

@@ -13,9 +13,12 @@ const LENGTHS: [usize; 7] = [0, 1, 7, 63, 65, 1000, 300_007];
 type Unary = fn(&[f32], &mut [f32]) -> Result<()>;
 type Binary = fn(&[f32], &[f32], &mut [f32]) -> Result<()>;
 
-const UNARY: [(&str, Unary, fn(f64) -> f64); 2] =
+type Formula = fn(f64) -> f64;
+type PairFormula = fn(f64, f64) -> f64;
+
+const UNARY: [(&str, Unary, Formula); 2] =
     [("relu", relu, |x| x.max(0.0)), ("affine", |x, out| affine(x, -2.5, 0.75, out), |x| -2.5 * x + 0.75)];
-const BINARY: [(&str, Binary, fn(f64, f64) -> f64); 3] = [
+const BINARY: [(&str, Binary, PairFormula); 3] = [
     ("add", add, |a, b| a + b),
     ("mul", mul, |a, b| a * b),
     ("relu", relu_backward, |grad, y| if y > 0.0 { grad } else { 0.0 }),

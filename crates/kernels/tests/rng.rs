@@ -200,7 +200,7 @@ fn a_saved_state_goes_on_where_it_stood() {
         let mut generator = Generator::seeded(&mut state, 7).unwrap();
         // An odd number of normals, so that one lies in wait.
         normals(&mut generator, 1);
-        (0..skip).for_each(|_| drop(generator.next_u32()));
+        (0..skip).for_each(|_| _ = generator.next_u32());
         let mut saved = state;
         let on = draw(&mut Generator::new(&mut state).unwrap());
         assert_eq!(draw(&mut Generator::new(&mut saved).unwrap()), on, "after {skip}");

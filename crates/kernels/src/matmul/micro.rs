@@ -47,34 +47,34 @@ pub(super) struct Tile {
     pub relu: bool,
 }
 
-/// Cache lines to ask for while a tile is computed: runs of lines `stride` apart.
+/// Cache lines to ask for while a tile is computed: `count` of them in each `LINE` steps over k.
 #[derive(Clone, Copy)]
 pub(super) struct Ahead {
     /// The first of them.
     pub start: *const f32,
-    /// From one line of a run to the next.
+    /// From one to the next.
     pub stride: isize,
-    /// The lines that are left of the first run.
-    pub left: usize,
-    /// The lines of the other runs.
-    pub run: usize,
-    /// From the end of a run to the start of the next.
-    pub jump: isize,
-    /// How many lines to ask for in each `LINE` steps over k.
+    /// How many at a time.
     pub count: usize,
+    /// From one time to the next.
+    pub step: isize,
+    /// How many times are left until `jump` is added.
+    pub left: usize,
+    /// How many times lie between jumps.
+    pub run: usize,
+    /// Added at the end of a run.
+    pub jump: isize,
 }
 
 impl Ahead {
     #[inline(always)]
     fn fetch(&mut self) {
-        for _ in 0..self.count {
-            fetch(self.start);
-            self.left -= 1;
-            // Chosen without a branch, which would be guessed wrong at the end of each run.
-            let (step, left) =
-                if self.left == 0 { (self.stride + self.jump, self.run) } else { (self.stride, self.left) };
-            (self.start, self.left) = (self.start.wrapping_offset(step), left);
+        for i in 0..self.count {
+            fetch(self.start.wrapping_offset(i as isize * self.stride));
         }
+        // Chosen without a branch, which would be guessed wrong at the end of each run.
+        let (step, left) = if self.left == 1 { (self.step + self.jump, self.run) } else { (self.step, self.left - 1) };
+        (self.start, self.left) = (self.start.wrapping_offset(step), left);
     }
 }
 
@@ -95,18 +95,21 @@ pub(super) enum TileBias {
 #[inline(always)]
 pub(super) unsafe fn compute<S: Simd>(simd: S, rows: usize, vectors: usize, tile: Tile) {
     macro_rules! by_size {
-        ($($rows:literal)+) => {
-            match (rows, vectors) {
+        ($($rows:literal)+; $vectors:tt) => {
+            match rows {
+                $($rows => by_size!(@ $rows $vectors),)+
+                _ => unreachable!("no tile has {rows} rows"),
+            }
+        };
+        (@ $rows:literal ($($vectors:literal)+)) => {
+            match vectors {
                 // SAFETY: as promised by the caller.
-                $(($rows, 1) => unsafe { run::<S, $rows, 1>(simd, tile) },
-                  ($rows, 2) => unsafe { run::<S, $rows, 2>(simd, tile) },
-                  ($rows, 3) => unsafe { run::<S, $rows, 3>(simd, tile) },
-                  ($rows, 4) => unsafe { run::<S, $rows, 4>(simd, tile) },)+
-                _ => unreachable!("no tile has {rows} rows and {vectors} vectors"),
+                $($vectors => unsafe { run::<S, $rows, $vectors>(simd, tile) },)+
+                _ => unreachable!("no tile has {vectors} vectors"),
             }
         };
     }
-    by_size!(6 5 4 3 2 1);
+    by_size!(6 5 4 3 2 1; (1 2 3 4));
     if tile.relu || !matches!(tile.bias, TileBias::None) {
         // SAFETY: as promised by the caller.
         unsafe { finish(simd, rows, vectors, tile) };
@@ -116,6 +119,7 @@ pub(super) unsafe fn compute<S: Simd>(simd: S, rows: usize, vectors: usize, tile
 /// # Safety
 /// As `compute`.
 #[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "plain counted loops are unrolled, and keep the sums in registers")]
 unsafe fn run<S: Simd, const R: usize, const V: usize>(simd: S, tile: Tile) {
     let Tile { a_row, a_step, out, out_row, .. } = tile;
     let (mut a, mut b, mut ahead) = (tile.a, tile.b, tile.ahead);
@@ -142,7 +146,6 @@ unsafe fn run<S: Simd, const R: usize, const V: usize>(simd: S, tile: Tile) {
                     b = b.wrapping_add(V * S::F32_LANES);
                 }
             }
-            // Loops as plain as these are unrolled, which keeps the sums in registers.
             if carry {
                 for i in 0..R {
                     for j in 0..V {

@@ -111,7 +111,7 @@ impl Pack {
                     // All of a cache line at once: the lines of a power of two of rows push each other out.
                     for k in (line * LINE..(line + 1) * LINE).step_by(SIDE) {
                         let to = to.add(k * width + j);
-                        transpose::block::<S>(from.at(k, start + j), from.column, to, width as isize, SIDE);
+                        transpose::block::<S>(from.at(k, start + j), from.column, to, width as isize);
                     }
                 }
             }

@@ -16,6 +16,8 @@ const BLOCK: usize = 1 << 18;
 const PARALLEL_FROM: usize = 1 << 19;
 /// Pieces a thread, so that a thread which is held up leaves the others something to take.
 const PIECES: usize = 4;
+/// Tiles whose sums are turned together: their rows fill whole cache lines of the output, which are fetched once.
+const GROUP: usize = 8;
 /// The widest panel, in elements, of any vector unit.
 const WIDEST: usize = VECTORS * 16;
 
@@ -216,21 +218,35 @@ struct Piece<'a, 'b> {
     next: Option<(Range<usize>, Range<usize>)>,
 }
 
-/// A tile's sums on their way to an output that can't take whole vectors, and a bias filled up to whole vectors.
+/// The sums of some tiles on their way to an output that can't take whole vectors, and a bias filled up to such.
 #[repr(align(64))]
-struct Staging([f32; SIDE * WIDEST], [f32; WIDEST]);
+struct Staging([f32; GROUP * ROWS * WIDEST], [f32; WIDEST]);
 
 impl WithSimd for Piece<'_, '_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let mut staging = Staging([0.0; SIDE * WIDEST], [0.0; WIDEST]);
-        let mut turned = [0.0; ROWS * CHAIN];
-        for tile in self.tiles.clone() {
-            let a = self.rows(tile, &mut turned);
+        let mut staging = Staging([0.0; GROUP * ROWS * WIDEST], [0.0; WIDEST]);
+        let mut copy = [0.0; ROWS * CHAIN];
+        let Product { m, n, out, .. } = *self.product;
+        let group = if out.0.row == 1 && out.0.column != 1 { GROUP } else { 1 };
+        for first in self.tiles.clone().step_by(group) {
+            let tiles = first..self.tiles.end.min(first + group);
+            let copied = (group == 1).then(|| self.rows(first, &mut copy));
             for panel in self.panels.clone() {
-                self.tile(simd, a, tile, panel, &mut staging);
+                let columns = panel * width::<S>()..n.min((panel + 1) * width::<S>());
+                let direct = out.0.column == 1 && columns.len() % S::F32_LANES == 0;
+                for tile in tiles.clone() {
+                    let a = copied.unwrap_or_else(|| self.in_place(tile));
+                    let slot = if direct { None } else { Some(tile - first) };
+                    self.tile(simd, a, tile, columns.clone(), slot, &mut staging);
+                }
+                if !direct {
+                    let rows = first * ROWS..m.min(tiles.end * ROWS);
+                    // SAFETY: the tiles' sums have just been staged, row after row.
+                    unsafe { scatter::<S>(staging.0.as_ptr(), rows, columns, out) };
+                }
             }
         }
     }
@@ -242,8 +258,7 @@ impl Piece<'_, '_> {
     #[inline(always)]
     fn rows(&self, tile: usize, copy: &mut [f32; ROWS * CHAIN]) -> Source {
         let Product { m, a, .. } = *self.product;
-        let (first, steps) = (tile * ROWS, self.steps.clone());
-        let source = Source { start: a.at(first, steps.start), ..a };
+        let (first, steps, source) = (tile * ROWS, self.steps.clone(), self.in_place(tile));
         if a.column == 1 || m - first < ROWS || steps.len() > CHAIN || self.panels.len() < 2 {
             return source;
         }
@@ -257,14 +272,27 @@ impl Piece<'_, '_> {
     }
 
     #[inline(always)]
-    fn tile<S: Simd>(&self, simd: S, a: Source, tile: usize, panel: usize, staging: &mut Staging) {
-        let Product { m, n, k, out, .. } = *self.product;
-        let columns = panel * width::<S>()..n.min((panel + 1) * width::<S>());
+    fn in_place(&self, tile: usize) -> Source {
+        let a = self.product.a;
+        Source { start: a.at(tile * ROWS, self.steps.start), ..a }
+    }
+
+    /// Computes a tile, into its slot of the staging area or right where it belongs.
+    #[inline(always)]
+    fn tile<S: Simd>(
+        &self,
+        simd: S,
+        a: Source,
+        tile: usize,
+        columns: Range<usize>,
+        slot: Option<usize>,
+        staging: &mut Staging,
+    ) {
+        let Product { m, k, out, .. } = *self.product;
         let rows = tile * ROWS..m.min((tile + 1) * ROWS);
         let vectors = columns.len().div_ceil(S::F32_LANES);
         let width = vectors * S::F32_LANES;
         let (carry, last) = (self.steps.start > 0, self.steps.end == k);
-        let direct = out.0.column == 1 && columns.len() == width;
         let bias = match self.product.bias {
             _ if !last => TileBias::None,
             Bias::None => TileBias::None,
@@ -274,9 +302,10 @@ impl Piece<'_, '_> {
                 TileBias::Columns(staging.1.as_ptr())
             }
         };
-        let sums = staging.0.as_mut_ptr();
-        let (target, target_row) =
-            if direct { (out.at(rows.start, columns.start), out.0.row) } else { (sums, width as isize) };
+        let (target, target_row) = match slot {
+            None => (out.at(rows.start, columns.start), out.0.row),
+            Some(slot) => (staging.0.as_mut_ptr().wrapping_add(slot * ROWS * width), width as isize),
+        };
         let inputs = Tile {
             depth: self.steps.len(),
             a: a.start,
@@ -286,22 +315,18 @@ impl Piece<'_, '_> {
             out: target,
             out_row: target_row,
             carry,
-            ahead: self.ahead::<S>(tile, panel),
+            ahead: self.ahead::<S>(tile, columns.start / self::width::<S>()),
             bias,
             relu: self.product.relu && last,
         };
-        // SAFETY: the tile lies inside the product, its panel was packed to whole vectors, and what does not fit `out`
-        // in whole vectors goes through the staging area.
+        // SAFETY: the tile lies inside the product or its slot, and its panel was packed to whole vectors.
         unsafe {
-            if carry && !direct {
+            if carry && slot.is_some() {
                 for (i, j) in rows.clone().flat_map(|i| columns.clone().map(move |j| (i, j))) {
-                    *sums.add((i - rows.start) * width + j - columns.start) = *out.at(i, j);
+                    *target.add((i - rows.start) * width + j - columns.start) = *out.at(i, j);
                 }
             }
             micro::compute(simd, rows.len(), vectors, inputs);
-            if !direct {
-                scatter::<S>(sums, width, rows, columns, out);
-            }
         }
     }
 
@@ -313,18 +338,22 @@ impl Piece<'_, '_> {
         match &self.next {
             Some((panels, steps)) if b.column == 1 => {
                 let columns = panels.start * width::<S>()..n.min(panels.end * width::<S>());
-                let run = columns.len().div_ceil(LINE);
-                let times = self.tiles.len() * self.panels.len() * self.steps.len().div_ceil(LINE);
-                let count = (run * steps.len()).div_ceil(times);
-                let done = (tile * self.panels.len() + panel_in) * self.steps.len().div_ceil(LINE) * count;
-                let start = b.at(steps.start + done / run, columns.start + done % run * LINE);
-                let jump = b.row - (run * LINE) as isize;
-                Ahead { start, stride: LINE as isize, left: run - done % run, run, jump, count }
+                let lines = columns.len().div_ceil(LINE);
+                let times = self.steps.len().div_ceil(LINE);
+                let all = times * self.tiles.len() * self.panels.len();
+                // As few at a time as reach the end of the next block.
+                let count = (1..lines).find(|count| lines.div_ceil(*count) * steps.len() <= all).unwrap_or(lines);
+                let run = lines.div_ceil(count);
+                let done = (tile * self.panels.len() + panel_in) * times;
+                let start = b.at(steps.start + done / run, columns.start + done % run * count * LINE);
+                let (stride, step) = (LINE as isize, (count * LINE) as isize);
+                Ahead { start, stride, count, step, left: run - done % run, run, jump: b.row - run as isize * step }
             }
             _ => {
                 let count = if a.column == 1 && panel_in == 0 { ROWS } else { 0 };
-                let (start, jump) = (a.at((tile + 1) * ROWS, self.steps.start), LINE as isize - ROWS as isize * a.row);
-                Ahead { start, stride: a.row, left: ROWS, run: ROWS, jump, count }
+                let start = a.at((tile + 1) * ROWS, self.steps.start);
+                let (stride, step) = (a.row, LINE as isize);
+                Ahead { start, stride, count, step, left: usize::MAX, run: usize::MAX, jump: 0 }
             }
         }
     }
@@ -333,21 +362,25 @@ impl Piece<'_, '_> {
 /// out[rows, columns] = sums.
 ///
 /// # Safety
-/// `sums` holds the rows, `width` apart, and whole blocks may be read of it.
+/// `sums` holds the rows, each of whole vectors, and the elements lie inside the product.
 #[inline(always)]
-unsafe fn scatter<S: Simd>(sums: *const f32, width: usize, rows: Range<usize>, columns: Range<usize>, out: Target) {
-    let blocks = if out.0.row == 1 { columns.len() / SIDE } else { 0 };
-    for j in (0..blocks).map(|block| block * SIDE) {
-        // SAFETY: as promised by the caller; the elements lie inside the product.
-        unsafe {
-            let to = out.at(rows.start, columns.start + j);
-            transpose::block::<S>(sums.add(j), width as isize, to, out.0.column, rows.len());
+unsafe fn scatter<S: Simd>(sums: *const f32, rows: Range<usize>, columns: Range<usize>, out: Target) {
+    let width = columns.len().next_multiple_of(S::F32_LANES);
+    let (down, across) = if out.0.row == 1 { (rows.len() / SIDE, columns.len() / SIDE) } else { (0, 0) };
+    for j in (0..across).map(|block| block * SIDE) {
+        for i in (0..down).map(|block| block * SIDE) {
+            // SAFETY: as promised by the caller.
+            unsafe {
+                let to = out.at(rows.start + i, columns.start + j);
+                transpose::block::<S>(sums.add(i * width + j), width as isize, to, out.0.column);
+            }
         }
     }
-    for j in columns.start + blocks * SIDE..columns.end {
-        for i in rows.clone() {
-            // SAFETY: as above.
-            unsafe { *out.at(i, j) = *sums.add((i - rows.start) * width + j - columns.start) };
+    for j in 0..columns.len() {
+        let done = if j < across * SIDE { down * SIDE } else { 0 };
+        for i in done..rows.len() {
+            // SAFETY: as promised by the caller.
+            unsafe { *out.at(rows.start + i, columns.start + j) = *sums.add(i * width + j) };
         }
     }
 }

@@ -5,18 +5,18 @@ use pulp::Simd;
 /// The side of a block.
 pub(super) const SIDE: usize = 8;
 
-/// to[j][i] = from[i][j] for a block, of which the first `count` rows are written; the strides are in elements.
+/// to[j][i] = from[i][j] for a block; the strides are in elements.
 ///
 /// # Safety
-/// The whole of `from` may be read, and `count` numbers of each row of `to` may be written.
+/// Both blocks lie in memory that may be read and written.
 #[inline(always)]
-pub(super) unsafe fn block<S: Simd>(from: *const f32, from_row: isize, to: *mut f32, to_row: isize, count: usize) {
+pub(super) unsafe fn block<S: Simd>(from: *const f32, from_row: isize, to: *mut f32, to_row: isize) {
     #[cfg(target_arch = "x86_64")]
     if S::F32_LANES >= 8 {
         // SAFETY: on this processor vectors of eight come with AVX2; the rest is promised by the caller.
-        return unsafe { avx2(from, from_row, to, to_row, count) };
+        return unsafe { avx2(from, from_row, to, to_row) };
     }
-    for i in 0..count as isize {
+    for i in 0..SIDE as isize {
         for j in 0..SIDE as isize {
             // SAFETY: as promised by the caller.
             unsafe { *to.offset(j * to_row + i) = *from.offset(i * from_row + j) };
@@ -29,10 +29,9 @@ pub(super) unsafe fn block<S: Simd>(from: *const f32, from_row: isize, to: *mut 
 #[cfg(target_arch = "x86_64")]
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn avx2(from: *const f32, from_row: isize, to: *mut f32, to_row: isize, count: usize) {
+unsafe fn avx2(from: *const f32, from_row: isize, to: *mut f32, to_row: isize) {
     use std::arch::x86_64::*;
-    let mask = _mm256_cmpgt_epi32(_mm256_set1_epi32(count as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-    // SAFETY: as promised by the caller; the mask keeps the other rows from being written.
+    // SAFETY: as promised by the caller.
     unsafe {
         // Row i in the lower half, row i + 4 in the upper one, of columns 0-3 and of columns 4-7.
         let half = |i: isize, at: isize| {
@@ -51,7 +50,7 @@ unsafe fn avx2(from: *const f32, from_row: isize, to: *mut f32, to_row: isize, c
             ];
             for (j, column) in turned.into_iter().enumerate() {
                 let to = to.offset((at + j as isize) * to_row);
-                if count == SIDE { _mm256_storeu_ps(to, column) } else { _mm256_maskstore_ps(to, mask, column) }
+                _mm256_storeu_ps(to, column);
             }
         }
     }

@@ -1,0 +1,44 @@
+//! The three products at the shapes of teacher and student: `cargo bench --bench matmul`. Items are operations.
+
+use distillery_kernels::matmul::{matmul, matmul_nt, matmul_tn};
+use divan::Bencher;
+use divan::counter::ItemsCount;
+use ndarray::Array2;
+
+/// (inputs, outputs) of each linear layer.
+const LAYERS: [(usize, usize); 7] =
+    [(784, 2048), (2048, 1024), (1024, 512), (512, 10), (784, 512), (512, 256), (256, 10)];
+const BATCHES: [usize; 3] = [16, 64, 1024];
+
+fn numbers(rows: usize, columns: usize) -> Array2<f32> {
+    Array2::from_shape_fn((rows, columns), |(i, j)| ((i * 7 + j * 13) % 17) as f32 / 8.0 - 1.0)
+}
+
+fn operations(batch: usize, (inputs, outputs): (usize, usize)) -> ItemsCount {
+    ItemsCount::new(2 * batch * inputs * outputs)
+}
+
+#[divan::bench(args = LAYERS, consts = BATCHES, max_time = 0.1)]
+fn forward<const BATCH: usize>(bencher: Bencher, layer: (usize, usize)) {
+    let (x, weight, mut out) = (numbers(BATCH, layer.0), numbers(layer.1, layer.0), numbers(BATCH, layer.1));
+    let bencher = bencher.counter(operations(BATCH, layer));
+    bencher.bench_local(|| matmul_nt(x.view(), weight.view(), out.view_mut()));
+}
+
+#[divan::bench(args = LAYERS, consts = BATCHES, max_time = 0.1)]
+fn backward_input<const BATCH: usize>(bencher: Bencher, layer: (usize, usize)) {
+    let (grad, weight, mut out) = (numbers(BATCH, layer.1), numbers(layer.1, layer.0), numbers(BATCH, layer.0));
+    let bencher = bencher.counter(operations(BATCH, layer));
+    bencher.bench_local(|| matmul(grad.view(), weight.view(), out.view_mut()));
+}
+
+#[divan::bench(args = LAYERS, consts = BATCHES, max_time = 0.1)]
+fn backward_weight<const BATCH: usize>(bencher: Bencher, layer: (usize, usize)) {
+    let (grad, x, mut out) = (numbers(BATCH, layer.1), numbers(BATCH, layer.0), numbers(layer.1, layer.0));
+    let bencher = bencher.counter(operations(BATCH, layer));
+    bencher.bench_local(|| matmul_tn(grad.view(), x.view(), out.view_mut()));
+}
+
+fn main() {
+    divan::main();
+}
