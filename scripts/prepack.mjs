@@ -1,5 +1,5 @@
-// Before `npm pack`: builds what is missing, then dist/ anew, without what is left of sources that are gone and without
-// source maps, whose sources are not packed. The one binary packed is the one that this machine has just built.
+// Before `npm pack`: builds what is missing, then dist/ anew, without what is left of sources that are gone. The one
+// binary packed is the one that this machine has just built.
 import { execFileSync } from "node:child_process";
 import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -10,7 +10,7 @@ const stdio = ["ignore", 2, 2];
 execFileSync(process.execPath, [join(ROOT, "scripts", "prepare.mjs")], { cwd: ROOT, stdio });
 rmSync(join(ROOT, "dist"), { recursive: true, force: true });
 const tsc = join(ROOT, "node_modules", "typescript", "bin", "tsc");
-execFileSync(process.execPath, [tsc, "-p", "tsconfig.build.json", "--sourceMap", "false"], { cwd: ROOT, stdio });
+execFileSync(process.execPath, [tsc, "-p", "tsconfig.build.json"], { cwd: ROOT, stdio });
 
 const binaries = readdirSync(ROOT).filter((name) => name.endsWith(".node"));
 if (binaries.length !== 1) {

@@ -6,20 +6,21 @@ import type { StudentNet } from "../models/student_net.js";
 import type { TeacherNet } from "../models/teacher_net.js";
 import { evaluate } from "../train/index.js";
 import { UsageError } from "./errors.js";
-import type { CommonFlags } from "./flags.js";
+import { addLoading, type CommonFlags, type LoadFlags } from "./flags.js";
 import { percent } from "./printer.js";
 import { expectFits, readNetwork, type Source, setUp } from "./setup.js";
 
-type ExportFlags = Partial<Omit<CommonFlags, "seed">> & {
-  file: string;
-  onnx?: string | true;
-  quantize?: "int8";
-  embedNormalisation?: boolean;
-};
+type ExportFlags = Partial<Omit<CommonFlags, "seed">> &
+  LoadFlags & {
+    file: string;
+    onnx?: string | true;
+    quantize?: "int8";
+    embedNormalisation?: boolean;
+  };
 
 /** `distillery export FILE`. */
 export function exportCommand(run: (flags: ExportFlags) => Promise<void>): Command {
-  return new Command("export")
+  const command = new Command("export")
     .description("write a network for other runtimes")
     .argument("<file>", "the network's weights, .pth or .safetensors")
     .option("--onnx [out]", "write ONNX (default: beside the file, with .onnx)")
@@ -30,6 +31,7 @@ export function exportCommand(run: (flags: ExportFlags) => Promise<void>): Comma
     .option("--json", "print a JSON object")
     .option("--debug", "print the stack trace of a failure")
     .action((file: string, flags: Omit<ExportFlags, "file">) => run({ ...flags, file }));
+  return addLoading(command);
 }
 
 /** Writes the file, says what is in it, and with data what it costs in accuracy. */
@@ -40,7 +42,7 @@ export async function runExport(flags: ExportFlags): Promise<void> {
   if (flags.embedNormalisation && images === null) {
     throw new UsageError("--embed-normalisation: needs --data, whose normalisation it is");
   }
-  const network = await readNetwork(flags.file);
+  const network = await readNetwork(flags.file, flags);
   if (images !== null) expectFits(flags.file, network, source, images.name);
   // Only here: the other commands start without it.
   const { saveOnnx } = await import("../export/index.js");

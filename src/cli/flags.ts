@@ -1,5 +1,6 @@
 import { type Command, Option } from "commander";
 import type { InferOutput } from "valibot";
+import type { LoadOptions } from "../checkpoint/index.js";
 import { expectInteger } from "../checks.js";
 import { DEFAULT_LOG_FILE } from "../log/index.js";
 import type { RunControls } from "../train/index.js";
@@ -57,6 +58,24 @@ export function addCommon(command: Command): Command {
     .option("--threads <number>", "for the arithmetic (default: the cores)")
     .option("--json", "print JSON lines")
     .option("--debug", "print the stack trace of a failure");
+}
+
+/** How a file of weights is read. */
+export interface LoadFlags {
+  key?: string;
+  allowNonFinite?: boolean;
+}
+
+/** Adds the flags of a command that reads weights. */
+export function addLoading(command: Command): Command {
+  return command
+    .option("--key <name>", "of a checkpoint that holds more: where its weights stand, such as model")
+    .option("--allow-non-finite", "take weights that are NaN or infinite");
+}
+
+/** The library's form of them. */
+export function loadOptions({ key, allowNonFinite = false }: LoadFlags): LoadOptions {
+  return { allowNonFinite, ...(key !== undefined && { key }) };
 }
 
 /** Adds the flags that both training commands take. */

@@ -6,7 +6,7 @@ import type { StudentNet } from "../models/student_net.js";
 import type { TeacherNet } from "../models/teacher_net.js";
 import { manualSeed } from "../tensor/random.js";
 import { MAX_THREADS, setNumThreads } from "../threads.js";
-import { type CommonFlags, wholeFrom } from "./flags.js";
+import { type CommonFlags, type LoadFlags, loadOptions, wholeFrom } from "./flags.js";
 
 /** Where a command's data comes from. `train` draws the synthetic data: call it after the networks were made. */
 export interface Source {
@@ -40,8 +40,8 @@ async function openSource(name: string): Promise<Source> {
 }
 
 /** A network from its file. */
-export async function readNetwork(file: string): Promise<TeacherNet | StudentNet> {
-  const state = await load(file);
+export async function readNetwork(file: string, flags: LoadFlags): Promise<TeacherNet | StudentNet> {
+  const state = await load(file, loadOptions(flags));
   try {
     return networkFrom(state);
   } catch (error) {
