@@ -97,6 +97,45 @@ fn same_bits_at_any_number_of_threads() {
     }
 }
 
+/// Chains of 256 fused multiply-adds in ascending order, added up in order.
+fn chains(a: &Array2<f32>, b: &Array2<f32>, i: usize, j: usize) -> f32 {
+    let k = a.ncols();
+    let chain = |start: usize| (start..k.min(start + 256)).fold(0.0, |sum, p| a[[i, p]].mul_add(b[[p, j]], sum));
+    (0..k).step_by(256).map(chain).reduce(|a, b| a + b).unwrap_or(0.0)
+}
+
+#[test]
+fn every_element_has_the_bits_of_its_chains() {
+    for (m, k) in common::pairs() {
+        for n in common::SIZES {
+            let (a, b) = (matrix(m, k, 1), matrix(k, n, 2));
+            // Of the large ones a sample that meets every place in a tile.
+            let (rows, columns) = (m.div_ceil(70), n.div_ceil(70));
+            for form in &FORMS {
+                let got = form.multiply(&a, &b);
+                for (i, j) in (0..m).step_by(rows).flat_map(|i| (0..n).step_by(columns).map(move |j| (i, j))) {
+                    let (got, want) = (got[[i, j]], chains(&a, &b, i, j));
+                    assert_eq!(got.to_bits(), want.to_bits(), "{} {m}x{k}x{n} [{i}, {j}]", form.name);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_row_has_the_same_bits_alone_and_in_a_batch() {
+    for (m, k, n) in [(64, 784, 512), (65, 512, 10), (1000, 63, 65), (64, 3000, 7)] {
+        let (a, b) = (matrix(m, k, 1), matrix(k, n, 2));
+        for form in &FORMS {
+            let batch = common::with_threads(8, || form.multiply(&a, &b));
+            for i in [0, m / 2, m - 1] {
+                let alone = form.multiply(&a.slice(s![i..=i, ..]).to_owned(), &b);
+                assert_eq!(alone.row(0), batch.row(i), "{} {m}x{k}x{n} row {i}", form.name);
+            }
+        }
+    }
+}
+
 #[test]
 fn sums_of_nothing_are_zero() {
     for form in &FORMS {
