@@ -18,6 +18,12 @@ type U32Mut = Uint32Array;
  */
 export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
 
+/** A lock on a file, until it is released or the process ends, however it ends */
+export declare class FileLock {
+  /** Lets it go */
+  release(): void
+}
+
 /** into += x */
 export declare function accumulate(x: F32, into: F32Mut): void
 
@@ -77,6 +83,9 @@ export declare function linearForward(x: F32, weight: F32, bias: F32 | undefined
 
 /** As normReluDropoutForward of x = input linearWeight^T + linearBias, which is written too */
 export declare function linearNormReluDropoutForward(input: F32, linearWeight: F32, linearBias: F32 | undefined | null, x: F32Mut, weight: F32, bias: F32, runningMean: F32Mut, runningVar: F32Mut, mean: F32Mut, invStd: F32Mut, out: F32Mut, mask: U8Mut | undefined | null, state: U32Mut | undefined | null, rows: number, inputs: number, features: number, train: boolean, eps: number, momentum: number, p: number): void
+
+/** Takes a lock on a file, which is made where it is missing; null where another holds it */
+export declare function lockFile(path: string): FileLock | null
 
 /** out[m, n] = a[m, k] b[k, n] */
 export declare function matmul(a: F32, b: F32, out: F32Mut, m: number, k: number, n: number): void

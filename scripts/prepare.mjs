@@ -1,17 +1,20 @@
 // Brings a checkout to the point where it runs: packages, the native addon, the TypeScript. What is current is left
-// alone. `prepare.mjs bench` compiles the benchmark too.
+// alone. `prepare.mjs bench` compiles the benchmark too, `prepare.mjs test` installs what only tests need.
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const QUIET = ["--no-audit", "--no-fund"];
 const [major, minor] = process.versions.node.split(".").map(Number);
 
 if (major < 20 || (major === 20 && minor < 17)) {
   fail(`Node 20.17 or later is needed, this is ${process.version}`);
 }
-step("node_modules/.prepared", ["package.json", "package-lock.json"], "packages", () => run("npm", ["ci", "--no-audit", "--no-fund"]));
+step("node_modules/.prepared", ["package.json", "package-lock.json"], "packages", () => {
+  run("npm", ["ci", "--ignore-scripts", ...QUIET]);
+});
 step("target/.prepared", ["crates", "Cargo.toml", "Cargo.lock", "index.js"], "native addon (about a minute)", () => {
   if (!works("cargo", ["--version"])) fail("Rust is needed: install it from https://rustup.rs, then run this again");
   run("npm", ["run", "--silent", "build:native"]);
@@ -19,6 +22,14 @@ step("target/.prepared", ["crates", "Cargo.toml", "Cargo.lock", "index.js"], "na
 step("dist/.prepared", ["src", "index.d.ts", "tsconfig.json", "tsconfig.build.json"], "TypeScript", () => {
   run("npm", ["run", "--silent", "build:ts"]);
 });
+if (process.argv[2] === "test") {
+  // Not a dependency: with it every install would bring hundreds of megabytes. Beside the packages, or npm removes it.
+  step("target/onnxruntime/.prepared", ["scripts/prepare.mjs"], "ONNX Runtime for the tests (110 MB)", () => {
+    run("npm", ["install", "--prefix", "target/onnxruntime", "--ignore-scripts", ...QUIET, "onnxruntime-node@1.30.0"]);
+  });
+  const link = join(ROOT, "node_modules/onnxruntime-node");
+  if (!existsSync(link)) symlinkSync(join(ROOT, "target/onnxruntime/node_modules/onnxruntime-node"), link, "junction");
+}
 if (process.argv[2] === "bench") {
   step("dist-bench/.prepared", ["bench", "dist/.prepared", "tsconfig.bench.json"], "benchmark", () => {
     run("npm", ["run", "--silent", "build:bench"]);

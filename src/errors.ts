@@ -13,6 +13,7 @@
  * | `NO_GRADIENT` | `backward()` where nothing asked for a gradient, or a second time |
  * | `BAD_CHECKPOINT`, `BAD_DATA`, `BAD_CONFIG` | a file is damaged, foreign or holds what is not accepted |
  * | `NOT_FOUND`, `IO_ERROR` | a file or folder is missing, or can't be read or written |
+ * | `IN_USE` | another run has the folder |
  * | `ABORTED` | an AbortSignal stopped the run |
  * | `OVERLAP` | an output shares memory with an input |
  * | `NATIVE` | the native binding can't be loaded |
@@ -32,6 +33,7 @@ export type ErrorCode =
   | "BAD_CONFIG"
   | "NOT_FOUND"
   | "IO_ERROR"
+  | "IN_USE"
   | "ABORTED"
   | "OVERLAP"
   | "NATIVE"
@@ -66,6 +68,7 @@ const NATIVE_CODES: ReadonlyMap<unknown, ErrorCode> = new Map([
   ["NON_FINITE", "NON_FINITE"],
   ["BATCH_TOO_SMALL", "BATCH_TOO_SMALL"],
   ["OVERLAP", "OVERLAP"],
+  ["IO_ERROR", "IO_ERROR"],
   ["InvalidArg", "BAD_DTYPE"],
   ["NumberExpected", "BAD_DTYPE"],
   ["BooleanExpected", "BAD_DTYPE"],

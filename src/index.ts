@@ -1,16 +1,23 @@
 export {
+  type CheckpointDict,
   type CheckpointSummary,
+  type CheckpointValue,
   decodeSafetensors,
   encodeSafetensors,
   inspectCheckpoint,
+  type LoadCheckpointOptions,
+  type LoadOptions,
   load,
+  loadCheckpoint,
   type Safetensors,
   type SaveOptions,
   type StoredDtype,
   save,
+  saveCheckpoint,
 } from "./checkpoint/index.js";
 export * from "./data/index.js";
 export { DistilleryError, type ErrorCode } from "./errors.js";
+export { exportOnnx, type OnnxOptions, type OnnxSummary, type OnnxValue, saveOnnx } from "./export/index.js";
 export { DEFAULT_LOG_FILE, type EpochRecord, formatEpoch, withLogFile } from "./log/index.js";
 export { crossEntropy } from "./losses/cross_entropy.js";
 export { type KdLossOptions, type KdLossParts, kdLoss, kdLossParts } from "./losses/kd_loss.js";
@@ -18,14 +25,17 @@ export { networkFrom } from "./models/from_state.js";
 export { StudentNet } from "./models/student_net.js";
 export { TeacherNet } from "./models/teacher_net.js";
 export { BatchNorm1d } from "./nn/batch_norm.js";
+export { type DenseLayers, denseBlock } from "./nn/dense_block.js";
 export * as F from "./nn/functional.js";
 export { Dropout, ReLU, Sequential } from "./nn/layers.js";
 export { Linear } from "./nn/linear.js";
 export { Module, type ModuleBuffer } from "./nn/module.js";
 export type { StateDict } from "./nn/state_dict.js";
 export { AdamW, type AdamWOptions, type AdamWState } from "./optim/adamw.js";
+export type { AdamWMoments, AdamWStateDict } from "./optim/adamw_state.js";
 export { clipGradNorm } from "./optim/clip_grad_norm.js";
 export { OneCycleLR, type OneCycleOptions } from "./optim/one_cycle_lr.js";
+export type { OneCycleStateDict } from "./optim/one_cycle_state.js";
 export { noGrad } from "./tensor/autograd.js";
 export { IntTensor, type Labels, LongTensor } from "./tensor/int_tensor.js";
 export { Generator, manualSeed, rand, randint, randn, randperm, withGenerator } from "./tensor/random.js";

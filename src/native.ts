@@ -1,20 +1,24 @@
+import { existsSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
 import { DistilleryError, fromNative } from "./errors.js";
 
-type Binding = typeof import("../index.js");
-
-const binding: Binding = await import("../index.js").catch((cause) => {
-  throw new DistilleryError(
-    "NATIVE",
-    `The native binding could not be loaded on ${process.platform}-${process.arch}: run \`npm run build\` (it needs Rust)`,
-    { cause },
-  );
-});
-
+/** Its functions; what is only in the generated loader, and classes, which functions return, are left out. */
+type Binding = Omit<typeof import("../index.js"), "__napiBindingTarget" | "FileLock">;
 type Kernel = (...args: unknown[]) => unknown;
 
+interface Manifest {
+  readonly name: string;
+  readonly version: string;
+  readonly napi: { readonly binaryName: string; readonly targets: readonly string[] };
+}
+
+const require = createRequire(import.meta.url);
+const { name, version, napi }: Manifest = require("../package.json");
+
 /** The kernels, each throwing {@link DistilleryError}. Only this file loads the binding. */
-export const native: Binding = Object.fromEntries(
-  Object.entries(binding).map(([name, value]) => [name, typeof value === "function" ? guard(value as Kernel) : value]),
+export const native = Object.fromEntries(
+  Object.entries(loadBinding()).map(([key, kernel]) => [key, guard(kernel as Kernel)]),
 ) as Binding;
 
 function guard(kernel: Kernel): Kernel {
@@ -25,4 +29,70 @@ function guard(kernel: Kernel): Kernel {
       throw fromNative(error);
     }
   };
+}
+
+/**
+ * The binary beside package.json, which a build puts there, else that of the platform's own package at this version. The
+ * first that is there has to load: no error is a reason to go on to the next.
+ */
+function loadBinding(): Binding {
+  const platform = platformName();
+  const file = `${napi.binaryName}.${platform}.node`;
+  const path = fileURLToPath(new URL(`../${file}`, import.meta.url));
+  if (existsSync(path)) return open(path, `${file} beside package.json`);
+
+  const absent = `${file} beside package.json: not there`;
+  const carrier = `${name}-${platform}`;
+  const installed = versionOf(carrier, absent);
+  if (installed !== version) {
+    const wrong = `${carrier}: its version is ${installed}, expected ${version}`;
+    throw failure([absent, wrong], `Install both at one version: npm install ${name}@${version}`);
+  }
+  return open(carrier, carrier, absent);
+}
+
+function open(id: string, label: string, ...before: string[]): Binding {
+  try {
+    return require(id);
+  } catch (cause) {
+    throw failure([...before, `${label}: ${firstLine(cause)}`], "It is damaged or made for another system", cause);
+  }
+}
+
+function versionOf(carrier: string, ...before: string[]): string {
+  try {
+    return (require(`${carrier}/package.json`) as Manifest).version;
+  } catch (cause) {
+    const absent = (cause as NodeJS.ErrnoException).code === "MODULE_NOT_FOUND";
+    const advice = `Binaries come prebuilt for ${napi.targets.join(", ")}: if this is one, install again without leaving out
+optional dependencies; elsewhere, and in a checkout, \`npm run build\` makes one (it needs Rust)`;
+    throw failure([...before, `${carrier}: ${absent ? "not installed" : firstLine(cause)}`], advice, cause);
+  }
+}
+
+function failure(tried: readonly string[], advice: string, cause?: unknown): DistilleryError {
+  const title = `No native binding for ${platformName()}, Node ${process.versions.node}. Tried:`;
+  return new DistilleryError("NATIVE", `${title}\n  ${tried.join("\n  ")}\n${advice}`, { cause });
+}
+
+function firstLine(error: unknown): string {
+  return String(error instanceof Error ? error.message : error).split("\n", 1)[0] ?? "";
+}
+
+/** The platform as napi-rs names it: `linux-x64-gnu`, `darwin-arm64`, `win32-x64-msvc`. */
+function platformName(): string {
+  const { platform, arch } = process;
+  if (platform === "linux") return `${platform}-${arch}-${libc()}`;
+  return platform === "win32" ? `${platform}-${arch}-msvc` : `${platform}-${arch}`;
+}
+
+function libc(): "gnu" | "musl" {
+  try {
+    return readFileSync("/usr/bin/ldd", "latin1").includes("musl") ? "musl" : "gnu";
+  } catch {
+    // Node's own report knows too, in 10 ms; without this setting it asks the name server.
+    Object.assign(process.report, { excludeNetwork: true });
+    const { header } = process.report.getReport() as { header: { glibcVersionRuntime?: string } };
+    return header.glibcVersionRuntime ? "gnu" : "musl";
+  }
 }

@@ -1,6 +1,8 @@
 import { expectInteger } from "./checks.js";
 import { native } from "./native.js";
 
+export const MAX_THREADS = 1024;
+
 /**
  * Sets how many threads the kernels may use (default: the cores). Results are the same bits at any number.
  *
@@ -10,7 +12,7 @@ import { native } from "./native.js";
  * ```
  */
 export function setNumThreads(threads: number): void {
-  native.setThreads(expectInteger("threads", threads, 1, 1024));
+  native.setThreads(expectInteger("threads", threads, 1, MAX_THREADS));
 }
 
 /** How many threads the kernels may use. */

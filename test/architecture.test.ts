@@ -17,8 +17,9 @@ const ALLOWED: Record<string, string[]> = {
   optim: ["tensor"],
   checkpoint: ["files", "nn", "tensor"],
   log: ["files"],
+  export: ["files", "nn", "tensor"],
   train: ["checkpoint", "data", "log", "losses", "models", "nn", "optim", "tensor"],
-  cli: ["checkpoint", "data", "log", "models", "tensor", "train"],
+  cli: ["checkpoint", "data", "export", "log", "models", "tensor", "train"],
 };
 
 const files = (folder: string) =>

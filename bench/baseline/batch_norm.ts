@@ -6,11 +6,16 @@ export interface BatchNormLayer {
   readonly runningMean: Float32Array;
   /** Moved by {@link batchNormTrain}; unbiased. */
   readonly runningVar: Float32Array;
+  /** Of the last batch in train mode. */
   readonly mean: Float64Array;
+  /** Of the last batch in train mode; biased. */
   readonly variance: Float64Array;
+  /** Scratch: what each column is multiplied by, and what is added then. */
+  readonly factor: Float64Array;
+  readonly offset: Float64Array;
 }
 
-const EPS = 1e-5;
+export const EPS = 1e-5;
 const MOMENTUM = 0.1;
 
 /** A layer on its state's arrays, which it keeps. */
@@ -21,31 +26,41 @@ export function batchNormLayer(
   runningVar: Float32Array,
 ): BatchNormLayer {
   const features = weight.length;
-  return {
-    weight,
-    bias,
-    runningMean,
-    runningVar,
-    mean: new Float64Array(features),
-    variance: new Float64Array(features),
-  };
+  const [mean, variance] = [new Float64Array(features), new Float64Array(features)];
+  const [factor, offset] = [new Float64Array(features), new Float64Array(features)];
+  return { weight, bias, runningMean, runningVar, mean, variance, factor, offset };
 }
 
 /** Normalises x [rows, features] by its own statistics into `out`, then ReLU; moves the running statistics. */
 export function batchNormTrain(layer: BatchNormLayer, x: Float32Array, out: Float32Array, rows: number): void {
   batchStatistics(layer, x, rows);
   moveRunning(layer, rows);
-  const { weight, bias, mean, variance } = layer;
+  normalise(layer, layer.mean, layer.variance, x, out, rows);
+}
+
+/** Normalises x [rows, features] by the running statistics into `out`, then ReLU. */
+export function batchNormEval(layer: BatchNormLayer, x: Float32Array, out: Float32Array, rows: number): void {
+  normalise(layer, layer.runningMean, layer.runningVar, x, out, rows);
+}
+
+/** One multiplication and one addition an element. */
+function normalise(
+  { weight, bias, factor, offset }: BatchNormLayer,
+  mean: Float32Array | Float64Array,
+  variance: Float32Array | Float64Array,
+  x: Float32Array,
+  out: Float32Array,
+  rows: number,
+): void {
   const features = weight.length;
-  // From here on `variance` holds the factor and `mean` the offset: one multiplication and one addition an element.
   for (let j = 0; j < features; j++) {
-    variance[j] = weight[j] / Math.sqrt(variance[j] + EPS);
-    mean[j] = bias[j] - mean[j] * variance[j];
+    factor[j] = weight[j] / Math.sqrt(variance[j] + EPS);
+    offset[j] = bias[j] - mean[j] * factor[j];
   }
   for (let i = 0; i < rows; i++) {
     const at = i * features;
     for (let j = 0; j < features; j++) {
-      const y = x[at + j] * variance[j] + mean[j];
+      const y = x[at + j] * factor[j] + offset[j];
       out[at + j] = Math.max(y, 0);
     }
   }

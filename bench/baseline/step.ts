@@ -18,13 +18,22 @@ export interface PlainStepStart {
   readonly randomState: Uint32Array;
 }
 
+/** What the schedule says of a step. */
+export interface StepNumbers {
+  readonly lr: number;
+  readonly beta1: number;
+}
+
+/** How the teacher answers: as the script leaves it, in eval mode, or not at all where its logits are given. */
+export type TeacherAnswer = "train" | "eval" | Float32Array;
+
 const KD = { temperature: 3.5, alpha: 0.6 };
-const ADAMW = { beta2: 0.999, eps: 1e-8, weightDecay: 1e-5 };
-const MAX_NORM = 1;
+export const ADAMW = { beta2: 0.999, eps: 1e-8, weightDecay: 1e-5 };
+export const MAX_NORM = 1;
 
 /**
- * One step of the script in plain TypeScript, without native code: the teacher in train mode without gradients, the
- * student, the distillation loss, the student's gradients, their clipping, AdamW. Nothing is allocated once it is made.
+ * One step of the script in plain TypeScript, without native code: the teacher without gradients, the student, the
+ * distillation loss, the student's gradients, their clipping, AdamW. Nothing is allocated once it is made.
  *
  * @example
  * ```ts
@@ -44,10 +53,13 @@ export class PlainStep {
     this.#optimizer = new PlainAdamW(this.student.parameters);
   }
 
-  /** Trains on inputs [rows, features] and labels [rows] with what the schedule says; gives the loss from before. */
-  run(inputs: Float32Array, labels: Int32Array, { lr, beta1 }: { lr: number; beta1: number }): number {
+  /**
+   * Trains on inputs [rows, features] and labels [rows] with what the schedule says; gives the loss from before. `teacher`
+   * says how the teacher answers, or is its logits [rows, classes].
+   */
+  run(inputs: Float32Array, labels: Int32Array, { lr, beta1 }: StepNumbers, teacher: TeacherAnswer = "train"): number {
     const { student } = this;
-    const teacherLogits = this.#teacher.forward(inputs);
+    const teacherLogits = this.#answer(inputs, teacher);
     const logits = student.forward(inputs);
     this.#gradLogits ??= new Float32Array(logits.length);
     const loss = kdLoss(logits, teacherLogits, labels, this.#gradLogits, KD);
@@ -55,5 +67,10 @@ export class PlainStep {
     clipGradNorm(student.grads, MAX_NORM);
     this.#optimizer.step(student.grads, { ...ADAMW, lr, beta1 });
     return loss;
+  }
+
+  #answer(inputs: Float32Array, teacher: TeacherAnswer): Float32Array {
+    if (typeof teacher !== "string") return teacher;
+    return teacher === "train" ? this.#teacher.forward(inputs) : this.#teacher.forwardEval(inputs);
   }
 }

@@ -1,11 +1,10 @@
-import { Generator } from "distillery";
-import { batchNormLayer, batchNormTrain } from "../baseline/batch_norm.js";
-import { dropout } from "../baseline/dropout.js";
+import { batchNormLayer, batchNormTrain, EPS } from "../baseline/batch_norm.js";
+import { batchNormBackward, batchNormGradients } from "../baseline/batch_norm_backward.js";
 import { linearBackward, linearForward, linearGradients, linearLayer } from "../baseline/linear.js";
-import { MersenneTwister } from "../baseline/rng.js";
 import { softmax } from "../baseline/softmax.js";
 import { native } from "../native.js";
-import { bytes, type Case, numbers, productFlops } from "./case.js";
+import { type Case, numbers } from "./case.js";
+import { both, elementwise, product } from "./work.js";
 
 const ROWS = 64;
 
@@ -15,7 +14,7 @@ export function layerCases(): Case[] {
     linearForwardCase(784, 512),
     linearBackwardCase(512, 256),
     batchNormCase(2048),
-    dropoutCase(2048),
+    batchNormBackwardCase(2048),
     softmaxCase(10),
   ];
 }
@@ -27,7 +26,7 @@ function linearForwardCase(inputs: number, outputs: number): Case {
   return {
     name: "linear + ReLU",
     shape: `${ROWS}×${inputs} → ${outputs}`,
-    work: productFlops(ROWS, inputs, outputs),
+    work: product(ROWS, inputs, outputs),
     kernel: () => native.linearForward(x, weight, bias, out, ROWS, inputs, outputs, true),
     plain: () => linearForward(layer, x, true),
     results: [out, layer.out],
@@ -40,11 +39,10 @@ function linearBackwardCase(inputs: number, outputs: number): Case {
   const grads = linearGradients(layer, true);
   const [gradWeight, gradBias] = [new Float32Array(weight.length), new Float32Array(outputs)];
   const gradX = new Float32Array(x.length);
-  const { amount, unit } = productFlops(ROWS, inputs, outputs);
   return {
     name: "linear, gradients",
     shape: `${ROWS}×${inputs} → ${outputs}`,
-    work: { amount: 2 * amount, unit },
+    work: both(product(outputs, ROWS, inputs), product(ROWS, outputs, inputs)),
     kernel: () => {
       native.matmulTn(grad, x, gradWeight, outputs, ROWS, inputs);
       native.linearBackwardBias(grad, gradBias, ROWS, outputs);
@@ -64,9 +62,9 @@ function batchNormCase(features: number): Case {
   return {
     name: "batch norm (train) + ReLU",
     shape: `${ROWS}×${features}`,
-    work: bytes(x.length, x.length, x.length, out.length),
+    work: elementwise(x.length, 7, x.length, out.length),
     kernel: () => {
-      native.batchNormTrain(x, weight, bias, runningMean, runningVar, mean, invStd, normal, ROWS, features, 1e-5, 0.1);
+      native.batchNormTrain(x, weight, bias, runningMean, runningVar, mean, invStd, normal, ROWS, features, EPS, 0.1);
       native.reluForward(normal, out);
     },
     plain: () => batchNormTrain(layer, x, outPlain, ROWS),
@@ -74,19 +72,23 @@ function batchNormCase(features: number): Case {
   };
 }
 
-function dropoutCase(features: number): Case {
-  const { state } = new Generator(0);
-  const random = new MersenneTwister(state.slice());
-  const x = numbers(ROWS * features);
-  const [out, mask] = [new Float32Array(x.length), new Uint8Array(x.length)];
-  const [inPlace, maskPlain] = [x.slice(), new Uint8Array(x.length)];
+function batchNormBackwardCase(features: number): Case {
+  const [x, weight, grad] = [numbers(ROWS * features), numbers(features), numbers(ROWS * features).reverse()];
+  const layer = batchNormLayer(weight, numbers(features), new Float32Array(features), new Float32Array(features));
+  batchNormTrain(layer, x, new Float32Array(x.length), ROWS);
+  const mean = Float32Array.from(layer.mean);
+  const invStd = Float32Array.from(layer.variance, (variance) => 1 / Math.sqrt(variance + EPS));
+  const [gradWeight, gradBias] = [new Float32Array(features), new Float32Array(features)];
+  const grads = batchNormGradients(layer);
+  const [gradX, gradPlain] = [new Float32Array(x.length), new Float32Array(x.length)];
   return {
-    name: "dropout, with its mask",
+    name: "batch norm, gradients",
     shape: `${ROWS}×${features}`,
-    work: { amount: x.length, unit: "draws" },
-    kernel: () => native.dropoutForward(x, 0.3, state, mask, out),
-    plain: () => dropout(inPlace, 0.3, random, maskPlain),
-    results: [out, inPlace],
+    work: elementwise(x.length, 9, x.length, grad.length, gradX.length),
+    kernel: () =>
+      native.batchNormBackward(grad, x, mean, invStd, weight, gradX, gradWeight, gradBias, ROWS, features, true),
+    plain: () => batchNormBackward(layer, grads, x, grad, gradPlain, ROWS),
+    results: [gradX, gradPlain],
   };
 }
 
@@ -96,7 +98,7 @@ function softmaxCase(classes: number): Case {
   return {
     name: "softmax",
     shape: `${ROWS}×${classes}`,
-    work: bytes(x.length, out.length),
+    work: elementwise(x.length, 5, x.length, out.length),
     kernel: () => native.softmaxForward(x, out, ROWS, classes, false),
     plain: () => softmax(x, outPlain, ROWS, classes),
     results: [out, outPlain],

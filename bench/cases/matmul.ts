@@ -1,13 +1,16 @@
 import * as plain from "../baseline/matmul.js";
 import { native } from "../native.js";
-import { type Case, numbers, productFlops } from "./case.js";
+import { type Case, numbers } from "./case.js";
+import { product } from "./work.js";
 
-/** The matrix products of the script's step, at batch 64. */
+/** The matrix products of the script's step and of the teacher's training, at batch 64. */
 export function matmulCases(): Case[] {
   return [
     forward("teacher fc1 forward", 784, 2048),
     forward("teacher fc2 forward", 2048, 1024),
     forward("teacher fc3 forward", 1024, 512),
+    weightGradient("teacher fc2 weight gradient", 2048, 1024),
+    inputGradient("teacher fc2 input gradient", 2048, 1024),
     forward("student fc1 forward", 784, 512),
     forward("student fc2 forward", 512, 256),
     forward("student fc3 forward", 256, 10),
@@ -25,7 +28,7 @@ function forward(name: string, inputs: number, outputs: number): Case {
   return {
     name: `A*Bᵀ  ${name}`,
     shape: `${ROWS}×${inputs}×${outputs}`,
-    work: productFlops(ROWS, inputs, outputs),
+    work: product(ROWS, inputs, outputs),
     kernel: () => native.matmulNt(x, weight, out, ROWS, inputs, outputs),
     plain: () => plain.matmulNt(x, weight, outPlain, ROWS, inputs, outputs),
     results: [out, outPlain],
@@ -39,7 +42,7 @@ function weightGradient(name: string, inputs: number, outputs: number): Case {
   return {
     name: `Aᵀ*B  ${name}`,
     shape: `${outputs}×${ROWS}×${inputs}`,
-    work: productFlops(outputs, ROWS, inputs),
+    work: product(outputs, ROWS, inputs),
     kernel: () => native.matmulTn(grad, x, out, outputs, ROWS, inputs),
     plain: () => plain.matmulTn(grad, x, outPlain, outputs, ROWS, inputs, scratchGrad, scratchX),
     results: [out, outPlain],
@@ -53,7 +56,7 @@ function inputGradient(name: string, inputs: number, outputs: number): Case {
   return {
     name: `A*B   ${name}`,
     shape: `${ROWS}×${outputs}×${inputs}`,
-    work: productFlops(ROWS, outputs, inputs),
+    work: product(ROWS, outputs, inputs),
     kernel: () => native.matmul(grad, weight, out, ROWS, outputs, inputs),
     plain: () => plain.matmul(grad, weight, outPlain, ROWS, outputs, inputs, scratch),
     results: [out, outPlain],

@@ -1,18 +1,22 @@
-import { Generator } from "distillery";
 import { PlainAdamW } from "../baseline/adamw.js";
+import { crossEntropy } from "../baseline/cross_entropy.js";
 import { gradNorm } from "../baseline/grad_norm.js";
 import { kdLoss } from "../baseline/kd_loss.js";
-import { MersenneTwister } from "../baseline/rng.js";
 import { native } from "../native.js";
-import { bytes, type Case, numbers } from "./case.js";
+import { STUDENT_SIZES, TEACHER_SIZES } from "../steps/sizes.js";
+import { type Case, numbers } from "./case.js";
+import { elementwise } from "./work.js";
 
-/** The lengths of the student's parameters, in order. */
-const STUDENT = [784 * 512, 512, 512 * 256, 256, 256 * 10, 10];
-const COUNT = STUDENT.reduce((sum, length) => sum + length, 0);
-
-/** What a step does beside its layers: the loss, the optimizer, the clipping, the random stream. */
+/** What a step does beside its layers: the losses, the optimizer, the clipping. */
 export function trainingCases(): Case[] {
-  return [kdLossCase(64, 10), adamwCase(), gradNormCase(), uniformCase(64 * 2048)];
+  return [
+    kdLossCase(64, 10),
+    crossEntropyCase(64, 10),
+    adamwCase("student", STUDENT_SIZES),
+    adamwCase("teacher", TEACHER_SIZES),
+    gradNormCase("student", STUDENT_SIZES),
+    gradNormCase("teacher", TEACHER_SIZES),
+  ];
 }
 
 function kdLossCase(rows: number, classes: number): Case {
@@ -23,38 +27,53 @@ function kdLossCase(rows: number, classes: number): Case {
   return {
     name: "distillation loss, with its gradient",
     shape: `${rows}×${classes}`,
-    work: bytes(student.length, teacher.length, rows, grad.length),
+    work: elementwise(student.length, 25, student.length, teacher.length, rows, grad.length),
     kernel: () => native.kdLoss(student, teacher, labels, grad, rows, classes, options.temperature, options.alpha),
     plain: () => kdLoss(student, teacher, labels, gradPlain, options),
     results: [grad, gradPlain],
   };
 }
 
-function adamwCase(): Case {
-  const arrays = () => STUDENT.map(numbers);
-  const zeros = () => STUDENT.map((length) => new Float32Array(length));
+function crossEntropyCase(rows: number, classes: number): Case {
+  const logits = numbers(rows * classes);
+  const labels = Int32Array.from({ length: rows }, (_, i) => i % classes);
+  const [grad, gradPlain] = [new Float32Array(logits.length), new Float32Array(logits.length)];
+  return {
+    name: "cross-entropy, with its gradient",
+    shape: `${rows}×${classes}`,
+    work: elementwise(logits.length, 7, logits.length, rows, grad.length),
+    kernel: () => native.crossEntropy(logits, labels, grad, rows, classes),
+    plain: () => crossEntropy(logits, labels, gradPlain),
+    results: [grad, gradPlain],
+  };
+}
+
+function adamwCase(network: string, sizes: readonly number[]): Case {
+  const count = total(sizes);
+  const arrays = () => sizes.map(numbers);
+  const zeros = () => sizes.map((length) => new Float32Array(length));
   const [parameters, parametersPlain, grads, firsts, seconds] = [arrays(), arrays(), arrays(), zeros(), zeros()];
   const options = { lr: 6e-4, beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 1e-5 };
   const { lr, beta1, beta2, eps, weightDecay } = options;
   const plain = new PlainAdamW(parametersPlain);
   let step = 0;
   return {
-    name: "AdamW, the student's parameters",
-    shape: String(COUNT),
-    work: bytes(...[4, 3].map((times) => times * COUNT)),
+    name: `AdamW, the ${network}'s parameters`,
+    shape: String(count),
+    work: elementwise(count, 14, 4 * count, 3 * count),
     kernel: () => native.adamwStep(parameters, grads, firsts, seconds, lr, beta1, beta2, eps, weightDecay, ++step),
     plain: () => plain.step(grads, options),
-    results: [parameters[0], parametersPlain[0]],
+    results: [parameters[0] as Float32Array, parametersPlain[0] as Float32Array],
   };
 }
 
-function gradNormCase(): Case {
-  const grads = STUDENT.map(numbers);
+function gradNormCase(network: string, sizes: readonly number[]): Case {
+  const grads = sizes.map(numbers);
   const [norm, normPlain] = [new Float32Array(1), new Float32Array(1)];
   return {
-    name: "gradient norm",
-    shape: String(COUNT),
-    work: bytes(COUNT),
+    name: `gradient norm, the ${network}'s`,
+    shape: String(total(sizes)),
+    work: elementwise(total(sizes), 2, total(sizes)),
     kernel: () => {
       norm[0] = native.gradNorm(grads);
     },
@@ -65,16 +84,6 @@ function gradNormCase(): Case {
   };
 }
 
-function uniformCase(count: number): Case {
-  const { state } = new Generator(0);
-  const random = new MersenneTwister(state.slice());
-  const [out, outPlain] = [new Float32Array(count), new Float32Array(count)];
-  return {
-    name: "random stream, uniforms",
-    shape: String(count),
-    work: { amount: count, unit: "draws" },
-    kernel: () => native.randomUniform(state, out, -1, 1),
-    plain: () => random.uniform(outPlain, -1, 1),
-    results: [out, outPlain],
-  };
+function total(lengths: readonly number[]): number {
+  return lengths.reduce((sum, length) => sum + length, 0);
 }

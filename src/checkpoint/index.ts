@@ -1,6 +1,15 @@
 export { badCheckpoint } from "./bad_checkpoint.js";
-export { type CheckpointSummary, inspectCheckpoint, load } from "./load.js";
+export type { FoundCheckpoint } from "./checkpoint_files.js";
+export type { CheckpointDict, CheckpointValue } from "./checkpoint_value.js";
+export {
+  type CheckpointSummary,
+  inspectCheckpoint,
+  type LoadCheckpointOptions,
+  type LoadOptions,
+  load,
+  loadCheckpoint,
+} from "./load.js";
 export { type RunConfig, RunDirectory } from "./run_directory.js";
 export { decodeSafetensors, encodeSafetensors, type Safetensors } from "./safetensors.js";
-export { type SaveOptions, save } from "./save.js";
+export { type SaveOptions, save, saveCheckpoint } from "./save.js";
 export type { StoredDtype } from "./stored_types.js";

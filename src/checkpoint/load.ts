@@ -4,9 +4,22 @@ import { readWhole } from "../files/index.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { Tensor } from "../tensor/tensor.js";
 import { badCheckpoint } from "./bad_checkpoint.js";
-import { decodePth } from "./pth.js";
+import type { CheckpointValue } from "./checkpoint_value.js";
+import { refuseNonFinite } from "./finite.js";
+import { plainValue } from "./plain_value.js";
+import { decodePth, openPth } from "./pth.js";
 import { readStored } from "./safetensors.js";
 import type { StoredDtype, StoredTensor } from "./stored_types.js";
+
+export interface LoadCheckpointOptions {
+  /** Whether tensors may hold NaN or infinities; default false. */
+  allowNonFinite?: boolean;
+}
+
+export interface LoadOptions extends LoadCheckpointOptions {
+  /** In a checkpoint dictionary, the key that its state dict stands under: `model`. */
+  key?: string;
+}
 
 /** What {@link inspectCheckpoint} tells. */
 export interface CheckpointSummary {
@@ -26,28 +39,62 @@ export interface CheckpointSummary {
  * Half, bfloat16 and double tensors become float32, int32 and int64 stay. Nothing in the file is ever run, and nothing
  * is allocated that its length does not back.
  *
+ * Of a checkpoint dictionary, `torch.save({"epoch": 3, "model": net.state_dict(), ...})`, it reads the state dict under
+ * `key`. Without one it takes what stands under `state_dict`, `model_state_dict` or `model`, if that is the only state
+ * dict in the file; where there are more, the error names them.
+ *
  * @throws DistilleryError `NOT_FOUND`, `IO_ERROR` for a folder or what can't be read, `BAD_CHECKPOINT` for what is
- * damaged, foreign or holds more than tensors.
+ * damaged, foreign or holds more than tensors, and for NaN and infinities unless `allowNonFinite`.
  * @example
  * ```ts
  * teacher.loadStateDict(await load("teacher.pth"));
  * ```
  */
-export async function load(file: string): Promise<StateDict> {
-  const { stored } = await read(file);
-  return Object.fromEntries(stored.map(({ key, tensor }) => [key, tensor]));
+export async function load(file: string, options: LoadOptions = {}): Promise<StateDict> {
+  const { stored } = await read(file, options.key);
+  const entries = stored.map(({ key, tensor }): [string, StoredTensor["tensor"]] => [key, tensor]);
+  if (options.allowNonFinite !== true) refuseNonFinite(entries, file);
+  return Object.fromEntries(entries);
 }
 
 /**
- * What is in a checkpoint, read and checked as {@link load} does.
+ * Reads all of a checkpoint that PyTorch's `torch.save` or `saveCheckpoint` wrote: dictionaries, lists, tuples,
+ * numbers, texts and tensors in each other, as {@link CheckpointValue} says, and nothing else. As strict as
+ * {@link load}, which is for the weights alone.
+ *
+ * @throws DistilleryError as {@link load}.
+ * @example
+ * ```ts
+ * const { model, optimizer } = (await loadCheckpoint("checkpoint.pth")) as CheckpointDict;
+ * student.loadStateDict(model as StateDict);
+ * adamw.loadStateDict(optimizer);
+ * ```
+ */
+export async function loadCheckpoint(file: string, options: LoadCheckpointOptions = {}): Promise<CheckpointValue> {
+  const bytes = await readBytes(file);
+  if (!startsWith(bytes, "PK")) {
+    refuseForeign(bytes, file);
+    throw badCheckpoint(file, "a .safetensors file, which holds a state dict and no more: load(file) reads it");
+  }
+  const { root, storages } = await openPth(bytes, file);
+  const { value, tensors } = plainValue(root, storages, file);
+  if (options.allowNonFinite !== true) refuseNonFinite(tensors, file);
+  return value;
+}
+
+/**
+ * What is in a checkpoint, read and checked as {@link load} does, non-finite values or not.
  *
  * @example
  * ```ts
  * const { format, parameters } = await inspectCheckpoint("student.pth"); // "pth", 535818
  * ```
  */
-export async function inspectCheckpoint(file: string): Promise<CheckpointSummary> {
-  const { format, bytes, stored, metadata } = await read(file);
+export async function inspectCheckpoint(
+  file: string,
+  options: Pick<LoadOptions, "key"> = {},
+): Promise<CheckpointSummary> {
+  const { format, bytes, stored, metadata } = await read(file, options.key);
   const tensors = stored.map(({ key, dtype, tensor }) => ({ key, dtype, shape: tensor.shape }));
   const parameters = stored.reduce((sum, entry) => sum + (isParameter(entry) ? entry.tensor.size : 0), 0);
   return { format, bytes, tensors, parameters, metadata };
@@ -60,16 +107,22 @@ interface Contents {
   metadata: Record<string, string>;
 }
 
-async function read(file: string): Promise<Contents> {
-  if (typeof file !== "string" || file === "" || file.includes("\0")) {
-    throw new DistilleryError("BAD_ARGUMENT", `file: expected the name of a file, got ${show(file)}`);
+async function read(file: string, key: unknown): Promise<Contents> {
+  if (key !== undefined && typeof key !== "string") {
+    throw new DistilleryError("BAD_ARGUMENT", `key: expected the key of a state dict, got ${show(key)}`);
   }
-  const bytes = await readWhole(file);
+  const bytes = await readBytes(file);
   if (startsWith(bytes, "PK")) {
-    return { format: "pth", bytes: bytes.length, stored: await decodePth(bytes, file), metadata: {} };
+    return { format: "pth", bytes: bytes.length, stored: await decodePth(bytes, file, key), metadata: {} };
   }
   refuseForeign(bytes, file);
+  if (key !== undefined) throw badCheckpoint(file, "a .safetensors file, whose tensors stand under no further key");
   return { format: "safetensors", bytes: bytes.length, ...readStored(bytes, file) };
+}
+
+async function readBytes(file: string): Promise<Uint8Array> {
+  if (typeof file === "string" && file !== "" && !file.includes("\0")) return readWhole(file);
+  throw new DistilleryError("BAD_ARGUMENT", `file: expected the name of a file, got ${show(file)}`);
 }
 
 function refuseForeign(bytes: Uint8Array, file: string): void {

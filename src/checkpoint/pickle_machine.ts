@@ -3,7 +3,7 @@ import { opcodeName } from "./pickle_opcodes.js";
 import { type Dict, isKind, kindOf, type Value } from "./pickle_values.js";
 
 // Far above what a file of PyTorch has (about 8 objects a tensor, batches of 1000 values, a nesting of 3).
-const MAX_OBJECTS = 2 ** 20;
+export const MAX_OBJECTS = 2 ** 20;
 const MAX_STACK = 2 ** 14;
 const MAX_NESTING = 100;
 
@@ -48,12 +48,16 @@ export class PickleMachine {
     return this.take(width).readUIntLE(0, width);
   }
 
-  /** Takes `length` bytes as a whole number with a sign. */
-  long(length: number): number {
+  /** Takes `length` bytes as a whole number with a sign; a bigint from 2^53 on. */
+  long(length: number): number | bigint {
     const bytes = this.take(length);
-    const value = length <= 6 ? (length === 0 ? 0 : bytes.readIntLE(0, length)) : this.#bigint(bytes);
-    if (!Number.isSafeInteger(value)) throw this.fail("a number is too large");
-    return value;
+    // Python writes the fewest bytes that do, and PyTorch some numbers in 8.
+    if (length > 8) throw this.fail("a number is too large");
+    const value = BigInt.asIntN(
+      8 * length,
+      bytes.reduceRight((sum, byte) => sum * 256n + BigInt(byte), 0n),
+    );
+    return Number.isSafeInteger(Number(value)) ? Number(value) : value;
   }
 
   text(length: number): string {
@@ -154,9 +158,5 @@ export class PickleMachine {
     } catch {
       throw this.fail("a text is not UTF-8");
     }
-  }
-
-  #bigint(bytes: Buffer): number {
-    return bytes.length === 8 ? Number(bytes.readBigInt64LE()) : Number.NaN;
   }
 }

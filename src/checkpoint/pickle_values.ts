@@ -1,7 +1,7 @@
 import type { StoredType } from "./stored_types.js";
 
 /** What a pickle of tensors is made of: data only. Nothing here can be called. */
-export type Value = null | boolean | number | string | Tuple | List | Dict | Global | Storage | StoredView;
+export type Value = null | boolean | number | bigint | string | Tuple | List | Dict | Global | Storage | StoredView;
 
 export interface Tuple {
   readonly kind: "tuple";
@@ -47,9 +47,10 @@ export interface StoredView {
 export function kindOf(value: Value): string {
   if (value === null) return "None";
   if (typeof value === "object") return value.kind;
-  return { boolean: "bool", number: "number", string: "str" }[typeof value as "boolean" | "number" | "string"];
+  return { boolean: "bool", number: "number", bigint: "number", string: "str" }[typeof value as Scalar];
 }
 
+type Scalar = "boolean" | "number" | "bigint" | "string";
 type Kinds = { tuple: Tuple; list: List; dict: Dict; global: Global; storage: Storage; tensor: StoredView };
 
 /** Whether a value is of one of the kinds that are objects. */

@@ -1,53 +1,55 @@
-import type { StateDict } from "../nn/state_dict.js";
 import { badCheckpoint, quote, tooMany } from "./bad_checkpoint.js";
+import type { CheckpointValue } from "./checkpoint_value.js";
 import { MAX_PICKLE_BYTES, readPickle } from "./pickle_reader.js";
-import { isKind, kindOf, type Storage, type StoredView, type Value } from "./pickle_values.js";
+import type { Value } from "./pickle_values.js";
 import { writePickle } from "./pickle_writer.js";
-import { elementCount } from "./shape.js";
-import { bytesOf, type StoredArray, type StoredTensor, storedTypeOf, tensorOf } from "./stored_types.js";
-import { takeView } from "./strided.js";
+import { findStateDict } from "./state_dicts.js";
+import { type Files, StorageReader } from "./storage_reader.js";
+import { bytesOf, type StoredTensor } from "./stored_types.js";
 import type { ZipEntries } from "./zip_reader.js";
 import { type ZipEntry, zipStored } from "./zip_writer.js";
 
 /** The archive's folder. PyTorch takes the file's name; a fixed one keeps equal weights equal under any file name. */
 const FOLDER = "archive";
 const FORMAT_VERSION = "3\n";
-const PLAIN_ONLY = "only plain dictionaries of tensors are read";
 
-/** The bytes of a `.pth` file, as `torch.save(state_dict)` lays it out; the same tensors give the same bytes. */
-export function encodePth(state: StateDict): Uint8Array {
-  const tensors = Object.entries(state).map(([name, tensor], i) => ({
-    pickled: { name, storage: storedTypeOf(tensor).torch, key: String(i), shape: tensor.shape },
-    tensor,
-  }));
-  const pickle = writePickle(tensors.map(({ pickled }) => pickled));
-  if (pickle.length > MAX_PICKLE_BYTES) throw tooMany("state", pickle.length, MAX_PICKLE_BYTES);
+/**
+ * The bytes of a `.pth` file, as `torch.save(value)` lays it out; the same values give the same bytes. `ordered` makes
+ * an OrderedDict of the root, as a `state_dict()` is one.
+ */
+export function encodePth(value: CheckpointValue, { ordered }: { ordered: boolean }): Uint8Array {
+  const { pickle, tensors } = writePickle(value, ordered);
+  if (pickle.length > MAX_PICKLE_BYTES) throw tooMany(ordered ? "state" : "value", pickle.length, MAX_PICKLE_BYTES);
   const file = (name: string, data: Uint8Array): ZipEntry => ({ name: `${FOLDER}/${name}`, data });
   return zipStored([
     file("data.pkl", pickle),
     file("byteorder", Buffer.from("little")),
-    ...tensors.map(({ pickled, tensor }) => file(`data/${pickled.key}`, bytesOf(tensor))),
+    ...tensors.map((tensor, i) => file(`data/${i}`, bytesOf(tensor))),
     file("version", Buffer.from(FORMAT_VERSION)),
   ]);
 }
 
 /**
- * The tensors of a `.pth` file's bytes, in the file's order. Those that share a storage share memory, as in PyTorch;
- * half, bfloat16 and double become float32. `BAD_CHECKPOINT` for everything but a plain dictionary of tensors.
+ * The tensors of a state dict in a `.pth` file's bytes, in the file's order: of the one under `key`, or of the one that
+ * {@link findStateDict} takes. Those that share a storage share memory, as in PyTorch; half, bfloat16 and double become
+ * float32. `BAD_CHECKPOINT` for everything else.
  */
-export async function decodePth(bytes: Uint8Array, name: string): Promise<StoredTensor[]> {
-  // Only here: a program that never reads a .pth file need not load the library behind it.
-  const { readZip } = await import("./zip_reader.js");
-  const files = openArchive(await readZip(bytes, name, (paths) => folderOf(paths, name)), name);
-  const storages = new StorageReader(files, bytes.length, name);
-  return tensorPairs(readPickle(files("data.pkl"), name), name).map(([key, view]) => ({
+export async function decodePth(bytes: Uint8Array, name: string, key?: string): Promise<StoredTensor[]> {
+  const { root, storages } = await openPth(bytes, name);
+  return findStateDict(root, key, name).map(([key, view]) => ({
     key,
     dtype: view.storage.type.dtype,
     tensor: storages.tensor(key, view),
   }));
 }
 
-type Files = (path: string) => Uint8Array;
+/** What a `.pth` file's bytes hold, not yet brought into memory. */
+export async function openPth(bytes: Uint8Array, name: string): Promise<{ root: Value; storages: StorageReader }> {
+  // Only here: a program that never reads a .pth file need not load the library behind it.
+  const { readZip } = await import("./zip_reader.js");
+  const files = openArchive(await readZip(bytes, name, (paths) => folderOf(paths, name)), name);
+  return { root: readPickle(files("data.pkl"), name), storages: new StorageReader(files, bytes.length, name) };
+}
 
 /** The archive's one folder, once its names say that `torch.save` wrote it. */
 function folderOf(paths: readonly string[], name: string): string {
@@ -79,62 +81,4 @@ function openArchive(entries: ZipEntries, name: string): Files {
     throw badCheckpoint(name, `byte order ${quote(text("byteorder"))}; only "little" is read`);
   }
   return files;
-}
-
-function tensorPairs(root: Value, name: string): [string, StoredView][] {
-  if (!isKind(root, "dict")) throw badCheckpoint(name, `holds a ${kindOf(root)}; ${PLAIN_ONLY}`);
-  const seen = new Set<string>();
-  return root.entries.map(([key, value]) => {
-    if (typeof key !== "string") throw badCheckpoint(name, `a key is a ${kindOf(key)}, not a str; ${PLAIN_ONLY}`);
-    if (seen.has(key)) throw badCheckpoint(name, `the key ${quote(key)} stands twice`);
-    seen.add(key);
-    if (!isKind(value, "tensor")) throw badCheckpoint(name, `${quote(key)} holds a ${kindOf(value)}; ${advice(root)}`);
-    return [key, value];
-  });
-}
-
-/** How to get the tensors out of a checkpoint that holds more than them. */
-function advice(root: Value): string {
-  const nested = isKind(root, "dict") ? root.entries.find(([, value]) => isKind(value, "dict"))?.[0] : undefined;
-  if (typeof nested !== "string") return PLAIN_ONLY;
-  return `${PLAIN_ONLY}: in PyTorch, torch.save(torch.load("checkpoint.pth")[${quote(nested)}], "weights.pth")`;
-}
-
-/** Brings storages into memory, each once, and cuts tensors out of them. */
-class StorageReader {
-  readonly #arrays = new Map<string, { storage: Storage; array: StoredArray }>();
-
-  constructor(
-    private readonly files: Files,
-    /** Bytes that copies of strided views may still take: no more in all than the file has. */
-    private allowance: number,
-    private readonly name: string,
-  ) {}
-
-  tensor(key: string, view: StoredView) {
-    const size = elementCount(key, view.shape);
-    if ("problem" in size) throw badCheckpoint(this.name, size.problem);
-    const width = view.storage.type.dtype === "int64" ? 8 : 4;
-    const taken = takeView(this.#array(key, view.storage), view, size.count);
-    if ("problem" in taken) throw badCheckpoint(this.name, `${quote(key)} ${taken.problem}`);
-    if (taken.copied) this.allowance -= size.count * width;
-    if (this.allowance < 0) throw badCheckpoint(this.name, "its strided views hold more than the file");
-    return tensorOf(taken.data, view.shape);
-  }
-
-  #array(key: string, storage: Storage): StoredArray {
-    const known = this.#arrays.get(storage.key);
-    if (known !== undefined) {
-      if (known.storage.type === storage.type && known.storage.count === storage.count) return known.array;
-      throw badCheckpoint(this.name, `${quote(key)} shares a storage with a tensor of another type`);
-    }
-    const bytes = this.files(`data/${storage.key}`);
-    if (bytes.length !== storage.count * storage.type.width) {
-      const expected = `${storage.count} elements of ${storage.type.width} bytes`;
-      throw badCheckpoint(this.name, `${quote(key)}: expected ${expected}, got ${bytes.length} bytes`);
-    }
-    const array = storage.type.decode(bytes);
-    this.#arrays.set(storage.key, { storage, array });
-    return array;
-  }
 }

@@ -3,54 +3,65 @@ import { join } from "node:path";
 import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { ioError, readWhole, writeWhole } from "../files/index.js";
+import { native } from "../native.js";
 import type { StateDict } from "../nn/state_dict.js";
-import { decodeSafetensors, encodeSafetensors, type Safetensors } from "./safetensors.js";
+import { CheckpointFiles, type FoundCheckpoint } from "./checkpoint_files.js";
 import { save } from "./save.js";
 
 /** What decides a run's numbers, as `config.json` keeps it: equal for two runs that end with the same bits. */
 export type RunConfig = Readonly<Record<string, unknown>>;
 
+/** How a folder is opened for a run. */
+export interface RunDirectoryOptions {
+  /** Whether to go on with the run that is there. */
+  resume: boolean;
+  /** How many checkpoints are kept. */
+  keep: number;
+  /** Hears what a person would want to know. */
+  onNote: (text: string) => void;
+}
+
 const CONFIG = "config.json";
 const METRICS = "metrics.jsonl";
-const CHECKPOINT = "checkpoint.safetensors";
+const LOCK = "run.lock";
 
 /**
- * The folder of one run: `config.json`, `metrics.jsonl` with a line an epoch, `checkpoint.safetensors` to resume from,
- * and the weights that it ended with. Each file is written whole or not at all, but `metrics.jsonl`, which grows.
+ * The folder of one run: `config.json`, `metrics.jsonl` with a line an epoch, the checkpoints to resume from, and the
+ * weights that it ended with. Each file is written whole or not at all, but `metrics.jsonl`, which grows. One run at a
+ * time: the folder is locked by the operating system, which lets go when the process ends, however it ends.
  */
 export class RunDirectory {
-  #writing: Promise<void> = Promise.resolve();
+  readonly #lock: { release(): void };
 
-  private constructor(readonly path: string) {}
-
-  /** Makes the folder for a new run; what an earlier run left there goes. */
-  static async create(path: string, config: RunConfig): Promise<RunDirectory> {
-    try {
-      mkdirSync(path, { recursive: true });
-      for (const file of [CHECKPOINT, METRICS]) rmSync(join(path, file), { force: true });
-    } catch (error) {
-      throw ioError("write", path, error);
-    }
-    await writeWhole(join(path, CONFIG), `${JSON.stringify(config, null, 2)}\n`);
-    return new RunDirectory(path);
+  private constructor(
+    readonly path: string,
+    readonly checkpoints: CheckpointFiles,
+    lock: { release(): void },
+  ) {
+    this.#lock = lock;
   }
 
   /**
-   * Takes up the run in a folder, with its newest checkpoint; null where there is none to go on from. `BAD_CONFIG` that
-   * names what differs where it was started with another configuration.
+   * Opens a folder for a run, with the checkpoint to go on from, or null where the run starts from its beginning: then
+   * what an earlier one left to resume from goes.
+   *
+   * @throws DistilleryError `IN_USE` where another run has the folder, `BAD_CONFIG` that names what differs where the
+   * run to be resumed was started with another configuration, `BAD_CHECKPOINT` where all its checkpoints are damaged.
    */
-  static async resume(
+  static async open(
     path: string,
     config: RunConfig,
-  ): Promise<{ directory: RunDirectory; checkpoint: Safetensors; file: string } | null> {
-    const file = join(path, CHECKPOINT);
-    const bytes = await readWhole(file).catch((error: unknown) => {
-      if (error instanceof DistilleryError && error.code === "NOT_FOUND") return null;
+    { resume, keep, onNote }: RunDirectoryOptions,
+  ): Promise<{ directory: RunDirectory; checkpoint: FoundCheckpoint | null }> {
+    const directory = new RunDirectory(path, new CheckpointFiles(path, keep), takeLock(path));
+    try {
+      const checkpoint = resume ? await directory.#resume(config, onNote) : null;
+      if (checkpoint === null) await directory.#begin(config);
+      return { directory, checkpoint };
+    } catch (error) {
+      await directory.close();
       throw error;
-    });
-    if (bytes === null) return null;
-    refuseOther(path, await readConfig(join(path, CONFIG)), config);
-    return { directory: new RunDirectory(path), checkpoint: decodeSafetensors(bytes, file), file };
+    }
   }
 
   /** Replaces `metrics.jsonl`. */
@@ -68,27 +79,50 @@ export class RunDirectory {
     }
   }
 
-  /** Starts to write a checkpoint of the values at the time of the call; {@link RunDirectory.written} waits for it. */
-  writeCheckpoint(tensors: StateDict, metadata: Readonly<Record<string, string>>): Promise<void> {
-    const bytes = encodeSafetensors(tensors, metadata);
-    const earlier = this.#writing;
-    this.#writing = earlier.then(() => writeWhole(join(this.path, CHECKPOINT), bytes));
-    // Whoever waits learns of a failure; until then it is not one that nobody handles.
-    this.#writing.catch(() => {});
-    return earlier;
-  }
-
-  /** Waits for the checkpoint that is being written. */
-  written(): Promise<void> {
-    return this.#writing;
-  }
-
   /** Writes weights as `NAME.pth` and `NAME.safetensors`; gives the paths. */
   async writeWeights(state: StateDict, name: string): Promise<string[]> {
     const files = [".pth", ".safetensors"].map((extension) => join(this.path, name + extension));
     for (const file of files) await save(state, file);
     return files;
   }
+
+  /** Lets what is being written come to its end, and lets the folder go. */
+  async close(): Promise<void> {
+    // Its failure has ended the run already, or another one has.
+    await this.checkpoints.written().catch(() => {});
+    this.#lock.release();
+  }
+
+  async #resume(config: RunConfig, onNote: (text: string) => void): Promise<FoundCheckpoint | null> {
+    const checkpoint = await this.checkpoints.newest(({ message }) => onNote(`${message}: taking the one before`));
+    if (checkpoint === null) onNote(`${this.path}: nothing to resume, starting from the beginning`);
+    else refuseOther(this.path, await readConfig(join(this.path, CONFIG)), config);
+    return checkpoint;
+  }
+
+  async #begin(config: RunConfig): Promise<void> {
+    this.checkpoints.remove();
+    try {
+      rmSync(join(this.path, METRICS), { force: true });
+    } catch (error) {
+      throw ioError("write", this.path, error);
+    }
+    await writeWhole(join(this.path, CONFIG), `${JSON.stringify(config, null, 2)}\n`);
+  }
+}
+
+function takeLock(path: string): { release(): void } {
+  try {
+    mkdirSync(path, { recursive: true });
+  } catch (error) {
+    throw ioError("write", path, error);
+  }
+  const lock = native.lockFile(join(path, LOCK));
+  if (lock !== null) return lock;
+  throw new DistilleryError(
+    "IN_USE",
+    `${path}: another run is writing there: wait for its end or choose another folder`,
+  );
 }
 
 async function readConfig(file: string): Promise<Record<string, unknown>> {
@@ -107,7 +141,9 @@ function refuseOther(path: string, before: Record<string, unknown>, now: RunConf
   const names = new Set([...Object.keys(before), ...Object.keys(now)]);
   const differing = [...names].filter((name) => JSON.stringify(before[name]) !== JSON.stringify(now[name]));
   if (differing.length === 0) return;
-  const changes = differing.map(
+  // What a person said, where that explains the rest.
+  const said = differing.filter((name) => !name.endsWith("Hash"));
+  const changes = (said.length > 0 ? said : differing).map(
     (name) => `${name} was ${JSON.stringify(before[name])}, is ${JSON.stringify(now[name])}`,
   );
   throw new DistilleryError(

@@ -1,11 +1,8 @@
 import { extname } from "node:path";
-import { show } from "../checks.js";
-import { DistilleryError } from "../errors.js";
 import { MAX_FILE_BYTES, writeWhole } from "../files/index.js";
 import type { StateDict } from "../nn/state_dict.js";
-import { IntTensor, LongTensor } from "../tensor/int_tensor.js";
-import { Tensor } from "../tensor/tensor.js";
 import { quote } from "./bad_checkpoint.js";
+import { bad, type CheckpointValue, checkText, checkValue, isRecord, isTensor } from "./checkpoint_value.js";
 import { encodePth } from "./pth.js";
 import { encodeSafetensors } from "./safetensors.js";
 import { METADATA_KEY } from "./safetensors_header.js";
@@ -31,7 +28,7 @@ const MAX_TENSORS = 65_000;
  * ```
  */
 export async function save(state: StateDict, file: string, options: SaveOptions = {}): Promise<void> {
-  if (typeof file !== "string" || file.includes("\0")) throw bad("file", "the name of a file", file);
+  checkFile(file);
   checkState(state);
   const extension = extname(file).toLowerCase();
   if (extension === ".safetensors") {
@@ -39,10 +36,34 @@ export async function save(state: StateDict, file: string, options: SaveOptions 
     await writeWhole(file, encodeSafetensors(state, metadata));
   } else if (extension === ".pth") {
     if (options.metadata) throw bad("metadata", "none for a .pth file (.safetensors keeps it)", options.metadata);
-    await writeWhole(file, encodePth(state));
+    await writeWhole(file, encodePth(state, { ordered: true }));
   } else {
     throw bad("file", "a name that ends in .pth or .safetensors", file);
   }
+}
+
+/**
+ * Writes a whole checkpoint for PyTorch, as `torch.save({...}, file)`: dictionaries, lists, tuples, numbers, texts and
+ * tensors in each other, as {@link CheckpointValue} says. Whole or not at all, and the values at the time of the call.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` that names the place of what can't be written, and for another extension than
+ * `.pth`; `IO_ERROR` where the file can't be written.
+ * @example
+ * ```ts
+ * const value = { epoch: 3, model: student.stateDict(), optimizer: optimizer.stateDict() };
+ * await saveCheckpoint(value, "checkpoint.pth");
+ * // in Python: torch.load("checkpoint.pth", weights_only=True)["optimizer"]
+ * ```
+ */
+export async function saveCheckpoint(value: CheckpointValue, file: string): Promise<void> {
+  checkFile(file);
+  if (extname(file).toLowerCase() !== ".pth") throw bad("file", "a name that ends in .pth", file);
+  checkSize("value", value, checkValue(value, "value"));
+  await writeWhole(file, encodePth(value, { ordered: false }));
+}
+
+function checkFile(file: unknown): void {
+  if (typeof file !== "string" || file.includes("\0")) throw bad("file", "the name of a file", file);
 }
 
 function checkState(state: StateDict): void {
@@ -53,15 +74,17 @@ function checkState(state: StateDict): void {
   const entries = Object.entries(state);
   let bytes = 0;
   for (const [key, value] of entries) {
-    if (!(value instanceof Tensor || value instanceof IntTensor || value instanceof LongTensor)) {
-      throw bad(`state[${quote(key)}]`, "a tensor", value);
-    }
+    if (!isTensor(value)) throw bad(`state[${quote(key)}]`, "a tensor", value);
     if (key === METADATA_KEY) throw bad("state", `no key ${METADATA_KEY}, which .safetensors keeps for itself`, state);
     checkText(`state[${quote(key)}]`, key);
     bytes += value.data.byteLength + 2 * key.length + 512;
   }
   if (entries.length > MAX_TENSORS) throw bad("state", `at most ${MAX_TENSORS} tensors`, entries.length);
-  if (bytes > MAX_FILE_BYTES) throw bad("state", `at most ${MAX_FILE_BYTES} bytes in one file`, bytes);
+  checkSize("state", state, bytes);
+}
+
+function checkSize(name: string, value: unknown, bytes: number): void {
+  if (bytes > MAX_FILE_BYTES) throw bad(name, `at most ${MAX_FILE_BYTES} bytes in one file, not ${bytes}`, value);
 }
 
 function checkMetadata(metadata: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
@@ -71,19 +94,4 @@ function checkMetadata(metadata: Readonly<Record<string, string>>): Readonly<Rec
     checkText(`metadata[${quote(key)}]`, key + value);
   }
   return metadata;
-}
-
-/** Half of a surrogate pair would be written as another character, and two keys could become one. */
-function checkText(name: string, text: string): void {
-  if (Buffer.from(text).toString() !== text) throw bad(name, "text that can be written in UTF-8", text);
-}
-
-function isRecord(value: unknown): boolean {
-  if (typeof value !== "object" || value === null) return false;
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === Object.prototype || prototype === null;
-}
-
-function bad(name: string, expected: string, got: unknown): DistilleryError {
-  return new DistilleryError("BAD_ARGUMENT", `${name}: expected ${expected}, got ${show(got)}`);
 }

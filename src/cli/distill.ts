@@ -4,12 +4,20 @@ import { TeacherNet } from "../models/teacher_net.js";
 import { distill, evaluate } from "../train/index.js";
 import { distillationSchema } from "../train/options.js";
 import { UsageError } from "./errors.js";
-import { addNumbers, addTraining, optionsFrom, type TrainingFlags, wholeFrom } from "./flags.js";
+import {
+  addLoading,
+  addNumbers,
+  addTraining,
+  controlsFrom,
+  type LoadFlags,
+  optionsFrom,
+  type TrainingFlags,
+} from "./flags.js";
 import { interruptible } from "./interrupt.js";
 import { Printer, percent } from "./printer.js";
 import { expectFits, readNetwork, setUp } from "./setup.js";
 
-interface DistillFlags extends TrainingFlags {
+interface DistillFlags extends TrainingFlags, LoadFlags {
   teacher?: string;
   teacherMode?: string;
   teacherCache?: boolean;
@@ -20,7 +28,7 @@ export function distillCommand(run: (flags: DistillFlags) => Promise<void>): Com
   const command = new Command("distill").description(
     "distil a teacher into a student; by default the script, number for number",
   );
-  addTraining(addNumbers(command, distillationSchema), "runs/distill")
+  addLoading(addTraining(addNumbers(command, distillationSchema), "runs/distill"))
     .option("--teacher <file>", "the teacher's weights, .pth or .safetensors (default: drawn from the seed)")
     .option("--teacher-cache", "ask the teacher once for each example (default: where that is exact)")
     .option("--no-teacher-cache", "ask the teacher at each step")
@@ -40,23 +48,21 @@ export async function runDistill(flags: DistillFlags): Promise<void> {
     throw new UsageError(`--teacher: needed with --data ${flags.data}; \`distillery train-teacher\` makes one`);
   }
   const { source, seed } = await setUp(flags);
-  const teacher = flags.teacher === undefined ? new TeacherNet(source.sizes) : await readNetwork(flags.teacher);
+  const teacher = flags.teacher === undefined ? new TeacherNet(source.sizes) : await readNetwork(flags.teacher, flags);
   if (flags.teacher !== undefined) expectFits(flags.teacher, teacher, source, flags.data);
   const student = new StudentNet(source.sizes);
   const printer = await Printer.open(flags, "KD Loss", options.epochs);
   try {
-    const { history, files } = await interruptible((signal) =>
+    const { history, files } = await interruptible(printer.note, (signal) =>
       distill({
         ...options,
         teacher: teacher.freeze(),
         student,
         data: source.train(),
-        out: flags.out,
-        resume: flags.resume ?? false,
+        ...controlsFrom(flags),
         about: { seed },
         ...(flags.teacherCache !== undefined && { teacherCache: flags.teacherCache }),
         signal,
-        ...(flags.checkpointEvery && { checkpointEvery: wholeFrom("--checkpoint-every", flags.checkpointEvery, 1) }),
         ...printer.controls,
       }),
     );

@@ -4,12 +4,12 @@ import type { Dataset } from "../data/index.js";
 import { StudentNet } from "../models/student_net.js";
 import { TeacherNet } from "../models/teacher_net.js";
 import { type Evaluation, evaluate, measureLatency } from "../train/index.js";
-import { addCommon, type CommonFlags } from "./flags.js";
+import { addCommon, addLoading, type CommonFlags, type LoadFlags } from "./flags.js";
 import { percent } from "./printer.js";
 import { expectFits, readNetwork, type Source, setUp } from "./setup.js";
 import { formatTable } from "./table.js";
 
-interface EvaluateFlags extends CommonFlags {
+interface EvaluateFlags extends CommonFlags, LoadFlags {
   file: string;
   teacher?: string;
 }
@@ -19,7 +19,7 @@ export function evaluateCommand(run: (flags: EvaluateFlags) => Promise<void>): C
   const command = new Command("evaluate").description(
     "accuracy, agreement with the teacher, per-class figures, latency, size",
   );
-  return addCommon(command.argument("<file>", "the network's weights, .pth or .safetensors"))
+  return addLoading(addCommon(command.argument("<file>", "the network's weights, .pth or .safetensors")))
     .option("--teacher <file>", "compare with a teacher's weights")
     .action((file: string, flags: Omit<EvaluateFlags, "file">) => run({ ...flags, file }));
 }
@@ -29,7 +29,7 @@ export async function runEvaluate(flags: EvaluateFlags): Promise<void> {
   const { source } = await setUp(flags);
   const data = source.test ?? scriptData(source);
   const read = async (file: string) => {
-    const network = await readNetwork(file);
+    const network = await readNetwork(file, flags);
     expectFits(file, network, source, flags.data);
     return network;
   };

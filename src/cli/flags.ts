@@ -1,6 +1,9 @@
 import { type Command, Option } from "commander";
 import type { InferOutput } from "valibot";
+import type { LoadOptions } from "../checkpoint/index.js";
+import { expectInteger } from "../checks.js";
 import { DEFAULT_LOG_FILE } from "../log/index.js";
+import type { RunControls } from "../train/index.js";
 import { defaultOf, type OptionsSchema, readOptions } from "../train/options.js";
 import { UsageError } from "./errors.js";
 
@@ -20,6 +23,7 @@ export interface TrainingFlags extends CommonFlags {
   resume?: boolean;
   quiet?: boolean;
   checkpointEvery?: string;
+  keepCheckpoints?: string;
 }
 
 const DESCRIPTIONS: Readonly<Record<string, string>> = {
@@ -56,12 +60,31 @@ export function addCommon(command: Command): Command {
     .option("--debug", "print the stack trace of a failure");
 }
 
+/** How a file of weights is read. */
+export interface LoadFlags {
+  key?: string;
+  allowNonFinite?: boolean;
+}
+
+/** Adds the flags of a command that reads weights. */
+export function addLoading(command: Command): Command {
+  return command
+    .option("--key <name>", "of a checkpoint that holds more: where its weights stand, such as model")
+    .option("--allow-non-finite", "take weights that are NaN or infinite");
+}
+
+/** The library's form of them. */
+export function loadOptions({ key, allowNonFinite = false }: LoadFlags): LoadOptions {
+  return { allowNonFinite, ...(key !== undefined && { key }) };
+}
+
 /** Adds the flags that both training commands take. */
 export function addTraining(command: Command, out: string): Command {
   return addCommon(command)
     .option("--out <folder>", "for checkpoints, metrics and weights", out)
     .option("--resume", "go on with the run in that folder")
-    .option("--checkpoint-every <epochs>", "between checkpoints (default: 1, but at most one a second)")
+    .option("--checkpoint-every <n>", "epochs between checkpoints, or 100steps (default: 1, but at most one a second)")
+    .option("--keep-checkpoints <n>", "how many, the newest included (default: 2)")
     .option("--log-file [file]", `send everything printed to a file too (default: ${DEFAULT_LOG_FILE})`)
     .option("--quiet", "print nothing but failures");
 }
@@ -78,10 +101,24 @@ export function optionsFrom<S extends OptionsSchema>(schema: S, flags: object, m
 }
 
 /** A whole number from a flag. */
-export function wholeFrom(flag: string, text: string, least: number): number {
-  const value = toNumber(text);
-  if (typeof value === "number" && Number.isSafeInteger(value) && value >= least) return value;
-  throw new UsageError(`${flag}: expected a whole number of at least ${least}, got ${JSON.stringify(text)}`);
+export function wholeFrom(flag: string, text: string, least: number, most = Number.MAX_SAFE_INTEGER): number {
+  try {
+    return expectInteger(flag, toNumber(text), least, most);
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+}
+
+/** What a training command's flags say of its folder. */
+export function controlsFrom({ out, resume = false, checkpointEvery, keepCheckpoints }: TrainingFlags): RunControls {
+  const every = checkpointEvery?.replace(/ ?steps?$/, "");
+  const number = every === undefined ? null : wholeFrom("--checkpoint-every", every, 1);
+  return {
+    out,
+    resume,
+    ...(number !== null && { checkpointEvery: every === checkpointEvery ? number : { steps: number } }),
+    ...(keepCheckpoints !== undefined && { keepCheckpoints: wholeFrom("--keep-checkpoints", keepCheckpoints, 1) }),
+  };
 }
 
 /** A number, or the text where it is none. */

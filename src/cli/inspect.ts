@@ -3,21 +3,25 @@ import { inspectCheckpoint } from "../checkpoint/index.js";
 import type { CommonFlags } from "./flags.js";
 import { formatTable } from "./table.js";
 
-type InspectFlags = Pick<CommonFlags, "json" | "debug" | "logFile"> & { file: string };
+type InspectFlags = Pick<CommonFlags, "json" | "debug" | "logFile"> & { file: string; key?: string };
 
 /** `distillery inspect FILE`. */
 export function inspectCommand(run: (flags: InspectFlags) => Promise<void>): Command {
   return new Command("inspect")
     .description("what is in a checkpoint")
     .argument("<file>", ".pth or .safetensors")
+    .option("--key <name>", "of a checkpoint that holds more: what to look into")
     .option("--json", "print a JSON object")
     .option("--debug", "print the stack trace of a failure")
     .action((file: string, flags: Omit<InspectFlags, "file">) => run({ ...flags, file }));
 }
 
 /** Prints a checkpoint's tensors, parameters and texts. */
-export async function runInspect({ file, json }: InspectFlags): Promise<void> {
-  const { format, bytes, tensors, parameters, metadata } = await inspectCheckpoint(file);
+export async function runInspect({ file, json, key }: InspectFlags): Promise<void> {
+  const { format, bytes, tensors, parameters, metadata } = await inspectCheckpoint(
+    file,
+    key === undefined ? {} : { key },
+  );
   if (json) {
     console.log(JSON.stringify({ file, format, bytes, parameters, tensors, metadata }));
     return;

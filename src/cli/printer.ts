@@ -19,7 +19,7 @@ export class Printer {
     return {
       onStep: ({ step, steps, epoch }) => this.bar?.update(step, steps, epoch),
       onEpoch: (record) => this.#print(record, () => formatEpoch(this.lossName, record)),
-      onNote: (text) => this.#note(text),
+      onNote: this.note,
     };
   }
 
@@ -27,6 +27,13 @@ export class Printer {
   end(object: Record<string, unknown>, lines: readonly string[]): void {
     this.#print({ event: "end", ...object }, () => lines.join("\n"));
   }
+
+  /** A line on standard error. */
+  readonly note = (text: string): void => {
+    if (this.flags.quiet) return;
+    this.bar?.clear();
+    console.error(text);
+  };
 
   /** Leaves the terminal as it was. */
   close(): void {
@@ -37,12 +44,6 @@ export class Printer {
     if (this.flags.quiet) return;
     this.bar?.clear();
     console.log(this.flags.json ? JSON.stringify(object) : text());
-  }
-
-  #note(text: string): void {
-    if (this.flags.quiet) return;
-    this.bar?.clear();
-    console.error(text);
   }
 }
 

@@ -5,8 +5,8 @@ import { networkFrom } from "../models/from_state.js";
 import type { StudentNet } from "../models/student_net.js";
 import type { TeacherNet } from "../models/teacher_net.js";
 import { manualSeed } from "../tensor/random.js";
-import { setNumThreads } from "../threads.js";
-import { type CommonFlags, wholeFrom } from "./flags.js";
+import { MAX_THREADS, setNumThreads } from "../threads.js";
+import { type CommonFlags, type LoadFlags, loadOptions, wholeFrom } from "./flags.js";
 
 /** Where a command's data comes from. `train` draws the synthetic data: call it after the networks were made. */
 export interface Source {
@@ -19,7 +19,7 @@ export interface Source {
 
 /** Sets threads and seed, and opens the data; the stream has drawn nothing afterwards. */
 export async function setUp(flags: CommonFlags): Promise<{ source: Source; seed: number }> {
-  if (flags.threads !== undefined) setNumThreads(wholeFrom("--threads", flags.threads, 1));
+  if (flags.threads !== undefined) setNumThreads(wholeFrom("--threads", flags.threads, 1, MAX_THREADS));
   const seed = wholeFrom("--seed", flags.seed, 0);
   const source = await openSource(flags.data);
   manualSeed(seed);
@@ -40,8 +40,8 @@ async function openSource(name: string): Promise<Source> {
 }
 
 /** A network from its file. */
-export async function readNetwork(file: string): Promise<TeacherNet | StudentNet> {
-  const state = await load(file);
+export async function readNetwork(file: string, flags: LoadFlags): Promise<TeacherNet | StudentNet> {
+  const state = await load(file, loadOptions(flags));
   try {
     return networkFrom(state);
   } catch (error) {

@@ -2,7 +2,7 @@ import { Command } from "commander";
 import { TeacherNet } from "../models/teacher_net.js";
 import { evaluate, trainTeacher } from "../train/index.js";
 import { trainingSchema } from "../train/options.js";
-import { addNumbers, addTraining, optionsFrom, type TrainingFlags, wholeFrom } from "./flags.js";
+import { addNumbers, addTraining, controlsFrom, optionsFrom, type TrainingFlags } from "./flags.js";
 import { interruptible } from "./interrupt.js";
 import { Printer, percent } from "./printer.js";
 import { setUp } from "./setup.js";
@@ -20,16 +20,14 @@ export async function runTrainTeacher(flags: TrainingFlags): Promise<void> {
   const model = new TeacherNet(source.sizes);
   const printer = await Printer.open(flags, "Loss", options.epochs);
   try {
-    const { history, files } = await interruptible((signal) =>
+    const { history, files } = await interruptible(printer.note, (signal) =>
       trainTeacher({
         ...options,
         model,
         data: source.train(),
-        out: flags.out,
-        resume: flags.resume ?? false,
+        ...controlsFrom(flags),
         about: { seed },
         signal,
-        ...(flags.checkpointEvery && { checkpointEvery: wholeFrom("--checkpoint-every", flags.checkpointEvery, 1) }),
         ...printer.controls,
       }),
     );

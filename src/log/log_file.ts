@@ -39,8 +39,9 @@ function open(file: string): number {
 function tee(stream: NodeJS.WriteStream, descriptor: number, file: string): () => void {
   const write = stream.write;
   stream.write = ((chunk: string | Uint8Array, ...rest: never[]) => {
+    const encoding = typeof rest[0] === "string" ? (rest[0] as BufferEncoding) : "utf8";
     try {
-      writeAll(descriptor, typeof chunk === "string" ? Buffer.from(chunk) : chunk);
+      writeAll(descriptor, typeof chunk === "string" ? Buffer.from(chunk, encoding) : chunk);
     } catch (error) {
       throw ioError("write", file, error);
     }

@@ -13,6 +13,7 @@ export interface Progress {
 const SILENT: Progress = { update: () => {}, clear: () => {}, stop: () => {} };
 const STANDARD_ERROR = 2;
 const CLEAR_LINE = "\r\x1b[K";
+const SAVE_CURSOR = "\x1b7";
 
 /** A bar of steps with the time that is left, drawn on a stream of its own: it never lands in a log file. */
 export async function progressBar(epochs: number): Promise<Progress> {
@@ -28,6 +29,11 @@ export async function progressBar(epochs: number): Promise<Progress> {
       else bar.start(steps, step, { epoch, epochs });
     },
     clear: () => void (bar.isActive && stream.write(CLEAR_LINE)),
-    stop: () => bar.stop(),
+    stop() {
+      if (!bar.isActive) return;
+      // It goes back to where it saved the cursor, which has moved on since its start.
+      stream.write(SAVE_CURSOR);
+      bar.stop();
+    },
   };
 }

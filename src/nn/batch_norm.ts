@@ -57,8 +57,13 @@ export class BatchNorm1d extends Module {
   override forward(x: Tensor): Tensor {
     const { weight, bias, runningMean, runningVar, training, momentum, eps } = this;
     const out = batchNorm(x, { weight, bias, runningMean, runningVar }, { training, momentum, eps });
-    if (training) this.#numBatchesTracked.data[0] = BigInt(this.numBatchesTracked + 1);
+    if (training) this.countBatch();
     return out;
+  }
+
+  /** Counts a batch that moved the running statistics. @internal */
+  countBatch(): void {
+    this.#numBatchesTracked.data[0] = BigInt(this.numBatchesTracked + 1);
   }
 
   override extraRepr(): string {

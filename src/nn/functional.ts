@@ -37,7 +37,8 @@ export function linear(
   const out = allocate(rows * outputs);
   native.linearForward(x.data, weight.data, bias?.data ?? null, out, rows, inputs, outputs, rectified);
   const sources = bias === null ? [x, weight] : [x, weight, bias];
-  return output(out, [rows, outputs], sources, (upstream, [intoX, intoWeight, intoBias]) => {
+  const operation = { kind: "linear", relu: rectified } as const;
+  return output(out, [rows, outputs], sources, operation, (upstream, [intoX, intoWeight, intoBias]) => {
     const grad = rectified ? allocate(upstream.length) : upstream;
     if (rectified) native.reluBackward(upstream, out, grad);
     if (intoX) native.matmul(grad, weight.data, intoX, rows, outputs, inputs);
@@ -56,7 +57,13 @@ export function dropout(x: Tensor, p = 0.5, training = true): Tensor {
   if (!training || p === 0) return x;
   const [out, mask] = [allocate(x.size), allocateBytes(x.size)];
   native.dropoutForward(x.data, p, currentGenerator().state, mask, out);
-  return output(out, x.shape, [x], (grad, [into]) => into && native.dropoutBackward(grad, p, mask, into));
+  return output(
+    out,
+    x.shape,
+    [x],
+    { kind: "dropout" },
+    (grad, [into]) => into && native.dropoutBackward(grad, p, mask, into),
+  );
 }
 
 /** What {@link batchNorm} needs beside its input, each of shape [features]. */
@@ -119,7 +126,8 @@ export function batchNorm(
       eps,
     );
   }
-  return output(out, x.shape, [x, weight, bias], (grad, into) => {
+  const operation = { kind: "batchNorm", runningMean, runningVar, eps, training } as const;
+  return output(out, x.shape, [x, weight, bias], operation, (grad, into) => {
     const [intoX, intoWeight, intoBias] = [x, weight, bias].map((source, i) => into[i] ?? allocate(source.size));
     native.batchNormBackward(
       grad,

@@ -2,6 +2,8 @@ import { expectNumber, withDefaults } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { Tensor } from "../tensor/tensor.js";
+import { type AdamWStateDict, readAdamW, writeAdamW } from "./adamw_state.js";
+import type { Cycle } from "./cycle.js";
 
 /** The options of {@link AdamW}, with PyTorch's defaults. */
 export interface AdamWOptions {
@@ -41,8 +43,10 @@ export class AdamW {
   lr: number;
   /** The decays; a scheduler that cycles momentum sets the first. */
   betas: readonly [number, number];
-  readonly eps: number;
-  readonly weightDecay: number;
+  eps: number;
+  weightDecay: number;
+  /** The corners that a OneCycleLR moves between. @internal */
+  cycle: Cycle | null = null;
   readonly parameters: readonly Tensor[];
   /** One entry a parameter, in the order of `parameters`. */
   readonly state: readonly AdamWState[];
@@ -71,10 +75,13 @@ export class AdamW {
   step(): void {
     const moving = this.parameters.flatMap((parameter, i) => {
       const grad = parameter.gradData;
-      return grad === null ? [] : [{ data: parameter.data, grad, state: this.state[i] as AdamWState }];
+      const { data, gradScale } = parameter;
+      return grad === null ? [] : [{ data, grad, gradScale, state: this.state[i] as AdamWState }];
     });
-    for (const made of new Set(moving.map(({ state }) => state.step))) {
-      const group = moving.filter(({ state }) => state.step === made);
+    const alike = ({ state, gradScale }: (typeof moving)[number]) => `${state.step} ${gradScale}`;
+    for (const kind of new Set(moving.map(alike))) {
+      const group = moving.filter((slot) => alike(slot) === kind);
+      const { state, gradScale } = group[0] as (typeof moving)[number];
       native.adamwStep(
         group.map(({ data }) => data),
         group.map(({ grad }) => grad),
@@ -85,10 +92,44 @@ export class AdamW {
         this.betas[1],
         this.eps,
         this.weightDecay,
-        made + 1,
+        state.step + 1,
+        gradScale,
       );
     }
     for (const { state } of moving) state.step += 1;
+  }
+
+  /**
+   * The moments, steps and options in PyTorch's structure, for `saveCheckpoint`: a
+   * `torch.optim.AdamW` over the same parameters loads it and goes on. The averages are those in use, not copies.
+   *
+   * @example
+   * ```ts
+   * await saveCheckpoint({ model: net.stateDict(), optimizer: optimizer.stateDict() }, "checkpoint.pth");
+   * // in Python: optimizer.load_state_dict(torch.load("checkpoint.pth", weights_only=True)["optimizer"])
+   * ```
+   */
+  stateDict(): AdamWStateDict {
+    return writeAdamW(this);
+  }
+
+  /**
+   * Takes over a state dict, of this class or of `torch.optim.AdamW`, with its options, all or nothing. As in PyTorch,
+   * make the scheduler before: what it set is replaced.
+   *
+   * @throws DistilleryError `STATE_DICT_MISMATCH` or `SHAPE_MISMATCH` for one of other parameters, or of another
+   * optimizer; `BAD_ARGUMENT` for options out of range.
+   */
+  loadStateDict(state: unknown): this {
+    const { options, cycle, moments } = readAdamW(state, this.parameters);
+    Object.assign(this, options, { cycle: cycle ?? this.cycle });
+    moments.forEach(({ expAvg, expAvgSq, step }, i) => {
+      const slot = this.state[i] as AdamWState;
+      slot.expAvg.set(expAvg);
+      slot.expAvgSq.set(expAvgSq);
+      slot.step = step;
+    });
+    return this;
   }
 }
 

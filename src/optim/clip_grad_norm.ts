@@ -14,9 +14,8 @@ import { expectParameters } from "./adamw.js";
  */
 export function clipGradNorm(parameters: readonly Tensor[], maxNorm: number): number {
   if (maxNorm !== Infinity) expectNumber("maxNorm", maxNorm, (x) => x >= 0, "a number of at least 0");
-  const grads = expectParameters(parameters).flatMap(({ gradData }) => gradData ?? []);
-  const norm = native.gradNorm(grads);
+  const norm = native.gradNorm(expectParameters(parameters).flatMap((parameter) => parameter.settledGrad() ?? []));
   const coefficient = maxNorm / (norm + 1e-6);
-  if (!(coefficient >= 1)) native.scaleGrads(grads, coefficient);
+  if (!(coefficient >= 1)) for (const parameter of parameters) parameter.scaleGrad(coefficient);
   return norm;
 }

@@ -1,6 +1,15 @@
 import { expectInteger, expectNumber, withDefaults } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import type { AdamW } from "./adamw.js";
+import type { Cycle } from "./cycle.js";
+import {
+  type Anneal,
+  type CycleShape,
+  expectAnneal,
+  type OneCycleStateDict,
+  readOneCycle,
+  writeOneCycle,
+} from "./one_cycle_state.js";
 
 /** The options of {@link OneCycleLR}, with PyTorch's defaults. */
 export interface OneCycleOptions {
@@ -36,12 +45,6 @@ const DEFAULTS = {
   maxMomentum: 0.95,
 } as const;
 
-interface Point {
-  step: number;
-  lr: number;
-  momentum: number;
-}
-
 /**
  * One cycle of the learning rate (Smith and Topin, 2017): up to `maxLr`, then down, with beta1 moving the other way.
  * `torch.optim.lr_scheduler.OneCycleLR` with two phases. Call `step()` after each `optimizer.step()`.
@@ -52,13 +55,10 @@ interface Point {
  * ```
  */
 export class OneCycleLR {
-  readonly totalSteps: number;
   /** How many steps were made. */
   lastStep = 0;
   readonly #optimizer: AdamW;
-  readonly #corners: readonly [Point, Point, Point];
-  readonly #between: (from: number, to: number, part: number) => number;
-  readonly #cycleMomentum: boolean;
+  #shape: CycleShape;
 
   constructor(optimizer: AdamW, options: OneCycleOptions) {
     const all = withDefaults(DEFAULTS, options);
@@ -69,16 +69,23 @@ export class OneCycleLR {
     const finalLr = initialLr / expectNumber("finalDivFactor", all.finalDivFactor, positive, "a number above 0");
     const low = momentum("baseMomentum", all.baseMomentum);
     const high = momentum("maxMomentum", all.maxMomentum);
-    this.totalSteps = stepsOf(all);
-    this.#corners = [
-      { step: 0, lr: initialLr, momentum: high },
-      { step: pctStart * this.totalSteps - 1, lr: maxLr, momentum: low },
-      { step: this.totalSteps - 1, lr: finalLr, momentum: high },
-    ];
-    this.#between = interpolation(all.annealStrategy);
-    this.#cycleMomentum = all.cycleMomentum;
+    const totalSteps = stepsOf(all);
+    this.#shape = {
+      totalSteps,
+      topStep: pctStart * totalSteps - 1,
+      anneal: expectAnneal(all.annealStrategy),
+      cycleMomentum: all.cycleMomentum,
+      initialLr,
+    };
     this.#optimizer = optimizer;
+    const momenta = all.cycleMomentum ? { max_momentum: high, base_momentum: low } : {};
+    optimizer.cycle = { initial_lr: initialLr, max_lr: maxLr, min_lr: finalLr, ...momenta };
     this.#apply();
+  }
+
+  /** The length of the cycle. */
+  get totalSteps(): number {
+    return this.#shape.totalSteps;
   }
 
   /** Moves to the next step; `BAD_ARGUMENT` once the cycle is over. */
@@ -101,15 +108,45 @@ export class OneCycleLR {
     return [this.#optimizer.lr];
   }
 
+  /**
+   * Length, course and place in PyTorch's structure, for `OneCycleLR.load_state_dict` there. The rates between which it
+   * moves are in the optimizer's state, as they are in PyTorch: save both.
+   */
+  stateDict(): OneCycleStateDict {
+    return writeOneCycle(this.#shape, this.lastStep, this.#optimizer.lr);
+  }
+
+  /**
+   * Takes over a state dict, of this class or of PyTorch's OneCycleLR with two phases. As there, the rate in force
+   * comes with the optimizer's state dict, or else with the next step.
+   *
+   * @throws DistilleryError `STATE_DICT_MISMATCH` for one of another scheduler, `BAD_ARGUMENT` for values out of range.
+   */
+  loadStateDict(state: unknown): this {
+    const { shape, lastStep } = readOneCycle(state);
+    this.#shape = shape;
+    this.lastStep = lastStep;
+    return this;
+  }
+
   #apply(): void {
-    const [start, top, end] = this.#corners;
-    const [from, to] = this.lastStep <= top.step ? [start, top] : [top, end];
-    const length = to.step - from.step;
+    const { totalSteps, topStep, anneal, cycleMomentum } = this.#shape;
+    const optimizer = this.#optimizer;
+    const {
+      initial_lr: start,
+      max_lr: top,
+      min_lr: end,
+      max_momentum: high,
+      base_momentum: low,
+    } = optimizer.cycle as Cycle;
+    const rises = this.lastStep <= topStep;
+    const [from, to] = rises ? [0, topStep] : [topStep, totalSteps - 1];
     // A phase of no length is over: it stands at its end.
-    const part = length === 0 ? 1 : (this.lastStep - from.step) / length;
-    this.#optimizer.lr = this.#between(from.lr, to.lr, part);
-    if (!this.#cycleMomentum) return;
-    this.#optimizer.betas = [this.#between(from.momentum, to.momentum, part), this.#optimizer.betas[1]];
+    const part = to === from ? 1 : (this.lastStep - from) / (to - from);
+    const between = ANNEAL[anneal];
+    optimizer.lr = rises ? between(start, top, part) : between(top, end, part);
+    if (!cycleMomentum || high === undefined || low === undefined) return;
+    optimizer.betas = [rises ? between(high, low, part) : between(low, high, part), optimizer.betas[1]];
   }
 }
 
@@ -122,8 +159,7 @@ function momentum(name: string, value: unknown): number {
   return expectNumber(name, value, (x) => x >= 0 && x < 1, "a number from 0 to below 1");
 }
 
-function interpolation(strategy: unknown): (from: number, to: number, part: number) => number {
-  if (strategy === "cos") return (from, to, part) => to + ((from - to) / 2) * (1 + Math.cos(Math.PI * part));
-  if (strategy === "linear") return (from, to, part) => (to - from) * part + from;
-  throw new DistilleryError("BAD_ARGUMENT", `annealStrategy: expected "cos" or "linear", got ${String(strategy)}`);
-}
+const ANNEAL: Record<Anneal, (from: number, to: number, part: number) => number> = {
+  cos: (from, to, part) => to + ((from - to) / 2) * (1 + Math.cos(Math.PI * part)),
+  linear: (from, to, part) => (to - from) * part + from,
+};

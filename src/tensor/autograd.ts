@@ -105,7 +105,7 @@ function propagate(node: Node, grads: Map<Node, Float32Array>): void {
 
 /** Where the gradient of an input goes: straight to its place, or beside it where something stands there already. */
 function target(input: Tensor, grads: Map<Node, Float32Array>): { array: Float32Array; sum: Float32Array | null } {
-  const before = input.node === null ? input.gradData : (grads.get(input.node) ?? null);
+  const before = input.node === null ? input.settledGrad() : (grads.get(input.node) ?? null);
   if (before !== null) return { array: allocate(input.size), sum: before };
   if (input.node === null) return { array: input.claimGrad(), sum: null };
   const array = allocate(input.size);
@@ -114,6 +114,7 @@ function target(input: Tensor, grads: Map<Node, Float32Array>): { array: Float32
 }
 
 function deliver(leaf: Tensor, grad: Float32Array): void {
-  if (leaf.gradData === null) leaf.claimGrad().set(grad);
-  else native.accumulate(grad, leaf.gradData);
+  const before = leaf.settledGrad();
+  if (before === null) leaf.claimGrad().set(grad);
+  else native.accumulate(grad, before);
 }

@@ -5,15 +5,17 @@ import { type Backward, isRecording, record } from "./autograd.js";
 import { sizeOf } from "./int_tensor.js";
 import { allocate } from "./memory.js";
 import { Tensor } from "./tensor.js";
+import { type Operation, told } from "./trace.js";
 
-/** A tensor computed from `inputs`; recorded with `backward` where one of them asks for a gradient. */
+/** A tensor computed from `inputs` by an operation; recorded with `backward` where one of them asks for a gradient. */
 export function output(
   data: Float32Array,
   shape: readonly number[],
   inputs: readonly Tensor[],
+  operation: Operation,
   backward: Backward,
 ): Tensor {
-  const tensor = new Tensor(data, shape);
+  const tensor = told(new Tensor(data, shape), inputs, operation);
   return isRecording(inputs) ? record(tensor, inputs, backward) : tensor;
 }
 
@@ -22,12 +24,12 @@ export function add(a: Tensor, b: Tensor | number): Tensor {
   if (typeof b === "number") {
     const out = allocate(a.size);
     native.affine(a.data, 1, b, out);
-    return output(out, a.shape, [a], (grad, [into]) => into?.set(grad));
+    return output(out, a.shape, [a], { kind: "addNumber", number: b }, (grad, [into]) => into?.set(grad));
   }
   const [wideA, wideB] = broadcast("add", a, b);
   const out = allocate(wideA.size);
   native.add(wideA.data, wideB.data, out);
-  return output(out, wideA.shape, [wideA, wideB], (grad, [intoA, intoB]) => {
+  return output(out, wideA.shape, [wideA, wideB], { kind: "add" }, (grad, [intoA, intoB]) => {
     intoA?.set(grad);
     intoB?.set(grad);
   });
@@ -38,12 +40,13 @@ export function mul(a: Tensor, b: Tensor | number): Tensor {
   if (typeof b === "number") {
     const out = allocate(a.size);
     native.affine(a.data, b, 0, out);
-    return output(out, a.shape, [a], (grad, [into]) => into && native.affine(grad, b, 0, into));
+    const operation = { kind: "mulNumber", number: b } as const;
+    return output(out, a.shape, [a], operation, (grad, [into]) => into && native.affine(grad, b, 0, into));
   }
   const [wideA, wideB] = broadcast("mul", a, b);
   const out = allocate(wideA.size);
   native.mul(wideA.data, wideB.data, out);
-  return output(out, wideA.shape, [wideA, wideB], (grad, [intoA, intoB]) => {
+  return output(out, wideA.shape, [wideA, wideB], { kind: "mul" }, (grad, [intoA, intoB]) => {
     if (intoA) native.mul(grad, wideB.data, intoA);
     if (intoB) native.mul(grad, wideA.data, intoB);
   });
@@ -58,7 +61,7 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   const n = b.shape[1] as number;
   const out = allocate(m * n);
   native.matmul(a.data, b.data, out, m, k, n);
-  return output(out, [m, n], [a, b], (grad, [intoA, intoB]) => {
+  return output(out, [m, n], [a, b], { kind: "matmul" }, (grad, [intoA, intoB]) => {
     if (intoA) native.matmulNt(grad, b.data, intoA, m, n, k);
     if (intoB) native.matmulTn(a.data, grad, intoB, k, m, n);
   });
@@ -69,7 +72,7 @@ export function relu(x: Tensor): Tensor {
   expectTensor("x", x);
   const out = allocate(x.size);
   native.reluForward(x.data, out);
-  return output(out, x.shape, [x], (grad, [into]) => into && native.reluBackward(grad, out, into));
+  return output(out, x.shape, [x], { kind: "relu" }, (grad, [into]) => into && native.reluBackward(grad, out, into));
 }
 
 /** Refuses what is not a tensor, naming the argument. */
@@ -96,5 +99,5 @@ function expand(x: Tensor, shape: readonly number[]): Tensor {
   const [from, to] = [[...x.shape], [...shape]];
   const out = allocate(sizeOf(shape));
   native.expand(x.data, from, out, to);
-  return output(out, shape, [x], (grad, [into]) => into && native.sumTo(grad, to, into, from));
+  return output(out, shape, [x], { kind: "expand" }, (grad, [into]) => into && native.sumTo(grad, to, into, from));
 }

@@ -32,6 +32,12 @@ export class Generator {
     native.randomSeed(this.state, Number(BigInt.asUintN(32, BigInt(seed))));
     return this;
   }
+
+  /** Takes up the stream where another one stands. */
+  copyFrom({ state }: Generator): this {
+    this.state.set(state);
+    return this;
+  }
 }
 
 let current = new Generator();

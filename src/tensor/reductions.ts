@@ -8,12 +8,12 @@ import type { Tensor } from "./tensor.js";
 
 /** The sum of all elements, or along one axis. `torch.sum`. */
 export function sum(x: Tensor, dim?: number, keepdim = false): Tensor {
-  return reduce(x, dim, keepdim, () => 1);
+  return reduce("sum", x, dim, keepdim);
 }
 
 /** The mean of all elements, or along one axis. `torch.mean`. */
 export function mean(x: Tensor, dim?: number, keepdim = false): Tensor {
-  return reduce(x, dim, keepdim, (length) => 1 / length);
+  return reduce("mean", x, dim, keepdim);
 }
 
 /** Softmax over the last axis: exp(x) / sum(exp(x)). `torch.softmax`. */
@@ -43,17 +43,17 @@ export function argmax(x: Tensor): IntTensor {
   return new IntTensor(out, x.shape.slice(0, -1));
 }
 
-function reduce(x: Tensor, dim: number | undefined, keepdim: boolean, scaleOf: (length: number) => number): Tensor {
+function reduce(kind: "sum" | "mean", x: Tensor, dim: number | undefined, keepdim: boolean): Tensor {
   const axis = dim === undefined ? null : axisOf(x, dim);
   const outer = axis === null ? 1 : sizeOf(x.shape.slice(0, axis));
   const length = axis === null ? x.size : (x.shape[axis] as number);
   const inner = axis === null ? 1 : sizeOf(x.shape.slice(axis + 1));
-  const scale = scaleOf(length);
+  const scale = kind === "mean" ? 1 / length : 1;
   const kept = x.shape.map((n, i) => (axis === null || i === axis ? 1 : n));
   const shape = keepdim ? kept : axis === null ? [] : x.shape.filter((_, i) => i !== axis);
   const out = allocate(outer * inner);
   native.sumAxis(x.data, out, outer, length, inner, scale);
-  return output(out, shape, [x], (grad, [into]) => {
+  return output(out, shape, [x], { kind, axis, keepdim }, (grad, [into]) => {
     if (!into) return;
     native.expand(grad, [outer, 1, inner], into, [outer, length, inner]);
     if (scale === 1) return;
@@ -76,6 +76,7 @@ function soften(x: Tensor, dim: number, log: boolean): Tensor {
     out,
     x.shape,
     [x],
+    { kind: log ? "logSoftmax" : "softmax" },
     (grad, [into]) => into && native.softmaxBackward(grad, out, into, rows, columns, log),
   );
 }

@@ -1,9 +1,11 @@
 import { expectDimensions, expectShape, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
+import { native } from "../native.js";
 import { type Node, runBackward } from "./autograd.js";
 import { nest, sizeOf } from "./int_tensor.js";
 import * as ops from "./ops.js";
 import * as reductions from "./reductions.js";
+import { told } from "./trace.js";
 import * as views from "./views.js";
 
 /** Numbers nested in arrays of equal lengths. */
@@ -32,6 +34,7 @@ export class Tensor {
   node: Node | null = null;
   /** The gradient's values, for the library's own use. @internal */
   gradData: Float32Array | null = null;
+  #gradScale = 1;
   #spare: Float32Array | null = null;
   #grad: Tensor | null = null;
 
@@ -52,8 +55,9 @@ export class Tensor {
 
   /** The gradient that `backward()` gathered, of this tensor's shape; null before, and after `zeroGrad()`. */
   get grad(): Tensor | null {
-    if (this.gradData === null) return null;
-    if (this.#grad?.data !== this.gradData) this.#grad = new Tensor(this.gradData, this.shape);
+    const data = this.settledGrad();
+    if (data === null) return null;
+    if (this.#grad?.data !== data) this.#grad = new Tensor(data, this.shape);
     return this.#grad;
   }
 
@@ -64,6 +68,7 @@ export class Tensor {
     }
     this.gradData = grad?.data ?? null;
     this.#grad = grad;
+    this.#gradScale = 1;
     this.#spare = null;
   }
 
@@ -72,6 +77,25 @@ export class Tensor {
     if (this.gradData !== null) this.#spare = this.#grad === null ? this.gradData : null;
     this.gradData = null;
     this.#grad = null;
+    this.#gradScale = 1;
+  }
+
+  /** A factor that `gradData` is still to be multiplied by: an optimizer does it on its way. @internal */
+  get gradScale(): number {
+    return this.#gradScale;
+  }
+
+  /** Multiplies the gradient, at once where it was handed out, else when it is next used. @internal */
+  scaleGrad(coefficient: number): void {
+    this.#gradScale *= coefficient;
+    if (this.#grad !== null) this.settledGrad();
+  }
+
+  /** The gradient's values with nothing left to do. @internal */
+  settledGrad(): Float32Array | null {
+    if (this.gradData !== null && this.#gradScale !== 1) native.scaleGrads([this.gradData], this.#gradScale);
+    this.#gradScale = 1;
+    return this.gradData;
   }
 
   /** Memory for a new gradient. @internal */
@@ -94,7 +118,7 @@ export class Tensor {
 
   /** The same memory outside of the tape. */
   detach(): Tensor {
-    return new Tensor(this.data, this.shape);
+    return told(new Tensor(this.data, this.shape), [this], { kind: "detach" });
   }
 
   /** Adds the gradient of this scalar to the `grad` of every leaf that it was computed from; uses up the graph. */

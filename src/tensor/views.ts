@@ -8,7 +8,8 @@ import type { Tensor } from "./tensor.js";
 export function slice(x: Tensor, start: number, end: number = x.shape[0] ?? 0): Tensor {
   const { from, to, width } = rowRange(x.shape, start, end);
   const data = x.data.subarray(from * width, to * width);
-  return output(data, [to - from, ...x.shape.slice(1)], [x], (grad, [into]) => into?.fill(0).set(grad, from * width));
+  const shape = [to - from, ...x.shape.slice(1)];
+  return output(data, shape, [x], { kind: "slice" }, (grad, [into]) => into?.fill(0).set(grad, from * width));
 }
 
 /** The same elements in another shape, one length of which may be -1; shares memory. `torch.reshape`. */
@@ -24,5 +25,5 @@ export function reshape(x: Tensor, shape: readonly number[]): Tensor {
   if (free > 1) throw new DistilleryError("BAD_ARGUMENT", "shape: expected -1 at most once");
   if (!Number.isInteger(inferred)) expectShape("reshape: x", x.shape, shape);
   expectShape("reshape: elements", [x.size], [sizeOf(full)]);
-  return output(x.data, full, [x], (grad, [into]) => into?.set(grad));
+  return output(x.data, full, [x], { kind: "reshape" }, (grad, [into]) => into?.set(grad));
 }

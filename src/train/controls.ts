@@ -19,8 +19,10 @@ export interface RunControls {
   out?: string;
   /** Whether to go on with the run in `out`, where there is one. */
   resume?: boolean;
-  /** Epochs between checkpoints; default: every epoch, but at most one a second. */
-  checkpointEvery?: number;
+  /** Epochs, or steps, between checkpoints; default: every epoch, but at most one a second. */
+  checkpointEvery?: number | { steps: number };
+  /** How many checkpoints are kept, the newest included; default 2. */
+  keepCheckpoints?: number;
   /** Texts and numbers that `config.json` keeps, and that a resumed run must have too. */
   about?: Readonly<Record<string, string | number | null>>;
   /** Stops the run after the step that it is in; with `out`, once its state is saved. It ends with `ABORTED`. */
@@ -35,8 +37,8 @@ export interface RunControls {
 
 /** The names of {@link RunControls}, to tell them from the options. */
 export function splitControls<T extends RunControls>(input: T): [RunControls, Omit<T, keyof RunControls>] {
-  const { out, resume, checkpointEvery, about, signal, onStep, onEpoch, onNote, ...rest } = input;
-  const given = { out, resume, checkpointEvery, about, signal, onStep, onEpoch, onNote };
+  const { out, resume, checkpointEvery, keepCheckpoints, about, signal, onStep, onEpoch, onNote, ...rest } = input;
+  const given = { out, resume, checkpointEvery, keepCheckpoints, about, signal, onStep, onEpoch, onNote };
   const controls = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   return [controls as RunControls, rest];
 }

@@ -74,27 +74,31 @@ export async function distill(input: DistillInput): Promise<RunResult> {
     config: { temperature, alpha, teacherMode, teacherHash: fingerprint(teacher.stateDict()) },
     controls,
   });
-  const cache = run.isFinished ? null : await openCache(input, teacherMode);
-  const { optimizer, scheduler } = run;
-  const parameters = student.parameters();
-  while (run.nextEpoch()) {
-    while (await run.nextStep()) {
-      run.step((i) => {
-        const { inputs, labels, indices } = run.batches.batch(i);
-        const teacherLogits = cache?.batch(indices) ?? noGrad(() => teacher.forward(inputs));
-        const { loss, soft, hard } = kdLossParts(student.forward(inputs), teacherLogits, labels, {
-          temperature,
-          alpha,
+  try {
+    const cache = run.isFinished ? null : await openCache(input, teacherMode);
+    const { optimizer, scheduler } = run;
+    const parameters = student.parameters();
+    while (run.nextEpoch()) {
+      while (await run.nextStep()) {
+        run.step((i) => {
+          const { inputs, labels, indices } = run.batches.batch(i);
+          const teacherLogits = cache?.batch(indices) ?? noGrad(() => teacher.forward(inputs));
+          const { loss, soft, hard } = kdLossParts(student.forward(inputs), teacherLogits, labels, {
+            temperature,
+            alpha,
+          });
+          optimizer.zeroGrad();
+          loss.backward();
+          const gradNorm = expectFinite("gradient norm", clipGradNorm(parameters, options.maxGradNorm));
+          optimizer.step();
+          scheduler.step();
+          return { losses: { loss: loss.item(), soft, hard }, gradNorm };
         });
-        optimizer.zeroGrad();
-        loss.backward();
-        const gradNorm = expectFinite("gradient norm", clipGradNorm(parameters, options.maxGradNorm));
-        optimizer.step();
-        scheduler.step();
-        return { losses: { loss: loss.item(), soft, hard }, gradNorm };
-      });
+      }
+      await run.endEpoch();
     }
-    await run.endEpoch();
+    return await run.finish(STUDENT_FILE);
+  } finally {
+    await run.close();
   }
-  return await run.finish(STUDENT_FILE);
 }

@@ -1,11 +1,11 @@
 import { expectInteger, expectShape } from "../checks.js";
 import { DataLoader, type Dataset } from "../data/index.js";
+import { inEvalMode } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
 import { noGrad } from "../tensor/autograd.js";
 import { scoped } from "../tensor/memory.js";
 import { argmax } from "../tensor/reductions.js";
 import { expectDataset, expectModule } from "./arguments.js";
-import { inModes } from "./modes.js";
 
 /** Precision, recall and their harmonic mean for one class; 0 where nothing was predicted, or nothing is there. */
 export interface ClassReport {
@@ -62,11 +62,6 @@ export function evaluate(
     expectShape("logits", logits.shape, [inputs.shape[0] as number, data.classes]);
     return argmax(logits).data;
   }
-}
-
-/** Runs `body` with a network in eval mode; its modules' modes are set back. */
-export function inEvalMode<T>(network: Module, body: () => T): T {
-  return inModes([[network, false]], body);
 }
 
 class Counts {

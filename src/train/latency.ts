@@ -1,8 +1,8 @@
 import type { Dataset } from "../data/index.js";
+import { inEvalMode } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
 import { noGrad } from "../tensor/autograd.js";
 import { scoped } from "../tensor/memory.js";
-import { inEvalMode } from "./evaluate.js";
 
 const RUNS = 200;
 

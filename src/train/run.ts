@@ -1,16 +1,16 @@
 import { setImmediate } from "node:timers/promises";
-import { RunDirectory } from "../checkpoint/index.js";
+import { type FoundCheckpoint, RunDirectory } from "../checkpoint/index.js";
 import { expectInteger } from "../checks.js";
 import { DataLoader, type Dataset, type Epoch } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import type { EpochRecord } from "../log/epoch_line.js";
+import { inModes, type Mode } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
 import { AdamW } from "../optim/adamw.js";
 import { OneCycleLR } from "../optim/one_cycle_lr.js";
 import { releasePool, scoped } from "../tensor/memory.js";
-import { currentGenerator, withGenerator } from "../tensor/random.js";
+import { currentGenerator, Generator, withGenerator } from "../tensor/random.js";
 import type { RunControls } from "./controls.js";
-import { inModes, type Mode } from "./modes.js";
 import type { ResolvedTraining } from "./options.js";
 import { configOf } from "./run_config.js";
 import { capture, type RunState, restore } from "./snapshot.js";
@@ -51,7 +51,11 @@ export class TrainingRun {
   readonly #state: RunState;
   readonly #loader: DataLoader;
   #directory: RunDirectory | null = null;
-  #lastCheckpoint = performance.now();
+  #checkpointTime = performance.now();
+  /** The step after which the newest checkpoint was taken. */
+  #savedStep: number | null = null;
+  /** The stream that the run took its own from, and that goes on where the run ends. */
+  readonly #stream = currentGenerator();
 
   private constructor(setup: RunSetup) {
     const { model, moving, data, options } = setup;
@@ -69,7 +73,7 @@ export class TrainingRun {
       model,
       moving,
       optimizer: this.optimizer,
-      generator: currentGenerator(),
+      generator: new Generator().copyFrom(this.#stream),
       order: null,
       position: { epoch: 0, step: 0, sums: {}, seconds: 0, history: [] },
     };
@@ -77,13 +81,21 @@ export class TrainingRun {
 
   /** Sets a run up; with `resume`, where its checkpoint says. */
   static async open(setup: RunSetup): Promise<TrainingRun> {
-    const { out, resume = false, checkpointEvery } = setup.controls;
-    if (checkpointEvery !== undefined) expectInteger("checkpointEvery", checkpointEvery, 1);
+    const { out, resume = false, checkpointEvery = null, keepCheckpoints = 2, onNote = () => {} } = setup.controls;
+    if (checkpointEvery !== null) expectInterval(checkpointEvery);
+    const keep = expectInteger("keepCheckpoints", keepCheckpoints, 1);
     const run = new TrainingRun(setup);
     if (out === undefined) return run;
     const config = configOf(setup, run.#state.generator);
-    if (!resume || !(await run.#resume(out, config))) run.#directory = await RunDirectory.create(out, config);
-    return run;
+    const { directory, checkpoint } = await RunDirectory.open(out, config, { resume, keep, onNote });
+    run.#directory = directory;
+    try {
+      if (checkpoint !== null) await run.#resume(checkpoint);
+      return run;
+    } catch (error) {
+      await run.close();
+      throw error;
+    }
   }
 
   /** Whether all epochs are done, as they are where a finished run is resumed. */
@@ -106,6 +118,7 @@ export class TrainingRun {
   /** Whether steps of the epoch remain. Gives the event loop its turn first, and stops the run where a signal says so. */
   async nextStep(): Promise<boolean> {
     if (this.#state.position.step >= this.batches.length) return false;
+    if (this.#checkpointDue(false)) await this.#checkpoint();
     await setImmediate();
     if (this.#setup.controls.signal?.aborted) await this.#stop();
     return true;
@@ -132,60 +145,66 @@ export class TrainingRun {
     Object.assign(position, { epoch: record.epoch, step: 0, seconds: 0, sums: {} });
     this.#state.order = null;
     this.#directory?.appendMetrics(record);
-    if (this.#checkpointDue()) await this.#checkpoint();
+    if (this.#checkpointDue(true)) await this.#checkpoint();
     await this.#setup.controls.onEpoch?.(record);
   }
 
   /** Writes the weights under a name, and marks the run as finished. Gives what was written, and all epochs' records. */
   async finish(name: string): Promise<{ history: EpochRecord[]; files: string[] }> {
-    const { model, position } = this.#state;
+    const { model, position, generator } = this.#state;
     const files = (await this.#directory?.writeWeights(model.stateDict(), name)) ?? [];
     await this.#checkpoint();
-    await this.#directory?.written();
+    await this.#directory?.checkpoints.written();
+    this.#stream.copyFrom(generator);
     releasePool();
     return { history: position.history, files };
   }
 
-  async #resume(out: string, config: Readonly<Record<string, unknown>>): Promise<boolean> {
-    const { onNote } = this.#setup.controls;
-    const found = await RunDirectory.resume(out, config);
-    if (found === null) {
-      onNote?.(`${out}: nothing to resume, starting from the beginning`);
-      return false;
-    }
+  /** Lets what is being written come to its end: afterwards nothing in the folder changes. */
+  async close(): Promise<void> {
+    await this.#directory?.close();
+  }
+
+  async #resume(checkpoint: FoundCheckpoint): Promise<void> {
+    const { onNote, out } = this.#setup.controls;
     const { position } = this.#state;
     const { epochs } = this.#setup.options;
-    const batches = restore(this.#state, found.checkpoint, { file: found.file, loader: this.#loader, epochs });
+    const batches = restore(this.#state, checkpoint, { file: checkpoint.file, loader: this.#loader, epochs });
     if (batches !== null) this.batches = batches;
     this.scheduler.restore(position.epoch * this.#loader.length + position.step);
-    this.#directory = found.directory;
-    await found.directory.writeMetrics(position.history);
+    this.#savedStep = this.scheduler.lastStep;
+    await this.#directory?.writeMetrics(position.history);
     if (this.isFinished) onNote?.(`${out}: this run is finished`);
     else onNote?.(`${out}: resumed at epoch ${position.epoch + 1} of ${epochs}, step ${position.step + 1}`);
-    return true;
   }
 
   async #stop(): Promise<never> {
     const { epoch, step } = this.#state.position;
     const { out } = this.#setup.controls;
-    await this.#checkpoint();
-    await this.#directory?.written();
+    this.#stream.copyFrom(this.#state.generator);
+    if (this.#savedStep !== this.scheduler.lastStep) await this.#checkpoint();
+    await this.#directory?.checkpoints.written();
     const place = `stopped in epoch ${epoch + 1} of ${this.#setup.options.epochs}, after step ${step} of ${this.batches.length}`;
     const rest = out === undefined ? "" : `; its state is saved in ${out}: the same command with --resume goes on`;
     throw new DistilleryError("ABORTED", place + rest, { cause: this.#setup.controls.signal?.reason });
   }
 
-  #checkpointDue(): boolean {
+  #checkpointDue(epochEnded: boolean): boolean {
     const { checkpointEvery } = this.#setup.controls;
+    if (typeof checkpointEvery === "object") {
+      return this.scheduler.lastStep - (this.#savedStep ?? 0) >= checkpointEvery.steps;
+    }
+    if (!epochEnded) return false;
     if (checkpointEvery !== undefined) return this.#state.position.epoch % checkpointEvery === 0;
-    return performance.now() - this.#lastCheckpoint >= LEAST_SECONDS_BETWEEN_CHECKPOINTS * 1000;
+    return performance.now() - this.#checkpointTime >= LEAST_SECONDS_BETWEEN_CHECKPOINTS * 1000;
   }
 
   async #checkpoint(): Promise<void> {
     if (this.#directory === null) return;
     const { tensors, metadata } = capture(this.#state);
-    this.#lastCheckpoint = performance.now();
-    await this.#directory.writeCheckpoint(tensors, metadata);
+    this.#checkpointTime = performance.now();
+    this.#savedStep = this.scheduler.lastStep;
+    await this.#directory.checkpoints.write(tensors, metadata);
   }
 
   #record(): EpochRecord {
@@ -214,4 +233,9 @@ export class TrainingRun {
       throw new DistilleryError(error.code, `${place}: ${error.message}`, { cause: error });
     }
   }
+}
+
+function expectInterval(checkpointEvery: number | { steps: number }): void {
+  if (typeof checkpointEvery === "object") expectInteger("checkpointEvery.steps", checkpointEvery.steps, 1);
+  else expectInteger("checkpointEvery", checkpointEvery, 1);
 }

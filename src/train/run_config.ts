@@ -10,8 +10,8 @@ export function configOf(
   generator: Generator,
 ): RunConfig {
   return {
-    command,
     ...controls.about,
+    command,
     ...options,
     ...config,
     data: data.name,

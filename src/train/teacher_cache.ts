@@ -2,13 +2,13 @@ import { setImmediate } from "node:timers/promises";
 import { DataLoader, type Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
+import { inEvalMode } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
 import { noGrad } from "../tensor/autograd.js";
 import { allocate, scoped } from "../tensor/memory.js";
 import { currentGenerator } from "../tensor/random.js";
 import { Tensor } from "../tensor/tensor.js";
 import { expectDataset, expectModule } from "./arguments.js";
-import { inEvalMode } from "./evaluate.js";
 import { fingerprint } from "./fingerprint.js";
 
 const BATCH = 512;

@@ -42,22 +42,26 @@ export async function trainTeacher(input: TrainTeacherInput): Promise<RunResult>
     config: {},
     controls,
   });
-  const { optimizer, scheduler } = run;
-  const parameters = model.parameters();
-  while (run.nextEpoch()) {
-    while (await run.nextStep()) {
-      run.step((i) => {
-        const { inputs, labels } = run.batches.batch(i);
-        const loss = crossEntropy(model.forward(inputs), labels);
-        optimizer.zeroGrad();
-        loss.backward();
-        const gradNorm = expectFinite("gradient norm", clipGradNorm(parameters, options.maxGradNorm));
-        optimizer.step();
-        scheduler.step();
-        return { losses: { loss: loss.item() }, gradNorm };
-      });
+  try {
+    const { optimizer, scheduler } = run;
+    const parameters = model.parameters();
+    while (run.nextEpoch()) {
+      while (await run.nextStep()) {
+        run.step((i) => {
+          const { inputs, labels } = run.batches.batch(i);
+          const loss = crossEntropy(model.forward(inputs), labels);
+          optimizer.zeroGrad();
+          loss.backward();
+          const gradNorm = expectFinite("gradient norm", clipGradNorm(parameters, options.maxGradNorm));
+          optimizer.step();
+          scheduler.step();
+          return { losses: { loss: loss.item() }, gradNorm };
+        });
+      }
+      await run.endEpoch();
     }
-    await run.endEpoch();
+    return await run.finish("teacher");
+  } finally {
+    await run.close();
   }
-  return await run.finish("teacher");
 }

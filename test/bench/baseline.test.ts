@@ -2,10 +2,12 @@ import { describe, expect, it } from "vitest";
 import { matmul, matmulNt, matmulTn } from "../../bench/baseline/matmul.js";
 import { MersenneTwister } from "../../bench/baseline/rng.js";
 import { PlainStep } from "../../bench/baseline/step.js";
+import { PlainTeacherStep } from "../../bench/baseline/teacher_step.js";
 import { copyWeights } from "../../bench/copy_weights.js";
 import {
   AdamW,
   clipGradNorm,
+  crossEntropy,
   Generator,
   kdLoss,
   manualSeed,
@@ -81,6 +83,55 @@ describe("the plain TypeScript step", () => {
     const { weights } = bothAtStart();
     const start = { teacher: {}, student: weights.student, rows: ROWS, randomState: new Uint32Array(628) };
     expect(() => new PlainStep(start)).toThrow("expected the key fc1.weight");
+  });
+});
+
+describe("the plain step of the teacher's training", () => {
+  it("has the library's losses, gradients, parameters and running statistics, step after step", () => {
+    const generator = manualSeed(4);
+    const model = new TeacherNet({ inFeatures: FEATURES, hidden: [33, 18, 9], classes: CLASSES });
+    const [inputs, labels] = [randn([ROWS, FEATURES]), randint(0, CLASSES, [ROWS])];
+    const weights = copyWeights(model);
+    const plain = new PlainTeacherStep(weights, ROWS, generator.state.slice());
+    const optimizer = new AdamW(model.parameters(), { lr: 6e-4, betas: [0.95, 0.999], weightDecay: 1e-5 });
+    for (let i = 0; i < STEPS; i++) {
+      const loss = crossEntropy(model.forward(inputs), labels);
+      optimizer.zeroGrad();
+      loss.backward();
+      clipGradNorm(model.parameters(), 1);
+      optimizer.step();
+      const plainLoss = plain.run(inputs.data, labels.data, { lr: 6e-4, beta1: 0.95 });
+      expect(Math.abs(loss.item() - plainLoss)).toBeLessThan(TOLERANCE);
+      // A bias before a batch norm has no gradient but what rounding leaves: the largest gradient is the measure.
+      const scale = Math.max(...plain.grads.map((grad) => Math.max(...grad.map(Math.abs))));
+      model.parameters().forEach((parameter, j) => {
+        const ours = (parameter.grad as Tensor).data;
+        const apart = Math.max(...ours.map((x, k) => Math.abs(x - (plain.grads[j] as Float32Array)[k])));
+        expect(apart).toBeLessThan(TOLERANCE * scale);
+      });
+    }
+    // AdamW makes whole steps of that rounding, which the running means follow.
+    for (const [name, values] of Object.entries(copyWeights(model))) {
+      if (/^bn/.test(name)) expect(distance(values, weights[name] as Float32Array)).toBeLessThan(1e-3);
+    }
+  });
+});
+
+describe("the plain teacher in eval mode", () => {
+  it("gives the step the library's loss, and so do its logits when they are known", () => {
+    const { teacher, student, plain, weights } = bothAtStart();
+    const again = new PlainStep({
+      teacher: weights.teacher,
+      student: copyWeights(student),
+      rows: ROWS,
+      randomState: new Uint32Array(628),
+    });
+    const [inputs, labels] = [randn([ROWS, FEATURES]), randint(0, CLASSES, [ROWS])];
+    const logits = noGrad(() => teacher.eval().forward(inputs));
+    const expected = kdLoss(student.forward(inputs), logits, labels).item();
+    const numbers = { lr: 6e-4, beta1: 0.95 };
+    expect(Math.abs(plain.run(inputs.data, labels.data, numbers, "eval") - expected)).toBeLessThan(TOLERANCE);
+    expect(Math.abs(again.run(inputs.data, labels.data, numbers, logits.data) - expected)).toBeLessThan(TOLERANCE);
   });
 });
 

@@ -1,5 +1,6 @@
 """Makes the files of fixtures/ with PyTorch: python make_fixtures.py. The tests do not need PyTorch, only these files."""
 
+import json
 import os
 from collections import OrderedDict
 from pathlib import Path
@@ -16,6 +17,36 @@ def save(name, value, **options):
 def network():
     torch.manual_seed(0)
     return torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
+
+
+class Training:
+    """A small run, the same as in training.ts: 12 steps on one batch."""
+
+    def __init__(self):
+        torch.manual_seed(0)
+        self.model = torch.nn.Sequential(
+            torch.nn.Linear(6, 8), torch.nn.BatchNorm1d(8), torch.nn.ReLU(), torch.nn.Linear(8, 3)
+        )
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=0.01, weight_decay=0.05)
+        self.scheduler = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer, max_lr=0.02, total_steps=12, pct_start=0.4, div_factor=20, final_div_factor=100
+        )
+        self.x, self.labels = torch.randn(16, 6), torch.randint(0, 3, (16,))
+
+    def run(self, steps):
+        losses = []
+        for _ in range(steps):
+            self.optimizer.zero_grad()
+            loss = torch.nn.functional.cross_entropy(self.model(self.x), self.labels)
+            loss.backward()
+            self.optimizer.step()
+            self.scheduler.step()
+            losses.append(loss.item())
+        return losses
+
+    def checkpoint(self):
+        parts = {name: getattr(self, name).state_dict() for name in ("model", "optimizer", "scheduler")}
+        return {"epoch": 3, "best": float("inf"), **parts}
 
 
 class Hostile:
@@ -46,3 +77,15 @@ save("hostile.pth", {"a": Hostile()})
 save("legacy.pth", {"a": torch.tensor([1.0])}, _use_new_zipfile_serialization=False)
 save("protocol4.pth", {"a": torch.tensor([1.0])}, pickle_protocol=4)
 torch.jit.save(torch.jit.script(torch.nn.Linear(1, 1)), OUT / "script.pth")
+save("two_models.pth", {"model": network().state_dict(), "ema": network().state_dict()})
+scalars = {"int": -5, "large": 2**60, "float": 0.1, "nan": float("nan"), "none": None, "yes": True, "text": "späße"}
+save("plain_values.pth", {**scalars, "nested": {0: [1, (2, "x")], 7: ()}, "ordered": OrderedDict(a=OrderedDict()), "t": base.T})
+many = torch.arange(2000)
+save("large_values.pth", {"list": list(range(2500)), "dict": {str(i): i for i in range(2500)}, "again": [many, many]})
+broken = torch.tensor([1.0, float("nan"), 2.0, 3.0, -float("inf")])
+save("non_finite.pth", {"clean": broken[2:4], "rest": broken[2:]})
+training = Training()
+before = training.run(5)
+save("training.pth", training.checkpoint())
+numbers = {"x": training.x.tolist(), "labels": training.labels.tolist(), "losses": before + training.run(7)}
+(OUT / "training.json").write_text(json.dumps(numbers) + "\n")

@@ -4,8 +4,9 @@ import { inspectCheckpoint, load } from "../../src/checkpoint/index.js";
 import { LongTensor, Tensor } from "../../src/index.js";
 import { failure, fixture } from "./support.js";
 
+const loose = { allowNonFinite: true };
 const numbers = async (name: string) =>
-  Object.fromEntries(Object.entries(await load(fixture(name))).map(([key, tensor]) => [key, tensor.toArray()]));
+  Object.fromEntries(Object.entries(await load(fixture(name), loose)).map(([key, tensor]) => [key, tensor.toArray()]));
 
 test("a state_dict: OrderedDict, _metadata, BatchNorm's int64 counter", async () => {
   const state = await load(fixture("state_dict.pth"));
@@ -71,7 +72,7 @@ test("half, bfloat16 and double become float32, and inspect names the type in th
   expect(await numbers("bfloat16.pth")).toEqual({ x: bfloat16 });
   expect(await numbers("double.pth")).toEqual({ x: [Math.fround(0.1), Number.POSITIVE_INFINITY, -0] });
   for (const dtype of ["half", "bfloat16", "double"]) {
-    expect((await load(fixture(`${dtype}.pth`))).x).toBeInstanceOf(Tensor);
+    expect((await load(fixture(`${dtype}.pth`), loose)).x).toBeInstanceOf(Tensor);
   }
   expect((await inspectCheckpoint(fixture("half.pth"))).tensors).toEqual([{ key: "x", dtype: "float16", shape: [9] }]);
 });
@@ -87,7 +88,6 @@ test("a Parameter is read as its tensor", async () => {
 });
 
 test.each([
-  ["nested.pth", /"epoch" holds a number; only plain dictionaries.*torch\.load\("checkpoint\.pth"\)\["state_dict"\]/],
   ["tensor.pth", /holds a tensor; only plain dictionaries of tensors are read/],
   ["module.pth", /GLOBAL "torch\.nn\.modules\.container\.Sequential" is not allowed: only a state_dict/],
   ["bool.pth", /"torch\.BoolStorage": elements of this type are not read, only FloatStorage/],

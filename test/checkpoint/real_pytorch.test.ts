@@ -1,16 +1,23 @@
-import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { load, save } from "../../src/checkpoint/index.js";
-import { BatchNorm1d, IntTensor, Linear, LongTensor, manualSeed, Sequential, Tensor } from "../../src/index.js";
+import { load, loadCheckpoint, save, saveCheckpoint } from "../../src/checkpoint/index.js";
+import {
+  BatchNorm1d,
+  IntTensor,
+  Linear,
+  LongTensor,
+  manualSeed,
+  noGrad,
+  randn,
+  Sequential,
+  StudentNet,
+  TeacherNet,
+  Tensor,
+} from "../../src/index.js";
+import { expectClose } from "../parity/close.js";
+import { python, runPython as run } from "./python.js";
 import { temporaryFolder } from "./support.js";
-
-/** A Python with PyTorch, such as `python3`; without it these tests are left out. */
-const python = process.env.DISTILLERY_PYTHON ?? "";
-
-const run = (code: string, ...args: string[]): unknown =>
-  JSON.parse(execFileSync(python, ["-W", "error", "-c", code, ...args], { encoding: "utf8" }));
 
 describe.runIf(python !== "")("in the real PyTorch", () => {
   const folder = temporaryFolder();
@@ -91,5 +98,79 @@ print(json.dumps({k: v.tolist() for k, v in net.state_dict().items()}))`;
     const state = await load(file);
     const got = Object.fromEntries(Object.entries(state).map(([k, v]) => [k, v.shape.length ? v.toArray() : v.item()]));
     expect(got).toEqual(expected);
+  });
+
+  test("every plain value arrives in Python's type, weights_only", async () => {
+    const file = join(folder, "values.pth");
+    const big = 2n ** 62n;
+    const value = {
+      scalars: [null, true, false, 3, -70_000, 2 ** 40, -big, 0.5, Number.NaN, -0, "späße"],
+      tuple: Object.freeze([1, Object.freeze([]), [2]]),
+      numbers: new Map([[0, { a: new Map([[-1, "x"]]) }]]),
+      long: Array.from({ length: 2100 }, (_, i) => i),
+      empty: [{}, [], Object.freeze([])],
+      t: new Tensor(Float32Array.of(1, 2), [2, 1]),
+    };
+    await saveCheckpoint(value, file);
+    const code = `
+import sys, json, torch
+value = torch.load(sys.argv[1], weights_only=True)
+t = value.pop("t")
+long = value.pop("long")
+print(json.dumps([repr(value), t.tolist(), str(t.dtype), long == list(range(2100)), type(value).__name__]))`;
+    const scalars = "[None, True, False, 3, -70000, 1099511627776, -4611686018427387904, 0.5, nan, -0.0, 'späße']";
+    const rest = "'tuple': (1, (), [2]), 'numbers': {0: {'a': {-1: 'x'}}}, 'empty': [{}, [], ()]";
+    expect(run(code, file)).toEqual([`{'scalars': ${scalars}, ${rest}}`, [[1], [2]], "torch.float32", true, "dict"]);
+    const again = join(folder, "again.pth");
+    run("import sys, torch; torch.save(torch.load(sys.argv[1]), sys.argv[2]); print(0)", file, again);
+    expect(await loadCheckpoint(again, { allowNonFinite: true })).toEqual(value);
+  });
+
+  test("teacher and student, both ways: strict, and the same logits", async () => {
+    manualSeed(3);
+    const sizes = { inFeatures: 20, classes: 4 };
+    const ours = {
+      teacher: new TeacherNet({ ...sizes, hidden: [16, 12, 8] }).eval(),
+      student: new StudentNet({ ...sizes, hidden: [8, 6] }),
+    };
+    // Statistics that are not those of a new network.
+    ours.teacher.train().forward(randn([32, 20]));
+    ours.teacher.eval();
+    const [file, back] = [join(folder, "ours.pth"), join(folder, "theirs.pth")];
+    await saveCheckpoint({ teacher: ours.teacher.stateDict(), student: ours.student.stateDict() }, file);
+    const x = randn([5, 20]);
+    const code = `
+import sys, json, torch
+class Net(torch.nn.Module):
+    def __init__(self, sizes, norm):
+        super().__init__()
+        self.depth = len(sizes) - 1
+        for i in range(self.depth):
+            setattr(self, f"fc{i + 1}", torch.nn.Linear(sizes[i], sizes[i + 1]))
+            if norm and i + 1 < self.depth:
+                setattr(self, f"bn{i + 1}", torch.nn.BatchNorm1d(sizes[i + 1]))
+    def forward(self, x):
+        for i in range(1, self.depth):
+            x = getattr(self, f"bn{i}", torch.nn.Identity())(getattr(self, f"fc{i}")(x)).relu()
+        return getattr(self, f"fc{self.depth}")(x)
+networks = {"teacher": Net([20, 16, 12, 8, 4], True), "student": Net([20, 8, 6, 4], False)}
+checkpoint, x, logits = torch.load(sys.argv[1], weights_only=True), torch.tensor(json.loads(sys.argv[3])), {}
+for name, net in networks.items():
+    net.load_state_dict(checkpoint[name], strict=True)
+    logits[name] = net.eval()(x).flatten().tolist()
+torch.manual_seed(1)
+for net in networks.values():
+    for parameter in net.parameters(): torch.nn.init.uniform_(parameter)
+    net.train()(torch.randn(16, 20))
+    logits[str(len(logits))] = net.eval()(x).flatten().tolist()
+torch.save({name: net.state_dict() for name, net in networks.items()}, sys.argv[2])
+print(json.dumps(logits))`;
+    const logits = run(code, file, back, JSON.stringify(x.toArray())) as Record<string, number[]>;
+    const forward = (net: TeacherNet | StudentNet) => noGrad(() => net.forward(x).data);
+    expectClose(forward(ours.teacher), logits.teacher ?? [], { abs: 1e-5 });
+    expectClose(forward(ours.student), logits.student ?? [], { abs: 1e-5 });
+    const [teacher, student] = [await load(back, { key: "teacher" }), await load(back, { key: "student" })];
+    expectClose(forward(ours.teacher.loadStateDict(teacher)), logits["2"] ?? [], { rel: 1e-5 });
+    expectClose(forward(ours.student.loadStateDict(student)), logits["3"] ?? [], { rel: 1e-5 });
   });
 });

@@ -21,6 +21,7 @@ const write = (length: number): ArrayArgument => ({ kind: "write", array: new Fl
 const readOf = (array: TypedArray): ArrayArgument => ({ kind: "read", array });
 const writeOf = (array: TypedArray): ArrayArgument => ({ kind: "write", array });
 const free = (argument: ArrayArgument): ArrayArgument => ({ ...argument, free: true });
+const optional = (argument: ArrayArgument): ArrayArgument => ({ ...argument, optional: true });
 const list = (argument: ArrayArgument): ArrayArgument => ({ ...argument, list: true });
 const size = (value: number): Argument => ({ kind: "size", value });
 const real = (value: number): Argument => ({ kind: "real", value });
@@ -29,6 +30,7 @@ const shape = (...value: number[]): Argument => ({ kind: "shape", value });
 
 const six = read(1, 2, 3, 4, 5, 6);
 const three = read(1, 2, 3);
+const four = read(1, 2, 3, 4);
 const twelve = read(...Array.from({ length: 12 }, (_, i) => i - 6));
 const labels = readOf(Int32Array.of(2, 0));
 const stream = (): ArrayArgument => {
@@ -68,14 +70,45 @@ export const CALLS: Record<string, Argument[]> = {
   gradNorm: [list(free(six))],
   kdLoss: [six, six, labels, write(6), size(2), size(3), real(2), real(0.5)],
   linearBackwardBias: [six, write(3), size(2), size(3)],
-  linearForward: [
-    ...[six, twelve, { ...read(1, 2, 3, 4), optional: true }, write(8)],
-    ...[size(2), size(3), size(4), flag],
+  linearForward: [...[six, twelve, optional(four), write(8)], ...[size(2), size(3), size(4), flag]],
+  linearNormReluDropoutForward: [
+    ...[six, twelve, optional(four), write(8), four, four, write(4), write(4), write(4), write(4)],
+    ...[
+      write(8),
+      optional(writeOf(new Uint8Array(8))),
+      optional(stream()),
+      size(2),
+      size(3),
+      size(4),
+      flag,
+      real(1e-5),
+      real(0.1),
+    ],
+    real(0.5),
   ],
   matmul: [six, twelve, write(8), size(2), size(3), size(4)],
   matmulNt: [six, twelve, write(8), size(2), size(3), size(4)],
   matmulTn: [six, twelve, write(8), size(2), size(3), size(4)],
   mul: [six, six, write(6)],
+  normReluDropoutBackward: [
+    ...[six, six, three, three, three, three, optional(readOf(new Uint8Array(6)))],
+    ...[write(6), write(3), write(3), size(2), size(3), flag, real(0.5)],
+  ],
+  normReluDropoutForward: [
+    ...[
+      six,
+      three,
+      three,
+      write(3),
+      write(3),
+      write(3),
+      write(3),
+      write(6),
+      optional(writeOf(new Uint8Array(6))),
+      optional(stream()),
+    ],
+    ...[size(2), size(3), flag, real(1e-5), real(0.1), real(0.5)],
+  ],
   randomIntegers: [stream(), free(writeOf(new Int32Array(5))), real(0), real(9)],
   randomNormal: [stream(), free(write(5))],
   randomPermutation: [stream(), free(writeOf(new Int32Array(5)))],

@@ -11,6 +11,7 @@ mod elementwise;
 mod error;
 mod hidden;
 mod layers;
+mod lock;
 mod losses;
 mod matmul;
 mod optim;

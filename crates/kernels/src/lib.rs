@@ -5,6 +5,7 @@
 
 pub mod adamw;
 pub mod batch_norm;
+mod box_muller;
 pub mod cross_entropy;
 pub mod dropout;
 pub mod elementwise;

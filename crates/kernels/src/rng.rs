@@ -3,6 +3,7 @@
 //! The state lies with the caller, as `STATE_WORDS` words, so that it can be saved, restored and owned by one run:
 //! 624 words of the twister, the index of the next word, a flag and two words that hold the second of a pair of normals.
 
+use crate::box_muller::{GROUP, box_muller};
 use crate::error::{Result, expect_shape, expect_that};
 use crate::vectorised::vectorised;
 
@@ -107,17 +108,17 @@ impl<'a> Generator<'a> {
 
     /// Fills with standard normals, as `torch.randn`.
     pub fn normal(&mut self, out: &mut [f32]) {
-        if out.len() < 16 {
+        if out.len() < GROUP {
             for value in out {
                 *value = self.one_normal() as f32;
             }
             return;
         }
         self.uniform(out, 0.0, 1.0);
-        let whole = out.len() - out.len() % 16;
-        out[..whole].chunks_exact_mut(16).for_each(box_muller);
+        let whole = out.len() - out.len() % GROUP;
+        box_muller(&mut out[..whole]);
         if whole < out.len() {
-            let start = out.len() - 16;
+            let start = out.len() - GROUP;
             self.uniform(&mut out[start..], 0.0, 1.0);
             box_muller(&mut out[start..]);
         }
@@ -213,14 +214,4 @@ fn scale<'a>(words: &'a [u32], from: f32, to: f32, values: &'a mut [f32]) {
         *value = unit.mul_add(to - from, from);
     }
 }
-}
-
-/// Sixteen uniforms become sixteen normals, in single precision as PyTorch computes them.
-fn box_muller(block: &mut [f32]) {
-    for j in 0..8 {
-        let (u1, u2) = (1.0 - block[j], block[j + 8]);
-        let (radius, theta) = ((-2.0 * u1.ln()).sqrt(), 2.0 * std::f32::consts::PI * u2);
-        block[j] = radius * theta.cos();
-        block[j + 8] = radius * theta.sin();
-    }
 }

@@ -12,8 +12,6 @@ pub(super) const ROWS: usize = 6;
 pub(super) const TALL: usize = 12;
 /// The most vectors of columns in a tile.
 pub(super) const VECTORS: usize = 4;
-/// The length of a chain: a longer one would lose digits, a shorter one time.
-pub(super) const CHAIN: usize = 256;
 /// Elements of a cache line.
 pub(super) const LINE: usize = 16;
 
@@ -32,6 +30,8 @@ pub(super) const fn rows<S: Simd>(columns: usize) -> usize {
 pub(super) struct Tile {
     /// The steps over k.
     pub depth: usize,
+    /// The steps of a chain.
+    pub chain: usize,
     /// The first number of the unpacked factor.
     pub a: *const f32,
     /// From one row of it to the next.
@@ -138,7 +138,7 @@ unsafe fn run<S: Simd, const R: usize, const V: usize>(simd: S, tile: Tile) {
     // SAFETY: the caller's promise covers every element that the loops below name; fetching ahead reads nothing.
     unsafe {
         loop {
-            let steps = left.min(CHAIN);
+            let steps = left.min(tile.chain);
             let mut sums = [[simd.splat_f32s(0.0); V]; R];
             for start in (0..steps).step_by(LINE) {
                 ahead.fetch();

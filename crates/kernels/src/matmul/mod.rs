@@ -1,9 +1,10 @@
 //! Matrix products in single precision.
 //!
-//! Every element of a product is a sum over k of chains: 256 fused multiply-adds in ascending order from zero make one
-//! chain, and the chains are added up in order. So its bits depend on its row and its column only: not on the threads,
-//! on the rows and columns that come along, or on which of the processor's vector units did the work.
+//! Every element of a product is a sum over k of chains (`chain`): fused multiply-adds in ascending order from zero make
+//! one chain, and the chains are added up in order. So its bits depend on its row and its column only: not on the
+//! threads, on the rows and columns that come along, or on which of the processor's vector units did the work.
 
+mod chain;
 mod micro;
 mod pack;
 mod plan;
@@ -104,8 +105,8 @@ mod tests {
             let (a, b, bias) = (numbers(m, k), numbers(k, n), numbers(1, n).into_raw_vec_and_offset().0);
             let b_turned = b.t().as_standard_layout().into_owned();
             let want = Array2::from_shape_fn((m, n), |(i, j)| {
-                let chain = |ks: std::ops::Range<usize>| ks.fold(0.0, |sum, p| a[[i, p]].mul_add(b[[p, j]], sum));
-                let chains = (0..k).step_by(micro::CHAIN).map(|start| chain(start..k.min(start + micro::CHAIN)));
+                let sum = |ks: std::ops::Range<usize>| ks.fold(0.0, |sum, p| a[[i, p]].mul_add(b[[p, j]], sum));
+                let chains = (0..k).step_by(chain::length(k)).map(|start| sum(start..k.min(start + chain::length(k))));
                 let sum = chains.reduce(|a, b| a + b).unwrap_or(0.0) + bias[j];
                 if sum <= 0.0 { 0.0 } else { sum }
             });

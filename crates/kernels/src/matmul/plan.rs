@@ -1,6 +1,7 @@
 //! How a product is cut: which factor is packed, in which blocks, and what the threads share.
 
-use super::micro::{self, Ahead, CHAIN, LINE, TALL, Tile, TileBias, VECTORS};
+use super::chain;
+use super::micro::{self, Ahead, LINE, TALL, Tile, TileBias, VECTORS};
 use super::pack::{self, Pack};
 use super::transpose::{self, SIDE};
 use crate::parallel;
@@ -138,15 +139,15 @@ impl Product<'_> {
         let (panels, tiles) = (self.n.div_ceil(width), self.m.div_ceil(self.rows::<S>()));
         let threads = if self.m * self.n * self.k < PARALLEL_FROM { 1 } else { parallel::threads() };
         if tiles < 8 * threads.max(2) && panels >= threads {
-            let depth = CHAIN.min(self.k.max(1));
+            let depth = chain::length(self.k);
             let fit = BLOCK / 2 / (depth * width);
             self.by_columns(simd, depth, fit.min(panels.div_ceil(PIECES / 2 * threads)).max(1));
         } else {
             let blocks = self.k.div_ceil(DEPTH).max(1);
             // Whole chains, so that the bits do not depend on the blocks.
-            let depth = self.k.div_ceil(blocks).next_multiple_of(CHAIN);
+            let depth = self.k.div_ceil(blocks).next_multiple_of(chain::length(self.k));
             // No more than `Piece::rows` copies where a is read across its rows.
-            let depth = if self.a.column == 1 { depth } else { CHAIN }.clamp(1, self.k.max(1));
+            let depth = if self.a.column == 1 { depth } else { chain::length(self.k) }.clamp(1, self.k.max(1));
             self.by_rows(simd, depth, (BLOCK / (depth * width)).max(1), threads);
         }
     }
@@ -235,7 +236,7 @@ impl WithSimd for Piece<'_, '_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let mut staging = Staging([0.0; GROUP * WIDEST], [0.0; WIDEST]);
-        let mut copy = [0.0; TALL * CHAIN];
+        let mut copy = [0.0; TALL * chain::LONGEST];
         let tall = self.product.rows::<S>();
         let Product { m, n, out, .. } = *self.product;
         let group = if out.0.row == 1 && out.0.column != 1 { GROUP / tall } else { 1 };
@@ -264,10 +265,10 @@ impl Piece<'_, '_> {
     /// The unpacked factor from a tile's first row on: where it lies, or, where its rows lie side by side and are read
     /// for many panels, a copy that does not spread over as many cache lines and pages as there are steps.
     #[inline(always)]
-    fn rows(&self, tile: usize, tall: usize, copy: &mut [f32; TALL * CHAIN]) -> Source {
+    fn rows(&self, tile: usize, tall: usize, copy: &mut [f32; TALL * chain::LONGEST]) -> Source {
         let Product { m, a, .. } = *self.product;
         let (first, steps, source) = (tile * tall, self.steps.clone(), self.in_place(tile, tall));
-        if a.column == 1 || m - first < tall || steps.len() > CHAIN || self.panels.len() < 2 {
+        if a.column == 1 || m - first < tall || steps.len() > chain::LONGEST || self.panels.len() < 2 {
             return source;
         }
         for (step, to) in copy.chunks_exact_mut(tall).take(steps.len()).enumerate() {
@@ -317,6 +318,7 @@ impl Piece<'_, '_> {
         };
         let inputs = Tile {
             depth: self.steps.len(),
+            chain: chain::length(k),
             a: a.start,
             a_row: a.row,
             a_step: a.column,

@@ -1,4 +1,4 @@
-import type { Module } from "../nn/module.js";
+import type { Module } from "./module.js";
 
 /** A network, and whether it is to be in train mode. */
 export type Mode = readonly [network: Module, training: boolean];
@@ -12,6 +12,11 @@ export function inModes<T>(modes: readonly Mode[], body: () => T): T {
   } finally {
     for (const [module, training] of before) module.training = training;
   }
+}
+
+/** Runs `body` with a network in eval mode. */
+export function inEvalMode<T>(network: Module, body: () => T): T {
+  return inModes([[network, false]], body);
 }
 
 function modulesOf(network: Module): Module[] {

@@ -1,0 +1,49 @@
+import { getNumThreads } from "distillery";
+import { compareResults } from "./agreement.js";
+import type { Case } from "./cases/case.js";
+import { hiddenCases } from "./cases/hidden.js";
+import { layerCases } from "./cases/layers.js";
+import { matmulCases } from "./cases/matmul.js";
+import { randomCases } from "./cases/random.js";
+import { trainingCases } from "./cases/training.js";
+import { rateOf } from "./cases/work.js";
+import { type Limits, shareOf } from "./limits.js";
+import { type Budget, medianTime } from "./measure.js";
+import type { Row } from "./results.js";
+import { withThreads } from "./threads.js";
+
+const GROUPS = {
+  products: matmulCases,
+  layers: () => [...hiddenCases(), ...layerCases()],
+  "random stream": randomCases,
+  "losses and optimizer": trainingCases,
+} as const;
+
+/** Measures every kernel at the script's shapes, once it and plain TypeScript gave the same values. */
+export function* measureKernels(budget: Budget, limits: Limits): Generator<Row> {
+  for (const [group, cases] of Object.entries(GROUPS)) {
+    for (const each of cases()) yield measureCase(group as keyof typeof GROUPS, each, budget, limits);
+  }
+}
+
+function measureCase(group: Row["group"], each: Case, budget: Budget, limits: Limits): Row {
+  compareResults(each);
+  const { name, shape, work, kernel } = each;
+  const oneThreadMs = withThreads(1, () => medianTime(kernel, budget));
+  const allThreadsMs = getNumThreads() === 1 ? oneThreadMs : medianTime(kernel, budget);
+  const plainMs = medianTime(each.plain, budget);
+  return {
+    group,
+    name,
+    shape,
+    work,
+    oneThreadMs,
+    allThreadsMs,
+    speedUp: oneThreadMs / allThreadsMs,
+    plainMs,
+    ratio: plainMs / allThreadsMs,
+    rate: rateOf(work, allThreadsMs),
+    share: shareOf(work, allThreadsMs, limits.all),
+    shareOneThread: shareOf(work, oneThreadMs, limits.one),
+  };
+}

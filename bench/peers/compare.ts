@@ -1,0 +1,110 @@
+import { setTimeout } from "node:timers/promises";
+import { distill, withGenerator } from "distillery";
+import { compareLosses } from "../agreement.js";
+import type { Extent } from "../extent.js";
+import { type Spread, takeTurns } from "../measure.js";
+import type { PeerRow, Peers } from "../results.js";
+import { epochsFor } from "../steps/measure.js";
+import { MODES, type Mode, scriptSetup } from "../steps/mode.js";
+import { start } from "../steps/networks.js";
+import { PacedRun } from "../steps/paced_run.js";
+import { type FoundPeers, findPeers, type Peer } from "./peer.js";
+
+/** Long enough for the other side's threads to stop waiting actively for more work. */
+const PAUSE_MS = 250;
+
+/** Measures the same steps and the same whole run by every peer that is found and by the library, in turns. */
+export async function measurePeers(extent: Extent, onRow: (row: PeerRow) => void): Promise<Peers> {
+  const found = await findPeers();
+  const [rows, notes] = [[] as PeerRow[], [...found.notes]];
+  try {
+    for (const measure of [...MODES.map((mode) => measureMode(mode)), measureWholeRun]) {
+      for (const row of await measure(found, extent, notes)) {
+        rows.push(row);
+        onRow(row);
+      }
+    }
+  } finally {
+    for (const { process } of found.peers) process.stop();
+  }
+  return { versions: found.versions, rows, notes };
+}
+
+type Measure = (found: FoundPeers, extent: Extent, notes: string[]) => Promise<PeerRow[]>;
+
+function measureMode(mode: Mode): Measure {
+  return async ({ peers }, extent, notes) => {
+    if (peers.length === 0) return [];
+    const run = await PacedRun.start(scriptSetup(mode));
+    const present: Peer[] = [];
+    for (const peer of peers) if (await opens(peer, mode, run.losses, notes)) present.push(peer);
+    const epochs = await epochsFor(run, extent.turnMs);
+    const steps = epochs * run.stepsPerEpoch;
+    const [ours, ...theirs] = await takeTurns(extent.peerRounds, [
+      async () => {
+        await setTimeout(PAUSE_MS);
+        await run.epoch();
+        return run.epoch(epochs);
+      },
+      ...present.map((peer) => async () => {
+        await setTimeout(PAUSE_MS);
+        await ask(peer, { run: mode, steps: run.stepsPerEpoch });
+        return (1000 * (await ask(peer, { run: mode, steps }))) / steps;
+      }),
+    ]);
+    await run.stop();
+    return present.map((peer, i) => peerRow(mode, peer, ours as Spread, theirs[i] as Spread, "ms a step"));
+  };
+}
+
+/** Whether a peer does a mode; then its first losses are the library's. */
+async function opens(peer: Peer, mode: Mode, ours: readonly number[], notes: string[]): Promise<boolean> {
+  const comparable = peer.comparable(mode);
+  if (comparable === null) return false;
+  let losses: readonly number[];
+  try {
+    losses = (await peer.process.ask({ open: mode, variant: peer.variant })).losses ?? [];
+  } catch (error) {
+    notes.push(`${peer.name}, ${mode}: not measured (${(error as Error).message})`);
+    return false;
+  }
+  compareLosses(`${peer.name}, ${mode}`, ours, losses.slice(0, comparable));
+  return true;
+}
+
+/** The script's run with the teacher in eval mode: the library's caches its answers, as it does by itself. */
+async function measureWholeRun({ peers }: FoundPeers, extent: Extent): Promise<PeerRow[]> {
+  const eager = peers.filter(({ variant }) => variant === "eager");
+  if (eager.length === 0) return [];
+  const steps = (extent.epochs * 1024) / 64;
+  const [ours, ...theirs] = await takeTurns(extent.peerRuns, [
+    async () => {
+      await setTimeout(PAUSE_MS);
+      return wholeRunSeconds(extent.epochs);
+    },
+    ...eager.map((peer) => async () => {
+      await setTimeout(PAUSE_MS);
+      return ask(peer, { whole: "eval", steps });
+    }),
+  ]);
+  return eager.map((peer, i) => peerRow("whole run", peer, ours as Spread, theirs[i] as Spread, "s a run"));
+}
+
+/** What `distill()` takes, from networks just made. */
+async function wholeRunSeconds(epochs: number): Promise<number> {
+  const { teacher, student, data, generator } = start(scriptSetup("eval"));
+  if (student === null) throw new Error("wholeRunSeconds: expected a student");
+  const begun = performance.now();
+  await withGenerator(generator, () => distill({ teacher: teacher.freeze(), student, data, epochs, shuffle: false }));
+  return (performance.now() - begun) / 1000;
+}
+
+async function ask({ process, variant }: Peer, request: Readonly<Record<string, unknown>>): Promise<number> {
+  const { seconds } = await process.ask({ ...request, variant });
+  if (seconds === undefined) throw new Error("a peer: expected a time");
+  return seconds;
+}
+
+function peerRow(mode: PeerRow["mode"], { name }: Peer, ours: Spread, theirs: Spread, unit: PeerRow["unit"]): PeerRow {
+  return { mode, peer: name, ours, theirs, ratio: theirs.median / ours.median, unit };
+}

@@ -1,0 +1,84 @@
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { getNumThreads } from "distillery";
+import { ROOT } from "../root.js";
+import type { Mode } from "../steps/mode.js";
+import { PeerProcess } from "./child.js";
+
+/** A way to do the same work that the library is compared with. */
+export interface Peer {
+  readonly name: string;
+  readonly variant: string;
+  readonly process: PeerProcess;
+  /**
+   * How many of its first losses are the library's in a mode: fewer where the peer's random masks or its optimizer are
+   * others; null where it has no such mode.
+   */
+  comparable(mode: Mode): number | null;
+}
+
+/** The peers that were found, what they are, and why others were not. */
+export interface FoundPeers {
+  readonly peers: readonly Peer[];
+  readonly versions: Readonly<Record<string, string>>;
+  readonly notes: readonly string[];
+}
+
+const STEPS = 3;
+/** tfjs has no AdamW and no clipping: the loss before the first step is all that agrees. */
+const FIRST_STEP = 1;
+
+/** Starts the peers that this machine has, on the threads of the kernels. */
+export async function findPeers(): Promise<FoundPeers> {
+  const found = await Promise.all([findPyTorch(), findTensorFlow()]);
+  return {
+    peers: found.flatMap(({ peers }) => peers),
+    versions: Object.assign({}, ...found.map(({ versions }) => versions)),
+    notes: found.flatMap(({ notes }) => notes),
+  };
+}
+
+async function findPyTorch(): Promise<FoundPeers> {
+  const python = process.env.DISTILLERY_PYTHON ?? "python3";
+  try {
+    const script = join(ROOT, "bench", "peers", "pytorch.py");
+    const [child, { versions = {} }] = await PeerProcess.start(python, [script], getNumThreads());
+    const common = { process: child };
+    const peers: Peer[] = [
+      { ...common, name: "PyTorch", variant: "eager", comparable: () => STEPS },
+      {
+        ...common,
+        name: "PyTorch, compiled and fused",
+        variant: "compiled",
+        // Compiled code draws dropout's masks from another stream.
+        comparable: (mode) => (mode === "train" || mode === "teacher" ? 0 : STEPS),
+      },
+    ];
+    return { peers, versions, notes: [] };
+  } catch (error) {
+    return { peers: [], versions: {}, notes: [`PyTorch by ${python}: not found (${(error as Error).message})`] };
+  }
+}
+
+async function findTensorFlow(): Promise<FoundPeers> {
+  const name = ["@tensorflow/tfjs-node", "@tensorflow/tfjs"].find(canResolve);
+  if (name === undefined) return { peers: [], versions: {}, notes: ["TensorFlow.js: not installed here"] };
+  const script = join(ROOT, "bench", "peers", "tfjs.mjs");
+  try {
+    const [child, { versions = {} }] = await PeerProcess.start(process.execPath, [script, name], getNumThreads());
+    const comparable = (mode: Mode) => (mode === "eval" || mode === "cached" ? FIRST_STEP : null);
+    return { peers: [{ name, variant: "", process: child, comparable }], versions, notes: [] };
+  } catch (error) {
+    return { peers: [], versions: {}, notes: [`${name}: ${(error as Error).message}`] };
+  }
+}
+
+/** Whether a program in the current folder could import a package. */
+function canResolve(name: string): boolean {
+  try {
+    createRequire(join(process.cwd(), "package.json")).resolve(name);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,87 @@
+import { type Binding, libraryKernels } from "./native.js";
+import type { ProfileEntry, StepProfile } from "./results.js";
+import { type Mode, scriptSetup } from "./steps/mode.js";
+import { PacedRun } from "./steps/paced_run.js";
+
+type Kernel = (...args: unknown[]) => unknown;
+
+interface Sum {
+  calls: number;
+  ms: number;
+  bytes: number;
+  flops: number;
+}
+
+/** The products among the kernels: what they multiply, from the arguments. Others are told in bytes. */
+const PRODUCTS: Readonly<Record<string, (args: readonly unknown[]) => number>> = {
+  linearForward: (args) =>
+    2 *
+    numbersOf(args)
+      .slice(0, 3)
+      .reduce((product, x) => product * x, 1),
+  linearNormReluDropoutForward: (args) =>
+    2 *
+    numbersOf(args)
+      .slice(0, 3)
+      .reduce((product, x) => product * x, 1),
+  matmul: (args) => 2 * numbersOf(args).reduce((product, x) => product * x, 1),
+  matmulNt: (args) => 2 * numbersOf(args).reduce((product, x) => product * x, 1),
+  matmulTn: (args) => 2 * numbersOf(args).reduce((product, x) => product * x, 1),
+};
+
+/** Where a step's time goes, on all threads: each kernel that the library calls is timed, over so many epochs. */
+export async function profileStep(mode: Mode, epochs: number): Promise<StepProfile> {
+  const run = await PacedRun.start(scriptSetup(mode));
+  const sums = new Map<string, Sum>();
+  const restore = timeKernels(await libraryKernels(), sums);
+  const stepMs = await run.epoch(epochs).finally(restore);
+  await run.stop();
+  return { mode, stepMs, entries: entriesOf(sums, stepMs, epochs * run.stepsPerEpoch) };
+}
+
+/** Puts a timed function in each kernel's place; gives what puts them back. */
+export function timeKernels(kernels: Binding, sums: Map<string, Sum>): () => void {
+  const originals = Object.entries(kernels).filter(([, value]) => typeof value === "function") as [string, Kernel][];
+  const timed = originals.map(([name, kernel]) => [name, timedKernel(name, kernel, sums)]);
+  Object.assign(kernels, Object.fromEntries(timed));
+  return () => void Object.assign(kernels, Object.fromEntries(originals));
+}
+
+function timedKernel(name: string, kernel: Kernel, sums: Map<string, Sum>): Kernel {
+  const sum: Sum = { calls: 0, ms: 0, bytes: 0, flops: 0 };
+  return (...args) => {
+    const begun = performance.now();
+    try {
+      return kernel(...args);
+    } finally {
+      sum.ms += performance.now() - begun;
+      sum.calls += 1;
+      sum.bytes += bytesOf(args);
+      sum.flops += PRODUCTS[name]?.(args) ?? 0;
+      sums.set(name, sum);
+    }
+  };
+}
+
+function entriesOf(sums: ReadonlyMap<string, Sum>, stepMs: number, steps: number): ProfileEntry[] {
+  const entries = [...sums].map(([kernel, { calls, ms, bytes, flops }]) => ({
+    kernel,
+    calls: calls / steps,
+    ms: ms / steps,
+    share: ms / steps / stepMs,
+    gigabytesPerSecond: bytes / ms / 1e6,
+    gflops: kernel in PRODUCTS ? flops / ms / 1e6 : null,
+  }));
+  const around = stepMs - entries.reduce((total, { ms }) => total + ms, 0);
+  const rest = { kernel: "around the kernels", calls: 1, ms: around, share: around / stepMs };
+  return [...entries.sort((a, b) => b.ms - a.ms), { ...rest, gigabytesPerSecond: 0, gflops: null }];
+}
+
+function bytesOf(args: readonly unknown[]): number {
+  const arrays = new Set(args.flat().filter((x) => ArrayBuffer.isView(x)));
+  return [...arrays].reduce((total, { byteLength }) => total + byteLength, 0);
+}
+
+function numbersOf(args: readonly unknown[]): number[] {
+  return args.filter((x) => typeof x === "number");
+}

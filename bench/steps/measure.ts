@@ -1,0 +1,94 @@
+import { getNumThreads } from "distillery";
+import { compareLosses } from "../agreement.js";
+import { rateOf } from "../cases/work.js";
+import type { Extent } from "../extent.js";
+import { bandwidthFor, type Ceiling, type Limits, type Share } from "../limits.js";
+import { type Spread, takeTurns } from "../measure.js";
+import type { StepRow } from "../results.js";
+import { withThreadsAsync } from "../threads.js";
+import { stepByHand } from "./by_hand.js";
+import { MODES, type Mode, type StepSetup, scriptSetup, TITLES } from "./mode.js";
+import { PacedRun } from "./paced_run.js";
+import { plainStep } from "./plain_step.js";
+import { stepWork } from "./sizes.js";
+
+const COMPARED_STEPS = 3;
+
+/** A way to make steps: gives the milliseconds that one took. */
+interface Loop {
+  readonly name: string;
+  readonly turn: () => number | Promise<number>;
+}
+
+/** Measures a step of each mode in the library's own loop, and of the script in a loop as a user writes it. */
+export async function* measureSteps(extent: Extent, limits: Limits): AsyncGenerator<StepRow> {
+  for (const mode of MODES) yield* await measureMode(mode, extent, limits);
+}
+
+async function measureMode(mode: Mode, extent: Extent, limits: Limits): Promise<StepRow[]> {
+  const setup = scriptSetup(mode);
+  const run = await PacedRun.start(setup);
+  const plain = plainStep(setup);
+  compareLosses(`${TITLES[mode]}, plain TypeScript`, run.losses, losses(plain));
+  const epochs = await epochsFor(run, extent.turnMs);
+  const loops: Loop[] = [{ name: TITLES[mode], turn: () => run.epoch(epochs) }];
+  if (mode === "train") loops.push(loopByHand(run, epochs * run.stepsPerEpoch));
+  const threads = getNumThreads();
+  const counts = threads === 1 ? [1] : [1, threads];
+  const turns = loops.flatMap(({ turn }) => counts.map((count) => () => withThreadsAsync(count, async () => turn())));
+  const times = await takeTurns(extent.rounds, turns);
+  await run.stop();
+  const plainMs = (await takeTurns(extent.plainSteps, [() => meanTime(plain, 1)]))[0]?.median ?? Number.NaN;
+  return loops.map(({ name }, i) => {
+    const [one, all] = times.slice(i * counts.length) as [Spread, Spread];
+    return stepRow(name, setup, one, threads === 1 ? one : all, plainMs, limits);
+  });
+}
+
+/** The script in a loop of its own; the same bits as the library's loop, which is checked first. */
+function loopByHand(run: PacedRun, steps: number): Loop {
+  const step = stepByHand(scriptSetup("train"));
+  compareLosses("the script by hand", run.losses, losses(step), 0);
+  return { name: "the script, its loop written by hand", turn: () => meanTime(step, steps) };
+}
+
+function losses(step: () => number): number[] {
+  return Array.from({ length: COMPARED_STEPS }, step);
+}
+
+function meanTime(step: () => number, steps: number): number {
+  const begun = performance.now();
+  for (let i = 0; i < steps; i++) step();
+  return (performance.now() - begun) / steps;
+}
+
+/** How many epochs a turn of about so many milliseconds has. */
+export async function epochsFor(run: PacedRun, milliseconds: number): Promise<number> {
+  const ms = await run.epoch();
+  return Math.max(1, Math.round(milliseconds / (ms * run.stepsPerEpoch)));
+}
+
+function stepRow(name: string, setup: StepSetup, one: Spread, all: Spread, plainMs: number, limits: Limits): StepRow {
+  const work = stepWork(setup);
+  const ofPeak = (ms: number, { gflops }: Ceiling): Share => ({
+    bound: "arithmetic",
+    share: rateOf(work, ms) / gflops,
+  });
+  return {
+    group: "steps",
+    mode: setup.mode,
+    name,
+    shape: `${(work.flops / 1e6).toFixed(0)} MFLOP`,
+    work,
+    oneThreadMs: one.median,
+    allThreadsMs: all.median,
+    speedUp: one.median / all.median,
+    plainMs,
+    ratio: plainMs / all.median,
+    rate: rateOf(work, all.median),
+    share: ofPeak(all.median, limits.all),
+    shareOneThread: ofPeak(one.median, limits.one),
+    limitMs: work.flops / limits.all.gflops / 1e6 + work.bytes / bandwidthFor(limits.all, work.bytes) / 1e6,
+    spread: { oneThread: one, allThreads: all },
+  };
+}

@@ -1,0 +1,132 @@
+import { createHash } from "node:crypto";
+import { linkSync, renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { DistilleryError } from "../errors.js";
+import { ioError, readWhole, writeWhole } from "../files/index.js";
+import type { StateDict } from "../nn/state_dict.js";
+import { badCheckpoint } from "./bad_checkpoint.js";
+import { decodeSafetensors, encodeSafetensors, type Safetensors } from "./safetensors.js";
+import { bytesOf } from "./stored_types.js";
+
+const CHECKSUM = "checksum";
+
+/** A checkpoint that was read, and the file that it came from. */
+export interface FoundCheckpoint extends Safetensors {
+  file: string;
+}
+
+/**
+ * The checkpoints of a run in its folder: `checkpoint.safetensors`, the newest, and `checkpoint.1.safetensors` and so on,
+ * those before it. Each carries the SHA-256 of its content; a damaged one is passed over for the one before.
+ */
+export class CheckpointFiles {
+  #writing: Promise<void> = Promise.resolve();
+
+  constructor(
+    private readonly folder: string,
+    /** How many are kept. */
+    private readonly keep: number,
+  ) {}
+
+  /** Removes all, for a run that starts anew. */
+  remove(): void {
+    for (let age = 0; this.#delete(age) || age < this.keep; age++);
+  }
+
+  /** The newest that is whole, or null where there is none; `onDamage` hears of those that are not. */
+  async newest(onDamage: (error: DistilleryError) => void): Promise<FoundCheckpoint | null> {
+    const damages: DistilleryError[] = [];
+    for (let age = 0; ; age++) {
+      const file = this.#path(age);
+      try {
+        const found = { ...verify(decodeSafetensors(await readWhole(file), file), file), file };
+        for (const damage of damages) onDamage(damage);
+        return found;
+      } catch (error) {
+        if (!(error instanceof DistilleryError)) throw error;
+        if (error.code === "BAD_CHECKPOINT") damages.push(error);
+        else if (error.code !== "NOT_FOUND") throw error;
+        else if (age > 0) break;
+      }
+    }
+    if (damages[0] !== undefined) throw damages[0];
+    return null;
+  }
+
+  /**
+   * Starts to write a checkpoint of the values at the time of the call, once the one before is written; gives that
+   * one's end. {@link CheckpointFiles.written} waits for this one.
+   */
+  write(tensors: StateDict, metadata: Readonly<Record<string, string>>): Promise<void> {
+    const bytes = encodeSafetensors(tensors, { ...metadata, [CHECKSUM]: checksum({ tensors, metadata }) });
+    const earlier = this.#writing;
+    this.#writing = earlier.then(() => {
+      this.#age();
+      return writeWhole(this.#path(0), bytes);
+    });
+    // Whoever waits learns of a failure; until then it is not one that nobody handles.
+    this.#writing.catch(() => {});
+    return earlier;
+  }
+
+  /** Waits for the checkpoint that is being written. */
+  written(): Promise<void> {
+    return this.#writing;
+  }
+
+  #path(age: number): string {
+    return join(this.folder, age === 0 ? "checkpoint.safetensors" : `checkpoint.${age}.safetensors`);
+  }
+
+  /** Every checkpoint becomes one older; the newest keeps its name too, so that there is one at any moment. */
+  #age(): void {
+    if (this.keep < 2) return;
+    const beside = `${this.#path(1)}.new`;
+    try {
+      rmSync(beside, { force: true });
+      linkSync(this.#path(0), beside);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
+      throw ioError("write", this.#path(0), error);
+    }
+    try {
+      for (let age = this.keep - 1; age > 1; age--) this.#rename(this.#path(age - 1), this.#path(age));
+      renameSync(beside, this.#path(1));
+    } catch (error) {
+      throw ioError("write", this.#path(1), error);
+    }
+  }
+
+  #rename(from: string, to: string): void {
+    try {
+      renameSync(from, to);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    }
+  }
+
+  /** Whether there was one. */
+  #delete(age: number): boolean {
+    try {
+      rmSync(this.#path(age));
+      return true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+      throw ioError("write", this.#path(age), error);
+    }
+  }
+}
+
+function verify({ tensors, metadata }: Safetensors, file: string): Safetensors {
+  const { [CHECKSUM]: expected, ...rest } = metadata;
+  if (expected === checksum({ tensors, metadata: rest })) return { tensors, metadata: rest };
+  throw badCheckpoint(file, "is damaged: its checksum is wrong");
+}
+
+function checksum({ tensors, metadata }: { tensors: StateDict; metadata: Readonly<Record<string, string>> }): string {
+  const hash = createHash("sha256").update(JSON.stringify(Object.entries(metadata)));
+  for (const [key, tensor] of Object.entries(tensors)) {
+    hash.update(JSON.stringify([key, tensor.dtype, tensor.shape])).update(bytesOf(tensor));
+  }
+  return hash.digest("hex");
+}

@@ -1,0 +1,110 @@
+import { show } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { IntTensor, LongTensor } from "../tensor/int_tensor.js";
+import { Tensor } from "../tensor/tensor.js";
+import { MAX_OBJECTS } from "./pickle_machine.js";
+import type { AnyTensor } from "./stored_types.js";
+
+/**
+ * What a checkpoint is made of, in Python's types and ours:
+ *
+ * | Python | here |
+ * |---|---|
+ * | `None`, `bool`, `str` | null, boolean, string |
+ * | `int` | number, from 2^53 on bigint |
+ * | `float` | number; a whole one comes back to Python as an `int` |
+ * | `list`, `tuple` | an array, a frozen array |
+ * | `dict`, `OrderedDict` | an object, or a Map where a key is an `int` |
+ * | float, int32 and int64 tensors | Tensor, IntTensor, LongTensor |
+ */
+export type CheckpointValue =
+  | null
+  | boolean
+  | number
+  | bigint
+  | string
+  | Tensor
+  | IntTensor
+  | LongTensor
+  | readonly CheckpointValue[]
+  | CheckpointDict
+  | ReadonlyMap<string | number, CheckpointValue>;
+
+/** A dictionary whose keys are texts. */
+export interface CheckpointDict {
+  [key: string]: CheckpointValue;
+}
+
+/** How deep dictionaries, lists and tuples may stand in each other. */
+export const MAX_DEPTH = 64;
+const MAX_TUPLE = 10_000;
+/** How many objects a reader counts for a tensor, at least. */
+const OBJECTS_A_TENSOR = 12;
+
+/** Whether a value is one of the library's tensors. */
+export function isTensor(value: unknown): value is AnyTensor {
+  return value instanceof Tensor || value instanceof IntTensor || value instanceof LongTensor;
+}
+
+/** Whether a value is an object of no class. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  if (typeof value !== "object" || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
+}
+
+/** The pairs of a dictionary; null for what is none. */
+export function entriesOf(value: unknown): [unknown, unknown][] | null {
+  if (value instanceof Map) return [...value];
+  return isRecord(value) ? Object.entries(value) : null;
+}
+
+/**
+ * Refuses what a `.pth` file can't hold, or what `loadCheckpoint` would not read
+ * back; gives the bytes of all tensors. `BAD_ARGUMENT` names the place: `value.optimizer.lr`.
+ */
+export function checkValue(root: unknown, name: string): number {
+  let [objects, bytes] = [0, 0];
+  const visit = (value: unknown, path: string, depth: number): void => {
+    objects += isTensor(value) ? OBJECTS_A_TENSOR : 2;
+    if (objects > MAX_OBJECTS) throw bad(path, `at most ${MAX_OBJECTS / 2} values in one checkpoint`, value);
+    if (depth > MAX_DEPTH) throw bad(path, `at most ${MAX_DEPTH} levels, and nothing in itself`, value);
+    if (isTensor(value)) {
+      bytes += value.data.byteLength;
+    } else if (Array.isArray(value)) {
+      if (Object.isFrozen(value) && value.length > MAX_TUPLE) throw bad(path, `a tuple of at most ${MAX_TUPLE}`, value);
+      // Not forEach, which leaves out what a sparse array lacks.
+      for (let i = 0; i < value.length; i++) visit(value[i], `${path}[${i}]`, depth + 1);
+    } else if (typeof value === "object" && value !== null) {
+      const entries = entriesOf(value);
+      if (entries === null) throw bad(path, "a tensor, a plain object, a Map, an array or a scalar", value);
+      for (const [key, item] of entries) visit(item, `${path}.${checkKey(key, path)}`, depth + 1);
+    } else {
+      checkScalar(value, path);
+    }
+  };
+  visit(root, name, 1);
+  return bytes;
+}
+
+function checkKey(key: unknown, path: string): string {
+  if (typeof key === "string") checkText(path, key);
+  else if (!Number.isSafeInteger(key)) throw bad(path, "keys that are texts or whole numbers", key);
+  return String(key);
+}
+
+function checkScalar(value: unknown, path: string): void {
+  if (value === null || typeof value === "boolean" || typeof value === "number") return;
+  if (typeof value === "string") checkText(path, value);
+  else if (typeof value !== "bigint") throw bad(path, "a tensor, a plain object, a Map, an array or a scalar", value);
+  else if (BigInt.asIntN(64, value) !== value) throw bad(path, "a whole number of 64 bits", value);
+}
+
+/** Half of a surrogate pair would be written as another character, and two keys could become one. */
+export function checkText(name: string, text: string): void {
+  if (Buffer.from(text).toString() !== text) throw bad(name, "text that can be written in UTF-8", text);
+}
+
+export function bad(name: string, expected: string, got: unknown): DistilleryError {
+  return new DistilleryError("BAD_ARGUMENT", `${name}: expected ${expected}, got ${show(got)}`);
+}

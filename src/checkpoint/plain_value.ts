@@ -1,0 +1,99 @@
+import { badCheckpoint, quote } from "./bad_checkpoint.js";
+import { type CheckpointValue, MAX_DEPTH } from "./checkpoint_value.js";
+import { MAX_OBJECTS } from "./pickle_machine.js";
+import { type Dict, kindOf, type Value } from "./pickle_values.js";
+import type { StorageReader } from "./storage_reader.js";
+import type { AnyTensor } from "./stored_types.js";
+
+interface Part {
+  readonly value: CheckpointValue;
+  /** How many values it has in all, those that stand in several places counted each time. */
+  readonly size: number;
+  /** How many levels it has. */
+  readonly height: number;
+}
+
+/** A pickle's value in the library's types, and its tensors by their places. What stands in several places is shared. */
+export function plainValue(
+  root: Value,
+  storages: StorageReader,
+  name: string,
+): { value: CheckpointValue; tensors: [path: string, tensor: AnyTensor][] } {
+  const reader = new PlainReader(storages, name);
+  return { value: reader.read(root, "", 1).value, tensors: reader.tensors };
+}
+
+class PlainReader {
+  readonly tensors: [path: string, tensor: AnyTensor][] = [];
+  readonly #known = new Map<Value, Part>();
+
+  constructor(
+    private readonly storages: StorageReader,
+    private readonly name: string,
+  ) {}
+
+  read(value: Value, path: string, depth: number): Part {
+    if (typeof value !== "object" || value === null) return { value, size: 1, height: 1 };
+    const known = this.#known.get(value);
+    if (known !== undefined) return known;
+    // Where a value stands in itself, this ends the search.
+    if (depth > MAX_DEPTH) throw this.#tooDeep();
+    const part = this.#build(value, path, depth);
+    // A few values that hold each other twice would be more than any program could walk through.
+    if (part.size > MAX_OBJECTS) throw badCheckpoint(this.name, `holds more than ${MAX_OBJECTS} values`);
+    if (part.height > MAX_DEPTH) throw this.#tooDeep();
+    this.#known.set(value, part);
+    return part;
+  }
+
+  #build(value: Exclude<Value, Scalar>, path: string, depth: number): Part {
+    switch (value.kind) {
+      case "tensor": {
+        const tensor = this.storages.tensor(path, value);
+        this.tensors.push([path, tensor]);
+        return { value: tensor, size: 1, height: 1 };
+      }
+      case "list":
+      case "tuple": {
+        const parts = value.items.map((item, i) => this.read(item, below(path, i), depth + 1));
+        const items = parts.map((part) => part.value);
+        return { value: value.kind === "tuple" ? Object.freeze(items) : items, ...measured(parts) };
+      }
+      case "dict":
+        return this.#dict(value, path, depth);
+      default:
+        throw badCheckpoint(this.name, `holds a ${kindOf(value)} under ${quote(path)}, which is not read`);
+    }
+  }
+
+  #dict({ entries }: Dict, path: string, depth: number): Part {
+    const parts = new Map<string | number, Part>();
+    for (const [key, value] of entries) {
+      if (typeof key !== "string" && !Number.isSafeInteger(key)) {
+        const text = `a key in ${quote(path)} is a ${kindOf(key)}; only str and int of less than 2^53 are read`;
+        throw badCheckpoint(this.name, text);
+      }
+      const place = below(path, key as string | number);
+      if (parts.has(key as string | number)) throw badCheckpoint(this.name, `the key ${quote(place)} stands twice`);
+      parts.set(key as string | number, this.read(value, place, depth + 1));
+    }
+    const values = [...parts].map(([key, part]): [string | number, CheckpointValue] => [key, part.value]);
+    const texts = values.every(([key]) => typeof key === "string");
+    return { value: texts ? Object.fromEntries(values) : new Map(values), ...measured([...parts.values()]) };
+  }
+
+  #tooDeep(): Error {
+    return badCheckpoint(this.name, `its values are nested deeper than ${MAX_DEPTH}, or one stands in itself`);
+  }
+}
+
+type Scalar = null | boolean | number | bigint | string;
+
+const below = (path: string, key: string | number) => (path === "" ? String(key) : `${path}.${key}`);
+
+function measured(parts: readonly Part[]): { size: number; height: number } {
+  return {
+    size: parts.reduce((sum, { size }) => sum + size, 1),
+    height: parts.reduce((most, { height }) => Math.max(most, height), 0) + 1,
+  };
+}

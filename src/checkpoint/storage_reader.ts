@@ -1,0 +1,48 @@
+import { badCheckpoint, quote } from "./bad_checkpoint.js";
+import type { Storage, StoredView } from "./pickle_values.js";
+import { elementCount } from "./shape.js";
+import { type AnyTensor, type StoredArray, tensorOf } from "./stored_types.js";
+import { takeView } from "./strided.js";
+
+/** The bytes of an archive's file; throws where there is none. */
+export type Files = (path: string) => Uint8Array;
+
+/** Brings storages into memory, each once, and cuts tensors out of them. */
+export class StorageReader {
+  readonly #arrays = new Map<string, { storage: Storage; array: StoredArray }>();
+
+  constructor(
+    private readonly files: Files,
+    /** Bytes that copies of strided views may still take: no more in all than the file has. */
+    private allowance: number,
+    private readonly name: string,
+  ) {}
+
+  /** The tensor of a view; `key` stands in errors. */
+  tensor(key: string, view: StoredView): AnyTensor {
+    const size = elementCount(key, view.shape);
+    if ("problem" in size) throw badCheckpoint(this.name, size.problem);
+    const width = view.storage.type.dtype === "int64" ? 8 : 4;
+    const taken = takeView(this.#array(key, view.storage), view, size.count);
+    if ("problem" in taken) throw badCheckpoint(this.name, `${quote(key)} ${taken.problem}`);
+    if (taken.copied) this.allowance -= size.count * width;
+    if (this.allowance < 0) throw badCheckpoint(this.name, "its strided views hold more than the file");
+    return tensorOf(taken.data, view.shape);
+  }
+
+  #array(key: string, storage: Storage): StoredArray {
+    const known = this.#arrays.get(storage.key);
+    if (known !== undefined) {
+      if (known.storage.type === storage.type && known.storage.count === storage.count) return known.array;
+      throw badCheckpoint(this.name, `${quote(key)} shares a storage with a tensor of another type`);
+    }
+    const bytes = this.files(`data/${storage.key}`);
+    if (bytes.length !== storage.count * storage.type.width) {
+      const expected = `${storage.count} elements of ${storage.type.width} bytes`;
+      throw badCheckpoint(this.name, `${quote(key)}: expected ${expected}, got ${bytes.length} bytes`);
+    }
+    const array = storage.type.decode(bytes);
+    this.#arrays.set(storage.key, { storage, array });
+    return array;
+  }
+}

@@ -1,0 +1,142 @@
+import { extname } from "node:path";
+import { show } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { writeWhole } from "../files/index.js";
+import { Module } from "../nn/module.js";
+import { scalar } from "./constants.js";
+import { foldBatchNorm } from "./fold_batch_norm.js";
+import type { Graph } from "./graph.js";
+import { int, OnnxGraph } from "./onnx_graph.js";
+import { DATA_TYPE, MODEL, type VALUE_INFO } from "./onnx_schema.js";
+import { checkOnnxOptions, type OnnxOptions } from "./options.js";
+import { encode, type Message } from "./protobuf.js";
+import { quantizeWeights } from "./quantize.js";
+import { traceNetwork } from "./trace.js";
+
+/**
+ * What goes into an ONNX file or comes out of it. A length is a number, `batch` for the number of rows, or null where it
+ * is something else that follows from that.
+ */
+export interface OnnxValue {
+  readonly name: string;
+  readonly dtype: "float32" | "uint8";
+  readonly shape: readonly (number | "batch" | null)[];
+}
+
+/** What was written. */
+export interface OnnxSummary {
+  readonly bytes: number;
+  readonly opset: number;
+  readonly input: OnnxValue;
+  readonly output: OnnxValue;
+}
+
+/**
+ * A network in eval mode as an ONNX file, for any number of rows. BatchNorm is folded into the linear layer before it,
+ * dropout is left out; any Module can be written whose forward consists of the library's operations. The network's mode
+ * and the random stream stay as they are.
+ *
+ * The format is that of `torch.onnx.export`. Its bytes depend only on the network and the options.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for a wrong option, or a network whose forward does something that ONNX can't
+ * express, or whose operations depend on the batch; `NON_FINITE` for weights with NaN or infinity.
+ * @example
+ * ```ts
+ * import { InferenceSession, Tensor } from "onnxruntime-node";
+ *
+ * const session = await InferenceSession.create(exportOnnx(student));
+ * const row = new Tensor("float32", new Float32Array(784), [1, 784]);
+ * const { logits } = await session.run({ input: row }); // logits.dims: [1, 10]
+ * ```
+ */
+export function exportOnnx(network: Module, options: OnnxOptions = {}): Uint8Array {
+  return writeModel(network, options).model;
+}
+
+/**
+ * Writes what {@link exportOnnx} gives into a file, whole or not at all.
+ *
+ * @throws DistilleryError as {@link exportOnnx}; `BAD_ARGUMENT` for another extension than .onnx, `IO_ERROR` where the
+ * file can't be written; what was there before then stays.
+ * @example
+ * ```ts
+ * const { bytes } = await saveOnnx(student, "student.onnx", { quantize: "int8" });
+ * ```
+ */
+export async function saveOnnx(network: Module, file: string, options: OnnxOptions = {}): Promise<OnnxSummary> {
+  if (typeof file !== "string" || file.includes("\0") || extname(file).toLowerCase() !== ".onnx") {
+    throw new DistilleryError("BAD_ARGUMENT", `file: expected a name that ends in .onnx, got ${show(file)}`);
+  }
+  const { model, ...summary } = writeModel(network, options);
+  await writeWhole(file, model);
+  return summary;
+}
+
+/** What an exported file computes: the network with BatchNorm folded and, where asked, its weights quantised. */
+export function exportedGraph(network: Module, options: Pick<OnnxOptions, "quantize" | "features"> = {}): Graph {
+  if (!(network instanceof Module)) {
+    throw new DistilleryError("BAD_DTYPE", `network: expected a Module, got ${show(network)}`);
+  }
+  const folded = foldBatchNorm(traceNetwork(network, options.features));
+  return options.quantize === "int8" ? quantizeWeights(folded) : folded;
+}
+
+function writeModel(network: Module, given: OnnxOptions): OnnxSummary & { model: Uint8Array } {
+  const options = checkOnnxOptions(given);
+  const { opset, embedNormalisation } = options;
+  const graph = exportedGraph(network, options);
+  const input: OnnxValue = {
+    name: options.input,
+    dtype: embedNormalisation ? "uint8" : "float32",
+    shape: ["batch", graph.input.features],
+  };
+  const output: OnnxValue = { name: options.output, dtype: "float32", shape: outputShape(graph) };
+  const onnx = new OnnxGraph(opset, [input.name, output.name]);
+  onnx.add(graph, embedNormalisation ? normalise(onnx, input.name, options) : input.name, output.name);
+  const model = encode(MODEL, {
+    // The version of the format that brought what is used here, so that older runtimes read it.
+    irVersion: opset < 15 ? 7 : 8,
+    producerName: "distillery",
+    graph: {
+      node: onnx.nodes,
+      name: network.constructor.name || "network",
+      initializer: onnx.initializers,
+      input: [valueInfo(input)],
+      output: [valueInfo(output)],
+    },
+    opsetImport: [{ domain: "", version: opset }],
+    metadataProps: metadata(options),
+  });
+  return { bytes: model.length, opset, input, output, model };
+}
+
+/** The nodes from pixels in bytes to the network's own input: (pixel / 255 - mean) / std, rounded as in training. */
+function normalise(onnx: OnnxGraph, pixels: string, { normalisation }: OnnxOptions): string {
+  const { mean, std } = normalisation as NonNullable<typeof normalisation>;
+  const constant = (name: string, value: number) => onnx.constant(scalar(`normalisation.${name}`, value));
+  const floats = onnx.node("Cast", [pixels], [int("to", DATA_TYPE.float)]);
+  const scaled = onnx.node("Div", [floats, constant("white", 255)]);
+  const centred = onnx.node("Sub", [scaled, constant("mean", mean)]);
+  return onnx.node("Div", [centred, constant("std", std)]);
+}
+
+function metadata({ normalisation, embedNormalisation }: OnnxOptions): { key: string; value: string }[] {
+  if (normalisation === undefined) return [];
+  const { mean, std } = normalisation;
+  const entries = { mean, std, formula: "(pixel / 255 - mean) / std", embedded: embedNormalisation ?? false };
+  return Object.entries(entries).map(([key, value]) => ({ key: `normalisation.${key}`, value: String(value) }));
+}
+
+function outputShape({ output, input }: Graph): OnnxValue["shape"] {
+  return output.kind === "input" ? ["batch", input.features] : output.shape;
+}
+
+function valueInfo({ name, dtype, shape }: OnnxValue): Message<typeof VALUE_INFO> {
+  const dim = shape.map((length) =>
+    typeof length === "number" ? { dimValue: length } : length === null ? {} : { dimParam: length },
+  );
+  return {
+    name,
+    type: { tensorType: { elemType: dtype === "uint8" ? DATA_TYPE.uint8 : DATA_TYPE.float, shape: { dim } } },
+  };
+}

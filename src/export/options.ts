@@ -1,0 +1,55 @@
+import { expectInteger, expectNumber, show, withDefaults } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+
+/** How an ONNX file is written. */
+export interface OnnxOptions {
+  /** The name of the graph's input. Default `input`. */
+  input?: string;
+  /** The name of the graph's output. Default `logits`. */
+  output?: string;
+  /** How the network's inputs were made of pixels: (pixel / 255 - mean) / std. Kept in the file's metadata. */
+  normalisation?: { readonly mean: number; readonly std: number };
+  /** Computes the normalisation in the graph: its input is then the pixels, uint8 from 0 to 255. Default false. */
+  embedNormalisation?: boolean;
+  /**
+   * `int8`: the weights of matrix products in 8 bits, a scale for each output; all else in single precision. The file is
+   * a quarter of the size. ONNX Runtime makes floats of them at each call, unless its session option
+   * `session.disable_quant_qdq` is 1: then once, when it loads the file.
+   */
+  quantize?: "int8";
+  /** The version of ONNX's operators, from 13 to 24. Default 17, which ONNX Runtime reads since 1.12. */
+  opset?: number;
+  /** The number of values in a row of the input. Default: what the first Linear or BatchNorm1d takes. */
+  features?: number;
+}
+
+const DEFAULTS = { input: "input", output: "logits", opset: 17, embedNormalisation: false } as const;
+
+/** The options with their defaults; `BAD_ARGUMENT` names the one that is wrong. */
+export function checkOnnxOptions(
+  options: OnnxOptions,
+): OnnxOptions & Required<Pick<OnnxOptions, keyof typeof DEFAULTS>> {
+  const checked = withDefaults(DEFAULTS, options);
+  const { input, output, opset, normalisation, embedNormalisation, quantize } = checked;
+  for (const [name, value] of Object.entries({ input, output })) {
+    if (typeof value !== "string" || value === "") throw bad(name, "a name", value);
+  }
+  if (input === output) throw bad("output", "another name than the input's", output);
+  expectInteger("opset", opset, 13, 24);
+  if (quantize !== undefined && quantize !== "int8") throw bad("quantize", '"int8"', quantize);
+  if (typeof embedNormalisation !== "boolean") throw bad("embedNormalisation", "true or false", embedNormalisation);
+  if (normalisation !== undefined) {
+    if (typeof normalisation !== "object" || normalisation === null) {
+      throw bad("normalisation", "{ mean, std }", normalisation);
+    }
+    expectNumber("normalisation.mean", normalisation.mean, () => true, "a finite number");
+    expectNumber("normalisation.std", normalisation.std, (x) => Math.fround(x) > 0, "a number above 0");
+  } else if (embedNormalisation) {
+    throw bad("normalisation", "{ mean, std }, which embedNormalisation puts into the graph", normalisation);
+  }
+  return checked;
+}
+
+function bad(name: string, expected: string, got: unknown): DistilleryError {
+  return new DistilleryError("BAD_ARGUMENT", `${name}: expected ${expected}, got ${show(got)}`);
+}

@@ -1,0 +1,64 @@
+import { describe, expect, it } from "vitest";
+import { NoOptions, readOptions } from "../../bench/options.js";
+
+/** What reading a wrong command line throws. */
+function mistake(...args: string[]): NoOptions {
+  try {
+    readOptions(args);
+  } catch (error) {
+    if (error instanceof NoOptions) return error;
+    throw error;
+  }
+  throw new Error("expected NoOptions");
+}
+
+describe("the options of the benchmark", () => {
+  it("have defaults", () => {
+    expect(readOptions([])).toEqual({
+      quick: false,
+      peers: false,
+      threads: null,
+      json: null,
+      draw: null,
+      soak: null,
+    });
+  });
+
+  it("are read", () => {
+    const args = ["--quick", "--peers", "--threads", "3", "--json", "out.json", "--draw", "docs/", "--soak", "20000"];
+    expect(readOptions(args)).toEqual({
+      quick: true,
+      peers: true,
+      threads: 3,
+      json: "out.json",
+      draw: "docs/",
+      soak: 20000,
+    });
+  });
+
+  it("take --json without a file, before another option too", () => {
+    expect(readOptions(["--json"]).json).toBe(true);
+    expect(readOptions(["--json", "--quick"])).toMatchObject({ json: true, quick: true });
+  });
+
+  it.each([
+    [["--fast"], "unknown option '--fast'"],
+    [["quick"], "too many arguments"],
+    [["--threads"], "argument missing"],
+    [["--threads", "0"], 'whole number of at least 1, got "0"'],
+    [["--threads", "two"], 'whole number of at least 1, got "two"'],
+    [["--soak", "1.5"], 'whole number of at least 1, got "1.5"'],
+  ])("refuse %j with exit code 2", (args, text) => {
+    const { message, exitCode } = mistake(...args);
+    expect(message).toContain(text);
+    expect(exitCode).toBe(2);
+  });
+
+  it("print every option for --help, with exit code 0", () => {
+    const { message, exitCode } = mistake("--help");
+    expect(exitCode).toBe(0);
+    for (const option of ["--quick", "--threads", "--json", "--draw", "--peers", "--soak", "--help"]) {
+      expect(message).toContain(option);
+    }
+  });
+});

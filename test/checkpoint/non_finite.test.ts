@@ -1,0 +1,81 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { inspectCheckpoint, load, loadCheckpoint, save, saveCheckpoint } from "../../src/checkpoint/index.js";
+import { LongTensor, Tensor } from "../../src/index.js";
+import { archive, failure, fixture, op, storageOps, temporaryFolder, tensorOps } from "./support.js";
+
+const folder = temporaryFolder();
+const { NaN: nan, POSITIVE_INFINITY: infinity } = Number;
+
+test.each([".pth", ".safetensors"])(
+  "NaN in weights is refused by key and place, and read when asked, %s",
+  async (end) => {
+    const file = join(folder, `weights${end}`);
+    const state = {
+      counter: new LongTensor(BigInt64Array.of(1n), []),
+      good: new Tensor(Float32Array.of(1, -0, 1e-45, 3.4e38)),
+      "fc1.weight": new Tensor(Float32Array.of(0, 1, 2, nan), [2, 2]),
+    };
+    await save(state, file);
+    const { message } = await failure(load(file), "BAD_CHECKPOINT");
+    expect(message).toBe(
+      `${file}: "fc1.weight" holds NaN as its element 3; the option allowNonFinite reads it all the same`,
+    );
+    expect((await load(file, { allowNonFinite: true }))["fc1.weight"]?.data).toEqual(Float32Array.of(0, 1, 2, nan));
+    expect((await inspectCheckpoint(file)).tensors).toHaveLength(3);
+  },
+);
+
+test("a whole checkpoint names the place; numbers that are no tensors may be infinite", async () => {
+  const file = join(folder, "checkpoint.pth");
+  const moments = { exp_avg: new Tensor(Float32Array.of(-infinity)) };
+  const value = { best: infinity, optimizer: { state: new Map([[0, moments]]) } };
+  await saveCheckpoint(value, file);
+  const { message } = await failure(loadCheckpoint(file), "BAD_CHECKPOINT");
+  expect(message).toContain('"optimizer.state.0.exp_avg" holds -Infinity as its element 0');
+  expect(await loadCheckpoint(file, { allowNonFinite: true })).toEqual(value);
+});
+
+test("a double past single precision, half's infinity", async () => {
+  expect((await failure(load(fixture("double.pth")), "BAD_CHECKPOINT")).message).toContain('"x" holds Infinity');
+  expect((await failure(load(fixture("half.pth")), "BAD_CHECKPOINT")).message).toContain("element 7");
+  expect((await failure(load(fixture("bfloat16.pth")), "BAD_CHECKPOINT")).message).toContain("element 7");
+});
+
+test("views of one storage are told apart: those beside the NaN are fine", async () => {
+  expect((await failure(load(fixture("non_finite.pth")), "BAD_CHECKPOINT")).message).toContain(
+    '"rest" holds -Infinity as its element 2',
+  );
+  const tensor = (offset: number, length: number) =>
+    tensorOps({ offset: op.int(offset), shape: op.tuple(op.int(length)), storage: storageOps("0", 6) });
+  const values = Float32Array.of(nan, 1, 2, infinity, 3, 4);
+  const file = join(folder, "views.pth");
+  for (const [offset, length, ok] of [
+    [1, 2, true],
+    [4, 2, true],
+    [0, 1, false],
+    [2, 2, false],
+    [5, 1, true],
+    [1, 5, false],
+  ] as const) {
+    const pickle = `${op.proto}}${op.text("w")}${tensor(offset, length)}s.`;
+    writeFileSync(file, archive(pickle, { 0: new Uint8Array(values.buffer) }));
+    if (ok) expect((await load(file)).w?.size).toBe(length);
+    else await failure(load(file), "BAD_CHECKPOINT");
+  }
+});
+
+test("many views of one large storage are looked at once", async () => {
+  const pickle = Array.from(
+    { length: 20_000 },
+    (_, i) => op.text(`w${i}`) + tensorOps({ storage: storageOps("0", 2 ** 20), shape: op.tuple(op.int(2 ** 20)) }),
+  );
+  const batches = Array.from({ length: 40 }, (_, i) => `(${pickle.slice(500 * i, 500 * i + 500).join("")}u`);
+  const file = join(folder, "many.pth");
+  writeFileSync(file, archive(`${op.proto}}${batches.join("")}.`, { 0: new Uint8Array(4 * 2 ** 20) }));
+  const start = performance.now();
+  expect(Object.keys(await load(file))).toHaveLength(20_000);
+  // Each looked at by itself, it would be 80 GB.
+  expect(performance.now() - start).toBeLessThan(5000);
+});

@@ -1,0 +1,166 @@
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import {
+  distill,
+  type EpochRecord,
+  formatEpoch,
+  load,
+  manualSeed,
+  StudentNet,
+  synthetic,
+  TeacherNet,
+} from "../../src/index.js";
+import { fingerprint } from "../../src/train/fingerprint.js";
+import { temporaryFolder } from "../checkpoint/support.js";
+import {
+  bytes,
+  distillery,
+  EPOCH_LINE,
+  ended,
+  jsonLines,
+  launch,
+  lines,
+  newFolder,
+  STUDENT,
+  succeed,
+  tree,
+} from "./support.js";
+
+const temporary = temporaryFolder();
+const SAVED = "Student saved to runs/distill/distilled_student_model_lowest.pth";
+
+/** What a run prints with the numbers of the script but for its epochs. */
+async function expectedLines(epochs: number, seed: number): Promise<{ texts: string[]; student: string }> {
+  manualSeed(seed);
+  const [teacher, student] = [new TeacherNet().freeze(), new StudentNet()];
+  const texts: string[] = [];
+  const onEpoch = (record: EpochRecord) => void texts.push(formatEpoch("KD Loss", record));
+  await distill({ teacher, student, data: synthetic(), epochs, teacherMode: "train", shuffle: false, onEpoch });
+  return { texts, student: fingerprint(student.stateDict()) };
+}
+
+describe("distill with no data is the script", () => {
+  test("its lines, its files, and the same bytes with one thread and two", async () => {
+    const cwd = newFolder(temporary);
+    const { texts, student } = await expectedLines(2, 0);
+    const printed = lines(await succeed(["distill", "--epochs", "2", "--threads", "1", "--keep-checkpoints", "1"], cwd));
+    expect(printed).toEqual([...texts, SAVED]);
+    for (const line of texts) expect(line).toMatch(EPOCH_LINE);
+    const out = join(cwd, "runs", "distill");
+    const files = [
+      "checkpoint.safetensors",
+      "config.json",
+      `${STUDENT}.pth`,
+      `${STUDENT}.safetensors`,
+      "metrics.jsonl",
+      "run.lock",
+    ];
+    expect(tree(cwd)).toEqual(["runs", "runs/distill", ...files.map((file) => `runs/distill/${file}`)]);
+    for (const file of files.filter((file) => file.startsWith(STUDENT))) {
+      expect(fingerprint(await load(join(out, file)))).toBe(student);
+    }
+    const config = JSON.parse(readFileSync(join(out, "config.json"), "utf8"));
+    expect(config).toMatchObject({
+      ...{ command: "distill", seed: 0, epochs: 2, batchSize: 64, lr: 6e-4, weightDecay: 1e-5, temperature: 3.5 },
+      ...{ alpha: 0.6, teacherMode: "train", shuffle: false, data: "synthetic", examples: 1024, features: 784 },
+    });
+    const metrics = jsonLines(readFileSync(join(out, "metrics.jsonl"), "utf8"));
+    expect(metrics.map((record) => formatEpoch("KD Loss", record as unknown as EpochRecord))).toEqual(texts);
+
+    const two = lines(await succeed(["distill", "--epochs", "2", "--threads", "2", "--out", "two"], cwd));
+    expect(two).toEqual([...texts, `Student saved to ${join("two", `${STUDENT}.pth`)}`]);
+    for (const file of files.filter((file) => file !== "metrics.jsonl" && file !== "checkpoint.safetensors")) {
+      expect(bytes(cwd, "two", file), file).toBe(bytes(out, file));
+    }
+  });
+
+  test("another seed, as JSON lines", async () => {
+    const cwd = newFolder(temporary);
+    const { texts } = await expectedLines(1, 7);
+    const [record, end] = jsonLines(await succeed(["distill", "--epochs", "1", "--seed", "7", "--json"], cwd));
+    expect(formatEpoch("KD Loss", record as unknown as EpochRecord)).toBe(texts[0]);
+    expect(end).toEqual({
+      ...{ event: "end", loss: record?.loss, evaluation: null },
+      files: [".pth", ".safetensors"].map((extension) => join("runs", "distill", STUDENT + extension)),
+    });
+  });
+
+  test("--quiet prints nothing", async () => {
+    const cwd = newFolder(temporary);
+    const { code, stdout, stderr } = await distillery(["distill", "--epochs", "1", "--quiet"], cwd);
+    expect([code, stdout, stderr]).toEqual([0, "", ""]);
+    expect(existsSync(join(cwd, "runs", "distill", `${STUDENT}.pth`))).toBe(true);
+  });
+
+  test("a reader that goes away, as `| head -1` does", async () => {
+    const child = launch(["distill", "--epochs", "4"], newFolder(temporary));
+    const whole = ended(child);
+    const first = new Promise((resolve) => child.stdout?.once("data", resolve));
+    expect(String(await first)).toMatch(/^Epoch \[1\/4\]/);
+    child.stdout?.destroy();
+    const { code, stderr } = await whole;
+    expect([code, stderr]).toEqual([0, ""]);
+  });
+});
+
+describe("--log-file", () => {
+  test("by default output_results/knowledge_distillation.txt", async () => {
+    const cwd = newFolder(temporary);
+    const printed = await succeed(["distill", "--epochs", "1", "--log-file"], cwd);
+    expect(lines(printed)).toHaveLength(2);
+    expect(readFileSync(join(cwd, "output_results", "knowledge_distillation.txt"), "utf8")).toBe(printed);
+  });
+
+  test("with a name; what was printed of a failure is there too", async () => {
+    const cwd = newFolder(temporary);
+    writeFileSync(join(cwd, "taken"), "");
+    const log = ["--log-file", join("logs", "ünder", "run.txt")];
+    const { code, stderr } = await distillery(["distill", "--out", "taken", ...log], cwd);
+    expect(code).toBe(1);
+    expect(readFileSync(join(cwd, "logs", "ünder", "run.txt"), "utf8")).toBe(stderr);
+    expect(stderr).toContain("(IO_ERROR)");
+  });
+
+  test("that can't be written: nothing is run", async () => {
+    const cwd = newFolder(temporary);
+    writeFileSync(join(cwd, "taken"), "");
+    const { code, stdout, stderr } = await distillery(["distill", "--log-file", join("taken", "log.txt")], cwd);
+    expect([code, stdout]).toEqual([1, ""]);
+    expect(stderr).toMatch(/^distillery: [^\n]*can't write it[^\n]* \(IO_ERROR\)\n$/);
+    expect(tree(cwd)).toEqual(["taken"]);
+  });
+});
+
+describe("Ctrl-C", () => {
+  test("saves; --resume ends with the file of a run that was not interrupted", async () => {
+    const cwd = newFolder(temporary);
+    const options = ["distill", "--epochs", "5"];
+    await succeed([...options, "--out", "whole"], cwd);
+    const child = launch([...options, "--out", "cut"], cwd);
+    child.stdout?.once("data", () => child.kill("SIGINT"));
+    const { code, stdout, stderr } = await ended(child);
+    expect(code, stderr).toBe(130);
+    const [advice, place, ...more] = lines(stderr);
+    expect(advice).toBe("finishing the step and saving; once more stops at once");
+    expect(place).toMatch(/^distillery: stopped in epoch \d of 5, after step \d+ of 16; its state is saved in cut: /);
+    expect(more).toEqual([]);
+    expect(tree(join(cwd, "cut")).some((file) => file.startsWith(STUDENT))).toBe(false);
+
+    const rest = await distillery([...options, "--out", "cut", "--resume"], cwd);
+    expect(rest.code, rest.stderr).toBe(0);
+    expect(rest.stderr).toMatch(/^cut: resumed at epoch \d of 5, step \d+\n$/);
+    const epochs = [...lines(stdout), ...lines(rest.stdout)].filter((line) => line.startsWith("Epoch"));
+    expect(epochs.map((line) => EPOCH_LINE.exec(line)?.[1])).toEqual(["1", "2", "3", "4", "5"]);
+    for (const extension of [".pth", ".safetensors"]) {
+      expect(bytes(cwd, "cut", STUDENT + extension)).toBe(bytes(cwd, "whole", STUDENT + extension));
+    }
+    const told = (out: string) =>
+      jsonLines(readFileSync(join(cwd, out, "metrics.jsonl"), "utf8")).map(({ epoch, loss, lr }) => [epoch, loss, lr]);
+    expect(told("cut")).toEqual(told("whole"));
+
+    const finished = await distillery([...options, "--out", "cut", "--resume"], cwd);
+    expect([finished.code, finished.stderr]).toEqual([0, "cut: this run is finished\n"]);
+    expect(finished.stdout).toBe(`Student saved to ${join("cut", `${STUDENT}.pth`)}\n`);
+  });
+});

@@ -1,0 +1,152 @@
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import { type Evaluation, evaluate, load, loadImages, networkFrom } from "../../src/index.js";
+import { temporaryFolder } from "../checkpoint/support.js";
+import {
+  distillery,
+  EPOCH_LINE,
+  imageFolder,
+  jsonLines,
+  lines,
+  newFolder,
+  refused,
+  STUDENT,
+  succeed,
+} from "./support.js";
+
+const temporary = temporaryFolder();
+const data = imageFolder();
+const TEACHER = join("runs", "teacher", "teacher.pth");
+let cwd: string;
+let taught: string;
+
+/** A teacher that the tests share. */
+beforeAll(async () => {
+  cwd = newFolder(temporary);
+  taught = await succeed(["train-teacher", "--data", data, "--epochs", "3", "--batch-size", "32"], cwd);
+});
+
+async function evaluationOf(file: string, teacher?: string): Promise<Evaluation> {
+  const { test } = await loadImages(data);
+  const read = async (name: string) => networkFrom(await load(join(cwd, name)));
+  return evaluate(await read(file), test, teacher === undefined ? {} : { teacher: await read(teacher) });
+}
+
+const percent = (share = 0) => `${(100 * share).toFixed(2)}%`;
+
+describe("images in a folder, from the teacher to the evaluation", () => {
+  test("train-teacher prints an epoch a line, the file and the accuracy", async () => {
+    const printed = lines(taught);
+    expect(printed.slice(0, 3).map((line) => EPOCH_LINE.exec(line)?.slice(1, 4))).toEqual(
+      [1, 2, 3].map((epoch) => [String(epoch), "3", "Loss"]),
+    );
+    const { accuracy } = await evaluationOf(TEACHER);
+    expect(accuracy).toBe(1);
+    expect(printed.slice(3)).toEqual([`Teacher saved to ${TEACHER}`, `Test accuracy: teacher ${percent(accuracy)}`]);
+    const config = JSON.parse(readFileSync(join(cwd, "runs", "teacher", "config.json"), "utf8"));
+    expect(config).toMatchObject({ command: "train-teacher", data: "rows", shuffle: true, examples: 96, features: 16 });
+  });
+
+  test("distill takes it; both are evaluated", async () => {
+    const options = ["--data", data, "--teacher", TEACHER, "--epochs", "4", "--batch-size", "32"];
+    const printed = lines(await succeed(["distill", ...options], cwd));
+    const student = join("runs", "distill", `${STUDENT}.pth`);
+    const { accuracy, teacherAccuracy, agreement } = await evaluationOf(student, TEACHER);
+    expect(accuracy).toBe(1);
+    expect(printed.slice(4)).toEqual([
+      `Student saved to ${student}`,
+      `Test accuracy: student ${percent(accuracy)}, teacher ${percent(teacherAccuracy)}, agreement ${percent(agreement)}`,
+    ]);
+    const config = JSON.parse(readFileSync(join(cwd, "runs", "distill", "config.json"), "utf8"));
+    expect(config).toMatchObject({ teacherMode: "eval", shuffle: true, data: "rows", classes: 3 });
+
+    const [object, ...more] = jsonLines(
+      await succeed(["evaluate", student, "--data", data, "--teacher", TEACHER, "--json"], cwd),
+    );
+    expect(more).toEqual([]);
+    const { latencyMs, bytes, parameters, file, data: name, ...evaluation } = object ?? {};
+    expect(evaluation).toEqual(await evaluationOf(student, TEACHER));
+    expect(latencyMs).toBeGreaterThan(0);
+    const size = 16 * 512 + 512 + 512 * 256 + 256 + 256 * 3 + 3;
+    expect([bytes, parameters, file, name]).toEqual([statSync(join(cwd, student)).size, size, student, "rows"]);
+  });
+
+  test("with --json, of both commands", async () => {
+    const out = join(cwd, "json");
+    const common = ["--data", data, "--epochs", "1", "--json", "--out"];
+    const [epoch, end] = jsonLines(await succeed(["train-teacher", ...common, join(out, "teacher")], cwd));
+    expect(Object.keys(epoch ?? {})).toEqual(["epoch", "epochs", "loss", "lr", "seconds", "samplesPerSecond"]);
+    expect(end).toMatchObject({ event: "end", loss: epoch?.loss, evaluation: { examples: 30 } });
+    const distilled = await succeed(["distill", ...common, join(out, "student"), "--teacher", TEACHER], cwd);
+    const [record, last] = jsonLines(distilled);
+    expect(record).toMatchObject({ epoch: 1, epochs: 1 });
+    expect(last).toMatchObject({ event: "end", evaluation: { examples: 30, teacherAccuracy: 1 } });
+  });
+
+  test("evaluate prints tables", async () => {
+    const printed = await succeed(["evaluate", TEACHER, "--data", data], cwd);
+    const { perClass } = await evaluationOf(TEACHER);
+    expect(printed).toMatch(/^runs.teacher.teacher\.pth: TeacherNet, [\d,]+ parameters, \d+\.\d\d MB\n/);
+    expect(printed).toContain("rows: 30 examples\n");
+    expect(printed).toMatch(/^accuracy +100\.00% +30 of 30$/m);
+    expect(printed).toMatch(/^latency at batch 1 +\d+\.\d{3} ms +median$/m);
+    expect(printed).toMatch(/^class +precision +recall +F1 +support$/m);
+    for (const [i, { support }] of perClass.entries()) {
+      expect(printed).toMatch(new RegExp(`^${i} +100\\.00% +100\\.00% +100\\.00% +${support}$`, "m"));
+    }
+  });
+
+  test("inspect tells what is in a file", async () => {
+    for (const [file, format] of [
+      [TEACHER, "pth"],
+      [TEACHER.replace(".pth", ".safetensors"), "safetensors"],
+    ] as const) {
+      const [object] = jsonLines(await succeed(["inspect", file, "--json"], cwd));
+      const { tensors, ...rest } = object as { tensors: { key: string; dtype: string; shape: number[] }[] };
+      const parameters = 16 * 2048 + 2048 * 3 + 2048 * 1024 + 1024 * 3 + 1024 * 512 + 512 * 3 + 512 * 3 + 3;
+      expect(rest).toMatchObject({ file, format, parameters, bytes: statSync(join(cwd, file)).size });
+      expect(tensors).toHaveLength(23);
+      expect(tensors).toContainEqual({ key: "fc2.weight", dtype: "float32", shape: [1024, 2048] });
+      expect(tensors).toContainEqual({ key: "bn1.num_batches_tracked", dtype: "int64", shape: [] });
+    }
+    const printed = await succeed(["inspect", TEACHER], cwd);
+    expect(printed).toMatch(/^tensor +type +shape$/m);
+    expect(printed).toMatch(/^fc4\.bias +float32 +\[3\]$/m);
+  });
+
+  test("a checkpoint can be inspected too", async () => {
+    const printed = await succeed(["inspect", join("runs", "teacher", "checkpoint.safetensors")], cwd);
+    expect(printed).toMatch(/^random\.state +int32 +\[\d+\]$/m);
+    expect(printed).toMatch(/^position: \{"epoch":3,/m);
+  });
+});
+
+describe("what does not fit", () => {
+  test("real data without a teacher", async () => {
+    const text = await refused(["distill", "--data", data, "--out", "none"], cwd, 2, "BAD_ARGUMENT");
+    expect(text).toContain("--teacher: needed with --data");
+    expect(text).toContain("distillery train-teacher");
+    expect(existsSync(join(cwd, "none"))).toBe(false);
+  });
+
+  test("a teacher of other data", async () => {
+    const text = await refused(["distill", "--teacher", TEACHER, "--out", "none"], cwd, 1, "SHAPE_MISMATCH");
+    expect(text).toBe(`${TEACHER}: a network of 16 inputs and 3 classes; synthetic has 784 and 10 (SHAPE_MISMATCH)`);
+    expect(existsSync(join(cwd, "none"))).toBe(false);
+    expect(await refused(["evaluate", TEACHER], cwd, 1, "SHAPE_MISMATCH")).toBe(text);
+  });
+
+  test("a run that is resumed with another option", async () => {
+    const options = ["train-teacher", "--data", data, "--epochs", "3", "--batch-size", "16", "--resume"];
+    const text = await refused(options, cwd, 1, "BAD_CONFIG");
+    expect(text).toContain("batchSize was 32, is 16");
+  });
+
+  test("data sets that are not there", async () => {
+    const text = await refused(["train-teacher", "--data", "no-such-folder"], cwd, 1, "NOT_FOUND");
+    expect(text).toContain("no-such-folder: no such folder: expected fashion-mnist, mnist or a folder");
+    const { code, stderr } = await distillery(["train-teacher", "--data", "mnist"], cwd);
+    expect([code, lines(stderr)]).toEqual([1, [expect.stringContaining("set DISTILLERY_DATA to a folder")]]);
+  });
+});

@@ -1,0 +1,144 @@
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import { Linear, StudentNet, save } from "../../src/index.js";
+import { temporaryFolder } from "../checkpoint/support.js";
+import { distillery, newFolder, refused, succeed, tree } from "./support.js";
+
+const temporary = temporaryFolder();
+let cwd: string;
+
+/** Files to refuse. */
+beforeAll(async () => {
+  cwd = newFolder(temporary);
+  await save(new StudentNet().stateDict(), join(cwd, "student.pth"));
+  const whole = readFileSync(join(cwd, "student.pth"));
+  writeFileSync(join(cwd, "cut.pth"), whole.subarray(0, 100_000));
+  writeFileSync(join(cwd, "text.pth"), "this is no checkpoint\n");
+  writeFileSync(join(cwd, "empty.safetensors"), "");
+  await save(new Linear(3, 2).stateDict(), join(cwd, "foreign.safetensors"));
+  mkdirSync(join(cwd, "folder.pth"));
+});
+
+/** Runs that must be refused, and leave nothing behind. */
+async function leavesNothing(args: readonly string[], exit: number, code: string): Promise<string> {
+  const before = tree(cwd);
+  const text = await refused(args, cwd, exit, code);
+  expect(tree(cwd)).toEqual(before);
+  return text;
+}
+
+describe("wrong usage: exit code 2", () => {
+  test.each<[string, string]>([
+    ["distill --epoch 3", "unknown option '--epoch' (Did you mean --epochs?) (BAD_ARGUMENT); see --help"],
+    ["distill --nonsense", "unknown option '--nonsense' (BAD_ARGUMENT); see --help"],
+    ["distil", "unknown command 'distil' (Did you mean distill?) (BAD_ARGUMENT); see --help"],
+    ["--nonsense", "unknown option '--nonsense' (BAD_ARGUMENT); see --help"],
+    ["distill more", "too many arguments for 'distill'. Expected 0 arguments but got 1. (BAD_ARGUMENT); see --help"],
+    ["distill --epochs", "option '--epochs <number>' argument missing (BAD_ARGUMENT); see --help"],
+    ["inspect", "missing required argument 'file' (BAD_ARGUMENT); see --help"],
+    ["distill --epochs 0", "--epochs: expected a whole number of at least 1, got 0 (BAD_ARGUMENT)"],
+    ["distill --epochs many", '--epochs: expected a whole number of at least 1, got "many" (BAD_ARGUMENT)'],
+    ["distill --epochs 1e400", "--epochs: expected a whole number of at least 1, got Infinity (BAD_ARGUMENT)"],
+    ["distill --batch-size 0", "--batch-size: expected a whole number of at least 1, got 0 (BAD_ARGUMENT)"],
+    ["train-teacher --lr -1", "--lr: expected a number above 0, got -1 (BAD_ARGUMENT)"],
+    [
+      "distill --temperature 0 --alpha 2",
+      "--temperature: expected a number above 0, got 0; --alpha: expected a number from 0 to 1, got 2 (BAD_ARGUMENT)",
+    ],
+    ["distill --teacher-mode frozen", '--teacher-mode: expected "train" or "eval", got "frozen" (BAD_ARGUMENT)'],
+    ["distill --seed x", '--seed: expected a whole number of at least 0, got "x" (BAD_ARGUMENT)'],
+    ["distill --threads 0", "--threads: expected a whole number from 1 to 1024, got 0 (BAD_ARGUMENT)"],
+    [
+      "distill --checkpoint-every 0.5",
+      "--checkpoint-every: expected a whole number of at least 1, got 0.5 (BAD_ARGUMENT)",
+    ],
+    ["train-teacher --alpha 0.5", "unknown option '--alpha' (BAD_ARGUMENT); see --help"],
+  ])("%s", async (args, message) => {
+    expect(await leavesNothing(args.split(" "), 2, "BAD_ARGUMENT")).toBe(message);
+  });
+
+  test("no command at all", async () => {
+    const { code, stdout, stderr } = await distillery([], cwd);
+    expect([code, stdout]).toEqual([2, ""]);
+    expect(stderr).toMatch(/^Usage: distillery /);
+  });
+});
+
+describe("files that can't be used: exit code 1", () => {
+  test.each<[string, string, string]>([
+    ["missing.pth", "NOT_FOUND", "missing.pth: no such file (NOT_FOUND)"],
+    ["cut.pth", "BAD_CHECKPOINT", "cut.pth: "],
+    ["text.pth", "BAD_CHECKPOINT", "text.pth: "],
+    ["empty.safetensors", "BAD_CHECKPOINT", "empty.safetensors: "],
+    ["folder.pth", "IO_ERROR", "folder.pth: is a folder, not a file (IO_ERROR)"],
+  ])("%s", async (file, code, message) => {
+    for (const args of [
+      ["inspect", file],
+      ["evaluate", file],
+      ["distill", "--teacher", file],
+    ]) {
+      const text = await leavesNothing(args, 1, code);
+      expect(text.slice(0, message.length)).toBe(message);
+    }
+  });
+
+  test("one of another network", async () => {
+    for (const args of [
+      ["evaluate", "foreign.safetensors"],
+      ["distill", "--teacher", "foreign.safetensors"],
+    ]) {
+      expect(await leavesNothing(args, 1, "BAD_CHECKPOINT")).toBe(
+        "foreign.safetensors: expected the keys of a TeacherNet or StudentNet, got weight, bias... (BAD_CHECKPOINT)",
+      );
+    }
+  });
+
+  test.each(["taken", join("taken", "deeper")])("a folder that can't be written: %s", async (out) => {
+    writeFileSync(join(cwd, "taken"), "mine");
+    const text = await leavesNothing(["distill", "--epochs", "1", "--out", out], 1, "IO_ERROR");
+    expect(text).toBe(`${out}: can't write it: a part of its path is a file, not a folder (IO_ERROR)`);
+    expect(readFileSync(join(cwd, "taken"), "utf8")).toBe("mine");
+  });
+
+  test("a damaged checkpoint is not resumed", async () => {
+    const out = join(cwd, "damaged");
+    await succeed(["distill", "--epochs", "1", "--quiet", "--out", "damaged"], cwd);
+    copyFileSync(join(cwd, "cut.pth"), join(out, "checkpoint.safetensors"));
+    const text = await leavesNothing(["distill", "--epochs", "1", "--resume", "--out", "damaged"], 1, "BAD_CHECKPOINT");
+    expect(text).toContain(join("damaged", "checkpoint.safetensors"));
+  });
+});
+
+describe("--debug", () => {
+  test("shows where a failure came from; without it nothing does", async () => {
+    const { code, stderr } = await distillery(["inspect", "missing.pth", "--debug"], cwd);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/missing\.pth: no such file/);
+    expect(stderr).toMatch(/^ {4}at /m);
+    const usage = await distillery(["distill", "--epochs", "0", "--debug"], cwd);
+    expect([usage.code, /^ {4}at /m.test(usage.stderr)]).toEqual([2, true]);
+  });
+});
+
+describe("help and version: exit code 0", () => {
+  test.each(["--help", "--version", "distill --help", "train-teacher --help", "evaluate --help", "inspect --help"])(
+    "%s",
+    async (args) => {
+      const { code, stdout, stderr } = await distillery(args.split(" "), cwd);
+      expect([code, stderr]).toEqual([0, ""]);
+      expect(stdout.length).toBeGreaterThan(4);
+    },
+  );
+
+  test("distill's names every number with the script's default", async () => {
+    const text = (await succeed(["distill", "--help"], cwd)).replaceAll(/\s+/g, " ");
+    for (const [flag, value] of Object.entries({
+      ...{ "--epochs": "150", "--batch-size": "64", "--lr": "0.0006", "--weight-decay": "0.00001" },
+      ...{ "--temperature": "3.5", "--alpha": "0.6", "--pct-start": "0.3", "--div-factor": "20" },
+      ...{ "--final-div-factor": "100", "--max-grad-norm": "1" },
+    })) {
+      expect(text).toMatch(new RegExp(`${flag} <number> [^-]*\\(default: ${value.replaceAll(".", "\\.")}\\)`));
+    }
+  });
+});

@@ -1,0 +1,87 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { expect } from "vitest";
+import { folderOf, idx } from "../data/support.js";
+
+const MAIN = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+
+export interface Ended {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** Starts `distillery ARGS` in a folder. */
+export function launch(args: readonly string[], cwd: string): ChildProcess {
+  const { NO_COLOR: _, DISTILLERY_DATA: __, ...env } = process.env;
+  return spawn(process.execPath, [MAIN, ...args], { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
+}
+
+/** Waits for a process to end, with what it printed. */
+export async function ended(child: ChildProcess): Promise<Ended> {
+  const texts = [child.stdout, child.stderr].map((stream) => {
+    const parts: Buffer[] = [];
+    stream?.on("data", (part: Buffer) => parts.push(part));
+    return () => Buffer.concat(parts).toString();
+  });
+  const code = await new Promise<number | null>((resolve) => child.on("close", resolve));
+  const [stdout, stderr] = texts.map((text) => text()) as [string, string];
+  return { code, stdout, stderr };
+}
+
+/** Runs `distillery ARGS` in a folder to its end. */
+export function distillery(args: readonly string[], cwd: string): Promise<Ended> {
+  return ended(launch(args, cwd));
+}
+
+/** Runs what must succeed, and gives its standard output. */
+export async function succeed(args: readonly string[], cwd: string): Promise<string> {
+  const { code, stdout, stderr } = await distillery(args, cwd);
+  expect(code, stderr).toBe(0);
+  return stdout;
+}
+
+/** Checks a refusal: its exit code, nothing on standard output, one line on standard error, which it gives. */
+export async function refused(args: readonly string[], cwd: string, exit: number, code: string): Promise<string> {
+  const { code: got, stdout, stderr } = await distillery(args, cwd);
+  expect(stderr).toMatch(/^distillery: [^\n]*\n$/);
+  expect(got, stderr).toBe(exit);
+  expect(stdout).toBe("");
+  expect(stderr).toContain(`(${code})`);
+  return stderr.slice("distillery: ".length, -1);
+}
+
+let folders = 0;
+
+/** A new folder inside a temporary one. */
+export function newFolder(parent: string): string {
+  const folder = join(parent, `cwd-${folders++}`);
+  mkdirSync(folder);
+  return folder;
+}
+
+export const EPOCH_LINE = /^Epoch \[(\d+)\/(\d+)\] \| (KD Loss|Loss): (\d+\.\d{4}) \| LR: (\d\.\d{6})$/;
+export const STUDENT = "distilled_student_model_lowest";
+
+export const lines = (text: string): string[] => text.split("\n").slice(0, -1);
+export const jsonLines = (text: string): Record<string, unknown>[] => lines(text).map((line) => JSON.parse(line));
+export const bytes = (...path: string[]): string => readFileSync(join(...path)).toString("base64");
+/** Everything under a folder. */
+export const tree = (folder: string): string[] => readdirSync(folder, { recursive: true }).map(String).sort();
+
+/** Images of 4 x 4 in three classes that anything tells apart: each has its own lit row. */
+export function imageFolder(): string {
+  const part = (examples: number, name: string) => {
+    const labels = Array.from({ length: examples }, (_, i) => i % 3);
+    const pixels = labels.flatMap((label, i) =>
+      Array.from({ length: 16 }, (_, at) => (Math.floor(at / 4) === label ? 200 : 20) + ((i * 7 + at * 3) % 30)),
+    );
+    return {
+      [`${name}-images-idx3-ubyte`]: idx([examples, 4, 4], pixels),
+      [`${name}-labels-idx1-ubyte`]: idx([examples], labels),
+    };
+  };
+  return folderOf({ ...part(96, "train"), ...part(30, "t10k") }, "rows");
+}

@@ -1,0 +1,109 @@
+import { describe, expect, test } from "vitest";
+import { exportedGraph, GraphNetwork } from "../../src/export/index.js";
+import {
+  BatchNorm1d,
+  exportOnnx,
+  Linear,
+  Module,
+  manualSeed,
+  ReLU,
+  randn,
+  Sequential,
+  StudentNet,
+  type Tensor,
+} from "../../src/index.js";
+import { MODULES, Tied } from "../nn/networks.js";
+import { Everything, lived, Of } from "./networks.js";
+import { answers, opTypes, relativeError, run } from "./support.js";
+
+manualSeed(1);
+const CLOSE = 1e-5;
+
+describe("every operation", () => {
+  const network = lived(new Everything(), 12);
+  const x = randn([1000, 12]);
+
+  test.each([13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24])("in opset %i", async (opset) => {
+    const { data } = await run(exportOnnx(network, { opset }), x.slice(0, 70).data, 12, 7);
+    expect(relativeError(data, answers(network, x.slice(0, 70)).data, 4)).toBeLessThan(CLOSE);
+  });
+
+  test.each([1, 7, 1000])("%i rows at a time", async (batch) => {
+    const { data, dims } = await run(exportOnnx(network), x.data, 12, batch);
+    expect(dims).toEqual([batch === 7 ? 1000 % 7 : batch, 4]);
+    expect(relativeError(data, answers(network, x).data, 4)).toBeLessThan(CLOSE);
+  });
+
+  test("in 8 bits: the weights of both forms of the matrix product", async () => {
+    const bytes = exportOnnx(network, { quantize: "int8" });
+    expect(opTypes(bytes).filter((type) => type === "DequantizeLinear")).toHaveLength(4);
+    const ours = answers(new GraphNetwork(exportedGraph(network, { quantize: "int8" })), x);
+    const { data } = await run(bytes, x.data, 12, 1000);
+    expect(relativeError(data, ours.data, 4)).toBeLessThan(CLOSE);
+  });
+
+  test("its nodes", () => {
+    expect(opTypes(exportOnnx(network)).join(" ")).toBe(
+      "BatchNormalization Gemm Relu Mul Add ReduceMean Mul Reshape ReduceSum ReduceMean Reshape Add MatMul " +
+        "Softmax LogSoftmax Mul Add Add Gemm Relu Gemm ReduceSum Relu Add",
+    );
+  });
+});
+
+describe("the graph of a network without BatchNorm computes the same bits", () => {
+  test.each([
+    ["StudentNet", new StudentNet({ inFeatures: 20, hidden: [9, 8], classes: 3 }), 20],
+    ["one weight in two layers", new Tied(), 2],
+    ["one layer", new Linear(5, 4, { bias: false }), 5],
+    ["nothing", new Sequential(), 6],
+    ["sums over the batch", new Of((x) => x.mul(x.mean()).add(x.sum(0))), 3],
+  ] as [string, Module, number][])("%s", async (_, network, features) => {
+    const x = randn([7, features]);
+    const graph = new GraphNetwork(exportedGraph(network, { features }));
+    const expected = answers(network, x);
+    expect(answers(graph, x)).toEqual(expected);
+    const { data, dims } = await run(exportOnnx(network, { features }), x.data, features, 7);
+    expect(dims).toEqual(expected.shape);
+    expect(relativeError(data, expected.data, expected.shape.at(-1) as number)).toBeLessThan(CLOSE);
+  });
+});
+
+describe("the networks of other tests", () => {
+  test.each(Object.entries(MODULES))("%s", async (_, make) => {
+    const network = make();
+    const first = network
+      .namedParameters()
+      .find(([name]) => name.endsWith("weight"))?.[1]
+      .shape.at(-1);
+    const features = network.namedChildren().some(([name]) => name === "block") ? 3 : (first ?? 4);
+    lived(network, features);
+    const x = randn([10, features]);
+    const expected = answers(network, x);
+    const { data } = await run(exportOnnx(network, { features }), x.data, features, 3);
+    expect(relativeError(data, expected.data, expected.shape[1] as number)).toBeLessThan(CLOSE);
+  });
+});
+
+describe("BatchNorm stays a node where folding would change something", () => {
+  class Both extends Module {
+    readonly fc = new Linear(3, 3);
+    readonly bn = new BatchNorm1d(3);
+    override forward(x: Tensor): Tensor {
+      const h = this.fc.forward(x);
+      return this.bn.forward(h).add(h);
+    }
+  }
+  test.each([
+    ["its input is read twice", new Both(), "Gemm BatchNormalization Add"],
+    ["after ReLU", new Sequential(new Linear(3, 3), new ReLU(), new BatchNorm1d(3)), "Gemm Relu BatchNormalization"],
+    ["before the layer", new Sequential(new BatchNorm1d(3), new Linear(3, 3)), "BatchNormalization Gemm"],
+    ["twice after a layer, both go", new Sequential(new Linear(3, 3), new BatchNorm1d(3), new BatchNorm1d(3)), "Gemm"],
+  ])("%s", async (_, network, nodes) => {
+    lived(network, 3);
+    const bytes = exportOnnx(network);
+    expect(opTypes(bytes).join(" ")).toBe(nodes);
+    const x = randn([10, 3]);
+    const { data } = await run(bytes, x.data, 3, 10);
+    expect(relativeError(data, answers(network, x).data, 3)).toBeLessThan(CLOSE);
+  });
+});

@@ -1,0 +1,217 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import {
+  BatchNorm1d,
+  type Dataset,
+  type DistillInput,
+  distill,
+  IntTensor,
+  Linear,
+  ReLU,
+  Sequential,
+  StudentNet,
+  synthetic,
+  Tensor,
+  TensorDataset,
+  trainTeacher,
+  zeros,
+} from "../../src/index.js";
+import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { refusal } from "../data/support.js";
+import { BATCH, type Options, setting, start } from "./support.js";
+
+const folder = temporaryFolder();
+
+describe("options that make no sense", () => {
+  test.each<[object, string]>([
+    [{ epochs: 0 }, "epochs: expected a whole number of at least 1, got 0"],
+    [{ epochs: 1.5 }, "epochs: expected a whole number of at least 1, got 1.5"],
+    [{ batchSize: 0 }, "batchSize: expected a whole number of at least 1, got 0"],
+    [{ batchSize: "64" }, 'batchSize: expected a whole number of at least 1, got "64"'],
+    [{ temperature: 0 }, "temperature: expected a number above 0, got 0"],
+    [{ temperature: -1 }, "temperature: expected a number above 0, got -1"],
+    [{ temperature: Number.POSITIVE_INFINITY }, "temperature: expected a number above 0, got Infinity"],
+    [{ alpha: 2 }, "alpha: expected a number from 0 to 1, got 2"],
+    [{ alpha: -0.1 }, "alpha: expected a number from 0 to 1, got -0.1"],
+    [{ alpha: Number.NaN }, "alpha: expected a number from 0 to 1, got NaN"],
+    [{ lr: 0 }, "lr: expected a number above 0, got 0"],
+    [{ weightDecay: -1 }, "weightDecay: expected a number of at least 0, got -1"],
+    [{ pctStart: 1.1 }, "pctStart: expected a number from 0 to 1, got 1.1"],
+    [{ divFactor: 0 }, "divFactor: expected a number above 0, got 0"],
+    [{ finalDivFactor: null }, "finalDivFactor: expected a number above 0, got null"],
+    [{ maxGradNorm: 0 }, "maxGradNorm: expected a number above 0, got 0"],
+    [{ shuffle: "yes" }, 'shuffle: expected true or false, got "yes"'],
+    [{ dropLast: 1 }, "dropLast: expected true or false, got 1"],
+    [{ teacherMode: "frozen" }, 'teacherMode: expected "train" or "eval", got "frozen"'],
+    [{ learningRate: 1 }, "learningRate: unknown option"],
+    [{ checkpointEvery: 0 }, "checkpointEvery: expected a whole number of at least 1, got 0"],
+    [{ teacher: {} }, "teacher: expected a Module, got a value of type Object"],
+    [{ student: null }, "student: expected a Module, got null"],
+    [{ data: [1, 2] }, "data: expected a data set, got a value of type Array"],
+    [
+      { batchSize: 51, dropLast: true },
+      "batchSize: expected at most the 50 examples where the last short batch is dropped, got 51",
+    ],
+    [
+      { epochs: 0, alpha: 2, temperature: 0, batchsize: 3 },
+      "epochs: expected a whole number of at least 1, got 0; temperature: expected a number above 0, got 0; " +
+        "alpha: expected a number from 0 to 1, got 2; batchsize: unknown option",
+    ],
+  ])("%o", async (options, message) => {
+    const out = join(folder, "options");
+    expect((await failure(start({ ...(options as Options), out }).done, "BAD_ARGUMENT")).message).toBe(message);
+    expect(existsSync(out)).toBe(false);
+  });
+
+  test("trainTeacher takes none of a distillation", async () => {
+    const { student, data } = setting();
+    const input = { model: student, data, alpha: 0.5, epochs: -1 };
+    const { message } = await failure(trainTeacher(input), "BAD_ARGUMENT");
+    expect(message).toBe("epochs: expected a whole number of at least 1, got -1; alpha: unknown option");
+  });
+});
+
+/** Networks or data that do not fit; then `out` holds no result and nothing half-written. */
+async function fails(code: string, options: Options, place: RegExp): Promise<string> {
+  const out = join(folder, `${code}-${Math.random()}`);
+  const { setting, done } = start({ ...options, out, checkpointEvery: 1 });
+  const { teacher, student } = { ...setting, ...options } as DistillInput;
+  const { message } = await failure(done, code);
+  expect(message).toMatch(place);
+  expect(["checkpoint.safetensors", "config.json", "metrics.jsonl", "run.lock"]).toEqual(
+    expect.arrayContaining(readdirSync(out)),
+  );
+  for (const network of [teacher, student]) {
+    const modes = [network.training, ...network.namedChildren().map(([, child]) => child.training)];
+    expect(modes).not.toContain(false);
+  }
+  return out;
+}
+
+describe("networks that do not fit", () => {
+  const student = (inFeatures: number, classes: number) => new StudentNet({ inFeatures, hidden: [8, 5], classes });
+
+  test("a student of other outputs than the teacher's", async () => {
+    const message = /^epoch 1, step 1 of 4: kdLoss: teacherLogits: expected shape \[16, 2\], got \[16, 3\]$/;
+    await fails("SHAPE_MISMATCH", { student: student(6, 2) }, message);
+  });
+
+  test("a student of other inputs than the data's", async () => {
+    const message = /^epoch 1, step 1 of 4: linear: x: expected shape \[\*, 7\], got \[16, 6\]$/;
+    await fails("SHAPE_MISMATCH", { student: student(7, 3) }, message);
+  });
+
+  test.each<Options>([{}, { teacherMode: "train" }])("a teacher of other inputs: %o", async (options) => {
+    const message = /linear: x: expected shape \[\*, 5\], got \[\d+, 6\]$/;
+    await fails("SHAPE_MISMATCH", { teacher: student(5, 3), ...options }, message);
+  });
+
+  test("the script's networks: 9 outputs against 10, and 783 columns", async () => {
+    const teacher = new StudentNet({ hidden: [8, 5] });
+    const nine = new StudentNet({ hidden: [8, 5], classes: 9 });
+    const ten = new StudentNet({ hidden: [8, 5] });
+    const first = distill({ teacher, student: nine, data: synthetic({ examples: 64 }), epochs: 1 });
+    expect((await failure(first, "SHAPE_MISMATCH")).message).toContain("expected shape [64, 9], got [64, 10]");
+    const narrow = synthetic({ examples: 64, features: 783 });
+    const second = distill({ teacher, student: ten, data: narrow, epochs: 1, teacherCache: false });
+    expect((await failure(second, "SHAPE_MISMATCH")).message).toContain("expected shape [*, 784], got [64, 783]");
+  });
+
+  test("a label that the networks have no output for", async () => {
+    const data = new TensorDataset(zeros([4, 6]), Int32Array.of(0, 1, 2, 3));
+    await fails("LABEL_OUT_OF_RANGE", { data, shuffle: false }, /^epoch 1, step 1 of 1: .*labels\[3\]/);
+  });
+});
+
+test("a batch of one that batch norm would see", async () => {
+  const student = new Sequential(new Linear(6, 8), new BatchNorm1d(8), new ReLU(), new Linear(8, 3));
+  const data = setting(2 * BATCH + 1).data;
+  const out = await fails("BATCH_TOO_SMALL", { data, student }, /^epoch 1, step 3 of 3: /);
+  expect(existsSync(join(out, "metrics.jsonl"))).toBe(false);
+  const { history } = await start({ data, student, dropLast: true }).done;
+  expect(history).toHaveLength(3);
+});
+
+test("NaN in tensors is refused before they are data, naming the row", async () => {
+  const values = new Float32Array(24).fill(1);
+  values[15] = Number.NaN;
+  const make = () => new TensorDataset(new Tensor(values, [4, 6]), new Int32Array(4));
+  expect(await refusal("NON_FINITE", make)).toBe("inputs: expected finite numbers, got NaN in row 2, column 3");
+});
+
+/** Data of one's own that nobody checked: ones, but for the third batch of 16. */
+function poisoned(value: number): Dataset {
+  const batch = (indices: Int32Array) => ({
+    inputs: new Tensor(
+      Float32Array.from(indices, (i) => (i === 40 ? value : 1 + (i % 5))),
+      [indices.length, 1],
+    ),
+    labels: new IntTensor(indices.map((i) => i % 2)),
+    indices,
+  });
+  const slice = (start: number, end: number) => batch(new Int32Array(end - start).map((_, i) => start + i));
+  return {
+    ...{ name: "poisoned", length: 50, features: 1, classes: 2, batch, slice },
+    fingerprint: () => String(value),
+  };
+}
+
+describe("numbers that are not finite", () => {
+  const networks = () => ({
+    teacher: new StudentNet({ inFeatures: 1, hidden: [4, 4], classes: 2 }),
+    student: new StudentNet({ inFeatures: 1, hidden: [4, 4], classes: 2 }),
+  });
+
+  test.each([Number.NaN, Number.POSITIVE_INFINITY])("%s in data stops the run at its step", async (value) => {
+    const options = { ...networks(), data: poisoned(value), shuffle: false };
+    await fails("NON_FINITE", options, /^epoch 1, step 3 of 4: /);
+    const { student: model, data } = options;
+    const training = trainTeacher({ model, data, epochs: 1, batchSize: BATCH, shuffle: false });
+    expect((await failure(training, "NON_FINITE")).message).toMatch(/^epoch 1, step 3 of 4: /);
+  });
+
+  test("in a later epoch; what was before stays, and can be resumed", async () => {
+    const out = join(folder, "later");
+    const run = start({
+      ...{ out, checkpointEvery: 1 },
+      onEpoch: ({ epoch }) => void (epoch === 2 && run.setting.student.parameters()[0]?.data.fill(Number.NaN)),
+    });
+    expect((await failure(run.done, "NON_FINITE")).message).toMatch(/^epoch 3, step 1 of 4: /);
+    const lines = readFileSync(join(out, "metrics.jsonl"), "utf8").trim().split("\n");
+    expect(lines.map((line) => JSON.parse(line).epoch)).toEqual([1, 2]);
+    expect(readdirSync(out).sort()).toEqual([
+      "checkpoint.1.safetensors",
+      "checkpoint.safetensors",
+      "config.json",
+      "metrics.jsonl",
+      "run.lock",
+    ]);
+    expect(await start({ out, resume: true }).end).toEqual(await start().end);
+  });
+
+  test("a learning rate that blows up", async () => {
+    await fails("NON_FINITE", { lr: 1e30, divFactor: 1 }, /^epoch 1, step \d of 4: /);
+  });
+});
+
+describe("a folder that can't be written", () => {
+  test.each(["in its place", "above it"])("a file %s", async (where) => {
+    const file = join(folder, `file ${where}`);
+    writeFileSync(file, "mine");
+    const out = where === "above it" ? join(file, "run") : file;
+    const { message } = await failure(start({ out }).done, "IO_ERROR");
+    expect(message).toBe(`${out}: can't write it: a part of its path is a file, not a folder`);
+    expect(readFileSync(file, "utf8")).toBe("mine");
+  });
+
+  test("a checkpoint that can't be written ends the run", async () => {
+    const out = join(folder, "blocked");
+    const block: Options["onStep"] = ({ step }) => {
+      if (step === 1) mkdirSync(join(out, "checkpoint.safetensors", "full"), { recursive: true });
+    };
+    const { message } = await failure(start({ out, checkpointEvery: 1, onStep: block }).done, "IO_ERROR");
+    expect(message).toContain(`${join(out, "checkpoint.safetensors")}: can't write it: `);
+    expect(readdirSync(out).filter((file) => file.startsWith("distilled"))).toEqual([]);
+  });
+});

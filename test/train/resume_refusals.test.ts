@@ -1,0 +1,158 @@
+import { copyFileSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import {
+  decodeSafetensors,
+  encodeSafetensors,
+  IntTensor,
+  type StateDict,
+  save,
+  synthetic,
+  TeacherNet,
+  tensor,
+  trainTeacher,
+} from "../../src/index.js";
+import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { BATCH, type Options, SIZES, setting, start } from "./support.js";
+
+const folder = temporaryFolder();
+const first = join(folder, "first");
+const CHECKPOINT = "checkpoint.safetensors";
+
+/** A folder with a run that stopped in its second epoch. */
+function stopped(name: string): string {
+  const out = join(folder, name);
+  cpSync(first, out, { recursive: true });
+  return out;
+}
+
+beforeAll(async () => {
+  const controller = new AbortController();
+  const onStep: Options["onStep"] = ({ step }) => step === 6 && controller.abort();
+  const { done } = start({ out: first, about: { seed: 0 }, signal: controller.signal, onStep });
+  await failure(done, "ABORTED");
+});
+
+describe("a run is not resumed as another one", () => {
+  test.each<[string, Options, number, string[]]>([
+    ["another learning rate", { lr: 0.02 }, 0, ["lr was 0.01, is 0.02"]],
+    ["two other options", { temperature: 2, epochs: 4 }, 0, ["epochs was 3, is 4", "temperature was 3.5, is 2"]],
+    ["another order", { shuffle: false }, 0, ["shuffle was true, is false"]],
+    ["another teacher mode", { teacherMode: "train" }, 0, ['teacherMode was "eval", is "train"']],
+    ["another seed", {}, 1, ['dataHash was "', 'modelHash was "', 'teacherHash was "', 'randomHash was "']],
+    ["another seed by name", { about: { seed: 1 } }, 0, ["seed was 0, is 1"]],
+    ["no seed by name", { about: {} }, 0, ["seed was 0, is undefined"]],
+    ["other data", { data: synthetic({ examples: 50, features: 6, classes: 3 }) }, 0, ['dataHash was "']],
+    ["fewer data", { data: setting(40).data }, 0, ["examples was 50, is 40"]],
+    ["another teacher", { teacher: setting().teacher }, 0, ['teacherHash was "']],
+    ["another student", { student: setting().student }, 0, ['modelHash was "']],
+  ])("%s", async (what, options, seed, changes) => {
+    const out = stopped(what);
+    const before = readFileSync(join(out, CHECKPOINT));
+    const { done, setting } = start({ about: { seed: 0 }, ...options, out, resume: true }, seed);
+    const { message } = await failure(done, "BAD_CONFIG");
+    const intro = `${out}: can't resume a run with another configuration: `;
+    expect(message.slice(0, intro.length)).toBe(intro);
+    const told = message.slice(intro.length).split("; ");
+    expect(told).toHaveLength(changes.length);
+    for (const change of changes)
+      expect(
+        told.some((text) => text.startsWith(change)),
+        `${change} in ${message}`,
+      ).toBe(true);
+    expect(readFileSync(join(out, CHECKPOINT))).toEqual(before);
+    expect([setting.teacher.training, setting.student.training]).toEqual([true, true]);
+  });
+
+  test("another command", async () => {
+    const out = stopped("another command");
+    const { data } = setting();
+    const model = new TeacherNet({ ...SIZES, hidden: [12, 10, 8] });
+    const { message } = await failure(
+      trainTeacher({ model, data, epochs: 3, batchSize: BATCH, out, resume: true }),
+      "BAD_CONFIG",
+    );
+    expect(message).toContain('command was "distill", is "train-teacher"');
+  });
+});
+
+/** The checkpoint with another content. */
+function changed(out: string, change: (tensors: StateDict, metadata: Record<string, string>) => void): void {
+  const file = join(out, CHECKPOINT);
+  const { tensors, metadata } = decodeSafetensors(new Uint8Array(readFileSync(file)), file);
+  const own = { ...metadata };
+  change(tensors, own);
+  writeFileSync(file, encodeSafetensors(tensors, own));
+}
+
+const position = (change: object) => (_: StateDict, metadata: Record<string, string>) => {
+  metadata.position = JSON.stringify({ ...JSON.parse(metadata.position as string), ...change });
+};
+
+describe("a damaged checkpoint is refused, and the networks stay as they are", () => {
+  test.each<[string, (out: string) => void | Promise<void>]>([
+    ["empty", (out) => writeFileSync(join(out, CHECKPOINT), "")],
+    ["cut short", (out) => writeFileSync(join(out, CHECKPOINT), readFileSync(join(out, CHECKPOINT)).subarray(0, -100))],
+    ["of no format", (out) => writeFileSync(join(out, CHECKPOINT), "no checkpoint at all, only some text")],
+    ["foreign", (out) => save({ w: tensor([1, 2]) }, join(out, CHECKPOINT))],
+    [
+      "of a .pth file",
+      async (out) => {
+        await save(setting().student.stateDict(), join(out, "other.pth"));
+        copyFileSync(join(out, "other.pth"), join(out, CHECKPOINT));
+      },
+    ],
+    ["without a position", (out) => changed(out, (_, metadata) => void delete metadata.position)],
+    [
+      "with a position that is no JSON",
+      (out) => changed(out, (_, metadata) => Object.assign(metadata, { position: "{" })),
+    ],
+    ["with a negative step", (out) => changed(out, position({ step: -1 }))],
+    ["with a step past the epoch", (out) => changed(out, position({ step: 400 }))],
+    ["with an epoch past the run", (out) => changed(out, position({ epoch: 400 }))],
+    ["with a sum that is none", (out) => changed(out, position({ sums: { loss: "much" } }))],
+    ["without a tensor", (out) => changed(out, (tensors) => void delete tensors["model.fc1.weight"])],
+    ["without the stream", (out) => changed(out, (tensors) => void delete tensors["random.state"])],
+    [
+      "with an order of another length",
+      (out) => changed(out, (tensors) => Object.assign(tensors, { order: new IntTensor(Int32Array.of(0, 1)) })),
+    ],
+    [
+      "with an order that repeats itself",
+      (out) => changed(out, (tensors) => void (tensors.order as IntTensor).data.fill(1)),
+    ],
+    ["without its order", (out) => changed(out, (tensors) => void delete tensors.order)],
+    ["with an order of floats", (out) => changed(out, (tensors) => Object.assign(tensors, { order: tensor([1, 2]) }))],
+    ["for fewer parameters", (out) => changed(out, position({ optimizerSteps: [1] }))],
+  ])("%s", async (what, damage) => {
+    const out = stopped(`damaged: ${what}`);
+    await damage(out);
+    const before = readFileSync(join(out, CHECKPOINT));
+    const { done, setting } = start({ about: { seed: 0 }, out, resume: true });
+    const values = () => [setting.teacher, setting.student].map((net) => net.parameters().map(({ data }) => [...data]));
+    const untouched = values();
+    const { message } = await failure(done, "BAD_CHECKPOINT");
+    expect(message.startsWith(`${join(out, CHECKPOINT)}: `), message).toBe(true);
+    expect(readFileSync(join(out, CHECKPOINT))).toEqual(before);
+    expect(values()).toEqual(untouched);
+  });
+
+  test("a folder in its place", async () => {
+    const out = stopped("a folder");
+    rmSync(join(out, CHECKPOINT));
+    mkdirSync(join(out, CHECKPOINT));
+    await failure(start({ about: { seed: 0 }, out, resume: true }).done, "IO_ERROR");
+  });
+
+  test("its configuration is gone", async () => {
+    const out = stopped("no configuration");
+    rmSync(join(out, "config.json"));
+    await failure(start({ about: { seed: 0 }, out, resume: true }).done, "NOT_FOUND");
+  });
+
+  test.each(["{", "null", "[1]", '"text"'])("its configuration is %s", async (text) => {
+    const out = stopped(`configuration ${text.charCodeAt(0)}`);
+    writeFileSync(join(out, "config.json"), text);
+    await failure(start({ about: { seed: 0 }, out, resume: true }).done, "BAD_CONFIG");
+  });
+});

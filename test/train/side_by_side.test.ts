@@ -1,0 +1,79 @@
+import { describe, expect, test } from "vitest";
+import { randn, synthetic, TeacherNet, trainTeacher } from "../../src/index.js";
+import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { type Options, STEPS, setting, start } from "./support.js";
+
+const folder = temporaryFolder();
+
+describe("two runs in one process end as each does alone", () => {
+  test.each<[string, Options, Options]>([
+    ["shuffled", {}, {}],
+    ["teachers in train mode", { teacherMode: "train" }, { teacherMode: "train" }],
+    ["of different lengths", { epochs: 5 }, { epochs: 2, teacherMode: "train", batchSize: 9 }],
+    ["one with a folder", { out: `${folder}/one` }, { shuffle: false, epochs: 30 }],
+  ])("%s", async (_, one, two) => {
+    const [alone, apart] = [await start(one, 1).end, await start(two, 2).end];
+    const events: string[] = [];
+    const [first, second] = [
+      start({ ...one, onStep: () => events.push("first") }, 1),
+      start({ ...two, onStep: () => events.push("second") }, 2),
+    ];
+    expect(await Promise.all([first.end, second.end])).toEqual([alone, apart]);
+    // They did take turns.
+    expect(events.indexOf("first")).toBeLessThan(events.lastIndexOf("second"));
+    expect(events.indexOf("second")).toBeLessThan(events.lastIndexOf("first"));
+  });
+
+  test("with one teacher, though the first ends while the second goes on", async () => {
+    const { teacher } = setting();
+    const options = { teacher, teacherCache: false };
+    const runs = [() => start({ ...options, epochs: 1 }, 1), () => start({ ...options, epochs: 4 }, 2)];
+    const alone = [];
+    for (const run of runs) alone.push(await run().end);
+    expect(await Promise.all(runs.map((run) => run().end))).toEqual(alone);
+    expect([teacher.training, ...teacher.namedChildren().map(([, child]) => child.training)]).not.toContain(false);
+  });
+
+  test("though one of them fails, and the program draws numbers and computes meanwhile", async () => {
+    const alone = await start({}, 1).end;
+    const first = start({}, 1);
+    const second = start({ onEpoch: () => Promise.reject(new Error("stop")) }, 2);
+    const timer = setInterval(() => randn([16]).mul(2).sum(), 1);
+    await expect(second.done).rejects.toThrow("stop");
+    expect(await first.end).toEqual(alone);
+    clearInterval(timer);
+  });
+});
+
+describe("the event loop gets its turn", () => {
+  test("timers fire between steps", async () => {
+    // Large enough that each step takes longer than the timer.
+    const model = new TeacherNet({ inFeatures: 256, hidden: [1024, 1024, 512] });
+    const data = synthetic({ examples: 160, features: 256 });
+    let [sinceTick, longest, ticks] = [0, 0, 0];
+    const tick = () => {
+      [longest, sinceTick, ticks] = [Math.max(longest, sinceTick), 0, ticks + 1];
+      timer = setTimeout(tick, 1);
+    };
+    let timer = setTimeout(tick, 1);
+    await trainTeacher({ model, data, epochs: 2, batchSize: 16, onStep: () => sinceTick++ });
+    clearTimeout(timer);
+    expect(ticks).toBeGreaterThan(5);
+    expect(longest).toBeLessThanOrEqual(3);
+  });
+
+  test("a timer can stop a run", async () => {
+    const controller = new AbortController();
+    const steps: number[] = [];
+    const onStep: Options["onStep"] = ({ step }) => {
+      if (step === 1) setTimeout(() => controller.abort(new Error("tea time")), 10);
+      steps.push(step);
+    };
+    const { done } = start({ epochs: 100_000, signal: controller.signal, onStep });
+    const error = await failure(done, "ABORTED");
+    expect(error.cause).toEqual(new Error("tea time"));
+    const last = steps.at(-1) as number;
+    const place = `stopped in epoch ${1 + Math.floor(last / STEPS)} of 100000, after step ${last % STEPS} of ${STEPS}`;
+    expect(error.message).toBe(place);
+  });
+});

@@ -1,0 +1,56 @@
+import { expect, test } from "vitest";
+import {
+  crossEntropy,
+  Generator,
+  type IntTensor,
+  type StepRecord,
+  TeacherNet,
+  type Tensor,
+  type TrainingOptions,
+  trainTeacher,
+  withGenerator,
+} from "../../src/index.js";
+import { fingerprint } from "../../src/train/fingerprint.js";
+import { BATCH, mean, SIZES, setting, timeless, trainByHand } from "./support.js";
+
+function network(): TeacherNet {
+  return new TeacherNet({ ...SIZES, hidden: [12, 10, 8] });
+}
+
+test.each<[string, TrainingOptions]>([
+  ["shuffled", {}],
+  ["in order", { shuffle: false }],
+  ["other numbers", { lr: 3e-4, weightDecay: 0.1, maxGradNorm: 0.05, batchSize: 25, epochs: 2 }],
+])("trainTeacher is the loop that one would write by hand, to the bit: %s", async (_, options) => {
+  const generator = new Generator(4);
+  const [model, data] = withGenerator(generator, () => [network(), setting().data]);
+  const lossOf = (inputs: Tensor, labels: IntTensor) => crossEntropy(model.forward(inputs), labels);
+  const losses = withGenerator(generator, () => trainByHand({ ...options, model, data, lossOf }));
+
+  const other = new Generator(4);
+  const [again, same] = withGenerator(other, () => [network(), setting().data]);
+  const steps: StepRecord[] = [];
+  const { history, files } = await withGenerator(other, () =>
+    trainTeacher({
+      ...{ model: again, data: same, epochs: 3, batchSize: BATCH, lr: 0.01, ...options },
+      onStep: (record) => steps.push(record),
+    }),
+  );
+  expect(steps.map(({ loss }) => loss)).toEqual(losses.flat());
+  expect(history.map(({ loss }) => loss)).toEqual(losses.map(mean));
+  expect(fingerprint(again.stateDict())).toBe(fingerprint(model.stateDict()));
+  expect([...other.state]).toEqual([...generator.state]);
+  expect(history.map((record) => Object.keys(timeless(record)))).toEqual(
+    history.map(() => ["epoch", "epochs", "loss", "lr"]),
+  );
+  expect(files).toEqual([]);
+});
+
+test("a teacher in eval mode is trained in train mode, and is in eval mode afterwards", async () => {
+  const { data } = setting();
+  const model = network().eval();
+  const before = model.bn1.numBatchesTracked;
+  await trainTeacher({ model, data, epochs: 1, batchSize: BATCH });
+  expect(model.bn1.numBatchesTracked).toBe(before + 4);
+  expect([model.training, model.dropout1.training]).toEqual([false, false]);
+});
