@@ -44,7 +44,9 @@ describe("distill with no data is the script", () => {
   test("its lines, its files, and the same bytes with one thread and two", async () => {
     const cwd = newFolder(temporary);
     const { texts, student } = await expectedLines(2, 0);
-    const printed = lines(await succeed(["distill", "--epochs", "2", "--threads", "1", "--keep-checkpoints", "1"], cwd));
+    const printed = lines(
+      await succeed(["distill", "--epochs", "2", "--threads", "1", "--keep-checkpoints", "1"], cwd),
+    );
     expect(printed).toEqual([...texts, SAVED]);
     for (const line of texts) expect(line).toMatch(EPOCH_LINE);
     const out = join(cwd, "runs", "distill");

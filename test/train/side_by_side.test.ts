@@ -10,7 +10,7 @@ describe("two runs in one process end as each does alone", () => {
     ["shuffled", {}, {}],
     ["teachers in train mode", { teacherMode: "train" }, { teacherMode: "train" }],
     ["of different lengths", { epochs: 5 }, { epochs: 2, teacherMode: "train", batchSize: 9 }],
-    ["one with a folder", { out: `${folder}/one` }, { shuffle: false, epochs: 30 }],
+    ["one with a folder", { out: `${folder}/one` }, { shuffle: false, epochs: 400 }],
   ])("%s", async (_, one, two) => {
     const [alone, apart] = [await start(one, 1).end, await start(two, 2).end];
     const events: string[] = [];
