@@ -4,6 +4,7 @@
 //! number of threads: work is split into parts that do not share sums, and sums are taken in a fixed order.
 
 pub mod adamw;
+mod awake;
 pub mod batch_norm;
 mod box_muller;
 pub mod cross_entropy;

@@ -4,15 +4,23 @@
 //! Each calling thread has a pool of its own (Node's main thread, and every worker thread that trains), made at its
 //! first large kernel and ended with it.
 
+use crate::awake::Awake;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::cell::OnceCell;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    static POOL: OnceCell<Option<ThreadPool>> = const { OnceCell::new() };
+    static POOL: OnceCell<Option<Pool>> = const { OnceCell::new() };
+}
+
+struct Pool {
+    /// Held: the workers end with it.
+    _threads: ThreadPool,
+    awake: Arc<Awake>,
 }
 
 /// The cores that the operating system gives this process.
@@ -36,19 +44,26 @@ pub fn set_threads(n: usize) {
 /// The number of parts to split a region into; makes the calling thread's pool where more than one.
 pub(crate) fn enter(wanted: usize) -> usize {
     let parts = wanted.min(threads());
-    if parts < 2 || rayon::current_thread_index().is_some() {
+    if parts < 2 || rayon::current_thread_index().is_some_and(|index| index > 0) {
         return parts.max(1);
     }
-    let pooled = POOL.with(|pool| pool.get_or_init(build_pool).is_some());
-    if pooled { parts } else { 1 }
+    POOL.with(|pool| match pool.get_or_init(build_pool) {
+        Some(pool) => {
+            pool.awake.call();
+            parts
+        }
+        None => 1,
+    })
 }
 
-fn build_pool() -> Option<ThreadPool> {
+fn build_pool() -> Option<Pool> {
+    let workers = threads().max(cores());
     ThreadPoolBuilder::new()
-        .num_threads(threads().max(cores()))
+        .num_threads(workers)
         .thread_name(|i| format!("distillery-{i}"))
         .use_current_thread()
         .build()
+        .map(|threads| Pool { _threads: threads, awake: Awake::new(workers) })
         .ok()
 }
 
