@@ -3,20 +3,48 @@ import type { Module } from "./module.js";
 /** A network, and whether it is to be in train mode. */
 export type Mode = readonly [network: Module, training: boolean];
 
-/** Runs `body` with networks in these modes; the mode of each module in them is set back afterwards. */
-export function inModes<T>(modes: readonly Mode[], body: () => T): T {
-  const before = modes.flatMap(([network]) => modulesOf(network)).map((module) => [module, module.training] as const);
-  for (const [network, training] of modes) network.train(training);
-  try {
-    return body();
-  } finally {
-    for (const [module, training] of before) module.training = training;
+/** The modes of every module in some networks, as their `train()` sets them: found once, set at each step of a loop. */
+export class Modes {
+  readonly #modules: readonly Module[];
+  readonly #wanted: readonly boolean[];
+
+  constructor(modes: readonly Mode[]) {
+    this.#modules = modes.flatMap(([network]) => modulesOf(network));
+    this.#wanted = this.#restoring(() => {
+      for (const [network, training] of modes) network.train(training);
+      return this.#current();
+    });
+  }
+
+  /** Runs `body` in these modes; the mode of each module is set back afterwards. */
+  during<T>(body: () => T): T {
+    return this.#restoring(() => {
+      this.#set(this.#wanted);
+      return body();
+    });
+  }
+
+  #restoring<T>(body: () => T): T {
+    const before = this.#current();
+    try {
+      return body();
+    } finally {
+      this.#set(before);
+    }
+  }
+
+  #current(): boolean[] {
+    return this.#modules.map(({ training }) => training);
+  }
+
+  #set(modes: readonly boolean[]): void {
+    for (const [i, module] of this.#modules.entries()) module.training = modes[i] as boolean;
   }
 }
 
-/** Runs `body` with a network in eval mode. */
+/** Runs `body` with a network in eval mode; the mode of each module in it is set back. */
 export function inEvalMode<T>(network: Module, body: () => T): T {
-  return inModes([[network, false]], body);
+  return new Modes([[network, false]]).during(body);
 }
 
 function modulesOf(network: Module): Module[] {

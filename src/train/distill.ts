@@ -71,7 +71,7 @@ export async function distill(input: DistillInput): Promise<RunResult> {
     ],
     data,
     options,
-    config: { temperature, alpha, teacherMode, teacherHash: fingerprint(teacher.stateDict()) },
+    config: () => ({ temperature, alpha, teacherMode, teacherHash: fingerprint(teacher.stateDict()) }),
     controls,
   });
   try {

@@ -4,7 +4,7 @@ import { expectInteger } from "../checks.js";
 import { DataLoader, type Dataset, type Epoch } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import type { EpochRecord } from "../log/epoch_line.js";
-import { inModes, type Mode } from "../nn/modes.js";
+import { type Mode, Modes } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
 import { AdamW } from "../optim/adamw.js";
 import { OneCycleLR } from "../optim/one_cycle_lr.js";
@@ -25,8 +25,8 @@ export interface RunSetup {
   modes: readonly Mode[];
   data: Dataset;
   options: ResolvedTraining;
-  /** More that decides the numbers, for `config.json`. */
-  config: Readonly<Record<string, unknown>>;
+  /** More that decides the numbers, for `config.json`; asked for only where there is one. */
+  config: () => Readonly<Record<string, unknown>>;
   controls: RunControls;
 }
 
@@ -50,6 +50,7 @@ export class TrainingRun {
   readonly #setup: RunSetup;
   readonly #state: RunState;
   readonly #loader: DataLoader;
+  readonly #modes: Modes;
   #directory: RunDirectory | null = null;
   #checkpointTime = performance.now();
   /** The step after which the newest checkpoint was taken. */
@@ -61,6 +62,7 @@ export class TrainingRun {
     const { model, moving, data, options } = setup;
     const { batchSize, shuffle, dropLast, lr, weightDecay, epochs } = options;
     this.#setup = setup;
+    this.#modes = new Modes(setup.modes);
     this.#loader = new DataLoader(data, { batchSize, shuffle, dropLast });
     this.optimizer = new AdamW(model.parameters(), { lr, weightDecay });
     this.scheduler = new OneCycleLR(this.optimizer, {
@@ -128,7 +130,7 @@ export class TrainingRun {
   step(body: (batch: number) => StepResult): void {
     const { position, generator } = this.#state;
     const start = performance.now();
-    const inPlace = () => inModes(this.#setup.modes, () => withGenerator(generator, () => body(position.step)));
+    const inPlace = () => this.#modes.during(() => withGenerator(generator, () => body(position.step)));
     const { losses, gradNorm } = this.#placed(() => scoped(inPlace));
     position.step += 1;
     position.seconds += (performance.now() - start) / 1000;

@@ -13,7 +13,7 @@ export function configOf(
     ...controls.about,
     command,
     ...options,
-    ...config,
+    ...config(),
     data: data.name,
     examples: data.length,
     features: data.features,

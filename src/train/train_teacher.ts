@@ -39,7 +39,7 @@ export async function trainTeacher(input: TrainTeacherInput): Promise<RunResult>
     modes: [[model, true]],
     data,
     options,
-    config: {},
+    config: () => ({}),
     controls,
   });
   try {
