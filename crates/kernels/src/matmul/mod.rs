@@ -7,6 +7,8 @@
 mod chain;
 mod micro;
 mod pack;
+mod piece;
+mod place;
 mod plan;
 mod transpose;
 

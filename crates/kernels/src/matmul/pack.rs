@@ -1,7 +1,7 @@
 //! The packed factor: panels of columns, in each panel row after row of k, as the inner loop reads it.
 
 use super::micro::{self, LINE};
-use super::plan::Source;
+use super::place::Source;
 use super::transpose::{self, SIDE};
 use pulp::{Simd, WithSimd};
 use std::cell::Cell;
