@@ -39,15 +39,17 @@ export interface RunResult {
 export const STUDENT_FILE = "distilled_student_model_lowest";
 
 /**
- * Distils a teacher into a student: the whole run, with the script's optimizer, schedule and clipping. Draws from the
- * random stream that is current when it is called, which is then its own; the event loop gets its turn after each step.
+ * Distils a teacher into a student: the whole run, with the script's optimizer, schedule and clipping. Its random stream
+ * is its own: it begins where the current one stands, which goes on at the end from where the run's ended. The event loop
+ * gets its turn after each step.
  *
  * In `teacherMode` "eval", the default, the teacher's answers depend on the weights alone; in "train", as the script
- * leaves it, dropout is active and batch statistics are used. Both networks are in their modes for the
- * time of a step, and otherwise in those that the caller left them in.
+ * leaves it, dropout is active and batch statistics are used. Both networks are in their modes for the time of a step, and
+ * otherwise in those that the caller left them in.
  *
  * @throws DistilleryError `BAD_ARGUMENT`, `SHAPE_MISMATCH` (networks or data that do not fit), `NON_FINITE` that names
- * the step, `ABORTED` by its signal, `IO_ERROR` and `BAD_CONFIG` for the folder `out`.
+ * the step, `ABORTED` by its signal, `IO_ERROR`, `IN_USE`, `BAD_CONFIG` and
+ * `BAD_CHECKPOINT` for the folder `out`.
  * @example
  * ```ts
  * manualSeed(0);
