@@ -11,14 +11,20 @@ const TSC = join(ROOT, "node_modules", "typescript", "bin", "tsc");
 
 /**
  * Compiles the examples for a test file, inside the project: there "distillery" is the built package, as it is for a
- * program that installed it. Gives what runs one of them.
+ * program that installed it. Gives their folder.
  */
-export function examples(): (name: string, args: readonly string[], cwd: string) => Promise<Ended> {
+export function compiledExamples(): string {
   const folder = join(ROOT, "target", `examples-${process.pid}`);
   beforeAll(async () => {
     await promisify(execFile)(process.execPath, [TSC, "-p", join(ROOT, "examples"), "--outDir", folder]);
   });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** Compiles the examples; gives what runs one of them to its end. */
+export function examples(): (name: string, args: readonly string[], cwd: string) => Promise<Ended> {
+  const folder = compiledExamples();
   return (name, args, cwd) =>
     ended(spawn(process.execPath, [join(folder, `${name}.js`), ...args], { cwd, stdio: ["ignore", "pipe", "pipe"] }));
 }

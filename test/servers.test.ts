@@ -1,0 +1,55 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { join } from "node:path";
+import { afterEach, expect, test } from "vitest";
+import { manualSeed, noGrad, randn, StudentNet, save } from "../src/index.js";
+import { temporaryFolder } from "./checkpoint/support.js";
+import { compiledExamples } from "./cli/examples.js";
+
+const folder = temporaryFolder();
+const compiled = compiledExamples();
+let child: ChildProcess | null = null;
+afterEach(() => void child?.kill("SIGKILL"));
+
+/** Starts a server on a free port, and gives its address once it listens. */
+async function listening(name: string, ...args: string[]): Promise<string> {
+  const started = spawn(process.execPath, [join(compiled, `${name}.js`), ...args, "0"], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  child = started;
+  const line = await new Promise<Buffer>((resolve) => started.stdout.once("data", resolve));
+  return line.toString().trim();
+}
+
+test("serve: a student over HTTP answers as it does in a program; nonsense is 400 with a code", async () => {
+  manualSeed(2);
+  const student = new StudentNet({ inFeatures: 6, hidden: [5, 4], classes: 3 });
+  const file = join(folder, "student.pth");
+  await save(student.stateDict(), file);
+  const address = await listening("serve", file);
+  const rows = randn([4, 6]);
+  const post = (body: string) => fetch(address, { method: "POST", body });
+  const answer = (await (await post(JSON.stringify(rows.toArray()))).json()) as Record<string, number[][]>;
+  const expected = noGrad(() => student.forward(rows).softmax()).toArray() as number[][];
+  expect(answer.probabilities).toEqual(expected);
+  expect(answer.classes).toEqual(expected.map((row) => row.indexOf(Math.max(...row))));
+  const refused = await post("[[1, 2]]");
+  expect([refused.status, ((await refused.json()) as { code: string }).code]).toEqual([400, "SHAPE_MISMATCH"]);
+  expect((await post("{")).status).toBe(400);
+});
+
+test("worker: the epochs of a run in a worker thread reach the page, in order", async () => {
+  const address = await listening("worker");
+  expect(await (await fetch(address)).text()).toContain("EventSource");
+  const stream = (await fetch(`${address}/events`)).body as ReadableStream<Uint8Array>;
+  let text = "";
+  for await (const part of stream) {
+    text += Buffer.from(part).toString();
+    if (text.split("\n\n").length > 20) break;
+  }
+  const records = text
+    .split("\n\n")
+    .slice(0, 20)
+    .map((event) => JSON.parse(event.replace(/^data: /, "")));
+  expect(records.map(({ epoch }) => epoch)).toEqual(Array.from({ length: 20 }, (_, i) => i + 1));
+  expect(records.at(-1).loss).toBeLessThan(records[0].loss);
+});
