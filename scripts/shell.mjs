@@ -1,4 +1,4 @@
-// What the scripts that make packages share: where they are, and how they call other programs.
+// What the scripts share: where they are, and how they call other programs.
 import { spawnSync } from "node:child_process";
 import { statSync } from "node:fs";
 import { join } from "node:path";

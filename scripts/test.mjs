@@ -2,9 +2,8 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { ROOT } from "./shell.mjs";
 
-const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const REPORT = join(ROOT, "target", "vitest.json");
 
 const rust = runRust();

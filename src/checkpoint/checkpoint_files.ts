@@ -5,8 +5,8 @@ import { DistilleryError } from "../errors.js";
 import { ioError, readWhole, writeWhole } from "../files/index.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { badCheckpoint } from "./bad_checkpoint.js";
+import { fingerprint } from "./fingerprint.js";
 import { decodeSafetensors, encodeSafetensors, type Safetensors } from "./safetensors.js";
-import { bytesOf } from "./stored_types.js";
 
 const CHECKSUM = "checksum";
 
@@ -123,10 +123,7 @@ function verify({ tensors, metadata }: Safetensors, file: string): Safetensors {
   throw badCheckpoint(file, "is damaged: its checksum is wrong");
 }
 
-function checksum({ tensors, metadata }: { tensors: StateDict; metadata: Readonly<Record<string, string>> }): string {
-  const hash = createHash("sha256").update(JSON.stringify(Object.entries(metadata)));
-  for (const [key, tensor] of Object.entries(tensors)) {
-    hash.update(JSON.stringify([key, tensor.dtype, tensor.shape])).update(bytesOf(tensor));
-  }
-  return hash.digest("hex");
+function checksum({ tensors, metadata }: Safetensors): string {
+  const texts = JSON.stringify(Object.entries(metadata));
+  return createHash("sha256").update(texts).update(fingerprint(tensors)).digest("hex");
 }

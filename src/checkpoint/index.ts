@@ -1,6 +1,7 @@
 export { badCheckpoint } from "./bad_checkpoint.js";
 export type { FoundCheckpoint } from "./checkpoint_files.js";
 export type { CheckpointDict, CheckpointValue } from "./checkpoint_value.js";
+export { fingerprint } from "./fingerprint.js";
 export {
   type CheckpointSummary,
   inspectCheckpoint,

@@ -1,3 +1,4 @@
+import { fingerprint } from "../checkpoint/index.js";
 import type { Dataset } from "../data/index.js";
 import type { EpochRecord } from "../log/epoch_line.js";
 import { kdLossParts } from "../losses/kd_loss.js";
@@ -6,7 +7,6 @@ import { clipGradNorm } from "../optim/clip_grad_norm.js";
 import { noGrad } from "../tensor/autograd.js";
 import { expectDataset, expectFinite, expectModule } from "./arguments.js";
 import { type RunControls, splitControls } from "./controls.js";
-import { fingerprint } from "./fingerprint.js";
 import { openCache } from "./open_cache.js";
 import { type DistillationOptions, distillationSchema, readOptions } from "./options.js";
 import { TrainingRun } from "./run.js";

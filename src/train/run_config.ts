@@ -1,6 +1,5 @@
-import type { RunConfig } from "../checkpoint/index.js";
+import { fingerprint, type RunConfig } from "../checkpoint/index.js";
 import type { Generator } from "../tensor/random.js";
-import { fingerprint } from "./fingerprint.js";
 import type { RunSetup } from "./run.js";
 import { randomState } from "./snapshot.js";
 

@@ -1,4 +1,5 @@
 import { setImmediate } from "node:timers/promises";
+import { fingerprint } from "../checkpoint/index.js";
 import { DataLoader, type Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
@@ -9,7 +10,6 @@ import { allocate, scoped } from "../tensor/memory.js";
 import { currentGenerator } from "../tensor/random.js";
 import { Tensor } from "../tensor/tensor.js";
 import { expectDataset, expectModule } from "./arguments.js";
-import { fingerprint } from "./fingerprint.js";
 
 const BATCH = 512;
 

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { fingerprint } from "../../src/checkpoint/fingerprint.js";
 import {
   distill,
   type EpochRecord,
@@ -11,7 +12,6 @@ import {
   synthetic,
   TeacherNet,
 } from "../../src/index.js";
-import { fingerprint } from "../../src/train/fingerprint.js";
 import { temporaryFolder } from "../checkpoint/support.js";
 import {
   bytes,

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { fingerprint } from "../../src/checkpoint/fingerprint.js";
 import {
   Generator,
   Linear,
@@ -13,7 +14,6 @@ import {
   tensor,
   withGenerator,
 } from "../../src/index.js";
-import { fingerprint } from "../../src/train/fingerprint.js";
 import { temporaryFolder } from "../checkpoint/support.js";
 import { refusal } from "../data/support.js";
 

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from "vitest";
+import { fingerprint } from "../../src/checkpoint/fingerprint.js";
 import {
   distill,
   type EpochRecord,
@@ -16,7 +17,6 @@ import {
   type TrainingOptions,
   withGenerator,
 } from "../../src/index.js";
-import { fingerprint } from "../../src/train/fingerprint.js";
 import {
   BATCH,
   distillationLoss,

@@ -1,8 +1,8 @@
 import { appendFileSync, existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { fingerprint } from "../../src/checkpoint/fingerprint.js";
 import { type EpochRecord, Generator, load, TeacherNet, trainTeacher, withGenerator } from "../../src/index.js";
-import { fingerprint } from "../../src/train/fingerprint.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { BATCH, type Ending, type Options, SIZES, STEPS, setting, start, timeless } from "./support.js";
 

@@ -1,3 +1,4 @@
+import { fingerprint } from "../../src/checkpoint/fingerprint.js";
 import {
   AdamW,
   clipGradNorm,
@@ -20,7 +21,6 @@ import {
   type TrainingOptions,
   withGenerator,
 } from "../../src/index.js";
-import { fingerprint } from "../../src/train/fingerprint.js";
 
 export const SIZES = { inFeatures: 6, classes: 3 } as const;
 /** 50 examples in batches of 16: three whole ones and one of two. */

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { fingerprint } from "../../src/checkpoint/fingerprint.js";
 import {
   crossEntropy,
   Generator,
@@ -10,7 +11,6 @@ import {
   trainTeacher,
   withGenerator,
 } from "../../src/index.js";
-import { fingerprint } from "../../src/train/fingerprint.js";
 import { BATCH, mean, SIZES, setting, timeless, trainByHand } from "./support.js";
 
 function network(): TeacherNet {
