@@ -19,7 +19,23 @@ const ALLOWED: Record<string, string[]> = {
   log: ["files"],
   export: ["files", "nn", "tensor"],
   train: ["checkpoint", "data", "log", "losses", "models", "nn", "optim", "tensor"],
-  cli: ["checkpoint", "data", "export", "log", "models", "tensor", "train"],
+  compare: ["checkpoint", "data", "files", "log", "models", "nn", "tensor", "train"],
+  report: ["checkpoint", "compare", "data", "files", "log", "losses", "models", "nn", "tensor", "train"],
+  config: ["compare", "files", "train"],
+  cli: [
+    "checkpoint",
+    "compare",
+    "config",
+    "data",
+    "export",
+    "files",
+    "log",
+    "models",
+    "nn",
+    "report",
+    "tensor",
+    "train",
+  ],
 };
 
 const files = (folder: string) =>

@@ -16,12 +16,26 @@ export interface Dataset {
   readonly classes: number;
   /** Whether the values of an example change at random from call to call; default false. */
   readonly augmented?: boolean;
+  /** The names of the classes, in their order; default: their numbers. */
+  readonly classNames?: readonly string[];
+  /** Of images: how the values of an example are laid out, and what makes them pixels again. */
+  readonly image?: ImageLayout;
   /** The examples of these indices, in their order. */
   batch(indices: Int32Array): Batch;
   /** The examples `start` to `end` (not included). */
   slice(start: number, end: number): Batch;
   /** SHA-256 in hex over the values, the labels and the normalisation: ties caches and checkpoints to the data. */
   fingerprint(): string;
+}
+
+/** Images as rows of values: channel after channel, each row by row, as PyTorch flattens [channels, height, width]. */
+export interface ImageLayout {
+  readonly channels: number;
+  readonly height: number;
+  readonly width: number;
+  /** By channel: a value is (pixel / 255 - mean) / std. */
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
 }
 
 /** Some examples of a {@link Dataset}. */

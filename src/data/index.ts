@@ -1,5 +1,5 @@
 export { DataLoader, type DataLoaderOptions } from "./data_loader.js";
-export type { Batch, Dataset } from "./dataset.js";
+export type { Batch, Dataset, ImageLayout } from "./dataset.js";
 export type { Epoch } from "./epoch.js";
 export { ImageDataset, type ImageDatasetOptions } from "./image_dataset.js";
 export type { DatasetOptions } from "./labelled_dataset.js";

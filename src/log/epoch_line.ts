@@ -8,6 +8,11 @@ export interface EpochRecord {
   /** Of a distillation: the means of the loss's two parts, before they are weighted. */
   soft?: number;
   hard?: number;
+  /** With a validation set, after the epoch: mean cross-entropy, share that is classified right. */
+  validationLoss?: number;
+  validationAccuracy?: number;
+  /** Of a distillation with a validation set: the share of it that student and teacher classify alike. */
+  agreement?: number;
   /** The learning rate after the epoch's last step. */
   lr: number;
   seconds: number;

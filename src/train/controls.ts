@@ -9,6 +9,13 @@ export interface StepRecord {
   /** Steps of the whole run. */
   steps: number;
   loss: number;
+  /** Of a distillation: the loss's two parts, before they are weighted. */
+  soft?: number;
+  hard?: number;
+  /** The learning rate after the step. */
+  lr: number;
+  /** Of the epoch so far. */
+  samplesPerSecond: number;
   /** The gradient's norm before it was clipped. */
   gradNorm: number;
 }

@@ -136,7 +136,9 @@ export class TrainingRun {
     position.seconds += (performance.now() - start) / 1000;
     for (const [name, value] of Object.entries(losses)) position.sums[name] = (position.sums[name] ?? 0) + value;
     const [step, steps] = [this.scheduler.lastStep, this.scheduler.totalSteps];
-    this.#setup.controls.onStep?.({ epoch: position.epoch + 1, step, steps, loss: losses.loss, gradNorm });
+    const epoch = position.epoch + 1;
+    const { lr } = this.optimizer;
+    this.#setup.controls.onStep?.({ epoch, step, steps, ...losses, lr, samplesPerSecond: this.#speed(), gradNorm });
   }
 
   /** Closes the epoch: its record goes to the metrics, the checkpoint and `onEpoch`. */
@@ -212,7 +214,7 @@ export class TrainingRun {
   #record(): EpochRecord {
     const { position } = this.#state;
     const { sums, seconds, step } = position;
-    const { options, data } = this.#setup;
+    const { options } = this.#setup;
     const means = Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, sum / step]));
     return {
       epoch: position.epoch + 1,
@@ -220,8 +222,15 @@ export class TrainingRun {
       ...(means as StepResult["losses"]),
       lr: this.optimizer.lr,
       seconds,
-      samplesPerSecond: Math.min(data.length, step * options.batchSize) / seconds,
+      samplesPerSecond: this.#speed(),
     };
+  }
+
+  /** Examples a second, of the epoch so far. */
+  #speed(): number {
+    const { data, options } = this.#setup;
+    const { step, seconds } = this.#state.position;
+    return Math.min(data.length, step * options.batchSize) / seconds;
   }
 
   /** Adds to an error where the run was. */
