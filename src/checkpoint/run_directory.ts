@@ -53,7 +53,7 @@ export class RunDirectory {
     config: RunConfig,
     { resume, keep, onNote }: RunDirectoryOptions,
   ): Promise<{ directory: RunDirectory; checkpoint: FoundCheckpoint | null }> {
-    const directory = new RunDirectory(path, new CheckpointFiles(path, keep), takeLock(path));
+    const directory = new RunDirectory(path, new CheckpointFiles(path, keep), lockFolder(path));
     try {
       const checkpoint = resume ? await directory.#resume(config, onNote) : null;
       if (checkpoint === null) await directory.#begin(config);
@@ -79,11 +79,15 @@ export class RunDirectory {
     }
   }
 
-  /** Writes weights as `NAME.pth` and `NAME.safetensors`; gives the paths. */
-  async writeWeights(state: StateDict, name: string): Promise<string[]> {
-    const files = [".pth", ".safetensors"].map((extension) => join(this.path, name + extension));
-    for (const file of files) await save(state, file);
-    return files;
+  /** Writes weights as `NAME.pth` and `NAME.safetensors`, which keeps the metadata too; gives the paths. */
+  async writeWeights(state: StateDict, name: string, metadata: Readonly<Record<string, string>>): Promise<string[]> {
+    const [pth, safetensors] = [".pth", ".safetensors"].map((extension) => join(this.path, name + extension)) as [
+      string,
+      string,
+    ];
+    await save(state, pth);
+    await save(state, safetensors, { metadata });
+    return [pth, safetensors];
   }
 
   /** Lets what is being written come to its end, and lets the folder go. */
@@ -111,7 +115,8 @@ export class RunDirectory {
   }
 }
 
-function takeLock(path: string): { release(): void } {
+/** Makes a folder and locks it for one run at a time; `IN_USE` where another one has it. */
+export function lockFolder(path: string): { release(): void } {
   try {
     mkdirSync(path, { recursive: true });
   } catch (error) {
@@ -139,6 +144,8 @@ async function readConfig(file: string): Promise<Record<string, unknown>> {
 
 function refuseOther(path: string, before: Record<string, unknown>, now: RunConfig): void {
   const names = new Set([...Object.keys(before), ...Object.keys(now)]);
+  // Where something lies may change: what it is does not, its hash tells.
+  names.delete("given");
   const differing = [...names].filter((name) => JSON.stringify(before[name]) !== JSON.stringify(now[name]));
   if (differing.length === 0) return;
   // What a person said, where that explains the rest.

@@ -15,3 +15,15 @@ export function finite(constant: Constant): Constant {
 export function scalar(name: string, value: number): Constant {
   return finite({ kind: "constant", name, data: Float32Array.of(value), shape: [] });
 }
+
+/** A single number, or a number for each value of a row whose channels have one each. */
+export function perChannel(name: string, value: number | readonly number[], features: number): Constant {
+  if (typeof value === "number") return scalar(name, value);
+  const plane = features / value.length;
+  if (!Number.isInteger(plane)) {
+    const text = `${name}: expected numbers for channels of one size, got ${value.length} for ${features} values`;
+    throw new DistilleryError("BAD_ARGUMENT", text);
+  }
+  const data = Float32Array.from({ length: features }, (_, i) => value[Math.floor(i / plane)] as number);
+  return finite({ kind: "constant", name, data, shape: [features] });
+}

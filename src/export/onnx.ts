@@ -3,7 +3,7 @@ import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { writeWhole } from "../files/index.js";
 import { Module } from "../nn/module.js";
-import { scalar } from "./constants.js";
+import { perChannel } from "./constants.js";
 import { foldBatchNorm } from "./fold_batch_norm.js";
 import type { Graph } from "./graph.js";
 import { int, OnnxGraph } from "./onnx_graph.js";
@@ -92,7 +92,8 @@ function writeModel(network: Module, given: OnnxOptions): OnnxSummary & { model:
   };
   const output: OnnxValue = { name: options.output, dtype: "float32", shape: outputShape(graph) };
   const onnx = new OnnxGraph(opset, [input.name, output.name]);
-  onnx.add(graph, embedNormalisation ? normalise(onnx, input.name, options) : input.name, output.name);
+  const first = embedNormalisation ? normalise(onnx, input.name, graph.input.features, options) : input.name;
+  onnx.add(graph, first, output.name);
   const model = encode(MODEL, {
     // The version of the format that brought what is used here, so that older runtimes read it.
     irVersion: opset < 15 ? 7 : 8,
@@ -111,9 +112,10 @@ function writeModel(network: Module, given: OnnxOptions): OnnxSummary & { model:
 }
 
 /** The nodes from pixels in bytes to the network's own input: (pixel / 255 - mean) / std, rounded as in training. */
-function normalise(onnx: OnnxGraph, pixels: string, { normalisation }: OnnxOptions): string {
+function normalise(onnx: OnnxGraph, pixels: string, features: number, { normalisation }: OnnxOptions): string {
   const { mean, std } = normalisation as NonNullable<typeof normalisation>;
-  const constant = (name: string, value: number) => onnx.constant(scalar(`normalisation.${name}`, value));
+  const constant = (name: string, value: number | readonly number[]) =>
+    onnx.constant(perChannel(`normalisation.${name}`, value, features));
   const floats = onnx.node("Cast", [pixels], [int("to", DATA_TYPE.float)]);
   const scaled = onnx.node("Div", [floats, constant("white", 255)]);
   const centred = onnx.node("Sub", [scaled, constant("mean", mean)]);

@@ -7,8 +7,11 @@ export interface OnnxOptions {
   input?: string;
   /** The name of the graph's output. Default `logits`. */
   output?: string;
-  /** How the network's inputs were made of pixels: (pixel / 255 - mean) / std. Kept in the file's metadata. */
-  normalisation?: { readonly mean: number; readonly std: number };
+  /**
+   * How the network's inputs were made of pixels: (pixel / 255 - mean) / std, one number for all or one for each
+   * channel, channel after channel. Kept in the file's metadata.
+   */
+  normalisation?: { readonly mean: number | readonly number[]; readonly std: number | readonly number[] };
   /** Computes the normalisation in the graph: its input is then the pixels, uint8 from 0 to 255. Default false. */
   embedNormalisation?: boolean;
   /**
@@ -42,12 +45,18 @@ export function checkOnnxOptions(
     if (typeof normalisation !== "object" || normalisation === null) {
       throw bad("normalisation", "{ mean, std }", normalisation);
     }
-    expectNumber("normalisation.mean", normalisation.mean, () => true, "a finite number");
-    expectNumber("normalisation.std", normalisation.std, (x) => Math.fround(x) > 0, "a number above 0");
+    expectNumbers("normalisation.mean", normalisation.mean, () => true, "a finite number");
+    expectNumbers("normalisation.std", normalisation.std, (x) => Math.fround(x) > 0, "a number above 0");
   } else if (embedNormalisation) {
     throw bad("normalisation", "{ mean, std }, which embedNormalisation puts into the graph", normalisation);
   }
   return checked;
+}
+
+function expectNumbers(name: string, value: unknown, ok: (x: number) => boolean, expected: string): void {
+  if (!Array.isArray(value)) return void expectNumber(name, value, ok, expected);
+  if (value.length === 0) throw bad(name, "a number for each channel", value);
+  for (const [channel, x] of value.entries()) expectNumber(`${name}[${channel}]`, x, ok, expected);
 }
 
 function bad(name: string, expected: string, got: unknown): DistilleryError {

@@ -1,4 +1,6 @@
 import type { EpochRecord } from "../log/epoch_line.js";
+import type { MetricsLog } from "../log/metrics_log.js";
+import type { RunResult } from "./run.js";
 
 /** What a run tells of a step. */
 export interface StepRecord {
@@ -30,22 +32,39 @@ export interface RunControls {
   checkpointEvery?: number | { steps: number };
   /** How many checkpoints are kept, the newest included; default 2. */
   keepCheckpoints?: number;
-  /** Texts and numbers that `config.json` keeps, and that a resumed run must have too. */
-  about?: Readonly<Record<string, string | number | null>>;
+  /** What `config.json` keeps, and what a resumed run must have too, but for `given`: what a person said, to say it again. */
+  about?: Readonly<Record<string, unknown>>;
   /** Stops the run after the step that it is in; with `out`, once its state is saved. It ends with `ABORTED`. */
   signal?: AbortSignal;
   /** Called after each step. */
   onStep?: (record: StepRecord) => void;
   /** Called after each epoch; the run waits for it. */
   onEpoch?: (record: EpochRecord) => void | Promise<void>;
+  /** Called once, when the run has come to its end and its files are written; the run waits for it. */
+  onEnd?: (result: RunResult) => void | Promise<void>;
+  /** Where the metrics go beside `metrics.jsonl`: `tensorBoardLog(folder)`, `csvLog(file)`. */
+  logs?: readonly MetricsLog[];
   /** Called with a line that a person would want to know, such as where a run goes on. */
   onNote?: (text: string) => void;
 }
 
 /** The names of {@link RunControls}, to tell them from the options. */
 export function splitControls<T extends RunControls>(input: T): [RunControls, Omit<T, keyof RunControls>] {
-  const { out, resume, checkpointEvery, keepCheckpoints, about, signal, onStep, onEpoch, onNote, ...rest } = input;
-  const given = { out, resume, checkpointEvery, keepCheckpoints, about, signal, onStep, onEpoch, onNote };
+  const {
+    out,
+    resume,
+    checkpointEvery,
+    keepCheckpoints,
+    about,
+    signal,
+    onStep,
+    onEpoch,
+    onEnd,
+    logs,
+    onNote,
+    ...rest
+  } = input;
+  const given = { out, resume, checkpointEvery, keepCheckpoints, about, signal, onStep, onEpoch, onEnd, logs, onNote };
   const controls = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   return [controls as RunControls, rest];
 }

@@ -1,6 +1,5 @@
 import { fingerprint } from "../checkpoint/index.js";
 import type { Dataset } from "../data/index.js";
-import type { EpochRecord } from "../log/epoch_line.js";
 import { kdLossParts } from "../losses/kd_loss.js";
 import type { Module } from "../nn/module.js";
 import { clipGradNorm } from "../optim/clip_grad_norm.js";
@@ -9,8 +8,9 @@ import { expectDataset, expectFinite, expectModule } from "./arguments.js";
 import { type RunControls, splitControls } from "./controls.js";
 import { openCache } from "./open_cache.js";
 import { type DistillationOptions, distillationSchema, readOptions } from "./options.js";
-import { TrainingRun } from "./run.js";
+import { type RunResult, TrainingRun } from "./run.js";
 import type { TeacherCache } from "./teacher_cache.js";
+import { Training } from "./training.js";
 
 /** What {@link distill} takes: the networks, the data, and options that may be left out. */
 export interface DistillInput extends DistillationOptions, RunControls {
@@ -19,20 +19,14 @@ export interface DistillInput extends DistillationOptions, RunControls {
   /** Trained. */
   student: Module;
   data: Dataset;
+  /** Looked at after each epoch, for accuracy, agreement and the best weights. Not the test set: that would be chosen on. */
+  validation?: Dataset;
   /**
    * Whether the teacher is asked once for each example and not at each step; or its answers, computed before. The same
    * bits either way. Default: where it is exact, in eval mode with data that stay the same and networks that share no
    * parameter.
    */
   teacherCache?: boolean | TeacherCache;
-}
-
-/** What a whole run gives. */
-export interface RunResult {
-  /** A record an epoch, those from before it was resumed included. */
-  history: EpochRecord[];
-  /** The files of weights that were written. */
-  files: string[];
 }
 
 /** The script's name for the student's weights, without the extension. */
@@ -57,11 +51,16 @@ export const STUDENT_FILE = "distilled_student_model_lowest";
  * const { history } = await distill({ teacher, student, data: synthetic(), teacherMode: "train", shuffle: false });
  * ```
  */
-export async function distill(input: DistillInput): Promise<RunResult> {
-  const [controls, { teacher, student, data, teacherCache, ...rest }] = splitControls(input);
+export function distill(input: DistillInput): Training {
+  return Training.start(input, distilled);
+}
+
+async function distilled(input: DistillInput): Promise<RunResult> {
+  const [controls, { teacher, student, data, validation, teacherCache, ...rest }] = splitControls(input);
   expectModule("teacher", teacher);
   expectModule("student", student);
   expectDataset("data", data);
+  if (validation !== undefined) expectDataset("validation", validation);
   const { temperature, alpha, teacherMode, ...options } = readOptions(distillationSchema, rest);
   const run = await TrainingRun.open({
     command: "distill",
@@ -72,6 +71,8 @@ export async function distill(input: DistillInput): Promise<RunResult> {
       [student, true],
     ],
     data,
+    validation: validation ?? null,
+    teacher: { module: teacher, frozen: teacherMode === "eval" },
     options,
     config: () => ({ temperature, alpha, teacherMode, teacherHash: fingerprint(teacher.stateDict()) }),
     controls,
@@ -79,6 +80,7 @@ export async function distill(input: DistillInput): Promise<RunResult> {
   try {
     const cache = run.isFinished ? null : await openCache(input, teacherMode);
     const { optimizer, scheduler } = run;
+    const { labelSmoothing } = options;
     const parameters = student.parameters();
     while (run.nextEpoch()) {
       while (await run.nextStep()) {
@@ -88,6 +90,7 @@ export async function distill(input: DistillInput): Promise<RunResult> {
           const { loss, soft, hard } = kdLossParts(student.forward(inputs), teacherLogits, labels, {
             temperature,
             alpha,
+            labelSmoothing,
           });
           optimizer.zeroGrad();
           loss.backward();

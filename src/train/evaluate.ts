@@ -1,11 +1,13 @@
-import { expectInteger, expectShape } from "../checks.js";
+import { expectInteger } from "../checks.js";
 import { DataLoader, type Dataset } from "../data/index.js";
-import { inEvalMode } from "../nn/modes.js";
+import { DistilleryError } from "../errors.js";
 import type { Module } from "../nn/module.js";
-import { noGrad } from "../tensor/autograd.js";
 import { scoped } from "../tensor/memory.js";
 import { argmax } from "../tensor/reductions.js";
+import type { Tensor } from "../tensor/tensor.js";
 import { expectDataset, expectModule } from "./arguments.js";
+import { type Calibration, CalibrationCounts } from "./calibration.js";
+import { answers } from "./logits.js";
 
 /** Precision, recall and their harmonic mean for one class; 0 where nothing was predicted, or nothing is there. */
 export interface ClassReport {
@@ -22,6 +24,9 @@ export interface Evaluation {
   accuracy: number;
   correct: number;
   examples: number;
+  /** The mean cross-entropy; NaN or infinite where the network's answers are. */
+  loss: number;
+  calibration: Calibration;
   /** confusion[true class][predicted class]. */
   confusion: number[][];
   /** By class. */
@@ -51,46 +56,77 @@ export function evaluate(
   const { teacher, batchSize = 1000 } = options;
   expectInteger("batchSize", batchSize, 1);
   if (teacher !== undefined) expectModule("teacher", teacher);
-  const counts = new Counts(data.classes);
-  for (const { inputs, labels } of new DataLoader(data, { batchSize })) {
-    scoped(() => counts.add(labels.data, predict(model, inputs), teacher ? predict(teacher, inputs) : null));
+  const { classes } = data;
+  const counts = new Counts(classes);
+  const batches = new DataLoader(data, { batchSize }).epochFrom(null);
+  for (let i = 0; i < batches.length; i++) {
+    scoped(() => {
+      const { inputs, labels } = batches.batch(i);
+      const logits = answers(model, inputs, classes);
+      counts.add(labels.data, logits, teacher ? argmax(answers(teacher, inputs, classes)).data : null);
+    });
   }
   return counts.report(teacher !== undefined);
-
-  function predict(network: Module, inputs: Parameters<Module["forward"]>[0]): Int32Array {
-    const logits = inEvalMode(network, () => noGrad(() => network.forward(inputs)));
-    expectShape("logits", logits.shape, [inputs.shape[0] as number, data.classes]);
-    return argmax(logits).data;
-  }
 }
 
 class Counts {
   readonly confusion: number[][];
+  readonly #classes: number;
+  readonly #calibration = new CalibrationCounts();
   #examples = 0;
+  #loss = 0;
   #teacherCorrect = 0;
   #alike = 0;
 
   constructor(classes: number) {
+    this.#classes = classes;
     this.confusion = Array.from({ length: classes }, () => new Array<number>(classes).fill(0));
   }
 
-  add(labels: Int32Array, predicted: Int32Array, byTeacher: Int32Array | null): void {
-    this.#examples += labels.length;
+  add(labels: Int32Array, logits: Tensor, byTeacher: Int32Array | null): void {
+    const predicted = argmax(logits).data;
     for (const [i, label] of labels.entries()) {
-      const row = this.confusion[label] as number[];
+      const row = this.#rowOf(label, i);
       const column = predicted[i] as number;
       row[column] = (row[column] as number) + 1;
+      this.#weigh(logits.data, i * this.#classes, column, label);
       if (byTeacher === null) continue;
       if (byTeacher[i] === label) this.#teacherCorrect++;
       if (byTeacher[i] === column) this.#alike++;
     }
+    this.#examples += labels.length;
+  }
+
+  #rowOf(label: number, i: number): number[] {
+    const row = this.confusion[label];
+    if (row !== undefined) return row;
+    const text = `labels[${this.#examples + i}]: expected a class from 0 to ${this.#classes - 1}, got ${label}`;
+    throw new DistilleryError("LABEL_OUT_OF_RANGE", text);
+  }
+
+  /** Softmax of a row in double precision, from its largest logit: the loss of the label, and how sure the network is. */
+  #weigh(logits: Float32Array, start: number, top: number, label: number): void {
+    const largest = logits[start + top] as number;
+    let sum = 0;
+    for (let j = 0; j < this.#classes; j++) sum += Math.exp((logits[start + j] as number) - largest);
+    this.#loss += largest - (logits[start + label] as number) + Math.log(sum);
+    this.#calibration.add(1 / sum, top === label);
   }
 
   report(withTeacher: boolean): Evaluation {
     const examples = this.#examples;
     const correct = this.confusion.reduce((sum, row, i) => sum + (row[i] as number), 0);
     const perClass = this.confusion.map((_, i) => this.#ofClass(i));
-    const own = { accuracy: correct / examples, correct, examples, confusion: this.confusion, perClass };
+    const [loss, calibration] = [this.#loss / examples, this.#calibration.report()];
+    const own = {
+      accuracy: correct / examples,
+      correct,
+      examples,
+      loss,
+      calibration,
+      confusion: this.confusion,
+      perClass,
+    };
     if (!withTeacher) return own;
     return { ...own, teacherAccuracy: this.#teacherCorrect / examples, agreement: this.#alike / examples };
   }

@@ -1,7 +1,14 @@
+export type { BestEpoch, BestWeights } from "./best.js";
+export type { Calibration, CalibrationBin } from "./calibration.js";
 export type { RunControls, StepRecord } from "./controls.js";
-export { type DistillInput, distill, type RunResult, STUDENT_FILE } from "./distill.js";
+export { type DistillInput, distill, STUDENT_FILE } from "./distill.js";
+export { estimateRun, type RunEstimate } from "./estimate.js";
 export { type ClassReport, type Evaluation, evaluate } from "./evaluate.js";
-export { measureLatency } from "./latency.js";
+export { measureLatency, measureThroughput } from "./latency.js";
+export { logitsOf } from "./logits.js";
+export type { RunMemory } from "./memory.js";
 export type { DistillationOptions, TrainingOptions } from "./options.js";
+export type { RunResult } from "./run.js";
 export { TeacherCache } from "./teacher_cache.js";
 export { type TrainTeacherInput, trainTeacher } from "./train_teacher.js";
+export { Training } from "./training.js";

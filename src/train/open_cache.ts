@@ -10,7 +10,11 @@ export async function openCache(input: DistillInput, teacherMode: "train" | "eva
   const { teacher, data, teacherCache, signal, onNote } = input;
   if (teacherCache === false) return null;
   const obstacle = obstacleTo(input, teacherMode);
-  if (obstacle !== null && teacherCache === undefined) return null;
+  if (obstacle !== null && teacherCache === undefined) {
+    // In train mode, as the script has it, that goes without saying.
+    if (teacherMode === "eval") onNote?.(`teacher: asked at each step, because ${obstacle}`);
+    return null;
+  }
   if (obstacle !== null) throw new DistilleryError("BAD_ARGUMENT", `teacherCache: ${obstacle}`);
   if (teacherCache instanceof TeacherCache) {
     teacherCache.expectOf(teacher, data);

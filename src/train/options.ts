@@ -2,30 +2,35 @@ import * as v from "valibot";
 import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { KD_DEFAULTS } from "../losses/kd_loss.js";
+import type { Schedule } from "../optim/schedules.js";
 
 /** The message of a value that is not what was expected. */
-const expected =
+export const expected =
   (what: string) =>
   ({ input }: { input: unknown }) =>
     `expected ${what}, got ${show(input)}`;
 
-function whole(least: number) {
+export function whole(least: number) {
   const message = expected(`a whole number of at least ${least}`);
   return v.pipe(v.number(message), v.safeInteger(message), v.minValue(least, message));
 }
 
-function above0() {
+export function above0() {
   const message = expected("a number above 0");
   return v.pipe(v.number(message), v.finite(message), v.gtValue(0, message));
 }
 
-function within(least: number, most: number, what: string) {
+export function within(least: number, most: number, what: string) {
   const message = expected(what);
   return v.pipe(v.number(message), v.finite(message), v.minValue(least, message), v.maxValue(most, message));
 }
 
-const share = () => within(0, 1, "a number from 0 to 1");
-const flag = () => v.boolean(expected("true or false"));
+export const share = () => within(0, 1, "a number from 0 to 1");
+export const flag = () => v.boolean(expected("true or false"));
+
+/** The courses of the learning rate that have a name. */
+export const SCHEDULES = ["one-cycle", "cosine", "step", "constant"] as const;
+const badSchedule = expected(`${SCHEDULES.map((name) => `"${name}"`).join(", ")} or a function of the step`);
 
 /** The numbers of a training run, with the script's as defaults: the only place where they stand. */
 const TRAINING = {
@@ -42,6 +47,20 @@ const TRAINING = {
   shuffle: v.optional(flag(), true),
   /** Whether a last batch that is short is left out. */
   dropLast: v.optional(flag(), false),
+  /** How the learning rate moves: one cycle, or a course, by name or as a function of the step, that ends low. */
+  schedule: v.optional(
+    v.union([v.picklist(SCHEDULES), v.custom<Schedule>((value) => typeof value === "function")], badSchedule),
+    "one-cycle",
+  ),
+  /** Steps over which the rate rises from 0 first; the one cycle has a rise of its own. */
+  warmupSteps: v.optional(whole(0), 0),
+  /** Of the schedule "step": epochs between drops, and what the rate is multiplied with then. */
+  stepSize: v.optional(whole(1), 30),
+  gamma: v.optional(within(0, 1, "a number from 0 to 1"), 0.1),
+  /** The share of a label's probability that goes to all classes alike. */
+  labelSmoothing: v.optional(share(), 0),
+  /** Epochs without a better one on the validation set after which a run ends; null: all epochs are made. */
+  patience: v.optional(v.nullable(whole(1)), null),
 } as const;
 
 export const trainingSchema = v.strictObject(TRAINING);
@@ -61,6 +80,8 @@ export type TrainingOptions = v.InferInput<typeof trainingSchema>;
 export type ResolvedTraining = v.InferOutput<typeof trainingSchema>;
 /** The options of a distillation; each may be left out. */
 export type DistillationOptions = v.InferInput<typeof distillationSchema>;
+/** The same with every default in its place. */
+export type ResolvedDistillation = v.InferOutput<typeof distillationSchema>;
 
 /**
  * The options with defaults in their places. `BAD_ARGUMENT` that lists every mistake, under the name that `nameOf` gives

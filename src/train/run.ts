@@ -1,19 +1,23 @@
 import { setImmediate } from "node:timers/promises";
 import { type FoundCheckpoint, RunDirectory } from "../checkpoint/index.js";
-import { expectInteger } from "../checks.js";
-import { DataLoader, type Dataset, type Epoch } from "../data/index.js";
+import { expectInteger, expectShape } from "../checks.js";
+import { DataLoader, type Dataset, describeInputs, type Epoch, INPUTS_KEY } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import type { EpochRecord } from "../log/epoch_line.js";
+import type { MetricsLog } from "../log/metrics_log.js";
 import { type Mode, Modes } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
+import type { StateDict } from "../nn/state_dict.js";
 import { AdamW } from "../optim/adamw.js";
-import { OneCycleLR } from "../optim/one_cycle_lr.js";
 import { releasePool, scoped } from "../tensor/memory.js";
 import { currentGenerator, Generator, withGenerator } from "../tensor/random.js";
+import { type BestWeights, isBetter, keepBest } from "./best.js";
 import type { RunControls } from "./controls.js";
 import type { ResolvedTraining } from "./options.js";
 import { configOf } from "./run_config.js";
+import { type Scheduler, schedulerOf } from "./scheduler.js";
 import { capture, type RunState, restore } from "./snapshot.js";
+import { Validator } from "./validate.js";
 
 /** What a training loop is made of. */
 export interface RunSetup {
@@ -24,10 +28,26 @@ export interface RunSetup {
   /** The networks' modes in a step; between steps they are in those of whoever called. */
   modes: readonly Mode[];
   data: Dataset;
+  /** Looked at after each epoch; null: none. */
+  validation: Dataset | null;
+  /** Whom the validation compares with, and whether it stays the same. */
+  teacher: { module: Module; frozen: boolean } | null;
   options: ResolvedTraining;
   /** More that decides the numbers, for `config.json`; asked for only where there is one. */
   config: () => Readonly<Record<string, unknown>>;
   controls: RunControls;
+}
+
+/** What a whole run gives. */
+export interface RunResult {
+  /** A record an epoch, those from before it was resumed included. */
+  history: EpochRecord[];
+  /** The files of weights that were written: the last ones, and the best on the validation set where there is one. */
+  files: string[];
+  /** The epoch that did best on the validation set, with its weights; null without one. */
+  best: BestWeights | null;
+  /** Whether it ended before its last epoch, because its patience did. */
+  stoppedEarly: boolean;
 }
 
 /** What a step gives: its loss, the loss's parts where there are any, and the gradient's norm before it was clipped. */
@@ -44,13 +64,14 @@ const LEAST_SECONDS_BETWEEN_CHECKPOINTS = 1;
  */
 export class TrainingRun {
   readonly optimizer: AdamW;
-  readonly scheduler: OneCycleLR;
+  readonly scheduler: Scheduler;
   /** The batches of the epoch that runs. */
   batches!: Epoch;
   readonly #setup: RunSetup;
   readonly #state: RunState;
   readonly #loader: DataLoader;
   readonly #modes: Modes;
+  readonly #validator: Validator | null;
   #directory: RunDirectory | null = null;
   #checkpointTime = performance.now();
   /** The step after which the newest checkpoint was taken. */
@@ -60,24 +81,22 @@ export class TrainingRun {
 
   private constructor(setup: RunSetup) {
     const { model, moving, data, options } = setup;
-    const { batchSize, shuffle, dropLast, lr, weightDecay, epochs } = options;
+    const { batchSize, shuffle, dropLast, lr, weightDecay } = options;
     this.#setup = setup;
     this.#modes = new Modes(setup.modes);
     this.#loader = new DataLoader(data, { batchSize, shuffle, dropLast });
     this.optimizer = new AdamW(model.parameters(), { lr, weightDecay });
-    this.scheduler = new OneCycleLR(this.optimizer, {
-      ...options,
-      maxLr: lr,
-      epochs,
-      stepsPerEpoch: this.#loader.length,
-    });
+    this.scheduler = schedulerOf(this.optimizer, options, this.#loader.length);
+    const generator = new Generator().copyFrom(this.#stream);
+    this.#validator = setup.validation && new Validator(setup.validation, setup.teacher, generator);
     this.#state = {
       model,
       moving,
       optimizer: this.optimizer,
-      generator: new Generator().copyFrom(this.#stream),
+      generator,
       order: null,
       position: { epoch: 0, step: 0, sums: {}, seconds: 0, history: [] },
+      best: null,
     };
   }
 
@@ -86,23 +105,24 @@ export class TrainingRun {
     const { out, resume = false, checkpointEvery = null, keepCheckpoints = 2, onNote = () => {} } = setup.controls;
     if (checkpointEvery !== null) expectInterval(checkpointEvery);
     const keep = expectInteger("keepCheckpoints", keepCheckpoints, 1);
+    expectValidation(setup);
     const run = new TrainingRun(setup);
-    if (out === undefined) return run;
+    if (out === undefined) return run.#begin();
     const config = configOf(setup, run.#state.generator);
     const { directory, checkpoint } = await RunDirectory.open(out, config, { resume, keep, onNote });
     run.#directory = directory;
     try {
       if (checkpoint !== null) await run.#resume(checkpoint);
-      return run;
+      return await run.#begin();
     } catch (error) {
       await run.close();
       throw error;
     }
   }
 
-  /** Whether all epochs are done, as they are where a finished run is resumed. */
+  /** Whether no epoch remains, as where a finished run is resumed. */
   get isFinished(): boolean {
-    return this.#state.position.epoch >= this.#setup.options.epochs;
+    return this.#state.position.epoch >= this.#setup.options.epochs || this.#outOfPatience;
   }
 
   /** Whether epochs remain; then their next one has begun. */
@@ -141,32 +161,60 @@ export class TrainingRun {
     this.#setup.controls.onStep?.({ epoch, step, steps, ...losses, lr, samplesPerSecond: this.#speed(), gradNorm });
   }
 
-  /** Closes the epoch: its record goes to the metrics, the checkpoint and `onEpoch`. */
+  /** Closes the epoch, after a look at the validation set: its record goes to the metrics, the checkpoint and `onEpoch`. */
   async endEpoch(): Promise<void> {
-    const { position } = this.#state;
-    const record = this.#record();
+    const { position, model } = this.#state;
+    const record = { ...this.#record(), ...(await this.#validator?.validate(model)) };
+    if (isBetter(record, this.#state.best)) this.#state.best = keepBest(record, model);
     position.history.push(record);
     Object.assign(position, { epoch: record.epoch, step: 0, seconds: 0, sums: {} });
     this.#state.order = null;
     this.#directory?.appendMetrics(record);
+    for (const log of this.#logs) await log.epoch(record);
     if (this.#checkpointDue(true)) await this.#checkpoint();
     await this.#setup.controls.onEpoch?.(record);
   }
 
-  /** Writes the weights under a name, and marks the run as finished. Gives what was written, and all epochs' records. */
-  async finish(name: string): Promise<{ history: EpochRecord[]; files: string[] }> {
-    const { model, position, generator } = this.#state;
-    const files = (await this.#directory?.writeWeights(model.stateDict(), name)) ?? [];
+  /** Writes the weights under a name, the best ones under NAME_best, and marks the run as finished. */
+  async finish(name: string): Promise<RunResult> {
+    const { model, position, generator, best } = this.#state;
+    const metadata = { [INPUTS_KEY]: JSON.stringify(describeInputs(this.#setup.data)) };
+    const write = async (state: StateDict, as: string) =>
+      (await this.#directory?.writeWeights(state, as, metadata)) ?? [];
+    const files = await write(model.stateDict(), name);
+    if (best !== null) files.push(...(await write(best.state, `${name}_best`)));
     await this.#checkpoint();
     await this.#directory?.checkpoints.written();
     this.#stream.copyFrom(generator);
     releasePool();
-    return { history: position.history, files };
+    const result = { history: position.history, files, best, stoppedEarly: this.#outOfPatience };
+    await this.#setup.controls.onEnd?.(result);
+    return result;
   }
 
   /** Lets what is being written come to its end: afterwards nothing in the folder changes. */
   async close(): Promise<void> {
-    await this.#directory?.close();
+    try {
+      for (const log of this.#logs) await log.close();
+    } finally {
+      await this.#directory?.close();
+    }
+  }
+
+  get #logs(): readonly MetricsLog[] {
+    return this.#setup.controls.logs ?? [];
+  }
+
+  /** Whether so many epochs brought nothing better that the run ends. */
+  get #outOfPatience(): boolean {
+    const { position, best } = this.#state;
+    const { patience } = this.#setup.options;
+    return patience !== null && best !== null && position.epoch - best.epoch >= patience;
+  }
+
+  async #begin(): Promise<this> {
+    for (const log of this.#logs) await log.begin(this.#state.position.history);
+    return this;
   }
 
   async #resume(checkpoint: FoundCheckpoint): Promise<void> {
@@ -244,6 +292,14 @@ export class TrainingRun {
       throw new DistilleryError(error.code, `${place}: ${error.message}`, { cause: error });
     }
   }
+}
+
+function expectValidation({ data, validation, options }: RunSetup): void {
+  if (validation === null) {
+    if (options.patience === null) return;
+    throw new DistilleryError("BAD_ARGUMENT", "patience: needs a validation set to tell which epoch is better");
+  }
+  expectShape("validation", [validation.features, validation.classes], [data.features, data.classes]);
 }
 
 function expectInterval(checkpointEvery: number | { steps: number }): void {

@@ -8,6 +8,7 @@ import type { AdamW } from "../optim/adamw.js";
 import { IntTensor } from "../tensor/int_tensor.js";
 import type { Generator } from "../tensor/random.js";
 import { Tensor } from "../tensor/tensor.js";
+import { type BestWeights, cloneState } from "./best.js";
 
 const number = v.pipe(v.number(), v.finite());
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -17,6 +18,9 @@ const epochRecord = v.strictObject({
   loss: number,
   soft: v.optional(number),
   hard: v.optional(number),
+  validationLoss: v.optional(number),
+  validationAccuracy: v.optional(number),
+  agreement: v.optional(number),
   lr: number,
   seconds: number,
   samplesPerSecond: number,
@@ -28,7 +32,12 @@ const positionSchema = v.strictObject({
   seconds: number,
   history: v.array(epochRecord),
 });
-const storedSchema = v.strictObject({ ...positionSchema.entries, optimizerSteps: v.array(count) });
+const bestEpoch = v.strictObject({ epoch: count, validationAccuracy: number, validationLoss: number });
+const storedSchema = v.strictObject({
+  ...positionSchema.entries,
+  optimizerSteps: v.array(count),
+  best: v.nullable(bestEpoch),
+});
 
 /**
  * Where a run stands, beside its tensors: epochs that are done; of the epoch that runs the steps that are done, sums
@@ -46,15 +55,19 @@ export interface RunState {
   /** The order of the epoch that runs; null where it is the data's own. */
   order: Int32Array | null;
   position: Position;
+  /** The epoch that did best so far, with its weights; null before there is one. */
+  best: BestWeights | null;
 }
 
 /** A run's state as tensors and texts, sharing memory with it. */
 export function capture(state: RunState): Safetensors {
-  const { optimizer, order, position } = state;
+  const { optimizer, order, position, best } = state;
   const tensors = stateTensors(state);
   if (order !== null) tensors.order = new IntTensor(order);
   const steps = optimizer.state.map(({ step }) => step);
-  return { tensors, metadata: { position: JSON.stringify({ ...position, optimizerSteps: steps }) } };
+  const { state: _, ...bestEpoch } = best ?? { state: null };
+  const stored = { ...position, optimizerSteps: steps, best: best && bestEpoch };
+  return { tensors, metadata: { position: JSON.stringify(stored) } };
 }
 
 /**
@@ -67,21 +80,23 @@ export function restore(
   { file, loader, epochs }: { file: string; loader: DataLoader; epochs: number },
 ): Epoch | null {
   const { order, ...rest } = tensors;
-  const { optimizerSteps, ...position } = readPosition(metadata.position, file);
+  const { optimizerSteps, best, ...position } = readPosition(metadata.position, file);
   let batches: Epoch | null = null;
+  const target = { ...state, best: best && { ...best, state: cloneState(state.model.stateDict()) } };
   try {
     expectInteger("epoch", position.epoch, 0, epochs);
     expectInteger("step", position.step, 0, position.epoch === epochs ? 0 : loader.length - 1);
     expectShape("optimizerSteps", [optimizerSteps.length], [state.optimizer.state.length]);
     // Checked there: whether it is an order at all.
     if (position.step > 0 || order !== undefined) batches = loader.epochFrom((order?.data as Int32Array) ?? null);
-    copyInto("the run", stateTensors(state), rest, true);
+    copyInto("the run", stateTensors(target), rest, true);
   } catch (error) {
     throw badCheckpoint(file, `does not fit this run: ${(error as Error).message}`, error);
   }
   for (const [i, slot] of state.optimizer.state.entries()) slot.step = optimizerSteps[i] as number;
   Object.assign(state.position, position);
   state.order = batches?.order ?? null;
+  state.best = target.best;
   return batches;
 }
 
@@ -90,7 +105,7 @@ export function randomState({ state }: Generator): IntTensor {
   return new IntTensor(new Int32Array(state.buffer, state.byteOffset, state.length));
 }
 
-function stateTensors({ model, moving, optimizer, generator }: RunState): StateDict {
+function stateTensors({ model, moving, optimizer, generator, best }: RunState): StateDict {
   const under = (prefix: string, entries: readonly [string, StateDict[string]][]) =>
     entries.map(([key, tensor]): [string, StateDict[string]] => [`${prefix}.${key}`, tensor]);
   const moments = optimizer.state.flatMap(({ expAvg, expAvgSq }, i): [string, Tensor][] => [
@@ -100,6 +115,7 @@ function stateTensors({ model, moving, optimizer, generator }: RunState): StateD
   return Object.fromEntries([
     ...under("model", Object.entries(model.stateDict())),
     ...under("teacher", moving?.namedBuffers() ?? []),
+    ...under("best", Object.entries(best?.state ?? {})),
     ...under("optimizer", moments),
     ["random.state", randomState(generator)],
   ]);

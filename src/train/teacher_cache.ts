@@ -1,5 +1,5 @@
 import { setImmediate } from "node:timers/promises";
-import { fingerprint } from "../checkpoint/index.js";
+import { badCheckpoint, fingerprint, inspectCheckpoint, load, save } from "../checkpoint/index.js";
 import { DataLoader, type Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
@@ -75,6 +75,40 @@ export class TeacherCache {
     }
     const same = alone?.every((x, i) => Object.is(x, together?.[i]));
     return same ? null : "the teacher's answer depends on the other examples of a batch";
+  }
+
+  /**
+   * Reads what {@link TeacherCache.save} wrote. It stays tied to its teacher and its data.
+   *
+   * @throws DistilleryError `BAD_CHECKPOINT` for a file that is damaged or holds something else, and those of {@link load}.
+   */
+  static async load(file: string): Promise<TeacherCache> {
+    const { metadata } = await inspectCheckpoint(file);
+    const { logits, ...more } = await load(file, { allowNonFinite: true });
+    const { teacherHash = "", dataHash = "", logitsHash } = metadata;
+    const [examples, classes, ...further] = logits?.shape ?? [];
+    const isLogits =
+      logits instanceof Tensor && !!examples && !!classes && further.length + Object.keys(more).length === 0;
+    if (!isLogits || ![teacherHash, dataHash].every((hash) => /^[0-9a-f]{64}$/.test(hash))) {
+      throw badCheckpoint(file, "holds no teacher's logits as TeacherCache.save writes them");
+    }
+    if (fingerprint({ logits }) !== logitsHash) throw badCheckpoint(file, "is damaged: its checksum is wrong");
+    return new TeacherCache(logits.data, teacherHash, dataHash, examples);
+  }
+
+  /**
+   * Writes the logits and the two hashes as `.safetensors`, for another process or another day.
+   *
+   * @example
+   * ```ts
+   * await teacherCache.save("teacher_logits.safetensors");
+   * const again = await TeacherCache.load("teacher_logits.safetensors");
+   * ```
+   */
+  async save(file: string): Promise<void> {
+    const logits = new Tensor(this.logits, [this.examples, this.classes]);
+    const { teacherHash, dataHash } = this;
+    await save({ logits }, file, { metadata: { teacherHash, dataHash, logitsHash: fingerprint({ logits }) } });
   }
 
   /** What it holds, for a log: `60,000 x 10 logits computed once, 2.4 MB`. */

@@ -1,18 +1,24 @@
+import { show } from "../checks.js";
 import type { Dataset } from "../data/index.js";
+import { DistilleryError } from "../errors.js";
 import { crossEntropy } from "../losses/cross_entropy.js";
 import type { Module } from "../nn/module.js";
 import { clipGradNorm } from "../optim/clip_grad_norm.js";
 import { expectDataset, expectFinite, expectModule } from "./arguments.js";
 import { type RunControls, splitControls } from "./controls.js";
-import type { RunResult } from "./distill.js";
 import { readOptions, type TrainingOptions, trainingSchema } from "./options.js";
-import { TrainingRun } from "./run.js";
+import { type RunResult, TrainingRun } from "./run.js";
+import { Training } from "./training.js";
 
 /** What {@link trainTeacher} takes: the network, the data, and options that may be left out. */
 export interface TrainTeacherInput extends TrainingOptions, RunControls {
   /** Trained. */
   model: Module;
   data: Dataset;
+  /** Looked at after each epoch, for accuracy and the best weights. Not the test set: that would be chosen on. */
+  validation?: Dataset;
+  /** What its files of weights in `out` are called, without extension; default: `teacher`. */
+  name?: string;
 }
 
 /**
@@ -27,10 +33,18 @@ export interface TrainTeacherInput extends TrainingOptions, RunControls {
  * console.log(evaluate(teacher, test).accuracy);
  * ```
  */
-export async function trainTeacher(input: TrainTeacherInput): Promise<RunResult> {
-  const [controls, { model, data, ...rest }] = splitControls(input);
+export function trainTeacher(input: TrainTeacherInput): Training {
+  return Training.start(input, trained);
+}
+
+async function trained(input: TrainTeacherInput): Promise<RunResult> {
+  const [controls, { model, data, validation, name = "teacher", ...rest }] = splitControls(input);
   expectModule("model", model);
   expectDataset("data", data);
+  if (validation !== undefined) expectDataset("validation", validation);
+  if (typeof name !== "string" || !/^[\w-]+$/.test(name)) {
+    throw new DistilleryError("BAD_ARGUMENT", `name: expected letters, digits, _ and -, got ${show(name)}`);
+  }
   const options = readOptions(trainingSchema, rest);
   const run = await TrainingRun.open({
     command: "train-teacher",
@@ -38,18 +52,21 @@ export async function trainTeacher(input: TrainTeacherInput): Promise<RunResult>
     moving: null,
     modes: [[model, true]],
     data,
+    validation: validation ?? null,
+    teacher: null,
     options,
     config: () => ({}),
     controls,
   });
   try {
     const { optimizer, scheduler } = run;
+    const { labelSmoothing } = options;
     const parameters = model.parameters();
     while (run.nextEpoch()) {
       while (await run.nextStep()) {
         run.step((i) => {
           const { inputs, labels } = run.batches.batch(i);
-          const loss = crossEntropy(model.forward(inputs), labels);
+          const loss = crossEntropy(model.forward(inputs), labels, { labelSmoothing });
           optimizer.zeroGrad();
           loss.backward();
           const gradNorm = expectFinite("gradient norm", clipGradNorm(parameters, options.maxGradNorm));
@@ -60,7 +77,7 @@ export async function trainTeacher(input: TrainTeacherInput): Promise<RunResult>
       }
       await run.endEpoch();
     }
-    return await run.finish("teacher");
+    return await run.finish(name);
   } finally {
     await run.close();
   }

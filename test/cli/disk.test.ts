@@ -1,12 +1,13 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import { temporaryFolder } from "../checkpoint/support.js";
 import { bytes, distillery, jsonLines, newFolder, STUDENT, succeed } from "./support.js";
 
 const temporary = temporaryFolder();
-const ARGS = ["distill", "--epochs", "4", "--checkpoint-every", "5steps"];
+const ARGS = ["distill", "--epochs", "30", "--checkpoint-every", "5steps"];
 const FILES = [`${STUDENT}.pth`, `${STUDENT}.safetensors`];
 
 const mount = (...args: string[]) => execFileSync("mount", args, { stdio: "ignore" });
@@ -22,7 +23,19 @@ function canMount(): boolean {
   }
 }
 
-describe.runIf(canMount())("a disk that fills in mid-run", () => {
+/** Tries every millisecond until it goes well, at most ten seconds. */
+async function whileItFails(action: () => unknown): Promise<void> {
+  for (const end = performance.now() + 10_000; ; await setTimeout(1)) {
+    try {
+      action();
+      return;
+    } catch (error) {
+      if (performance.now() > end) throw error;
+    }
+  }
+}
+
+describe.runIf(canMount())("a disk that fails in mid-run", () => {
   let whole = "";
   let disk = "";
 
@@ -41,10 +54,24 @@ describe.runIf(canMount())("a disk that fills in mid-run", () => {
   const expectWhole = (out: string) => {
     for (const file of FILES) expect(bytes(out, file)).toBe(bytes(whole, "run", file));
     const metrics = jsonLines(Buffer.from(bytes(out, "metrics.jsonl"), "base64").toString());
-    expect(metrics.map(({ epoch }) => epoch)).toEqual([1, 2, 3, 4]);
+    expect(metrics.map(({ epoch }) => epoch)).toEqual(Array.from({ length: 30 }, (_, i) => i + 1));
   };
 
-  test("one line says so, and with more room the run goes on to the same end", async () => {
+  test("made read-only: one line says so, and once it is writable again the run goes on to the same end", async () => {
+    const out = newDisk(64);
+    const running = distillery([...ARGS, "--out", out], temporary);
+    await whileItFails(() => bytes(out, "checkpoint.safetensors"));
+    // Refused for the moment that a file is open for writing.
+    await whileItFails(() => mount("-o", "remount,ro", disk));
+    const { code, stderr } = await running;
+    expect(code, stderr).toBe(1);
+    expect(stderr).toMatch(/^distillery: [^\n]*the disk is read-only[^\n]*\(IO_ERROR\)\n$/);
+    mount("-o", "remount,rw", disk);
+    await succeed([...ARGS, "--out", out, "--resume"], temporary);
+    expectWhole(out);
+  });
+
+  test("full: one line says so, and with more room the run goes on to the same end", async () => {
     // Room for one checkpoint of 6.5 MB and a part of the next.
     const out = newDisk(9);
     const { code, stderr } = await distillery([...ARGS, "--out", out], temporary);

@@ -48,6 +48,11 @@ describe("options", () => {
     ],
     [{ normalisation: 0.5 }, "normalisation: expected { mean, std }, got 0.5"],
     [{ normalisation: { mean: Number.NaN, std: 1 } }, "normalisation.mean: expected a finite number, got NaN"],
+    [{ normalisation: { mean: [0, Number.NaN], std: 1 } }, "normalisation.mean[1]: expected a finite number, got NaN"],
+    [
+      { normalisation: { mean: [], std: 1 } },
+      "normalisation.mean: expected a number for each channel, got a value of type Array",
+    ],
     [{ normalisation: { mean: 0, std: 0 } }, "normalisation.std: expected a number above 0, got 0"],
     [{ features: 0 }, "features: expected a whole number from 1 to 2147483647, got 0"],
   ])("%j", (options, message) => {

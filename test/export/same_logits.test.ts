@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { exportedGraph, GraphNetwork } from "../../src/export/index.js";
-import { evaluate, exportOnnx, type ImageDataset, manualSeed, StudentNet, TeacherNet } from "../../src/index.js";
+import { evaluate, exportOnnx, ImageDataset, manualSeed, StudentNet, TeacherNet } from "../../src/index.js";
 import { accuracy, answers, images, relativeError, run, teach } from "./support.js";
 
 manualSeed(0);
@@ -53,4 +53,15 @@ describe.each([
     expect(before).toBeGreaterThan(0.6);
     expect(Math.abs(before - accuracy(data, labels.data))).toBeLessThan(0.005);
   });
+});
+
+test("colours have a normalisation each", async () => {
+  const image = { channels: 3, height: 2, width: 2 };
+  const numbers = { mean: [0.5, 0.25, 0.125], std: [0.5, 0.2, 0.1] };
+  const pixels = Uint8Array.from({ length: 40 * 12 }, (_, i) => (i * 37) % 256);
+  const colours = new ImageDataset(pixels, new Int32Array(40), { image, ...numbers, classes: 3 });
+  const network = new StudentNet({ inFeatures: 12, hidden: [8, 5], classes: 3 });
+  const logits = answers(network, colours.slice(0, 40).inputs).data;
+  const { data } = await run(exportOnnx(network, { normalisation: colours, embedNormalisation: true }), pixels, 12, 7);
+  expect(relativeError(data, logits, 3)).toBeLessThan(CLOSE);
 });

@@ -212,5 +212,5 @@ function isStep(entry: unknown): entry is StepRecord {
 }
 
 function isEpoch(entry: unknown): entry is EpochRecord {
-  return typeof entry === "object" && entry !== null && "samplesPerSecond" in entry;
+  return typeof entry === "object" && entry !== null && "seconds" in entry;
 }

@@ -1,10 +1,15 @@
 import { describe, expect, test } from "vitest";
 import {
+  crossEntropy,
+  type Dataset,
   Dropout,
   evaluate,
+  IntTensor,
   Linear,
+  logitsOf,
   Module,
   measureLatency,
+  measureThroughput,
   Sequential,
   type Tensor,
   TensorDataset,
@@ -42,10 +47,16 @@ describe("evaluate, by hand", () => {
   const data = shown(predicted, labels, 4);
 
   test.each([1, 2, 4, 1000])("in batches of %i", (batchSize) => {
+    // Each answer is one 1 among three 0: softmax gives it e / (e + 3), 0.475, which lies in the eighth of 15 bins.
+    const [sum, confidence] = [Math.E + 3, Math.E / (Math.E + 3)];
+    const bins = Array.from({ length: 15 }, () => ({ confidence: 0, accuracy: 0, count: 0 }));
+    bins[7] = { confidence: expect.closeTo(confidence, 12), accuracy: 1 / 2, count: 6 };
     expect(evaluate(new Shown(0), data, { batchSize })).toEqual({
       accuracy: 3 / 6,
       correct: 3,
       examples: 6,
+      loss: expect.closeTo(Math.log(sum) - 1 / 2, 12),
+      calibration: { error: expect.closeTo(1 / 2 - confidence, 12), bins },
       confusion: [
         [2, 1, 0, 0],
         [1, 1, 0, 0],
@@ -67,6 +78,37 @@ describe("evaluate, by hand", () => {
     expect([accuracy, teacherAccuracy, agreement]).toEqual([1 / 2, 2 / 6, 0]);
     const same = evaluate(new Shown(1), data, { teacher: new Shown(1) });
     expect([same.accuracy, same.teacherAccuracy, same.agreement]).toEqual([2 / 6, 2 / 6, 1]);
+  });
+
+  test("the loss is that of crossEntropy, the mean over all examples in double precision", () => {
+    const { student, data } = setting();
+    const { inputs, labels } = data.slice(0, data.length);
+    student.eval();
+    const expected = crossEntropy(student.forward(inputs), labels).item();
+    for (const batchSize of [1, 16, 1000]) expect(evaluate(student, data, { batchSize }).loss).toBeCloseTo(expected, 6);
+  });
+
+  test("logits far apart: a loss as large as their distance, or none", () => {
+    const far = new TensorDataset(
+      tensor([
+        [1e4, 0],
+        [0, 1e4],
+      ]),
+      Int32Array.of(0, 0),
+      { classes: 2 },
+    );
+    const { loss, calibration } = evaluate(new Shown(0), far);
+    expect([loss, calibration.error]).toEqual([5000, 0.5]);
+    expect(calibration.bins[14]).toEqual({ confidence: 1, accuracy: 0.5, count: 2 });
+  });
+
+  test("a network without answers has no loss and no calibration error", () => {
+    const broken = new Linear(4, 4);
+    broken.weight.data.fill(Number.NaN);
+    const { loss, calibration, examples, confusion } = evaluate(broken, data);
+    expect([loss, calibration.error, examples]).toEqual([Number.NaN, Number.NaN, 6]);
+    expect(calibration.bins[0]).toEqual({ confidence: Number.NaN, accuracy: 1 / 2, count: 6 });
+    expect(confusion.map((row) => row[0])).toEqual([3, 2, 1, 0]);
   });
 
   test("the first of equals counts, as with argmax", () => {
@@ -91,6 +133,8 @@ describe("modes are set back", () => {
     student.train(training);
     evaluate(student, data, { teacher });
     measureLatency(student, data);
+    measureThroughput(student, data);
+    logitsOf(student, data);
     expect([teacher.training, student.training]).toEqual([!training, training]);
   });
 
@@ -126,13 +170,48 @@ test.each<[string, string, () => unknown]>([
     "batchSize: expected a whole number of at least 1, got 0",
     () => evaluate(new Linear(6, 3), setting().data, { batchSize: 0 }),
   ],
+  [
+    "LABEL_OUT_OF_RANGE",
+    "labels[2]: expected a class from 0 to 2, got 3",
+    () => evaluate(new Linear(6, 3), mislabelled(), { batchSize: 2 }),
+  ],
+  ["SHAPE_MISMATCH", "logits: expected shape [50, 3], got [50, 4]", () => logitsOf(new Linear(6, 4), setting().data)],
+  ["BAD_ARGUMENT", "model: expected a Module, got 3", () => logitsOf(3 as never, setting().data)],
+  ["BAD_ARGUMENT", "data: expected a data set, got null", () => logitsOf(new Linear(6, 3), null as never)],
+  [
+    "BAD_ARGUMENT",
+    "batchSize: expected a whole number of at least 1, got 0.5",
+    () => logitsOf(new Linear(6, 3), setting().data, { batchSize: 0.5 }),
+  ],
+  ["BAD_ARGUMENT", "model: expected a Module, got null", () => measureLatency(null as never, setting().data)],
+  ["BAD_ARGUMENT", "data: expected a data set, got null", () => measureThroughput(new Linear(6, 3), null as never)],
 ])("%s: %s", async (code, message, body) => {
   expect(await refusal(code, body)).toBe(message);
 });
 
-test("latency is a time", () => {
+test("latency is a time, throughput a rate", () => {
   const { student, data } = setting();
   const latency = measureLatency(student, data);
   expect(latency).toBeGreaterThan(0);
   expect(latency).toBeLessThan(1000);
+  // Of 50 examples, there being no more.
+  const throughput = measureThroughput(student, data);
+  expect(throughput).toBeGreaterThan(1000 / latency);
 });
+
+test.each([1, 16, 50, 1000])("logitsOf in batches of %i is the network's answer in eval mode", (batchSize) => {
+  const { student, data } = setting();
+  const logits = logitsOf(student, data, { batchSize });
+  expect([logits.shape, logits.requiresGrad, student.training]).toEqual([[50, 3], false, true]);
+  const { inputs } = data.slice(0, 50);
+  expect(logits.toArray()).toEqual(student.eval().forward(inputs).toArray());
+});
+
+/** A data set of one's own with a label that its classes do not have. */
+function mislabelled(): Dataset {
+  const { data } = setting();
+  const labels = new IntTensor(Int32Array.from({ length: data.length }, (_, i) => (i === 2 ? 3 : 0)));
+  const cut = (start: number, end: number) => ({ ...data.slice(start, end), labels: labels.slice(start, end) });
+  const { name, length, features, classes } = data;
+  return { name, length, features, classes, slice: cut, batch: (i) => data.batch(i), fingerprint: () => "" };
+}

@@ -109,12 +109,12 @@ test("a run that broke off goes on from its last checkpoint, and tells no epoch 
 test("a finished run says so, and gives what it gave", async () => {
   const out = newRun();
   const first = start({ out });
-  const [end, { history, files }] = [await first.end, await first.done];
+  const [end, result] = [await first.end, await first.done];
   const before = filesOf(out);
   const notes: string[] = [];
   const again = start({ out, resume: true, onNote: (text) => notes.push(text), onStep: () => expect.fail("a step") });
   expect(await again.end).toEqual(end);
-  expect(await again.done).toEqual({ history, files });
+  expect(await again.done).toEqual(result);
   expect(notes).toEqual([`${out}: this run is finished`]);
   expect(filesOf(out)).toEqual(before);
 });

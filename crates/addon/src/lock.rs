@@ -12,7 +12,9 @@ pub struct FileLock {
 #[napi(catch_unwind)]
 pub fn lock_file(path: String) -> Result<Option<FileLock>> {
     let refuse = |e: std::io::Error| error("IO_ERROR", format!("{path}: can't lock it: {e}"));
-    let file = OpenOptions::new().create(true).append(true).open(&path).map_err(refuse)?;
+    OpenOptions::new().create(true).append(true).open(&path).map_err(refuse)?;
+    // Held for reading: a file held for writing would keep its disk from being made read-only.
+    let file = File::open(&path).map_err(refuse)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(FileLock { file: Some(file) })),
         Err(TryLockError::WouldBlock) => Ok(None),

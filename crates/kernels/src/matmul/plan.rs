@@ -18,6 +18,9 @@ const PARALLEL_FROM: usize = 1 << 19;
 /// Pieces a thread, so that a thread which is held up leaves the others something to take.
 const PIECES: usize = 4;
 
+/// Steps over k that are packed in one go at least: whole cache lines of a factor that is turned.
+const CUT: usize = 64;
+
 /// What is added to the product at the end.
 #[derive(Clone, Copy)]
 pub(super) enum Bias<'a> {
@@ -118,10 +121,7 @@ impl Product<'_> {
             for first in (0..panels).step_by(fit) {
                 let last = panels.min(first + fit);
                 for steps in self.blocks(depth) {
-                    parallel::pieces(first..last, threads, |part| {
-                        let to = packed.add((part.start - first) * width::<S>() * steps.len());
-                        self.pack(simd, part, steps.clone(), to);
-                    });
+                    self.pack_together(simd, first..last, steps.clone(), packed, threads);
                     parallel::pieces(0..tiles, threads * PIECES, |tiles| {
                         let (steps, packed) = (steps.clone(), packed.add(0));
                         simd.vectorize(Piece { product: self, panels: first..last, tiles, steps, packed, next: None });
@@ -129,6 +129,33 @@ impl Product<'_> {
                 }
             }
         });
+    }
+
+    /// A block, each thread a part of it: some panels, or, where those are few, some steps of one after the other.
+    fn pack_together<S: Simd>(
+        &self,
+        simd: S,
+        panels: Range<usize>,
+        steps: Range<usize>,
+        packed: Shared,
+        threads: usize,
+    ) {
+        let cuts = threads.div_ceil(panels.len()).min(steps.len().div_ceil(CUT)).max(1);
+        let length = steps.len().div_ceil(cuts).next_multiple_of(CUT);
+        parallel::pieces(0..panels.len() * cuts, threads, |parts| {
+            for part in parts {
+                let (panel, cut) = (panels.start + part / cuts, part % cuts * length);
+                let part = (steps.start + cut).min(steps.end)..steps.end.min(steps.start + cut + length);
+                let (inside, width) = (panel - panels.start, self.panel_width::<S>(panel));
+                let to = packed.add(inside * self::width::<S>() * steps.len() + cut * width);
+                self.pack(simd, panel..panel + 1, part, to);
+            }
+        });
+    }
+
+    /// The columns of a panel, filled up to whole vectors.
+    fn panel_width<S: Simd>(&self, panel: usize) -> usize {
+        (self.n - panel * width::<S>()).min(width::<S>()).next_multiple_of(S::F32_LANES)
     }
 
     /// Each thread packs its own columns and goes down all rows.

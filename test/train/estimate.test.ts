@@ -1,0 +1,101 @@
+import { expect, test } from "vitest";
+import { fingerprint } from "../../src/checkpoint/fingerprint.js";
+import {
+  augment,
+  Generator,
+  ImageDataset,
+  StudentNet,
+  splitDataset,
+  synthetic,
+  TeacherNet,
+  TensorDataset,
+  tensor,
+  withGenerator,
+} from "../../src/index.js";
+import { estimateRun } from "../../src/train/index.js";
+import { refusal } from "../data/support.js";
+import { BATCH, EXAMPLES, SIZES, STEPS, setting } from "./support.js";
+
+const PARAMETERS = {
+  teacher: 6 * 12 + 12 * 3 + 12 * 10 + 10 * 3 + 10 * 8 + 8 * 3 + 8 * 3 + 3,
+  student: 6 * 8 + 8 + 8 * 5 + 5 + 5 * 3 + 3,
+};
+const options = { epochs: 7, batchSize: BATCH };
+
+test("a distillation's steps and memory; networks and random stream stay as they are", async () => {
+  const generator = new Generator(0);
+  const own = withGenerator(generator, setting);
+  const before = [own.teacher, own.student].map((network) => fingerprint(network.stateDict()));
+  const random = [...generator.state];
+  const { steps, stepSeconds, seconds, memory } = await withGenerator(generator, () =>
+    estimateRun({ ...own, ...options, teacherMode: "train" }),
+  );
+  expect(steps).toBe(7 * STEPS);
+  expect(stepSeconds).toBeGreaterThan(0);
+  expect(seconds).toBeCloseTo(steps * stepSeconds, 9);
+  expect(memory).toMatchObject({
+    weights: 4 * (PARAMETERS.teacher + PARAMETERS.student),
+    gradients: 4 * PARAMETERS.student,
+    optimizer: 8 * PARAMETERS.student,
+    data: 4 * EXAMPLES * (SIZES.inFeatures + 1),
+    teacherAnswers: 0,
+    copies: 12 * PARAMETERS.student,
+  });
+  // The batch and what the student makes of it, at least.
+  expect(memory.activations).toBeGreaterThan(4 * BATCH * (6 + 8 + 5 + 3));
+  expect([own.teacher, own.student].map((network) => fingerprint(network.stateDict()))).toEqual(before);
+  expect([...generator.state]).toEqual(random);
+  expect(own.student.parameters().every(({ grad }) => grad === null)).toBe(true);
+});
+
+test("a teacher that is asked once, and a look at the validation set after each epoch", async () => {
+  const own = withGenerator(new Generator(0), () => setting(500));
+  const { train, held } = splitDataset(own.data, { share: 0.2 });
+  const { steps, stepSeconds, seconds, memory } = await estimateRun({
+    ...own,
+    ...options,
+    data: train,
+    validation: held,
+  });
+  expect(steps).toBe(7 * 25);
+  expect(seconds).toBeGreaterThan(steps * stepSeconds);
+  expect(memory).toMatchObject({
+    teacherAnswers: 4 * 400 * 3,
+    copies: 16 * PARAMETERS.student,
+    data: 4 * 500 * (SIZES.inFeatures + 1),
+  });
+});
+
+test("data that are augmented leave the teacher's answers out", async () => {
+  const own = withGenerator(new Generator(0), setting);
+  const { memory } = await estimateRun({ ...own, ...options, data: augment(own.data, { noise: 0.1 }) });
+  expect(memory).toMatchObject({ teacherAnswers: 0, data: 4 * EXAMPLES * (SIZES.inFeatures + 1) });
+});
+
+test("the training of a teacher, on images in bytes", async () => {
+  const data = new ImageDataset(new Uint8Array(40 * 6), new Int32Array(40), {
+    features: 6,
+    mean: 0,
+    std: 1,
+    classes: 3,
+  });
+  const model = new TeacherNet({ ...SIZES, hidden: [12, 10, 8] });
+  const { steps, memory } = await estimateRun({ model, data, epochs: 2, batchSize: 15, dropLast: true });
+  expect(steps).toBe(4);
+  expect(memory).toMatchObject({
+    weights: 4 * PARAMETERS.teacher,
+    optimizer: 8 * PARAMETERS.teacher,
+    data: 40 * (6 + 4),
+  });
+});
+
+test("what a run refuses is refused", async () => {
+  const student = new StudentNet({ ...SIZES, hidden: [8, 5] });
+  const other = new TensorDataset(tensor([[1, 2]]), Int32Array.of(0), { classes: 3 });
+  await refusal("SHAPE_MISMATCH", () => estimateRun({ model: student, data: other }));
+  const data = synthetic({ examples: 8, features: 6, classes: 3 });
+  expect(
+    await refusal("BAD_ARGUMENT", () => estimateRun({ model: student, data, batchSize: 9, dropLast: true })),
+  ).toContain("expected at most the 8 examples");
+  expect(await refusal("BAD_ARGUMENT", () => estimateRun({ model: student, data, epochs: 0 }))).toContain("epochs:");
+});

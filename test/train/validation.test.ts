@@ -1,0 +1,251 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { fingerprint } from "../../src/checkpoint/fingerprint.js";
+import {
+  crossEntropy,
+  type Dataset,
+  type EpochRecord,
+  evaluate,
+  Generator,
+  load,
+  type MetricsLog,
+  noGrad,
+  StudentNet,
+  synthetic,
+  trainTeacher,
+  withGenerator,
+} from "../../src/index.js";
+import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { BATCH, type Options, SIZES, setting, start, timeless } from "./support.js";
+
+const folder = temporaryFolder();
+let runs = 0;
+const newRun = () => join(folder, `run-${runs++}`);
+
+/** Examples that no run trains on. */
+function held(examples = 1100): Dataset {
+  return withGenerator(new Generator(99), () =>
+    synthetic({ examples, features: SIZES.inFeatures, classes: SIZES.classes }),
+  );
+}
+
+const withoutValidation = ({ validationLoss: _, validationAccuracy: __, agreement: ___, ...rest }: EpochRecord) => rest;
+
+describe("a validation set", () => {
+  test("is told of after each epoch, and changes nothing else", async () => {
+    const validation = held();
+    const plain = await start().end;
+    const { setting: own, done, end } = start({ validation });
+    const { history } = await done;
+    const { history: told, ...rest } = await end;
+    expect(rest).toEqual({ student: plain.student, teacher: plain.teacher, random: plain.random });
+    expect(told.map((record) => withoutValidation(record as EpochRecord))).toEqual(plain.history);
+
+    const last = history.at(-1) as EpochRecord;
+    const { accuracy, agreement } = evaluate(own.student, validation, { teacher: own.teacher });
+    expect([last.validationAccuracy, last.agreement]).toEqual([accuracy, agreement]);
+    const { inputs, labels } = validation.slice(0, validation.length);
+    own.student.eval();
+    const loss = noGrad(() => crossEntropy(own.student.forward(inputs), labels)).item();
+    expect(last.validationLoss).toBeCloseTo(loss, 6);
+  });
+
+  test("a teacher in train mode, which changes, is asked after each epoch", async () => {
+    const validation = held();
+    const agreements: number[] = [];
+    const { setting: own, done } = start({
+      validation,
+      teacherMode: "train",
+      onEpoch: () =>
+        void agreements.push(evaluate(own.student, validation, { teacher: own.teacher }).agreement as number),
+    });
+    const { history } = await done;
+    expect(history.map(({ agreement }) => agreement)).toEqual(agreements);
+  });
+
+  test("training on labels has no agreement", async () => {
+    const { student, data } = setting();
+    const { history } = await trainTeacher({ model: student, data, epochs: 1, batchSize: BATCH, validation: held() });
+    expect(Object.keys(timeless(history[0] as EpochRecord)).sort()).toEqual(
+      ["epoch", "epochs", "loss", "lr", "validationAccuracy", "validationLoss"].sort(),
+    );
+  });
+
+  test("of other features or classes is refused", async () => {
+    const validation = synthetic({ examples: 8, features: 5, classes: 3 });
+    const { message } = await failure(start({ validation }).done, "SHAPE_MISMATCH");
+    expect(message).toBe("validation: expected shape [6, 3], got [5, 3]");
+    const wrong = start({ validation: 3 as unknown as Dataset }).done;
+    expect((await failure(wrong, "BAD_ARGUMENT")).message).toBe("validation: expected a data set, got 3");
+  });
+});
+
+describe("the best epoch", () => {
+  /** A rate so high that epochs get worse, too. */
+  const restless: Options = { epochs: 6, lr: 0.5, schedule: "constant" };
+
+  test("is the one of the highest accuracy, with the weights that it ended with", async () => {
+    const validation = held();
+    const hashes: string[] = [];
+    const { setting: own, done } = start({
+      ...restless,
+      validation,
+      onEpoch: () => void hashes.push(fingerprint(own.student.stateDict())),
+    });
+    const { history, best } = await done;
+    const accuracies = history.map(({ validationAccuracy }) => validationAccuracy as number);
+    const highest = Math.max(...accuracies);
+    expect(accuracies.at(-1)).toBeLessThan(highest);
+    const candidates = history.filter(({ validationAccuracy }) => validationAccuracy === highest);
+    candidates.sort((a, b) => (a.validationLoss as number) - (b.validationLoss as number));
+    expect(best?.epoch).toBe(candidates[0]?.epoch);
+    expect(best?.validationAccuracy).toBe(highest);
+    expect(fingerprint(best?.state ?? {})).toBe(hashes[(best?.epoch as number) - 1]);
+    const student = new StudentNet({ ...SIZES, hidden: [8, 5] }).loadStateDict(best?.state ?? {});
+    expect(evaluate(student, validation).accuracy).toBe(highest);
+  });
+
+  test("is written beside the last one", async () => {
+    const out = newRun();
+    const { best, files } = await start({ ...restless, validation: held(), out }).done;
+    const name = join(out, "distilled_student_model_lowest");
+    expect(files).toEqual([".pth", ".safetensors", "_best.pth", "_best.safetensors"].map((end) => name + end));
+    for (const file of files.slice(2)) expect(fingerprint(await load(file))).toBe(fingerprint(best?.state ?? {}));
+    expect(fingerprint(await load(files[0] as string))).not.toBe(fingerprint(best?.state ?? {}));
+  });
+
+  test("without a validation set there is none", async () => {
+    const { best, stoppedEarly } = await start().done;
+    expect([best, stoppedEarly]).toEqual([null, false]);
+  });
+
+  test.each([3, 4, 9, 14, 22])("survives an interruption after step %i", async (steps) => {
+    const validation = held();
+    const whole = start({ ...restless, validation });
+    const alone = await whole.end;
+    const { best } = await whole.done;
+    const out = newRun();
+    const controller = new AbortController();
+    const onStep = ({ step }: { step: number }) => step === steps && controller.abort();
+    await failure(start({ ...restless, validation, out, signal: controller.signal, onStep }).done, "ABORTED");
+    const resumed = start({ ...restless, validation, out, resume: true });
+    expect(await resumed.end).toEqual(alone);
+    const again = (await resumed.done).best;
+    expect([again?.epoch, again?.validationLoss]).toEqual([best?.epoch, best?.validationLoss]);
+    expect(fingerprint(again?.state ?? {})).toBe(fingerprint(best?.state ?? {}));
+  });
+
+  test("another validation set is another run", async () => {
+    const out = newRun();
+    await start({ out, validation: held() }).done;
+    const { message } = await failure(start({ out, resume: true, validation: held(1000) }).done, "BAD_CONFIG");
+    expect(message).toBe(`${out}: can't resume a run with another configuration: validationExamples was 1100, is 1000`);
+  });
+});
+
+describe("patience", () => {
+  const options: Options = { epochs: 40, lr: 0.5, schedule: "constant", patience: 3 };
+
+  test("ends a run after so many epochs without a better one, which resuming respects", async () => {
+    const out = newRun();
+    const { history, best, stoppedEarly } = await start({ ...options, validation: held(), out }).done;
+    expect(stoppedEarly).toBe(true);
+    expect(history.length).toBe((best?.epoch as number) + 3);
+    expect(history.length).toBeLessThan(40);
+    const notes: string[] = [];
+    const again = await start({
+      ...options,
+      validation: held(),
+      out,
+      resume: true,
+      onNote: (text) => notes.push(text),
+    }).done;
+    expect(notes).toEqual([`${out}: this run is finished`]);
+    expect([again.history, again.stoppedEarly, again.best?.epoch]).toEqual([history, true, best?.epoch]);
+  });
+
+  test("needs a validation set", async () => {
+    const { message } = await failure(start({ patience: 2 }).done, "BAD_ARGUMENT");
+    expect(message).toBe("patience: needs a validation set to tell which epoch is better");
+    const zero = await failure(start({ patience: 0 }).done, "BAD_ARGUMENT");
+    expect(zero.message).toBe("patience: expected a whole number of at least 1, got 0");
+  });
+});
+
+describe("watching a run", () => {
+  test("its epochs are an iterator, its end is told, and logs get each epoch once", async () => {
+    const calls: string[] = [];
+    const log: MetricsLog = {
+      begin: (history) => void calls.push(`begin ${history.length}`),
+      epoch: ({ epoch }) => void calls.push(`epoch ${epoch}`),
+      close: () => void calls.push("close"),
+    };
+    const ends: unknown[] = [];
+    const out = newRun();
+    const { done: run } = start({ out, logs: [log], onEnd: (result) => void ends.push(result) });
+    const epochs: EpochRecord[] = [];
+    for await (const record of run as unknown as AsyncIterable<EpochRecord>) epochs.push(record);
+    const result = await run;
+    expect(epochs).toEqual(result.history);
+    expect(ends).toEqual([result]);
+    expect(calls).toEqual(["begin 0", "epoch 1", "epoch 2", "epoch 3", "close"]);
+    expect(existsSync(join(out, "checkpoint.safetensors"))).toBe(true);
+    await start({ out, resume: true, logs: [log] }).done;
+    expect(calls.slice(5)).toEqual(["begin 3", "close"]);
+  });
+
+  test("an iteration fails where the run fails, and leaving it leaves the run going", async () => {
+    const { student, data } = setting();
+    const options = { model: student, data, batchSize: BATCH, epochs: 3, lr: 0.01 };
+    const failing = trainTeacher({ ...options, epochs: 0 });
+    const iterate = async () => {
+      for await (const _ of failing);
+    };
+    await expect(iterate()).rejects.toThrow("epochs: expected a whole number of at least 1, got 0");
+    const run = trainTeacher(options);
+    for await (const { epoch } of run) if (epoch === 1) break;
+    expect((await run).history.length).toBe(3);
+    expect(await run.then(({ history }) => history.length)).toBe(3);
+    await expect(failing.catch(({ code }) => code)).resolves.toBe("BAD_ARGUMENT");
+  });
+});
+
+describe("the schedule", () => {
+  test.each<[string, Options, (step: number) => number]>([
+    ["constant", { schedule: "constant" }, () => 1],
+    ["cosine", { schedule: "cosine" }, (step) => (1 + Math.cos((Math.PI * step) / 12)) / 2],
+    ["step", { schedule: "step", stepSize: 1, gamma: 0.5 }, (step) => 0.5 ** Math.floor(step / 4)],
+    ["of one's own", { schedule: (step, steps) => 1 - step / steps }, (step) => 1 - step / 12],
+  ])("%s", async (_, options, factor) => {
+    const rates: number[] = [];
+    await start({ ...options, onStep: ({ lr }) => void rates.push(lr) }).done;
+    for (const [i, rate] of rates.slice(0, -1).entries()) expect(rate).toBeCloseTo(0.01 * factor(i + 1), 12);
+  });
+
+  test("resumes, of one's own too, and another one is refused", async () => {
+    const options: Options = { schedule: (step, steps) => 1 - step / steps };
+    const alone = await start(options).end;
+    const out = newRun();
+    const controller = new AbortController();
+    const onStep = ({ step }: { step: number }) => step === 5 && controller.abort();
+    await failure(start({ ...options, out, signal: controller.signal, onStep }).done, "ABORTED");
+    const { message } = await failure(start({ out, resume: true, schedule: "cosine" }).done, "BAD_CONFIG");
+    expect(message).toContain("schedule was ");
+    expect(await start({ ...options, out, resume: true }).end).toEqual(alone);
+    expect(JSON.parse(readFileSync(join(out, "config.json"), "utf8")).schedule).toContain("1 - step / steps");
+  });
+
+  test.each<[Options, string]>([
+    [
+      { warmupSteps: 3 },
+      "warmupSteps: the one-cycle schedule has a rise of its own, pctStart: leave one of the two out",
+    ],
+    [
+      { schedule: "linear" as "cosine" },
+      'schedule: expected "one-cycle", "cosine", "step", "constant" or a function of the step, got "linear"',
+    ],
+  ])("refused: %o", async (options, text) => {
+    expect((await failure(start(options).done, "BAD_ARGUMENT")).message).toBe(text);
+  });
+});
