@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes a Python with PyTorch in target/pytorch, for the tests that compare with it, and prints its path:
+# Makes a Python with PyTorch and TensorBoard in target/pytorch, for the tests that compare with them, and prints its path:
 #
 #     DISTILLERY_PYTHON=$(scripts/pytorch.sh) npm test
 #
@@ -46,4 +46,5 @@ if ! "$python" -W error -c "import torch; assert torch.__version__.split('+')[0]
   fi
   "$python" -W error -c "import torch; torch.ones(1).exp()" >&2
 fi
+"$python" -c "import tensorboard" 2>/dev/null || install tensorboard
 echo "$python"

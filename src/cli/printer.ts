@@ -1,23 +1,30 @@
-import { type EpochRecord, formatEpoch, type Progress, progressBar } from "../log/index.js";
+import { type EpochRecord, formatEpoch, type Progress, progressBar, type StepProgress } from "../log/index.js";
 import type { RunControls } from "../train/index.js";
-import type { TrainingFlags } from "./flags.js";
+
+export { percent } from "../log/index.js";
+
+/** What a command line says of what is shown. */
+export interface PrinterFlags {
+  quiet?: boolean;
+  json?: boolean;
+}
 
 /** How a training command shows what happens: lines or JSON on standard output, progress and notes on standard error. */
 export class Printer {
   private constructor(
-    private readonly flags: TrainingFlags,
+    private readonly flags: PrinterFlags,
     private readonly lossName: string,
-    private readonly bar: Progress | null,
+    private readonly bar: Progress<StepProgress> | null,
   ) {}
 
-  static async open(flags: TrainingFlags, lossName: string, epochs: number): Promise<Printer> {
-    return new Printer(flags, lossName, flags.quiet ? null : await progressBar(epochs));
+  static open(flags: PrinterFlags, lossName: string, epochs: number): Printer {
+    return new Printer(flags, lossName, flags.quiet ? null : progressBar(epochs));
   }
 
   /** What a run calls. */
   get controls(): Pick<RunControls, "onStep" | "onEpoch" | "onNote"> {
     return {
-      onStep: ({ step, steps, epoch }) => this.bar?.update(step, steps, epoch),
+      onStep: (record) => this.bar?.update(record),
       onEpoch: (record) => this.#print(record, () => formatEpoch(this.lossName, record)),
       onNote: this.note,
     };
@@ -45,9 +52,4 @@ export class Printer {
     this.bar?.clear();
     console.log(this.flags.json ? JSON.stringify(object) : text());
   }
-}
-
-/** 0.9018 as 90.18%. */
-export function percent(share: number): string {
-  return `${(100 * share).toFixed(2)}%`;
 }

@@ -1,39 +1,49 @@
-import { isatty, WriteStream } from "node:tty";
+import { type OverallProgress, overallLine, type StepProgress, stepLine } from "./bar_lines.js";
+import type { Paint } from "./fit_line.js";
+import { openScreen, TerminalLine } from "./terminal_line.js";
+import { TimeLeft } from "./time_left.js";
 
-/** How far a run is, shown on standard error while it is a terminal; otherwise every call does nothing. */
-export interface Progress {
-  /** Steps made, of all, and the epoch that they belong to, from 1. */
-  update(step: number, steps: number, epoch: number): void;
+/** How far a work is, shown on standard error while it is a terminal; otherwise every call does nothing. */
+export interface Progress<T> {
+  update(progress: T): void;
   /** Takes the bar off the screen, so that a line can be printed; the next update draws it again. */
   clear(): void;
   /** Takes the bar off the screen for good. */
   stop(): void;
 }
 
-const SILENT: Progress = { update: () => {}, clear: () => {}, stop: () => {} };
-const STANDARD_ERROR = 2;
-const CLEAR_LINE = "\r\x1b[K";
-const SAVE_CURSOR = "\x1b7";
+const SILENT = { update: () => {}, clear: () => {}, stop: () => {} };
+const PLAIN: Paint = (done, left) => done + left;
+/** Cyan, and dim. */
+const COLOURED: Paint = (done, left) => `\x1b[36m${done}\x1b[39m\x1b[2m${left}\x1b[22m`;
 
-/** A bar of steps with the time that is left, drawn on a stream of its own: it never lands in a log file. */
-export async function progressBar(epochs: number): Promise<Progress> {
-  if (!isatty(STANDARD_ERROR)) return SILENT;
-  // Only here: a process without a terminal starts without it.
-  const { Presets, SingleBar } = await import("cli-progress");
-  const stream = new WriteStream(STANDARD_ERROR);
-  const format = "{bar} {percentage}% | epoch {epoch}/{epochs} | step {value}/{total} | {eta_formatted} left";
-  const bar = new SingleBar({ format, stream, clearOnComplete: true, fps: 8, gracefulExit: false }, Presets.rect);
+/** A run of so many epochs: epoch, step, time left, loss with its parts, learning rate, samples a second. */
+export function progressBar(epochs: number): Progress<StepProgress> {
+  return bar(
+    ({ step, steps }) => [step, steps],
+    (progress, rest) => stepLine(progress, { epochs, ...rest }),
+  );
+}
+
+/** Several runs that count as one: time left, and what is running. */
+export function overallBar(): Progress<OverallProgress> {
+  return bar(({ done, total }) => [done, total], overallLine);
+}
+
+function bar<T>(
+  counts: (progress: T) => [done: number, total: number],
+  line: (progress: T, rest: { left: number | null; width: number; paint: Paint }) => string,
+): Progress<T> {
+  const screen = openScreen();
+  if (screen === null) return SILENT;
+  const paint = screen.hasColours ? COLOURED : PLAIN;
+  const [terminal, time] = [new TerminalLine(screen), new TimeLeft()];
   return {
-    update(step, steps, epoch) {
-      if (bar.isActive) bar.update(step, { epoch, epochs });
-      else bar.start(steps, step, { epoch, epochs });
+    update(progress) {
+      const left = time.after(...counts(progress), performance.now() / 1000);
+      terminal.show((width) => line(progress, { left, width, paint }));
     },
-    clear: () => void (bar.isActive && stream.write(CLEAR_LINE)),
-    stop() {
-      if (!bar.isActive) return;
-      // It goes back to where it saved the cursor, which has moved on since its start.
-      stream.write(SAVE_CURSOR);
-      bar.stop();
-    },
+    clear: () => terminal.clear(),
+    stop: () => terminal.stop(),
   };
 }

@@ -74,14 +74,23 @@ export const distillationSchema = v.strictObject({
 
 /** A schema of options. */
 export type OptionsSchema = typeof trainingSchema | typeof distillationSchema;
+/** The options of a schema; each may be left out. */
+type Given<S extends OptionsSchema> = {
+  [K in keyof S["entries"]]?: v.InferInput<Extract<S["entries"][K], v.GenericSchema>>;
+};
+/** The same with every default in its place. */
+type Settled<S extends OptionsSchema> = {
+  [K in keyof S["entries"]]: v.InferOutput<Extract<S["entries"][K], v.GenericSchema>>;
+};
+// Interfaces, so that the documentation lists them.
 /** The options of a training run; each may be left out. */
-export type TrainingOptions = v.InferInput<typeof trainingSchema>;
+export interface TrainingOptions extends Given<typeof trainingSchema> {}
 /** The same with every default in its place. */
-export type ResolvedTraining = v.InferOutput<typeof trainingSchema>;
+export interface ResolvedTraining extends Settled<typeof trainingSchema> {}
 /** The options of a distillation; each may be left out. */
-export type DistillationOptions = v.InferInput<typeof distillationSchema>;
+export interface DistillationOptions extends Given<typeof distillationSchema> {}
 /** The same with every default in its place. */
-export type ResolvedDistillation = v.InferOutput<typeof distillationSchema>;
+export interface ResolvedDistillation extends Settled<typeof distillationSchema> {}
 
 /**
  * The options with defaults in their places. `BAD_ARGUMENT` that lists every mistake, under the name that `nameOf` gives

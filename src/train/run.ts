@@ -194,11 +194,9 @@ export class TrainingRun {
 
   /** Lets what is being written come to its end: afterwards nothing in the folder changes. */
   async close(): Promise<void> {
-    try {
-      for (const log of this.#logs) await log.close();
-    } finally {
-      await this.#directory?.close();
-    }
+    const closed = await Promise.allSettled(this.#logs.map(async (log) => log.close()));
+    await this.#directory?.close();
+    for (const end of closed) if (end.status === "rejected") throw end.reason;
   }
 
   get #logs(): readonly MetricsLog[] {

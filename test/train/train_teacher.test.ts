@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { fingerprint } from "../../src/checkpoint/fingerprint.js";
 import {
@@ -11,7 +12,10 @@ import {
   trainTeacher,
   withGenerator,
 } from "../../src/index.js";
+import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { BATCH, mean, SIZES, setting, timeless, trainByHand } from "./support.js";
+
+const folder = temporaryFolder();
 
 function network(): TeacherNet {
   return new TeacherNet({ ...SIZES, hidden: [12, 10, 8] });
@@ -53,4 +57,15 @@ test("a teacher in eval mode is trained in train mode, and is in eval mode after
   await trainTeacher({ model, data, epochs: 1, batchSize: BATCH });
   expect(model.bn1.numBatchesTracked).toBe(before + 4);
   expect([model.training, model.dropout1.training]).toEqual([false, false]);
+});
+
+test("its files are called what one says", async () => {
+  const train = (name: string) => {
+    const { data } = setting();
+    return trainTeacher({ model: network(), data, epochs: 1, batchSize: BATCH, out: join(folder, "named"), name });
+  };
+  const files = ["pth", "safetensors"].map((extension) => join(folder, "named", `student.${extension}`));
+  expect((await train("student")).files).toEqual(files);
+  const { message } = await failure(train("../student"), "BAD_ARGUMENT");
+  expect(message).toBe('name: expected letters, digits, _ and -, got "../student"');
 });

@@ -1,0 +1,105 @@
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { stripVTControlCharacters } from "node:util";
+import { describe, expect, test } from "vitest";
+import { temporaryFolder } from "../checkpoint/support.js";
+import { EPOCH_LINE, ended, lines, newFolder } from "./support.js";
+
+const MAIN = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+const temporary = temporaryFolder();
+
+/** Whether there is util-linux's `script`, which runs a command in a terminal. */
+function hasScript(): boolean {
+  try {
+    return execFileSync("script", ["--version"], { encoding: "utf8" }).includes("util-linux");
+  } catch {
+    return false;
+  }
+}
+
+/** Starts `distillery ARGS` in a terminal of so many columns; what the terminal gets is its standard output. */
+function inTerminal(args: string, cwd: string, columns: number, env: Record<string, string> = {}): ChildProcess {
+  const { NO_COLOR: _, FORCE_COLOR: __, ...rest } = process.env;
+  const command = `stty cols ${columns} rows 24; exec '${process.execPath}' '${MAIN}' ${args}`;
+  return spawn("script", ["--quiet", "--return", "--command", command, "/dev/null"], {
+    ...{ cwd, env: { ...rest, TERM: "xterm-256color", ...env }, stdio: ["pipe", "pipe", "pipe"] },
+  });
+}
+
+const ESCAPE = "\x1b";
+const SEQUENCES = new RegExp(`${ESCAPE}(?:\\[[?\\d;]*[A-Za-z]|[^[])`, "g");
+
+/** The kinds of sequences that a text has for the terminal. */
+const sequencesOf = (text: string) => [...new Set(text.match(SEQUENCES))].sort();
+
+/** What was drawn, a drawing an element. */
+const drawings = (terminal: string) => terminal.split(/[\r\n]/).filter((text) => /[━─]/.test(text));
+const visible = (text: string) => stripVTControlCharacters(text);
+
+describe.runIf(hasScript())("in a terminal", () => {
+  test.each([40, 80, 120])("the bar fits in %i columns, and lines go to standard output alone", async (columns) => {
+    const cwd = newFolder(temporary);
+    const child = inTerminal("distill --epochs 2 --log-file log.txt > out.txt", cwd, columns);
+    const { code, stdout } = await ended(child);
+    expect(code, stdout).toBe(0);
+    const [out, log] = ["out.txt", "log.txt"].map((name) => readFileSync(join(cwd, name), "utf8")) as [string, string];
+    expect(log).toBe(out);
+    expect(
+      lines(out)
+        .slice(0, 2)
+        .every((line) => EPOCH_LINE.test(line)),
+      out,
+    ).toBe(true);
+    const drawn = drawings(stdout).map(visible);
+    expect(drawn.length).toBeGreaterThan(0);
+    for (const line of drawn) expect(line.length, line).toBeLessThan(columns);
+    expect(drawn[0]).toMatch(/^[━─]+ {2}3% .*1\/2.* loss 0\.\d{3}/);
+    if (columns >= 80) expect(drawn[0]).toMatch(/ soft 0\.\d+ hard 2\.\d+ .*lr \d.* [\d.,]+k?( samples)?\/s$/);
+  });
+
+  test("lines are printed above it, and at the end nothing of it is left", async () => {
+    const { stdout } = await ended(inTerminal("distill --epochs 2", newFolder(temporary), 80));
+    const printed = stdout.split("\r\n").map((line) => visible(line.split("\x1b[J").at(-1) as string));
+    expect(printed.filter((line) => EPOCH_LINE.test(line))).toHaveLength(2);
+    expect(printed.filter((line) => /[━─]/.test(line))).toEqual([]);
+    // Whatever it wrote, it changed nothing that would have to be put back.
+    expect(sequencesOf(stdout)).toEqual(["\x1b[22m", "\x1b[2m", "\x1b[36m", "\x1b[39m", "\x1b[J"].sort());
+  });
+
+  test("NO_COLOR: without colours", async () => {
+    const child = inTerminal("distill --epochs 1", newFolder(temporary), 80, { NO_COLOR: "1" });
+    const { stdout } = await ended(child);
+    expect(drawings(stdout).length).toBeGreaterThan(0);
+    expect(sequencesOf(stdout)).toEqual(["\x1b[J"]);
+  });
+
+  test.each([
+    ["a terminal that can't draw", "", { TERM: "dumb" }],
+    ["--quiet", "--quiet", {}],
+  ])("%s: no bar", async (_, flags, env) => {
+    const { code, stdout } = await ended(
+      inTerminal(`distill --epochs 1 ${flags}`, newFolder(temporary), 80, env as Record<string, string>),
+    );
+    expect(code).toBe(0);
+    expect([drawings(stdout), sequencesOf(stdout)]).toEqual([[], []]);
+  });
+
+  test("Ctrl-C, twice: the bar is gone", async () => {
+    const child = inTerminal("distill --epochs 2000", newFolder(temporary), 80);
+    let seen = "";
+    child.stdout?.on("data", (part: Buffer) => {
+      const before = seen;
+      seen += part;
+      const has = (text: string) => seen.includes(text) && !before.includes(text);
+      if (has("Epoch [1/2000]")) child.stdin?.write("\x03");
+      if (has("once more stops at once")) child.stdin?.write("\x03");
+    });
+    const { code, stdout } = await ended(child);
+    expect(code).toBe(130);
+    const last = stdout.slice(stdout.lastIndexOf("\n") + 1);
+    // The terminal itself shows what was pressed.
+    expect(visible(last.split("\x1b[J").at(-1) as string)).toMatch(/^(\^C)?$/);
+  });
+});
