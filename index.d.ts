@@ -39,6 +39,9 @@ export declare function affine(x: F32, factor: number, offset: number, out: F32M
 /** out[i] = the column of the largest value in row i */
 export declare function argmax(x: F32, out: I32Mut, rows: number, columns: number): void
 
+/** Moves and mirrors pictures at random and adds noise */
+export declare function augment(state: U32Mut, pictures: F32, black: F32, out: F32Mut, rows: number, channels: number, height: number, width: number, reach: number, flip: number, noise: number): void
+
 /** The gradients of BatchNorm1d's input, weight and bias */
 export declare function batchNormBackward(grad: F32, x: F32, mean: F32, invStd: F32, weight: F32, gradX: F32Mut, gradWeight: F32Mut, gradBias: F32Mut, rows: number, features: number, train: boolean): void
 
@@ -49,7 +52,10 @@ export declare function batchNormEval(x: F32, weight: F32, bias: F32, runningMea
 export declare function batchNormTrain(x: F32, weight: F32, bias: F32, runningMean: F32Mut, runningVar: F32Mut, mean: F32Mut, invStd: F32Mut, out: F32Mut, rows: number, features: number, eps: number, momentum: number): void
 
 /** The mean cross-entropy; writes the gradient of the logits */
-export declare function crossEntropy(logits: F32, labels: I32, grad: F32Mut, rows: number, classes: number): number
+export declare function crossEntropy(logits: F32, labels: I32, grad: F32Mut, rows: number, classes: number, labelSmoothing: number): number
+
+/** Decodes PNG and JPEG files, each into channels x height x width bytes; the first that can't be, or null */
+export declare function decodeImages(files: Array<U8>, out: U8Mut, channels: number, height: number, width: number, mayResize: boolean, mayGrey: boolean): ImageFailure | null
 
 /** The gradient of dropout's input */
 export declare function dropoutBackward(grad: F32, p: number, mask: U8, gradX: F32Mut): void
@@ -63,8 +69,8 @@ export declare function expand(x: F32, shape: Array<number>, out: F32Mut, outSha
 /** The index of the first value that is NaN or infinite, or -1 */
 export declare function firstNonFinite(x: F32): number
 
-/** out[i] = (pixels[indices[i]] / 255 - mean) / std */
-export declare function gatherBytes(pixels: U8, indices: I32, out: F32Mut, rows: number, width: number, mean: number, std: number): void
+/** out[i] = (pixels[indices[i]] / 255 - mean) / std, with a mean and a deviation a channel */
+export declare function gatherBytes(pixels: U8, indices: I32, out: F32Mut, rows: number, width: number, mean: F32, std: F32): void
 
 /** out[i] = from[indices[i]] */
 export declare function gatherRows(from: F32, indices: I32, out: F32Mut, rows: number, width: number): void
@@ -72,8 +78,19 @@ export declare function gatherRows(from: F32, indices: I32, out: F32Mut, rows: n
 /** The Euclidean norm of all gradients together */
 export declare function gradNorm(grads: Array<F32>): number
 
+/** A file of a list that is no image that can be taken */
+export interface ImageFailure {
+  /** Its place in the list */
+  index: number
+  /** What is wrong with it */
+  problem: string
+}
+
+/** The channels (1 or 3), rows and columns of a PNG or JPEG file, or what is wrong with it */
+export declare function imageSize(file: U8): Array<number> | string
+
 /** The distillation loss as [total, soft, hard]; writes the gradient of the student's logits */
-export declare function kdLoss(studentLogits: F32, teacherLogits: F32, labels: I32, grad: F32Mut, rows: number, classes: number, temperature: number, alpha: number): [total: number, soft: number, hard: number]
+export declare function kdLoss(studentLogits: F32, teacherLogits: F32, labels: I32, grad: F32Mut, rows: number, classes: number, temperature: number, alpha: number, labelSmoothing: number): [total: number, soft: number, hard: number]
 
 /** gradBias[columns] = the column sums of grad[rows, columns] */
 export declare function linearBackwardBias(grad: F32, gradBias: F32Mut, rows: number, columns: number): void

@@ -44,6 +44,8 @@ export function withDefaults<O extends object, D extends Partial<O>>(
   defaults: D,
   options: O,
 ): O & Required<Pick<O, keyof D & keyof O>> {
-  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-  return { ...defaults, ...given } as unknown as O & Required<Pick<O, keyof D & keyof O>>;
+  const all: Record<string, unknown> = { ...defaults };
+  // A loop: losses come here at each step.
+  for (const [name, value] of Object.entries(options)) if (value !== undefined) all[name] = value;
+  return all as unknown as O & Required<Pick<O, keyof D & keyof O>>;
 }

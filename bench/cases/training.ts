@@ -28,7 +28,7 @@ function kdLossCase(rows: number, classes: number): Case {
     name: "distillation loss, with its gradient",
     shape: `${rows}×${classes}`,
     work: elementwise(student.length, 25, student.length, teacher.length, rows, grad.length),
-    kernel: () => native.kdLoss(student, teacher, labels, grad, rows, classes, options.temperature, options.alpha),
+    kernel: () => native.kdLoss(student, teacher, labels, grad, rows, classes, options.temperature, options.alpha, 0),
     plain: () => kdLoss(student, teacher, labels, gradPlain, options),
     results: [grad, gradPlain],
   };
@@ -42,7 +42,7 @@ function crossEntropyCase(rows: number, classes: number): Case {
     name: "cross-entropy, with its gradient",
     shape: `${rows}×${classes}`,
     work: elementwise(logits.length, 7, logits.length, rows, grad.length),
-    kernel: () => native.crossEntropy(logits, labels, grad, rows, classes),
+    kernel: () => native.crossEntropy(logits, labels, grad, rows, classes, 0),
     plain: () => crossEntropy(logits, labels, gradPlain),
     results: [grad, gradPlain],
   };

@@ -1,5 +1,5 @@
 export { badCheckpoint } from "./bad_checkpoint.js";
-export type { FoundCheckpoint } from "./checkpoint_files.js";
+export { CheckpointFiles, type FoundCheckpoint } from "./checkpoint_files.js";
 export type { CheckpointDict, CheckpointValue } from "./checkpoint_value.js";
 export { fingerprint } from "./fingerprint.js";
 export {
@@ -10,7 +10,7 @@ export {
   load,
   loadCheckpoint,
 } from "./load.js";
-export { type RunConfig, RunDirectory } from "./run_directory.js";
+export { lockFolder, type RunConfig, RunDirectory } from "./run_directory.js";
 export { decodeSafetensors, encodeSafetensors, type Safetensors } from "./safetensors.js";
 export { type SaveOptions, save, saveCheckpoint } from "./save.js";
 export type { StoredDtype } from "./stored_types.js";

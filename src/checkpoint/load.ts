@@ -19,6 +19,8 @@ export interface LoadCheckpointOptions {
 export interface LoadOptions extends LoadCheckpointOptions {
   /** In a checkpoint dictionary, the key that its state dict stands under: `model`. */
   key?: string;
+  /** Called with a line on what stands beside that state dict and was left out, because it is of a class of its own. */
+  onNote?: (text: string) => void;
 }
 
 /** What {@link inspectCheckpoint} tells. */
@@ -36,12 +38,13 @@ export interface CheckpointSummary {
 
 /**
  * Reads a `.pth` file of PyTorch that holds a state dict, or a `.safetensors` file; which of them, its content says.
- * Half, bfloat16 and double tensors become float32, int32 and int64 stay. Nothing in the file is ever run, and nothing
- * is allocated that its length does not back.
+ * Half, bfloat16 and double tensors become float32, int32 and int64 stay, bool and shorter integers become int32. Nothing
+ * in the file is ever run, and nothing is allocated that its length does not back.
  *
  * Of a checkpoint dictionary, `torch.save({"epoch": 3, "model": net.state_dict(), ...})`, it reads the state dict under
  * `key`. Without one it takes what stands under `state_dict`, `model_state_dict` or `model`, if that is the only state
- * dict in the file; where there are more, the error names them.
+ * dict in the file; where there are more, the error names them. With a key, values of other classes that stand beside the
+ * weights (an `argparse.Namespace`, a NumPy array) are left out; without one they are refused.
  *
  * @throws DistilleryError `NOT_FOUND`, `IO_ERROR` for a folder or what can't be read, `BAD_CHECKPOINT` for what is
  * damaged, foreign or holds more than tensors, and for NaN and infinities unless `allowNonFinite`.
@@ -51,7 +54,7 @@ export interface CheckpointSummary {
  * ```
  */
 export async function load(file: string, options: LoadOptions = {}): Promise<StateDict> {
-  const { stored } = await read(file, options.key);
+  const { stored } = await read(file, options);
   const entries = stored.map(({ key, tensor }): [string, StoredTensor["tensor"]] => [key, tensor]);
   if (options.allowNonFinite !== true) refuseNonFinite(entries, file);
   return Object.fromEntries(entries);
@@ -59,7 +62,7 @@ export async function load(file: string, options: LoadOptions = {}): Promise<Sta
 
 /**
  * Reads all of a checkpoint that PyTorch's `torch.save` or `saveCheckpoint` wrote: dictionaries, lists, tuples,
- * numbers, texts and tensors in each other, as {@link CheckpointValue} says, and nothing else. As strict as
+ * numbers (NumPy's too), texts and tensors in each other, as {@link CheckpointValue} says, and nothing else. As strict as
  * {@link load}, which is for the weights alone.
  *
  * @throws DistilleryError as {@link load}.
@@ -92,9 +95,9 @@ export async function loadCheckpoint(file: string, options: LoadCheckpointOption
  */
 export async function inspectCheckpoint(
   file: string,
-  options: Pick<LoadOptions, "key"> = {},
+  options: Pick<LoadOptions, "key" | "onNote"> = {},
 ): Promise<CheckpointSummary> {
-  const { format, bytes, stored, metadata } = await read(file, options.key);
+  const { format, bytes, stored, metadata } = await read(file, options);
   const tensors = stored.map(({ key, dtype, tensor }) => ({ key, dtype, shape: tensor.shape }));
   const parameters = stored.reduce((sum, entry) => sum + (isParameter(entry) ? entry.tensor.size : 0), 0);
   return { format, bytes, tensors, parameters, metadata };
@@ -107,13 +110,14 @@ interface Contents {
   metadata: Record<string, string>;
 }
 
-async function read(file: string, key: unknown): Promise<Contents> {
+async function read(file: string, options: Pick<LoadOptions, "key" | "onNote">): Promise<Contents> {
+  const { key } = options;
   if (key !== undefined && typeof key !== "string") {
     throw new DistilleryError("BAD_ARGUMENT", `key: expected the key of a state dict, got ${show(key)}`);
   }
   const bytes = await readBytes(file);
   if (startsWith(bytes, "PK")) {
-    return { format: "pth", bytes: bytes.length, stored: await decodePth(bytes, file, key), metadata: {} };
+    return { format: "pth", bytes: bytes.length, stored: await decodePth(bytes, file, options), metadata: {} };
   }
   refuseForeign(bytes, file);
   if (key !== undefined) throw badCheckpoint(file, "a .safetensors file, whose tensors stand under no further key");

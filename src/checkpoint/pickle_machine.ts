@@ -1,6 +1,7 @@
 import { badCheckpoint } from "./bad_checkpoint.js";
 import { opcodeName } from "./pickle_opcodes.js";
-import { type Dict, isKind, kindOf, type Value } from "./pickle_values.js";
+import { type Dict, type Foreign, isKind, kindOf, type Value } from "./pickle_values.js";
+import type { Reading } from "./torch_objects.js";
 
 // Far above what a file of PyTorch has (about 8 objects a tensor, batches of 1000 values, a nesting of 3).
 export const MAX_OBJECTS = 2 ** 20;
@@ -10,7 +11,7 @@ const MAX_NESTING = 100;
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** The state of a pickle being read: the place, the stack, the memo. Every step is bounded; nothing recurses. */
-export class PickleMachine {
+export class PickleMachine implements Reading {
   #at = 0;
   #instruction = 0;
   #objects = 0;
@@ -21,6 +22,8 @@ export class PickleMachine {
   constructor(
     private readonly bytes: Uint8Array,
     private readonly file: string,
+    /** Whether what is no data of tensors is left out, not refused. */
+    private readonly leavesOut = false,
   ) {}
 
   /** The error for a problem at the instruction that is being read. */
@@ -28,6 +31,11 @@ export class PickleMachine {
     const code = this.bytes[this.#instruction];
     const place = code === undefined ? "the end" : `byte ${this.#instruction} (${opcodeName(code)})`;
     return badCheckpoint(this.file, `data.pkl at ${place}: ${problem}`);
+  };
+
+  readonly foreign = (name: string, problem: string): Foreign => {
+    if (this.leavesOut) return { kind: "foreign", name };
+    throw this.fail(problem);
   };
 
   /** The code of the next instruction. */
@@ -112,6 +120,7 @@ export class PickleMachine {
 
   append(values: readonly Value[]): void {
     const list = this.top();
+    if (isKind(list, "foreign")) return;
     if (typeof list !== "object" || list?.kind !== "list")
       throw this.fail(`a list was expected, not a ${kindOf(list)}`);
     for (const value of values) {
@@ -121,6 +130,7 @@ export class PickleMachine {
   }
 
   setItems(values: readonly Value[]): void {
+    if (isKind(this.top(), "foreign")) return;
     const { entries } = this.topDict();
     if (values.length % 2 !== 0) throw this.fail("a key without a value");
     for (let i = 0; i < values.length; i += 2) {

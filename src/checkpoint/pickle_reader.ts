@@ -1,11 +1,12 @@
 import { badCheckpoint, quote } from "./bad_checkpoint.js";
+import { orderOf } from "./numpy_values.js";
 import { PickleMachine } from "./pickle_machine.js";
 import { opcodeName } from "./pickle_opcodes.js";
 import { isKind, type Value } from "./pickle_values.js";
 import { globalNamed, reduce, storageOf } from "./torch_objects.js";
 
 export const MAX_PICKLE_BYTES = 2 ** 24;
-const [PROTO, STOP] = [0x80, 0x2e];
+const [PROTO, STOP, NEWOBJ] = [0x80, 0x2e, 0x81];
 
 type Step = (machine: PickleMachine) => void;
 
@@ -18,13 +19,13 @@ const STEPS: ReadonlyMap<number, Step> = new Map<number, Step>([
   [0x4b, (m) => m.push(m.uint(1))],
   [0x4d, (m) => m.push(m.uint(2))],
   [0x4e, (m) => m.push(null)],
-  [0x51, (m) => m.push(storageOf(m.pop(), m.fail))],
+  [0x51, (m) => m.push(storageOf(m.pop(), m))],
   [0x52, reduceTop],
   [0x58, (m) => m.push(m.text(m.uint(4)))],
   [0x5d, (m) => m.push({ kind: "list", items: [] })],
   [0x61, (m) => m.append([m.pop()])],
-  [0x62, ignoreState],
-  [0x63, (m) => m.push(globalNamed(`${m.line()}.${m.line()}`, m.fail))],
+  [0x62, build],
+  [0x63, (m) => m.push(globalNamed(`${m.line()}.${m.line()}`, m))],
   [0x65, (m) => m.append(m.popMark())],
   [0x68, (m) => m.recall(m.uint(1))],
   [0x6a, (m) => m.recall(m.uint(4))],
@@ -34,6 +35,7 @@ const STEPS: ReadonlyMap<number, Step> = new Map<number, Step>([
   [0x74, (m) => m.push({ kind: "tuple", items: m.popMark() })],
   [0x75, (m) => m.setItems(m.popMark())],
   [0x7d, (m) => m.push({ kind: "dict", ordered: false, entries: [] })],
+  [NEWOBJ, newObject],
   [0x85, (m) => pushTuple(m, 1)],
   [0x86, (m) => pushTuple(m, 2)],
   [0x87, (m) => pushTuple(m, 3)],
@@ -44,19 +46,20 @@ const STEPS: ReadonlyMap<number, Step> = new Map<number, Step>([
 
 /**
  * Reads a pickle as PyTorch writes it, by an allow-list of instructions and names. Nothing of it is run: a call is only
- * recognised, and only those that rebuild tensors are. The rest is `BAD_CHECKPOINT` with the instruction and its place.
+ * recognised, and only those that rebuild tensors and numbers are. The rest is `BAD_CHECKPOINT` with the instruction and
+ * its place; with `leavesOut`, values of other classes are left out of what is read.
  */
-export function readPickle(bytes: Uint8Array, file: string): Value {
+export function readPickle(bytes: Uint8Array, file: string, leavesOut = false): Value {
   if (bytes.length > MAX_PICKLE_BYTES) {
     throw badCheckpoint(file, `data.pkl has ${bytes.length} bytes, more than ${MAX_PICKLE_BYTES}`);
   }
-  const machine = new PickleMachine(bytes, file);
+  const machine = new PickleMachine(bytes, file, leavesOut);
   if (machine.next() !== PROTO) throw machine.fail("a pickle begins with PROTO");
   const protocol = machine.uint(1);
   if (protocol !== 2) throw machine.fail(`pickle protocol ${protocol}: only 2 is read, torch.save's default`);
   for (let code = machine.next(); code !== STOP; code = machine.next()) {
     const step = STEPS.get(code);
-    if (step === undefined) throw machine.fail(`the instruction ${opcodeName(code)} is not allowed`);
+    if (step === undefined) throw notAllowed(machine, code);
     step(machine);
   }
   return machine.stop();
@@ -64,7 +67,7 @@ export function readPickle(bytes: Uint8Array, file: string): Value {
 
 function reduceTop(machine: PickleMachine): void {
   const args = machine.pop();
-  machine.push(reduce(machine.pop(), args, machine.fail));
+  machine.push(reduce(machine.pop(), args, machine));
 }
 
 function pushTuple(machine: PickleMachine, length: number): void {
@@ -77,12 +80,34 @@ function setItem(machine: PickleMachine): void {
   machine.setItems([machine.pop(), value]);
 }
 
-/** BUILD sets attributes. A state_dict has one, `_metadata`, the versions of its modules: accepted and dropped. */
-function ignoreState(machine: PickleMachine): void {
+/** An instance of a class, which can only be a foreign one. */
+function newObject(machine: PickleMachine): void {
+  const args = machine.pop();
+  const made = machine.pop();
+  if (!isKind(made, "foreign") || !isKind(args, "tuple")) throw notAllowed(machine, NEWOBJ);
+  machine.push(made);
+}
+
+/**
+ * BUILD sets attributes. A state_dict has one, `_metadata`, the versions of its modules: accepted and dropped. A NumPy
+ * type gets its byte order.
+ */
+function build(machine: PickleMachine): void {
   const state = machine.pop();
+  const made = machine.top();
+  if (isKind(made, "foreign")) return;
+  if (isKind(made, "dtype") && made.order === null) {
+    made.order = orderOf(state);
+    if (made.order === null) throw machine.fail("the state of a NumPy type is none");
+    return;
+  }
   const isMetadata =
     isKind(state, "dict") && state.entries.every(([key, value]) => key === "_metadata" && isKind(value, "dict"));
   if (!isMetadata || !machine.topDict().ordered) {
     throw machine.fail(`attributes other than a state_dict's ${quote("_metadata")} are not allowed`);
   }
+}
+
+function notAllowed(machine: PickleMachine, code: number): Error {
+  return machine.fail(`the instruction ${opcodeName(code)} is not allowed`);
 }

@@ -1,7 +1,22 @@
+import { quote } from "./bad_checkpoint.js";
 import type { StoredType } from "./stored_types.js";
 
 /** What a pickle of tensors is made of: data only. Nothing here can be called. */
-export type Value = null | boolean | number | bigint | string | Tuple | List | Dict | Global | Storage | StoredView;
+export type Value =
+  | null
+  | boolean
+  | number
+  | bigint
+  | string
+  | Tuple
+  | List
+  | Dict
+  | Global
+  | Storage
+  | StoredView
+  | Dtype
+  | Bytes
+  | Foreign;
 
 export interface Tuple {
   readonly kind: "tuple";
@@ -43,15 +58,45 @@ export interface StoredView {
   readonly strides: readonly number[];
 }
 
+/** A type of NumPy's numbers: `f8`. */
+export interface Dtype {
+  readonly kind: "dtype";
+  readonly code: string;
+  /** `<`: little-endian. Set after the type is made. */
+  order: string | null;
+}
+
+/** Bytes as the text of their characters, 0 to 255. */
+export interface Bytes {
+  readonly kind: "bytes";
+  readonly text: string;
+}
+
+/** What stands in the place of a value that is not read: a class's name, and nothing of what it was made of. */
+export interface Foreign {
+  readonly kind: "foreign";
+  readonly name: string;
+}
+
 /** The name of a value's type for a message. */
 export function kindOf(value: Value): string {
   if (value === null) return "None";
-  if (typeof value === "object") return value.kind;
+  if (typeof value === "object") return value.kind === "foreign" ? `value of ${quote(value.name)}` : value.kind;
   return { boolean: "bool", number: "number", bigint: "number", string: "str" }[typeof value as Scalar];
 }
 
 type Scalar = "boolean" | "number" | "bigint" | "string";
-type Kinds = { tuple: Tuple; list: List; dict: Dict; global: Global; storage: Storage; tensor: StoredView };
+type Kinds = {
+  tuple: Tuple;
+  list: List;
+  dict: Dict;
+  global: Global;
+  storage: Storage;
+  tensor: StoredView;
+  dtype: Dtype;
+  bytes: Bytes;
+  foreign: Foreign;
+};
 
 /** Whether a value is of one of the kinds that are objects. */
 export function isKind<K extends keyof Kinds>(value: Value | undefined, kind: K): value is Kinds[K] {

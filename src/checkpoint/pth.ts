@@ -1,12 +1,12 @@
+import type { ZipEntries } from "../files/zip_reader.js";
 import { badCheckpoint, quote, tooMany } from "./bad_checkpoint.js";
 import type { CheckpointValue } from "./checkpoint_value.js";
 import { MAX_PICKLE_BYTES, readPickle } from "./pickle_reader.js";
 import type { Value } from "./pickle_values.js";
 import { writePickle } from "./pickle_writer.js";
-import { findStateDict } from "./state_dicts.js";
+import { findStateDict, leftOut } from "./state_dicts.js";
 import { type Files, StorageReader } from "./storage_reader.js";
 import { bytesOf, type StoredTensor } from "./stored_types.js";
-import type { ZipEntries } from "./zip_reader.js";
 import { type ZipEntry, zipStored } from "./zip_writer.js";
 
 /** The archive's folder. PyTorch takes the file's name; a fixed one keeps equal weights equal under any file name. */
@@ -32,11 +32,20 @@ export function encodePth(value: CheckpointValue, { ordered }: { ordered: boolea
 /**
  * The tensors of a state dict in a `.pth` file's bytes, in the file's order: of the one under `key`, or of the one that
  * {@link findStateDict} takes. Those that share a storage share memory, as in PyTorch; half, bfloat16 and double become
- * float32. `BAD_CHECKPOINT` for everything else.
+ * float32, integers of fewer than 32 bits int32. `BAD_CHECKPOINT` for everything else; with a key, only in that state
+ * dict: `onNote` learns what is left out beside it.
  */
-export async function decodePth(bytes: Uint8Array, name: string, key?: string): Promise<StoredTensor[]> {
-  const { root, storages } = await openPth(bytes, name);
-  return findStateDict(root, key, name).map(([key, view]) => ({
+export async function decodePth(
+  bytes: Uint8Array,
+  name: string,
+  { key, onNote }: { key?: string; onNote?: (text: string) => void } = {},
+): Promise<StoredTensor[]> {
+  const { root, storages } = await openPth(bytes, name, key !== undefined);
+  const entries = findStateDict(root, key, name);
+  const others = leftOut(root);
+  if (others.length > 0)
+    onNote?.(`${name}: left out ${others.slice(0, 8).join(", ")}${others.length > 8 ? ", ..." : ""}`);
+  return entries.map(([key, view]) => ({
     key,
     dtype: view.storage.type.dtype,
     tensor: storages.tensor(key, view),
@@ -44,11 +53,27 @@ export async function decodePth(bytes: Uint8Array, name: string, key?: string): 
 }
 
 /** What a `.pth` file's bytes hold, not yet brought into memory. */
-export async function openPth(bytes: Uint8Array, name: string): Promise<{ root: Value; storages: StorageReader }> {
+export async function openPth(
+  bytes: Uint8Array,
+  name: string,
+  leavesOut = false,
+): Promise<{ root: Value; storages: StorageReader }> {
   // Only here: a program that never reads a .pth file need not load the library behind it.
-  const { readZip } = await import("./zip_reader.js");
-  const files = openArchive(await readZip(bytes, name, (paths) => folderOf(paths, name)), name);
-  return { root: readPickle(files("data.pkl"), name), storages: new StorageReader(files, bytes.length, name) };
+  const { readZip } = await import("../files/zip_reader.js");
+  const entries = await readZip(bytes, {
+    writer: "PyTorch",
+    refuseCompressed: "which torch.save never does: write the file again with it",
+    fail: (problem, cause) => badCheckpoint(name, problem, cause),
+    choose: (paths) => {
+      folderOf(paths, name);
+      return paths;
+    },
+  });
+  const files = openArchive(entries, name);
+  return {
+    root: readPickle(files("data.pkl"), name, leavesOut),
+    storages: new StorageReader(files, bytes.length, name),
+  };
 }
 
 /** The archive's one folder, once its names say that `torch.save` wrote it. */

@@ -30,8 +30,8 @@ export function encodeSafetensors(tensors: StateDict, metadata: Readonly<Record<
 }
 
 /**
- * Reads the bytes of a `.safetensors` file: F32, F64, F16 and BF16 as float32, I32 and I64 as they are. The tensors are
- * copies. `name` stands in errors.
+ * Reads the bytes of a `.safetensors` file: F32, F64, F16 and BF16 as float32, I32 and I64 as they are, I16, I8, U8
+ * and BOOL as int32. The tensors are copies. `name` stands in errors.
  *
  * @throws DistilleryError `BAD_CHECKPOINT` when the header says anything that is not true of the bytes.
  */

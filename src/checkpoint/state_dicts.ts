@@ -1,5 +1,5 @@
 import { badCheckpoint, quote } from "./bad_checkpoint.js";
-import { type Dict, isKind, kindOf, type StoredView, type Value } from "./pickle_values.js";
+import { type Dict, type Foreign, isKind, kindOf, type StoredView, type Value } from "./pickle_values.js";
 
 const PLAIN_ONLY = "only plain dictionaries of tensors are read";
 /** What PyTorch's tutorials and trainers call the weights in a checkpoint dictionary. */
@@ -60,4 +60,28 @@ function choice(root: Dict): string {
   if (keys.length === 0) return `${PLAIN_ONLY}; loadCheckpoint(file) gives all that a checkpoint holds`;
   const shown = keys.length > 8 ? [...keys.slice(0, 8), "..."] : keys;
   return `state dicts stand under ${shown.join(", ")}: choose one, as in load(file, { key: ${keys[0]} })`;
+}
+
+/** The entries of a checkpoint that are, or hold, values that were left out: each with the class of one. */
+export function leftOut(root: Value): string[] {
+  if (!isKind(root, "dict")) return [];
+  return root.entries.flatMap(([key, value]) => {
+    const found = foreignIn(value);
+    if (found === null) return [];
+    const name = typeof key === "string" ? quote(key) : typeof key === "number" ? String(key) : `a ${kindOf(key)}`;
+    return [`${name} (a ${kindOf(found)})`];
+  });
+}
+
+/** The first foreign value in a value; each is looked at once, so that those in themselves end too. */
+function foreignIn(root: Value): Foreign | null {
+  const [seen, waiting] = [new Set<Value>(), [root]];
+  for (let value = waiting.pop(); value !== undefined; value = waiting.pop()) {
+    if (isKind(value, "foreign")) return value;
+    if (seen.has(value)) continue;
+    seen.add(value);
+    if (isKind(value, "dict")) for (const pair of value.entries) waiting.push(...pair);
+    else if (isKind(value, "list") || isKind(value, "tuple")) for (const item of value.items) waiting.push(item);
+  }
+  return null;
 }

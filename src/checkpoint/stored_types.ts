@@ -1,7 +1,17 @@
 import { IntTensor, LongTensor } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
 
-export type StoredDtype = "float32" | "float64" | "float16" | "bfloat16" | "int64" | "int32";
+export type StoredDtype =
+  | "float32"
+  | "float64"
+  | "float16"
+  | "bfloat16"
+  | "int64"
+  | "int32"
+  | "int16"
+  | "int8"
+  | "uint8"
+  | "bool";
 export type StoredArray = Float32Array | Int32Array | BigInt64Array;
 export type AnyTensor = Tensor | IntTensor | LongTensor;
 
@@ -14,7 +24,7 @@ export interface StoredType {
   readonly safetensors: string;
   /** Bytes an element. */
   readonly width: number;
-  /** A copy of the elements; the other floats become float32, rounded to the nearest. */
+  /** A copy of the elements; the other floats become float32, rounded to the nearest, and narrower integers int32. */
   decode(bytes: Uint8Array): StoredArray;
 }
 
@@ -69,6 +79,28 @@ export const STORED_TYPES: readonly StoredType[] = [
     safetensors: "I32",
     width: 4,
     decode: (bytes) => new Int32Array(copyOf(bytes)),
+  },
+  {
+    dtype: "int16",
+    torch: "ShortStorage",
+    safetensors: "I16",
+    width: 2,
+    decode: (bytes) => Int32Array.from(new Int16Array(copyOf(bytes))),
+  },
+  {
+    dtype: "int8",
+    torch: "CharStorage",
+    safetensors: "I8",
+    width: 1,
+    decode: (bytes) => Int32Array.from(new Int8Array(copyOf(bytes))),
+  },
+  { dtype: "uint8", torch: "ByteStorage", safetensors: "U8", width: 1, decode: (bytes) => Int32Array.from(bytes) },
+  {
+    dtype: "bool",
+    torch: "BoolStorage",
+    safetensors: "BOOL",
+    width: 1,
+    decode: (bytes) => Int32Array.from(bytes, (byte) => Number(byte !== 0)),
   },
 ];
 

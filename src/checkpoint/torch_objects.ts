@@ -1,52 +1,87 @@
 import { quote } from "./bad_checkpoint.js";
-import { type Dict, type Global, isKind, kindOf, type Storage, type StoredView, type Value } from "./pickle_values.js";
+import { DTYPE, dtypeOf, ENCODE, encoded, SCALARS, scalarOf } from "./numpy_values.js";
+import {
+  type Foreign,
+  type Global,
+  isKind,
+  kindOf,
+  type Storage,
+  type StoredView,
+  type Value,
+} from "./pickle_values.js";
 import { STORED_TYPES, type StoredType } from "./stored_types.js";
 
-/** Makes the error for a problem at the instruction that is being read. */
-export type Fail = (problem: string) => Error;
+/** How a pickle is read at the instruction that it is at. */
+export interface Reading {
+  /** Makes the error for a problem. */
+  fail(problem: string): Error;
+  /** What stands in the place of a value that is not read, where only the weights are; else it throws. */
+  foreign(name: string, problem: string): Foreign;
+}
 
 const STORAGES = new Map<string, StoredType>(STORED_TYPES.map((type) => [`torch.${type.torch}`, type]));
 const ORDERED_DICT = "collections.OrderedDict";
 const REBUILD_TENSOR = "torch._utils._rebuild_tensor_v2";
 const REBUILD_PARAMETER = "torch._utils._rebuild_parameter";
-const ALLOWED = new Set([ORDERED_DICT, REBUILD_TENSOR, REBUILD_PARAMETER, ...STORAGES.keys()]);
+const TENSORS = [ORDERED_DICT, REBUILD_TENSOR, REBUILD_PARAMETER, ...STORAGES.keys()];
+const ALLOWED = new Set([...TENSORS, ...SCALARS, DTYPE, ENCODE]);
 
-/** The global of a name, if it is one of the few that stand in a dictionary of tensors; every other is refused. */
-export function globalNamed(name: string, fail: Fail): Global {
+/** The global of a name, if it is one of the few that stand in a dictionary of tensors; every other is foreign. */
+export function globalNamed(name: string, reading: Reading): Global | Foreign {
   if (ALLOWED.has(name)) return { kind: "global", name };
   if (/^torch\.\w+Storage$/.test(name)) {
     const read = STORED_TYPES.map((type) => type.torch).join(", ");
-    throw fail(`GLOBAL ${quote(name)}: elements of this type are not read, only ${read}`);
+    return reading.foreign(name, `GLOBAL ${quote(name)}: elements of this type are not read, only ${read}`);
   }
-  throw fail(`GLOBAL ${quote(name)} is not allowed: only a state_dict is read, and nothing of the file is run`);
+  const text = "is not allowed: only a state_dict is read, and nothing of the file is run";
+  const advice = "where the state_dict stands under a key, load(file, { key }) leaves the rest out";
+  return reading.foreign(name, `GLOBAL ${quote(name)} ${text}; ${advice}`);
 }
 
 /** What calling one of the globals would give, made without calling anything. */
-export function reduce(callee: Value, args: Value, fail: Fail): Dict | StoredView {
+export function reduce(callee: Value, args: Value, reading: Reading): Value {
+  if (isKind(callee, "foreign")) return callee;
   if (!isKind(callee, "global") || !isKind(args, "tuple")) {
-    throw fail(`REDUCE of a ${kindOf(callee)} with a ${kindOf(args)} is not allowed`);
+    throw reading.fail(`REDUCE of a ${kindOf(callee)} with a ${kindOf(args)} is not allowed`);
   }
-  if (callee.name === REBUILD_TENSOR) return tensorView(args.items, fail);
-  if (callee.name === REBUILD_PARAMETER) return parameterView(args.items, fail);
-  if (callee.name === ORDERED_DICT && args.items.length === 0) return { kind: "dict", ordered: true, entries: [] };
-  throw fail(`REDUCE of ${quote(callee.name)} with ${args.items.length} arguments is not allowed`);
+  const { items } = args;
+  if (callee.name === REBUILD_TENSOR) return tensorView(items, reading);
+  if (callee.name === REBUILD_PARAMETER) return parameterView(items, reading);
+  if (SCALARS.includes(callee.name)) return number(items, reading);
+  const made = madeOf(callee.name, items);
+  if (made !== null) return made;
+  throw reading.fail(`REDUCE of ${quote(callee.name)} with ${items.length} arguments is not allowed`);
+}
+
+/** Values that are their arguments; null for other arguments than Python's. */
+function madeOf(name: string, args: readonly Value[]): Value {
+  if (name === DTYPE) return dtypeOf(args);
+  if (name === ENCODE) return encoded(args);
+  return name === ORDERED_DICT && args.length === 0 ? { kind: "dict", ordered: true, entries: [] } : null;
+}
+
+function number(args: readonly Value[], reading: Reading): Value {
+  const made = scalarOf(args);
+  return "value" in made ? made.value : reading.foreign(SCALARS[0] as string, made.problem);
 }
 
 /** The storage that a persistent id names: `("storage", torch.FloatStorage, "0", "cpu", 6)`. */
-export function storageOf(id: Value, fail: Fail): Storage {
+export function storageOf(id: Value, { fail }: Reading): Storage | Foreign {
   const items = isKind(id, "tuple") ? id.items : [];
   const [tag, type, key, location, count] = items;
   if (items.length !== 5 || tag !== "storage" || typeof key !== "string" || typeof location !== "string") {
     throw fail("BINPERSID of something else than a storage");
   }
+  if (isKind(type, "foreign")) return type;
   const stored = isKind(type, "global") ? STORAGES.get(type.name) : undefined;
   if (stored === undefined) throw fail("BINPERSID of a storage without a known type");
   if (!isCount(count)) throw fail(`BINPERSID of a storage with ${String(count)} elements`);
   return { kind: "storage", type: stored, key, count };
 }
 
-function tensorView(args: readonly Value[], fail: Fail): StoredView {
+function tensorView(args: readonly Value[], { fail }: Reading): StoredView | Foreign {
   const [storage, offset, shape, strides, requiresGrad, hooks, metadata = null] = args;
+  if (isKind(storage, "foreign")) return storage;
   if (args.length < 6 || args.length > 7 || !isKind(storage, "storage") || typeof requiresGrad !== "boolean") {
     throw fail("REDUCE of _rebuild_tensor_v2 with other arguments than PyTorch's");
   }
@@ -62,8 +97,9 @@ function tensorView(args: readonly Value[], fail: Fail): StoredView {
   return { kind: "tensor", storage, offset, shape: lengths, strides: steps };
 }
 
-function parameterView(args: readonly Value[], fail: Fail): StoredView {
+function parameterView(args: readonly Value[], { fail }: Reading): StoredView | Foreign {
   const [data, requiresGrad, hooks] = args;
+  if (isKind(data, "foreign")) return data;
   if (args.length !== 3 || !isKind(data, "tensor") || typeof requiresGrad !== "boolean" || !isEmptyDict(hooks)) {
     throw fail("REDUCE of _rebuild_parameter with other arguments than PyTorch's");
   }

@@ -1,32 +1,18 @@
 import { expectInteger, expectNumber, withDefaults } from "../checks.js";
-import { DistilleryError } from "../errors.js";
 import type { AdamW } from "./adamw.js";
 import type { Cycle } from "./cycle.js";
-import {
-  type Anneal,
-  type CycleShape,
-  expectAnneal,
-  type OneCycleStateDict,
-  readOneCycle,
-  writeOneCycle,
-} from "./one_cycle_state.js";
+import { COURSE_DEFAULTS, type CourseOptions, cornersOf, courseOf, onCourse } from "./one_cycle_course.js";
+import { type CycleShape, type OneCycleStateDict, readOneCycle, writeOneCycle } from "./one_cycle_state.js";
+import { Scheduler } from "./scheduler.js";
 
 /** The options of {@link OneCycleLR}, with PyTorch's defaults. */
-export interface OneCycleOptions {
+export interface OneCycleOptions extends CourseOptions {
   /** The learning rate at the top. */
   maxLr: number;
   /** The length of the cycle in steps; or give `epochs` and `stepsPerEpoch`. */
   totalSteps?: number;
   epochs?: number;
   stepsPerEpoch?: number;
-  /** The share of the cycle that rises; default 0.3. */
-  pctStart?: number;
-  /** How the rate moves between its corners; default "cos". */
-  annealStrategy?: "cos" | "linear";
-  /** Start at maxLr / divFactor; default 25. */
-  divFactor?: number;
-  /** End at the start divided by this; default 1e4. */
-  finalDivFactor?: number;
   /** Whether beta1 falls and rises against the rate; default true. */
   cycleMomentum?: boolean;
   /** The lowest beta1; default 0.85. */
@@ -35,15 +21,7 @@ export interface OneCycleOptions {
   maxMomentum?: number;
 }
 
-const DEFAULTS = {
-  pctStart: 0.3,
-  annealStrategy: "cos",
-  divFactor: 25,
-  finalDivFactor: 1e4,
-  cycleMomentum: true,
-  baseMomentum: 0.85,
-  maxMomentum: 0.95,
-} as const;
+const DEFAULTS = { ...COURSE_DEFAULTS, cycleMomentum: true, baseMomentum: 0.85, maxMomentum: 0.95 } as const;
 
 /**
  * One cycle of the learning rate (Smith and Topin, 2017): up to `maxLr`, then down, with beta1 moving the other way.
@@ -54,58 +32,25 @@ const DEFAULTS = {
  * const scheduler = new OneCycleLR(optimizer, { maxLr: 6e-4, epochs: 150, stepsPerEpoch: 16, divFactor: 20 });
  * ```
  */
-export class OneCycleLR {
-  /** How many steps were made. */
-  lastStep = 0;
-  readonly #optimizer: AdamW;
+export class OneCycleLR extends Scheduler {
   #shape: CycleShape;
 
   constructor(optimizer: AdamW, options: OneCycleOptions) {
+    super(optimizer);
     const all = withDefaults(DEFAULTS, options);
-    const positive = (x: number) => x > 0;
-    const maxLr = expectNumber("maxLr", all.maxLr, positive, "a number above 0");
-    const pctStart = expectNumber("pctStart", all.pctStart, (x) => x >= 0 && x <= 1, "a number from 0 to 1");
-    const initialLr = maxLr / expectNumber("divFactor", all.divFactor, positive, "a number above 0");
-    const finalLr = initialLr / expectNumber("finalDivFactor", all.finalDivFactor, positive, "a number above 0");
+    const maxLr = expectNumber("maxLr", all.maxLr, (x) => x > 0, "a number above 0");
+    const [initialLr, , finalLr] = cornersOf(maxLr, all);
     const low = momentum("baseMomentum", all.baseMomentum);
     const high = momentum("maxMomentum", all.maxMomentum);
-    const totalSteps = stepsOf(all);
-    this.#shape = {
-      totalSteps,
-      topStep: pctStart * totalSteps - 1,
-      anneal: expectAnneal(all.annealStrategy),
-      cycleMomentum: all.cycleMomentum,
-      initialLr,
-    };
-    this.#optimizer = optimizer;
+    this.#shape = { ...courseOf(stepsOf(all), all), cycleMomentum: all.cycleMomentum, initialLr };
     const momenta = all.cycleMomentum ? { max_momentum: high, base_momentum: low } : {};
     optimizer.cycle = { initial_lr: initialLr, max_lr: maxLr, min_lr: finalLr, ...momenta };
-    this.#apply();
+    this.apply();
   }
 
   /** The length of the cycle. */
-  get totalSteps(): number {
+  override get totalSteps(): number {
     return this.#shape.totalSteps;
-  }
-
-  /** Moves to the next step; `BAD_ARGUMENT` once the cycle is over. */
-  step(): void {
-    if (this.lastStep >= this.totalSteps) {
-      throw new DistilleryError("BAD_ARGUMENT", `step: the schedule has ${this.totalSteps} steps, and all were made`);
-    }
-    this.lastStep += 1;
-    this.#apply();
-  }
-
-  /** Goes to a step, as after that many calls of {@link OneCycleLR.step}: for resuming. */
-  restore(step: number): void {
-    this.lastStep = expectInteger("step", step, 0, this.totalSteps);
-    this.#apply();
-  }
-
-  /** The learning rate in force, in a list as PyTorch gives it. */
-  getLastLr(): number[] {
-    return [this.#optimizer.lr];
   }
 
   /**
@@ -113,7 +58,7 @@ export class OneCycleLR {
    * moves are in the optimizer's state, as they are in PyTorch: save both.
    */
   stateDict(): OneCycleStateDict {
-    return writeOneCycle(this.#shape, this.lastStep, this.#optimizer.lr);
+    return writeOneCycle(this.#shape, this.lastStep, this.optimizer.lr);
   }
 
   /**
@@ -129,9 +74,8 @@ export class OneCycleLR {
     return this;
   }
 
-  #apply(): void {
-    const { totalSteps, topStep, anneal, cycleMomentum } = this.#shape;
-    const optimizer = this.#optimizer;
+  protected override apply(): void {
+    const { optimizer, lastStep } = this;
     const {
       initial_lr: start,
       max_lr: top,
@@ -139,14 +83,9 @@ export class OneCycleLR {
       max_momentum: high,
       base_momentum: low,
     } = optimizer.cycle as Cycle;
-    const rises = this.lastStep <= topStep;
-    const [from, to] = rises ? [0, topStep] : [topStep, totalSteps - 1];
-    // A phase of no length is over: it stands at its end.
-    const part = to === from ? 1 : (this.lastStep - from) / (to - from);
-    const between = ANNEAL[anneal];
-    optimizer.lr = rises ? between(start, top, part) : between(top, end, part);
-    if (!cycleMomentum || high === undefined || low === undefined) return;
-    optimizer.betas = [rises ? between(high, low, part) : between(low, high, part), optimizer.betas[1]];
+    optimizer.lr = onCourse(this.#shape, lastStep, [start, top, end]);
+    if (!this.#shape.cycleMomentum || high === undefined || low === undefined) return;
+    optimizer.betas = [onCourse(this.#shape, lastStep, [high, low, high]), optimizer.betas[1]];
   }
 }
 
@@ -158,8 +97,3 @@ function stepsOf({ totalSteps, epochs, stepsPerEpoch }: OneCycleOptions): number
 function momentum(name: string, value: unknown): number {
   return expectNumber(name, value, (x) => x >= 0 && x < 1, "a number from 0 to below 1");
 }
-
-const ANNEAL: Record<Anneal, (from: number, to: number, part: number) => number> = {
-  cos: (from, to, part) => to + ((from - to) / 2) * (1 + Math.cos(Math.PI * part)),
-  linear: (from, to, part) => (to - from) * part + from,
-};

@@ -1,15 +1,10 @@
 import { expectInteger, expectNumber, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { dictField, numberField } from "./dict.js";
-
-export type Anneal = "cos" | "linear";
+import { type Course, expectAnneal } from "./one_cycle_course.js";
 
 /** The course of a one-cycle schedule, but for the values that it moves between. */
-export interface CycleShape {
-  totalSteps: number;
-  /** Where the rate is at its top. */
-  topStep: number;
-  anneal: Anneal;
+export interface CycleShape extends Course {
   cycleMomentum: boolean;
   initialLr: number;
 }
@@ -78,11 +73,6 @@ export function readOneCycle(state: unknown): { shape: CycleShape; lastStep: num
     },
     lastStep: expectInteger("last_epoch", dictField(state, "last_epoch"), 0, totalSteps),
   };
-}
-
-export function expectAnneal(strategy: unknown): Anneal {
-  if (strategy === "cos" || strategy === "linear") return strategy;
-  throw new DistilleryError("BAD_ARGUMENT", `annealStrategy: expected "cos" or "linear", got ${show(strategy)}`);
 }
 
 function phase(end: number, [startLr, endLr]: [string, string], [start, stop]: [string, string]) {

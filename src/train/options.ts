@@ -52,7 +52,7 @@ const TRAINING = {
     v.union([v.picklist(SCHEDULES), v.custom<Schedule>((value) => typeof value === "function")], badSchedule),
     "one-cycle",
   ),
-  /** Steps over which the rate rises from 0 first; the one cycle has a rise of its own. */
+  /** Steps over which the rate rises first; the one cycle has a rise of its own. */
   warmupSteps: v.optional(whole(0), 0),
   /** Of the schedule "step": epochs between drops, and what the rate is multiplied with then. */
   stepSize: v.optional(whole(1), 30),

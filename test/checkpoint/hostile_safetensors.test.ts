@@ -107,7 +107,7 @@ describe("refused", () => {
     ["negative offsets", file(`{"a":${tensor("[2]", "[-8,0]")}}`), /"a"\."data_offsets"/],
     ["one offset", file(`{"a":${tensor("[2]", "[0]")}}`), /"a"\."data_offsets"/],
     ["offsets past 2^53", file(`{"a":${tensor("[2]", "[9007199254740992,9007199254741000]")}}`), /"a"\."data_offsets"/],
-    ["an unknown type", file(`{"a":${tensor("[8]", "[0,8]", "BOOL")}}`), /"a" is of type "BOOL"; only F32/],
+    ["an unknown type", file(`{"a":${tensor("[8]", "[0,8]", "F8_E4M3")}}`), /"a" is of type "F8_E4M3"; only F32/],
     ["an unknown field", file(`{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8],"x":1}}`), /"a": /],
     ["a missing field", file(`{"a":{"dtype":"F32","shape":[2]}}`), /"a"\."data_offsets"/],
     ["a tensor that is null", file('{"a":null}'), /"a": /],

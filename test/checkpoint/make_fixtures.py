@@ -1,10 +1,12 @@
 """Makes the files of fixtures/ with PyTorch: python make_fixtures.py. The tests do not need PyTorch, only these files."""
 
+import argparse
 import json
 import os
 from collections import OrderedDict
 from pathlib import Path
 
+import numpy as np
 import torch
 
 OUT = Path(__file__).parent / "fixtures"
@@ -69,7 +71,23 @@ save("integers.pth", {"long": torch.tensor([2**62, -1]), "int": torch.tensor([[7
 save("parameter.pth", {"w": torch.nn.Parameter(torch.tensor([[3.0, 4.0]]))})
 save("zero_size.pth", {"none": torch.zeros(0, 3), "scalar": torch.tensor(9.0)})
 save("expanded.pth", {"x": torch.ones(1).expand(1000)})
-save("bool.pth", {"mask": torch.tensor([True])})
+save("complex.pth", {"x": torch.tensor([1j])})
+narrow = {"int16": [300, -300], "int8": [127, -128], "uint8": [0, 255], "bool": [True, False]}
+save("narrow.pth", {name: torch.tensor(items, dtype=getattr(torch, name)) for name, items in narrow.items()})
+save("columns.pth", {"x": torch.arange(6, dtype=torch.uint8).reshape(2, 3).T})
+numbers = {
+    "f8": np.float64(0.93), "f4": np.float32(1.5), "f2": np.float16(-2.5), "b1": np.bool_(True), "i1": np.int8(-3),
+    "u1": np.uint8(200), "i2": np.int16(-300), "u2": np.uint16(60000), "i4": np.int32(-70000), "u4": np.uint32(2**32 - 1),
+    "i8": np.int64(-(2**62)), "small": np.int64(7), "u8": np.uint64(2**53),
+}
+save("numpy.pth", {"model": network().state_dict(), "best": numbers})
+others = {
+    "args": argparse.Namespace(lr=0.1, out=Path("runs")), "classes": {"shoe", "shirt"}, "curve": np.arange(3),
+    "device": torch.device("cpu"), "size": torch.Size([2, 3]), "wave": torch.tensor([1j]), "kind": torch.float32,
+    "wide": torch.tensor([1], dtype=torch.uint16), "name": np.str_("x"), "epoch": 3, "mask": torch.tensor([True]),
+}
+save("others.pth", {**others, "model": network().state_dict(), "hook": Hostile(), "nested": [1, {"a": (Hostile(),)}]})
+save("foreign_weights.pth", {"epoch": 3, "model": {"w": torch.tensor([1.0]), "lr": np.arange(2)}})
 save("nested.pth", {"epoch": 3, "loss": 0.5, "best": None, "state_dict": network().state_dict(), "steps": [1, 2, 3]})
 save("tensor.pth", torch.tensor([1.0]))
 save("module.pth", network())

@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { load, loadCheckpoint, save, saveCheckpoint } from "../../src/checkpoint/index.js";
 import {
   BatchNorm1d,
+  type CheckpointDict,
   IntTensor,
   Linear,
   LongTensor,
@@ -11,6 +12,7 @@ import {
   noGrad,
   randn,
   Sequential,
+  type StateDict,
   StudentNet,
   TeacherNet,
   Tensor,
@@ -98,6 +100,31 @@ print(json.dumps({k: v.tolist() for k, v in net.state_dict().items()}))`;
     const state = await load(file);
     const got = Object.fromEntries(Object.entries(state).map(([k, v]) => [k, v.shape.length ? v.toArray() : v.item()]));
     expect(got).toEqual(expected);
+  });
+
+  test("what trainers keep beside the weights: narrow tensors, NumPy's numbers, objects", async () => {
+    const file = join(folder, "kept.pth");
+    const code = `
+import sys, json, argparse, numpy as np, torch
+net = torch.nn.Linear(2, 1)
+net.register_buffer("mask", torch.tensor([True, False]))
+beside = {"best": np.float64(0.25), "hits": np.int64(3), "bytes": torch.arange(250, 254, dtype=torch.uint8)}
+torch.save({"model": net.state_dict(), **beside}, sys.argv[1])
+torch.save({"model": net.state_dict(), **beside, "args": argparse.Namespace(lr=0.1)}, sys.argv[1] + "2")
+print(json.dumps(net.weight.tolist()))`;
+    const weight = run(code, file);
+    const { model, ...beside } = (await loadCheckpoint(file)) as CheckpointDict;
+    expect(beside).toEqual({ best: 0.25, hits: 3, bytes: new IntTensor(Int32Array.of(250, 251, 252, 253)) });
+    const notes: string[] = [];
+    for (const state of [
+      model as StateDict,
+      await load(file, { key: "model" }),
+      await load(`${file}2`, { key: "model", onNote: (text) => notes.push(text) }),
+    ]) {
+      expect(state.weight?.toArray()).toEqual(weight);
+      expect(state.mask).toEqual(new IntTensor(Int32Array.of(1, 0)));
+    }
+    expect(notes).toEqual([`${file}2: left out "args" (a value of "argparse.Namespace")`]);
   });
 
   test("every plain value arrives in Python's type, weights_only", async () => {

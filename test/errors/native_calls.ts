@@ -39,6 +39,14 @@ const stream = (): ArrayArgument => {
   return writeOf(state);
 };
 
+/** A PNG file of 2 x 2 pixels. */
+const PICTURE = Uint8Array.from(
+  Buffer.from(
+    "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAFklEQVR4nGP8z8DA8P8/AwMDAwPDfwAe/QP+Tb2WsgAAAABJRU5ErkJggg==",
+    "base64",
+  ),
+);
+
 /** A valid call of every kernel that takes arguments; matrices are [2, 3], and [3, 4] for the second of a product. */
 export const CALLS: Record<string, Argument[]> = {
   accumulate: [six, write(6)],
@@ -46,13 +54,18 @@ export const CALLS: Record<string, Argument[]> = {
   add: [six, six, write(6)],
   affine: [six, real(2), real(1), write(6)],
   argmax: [six, writeOf(new Int32Array(2)), size(2), size(3)],
+  augment: [
+    ...[stream(), read(...Array(24).keys()), three, write(24), size(2), size(3), size(2), size(2)],
+    ...[real(1), real(0.5), real(0.1)],
+  ],
   batchNormBackward: [six, six, three, three, three, write(6), write(3), write(3), size(2), size(3), flag],
   batchNormEval: [six, three, three, three, three, write(3), write(6), size(2), size(3), real(1e-5)],
   batchNormTrain: [
     ...[six, three, three, write(3), write(3), write(3), write(3), write(6)],
     ...[size(2), size(3), real(1e-5), real(0.1)],
   ],
-  crossEntropy: [six, labels, write(6), size(2), size(3)],
+  crossEntropy: [six, labels, write(6), size(2), size(3), real(0.1)],
+  decodeImages: [list(free(readOf(PICTURE))), writeOf(new Uint8Array(12)), size(3), size(2), size(2), flag, flag],
   dropoutBackward: [six, real(0.5), readOf(new Uint8Array(6)), write(6)],
   dropoutForward: [six, real(0.5), stream(), writeOf(new Uint8Array(6)), write(6)],
   expand: [three, shape(1, 3), write(6), shape(2, 3)],
@@ -63,12 +76,13 @@ export const CALLS: Record<string, Argument[]> = {
     write(9),
     size(2),
     size(3),
-    real(0),
-    real(1),
+    read(0),
+    read(1),
   ],
   gatherRows: [six, labelsOf(1, 0, 1), write(9), size(2), size(3)],
   gradNorm: [list(free(six))],
-  kdLoss: [six, six, labels, write(6), size(2), size(3), real(2), real(0.5)],
+  imageSize: [free(readOf(PICTURE))],
+  kdLoss: [six, six, labels, write(6), size(2), size(3), real(2), real(0.5), real(0.1)],
   linearBackwardBias: [six, write(3), size(2), size(3)],
   linearForward: [...[six, twelve, optional(four), write(8)], ...[size(2), size(3), size(4), flag]],
   linearNormReluDropoutForward: [

@@ -69,6 +69,13 @@ describe.each(both)("%s refuses", (_, loss) => {
   });
 });
 
+it.each([-0.01, 1.01, Number.NaN, "0.1", null])("both refuse a label smoothing of %s", (value) => {
+  const labelSmoothing = value as number;
+  const error = refused("BAD_ARGUMENT", "labelSmoothing: expected a number from 0 to 1, got ");
+  expect(() => crossEntropy(student, good, { labelSmoothing })).toThrow(error);
+  expect(() => kdLoss(student, teacher, good, { labelSmoothing })).toThrow(error);
+});
+
 describe("kdLoss refuses", () => {
   const at = (options: KdLossOptions) => () => kdLoss(student, teacher, good, options);
 

@@ -47,20 +47,28 @@ describe.each([
 ])("logits [%d, %d]", (rows, classes) => {
   const { student, teacher, labels } = draw(rows, classes);
 
-  it("crossEntropy", () => {
+  it.each([0, 0.1, 1])("crossEntropy, smoothed by %d", (labelSmoothing) => {
     student.zeroGrad();
-    const loss = crossEntropy(student, labels);
-    const expected = (logits: ArrayLike<number>) => reference.crossEntropy(logits, labels.data, classes);
+    const loss = crossEntropy(student, labels, { labelSmoothing });
+    const expected = (logits: ArrayLike<number>) =>
+      reference.crossEntropy(logits, labels.data, classes, labelSmoothing);
     expectClose([loss.item()], [expected(student.data)], { rel: 3e-7, abs: 2e-7 }, "loss");
     loss.backward();
     expectClose(student.grad?.data ?? [], differences(student, expected), within(1 / rows, [student]), "gradient");
   });
 
   it.each([0.5, 1, 3.5, 20])("kdLoss at T = %d, for several alpha", (temperature) => {
-    for (const alpha of [0, 0.25, 0.6, 1]) {
+    for (const [alpha, labelSmoothing] of [
+      [0, 0],
+      [0.25, 0],
+      [0.6, 0],
+      [1, 0],
+      [0.4, 0.1],
+      [0, 0.5],
+    ] as const) {
       student.zeroGrad();
-      const loss = kdLoss(student, teacher, labels, { temperature, alpha });
-      const options = { classes, temperature, alpha };
+      const loss = kdLoss(student, teacher, labels, { temperature, alpha, labelSmoothing });
+      const options = { classes, temperature, alpha, labelSmoothing };
       const expected = (logits: ArrayLike<number>) => reference.kdLoss(logits, teacher.data, labels.data, options);
       // KL is a small difference of logarithms of the size of 1, each rounded at 6e-8, and then taken T² times.
       const tolerance = { rel: 5e-7, abs: 2e-7 * Math.max(1, temperature ** 2) };

@@ -7,9 +7,17 @@ export function logSoftmax(row: readonly number[]): number[] {
   return row.map((x) => x - norm);
 }
 
-/** -log softmax(logits)[label]. */
-export function crossEntropy(logits: ArrayLike<number>, labels: ArrayLike<number>, classes: number): number {
-  const losses = rowsOf(logits, classes).map((row, i) => -(logSoftmax(row)[labels[i] as number] as number));
+/** -log softmax(logits) weighed by the label: 1 - smoothing on its class, and smoothing / classes on each. */
+export function crossEntropy(
+  logits: ArrayLike<number>,
+  labels: ArrayLike<number>,
+  classes: number,
+  smoothing = 0,
+): number {
+  const weight = (j: number, label: number | undefined) => (1 - smoothing) * Number(j === label) + smoothing / classes;
+  const losses = rowsOf(logits, classes).map((row, i) =>
+    logSoftmax(row).reduce((sum, logP, j) => sum - weight(j, labels[i]) * logP, 0),
+  );
   return mean(losses);
 }
 
@@ -28,9 +36,10 @@ export function kdLoss(
   student: ArrayLike<number>,
   teacher: ArrayLike<number>,
   labels: ArrayLike<number>,
-  { classes, temperature, alpha }: { classes: number; temperature: number; alpha: number },
+  options: { classes: number; temperature: number; alpha: number; labelSmoothing?: number },
 ): number {
-  const hard = crossEntropy(student, labels, classes);
+  const { classes, temperature, alpha, labelSmoothing } = options;
+  const hard = crossEntropy(student, labels, classes, labelSmoothing);
   return alpha * soft(student, teacher, classes, temperature) + (1 - alpha) * hard;
 }
 

@@ -29,6 +29,15 @@ describe("crossEntropy by hand", () => {
     expect(crossEntropy(tensor([[1000, 0]]), Int32Array.of(1)).item()).toBe(1000);
   });
 
+  it("smoothed: the label's class is expected with what remains, and its share of the rest", () => {
+    // p = [1/4, 3/4], and the label 0 smoothed by 0.2 is [0.9, 0.1].
+    const logits = tensor([[0, Math.log(3)]], { requiresGrad: true });
+    const loss = crossEntropy(logits, Int32Array.of(0), { labelSmoothing: 0.2 });
+    expectClose([loss.item()], [0.9 * Math.log(4) + 0.1 * Math.log(4 / 3)], CLOSE);
+    loss.backward();
+    expectClose(logits.grad?.data ?? [], [0.25 - 0.9, 0.75 - 0.1], CLOSE, "p - y");
+  });
+
   it("one class: nothing to learn", () => {
     expectClose([crossEntropy(tensor([[3], [4]]), Int32Array.of(0, 0)).item()], [0], {});
   });
@@ -50,6 +59,16 @@ describe("kdLoss by hand", () => {
 
   it("alpha 0: the cross-entropy alone", () => {
     expectClose([at(0).item()], [Math.log(2)], CLOSE);
+  });
+
+  it("label smoothing leaves the soft part alone", () => {
+    const smoothed = (alpha: number) =>
+      kdLoss(student, teacher, labels, { temperature: 2, alpha, labelSmoothing: 0.5 }).item();
+    expect(smoothed(1)).toBe(at(1).item());
+    const sure = tensor([[Math.log(3), 0]]);
+    const hard = kdLoss(sure, teacher, labels, { temperature: 2, alpha: 0, labelSmoothing: 0.5 });
+    // p = [3/4, 1/4], and the label 1 smoothed by 1/2 is [1/4, 3/4].
+    expectClose([hard.item()], [0.25 * Math.log(4 / 3) + 0.75 * Math.log(4)], CLOSE);
   });
 
   it("alpha 0.3 is between", () => {

@@ -17,7 +17,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.optim import AdamW
-from torch.optim.lr_scheduler import OneCycleLR
+from torch.optim.lr_scheduler import (
+    ConstantLR,
+    CosineAnnealingLR,
+    LambdaLR,
+    LinearLR,
+    OneCycleLR,
+    SequentialLR,
+    StepLR,
+)
 
 FIXTURES = Path(__file__).parent / "fixtures"
 PYTORCH = "2.15.0"
@@ -318,12 +326,12 @@ def make_activations():
 # Losses -------------------------------------------------------------------------------------------
 
 
-def kd_parts(student, teacher, labels, temperature):
+def kd_parts(student, teacher, labels, temperature, label_smoothing=0.0):
     """The two halves of the script's loss."""
     soft_targets = F.softmax(teacher / temperature, dim=1)
     soft_student = F.log_softmax(student / temperature, dim=1)
     soft = nn.KLDivLoss(reduction="batchmean")(soft_student, soft_targets) * temperature**2
-    return soft, nn.CrossEntropyLoss()(student, labels)
+    return soft, nn.CrossEntropyLoss(label_smoothing=label_smoothing)(student, labels)
 
 
 def kd_loss(student, teacher, labels, temperature=3.5, alpha=0.6):
@@ -388,6 +396,51 @@ def make_losses():
                 ("extreme", (8, 5)),
             )
         ],
+    )
+
+
+def make_label_smoothing():
+    """Smoothed cross-entropy, alone and as the hard half of the script's loss."""
+
+    def cross_entropy_case(shape, smoothing, scale):
+        logits, labels = (torch.randn(shape) * scale).requires_grad_(), torch.randint(0, shape[1], (shape[0],))
+        loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
+        loss.backward()
+        return {
+            "smoothing": smoothing,
+            "logits": tensor(logits),
+            "labels": numbers(labels),
+            "loss": number(loss),
+            "grad": numbers(logits.grad),
+        }
+
+    def kd_case(shape, smoothing, alpha, temperature=3.5):
+        student, teacher = (torch.randn(shape) * 2).requires_grad_(), torch.randn(shape) * 3
+        labels = torch.randint(0, shape[1], (shape[0],))
+        soft, hard = kd_parts(student, teacher, labels, temperature, smoothing)
+        loss = alpha * soft + (1 - alpha) * hard
+        loss.backward()
+        return {
+            "smoothing": smoothing,
+            "temperature": temperature,
+            "alpha": alpha,
+            "student": tensor(student),
+            "teacher": tensor(teacher),
+            "labels": numbers(labels),
+            "loss": number(loss),
+            "soft": number(soft),
+            "hard": number(hard),
+            "grad": numbers(student.grad),
+        }
+
+    seed = 17
+    torch.manual_seed(seed)
+    plan = itertools.product(((3, 7), (1, 10), (5, 1), (16, 10)), (0.1, 0.5, 1.0), (2.0,))
+    write(
+        "label_smoothing",
+        seed,
+        cross_entropy=[cross_entropy_case(*args) for args in [*plan, ((9, 10), 0.0, 2.0), ((33, 10), 0.1, 20.0)]],
+        kd=[kd_case(*args) for args in itertools.product(((5, 4), (16, 10)), (0.1, 1.0), (0.0, 0.6, 1.0))],
     )
 
 
@@ -538,6 +591,59 @@ def make_one_cycle_lr():
     )
 
 
+def make_schedules():
+    """The rate before the first step and after each, from a top rate of 0.2, by the name and the options of here."""
+    top, steps = 0.2, 30
+
+    def case(schedule, options, scheduler_of, total=steps):
+        optimizer = AdamW([nn.Parameter(torch.zeros(1))], lr=top)
+        scheduler = scheduler_of(optimizer)
+        rates = [scheduler.get_last_lr()[0]]
+        for _ in range(total):
+            optimizer.step()
+            scheduler.step()
+            rates.append(scheduler.get_last_lr()[0])
+        return {"schedule": schedule, "options": options, "steps": total, "top": top, "lr": rates}
+
+    def warm_up(rise, then):
+        def scheduler_of(optimizer):
+            first = LinearLR(optimizer, start_factor=1 / (rise + 1), total_iters=rise)
+            return SequentialLR(optimizer, [first, then(optimizer)], milestones=[rise])
+
+        return scheduler_of
+
+    def cosine_of(length):
+        return lambda optimizer: CosineAnnealingLR(optimizer, T_max=length)
+
+    def one_cycle(**options):
+        return lambda optimizer: OneCycleLR(optimizer, max_lr=top, total_steps=steps, **options)
+
+    cycle = {"pctStart": 0.4, "divFactor": 20, "finalDivFactor": 100}
+    write(
+        "schedules",
+        None,
+        cases=[
+            case("constant", {}, lambda o: ConstantLR(o, factor=1.0)),
+            case("cosine", {}, cosine_of(steps)),
+            case("cosine", {"end": 0.05}, lambda o: CosineAnnealingLR(o, T_max=steps, eta_min=0.05 * top)),
+            case("cosine", {}, cosine_of(1), 1),
+            case("linear", {}, lambda o: LinearLR(o, start_factor=1.0, end_factor=0.0, total_iters=steps)),
+            case("linear", {"start": 0.25, "end": 0.5}, lambda o: LinearLR(o, 0.25, 0.5, total_iters=steps)),
+            case("stepDecay", {"every": 7, "gamma": 0.5}, lambda o: StepLR(o, 7, gamma=0.5)),
+            case("stepDecay", {"every": 0.2}, lambda o: StepLR(o, 6)),
+            case("stepDecay", {"every": 0.7}, lambda o: StepLR(o, 7), 10),
+            case("stepDecay", {"every": 1 / 3, "gamma": 0.9}, lambda o: StepLR(o, 10, gamma=0.9)),
+            case("oneCycle", {}, one_cycle()),
+            case("oneCycle", cycle, one_cycle(pct_start=0.4, div_factor=20, final_div_factor=100)),
+            case("oneCycle", {"annealStrategy": "linear"}, one_cycle(anneal_strategy="linear")),
+            case("warmUp", {"steps": 6, "then": "cosine"}, warm_up(6, cosine_of(steps - 6))),
+            case("warmUp", {"steps": 0.2, "then": "cosine"}, warm_up(6, cosine_of(steps - 6))),
+            case("warmUp", {"steps": 4, "then": "constant"}, warm_up(4, lambda o: ConstantLR(o, factor=1.0))),
+            case("inverseRoot", {}, lambda o: LambdaLR(o, lambda step: (1 + step) ** -0.5)),
+        ],
+    )
+
+
 # Whole runs ---------------------------------------------------------------------------------------
 
 
@@ -629,9 +735,11 @@ def main():
     make_batch_norm()
     make_activations()
     make_losses()
+    make_label_smoothing()
     make_adamw()
     make_clip_grad_norm()
     make_one_cycle_lr()
+    make_schedules()
     make_small_run()
 
 

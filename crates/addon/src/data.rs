@@ -3,23 +3,23 @@ use crate::error::{Result, kernel};
 use distillery_kernels::gather;
 use napi_derive::napi;
 
-/// out[i] = (pixels[indices[i]] / 255 - mean) / std
+/// out[i] = (pixels[indices[i]] / 255 - mean) / std, with a mean and a deviation a channel
 #[napi(catch_unwind)]
-#[allow(clippy::too_many_arguments, reason = "a flat call costs less than an object that is cloned")]
 pub fn gather_bytes(
     pixels: U8,
     indices: I32,
     mut out: F32Mut,
     rows: u32,
     width: u32,
-    mean: f64,
-    std: f64,
+    mean: F32,
+    std: F32,
 ) -> Result<()> {
     let mut memory = Memory::new();
-    let (pixels, indices, out) = (memory.read(&pixels)?, memory.read(&indices)?, memory.write(&mut out)?);
+    let (pixels, indices) = (memory.read(&pixels)?, memory.read(&indices)?);
+    let (mean, std, out) = (memory.read(&mean)?, memory.read(&std)?, memory.write(&mut out)?);
     let out = matrix_mut("out", out, indices.len() as u32, width)?;
     let pixels = matrix("pixels", pixels, rows, width)?;
-    gather::gather_bytes(pixels, indices, mean as f32, std as f32, out).map_err(kernel)
+    gather::gather_bytes(pixels, indices, mean, std, out).map_err(kernel)
 }
 
 /// out[i] = from[indices[i]]

@@ -5,11 +5,13 @@
 
 #![allow(missing_docs, reason = "the exported functions are documented where the library calls them")]
 
+mod augment;
 mod borrow;
 mod data;
 mod elementwise;
 mod error;
 mod hidden;
+mod images;
 mod layers;
 mod lock;
 mod losses;

@@ -16,23 +16,31 @@ pub fn kd_loss(
     classes: u32,
     temperature: f64,
     alpha: f64,
+    label_smoothing: f64,
 ) -> Result<Vec<f64>> {
     let mut memory = Memory::new();
     let student = matrix("studentLogits", memory.read(&student_logits)?, rows, classes)?;
     let teacher = matrix("teacherLogits", memory.read(&teacher_logits)?, rows, classes)?;
     let labels = memory.read(&labels)?;
     let grad = matrix_mut("grad", memory.write(&mut grad)?, rows, classes)?;
-    let options = KdOptions { temperature, alpha };
+    let options = KdOptions { temperature, alpha, label_smoothing };
     let loss = kd_loss_kernel::kd_loss(student, teacher, labels, options, grad).map_err(kernel)?;
     Ok(vec![loss.total, loss.soft, loss.hard])
 }
 
 /// The mean cross-entropy; writes the gradient of the logits
 #[napi(catch_unwind)]
-pub fn cross_entropy(logits: F32, labels: I32, mut grad: F32Mut, rows: u32, classes: u32) -> Result<f64> {
+pub fn cross_entropy(
+    logits: F32,
+    labels: I32,
+    mut grad: F32Mut,
+    rows: u32,
+    classes: u32,
+    label_smoothing: f64,
+) -> Result<f64> {
     let mut memory = Memory::new();
     let logits = matrix("logits", memory.read(&logits)?, rows, classes)?;
     let labels = memory.read(&labels)?;
     let grad = matrix_mut("grad", memory.write(&mut grad)?, rows, classes)?;
-    cross_entropy_kernel::cross_entropy(logits, labels, grad).map_err(kernel)
+    cross_entropy_kernel::cross_entropy(logits, labels, label_smoothing, grad).map_err(kernel)
 }

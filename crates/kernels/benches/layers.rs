@@ -63,7 +63,7 @@ fn mask(bencher: Bencher, features: usize) {
 fn distillation_loss(bencher: Bencher) {
     let (student, teacher, mut grad) = (numbers(BATCH, 10), numbers(BATCH, 10), numbers(BATCH, 10));
     let labels: Vec<i32> = (0..BATCH as i32).map(|i| i % 10).collect();
-    let options = KdOptions { temperature: 3.5, alpha: 0.6 };
+    let options = KdOptions { temperature: 3.5, alpha: 0.6, label_smoothing: 0.0 };
     bencher
         .counter(ItemsCount::new(student.len()))
         .bench_local(|| kd_loss(student.view(), teacher.view(), &labels, options, grad.view_mut()));

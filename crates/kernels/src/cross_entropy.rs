@@ -1,6 +1,7 @@
 //! Cross-entropy of logits with true labels, averaged over the batch, `torch.nn.functional.cross_entropy`.
 
 use crate::error::{KernelError, Result, dense, dense_mut, expect_labels, expect_shape};
+use crate::label_target::LabelTarget;
 use crate::parallel::{self, Rows};
 use crate::softmax::LogSumExp;
 use ndarray::{ArrayView2, ArrayViewMut2};
@@ -8,13 +9,20 @@ use ndarray::{ArrayView2, ArrayViewMut2};
 const OP: &str = "cross_entropy";
 const GRAIN: usize = 1 << 12;
 
-/// The mean loss of logits[rows, classes] with labels[rows]; its gradient goes to grad[rows, classes].
-pub fn cross_entropy(logits: ArrayView2<f32>, labels: &[i32], mut grad: ArrayViewMut2<f32>) -> Result<f64> {
+/// The mean loss of logits[rows, classes] with labels[rows], of which all classes share `label_smoothing`, from 0 to 1; its
+/// gradient goes to grad[rows, classes].
+pub fn cross_entropy(
+    logits: ArrayView2<f32>,
+    labels: &[i32],
+    label_smoothing: f64,
+    mut grad: ArrayViewMut2<f32>,
+) -> Result<f64> {
     let (rows, classes) = logits.dim();
     expect_shape(OP, "logits", logits.shape(), &[rows.max(1), classes.max(1)])?;
     expect_shape(OP, "labels", &[labels.len()], &[rows])?;
     expect_shape(OP, "grad", grad.shape(), &[rows, classes])?;
     expect_labels(OP, labels, classes)?;
+    let target = LabelTarget::new(OP, label_smoothing, classes)?;
     let logits = dense(OP, "logits", &logits)?;
     let mut losses = vec![0.0f64; rows];
     let work = (&mut losses[..], Rows(dense_mut(OP, "grad", &mut grad)?, classes));
@@ -22,9 +30,9 @@ pub fn cross_entropy(logits: ArrayView2<f32>, labels: &[i32], mut grad: ArrayVie
         for (i, (loss, grad)) in losses.iter_mut().zip(grad.0.chunks_exact_mut(classes)).enumerate() {
             let (row, label) = (&logits[(first + i) * classes..][..classes], labels[first + i] as usize);
             let norm = LogSumExp::of(row.iter().copied());
-            *loss = f64::from(-norm.log_softmax(row[label]));
+            *loss = target.loss(norm, row, label);
             for (j, (g, x)) in grad.iter_mut().zip(row).enumerate() {
-                *g = (norm.log_softmax(*x).exp() - f32::from(j == label)) / rows as f32;
+                *g = (norm.log_softmax(*x).exp() - target.of(j, label)) / rows as f32;
             }
         }
     });

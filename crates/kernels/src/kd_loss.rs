@@ -3,6 +3,7 @@
 //! both averaged over the batch (`KLDivLoss(reduction="batchmean")`, `CrossEntropyLoss()`).
 
 use crate::error::{KernelError, Result, dense, dense_mut, expect_labels, expect_shape, expect_that};
+use crate::label_target::LabelTarget;
 use crate::parallel::{self, Rows};
 use crate::softmax::LogSumExp;
 use ndarray::{ArrayView2, ArrayViewMut2};
@@ -17,6 +18,8 @@ pub struct KdOptions {
     pub temperature: f64,
     /// The weight of the soft targets, from 0 to 1; the true labels have the rest.
     pub alpha: f64,
+    /// The share of a true label that all classes share, from 0 to 1; the soft targets are not smoothed.
+    pub label_smoothing: f64,
 }
 
 /// The loss and its two parts, before they are weighted.
@@ -40,7 +43,7 @@ pub fn kd_loss(
     mut grad: ArrayViewMut2<f32>,
 ) -> Result<KdLoss> {
     let (rows, classes) = student.dim();
-    let KdOptions { temperature, alpha } = options;
+    let KdOptions { temperature, alpha, label_smoothing } = options;
     expect_that(temperature > 0.0 && temperature.is_finite(), OP, "temperature", temperature, "a number above 0")?;
     expect_that((0.0..=1.0).contains(&alpha), OP, "alpha", alpha, "a number from 0 to 1")?;
     expect_shape(OP, "student_logits", student.shape(), &[rows.max(1), classes.max(1)])?;
@@ -48,10 +51,11 @@ pub fn kd_loss(
     expect_shape(OP, "labels", &[labels.len()], &[rows])?;
     expect_shape(OP, "grad", grad.shape(), &[rows, classes])?;
     expect_labels(OP, labels, classes)?;
+    let target = LabelTarget::new(OP, label_smoothing, classes)?;
     let (student, teacher) = (dense(OP, "student_logits", &student)?, dense(OP, "teacher_logits", &teacher)?);
     let mut parts = vec![[0.0f64; 2]; rows];
     let work = (&mut parts[..], Rows(dense_mut(OP, "grad", &mut grad)?, classes));
-    let row_loss = RowLoss::new(options, rows);
+    let row_loss = RowLoss::new(options, rows, target);
     parallel::for_each(work, GRAIN / classes + 1, |first, (parts, grad)| {
         for (i, (parts, grad)) in parts.iter_mut().zip(grad.0.chunks_exact_mut(classes)).enumerate() {
             let row = (first + i) * classes..(first + i + 1) * classes;
@@ -72,16 +76,18 @@ struct RowLoss {
     temperature: f32,
     soft_weight: f32,
     hard_weight: f32,
+    target: LabelTarget,
 }
 
 impl RowLoss {
     /// The gradient's weights: T^2 from the loss meets 1/T from the division of the logits.
-    fn new(KdOptions { temperature, alpha }: KdOptions, rows: usize) -> Self {
+    fn new(KdOptions { temperature, alpha, .. }: KdOptions, rows: usize, target: LabelTarget) -> Self {
         let rows = rows as f64;
         Self {
             temperature: temperature as f32,
             soft_weight: (alpha * temperature / rows) as f32,
             hard_weight: ((1.0 - alpha) / rows) as f32,
+            target,
         }
     }
 
@@ -98,9 +104,9 @@ impl RowLoss {
             if p != 0.0 {
                 divergence += f64::from(p) * f64::from(log_p - log_q);
             }
-            let hard = student_hard.log_softmax(s).exp() - f32::from(j == label);
+            let hard = student_hard.log_softmax(s).exp() - self.target.of(j, label);
             *g = self.soft_weight * (log_q.exp() - p) + self.hard_weight * hard;
         }
-        [divergence, f64::from(-student_hard.log_softmax(student[label]))]
+        [divergence, self.target.loss(student_hard, student, label)]
     }
 }

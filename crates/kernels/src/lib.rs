@@ -4,6 +4,7 @@
 //! number of threads: work is split into parts that do not share sums, and sums are taken in a fixed order.
 
 pub mod adamw;
+pub mod augment;
 mod awake;
 pub mod batch_norm;
 mod box_muller;
@@ -14,6 +15,7 @@ pub mod error;
 pub mod gather;
 pub mod grad_norm;
 pub mod kd_loss;
+mod label_target;
 pub mod linear;
 pub mod matmul;
 pub mod norm_relu_dropout;

@@ -7,9 +7,11 @@ use distillery_kernels::Result;
 use distillery_kernels::cross_entropy::cross_entropy;
 use ndarray::Array2;
 
-fn run(logits: &Array2<f32>, labels: &[i32]) -> Result<(f64, Array2<f32>)> {
+const SMOOTHINGS: [f64; 4] = [0.0, 0.1, 0.5, 1.0];
+
+fn run(logits: &Array2<f32>, labels: &[i32], smoothing: f64) -> Result<(f64, Array2<f32>)> {
     let mut grad = blank(logits.nrows(), logits.ncols());
-    cross_entropy(logits.view(), labels, grad.view_mut()).map(|loss| (loss, grad))
+    cross_entropy(logits.view(), labels, smoothing, grad.view_mut()).map(|loss| (loss, grad))
 }
 
 fn log_softmax(x: &[f64]) -> Vec<f64> {
@@ -17,17 +19,28 @@ fn log_softmax(x: &[f64]) -> Vec<f64> {
     x.iter().map(|x| x - log_sum).collect()
 }
 
-fn naive(logits: &[f64], labels: &[i32]) -> f64 {
-    let rows = logits.chunks_exact(logits.len() / labels.len());
-    -rows.zip(labels).map(|(row, &label)| log_softmax(row)[label as usize]).sum::<f64>() / labels.len() as f64
+/// What the class j of a row is expected with.
+fn target(j: usize, label: i32, classes: usize, smoothing: f64) -> f64 {
+    (1.0 - smoothing) * f64::from(j == label as usize) + smoothing / classes as f64
+}
+
+fn naive(logits: &[f64], labels: &[i32], smoothing: f64) -> f64 {
+    let classes = logits.len() / labels.len();
+    let rows = logits.chunks_exact(classes).zip(labels);
+    let terms = rows.flat_map(|(row, &label)| {
+        let weighed = move |(j, y): (usize, f64)| -y * target(j, label, classes, smoothing);
+        log_softmax(row).into_iter().enumerate().map(weighed)
+    });
+    terms.sum::<f64>() / labels.len() as f64
 }
 
 /// Times the number of rows: the gradient of each row's own loss.
-fn naive_gradient(logits: &[f64], labels: &[i32]) -> Vec<f64> {
-    let rows = logits.chunks_exact(logits.len() / labels.len()).zip(labels);
+fn naive_gradient(logits: &[f64], labels: &[i32], smoothing: f64) -> Vec<f64> {
+    let classes = logits.len() / labels.len();
+    let rows = logits.chunks_exact(classes).zip(labels);
     rows.flat_map(|(row, &label)| {
-        let hit = move |j: usize| f64::from(j == label as usize);
-        log_softmax(row).into_iter().enumerate().map(move |(j, y)| y.exp() - hit(j))
+        let slope = move |(j, y): (usize, f64)| y.exp() - target(j, label, classes, smoothing);
+        log_softmax(row).into_iter().enumerate().map(slope)
     })
     .collect()
 }
@@ -36,18 +49,23 @@ fn naive_gradient(logits: &[f64], labels: &[i32]) -> Vec<f64> {
 fn loss_and_gradient_are_those_of_a_naive_loop() {
     for (rows, classes) in pairs() {
         let (logits, labels) = (matrix(rows, classes, 1) * 4.0, labels(rows, classes));
-        let (loss, grad) = run(&logits, &labels).unwrap();
-        let (label, logits) = (format!("{rows}x{classes}"), wide(logits.view()));
-        close(&label, &[loss], &[naive(&logits, &labels)], 1e-6);
-        close(&label, &scaled(grad.as_slice().unwrap(), rows as f64), &naive_gradient(&logits, &labels), 1e-6);
+        for smoothing in SMOOTHINGS {
+            let (loss, grad) = run(&logits, &labels, smoothing).unwrap();
+            let (label, logits) = (format!("{rows}x{classes} {smoothing}"), wide(logits.view()));
+            close(&label, &[loss], &[naive(&logits, &labels, smoothing)], 1e-6);
+            let want = naive_gradient(&logits, &labels, smoothing);
+            close(&label, &scaled(grad.as_slice().unwrap(), rows as f64), &want, 1e-6);
+        }
     }
 }
 
 #[test]
 fn gradient_is_the_slope() {
     let (logits, labels) = (matrix(7, 5, 1), labels(7, 5));
-    let want = slope(&wide(logits.view()), |logits| naive(logits, &labels));
-    close("gradient", run(&logits, &labels).unwrap().1.as_slice().unwrap(), &want, 1e-7);
+    for smoothing in SMOOTHINGS {
+        let want = slope(&wide(logits.view()), |logits| naive(logits, &labels, smoothing));
+        close("gradient", run(&logits, &labels, smoothing).unwrap().1.as_slice().unwrap(), &want, 1e-7);
+    }
 }
 
 /// ```python
@@ -56,7 +74,7 @@ fn gradient_is_the_slope() {
 /// ```
 #[test]
 fn numbers_are_those_of_pytorch() {
-    let (loss, grad) = run(&shaped(3, 4, ramp(12, 7, 11)), &[0, 3, 1]).unwrap();
+    let (loss, grad) = run(&shaped(3, 4, ramp(12, 7, 11)), &[0, 3, 1], 0.0).unwrap();
     close("loss", &[loss], &[1.7547426223754883], 2e-7);
     let want = [
         -0.31750109791755676,
@@ -75,10 +93,43 @@ fn numbers_are_those_of_pytorch() {
     close("gradient", grad.as_slice().unwrap(), &want, 1e-7);
 }
 
+/// As above, with `label_smoothing=0.2`.
+#[test]
+fn smoothed_numbers_are_those_of_pytorch() {
+    let (loss, grad) = run(&shaped(3, 4, ramp(12, 7, 11)), &[0, 3, 1], 0.2).unwrap();
+    close("loss", &[loss], &[1.742242693901062], 2e-7);
+    let want = [
+        -0.2675011157989502,
+        0.0744415670633316,
+        0.016850179061293602,
+        0.1762094497680664,
+        0.061513058841228485,
+        0.0120940450578928,
+        0.1488398164510727,
+        -0.22244693338871002,
+        0.017874211072921753,
+        -0.08456434309482574,
+        0.056456372141838074,
+        0.010233796201646328,
+    ];
+    close("gradient", grad.as_slice().unwrap(), &want, 1e-7);
+}
+
 #[test]
 fn large_logits_do_not_overflow() {
-    let (loss, grad) = run(&shaped(2, 2, vec![3e4, -3e4, -1e30, 0.0]), &[0, 1]).unwrap();
+    let logits = shaped(2, 2, vec![3e4, -3e4, -1e30, 0.0]);
+    let (loss, grad) = run(&logits, &[0, 1], 0.0).unwrap();
     assert_eq!((loss, grad.sum()), (0.0, 0.0));
+    let (loss, grad) = run(&logits, &[0, 1], 0.5).unwrap();
+    close("loss", &[loss], &[(0.25 * 6e4 + 0.25 * 1e30) / 2.0], 1e-6);
+    close("gradient", grad.as_slice().unwrap(), &[0.125, -0.125, -0.125, 0.125], 1e-7);
+}
+
+#[test]
+fn a_class_that_is_ruled_out_costs_only_the_smoothed() {
+    let logits = shaped(1, 2, vec![0.0, f32::NEG_INFINITY]);
+    assert_eq!(run(&logits, &[0], 0.0).unwrap(), (0.0, shaped(1, 2, vec![0.0, 0.0])));
+    assert_eq!(run(&logits, &[0], 0.1).unwrap_err().code(), "NON_FINITE");
 }
 
 #[test]
@@ -86,7 +137,7 @@ fn same_bits_at_any_number_of_threads() {
     for (rows, classes) in pairs().chain([(10_007, 10)]) {
         let (logits, labels) = (matrix(rows, classes, 1), labels(rows, classes));
         same_bits(&format!("{rows}x{classes}"), || {
-            let (loss, grad) = run(&logits, &labels).unwrap();
+            let (loss, grad) = run(&logits, &labels, 0.1).unwrap();
             wide(grad.view()).into_iter().chain([loss]).collect()
         });
     }
@@ -94,14 +145,17 @@ fn same_bits_at_any_number_of_threads() {
 
 #[test]
 fn refuses_shapes_labels_and_what_is_not_finite() {
-    let call = |rows, classes, labels: &[i32]| run(&matrix(rows, classes, 1), labels);
-    let poisoned = |x: f32| run(&shaped(1, 2, vec![x, 0.0]), &[1]);
-    let grad = cross_entropy(matrix(2, 3, 1).view(), &[0, 1], blank(3, 2).view_mut()).map(|loss| (loss, blank(0, 0)));
+    let call = |rows, classes, labels: &[i32]| run(&matrix(rows, classes, 1), labels, 0.0);
+    let poisoned = |x: f32| run(&shaped(1, 2, vec![x, 0.0]), &[1], 0.0);
+    let smoothed = |smoothing| run(&matrix(2, 3, 1), &[0, 1], smoothing);
+    let grad =
+        cross_entropy(matrix(2, 3, 1).view(), &[0, 1], 0.0, blank(3, 2).view_mut()).map(|loss| (loss, blank(0, 0)));
     let not_finite = |got| {
         let advice = "look for NaN or infinity in the data, or lower the learning rate";
         format!("cross_entropy: loss is not finite (got {got}): {advice}")
     };
-    let shape = "SHAPE_MISMATCH";
+    let (shape, argument) = ("SHAPE_MISMATCH", "BAD_ARGUMENT");
+    let share = "cross_entropy: label_smoothing: expected a number from 0 to 1, got";
     for (result, code, message) in [
         (call(0, 3, &[]), shape, "cross_entropy: logits: expected shape [1, 3], got [0, 3]"),
         (call(3, 0, &[0; 3]), shape, "cross_entropy: logits: expected shape [3, 1], got [3, 0]"),
@@ -109,9 +163,12 @@ fn refuses_shapes_labels_and_what_is_not_finite() {
         (grad, shape, "cross_entropy: grad: expected shape [2, 3], got [3, 2]"),
         (call(2, 3, &[0, 3]), "LABEL_OUT_OF_RANGE", "cross_entropy: labels[1]: expected a class from 0 to 2, got 3"),
         (call(2, 3, &[-1, 0]), "LABEL_OUT_OF_RANGE", "cross_entropy: labels[0]: expected a class from 0 to 2, got -1"),
+        (smoothed(-0.1), argument, &format!("{share} -0.1")),
+        (smoothed(1.1), argument, &format!("{share} 1.1")),
+        (smoothed(f64::NAN), argument, &format!("{share} NaN")),
         (poisoned(f32::NAN), "NON_FINITE", &not_finite("NaN")),
         (poisoned(f32::INFINITY), "NON_FINITE", &not_finite("NaN")),
-        (run(&shaped(1, 2, vec![0.0, f32::NEG_INFINITY]), &[1]), "NON_FINITE", &not_finite("inf")),
+        (run(&shaped(1, 2, vec![0.0, f32::NEG_INFINITY]), &[1], 0.0), "NON_FINITE", &not_finite("inf")),
     ] {
         refuses(result, code, message);
     }

@@ -19,7 +19,7 @@ fn picks(len: usize, rows: usize) -> Vec<i32> {
 
 fn batch(pixels: &Array2<u8>, indices: &[i32]) -> Array2<f32> {
     let mut out = blank(indices.len(), pixels.ncols());
-    gather_bytes(pixels.view(), indices, MEAN, STD, out.view_mut()).unwrap();
+    gather_bytes(pixels.view(), indices, &[MEAN], &[STD], out.view_mut()).unwrap();
     out
 }
 
@@ -53,6 +53,33 @@ fn bytes_are_normalised_as_torchvision_does() {
 }
 
 #[test]
+fn each_channel_has_numbers_of_its_own() {
+    let (bytes, mean, std) = (pixels(5, 12), [0.5, 0.25, 0.125], [0.2, 0.3, 0.4]);
+    let mut out = blank(4, 12);
+    gather_bytes(bytes.view(), &[4, 0, 2, 4], &mean, &std, out.view_mut()).unwrap();
+    for (row, index) in out.rows().into_iter().zip([4, 0, 2, 4]) {
+        for (i, got) in row.iter().enumerate() {
+            let c = i / 4;
+            assert_eq!(*got, (f32::from(bytes[[index, i]]) / 255.0 - mean[c]) / std[c]);
+        }
+    }
+}
+
+#[test]
+fn refuses_channels_that_do_not_fit() {
+    let call = |mean: &[f32], std: &[f32]| gather_bytes(pixels(3, 4).view(), &[0], mean, std, blank(1, 4).view_mut());
+    for (result, message) in [
+        (call(&[], &[]), "gather: mean: expected shape [1], got [0]"),
+        (call(&[0.0; 2], &[1.0]), "gather: std: expected shape [2], got [1]"),
+        (call(&[0.0; 3], &[1.0; 3]), "gather: pixels: expected shape [3, 3], got [3, 4]"),
+        (call(&[0.0; 5], &[1.0; 5]), "gather: pixels: expected shape [3, 0], got [3, 4]"),
+    ] {
+        refuses(result, "SHAPE_MISMATCH", message);
+    }
+    refuses(call(&[0.0; 2], &[1.0, -1.0]), "BAD_ARGUMENT", "gather: std: expected a number above 0, got -1");
+}
+
+#[test]
 fn same_bits_at_any_number_of_threads() {
     for (rows, width, len) in [(7, 65, 1000), (1000, 784, 1000), (3, 1, 300_007)] {
         let (bytes, x, indices) = (pixels(rows, width), matrix(rows, width, 1), picks(len, rows));
@@ -72,7 +99,7 @@ fn sizes_of_zero_give_an_answer() {
 fn refuses_what_is_not_in_the_data_set() {
     let (x, std) = (blank(3, 2), 1.0);
     let rows = |indices: &[i32], out: [usize; 2]| gather_rows(x.view(), indices, blank(out[0], out[1]).view_mut());
-    let bytes = |std| gather_bytes(pixels(3, 2).view(), &[0], 0.0, std, blank(1, 2).view_mut());
+    let bytes = |std| gather_bytes(pixels(3, 2).view(), &[0], &[0.0], &[std], blank(1, 2).view_mut());
     assert_eq!(bytes(std), Ok(()));
     for (result, code, message) in [
         (rows(&[0, 1], [2, 3]), "SHAPE_MISMATCH", "gather: out: expected shape [2, 2], got [2, 3]"),

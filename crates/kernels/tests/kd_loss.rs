@@ -8,12 +8,14 @@ use distillery_kernels::kd_loss::{KdLoss, KdOptions, kd_loss};
 use ndarray::Array2;
 
 /// The script's options, and the ends of their ranges.
-const OPTIONS: [KdOptions; 5] = [
-    KdOptions { temperature: 3.5, alpha: 0.6 },
-    KdOptions { temperature: 1.0, alpha: 1.0 },
-    KdOptions { temperature: 20.0, alpha: 0.0 },
-    KdOptions { temperature: 0.5, alpha: 0.5 },
-    KdOptions { temperature: 100.0, alpha: 0.9 },
+const OPTIONS: [KdOptions; 7] = [
+    KdOptions { temperature: 3.5, alpha: 0.6, label_smoothing: 0.0 },
+    KdOptions { temperature: 1.0, alpha: 1.0, label_smoothing: 0.0 },
+    KdOptions { temperature: 20.0, alpha: 0.0, label_smoothing: 0.0 },
+    KdOptions { temperature: 0.5, alpha: 0.5, label_smoothing: 0.0 },
+    KdOptions { temperature: 100.0, alpha: 0.9, label_smoothing: 0.0 },
+    KdOptions { temperature: 3.5, alpha: 0.5, label_smoothing: 0.1 },
+    KdOptions { temperature: 2.0, alpha: 0.0, label_smoothing: 1.0 },
 ];
 const SCRIPT: KdOptions = OPTIONS[0];
 
@@ -32,15 +34,21 @@ fn log_softmax(x: &[f64], temperature: f64) -> Vec<f64> {
     x.iter().map(|x| x / temperature - log_sum).collect()
 }
 
+/// What the class j of a row is expected with by its label.
+fn target(j: usize, label: i32, classes: usize, smoothing: f64) -> f64 {
+    (1.0 - smoothing) * f64::from(j == label as usize) + smoothing / classes as f64
+}
+
 /// Total, soft and hard.
 fn naive(student: &[f64], teacher: &[f64], labels: &[i32], options: KdOptions) -> [f64; 3] {
-    let KdOptions { temperature, alpha } = options;
+    let KdOptions { temperature, alpha, label_smoothing } = options;
     let (rows, classes) = (labels.len() as f64, student.len() / labels.len());
     let (mut soft, mut hard) = (0.0, 0.0);
     for ((s, t), &label) in student.chunks_exact(classes).zip(teacher.chunks_exact(classes)).zip(labels) {
         let (log_q, log_p) = (log_softmax(s, temperature), log_softmax(t, temperature));
         soft += log_p.iter().zip(log_q).map(|(log_p, log_q)| log_p.exp() * (log_p - log_q)).sum::<f64>();
-        hard -= log_softmax(s, 1.0)[label as usize];
+        let weighed = |(j, y): (usize, f64)| y * target(j, label, classes, label_smoothing);
+        hard -= log_softmax(s, 1.0).into_iter().enumerate().map(weighed).sum::<f64>();
     }
     let (soft, hard) = (soft * temperature.powi(2) / rows, hard / rows);
     [alpha * soft + (1.0 - alpha) * hard, soft, hard]
@@ -48,14 +56,14 @@ fn naive(student: &[f64], teacher: &[f64], labels: &[i32], options: KdOptions) -
 
 /// Times the number of rows: the gradient of each row's own loss.
 fn naive_gradient(student: &[f64], teacher: &[f64], labels: &[i32], options: KdOptions) -> Vec<f64> {
-    let KdOptions { temperature, alpha } = options;
+    let KdOptions { temperature, alpha, label_smoothing } = options;
     let classes = student.len() / labels.len();
     let rows = student.chunks_exact(classes).zip(teacher.chunks_exact(classes)).zip(labels);
     rows.flat_map(|((s, t), &label)| {
         let (log_q, log_p) = (log_softmax(s, temperature), log_softmax(t, temperature));
         let soft = log_q.into_iter().zip(log_p).map(move |(q, p)| alpha * temperature * (q.exp() - p.exp()));
-        let hit = move |j: usize| f64::from(j == label as usize);
-        let hard = log_softmax(s, 1.0).into_iter().enumerate().map(move |(j, y)| (1.0 - alpha) * (y.exp() - hit(j)));
+        let slope = move |(j, y): (usize, f64)| (1.0 - alpha) * (y.exp() - target(j, label, classes, label_smoothing));
+        let hard = log_softmax(s, 1.0).into_iter().enumerate().map(slope);
         soft.zip(hard).map(|(soft, hard)| soft + hard)
     })
     .collect()
@@ -125,10 +133,36 @@ fn numbers_are_those_of_pytorch() {
     close("gradient", grad.as_slice().unwrap(), &want, 1e-7);
 }
 
+/// As above, with `label_smoothing=0.2`.
+#[test]
+fn smoothed_numbers_are_those_of_pytorch() {
+    let (student, teacher) = (shaped(3, 4, ramp(12, 7, 11)), shaped(3, 4, ramp(12, 5, 7)));
+    let options = KdOptions { label_smoothing: 0.2, ..SCRIPT };
+    let (loss, grad) = run(&student, &teacher, &[0, 3, 1], options).unwrap();
+    let want = [0.9997179508209229, 0.5047013759613037, 1.742242693901062];
+    close("loss", &[loss.total, loss.soft, loss.hard], &want, 1e-6);
+    let want = [
+        -0.13657408952713013,
+        0.013415371999144554,
+        -0.029900969937443733,
+        0.15305966138839722,
+        -0.010973159223794937,
+        -0.046603765338659286,
+        0.11981937289237976,
+        -0.062242425978183746,
+        -0.037163540720939636,
+        0.04133503511548042,
+        0.06009902060031891,
+        -0.06427061557769775,
+    ];
+    close("gradient", grad.as_slice().unwrap(), &want, 1e-7);
+}
+
 #[test]
 fn a_student_equal_to_its_teacher_has_nothing_to_learn_from_it() {
     let (logits, labels) = (matrix(63, 10, 1), labels(63, 10));
-    let (loss, grad) = run(&logits, &logits, &labels, KdOptions { temperature: 3.5, alpha: 1.0 }).unwrap();
+    let (loss, grad) =
+        run(&logits, &logits, &labels, KdOptions { temperature: 3.5, alpha: 1.0, label_smoothing: 0.0 }).unwrap();
     assert_eq!((loss.total, loss.soft), (0.0, 0.0));
     assert!(grad.iter().all(|&g| g == 0.0));
 }
@@ -160,7 +194,10 @@ fn refuses_shapes_labels_and_options() {
     let shapes = |student: [usize; 2], teacher: [usize; 2], labels: &[i32]| {
         run(&matrix(student[0], student[1], 1), &matrix(teacher[0], teacher[1], 2), labels, SCRIPT)
     };
-    let options = |temperature, alpha| run(&matrix(1, 2, 1), &matrix(1, 2, 2), &[0], KdOptions { temperature, alpha });
+    let options =
+        |temperature, alpha| run(&matrix(1, 2, 1), &matrix(1, 2, 2), &[0], KdOptions { temperature, alpha, ..SCRIPT });
+    let smoothed =
+        |label_smoothing| run(&matrix(1, 2, 1), &matrix(1, 2, 2), &[0], KdOptions { label_smoothing, ..SCRIPT });
     let grad = kd_loss(matrix(1, 2, 1).view(), matrix(1, 2, 2).view(), &[0], SCRIPT, blank(2, 1).view_mut());
     let (shape, argument, label) = ("SHAPE_MISMATCH", "BAD_ARGUMENT", "LABEL_OUT_OF_RANGE");
     for (result, code, message) in [
@@ -178,6 +215,8 @@ fn refuses_shapes_labels_and_options() {
         (options(f64::INFINITY, 0.5), argument, "temperature: expected a number above 0, got inf"),
         (options(1.0, -0.1), argument, "alpha: expected a number from 0 to 1, got -0.1"),
         (options(1.0, 1.1), argument, "alpha: expected a number from 0 to 1, got 1.1"),
+        (smoothed(-0.1), argument, "label_smoothing: expected a number from 0 to 1, got -0.1"),
+        (smoothed(1.1), argument, "label_smoothing: expected a number from 0 to 1, got 1.1"),
         (options(1.0, f64::NAN), argument, "alpha: expected a number from 0 to 1, got NaN"),
     ] {
         refuses(result, code, &format!("kd_loss: {message}"));

@@ -1,0 +1,49 @@
+use crate::borrow::{Memory, U8, U8Mut, expect_len};
+use crate::error::{Result, error};
+use distillery_images::{Failure, Shape, decode_all, read_header};
+use napi::Either;
+use napi_derive::napi;
+
+/// A file of a list that is no image that can be taken
+#[napi(object)]
+pub struct ImageFailure {
+    /// Its place in the list
+    pub index: u32,
+    /// What is wrong with it
+    pub problem: String,
+}
+
+/// The channels (1 or 3), rows and columns of a PNG or JPEG file, or what is wrong with it
+#[napi(catch_unwind)]
+pub fn image_size(file: U8) -> Result<Either<Vec<u32>, String>> {
+    let mut memory = Memory::new();
+    Ok(match read_header(memory.read(&file)?) {
+        Ok(header) => Either::A(vec![if header.colour { 3 } else { 1 }, header.height as u32, header.width as u32]),
+        Err(reason) => Either::B(reason.to_string()),
+    })
+}
+
+/// Decodes PNG and JPEG files, each into channels x height x width bytes; the first that can't be, or null
+#[napi(catch_unwind)]
+pub fn decode_images(
+    files: Vec<U8>,
+    mut out: U8Mut,
+    channels: u32,
+    height: u32,
+    width: u32,
+    may_resize: bool,
+    may_grey: bool,
+) -> Result<Option<ImageFailure>> {
+    let mut memory = Memory::new();
+    let (files, out) = (memory.read_all(&files)?, memory.write(&mut out)?);
+    expect_len("out", out.len(), &[files.len() as u32, channels, height, width])?;
+    if !matches!(channels, 1 | 3) {
+        return Err(error("BAD_ARGUMENT", format!("channels: expected 1 or 3, got {channels}")));
+    }
+    let shape = Shape { channels: channels as usize, height: height as usize, width: width as usize };
+    if out.is_empty() {
+        return Ok(None);
+    }
+    let failure = decode_all(&files, shape, may_resize, may_grey, out).err();
+    Ok(failure.map(|Failure { index, error }| ImageFailure { index: index as u32, problem: error.to_string() }))
+}

@@ -1,0 +1,56 @@
+"""Images by Pillow and what Pillow makes of them: NAME.png or .jpg, NAME.rgb and NAME.grey (rows of pixels as
+convert("RGB") and convert("L") give them), and resized.* (BILINEAR). Run with Pillow 13 in this folder."""
+
+import random
+from pathlib import Path
+
+from PIL import Image
+
+OUT = Path(__file__).parent / "fixtures"
+WIDTH, HEIGHT = 13, 9
+random.seed(1)
+
+
+def smooth(x: int, y: int) -> tuple[int, int, int]:
+    return (20 * x) % 256, (28 * y) % 256, (9 * (x + y)) % 256
+
+
+def picture(mode: str, pixel) -> Image.Image:
+    image = Image.new(mode, (WIDTH, HEIGHT))
+    image.putdata([pixel(x, y) for y in range(HEIGHT) for x in range(WIDTH)])
+    return image
+
+
+def keep(name: str, image: Image.Image, **options) -> None:
+    path = OUT / name
+    image.save(path, **options)
+    read = Image.open(path)
+    if read.mode == "I;16":
+        # Pillow cuts off what is above 255; the high byte is what the other readers take.
+        read = read.point(lambda value: value / 256).convert("L")
+    path.with_suffix(".rgb").write_bytes(read.convert("RGB").tobytes())
+    path.with_suffix(".grey").write_bytes(read.convert("RGB").convert("L").tobytes())
+
+
+noise = lambda *_: tuple(random.randrange(256) for _ in range(3))
+rgb = picture("RGB", noise)
+keep("colour.png", rgb)
+keep("grey.png", picture("L", lambda x, y: random.randrange(256)))
+keep("alpha.png", picture("RGBA", lambda x, y: (*noise(), random.randrange(256))))
+keep("grey_alpha.png", picture("LA", lambda x, y: (random.randrange(256), random.randrange(256))))
+keep("palette.png", rgb.quantize(16), transparency=3)
+keep("one_bit.png", picture("1", lambda x, y: 255 * ((x + y) % 2)))
+keep("sixteen_bits.png", picture("I;16", lambda x, y: random.randrange(65536)))
+soft = picture("RGB", smooth)
+keep("full.jpg", soft, quality=95, subsampling=0)
+keep("halved.jpg", soft, quality=80, subsampling=2)
+keep("progressive.jpg", soft, quality=90, progressive=True, subsampling=0)
+keep("shades.jpg", soft.convert("L"), quality=90)
+keep("four_inks.jpg", soft.convert("CMYK"), quality=95)
+
+large = Image.new("RGB", (61, 47))
+large.putdata([noise() for _ in range(61 * 47)])
+large.save(OUT / "large.png")
+for width, height in [(8, 8), (61, 20), (30, 47), (90, 70), (1, 1)]:
+    resized = large.resize((width, height), Image.Resampling.BILINEAR)
+    (OUT / f"resized_{width}x{height}.rgb").write_bytes(resized.tobytes())

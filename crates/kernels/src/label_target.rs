@@ -1,0 +1,39 @@
+//! A true label as the distribution that a network's answer is compared with, smoothed where asked (Szegedy et al., 2016):
+//! `label_smoothing` of `torch.nn.functional.cross_entropy`.
+
+use crate::error::{Result, expect_that};
+use crate::softmax::LogSumExp;
+
+/// What the label's class has, and what every other has: 1 - e + e / classes, and e / classes.
+#[derive(Clone, Copy)]
+pub(crate) struct LabelTarget {
+    smoothing: f64,
+    own: f32,
+    other: f32,
+}
+
+impl LabelTarget {
+    pub(crate) fn new(op: &'static str, smoothing: f64, classes: usize) -> Result<Self> {
+        expect_that((0.0..=1.0).contains(&smoothing), op, "label_smoothing", smoothing, "a number from 0 to 1")?;
+        let other = smoothing / classes as f64;
+        Ok(Self { smoothing, own: (1.0 - smoothing + other) as f32, other: other as f32 })
+    }
+
+    /// The target of the class j.
+    #[inline]
+    pub(crate) fn of(self, j: usize, label: usize) -> f32 {
+        if j == label { self.own } else { self.other }
+    }
+
+    /// The cross-entropy of a row of logits with the target.
+    #[inline]
+    pub(crate) fn loss(self, norm: LogSumExp, row: &[f32], label: usize) -> f64 {
+        let own = f64::from(-norm.log_softmax(row[label]));
+        // 0 * infinity is no 0: without smoothing a class that is ruled out adds nothing.
+        if self.smoothing == 0.0 {
+            return own;
+        }
+        let all: f64 = row.iter().map(|&x| f64::from(-norm.log_softmax(x))).sum();
+        (1.0 - self.smoothing) * own + self.smoothing / row.len() as f64 * all
+    }
+}

@@ -1,0 +1,57 @@
+import { expectNumber } from "../checks.js";
+import { type Dataset, splitDataset } from "../data/index.js";
+import { DistilleryError } from "../errors.js";
+import type { Module } from "../nn/module.js";
+import { expectDataset, expectModule } from "../train/arguments.js";
+
+/** What the runs of a comparison or a sweep have in common: networks and data to train on. */
+export interface Problem {
+  /** Makes the teacher, which is trained first; or one that is trained. */
+  teacher: Module | (() => Module);
+  /** Makes the student, drawn from the current random stream: called for each run. */
+  student: () => Module;
+  /** To train on. */
+  data: Dataset;
+  /** To choose epochs by: a data set, or the share of `data` that is held out, stratified by class; default 0.1. */
+  validation?: Dataset | number;
+}
+
+/** A problem whose validation set is split off. */
+export interface SplitProblem extends Problem {
+  validation: Dataset;
+}
+
+const VALIDATION_SHARE = 0.1;
+
+/** Checks a problem, and splits its validation set off: the same one wherever the same problem is split. */
+export function splitProblem({ teacher, student, data, validation = VALIDATION_SHARE }: Problem): SplitProblem {
+  if (typeof teacher !== "function") expectModule("teacher", teacher);
+  if (typeof student !== "function") {
+    throw new DistilleryError(
+      "BAD_ARGUMENT",
+      "student: expected a function that makes the network, as () => new Net()",
+    );
+  }
+  expectDataset("data", data);
+  if (data.classes < 2) {
+    const text = `data: expected two classes or more, got ${data.classes}: there is nothing to tell apart`;
+    throw new DistilleryError("BAD_ARGUMENT", text);
+  }
+  if (typeof validation !== "number") {
+    expectDataset("validation", validation);
+    expectLike(data, "validation", validation);
+    return { teacher, student, data, validation };
+  }
+  const share = expectNumber("validation", validation, (x) => x > 0 && x < 1, "a data set or a share between 0 and 1");
+  const { train, held } = splitDataset(data, { share, seed: 0 });
+  return { teacher, student, data: train, validation: held };
+}
+
+/** Refuses a data set of other features or classes than the training data. */
+export function expectLike({ features, classes }: Dataset, name: string, other: Dataset): void {
+  if (other.features === features && other.classes === classes) return;
+  throw new DistilleryError(
+    "SHAPE_MISMATCH",
+    `${name}: expected ${features} features and ${classes} classes, as the training data have, got ${other.features} and ${other.classes}`,
+  );
+}

@@ -1,0 +1,107 @@
+import { fingerprint } from "../checkpoint/index.js";
+import { expectInteger, expectNumber } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { Generator, withGenerator } from "../tensor/random.js";
+import { isBetter } from "../train/best.js";
+import { describeConfig, describeData } from "./describe.js";
+import { Examiner } from "./examiner.js";
+import { inFolder } from "./folder.js";
+import { expectList, readTrial, type Trial, type TrialInput } from "./input.js";
+import type { Member, Outcome } from "./members.js";
+import { SWEEP_DEFAULTS } from "./options.js";
+import type { SweepPoint, SweepResult } from "./result.js";
+import { measureSize } from "./size.js";
+import { TEACHER } from "./teacher.js";
+import { trainTrial } from "./training.js";
+
+/** What {@link sweep} takes. */
+export interface SweepInput extends Omit<TrialInput, "temperature" | "alpha"> {
+  /** Default 1, 2, 4, 8. */
+  temperatures?: readonly number[];
+  /** Default 0.1, 0.5, 0.9. */
+  alphas?: readonly number[];
+  /** Of every student, and of the teacher where it is trained; default 0. */
+  seed?: number;
+}
+
+/**
+ * Distils a student with every temperature and every alpha, all from the same initial weights with the batches in the same
+ * order, and chooses by the validation set. The teacher answers once for all; the test set is read once, for the chosen one,
+ * when all training is done.
+ *
+ * Each run has its folder below `out`, as a run of {@link distill} has; `sweep.json` there is the result. `resume`, and what is
+ * thrown, as with {@link compare}.
+ *
+ * @example
+ * ```ts
+ * const student = () => new StudentNet();
+ * const { best } = await sweep({ teacher, student, data: train, test, temperatures: [2, 4], epochs: 12, out: "runs/sweep" });
+ * console.log(best.temperature, best.alpha, best.validationAccuracy);
+ * ```
+ */
+export async function sweep(input: SweepInput): Promise<SweepResult> {
+  const { grid, trial } = readSweep(input);
+  const points = grid.temperatures.flatMap((temperature) => grid.alphas.map((alpha) => ({ temperature, alpha })));
+  const members = points.map((point) => memberOf(trial, point, grid.seed));
+  const { out, resume } = trial.controls;
+  const runs = [...members.map(({ name }) => name), TEACHER];
+  const { temperature: _, alpha: __, ...config } = describeConfig("sweep", trial, { ...grid });
+  return inFolder({ out, resume, runs, config, result: "sweep.json" }, () => swept(trial, { grid, members, config }));
+}
+
+type Grid = Pick<SweepResult, "seed" | "temperatures" | "alphas">;
+
+function readSweep({ seed = 0, temperatures, alphas, ...rest }: SweepInput): { grid: Grid; trial: Trial } {
+  const single = ["temperature", "alpha"].find((name) => name in rest);
+  if (single !== undefined) throw new DistilleryError("BAD_ARGUMENT", `${single}: a sweep takes a list, ${single}s`);
+  const isTemperature = (name: string, t: unknown) => expectNumber(name, t, (x) => x > 0, "a number above 0");
+  const isAlpha = (name: string, a: unknown) => expectNumber(name, a, (x) => x >= 0 && x <= 1, "a number from 0 to 1");
+  const grid = {
+    seed: expectInteger("seed", seed, 0),
+    temperatures: expectList("temperatures", temperatures ?? SWEEP_DEFAULTS.temperatures, isTemperature),
+    alphas: expectList("alphas", alphas ?? SWEEP_DEFAULTS.alphas, isAlpha),
+  };
+  return { grid, trial: readTrial(rest) };
+}
+
+function memberOf({ options }: Trial, point: { temperature: number; alpha: number }, seed: number): Member {
+  const name = `temperature-${point.temperature}/alpha-${point.alpha}`;
+  return { name, kind: "distilled", seed, options: { ...options, ...point } };
+}
+
+async function swept(
+  trial: Trial,
+  { grid, members, config }: { grid: Grid; members: readonly Member[]; config: SweepResult["config"] },
+): Promise<SweepResult> {
+  const { problem, test, controls } = trial;
+  const { teacher, outcomes } = await trainTrial(trial, members, grid.seed);
+  const points = members.map(({ options }, i) => pointOf(options, outcomes[i] as Outcome));
+  const chosen = points[bestOf(outcomes)] as SweepPoint;
+  const student = withGenerator(new Generator(0), problem.student);
+  const examiner = new Examiner(test, teacher.module, student, controls.signal);
+  const evaluation = await examiner.examine(chosen.file);
+  return {
+    kind: "sweep",
+    data: describeData(trial),
+    ...grid,
+    points,
+    best: { ...chosen, evaluation },
+    teacher: { file: teacher.file, evaluation: examiner.teacherEvaluation },
+    sizes: {
+      teacher: await measureSize(teacher.module, teacher.file, test),
+      student: await measureSize(student, chosen.file, test),
+    },
+    config: { ...config, teacherHash: fingerprint(teacher.module.stateDict()) },
+  };
+}
+
+/** Which did best on the validation set: in accuracy or, where that is the same, in loss. */
+function bestOf(outcomes: readonly Outcome[]): number {
+  return outcomes.reduce((best, { best: own }, i) => (isBetter(own, outcomes[best]?.best ?? null) ? i : best), 0);
+}
+
+function pointOf({ temperature, alpha }: Member["options"], { history, best, files }: Outcome): SweepPoint {
+  const { validationAccuracy, epoch } = best;
+  const agreement = history[epoch - 1]?.agreement ?? 0;
+  return { temperature, alpha, validationAccuracy, agreement, bestEpoch: epoch, history, file: files.best };
+}

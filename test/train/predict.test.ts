@@ -1,0 +1,88 @@
+import { describe, expect, test } from "vitest";
+import {
+  BatchNorm1d,
+  Dropout,
+  Linear,
+  Module,
+  manualSeed,
+  predict,
+  randn,
+  Sequential,
+  type Tensor,
+  tensor,
+} from "../../src/index.js";
+import { refusal } from "../data/support.js";
+
+/** Logits are the inputs. */
+class Same extends Module {
+  override forward(x: Tensor): Tensor {
+    return x;
+  }
+}
+
+describe("predict", () => {
+  test("softmax, the most probable class and its name", () => {
+    const inputs = tensor([
+      [0, Math.log(3)],
+      [Math.log(4), 0],
+    ]);
+    const predictions = predict(new Same(), inputs, { classNames: ["no", "yes"] });
+    expect(predictions.map(({ class: top, className }) => [top, className])).toEqual([
+      [1, "yes"],
+      [0, "no"],
+    ]);
+    for (const [i, expected] of [
+      [0.25, 0.75],
+      [0.8, 0.2],
+    ].entries()) {
+      const { probability, probabilities } = predictions[i] as (typeof predictions)[number];
+      for (const [j, p] of expected.entries()) expect(probabilities[j]).toBeCloseTo(p, 7);
+      expect(probability).toBe(Math.max(...probabilities));
+    }
+  });
+
+  test("without names their numbers; logits of any size", () => {
+    const [one] = predict(new Same(), tensor([[1e30, 0, -1e30]]));
+    expect(one).toEqual({ class: 0, className: "0", probability: 1, probabilities: [1, 0, 0] });
+  });
+
+  test("of equal ones the first", () => {
+    const [one] = predict(new Same(), tensor([[1, 2, 2]]));
+    expect(one?.class).toBe(1);
+  });
+
+  test("in eval mode, row by row the same as alone; modes and stream stay", () => {
+    manualSeed(0);
+    const network = new Sequential(new Linear(3, 8), new BatchNorm1d(8), new Dropout(0.5), new Linear(8, 4));
+    const inputs = randn([1203, 3]);
+    const all = predict(network, inputs);
+    expect(all).toHaveLength(1203);
+    for (const i of [0, 999, 1000, 1202]) expect(predict(network, inputs.slice(i, i + 1))).toEqual([all[i]]);
+    expect(network.training).toBe(true);
+    for (const { probabilities } of all) expect(probabilities.reduce((a, b) => a + b)).toBeCloseTo(1, 12);
+  });
+
+  test("what does not fit", async () => {
+    const network = new Linear(3, 2);
+    expect(await refusal("SHAPE_MISMATCH", () => predict(network, tensor([[1, 2]])))).toContain("[1, 2]");
+    expect(await refusal("SHAPE_MISMATCH", () => predict(network, tensor([1, 2, 3])))).toBe(
+      "inputs: expected shape [*, *], got [3]",
+    );
+    const classNames = ["a", "b", "c"];
+    expect(await refusal("SHAPE_MISMATCH", () => predict(network, tensor([[1, 2, 3]]), { classNames }))).toBe(
+      "logits: expected shape [1, 3], got [1, 2]",
+    );
+    await refusal("BAD_DTYPE", () => predict(network, [[1, 2, 3]] as unknown as Tensor));
+    expect(
+      await refusal("NON_FINITE", () =>
+        predict(
+          new Same(),
+          tensor([
+            [1, 2],
+            [Number.POSITIVE_INFINITY, 0],
+          ]),
+        ),
+      ),
+    ).toBe("inputs[1]: the network's answer is not finite");
+  });
+});
