@@ -18,7 +18,8 @@ step("target/.prepared", ["crates", "Cargo.toml", "Cargo.lock", "index.js"], "na
   if (!works("cargo", ["--version"])) fail("Rust is needed: install it from https://rustup.rs, then run this again");
   run("npm", ["run", "--silent", "build:native"]);
 });
-step("dist/.prepared", ["src", "index.d.ts", "tsconfig.json", "tsconfig.build.json"], "TypeScript", () => {
+const typescript = ["src", "index.d.ts", "scripts/build_report.mjs", "tsconfig.json", "tsconfig.build.json"];
+step("dist/.prepared", typescript, "TypeScript", () => {
   run("npm", ["run", "--silent", "build:ts"]);
 });
 if (process.argv[2] === "test") {

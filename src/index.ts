@@ -15,11 +15,33 @@ export {
   save,
   saveCheckpoint,
 } from "./checkpoint/index.js";
+export * from "./compare/index.js";
+export {
+  type CompareConfig,
+  type ConfigName,
+  type ConfigOf,
+  type DistillConfig,
+  defineConfig,
+  distillationOptions,
+  readConfig,
+  type Settled,
+  type SweepConfig,
+  type TrainTeacherConfig,
+  trainingOptions,
+} from "./config/index.js";
 export * from "./data/index.js";
 export { DistilleryError, type ErrorCode } from "./errors.js";
 export { exportOnnx, type OnnxOptions, type OnnxSummary, type OnnxValue, saveOnnx } from "./export/index.js";
-export { DEFAULT_LOG_FILE, type EpochRecord, formatEpoch, withLogFile } from "./log/index.js";
-export { crossEntropy } from "./losses/cross_entropy.js";
+export {
+  csvLog,
+  DEFAULT_LOG_FILE,
+  type EpochRecord,
+  formatEpoch,
+  type MetricsLog,
+  tensorBoardLog,
+  withLogFile,
+} from "./log/index.js";
+export { type CrossEntropyOptions, crossEntropy } from "./losses/cross_entropy.js";
 export { type KdLossOptions, type KdLossParts, kdLoss, kdLossParts } from "./losses/kd_loss.js";
 export { networkFrom } from "./models/from_state.js";
 export { StudentNet } from "./models/student_net.js";
@@ -34,8 +56,12 @@ export type { StateDict } from "./nn/state_dict.js";
 export { AdamW, type AdamWOptions, type AdamWState } from "./optim/adamw.js";
 export type { AdamWMoments, AdamWStateDict } from "./optim/adamw_state.js";
 export { clipGradNorm } from "./optim/clip_grad_norm.js";
+export { LambdaLR, type LambdaLRStateDict } from "./optim/lambda_lr.js";
+export type { CourseOptions } from "./optim/one_cycle_course.js";
 export { OneCycleLR, type OneCycleOptions } from "./optim/one_cycle_lr.js";
 export type { OneCycleStateDict } from "./optim/one_cycle_state.js";
+export { Scheduler } from "./optim/scheduler.js";
+export { constant, cosine, linear, oneCycle, type Schedule, stepDecay, warmUp } from "./optim/schedules.js";
 export { noGrad } from "./tensor/autograd.js";
 export { IntTensor, type Labels, LongTensor } from "./tensor/int_tensor.js";
 export { Generator, manualSeed, rand, randint, randn, randperm, withGenerator } from "./tensor/random.js";

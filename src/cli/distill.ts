@@ -1,80 +1,55 @@
 import { Command } from "commander";
+import { distillationOptions, SCHEMAS } from "../config/index.js";
 import { StudentNet } from "../models/student_net.js";
 import { TeacherNet } from "../models/teacher_net.js";
-import { distill, evaluate } from "../train/index.js";
-import { distillationSchema } from "../train/options.js";
-import { UsageError } from "./errors.js";
-import {
-  addLoading,
-  addNumbers,
-  addTraining,
-  controlsFrom,
-  type LoadFlags,
-  optionsFrom,
-  type TrainingFlags,
-} from "./flags.js";
+import { distill } from "../train/index.js";
+import { controlsFrom } from "./controls.js";
+import { dryRun } from "./dry_run.js";
+import { endOf } from "./ending.js";
+import { addLoading, addOptions, addRunning, givenFlags, type LoadFlags, type TrainingFlags } from "./flags.js";
 import { interruptible } from "./interrupt.js";
-import { Printer, percent } from "./printer.js";
-import { expectFits, readNetwork, setUp } from "./setup.js";
+import { Printer } from "./printer.js";
+import type { Settings } from "./settings.js";
+import { expectBatches, expectFits, readNetwork, setUp } from "./setup.js";
 
-interface DistillFlags extends TrainingFlags, LoadFlags {
-  teacher?: string;
-  teacherMode?: string;
-  teacherCache?: boolean;
-}
+type DistillFlags = TrainingFlags & LoadFlags;
 
 /** `distillery distill`. */
 export function distillCommand(run: (flags: DistillFlags) => Promise<void>): Command {
   const command = new Command("distill").description(
     "distil a teacher into a student; by default the script, number for number",
   );
-  addLoading(addTraining(addNumbers(command, distillationSchema), "runs/distill"))
-    .option("--teacher <file>", "the teacher's weights, .pth or .safetensors (default: drawn from the seed)")
-    .option("--teacher-cache", "ask the teacher once for each example (default: where that is exact)")
-    .option("--no-teacher-cache", "ask the teacher at each step")
-    .option("--teacher-mode <mode>", "train or eval (default: train for synthetic data, as the script, else eval)");
-  return command.action((flags: DistillFlags) => run(flags));
+  return addLoading(addRunning(addOptions(command, SCHEMAS.distill))).action(() => run(givenFlags(command)));
 }
 
-/** Distils, prints an epoch a line, and says where the student is. */
-export async function runDistill(flags: DistillFlags): Promise<void> {
-  const isSynthetic = flags.data === "synthetic";
-  const byData = {
-    shuffle: !isSynthetic,
-    ...(isSynthetic && flags.teacherMode === undefined ? { teacherMode: "train" } : {}),
-  };
-  const options = optionsFrom(distillationSchema, flags, byData);
-  if (!isSynthetic && flags.teacher === undefined) {
-    throw new UsageError(`--teacher: needed with --data ${flags.data}; \`distillery train-teacher\` makes one`);
-  }
-  const { source, seed } = await setUp(flags);
-  const teacher = flags.teacher === undefined ? new TeacherNet(source.sizes) : await readNetwork(flags.teacher, flags);
-  if (flags.teacher !== undefined) expectFits(flags.teacher, teacher, source, flags.data);
+/** Distils, prints an epoch a line, and says where the student is and how it does. */
+export async function runDistill(settings: Settings<"distill">, flags: DistillFlags): Promise<void> {
+  const { config } = settings;
+  const { out, report } = config;
+  const { source } = await setUp(config);
+  const teacher =
+    config.teacher === undefined ? new TeacherNet(source.sizes) : await readNetwork(config.teacher, flags);
+  if (config.teacher !== undefined) expectFits(config.teacher, teacher, source);
   const student = new StudentNet(source.sizes);
-  const printer = await Printer.open(flags, "KD Loss", options.epochs);
+  const input = {
+    ...distillationOptions(config),
+    teacher: teacher.freeze(),
+    student,
+    data: source.train(),
+    ...(source.validation && { validation: source.validation }),
+    ...(config.teacherCache !== undefined && { teacherCache: config.teacherCache }),
+  };
+  if (input.teacherMode === "train") expectBatches(input, input.data);
+  if (flags.dryRun) {
+    return dryRun({ teacher, student }, [{ name: "the distillation", input, times: 1 }], source, flags);
+  }
+  const printer = Printer.open(flags, "KD Loss", config.epochs);
   try {
-    const { history, files } = await interruptible(printer.note, (signal) =>
-      distill({
-        ...options,
-        teacher: teacher.freeze(),
-        student,
-        data: source.train(),
-        ...controlsFrom(flags),
-        about: { seed },
-        ...(flags.teacherCache !== undefined && { teacherCache: flags.teacherCache }),
-        signal,
-        ...printer.controls,
-      }),
+    const result = await interruptible(printer.note, (signal) =>
+      distill({ ...input, ...controlsFrom(settings, flags), signal, ...printer.controls }),
     );
-    const evaluation = source.test && evaluate(student, source.test, { teacher });
-    const lines = [`Student saved to ${files[0]}`];
-    if (evaluation !== null) {
-      const { accuracy, teacherAccuracy = 0, agreement = 0 } = evaluation;
-      lines.push(
-        `Test accuracy: student ${percent(accuracy)}, teacher ${percent(teacherAccuracy)}, agreement ${percent(agreement)}`,
-      );
-    }
-    printer.end({ loss: history.at(-1)?.loss, files, evaluation }, lines);
+    const { object, lines } = await endOf({ role: "student", network: student, teacher, result, source, out, report });
+    printer.end(object, lines);
   } finally {
     printer.close();
   }

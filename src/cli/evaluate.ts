@@ -1,15 +1,17 @@
 import { Command } from "commander";
 import { inspectCheckpoint } from "../checkpoint/index.js";
+import { sourceSchema } from "../config/index.js";
 import type { Dataset } from "../data/index.js";
 import { StudentNet } from "../models/student_net.js";
 import { TeacherNet } from "../models/teacher_net.js";
 import { type Evaluation, evaluate, measureLatency } from "../train/index.js";
-import { addCommon, addLoading, type CommonFlags, type LoadFlags } from "./flags.js";
+import { addLoading, addOptions, addShowing, givenFlags, type LoadFlags, type ShowFlags } from "./flags.js";
 import { percent } from "./printer.js";
+import { sourceFrom } from "./settings.js";
 import { expectFits, readNetwork, type Source, setUp } from "./setup.js";
 import { formatTable } from "./table.js";
 
-interface EvaluateFlags extends CommonFlags, LoadFlags {
+interface EvaluateFlags extends ShowFlags, LoadFlags {
   file: string;
   teacher?: string;
 }
@@ -19,18 +21,20 @@ export function evaluateCommand(run: (flags: EvaluateFlags) => Promise<void>): C
   const command = new Command("evaluate").description(
     "accuracy, agreement with the teacher, per-class figures, latency, size",
   );
-  return addLoading(addCommon(command.argument("<file>", "the network's weights, .pth or .safetensors")))
-    .option("--teacher <file>", "compare with a teacher's weights")
-    .action((file: string, flags: Omit<EvaluateFlags, "file">) => run({ ...flags, file }));
+  command.argument("<file>", "the network's weights, .pth or .safetensors");
+  command.option("--teacher <file>", "compare with a teacher's weights");
+  return addLoading(addShowing(addOptions(command, sourceSchema), "print a JSON object")).action((file: string) =>
+    run({ ...givenFlags(command), file }),
+  );
 }
 
 /** Evaluates a network on the test data, or on the script's own data. */
 export async function runEvaluate(flags: EvaluateFlags): Promise<void> {
-  const { source } = await setUp(flags);
+  const { source } = await setUp(sourceFrom({ ...flags }));
   const data = source.test ?? scriptData(source);
   const read = async (file: string) => {
     const network = await readNetwork(file, flags);
-    expectFits(file, network, source, flags.data);
+    expectFits(file, network, source);
     return network;
   };
   const model = await read(flags.file);
@@ -45,7 +49,7 @@ export async function runEvaluate(flags: EvaluateFlags): Promise<void> {
   const size = `${parameters.toLocaleString("en-US")} parameters, ${(bytes / 1e6).toFixed(2)} MB`;
   console.log(`${flags.file}: ${model.constructor.name}, ${size}`);
   console.log(`${data.name}: ${evaluation.examples.toLocaleString("en-US")} examples\n`);
-  console.log(`${summary(evaluation, latencyMs)}\n\n${classTable(evaluation)}`);
+  console.log(`${summary(evaluation, latencyMs)}\n\n${classTable(evaluation, data)}`);
 }
 
 /** The script draws its data after its networks. */
@@ -55,17 +59,22 @@ function scriptData({ sizes, train }: Source): Dataset {
   return train();
 }
 
-function summary({ accuracy, correct, examples, teacherAccuracy, agreement }: Evaluation, latencyMs: number): string {
+function summary(
+  { accuracy, correct, examples, loss, calibration, teacherAccuracy, agreement }: Evaluation,
+  latencyMs: number,
+): string {
   const rows = [["accuracy", percent(accuracy), `${correct} of ${examples}`]];
+  rows.push(["loss", loss.toFixed(4), "mean cross-entropy"]);
+  rows.push(["calibration error", percent(calibration.error), "expected, over 15 bins"]);
   if (teacherAccuracy !== undefined) rows.push(["teacher's accuracy", percent(teacherAccuracy), ""]);
   if (agreement !== undefined) rows.push(["agreement with the teacher", percent(agreement), ""]);
   rows.push(["latency at batch 1", `${latencyMs.toFixed(3)} ms`, "median"]);
   return formatTable(rows);
 }
 
-function classTable({ perClass }: Evaluation): string {
+function classTable({ perClass }: Evaluation, { classNames }: Dataset): string {
   const rows = perClass.map(({ precision, recall, f1, support }, i) => [
-    String(i),
+    classNames?.[i] ?? String(i),
     percent(precision),
     percent(recall),
     percent(f1),

@@ -1,22 +1,27 @@
 import { extname, join, parse, resolve } from "node:path";
 import { Command, Option } from "commander";
-import { ImageDataset } from "../data/index.js";
+import { sourceSchema } from "../config/index.js";
+import { type Dataset, ImageDataset, type ImageDatasetOptions, Subset } from "../data/index.js";
 import type { OnnxOptions, OnnxSummary, OnnxValue } from "../export/index.js";
 import type { StudentNet } from "../models/student_net.js";
 import type { TeacherNet } from "../models/teacher_net.js";
 import { evaluate } from "../train/index.js";
 import { UsageError } from "./errors.js";
-import { addLoading, type CommonFlags, type LoadFlags } from "./flags.js";
+import { addLoading, addOptions, addShowing, givenFlags, type LoadFlags, type ShowFlags } from "./flags.js";
 import { percent } from "./printer.js";
+import { sourceFrom } from "./settings.js";
 import { expectFits, readNetwork, type Source, setUp } from "./setup.js";
 
-type ExportFlags = Partial<Omit<CommonFlags, "seed">> &
+type ExportFlags = ShowFlags &
   LoadFlags & {
     file: string;
+    data?: string;
     onnx?: string | true;
     quantize?: "int8";
     embedNormalisation?: boolean;
   };
+
+const DATA = "the images it was trained on: keeps their normalisation, and tells the test accuracy";
 
 /** `distillery export FILE`. */
 export function exportCommand(run: (flags: ExportFlags) => Promise<void>): Command {
@@ -25,25 +30,23 @@ export function exportCommand(run: (flags: ExportFlags) => Promise<void>): Comma
     .argument("<file>", "the network's weights, .pth or .safetensors")
     .option("--onnx [out]", "write ONNX (default: beside the file, with .onnx)")
     .addOption(new Option("--quantize <type>", "store the weights in 8 bits").choices(["int8"]))
-    .option("--data <name>", "the images it was trained on: keeps their normalisation, and tells the test accuracy")
-    .option("--embed-normalisation", "normalise in the graph: its input is then the pixels, in bytes")
-    .option("--threads <number>", "for the arithmetic (default: the cores)")
-    .option("--json", "print a JSON object")
-    .option("--debug", "print the stack trace of a failure")
-    .action((file: string, flags: Omit<ExportFlags, "file">) => run({ ...flags, file }));
-  return addLoading(command);
+    .option("--embed-normalisation", "normalise in the graph: its input is then the pixels, in bytes");
+  return addLoading(addShowing(addOptions(command, sourceSchema, { data: DATA }), "print a JSON object")).action(
+    (file: string) => run({ ...givenFlags(command), file }),
+  );
 }
 
 /** Writes the file, says what is in it, and with data what it costs in accuracy. */
 export async function runExport(flags: ExportFlags): Promise<void> {
   const out = outFile(flags);
-  const { source } = await setUp({ data: "synthetic", seed: "0", ...flags });
-  const images = flags.data === undefined ? null : imagesOf(source, flags.data);
+  const { source } = await setUp(sourceFrom({ ...flags }));
+  const test = flags.data === undefined ? null : testOf(source, flags.data);
+  const images = test && imagesOf(test);
   if (flags.embedNormalisation && images === null) {
-    throw new UsageError("--embed-normalisation: needs --data, whose normalisation it is");
+    throw new UsageError("--embed-normalisation: needs --data with images, whose normalisation it is");
   }
   const network = await readNetwork(flags.file, flags);
-  if (images !== null) expectFits(flags.file, network, source, images.name);
+  if (test !== null) expectFits(flags.file, network, source);
   // Only here: the other commands start without it.
   const { saveOnnx } = await import("../export/index.js");
   const options: OnnxOptions = {
@@ -52,7 +55,7 @@ export async function runExport(flags: ExportFlags): Promise<void> {
     embedNormalisation: flags.embedNormalisation ?? false,
   };
   const summary = await saveOnnx(network, out, options);
-  const accuracy = images && (await compare(network, out, summary, options, images));
+  const accuracy = test && (await compare(network, out, summary, options, images ?? test));
   if (flags.json) {
     const { quantize = null } = flags;
     console.log(JSON.stringify({ file: flags.file, onnx: out, ...summary, quantize, data: flags.data, accuracy }));
@@ -80,9 +83,22 @@ function outFile({ file, onnx }: ExportFlags): string {
   return out;
 }
 
-function imagesOf({ test }: Source, data: string): ImageDataset {
+function testOf({ test }: Source, data: string): Dataset {
+  if (test !== null) return test;
+  throw new UsageError(`--data: expected data with a test part, got ${data}`);
+}
+
+/** The images in bytes, where that is what the data are. */
+function imagesOf(test: Dataset): ImageDataset | null {
   if (test instanceof ImageDataset) return test;
-  throw new UsageError(`--data: expected images, got ${data}`);
+  if (!(test instanceof Subset) || !(test.dataset instanceof ImageDataset)) return null;
+  const { indices, dataset } = test;
+  const pixels = new Uint8Array(test.length * test.features);
+  for (const [i, index] of indices.entries()) {
+    pixels.set(dataset.pixels.subarray(index * test.features, (index + 1) * test.features), i * test.features);
+  }
+  const labels = indices.map((index) => dataset.labels.data[index] as number);
+  return new ImageDataset(pixels, labels, dataset as ImageDatasetOptions);
 }
 
 /** The accuracy of the network and of the file, by ONNX Runtime where it is installed. */
@@ -91,12 +107,12 @@ async function compare(
   file: string,
   summary: OnnxSummary,
   options: OnnxOptions,
-  images: ImageDataset,
+  test: Dataset,
 ): Promise<{ original: number; exported: number; lost: number; by: string }> {
   const { accuracyByOnnxRuntime, exportedGraph, GraphNetwork } = await import("../export/index.js");
-  const original = evaluate(network, images).accuracy;
-  const byRuntime = await accuracyByOnnxRuntime(file, summary, images);
-  const exported = byRuntime?.accuracy ?? evaluate(new GraphNetwork(exportedGraph(network, options)), images).accuracy;
+  const original = evaluate(network, test).accuracy;
+  const byRuntime = await accuracyByOnnxRuntime(file, summary, test);
+  const exported = byRuntime?.accuracy ?? evaluate(new GraphNetwork(exportedGraph(network, options)), test).accuracy;
   const by = byRuntime
     ? `ONNX Runtime ${byRuntime.version}`
     : "Distillery's kernels, as onnxruntime-node is not installed";

@@ -1,19 +1,19 @@
 import { Command } from "commander";
 import { inspectCheckpoint } from "../checkpoint/index.js";
-import type { CommonFlags } from "./flags.js";
+import { addShowing, type ShowFlags } from "./flags.js";
 import { formatTable } from "./table.js";
 
-type InspectFlags = Pick<CommonFlags, "json" | "debug" | "logFile"> & { file: string; key?: string };
+type InspectFlags = ShowFlags & { file: string; key?: string };
 
 /** `distillery inspect FILE`. */
 export function inspectCommand(run: (flags: InspectFlags) => Promise<void>): Command {
-  return new Command("inspect")
+  const command = new Command("inspect")
     .description("what is in a checkpoint")
     .argument("<file>", ".pth or .safetensors")
-    .option("--key <name>", "of a checkpoint that holds more: what to look into")
-    .option("--json", "print a JSON object")
-    .option("--debug", "print the stack trace of a failure")
-    .action((file: string, flags: Omit<InspectFlags, "file">) => run({ ...flags, file }));
+    .option("--key <name>", "of a checkpoint that holds more: what to look into");
+  return addShowing(command, "print a JSON object").action((file: string, flags: Omit<InspectFlags, "file">) =>
+    run({ ...flags, file }),
+  );
 }
 
 /** Prints a checkpoint's tensors, parameters and texts. */

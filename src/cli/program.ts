@@ -1,39 +1,20 @@
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
-import { withLogFile } from "../log/index.js";
+import { compareCommand, runCompare } from "./compare.js";
+import { dataCommand, runData } from "./data.js";
 import { distillCommand, runDistill } from "./distill.js";
 import { reportFailure } from "./errors.js";
 import { evaluateCommand, runEvaluate } from "./evaluate.js";
 import { exportCommand, runExport } from "./export.js";
-import type { CommonFlags } from "./flags.js";
+import { configured, guarded } from "./guarded.js";
 import { inspectCommand, runInspect } from "./inspect.js";
+import { predictCommand, runPredict } from "./predict.js";
+import { runSweep, sweepCommand } from "./sweep.js";
 import { runTrainTeacher, trainTeacherCommand } from "./train_teacher.js";
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
   version: string;
 };
-
-/** Runs a command's body; its failure is printed here, inside the log file where there is one. */
-function guarded<F extends Pick<CommonFlags, "debug" | "logFile">>(
-  body: (flags: F) => Promise<void>,
-): (flags: F) => Promise<void> {
-  const reported = async (flags: F) => {
-    try {
-      await body(flags);
-    } catch (error) {
-      process.exitCode = reportFailure(error, flags.debug ?? false);
-    }
-  };
-  return async (flags) => {
-    const { logFile } = flags;
-    if (logFile === undefined) return reported(flags);
-    try {
-      await withLogFile(() => reported(flags), logFile === true ? undefined : logFile);
-    } catch (error) {
-      process.exitCode = reportFailure(error, flags.debug ?? false);
-    }
-  };
-}
 
 // A reader that goes away, as `| head` does, is no failure.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
@@ -44,11 +25,15 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 const program = new Command("distillery")
   .description("Knowledge distillation: train a teacher, distil it into a small student, prove that it helped")
   .version(version)
-  .addCommand(distillCommand(guarded(runDistill)))
-  .addCommand(trainTeacherCommand(guarded(runTrainTeacher)))
+  .addCommand(distillCommand(configured("distill", runDistill)))
+  .addCommand(trainTeacherCommand(configured("train-teacher", runTrainTeacher)))
+  .addCommand(compareCommand(configured("compare", runCompare)))
+  .addCommand(sweepCommand(configured("sweep", runSweep)))
   .addCommand(evaluateCommand(guarded(runEvaluate)))
+  .addCommand(predictCommand(guarded(runPredict)))
   .addCommand(inspectCommand(guarded(runInspect)))
-  .addCommand(exportCommand(guarded(runExport)));
+  .addCommand(exportCommand(guarded(runExport)))
+  .addCommand(dataCommand(guarded(runData)));
 for (const command of [program, ...program.commands]) {
   command.exitOverride().configureOutput({
     outputError: (text, write) => {

@@ -1,42 +1,94 @@
+import type { InferOutput } from "valibot";
 import { load } from "../checkpoint/index.js";
-import { type Dataset, loadImages, synthetic } from "../data/index.js";
+import type { sourceSchema } from "../config/index.js";
+import {
+  type AugmentOptions,
+  augment,
+  type Dataset,
+  type LoadDataOptions,
+  loadData,
+  splitDataset,
+  synthetic,
+} from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import { networkFrom } from "../models/from_state.js";
 import type { StudentNet } from "../models/student_net.js";
 import type { TeacherNet } from "../models/teacher_net.js";
 import { manualSeed } from "../tensor/random.js";
-import { MAX_THREADS, setNumThreads } from "../threads.js";
-import { type CommonFlags, type LoadFlags, loadOptions, wholeFrom } from "./flags.js";
+import { setNumThreads } from "../threads.js";
+import { UsageError } from "./errors.js";
+import { type LoadFlags, loadOptions } from "./flags.js";
 
-/** Where a command's data comes from. `train` draws the synthetic data: call it after the networks were made. */
+/** What says where a command's data come from and how they are taken apart. */
+export type SourceOptions = InferOutput<typeof sourceSchema> & {
+  /** The share of the training data that is held out; default: none. */
+  validation?: number;
+  augment?: AugmentOptions | undefined;
+};
+
+/** Where a command's data come from. `train` draws the synthetic data: call it after the networks were made. */
 export interface Source {
+  name: string;
   isSynthetic: boolean;
   sizes: { inFeatures: number; classes: number };
   train(): Dataset;
-  /** Held out; null for synthetic data. */
+  /** Held out of the training data; null where none is, and for synthetic data. */
+  validation: Dataset | null;
+  /** Held out of all; null for synthetic data. */
   test: Dataset | null;
 }
 
 /** Sets threads and seed, and opens the data; the stream has drawn nothing afterwards. */
-export async function setUp(flags: CommonFlags): Promise<{ source: Source; seed: number }> {
-  if (flags.threads !== undefined) setNumThreads(wholeFrom("--threads", flags.threads, 1, MAX_THREADS));
-  const seed = wholeFrom("--seed", flags.seed, 0);
-  const source = await openSource(flags.data);
+export async function setUp(options: SourceOptions): Promise<{ source: Source; seed: number }> {
+  const { threads, seed } = options;
+  if (threads !== undefined) setNumThreads(threads);
+  const source = options.data === "synthetic" ? syntheticSource(options) : await openSource(options);
   manualSeed(seed);
   return { source, seed };
 }
 
-async function openSource(name: string): Promise<Source> {
-  if (name === "synthetic") {
-    return { isSynthetic: true, sizes: { inFeatures: 784, classes: 10 }, train: () => synthetic(), test: null };
+function syntheticSource({ augment: changes }: SourceOptions): Source {
+  const train = () => (changes === undefined ? synthetic() : augment(synthetic(), changes));
+  const sizes = { inFeatures: 784, classes: 10 };
+  return { name: "synthetic", isSynthetic: true, sizes, train, validation: null, test: null };
+}
+
+async function openSource(options: SourceOptions): Promise<Source> {
+  const { data, validation = 0, splitSeed, augment: changes } = options;
+  const { name, train: whole, test } = await loadData(data, loadingOptions(options));
+  const { train, held } = validation === 0 ? { train: whole, held: null } : split(whole, validation, splitSeed);
+  const changed = changes === undefined ? train : augment(train, changes);
+  const sizes = { inFeatures: whole.features, classes: whole.classes };
+  return { name, isSynthetic: false, sizes, train: () => changed, validation: held, test };
+}
+
+function split(whole: Dataset, share: number, seed: number): { train: Dataset; held: Dataset } {
+  try {
+    return splitDataset(whole, { share, seed });
+  } catch (error) {
+    if (!(error instanceof DistilleryError) || error.code !== "BAD_ARGUMENT") throw error;
+    const text = `${whole.name}: no class has two examples for training, one of which could be held out`;
+    throw new DistilleryError("BAD_DATA", `${text}: --validation 0 trains without a validation set`, { cause: error });
   }
-  const { train, test } = await loadImages(name);
-  return {
-    isSynthetic: false,
-    sizes: { inFeatures: train.features, classes: train.classes },
-    train: () => train,
-    test,
-  };
+}
+
+/** Refuses a last batch of one example, which BatchNorm in train mode can't take, before anything runs. */
+export function expectBatches({ batchSize, dropLast }: { batchSize: number; dropLast: boolean }, data: Dataset): void {
+  if (dropLast || data.length % batchSize !== 1) return;
+  const text = `${batchSize} leaves a last batch of one of ${data.length} examples, which BatchNorm can't take`;
+  throw new UsageError(`--batch-size: ${text}: --drop-last leaves it out`);
+}
+
+function loadingOptions({
+  labelColumn,
+  header,
+  imageSize,
+  grey,
+  testShare,
+  splitSeed,
+}: SourceOptions): LoadDataOptions {
+  const given = Object.entries({ labelColumn, header, imageSize, grey, testShare, splitSeed });
+  return Object.fromEntries(given.filter(([, value]) => value !== undefined));
 }
 
 /** A network from its file. */
@@ -51,13 +103,17 @@ export async function readNetwork(file: string, flags: LoadFlags): Promise<Teach
 }
 
 /** Refuses a network that does not fit the data, naming its file. */
-export function expectFits(file: string, network: TeacherNet | StudentNet, { sizes }: Source, data: string): void {
+export function expectFits(
+  file: string,
+  network: TeacherNet | StudentNet,
+  { sizes, name }: Pick<Source, "sizes" | "name">,
+): void {
   const shapes = Object.values(network.stateDict()).map(({ shape }) => shape);
   const weights = shapes.filter((shape) => shape.length === 2);
   const [inFeatures, classes] = [weights[0]?.[1], weights.at(-1)?.[0]];
   if (inFeatures === sizes.inFeatures && classes === sizes.classes) return;
   throw new DistilleryError(
     "SHAPE_MISMATCH",
-    `${file}: a network of ${inFeatures} inputs and ${classes} classes; ${data} has ${sizes.inFeatures} and ${sizes.classes}`,
+    `${file}: a network of ${inFeatures} inputs and ${classes} classes; ${name} has ${sizes.inFeatures} and ${sizes.classes}`,
   );
 }

@@ -1,40 +1,45 @@
 import { Command } from "commander";
+import { SCHEMAS, trainingOptions } from "../config/index.js";
 import { TeacherNet } from "../models/teacher_net.js";
-import { evaluate, trainTeacher } from "../train/index.js";
-import { trainingSchema } from "../train/options.js";
-import { addNumbers, addTraining, controlsFrom, optionsFrom, type TrainingFlags } from "./flags.js";
+import { trainTeacher } from "../train/index.js";
+import { controlsFrom } from "./controls.js";
+import { dryRun } from "./dry_run.js";
+import { endOf } from "./ending.js";
+import { addOptions, addRunning, givenFlags, type TrainingFlags } from "./flags.js";
 import { interruptible } from "./interrupt.js";
-import { Printer, percent } from "./printer.js";
-import { setUp } from "./setup.js";
+import { Printer } from "./printer.js";
+import type { Settings } from "./settings.js";
+import { expectBatches, setUp } from "./setup.js";
 
 /** `distillery train-teacher`. */
 export function trainTeacherCommand(run: (flags: TrainingFlags) => Promise<void>): Command {
   const command = new Command("train-teacher").description("train the teacher on labelled data");
-  return addTraining(addNumbers(command, trainingSchema), "runs/teacher").action((flags: TrainingFlags) => run(flags));
+  return addRunning(addOptions(command, SCHEMAS["train-teacher"])).action(() => run(givenFlags(command)));
 }
 
-/** Trains, prints an epoch a line, and says where the teacher is. */
-export async function runTrainTeacher(flags: TrainingFlags): Promise<void> {
-  const options = optionsFrom(trainingSchema, flags, { shuffle: flags.data !== "synthetic" });
-  const { source, seed } = await setUp(flags);
+/** Trains, prints an epoch a line, and says where the teacher is and how it does. */
+export async function runTrainTeacher(settings: Settings<"train-teacher">, flags: TrainingFlags): Promise<void> {
+  const { config } = settings;
+  const { out, report } = config;
+  const { source } = await setUp(config);
   const model = new TeacherNet(source.sizes);
-  const printer = await Printer.open(flags, "Loss", options.epochs);
+  const input = {
+    ...trainingOptions(config),
+    model,
+    data: source.train(),
+    ...(source.validation && { validation: source.validation }),
+  };
+  expectBatches(input, input.data);
+  if (flags.dryRun) {
+    return dryRun({ teacher: model, student: null }, [{ name: "the training", input, times: 1 }], source, flags);
+  }
+  const printer = Printer.open(flags, "Loss", config.epochs);
   try {
-    const { history, files } = await interruptible(printer.note, (signal) =>
-      trainTeacher({
-        ...options,
-        model,
-        data: source.train(),
-        ...controlsFrom(flags),
-        about: { seed },
-        signal,
-        ...printer.controls,
-      }),
+    const result = await interruptible(printer.note, (signal) =>
+      trainTeacher({ ...input, ...controlsFrom(settings, flags), signal, ...printer.controls }),
     );
-    const evaluation = source.test && evaluate(model, source.test);
-    const lines = [`Teacher saved to ${files[0]}`];
-    if (evaluation !== null) lines.push(`Test accuracy: teacher ${percent(evaluation.accuracy)}`);
-    printer.end({ loss: history.at(-1)?.loss, files, evaluation }, lines);
+    const { object, lines } = await endOf({ role: "teacher", network: model, result, source, out, report });
+    printer.end(object, lines);
   } finally {
     printer.close();
   }

@@ -1,7 +1,8 @@
 import type { CompareResult, SweepResult } from "./result.js";
 
 /**
- * What a comparison finds, in one sentence: the difference with the weights that were best on the validation set.
+ * What a comparison finds, in one sentence: the difference with the weights of the epochs that were best on the validation
+ * set, or of the last ones.
  *
  * @example
  * ```ts
@@ -9,15 +10,19 @@ import type { CompareResult, SweepResult } from "./result.js";
  * // "Distilling raised test accuracy by 0.55 points (95% interval 0.31 to 0.79, 5 seeds): distinguishable from chance."
  * ```
  */
-export function compareAnswer({ difference, seeds }: CompareResult): string {
-  const { mean, low, high, confidence, distinguishable } = difference.best;
-  const change = mean < 0 ? "lowered" : "raised";
-  const by = `Distilling ${change} test accuracy by ${points(Math.abs(mean))} points`;
-  if (seeds.length < 2) return `${by} (1 seed): one pair can't tell it from chance; give more seeds.`;
-  const sign = mean < 0 ? -1 : 1;
-  const [from, to] = [sign * low, sign * high].sort((a, b) => a - b) as [number, number];
-  const interval = `${percent(confidence)}% interval ${points(from)} to ${points(to)}`;
-  return `${by} (${interval}, ${seeds.length} seeds): ${distinguishable ? "" : "not "}distinguishable from chance.`;
+export function compareAnswer({ difference, seeds }: CompareResult, weights: "best" | "last" = "best"): string {
+  const { mean, low, high, confidence, distinguishable } = difference[weights];
+  const what = weights === "best" ? "test accuracy" : "the last epoch's test accuracy";
+  if (seeds.length < 2) {
+    return `Distilling changed ${what} by ${signed(mean)} points (1 seed): one pair can't tell it from chance; give more seeds.`;
+  }
+  const about = (from: number, to: number) =>
+    `(${percent(confidence)}% interval ${points(from)} to ${points(to)}, ${seeds.length} seeds)`;
+  if (!distinguishable) {
+    return `Distilling changed ${what} by ${signed(mean)} points ${about(low, high)}: not distinguishable from chance.`;
+  }
+  const [change, interval] = mean < 0 ? ["lowered", about(-high, -low)] : ["raised", about(low, high)];
+  return `Distilling ${change} ${what} by ${points(Math.abs(mean))} points ${interval}: distinguishable from chance.`;
 }
 
 /** What a sweep finds, in one sentence. */
@@ -31,6 +36,10 @@ export function sweepAnswer({ best }: SweepResult): string {
 function points(share: number): string {
   const text = (100 * share).toFixed(2);
   return text === "-0.00" ? "0.00" : text;
+}
+
+function signed(share: number): string {
+  return share > 0 ? `+${points(share)}` : points(share);
 }
 
 function percent(share: number): string {

@@ -1,8 +1,10 @@
 import { expectInteger, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { randperm } from "../tensor/random.js";
+import { chunkedOrder } from "./chunked_order.js";
 import type { Batch, Dataset } from "./dataset.js";
 import { Epoch } from "./epoch.js";
+import { expectDataset } from "./expect_dataset.js";
 
 /** The options of {@link DataLoader}. */
 export interface DataLoaderOptions {
@@ -18,7 +20,9 @@ export interface DataLoaderOptions {
  * Batches of a data set, epoch after epoch. `torch.utils.data.DataLoader`.
  *
  * Each epoch of a shuffling loader has the order `randperm(dataset.length)`, drawn from the current stream when the
- * epoch begins. (PyTorch's own RandomSampler draws a seed from the stream, and the order from that seed's.)
+ * epoch begins. (PyTorch's own RandomSampler draws a seed from the stream, and the order from that seed's.) Of a data
+ * set that is read in chunks ({@link Dataset.chunk}) it is the chunks in a random order, and inside of each its rows in
+ * one: rows of different chunks do not mix.
  *
  * Throws `BAD_ARGUMENT` where an epoch would have no batch.
  *
@@ -40,6 +44,7 @@ export class DataLoader implements Iterable<Batch> {
   constructor(dataset: Dataset, options: DataLoaderOptions = {}) {
     const { batchSize = 64, shuffle = false, dropLast = false } = options;
     this.dataset = expectDataset(dataset);
+    if (dataset.chunk !== undefined) expectInteger("dataset.chunk", dataset.chunk, 1);
     this.batchSize = expectInteger("batchSize", batchSize, 1);
     this.shuffle = expectBoolean("shuffle", shuffle);
     this.dropLast = expectBoolean("dropLast", dropLast);
@@ -53,7 +58,9 @@ export class DataLoader implements Iterable<Batch> {
 
   /** Begins an epoch: a shuffling loader draws its order now. */
   epoch(): Epoch {
-    return new Epoch(this, this.shuffle ? randperm(this.dataset.length).data : null);
+    if (!this.shuffle) return new Epoch(this, null);
+    const { length, chunk } = this.dataset;
+    return new Epoch(this, chunk === undefined ? randperm(length).data : chunkedOrder(length, chunk));
   }
 
   /** An epoch in a given order, such as one that an interrupted run had begun; null is the order of the data set. */
@@ -65,14 +72,6 @@ export class DataLoader implements Iterable<Batch> {
   [Symbol.iterator](): Iterator<Batch> {
     return this.epoch()[Symbol.iterator]();
   }
-}
-
-function expectDataset(dataset: Dataset): Dataset {
-  if (typeof dataset?.batch !== "function" || typeof dataset.slice !== "function") {
-    throw new DistilleryError("BAD_DTYPE", `dataset: expected a Dataset, got ${show(dataset)}`);
-  }
-  expectInteger("dataset.length", dataset.length, 1, 2 ** 31 - 1);
-  return dataset;
 }
 
 function expectBoolean(name: string, value: unknown): boolean {

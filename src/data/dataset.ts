@@ -18,8 +18,14 @@ export interface Dataset {
   readonly augmented?: boolean;
   /** The names of the classes, in their order; default: their numbers. */
   readonly classNames?: readonly string[];
+  /** The class of every example, where that is at hand: a split then reads no values. */
+  readonly labels?: IntTensor;
   /** Of images: how the values of an example are laid out, and what makes them pixels again. */
   readonly image?: ImageLayout;
+  /** Of a table's rows: what its columns are, and what standardised them. */
+  readonly table?: TableLayout;
+  /** Where neighbours are read together: so many that a shuffling {@link DataLoader} keeps together, too. */
+  readonly chunk?: number;
   /** The examples of these indices, in their order. */
   batch(indices: Int32Array): Batch;
   /** The examples `start` to `end` (not included). */
@@ -37,6 +43,24 @@ export interface ImageLayout {
   readonly mean: readonly number[];
   readonly std: readonly number[];
 }
+
+/** A table whose rows became rows of values, column after column. */
+export interface TableLayout {
+  /** In the order of the values. */
+  readonly columns: readonly TableColumn[];
+  /** The column of the classes: its name and its place, counted from 0. */
+  readonly label: { readonly name: string; readonly place: number };
+  /** Whether the first line of its file named the columns; otherwise their names are their places. */
+  readonly header: boolean;
+}
+
+/**
+ * A column of numbers, each of which becomes (x - mean) / std; or one of texts, which becomes a value for each category,
+ * 1 where the cell has its text and 0 otherwise (one-hot).
+ */
+export type TableColumn =
+  | { readonly name: string; readonly mean: number; readonly std: number }
+  | { readonly name: string; readonly categories: readonly string[] };
 
 /** Some examples of a {@link Dataset}. */
 export interface Batch {

@@ -19,17 +19,18 @@ export interface Idx {
  */
 export async function decodeIdx(bytes: Uint8Array, file: string, rank: number): Promise<Idx> {
   const offset = 4 + 4 * rank;
-  const claim = (head: Uint8Array) => offset + elements(readShape(head, file, rank), file);
+  const claim = (head: Uint8Array) => offset + elements(readIdxShape(head, file, rank), file);
   const content = isGzip(bytes) ? await gunzip(bytes, file, offset, claim) : bytes;
   const claimed = claim(content);
   if (content.length < claimed) throw badData(file, `truncated: claims ${claimed} bytes, has ${content.length}`);
   if (content.length > claimed) {
     throw badData(file, `claims ${claimed} bytes, but ${content.length - claimed} more follow at byte ${claimed}`);
   }
-  return { shape: readShape(content, file, rank), data: content.subarray(offset) };
+  return { shape: readIdxShape(content, file, rank), data: content.subarray(offset) };
 }
 
-function readShape(head: Uint8Array, file: string, rank: number): number[] {
+/** The lengths of an IDX file's axes, out of its first bytes. */
+export function readIdxShape(head: Uint8Array, file: string, rank: number): number[] {
   const [zero, alsoZero, type, axes] = head;
   const start = Buffer.from(head.subarray(0, 4)).toString("hex");
   if (axes === undefined) {

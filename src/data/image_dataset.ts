@@ -2,50 +2,105 @@ import { expectInteger, expectNumber, expectShape, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import type { Labels } from "../tensor/int_tensor.js";
+import type { ImageLayout } from "./dataset.js";
 import { type DatasetOptions, LabelledDataset } from "./labelled_dataset.js";
 import type { Normalisation } from "./normalisation.js";
 
-/** The options of an {@link ImageDataset}. */
+/** The channels, rows and columns of an image. */
+export type ImageSize = Pick<ImageLayout, "channels" | "height" | "width">;
+
+/** The options of an {@link ImageDataset}: one of `features` and `image` at least. */
 export interface ImageDatasetOptions extends DatasetOptions, Normalisation {
-  /** The number of pixels of one image. */
-  features: number;
+  /** The number of values of one image; default: those of `image`. */
+  features?: number;
+  /** How the values lie; default: rows and columns are not known, and there is one channel. */
+  image?: ImageSize;
 }
 
 /**
- * Grey images in bytes, row by row, not copied, with labels [n]. Batches hold (pixel / 255 - mean) / std, as
- * torchvision's `ToTensor` and `Normalize` compute it.
+ * Images in bytes, not copied, [length, features]: channel after channel, each row by row; with labels [n]. Batches hold
+ * (pixel / 255 - mean) / std, as torchvision's `ToTensor` and `Normalize` compute it.
  *
  * @example
  * ```ts
- * const dataset = new ImageDataset(Uint8Array.of(0, 255), Int32Array.of(0, 1), { features: 1, mean: 0.5, std: 0.5 });
- * dataset.slice(0, 2).inputs.toArray(); // [[-1], [1]]
+ * const image = { channels: 1, height: 1, width: 2 };
+ * const dataset = new ImageDataset(Uint8Array.of(0, 255), Int32Array.of(0), { image, mean: 0.5, std: 0.5 });
+ * dataset.slice(0, 1).inputs.toArray(); // [[-1, 1]]
  * ```
  */
 export class ImageDataset extends LabelledDataset implements Normalisation {
   /** [length, features]. */
   readonly pixels: Uint8Array;
-  readonly mean: number;
-  readonly std: number;
+  /** As given: one number for all channels, or one for each. */
+  readonly mean: number | readonly number[];
+  readonly std: number | readonly number[];
+  readonly image?: ImageLayout;
+  readonly #mean: Float32Array;
+  readonly #std: Float32Array;
 
   constructor(pixels: Uint8Array, labels: Labels, options: ImageDatasetOptions) {
     if (!(pixels instanceof Uint8Array)) {
       throw new DistilleryError("BAD_DTYPE", `pixels: expected a Uint8Array, got ${show(pixels)}`);
     }
-    const { features, mean, std, name = "images", classes } = options;
-    expectInteger("features", features, 1, 2 ** 31 - 1);
+    const { image, mean, std, name = "images" } = options;
+    const features = expectFeatures(options);
     const examples = Math.ceil(pixels.length / features);
     expectShape("pixels", [pixels.length], [examples * features]);
-    super([examples, features], labels, name, classes);
+    super([examples, features], labels, { ...options, name });
+    const channels = image?.channels ?? 1;
+    const means = expectChannels("mean", mean, channels, () => true, "a finite number");
+    const deviations = expectChannels("std", std, channels, (x) => Math.fround(x) > 0, "a number above 0");
     this.pixels = pixels;
-    this.mean = expectNumber("mean", mean, () => true, "a finite number");
-    this.std = expectNumber("std", std, (x) => Math.fround(x) > 0, "a number above 0");
+    this.mean = mean;
+    this.std = std;
+    if (image !== undefined) {
+      const { height, width } = image;
+      this.image = { channels, height, width, mean: means, std: deviations };
+    }
+    this.#mean = Float32Array.from(means);
+    this.#std = Float32Array.from(deviations);
   }
 
   protected override gather(indices: Int32Array, out: Float32Array): void {
-    native.gatherBytes(this.pixels, indices, out, this.length, this.features, this.mean, this.std);
+    native.gatherBytes(this.pixels, indices, out, this.length, this.features, this.#mean, this.#std);
   }
 
   protected override content() {
     return { kind: `uint8, mean ${this.mean}, std ${this.std}`, values: this.pixels };
   }
+}
+
+/** The number of values of an image. */
+function expectFeatures({ features, image }: ImageDatasetOptions): number {
+  if (image === undefined) return expectInteger("features", features, 1, 2 ** 31 - 1);
+  const lengths = (["channels", "height", "width"] as const).map((axis) =>
+    expectInteger(`image.${axis}`, image[axis], 1, 2 ** 31 - 1),
+  );
+  const product = expectInteger(
+    "the values of an image",
+    lengths.reduce((a, b) => a * b),
+    1,
+    2 ** 31 - 1,
+  );
+  if (features !== undefined && features !== product) {
+    const text = `features: expected ${product}, as an image of [${lengths.join(", ")}] has, got ${show(features)}`;
+    throw new DistilleryError("BAD_ARGUMENT", text);
+  }
+  return product;
+}
+
+/** A number for each channel. */
+export function expectChannels(
+  name: string,
+  value: number | readonly number[],
+  channels: number,
+  ok: (x: number) => boolean,
+  expected: string,
+): number[] {
+  if (!Array.isArray(value)) return new Array<number>(channels).fill(expectNumber(name, value, ok, expected));
+  if (value.length !== channels) {
+    const text = `${name}: expected ${channels} numbers, one a channel, got ${value.length}`;
+    throw new DistilleryError("BAD_ARGUMENT", text);
+  }
+  return value.map((x, channel) => expectNumber(`${name}[${channel}]`, x, ok, expected));
 }

@@ -5,12 +5,15 @@ import { IntTensor, type Labels } from "../tensor/int_tensor.js";
 import { allocate } from "../tensor/memory.js";
 import { Tensor } from "../tensor/tensor.js";
 import type { Batch, Dataset } from "./dataset.js";
-import { checkLabels } from "./labels.js";
+import { expectIndices, expectRange, indexRange } from "./indices.js";
+import { checkLabels, expectClassNames } from "./labels.js";
 
 /** The options of a data set in memory. */
 export interface DatasetOptions {
   /** The number of classes; default: the highest label + 1. */
   classes?: number;
+  /** The names of the classes, in their order; default: their numbers. */
+  classNames?: readonly string[];
   /** What logs call it. */
   name?: string;
 }
@@ -21,14 +24,17 @@ export abstract class LabelledDataset implements Dataset {
   readonly length: number;
   readonly features: number;
   readonly classes: number;
+  readonly classNames?: readonly string[];
   /** [length]. */
   readonly labels: IntTensor;
   #fingerprint: string | null = null;
 
-  constructor(shape: readonly [number, number], labels: Labels, name: string, classes?: number) {
+  constructor(shape: readonly [number, number], labels: Labels, options: DatasetOptions & { name: string }) {
+    const { name, classNames, classes = expectClassNames(classNames)?.length } = options;
     this.length = expectInteger("examples", shape[0], 1, 2 ** 31 - 1);
     this.features = expectInteger("features", shape[1], 1, 2 ** 31 - 1);
     ({ labels: this.labels, classes: this.classes } = checkLabels(labels, this.length, classes));
+    if (classNames !== undefined) this.classNames = expectClassNames(classNames, this.classes);
     if (typeof name !== "string") throw new DistilleryError("BAD_ARGUMENT", `name: expected a text, got ${show(name)}`);
     this.name = name;
   }
@@ -40,7 +46,7 @@ export abstract class LabelledDataset implements Dataset {
   protected abstract content(): { kind: string; values: Uint8Array };
 
   batch(indices: Int32Array): Batch {
-    this.#expectIndices(indices);
+    expectIndices(indices, this.length);
     const inputs = new Tensor(allocate(indices.length * this.features), [indices.length, this.features]);
     this.gather(indices, inputs.data);
     const labels = indices.map((index) => this.labels.data[index] as number);
@@ -62,17 +68,8 @@ export abstract class LabelledDataset implements Dataset {
 
   /** The indices `start` to `end` (not included). */
   protected range(start: number, end: number): Int32Array {
-    expectInteger("start", start, 0, this.length);
-    expectInteger("end", end, start, this.length);
-    return new Int32Array(end - start).map((_, i) => start + i);
-  }
-
-  #expectIndices(indices: Int32Array): void {
-    if (!(indices instanceof Int32Array)) {
-      throw new DistilleryError("BAD_DTYPE", `indices: expected an Int32Array, got ${show(indices)}`);
-    }
-    const wrong = indices.findIndex((index) => index < 0 || index >= this.length);
-    if (wrong >= 0) expectInteger(`indices[${wrong}]`, indices[wrong], 0, this.length - 1);
+    expectRange(start, end, this.length);
+    return indexRange(start, end);
   }
 }
 

@@ -2,10 +2,12 @@ import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { readWhole } from "../files/index.js";
 import { badData } from "./bad_data.js";
+import { USUAL_NAMES } from "./class_names.js";
 import { decodeIdx, type Idx } from "./idx.js";
 import { ImageDataset } from "./image_dataset.js";
 import { findImages } from "./image_files.js";
 import { measure } from "./normalisation.js";
+import { firstUnseen } from "./read_sets.js";
 
 /** A data set of images in its two parts. */
 export interface ImageSets {
@@ -15,10 +17,10 @@ export interface ImageSets {
 }
 
 /**
- * Loads the four IDX files of the MNIST family, plain or gzipped: `fashion-mnist` and `mnist` out of
- * `$DISTILLERY_DATA`, its subfolder of that name, or where Debian's package puts it; anything else is a folder.
+ * Loads the four IDX files of the MNIST family, plain or gzipped: `fashion-mnist`, `mnist` and `kmnist` where
+ * {@link findData} finds them; anything else is a folder.
  *
- * Pixels are normalised with the usual numbers of the two, otherwise with the training set's own mean and standard
+ * Pixels are normalised with the usual numbers of these, otherwise with the training set's own mean and standard
  * deviation; so are the test set's. Throws `NOT_FOUND`, which says how to get the data, `IO_ERROR`, and `BAD_DATA` for
  * files that are damaged or do not fit together.
  *
@@ -28,7 +30,7 @@ export interface ImageSets {
  * const loader = new DataLoader(train, { batchSize: 64, shuffle: true });
  * ```
  */
-export async function loadImages(source: "fashion-mnist" | "mnist" | (string & {})): Promise<ImageSets> {
+export async function loadImages(source: "fashion-mnist" | "mnist" | "kmnist" | (string & {})): Promise<ImageSets> {
   if (typeof source !== "string" || source === "" || source.includes("\0")) {
     throw new DistilleryError("BAD_ARGUMENT", `source: expected a data set's name or a folder, got ${show(source)}`);
   }
@@ -41,8 +43,18 @@ export async function loadImages(source: "fashion-mnist" | "mnist" | (string & {
   expectSeen(train, test);
   const { mean, std } = normalisation ?? measure(train.images.data);
   const classes = train.labels.data.reduce((a, b) => Math.max(a, b)) + 1;
-  const part = ({ images, labels }: Pair) =>
-    new ImageDataset(images.data, Int32Array.from(labels.data), { name, features: pixels(images), classes, mean, std });
+  const [height, width] = train.images.shape.slice(1) as [number, number];
+  const names = source === name ? USUAL_NAMES.get(name) : undefined;
+  const classNames = names?.length === classes ? names : undefined;
+  const options = {
+    name,
+    image: { channels: 1, height, width },
+    classes,
+    mean,
+    std,
+    ...(classNames && { classNames }),
+  };
+  const part = ({ images, labels }: Pair) => new ImageDataset(images.data, Int32Array.from(labels.data), options);
   return { name, train: part(train), test: part(test) };
 }
 
@@ -69,12 +81,7 @@ function expectSameSize(train: Pair, test: Pair): void {
 
 /** A label that the training set lacks is one that no model can have learnt. */
 function expectSeen(train: Pair, test: Pair): void {
-  const seen = new Set(train.labels.data);
-  const at = test.labels.data.findIndex((label) => !seen.has(label));
+  const at = firstUnseen(train.labels.data, test.labels.data);
   if (at < 0) return;
   throw badData(test.labelsFile, `label ${at}: class ${test.labels.data[at]} is not in the training set`);
-}
-
-function pixels({ shape }: Idx): number {
-  return (shape[1] as number) * (shape[2] as number);
 }

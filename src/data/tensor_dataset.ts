@@ -25,7 +25,7 @@ export class TensorDataset extends LabelledDataset {
   constructor(inputs: Tensor, labels: Labels, options: DatasetOptions = {}) {
     expectTensor("inputs", inputs);
     expectShape("inputs", inputs.shape, [-1, -1]);
-    super(inputs.shape as [number, number], labels, options.name ?? "tensors", options.classes);
+    super(inputs.shape as [number, number], labels, { ...options, name: options.name ?? "tensors" });
     expectFinite(inputs, this.features);
     this.inputs = inputs.detach();
   }

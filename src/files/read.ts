@@ -1,4 +1,6 @@
+import type { Dirent } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
 import { DistilleryError } from "../errors.js";
 import { ioError } from "./io_error.js";
 
@@ -28,4 +30,27 @@ export async function listFiles(folder: string): Promise<Set<string>> {
     throw ioError("read", folder, error, "folder");
   });
   return new Set(entries.filter((entry) => !entry.isDirectory()).map(({ name }) => name));
+}
+
+/** The names of the folders in a folder, links to folders among them, sorted; hidden ones are left out. */
+export async function listFolders(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch((error: unknown) => {
+    throw ioError("read", folder, error, "folder");
+  });
+  const isFolder = async (entry: Dirent) =>
+    entry.isDirectory() || (entry.isSymbolicLink() && (await kindOf(join(folder, entry.name))) === "folder");
+  const seen = entries.filter(({ name }) => !name.startsWith("."));
+  const kept = await Promise.all(seen.map(async (entry) => ((await isFolder(entry)) ? [entry.name] : [])));
+  return kept.flat().sort();
+}
+
+/** What a path leads to; null: nothing. */
+export async function kindOf(path: string): Promise<"file" | "folder" | null> {
+  try {
+    return (await stat(path)).isDirectory() ? "folder" : "file";
+  } catch (error) {
+    const refused = ioError("read", path, error);
+    if (refused.code === "NOT_FOUND") return null;
+    throw refused;
+  }
 }

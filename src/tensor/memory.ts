@@ -49,3 +49,10 @@ function giveBack<A extends { length: number }>(pool: Map<number, A[]>, array: A
   if (waiting) waiting.push(array);
   else pool.set(array.length, [array]);
 }
+
+/** The bytes of the arrays that wait for reuse. */
+export function pooledBytes(): number {
+  const bytes = (arrays: readonly { byteLength: number }[]) =>
+    arrays.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  return [...free.values(), ...freeBytes.values()].reduce((sum, arrays) => sum + bytes(arrays), 0);
+}

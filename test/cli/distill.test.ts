@@ -28,7 +28,11 @@ import {
 } from "./support.js";
 
 const temporary = temporaryFolder();
-const SAVED = "Student saved to runs/distill/distilled_student_model_lowest.pth";
+/** What a run says at its end. */
+const saved = (out: string) => [
+  `Student saved to ${join(out, `${STUDENT}.pth`)}`,
+  `Report: ${join(out, "report.html")}`,
+];
 
 /** What a run prints with the numbers of the script but for its epochs. */
 async function expectedLines(epochs: number, seed: number): Promise<{ texts: string[]; student: string }> {
@@ -47,7 +51,7 @@ describe("distill with no data is the script", () => {
     const printed = lines(
       await succeed(["distill", "--epochs", "2", "--threads", "1", "--keep-checkpoints", "1"], cwd),
     );
-    expect(printed).toEqual([...texts, SAVED]);
+    expect(printed).toEqual([...texts, ...saved(join("runs", "distill"))]);
     for (const line of texts) expect(line).toMatch(EPOCH_LINE);
     const out = join(cwd, "runs", "distill");
     const files = [
@@ -56,6 +60,7 @@ describe("distill with no data is the script", () => {
       `${STUDENT}.pth`,
       `${STUDENT}.safetensors`,
       "metrics.jsonl",
+      "report.html",
       "run.lock",
     ];
     expect(tree(cwd)).toEqual(["runs", "runs/distill", ...files.map((file) => `runs/distill/${file}`)]);
@@ -71,8 +76,9 @@ describe("distill with no data is the script", () => {
     expect(metrics.map((record) => formatEpoch("KD Loss", record as unknown as EpochRecord))).toEqual(texts);
 
     const two = lines(await succeed(["distill", "--epochs", "2", "--threads", "2", "--out", "two"], cwd));
-    expect(two).toEqual([...texts, `Student saved to ${join("two", `${STUDENT}.pth`)}`]);
-    for (const file of files.filter((file) => file !== "metrics.jsonl" && file !== "checkpoint.safetensors")) {
+    expect(two).toEqual([...texts, ...saved("two")]);
+    const timed = ["metrics.jsonl", "checkpoint.safetensors", "report.html"];
+    for (const file of files.filter((file) => !timed.includes(file))) {
       expect(bytes(cwd, "two", file), file).toBe(bytes(out, file));
     }
   });
@@ -83,7 +89,8 @@ describe("distill with no data is the script", () => {
     const [record, end] = jsonLines(await succeed(["distill", "--epochs", "1", "--seed", "7", "--json"], cwd));
     expect(formatEpoch("KD Loss", record as unknown as EpochRecord)).toBe(texts[0]);
     expect(end).toEqual({
-      ...{ event: "end", loss: record?.loss, evaluation: null },
+      ...{ event: "end", loss: record?.loss, evaluation: null, best: null, stoppedEarly: false },
+      report: join("runs", "distill", "report.html"),
       files: [".pth", ".safetensors"].map((extension) => join("runs", "distill", STUDENT + extension)),
     });
   });
@@ -110,7 +117,7 @@ describe("--log-file", () => {
   test("by default output_results/knowledge_distillation.txt", async () => {
     const cwd = newFolder(temporary);
     const printed = await succeed(["distill", "--epochs", "1", "--log-file"], cwd);
-    expect(lines(printed)).toHaveLength(2);
+    expect(lines(printed)).toHaveLength(3);
     expect(readFileSync(join(cwd, "output_results", "knowledge_distillation.txt"), "utf8")).toBe(printed);
   });
 
@@ -163,6 +170,6 @@ describe("Ctrl-C", () => {
 
     const finished = await distillery([...options, "--out", "cut", "--resume"], cwd);
     expect([finished.code, finished.stderr]).toEqual([0, "cut: this run is finished\n"]);
-    expect(finished.stdout).toBe(`Student saved to ${join("cut", `${STUDENT}.pth`)}\n`);
+    expect(lines(finished.stdout)).toEqual(saved("cut"));
   });
 });

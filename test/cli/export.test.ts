@@ -126,7 +126,7 @@ describe("export, refused", () => {
       ["student.pth", "--onnx", "r.onnx", "--data", "synthetic"],
       2,
       "BAD_ARGUMENT",
-      "--data: expected images, got synthetic",
+      "--data: expected data with a test part, got synthetic",
     ],
     [["student.pth", "--onnx", "r.onnx", "--quantize", "int4"], 2, "BAD_ARGUMENT", "option '--quantize <type>'"],
     [["student.pth", "--onnx", "r.onnx", "--threads", "0"], 2, "BAD_ARGUMENT", "--threads: "],

@@ -5,7 +5,6 @@ import { type Evaluation, evaluate, load, loadImages, networkFrom } from "../../
 import { temporaryFolder } from "../checkpoint/support.js";
 import {
   distillery,
-  EPOCH_LINE,
   imageFolder,
   jsonLines,
   lines,
@@ -13,11 +12,13 @@ import {
   refused,
   STUDENT,
   succeed,
+  VALIDATED_LINE,
 } from "./support.js";
 
 const temporary = temporaryFolder();
 const data = imageFolder();
 const TEACHER = join("runs", "teacher", "teacher.pth");
+const TEACHER_BEST = join("runs", "teacher", "teacher_best.pth");
 let cwd: string;
 let taught: string;
 
@@ -33,30 +34,71 @@ async function evaluationOf(file: string, teacher?: string): Promise<Evaluation>
   return evaluate(await read(file), test, teacher === undefined ? {} : { teacher: await read(teacher) });
 }
 
+interface Metrics {
+  epoch: number;
+  validationAccuracy: number;
+  validationLoss: number;
+}
+
+/** What a run left of its epochs. */
+const metricsOf = (run: string) =>
+  jsonLines(readFileSync(join(cwd, "runs", run, "metrics.jsonl"), "utf8")) as unknown as Metrics[];
+
+/** How the best of them is told: of equal accuracies the one with the lower loss. */
+function bestOf(history: readonly Metrics[]): { epoch: number; text: string } {
+  const [best] = history.toSorted(
+    (a, b) => b.validationAccuracy - a.validationAccuracy || a.validationLoss - b.validationLoss,
+  );
+  const { epoch = 0, validationAccuracy } = best ?? {};
+  return { epoch, text: `${epoch} of ${history.length}, ${percent(validationAccuracy)} on the validation set` };
+}
+
 const percent = (share = 0) => `${(100 * share).toFixed(2)}%`;
 
 describe("images in a folder, from the teacher to the evaluation", () => {
   test("train-teacher prints an epoch a line, the file and the accuracy", async () => {
     const printed = lines(taught);
-    expect(printed.slice(0, 3).map((line) => EPOCH_LINE.exec(line)?.slice(1, 4))).toEqual(
-      [1, 2, 3].map((epoch) => [String(epoch), "3", "Loss"]),
+    const history = metricsOf("teacher");
+    expect(printed.slice(0, 3).map((line) => VALIDATED_LINE.exec(line)?.slice(1, 5))).toEqual(
+      history.map(({ epoch, validationAccuracy }) => [`${epoch}`, "3", "Loss", (100 * validationAccuracy).toFixed(2)]),
     );
     const { accuracy } = await evaluationOf(TEACHER);
     expect(accuracy).toBe(1);
-    expect(printed.slice(3)).toEqual([`Teacher saved to ${TEACHER}`, `Test accuracy: teacher ${percent(accuracy)}`]);
+    const isLast = bestOf(history).epoch === 3;
+    const best = isLast
+      ? []
+      : [`Test accuracy, best epoch: teacher ${percent((await evaluationOf(TEACHER_BEST)).accuracy)}`];
+    expect(printed.slice(3)).toEqual([
+      `Teacher saved to ${TEACHER}`,
+      `Best epoch: ${bestOf(history).text}, saved to ${TEACHER_BEST}`,
+      `Test accuracy: teacher ${percent(accuracy)}`,
+      ...best,
+      `Report: ${join("runs", "teacher", "report.html")}`,
+    ]);
     const config = JSON.parse(readFileSync(join(cwd, "runs", "teacher", "config.json"), "utf8"));
-    expect(config).toMatchObject({ command: "train-teacher", data: "rows", shuffle: true, examples: 96, features: 16 });
+    expect(config).toMatchObject({
+      ...{ command: "train-teacher", data: "rows", shuffle: true, features: 16, seed: 0, splitSeed: 0 },
+      ...{ examples: 86, validation: 0.1, validationExamples: 10, given: { data, epochs: 3, batchSize: 32 } },
+    });
   });
 
   test("distill takes it; both are evaluated", async () => {
     const options = ["--data", data, "--teacher", TEACHER, "--epochs", "4", "--batch-size", "32"];
     const printed = lines(await succeed(["distill", ...options], cwd));
     const student = join("runs", "distill", `${STUDENT}.pth`);
-    const { accuracy, teacherAccuracy, agreement } = await evaluationOf(student, TEACHER);
-    expect(accuracy).toBe(1);
+    const best = student.replace(".pth", "_best.pth");
+    expect((await evaluationOf(student, TEACHER)).accuracy).toBe(1);
+    const figures = async (file: string) => {
+      const { accuracy, teacherAccuracy, agreement } = await evaluationOf(file, TEACHER);
+      return `student ${percent(accuracy)}, teacher ${percent(teacherAccuracy)}, agreement ${percent(agreement)}`;
+    };
+    const { epoch, text } = bestOf(metricsOf("distill"));
     expect(printed.slice(4)).toEqual([
       `Student saved to ${student}`,
-      `Test accuracy: student ${percent(accuracy)}, teacher ${percent(teacherAccuracy)}, agreement ${percent(agreement)}`,
+      `Best epoch: ${text}, saved to ${best}`,
+      `Test accuracy: ${await figures(student)}`,
+      ...(epoch === 4 ? [] : [`Test accuracy, best epoch: ${await figures(best)}`]),
+      `Report: ${join("runs", "distill", "report.html")}`,
     ]);
     const config = JSON.parse(readFileSync(join(cwd, "runs", "distill", "config.json"), "utf8"));
     expect(config).toMatchObject({ teacherMode: "eval", shuffle: true, data: "rows", classes: 3 });
@@ -76,11 +118,13 @@ describe("images in a folder, from the teacher to the evaluation", () => {
     const out = join(cwd, "json");
     const common = ["--data", data, "--epochs", "1", "--json", "--out"];
     const [epoch, end] = jsonLines(await succeed(["train-teacher", ...common, join(out, "teacher")], cwd));
-    expect(Object.keys(epoch ?? {})).toEqual(["epoch", "epochs", "loss", "lr", "seconds", "samplesPerSecond"]);
-    expect(end).toMatchObject({ event: "end", loss: epoch?.loss, evaluation: { examples: 30 } });
+    const figures = ["epoch", "epochs", "loss", "lr", "seconds", "samplesPerSecond"];
+    expect(Object.keys(epoch ?? {})).toEqual([...figures, "validationLoss", "validationAccuracy"]);
+    const best = { epoch: 1, validationAccuracy: epoch?.validationAccuracy, evaluation: { examples: 30 } };
+    expect(end).toMatchObject({ event: "end", loss: epoch?.loss, evaluation: { examples: 30 }, best });
     const distilled = await succeed(["distill", ...common, join(out, "student"), "--teacher", TEACHER], cwd);
     const [record, last] = jsonLines(distilled);
-    expect(record).toMatchObject({ epoch: 1, epochs: 1 });
+    expect(record).toMatchObject({ epoch: 1, epochs: 1, agreement: expect.any(Number) });
     expect(last).toMatchObject({ event: "end", evaluation: { examples: 30, teacherAccuracy: 1 } });
   });
 
@@ -90,6 +134,8 @@ describe("images in a folder, from the teacher to the evaluation", () => {
     expect(printed).toMatch(/^runs.teacher.teacher\.pth: TeacherNet, [\d,]+ parameters, \d+\.\d\d MB\n/);
     expect(printed).toContain("rows: 30 examples\n");
     expect(printed).toMatch(/^accuracy +100\.00% +30 of 30$/m);
+    expect(printed).toMatch(/^loss +\d\.\d{4} +mean cross-entropy$/m);
+    expect(printed).toMatch(/^calibration error +\d+\.\d\d% +expected, over 15 bins$/m);
     expect(printed).toMatch(/^latency at batch 1 +\d+\.\d{3} ms +median$/m);
     expect(printed).toMatch(/^class +precision +recall +F1 +support$/m);
     for (const [i, { support }] of perClass.entries()) {
@@ -125,7 +171,7 @@ describe("images in a folder, from the teacher to the evaluation", () => {
 describe("what does not fit", () => {
   test("real data without a teacher", async () => {
     const text = await refused(["distill", "--data", data, "--out", "none"], cwd, 2, "BAD_ARGUMENT");
-    expect(text).toContain("--teacher: needed with --data");
+    expect(text).toContain("--teacher: needed with data");
     expect(text).toContain("distillery train-teacher");
     expect(existsSync(join(cwd, "none"))).toBe(false);
   });
@@ -141,12 +187,17 @@ describe("what does not fit", () => {
     const options = ["train-teacher", "--data", data, "--epochs", "3", "--batch-size", "16", "--resume"];
     const text = await refused(options, cwd, 1, "BAD_CONFIG");
     expect(text).toContain("batchSize was 32, is 16");
+    const split = [...options.slice(0, -2), "32", "--validation", "0.2", "--split-seed", "1", "--resume"];
+    expect(await refused(split, cwd, 1, "BAD_CONFIG")).toContain("validation was 0.1, is 0.2; splitSeed was 0, is 1;");
   });
 
   test("data sets that are not there", async () => {
     const text = await refused(["train-teacher", "--data", "no-such-folder"], cwd, 1, "NOT_FOUND");
-    expect(text).toContain("no-such-folder: no such folder: expected fashion-mnist, mnist or a folder");
+    expect(text).toContain("no-such-folder: no such file or folder: expected fashion-mnist, mnist, ");
     const { code, stderr } = await distillery(["train-teacher", "--data", "mnist"], cwd);
-    expect([code, lines(stderr)]).toEqual([1, [expect.stringContaining("set DISTILLERY_DATA to a folder")]]);
+    expect([code, lines(stderr)]).toEqual([
+      1,
+      [expect.stringMatching(/`distillery data mnist` brings it; or set DISTILLERY_DATA to a folder/)],
+    ]);
   });
 });

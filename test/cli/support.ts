@@ -13,10 +13,12 @@ export interface Ended {
   stderr: string;
 }
 
-/** Starts `distillery ARGS` in a folder. */
-export function launch(args: readonly string[], cwd: string): ChildProcess {
-  const { NO_COLOR: _, DISTILLERY_DATA: __, ...env } = process.env;
-  return spawn(process.execPath, [MAIN, ...args], { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
+/** Starts `distillery ARGS` in a folder; as a terminal does where it is to lead a process group of its own. */
+export function launch(args: readonly string[], cwd: string, { detached = false } = {}): ChildProcess {
+  const { NO_COLOR: _, DISTILLERY_DATA: __, ...rest } = process.env;
+  // What was downloaded on this machine must not matter.
+  const env = { DISTILLERY_CACHE: join(cwd, "no-cache"), ...rest };
+  return spawn(process.execPath, [MAIN, ...args], { cwd, env, detached, stdio: ["ignore", "pipe", "pipe"] });
 }
 
 /** Waits for a process to end, with what it printed. */
@@ -63,6 +65,9 @@ export function newFolder(parent: string): string {
 }
 
 export const EPOCH_LINE = /^Epoch \[(\d+)\/(\d+)\] \| (KD Loss|Loss): (\d+\.\d{4}) \| LR: (\d\.\d{6})$/;
+/** The same with what was found on the validation set: its accuracy, and in a distillation the agreement. */
+export const VALIDATED_LINE =
+  /^Epoch \[(\d+)\/(\d+)\] \| (KD Loss|Loss): \d+\.\d{4} \| LR: \d\.\d{6} \| Validation: (\d+\.\d\d)%(?: \| Agreement: (\d+\.\d\d)%)?$/;
 export const STUDENT = "distilled_student_model_lowest";
 
 export const lines = (text: string): string[] => text.split("\n").slice(0, -1);

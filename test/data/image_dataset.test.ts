@@ -81,3 +81,60 @@ describe("refused", () => {
     expect(await refusal(code, body)).toBe(text);
   });
 });
+
+describe("colour", () => {
+  const image = { channels: 3, height: 1, width: 2 };
+  const bytes = Uint8Array.from({ length: 12 }, (_, i) => i * 20);
+  const numbers = { mean: [0.1, 0.2, 0.3], std: [0.5, 0.25, 2] };
+  const make = (o: object = {}) => new ImageDataset(bytes, Int32Array.of(0, 1), { image, ...numbers, ...o });
+
+  test("each channel has its own normalisation, in single precision", () => {
+    const { inputs } = make().batch(Int32Array.of(1, 0));
+    const expected = [...bytes.subarray(6), ...bytes.subarray(0, 6)].map((p, i) => {
+      const channel = Math.floor((i % 6) / 2);
+      return normalise(p, { features: 6, mean: numbers.mean[channel] as number, std: numbers.std[channel] as number });
+    });
+    expect(Array.from(inputs.data)).toEqual(expected);
+  });
+
+  test("one number stands for all channels, and a list of one for a number", () => {
+    const all = make({ mean: 0.2, std: 0.4 });
+    expect(all.image).toEqual({ ...image, mean: [0.2, 0.2, 0.2], std: [0.4, 0.4, 0.4] });
+    expect([all.mean, all.std, all.features]).toEqual([0.2, 0.4, 6]);
+    expect(Array.from(all.slice(0, 2).inputs.data)).toEqual(Array.from(bytes, (p) => normalise(p)));
+    const grey = { channels: 1, height: 1, width: 6 };
+    const one = make({ image: grey, mean: [0.2], std: [0.4] });
+    expect(one.slice(0, 2).inputs).toEqual(all.slice(0, 2).inputs);
+    expect(one.fingerprint()).toBe(all.fingerprint());
+  });
+
+  test("the fingerprint changes with one channel's numbers", () => {
+    const of = (o: object) => make(o).fingerprint();
+    expect(new Set([of({}), of({ mean: [0.1, 0.2, 0.4] }), of({ std: [0.5, 0.5, 2] })]).size).toBe(3);
+  });
+
+  test("names of classes", () => {
+    const named = make({ classNames: ["cat", "dog", "cow"] });
+    expect([named.classes, named.classNames, make().classNames]).toEqual([3, ["cat", "dog", "cow"], undefined]);
+  });
+
+  test.each<[string, object, string]>([
+    ["BAD_ARGUMENT", { mean: [0.1, 0.2] }, "mean: expected 3 numbers, one a channel, got 2"],
+    ["BAD_ARGUMENT", { std: [1, 1, 0] }, "std[2]: expected a number above 0, got 0"],
+    ["BAD_ARGUMENT", { mean: [1, Number.NaN, 0] }, "mean[1]: expected a finite number, got NaN"],
+    [
+      "BAD_ARGUMENT",
+      { image: { ...image, height: 0 } },
+      "image.height: expected a whole number from 1 to 2147483647, got 0",
+    ],
+    ["BAD_ARGUMENT", { features: 5 }, "features: expected 6, as an image of [3, 1, 2] has, got 5"],
+    ["BAD_ARGUMENT", { image: undefined }, "features: expected a whole number from 1 to 2147483647, got undefined"],
+    ["SHAPE_MISMATCH", { image: { ...image, width: 3 } }, "pixels: expected shape [18], got [12]"],
+    ["BAD_ARGUMENT", { classNames: ["a", "a"] }, 'classNames[1]: expected texts, each once, got "a"'],
+    ["BAD_ARGUMENT", { classNames: ["a"], classes: 2 }, "classNames: expected 2 names, got 1"],
+    ["BAD_DTYPE", { classNames: "ab" }, 'classNames: expected a list of texts, got "ab"'],
+    ["LABEL_OUT_OF_RANGE", { classNames: ["a"] }, "labels[1]: expected a class from 0 to 0, got 1"],
+  ])("refused: %s %j", async (code, o, text) => {
+    expect(await refusal(code, () => make(o))).toBe(text);
+  });
+});

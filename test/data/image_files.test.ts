@@ -1,6 +1,7 @@
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { loadImages } from "../../src/data/index.js";
 import { DistilleryError } from "../../src/errors.js";
 import { folderOf, images, refusal } from "./support.js";
@@ -18,11 +19,14 @@ vi.mock("../../src/files/read.js", async (original) => {
   return { ...real, listFiles };
 });
 
+const cache = join(tmpdir(), "distillery-no-cache");
+beforeEach(() => vi.stubEnv("DISTILLERY_CACHE", cache));
 afterEach(() => vi.unstubAllEnvs());
 
 describe.each([
   ["fashion-mnist", 0.286, 0.353],
   ["mnist", 0.1307, 0.3081],
+  ["kmnist", 0.1918, 0.3483],
 ])("%s", (name, mean, std) => {
   test("out of DISTILLERY_DATA, with its usual normalisation", async () => {
     vi.stubEnv("DISTILLERY_DATA", folderOf(images()));
@@ -49,19 +53,26 @@ describe.each([
   });
 });
 
+test("a data set is found where a download puts it", async () => {
+  vi.stubEnv("DISTILLERY_DATA", "");
+  vi.stubEnv("DISTILLERY_CACHE", dirname(folderOf(images(), "kmnist")));
+  expect((await loadImages("kmnist")).test.length).toBe(2);
+});
+
 describe("nowhere", () => {
   test("fashion-mnist says how to get it", async () => {
     vi.stubEnv("DISTILLERY_DATA", "");
     expect(await refusal("NOT_FOUND", () => loadImages("fashion-mnist"))).toBe(
-      `fashion-mnist: not found in ${SYSTEM}: set DISTILLERY_DATA to a folder with its four IDX files, ` +
-        "or `apt install dataset-fashion-mnist`",
+      `fashion-mnist: not found in ${join(cache, "fashion-mnist")}, ${SYSTEM}: \`distillery data fashion-mnist\` or ` +
+        "`apt install dataset-fashion-mnist` brings it; or set DISTILLERY_DATA to a folder with four IDX files, plain or .gz",
     );
   });
 
-  test("mnist says how to get it", async () => {
+  test.each(["mnist", "kmnist"])("%s says how to get it", async (name) => {
     vi.stubEnv("DISTILLERY_DATA", "");
-    expect(await refusal("NOT_FOUND", () => loadImages("mnist"))).toBe(
-      "mnist: not found: set DISTILLERY_DATA to a folder with its four IDX files",
+    expect(await refusal("NOT_FOUND", () => loadImages(name))).toBe(
+      `${name}: not found in ${join(cache, name)}: \`distillery data ${name}\` brings it; ` +
+        "or set DISTILLERY_DATA to a folder with four IDX files, plain or .gz",
     );
   });
 
@@ -70,7 +81,7 @@ describe("nowhere", () => {
     mkdirSync(join(empty, "other"));
     vi.stubEnv("DISTILLERY_DATA", empty);
     expect(await refusal("NOT_FOUND", () => loadImages("fashion-mnist"))).toMatch(
-      `fashion-mnist: not found in ${join(empty, "fashion-mnist")}, ${empty}, ${SYSTEM}: set DISTILLERY_DATA`,
+      `fashion-mnist: not found in ${join(empty, "fashion-mnist")}, ${empty}, ${join(cache, "fashion-mnist")}, ${SYSTEM}: `,
     );
   });
 });

@@ -116,7 +116,7 @@ describe("what is not there", () => {
     writeFileSync(join(folder, "file"), "");
     for (const path of [join(folder, "none"), join(folder, "file")]) {
       expect(await refusal("NOT_FOUND", () => loadImages(path))).toBe(
-        `${path}: no such folder: expected fashion-mnist, mnist or a folder with four IDX files`,
+        `${path}: no such folder: expected fashion-mnist, mnist, kmnist or a folder with four IDX files`,
       );
     }
   });

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { measure } from "../../src/data/normalisation.js";
+import { measure, measureChannels } from "../../src/data/normalisation.js";
 
 test("the mean and the population's standard deviation of pixels in [0, 1]", () => {
   // 0, 0.2, 0.4, 1: mean 0.4, squares of the distances .16, .04, 0, .36.
@@ -19,4 +19,25 @@ test("against a plain two-pass sum", () => {
 
 test.each([0, 1, 77, 255])("pixels that are all %i divide by 1", (pixel) => {
   expect(measure(new Uint8Array(1001).fill(pixel))).toEqual({ mean: pixel / 255, std: 1 });
+});
+
+test("by channel, over the images of indices", () => {
+  // Two channels of two pixels; the second image is left out.
+  const pixels = Uint8Array.of(0, 51, 255, 255, 9, 9, 9, 9, 102, 255, 0, 0);
+  const { mean, std } = measureChannels(pixels, 2, 4, Int32Array.of(0, 2)) as { mean: number[]; std: number[] };
+  // 0, 0.2, 0.4, 1 and 1, 1, 0, 0.
+  expect(mean).toEqual([expect.closeTo(0.4, 15), 0.5]);
+  expect(std).toEqual([expect.closeTo(Math.sqrt(0.14), 15), 0.5]);
+});
+
+test("one channel gives numbers, the same bits as of all its pixels", () => {
+  const pixels = Uint8Array.from({ length: 600 }, (_, i) => (i * i) >> 4);
+  expect(
+    measureChannels(
+      pixels,
+      1,
+      6,
+      Int32Array.from({ length: 100 }, (_, i) => i),
+    ),
+  ).toEqual(measure(pixels));
 });

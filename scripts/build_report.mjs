@@ -1,0 +1,45 @@
+// Makes the script and the style of report.html out of src/report/page: dist/report/page.js, in which the parts of ECharts
+// that it draws with are, and page.css.
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { rolldown } from "rolldown";
+import { ROOT } from "./shell.mjs";
+
+const PAGE = join(ROOT, "src", "report", "page");
+// In this order: the last two change what is before them.
+const STYLES = [
+  ...["theme", "page", "hero", "figures", "interval", "tables", "heat", "choice", "mistakes", "repeat"],
+  ...["narrow", "print"],
+];
+
+const licences = `/*!
+Charts by Apache ECharts, Apache License 2.0: https://www.apache.org/licenses/LICENSE-2.0
+${textOf("echarts/NOTICE")}
+
+It draws with zrender:
+${textOf("zrender/LICENSE")}
+*/`;
+
+const page = await rolldown({
+  input: join(PAGE, "main.ts"),
+  platform: "browser",
+  tsconfig: join(ROOT, "tsconfig.page.json"),
+  // Leaves ECharts' checks for developers out.
+  transform: { define: { "process.env.NODE_ENV": '"production"' } },
+  onwarn: (warning) => {
+    throw new Error(`report: ${warning.message}`);
+  },
+});
+await page.write({
+  file: join(ROOT, "dist", "report", "page.js"),
+  format: "iife",
+  minify: true,
+  comments: false,
+  postBanner: licences,
+});
+const style = STYLES.map((name) => readFileSync(join(PAGE, "style", `${name}.css`), "utf8")).join("\n");
+writeFileSync(join(ROOT, "dist", "report", "page.css"), style);
+
+function textOf(file) {
+  return readFileSync(join(ROOT, "node_modules", file), "utf8").trim();
+}

@@ -1,0 +1,94 @@
+import { join } from "node:path";
+import { Command } from "commander";
+import type { CompareResult, NetworkSize, Spread } from "../compare/index.js";
+import { aboutRun, SCHEMAS, trainingOptions } from "../config/index.js";
+import { percent } from "../log/index.js";
+import { commandLine } from "./ending.js";
+import { addLoading, addOptions, addRunning, givenFlags, type LoadFlags, type TrainingFlags } from "./flags.js";
+import { interruptible } from "./interrupt.js";
+import { MembersPrinter } from "./members_printer.js";
+import { openProblem } from "./problem.js";
+import type { Settings } from "./settings.js";
+import { dryRunOf, networksOf, workersOf } from "./several.js";
+import { formatTable } from "./table.js";
+
+type CompareFlags = TrainingFlags & LoadFlags;
+
+/** `distillery compare`. */
+export function compareCommand(run: (flags: CompareFlags) => Promise<void>): Command {
+  const command = new Command("compare").description(
+    "does distilling help? students of several seeds, alone and distilled, on the same data with the same budget",
+  );
+  return addLoading(addRunning(addOptions(command, SCHEMAS.compare))).action(() => run(givenFlags(command)));
+}
+
+/** Compares, prints a run a line, and at the end the figures and the answer. */
+export async function runCompare(settings: Settings<"compare">, flags: CompareFlags): Promise<void> {
+  const { config, given } = settings;
+  const opened = await openProblem({ config, flags });
+  const { problem, test } = opened;
+  const { temperature, alpha, seed, seeds, out } = config;
+  if (flags.dryRun) return dryRunOf(opened, trainingOptions(config), { alone: seeds, distilled: seeds }, flags);
+  // Only here: the other commands start without it.
+  const { compare, compareAnswer } = await import("../compare/index.js");
+  const printer = new MembersPrinter(flags);
+  try {
+    const result = await interruptible(printer.note, (signal) =>
+      compare({
+        ...{ ...problem, test, out, signal, temperature, alpha },
+        ...trainingOptions(config),
+        seeds: Array.from({ length: seeds }, (_, i) => seed + i),
+        resume: flags.resume ?? false,
+        about: aboutRun(config, given) ?? {},
+        workers: workersOf({ config, flags }),
+        ...printer.controls,
+      }),
+    );
+    const answer = compareAnswer(result);
+    const files = [join(out, "compare.json")];
+    if (config.report) {
+      const { compareReport, writeReport } = await import("../report/index.js");
+      const networks = await networksOf(problem, result.teacher.file, result.distilled.files[0] as string);
+      files.push(join(out, "report.html"));
+      await writeReport(files[1] as string, compareReport(result, { networks, test, command: commandLine() }));
+    }
+    const { data, sizes, difference } = result;
+    const object = { answer, difference, data, seeds: result.seeds, sizes, ...figures(result), files };
+    const answers = [answer, compareAnswer(result, "last")];
+    printer.end(object, ["", table(result), "", ...answers, `Written to ${files.join(" and ")}`]);
+  } finally {
+    printer.close();
+  }
+}
+
+/** What the result says of accuracy, without what only the file needs. */
+function figures({ teacher, alone, distilled }: CompareResult): Record<string, unknown> {
+  const { accuracy, calibration } = teacher.evaluation;
+  return {
+    teacher: { accuracy, calibrationError: calibration.error, file: teacher.file },
+    alone: { best: alone.best, last: alone.last },
+    distilled: { best: distilled.best, last: distilled.last },
+  };
+}
+
+/** The figures, a network a column. */
+function table({ teacher, alone, distilled, sizes, seeds }: CompareResult): string {
+  const { accuracy, calibration } = teacher.evaluation;
+  const of = (pick: (figures: typeof alone) => Spread) => [spread(pick(alone)), spread(pick(distilled))];
+  const size = (text: (size: NetworkSize) => string) => [text(sizes.teacher), text(sizes.student), text(sizes.student)];
+  return formatTable([
+    [`test set, mean and sd of ${seeds.length}`, "teacher", "student alone", "student distilled"],
+    ["accuracy, best epoch", percent(accuracy), ...of(({ best }) => best.accuracy)],
+    ["accuracy, last epoch", "", ...of(({ last }) => last.accuracy)],
+    ["agreement with the teacher", "", ...of(({ best }) => best.agreement)],
+    ["calibration error", percent(calibration.error), ...of(({ best }) => best.calibrationError)],
+    ["parameters", ...size(({ parameters }) => parameters.toLocaleString("en-US"))],
+    ["file", ...size(({ bytes }) => `${(bytes / 1e6).toFixed(2)} MB`)],
+    ["latency at batch 1", ...size(({ latencyMs }) => `${latencyMs.toFixed(3)} ms`)],
+    ["throughput", ...size(({ throughput }) => `${Math.round(throughput).toLocaleString("en-US")}/s`)],
+  ]);
+}
+
+function spread({ mean, std }: Spread): string {
+  return `${percent(mean)} ± ${(100 * std).toFixed(2)}`;
+}

@@ -1,0 +1,80 @@
+import { Argument, Command } from "commander";
+import { type DownloadProgress, downloadData, KNOWN_DATA, type ListedData, listData } from "../data/index.js";
+import { DistilleryError } from "../errors.js";
+import { overallBar } from "../log/index.js";
+import { UsageError } from "./errors.js";
+import { addShowing, type ShowFlags } from "./flags.js";
+import { interruptible } from "./interrupt.js";
+import { formatTable } from "./table.js";
+
+type DataFlags = ShowFlags & { name?: string; from?: string };
+
+/** `distillery data [NAME]`. */
+export function dataCommand(run: (flags: DataFlags) => Promise<void>): Command {
+  const command = new Command("data")
+    .description("where the known data sets are; with a name: brings that one here")
+    .addArgument(new Argument("[name]", "download it, where it is nowhere yet").choices(KNOWN_DATA))
+    .option("--from <url>", "a mirror: the address of a folder with its files (default: its public home)")
+    .addHelpText("after", PLACES);
+  return addShowing(command, "print a JSON object").action((name: string | undefined, flags: DataFlags) =>
+    run({ ...flags, ...(name !== undefined && { name }) }),
+  );
+}
+
+const PLACES = `
+Looked for in $DISTILLERY_DATA, in the cache folder that downloads go to ($DISTILLERY_CACHE, else the system's place for
+caches), and where packages of the system put it. $DISTILLERY_MIRROR/NAME is a mirror for all.`;
+
+/** Lists the known data sets, or brings one. */
+export async function runData({ name, from, json }: DataFlags): Promise<void> {
+  if (name === undefined && from !== undefined)
+    throw new UsageError("--from: expected the name of a data set beside it");
+  if (name === undefined) {
+    const data = await listData();
+    console.log(json ? JSON.stringify({ data }) : listing(data));
+    return;
+  }
+  const found = await bring(name, from);
+  console.log(json ? JSON.stringify(found) : `${name}: ${found.folder}, ${megabytes(found.bytes)}`);
+}
+
+async function bring(name: string, from: string | undefined) {
+  const bar = overallBar();
+  let hasCome: number | undefined;
+  const note = (text: string) => {
+    bar.clear();
+    console.error(text);
+  };
+  const onProgress = ({ file, received, bytes, allReceived, allBytes }: DownloadProgress) => {
+    // Said when the first bytes come: where none do, the failure is all there is to say.
+    if (hasCome !== undefined && hasCome < allReceived) {
+      note(`${name}: downloading ${megabytes(allBytes)}`);
+      hasCome = Number.POSITIVE_INFINITY;
+    }
+    hasCome ??= allReceived;
+    const text = `${file} ${megabytes(received)} of ${megabytes(bytes)}`;
+    bar.update({ done: allReceived, total: allBytes, text });
+  };
+  try {
+    const download = (signal: AbortSignal) =>
+      downloadData(name, { signal, onProgress, ...(from !== undefined && { from }) });
+    return await interruptible(note, download, "stopping");
+  } catch (error) {
+    const isUsage = error instanceof DistilleryError && error.code === "BAD_ARGUMENT";
+    throw isUsage ? new UsageError(error.message.replace(/^from:/, "--from:")) : error;
+  } finally {
+    bar.stop();
+  }
+}
+
+function listing(data: readonly ListedData[]): string {
+  const sizes = formatTable(data.map(({ name, downloadBytes }) => [name, megabytes(downloadBytes)])).split("\n");
+  const places = data.map(({ found, problem }) => found?.folder ?? problem ?? "not here");
+  const missing = data.find(({ found }) => found === null);
+  const advice = missing ? `\n\n\`distillery data ${missing.name}\` downloads it.` : "";
+  return `${sizes.map((line, i) => `${line}  ${places[i]}`).join("\n")}${advice}`;
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(bytes < 1e5 ? 2 : 1)} MB`;
+}

@@ -1,0 +1,102 @@
+import type { Module } from "../nn/module.js";
+import { printed } from "../nn/printed.js";
+import {
+  type DistillInput,
+  estimateRun,
+  type RunEstimate,
+  type RunMemory,
+  type TrainTeacherInput,
+} from "../train/index.js";
+import type { ShowFlags } from "./flags.js";
+import type { Source } from "./setup.js";
+import { formatTable } from "./table.js";
+
+/** A part of what a command would do: a run, and how often it is made. */
+export interface Planned {
+  name: string;
+  input: DistillInput | TrainTeacherInput;
+  times: number;
+}
+
+const PARTS: Readonly<Record<keyof RunMemory, string>> = {
+  weights: "weights of all networks",
+  gradients: "gradients",
+  optimizer: "AdamW's moments",
+  activations: "activations of a step",
+  data: "data",
+  teacherAnswers: "the teacher's answers",
+  copies: "copies for checkpoints",
+  process: "Node.js and the code",
+};
+
+/** Prints what would be trained, run by run, and what it would take; nothing is written. */
+export async function dryRun(
+  networks: Readonly<Record<"teacher" | "student", Module | null>>,
+  planned: readonly [Planned, ...Planned[]],
+  source: Source,
+  flags: ShowFlags,
+): Promise<void> {
+  const { teacher, student } = networks;
+  const parameters = { teacher: teacher?.parameterCount(), student: student?.parameterCount() };
+  const compression = teacher && student ? teacher.parameterCount() / student.parameterCount() : null;
+  const { input } = planned[0];
+  const data = {
+    ...{ name: source.name, training: input.data.length, validation: input.validation?.length ?? 0 },
+    ...{ test: source.test?.length ?? 0, features: source.sizes.inFeatures, classes: source.sizes.classes },
+  };
+  const runs: (RunEstimate & { name: string; times: number })[] = [];
+  for (const { name, times, input } of planned) runs.push({ name, times, ...(await estimateRun(input)) });
+  const seconds = runs.reduce((sum, run) => sum + run.times * run.seconds, 0);
+  const largest = runs.toSorted((a, b) => total(b.memory) - total(a.memory))[0] as RunEstimate;
+  const shown = Object.entries(networks).flatMap(([role, network]) => (network ? [[role, printed(network)]] : []));
+  if (flags.json) {
+    const object = { networks: Object.fromEntries(shown), parameters, compression, data, seconds, runs };
+    console.log(JSON.stringify(object));
+    return;
+  }
+  const { training, validation, test, features, classes } = data;
+  const examples = `${whole(training)} examples for training, ${whole(validation)} for validation, ${whole(test)} for testing`;
+  const lines = [
+    ...shown.map(([role, text]) => `${role}: ${text}`),
+    "",
+    `Parameters: ${parametersText(parameters)}${compression === null ? "" : `, ${compression.toFixed(1)} times fewer`}`,
+    `Data: ${data.name}, ${examples}; ${whole(features)} values, ${classes} classes`,
+    `Memory, about: ${megabytes(total(largest.memory))}`,
+    memoryTable(largest.memory),
+    ...runs.map(timeLine),
+    ...(runs.length > 1 || (runs[0]?.times ?? 1) > 1
+      ? [`Time, about: ${duration(seconds)} one after the other; side by side it is less`]
+      : []),
+    "Nothing was written.",
+  ];
+  console.log(lines.join("\n"));
+}
+
+function parametersText(parameters: Readonly<Record<string, number | undefined>>): string {
+  return Object.entries(parameters)
+    .flatMap(([role, count]) => (count === undefined ? [] : [`${role} ${whole(count)}`]))
+    .join(", ");
+}
+
+function memoryTable(memory: RunMemory): string {
+  const rows = Object.entries(PARTS).map(([part, text]) => [text, memory[part as keyof RunMemory]] as const);
+  return formatTable(rows.filter(([, bytes]) => bytes > 0).map(([text, bytes]) => [`  ${text}`, megabytes(bytes)]));
+}
+
+function timeLine({ name, times, seconds, steps, stepSeconds }: RunEstimate & { name: string; times: number }): string {
+  const often = times === 1 ? "" : `${times} times `;
+  const tried = `${whole(steps)} steps of ${(1000 * stepSeconds).toFixed(2)} ms, as tried just now on this machine`;
+  return `Time of ${name}, about: ${often}${duration(seconds)} for ${tried}`;
+}
+
+const total = (memory: RunMemory): number => Object.values(memory).reduce((sum, bytes) => sum + bytes, 0);
+const whole = (n: number): string => n.toLocaleString("en-US");
+const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
+
+/** 3725 seconds as 1 h 2 min, 80 as 1 min 20 s. */
+function duration(seconds: number): string {
+  const rounded = Math.max(1, Math.round(seconds));
+  const minutes = Math.floor(rounded / 60);
+  if (minutes === 0) return `${rounded} s`;
+  return minutes < 60 ? `${minutes} min ${rounded % 60} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}

@@ -1,0 +1,82 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { networkFrom } from "../models/from_state.js";
+import type { StudentNet } from "../models/student_net.js";
+import type { TeacherNet } from "../models/teacher_net.js";
+import { type Evaluation, evaluate, type RunResult } from "../train/index.js";
+import { percent } from "./printer.js";
+import type { Source } from "./setup.js";
+
+/** A run that has come to its end. */
+export interface Ended {
+  /** What was trained, with its last weights: `student` or `teacher`, and its file. */
+  role: "student" | "teacher";
+  network: TeacherNet | StudentNet;
+  /** Of a distillation. */
+  teacher?: TeacherNet | StudentNet;
+  result: RunResult;
+  source: Source;
+  out: string;
+  report: boolean;
+}
+
+/** Reads the test set, once: how the network does with its last and its best weights. Then writes the report. */
+export async function endOf(ended: Ended): Promise<{ object: Record<string, unknown>; lines: string[] }> {
+  const { role, network, teacher, result, source } = ended;
+  const { history, files, best, stoppedEarly } = result;
+  const look = (model: typeof network) => source.test && evaluate(model, source.test, teacher && { teacher });
+  const evaluation = look(network);
+  // The same weights where the last epoch is the best.
+  const isLast = best?.epoch === history.at(-1)?.epoch;
+  const bestEvaluation = isLast ? evaluation : best && look(networkFrom(best.state));
+  const report = ended.report ? await writeRunReport(ended) : null;
+  const [last, , bestFile] = files;
+  const name = role === "student" ? "Student" : "Teacher";
+  const lines = [`${name} saved to ${last}`];
+  if (best !== null) {
+    const { epoch, validationAccuracy } = best;
+    const place = `${epoch} of ${history.length}, ${percent(validationAccuracy)} on the validation set`;
+    lines.push(`Best epoch: ${place}, saved to ${bestFile}`);
+  }
+  if (evaluation) lines.push(`Test accuracy: ${figures(role, evaluation)}`);
+  if (bestEvaluation && !isLast) lines.push(`Test accuracy, best epoch: ${figures(role, bestEvaluation)}`);
+  if (report !== null) lines.push(`Report: ${report}`);
+  const object = {
+    loss: history.at(-1)?.loss,
+    files,
+    evaluation,
+    best: best && { epoch: best.epoch, validationAccuracy: best.validationAccuracy, evaluation: bestEvaluation },
+    stoppedEarly,
+    report,
+  };
+  return { object, lines };
+}
+
+function figures(role: string, { accuracy, teacherAccuracy, agreement }: Evaluation): string {
+  const own = `${role} ${percent(accuracy)}`;
+  if (teacherAccuracy === undefined || agreement === undefined) return own;
+  return `${own}, teacher ${percent(teacherAccuracy)}, agreement ${percent(agreement)}`;
+}
+
+async function writeRunReport({ network, teacher, result, source, out }: Ended): Promise<string> {
+  // Only here: a run starts without it.
+  const { runReport, writeReport } = await import("../report/index.js");
+  const { history, best } = result;
+  const config = JSON.parse(await readFile(join(out, "config.json"), "utf8")) as Record<string, unknown>;
+  const file = join(out, "report.html");
+  const report = runReport({
+    config,
+    history,
+    networks: { student: network, ...(teacher && { teacher }), best },
+    data: { test: source.test, validation: source.validation },
+    command: commandLine(),
+  });
+  await writeReport(file, report);
+  return file;
+}
+
+/** The command as a shell reads it again. */
+export function commandLine(): string {
+  const quoted = (text: string) => (/^[\w./=,:@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
+  return ["distillery", ...process.argv.slice(2).map(quoted)].join(" ");
+}

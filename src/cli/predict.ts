@@ -1,0 +1,111 @@
+import { Command, Option } from "commander";
+import { sourceSchema } from "../config/index.js";
+import { describeInputs, type InputDescription, inputFeatures, readInputs } from "../data/index.js";
+import { inputsOf, type Prediction, predict } from "../train/index.js";
+import { UsageError } from "./errors.js";
+import { addLoading, addOptions, addShowing, givenFlags, type LoadFlags, type ShowFlags, toNumber } from "./flags.js";
+import { percent } from "./printer.js";
+import { sourceFrom } from "./settings.js";
+import { expectFits, readNetwork, setUp } from "./setup.js";
+import { formatTable } from "./table.js";
+
+interface PredictFlags extends ShowFlags, LoadFlags {
+  files: string[];
+  student?: string;
+  data?: string;
+  top?: number | string;
+}
+
+/** The predictions for a file, and where each example stands in it. */
+interface Answered {
+  file: string;
+  predictions: Prediction[];
+  places: readonly string[];
+  /** -1: a text that is no class. */
+  labels: Int32Array | null;
+}
+
+const DATA = "the data that the network was trained on (default: what its file says of its inputs)";
+
+/** `distillery predict FILE...`. */
+export function predictCommand(run: (flags: PredictFlags) => Promise<void>): Command {
+  const command = new Command("predict")
+    .description("classify new examples")
+    .argument("<file...>", "PNG or JPEG pictures, IDX images, rows of a .csv or .tsv (with or without labels), a .npy")
+    .requiredOption("--student <file>", "the network's weights; a run's .safetensors tells how inputs are made")
+    .addOption(new Option("--top <n>", "classes that the table shows (default: 3)").argParser(toNumber));
+  return addLoading(addShowing(addOptions(command, sourceSchema, { data: DATA }))).action((files: string[]) =>
+    run({ ...givenFlags(command), files }),
+  );
+}
+
+/** Prints the most probable classes of each example, as a table or as JSON lines. */
+export async function runPredict(flags: PredictFlags): Promise<void> {
+  const { files, student = "", top = 3 } = flags;
+  if (typeof top !== "number" || !Number.isInteger(top) || top < 1) {
+    throw new UsageError(`--top: expected a whole number of at least 1, got ${JSON.stringify(top)}`);
+  }
+  const network = await readNetwork(student, flags);
+  const description = await descriptionFor(student, flags);
+  const { classes, classNames } = description;
+  expectFits(student, network, {
+    name: flags.data ?? "its description of inputs",
+    sizes: { inFeatures: inputFeatures(description), classes },
+  });
+  const answered: Answered[] = [];
+  for (const file of files) {
+    const { inputs, ...rest } = await readInputs(file, description);
+    answered.push({ file, ...rest, predictions: predict(network, inputs, { classNames }) });
+  }
+  if (flags.json) for (const part of answered) printJson(part);
+  else console.log(tableOf(answered, Math.min(top, classes), classNames).join("\n"));
+}
+
+/** From the data where they are named, else from the network's file. */
+async function descriptionFor(student: string, flags: PredictFlags): Promise<InputDescription> {
+  const options = sourceFrom({ ...flags });
+  if (flags.data !== undefined) {
+    const { source } = await setUp(options);
+    return describeInputs(source.train());
+  }
+  const description = await inputsOf(student);
+  if (description !== null) return description;
+  const reason = `${student} does not say how inputs are made, as the .safetensors files of runs do`;
+  throw new UsageError(`--data: ${reason}: give such a file as --student, or name the data it was trained on`);
+}
+
+function printJson({ file, predictions, labels }: Answered): void {
+  for (const [index, prediction] of predictions.entries()) {
+    const label = labels === null ? {} : { label: labels[index] };
+    console.log(JSON.stringify({ file, index, ...prediction, ...label }));
+  }
+}
+
+function tableOf(answered: readonly Answered[], top: number, names: readonly string[] | null): string[] {
+  const name = (label: number) => (label < 0 ? "?" : (names?.[label] ?? String(label)));
+  const isLabelled = answered.some(({ labels }) => labels !== null);
+  const rows = answered.flatMap(({ file, predictions, places, labels }) =>
+    predictions.map(({ probabilities }, i) => {
+      // One file's name need not stand in each row.
+      const place = places[i] as string;
+      const shown = answered.length === 1 ? place.replace(`${file}, `, "") : place;
+      const best = probabilities.map((p, label) => ({ p, label })).sort((a, b) => b.p - a.p || a.label - b.label);
+      const cells = best.slice(0, top).map(({ p, label }) => `${name(label)} ${percent(p)}`);
+      return [shown, ...cells, ...(isLabelled ? [name(labels?.[i] ?? -1)] : [])];
+    }),
+  );
+  const heads = ["1st", "2nd", "3rd", ...Array.from({ length: Math.max(0, top - 3) }, (_, i) => `${i + 4}th`)];
+  const table = formatTable([["", ...heads.slice(0, top), ...(isLabelled ? ["label"] : [])], ...rows]);
+  return isLabelled ? [table, "", rightOf(answered)] : [table];
+}
+
+/** How many of the labels that files have are the predicted classes. */
+function rightOf(answered: readonly Answered[]): string {
+  const labelled = answered.filter(({ labels }) => labels !== null);
+  const total = labelled.reduce((sum, { predictions }) => sum + predictions.length, 0);
+  const right = labelled.reduce(
+    (sum, { predictions, labels }) => sum + predictions.filter((one, i) => one.class === labels?.[i]).length,
+    0,
+  );
+  return `${right} of ${total} as labelled, ${percent(right / total)}`;
+}

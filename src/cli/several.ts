@@ -1,0 +1,53 @@
+import { load } from "../checkpoint/index.js";
+import type { Problem, Workers } from "../compare/index.js";
+import type { Module } from "../nn/module.js";
+import type { ResolvedTraining } from "../train/options.js";
+import { dryRun, type Planned } from "./dry_run.js";
+import type { ShowFlags } from "./flags.js";
+import type { OpenProblem, ProblemSettings } from "./problem.js";
+
+/** Processes that open the same problem, as many as `parallel` says. */
+export function workersOf(settings: ProblemSettings): Workers {
+  const { parallel } = settings.config;
+  return {
+    module: new URL("./problem.js", import.meta.url),
+    argument: settings,
+    ...(parallel !== undefined && { count: parallel }),
+  };
+}
+
+/** The networks whose answers a report shows, out of their files. */
+export async function networksOf(
+  { teacher, student }: Problem,
+  teacherFile: string,
+  studentFile: string,
+): Promise<{ teacher: Module; student: Module }> {
+  const of = async (network: Module, file: string) => network.loadStateDict(await load(file));
+  return {
+    teacher: await of(typeof teacher === "function" ? teacher() : teacher, teacherFile),
+    student: await of(student(), studentFile),
+  };
+}
+
+/** Prints what would be trained: so many students alone and distilled, and the teacher where it does not come trained. */
+export function dryRunOf(
+  { problem, source }: OpenProblem,
+  options: ResolvedTraining,
+  { alone, distilled }: { alone: number; distilled: number },
+  flags: ShowFlags,
+): Promise<void> {
+  const { teacher: given, student: make, data } = problem;
+  const [teacher, student] = [typeof given === "function" ? given() : given, make()];
+  const common = { ...options, data, ...(source.validation && { validation: source.validation }) };
+  const ofStudents: [Planned, ...Planned[]] = [
+    { name: "a distilled student", times: distilled, input: { ...common, teacher, student } },
+    ...(alone === 0 ? [] : [{ name: "a student alone", times: alone, input: { ...common, model: student } }]),
+  ];
+  const ofTeacher = { name: "the teacher", times: 1, input: { ...common, model: teacher } };
+  return dryRun(
+    { teacher, student },
+    typeof given === "function" ? [ofTeacher, ...ofStudents] : ofStudents,
+    source,
+    flags,
+  );
+}

@@ -1,0 +1,83 @@
+import { join } from "node:path";
+import { Command } from "commander";
+import type { SweepResult } from "../compare/index.js";
+import { aboutRun, SCHEMAS, trainingOptions } from "../config/index.js";
+import { percent } from "../log/index.js";
+import { commandLine } from "./ending.js";
+import { addLoading, addOptions, addRunning, givenFlags, type LoadFlags, type TrainingFlags } from "./flags.js";
+import { interruptible } from "./interrupt.js";
+import { MembersPrinter } from "./members_printer.js";
+import { openProblem } from "./problem.js";
+import type { Settings } from "./settings.js";
+import { dryRunOf, networksOf, workersOf } from "./several.js";
+import { formatTable } from "./table.js";
+
+type SweepFlags = TrainingFlags & LoadFlags;
+
+/** `distillery sweep`. */
+export function sweepCommand(run: (flags: SweepFlags) => Promise<void>): Command {
+  const command = new Command("sweep").description(
+    "the best temperature and alpha: a student of each pair, chosen by the validation set",
+  );
+  return addLoading(addRunning(addOptions(command, SCHEMAS.sweep))).action(() => run(givenFlags(command)));
+}
+
+/** Tries every temperature with every alpha, prints a run a line, and at the end the grid and the best. */
+export async function runSweep(settings: Settings<"sweep">, flags: SweepFlags): Promise<void> {
+  const { config, given } = settings;
+  const opened = await openProblem({ config, flags });
+  const { problem, test } = opened;
+  const { temperatures, alphas, seed, out } = config;
+  if (flags.dryRun)
+    return dryRunOf(
+      opened,
+      trainingOptions(config),
+      { alone: 0, distilled: temperatures.length * alphas.length },
+      flags,
+    );
+  // Only here: the other commands start without it.
+  const { sweep, sweepAnswer } = await import("../compare/index.js");
+  const printer = new MembersPrinter(flags);
+  try {
+    const result = await interruptible(printer.note, (signal) =>
+      sweep({
+        ...{ ...problem, test, out, signal, temperatures, alphas, seed },
+        ...trainingOptions(config),
+        resume: flags.resume ?? false,
+        about: aboutRun(config, given) ?? {},
+        workers: workersOf({ config, flags }),
+        ...printer.controls,
+      }),
+    );
+    const answer = sweepAnswer(result);
+    const files = [join(out, "sweep.json")];
+    if (config.report) {
+      const { sweepReport, writeReport } = await import("../report/index.js");
+      const networks = await networksOf(problem, result.teacher.file, result.best.file);
+      files.push(join(out, "report.html"));
+      await writeReport(files[1] as string, sweepReport(result, { networks, test, command: commandLine() }));
+    }
+    const points = result.points.map(({ history: _, ...point }) => point);
+    const { history: _, evaluation, ...best } = result.best;
+    const object = { answer, best: { ...best, testAccuracy: evaluation.accuracy }, points, files };
+    printer.end(object, ["", table(result), "", answer, `Written to ${files.join(" and ")}`]);
+  } finally {
+    printer.close();
+  }
+}
+
+/** Validation accuracy, a temperature a row and an alpha a column. */
+function table({ temperatures, alphas, points, best }: SweepResult): string {
+  const cell = (temperature: number, alpha: number) => {
+    const point = points.find((one) => one.temperature === temperature && one.alpha === alpha);
+    const mark = temperature === best.temperature && alpha === best.alpha ? "*" : " ";
+    return point === undefined ? "" : `${percent(point.validationAccuracy)}${mark}`;
+  };
+  return formatTable([
+    ["validation accuracy", ...alphas.map((alpha) => `alpha ${alpha} `)],
+    ...temperatures.map((temperature) => [
+      `temperature ${temperature}`,
+      ...alphas.map((alpha) => cell(temperature, alpha)),
+    ]),
+  ]);
+}

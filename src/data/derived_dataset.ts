@@ -1,0 +1,44 @@
+import type { IntTensor } from "../tensor/int_tensor.js";
+import type { Batch, Dataset, ImageLayout, TableLayout } from "./dataset.js";
+import { expectDataset } from "./expect_dataset.js";
+
+/** A data set made of another one, whose names, classes and layout it passes on. */
+export abstract class DerivedDataset implements Dataset {
+  /** What it is made of. */
+  readonly dataset: Dataset;
+  readonly name: string;
+  readonly features: number;
+  readonly classes: number;
+  readonly augmented?: boolean;
+  readonly classNames?: readonly string[];
+  readonly image?: ImageLayout;
+  readonly table?: TableLayout;
+  #fingerprint: string | null = null;
+
+  constructor(dataset: Dataset) {
+    const { name, features, classes, augmented, classNames, image, table } = expectDataset(dataset);
+    this.dataset = dataset;
+    this.name = name;
+    this.features = features;
+    this.classes = classes;
+    this.augmented = augmented;
+    this.classNames = classNames;
+    this.image = image;
+    this.table = table;
+  }
+
+  abstract get length(): number;
+  abstract get labels(): IntTensor | undefined;
+  abstract get chunk(): number | undefined;
+  abstract batch(indices: Int32Array): Batch;
+  abstract slice(start: number, end: number): Batch;
+
+  /** Taken once: what changes afterwards does not change it. */
+  fingerprint(): string {
+    this.#fingerprint ??= this.hash(this.dataset.fingerprint());
+    return this.#fingerprint;
+  }
+
+  /** SHA-256 in hex over the base's and what is made of it. */
+  protected abstract hash(base: string): string;
+}

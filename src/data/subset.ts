@@ -1,0 +1,60 @@
+import { createHash } from "node:crypto";
+import { expectInteger } from "../checks.js";
+import { IntTensor } from "../tensor/int_tensor.js";
+import type { Batch, Dataset } from "./dataset.js";
+import { DerivedDataset } from "./derived_dataset.js";
+import { expectIndices, expectRange, indexRange } from "./indices.js";
+import { bytesOf } from "./labelled_dataset.js";
+
+/**
+ * The examples of some indices of another data set, in their order, which may repeat. `torch.utils.data.Subset`. Neither
+ * the values nor the indices are copied; `Batch.indices` are places in the subset.
+ *
+ * @throws DistilleryError `BAD_DTYPE`, `BAD_ARGUMENT` for indices that the data set lacks, and for none.
+ * @example
+ * ```ts
+ * const firstHundred = new Subset(train, Int32Array.from({ length: 100 }, (_, i) => i));
+ * ```
+ */
+export class Subset extends DerivedDataset {
+  /** Of the whole data set's examples: example `i` of the subset is its example `indices[i]`. */
+  readonly indices: Int32Array;
+  readonly length: number;
+  #labels: IntTensor | undefined;
+
+  constructor(dataset: Dataset, indices: Int32Array) {
+    super(dataset);
+    expectIndices(indices, dataset.length);
+    this.indices = indices;
+    this.length = expectInteger("indices.length", indices.length, 1);
+  }
+
+  override get labels(): IntTensor | undefined {
+    const labels = this.dataset.labels?.data;
+    if (labels === undefined) return undefined;
+    this.#labels ??= new IntTensor(this.indices.map((index) => labels[index] as number));
+    return this.#labels;
+  }
+
+  /** What as many examples of the whole data set have, where the indices ascend. */
+  override get chunk(): number | undefined {
+    const { chunk, length } = this.dataset;
+    return chunk && Math.ceil((chunk * this.length) / length);
+  }
+
+  override batch(indices: Int32Array): Batch {
+    expectIndices(indices, this.length);
+    const { inputs, labels } = this.dataset.batch(indices.map((index) => this.indices[index] as number));
+    return { inputs, labels, indices };
+  }
+
+  override slice(start: number, end: number): Batch {
+    expectRange(start, end, this.length);
+    const { inputs, labels } = this.dataset.batch(this.indices.slice(start, end));
+    return { inputs, labels, indices: indexRange(start, end) };
+  }
+
+  protected override hash(base: string): string {
+    return createHash("sha256").update(`subset of ${base}\n`).update(bytesOf(this.indices)).digest("hex");
+  }
+}

@@ -1,0 +1,82 @@
+import type { CompareResult, StudentFigures, SweepResult } from "../compare/result.js";
+import type { Dataset } from "../data/index.js";
+import { mistakesIn, type Networks } from "./answers.js";
+import { expectResult } from "./arguments.js";
+import { classNamesOf, headOf, type ReportOptions } from "./head.js";
+import type { Answers, CompareReport, SweepReport } from "./report_data.js";
+import { compareVerdict, sweepVerdict } from "./verdict.js";
+
+/** What a report of several runs shows beside their figures: the examples that one student gets wrong. */
+export interface ReportExtras extends ReportOptions {
+  /** Of a comparison the first seed's distilled student, of a sweep the best point's; with the best epoch's weights. */
+  networks?: Networks;
+  /** The test set, which the figures are of. */
+  test?: Dataset;
+}
+
+/**
+ * What a comparison's report says: the figures as they are, and the answers of the first seed's distilled student.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT`, `SHAPE_MISMATCH` where a network does not fit the data.
+ * @example
+ * ```ts
+ * await writeReport("report.html", compareReport(result, { networks: { student, teacher }, test }));
+ * ```
+ */
+export function compareReport(result: CompareResult, extras: ReportExtras = {}): CompareReport {
+  expectResult("compare", result);
+  const { config, ...figures } = result;
+  const [evaluation] = result.distilled.evaluations;
+  return {
+    kind: "compare",
+    ...commonOf(result, "Comparison", extras),
+    verdict: compareVerdict(result),
+    result: { ...figures, alone: withoutConfusion(result.alone), distilled: withoutConfusion(result.distilled) },
+    answers: answersOf(evaluation, result, extras),
+  };
+}
+
+/**
+ * What a sweep's report says: all points, and the answers of the best one's student.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT`, `SHAPE_MISMATCH` where a network does not fit the data.
+ * @example
+ * ```ts
+ * await writeReport("report.html", sweepReport(result, { networks: { student, teacher }, test }));
+ * ```
+ */
+export function sweepReport(result: SweepResult, extras: ReportExtras = {}): SweepReport {
+  expectResult("sweep", result);
+  const { config, ...figures } = result;
+  return {
+    kind: "sweep",
+    ...commonOf(result, "Sweep", extras),
+    verdict: sweepVerdict(result),
+    result: figures,
+    answers: answersOf(result.best.evaluation, result, extras),
+  };
+}
+
+function commonOf({ data, config }: CompareResult | SweepResult, what: string, extras: ReportExtras) {
+  const { networks: _, test, ...options } = extras;
+  return headOf(config, classNamesOf(data.classes, test?.classNames), { title: `${what} on ${data.name}`, ...options });
+}
+
+function answersOf(
+  evaluation: Answers["evaluation"] | undefined,
+  { teacher }: CompareResult | SweepResult,
+  { networks, test }: ReportExtras,
+): Answers {
+  return {
+    part: "test",
+    weights: "best",
+    evaluation: evaluation as Answers["evaluation"],
+    teacher: teacher.evaluation,
+    mistakes: networks && test ? mistakesIn(networks, test) : [],
+  };
+}
+
+/** One confusion matrix is shown; those of all seeds and many classes would make the file large. */
+function withoutConfusion(figures: StudentFigures): StudentFigures {
+  return { ...figures, evaluations: figures.evaluations.map((evaluation) => ({ ...evaluation, confusion: [] })) };
+}

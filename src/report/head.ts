@@ -1,0 +1,24 @@
+import type { ReportHead } from "./report_data.js";
+import { versionsHere } from "./versions.js";
+
+/** What a caller may say of a report. */
+export interface ReportOptions {
+  /** What stands above the answer; default: what was done, with which data. */
+  title?: string;
+  /** The command that repeats it. */
+  command?: string;
+}
+
+/** The part of a report that is the same for all kinds. */
+export function headOf(
+  config: Readonly<Record<string, unknown>>,
+  classNames: readonly string[],
+  { title, command = "" }: ReportOptions & { title: string },
+): Omit<ReportHead, "verdict"> {
+  return { title, command, created: new Date().toISOString(), versions: versionsHere(), config, classNames };
+}
+
+/** The names of the classes, or their numbers. */
+export function classNamesOf(classes: number, names?: readonly string[]): string[] {
+  return Array.from({ length: classes }, (_, i) => names?.[i] ?? String(i));
+}

@@ -1,0 +1,53 @@
+import { type Dataset, labelsOf } from "../data/index.js";
+import { argmax } from "../tensor/reductions.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { pictureOf } from "./picture.js";
+import type { Mistake } from "./report_data.js";
+import { softmax } from "./softmax.js";
+
+const MOST = 24;
+const DIGITS = 6;
+
+/** Logits [examples, classes] of both networks, in the order of the data. */
+export interface Logits {
+  student: Tensor;
+  teacher?: Tensor;
+}
+
+/**
+ * The examples that the student gets wrong and is most sure of, up to 24, and as many of those where the teacher is right:
+ * the surest first.
+ */
+export function mistakesOf(data: Dataset, { student, teacher }: Logits): Mistake[] {
+  const [labels, predicted] = [labelsOf(data), argmax(student).data];
+  const byTeacher = teacher && argmax(teacher).data;
+  const sureness = (index: number) => Math.max(...softmax([...rowOf(student, index)], 1));
+  const wrong = Array.from(labels.keys())
+    .filter((index) => predicted[index] !== labels[index])
+    .map((index) => ({ index, sureness: sureness(index) }))
+    .sort((a, b) => b.sureness - a.sureness || a.index - b.index);
+  const learnable = wrong.filter(({ index }) => byTeacher?.[index] === labels[index]);
+  const chosen = new Set([...wrong.slice(0, MOST), ...learnable.slice(0, MOST)]);
+  const indices = Int32Array.from(
+    wrong.filter((example) => chosen.has(example)),
+    ({ index }) => index,
+  );
+  if (indices.length === 0) return [];
+  const { inputs } = data.batch(indices);
+  return Array.from(indices, (index, i) => ({
+    index,
+    label: labels[index] as number,
+    student: rounded(rowOf(student, index)),
+    ...(teacher && { teacher: rounded(rowOf(teacher, index)) }),
+    ...(data.image && { picture: pictureOf(rowOf(inputs, i), data.image) }),
+  }));
+}
+
+function rowOf({ data, shape }: Tensor, row: number): Float32Array {
+  const length = shape[1] as number;
+  return data.subarray(row * length, (row + 1) * length);
+}
+
+function rounded(logits: Float32Array): number[] {
+  return Array.from(logits, (logit) => Number(logit.toPrecision(DIGITS)));
+}

@@ -1,0 +1,115 @@
+import type { Spread, StudentFigures } from "../../compare/result.js";
+import type { CompareReport } from "../report_data.js";
+import { bytes, count, counted, percent, points, pValue, short } from "../text.js";
+import { compareCurves } from "./curves.js";
+import { type Content, h } from "./dom.js";
+import { hero, type Tile } from "./hero.js";
+import { intervalFigure } from "./interval.js";
+import { answerSections, figures, section, smallFigures } from "./sections.js";
+import { sizesFigure } from "./sizes.js";
+import { table } from "./table.js";
+
+/** The page of a comparison. */
+export function comparePage(report: CompareReport): (HTMLElement | null)[] {
+  const { result, answers } = report;
+  const { alone, distilled, teacher, difference, seeds, sizes } = result;
+  const judged = [
+    { name: "teacher", colour: "--teacher", dash: "dashed" as const, evaluation: teacher.evaluation },
+    ...alone.evaluations
+      .slice(0, 1)
+      .map((evaluation) => ({ name: "alone", colour: "--alone", dash: "dotted" as const, evaluation })),
+    { name: "distilled", colour: "--student", evaluation: answers.evaluation },
+  ];
+  return [
+    hero(report, tilesOf(report), figures(intervalFigure(difference.best, seeds))),
+    section("The figures", h("p", { class: "lead" }, leadOf(report)), figuresTable(report), bySeed(report)),
+    section(
+      "How they went",
+      smallFigures(compareCurves({ alone: alone.histories, distilled: distilled.histories }, teacher.history, seeds)),
+    ),
+    h("p", { class: "aside" }, `From here on: the distilled student of seed ${seeds[0]}.`),
+    ...answerSections(report, answers, { network: "student", judged }),
+    section("Against the teacher", figures(sizesFigure(sizes.student, sizes.teacher))),
+  ];
+}
+
+function tilesOf({ result: { teacher, alone, distilled } }: CompareReport): Tile[] {
+  const tile = (name: string, colour: string, { best }: StudentFigures): Tile => ({
+    name,
+    colour,
+    value: percent(best.accuracy.mean),
+    note: deviation(best.accuracy),
+  });
+  return [
+    tile("student distilled", "--student", distilled),
+    tile("student alone", "--alone", alone),
+    { name: "teacher", colour: "--teacher", value: percent(teacher.evaluation.accuracy) },
+  ];
+}
+
+function deviation({ std, values }: Spread): string {
+  return values.length < 2 ? "one seed" : `\u00b1 ${(100 * std).toFixed(2)}`;
+}
+
+function leadOf({ result: { data, seeds } }: CompareReport): string {
+  const over = seeds.length < 2 ? "one seed" : `mean and standard deviation over ${counted(seeds.length, "seed")}`;
+  return `${over[0]?.toUpperCase()}${over.slice(1)}, on ${count(data.test)} test examples that were read once, at the end. The best epoch was chosen on ${count(data.validation)} validation examples, out of the training data.`;
+}
+
+function figuresTable({ result }: CompareReport): HTMLElement {
+  const { teacher, alone, distilled, sizes } = result;
+  const of = (figure: (figures: StudentFigures) => Spread): Content[] =>
+    [alone, distilled].map((both) => spread(figure(both)));
+  const rows: Content[][] = [
+    ["accuracy, best epoch", percent(teacher.evaluation.accuracy), ...of(({ best }) => best.accuracy)],
+    ["accuracy, last epoch", "", ...of(({ last }) => last.accuracy)],
+    ["agreement with the teacher", "", ...of(({ best }) => best.agreement)],
+    ["calibration error", percent(teacher.evaluation.calibration.error), ...of(({ best }) => best.calibrationError)],
+    ["best epoch", "", ...[alone, distilled].map(({ best }) => best.epoch.mean.toFixed(1))],
+    ["parameters", count(sizes.teacher.parameters), ...twice(count(sizes.student.parameters))],
+    ["file", bytes(sizes.teacher.bytes), ...twice(bytes(sizes.student.bytes))],
+    ["time for one example", `${short(sizes.teacher.latencyMs)} ms`, ...twice(`${short(sizes.student.latencyMs)} ms`)],
+    [
+      "examples a second",
+      count(Math.round(sizes.teacher.throughput)),
+      ...twice(count(Math.round(sizes.student.throughput))),
+    ],
+  ];
+  const columns = [{ name: "", text: true }, ...["teacher", "alone", "distilled"].map((name) => ({ name }))];
+  return table({ caption: "Teacher, student alone and student distilled", columns, rows, className: "key" });
+}
+
+function bySeed({ result: { difference, alone, distilled, seeds } }: CompareReport): HTMLElement {
+  const line = ({ mean, low, high, confidence, pValue: p, distinguishable }: typeof difference.best, which: string) => {
+    const known = low !== null && high !== null;
+    const interval = known
+      ? `, ${percent(confidence, 0)} interval ${points(low)} to ${points(high)}, p ${pValue(p)}`
+      : "";
+    const told = known ? `: ${distinguishable ? "distinguishable" : "not distinguishable"} from chance` : "";
+    return h("li", {}, `${which}: ${points(mean)} points${interval}${told}.`);
+  };
+  const lines = h("ul", { class: "plain" }, line(difference.best, "Best epoch"), line(difference.last, "Last epoch"));
+  const rows = seeds.map((seed, i) => [
+    String(seed),
+    percent(alone.best.accuracy.values[i] ?? 0),
+    percent(distilled.best.accuracy.values[i] ?? 0),
+    points(difference.best.values[i] ?? 0),
+    points(difference.last.values[i] ?? 0),
+  ]);
+  const names = ["seed", "alone", "distilled", "difference", "last epoch"];
+  return h(
+    "div",
+    {},
+    h("h3", {}, "Distilled less alone, pair by pair"),
+    lines,
+    table({ caption: "Test accuracy by seed", columns: names.map((name) => ({ name })), rows }),
+  );
+}
+
+function spread(figure: Spread): HTMLElement {
+  return h("span", {}, percent(figure.mean), " ", h("small", {}, figure.values.length < 2 ? "" : deviation(figure)));
+}
+
+function twice(text: string): string[] {
+  return [text, text];
+}

@@ -1,0 +1,42 @@
+import { type Content, h, newId } from "./dom.js";
+
+interface FigureOptions {
+  title: string;
+  /** Of the title; 3 unless the figure stands outside of a section. */
+  level?: 2 | 3;
+  /** One or two sentences: what it shows, and what it comes to. */
+  description: string;
+  /** Drawn by a script: a picture to a screen reader. */
+  picture?: HTMLElement;
+  /** What is no picture: tables, controls. */
+  content?: readonly Content[];
+  legend?: HTMLElement | null;
+  /** The same as a table, made when it is first opened. */
+  data?: () => HTMLElement;
+  className?: string;
+}
+
+/** A figure with its title, what it says in words, and the numbers behind it. */
+export function figure(options: FigureOptions): HTMLElement {
+  const { title, level = 3, description, picture, content = [], legend = null, data, className = "" } = options;
+  const [name, words] = [newId("figure"), newId("figure")];
+  picture?.setAttribute("role", "img");
+  picture?.setAttribute("aria-labelledby", name);
+  picture?.setAttribute("aria-describedby", words);
+  return h(
+    "figure",
+    { class: className, "aria-labelledby": name },
+    h("figcaption", {}, h(`h${level}`, { id: name }, title), h("p", { id: words, class: "note" }, description)),
+    legend,
+    picture,
+    ...content,
+    data && disclosed("The numbers", data),
+  );
+}
+
+/** Something to unfold, made when it first is. */
+export function disclosed(label: string, content: () => HTMLElement): HTMLElement {
+  const details = h("details", {}, h("summary", {}, label));
+  details.addEventListener("toggle", () => details.append(content()), { once: true });
+  return details;
+}

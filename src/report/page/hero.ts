@@ -1,0 +1,34 @@
+import type { Report } from "../report_data.js";
+import { type Content, h } from "./dom.js";
+import { themeSwitch } from "./theme.js";
+
+/** A figure that counts, large. */
+export interface Tile {
+  name: string;
+  value: string;
+  note?: string;
+  colour?: string;
+}
+
+/** What the report says first: the answer, what it rests on, the figures that count. */
+export function hero({ title, verdict }: Report, tiles: readonly Tile[], ...more: readonly Content[]): HTMLElement {
+  return h(
+    "header",
+    { class: `hero ${verdict.answer ?? ""}` },
+    h("div", { class: "masthead" }, h("span", { class: "wordmark" }, "Distillery"), themeSwitch()),
+    h("p", { class: "kicker" }, title),
+    h("h1", {}, verdict.headline),
+    verdict.detail === "" ? null : h("p", { class: "detail" }, verdict.detail),
+    ...more,
+    tiles.length === 0 ? null : h("dl", { class: "tiles" }, ...tiles.map(tileOf)),
+  );
+}
+
+function tileOf({ name, value, note, colour }: Tile): HTMLElement {
+  return h(
+    "div",
+    { class: "tile", ...(colour && { "--colour": `var(${colour})` }) },
+    h("dt", {}, name),
+    h("dd", {}, value, note === undefined ? null : h("small", {}, note)),
+  );
+}

@@ -1,0 +1,195 @@
+import { LineChart, type LineSeriesOption } from "echarts/charts";
+import { GridComponent, TooltipComponent } from "echarts/components";
+import { init, use } from "echarts/core";
+import { SVGRenderer } from "echarts/renderers";
+import { h } from "./dom.js";
+import { figure } from "./figure.js";
+import { table } from "./table.js";
+
+use([LineChart, GridComponent, TooltipComponent, SVGRenderer]);
+
+/** A point: where, how high, and how large where sizes differ. */
+export type Point = readonly [x: number, y: number, size?: number];
+
+/** One line of a chart. */
+export interface Line {
+  name: string;
+  points: readonly Point[];
+  /** The name of a custom property of the style: it follows the theme. */
+  colour: string;
+  dash?: "solid" | "dashed" | "dotted";
+  /** One of many: thin, and in the table only. */
+  faint?: boolean;
+  /** Without a place in the legend and the tooltip. */
+  silent?: boolean;
+}
+
+/** An axis: how its numbers are written, and its ends where they are fixed. */
+export interface Axis {
+  name: string;
+  /** Beside the axis. */
+  format: (x: number) => string;
+  /** Of a value, in the tooltip and the table; default: as beside the axis. */
+  exact?: (x: number) => string;
+  min?: number;
+  max?: number;
+  log?: boolean;
+}
+
+interface LineChartOptions {
+  title: string;
+  description: string;
+  lines: readonly Line[];
+  x: Axis;
+  y: Axis;
+  className?: string;
+}
+
+const FONT = getComputedStyle(document.documentElement).getPropertyValue("--font");
+const SPLITS = 5;
+const ON_PAPER = { width: 320, height: 190 };
+const WIDE_ON_PAPER = { width: 640, height: 240 };
+const MOST_POINTS_WITH_SYMBOLS = 24;
+
+/** Lines over a common axis, with a legend, a tooltip and the table behind them. */
+export function lineChart({ title, description, lines, x, y, className }: LineChartOptions): HTMLElement {
+  const picture = h("div", { class: "plot" });
+  drawOnceShown(picture, () => draw(picture, lines, x, y));
+  const named = lines.filter(({ faint, silent }) => !faint && !silent);
+  const legend = named.length < 2 ? null : h("ul", { class: "legend" }, ...named.map(legendEntry));
+  const data = () => dataTable(title, lines, x, y);
+  return figure({ title, description, picture, legend, data, className });
+}
+
+function legendEntry({ name, colour, dash = "solid" }: Line): HTMLElement {
+  return h("li", {}, h("span", { class: `swatch ${dash}`, "--colour": `var(${colour})`, "aria-hidden": "true" }), name);
+}
+
+function draw(picture: HTMLElement, lines: readonly Line[], x: Axis, y: Axis): void {
+  const chart = init(picture, null, { renderer: "svg" });
+  const axis = {
+    type: "value" as const,
+    axisLine: { show: false },
+    axisTick: { show: false },
+    axisLabel: { color: "var(--muted)", fontSize: 12, fontFamily: FONT, hideOverlap: true },
+    nameTextStyle: { color: "var(--muted)", fontSize: 12, fontFamily: FONT },
+    splitNumber: SPLITS,
+  };
+  chart.setOption({
+    animation: false,
+    textStyle: { fontFamily: FONT },
+    grid: { left: 8, right: 14, top: 12, bottom: 26, containLabel: true },
+    xAxis: {
+      ...axis,
+      ...ends(x),
+      minInterval: x.max === 1 ? 0 : 1,
+      splitLine: { show: false },
+      axisLine: { show: true, lineStyle: { color: "var(--line)" } },
+      axisLabel: { ...axis.axisLabel, formatter: x.format },
+      name: x.name,
+      nameLocation: "middle",
+      nameGap: 28,
+    },
+    yAxis: {
+      ...axis,
+      ...ends(y),
+      type: y.log ? ("log" as const) : ("value" as const),
+      scale: true,
+      splitLine: { lineStyle: { color: "var(--hair)" } },
+      axisLabel: { ...axis.axisLabel, formatter: y.format },
+    },
+    tooltip: {
+      trigger: "axis",
+      confine: true,
+      renderMode: "html",
+      className: "tooltip",
+      backgroundColor: "var(--card)",
+      borderColor: "var(--line)",
+      padding: [8, 12],
+      textStyle: { color: "var(--ink)", fontSize: 13, fontFamily: FONT },
+      axisPointer: { type: "line", lineStyle: { color: "var(--muted)", type: "dotted" } },
+      formatter: (shown: unknown) => tooltip(shown as Shown[], lines, x, y),
+    },
+    series: lines.map(seriesOf),
+  });
+  const resized = (size: { width?: number | "auto"; height?: number | "auto" } = {}) => {
+    chart.resize(size);
+    // At once: a page that is being printed draws no more frames.
+    chart.getZr().flush();
+    // Lets the style stretch it, as on paper.
+    const svg = picture.querySelector("svg");
+    svg?.setAttribute("viewBox", `0 0 ${chart.getWidth()} ${chart.getHeight()}`);
+  };
+  new ResizeObserver(() => resized()).observe(picture);
+  addEventListener("beforeprint", () => resized(picture.closest(".full-on-paper") ? WIDE_ON_PAPER : ON_PAPER));
+  addEventListener("afterprint", () => resized({ width: "auto", height: "auto" }));
+}
+
+function seriesOf({ name, points, colour, dash = "solid", faint = false, silent = false }: Line): LineSeriesOption {
+  const withSymbols = !faint && !silent && points.length <= MOST_POINTS_WITH_SYMBOLS;
+  return {
+    type: "line",
+    name,
+    data: points.map((point) => [...point]),
+    showSymbol: withSymbols,
+    symbol: "circle",
+    symbolSize: (point: number[]) => point[2] ?? 5,
+    silent: faint || silent,
+    emphasis: { disabled: true },
+    lineStyle: {
+      color: `var(${colour})`,
+      width: faint ? 1 : silent ? 1.25 : 2.25,
+      type: dash,
+      opacity: faint ? 0.4 : 1,
+    },
+    itemStyle: { color: `var(${colour})` },
+    z: faint || silent ? 2 : 3,
+  };
+}
+
+function exact({ format, exact: own = format }: Axis, value: number): string {
+  return own(value);
+}
+
+function ends({ min, max }: Axis): { min?: number; max?: number } {
+  return { ...(min !== undefined && { min }), ...(max !== undefined && { max }) };
+}
+
+interface Shown {
+  seriesIndex?: number;
+  value: number[];
+}
+
+/** Elements, not markup: names are texts. */
+function tooltip(shown: readonly Shown[], lines: readonly Line[], x: Axis, y: Axis): HTMLElement {
+  const at = shown[0]?.value[0] as number;
+  const rows = shown.flatMap(({ seriesIndex = 0, value }) => {
+    const line = lines[seriesIndex];
+    if (line === undefined || line.faint || line.silent) return [];
+    const entry = legendEntry(line);
+    entry.append(h("strong", {}, exact(y, value[1] as number)));
+    return [entry];
+  });
+  return h("div", {}, h("div", { class: "tooltip-head" }, `${x.name} ${exact(x, at)}`), h("ul", {}, ...rows));
+}
+
+function dataTable(caption: string, lines: readonly Line[], x: Axis, y: Axis): HTMLElement {
+  const shown = lines.filter(({ silent }) => !silent);
+  const places = [...new Set(shown.flatMap(({ points }) => points.map(([at]) => at)))].sort((a, b) => a - b);
+  const byLine = shown.map(({ points }) => new Map(points.map(([at, value]) => [at, value])));
+  const rows = places.map((at) => [
+    exact(x, at),
+    ...byLine.map((values) => (values.has(at) ? exact(y, values.get(at) as number) : "")),
+  ]);
+  return table({ caption, columns: [{ name: x.name }, ...shown], rows });
+}
+
+/** A chart needs its size: it is drawn once it has one. */
+function drawOnceShown(picture: HTMLElement, body: () => void): void {
+  const observer = new ResizeObserver(() => {
+    if (picture.clientWidth === 0) return;
+    observer.disconnect();
+    body();
+  });
+  observer.observe(picture);
+}

@@ -1,0 +1,79 @@
+import type { Evaluation } from "../../train/evaluate.js";
+import { count, percent } from "../text.js";
+import { h } from "./dom.js";
+import { figure } from "./figure.js";
+import { scrolling, table } from "./table.js";
+
+const MOST_WITH_NUMBERS = 20;
+const MOST_PAIRS = 8;
+
+/** Which class was taken for which: a table in colours, and the most frequent mistakes in words. */
+export function confusionFigure(
+  { confusion, perClass }: Evaluation,
+  names: readonly string[],
+  teacher?: Evaluation,
+): HTMLElement {
+  const small = names.length <= MOST_WITH_NUMBERS;
+  const columns = names.map((name) => h("th", { scope: "col" }, h("span", {}, name)));
+  const rows = confusion.map((row, i) => {
+    const support = perClass[i]?.support ?? 0;
+    const cells = row.map((n, j) =>
+      cell(n, support, { from: names[i] ?? "", to: names[j] ?? "", right: i === j, small }),
+    );
+    return h("tr", {}, h("th", { scope: "row" }, names[i]), ...cells);
+  });
+  const matrix = h(
+    "table",
+    { class: small ? "matrix" : "matrix tiny", "--classes": names.length },
+    h("caption", { class: "unseen" }, "Confusion matrix: true classes down, predicted classes across"),
+    h("thead", {}, h("tr", {}, h("td", { class: "corner" }, "true \\ predicted"), ...columns)),
+    h("tbody", {}, ...rows),
+  );
+  return figure({
+    title: "Confusion matrix",
+    description:
+      "A row for each true class, a column for each predicted one. Blue is right, orange is wrong; the stronger, the larger the share of the row.",
+    content: [h("div", { class: "beside" }, scrolling(matrix, "Confusion matrix"), pairs(confusion, names, teacher))],
+    className: "wide",
+  });
+}
+
+interface Cell {
+  from: string;
+  to: string;
+  right: boolean;
+  small: boolean;
+}
+
+function cell(n: number, support: number, { from, to, right, small }: Cell): HTMLElement {
+  const share = support === 0 ? 0 : n / support;
+  // Mistakes are few: the root makes them visible.
+  const depth = right ? share : Math.sqrt(share);
+  const said = right ? `${from}: ${n} of ${support} right` : `${from} taken for ${to}: ${n} of ${support}`;
+  const kind = `${right ? "right" : "wrong"} ${n === 0 ? "none" : ""}`;
+  return h("td", { class: kind, "--depth": `${(100 * depth).toFixed(1)}%`, title: said }, small && n > 0 && String(n));
+}
+
+function pairs(confusion: number[][], names: readonly string[], teacher?: Evaluation): HTMLElement {
+  const all = confusion.flatMap((row, i) => {
+    const support = row.reduce((sum, n) => sum + n, 0);
+    return row.map((n, j) => ({ i, j, n, share: support === 0 ? 0 : n / support }));
+  });
+  const most = all
+    .filter(({ i, j, n }) => i !== j && n > 0)
+    .sort((a, b) => b.n - a.n)
+    .slice(0, MOST_PAIRS);
+  if (most.length === 0) return h("p", { class: "note" }, "No mistake was made.");
+  const columns = ["true class", "taken for"].map((name) => ({ name, text: true }));
+  return table({
+    caption: "The most frequent mistakes",
+    columns: [...columns, { name: "times" }, { name: "of class" }, ...(teacher ? [{ name: "by teacher" }] : [])],
+    rows: most.map(({ i, j, n, share }) => [
+      names[i],
+      names[j],
+      count(n),
+      percent(share, 1),
+      ...(teacher ? [count(teacher.confusion[i]?.[j] ?? 0)] : []),
+    ]),
+  });
+}

@@ -1,0 +1,56 @@
+import type { Report } from "../report_data.js";
+import { h } from "./dom.js";
+import { disclosed } from "./figure.js";
+
+/** What is needed to make the figures again. */
+export function repeatSection({ command, config, versions, created }: Report): HTMLElement[] {
+  const about = { ...versions, made: created.replace("T", " ").replace(/\.\d+Z$/, " UTC") };
+  const hashes = Object.entries(config).filter(([name]) => name.endsWith("Hash"));
+  const rest = Object.entries(config).filter(([name]) => !name.endsWith("Hash"));
+  return [
+    command === ""
+      ? null
+      : h("div", { class: "command" }, h("pre", { tabindex: 0 }, h("code", {}, command)), copyButton(command)),
+    h(
+      "div",
+      { class: "lists" },
+      listing("Configuration", rest),
+      h(
+        "div",
+        {},
+        listing("Made with", Object.entries(about)),
+        hashes.length > 0 && listing("Started from (SHA-256)", hashes),
+      ),
+    ),
+    disclosed("As JSON", () => h("pre", { tabindex: 0 }, h("code", {}, JSON.stringify(config, null, 2)))),
+  ].filter((part): part is HTMLDivElement | HTMLDetailsElement => part !== null);
+}
+
+function listing(title: string, entries: readonly (readonly [string, unknown])[]): HTMLElement {
+  const rows = entries.flatMap(([name, value]) => [h("dt", {}, worded(name)), h("dd", {}, shown(value))]);
+  return h("section", {}, h("h3", {}, title), h("dl", { class: "pairs" }, ...rows));
+}
+
+/** learningRate as "learning rate". */
+function worded(name: string): string {
+  return name.replace(/Hash$/, "").replaceAll(/(?<=[a-z\d])[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+}
+
+function shown(value: unknown): string {
+  if (Array.isArray(value) && value.every((item) => typeof item !== "object")) return value.join(", ");
+  return typeof value === "object" && value !== null ? JSON.stringify(value) : String(value);
+}
+
+/** Only where the browser lets a page write to the clipboard. */
+function copyButton(text: string): HTMLElement | null {
+  if (navigator.clipboard === undefined) return null;
+  const button = h("button", { type: "button" }, "Copy");
+  button.addEventListener("click", async () => {
+    const copied = await navigator.clipboard.writeText(text).then(
+      () => true,
+      () => false,
+    );
+    button.textContent = copied ? "Copied" : "Not allowed here";
+  });
+  return button;
+}

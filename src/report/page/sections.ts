@@ -1,0 +1,50 @@
+import type { Answers, Mistake, Report } from "../report_data.js";
+import { classesFigure } from "./classes.js";
+import { type Content, h, newId } from "./dom.js";
+import { confusionFigure } from "./matrix.js";
+import { mistakesSection } from "./mistakes.js";
+import { type Judged, reliabilityFigure } from "./reliability.js";
+
+/** A part of the report under its heading; nothing where it has no content. */
+export function section(title: string, ...content: readonly Content[]): HTMLElement | null {
+  const shown = content.filter((part) => part instanceof Node || typeof part === "string");
+  const id = newId("section");
+  return shown.length === 0 ? null : h("section", { "aria-labelledby": id }, h("h2", { id }, title), ...shown);
+}
+
+/** Figures beside each other where there is room. */
+export function figures(...content: readonly (HTMLElement | null)[]): HTMLElement | null {
+  const shown = content.filter((part): part is HTMLElement => part !== null);
+  return shown.length === 0 ? null : h("div", { class: "figures" }, ...shown);
+}
+
+/** Small figures, three beside each other where there is room. */
+export function smallFigures(content: readonly HTMLElement[]): HTMLElement | null {
+  return content.length === 0 ? null : h("div", { class: "figures small" }, ...content);
+}
+
+/** Where a network is right, where it is wrong, and what it believes there. */
+export function answerSections(
+  { classNames, config }: Report,
+  { evaluation, teacher, mistakes }: Answers,
+  { network, judged }: { network: string; judged: readonly Judged[] },
+): (HTMLElement | null)[] {
+  const wrong = evaluation.examples - evaluation.correct;
+  const temperature = typeof config.temperature === "number" ? config.temperature : 1;
+  const gallery = { mistakes, names: classNames, wrong, temperature, network };
+  return [
+    section(mistakesTitle(mistakes), ...(mistakes.length === 0 ? [] : mistakesSection(gallery))),
+    section(
+      "Right and wrong",
+      figures(
+        confusionFigure(evaluation, classNames, teacher),
+        classesFigure(evaluation, classNames, teacher),
+        reliabilityFigure(judged),
+      ),
+    ),
+  ];
+}
+
+function mistakesTitle(mistakes: readonly Mistake[]): string {
+  return mistakes.some(({ picture }) => picture !== undefined) ? "The pictures it gets wrong" : "What it gets wrong";
+}

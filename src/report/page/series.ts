@@ -1,0 +1,43 @@
+import type { EpochRecord } from "../../log/epoch_line.js";
+import type { Line, Point } from "./line_chart.js";
+
+/** A figure of an epoch's record. */
+export type Metric = "loss" | "soft" | "hard" | "validationLoss" | "validationAccuracy" | "agreement" | "lr";
+
+type Look = Omit<Line, "points">;
+
+/** A metric over the epochs of one run; nothing where no epoch has it. */
+export function lineOf(history: readonly EpochRecord[], metric: Metric, look: Look): Line[] {
+  const points = pointsOf(history, metric);
+  return points.length === 0 ? [] : [{ ...look, points }];
+}
+
+/** A metric over the epochs of several runs: each thin, and their mean, over the epochs that all of them have. */
+export function linesOf(
+  histories: readonly (readonly EpochRecord[])[],
+  metric: Metric,
+  look: Look,
+  seeds: readonly number[],
+): Line[] {
+  const all = histories.map((history) => pointsOf(history, metric)).filter((points) => points.length > 0);
+  const [first] = all;
+  if (first === undefined) return [];
+  if (all.length === 1) return [{ ...look, points: first }];
+  const each = all.map((points, i) => ({ ...look, name: `${look.name}, seed ${seeds[i]}`, points, faint: true }));
+  return [...each, { ...look, name: `${look.name}, mean`, points: meanOf(all) }];
+}
+
+function pointsOf(history: readonly EpochRecord[], metric: Metric): Point[] {
+  return history.flatMap((record): Point[] => {
+    const value = record[metric];
+    return typeof value === "number" ? [[record.epoch, value]] : [];
+  });
+}
+
+function meanOf(all: readonly (readonly Point[])[]): Point[] {
+  const shortest = Math.min(...all.map(({ length }) => length));
+  return Array.from({ length: shortest }, (_, i): Point => {
+    const at = all.map((points) => points[i] as Point);
+    return [(at[0] as Point)[0], at.reduce((sum, [, value]) => sum + value, 0) / at.length];
+  });
+}

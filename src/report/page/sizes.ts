@@ -1,0 +1,72 @@
+import type { SizeFigures } from "../report_data.js";
+import { bytes, count, short, times } from "../text.js";
+import { type Content, h } from "./dom.js";
+import { figure } from "./figure.js";
+import { table } from "./table.js";
+
+interface Measure {
+  name: string;
+  of: (size: SizeFigures) => number | undefined;
+  format: (x: number) => string;
+  /** What is better about the student: less of it, or more. */
+  more: "smaller" | "faster";
+}
+
+const MEASURES: readonly Measure[] = [
+  { name: "parameters", of: ({ parameters }) => parameters, format: count, more: "smaller" },
+  { name: "file", of: ({ bytes: size }) => size, format: bytes, more: "smaller" },
+  { name: "time for one example", of: ({ latencyMs }) => latencyMs, format: (ms) => `${short(ms)} ms`, more: "faster" },
+  {
+    name: "examples a second",
+    of: ({ throughput }) => throughput,
+    format: (n) => count(Math.round(n)),
+    more: "faster",
+  },
+];
+
+/** What the student weighs and how fast it is, against the teacher. */
+export function sizesFigure(student: SizeFigures, teacher: SizeFigures): HTMLElement {
+  const rows = MEASURES.flatMap(({ name, of, format, more }): Content[][] => {
+    const [own, large] = [of(student), of(teacher)];
+    if (own === undefined || large === undefined) return [];
+    const isRate = name === "examples a second";
+    const gain = isRate ? own / large : large / own;
+    return [
+      [
+        name,
+        measured(large, Math.max(own, large), "--teacher", format),
+        measured(own, Math.max(own, large), "--student", format),
+        verdict(gain, more),
+      ],
+    ];
+  });
+  return figure({
+    title: "Size and speed",
+    description:
+      "The file is that of the weights as .safetensors. One example is the median of 200, on the machine that made this report.",
+    content: [
+      table({
+        caption: "Size and speed of the student against the teacher",
+        columns: [{ name: "", text: true }, { name: "teacher" }, { name: "student" }, { name: "the student is" }],
+        rows,
+        className: "sizes",
+      }),
+    ],
+    className: "wide",
+  });
+}
+
+function verdict(gain: number, more: Measure["more"]): string {
+  const less = more === "smaller" ? "larger" : "slower";
+  return gain >= 1 ? `${times(gain)}\u00d7 ${more}` : `${times(1 / gain)}\u00d7 ${less}`;
+}
+
+function measured(value: number, most: number, colour: string, format: (x: number) => string): HTMLElement {
+  const bar = h("span", {
+    class: "inline-bar",
+    "--share": `${(100 * value) / most}%`,
+    "--colour": `var(${colour})`,
+    "aria-hidden": "true",
+  });
+  return h("span", { class: "with-bar" }, bar, h("span", {}, format(value)));
+}

@@ -1,0 +1,109 @@
+import type { SweepPoint } from "../../compare/result.js";
+import { chanceOf } from "../chance.js";
+import type { SweepReport } from "../report_data.js";
+import { count, percent } from "../text.js";
+import { sweepCurves } from "./curves.js";
+import { h } from "./dom.js";
+import { disclosed, figure } from "./figure.js";
+import { hero, type Tile } from "./hero.js";
+import { answerSections, figures, section, smallFigures } from "./sections.js";
+import { sizesFigure } from "./sizes.js";
+import { scrolling, table } from "./table.js";
+
+const PALEST = 0.08;
+
+/** The page of a sweep. */
+export function sweepPage(report: SweepReport): (HTMLElement | null)[] {
+  const { result, answers } = report;
+  const { best, points, teacher, sizes, data } = result;
+  const judged = [
+    { name: "teacher", colour: "--teacher", dash: "dashed" as const, evaluation: teacher.evaluation },
+    { name: "student", colour: "--student", evaluation: best.evaluation },
+  ];
+  const named = points.map((point) => ({ name: nameOf(point), history: point.history, best: isSame(point, best) }));
+  const within = `${(100 * chanceOf(best.validationAccuracy, data.validation)).toFixed(2)} points`;
+  return [
+    hero(report, tilesOf(report)),
+    section(
+      "The grid",
+      h(
+        "p",
+        { class: "lead" },
+        `Each cell is one run with seed ${result.seed}, at its best epoch, on ${count(data.validation)} validation examples. Differences below ${within} may be chance.`,
+      ),
+      figures(
+        grid(report, "Accuracy on the validation set", ({ validationAccuracy }) => validationAccuracy),
+        grid(report, "Agreement with the teacher", ({ agreement }) => agreement),
+      ),
+      ranking(report),
+    ),
+    section("How they went", smallFigures(sweepCurves(named))),
+    h("p", { class: "aside" }, `From here on: the student of ${nameOf(best)}.`),
+    ...answerSections({ ...report, config: { ...report.config, temperature: best.temperature } }, answers, {
+      network: "student",
+      judged,
+    }),
+    section("Against the teacher", figures(sizesFigure(sizes.student, sizes.teacher))),
+  ];
+}
+
+function tilesOf({ result: { best, teacher } }: SweepReport): Tile[] {
+  return [
+    { name: "temperature", value: String(best.temperature) },
+    { name: "alpha", value: String(best.alpha) },
+    { name: "test accuracy", value: percent(best.evaluation.accuracy), colour: "--student" },
+    { name: "the teacher's", value: percent(teacher.evaluation.accuracy), colour: "--teacher" },
+  ];
+}
+
+/** Temperatures down, alphas across: the darker, the higher. */
+function grid({ result }: SweepReport, title: string, of: (point: SweepPoint) => number): HTMLElement {
+  const { temperatures, alphas, points, best } = result;
+  const values = points.map(of);
+  const [least, most] = [Math.min(...values), Math.max(...values)];
+  const depth = (value: number) => (most === least ? 1 : PALEST + ((1 - PALEST) * (value - least)) / (most - least));
+  const row = (temperature: number, i: number) => {
+    const cells = points.slice(i * alphas.length, (i + 1) * alphas.length).map((point) => {
+      const value = of(point);
+      const kind = isSame(point, best) ? "best" : null;
+      return h("td", { class: kind, "--depth": `${(100 * depth(value)).toFixed(1)}%` }, percent(value));
+    });
+    return h("tr", {}, h("th", { scope: "row" }, String(temperature)), ...cells);
+  };
+  const head = alphas.map((alpha) => h("th", { scope: "col" }, String(alpha)));
+  const heat = h(
+    "table",
+    { class: "heat" },
+    h("caption", { class: "unseen" }, `${title}: temperatures down, alphas across`),
+    h("thead", {}, h("tr", {}, h("td", { class: "corner" }, "T \\ alpha"), ...head)),
+    h("tbody", {}, ...temperatures.map(row)),
+  );
+  return figure({
+    title,
+    description: `Temperatures down, alphas across; from ${percent(least)} to ${percent(most)}, the stronger the colour, the higher. The outlined cell was chosen.`,
+    content: [scrolling(heat, title)],
+  });
+}
+
+function ranking({ result: { points } }: SweepReport): HTMLElement {
+  const rows = [...points]
+    .sort((a, b) => b.validationAccuracy - a.validationAccuracy)
+    .map(({ temperature, alpha, validationAccuracy, agreement, bestEpoch }) => [
+      String(temperature),
+      String(alpha),
+      percent(validationAccuracy),
+      percent(agreement),
+      String(bestEpoch),
+    ]);
+  const names = ["temperature", "alpha", "accuracy", "agreement", "best epoch"];
+  const columns = names.map((name) => ({ name }));
+  return disclosed("All points, best first", () => table({ caption: "All points, best first", columns, rows }));
+}
+
+function nameOf({ temperature, alpha }: SweepPoint): string {
+  return `temperature ${temperature}, alpha ${alpha}`;
+}
+
+function isSame(a: SweepPoint, b: SweepPoint): boolean {
+  return a.temperature === b.temperature && a.alpha === b.alpha;
+}

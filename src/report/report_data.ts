@@ -1,0 +1,84 @@
+import type { CompareResult, NetworkSize, SweepResult } from "../compare/result.js";
+import type { EpochRecord } from "../log/epoch_line.js";
+import type { Evaluation } from "../train/evaluate.js";
+
+/** What a report says first. */
+export interface Verdict {
+  /** Whether distilling helped; null where that was not asked. */
+  answer: "yes" | "no" | "unclear" | null;
+  /** One sentence. */
+  headline: string;
+  /** What it rests on. */
+  detail: string;
+}
+
+/** What every report has: the answer, and what is needed to repeat it. */
+export interface ReportHead {
+  title: string;
+  verdict: Verdict;
+  /** The command that repeats it; empty where a program called the library. */
+  command: string;
+  /** ISO 8601. */
+  created: string;
+  versions: Readonly<Record<string, string>>;
+  /** All that the numbers follow from, hashes included. */
+  config: Readonly<Record<string, unknown>>;
+  /** In their order. */
+  classNames: readonly string[];
+}
+
+/** An example that the student classifies wrong. */
+export interface Mistake {
+  /** Where it stands in its data set. */
+  index: number;
+  /** Its true class. */
+  label: number;
+  /** Logits by class. */
+  student: readonly number[];
+  teacher?: readonly number[];
+  /** Of an image: a PNG as a data URI. */
+  picture?: string;
+}
+
+/** What a network's answers for held-out data show. */
+export interface Answers {
+  part: "test" | "validation";
+  /** Which weights answered. */
+  weights: "best" | "last";
+  evaluation: Evaluation;
+  teacher?: Evaluation;
+  mistakes: readonly Mistake[];
+}
+
+/** A network's size; how fast it answers only where that was measured. */
+export type SizeFigures = Pick<NetworkSize, "parameters" | "bytes"> & Partial<NetworkSize>;
+
+/** One run: a distillation, or the training of a teacher. */
+export interface RunReport extends ReportHead {
+  kind: "run";
+  history: readonly EpochRecord[];
+  /** The epoch that was best on the validation set. */
+  best: { epoch: number; validationAccuracy: number } | null;
+  /** Null without held-out data. */
+  answers: Answers | null;
+  /** Accuracy on the same data with the last epoch's weights, where the answers are the best ones'. */
+  lastAccuracy: number | null;
+  sizes: { student: SizeFigures; teacher?: SizeFigures };
+}
+
+/** A comparison: the figures of `compare`, and the answers of the first seed's distilled student. */
+export interface CompareReport extends ReportHead {
+  kind: "compare";
+  result: Omit<CompareResult, "config">;
+  answers: Answers;
+}
+
+/** A sweep: its points, and the answers of the best of them. */
+export interface SweepReport extends ReportHead {
+  kind: "sweep";
+  result: Omit<SweepResult, "config">;
+  answers: Answers;
+}
+
+/** What `report.html` is drawn from; it stands in the file as JSON. */
+export type Report = RunReport | CompareReport | SweepReport;

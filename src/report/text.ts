@@ -1,0 +1,46 @@
+// How figures are written, in the report's sentences and on its page alike.
+
+/** 0.9018 as 90.18%; what is no number, which JSON holds as null, as "unknown". */
+export function percent(share: number, digits = 2): string {
+  if (!Number.isFinite(share)) return "unknown";
+  return `${(100 * share).toFixed(digits)}%`;
+}
+
+/** A difference of shares in points of a percent, with its sign: 0.0055 as +0.55. */
+export function points(difference: number, digits = 2): string {
+  const text = Math.abs(100 * difference).toFixed(digits);
+  // A minus sign as wide as the plus.
+  return Number(text) === 0 ? text : `${difference < 0 ? "\u2212" : "+"}${text}`;
+}
+
+/** 60000 as 60,000. */
+export function count(n: number): string {
+  return n.toLocaleString("en-US");
+}
+
+/** 1 epoch, 12 epochs. */
+export function counted(n: number, name: string): string {
+  return `${count(n)} ${name}${n === 1 ? "" : "s"}`;
+}
+
+/** 2140000 bytes as 2.14 MB. */
+export function bytes(n: number): string {
+  return n < 1e6 ? `${(n / 1e3).toFixed(1)} kB` : `${(n / 1e6).toFixed(2)} MB`;
+}
+
+/** How many times as much: 7.9, 12. */
+export function times(ratio: number): string {
+  return ratio.toFixed(ratio < 10 ? 1 : 0);
+}
+
+/** Three digits that count: 0.0123, 1.23, 123. */
+export function short(x: number): string {
+  if (x === 0 || !Number.isFinite(x)) return String(x);
+  const digits = Math.max(0, 2 - Math.floor(Math.log10(Math.abs(x))));
+  return digits > 6 ? x.toExponential(2) : x.toFixed(digits);
+}
+
+/** A p-value: "= 0.031", or "below 0.001". */
+export function pValue(p: number): string {
+  return p < 0.001 ? "below 0.001" : `= ${p.toFixed(3)}`;
+}

@@ -1,0 +1,105 @@
+import type { CompareResult, Spread, SweepResult } from "../compare/result.js";
+import { chanceOf } from "./chance.js";
+import type { RunReport, Verdict } from "./report_data.js";
+import { count, counted, percent, points, pValue, short, times } from "./text.js";
+
+/**
+ * Did distilling help, by how much, how sure: the difference with the weights that were best on the validation set.
+ *
+ * @example
+ * ```ts
+ * compareVerdict(result).headline; // "Yes: distilling raised test accuracy by 0.55 points"
+ * ```
+ */
+export function compareVerdict({ difference, distilled, alone, teacher, data, seeds }: CompareResult): Verdict {
+  const { mean, low, high, confidence, pValue: p, distinguishable } = difference.best;
+  const accuracies = [
+    `The distilled student gets ${spread(distilled.best.accuracy)} of ${count(data.test)} test examples right`,
+    `the student alone ${spread(alone.best.accuracy)}`,
+    `the teacher ${percent(teacher.evaluation.accuracy)}.`,
+  ].join(", ");
+  if (!Number.isFinite(low) || !Number.isFinite(high)) {
+    return {
+      answer: "unclear",
+      headline: `One seed can't tell: test accuracy changed by ${points(mean)} points`,
+      detail: `What one seed gives may be chance; with several there is an interval. ${accuracies}`,
+    };
+  }
+  const interval = `${percent(confidence, 0)} interval ${points(low)} to ${points(high)} points`;
+  const detail = `${interval}, ${counted(seeds.length, "seed")}, p ${pValue(p)}. ${accuracies}`;
+  if (!distinguishable) {
+    const headline = `Not distinguishable from chance: test accuracy changed by ${points(mean)} points`;
+    return { answer: "unclear", headline, detail };
+  }
+  const by = `test accuracy by ${Math.abs(100 * mean).toFixed(2)} points`;
+  return mean > 0
+    ? { answer: "yes", headline: `Yes: distilling raised ${by}`, detail }
+    : { answer: "no", headline: `No: distilling lowered ${by}`, detail };
+}
+
+/** The best temperature and alpha, and how far apart two points have to be to mean something. */
+export function sweepVerdict({ best, data, teacher, points: all }: SweepResult): Verdict {
+  const { temperature, alpha, validationAccuracy } = best;
+  const within = chanceOf(validationAccuracy, data.validation);
+  const close = all.filter((point) => validationAccuracy - point.validationAccuracy < within).length - 1;
+  const apart = `${(100 * within).toFixed(2)} points`;
+  return {
+    answer: null,
+    headline: `Temperature ${temperature} with alpha ${alpha} does best: ${percent(validationAccuracy)} on the validation set`,
+    detail: [
+      `On the test set, read once at the end, it gets ${percent(best.evaluation.accuracy)},`,
+      `the teacher ${percent(teacher.evaluation.accuracy)}.`,
+      `With ${count(data.validation)} validation examples less than ${apart} may be chance:`,
+      `${closePoints(close, all.length - 1)} as close.`,
+    ].join(" "),
+  };
+}
+
+function closePoints(close: number, others: number): string {
+  if (close === 0) return "no other point is";
+  if (close === others) return close === 1 ? "the other point is" : `all ${count(others)} other points are`;
+  return `${count(close)} of the ${count(others)} other points ${close === 1 ? "is" : "are"}`;
+}
+
+/** How well a run's network classifies; without held-out data, how its loss went. */
+export function runVerdict(run: Omit<RunReport, "verdict">): Verdict {
+  const { answers, lastAccuracy, best, history, sizes, config } = run;
+  if (answers === null) return lossVerdict(history);
+  const { evaluation, part, weights } = answers;
+  const { accuracy, examples, teacherAccuracy, agreement } = evaluation;
+  const detail: string[] = [];
+  if (teacherAccuracy !== undefined && agreement !== undefined) {
+    detail.push(`Its teacher gets ${percent(teacherAccuracy)}; they answer alike on ${percent(agreement)} of them.`);
+  }
+  if (sizes.teacher !== undefined) {
+    const fewer = times(sizes.teacher.parameters / sizes.student.parameters);
+    detail.push(`The student has ${fewer} times fewer parameters${speed(sizes)}.`);
+  }
+  if (weights === "best" && best !== null) {
+    const epochs = history.at(-1)?.epoch ?? best.epoch;
+    const last =
+      best.epoch === epochs || lastAccuracy === null ? "" : `; those of the last get ${percent(lastAccuracy)}`;
+    detail.push(`The weights are those of epoch ${best.epoch} of ${epochs}, best on the validation set${last}.`);
+  }
+  const name = config.command === "train-teacher" ? "The teacher" : "The student";
+  const headline = `${name} gets ${percent(accuracy)} of ${count(examples)} ${part} examples right`;
+  return { answer: null, headline, detail: detail.join(" ") };
+}
+
+function lossVerdict(history: RunReport["history"]): Verdict {
+  const [first, last] = [history[0], history.at(-1)];
+  const detail = "Without held-out data there is no accuracy to tell.";
+  if (first === undefined || last === undefined) return { answer: null, headline: "No epoch was trained", detail };
+  const went = last.loss < first.loss ? "fell" : "went";
+  const headline = `The loss ${went} from ${short(first.loss)} to ${short(last.loss)} in ${counted(last.epoch, "epoch")}`;
+  return { answer: null, headline, detail };
+}
+
+function speed({ student, teacher }: RunReport["sizes"]): string {
+  if (student.latencyMs === undefined || teacher?.latencyMs === undefined) return "";
+  return ` and answers ${times(teacher.latencyMs / student.latencyMs)} times as fast`;
+}
+
+function spread({ mean, std, values }: Spread): string {
+  return values.length < 2 ? percent(mean) : `${percent(mean)}\u00a0\u00b1\u00a0${(100 * std).toFixed(2)}`;
+}

@@ -1,0 +1,180 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import { type CompareResult, compareAnswer, evaluate, load, loadImages, networkFrom } from "../../src/index.js";
+import { temporaryFolder } from "../checkpoint/support.js";
+import { timeless } from "../compare/support.js";
+import { ended, imageFolder, jsonLines, launch, lines, newFolder, refused, succeed, tree } from "./support.js";
+
+const temporary = temporaryFolder();
+const data = imageFolder();
+const ARGS = ["compare", "--data", data, "--epochs", "3", "--seeds", "2", "--batch-size", "16", "--lr", "1e-4"];
+const OUT = join("runs", "compare");
+let cwd: string;
+let printed: string[];
+
+beforeAll(async () => {
+  cwd = newFolder(temporary);
+  printed = lines(await succeed(ARGS, cwd));
+});
+
+const resultOf = (folder: string): CompareResult => JSON.parse(readFileSync(join(folder, OUT, "compare.json"), "utf8"));
+/** What must be the same whenever and however it is computed. */
+const figuresOf = (folder: string) => timeless(resultOf(folder), OUT);
+
+describe("compare", () => {
+  test("prints a run a line, the table and the answer", () => {
+    const result = resultOf(cwd);
+    const runs = ["teacher", ...[0, 1].flatMap((seed) => ["alone", "distilled"].map((kind) => `seed-${seed}/${kind}`))];
+    const told = printed.slice(0, 5).map((line) => {
+      expect(line).toMatch(/^[\w/-]+: validation accuracy \d+\.\d\d% in epoch [1-3] of 3, \d+\.\d s$/);
+      return line.slice(0, line.indexOf(":"));
+    });
+    // Side by side: in the order in which they end.
+    expect(told.sort()).toEqual(runs.sort());
+    const percent = (share: number) => `${(100 * share).toFixed(2)}%`;
+    const { teacher, alone, distilled, sizes } = result;
+    const row = (name: string) => printed.find((line) => line.startsWith(name))?.split(/ {2,}/);
+    const spread = ({ mean, std }: { mean: number; std: number }) => `${percent(mean)} ± ${(100 * std).toFixed(2)}`;
+    expect(row("accuracy, best epoch")).toEqual([
+      "accuracy, best epoch",
+      percent(teacher.evaluation.accuracy),
+      spread(alone.best.accuracy),
+      spread(distilled.best.accuracy),
+    ]);
+    expect(row("agreement")?.slice(1)).toEqual([spread(alone.best.agreement), spread(distilled.best.agreement)]);
+    const [large, small] = [sizes.teacher, sizes.student].map(({ parameters }) => parameters.toLocaleString("en-US"));
+    expect(row("parameters")).toEqual(["parameters", large, small, small]);
+    expect(printed.slice(-3, -1)).toEqual([compareAnswer(result), compareAnswer(result, "last")]);
+    expect(printed.at(-1)).toBe(`Written to ${join(OUT, "compare.json")} and ${join(OUT, "report.html")}`);
+    expect(existsSync(join(cwd, OUT, "report.html"))).toBe(true);
+  });
+
+  test("its figures are those of the files that it names", async () => {
+    const {
+      distilled,
+      alone,
+      difference,
+      teacher: { file },
+    } = resultOf(cwd);
+    const read = async (name: string) => networkFrom(await load(join(cwd, name)));
+    const { test } = await loadImages(data);
+    const teacher = await read(file);
+    const accuracies = async (files: readonly string[]) =>
+      Promise.all(files.map(async (name) => evaluate(await read(name), test, { teacher }).accuracy));
+    const [ours, theirs] = [await accuracies(distilled.files), await accuracies(alone.files)];
+    expect(distilled.best.accuracy.values).toEqual(ours);
+    expect(alone.best.accuracy.values).toEqual(theirs);
+    expect(difference.best.values).toEqual(ours.map((x, i) => x - (theirs[i] as number)));
+  });
+
+  test("the same figures one after the other, and in the end's JSON", async () => {
+    const again = newFolder(temporary);
+    const objects = jsonLines(await succeed([...ARGS, "--parallel", "1", "--json", "--no-report"], again));
+    expect(figuresOf(again)).toEqual(figuresOf(cwd));
+    expect(objects.map(({ event }) => event)).toEqual([...Array(5).fill("run"), "end"]);
+    const { difference, answer, files } = objects.at(-1) ?? {};
+    expect(difference).toEqual(resultOf(cwd).difference);
+    expect(answer).toBe(printed.at(-3));
+    expect(files).toEqual([join(OUT, "compare.json")]);
+    expect(existsSync(join(again, OUT, "report.html"))).toBe(false);
+  });
+
+  test("a teacher of one's own, and the configuration out of a file", async () => {
+    const again = newFolder(temporary);
+    const teacher = join(cwd, OUT, "teacher", "teacher_best.pth");
+    const config = join(cwd, OUT, "config.json");
+    const told = lines(await succeed(["compare", "--config", config, "--teacher", teacher, "--no-report"], again));
+    expect(told.some((line) => line.startsWith("teacher: "))).toBe(false);
+    const [own, theirs] = [figuresOf(again), figuresOf(cwd)];
+    expect(own.teacher.evaluation).toEqual(theirs.teacher.evaluation);
+    expect(own.difference).toEqual(theirs.difference);
+  });
+});
+
+test("a dry run says what would be trained, and writes nothing", async () => {
+  const folder = newFolder(temporary);
+  const told = await succeed([...ARGS, "--dry-run"], folder);
+  expect(told).toMatch(/^Parameters: teacher [\d,]+, student [\d,]+, \d+\.\d times fewer$/m);
+  expect(told).toMatch(/^Time of the teacher, about: /m);
+  for (const kind of ["distilled student", "student alone"])
+    expect(told).toMatch(new RegExp(`of a ${kind}, about: 2 times`));
+  expect(tree(folder)).toEqual([]);
+});
+
+describe("an interrupted comparison goes on", () => {
+  const resumed = async (folder: string) => {
+    await succeed([...ARGS, "--resume"], folder);
+    expect(figuresOf(folder)).toEqual(figuresOf(cwd));
+  };
+
+  /** Starts a comparison, and waits for the line of its first run. */
+  async function started(folder: string) {
+    const child = launch(ARGS, folder, { detached: true });
+    const end = ended(child);
+    await new Promise<void>((resolve) => child.stdout?.once("data", () => resolve()));
+    return { child, end };
+  }
+
+  test.each([
+    ["SIGINT", "the process"],
+    ["SIGTERM", "the process"],
+    ["SIGINT", "all processes of the terminal"],
+  ] as const)("after %s to %s, with exit code 130", async (signal, whom) => {
+    const folder = newFolder(temporary);
+    const { child, end } = await started(folder);
+    process.kill((whom === "the process" ? 1 : -1) * (child.pid as number), signal);
+    const { code, stderr } = await end;
+    expect(code).toBe(130);
+    expect(stderr).toMatch(
+      /^finishing the step and saving; once more stops at once\ndistillery: stopped with \d of 5 runs done; their state is saved in \S+: the same command with --resume goes on\n$/,
+    );
+    expect(existsSync(join(folder, OUT, "compare.json"))).toBe(false);
+    await resumed(folder);
+  });
+
+  test("killed, and its processes end too", async () => {
+    const folder = newFolder(temporary);
+    const { child, end } = await started(folder);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    child.kill("SIGKILL");
+    await end;
+    await resumed(folder);
+  });
+
+  test("with more seeds", async () => {
+    const folder = newFolder(temporary);
+    await succeed([...ARGS, "--seeds", "1", "--no-report"], folder);
+    await resumed(folder);
+  });
+
+  test("not with other options", async () => {
+    const text = await refused([...ARGS, "--lr", "1e-3", "--resume"], cwd, 1, "BAD_CONFIG");
+    expect(text).toContain("lr was 0.0001, is 0.001");
+  });
+});
+
+describe("what is refused, before anything is written", () => {
+  test.each([
+    [[], "--data: expected a data set's name, folder or file: the synthetic data are noise"],
+    [["--seeds", "0"], "--seeds: expected a whole number of at least 1, got 0"],
+    [["--seeds", "few"], '--seeds: expected a whole number of at least 1, got "few"'],
+    [["--validation", "0"], "--validation: needed: it tells which epoch is best"],
+    [["--parallel", "0"], "--parallel: expected a whole number from 1 to 1024, got 0"],
+    [["--alpha", "2"], "--alpha: expected a number from 0 to 1, got 2"],
+  ])("%j", async (more, text) => {
+    const folder = newFolder(temporary);
+    const args = more.length === 0 ? ["compare"] : [...ARGS, ...more];
+    expect(await refused(args, folder, 2, "BAD_ARGUMENT")).toContain(text);
+    expect(tree(folder)).toEqual([]);
+  });
+
+  test("a teacher that does not fit", async () => {
+    const folder = newFolder(temporary);
+    await succeed(["train-teacher", "--epochs", "1", "--no-report"], folder);
+    const teacher = join("runs", "teacher", "teacher.pth");
+    const text = await refused([...ARGS, "--teacher", teacher], folder, 1, "SHAPE_MISMATCH");
+    expect(text).toContain(`${teacher}: a network of 784 inputs and 10 classes; rows has 16 and 3`);
+    expect(existsSync(join(folder, OUT))).toBe(false);
+  });
+});

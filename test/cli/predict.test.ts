@@ -1,0 +1,183 @@
+import { copyFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { beforeAll, describe, expect, test } from "vitest";
+import {
+  describeInputs,
+  encodeInputs,
+  evaluate,
+  load,
+  loadData,
+  networkFrom,
+  predict,
+  readInputs,
+  StudentNet,
+  save,
+} from "../../src/index.js";
+import { temporaryFolder } from "../checkpoint/support.js";
+import { idx } from "../data/support.js";
+import { imageFolder, jsonLines, lines, newFolder, refused, STUDENT, succeed } from "./support.js";
+
+const temporary = temporaryFolder();
+const images = imageFolder();
+let cwd: string;
+const TEACHER = join("runs", "teacher", "teacher.pth");
+const DISTILLED = join("runs", "distill", `${STUDENT}.pth`);
+
+/** Three kinds of flowers that anything tells apart, most of the time. */
+function flowers(rows: number): string[] {
+  return Array.from({ length: rows }, (_, i) => {
+    const [kind, jitter] = [i % 3, ((i * 37) % 11) / 10];
+    return `${kind * 2 + jitter},${5 - kind + jitter},${["red", "blue", "red"][kind]},${["iris", "lily", "rose"][kind]}`;
+  });
+}
+
+beforeAll(async () => {
+  cwd = newFolder(temporary);
+  writeFileSync(join(cwd, "flowers.csv"), ["width,height,colour,species", ...flowers(150), ""].join("\n"));
+});
+
+describe("a table of one's own", () => {
+  test("trains with one command, is distilled, and classifies new rows", async () => {
+    const taught = lines(await succeed(["train-teacher", "--data", "flowers.csv", "--epochs", "8"], cwd));
+    const { test: held } = await loadData(join(cwd, "flowers.csv"));
+    const teacher = networkFrom(await load(join(cwd, TEACHER)));
+    const { accuracy } = evaluate(teacher, held as NonNullable<typeof held>);
+    expect(accuracy).toBeGreaterThan(0.9);
+    expect(taught).toContain(`Test accuracy: teacher ${(100 * accuracy).toFixed(2)}%`);
+    await succeed(["distill", "--data", "flowers.csv", "--teacher", TEACHER, "--epochs", "10"], cwd);
+    // No label, and the columns in another order.
+    writeFileSync(join(cwd, "new.csv"), "colour,height,width\nred,5.1,0.2\nblue,4.3,2.3\nred,3.5,4.5\n");
+    const printed = lines(await succeed(["predict", "new.csv", "--student", DISTILLED, "--top", "2"], cwd));
+    expect(printed.map((line) => /^(.*?) +(\w+) [\d.]+% +\w+ [\d.]+%$/.exec(line)?.slice(1))).toEqual([
+      undefined,
+      ["line 2", "iris"],
+      ["line 3", "lily"],
+      ["line 4", "rose"],
+    ]);
+    expect(printed[0]).toMatch(/^ +1st +2nd$/);
+  });
+
+  test("as JSON lines, with the values of the library", async () => {
+    const got = jsonLines(await succeed(["predict", "new.csv", "--student", DISTILLED, "--json"], cwd));
+    const { train } = await loadData(join(cwd, "flowers.csv"));
+    const { inputs } = await readInputs(join(cwd, "new.csv"), describeInputs(train));
+    const network = networkFrom(await load(join(cwd, DISTILLED)));
+    const expected = predict(network, inputs, { classNames: ["iris", "lily", "rose"] });
+    expect(got).toEqual(expected.map((one, index) => ({ file: "new.csv", index, ...one })));
+  });
+
+  test("with labels it says how many are right", async () => {
+    const printed = lines(await succeed(["predict", "flowers.csv", "new.csv", "--student", DISTILLED], cwd));
+    expect(printed).toHaveLength(1 + 150 + 3 + 2);
+    expect(printed[1]).toMatch(/^flowers\.csv, line 2 .* iris$/);
+    expect(printed[151]).toMatch(/^new\.csv, line 2 .* \?$/);
+    const [, right] = /^(\d+) of 150 as labelled, \d+\.\d\d%$/.exec(printed.at(-1) ?? "") ?? [];
+    expect(Number(right)).toBeGreaterThan(135);
+  });
+
+  test("a row that can't be encoded, with file and line", async () => {
+    writeFileSync(join(cwd, "green.csv"), "width,height,colour\n1,2,red\n1,2,green\n");
+    expect(await refused(["predict", "green.csv", "--student", DISTILLED], cwd, 1, "BAD_DATA")).toBe(
+      'green.csv: line 3, "colour": expected one of "blue", "red", got "green" (BAD_DATA)',
+    );
+  });
+
+  test("a last batch of one example is refused before anything runs", async () => {
+    const args = ["train-teacher", "--data", "flowers.csv", "--batch-size", "107", "--out", "none"];
+    expect(await refused(args, cwd, 2, "BAD_ARGUMENT")).toBe(
+      "--batch-size: 107 leaves a last batch of one of 108 examples, which BatchNorm can't take: " +
+        "--drop-last leaves it out (BAD_ARGUMENT)",
+    );
+  });
+
+  test("too few rows for a validation set", async () => {
+    writeFileSync(join(cwd, "few.csv"), ["width,height,colour,species", ...flowers(6), ""].join("\n"));
+    expect(await refused(["train-teacher", "--data", "few.csv", "--out", "none"], cwd, 1, "BAD_DATA")).toBe(
+      "few: no class has two examples for training, one of which could be held out: " +
+        "--validation 0 trains without a validation set (BAD_DATA)",
+    );
+    const args = ["train-teacher", "--data", "few.csv", "--validation", "0", "--epochs", "2", "--out", "few"];
+    expect(lines(await succeed(args, cwd)).at(-2)).toMatch(/^Test accuracy: teacher /);
+  });
+});
+
+describe("images", () => {
+  let student: string;
+  const row = (lit: number) => Array.from({ length: 16 }, (_, at) => (Math.floor(at / 4) === lit ? 210 : 30));
+
+  beforeAll(async () => {
+    student = join("runs", "images", "teacher.safetensors");
+    const args = ["--epochs", "4", "--batch-size", "32", "--out", join("runs", "images")];
+    await succeed(["train-teacher", "--data", images, ...args], cwd);
+    const pictures = idx([3, 4, 4], [...row(2), ...row(0), ...row(1)]);
+    writeFileSync(join(cwd, "rows-idx3-ubyte"), pictures);
+    writeFileSync(join(cwd, "rows-idx3-ubyte.gz"), gzipSync(pictures));
+  });
+
+  test.each(["rows-idx3-ubyte", "rows-idx3-ubyte.gz"])("%s", async (file) => {
+    const got = jsonLines(await succeed(["predict", file, "--student", student, "--json"], cwd));
+    const { train } = await loadData(images);
+    const description = describeInputs(train);
+    if (description.kind !== "image") throw new TypeError("no images");
+    const inputs = encodeInputs(description, Uint8Array.from([...row(2), ...row(0), ...row(1)]));
+    const expected = predict(networkFrom(await load(join(cwd, student))), inputs);
+    expect(expected.map((one) => one.class)).toEqual([2, 0, 1]);
+    expect(got).toEqual(expected.map((one, index) => ({ file, index, ...one })));
+  });
+
+  test("of another size", async () => {
+    writeFileSync(join(cwd, "small"), idx([1, 2, 2], [1, 2, 3, 4]));
+    expect(await refused(["predict", "small", "--student", student], cwd, 1, "BAD_DATA")).toBe(
+      "small: expected images of 1 x 4 x 4, got 1 x 2 x 2 (BAD_DATA)",
+    );
+  });
+});
+
+describe("where the network's file says nothing of its inputs", () => {
+  beforeAll(() => copyFileSync(join(cwd, DISTILLED), join(cwd, "alone.pth")));
+
+  test("it says both ways", async () => {
+    expect(await refused(["predict", "new.csv", "--student", "alone.pth"], cwd, 2, "BAD_ARGUMENT")).toBe(
+      "--data: alone.pth does not say how inputs are made, as the .safetensors files of runs do: " +
+        "give such a file as --student, or name the data it was trained on (BAD_ARGUMENT)",
+    );
+  });
+
+  test("--data does", async () => {
+    const [own, data] = [
+      ["--student", DISTILLED],
+      ["--student", "alone.pth", "--data", "flowers.csv"],
+    ];
+    const printed = await succeed(["predict", "new.csv", ...data], cwd);
+    expect(printed).toBe(await succeed(["predict", "new.csv", ...own], cwd));
+    expect(
+      await refused(["predict", "new.csv", "--student", "alone.pth", "--data", images], cwd, 1, "SHAPE_MISMATCH"),
+    ).toBe(`alone.pth: a network of 4 inputs and 3 classes; ${images} has 16 and 3 (SHAPE_MISMATCH)`);
+  });
+
+  test("a .safetensors file of other weights beside it does not count", async () => {
+    await save(new StudentNet({ inFeatures: 4, classes: 3 }).stateDict(), join(cwd, "alone.safetensors"));
+    const text = await refused(["predict", "new.csv", "--student", "alone.pth"], cwd, 2, "BAD_ARGUMENT");
+    expect(text).toContain("alone.pth does not say how inputs are made");
+  });
+
+  test("what it says is no description", async () => {
+    const state = new StudentNet({ inFeatures: 4, classes: 3 }).stateDict();
+    await save(state, join(cwd, "odd.safetensors"), { metadata: { "distillery.inputs": "{" } });
+    const text = await refused(["predict", "new.csv", "--student", "odd.safetensors"], cwd, 1, "BAD_DATA");
+    expect(text).toMatch(/^odd\.safetensors: its description of inputs: expected /);
+  });
+});
+
+test("usage", async () => {
+  const student = ["--student", DISTILLED];
+  expect(await refused(["predict", "new.csv"], cwd, 2, "BAD_ARGUMENT")).toContain("'--student <file>' not specified");
+  expect(await refused(["predict", ...student], cwd, 2, "BAD_ARGUMENT")).toContain("missing required argument 'file'");
+  expect(await refused(["predict", "new.csv", "--top", "0", ...student], cwd, 2, "BAD_ARGUMENT")).toBe(
+    "--top: expected a whole number of at least 1, got 0 (BAD_ARGUMENT)",
+  );
+  expect(await refused(["predict", "none.csv", ...student], cwd, 1, "NOT_FOUND")).toBe(
+    "none.csv: no such file (NOT_FOUND)",
+  );
+});

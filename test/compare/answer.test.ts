@@ -1,0 +1,49 @@
+import { describe, expect, test } from "vitest";
+import { type CompareResult, compareAnswer, type SweepResult, sweepAnswer } from "../../src/index.js";
+
+/** A result with nothing but what the answer is made of. */
+const compared = (best: Partial<CompareResult["difference"]["best"]>, seeds = 5): CompareResult =>
+  ({
+    seeds: Array.from({ length: seeds }, (_, i) => i),
+    difference: { best: { confidence: 0.95, ...best } },
+  }) as CompareResult;
+
+describe("a comparison's answer", () => {
+  test.each<[Parameters<typeof compared>, string]>([
+    [
+      [{ mean: 0.0055, low: 0.0031, high: 0.0079, distinguishable: true }],
+      "Distilling raised test accuracy by 0.55 points (95% interval 0.31 to 0.79, 5 seeds): distinguishable from chance.",
+    ],
+    [
+      [{ mean: 0.0027, low: -0.01, high: 0.0154, distinguishable: false }, 2],
+      "Distilling changed test accuracy by +0.27 points (95% interval -1.00 to 1.54, 2 seeds): not distinguishable from chance.",
+    ],
+    [
+      [{ mean: -0.01, low: -0.015, high: -0.005, distinguishable: true, confidence: 0.9 }, 3],
+      "Distilling lowered test accuracy by 1.00 points (90% interval 0.50 to 1.50, 3 seeds): distinguishable from chance.",
+    ],
+    [
+      [{ mean: 0.004, low: -Infinity, high: Infinity, distinguishable: false }, 1],
+      "Distilling changed test accuracy by +0.40 points (1 seed): one pair can't tell it from chance; give more seeds.",
+    ],
+    [
+      [{ mean: 0, low: 0, high: 0, distinguishable: false }],
+      "Distilling changed test accuracy by 0.00 points (95% interval 0.00 to 0.00, 5 seeds): not distinguishable from chance.",
+    ],
+  ])("%j", (given, sentence) => expect(compareAnswer(compared(...given))).toBe(sentence));
+});
+
+test("a sweep's answer", () => {
+  const best = { temperature: 4, alpha: 0.9, validationAccuracy: 0.9012, evaluation: { accuracy: 0.8955 } };
+  expect(sweepAnswer({ best } as SweepResult)).toBe(
+    "Best with temperature 4 and alpha 0.9: 90.12% on the validation set, 89.55% on the test set.",
+  );
+});
+
+test("a comparison's answer for the last epoch", () => {
+  const last = { mean: -0.0008, low: -0.003, high: 0.0014, confidence: 0.95, distinguishable: false };
+  const result = { seeds: [0, 1], difference: { last } } as CompareResult;
+  expect(compareAnswer(result, "last")).toBe(
+    "Distilling changed the last epoch's test accuracy by -0.08 points (95% interval -0.30 to 0.14, 2 seeds): not distinguishable from chance.",
+  );
+});

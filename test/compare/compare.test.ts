@@ -1,0 +1,302 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import {
+  type CompareInput,
+  type CompareResult,
+  compare,
+  type Evaluation,
+  evaluate,
+  Generator,
+  load,
+  type MemberRecord,
+  splitDataset,
+  TeacherNet,
+  trainTeacher,
+  withGenerator,
+} from "../../src/index.js";
+import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { mean } from "../train/support.js";
+import { compareInput, PROBLEM, SIZES, STEPS, timeless, watched } from "./support.js";
+
+const temporary = temporaryFolder();
+let runs = 0;
+const newRun = () => join(temporary, `compare-${runs++}`);
+const NAMES = [0, 1, 2].flatMap((seed) => ["alone", "distilled"].map((kind) => `seed-${seed}/${kind}`));
+
+/** The weights of a member as a student, examined by hand. */
+async function examined(out: string, member: string, weights: "best" | "last"): Promise<Evaluation> {
+  const folder = join(out, member);
+  const files = readdirSync(folder).filter((name) => /(?<!^checkpoint.*)\.safetensors$/.test(name));
+  const file = files.find((name) => name.endsWith("_best.safetensors") === (weights === "best")) as string;
+  const student = PROBLEM.student().loadStateDict(await load(join(folder, file)));
+  const teacher = (PROBLEM.teacher() as TeacherNet).loadStateDict(
+    await load(join(out, "teacher", "teacher_best.safetensors")),
+  );
+  return evaluate(student, PROBLEM.test, { teacher });
+}
+
+const std = (values: readonly number[]) =>
+  Math.sqrt(values.reduce((sum, x) => sum + (x - mean(values)) ** 2, 0) / (values.length - 1));
+
+describe("the figures are those of the members' own folders", () => {
+  const out = newRun();
+  let result: CompareResult;
+  const whole = async () => {
+    result ??= await compare(compareInput(out));
+    return result;
+  };
+
+  test.each(["best", "last"] as const)("of the %s epoch", async (weights) => {
+    const { alone, distilled, difference } = await whole();
+    const byHand = await Promise.all(NAMES.map((name) => examined(out, name, weights)));
+    const kinds = { alone, distilled };
+    for (const [i, kind] of (["alone", "distilled"] as const).entries()) {
+      const own = byHand.filter((_, at) => at % 2 === i);
+      const figures = kinds[kind][weights];
+      const accuracies = own.map(({ accuracy }) => accuracy);
+      expect(figures.accuracy.values).toEqual(accuracies);
+      expect(figures.accuracy.mean).toBeCloseTo(mean(accuracies), 12);
+      expect(figures.accuracy.std).toBeCloseTo(std(accuracies), 12);
+      expect(figures.agreement.values).toEqual(own.map(({ agreement }) => agreement));
+      expect(figures.calibrationError.values).toEqual(own.map(({ calibration }) => calibration.error));
+      if (weights === "best") expect(kinds[kind].evaluations).toEqual(own);
+    }
+    const differences = [0, 2, 4].map(
+      (i) => (byHand[i + 1] as Evaluation).accuracy - (byHand[i] as Evaluation).accuracy,
+    );
+    expect(difference[weights].mean).toBeCloseTo(mean(differences), 12);
+    expect(difference[weights].std).toBeCloseTo(std(differences), 12);
+    const { low, high, distinguishable } = difference[weights];
+    expect(distinguishable).toBe(low > 0 || high < 0);
+  });
+
+  test("they learn: better than the 1/3 of chance", async () => {
+    const { teacher, alone, distilled } = await whole();
+    expect(teacher.evaluation.accuracy).toBeGreaterThan(0.6);
+    expect(alone.best.accuracy.mean).toBeGreaterThan(0.5);
+    expect(distilled.best.accuracy.mean).toBeGreaterThan(0.5);
+  });
+
+  test("the best epochs are those of the metrics", async () => {
+    const { distilled } = await whole();
+    for (const [seed, history] of distilled.histories.entries()) {
+      const file = join(out, `seed-${seed}`, "distilled", "metrics.jsonl");
+      const lines = readFileSync(file, "utf8").trim().split("\n");
+      expect(lines.map((line) => JSON.parse(line))).toEqual(history);
+      const accuracies = history.map(({ validationAccuracy = 0 }) => validationAccuracy);
+      const epoch = distilled.best.epoch.values[seed] as number;
+      expect(accuracies[epoch - 1]).toBe(Math.max(...accuracies));
+    }
+  });
+
+  test("the teacher is one that was trained by itself, with the first seed", async () => {
+    const { teacher } = await whole();
+    const { train: data, held: validation } = splitDataset(PROBLEM.data, { share: 0.1, seed: 0 });
+    const generator = new Generator(0);
+    const model = withGenerator(generator, PROBLEM.teacher);
+    const { best } = await withGenerator(generator, () =>
+      trainTeacher({ model, data, validation, epochs: 3, batchSize: 32, lr: 0.01 }),
+    );
+    model.loadStateDict(best?.state ?? {});
+    expect(teacher.evaluation).toEqual(evaluate(model, PROBLEM.test));
+  });
+
+  test("sizes, data, configuration, and the file", async () => {
+    const { sizes, data, config, seeds, distilled, teacher } = await whole();
+    expect(data).toEqual({ name: "blobs", training: 270, validation: 30, test: 150, features: 4, classes: 3 });
+    expect(seeds).toEqual([0, 1, 2]);
+    expect(sizes.student.parameters).toBe(4 * 8 + 8 + 8 * 6 + 6 + 6 * 3 + 3);
+    expect(sizes.teacher.parameters).toBe(PROBLEM.teacher().parameterCount());
+    expect(sizes.student.bytes).toBe(readFileSync(distilled.files[0] as string).length);
+    expect(sizes.teacher.bytes).toBe(readFileSync(teacher.file).length);
+    for (const { latencyMs, throughput } of [sizes.student, sizes.teacher]) {
+      expect(latencyMs).toBeGreaterThan(0);
+      expect(throughput).toBeGreaterThan(0);
+    }
+    expect(config).toMatchObject({
+      command: "compare",
+      epochs: 3,
+      batchSize: 32,
+      lr: 0.01,
+      temperature: 3.5,
+      alpha: 0.6,
+      seeds: [0, 1, 2],
+    });
+    expect(JSON.parse(readFileSync(join(out, "compare.json"), "utf8"))).toEqual(result);
+    const { teacherHash: _, ...before } = config;
+    expect(JSON.parse(readFileSync(join(out, "config.json"), "utf8"))).toEqual(before);
+    expect(readdirSync(out).sort()).toEqual(
+      [
+        "compare.json",
+        "config.json",
+        "run.lock",
+        "seed-0",
+        "seed-1",
+        "seed-2",
+        "teacher",
+        "teacher_logits.safetensors",
+      ].sort(),
+    );
+  });
+
+  test("the same call again gives the same figures", async () => {
+    const again = newRun();
+    expect(timeless(await compare(compareInput(again)), again)).toEqual(timeless(await whole(), out));
+  });
+});
+
+test("alone and distilled have the same initial weights and see the same batches", async () => {
+  const seen: Record<string, string[]> = { alone: [], distilled: [] };
+  let current: string[] = [];
+  const { train, held } = splitDataset(PROBLEM.data, { share: 0.1 });
+  const data = { ...watched(train, () => {}) };
+  data.batch = (indices) => {
+    current.push([...indices].join());
+    return train.batch(indices);
+  };
+  await compare(
+    compareInput(newRun(), {
+      ...{ data, validation: held, seeds: [5] },
+      onMember: ({ name }) => {
+        seen[name.split("/")[1] ?? "teacher"] = current;
+        current = [];
+      },
+    }),
+  );
+  expect(seen.alone).toHaveLength(STEPS);
+  expect(seen.distilled).toEqual(seen.alone);
+});
+
+test("alpha 0 takes nothing from the teacher: both are the same student, and nothing is distinguishable", async () => {
+  const { alone, distilled, difference } = await compare(compareInput(newRun(), { alpha: 0 }));
+  expect(distilled.best.accuracy).toEqual(alone.best.accuracy);
+  expect(difference.best).toMatchObject({ mean: 0, low: 0, high: 0, distinguishable: false });
+});
+
+test("the test set is not read before all training is done", async () => {
+  const trained: string[] = [];
+  let readAfter = Number.POSITIVE_INFINITY;
+  const onRead = () => {
+    readAfter = Math.min(readAfter, trained.length);
+  };
+  const onMember = ({ name }: MemberRecord) => void trained.push(name);
+  await compare(compareInput(newRun(), { test: watched(PROBLEM.test, onRead), onMember }));
+  expect(trained).toEqual(["teacher", ...NAMES]);
+  expect(readAfter).toBe(7);
+});
+
+describe("a teacher that comes trained", () => {
+  const teacher = withGenerator(new Generator(7), PROBLEM.teacher);
+
+  test("is used as it is, and kept", async () => {
+    const out = newRun();
+    const members: string[] = [];
+    const onMember = ({ name }: MemberRecord) => void members.push(name);
+    const { teacher: figures } = await compare(compareInput(out, { teacher, seeds: 1, onMember }));
+    expect(figures.history).toEqual([]);
+    expect(figures.evaluation).toEqual(evaluate(teacher, PROBLEM.test));
+    expect(figures.file).toBe(join(out, "teacher", "teacher.safetensors"));
+    expect(new TeacherNet({ ...SIZES, hidden: [24, 16, 12] }).loadStateDict(await load(figures.file))).toBeDefined();
+    expect(members).toEqual(["seed-0/alone", "seed-0/distilled"]);
+  });
+});
+
+test("one seed gives no interval", async () => {
+  const out = newRun();
+  const { difference } = await compare(compareInput(out, { seeds: [3] }));
+  expect(difference.best).toMatchObject({ low: -Infinity, high: Infinity, distinguishable: false });
+  expect(JSON.parse(readFileSync(join(out, "compare.json"), "utf8")).difference.best.low).toBe(null);
+});
+
+test("progress counts every step once, those of the teacher by its size", async () => {
+  const shares: number[] = [];
+  const totals = new Set<number>();
+  await compare(
+    compareInput(newRun(), {
+      seeds: 1,
+      onProgress: ({ done, total }) => {
+        shares.push(done / total);
+        totals.add(total);
+      },
+    }),
+  );
+  const ratio = PROBLEM.teacher().parameterCount() / PROBLEM.student().parameterCount();
+  expect([...totals]).toEqual([STEPS * (ratio + 2)]);
+  expect(shares).toEqual([...shares].sort((a, b) => a - b));
+  expect(shares.at(-1)).toBe(1);
+});
+
+describe("what is refused, before anything is written", () => {
+  const bad: [string, Partial<CompareInput>, string, string][] = [
+    ["no seeds", { seeds: 0 }, "BAD_ARGUMENT", "seeds: expected a whole number from 1 to 1000, got 0"],
+    [
+      "an empty list of seeds",
+      { seeds: [] },
+      "BAD_ARGUMENT",
+      "seeds: expected a list of numbers, got a value of type Array",
+    ],
+    ["a seed twice", { seeds: [1, 2, 1] }, "BAD_ARGUMENT", "seeds[2]: expected each once, got 1 again"],
+    ["half a seed", { seeds: [0.5] }, "BAD_ARGUMENT", "seeds[0]: expected a whole number of at least 0, got 0.5"],
+    ["an option", { epochs: 0 }, "BAD_ARGUMENT", "epochs: expected a whole number of at least 1, got 0"],
+    ["an unknown option", { epoch: 3 } as Partial<CompareInput>, "BAD_ARGUMENT", "epoch: unknown option"],
+    [
+      "a teacher in train mode",
+      { teacherMode: "train" } as Partial<CompareInput>,
+      "BAD_ARGUMENT",
+      'teacherMode: expected "eval": the students are to get the same answers',
+    ],
+    [
+      "a network for a function",
+      { student: PROBLEM.student() as never },
+      "BAD_ARGUMENT",
+      "student: expected a function that makes the network, as () => new Net()",
+    ],
+    ["a student that is none", { student: (() => 3) as never }, "BAD_ARGUMENT", "student(): expected a Module, got 3"],
+    ["a teacher that is none", { teacher: 3 as never }, "BAD_ARGUMENT", "teacher: expected a Module, got 3"],
+    ["a test set that is none", { test: null as never }, "BAD_ARGUMENT", "test: expected a data set, got null"],
+    [
+      "a test set of other classes",
+      { test: { ...watched(PROBLEM.test, () => {}), classes: 4 } },
+      "SHAPE_MISMATCH",
+      "test: expected 4 features and 3 classes, as the training data have, got 4 and 4",
+    ],
+    [
+      "too few classes",
+      { data: { ...watched(PROBLEM.data, () => {}), classes: 1 } },
+      "BAD_ARGUMENT",
+      "data: expected two classes or more, got 1: there is nothing to tell apart",
+    ],
+    [
+      "no validation set",
+      { validation: 0 },
+      "BAD_ARGUMENT",
+      "validation: expected a data set or a share between 0 and 1, got 0",
+    ],
+    ["no folder", { out: "" }, "BAD_ARGUMENT", 'out: expected a folder, got ""'],
+    [
+      "no worker",
+      { workers: { module: "x.js", count: 0 } },
+      "BAD_ARGUMENT",
+      "workers.count: expected a whole number of at least 1, got 0",
+    ],
+    [
+      "a worker without a module",
+      { workers: {} as never },
+      "BAD_ARGUMENT",
+      "workers.module: expected a module's address, got undefined",
+    ],
+    [
+      "a function for another process",
+      { schedule: () => 1, workers: { module: "x.js" } },
+      "BAD_ARGUMENT",
+      "schedule: a function can't be sent to another process: leave workers out, or give a schedule by its name",
+    ],
+  ];
+
+  test.each(bad)("%s", async (_, more, code, message) => {
+    const out = newRun();
+    expect((await failure(compare(compareInput(out, more)), code)).message).toBe(message);
+    expect(existsSync(out)).toBe(false);
+  });
+});

@@ -1,0 +1,138 @@
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { describe, expect, test } from "vitest";
+import type * as Library from "../../src/index.js";
+import { temporaryFolder } from "../checkpoint/support.js";
+import { timeless } from "./support.js";
+
+const DIST = new URL("../../dist/index.js", import.meta.url).href;
+const temporary = temporaryFolder();
+let runs = 0;
+const newRun = () => join(temporary, `processes-${runs++}`);
+
+/** The build: the program of the processes is a part of it. */
+const built = (): Promise<typeof Library> => import(DIST);
+
+const PROGRAM = `
+import { Generator, randn, StudentNet, TeacherNet, TensorDataset, withGenerator } from ${JSON.stringify(DIST)};
+
+function blobs(examples, seed) {
+  const inputs = withGenerator(new Generator(seed), () => randn([examples, 4]));
+  const labels = Int32Array.from({ length: examples }, (_, i) => i % 3);
+  labels.forEach((label, i) => { inputs.data[4 * i + label] += 2; });
+  return new TensorDataset(inputs, labels, { classes: 3, name: "blobs" });
+}
+
+export default ({ seed, fail }) => {
+  if (fail === "throw") throw new Error("no problem here");
+  if (fail === "exit") process.exit(3);
+  return {
+    teacher: () => new TeacherNet({ inFeatures: 4, hidden: [24, 16, 12], classes: 3 }),
+    student: () => {
+      if (fail === "kill") process.kill(process.pid, "SIGKILL");
+      return new StudentNet({ inFeatures: 4, hidden: [8, 6], classes: 3 });
+    },
+    data: blobs(300, seed),
+    test: blobs(150, 2),
+  };
+};
+`;
+
+/** What is compared, and the module that gives it in other processes too. */
+async function setting(argument: { seed: number; fail?: string } = { seed: 1 }) {
+  const module = pathToFileURL(join(temporary, "problem.mjs"));
+  writeFileSync(module, PROGRAM);
+  const { default: make } = await import(module.href);
+  const workers = { module, argument };
+  return { input: { ...make({ seed: 1 }), epochs: 3, batchSize: 32, lr: 0.01 }, workers };
+}
+
+describe("side by side in processes", () => {
+  test("the figures are those of one after the other", async () => {
+    const { compare } = await built();
+    const { input, workers } = await setting();
+    const [here, there, more] = [newRun(), newRun(), newRun()];
+    const alone = timeless(await compare({ ...input, seeds: 2, out: here }), here);
+    const members: string[] = [];
+    const side = await compare({
+      ...{ ...input, seeds: 2, out: there, workers: { ...workers, count: 2 } },
+      onMember: ({ name }) => void members.push(name),
+    });
+    expect(timeless(side, there)).toEqual(alone);
+    expect(members.sort()).toEqual(["seed-0/alone", "seed-0/distilled", "seed-1/alone", "seed-1/distilled", "teacher"]);
+    const four = await compare({ ...input, seeds: 2, out: more, workers: { ...workers, count: 9 } });
+    expect(timeless(four, more)).toEqual(alone);
+  });
+
+  test("so are a sweep's", async () => {
+    const { sweep } = await built();
+    const { input, workers } = await setting();
+    const [here, there] = [newRun(), newRun()];
+    const grid = { temperatures: [1, 4], alphas: [0.2, 0.8] };
+    const alone = timeless(await sweep({ ...input, ...grid, out: here }), here);
+    const side = await sweep({ ...input, ...grid, out: there, workers: { ...workers, count: 2 } });
+    expect(timeless(side, there)).toEqual(alone);
+  });
+
+  test("an interrupted call saves all that run, and goes on here or there", async () => {
+    const { compare } = await built();
+    const { input, workers } = await setting();
+    const [whole, out] = [newRun(), newRun()];
+    const alone = timeless(await compare({ ...input, epochs: 60, seeds: 2, out: whole }), whole);
+    const call = { ...input, epochs: 60, seeds: 2, out, workers: { ...workers, count: 2 } };
+    const controller = new AbortController();
+    const stopped = compare({
+      ...{ ...call, signal: controller.signal },
+      onProgress: ({ member }) => member !== "teacher" && controller.abort(),
+    });
+    expect((await failureOf(stopped)).message).toMatch(/^stopped with \d of 5 runs done; /);
+    expect(existsSync(join(out, "seed-0", "alone", "checkpoint.safetensors"))).toBe(true);
+    expect(timeless(await compare({ ...call, resume: true }), out)).toEqual(alone);
+  });
+});
+
+/** The build's own class of errors. */
+async function failureOf(promise: Promise<unknown>): Promise<{ code: string; message: string }> {
+  return promise.then(
+    () => expect.fail("nothing was thrown"),
+    (error) => error,
+  );
+}
+
+describe("processes that do not do what they should", () => {
+  test.each([
+    [
+      { seed: 2 },
+      "BAD_ARGUMENT",
+      /^workers\.module: file:.*problem\.mjs gives other data than those that are compared on$/,
+    ],
+    [{ seed: 1, fail: "throw" }, "INTERNAL", /no problem here/],
+    [
+      { seed: 1, fail: "exit" },
+      "INTERNAL",
+      /^a process that trains came to its end \(exit code 3\): the same command with --resume goes on$/,
+    ],
+    [
+      { seed: 1, fail: "kill" },
+      "INTERNAL",
+      /^seed-0\/(alone|distilled): a process that trains came to its end \(killed by SIGKILL\): the same command /,
+    ],
+  ])("%j", async (argument, code, message) => {
+    const { compare } = await built();
+    const { input, workers } = await setting(argument);
+    const error = await failureOf(compare({ ...input, out: newRun(), workers: { ...workers, count: 2 } }));
+    expect(error).toMatchObject({ code, message: expect.stringMatching(message) });
+  });
+
+  test("a module that is not there, and one without a function", async () => {
+    const { compare } = await built();
+    const { input } = await setting();
+    const call = (module: string) => failureOf(compare({ ...input, out: newRun(), workers: { module, count: 2 } }));
+    expect((await call(join(temporary, "nowhere.mjs"))).message).toContain("nowhere.mjs");
+    writeFileSync(join(temporary, "empty.mjs"), "");
+    const { code, message } = await call(join(temporary, "empty.mjs"));
+    expect(code).toBe("BAD_ARGUMENT");
+    expect(message).toMatch(/^workers\.module: expected a default export, a function that gives the problem, in file:/);
+  });
+});

@@ -1,0 +1,127 @@
+import { appendFileSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { type CompareInput, compare, Generator, sweep, withGenerator } from "../../src/index.js";
+import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { compareInput, PROBLEM, STEPS, sweepInput, timeless } from "./support.js";
+
+const temporary = temporaryFolder();
+let runs = 0;
+const newRun = () => join(temporary, `resume-${runs++}`);
+
+/** Stops a call after so many of its steps; gives the message. */
+async function stopAfter(steps: number, call: (more: Pick<CompareInput, "signal" | "onProgress">) => Promise<unknown>) {
+  const controller = new AbortController();
+  let made = 0;
+  const onProgress = () => {
+    made += 1;
+    if (made === steps) controller.abort();
+  };
+  return (await failure(call({ signal: controller.signal, onProgress }), "ABORTED")).message;
+}
+
+describe("an interrupted comparison ends as one that was not", () => {
+  test.each([
+    ["in the teacher", 3, 0],
+    ["in the first student", STEPS + 5, 1],
+    ["in the fourth", 4 * STEPS + 5, 4],
+  ])("stopped %s", async (_, steps, done) => {
+    const [whole, out] = [newRun(), newRun()];
+    const alone = await compare(compareInput(whole));
+    const message = await stopAfter(steps, (more) => compare(compareInput(out, more)));
+    const rest = `their state is saved in ${out}: the same command with --resume goes on`;
+    expect(message).toBe(`stopped with ${done} of 7 runs done; ${rest}`);
+    expect(existsSync(join(out, "compare.json"))).toBe(false);
+    const notes: string[] = [];
+    const onNote = (text: string) => void notes.push(text);
+    expect(timeless(await compare(compareInput(out, { resume: true, onNote })), out)).toEqual(timeless(alone, whole));
+    expect(notes).toEqual([expect.stringMatching(/: resumed at epoch 1 of 3, step \d+$/)]);
+  });
+
+  test("what is done is not trained again, and more seeds go on from there", async () => {
+    const [whole, out] = [newRun(), newRun()];
+    const notes: string[] = [];
+    const onNote = (text: string) => void notes.push(text);
+    await compare(compareInput(out, { seeds: 2, onNote }));
+    const before = statSync(join(out, "seed-1", "distilled", "checkpoint.safetensors")).mtimeMs;
+    const steps: string[] = [];
+    const onProgress: CompareInput["onProgress"] = ({ member }) => void steps.push(member);
+    const result = await compare(compareInput(out, { seeds: 3, resume: true, onProgress, onNote }));
+    expect(timeless(result, out)).toEqual(timeless(await compare(compareInput(whole)), whole));
+    expect(notes).toEqual([]);
+    // Each that is done tells so, once.
+    expect(steps.filter((member) => member === "seed-1/distilled")).toHaveLength(1);
+    expect(steps.filter((member) => member === "seed-2/distilled").length).toBeGreaterThan(STEPS);
+    expect(before).toBeLessThanOrEqual(statSync(join(out, "seed-1", "distilled", "checkpoint.safetensors")).mtimeMs);
+  });
+
+  test("answers of the teacher that are damaged, or another's, are computed again", async () => {
+    const [whole, out] = [newRun(), newRun()];
+    const alone = timeless(await compare(compareInput(whole)), whole);
+    const answers = join(out, "teacher_logits.safetensors");
+    for (const harm of [
+      () => appendFileSync(answers, "x"),
+      () => writeFileSync(answers, ""),
+      () => rmSync(answers),
+      () => {
+        const bytes = readFileSync(answers);
+        bytes[bytes.length - 1] = (bytes.at(-1) as number) ^ 1;
+        writeFileSync(answers, bytes);
+      },
+    ]) {
+      await stopAfter(3 * STEPS, (more) => compare(compareInput(out, more)));
+      harm();
+      expect(timeless(await compare(compareInput(out, { resume: true })), out)).toEqual(alone);
+    }
+  });
+});
+
+test("a sweep goes on too", async () => {
+  const [whole, out] = [newRun(), newRun()];
+  const alone = await sweep(sweepInput(whole));
+  const message = await stopAfter(3 * STEPS, (more) => sweep(sweepInput(out, more)));
+  expect(message).toMatch(/^stopped with 2 of 5 runs done; /);
+  expect(timeless(await sweep(sweepInput(out, { resume: true })), out)).toEqual(timeless(alone, whole));
+});
+
+describe("going on with other options is refused", () => {
+  test("an option", async () => {
+    const out = newRun();
+    await compare(compareInput(out, { seeds: 1 }));
+    const { message } = await failure(compare(compareInput(out, { seeds: 1, lr: 0.02, resume: true })), "BAD_CONFIG");
+    const folder = join(out, "teacher");
+    expect(message).toBe(`${folder}: can't resume a run with another configuration: lr was 0.01, is 0.02`);
+  });
+
+  test("another teacher", async () => {
+    const out = newRun();
+    const teacherOf = (seed: number) => withGenerator(new Generator(seed), PROBLEM.teacher);
+    await compare(compareInput(out, { seeds: 1, teacher: teacherOf(1) }));
+    const again = compare(compareInput(out, { seeds: 1, teacher: teacherOf(2), resume: true }));
+    expect((await failure(again, "BAD_CONFIG")).message).toContain("seed-0/distilled: can't resume");
+  });
+
+  test("not after a fresh start with them, though runs of an earlier one are there", async () => {
+    const [whole, out] = [newRun(), newRun()];
+    await compare(compareInput(out, { lr: 0.02 }));
+    expect(existsSync(join(out, "compare.json"))).toBe(true);
+    await stopAfter(2 * STEPS, (more) => compare(compareInput(out, more)));
+    expect(existsSync(join(out, "compare.json"))).toBe(false);
+    const result = await compare(compareInput(out, { resume: true }));
+    expect(timeless(result, out)).toEqual(timeless(await compare(compareInput(whole)), whole));
+  });
+});
+
+test("a folder is one comparison's at a time", async () => {
+  const out = newRun();
+  const first = compare(compareInput(out, { seeds: 1 }));
+  const { message } = await failure(compare(compareInput(out, { seeds: 1 })), "IN_USE");
+  expect(message).toBe(`${out}: another run is writing there: wait for its end or choose another folder`);
+  await first;
+});
+
+test("a run that fails ends the comparison, and its error names it", async () => {
+  const out = newRun();
+  const { message } = await failure(compare(compareInput(out, { lr: 1e30, seeds: 1 })), "NON_FINITE");
+  expect(message).toMatch(/^teacher: epoch \d+, step \d+ of \d+: /);
+});

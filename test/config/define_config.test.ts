@@ -1,0 +1,99 @@
+import { describe, expect, test } from "vitest";
+import { type DistillConfig, defineConfig } from "../../src/config/index.js";
+import { refusal } from "../data/support.js";
+
+const distilled = (config: unknown) => defineConfig("distill", config as DistillConfig);
+const refused = (config: unknown) => refusal("BAD_CONFIG", () => distilled(config));
+
+describe("defaults", () => {
+  test("of synthetic data are the script's", () => {
+    expect(distilled({})).toEqual({
+      ...{ data: "synthetic", testShare: 0.2, splitSeed: 0, seed: 0, validation: 0 },
+      ...{ epochs: 150, batchSize: 64, shuffle: false, dropLast: false, lr: 6e-4, schedule: "one-cycle" },
+      ...{ pctStart: 0.3, divFactor: 20, finalDivFactor: 100, warmupSteps: 0, stepSize: 30, gamma: 0.1 },
+      ...{ weightDecay: 1e-5, maxGradNorm: 1, labelSmoothing: 0, patience: null },
+      ...{ temperature: 3.5, alpha: 0.6, teacherMode: "train" },
+      ...{ keepCheckpoints: 2, tensorboard: false, csv: false, report: true, logFile: false, out: "runs/distill" },
+    });
+  });
+
+  test("of other data: a validation set, a new order each epoch, a teacher in eval mode", () => {
+    const { validation, shuffle, teacherMode } = distilled({ data: "rows", teacher: "teacher.pth" });
+    expect({ validation, shuffle, teacherMode }).toEqual({ validation: 0.1, shuffle: true, teacherMode: "eval" });
+  });
+
+  test("give way to what is said", () => {
+    const given = { data: "rows", teacher: "t.pth", validation: 0, shuffle: false, teacherMode: "train" } as const;
+    expect(distilled({ ...given, checkpointEvery: { steps: 5 }, augment: { flip: 0.5 } })).toMatchObject({
+      ...given,
+      checkpointEvery: { steps: 5 },
+      augment: { flip: 0.5 },
+    });
+  });
+
+  test("of train-teacher have no teacher", () => {
+    const config = defineConfig("train-teacher", { data: "rows" });
+    expect(config).toMatchObject({ out: "runs/teacher", validation: 0.1, shuffle: true });
+    expect(Object.keys(config).filter((name) => /teacher|alpha|temperature/.test(name))).toEqual([]);
+  });
+});
+
+describe("mistakes", () => {
+  test("all of them, each with its path", async () => {
+    const config = { epochs: 0.5, lr: "fast", augment: { flip: 2, shift: -1 }, checkpointEvery: { steps: 0 } };
+    expect((await refused({ ...config, data: "", seed: -1 })).split("; ")).toEqual([
+      'data: expected a data set\'s name, folder or file, got ""',
+      "seed: expected a whole number of at least 0, got -1",
+      "augment.shift: expected a whole number of at least 0, got -1",
+      "augment.flip: expected a number from 0 to 1, got 2",
+      "epochs: expected a whole number of at least 1, got 0.5",
+      'lr: expected a number above 0, got "fast"',
+      "checkpointEvery.steps: expected a whole number of at least 1, got 0",
+    ]);
+  });
+
+  test.each([
+    [{ batch_size: 32 }, "batch_size: unknown option, did you mean batchSize?"],
+    [{ Temperature: 2 }, "Temperature: unknown option, did you mean temperature?"],
+    [{ augment: { flipp: 0.5 } }, "augment.flipp: unknown option, did you mean flip?"],
+    [{ resume: true }, "resume: unknown option"],
+    [{ constructor: 1 }, "constructor: unknown option"],
+    [JSON.parse('{"__proto__": 1}'), "__proto__: unknown option"],
+    [{ x: 1, yy: 2 }, "x: unknown option; yy: unknown option"],
+    [{ checkpointEvery: { epochs: 2, steps: 3 } }, "checkpointEvery.epochs: unknown option"],
+  ])("an unknown name: %j", async (config, text) => {
+    expect(await refused(config)).toBe(text);
+  });
+
+  test.each<[object, string]>([
+    [{ data: "rows" }, "teacher: needed with data rows; `distillery train-teacher` makes one"],
+    [{ validation: 0.1 }, "validation: the synthetic data are noise, which nothing can be validated on"],
+    [{ validation: 1 }, "validation: expected a number from 0 to below 1, got 1"],
+    [{ patience: 3 }, "patience: needs a validation set, which tells what epoch is better"],
+    [{ augment: { shift: 2 } }, "augment: the synthetic data are no images: only noise suits them"],
+    [{ augment: {} }, "augment: expected shift, crop, flip or noise"],
+    [
+      { data: "rows", teacher: "t.pth", augment: { shift: 2, crop: 2 } },
+      "augment: expected shift or crop, which are the same",
+    ],
+    [
+      { warmupSteps: 5 },
+      "warmupSteps: the one-cycle schedule has a rise of its own, pctStart: leave one of the two out",
+    ],
+    [{ teacherCache: true }, "teacherCache: a teacher in train mode answers differently at each step: use eval mode"],
+    [
+      { data: "rows", teacher: "t.pth", teacherCache: true, augment: { flip: 0.5 } },
+      "teacherCache: the data are augmented at random",
+    ],
+  ])("options against each other: %j", async (config, text) => {
+    expect(await refused(config)).toBe(text);
+  });
+
+  test.each([
+    [null, "expected options by their names, got null"],
+    [[1], "expected options by their names, got a value of type Array"],
+    ["epochs", 'expected options by their names, got "epochs"'],
+  ])("no options at all: %j", async (config, text) => {
+    expect(await refused(config)).toBe(text);
+  });
+});

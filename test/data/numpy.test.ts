@@ -1,0 +1,298 @@
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { type Dataset, type ImageDataset, labelsOf, loadData } from "../../src/data/index.js";
+import { decodeNpy } from "../../src/data/npy.js";
+import { openNpz } from "../../src/data/npz.js";
+import { fixture, npy } from "./numpy_support.js";
+import { folderOf, refusal } from "./support.js";
+
+/** Six examples of two values, three a class. */
+const x = Float32Array.from({ length: 12 }, (_, i) => i / 2);
+const y = Int32Array.of(0, 1, 0, 1, 0, 1);
+const numbers = { "x.npy": npy([6, 2], x), "y.npy": npy([6], y) };
+const WHOLE = { testShare: 0 };
+
+const load = (files: Record<string, Uint8Array>, file = "") => {
+  const folder = folderOf(files, "arrays");
+  return { folder, sets: (options = WHOLE) => loadData(join(folder, file), options) };
+};
+
+describe("an archive of NumPy", () => {
+  test.each(["stored.npz", "compressed.npz"])("%s, with a test part", async (file) => {
+    const { train, test, name } = await load({ [file]: fixture(file) }, file).sets();
+    expect([name, train.length, test?.length, train.features, train.classes]).toEqual([file.slice(0, -4), 2, 2, 12, 2]);
+    const pixels = Array.from({ length: 24 }, (_, i) => i * 10);
+    expect(Array.from((train as ImageDataset).pixels)).toEqual(pixels);
+    expect(Array.from((test as ImageDataset).pixels)).toEqual([...pixels.slice(12), ...pixels.slice(0, 12)]);
+    expect(train.labels?.toArray()).toEqual([1, 0]);
+    expect(test?.labels?.toArray()).toEqual([0, 1]);
+    const { channels, height, width, mean } = train.image as NonNullable<typeof train.image>;
+    expect([channels, height, width]).toEqual([1, 3, 4]);
+    expect(mean[0]).toBeCloseTo(115 / 255, 12);
+    expect(test?.image).toEqual(train.image);
+  });
+
+  test("colours, pixel by pixel, become planes; labels [n, 1]", async () => {
+    const { train, test } = await load({ "c.npz": fixture("colours.npz") }, "c.npz").sets();
+    const red = [0, 3, 6, 9];
+    const image = (i: number) => [0, 1, 2].flatMap((channel) => red.map((at) => 12 * i + at + channel));
+    expect(Array.from((train as ImageDataset).pixels)).toEqual([0, 1, 2, 3].flatMap(image));
+    expect(train.labels?.toArray()).toEqual([0, 1, 1, 0]);
+    expect(test).toBeNull();
+    expect(train.image?.mean.map((mean) => mean * 255)).toEqual([22.5, 23.5, 24.5].map((m) => expect.closeTo(m, 9)));
+  });
+
+  test("without a test part, one of each class is set aside, and the numbers are those of the rest", async () => {
+    const { train, test } = await load({ "c.npz": fixture("colours.npz") }, "c.npz").sets({ testShare: 0.5 });
+    expect([train.length, test?.length]).toEqual([2, 2]);
+    expect([...labelsOf(train)].sort()).toEqual([0, 1]);
+    expect([...labelsOf(test as Dataset)].sort()).toEqual([0, 1]);
+    const { inputs } = train.slice(0, 2);
+    const reds = [...inputs.data.subarray(0, 4), ...inputs.data.subarray(12, 16)];
+    expect(reds.reduce((a, b) => a + b)).toBeCloseTo(0, 5);
+  });
+
+  test("objects are refused, unread arrays are not looked at", async () => {
+    const { sets, folder } = load({ "o.npz": fixture("objects.npz") }, "o.npz");
+    expect(await refusal("BAD_DATA", () => sets())).toBe(
+      `${join(folder, "o.npz")}: x: elements of type "|O"; only u1, f4, f8, i4 and i8 are read: ` +
+        'astype("float32") of numbers or astype("uint8") of pixels makes one',
+    );
+    const { names, read } = await openNpz(fixture("objects.npz"), "x");
+    expect([...names]).toEqual(["x", "y"]);
+    expect((await read("y")).data).toEqual(Uint8Array.of(1, 0));
+  });
+
+  test("every cut and every flipped byte is refused, or the arrays are what they were", async () => {
+    for (const file of ["stored.npz", "compressed.npz"]) {
+      const bytes = fixture(file);
+      const whole = await contents(bytes);
+      for (let end = 0; end < bytes.length; end++) {
+        expect(await refusal("BAD_DATA", () => contents(bytes.subarray(0, end)))).toMatch(/^x/);
+      }
+      for (let at = 0; at < bytes.length; at++) {
+        const flipped = bytes.slice();
+        flipped[at] = (flipped[at] as number) ^ 4;
+        const read = await contents(flipped).catch((error) => void expect(error.code).toBe("BAD_DATA"));
+        if (read !== undefined) for (const [name, array] of read) expect(whole.get(name) ?? array).toEqual(array);
+      }
+    }
+  });
+});
+
+async function contents(bytes: Uint8Array) {
+  const { names, read } = await openNpz(bytes, "x");
+  const arrays = new Map<string, unknown>();
+  for (const name of names) arrays.set(name, await read(name));
+  return arrays;
+}
+
+describe("files of arrays", () => {
+  test.each<[string, Record<string, Uint8Array>, string]>([
+    ["x.npy and y.npy in a folder", numbers, ""],
+    ["X.npy", { "X.npy": numbers["x.npy"], "y.npy": numbers["y.npy"] }, ""],
+    ["a file with labels after its name", { "f.npy": numbers["x.npy"], "f_labels.npy": numbers["y.npy"] }, "f.npy"],
+    ["a file with labels beside it", { "f.npy": numbers["x.npy"], "labels.npy": numbers["y.npy"] }, "f.npy"],
+    ["a file with y beside it", { "f.npy": numbers["x.npy"], "y.npy": numbers["y.npy"] }, "f.npy"],
+    [
+      "doubles, labels as doubles",
+      { "x.npy": npy([6, 2], Float64Array.from(x)), "y.npy": npy([6, 1], Float64Array.from(y)) },
+      "",
+    ],
+    ["labels of 64 bits", { ...numbers, "y.npy": npy([6], BigInt64Array.from(y, BigInt)) }, ""],
+    ["labels in bytes", { ...numbers, "y.npy": npy([6], Uint8Array.from(y)) }, ""],
+    ["more axes", { ...numbers, "x.npy": npy([6, 1, 2, 1], x) }, ""],
+  ])("%s", async (_, files, file) => {
+    const { train, test } = await load(files, file).sets();
+    expect([train.length, train.features, train.classes, test]).toEqual([6, 2, 2, null]);
+    expect(Array.from(train.slice(0, 6).inputs.data)).toEqual(Array.from(x));
+    expect(train.labels?.toArray()).toEqual(Array.from(y));
+    expect([train.image, train.table, train.classNames]).toEqual([undefined, undefined, undefined]);
+  });
+
+  test("whole numbers are values", async () => {
+    const { train } = await load({ ...numbers, "x.npy": npy([6, 1], Int32Array.of(1, -2, 3, 4, 5, 2 ** 24)) }).sets();
+    expect(Array.from(train.slice(0, 6).inputs.data)).toEqual([1, -2, 3, 4, 5, 2 ** 24]);
+  });
+
+  test("a family, by its folder and by any of its files", async () => {
+    const tested = {
+      "x_test.npy": npy([2, 2], Float32Array.of(7, 8, 9, 10)),
+      "y_test.npy": npy([2], Int32Array.of(1, 0)),
+    };
+    const files = { "x_train.npy": numbers["x.npy"], "y_train.npy": numbers["y.npy"], ...tested };
+    for (const file of ["", "x_train.npy", "y_test.npy"]) {
+      const { train, test } = await load(files, file).sets();
+      expect([train.length, test?.length]).toEqual([6, 2]);
+      expect(test?.slice(0, 2).inputs.toArray()).toEqual([
+        [7, 8],
+        [9, 10],
+      ]);
+    }
+  });
+
+  test("planes of colours stay as they are", async () => {
+    const pixels = Uint8Array.from({ length: 24 }, (_, i) => i);
+    const { train } = await load({ "x.npy": npy([2, 3, 2, 2], pixels), "y.npy": npy([2], Int32Array.of(0, 1)) }).sets();
+    expect((train as ImageDataset).pixels).toEqual(pixels);
+    expect(train.image).toMatchObject({ channels: 3, height: 2, width: 2 });
+  });
+});
+
+describe("refused", () => {
+  const images = npy([6, 2, 2], new Uint8Array(24));
+  test.each<[string, Record<string, Uint8Array>, string]>([
+    [
+      "fewer labels",
+      { ...numbers, "y.npy": npy([5], y.subarray(1)) },
+      "/y.npy: expected 6 labels, one an example, got 5",
+    ],
+    [
+      "one-hot labels",
+      { ...numbers, "y.npy": npy([6, 2], new Uint8Array(12)) },
+      "/y.npy: expected labels of shape [6], got [6, 2]: argmax(axis=1) makes classes of one-hot rows",
+    ],
+    [
+      "a negative label",
+      { ...numbers, "y.npy": npy([6], Int32Array.of(0, 1, -1, 0, 1, 0)) },
+      "/y.npy: label 2: expected a class, a whole number from 0, got -1",
+    ],
+    [
+      "half a label",
+      { ...numbers, "y.npy": npy([6], Float32Array.of(0, 1, 0.5, 0, 1, 0)) },
+      "/y.npy: label 2: expected a class, a whole number from 0, got 0.5",
+    ],
+    [
+      "a huge label",
+      { ...numbers, "y.npy": npy([6], BigInt64Array.of(0n, 1n, 0n, 0n, 1n, 2n ** 60n)) },
+      `/y.npy: label 5: expected a class, a whole number from 0, got ${2n ** 60n}n`,
+    ],
+    [
+      "an empty class",
+      { ...numbers, "y.npy": npy([6], Int32Array.of(0, 3, 0, 1, 1, 0)) },
+      "/y.npy: class 2 has no example, class 3 has: number them from 0 on",
+    ],
+    [
+      "classes from 1",
+      { ...numbers, "y.npy": npy([6], Int32Array.of(1, 2, 1, 2, 1, 2)) },
+      "/y.npy: class 0 has no example, class 2 has: number them from 0 on",
+    ],
+    [
+      "one class",
+      { ...numbers, "y.npy": npy([6], new Int32Array(6)) },
+      "/y.npy: expected two classes at least, got one",
+    ],
+    [
+      "NaN",
+      {
+        ...numbers,
+        "x.npy": npy(
+          [6, 2],
+          x.map((v, i) => (i === 7 ? Number.NaN : v)),
+        ),
+      },
+      "/x.npy: row 3, column 1: expected a finite number of float32's range, got NaN",
+    ],
+    [
+      "what float32 has not",
+      { ...numbers, "x.npy": npy([6, 2], Float64Array.from(x).fill(1e39, 2, 3)) },
+      "/x.npy: row 1, column 0: expected a finite number of float32's range, got 1e+39",
+    ],
+    [
+      "large whole numbers",
+      { ...numbers, "x.npy": npy([6, 1], Int32Array.of(1, 2, 2 ** 24 + 1, 0, 0, 0)) },
+      "/x.npy: row 2, column 0: 16777217 is more than float32 has exactly, 16777216",
+    ],
+    [
+      "numbers of one axis",
+      { ...numbers, "x.npy": npy([6], x.slice(0, 6)) },
+      "/x.npy: expected [n, features] or more axes, got a shape of [6]",
+    ],
+    [
+      "bytes of two axes",
+      { ...numbers, "x.npy": npy([6, 4], new Uint8Array(24)) },
+      '/x.npy: expected images [n, height, width], with 1 or 3 channels at the end or after n: reshape it, or astype("float32") where the bytes are no pixels; got bytes of shape [6, 4]',
+    ],
+    ["a cut file", { ...numbers, "x.npy": numbers["x.npy"].subarray(0, -1) }, "/x.npy: truncated: claims "],
+    [
+      "a test part of another size",
+      {
+        "x_train.npy": images,
+        "y_train.npy": numbers["y.npy"],
+        "x_test.npy": npy([6, 2, 3], new Uint8Array(36)),
+        "y_test.npy": numbers["y.npy"],
+      },
+      "/x_test.npy: expected images of 1 x 2 x 2, as for training, got images of 1 x 2 x 3",
+    ],
+    [
+      "a test part of another kind",
+      {
+        "x_train.npy": images,
+        "y_train.npy": numbers["y.npy"],
+        "x_test.npy": numbers["x.npy"],
+        "y_test.npy": numbers["y.npy"],
+      },
+      "/x_test.npy: expected images of 1 x 2 x 2, as for training, got 2 values an example",
+    ],
+    [
+      "a test label that training lacks",
+      {
+        "x_train.npy": images,
+        "y_train.npy": numbers["y.npy"],
+        "x_test.npy": images,
+        "y_test.npy": npy([6], Int32Array.of(0, 1, 2, 0, 0, 0)),
+      },
+      "/y_test.npy: label 2: class 2 is not in the training set",
+    ],
+    [
+      "a test part without labels",
+      { "x_train.npy": images, "y_train.npy": numbers["y.npy"], "x_test.npy": images },
+      ": y_test is missing beside x_test",
+    ],
+  ])("%s", async (_, files, problem) => {
+    const { folder, sets } = load(files);
+    expect((await refusal("BAD_DATA", () => sets())).slice(0, folder.length + problem.length)).toBe(folder + problem);
+  });
+
+  test("a file without labels", async () => {
+    const { folder, sets } = load({ "f.npy": numbers["x.npy"] }, "f.npy");
+    expect(await refusal("NOT_FOUND", () => sets())).toBe(
+      `${join(folder, "f.npy")}: expected its labels beside it, in one of f_labels.npy, labels.npy, y.npy`,
+    );
+  });
+
+  test("an archive of other names", async () => {
+    const { zipStored } = await import("../../src/checkpoint/zip_writer.js");
+    const { folder, sets } = load({ "a.npz": zipStored([{ name: "a.npy", data: numbers["x.npy"] }]) }, "a.npz");
+    expect(await refusal("BAD_DATA", () => sets())).toBe(
+      `${join(folder, "a.npz")}: expected arrays called x_train and y_train; X_train and y_train; train_images and ` +
+        'train_labels; x and y; X and y; images and labels; data and labels; data and target; it has "a"',
+    );
+  });
+
+  test("a bomb in an archive", async () => {
+    const { deflateRawSync, crc32 } = await import("node:zlib");
+    const { zipStored } = await import("../../src/checkpoint/zip_writer.js");
+    const packed = deflateRawSync(new Uint8Array(2 ** 24));
+    const bytes = Buffer.from(zipStored([{ name: "x.npy", data: packed }]));
+    for (const [head, at] of [
+      ["PK\x03\x04", 8],
+      ["PK\x01\x02", 10],
+    ] as const) {
+      const start = bytes.indexOf(head, 0, "latin1") + at;
+      bytes.writeUInt16LE(8, start);
+      bytes.writeUInt32LE(crc32(new Uint8Array(100)), start + 6);
+      bytes.writeUInt32LE(100, start + 14);
+    }
+    const { read } = await openNpz(Uint8Array.from(bytes), "x");
+    expect(await refusal("BAD_DATA", () => read("x"))).toBe(
+      'x: entry "x.npy" inflates to more than the 100 bytes it claims',
+    );
+  });
+
+  test("Python's own pickles", async () => {
+    expect(await refusal("BAD_DATA", () => decodeNpy(Uint8Array.of(0x80, 4, 0x95, 1, 0, 0, 0), "x"))).toBe(
+      "x: not a .npy file: byte 0: expected 934e554d5059, got 800495010000",
+    );
+  });
+});

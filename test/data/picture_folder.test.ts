@@ -1,0 +1,219 @@
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { describeInputs, type ImageDataset, labelsOf, loadData } from "../../src/data/index.js";
+import { picture, planes } from "./picture_support.js";
+import { folderOf, refusal } from "./support.js";
+
+const WHOLE = { testShare: 0 };
+const colour = picture("colour.png");
+const grey = picture("grey.png");
+const jpeg = picture("full.jpg");
+
+/** A folder of folders. */
+function tree(files: Record<string, Uint8Array | string>): string {
+  const folder = folderOf({}, "pets");
+  for (const [path, content] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, path)), { recursive: true });
+    writeFileSync(join(folder, path), content);
+  }
+  return folder;
+}
+
+/** Two classes of two pictures. */
+const pets = {
+  "dog/b.png": colour,
+  "dog/a.PNG": picture("alpha.png"),
+  "cat/x.Jpeg": jpeg,
+  "cat/y.jpg": picture("shades.jpg"),
+};
+
+describe("pictures by class", () => {
+  test("classes and files are sorted by name, all become colour as the first is", async () => {
+    const { name, train, test } = await loadData(tree(pets), WHOLE);
+    expect([name, train.length, train.features, train.classes, test]).toEqual(["pets", 4, 3 * 9 * 13, 2, null]);
+    expect([train.classNames, [...labelsOf(train)]]).toEqual([
+      ["cat", "dog"],
+      [0, 0, 1, 1],
+    ]);
+    const pixels = Array.from((train as ImageDataset).pixels);
+    const size = 351;
+    const distance = (at: number, name: string) =>
+      planes(name).reduce((most, x, i) => Math.max(most, Math.abs(x - (pixels[at * size + i] as number))), 0);
+    expect(distance(0, "full.rgb")).toBeLessThanOrEqual(1);
+    expect(distance(1, "shades.rgb")).toBeLessThanOrEqual(1);
+    expect([distance(2, "alpha.rgb"), distance(3, "colour.rgb")]).toEqual([0, 0]);
+    expect(train.image).toMatchObject({ channels: 3, height: 9, width: 13 });
+    expect(train.image?.mean).toHaveLength(3);
+  });
+
+  test("train and test", async () => {
+    const files = Object.entries(pets).map(([path, bytes]) => [`train/${path}`, bytes] as const);
+    const folder = tree({ ...Object.fromEntries(files), "test/dog/1.png": colour, "test/cat/1.png": grey });
+    const { train, test } = await loadData(folder);
+    expect([train.length, test?.length, test?.classes, test?.classNames]).toEqual([4, 2, 2, ["cat", "dog"]]);
+    expect(test?.labels?.toArray()).toEqual([0, 1]);
+    const pixels = Array.from((test as ImageDataset).pixels);
+    expect(pixels).toEqual([...planes("grey.rgb"), ...planes("colour.rgb")]);
+    expect(test?.image).toEqual(train.image);
+  });
+
+  test("train alone has a share set aside", async () => {
+    const files = { "train/a/1.png": grey, "train/a/2.png": grey, "train/b/1.png": grey, "train/b/2.png": grey };
+    const { train, test } = await loadData(tree(files), { testShare: 0.5 });
+    expect([[...labelsOf(train)], test?.labels?.toArray(), train.features]).toEqual([[0, 1], [0, 1], 117]);
+  });
+
+  test("made grey, and resized as Pillow does", async () => {
+    const { train } = await loadData(tree(pets), { ...WHOLE, grey: true });
+    expect(Array.from((train as ImageDataset).pixels.slice(3 * 117))).toEqual(planes("colour.grey", 1));
+    const large = tree({ "a/1.png": picture("large.png"), "a/2.png": colour, "b/1.png": picture("large.png") });
+    const sets = await loadData(large, { ...WHOLE, imageSize: [70, 90] });
+    expect(sets.train.image).toMatchObject({ channels: 3, height: 70, width: 90 });
+    expect(Array.from((sets.train as ImageDataset).pixels.subarray(0, 18900))).toEqual(planes("resized_90x70.rgb"));
+    const small = await loadData(large, { ...WHOLE, imageSize: 8 });
+    expect(Array.from((small.train as ImageDataset).pixels.subarray(0, 192))).toEqual(planes("resized_8x8.rgb"));
+  });
+
+  test("grey pictures made colour", async () => {
+    const { train } = await loadData(tree({ "a/1.png": grey, "b/1.png": colour }), { ...WHOLE, grey: false });
+    expect(Array.from((train as ImageDataset).pixels)).toEqual([...planes("grey.rgb"), ...planes("colour.rgb")]);
+    expect(describeInputs(train)).toMatchObject({ kind: "image", channels: 3, classNames: ["a", "b"] });
+  });
+
+  test("more pictures than are read at once", async () => {
+    const files = Array.from({ length: 70 }, (_, i) => [
+      `c${i % 2}/${i}.png`,
+      i % 3 === 0 ? grey : picture("one_bit.png"),
+    ]);
+    const { train } = await loadData(tree(Object.fromEntries(files)), WHOLE);
+    const { pixels } = train as ImageDataset;
+    const order = [0, 1].flatMap((c) =>
+      files
+        .map((_, i) => i)
+        .filter((i) => i % 2 === c)
+        .map(String)
+        .sort()
+        .map(Number),
+    );
+    for (const [at, i] of order.entries()) {
+      const name = i % 3 === 0 ? "grey.grey" : "one_bit.grey";
+      expect(Array.from(pixels.subarray(at * 117, (at + 1) * 117))).toEqual(planes(name, 1));
+    }
+  });
+
+  test("other files, hidden folders, and links", async () => {
+    const folder = tree({
+      "a/1.png": grey,
+      "a/notes.txt": "x",
+      "a/._1.png": "x",
+      ".git/x.png": "x",
+      "readme.md": "x",
+      "b/1.png": grey,
+    });
+    symlinkSync(join(folder, "b"), join(folder, "c"), "junction");
+    symlinkSync(join(folder, "a", "1.png"), join(folder, "b", "2.png"));
+    const { train } = await loadData(folder, WHOLE);
+    expect([train.classNames, [...labelsOf(train)]]).toEqual([
+      ["a", "b", "c"],
+      [0, 1, 1, 2, 2],
+    ]);
+  });
+});
+
+describe("refused", () => {
+  test.each<[string, Record<string, Uint8Array | string>, string, string]>([
+    [
+      "an empty class",
+      { ...pets, "bird/notes.txt": "x" },
+      "bird",
+      "an empty class: it has no .png, .jpg or .jpeg file",
+    ],
+    ["one class", { "cat/1.png": grey }, "", 'expected two classes at least, got "cat" alone'],
+    [
+      "a text with the name of a picture",
+      { ...pets, "cat/z.png": "<html>" },
+      "cat/z.png",
+      "no PNG or JPEG image: it begins with [3c, 68, 74, 6d]",
+    ],
+    ["an empty file", { ...pets, "cat/z.png": "" }, "cat/z.png", "no PNG or JPEG image: it begins with []"],
+    [
+      "a cut picture",
+      { ...pets, "dog/b.png": colour.subarray(0, -1) },
+      "dog/b.png",
+      "truncated: it ends before its last marker, IEND",
+    ],
+    [
+      "a cut first picture",
+      { ...pets, "cat/x.Jpeg": jpeg.subarray(0, 300) },
+      "cat/x.Jpeg",
+      "truncated: it ends before its last marker, EOI",
+    ],
+    [
+      "another size",
+      { ...pets, "dog/b.png": picture("large.png") },
+      "dog/b.png",
+      "expected 13 x 9 pixels, got 61 x 47: imageSize makes all alike",
+    ],
+    [
+      "colour among grey",
+      { "a/1.png": grey, "b/1.png": colour },
+      "b/1.png",
+      "a colour image among grey ones: grey makes all alike",
+    ],
+    [
+      "a validation part",
+      { "train/a/1.png": grey, "train/b/1.png": grey, "val/a/1.png": grey },
+      "",
+      'expected train and test alone, has "val" too: move or rename it',
+    ],
+    [
+      "a test class that training lacks",
+      { "train/a/1.png": grey, "train/b/1.png": grey, "test/c/1.png": grey },
+      "test/c",
+      "a class that is not in FOLDER/train",
+    ],
+    [
+      "an empty class of the test part",
+      { "train/a/1.png": grey, "train/b/1.png": grey, "test/b/x": "" },
+      "test/b",
+      "an empty class: it has no .png, .jpg or .jpeg file",
+    ],
+  ])("%s", async (_, files, blamed, problem) => {
+    const folder = tree(files);
+    const text = `${join(folder, blamed)}: ${problem.replace("FOLDER", folder)}`;
+    expect(await refusal("BAD_DATA", () => loadData(folder))).toBe(text);
+  });
+
+  test("a wrong checksum", async () => {
+    const damaged = colour.slice();
+    damaged[colour.length - 14] = (colour[colour.length - 14] as number) ^ 1;
+    const folder = tree({ ...pets, "dog/b.png": damaged });
+    expect(await refusal("BAD_DATA", () => loadData(folder))).toMatch(/dog\/b\.png: damaged: .*CRC/);
+  });
+
+  test("a header that claims 3.6 thousand million pixels allocates nothing", async () => {
+    const bomb = colour.slice();
+    new DataView(bomb.buffer).setUint32(16, 60_000);
+    new DataView(bomb.buffer).setUint32(20, 60_000);
+    const { crc32 } = await import("node:zlib");
+    new DataView(bomb.buffer).setUint32(29, crc32(bomb.subarray(12, 29)));
+    const folder = tree({ "a/1.png": bomb, "b/1.png": bomb });
+    const before = process.resourceUsage().maxRSS / 1024;
+    expect(await refusal("BAD_DATA", () => loadData(folder, { imageSize: 8 }))).toBe(
+      `${join(folder, "a/1.png")}: claims 60000 x 60000 pixels, more than its ${bomb.length} bytes can hold`,
+    );
+    expect(process.resourceUsage().maxRSS / 1024 - before).toBeLessThan(64);
+  });
+
+  test("more than memory has", async () => {
+    const folder = tree({ "a/1.png": colour, "b/1.png": colour });
+    const text = "imageSize: 2 pictures of 12884508675 values do not fit into memory: choose a smaller one";
+    expect(await refusal("BAD_ARGUMENT", () => loadData(folder, { imageSize: 65_535 }))).toBe(text);
+  });
+
+  test.each([0, 1.5, 65_536, "32", [32], [32, 0], null])("the size %j", async (imageSize) => {
+    const text = await refusal("BAD_ARGUMENT", () => loadData(tree(pets), { imageSize: imageSize as number }));
+    expect(text).toMatch(/^imageSize: expected a whole number from 1 to 65535 or \[height, width\], got /);
+  });
+});

@@ -1,0 +1,300 @@
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { describeInputs, type LoadDataOptions, labelsOf, loadData, type TableLayout } from "../../src/data/index.js";
+import { folderOf, refusal } from "./support.js";
+
+const text = (content: string) => Uint8Array.from(Buffer.from(content));
+const WHOLE = { testShare: 0 };
+
+/** Loads a table of this text out of `t.csv`, with other files beside it. */
+function load(content: string, options: LoadDataOptions = WHOLE, others: Record<string, string> = {}, file = "t.csv") {
+  const entries = Object.entries({ [file]: content, ...others });
+  const folder = folderOf(Object.fromEntries(entries.map(([name, body]) => [name, text(body)])));
+  return { file: join(folder, file), folder, sets: loadData(join(folder, file), options) };
+}
+
+const ROWS = "height,colour,weight,kind\n1,red,10,pear\n3,blue,10,apple\n5,red,10,pear\n";
+/** Of 1, 3, 5. */
+const STD = Math.sqrt(8 / 3);
+
+describe("what is read", () => {
+  test("numbers are standardised, texts are one-hot, a constant column is 0", async () => {
+    const { name, train, test } = await load(ROWS).sets;
+    expect([name, train.name, train.length, train.features, train.classes, test]).toEqual(["t", "t", 3, 4, 2, null]);
+    expect(train.classNames).toEqual(["apple", "pear"]);
+    expect([...labelsOf(train)]).toEqual([1, 0, 1]);
+    expect(train.table).toEqual({
+      columns: [
+        { name: "height", mean: 3, std: STD },
+        { name: "colour", categories: ["blue", "red"] },
+        { name: "weight", mean: 10, std: 1 },
+      ],
+      label: { name: "kind", place: 3 },
+      header: true,
+    });
+    const z = Math.fround(2 / STD);
+    expect(train.slice(0, 3).inputs.toArray()).toEqual([
+      [-z, 0, 1, 0],
+      [0, 1, 0, 0],
+      [z, 0, 1, 0],
+    ]);
+    expect(describeInputs(train)).toEqual({ kind: "table", ...train.table, classes: 2, classNames: ["apple", "pear"] });
+  });
+
+  test.each<[string, string]>([
+    ["Windows' line ends", ROWS.replaceAll("\n", "\r\n")],
+    ["old Macintosh's", ROWS.replaceAll("\n", "\r")],
+    ["semicolons", ROWS.replaceAll(",", ";")],
+    ["tabs", ROWS.replaceAll(",", "\t")],
+    ["a byte order mark", `\ufeff${ROWS}`],
+    ["no line end at the end", ROWS.trimEnd()],
+    ["blank lines", `\n${ROWS.replaceAll("\n", "\n \n")}\n\n`],
+    ["spaces", ROWS.replaceAll(",", " , ")],
+    ["quotes", ROWS.replaceAll("red", '"red"').replaceAll("10", '"10"')],
+    ["other forms of numbers", ROWS.replace("1,red", "+1.0e0,red").replace("5,", "50e-1,").replace("3,", "3.,")],
+  ])("%s", async (_, content) => {
+    const [plain, other] = await Promise.all([load(ROWS).sets, load(content).sets]);
+    expect(other.train.table).toEqual(plain.train.table);
+    expect(other.train.slice(0, 3).inputs).toEqual(plain.train.slice(0, 3).inputs);
+    expect([...labelsOf(other.train)]).toEqual([1, 0, 1]);
+  });
+
+  test("texts with commas, quotes and line ends", async () => {
+    const { train } = await load('a,kind\n1,"a, ""b""\nc"\n2,d\n3,d\n').sets;
+    expect(train.classNames).toEqual(['a, "b"\nc', "d"]);
+  });
+
+  test.each<[string, string, LoadDataOptions, Partial<TableLayout>]>([
+    ["the column called class", "class,a\nx,1\ny,2\n", {}, { label: { name: "class", place: 0 }, header: true }],
+    [
+      "the column called Target",
+      "a,Target,b\n1,x,2\n2,y,4\n",
+      {},
+      { label: { name: "Target", place: 1 }, header: true },
+    ],
+    ["the last column", "a,b,c\n1,2,x\n2,4,y\n", {}, { label: { name: "c", place: 2 }, header: true }],
+    ["a name", "a,b,c\n1,u,x\n2,v,y\n", { labelColumn: "b" }, { label: { name: "b", place: 1 }, header: true }],
+    ["a place", "a,b,c\n1,u,x\n2,v,y\n", { labelColumn: 1 }, { label: { name: "b", place: 1 }, header: true }],
+    [
+      "a place as text",
+      "a,b,c\n1,u,x\n2,v,y\n",
+      { labelColumn: "1" },
+      { label: { name: "b", place: 1 }, header: true },
+    ],
+    [
+      "a place from the end",
+      "a,b,c\n1,u,x\n2,v,y\n",
+      { labelColumn: -2 },
+      { label: { name: "b", place: 1 }, header: true },
+    ],
+    ["no header: the last column", "1,2,x\n2,4,y\n", {}, { label: { name: "2", place: 2 }, header: false }],
+    ["no header: a place", "x,1,2\ny,2,4\n", { labelColumn: 0 }, { label: { name: "0", place: 0 }, header: false }],
+    [
+      "numbers as names, beside label",
+      "label,0,1\nx,1,2\ny,3,4\n",
+      {},
+      { label: { name: "label", place: 0 }, header: true },
+    ],
+    ["numbers as names, told", "0,1\n1,x\n2,y\n", { header: true }, { label: { name: "1", place: 1 }, header: true }],
+    ["texts alone, told", "u,x\nv,y\n", { header: false }, { label: { name: "1", place: 1 }, header: false }],
+  ])("the label is %s", async (_, content, options, layout) => {
+    const { train } = await load(content, { ...WHOLE, ...options }).sets;
+    expect(train.table).toMatchObject(layout);
+    expect([train.length, [...labelsOf(train)]]).toEqual([2, [0, 1]]);
+  });
+
+  test("classes are sorted, as numbers where all are whole", async () => {
+    const classes = async (...labels: string[]) => {
+      const { train } = await load(`a,label\n${labels.map((label) => `1,${label}\n`).join("")}`).sets;
+      return [train.classNames, [...labelsOf(train)]];
+    };
+    expect(await classes("10", "9", "-1", "9")).toEqual([
+      ["-1", "9", "10"],
+      [2, 1, 0, 1],
+    ]);
+    expect(await classes("1.0", "01", "2")).toEqual([
+      ["1", "2"],
+      [0, 0, 1],
+    ]);
+    expect(await classes("10", "9", "b")).toEqual([
+      ["10", "9", "b"],
+      [0, 1, 2],
+    ]);
+    expect(await classes("b", "B", "ä", "b")).toEqual([
+      ["B", "b", "ä"],
+      [1, 0, 2, 1],
+    ]);
+  });
+
+  test("numbers far from 0 keep their digits", async () => {
+    const { train } = await load("t,label\n1700000000001,x\n1700000000002,y\n1700000000003,x\n").sets;
+    const z = Math.fround(1 / Math.sqrt(2 / 3));
+    expect(Array.from(train.slice(0, 3).inputs.data)).toEqual([-z, 0, z]);
+  });
+
+  test("columns named as an object's own properties", async () => {
+    const { train } = await load("constructor,__proto__,label\n1,toString,x\n3,valueOf,y\n").sets;
+    expect(train.slice(0, 2).inputs.toArray()).toEqual([
+      [-1, 1, 0],
+      [1, 0, 1],
+    ]);
+  });
+});
+
+describe("a test part", () => {
+  const TESTED = "kind,weight,colour,id,height\npear,12,blue,7,7\n";
+
+  test.each([
+    ["t.csv", "t_test.csv"],
+    ["train.csv", "test.csv"],
+    ["fruit_train.csv", "fruit_test.csv"],
+  ])("beside %s is %s, its columns in another order", async (file, testFile) => {
+    const { train, test } = await load(ROWS, {}, { [testFile]: TESTED }, file).sets;
+    expect([train.length, test?.length, test?.classes]).toEqual([3, 1, 2]);
+    expect(test?.slice(0, 1).inputs.toArray()).toEqual([[Math.fround(4 / STD), 1, 0, 2]]);
+    expect([test?.table, test?.classNames]).toEqual([train.table, train.classNames]);
+    expect(test?.labels?.toArray()).toEqual([1]);
+  });
+
+  test("a folder with train.csv and test.csv", async () => {
+    const { folder } = load(ROWS, {}, { "test.csv": TESTED }, "train.csv");
+    const { name, train, test } = await loadData(folder);
+    expect([name, train.length, test?.length]).toEqual(["images", 3, 1]);
+  });
+
+  test("without a header", async () => {
+    const { test } = await load("1,x\n3,y\n", {}, { "t_test.csv": "5,y\n" }).sets;
+    expect(test?.slice(0, 1).inputs.toArray()).toEqual([[3]]);
+  });
+
+  test("set aside by class, before anything is measured", async () => {
+    const rows = Array.from({ length: 50 }, (_, i) => `${i * i},${i % 5 === 0 ? "rare" : "common"}\n`);
+    const { train, test } = await load(`a,label\n${rows.join("")}`, {}).sets;
+    expect([train.length, test?.length]).toEqual([40, 10]);
+    expect([...labelsOf(train)].filter((label) => label === 1)).toHaveLength(8);
+    const { data } = train.slice(0, 40).inputs;
+    expect(data.reduce((a, b) => a + b) / 40).toBeCloseTo(0, 6);
+    expect(data.reduce((a, b) => a + b * b, 0) / 40).toBeCloseTo(1, 6);
+    const [column] = train.table?.columns ?? [];
+    const { mean, std } = column as { mean: number; std: number };
+    const squares = [...data, ...(test?.slice(0, 10).inputs.data ?? [])].map((z) => Math.round(z * std + mean) + 0);
+    expect(squares.sort((a, b) => a - b)).toEqual(rows.map((_, i) => i * i));
+    const again = await load(`a,label\n${rows.join("")}`, {}).sets;
+    const other = await load(`a,label\n${rows.join("")}`, { splitSeed: 1 }).sets;
+    expect(again.test?.fingerprint()).toBe(test?.fingerprint());
+    expect(other.test?.fingerprint()).not.toBe(test?.fingerprint());
+  });
+});
+
+describe("refused", () => {
+  const many = Array.from({ length: 101 }, (_, i) => `n${i},${i % 2}\n`).join("");
+  test.each<[string, string, string]>([
+    ["nothing", "", "truncated: it has no rows"],
+    ["blank lines alone", "\n \n", "truncated: it has no rows"],
+    ["a header alone", "a,label\n", "truncated: it has no rows"],
+    ["a short row", "a,label\n1,x\n2\n", "line 3: expected 2 cells, got 1"],
+    ["a long row", "a,label\n1,x\n\n2,y,z\n", "line 4: expected 2 cells, got 3"],
+    ["a long row after a text of two lines", 'a,label\n1,"x\ny"\n2,y,z\n', "line 4: expected 2 cells, got 3"],
+    ["an empty cell", "a,label\n1,x\n,y\n", 'line 3, "a": is empty'],
+    ["an empty first cell", "a,label\n,x\n1,y\n", 'line 2, "a": is empty'],
+    ["an empty text", "a,label\nu,x\n ,y\n", 'line 3, "a": is empty'],
+    ["a missing label", "a,label\n1,x\n2,\n", 'line 3: its label, "label", is empty'],
+    ["a text among numbers", "a,label\n1,x\n2O,y\n", 'line 3, "a": expected a number, as in the first row, got "2O"'],
+    ["NaN", "a,label\n1,x\nnan,y\n", 'line 3, "a": expected a number, as in the first row, got "nan"'],
+    ["infinity", "a,label\n1,x\n1e400,y\n", 'line 3, "a": expected a number, as in the first row, got "1e400"'],
+    ["hexadecimal", "a,label\n1,x\n0x10,y\n", 'line 3, "a": expected a number, as in the first row, got "0x10"'],
+    [
+      "too many texts",
+      `a,label\n${many}`,
+      'line 102, "a": a column of texts, "n100" is number 101: only numbers and columns of at most 100 texts are read: leave the column out',
+    ],
+    ["a name twice", "a,b,a,label\n1,2,3,x\n", 'line 1: two columns are called "a"'],
+    [
+      "a column without a name",
+      ",a,label\n0,1,x\n",
+      "line 1: column 0 has no name: name it, or leave it out (an index of pandas: to_csv(index=False))",
+    ],
+    ["two labels", "class,a,y\n1,2,3\n", 'line 1: "class", "y" could each be the label: say which with labelColumn'],
+    ["one column", "label\nx\ny\n", "line 1: expected two columns at least, got 1"],
+    ["one class", "a,label\n1,x\n2,x\n", 'expected two classes at least, got "x" alone'],
+    ["a regression", "a,label\n1,2\n2,2.5\n", 'line 3: expected a class as label, "label", got "2.5"'],
+    ["an open quote", 'a,label\n1,x\n2,"y\n', "line 3: quoted field unterminated"],
+    ["text after a quote", 'a,label\n1,x\n2,"y"z\n3,x\n', "line 3: trailing quote on quoted field is malformed"],
+    ["numbers that are too large", "a,label\n1e200,x\n-1e200,y\n", '"a": its numbers are too large to be standardised'],
+  ])("%s", async (_, content, problem) => {
+    const { file, sets } = load(content);
+    expect(await refusal("BAD_DATA", () => sets)).toBe(`${file}: ${problem}`);
+  });
+
+  test.each<[string, string, string]>([
+    [
+      "an unseen label",
+      "height,colour,weight,kind\n1,red,10,pear\n1,red,10,plum\n",
+      'line 3: the label "plum" is not in the training file',
+    ],
+    [
+      "an unseen text",
+      "height,colour,weight,kind\n1,green,10,pear\n",
+      'line 2, "colour": "green" is not in the training file',
+    ],
+    [
+      "a column that is missing",
+      "height,colour,kind\n1,red,pear\n",
+      'line 1: no column is called "weight", as one of the training file',
+    ],
+    [
+      "no numbers",
+      "height,colour,weight,kind\nred,red,10,pear\n",
+      'line 2, "height": expected a number, as in the first row, got "red"',
+    ],
+    ["no rows", "height,colour,weight,kind\n", "truncated: it has no rows"],
+    [
+      "a number out of reach",
+      "height,colour,weight,kind\n1e300,red,10,pear\n",
+      "row 1: a number is too far from its column's mean",
+    ],
+  ])("in the test file: %s", async (_, content, problem) => {
+    const { folder, sets } = load(ROWS, {}, { "t_test.csv": content });
+    expect(await refusal("BAD_DATA", () => sets)).toBe(`${join(folder, "t_test.csv")}: ${problem}`);
+  });
+
+  test("a test file without labels", async () => {
+    const { folder, file, sets } = load(ROWS, {}, { "test.csv": "height,colour,weight\n1,red,10\n" }, "train.csv");
+    expect(await refusal("BAD_DATA", () => sets)).toBe(
+      `${join(folder, "test.csv")}: line 1: the label, "kind", is missing: add it; or move the file away, and a share of ` +
+        `the rows of ${file} is set aside for testing`,
+    );
+  });
+
+  test("no class of two rows, of which one could be set aside", async () => {
+    const { file, sets } = load("a,label\n1,x\n2,y\n", {});
+    const problem = "no class has two examples, one of which could be set aside for testing";
+    expect(await refusal("BAD_DATA", () => sets)).toBe(`${file}: ${problem}`);
+  });
+
+  test("bytes that are no text", async () => {
+    const folder = folderOf({ "t.csv": Uint8Array.of(0x61, 0xff, 0x0a) });
+    expect(await refusal("BAD_DATA", () => loadData(join(folder, "t.csv")))).toBe(
+      `${join(folder, "t.csv")}: not text in UTF-8: it begins with 61ff0a`,
+    );
+  });
+
+  test.each<[unknown, string]>([
+    ["x", 'labelColumn: expected a column of FILE, "height", "colour", "weight", "kind", or its place from 0, got "x"'],
+    [4, 'labelColumn: expected a column of FILE, "height", "colour", "weight", "kind", or its place from 0, got 4'],
+    [-5, 'labelColumn: expected a column of FILE, "height", "colour", "weight", "kind", or its place from 0, got -5'],
+    [1.5, "labelColumn: expected a whole number of at least -2147483648, got 1.5"],
+    [null, "labelColumn: expected a whole number of at least -2147483648, got null"],
+  ])("the label column %j", async (labelColumn, problem) => {
+    const { file, sets } = load(ROWS, { labelColumn: labelColumn as string });
+    expect(await refusal("BAD_ARGUMENT", () => sets)).toBe(problem.replace("FILE", file));
+  });
+
+  test("every cut of a file is read or refused", async () => {
+    const content = 'a,b,label\n1,"u",x\n2,"v",y\n3,u,x\n';
+    for (let end = 0; end < content.length; end++) {
+      const { sets } = load(content.slice(0, end));
+      await sets.catch((error) => expect(error.code, error).toBe("BAD_DATA"));
+    }
+  });
+});

@@ -1,0 +1,110 @@
+import { describe, expect, test } from "vitest";
+import { chromium } from "./browser.js";
+import { NAMES, openedReports, rowsOf } from "./support.js";
+
+describe.runIf(chromium !== "")("in Chromium", () => {
+  const at = openedReports();
+
+  test("the curves' numbers are those of metrics.jsonl", async () => {
+    await at.open("run");
+    const { history } = at.run;
+    expect(await at.numbersOf("Loss")).toEqual(
+      history.map(({ epoch, loss, soft, hard, validationLoss }) => [
+        String(epoch),
+        ...[loss, soft, hard, validationLoss].map((x) => (x as number).toFixed(4)),
+      ]),
+    );
+    expect(await at.numbersOf("Learning rate")).toEqual(history.map(({ epoch, lr }) => [String(epoch), lr.toFixed(6)]));
+    expect(await at.numbersOf("Accuracy on the validation set")).toEqual(
+      history.map(({ epoch, validationAccuracy, agreement }) => [
+        String(epoch),
+        ...[validationAccuracy, agreement].map((x) => `${(100 * (x as number)).toFixed(2)}%`),
+      ]),
+    );
+  });
+
+  test("lines are drawn where their values lie", async () => {
+    await at.open("run");
+    const figure = at.figure("Learning rate");
+    const path = await figure.locator("svg path[fill='none'][stroke='var(--student)']").getAttribute("d");
+    const points = [...(path as string).matchAll(/[ML]?(-?[\d.]+) (-?[\d.]+)/g)].map((match) => Number(match[2]));
+    const rates = at.run.history.map(({ lr }) => lr);
+    expect(points).toHaveLength(rates.length);
+    const [top, bottom] = [Math.min(...points), Math.max(...points)];
+    const [most, least] = [Math.max(...rates), Math.min(...rates)];
+    for (const [i, y] of points.entries()) {
+      expect((bottom - y) / (bottom - top)).toBeCloseTo(((rates[i] as number) - least) / (most - least), 2);
+    }
+  });
+
+  test("confusion matrix, classes and reliability show the evaluation", async () => {
+    await at.open("run");
+    const { evaluation, teacher } = at.answers;
+    const matrix = await rowsOf(at.page.locator(".matrix"));
+    expect(matrix.map(([name, ...cells]) => [name, ...cells.map(Number)])).toEqual(
+      evaluation.confusion.map((row, i) => [NAMES[i], ...row]),
+    );
+    const share = (x: number) => `${(100 * x).toFixed(1)}%`;
+    const classes = await at.page
+      .getByRole("region", { name: "Precision, recall and F1 by class" })
+      .locator("tbody tr")
+      .allTextContents();
+    expect(classes).toEqual(
+      evaluation.perClass.map(({ precision, recall, f1, support }, i) =>
+        [NAMES[i], share(precision), share(recall), share(f1), share(teacher?.perClass[i]?.f1 ?? 0), support].join(""),
+      ),
+    );
+    const bins = evaluation.calibration.bins.filter(({ count }) => count >= 10);
+    const shown = (await at.numbersOf("Reliability")).filter((row) => row[2] !== "");
+    expect(shown.map(([confidence, , accuracy]) => [confidence, accuracy])).toEqual(
+      bins.map(({ confidence, accuracy }) => [share(confidence), share(accuracy)]),
+    );
+  });
+
+  test("a comparison shows its figures, seed by seed", async () => {
+    await at.open("compare");
+    const [interval] = await at.page.locator(".interval").all();
+    expect(await interval?.locator(".seed").count()).toBe(3);
+    expect(await at.page.locator(".tile").allTextContents()).toEqual([
+      "student distilled84.00%\u00b1 1.00",
+      "student alone81.00%\u00b1 1.00",
+      expect.stringMatching(/^teacher\d+\.\d\d%$/),
+    ]);
+    const rows = await rowsOf(at.page.locator(".key"));
+    expect(rows[0]?.slice(2)).toEqual(["81.00% \u00b1 1.00", "84.00% \u00b1 1.00"]);
+    expect(rows[1]?.slice(2)).toEqual(["80.00% \u00b1 1.00", "83.00% \u00b1 1.00"]);
+    expect(rows.find(([name]) => name === "parameters")).toEqual(["parameters", "4,242,954", "535,818", "535,818"]);
+    const bySeed = at.page.getByRole("region", { name: "Test accuracy by seed" });
+    expect(await bySeed.locator("tbody tr").first().locator("th, td").allTextContents()).toEqual([
+      "0",
+      "80.00%",
+      "83.00%",
+      "+3.00",
+      "+3.00",
+    ]);
+    // A thin line a seed and their mean, of each kind of student: in the table all of them.
+    const losses = await at.numbersOf("Hard loss in training");
+    expect(losses[0]).toHaveLength(1 + 2 * (3 + 1));
+    expect(losses[0]?.[1]).toBe(at.run.history[0]?.loss.toFixed(4));
+    expect(losses[0]?.[4]).toBe(((at.run.history[0]?.loss as number) + 1).toFixed(4));
+  });
+
+  test("a sweep shows its grid, the chosen cell outlined", async () => {
+    await at.open("sweep");
+    const cells = await at.page
+      .locator(".heat")
+      .first()
+      .locator("tbody tr")
+      .evaluateAll((rows) => rows.map((row) => row.textContent));
+    expect(cells).toEqual(["150.00%55.00%60.00%", "45.00%80.00%70.00%"]);
+    expect(await at.page.locator(".heat .best").allTextContents()).toEqual(["80.00%", "50.00%"]);
+    await at.page.getByText("All points, best first").click();
+    const [first, second] = await at.page
+      .getByRole("region", { name: "All points, best first" })
+      .locator("tbody tr")
+      .allTextContents();
+    expect([first, second]).toEqual(["40.580.00%50.00%2", "40.970.00%50.00%2"]);
+    // The slider begins at the chosen point's temperature.
+    expect(await at.page.getByRole("slider").inputValue()).toBe("4");
+  });
+});

@@ -1,0 +1,105 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { type Browser, type Locator, type Page, chromium as playwright } from "playwright-core";
+import { afterAll, afterEach, beforeAll, beforeEach } from "vitest";
+import { compareReport, type Report, runReport, sweepReport, writeReport } from "../../../src/report/index.js";
+import type { RunReport } from "../../../src/report/report_data.js";
+import { CLASSES, compareResult, sweepResult, type Trained, trained } from "../support.js";
+import { chromium } from "./browser.js";
+
+/** A text that would run a script and fetch a picture, were it taken for markup. */
+export const EVIL = `</script><script>window.hacked = 1</script><img src="http://localhost:9/x" onerror="window.hacked = 1">`;
+export const NAMES: readonly string[] = Array.from({ length: CLASSES }, (_, i) => `${i} <b>${EVIL}</b>`);
+export const KINDS = ["run", "bare", "compare", "one seed", "sweep"] as const;
+export type Kind = (typeof KINDS)[number];
+
+/** What the tests of a file look at: a report of each kind, and a fresh page for each test. */
+export class Opened {
+  run!: Trained;
+  reports!: Record<Kind, Report>;
+  page!: Page;
+  /** What was asked for, and what the console said. */
+  requests: string[] = [];
+  complaints: string[] = [];
+  readonly folder = mkdtempSync(join(tmpdir(), "distillery-report-"));
+
+  /** Opens a report and waits for its charts. */
+  async open(kind: Kind): Promise<void> {
+    await this.page.goto(pathToFileURL(join(this.folder, `${kind}.html`)).href);
+    await this.page.waitForFunction(() =>
+      Array.from(document.querySelectorAll(".plot")).every((plot) => plot.querySelector("svg")),
+    );
+  }
+
+  /** The answers of the run's student. */
+  get answers(): NonNullable<RunReport["answers"]> {
+    return this.reports.run.answers as NonNullable<RunReport["answers"]>;
+  }
+
+  figure(title: string): Locator {
+    return this.page.locator("figure", { has: this.page.getByRole("heading", { name: title, exact: true }) });
+  }
+
+  /** The table behind a chart, which this unfolds. */
+  async numbersOf(title: string): Promise<string[][]> {
+    await this.figure(title).getByText("The numbers").click();
+    return rowsOf(this.figure(title).locator("details"));
+  }
+}
+
+/** The rows of a table, cell by cell. */
+export function rowsOf(table: Locator): Promise<string[][]> {
+  return table
+    .locator("tbody tr")
+    .evaluateAll((rows) => rows.map((row) => Array.from(row.children, (cell) => cell.textContent ?? "")));
+}
+
+/** Writes the reports and starts the browser, for the tests of one file. */
+export function openedReports(): Opened {
+  const opened = new Opened();
+  let browser: Browser;
+
+  beforeAll(async () => {
+    opened.run = await trained(0, NAMES);
+    opened.reports = reportsOf(opened.run);
+    for (const kind of KINDS) await writeReport(join(opened.folder, `${kind}.html`), opened.reports[kind]);
+    // Chromium refuses to start its sandbox as root.
+    browser = await playwright.launch({ executablePath: chromium, chromiumSandbox: process.getuid?.() !== 0 });
+  });
+
+  afterAll(async () => {
+    await browser?.close();
+    rmSync(opened.folder, { recursive: true, force: true });
+  });
+
+  beforeEach(async () => {
+    const page = await browser.newPage({ viewport: { width: 1200, height: 900 } });
+    Object.assign(opened, { page, requests: [], complaints: [] });
+    page.on("request", (request) => opened.requests.push(request.url()));
+    page.on("console", (message) => opened.complaints.push(message.text()));
+    page.on("pageerror", (error) => opened.complaints.push(String(error)));
+  });
+
+  afterEach(() => opened.page.close());
+  return opened;
+}
+
+function reportsOf(run: Trained): Record<Kind, Report> {
+  const { teacher, student, test, history, best } = run;
+  const networks = { student, teacher };
+  const config = { command: "distill", temperature: 2.5, [EVIL]: EVIL, dataHash: "ab".repeat(32) };
+  const extras = { networks, test, command: `distillery compare --data '${EVIL}'` };
+  const accuracies: [number[], number[]] = [
+    [0.8, 0.81, 0.82],
+    [0.83, 0.85, 0.84],
+  ];
+  return {
+    run: runReport({ config, history, networks: { ...networks, best }, data: { test }, command: EVIL, title: EVIL }),
+    bare: runReport({ config, history: history.slice(0, 1), networks: { student } }),
+    compare: compareReport(compareResult(run, ...accuracies), extras),
+    "one seed": compareReport(compareResult(run, [0.5], [0.6]), { title: EVIL }),
+    sweep: sweepReport(sweepResult(run, [0.5, 0.55, 0.6, 0.05, 0.8, 0.7]), extras),
+  };
+}

@@ -1,0 +1,97 @@
+import { beforeAll, describe, expect, test } from "vitest";
+import { fingerprint } from "../../src/checkpoint/index.js";
+import { argmax, encodeSafetensors, evaluate, logitsOf, networkFrom } from "../../src/index.js";
+import { compareReport, runReport, sweepReport } from "../../src/report/index.js";
+import { compareResult, sweepResult, type Trained, trained } from "./support.js";
+
+let run: Trained;
+beforeAll(async () => {
+  run = await trained(0, ["a", "b", "c", "d", "e", "f", "g", "h"]);
+});
+
+describe("a run's report", () => {
+  test("has the figures that evaluate gives, of the best weights, and leaves the networks as they were", () => {
+    const { teacher, student, test: data, history, best } = run;
+    const before = fingerprint(student.stateDict());
+    student.train();
+    const report = runReport({
+      config: { command: "distill" },
+      history,
+      networks: { teacher, student, best },
+      data: { test: data },
+    });
+    expect([fingerprint(student.stateDict()), student.training]).toEqual([before, true]);
+    expect(report.lastAccuracy).toBe(evaluate(student, data).accuracy);
+    expect(report.answers?.teacher).toEqual(evaluate(teacher, data));
+    expect(report.best).toEqual({ epoch: best?.epoch, validationAccuracy: best?.validationAccuracy });
+    const atBest = networkFrom(best?.state as NonNullable<typeof best>["state"]);
+    expect(report.answers?.evaluation).toEqual(evaluate(atBest, data, { teacher }));
+    const predicted = argmax(logitsOf(atBest, data)).data;
+    for (const { index, label } of report.answers?.mistakes ?? []) expect(predicted[index]).not.toBe(label);
+    expect(report.answers?.mistakes.length).toBeGreaterThan(24);
+    expect(report.classNames).toEqual(["a", "b", "c", "d", "e", "f", "g", "h"]);
+    expect(report.sizes.student.bytes).toBe(encodeSafetensors(student.stateDict()).byteLength);
+    expect(report.sizes.student.parameters).toBe(student.parameterCount());
+    expect(report.history).toEqual(history);
+    expect(report.title).toBe("Distillation on noise");
+  });
+
+  test("takes the validation set where there is no test set, and neither where there is none", () => {
+    const { student, test: validation, history } = run;
+    const networks = { student };
+    const { answers, sizes } = runReport({ config: {}, history, networks, data: { validation, test: null } });
+    expect([answers?.part, answers?.weights, answers?.teacher, sizes.teacher]).toEqual([
+      "validation",
+      "last",
+      undefined,
+      undefined,
+    ]);
+    const bare = runReport({ config: { data: "synthetic" }, history, networks });
+    expect([bare.answers, bare.lastAccuracy, bare.title]).toEqual([null, null, "Distillation on synthetic"]);
+    expect(bare.sizes.student).toEqual({ parameters: student.parameterCount(), bytes: expect.any(Number) });
+  });
+
+  test("refuses what it can't use, naming it", () => {
+    const { student, history } = run;
+    const given = { config: {}, history, networks: { student } };
+    const refused = (change: object, message: string) =>
+      expect(() => runReport({ ...given, ...change } as typeof given)).toThrowError(
+        expect.objectContaining({ code: "BAD_ARGUMENT", message }),
+      );
+    refused({ config: 3 }, "config: expected an object, got 3");
+    refused({ history: "all" }, 'history: expected a list of epochs\' records, got "all"');
+    refused({ history: [history[0], {}] }, "history[1]: expected an epoch's record, got a value of type Object");
+    refused({ networks: { student: 1 } }, "networks.student: expected a Module, got 1");
+    refused({ networks: { student, teacher: "big" } }, 'networks.teacher: expected a Module, got "big"');
+  });
+});
+
+test("a comparison's report keeps its figures, one confusion matrix, and the mistakes of the networks given", () => {
+  const { teacher, student, test: data } = run;
+  const result = compareResult(run, [0.5, 0.6], [0.6, 0.7]);
+  const report = compareReport(result, { networks: { student, teacher }, test: data, command: "distillery compare" });
+  expect(report.result.difference).toEqual(result.difference);
+  expect(report.result.distilled.best).toEqual(result.distilled.best);
+  expect(report.result.distilled.evaluations.map(({ confusion }) => confusion)).toEqual([[], []]);
+  expect(report.answers.evaluation).toEqual(result.distilled.evaluations[0]);
+  expect(report.answers.mistakes.length).toBeGreaterThan(24);
+  expect([report.config, report.command, report.classNames[0]]).toEqual([result.config, "distillery compare", "a"]);
+  const alone = compareReport(result);
+  expect([alone.answers.mistakes, alone.classNames[1], alone.title]).toEqual([[], "1", "Comparison on noise"]);
+  expect(() => compareReport({} as typeof result)).toThrowError(
+    expect.objectContaining({
+      code: "BAD_ARGUMENT",
+      message: "result: expected what compare() gives, got a value of type Object",
+    }),
+  );
+});
+
+test("a sweep's report has all points and the answers of the best one", () => {
+  const result = sweepResult(run, [0.1, 0.2, 0.3, 0.4, 0.6, 0.5]);
+  const report = sweepReport(result, { title: "Mine" });
+  expect(report.result.points).toEqual(result.points);
+  expect([report.answers.evaluation, report.title]).toEqual([result.best.evaluation, "Mine"]);
+  expect(() => sweepReport(compareResult(run, [0.5], [0.5]) as never)).toThrowError(
+    expect.objectContaining({ code: "BAD_ARGUMENT", message: 'result: expected what sweep() gives, got "compare"' }),
+  );
+});

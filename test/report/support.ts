@@ -1,0 +1,133 @@
+import {
+  type CompareResult,
+  pairedDifference,
+  type SweepPoint,
+  type SweepResult,
+  spread,
+} from "../../src/compare/index.js";
+import {
+  type BestWeights,
+  type Dataset,
+  distill,
+  type EpochRecord,
+  type Evaluation,
+  evaluate,
+  Generator,
+  ImageDataset,
+  type Module,
+  StudentNet,
+  TeacherNet,
+  withGenerator,
+} from "../../src/index.js";
+
+export const IMAGE = { channels: 3, height: 4, width: 5 } as const;
+export const FEATURES = 60;
+export const CLASSES = 8;
+
+/** Pictures with random pixels: nobody classifies them well. */
+export function pictures(examples: number, classNames?: readonly string[], seed = 1): ImageDataset {
+  const words = new Generator(seed);
+  return withGenerator(words, () => {
+    const bytes = Uint8Array.from({ length: examples * FEATURES }, (_, i) => (i * 97 + (i % 13) * seed * 31) % 256);
+    const labels = Int32Array.from({ length: examples }, (_, i) => (i * 5 + (i % 7)) % CLASSES);
+    return new ImageDataset(bytes, labels, {
+      ...{ name: "noise", image: IMAGE, classes: CLASSES, mean: [0.5, 0.4, 0.3], std: [0.25, 0.5, 0.125] },
+      ...(classNames && { classNames }),
+    });
+  });
+}
+
+/** A short distillation on {@link pictures}, with all that a report takes. */
+export interface Trained {
+  teacher: Module;
+  student: Module;
+  test: Dataset;
+  history: EpochRecord[];
+  best: BestWeights | null;
+}
+
+export async function trained(seed = 0, classNames?: readonly string[]): Promise<Trained> {
+  return withGenerator(new Generator(seed), async () => {
+    const sizes = { inFeatures: FEATURES, classes: CLASSES };
+    const teacher = new TeacherNet({ ...sizes, hidden: [16, 12, 8] }).freeze();
+    const student = new StudentNet({ ...sizes, hidden: [10, 8] });
+    const options = { epochs: 3, batchSize: 16, lr: 0.02, temperature: 2.5 };
+    const [data, validation] = [pictures(64), pictures(40, undefined, 2)];
+    const { history, best } = await distill({ teacher, student, data, validation, ...options });
+    return { teacher, student, test: pictures(96, classNames, 3), history, best };
+  });
+}
+
+const SIZES = {
+  teacher: { parameters: 4_242_954, bytes: 16_984_000, latencyMs: 0.73, throughput: 41_000 },
+  student: { parameters: 535_818, bytes: 2_144_000, latencyMs: 0.08, throughput: 310_000 },
+};
+const DATA = { name: "noise", training: 64, validation: 40, test: 96, features: FEATURES, classes: CLASSES };
+
+/** A comparison with these test accuracies by seed; all else is of one short run. */
+export function compareResult(
+  { teacher, student, test, history }: Trained,
+  alone: number[],
+  distilled: number[],
+): CompareResult {
+  const evaluation = evaluate(student, test, { teacher });
+  const figures = (accuracies: number[]) => {
+    const same = spread(accuracies.map(() => 0.5));
+    return {
+      best: {
+        accuracy: spread(accuracies),
+        agreement: same,
+        calibrationError: same,
+        epoch: spread(accuracies.map((_, i) => i + 1)),
+      },
+      last: { accuracy: spread(accuracies.map((x) => x - 0.01)), agreement: same, calibrationError: same },
+      histories: accuracies.map((_, i) => history.map((record) => ({ ...record, loss: record.loss + i }))),
+      evaluations: accuracies.map((): Evaluation => evaluation),
+      files: accuracies.map((_, i) => `seed${i}.safetensors`),
+    };
+  };
+  return {
+    kind: "compare",
+    data: DATA,
+    seeds: alone.map((_, i) => i),
+    sizes: SIZES,
+    teacher: { file: "teacher.pth", history: [], evaluation: evaluate(teacher, test) },
+    alone: figures(alone),
+    distilled: figures(distilled),
+    difference: { best: pairedDifference(distilled, alone), last: pairedDifference(distilled, alone) },
+    config: { command: "compare", temperature: 2.5, dataHash: "ab".repeat(32) },
+  };
+}
+
+/** A sweep with these validation accuracies, temperatures 1 and 4, alphas 0.1, 0.5 and 0.9. */
+export function sweepResult({ teacher, student, test, history }: Trained, accuracies: number[]): SweepResult {
+  const [temperatures, alphas] = [
+    [1, 4],
+    [0.1, 0.5, 0.9],
+  ];
+  const points = temperatures.flatMap((temperature, i) =>
+    alphas.map((alpha, j): SweepPoint => {
+      const validationAccuracy = accuracies[i * alphas.length + j] as number;
+      return { temperature, alpha, validationAccuracy, agreement: 0.5, bestEpoch: 2, history, file: "" };
+    }),
+  );
+  const best = points.reduce((a, b) => (b.validationAccuracy > a.validationAccuracy ? b : a));
+  return {
+    kind: "sweep",
+    data: DATA,
+    seed: 7,
+    temperatures,
+    alphas,
+    points,
+    best: { ...best, evaluation: evaluate(student, test, { teacher }) },
+    teacher: { file: "teacher.pth", evaluation: evaluate(teacher, test) },
+    sizes: SIZES,
+    config: { command: "sweep" },
+  };
+}
+
+/** softmax(logits / temperature), written out once more. */
+export function softmaxOf(logits: readonly number[], temperature: number): number[] {
+  const powers = logits.map((logit) => Math.E ** (logit / temperature));
+  return powers.map((power) => power / powers.reduce((a, b) => a + b));
+}

@@ -1,0 +1,94 @@
+import { beforeAll, describe, expect, test } from "vitest";
+import { chanceOf } from "../../src/report/chance.js";
+import type { RunReport } from "../../src/report/report_data.js";
+import { runReport } from "../../src/report/run_report.js";
+import { compareVerdict, runVerdict, sweepVerdict } from "../../src/report/verdict.js";
+import { compareResult, sweepResult, type Trained, trained } from "./support.js";
+
+let run: Trained;
+beforeAll(async () => {
+  run = await trained();
+});
+
+describe("a comparison", () => {
+  const alone = [0.9, 0.902, 0.898, 0.901, 0.899];
+
+  test("helped: the difference with its interval and p value", () => {
+    // The differences' mean is 0.0057, their deviation 0.00067082: 0.0057 -+ 2.77645 * 0.0003; t = 19, p = 0.000045.
+    const { answer, headline, detail } = compareVerdict(
+      compareResult(run, alone, [0.905, 0.908, 0.904, 0.906, 0.9055]),
+    );
+    expect([answer, headline]).toEqual(["yes", "Yes: distilling raised test accuracy by 0.57 points"]);
+    expect(detail).toMatch(/^95% interval \+0\.49 to \+0\.65 points, 5 seeds, p below 0\.001\. /);
+    const own = "The distilled student gets 90.57%\u00a0\u00b1\u00a00.15 of 96 test examples right";
+    expect(detail).toContain(`${own}, the student alone 90.00%\u00a0\u00b1\u00a00.16, the teacher `);
+  });
+
+  test("hurt, told by nothing, and one seed", () => {
+    const of = (distilled: number[]) => compareVerdict(compareResult(run, alone.slice(0, distilled.length), distilled));
+    expect(of(alone.map((x) => x - 0.003))).toMatchObject({
+      answer: "no",
+      headline: "No: distilling lowered test accuracy by 0.30 points",
+    });
+    expect(of([0.91, 0.89, 0.898, 0.9, 0.9])).toMatchObject({
+      answer: "unclear",
+      headline: "Not distinguishable from chance: test accuracy changed by \u22120.04 points",
+    });
+    const one = of([0.91]);
+    expect([one.answer, one.headline]).toEqual([
+      "unclear",
+      "One seed can't tell: test accuracy changed by +1.00 points",
+    ]);
+    expect(one.detail).not.toContain("interval +");
+  });
+});
+
+test("a sweep names its best point, and how many are as good", () => {
+  const { headline, detail } = sweepVerdict(sweepResult(run, [0.5, 0.55, 0.6, 0.05, 0.8, 0.7]));
+  expect(headline).toBe("Temperature 4 with alpha 0.5 does best: 80.00% on the validation set");
+  // 1.96 sqrt(2 0.8 0.2 / 40) = 0.17530773
+  expect(detail).toContain("With 40 validation examples less than 17.53 points may be chance: 1 of the 5 other points");
+  expect(chanceOf(0.8, 40)).toBeCloseTo(0.17530773, 8);
+});
+
+describe("a run", () => {
+  const told = (change: Partial<RunReport>) => {
+    const { teacher, student, test: data, history } = run;
+    const { verdict: _, ...report } = runReport({
+      config: {},
+      history,
+      networks: { teacher, student },
+      data: { test: data },
+    });
+    return runVerdict({ ...report, ...change });
+  };
+
+  test("its accuracy, its teacher's, and whose weights they are", () => {
+    const evaluation = { accuracy: 0.9018, examples: 10_000, teacherAccuracy: 0.9045, agreement: 0.976 };
+    const answers = { part: "test", weights: "best", evaluation, mistakes: [] } as unknown as RunReport["answers"];
+    const sizes = {
+      student: { parameters: 100, bytes: 400, latencyMs: 0.1 },
+      teacher: { parameters: 790, bytes: 3160, latencyMs: 0.9 },
+    };
+    const { headline, detail } = told({
+      answers,
+      sizes,
+      lastAccuracy: 0.901,
+      best: { epoch: 2, validationAccuracy: 0.9 },
+    });
+    expect(headline).toBe("The student gets 90.18% of 10,000 test examples right");
+    expect(detail).toBe(
+      "Its teacher gets 90.45%; they answer alike on 97.60% of them. The student has 7.9 times fewer parameters and answers 9.0 times as fast. The weights are those of epoch 2 of 3, best on the validation set; those of the last get 90.10%.",
+    );
+  });
+
+  test("without held-out data, its loss; without an epoch, nothing", () => {
+    const record = { epochs: 2, lr: 0, seconds: 1, samplesPerSecond: 1 };
+    const history = [
+      { ...record, epoch: 1, loss: 0.98462 },
+      { ...record, epoch: 2, loss: 0.00123 },
+    ];
+    expect(told({ answers: null, history }).headline).toBe("The loss fell from 0.985 to 0.00123 in 2 epochs");
+    expect(told({ answers: null, history: [] }).headline).toBe("No epoch was trained");
+  });
+});

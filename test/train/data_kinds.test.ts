@@ -1,0 +1,85 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import {
+  augment,
+  type Dataset,
+  getNumThreads,
+  ImageDataset,
+  openStreamed,
+  setNumThreads,
+  splitDataset,
+} from "../../src/index.js";
+import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { idx } from "../data/support.js";
+import { EXAMPLES, SIZES, start } from "./support.js";
+
+const folder = temporaryFolder();
+let runs = 0;
+const newRun = () => join(folder, `run-${runs++}`);
+
+const { inFeatures, classes } = SIZES;
+const pixels = Uint8Array.from({ length: EXAMPLES * inFeatures }, (_, i) => (i * i * 13 + 7 * i) % 256);
+const labels = Int32Array.from({ length: EXAMPLES }, (_, i) => i % classes);
+const image = { channels: 1, height: 2, width: 3 };
+const normalisation = { mean: 0.5, std: 0.25 };
+const pictures = (): Dataset => new ImageDataset(pixels, labels, { image, classes, ...normalisation });
+
+async function streamed(): Promise<Dataset> {
+  const [inputs, classesFile] = [join(folder, "inputs"), join(folder, "labels")];
+  writeFileSync(inputs, idx([EXAMPLES, 2, 3], pixels));
+  writeFileSync(classesFile, idx([EXAMPLES], labels));
+  const options = { chunkBytes: 7 * inFeatures, classes, ...normalisation };
+  return openStreamed({ inputs, labels: classesFile }, options);
+}
+
+const KINDS: [string, () => Promise<Dataset>][] = [
+  ["augmented", async () => augment(pictures(), { shift: 1, flip: 0.5, noise: 0.1 })],
+  ["streamed", streamed],
+  [
+    "split off, streamed and augmented",
+    async () => augment(splitDataset(await streamed(), { count: 9 }).train, { crop: 1 }),
+  ],
+];
+
+describe.each(KINDS)("%s data", (_, open) => {
+  test.each([2, 4, 7])("an interrupted run ends as one that was not, stopped after step %i", async (steps) => {
+    const data = await open();
+    const alone = await start({ data }).end;
+    const [out, controller] = [newRun(), new AbortController()];
+    const onStep = ({ step }: { step: number }) => step === steps && controller.abort();
+    await failure(start({ data, out, signal: controller.signal, onStep }).done, "ABORTED");
+    expect(await start({ data: await open(), out, resume: true }).end).toEqual(alone);
+  });
+
+  test("the same seed gives the same bits at any number of threads", async () => {
+    const before = getNumThreads();
+    const endings = [];
+    for (const threads of [1, 3]) {
+      setNumThreads(threads);
+      endings.push(await start({ data: await open() }).end);
+    }
+    setNumThreads(before);
+    expect(endings[0]).toEqual(endings[1]);
+  });
+});
+
+test("a run on streamed data has the figures of one in memory, in the same order", async () => {
+  const data = await streamed();
+  const inOrder = (of: Dataset) => start({ data: of, shuffle: false }).end;
+  expect(await inOrder(data)).toEqual(await inOrder(pictures()));
+});
+
+test("a teacher is asked at each step about augmented data, and the run says why", async () => {
+  const notes: string[] = [];
+  const data = augment(pictures(), { noise: 0.1 });
+  await start({ data, onNote: (text) => notes.push(text) }).done;
+  expect(notes).toContain("teacher: asked at each step, because the data are augmented at random");
+  const error = await failure(start({ data, teacherCache: true }).done, "BAD_ARGUMENT");
+  expect(error.message).toBe("teacherCache: the data are augmented at random");
+});
+
+test("of streamed data, the teacher is asked once for each row", async () => {
+  const ofCache = await start({ data: await streamed(), teacherCache: true }).end;
+  expect(ofCache).toEqual(await start({ data: await streamed(), teacherCache: false }).end);
+});
