@@ -82,6 +82,8 @@ function tryAll(folder, node) {
   expectMatch("--version", command("--version"), new RegExp(`^${version}$`, "m"));
   const lines = command("distill", "--epochs", "1");
   expectMatch("distill --epochs 1", lines, /^Epoch \[1\/1\] \| KD Loss: \d+\.\d{4} \| LR: \d+\.\d{6}$/m);
+  const report = readFileSync(join(folder, "runs", "distill", "report.html"), "utf8");
+  expectMatch("its report", report.slice(0, 15), /^<!doctype html>/);
   const student = "runs/distill/distilled_student_model_lowest.pth";
   expectMatch("inspect", command("inspect", student), /fc1\.weight/);
   rmSync(join(folder, "runs"), { recursive: true });

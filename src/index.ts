@@ -62,6 +62,7 @@ export { OneCycleLR, type OneCycleOptions } from "./optim/one_cycle_lr.js";
 export type { OneCycleStateDict } from "./optim/one_cycle_state.js";
 export { Scheduler } from "./optim/scheduler.js";
 export { constant, cosine, linear, oneCycle, type Schedule, stepDecay, warmUp } from "./optim/schedules.js";
+export * from "./report/index.js";
 export { noGrad } from "./tensor/autograd.js";
 export { IntTensor, type Labels, LongTensor } from "./tensor/int_tensor.js";
 export { Generator, manualSeed, rand, randint, randn, randperm, withGenerator } from "./tensor/random.js";

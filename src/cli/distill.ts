@@ -5,7 +5,7 @@ import { TeacherNet } from "../models/teacher_net.js";
 import { distill } from "../train/index.js";
 import { controlsFrom } from "./controls.js";
 import { dryRun } from "./dry_run.js";
-import { endOf } from "./ending.js";
+import { printEnd } from "./ending.js";
 import { addLoading, addOptions, addRunning, givenFlags, type LoadFlags, type TrainingFlags } from "./flags.js";
 import { interruptible } from "./interrupt.js";
 import { Printer } from "./printer.js";
@@ -48,8 +48,7 @@ export async function runDistill(settings: Settings<"distill">, flags: DistillFl
     const result = await interruptible(printer.note, (signal) =>
       distill({ ...input, ...controlsFrom(settings, flags), signal, ...printer.controls }),
     );
-    const { object, lines } = await endOf({ role: "student", network: student, teacher, result, source, out, report });
-    printer.end(object, lines);
+    await printEnd(printer, { role: "student", network: student, teacher, result, source, out, report });
   } finally {
     printer.close();
   }

@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { networkFrom } from "../models/from_state.js";
 import type { StudentNet } from "../models/student_net.js";
 import type { TeacherNet } from "../models/teacher_net.js";
-import { type Evaluation, evaluate, type RunResult } from "../train/index.js";
-import { percent } from "./printer.js";
+import { type BestWeights, type Evaluation, evaluate, type RunResult } from "../train/index.js";
+import { type Printer, percent } from "./printer.js";
 import type { Source } from "./setup.js";
 
 /** A run that has come to its end. */
@@ -20,8 +20,11 @@ export interface Ended {
   report: boolean;
 }
 
-/** Reads the test set, once: how the network does with its last and its best weights. Then writes the report. */
-export async function endOf(ended: Ended): Promise<{ object: Record<string, unknown>; lines: string[] }> {
+/**
+ * Reads the test set, once: how the network does with its last and its best weights. Writes the report, and prints all
+ * that, the files' names also where the report can't be written.
+ */
+export async function printEnd(printer: Printer, ended: Ended): Promise<void> {
   const { role, network, teacher, result, source } = ended;
   const { history, files, best, stoppedEarly } = result;
   const look = (model: typeof network) => source.test && evaluate(model, source.test, teacher && { teacher });
@@ -29,27 +32,24 @@ export async function endOf(ended: Ended): Promise<{ object: Record<string, unkn
   // The same weights where the last epoch is the best.
   const isLast = best?.epoch === history.at(-1)?.epoch;
   const bestEvaluation = isLast ? evaluation : best && look(networkFrom(best.state));
-  const report = ended.report ? await writeRunReport(ended) : null;
   const [last, , bestFile] = files;
-  const name = role === "student" ? "Student" : "Teacher";
-  const lines = [`${name} saved to ${last}`];
-  if (best !== null) {
-    const { epoch, validationAccuracy } = best;
-    const place = `${epoch} of ${history.length}, ${percent(validationAccuracy)} on the validation set`;
-    lines.push(`Best epoch: ${place}, saved to ${bestFile}`);
-  }
+  const lines = [`${role === "student" ? "Student" : "Teacher"} saved to ${last}`];
+  if (best !== null) lines.push(`Best epoch: ${bestText(best, ended.result)}, saved to ${bestFile}`);
   if (evaluation) lines.push(`Test accuracy: ${figures(role, evaluation)}`);
   if (bestEvaluation && !isLast) lines.push(`Test accuracy, best epoch: ${figures(role, bestEvaluation)}`);
-  if (report !== null) lines.push(`Report: ${report}`);
-  const object = {
-    loss: history.at(-1)?.loss,
-    files,
-    evaluation,
-    best: best && { epoch: best.epoch, validationAccuracy: best.validationAccuracy, evaluation: bestEvaluation },
-    stoppedEarly,
-    report,
-  };
-  return { object, lines };
+  let report: string | null = null;
+  try {
+    if (ended.report) report = await writeRunReport(ended);
+    if (report !== null) lines.push(`Report: ${report}`);
+  } finally {
+    const told = best && { epoch: best.epoch, validationAccuracy: best.validationAccuracy, evaluation: bestEvaluation };
+    printer.end({ loss: history.at(-1)?.loss, files, evaluation, best: told, stoppedEarly, report }, lines);
+  }
+}
+
+function bestText({ epoch, validationAccuracy }: BestWeights, { history, stoppedEarly }: RunResult): string {
+  const early = stoppedEarly ? ` (stopped early: none better in ${history.length - epoch})` : "";
+  return `${epoch} of ${history.length}${early}, ${percent(validationAccuracy)} on the validation set`;
 }
 
 function figures(role: string, { accuracy, teacherAccuracy, agreement }: Evaluation): string {

@@ -5,6 +5,7 @@ import type { Dataset } from "../data/index.js";
 import { StudentNet } from "../models/student_net.js";
 import { TeacherNet } from "../models/teacher_net.js";
 import { type Evaluation, evaluate, measureLatency } from "../train/index.js";
+import { UsageError } from "./errors.js";
 import { addLoading, addOptions, addShowing, givenFlags, type LoadFlags, type ShowFlags } from "./flags.js";
 import { percent } from "./printer.js";
 import { sourceFrom } from "./settings.js";
@@ -31,7 +32,8 @@ export function evaluateCommand(run: (flags: EvaluateFlags) => Promise<void>): C
 /** Evaluates a network on the test data, or on the script's own data. */
 export async function runEvaluate(flags: EvaluateFlags): Promise<void> {
   const { source } = await setUp(sourceFrom({ ...flags }));
-  const data = source.test ?? scriptData(source);
+  const data = source.isSynthetic ? scriptData(source) : source.test;
+  if (data === null) throw new UsageError("--test-share: 0 leaves no test set to evaluate on");
   const read = async (file: string) => {
     const network = await readNetwork(file, flags);
     expectFits(file, network, source);

@@ -1,19 +1,54 @@
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
-import { compareCommand, runCompare } from "./compare.js";
-import { dataCommand, runData } from "./data.js";
-import { distillCommand, runDistill } from "./distill.js";
 import { reportFailure } from "./errors.js";
-import { evaluateCommand, runEvaluate } from "./evaluate.js";
-import { exportCommand, runExport } from "./export.js";
 import { configured, guarded } from "./guarded.js";
-import { inspectCommand, runInspect } from "./inspect.js";
-import { predictCommand, runPredict } from "./predict.js";
-import { runSweep, sweepCommand } from "./sweep.js";
-import { runTrainTeacher, trainTeacherCommand } from "./train_teacher.js";
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
   version: string;
+};
+
+const EXIT_CODES = `
+Exit codes: 0 done; 1 failed, a mistake in a configuration file included; 2 wrong usage; 130 interrupted, with the
+checkpoint saved.`;
+
+/** In the order of the help. A command starts without what only the others need. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  async distill() {
+    const { distillCommand, runDistill } = await import("./distill.js");
+    return distillCommand(configured("distill", runDistill));
+  },
+  async "train-teacher"() {
+    const { runTrainTeacher, trainTeacherCommand } = await import("./train_teacher.js");
+    return trainTeacherCommand(configured("train-teacher", runTrainTeacher));
+  },
+  async compare() {
+    const { compareCommand, runCompare } = await import("./compare.js");
+    return compareCommand(configured("compare", runCompare));
+  },
+  async sweep() {
+    const { runSweep, sweepCommand } = await import("./sweep.js");
+    return sweepCommand(configured("sweep", runSweep));
+  },
+  async evaluate() {
+    const { evaluateCommand, runEvaluate } = await import("./evaluate.js");
+    return evaluateCommand(guarded(runEvaluate));
+  },
+  async predict() {
+    const { predictCommand, runPredict } = await import("./predict.js");
+    return predictCommand(guarded(runPredict));
+  },
+  async inspect() {
+    const { inspectCommand, runInspect } = await import("./inspect.js");
+    return inspectCommand(guarded(runInspect));
+  },
+  async export() {
+    const { exportCommand, runExport } = await import("./export.js");
+    return exportCommand(guarded(runExport));
+  },
+  async data() {
+    const { dataCommand, runData } = await import("./data.js");
+    return dataCommand(guarded(runData));
+  },
 };
 
 // A reader that goes away, as `| head` does, is no failure.
@@ -25,15 +60,10 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 const program = new Command("distillery")
   .description("Knowledge distillation: train a teacher, distil it into a small student, prove that it helped")
   .version(version)
-  .addCommand(distillCommand(configured("distill", runDistill)))
-  .addCommand(trainTeacherCommand(configured("train-teacher", runTrainTeacher)))
-  .addCommand(compareCommand(configured("compare", runCompare)))
-  .addCommand(sweepCommand(configured("sweep", runSweep)))
-  .addCommand(evaluateCommand(guarded(runEvaluate)))
-  .addCommand(predictCommand(guarded(runPredict)))
-  .addCommand(inspectCommand(guarded(runInspect)))
-  .addCommand(exportCommand(guarded(runExport)))
-  .addCommand(dataCommand(guarded(runData)));
+  .addHelpText("after", EXIT_CODES);
+const asked = process.argv[2] ?? "";
+const names = Object.hasOwn(COMMANDS, asked) ? [asked] : Object.keys(COMMANDS);
+for (const name of names) program.addCommand(await (COMMANDS[name] as () => Promise<Command>)());
 for (const command of [program, ...program.commands]) {
   command.exitOverride().configureOutput({
     outputError: (text, write) => {

@@ -1,15 +1,11 @@
 import type { InferOutput } from "valibot";
 import { load } from "../checkpoint/index.js";
 import type { sourceSchema } from "../config/index.js";
-import {
-  type AugmentOptions,
-  augment,
-  type Dataset,
-  type LoadDataOptions,
-  loadData,
-  splitDataset,
-  synthetic,
-} from "../data/index.js";
+import { type AugmentOptions, augment } from "../data/augment.js";
+import type { Dataset } from "../data/dataset.js";
+import type { LoadDataOptions } from "../data/load_data.js";
+import { splitDataset } from "../data/split.js";
+import { synthetic } from "../data/synthetic.js";
 import { DistilleryError } from "../errors.js";
 import { networkFrom } from "../models/from_state.js";
 import type { StudentNet } from "../models/student_net.js";
@@ -55,6 +51,8 @@ function syntheticSource({ augment: changes }: SourceOptions): Source {
 
 async function openSource(options: SourceOptions): Promise<Source> {
   const { data, validation = 0, splitSeed, augment: changes } = options;
+  // Only here: the script starts without the readers of files.
+  const { loadData } = await import("../data/load_data.js");
   const { name, train: whole, test } = await loadData(data, loadingOptions(options));
   const { train, held } = validation === 0 ? { train: whole, held: null } : split(whole, validation, splitSeed);
   const changed = changes === undefined ? train : augment(train, changes);

@@ -4,7 +4,7 @@ import { TeacherNet } from "../models/teacher_net.js";
 import { trainTeacher } from "../train/index.js";
 import { controlsFrom } from "./controls.js";
 import { dryRun } from "./dry_run.js";
-import { endOf } from "./ending.js";
+import { printEnd } from "./ending.js";
 import { addOptions, addRunning, givenFlags, type TrainingFlags } from "./flags.js";
 import { interruptible } from "./interrupt.js";
 import { Printer } from "./printer.js";
@@ -38,8 +38,7 @@ export async function runTrainTeacher(settings: Settings<"train-teacher">, flags
     const result = await interruptible(printer.note, (signal) =>
       trainTeacher({ ...input, ...controlsFrom(settings, flags), signal, ...printer.controls }),
     );
-    const { object, lines } = await endOf({ role: "teacher", network: model, result, source, out, report });
-    printer.end(object, lines);
+    await printEnd(printer, { role: "teacher", network: model, result, source, out, report });
   } finally {
     printer.close();
   }

@@ -18,6 +18,9 @@ export function compareAnswer({ difference, seeds }: CompareResult, weights: "be
   }
   const about = (from: number, to: number) =>
     `(${percent(confidence)}% interval ${points(from)} to ${points(to)}, ${seeds.length} seeds)`;
+  if (!Number.isFinite(low)) {
+    return `Distilling changed ${what} by ${signed(mean)} points with each of ${seeds.length} seeds alike: how far chance reaches is not known; give more seeds.`;
+  }
   if (!distinguishable) {
     return `Distilling changed ${what} by ${signed(mean)} points ${about(low, high)}: not distinguishable from chance.`;
   }

@@ -14,7 +14,7 @@ export interface Spread {
 export interface PairedDifference extends Spread {
   /** Such as 0.95. */
   confidence: number;
-  /** The interval; infinite with one seed. */
+  /** The interval; infinite with one seed, or where all are alike. */
   low: number;
   high: number;
   /** Two-sided, that the mean is 0. */

@@ -23,9 +23,8 @@ export function spread(values: readonly number[]): Spread {
 
 /**
  * What a's values have more than b's, pair by pair: the mean of the differences with its confidence interval, and the
- * two-sided p value of the paired t-test (Student, 1908), `scipy.stats.ttest_rel`. Of one pair nothing is known: its
- * interval is infinite and p is 1. Where all differences are equal, the interval is that one value, and p is 0, or 1
- * where they are 0.
+ * two-sided p value of the paired t-test (Student, 1908), `scipy.stats.ttest_rel`. Of one pair, and where all differences
+ * are equal, as they can be on a small test set, how far they spread is not known: the interval is infinite and p is 1.
  *
  * @example
  * ```ts
@@ -43,9 +42,11 @@ export function pairedDifference(a: readonly number[], b: readonly number[], con
   const { mean, std } = differences;
   const degrees = a.length - 1;
   const error = std / Math.sqrt(a.length);
-  const reach = degrees === 0 ? Infinity : std === 0 ? 0 : error * twoSidedQuantile(1 - confidence, degrees);
+  // Equal shares of a test set, whose differences rounding keeps from being equal.
+  const alike = std <= 4 * Number.EPSILON * Math.max(...[...a, ...b].map(Math.abs));
+  const reach = alike ? Infinity : error * twoSidedQuantile(1 - confidence, degrees);
   const [low, high] = [mean - reach, mean + reach];
-  const pValue = degrees === 0 || mean === 0 ? 1 : twoSidedTail(mean / error, degrees);
+  const pValue = alike ? 1 : twoSidedTail(mean / error, degrees);
   return { ...differences, confidence, low, high, pValue, distinguishable: low > 0 || high < 0 };
 }
 

@@ -7,7 +7,7 @@ import { file, folder, KEEPING, numbers, SIDE_BY_SIDE, SOURCE, TRAINING_DATA } f
 const TRAINING = { ...trainingSchema.entries, shuffle: v.optional(trainingSchema.entries.shuffle.wrapped) };
 const { temperature, alpha, teacherMode } = distillationSchema.entries;
 
-const trainTeacher = v.strictObject({
+const trainTeacherSchema = v.strictObject({
   ...SOURCE,
   ...TRAINING_DATA,
   ...TRAINING,
@@ -15,7 +15,7 @@ const trainTeacher = v.strictObject({
   out: folder("runs/teacher"),
 });
 
-const distill = v.strictObject({
+const distillSchema = v.strictObject({
   ...SOURCE,
   ...TRAINING_DATA,
   ...TRAINING,
@@ -31,7 +31,7 @@ const distill = v.strictObject({
   out: folder("runs/distill"),
 });
 
-const compare = v.strictObject({
+const compareSchema = v.strictObject({
   ...SOURCE,
   ...TRAINING_DATA,
   ...TRAINING,
@@ -46,7 +46,7 @@ const compare = v.strictObject({
   out: folder("runs/compare"),
 });
 
-const sweep = v.strictObject({
+const sweepSchema = v.strictObject({
   ...SOURCE,
   ...TRAINING_DATA,
   ...TRAINING,
@@ -64,19 +64,24 @@ const sweep = v.strictObject({
 export const sourceSchema = v.strictObject(SOURCE);
 
 /** The options of each command that can be configured by a file. */
-export const SCHEMAS = { distill, "train-teacher": trainTeacher, compare, sweep } as const;
+export const SCHEMAS = {
+  distill: distillSchema,
+  "train-teacher": trainTeacherSchema,
+  compare: compareSchema,
+  sweep: sweepSchema,
+} as const;
 
 /** A command that can be configured by a file. */
 export type ConfigName = keyof typeof SCHEMAS;
 /** Those of them that train one network. */
 export type RunName = "distill" | "train-teacher";
 /** The configuration of `distill`: all that a run follows from and leaves; each option may be left out. */
-export type DistillConfig = v.InferInput<typeof distill>;
+export type DistillConfig = v.InferInput<typeof distillSchema>;
 /** The configuration of `train-teacher`. */
-export type TrainTeacherConfig = v.InferInput<typeof trainTeacher>;
+export type TrainTeacherConfig = v.InferInput<typeof trainTeacherSchema>;
 /** The configuration of `compare`. */
-export type CompareConfig = v.InferInput<typeof compare>;
+export type CompareConfig = v.InferInput<typeof compareSchema>;
 /** The configuration of `sweep`. */
-export type SweepConfig = v.InferInput<typeof sweep>;
+export type SweepConfig = v.InferInput<typeof sweepSchema>;
 /** The configuration of a command. */
 export type ConfigOf<C extends ConfigName> = v.InferInput<(typeof SCHEMAS)[C]>;

@@ -10,9 +10,23 @@ const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
 
 /** The finite number that a text without spaces around it is; null where it is none. Not JavaScript's `0x10` or ``. */
 export function numberOf(text: string): number | null {
+  const digits = shortWhole(text);
+  if (digits >= 0) return digits;
   if (!NUMBER.test(text)) return null;
   const x = Number(text);
   return Number.isFinite(x) ? x : null;
+}
+
+/** The number that up to nine digits are, or -1: most cells of large tables, several times faster than the pattern. */
+function shortWhole(text: string): number {
+  if (text.length === 0 || text.length > 9) return -1;
+  let whole = 0;
+  for (let i = 0; i < text.length; i++) {
+    const digit = text.charCodeAt(i) - 48;
+    if (digit < 0 || digit > 9) return -1;
+    whole = 10 * whole + digit;
+  }
+  return whole;
 }
 
 /** The number of values that columns become. */

@@ -92,9 +92,10 @@ async function readRows(
     }
     expectWidth(cells, table.places, line, file);
     if (table.columns.length === 0) table.columns.push(...start(table.header, table.places, cells));
-    for (const [i, column] of table.columns.entries())
-      column.take(cells[table.places.columns[i] as number] as string, line);
-    table.labels.take(cells[table.places.label] as string, line);
+    const { columns, places } = table;
+    // By index: a table of images has a column a pixel.
+    for (let i = 0; i < columns.length; i++) columns[i]?.take(cells[places.columns[i] as number] as string, line);
+    table.labels.take(cells[places.label] as string, line);
   });
   if (table === undefined || table.columns.length === 0) throw badData(file, "truncated: it has no rows");
   return table;

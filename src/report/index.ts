@@ -1,3 +1,4 @@
+export type { Networks } from "./answers.js";
 export { compareReport, type ReportExtras, sweepReport } from "./compare_report.js";
 export type { ReportOptions } from "./head.js";
 export type * from "./report_data.js";

@@ -19,11 +19,12 @@ export function compareVerdict({ difference, distilled, alone, teacher, data, se
     `the teacher ${percent(teacher.evaluation.accuracy)}.`,
   ].join(", ");
   if (!Number.isFinite(low) || !Number.isFinite(high)) {
-    return {
-      answer: "unclear",
-      headline: `One seed can't tell: test accuracy changed by ${points(mean)} points`,
-      detail: `What one seed gives may be chance; with several there is an interval. ${accuracies}`,
-    };
+    const [who, why] =
+      seeds.length < 2
+        ? ["One seed", "What one seed gives may be chance; with several there is an interval."]
+        : ["Seeds that are all alike", "They do not show how far chance reaches; more seeds may."];
+    const headline = `${who} can't tell: test accuracy changed by ${points(mean)} points`;
+    return { answer: "unclear", headline, detail: `${why} ${accuracies}` };
   }
   const interval = `${percent(confidence, 0)} interval ${points(low)} to ${points(high)} points`;
   const detail = `${interval}, ${counted(seeds.length, "seed")}, p ${pValue(p)}. ${accuracies}`;

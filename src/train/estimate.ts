@@ -1,4 +1,6 @@
-import { DataLoader, type Dataset, Subset } from "../data/index.js";
+import { DataLoader } from "../data/data_loader.js";
+import type { Dataset } from "../data/dataset.js";
+import { Subset } from "../data/subset.js";
 import type { Module } from "../nn/module.js";
 import { pooledBytes, releasePool } from "../tensor/memory.js";
 import { Generator, withGenerator } from "../tensor/random.js";
@@ -40,7 +42,7 @@ const EXAMPLES = 512;
  * const { seconds } = await estimateRun({ teacher, student, data: train, epochs: 12 });
  * ```
  */
-export async function estimateRun(input: Input): Promise<RunEstimate> {
+export async function estimateRun(input: DistillInput | TrainTeacherInput): Promise<RunEstimate> {
   const networks = "student" in input ? [input.student, input.teacher] : [input.model];
   const states = networks.map((network) => cloneState(network.stateDict()));
   try {

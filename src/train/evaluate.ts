@@ -1,5 +1,6 @@
 import { expectInteger } from "../checks.js";
-import { DataLoader, type Dataset } from "../data/index.js";
+import { DataLoader } from "../data/data_loader.js";
+import type { Dataset } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
 import type { Module } from "../nn/module.js";
 import { scoped } from "../tensor/memory.js";

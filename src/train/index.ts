@@ -8,7 +8,7 @@ export { inputsOf } from "./inputs_of.js";
 export { measureLatency, measureThroughput } from "./latency.js";
 export { logitsOf } from "./logits.js";
 export type { RunMemory } from "./memory.js";
-export type { DistillationOptions, TrainingOptions } from "./options.js";
+export type { DistillationOptions, ResolvedDistillation, ResolvedTraining, TrainingOptions } from "./options.js";
 export { type Prediction, predict } from "./predict.js";
 export type { RunResult } from "./run.js";
 export { TeacherCache } from "./teacher_cache.js";

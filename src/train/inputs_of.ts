@@ -1,6 +1,7 @@
 import { extname } from "node:path";
 import { fingerprint, inspectCheckpoint, load } from "../checkpoint/index.js";
-import { INPUTS_KEY, type InputDescription, readInputDescription } from "../data/index.js";
+import { readInputDescription } from "../data/input_description.js";
+import { INPUTS_KEY, type InputDescription } from "../data/inputs.js";
 import { DistilleryError } from "../errors.js";
 
 /**

@@ -1,5 +1,6 @@
+import type { Dataset } from "../data/dataset.js";
 import { DerivedDataset } from "../data/derived_dataset.js";
-import { type Dataset, ImageDataset } from "../data/index.js";
+import { ImageDataset } from "../data/image_dataset.js";
 import type { Module } from "../nn/module.js";
 
 /** The bytes that a run takes in memory, part by part. */

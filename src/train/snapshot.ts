@@ -18,12 +18,12 @@ const epochRecord = v.strictObject({
   loss: number,
   soft: v.optional(number),
   hard: v.optional(number),
-  validationLoss: v.optional(number),
-  validationAccuracy: v.optional(number),
-  agreement: v.optional(number),
   lr: number,
   seconds: number,
   samplesPerSecond: number,
+  validationLoss: v.optional(number),
+  validationAccuracy: v.optional(number),
+  agreement: v.optional(number),
 });
 const positionSchema = v.strictObject({
   epoch: count,

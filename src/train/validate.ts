@@ -1,6 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import { expectShape } from "../checks.js";
-import { DataLoader, type Dataset } from "../data/index.js";
+import { DataLoader } from "../data/data_loader.js";
+import type { Dataset } from "../data/dataset.js";
 import { crossEntropy } from "../losses/cross_entropy.js";
 import { inEvalMode } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";

@@ -27,8 +27,8 @@ describe("a comparison's answer", () => {
       "Distilling changed test accuracy by +0.40 points (1 seed): one pair can't tell it from chance; give more seeds.",
     ],
     [
-      [{ mean: 0, low: 0, high: 0, distinguishable: false }],
-      "Distilling changed test accuracy by 0.00 points (95% interval 0.00 to 0.00, 5 seeds): not distinguishable from chance.",
+      [{ mean: 0, low: -Infinity, high: Infinity, distinguishable: false }],
+      "Distilling changed test accuracy by 0.00 points with each of 5 seeds alike: how far chance reaches is not known; give more seeds.",
     ],
   ])("%j", (given, sentence) => expect(compareAnswer(compared(...given))).toBe(sentence));
 });

@@ -35,6 +35,9 @@ describe("an interrupted comparison ends as one that was not", () => {
     const notes: string[] = [];
     const onNote = (text: string) => void notes.push(text);
     expect(timeless(await compare(compareInput(out, { resume: true, onNote })), out)).toEqual(timeless(alone, whole));
+    // To the order of the keys: the same text.
+    const texts = [timeless(alone, whole), timeless(JSON.parse(readFileSync(join(out, "compare.json"), "utf8")), out)];
+    expect(JSON.stringify(texts[1])).toBe(JSON.stringify(texts[0]));
     expect(notes).toEqual([expect.stringMatching(/: resumed at epoch 1 of 3, step \d+$/)]);
   });
 

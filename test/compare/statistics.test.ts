@@ -108,11 +108,14 @@ describe("pairedDifference", () => {
     });
   });
 
-  it("of equal differences the interval is that one", () => {
-    const equal = { std: 0, low: 0.5, high: 0.5, mean: 0.5, pValue: 0, distinguishable: true };
-    expect(pairedDifference([1, 2, 3], [0.5, 1.5, 2.5])).toMatchObject(equal);
-    const none = { std: 0, low: 0, high: 0, mean: 0, pValue: 1, distinguishable: false };
-    expect(pairedDifference([0.1, 0.2], [0.1, 0.2])).toMatchObject(none);
+  it("equal differences, but for rounding, do not tell how far they spread", () => {
+    const unknown = { low: -Infinity, high: Infinity, pValue: 1, distinguishable: false };
+    expect(pairedDifference([1, 2, 3], [0.5, 1.5, 2.5])).toMatchObject({ ...unknown, std: 0, mean: 0.5 });
+    expect(pairedDifference([0.1, 0.2], [0.1, 0.2])).toMatchObject({ ...unknown, std: 0, mean: 0 });
+    const shares = [3, 7, 50].map((right) => [(right + 1) / 120, right / 120]);
+    const [a, b] = [shares.map(([x]) => x as number), shares.map(([, x]) => x as number)];
+    expect(pairedDifference(a, b).std).toBeGreaterThan(0);
+    expect(pairedDifference(a, b)).toMatchObject(unknown);
   });
 
   it("turned round, it is the same with the other sign", () => {

@@ -25,7 +25,8 @@ export function runCurves(history: readonly EpochRecord[], best: { epoch: number
   ];
   const [first, last] = [history[0], history.at(-1)];
   if (first === undefined || last === undefined) return [];
-  const lossText = `Training loss went from ${LOSS.exact?.(first.loss)} to ${LOSS.exact?.(last.loss)} over ${counted(history.length, "epoch")}.`;
+  const went = first === last ? "was" : `went from ${first.loss.toFixed(4)} to`;
+  const lossText = `Training loss ${went} ${last.loss.toFixed(4)} after ${counted(history.length, "epoch")}.`;
   const note = apart ? " Soft and hard are its two parts, before they are weighted." : "";
   const bestText = best === null ? "" : ` It was best in epoch ${best.epoch}.`;
   return [
@@ -102,7 +103,11 @@ function chart(title: string, description: string, lines: readonly Line[], y: Ax
   if (lines.length === 0) return [];
   const epochs = lines.flatMap(({ points }) => points.map(([epoch]) => epoch));
   const [first, last] = [Math.min(...epochs), Math.max(...epochs)];
-  const x = { name: "epoch", format: String, ...(last > first && { min: first, max: last }) };
+  const x = {
+    name: "epoch",
+    format: String,
+    ...(last > first ? { min: first, max: last } : { min: first - 1, max: first + 1 }),
+  };
   const log = y === LOSS && isWide(lines.flatMap(({ points }) => points.map(([, value]) => value)));
   const told = log ? `${description} The scale is logarithmic.` : description;
   return [lineChart({ title, description: told, lines, x, y: { ...y, log } })];
@@ -120,5 +125,5 @@ function plain(x: number): string {
 }
 
 function rate(x: number): string {
-  return x === 0 ? "0" : x.toExponential(0).replace("e-", "e\u2212");
+  return x === 0 ? "0" : Number(x.toPrecision(2)).toExponential().replace("e-", "e\u2212");
 }

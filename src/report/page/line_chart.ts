@@ -126,7 +126,8 @@ function draw(picture: HTMLElement, lines: readonly Line[], x: Axis, y: Axis): v
 }
 
 function seriesOf({ name, points, colour, dash = "solid", faint = false, silent = false }: Line): LineSeriesOption {
-  const withSymbols = !faint && !silent && points.length <= MOST_POINTS_WITH_SYMBOLS;
+  // One point makes no line.
+  const withSymbols = !silent && (points.length === 1 || (!faint && points.length <= MOST_POINTS_WITH_SYMBOLS));
   return {
     type: "line",
     name,

@@ -33,7 +33,14 @@ export function confusionFigure(
     title: "Confusion matrix",
     description:
       "A row for each true class, a column for each predicted one. Blue is right, orange is wrong; the stronger, the larger the share of the row.",
-    content: [h("div", { class: "beside" }, scrolling(matrix, "Confusion matrix"), pairs(confusion, names, teacher))],
+    content: [
+      h(
+        "div",
+        { class: small ? "beside" : "below" },
+        scrolling(matrix, "Confusion matrix"),
+        pairs(confusion, names, teacher),
+      ),
+    ],
     className: "wide",
   });
 }

@@ -37,6 +37,7 @@ function worded(name: string): string {
 }
 
 function shown(value: unknown): string {
+  if (value === null) return "none";
   if (Array.isArray(value) && value.every((item) => typeof item !== "object")) return value.join(", ");
   return typeof value === "object" && value !== null ? JSON.stringify(value) : String(value);
 }
