@@ -1,4 +1,5 @@
 export { type AugmentOptions, augment } from "./augment.js";
+export type { Cell } from "./cells.js";
 export { collect, type Sample } from "./collect.js";
 export { DataLoader, type DataLoaderOptions } from "./data_loader.js";
 export type { Batch, Dataset, ImageLayout, TableColumn, TableLayout } from "./dataset.js";

@@ -72,6 +72,12 @@ const DESCRIPTION = v.variant(
 /**
  * A description out of JSON, all of it checked; `BAD_DATA` with the file, the path in the description and what was
  * expected otherwise.
+ *
+ * @example
+ * ```ts
+ * const { metadata } = decodeSafetensors(await readFile("student.safetensors"));
+ * const inputs = readInputDescription(JSON.parse(metadata[INPUTS_KEY] ?? "null"), "student.safetensors");
+ * ```
  */
 export function readInputDescription(value: unknown, file: string): InputDescription {
   const { success, output, issues } = v.safeParse(DESCRIPTION, value);

@@ -2,7 +2,7 @@ import { expectInteger, expectShape, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { Tensor } from "../tensor/tensor.js";
-import { type Cell, columnWidth, encodeCell, widthOf } from "./cells.js";
+import { columnWidth, encodeCell, widthOf } from "./cells.js";
 import type { Dataset, ImageLayout, TableLayout } from "./dataset.js";
 import { expectDataset } from "./expect_dataset.js";
 import { indexRange } from "./indices.js";
@@ -40,7 +40,7 @@ export interface ValueInputs extends InputClasses {
 export const INPUTS_KEY = "distillery.inputs";
 
 /** The cells of a row by the names of their columns. */
-export type TableRow = Readonly<Record<string, Cell>>;
+export type TableRow = Readonly<Record<string, string | number>>;
 
 /**
  * Describes how a data set's examples were made into values.

@@ -1,21 +1,13 @@
-import { dirname, extname, join, parse, resolve } from "node:path";
 import { expectInteger, expectNumber, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
-import { kindOf, listFiles, listFolders } from "../files/index.js";
-import { badData } from "./bad_data.js";
-import { listed } from "./cells.js";
-import { cifarOf, readCifar } from "./cifar.js";
+import { listFiles } from "../files/index.js";
 import type { Dataset } from "./dataset.js";
 import { expectKnown, findData, KNOWN_DATA, nowhere } from "./find_data.js";
-import { imageSets } from "./image_sets.js";
 import { IDX_FILES } from "./known.js";
 import { loadImages } from "./load_images.js";
 import { USUAL } from "./normalisation.js";
-import { hasNumpyFamily, readNpyFile, readNpz, readNumpyFolder } from "./numpy.js";
-import { findPictures, readPictureFolder } from "./picture_folder.js";
 import { expectImageSize, type PictureOptions } from "./pictures.js";
-import { finish, type ReadSets } from "./read_sets.js";
-import { readTable } from "./table.js";
+import { finish } from "./read_sets.js";
 import type { TableOptions } from "./table_header.js";
 
 /** The options of {@link loadData}; those of another kind of source than the one that is found do nothing. */
@@ -33,8 +25,6 @@ export interface DataSets {
   /** Null: the source has none and `testShare` is 0. */
   readonly test: Dataset | null;
 }
-
-const FORMATS = "a .csv, .tsv, .npz or .npy file";
 
 /**
  * Loads a data set, whatever its form: a name (`fashion-mnist`, `mnist`, `kmnist`, `cifar-10`, `cifar-100`), a file or a
@@ -64,9 +54,12 @@ export async function loadData(source: string, options: LoadDataOptions = {}): P
   }
   const split = checkOptions(options);
   if (KNOWN_DATA.includes(source)) return loadKnown(source);
-  const name = parse(resolve(source)).name;
-  const found = await read(source, name, options);
-  return "train" in found ? found : { name, ...finish(found, split) };
+  // Only here: a program that loads a data set by its name need not load the readers of all formats.
+  const { openSource } = await import("./open_source.js");
+  const found = await openSource(source, options);
+  if ("train" in found) return found;
+  const sets = finish(found, split);
+  return { name: sets.train.name, ...sets };
 }
 
 function checkOptions({ labelColumn, header, imageSize, grey, testShare = 0.2, splitSeed = 0 }: LoadDataOptions) {
@@ -87,46 +80,7 @@ async function loadKnown(name: string): Promise<DataSets> {
   if (known.files === IDX_FILES) return loadImages(name);
   const found = await findData(name);
   if (found === null) throw nowhere(name, known);
+  const [{ readCifar }, { imageSets }] = await Promise.all([import("./cifar.js"), import("./image_sets.js")]);
   const images = await readCifar(found.folder, await listFiles(found.folder), name as "cifar-10" | "cifar-100");
   return { name, ...finish(imageSets(images, name, USUAL.get(name)), { testShare: 0, splitSeed: 0 }) };
-}
-
-async function read(source: string, name: string, options: LoadDataOptions): Promise<ReadSets | DataSets> {
-  const kind = await kindOf(source);
-  if (kind === "folder") return readFolder(source, name, options);
-  if (kind === null) {
-    const text = `expected ${KNOWN_DATA.join(", ")}, a folder, or ${FORMATS}`;
-    throw new DistilleryError("NOT_FOUND", `${source}: no such file or folder: ${text}`);
-  }
-  const extension = extname(source).toLowerCase();
-  if (extension === ".csv" || extension === ".tsv") return readTable(source, await testTable(source), name, options);
-  if (extension === ".npz") return readNpz(source, name);
-  if (extension === ".npy") return readNpyFile(source, name);
-  throw badData(source, `expected ${FORMATS}, or a folder`);
-}
-
-/** The file beside a table that is its test part: `test.csv` of `train.csv`, otherwise `NAME_test.csv`. */
-async function testTable(file: string): Promise<string | null> {
-  const { name, ext } = parse(file);
-  const candidates = /(^|[_-])train$/.test(name) ? [name.replace(/train$/, "test")] : [`${name}_test`];
-  const files = await listFiles(dirname(file));
-  const found = candidates.map((candidate) => `${candidate}${ext}`).find((candidate) => files.has(candidate));
-  return found === undefined ? null : join(dirname(file), found);
-}
-
-/** What a folder holds, looked for in the order of {@link loadData}'s table. */
-async function readFolder(folder: string, name: string, options: LoadDataOptions): Promise<ReadSets | DataSets> {
-  const files = await listFiles(folder);
-  if (IDX_FILES.flat().some((file) => files.has(file))) return loadImages(folder);
-  const cifar = cifarOf(files);
-  if (cifar !== null) return imageSets(await readCifar(folder, files, cifar), name);
-  if (hasNumpyFamily(files)) return readNumpyFolder(folder, files, name);
-  if (files.has("train.csv")) return read(join(folder, "train.csv"), name, options);
-  const pictures = await findPictures(folder);
-  if (pictures !== null) return imageSets(await readPictureFolder(folder, pictures, options), name);
-  const has = [...(await listFolders(folder)).map((inner) => `${inner}/`), ...[...files].sort()];
-  throw new DistilleryError(
-    "NOT_FOUND",
-    `${folder}: no data set found. Looked for four IDX files (${IDX_FILES[0]?.[0]}, ...); CIFAR's binary version (data_batch_1.bin, ... or train.bin); x_train.npy and y_train.npy; train.csv; folders of PNG or JPEG images, one a class, or train/ and test/ with these. It has ${listed(has) || "nothing"}`,
-  );
 }

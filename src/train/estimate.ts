@@ -61,8 +61,9 @@ async function estimate(input: Input, networks: readonly [Module, ...Module[]]):
   const { batchSize, dropLast, epochs } = optionsOf(input);
   const steps = epochs * new DataLoader(data, { batchSize, dropLast }).length;
   const answers = await timeAnswers(input);
-  const { stepSeconds, activations } = await trySteps(input, answers.cache);
+  const stepSeconds = await trySteps(input, answers.cache);
   const looks = validation === undefined ? 0 : timeLooks(input, validation) * epochs;
+  const activations = pooledBytes();
   const memory = memoryOf({ networks, data, validation, activations, isCached: answers.cache !== null });
   return { steps, stepSeconds, seconds: answers.seconds + steps * stepSeconds + looks, memory };
 }
@@ -93,19 +94,17 @@ async function timeAnswers(input: Input): Promise<{ seconds: number; cache: Teac
   return { seconds: cache === null ? 0 : (seconds * input.data.length) / data.length, cache };
 }
 
-/** Makes steps as the run would, with hardly any learning rate: what one takes, and what it holds in memory. */
+/** Makes steps as the run would, with hardly any learning rate: the seconds that one takes. */
 async function trySteps(input: Input, cache: TeacherCache | null) {
   const stop = new AbortController();
   const [times, start] = [[] as number[], performance.now()];
-  let activations = 0;
   const onStep = () => {
     times.push(performance.now());
-    activations = pooledBytes();
     if (times.length > 2 * COLD_STEPS && performance.now() - start > 1000 * SECONDS_TO_TRY) stop.abort();
   };
   // Less than the whole data set is what the cache has answers for.
   const data = cache === null ? input.data : firstOf(input.data, enough(input));
-  const quiet = { lr: 1e-9, schedule: "constant", warmupSteps: 0, patience: null, epochs: 1000 } as const;
+  const quiet = { lr: 1e-9, schedule: "constant", warmupSteps: 0, patience: null, epochs: 1_000_000 } as const;
   const common = { ...optionsOf(input), ...quiet, data, signal: stop.signal, onStep };
   const run = withGenerator(new Generator(0), () => {
     if (!("student" in input)) return trainTeacher({ ...common, model: input.model });
@@ -116,7 +115,7 @@ async function trySteps(input: Input, cache: TeacherCache | null) {
     if (!stop.signal.aborted) throw error;
   });
   const steps = times.slice(1).map((time, i) => time - (times[i] as number));
-  return { stepSeconds: median(steps.slice(COLD_STEPS)) / 1000, activations };
+  return median(steps.slice(COLD_STEPS)) / 1000;
 }
 
 /** The seconds that a look at the validation set takes. */

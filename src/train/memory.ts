@@ -10,11 +10,11 @@ export interface RunMemory {
   gradients: number;
   /** AdamW's moments. */
   optimizer: number;
-  /** All that a step holds at its batch size, the gradients of activations included. */
+  /** All that a step and a look at the validation set hold, the gradients of activations included. */
   activations: number;
   data: number;
   teacherAnswers: number;
-  /** The best weights, and a checkpoint while it is written. */
+  /** The best weights, and checkpoints while they are written. */
   copies: number;
   /** Node.js, the code and what else the process has. */
   process: number;
@@ -48,7 +48,8 @@ export function memoryOf({ networks, data, validation, activations, isCached }: 
   return {
     ...parts,
     teacherAnswers: isCached ? FLOAT * data.length * data.classes : 0,
-    copies: (validation === undefined ? 3 : 4) * trained,
+    // Weights and moments, of the best epoch too; the garbage collector lets one go when the next is written.
+    copies: 2 * (validation === undefined ? 3 : 5) * trained,
     process: Math.max(0, process.memoryUsage.rss() - here),
   };
 }

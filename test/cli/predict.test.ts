@@ -91,6 +91,35 @@ describe("a table of one's own", () => {
     );
   });
 
+  test("stops early, says so, and prints the best epoch's figures too", async () => {
+    const args = ["--epochs", "60", "--patience", "3", "--lr", "0.01", "--schedule", "cosine", "--warmup-steps", "3"];
+    const out = join("runs", "early");
+    const printed = lines(await succeed(["train-teacher", "--data", "flowers.csv", ...args, "--out", out], cwd));
+    const epochs = printed.filter((line) => line.startsWith("Epoch")).length;
+    expect(epochs).toBeLessThan(60);
+    const { test: held } = await loadData(join(cwd, "flowers.csv"));
+    const accuracyOf = async (name: string) => {
+      const network = networkFrom(await load(join(cwd, out, name)));
+      return `teacher ${(100 * evaluate(network, held as NonNullable<typeof held>).accuracy).toFixed(2)}%`;
+    };
+    expect(printed.slice(epochs)).toEqual([
+      `Teacher saved to ${join(out, "teacher.pth")}`,
+      expect.stringMatching(
+        new RegExp(`^Best epoch: ${epochs - 3} of ${epochs} \\(stopped early: none better in 3\\), [\\d.]+% on `),
+      ),
+      `Test accuracy: ${await accuracyOf("teacher.pth")}`,
+      `Test accuracy, best epoch: ${await accuracyOf("teacher_best.pth")}`,
+      `Report: ${join(out, "report.html")}`,
+    ]);
+  });
+
+  test("no test set to evaluate on", async () => {
+    const args = ["evaluate", TEACHER, "--data", "flowers.csv", "--test-share", "0"];
+    expect(await refused(args, cwd, 2, "BAD_ARGUMENT")).toBe(
+      "--test-share: 0 leaves no test set to evaluate on (BAD_ARGUMENT)",
+    );
+  });
+
   test("too few rows for a validation set", async () => {
     writeFileSync(join(cwd, "few.csv"), ["width,height,colour,species", ...flowers(6), ""].join("\n"));
     expect(await refused(["train-teacher", "--data", "few.csv", "--out", "none"], cwd, 1, "BAD_DATA")).toBe(

@@ -39,7 +39,7 @@ test("a distillation's steps and memory; networks and random stream stay as they
     optimizer: 8 * PARAMETERS.student,
     data: 4 * EXAMPLES * (SIZES.inFeatures + 1),
     teacherAnswers: 0,
-    copies: 12 * PARAMETERS.student,
+    copies: 2 * 12 * PARAMETERS.student,
   });
   // The batch and what the student makes of it, at least.
   expect(memory.activations).toBeGreaterThan(4 * BATCH * (6 + 8 + 5 + 3));
@@ -61,7 +61,7 @@ test("a teacher that is asked once, and a look at the validation set after each 
   expect(seconds).toBeGreaterThan(steps * stepSeconds);
   expect(memory).toMatchObject({
     teacherAnswers: 4 * 400 * 3,
-    copies: 16 * PARAMETERS.student,
+    copies: 2 * 20 * PARAMETERS.student,
     data: 4 * 500 * (SIZES.inFeatures + 1),
   });
 });

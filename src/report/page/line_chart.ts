@@ -143,7 +143,7 @@ function seriesOf({ name, points, colour, dash = "solid", faint = false, silent 
       type: dash,
       opacity: faint ? 0.4 : 1,
     },
-    itemStyle: { color: `var(${colour})` },
+    itemStyle: { color: `var(${colour})`, opacity: faint ? 0.4 : 1 },
     z: faint || silent ? 2 : 3,
   };
 }

@@ -1,0 +1,73 @@
+import { renameSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import {
+  describeInputs,
+  inputsOf,
+  loadImages,
+  manualSeed,
+  StudentNet,
+  save,
+  TensorDataset,
+  tensor,
+  trainTeacher,
+} from "../../src/index.js";
+import { temporaryFolder } from "../checkpoint/support.js";
+import { imageFolder } from "../cli/support.js";
+import { refusal } from "../data/support.js";
+
+const folder = temporaryFolder();
+const images = imageFolder();
+const sizes = { inFeatures: 16, classes: 3, hidden: [4, 3] } as const;
+const at = (name: string) => join(folder, name);
+
+describe("inputsOf", () => {
+  beforeAll(async () => {
+    manualSeed(0);
+    const { train } = await loadImages(images);
+    await trainTeacher({ model: new StudentNet(sizes), data: train, epochs: 1, out: at("run") });
+  });
+
+  test("what a run wrote, out of either file", async () => {
+    const { train } = await loadImages(images);
+    const expected = describeInputs(train);
+    expect(expected).toMatchObject({ kind: "image", height: 4, width: 4, classes: 3 });
+    expect(await inputsOf(at("run/teacher.safetensors"))).toEqual(expected);
+    expect(await inputsOf(at("run/teacher.pth"))).toEqual(expected);
+  });
+
+  test("of data without a layout: their number of values", async () => {
+    const data = new TensorDataset(
+      tensor([
+        [1, 2],
+        [3, 4],
+      ]),
+      Int32Array.of(0, 1),
+      { classNames: ["a", "b"] },
+    );
+    const model = new StudentNet({ inFeatures: 2, classes: 2, hidden: [2, 2] });
+    await trainTeacher({ model, data, epochs: 1, out: at("values") });
+    expect(await inputsOf(at("values/teacher.pth"))).toEqual({
+      ...{ kind: "values", features: 2, classes: 2, classNames: ["a", "b"] },
+    });
+  });
+
+  test("null where nothing says it, or other weights do", async () => {
+    const [one, other] = [new StudentNet(sizes).stateDict(), new StudentNet(sizes).stateDict()];
+    await save(one, at("one.safetensors"));
+    expect(await inputsOf(at("one.safetensors"))).toBeNull();
+    await save(one, at("alone.pth"));
+    expect(await inputsOf(at("alone.pth"))).toBeNull();
+    await save(other, at("both.pth"));
+    await save(one, at("both.safetensors"), { metadata: { "distillery.inputs": "{}" } });
+    expect(await inputsOf(at("both.pth"))).toBeNull();
+  });
+
+  test("what is no description, no file, or no checkpoint", async () => {
+    await save(new StudentNet(sizes).stateDict(), at("odd.safetensors"), { metadata: { "distillery.inputs": "{}" } });
+    expect(await refusal("BAD_DATA", () => inputsOf(at("odd.safetensors")))).toMatch(/its description of inputs/);
+    await refusal("NOT_FOUND", () => inputsOf(at("none.pth")));
+    renameSync(at("run/metrics.jsonl"), at("run/metrics.pth"));
+    await refusal("BAD_CHECKPOINT", () => inputsOf(at("run/metrics.pth")));
+  });
+});
