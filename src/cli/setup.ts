@@ -3,7 +3,7 @@ import { load } from "../checkpoint/index.js";
 import type { sourceSchema } from "../config/index.js";
 import { type AugmentOptions, augment } from "../data/augment.js";
 import type { Dataset } from "../data/dataset.js";
-import type { LoadDataOptions } from "../data/load_data.js";
+import type { LoadDataOptions } from "../data/formats/load_data.js";
 import { splitDataset } from "../data/split.js";
 import { synthetic } from "../data/synthetic.js";
 import { DistilleryError } from "../errors.js";
@@ -52,7 +52,7 @@ function syntheticSource({ augment: changes }: SourceOptions): Source {
 async function openSource(options: SourceOptions): Promise<Source> {
   const { data, validation = 0, splitSeed, augment: changes } = options;
   // Only here: the script starts without the readers of files.
-  const { loadData } = await import("../data/load_data.js");
+  const { loadData } = await import("../data/formats/load_data.js");
   const { name, train: whole, test } = await loadData(data, loadingOptions(options));
   const { train, held } = validation === 0 ? { train: whole, held: null } : split(whole, validation, splitSeed);
   const changed = changes === undefined ? train : augment(train, changes);

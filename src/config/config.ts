@@ -11,10 +11,11 @@ type NameOf = (path: readonly string[]) => string;
 const dotted: NameOf = (path) => path.join(".");
 
 /** A configuration with every default in its place. */
-export type Settled<C extends ConfigName> = v.InferOutput<
-  (typeof SCHEMAS)[C]
-> & // Those that follow from the data where they are not given.
-{ shuffle: boolean; validation: number } & (C extends "distill" ? { teacherMode: "train" | "eval" } : unknown);
+export type Settled<C extends ConfigName> = v.InferOutput<(typeof SCHEMAS)[C]> & {
+  // Those that follow from the data where they are not given.
+  shuffle: boolean;
+  validation: number;
+} & (C extends "distill" ? { teacherMode: "train" | "eval" } : unknown);
 
 /**
  * Checks a configuration whole and puts the defaults in their places. With synthetic data those of the script: the

@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { show } from "../checks.js";
 import { MAX_THREADS } from "../threads.js";
 import { expected, flag, share, whole, within } from "../train/options.js";
 
@@ -80,12 +81,14 @@ export const TRAINING_DATA = {
   ),
 } as const;
 
+const STEPS = v.strictObject({ steps: whole(1) }, ({ input }) =>
+  input === undefined ? "needed" : `expected a number of epochs, or { steps: 100 }, got ${show(input)}`,
+);
+
 /** What a run leaves, and where. */
 export const KEEPING = {
   /** Epochs between checkpoints, or `{ steps }`; default: every epoch, but at most one a second. */
-  checkpointEvery: v.optional(
-    v.lazy((value) => (typeof value === "object" ? v.strictObject({ steps: whole(1) }) : whole(1)) as CheckpointEvery),
-  ),
+  checkpointEvery: v.optional(v.lazy((value) => (typeof value === "object" ? STEPS : whole(1)) as CheckpointEvery)),
   keepCheckpoints: v.optional(whole(1), 2),
   /** TensorBoard's event files: in this folder, or in the run's. */
   tensorboard: v.optional(placeOrFlag("a folder"), false),

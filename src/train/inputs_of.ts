@@ -1,7 +1,7 @@
 import { extname } from "node:path";
 import { fingerprint, inspectCheckpoint, load } from "../checkpoint/index.js";
-import { readInputDescription } from "../data/input_description.js";
-import { INPUTS_KEY, type InputDescription } from "../data/inputs.js";
+import { readInputDescription } from "../data/inputs/input_description.js";
+import { INPUTS_KEY, type InputDescription } from "../data/inputs/inputs.js";
 import { DistilleryError } from "../errors.js";
 
 /**

@@ -4,7 +4,7 @@ import { expectInteger, expectShape } from "../checks.js";
 import { DataLoader } from "../data/data_loader.js";
 import type { Dataset } from "../data/dataset.js";
 import type { Epoch } from "../data/epoch.js";
-import { describeInputs, INPUTS_KEY } from "../data/inputs.js";
+import { describeInputs, INPUTS_KEY } from "../data/inputs/inputs.js";
 import { DistilleryError } from "../errors.js";
 import type { EpochRecord } from "../log/epoch_line.js";
 import type { MetricsLog } from "../log/metrics_log.js";

@@ -1,7 +1,7 @@
 import { existsSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { KNOWN, type KnownData, type PublicFile } from "../../src/data/known.js";
+import { KNOWN, type KnownData, type PublicFile } from "../../src/data/known/known.js";
 import { serve, stall, status } from "../data/server.js";
 import { folderOf, images } from "../data/support.js";
 import { ended, launch, refused, succeed } from "./support.js";

@@ -60,8 +60,10 @@ describe("mistakes", () => {
     [{ constructor: 1 }, "constructor: unknown option"],
     [JSON.parse('{"__proto__": 1}'), "__proto__: unknown option"],
     [{ x: 1, yy: 2 }, "x: unknown option; yy: unknown option"],
+    [{ checkpointEvery: {} }, "checkpointEvery.steps: needed"],
+    [{ checkpointEvery: null }, "checkpointEvery: expected a number of epochs, or { steps: 100 }, got null"],
     [{ checkpointEvery: { epochs: 2, steps: 3 } }, "checkpointEvery.epochs: unknown option"],
-  ])("an unknown name: %j", async (config, text) => {
+  ])("a wrong name: %j", async (config, text) => {
     expect(await refused(config)).toBe(text);
   });
 

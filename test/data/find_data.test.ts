@@ -1,9 +1,9 @@
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { cacheFolder } from "../../src/data/cache_folder.js";
 import { downloadData, findData, KNOWN_DATA } from "../../src/data/index.js";
-import { KNOWN } from "../../src/data/known.js";
+import { cacheFolder } from "../../src/data/known/cache_folder.js";
+import { KNOWN } from "../../src/data/known/known.js";
 import { folderOf, images, refusal } from "./support.js";
 
 const cifar10 = (): Record<string, Uint8Array> =>

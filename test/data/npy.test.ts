@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { decodeNpy } from "../../src/data/npy.js";
+import { decodeNpy } from "../../src/data/formats/npy.js";
 import { fixture } from "./numpy_support.js";
 import { refusal } from "./support.js";
 

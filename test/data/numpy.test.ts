@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { decodeNpy } from "../../src/data/formats/npy.js";
+import { openNpz } from "../../src/data/formats/npz.js";
 import { type Dataset, type ImageDataset, labelsOf, loadData } from "../../src/data/index.js";
-import { decodeNpy } from "../../src/data/npy.js";
-import { openNpz } from "../../src/data/npz.js";
 import { fixture, npy } from "./numpy_support.js";
 import { folderOf, refusal } from "./support.js";
 

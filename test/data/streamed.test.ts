@@ -15,7 +15,7 @@ import {
   TensorDataset,
 } from "../../src/data/index.js";
 import { measureChannels } from "../../src/data/normalisation.js";
-import { RowFiles } from "../../src/data/row_files.js";
+import { RowFiles } from "../../src/data/streamed/row_files.js";
 import { manualSeed, randperm } from "../../src/tensor/random.js";
 import { Tensor } from "../../src/tensor/tensor.js";
 import { folderOf, idx, images, refusal } from "./support.js";

@@ -1,7 +1,7 @@
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { decodeIdx } from "../../src/data/idx.js";
+import { decodeIdx } from "../../src/data/formats/idx.js";
 import { check, damaged, readOr, TIMEOUT } from "./support.js";
 
 const rank = fc.integer({ min: 1, max: 3 });

@@ -1,0 +1,162 @@
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { type FileHandle, open, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { pipeline } from "node:stream/promises";
+import { setTimeout as wait } from "node:timers/promises";
+import { ioError } from "../../files/index.js";
+import { type Rest, requestRest, ServerFailure } from "./http.js";
+import type { PublicFile } from "./known.js";
+
+/** How a file is downloaded. */
+export interface FetchOptions {
+  readonly signal: AbortSignal | undefined;
+  /** How long a server may send nothing, in milliseconds. */
+  readonly stallMs: number;
+  /** How long to wait before a server is asked again; twice as long each time that nothing came. */
+  readonly retryMs: number;
+  /** Called with the number of bytes that are there. */
+  readonly onBytes: (received: number) => void;
+}
+
+/** How often in a row a server is asked again without one more byte. */
+const RETRIES = 3;
+
+/**
+ * Downloads a file to `target`, from the first address that has it. Until it is whole and its hash is right it is
+ * `target.part`, which a later call goes on with; a connection that breaks off or stalls is made again. Does nothing
+ * where the file is there.
+ *
+ * {@link ServerFailure} where no address has it, an `AbortError` by the signal, `IO_ERROR` of the disk.
+ */
+export async function fetchFile(
+  urls: readonly string[],
+  file: PublicFile,
+  target: string,
+  options: FetchOptions,
+): Promise<void> {
+  const failures: ServerFailure[] = [];
+  if (await isWhole(target, file)) return;
+  for (const url of urls) {
+    try {
+      return await fetchFrom(url, file, target, options);
+    } catch (error) {
+      if (!(error instanceof ServerFailure)) throw error;
+      failures.push(new ServerFailure(error.code, `${url}: ${error.message}`, null, error));
+    }
+  }
+  const text = failures.map(({ message }) => message).join("; ");
+  throw new ServerFailure(failures[0]?.code ?? "IO_ERROR", text, null, failures[0]);
+}
+
+async function fetchFrom(url: string, file: PublicFile, target: string, options: FetchOptions): Promise<void> {
+  const part = new Part(`${target}.part`, file);
+  for (let failures = 0; ; ) {
+    const before = await part.length();
+    try {
+      await part.complete(url, before, options);
+      return await part.finish(target);
+    } catch (error) {
+      if (!(error instanceof ServerFailure)) throw error;
+      if (error.again === "start") await part.remove();
+      failures = (await part.length()) > before ? 0 : failures + 1;
+      if (error.again === null || failures > RETRIES) throw error;
+      await wait(options.retryMs * 2 ** failures, undefined, { signal: options.signal });
+    }
+  }
+}
+
+async function isWhole(path: string, { bytes, sha256 }: PublicFile): Promise<boolean> {
+  const there = await stat(path).then(
+    ({ size }) => size === bytes,
+    () => false,
+  );
+  return there && (await hashOf(path)) === sha256;
+}
+
+async function hashOf(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  await pipeline(createReadStream(path), hash).catch((error: unknown) => {
+    throw ioError("read", path, error);
+  });
+  return hash.digest("hex");
+}
+
+/** What has come of a file, beside the tag of the version that it is of. */
+class Part {
+  readonly #tagPath: string;
+
+  constructor(
+    readonly path: string,
+    readonly file: PublicFile,
+  ) {
+    this.#tagPath = `${path}.etag`;
+  }
+
+  /** 0 also where there is more than the file can have. */
+  async length(): Promise<number> {
+    const size = await stat(this.path).then(
+      (status) => status.size,
+      () => 0,
+    );
+    return size > this.file.bytes ? 0 : size;
+  }
+
+  async remove(): Promise<void> {
+    await Promise.all([this.path, this.#tagPath].map((path) => rm(path, { force: true })));
+  }
+
+  /** Asks for what is missing, and makes sure that it is the file. */
+  async complete(url: string, from: number, { signal, stallMs, onBytes }: FetchOptions): Promise<void> {
+    const { bytes, sha256 } = this.file;
+    onBytes(from);
+    if (from < bytes) {
+      const tag = await readFile(this.#tagPath, "utf8").catch(() => null);
+      const rest = await requestRest({ url, from, bytes, tag, signal, stallMs });
+      try {
+        await this.#append(rest, onBytes);
+      } finally {
+        rest.close();
+      }
+    }
+    const got = await hashOf(this.path);
+    if (got === sha256) return await rm(this.#tagPath, { force: true });
+    const text = `expected the SHA-256 ${sha256}, got ${got}: it is another file`;
+    await this.remove();
+    // The part that was there before may have been the wrong one.
+    throw new ServerFailure("BAD_DATA", text, from > 0 ? "start" : null);
+  }
+
+  async finish(target: string): Promise<void> {
+    await rename(this.path, target).catch(this.#refused);
+  }
+
+  async #append({ start, tag, body }: Rest, onBytes: (received: number) => void): Promise<void> {
+    const handle = await this.#open(start, tag);
+    try {
+      let at = start;
+      for await (const chunk of body) {
+        at += chunk.length;
+        if (at > this.file.bytes) {
+          await handle.truncate();
+          throw new ServerFailure("BAD_DATA", `sends more than the ${this.file.bytes} bytes of the file`);
+        }
+        await handle.appendFile(chunk).catch(this.#refused);
+        onBytes(at);
+      }
+      if (at === this.file.bytes) return await handle.sync().catch(this.#refused);
+      throw new ServerFailure("IO_ERROR", `broke off after ${at} of ${this.file.bytes} bytes`, "rest");
+    } finally {
+      await handle.close();
+    }
+  }
+
+  async #open(start: number, tag: string | null): Promise<FileHandle> {
+    if (tag === null) await rm(this.#tagPath, { force: true }).catch(this.#refused);
+    else await writeFile(this.#tagPath, tag).catch(this.#refused);
+    return await open(this.path, start === 0 ? "w" : "a").catch(this.#refused);
+  }
+
+  readonly #refused = (error: unknown): never => {
+    throw ioError("write", this.path, error);
+  };
+}

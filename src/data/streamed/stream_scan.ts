@@ -1,0 +1,63 @@
+import { createHash } from "node:crypto";
+import { setImmediate } from "node:timers/promises";
+import { native } from "../../native.js";
+import { badData } from "../bad_data.js";
+import { momentsOf } from "../normalisation.js";
+import { PixelCounts } from "../pixel_counts.js";
+import type { RowFormat } from "./stream_formats.js";
+
+/** What one reading of all rows finds. */
+export interface Scan {
+  readonly labels: Int32Array;
+  /** Of bytes: the mean and the deviation of each channel's pixels, scaled to [0, 1]; null where they are not asked for. */
+  readonly moments: readonly { mean: number; std: number }[] | null;
+  /** SHA-256 in hex over the rows. */
+  readonly sha256: string;
+}
+
+/** Reads all rows, so many at a time; `BAD_DATA` with the place of a number that is not finite or of a wrong class. */
+export async function scan(format: RowFormat, rowsAtOnce: number, measures: boolean): Promise<Scan> {
+  const { files, type, image } = format;
+  const { length, stride } = files;
+  const hash = createHash("sha256");
+  const labels = format.labels ?? new Int32Array(length);
+  const channels = Array.from({ length: image?.channels ?? 1 }, () => new PixelCounts());
+  const chunk = new Uint8Array(Math.min(rowsAtOnce, length) * stride);
+  for (let start = 0; start < length; start += rowsAtOnce) {
+    const bytes = chunk.subarray(0, Math.min(rowsAtOnce, length - start) * stride);
+    files.read(start, bytes);
+    hash.update(bytes);
+    if (format.labels === null) takeLabels(format, start, bytes, labels);
+    if (type === "f4") expectFinite(format, start, bytes);
+    else if (measures) countPixels(bytes, format, channels);
+    await setImmediate();
+  }
+  const moments = measures && type === "u1" ? channels.map(({ counts }) => momentsOf(counts)) : null;
+  return { labels, moments, sha256: hash.digest("hex") };
+}
+
+function takeLabels({ files, skip, classes }: RowFormat, start: number, bytes: Uint8Array, labels: Int32Array): void {
+  for (let row = 0; row * files.stride < bytes.length; row++) {
+    const label = bytes[row * files.stride + skip - 1] as number;
+    if (classes !== null && label >= classes) {
+      const { path, byte } = files.placeOf(start + row);
+      throw badData(path, `byte ${byte + skip - 1}: expected a class from 0 to ${classes - 1}, got ${label}`);
+    }
+    labels[start + row] = label;
+  }
+}
+
+function expectFinite({ files, features }: RowFormat, start: number, bytes: Uint8Array): void {
+  const values = new Float32Array(bytes.buffer, 0, bytes.length / 4);
+  const at = native.firstNonFinite(values);
+  if (at < 0) return;
+  const [row, column] = [start + Math.floor(at / features), at % features];
+  throw badData(files.placeOf(row).path, `row ${row}, column ${column}: expected a finite number, got ${values[at]}`);
+}
+
+function countPixels(bytes: Uint8Array, { files, skip, features }: RowFormat, channels: readonly PixelCounts[]): void {
+  const plane = features / channels.length;
+  for (let row = skip; row < bytes.length; row += files.stride) {
+    for (const [i, channel] of channels.entries()) channel.add(bytes, row + i * plane, row + (i + 1) * plane);
+  }
+}
