@@ -4,7 +4,7 @@ import { DistilleryError } from "../errors.js";
 import { StudentNet } from "../models/student_net.js";
 import { TeacherNet } from "../models/teacher_net.js";
 import type { LoadFlags } from "./flags.js";
-import { expectFits, readNetwork, type Source, setUp } from "./setup.js";
+import { expectBatches, expectFits, readNetwork, type Source, setUp } from "./setup.js";
 
 /** What says which problem it is, here and in another process. */
 export interface ProblemSettings {
@@ -35,6 +35,8 @@ export async function openProblem({ config, flags }: ProblemSettings): Promise<O
     data: source.train(),
     ...(validation && { validation }),
   };
+  // The teacher is trained first, and has BatchNorm.
+  if (file === undefined) expectBatches(config, problem.data);
   return { problem, source, test };
 }
 
