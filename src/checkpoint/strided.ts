@@ -1,3 +1,4 @@
+import { gatherStrided } from "../tensor/gather_strided.js";
 import { contiguousStrides } from "./shape.js";
 import type { StoredArray } from "./stored_types.js";
 
@@ -16,34 +17,11 @@ export function takeView(
   if (count > storage.length) return { problem: "is an expanded view: write tensor.clone() in its place" };
   if (isContiguous(shape, strides)) return { data: storage.subarray(offset, offset + count), copied: false };
   const data = storage.slice(0, count);
-  gather(storage, data, shape, strides, offset);
+  gatherStrided(storage, data, { shape, strides, offset });
   return { data, copied: true };
 }
 
 function isContiguous(shape: readonly number[], strides: readonly number[]): boolean {
   const expected = contiguousStrides(shape);
   return shape.every((length, axis) => length === 1 || strides[axis] === expected[axis]);
-}
-
-function gather(
-  from: StoredArray,
-  to: StoredArray,
-  shape: readonly number[],
-  strides: readonly number[],
-  offset: number,
-): void {
-  const rank = shape.length;
-  const place = new Array<number>(rank).fill(0);
-  let at = offset;
-  for (let i = 0; i < to.length; i++) {
-    to[i] = from[at] as number & bigint;
-    for (let axis = rank - 1; axis >= 0; axis--) {
-      const [length, step] = [shape[axis] as number, strides[axis] as number];
-      place[axis] = (place[axis] as number) + 1;
-      at += step;
-      if ((place[axis] as number) < length) break;
-      at -= length * step;
-      place[axis] = 0;
-    }
-  }
 }

@@ -1,3 +1,4 @@
+import { gatherStrided } from "../../tensor/gather_strided.js";
 import { badData } from "../bad_data.js";
 import { type NpyHeader, parseNpyHeader } from "./npy_header.js";
 
@@ -101,18 +102,6 @@ function toRows<D extends NpyData>(from: D, shape: readonly number[]): D {
   if (shape.length < 2) return from;
   const to = from.slice() as D;
   const strides = shape.map((_, axis) => shape.slice(0, axis).reduce((product, length) => product * length, 1));
-  const place = new Array<number>(shape.length).fill(0);
-  let at = 0;
-  for (let i = 0; i < to.length; i++) {
-    to[i] = from[at] as number & bigint;
-    for (let axis = shape.length - 1; axis >= 0; axis--) {
-      const [length, stride] = [shape[axis] as number, strides[axis] as number];
-      place[axis] = (place[axis] as number) + 1;
-      at += stride;
-      if ((place[axis] as number) < length) break;
-      at -= length * stride;
-      place[axis] = 0;
-    }
-  }
+  gatherStrided(from, to, { shape, strides });
   return to;
 }
