@@ -11,7 +11,9 @@ execFileSync(process.execPath, [join(ROOT, "scripts", "prepare.mjs")], { cwd: RO
 rmSync(join(ROOT, "dist"), { recursive: true, force: true });
 const tsc = join(ROOT, "node_modules", "typescript", "bin", "tsc");
 execFileSync(process.execPath, [tsc, "-p", "tsconfig.build.json"], { cwd: ROOT, stdio });
-execFileSync(process.execPath, [join(ROOT, "scripts", "build_report.mjs")], { cwd: ROOT, stdio });
+for (const script of ["bundle.mjs", "build_report.mjs"]) {
+  execFileSync(process.execPath, [join(ROOT, "scripts", script)], { cwd: ROOT, stdio });
+}
 
 const binaries = readdirSync(ROOT).filter((name) => name.endsWith(".node"));
 if (binaries.length !== 1) {

@@ -18,7 +18,8 @@ step("target/.prepared", ["crates", "Cargo.toml", "Cargo.lock", "index.js"], "na
   if (!works("cargo", ["--version"])) fail("Rust is needed: install it from https://rustup.rs, then run this again");
   run("npm", ["run", "--silent", "build:native"]);
 });
-const typescript = ["src", "index.d.ts", "scripts/build_report.mjs", "tsconfig.json", "tsconfig.build.json"];
+const builders = ["scripts/bundle.mjs", "scripts/build_report.mjs"];
+const typescript = ["src", "index.d.ts", ...builders, "tsconfig.json", "tsconfig.build.json"];
 step("dist/.prepared", typescript, "TypeScript", () => {
   run("npm", ["run", "--silent", "build:ts"]);
 });

@@ -2,19 +2,14 @@ import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { DistilleryError, fromNative } from "./errors.js";
+import { MANIFEST, ROOT } from "./package.js";
 
 /** Its functions; what is only in the generated loader, and classes, which functions return, are left out. */
 type Binding = Omit<typeof import("../index.js"), "__napiBindingTarget" | "FileLock">;
 type Kernel = (...args: unknown[]) => unknown;
 
-interface Manifest {
-  readonly name: string;
-  readonly version: string;
-  readonly napi: { readonly binaryName: string; readonly targets: readonly string[] };
-}
-
 const require = createRequire(import.meta.url);
-const { name, version, napi }: Manifest = require("../package.json");
+const { name, version, napi } = MANIFEST;
 
 /** The kernels, each throwing {@link DistilleryError}. Only this file loads the binding. */
 export const native = Object.fromEntries(
@@ -38,7 +33,7 @@ function guard(kernel: Kernel): Kernel {
 function loadBinding(): Binding {
   const platform = platformName();
   const file = `${napi.binaryName}.${platform}.node`;
-  const path = fileURLToPath(new URL(`../${file}`, import.meta.url));
+  const path = fileURLToPath(new URL(file, ROOT));
   if (existsSync(path)) return open(path, `${file} beside package.json`);
 
   const absent = `${file} beside package.json: not there`;
@@ -61,7 +56,7 @@ function open(id: string, label: string, ...before: string[]): Binding {
 
 function versionOf(carrier: string, ...before: string[]): string {
   try {
-    return (require(`${carrier}/package.json`) as Manifest).version;
+    return (require(`${carrier}/package.json`) as { version: string }).version;
   } catch (cause) {
     const absent = (cause as NodeJS.ErrnoException).code === "MODULE_NOT_FOUND";
     const advice = `Binaries come prebuilt for ${napi.targets.join(", ")}: if this is one, install again without leaving out

@@ -1,11 +1,7 @@
-import { readFileSync } from "node:fs";
 import { Command } from "commander";
+import { MANIFEST } from "../package.js";
 import { reportFailure } from "./errors.js";
 import { configured, guarded } from "./guarded.js";
-
-const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
-  version: string;
-};
 
 const EXIT_CODES = `
 Exit codes: 0 done; 1 failed, a mistake in a configuration file included; 2 wrong usage; 130 interrupted, with the
@@ -59,7 +55,7 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 
 const program = new Command("distillery")
   .description("Knowledge distillation: train a teacher, distil it into a small student, prove that it helped")
-  .version(version)
+  .version(MANIFEST.version)
   .addHelpText("after", EXIT_CODES);
 const asked = process.argv[2] ?? "";
 const names = Object.hasOwn(COMMANDS, asked) ? [asked] : Object.keys(COMMANDS);

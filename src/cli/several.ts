@@ -1,6 +1,7 @@
 import { load } from "../checkpoint/index.js";
 import type { Problem, Workers } from "../compare/index.js";
 import type { Module } from "../nn/module.js";
+import { ROOT } from "../package.js";
 import type { ResolvedTraining } from "../train/options.js";
 import { dryRun, type Planned } from "./dry_run.js";
 import type { ShowFlags } from "./flags.js";
@@ -10,7 +11,7 @@ import type { OpenProblem, ProblemSettings } from "./problem.js";
 export function workersOf(settings: ProblemSettings): Workers {
   const { parallel } = settings.config;
   return {
-    module: new URL("./problem.js", import.meta.url),
+    module: new URL("dist/cli/problem.js", ROOT),
     argument: settings,
     ...(parallel !== undefined && { count: parallel }),
   };

@@ -1,10 +1,11 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { DistilleryError } from "../errors.js";
+import { ROOT } from "../package.js";
 import type { Member, Outcome, Trainer } from "./members.js";
 import type { Opening, Order, Report } from "./messages.js";
 
-const PROGRAM = fileURLToPath(new URL("./member_process.js", import.meta.url));
+const PROGRAM = fileURLToPath(new URL("dist/compare/member_process.js", ROOT));
 
 /** Trains members in a process of its own, which has the problem from a module and ends with this process. */
 export class ProcessTrainer implements Trainer {

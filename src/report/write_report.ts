@@ -1,11 +1,12 @@
 import { fileURLToPath } from "node:url";
 import { readWhole, writeWhole } from "../files/index.js";
+import { ROOT } from "../package.js";
 import { expectText } from "./arguments.js";
 import { pageHtml } from "./page_html.js";
 import type { Report } from "./report_data.js";
 
-// Built by scripts/build_report.mjs. From here the same place, whether this file runs as src/report or as dist/report.
-const BUILT = new URL("../../dist/report/", import.meta.url);
+/** Where scripts/build_report.mjs puts them. */
+const BUILT = new URL("dist/report/", ROOT);
 
 /**
  * Writes a report as one HTML file, whole or not at all: it needs no other file, no server and no network.
