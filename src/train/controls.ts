@@ -1,6 +1,6 @@
 import type { EpochRecord } from "../log/epoch_line.js";
 import type { MetricsLog } from "../log/metrics_log.js";
-import type { RunResult } from "./run.js";
+import type { RunResult } from "./run_setup.js";
 
 /** What a run tells of a step. */
 export interface StepRecord {

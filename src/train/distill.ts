@@ -8,7 +8,8 @@ import { expectDataset, expectFinite, expectModule } from "./arguments.js";
 import { type RunControls, splitControls } from "./controls.js";
 import { openCache } from "./open_cache.js";
 import { type DistillationOptions, distillationSchema, readOptions } from "./options.js";
-import { type RunResult, TrainingRun } from "./run.js";
+import { TrainingRun } from "./run.js";
+import type { RunResult } from "./run_setup.js";
 import type { TeacherCache } from "./teacher_cache.js";
 import { Training } from "./training.js";
 

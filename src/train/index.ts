@@ -10,7 +10,7 @@ export { logitsOf } from "./logits.js";
 export type { RunMemory } from "./memory.js";
 export type { DistillationOptions, ResolvedDistillation, ResolvedTraining, TrainingOptions } from "./options.js";
 export { type Prediction, predict } from "./predict.js";
-export type { RunResult } from "./run.js";
+export type { RunResult } from "./run_setup.js";
 export { TeacherCache } from "./teacher_cache.js";
 export { type TrainTeacherInput, trainTeacher } from "./train_teacher.js";
 export { Training } from "./training.js";

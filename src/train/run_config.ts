@@ -1,6 +1,6 @@
 import { fingerprint, type RunConfig } from "../checkpoint/index.js";
 import type { Generator } from "../tensor/random.js";
-import type { RunSetup } from "./run.js";
+import type { RunSetup } from "./run_setup.js";
 import { randomState } from "./snapshot.js";
 
 /** All that a run's numbers follow from: what `config.json` keeps, and what a resumed run must have too. */

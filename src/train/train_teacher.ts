@@ -7,7 +7,8 @@ import { clipGradNorm } from "../optim/clip_grad_norm.js";
 import { expectDataset, expectFinite, expectModule } from "./arguments.js";
 import { type RunControls, splitControls } from "./controls.js";
 import { readOptions, type TrainingOptions, trainingSchema } from "./options.js";
-import { type RunResult, TrainingRun } from "./run.js";
+import { TrainingRun } from "./run.js";
+import type { RunResult } from "./run_setup.js";
 import { Training } from "./training.js";
 
 /** What {@link trainTeacher} takes: the network, the data, and options that may be left out. */

@@ -1,6 +1,6 @@
 import type { EpochRecord } from "../log/epoch_line.js";
 import type { RunControls } from "./controls.js";
-import type { RunResult } from "./run.js";
+import type { RunResult } from "./run_setup.js";
 
 /**
  * A training run that goes on: the promise of its result, and, for those who iterate over it, its epochs as they end. An

@@ -1,0 +1,82 @@
+import { type FoundCheckpoint, type RunConfig, RunDirectory } from "../checkpoint/index.js";
+import type { Dataset } from "../data/dataset.js";
+import { describeInputs, INPUTS_KEY } from "../data/inputs/inputs.js";
+import type { EpochRecord } from "../log/epoch_line.js";
+import type { MetricsLog } from "../log/metrics_log.js";
+import type { StateDict } from "../nn/state_dict.js";
+import type { RunControls } from "./controls.js";
+import { capture, type RunState } from "./snapshot.js";
+
+const DEFAULT_KEPT = 2;
+const LEAST_SECONDS_BETWEEN_CHECKPOINTS = 1;
+
+/** What a run writes: metrics, checkpoints when they are due, and the weights at its end; nothing without a folder. */
+export class RunFiles {
+  #checkpointTime = performance.now();
+  /** The step after which the newest checkpoint was taken. */
+  #savedStep: number | null = null;
+
+  private constructor(
+    private readonly directory: RunDirectory | null,
+    private readonly every: RunControls["checkpointEvery"],
+    private readonly logs: readonly MetricsLog[],
+  ) {}
+
+  /** Opens them, with the checkpoint to go on from; null where the run starts from its beginning. */
+  static async open(
+    { out, resume = false, checkpointEvery, keepCheckpoints = DEFAULT_KEPT, logs = [], onNote = () => {} }: RunControls,
+    config: () => RunConfig,
+  ): Promise<{ files: RunFiles; checkpoint: FoundCheckpoint | null }> {
+    if (out === undefined) return { files: new RunFiles(null, checkpointEvery, logs), checkpoint: null };
+    const options = { resume, keep: keepCheckpoints, onNote };
+    const { directory, checkpoint } = await RunDirectory.open(out, config(), options);
+    return { files: new RunFiles(directory, checkpointEvery, logs), checkpoint };
+  }
+
+  /** Begins: where a run goes on, after the step that its checkpoint was taken at and the epochs before. */
+  async begin(resumedAt: number | null, history: readonly EpochRecord[]): Promise<void> {
+    this.#savedStep = resumedAt;
+    if (resumedAt !== null) await this.directory?.writeMetrics(history);
+    for (const log of this.logs) await log.begin(history);
+  }
+
+  /** Adds an epoch to the metrics. */
+  async epoch(record: EpochRecord): Promise<void> {
+    this.directory?.appendMetrics(record);
+    for (const log of this.logs) await log.epoch(record);
+  }
+
+  /** Whether it is time for a checkpoint, after so many steps; `epochs` of them have just ended, null between epochs. */
+  isDue(step: number, epochs: number | null): boolean {
+    if (typeof this.every === "object") return step - (this.#savedStep ?? 0) >= this.every.steps;
+    if (epochs === null) return false;
+    if (this.every !== undefined) return epochs % this.every === 0;
+    return performance.now() - this.#checkpointTime >= LEAST_SECONDS_BETWEEN_CHECKPOINTS * 1000;
+  }
+
+  /** Starts to write the state after a step, unless that was done; {@link RunFiles.written} waits for it. */
+  async checkpoint(step: number, state: RunState): Promise<void> {
+    if (this.directory === null || this.#savedStep === step) return;
+    const { tensors, metadata } = capture(state);
+    this.#checkpointTime = performance.now();
+    this.#savedStep = step;
+    await this.directory.checkpoints.write(tensors, metadata);
+  }
+
+  async written(): Promise<void> {
+    await this.directory?.checkpoints.written();
+  }
+
+  /** Writes weights under a name, and how their network's inputs are made; gives the files. */
+  async weights(state: StateDict, name: string, data: Dataset): Promise<string[]> {
+    if (this.directory === null) return [];
+    return this.directory.writeWeights(state, name, { [INPUTS_KEY]: JSON.stringify(describeInputs(data)) });
+  }
+
+  /** Lets what is being written come to its end: afterwards nothing in the folder changes. */
+  async close(): Promise<void> {
+    const closed = await Promise.allSettled(this.logs.map(async (log) => log.close()));
+    await this.directory?.close();
+    for (const end of closed) if (end.status === "rejected") throw end.reason;
+  }
+}
