@@ -38,6 +38,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = {
     header: ["", "of a .csv: the first line names the columns (default: where it has no number)"],
     imageSize: ["<pixels>", "of pictures: make them all of this size, such as 32 or 48x64 (rows x columns)", toSides],
     grey: ["", "of pictures: make them all grey (default: as the first one is)"],
+    stream: ["", "leave the data on the disk, and read them in shuffled chunks"],
     testShare: ["<share>", "of data without a test part: what is split off for it, 0 for none", toNumber],
     validation: [
       "<share>",

@@ -82,10 +82,11 @@ function loadingOptions({
   header,
   imageSize,
   grey,
+  stream,
   testShare,
   splitSeed,
 }: SourceOptions): LoadDataOptions {
-  const given = Object.entries({ labelColumn, header, imageSize, grey, testShare, splitSeed });
+  const given = Object.entries({ labelColumn, header, imageSize, grey, stream, testShare, splitSeed });
   return Object.fromEntries(given.filter(([, value]) => value !== undefined));
 }
 

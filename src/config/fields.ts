@@ -50,6 +50,8 @@ export const SOURCE = {
   imageSize: v.optional(sides()),
   /** Of a folder of pictures: whether all become grey, or colour; default: as the first one is. */
   grey: v.optional(flag()),
+  /** Whether the data stay on the disk and are read in shuffled chunks; default: they are read into memory. */
+  stream: v.optional(flag()),
   /** Of data without a test part: the share that is split off for it; 0 for none. */
   testShare: v.optional(partOf1(), 0.2),
   /** Of the splits alone, so that runs of other seeds share them. */

@@ -6,6 +6,7 @@ import type { IntTensor } from "../tensor/int_tensor.js";
 import { allocate } from "../tensor/memory.js";
 import { currentGenerator } from "../tensor/random.js";
 import { Tensor } from "../tensor/tensor.js";
+import { chunkOf } from "./chunked_order.js";
 import type { Batch, Dataset, ImageLayout } from "./dataset.js";
 import { DerivedDataset } from "./derived_dataset.js";
 import { expectDataset } from "./expect_dataset.js";
@@ -73,8 +74,8 @@ class AugmentedDataset extends DerivedDataset {
     return this.dataset.labels;
   }
 
-  override get chunk(): number | undefined {
-    return this.dataset.chunk;
+  override chunkOf(index: number): number {
+    return chunkOf(this.dataset, index);
   }
 
   override batch(indices: Int32Array): Batch {

@@ -60,7 +60,7 @@ export class DataLoader implements Iterable<Batch> {
   epoch(): Epoch {
     if (!this.shuffle) return new Epoch(this, null);
     const { length, chunk } = this.dataset;
-    return new Epoch(this, chunk === undefined ? randperm(length).data : chunkedOrder(length, chunk));
+    return new Epoch(this, chunk === undefined ? randperm(length).data : chunkedOrder(this.dataset));
   }
 
   /** An epoch in a given order, such as one that an interrupted run had begun; null is the order of the data set. */

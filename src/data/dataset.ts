@@ -26,6 +26,8 @@ export interface Dataset {
   readonly table?: TableLayout;
   /** Where neighbours are read together: so many that a shuffling {@link DataLoader} keeps together, too. */
   readonly chunk?: number;
+  /** With `chunk`: the number of the chunk that an example is read with; default: `index / chunk`, rounded down. */
+  chunkOf?(index: number): number;
   /** The examples of these indices, in their order. */
   batch(indices: Int32Array): Batch;
   /** The examples `start` to `end` (not included). */

@@ -13,10 +13,12 @@ export abstract class DerivedDataset implements Dataset {
   readonly classNames?: readonly string[];
   readonly image?: ImageLayout;
   readonly table?: TableLayout;
+  /** What of the base is read together. */
+  readonly chunk?: number;
   #fingerprint: string | null = null;
 
   constructor(dataset: Dataset) {
-    const { name, features, classes, augmented, classNames, image, table } = expectDataset(dataset);
+    const { name, features, classes, augmented, classNames, image, table, chunk } = expectDataset(dataset);
     this.dataset = dataset;
     this.name = name;
     this.features = features;
@@ -25,11 +27,12 @@ export abstract class DerivedDataset implements Dataset {
     this.classNames = classNames;
     this.image = image;
     this.table = table;
+    this.chunk = chunk;
   }
 
   abstract get length(): number;
   abstract get labels(): IntTensor | undefined;
-  abstract get chunk(): number | undefined;
+  abstract chunkOf(index: number): number;
   abstract batch(indices: Int32Array): Batch;
   abstract slice(start: number, end: number): Batch;
 

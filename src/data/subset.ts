@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { expectInteger } from "../checks.js";
 import { IntTensor } from "../tensor/int_tensor.js";
+import { chunkOf } from "./chunked_order.js";
 import type { Batch, Dataset } from "./dataset.js";
 import { DerivedDataset } from "./derived_dataset.js";
 import { expectIndices, expectRange, indexRange } from "./indices.js";
@@ -36,10 +37,8 @@ export class Subset extends DerivedDataset {
     return this.#labels;
   }
 
-  /** What as many examples of the whole data set have, where the indices ascend. */
-  override get chunk(): number | undefined {
-    const { chunk, length } = this.dataset;
-    return chunk && Math.ceil((chunk * this.length) / length);
+  override chunkOf(index: number): number {
+    return chunkOf(this.dataset, this.indices[index] as number);
   }
 
   override batch(indices: Int32Array): Batch {

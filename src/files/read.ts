@@ -7,8 +7,11 @@ import { ioError } from "./io_error.js";
 /** The size that a file may have: what Node.js reads and writes in one go. */
 export const MAX_FILE_BYTES = 2 ** 31 - 1;
 
-/** The bytes of a regular file; `NOT_FOUND` or `IO_ERROR` with its name otherwise. */
-export async function readWhole(file: string): Promise<Uint8Array> {
+/**
+ * The bytes of a regular file; `NOT_FOUND` or `IO_ERROR` with its name otherwise. `instead`: what to do with one that is
+ * too large.
+ */
+export async function readWhole(file: string, instead?: string): Promise<Uint8Array> {
   const status = await stat(file).catch((error: unknown) => {
     throw ioError("read", file, error);
   });
@@ -16,7 +19,8 @@ export async function readWhole(file: string): Promise<Uint8Array> {
   if (status.isDirectory()) throw new DistilleryError("IO_ERROR", `${file}: is a folder, not a file`);
   if (!status.isFile()) throw new DistilleryError("IO_ERROR", `${file}: is not a regular file`);
   if (status.size > MAX_FILE_BYTES) {
-    throw new DistilleryError("IO_ERROR", `${file}: ${status.size} bytes; at most ${MAX_FILE_BYTES} can be read`);
+    const text = `${file}: ${status.size} bytes; at most ${MAX_FILE_BYTES} can be read`;
+    throw new DistilleryError("IO_ERROR", instead === undefined ? text : `${text}: ${instead}`);
   }
   const bytes = await readFile(file).catch((error: unknown) => {
     throw ioError("read", file, error);

@@ -8,12 +8,14 @@ import {
   DataLoader,
   type Dataset,
   ImageDataset,
+  labelsOf,
   loadImages,
   openStreamed,
   Subset,
   splitDataset,
   TensorDataset,
 } from "../../src/data/index.js";
+import { indexRange } from "../../src/data/indices.js";
 import { measureChannels } from "../../src/data/normalisation.js";
 import { RowFiles } from "../../src/data/streamed/row_files.js";
 import { manualSeed, randperm } from "../../src/tensor/random.js";
@@ -28,6 +30,8 @@ function npy(descr: string, shape: readonly number[], data: Uint8Array, order = 
   const text = `${dictionary.padEnd(117)}\n`;
   return Uint8Array.from([0x93, ...Buffer.from("NUMPY"), 1, 0, text.length, 0, ...Buffer.from(text), ...data]);
 }
+/** What an order in chunks looks at. */
+const inChunks = (length: number, chunk: number) => ({ length, chunk }) as Dataset;
 const bytesOf = (array: Float32Array | BigInt64Array) => new Uint8Array(array.buffer);
 const noise = (length: number) => Uint8Array.from({ length }, (_, i) => (i * i * 13 + 7 * i) % 256);
 
@@ -167,20 +171,47 @@ describe("memory", () => {
     expect(seen.every((count) => count === 1)).toBe(true);
   });
 
-  test("a split reads a chunk a few times, not once a row", async () => {
+  const split = (dataset: Dataset) => splitDataset(dataset, { share: 0.1 });
+  test.each<[string, number, (streamed: Dataset) => Dataset]>([
+    ["what is trained on", 100, (streamed) => split(streamed).train],
+    ["what is held out", 100, (streamed) => split(streamed).held],
+    ["what is left of two splits", 100, (streamed) => split(split(streamed).train).train],
+    ["what the second of them holds out", 100, (streamed) => split(split(streamed).train).held],
+    ["a part that is augmented", 100, (streamed) => augment(split(streamed).train, { flip: 0.5 })],
+    ["a part of what is augmented", 100, (streamed) => split(augment(streamed, { flip: 0.5 })).train],
+    ["the first rows", 2, (streamed) => new Subset(streamed, indexRange(0, 300))],
+    ["rows in any order", 100, (streamed) => new Subset(streamed, randperm(25_600).data.slice(0, 9000))],
+    [
+      "rows that repeat",
+      50,
+      (streamed) =>
+        new Subset(
+          streamed,
+          indexRange(0, 25_600).map((i) => (i * 977) % 12_800),
+        ),
+    ],
+  ])("a shuffled epoch of %s reads each chunk once", async (_, chunks, partOf) => {
     const streamed = await large();
-    const { train, held } = splitDataset(streamed, { share: 0.1 });
-    expect([train.chunk, held.chunk, augment(train, { flip: 0.5 }).chunk]).toEqual([231, 26, 231]);
-    for (const [part, most] of [
-      [train, 400],
-      [held, 400],
-    ] as const) {
-      const read = vi.spyOn(RowFiles.prototype, "read");
-      for (const _ of new DataLoader(part, { batchSize: 64, shuffle: true }))
-        expect(streamed.heldBytes).toBeLessThanOrEqual(4 * CHUNK);
-      expect(read.mock.calls.length).toBeLessThan(most);
-      read.mockRestore();
+    const part = partOf(streamed);
+    expect(part.chunk).toBe(256);
+    const read = vi.spyOn(RowFiles.prototype, "read");
+    const [seen, labels] = [new Uint8Array(part.length), labelsOf(part)];
+    for (const batch of new DataLoader(part, { batchSize: 64, shuffle: true })) {
+      expect(streamed.heldBytes).toBeLessThanOrEqual(4 * CHUNK);
+      for (const index of batch.indices) seen[index] = (seen[index] as number) + 1;
+      expect(batch.labels.data).toEqual(batch.indices.map((index) => labels[index] as number));
     }
+    expect(seen.every((count) => count === 1)).toBe(true);
+    const starts = read.mock.calls.map(([start]) => start);
+    expect(new Set(starts).size).toBe(starts.length);
+    expect(starts.length).toBe(chunks);
+  });
+
+  test("so does a look at a part in its order", async () => {
+    const { train } = splitDataset(await large(), { share: 0.1 });
+    const read = vi.spyOn(RowFiles.prototype, "read");
+    for (const _ of new DataLoader(train, { batchSize: 512 }));
+    expect(read).toHaveBeenCalledTimes(100);
   });
 
   test("any order is right, and reads a chunk once a batch", async () => {
@@ -194,16 +225,11 @@ describe("memory", () => {
 });
 
 describe("the order of a shuffled epoch", () => {
-  test("of torch.manual_seed(0): randperm of the chunks, then of each one's rows", () => {
-    manualSeed(0);
-    expect(Array.from(chunkedOrder(10, 4))).toEqual([9, 8, 0, 2, 3, 1, 7, 6, 4, 5]);
-  });
-
   test("is that of the loader of a streamed data set, drawn from the current stream, and can be taken up again", async () => {
     const { streamed } = await (PAIRS.IDX as () => Promise<Pair>)();
     const loader = new DataLoader(streamed, { batchSize: 4, shuffle: true });
     manualSeed(6);
-    const expected = [chunkedOrder(23, 5), chunkedOrder(23, 5)];
+    const expected = [chunkedOrder(inChunks(23, 5)), chunkedOrder(inChunks(23, 5))];
     manualSeed(6);
     const epochs = [loader.epoch(), loader.epoch()];
     expect(epochs.map(({ order }) => order)).toEqual(expected);
@@ -212,12 +238,14 @@ describe("the order of a shuffled epoch", () => {
     expect([...again].map(contentOf)).toEqual([...first].map(contentOf));
   });
 
-  test("stays randperm for every other", async () => {
+  test("stays randperm for every other, and their subsets", async () => {
     const { inMemory } = await (PAIRS.IDX as () => Promise<Pair>)();
-    manualSeed(6);
-    const expected = randperm(23).data;
-    manualSeed(6);
-    expect(new DataLoader(inMemory, { shuffle: true }).epoch().order).toEqual(expected);
+    for (const dataset of [inMemory, new Subset(inMemory, indexRange(0, 23)), augment(inMemory, { flip: 0.5 })]) {
+      manualSeed(6);
+      const expected = randperm(23).data;
+      manualSeed(6);
+      expect(new DataLoader(dataset, { shuffle: true }).epoch().order).toEqual(expected);
+    }
   });
 });
 

@@ -4,7 +4,7 @@ import { readWhole } from "../../files/index.js";
 import { badData } from "../bad_data.js";
 import { readClassNames } from "./class_names.js";
 import type { FoundImages, ImagePart } from "./image_sets.js";
-import { firstUnseen } from "./read_sets.js";
+import { expectSeen, ON_DISK } from "./read_sets.js";
 
 const SIZE = { channels: 3, height: 32, width: 32 } as const;
 const PIXELS = 3072;
@@ -46,31 +46,45 @@ export function cifarOf(files: ReadonlySet<string>): Cifar | null {
  */
 export async function readCifar(folder: string, files: ReadonlySet<string>, kind: Cifar): Promise<FoundImages> {
   const version = VERSIONS[kind];
-  const missing = [...version.train, version.test].filter((file) => !files.has(file));
+  const { trainFiles, testFile, classNames } = await findCifar(folder, files, kind);
+  const train = await readRecords(trainFiles, version);
+  const test = await readRecords([testFile], version);
+  expectCifarSeen(kind, train.labels, test.labels, testFile);
+  return { source: folder, size: SIZE, classes: version.classes, train, test, ...(classNames && { classNames }) };
+}
+
+/** Where the parts of a version lie, and the names of its classes where they are there. */
+export interface CifarFiles {
+  readonly trainFiles: readonly string[];
+  readonly testFile: string;
+  readonly classNames?: readonly string[];
+}
+
+/** The files of a version in a folder; `NOT_FOUND` names those that are missing. */
+export async function findCifar(folder: string, files: ReadonlySet<string>, kind: Cifar): Promise<CifarFiles> {
+  const { train, test, names, classes } = VERSIONS[kind];
+  const missing = [...train, test].filter((file) => !files.has(file));
   if (missing.length > 0) {
     const text = `${folder}: expected the binary version of ${kind}; missing: ${missing.join(", ")}`;
     throw new DistilleryError("NOT_FOUND", text);
   }
-  const names = files.has(version.names) ? await readClassNames(join(folder, version.names), version.classes) : null;
-  const train = await readRecords(
-    version.train.map((file) => join(folder, file)),
-    version,
-  );
-  const testFile = join(folder, version.test);
-  const test = await readRecords([testFile], version);
-  const unseen = firstUnseen(train.labels, test.labels);
-  if (unseen >= 0) {
-    const byte = unseen * (version.labelBytes + PIXELS) + version.labelBytes - 1;
-    throw badData(testFile, `byte ${byte}: class ${test.labels[unseen]} is not in the training set`);
-  }
-  const found = { source: folder, size: SIZE, classes: version.classes, train, test };
-  return names === null ? found : { ...found, classNames: names };
+  const found = { trainFiles: train.map((file) => join(folder, file)), testFile: join(folder, test) };
+  return files.has(names) ? { ...found, classNames: await readClassNames(join(folder, names), classes) } : found;
+}
+
+/** Refuses a test image of a class that no training image has, with its byte. */
+export function expectCifarSeen(kind: Cifar, training: Int32Array, testing: Int32Array, testFile: string): void {
+  const { labelBytes } = VERSIONS[kind];
+  const byteOf = (image: number) => image * (labelBytes + PIXELS) + labelBytes - 1;
+  expectSeen(training, testing, testFile, (image) => `byte ${byteOf(image)}`);
 }
 
 /** The records of files, one file after the other. */
 async function readRecords(files: readonly string[], { classes, labelBytes }: Version): Promise<ImagePart> {
   const record = labelBytes + PIXELS;
-  const contents = await Promise.all(files.map(async (file) => expectRecords(await readWhole(file), file, record)));
+  const contents = await Promise.all(
+    files.map(async (file) => expectRecords(await readWhole(file, ON_DISK), file, record)),
+  );
   const count = contents.reduce((sum, { length }) => sum + length / record, 0);
   const [pixels, labels] = [new Uint8Array(count * PIXELS), new Int32Array(count)];
   let at = 0;

@@ -4,13 +4,19 @@ import { badData } from "../bad_data.js";
 import { decodeText } from "./text.js";
 
 /** What the classes of data sets are called whose files do not say it. */
-export const USUAL_NAMES: ReadonlyMap<string, readonly string[]> = new Map([
+const USUAL_NAMES: ReadonlyMap<string, readonly string[]> = new Map([
   [
     "fashion-mnist",
     ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"],
   ],
   ["kmnist", ["o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"]],
 ]);
+
+/** Of a known data set: the names of its classes, where it has as many. */
+export function usualNames(name: string, classes: number): readonly string[] | undefined {
+  const names = USUAL_NAMES.get(name);
+  return names?.length === classes ? names : undefined;
+}
 
 /** The names of classes out of a text file, one a line, in their order; `BAD_DATA` with the line otherwise. */
 export async function readClassNames(file: string, classes: number): Promise<string[]> {

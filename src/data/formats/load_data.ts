@@ -7,7 +7,7 @@ import { IDX_FILES } from "../known/known.js";
 import { USUAL } from "../normalisation.js";
 import { loadImages } from "./load_images.js";
 import { expectImageSize, type PictureOptions } from "./pictures.js";
-import { finish } from "./read_sets.js";
+import { finish, type ReadSets } from "./read_sets.js";
 import type { TableOptions } from "./table_header.js";
 
 /** The options of {@link loadData}; those of another kind of source than the one that is found do nothing. */
@@ -16,6 +16,11 @@ export interface LoadDataOptions extends TableOptions, PictureOptions {
   readonly testShare?: number;
   /** The seed of that choice, which should stay while seeds of training change; default 0. */
   readonly splitSeed?: number;
+  /**
+   * Whether the values stay on the disk and are read in chunks, as {@link openStreamed} tells, for data that don't fit
+   * into memory: IDX files that are not gzipped, CIFAR's, `.npy` files. Default false.
+   */
+  readonly stream?: boolean;
 }
 
 /** A data set in its two parts. */
@@ -39,8 +44,10 @@ export interface DataSets {
  * | folder of folders | PNG and JPEG images by class, or `train/` and `test/` with these |
  *
  * Pixels are normalised and columns standardised by what is measured over the rows trained on; {@link describeInputs}
- * keeps how. Throws `NOT_FOUND` that lists what was looked for, `BAD_DATA` with the file and the line, index or byte,
- * `IO_ERROR`, `BAD_ARGUMENT`.
+ * keeps how. With `stream` the data sets are {@link StreamedDataset}s, or subsets of one, with the same values.
+ *
+ * Throws `NOT_FOUND` that lists what was looked for, `BAD_DATA` with the file and the line, index or byte, `IO_ERROR`,
+ * `BAD_ARGUMENT`, also for data that can't be streamed.
  *
  * @example
  * ```ts
@@ -53,19 +60,28 @@ export async function loadData(source: string, options: LoadDataOptions = {}): P
     throw new DistilleryError("BAD_ARGUMENT", text);
   }
   const split = checkOptions(options);
-  if (KNOWN_DATA.includes(source)) return loadKnown(source);
-  // Only here: a program that loads a data set by its name need not load the readers of all formats.
-  const { openSource } = await import("./open_source.js");
-  const found = await openSource(source, options);
+  const found = await open(source, options);
   if ("train" in found) return found;
-  const sets = finish(found, split);
+  const sets = await finish(found, split);
   return { name: sets.train.name, ...sets };
 }
 
-function checkOptions({ labelColumn, header, imageSize, grey, testShare = 0.2, splitSeed = 0 }: LoadDataOptions) {
+async function open(source: string, options: LoadDataOptions): Promise<ReadSets | DataSets> {
+  // Only here: a program that loads a data set by its name need not load the readers of all formats.
+  if (options.stream) {
+    const { streamSource } = await import("../streamed/stream_source.js");
+    return streamSource(source);
+  }
+  if (KNOWN_DATA.includes(source)) return loadKnown(source);
+  const { openSource } = await import("./open_source.js");
+  return openSource(source, options);
+}
+
+function checkOptions(options: LoadDataOptions) {
+  const { labelColumn, header, imageSize, grey, testShare = 0.2, splitSeed = 0, stream } = options;
   if (labelColumn !== undefined && typeof labelColumn !== "string")
     expectInteger("labelColumn", labelColumn, -(2 ** 31));
-  for (const [name, value] of Object.entries({ header, grey })) {
+  for (const [name, value] of Object.entries({ header, grey, stream })) {
     if (value === undefined || typeof value === "boolean") continue;
     throw new DistilleryError("BAD_ARGUMENT", `${name}: expected true or false, got ${show(value)}`);
   }
@@ -75,12 +91,12 @@ function checkOptions({ labelColumn, header, imageSize, grey, testShare = 0.2, s
   return { testShare, splitSeed };
 }
 
-async function loadKnown(name: string): Promise<DataSets> {
+async function loadKnown(name: string): Promise<ReadSets | DataSets> {
   const known = expectKnown(name);
   if (known.files === IDX_FILES) return loadImages(name);
   const found = await findData(name);
   if (found === null) throw nowhere(name, known);
   const [{ readCifar }, { imageSets }] = await Promise.all([import("./cifar.js"), import("./image_sets.js")]);
   const images = await readCifar(found.folder, await listFiles(found.folder), name as "cifar-10" | "cifar-100");
-  return { name, ...finish(imageSets(images, name, USUAL.get(name)), { testShare: 0, splitSeed: 0 }) };
+  return imageSets(images, name, USUAL.get(name));
 }

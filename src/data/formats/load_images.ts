@@ -4,10 +4,10 @@ import { readWhole } from "../../files/index.js";
 import { badData } from "../bad_data.js";
 import { ImageDataset } from "../image_dataset.js";
 import { measure } from "../normalisation.js";
-import { USUAL_NAMES } from "./class_names.js";
+import { usualNames } from "./class_names.js";
 import { decodeIdx, type Idx } from "./idx.js";
 import { findImages } from "./image_files.js";
-import { firstUnseen } from "./read_sets.js";
+import { expectSeen, ON_DISK } from "./read_sets.js";
 
 /** A data set of images in its two parts. */
 export interface ImageSets {
@@ -40,12 +40,11 @@ export async function loadImages(source: "fashion-mnist" | "mnist" | "kmnist" | 
     readPair(paths.testImages, paths.testLabels),
   ]);
   expectSameSize(train, test);
-  expectSeen(train, test);
+  expectSeen(train.labels.data, test.labels.data, test.labelsFile);
   const { mean, std } = normalisation ?? measure(train.images.data);
   const classes = train.labels.data.reduce((a, b) => Math.max(a, b)) + 1;
   const [height, width] = train.images.shape.slice(1) as [number, number];
-  const names = source === name ? USUAL_NAMES.get(name) : undefined;
-  const classNames = names?.length === classes ? names : undefined;
+  const classNames = source === name ? usualNames(name, classes) : undefined;
   const options = {
     name,
     image: { channels: 1, height, width },
@@ -66,7 +65,7 @@ interface Pair {
 }
 
 async function readPair(imagesFile: string, labelsFile: string): Promise<Pair> {
-  const read = async (file: string, rank: number) => decodeIdx(await readWhole(file), file, rank);
+  const read = async (file: string, rank: number) => decodeIdx(await readWhole(file, ON_DISK), file, rank);
   const [images, labels] = await Promise.all([read(imagesFile, 3), read(labelsFile, 1)]);
   const [expected, got] = [images.shape[0], labels.shape[0]];
   if (got !== expected)
@@ -77,11 +76,4 @@ async function readPair(imagesFile: string, labelsFile: string): Promise<Pair> {
 function expectSameSize(train: Pair, test: Pair): void {
   const [expected, got] = [train, test].map(({ images }) => images.shape.slice(1).join(" x "));
   if (got !== expected) throw badData(test.imagesFile, `expected images of ${expected}, as for training, got ${got}`);
-}
-
-/** A label that the training set lacks is one that no model can have learnt. */
-function expectSeen(train: Pair, test: Pair): void {
-  const at = firstUnseen(train.labels.data, test.labels.data);
-  if (at < 0) return;
-  throw badData(test.labelsFile, `label ${at}: class ${test.labels.data[at]} is not in the training set`);
 }

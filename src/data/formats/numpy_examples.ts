@@ -1,4 +1,5 @@
 import { show } from "../../checks.js";
+import type { DistilleryError } from "../../errors.js";
 import { native } from "../../native.js";
 import { badData } from "../bad_data.js";
 import type { ImageSize } from "../image_dataset.js";
@@ -52,9 +53,14 @@ function toImages({ shape, data }: NpyArray, where: string): NumpyExamples {
   if (shape.length === 4 && (a === 1 || a === 3)) {
     return { kind: "image", count, size: { channels: a, height: b, width: c }, pixels };
   }
+  throw noImages(shape, where);
+}
+
+/** The error of bytes that are no images. */
+export function noImages(shape: readonly number[], where: string): DistilleryError {
   const advice = 'reshape it, or astype("float32") where the bytes are no pixels';
   const text = `expected images [n, height, width], with 1 or 3 channels at the end or after n: ${advice}`;
-  throw badData(where, `${text}; got bytes of shape [${shape.join(", ")}]`);
+  return badData(where, `${text}; got bytes of shape [${shape.join(", ")}]`);
 }
 
 /** [n, height, width, channels] becomes [n, channels, height, width]. */

@@ -58,7 +58,7 @@ export async function readPictures(
   const pixels = allocate(files.length, features);
   for (let start = 0; start < files.length; start += BATCH) {
     const part = files.slice(start, start + BATCH);
-    const contents = await Promise.all(part.map(readWhole));
+    const contents = await Promise.all(part.map((file) => readWhole(file)));
     const out = pixels.subarray(start * features, (start + part.length) * features);
     const mayResize = imageSize !== undefined;
     const failure = native.decodeImages(contents, out, channels, height, width, mayResize, grey === true);

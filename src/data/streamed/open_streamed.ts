@@ -3,6 +3,7 @@ import { expectInteger, show } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { badData } from "../bad_data.js";
 import { expectChannels } from "../image_dataset.js";
+import { indexRange } from "../indices.js";
 import type { DatasetOptions } from "../labelled_dataset.js";
 import { expectClassNames } from "../labels.js";
 import type { Normalisation } from "../normalisation.js";
@@ -45,7 +46,7 @@ const CHUNK_BYTES = 2 ** 23;
  * ```
  */
 export async function openStreamed(source: StreamedFiles, options: StreamOptions = {}): Promise<StreamedDataset> {
-  const { chunkBytes = CHUNK_BYTES, classNames, mean, std } = options;
+  const { chunkBytes = CHUNK_BYTES, mean, std } = options;
   expectInteger("chunkBytes", chunkBytes, 1, 2 ** 30);
   if ((mean === undefined) !== (std === undefined)) {
     throw new DistilleryError("BAD_ARGUMENT", "mean, std: expected both or none, got one of them");
@@ -54,15 +55,26 @@ export async function openStreamed(source: StreamedFiles, options: StreamOptions
   if (format.type === "f4" && mean !== undefined) {
     throw new DistilleryError("BAD_ARGUMENT", "mean, std: expected them for bytes only: floats are taken as they are");
   }
+  return openRows(format, { ...options, name: expectName(options.name ?? basename(path)) });
+}
+
+/** The data set of files that were opened; `measured`: the ascending rows that say mean and deviation; default: all. */
+export async function openRows(
+  format: RowFormat,
+  options: StreamOptions & { name: string },
+  measured?: Int32Array,
+): Promise<StreamedDataset> {
+  const { name, chunkBytes = CHUNK_BYTES, classNames, mean, std } = options;
   expectInteger("the number of rows", format.files.length, 1, 2 ** 31 - 1);
   expectInteger("the values of a row", format.features, 1, 2 ** 31 - 1);
   const numbers = givenNumbers(format, { mean, std });
   const chunk = Math.max(1, Math.floor(chunkBytes / format.files.stride));
-  const { labels, moments, sha256 } = await scan(format, chunk, numbers === null);
+  const rows = numbers === null ? (measured ?? indexRange(0, format.files.length)) : null;
+  const { labels, moments, sha256 } = await scan(format, chunk, rows);
   const classes = countClasses(labels, format, options);
   return new StreamedDataset({
-    ...{ format, labels, classes, chunk, sha256, ...(numbers ?? measured(moments)) },
-    name: expectName(options.name ?? basename(path)),
+    ...{ format, labels, classes, chunk, sha256, ...(numbers ?? numbersOf(moments)) },
+    name,
     classNames: expectClassNames(classNames, classes),
   });
 }
@@ -97,7 +109,7 @@ function givenNumbers({ image, type }: RowFormat, { mean, std }: Partial<Normali
   };
 }
 
-function measured(moments: Scan["moments"]): Numbers {
+function numbersOf(moments: Scan["moments"]): Numbers {
   return { mean: moments?.map(({ mean }) => mean) ?? null, std: moments?.map(({ std }) => std) ?? null };
 }
 

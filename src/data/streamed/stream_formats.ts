@@ -12,6 +12,8 @@ export interface RowFormat {
   readonly files: RowFiles;
   /** Bytes of a row before its values; the last of them is its class where `labels` is null. */
   readonly skip: number;
+  /** [rows, ...], as the files say it. */
+  readonly shape: readonly number[];
   readonly features: number;
   readonly type: "u1" | "f4";
   readonly image: ImageSize | null;
@@ -22,13 +24,19 @@ export interface RowFormat {
   readonly classes: number | null;
 }
 
+/** Examples with labels in a file of their own. */
+export interface LabelledRows extends RowFormat {
+  readonly labels: Int32Array;
+  readonly examplesAt: string;
+}
+
 const HEAD = 2 ** 14;
 /** How a `.npy` file begins. */
 const NPY = 0x93;
 const CIFAR = { channels: 3, height: 32, width: 32 } as const;
 
 /** A pair of IDX or `.npy` files, told apart by how the first begins. */
-export async function openPair(inputs: string, labels: string): Promise<RowFormat> {
+export async function openPair(inputs: string, labels: string): Promise<LabelledRows> {
   const status = await statusOf(inputs);
   const head = readHead(inputs, HEAD);
   if (isGzip(head)) throw badData(inputs, "is gzipped: unpack it, only what is not compressed can be read in pieces");
@@ -40,7 +48,8 @@ export async function openPair(inputs: string, labels: string): Promise<RowForma
   expectBytes(inputs, offset + rows * stride, status.size);
   const image = type === "u1" ? imageOf(axes, inputs) : null;
   const read = await readLabels(labels, rows);
-  return { files, skip: 0, features, type, image, labels: read, labelsAt: labels, classes: null };
+  const places = { examplesAt: inputs, labelsAt: labels };
+  return { files, skip: 0, shape, features, type, image, labels: read, ...places, classes: null };
 }
 
 /** Files of CIFAR's records: a class (CIFAR-100: a coarse and a fine one, which counts), then 3072 pixels. */
@@ -55,8 +64,11 @@ export async function openCifar(kind: "cifar-10" | "cifar-100", paths: readonly 
       throw badData(path, `truncated: expected records of ${stride} bytes, has ${status.size} bytes`);
     }),
   );
+  const rows = new RowFiles(files, stride);
+  const { channels, height, width } = CIFAR;
   return {
-    ...{ files: new RowFiles(files, stride), skip, features: stride - skip, type: "u1", image: CIFAR, labels: null },
+    ...{ files: rows, skip, shape: [rows.length, channels, height, width], features: stride - skip },
+    ...{ type: "u1", image: CIFAR, labels: null },
     labelsAt: paths.join(", "),
     classes: kind === "cifar-10" ? 10 : 100,
   };

@@ -15,24 +15,32 @@ export interface Scan {
   readonly sha256: string;
 }
 
-/** Reads all rows, so many at a time; `BAD_DATA` with the place of a number that is not finite or of a wrong class. */
-export async function scan(format: RowFormat, rowsAtOnce: number, measures: boolean): Promise<Scan> {
+/**
+ * Reads all rows, so many at a time; `BAD_DATA` with the place of a number that is not finite or of a wrong class.
+ * `measured`: the ascending rows whose bytes are counted for the moments; null: none.
+ */
+export async function scan(format: RowFormat, rowsAtOnce: number, measured: Int32Array | null): Promise<Scan> {
   const { files, type, image } = format;
   const { length, stride } = files;
   const hash = createHash("sha256");
   const labels = format.labels ?? new Int32Array(length);
   const channels = Array.from({ length: image?.channels ?? 1 }, () => new PixelCounts());
   const chunk = new Uint8Array(Math.min(rowsAtOnce, length) * stride);
+  let counted = 0;
   for (let start = 0; start < length; start += rowsAtOnce) {
     const bytes = chunk.subarray(0, Math.min(rowsAtOnce, length - start) * stride);
     files.read(start, bytes);
     hash.update(bytes);
     if (format.labels === null) takeLabels(format, start, bytes, labels);
     if (type === "f4") expectFinite(format, start, bytes);
-    else if (measures) countPixels(bytes, format, channels);
+    else if (measured !== null) {
+      const from = counted;
+      while ((measured[counted] ?? Infinity) < start + rowsAtOnce) counted++;
+      countPixels(format, start, bytes, measured.subarray(from, counted), channels);
+    }
     await setImmediate();
   }
-  const moments = measures && type === "u1" ? channels.map(({ counts }) => momentsOf(counts)) : null;
+  const moments = measured !== null && type === "u1" ? channels.map(({ counts }) => momentsOf(counts)) : null;
   return { labels, moments, sha256: hash.digest("hex") };
 }
 
@@ -55,9 +63,16 @@ function expectFinite({ files, features }: RowFormat, start: number, bytes: Uint
   throw badData(files.placeOf(row).path, `row ${row}, column ${column}: expected a finite number, got ${values[at]}`);
 }
 
-function countPixels(bytes: Uint8Array, { files, skip, features }: RowFormat, channels: readonly PixelCounts[]): void {
+function countPixels(
+  { files, skip, features }: RowFormat,
+  start: number,
+  bytes: Uint8Array,
+  rows: Int32Array,
+  channels: readonly PixelCounts[],
+): void {
   const plane = features / channels.length;
-  for (let row = skip; row < bytes.length; row += files.stride) {
-    for (const [i, channel] of channels.entries()) channel.add(bytes, row + i * plane, row + (i + 1) * plane);
+  for (const row of rows) {
+    const at = (row - start) * files.stride + skip;
+    for (const [i, channel] of channels.entries()) channel.add(bytes, at + i * plane, at + (i + 1) * plane);
   }
 }

@@ -1,0 +1,35 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { temporaryFolder } from "../checkpoint/support.js";
+import { bytes, imageFolder, lines, newFolder, refused, STUDENT, succeed } from "./support.js";
+
+const temporary = temporaryFolder();
+const data = imageFolder();
+const SHORT = ["--data", data, "--epochs", "2", "--batch-size", "32"];
+
+test("--stream gives the same run in the data's order: lines and weights", async () => {
+  const cwd = newFolder(temporary);
+  const epochs = (text: string) => lines(text).filter((line) => line.startsWith("Epoch"));
+  const both = async (args: string[]) => [
+    epochs(await succeed([...args, "--out", "memory"], cwd)),
+    epochs(await succeed([...args, "--stream", "--out", "disk"], cwd)),
+  ];
+  const [inMemory, onDisk] = await both(["train-teacher", ...SHORT, "--no-shuffle"]);
+  expect(onDisk).toEqual(inMemory);
+  expect(onDisk?.length).toBe(2);
+  expect(bytes(cwd, "disk", "teacher.safetensors")).toBe(bytes(cwd, "memory", "teacher.safetensors"));
+
+  const teacher = join("memory", "teacher.pth");
+  const distilled = await both(["distill", ...SHORT, "--no-shuffle", "--teacher", teacher]);
+  expect(distilled[1]).toEqual(distilled[0]);
+  expect(bytes(cwd, "disk", `${STUDENT}.safetensors`)).toBe(bytes(cwd, "memory", `${STUDENT}.safetensors`));
+});
+
+test("--stream of what can only be read whole", async () => {
+  const cwd = newFolder(temporary);
+  writeFileSync(join(cwd, "t.csv"), "a,label\n1,x\n2,y\n");
+  expect(await refused(["train-teacher", "--data", "t.csv", "--stream"], cwd, 1, "BAD_ARGUMENT")).toMatch(
+    /^stream: t\.csv is a table, which can't be read in pieces as .* can: np\.save of x_train\.npy, /,
+  );
+});
