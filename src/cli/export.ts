@@ -1,7 +1,7 @@
 import { extname, join, parse, resolve } from "node:path";
 import { Command, Option } from "commander";
 import { sourceSchema } from "../config/index.js";
-import { type Dataset, ImageDataset, type ImageDatasetOptions, Subset } from "../data/index.js";
+import type { Dataset } from "../data/index.js";
 import type { OnnxOptions, OnnxSummary, OnnxValue } from "../export/index.js";
 import type { StudentNet } from "../models/student_net.js";
 import type { TeacherNet } from "../models/teacher_net.js";
@@ -41,8 +41,8 @@ export async function runExport(flags: ExportFlags): Promise<void> {
   const out = outFile(flags);
   const { source } = await setUp(sourceFrom({ ...flags }));
   const test = flags.data === undefined ? null : testOf(source, flags.data);
-  const images = test && imagesOf(test);
-  if (flags.embedNormalisation && images === null) {
+  const image = test?.image;
+  if (flags.embedNormalisation && image === undefined) {
     throw new UsageError("--embed-normalisation: needs --data with images, whose normalisation it is");
   }
   const network = await readNetwork(flags.file, flags);
@@ -51,11 +51,11 @@ export async function runExport(flags: ExportFlags): Promise<void> {
   const { saveOnnx } = await import("../export/index.js");
   const options: OnnxOptions = {
     ...(flags.quantize && { quantize: flags.quantize }),
-    ...(images && { normalisation: images }),
+    ...(image && { normalisation: image }),
     embedNormalisation: flags.embedNormalisation ?? false,
   };
   const summary = await saveOnnx(network, out, options);
-  const accuracy = test && (await compare(network, out, summary, options, images ?? test));
+  const accuracy = test && (await compare(network, out, summary, options, test));
   if (flags.json) {
     const { quantize = null } = flags;
     console.log(JSON.stringify({ file: flags.file, onnx: out, ...summary, quantize, data: flags.data, accuracy }));
@@ -86,19 +86,6 @@ function outFile({ file, onnx }: ExportFlags): string {
 function testOf({ test }: Source, data: string): Dataset {
   if (test !== null) return test;
   throw new UsageError(`--data: expected data with a test part, got ${data}`);
-}
-
-/** The images in bytes, where that is what the data are. */
-function imagesOf(test: Dataset): ImageDataset | null {
-  if (test instanceof ImageDataset) return test;
-  if (!(test instanceof Subset) || !(test.dataset instanceof ImageDataset)) return null;
-  const { indices, dataset } = test;
-  const pixels = new Uint8Array(test.length * test.features);
-  for (const [i, index] of indices.entries()) {
-    pixels.set(dataset.pixels.subarray(index * test.features, (index + 1) * test.features), i * test.features);
-  }
-  const labels = indices.map((index) => dataset.labels.data[index] as number);
-  return new ImageDataset(pixels, labels, dataset as ImageDatasetOptions);
 }
 
 /** The accuracy of the network and of the file, by ONNX Runtime where it is installed. */

@@ -19,6 +19,7 @@ export function scalar(name: string, value: number): Constant {
 /** A single number, or a number for each value of a row whose channels have one each. */
 export function perChannel(name: string, value: number | readonly number[], features: number): Constant {
   if (typeof value === "number") return scalar(name, value);
+  if (value.length === 1) return scalar(name, value[0] as number);
   const plane = features / value.length;
   if (!Number.isInteger(plane)) {
     const text = `${name}: expected numbers for channels of one size, got ${value.length} for ${features} values`;

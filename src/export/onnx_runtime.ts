@@ -7,11 +7,11 @@ import type { OnnxSummary } from "./onnx.js";
 
 const BATCH = 1000;
 
-/** Labelled examples; with `pixels`, bytes that a file with an embedded normalisation takes. */
+/** Labelled examples; of images what makes them pixels again, which a file with an embedded normalisation takes. */
 export interface Examples {
   readonly length: number;
   readonly features: number;
-  readonly pixels?: Uint8Array;
+  readonly image?: { readonly mean: readonly number[]; readonly std: readonly number[] };
   slice(start: number, end: number): { readonly inputs: Tensor; readonly labels: IntTensor };
 }
 
@@ -36,11 +36,7 @@ export async function accuracyByOnnxRuntime(
     const shape = [end - start, data.features];
     const fed =
       input.dtype === "uint8"
-        ? new ort.Tensor(
-            "uint8",
-            (data.pixels as Uint8Array).subarray(start * data.features, end * data.features),
-            shape,
-          )
+        ? new ort.Tensor("uint8", pixelsOf(inputs.data, data), shape)
         : new ort.Tensor("float32", inputs.data, shape);
     const results = await session.run({ [input.name]: fed });
     const logits = results[output.name] as { data: Float32Array; dims: readonly number[] };
@@ -49,6 +45,16 @@ export async function accuracyByOnnxRuntime(
   }
   await session.release();
   return { accuracy: correct / data.length, version: ort.env.versions.node ?? "" };
+}
+
+/** The bytes that were normalised: pixel = 255 (value std + mean), a whole number but for rounding. */
+function pixelsOf(values: Float32Array, { features, image }: Examples): Uint8Array {
+  if (image === undefined) throw new DistilleryError("INTERNAL", "images: expected to know their normalisation");
+  const plane = features / image.mean.length;
+  return Uint8Array.from(values, (value, i) => {
+    const channel = Math.floor((i % features) / plane);
+    return Math.round(255 * (value * (image.std[channel] as number) + (image.mean[channel] as number)));
+  });
 }
 
 type Runtime = typeof import("onnxruntime-common");
