@@ -21,7 +21,8 @@ function hasScript(): boolean {
 
 /** Starts `distillery ARGS` in a terminal of so many columns; what the terminal gets is its standard output. */
 function inTerminal(args: string, cwd: string, columns: number, env: Record<string, string> = {}): ChildProcess {
-  const { NO_COLOR: _, FORCE_COLOR: __, ...rest } = process.env;
+  // A terminal has colours, also where CI tells programs that it has none.
+  const { NO_COLOR: _, FORCE_COLOR: __, CI: ___, ...rest } = process.env;
   const command = `stty cols ${columns} rows 24; exec '${process.execPath}' '${MAIN}' ${args}`;
   return spawn("script", ["--quiet", "--return", "--command", command, "/dev/null"], {
     ...{ cwd, env: { ...rest, TERM: "xterm-256color", ...env }, stdio: ["pipe", "pipe", "pipe"] },

@@ -26,7 +26,7 @@ describe("a comparison", () => {
 
   test("hurt, told by nothing, and one seed", () => {
     const of = (distilled: number[]) => compareVerdict(compareResult(run, alone.slice(0, distilled.length), distilled));
-    expect(of(alone.map((x) => x - 0.003))).toMatchObject({
+    expect(of(alone.map((x, i) => x - 0.003 + 0.0001 * (i - 2)))).toMatchObject({
       answer: "no",
       headline: "No: distilling lowered test accuracy by 0.30 points",
     });
@@ -40,6 +40,11 @@ describe("a comparison", () => {
       "One seed can't tell: test accuracy changed by +1.00 points",
     ]);
     expect(one.detail).not.toContain("interval +");
+    const alike = of(alone.map((x) => x - 0.003));
+    expect([alike.answer, alike.headline]).toEqual([
+      "unclear",
+      "Seeds that are all alike can't tell: test accuracy changed by \u22120.30 points",
+    ]);
   });
 });
 
