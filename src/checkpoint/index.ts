@@ -11,6 +11,6 @@ export {
   loadCheckpoint,
 } from "./load.js";
 export { lockFolder, type RunConfig, RunDirectory } from "./run_directory.js";
-export { decodeSafetensors, encodeSafetensors, type Safetensors } from "./safetensors.js";
+export { decodeSafetensors, encodeSafetensors, type Safetensors, safetensorsBytes } from "./safetensors.js";
 export { type SaveOptions, save, saveCheckpoint } from "./save.js";
 export type { StoredDtype } from "./stored_types.js";

@@ -21,12 +21,17 @@ export interface Safetensors {
 export function encodeSafetensors(tensors: StateDict, metadata: Readonly<Record<string, string>> = {}): Uint8Array {
   const places = layOut(tensors);
   const header = headerBytes(places, metadata);
-  const end = places.reduce((max, { end }) => Math.max(max, end), 0);
-  const bytes = new Uint8Array(8 + header.length + end);
+  const bytes = new Uint8Array(8 + header.length + lengthOf(places));
   new DataView(bytes.buffer).setBigUint64(0, BigInt(header.length), true);
   bytes.set(header, 8);
   for (const { tensor, start } of places) bytes.set(bytesOf(tensor), 8 + header.length + start);
   return bytes;
+}
+
+/** How many bytes {@link encodeSafetensors} makes of a state dict. */
+export function safetensorsBytes(tensors: StateDict): number {
+  const places = layOut(tensors);
+  return 8 + headerBytes(places, {}).length + lengthOf(places);
 }
 
 /**
@@ -52,6 +57,10 @@ export function readStored(
     tensor: tensorOf(type.decode(bytes.subarray(start, end)), shape),
   }));
   return { stored, metadata };
+}
+
+function lengthOf(places: readonly Place[]): number {
+  return places.reduce((max, { end }) => Math.max(max, end), 0);
 }
 
 interface Place {

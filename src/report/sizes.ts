@@ -1,4 +1,4 @@
-import { encodeSafetensors } from "../checkpoint/index.js";
+import { safetensorsBytes } from "../checkpoint/index.js";
 import type { Dataset } from "../data/index.js";
 import type { Module } from "../nn/module.js";
 import { measureLatency } from "../train/index.js";
@@ -8,7 +8,7 @@ import type { SizeFigures } from "./report_data.js";
 export function sizeOf(network: Module, examples: Dataset | null): SizeFigures {
   return {
     parameters: network.parameterCount(),
-    bytes: encodeSafetensors(network.stateDict()).byteLength,
+    bytes: safetensorsBytes(network.stateDict()),
     ...(examples && { latencyMs: measureLatency(network, examples) }),
   };
 }

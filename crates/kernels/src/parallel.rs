@@ -8,8 +8,8 @@ use crate::awake::Awake;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::cell::OnceCell;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
@@ -23,9 +23,11 @@ struct Pool {
     awake: Arc<Awake>,
 }
 
-/// The cores that the operating system gives this process.
+/// The cores that the operating system gives this process. Asked once: on Linux the answer is in files, and to read them
+/// takes longer than many kernels run.
 pub fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, |n| n.get())
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, |n| n.get()))
 }
 
 /// How many threads a kernel may use: what `set_threads` said, else the cores.
