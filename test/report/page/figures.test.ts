@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { chromium } from "./browser.js";
-import { NAMES, openedReports, rowsOf } from "./support.js";
+import { NAMES, openedReports, rowsOf, unfolded } from "./support.js";
 
 describe.runIf(chromium !== "")("in Chromium", () => {
   const at = openedReports();
@@ -98,7 +98,7 @@ describe.runIf(chromium !== "")("in Chromium", () => {
       .evaluateAll((rows) => rows.map((row) => row.textContent));
     expect(cells).toEqual(["150.00%55.00%60.00%", "45.00%80.00%70.00%"]);
     expect(await at.page.locator(".heat .best").allTextContents()).toEqual(["80.00%", "50.00%"]);
-    await at.page.getByText("All points, best first").click();
+    await unfolded(at.page.locator("details", { hasText: "All points, best first" }));
     const [first, second] = await at.page
       .getByRole("region", { name: "All points, best first" })
       .locator("tbody tr")

@@ -44,9 +44,15 @@ export class Opened {
 
   /** The table behind a chart, which this unfolds. */
   async numbersOf(title: string): Promise<string[][]> {
-    await this.figure(title).getByText("The numbers").click();
-    return rowsOf(this.figure(title).locator("details"));
+    return rowsOf(await unfolded(this.figure(title).locator("details")));
   }
+}
+
+/** Unfolds `details` and waits for what it holds: it is made after the click, on the browser's own time. */
+export async function unfolded(details: Locator): Promise<Locator> {
+  await details.locator("summary").click();
+  await details.locator("summary + *").first().waitFor();
+  return details;
 }
 
 /** The rows of a table, cell by cell. */
