@@ -8,7 +8,17 @@ type I32 = Int32Array;
 type I32Mut = Int32Array;
 type U8 = Uint8Array;
 type U8Mut = Uint8Array;
+type U32 = Uint32Array;
 type U32Mut = Uint32Array;
+/** A network in memory of the binding. */
+type Ahead = unknown;
+
+export declare class ExternalObject<T> {
+  readonly '': {
+    readonly '': unique symbol
+    [K: symbol]: T
+  }
+}
 
 /**
  * Which binding artifact the generated loader actually loaded: `'native'` for
@@ -68,6 +78,24 @@ export declare function expand(x: F32, shape: Array<number>, out: F32Mut, outSha
 
 /** The index of the first value that is NaN or infinite, or -1 */
 export declare function firstNonFinite(x: F32): number
+
+/**
+ * The logits[rows, outputs] of a pass, of the one that has begun where it began with just this; in train mode the
+ * statistics and the random stream move. Whether such a one had begun
+ */
+export declare function frozenAnswer(network: ExternalObject<Ahead>, input: F32, rows: number, train: boolean, state: U32Mut, statistics: Array<F32Mut>, out: F32Mut): boolean
+
+/** Begins a pass of input[rows, inputs] beside whatever follows, as the random stream and the layers' statistics stand */
+export declare function frozenBegin(network: ExternalObject<Ahead>, input: F32, rows: number, train: boolean, state: U32, statistics: Array<F32>): void
+
+/** Adds a layer: dropout(relu(batchNorm(x linearWeight^T + linearBias))) */
+export declare function frozenHidden(network: ExternalObject<Ahead>, linearWeight: F32, linearBias: F32 | undefined | null, weight: F32, bias: F32, features: number, inputs: number, eps: number, momentum: number, p: number): void
+
+/** Adds a layer: x weight^T + bias, then ReLU where relu */
+export declare function frozenLinear(network: ExternalObject<Ahead>, weight: F32, bias: F32 | undefined | null, outputs: number, inputs: number, relu: boolean): void
+
+/** A network of no layers yet, whose weights will be copied and not change */
+export declare function frozenNetwork(): ExternalObject<Ahead>
 
 /** out[i] = (pixels[indices[i]] / 255 - mean) / std, with a mean and a deviation a channel */
 export declare function gatherBytes(pixels: U8, indices: I32, out: F32Mut, rows: number, width: number, mean: F32, std: F32): void

@@ -3,8 +3,8 @@ import type { Dataset } from "../data/index.js";
 import { kdLossParts } from "../losses/kd_loss.js";
 import type { Module } from "../nn/module.js";
 import { clipGradNorm } from "../optim/clip_grad_norm.js";
-import { noGrad } from "../tensor/autograd.js";
 import { expectDataset, expectFinite, expectModule } from "./arguments.js";
+import { AskedTeacher } from "./asked_teacher.js";
 import { type RunControls, splitControls } from "./controls.js";
 import { openCache } from "./open_cache.js";
 import { type DistillationOptions, distillationSchema, readOptions } from "./options.js";
@@ -80,6 +80,7 @@ async function distilled(input: DistillInput): Promise<RunResult> {
   });
   try {
     const cache = run.isFinished ? null : await openCache(input, teacherMode);
+    const asked = new AskedTeacher(teacher, student, data);
     const { optimizer, scheduler } = run;
     const { labelSmoothing } = options;
     const parameters = student.parameters();
@@ -87,7 +88,7 @@ async function distilled(input: DistillInput): Promise<RunResult> {
       while (await run.nextStep()) {
         run.step((i) => {
           const { inputs, labels, indices } = run.batches.batch(i);
-          const teacherLogits = cache?.batch(indices) ?? noGrad(() => teacher.forward(inputs));
+          const teacherLogits = cache?.batch(indices) ?? asked.logits(run.batches, i, inputs);
           const { loss, soft, hard } = kdLossParts(student.forward(inputs), teacherLogits, labels, {
             temperature,
             alpha,

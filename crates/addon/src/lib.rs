@@ -10,6 +10,7 @@ mod borrow;
 mod data;
 mod elementwise;
 mod error;
+mod frozen;
 mod hidden;
 mod images;
 mod layers;

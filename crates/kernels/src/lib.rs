@@ -4,6 +4,7 @@
 //! number of threads: work is split into parts that do not share sums, and sums are taken in a fixed order.
 
 pub mod adamw;
+pub mod ahead;
 pub mod augment;
 mod awake;
 pub mod batch_norm;
@@ -12,6 +13,7 @@ pub mod cross_entropy;
 pub mod dropout;
 pub mod elementwise;
 pub mod error;
+pub mod frozen;
 pub mod gather;
 pub mod grad_norm;
 pub mod kd_loss;

@@ -5,8 +5,9 @@
 //! first large kernel and ended with it.
 
 use crate::awake::Awake;
-use rayon::{ThreadPool, ThreadPoolBuilder};
+use rayon::{ThreadPool, ThreadPoolBuilder, Yield};
 use std::cell::OnceCell;
+use std::hint::spin_loop;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -132,6 +133,20 @@ pub(crate) fn pieces(range: Range<usize>, most: usize, f: impl Fn(Range<usize>) 
 /// Calls both, at the same time where there is a second thread.
 pub(crate) fn both<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
     if enter(2) < 2 { (a(), b()) } else { rayon::join(a, b) }
+}
+
+/// Calls `f` beside what the calling thread does next; at once where there is no second thread. It may not panic.
+pub(crate) fn spawn(f: impl FnOnce() + Send + 'static) {
+    if enter(2) < 2 { f() } else { rayon::spawn(f) }
+}
+
+/// Does a piece of what waits to be done, or passes a moment.
+pub(crate) fn help() {
+    match rayon::yield_now() {
+        Some(Yield::Executed) => (),
+        Some(Yield::Idle) => spin_loop(),
+        None => std::thread::yield_now(),
+    }
 }
 
 /// A range of whole numbers, cut in two.
