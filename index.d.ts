@@ -120,8 +120,11 @@ export declare function imageSize(file: U8): Array<number> | string
 /** The distillation loss as [total, soft, hard]; writes the gradient of the student's logits */
 export declare function kdLoss(studentLogits: F32, teacherLogits: F32, labels: I32, grad: F32Mut, rows: number, classes: number, temperature: number, alpha: number, labelSmoothing: number): [total: number, soft: number, hard: number]
 
-/** gradBias[columns] = the column sums of grad[rows, columns] */
-export declare function linearBackwardBias(grad: F32, gradBias: F32Mut, rows: number, columns: number): void
+/**
+ * The gradients of linearForward without ReLU that are asked for: gradX = grad weight, gradWeight = grad^T x, and
+ * gradBias, the column sums of grad[rows, outputs]
+ */
+export declare function linearBackward(grad: F32, x: F32, weight: F32, gradX: F32Mut | undefined | null, gradWeight: F32Mut | undefined | null, gradBias: F32Mut | undefined | null, rows: number, inputs: number, outputs: number): void
 
 /** out[rows, outputs] = x[rows, inputs] weight[outputs, inputs]^T + bias, then ReLU where asked */
 export declare function linearForward(x: F32, weight: F32, bias: F32 | undefined | null, out: F32Mut, rows: number, inputs: number, outputs: number, relu: boolean): void

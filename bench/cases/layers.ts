@@ -43,11 +43,7 @@ function linearBackwardCase(inputs: number, outputs: number): Case {
     name: "linear, gradients",
     shape: `${ROWS}×${inputs} → ${outputs}`,
     work: both(product(outputs, ROWS, inputs), product(ROWS, outputs, inputs)),
-    kernel: () => {
-      native.matmulTn(grad, x, gradWeight, outputs, ROWS, inputs);
-      native.linearBackwardBias(grad, gradBias, ROWS, outputs);
-      native.matmul(grad, weight, gradX, ROWS, outputs, inputs);
-    },
+    kernel: () => native.linearBackward(grad, x, weight, gradX, gradWeight, gradBias, ROWS, inputs, outputs),
     plain: () => linearBackward(layer, grads, x, grad),
     results: [gradWeight, grads.weight],
   };

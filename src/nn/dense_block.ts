@@ -84,8 +84,6 @@ export function denseBlock(x: Tensor, layers: DenseLayers): Tensor {
       training,
       p,
     );
-    if (intoX) native.matmul(grad, linear.weight.data, intoX, rows, features, inputs);
-    if (intoWeight) native.matmulTn(grad, x.data, intoWeight, features, rows, inputs);
-    if (intoBias) native.linearBackwardBias(grad, intoBias, rows, features);
+    native.linearBackward(grad, x.data, linear.weight.data, intoX, intoWeight, intoBias, rows, inputs, features);
   });
 }

@@ -41,9 +41,7 @@ export function linear(
   return output(out, [rows, outputs], sources, operation, (upstream, [intoX, intoWeight, intoBias]) => {
     const grad = rectified ? allocate(upstream.length) : upstream;
     if (rectified) native.reluBackward(upstream, out, grad);
-    if (intoX) native.matmul(grad, weight.data, intoX, rows, outputs, inputs);
-    if (intoWeight) native.matmulTn(grad, x.data, intoWeight, outputs, rows, inputs);
-    if (intoBias) native.linearBackwardBias(grad, intoBias, rows, outputs);
+    native.linearBackward(grad, x.data, weight.data, intoX, intoWeight, intoBias, rows, inputs, outputs);
   });
 }
 

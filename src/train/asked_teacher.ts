@@ -19,7 +19,8 @@ const PATIENCE = 3;
 export class AskedTeacher {
   readonly #teacher: Module;
   readonly #student: Module;
-  #looksAhead: boolean;
+  readonly #isRepeatable: boolean;
+  readonly #augmented: boolean;
   /** Made when it is first asked for; null where there can be none. */
   #copy: FrozenCopy | null | undefined;
   #inVain = 0;
@@ -27,7 +28,8 @@ export class AskedTeacher {
   constructor(teacher: Module, student: Module, data: Dataset) {
     this.#teacher = teacher;
     this.#student = student;
-    this.#looksAhead = isCheapToRepeat(data);
+    this.#isRepeatable = isCheapToRepeat(data);
+    this.#augmented = data.augmented === true;
   }
 
   /** The logits [n, classes] of batch `i` of an epoch, whose inputs are these [n, features]. */
@@ -38,12 +40,12 @@ export class AskedTeacher {
     if (copy === null || training === null || !fits || isListening()) {
       return noGrad(() => this.#teacher.forward(inputs));
     }
+    // What is random in the next batch is drawn after this answer, everything else can be at hand before it.
+    const next = this.#augmented ? null : this.#next(batches, i);
     const { logits, hadBegun } = copy.logits(inputs, training);
-    if (this.#looksAhead) {
-      this.#inVain = hadBegun || i === 0 ? 0 : this.#inVain + 1;
-      this.#looksAhead = this.#inVain < PATIENCE;
-      if (i + 1 < batches.length) this.#begin(copy, batches, i + 1, training);
-    }
+    if (i > 0) this.#inVain = hadBegun ? 0 : this.#inVain + 1;
+    const ahead = this.#augmented ? this.#next(batches, i) : next;
+    if (ahead !== null) copy.begin(ahead, training);
     return logits;
   }
 
@@ -58,11 +60,16 @@ export class AskedTeacher {
     return this.#copy;
   }
 
-  /** Data that are augmented draw for the next batch now, and the same again when its turn comes. */
-  #begin(copy: FrozenCopy, batches: Epoch, i: number, training: boolean): void {
+  /** The inputs of the batch after batch `i`, where they are known; what they draw is drawn again when their turn comes. */
+  #next(batches: Epoch, i: number): Tensor | null {
+    if (!this.#isRepeatable || this.#inVain >= PATIENCE) return null;
+    // In the data's own order the next epoch begins as this one did.
+    const next = i + 1 < batches.length ? i + 1 : 0;
+    if (next === 0 && batches.order !== null) return null;
     const { state } = currentGenerator();
     const before = state.slice();
-    copy.begin(batches.batch(i).inputs, training);
+    const { inputs } = batches.batch(next);
     state.set(before);
+    return inputs;
   }
 }

@@ -83,7 +83,10 @@ export const CALLS: Record<string, Argument[]> = {
   gradNorm: [list(free(six))],
   imageSize: [free(readOf(PICTURE))],
   kdLoss: [six, six, labels, write(6), size(2), size(3), real(2), real(0.5), real(0.1)],
-  linearBackwardBias: [six, write(3), size(2), size(3)],
+  linearBackward: [
+    ...[six, read(...Array(8).keys()), twelve],
+    ...[optional(write(8)), optional(write(12)), optional(write(3)), size(2), size(4), size(3)],
+  ],
   linearForward: [...[six, twelve, optional(four), write(8)], ...[size(2), size(3), size(4), flag]],
   linearNormReluDropoutForward: [
     ...[six, twelve, optional(four), write(8), four, four, write(4), write(4), write(4), write(4)],

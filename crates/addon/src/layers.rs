@@ -1,8 +1,9 @@
 use crate::borrow::{F32, F32Mut, Memory, U8, U8Mut, U32Mut, matrix, matrix_mut};
 use crate::error::{Result, kernel};
 use distillery_kernels::batch_norm::{self, Affine, Running, Saved};
+use distillery_kernels::linear::{self, Gradients};
 use distillery_kernels::rng::Generator;
-use distillery_kernels::{dropout, linear, softmax};
+use distillery_kernels::{dropout, softmax};
 use napi_derive::napi;
 
 /// out[rows, outputs] = x[rows, inputs] weight[outputs, inputs]^T + bias, then ReLU where asked
@@ -25,12 +26,36 @@ pub fn linear_forward(
     linear::forward(x, weight, bias.map(Into::into), relu, matrix_mut("out", out, rows, outputs)?).map_err(kernel)
 }
 
-/// gradBias[columns] = the column sums of grad[rows, columns]
+/// The gradients of linearForward without ReLU that are asked for: gradX = grad weight, gradWeight = grad^T x, and
+/// gradBias, the column sums of grad[rows, outputs]
 #[napi(catch_unwind)]
-pub fn linear_backward_bias(grad: F32, mut grad_bias: F32Mut, rows: u32, columns: u32) -> Result<()> {
+#[allow(clippy::too_many_arguments, reason = "a flat call costs less than an object that is cloned")]
+pub fn linear_backward(
+    grad: F32,
+    x: F32,
+    weight: F32,
+    mut grad_x: Option<F32Mut>,
+    mut grad_weight: Option<F32Mut>,
+    mut grad_bias: Option<F32Mut>,
+    rows: u32,
+    inputs: u32,
+    outputs: u32,
+) -> Result<()> {
     let mut memory = Memory::new();
-    let (grad, grad_bias) = (memory.read(&grad)?, memory.write(&mut grad_bias)?);
-    linear::backward_bias(matrix("grad", grad, rows, columns)?, grad_bias.into()).map_err(kernel)
+    let grad = matrix("grad", memory.read(&grad)?, rows, outputs)?;
+    let x = matrix("x", memory.read(&x)?, rows, inputs)?;
+    let weight = matrix("weight", memory.read(&weight)?, outputs, inputs)?;
+    let mut into = Gradients::default();
+    if let Some(grad_x) = &mut grad_x {
+        into.x = Some(matrix_mut("gradX", memory.write(grad_x)?, rows, inputs)?);
+    }
+    if let Some(grad_weight) = &mut grad_weight {
+        into.weight = Some(matrix_mut("gradWeight", memory.write(grad_weight)?, outputs, inputs)?);
+    }
+    if let Some(grad_bias) = &mut grad_bias {
+        into.bias = Some(memory.write(grad_bias)?.into());
+    }
+    linear::backward(grad, x, weight, into).map_err(kernel)
 }
 
 /// BatchNorm1d in train mode; moves runningMean and runningVar, writes mean and invStd for the backward pass

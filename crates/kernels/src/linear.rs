@@ -44,6 +44,31 @@ pub(crate) fn rectify(x: f32) -> f32 {
     if x <= 0.0 { 0.0 } else { x }
 }
 
+/// The gradients that are asked for.
+#[derive(Default)]
+pub struct Gradients<'a> {
+    /// Of the input[rows, inputs].
+    pub x: Option<ArrayViewMut2<'a, f32>>,
+    /// Of the weight[outputs, inputs].
+    pub weight: Option<ArrayViewMut2<'a, f32>>,
+    /// Of the bias[outputs].
+    pub bias: Option<ArrayViewMut1<'a, f32>>,
+}
+
+/// The gradients from grad[rows, outputs], x[rows, inputs] and weight[outputs, inputs]: the input's beside the others.
+pub fn backward(grad: ArrayView2<f32>, x: ArrayView2<f32>, weight: ArrayView2<f32>, into: Gradients) -> Result<()> {
+    let ((rows, outputs), inputs) = (grad.dim(), weight.ncols());
+    expect_shape(OP, "weight", weight.shape(), &[outputs, inputs])?;
+    expect_shape(OP, "x", x.shape(), &[rows, inputs])?;
+    let input = || into.x.map_or(Ok(()), |grad_x| backward_input(grad, weight, grad_x));
+    let parameters = || {
+        into.weight.map_or(Ok(()), |grad_weight| backward_weight(grad, x, grad_weight))?;
+        into.bias.map_or(Ok(()), |grad_bias| backward_bias(grad, grad_bias))
+    };
+    let (input, parameters) = parallel::both(input, parameters);
+    input.and(parameters)
+}
+
 /// The gradient of the input: grad_x[rows, inputs] = grad[rows, outputs] weight[outputs, inputs].
 pub fn backward_input(grad: ArrayView2<f32>, weight: ArrayView2<f32>, grad_x: ArrayViewMut2<f32>) -> Result<()> {
     matmul(grad, weight, grad_x)
