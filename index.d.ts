@@ -8,7 +8,6 @@ type I32 = Int32Array;
 type I32Mut = Int32Array;
 type U8 = Uint8Array;
 type U8Mut = Uint8Array;
-type U32 = Uint32Array;
 type U32Mut = Uint32Array;
 /** A network in memory of the binding. */
 type Ahead = unknown;
@@ -80,13 +79,16 @@ export declare function expand(x: F32, shape: Array<number>, out: F32Mut, outSha
 export declare function firstNonFinite(x: F32): number
 
 /**
- * The logits[rows, outputs] of a pass, of the one that has begun where it began with just this; in train mode the
- * statistics and the random stream move. Whether such a one had begun
+ * The logits[rows, outputs]: of the next pass that has begun where it began with just this, else of one that is made
+ * now. In train mode the statistics and the random stream move. Whether such a pass had begun
  */
 export declare function frozenAnswer(network: ExternalObject<Ahead>, input: F32, rows: number, train: boolean, state: U32Mut, statistics: Array<F32Mut>, out: F32Mut): boolean
 
-/** Begins a pass of input[rows, inputs] beside whatever follows, as the random stream and the layers' statistics stand */
-export declare function frozenBegin(network: ExternalObject<Ahead>, input: F32, rows: number, train: boolean, state: U32, statistics: Array<F32>): void
+/**
+ * Begins a pass of input[rows, inputs], as the layers' statistics stand, beside whatever follows; the random stream moves
+ * past what it draws
+ */
+export declare function frozenBegin(network: ExternalObject<Ahead>, input: F32, rows: number, train: boolean, state: U32Mut, statistics: Array<F32>): void
 
 /** Adds a layer: dropout(relu(batchNorm(x linearWeight^T + linearBias))) */
 export declare function frozenHidden(network: ExternalObject<Ahead>, linearWeight: F32, linearBias: F32 | undefined | null, weight: F32, bias: F32, features: number, inputs: number, eps: number, momentum: number, p: number): void

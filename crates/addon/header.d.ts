@@ -8,7 +8,6 @@ type I32 = Int32Array;
 type I32Mut = Int32Array;
 type U8 = Uint8Array;
 type U8Mut = Uint8Array;
-type U32 = Uint32Array;
 type U32Mut = Uint32Array;
 /** A network in memory of the binding. */
 type Ahead = unknown;

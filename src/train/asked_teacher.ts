@@ -3,16 +3,19 @@ import type { Epoch } from "../data/epoch.js";
 import { isCheapToRepeat } from "../data/repeat.js";
 import type { Module } from "../nn/module.js";
 import { noGrad } from "../tensor/autograd.js";
-import { currentGenerator } from "../tensor/random.js";
+import { currentGenerator, Generator, withGenerator } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { isListening } from "../tensor/trace.js";
+import { getNumThreads } from "../threads.js";
 import { FrozenCopy } from "./frozen_copy.js";
 
-/** Answers that were begun in vain, one after another, until none is begun any more. */
+/** Answers that are begun ahead, at most: enough that no thread waits for the next one. */
+const AHEAD = 4;
+/** Steps one after another whose answer was begun in vain, until none is begun any more. */
 const PATIENCE = 3;
 
 /**
- * A teacher that is asked at each step. Where its layers are known, its answer to the next batch is begun while the
+ * A teacher that is asked at each step. Where its layers are known, its answers to the next batches are begun while the
  * student takes its step, on the threads that the student's small kernels leave idle. The bits stay the same: an answer
  * counts only where batch, random stream, statistics and weights turn out to be those that it began with.
  */
@@ -20,16 +23,17 @@ export class AskedTeacher {
   readonly #teacher: Module;
   readonly #student: Module;
   readonly #isRepeatable: boolean;
-  readonly #augmented: boolean;
   /** Made when it is first asked for; null where there can be none. */
   #copy: FrozenCopy | null | undefined;
+  /** The answers that have begun, and the random stream as it will stand after their draws. */
+  #begun = 0;
+  readonly #later = new Generator();
   #inVain = 0;
 
   constructor(teacher: Module, student: Module, data: Dataset) {
     this.#teacher = teacher;
     this.#student = student;
     this.#isRepeatable = isCheapToRepeat(data);
-    this.#augmented = data.augmented === true;
   }
 
   /** The logits [n, classes] of batch `i` of an epoch, whose inputs are these [n, features]. */
@@ -40,12 +44,14 @@ export class AskedTeacher {
     if (copy === null || training === null || !fits || isListening()) {
       return noGrad(() => this.#teacher.forward(inputs));
     }
-    // What is random in the next batch is drawn after this answer, everything else can be at hand before it.
-    const next = this.#augmented ? null : this.#next(batches, i);
     const { logits, hadBegun } = copy.logits(inputs, training);
-    if (i > 0) this.#inVain = hadBegun ? 0 : this.#inVain + 1;
-    const ahead = this.#augmented ? this.#next(batches, i) : next;
-    if (ahead !== null) copy.begin(ahead, training);
+    if (this.#begun > 0) this.#inVain = hadBegun ? 0 : this.#inVain + 1;
+    if (hadBegun) this.#begun -= 1;
+    else {
+      this.#begun = 0;
+      this.#later.copyFrom(currentGenerator());
+    }
+    if (this.#isRepeatable && this.#inVain < PATIENCE) this.#lookAhead(copy, batches, i + 1, training);
     return logits;
   }
 
@@ -60,16 +66,15 @@ export class AskedTeacher {
     return this.#copy;
   }
 
-  /** The inputs of the batch after batch `i`, where they are known; what they draw is drawn again when their turn comes. */
-  #next(batches: Epoch, i: number): Tensor | null {
-    if (!this.#isRepeatable || this.#inVain >= PATIENCE) return null;
-    // In the data's own order the next epoch begins as this one did.
-    const next = i + 1 < batches.length ? i + 1 : 0;
-    if (next === 0 && batches.order !== null) return null;
-    const { state } = currentGenerator();
-    const before = state.slice();
-    const { inputs } = batches.batch(next);
-    state.set(before);
-    return inputs;
+  /** Begins the answers to the batches from `from` on; what they draw is drawn again when their turn comes. */
+  #lookAhead(copy: FrozenCopy, batches: Epoch, from: number, training: boolean): void {
+    const threads = getNumThreads();
+    const most = threads < 2 ? 0 : Math.min(AHEAD, threads + 1);
+    for (; this.#begun < most; this.#begun += 1) {
+      const next = from + this.#begun;
+      // In the data's own order the next epoch begins as this one did.
+      if (next >= batches.length && batches.order !== null) return;
+      withGenerator(this.#later, () => copy.begin(batches.batch(next % batches.length).inputs, training));
+    }
   }
 }

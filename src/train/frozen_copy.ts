@@ -55,15 +55,15 @@ export class FrozenCopy {
     return modes.size > 1 ? null : modes.has(true);
   }
 
-  /** Begins the pass of inputs [rows, inFeatures], as the random stream and the statistics stand now. */
+  /** Begins the pass of inputs [rows, inFeatures], as the statistics stand now; the random stream moves past its draws. */
   begin({ data, shape }: Tensor, training: boolean): void {
     const { state } = currentGenerator();
     native.frozenBegin(this.#network, data, shape[0] as number, training, state, this.#statistics as Float32Array[]);
   }
 
   /**
-   * The logits [rows, outFeatures] of inputs [rows, inFeatures], and whether their pass had begun; statistics and random
-   * stream move as in the network's own `forward`.
+   * The logits [rows, outFeatures] of inputs [rows, inFeatures], and whether their pass was the next one that had begun;
+   * statistics and random stream move as in the network's own `forward`.
    */
   logits({ data, shape }: Tensor, training: boolean): { logits: Tensor; hadBegun: boolean } {
     const rows = shape[0] as number;

@@ -25,7 +25,6 @@ pub type I32 = Array<i32, false>;
 pub type I32Mut = Array<i32, true>;
 pub type U8 = Array<u8, false>;
 pub type U8Mut = Array<u8, true>;
-pub type U32 = Array<u32, false>;
 pub type U32Mut = Array<u32, true>;
 
 /// The element types that can be borrowed.

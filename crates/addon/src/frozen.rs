@@ -1,7 +1,7 @@
-use crate::borrow::{F32, F32Mut, Memory, U32, U32Mut, matrix};
+use crate::borrow::{F32, F32Mut, Memory, U32Mut, matrix};
 use crate::error::{Result, kernel};
-use distillery_kernels::ahead::Ahead;
-use distillery_kernels::frozen::{Hidden, Layer, Question, Then};
+use distillery_kernels::ahead::{Ahead, Question};
+use distillery_kernels::frozen::{Hidden, Layer, Then};
 use napi::bindgen_prelude::External;
 use napi_derive::napi;
 
@@ -51,23 +51,25 @@ pub fn frozen_hidden(
     network.push(Layer { weight: linear, bias: linear_bias, then: Then::Hidden(hidden) }).map_err(kernel)
 }
 
-/// Begins a pass of input[rows, inputs] beside whatever follows, as the random stream and the layers' statistics stand
+/// Begins a pass of input[rows, inputs], as the layers' statistics stand, beside whatever follows; the random stream moves
+/// past what it draws
 #[napi(catch_unwind)]
 pub fn frozen_begin(
     network: &mut External<Ahead>,
     input: F32,
     rows: u32,
     train: bool,
-    state: U32,
+    mut state: U32Mut,
     statistics: Vec<F32>,
 ) -> Result<()> {
     let mut memory = Memory::new();
-    let (input, state, statistics) = (memory.read(&input)?, memory.read(&state)?, memory.read_all(&statistics)?);
-    network.begin(&Question { input, rows: rows as usize, train, state, statistics: &statistics }).map_err(kernel)
+    let (input, state) = (memory.read(&input)?, memory.write(&mut state)?);
+    let statistics = &mut memory.read_all(&statistics)?[..];
+    network.begin(&mut Question { input, rows: rows as usize, train, state, statistics }).map_err(kernel)
 }
 
-/// The logits[rows, outputs] of a pass, of the one that has begun where it began with just this; in train mode the
-/// statistics and the random stream move. Whether such a one had begun
+/// The logits[rows, outputs]: of the next pass that has begun where it began with just this, else of one that is made
+/// now. In train mode the statistics and the random stream move. Whether such a pass had begun
 #[napi(catch_unwind)]
 pub fn frozen_answer(
     network: &mut External<Ahead>,
@@ -79,13 +81,7 @@ pub fn frozen_answer(
     mut out: F32Mut,
 ) -> Result<bool> {
     let mut memory = Memory::new();
-    let input = memory.read(&input)?;
-    let state = memory.write(&mut state)?;
-    let mut statistics = memory.write_all(&mut statistics)?;
-    let out = memory.write(&mut out)?;
-    let parts: Vec<&[f32]> = statistics.iter().map(|part| &**part).collect();
-    let question = Question { input, rows: rows as usize, train, state, statistics: &parts };
-    let (pass, had_begun) = network.answer(&question).map_err(kernel)?;
-    pass.write(state, &mut statistics, out).map_err(kernel)?;
-    Ok(had_begun)
+    let (input, state, out) = (memory.read(&input)?, memory.write(&mut state)?, memory.write(&mut out)?);
+    let statistics = &mut memory.write_all(&mut statistics)?[..];
+    network.answer(&mut Question { input, rows: rows as usize, train, state, statistics }, out).map_err(kernel)
 }

@@ -135,5 +135,5 @@ fn dropout<'a, 'g>(
     p: f64,
 ) -> Result<Option<Dropout<'a, 'g>>> {
     let (Some(mask), Some(generator)) = (mask, generator) else { return Ok(None) };
-    Ok(Some(Dropout { p, generator, keep: memory.write(mask)? }))
+    Ok(Some(Dropout { p, generator: Some(generator), keep: memory.write(mask)? }))
 }

@@ -44,7 +44,7 @@ fn norm_relu_dropout(bencher: Bencher, features: usize) {
         let affine = Affine { weight: weight.view(), bias: bias.view() };
         let running = Running { mean: running_mean.view_mut(), var: running_var.view_mut(), momentum: 0.1 };
         let norm = Norm { affine, mode: Mode::Train(running), eps: 1e-5 };
-        let dropout = Dropout { p: 0.3, generator: &mut generator, keep: &mut keep };
+        let dropout = Dropout { p: 0.3, generator: Some(&mut generator), keep: &mut keep };
         let outputs = Outputs { mean: mean.view_mut(), inv_std: inv_std.view_mut(), out: out.view_mut() };
         forward(x.view(), norm, Some(dropout), outputs)
     });

@@ -29,6 +29,14 @@ pub struct Running<'a> {
     pub momentum: f32,
 }
 
+/// The moments of a batch, for running statistics that are moved later.
+pub struct Moments<'a> {
+    /// The mean[features].
+    pub average: &'a mut [f64],
+    /// The unbiased variance[features].
+    pub variance: &'a mut [f64],
+}
+
 /// Train mode: normalises x[rows, features] by its own mean and biased variance, which go to `mean` and `inv_std` for
 /// the backward pass, and moves the running statistics.
 pub fn forward_train(
@@ -52,24 +60,50 @@ pub(crate) fn statistics(
     x: ArrayView2<f32>,
     running: Running,
     eps: f32,
+    mean: ArrayViewMut1<f32>,
+    inv_std: ArrayViewMut1<f32>,
+) -> Result<()> {
+    let features = x.ncols();
+    let Running { mean: mut running_mean, var: mut running_var, momentum } = running;
+    for (what, shape) in [("running_mean", running_mean.shape()), ("running_var", running_var.shape())] {
+        expect_shape(OP, what, shape, &[features])?;
+    }
+    let mean_and_var =
+        (dense_mut(OP, "running_mean", &mut running_mean)?, dense_mut(OP, "running_var", &mut running_var)?);
+    moments_into(x, Moved(mean_and_var.0, mean_and_var.1, momentum), eps, mean, inv_std)
+}
+
+/// The mean and the inverse standard deviation of each column of x[rows, features], and the moments.
+pub(crate) fn moments(
+    x: ArrayView2<f32>,
+    moments: Moments,
+    eps: f32,
+    mean: ArrayViewMut1<f32>,
+    inv_std: ArrayViewMut1<f32>,
+) -> Result<()> {
+    for (what, len) in [("average", moments.average.len()), ("variance", moments.variance.len())] {
+        expect_shape(OP, what, &[len], &[x.ncols()])?;
+    }
+    moments_into(x, moments, eps, mean, inv_std)
+}
+
+fn moments_into(
+    x: ArrayView2<f32>,
+    keep: impl Keep,
+    eps: f32,
     mut mean: ArrayViewMut1<f32>,
     mut inv_std: ArrayViewMut1<f32>,
 ) -> Result<()> {
     let (rows, features) = x.dim();
     expect_batch(rows)?;
-    let Running { mean: mut running_mean, var: mut running_var, momentum } = running;
-    for (what, shape) in [("running_mean", running_mean.shape()), ("running_var", running_var.shape())] {
-        expect_shape(OP, what, shape, &[features])?;
-    }
     for (what, shape) in [("mean", mean.shape()), ("inv_std", inv_std.shape())] {
         expect_shape(OP, what, shape, &[features])?;
     }
     let x = dense(OP, "x", &x)?;
     let unbiased = rows as f64 / (rows as f64 - 1.0);
     let statistics = (dense_mut(OP, "mean", &mut mean)?, dense_mut(OP, "inv_std", &mut inv_std)?);
-    let moved = (dense_mut(OP, "running_mean", &mut running_mean)?, dense_mut(OP, "running_var", &mut running_var)?);
     let grain = (GRAIN / rows).max(BLOCK);
-    parallel::for_each((statistics.0, statistics.1, Pair(moved.0, moved.1)), grain, |first, (mean, inv_std, moved)| {
+    parallel::for_each((statistics.0, statistics.1, keep), grain, |first, (mean, inv_std, mut keep)| {
         for start in (0..mean.len()).step_by(BLOCK) {
             let width = BLOCK.min(mean.len() - start);
             let (mut averages, mut squares) = ([0.0; BLOCK], [0.0; BLOCK]);
@@ -80,8 +114,7 @@ pub(crate) fn statistics(
                 let (average, variance) = (averages[j], squares[j] / rows as f64);
                 mean[start + j] = average as f32;
                 inv_std[start + j] = (1.0 / (variance + f64::from(eps)).sqrt()) as f32;
-                blend(&mut moved.0[start + j], average, momentum);
-                blend(&mut moved.1[start + j], variance * unbiased, momentum);
+                keep.put(start + j, average, variance * unbiased);
             }
         }
     });
@@ -192,16 +225,45 @@ pub(crate) fn backward_of(
     Ok(())
 }
 
-/// Two slices that are cut at the same place.
-struct Pair<'a>(&'a mut [f32], &'a mut [f32]);
+/// What a batch's moments are written to.
+trait Keep: parallel::Split {
+    fn put(&mut self, column: usize, average: f64, unbiased: f64);
+}
 
-impl parallel::Split for Pair<'_> {
+/// The running mean and variance, and the share of a batch in them.
+struct Moved<'a>(&'a mut [f32], &'a mut [f32], f32);
+
+impl Keep for Moved<'_> {
+    fn put(&mut self, column: usize, average: f64, unbiased: f64) {
+        blend(&mut self.0[column], average, self.2);
+        blend(&mut self.1[column], unbiased, self.2);
+    }
+}
+
+impl parallel::Split for Moved<'_> {
     fn items(&self) -> usize {
         self.0.len()
     }
     fn cut(self, mid: usize) -> (Self, Self) {
         let ((a, b), (c, d)) = (self.0.split_at_mut(mid), self.1.split_at_mut(mid));
-        (Pair(a, c), Pair(b, d))
+        (Moved(a, c, self.2), Moved(b, d, self.2))
+    }
+}
+
+impl Keep for Moments<'_> {
+    fn put(&mut self, column: usize, average: f64, unbiased: f64) {
+        self.average[column] = average;
+        self.variance[column] = unbiased;
+    }
+}
+
+impl parallel::Split for Moments<'_> {
+    fn items(&self) -> usize {
+        self.average.len()
+    }
+    fn cut(self, mid: usize) -> (Self, Self) {
+        let ((a, b), (c, d)) = (self.average.split_at_mut(mid), self.variance.split_at_mut(mid));
+        (Moments { average: a, variance: c }, Moments { average: b, variance: d })
     }
 }
 
@@ -214,7 +276,8 @@ pub(crate) fn check_affine(affine: &Affine, features: usize) -> Result<()> {
     expect_shape(OP, "bias", affine.bias.shape(), &[features])
 }
 
-fn blend(running: &mut f32, batch: f64, momentum: f32) {
+/// Moves a running statistic by a batch's.
+pub(crate) fn blend(running: &mut f32, batch: f64, momentum: f32) {
     *running = ((1.0 - f64::from(momentum)) * f64::from(*running) + f64::from(momentum) * batch) as f32;
 }
 

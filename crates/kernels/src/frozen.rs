@@ -1,7 +1,8 @@
-//! A network of dense layers whose weights do not change. It keeps a copy of them, and a pass reads and writes nothing
-//! else but what it owns: so it can run beside other kernels, whatever becomes of the caller's arrays.
+//! A network of dense layers whose weights do not change. It keeps a copy of them, and a pass reads and writes nothing but
+//! what it owns: so passes can run beside other kernels, and beside each other, whatever becomes of the caller's arrays.
 
-use crate::batch_norm::{Affine, Running};
+use crate::batch_norm::{self, Affine, Moments};
+use crate::dropout;
 use crate::error::{Result, expect_shape};
 use crate::linear;
 use crate::norm_relu_dropout::{self, Dropout, Linear, Mode, Norm, Outputs};
@@ -9,16 +10,14 @@ use crate::rng::Generator;
 use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2};
 
 const OP: &str = "frozen";
-/// Numbers that are compared at a time.
-const BLOCK: usize = 1024;
 
-/// relu(linear(x)), or linear(x) alone.
+/// A layer: a product, and what follows it.
 pub struct Layer {
     /// The weight[outputs, inputs].
     pub weight: Array2<f32>,
     /// The bias[outputs].
     pub bias: Option<Array1<f32>>,
-    /// What follows the product.
+    /// What follows.
     pub then: Then,
 }
 
@@ -52,21 +51,7 @@ pub struct Network {
     layers: Vec<Layer>,
 }
 
-/// What a pass reads, besides the weights.
-pub struct Question<'a> {
-    /// The input[rows, inputs].
-    pub input: &'a [f32],
-    /// How many rows that is.
-    pub rows: usize,
-    /// Whether the layers are in train mode.
-    pub train: bool,
-    /// Where the random stream stands.
-    pub state: &'a [u32],
-    /// The running mean and variance of each normalised layer.
-    pub statistics: &'a [&'a [f32]],
-}
-
-/// What one pass through a network reads and writes.
+/// What one pass through a network reads and writes. Vectors never shrink: what they held need not be cleared again.
 #[derive(Default)]
 pub struct Pass {
     /// How many rows come in.
@@ -75,95 +60,14 @@ pub struct Pass {
     pub train: bool,
     /// The input[rows, inputs].
     pub input: Vec<f32>,
-    /// The random stream; a pass in train mode draws from it.
-    pub state: Vec<u32>,
-    /// The running mean and variance of each normalised layer, one after another; a pass in train mode moves them.
+    /// In eval mode the running mean and variance of each normalised layer, one after another.
     pub statistics: Vec<f32>,
     /// The logits[rows, outputs] of the last layer.
     pub logits: Vec<f32>,
-    /// The state and the statistics that it began with.
-    began: (Vec<u32>, Vec<f32>),
-    room: Room,
-}
-
-/// What a pass needs on its way, kept for the next one.
-#[derive(Default)]
-struct Room {
-    input: Vec<f32>,
-    output: Vec<f32>,
-    inner: Inner,
-}
-
-/// What a hidden layer writes besides its output.
-#[derive(Default)]
-struct Inner {
-    before: Vec<f32>,
-    mask: Vec<u8>,
-    mean: Vec<f32>,
-    inv_std: Vec<f32>,
-}
-
-impl Pass {
-    /// Takes up what it begins with.
-    pub(crate) fn read(&mut self, Question { input, rows, train, state, statistics }: &Question) {
-        (self.rows, self.train) = (*rows, *train);
-        self.input.clear();
-        self.input.extend_from_slice(input);
-        for part in [&mut self.statistics, &mut self.began.1] {
-            part.clear();
-            statistics.iter().for_each(|more| part.extend_from_slice(more));
-        }
-        for part in [&mut self.state, &mut self.began.0] {
-            part.clear();
-            part.extend_from_slice(state);
-        }
-    }
-
-    /// Whether this is what it began with, bit for bit.
-    pub(crate) fn has_read(&self, Question { input, rows, train, state, statistics }: &Question) -> bool {
-        let mut began = self.began.1.as_slice();
-        let same = statistics.iter().all(|part| {
-            let (head, rest) = began.split_at(part.len().min(began.len()));
-            began = rest;
-            same_bits(head, part)
-        });
-        (self.rows, self.train) == (*rows, *train)
-            && same
-            && began.is_empty()
-            && self.began.0 == *state
-            && same_bits(&self.input, input)
-    }
-}
-
-impl Pass {
-    /// Writes its logits[rows, outputs], and what it moved in train mode.
-    pub fn write(&self, state: &mut [u32], statistics: &mut [&mut [f32]], out: &mut [f32]) -> Result<()> {
-        expect_shape(OP, "out", &[out.len()], &[self.logits.len()])?;
-        out.copy_from_slice(&self.logits);
-        if self.train {
-            state.copy_from_slice(&self.state);
-            let mut moved = self.statistics.as_slice();
-            for part in statistics {
-                let (head, rest) = moved.split_at(part.len());
-                part.copy_from_slice(head);
-                moved = rest;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn same_bits(a: &[f32], b: &[f32]) -> bool {
-    // Block by block: a loop that may end at each element is not vectorised.
-    let differs =
-        |(a, b): (&[f32], &[f32])| a.iter().zip(b).fold(0, |all, (a, b)| all | (a.to_bits() ^ b.to_bits())) != 0;
-    a.len() == b.len() && !a.chunks(BLOCK).zip(b.chunks(BLOCK)).any(differs)
-}
-
-impl Layer {
-    fn outputs(&self) -> usize {
-        self.weight.nrows()
-    }
+    /// In train mode the masks of the layers that drop, one after another, and the moments of those that normalise.
+    masks: Vec<u8>,
+    moments: Vec<f64>,
+    room: [Vec<f32>; 5],
 }
 
 impl Network {
@@ -177,8 +81,8 @@ impl Network {
             expect_shape(OP, "bias", bias.shape(), &[outputs])?;
         }
         if let Then::Hidden(hidden) = &layer.then {
-            crate::batch_norm::check_affine(&hidden.affine(), outputs)?;
-            crate::dropout::expect_chance(hidden.p)?;
+            batch_norm::check_affine(&hidden.affine(), outputs)?;
+            dropout::expect_chance(hidden.p)?;
         }
         self.layers.push(layer);
         Ok(())
@@ -194,41 +98,97 @@ impl Network {
         self.layers.last().map_or(0, Layer::outputs)
     }
 
-    /// How many numbers the statistics of its layers are.
-    pub fn statistics(&self) -> usize {
-        let hidden = self.layers.iter().filter(|layer| matches!(layer.then, Then::Hidden(_)));
-        hidden.map(|layer| 2 * layer.outputs()).sum()
+    /// How many features it normalises in all.
+    pub fn normalised(&self) -> usize {
+        self.hidden().map(|(layer, _)| layer.outputs()).sum()
     }
 
-    /// Runs the layers, as their kernels would one by one.
+    /// Draws the masks of a pass in train mode, in the order in which its layers would.
+    pub fn draw(&self, pass: &mut Pass, generator: &mut Generator) {
+        let mut masks = first(&mut pass.masks, pass.rows * self.normalised());
+        for (layer, hidden) in self.hidden() {
+            let (own, rest) = masks.split_at_mut(pass.rows * layer.outputs());
+            masks = rest;
+            // As the layers do, which leave the mask out where nothing is dropped.
+            if hidden.p > 0.0 {
+                dropout::draw(hidden.p, generator, own);
+            }
+        }
+    }
+
+    /// Runs the layers, as their kernels would one by one; in train mode after `draw`.
     pub fn forward(&self, pass: &mut Pass) -> Result<()> {
-        let Pass { rows, train, input, state, statistics, logits, room, .. } = pass;
-        let rows = *rows;
-        expect_shape(OP, "input", &[input.len()], &[rows * self.inputs()])?;
-        expect_shape(OP, "statistics", &[statistics.len()], &[self.statistics()])?;
-        logits.resize(rows * self.outputs(), 0.0);
-        let mut generator = Generator::new(state)?;
-        let mut statistics = statistics.as_mut_slice();
+        let rows = pass.rows;
+        expect_shape(OP, "input", &[pass.input.len()], &[rows * self.inputs()])?;
+        pass.logits.resize(rows * self.outputs(), 0.0);
+        let mut masks = first(&mut pass.masks, rows * self.normalised());
+        let mut moments = first(&mut pass.moments, 2 * self.normalised());
+        let mut statistics = first(&mut pass.statistics, 2 * self.normalised());
+        let [from, to, before, mean, inv_std] = &mut pass.room;
         for (i, layer) in self.layers.iter().enumerate() {
             let (inputs, outputs) = (layer.weight.ncols(), layer.outputs());
-            let read = if i == 0 { &*input } else { &room.input };
-            let write = if i + 1 == self.layers.len() { &mut *logits } else { &mut room.output };
-            let (x, mut out) = (matrix(read, rows, inputs), matrix_mut(write, rows, outputs));
+            let x = matrix(if i == 0 { &pass.input } else { from }, rows, inputs);
+            let out = if i + 1 == self.layers.len() { &mut pass.logits } else { &mut *to };
+            let out = matrix_mut(out, rows, outputs);
             let (weight, bias) = (layer.weight.view(), layer.bias.as_ref().map(|bias| bias.view()));
-            match &layer.then {
-                Then::Nothing => linear::forward(x, weight, bias, false, out)?,
-                Then::Relu => linear::forward(x, weight, bias, true, out)?,
-                Then::Hidden(hidden) => {
-                    let (own, rest) = statistics.split_at_mut(2 * outputs);
-                    statistics = rest;
-                    let linear = Linear { input: x, weight, bias };
-                    let dropout = (*train && hidden.p > 0.0).then_some(&mut generator);
-                    hidden.forward(linear, own, *train, dropout, &mut room.inner, out.view_mut())?;
-                }
-            }
-            std::mem::swap(&mut room.input, &mut room.output);
+            let Then::Hidden(hidden) = &layer.then else {
+                linear::forward(x, weight, bias, matches!(layer.then, Then::Relu), out)?;
+                std::mem::swap(from, to);
+                continue;
+            };
+            let (mask, own_moments, own_statistics);
+            (mask, masks) = masks.split_at_mut(rows * outputs);
+            (own_moments, moments) = moments.split_at_mut(2 * outputs);
+            (own_statistics, statistics) = statistics.split_at_mut(2 * outputs);
+            let mode = if pass.train {
+                let (average, variance) = own_moments.split_at_mut(outputs);
+                Mode::Apart(Moments { average, variance })
+            } else {
+                let (mean, var) = own_statistics.split_at(outputs);
+                Mode::Eval(mean.into(), var.into())
+            };
+            let drops = pass.train && hidden.p > 0.0;
+            let dropout = drops.then_some(Dropout { p: hidden.p, generator: None, keep: mask });
+            let norm = Norm { affine: hidden.affine(), mode, eps: hidden.eps };
+            let (mean, inv_std) = (first(mean, outputs).into(), first(inv_std, outputs).into());
+            let linear = Linear { input: x, weight, bias };
+            let x = matrix_mut(before, rows, outputs);
+            norm_relu_dropout::linear_forward(linear, x, norm, dropout, Outputs { mean, inv_std, out })?;
+            std::mem::swap(from, to);
         }
         Ok(())
+    }
+
+    /// Moves the running mean and variance of each normalised layer by the moments of a pass in train mode.
+    pub fn move_statistics(&self, pass: &Pass, statistics: &mut [&mut [f32]]) {
+        let mut moments = pass.moments.as_slice();
+        for ((layer, hidden), running) in self.hidden().zip(statistics.chunks_exact_mut(2)) {
+            for running in running {
+                let (own, rest) = moments.split_at(layer.outputs());
+                moments = rest;
+                running.iter_mut().zip(own).for_each(|(running, &x)| batch_norm::blend(running, x, hidden.momentum));
+            }
+        }
+    }
+
+    /// Refuses statistics that are not a mean and a variance for each normalised layer.
+    pub fn expect_statistics<T: AsRef<[f32]>>(&self, statistics: &[T]) -> Result<()> {
+        let expected: Vec<usize> = self.hidden().flat_map(|(layer, _)| [layer.outputs(); 2]).collect();
+        let got: Vec<usize> = statistics.iter().map(|part| part.as_ref().len()).collect();
+        expect_shape(OP, "statistics", &got, &expected)
+    }
+
+    fn hidden(&self) -> impl Iterator<Item = (&Layer, &Hidden)> {
+        self.layers.iter().filter_map(|layer| match &layer.then {
+            Then::Hidden(hidden) => Some((layer, hidden)),
+            _ => None,
+        })
+    }
+}
+
+impl Layer {
+    fn outputs(&self) -> usize {
+        self.weight.nrows()
     }
 }
 
@@ -236,34 +196,9 @@ impl Hidden {
     fn affine(&self) -> Affine<'_> {
         Affine { weight: self.weight.view(), bias: self.bias.view() }
     }
-
-    fn forward(
-        &self,
-        linear: Linear,
-        statistics: &mut [f32],
-        train: bool,
-        dropout: Option<&mut Generator>,
-        room: &mut Inner,
-        out: ArrayViewMut2<f32>,
-    ) -> Result<()> {
-        let (rows, outputs) = out.dim();
-        let Inner { before, mask, mean, inv_std } = room;
-        let (running_mean, running_var) = statistics.split_at_mut(outputs);
-        let mode = if train {
-            Mode::Train(Running { mean: running_mean.into(), var: running_var.into(), momentum: self.momentum })
-        } else {
-            Mode::Eval((&*running_mean).into(), (&*running_var).into())
-        };
-        let norm = Norm { affine: self.affine(), mode, eps: self.eps };
-        let keep = first(mask, rows * outputs);
-        let dropout = dropout.map(|generator| Dropout { p: self.p, generator, keep });
-        let (mean, inv_std) = (first(mean, outputs).into(), first(inv_std, outputs).into());
-        let outputs_of = Outputs { mean, inv_std, out };
-        norm_relu_dropout::linear_forward(linear, matrix_mut(before, rows, outputs), norm, dropout, outputs_of)
-    }
 }
 
-/// The first `len` of a vector that never shrinks: what it once held need not be cleared again.
+/// The first `len` of a vector, which grows where it is shorter.
 fn first<T: Clone + Default>(data: &mut Vec<T>, len: usize) -> &mut [T] {
     if data.len() < len {
         data.resize(len, T::default());

@@ -2,7 +2,7 @@
 //!
 //! Drawing the mask is the part that can't be shared by threads: it goes on beside the work that comes before it.
 
-use crate::batch_norm::{self, Affine, Running, Saved, normal};
+use crate::batch_norm::{self, Affine, Moments, Running, Saved, normal};
 use crate::dropout;
 use crate::elementwise::rectify_backward;
 use crate::error::{Result, dense, dense_mut, expect_shape};
@@ -19,6 +19,8 @@ const GRAIN: usize = 1 << 14;
 pub enum Mode<'a> {
     /// The batch's own, which move the running ones.
     Train(Running<'a>),
+    /// The batch's own, which are kept for later.
+    Apart(Moments<'a>),
     /// The running mean[features] and variance[features].
     Eval(ArrayView1<'a, f32>, ArrayView1<'a, f32>),
 }
@@ -37,8 +39,8 @@ pub struct Norm<'a> {
 pub struct Dropout<'a, 'g> {
     /// The chance to be dropped.
     pub p: f64,
-    /// Where the mask is drawn from.
-    pub generator: &'a mut Generator<'g>,
+    /// Where the mask is drawn from; nothing where it has been drawn.
+    pub generator: Option<&'a mut Generator<'g>>,
     /// The mask, one byte an element.
     pub keep: &'a mut [u8],
 }
@@ -142,16 +144,17 @@ fn check(shape: &[usize], norm: &Norm, dropout: Option<&Dropout>, outputs: &Outp
     let features = shape[1];
     expect_shape(OP, "out", outputs.out.shape(), shape)?;
     batch_norm::check_affine(&norm.affine, features)?;
-    let [(mean_name, mean), (var_name, var)] = match &norm.mode {
-        Mode::Train(running) => {
-            batch_norm::expect_batch(shape[0])?;
-            [("running_mean", running.mean.shape()), ("running_var", running.var.shape())]
-        }
-        Mode::Eval(mean, var) => [("running_mean", mean.shape()), ("running_var", var.shape())],
+    let (names, [mean, var]) = match &norm.mode {
+        Mode::Train(Running { mean, var, .. }) => (["running_mean", "running_var"], [mean.len(), var.len()]),
+        Mode::Apart(Moments { average, variance }) => (["average", "variance"], [average.len(), variance.len()]),
+        Mode::Eval(mean, var) => (["running_mean", "running_var"], [mean.len(), var.len()]),
     };
-    let (own_mean, inv_std) = (outputs.mean.shape(), outputs.inv_std.shape());
-    for (what, got) in [(mean_name, mean), (var_name, var), ("mean", own_mean), ("inv_std", inv_std)] {
-        expect_shape(OP, what, got, &[features])?;
+    if !matches!(norm.mode, Mode::Eval(..)) {
+        batch_norm::expect_batch(shape[0])?;
+    }
+    let (own_mean, inv_std) = (outputs.mean.len(), outputs.inv_std.len());
+    for (what, got) in [(names[0], mean), (names[1], var), ("mean", own_mean), ("inv_std", inv_std)] {
+        expect_shape(OP, what, &[got], &[features])?;
     }
     if let Some(dropout) = dropout {
         dropout::expect_chance(dropout.p)?;
@@ -162,7 +165,9 @@ fn check(shape: &[usize], norm: &Norm, dropout: Option<&Dropout>, outputs: &Outp
 
 fn draw<'a>(dropout: Option<Dropout<'a, '_>>) -> Option<(&'a [u8], f64)> {
     let Dropout { p, generator, keep } = dropout?;
-    dropout::draw(p, generator, keep);
+    if let Some(generator) = generator {
+        dropout::draw(p, generator, keep);
+    }
     Some((keep, p))
 }
 
@@ -175,6 +180,7 @@ fn statistics(
 ) -> Result<()> {
     match mode {
         Mode::Train(running) => batch_norm::statistics(x, running, eps, own_mean, inv_std),
+        Mode::Apart(moments) => batch_norm::moments(x, moments, eps, own_mean, inv_std),
         Mode::Eval(mean, var) => {
             own_mean.assign(&mean);
             batch_norm::inverse_deviation(var, eps, inv_std);

@@ -137,7 +137,7 @@ pub(crate) fn both<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnc
 
 /// Calls `f` beside what the calling thread does next; at once where there is no second thread. It may not panic.
 pub(crate) fn spawn(f: impl FnOnce() + Send + 'static) {
-    if enter(2) < 2 { f() } else { rayon::spawn(f) }
+    if enter(2) < 2 { f() } else { rayon::spawn_fifo(f) }
 }
 
 /// Does a piece of what waits to be done, or passes a moment.

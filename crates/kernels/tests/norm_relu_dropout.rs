@@ -105,7 +105,7 @@ impl Layer {
             };
             let norm = Norm { affine: Affine { weight: weight.view(), bias: bias.view() }, mode, eps: EPS };
             let outputs = Outputs { mean: mean.view_mut(), inv_std: inv_std.view_mut(), out: out.view_mut() };
-            let dropout = self.p.map(|p| Dropout { p, generator, keep: &mut keep });
+            let dropout = self.p.map(|p| Dropout { p, generator: Some(generator), keep: &mut keep });
             let linear = Linear { input: self.input.view(), weight: self.weight.view(), bias: None };
             if with_linear {
                 fused::linear_forward(linear, x.view_mut(), norm, dropout, outputs).unwrap();
@@ -177,7 +177,12 @@ fn nothing_is_drawn_or_written_when_it_refuses() {
             let affine = Affine { weight: weight.view(), bias: bias.view() };
             let norm = Norm { affine, mode: Mode::Train(running), eps: EPS };
             let outputs = Outputs { mean: mean.view_mut(), inv_std: inv_std.view_mut(), out: out.view_mut() };
-            result = fused::forward(x.view(), norm, Some(Dropout { p, generator, keep: &mut keep }), outputs);
+            result = fused::forward(
+                x.view(),
+                norm,
+                Some(Dropout { p, generator: Some(generator), keep: &mut keep }),
+                outputs,
+            );
         });
         (result, next == draw(|_| ()) && running_mean == layer.vectors[2] && keep.iter().all(|&keep| keep == 9))
     };
