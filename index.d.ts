@@ -82,13 +82,13 @@ export declare function firstNonFinite(x: F32): number
  * The logits[rows, outputs]: of the next pass that has begun where it began with just this, else of one that is made
  * now. In train mode the statistics and the random stream move. Whether such a pass had begun
  */
-export declare function frozenAnswer(network: ExternalObject<Ahead>, input: F32, rows: number, train: boolean, state: U32Mut, statistics: Array<F32Mut>, out: F32Mut): boolean
+export declare function frozenAnswer(network: ExternalObject<Ahead>, input: F32, rows: number, train: boolean, state: U32Mut, means: Array<F32Mut>, variances: Array<F32Mut>, out: F32Mut): boolean
 
 /**
  * Begins a pass of input[rows, inputs], as the layers' statistics stand, beside whatever follows; the random stream moves
  * past what it draws
  */
-export declare function frozenBegin(network: ExternalObject<Ahead>, input: F32, rows: number, train: boolean, state: U32Mut, statistics: Array<F32>): void
+export declare function frozenBegin(network: ExternalObject<Ahead>, input: F32, rows: number, train: boolean, state: U32Mut, means: Array<F32>, variances: Array<F32>): void
 
 /** Adds a layer: dropout(relu(batchNorm(x linearWeight^T + linearBias))) */
 export declare function frozenHidden(network: ExternalObject<Ahead>, linearWeight: F32, linearBias: F32 | undefined | null, weight: F32, bias: F32, features: number, inputs: number, eps: number, momentum: number, p: number): void

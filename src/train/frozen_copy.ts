@@ -18,8 +18,9 @@ export class FrozenCopy {
   readonly outFeatures: number;
   readonly #stages: readonly DenseStage[];
   readonly #network: ReturnType<typeof native.frozenNetwork>;
-  /** Of each BatchNorm its running mean and variance, which train mode moves. */
-  readonly #statistics: readonly Float32Array[];
+  /** The running statistics of each BatchNorm, which train mode moves. */
+  readonly #means: Float32Array[];
+  readonly #variances: Float32Array[];
   readonly #samples: readonly (readonly [weights: Float32Array, sample: readonly number[]])[];
 
   private constructor(network: Module, stages: readonly DenseStage[]) {
@@ -28,7 +29,8 @@ export class FrozenCopy {
     this.outFeatures = last.linear.outFeatures;
     this.#stages = stages;
     this.#network = copyOf(stages);
-    this.#statistics = this.#norms.flatMap(({ runningMean, runningVar }) => [runningMean.data, runningVar.data]);
+    this.#means = this.#norms.map(({ runningMean }) => runningMean.data);
+    this.#variances = this.#norms.map(({ runningVar }) => runningVar.data);
     this.#samples = network.parameters().map(({ data }) => [data, sampleOf(data)]);
   }
 
@@ -49,16 +51,15 @@ export class FrozenCopy {
   /** Whether all layers that know modes are in train mode; null where some are. */
   get training(): boolean | null {
     const modes = new Set(this.#norms.map(({ training }) => training));
-    for (const { then } of this.#stages) {
-      if (typeof then !== "string" && then.dropout !== null) modes.add(then.dropout.training);
-    }
+    for (const { dropout } of this.#stages) if (dropout !== null) modes.add(dropout.training);
     return modes.size > 1 ? null : modes.has(true);
   }
 
   /** Begins the pass of inputs [rows, inFeatures], as the statistics stand now; the random stream moves past its draws. */
   begin({ data, shape }: Tensor, training: boolean): void {
     const { state } = currentGenerator();
-    native.frozenBegin(this.#network, data, shape[0] as number, training, state, this.#statistics as Float32Array[]);
+    const rows = shape[0] as number;
+    native.frozenBegin(this.#network, data, rows, training, state, this.#means, this.#variances);
   }
 
   /**
@@ -69,26 +70,25 @@ export class FrozenCopy {
     const rows = shape[0] as number;
     const out = allocate(rows * this.outFeatures);
     const { state } = currentGenerator();
-    const statistics = this.#statistics as Float32Array[];
-    const hadBegun = native.frozenAnswer(this.#network, data, rows, training, state, statistics, out);
+    const [means, variances] = [this.#means, this.#variances];
+    const hadBegun = native.frozenAnswer(this.#network, data, rows, training, state, means, variances, out);
     if (training) for (const norm of this.#norms) norm.countBatch();
     return { logits: new Tensor(out, [rows, this.outFeatures]), hadBegun };
   }
 
   get #norms() {
-    return this.#stages.flatMap(({ then }) => (typeof then === "string" ? [] : [then.norm]));
+    return this.#stages.flatMap(({ norm }) => norm ?? []);
   }
 }
 
 function copyOf(stages: readonly DenseStage[]): ReturnType<typeof native.frozenNetwork> {
   const network = native.frozenNetwork();
-  for (const { linear, then } of stages) {
+  for (const { linear, relu, norm, dropout } of stages) {
     const { weight, bias, inFeatures, outFeatures } = linear;
-    if (typeof then === "string") {
-      native.frozenLinear(network, weight.data, bias?.data ?? null, outFeatures, inFeatures, then === "relu");
+    if (norm === null) {
+      native.frozenLinear(network, weight.data, bias?.data ?? null, outFeatures, inFeatures, relu);
       continue;
     }
-    const { norm, dropout } = then;
     native.frozenHidden(
       network,
       weight.data,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { DistilleryError } from "../../src/index.js";
 import { native } from "../../src/native.js";
-import { argumentsOf, arraysOf, CALLS, call, type TypedArray } from "./native_calls.js";
+import { argumentsOf, arraysOf, CALLS, call, placesOf, type TypedArray } from "./native_calls.js";
 
 /** The code with which a call is refused; null where it isn't. */
 function refusal(name: string, args: unknown[]): string | null {
@@ -62,7 +62,7 @@ const others = (array: TypedArray): unknown[] => [
 ];
 
 it("every kernel that takes arguments is here", () => {
-  const without = ["FileLock", "lockFile", "peakRate", "randomStateWords", "setThreads", "threads"];
+  const without = ["FileLock", "frozenNetwork", "lockFile", "peakRate", "randomStateWords", "setThreads", "threads"];
   const kernels = Object.keys(native).filter((name) => typeof native[name as keyof typeof native] === "function");
   expect(kernels.sort()).toEqual([...Object.keys(CALLS), ...without].sort());
 });
@@ -82,6 +82,14 @@ describe.each(Object.keys(CALLS))("%s", (name) => {
       for (const value of [...others(array), ...nothing, shared(array)]) {
         const what = `argument ${index}: ${Object.prototype.toString.call(value)}`;
         expect(refusal(name, argumentsOf(name, { [index]: value })), what).toBe("BAD_DTYPE");
+      }
+    }
+  });
+
+  it("refuses what is no network where it takes one", () => {
+    for (const index of placesOf(name, "handle")) {
+      for (const value of [null, undefined, 7, "network", {}, [], () => 1, new Float32Array(9)]) {
+        expect(refusal(name, argumentsOf(name, { [index]: value }))).toBe("BAD_DTYPE");
       }
     }
   });

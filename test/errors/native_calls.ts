@@ -5,7 +5,7 @@ export type TypedArray = Float32Array | Int32Array | Uint8Array | Uint32Array;
 type Kernel = (...args: unknown[]) => unknown;
 
 /** One argument of a valid call. */
-export type Argument = ArrayArgument | { kind: "size" | "real" | "flag" | "shape"; value: unknown };
+export type Argument = ArrayArgument | { kind: "size" | "real" | "flag" | "shape" | "handle"; value: unknown };
 
 /** `list`: the kernel takes a list of such arrays. `free`: any length is valid. `optional`: null is valid. */
 interface ArrayArgument {
@@ -32,6 +32,14 @@ const six = read(1, 2, 3, 4, 5, 6);
 const three = read(1, 2, 3);
 const four = read(1, 2, 3, 4);
 const twelve = read(...Array.from({ length: 12 }, (_, i) => i - 6));
+/** A frozen network, without layers or with one that normalises, [2, 3] to [2, 3]. */
+const network = (layers: 0 | 1): Argument => {
+  const value = native.frozenNetwork();
+  const [weight, ones] = [new Float32Array(9).fill(0.5), new Float32Array(3).fill(1)];
+  if (layers === 1) native.frozenHidden(value, weight, null, ones, ones, 3, 3, 1e-5, 0.1, 0.5);
+  return { kind: "handle", value };
+};
+const nine = read(...Array(9).keys());
 const labels = readOf(Int32Array.of(2, 0));
 const stream = (): ArrayArgument => {
   const state = new Uint32Array(native.randomStateWords());
@@ -70,6 +78,10 @@ export const CALLS: Record<string, Argument[]> = {
   dropoutForward: [six, real(0.5), stream(), writeOf(new Uint8Array(6)), write(6)],
   expand: [three, shape(1, 3), write(6), shape(2, 3)],
   firstNonFinite: [free(six)],
+  frozenAnswer: [...[network(1), six, size(2), flag, stream()], ...[list(write(3)), list(write(3)), write(6)]],
+  frozenBegin: [network(1), six, size(2), flag, stream(), list(three), list(three)],
+  frozenHidden: [...[network(0), nine, optional(three), three, three, size(3), size(3)], ...[1e-5, 0.1, 0.5].map(real)],
+  frozenLinear: [network(0), nine, optional(three), size(3), size(3), flag],
   gatherBytes: [
     readOf(Uint8Array.of(1, 2, 3, 4, 5, 6)),
     labelsOf(1, 0, 1),

@@ -60,28 +60,32 @@ pub fn frozen_begin(
     rows: u32,
     train: bool,
     mut state: U32Mut,
-    statistics: Vec<F32>,
+    means: Vec<F32>,
+    variances: Vec<F32>,
 ) -> Result<()> {
     let mut memory = Memory::new();
     let (input, state) = (memory.read(&input)?, memory.write(&mut state)?);
-    let statistics = &mut memory.read_all(&statistics)?[..];
-    network.begin(&mut Question { input, rows: rows as usize, train, state, statistics }).map_err(kernel)
+    let (means, variances) = (&mut memory.read_all(&means)?[..], &mut memory.read_all(&variances)?[..]);
+    network.begin(&mut Question { input, rows: rows as usize, train, state, means, variances }).map_err(kernel)
 }
 
 /// The logits[rows, outputs]: of the next pass that has begun where it began with just this, else of one that is made
 /// now. In train mode the statistics and the random stream move. Whether such a pass had begun
 #[napi(catch_unwind)]
+#[allow(clippy::too_many_arguments, reason = "a flat call costs less than an object that is cloned")]
 pub fn frozen_answer(
     network: &mut External<Ahead>,
     input: F32,
     rows: u32,
     train: bool,
     mut state: U32Mut,
-    mut statistics: Vec<F32Mut>,
+    mut means: Vec<F32Mut>,
+    mut variances: Vec<F32Mut>,
     mut out: F32Mut,
 ) -> Result<bool> {
     let mut memory = Memory::new();
     let (input, state, out) = (memory.read(&input)?, memory.write(&mut state)?, memory.write(&mut out)?);
-    let statistics = &mut memory.write_all(&mut statistics)?[..];
-    network.answer(&mut Question { input, rows: rows as usize, train, state, statistics }, out).map_err(kernel)
+    let means = &mut memory.write_all(&mut means)?[..];
+    let variances = &mut memory.write_all(&mut variances)?[..];
+    network.answer(&mut Question { input, rows: rows as usize, train, state, means, variances }, out).map_err(kernel)
 }

@@ -14,6 +14,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::thread;
 
+/// Passes that may have begun: of more, the oldest are forgotten.
+const MOST: usize = 16;
 /// Numbers that are compared at a time.
 const BLOCK: usize = 1024;
 
@@ -43,8 +45,10 @@ pub struct Question<'a, T> {
     pub train: bool,
     /// The random stream.
     pub state: &'a mut [u32],
-    /// The running mean and variance of each normalised layer.
-    pub statistics: &'a mut [T],
+    /// The running mean of each normalised layer.
+    pub means: &'a mut [T],
+    /// The running variance of each normalised layer.
+    pub variances: &'a mut [T],
 }
 
 impl Ahead {
@@ -56,14 +60,17 @@ impl Ahead {
 
     /// Begins a pass, and moves the random stream past its draws.
     pub fn begin<T: AsRef<[f32]>>(&mut self, question: &mut Question<T>) -> Result<()> {
-        let Question { input, rows, train, state, statistics } = question;
-        self.network.expect_statistics(statistics)?;
+        let Question { input, rows, train, state, means, variances } = question;
+        self.network.expect_statistics(means, variances)?;
         expect_shape("ahead", "input", &[input.len()], &[*rows * self.network.inputs()])?;
+        if self.begun.len() == MOST {
+            self.begun.pop_front();
+        }
         let from = state.to_vec();
         let mut pass = self.spare.pop().unwrap_or_default();
         (pass.rows, pass.train) = (*rows, *train);
         fill(&mut pass.input, [*input]);
-        fill(&mut pass.statistics, statistics.iter().map(|part| part.as_ref()));
+        fill(&mut pass.statistics, statistics_of(means, variances));
         let mut generator = Generator::new(state)?;
         if *train {
             self.network.draw(&mut pass, &mut generator);
@@ -82,7 +89,7 @@ impl Ahead {
     /// Writes the logits[rows, outputs]; in train mode the statistics and the random stream move. Of the next pass that
     /// has begun, where it began with just this; else all are forgotten, and one is made now. Whether it was a good guess.
     pub fn answer(&mut self, question: &mut Question<&mut [f32]>, out: &mut [f32]) -> Result<bool> {
-        self.network.expect_statistics(question.statistics)?;
+        self.network.expect_statistics(question.means, question.variances)?;
         expect_shape("ahead", "out", &[out.len()], &[question.rows * self.network.outputs()])?;
         let mut found = self.next_for(question);
         let guessed = found.is_some();
@@ -96,7 +103,7 @@ impl Ahead {
         out.copy_from_slice(&pass.logits);
         question.state.copy_from_slice(&to);
         if pass.train {
-            self.network.move_statistics(&pass, question.statistics);
+            self.network.move_statistics(&pass, question.means, question.variances);
         }
         self.spare.push(pass);
         Ok(guessed)
@@ -109,7 +116,7 @@ type Through = (Pass, Vec<u32>, thread::Result<Result<()>>);
 impl Ahead {
     /// The next pass, where it began with just this.
     fn next_for(&mut self, question: &Question<&mut [f32]>) -> Option<Through> {
-        let Question { input, rows, train, state, statistics } = question;
+        let Question { input, rows, train, state, means, variances } = question;
         if self.begun.front()?.from != **state {
             return None;
         }
@@ -118,7 +125,7 @@ impl Ahead {
         let mut read = pass.statistics.as_slice();
         // In train mode no logit depends on them.
         let same_statistics = *train
-            || statistics.iter().all(|part| {
+            || statistics_of(means, variances).all(|part| {
                 let (head, rest) = read.split_at(part.len());
                 read = rest;
                 same_bits(head, part)
@@ -138,6 +145,11 @@ impl Ahead {
             }
         }
     }
+}
+
+/// The statistics, layer by layer.
+fn statistics_of<'a, T: AsRef<[f32]>>(means: &'a [T], variances: &'a [T]) -> impl Iterator<Item = &'a [f32]> {
+    means.iter().zip(variances).flat_map(|(mean, var)| [mean.as_ref(), var.as_ref()])
 }
 
 fn fill<'a>(into: &mut Vec<f32>, parts: impl IntoIterator<Item = &'a [f32]>) {

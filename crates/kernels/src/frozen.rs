@@ -160,10 +160,10 @@ impl Network {
     }
 
     /// Moves the running mean and variance of each normalised layer by the moments of a pass in train mode.
-    pub fn move_statistics(&self, pass: &Pass, statistics: &mut [&mut [f32]]) {
+    pub fn move_statistics(&self, pass: &Pass, means: &mut [&mut [f32]], variances: &mut [&mut [f32]]) {
         let mut moments = pass.moments.as_slice();
-        for ((layer, hidden), running) in self.hidden().zip(statistics.chunks_exact_mut(2)) {
-            for running in running {
+        for ((layer, hidden), (mean, variance)) in self.hidden().zip(means.iter_mut().zip(variances)) {
+            for running in [&mut **mean, &mut **variance] {
                 let (own, rest) = moments.split_at(layer.outputs());
                 moments = rest;
                 running.iter_mut().zip(own).for_each(|(running, &x)| batch_norm::blend(running, x, hidden.momentum));
@@ -172,10 +172,13 @@ impl Network {
     }
 
     /// Refuses statistics that are not a mean and a variance for each normalised layer.
-    pub fn expect_statistics<T: AsRef<[f32]>>(&self, statistics: &[T]) -> Result<()> {
-        let expected: Vec<usize> = self.hidden().flat_map(|(layer, _)| [layer.outputs(); 2]).collect();
-        let got: Vec<usize> = statistics.iter().map(|part| part.as_ref().len()).collect();
-        expect_shape(OP, "statistics", &got, &expected)
+    pub fn expect_statistics<T: AsRef<[f32]>>(&self, means: &[T], variances: &[T]) -> Result<()> {
+        let features: Vec<usize> = self.hidden().map(|(layer, _)| layer.outputs()).collect();
+        for (what, parts) in [("means", means), ("variances", variances)] {
+            let got: Vec<usize> = parts.iter().map(|part| part.as_ref().len()).collect();
+            expect_shape(OP, what, &got, &features)?;
+        }
+        Ok(())
     }
 
     fn hidden(&self) -> impl Iterator<Item = (&Layer, &Hidden)> {
