@@ -44,14 +44,15 @@ export class AskedTeacher {
     if (copy === null || training === null || !fits || isListening()) {
       return noGrad(() => this.#teacher.forward(inputs));
     }
-    const { logits, hadBegun } = copy.logits(inputs, training);
-    if (this.#begun > 0) this.#inVain = hadBegun ? 0 : this.#inVain + 1;
-    if (hadBegun) this.#begun -= 1;
-    else {
-      this.#begun = 0;
+    const guessed = this.#begun > 0;
+    if (!guessed) {
       this.#later.copyFrom(currentGenerator());
+      this.#lookAhead(copy, batches, i, training, inputs);
     }
-    if (this.#isRepeatable && this.#inVain < PATIENCE) this.#lookAhead(copy, batches, i + 1, training);
+    const { logits, hadBegun } = copy.logits(inputs, training);
+    if (guessed) this.#inVain = hadBegun ? 0 : this.#inVain + 1;
+    this.#begun = hadBegun ? this.#begun - 1 : 0;
+    if (hadBegun) this.#lookAhead(copy, batches, i + 1, training);
     return logits;
   }
 
@@ -66,15 +67,18 @@ export class AskedTeacher {
     return this.#copy;
   }
 
-  /** Begins the answers to the batches from `from` on; what they draw is drawn again when their turn comes. */
-  #lookAhead(copy: FrozenCopy, batches: Epoch, from: number, training: boolean): void {
-    const threads = getNumThreads();
-    const most = threads < 2 ? 0 : Math.min(AHEAD, threads + 1);
+  /**
+   * Begins the answers to the batches from `from` on, whose own inputs may be at hand; what they draw is drawn again when
+   * their turn comes.
+   */
+  #lookAhead(copy: FrozenCopy, batches: Epoch, from: number, training: boolean, first?: Tensor): void {
+    const threads = this.#isRepeatable && this.#inVain < PATIENCE ? getNumThreads() : 1;
+    const most = threads < 2 ? 0 : Math.min(AHEAD, threads + 1, batches.length - from);
     for (; this.#begun < most; this.#begun += 1) {
-      const next = from + this.#begun;
-      // In the data's own order the next epoch begins as this one did.
-      if (next >= batches.length && batches.order !== null) return;
-      withGenerator(this.#later, () => copy.begin(batches.batch(next % batches.length).inputs, training));
+      withGenerator(this.#later, () => {
+        const inputs = this.#begun === 0 && first !== undefined ? first : batches.batch(from + this.#begun).inputs;
+        copy.begin(inputs, training);
+      });
     }
   }
 }
