@@ -24,11 +24,11 @@ impl Awake {
 
     /// Calls the workers that sleep, from the pool's first thread.
     pub(crate) fn call(self: &Arc<Self>) {
-        if self.wanted().all(|looking| looking.load(Ordering::Relaxed)) {
-            return;
+        // No broadcast: that of the calling thread itself would keep its pool from ending with it.
+        for _ in self.wanted().filter(|looking| !looking.load(Ordering::Relaxed)) {
+            let awake = Arc::clone(self);
+            rayon::spawn(move || awake.look(rayon::current_thread_index().unwrap_or(0)));
         }
-        let awake = Arc::clone(self);
-        rayon::spawn_broadcast(move |worker| awake.look(worker.index()));
     }
 
     /// The workers that kernels may use, without the thread that calls them.

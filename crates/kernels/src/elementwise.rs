@@ -7,7 +7,7 @@ use crate::vectorised::vectorised;
 use ndarray::{ArrayViewD, ArrayViewMutD, Zip};
 use pulp::{Arch, Simd, WithSimd};
 
-const GRAIN: usize = 1 << 15;
+const GRAIN: usize = 1 << 14;
 
 /// out = max(x, 0).
 pub fn relu(x: &[f32], out: &mut [f32]) -> Result<()> {

@@ -9,7 +9,7 @@ use crate::softmax::LogSumExp;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 const OP: &str = "kd_loss";
-const GRAIN: usize = 1 << 11;
+const GRAIN: usize = 1 << 8;
 
 /// How soft the targets are, and how much they weigh.
 #[derive(Debug, Clone, Copy)]
