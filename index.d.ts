@@ -99,6 +99,9 @@ export declare function frozenLinear(network: ExternalObject<Ahead>, weight: F32
 /** A network of no layers yet, whose weights will be copied and not change */
 export declare function frozenNetwork(): ExternalObject<Ahead>
 
+/** Lets a network's memory go: it has no layers then */
+export declare function frozenRelease(network: ExternalObject<Ahead>): void
+
 /** out[i] = (pixels[indices[i]] / 255 - mean) / std, with a mean and a deviation a channel */
 export declare function gatherBytes(pixels: U8, indices: I32, out: F32Mut, rows: number, width: number, mean: F32, std: F32): void
 

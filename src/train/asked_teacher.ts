@@ -56,6 +56,12 @@ export class AskedTeacher {
     return logits;
   }
 
+  /** Lets its memory go; it may still be asked. */
+  release(): void {
+    this.#copy?.release();
+    this.#copy = null;
+  }
+
   #current(): FrozenCopy | null {
     if (this.#copy === undefined) {
       const trained = new Set(this.#student.parameters());
@@ -63,7 +69,7 @@ export class AskedTeacher {
       this.#copy = stays ? FrozenCopy.of(this.#teacher) : null;
     }
     // A teacher that somebody trains meanwhile is asked as any other.
-    if (this.#copy?.isCurrent === false) this.#copy = null;
+    if (this.#copy?.isCurrent === false) this.release();
     return this.#copy;
   }
 

@@ -78,9 +78,9 @@ async function distilled(input: DistillInput): Promise<RunResult> {
     config: () => ({ temperature, alpha, teacherMode, teacherHash: fingerprint(teacher.stateDict()) }),
     controls,
   });
+  const asked = new AskedTeacher(teacher, student, data);
   try {
     const cache = run.isFinished ? null : await openCache(input, teacherMode);
-    const asked = new AskedTeacher(teacher, student, data);
     const { optimizer, scheduler } = run;
     const { labelSmoothing } = options;
     const parameters = student.parameters();
@@ -106,6 +106,7 @@ async function distilled(input: DistillInput): Promise<RunResult> {
     }
     return await run.finish(STUDENT_FILE);
   } finally {
+    asked.release();
     await run.close();
   }
 }

@@ -76,6 +76,11 @@ export class FrozenCopy {
     return { logits: new Tensor(out, [rows, this.outFeatures]), hadBegun };
   }
 
+  /** Lets its memory go, which the garbage collector might hold for long: afterwards it answers no more. */
+  release(): void {
+    native.frozenRelease(this.#network);
+  }
+
   get #norms() {
     return this.#stages.flatMap(({ norm }) => norm ?? []);
   }

@@ -81,6 +81,7 @@ export const CALLS: Record<string, Argument[]> = {
   frozenAnswer: [...[network(1), six, size(2), flag, stream()], ...[list(write(3)), list(write(3)), write(6)]],
   frozenBegin: [network(1), six, size(2), flag, stream(), list(three), list(three)],
   frozenHidden: [...[network(0), nine, optional(three), three, three, size(3), size(3)], ...[1e-5, 0.1, 0.5].map(real)],
+  frozenRelease: [network(1)],
   frozenLinear: [network(0), nine, optional(three), size(3), size(3), flag],
   gatherBytes: [
     readOf(Uint8Array.of(1, 2, 3, 4, 5, 6)),

@@ -125,6 +125,17 @@ describe("an answer that was begun with something else is not used", () => {
   });
 });
 
+test("the copy of a teacher is let go when its run ends, also by an error", async () => {
+  const released = vi.spyOn(native, "frozenRelease");
+  await start({ teacherMode: "train" }).end;
+  expect(released).toHaveBeenCalledTimes(1);
+  const onStep = () => {
+    throw new Error("tea time");
+  };
+  await expect(start({ teacherMode: "train", onStep }).done).rejects.toThrow("tea time");
+  expect(released).toHaveBeenCalledTimes(2);
+});
+
 describe("no answer is begun", () => {
   test("where teacher and student share a layer", async () => {
     await expectSame((teacher) => ({

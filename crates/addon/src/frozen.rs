@@ -11,6 +11,12 @@ pub fn frozen_network() -> External<Ahead> {
     External::new(Ahead::default())
 }
 
+/// Lets a network's memory go: it has no layers then
+#[napi(catch_unwind)]
+pub fn frozen_release(network: &mut External<Ahead>) {
+    **network = Ahead::default();
+}
+
 /// Adds a layer: x weight^T + bias, then ReLU where relu
 #[napi(catch_unwind)]
 pub fn frozen_linear(
