@@ -24,10 +24,17 @@ const PRODUCTS: Readonly<Record<string, (args: readonly unknown[]) => number>> =
     numbersOf(args)
       .slice(0, 3)
       .reduce((product, x) => product * x, 1),
+  linearBackward: (args) =>
+    [args[3], args[4]].filter((into) => into != null).length *
+    2 *
+    numbersOf(args).reduce((product, x) => product * x, 1),
   matmul: (args) => 2 * numbersOf(args).reduce((product, x) => product * x, 1),
   matmulNt: (args) => 2 * numbersOf(args).reduce((product, x) => product * x, 1),
   matmulTn: (args) => 2 * numbersOf(args).reduce((product, x) => product * x, 1),
 };
+
+/** Kernels whose call begins or awaits what other threads do: their arguments say nothing of it. */
+const ELSEWHERE = new Set(["frozenBegin", "frozenAnswer"]);
 
 /** Where a step's time goes, on all threads: each kernel that the library calls is timed, over so many epochs. */
 export async function profileStep(mode: Mode, epochs: number): Promise<StepProfile> {
@@ -69,7 +76,7 @@ function entriesOf(sums: ReadonlyMap<string, Sum>, stepMs: number, steps: number
     calls: calls / steps,
     ms: ms / steps,
     share: ms / steps / stepMs,
-    gigabytesPerSecond: bytes / ms / 1e6,
+    gigabytesPerSecond: ELSEWHERE.has(kernel) ? 0 : bytes / ms / 1e6,
     gflops: kernel in PRODUCTS ? flops / ms / 1e6 : null,
   }));
   const around = stepMs - entries.reduce((total, { ms }) => total + ms, 0);
