@@ -11,6 +11,8 @@ import { FrozenCopy } from "./frozen_copy.js";
 
 /** Answers that are begun ahead, at most: enough that no thread waits for the next one. */
 const AHEAD = 4;
+/** The bytes that these may hold together: kernels of larger batches use all threads anyway. */
+const ROOM = 128e6;
 /** Steps one after another whose answer was begun in vain, until none is begun any more. */
 const PATIENCE = 3;
 
@@ -45,14 +47,21 @@ export class AskedTeacher {
       return noGrad(() => this.#teacher.forward(inputs));
     }
     const guessed = this.#begun > 0;
+    const most = this.#mostAhead(copy, inputs.shape[0] as number);
     if (!guessed) {
       this.#later.copyFrom(currentGenerator());
-      this.#lookAhead(copy, batches, i, training, inputs);
+      this.#lookAhead(Math.min(most, batches.length - i), (k) => {
+        copy.begin(k === 0 ? inputs : batches.batch(i + k).inputs, training);
+      });
     }
     const { logits, hadBegun } = copy.logits(inputs, training);
     if (guessed) this.#inVain = hadBegun ? 0 : this.#inVain + 1;
     this.#begun = hadBegun ? this.#begun - 1 : 0;
-    if (hadBegun) this.#lookAhead(copy, batches, i + 1, training);
+    if (hadBegun) {
+      this.#lookAhead(Math.min(most, batches.length - i - 1), (k) => {
+        copy.begin(batches.batch(i + 1 + k).inputs, training);
+      });
+    }
     return logits;
   }
 
@@ -73,18 +82,14 @@ export class AskedTeacher {
     return this.#copy;
   }
 
-  /**
-   * Begins the answers to the batches from `from` on, whose own inputs may be at hand; what they draw is drawn again when
-   * their turn comes.
-   */
-  #lookAhead(copy: FrozenCopy, batches: Epoch, from: number, training: boolean, first?: Tensor): void {
+  /** How many answers may be under way, to batches of so many rows. */
+  #mostAhead(copy: FrozenCopy, rows: number): number {
     const threads = this.#isRepeatable && this.#inVain < PATIENCE ? getNumThreads() : 1;
-    const most = threads < 2 ? 0 : Math.min(AHEAD, threads + 1, batches.length - from);
-    for (; this.#begun < most; this.#begun += 1) {
-      withGenerator(this.#later, () => {
-        const inputs = this.#begun === 0 && first !== undefined ? first : batches.batch(from + this.#begun).inputs;
-        copy.begin(inputs, training);
-      });
-    }
+    return threads < 2 ? 0 : Math.min(AHEAD, threads + 1, Math.floor(ROOM / copy.passBytes(rows)));
+  }
+
+  /** Begins answers until so many are under way; what they draw is drawn again when their turn comes. */
+  #lookAhead(most: number, begin: (k: number) => void): void {
+    for (; this.#begun < most; this.#begun += 1) withGenerator(this.#later, () => begin(this.#begun));
   }
 }

@@ -55,6 +55,12 @@ export class FrozenCopy {
     return modes.size > 1 ? null : modes.has(true);
   }
 
+  /** The bytes that a pass of so many rows holds, about. */
+  passBytes(rows: number): number {
+    const widest = Math.max(...this.#stages.map(({ linear }) => linear.outFeatures));
+    return Float32Array.BYTES_PER_ELEMENT * rows * (this.inFeatures + 3 * widest);
+  }
+
   /** Begins the pass of inputs [rows, inFeatures], as the statistics stand now; the random stream moves past its draws. */
   begin({ data, shape }: Tensor, training: boolean): void {
     const { state } = currentGenerator();

@@ -16,6 +16,7 @@ import {
   withGenerator,
 } from "../../src/index.js";
 import { native } from "../../src/native.js";
+import { FrozenCopy } from "../../src/train/frozen_copy.js";
 import { EXAMPLES, type Options, SIZES, STEPS, start } from "./support.js";
 
 /** Networks that compute the same, but might compute anything: they are asked by their `forward`. */
@@ -160,6 +161,17 @@ describe("no answer is begun", () => {
     await start({ teacherMode: "train", data: own }).end;
     expect(asked).toBe(EPOCHS * STEPS);
     expect(begun).not.toHaveBeenCalled();
+  });
+
+  test("of batches so large that their kernels use all threads", async () => {
+    const bytes = vi.spyOn(FrozenCopy.prototype, "passBytes").mockReturnValue(129e6);
+    const large = await start({ teacherMode: "train" }).end;
+    expect(begun).not.toHaveBeenCalled();
+    bytes.mockRestore();
+    expect(await start({ teacherMode: "train" }).end).toEqual(large);
+    expect(begun).toHaveBeenCalledTimes(EPOCHS * STEPS);
+    const teacher = new TeacherNet({ inFeatures: 6, hidden: [12, 10, 8], classes: 3 });
+    expect(FrozenCopy.of(teacher)?.passBytes(100)).toBe(4 * 100 * (6 + 3 * 12));
   });
 
   test("on one thread, with the same bits", async () => {

@@ -60,6 +60,15 @@ pub fn backward(grad: ArrayView2<f32>, x: ArrayView2<f32>, weight: ArrayView2<f3
     let ((rows, outputs), inputs) = (grad.dim(), weight.ncols());
     expect_shape(OP, "weight", weight.shape(), &[outputs, inputs])?;
     expect_shape(OP, "x", x.shape(), &[rows, inputs])?;
+    if let Some(grad_x) = &into.x {
+        expect_shape(OP, "grad_x", grad_x.shape(), &[rows, inputs])?;
+    }
+    if let Some(grad_weight) = &into.weight {
+        expect_shape(OP, "grad_weight", grad_weight.shape(), &[outputs, inputs])?;
+    }
+    if let Some(grad_bias) = &into.bias {
+        expect_shape(OP, "grad_bias", grad_bias.shape(), &[outputs])?;
+    }
     let input = || into.x.map_or(Ok(()), |grad_x| backward_input(grad, weight, grad_x));
     let parameters = || {
         into.weight.map_or(Ok(()), |grad_weight| backward_weight(grad, x, grad_weight))?;

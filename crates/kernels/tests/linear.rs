@@ -4,7 +4,7 @@ mod common;
 
 use common::{blank, close, dot, matrix, refuses, same_bits, shaped, slope, vector, wide};
 use distillery_kernels::Result;
-use distillery_kernels::linear::{backward_bias, backward_input, backward_weight, forward};
+use distillery_kernels::linear::{Gradients, backward, backward_bias, backward_input, backward_weight, forward};
 use ndarray::{Array1, Array2, ArrayView1};
 
 /// Rows, inputs and outputs.
@@ -83,6 +83,51 @@ fn gradients_are_the_slopes() {
     close("grad_x", grad_x.as_slice().unwrap(), &slope(&x, |x| loss(x, &weight, &bias)), 1e-6);
     close("grad_weight", grad_weight.as_slice().unwrap(), &slope(&weight, |w| loss(&x, w, &bias)), 1e-6);
     close("grad_bias", bias_gradient(&grad).as_slice().unwrap(), &slope(&bias, |b| loss(&x, &weight, b)), 1e-6);
+}
+
+#[test]
+fn gradients_together_are_each_alone() {
+    for (rows, inputs, outputs) in SHAPES {
+        let (x, weight, grad) = (matrix(rows, inputs, 1), matrix(outputs, inputs, 2), matrix(rows, outputs, 4));
+        let (mut want_x, mut want_weight) = (blank(rows, inputs), blank(outputs, inputs));
+        backward_input(grad.view(), weight.view(), want_x.view_mut()).unwrap();
+        backward_weight(grad.view(), x.view(), want_weight.view_mut()).unwrap();
+        let want_bias = bias_gradient(&grad);
+        same_bits(&format!("gradients {rows}x{inputs}x{outputs}"), || {
+            let (mut into_x, mut into_weight) = (blank(rows, inputs), blank(outputs, inputs));
+            let mut into_bias = Array1::from_elem(outputs, f32::NAN);
+            let into = Gradients {
+                x: Some(into_x.view_mut()),
+                weight: Some(into_weight.view_mut()),
+                bias: Some(into_bias.view_mut()),
+            };
+            backward(grad.view(), x.view(), weight.view(), into).unwrap();
+            assert_eq!((&into_x, &into_weight, &into_bias), (&want_x, &want_weight, &want_bias));
+            wide(into_x.view())
+        });
+        let mut into_weight = blank(outputs, inputs);
+        let into = Gradients { weight: Some(into_weight.view_mut()), ..Gradients::default() };
+        backward(grad.view(), x.view(), weight.view(), into).unwrap();
+        assert_eq!(into_weight, want_weight);
+    }
+}
+
+#[test]
+fn gradients_of_wrong_shapes_are_refused_before_any_is_written() {
+    let (x, weight, grad) = (blank(2, 3), blank(5, 3), blank(2, 5));
+    let (mut into_x, mut wrong, mut short) = (Array2::zeros((2, 3)), blank(3, 5), vector(4, 1));
+    let into = Gradients { x: Some(into_x.view_mut()), weight: Some(wrong.view_mut()), bias: None };
+    let refused = backward(grad.view(), x.view(), weight.view(), into);
+    refuses(refused, "SHAPE_MISMATCH", "linear: grad_weight: expected shape [5, 3], got [3, 5]");
+    let into = Gradients { x: Some(into_x.view_mut()), weight: None, bias: Some(short.view_mut()) };
+    let refused = backward(grad.view(), x.view(), weight.view(), into);
+    refuses(refused, "SHAPE_MISMATCH", "linear: grad_bias: expected shape [5], got [4]");
+    let into = Gradients { x: Some(wrong.view_mut()), ..Gradients::default() };
+    let refused = backward(grad.view(), x.view(), weight.view(), into);
+    refuses(refused, "SHAPE_MISMATCH", "linear: grad_x: expected shape [2, 3], got [3, 5]");
+    assert_eq!(into_x, Array2::<f32>::zeros((2, 3)));
+    let refused = backward(grad.view(), grad.view(), weight.view(), Gradients::default());
+    refuses(refused, "SHAPE_MISMATCH", "linear: x: expected shape [2, 3], got [2, 5]");
 }
 
 #[test]
