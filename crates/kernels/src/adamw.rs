@@ -103,10 +103,18 @@ fn move_by<'a>(
 ) {
     for (((param, grad), first), second) in params.iter_mut().zip(grads).zip(firsts).zip(seconds) {
         let grad = update.coefficient * grad;
-        *first += update.toward * (grad - *first);
-        *second = *second * update.beta2 + update.square * grad * grad;
+        *first = normal(*first + update.toward * (grad - *first));
+        *second = normal(*second * update.beta2 + update.square * grad * grad);
         let denominator = second.sqrt() * update.correction + update.eps;
         *param = *param * update.decay - update.size * (*first / denominator);
     }
 }
+}
+
+/// x, or zero where x is too small for a normal number. Where a unit has died its averages would shrink to subnormal numbers and
+/// stay there, since a tenth of the smallest rounds to nothing; each operation on one costs the processor a hundred
+/// cycles, and what they add to a parameter is lost in rounding.
+#[inline(always)]
+fn normal(x: f32) -> f32 {
+    if x.abs().to_bits() < f32::MIN_POSITIVE.to_bits() { 0.0 } else { x }
 }
