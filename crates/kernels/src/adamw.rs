@@ -111,9 +111,8 @@ fn move_by<'a>(
 }
 }
 
-/// x, or zero where x is too small for a normal number. Where a unit has died its averages would shrink to subnormal numbers and
-/// stay there, since a tenth of the smallest rounds to nothing; each operation on one costs the processor a hundred
-/// cycles, and what they add to a parameter is lost in rounding.
+/// x, or zero where it is subnormal. The averages of a dead unit would become so small and stay so, since a tenth of the
+/// smallest number rounds to nothing: each would cost a hundred cycles a step for what a parameter loses in rounding.
 #[inline(always)]
 fn normal(x: f32) -> f32 {
     if x.abs().to_bits() < f32::MIN_POSITIVE.to_bits() { 0.0 } else { x }

@@ -129,6 +129,34 @@ fn numbers_are_those_of_pytorch() {
     close("exp_avg_sq", &state.second, &want, 2e-9);
 }
 
+/// A step in plain single precision, that keeps averages however small they become.
+fn plain(state: &mut State, grad: f32, AdamWStep { lr, beta1, beta2, eps, weight_decay, step }: AdamWStep) {
+    let correction = (1.0 / (1.0 - beta2.powf(step)).sqrt()) as f32;
+    let (decay, size) = ((1.0 - lr * weight_decay) as f32, (lr / (1.0 - beta1.powf(step))) as f32);
+    for ((param, first), second) in state.param.iter_mut().zip(&mut state.first).zip(&mut state.second) {
+        *first += (1.0 - beta1) as f32 * (grad - *first);
+        *second = *second * beta2 as f32 + (1.0 - beta2) as f32 * grad * grad;
+        *param = *param * decay - size * (*first / (second.sqrt() * correction + eps as f32));
+    }
+}
+
+#[test]
+fn averages_of_a_dead_unit_end_at_zero_and_its_parameters_keep_their_bits() {
+    let mut state = State::new([fill(37, 3), vec![0.0]].concat());
+    let mut wanted = state.clone();
+    for count in 1..=2000 {
+        let grad = if count <= 10 { 0.01 } else { 0.0 };
+        let numbers = AdamWStep { step: f64::from(count), ..SCRIPT };
+        move_all(std::slice::from_mut(&mut state), &[vec![grad; 38]], numbers).unwrap();
+        plain(&mut wanted, grad, numbers);
+        assert!(state.first.iter().chain(&state.second).all(|x| !x.is_subnormal()));
+    }
+    assert!(wanted.first.iter().all(|x| x.is_subnormal()), "the case that this is about");
+    assert!(state.first.iter().all(|&x| x == 0.0));
+    assert_eq!(state.param, wanted.param);
+    assert_eq!(state.second, wanted.second);
+}
+
 #[test]
 fn same_bits_at_any_number_of_threads() {
     let (states, grads) = many();
