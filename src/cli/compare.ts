@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { Command } from "commander";
-import type { CompareResult, NetworkSize, Spread } from "../compare/index.js";
+import type { CompareResult, NetworkSize, SampleStats } from "../compare/index.js";
 import { aboutRun, SCHEMAS, trainingOptions } from "../config/index.js";
 import { percent } from "../log/index.js";
 import { commandLine } from "./ending.js";
@@ -17,7 +17,7 @@ type CompareFlags = TrainingFlags & LoadFlags;
 /** `distillery compare`. */
 export function compareCommand(run: (flags: CompareFlags) => Promise<void>): Command {
   const command = new Command("compare").description(
-    "does distilling help? students of several seeds, alone and distilled, on the same data with the same budget",
+    "does distilling help? baseline and distilled students of several seeds, on the same data with the same budget",
   );
   return addLoading(addRunning(addOptions(command, SCHEMAS.compare))).action(() => run(givenFlags(command)));
 }
@@ -28,9 +28,9 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
   const opened = await openProblem({ config, flags });
   const { problem, test } = opened;
   const { temperature, alpha, seed, seeds, out } = config;
-  if (flags.dryRun) return dryRunOf(opened, trainingOptions(config), { alone: seeds, distilled: seeds }, flags);
+  if (flags.dryRun) return dryRunOf(opened, trainingOptions(config), { baseline: seeds, distilled: seeds }, flags);
   // Only here: the other commands start without it.
-  const { compare, compareAnswer } = await import("../compare/index.js");
+  const { compare, compareSummary } = await import("../compare/index.js");
   const printer = new MembersPrinter(flags);
   try {
     const result = await interruptible(printer.note, (signal) =>
@@ -44,7 +44,7 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
         ...printer.controls,
       }),
     );
-    const answer = compareAnswer(result);
+    const answer = compareSummary(result);
     const files = [join(out, "compare.json")];
     if (config.report) {
       const { compareReport, writeReport } = await import("../report/index.js");
@@ -54,7 +54,7 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
     }
     const { data, sizes, difference } = result;
     const object = { answer, difference, data, seeds: result.seeds, sizes, ...figures(result), files };
-    const answers = [answer, compareAnswer(result, "last")];
+    const answers = [answer, compareSummary(result, "last")];
     printer.end(object, ["", table(result), "", ...answers, `Written to ${files.join(" and ")}`]);
   } finally {
     printer.close();
@@ -62,22 +62,22 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
 }
 
 /** What the result says of accuracy, without what only the file needs. */
-function figures({ teacher, alone, distilled }: CompareResult): Record<string, unknown> {
+function figures({ teacher, baseline, distilled }: CompareResult): Record<string, unknown> {
   const { accuracy, calibration } = teacher.evaluation;
   return {
     teacher: { accuracy, calibrationError: calibration.error, file: teacher.file },
-    alone: { best: alone.best, last: alone.last },
+    baseline: { best: baseline.best, last: baseline.last },
     distilled: { best: distilled.best, last: distilled.last },
   };
 }
 
 /** The figures, a network a column. */
-function table({ teacher, alone, distilled, sizes, seeds }: CompareResult): string {
+function table({ teacher, baseline, distilled, sizes, seeds }: CompareResult): string {
   const { accuracy, calibration } = teacher.evaluation;
-  const of = (pick: (figures: typeof alone) => Spread) => [spread(pick(alone)), spread(pick(distilled))];
+  const of = (pick: (figures: typeof baseline) => SampleStats) => [spread(pick(baseline)), spread(pick(distilled))];
   const size = (text: (size: NetworkSize) => string) => [text(sizes.teacher), text(sizes.student), text(sizes.student)];
   return formatTable([
-    [`test set, mean and sd of ${seeds.length}`, "teacher", "student alone", "student distilled"],
+    [`test set, mean and sd of ${seeds.length}`, "teacher", "baseline student", "distilled student"],
     ["accuracy, best epoch", percent(accuracy), ...of(({ best }) => best.accuracy)],
     ["accuracy, last epoch", "", ...of(({ last }) => last.accuracy)],
     ["agreement with the teacher", "", ...of(({ best }) => best.agreement)],
@@ -89,6 +89,6 @@ function table({ teacher, alone, distilled, sizes, seeds }: CompareResult): stri
   ]);
 }
 
-function spread({ mean, std }: Spread): string {
+function spread({ mean, std }: SampleStats): string {
   return `${percent(mean)} ± ${(100 * std).toFixed(2)}`;
 }

@@ -1,4 +1,4 @@
-import type { CompareControls, MemberRecord } from "../compare/index.js";
+import type { ExperimentControls, TrialRecord } from "../compare/index.js";
 import { overallBar, percent } from "../log/index.js";
 import type { ShowFlags } from "./flags.js";
 
@@ -11,10 +11,10 @@ export class MembersPrinter {
   }
 
   /** What a comparison calls. */
-  get controls(): Pick<CompareControls, "onProgress" | "onMember" | "onNote"> {
+  get controls(): Pick<ExperimentControls, "onProgress" | "onTrial" | "onNote"> {
     return {
       onProgress: ({ done, total, running }) => this.#bar?.update({ done, total, text: running.join(", ") }),
-      onMember: (member) => this.#print({ event: "run", ...member }, () => memberLine(member)),
+      onTrial: (member) => this.#print({ event: "run", ...member }, () => memberLine(member)),
       onNote: this.note,
     };
   }
@@ -43,7 +43,7 @@ export class MembersPrinter {
   }
 }
 
-function memberLine({ name, epochs, best, seconds }: MemberRecord): string {
+function memberLine({ name, epochs, best, seconds }: TrialRecord): string {
   const accuracy = `validation accuracy ${percent(best.validationAccuracy)} in epoch ${best.epoch} of ${epochs}`;
   return `${name}: ${accuracy}, ${seconds.toFixed(1)} s`;
 }

@@ -1,4 +1,4 @@
-import type { Problem } from "../compare/index.js";
+import type { Task } from "../compare/index.js";
 import type { Settled } from "../config/index.js";
 import { DistilleryError } from "../errors.js";
 import { StudentNet } from "../models/student_net.js";
@@ -14,7 +14,7 @@ export interface ProblemSettings {
 
 /** What a configuration's students are trained on and compared with. */
 export interface OpenProblem {
-  problem: Problem;
+  problem: Task;
   source: Source;
   test: NonNullable<Source["test"]>;
 }
@@ -29,7 +29,7 @@ export async function openProblem({ config, flags }: ProblemSettings): Promise<O
   const { teacher: file } = config;
   const trained = file === undefined ? null : await readNetwork(file, flags);
   if (file !== undefined && trained !== null) expectFits(file, trained, source);
-  const problem: Problem = {
+  const problem: Task = {
     teacher: trained ?? (() => new TeacherNet(sizes)),
     student: () => new StudentNet(sizes),
     data: source.train(),
@@ -41,6 +41,6 @@ export async function openProblem({ config, flags }: ProblemSettings): Promise<O
 }
 
 /** What another process gets it by. */
-export default async function problemOf(settings: ProblemSettings): Promise<Problem> {
+export default async function problemOf(settings: ProblemSettings): Promise<Task> {
   return (await openProblem(settings)).problem;
 }

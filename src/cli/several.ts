@@ -1,5 +1,5 @@
 import { load } from "../checkpoint/index.js";
-import type { Problem, Workers } from "../compare/index.js";
+import type { Task, Workers } from "../compare/index.js";
 import type { Module } from "../nn/module.js";
 import { ROOT } from "../package.js";
 import type { ResolvedTraining } from "../train/options.js";
@@ -19,7 +19,7 @@ export function workersOf(settings: ProblemSettings): Workers {
 
 /** The networks whose answers a report shows, out of their files. */
 export async function networksOf(
-  { teacher, student }: Problem,
+  { teacher, student }: Task,
   teacherFile: string,
   studentFile: string,
 ): Promise<{ teacher: Module; student: Module }> {
@@ -30,11 +30,11 @@ export async function networksOf(
   };
 }
 
-/** Prints what would be trained: so many students alone and distilled, and the teacher where it does not come trained. */
+/** Prints what would be trained: the number of baseline and distilled students, and the teacher where it does not come trained. */
 export function dryRunOf(
   { problem, source }: OpenProblem,
   options: ResolvedTraining,
-  { alone, distilled }: { alone: number; distilled: number },
+  { baseline, distilled }: { baseline: number; distilled: number },
   flags: ShowFlags,
 ): Promise<void> {
   const { teacher: given, student: make, data } = problem;
@@ -42,7 +42,7 @@ export function dryRunOf(
   const common = { ...options, data, ...(source.validation && { validation: source.validation }) };
   const ofStudents: [Planned, ...Planned[]] = [
     { name: "a distilled student", times: distilled, input: { ...common, teacher, student } },
-    ...(alone === 0 ? [] : [{ name: "a student alone", times: alone, input: { ...common, model: student } }]),
+    ...(baseline === 0 ? [] : [{ name: "a baseline student", times: baseline, input: { ...common, model: student } }]),
   ];
   const ofTeacher = { name: "the teacher", times: 1, input: { ...common, model: teacher } };
   return dryRun(

@@ -32,11 +32,11 @@ export async function runSweep(settings: Settings<"sweep">, flags: SweepFlags): 
     return dryRunOf(
       opened,
       trainingOptions(config),
-      { alone: 0, distilled: temperatures.length * alphas.length },
+      { baseline: 0, distilled: temperatures.length * alphas.length },
       flags,
     );
   // Only here: the other commands start without it.
-  const { sweep, sweepAnswer } = await import("../compare/index.js");
+  const { sweep, sweepSummary } = await import("../compare/index.js");
   const printer = new MembersPrinter(flags);
   try {
     const result = await interruptible(printer.note, (signal) =>
@@ -49,7 +49,7 @@ export async function runSweep(settings: Settings<"sweep">, flags: SweepFlags): 
         ...printer.controls,
       }),
     );
-    const answer = sweepAnswer(result);
+    const answer = sweepSummary(result);
     const files = [join(out, "sweep.json")];
     if (config.report) {
       const { sweepReport, writeReport } = await import("../report/index.js");

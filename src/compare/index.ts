@@ -1,16 +1,13 @@
-export { compareAnswer, sweepAnswer } from "./answer.js";
 export { type CompareInput, compare } from "./compare.js";
-export type { CompareControls, MemberRecord, TrialInput, Workers } from "./input.js";
-export type { Problem } from "./problem.js";
-export type { CompareProgress } from "./progress.js";
 export type {
-  CompareResult,
-  NetworkSize,
-  PairedDifference,
-  Spread,
-  StudentFigures,
-  SweepPoint,
-  SweepResult,
-} from "./result.js";
-export { pairedDifference, spread } from "./statistics.js";
+  ExperimentControls,
+  ExperimentInput,
+  ExperimentProgress,
+  TrialRecord,
+  Workers,
+} from "./experiment.js";
+export type { CompareResult, NetworkSize, StudentFigures, SweepPoint, SweepResult } from "./results.js";
+export { type PairedDifference, pairedDifference, type SampleStats, sampleStats } from "./statistics.js";
+export { compareSummary, sweepSummary } from "./summary.js";
 export { type SweepInput, sweep } from "./sweep.js";
+export type { Task } from "./task.js";

@@ -1,17 +1,37 @@
 import { expectNumber, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
-import type { PairedDifference, Spread } from "./result.js";
-import { twoSidedQuantile, twoSidedTail } from "./student_t.js";
+
+/** A figure over the seeds. */
+export interface SampleStats {
+  /** In the order of the seeds. */
+  values: number[];
+  mean: number;
+  /** The sample's standard deviation; 0 for one value. */
+  std: number;
+}
+
+/** The mean of differences between pairs, one a seed, with its confidence interval (Student's t). */
+export interface PairedDifference extends SampleStats {
+  /** Such as 0.95. */
+  confidence: number;
+  /** The interval; infinite with one seed, or where all are alike. */
+  low: number;
+  high: number;
+  /** Two-sided, that the mean is 0. */
+  pValue: number;
+  /** Whether the interval leaves 0 out. */
+  distinguishable: boolean;
+}
 
 /**
  * Values with their mean and the sample's standard deviation (divided by n - 1; 0 for one value).
  *
  * @example
  * ```ts
- * spread([1, 2, 3]); // { values: [1, 2, 3], mean: 2, std: 1 }
+ * sampleStats([1, 2, 3]); // { values: [1, 2, 3], mean: 2, std: 1 }
  * ```
  */
-export function spread(values: readonly number[]): Spread {
+export function sampleStats(values: readonly number[]): SampleStats {
   expectValues("values", values);
   const [first] = values as [number];
   // Of equal values, where rounding would leave a small deviation.
@@ -24,7 +44,7 @@ export function spread(values: readonly number[]): Spread {
 /**
  * What a's values have more than b's, pair by pair: the mean of the differences with its confidence interval, and the
  * two-sided p value of the paired t-test (Student, 1908), `scipy.stats.ttest_rel`. Of one pair, and where all differences
- * are equal, as they can be on a small test set, how far they spread is not known: the interval is infinite and p is 1.
+ * are equal, as they can be on a small test set, how far they sampleStats is not known: the interval is infinite and p is 1.
  *
  * @example
  * ```ts
@@ -38,15 +58,15 @@ export function pairedDifference(a: readonly number[], b: readonly number[], con
     throw new DistilleryError("BAD_ARGUMENT", `b: expected ${a.length} values, one for each of a, got ${b.length}`);
   }
   expectNumber("confidence", confidence, (x) => x > 0 && x < 1, "a number between 0 and 1");
-  const differences = spread(a.map((x, i) => x - (b[i] as number)));
+  const differences = sampleStats(a.map((x, i) => x - (b[i] as number)));
   const { mean, std } = differences;
   const degrees = a.length - 1;
   const error = std / Math.sqrt(a.length);
   // Equal shares of a test set, whose differences rounding keeps from being equal.
   const alike = std <= 4 * Number.EPSILON * Math.max(...[...a, ...b].map(Math.abs));
-  const reach = alike ? Infinity : error * twoSidedQuantile(1 - confidence, degrees);
+  const reach = alike ? Infinity : error * criticalValue(1 - confidence, degrees);
   const [low, high] = [mean - reach, mean + reach];
-  const pValue = alike ? 1 : twoSidedTail(mean / error, degrees);
+  const pValue = alike ? 1 : twoSidedPValue(mean / error, degrees);
   return { ...differences, confidence, low, high, pValue, distinguishable: low > 0 || high < 0 };
 }
 
@@ -62,4 +82,60 @@ function expectValues(name: string, values: unknown): void {
   values.forEach((value, i) => {
     expectNumber(`${name}[${i}]`, value, () => true, "a finite number");
   });
+}
+
+/**
+ * P(|T| > t) for Student's t with a whole number of degrees of freedom, to about 1e-13 of itself: the regularised
+ * incomplete beta function I_x(degrees / 2, 1/2) at x = degrees / (degrees + t²).
+ */
+export function twoSidedPValue(t: number, degrees: number): number {
+  const square = t * t;
+  if (square === Infinity) return 0;
+  const [x, y] = [degrees / (degrees + square), square / (degrees + square)];
+  const [a, b] = [degrees / 2, 1 / 2];
+  const scale = inverseBeta(degrees) * x ** a * y ** b;
+  // The fraction converges fast on this side; the other is its complement.
+  if (x < (a + 1) / (a + b + 2)) return (scale * betaFraction(a, b, x)) / a;
+  return 1 - (scale * betaFraction(b, a, y)) / b;
+}
+
+/** The t with P(|T| > t) = tail, 0 < tail < 1, by bisection. */
+export function criticalValue(tail: number, degrees: number): number {
+  let high = 1;
+  while (twoSidedPValue(high, degrees) > tail) high *= 2;
+  let low = 0;
+  for (;;) {
+    const middle = (low + high) / 2;
+    if (middle <= low || middle >= high) return high;
+    if (twoSidedPValue(middle, degrees) > tail) low = middle;
+    else high = middle;
+  }
+}
+
+/** 1 / B(degrees / 2, 1/2), from B(1/2, 1/2) = pi and B(1, 1/2) = 2 on. */
+function inverseBeta(degrees: number): number {
+  let inverse = degrees % 2 === 1 ? 1 / Math.PI : 1 / 2;
+  for (let a = degrees % 2 === 1 ? 1 / 2 : 1; a < degrees / 2; a++) inverse *= (a + 1 / 2) / a;
+  return inverse;
+}
+
+const SMALLEST = 1e-300;
+
+/** The continued fraction of the incomplete beta function by Lentz's method: Numerical Recipes, 3rd edition, 6.4. */
+function betaFraction(a: number, b: number, x: number): number {
+  const apart = (value: number) => (Math.abs(value) < SMALLEST ? SMALLEST : value);
+  let c = 1;
+  let d = 1 / apart(1 - ((a + b) * x) / (a + 1));
+  let fraction = d;
+  for (let m = 1; ; m++) {
+    const even = (m * (b - m) * x) / ((a + 2 * m - 1) * (a + 2 * m));
+    const odd = (-(a + m) * (a + b + m) * x) / ((a + 2 * m) * (a + 2 * m + 1));
+    const before = fraction;
+    for (const term of [even, odd]) {
+      d = 1 / apart(1 + term * d);
+      c = apart(1 + term / c);
+      fraction *= d * c;
+    }
+    if (Math.abs(fraction - before) <= Number.EPSILON * Math.abs(fraction)) return fraction;
+  }
 }

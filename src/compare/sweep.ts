@@ -3,19 +3,23 @@ import { expectInteger, expectNumber } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { isBetter } from "../train/best.js";
-import { describeConfig, describeData } from "./describe.js";
-import { Examiner } from "./examiner.js";
-import { inFolder } from "./folder.js";
-import { expectList, readTrial, type Trial, type TrialInput } from "./input.js";
-import type { Member, Outcome } from "./members.js";
+import {
+  describeConfig,
+  describeData,
+  type Experiment,
+  type ExperimentInput,
+  expectList,
+  parseExperiment,
+  withExperimentDirectory,
+} from "./experiment.js";
 import { SWEEP_DEFAULTS } from "./options.js";
-import type { SweepPoint, SweepResult } from "./result.js";
-import { measureSize } from "./size.js";
+import { runExperiment } from "./pool.js";
+import { Examiner, measureSize, type SweepPoint, type SweepResult } from "./results.js";
 import { TEACHER } from "./teacher.js";
-import { trainTrial } from "./training.js";
+import type { Outcome, Trial } from "./trial.js";
 
 /** What {@link sweep} takes. */
-export interface SweepInput extends Omit<TrialInput, "temperature" | "alpha"> {
+export interface SweepInput extends Omit<ExperimentInput, "temperature" | "alpha"> {
   /** Default 1, 2, 4, 8. */
   temperatures?: readonly number[];
   /** Default 0.1, 0.5, 0.9. */
@@ -26,7 +30,7 @@ export interface SweepInput extends Omit<TrialInput, "temperature" | "alpha"> {
 
 /**
  * Distils a student with every temperature and every alpha, all from the same initial weights with the batches in the same
- * order, and chooses by the validation set. The teacher answers once for all; the test set is read once, for the chosen one,
+ * order, and chooses by the validation set. The teacher's logits are computed once for all; the test set is read once, for the chosen one,
  * when all training is done.
  *
  * Each run has its folder below `out`, as a run of {@link distill} has; `sweep.json` there is the result. `resume`, and what is
@@ -40,18 +44,20 @@ export interface SweepInput extends Omit<TrialInput, "temperature" | "alpha"> {
  * ```
  */
 export async function sweep(input: SweepInput): Promise<SweepResult> {
-  const { grid, trial } = readSweep(input);
+  const { grid, experiment } = readSweep(input);
   const points = grid.temperatures.flatMap((temperature) => grid.alphas.map((alpha) => ({ temperature, alpha })));
-  const members = points.map((point) => memberOf(trial, point, grid.seed));
-  const { out, resume } = trial.controls;
-  const runs = [...members.map(({ name }) => name), TEACHER];
-  const { temperature: _, alpha: __, ...config } = describeConfig("sweep", trial, { ...grid });
-  return inFolder({ out, resume, runs, config, result: "sweep.json" }, () => swept(trial, { grid, members, config }));
+  const trials = points.map((point) => trialOf(experiment, point, grid.seed));
+  const { out, resume } = experiment.controls;
+  const runs = [...trials.map(({ name }) => name), TEACHER];
+  const { temperature: _, alpha: __, ...config } = describeConfig("sweep", experiment, { ...grid });
+  return withExperimentDirectory({ out, resume, runs, config, result: "sweep.json" }, () =>
+    swept(experiment, { grid, trials, config }),
+  );
 }
 
 type Grid = Pick<SweepResult, "seed" | "temperatures" | "alphas">;
 
-function readSweep({ seed = 0, temperatures, alphas, ...rest }: SweepInput): { grid: Grid; trial: Trial } {
+function readSweep({ seed = 0, temperatures, alphas, ...rest }: SweepInput): { grid: Grid; experiment: Experiment } {
   const single = ["temperature", "alpha"].find((name) => name in rest);
   if (single !== undefined) throw new DistilleryError("BAD_ARGUMENT", `${single}: a sweep takes a list, ${single}s`);
   const isTemperature = (name: string, t: unknown) => expectNumber(name, t, (x) => x > 0, "a number above 0");
@@ -61,28 +67,28 @@ function readSweep({ seed = 0, temperatures, alphas, ...rest }: SweepInput): { g
     temperatures: expectList("temperatures", temperatures ?? SWEEP_DEFAULTS.temperatures, isTemperature),
     alphas: expectList("alphas", alphas ?? SWEEP_DEFAULTS.alphas, isAlpha),
   };
-  return { grid, trial: readTrial(rest) };
+  return { grid, experiment: parseExperiment(rest) };
 }
 
-function memberOf({ options }: Trial, point: { temperature: number; alpha: number }, seed: number): Member {
+function trialOf({ options }: Experiment, point: { temperature: number; alpha: number }, seed: number): Trial {
   const name = `temperature-${point.temperature}/alpha-${point.alpha}`;
   return { name, kind: "distilled", seed, options: { ...options, ...point } };
 }
 
 async function swept(
-  trial: Trial,
-  { grid, members, config }: { grid: Grid; members: readonly Member[]; config: SweepResult["config"] },
+  experiment: Experiment,
+  { grid, trials, config }: { grid: Grid; trials: readonly Trial[]; config: SweepResult["config"] },
 ): Promise<SweepResult> {
-  const { problem, test, controls } = trial;
-  const { teacher, outcomes } = await trainTrial(trial, members, grid.seed);
-  const points = members.map(({ options }, i) => pointOf(options, outcomes[i] as Outcome));
+  const { task, test, controls } = experiment;
+  const { teacher, outcomes } = await runExperiment(experiment, trials, grid.seed);
+  const points = trials.map(({ options }, i) => pointOf(options, outcomes[i] as Outcome));
   const chosen = points[bestOf(outcomes)] as SweepPoint;
-  const student = withGenerator(new Generator(0), problem.student);
+  const student = withGenerator(new Generator(0), task.student);
   const examiner = new Examiner(test, teacher.module, student, controls.signal);
   const evaluation = await examiner.examine(chosen.file);
   return {
     kind: "sweep",
-    data: describeData(trial),
+    data: describeData(experiment),
     ...grid,
     points,
     best: { ...chosen, evaluation },
@@ -100,7 +106,7 @@ function bestOf(outcomes: readonly Outcome[]): number {
   return outcomes.reduce((best, { best: own }, i) => (isBetter(own, outcomes[best]?.best ?? null) ? i : best), 0);
 }
 
-function pointOf({ temperature, alpha }: Member["options"], { history, best, files }: Outcome): SweepPoint {
+function pointOf({ temperature, alpha }: Trial["options"], { history, best, files }: Outcome): SweepPoint {
   const { validationAccuracy, epoch } = best;
   const agreement = history[epoch - 1]?.agreement ?? 0;
   return { temperature, alpha, validationAccuracy, agreement, bestEpoch: epoch, history, file: files.best };

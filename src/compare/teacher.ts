@@ -7,19 +7,18 @@ import type { Module } from "../nn/module.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { TeacherCache, trainTeacher } from "../train/index.js";
 import type { ResolvedDistillation } from "../train/options.js";
-import { ofTraining, outcomeOf, resuming } from "./local_trainer.js";
-import type { Outcome } from "./members.js";
-import type { SplitProblem } from "./problem.js";
+import type { SplitTask } from "./task.js";
+import { type Outcome, ofTraining, outcomeOf, resuming } from "./trial.js";
 
 /** The teacher's folder below `out`. */
 export const TEACHER = "teacher";
 
-/** A teacher that all students learn from. */
-export interface ReadyTeacher {
+/** The teacher of all distilled students. */
+export interface TrainedTeacher {
   module: Module;
-  /** Of its weights, `.safetensors`. */
+  /** The `.safetensors` file of its weights. */
   file: string;
-  /** How it was trained; null where it came trained. */
+  /** The outcome of its training; null if it came trained. */
   outcome: Outcome | null;
 }
 
@@ -33,9 +32,9 @@ export interface TeacherTraining {
   onNote: (text: string) => void;
 }
 
-/** Trains the teacher, unless it is trained or finished; it has the weights that did best on the validation set. */
-export async function readyTeacher(problem: SplitProblem, training: TeacherTraining): Promise<ReadyTeacher> {
-  const { teacher, data, validation } = problem;
+/** Trains the teacher, unless it came trained or its run has finished, and gives it its best weights on the validation set. */
+export async function trainOrTakeTeacher(task: SplitTask, training: TeacherTraining): Promise<TrainedTeacher> {
+  const { teacher, data, validation } = task;
   const folder = join(training.out, TEACHER);
   if (typeof teacher !== "function") return keepTrained(teacher, folder);
   const { seed, options, signal, onStep, onNote } = training;
@@ -54,7 +53,7 @@ export async function readyTeacher(problem: SplitProblem, training: TeacherTrain
   return { module, file: outcome.files.best, outcome };
 }
 
-async function keepTrained(module: Module, folder: string): Promise<ReadyTeacher> {
+async function keepTrained(module: Module, folder: string): Promise<TrainedTeacher> {
   await mkdir(folder, { recursive: true }).catch((error: unknown) => {
     throw ioError("write", folder, error, "folder");
   });
@@ -63,33 +62,33 @@ async function keepTrained(module: Module, folder: string): Promise<ReadyTeacher
   return { module, file, outcome: null };
 }
 
-/** A teacher's answers for the training data, and the file that they are in. */
-export interface Answers {
+/** A teacher's logits for the training data, and their file. */
+export interface CachedLogits {
   cache: TeacherCache;
   file: string;
 }
 
-/** Asks the teacher once for each example, or takes what is in the file; null where it has to be asked at each step. */
-export async function askTeacher(
+/** The teacher's logits for the training data, from the file if it has them; null if they cannot be cached. */
+export async function computeTeacherLogits(
   teacher: Module,
   data: Dataset,
   { out, signal, onNote }: Pick<TeacherTraining, "out" | "signal" | "onNote">,
-): Promise<Answers | null> {
+): Promise<CachedLogits | null> {
   const obstacle = TeacherCache.obstacle(teacher, data);
   if (obstacle !== null) {
-    onNote(`the teacher is asked at each step: ${obstacle}`);
+    onNote(`teacher logits not cached: ${obstacle}`);
     return null;
   }
   const file = join(out, "teacher_logits.safetensors");
-  const kept = await keptAnswers(file, teacher, data);
+  const kept = await storedLogits(file, teacher, data);
   if (kept !== null) return { cache: kept, file };
   const cache = await TeacherCache.compute(teacher, data, { signal });
   await cache.save(file);
   return { cache, file };
 }
 
-/** Answers that an interrupted call has left; null where there are none of this teacher and these data. */
-async function keptAnswers(file: string, teacher: Module, data: Dataset): Promise<TeacherCache | null> {
+/** Logits left by an interrupted call; null if the file has none of this teacher and these data. */
+async function storedLogits(file: string, teacher: Module, data: Dataset): Promise<TeacherCache | null> {
   try {
     const cache = await TeacherCache.load(file);
     cache.expectOf(teacher, data);

@@ -1,4 +1,4 @@
-import type { CompareResult, StudentFigures, SweepResult } from "../compare/result.js";
+import type { CompareResult, StudentFigures, SweepResult } from "../compare/results.js";
 import type { Dataset } from "../data/index.js";
 import { mistakesIn, type Networks } from "./answers.js";
 import { expectResult } from "./arguments.js";
@@ -31,7 +31,7 @@ export function compareReport(result: CompareResult, extras: ReportExtras = {}):
     kind: "compare",
     ...commonOf(result, "Comparison", extras),
     verdict: compareVerdict(result),
-    result: { ...figures, alone: withoutConfusion(result.alone), distilled: withoutConfusion(result.distilled) },
+    result: { ...figures, baseline: withoutConfusion(result.baseline), distilled: withoutConfusion(result.distilled) },
     answers: answersOf(evaluation, result, extras),
   };
 }

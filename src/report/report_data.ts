@@ -1,4 +1,4 @@
-import type { CompareResult, NetworkSize, SweepResult } from "../compare/result.js";
+import type { CompareResult, NetworkSize, SweepResult } from "../compare/results.js";
 import type { EpochRecord } from "../log/epoch_line.js";
 import type { Evaluation } from "../train/evaluate.js";
 

@@ -1,4 +1,5 @@
-import type { CompareResult, Spread, SweepResult } from "../compare/result.js";
+import type { CompareResult, SweepResult } from "../compare/results.js";
+import type { SampleStats } from "../compare/statistics.js";
 import { chanceOf } from "./chance.js";
 import type { RunReport, Verdict } from "./report_data.js";
 import { count, counted, percent, points, pValue, short, times } from "./text.js";
@@ -11,11 +12,11 @@ import { count, counted, percent, points, pValue, short, times } from "./text.js
  * compareVerdict(result).headline; // "Yes: distilling raised test accuracy by 0.55 points"
  * ```
  */
-export function compareVerdict({ difference, distilled, alone, teacher, data, seeds }: CompareResult): Verdict {
+export function compareVerdict({ difference, distilled, baseline, teacher, data, seeds }: CompareResult): Verdict {
   const { mean, low, high, confidence, pValue: p, distinguishable } = difference.best;
   const accuracies = [
     `The distilled student gets ${spread(distilled.best.accuracy)} of ${count(data.test)} test examples right`,
-    `the student alone ${spread(alone.best.accuracy)}`,
+    `the baseline student ${spread(baseline.best.accuracy)}`,
     `the teacher ${percent(teacher.evaluation.accuracy)}.`,
   ].join(", ");
   if (!Number.isFinite(low) || !Number.isFinite(high)) {
@@ -101,6 +102,6 @@ function speed({ student, teacher }: RunReport["sizes"]): string {
   return ` and answers ${times(teacher.latencyMs / student.latencyMs)} times as fast`;
 }
 
-function spread({ mean, std, values }: Spread): string {
+function spread({ mean, std, values }: SampleStats): string {
   return values.length < 2 ? percent(mean) : `${percent(mean)}\u00a0\u00b1\u00a0${(100 * std).toFixed(2)}`;
 }

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { type CompareResult, compareAnswer, evaluate, load, loadImages, networkFrom } from "../../src/index.js";
+import { type CompareResult, compareSummary, evaluate, load, loadImages, networkFrom } from "../../src/index.js";
 import { temporaryFolder } from "../checkpoint/support.js";
 import { timeless } from "../compare/support.js";
 import { ended, imageFolder, jsonLines, launch, lines, newFolder, refused, succeed, tree } from "./support.js";
@@ -25,7 +25,10 @@ const figuresOf = (folder: string) => timeless(resultOf(folder), OUT);
 describe("compare", () => {
   test("prints a run a line, the table and the answer", () => {
     const result = resultOf(cwd);
-    const runs = ["teacher", ...[0, 1].flatMap((seed) => ["alone", "distilled"].map((kind) => `seed-${seed}/${kind}`))];
+    const runs = [
+      "teacher",
+      ...[0, 1].flatMap((seed) => ["baseline", "distilled"].map((kind) => `seed-${seed}/${kind}`)),
+    ];
     const told = printed.slice(0, 5).map((line) => {
       expect(line).toMatch(/^[\w/-]+: validation accuracy \d+\.\d\d% in epoch [1-3] of 3, \d+\.\d s$/);
       return line.slice(0, line.indexOf(":"));
@@ -33,19 +36,19 @@ describe("compare", () => {
     // Side by side: in the order in which they end.
     expect(told.sort()).toEqual(runs.sort());
     const percent = (share: number) => `${(100 * share).toFixed(2)}%`;
-    const { teacher, alone, distilled, sizes } = result;
+    const { teacher, baseline, distilled, sizes } = result;
     const row = (name: string) => printed.find((line) => line.startsWith(name))?.split(/ {2,}/);
     const spread = ({ mean, std }: { mean: number; std: number }) => `${percent(mean)} ± ${(100 * std).toFixed(2)}`;
     expect(row("accuracy, best epoch")).toEqual([
       "accuracy, best epoch",
       percent(teacher.evaluation.accuracy),
-      spread(alone.best.accuracy),
+      spread(baseline.best.accuracy),
       spread(distilled.best.accuracy),
     ]);
-    expect(row("agreement")?.slice(1)).toEqual([spread(alone.best.agreement), spread(distilled.best.agreement)]);
+    expect(row("agreement")?.slice(1)).toEqual([spread(baseline.best.agreement), spread(distilled.best.agreement)]);
     const [large, small] = [sizes.teacher, sizes.student].map(({ parameters }) => parameters.toLocaleString("en-US"));
     expect(row("parameters")).toEqual(["parameters", large, small, small]);
-    expect(printed.slice(-3, -1)).toEqual([compareAnswer(result), compareAnswer(result, "last")]);
+    expect(printed.slice(-3, -1)).toEqual([compareSummary(result), compareSummary(result, "last")]);
     expect(printed.at(-1)).toBe(`Written to ${join(OUT, "compare.json")} and ${join(OUT, "report.html")}`);
     expect(existsSync(join(cwd, OUT, "report.html"))).toBe(true);
   });
@@ -53,7 +56,7 @@ describe("compare", () => {
   test("its figures are those of the files that it names", async () => {
     const {
       distilled,
-      alone,
+      baseline,
       difference,
       teacher: { file },
     } = resultOf(cwd);
@@ -62,9 +65,9 @@ describe("compare", () => {
     const teacher = await read(file);
     const accuracies = async (files: readonly string[]) =>
       Promise.all(files.map(async (name) => evaluate(await read(name), test, { teacher }).accuracy));
-    const [ours, theirs] = [await accuracies(distilled.files), await accuracies(alone.files)];
+    const [ours, theirs] = [await accuracies(distilled.files), await accuracies(baseline.files)];
     expect(distilled.best.accuracy.values).toEqual(ours);
-    expect(alone.best.accuracy.values).toEqual(theirs);
+    expect(baseline.best.accuracy.values).toEqual(theirs);
     expect(difference.best.values).toEqual(ours.map((x, i) => x - (theirs[i] as number)));
   });
 
@@ -97,7 +100,7 @@ test("a dry run says what would be trained, and writes nothing", async () => {
   const told = await succeed([...ARGS, "--dry-run"], folder);
   expect(told).toMatch(/^Parameters: teacher [\d,]+, student [\d,]+, \d+\.\d times fewer$/m);
   expect(told).toMatch(/^Time of the teacher, about: /m);
-  for (const kind of ["distilled student", "student alone"])
+  for (const kind of ["distilled student", "baseline student"])
     expect(told).toMatch(new RegExp(`of a ${kind}, about: 2 times`));
   expect(tree(folder)).toEqual([]);
 });
@@ -127,7 +130,7 @@ describe("an interrupted comparison goes on", () => {
     const { code, stderr } = await end;
     expect(code).toBe(130);
     expect(stderr).toMatch(
-      /^finishing the step and saving; once more stops at once\ndistillery: stopped with \d of 5 runs done; their state is saved in \S+: the same command with --resume goes on\n$/,
+      /^finishing the step and saving; once more stops at once\ndistillery: stopped with \d of 5 runs done; their state is saved in \S+: re-run with --resume to continue\n$/,
     );
     expect(existsSync(join(folder, OUT, "compare.json"))).toBe(false);
     await resumed(folder);

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { type SweepResult, sweepAnswer } from "../../src/index.js";
+import { type SweepResult, sweepSummary } from "../../src/index.js";
 import { temporaryFolder } from "../checkpoint/support.js";
 import { timeless } from "../compare/support.js";
 import { ended, imageFolder, jsonLines, launch, lines, newFolder, refused, succeed, tree } from "./support.js";
@@ -41,7 +41,7 @@ describe("sweep", () => {
     for (const temperature of [1, 4]) {
       expect(row(`temperature ${temperature} `)).toEqual([`temperature ${temperature}`, ...accuracies(temperature)]);
     }
-    expect(printed.at(-2)).toBe(sweepAnswer(result));
+    expect(printed.at(-2)).toBe(sweepSummary(result));
     expect(printed.at(-1)).toBe(`Written to ${join(OUT, "sweep.json")} and ${join(OUT, "report.html")}`);
     expect(existsSync(join(cwd, OUT, "report.html"))).toBe(true);
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type CompareResult, compareAnswer, type SweepResult, sweepAnswer } from "../../src/index.js";
+import { type CompareResult, compareSummary, type SweepResult, sweepSummary } from "../../src/index.js";
 
 /** A result with nothing but what the answer is made of. */
 const compared = (best: Partial<CompareResult["difference"]["best"]>, seeds = 5): CompareResult =>
@@ -30,12 +30,12 @@ describe("a comparison's answer", () => {
       [{ mean: 0, low: -Infinity, high: Infinity, distinguishable: false }],
       "Distilling changed test accuracy by 0.00 points with each of 5 seeds alike: how far chance reaches is not known; give more seeds.",
     ],
-  ])("%j", (given, sentence) => expect(compareAnswer(compared(...given))).toBe(sentence));
+  ])("%j", (given, sentence) => expect(compareSummary(compared(...given))).toBe(sentence));
 });
 
 test("a sweep's answer", () => {
   const best = { temperature: 4, alpha: 0.9, validationAccuracy: 0.9012, evaluation: { accuracy: 0.8955 } };
-  expect(sweepAnswer({ best } as SweepResult)).toBe(
+  expect(sweepSummary({ best } as SweepResult)).toBe(
     "Best with temperature 4 and alpha 0.9: 90.12% on the validation set, 89.55% on the test set.",
   );
 });
@@ -43,7 +43,7 @@ test("a sweep's answer", () => {
 test("a comparison's answer for the last epoch", () => {
   const last = { mean: -0.0008, low: -0.003, high: 0.0014, confidence: 0.95, distinguishable: false };
   const result = { seeds: [0, 1], difference: { last } } as CompareResult;
-  expect(compareAnswer(result, "last")).toBe(
+  expect(compareSummary(result, "last")).toBe(
     "Distilling changed the last epoch's test accuracy by -0.08 points (95% interval -0.30 to 0.14, 2 seeds): not distinguishable from chance.",
   );
 });

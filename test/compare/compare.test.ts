@@ -9,9 +9,9 @@ import {
   evaluate,
   Generator,
   load,
-  type MemberRecord,
   splitDataset,
   TeacherNet,
+  type TrialRecord,
   trainTeacher,
   withGenerator,
 } from "../../src/index.js";
@@ -22,11 +22,11 @@ import { compareInput, PROBLEM, SIZES, STEPS, timeless, watched } from "./suppor
 const temporary = temporaryFolder();
 let runs = 0;
 const newRun = () => join(temporary, `compare-${runs++}`);
-const NAMES = [0, 1, 2].flatMap((seed) => ["alone", "distilled"].map((kind) => `seed-${seed}/${kind}`));
+const NAMES = [0, 1, 2].flatMap((seed) => ["baseline", "distilled"].map((kind) => `seed-${seed}/${kind}`));
 
-/** The weights of a member as a student, examined by hand. */
-async function examined(out: string, member: string, weights: "best" | "last"): Promise<Evaluation> {
-  const folder = join(out, member);
+/** The weights of a trial as a student, examined by hand. */
+async function examined(out: string, trial: string, weights: "best" | "last"): Promise<Evaluation> {
+  const folder = join(out, trial);
   const files = readdirSync(folder).filter((name) => /(?<!^checkpoint.*)\.safetensors$/.test(name));
   const file = files.find((name) => name.endsWith("_best.safetensors") === (weights === "best")) as string;
   const student = PROBLEM.student().loadStateDict(await load(join(folder, file)));
@@ -39,7 +39,7 @@ async function examined(out: string, member: string, weights: "best" | "last"): 
 const std = (values: readonly number[]) =>
   Math.sqrt(values.reduce((sum, x) => sum + (x - mean(values)) ** 2, 0) / (values.length - 1));
 
-describe("the figures are those of the members' own folders", () => {
+describe("the figures are those of the trials' own folders", () => {
   const out = newRun();
   let result: CompareResult;
   const whole = async () => {
@@ -48,10 +48,10 @@ describe("the figures are those of the members' own folders", () => {
   };
 
   test.each(["best", "last"] as const)("of the %s epoch", async (weights) => {
-    const { alone, distilled, difference } = await whole();
+    const { baseline, distilled, difference } = await whole();
     const byHand = await Promise.all(NAMES.map((name) => examined(out, name, weights)));
-    const kinds = { alone, distilled };
-    for (const [i, kind] of (["alone", "distilled"] as const).entries()) {
+    const kinds = { baseline, distilled };
+    for (const [i, kind] of (["baseline", "distilled"] as const).entries()) {
       const own = byHand.filter((_, at) => at % 2 === i);
       const figures = kinds[kind][weights];
       const accuracies = own.map(({ accuracy }) => accuracy);
@@ -72,9 +72,9 @@ describe("the figures are those of the members' own folders", () => {
   });
 
   test("they learn: better than the 1/3 of chance", async () => {
-    const { teacher, alone, distilled } = await whole();
+    const { teacher, baseline, distilled } = await whole();
     expect(teacher.evaluation.accuracy).toBeGreaterThan(0.6);
-    expect(alone.best.accuracy.mean).toBeGreaterThan(0.5);
+    expect(baseline.best.accuracy.mean).toBeGreaterThan(0.5);
     expect(distilled.best.accuracy.mean).toBeGreaterThan(0.5);
   });
 
@@ -146,8 +146,8 @@ describe("the figures are those of the members' own folders", () => {
   });
 });
 
-test("alone and distilled have the same initial weights and see the same batches", async () => {
-  const seen: Record<string, string[]> = { alone: [], distilled: [] };
+test("baseline and distilled have the same initial weights and see the same batches", async () => {
+  const seen: Record<string, string[]> = { baseline: [], distilled: [] };
   let current: string[] = [];
   const { train, held } = splitDataset(PROBLEM.data, { share: 0.1 });
   const data = { ...watched(train, () => {}) };
@@ -158,19 +158,19 @@ test("alone and distilled have the same initial weights and see the same batches
   await compare(
     compareInput(newRun(), {
       ...{ data, validation: held, seeds: [5] },
-      onMember: ({ name }) => {
+      onTrial: ({ name }) => {
         seen[name.split("/")[1] ?? "teacher"] = current;
         current = [];
       },
     }),
   );
-  expect(seen.alone).toHaveLength(STEPS);
-  expect(seen.distilled).toEqual(seen.alone);
+  expect(seen.baseline).toHaveLength(STEPS);
+  expect(seen.distilled).toEqual(seen.baseline);
 });
 
 test("alpha 0 takes nothing from the teacher: both are the same student, and nothing is distinguishable", async () => {
-  const { alone, distilled, difference } = await compare(compareInput(newRun(), { alpha: 0 }));
-  expect(distilled.best.accuracy).toEqual(alone.best.accuracy);
+  const { baseline, distilled, difference } = await compare(compareInput(newRun(), { alpha: 0 }));
+  expect(distilled.best.accuracy).toEqual(baseline.best.accuracy);
   expect(difference.best).toMatchObject({ mean: 0, low: -Infinity, high: Infinity, distinguishable: false });
 });
 
@@ -180,8 +180,8 @@ test("the test set is not read before all training is done", async () => {
   const onRead = () => {
     readAfter = Math.min(readAfter, trained.length);
   };
-  const onMember = ({ name }: MemberRecord) => void trained.push(name);
-  await compare(compareInput(newRun(), { test: watched(PROBLEM.test, onRead), onMember }));
+  const onTrial = ({ name }: TrialRecord) => void trained.push(name);
+  await compare(compareInput(newRun(), { test: watched(PROBLEM.test, onRead), onTrial }));
   expect(trained).toEqual(["teacher", ...NAMES]);
   expect(readAfter).toBe(7);
 });
@@ -191,14 +191,14 @@ describe("a teacher that comes trained", () => {
 
   test("is used as it is, and kept", async () => {
     const out = newRun();
-    const members: string[] = [];
-    const onMember = ({ name }: MemberRecord) => void members.push(name);
-    const { teacher: figures } = await compare(compareInput(out, { teacher, seeds: 1, onMember }));
+    const trials: string[] = [];
+    const onTrial = ({ name }: TrialRecord) => void trials.push(name);
+    const { teacher: figures } = await compare(compareInput(out, { teacher, seeds: 1, onTrial }));
     expect(figures.history).toEqual([]);
     expect(figures.evaluation).toEqual(evaluate(teacher, PROBLEM.test));
     expect(figures.file).toBe(join(out, "teacher", "teacher.safetensors"));
     expect(new TeacherNet({ ...SIZES, hidden: [24, 16, 12] }).loadStateDict(await load(figures.file))).toBeDefined();
-    expect(members).toEqual(["seed-0/alone", "seed-0/distilled"]);
+    expect(trials).toEqual(["seed-0/baseline", "seed-0/distilled"]);
   });
 });
 
@@ -244,7 +244,7 @@ describe("what is refused, before anything is written", () => {
       "a teacher in train mode",
       { teacherMode: "train" } as Partial<CompareInput>,
       "BAD_ARGUMENT",
-      'teacherMode: expected "eval": the students are to get the same answers',
+      'teacherMode: expected "eval": the students are to get the same logits',
     ],
     [
       "a network for a function",
@@ -265,7 +265,7 @@ describe("what is refused, before anything is written", () => {
       "too few classes",
       { data: { ...watched(PROBLEM.data, () => {}), classes: 1 } },
       "BAD_ARGUMENT",
-      "data: expected two classes or more, got 1: there is nothing to tell apart",
+      "data: expected two classes or more, got 1",
     ],
     [
       "no validation set",

@@ -53,16 +53,22 @@ describe("side by side in processes", () => {
     const { compare } = await built();
     const { input, workers } = await setting();
     const [here, there, more] = [newRun(), newRun(), newRun()];
-    const alone = timeless(await compare({ ...input, seeds: 2, out: here }), here);
-    const members: string[] = [];
+    const baseline = timeless(await compare({ ...input, seeds: 2, out: here }), here);
+    const trials: string[] = [];
     const side = await compare({
       ...{ ...input, seeds: 2, out: there, workers: { ...workers, count: 2 } },
-      onMember: ({ name }) => void members.push(name),
+      onTrial: ({ name }) => void trials.push(name),
     });
-    expect(timeless(side, there)).toEqual(alone);
-    expect(members.sort()).toEqual(["seed-0/alone", "seed-0/distilled", "seed-1/alone", "seed-1/distilled", "teacher"]);
+    expect(timeless(side, there)).toEqual(baseline);
+    expect(trials.sort()).toEqual([
+      "seed-0/baseline",
+      "seed-0/distilled",
+      "seed-1/baseline",
+      "seed-1/distilled",
+      "teacher",
+    ]);
     const four = await compare({ ...input, seeds: 2, out: more, workers: { ...workers, count: 9 } });
-    expect(timeless(four, more)).toEqual(alone);
+    expect(timeless(four, more)).toEqual(baseline);
   });
 
   test("so are a sweep's", async () => {
@@ -70,25 +76,25 @@ describe("side by side in processes", () => {
     const { input, workers } = await setting();
     const [here, there] = [newRun(), newRun()];
     const grid = { temperatures: [1, 4], alphas: [0.2, 0.8] };
-    const alone = timeless(await sweep({ ...input, ...grid, out: here }), here);
+    const baseline = timeless(await sweep({ ...input, ...grid, out: here }), here);
     const side = await sweep({ ...input, ...grid, out: there, workers: { ...workers, count: 2 } });
-    expect(timeless(side, there)).toEqual(alone);
+    expect(timeless(side, there)).toEqual(baseline);
   });
 
   test("an interrupted call saves all that run, and goes on here or there", async () => {
     const { compare } = await built();
     const { input, workers } = await setting();
     const [whole, out] = [newRun(), newRun()];
-    const alone = timeless(await compare({ ...input, epochs: 60, seeds: 2, out: whole }), whole);
+    const baseline = timeless(await compare({ ...input, epochs: 60, seeds: 2, out: whole }), whole);
     const call = { ...input, epochs: 60, seeds: 2, out, workers: { ...workers, count: 2 } };
     const controller = new AbortController();
     const stopped = compare({
       ...{ ...call, signal: controller.signal },
-      onProgress: ({ member }) => member !== "teacher" && controller.abort(),
+      onProgress: ({ trial }) => trial !== "teacher" && controller.abort(),
     });
     expect((await failureOf(stopped)).message).toMatch(/^stopped with \d of 5 runs done; /);
-    expect(existsSync(join(out, "seed-0", "alone", "checkpoint.safetensors"))).toBe(true);
-    expect(timeless(await compare({ ...call, resume: true }), out)).toEqual(alone);
+    expect(existsSync(join(out, "seed-0", "baseline", "checkpoint.safetensors"))).toBe(true);
+    expect(timeless(await compare({ ...call, resume: true }), out)).toEqual(baseline);
   });
 });
 
@@ -111,12 +117,12 @@ describe("processes that do not do what they should", () => {
     [
       { seed: 1, fail: "exit" },
       "INTERNAL",
-      /^a process that trains came to its end \(exit code 3\): the same command with --resume goes on$/,
+      /^a worker process ended \(exit code 3\): re-run with --resume to continue$/,
     ],
     [
       { seed: 1, fail: "kill" },
       "INTERNAL",
-      /^seed-0\/(alone|distilled): a process that trains came to its end \(killed by SIGKILL\): the same command /,
+      /^seed-0\/(baseline|distilled): a worker process ended \(killed by SIGKILL\): re-run with /,
     ],
   ])("%j", async (argument, code, message) => {
     const { compare } = await built();
@@ -133,6 +139,6 @@ describe("processes that do not do what they should", () => {
     writeFileSync(join(temporary, "empty.mjs"), "");
     const { code, message } = await call(join(temporary, "empty.mjs"));
     expect(code).toBe("BAD_ARGUMENT");
-    expect(message).toMatch(/^workers\.module: expected a default export, a function that gives the problem, in file:/);
+    expect(message).toMatch(/^workers\.module: expected a default export, a function that gives the task, in file:/);
   });
 });

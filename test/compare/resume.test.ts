@@ -27,16 +27,21 @@ describe("an interrupted comparison ends as one that was not", () => {
     ["in the fourth", 4 * STEPS + 5, 4],
   ])("stopped %s", async (_, steps, done) => {
     const [whole, out] = [newRun(), newRun()];
-    const alone = await compare(compareInput(whole));
+    const baseline = await compare(compareInput(whole));
     const message = await stopAfter(steps, (more) => compare(compareInput(out, more)));
-    const rest = `their state is saved in ${out}: the same command with --resume goes on`;
+    const rest = `their state is saved in ${out}: re-run with --resume to continue`;
     expect(message).toBe(`stopped with ${done} of 7 runs done; ${rest}`);
     expect(existsSync(join(out, "compare.json"))).toBe(false);
     const notes: string[] = [];
     const onNote = (text: string) => void notes.push(text);
-    expect(timeless(await compare(compareInput(out, { resume: true, onNote })), out)).toEqual(timeless(alone, whole));
+    expect(timeless(await compare(compareInput(out, { resume: true, onNote })), out)).toEqual(
+      timeless(baseline, whole),
+    );
     // To the order of the keys: the same text.
-    const texts = [timeless(alone, whole), timeless(JSON.parse(readFileSync(join(out, "compare.json"), "utf8")), out)];
+    const texts = [
+      timeless(baseline, whole),
+      timeless(JSON.parse(readFileSync(join(out, "compare.json"), "utf8")), out),
+    ];
     expect(JSON.stringify(texts[1])).toBe(JSON.stringify(texts[0]));
     expect(notes).toEqual([expect.stringMatching(/: resumed at epoch 1 of 3, step \d+$/)]);
   });
@@ -48,19 +53,19 @@ describe("an interrupted comparison ends as one that was not", () => {
     await compare(compareInput(out, { seeds: 2, onNote }));
     const before = statSync(join(out, "seed-1", "distilled", "checkpoint.safetensors")).mtimeMs;
     const steps: string[] = [];
-    const onProgress: CompareInput["onProgress"] = ({ member }) => void steps.push(member);
+    const onProgress: CompareInput["onProgress"] = ({ trial }) => void steps.push(trial);
     const result = await compare(compareInput(out, { seeds: 3, resume: true, onProgress, onNote }));
     expect(timeless(result, out)).toEqual(timeless(await compare(compareInput(whole)), whole));
     expect(notes).toEqual([]);
     // Each that is done tells so, once.
-    expect(steps.filter((member) => member === "seed-1/distilled")).toHaveLength(1);
-    expect(steps.filter((member) => member === "seed-2/distilled").length).toBeGreaterThan(STEPS);
+    expect(steps.filter((trial) => trial === "seed-1/distilled")).toHaveLength(1);
+    expect(steps.filter((trial) => trial === "seed-2/distilled").length).toBeGreaterThan(STEPS);
     expect(before).toBeLessThanOrEqual(statSync(join(out, "seed-1", "distilled", "checkpoint.safetensors")).mtimeMs);
   });
 
   test("answers of the teacher that are damaged, or another's, are computed again", async () => {
     const [whole, out] = [newRun(), newRun()];
-    const alone = timeless(await compare(compareInput(whole)), whole);
+    const baseline = timeless(await compare(compareInput(whole)), whole);
     const answers = join(out, "teacher_logits.safetensors");
     for (const harm of [
       () => appendFileSync(answers, "x"),
@@ -74,17 +79,17 @@ describe("an interrupted comparison ends as one that was not", () => {
     ]) {
       await stopAfter(3 * STEPS, (more) => compare(compareInput(out, more)));
       harm();
-      expect(timeless(await compare(compareInput(out, { resume: true })), out)).toEqual(alone);
+      expect(timeless(await compare(compareInput(out, { resume: true })), out)).toEqual(baseline);
     }
   });
 });
 
 test("a sweep goes on too", async () => {
   const [whole, out] = [newRun(), newRun()];
-  const alone = await sweep(sweepInput(whole));
+  const baseline = await sweep(sweepInput(whole));
   const message = await stopAfter(3 * STEPS, (more) => sweep(sweepInput(out, more)));
   expect(message).toMatch(/^stopped with 2 of 5 runs done; /);
-  expect(timeless(await sweep(sweepInput(out, { resume: true })), out)).toEqual(timeless(alone, whole));
+  expect(timeless(await sweep(sweepInput(out, { resume: true })), out)).toEqual(timeless(baseline, whole));
 });
 
 describe("going on with other options is refused", () => {

@@ -1,7 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { pairedDifference, spread } from "../../src/compare/statistics.js";
-import { twoSidedQuantile, twoSidedTail } from "../../src/compare/student_t.js";
+import { criticalValue, pairedDifference, sampleStats, twoSidedPValue } from "../../src/compare/statistics.js";
 import { expectClose } from "../parity/close.js";
 
 interface Fixture {
@@ -19,27 +18,27 @@ interface Fixture {
   }[];
 }
 
-const path = new URL("fixtures/student_t.json", import.meta.url);
+const path = new URL("fixtures/t_distribution.json", import.meta.url);
 const { tails, quantiles, paired } = JSON.parse(readFileSync(path, "utf8")) as Fixture;
 const CLOSE = { rel: 1e-10 };
 
 describe("Student's t is SciPy's", () => {
   it("two-sided tails, small ones as exactly as large ones", () => {
-    const got = tails.map(({ t, degrees }) => twoSidedTail(t, degrees));
+    const got = tails.map(({ t, degrees }) => twoSidedPValue(t, degrees));
     expectClose(
       got,
       tails.map(({ p }) => p),
       CLOSE,
     );
     expectClose(
-      tails.map(({ t, degrees }) => twoSidedTail(-t, degrees)),
+      tails.map(({ t, degrees }) => twoSidedPValue(-t, degrees)),
       got,
       {},
     );
   });
 
   it("quantiles", () => {
-    const got = quantiles.map(({ confidence, degrees }) => twoSidedQuantile(1 - confidence, degrees));
+    const got = quantiles.map(({ confidence, degrees }) => criticalValue(1 - confidence, degrees));
     expectClose(
       got,
       quantiles.map(({ t }) => t),
@@ -51,24 +50,24 @@ describe("Student's t is SciPy's", () => {
     for (const confidence of [1e-3, 0.3, 0.95, 1 - 1e-9]) {
       const tail = 1 - confidence;
       // Of small tails the difference from 1 has lost digits: the formulas in terms of the tail.
-      expectClose([twoSidedQuantile(tail, 1)], [1 / Math.tan((Math.PI * tail) / 2)], CLOSE);
-      expectClose([twoSidedQuantile(tail, 2)], [(1 - tail) * Math.sqrt(2 / (tail * (2 - tail)))], CLOSE);
+      expectClose([criticalValue(tail, 1)], [1 / Math.tan((Math.PI * tail) / 2)], CLOSE);
+      expectClose([criticalValue(tail, 2)], [(1 - tail) * Math.sqrt(2 / (tail * (2 - tail)))], CLOSE);
     }
-    expect([twoSidedTail(0, 4), twoSidedTail(Infinity, 4), twoSidedTail(1e200, 4)]).toEqual([1, 0, 0]);
+    expect([twoSidedPValue(0, 4), twoSidedPValue(Infinity, 4), twoSidedPValue(1e200, 4)]).toEqual([1, 0, 0]);
   });
 });
 
-describe("spread", () => {
+describe("sampleStats", () => {
   it("by hand", () => {
     // Deviations -3, -1, 1, 3: a sum of squares of 20, over 3.
-    expect(spread([2, 4, 6, 8])).toEqual({ values: [2, 4, 6, 8], mean: 5, std: Math.sqrt(20 / 3) });
-    expect(spread([0.7])).toEqual({ values: [0.7], mean: 0.7, std: 0 });
-    expect(spread([0.1, 0.1, 0.1])).toEqual({ values: [0.1, 0.1, 0.1], mean: 0.1, std: 0 });
+    expect(sampleStats([2, 4, 6, 8])).toEqual({ values: [2, 4, 6, 8], mean: 5, std: Math.sqrt(20 / 3) });
+    expect(sampleStats([0.7])).toEqual({ values: [0.7], mean: 0.7, std: 0 });
+    expect(sampleStats([0.1, 0.1, 0.1])).toEqual({ values: [0.1, 0.1, 0.1], mean: 0.1, std: 0 });
   });
 
   it("takes no part in later changes of the list", () => {
     const values = [1, 2];
-    const { values: kept } = spread(values);
+    const { values: kept } = sampleStats(values);
     values.push(3);
     expect(kept).toEqual([1, 2]);
   });
@@ -108,7 +107,7 @@ describe("pairedDifference", () => {
     });
   });
 
-  it("equal differences, but for rounding, do not tell how far they spread", () => {
+  it("equal differences, but for rounding, do not tell how far they sampleStats", () => {
     const unknown = { low: -Infinity, high: Infinity, pValue: 1, distinguishable: false };
     expect(pairedDifference([1, 2, 3], [0.5, 1.5, 2.5])).toMatchObject({ ...unknown, std: 0, mean: 0.5 });
     expect(pairedDifference([0.1, 0.2], [0.1, 0.2])).toMatchObject({ ...unknown, std: 0, mean: 0 });
@@ -133,9 +132,9 @@ describe("pairedDifference", () => {
 });
 
 it.each<[string, () => unknown]>([
-  ["values: expected a list of at least one number, got none", () => spread([])],
-  ["values: expected a list of at least one number, got 3", () => spread(3 as never)],
-  ["values[1]: expected a finite number, got NaN", () => spread([1, Number.NaN])],
+  ["values: expected a list of at least one number, got none", () => sampleStats([])],
+  ["values: expected a list of at least one number, got 3", () => sampleStats(3 as never)],
+  ["values[1]: expected a finite number, got NaN", () => sampleStats([1, Number.NaN])],
   ['a[0]: expected a finite number, got "1"', () => pairedDifference(["1"] as never, [1])],
   ["b: expected 2 values, one for each of a, got 1", () => pairedDifference([1, 2], [1])],
   ["confidence: expected a number between 0 and 1, got 95", () => pairedDifference([1, 2], [1, 2], 95)],

@@ -7,11 +7,11 @@ import {
   evaluate,
   Generator,
   load,
-  type MemberRecord,
   type SweepInput,
   type SweepResult,
   splitDataset,
   sweep,
+  type TrialRecord,
   withGenerator,
 } from "../../src/index.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
@@ -99,8 +99,8 @@ test("the test set is not read before all training is done", async () => {
   const onRead = () => {
     readAfter = Math.min(readAfter, trained.length);
   };
-  const onMember = ({ name }: MemberRecord) => void trained.push(name);
-  await sweep(sweepInput(newRun(), { test: watched(PROBLEM.test, onRead), onMember }));
+  const onTrial = ({ name }: TrialRecord) => void trained.push(name);
+  await sweep(sweepInput(newRun(), { test: watched(PROBLEM.test, onRead), onTrial }));
   expect(trained).toEqual(["teacher", ...[1, 4].flatMap((t) => [0.2, 0.8].map((a) => `temperature-${t}/alpha-${a}`))]);
   expect(readAfter).toBe(5);
 });

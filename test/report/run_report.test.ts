@@ -76,8 +76,8 @@ test("a comparison's report keeps its figures, one confusion matrix, and the mis
   expect(report.answers.evaluation).toEqual(result.distilled.evaluations[0]);
   expect(report.answers.mistakes.length).toBeGreaterThan(24);
   expect([report.config, report.command, report.classNames[0]]).toEqual([result.config, "distillery compare", "a"]);
-  const alone = compareReport(result);
-  expect([alone.answers.mistakes, alone.classNames[1], alone.title]).toEqual([[], "1", "Comparison on noise"]);
+  const baseline = compareReport(result);
+  expect([baseline.answers.mistakes, baseline.classNames[1], baseline.title]).toEqual([[], "1", "Comparison on noise"]);
   expect(() => compareReport({} as typeof result)).toThrowError(
     expect.objectContaining({
       code: "BAD_ARGUMENT",

@@ -3,7 +3,7 @@ import {
   pairedDifference,
   type SweepPoint,
   type SweepResult,
-  spread,
+  sampleStats,
 } from "../../src/compare/index.js";
 import {
   type BestWeights,
@@ -67,20 +67,20 @@ const DATA = { name: "noise", training: 64, validation: 40, test: 96, features: 
 /** A comparison with these test accuracies by seed; all else is of one short run. */
 export function compareResult(
   { teacher, student, test, history }: Trained,
-  alone: number[],
+  baseline: number[],
   distilled: number[],
 ): CompareResult {
   const evaluation = evaluate(student, test, { teacher });
   const figures = (accuracies: number[]) => {
-    const same = spread(accuracies.map(() => 0.5));
+    const same = sampleStats(accuracies.map(() => 0.5));
     return {
       best: {
-        accuracy: spread(accuracies),
+        accuracy: sampleStats(accuracies),
         agreement: same,
         calibrationError: same,
-        epoch: spread(accuracies.map((_, i) => i + 1)),
+        epoch: sampleStats(accuracies.map((_, i) => i + 1)),
       },
-      last: { accuracy: spread(accuracies.map((x) => x - 0.01)), agreement: same, calibrationError: same },
+      last: { accuracy: sampleStats(accuracies.map((x) => x - 0.01)), agreement: same, calibrationError: same },
       histories: accuracies.map((_, i) => history.map((record) => ({ ...record, loss: record.loss + i }))),
       evaluations: accuracies.map((): Evaluation => evaluation),
       files: accuracies.map((_, i) => `seed${i}.safetensors`),
@@ -89,12 +89,12 @@ export function compareResult(
   return {
     kind: "compare",
     data: DATA,
-    seeds: alone.map((_, i) => i),
+    seeds: baseline.map((_, i) => i),
     sizes: SIZES,
     teacher: { file: "teacher.pth", history: [], evaluation: evaluate(teacher, test) },
-    alone: figures(alone),
+    baseline: figures(baseline),
     distilled: figures(distilled),
-    difference: { best: pairedDifference(distilled, alone), last: pairedDifference(distilled, alone) },
+    difference: { best: pairedDifference(distilled, baseline), last: pairedDifference(distilled, baseline) },
     config: { command: "compare", temperature: 2.5, dataHash: "ab".repeat(32) },
   };
 }

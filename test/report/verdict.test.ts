@@ -11,22 +11,23 @@ beforeAll(async () => {
 });
 
 describe("a comparison", () => {
-  const alone = [0.9, 0.902, 0.898, 0.901, 0.899];
+  const baseline = [0.9, 0.902, 0.898, 0.901, 0.899];
 
   test("helped: the difference with its interval and p value", () => {
     // The differences' mean is 0.0057, their deviation 0.00067082: 0.0057 -+ 2.77645 * 0.0003; t = 19, p = 0.000045.
     const { answer, headline, detail } = compareVerdict(
-      compareResult(run, alone, [0.905, 0.908, 0.904, 0.906, 0.9055]),
+      compareResult(run, baseline, [0.905, 0.908, 0.904, 0.906, 0.9055]),
     );
     expect([answer, headline]).toEqual(["yes", "Yes: distilling raised test accuracy by 0.57 points"]);
     expect(detail).toMatch(/^95% interval \+0\.49 to \+0\.65 points, 5 seeds, p below 0\.001\. /);
     const own = "The distilled student gets 90.57%\u00a0\u00b1\u00a00.15 of 96 test examples right";
-    expect(detail).toContain(`${own}, the student alone 90.00%\u00a0\u00b1\u00a00.16, the teacher `);
+    expect(detail).toContain(`${own}, the baseline student 90.00%\u00a0\u00b1\u00a00.16, the teacher `);
   });
 
   test("hurt, told by nothing, and one seed", () => {
-    const of = (distilled: number[]) => compareVerdict(compareResult(run, alone.slice(0, distilled.length), distilled));
-    expect(of(alone.map((x, i) => x - 0.003 + 0.0001 * (i - 2)))).toMatchObject({
+    const of = (distilled: number[]) =>
+      compareVerdict(compareResult(run, baseline.slice(0, distilled.length), distilled));
+    expect(of(baseline.map((x, i) => x - 0.003 + 0.0001 * (i - 2)))).toMatchObject({
       answer: "no",
       headline: "No: distilling lowered test accuracy by 0.30 points",
     });
@@ -40,7 +41,7 @@ describe("a comparison", () => {
       "One seed can't tell: test accuracy changed by +1.00 points",
     ]);
     expect(one.detail).not.toContain("interval +");
-    const alike = of(alone.map((x) => x - 0.003));
+    const alike = of(baseline.map((x) => x - 0.003));
     expect([alike.answer, alike.headline]).toEqual([
       "unclear",
       "Seeds that are all alike can't tell: test accuracy changed by \u22120.30 points",

@@ -1,4 +1,5 @@
-import type { Spread, StudentFigures } from "../../compare/result.js";
+import type { StudentFigures } from "../../compare/results.js";
+import type { SampleStats } from "../../compare/statistics.js";
 import type { CompareReport } from "../report_data.js";
 import { bytes, count, counted, percent, points, pValue, short } from "../text.js";
 import { compareCurves } from "./curves.js";
@@ -12,12 +13,12 @@ import { table } from "./table.js";
 /** The page of a comparison. */
 export function comparePage(report: CompareReport): (HTMLElement | null)[] {
   const { result, answers } = report;
-  const { alone, distilled, teacher, difference, seeds, sizes } = result;
+  const { baseline, distilled, teacher, difference, seeds, sizes } = result;
   const judged = [
     { name: "teacher", colour: "--teacher", dash: "dashed" as const, evaluation: teacher.evaluation },
-    ...alone.evaluations
+    ...baseline.evaluations
       .slice(0, 1)
-      .map((evaluation) => ({ name: "alone", colour: "--alone", dash: "dotted" as const, evaluation })),
+      .map((evaluation) => ({ name: "baseline", colour: "--baseline", dash: "dotted" as const, evaluation })),
     { name: "distilled", colour: "--student", evaluation: answers.evaluation },
   ];
   return [
@@ -25,7 +26,9 @@ export function comparePage(report: CompareReport): (HTMLElement | null)[] {
     section("The figures", h("p", { class: "lead" }, leadOf(report)), figuresTable(report), bySeed(report)),
     section(
       "How they went",
-      smallFigures(compareCurves({ alone: alone.histories, distilled: distilled.histories }, teacher.history, seeds)),
+      smallFigures(
+        compareCurves({ baseline: baseline.histories, distilled: distilled.histories }, teacher.history, seeds),
+      ),
     ),
     h("p", { class: "aside" }, `From here on: the distilled student of seed ${seeds[0]}.`),
     ...answerSections(report, answers, { network: "student", judged }),
@@ -33,7 +36,7 @@ export function comparePage(report: CompareReport): (HTMLElement | null)[] {
   ];
 }
 
-function tilesOf({ result: { teacher, alone, distilled } }: CompareReport): Tile[] {
+function tilesOf({ result: { teacher, baseline, distilled } }: CompareReport): Tile[] {
   const tile = (name: string, colour: string, { best }: StudentFigures): Tile => ({
     name,
     colour,
@@ -41,13 +44,13 @@ function tilesOf({ result: { teacher, alone, distilled } }: CompareReport): Tile
     note: deviation(best.accuracy),
   });
   return [
-    tile("student distilled", "--student", distilled),
-    tile("student alone", "--alone", alone),
+    tile("distilled student", "--student", distilled),
+    tile("baseline student", "--baseline", baseline),
     { name: "teacher", colour: "--teacher", value: percent(teacher.evaluation.accuracy) },
   ];
 }
 
-function deviation({ std, values }: Spread): string {
+function deviation({ std, values }: SampleStats): string {
   return values.length < 2 ? "one seed" : `\u00b1 ${(100 * std).toFixed(2)}`;
 }
 
@@ -57,15 +60,15 @@ function leadOf({ result: { data, seeds } }: CompareReport): string {
 }
 
 function figuresTable({ result }: CompareReport): HTMLElement {
-  const { teacher, alone, distilled, sizes } = result;
-  const of = (figure: (figures: StudentFigures) => Spread): Content[] =>
-    [alone, distilled].map((both) => spread(figure(both)));
+  const { teacher, baseline, distilled, sizes } = result;
+  const of = (figure: (figures: StudentFigures) => SampleStats): Content[] =>
+    [baseline, distilled].map((both) => spread(figure(both)));
   const rows: Content[][] = [
     ["accuracy, best epoch", percent(teacher.evaluation.accuracy), ...of(({ best }) => best.accuracy)],
     ["accuracy, last epoch", "", ...of(({ last }) => last.accuracy)],
     ["agreement with the teacher", "", ...of(({ best }) => best.agreement)],
     ["calibration error", percent(teacher.evaluation.calibration.error), ...of(({ best }) => best.calibrationError)],
-    ["best epoch", "", ...[alone, distilled].map(({ best }) => best.epoch.mean.toFixed(1))],
+    ["best epoch", "", ...[baseline, distilled].map(({ best }) => best.epoch.mean.toFixed(1))],
     ["parameters", count(sizes.teacher.parameters), ...twice(count(sizes.student.parameters))],
     ["file", bytes(sizes.teacher.bytes), ...twice(bytes(sizes.student.bytes))],
     ["time for one example", `${short(sizes.teacher.latencyMs)} ms`, ...twice(`${short(sizes.student.latencyMs)} ms`)],
@@ -75,11 +78,11 @@ function figuresTable({ result }: CompareReport): HTMLElement {
       ...twice(count(Math.round(sizes.student.throughput))),
     ],
   ];
-  const columns = [{ name: "", text: true }, ...["teacher", "alone", "distilled"].map((name) => ({ name }))];
-  return table({ caption: "Teacher, student alone and student distilled", columns, rows, className: "key" });
+  const columns = [{ name: "", text: true }, ...["teacher", "baseline", "distilled"].map((name) => ({ name }))];
+  return table({ caption: "Teacher, baseline student and distilled student", columns, rows, className: "key" });
 }
 
-function bySeed({ result: { difference, alone, distilled, seeds } }: CompareReport): HTMLElement {
+function bySeed({ result: { difference, baseline, distilled, seeds } }: CompareReport): HTMLElement {
   const line = ({ mean, low, high, confidence, pValue: p, distinguishable }: typeof difference.best, which: string) => {
     const known = low !== null && high !== null;
     const interval = known
@@ -91,22 +94,22 @@ function bySeed({ result: { difference, alone, distilled, seeds } }: CompareRepo
   const lines = h("ul", { class: "plain" }, line(difference.best, "Best epoch"), line(difference.last, "Last epoch"));
   const rows = seeds.map((seed, i) => [
     String(seed),
-    percent(alone.best.accuracy.values[i] ?? 0),
+    percent(baseline.best.accuracy.values[i] ?? 0),
     percent(distilled.best.accuracy.values[i] ?? 0),
     points(difference.best.values[i] ?? 0),
     points(difference.last.values[i] ?? 0),
   ]);
-  const names = ["seed", "alone", "distilled", "difference", "last epoch"];
+  const names = ["seed", "baseline", "distilled", "difference", "last epoch"];
   return h(
     "div",
     {},
-    h("h3", {}, "Distilled less alone, pair by pair"),
+    h("h3", {}, "Distilled less baseline, pair by pair"),
     lines,
     table({ caption: "Test accuracy by seed", columns: names.map((name) => ({ name })), rows }),
   );
 }
 
-function spread(figure: Spread): HTMLElement {
+function spread(figure: SampleStats): HTMLElement {
   return h("span", {}, percent(figure.mean), " ", h("small", {}, figure.values.length < 2 ? "" : deviation(figure)));
 }
 

@@ -16,7 +16,7 @@ export function runCurves(history: readonly EpochRecord[], best: { epoch: number
   const losses = [
     ...line("loss", apart ? "total" : "training", "--student"),
     ...line("soft", "soft (the teacher's answers)", "--teacher", "dashed"),
-    ...line("hard", "hard (the labels)", "--alone", "dotted"),
+    ...line("hard", "hard (the labels)", "--baseline", "dotted"),
     ...line("validationLoss", "validation", "--other"),
   ];
   const shares = [
@@ -38,18 +38,18 @@ export function runCurves(history: readonly EpochRecord[], best: { epoch: number
 
 /** How the runs of a comparison went: a thin line a seed, their mean thick. */
 export function compareCurves(
-  runs: { alone: readonly EpochRecord[][]; distilled: readonly EpochRecord[][] },
+  runs: { baseline: readonly EpochRecord[][]; distilled: readonly EpochRecord[][] },
   teacher: readonly EpochRecord[],
   seeds: readonly number[],
 ): HTMLElement[] {
   const both = (metric: Metric) => [
-    ...linesOf(runs.alone, metric, { name: "alone", colour: "--alone", dash: "dashed" }, seeds),
+    ...linesOf(runs.baseline, metric, { name: "baseline", colour: "--baseline", dash: "dashed" }, seeds),
     ...linesOf(runs.distilled, metric, { name: "distilled", colour: "--student" }, seeds),
   ];
   const ofTeacher = (metric: Metric) =>
     lineOf(teacher, metric, { name: "teacher", colour: "--teacher", dash: "dotted" });
   const hard = [
-    ...linesOf(runs.alone, "loss", { name: "alone", colour: "--alone", dash: "dashed" }, seeds),
+    ...linesOf(runs.baseline, "loss", { name: "baseline", colour: "--baseline", dash: "dashed" }, seeds),
     ...linesOf(runs.distilled, "hard", { name: "distilled", colour: "--student" }, seeds),
   ];
   const soft = linesOf(runs.distilled, "soft", { name: "distilled", colour: "--student" }, seeds);

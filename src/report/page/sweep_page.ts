@@ -1,4 +1,4 @@
-import type { SweepPoint } from "../../compare/result.js";
+import type { SweepPoint } from "../../compare/results.js";
 import { chanceOf } from "../chance.js";
 import type { SweepReport } from "../report_data.js";
 import { count, percent } from "../text.js";

@@ -66,8 +66,8 @@ describe.runIf(chromium !== "")("in Chromium", () => {
     const [interval] = await at.page.locator(".interval").all();
     expect(await interval?.locator(".seed").count()).toBe(3);
     expect(await at.page.locator(".tile").allTextContents()).toEqual([
-      "student distilled84.00%\u00b1 1.00",
-      "student alone81.00%\u00b1 1.00",
+      "distilled student84.00%\u00b1 1.00",
+      "baseline student81.00%\u00b1 1.00",
       expect.stringMatching(/^teacher\d+\.\d\d%$/),
     ]);
     const rows = await rowsOf(at.page.locator(".key"));

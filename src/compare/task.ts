@@ -5,7 +5,7 @@ import type { Module } from "../nn/module.js";
 import { expectDataset, expectModule } from "../train/arguments.js";
 
 /** What the runs of a comparison or a sweep have in common: networks and data to train on. */
-export interface Problem {
+export interface Task {
   /** Makes the teacher, which is trained first; or one that is trained. */
   teacher: Module | (() => Module);
   /** Makes the student, drawn from the current random stream: called for each run. */
@@ -16,15 +16,15 @@ export interface Problem {
   validation?: Dataset | number;
 }
 
-/** A problem whose validation set is split off. */
-export interface SplitProblem extends Problem {
+/** A task whose validation set is split off. */
+export interface SplitTask extends Task {
   validation: Dataset;
 }
 
-const VALIDATION_SHARE = 0.1;
+const VALIDATION_FRACTION = 0.1;
 
-/** Checks a problem, and splits its validation set off: the same one wherever the same problem is split. */
-export function splitProblem({ teacher, student, data, validation = VALIDATION_SHARE }: Problem): SplitProblem {
+/** Checks a task, and splits its validation set off: the same one wherever the same task is split. */
+export function splitTask({ teacher, student, data, validation = VALIDATION_FRACTION }: Task): SplitTask {
   if (typeof teacher !== "function") expectModule("teacher", teacher);
   if (typeof student !== "function") {
     throw new DistilleryError(
@@ -34,7 +34,7 @@ export function splitProblem({ teacher, student, data, validation = VALIDATION_S
   }
   expectDataset("data", data);
   if (data.classes < 2) {
-    const text = `data: expected two classes or more, got ${data.classes}: there is nothing to tell apart`;
+    const text = `data: expected two classes or more, got ${data.classes}`;
     throw new DistilleryError("BAD_ARGUMENT", text);
   }
   if (typeof validation !== "number") {

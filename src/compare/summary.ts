@@ -1,4 +1,4 @@
-import type { CompareResult, SweepResult } from "./result.js";
+import type { CompareResult, SweepResult } from "./results.js";
 
 /**
  * What a comparison finds, in one sentence: the difference with the weights of the epochs that were best on the validation
@@ -6,11 +6,11 @@ import type { CompareResult, SweepResult } from "./result.js";
  *
  * @example
  * ```ts
- * compareAnswer(result);
+ * compareSummary(result);
  * // "Distilling raised test accuracy by 0.55 points (95% interval 0.31 to 0.79, 5 seeds): distinguishable from chance."
  * ```
  */
-export function compareAnswer({ difference, seeds }: CompareResult, weights: "best" | "last" = "best"): string {
+export function compareSummary({ difference, seeds }: CompareResult, weights: "best" | "last" = "best"): string {
   const { mean, low, high, confidence, distinguishable } = difference[weights];
   const what = weights === "best" ? "test accuracy" : "the last epoch's test accuracy";
   if (seeds.length < 2) {
@@ -29,7 +29,7 @@ export function compareAnswer({ difference, seeds }: CompareResult, weights: "be
 }
 
 /** What a sweep finds, in one sentence. */
-export function sweepAnswer({ best }: SweepResult): string {
+export function sweepSummary({ best }: SweepResult): string {
   const { temperature, alpha, validationAccuracy, evaluation } = best;
   const accuracy = `${points(validationAccuracy)}% on the validation set, ${points(evaluation.accuracy)}% on the test set`;
   return `Best with temperature ${temperature} and alpha ${alpha}: ${accuracy}.`;

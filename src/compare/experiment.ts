@@ -1,6 +1,10 @@
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { CheckpointFiles, lockFolder } from "../checkpoint/index.js";
 import { expectInteger, show } from "../checks.js";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
+import { ioError, writeWhole } from "../files/index.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { expectDataset, expectModule } from "../train/arguments.js";
 import type { BestEpoch } from "../train/best.js";
@@ -10,14 +14,14 @@ import {
   type ResolvedDistillation,
   readOptions,
 } from "../train/options.js";
-import { expectLike, type Problem, type SplitProblem, splitProblem } from "./problem.js";
-import type { CompareProgress } from "./progress.js";
+import type { CompareResult } from "./results.js";
+import { expectLike, type SplitTask, splitTask, type Task } from "./task.js";
 
 /** Processes that train side by side. */
 export interface Workers {
   /**
-   * A module, by its file or address, whose default export gives the problem in such a process as it is given here:
-   * `(argument) => Problem`, or a promise of it.
+   * A module, by its file or address, whose default export gives the task in such a process as it is given here:
+   * `(argument) => Task`, or a promise of it.
    */
   module: string | URL;
   /** What that is called with; sent as JSON. */
@@ -26,8 +30,19 @@ export interface Workers {
   count?: number;
 }
 
+/** How far a comparison or a sweep is. */
+export interface ExperimentProgress {
+  /** Steps done and steps in all, over all runs; a step of the teacher counts as many times as it has more parameters. */
+  done: number;
+  total: number;
+  /** The run that made the last step: `seed-0/distilled`. */
+  trial: string;
+  /** The runs that go on now. */
+  running: string[];
+}
+
 /** A run that is done. */
-export interface MemberRecord {
+export interface TrialRecord {
   /** Its folder below `out`: `teacher`, `seed-0/distilled`. */
   name: string;
   epochs: number;
@@ -38,7 +53,7 @@ export interface MemberRecord {
 }
 
 /** How a comparison or a sweep is kept, watched and stopped. */
-export interface CompareControls {
+export interface ExperimentControls {
   /** The folder for the result and, below it, a folder for each run. */
   out: string;
   /** Whether runs that are in `out` go on, and finished ones are taken as they are. */
@@ -49,59 +64,59 @@ export interface CompareControls {
   workers?: Workers;
   /** Stops all runs, each after the step that it is in and once its state is saved. The call ends with `ABORTED`. */
   signal?: AbortSignal;
-  onProgress?: (progress: CompareProgress) => void;
+  onProgress?: (progress: ExperimentProgress) => void;
   /** Called when a run is done. */
-  onMember?: (member: MemberRecord) => void;
+  onTrial?: (trial: TrialRecord) => void;
   /** Called with a line that a person would want to know. */
   onNote?: (text: string) => void;
 }
 
 /** What {@link compare} and {@link sweep} have in common. */
-export interface TrialInput extends Problem, CompareControls, Omit<DistillationOptions, "teacherMode"> {
+export interface ExperimentInput extends Task, ExperimentControls, Omit<DistillationOptions, "teacherMode"> {
   /** Read once, when all training is done. */
   test: Dataset;
 }
 
-/** A checked input: problem, options with their defaults, and controls. */
-export interface Trial {
-  problem: SplitProblem;
+/** The checked input: task, options with their defaults, and controls. */
+export interface Experiment {
+  task: SplitTask;
   test: Dataset;
   options: ResolvedDistillation;
-  /** How many times as many parameters as the student the teacher has that is trained first. */
+  /** Parameters of the teacher divided by those of the student. */
   teacherRatio: number;
-  controls: CompareControls &
-    Required<Pick<CompareControls, "resume" | "signal" | "onProgress" | "onMember" | "onNote">>;
+  controls: ExperimentControls &
+    Required<Pick<ExperimentControls, "resume" | "signal" | "onProgress" | "onTrial" | "onNote">>;
 }
 
 /** Checks what both have in common. */
-export function readTrial(input: TrialInput): Trial {
+export function parseExperiment(input: ExperimentInput): Experiment {
   const { teacher, student, data, validation, test, ...more } = input;
-  const { out, resume, about, workers, signal, onProgress, onMember, onNote, ...rest } = more;
+  const { out, resume, about, workers, signal, onProgress, onTrial, onNote, ...rest } = more;
   const options = readOptions(distillationSchema, rest);
   if (options.teacherMode === "train") {
-    throw new DistilleryError("BAD_ARGUMENT", 'teacherMode: expected "eval": the students are to get the same answers');
+    throw new DistilleryError("BAD_ARGUMENT", 'teacherMode: expected "eval": the students are to get the same logits');
   }
-  const problem = splitProblem({ teacher, student, data, ...(validation !== undefined && { validation }) });
+  const task = splitTask({ teacher, student, data, ...(validation !== undefined && { validation }) });
   expectDataset("test", test);
-  expectLike(problem.data, "test", test);
+  expectLike(task.data, "test", test);
   if (typeof out !== "string" || out === "") {
     throw new DistilleryError("BAD_ARGUMENT", `out: expected a folder, got ${show(out)}`);
   }
   if (workers !== undefined) expectWorkers(workers, options);
   return {
-    ...{ problem, test, options, teacherRatio: ratioOf(problem) },
+    ...{ task, test, options, teacherRatio: ratioOf(task) },
     controls: {
       ...{ out, resume: resume ?? false, signal: signal ?? new AbortController().signal },
       ...(about && { about }),
       ...(workers && { workers }),
       onProgress: onProgress ?? (() => {}),
-      onMember: onMember ?? (() => {}),
+      onTrial: onTrial ?? (() => {}),
       onNote: onNote ?? (() => {}),
     },
   };
 }
 
-function ratioOf({ teacher, student }: SplitProblem): number {
+function ratioOf({ teacher, student }: SplitTask): number {
   const [large, small] = withGenerator(new Generator(), () => [
     typeof teacher === "function" ? teacher() : teacher,
     student(),
@@ -137,4 +152,73 @@ export function expectList(name: string, values: unknown, check: (name: string, 
   const again = checked.findIndex((value, i) => checked.indexOf(value) < i);
   if (again < 0) return checked;
   throw new DistilleryError("BAD_ARGUMENT", `${name}[${again}]: expected each once, got ${checked[again]} again`);
+}
+
+/** The description of the data in a result. */
+export function describeData({ task, test }: Experiment): CompareResult["data"] {
+  const { data, validation } = task;
+  const { name, features, classes } = data;
+  return { name, training: data.length, validation: validation.length, test: test.length, features, classes };
+}
+
+/** Everything that determines the figures: the options, the data and `more`. */
+export function describeConfig(
+  command: string,
+  { task, test, options, controls }: Experiment,
+  more: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, unknown>> {
+  const { data, validation } = task;
+  return {
+    ...{ ...controls.about, command },
+    ...options,
+    // A schedule that is a function is identified by its text.
+    schedule: String(options.schedule),
+    ...more,
+    dataHash: data.fingerprint(),
+    validationHash: validation.fingerprint(),
+    testHash: test.fingerprint(),
+  };
+}
+
+/** The contents of an experiment's folder. */
+export interface FolderContents {
+  out: string;
+  resume: boolean;
+  /** The runs' folders below it. */
+  runs: readonly string[];
+  /** Written as `config.json`. */
+  config: Readonly<Record<string, unknown>>;
+  /** The name of the file for the result, as JSON. */
+  result: string;
+}
+
+/**
+ * Runs `body` while the folder is locked, and writes its result there. Without `resume`, an earlier result and the trials'
+ * checkpoints are removed first.
+ */
+export async function withExperimentDirectory<T>(contents: FolderContents, body: () => Promise<T>): Promise<T> {
+  const { out, resume, runs, config, result: name } = contents;
+  const lock = lockFolder(out);
+  try {
+    if (!resume) {
+      for (const run of runs) new CheckpointFiles(join(out, run), 2).remove();
+      await remove(join(out, name));
+    }
+    await writeJson(join(out, "config.json"), config);
+    const result = await body();
+    await writeJson(join(out, name), result);
+    return result;
+  } finally {
+    lock.release();
+  }
+}
+
+async function writeJson(file: string, value: unknown): Promise<void> {
+  await writeWhole(file, `${JSON.stringify(value, null, 2)}\n`);
+}
+
+async function remove(file: string): Promise<void> {
+  await rm(file, { force: true }).catch((error: unknown) => {
+    throw ioError("write", file, error);
+  });
 }

@@ -1,0 +1,215 @@
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { DataLoader } from "../data/index.js";
+import { DistilleryError } from "../errors.js";
+import { getNumThreads } from "../threads.js";
+import type { Experiment, ExperimentProgress } from "./experiment.js";
+import {
+  type CachedLogits,
+  computeTeacherLogits,
+  TEACHER,
+  type TrainedTeacher,
+  trainOrTakeTeacher,
+} from "./teacher.js";
+import { InProcessRunner, type Outcome, type Trial, type TrialRunner } from "./trial.js";
+import { WorkerRunner } from "./worker_runner.js";
+
+/** The result of an experiment's training; nothing in it has seen the test set. */
+export interface Trained {
+  teacher: TrainedTeacher;
+  /** In the order of the trials. */
+  outcomes: Outcome[];
+}
+
+/** Trains the teacher with a seed, computes its logits and runs all trials. */
+export async function runExperiment(
+  experiment: Experiment,
+  trials: readonly Trial[],
+  teacherSeed: number,
+): Promise<Trained> {
+  const { task, options, controls } = experiment;
+  const { out, signal, onNote } = controls;
+  const totals = totalsOf(experiment, trials);
+  let done = 0;
+  const onTrial = (name: string, { history, best }: Outcome, seconds: number) => {
+    done += 1;
+    totals.finish(name);
+    controls.onTrial({ name, epochs: history.length, best, seconds });
+  };
+  try {
+    const start = performance.now();
+    const onStep = (step: number) => totals.update(TEACHER, step);
+    const training = { out, seed: teacherSeed, options, signal, onStep, onNote };
+    const teacher = await named(TEACHER, trainOrTakeTeacher(task, training));
+    if (teacher.outcome !== null) onTrial(TEACHER, teacher.outcome, (performance.now() - start) / 1000);
+    const logits = await computeTeacherLogits(teacher.module, task.data, { out, signal, onNote });
+    const runners = await openRunners(experiment, trials.length, teacher, logits);
+    try {
+      const outcomes = await runTrials(trials, runners, {
+        signal,
+        onTrial,
+        onStep: (name, step) => totals.update(name, step),
+      });
+      return { teacher, outcomes };
+    } finally {
+      for (const runner of runners) runner.close();
+    }
+  } catch (error) {
+    if (!isAbort(error)) throw error;
+    const runs = typeof task.teacher === "function" ? trials.length + 1 : trials.length;
+    const text = `stopped with ${done} of ${runs} runs done; their state is saved in ${out}: re-run with --resume to continue`;
+    throw new DistilleryError("ABORTED", text, { cause: error });
+  }
+}
+
+/** All steps to make, weighted by the networks' parameters, to which their time is proportional. */
+function totalsOf({ task, options, teacherRatio, controls }: Experiment, trials: readonly Trial[]): ProgressTotals {
+  const { teacher, data } = task;
+  const totals = new ProgressTotals(controls.onProgress);
+  const steps = options.epochs * new DataLoader(data, options).length;
+  if (typeof teacher === "function") totals.add(TEACHER, steps, teacherRatio);
+  for (const { name } of trials) totals.add(name, steps, 1);
+  return totals;
+}
+
+/** A runner in this process or, with `workers`, one for each worker process; the threads are divided among them. */
+export async function openRunners(
+  { task, controls }: Experiment,
+  trials: number,
+  teacher: TrainedTeacher,
+  logits: CachedLogits | null,
+): Promise<TrialRunner[]> {
+  const { out, workers, onNote } = controls;
+  const { student, data, validation } = task;
+  const count = Math.min(trials, workers?.count ?? getNumThreads());
+  if (workers === undefined || count < 2) {
+    return [
+      new InProcessRunner({
+        out,
+        student,
+        data,
+        validation,
+        teacher: teacher.module,
+        cache: logits?.cache ?? null,
+        onNote,
+      }),
+    ];
+  }
+  const init = {
+    module: addressOf(workers.module),
+    argument: workers.argument ?? null,
+    dataHash: data.fingerprint(),
+    validationHash: validation.fingerprint(),
+    teacherFile: teacher.file,
+    logitsFile: logits?.file ?? null,
+    out,
+    threads: Math.max(1, Math.floor(getNumThreads() / count)),
+  };
+  const starts = Array.from({ length: count }, () => WorkerRunner.start(init, onNote));
+  const started = await Promise.allSettled(starts);
+  const runners = started.flatMap((start) => (start.status === "fulfilled" ? [start.value] : []));
+  const failure = started.find((start) => start.status === "rejected");
+  if (failure === undefined) return runners;
+  for (const runner of runners) runner.close();
+  throw failure.reason;
+}
+
+function addressOf(module: string | URL): string {
+  if (module instanceof URL || module.startsWith("file:")) return String(module);
+  return pathToFileURL(resolve(module)).href;
+}
+
+/** Callbacks and the stop signal of {@link runTrials}. */
+export interface PoolControls {
+  signal: AbortSignal;
+  onStep: (name: string, done: number) => void;
+  /** Called when a trial has finished, now or before. */
+  onTrial: (name: string, outcome: Outcome, seconds: number) => void;
+}
+
+/**
+ * Runs all trials, one at a time on each runner; returns their outcomes in the order of the trials. If one fails or the
+ * signal aborts, the others save their state and stop, and the first failure is thrown.
+ */
+export async function runTrials(
+  trials: readonly Trial[],
+  runners: readonly TrialRunner[],
+  { signal, onStep, onTrial }: PoolControls,
+): Promise<Outcome[]> {
+  const failed = new AbortController();
+  const either = AbortSignal.any([signal, failed.signal]);
+  const outcomes = new Map<Trial, Outcome>();
+  const failures: unknown[] = [];
+  const waiting = [...trials];
+  const work = async (runner: TrialRunner) => {
+    for (let trial = waiting.shift(); trial !== undefined && !either.aborted; trial = waiting.shift()) {
+      const { name } = trial;
+      const start = performance.now();
+      const outcome = await named(
+        name,
+        runner.train(trial, either, (done) => onStep(name, done)),
+      );
+      outcomes.set(trial, outcome);
+      onTrial(name, outcome, (performance.now() - start) / 1000);
+    }
+  };
+  const guarded = (runner: TrialRunner) =>
+    work(runner).catch((error: unknown) => {
+      failures.push(error);
+      failed.abort();
+    });
+  await Promise.all(runners.map(guarded));
+  if (failures.length > 0) throw failures.find((error) => !isAbort(error)) ?? failures[0];
+  if (outcomes.size < trials.length) throw new DistilleryError("ABORTED", "stopped between two runs");
+  return trials.map((trial) => outcomes.get(trial) as Outcome);
+}
+
+/** Adds the name of the trial to its failure. */
+export async function named<T>(name: string, run: Promise<T>): Promise<T> {
+  try {
+    return await run;
+  } catch (error) {
+    if (!(error instanceof DistilleryError) || error.message.includes(name)) throw error;
+    throw new DistilleryError(error.code, `${name}: ${error.message}`, { cause: error });
+  }
+}
+
+/** Whether a trial stopped because of the signal. */
+export function isAbort(error: unknown): boolean {
+  return error instanceof DistilleryError && error.code === "ABORTED";
+}
+
+/** Sums the steps of trials that run side by side. */
+export class ProgressTotals {
+  readonly #runs = new Map<string, { steps: number; weight: number; done: number }>();
+
+  constructor(private readonly onProgress: (progress: ExperimentProgress) => void) {}
+
+  /** Adds a trial with its number of steps. */
+  add(name: string, steps: number, weight: number): void {
+    this.#runs.set(name, { steps, weight, done: 0 });
+  }
+
+  /** Sets the number of steps that a trial has done. */
+  update(name: string, done: number): void {
+    const run = this.#runs.get(name);
+    if (run === undefined) return;
+    run.done = done;
+    this.onProgress({ ...this.#sums(), trial: name, running: this.#running() });
+  }
+
+  /** Marks a trial as finished, early or not. */
+  finish(name: string): void {
+    this.update(name, this.#runs.get(name)?.steps ?? 0);
+  }
+
+  #running(): string[] {
+    return [...this.#runs].flatMap(([name, { done, steps }]) => (done > 0 && done < steps ? [name] : []));
+  }
+
+  #sums(): { done: number; total: number } {
+    const runs = [...this.#runs.values()];
+    const sum = (of: "done" | "steps") => runs.reduce((total, run) => total + run.weight * run[of], 0);
+    return { done: sum("done"), total: sum("steps") };
+  }
+}

@@ -1,0 +1,150 @@
+import { stat } from "node:fs/promises";
+import { setImmediate } from "node:timers/promises";
+import { load } from "../checkpoint/index.js";
+import type { Dataset } from "../data/index.js";
+import { DistilleryError } from "../errors.js";
+import type { EpochRecord } from "../log/epoch_line.js";
+import type { Module } from "../nn/module.js";
+import { argmax } from "../tensor/reductions.js";
+import { type Evaluation, evaluate, logitsOf, measureLatency, measureThroughput } from "../train/index.js";
+import { type PairedDifference, type SampleStats, sampleStats } from "./statistics.js";
+import type { Outcome } from "./trial.js";
+
+/** A network's size and speed. */
+export interface NetworkSize {
+  parameters: number;
+  /** Of its `.safetensors` file. */
+  bytes: number;
+  /** For one example, the median in milliseconds. */
+  latencyMs: number;
+  /** Examples a second in batches. */
+  throughput: number;
+}
+
+/** One way to train the student, over all seeds; figures are of the test set, which was read once, at the end. */
+export interface StudentFigures {
+  /** With the weights of the epoch that was best on the validation set. */
+  best: { accuracy: SampleStats; agreement: SampleStats; calibrationError: SampleStats; epoch: SampleStats };
+  /** With the weights of the last epoch. */
+  last: { accuracy: SampleStats; agreement: SampleStats; calibrationError: SampleStats };
+  /** By seed. */
+  histories: EpochRecord[][];
+  /** By seed, best epoch. */
+  evaluations: Evaluation[];
+  /** By seed: the best weights. */
+  files: string[];
+}
+
+/** What `compare` finds. */
+export interface CompareResult {
+  kind: "compare";
+  data: { name: string; training: number; validation: number; test: number; features: number; classes: number };
+  seeds: number[];
+  /** The networks' sizes. */
+  sizes: { teacher: NetworkSize; student: NetworkSize };
+  teacher: { file: string; history: EpochRecord[]; evaluation: Evaluation };
+  baseline: StudentFigures;
+  distilled: StudentFigures;
+  /** Accuracy of distilled minus baseline. */
+  difference: { best: PairedDifference; last: PairedDifference };
+  /** All that the numbers follow from. */
+  config: Readonly<Record<string, unknown>>;
+}
+
+/** One point of a sweep. */
+export interface SweepPoint {
+  temperature: number;
+  alpha: number;
+  /** On the validation set, best epoch. */
+  validationAccuracy: number;
+  agreement: number;
+  bestEpoch: number;
+  history: EpochRecord[];
+  file: string;
+}
+
+/** What `sweep` finds: every temperature with every alpha, chosen by the validation set. */
+export interface SweepResult {
+  kind: "sweep";
+  data: CompareResult["data"];
+  seed: number;
+  temperatures: number[];
+  alphas: number[];
+  /** Row by row: temperatures, then alphas. */
+  points: SweepPoint[];
+  /** The point that is best on the validation set, with its test figures, read once at the end. */
+  best: SweepPoint & { evaluation: Evaluation };
+  teacher: { file: string; evaluation: Evaluation };
+  sizes: CompareResult["sizes"];
+  config: Readonly<Record<string, unknown>>;
+}
+
+/** Evaluates on the test set, after all training is done; the teacher's logits are computed once. */
+export class Examiner {
+  readonly teacherEvaluation: Evaluation;
+  readonly #teacherClasses: Int32Array;
+
+  constructor(
+    private readonly test: Dataset,
+    teacher: Module,
+    /** Takes the weights of one file after the other. */
+    private readonly student: Module,
+    private readonly signal: AbortSignal,
+  ) {
+    this.teacherEvaluation = evaluate(teacher, test);
+    this.#teacherClasses = classesOf(teacher, test);
+  }
+
+  /** The student's figures with the weights of a file. */
+  async examine(file: string): Promise<Evaluation> {
+    await setImmediate();
+    if (this.signal.aborted) throw new DistilleryError("ABORTED", "stopped while the test set was read");
+    this.student.loadStateDict(await load(file));
+    const classes = classesOf(this.student, this.test);
+    const alike = classes.reduce((count, own, i) => count + Number(own === this.#teacherClasses[i]), 0);
+    return {
+      ...evaluate(this.student, this.test),
+      teacherAccuracy: this.teacherEvaluation.accuracy,
+      agreement: alike / classes.length,
+    };
+  }
+}
+
+function classesOf(model: Module, data: Dataset): Int32Array {
+  return argmax(logitsOf(model, data)).data;
+}
+
+/** The figures of one way to train, over its trials. */
+export async function aggregate(outcomes: readonly Outcome[], examiner: Examiner): Promise<StudentFigures> {
+  const [best, last]: [Evaluation[], Evaluation[]] = [[], []];
+  for (const { files } of outcomes) {
+    best.push(await examiner.examine(files.best));
+    last.push(await examiner.examine(files.last));
+  }
+  return {
+    best: { ...spreads(best), epoch: sampleStats(outcomes.map((outcome) => outcome.best.epoch)) },
+    last: spreads(last),
+    histories: outcomes.map(({ history }) => history),
+    evaluations: best,
+    files: outcomes.map(({ files }) => files.best),
+  };
+}
+
+function spreads(evaluations: readonly Evaluation[]): StudentFigures["last"] {
+  return {
+    accuracy: sampleStats(evaluations.map(({ accuracy }) => accuracy)),
+    agreement: sampleStats(evaluations.map(({ agreement = 0 }) => agreement)),
+    calibrationError: sampleStats(evaluations.map(({ calibration }) => calibration.error)),
+  };
+}
+
+/** The size of a network and of its file, and its speed in this process. */
+export async function measureSize(model: Module, file: string, data: Dataset): Promise<NetworkSize> {
+  const { size } = await stat(file);
+  return {
+    parameters: model.parameterCount(),
+    bytes: size,
+    latencyMs: measureLatency(model, data),
+    throughput: measureThroughput(model, data),
+  };
+}

@@ -1,0 +1,94 @@
+import { join } from "node:path";
+import type { Dataset } from "../data/index.js";
+import { DistilleryError } from "../errors.js";
+import type { EpochRecord } from "../log/epoch_line.js";
+import type { Module } from "../nn/module.js";
+import { Generator, withGenerator } from "../tensor/random.js";
+import type { BestEpoch } from "../train/best.js";
+import { distill, type RunControls, type RunResult, type TeacherCache, trainTeacher } from "../train/index.js";
+import type { ResolvedDistillation } from "../train/options.js";
+
+/** One training run of a student. */
+export interface Trial {
+  /** Its folder below `out`, such as `seed-0/distilled`. */
+  readonly name: string;
+  /** `baseline` learns from the labels only, `distilled` from the teacher too. */
+  readonly kind: "baseline" | "distilled";
+  readonly seed: number;
+  readonly options: ResolvedDistillation;
+}
+
+/** The result of a trial; its weights are in files. */
+export interface Outcome {
+  readonly history: EpochRecord[];
+  /** The epoch that did best on the validation set. */
+  readonly best: BestEpoch;
+  /** The `.safetensors` files of the weights of the best and of the last epoch. */
+  readonly files: { best: string; last: string };
+}
+
+/** Runs trials, one at a time. */
+export interface TrialRunner {
+  /** Runs a trial, or takes it as it is if it has finished; `onStep` is called with the number of steps done. */
+  train(trial: Trial, signal: AbortSignal, onStep: (done: number) => void): Promise<Outcome>;
+  /** Ends the process that it runs in, if it has one of its own. */
+  close(): void;
+}
+
+/** What all trials have in common. */
+export interface Shared {
+  /** The experiment's folder. */
+  out: string;
+  student: () => Module;
+  data: Dataset;
+  validation: Dataset;
+  /** Trained. */
+  teacher: Module;
+  /** Its logits for the training data; null if they cannot be cached. */
+  cache: TeacherCache | null;
+  onNote: (text: string) => void;
+}
+
+/** Runs trials in this process. */
+export class InProcessRunner implements TrialRunner {
+  constructor(private readonly shared: Shared) {}
+
+  async train(trial: Trial, signal: AbortSignal, onStep: (done: number) => void): Promise<Outcome> {
+    const { out, student, data, validation, teacher, cache, onNote } = this.shared;
+    const controls: RunControls = {
+      ...resuming(join(out, trial.name), onNote),
+      about: { seed: trial.seed },
+      signal,
+      onStep: ({ step }) => onStep(step),
+    };
+    // The same seed gives baseline and distilled student the same initial weights and the same order of batches.
+    const result = await withGenerator(new Generator(trial.seed), () => {
+      const model = student();
+      const common = { data, validation, ...controls };
+      return trial.kind === "baseline"
+        ? trainTeacher({ ...common, ...ofTraining(trial.options), model, name: "student" })
+        : distill({ ...common, ...trial.options, teacher, student: model, teacherCache: cache ?? false });
+    });
+    return outcomeOf(result);
+  }
+
+  close(): void {}
+}
+
+/** Controls that resume the run in a folder; the notes "nothing to resume" and "is finished" are dropped. */
+export function resuming(out: string, onNote: (text: string) => void): RunControls {
+  return { out, resume: true, onNote: (text) => !/nothing to resume|is finished$/.test(text) && onNote(text) };
+}
+
+/** The options without those of distillation. */
+export function ofTraining({ temperature: _, alpha: __, teacherMode: ___, ...options }: ResolvedDistillation) {
+  return options;
+}
+
+/** The outcome of a run that had a validation set and a folder. */
+export function outcomeOf({ history, best, files }: RunResult): Outcome {
+  if (best === null) throw new DistilleryError("INTERNAL", "a run with a validation set has no best epoch");
+  const { state: _, ...epoch } = best;
+  const [last, bestFile] = files.filter((file) => file.endsWith(".safetensors")) as [string, string];
+  return { history, best: epoch, files: { best: bestFile, last } };
+}

@@ -1,0 +1,69 @@
+// The program of a worker process, started by worker_runner.ts.
+import { load } from "../checkpoint/index.js";
+import { DistilleryError } from "../errors.js";
+import { setNumThreads } from "../threads.js";
+import { TeacherCache } from "../train/index.js";
+import { splitTask, type Task } from "./task.js";
+import { InProcessRunner, type Trial } from "./trial.js";
+import type { Init, Request, Response } from "./worker_runner.js";
+
+const MILLISECONDS_BETWEEN_REPORTS = 100;
+
+const stop = new AbortController();
+let runner: InProcessRunner;
+
+// Ctrl-C reaches every process of a terminal: the one that started this one says what is to be done.
+process.on("SIGINT", () => {}).on("SIGTERM", () => {});
+// Whoever started it is gone, or needs it no more.
+process.on("disconnect", () => process.exit());
+process.on("message", (order: Request) => void obey(order).catch(fail));
+
+async function obey(order: Request): Promise<void> {
+  if (order.kind === "stop") return stop.abort();
+  if (order.kind === "train") return train(order.trial);
+  runner = await open(order.init);
+  report({ kind: "ready" });
+}
+
+async function open(init: Init): Promise<InProcessRunner> {
+  const { default: make } = (await import(init.module)) as { default?: unknown };
+  if (typeof make !== "function") {
+    const text = `workers.module: expected a default export, a function that gives the task, in ${init.module}`;
+    throw new DistilleryError("BAD_ARGUMENT", text);
+  }
+  const task = splitTask((await make(init.argument)) as Task);
+  // After the module, which may have set it for a process that has all of them.
+  setNumThreads(init.threads);
+  const { student, data, validation } = task;
+  if (data.fingerprint() !== init.dataHash || validation.fingerprint() !== init.validationHash) {
+    const text = `workers.module: ${init.module} gives other data than those that are compared on`;
+    throw new DistilleryError("BAD_ARGUMENT", text);
+  }
+  const teacher = typeof task.teacher === "function" ? task.teacher() : task.teacher;
+  teacher.loadStateDict(await load(init.teacherFile, { allowNonFinite: true }));
+  const cache = init.logitsFile === null ? null : await TeacherCache.load(init.logitsFile);
+  const onNote = (text: string) => report({ kind: "note", text });
+  return new InProcessRunner({ out: init.out, student, data, validation, teacher, cache, onNote });
+}
+
+async function train(trial: Trial): Promise<void> {
+  let reported = 0;
+  const outcome = await runner.train(trial, stop.signal, (done) => {
+    if (performance.now() - reported < MILLISECONDS_BETWEEN_REPORTS) return;
+    reported = performance.now();
+    report({ kind: "steps", done });
+  });
+  report({ kind: "outcome", outcome });
+}
+
+function fail(error: unknown): void {
+  const { code, message } =
+    error instanceof DistilleryError
+      ? error
+      : { code: "INTERNAL" as const, message: String((error as Error)?.stack ?? error) };
+  report({ kind: "failure", code, message });
+}
+
+function report(message: Response): void {
+  process.send?.(message);
+}
