@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
-import { type ObjectSchema, type Problem, problemsOf } from "./problems.js";
+import { type Issue, issuesOf, type ObjectSchema } from "../registry/index.js";
 import { badConfig, readConfigText } from "./read_file.js";
 import { rulesBroken } from "./rules.js";
 import { type ConfigName, type ConfigOf, SCHEMAS } from "./schemas.js";
@@ -51,7 +51,7 @@ export function checkOptions<S extends ObjectSchema>(
   options: unknown,
   nameOf: NameOf = dotted,
 ): v.InferOutput<S> {
-  const problems = problemsOf(schema, options);
+  const problems = issuesOf(schema, options);
   if (problems.length > 0) throw listing(problems, nameOf);
   return v.parse(schema, options);
 }
@@ -79,7 +79,7 @@ export async function readGiven<C extends ConfigName>(command: C, file: string):
   const { value, lineOf } = await readConfigText(file);
   const prefix = isOfRun(value) ? ["given"] : [];
   const given = isOfRun(value) ? value.given : value;
-  const problems = problemsOf(SCHEMAS[command], given);
+  const problems = issuesOf(SCHEMAS[command], given);
   if (problems.length === 0) return given as ConfigOf<C>;
   const places = problems.map((problem) => ({ problem, line: lineOf([...prefix, ...problem.path]) }));
   places.sort((a, b) => (a.line ?? 0) - (b.line ?? 0));
@@ -102,10 +102,10 @@ function byData(entries: Readonly<Record<string, unknown>>, { data = "synthetic"
   };
 }
 
-function listing(problems: readonly Problem[], nameOf: NameOf): DistilleryError {
+function listing(problems: readonly Issue[], nameOf: NameOf): DistilleryError {
   return new DistilleryError("BAD_CONFIG", problems.map((problem) => told(problem, nameOf)).join("; "));
 }
 
-function told({ path, text }: Problem, nameOf: NameOf): string {
+function told({ path, text }: Issue, nameOf: NameOf): string {
   return path.length === 0 ? text : `${nameOf(path)}: ${text}`;
 }

@@ -1,4 +1,4 @@
-import type { Problem } from "./problems.js";
+import type { Issue } from "../registry/index.js";
 
 /** The options that rules speak of; a command that lacks one has it undefined. */
 interface Ruled {
@@ -16,7 +16,7 @@ interface Ruled {
 }
 
 /** What options that are right by themselves say against each other. */
-export function rulesBroken(config: Ruled): Problem[] {
+export function rulesBroken(config: Ruled): Issue[] {
   const { data, teacher, teacherMode, teacherCache, validation, augment, patience, schedule, warmupSteps } = config;
   const isSynthetic = data === "synthetic";
   const isOfSeveral = config.seeds !== undefined || config.temperatures !== undefined;

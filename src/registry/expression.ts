@@ -1,0 +1,309 @@
+import { show } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+
+/** One term of an expression: `0.9*kd(temperature=4)`. */
+export interface Term {
+  /** The number before the name; 1 if there is none. */
+  readonly weight: number;
+  /** A registered name, or a module of the user's own: `./my_loss.mjs`, `./net.mjs#Tiny`. */
+  readonly name: string;
+  /** Arguments without a name, in the order of the options that they stand for. */
+  readonly positional: readonly unknown[];
+  /** Arguments by name. */
+  readonly args: Readonly<Record<string, unknown>>;
+}
+
+/** A term as YAML, JSON and programs write it: `{ name: "kd", weight: 0.9, temperature: 4 }`. */
+export interface StructuredTerm {
+  readonly name: string;
+  readonly weight?: number;
+  readonly [argument: string]: unknown;
+}
+
+/** Text, structured terms, or a list of both, whose sum is meant. */
+export type Expression = string | StructuredTerm | readonly (string | StructuredTerm)[];
+
+/** Keys of a structured term that are no arguments. */
+export const RESERVED = ["name", "weight"] as const;
+
+const MAX_LENGTH = 65_536;
+const MAX_DEPTH = 32;
+const NUMBER = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/;
+const KEYWORDS: ReadonlyMap<string, boolean | null> = new Map([
+  ["true", true],
+  ["True", true],
+  ["false", false],
+  ["False", false],
+  ["null", null],
+  ["None", null],
+]);
+const NAME = /[A-Za-z_][\w.-]*/y;
+const ARGUMENT = /([A-Za-z_]\w*)\s*=/y;
+const WEIGHT = /([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*\*\s*/y;
+const PATH_START = /(?:\.{0,2}[\\/]|file:|[A-Za-z]:[\\/])/y;
+const PATH = /[^\s()[\]#"'+*,=]+/y;
+const EXPORT = /#([A-Za-z_$][\w$]*)/y;
+const WORD = /[^\s,()[\]"'=]+/y;
+const SPACE = /\s*/y;
+
+/** Whether a term's name is the path of a module. */
+export function isModulePath(name: string): boolean {
+  PATH_START.lastIndex = 0;
+  return PATH_START.test(name);
+}
+
+/**
+ * The terms of an expression, which may be text, a structured term, or a list of both.
+ *
+ * ```text
+ * expression = term { "+" term }
+ * term       = [ number "*" ] name [ "(" [ argument { "," argument } ] ")" ]
+ * argument   = [ key "=" ] value                positional arguments come first
+ * value      = number | true | false | null | string | "[" [ value { "," value } ] "]"
+ * string     = a quoted string, or a word without spaces, commas, brackets, quotes and "="
+ * name       = a registered name, or a path "./file.mjs", "./file.mjs#Export"; quoted if it has spaces
+ * ```
+ *
+ * @param argument what the expression is called in errors.
+ * @throws DistilleryError `BAD_ARGUMENT` with the position in the text and what was expected there.
+ * @example
+ * ```ts
+ * parseExpression("0.1*cross-entropy + 0.9*kd(temperature=4)").map(({ weight }) => weight); // [0.1, 0.9]
+ * ```
+ */
+export function parseExpression(expression: unknown, argument = "expression"): Term[] {
+  if (typeof expression === "string") return new Parser(expression, argument).expression();
+  if (!Array.isArray(expression)) return [structuredTerm(expression, argument)];
+  if (expression.length === 0) throw bad(argument, "expected at least one name, got an empty list");
+  return expression.flatMap((term, i) => {
+    const place = `${argument}[${i}]`;
+    return typeof term === "string" ? parseExpression(term, place) : [structuredTerm(term, place)];
+  });
+}
+
+/**
+ * The text of an expression, from which {@link parseExpression} gives the same terms.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` if an argument has a value that text can't hold, such as a function.
+ * @example
+ * ```ts
+ * formatExpression({ name: "kd", weight: 0.9, temperature: 4 }); // "0.9*kd(temperature=4)"
+ * ```
+ */
+export function formatExpression(expression: Expression | readonly Term[]): string {
+  const terms = isTerms(expression) ? expression : parseExpression(expression);
+  return terms
+    .map(({ weight, name, positional, args }) => {
+      const values = [
+        ...positional.map((value, i) => formatValue(value, `${name}: argument ${i + 1}`)),
+        ...Object.entries(args).map(([key, value]) => `${key}=${formatValue(value, `${name}: ${key}`)}`),
+      ];
+      const call = `${formatName(name)}${values.length === 0 ? "" : `(${values.join(", ")})`}`;
+      return weight === 1 ? call : `${weight}*${call}`;
+    })
+    .join(" + ");
+}
+
+function isTerms(expression: Expression | readonly Term[]): expression is readonly Term[] {
+  return Array.isArray(expression) && expression.every((term) => typeof term === "object" && "positional" in term);
+}
+
+function formatName(name: string): string {
+  if (!isModulePath(name)) return name;
+  const [, path = name, exported = ""] = /^(.*?)(#[A-Za-z_$][\w$]*)?$/s.exec(name) ?? [];
+  return matchesAll(PATH, path) ? name : `${JSON.stringify(path)}${exported}`;
+}
+
+function formatValue(value: unknown, place: string): string {
+  if (Array.isArray(value)) return `[${value.map((one) => formatValue(one, place)).join(", ")}]`;
+  if (value === null || typeof value === "boolean") return String(value);
+  if (typeof value === "number" && Number.isFinite(value)) return Object.is(value, -0) ? "-0" : String(value);
+  if (typeof value !== "string") {
+    throw bad(
+      place,
+      `expected a number, true, false, null, a string or a list, which text can hold, got ${show(value)}`,
+    );
+  }
+  const isWord = matchesAll(WORD, value) && !NUMBER.test(value) && !KEYWORDS.has(value);
+  return isWord ? value : JSON.stringify(value);
+}
+
+function matchesAll(pattern: RegExp, text: string): boolean {
+  pattern.lastIndex = 0;
+  return pattern.exec(text)?.[0].length === text.length;
+}
+
+function structuredTerm(value: unknown, argument: string): Term {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw bad(argument, `expected a name with its arguments, as text or { name: ... }, got ${show(value)}`);
+  }
+  const { name, weight, ...rest } = value as Record<string, unknown>;
+  if (typeof name !== "string") throw bad(`${argument}.name`, `expected a name, got ${show(name)}`);
+  const [term, ...more] = new Parser(isModulePath(name) ? formatName(name) : name, `${argument}.name`).expression();
+  if (more.length > 0 || term.weight !== 1 || term.positional.length > 0 || Object.keys(term.args).length > 0) {
+    throw bad(`${argument}.name`, `expected a name alone, its arguments beside it, got ${show(name)}`);
+  }
+  if (weight !== undefined && (typeof weight !== "number" || !Number.isFinite(weight))) {
+    throw bad(`${argument}.weight`, `expected a number, got ${show(weight)}`);
+  }
+  const args = Object.entries(rest).filter(([, value]) => value !== undefined);
+  const wrong = args.find(([key]) => key === "__proto__" || !matchesAll(/[A-Za-z_]\w*/y, key));
+  if (wrong) throw bad(argument, `expected names of arguments, got ${show(wrong[0])}`);
+  return { name: term.name, weight: weight ?? 1, positional: [], args: Object.fromEntries(args) };
+}
+
+function bad(argument: string, text: string): DistilleryError {
+  return new DistilleryError("BAD_ARGUMENT", `${argument}: ${text}`);
+}
+
+/** Recursive descent over the text: each method reads one rule of the grammar and moves `#at` behind it. */
+class Parser {
+  #at = 0;
+  readonly #text: string;
+  readonly #argument: string;
+
+  constructor(text: string, argument: string) {
+    if (text.length > MAX_LENGTH) {
+      throw bad(argument, `expected at most ${MAX_LENGTH} characters, got ${text.length}`);
+    }
+    this.#text = text;
+    this.#argument = argument;
+  }
+
+  expression(): [Term, ...Term[]] {
+    this.#skipSpace();
+    const terms: [Term, ...Term[]] = [this.#term()];
+    while (this.#take("+")) terms.push(this.#term());
+    if (this.#at < this.#text.length) throw this.#expected('"+" or the end');
+    return terms;
+  }
+
+  #term(): Term {
+    const start = this.#at;
+    const weight = this.#match(WEIGHT)?.[1];
+    const factor = weight === undefined ? 1 : this.#number(weight, start);
+    const name = this.#name();
+    const positional: unknown[] = [];
+    const args: Record<string, unknown> = {};
+    if (this.#take("(") && !this.#take(")")) {
+      do this.#argumentInto(positional, args);
+      while (this.#take(","));
+      if (!this.#take(")")) throw this.#expected('"," or ")"');
+    }
+    return { weight: factor, name, positional, args };
+  }
+
+  #argumentInto(positional: unknown[], args: Record<string, unknown>): void {
+    const start = this.#at;
+    const key = this.#match(ARGUMENT)?.[1];
+    this.#skipSpace();
+    if (key === undefined) {
+      if (Object.keys(args).length > 0) throw this.#expected("an argument by name, as the one before it");
+      positional.push(this.#value(0));
+      return;
+    }
+    if (key === "__proto__" || Object.hasOwn(args, key)) {
+      this.#at = start;
+      throw this.#expected(key === "__proto__" ? "the name of an argument" : `each argument once: ${key} was given`);
+    }
+    args[key] = this.#value(0);
+  }
+
+  #name(): string {
+    if (this.#peek() === '"' || this.#peek() === "'") {
+      const start = this.#at;
+      const path = this.#quoted();
+      if (!isModulePath(path)) {
+        this.#at = start;
+        throw this.#expected('a name without quotes, or the path of a module, as "./my module.mjs"');
+      }
+      return this.#export(path);
+    }
+    PATH_START.lastIndex = this.#at;
+    const isPath = PATH_START.test(this.#text);
+    const name = this.#match(isPath ? PATH : NAME)?.[0];
+    if (name === undefined) throw this.#expected("a name");
+    return isPath ? this.#export(name) : this.#spaced(name);
+  }
+
+  #export(path: string): string {
+    if (this.#peek() !== "#") return this.#spaced(path);
+    const name = this.#match(EXPORT)?.[0];
+    if (name === undefined) throw this.#expected('the name of an export after "#"');
+    return this.#spaced(path + name);
+  }
+
+  #value(depth: number): unknown {
+    const start = this.#at;
+    if (this.#take("[")) {
+      if (depth === MAX_DEPTH) throw this.#expected(`lists at most ${MAX_DEPTH} deep`);
+      const values: unknown[] = [];
+      if (this.#take("]")) return values;
+      do values.push(this.#value(depth + 1));
+      while (this.#take(","));
+      if (!this.#take("]")) throw this.#expected('"," or "]"');
+      return values;
+    }
+    if (this.#peek() === '"' || this.#peek() === "'") return this.#spaced(this.#quoted());
+    const word = this.#match(WORD)?.[0];
+    if (word === undefined) throw this.#expected("a value");
+    this.#skipSpace();
+    if (KEYWORDS.has(word)) return KEYWORDS.get(word);
+    return NUMBER.test(word) ? this.#number(word, start) : word;
+  }
+
+  #number(text: string, start: number): number {
+    const value = Number(text);
+    if (Number.isFinite(value)) return value;
+    this.#at = start;
+    throw this.#expected("a number that double precision can hold");
+  }
+
+  /** A string in double quotes, with JSON's escapes, or in single quotes, in which a backslash keeps the next character. */
+  #quoted(): string {
+    const pattern = this.#peek() === '"' ? /"(?:[^"\\]|\\.)*"/sy : /'((?:[^'\\]|\\.)*)'/sy;
+    const start = this.#at;
+    const found = this.#match(pattern);
+    if (found === null) throw this.#expected("a quote that ends the string");
+    if (found[1] !== undefined) return found[1].replace(/\\(.)/gs, "$1");
+    try {
+      return JSON.parse(found[0]);
+    } catch {
+      this.#at = start;
+      throw this.#expected("a string as JSON has it");
+    }
+  }
+
+  #peek(): string | undefined {
+    return this.#text[this.#at];
+  }
+
+  #take(symbol: string): boolean {
+    if (this.#peek() !== symbol) return false;
+    this.#at += 1;
+    this.#skipSpace();
+    return true;
+  }
+
+  #match(pattern: RegExp): RegExpExecArray | null {
+    pattern.lastIndex = this.#at;
+    const found = pattern.exec(this.#text);
+    if (found !== null) this.#at += found[0].length;
+    return found;
+  }
+
+  #spaced(value: string): string {
+    this.#skipSpace();
+    return value;
+  }
+
+  #skipSpace(): void {
+    this.#match(SPACE);
+  }
+
+  #expected(what: string): DistilleryError {
+    const rest = this.#text.slice(this.#at);
+    const got = rest === "" ? "the end" : JSON.stringify(rest.length > 20 ? `${rest.slice(0, 20)}...` : rest);
+    return bad(this.#argument, `expected ${what} at character ${this.#at + 1}, got ${got}`);
+  }
+}

@@ -1,0 +1,20 @@
+export {
+  type Expression,
+  formatExpression,
+  isModulePath,
+  parseExpression,
+  type StructuredTerm,
+  type Term,
+} from "./expression.js";
+export { type Issue, issuesOf, type ObjectSchema, suggestion } from "./issues.js";
+export {
+  defineEntry,
+  type Entry,
+  type OptionHelp,
+  type OptionsOf,
+  Registry,
+  type ResolveOptions,
+  type UserDefined,
+} from "./registry.js";
+export * from "./schema.js";
+export { importModules, moduleFile, type UserModules } from "./user_module.js";

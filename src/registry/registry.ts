@@ -1,0 +1,228 @@
+import * as v from "valibot";
+import { show } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { type Expression, formatExpression, isModulePath, parseExpression, RESERVED, type Term } from "./expression.js";
+import { issuesOf, suggestion } from "./issues.js";
+import type { UserModules } from "./user_module.js";
+
+/** The options of an entry, checked, with their defaults. */
+export type OptionsOf<E extends v.ObjectEntries> = v.InferOutput<v.StrictObjectSchema<E, undefined>>;
+
+/**
+ * Something that is made by its name: a loss, a network, a schedule.
+ *
+ * @typeParam T what it makes.
+ * @typeParam C what the library gives beside the options, such as a network's input shape and number of classes.
+ */
+export interface Entry<T, C = void, E extends v.ObjectEntries = v.ObjectEntries> {
+  /** As users write it: `cross-entropy`. */
+  readonly name: string;
+  /** One line for help texts and reference pages. */
+  readonly help: string;
+  /** The schemas of the options, with defaults, in the order of positional arguments. */
+  readonly options: E;
+  create(options: OptionsOf<E>, context: C): T;
+}
+
+/** An entry whose `create` gets the types of its own options. */
+export function defineEntry<T, C, E extends v.ObjectEntries>(entry: Entry<T, C, E>): Entry<T, C, E> {
+  return entry;
+}
+
+/** An option as help texts and reference pages show it. */
+export interface OptionHelp {
+  readonly name: string;
+  /** As an expression writes it; null if the option must be given. */
+  readonly default: string | null;
+  readonly help: string;
+}
+
+/** What a module of the user's own has to make. */
+export interface UserDefined<T> {
+  /** Such as "a Module, or a function that returns one". */
+  readonly expected: string;
+  accepts(value: unknown): value is T & object;
+}
+
+/** How {@link Registry.resolve} names what it resolves, and where modules of the user's own come from. */
+export interface ResolveOptions {
+  /** What the expression is called in errors; default: the registry's kind. */
+  readonly argument?: string;
+  /** Modules of the user's own, from `importModules`; default: none may be named. */
+  readonly modules?: UserModules;
+}
+
+/**
+ * Everything of one kind that can be made by name. To add to it, add an {@link Entry} to its list.
+ *
+ * @example
+ * ```ts
+ * const SHAPES = new Registry("shape", [
+ *   defineEntry({ name: "square", help: "a square", options: { side: v.optional(v.number(), 1) }, create: ({ side }) => side ** 2 }),
+ * ]);
+ * SHAPES.resolve("square(side=3)"); // 9
+ * ```
+ */
+export class Registry<T, C = void> {
+  readonly kind: string;
+  readonly #entries: ReadonlyMap<string, Entry<T, C>>;
+  readonly #userDefined: UserDefined<T> | null;
+
+  constructor(kind: string, entries: readonly Entry<T, C>[], userDefined: UserDefined<T> | null = null) {
+    this.kind = kind;
+    this.#entries = new Map(entries.map((entry) => [entry.name, entry]));
+    this.#userDefined = userDefined;
+    const reserved = entries.find(({ options }) => RESERVED.some((key) => Object.hasOwn(options, key)));
+    if (this.#entries.size < entries.length || reserved !== undefined) {
+      const text = reserved
+        ? `${reserved.name}: ${RESERVED.join(" and ")} can't be options`
+        : "two entries of one name";
+      throw new DistilleryError("INTERNAL", `registry of ${kind}: ${text}`);
+    }
+  }
+
+  /** The registered names, in their order. */
+  get names(): readonly string[] {
+    return [...this.#entries.keys()];
+  }
+
+  /** The registered entries, in their order. */
+  get entries(): readonly Entry<T, C>[] {
+    return [...this.#entries.values()];
+  }
+
+  /**
+   * The entry of a name.
+   *
+   * @throws DistilleryError `BAD_ARGUMENT` with the nearest name if there is none.
+   */
+  get(name: string, argument = this.kind): Entry<T, C> {
+    const entry = this.#entries.get(name);
+    if (entry !== undefined) return entry;
+    const own = this.#userDefined === null ? "" : ", or a module of your own, as ./file.mjs#Name";
+    const text = `unknown ${this.kind} ${show(name)}${suggestion(name, this.names) || "."}`;
+    throw new DistilleryError("BAD_ARGUMENT", `${argument}: ${text} Expected one of ${this.names.join(", ")}${own}`);
+  }
+
+  /** The options of an entry, for help texts and reference pages. */
+  optionsOf(name: string): OptionHelp[] {
+    return Object.entries(this.get(name).options).map(([option, schema]) => {
+      const value = v.getDefault(schema as v.GenericSchema);
+      const isOptional = "default" in schema;
+      return {
+        name: option,
+        default: isOptional ? formatDefault(value) : null,
+        help: v.getDescription(schema as v.GenericSchema) ?? "",
+      };
+    });
+  }
+
+  /**
+   * Makes what one term says.
+   *
+   * @throws DistilleryError `BAD_ARGUMENT` that names the argument, what came and what was expected, with the nearest
+   * name for an unknown one.
+   */
+  resolve(expression: Expression, context: C, options: ResolveOptions = {}): T {
+    const argument = options.argument ?? this.kind;
+    const [term, ...more] = parseExpression(expression, argument);
+    if (term !== undefined && more.length === 0 && term.weight === 1) return this.#create(term, context, options);
+    const text = `expected one ${this.kind}, without a weight or a sum, got ${show(formatExpression(expression))}`;
+    throw new DistilleryError("BAD_ARGUMENT", `${argument}: ${text}`);
+  }
+
+  /** Makes what each term of a sum says, with the terms' weights. */
+  resolveSum(expression: Expression, context: C, options: ResolveOptions = {}): [weight: number, value: T][] {
+    const terms = parseExpression(expression, options.argument ?? this.kind);
+    return terms.map((term) => [term.weight, this.#create(term, context, options)]);
+  }
+
+  /** The options of a term by name, checked, with their defaults; of a module of the user's own as they were given. */
+  optionsFor(expression: Expression, { argument = this.kind }: { argument?: string } = {}): Record<string, unknown>[] {
+    return parseExpression(expression, argument).map((term) =>
+      isModulePath(term.name) ? { ...term.args } : this.#options(this.get(term.name, argument), term, argument),
+    );
+  }
+
+  #create(term: Term, context: C, { argument = this.kind, modules }: ResolveOptions): T {
+    if (isModulePath(term.name)) return this.#createOwn(term, context, argument, modules);
+    const entry = this.get(term.name, argument);
+    return entry.create(this.#options(entry, term, argument), context);
+  }
+
+  #options(entry: Entry<T, C>, term: Term, argument: string): Record<string, unknown> {
+    const names = Object.keys(entry.options);
+    const place = `${argument}: ${term.name}`;
+    if (term.positional.length > names.length) {
+      const text = `expected at most ${names.length} arguments, got ${term.positional.length}`;
+      throw new DistilleryError("BAD_ARGUMENT", `${place}: ${text}`);
+    }
+    const twice = names.slice(0, term.positional.length).find((name) => Object.hasOwn(term.args, name));
+    if (twice !== undefined) {
+      throw new DistilleryError(
+        "BAD_ARGUMENT",
+        `${place}: expected ${twice} once, got it by its place and by its name`,
+      );
+    }
+    const given = { ...Object.fromEntries(term.positional.map((value, i) => [names[i], value])), ...term.args };
+    const schema = v.strictObject(entry.options);
+    const issues = issuesOf(schema as never, given);
+    if (issues.length === 0) return v.parse(schema, given);
+    const texts = issues.map(({ path, text }) => {
+      const isMissing = path.length === 1 && !Object.hasOwn(given, path[0]);
+      return `${path.join(".")}: ${isMissing ? "needed" : text.replace("unknown option", "unknown argument")}`;
+    });
+    const known = names.length === 0 ? "it takes no arguments" : `it takes ${names.join(", ")}`;
+    const advice = issues.some(({ text }) => text.startsWith("unknown option")) ? ` (${known})` : "";
+    throw new DistilleryError("BAD_ARGUMENT", `${place}: ${texts.join("; ")}${advice}`);
+  }
+
+  #createOwn(term: Term, context: C, argument: string, modules: UserModules | undefined): T {
+    const userDefined = this.#userDefined;
+    const place = `${argument}: ${term.name}`;
+    if (userDefined === null) {
+      const text = `a ${this.kind} can't be a module of your own: expected one of ${this.names.join(", ")}`;
+      throw new DistilleryError("BAD_ARGUMENT", `${place}: ${text}`);
+    }
+    if (term.positional.length > 0) {
+      throw new DistilleryError(
+        "BAD_ARGUMENT",
+        `${place}: expected arguments by name, as (size=${show(term.positional[0])})`,
+      );
+    }
+    if (modules === undefined || !modules.has(term.name)) {
+      const text = "a module of your own runs only if you name it yourself: import it first with importModules";
+      throw new DistilleryError("BAD_ARGUMENT", `${place}: ${text}`);
+    }
+    const given = typeof context === "object" && context !== null ? context : {};
+    const clash = Object.keys(term.args).find((name) => Object.hasOwn(given, name));
+    if (clash !== undefined) {
+      throw new DistilleryError("BAD_ARGUMENT", `${place}: ${clash}: the library gives it, it can't be an argument`);
+    }
+    const exported = modules.get(term.name);
+    const value = isEntry<T, C>(exported)
+      ? exported.create(this.#options(exported, term, argument), context)
+      : construct(exported, { ...given, ...term.args });
+    if (userDefined.accepts(value)) return value;
+    throw new DistilleryError("BAD_ARGUMENT", `${place}: expected ${userDefined.expected}, got ${show(value)}`);
+  }
+}
+
+function isEntry<T, C>(value: unknown): value is Entry<T, C> {
+  return typeof value === "object" && value !== null && "create" in value && "options" in value;
+}
+
+/** A class is constructed and a function called, with one object; any other value is taken as it is. */
+function construct(exported: unknown, args: object): unknown {
+  if (typeof exported !== "function") return exported;
+  if (/^class\b/.test(Function.prototype.toString.call(exported))) {
+    return new (exported as new (args: object) => unknown)(args);
+  }
+  return (exported as (args: object) => unknown)(args);
+}
+
+function formatDefault(value: unknown): string {
+  return value === undefined
+    ? ""
+    : formatExpression([{ weight: 1, name: "x", positional: [value], args: {} }]).slice(2, -1);
+}

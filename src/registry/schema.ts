@@ -1,0 +1,52 @@
+import * as v from "valibot";
+import { show } from "../checks.js";
+
+/** The message of a value that is not what was expected. */
+export const expected =
+  (what: string) =>
+  ({ input }: { input: unknown }): string =>
+    `expected ${what}, got ${show(input)}`;
+
+/** A whole number from `min` to `max`. */
+export function integer(min: number, max = Number.MAX_SAFE_INTEGER) {
+  const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
+  const message = expected(`a whole number ${range}`);
+  return v.pipe(v.number(message), v.safeInteger(message), v.minValue(min, message), v.maxValue(max, message));
+}
+
+/** A finite number above 0. */
+export function positive() {
+  const message = expected("a number above 0");
+  return v.pipe(v.number(message), v.finite(message), v.gtValue(0, message));
+}
+
+/** A finite number from `min` to `max`, described by `what`. */
+export function range(min: number, max: number, what: string) {
+  const message = expected(what);
+  return v.pipe(v.number(message), v.finite(message), v.minValue(min, message), v.maxValue(max, message));
+}
+
+/** A finite number of at least 0. */
+export const nonNegative = () => range(0, Number.MAX_VALUE, "a number of at least 0");
+/** A number from 0 to 1. */
+export const fraction = () => range(0, 1, "a number from 0 to 1");
+/** A number from 0 to below 1. */
+export const fractionBelow1 = () => range(0, 1 - Number.EPSILON, "a number from 0 to below 1");
+/** True or false. */
+export const boolean = () => v.boolean(expected("true or false"));
+
+/** One of the names. */
+export function oneOf<const N extends readonly [string, ...string[]]>(names: N) {
+  return v.picklist(names, expected(`one of ${names.map((name) => JSON.stringify(name)).join(", ")}`));
+}
+
+/** A list of at least `minLength` values. */
+export function list<S extends v.GenericSchema>(one: S, what: string, minLength = 1) {
+  const message = expected(what);
+  return v.pipe(v.array(one, message), v.minLength(minLength, message));
+}
+
+/** Adds the line that help texts and reference pages show for an option. */
+export function described<S extends v.GenericSchema>(schema: S, text: string) {
+  return v.pipe(schema, v.description<v.InferOutput<S>, string>(text));
+}
