@@ -104,7 +104,7 @@ const student = new Student();
 const { history } = await distill({ teacher, student, data: train, epochs: 30, lr: 1e-2, temperature: 2 });
 
 const { accuracy, teacherAccuracy, agreement } = evaluate(student, test, { teacher });
-console.log(`loss ${history[0]?.loss.toFixed(4)} -> ${history.at(-1)?.loss.toFixed(4)}`);
+console.log(`loss ${history[0]?.metrics.loss?.toFixed(4)} -> ${history.at(-1)?.metrics.loss?.toFixed(4)}`);
 console.log(`teacher: ${teacher.parameterCount()} parameters, accuracy ${teacherAccuracy}`);
 console.log(`student: ${student.parameterCount()} parameters, accuracy ${accuracy}, agreement ${agreement}`);
 if (accuracy < TARGET) {

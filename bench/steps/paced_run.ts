@@ -1,4 +1,4 @@
-import { DistilleryError, distill, trainTeacher, withGenerator } from "distillery";
+import { DistilleryError, distill, type StepRecord, trainTeacher, withGenerator } from "distillery";
 import { EXAMPLES, SCHEDULE, type StepSetup } from "./mode.js";
 import { start } from "./networks.js";
 
@@ -72,7 +72,7 @@ export class PacedRun {
       batchSize: rows,
       shuffle: false,
       signal: this.#abort.signal,
-      onStep: ({ loss }: { loss: number }) => {
+      onStep: ({ metrics: { loss } }: StepRecord) => {
         if (this.losses.length < this.stepsPerEpoch) this.losses.push(loss);
       },
       onEpoch: () =>

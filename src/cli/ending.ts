@@ -43,7 +43,7 @@ export async function printEnd(printer: Printer, ended: Ended): Promise<void> {
     if (report !== null) lines.push(`Report: ${report}`);
   } finally {
     const told = best && { epoch: best.epoch, validationAccuracy: best.validationAccuracy, evaluation: bestEvaluation };
-    printer.end({ loss: history.at(-1)?.loss, files, evaluation, best: told, stoppedEarly, report }, lines);
+    printer.end({ loss: history.at(-1)?.metrics.loss, files, evaluation, best: told, stoppedEarly, report }, lines);
   }
 }
 

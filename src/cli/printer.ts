@@ -1,4 +1,4 @@
-import { type EpochRecord, formatEpoch, type Progress, progressBar, type StepProgress } from "../log/index.js";
+import { flattenRecord, formatEpoch, type Progress, progressBar, type StepProgress } from "../log/index.js";
 import type { RunControls } from "../train/index.js";
 
 export { percent } from "../log/index.js";
@@ -25,7 +25,7 @@ export class Printer {
   get controls(): Pick<RunControls, "onStep" | "onEpoch" | "onNote"> {
     return {
       onStep: (record) => this.bar?.update(record),
-      onEpoch: (record) => this.#print(record, () => formatEpoch(this.lossName, record)),
+      onEpoch: (record) => this.#print(flattenRecord(record), () => formatEpoch(this.lossName, record)),
       onNote: this.note,
     };
   }
@@ -47,7 +47,7 @@ export class Printer {
     this.bar?.stop();
   }
 
-  #print(object: EpochRecord | Record<string, unknown>, text: () => string): void {
+  #print(object: Record<string, unknown>, text: () => string): void {
     if (this.flags.quiet) return;
     this.bar?.clear();
     console.log(this.flags.json ? JSON.stringify(object) : text());

@@ -3,7 +3,7 @@ import { setImmediate } from "node:timers/promises";
 import { load } from "../checkpoint/index.js";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
-import type { EpochRecord } from "../log/epoch_line.js";
+import type { EpochRecord } from "../log/epoch_record.js";
 import type { Module } from "../nn/module.js";
 import { argmax } from "../tensor/reductions.js";
 import { type Evaluation, evaluate, logitsOf, measureLatency, measureThroughput } from "../train/index.js";

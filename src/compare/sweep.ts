@@ -103,11 +103,14 @@ async function swept(
 
 /** Which did best on the validation set: in accuracy or, where that is the same, in loss. */
 function bestOf(outcomes: readonly Outcome[]): number {
-  return outcomes.reduce((best, { best: own }, i) => (isBetter(own, outcomes[best]?.best ?? null) ? i : best), 0);
+  return outcomes.reduce(
+    (best, { best: own }, i) => (isBetter({ ...own }, outcomes[best]?.best ?? null) ? i : best),
+    0,
+  );
 }
 
 function pointOf({ temperature, alpha }: Trial["options"], { history, best, files }: Outcome): SweepPoint {
   const { validationAccuracy, epoch } = best;
-  const agreement = history[epoch - 1]?.agreement ?? 0;
+  const agreement = history[epoch - 1]?.metrics.agreement ?? 0;
   return { temperature, alpha, validationAccuracy, agreement, bestEpoch: epoch, history, file: files.best };
 }

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
-import type { EpochRecord } from "../log/epoch_line.js";
+import type { EpochRecord } from "../log/epoch_record.js";
 import type { Module } from "../nn/module.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import type { BestEpoch } from "../train/best.js";

@@ -1,13 +1,12 @@
-import { EPOCH_FIGURES, type EpochRecord } from "./epoch_line.js";
-import { expectPath, FileLog } from "./file_log.js";
-import type { MetricsLog } from "./metrics_log.js";
+import { type EpochRecord, flattenRecord } from "./epoch_record.js";
+import { expectPath, FileMetricsLog, type MetricsLog } from "./metrics_log.js";
 
 /**
- * Metrics as a CSV file (RFC 4180): a line with the names that `metrics.jsonl` has, too, then a line an epoch. All runs
- * have the same columns; what an epoch does not have is empty. The folder is made, and what the file had before is
- * replaced.
+ * Metrics as a CSV file (RFC 4180): a line of the names that `metrics.jsonl` has too, then a line an epoch; a cell is
+ * empty if the epoch has no such metric. The columns are those of the epochs so far: an epoch that brings a new metric
+ * rewrites the file. The folder is made, and the file's former content is replaced.
  *
- * @throws DistilleryError `BAD_ARGUMENT` for a file that is no path; its methods `IO_ERROR` where it can't be written.
+ * @throws DistilleryError `BAD_ARGUMENT` if the file is no path; its methods `IO_ERROR` if it can't be written.
  * @example
  * ```ts
  * await distill({ teacher, student, data, logs: [csvLog("runs/distill/metrics.csv")] });
@@ -15,17 +14,30 @@ import type { MetricsLog } from "./metrics_log.js";
  */
 export function csvLog(file: string): MetricsLog {
   const path = expectPath("file", file);
-  return new FileLog({
-    start: async (history) => ({ path, data: line(EPOCH_FIGURES) + history.map(row).join("") }),
-    added: row,
+  let columns: string[] = [];
+  const row = (record: EpochRecord) => {
+    const values = flattenRecord(record);
+    return line(columns.map((name) => values[name] ?? ""));
+  };
+  return new FileMetricsLog({
+    async start(history) {
+      columns = columnsOf(history);
+      return { path, data: history.length === 0 ? "" : line(columns) + history.map(row).join("") };
+    },
+    added: (record) =>
+      Object.keys(flattenRecord(record)).every((name) => columns.includes(name)) ? row(record) : null,
   });
 }
 
-function row(record: EpochRecord): string {
-  return line(EPOCH_FIGURES.map((name) => record[name] ?? ""));
+/** The names of all records, in the order of a record. */
+function columnsOf(history: readonly EpochRecord[]): string[] {
+  const metrics = Object.assign({}, ...history.map((record) => record.metrics));
+  return history[0] === undefined ? [] : Object.keys(flattenRecord({ ...history[0], metrics }));
 }
 
-/** Names and numbers need no quotes. */
+/** Numbers need no quotes; a metric's name might. */
 function line(cells: readonly (string | number)[]): string {
-  return `${cells.join(",")}\r\n`;
+  const quoted = (cell: string | number) =>
+    /[",\r\n]/.test(`${cell}`) ? `"${`${cell}`.replaceAll('"', '""')}"` : cell;
+  return `${cells.map(quoted).join(",")}\r\n`;
 }

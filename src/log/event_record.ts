@@ -1,5 +1,4 @@
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
-import { crc32c } from "./crc32c.js";
 
 /** Fields of TensorFlow's event.proto and summary.proto. */
 const EVENT = { wallTime: 1, step: 2, fileVersion: 3, summary: 5, sessionLog: 7, sourceMetadata: 10 } as const;
@@ -55,4 +54,21 @@ function framed(data: Uint8Array): Uint8Array {
 function maskedCrc(bytes: Uint8Array): number {
   const crc = crc32c(bytes);
   return (((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0;
+}
+
+/** Castagnoli's polynomial, its bits reversed. */
+const POLYNOMIAL = 0x82f63b78;
+
+/** The checksum of each single byte. */
+const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
+  let crc = byte;
+  for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ POLYNOMIAL : crc >>> 1;
+  return crc;
+});
+
+/** CRC-32C of the bytes, as iSCSI (RFC 3720) and TFRecord files have it. Node's zlib has only the other CRC-32. */
+export function crc32c(bytes: Uint8Array): number {
+  let crc = 0xffffffff;
+  for (const byte of bytes) crc = (TABLE[(crc ^ byte) & 0xff] as number) ^ (crc >>> 8);
+  return ~crc >>> 0;
 }

@@ -1,8 +1,8 @@
-export type { OverallProgress, StepProgress } from "./bar_lines.js";
 export { csvLog } from "./csv_log.js";
-export { type EpochRecord, formatEpoch } from "./epoch_line.js";
+export { formatEpoch, percent } from "./epoch_line.js";
+export { type EpochRecord, flattenRecord, type Metrics } from "./epoch_record.js";
 export { DEFAULT_LOG_FILE, withLogFile } from "./log_file.js";
 export type { MetricsLog } from "./metrics_log.js";
-export { percent } from "./percent.js";
 export { overallBar, type Progress, progressBar } from "./progress_bar.js";
+export type { OverallProgress, StepProgress } from "./progress_line.js";
 export { tensorBoardLog } from "./tensor_board.js";

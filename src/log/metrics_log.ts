@@ -1,11 +1,66 @@
-import type { EpochRecord } from "./epoch_line.js";
+import { show } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { AppendFile } from "./append_file.js";
+import { type EpochRecord, expectRecord } from "./epoch_record.js";
 
-/** Another place that a run's metrics go to, beside `metrics.jsonl`: no epoch is there twice, and none is missing. */
+/** Another place for a run's metrics, beside `metrics.jsonl`: each epoch is there exactly once. */
 export interface MetricsLog {
-  /** Starts anew with the epochs that a resumed run has made before, or with none. */
+  /** Starts anew with the epochs that a resumed run made before, or with none. */
   begin(history: readonly EpochRecord[]): void | Promise<void>;
   /** Adds an epoch. */
   epoch(record: EpochRecord): void | Promise<void>;
-  /** What was given is on the disk afterwards. */
+  /** What was added is on the disk afterwards. */
   close(): void | Promise<void>;
+}
+
+/** The format of a log that is one file. */
+export interface LogFormat {
+  /** The file's beginning, and its path: it may be another one each time. */
+  start(history: readonly EpochRecord[]): Promise<{ path: string; data: Uint8Array | string }>;
+  /** Called once that is on the disk. */
+  begun?(path: string): Promise<void>;
+  /** What an epoch appends; null if the file has to be written anew with this epoch too. */
+  added(record: EpochRecord): Uint8Array | string | null;
+}
+
+/** A metrics log in one file of the given format. */
+export class FileMetricsLog implements MetricsLog {
+  #file: AppendFile | null = null;
+  #history: EpochRecord[] = [];
+
+  constructor(private readonly format: LogFormat) {}
+
+  async begin(history: readonly EpochRecord[]): Promise<void> {
+    if (!Array.isArray(history)) {
+      throw new DistilleryError("BAD_ARGUMENT", `history: expected a list of epoch records, got ${show(history)}`);
+    }
+    history.forEach((record: EpochRecord, i) => {
+      expectRecord(`history[${i}]`, record);
+    });
+    this.close();
+    this.#history = [...history];
+    const { path, data } = await this.format.start(history);
+    this.#file = await AppendFile.begin(path, data);
+    await this.format.begun?.(path);
+  }
+
+  async epoch(record: EpochRecord): Promise<void> {
+    expectRecord("record", record);
+    if (this.#file === null) throw new DistilleryError("BAD_ARGUMENT", "epoch: expected begin() to be called before");
+    const data = this.format.added(record);
+    if (data === null) return this.begin([...this.#history, record]);
+    this.#history.push(record);
+    this.#file.append(data);
+  }
+
+  close(): void {
+    this.#file?.close();
+    this.#file = null;
+  }
+}
+
+/** A path that was given as an argument. */
+export function expectPath(name: string, path: unknown): string {
+  if (typeof path === "string" && path !== "") return path;
+  throw new DistilleryError("BAD_ARGUMENT", `${name}: expected a path, got ${show(path)}`);
 }

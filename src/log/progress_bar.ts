@@ -1,9 +1,8 @@
-import { type OverallProgress, overallLine, type StepProgress, stepLine } from "./bar_lines.js";
-import type { Paint } from "./fit_line.js";
+import { type OverallProgress, overallLine, type Paint, type StepProgress, stepLine } from "./progress_line.js";
 import { openScreen, TerminalLine } from "./terminal_line.js";
 import { TimeLeft } from "./time_left.js";
 
-/** How far a work is, shown on standard error while it is a terminal; otherwise every call does nothing. */
+/** A progress bar on standard error if that is a terminal; otherwise every call does nothing. */
 export interface Progress<T> {
   update(progress: T): void;
   /** Takes the bar off the screen, so that a line can be printed; the next update draws it again. */
@@ -17,7 +16,7 @@ const PLAIN: Paint = (done, left) => done + left;
 /** Cyan, and dim. */
 const COLOURED: Paint = (done, left) => `\x1b[36m${done}\x1b[39m\x1b[2m${left}\x1b[22m`;
 
-/** A run of so many epochs: epoch, step, time left, loss with its parts, learning rate, samples a second. */
+/** The bar of one run: epoch, step, time left, metrics, learning rate, samples a second. */
 export function progressBar(epochs: number): Progress<StepProgress> {
   return bar(
     ({ step, steps }) => [step, steps],
@@ -25,7 +24,7 @@ export function progressBar(epochs: number): Progress<StepProgress> {
   );
 }
 
-/** Several runs that count as one: time left, and what is running. */
+/** The bar of several runs that count as one: time left, and what is running. */
 export function overallBar(): Progress<OverallProgress> {
   return bar(({ done, total }) => [done, total], overallLine);
 }

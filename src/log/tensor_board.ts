@@ -2,31 +2,25 @@ import { readdir, rm, truncate } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, join } from "node:path";
 import { ioError } from "../files/index.js";
-import type { EpochRecord } from "./epoch_line.js";
-import { expectPath, FileLog } from "./file_log.js";
-import type { MetricsLog } from "./metrics_log.js";
+import type { EpochRecord } from "./epoch_record.js";
+import { expectPath, FileMetricsLog, type MetricsLog } from "./metrics_log.js";
 
-/** The tag that TensorBoard shows a figure under. */
-const TAGS = {
+/** The tags of what every run has; a loss's own metric is `loss/NAME`. */
+const TAGS: Readonly<Record<string, string>> = {
   loss: "loss",
-  soft: "loss/soft",
-  hard: "loss/hard",
   validationLoss: "validation/loss",
   validationAccuracy: "validation/accuracy",
   agreement: "validation/agreement",
-  lr: "learning_rate",
-  samplesPerSecond: "samples_per_second",
-} as const satisfies Partial<Record<keyof EpochRecord, string>>;
+};
 
 const OURS = /^events\.out\.tfevents\..*\.distillery$/;
 
 /**
  * Metrics as an event file that TensorBoard reads (`tensorboard --logdir FOLDER`), with the epochs as its steps. The
- * folder is made; what is in an event file that Distillery has left there before is replaced, other files stay. Where a
- * resumed run begins, the epochs before it are written anew, as if they had ended just now. Runs at the same time need
- * folders of their own.
+ * folder is made; an event file that Distillery left there before is replaced, other files stay. When a run is resumed,
+ * the epochs before it are written anew, as if they had ended just now. Runs at the same time need folders of their own.
  *
- * @throws DistilleryError `BAD_ARGUMENT` for a folder that is no path; its methods `IO_ERROR` where it can't be written.
+ * @throws DistilleryError `BAD_ARGUMENT` if the folder is no path; its methods `IO_ERROR` if it can't be written.
  * @example
  * ```ts
  * await distill({ teacher, student, data, logs: [tensorBoardLog("runs/distill/tensorboard")] });
@@ -36,7 +30,7 @@ export function tensorBoardLog(folder: string): MetricsLog {
   expectPath("folder", folder);
   let records: typeof import("./event_record.js");
   const row = (record: EpochRecord, time: number) => records.scalarsRecord(time, record.epoch, tagged(record));
-  return new FileLog({
+  return new FileMetricsLog({
     async start(history) {
       // Only here: a process without such a log starts without it.
       records = await import("./event_record.js");
@@ -57,13 +51,9 @@ function timesOf(history: readonly EpochRecord[], now: number): [number, ...numb
   return times;
 }
 
-function tagged(record: EpochRecord): Record<string, number> {
-  const scalars: Record<string, number> = {};
-  for (const [name, tag] of Object.entries(TAGS)) {
-    const value = record[name as keyof typeof TAGS];
-    if (value !== undefined) scalars[tag] = value;
-  }
-  return scalars;
+function tagged({ metrics, lr, samplesPerSecond }: EpochRecord): Record<string, number> {
+  const named = Object.entries(metrics).map(([name, value]) => [TAGS[name] ?? `loss/${name}`, value]);
+  return { ...Object.fromEntries(named), learning_rate: lr, samples_per_second: samplesPerSecond };
 }
 
 /** As TensorBoard's own writer names files: it reads those of a folder in the order of their names. */

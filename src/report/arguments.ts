@@ -1,6 +1,6 @@
 import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
-import type { EpochRecord } from "../log/epoch_line.js";
+import type { EpochRecord } from "../log/epoch_record.js";
 
 /** Refuses what is no configuration. */
 export function expectConfig(config: unknown): void {
@@ -13,7 +13,9 @@ export function expectHistory(history: readonly EpochRecord[]): void {
   if (!Array.isArray(history)) {
     throw new DistilleryError("BAD_ARGUMENT", `history: expected a list of epochs' records, got ${show(history)}`);
   }
-  const at = history.findIndex((record) => typeof record?.epoch !== "number" || typeof record.loss !== "number");
+  const at = history.findIndex(
+    (record) => typeof record?.epoch !== "number" || typeof record.metrics?.loss !== "number",
+  );
   if (at < 0) return;
   throw new DistilleryError("BAD_ARGUMENT", `history[${at}]: expected an epoch's record, got ${show(history[at])}`);
 }

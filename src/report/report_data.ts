@@ -1,5 +1,5 @@
 import type { CompareResult, NetworkSize, SweepResult } from "../compare/results.js";
-import type { EpochRecord } from "../log/epoch_line.js";
+import type { EpochRecord } from "../log/epoch_record.js";
 import type { Evaluation } from "../train/evaluate.js";
 
 /** What a report says first. */

@@ -1,6 +1,6 @@
 import { expectDataset } from "../data/expect_dataset.js";
 import type { Dataset } from "../data/index.js";
-import type { EpochRecord } from "../log/epoch_line.js";
+import type { EpochRecord } from "../log/epoch_record.js";
 import type { Module } from "../nn/module.js";
 import { type BestWeights, cloneState } from "../train/best.js";
 import { evaluate } from "../train/index.js";

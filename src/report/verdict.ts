@@ -92,8 +92,9 @@ function lossVerdict(history: RunReport["history"]): Verdict {
   const [first, last] = [history[0], history.at(-1)];
   const detail = "Without held-out data there is no accuracy to tell.";
   if (first === undefined || last === undefined) return { answer: null, headline: "No epoch was trained", detail };
-  const went = last.loss < first.loss ? "fell" : "went";
-  const headline = `The loss ${went} from ${short(first.loss)} to ${short(last.loss)} in ${counted(last.epoch, "epoch")}`;
+  const [from, to] = [first.metrics.loss, last.metrics.loss];
+  const went = to < from ? "fell" : "went";
+  const headline = `The loss ${went} from ${short(from)} to ${short(to)} in ${counted(last.epoch, "epoch")}`;
   return { answer: null, headline, detail };
 }
 

@@ -1,4 +1,4 @@
-import type { EpochRecord } from "../log/epoch_line.js";
+import type { EpochRecord, Metrics } from "../log/epoch_record.js";
 import type { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { IntTensor, LongTensor } from "../tensor/int_tensor.js";
@@ -18,18 +18,18 @@ export interface BestWeights extends BestEpoch {
 }
 
 /** Whether an epoch did better than the best so far: in accuracy or, where that is the same, in loss. */
-export function isBetter(record: Partial<BestEpoch>, best: BestEpoch | null): record is BestEpoch {
-  const { validationAccuracy: accuracy, validationLoss: loss } = record;
+export function isBetter(
+  { validationAccuracy: accuracy, validationLoss: loss }: Metrics,
+  best: BestEpoch | null,
+): boolean {
   if (accuracy === undefined || loss === undefined) return false;
   if (best === null || accuracy > best.validationAccuracy) return true;
   return accuracy === best.validationAccuracy && loss < best.validationLoss;
 }
 
 /** The best epoch's figures out of its record, with a copy of the weights as they are now. */
-export function keepBest(
-  { epoch, validationAccuracy, validationLoss }: EpochRecord & BestEpoch,
-  model: Module,
-): BestWeights {
+export function keepBest({ epoch, metrics }: EpochRecord, model: Module): BestWeights {
+  const { validationAccuracy = 0, validationLoss = 0 } = metrics;
   return { epoch, validationAccuracy, validationLoss, state: cloneState(model.stateDict()) };
 }
 

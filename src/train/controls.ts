@@ -1,4 +1,4 @@
-import type { EpochRecord } from "../log/epoch_line.js";
+import type { EpochRecord, Metrics } from "../log/epoch_record.js";
 import type { MetricsLog } from "../log/metrics_log.js";
 import type { RunResult } from "./run_setup.js";
 
@@ -10,10 +10,8 @@ export interface StepRecord {
   step: number;
   /** Steps of the whole run. */
   steps: number;
-  loss: number;
-  /** Of a distillation: the loss's two parts, before they are weighted. */
-  soft?: number;
-  hard?: number;
+  /** `loss`, and the loss's own metrics: of the default loss `soft` and `hard`, its parts before they are weighted. */
+  metrics: Metrics;
   /** The learning rate after the step. */
   lr: number;
   /** Of the epoch so far. */

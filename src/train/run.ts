@@ -3,7 +3,7 @@ import type { FoundCheckpoint } from "../checkpoint/index.js";
 import { DataLoader } from "../data/data_loader.js";
 import type { Epoch } from "../data/epoch.js";
 import { DistilleryError } from "../errors.js";
-import type { EpochRecord } from "../log/epoch_line.js";
+import type { EpochRecord } from "../log/epoch_record.js";
 import { Modes } from "../nn/modes.js";
 import { AdamW } from "../optim/adamw.js";
 import { releasePool, scoped } from "../tensor/memory.js";
@@ -110,14 +110,23 @@ export class TrainingRun {
     const [step, steps] = [this.scheduler.lastStep, this.scheduler.totalSteps];
     const epoch = position.epoch + 1;
     const { lr } = this.optimizer;
-    this.#setup.controls.onStep?.({ epoch, step, steps, ...losses, lr, samplesPerSecond: this.#speed(), gradNorm });
+    this.#setup.controls.onStep?.({
+      epoch,
+      step,
+      steps,
+      metrics: losses,
+      lr,
+      samplesPerSecond: this.#speed(),
+      gradNorm,
+    });
   }
 
   /** Closes the epoch, after a look at the validation set: its record goes to the metrics, the checkpoint and `onEpoch`. */
   async endEpoch(): Promise<void> {
     const { position, model } = this.#state;
-    const record = { ...this.#record(), ...(await this.#validator?.validate(model)) };
-    if (isBetter(record, this.#state.best)) this.#state.best = keepBest(record, model);
+    const { metrics, ...rest } = this.#record();
+    const record = { ...rest, metrics: { ...metrics, ...(await this.#validator?.validate(model)) } };
+    if (isBetter(record.metrics, this.#state.best)) this.#state.best = keepBest(record, model);
     position.history.push(record);
     Object.assign(position, { epoch: record.epoch, step: 0, seconds: 0, sums: {} });
     this.#state.order = null;
@@ -184,7 +193,7 @@ export class TrainingRun {
     return {
       epoch: position.epoch + 1,
       epochs: options.epochs,
-      ...(means as StepResult["losses"]),
+      metrics: means,
       lr: this.optimizer.lr,
       seconds,
       samplesPerSecond: this.#speed(),

@@ -1,7 +1,7 @@
 import { type FoundCheckpoint, type RunConfig, RunDirectory } from "../checkpoint/index.js";
 import type { Dataset } from "../data/dataset.js";
 import { describeInputs, INPUTS_KEY } from "../data/inputs/inputs.js";
-import type { EpochRecord } from "../log/epoch_line.js";
+import { type EpochRecord, flattenRecord } from "../log/epoch_record.js";
 import type { MetricsLog } from "../log/metrics_log.js";
 import type { StateDict } from "../nn/state_dict.js";
 import type { RunControls } from "./controls.js";
@@ -36,13 +36,13 @@ export class RunFiles {
   /** Begins: where a run goes on, after the step that its checkpoint was taken at and the epochs before. */
   async begin(resumedAt: number | null, history: readonly EpochRecord[]): Promise<void> {
     this.#savedStep = resumedAt;
-    if (resumedAt !== null) await this.directory?.writeMetrics(history);
+    if (resumedAt !== null) await this.directory?.writeMetrics(history.map(flattenRecord));
     for (const log of this.logs) await log.begin(history);
   }
 
   /** Adds an epoch to the metrics. */
   async epoch(record: EpochRecord): Promise<void> {
-    this.directory?.appendMetrics(record);
+    this.directory?.appendMetrics(flattenRecord(record));
     for (const log of this.logs) await log.epoch(record);
   }
 

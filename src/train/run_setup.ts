@@ -1,7 +1,7 @@
 import { expectInteger, expectShape } from "../checks.js";
 import type { Dataset } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
-import type { EpochRecord } from "../log/epoch_line.js";
+import type { EpochRecord, Metrics } from "../log/epoch_record.js";
 import type { Mode } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
 import type { BestWeights } from "./best.js";
@@ -29,7 +29,7 @@ export interface RunSetup {
 
 /** What a step gives: its loss, the loss's parts where there are any, and the gradient's norm before it was clipped. */
 export interface StepResult {
-  losses: { loss: number; soft?: number; hard?: number };
+  losses: Metrics;
   gradNorm: number;
 }
 

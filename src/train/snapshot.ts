@@ -15,15 +15,10 @@ const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const epochRecord = v.strictObject({
   epoch: count,
   epochs: count,
-  loss: number,
-  soft: v.optional(number),
-  hard: v.optional(number),
   lr: number,
   seconds: number,
   samplesPerSecond: number,
-  validationLoss: v.optional(number),
-  validationAccuracy: v.optional(number),
-  agreement: v.optional(number),
+  metrics: v.record(v.string(), number),
 });
 const positionSchema = v.strictObject({
   epoch: count,

@@ -1,4 +1,4 @@
-import type { EpochRecord } from "../log/epoch_line.js";
+import type { EpochRecord } from "../log/epoch_record.js";
 import type { RunControls } from "./controls.js";
 import type { RunResult } from "./run_setup.js";
 
@@ -10,7 +10,7 @@ import type { RunResult } from "./run_setup.js";
  * @example
  * ```ts
  * const run = distill({ teacher, student, data, validation });
- * for await (const { epoch, loss, validationAccuracy } of run) console.log(epoch, loss, validationAccuracy);
+ * for await (const { epoch, metrics } of run) console.log(epoch, metrics.loss, metrics.validationAccuracy);
  * const { best } = await run;
  * ```
  */

@@ -84,7 +84,7 @@ describe("the figures are those of the trials' own folders", () => {
       const file = join(out, `seed-${seed}`, "distilled", "metrics.jsonl");
       const lines = readFileSync(file, "utf8").trim().split("\n");
       expect(lines.map((line) => JSON.parse(line))).toEqual(history);
-      const accuracies = history.map(({ validationAccuracy = 0 }) => validationAccuracy);
+      const accuracies = history.map(({ metrics }) => metrics.validationAccuracy);
       const epoch = distilled.best.epoch.values[seed] as number;
       expect(accuracies[epoch - 1]).toBe(Math.max(...accuracies));
     }

@@ -58,7 +58,7 @@ describe("a sweep", () => {
       expect(point.history.map(timelessRecord)).toEqual(history.map(timelessRecord));
       expect(point.bestEpoch).toBe(best?.epoch);
       expect(point.validationAccuracy).toBe(best?.validationAccuracy);
-      expect(point.agreement).toBe(history[point.bestEpoch - 1]?.agreement);
+      expect(point.agreement).toBe(history[point.bestEpoch - 1]?.metrics.agreement);
     }
   });
 
@@ -68,7 +68,8 @@ describe("a sweep", () => {
     const { evaluation, ...chosen } = best;
     expect(chosen.validationAccuracy).toBe(highest);
     // Of equals, the one with the lowest loss.
-    const lossOf = ({ history, bestEpoch }: (typeof points)[number]) => history[bestEpoch - 1]?.validationLoss ?? NaN;
+    const lossOf = ({ history, bestEpoch }: (typeof points)[number]) =>
+      history[bestEpoch - 1]?.metrics.validationLoss ?? NaN;
     const equals = points.filter(({ validationAccuracy }) => validationAccuracy === highest);
     expect(lossOf(chosen)).toBe(Math.min(...equals.map(lossOf)));
     expect(points).toContainEqual(chosen);

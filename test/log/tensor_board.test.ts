@@ -62,7 +62,7 @@ describe("tensorBoardLog", () => {
 
   test("what an epoch does not have is left out", async () => {
     const folder = newFolder();
-    await write(folder, [], [plain, { ...plain, epoch: 300, agreement: 0 }]);
+    await write(folder, [], [plain, { ...plain, epoch: 300, metrics: { loss: 0.75, agreement: 0, margin: 2 } }]);
     expect(eventsOf(folder).map(({ step, scalars }) => [step, scalars])).toEqual([
       [
         1,
@@ -77,6 +77,7 @@ describe("tensorBoardLog", () => {
         [
           ["loss", 0.75],
           ["validation/agreement", 0],
+          ["loss/margin", 2],
           ["learning_rate", float(3e-5)],
           ["samples_per_second", 2048],
         ],

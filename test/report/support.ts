@@ -81,7 +81,9 @@ export function compareResult(
         epoch: sampleStats(accuracies.map((_, i) => i + 1)),
       },
       last: { accuracy: sampleStats(accuracies.map((x) => x - 0.01)), agreement: same, calibrationError: same },
-      histories: accuracies.map((_, i) => history.map((record) => ({ ...record, loss: record.loss + i }))),
+      histories: accuracies.map((_, i) =>
+        history.map((record) => ({ ...record, metrics: { ...record.metrics, loss: record.metrics.loss + i } })),
+      ),
       evaluations: accuracies.map((): Evaluation => evaluation),
       files: accuracies.map((_, i) => `seed${i}.safetensors`),
     };

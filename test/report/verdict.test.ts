@@ -91,8 +91,8 @@ describe("a run", () => {
   test("without held-out data, its loss; without an epoch, nothing", () => {
     const record = { epochs: 2, lr: 0, seconds: 1, samplesPerSecond: 1 };
     const history = [
-      { ...record, epoch: 1, loss: 0.98462 },
-      { ...record, epoch: 2, loss: 0.00123 },
+      { ...record, epoch: 1, metrics: { loss: 0.98462 } },
+      { ...record, epoch: 2, metrics: { loss: 0.00123 } },
     ];
     expect(told({ answers: null, history }).headline).toBe("The loss fell from 0.985 to 0.00123 in 2 epochs");
     expect(told({ answers: null, history: [] }).headline).toBe("No epoch was trained");

@@ -56,7 +56,7 @@ describe("distill is the loop that one would write by hand, to the bit", () => {
     const loop = { ...(numbers as TrainingOptions), model: own.student, data: own.data, lossOf };
     const losses = withGenerator(generator, () => trainByHand(loop));
     const steps: number[] = [];
-    const end = await start({ ...options, onStep: ({ loss }) => steps.push(loss) }, 7).end;
+    const end = await start({ ...options, onStep: ({ metrics }) => steps.push(metrics.loss) }, 7).end;
     expect(steps).toEqual(losses.flat());
     expect(end.history.map(({ loss }) => loss)).toEqual(losses.map(mean));
     expect({ ...end, history: [] }).toEqual(ending(own.teacher, own.student, generator, []));
@@ -83,7 +83,7 @@ describe("distill is the loop that one would write by hand, to the bit", () => {
     const losses = withGenerator(generator, () => trainByHand(loop));
     const other = new Generator(2);
     const { history } = await withGenerator(other, () => distill({ ...draw(), epochs: 2, batchSize: BATCH, lr: 0.01 }));
-    expect(history.map(({ loss }) => loss)).toEqual(losses.map(mean));
+    expect(history.map(({ metrics }) => metrics.loss)).toEqual(losses.map(mean));
   });
 });
 
@@ -141,9 +141,10 @@ describe("what a run tells", () => {
     const { history } = await start({ onStep: (record) => steps.push(record) }).done;
     expect(history.map(({ epoch, epochs }) => [epoch, epochs])).toEqual([1, 2, 3].map((epoch) => [epoch, 3]));
     for (const record of history) {
-      const losses = steps.filter(({ epoch }) => epoch === record.epoch).map(({ loss }) => loss);
-      expect(record.loss).toBe(mean(losses));
-      expect(0.6 * (record.soft as number) + 0.4 * (record.hard as number)).toBeCloseTo(record.loss, 5);
+      const losses = steps.filter(({ epoch }) => epoch === record.epoch).map(({ metrics }) => metrics.loss);
+      const { loss, soft, hard } = record.metrics;
+      expect(loss).toBe(mean(losses));
+      expect(0.6 * (soft as number) + 0.4 * (hard as number)).toBeCloseTo(loss, 5);
       expect(record.seconds).toBeGreaterThan(0);
       expect(record.samplesPerSecond).toBeCloseTo(EXAMPLES / record.seconds, 6);
     }

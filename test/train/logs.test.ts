@@ -22,8 +22,8 @@ function logged(): { csv: [number, number][]; tensorBoard: [number, number][] } 
 
 function expectLogged(history: readonly EpochRecord[]): void {
   expect(logged()).toEqual({
-    csv: history.map(({ epoch, loss }) => [epoch, loss]),
-    tensorBoard: history.map(({ epoch, loss }) => [epoch, Math.fround(loss)]),
+    csv: history.map(({ epoch, metrics }) => [epoch, metrics.loss]),
+    tensorBoard: history.map(({ epoch, metrics }) => [epoch, Math.fround(metrics.loss)]),
   });
 }
 

@@ -2,7 +2,7 @@ import { appendFileSync, existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { fingerprint } from "../../src/checkpoint/fingerprint.js";
-import { type EpochRecord, Generator, load, TeacherNet, trainTeacher, withGenerator } from "../../src/index.js";
+import { flattenRecord, Generator, load, TeacherNet, trainTeacher, withGenerator } from "../../src/index.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { BATCH, type Ending, type Options, SIZES, STEPS, setting, start, timeless } from "./support.js";
 
@@ -23,7 +23,7 @@ async function stopAfter(steps: number, options: Options): Promise<string> {
 }
 
 /** The lines of the metrics; a run that is not past its first epoch has none. */
-function metricsOf(out: string): EpochRecord[] {
+function metricsOf(out: string): Record<string, number>[] {
   const file = join(out, "metrics.jsonl");
   const text = existsSync(file) ? readFileSync(file, "utf8") : "";
   return text
@@ -38,7 +38,7 @@ async function expectSame(out: string, options: Options, alone: Ending): Promise
   const notes: string[] = [];
   const { end, done } = start({ ...options, out, resume: true, onNote: (text) => notes.push(text) });
   expect(await end).toEqual(alone);
-  expect(metricsOf(out)).toEqual((await done).history);
+  expect(metricsOf(out)).toEqual((await done).history.map(flattenRecord));
   expect(notes[0]).toMatch(/: resumed at epoch \d of 3, step \d$/);
 }
 
@@ -103,7 +103,7 @@ test("a run that broke off goes on from its last checkpoint, and tells no epoch 
   appendFileSync(join(out, "metrics.jsonl"), '{"epoch":4,"epo');
   const { end, done } = start({ out, epochs: 5, resume: true });
   expect(await end).toEqual(await start({ epochs: 5 }).end);
-  expect(metricsOf(out)).toEqual((await done).history);
+  expect(metricsOf(out)).toEqual((await done).history.map(flattenRecord));
 });
 
 test("a finished run says so, and gives what it gave", async () => {
@@ -148,7 +148,7 @@ test("a folder holds the configuration, the metrics, the checkpoint and the stud
     "run.lock",
   ]);
   for (const file of files) expect(fingerprint(await load(file))).toBe(fingerprint(setting.student.stateDict()));
-  expect(metricsOf(out)).toEqual(history);
+  expect(metricsOf(out)).toEqual(history.map(flattenRecord));
   const config = JSON.parse(readFileSync(join(out, "config.json"), "utf8"));
   expect(config).toMatchObject({
     ...{ command: "distill", seed: 0, note: "first", epochs: 3, batchSize: BATCH, lr: 0.01, weightDecay: 1e-5 },

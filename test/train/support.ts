@@ -7,6 +7,7 @@ import {
   type DistillInput,
   distill,
   type EpochRecord,
+  flattenRecord,
   Generator,
   type IntTensor,
   kdLoss,
@@ -43,7 +44,7 @@ export interface Ending {
   student: string;
   teacher: string;
   random: number[];
-  history: Omit<EpochRecord, "seconds" | "samplesPerSecond">[];
+  history: Record<string, number>[];
 }
 
 /** A distillation of a fresh setting, with a stream of its own. */
@@ -77,10 +78,14 @@ export function ending(
   };
 }
 
-/** A record without what differs from run to run. */
-export function timeless({ seconds: _, samplesPerSecond: __, ...rest }: EpochRecord): Ending["history"][number] {
+/** A record as a row of `metrics.jsonl`, without what differs from run to run. */
+export function timeless(record: EpochRecord | Record<string, number>): Ending["history"][number] {
+  const { seconds: _, samplesPerSecond: __, ...rest } = isRecord(record) ? flattenRecord(record) : record;
   return rest;
 }
+
+const isRecord = (record: EpochRecord | Record<string, number>): record is EpochRecord =>
+  typeof record.metrics === "object";
 
 /** What a loop by hand needs; numbers that are left out are those of {@link start}. */
 interface Loop extends TrainingOptions {

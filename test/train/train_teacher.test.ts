@@ -40,8 +40,8 @@ test.each<[string, TrainingOptions]>([
       onStep: (record) => steps.push(record),
     }),
   );
-  expect(steps.map(({ loss }) => loss)).toEqual(losses.flat());
-  expect(history.map(({ loss }) => loss)).toEqual(losses.map(mean));
+  expect(steps.map(({ metrics }) => metrics.loss)).toEqual(losses.flat());
+  expect(history.map(({ metrics }) => metrics.loss)).toEqual(losses.map(mean));
   expect(fingerprint(again.stateDict())).toBe(fingerprint(model.stateDict()));
   expect([...other.state]).toEqual([...generator.state]);
   expect(history.map((record) => Object.keys(timeless(record)))).toEqual(

@@ -1,4 +1,4 @@
-import type { EpochRecord } from "../../log/epoch_line.js";
+import type { EpochRecord } from "../../log/epoch_record.js";
 import { counted, percent } from "../text.js";
 import { type Axis, type Line, lineChart } from "./line_chart.js";
 import { lineOf, linesOf, type Metric } from "./series.js";
@@ -12,7 +12,7 @@ const RATE: Axis = { name: "learning rate", format: rate, exact: (x) => x.toFixe
 export function runCurves(history: readonly EpochRecord[], best: { epoch: number } | null): HTMLElement[] {
   const line = (metric: Metric, name: string, colour: string, dash?: Line["dash"]) =>
     lineOf(history, metric, { name, colour, ...(dash && { dash }) });
-  const apart = history.some(({ soft }) => soft !== undefined);
+  const apart = history.some(({ metrics }) => metrics.soft !== undefined);
   const losses = [
     ...line("loss", apart ? "total" : "training", "--student"),
     ...line("soft", "soft (the teacher's answers)", "--teacher", "dashed"),
@@ -25,8 +25,8 @@ export function runCurves(history: readonly EpochRecord[], best: { epoch: number
   ];
   const [first, last] = [history[0], history.at(-1)];
   if (first === undefined || last === undefined) return [];
-  const went = first === last ? "was" : `went from ${first.loss.toFixed(4)} to`;
-  const lossText = `Training loss ${went} ${last.loss.toFixed(4)} after ${counted(history.length, "epoch")}.`;
+  const went = first === last ? "was" : `went from ${first.metrics.loss?.toFixed(4)} to`;
+  const lossText = `Training loss ${went} ${last.metrics.loss?.toFixed(4)} after ${counted(history.length, "epoch")}.`;
   const note = apart ? " Soft and hard are its two parts, before they are weighted." : "";
   const bestText = best === null ? "" : ` It was best in epoch ${best.epoch}.`;
   return [

@@ -1,8 +1,8 @@
-import type { EpochRecord } from "../../log/epoch_line.js";
+import type { EpochRecord } from "../../log/epoch_record.js";
 import type { Line, Point } from "./line_chart.js";
 
 /** A figure of an epoch's record. */
-export type Metric = "loss" | "soft" | "hard" | "validationLoss" | "validationAccuracy" | "agreement" | "lr";
+export type Metric = string;
 
 type Look = Omit<Line, "points">;
 
@@ -29,7 +29,7 @@ export function linesOf(
 
 function pointsOf(history: readonly EpochRecord[], metric: Metric): Point[] {
   return history.flatMap((record): Point[] => {
-    const value = record[metric];
+    const value = metric === "lr" ? record.lr : record.metrics[metric];
     return typeof value === "number" ? [[record.epoch, value]] : [];
   });
 }

@@ -9,14 +9,14 @@ describe.runIf(chromium !== "")("in Chromium", () => {
     await at.open("run");
     const { history } = at.run;
     expect(await at.numbersOf("Loss")).toEqual(
-      history.map(({ epoch, loss, soft, hard, validationLoss }) => [
+      history.map(({ epoch, metrics: { loss, soft, hard, validationLoss } }) => [
         String(epoch),
         ...[loss, soft, hard, validationLoss].map((x) => (x as number).toFixed(4)),
       ]),
     );
     expect(await at.numbersOf("Learning rate")).toEqual(history.map(({ epoch, lr }) => [String(epoch), lr.toFixed(6)]));
     expect(await at.numbersOf("Accuracy on the validation set")).toEqual(
-      history.map(({ epoch, validationAccuracy, agreement }) => [
+      history.map(({ epoch, metrics: { validationAccuracy, agreement } }) => [
         String(epoch),
         ...[validationAccuracy, agreement].map((x) => `${(100 * (x as number)).toFixed(2)}%`),
       ]),
@@ -85,8 +85,8 @@ describe.runIf(chromium !== "")("in Chromium", () => {
     // A thin line a seed and their mean, of each kind of student: in the table all of them.
     const losses = await at.numbersOf("Hard loss in training");
     expect(losses[0]).toHaveLength(1 + 2 * (3 + 1));
-    expect(losses[0]?.[1]).toBe(at.run.history[0]?.loss.toFixed(4));
-    expect(losses[0]?.[4]).toBe(((at.run.history[0]?.loss as number) + 1).toFixed(4));
+    expect(losses[0]?.[1]).toBe(at.run.history[0]?.metrics.loss.toFixed(4));
+    expect(losses[0]?.[4]).toBe(((at.run.history[0]?.metrics.loss as number) + 1).toFixed(4));
   });
 
   test("a sweep shows its grid, the chosen cell outlined", async () => {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { crc32c } from "../../src/log/crc32c.js";
+import { crc32c } from "../../src/log/event_record.js";
 import { bitwiseCrc } from "./event_reader.js";
 
 const ascending = Uint8Array.from({ length: 32 }, (_, i) => i);

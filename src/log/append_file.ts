@@ -2,8 +2,8 @@ import { appendFileSync, closeSync, fsyncSync, mkdirSync, openSync } from "node:
 import { dirname } from "node:path";
 import { ioError, writeWhole } from "../files/index.js";
 
-/** A file that begins whole or not at all, and then grows at its end. Every failure is `IO_ERROR` with its name. */
-export class GrowingFile {
+/** A file whose beginning is written whole or not at all, and that is then appended to. Every failure is `IO_ERROR` with its path. */
+export class AppendFile {
   #descriptor: number | null;
 
   private constructor(
@@ -13,11 +13,11 @@ export class GrowingFile {
     this.#descriptor = descriptor;
   }
 
-  /** Writes what it begins with in the place of what was there; its folder is made. */
-  static async begin(path: string, start: Uint8Array | string): Promise<GrowingFile> {
+  /** Replaces the file with its beginning; the folder is made. */
+  static async begin(path: string, start: Uint8Array | string): Promise<AppendFile> {
     writing(path, () => mkdirSync(dirname(path), { recursive: true }));
     await writeWhole(path, start);
-    return new GrowingFile(
+    return new AppendFile(
       path,
       writing(path, () => openSync(path, "a")),
     );
@@ -28,7 +28,7 @@ export class GrowingFile {
     if (descriptor !== null) writing(this.path, () => appendFileSync(descriptor, data));
   }
 
-  /** All of it is on the disk afterwards. A second call does nothing. */
+  /** Everything appended is on the disk afterwards. A second call does nothing. */
   close(): void {
     const descriptor = this.#descriptor;
     if (descriptor === null) return;

@@ -1,12 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { overallLine, type StepProgress, stepLine } from "../../src/log/bar_lines.js";
+import { overallLine, type StepProgress, stepLine } from "../../src/log/progress_line.js";
 
 const paint = (done: string, left: string) => done + left;
 const distilling: StepProgress = {
-  ...{ epoch: 3, step: 900, steps: 2400, loss: 0.98456, soft: 0.81234, hard: 1.23456 },
+  ...{ epoch: 3, step: 900, steps: 2400, metrics: { loss: 0.98456, soft: 0.81234, hard: 1.23456 } },
   ...{ lr: 3.0742e-5, samplesPerSecond: 12345.6 },
 };
-const { soft: _, hard: __, ...training } = distilling;
+const training = { ...distilling, metrics: { loss: 0.98456 } };
 const stepAt = (width: number, progress = distilling, left: number | null = 65.2) =>
   stepLine(progress, { epochs: 150, left, width, paint });
 
@@ -34,14 +34,18 @@ describe("a run's line", () => {
     expect(stepAt(width)).toBe(line);
   });
 
-  test("of a run that has no parts of the loss, before the time left is known", () => {
+  test("a loss without metrics of its own, before the time left is known", () => {
     expect(stepAt(79, training, null)).toBe(
       "━━──── 37% epoch   3/150 step  900/2400 -:-- left loss 0.9846 lr 3.1e-5 12.3k/s",
     );
   });
 
   test("hours left, a loss of two digits and a long run still fit in 79 columns, with all figures", () => {
-    const line = stepAt(79, { ...distilling, epoch: 149, step: 140_000, steps: 140_700, loss: 12.5 }, 35_999);
+    const line = stepAt(
+      79,
+      { ...distilling, epoch: 149, step: 140_000, steps: 140_700, metrics: { ...distilling.metrics, loss: 12.5 } },
+      35_999,
+    );
     expect(line).toBe("━━━━━━─ 99% 149/150 9:59:59 loss 12.500 soft 0.812 hard 1.235 lr 3.1e-5 12.3k/s");
   });
 

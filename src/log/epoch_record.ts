@@ -1,0 +1,45 @@
+import { expectInteger, show } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+
+/** Named numbers of a step or an epoch: what a loss reports, and what validation finds. */
+export type Metrics = Readonly<Record<string, number>>;
+
+/** What a run reports of an epoch. */
+export interface EpochRecord {
+  /** From 1. */
+  epoch: number;
+  epochs: number;
+  /** The learning rate after the epoch's last step. */
+  lr: number;
+  seconds: number;
+  samplesPerSecond: number;
+  /**
+   * `loss`, and the loss's own metrics (of the default loss `soft` and `hard`, its two parts before they are weighted):
+   * means over the epoch's batches. With a validation set also `validationLoss` and `validationAccuracy`, and in a
+   * distillation `agreement`, the fraction of it that student and teacher classify alike.
+   */
+  metrics: Metrics;
+}
+
+/** The fields of a record beside its metrics: no metric may have such a name. */
+export const RECORD_FIELDS: readonly string[] = ["epoch", "epochs", "lr", "seconds", "samplesPerSecond"];
+
+/** A record as one flat row, as `metrics.jsonl` and tables have it. */
+export function flattenRecord({ epoch, epochs, metrics, ...rest }: EpochRecord): Record<string, number> {
+  return { epoch, epochs, ...metrics, ...rest };
+}
+
+/** Refuses what is no epoch record; `BAD_ARGUMENT`. */
+export function expectRecord(name: string, record: EpochRecord): void {
+  if (typeof record !== "object" || record === null) throw refused(name, record, "an epoch record");
+  expectInteger(`${name}.epoch`, record.epoch, 1);
+  const { metrics, ...fields } = record;
+  if (typeof metrics !== "object" || metrics === null) throw refused(`${name}.metrics`, metrics, "named numbers");
+  for (const [key, value] of [...Object.entries(fields), ...Object.entries(metrics)]) {
+    if (typeof value !== "number") throw refused(`${name}.${key}`, value, "a number");
+  }
+}
+
+function refused(name: string, got: unknown, expected: string): DistilleryError {
+  return new DistilleryError("BAD_ARGUMENT", `${name}: expected ${expected}, got ${show(got)}`);
+}
