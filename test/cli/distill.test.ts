@@ -34,6 +34,9 @@ const saved = (out: string) => [
   `Report: ${join(out, "report.html")}`,
 ];
 
+/** The record of a line of `metrics.jsonl`. */
+const recordOf = (row: unknown) => ({ ...(row as object), metrics: row }) as EpochRecord;
+
 /** What a run prints with the numbers of the script but for its epochs. */
 async function expectedLines(epochs: number, seed: number): Promise<{ texts: string[]; student: string }> {
   manualSeed(seed);
@@ -73,7 +76,7 @@ describe("distill with no data is the script", () => {
       ...{ alpha: 0.6, teacherMode: "train", shuffle: false, data: "synthetic", examples: 1024, features: 784 },
     });
     const metrics = jsonLines(readFileSync(join(out, "metrics.jsonl"), "utf8"));
-    expect(metrics.map((record) => formatEpoch("KD Loss", record as unknown as EpochRecord))).toEqual(texts);
+    expect(metrics.map((row) => formatEpoch("KD Loss", recordOf(row)))).toEqual(texts);
 
     const two = lines(await succeed(["distill", "--epochs", "2", "--threads", "2", "--out", "two"], cwd));
     expect(two).toEqual([...texts, ...saved("two")]);
@@ -87,7 +90,7 @@ describe("distill with no data is the script", () => {
     const cwd = newFolder(temporary);
     const { texts } = await expectedLines(1, 7);
     const [record, end] = jsonLines(await succeed(["distill", "--epochs", "1", "--seed", "7", "--json"], cwd));
-    expect(formatEpoch("KD Loss", record as unknown as EpochRecord)).toBe(texts[0]);
+    expect(formatEpoch("KD Loss", recordOf(record))).toBe(texts[0]);
     expect(end).toEqual({
       ...{ event: "end", loss: record?.loss, evaluation: null, best: null, stoppedEarly: false },
       report: join("runs", "distill", "report.html"),
