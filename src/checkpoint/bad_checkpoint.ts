@@ -5,7 +5,7 @@ export function badCheckpoint(name: string, problem: string, cause?: unknown): D
   return new DistilleryError("BAD_CHECKPOINT", `${name}: ${problem}`, cause === undefined ? {} : { cause });
 }
 
-/** Text out of a file as it may stand in a message: quoted, on one line, short. */
+/** Text from a file, safe for a message: quoted, on one line, short. */
 export function quote(text: string): string {
   return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}...` : text);
 }

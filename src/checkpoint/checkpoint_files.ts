@@ -17,7 +17,7 @@ export interface FoundCheckpoint extends Safetensors {
 
 /**
  * The checkpoints of a run in its folder: `checkpoint.safetensors`, the newest, and `checkpoint.1.safetensors` and so on,
- * those before it. Each carries the SHA-256 of its content; a damaged one is passed over for the one before.
+ * those before it. Each carries the SHA-256 of its content; a damaged one is skipped for the one before.
  */
 export class CheckpointFiles {
   #writing: Promise<void> = Promise.resolve();
@@ -28,12 +28,12 @@ export class CheckpointFiles {
     private readonly keep: number,
   ) {}
 
-  /** Removes all, for a run that starts anew. */
+  /** Removes all, for a run that starts from its beginning. */
   remove(): void {
     for (let age = 0; this.#delete(age) || age < this.keep; age++);
   }
 
-  /** The newest that is whole, or null where there is none; `onDamage` hears of those that are not. */
+  /** The newest undamaged checkpoint, or null; `onDamage` is called for each damaged one that was skipped. */
   async newest(onDamage: (error: DistilleryError) => void): Promise<FoundCheckpoint | null> {
     const damages: DistilleryError[] = [];
     for (let age = 0; ; age++) {
@@ -54,8 +54,8 @@ export class CheckpointFiles {
   }
 
   /**
-   * Starts to write a checkpoint of the values at the time of the call, once the one before is written; gives that
-   * one's end. {@link CheckpointFiles.written} waits for this one.
+   * Starts to write a checkpoint of the values at the time of the call, once the one before is written; resolves when
+   * the one before is written. {@link CheckpointFiles.written} waits for this one.
    */
   write(tensors: StateDict, metadata: Readonly<Record<string, string>>): Promise<void> {
     const bytes = encodeSafetensors(tensors, { ...metadata, [CHECKSUM]: checksum({ tensors, metadata }) });
@@ -64,7 +64,7 @@ export class CheckpointFiles {
       this.#age();
       return writeWhole(this.#path(0), bytes);
     });
-    // Whoever waits learns of a failure; until then it is not one that nobody handles.
+    // written() reports a failure; until then it must not count as an unhandled rejection.
     this.#writing.catch(() => {});
     return earlier;
   }

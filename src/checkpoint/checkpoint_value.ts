@@ -2,7 +2,6 @@ import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { IntTensor, LongTensor } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
-import { MAX_OBJECTS } from "./pickle_machine.js";
 import type { AnyTensor } from "./stored_types.js";
 
 /**
@@ -14,7 +13,7 @@ import type { AnyTensor } from "./stored_types.js";
  * | `int`, `np.int64`, ... | number, from 2^53 on bigint |
  * | `float`, `np.float64`, ... | number; a whole one comes back to Python as an `int` |
  * | `list`, `tuple` | an array, a frozen array |
- * | `dict`, `OrderedDict` | an object, or a Map where a key is an `int` |
+ * | `dict`, `OrderedDict` | an object, or a Map if a key is an `int` |
  * | float, int32 and int64 tensors | Tensor, IntTensor, LongTensor |
  * | bool, uint8, int8 and int16 tensors | IntTensor |
  */
@@ -36,7 +35,9 @@ export interface CheckpointDict {
   [key: string]: CheckpointValue;
 }
 
-/** How deep dictionaries, lists and tuples may stand in each other. */
+/** How many values a reader accepts: far above what a file of PyTorch has, about 8 objects a tensor. */
+export const MAX_OBJECTS = 2 ** 20;
+/** How deep dictionaries, lists and tuples may be nested. */
 export const MAX_DEPTH = 64;
 const MAX_TUPLE = 10_000;
 /** How many objects a reader counts for a tensor, at least. */
@@ -62,19 +63,19 @@ export function entriesOf(value: unknown): [unknown, unknown][] | null {
 
 /**
  * Refuses what a `.pth` file can't hold, or what `loadCheckpoint` would not read
- * back; gives the bytes of all tensors. `BAD_ARGUMENT` names the place: `value.optimizer.lr`.
+ * back; gives the bytes of all tensors. `BAD_ARGUMENT` names the path: `value.optimizer.lr`.
  */
 export function checkValue(root: unknown, name: string): number {
   let [objects, bytes] = [0, 0];
   const visit = (value: unknown, path: string, depth: number): void => {
     objects += isTensor(value) ? OBJECTS_A_TENSOR : 2;
     if (objects > MAX_OBJECTS) throw bad(path, `at most ${MAX_OBJECTS / 2} values in one checkpoint`, value);
-    if (depth > MAX_DEPTH) throw bad(path, `at most ${MAX_DEPTH} levels, and nothing in itself`, value);
+    if (depth > MAX_DEPTH) throw bad(path, `at most ${MAX_DEPTH} levels, and no cycle`, value);
     if (isTensor(value)) {
       bytes += value.data.byteLength;
     } else if (Array.isArray(value)) {
       if (Object.isFrozen(value) && value.length > MAX_TUPLE) throw bad(path, `a tuple of at most ${MAX_TUPLE}`, value);
-      // Not forEach, which leaves out what a sparse array lacks.
+      // Not forEach, which skips the holes of a sparse array.
       for (let i = 0; i < value.length; i++) visit(value[i], `${path}[${i}]`, depth + 1);
     } else if (typeof value === "object" && value !== null) {
       const entries = entriesOf(value);

@@ -1,15 +1,15 @@
 import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { readWhole } from "../files/index.js";
+import { native } from "../native.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { Tensor } from "../tensor/tensor.js";
-import { badCheckpoint } from "./bad_checkpoint.js";
+import { badCheckpoint, quote } from "./bad_checkpoint.js";
 import type { CheckpointValue } from "./checkpoint_value.js";
-import { refuseNonFinite } from "./finite.js";
 import { plainValue } from "./plain_value.js";
 import { decodePth, openPth } from "./pth.js";
 import { readStored } from "./safetensors.js";
-import type { StoredDtype, StoredTensor } from "./stored_types.js";
+import type { AnyTensor, StoredDtype, StoredTensor } from "./stored_types.js";
 
 export interface LoadCheckpointOptions {
   /** Whether tensors may hold NaN or infinities; default false. */
@@ -17,20 +17,20 @@ export interface LoadCheckpointOptions {
 }
 
 export interface LoadOptions extends LoadCheckpointOptions {
-  /** In a checkpoint dictionary, the key that its state dict stands under: `model`. */
+  /** In a checkpoint dictionary, the key of its state dict: `model`. */
   key?: string;
-  /** Called with a line on what stands beside that state dict and was left out, because it is of a class of its own. */
+  /** Called with a line on what was left out beside that state dict, because its class is foreign. */
   onNote?: (text: string) => void;
 }
 
-/** What {@link inspectCheckpoint} tells. */
+/** What {@link inspectCheckpoint} returns. */
 export interface CheckpointSummary {
   format: "pth" | "safetensors";
   /** The size of the file. */
   bytes: number;
   /** The tensors in the file's order, with the types that they have there. */
   tensors: { key: string; dtype: StoredDtype; shape: readonly number[] }[];
-  /** The elements of the floating tensors that are no running statistics of a BatchNorm. */
+  /** The number of elements of the floating-point tensors, without BatchNorm's running statistics. */
   parameters: number;
   /** The texts that a `.safetensors` file keeps. */
   metadata: Record<string, string>;
@@ -41,10 +41,9 @@ export interface CheckpointSummary {
  * Half, bfloat16 and double tensors become float32, int32 and int64 stay, bool and shorter integers become int32. Nothing
  * in the file is ever run, and nothing is allocated that its length does not back.
  *
- * Of a checkpoint dictionary, `torch.save({"epoch": 3, "model": net.state_dict(), ...})`, it reads the state dict under
- * `key`. Without one it takes what stands under `state_dict`, `model_state_dict` or `model`, if that is the only state
- * dict in the file; where there are more, the error names them. With a key, values of other classes that stand beside the
- * weights (an `argparse.Namespace`, a NumPy array) are left out; without one they are refused.
+ * From a checkpoint dictionary, `torch.save({"epoch": 3, "model": net.state_dict(), ...})`, it reads the state dict under
+ * `key`. Without one it takes the value of `state_dict`, `model_state_dict` or `model`, if that is the only state dict in
+ * the file; if there are more, the error names them. With a key, values of other classes beside the weights (an `argparse.Namespace`, a NumPy array) are left out; without one they are refused.
  *
  * @throws DistilleryError `NOT_FOUND`, `IO_ERROR` for a folder or what can't be read, `BAD_CHECKPOINT` for what is
  * damaged, foreign or holds more than tensors, and for NaN and infinities unless `allowNonFinite`.
@@ -120,7 +119,7 @@ async function read(file: string, options: Pick<LoadOptions, "key" | "onNote">):
     return { format: "pth", bytes: bytes.length, stored: await decodePth(bytes, file, options), metadata: {} };
   }
   refuseForeign(bytes, file);
-  if (key !== undefined) throw badCheckpoint(file, "a .safetensors file, whose tensors stand under no further key");
+  if (key !== undefined) throw badCheckpoint(file, "a .safetensors file, whose tensors are under no further key");
   return { format: "safetensors", bytes: bytes.length, ...readStored(bytes, file) };
 }
 
@@ -148,4 +147,44 @@ function startsWith(bytes: Uint8Array, magic: string): boolean {
 
 function isParameter({ key, tensor }: StoredTensor): boolean {
   return tensor instanceof Tensor && !/(^|\.)running_(mean|var)$/.test(key);
+}
+
+/**
+ * Refuses a float tensor that holds NaN or an infinity, by its key. Each buffer is searched once, however many
+ * tensors share it.
+ */
+function refuseNonFinite(tensors: Iterable<readonly [key: string, tensor: AnyTensor]>, name: string): void {
+  const known = new Map<ArrayBufferLike, readonly number[]>();
+  for (const [key, tensor] of tensors) {
+    if (!(tensor instanceof Tensor)) continue;
+    const { buffer, byteOffset, length } = tensor.data;
+    const places = known.get(buffer) ?? nonFinite(new Float32Array(buffer));
+    known.set(buffer, places);
+    if (places.length === 0) continue;
+    const start = byteOffset / Float32Array.BYTES_PER_ELEMENT;
+    const place = places[firstFrom(places, start)] ?? Number.POSITIVE_INFINITY;
+    if (place >= start + length) continue;
+    const found = `${tensor.data[place - start]} as its element ${place - start}`;
+    throw badCheckpoint(name, `${quote(key)} holds ${found}; the option allowNonFinite reads it all the same`);
+  }
+}
+
+/** The indices of NaN and infinities, in order. */
+function nonFinite(data: Float32Array): number[] {
+  const places: number[] = [];
+  const first = native.firstNonFinite(data);
+  if (first < 0) return places;
+  for (let i = first; i < data.length; i++) if (!Number.isFinite(data[i])) places.push(i);
+  return places;
+}
+
+/** The index of the first number that is at least `start`. */
+function firstFrom(sorted: readonly number[], start: number): number {
+  let [low, high] = [0, sorted.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (sorted[middle] < start) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

@@ -1,19 +1,18 @@
 import { badCheckpoint, quote } from "./bad_checkpoint.js";
-import { type CheckpointValue, MAX_DEPTH } from "./checkpoint_value.js";
-import { MAX_OBJECTS } from "./pickle_machine.js";
-import { type Dict, kindOf, type Value } from "./pickle_values.js";
+import { type CheckpointValue, MAX_DEPTH, MAX_OBJECTS } from "./checkpoint_value.js";
+import { type Dict, kindOf, type Value } from "./pickle/values.js";
 import type { StorageReader } from "./storage_reader.js";
 import type { AnyTensor } from "./stored_types.js";
 
 interface Part {
   readonly value: CheckpointValue;
-  /** How many values it has in all, those that stand in several places counted each time. */
+  /** The number of values in it; a shared value counts once per use. */
   readonly size: number;
   /** How many levels it has. */
   readonly height: number;
 }
 
-/** A pickle's value in the library's types, and its tensors by their places. What stands in several places is shared. */
+/** A pickle's value in the library's types, and its tensors with their paths. Shared values stay shared. */
 export function plainValue(
   root: Value,
   storages: StorageReader,
@@ -36,7 +35,7 @@ class PlainReader {
     if (typeof value !== "object" || value === null) return { value, size: 1, height: 1 };
     const known = this.#known.get(value);
     if (known !== undefined) return known;
-    // Where a value stands in itself, this ends the search.
+    // Also ends the recursion if a value contains itself.
     if (depth > MAX_DEPTH) throw this.#tooDeep();
     const part = this.#build(value, path, depth);
     // A few values that hold each other twice would be more than any program could walk through.
@@ -74,7 +73,7 @@ class PlainReader {
         throw badCheckpoint(this.name, text);
       }
       const place = below(path, key as string | number);
-      if (parts.has(key as string | number)) throw badCheckpoint(this.name, `the key ${quote(place)} stands twice`);
+      if (parts.has(key as string | number)) throw badCheckpoint(this.name, `the key ${quote(place)} is repeated`);
       parts.set(key as string | number, this.read(value, place, depth + 1));
     }
     const values = [...parts].map(([key, part]): [string | number, CheckpointValue] => [key, part.value]);
@@ -83,7 +82,7 @@ class PlainReader {
   }
 
   #tooDeep(): Error {
-    return badCheckpoint(this.name, `its values are nested deeper than ${MAX_DEPTH}, or one stands in itself`);
+    return badCheckpoint(this.name, `its values are nested deeper than ${MAX_DEPTH}, or one contains itself`);
   }
 }
 

@@ -13,11 +13,11 @@ export type RunConfig = Readonly<Record<string, unknown>>;
 
 /** How a folder is opened for a run. */
 export interface RunDirectoryOptions {
-  /** Whether to go on with the run that is there. */
+  /** Whether to continue the run in the folder. */
   resume: boolean;
   /** How many checkpoints are kept. */
   keep: number;
-  /** Hears what a person would want to know. */
+  /** Called with notes for the user. */
   onNote: (text: string) => void;
 }
 
@@ -42,11 +42,11 @@ export class RunDirectory {
   }
 
   /**
-   * Opens a folder for a run, with the checkpoint to go on from, or null where the run starts from its beginning: then
-   * what an earlier one left to resume from goes.
+   * Opens a folder for a run, with the checkpoint to continue from, or null if the run starts from its beginning: then
+   * the checkpoints and metrics of an earlier run are removed.
    *
-   * @throws DistilleryError `IN_USE` where another run has the folder, `BAD_CONFIG` that names what differs where the
-   * run to be resumed was started with another configuration, `BAD_CHECKPOINT` where all its checkpoints are damaged.
+   * @throws DistilleryError `IN_USE` if another run has the folder, `BAD_CONFIG` that names what differs if the run to
+   * be resumed was started with another configuration, `BAD_CHECKPOINT` if all its checkpoints are damaged.
    */
   static async open(
     path: string,
@@ -90,7 +90,7 @@ export class RunDirectory {
     return [pth, safetensors];
   }
 
-  /** Lets what is being written come to its end, and lets the folder go. */
+  /** Waits for pending writes and releases the lock. */
   async close(): Promise<void> {
     // Its failure has ended the run already, or another one has.
     await this.checkpoints.written().catch(() => {});
@@ -115,7 +115,7 @@ export class RunDirectory {
   }
 }
 
-/** Makes a folder and locks it for one run at a time; `IN_USE` where another one has it. */
+/** Makes a folder and locks it for one run at a time; `IN_USE` if another one has it. */
 export function lockFolder(path: string): { release(): void } {
   try {
     mkdirSync(path, { recursive: true });
@@ -144,11 +144,11 @@ async function readConfig(file: string): Promise<Record<string, unknown>> {
 
 function refuseOther(path: string, before: Record<string, unknown>, now: RunConfig): void {
   const names = new Set([...Object.keys(before), ...Object.keys(now)]);
-  // Where something lies may change: what it is does not, its hash tells.
+  // Paths may change: the hashes beside them say whether the content is the same.
   names.delete("given");
   const differing = [...names].filter((name) => JSON.stringify(before[name]) !== JSON.stringify(now[name]));
   if (differing.length === 0) return;
-  // What a person said, where that explains the rest.
+  // The options that the user wrote, if those explain the rest.
   const said = differing.filter((name) => !name.endsWith("Hash"));
   const changes = (said.length > 0 ? said : differing).map(
     (name) => `${name} was ${JSON.stringify(before[name])}, is ${JSON.stringify(now[name])}`,

@@ -1,7 +1,30 @@
+import * as v from "valibot";
+import { show } from "../checks.js";
 import type { StateDict } from "../nn/state_dict.js";
-import { tooMany } from "./bad_checkpoint.js";
-import { MAX_HEADER_BYTES, METADATA_KEY, readHeader } from "./safetensors_header.js";
-import { type AnyTensor, bytesOf, type StoredTensor, storedTypeOf, tensorOf } from "./stored_types.js";
+import { badCheckpoint, quote, tooMany } from "./bad_checkpoint.js";
+import { elementCount } from "./shape.js";
+import {
+  type AnyTensor,
+  bytesOf,
+  STORED_TYPES,
+  type StoredTensor,
+  type StoredType,
+  storedTypeOf,
+  tensorOf,
+} from "./stored_types.js";
+
+const LENGTH_BYTES = 8;
+const MAX_HEADER_BYTES = 2 ** 24;
+/** The header, a tensor, its shape. */
+const MAX_DEPTH = 3;
+export const METADATA_KEY = "__metadata__";
+
+const OFFSET = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const TENSOR = v.strictObject({
+  dtype: v.string(),
+  shape: v.array(v.number()),
+  data_offsets: v.strictTuple([OFFSET, OFFSET]),
+});
 
 /** What a `.safetensors` file holds. */
 export interface Safetensors {
@@ -36,7 +59,7 @@ export function safetensorsBytes(tensors: StateDict): number {
 
 /**
  * Reads the bytes of a `.safetensors` file: F32, F64, F16 and BF16 as float32, I32 and I64 as they are, I16, I8, U8
- * and BOOL as int32. The tensors are copies. `name` stands in errors.
+ * and BOOL as int32. The tensors are copies. Errors begin with `name`.
  *
  * @throws DistilleryError `BAD_CHECKPOINT` when the header says anything that is not true of the bytes.
  */
@@ -70,7 +93,7 @@ interface Place {
   readonly end: number;
 }
 
-/** Where each tensor's elements go: the wider types first, so that every one lies at a multiple of its width. */
+/** The byte range of each tensor: wider types first, so that each is aligned to its width. */
 function layOut(tensors: StateDict): Place[] {
   let end = 0;
   const wide = ([, tensor]: [string, AnyTensor]) => storedTypeOf(tensor).width;
@@ -96,4 +119,157 @@ function headerBytes(places: readonly Place[], metadata: Readonly<Record<string,
   const header = Buffer.from(json + " ".repeat((8 - (Buffer.byteLength(json) % 8)) % 8));
   if (header.length > MAX_HEADER_BYTES) throw tooMany("tensors", header.length, MAX_HEADER_BYTES);
   return header;
+}
+
+/** A tensor of the header, its byte range checked. */
+interface HeaderTensor {
+  readonly key: string;
+  readonly type: StoredType;
+  readonly shape: readonly number[];
+  /** Bytes from the file's begin to the elements, and past them. */
+  readonly start: number;
+  readonly end: number;
+}
+
+interface Header {
+  readonly tensors: HeaderTensor[];
+  readonly metadata: Record<string, string>;
+}
+
+/** The header of a .safetensors file; `BAD_CHECKPOINT` unless everything it says is true of the bytes. */
+function readHeader(bytes: Uint8Array, name: string): Header {
+  const { json, dataStart } = headerText(bytes, name);
+  const tensors: HeaderTensor[] = [];
+  let metadata: Record<string, string> = {};
+  for (const [key, value] of Object.entries(parseObject(json, name))) {
+    if (key === METADATA_KEY) metadata = readTexts(value, name);
+    else tensors.push(readTensor(key, value, dataStart, name));
+  }
+  checkCoverage(tensors, dataStart, bytes.length, name);
+  return { tensors, metadata };
+}
+
+function headerText(bytes: Uint8Array, name: string): { json: string; dataStart: number } {
+  if (bytes.length < LENGTH_BYTES) throw badCheckpoint(name, `${bytes.length} bytes: too short for .safetensors`);
+  const length = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
+  if (length > bytes.length - LENGTH_BYTES) {
+    throw badCheckpoint(name, `truncated: its header has ${length} bytes, the file ${bytes.length}`);
+  }
+  if (length > MAX_HEADER_BYTES)
+    throw badCheckpoint(name, `its header has ${length} bytes, at most ${MAX_HEADER_BYTES}`);
+  const dataStart = LENGTH_BYTES + Number(length);
+  try {
+    const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+    return { json: utf8.decode(bytes.subarray(LENGTH_BYTES, dataStart)), dataStart };
+  } catch (error) {
+    throw badCheckpoint(name, "its header is not UTF-8", error);
+  }
+}
+
+function parseObject(json: string, name: string): object {
+  if (!json.startsWith("{")) throw badCheckpoint(name, "its header does not begin with {");
+  const problem = jsonProblem(json, MAX_DEPTH);
+  if (problem !== null) throw badCheckpoint(name, `in its header, ${problem}`);
+  try {
+    return JSON.parse(json) as object;
+  } catch (error) {
+    throw badCheckpoint(name, "its header is not JSON", error);
+  }
+}
+
+function readTensor(key: string, value: unknown, dataStart: number, name: string): HeaderTensor {
+  const { dtype, shape, data_offsets: offsets } = check(TENSOR, value, key, name);
+  const type = STORED_TYPES.find(({ safetensors }) => safetensors === dtype);
+  if (type === undefined) {
+    const read = STORED_TYPES.map(({ safetensors }) => safetensors).join(", ");
+    throw badCheckpoint(name, `${quote(key)} is of type ${quote(dtype)}; only ${read} are read`);
+  }
+  const size = elementCount(key, shape);
+  if ("problem" in size) throw badCheckpoint(name, size.problem);
+  if (offsets[1] - offsets[0] !== size.count * type.width) {
+    const expected = `${size.count * type.width} bytes for [${shape.join(", ")}] in ${dtype}`;
+    throw badCheckpoint(name, `${quote(key)}: expected ${expected}, got ${offsets[1] - offsets[0]}`);
+  }
+  return { key, type, shape, start: dataStart + offsets[0], end: dataStart + offsets[1] };
+}
+
+/** The texts of the metadata. By hand: valibot's record leaves out keys such as "constructor". */
+function readTexts(value: unknown, name: string): Record<string, string> {
+  const place = `in its header, ${quote(METADATA_KEY)}`;
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw badCheckpoint(name, `${place}: expected texts by their keys`);
+  }
+  for (const [key, text] of Object.entries(value)) {
+    if (typeof text !== "string")
+      throw badCheckpoint(name, `${place}.${quote(key)}: expected a text, got ${show(text)}`);
+  }
+  return value as Record<string, string>;
+}
+
+/** The tensors lie one after the other, without gap or overlap, up to the end of the file. */
+function checkCoverage(tensors: readonly HeaderTensor[], dataStart: number, fileLength: number, name: string): void {
+  let end = dataStart;
+  for (const tensor of [...tensors].sort((a, b) => a.start - b.start || a.end - b.end)) {
+    if (tensor.start !== end) {
+      throw badCheckpoint(
+        name,
+        `${quote(tensor.key)} ${tensor.start < end ? "overlaps" : "leaves a gap after"} another`,
+      );
+    }
+    end = tensor.end;
+  }
+  if (end > fileLength) throw badCheckpoint(name, `truncated: its tensors end at ${end}, the file at ${fileLength}`);
+  if (end < fileLength) throw badCheckpoint(name, `${fileLength - end} bytes follow its last tensor`);
+}
+
+function check<S extends v.GenericSchema>(schema: S, value: unknown, key: string, name: string): v.InferOutput<S> {
+  const { success, output, issues } = v.safeParse(schema, value);
+  if (success) return output;
+  const [issue] = issues;
+  // A field that is unknown is a problem of the object.
+  const path = (issue.path ?? []).slice(0, issue.expected === "never" ? -1 : undefined);
+  const place = [quote(key), ...path.map((part) => quote(String(part.key)))].join(".");
+  throw badCheckpoint(name, `in its header, ${place}: ${issue.message}`);
+}
+
+/**
+ * Finds in JSON what `JSON.parse` accepts in silence: a key repeated in one object, or deep nesting.
+ * Returns the problem's text, or null. Text that is no JSON is left to `JSON.parse`.
+ */
+function jsonProblem(json: string, maxDepth: number): string | null {
+  const open: (Set<string> | null)[] = [];
+  const token = /"(?:[^"\\]|\\.)*"|[{}[\]]/gs;
+  for (let match = token.exec(json); match !== null; match = token.exec(json)) {
+    const [text] = match;
+    if (text === "}" || text === "]") open.pop();
+    else if (text === "{" || text === "[") open.push(text === "{" ? new Set() : null);
+    else if (isKey(json, token.lastIndex) && !addKey(open.at(-1), text))
+      return `the key ${text.slice(0, 80)} is repeated`;
+    if (open.length > maxDepth) return `nested deeper than ${maxDepth}`;
+  }
+  return null;
+}
+
+function isKey(json: string, end: number): boolean {
+  let at = end;
+  while (" \n\r\t".includes(json.charAt(at)) && at < json.length) at++;
+  return json.charAt(at) === ":";
+}
+
+/** Whether the key, as it reads without its escapes, is new. */
+function addKey(keys: Set<string> | null | undefined, text: string): boolean {
+  if (!keys) return true;
+  const key = withoutEscapes(text);
+  if (keys.has(key)) return false;
+  keys.add(key);
+  return true;
+}
+
+function withoutEscapes(text: string): string {
+  if (!text.includes("\\")) return text.slice(1, -1);
+  try {
+    return JSON.parse(text) as string;
+  } catch {
+    return text;
+  }
 }

@@ -4,11 +4,10 @@ import type { StateDict } from "../nn/state_dict.js";
 import { quote } from "./bad_checkpoint.js";
 import { bad, type CheckpointValue, checkText, checkValue, isRecord, isTensor } from "./checkpoint_value.js";
 import { encodePth } from "./pth.js";
-import { encodeSafetensors } from "./safetensors.js";
-import { METADATA_KEY } from "./safetensors_header.js";
+import { encodeSafetensors, METADATA_KEY } from "./safetensors.js";
 
 export interface SaveOptions {
-  /** Texts that a `.safetensors` file keeps beside the tensors; a `.pth` file has no place for them. */
+  /** Texts that a `.safetensors` file keeps beside the tensors; a `.pth` file cannot hold them. */
   metadata?: Readonly<Record<string, string>>;
 }
 
@@ -19,8 +18,8 @@ const MAX_TENSORS = 65_000;
  * file's name. What is written are the values at the time of the call. The file appears whole or not at all, and the
  * same values give the same bytes.
  *
- * @throws DistilleryError `BAD_ARGUMENT` for what is no state dict or another extension, `IO_ERROR` where the file
- * can't be written; what was there before then stays.
+ * @throws DistilleryError `BAD_ARGUMENT` for what is no state dict or another extension, `IO_ERROR` if the file
+ * can't be written; an earlier file is then kept.
  * @example
  * ```ts
  * await save(student.stateDict(), "student.pth");
@@ -46,8 +45,8 @@ export async function save(state: StateDict, file: string, options: SaveOptions 
  * Writes a whole checkpoint for PyTorch, as `torch.save({...}, file)`: dictionaries, lists, tuples, numbers, texts and
  * tensors in each other, as {@link CheckpointValue} says. Whole or not at all, and the values at the time of the call.
  *
- * @throws DistilleryError `BAD_ARGUMENT` that names the place of what can't be written, and for another extension than
- * `.pth`; `IO_ERROR` where the file can't be written.
+ * @throws DistilleryError `BAD_ARGUMENT` with the path of the value that can't be written, and for another extension than
+ * `.pth`; `IO_ERROR` if the file can't be written.
  * @example
  * ```ts
  * const value = { epoch: 3, model: student.stateDict(), optimizer: optimizer.stateDict() };

@@ -1,10 +1,12 @@
+import { gatherStrided } from "../tensor/gather_strided.js";
 import { quote } from "./bad_checkpoint.js";
+import type { StoredArray } from "./stored_types.js";
 
 const MAX_RANK = 64;
 const MAX_LENGTH = 2 ** 31 - 1;
 
 /**
- * The number of elements of a shape out of a file; a problem's text where a length is no length, or their product is
+ * The number of elements of a shape out of a file; a problem's text if a length is invalid, or their product is
  * more than any file can hold. Called before anything is allocated for the tensor.
  */
 export function elementCount(key: string, shape: readonly unknown[]): { count: number } | { problem: string } {
@@ -16,19 +18,43 @@ export function elementCount(key: string, shape: readonly unknown[]): { count: n
     }
     count *= length;
     nonZero *= Math.max(length, 1);
-    // Also where another length is 0: the product must stay exact for whoever computes it in another order.
+    // Also if another length is 0: the product must stay exact in any order of multiplication.
     if (nonZero > Number.MAX_SAFE_INTEGER) return { problem: `${quote(key)} has an impossible shape` };
   }
   return { count };
 }
 
-/** The strides of a shape whose elements lie row by row. PyTorch counts a length of 0 as 1. */
+/** The strides of a contiguous tensor. PyTorch counts a length of 0 as 1. */
 export function contiguousStrides(shape: readonly number[]): number[] {
   const strides: number[] = new Array(shape.length);
   let step = 1;
   for (let axis = shape.length - 1; axis >= 0; axis--) {
     strides[axis] = step;
-    step *= Math.max(shape[axis] as number, 1);
+    step *= Math.max(shape[axis], 1);
   }
   return strides;
+}
+
+/**
+ * The elements of a view, row by row: a part of the same memory if they are contiguous, otherwise a copy. A problem's
+ * text if the view passes its storage, or has more elements than it. `count` is the product of the shape.
+ */
+export function takeView(
+  storage: StoredArray,
+  { offset, shape, strides }: { offset: number; shape: readonly number[]; strides: readonly number[] },
+  count: number,
+): { data: StoredArray; copied: boolean } | { problem: string } {
+  if (count === 0) return { data: storage.subarray(0, 0), copied: false };
+  const last = shape.reduce((at, length, axis) => at + (length - 1) * strides[axis], offset);
+  if (last >= storage.length) return { problem: `reaches element ${last} of a storage of ${storage.length}` };
+  if (count > storage.length) return { problem: "is an expanded view: write tensor.clone() in its place" };
+  if (isContiguous(shape, strides)) return { data: storage.subarray(offset, offset + count), copied: false };
+  const data = storage.slice(0, count);
+  gatherStrided(storage, data, { shape, strides, offset });
+  return { data, copied: true };
+}
+
+function isContiguous(shape: readonly number[], strides: readonly number[]): boolean {
+  const expected = contiguousStrides(shape);
+  return shape.every((length, axis) => length === 1 || strides[axis] === expected[axis]);
 }

@@ -1,13 +1,12 @@
 import { badCheckpoint, quote } from "./bad_checkpoint.js";
-import type { Storage, StoredView } from "./pickle_values.js";
-import { elementCount } from "./shape.js";
+import type { Storage, StoredView } from "./pickle/values.js";
+import { elementCount, takeView } from "./shape.js";
 import { type AnyTensor, type StoredArray, tensorOf } from "./stored_types.js";
-import { takeView } from "./strided.js";
 
-/** The bytes of an archive's file; throws where there is none. */
+/** The bytes of a file in the archive; throws if there is none. */
 export type Files = (path: string) => Uint8Array;
 
-/** Brings storages into memory, each once, and cuts tensors out of them. */
+/** Decodes storages, each once, and makes tensors that are views of them. */
 export class StorageReader {
   readonly #arrays = new Map<string, { storage: Storage; array: StoredArray }>();
 
@@ -18,7 +17,7 @@ export class StorageReader {
     private readonly name: string,
   ) {}
 
-  /** The tensor of a view; `key` stands in errors. */
+  /** The tensor of a view; `key` names it in errors. */
   tensor(key: string, view: StoredView): AnyTensor {
     const size = elementCount(key, view.shape);
     if ("problem" in size) throw badCheckpoint(this.name, size.problem);

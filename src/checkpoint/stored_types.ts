@@ -109,7 +109,7 @@ export function storedTypeOf(tensor: AnyTensor): StoredType {
   return STORED_TYPES.find((type) => type.dtype === tensor.dtype) as StoredType;
 }
 
-/** The elements of a tensor as the bytes that stand in a file; shares memory. */
+/** The elements of a tensor as the bytes of a file; shares memory. */
 export function bytesOf({ data }: AnyTensor): Uint8Array {
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
@@ -123,7 +123,7 @@ export function tensorOf(data: StoredArray, shape: readonly number[]): AnyTensor
 function widen(bytes: Uint8Array, bits: (half: number) => number): Float32Array {
   const halves = new Uint16Array(copyOf(bytes));
   const words = new Uint32Array(halves.length);
-  for (let i = 0; i < halves.length; i++) words[i] = bits(halves[i] as number);
+  for (let i = 0; i < halves.length; i++) words[i] = bits(halves[i]);
   return new Float32Array(words.buffer);
 }
 

@@ -21,7 +21,7 @@ export function zipStored(entries: readonly ZipEntry[]): Uint8Array {
   const archive = Buffer.alloc(end + entries.reduce((sum, { name }) => sum + CENTRAL_HEADER + name.length, END_RECORD));
   let at = end;
   for (const [i, entry] of entries.entries()) {
-    const { start, padding } = places[i] as Place;
+    const { start, padding } = places[i];
     const common = commonFields(entry);
     writeLocal(archive, start, entry, common, padding);
     at = writeCentral(archive, at, entry, common, start);

@@ -41,29 +41,25 @@ describe("the weights of a checkpoint dictionary", () => {
 
   test("where there are two, the error names them, and key takes one", async () => {
     const { message } = await failure(load(fixture("two_models.pth")), "BAD_CHECKPOINT");
-    expect(message).toContain('state dicts stand under "model", "ema": choose one, as in load(file, { key: "model" })');
+    expect(message).toContain('state dicts are under "model", "ema": choose one, as in load(file, { key: "model" })');
     expect(await load(fixture("two_models.pth"), { key: "ema" })).toEqual(await load(fixture("state_dict.pth")));
   });
 
   test("under another name only with key", async () => {
     const file = write(`${dict(op.text("ema"), dict(op.text("w"), tensorOps()))}.`);
-    expect((await failure(load(file), "BAD_CHECKPOINT")).message).toContain('stand under "ema"');
+    expect((await failure(load(file), "BAD_CHECKPOINT")).message).toContain('are under "ema"');
     expect(Object.keys(await load(file, { key: "ema" }))).toEqual(["w"]);
   });
 
   test("beside tensors at the top they are not taken for all", async () => {
     const file = write(`${dict(op.text("w"), tensorOps(), op.text("model"), dict(op.text("w"), tensorOps()))}.`);
-    expect((await failure(load(file), "BAD_CHECKPOINT")).message).toContain('"model" holds a dict; state dicts stand');
+    expect((await failure(load(file), "BAD_CHECKPOINT")).message).toContain('"model" holds a dict; state dicts are');
   });
 
   test.each<[string, string, RegExp]>([
-    ["nested.pth", "model", /holds nothing under "model"; state dicts stand under "state_dict"/],
+    ["nested.pth", "model", /holds nothing under "model"; state dicts are under "state_dict"/],
     ["nested.pth", "epoch", /holds a number under "epoch"/],
-    [
-      "training.pth",
-      "optimizer",
-      /"state" holds a dict; "optimizer" is no state dict: state dicts stand under "model"/,
-    ],
+    ["training.pth", "optimizer", /"state" holds a dict; "optimizer" is no state dict: state dicts are under "model"/],
     ["plain_dict.pth", "model", /holds nothing under "model"; only plain dictionaries/],
     ["tensor.pth", "model", /holds a tensor/],
   ])("%s has none under %s", async (name, key, reason) => {
@@ -73,7 +69,7 @@ describe("the weights of a checkpoint dictionary", () => {
   test("a key twice, a key that is no text", async () => {
     const [model, weights] = [op.text("model"), dict(op.text("w"), tensorOps())];
     const file = write(`${dict(model, weights, model, weights)}.`);
-    expect((await failure(load(file, { key: "model" }), "BAD_CHECKPOINT")).message).toContain('"model" stands twice');
+    expect((await failure(load(file, { key: "model" }), "BAD_CHECKPOINT")).message).toContain('"model" is repeated');
     await failure(load(file, { key: 1 as unknown as string }), "BAD_ARGUMENT");
   });
 
@@ -140,8 +136,8 @@ describe("loadCheckpoint", () => {
   });
 
   test.each<[string, string, RegExp]>([
-    ["a value in itself", `}q\x00${op.text("w")}h\x00s.`, /nested deeper than 64, or one stands in itself/],
-    ["a list in itself", "]q\x00h\x00a.", /stands in itself/],
+    ["a value in itself", `}q\x00${op.text("w")}h\x00s.`, /nested deeper than 64, or one contains itself/],
+    ["a list in itself", "]q\x00h\x00a.", /contains itself/],
     ["tuples 65 deep", `)${"\x85".repeat(65)}.`, /nested deeper than 64/],
     ["tuples 100,000 deep", `)${"\x85".repeat(100_000)}.`, /nested deeper than 64/],
     [
@@ -150,8 +146,8 @@ describe("loadCheckpoint", () => {
       /nested deeper than 64/,
     ],
     ["laughing tuples", `)${"q\x00h\x00\x86".repeat(50)}.`, /holds more than 1048576 values/],
-    ["a key twice", `${dict(op.text("a"), "N", op.text("a"), "N")}.`, /the key "a" stands twice/],
-    ["a key twice, deep", `${dict(op.text("a"), dict("K\x01", "N", "K\x01", "N"))}.`, /the key "a\.1" stands twice/],
+    ["a key twice", `${dict(op.text("a"), "N", op.text("a"), "N")}.`, /the key "a" is repeated/],
+    ["a key twice, deep", `${dict(op.text("a"), dict("K\x01", "N", "K\x01", "N"))}.`, /the key "a\.1" is repeated/],
     ["a key that is a tuple", `${dict(")", "N")}.`, /a key in "" is a tuple; only str and int/],
     ["a key that is a float", `${dict("G\x3f\xe0\x00\x00\x00\x00\x00\x00", "N")}.`, /a key in "" is a number/],
     ["a storage", `${dict(op.text("s"), "ctorch\nFloatStorage\n")}.`, /holds a global under "s"/],

@@ -198,7 +198,7 @@ describe("pickles that are broken", () => {
     [
       "a key twice",
       `${op.proto}}(${op.text("w")}${tensorOps()}${op.text("w")}${tensorOps()}u.`,
-      /the key "w" stands twice/,
+      /the key "w" is repeated/,
     ],
     ["a key that is a number", `${op.proto}}${op.int(1)}${tensorOps()}s.`, /a key is a number, not a str/],
     ["a list", `${op.proto}].`, /holds a list; only plain dictionaries/],

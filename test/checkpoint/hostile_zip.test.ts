@@ -34,7 +34,7 @@ test("a wrong checksum, in a used entry or in any other", async () => {
   }
 });
 
-test("an entry that stands twice", async () => {
+test("an entry that is repeated", async () => {
   const twice = [entry("a/data.pkl"), entry("a/data/0"), entry("a/data/0", "y")];
   expect(await refusal(folder, zipStored(twice))).toContain("duplicate filename");
 });

@@ -145,13 +145,13 @@ describe("values of other classes beside the weights", () => {
     for (const reading of [load(fixture("others.pth")), loadCheckpoint(fixture("others.pth"))]) {
       const { message } = await failure(reading, "BAD_CHECKPOINT");
       expect(message).toContain('"argparse.Namespace" is not allowed');
-      expect(message).toContain("where the state_dict stands under a key, load(file, { key }) leaves the rest out");
+      expect(message).toContain("if the state_dict is under a key, load(file, { key }) leaves the rest out");
     }
   });
 
   test.each<[string, string, RegExp]>([
-    ["others.pth", "args", /holds a value of "argparse\.Namespace" under "args"; state dicts stand under "model"/],
-    ["others.pth", "nothing", /holds nothing under "nothing"; state dicts stand under "model"/],
+    ["others.pth", "args", /holds a value of "argparse\.Namespace" under "args"; state dicts are under "model"/],
+    ["others.pth", "nothing", /holds nothing under "nothing"; state dicts are under "model"/],
     ["foreign_weights.pth", "model", /"lr" holds a value of "numpy\._core\.multiarray\._reconstruct"; "model" is no/],
     ["module.pth", "model", /holds a value of "torch\.nn\.modules\.container\.Sequential"; only plain/],
   ])("%s has no weights under %s", async (name, key, reason) => {

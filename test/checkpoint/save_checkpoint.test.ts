@@ -119,7 +119,7 @@ describe("what saveCheckpoint refuses before it writes", () => {
     ["a number of 65 bits", [2n ** 63n], /^value\[0\]: expected a whole number of 64 bits, got 9223372036854775808n/],
     ["half of a surrogate pair", ["\ud83d"], /^value\[0\]: expected text that can be written in UTF-8/],
     ["the same in a key", { "\ud83d": 1 }, /^value: expected text/],
-    ["a list in itself", itself, /at most 64 levels, and nothing in itself/],
+    ["a list in itself", itself, /at most 64 levels, and no cycle/],
     ["65 levels", Array.from({ length: 64 }).reduce<unknown>((inner) => [inner], []), /at most 64 levels/],
     ["a tuple that no reader takes", Object.freeze(new Array(10_001).fill(0)), /a tuple of at most 10000/],
     ["too many values", new Array(2 ** 19).fill(0), /at most 524288 values/],

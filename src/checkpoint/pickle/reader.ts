@@ -1,9 +1,8 @@
-import { badCheckpoint, quote } from "./bad_checkpoint.js";
-import { orderOf } from "./numpy_values.js";
-import { PickleMachine } from "./pickle_machine.js";
-import { opcodeName } from "./pickle_opcodes.js";
-import { isKind, type Value } from "./pickle_values.js";
-import { globalNamed, reduce, storageOf } from "./torch_objects.js";
+import { badCheckpoint, quote } from "../bad_checkpoint.js";
+import { globalNamed, orderOf, reduce, storageOf } from "./globals.js";
+import { PickleMachine } from "./machine.js";
+import { opcodeName } from "./opcodes.js";
+import { isKind, type Value } from "./values.js";
 
 export const MAX_PICKLE_BYTES = 2 ** 24;
 const [PROTO, STOP, NEWOBJ] = [0x80, 0x2e, 0x81];
@@ -45,7 +44,7 @@ const STEPS: ReadonlyMap<number, Step> = new Map<number, Step>([
 ]);
 
 /**
- * Reads a pickle as PyTorch writes it, by an allow-list of instructions and names. Nothing of it is run: a call is only
+ * Reads a pickle as PyTorch writes it, by an allow-list of instructions and names. Nothing in it is run: a call is only
  * recognised, and only those that rebuild tensors and numbers are. The rest is `BAD_CHECKPOINT` with the instruction and
  * its place; with `leavesOut`, values of other classes are left out of what is read.
  */

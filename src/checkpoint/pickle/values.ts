@@ -1,5 +1,5 @@
-import { quote } from "./bad_checkpoint.js";
-import type { StoredType } from "./stored_types.js";
+import { quote } from "../bad_checkpoint.js";
+import type { StoredType } from "../stored_types.js";
 
 /** What a pickle of tensors is made of: data only. Nothing here can be called. */
 export type Value =
@@ -35,7 +35,7 @@ export interface Dict {
   readonly entries: [Value, Value][];
 }
 
-/** One of the names of {@link import("./torch_objects.js").globalNamed}: a word, not a function. */
+/** One of the names of {@link import("./globals.js").globalNamed}: a word, not a function. */
 export interface Global {
   readonly kind: "global";
   readonly name: string;
@@ -72,7 +72,7 @@ export interface Bytes {
   readonly text: string;
 }
 
-/** What stands in the place of a value that is not read: a class's name, and nothing of what it was made of. */
+/** A placeholder for a value that is not read: the name of its class. */
 export interface Foreign {
   readonly kind: "foreign";
   readonly name: string;

@@ -1,6 +1,8 @@
-import { quote } from "./bad_checkpoint.js";
-import { DTYPE, dtypeOf, ENCODE, encoded, SCALARS, scalarOf } from "./numpy_values.js";
+import { quote } from "../bad_checkpoint.js";
+import { STORED_TYPES, type StoredType } from "../stored_types.js";
 import {
+  type Bytes,
+  type Dtype,
   type Foreign,
   type Global,
   isKind,
@@ -8,16 +10,21 @@ import {
   type Storage,
   type StoredView,
   type Value,
-} from "./pickle_values.js";
-import { STORED_TYPES, type StoredType } from "./stored_types.js";
+} from "./values.js";
 
-/** How a pickle is read at the instruction that it is at. */
+/** What the reader offers at the current instruction. */
 export interface Reading {
   /** Makes the error for a problem. */
   fail(problem: string): Error;
-  /** What stands in the place of a value that is not read, where only the weights are; else it throws. */
+  /** The placeholder for a value that is not read, if only the weights are; otherwise throws. */
   foreign(name: string, problem: string): Foreign;
 }
+
+/** NumPy's names for what makes a number: `np.float64(0.93)` is pickled as a call of `scalar`. NumPy 1 and 2. */
+const SCALARS: readonly string[] = ["numpy._core.multiarray.scalar", "numpy.core.multiarray.scalar"];
+const DTYPE = "numpy.dtype";
+/** Bytes, in Python's protocol 2: `_codecs.encode(text, "latin1")`. */
+const ENCODE = "_codecs.encode";
 
 const STORAGES = new Map<string, StoredType>(STORED_TYPES.map((type) => [`torch.${type.torch}`, type]));
 const ORDERED_DICT = "collections.OrderedDict";
@@ -26,7 +33,7 @@ const REBUILD_PARAMETER = "torch._utils._rebuild_parameter";
 const TENSORS = [ORDERED_DICT, REBUILD_TENSOR, REBUILD_PARAMETER, ...STORAGES.keys()];
 const ALLOWED = new Set([...TENSORS, ...SCALARS, DTYPE, ENCODE]);
 
-/** The global of a name, if it is one of the few that stand in a dictionary of tensors; every other is foreign. */
+/** The global of a name, if a dictionary of tensors may hold it; every other is foreign. */
 export function globalNamed(name: string, reading: Reading): Global | Foreign {
   if (ALLOWED.has(name)) return { kind: "global", name };
   if (/^torch\.\w+Storage$/.test(name)) {
@@ -34,7 +41,7 @@ export function globalNamed(name: string, reading: Reading): Global | Foreign {
     return reading.foreign(name, `GLOBAL ${quote(name)}: elements of this type are not read, only ${read}`);
   }
   const text = "is not allowed: only a state_dict is read, and nothing of the file is run";
-  const advice = "where the state_dict stands under a key, load(file, { key }) leaves the rest out";
+  const advice = "if the state_dict is under a key, load(file, { key }) leaves the rest out";
   return reading.foreign(name, `GLOBAL ${quote(name)} ${text}; ${advice}`);
 }
 
@@ -62,7 +69,7 @@ function madeOf(name: string, args: readonly Value[]): Value {
 
 function number(args: readonly Value[], reading: Reading): Value {
   const made = scalarOf(args);
-  return "value" in made ? made.value : reading.foreign(SCALARS[0] as string, made.problem);
+  return "value" in made ? made.value : reading.foreign(SCALARS[0], made.problem);
 }
 
 /** The storage that a persistent id names: `("storage", torch.FloatStorage, "0", "cpu", 6)`. */
@@ -116,4 +123,65 @@ function isCount(value: Value | undefined): value is number {
 
 function counts(value: Value | undefined): number[] | null {
   return isKind(value, "tuple") && value.items.every(isCount) ? (value.items as number[]) : null;
+}
+
+const half = STORED_TYPES.find(({ dtype }) => dtype === "float16");
+
+type Read = (bytes: Buffer) => number | bigint | boolean;
+
+/** How a number of a type comes out of its little-endian bytes. */
+const NUMBERS: ReadonlyMap<string, Read> = new Map<string, Read>([
+  ["b1", (bytes) => bytes[0] !== 0],
+  ["i1", (bytes) => bytes.readInt8()],
+  ["u1", (bytes) => bytes.readUInt8()],
+  ["i2", (bytes) => bytes.readInt16LE()],
+  ["u2", (bytes) => bytes.readUInt16LE()],
+  ["i4", (bytes) => bytes.readInt32LE()],
+  ["u4", (bytes) => bytes.readUInt32LE()],
+  ["i8", (bytes) => bytes.readBigInt64LE()],
+  ["u8", (bytes) => bytes.readBigUInt64LE()],
+  ["f2", (bytes) => half?.decode(bytes)[0] as number],
+  ["f4", (bytes) => bytes.readFloatLE()],
+  ["f8", (bytes) => bytes.readDoubleLE()],
+]);
+
+/** `numpy.dtype("f8", False, True)`; the order of its bytes comes after it. Null for other arguments. */
+function dtypeOf(args: readonly Value[]): Dtype | null {
+  const [code, align, copy] = args;
+  if (args.length !== 3 || typeof code !== "string" || align !== false || copy !== true) return null;
+  return { kind: "dtype", code, order: null };
+}
+
+/** The byte order in a dtype's state, `(3, "<", None, None, None, -1, -1, 0)`; null for what is no state of one. */
+export function orderOf(state: Value): string | null {
+  const [version, order] = isKind(state, "tuple") ? state.items : [];
+  return version === 3 && typeof order === "string" ? order : null;
+}
+
+/** Null for anything but a text of bytes. */
+function encoded(args: readonly Value[]): Bytes | null {
+  const [text, codec] = args;
+  if (args.length !== 2 || typeof text !== "string" || codec !== "latin1" || /[^\0-\xff]/.test(text)) return null;
+  return { kind: "bytes", text };
+}
+
+/** The number that a type and its bytes are, or the text of a problem. */
+function scalarOf(args: readonly Value[]): { value: number | bigint | boolean } | { problem: string } {
+  const [type, bytes] = args;
+  if (args.length !== 2 || !isKind(type, "dtype") || !isKind(bytes, "bytes")) {
+    return { problem: "REDUCE of NumPy's scalar with other arguments than NumPy's" };
+  }
+  const read = NUMBERS.get(type.code);
+  const width = Number(type.code.slice(1));
+  if (read === undefined || type.order !== (width === 1 ? "|" : "<")) {
+    const known = [...NUMBERS.keys()].join(", ");
+    return { problem: `a NumPy value of type ${quote(`${type.order ?? ""}${type.code}`)}: only ${known} are read` };
+  }
+  if (bytes.text.length !== width) {
+    return { problem: `a NumPy value of type ${quote(type.code)} in ${bytes.text.length} bytes` };
+  }
+  const value = read(Buffer.from(bytes.text, "latin1"));
+  if (typeof value !== "bigint") return { value };
+  if (BigInt.asIntN(64, value) !== value) return { problem: "a number is too large" };
+  return { value: Number.isSafeInteger(Number(value)) ? Number(value) : value };
 }

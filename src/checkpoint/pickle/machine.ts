@@ -1,16 +1,16 @@
-import { badCheckpoint } from "./bad_checkpoint.js";
-import { opcodeName } from "./pickle_opcodes.js";
-import { type Dict, type Foreign, isKind, kindOf, type Value } from "./pickle_values.js";
-import type { Reading } from "./torch_objects.js";
+import { badCheckpoint } from "../bad_checkpoint.js";
+import { MAX_OBJECTS } from "../checkpoint_value.js";
+import type { Reading } from "./globals.js";
+import { opcodeName } from "./opcodes.js";
+import { type Dict, type Foreign, isKind, kindOf, type Value } from "./values.js";
 
-// Far above what a file of PyTorch has (about 8 objects a tensor, batches of 1000 values, a nesting of 3).
-export const MAX_OBJECTS = 2 ** 20;
+// Far above what a file of PyTorch has: batches of 1000 values, a nesting of 3.
 const MAX_STACK = 2 ** 14;
 const MAX_NESTING = 100;
 
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** The state of a pickle being read: the place, the stack, the memo. Every step is bounded; nothing recurses. */
+/** The state of a pickle being read: the position, the stack, the memo. Every step is bounded; nothing recurses. */
 export class PickleMachine implements Reading {
   #at = 0;
   #instruction = 0;
@@ -22,15 +22,15 @@ export class PickleMachine implements Reading {
   constructor(
     private readonly bytes: Uint8Array,
     private readonly file: string,
-    /** Whether what is no data of tensors is left out, not refused. */
+    /** Whether values of foreign classes are left out instead of refused. */
     private readonly leavesOut = false,
   ) {}
 
   /** The error for a problem at the instruction that is being read. */
   readonly fail = (problem: string): Error => {
     const code = this.bytes[this.#instruction];
-    const place = code === undefined ? "the end" : `byte ${this.#instruction} (${opcodeName(code)})`;
-    return badCheckpoint(this.file, `data.pkl at ${place}: ${problem}`);
+    const position = code === undefined ? "the end" : `byte ${this.#instruction} (${opcodeName(code)})`;
+    return badCheckpoint(this.file, `data.pkl at ${position}: ${problem}`);
   };
 
   readonly foreign = (name: string, problem: string): Foreign => {
@@ -72,7 +72,7 @@ export class PickleMachine implements Reading {
     return this.#decode(this.take(length));
   }
 
-  /** Takes what stands before the next line feed. */
+  /** Takes the text before the next line feed. */
   line(): string {
     const length = this.bytes.subarray(this.#at, this.#at + 256).indexOf(0x0a);
     if (length < 0) throw this.fail("a name has no end");
@@ -135,7 +135,7 @@ export class PickleMachine implements Reading {
     if (values.length % 2 !== 0) throw this.fail("a key without a value");
     for (let i = 0; i < values.length; i += 2) {
       this.#count();
-      entries.push([values[i] as Value, values[i + 1] as Value]);
+      entries.push([values[i], values[i + 1]]);
     }
   }
 
@@ -150,7 +150,7 @@ export class PickleMachine implements Reading {
     this.push(value);
   }
 
-  /** The result, where nothing else is left. */
+  /** The result; throws if anything else is left. */
   stop(): Value {
     const value = this.pop();
     if (this.#stack.length > 0 || this.#outer.length > 0) throw this.fail("values are left on the stack");
