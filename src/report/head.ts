@@ -1,5 +1,7 @@
+import { availableParallelism, cpus } from "node:os";
+import { MANIFEST } from "../package.js";
+import { getNumThreads } from "../threads.js";
 import type { ReportHead } from "./report_data.js";
-import { versionsHere } from "./versions.js";
 
 /** What a caller may say of a report. */
 export interface ReportOptions {
@@ -21,4 +23,16 @@ export function headOf(
 /** The names of the classes, or their numbers. */
 export function classNamesOf(classes: number, names?: readonly string[]): string[] {
   return Array.from({ length: classes }, (_, i) => names?.[i] ?? String(i));
+}
+
+/** What the figures were made with. */
+function versionsHere(): Record<string, string> {
+  const { platform, arch, versions } = process;
+  return {
+    distillery: MANIFEST.version,
+    node: versions.node,
+    platform: `${platform} ${arch}`,
+    processor: `${cpus()[0]?.model.trim() || "unknown"}, ${availableParallelism()} cores`,
+    threads: String(getNumThreads()),
+  };
 }

@@ -1,21 +1,21 @@
 import { type Dataset, labelsOf } from "../data/index.js";
 import { argmax } from "../tensor/reductions.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { pictureOf } from "./picture.js";
+import { imageUri } from "./png.js";
 import type { Mistake } from "./report_data.js";
 import { softmax } from "./softmax.js";
 
 const MOST = 24;
 const DIGITS = 6;
 
-/** Logits [examples, classes] of both networks, in the order of the data. */
+/** Logits [samples, classes] of both networks, in the order of the data. */
 export interface Logits {
   student: Tensor;
   teacher?: Tensor;
 }
 
 /**
- * The examples that the student gets wrong and is most sure of, up to 24, and as many of those where the teacher is right:
+ * The samples that the student gets wrong and is most sure of, up to 24, and as many of those where the teacher is right:
  * the surest first.
  */
 export function mistakesOf(data: Dataset, { student, teacher }: Logits): Mistake[] {
@@ -29,7 +29,7 @@ export function mistakesOf(data: Dataset, { student, teacher }: Logits): Mistake
   const learnable = wrong.filter(({ index }) => byTeacher?.[index] === labels[index]);
   const chosen = new Set([...wrong.slice(0, MOST), ...learnable.slice(0, MOST)]);
   const indices = Int32Array.from(
-    wrong.filter((example) => chosen.has(example)),
+    wrong.filter((sample) => chosen.has(sample)),
     ({ index }) => index,
   );
   if (indices.length === 0) return [];
@@ -39,7 +39,7 @@ export function mistakesOf(data: Dataset, { student, teacher }: Logits): Mistake
     label: labels[index] as number,
     student: rounded(rowOf(student, index)),
     ...(teacher && { teacher: rounded(rowOf(teacher, index)) }),
-    ...(data.image && { picture: pictureOf(rowOf(inputs, i), data.image) }),
+    ...(data.image && { image: imageUri(rowOf(inputs, i), data.image) }),
   }));
 }
 

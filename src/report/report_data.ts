@@ -27,7 +27,7 @@ export interface ReportHead {
   classNames: readonly string[];
 }
 
-/** An example that the student classifies wrong. */
+/** A sample that the student classifies wrong. */
 export interface Mistake {
   /** Where it stands in its data set. */
   index: number;
@@ -37,11 +37,11 @@ export interface Mistake {
   student: readonly number[];
   teacher?: readonly number[];
   /** Of an image: a PNG as a data URI. */
-  picture?: string;
+  image?: string;
 }
 
-/** What a network's answers for held-out data show. */
-export interface Answers {
+/** What a network's predictions for held-out data show. */
+export interface HeldOutPredictions {
   part: "test" | "validation";
   /** Which weights answered. */
   weights: "best" | "last";
@@ -50,7 +50,7 @@ export interface Answers {
   mistakes: readonly Mistake[];
 }
 
-/** A network's size; how fast it answers only where that was measured. */
+/** A network's size; how fast it predictions only where that was measured. */
 export type SizeFigures = Pick<NetworkSize, "parameters" | "bytes"> & Partial<NetworkSize>;
 
 /** One run: a distillation, or the training of a teacher. */
@@ -60,24 +60,24 @@ export interface RunReport extends ReportHead {
   /** The epoch that was best on the validation set. */
   best: { epoch: number; validationAccuracy: number } | null;
   /** Null without held-out data. */
-  answers: Answers | null;
-  /** Accuracy on the same data with the last epoch's weights, where the answers are the best ones'. */
+  predictions: HeldOutPredictions | null;
+  /** Accuracy on the same data with the last epoch's weights, where the predictions are the best ones'. */
   lastAccuracy: number | null;
   sizes: { student: SizeFigures; teacher?: SizeFigures };
 }
 
-/** A comparison: the figures of `compare`, and the answers of the first seed's distilled student. */
+/** A comparison: the figures of `compare`, and the predictions of the first seed's distilled student. */
 export interface CompareReport extends ReportHead {
   kind: "compare";
   result: Omit<CompareResult, "config">;
-  answers: Answers;
+  predictions: HeldOutPredictions;
 }
 
-/** A sweep: its points, and the answers of the best of them. */
+/** A sweep: its points, and the predictions of the best of them. */
 export interface SweepReport extends ReportHead {
   kind: "sweep";
   result: Omit<SweepResult, "config">;
-  answers: Answers;
+  predictions: HeldOutPredictions;
 }
 
 /** What `report.html` is drawn from; it stands in the file as JSON. */

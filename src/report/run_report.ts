@@ -1,14 +1,15 @@
+import { safetensorsBytes } from "../checkpoint/index.js";
+import { show } from "../checks.js";
 import { expectDataset } from "../data/expect_dataset.js";
 import type { Dataset } from "../data/index.js";
+import { DistilleryError } from "../errors.js";
 import type { EpochRecord } from "../log/epoch_record.js";
 import type { Module } from "../nn/module.js";
 import { type BestWeights, cloneState } from "../train/best.js";
-import { evaluate } from "../train/index.js";
-import { answersOf, expectNetworks, type Networks } from "./answers.js";
-import { expectConfig, expectHistory } from "./arguments.js";
+import { evaluate, measureLatency } from "../train/index.js";
 import { classNamesOf, headOf, type ReportOptions } from "./head.js";
-import type { Answers, RunReport } from "./report_data.js";
-import { sizeOf } from "./sizes.js";
+import { expectNetworks, type Networks, predictionsOf } from "./predictions.js";
+import type { HeldOutPredictions, RunReport, SizeFigures } from "./report_data.js";
 import { runVerdict } from "./verdict.js";
 
 /** What {@link runReport} takes. */
@@ -18,7 +19,7 @@ export interface RunReportInput extends ReportOptions {
   /** A record an epoch. */
   history: readonly EpochRecord[];
   networks: Networks & {
-    /** The weights of the best epoch: their answers are looked at, where there are any, and not those of the last. */
+    /** The weights of the best epoch: their predictions are looked at, where there are any, and not those of the last. */
     best?: BestWeights | null;
   };
   /** What was held out: the test set is looked at, or else the validation set. */
@@ -26,7 +27,7 @@ export interface RunReportInput extends ReportOptions {
 }
 
 /**
- * The figures of a run's report: how it went, what the network answers for held-out data, how large and fast it is. The
+ * The figures of a run's report: how it went, what the network predictions for held-out data, how large and fast it is. The
  * networks have their weights and modes back afterwards. Without held-out data nothing is computed.
  *
  * @throws DistilleryError `BAD_ARGUMENT`, `SHAPE_MISMATCH` where a network does not fit the data.
@@ -45,8 +46,8 @@ export function runReport(input: RunReportInput): RunReport {
   const held = data.test ?? data.validation ?? null;
   if (held !== null) expectDataset(held);
   const part = data.test ? "test" : "validation";
-  const look = (weights: Answers["weights"]) => held && answersOf(networks, held, { part, weights });
-  const answers = best === null ? look("last") : withWeights(student, best, () => look("best"));
+  const look = (weights: HeldOutPredictions["weights"]) => held && predictionsOf(networks, held, { part, weights });
+  const predictions = best === null ? look("last") : withWeights(student, best, () => look("best"));
   const title = config.command === "train-teacher" ? "Training of a teacher" : "Distillation";
   const report = {
     kind: "run" as const,
@@ -56,7 +57,7 @@ export function runReport(input: RunReportInput): RunReport {
     }),
     history,
     best: best && { epoch: best.epoch, validationAccuracy: best.validationAccuracy },
-    answers,
+    predictions,
     lastAccuracy: held && best ? evaluate(student, held).accuracy : null,
     sizes: { student: sizeOf(student, held), ...(teacher && { teacher: sizeOf(teacher, held) }) },
   };
@@ -72,4 +73,31 @@ function withWeights<T>(network: Module, { state }: BestWeights, body: () => T):
   } finally {
     network.loadStateDict(own);
   }
+}
+
+/** What a network weighs, and where there are samples how many milliseconds it takes for one. */
+function sizeOf(network: Module, samples: Dataset | null): SizeFigures {
+  return {
+    parameters: network.parameterCount(),
+    bytes: safetensorsBytes(network.stateDict()),
+    ...(samples && { latencyMs: measureLatency(network, samples) }),
+  };
+}
+
+/** Refuses what is no configuration. */
+function expectConfig(config: unknown): void {
+  if (typeof config === "object" && config !== null && !Array.isArray(config)) return;
+  throw new DistilleryError("BAD_ARGUMENT", `config: expected an object, got ${show(config)}`);
+}
+
+/** Refuses what is no list of epochs' records. */
+function expectHistory(history: readonly EpochRecord[]): void {
+  if (!Array.isArray(history)) {
+    throw new DistilleryError("BAD_ARGUMENT", `history: expected a list of epochs' records, got ${show(history)}`);
+  }
+  const at = history.findIndex(
+    (record) => typeof record?.epoch !== "number" || typeof record.metrics?.loss !== "number",
+  );
+  if (at < 0) return;
+  throw new DistilleryError("BAD_ARGUMENT", `history[${at}]: expected an epoch's record, got ${show(history[at])}`);
 }

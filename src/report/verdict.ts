@@ -1,6 +1,5 @@
 import type { CompareResult, SweepResult } from "../compare/results.js";
 import type { SampleStats } from "../compare/statistics.js";
-import { chanceOf } from "./chance.js";
 import type { RunReport, Verdict } from "./report_data.js";
 import { count, counted, percent, points, pValue, short, times } from "./text.js";
 
@@ -15,7 +14,7 @@ import { count, counted, percent, points, pValue, short, times } from "./text.js
 export function compareVerdict({ difference, distilled, baseline, teacher, data, seeds }: CompareResult): Verdict {
   const { mean, low, high, confidence, pValue: p, distinguishable } = difference.best;
   const accuracies = [
-    `The distilled student gets ${spread(distilled.best.accuracy)} of ${count(data.test)} test examples right`,
+    `The distilled student gets ${spread(distilled.best.accuracy)} of ${count(data.test)} test samples right`,
     `the baseline student ${spread(baseline.best.accuracy)}`,
     `the teacher ${percent(teacher.evaluation.accuracy)}.`,
   ].join(", ");
@@ -42,7 +41,7 @@ export function compareVerdict({ difference, distilled, baseline, teacher, data,
 /** The best temperature and alpha, and how far apart two points have to be to mean something. */
 export function sweepVerdict({ best, data, teacher, points: all }: SweepResult): Verdict {
   const { temperature, alpha, validationAccuracy } = best;
-  const within = chanceOf(validationAccuracy, data.validation);
+  const within = samplingMargin(validationAccuracy, data.validation);
   const close = all.filter((point) => validationAccuracy - point.validationAccuracy < within).length - 1;
   const apart = `${(100 * within).toFixed(2)} points`;
   return {
@@ -51,7 +50,7 @@ export function sweepVerdict({ best, data, teacher, points: all }: SweepResult):
     detail: [
       `On the test set, read once at the end, it gets ${percent(best.evaluation.accuracy)},`,
       `the teacher ${percent(teacher.evaluation.accuracy)}.`,
-      `With ${count(data.validation)} validation examples less than ${apart} may be chance:`,
+      `With ${count(data.validation)} validation samples less than ${apart} may be chance:`,
       `${closePoints(close, all.length - 1)} as close.`,
     ].join(" "),
   };
@@ -65,10 +64,10 @@ function closePoints(close: number, others: number): string {
 
 /** How well a run's network classifies; without held-out data, how its loss went. */
 export function runVerdict(run: Omit<RunReport, "verdict">): Verdict {
-  const { answers, lastAccuracy, best, history, sizes, config } = run;
-  if (answers === null) return lossVerdict(history);
-  const { evaluation, part, weights } = answers;
-  const { accuracy, examples, teacherAccuracy, agreement } = evaluation;
+  const { predictions, lastAccuracy, best, history, sizes, config } = run;
+  if (predictions === null) return lossVerdict(history);
+  const { evaluation, part, weights } = predictions;
+  const { accuracy, examples: samples, teacherAccuracy, agreement } = evaluation;
   const detail: string[] = [];
   if (teacherAccuracy !== undefined && agreement !== undefined) {
     detail.push(`Its teacher gets ${percent(teacherAccuracy)}; they answer alike on ${percent(agreement)} of them.`);
@@ -84,7 +83,7 @@ export function runVerdict(run: Omit<RunReport, "verdict">): Verdict {
     detail.push(`The weights are those of epoch ${best.epoch} of ${epochs}, best on the validation set${last}.`);
   }
   const name = config.command === "train-teacher" ? "The teacher" : "The student";
-  const headline = `${name} gets ${percent(accuracy)} of ${count(examples)} ${part} examples right`;
+  const headline = `${name} gets ${percent(accuracy)} of ${count(samples)} ${part} samples right`;
   return { answer: null, headline, detail: detail.join(" ") };
 }
 
@@ -100,9 +99,19 @@ function lossVerdict(history: RunReport["history"]): Verdict {
 
 function speed({ student, teacher }: RunReport["sizes"]): string {
   if (student.latencyMs === undefined || teacher?.latencyMs === undefined) return "";
-  return ` and answers ${times(teacher.latencyMs / student.latencyMs)} times as fast`;
+  return ` and predictions ${times(teacher.latencyMs / student.latencyMs)} times as fast`;
 }
 
 function spread({ mean, std, values }: SampleStats): string {
   return values.length < 2 ? percent(mean) : `${percent(mean)}\u00a0\u00b1\u00a0${(100 * std).toFixed(2)}`;
+}
+
+const TWO_SIDED_95 = 1.96;
+
+/**
+ * How far two accuracies near `accuracy`, each over `samples` samples, differ by chance alone: half the 95% interval of
+ * the difference of two independent shares, 1.96 sqrt(2 p (1 - p) / n). On the same samples they differ by less.
+ */
+export function samplingMargin(accuracy: number, samples: number): number {
+  return TWO_SIDED_95 * Math.sqrt((2 * accuracy * (1 - accuracy)) / samples);
 }

@@ -1,12 +1,12 @@
 import { expect, test } from "vitest";
 import { Tensor, TensorDataset, zeros } from "../../src/index.js";
 import { mistakesOf } from "../../src/report/mistakes.js";
-import { pictures } from "./support.js";
+import { images } from "./support.js";
 
 const CLASSES = 3;
 
 /** Logits that make the student say class 0 with growing sureness, the teacher class 1 for even examples and 2 for odd. */
-function answers(examples: number) {
+function predictions(examples: number) {
   const student = Float32Array.from({ length: examples * CLASSES }, (_, i) => (i % CLASSES === 0 ? 1 + i / 100 : 0));
   const teacher = new Float32Array(examples * CLASSES);
   for (let i = 0; i < examples; i++) teacher[i * CLASSES + 1 + (i % 2)] = 1.23456789;
@@ -17,21 +17,21 @@ function dataOf(labels: number[]) {
   return new TensorDataset(zeros([labels.length, 2]), Int32Array.from(labels), { classes: CLASSES });
 }
 
-test("the surest come first, right answers not at all", () => {
-  const mistakes = mistakesOf(dataOf([1, 0, 1, 2]), { student: answers(4).student });
+test("the surest come first, right predictions not at all", () => {
+  const mistakes = mistakesOf(dataOf([1, 0, 1, 2]), { student: predictions(4).student });
   expect(mistakes.map(({ index, label }) => [index, label])).toEqual([
     [3, 2],
     [2, 1],
     [0, 1],
   ]);
   expect(mistakes[0]?.student).toEqual([1.09, 0, 0]);
-  expect(mistakes.every((mistake) => !("teacher" in mistake) && !("picture" in mistake))).toBe(true);
+  expect(mistakes.every((mistake) => !("teacher" in mistake) && !("image" in mistake))).toBe(true);
 });
 
 test("24 of them, and 24 where the teacher is right, each once", () => {
   // All wrong. The teacher is right for the even ones among the first 100, and nowhere else.
   const labels = Array.from({ length: 200 }, (_, i) => (i < 100 ? 1 : 2 - (i % 2)));
-  const mistakes = mistakesOf(dataOf(labels), answers(200));
+  const mistakes = mistakesOf(dataOf(labels), predictions(200));
   const [surest, learnable] = [
     Array.from({ length: 24 }, (_, i) => 199 - i),
     Array.from({ length: 24 }, (_, i) => 98 - 2 * i),
@@ -39,13 +39,15 @@ test("24 of them, and 24 where the teacher is right, each once", () => {
   expect(mistakes.map(({ index }) => index)).toEqual([...surest, ...learnable]);
   expect(mistakes[0]?.teacher).toEqual([0, 0, 1.23457]);
   // Where the surest are those that the teacher gets right, they are not there twice.
-  expect(mistakesOf(dataOf(labels.map((_, i) => (i % 2) + 1)), answers(200)).map(({ index }) => index)).toEqual(surest);
+  expect(mistakesOf(dataOf(labels.map((_, i) => (i % 2) + 1)), predictions(200)).map(({ index }) => index)).toEqual(
+    surest,
+  );
 });
 
-test("no mistake; and pictures where there are some", () => {
-  expect(mistakesOf(dataOf([0, 0]), { student: answers(2).student })).toEqual([]);
-  const data = pictures(4);
+test("no mistake; and images where there are some", () => {
+  expect(mistakesOf(dataOf([0, 0]), { student: predictions(2).student })).toEqual([]);
+  const data = images(4);
   const student = new Tensor(new Float32Array(4 * data.classes), [4, data.classes]);
   const [mistake] = mistakesOf(data, { student });
-  expect(mistake?.picture).toMatch(/^data:image\/png;base64,iVBORw0KGgo/);
+  expect(mistake?.image).toMatch(/^data:image\/png;base64,iVBORw0KGgo/);
 });

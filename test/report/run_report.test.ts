@@ -22,13 +22,13 @@ describe("a run's report", () => {
     });
     expect([fingerprint(student.stateDict()), student.training]).toEqual([before, true]);
     expect(report.lastAccuracy).toBe(evaluate(student, data).accuracy);
-    expect(report.answers?.teacher).toEqual(evaluate(teacher, data));
+    expect(report.predictions?.teacher).toEqual(evaluate(teacher, data));
     expect(report.best).toEqual({ epoch: best?.epoch, validationAccuracy: best?.validationAccuracy });
     const atBest = networkFrom(best?.state as NonNullable<typeof best>["state"]);
-    expect(report.answers?.evaluation).toEqual(evaluate(atBest, data, { teacher }));
+    expect(report.predictions?.evaluation).toEqual(evaluate(atBest, data, { teacher }));
     const predicted = argmax(logitsOf(atBest, data)).data;
-    for (const { index, label } of report.answers?.mistakes ?? []) expect(predicted[index]).not.toBe(label);
-    expect(report.answers?.mistakes.length).toBeGreaterThan(24);
+    for (const { index, label } of report.predictions?.mistakes ?? []) expect(predicted[index]).not.toBe(label);
+    expect(report.predictions?.mistakes.length).toBeGreaterThan(24);
     expect(report.classNames).toEqual(["a", "b", "c", "d", "e", "f", "g", "h"]);
     expect(report.sizes.student.bytes).toBe(encodeSafetensors(student.stateDict()).byteLength);
     expect(report.sizes.student.parameters).toBe(student.parameterCount());
@@ -39,15 +39,15 @@ describe("a run's report", () => {
   test("takes the validation set where there is no test set, and neither where there is none", () => {
     const { student, test: validation, history } = run;
     const networks = { student };
-    const { answers, sizes } = runReport({ config: {}, history, networks, data: { validation, test: null } });
-    expect([answers?.part, answers?.weights, answers?.teacher, sizes.teacher]).toEqual([
+    const { predictions, sizes } = runReport({ config: {}, history, networks, data: { validation, test: null } });
+    expect([predictions?.part, predictions?.weights, predictions?.teacher, sizes.teacher]).toEqual([
       "validation",
       "last",
       undefined,
       undefined,
     ]);
     const bare = runReport({ config: { data: "synthetic" }, history, networks });
-    expect([bare.answers, bare.lastAccuracy, bare.title]).toEqual([null, null, "Distillation on synthetic"]);
+    expect([bare.predictions, bare.lastAccuracy, bare.title]).toEqual([null, null, "Distillation on synthetic"]);
     expect(bare.sizes.student).toEqual({ parameters: student.parameterCount(), bytes: expect.any(Number) });
   });
 
@@ -73,11 +73,15 @@ test("a comparison's report keeps its figures, one confusion matrix, and the mis
   expect(report.result.difference).toEqual(result.difference);
   expect(report.result.distilled.best).toEqual(result.distilled.best);
   expect(report.result.distilled.evaluations.map(({ confusion }) => confusion)).toEqual([[], []]);
-  expect(report.answers.evaluation).toEqual(result.distilled.evaluations[0]);
-  expect(report.answers.mistakes.length).toBeGreaterThan(24);
+  expect(report.predictions.evaluation).toEqual(result.distilled.evaluations[0]);
+  expect(report.predictions.mistakes.length).toBeGreaterThan(24);
   expect([report.config, report.command, report.classNames[0]]).toEqual([result.config, "distillery compare", "a"]);
   const baseline = compareReport(result);
-  expect([baseline.answers.mistakes, baseline.classNames[1], baseline.title]).toEqual([[], "1", "Comparison on noise"]);
+  expect([baseline.predictions.mistakes, baseline.classNames[1], baseline.title]).toEqual([
+    [],
+    "1",
+    "Comparison on noise",
+  ]);
   expect(() => compareReport({} as typeof result)).toThrowError(
     expect.objectContaining({
       code: "BAD_ARGUMENT",
@@ -86,11 +90,11 @@ test("a comparison's report keeps its figures, one confusion matrix, and the mis
   );
 });
 
-test("a sweep's report has all points and the answers of the best one", () => {
+test("a sweep's report has all points and the predictions of the best one", () => {
   const result = sweepResult(run, [0.1, 0.2, 0.3, 0.4, 0.6, 0.5]);
   const report = sweepReport(result, { title: "Mine" });
   expect(report.result.points).toEqual(result.points);
-  expect([report.answers.evaluation, report.title]).toEqual([result.best.evaluation, "Mine"]);
+  expect([report.predictions.evaluation, report.title]).toEqual([result.best.evaluation, "Mine"]);
   expect(() => sweepReport(compareResult(run, [0.5], [0.5]) as never)).toThrowError(
     expect.objectContaining({ code: "BAD_ARGUMENT", message: 'result: expected what sweep() gives, got "compare"' }),
   );

@@ -25,7 +25,7 @@ export const FEATURES = 60;
 export const CLASSES = 8;
 
 /** Pictures with random pixels: nobody classifies them well. */
-export function pictures(examples: number, classNames?: readonly string[], seed = 1): ImageDataset {
+export function images(examples: number, classNames?: readonly string[], seed = 1): ImageDataset {
   const words = new Generator(seed);
   return withGenerator(words, () => {
     const bytes = Uint8Array.from({ length: examples * FEATURES }, (_, i) => (i * 97 + (i % 13) * seed * 31) % 256);
@@ -37,7 +37,7 @@ export function pictures(examples: number, classNames?: readonly string[], seed 
   });
 }
 
-/** A short distillation on {@link pictures}, with all that a report takes. */
+/** A short distillation on {@link images}, with all that a report takes. */
 export interface Trained {
   teacher: Module;
   student: Module;
@@ -52,9 +52,9 @@ export async function trained(seed = 0, classNames?: readonly string[]): Promise
     const teacher = new TeacherNet({ ...sizes, hidden: [16, 12, 8] }).freeze();
     const student = new StudentNet({ ...sizes, hidden: [10, 8] });
     const options = { epochs: 3, batchSize: 16, lr: 0.02, temperature: 2.5 };
-    const [data, validation] = [pictures(64), pictures(40, undefined, 2)];
+    const [data, validation] = [images(64), images(40, undefined, 2)];
     const { history, best } = await distill({ teacher, student, data, validation, ...options });
-    return { teacher, student, test: pictures(96, classNames, 3), history, best };
+    return { teacher, student, test: images(96, classNames, 3), history, best };
   });
 }
 

@@ -1,8 +1,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import { chanceOf } from "../../src/report/chance.js";
 import type { RunReport } from "../../src/report/report_data.js";
 import { runReport } from "../../src/report/run_report.js";
-import { compareVerdict, runVerdict, sweepVerdict } from "../../src/report/verdict.js";
+import { compareVerdict, runVerdict, samplingMargin, sweepVerdict } from "../../src/report/verdict.js";
 import { compareResult, sweepResult, type Trained, trained } from "./support.js";
 
 let run: Trained;
@@ -20,7 +19,7 @@ describe("a comparison", () => {
     );
     expect([answer, headline]).toEqual(["yes", "Yes: distilling raised test accuracy by 0.57 points"]);
     expect(detail).toMatch(/^95% interval \+0\.49 to \+0\.65 points, 5 seeds, p below 0\.001\. /);
-    const own = "The distilled student gets 90.57%\u00a0\u00b1\u00a00.15 of 96 test examples right";
+    const own = "The distilled student gets 90.57%\u00a0\u00b1\u00a00.15 of 96 test samples right";
     expect(detail).toContain(`${own}, the baseline student 90.00%\u00a0\u00b1\u00a00.16, the teacher `);
   });
 
@@ -53,8 +52,8 @@ test("a sweep names its best point, and how many are as good", () => {
   const { headline, detail } = sweepVerdict(sweepResult(run, [0.5, 0.55, 0.6, 0.05, 0.8, 0.7]));
   expect(headline).toBe("Temperature 4 with alpha 0.5 does best: 80.00% on the validation set");
   // 1.96 sqrt(2 0.8 0.2 / 40) = 0.17530773
-  expect(detail).toContain("With 40 validation examples less than 17.53 points may be chance: 1 of the 5 other points");
-  expect(chanceOf(0.8, 40)).toBeCloseTo(0.17530773, 8);
+  expect(detail).toContain("With 40 validation samples less than 17.53 points may be chance: 1 of the 5 other points");
+  expect(samplingMargin(0.8, 40)).toBeCloseTo(0.17530773, 8);
 });
 
 describe("a run", () => {
@@ -71,20 +70,25 @@ describe("a run", () => {
 
   test("its accuracy, its teacher's, and whose weights they are", () => {
     const evaluation = { accuracy: 0.9018, examples: 10_000, teacherAccuracy: 0.9045, agreement: 0.976 };
-    const answers = { part: "test", weights: "best", evaluation, mistakes: [] } as unknown as RunReport["answers"];
+    const predictions = {
+      part: "test",
+      weights: "best",
+      evaluation,
+      mistakes: [],
+    } as unknown as RunReport["predictions"];
     const sizes = {
       student: { parameters: 100, bytes: 400, latencyMs: 0.1 },
       teacher: { parameters: 790, bytes: 3160, latencyMs: 0.9 },
     };
     const { headline, detail } = told({
-      answers,
+      predictions,
       sizes,
       lastAccuracy: 0.901,
       best: { epoch: 2, validationAccuracy: 0.9 },
     });
-    expect(headline).toBe("The student gets 90.18% of 10,000 test examples right");
+    expect(headline).toBe("The student gets 90.18% of 10,000 test samples right");
     expect(detail).toBe(
-      "Its teacher gets 90.45%; they answer alike on 97.60% of them. The student has 7.9 times fewer parameters and answers 9.0 times as fast. The weights are those of epoch 2 of 3, best on the validation set; those of the last get 90.10%.",
+      "Its teacher gets 90.45%; they answer alike on 97.60% of them. The student has 7.9 times fewer parameters and predictions 9.0 times as fast. The weights are those of epoch 2 of 3, best on the validation set; those of the last get 90.10%.",
     );
   });
 
@@ -94,7 +98,7 @@ describe("a run", () => {
       { ...record, epoch: 1, metrics: { loss: 0.98462 } },
       { ...record, epoch: 2, metrics: { loss: 0.00123 } },
     ];
-    expect(told({ answers: null, history }).headline).toBe("The loss fell from 0.985 to 0.00123 in 2 epochs");
-    expect(told({ answers: null, history: [] }).headline).toBe("No epoch was trained");
+    expect(told({ predictions: null, history }).headline).toBe("The loss fell from 0.985 to 0.00123 in 2 epochs");
+    expect(told({ predictions: null, history: [] }).headline).toBe("No epoch was trained");
   });
 });

@@ -6,7 +6,7 @@ import { table } from "./table.js";
 
 /** Precision, recall and F1 of each class. */
 export function classesFigure({ perClass }: Evaluation, names: readonly string[], teacher?: Evaluation): HTMLElement {
-  const numbers = ["precision", "recall", "F1", ...(teacher ? ["F1, teacher"] : []), "examples"];
+  const numbers = ["precision", "recall", "F1", ...(teacher ? ["F1, teacher"] : []), "samples"];
   const rows = perClass.map(({ precision, recall, f1, support }, i): Content[] => [
     names[i],
     percent(precision, 1),

@@ -12,14 +12,14 @@ import { table } from "./table.js";
 
 /** The page of a comparison. */
 export function comparePage(report: CompareReport): (HTMLElement | null)[] {
-  const { result, answers } = report;
+  const { result, predictions } = report;
   const { baseline, distilled, teacher, difference, seeds, sizes } = result;
   const judged = [
     { name: "teacher", colour: "--teacher", dash: "dashed" as const, evaluation: teacher.evaluation },
     ...baseline.evaluations
       .slice(0, 1)
       .map((evaluation) => ({ name: "baseline", colour: "--baseline", dash: "dotted" as const, evaluation })),
-    { name: "distilled", colour: "--student", evaluation: answers.evaluation },
+    { name: "distilled", colour: "--student", evaluation: predictions.evaluation },
   ];
   return [
     hero(report, tilesOf(report), figures(intervalFigure(difference.best, seeds))),
@@ -31,7 +31,7 @@ export function comparePage(report: CompareReport): (HTMLElement | null)[] {
       ),
     ),
     h("p", { class: "aside" }, `From here on: the distilled student of seed ${seeds[0]}.`),
-    ...answerSections(report, answers, { network: "student", judged }),
+    ...answerSections(report, predictions, { network: "student", judged }),
     section("Against the teacher", figures(sizesFigure(sizes.student, sizes.teacher))),
   ];
 }
@@ -56,7 +56,7 @@ function deviation({ std, values }: SampleStats): string {
 
 function leadOf({ result: { data, seeds } }: CompareReport): string {
   const over = seeds.length < 2 ? "one seed" : `mean and standard deviation over ${counted(seeds.length, "seed")}`;
-  return `${over[0]?.toUpperCase()}${over.slice(1)}, on ${count(data.test)} test examples that were read once, at the end. The best epoch was chosen on ${count(data.validation)} validation examples, out of the training data.`;
+  return `${over[0]?.toUpperCase()}${over.slice(1)}, on ${count(data.test)} test samples that were read once, at the end. The best epoch was chosen on ${count(data.validation)} validation samples, out of the training data.`;
 }
 
 function figuresTable({ result }: CompareReport): HTMLElement {
@@ -71,9 +71,9 @@ function figuresTable({ result }: CompareReport): HTMLElement {
     ["best epoch", "", ...[baseline, distilled].map(({ best }) => best.epoch.mean.toFixed(1))],
     ["parameters", count(sizes.teacher.parameters), ...twice(count(sizes.student.parameters))],
     ["file", bytes(sizes.teacher.bytes), ...twice(bytes(sizes.student.bytes))],
-    ["time for one example", `${short(sizes.teacher.latencyMs)} ms`, ...twice(`${short(sizes.student.latencyMs)} ms`)],
+    ["time for one sample", `${short(sizes.teacher.latencyMs)} ms`, ...twice(`${short(sizes.student.latencyMs)} ms`)],
     [
-      "examples a second",
+      "samples a second",
       count(Math.round(sizes.teacher.throughput)),
       ...twice(count(Math.round(sizes.student.throughput))),
     ],

@@ -15,7 +15,7 @@ export function runCurves(history: readonly EpochRecord[], best: { epoch: number
   const apart = history.some(({ metrics }) => metrics.soft !== undefined);
   const losses = [
     ...line("loss", apart ? "total" : "training", "--student"),
-    ...line("soft", "soft (the teacher's answers)", "--teacher", "dashed"),
+    ...line("soft", "soft (the teacher's predictions)", "--teacher", "dashed"),
     ...line("hard", "hard (the labels)", "--baseline", "dotted"),
     ...line("validationLoss", "validation", "--other"),
   ];
@@ -69,7 +69,12 @@ export function compareCurves(
       LOSS,
     ),
     chart("Hard loss in training", `Cross-entropy with the labels, before it is weighted. ${each}`, hard, LOSS),
-    chart("Soft loss in training", `Divergence from the teacher's answers, before it is weighted. ${each}`, soft, LOSS),
+    chart(
+      "Soft loss in training",
+      `Divergence from the teacher's predictions, before it is weighted. ${each}`,
+      soft,
+      LOSS,
+    ),
     chart(
       "Agreement with the teacher",
       `The share of the validation set that both classify alike. ${each}`,

@@ -6,9 +6,9 @@ interface FigureOptions {
   level?: 2 | 3;
   /** One or two sentences: what it shows, and what it comes to. */
   description: string;
-  /** Drawn by a script: a picture to a screen reader. */
-  picture?: HTMLElement;
-  /** What is no picture: tables, controls. */
+  /** Drawn by a script: a image to a screen reader. */
+  image?: HTMLElement;
+  /** What is no image: tables, controls. */
   content?: readonly Content[];
   legend?: HTMLElement | null;
   /** The same as a table, made when it is first opened. */
@@ -18,17 +18,17 @@ interface FigureOptions {
 
 /** A figure with its title, what it says in words, and the numbers behind it. */
 export function figure(options: FigureOptions): HTMLElement {
-  const { title, level = 3, description, picture, content = [], legend = null, data, className = "" } = options;
+  const { title, level = 3, description, image, content = [], legend = null, data, className = "" } = options;
   const [name, words] = [newId("figure"), newId("figure")];
-  picture?.setAttribute("role", "img");
-  picture?.setAttribute("aria-labelledby", name);
-  picture?.setAttribute("aria-describedby", words);
+  image?.setAttribute("role", "img");
+  image?.setAttribute("aria-labelledby", name);
+  image?.setAttribute("aria-describedby", words);
   return h(
     "figure",
     { class: className, "aria-labelledby": name },
     h("figcaption", {}, h(`h${level}`, { id: name }, title), h("p", { id: words, class: "note" }, description)),
     legend,
-    picture,
+    image,
     ...content,
     data && disclosed("The numbers", data),
   );

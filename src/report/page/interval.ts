@@ -13,7 +13,7 @@ export function intervalFigure(difference: PairedDifference, seeds: readonly num
   const room = (most - least || 0.01) * 0.08;
   const [start, end] = [least - room, most + room];
   const place = (x: number) => `${((100 * (x - start)) / (end - start)).toFixed(2)}%`;
-  const picture = h(
+  const image = h(
     "div",
     { class: "interval" },
     known && h("span", { class: "range", "--from": place(low), "--to": place(high) }),
@@ -30,7 +30,7 @@ export function intervalFigure(difference: PairedDifference, seeds: readonly num
     title: "Distilled less baseline, in points of test accuracy",
     level: 2,
     description: `A mark for each seed, the dot their mean. ${range}`,
-    picture,
+    image,
     data: () =>
       table({
         caption: "The difference by seed",

@@ -53,20 +53,20 @@ const MOST_POINTS_WITH_SYMBOLS = 24;
 
 /** Lines over a common axis, with a legend, a tooltip and the table behind them. */
 export function lineChart({ title, description, lines, x, y, className }: LineChartOptions): HTMLElement {
-  const picture = h("div", { class: "plot" });
-  drawOnceShown(picture, () => draw(picture, lines, x, y));
+  const image = h("div", { class: "plot" });
+  drawOnceShown(image, () => draw(image, lines, x, y));
   const named = lines.filter(({ faint, silent }) => !faint && !silent);
   const legend = named.length < 2 ? null : h("ul", { class: "legend" }, ...named.map(legendEntry));
   const data = () => dataTable(title, lines, x, y);
-  return figure({ title, description, picture, legend, data, className });
+  return figure({ title, description, image, legend, data, className });
 }
 
 function legendEntry({ name, colour, dash = "solid" }: Line): HTMLElement {
   return h("li", {}, h("span", { class: `swatch ${dash}`, "--colour": `var(${colour})`, "aria-hidden": "true" }), name);
 }
 
-function draw(picture: HTMLElement, lines: readonly Line[], x: Axis, y: Axis): void {
-  const chart = init(picture, null, { renderer: "svg" });
+function draw(image: HTMLElement, lines: readonly Line[], x: Axis, y: Axis): void {
+  const chart = init(image, null, { renderer: "svg" });
   const axis = {
     type: "value" as const,
     axisLine: { show: false },
@@ -117,11 +117,11 @@ function draw(picture: HTMLElement, lines: readonly Line[], x: Axis, y: Axis): v
     // At once: a page that is being printed draws no more frames.
     chart.getZr().flush();
     // Lets the style stretch it, as on paper.
-    const svg = picture.querySelector("svg");
+    const svg = image.querySelector("svg");
     svg?.setAttribute("viewBox", `0 0 ${chart.getWidth()} ${chart.getHeight()}`);
   };
-  new ResizeObserver(() => resized()).observe(picture);
-  addEventListener("beforeprint", () => resized(picture.closest(".full-on-paper") ? WIDE_ON_PAPER : ON_PAPER));
+  new ResizeObserver(() => resized()).observe(image);
+  addEventListener("beforeprint", () => resized(image.closest(".full-on-paper") ? WIDE_ON_PAPER : ON_PAPER));
   addEventListener("afterprint", () => resized({ width: "auto", height: "auto" }));
 }
 
@@ -186,11 +186,11 @@ function dataTable(caption: string, lines: readonly Line[], x: Axis, y: Axis): H
 }
 
 /** A chart needs its size: it is drawn once it has one. */
-function drawOnceShown(picture: HTMLElement, body: () => void): void {
+function drawOnceShown(image: HTMLElement, body: () => void): void {
   const observer = new ResizeObserver(() => {
-    if (picture.clientWidth === 0) return;
+    if (image.clientWidth === 0) return;
     observer.disconnect();
     body();
   });
-  observer.observe(picture);
+  observer.observe(image);
 }

@@ -8,7 +8,7 @@ import { h } from "./dom.js";
 interface MistakesOptions {
   mistakes: readonly Mistake[];
   names: readonly string[];
-  /** How many examples are wrong in all. */
+  /** How many samples are wrong in all. */
   wrong: number;
   /** The distillation's temperature, which the slider starts at; 1 without one. */
   temperature: number;
@@ -20,7 +20,7 @@ const FIRST = 12;
 const MOST = 24;
 const [COLDEST, HOTTEST] = [1, 20];
 
-/** The examples that the student gets wrong, with what both networks believe at the temperature of a slider. */
+/** The samples that the student gets wrong, with what both networks believe at the temperature of a slider. */
 export function mistakesSection(options: MistakesOptions): HTMLElement[] {
   const { mistakes, names, network } = options;
   const cards = mistakes.map((mistake) => mistakeCard(mistake, names, network));
@@ -96,13 +96,13 @@ interface Card {
 }
 
 function mistakeCard(
-  { index, label, student, teacher, picture }: Mistake,
+  { index, label, student, teacher, image }: Mistake,
   names: readonly string[],
   network: string,
 ): Card {
   const name = (i: number) => names[i] ?? String(i);
   const said = highest(student);
-  const image = picture && h("img", { src: picture, alt: `Example ${index}: ${name(label)}`, width: 72, height: 72 });
+  const thumbnail = image && h("img", { src: image, alt: `Sample ${index}: ${name(label)}`, width: 72, height: 72 });
   const claim = (who: string, logits: readonly number[]) => {
     const chosen = highest(logits);
     const sure = percent(softmax(logits, 1)[chosen] as number, 1);
@@ -113,7 +113,7 @@ function mistakeCard(
   const facts = h(
     "dl",
     {},
-    h("dt", {}, "example"),
+    h("dt", {}, "sample"),
     h("dd", {}, count(index)),
     h("dt", {}, "true"),
     h("dd", {}, h("strong", {}, name(label))),
@@ -122,7 +122,7 @@ function mistakeCard(
   );
   const bars = believedBars({ names, label, said, student, teacher });
   return {
-    element: h("li", { class: "card" }, h("div", { class: "card-head" }, image || null, facts), bars.element),
+    element: h("li", { class: "card" }, h("div", { class: "card-head" }, thumbnail || null, facts), bars.element),
     update: bars.update,
   };
 }

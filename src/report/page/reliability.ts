@@ -6,7 +6,7 @@ const LARGEST = 16;
 const SMALLEST = 4;
 const FEWEST = 10;
 
-/** Someone's answers, and how they look. */
+/** Someone's predictions, and how they look. */
 export interface Judged extends Pick<Line, "name" | "colour" | "dash"> {
   evaluation: Evaluation;
 }
@@ -31,7 +31,7 @@ export function reliabilityFigure(judged: readonly Judged[]): HTMLElement {
   const axis = { min: 0, max: 1, format: (x: number) => percent(x, 0), exact: (x: number) => percent(x, 1) };
   return lineChart({
     title: "Reliability",
-    description: `How often an answer is right, by how sure the network is of it; below the dotted line it is too sure. Larger points stand for more examples; those of less than ${FEWEST} are left out. Expected calibration error: ${errors}.`,
+    description: `How often an answer is right, by how sure the network is of it; below the dotted line it is too sure. Larger points stand for more samples; those of less than ${FEWEST} are left out. Expected calibration error: ${errors}.`,
     lines: [diagonal, ...lines],
     x: { name: "confidence", ...axis },
     y: { name: "accuracy", ...axis },

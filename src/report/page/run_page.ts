@@ -7,38 +7,36 @@ import { sizesFigure } from "./sizes.js";
 
 /** The page of one run. */
 export function runPage(report: RunReport): (HTMLElement | null)[] {
-  const { answers, history, best, sizes, config } = report;
+  const { predictions, history, best, sizes, config } = report;
   const network = config.command === "train-teacher" ? "network" : "student";
-  const judged = answers && [
-    ...(answers.teacher
-      ? [{ name: "teacher", colour: "--teacher", dash: "dashed" as const, evaluation: answers.teacher }]
+  const judged = predictions && [
+    ...(predictions.teacher
+      ? [{ name: "teacher", colour: "--teacher", dash: "dashed" as const, evaluation: predictions.teacher }]
       : []),
-    { name: network, colour: "--student", evaluation: answers.evaluation },
+    { name: network, colour: "--student", evaluation: predictions.evaluation },
   ];
   return [
     hero(report, tilesOf(report)),
     section("How it went", smallFigures(runCurves(history, best))),
-    ...(answers && judged ? answerSections(report, answers, { network, judged }) : []),
+    ...(predictions && judged ? answerSections(report, predictions, { network, judged }) : []),
     section("Against the teacher", sizes.teacher && figures(sizesFigure(sizes.student, sizes.teacher))),
   ];
 }
 
-function tilesOf({ answers, sizes: { student, teacher } }: RunReport): Tile[] {
-  if (answers === null) return [];
-  const { accuracy, agreement, calibration } = answers.evaluation;
-  const own: Tile = { name: `${answers.part} accuracy`, value: percent(accuracy), colour: "--student" };
+function tilesOf({ predictions, sizes: { student, teacher } }: RunReport): Tile[] {
+  if (predictions === null) return [];
+  const { accuracy, agreement, calibration } = predictions.evaluation;
+  const own: Tile = { name: `${predictions.part} accuracy`, value: percent(accuracy), colour: "--student" };
   const sure: Tile = { name: "calibration error", value: percent(calibration.error) };
-  if (teacher === undefined || answers.teacher === undefined) {
+  if (teacher === undefined || predictions.teacher === undefined) {
     const time =
-      student.latencyMs === undefined
-        ? []
-        : [{ name: "time for one example", value: `${short(student.latencyMs)} ms` }];
+      student.latencyMs === undefined ? [] : [{ name: "time for one sample", value: `${short(student.latencyMs)} ms` }];
     return [own, sure, { name: "parameters", value: count(student.parameters) }, ...time];
   }
   const fewer = `${times(teacher.parameters / student.parameters)}\u00d7`;
   return [
     own,
-    { name: "the teacher's", value: percent(answers.teacher.accuracy), colour: "--teacher" },
+    { name: "the teacher's", value: percent(predictions.teacher.accuracy), colour: "--teacher" },
     sure,
     { name: "agreement", value: percent(agreement ?? Number.NaN), note: "with the teacher" },
     { name: "parameters", value: fewer, note: "fewer than the teacher's" },

@@ -1,4 +1,4 @@
-import type { Answers, Mistake, Report } from "../report_data.js";
+import type { HeldOutPredictions, Mistake, Report } from "../report_data.js";
 import { classesFigure } from "./classes.js";
 import { type Content, h, newId } from "./dom.js";
 import { confusionFigure } from "./matrix.js";
@@ -26,7 +26,7 @@ export function smallFigures(content: readonly HTMLElement[]): HTMLElement | nul
 /** Where a network is right, where it is wrong, and what it believes there. */
 export function answerSections(
   { classNames, config }: Report,
-  { evaluation, teacher, mistakes }: Answers,
+  { evaluation, teacher, mistakes }: HeldOutPredictions,
   { network, judged }: { network: string; judged: readonly Judged[] },
 ): (HTMLElement | null)[] {
   const wrong = evaluation.examples - evaluation.correct;
@@ -46,5 +46,5 @@ export function answerSections(
 }
 
 function mistakesTitle(mistakes: readonly Mistake[]): string {
-  return mistakes.some(({ picture }) => picture !== undefined) ? "The pictures it gets wrong" : "What it gets wrong";
+  return mistakes.some(({ image }) => image !== undefined) ? "The images it gets wrong" : "What it gets wrong";
 }

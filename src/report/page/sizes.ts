@@ -15,9 +15,9 @@ interface Measure {
 const MEASURES: readonly Measure[] = [
   { name: "parameters", of: ({ parameters }) => parameters, format: count, more: "smaller" },
   { name: "file", of: ({ bytes: size }) => size, format: bytes, more: "smaller" },
-  { name: "time for one example", of: ({ latencyMs }) => latencyMs, format: (ms) => `${short(ms)} ms`, more: "faster" },
+  { name: "time for one sample", of: ({ latencyMs }) => latencyMs, format: (ms) => `${short(ms)} ms`, more: "faster" },
   {
-    name: "examples a second",
+    name: "samples a second",
     of: ({ throughput }) => throughput,
     format: (n) => count(Math.round(n)),
     more: "faster",
@@ -29,7 +29,7 @@ export function sizesFigure(student: SizeFigures, teacher: SizeFigures): HTMLEle
   const rows = MEASURES.flatMap(({ name, of, format, more }): Content[][] => {
     const [own, large] = [of(student), of(teacher)];
     if (own === undefined || large === undefined) return [];
-    const isRate = name === "examples a second";
+    const isRate = name === "samples a second";
     const gain = isRate ? own / large : large / own;
     return [
       [
@@ -43,7 +43,7 @@ export function sizesFigure(student: SizeFigures, teacher: SizeFigures): HTMLEle
   return figure({
     title: "Size and speed",
     description:
-      "The file is that of the weights as .safetensors. One example is the median of 200, on the machine that made this report.",
+      "The file is that of the weights as .safetensors. One sample is the median of 200, on the machine that made this report.",
     content: [
       table({
         caption: "Size and speed of the student against the teacher",

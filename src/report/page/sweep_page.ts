@@ -1,7 +1,7 @@
 import type { SweepPoint } from "../../compare/results.js";
-import { chanceOf } from "../chance.js";
 import type { SweepReport } from "../report_data.js";
 import { count, percent } from "../text.js";
+import { samplingMargin } from "../verdict.js";
 import { sweepCurves } from "./curves.js";
 import { h } from "./dom.js";
 import { disclosed, figure } from "./figure.js";
@@ -14,14 +14,14 @@ const PALEST = 0.08;
 
 /** The page of a sweep. */
 export function sweepPage(report: SweepReport): (HTMLElement | null)[] {
-  const { result, answers } = report;
+  const { result, predictions } = report;
   const { best, points, teacher, sizes, data } = result;
   const judged = [
     { name: "teacher", colour: "--teacher", dash: "dashed" as const, evaluation: teacher.evaluation },
     { name: "student", colour: "--student", evaluation: best.evaluation },
   ];
   const named = points.map((point) => ({ name: nameOf(point), history: point.history, best: isSame(point, best) }));
-  const within = `${(100 * chanceOf(best.validationAccuracy, data.validation)).toFixed(2)} points`;
+  const within = `${(100 * samplingMargin(best.validationAccuracy, data.validation)).toFixed(2)} points`;
   return [
     hero(report, tilesOf(report)),
     section(
@@ -29,7 +29,7 @@ export function sweepPage(report: SweepReport): (HTMLElement | null)[] {
       h(
         "p",
         { class: "lead" },
-        `Each cell is one run with seed ${result.seed}, at its best epoch, on ${count(data.validation)} validation examples. Differences below ${within} may be chance.`,
+        `Each cell is one run with seed ${result.seed}, at its best epoch, on ${count(data.validation)} validation samples. Differences below ${within} may be chance.`,
       ),
       figures(
         grid(report, "Accuracy on the validation set", ({ validationAccuracy }) => validationAccuracy),
@@ -39,7 +39,7 @@ export function sweepPage(report: SweepReport): (HTMLElement | null)[] {
     ),
     section("How they went", smallFigures(sweepCurves(named))),
     h("p", { class: "aside" }, `From here on: the student of ${nameOf(best)}.`),
-    ...answerSections({ ...report, config: { ...report.config, temperature: best.temperature } }, answers, {
+    ...answerSections({ ...report, config: { ...report.config, temperature: best.temperature } }, predictions, {
       network: "student",
       judged,
     }),

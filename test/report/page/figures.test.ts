@@ -39,7 +39,7 @@ describe.runIf(chromium !== "")("in Chromium", () => {
 
   test("confusion matrix, classes and reliability show the evaluation", async () => {
     await at.open("run");
-    const { evaluation, teacher } = at.answers;
+    const { evaluation, teacher } = at.predictions;
     const matrix = await rowsOf(at.page.locator(".matrix"));
     expect(matrix.map(([name, ...cells]) => [name, ...cells.map(Number)])).toEqual(
       evaluation.confusion.map((row, i) => [NAMES[i], ...row]),

@@ -8,7 +8,7 @@ describe.runIf(chromium !== "")("in Chromium", () => {
 
   test("the slider moves the bars to both networks' softmax at its temperature", async () => {
     await at.open("run");
-    const { mistakes } = at.answers;
+    const { mistakes } = at.predictions;
     const slider = at.page.getByRole("slider", { name: "Temperature" });
     expect(await slider.inputValue()).toBe("2.5");
     await expectBars(2.5);
@@ -62,7 +62,7 @@ describe.runIf(chromium !== "")("in Chromium", () => {
 
   test("the mistakes where the teacher was right, and all of them", async () => {
     await at.open("run");
-    const { mistakes } = at.answers;
+    const { mistakes } = at.predictions;
     const shown = () =>
       at.page
         .locator(".card:visible")

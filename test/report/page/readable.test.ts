@@ -34,8 +34,8 @@ describe.runIf(chromium !== "")("in Chromium", () => {
       const figures = await at.page.locator("figure").evaluateAll((all) =>
         all.map((figure) => {
           const textOf = (name: string) => {
-            const picture = figure.querySelector("[role=img]");
-            return picture === null ? "none" : document.getElementById(picture.getAttribute(name) ?? "")?.textContent;
+            const image = figure.querySelector("[role=img]");
+            return image === null ? "none" : document.getElementById(image.getAttribute(name) ?? "")?.textContent;
           };
           const numbers = figure.querySelector("details summary, table") !== null;
           return {

@@ -9,7 +9,7 @@ import type { RunReport } from "../../../src/report/report_data.js";
 import { CLASSES, compareResult, sweepResult, type Trained, trained } from "../support.js";
 import { chromium } from "./browser.js";
 
-/** A text that would run a script and fetch a picture, were it taken for markup. */
+/** A text that would run a script and fetch a image, were it taken for markup. */
 export const EVIL = `</script><script>window.hacked = 1</script><img src="http://localhost:9/x" onerror="window.hacked = 1">`;
 export const NAMES: readonly string[] = Array.from({ length: CLASSES }, (_, i) => `${i} <b>${EVIL}</b>`);
 export const KINDS = ["run", "bare", "compare", "one seed", "sweep"] as const;
@@ -33,9 +33,9 @@ export class Opened {
     );
   }
 
-  /** The answers of the run's student. */
-  get answers(): NonNullable<RunReport["answers"]> {
-    return this.reports.run.answers as NonNullable<RunReport["answers"]>;
+  /** The predictions of the run's student. */
+  get predictions(): NonNullable<RunReport["predictions"]> {
+    return this.reports.run.predictions as NonNullable<RunReport["predictions"]>;
   }
 
   figure(title: string): Locator {

@@ -1,8 +1,7 @@
 import { inflateSync } from "node:zlib";
 import { expect, test } from "vitest";
-import { pictureOf } from "../../src/report/picture.js";
-import { encodePng } from "../../src/report/png.js";
-import { pictures } from "./support.js";
+import { encodePng, imageUri } from "../../src/report/png.js";
+import { images } from "./support.js";
 
 /** The size and the rows of a PNG without filters; its checksums are the browser's to check. */
 function decode(png: Uint8Array): { width: number; height: number; colour: number; rows: number[][] } {
@@ -44,11 +43,11 @@ test("grey and RGB pixels, each row after the number of its filter", () => {
 });
 
 test("the values of an image become its pixels again, channel by channel", () => {
-  const data = pictures(3);
+  const data = images(3);
   for (let i = 0; i < 3; i++) {
     const { inputs } = data.slice(i, i + 1);
     const { width, height, colour, rows } = decodeUri(
-      pictureOf(inputs.data, data.image as NonNullable<typeof data.image>),
+      imageUri(inputs.data, data.image as NonNullable<typeof data.image>),
     );
     expect([width, height, colour]).toEqual([5, 4, 2]);
     const pixel = (y: number, x: number, channel: number) => data.pixels[i * 60 + channel * 20 + y * 5 + x] as number;
@@ -62,7 +61,7 @@ test("the values of an image become its pixels again, channel by channel", () =>
 
 test("what lies outside of 0 to 255 is cut off; of two channels the first is shown", () => {
   const layout = { channels: 2, height: 1, width: 3, mean: [0.5, 0], std: [1, 1] };
-  expect(decodeUri(pictureOf(Float32Array.of(-9, 0, 9, 1, 1, 1), layout))).toEqual({
+  expect(decodeUri(imageUri(Float32Array.of(-9, 0, 9, 1, 1, 1), layout))).toEqual({
     ...{ width: 3, height: 1, colour: 0 },
     rows: [[0, 0, 128, 255]],
   });

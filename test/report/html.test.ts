@@ -2,8 +2,8 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { embeddedJson, pageHtml } from "../../src/report/html.js";
 import { runReport, writeReport } from "../../src/report/index.js";
-import { embeddedJson, pageHtml } from "../../src/report/page_html.js";
 import { type Trained, trained } from "./support.js";
 
 const folder = mkdtempSync(join(tmpdir(), "distillery-report-"));

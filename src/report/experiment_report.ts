@@ -1,12 +1,13 @@
+import { show } from "../checks.js";
 import type { CompareResult, StudentFigures, SweepResult } from "../compare/results.js";
 import type { Dataset } from "../data/index.js";
-import { mistakesIn, type Networks } from "./answers.js";
-import { expectResult } from "./arguments.js";
+import { DistilleryError } from "../errors.js";
 import { classNamesOf, headOf, type ReportOptions } from "./head.js";
-import type { Answers, CompareReport, SweepReport } from "./report_data.js";
+import { mistakesIn, type Networks } from "./predictions.js";
+import type { CompareReport, HeldOutPredictions, SweepReport } from "./report_data.js";
 import { compareVerdict, sweepVerdict } from "./verdict.js";
 
-/** What a report of several runs shows beside their figures: the examples that one student gets wrong. */
+/** What a report of several runs shows beside their figures: the samples that one student gets wrong. */
 export interface ReportExtras extends ReportOptions {
   /** Of a comparison the first seed's distilled student, of a sweep the best point's; with the best epoch's weights. */
   networks?: Networks;
@@ -15,7 +16,7 @@ export interface ReportExtras extends ReportOptions {
 }
 
 /**
- * What a comparison's report says: the figures as they are, and the answers of the first seed's distilled student.
+ * What a comparison's report says: the figures as they are, and the predictions of the first seed's distilled student.
  *
  * @throws DistilleryError `BAD_ARGUMENT`, `SHAPE_MISMATCH` where a network does not fit the data.
  * @example
@@ -32,12 +33,12 @@ export function compareReport(result: CompareResult, extras: ReportExtras = {}):
     ...commonOf(result, "Comparison", extras),
     verdict: compareVerdict(result),
     result: { ...figures, baseline: withoutConfusion(result.baseline), distilled: withoutConfusion(result.distilled) },
-    answers: answersOf(evaluation, result, extras),
+    predictions: predictionsOf(evaluation, result, extras),
   };
 }
 
 /**
- * What a sweep's report says: all points, and the answers of the best one's student.
+ * What a sweep's report says: all points, and the predictions of the best one's student.
  *
  * @throws DistilleryError `BAD_ARGUMENT`, `SHAPE_MISMATCH` where a network does not fit the data.
  * @example
@@ -53,7 +54,7 @@ export function sweepReport(result: SweepResult, extras: ReportExtras = {}): Swe
     ...commonOf(result, "Sweep", extras),
     verdict: sweepVerdict(result),
     result: figures,
-    answers: answersOf(result.best.evaluation, result, extras),
+    predictions: predictionsOf(result.best.evaluation, result, extras),
   };
 }
 
@@ -62,15 +63,15 @@ function commonOf({ data, config }: CompareResult | SweepResult, what: string, e
   return headOf(config, classNamesOf(data.classes, test?.classNames), { title: `${what} on ${data.name}`, ...options });
 }
 
-function answersOf(
-  evaluation: Answers["evaluation"] | undefined,
+function predictionsOf(
+  evaluation: HeldOutPredictions["evaluation"] | undefined,
   { teacher }: CompareResult | SweepResult,
   { networks, test }: ReportExtras,
-): Answers {
+): HeldOutPredictions {
   return {
     part: "test",
     weights: "best",
-    evaluation: evaluation as Answers["evaluation"],
+    evaluation: evaluation as HeldOutPredictions["evaluation"],
     teacher: teacher.evaluation,
     mistakes: networks && test ? mistakesIn(networks, test) : [],
   };
@@ -79,4 +80,11 @@ function answersOf(
 /** One confusion matrix is shown; those of all seeds and many classes would make the file large. */
 function withoutConfusion(figures: StudentFigures): StudentFigures {
   return { ...figures, evaluations: figures.evaluations.map((evaluation) => ({ ...evaluation, confusion: [] })) };
+}
+
+/** Refuses what `compare` or `sweep` did not give. */
+function expectResult(kind: "compare" | "sweep", result: unknown): void {
+  const { kind: got } = (result ?? {}) as { kind?: unknown };
+  if (got === kind) return;
+  throw new DistilleryError("BAD_ARGUMENT", `result: expected what ${kind}() gives, got ${show(got ?? result)}`);
 }

@@ -1,5 +1,32 @@
 import { createHash } from "node:crypto";
+import { fileURLToPath } from "node:url";
+import { show } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { readWhole, writeWhole } from "../files/index.js";
+import { ROOT } from "../package.js";
 import type { Report } from "./report_data.js";
+
+/** Where scripts/build_report.mjs puts them. */
+const BUILT = new URL("dist/report/", ROOT);
+
+/**
+ * Writes a report as one HTML file, whole or not at all: it needs no other file, no server and no network.
+ *
+ * @throws DistilleryError `IO_ERROR` where it can't be written.
+ * @example
+ * ```ts
+ * await writeReport("runs/tiny/report.html", runReport({ config, history, networks: { student, teacher }, data: { test } }));
+ * ```
+ */
+export async function writeReport(file: string, report: Report): Promise<void> {
+  expectText("file", file);
+  const [script, style] = await Promise.all(["page.js", "page.css"].map(readBuilt));
+  await writeWhole(file, pageHtml(report, { script: script as string, style: style as string }));
+}
+
+async function readBuilt(name: string): Promise<string> {
+  return Buffer.from(await readWhole(fileURLToPath(new URL(name, BUILT)))).toString();
+}
 
 /** What the page is made of beside its data. */
 export interface PageAssets {
@@ -46,4 +73,10 @@ export function embeddedJson(value: unknown): string {
 /** A text as HTML shows it. */
 export function escapeText(text: string): string {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+}
+
+/** Refuses what is no text, or an empty one. */
+function expectText(name: string, value: unknown): void {
+  if (typeof value === "string" && value !== "") return;
+  throw new DistilleryError("BAD_ARGUMENT", `${name}: expected a text, got ${show(value)}`);
 }
