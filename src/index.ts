@@ -6,9 +6,11 @@ export {
   encodeSafetensors,
   inspectCheckpoint,
   type LoadCheckpointOptions,
+  type LoadNetworkOptions,
   type LoadOptions,
   load,
   loadCheckpoint,
+  loadNetwork,
   type Safetensors,
   type SaveOptions,
   type StoredDtype,
@@ -45,7 +47,8 @@ export {
 } from "./log/index.js";
 export { type CrossEntropyOptions, crossEntropy } from "./losses/cross_entropy.js";
 export { type KdLossOptions, type KdLossParts, kdLoss, kdLossParts } from "./losses/kd_loss.js";
-export { networkFrom } from "./models/from_state.js";
+export { createNetwork, type NetworkOfState, networkFrom } from "./models/create_network.js";
+export type { NetworkContext } from "./models/network.js";
 export { StudentNet } from "./models/student_net.js";
 export { TeacherNet } from "./models/teacher_net.js";
 export { BatchNorm1d } from "./nn/batch_norm.js";
@@ -64,6 +67,15 @@ export { OneCycleLR, type OneCycleOptions } from "./optim/one_cycle_lr.js";
 export type { OneCycleStateDict } from "./optim/one_cycle_state.js";
 export { Scheduler } from "./optim/scheduler.js";
 export { constant, cosine, linear, oneCycle, type Schedule, stepDecay, warmUp } from "./optim/schedules.js";
+export {
+  type Expression,
+  formatExpression,
+  importModules,
+  parseExpression,
+  type StructuredTerm,
+  type Term,
+  type UserModules,
+} from "./registry/index.js";
 export * from "./report/index.js";
 export { noGrad } from "./tensor/autograd.js";
 export { IntTensor, type Labels, LongTensor } from "./tensor/int_tensor.js";

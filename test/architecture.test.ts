@@ -16,7 +16,7 @@ const ALLOWED: Record<string, string[]> = {
   models: ["nn", "registry", "tensor"],
   losses: ["registry", "tensor"],
   optim: ["registry", "tensor"],
-  checkpoint: ["files", "nn", "tensor"],
+  checkpoint: ["files", "models", "nn", "tensor"],
   log: ["files"],
   export: ["files", "nn", "tensor"],
   train: ["checkpoint", "data", "log", "losses", "models", "nn", "optim", "registry", "tensor"],

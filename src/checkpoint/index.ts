@@ -10,6 +10,7 @@ export {
   load,
   loadCheckpoint,
 } from "./load.js";
+export { type LoadNetworkOptions, loadNetwork, modelMetadata } from "./load_network.js";
 export { lockFolder, type RunConfig, RunDirectory } from "./run_directory.js";
 export { decodeSafetensors, encodeSafetensors, type Safetensors, safetensorsBytes } from "./safetensors.js";
 export { type SaveOptions, save, saveCheckpoint } from "./save.js";

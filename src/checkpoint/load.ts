@@ -53,10 +53,18 @@ export interface CheckpointSummary {
  * ```
  */
 export async function load(file: string, options: LoadOptions = {}): Promise<StateDict> {
-  const { stored } = await read(file, options);
+  return (await loadWithMetadata(file, options)).state;
+}
+
+/** A state dict with what its file keeps beside it, read as {@link load} does. */
+export async function loadWithMetadata(
+  file: string,
+  options: LoadOptions = {},
+): Promise<Pick<CheckpointSummary, "format" | "metadata"> & { state: StateDict }> {
+  const { format, stored, metadata } = await read(file, options);
   const entries = stored.map(({ key, tensor }): [string, StoredTensor["tensor"]] => [key, tensor]);
   if (options.allowNonFinite !== true) refuseNonFinite(entries, file);
-  return Object.fromEntries(entries);
+  return { format, state: Object.fromEntries(entries), metadata };
 }
 
 /**

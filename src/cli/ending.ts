@@ -1,8 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { networkFrom } from "../models/from_state.js";
-import type { StudentNet } from "../models/student_net.js";
-import type { TeacherNet } from "../models/teacher_net.js";
+import { networkFrom } from "../models/create_network.js";
+import type { Module } from "../nn/module.js";
 import { type BestWeights, type Evaluation, evaluate, type RunResult } from "../train/index.js";
 import { type Printer, percent } from "./printer.js";
 import type { Source } from "./setup.js";
@@ -11,9 +10,9 @@ import type { Source } from "./setup.js";
 export interface Ended {
   /** What was trained, with its last weights: `student` or `teacher`, and its file. */
   role: "student" | "teacher";
-  network: TeacherNet | StudentNet;
+  network: Module;
   /** Of a distillation. */
-  teacher?: TeacherNet | StudentNet;
+  teacher?: Module;
   result: RunResult;
   source: Source;
   out: string;

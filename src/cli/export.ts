@@ -3,8 +3,7 @@ import { Command, Option } from "commander";
 import { sourceSchema } from "../config/index.js";
 import type { Dataset } from "../data/index.js";
 import type { OnnxOptions, OnnxSummary, OnnxValue } from "../export/index.js";
-import type { StudentNet } from "../models/student_net.js";
-import type { TeacherNet } from "../models/teacher_net.js";
+import type { Module } from "../nn/module.js";
 import { evaluate } from "../train/index.js";
 import { UsageError } from "./errors.js";
 import { addLoading, addOptions, addShowing, givenFlags, type LoadFlags, type ShowFlags } from "./flags.js";
@@ -90,7 +89,7 @@ function testOf({ test }: Source, data: string): Dataset {
 
 /** The accuracy of the network and of the file, by ONNX Runtime where it is installed. */
 async function compare(
-  network: TeacherNet | StudentNet,
+  network: Module,
   file: string,
   summary: OnnxSummary,
   options: OnnxOptions,

@@ -1,5 +1,5 @@
 import type { InferOutput } from "valibot";
-import { load } from "../checkpoint/index.js";
+import { loadNetwork } from "../checkpoint/index.js";
 import type { sourceSchema } from "../config/index.js";
 import { type AugmentOptions, augment } from "../data/augment.js";
 import type { Dataset } from "../data/dataset.js";
@@ -7,9 +7,7 @@ import type { LoadDataOptions } from "../data/formats/load_data.js";
 import { splitDataset } from "../data/split.js";
 import { synthetic } from "../data/synthetic.js";
 import { DistilleryError } from "../errors.js";
-import { networkFrom } from "../models/from_state.js";
-import type { StudentNet } from "../models/student_net.js";
-import type { TeacherNet } from "../models/teacher_net.js";
+import type { Module } from "../nn/module.js";
 import { manualSeed } from "../tensor/random.js";
 import { setNumThreads } from "../threads.js";
 import { UsageError } from "./errors.js";
@@ -91,22 +89,12 @@ function loadingOptions({
 }
 
 /** A network from its file. */
-export async function readNetwork(file: string, flags: LoadFlags): Promise<TeacherNet | StudentNet> {
-  const state = await load(file, loadOptions(flags));
-  try {
-    return networkFrom(state);
-  } catch (error) {
-    if (!(error instanceof DistilleryError)) throw error;
-    throw new DistilleryError(error.code, `${file}: ${error.message}`, { cause: error });
-  }
+export async function readNetwork(file: string, flags: LoadFlags): Promise<Module> {
+  return loadNetwork(file, loadOptions(flags));
 }
 
 /** Refuses a network that does not fit the data, naming its file. */
-export function expectFits(
-  file: string,
-  network: TeacherNet | StudentNet,
-  { sizes, name }: Pick<Source, "sizes" | "name">,
-): void {
+export function expectFits(file: string, network: Module, { sizes, name }: Pick<Source, "sizes" | "name">): void {
   const shapes = Object.values(network.stateDict()).map(({ shape }) => shape);
   const weights = shapes.filter((shape) => shape.length === 2);
   const [inFeatures, classes] = [weights[0]?.[1], weights.at(-1)?.[0]];

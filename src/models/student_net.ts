@@ -1,6 +1,9 @@
+import * as v from "valibot";
 import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
+import { described } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
+import { defineNetwork, features, layerSizes, widths } from "./network.js";
 
 /**
  * The small network of the script: 784-512-256-10 unless told otherwise, ReLU between the layers.
@@ -30,3 +33,18 @@ export class StudentNet extends Module {
     return this.fc3.forward(h2);
   }
 }
+
+export const student = defineNetwork({
+  name: "student",
+  help: "the student of the reference script: three linear layers with ReLU between them",
+  options: {
+    hidden: described(v.optional(widths(2), [512, 256]), "widths of the two hidden layers"),
+  },
+  type: StudentNet,
+  create: ({ hidden }, context) =>
+    new StudentNet({ inFeatures: features(context), hidden: [hidden[0], hidden[1]], classes: context.classes }),
+  recognize(state) {
+    if ("bn1.weight" in state || "fc4.weight" in state) return null;
+    return layerSizes(state, ["fc1", "fc2", "fc3"], "student");
+  },
+});

@@ -1,9 +1,12 @@
+import * as v from "valibot";
 import { BatchNorm1d } from "../nn/batch_norm.js";
 import { denseBlock } from "../nn/dense_block.js";
 import { Dropout } from "../nn/layers.js";
 import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
+import { described } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
+import { defineNetwork, features, layerSizes, widths } from "./network.js";
 
 /**
  * The large network of the script: 784-2048-1024-512-10 unless told otherwise; after each hidden layer BatchNorm, ReLU,
@@ -46,3 +49,17 @@ export class TeacherNet extends Module {
     return this.fc4.forward(h3);
   }
 }
+
+export const teacher = defineNetwork({
+  name: "teacher",
+  help: "the teacher of the reference script: four linear layers with BatchNorm, ReLU and dropout between them",
+  options: {
+    hidden: described(v.optional(widths(3), [2048, 1024, 512]), "widths of the three hidden layers"),
+  },
+  type: TeacherNet,
+  create: ({ hidden }, context) => {
+    const [one, two, three] = hidden;
+    return new TeacherNet({ inFeatures: features(context), hidden: [one, two, three], classes: context.classes });
+  },
+  recognize: (state) => ("bn1.weight" in state ? layerSizes(state, ["fc1", "fc2", "fc3", "fc4"], "teacher") : null),
+});

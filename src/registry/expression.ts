@@ -99,7 +99,7 @@ export function formatExpression(expression: Expression | readonly Term[]): stri
         ...Object.entries(args).map(([key, value]) => `${key}=${formatValue(value, `${name}: ${key}`)}`),
       ];
       const call = `${formatName(name)}${values.length === 0 ? "" : `(${values.join(", ")})`}`;
-      return weight === 1 ? call : `${weight}*${call}`;
+      return weight === 1 ? call : `${formatNumber(weight)}*${call}`;
     })
     .join(" + ");
 }
@@ -117,7 +117,7 @@ function formatName(name: string): string {
 function formatValue(value: unknown, place: string): string {
   if (Array.isArray(value)) return `[${value.map((one) => formatValue(one, place)).join(", ")}]`;
   if (value === null || typeof value === "boolean") return String(value);
-  if (typeof value === "number" && Number.isFinite(value)) return Object.is(value, -0) ? "-0" : String(value);
+  if (typeof value === "number" && Number.isFinite(value)) return formatNumber(value);
   if (typeof value !== "string") {
     throw bad(
       place,
@@ -126,6 +126,10 @@ function formatValue(value: unknown, place: string): string {
   }
   const isWord = matchesAll(WORD, value) && !NUMBER.test(value) && !KEYWORDS.has(value);
   return isWord ? value : JSON.stringify(value);
+}
+
+function formatNumber(value: number): string {
+  return Object.is(value, -0) ? "-0" : String(value);
 }
 
 function matchesAll(pattern: RegExp, text: string): boolean {

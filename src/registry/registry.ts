@@ -63,12 +63,12 @@ export interface ResolveOptions {
  * SHAPES.resolve("square(side=3)"); // 9
  * ```
  */
-export class Registry<T, C = void> {
+export class Registry<T, C = void, E extends Entry<T, C> = Entry<T, C>> {
   readonly kind: string;
-  readonly #entries: ReadonlyMap<string, Entry<T, C>>;
+  readonly #entries: ReadonlyMap<string, E>;
   readonly #userDefined: UserDefined<T> | null;
 
-  constructor(kind: string, entries: readonly Entry<T, C>[], userDefined: UserDefined<T> | null = null) {
+  constructor(kind: string, entries: readonly E[], userDefined: UserDefined<T> | null = null) {
     this.kind = kind;
     this.#entries = new Map(entries.map((entry) => [entry.name, entry]));
     this.#userDefined = userDefined;
@@ -87,7 +87,7 @@ export class Registry<T, C = void> {
   }
 
   /** The registered entries, in their order. */
-  get entries(): readonly Entry<T, C>[] {
+  get entries(): readonly E[] {
     return [...this.#entries.values()];
   }
 
@@ -96,7 +96,7 @@ export class Registry<T, C = void> {
    *
    * @throws DistilleryError `BAD_ARGUMENT` with the nearest name if there is none.
    */
-  get(name: string, argument = this.kind): Entry<T, C> {
+  get(name: string, argument = this.kind): E {
     const entry = this.#entries.get(name);
     if (entry !== undefined) return entry;
     const own = this.#userDefined === null ? "" : ", or a module of your own, as ./file.mjs#Name";
@@ -137,11 +137,17 @@ export class Registry<T, C = void> {
     return terms.map((term) => [term.weight, this.#create(term, context, options)]);
   }
 
-  /** The options of a term by name, checked, with their defaults; of a module of the user's own as they were given. */
-  optionsFor(expression: Expression, { argument = this.kind }: { argument?: string } = {}): Record<string, unknown>[] {
-    return parseExpression(expression, argument).map((term) =>
-      isModulePath(term.name) ? { ...term.args } : this.#options(this.get(term.name, argument), term, argument),
-    );
+  /**
+   * The same expression with every option by name and every default written out, so that it means the same when a default
+   * changes. A module of the user's own keeps its arguments as they are.
+   */
+  canonical(expression: Expression, { argument = this.kind }: { argument?: string } = {}): string {
+    const terms = parseExpression(expression, argument).map((term): Term => {
+      if (isModulePath(term.name)) return term;
+      const options = Object.entries(this.#options(this.get(term.name, argument), term, argument));
+      return { ...term, positional: [], args: Object.fromEntries(options.filter(([, value]) => value !== undefined)) };
+    });
+    return formatExpression(terms);
   }
 
   #create(term: Term, context: C, { argument = this.kind, modules }: ResolveOptions): T {

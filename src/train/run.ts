@@ -140,8 +140,8 @@ export class TrainingRun {
   async finish(name: string): Promise<RunResult> {
     const { model, position, generator, best } = this.#state;
     const { data } = this.#setup;
-    const files = await this.#files.weights(model.stateDict(), name, data);
-    if (best !== null) files.push(...(await this.#files.weights(best.state, `${name}_best`, data)));
+    const files = await this.#files.weights(model, model.stateDict(), name, data);
+    if (best !== null) files.push(...(await this.#files.weights(model, best.state, `${name}_best`, data)));
     await this.#files.checkpoint(this.scheduler.lastStep, this.#state);
     await this.#files.written();
     this.#stream.copyFrom(generator);

@@ -3,6 +3,8 @@ import type { Dataset } from "../data/dataset.js";
 import { describeInputs, INPUTS_KEY } from "../data/inputs/inputs.js";
 import { type EpochRecord, flattenRecord } from "../log/epoch_record.js";
 import type { MetricsLog } from "../log/metrics_log.js";
+import { networkMetadata } from "../models/create_network.js";
+import type { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
 import type { RunControls } from "./controls.js";
 import { capture, type RunState } from "./snapshot.js";
@@ -67,10 +69,11 @@ export class RunFiles {
     await this.directory?.checkpoints.written();
   }
 
-  /** Writes weights under a name, and how their network's inputs are made; gives the files. */
-  async weights(state: StateDict, name: string, data: Dataset): Promise<string[]> {
+  /** Writes weights of a model under a name, with its text and how its inputs are made; gives the files. */
+  async weights(model: Module, state: StateDict, name: string, data: Dataset): Promise<string[]> {
     if (this.directory === null) return [];
-    return this.directory.writeWeights(state, name, { [INPUTS_KEY]: JSON.stringify(describeInputs(data)) });
+    const metadata = { [INPUTS_KEY]: JSON.stringify(describeInputs(data)), ...networkMetadata(model) };
+    return this.directory.writeWeights(state, name, metadata);
   }
 
   /** Lets what is being written come to its end: afterwards nothing in the folder changes. */

@@ -70,10 +70,9 @@ describe("an entry is made", () => {
   });
 
   test("its options are known with their defaults", () => {
-    expect(BOXES.optionsFor("plain(color=blue) + weighed(3)")).toEqual([
-      { sides: [1, 2], color: "blue" },
-      { grams: 3 },
-    ]);
+    expect(BOXES.canonical("2*plain(color=blue) + weighed(3) + ./net.mjs(a=1)")).toBe(
+      "2*plain(sides=[1, 2], color=blue) + weighed(grams=3) + ./net.mjs(a=1)",
+    );
     expect(BOXES.optionsOf("plain")).toEqual([
       { name: "sides", default: "[1, 2]", help: "its sides" },
       { name: "color", default: "red", help: "" },

@@ -1,0 +1,56 @@
+import { extname } from "node:path";
+import { DistilleryError } from "../errors.js";
+import { type NetworkOfState, networkFrom } from "../models/create_network.js";
+import type { Module } from "../nn/module.js";
+import type { StateDict } from "../nn/state_dict.js";
+import { fingerprint } from "./fingerprint.js";
+import { type LoadOptions, loadWithMetadata } from "./load.js";
+
+/** How {@link loadNetwork} reads a file, and which network it makes. */
+export interface LoadNetworkOptions extends LoadOptions, Omit<NetworkOfState, "metadata"> {}
+
+/**
+ * The network of a file, with its values: the one that the metadata of a `.safetensors` file name. A `.pth` file has no
+ * place for metadata: those of a `.safetensors` file of the same name and weights beside it are taken; without one the
+ * network is the one that is named, or a {@link TeacherNet} or {@link StudentNet}, which the keys tell.
+ *
+ * @throws DistilleryError as {@link load} and {@link networkFrom}, with the file's name.
+ * @example
+ * ```ts
+ * const student = await loadNetwork("runs/distill/distilled_student_model_lowest.safetensors");
+ * const teacher = await loadNetwork("teacher.pth", { network: "mlp(hidden=[1200, 1200])" });
+ * ```
+ */
+export async function loadNetwork(file: string, options: LoadNetworkOptions = {}): Promise<Module> {
+  const { format, state, metadata } = await loadWithMetadata(file, options);
+  const texts = format === "pth" ? await metadataBeside(file, state) : metadata;
+  try {
+    return networkFrom(state, { ...options, metadata: texts });
+  } catch (error) {
+    if (!(error instanceof DistilleryError)) throw error;
+    throw new DistilleryError(error.code, `${file}: ${error.message}`, { cause: error });
+  }
+}
+
+/**
+ * The texts that a file of weights keeps: of a `.pth` file those of a `.safetensors` file of the same name and weights
+ * beside it.
+ *
+ * @throws DistilleryError as {@link load}.
+ */
+export async function modelMetadata(file: string): Promise<Readonly<Record<string, string>>> {
+  const { format, state, metadata } = await loadWithMetadata(file, { allowNonFinite: true });
+  return format === "pth" ? metadataBeside(file, state) : metadata;
+}
+
+async function metadataBeside(file: string, state: StateDict): Promise<Readonly<Record<string, string>>> {
+  const beside = `${file.slice(0, file.length - extname(file).length)}.safetensors`;
+  if (beside === file) return {};
+  try {
+    const other = await loadWithMetadata(beside, { allowNonFinite: true });
+    return fingerprint(state) === fingerprint(other.state) ? other.metadata : {};
+  } catch (error) {
+    if (error instanceof DistilleryError && error.code === "NOT_FOUND") return {};
+    throw error;
+  }
+}

@@ -1,0 +1,175 @@
+import { show } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import type { Module } from "../nn/module.js";
+import type { StateDict } from "../nn/state_dict.js";
+import {
+  type Expression,
+  formatExpression,
+  isModulePath,
+  parseExpression,
+  type UserModules,
+} from "../registry/index.js";
+import { MODELS } from "./index.js";
+import { expectContext, type NetworkContext, type NetworkSpec } from "./network.js";
+
+/** Keys of the texts that a `.safetensors` file keeps of its network. */
+export const NETWORK_KEY = "distillery.network";
+const SHAPE_KEY = "distillery.shape";
+const CLASSES_KEY = "distillery.classes";
+
+const SPECS = new WeakMap<Module, NetworkSpec>();
+
+/**
+ * Makes a network by its text: a registered one, or a class or function of a module of the user's own, which gets
+ * `{ shape, classes, ...arguments }`. Its initial values come from the current random stream.
+ *
+ * @param context the shape of one sample, and the number of classes.
+ * @param options `modules`: modules of the user's own, from `importModules`.
+ * @throws DistilleryError `BAD_ARGUMENT` that names what came, what was expected and the nearest name.
+ * @example
+ * ```ts
+ * const student = createNetwork("mlp(hidden=[64])", { shape: [784], classes: 10 });
+ * ```
+ */
+export function createNetwork(
+  network: Expression,
+  context: NetworkContext,
+  options: { modules?: UserModules; argument?: string } = {},
+): Module {
+  const { shape, classes } = expectContext(context);
+  const module = MODELS.resolve(network, { shape: [...shape], classes }, options);
+  SPECS.set(module, { network: MODELS.canonical(network), shape: [...shape], classes });
+  return module;
+}
+
+/** The text of a network, and what it is made for; null if it was not made by {@link createNetwork} and is of no registered class. */
+export function networkSpecOf(module: Module): NetworkSpec | null {
+  const spec = SPECS.get(module);
+  if (spec !== undefined) return spec;
+  const entry = MODELS.entries.find(
+    ({ type }) => type !== undefined && Object.getPrototypeOf(module) === type.prototype,
+  );
+  return entry?.recognize?.(module.stateDict()) ?? null;
+}
+
+/** What a `.safetensors` file keeps of its network; nothing if {@link networkSpecOf} knows nothing of it. */
+export function networkMetadata(module: Module): Record<string, string> {
+  const spec = networkSpecOf(module);
+  if (spec === null) return {};
+  const { network, shape, classes } = spec;
+  return { [NETWORK_KEY]: network, [SHAPE_KEY]: JSON.stringify(shape), [CLASSES_KEY]: String(classes) };
+}
+
+/** What says which network a state dict belongs to. */
+export interface NetworkOfState extends Partial<NetworkContext> {
+  /** As the user names it; default: what `metadata` says, or else what the keys say. */
+  network?: Expression;
+  /** The texts of the `.safetensors` file that the state dict is from. */
+  metadata?: Readonly<Record<string, string>>;
+  /** Modules of the user's own, from `importModules`. */
+  modules?: UserModules;
+}
+
+/**
+ * The network that a state dict belongs to, with its values: the one that is named, or that the file's metadata name, or a
+ * {@link TeacherNet} or {@link StudentNet} of any sizes, which the keys tell. Its initial values are drawn from the
+ * current stream before they are replaced, as when a program makes one and loads into it. A module of the user's own runs
+ * only if `network` names it: metadata alone never run code.
+ *
+ * @throws DistilleryError `BAD_CHECKPOINT` if nothing says which network it is, or the metadata are damaged or say
+ * otherwise than `network`; `STATE_DICT_MISMATCH` if the weights do not fit the network.
+ * @example
+ * ```ts
+ * const student = networkFrom(await load("student.pth"));
+ * const tiny = networkFrom(await load("tiny.pth"), { network: "mlp(hidden=[8])" });
+ * ```
+ */
+export function networkFrom(state: StateDict, options: NetworkOfState = {}): Module {
+  const { network, modules } = options;
+  const stored = storedSpec(options.metadata ?? {});
+  if (network === undefined && stored === null) return loaded(recognized(state), state);
+  if (network === undefined) return loaded(expectRegistered(stored as NetworkSpec), state, NETWORK_KEY);
+  const named = parseExpression(network, "network");
+  const text = isModulePath(named[0].name) ? formatExpression(named) : MODELS.canonical(network);
+  if (stored !== null && !isModulePath(named[0].name) && text !== stored.network) {
+    throw new DistilleryError("BAD_CHECKPOINT", `was made as ${stored.network}, not as ${text}`);
+  }
+  const shape = options.shape ?? stored?.shape ?? inputShape(state);
+  const classes = options.classes ?? stored?.classes ?? outputClasses(state);
+  return loaded({ network: text, shape, classes }, state, "network", modules);
+}
+
+/** What the texts of a file say of its network; null if they say nothing. */
+export function storedSpec(metadata: Readonly<Record<string, string>>): NetworkSpec | null {
+  if (!Object.hasOwn(metadata, NETWORK_KEY)) return null;
+  const network = metadata[NETWORK_KEY];
+  const shape = parseJson(metadata[SHAPE_KEY]);
+  const classes = parseJson(metadata[CLASSES_KEY]);
+  try {
+    const [{ name }, ...more] = parseExpression(network, NETWORK_KEY);
+    if (more.length > 0)
+      throw new DistilleryError("BAD_ARGUMENT", `${NETWORK_KEY}: expected one network, got ${show(network)}`);
+    const context = expectContext({ shape: shape as number[], classes: classes as number });
+    return { network: isModulePath(name) ? network : MODELS.canonical(network, { argument: NETWORK_KEY }), ...context };
+  } catch (error) {
+    if (!(error instanceof DistilleryError)) throw error;
+    throw new DistilleryError("BAD_CHECKPOINT", `in its metadata, ${error.message}`, { cause: error });
+  }
+}
+
+function parseJson(text: string | undefined): unknown {
+  try {
+    return text === undefined ? undefined : JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+function expectRegistered(spec: NetworkSpec): NetworkSpec {
+  const [{ name }] = parseExpression(spec.network);
+  if (!isModulePath(name)) return spec;
+  throw new DistilleryError(
+    "BAD_CHECKPOINT",
+    `was made as ${spec.network}, a module of one's own, which runs only if you name it: --network ${show(spec.network)}`,
+  );
+}
+
+function recognized(state: StateDict): NetworkSpec {
+  for (const entry of MODELS.entries) {
+    const spec = entry.recognize?.(state) ?? null;
+    if (spec !== null) return spec;
+  }
+  const keys = Object.keys(state);
+  const some =
+    keys.length === 0 ? "no keys" : `the keys ${keys.slice(0, 4).join(", ")}${keys.length > 4 ? ", ..." : ""}`;
+  const names = MODELS.entries.flatMap((entry) => (entry.recognize ? [entry.name] : []));
+  throw new DistilleryError(
+    "BAD_CHECKPOINT",
+    `${some} are of no network that is recognised (${names.join(", ")}): name it, as --network "mlp(hidden=[64])"`,
+  );
+}
+
+function loaded(spec: NetworkSpec, state: StateDict, source?: string, modules?: UserModules): Module {
+  const module = createNetwork(spec.network, spec, { argument: source ?? "network", ...(modules && { modules }) });
+  try {
+    return module.loadStateDict(state);
+  } catch (error) {
+    if (source === undefined || !(error instanceof DistilleryError)) throw error;
+    const what = `the weights do not fit ${spec.network} of [${spec.shape.join(", ")}] to ${spec.classes} classes`;
+    throw new DistilleryError(error.code, `${what}: ${error.message}`, { cause: error });
+  }
+}
+
+/** The number of values that the first matrix of a state dict takes. */
+function inputShape(state: StateDict): number[] {
+  const first = Object.values(state).find(({ shape }) => shape.length > 1);
+  if (first?.shape.length === 2) return [first.shape[1]];
+  throw new DistilleryError("BAD_ARGUMENT", "shape: needed: the first weight does not tell the shape of a sample");
+}
+
+/** The number of values that the last matrix of a state dict gives. */
+function outputClasses(state: StateDict): number {
+  const last = Object.values(state).findLast(({ shape }) => shape.length === 2);
+  if (last !== undefined) return last.shape[0];
+  throw new DistilleryError("BAD_ARGUMENT", "classes: needed: no weight tells the number of classes");
+}

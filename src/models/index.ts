@@ -1,0 +1,15 @@
+import { Module } from "../nn/module.js";
+import { Registry } from "../registry/index.js";
+import { mlp } from "./mlp.js";
+import type { NetworkContext, NetworkEntry } from "./network.js";
+import { student } from "./student_net.js";
+import { teacher } from "./teacher_net.js";
+
+/** To add a network, write a file with its class and its entry, and add the entry here. */
+const NETWORKS: readonly NetworkEntry[] = [mlp, student, teacher];
+
+/** The networks that can be made by name: `createNetwork("mlp(hidden=[64])", ...)`, `--student "mlp(hidden=[64])"`. */
+export const MODELS = new Registry<Module, NetworkContext, NetworkEntry>("network", NETWORKS, {
+  expected: "a Module, a class of one, or a function that returns one",
+  accepts: (value) => value instanceof Module,
+});

@@ -1,0 +1,102 @@
+import * as v from "valibot";
+import { expectInteger } from "../checks.js";
+import { BatchNorm1d } from "../nn/batch_norm.js";
+import { relu } from "../nn/functional.js";
+import { Dropout } from "../nn/layers.js";
+import { Linear } from "../nn/linear.js";
+import { Module } from "../nn/module.js";
+import { described, fractionBelow1, integer, list, oneOf } from "../registry/index.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { defineNetwork, features } from "./network.js";
+
+const ACTIVATIONS = { relu } satisfies Record<string, (x: Tensor) => Tensor>;
+type Activation = keyof typeof ACTIVATIONS;
+const ACTIVATION_NAMES = Object.keys(ACTIVATIONS) as [Activation, ...Activation[]];
+const NORMS = ["none", "batch"] as const;
+
+/** The arguments of {@link Mlp}. */
+export interface MlpOptions {
+  inFeatures: number;
+  classes: number;
+  /** Widths of the hidden layers; an empty list makes a linear classifier. Default `[512, 256]`. */
+  hidden?: readonly number[];
+  /** The probability that dropout after each hidden layer sets a value to zero; default 0: no dropout. */
+  dropout?: number;
+  /** What follows each hidden layer's product: `batch` for BatchNorm1d; default `none`. */
+  norm?: (typeof NORMS)[number];
+  /** Default `relu`. */
+  activation?: Activation;
+}
+
+/**
+ * A multilayer perceptron: for each hidden layer Linear, normalisation, activation and dropout, then a Linear to the
+ * logits. x [rows, ...] with `inFeatures` values a row to logits [rows, classes]. State dict keys: `fc1.weight`,
+ * `fc1.bias`, `bn1.weight`, ..., `fc2.weight`, ...
+ *
+ * @example
+ * ```ts
+ * const student = new Mlp({ inFeatures: 784, hidden: [128, 64], activation: "relu", classes: 10 });
+ * ```
+ */
+export class Mlp extends Module {
+  readonly #layers: { linear: Linear; norm: BatchNorm1d | null; dropout: Dropout | null }[];
+  readonly #output: Linear;
+  readonly #activation: Activation;
+
+  constructor(options: MlpOptions) {
+    super();
+    const { inFeatures, hidden = [512, 256], dropout = 0, norm = "none", activation = "relu", classes } = options;
+    expectInteger("inFeatures", inFeatures, 1);
+    this.#layers = hidden.map((width, i) => ({
+      linear: new Linear(i === 0 ? inFeatures : hidden[i - 1], width),
+      norm: norm === "batch" ? new BatchNorm1d(width) : null,
+      dropout: dropout > 0 ? new Dropout(dropout) : null,
+    }));
+    this.#output = new Linear(hidden.at(-1) ?? inFeatures, classes);
+    this.#activation = activation;
+  }
+
+  override namedChildren(): [string, Module][] {
+    const hidden = this.#layers.flatMap(({ linear, norm, dropout }, i): [string, Module | null][] => [
+      [`fc${i + 1}`, linear],
+      [`bn${i + 1}`, norm],
+      [`dropout${i + 1}`, dropout],
+    ]);
+    const all: [string, Module | null][] = [...hidden, [`fc${this.#layers.length + 1}`, this.#output]];
+    return all.filter((child): child is [string, Module] => child[1] !== null);
+  }
+
+  override forward(x: Tensor): Tensor {
+    let h = x.shape.length === 2 ? x : x.reshape([x.shape[0], this.#inFeatures]);
+    for (const { linear, norm, dropout } of this.#layers) {
+      h = linear.forward(h);
+      if (norm !== null) h = norm.forward(h);
+      h = ACTIVATIONS[this.#activation](h);
+      if (dropout !== null) h = dropout.forward(h);
+    }
+    return this.#output.forward(h);
+  }
+
+  override extraRepr(): string {
+    return `activation=${this.#activation}`;
+  }
+
+  get #inFeatures(): number {
+    return (this.#layers[0]?.linear ?? this.#output).inFeatures;
+  }
+}
+
+export const mlp = defineNetwork({
+  name: "mlp",
+  help: "multilayer perceptron: hidden layers with normalisation, activation and dropout",
+  options: {
+    hidden: described(
+      v.optional(list(integer(1, 2 ** 31 - 1), "a list of widths", 0), [512, 256]),
+      "widths of the hidden layers",
+    ),
+    dropout: described(v.optional(fractionBelow1(), 0), "probability that a hidden value is set to zero"),
+    norm: described(v.optional(oneOf(NORMS), "none"), `after each hidden product: ${NORMS.join(", ")}`),
+    activation: described(v.optional(oneOf(ACTIVATION_NAMES), "relu"), `one of ${ACTIVATION_NAMES.join(", ")}`),
+  },
+  create: (options, context) => new Mlp({ ...options, inFeatures: features(context), classes: context.classes }),
+});

@@ -1,0 +1,65 @@
+import * as v from "valibot";
+import { expectInteger, show } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import type { Module } from "../nn/module.js";
+import type { StateDict } from "../nn/state_dict.js";
+import { type Entry, expected, formatExpression, integer, list, type OptionsOf } from "../registry/index.js";
+
+/** What a network is made for. */
+export interface NetworkContext {
+  /** The shape of one sample, such as `[784]` or `[1, 28, 28]`. */
+  readonly shape: readonly number[];
+  /** The number of classes, which is the number of logits. */
+  readonly classes: number;
+}
+
+/** A network by its text, with what it is made for: all that is needed to make another one. */
+export interface NetworkSpec extends NetworkContext {
+  /** As `mlp(hidden=[64])`. */
+  readonly network: string;
+}
+
+/** A network that can be made by its name. */
+export interface NetworkEntry<E extends v.ObjectEntries = v.ObjectEntries> extends Entry<Module, NetworkContext, E> {
+  create(options: OptionsOf<E>, context: NetworkContext): Module;
+  /** The class whose instances `recognize` is for, with the computation that this entry makes. */
+  readonly type?: abstract new (
+    ...args: never[]
+  ) => Module;
+  /** Recognises a state dict that has no text beside it, by its keys and shapes; null if it belongs to another network. */
+  recognize?(state: StateDict): NetworkSpec | null;
+}
+
+/** A network's entry whose `create` gets the types of its own options. */
+export function defineNetwork<E extends v.ObjectEntries>(entry: NetworkEntry<E>): NetworkEntry<E> {
+  return entry;
+}
+
+/** Checks what a network is made for; `BAD_ARGUMENT` otherwise. */
+export function expectContext({ shape, classes }: NetworkContext): NetworkContext {
+  if (!Array.isArray(shape) || shape.length === 0) {
+    throw new DistilleryError("BAD_ARGUMENT", `shape: expected the shape of one sample, as [784], got ${show(shape)}`);
+  }
+  for (const [i, length] of shape.entries()) expectInteger(`shape[${i}]`, length, 1, 2 ** 31 - 1);
+  return { shape, classes: expectInteger("classes", classes, 1, 2 ** 31 - 1) };
+}
+
+/** The number of values of a sample. */
+export function features({ shape }: Pick<NetworkContext, "shape">): number {
+  return shape.reduce((product, length) => product * length, 1);
+}
+
+/** The option of a network with `count` hidden layers: their widths. */
+export function widths(count: number) {
+  const what = `a list of ${count} widths`;
+  return v.pipe(list(integer(1, 2 ** 31 - 1), what), v.length(count, expected(what)));
+}
+
+/** A chain of linear layers by its state dict: its text, with the widths of the hidden ones; null if a layer is missing. */
+export function layerSizes(state: StateDict, layers: readonly string[], name: string): NetworkSpec | null {
+  const shapes = layers.map((layer) => state[`${layer}.weight`]?.shape ?? []);
+  if (!shapes.every((shape) => shape.length === 2 && shape.every((length) => length > 0))) return null;
+  const outputs = shapes.map(([rows]) => rows);
+  const [classes, hidden] = [outputs.pop() as number, outputs];
+  return { network: formatExpression({ name, hidden }), shape: [shapes[0][1]], classes };
+}

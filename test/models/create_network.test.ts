@@ -1,0 +1,223 @@
+import { describe, expect, test } from "vitest";
+import { fingerprint } from "../../src/checkpoint/fingerprint.js";
+import {
+  Generator,
+  Linear,
+  load,
+  networkFrom,
+  randn,
+  Sequential,
+  type StateDict,
+  StudentNet,
+  save,
+  TeacherNet,
+  tensor,
+  withGenerator,
+} from "../../src/index.js";
+import { createNetwork, networkMetadata, networkSpecOf } from "../../src/models/create_network.js";
+import { Mlp } from "../../src/models/mlp.js";
+import { temporaryFolder } from "../checkpoint/support.js";
+import { refusal } from "../data/support.js";
+
+const folder = temporaryFolder();
+const teacher = () => new TeacherNet({ inFeatures: 5, hidden: [7, 6, 4], classes: 3 });
+const student = () => new StudentNet({ inFeatures: 5, hidden: [6, 4], classes: 3 });
+
+describe("the network of a state dict", () => {
+  test.each([
+    ["TeacherNet", teacher],
+    ["StudentNet", student],
+  ])("%s of any sizes, with its values", (name, make) => {
+    const network = make();
+    network.forward(randn([4, 5]));
+    const again = networkFrom(network.stateDict());
+    expect(again.constructor.name).toBe(name);
+    expect(again).not.toBe(network);
+    expect(fingerprint(again.stateDict())).toBe(fingerprint(network.stateDict()));
+    const x = randn([4, 5]);
+    expect(again.eval().forward(x).data).toEqual(network.eval().forward(x).data);
+  });
+
+  test.each([".pth", ".safetensors"])("out of a file: %s", async (extension) => {
+    const network = teacher();
+    const file = `${folder}/teacher${extension}`;
+    await save(network.stateDict(), file);
+    expect(fingerprint(networkFrom(await load(file)).stateDict())).toBe(fingerprint(network.stateDict()));
+  });
+
+  test("draws what making the network draws", () => {
+    const state = student().stateDict();
+    const [one, two] = [new Generator(3), new Generator(3)];
+    withGenerator(one, () => networkFrom(state));
+    withGenerator(two, student);
+    expect([...one.state]).toEqual([...two.state]);
+  });
+});
+
+describe("what is none of them", () => {
+  test.each<[string, StateDict]>([
+    ["nothing", {}],
+    ["a single layer", new Linear(3, 2).stateDict()],
+    ["layers by number", new Sequential(new Linear(3, 2), new Linear(2, 2)).stateDict()],
+    ["a vector for a weight", { "fc1.weight": tensor([1]), "fc2.weight": tensor([1]), "fc3.weight": tensor([1]) }],
+    ["a layer too few", without(student().stateDict(), "fc3.weight")],
+    ["a teacher's layer too few", without(teacher().stateDict(), "fc4.weight")],
+    ["four layers without BatchNorm", { ...student().stateDict(), "fc4.weight": randn([2, 3]) }],
+  ])("%s", async (_, state) => {
+    const message = await refusal("BAD_CHECKPOINT", () => networkFrom(state));
+    expect(message).toMatch(
+      /^(no keys|the keys [\w., ]+) are of no network that is recognised \(student, teacher\): name it/,
+    );
+  });
+
+  test.each<[string, StateDict, string]>([
+    ["a bias is missing", without(student().stateDict(), "fc2.bias"), 'Missing key(s) in state_dict: "fc2.bias".'],
+    ["a key too many", { ...student().stateDict(), more: tensor([1]) }, 'Unexpected key(s) in state_dict: "more".'],
+    [
+      "layers that do not fit each other",
+      { ...student().stateDict(), "fc2.weight": randn([4, 9]) },
+      "size mismatch for fc2.weight: copying a param with shape [4, 9] from checkpoint, " +
+        "the shape in current model is [4, 6].",
+    ],
+  ])("%s", async (_, state, problem) => {
+    const message = await refusal("STATE_DICT_MISMATCH", () => networkFrom(state));
+    expect(message).toBe(`Error(s) in loading state_dict for StudentNet:\n\t${problem}`);
+  });
+});
+
+describe("a network is made by its text", () => {
+  const context = { shape: [5], classes: 3 };
+
+  test.each([
+    ["student(hidden=[6, 4])", student],
+    ["teacher(hidden=[7, 6, 4])", teacher],
+  ])("%s: the class with the same draws", (text, make) => {
+    const [one, two] = [new Generator(3), new Generator(3)];
+    const made = withGenerator(one, () => createNetwork(text, context));
+    const expected = withGenerator(two, make);
+    expect(made.constructor).toBe(expected.constructor);
+    expect(fingerprint(made.stateDict())).toBe(fingerprint(expected.stateDict()));
+  });
+
+  test("of a sample of several axes, all its values are inputs", () => {
+    const network = createNetwork("student", { shape: [1, 28, 28], classes: 4 });
+    expect(network.stateDict()["fc1.weight"].shape).toEqual([512, 784]);
+    expect(networkSpecOf(network)).toEqual({ network: "student(hidden=[512, 256])", shape: [1, 28, 28], classes: 4 });
+  });
+
+  test("its text has every default; classes of their own text have theirs, classes made of them none", () => {
+    expect(networkSpecOf(createNetwork("mlp([8])", context))).toEqual({
+      network: "mlp(hidden=[8], dropout=0, norm=none, activation=relu)",
+      ...context,
+    });
+    expect(networkSpecOf(student())).toEqual({ network: "student(hidden=[6, 4])", ...context });
+    class Mine extends StudentNet {}
+    expect(networkSpecOf(new Mine())).toBeNull();
+    expect(networkSpecOf(new Linear(2, 2))).toBeNull();
+  });
+
+  test.each<[string, unknown, string]>([
+    ["mlpx", context, 'network: unknown network "mlpx", did you mean mlp?'],
+    ["student(hidden=[1])", context, "network: student: hidden: expected a list of 2 widths, got"],
+    [
+      "student(hidden=[1, 0])",
+      context,
+      "network: student: hidden.1: expected a whole number from 1 to 2147483647, got 0",
+    ],
+    ["mlp", { shape: [], classes: 3 }, "shape: expected the shape of one sample, as [784], got"],
+    ["mlp", { shape: [1.5], classes: 3 }, "shape[0]: expected a whole number from 1 to 2147483647, got 1.5"],
+    ["mlp", { shape: [5], classes: 0 }, "classes: expected a whole number from 1 to 2147483647, got 0"],
+  ])("%s, %j is refused", async (text, context, message) => {
+    const refused = await refusal("BAD_ARGUMENT", () => createNetwork(text, context as never));
+    expect(refused.startsWith(message)).toBe(true);
+  });
+});
+
+describe("a state dict with metadata", () => {
+  const metadata = (network: string, shape = "[5]", classes = "3") => ({
+    "distillery.network": network,
+    "distillery.shape": shape,
+    "distillery.classes": classes,
+  });
+  const mlp = () => createNetwork("mlp(hidden=[6, 4], norm=batch)", { shape: [5], classes: 3 });
+
+  test("is the network that they name", () => {
+    const network = mlp();
+    const again = networkFrom(network.stateDict(), { metadata: networkMetadata(network) });
+    expect(again).toBeInstanceOf(Mlp);
+    expect(networkMetadata(again)).toEqual(metadata("mlp(hidden=[6, 4], dropout=0, norm=batch, activation=relu)"));
+    const x = randn([4, 5]);
+    expect(again.eval().forward(x).data).toEqual(network.eval().forward(x).data);
+  });
+
+  test("or the one that is named, its sizes by metadata or weights", () => {
+    const { network: _, ...rest } = { network: 1, ...metadata("mlp(hidden=[6, 4], norm=batch)") };
+    const options = { network: "mlp([6, 4], 0, batch)" };
+    for (const texts of [rest, {}]) {
+      expect(networkSpecOf(networkFrom(mlp().stateDict(), { ...options, metadata: texts }))).toMatchObject({
+        shape: [5],
+        classes: 3,
+      });
+    }
+  });
+
+  test.each<[string, Record<string, string>, string]>([
+    [
+      "weights that do not fit",
+      metadata("mlp(hidden=[6, 5], norm=batch)"),
+      "the weights do not fit mlp(hidden=[6, 5], dropout=0, norm=batch, activation=relu) of [5] to 3 classes: Error(s) in loading state_dict for Mlp:",
+    ],
+    ["another input", metadata("mlp(hidden=[6, 4], norm=batch)", "[6]"), "the weights do not fit"],
+    ["another number of classes", metadata("mlp(hidden=[6, 4], norm=batch)", "[5]", "4"), "the weights do not fit"],
+  ])("%s are refused", async (_, metadata, message) => {
+    const refused = await refusal("STATE_DICT_MISMATCH", () => networkFrom(mlp().stateDict(), { metadata }));
+    expect(refused.startsWith(message), refused).toBe(true);
+  });
+
+  test.each<[Record<string, string>, string]>([
+    [metadata("mlp("), "in its metadata, distillery.network: expected a value at character 5, got the end"],
+    [metadata("mlp + mlp"), 'in its metadata, distillery.network: expected one network, got "mlp + mlp"'],
+    [metadata("mlpx"), 'in its metadata, distillery.network: unknown network "mlpx", did you mean mlp?'],
+    [metadata("mlp", "784"), "in its metadata, shape: expected the shape of one sample, as [784], got 784"],
+    [metadata("mlp", "["), 'in its metadata, shape: expected the shape of one sample, as [784], got "["'],
+    [metadata("mlp", "[1e99]"), "in its metadata, shape[0]: expected a whole number"],
+    [metadata("mlp", "[5]", "x"), 'in its metadata, classes: expected a whole number from 1 to 2147483647, got "x"'],
+    [
+      { "distillery.network": "mlp" },
+      "in its metadata, shape: expected the shape of one sample, as [784], got undefined",
+    ],
+    [metadata("./net.mjs#Tiny"), "was made as ./net.mjs#Tiny, a module of one's own, which runs only if you name it"],
+  ])("damaged ones, %j, are refused", async (metadata, message) => {
+    const refused = await refusal("BAD_CHECKPOINT", () => networkFrom(mlp().stateDict(), { metadata }));
+    expect(refused.startsWith(message), refused).toBe(true);
+  });
+
+  test("another network than the one that is named is refused", async () => {
+    const options = { network: "mlp(hidden=[6, 4])", metadata: metadata("mlp(hidden=[6, 4], norm=batch)") };
+    expect(await refusal("BAD_CHECKPOINT", () => networkFrom(mlp().stateDict(), options))).toBe(
+      "was made as mlp(hidden=[6, 4], dropout=0, norm=batch, activation=relu), not as mlp(hidden=[6, 4], dropout=0, norm=none, activation=relu)",
+    );
+  });
+
+  test("a class of one's own is made if it is named and imported, and never by metadata alone", async () => {
+    class Tiny extends Linear {
+      constructor({ shape, classes, scale }: { shape: number[]; classes: number; scale: number }) {
+        super(shape[0] * scale, classes);
+      }
+    }
+    const modules = new Map<string, unknown>([["./tiny.mjs#Tiny", Tiny]]);
+    const text = "./tiny.mjs#Tiny(scale=2)";
+    const network = createNetwork(text, { shape: [5], classes: 3 }, { modules });
+    expect(network.stateDict().weight.shape).toEqual([3, 10]);
+    const texts = networkMetadata(network);
+    expect(texts).toEqual(metadata(text));
+    const state = network.stateDict();
+    await refusal("BAD_CHECKPOINT", () => networkFrom(state, { metadata: texts, modules }));
+    expect(networkFrom(state, { network: text, metadata: texts, modules })).toBeInstanceOf(Tiny);
+  });
+});
+
+function without(state: StateDict, key: string): StateDict {
+  const { [key]: _, ...rest } = state;
+  return rest;
+}
