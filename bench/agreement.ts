@@ -1,9 +1,9 @@
 import type { Case } from "./cases/case.js";
 
-/** How far losses, and a kernel's values against the largest of them, may lie apart. */
+/** How far losses, and a kernel's values against the largest of them, may differ. */
 export const TOLERANCE = 1e-4;
 
-/** Throws where the losses of the same steps lie further apart than `tolerance`; as many are compared as `theirs` has. */
+/** Throws if the losses of the same steps differ by more than `tolerance`; compares as many as `theirs` has. */
 export function compareLosses(
   what: string,
   ours: readonly number[],
@@ -16,7 +16,7 @@ export function compareLosses(
   });
 }
 
-/** Runs both sides of a case once; throws where what they wrote differs. */
+/** Runs both sides of a case once; throws if their results differ. */
 export function compareResults({ name, kernel, plain, results: [ours, theirs] }: Case): void {
   kernel();
   plain();

@@ -1,25 +1,26 @@
 import { type Extent, FULL, QUICK } from "./extent.js";
 import { measureKernels } from "./kernels.js";
-import { type Limits, measureLimits } from "./limits.js";
-import { conditions } from "./machine.js";
+import { conditions, type Limits, measureLimits } from "./machine.js";
 import { measurePeers } from "./peers/compare.js";
 import { profileStep } from "./profile.js";
-import { formatConditions, formatLimits } from "./report/conditions.js";
 import {
+  formatConditions,
+  formatLimits,
+  formatStep,
   peerCells,
   peersTable,
   profileCells,
   profileTable,
+  rowCells,
+  rowsTable,
   runCells,
   runsTable,
   scalingCells,
   scalingTable,
-} from "./report/more.js";
-import { formatStep, rowCells, rowsTable } from "./report/rows.js";
+} from "./report.js";
 import type { Peers, ProcessRun, Results, Row, Scaling, StepProfile, StepRow } from "./results.js";
-import { measureScaling } from "./scaling.js";
-import { measureSteps } from "./steps/measure.js";
-import { TITLES } from "./steps/mode.js";
+import { measureScaling, measureSteps } from "./steps/measure.js";
+import { TITLES } from "./steps/setup.js";
 import { measureRuns } from "./whole_run/measure.js";
 
 type Print = (text: string) => void;

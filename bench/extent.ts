@@ -2,7 +2,7 @@ import type { Budget } from "./measure.js";
 
 /** How much is measured, and for how long. */
 export interface Extent {
-  /** Of a kernel. */
+  /** The time for a kernel. */
   readonly kernel: Budget;
   /** Timed steps in plain TypeScript. */
   readonly plainSteps: number;
@@ -11,7 +11,7 @@ export interface Extent {
   /** How long one such turn is, about. */
   readonly turnMs: number;
   readonly profiledEpochs: number;
-  /** Of a whole run; the script has 150. */
+  /** Epochs of a whole run; the script has 150. */
   readonly epochs: number;
   readonly starts: number;
   readonly batches: readonly number[];

@@ -1,16 +1,13 @@
 import { getNumThreads } from "distillery";
 import { compareResults } from "./agreement.js";
-import type { Case } from "./cases/case.js";
-import { hiddenCases } from "./cases/hidden.js";
-import { layerCases } from "./cases/layers.js";
+import { type Case, rateOf } from "./cases/case.js";
+import { hiddenCases, layerCases, randomCases } from "./cases/layers.js";
 import { matmulCases } from "./cases/matmul.js";
-import { randomCases } from "./cases/random.js";
 import { trainingCases } from "./cases/training.js";
-import { rateOf } from "./cases/work.js";
-import { type Limits, shareOf } from "./limits.js";
+import { withThreads } from "./library.js";
+import { type Limits, shareOf } from "./machine.js";
 import { type Budget, medianTime } from "./measure.js";
 import type { Row } from "./results.js";
-import { withThreads } from "./threads.js";
 
 const GROUPS = {
   products: matmulCases,

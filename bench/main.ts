@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { setNumThreads } from "distillery";
 import { type BenchOptions, NoOptions, readOptions } from "./options.js";
 
-// What measures and what draws is loaded where it is used: memory is watched without it.
+// Measuring and drawing are imported late: --soak watches the memory without them.
 
 /** Does what the command line says; gives the exit code. */
 async function run(args: readonly string[]): Promise<number> {

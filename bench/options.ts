@@ -8,7 +8,7 @@ export interface BenchOptions {
   readonly threads: number | null;
   /** A file for the JSON; true for standard output, in place of the tables; null for none. */
   readonly json: string | true | null;
-  /** The folder that pictures go to. */
+  /** The folder for the charts. */
   readonly draw: string | null;
   /** Steps to make while memory is watched, in place of the measurements. */
   readonly soak: number | null;
@@ -24,7 +24,7 @@ export class NoOptions extends Error {
   }
 }
 
-/** Reads the arguments; throws {@link NoOptions} with the help text, or where one is unknown or makes no sense. */
+/** Reads the arguments; throws {@link NoOptions} with the help text, or the mistake if one is unknown or invalid. */
 export function readOptions(args: readonly string[]): BenchOptions {
   const command = benchCommand();
   try {
@@ -61,8 +61,8 @@ function benchCommand(): Command {
     .option("--threads <number>", "threads of the kernels (default: the cores)")
     .option("--json [file]", "write JSON to a file; without one, print it in place of the tables")
     .option("--draw <folder>", "draw roofline.svg and scaling.svg there")
-    .option("--peers", "PyTorch ($DISTILLERY_PYTHON or python3) and TensorFlow.js beside it, where they are found")
-    .option("--soak <steps>", "only make so many steps of the script, and print the memory in use")
+    .option("--peers", "PyTorch ($DISTILLERY_PYTHON or python3) and TensorFlow.js beside it, if they are found")
+    .option("--soak <steps>", "only run this many steps of the script and print the memory in use")
     .helpOption("--help", "this text")
     .allowExcessArguments(false)
     .configureOutput({ writeOut: () => {}, writeErr: () => {} })

@@ -1,7 +1,7 @@
-import { type Binding, libraryKernels } from "./native.js";
+import { type Binding, libraryKernels } from "./library.js";
 import type { ProfileEntry, StepProfile } from "./results.js";
-import { type Mode, scriptSetup } from "./steps/mode.js";
 import { PacedRun } from "./steps/paced_run.js";
+import { type Mode, scriptSetup } from "./steps/setup.js";
 
 type Kernel = (...args: unknown[]) => unknown;
 
@@ -12,7 +12,7 @@ interface Sum {
   flops: number;
 }
 
-/** The products among the kernels: what they multiply, from the arguments. Others are told in bytes. */
+/** The FLOP of the matrix products, from their arguments. Other kernels are rated in bytes. */
 const PRODUCTS: Readonly<Record<string, (args: readonly unknown[]) => number>> = {
   linearForward: (args) =>
     2 *
@@ -33,10 +33,10 @@ const PRODUCTS: Readonly<Record<string, (args: readonly unknown[]) => number>> =
   matmulTn: (args) => 2 * numbersOf(args).reduce((product, x) => product * x, 1),
 };
 
-/** Kernels whose call begins or awaits what other threads do: their arguments say nothing of it. */
+/** Kernels that enqueue or await work on other threads: their arguments do not measure it. */
 const ELSEWHERE = new Set(["frozenBegin", "frozenAnswer"]);
 
-/** Where a step's time goes, on all threads: each kernel that the library calls is timed, over so many epochs. */
+/** Where a step's time goes, on all threads: each kernel that the library calls is timed over a number of epochs. */
 export async function profileStep(mode: Mode, epochs: number): Promise<StepProfile> {
   const run = await PacedRun.start(scriptSetup(mode));
   const sums = new Map<string, Sum>();
@@ -46,7 +46,7 @@ export async function profileStep(mode: Mode, epochs: number): Promise<StepProfi
   return { mode, stepMs, entries: entriesOf(sums, stepMs, epochs * run.stepsPerEpoch) };
 }
 
-/** Puts a timed function in each kernel's place; gives what puts them back. */
+/** Replaces each kernel by a timed function; returns the function that restores them. */
 export function timeKernels(kernels: Binding, sums: Map<string, Sum>): () => void {
   const originals = Object.entries(kernels).filter(([, value]) => typeof value === "function") as [string, Kernel][];
   const timed = originals.map(([name, kernel]) => [name, timedKernel(name, kernel, sums)]);

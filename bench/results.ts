@@ -1,8 +1,7 @@
-import type { Work } from "./cases/work.js";
-import type { Limits, Share } from "./limits.js";
-import type { Conditions } from "./machine.js";
+import type { Work } from "./cases/case.js";
+import type { Conditions, Limits, Share } from "./machine.js";
 import type { Spread } from "./measure.js";
-import type { Mode, StepSetup } from "./steps/mode.js";
+import type { Mode, StepSetup } from "./steps/setup.js";
 
 /** One line of the tables: some work by the kernels on one thread and on all, and in plain TypeScript. */
 export interface Row {
@@ -37,11 +36,11 @@ export interface ProfileEntry {
   readonly kernel: string;
   readonly calls: number;
   readonly ms: number;
-  /** Of the step's time. */
+  /** The kernel's share of the step's time. */
   readonly share: number;
-  /** Of the arrays that it was given, each counted once. */
+  /** Bytes of its array arguments, each counted once, over its time. */
   readonly gigabytesPerSecond: number;
-  /** null where the kernel is no matrix product. */
+  /** null if the kernel is no matrix product. */
   readonly gflops: number | null;
 }
 
@@ -53,13 +52,13 @@ export interface StepProfile {
   readonly entries: readonly ProfileEntry[];
 }
 
-/** A run as a process of its own. */
+/** A run in its own process. */
 export interface ProcessRun {
   readonly name: string;
   readonly epochs: number;
   /** From the start of the process to its end. */
   readonly seconds: number;
-  /** Of `distill()` alone; null for the command line. */
+  /** The time of `distill()` alone; null for the command line. */
   readonly distillSeconds: number | null;
   /** From the start of the process to the end of the first step; null for the command line. */
   readonly firstStepSeconds: number | null;
@@ -108,6 +107,6 @@ export interface Results extends Conditions {
   readonly profiles: readonly StepProfile[];
   readonly runs: readonly ProcessRun[];
   readonly scaling: Scaling;
-  /** null where they were not asked for. */
+  /** null without `--peers`. */
   readonly peers: Peers | null;
 }

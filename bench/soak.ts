@@ -1,5 +1,5 @@
-import { EXAMPLES, scriptSetup } from "./steps/mode.js";
 import { PacedRun } from "./steps/paced_run.js";
+import { EXAMPLES, scriptSetup } from "./steps/setup.js";
 
 const PARTS = 10;
 /** Until the compiler has what it wants and the collector its room: about 400 steps. */

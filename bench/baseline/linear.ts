@@ -19,7 +19,7 @@ export interface LinearGradients {
   readonly weight: Float32Array;
   /** [outputs] */
   readonly bias: Float32Array;
-  /** Of the layer's input, [rows, inputs]; null where nobody asks for it. */
+  /** Of the layer's input, [rows, inputs]; null if it is not needed. */
   readonly input: Float32Array | null;
   /** Transposes: of the weight, of the gradient and of the input. */
   readonly scratch: { weight: Float32Array; grad: Float32Array; input: Float32Array };
@@ -31,7 +31,7 @@ export function linearLayer(weight: Float32Array, bias: Float32Array, rows: numb
   return { rows, inputs, outputs, weight, bias, out: new Float32Array(rows * outputs) };
 }
 
-/** Memory for a layer's gradients; `withInput` where the input's is needed too. */
+/** Memory for a layer's gradients; `withInput` if the input's is needed too. */
 export function linearGradients({ rows, inputs, outputs }: LinearLayer, withInput: boolean): LinearGradients {
   return {
     weight: new Float32Array(outputs * inputs),
@@ -45,7 +45,7 @@ export function linearGradients({ rows, inputs, outputs }: LinearLayer, withInpu
   };
 }
 
-/** out[rows, outputs] = x[rows, inputs] weight^T + bias, then ReLU where asked. Gives `layer.out`. */
+/** out[rows, outputs] = x[rows, inputs] weight^T + bias, then ReLU if `relu`. Returns `layer.out`. */
 export function linearForward(layer: LinearLayer, x: Float32Array, relu: boolean): Float32Array {
   const { rows, inputs, outputs, weight, bias, out } = layer;
   matmulNt(x, weight, out, rows, inputs, outputs);
@@ -59,7 +59,7 @@ export function linearForward(layer: LinearLayer, x: Float32Array, relu: boolean
   return out;
 }
 
-/** The gradients of weight, bias and, where there is memory for it, input, from `grad` [rows, outputs] and x. */
+/** The gradients of weight, bias and, if there is memory for it, input, from `grad` [rows, outputs] and x. */
 export function linearBackward(layer: LinearLayer, grads: LinearGradients, x: Float32Array, grad: Float32Array): void {
   const { rows, inputs, outputs, weight } = layer;
   const { scratch } = grads;
@@ -76,7 +76,7 @@ function biasGradient(grad: Float32Array, out: Float32Array, rows: number, outpu
   }
 }
 
-/** Zeroes the gradient, in place, where ReLU's output y is zero. */
+/** Zeroes the gradient, in place, if ReLU's output y is zero. */
 export function reluBackward(grad: Float32Array, y: Float32Array): void {
   for (let i = 0; i < grad.length; i++) if (y[i] <= 0) grad[i] = 0;
 }

@@ -1,12 +1,13 @@
-import { batchNormLayer, batchNormTrain, EPS } from "../baseline/batch_norm.js";
-import { batchNormBackward, batchNormGradients } from "../baseline/batch_norm_backward.js";
+import { Generator } from "distillery";
+import { batchNormBackward, batchNormGradients, batchNormLayer, batchNormTrain, EPS } from "../baseline/batch_norm.js";
 import { linearBackward, linearForward, linearGradients, linearLayer } from "../baseline/linear.js";
-import { softmax } from "../baseline/softmax.js";
-import { native } from "../native.js";
-import { type Case, numbers } from "./case.js";
-import { both, elementwise, product } from "./work.js";
+import { softmax } from "../baseline/losses.js";
+import { dropout, MersenneTwister } from "../baseline/random.js";
+import { native } from "../library.js";
+import { both, type Case, draws, elementwise, numbers, product } from "./case.js";
 
 const ROWS = 64;
+const MOMENTUM = 0.1;
 
 /** The layers of the script's networks, at batch 64. */
 export function layerCases(): Case[] {
@@ -97,6 +98,118 @@ function softmaxCase(classes: number): Case {
     work: elementwise(x.length, 5, x.length, out.length),
     kernel: () => native.softmaxForward(x, out, ROWS, classes, false),
     plain: () => softmax(x, outPlain, ROWS, classes),
+    results: [out, outPlain],
+  };
+}
+
+/** The teacher's hidden layers as one kernel, at batch 64 in train mode. */
+export function hiddenCases(): Case[] {
+  return [
+    hiddenCase("teacher's layer 1, whole", 784, 2048, 0.3),
+    hiddenCase("teacher's layer 2, whole", 2048, 1024, 0.3),
+    hiddenCase("teacher's layer 3, whole", 1024, 512, 0.2),
+    normCase(2048, 0.3),
+  ];
+}
+
+/** Linear, batch norm, ReLU and dropout with its mask. */
+function hiddenCase(name: string, inputs: number, features: number, p: number): Case {
+  const size = ROWS * features;
+  const [input, weight, bias] = [numbers(ROWS * inputs), numbers(features * inputs), numbers(features)];
+  const { gamma, beta, running, saved, layer, state, random, mask, keep } = layerMemory(size, features);
+  const [x, out, outPlain] = [new Float32Array(size), new Float32Array(size), new Float32Array(size)];
+  const linear = linearLayer(weight, bias, ROWS);
+  const more = both(elementwise(size, 7, size, size), draws(size, size / 4));
+  return {
+    name,
+    shape: `${ROWS}×${inputs} → ${features}`,
+    work: both(product(ROWS, inputs, features), more),
+    kernel: () =>
+      native.linearNormReluDropoutForward(
+        ...([input, weight, bias, x, gamma, beta] as const),
+        ...([...running, ...saved] as const),
+        ...([out, mask, state, ROWS, inputs, features, true, EPS, MOMENTUM, p] as const),
+      ),
+    plain: () => {
+      batchNormTrain(layer, linearForward(linear, input, false), outPlain, ROWS);
+      dropout(outPlain, p, random, keep);
+    },
+    results: [out, outPlain],
+  };
+}
+
+/** Batch norm, ReLU and dropout with its mask. */
+function normCase(features: number, p: number): Case {
+  const size = ROWS * features;
+  const x = numbers(size);
+  const { gamma, beta, running, saved, layer, state, random, mask, keep } = layerMemory(size, features);
+  const [out, outPlain] = [new Float32Array(size), new Float32Array(size)];
+  return {
+    name: "batch norm, ReLU, dropout in one",
+    shape: `${ROWS}×${features}`,
+    work: both(draws(size, size / 4), elementwise(size, 7, size, size)),
+    kernel: () =>
+      native.normReluDropoutForward(
+        ...([x, gamma, beta, ...running, ...saved] as const),
+        ...([out, mask, state, ROWS, features, true, EPS, MOMENTUM, p] as const),
+      ),
+    plain: () => {
+      batchNormTrain(layer, x, outPlain, ROWS);
+      dropout(outPlain, p, random, keep);
+    },
+    results: [out, outPlain],
+  };
+}
+
+/** What a batch norm and a dropout hold, for the kernel and for plain TypeScript. */
+function layerMemory(size: number, features: number) {
+  const [gamma, beta] = [numbers(features), numbers(features).reverse()];
+  const floats = () => new Float32Array(features);
+  const { state } = new Generator(0);
+  return {
+    gamma,
+    beta,
+    running: [floats(), floats().fill(1)] as const,
+    saved: [floats(), floats()] as const,
+    layer: batchNormLayer(gamma, beta, floats(), floats().fill(1)),
+    state,
+    random: new MersenneTwister(state.slice()),
+    mask: new Uint8Array(size),
+    keep: new Uint8Array(size),
+  };
+}
+
+/** What draws from the random stream. */
+export function randomCases(): Case[] {
+  return [dropoutCase(64 * 2048), uniformCase(64 * 2048)];
+}
+
+function dropoutCase(count: number): Case {
+  const { state } = new Generator(0);
+  const random = new MersenneTwister(state.slice());
+  const x = numbers(count);
+  const [out, mask] = [new Float32Array(count), new Uint8Array(count)];
+  const [inPlace, maskPlain] = [x.slice(), new Uint8Array(count)];
+  return {
+    name: "dropout, with its mask",
+    shape: String(count),
+    work: draws(count, x.length, out.length, mask.length / 4),
+    kernel: () => native.dropoutForward(x, 0.3, state, mask, out),
+    plain: () => dropout(inPlace, 0.3, random, maskPlain),
+    results: [out, inPlace],
+  };
+}
+
+function uniformCase(count: number): Case {
+  const { state } = new Generator(0);
+  const random = new MersenneTwister(state.slice());
+  const [out, outPlain] = [new Float32Array(count), new Float32Array(count)];
+  return {
+    name: "random stream, uniforms",
+    shape: String(count),
+    work: draws(count, out.length),
+    kernel: () => native.randomUniform(state, out, -1, 1),
+    plain: () => random.uniform(outPlain, -1, 1),
     results: [out, outPlain],
   };
 }

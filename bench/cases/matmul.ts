@@ -1,7 +1,6 @@
 import * as plain from "../baseline/matmul.js";
-import { native } from "../native.js";
-import { type Case, numbers } from "./case.js";
-import { product } from "./work.js";
+import { native } from "../library.js";
+import { type Case, numbers, product } from "./case.js";
 
 /** The matrix products of the script's step and of the teacher's training, at batch 64. */
 export function matmulCases(): Case[] {

@@ -1,11 +1,8 @@
-import { PlainAdamW } from "../baseline/adamw.js";
-import { crossEntropy } from "../baseline/cross_entropy.js";
-import { gradNorm } from "../baseline/grad_norm.js";
-import { kdLoss } from "../baseline/kd_loss.js";
-import { native } from "../native.js";
-import { STUDENT_SIZES, TEACHER_SIZES } from "../steps/sizes.js";
-import { type Case, numbers } from "./case.js";
-import { elementwise } from "./work.js";
+import { crossEntropy, kdLoss } from "../baseline/losses.js";
+import { gradNorm, PlainAdamW } from "../baseline/optimizer.js";
+import { native } from "../library.js";
+import { STUDENT_SIZES, TEACHER_SIZES } from "../steps/setup.js";
+import { type Case, elementwise, numbers } from "./case.js";
 
 /** What a step does beside its layers: the losses, the optimizer, the clipping. */
 export function trainingCases(): Case[] {

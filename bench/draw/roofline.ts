@@ -1,6 +1,5 @@
-import type { Ceiling } from "../limits.js";
-import type { Conditions } from "../machine.js";
-import { digits, percent } from "../report/table.js";
+import type { Ceiling, Conditions } from "../machine.js";
+import { digits, percent } from "../report.js";
 import type { Results, Row } from "../results.js";
 import { axis, COLOURS, FONT, renderSvg } from "./svg.js";
 
@@ -14,7 +13,7 @@ const GROUP_COLOURS = {
 } as const;
 
 /**
- * The roofline picture (Williams, Waterman and Patterson, 2009): each kernel's arithmetic rate on all threads over its
+ * The roofline chart (Williams, Waterman and Patterson, 2009): each kernel's arithmetic rate on all threads over its
  * arithmetic intensity, below the roofs that the machine's bandwidths and its arithmetic peak make.
  */
 export function drawRoofline({ rows, limits, ...about }: Pick<Results, "rows" | "limits"> & Conditions): string {
@@ -51,7 +50,7 @@ export function drawRoofline({ rows, limits, ...about }: Pick<Results, "rows" | 
   );
 }
 
-/** A line for each bandwidth, up to where the arithmetic peak cuts it off. */
+/** A line for each bandwidth, up to the arithmetic peak. */
 function roofs({ gflops, bandwidths }: Ceiling): object[] {
   return bandwidths.map(({ bytes, gigabytesPerSecond }) => ({
     type: "line",
@@ -93,7 +92,7 @@ function dots(kernels: readonly Row[]): object[] {
   }));
 }
 
-/** What the numbers stand for, and the rates, beside the picture. */
+/** The legend: numbers, kernels and rates. */
 function key(kernels: readonly Row[]): object[] {
   const column = (right: number, align: string, texts: readonly string[]) => ({
     type: "text",

@@ -1,5 +1,5 @@
 import type { Conditions } from "../machine.js";
-import { digits, percent } from "../report/table.js";
+import { digits, percent } from "../report.js";
 import type { Results, ScalingPoint } from "../results.js";
 import { axis, COLOURS, renderSvg } from "./svg.js";
 

@@ -1,6 +1,6 @@
 import { type EChartsCoreOption, init } from "echarts";
 
-/** The colours of the pictures; each has another in dark surroundings. */
+/** The colours of the charts; each has a counterpart for dark mode. */
 export const COLOURS = {
   background: "#ffffff",
   text: "#1f2328",
@@ -23,8 +23,8 @@ const DARK: Readonly<Record<keyof typeof COLOURS, string>> = {
 
 export const FONT = "system-ui, sans-serif";
 
-/** What a picture is, for those who see it and those who have it read to them. */
-export interface Picture {
+/** The title and description of a chart, and its size. */
+export interface Chart {
   readonly title: string;
   readonly description: string;
   readonly width: number;
@@ -32,7 +32,7 @@ export interface Picture {
 }
 
 /** The chart as SVG text, with its title and description, in colours that follow light and dark surroundings. */
-export function renderSvg({ title, description, width, height }: Picture, option: EChartsCoreOption): string {
+export function renderSvg({ title, description, width, height }: Chart, option: EChartsCoreOption): string {
   const chart = init(null, null, { renderer: "svg", ssr: true, width, height });
   const textStyle = { fontFamily: FONT, color: COLOURS.text };
   chart.setOption({ animation: false, backgroundColor: COLOURS.background, textStyle, ...option });

@@ -5,9 +5,8 @@ import type { Extent } from "../extent.js";
 import { type Spread, takeTurns } from "../measure.js";
 import type { PeerRow, Peers } from "../results.js";
 import { epochsFor } from "../steps/measure.js";
-import { MODES, type Mode, scriptSetup } from "../steps/mode.js";
-import { start } from "../steps/networks.js";
 import { PacedRun } from "../steps/paced_run.js";
+import { MODES, type Mode, scriptSetup, start } from "../steps/setup.js";
 import { type FoundPeers, findPeers, type Peer } from "./peer.js";
 
 /** Long enough for the other side's threads to stop waiting actively for more work. */
@@ -72,7 +71,7 @@ async function opens(peer: Peer, mode: Mode, ours: readonly number[], notes: str
   return true;
 }
 
-/** The script's run with the teacher in eval mode: the library's caches its answers, as it does by itself. */
+/** The script's run with the teacher in eval mode: the library caches its logits, its default. */
 async function measureWholeRun({ peers }: FoundPeers, extent: Extent): Promise<PeerRow[]> {
   const eager = peers.filter(({ variant }) => variant === "eager");
   if (eager.length === 0) return [];

@@ -1,9 +1,10 @@
+import { type ChildProcess, spawn } from "node:child_process";
 import { createRequire } from "node:module";
 import { join } from "node:path";
+import { createInterface, type Interface } from "node:readline";
 import { getNumThreads } from "distillery";
-import { ROOT } from "../root.js";
-import type { Mode } from "../steps/mode.js";
-import { PeerProcess } from "./child.js";
+import { ROOT } from "../library.js";
+import type { Mode } from "../steps/setup.js";
 
 /** A way to do the same work that the library is compared with. */
 export interface Peer {
@@ -11,8 +12,8 @@ export interface Peer {
   readonly variant: string;
   readonly process: PeerProcess;
   /**
-   * How many of its first losses are the library's in a mode: fewer where the peer's random masks or its optimizer are
-   * others; null where it has no such mode.
+   * How many of its first losses are the library's in a mode: fewer if the peer's random masks or its optimizer
+   * differ; null if it has no such mode.
    */
   comparable(mode: Mode): number | null;
 }
@@ -81,4 +82,58 @@ function canResolve(name: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** The reply to a request. */
+export interface Reply {
+  readonly versions?: Readonly<Record<string, string>>;
+  readonly losses?: readonly number[];
+  readonly seconds?: number;
+}
+
+/** A peer in its own process: requests and replies are lines of JSON, one reply a request. */
+export class PeerProcess {
+  readonly #child: ChildProcess;
+  readonly #lines: AsyncIterator<string>;
+  readonly #reader: Interface;
+  #trouble = "";
+
+  private constructor(program: string, args: readonly string[]) {
+    this.#child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"] });
+    this.#child.on("error", ({ message }) => {
+      this.#trouble = message;
+    });
+    this.#child.stderr?.on("data", (chunk) => {
+      this.#trouble = lastLine(`${this.#trouble}${chunk}`);
+    });
+    this.#child.stdin?.on("error", () => {});
+    this.#reader = createInterface({ input: this.#child.stdout as NodeJS.ReadableStream });
+    this.#lines = this.#reader[Symbol.asyncIterator]();
+  }
+
+  /** Starts a peer with that number of threads; throws if the program is missing or fails. */
+  static async start(program: string, args: readonly string[], threads: number): Promise<[PeerProcess, Reply]> {
+    const peer = new PeerProcess(program, args);
+    return [peer, await peer.ask({ threads })];
+  }
+
+  /** The reply to a request; throws what the peer calls an error, or why it ended. */
+  async ask(request: Readonly<Record<string, unknown>>): Promise<Reply> {
+    this.#child.stdin?.write(`${JSON.stringify(request)}\n`);
+    const { value, done } = await this.#lines.next();
+    if (done === true) throw new Error(this.#trouble || "it ended");
+    const reply = JSON.parse(value) as Reply & { error?: string };
+    if (reply.error !== undefined) throw new Error(reply.error);
+    return reply;
+  }
+
+  /** Ends the process. */
+  stop(): void {
+    this.#reader.close();
+    this.#child.kill();
+  }
+}
+
+function lastLine(text: string): string {
+  return text.trimEnd().split("\n").at(-1) ?? "";
 }

@@ -1,11 +1,11 @@
-"""The benchmark's steps in PyTorch, as a process that answers lines of JSON.
+"""The benchmark's steps in PyTorch, as a process that replies to lines of JSON.
 
 {"threads": 2}                                             -> {"versions": {"PyTorch": "2.15.0"}}
 {"open": "train", "variant": "eager"}                      -> {"losses": [...]}, of the first three steps
 {"run": "train", "variant": "eager", "steps": 16}          -> {"seconds": 0.18}
 {"whole": "eval", "variant": "eager", "steps": 2400}       -> {"seconds": 19.9}, from networks just made
 
-A failure is answered as {"error": "..."}. Modes are train, eval, cached and teacher; variants are "eager", as people write
+The reply to a failure is {"error": "..."}. Modes are train, eval, cached and teacher; variants are "eager", as people write
 it, and "compiled", with torch.compile and the fused AdamW.
 """
 
@@ -103,7 +103,7 @@ class Session:
 sessions = {}
 
 
-def answer(request):
+def reply_to(request):
     variant = request.get("variant")
     if "threads" in request:
         torch.set_num_threads(request["threads"])
@@ -118,7 +118,7 @@ def answer(request):
 
 for line in sys.stdin:
     try:
-        reply = answer(json.loads(line))
+        reply = reply_to(json.loads(line))
     except Exception as error:
         reply = {"error": (str(error).strip() or type(error).__name__).splitlines()[0]}
     print(json.dumps(reply), flush=True)

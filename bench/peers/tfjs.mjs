@@ -1,4 +1,4 @@
-// The benchmark's steps in TensorFlow.js, as a process that answers lines of JSON like pytorch.py: `node tfjs.mjs PACKAGE`.
+// The benchmark's steps in TensorFlow.js, as a process that replies to lines of JSON like pytorch.py: `node tfjs.mjs PACKAGE`.
 // Modes eval and cached, from the library's weights and data; Adam in place of AdamW, and no clipping: it has neither.
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -76,7 +76,7 @@ function kdLoss(student, teacher, oneHot) {
   return soft.mul(ALPHA).add(hard.mul(1 - ALPHA));
 }
 
-async function answer(request) {
+async function replyTo(request) {
   if (request.threads !== undefined) {
     await tf.ready();
     return { versions: { [name]: `${tf.version.tfjs}, ${tf.getBackend()}` } };
@@ -93,6 +93,6 @@ async function answer(request) {
 }
 
 for await (const line of createInterface({ input: process.stdin })) {
-  const reply = await answer(JSON.parse(line)).catch((error) => ({ error: error.message }));
+  const reply = await replyTo(JSON.parse(line)).catch((error) => ({ error: error.message }));
   console.log(JSON.stringify(reply));
 }

@@ -1,16 +1,14 @@
 import { getNumThreads } from "distillery";
 import { compareLosses } from "../agreement.js";
-import { rateOf } from "../cases/work.js";
+import { rateOf } from "../cases/case.js";
 import type { Extent } from "../extent.js";
-import { bandwidthFor, type Ceiling, type Limits, type Share } from "../limits.js";
+import { withThreadsAsync } from "../library.js";
+import { bandwidthFor, type Ceiling, type Limits, type Share } from "../machine.js";
 import { type Spread, takeTurns } from "../measure.js";
-import type { StepRow } from "../results.js";
-import { withThreadsAsync } from "../threads.js";
-import { stepByHand } from "./by_hand.js";
-import { MODES, type Mode, type StepSetup, scriptSetup, TITLES } from "./mode.js";
+import type { Scaling, ScalingPoint, StepRow } from "../results.js";
 import { PacedRun } from "./paced_run.js";
-import { plainStep } from "./plain_step.js";
-import { stepWork } from "./sizes.js";
+import { plainStep, stepByHand } from "./reference_steps.js";
+import { MODES, type Mode, type StepSetup, scriptSetup, stepWork, TITLES } from "./setup.js";
 
 const COMPARED_STEPS = 3;
 
@@ -45,7 +43,7 @@ async function measureMode(mode: Mode, extent: Extent, limits: Limits): Promise<
   });
 }
 
-/** The script in a loop of its own; the same bits as the library's loop, which is checked first. */
+/** The script in a loop written by hand; checked first to give the same bits as the library's loop. */
 function loopByHand(run: PacedRun, steps: number): Loop {
   const step = stepByHand(scriptSetup("train"));
   compareLosses("the script by hand", run.losses, losses(step), 0);
@@ -62,7 +60,7 @@ function meanTime(step: () => number, steps: number): number {
   return (performance.now() - begun) / steps;
 }
 
-/** How many epochs a turn of about so many milliseconds has. */
+/** The number of epochs that take about that many milliseconds. */
 export async function epochsFor(run: PacedRun, milliseconds: number): Promise<number> {
   const ms = await run.epoch();
   return Math.max(1, Math.round(milliseconds / (ms * run.stepsPerEpoch)));
@@ -91,4 +89,24 @@ function stepRow(name: string, setup: StepSetup, one: Spread, all: Spread, plain
     limitMs: work.flops / limits.all.gflops / 1e6 + work.bytes / bandwidthFor(limits.all, work.bytes) / 1e6,
     spread: { oneThread: one, allThreads: all },
   };
+}
+
+/** The script's step over the batch, and over the width of both networks, on all threads. */
+export async function measureScaling(extent: Extent, limits: Limits): Promise<Scaling> {
+  const script = scriptSetup("train");
+  const overBatch: ScalingPoint[] = [];
+  const overWidth: ScalingPoint[] = [];
+  for (const rows of extent.batches) overBatch.push(await measurePoint({ ...script, rows }, extent, limits));
+  for (const width of extent.widths) overWidth.push(await measurePoint({ ...script, width }, extent, limits));
+  return { overBatch, overWidth };
+}
+
+async function measurePoint(setup: StepSetup, extent: Extent, limits: Limits): Promise<ScalingPoint> {
+  const run = await PacedRun.start(setup);
+  const epochs = await epochsFor(run, extent.turnMs);
+  const [time] = await takeTurns(extent.rounds, [() => run.epoch(epochs)]);
+  await run.stop();
+  const { flops } = stepWork(setup);
+  const ms = time?.median ?? Number.NaN;
+  return { ...setup, flops, ms, shareOfPeak: flops / ms / 1e6 / limits.all.gflops };
 }

@@ -1,10 +1,9 @@
 import { DistilleryError, distill, type StepRecord, trainTeacher, withGenerator } from "distillery";
-import { EXAMPLES, SCHEDULE, type StepSetup } from "./mode.js";
-import { start } from "./networks.js";
+import { EXAMPLES, SCHEDULE, type StepSetup, start } from "./setup.js";
 
 /**
- * A run of the library's own loops, `distill` and `trainTeacher`, that waits after each epoch until it is asked for the
- * next one: what is timed is what a user of these functions gets.
+ * A run of the library's own loops, `distill` and `trainTeacher`, that waits after each epoch until the next one is
+ * requested: what is timed is what a user of these functions gets.
  *
  * @example
  * ```ts
@@ -14,7 +13,7 @@ import { start } from "./networks.js";
  * ```
  */
 export class PacedRun {
-  /** Of the first epoch, which is the warm-up. */
+  /** The losses of the first epoch, which is the warm-up. */
   readonly losses: number[] = [];
   readonly stepsPerEpoch: number;
   readonly #abort = new AbortController();

@@ -1,6 +1,5 @@
-// A run as a process of its own: `node child.js MODE EPOCHS THREADS` distils, and prints what it took as one line of JSON.
+// A run in its own process: `node child.js MODE EPOCHS THREADS` distils and prints its times as one line of JSON.
 import { distill, Generator, StudentNet, setNumThreads, synthetic, TeacherNet, withGenerator } from "distillery";
-import { peakRssBytes } from "./peak.js";
 
 const [mode = "train", epochs = "1", threads = "1"] = process.argv.slice(2);
 setNumThreads(Number(threads));
@@ -21,4 +20,4 @@ await withGenerator(new Generator(0), () =>
   }),
 );
 const distillSeconds = (performance.now() - begun) / 1000;
-console.log(JSON.stringify({ firstStepAt, distillSeconds, peakRssBytes: peakRssBytes() }));
+console.log(JSON.stringify({ firstStepAt, distillSeconds }));

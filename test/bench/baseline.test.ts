@@ -1,9 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { matmul, matmulNt, matmulTn } from "../../bench/baseline/matmul.js";
-import { MersenneTwister } from "../../bench/baseline/rng.js";
-import { PlainStep } from "../../bench/baseline/step.js";
-import { PlainTeacherStep } from "../../bench/baseline/teacher_step.js";
-import { copyWeights } from "../../bench/copy_weights.js";
+import { copyWeights } from "../../bench/baseline/networks.js";
+import { MersenneTwister } from "../../bench/baseline/random.js";
+import { PlainStep, PlainTeacherStep } from "../../bench/baseline/steps.js";
 import {
   AdamW,
   clipGradNorm,

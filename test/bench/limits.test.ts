@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { elementwise, product, rateOf } from "../../bench/cases/work.js";
-import { bandwidthFor, limitOf, shareOf, workingSets } from "../../bench/limits.js";
+import { elementwise, product, rateOf } from "../../bench/cases/case.js";
+import { bandwidthFor, limitOf, shareOf, workingSets } from "../../bench/machine.js";
 import { spread, takeTurns } from "../../bench/measure.js";
-import { STUDENT_SIZES, stepWork, TEACHER_SIZES } from "../../bench/steps/sizes.js";
+import { STUDENT_SIZES, stepWork, TEACHER_SIZES } from "../../bench/steps/setup.js";
 import { LIMITS } from "./sample.js";
 
 const MIB = 2 ** 20;

@@ -2,11 +2,10 @@ import { setNumThreads } from "distillery";
 import { beforeAll, describe, expect, it } from "vitest";
 import { QUICK } from "../../bench/extent.js";
 import { measureKernels } from "../../bench/kernels.js";
-import { measureLimits } from "../../bench/limits.js";
-import { conditions } from "../../bench/machine.js";
+import { conditions, measureLimits } from "../../bench/machine.js";
 import { profileStep } from "../../bench/profile.js";
 import type { Row } from "../../bench/results.js";
-import { measureScaling } from "../../bench/scaling.js";
+import { measureScaling } from "../../bench/steps/measure.js";
 import { LIMITS } from "./sample.js";
 
 const BUDGET = { milliseconds: 1, leastRuns: 1 };

@@ -1,8 +1,19 @@
 import { describe, expect, it } from "vitest";
-import { formatConditions, formatLimits } from "../../bench/report/conditions.js";
-import { peerCells, peersTable, profileCells, runCells, scalingCells } from "../../bench/report/more.js";
-import { formatStep, rowCells, rowsTable } from "../../bench/report/rows.js";
-import { digits, percent, Table } from "../../bench/report/table.js";
+import {
+  digits,
+  formatConditions,
+  formatLimits,
+  formatStep,
+  peerCells,
+  peersTable,
+  percent,
+  profileCells,
+  rowCells,
+  rowsTable,
+  runCells,
+  scalingCells,
+  Table,
+} from "../../bench/report.js";
 import { LIMITS, PEER_ROW, RESULTS, ROW, STEP_ROW } from "./sample.js";
 
 describe("a table", () => {

@@ -1,7 +1,7 @@
-import { product } from "../../bench/cases/work.js";
-import type { Limits } from "../../bench/limits.js";
+import { product } from "../../bench/cases/case.js";
+import type { Limits } from "../../bench/machine.js";
 import type { PeerRow, Results, Row, ScalingPoint, StepRow } from "../../bench/results.js";
-import { stepWork } from "../../bench/steps/sizes.js";
+import { stepWork } from "../../bench/steps/setup.js";
 
 const MIB = 2 ** 20;
 

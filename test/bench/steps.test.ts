@@ -2,10 +2,9 @@ import { afterAll, describe, expect, it } from "vitest";
 import { compareLosses, TOLERANCE } from "../../bench/agreement.js";
 import { timeKernels } from "../../bench/profile.js";
 import { soak } from "../../bench/soak.js";
-import { stepByHand } from "../../bench/steps/by_hand.js";
-import { MODES, type Mode } from "../../bench/steps/mode.js";
 import { PacedRun } from "../../bench/steps/paced_run.js";
-import { plainStep } from "../../bench/steps/plain_step.js";
+import { plainStep, stepByHand } from "../../bench/steps/reference_steps.js";
+import { MODES, type Mode } from "../../bench/steps/setup.js";
 
 const STEPS = 3;
 const small = (mode: Mode) => ({ mode, rows: 64, width: 0.125 });

@@ -1,6 +1,6 @@
 const N = 624;
 const M = 397;
-/** Where the state holds the index of the next word. */
+/** The position in the state of the index of the next word. */
 const INDEX = N;
 
 /**
@@ -52,4 +52,14 @@ function twist(state: Uint32Array): void {
 function mix(upper: number, lower: number, far: number): number {
   const y = (upper & 0x80000000) | (lower & 0x7fffffff);
   return far ^ (y >>> 1) ^ (-(lower & 1) & 0x9908b0df);
+}
+
+/** Draws which elements are kept, each with chance 1 - p, and applies it to x in place: kept ones are divided by 1 - p. */
+export function dropout(x: Float32Array, p: number, random: MersenneTwister, keep: Uint8Array): void {
+  const scale = 1 / (1 - p);
+  for (let i = 0; i < x.length; i++) {
+    const kept = random.unit() < 1 - p;
+    keep[i] = kept ? 1 : 0;
+    x[i] = kept ? x[i] * scale : 0;
+  }
 }

@@ -1,14 +1,84 @@
-import { PlainAdamW } from "./adamw.js";
-import { type BatchNormLayer, batchNormTrain } from "./batch_norm.js";
-import { type BatchNormGradients, batchNormBackward, batchNormGradients } from "./batch_norm_backward.js";
-import { crossEntropy } from "./cross_entropy.js";
-import { dropout } from "./dropout.js";
-import { clipGradNorm } from "./grad_norm.js";
+import {
+  type BatchNormGradients,
+  type BatchNormLayer,
+  batchNormBackward,
+  batchNormGradients,
+  batchNormTrain,
+} from "./batch_norm.js";
 import { type LinearGradients, type LinearLayer, linearBackward, linearForward, linearGradients } from "./linear.js";
-import { MersenneTwister } from "./rng.js";
-import { ADAMW, MAX_NORM, type StepNumbers } from "./step.js";
-import { DROPOUT, linearOf, normOf } from "./teacher.js";
-import type { Weights } from "./weights.js";
+import { crossEntropy, kdLoss } from "./losses.js";
+import { DROPOUT, linearOf, normOf, PlainStudent, PlainTeacher, type Weights } from "./networks.js";
+import { clipGradNorm, PlainAdamW } from "./optimizer.js";
+import { dropout, MersenneTwister } from "./random.js";
+
+/** The initial state of a {@link PlainStep}, which keeps these arrays and changes them. */
+export interface PlainStepStart {
+  /** fc1 to fc4, bn1 to bn3. */
+  readonly teacher: Weights;
+  /** fc1 to fc3. */
+  readonly student: Weights;
+  /** The rows of a batch. */
+  readonly rows: number;
+  /** The random stream that the dropout masks come from, as `Generator.state`. */
+  readonly randomState: Uint32Array;
+}
+
+/** What the schedule says of a step. */
+export interface StepNumbers {
+  readonly lr: number;
+  readonly beta1: number;
+}
+
+/** The teacher's mode, or its logits if they are known. */
+export type TeacherMode = "train" | "eval" | Float32Array;
+
+const KD = { temperature: 3.5, alpha: 0.6 };
+export const ADAMW = { beta2: 0.999, eps: 1e-8, weightDecay: 1e-5 };
+export const MAX_NORM = 1;
+
+/**
+ * One step of the script in plain TypeScript, without native code: the teacher without gradients, the student, the
+ * distillation loss, the student's gradients, their clipping, AdamW. Nothing is allocated once it is made.
+ *
+ * @example
+ * ```ts
+ * const step = new PlainStep({ teacher, student, rows: 64, randomState: generator.state.slice() });
+ * const loss = step.run(inputs, labels, { lr: 3e-5, beta1: 0.95 });
+ * ```
+ */
+export class PlainStep {
+  readonly student: PlainStudent;
+  readonly #teacher: PlainTeacher;
+  readonly #optimizer: PlainAdamW;
+  #gradLogits: Float32Array | null = null;
+
+  constructor({ teacher, student, rows, randomState }: PlainStepStart) {
+    this.#teacher = new PlainTeacher(teacher, rows, new MersenneTwister(randomState));
+    this.student = new PlainStudent(student, rows);
+    this.#optimizer = new PlainAdamW(this.student.parameters);
+  }
+
+  /**
+   * Trains on inputs [rows, features] and labels [rows] with what the schedule says; gives the loss from before. `teacher`
+   * is the teacher's mode, or its logits [rows, classes].
+   */
+  run(inputs: Float32Array, labels: Int32Array, { lr, beta1 }: StepNumbers, teacher: TeacherMode = "train"): number {
+    const { student } = this;
+    const teacherLogits = this.#teacherLogits(inputs, teacher);
+    const logits = student.forward(inputs);
+    this.#gradLogits ??= new Float32Array(logits.length);
+    const loss = kdLoss(logits, teacherLogits, labels, this.#gradLogits, KD);
+    student.backward(inputs, this.#gradLogits);
+    clipGradNorm(student.grads, MAX_NORM);
+    this.#optimizer.step(student.grads, { ...ADAMW, lr, beta1 });
+    return loss;
+  }
+
+  #teacherLogits(inputs: Float32Array, teacher: TeacherMode): Float32Array {
+    if (typeof teacher !== "string") return teacher;
+    return teacher === "train" ? this.#teacher.forward(inputs) : this.#teacher.forwardEval(inputs);
+  }
+}
 
 interface Block {
   readonly linear: LinearLayer;
@@ -98,7 +168,7 @@ function blockOf(weights: Weights, i: number, rows: number, p: number): Block {
   };
 }
 
-/** The gradient, in place, through dropout and ReLU at once: `out` is above zero where both let the value pass. */
+/** The gradient, in place, through dropout and ReLU at once: `out` is above zero if both let the value pass. */
 function dropoutReluBackward(grad: Float32Array, out: Float32Array, p: number): void {
   const scale = 1 / (1 - p);
   for (let i = 0; i < grad.length; i++) grad[i] = out[i] > 0 ? grad[i] * scale : 0;
