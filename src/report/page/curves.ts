@@ -1,22 +1,23 @@
 import type { EpochRecord } from "../../log/epoch_record.js";
 import { counted, percent } from "../text.js";
 import { type Axis, type Line, lineChart } from "./line_chart.js";
-import { lineOf, linesOf, type Metric } from "./series.js";
+import { lineOf, linesOf, lossMetrics, type Metric } from "./series.js";
 
 const LOSS: Axis = { name: "loss", format: plain, exact: (x) => x.toFixed(4) };
 const SHARE: Axis = { name: "share", format: (x) => `${plain(100 * x)}%`, exact: (x) => percent(x) };
 const WIDE = 50;
 const RATE: Axis = { name: "learning rate", format: rate, exact: (x) => x.toFixed(6) };
 
-/** How one run went: loss with its parts, accuracy and agreement on the validation set, learning rate. */
+/** How one run went: loss with its own metrics, accuracy and agreement on the validation set, learning rate. */
 export function runCurves(history: readonly EpochRecord[], best: { epoch: number } | null): HTMLElement[] {
   const line = (metric: Metric, name: string, colour: string, dash?: Line["dash"]) =>
     lineOf(history, metric, { name, colour, ...(dash && { dash }) });
-  const apart = history.some(({ metrics }) => metrics.soft !== undefined);
+  const parts = lossMetrics(history);
   const losses = [
-    ...line("loss", apart ? "total" : "training", "--student"),
-    ...line("soft", "soft (the teacher's predictions)", "--teacher", "dashed"),
-    ...line("hard", "hard (the labels)", "--baseline", "dotted"),
+    ...line("loss", parts.length > 0 ? "total" : "training", "--student"),
+    ...parts.flatMap((name, i) =>
+      i % 2 === 0 ? line(name, name, "--teacher", "dashed") : line(name, name, "--baseline", "dotted"),
+    ),
     ...line("validationLoss", "validation", "--other"),
   ];
   const shares = [
@@ -27,7 +28,7 @@ export function runCurves(history: readonly EpochRecord[], best: { epoch: number
   if (first === undefined || last === undefined) return [];
   const went = first === last ? "was" : `went from ${first.metrics.loss?.toFixed(4)} to`;
   const lossText = `Training loss ${went} ${last.metrics.loss?.toFixed(4)} after ${counted(history.length, "epoch")}.`;
-  const note = apart ? " Soft and hard are its two parts, before they are weighted." : "";
+  const note = parts.length > 0 ? ` The loss itself reports ${parts.join(", ")}.` : "";
   const bestText = best === null ? "" : ` It was best in epoch ${best.epoch}.`;
   return [
     chart("Loss", lossText + note, losses, LOSS),
@@ -48,11 +49,8 @@ export function compareCurves(
   ];
   const ofTeacher = (metric: Metric) =>
     lineOf(teacher, metric, { name: "teacher", colour: "--teacher", dash: "dotted" });
-  const hard = [
-    ...linesOf(runs.baseline, "loss", { name: "baseline", colour: "--baseline", dash: "dashed" }, seeds),
-    ...linesOf(runs.distilled, "hard", { name: "distilled", colour: "--student" }, seeds),
-  ];
-  const soft = linesOf(runs.distilled, "soft", { name: "distilled", colour: "--student" }, seeds);
+  const distilled = (metric: Metric) =>
+    linesOf(runs.distilled, metric, { name: "distilled", colour: "--student" }, seeds);
   const each = seeds.length > 1 ? "A thin line for each seed, their mean thick." : "After each epoch.";
   const rates = [...lineOf(runs.distilled[0] ?? [], "lr", { name: "learning rate", colour: "--student" })];
   return [
@@ -68,12 +66,14 @@ export function compareCurves(
       [...both("validationLoss"), ...ofTeacher("validationLoss")],
       LOSS,
     ),
-    chart("Hard loss in training", `Cross-entropy with the labels, before it is weighted. ${each}`, hard, LOSS),
     chart(
-      "Soft loss in training",
-      `Divergence from the teacher's predictions, before it is weighted. ${each}`,
-      soft,
+      "Training loss",
+      `What each was trained with: two losses, not to be compared by value. ${each}`,
+      both("loss"),
       LOSS,
+    ),
+    ...lossMetrics(runs.distilled.flat()).map((name) =>
+      chart(`${name} in training`, `As the distilled student's loss reports it. ${each}`, distilled(name), LOSS),
     ),
     chart(
       "Agreement with the teacher",

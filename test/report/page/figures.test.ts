@@ -83,7 +83,7 @@ describe.runIf(chromium !== "")("in Chromium", () => {
       "+3.00",
     ]);
     // A thin line a seed and their mean, of each kind of student: in the table all of them.
-    const losses = await at.numbersOf("Hard loss in training");
+    const losses = await at.numbersOf("Training loss");
     expect(losses[0]).toHaveLength(1 + 2 * (3 + 1));
     expect(losses[0]?.[1]).toBe(at.run.history[0]?.metrics.loss.toFixed(4));
     expect(losses[0]?.[4]).toBe(((at.run.history[0]?.metrics.loss as number) + 1).toFixed(4));

@@ -22,7 +22,7 @@ describe.runIf(chromium !== "")("in Chromium", () => {
     },
   );
 
-  test("a foreign script could not run, and a image from elsewhere would not load", async () => {
+  test("a foreign script could not run, and an image from elsewhere would not load", async () => {
     await at.open("run");
     await at.page.evaluate(() => {
       const script = document.createElement("script");
