@@ -5,7 +5,7 @@ import type { ReportHead } from "./report_data.js";
 
 /** What a caller may say of a report. */
 export interface ReportOptions {
-  /** What stands above the answer; default: what was done, with which data. */
+  /** Shown above the verdict; default: the kind of run and its data. */
   title?: string;
   /** The command that repeats it. */
   command?: string;

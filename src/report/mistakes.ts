@@ -15,17 +15,17 @@ export interface Logits {
 }
 
 /**
- * The samples that the student gets wrong and is most sure of, up to 24, and as many of those where the teacher is right:
- * the surest first.
+ * The samples that the student gets wrong with most confidence, up to 24, and as many of those where the teacher is right:
+ * most confident first.
  */
 export function mistakesOf(data: Dataset, { student, teacher }: Logits): Mistake[] {
   const [labels, predicted] = [labelsOf(data), argmax(student).data];
   const byTeacher = teacher && argmax(teacher).data;
-  const sureness = (index: number) => Math.max(...softmax([...rowOf(student, index)], 1));
+  const confidence = (index: number) => Math.max(...softmax([...rowOf(student, index)], 1));
   const wrong = Array.from(labels.keys())
     .filter((index) => predicted[index] !== labels[index])
-    .map((index) => ({ index, sureness: sureness(index) }))
-    .sort((a, b) => b.sureness - a.sureness || a.index - b.index);
+    .map((index) => ({ index, confidence: confidence(index) }))
+    .sort((a, b) => b.confidence - a.confidence || a.index - b.index);
   const learnable = wrong.filter(({ index }) => byTeacher?.[index] === labels[index]);
   const chosen = new Set([...wrong.slice(0, MOST), ...learnable.slice(0, MOST)]);
   const indices = Int32Array.from(

@@ -19,7 +19,7 @@ export function expectNetworks({ student, teacher }: Networks): void {
   if (teacher !== undefined) expectModule("networks.teacher", teacher);
 }
 
-/** What the networks, in eval mode, answer for data that they were not trained on. */
+/** The predictions of the networks, in eval mode, on held-out data. */
 export function predictionsOf(
   networks: Networks,
   data: Dataset,

@@ -4,7 +4,7 @@ import type { Evaluation } from "../train/evaluate.js";
 
 /** What a report says first. */
 export interface Verdict {
-  /** Whether distilling helped; null where that was not asked. */
+  /** Whether distilling helped; null for a single run. */
   answer: "yes" | "no" | "unclear" | null;
   /** One sentence. */
   headline: string;
@@ -12,7 +12,7 @@ export interface Verdict {
   detail: string;
 }
 
-/** What every report has: the answer, and what is needed to repeat it. */
+/** Common to all reports: the verdict, and what is needed to repeat the run. */
 export interface ReportHead {
   title: string;
   verdict: Verdict;
@@ -29,7 +29,7 @@ export interface ReportHead {
 
 /** A sample that the student classifies wrong. */
 export interface Mistake {
-  /** Where it stands in its data set. */
+  /** Its index in the data set. */
   index: number;
   /** Its true class. */
   label: number;
@@ -80,5 +80,5 @@ export interface SweepReport extends ReportHead {
   predictions: HeldOutPredictions;
 }
 
-/** What `report.html` is drawn from; it stands in the file as JSON. */
+/** The data of `report.html`, embedded in it as JSON. */
 export type Report = RunReport | CompareReport | SweepReport;

@@ -46,8 +46,8 @@ export function runReport(input: RunReportInput): RunReport {
   const held = data.test ?? data.validation ?? null;
   if (held !== null) expectDataset(held);
   const part = data.test ? "test" : "validation";
-  const look = (weights: HeldOutPredictions["weights"]) => held && predictionsOf(networks, held, { part, weights });
-  const predictions = best === null ? look("last") : withWeights(student, best, () => look("best"));
+  const predict = (weights: HeldOutPredictions["weights"]) => held && predictionsOf(networks, held, { part, weights });
+  const predictions = best === null ? predict("last") : withWeights(student, best, () => predict("best"));
   const title = config.command === "train-teacher" ? "Training of a teacher" : "Distillation";
   const report = {
     kind: "run" as const,

@@ -6,7 +6,7 @@ export function softmax(logits: readonly number[], temperature: number): number[
   return powers.map((power) => power / sum);
 }
 
-/** Where the highest value stands; of equal ones the first. `torch.argmax`. */
+/** The index of the highest value; the first of equal ones. `torch.argmax`. */
 export function highest(values: readonly number[]): number {
   return values.reduce((best, value, i) => (value > (values[best] as number) ? i : best), 0);
 }

@@ -70,7 +70,7 @@ export function runVerdict(run: Omit<RunReport, "verdict">): Verdict {
   const { accuracy, examples: samples, teacherAccuracy, agreement } = evaluation;
   const detail: string[] = [];
   if (teacherAccuracy !== undefined && agreement !== undefined) {
-    detail.push(`Its teacher gets ${percent(teacherAccuracy)}; they answer alike on ${percent(agreement)} of them.`);
+    detail.push(`Its teacher gets ${percent(teacherAccuracy)}; they agree on ${percent(agreement)} of them.`);
   }
   if (sizes.teacher !== undefined) {
     const fewer = times(sizes.teacher.parameters / sizes.student.parameters);

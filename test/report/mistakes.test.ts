@@ -17,7 +17,7 @@ function dataOf(labels: number[]) {
   return new TensorDataset(zeros([labels.length, 2]), Int32Array.from(labels), { classes: CLASSES });
 }
 
-test("the surest come first, right predictions not at all", () => {
+test("the most confident mistakes come first; right predictions are left out", () => {
   const mistakes = mistakesOf(dataOf([1, 0, 1, 2]), { student: predictions(4).student });
   expect(mistakes.map(({ index, label }) => [index, label])).toEqual([
     [3, 2],
@@ -32,15 +32,15 @@ test("24 of them, and 24 where the teacher is right, each once", () => {
   // All wrong. The teacher is right for the even ones among the first 100, and nowhere else.
   const labels = Array.from({ length: 200 }, (_, i) => (i < 100 ? 1 : 2 - (i % 2)));
   const mistakes = mistakesOf(dataOf(labels), predictions(200));
-  const [surest, learnable] = [
+  const [mostConfident, learnable] = [
     Array.from({ length: 24 }, (_, i) => 199 - i),
     Array.from({ length: 24 }, (_, i) => 98 - 2 * i),
   ];
-  expect(mistakes.map(({ index }) => index)).toEqual([...surest, ...learnable]);
+  expect(mistakes.map(({ index }) => index)).toEqual([...mostConfident, ...learnable]);
   expect(mistakes[0]?.teacher).toEqual([0, 0, 1.23457]);
-  // Where the surest are those that the teacher gets right, they are not there twice.
+  // If these are those that the teacher gets right, they are there once.
   expect(mistakesOf(dataOf(labels.map((_, i) => (i % 2) + 1)), predictions(200)).map(({ index }) => index)).toEqual(
-    surest,
+    mostConfident,
   );
 });
 

@@ -6,7 +6,7 @@ import { compareCurves } from "./curves.js";
 import { type Content, h } from "./dom.js";
 import { hero, type Tile } from "./hero.js";
 import { intervalFigure } from "./interval.js";
-import { answerSections, figures, section, smallFigures } from "./sections.js";
+import { figures, predictionSections, section, smallFigures } from "./sections.js";
 import { sizesFigure } from "./sizes.js";
 import { table } from "./table.js";
 
@@ -14,7 +14,7 @@ import { table } from "./table.js";
 export function comparePage(report: CompareReport): (HTMLElement | null)[] {
   const { result, predictions } = report;
   const { baseline, distilled, teacher, difference, seeds, sizes } = result;
-  const judged = [
+  const evaluated = [
     { name: "teacher", colour: "--teacher", dash: "dashed" as const, evaluation: teacher.evaluation },
     ...baseline.evaluations
       .slice(0, 1)
@@ -31,7 +31,7 @@ export function comparePage(report: CompareReport): (HTMLElement | null)[] {
       ),
     ),
     h("p", { class: "aside" }, `From here on: the distilled student of seed ${seeds[0]}.`),
-    ...answerSections(report, predictions, { network: "student", judged }),
+    ...predictionSections(report, predictions, { network: "student", evaluated }),
     section("Against the teacher", figures(sizesFigure(sizes.student, sizes.teacher))),
   ];
 }
@@ -88,8 +88,8 @@ function bySeed({ result: { difference, baseline, distilled, seeds } }: CompareR
     const interval = known
       ? `, ${percent(confidence, 0)} interval ${points(low)} to ${points(high)}, p ${pValue(p)}`
       : "";
-    const told = known ? `: ${distinguishable ? "distinguishable" : "not distinguishable"} from chance` : "";
-    return h("li", {}, `${which}: ${points(mean)} points${interval}${told}.`);
+    const text = known ? `: ${distinguishable ? "distinguishable" : "not distinguishable"} from chance` : "";
+    return h("li", {}, `${which}: ${points(mean)} points${interval}${text}.`);
   };
   const lines = h("ul", { class: "plain" }, line(difference.best, "Best epoch"), line(difference.last, "Last epoch"));
   const rows = seeds.map((seed, i) => [

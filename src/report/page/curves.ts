@@ -114,8 +114,8 @@ function chart(title: string, description: string, lines: readonly Line[], y: Ax
     ...(last > first ? { min: first, max: last } : { min: first - 1, max: first + 1 }),
   };
   const log = y === LOSS && isWide(lines.flatMap(({ points }) => points.map(([, value]) => value)));
-  const told = log ? `${description} The scale is logarithmic.` : description;
-  return [lineChart({ title, description: told, lines, x, y: { ...y, log } })];
+  const text = log ? `${description} The scale is logarithmic.` : description;
+  return [lineChart({ title, description: text, lines, x, y: { ...y, log } })];
 }
 
 /** Whether most of the lines would lie flat at the bottom of an even scale. */

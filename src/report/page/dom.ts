@@ -1,4 +1,4 @@
-/** What an element may contain: a text stands there as text, whatever is in it. */
+/** The content of an element; strings become text nodes, never markup. */
 export type Content = Node | string | null | undefined | false;
 
 type Attributes = Readonly<Record<string, string | number | boolean | null | undefined>>;

@@ -2,7 +2,7 @@ import { type Content, h, newId } from "./dom.js";
 
 interface FigureOptions {
   title: string;
-  /** Of the title; 3 unless the figure stands outside of a section. */
+  /** The level of the heading; default 3, that of a section. */
   level?: 2 | 3;
   /** One or two sentences: what it shows, and what it comes to. */
   description: string;

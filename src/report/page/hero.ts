@@ -10,7 +10,7 @@ export interface Tile {
   colour?: string;
 }
 
-/** What the report says first: the answer, what it rests on, the figures that count. */
+/** The top of the page: the verdict, its evidence and the key figures. */
 export function hero({ title, verdict }: Report, tiles: readonly Tile[], ...more: readonly Content[]): HTMLElement {
   return h(
     "header",

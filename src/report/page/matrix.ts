@@ -56,9 +56,9 @@ function cell(n: number, support: number, { from, to, right, small }: Cell): HTM
   const share = support === 0 ? 0 : n / support;
   // Mistakes are few: the root makes them visible.
   const depth = right ? share : Math.sqrt(share);
-  const said = right ? `${from}: ${n} of ${support} right` : `${from} taken for ${to}: ${n} of ${support}`;
+  const title = right ? `${from}: ${n} of ${support} right` : `${from} taken for ${to}: ${n} of ${support}`;
   const kind = `${right ? "right" : "wrong"} ${n === 0 ? "none" : ""}`;
-  return h("td", { class: kind, "--depth": `${(100 * depth).toFixed(1)}%`, title: said }, small && n > 0 && String(n));
+  return h("td", { class: kind, "--depth": `${(100 * depth).toFixed(1)}%`, title }, small && n > 0 && String(n));
 }
 
 function pairs(confusion: number[][], names: readonly string[], teacher?: Evaluation): HTMLElement {

@@ -1,9 +1,9 @@
 import type { Mistake } from "../report_data.js";
 import { highest, softmax } from "../softmax.js";
 import { count, percent } from "../text.js";
-import { believedBars } from "./beliefs.js";
 import { choice } from "./choice.js";
 import { h } from "./dom.js";
+import { probabilityBars } from "./probabilities.js";
 
 interface MistakesOptions {
   mistakes: readonly Mistake[];
@@ -46,7 +46,7 @@ export function mistakesSection(options: MistakesOptions): HTMLElement[] {
     gallery.classList.add("whole");
     more.hidden = true;
   });
-  const filter = choice("Which mistakes", ["The surest", "Where the teacher was right"], (i) => only(i === 1));
+  const filter = choice("Which mistakes", ["Most confident", "Where the teacher was right"], (i) => only(i === 1));
   const withTeacher = mistakes.some(({ teacher }) => teacher !== undefined);
   only(false);
   show(options.temperature);
@@ -60,7 +60,7 @@ export function mistakesSection(options: MistakesOptions): HTMLElement[] {
 }
 
 function leadOf({ wrong, network, temperature }: MistakesOptions, withTeacher: boolean): string {
-  const which = `${count(wrong)} are wrong; these are those that the ${network} is surest of.`;
+  const which = `${count(wrong)} are wrong; these are those on which the ${network} is most confident.`;
   if (!withTeacher) return `${which} The bars are its probabilities, its logits divided by the temperature.`;
   const chosen = temperature === 1 ? "" : ` The slider starts at ${temperature}, the temperature of the distillation.`;
   return `${which} The bars are both networks' probabilities, their logits divided by the temperature: what the teacher believes beside its first choice is what a student can learn from it.${chosen}`;
@@ -101,14 +101,14 @@ function mistakeCard(
   network: string,
 ): Card {
   const name = (i: number) => names[i] ?? String(i);
-  const said = highest(student);
+  const predicted = highest(student);
   const thumbnail = image && h("img", { src: image, alt: `Sample ${index}: ${name(label)}`, width: 72, height: 72 });
   const claim = (who: string, logits: readonly number[]) => {
     const chosen = highest(logits);
-    const sure = percent(softmax(logits, 1)[chosen] as number, 1);
+    const confidence = percent(softmax(logits, 1)[chosen] as number, 1);
     const right = chosen === label;
-    const told = h("small", {}, ` ${sure}${right ? " \u2713" : ""}`);
-    return [h("dt", {}, who), h("dd", { class: right ? "is-right" : "is-wrong" }, name(chosen), told)];
+    const text = h("small", {}, ` ${confidence}${right ? " \u2713" : ""}`);
+    return [h("dt", {}, who), h("dd", { class: right ? "is-right" : "is-wrong" }, name(chosen), text)];
   };
   const facts = h(
     "dl",
@@ -120,7 +120,7 @@ function mistakeCard(
     ...claim(network, student),
     ...(teacher ? claim("teacher", teacher) : []),
   );
-  const bars = believedBars({ names, label, said, student, teacher });
+  const bars = probabilityBars({ names, label, predicted, student, teacher });
   return {
     element: h("li", { class: "card" }, h("div", { class: "card-head" }, thumbnail || null, facts), bars.element),
     update: bars.update,

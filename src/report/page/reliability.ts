@@ -11,10 +11,10 @@ export interface Judged extends Pick<Line, "name" | "colour" | "dash"> {
   evaluation: Evaluation;
 }
 
-/** How often the networks are right when they are that sure. */
-export function reliabilityFigure(judged: readonly Judged[]): HTMLElement {
+/** Accuracy of each network by its confidence: the reliability diagram. */
+export function reliabilityFigure(evaluated: readonly Judged[]): HTMLElement {
   const diagonal: Line = {
-    name: "as sure as right",
+    name: "confidence equals accuracy",
     points: [
       [0, 0],
       [1, 1],
@@ -23,15 +23,17 @@ export function reliabilityFigure(judged: readonly Judged[]): HTMLElement {
     dash: "dotted",
     silent: true,
   };
-  const lines = judged.map(({ evaluation: { calibration }, ...look }) => ({
-    ...look,
+  const lines = evaluated.map(({ evaluation: { calibration }, ...style }) => ({
+    ...style,
     points: pointsOf(calibration.bins),
   }));
-  const errors = judged.map(({ name, evaluation }) => `${name} ${percent(evaluation.calibration.error, 1)}`).join(", ");
+  const errors = evaluated
+    .map(({ name, evaluation }) => `${name} ${percent(evaluation.calibration.error, 1)}`)
+    .join(", ");
   const axis = { min: 0, max: 1, format: (x: number) => percent(x, 0), exact: (x: number) => percent(x, 1) };
   return lineChart({
     title: "Reliability",
-    description: `How often an answer is right, by how sure the network is of it; below the dotted line it is too sure. Larger points stand for more samples; those of less than ${FEWEST} are left out. Expected calibration error: ${errors}.`,
+    description: `Accuracy by confidence; below the dotted line the network is overconfident. Larger points stand for more samples; those of less than ${FEWEST} are left out. Expected calibration error: ${errors}.`,
     lines: [diagonal, ...lines],
     x: { name: "confidence", ...axis },
     y: { name: "accuracy", ...axis },

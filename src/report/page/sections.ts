@@ -24,10 +24,10 @@ export function smallFigures(content: readonly HTMLElement[]): HTMLElement | nul
 }
 
 /** Where a network is right, where it is wrong, and what it believes there. */
-export function answerSections(
+export function predictionSections(
   { classNames, config }: Report,
   { evaluation, teacher, mistakes }: HeldOutPredictions,
-  { network, judged }: { network: string; judged: readonly Judged[] },
+  { network, evaluated }: { network: string; evaluated: readonly Judged[] },
 ): (HTMLElement | null)[] {
   const wrong = evaluation.examples - evaluation.correct;
   const temperature = typeof config.temperature === "number" ? config.temperature : 1;
@@ -39,7 +39,7 @@ export function answerSections(
       figures(
         confusionFigure(evaluation, classNames, teacher),
         classesFigure(evaluation, classNames, teacher),
-        reliabilityFigure(judged),
+        reliabilityFigure(evaluated),
       ),
     ),
   ];

@@ -13,27 +13,27 @@ export function lossMetrics(history: readonly EpochRecord[]): Metric[] {
   return [...names].filter((name) => name !== "loss" && !VALIDATION_METRICS.includes(name));
 }
 
-type Look = Omit<Line, "points">;
+type LineStyle = Omit<Line, "points">;
 
 /** A metric over the epochs of one run; nothing where no epoch has it. */
-export function lineOf(history: readonly EpochRecord[], metric: Metric, look: Look): Line[] {
+export function lineOf(history: readonly EpochRecord[], metric: Metric, style: LineStyle): Line[] {
   const points = pointsOf(history, metric);
-  return points.length === 0 ? [] : [{ ...look, points }];
+  return points.length === 0 ? [] : [{ ...style, points }];
 }
 
 /** A metric over the epochs of several runs: each thin, and their mean, over the epochs that all of them have. */
 export function linesOf(
   histories: readonly (readonly EpochRecord[])[],
   metric: Metric,
-  look: Look,
+  style: LineStyle,
   seeds: readonly number[],
 ): Line[] {
   const all = histories.map((history) => pointsOf(history, metric)).filter((points) => points.length > 0);
   const [first] = all;
   if (first === undefined) return [];
-  if (all.length === 1) return [{ ...look, points: first }];
-  const each = all.map((points, i) => ({ ...look, name: `${look.name}, seed ${seeds[i]}`, points, faint: true }));
-  return [...each, { ...look, name: `${look.name}, mean`, points: meanOf(all) }];
+  if (all.length === 1) return [{ ...style, points: first }];
+  const each = all.map((points, i) => ({ ...style, name: `${style.name}, seed ${seeds[i]}`, points, faint: true }));
+  return [...each, { ...style, name: `${style.name}, mean`, points: meanOf(all) }];
 }
 
 function pointsOf(history: readonly EpochRecord[], metric: Metric): Point[] {

@@ -6,7 +6,7 @@ import { sweepCurves } from "./curves.js";
 import { h } from "./dom.js";
 import { disclosed, figure } from "./figure.js";
 import { hero, type Tile } from "./hero.js";
-import { answerSections, figures, section, smallFigures } from "./sections.js";
+import { figures, predictionSections, section, smallFigures } from "./sections.js";
 import { sizesFigure } from "./sizes.js";
 import { scrolling, table } from "./table.js";
 
@@ -16,7 +16,7 @@ const PALEST = 0.08;
 export function sweepPage(report: SweepReport): (HTMLElement | null)[] {
   const { result, predictions } = report;
   const { best, points, teacher, sizes, data } = result;
-  const judged = [
+  const evaluated = [
     { name: "teacher", colour: "--teacher", dash: "dashed" as const, evaluation: teacher.evaluation },
     { name: "student", colour: "--student", evaluation: best.evaluation },
   ];
@@ -39,9 +39,9 @@ export function sweepPage(report: SweepReport): (HTMLElement | null)[] {
     ),
     section("How they went", smallFigures(sweepCurves(named))),
     h("p", { class: "aside" }, `From here on: the student of ${nameOf(best)}.`),
-    ...answerSections({ ...report, config: { ...report.config, temperature: best.temperature } }, predictions, {
+    ...predictionSections({ ...report, config: { ...report.config, temperature: best.temperature } }, predictions, {
       network: "student",
-      judged,
+      evaluated,
     }),
     section("Against the teacher", figures(sizesFigure(sizes.student, sizes.teacher))),
   ];

@@ -1,6 +1,6 @@
 import { type Content, h } from "./dom.js";
 
-/** A column of a table; numbers stand on the right. */
+/** A column of a table; numbers are right-aligned. */
 export interface Column {
   name: string;
   text?: boolean;

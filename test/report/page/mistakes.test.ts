@@ -67,10 +67,10 @@ describe.runIf(chromium !== "")("in Chromium", () => {
       at.page
         .locator(".card:visible")
         .evaluateAll((cards) => cards.map((card) => card.querySelector("dd")?.textContent));
-    const surest = mistakes.map(({ index }) => String(index)).slice(0, 24);
-    expect(await shown()).toEqual(surest.slice(0, 12));
+    const mostConfident = mistakes.map(({ index }) => String(index)).slice(0, 24);
+    expect(await shown()).toEqual(mostConfident.slice(0, 12));
     await at.page.getByRole("button", { name: "Show all 24" }).click();
-    expect(await shown()).toEqual(surest);
+    expect(await shown()).toEqual(mostConfident);
     await at.page.getByRole("radio", { name: "Where the teacher was right" }).check();
     const right = mistakes.filter(({ teacher = [], label }) => teacher.indexOf(Math.max(...teacher)) === label);
     expect(right.length).toBeGreaterThan(0);

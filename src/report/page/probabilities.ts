@@ -2,12 +2,12 @@ import { softmax } from "../softmax.js";
 import { percent } from "../text.js";
 import { h } from "./dom.js";
 
-interface Believed {
+interface ProbabilityBars {
   names: readonly string[];
   /** The true class. */
   label: number;
   /** The class that the student takes it for. */
-  said: number;
+  predicted: number;
   /** Logits. */
   student: readonly number[];
   teacher?: readonly number[] | undefined;
@@ -25,7 +25,7 @@ interface Row {
  * What the networks believe: bars of the classes that matter, in the teacher's order, and the sum of the others. The
  * places stay when the temperature changes, so that only the bars move.
  */
-export function believedBars({ names, label, said, student, teacher }: Believed): {
+export function probabilityBars({ names, label, predicted, student, teacher }: ProbabilityBars): {
   element: HTMLElement;
   update(temperature: number): void;
 } {
@@ -33,7 +33,7 @@ export function believedBars({ names, label, said, student, teacher }: Believed)
   const order = Array.from(student.keys()).sort((a, b) => (ranking[b] as number) - (ranking[a] as number));
   // One class alone is shown as itself, not as "1 others".
   const most = student.length === MOST_CLASSES + 1 ? student.length : MOST_CLASSES;
-  const chosen = new Set([...new Set([label, said, ...order])].slice(0, most));
+  const chosen = new Set([...new Set([label, predicted, ...order])].slice(0, most));
   const shown = order.filter((i) => chosen.has(i));
   const others = order.filter((i) => !chosen.has(i));
   const rows = shown.map((i) => beliefRow(names[i] ?? String(i), teacher !== undefined, i === label));
