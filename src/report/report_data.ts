@@ -50,7 +50,7 @@ export interface HeldOutPredictions {
   mistakes: readonly Mistake[];
 }
 
-/** A network's size; how fast it predictions only where that was measured. */
+/** A network's size, and its speed if that was measured. */
 export type SizeFigures = Pick<NetworkSize, "parameters" | "bytes"> & Partial<NetworkSize>;
 
 /** One run: a distillation, or the training of a teacher. */

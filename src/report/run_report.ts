@@ -27,7 +27,7 @@ export interface RunReportInput extends ReportOptions {
 }
 
 /**
- * The figures of a run's report: how it went, what the network predictions for held-out data, how large and fast it is. The
+ * The figures of a run's report: its curves, predictions on held-out data, sizes and speed. The
  * networks have their weights and modes back afterwards. Without held-out data nothing is computed.
  *
  * @throws DistilleryError `BAD_ARGUMENT`, `SHAPE_MISMATCH` where a network does not fit the data.

@@ -99,7 +99,7 @@ function lossVerdict(history: RunReport["history"]): Verdict {
 
 function speed({ student, teacher }: RunReport["sizes"]): string {
   if (student.latencyMs === undefined || teacher?.latencyMs === undefined) return "";
-  return ` and predictions ${times(teacher.latencyMs / student.latencyMs)} times as fast`;
+  return ` and runs ${times(teacher.latencyMs / student.latencyMs)} times as fast`;
 }
 
 function spread({ mean, std, values }: SampleStats): string {

@@ -88,7 +88,7 @@ describe("a run", () => {
     });
     expect(headline).toBe("The student gets 90.18% of 10,000 test samples right");
     expect(detail).toBe(
-      "Its teacher gets 90.45%; they answer alike on 97.60% of them. The student has 7.9 times fewer parameters and predictions 9.0 times as fast. The weights are those of epoch 2 of 3, best on the validation set; those of the last get 90.10%.",
+      "Its teacher gets 90.45%; they agree on 97.60% of them. The student has 7.9 times fewer parameters and runs 9.0 times as fast. The weights are those of epoch 2 of 3, best on the validation set; those of the last get 90.10%.",
     );
   });
 
