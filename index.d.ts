@@ -48,8 +48,8 @@ export declare function affine(x: F32, factor: number, offset: number, out: F32M
 /** out[i] = the column of the largest value in row i */
 export declare function argmax(x: F32, out: I32Mut, rows: number, columns: number): void
 
-/** Moves and mirrors pictures at random and adds noise */
-export declare function augment(state: U32Mut, pictures: F32, black: F32, out: F32Mut, rows: number, channels: number, height: number, width: number, reach: number, flip: number, noise: number): void
+/** Shifts and mirrors images at random and adds noise */
+export declare function augment(state: U32Mut, images: F32, fill: F32, out: F32Mut, rows: number, channels: number, height: number, width: number, maxShift: number, flip: number, noise: number): void
 
 /** The gradients of BatchNorm1d's input, weight and bias */
 export declare function batchNormBackward(grad: F32, x: F32, mean: F32, invStd: F32, weight: F32, gradX: F32Mut, gradWeight: F32Mut, gradBias: F32Mut, rows: number, features: number, train: boolean): void

@@ -1,3 +1,4 @@
+import { closestMatch } from "leven";
 import { DistilleryError } from "./errors.js";
 
 /** A whole number of [min, max]; otherwise `BAD_ARGUMENT` that names the argument. */
@@ -39,6 +40,12 @@ export function show(value: unknown): string {
   return typeof value === "bigint" ? `${value}n` : String(value);
 }
 
+/** Texts in an error: the first few, quoted. */
+export function showList(texts: readonly string[], most = 5): string {
+  const shown = texts.slice(0, most).map((text) => show(text));
+  return texts.length > most ? `${shown.join(", ")} and ${texts.length - most} more` : shown.join(", ");
+}
+
 /** The options with defaults in place of what is not given; `undefined` counts as not given. */
 export function withDefaults<O extends object, D extends Partial<O>>(
   defaults: D,
@@ -48,4 +55,17 @@ export function withDefaults<O extends object, D extends Partial<O>>(
   // A loop: losses come here at each step.
   for (const [name, value] of Object.entries(options)) if (value !== undefined) all[name] = value;
   return all as unknown as O & Required<Pick<O, keyof D & keyof O>>;
+}
+
+/** Refuses options that do not exist, with the nearest name that does; `undefined` counts as not given. */
+export function expectOptions(what: string, options: object, names: readonly string[]): void {
+  if (typeof options !== "object" || options === null) {
+    throw new DistilleryError("BAD_ARGUMENT", `${what}: expected options by their names, got ${show(options)}`);
+  }
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined || names.includes(name)) continue;
+    const nearest = closestMatch(name, [...names], { maxDistance: Math.ceil(name.length / 3) });
+    const advice = nearest === undefined ? `, expected ${names.join(", ")}` : `, did you mean ${nearest}?`;
+    throw new DistilleryError("BAD_ARGUMENT", `${what}: unknown option ${show(name)}${advice}`);
+  }
 }

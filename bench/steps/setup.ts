@@ -106,6 +106,6 @@ export function start({ mode, width }: StepSetup): Start {
   return withGenerator(generator, () => {
     const teacher = new TeacherNet({ hidden: hidden.teacher });
     const student = mode === "teacher" ? null : new StudentNet({ hidden: hidden.student });
-    return { teacher, student, data: synthetic({ examples: EXAMPLES }), generator };
+    return { teacher, student, data: synthetic({ samples: EXAMPLES }), generator };
   });
 }

@@ -1,5 +1,5 @@
 import { Argument, Command } from "commander";
-import { type DownloadProgress, downloadData, KNOWN_DATA, type ListedData, listData } from "../data/index.js";
+import { DATASET_NAMES, type DownloadProgress, downloadData, type ListedData, listData } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import { overallBar } from "../log/index.js";
 import { UsageError } from "./errors.js";
@@ -13,7 +13,7 @@ type DataFlags = ShowFlags & { name?: string; from?: string };
 export function dataCommand(run: (flags: DataFlags) => Promise<void>): Command {
   const command = new Command("data")
     .description("where the known data sets are; with a name: brings that one here")
-    .addArgument(new Argument("[name]", "download it, where it is nowhere yet").choices(KNOWN_DATA))
+    .addArgument(new Argument("[name]", "download it, where it is nowhere yet").choices(DATASET_NAMES))
     .option("--from <url>", "a mirror: the address of a folder with its files (default: its public home)")
     .addHelpText("after", PLACES);
   return addShowing(command, "print a JSON object").action((name: string | undefined, flags: DataFlags) =>

@@ -1,6 +1,6 @@
 import { Command, Option } from "commander";
 import { sourceSchema } from "../config/index.js";
-import { describeInputs, type InputDescription, inputFeatures, readInputs } from "../data/index.js";
+import { inputFeatures, type Preprocessing, preprocessingOf, readSamples } from "../data/index.js";
 import { inputsOf, type Prediction, predict } from "../train/index.js";
 import { UsageError } from "./errors.js";
 import { addLoading, addOptions, addShowing, givenFlags, type LoadFlags, type ShowFlags, toNumber } from "./flags.js";
@@ -20,7 +20,7 @@ interface PredictFlags extends ShowFlags, LoadFlags {
 interface Answered {
   file: string;
   predictions: Prediction[];
-  places: readonly string[];
+  locations: readonly string[];
   /** -1: a text that is no class. */
   labels: Int32Array | null;
 }
@@ -54,7 +54,7 @@ export async function runPredict(flags: PredictFlags): Promise<void> {
   });
   const answered: Answered[] = [];
   for (const file of files) {
-    const { inputs, ...rest } = await readInputs(file, description);
+    const { inputs, ...rest } = await readSamples(file, description);
     answered.push({ file, ...rest, predictions: predict(network, inputs, { classNames }) });
   }
   if (flags.json) for (const part of answered) printJson(part);
@@ -62,11 +62,11 @@ export async function runPredict(flags: PredictFlags): Promise<void> {
 }
 
 /** From the data where they are named, else from the network's file. */
-async function descriptionFor(student: string, flags: PredictFlags): Promise<InputDescription> {
+async function descriptionFor(student: string, flags: PredictFlags): Promise<Preprocessing> {
   const options = sourceFrom({ ...flags });
   if (flags.data !== undefined) {
     const { source } = await setUp(options);
-    return describeInputs(source.train());
+    return preprocessingOf(source.train());
   }
   const description = await inputsOf(student);
   if (description !== null) return description;
@@ -84,10 +84,10 @@ function printJson({ file, predictions, labels }: Answered): void {
 function tableOf(answered: readonly Answered[], top: number, names: readonly string[] | null): string[] {
   const name = (label: number) => (label < 0 ? "?" : (names?.[label] ?? String(label)));
   const isLabelled = answered.some(({ labels }) => labels !== null);
-  const rows = answered.flatMap(({ file, predictions, places, labels }) =>
+  const rows = answered.flatMap(({ file, predictions, locations, labels }) =>
     predictions.map(({ probabilities }, i) => {
       // One file's name need not stand in each row.
-      const place = places[i] as string;
+      const place = locations[i];
       const shown = answered.length === 1 ? place.replace(`${file}, `, "") : place;
       const best = probabilities.map((p, label) => ({ p, label })).sort((a, b) => b.p - a.p || a.label - b.label);
       const cells = best.slice(0, top).map(({ p, label }) => `${name(label)} ${percent(p)}`);

@@ -52,15 +52,15 @@ async function openSource(options: SourceOptions): Promise<Source> {
   // Only here: the script starts without the readers of files.
   const { loadData } = await import("../data/formats/load_data.js");
   const { name, train: whole, test } = await loadData(data, loadingOptions(options));
-  const { train, held } = validation === 0 ? { train: whole, held: null } : split(whole, validation, splitSeed);
+  const { train, heldOut } = validation === 0 ? { train: whole, heldOut: null } : split(whole, validation, splitSeed);
   const changed = changes === undefined ? train : augment(train, changes);
   const sizes = { inFeatures: whole.features, classes: whole.classes };
-  return { name, isSynthetic: false, sizes, train: () => changed, validation: held, test };
+  return { name, isSynthetic: false, sizes, train: () => changed, validation: heldOut, test };
 }
 
-function split(whole: Dataset, share: number, seed: number): { train: Dataset; held: Dataset } {
+function split(whole: Dataset, fraction: number, seed: number): { train: Dataset; heldOut: Dataset } {
   try {
-    return splitDataset(whole, { share, seed });
+    return splitDataset(whole, { fraction, seed });
   } catch (error) {
     if (!(error instanceof DistilleryError) || error.code !== "BAD_ARGUMENT") throw error;
     const text = `${whole.name}: no class has two examples for training, one of which could be held out`;
@@ -84,7 +84,7 @@ function loadingOptions({
   testShare,
   splitSeed,
 }: SourceOptions): LoadDataOptions {
-  const given = Object.entries({ labelColumn, header, imageSize, grey, stream, testShare, splitSeed });
+  const given = Object.entries({ labelColumn, header, imageSize, grey, stream, testFraction: testShare, splitSeed });
   return Object.fromEntries(given.filter(([, value]) => value !== undefined));
 }
 

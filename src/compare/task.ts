@@ -43,8 +43,8 @@ export function splitTask({ teacher, student, data, validation = VALIDATION_FRAC
     return { teacher, student, data, validation };
   }
   const share = expectNumber("validation", validation, (x) => x > 0 && x < 1, "a data set or a share between 0 and 1");
-  const { train, held } = splitDataset(data, { share, seed: 0 });
-  return { teacher, student, data: train, validation: held };
+  const { train, heldOut } = splitDataset(data, { fraction: share, seed: 0 });
+  return { teacher, student, data: train, validation: heldOut };
 }
 
 /** Refuses a data set of other features or classes than the training data. */

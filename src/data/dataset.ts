@@ -1,36 +1,42 @@
-import type { IntTensor } from "../tensor/int_tensor.js";
+import { expectInteger, expectShape, show } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
 import type { Tensor } from "../tensor/tensor.js";
 
 /**
- * Labelled examples that a {@link DataLoader} takes batches from: `torch.utils.data.Dataset`, a batch at a time. Own data
+ * Labelled samples that a {@link DataLoader} takes batches from: `torch.utils.data.Dataset`, a batch at a time. Own data
  * sets implement it, or put their arrays into a {@link TensorDataset}.
  */
 export interface Dataset {
   /** What logs call it: `synthetic`, `fashion-mnist`, the name of the folder. */
   readonly name: string;
-  /** The number of examples. */
+  /** The number of samples. */
   readonly length: number;
-  /** The number of values of one example. */
+  /** The number of values of one sample. */
   readonly features: number;
+  /** The shape of one sample, [features] or [channels, height, width]; default: [features]. */
+  readonly shape?: readonly number[];
   /** The number of classes: labels are 0 to `classes - 1`. */
   readonly classes: number;
-  /** Whether the values of an example change at random from call to call; default false. */
+  /** Whether the values of a sample change at random from call to call; default false. */
   readonly augmented?: boolean;
+  /** Whether taking a batch twice is cheap and draws only from the current stream; default false. */
+  readonly replayable?: boolean;
   /** The names of the classes, in their order; default: their numbers. */
   readonly classNames?: readonly string[];
-  /** The class of every example, where that is at hand: a split then reads no values. */
+  /** The class of every sample, if it is known: a split then reads no values. */
   readonly labels?: IntTensor;
-  /** Of images: how the values of an example are laid out, and what makes them pixels again. */
+  /** For images: how the values of a sample are laid out, and what makes them pixels again. */
   readonly image?: ImageLayout;
-  /** Of a table's rows: what its columns are, and what standardised them. */
+  /** For the rows of a table: its columns, and what standardised them. */
   readonly table?: TableLayout;
-  /** Where neighbours are read together: so many that a shuffling {@link DataLoader} keeps together, too. */
+  /** The number of neighbouring samples that are read together; a shuffling {@link DataLoader} keeps them together. */
   readonly chunk?: number;
-  /** With `chunk`: the number of the chunk that an example is read with; default: `index / chunk`, rounded down. */
+  /** With `chunk`: the number of the chunk that a sample is read with; default: `index / chunk`, rounded down. */
   chunkOf?(index: number): number;
-  /** The examples of these indices, in their order. */
+  /** The samples with these indices, in their order. */
   batch(indices: Int32Array): Batch;
-  /** The examples `start` to `end` (not included). */
+  /** The samples `start` to `end` (not included). */
   slice(start: number, end: number): Batch;
   /** SHA-256 in hex over the values, the labels and the normalisation: ties caches and checkpoints to the data. */
   fingerprint(): string;
@@ -50,26 +56,120 @@ export interface ImageLayout {
 export interface TableLayout {
   /** In the order of the values. */
   readonly columns: readonly TableColumn[];
-  /** The column of the classes: its name and its place, counted from 0. */
-  readonly label: { readonly name: string; readonly place: number };
-  /** Whether the first line of its file named the columns; otherwise their names are their places. */
+  /** The column of the classes: its name and its index, counted from 0. */
+  readonly label: { readonly name: string; readonly index: number };
+  /** Whether the first line of the file named the columns; otherwise their names are their indices. */
   readonly header: boolean;
 }
 
 /**
  * A column of numbers, each of which becomes (x - mean) / std; or one of texts, which becomes a value for each category,
- * 1 where the cell has its text and 0 otherwise (one-hot).
+ * 1 if the cell has its text and 0 otherwise (one-hot).
  */
 export type TableColumn =
   | { readonly name: string; readonly mean: number; readonly std: number }
   | { readonly name: string; readonly categories: readonly string[] };
 
-/** Some examples of a {@link Dataset}. */
+/** Some samples of a {@link Dataset}. */
 export interface Batch {
   /** [n, features]. */
   readonly inputs: Tensor;
   /** [n]. */
   readonly labels: IntTensor;
-  /** Where each stands in the data set. */
+  /** The index of each sample in the data set. */
   readonly indices: Int32Array;
+}
+
+/** Labels are read in batches of this size from a data set that does not have them at hand. */
+const LABEL_BATCH = 512;
+
+/**
+ * The class of every sample [length]. A data set of one's own without {@link Dataset.labels} is read once, batch by
+ * batch.
+ *
+ * @example
+ * ```ts
+ * const ofClassThree = labelsOf(train).filter((label) => label === 3).length;
+ * ```
+ */
+export function labelsOf(dataset: Dataset): Int32Array {
+  const { labels, length } = expectDataset(dataset);
+  if (labels instanceof IntTensor && labels.size === length) return labels.data;
+  const all = new Int32Array(length);
+  for (let start = 0; start < length; start += LABEL_BATCH) {
+    all.set(dataset.slice(start, Math.min(start + LABEL_BATCH, length)).labels.data, start);
+  }
+  return all;
+}
+
+/** Whether a batch may be taken twice: it costs little, and its random numbers come from the current stream. */
+export function isReplayable(dataset: Dataset): boolean {
+  return dataset.replayable === true;
+}
+
+/** The number of the chunk that a sample of a data set in chunks is read with. */
+export function chunkOf(dataset: Dataset, index: number): number {
+  return dataset.chunkOf?.(index) ?? Math.floor(index / (dataset.chunk ?? dataset.length));
+}
+
+/** A data set of at least one sample; otherwise `BAD_ARGUMENT` that names the argument. */
+export function expectDataset(dataset: Dataset, name = "dataset"): Dataset {
+  if (typeof dataset?.batch !== "function" || typeof dataset.slice !== "function") {
+    throw new DistilleryError("BAD_ARGUMENT", `${name}: expected a Dataset, got ${show(dataset)}`);
+  }
+  expectInteger(`${name}.length`, dataset.length, 1, 2 ** 31 - 1);
+  return dataset;
+}
+
+/** Indices into a data set of `length` samples; `BAD_DTYPE` or `BAD_ARGUMENT` with the first that is out of range. */
+export function expectIndices(indices: Int32Array, length: number): void {
+  if (!(indices instanceof Int32Array)) {
+    throw new DistilleryError("BAD_DTYPE", `indices: expected an Int32Array, got ${show(indices)}`);
+  }
+  const wrong = indices.findIndex((index) => index < 0 || index >= length);
+  if (wrong >= 0) expectInteger(`indices[${wrong}]`, indices[wrong], 0, length - 1);
+}
+
+/** Refuses a range that is no part of a data set of `length` samples. */
+export function expectRange(start: number, end: number, length: number): void {
+  expectInteger("start", start, 0, length);
+  expectInteger("end", end, start, length);
+}
+
+/** The indices `start` to `end` (not included). */
+export function indexRange(start: number, end: number): Int32Array {
+  return new Int32Array(end - start).map((_, i) => start + i);
+}
+
+/** Labels [samples] and the number of their classes, the highest label + 1 unless `classes` says it. */
+export function checkLabels(labels: Labels, samples: number, classes?: number) {
+  const data = labelData(labels);
+  expectShape("labels", labels instanceof IntTensor ? labels.shape : [data.length], [samples]);
+  if (classes !== undefined) expectInteger("classes", classes, 1, 2 ** 31 - 1);
+  const most = classes ?? 2 ** 31 - 1;
+  const wrong = data.findIndex((label) => label < 0 || label >= most);
+  if (wrong >= 0) {
+    const text = `labels[${wrong}]: expected a class from 0 to ${most - 1}, got ${data[wrong]}`;
+    throw new DistilleryError("LABEL_OUT_OF_RANGE", text);
+  }
+  const highest = data.reduce((a, b) => Math.max(a, b), 0);
+  return { labels: new IntTensor(data, [samples]), classes: classes ?? highest + 1 };
+}
+
+/** The names of classes: texts, each once, as many as there are classes if that is known. */
+export function expectClassNames<N extends readonly string[] | undefined>(names: N, classes?: number): N {
+  if (names === undefined) return names;
+  if (!Array.isArray(names)) {
+    throw new DistilleryError("BAD_DTYPE", `classNames: expected a list of texts, got ${show(names)}`);
+  }
+  const seen = new Set<string>();
+  const wrong = names.findIndex((name) => typeof name !== "string" || seen.size === seen.add(name).size);
+  if (wrong >= 0) {
+    const text = `classNames[${wrong}]: expected texts, each once, got ${show(names[wrong])}`;
+    throw new DistilleryError("BAD_ARGUMENT", text);
+  }
+  if (classes !== undefined && names.length !== classes) {
+    throw new DistilleryError("BAD_ARGUMENT", `classNames: expected ${classes} names, got ${names.length}`);
+  }
+  return names;
 }

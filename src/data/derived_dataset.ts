@@ -1,6 +1,5 @@
 import type { IntTensor } from "../tensor/int_tensor.js";
-import type { Batch, Dataset, ImageLayout, TableLayout } from "./dataset.js";
-import { expectDataset } from "./expect_dataset.js";
+import { type Batch, type Dataset, expectDataset, type ImageLayout, type TableLayout } from "./dataset.js";
 
 /** A data set made of another one, whose names, classes and layout it passes on. */
 export abstract class DerivedDataset implements Dataset {
@@ -8,22 +7,27 @@ export abstract class DerivedDataset implements Dataset {
   readonly dataset: Dataset;
   readonly name: string;
   readonly features: number;
+  readonly shape?: readonly number[];
   readonly classes: number;
   readonly augmented?: boolean;
+  readonly replayable?: boolean;
   readonly classNames?: readonly string[];
   readonly image?: ImageLayout;
   readonly table?: TableLayout;
-  /** What of the base is read together. */
+  /** The samples of the base that are read together. */
   readonly chunk?: number;
   #fingerprint: string | null = null;
 
   constructor(dataset: Dataset) {
-    const { name, features, classes, augmented, classNames, image, table, chunk } = expectDataset(dataset);
+    const { name, features, shape, classes, augmented, replayable, classNames, image, table, chunk } =
+      expectDataset(dataset);
     this.dataset = dataset;
     this.name = name;
     this.features = features;
+    this.shape = shape;
     this.classes = classes;
     this.augmented = augmented;
+    this.replayable = replayable;
     this.classNames = classNames;
     this.image = image;
     this.table = table;

@@ -3,8 +3,8 @@ import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import type { Labels } from "../tensor/int_tensor.js";
 import type { ImageLayout } from "./dataset.js";
-import { type DatasetOptions, LabelledDataset } from "./labelled_dataset.js";
-import type { Normalisation } from "./normalisation.js";
+import type { Normalisation } from "./statistics.js";
+import { type DatasetOptions, InMemoryDataset } from "./tensor_dataset.js";
 
 /** The channels, rows and columns of an image. */
 export type ImageSize = Pick<ImageLayout, "channels" | "height" | "width">;
@@ -13,7 +13,7 @@ export type ImageSize = Pick<ImageLayout, "channels" | "height" | "width">;
 export interface ImageDatasetOptions extends DatasetOptions, Normalisation {
   /** The number of values of one image; default: those of `image`. */
   features?: number;
-  /** How the values lie; default: rows and columns are not known, and there is one channel. */
+  /** The layout of the values; default: rows and columns are not known, and there is one channel. */
   image?: ImageSize;
 }
 
@@ -28,7 +28,7 @@ export interface ImageDatasetOptions extends DatasetOptions, Normalisation {
  * dataset.slice(0, 1).inputs.toArray(); // [[-1, 1]]
  * ```
  */
-export class ImageDataset extends LabelledDataset implements Normalisation {
+export class ImageDataset extends InMemoryDataset implements Normalisation {
   /** [length, features]. */
   readonly pixels: Uint8Array;
   /** As given: one number for all channels, or one for each. */
@@ -44,10 +44,11 @@ export class ImageDataset extends LabelledDataset implements Normalisation {
     }
     const { image, mean, std, name = "images" } = options;
     const features = expectFeatures(options);
-    const examples = Math.ceil(pixels.length / features);
-    expectShape("pixels", [pixels.length], [examples * features]);
-    super([examples, features], labels, { ...options, name });
+    const size = Math.ceil(pixels.length / features);
+    expectShape("pixels", [pixels.length], [size * features]);
     const channels = image?.channels ?? 1;
+    const shape = image === undefined ? [features] : [channels, image.height, image.width];
+    super(size, shape, labels, { ...options, name });
     const means = expectChannels("mean", mean, channels, () => true, "a finite number");
     const deviations = expectChannels("std", std, channels, (x) => Math.fround(x) > 0, "a number above 0");
     this.pixels = pixels;

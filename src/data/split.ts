@@ -1,68 +1,67 @@
-import { expectInteger, expectNumber, show } from "../checks.js";
+import { expectInteger, expectNumber, expectOptions, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { type Labels, labelData } from "../tensor/int_tensor.js";
 import { Generator, randperm, withGenerator } from "../tensor/random.js";
-import type { Dataset } from "./dataset.js";
-import { indexRange } from "./indices.js";
-import { labelsOf } from "./labels_of.js";
-import { shareOut } from "./share_out.js";
+import { type Dataset, indexRange, labelsOf } from "./dataset.js";
 import { Subset } from "./subset.js";
 
-/** How much is held out: `share` or `count`, one of the two. */
+/** How much is held out: `fraction` or `count`, one of the two. */
 export interface SplitOptions {
-  /** Of the examples, between 0 and 1. */
-  share?: number;
-  /** The number of examples. */
+  /** The fraction of the samples, between 0 and 1. */
+  fraction?: number;
+  /** The number of samples. */
   count?: number;
-  /** Of the split's own random stream; default 0. */
+  /** The seed of the split's own random stream; default 0. */
   seed?: number | bigint;
 }
 
 /**
- * A data set in two parts, each class in both by its share: validation data out of training data. Drawn by a stream of
- * its own, so the same seed gives the same parts wherever the current stream stands.
+ * A stratified split: each class gives the same fraction of its samples to the part that is held out, such as validation
+ * data out of training data. Drawn from a stream of its own: the same seed gives the same parts, whatever was drawn from
+ * the current stream.
  *
- * Each class gives its share, rounded so that the sum is right (largest remainder), and leaves at least one example to
- * each part; a class of one example stays in `train`. Both parts keep the order of the data set.
+ * The parts of the classes are rounded so that their sum is right (largest remainder), and each class leaves at least one
+ * sample to each part; a class of one sample stays in `train`. Both parts keep the order of the data set.
  *
- * @throws DistilleryError `BAD_ARGUMENT`, also where no class has two examples or `count` is less than one of each.
+ * @throws DistilleryError `BAD_ARGUMENT`, also if no class has two samples or `count` is less than one of each.
  * @example
  * ```ts
- * const { train, held: validation } = splitDataset(data, { share: 0.1, seed: 0 });
+ * const { train, heldOut: validation } = splitDataset(data, { fraction: 0.1, seed: 0 });
  * ```
  */
-export function splitDataset(dataset: Dataset, options: SplitOptions): { train: Subset; held: Subset } {
-  const { train, held } = stratify(labelsOf(dataset), dataset.classes, options);
-  return { train: new Subset(dataset, train), held: new Subset(dataset, held) };
+export function splitDataset(dataset: Dataset, options: SplitOptions): { train: Subset; heldOut: Subset } {
+  const { train, heldOut } = stratify(labelsOf(dataset), dataset.classes, options);
+  return { train: new Subset(dataset, train), heldOut: new Subset(dataset, heldOut) };
 }
 
-/** The ascending indices of the two parts that {@link splitDataset} makes of examples with these labels. */
+/** The ascending indices of the two parts that {@link splitDataset} makes of samples with these labels. */
 export function stratify(
   labels: Labels,
   classes: number,
   options: SplitOptions,
-): { train: Int32Array; held: Int32Array } {
+): { train: Int32Array; heldOut: Int32Array } {
+  expectOptions("split", options, ["fraction", "count", "seed"]);
   const data = labelData(labels);
   const sizes = countClasses(data, expectInteger("classes", classes, 1, 2 ** 31 - 1));
   const rest = holdOut(sizes, options);
   const order = withGenerator(new Generator(options.seed ?? 0), () => randperm(data.length).data);
-  const isHeld = new Uint8Array(data.length);
+  const isHeldOut = new Uint8Array(data.length);
   for (const index of order) {
-    const label = data[index] as number;
+    const label = data[index];
     const left = rest.get(label) ?? 0;
     if (left === 0) continue;
     rest.set(label, left - 1);
-    isHeld[index] = 1;
+    isHeldOut[index] = 1;
   }
   const all = indexRange(0, data.length);
-  return { train: all.filter((i) => isHeld[i] === 0), held: all.filter((i) => isHeld[i] === 1) };
+  return { train: all.filter((i) => isHeldOut[i] === 0), heldOut: all.filter((i) => isHeldOut[i] === 1) };
 }
 
-/** How many examples each class has, in the order of the classes. */
+/** The number of samples of each class, in the order of the classes. */
 function countClasses(labels: Int32Array, classes: number): Map<number, number> {
   const sizes = new Map<number, number>();
   for (let i = 0; i < labels.length; i++) {
-    const label = labels[i] as number;
+    const label = labels[i];
     if (label < 0 || label >= classes) {
       const text = `labels[${i}]: expected a class from 0 to ${classes - 1}, got ${label}`;
       throw new DistilleryError("LABEL_OUT_OF_RANGE", text);
@@ -72,21 +71,56 @@ function countClasses(labels: Int32Array, classes: number): Map<number, number> 
   return new Map([...sizes].sort(([a], [b]) => a - b));
 }
 
-/** How many examples of each class are held out; classes of one example are left out. */
-function holdOut(sizes: ReadonlyMap<number, number>, { share, count }: SplitOptions): Map<number, number> {
-  if ((share === undefined) === (count === undefined)) {
-    const both = `${show(share)} and ${show(count)}`;
-    throw new DistilleryError("BAD_ARGUMENT", `share, count: expected one of the two, got ${both}`);
+/** The number of samples of each class that are held out; classes of one sample are left out. */
+function holdOut(sizes: ReadonlyMap<number, number>, { fraction, count }: SplitOptions): Map<number, number> {
+  if ((fraction === undefined) === (count === undefined)) {
+    const both = `${show(fraction)} and ${show(count)}`;
+    throw new DistilleryError("BAD_ARGUMENT", `fraction, count: expected one of the two, got ${both}`);
   }
-  const shared = [...sizes].filter(([, size]) => size > 1);
-  if (shared.length === 0) {
-    throw new DistilleryError("BAD_ARGUMENT", "labels: expected a class of two examples at least to split, got none");
+  const divisible = [...sizes].filter(([, size]) => size > 1);
+  if (divisible.length === 0) {
+    throw new DistilleryError("BAD_ARGUMENT", "labels: expected a class of at least two samples to split, got none");
   }
-  const counts = shared.map(([, size]) => size);
+  const counts = divisible.map(([, size]) => size);
   const of =
     count === undefined
-      ? { share: expectNumber("share", share, (x) => x > 0 && x < 1, "a number between 0 and 1") }
-      : { count: expectInteger("count", count, shared.length, counts.reduce((a, b) => a + b) - shared.length) };
-  const parts = shareOut(counts, of);
-  return new Map(shared.map(([label], i) => [label, parts[i] as number]));
+      ? { fraction: expectNumber("fraction", fraction, (x) => x > 0 && x < 1, "a number between 0 and 1") }
+      : { count: expectInteger("count", count, divisible.length, counts.reduce((a, b) => a + b) - divisible.length) };
+  const parts = apportion(counts, of);
+  return new Map(divisible.map(([label], i) => [label, parts[i]]));
+}
+
+/**
+ * Whole parts of groups of two and more, near the same fraction of each: between 1 and the group's size - 1, with a sum
+ * of `count`, or of the rounded products if a fraction is given. By the method of largest remainders (Hamilton's); among
+ * equal remainders the first is rounded up.
+ */
+function apportion(sizes: readonly number[], of: { fraction: number } | { count: number }): number[] {
+  const fraction = "fraction" in of ? of.fraction : findFraction(sizes, of.count);
+  const wanted = sizes.map((size) => bounded(size, fraction));
+  const parts = wanted.map(Math.floor);
+  const missing = ("count" in of ? of.count : Math.round(sum(wanted))) - sum(parts);
+  const remainder = (i: number) => wanted[i] - parts[i];
+  const byRemainder = sizes.map((_, i) => i).sort((a, b) => remainder(b) - remainder(a));
+  for (const i of byRemainder.slice(0, missing)) parts[i] = parts[i] + 1;
+  return parts;
+}
+
+/** The fraction at which the bounded parts add up to `count`, by bisection. */
+function findFraction(sizes: readonly number[], count: number): number {
+  let [low, high] = [0, 1];
+  for (;;) {
+    const middle = (low + high) / 2;
+    if (middle <= low || middle >= high) return high;
+    if (sum(sizes.map((size) => bounded(size, middle))) < count) low = middle;
+    else high = middle;
+  }
+}
+
+function bounded(size: number, fraction: number): number {
+  return Math.min(Math.max(size * fraction, 1), size - 1);
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((a, b) => a + b, 0);
 }

@@ -1,15 +1,13 @@
 import { createHash } from "node:crypto";
 import { expectInteger } from "../checks.js";
 import { IntTensor } from "../tensor/int_tensor.js";
-import { chunkOf } from "./chunked_order.js";
-import type { Batch, Dataset } from "./dataset.js";
+import { type Batch, chunkOf, type Dataset, expectIndices, expectRange, indexRange } from "./dataset.js";
 import { DerivedDataset } from "./derived_dataset.js";
-import { expectIndices, expectRange, indexRange } from "./indices.js";
-import { bytesOf } from "./labelled_dataset.js";
+import { bytesOf } from "./tensor_dataset.js";
 
 /**
- * The examples of some indices of another data set, in their order, which may repeat. `torch.utils.data.Subset`. Neither
- * the values nor the indices are copied; `Batch.indices` are places in the subset.
+ * The samples of another data set with these indices, in their order, which may repeat. `torch.utils.data.Subset`.
+ * Neither the values nor the indices are copied; `Batch.indices` count in the subset.
  *
  * @throws DistilleryError `BAD_DTYPE`, `BAD_ARGUMENT` for indices that the data set lacks, and for none.
  * @example
@@ -18,7 +16,7 @@ import { bytesOf } from "./labelled_dataset.js";
  * ```
  */
 export class Subset extends DerivedDataset {
-  /** Of the whole data set's examples: example `i` of the subset is its example `indices[i]`. */
+  /** Sample `i` of the subset is sample `indices[i]` of the whole data set. */
   readonly indices: Int32Array;
   readonly length: number;
   #labels: IntTensor | undefined;
@@ -33,17 +31,17 @@ export class Subset extends DerivedDataset {
   override get labels(): IntTensor | undefined {
     const labels = this.dataset.labels?.data;
     if (labels === undefined) return undefined;
-    this.#labels ??= new IntTensor(this.indices.map((index) => labels[index] as number));
+    this.#labels ??= new IntTensor(this.indices.map((index) => labels[index]));
     return this.#labels;
   }
 
   override chunkOf(index: number): number {
-    return chunkOf(this.dataset, this.indices[index] as number);
+    return chunkOf(this.dataset, this.indices[index]);
   }
 
   override batch(indices: Int32Array): Batch {
     expectIndices(indices, this.length);
-    const { inputs, labels } = this.dataset.batch(indices.map((index) => this.indices[index] as number));
+    const { inputs, labels } = this.dataset.batch(indices.map((index) => this.indices[index]));
     return { inputs, labels, indices };
   }
 

@@ -1,11 +1,11 @@
-import { expectInteger } from "../checks.js";
+import { expectInteger, expectOptions } from "../checks.js";
 import { randint, randn } from "../tensor/random.js";
 import { TensorDataset } from "./tensor_dataset.js";
 
 /** The size of {@link synthetic} data. */
 export interface SyntheticOptions {
   /** Default 1024. */
-  examples?: number;
+  samples?: number;
   /** Default 784. */
   features?: number;
   /** Default 10. */
@@ -13,20 +13,21 @@ export interface SyntheticOptions {
 }
 
 /**
- * Noise with random labels: `randn([examples, features])`, then `randint(0, classes, [examples])`, drawn from the
+ * Noise with random labels: `randn([samples, features])`, then `randint(0, classes, [samples])`, drawn from the
  * current stream. The data of the original script: it shows that training works, and teaches nothing.
  *
  * @example
  * ```ts
  * manualSeed(0);
- * const dataset = synthetic({ examples: 256 });
+ * const dataset = synthetic({ samples: 256 });
  * ```
  */
 export function synthetic(options: SyntheticOptions = {}): TensorDataset {
-  const { examples = 1024, features = 784, classes = 10 } = options;
-  expectInteger("examples", examples, 1, 2 ** 31 - 1);
+  expectOptions("synthetic", options, ["samples", "features", "classes"]);
+  const { samples = 1024, features = 784, classes = 10 } = options;
+  expectInteger("samples", samples, 1, 2 ** 31 - 1);
   expectInteger("features", features, 1, 2 ** 31 - 1);
   expectInteger("classes", classes, 1, 2 ** 31 - 1);
-  const inputs = randn([examples, features]);
-  return new TensorDataset(inputs, randint(0, classes, [examples]), { classes, name: "synthetic" });
+  const inputs = randn([samples, features]);
+  return new TensorDataset(inputs, randint(0, classes, [samples]), { classes, name: "synthetic" });
 }

@@ -1,3 +1,3 @@
-export { ioError } from "./io_error.js";
+export { badData, ioError } from "./file_errors.js";
 export { kindOf, listFiles, listFolders, MAX_FILE_BYTES, readWhole } from "./read.js";
 export { writeWhole } from "./write.js";

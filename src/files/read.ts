@@ -2,7 +2,7 @@ import type { Dirent } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { DistilleryError } from "../errors.js";
-import { ioError } from "./io_error.js";
+import { ioError } from "./file_errors.js";
 
 /** The size that a file may have: what Node.js reads and writes in one go. */
 export const MAX_FILE_BYTES = 2 ** 31 - 1;

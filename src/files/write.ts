@@ -1,6 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import writeFileAtomic from "write-file-atomic";
-import { ioError } from "./io_error.js";
+import { ioError } from "./file_errors.js";
 
 /**
  * Writes a file whole or not at all: beside it, synced, then renamed. On failure what was there stays, nothing else is

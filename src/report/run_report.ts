@@ -1,6 +1,6 @@
 import { safetensorsBytes } from "../checkpoint/index.js";
 import { show } from "../checks.js";
-import { expectDataset } from "../data/expect_dataset.js";
+import { expectDataset } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import type { EpochRecord } from "../log/epoch_record.js";

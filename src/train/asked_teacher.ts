@@ -1,6 +1,6 @@
 import type { Dataset } from "../data/dataset.js";
-import type { Epoch } from "../data/epoch.js";
-import { isCheapToRepeat } from "../data/repeat.js";
+import { isReplayable } from "../data/dataset.js";
+import type { EpochBatches } from "../data/loader.js";
 import type { Module } from "../nn/module.js";
 import { noGrad } from "../tensor/autograd.js";
 import { currentGenerator, Generator, withGenerator } from "../tensor/random.js";
@@ -35,11 +35,11 @@ export class AskedTeacher {
   constructor(teacher: Module, student: Module, data: Dataset) {
     this.#teacher = teacher;
     this.#student = student;
-    this.#isRepeatable = isCheapToRepeat(data);
+    this.#isRepeatable = isReplayable(data);
   }
 
   /** The logits [n, classes] of batch `i` of an epoch, whose inputs are these [n, features]. */
-  logits(batches: Epoch, i: number, inputs: Tensor): Tensor {
+  logits(batches: EpochBatches, i: number, inputs: Tensor): Tensor {
     const copy = this.#current();
     const training = copy?.training ?? null;
     const fits = inputs.shape.length === 2 && inputs.shape[1] === copy?.inFeatures;

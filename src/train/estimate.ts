@@ -1,5 +1,5 @@
-import { DataLoader } from "../data/data_loader.js";
 import type { Dataset } from "../data/dataset.js";
+import { DataLoader } from "../data/loader.js";
 import { Subset } from "../data/subset.js";
 import type { Module } from "../nn/module.js";
 import { pooledBytes, releasePool } from "../tensor/memory.js";

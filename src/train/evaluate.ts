@@ -1,6 +1,6 @@
 import { expectInteger } from "../checks.js";
-import { DataLoader } from "../data/data_loader.js";
 import type { Dataset } from "../data/dataset.js";
+import { DataLoader } from "../data/loader.js";
 import { DistilleryError } from "../errors.js";
 import type { Module } from "../nn/module.js";
 import { scoped } from "../tensor/memory.js";

@@ -1,6 +1,5 @@
 import { modelMetadata } from "../checkpoint/index.js";
-import { readInputDescription } from "../data/inputs/input_description.js";
-import { INPUTS_KEY, type InputDescription } from "../data/inputs/inputs.js";
+import { PREPROCESSING_KEY, type Preprocessing, parsePreprocessing } from "../data/preprocessing/spec.js";
 
 /**
  * How a network's inputs were made of the data that it was trained on, as the `.safetensors` file says that a run wrote;
@@ -14,10 +13,10 @@ import { INPUTS_KEY, type InputDescription } from "../data/inputs/inputs.js";
  * if (description?.kind === "table") console.log(description.columns.map(({ name }) => name));
  * ```
  */
-export async function inputsOf(file: string): Promise<InputDescription | null> {
+export async function inputsOf(file: string): Promise<Preprocessing | null> {
   const metadata = await modelMetadata(file);
-  const text = Object.hasOwn(metadata, INPUTS_KEY) ? metadata[INPUTS_KEY] : undefined;
-  return text === undefined ? null : readInputDescription(parse(text), file);
+  const text = Object.hasOwn(metadata, PREPROCESSING_KEY) ? metadata[PREPROCESSING_KEY] : undefined;
+  return text === undefined ? null : parsePreprocessing(parse(text), file);
 }
 
 function parse(text: string): unknown {

@@ -1,6 +1,6 @@
 import { expectInteger, expectShape } from "../checks.js";
-import { DataLoader } from "../data/data_loader.js";
 import type { Dataset } from "../data/dataset.js";
+import { DataLoader } from "../data/loader.js";
 import { inEvalMode } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
 import { noGrad } from "../tensor/autograd.js";

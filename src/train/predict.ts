@@ -22,13 +22,13 @@ const BATCH = 1000;
 
 /**
  * Classifies examples that carry no labels: the softmax of the network's answers, in eval mode. Inputs [n, features], as
- * `encodeInputs` makes them. The network's modes are set back.
+ * `encodeSamples` makes them. The network's modes are set back.
  *
  * @throws DistilleryError `SHAPE_MISMATCH` where the network does not fit the inputs or the names of the classes,
  * `NON_FINITE` where its answers are no numbers.
  * @example
  * ```ts
- * const inputs = encodeInputs(describeInputs(train), [{ height: 1.62, colour: "red" }]);
+ * const inputs = encodeSamples(preprocessingOf(train), [{ height: 1.62, colour: "red" }]);
  * const [{ className, probability }] = predict(student, inputs, { classNames: train.classNames });
  * ```
  */

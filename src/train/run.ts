@@ -1,7 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import type { FoundCheckpoint } from "../checkpoint/index.js";
-import { DataLoader } from "../data/data_loader.js";
-import type { Epoch } from "../data/epoch.js";
+import type { EpochBatches } from "../data/loader.js";
+import { DataLoader } from "../data/loader.js";
 import { DistilleryError } from "../errors.js";
 import type { EpochRecord } from "../log/epoch_record.js";
 import { Modes } from "../nn/modes.js";
@@ -24,7 +24,7 @@ export class TrainingRun {
   readonly optimizer: AdamW;
   readonly scheduler: Scheduler;
   /** The batches of the epoch that runs. */
-  batches!: Epoch;
+  batches!: EpochBatches;
   readonly #setup: RunSetup;
   readonly #state: RunState;
   readonly #loader: DataLoader;

@@ -1,6 +1,6 @@
 import { type FoundCheckpoint, type RunConfig, RunDirectory } from "../checkpoint/index.js";
 import type { Dataset } from "../data/dataset.js";
-import { describeInputs, INPUTS_KEY } from "../data/inputs/inputs.js";
+import { PREPROCESSING_KEY, preprocessingOf } from "../data/preprocessing/spec.js";
 import { type EpochRecord, flattenRecord } from "../log/epoch_record.js";
 import type { MetricsLog } from "../log/metrics_log.js";
 import { networkMetadata } from "../models/create_network.js";
@@ -72,7 +72,7 @@ export class RunFiles {
   /** Writes weights of a model under a name, with its text and how its inputs are made; gives the files. */
   async weights(model: Module, state: StateDict, name: string, data: Dataset): Promise<string[]> {
     if (this.directory === null) return [];
-    const metadata = { [INPUTS_KEY]: JSON.stringify(describeInputs(data)), ...networkMetadata(model) };
+    const metadata = { [PREPROCESSING_KEY]: JSON.stringify(preprocessingOf(data)), ...networkMetadata(model) };
     return this.directory.writeWeights(state, name, metadata);
   }
 

@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { badCheckpoint, type Safetensors } from "../checkpoint/index.js";
 import { expectInteger, expectShape } from "../checks.js";
-import type { DataLoader, Epoch } from "../data/index.js";
+import type { DataLoader, EpochBatches } from "../data/index.js";
 import type { Module } from "../nn/module.js";
 import { copyInto, type StateDict } from "../nn/state_dict.js";
 import type { AdamW } from "../optim/adamw.js";
@@ -73,10 +73,10 @@ export function restore(
   state: RunState,
   { tensors, metadata }: Safetensors,
   { file, loader, epochs }: { file: string; loader: DataLoader; epochs: number },
-): Epoch | null {
+): EpochBatches | null {
   const { order, ...rest } = tensors;
   const { optimizerSteps, best, ...position } = readPosition(metadata.position, file);
-  let batches: Epoch | null = null;
+  let batches: EpochBatches | null = null;
   const target = { ...state, best: best && { ...best, state: cloneState(state.model.stateDict()) } };
   try {
     expectInteger("epoch", position.epoch, 0, epochs);

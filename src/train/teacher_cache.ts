@@ -1,7 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import { badCheckpoint, fingerprint, inspectCheckpoint, load, save } from "../checkpoint/index.js";
-import { DataLoader } from "../data/data_loader.js";
 import type { Dataset } from "../data/dataset.js";
+import { DataLoader } from "../data/loader.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { inEvalMode } from "../nn/modes.js";

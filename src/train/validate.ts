@@ -1,7 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import { expectShape } from "../checks.js";
-import { DataLoader } from "../data/data_loader.js";
 import type { Dataset } from "../data/dataset.js";
+import { DataLoader } from "../data/loader.js";
 import { crossEntropy } from "../losses/cross_entropy.js";
 import { inEvalMode } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";

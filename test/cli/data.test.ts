@@ -1,12 +1,12 @@
 import { existsSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { KNOWN, type KnownData, type PublicFile } from "../../src/data/known/known.js";
+import { CATALOG, type DatasetInfo, type PublicFile } from "../../src/data/hub/catalog.js";
 import { serve, stall, status } from "../data/server.js";
 import { folderOf, images } from "../data/support.js";
 import { ended, launch, refused, succeed } from "./support.js";
 
-const FIRST = KNOWN.kmnist?.downloads[0] as PublicFile;
+const FIRST = CATALOG.kmnist?.downloads[0] as PublicFile;
 let cache = "";
 beforeEach(() => {
   cache = folderOf({}, "cache");
@@ -25,8 +25,8 @@ describe("a data set that is here", () => {
     expect(lines[3]).toBe("cifar-10       170.1 MB  not here");
     expect(lines.at(-2)).toMatch(/^`distillery data \S+` downloads it\.$/);
     const { data } = JSON.parse(await succeed(["data", "--json"], cache)) as { data: Record<string, unknown>[] };
-    expect(data.map(({ name }) => name)).toEqual(Object.keys(KNOWN));
-    const { title, downloads } = KNOWN["cifar-10"] as KnownData;
+    expect(data.map(({ name }) => name)).toEqual(Object.keys(CATALOG));
+    const { title, downloads } = CATALOG["cifar-10"] as DatasetInfo;
     const downloadBytes = downloads[0]?.bytes;
     expect(data[3]).toEqual({ name: "cifar-10", title, downloadBytes, found: null, problem: null });
   });
@@ -54,7 +54,7 @@ describe("a data set that can't be had", () => {
     const { url, stop } = await serve();
     await stop();
     const text = await refused(["data", "kmnist", "--from", url], cache, 1, "IO_ERROR");
-    const names = KNOWN.kmnist?.downloads.map(({ name }) => name).join(", ");
+    const names = CATALOG.kmnist?.downloads.map(({ name }) => name).join(", ");
     expect(text).toBe(
       `${url}/${FIRST.name}: connect ECONNREFUSED ${url.slice("http://".length)}: where there is no way to it, put ` +
         `${names} into ${kmnist()} by hand, or take a mirror (--from, DISTILLERY_MIRROR) (IO_ERROR)`,

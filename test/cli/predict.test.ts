@@ -3,14 +3,14 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { beforeAll, describe, expect, test } from "vitest";
 import {
-  describeInputs,
-  encodeInputs,
+  encodeSamples,
   evaluate,
   load,
   loadData,
   networkFrom,
   predict,
-  readInputs,
+  preprocessingOf,
+  readSamples,
   StudentNet,
   save,
 } from "../../src/index.js";
@@ -61,7 +61,7 @@ describe("a table of one's own", () => {
   test("as JSON lines, with the values of the library", async () => {
     const got = jsonLines(await succeed(["predict", "new.csv", "--student", DISTILLED, "--json"], cwd));
     const { train } = await loadData(join(cwd, "flowers.csv"));
-    const { inputs } = await readInputs(join(cwd, "new.csv"), describeInputs(train));
+    const { inputs } = await readSamples(join(cwd, "new.csv"), preprocessingOf(train));
     const network = networkFrom(await load(join(cwd, DISTILLED)));
     const expected = predict(network, inputs, { classNames: ["iris", "lily", "rose"] });
     expect(got).toEqual(expected.map((one, index) => ({ file: "new.csv", index, ...one })));
@@ -147,9 +147,9 @@ describe("images", () => {
   test.each(["rows-idx3-ubyte", "rows-idx3-ubyte.gz"])("%s", async (file) => {
     const got = jsonLines(await succeed(["predict", file, "--student", student, "--json"], cwd));
     const { train } = await loadData(images);
-    const description = describeInputs(train);
+    const description = preprocessingOf(train);
     if (description.kind !== "image") throw new TypeError("no images");
-    const inputs = encodeInputs(description, Uint8Array.from([...row(2), ...row(0), ...row(1)]));
+    const inputs = encodeSamples(description, Uint8Array.from([...row(2), ...row(0), ...row(1)]));
     const expected = predict(networkFrom(await load(join(cwd, student))), inputs);
     expect(expected.map((one) => one.class)).toEqual([2, 0, 1]);
     expect(got).toEqual(expected.map((one, index) => ({ file, index, ...one })));

@@ -92,7 +92,7 @@ describe("the figures are those of the trials' own folders", () => {
 
   test("the teacher is one that was trained by itself, with the first seed", async () => {
     const { teacher } = await whole();
-    const { train: data, held: validation } = splitDataset(PROBLEM.data, { share: 0.1, seed: 0 });
+    const { train: data, heldOut: validation } = splitDataset(PROBLEM.data, { fraction: 0.1, seed: 0 });
     const generator = new Generator(0);
     const model = withGenerator(generator, PROBLEM.teacher);
     const { best } = await withGenerator(generator, () =>
@@ -149,7 +149,7 @@ describe("the figures are those of the trials' own folders", () => {
 test("baseline and distilled have the same initial weights and see the same batches", async () => {
   const seen: Record<string, string[]> = { baseline: [], distilled: [] };
   let current: string[] = [];
-  const { train, held } = splitDataset(PROBLEM.data, { share: 0.1 });
+  const { train, heldOut } = splitDataset(PROBLEM.data, { fraction: 0.1 });
   const data = { ...watched(train, () => {}) };
   data.batch = (indices) => {
     current.push([...indices].join());
@@ -157,7 +157,7 @@ test("baseline and distilled have the same initial weights and see the same batc
   };
   await compare(
     compareInput(newRun(), {
-      ...{ data, validation: held, seeds: [5] },
+      ...{ data, validation: heldOut, seeds: [5] },
       onTrial: ({ name }) => {
         seen[name.split("/")[1] ?? "teacher"] = current;
         current = [];

@@ -46,7 +46,7 @@ describe("a sweep", () => {
         [4, 0.8],
       ],
     ]);
-    const { train: data, held: validation } = splitDataset(PROBLEM.data, { share: 0.1, seed: 0 });
+    const { train: data, heldOut: validation } = splitDataset(PROBLEM.data, { fraction: 0.1, seed: 0 });
     const teacher = await teacherOf();
     for (const point of points) {
       const { temperature, alpha } = point;

@@ -140,11 +140,11 @@ describe("refused", () => {
   const wrong = dataOf([1, 2, 3, 4], 4, { ...image, channels: 1, height: 1, width: 3 });
   const both = "shift, crop: expected one of the two, which are the same, got both";
   const none = "augment: expected shift, crop, flip or noise above 0, got none";
-  const words = "dataset: expected pictures (Dataset.image) for shift, crop and flip; only noise is for any data";
-  const chance = "flip: expected a chance from 0 to 1, got";
+  const words = "dataset: expected images (Dataset.image) for shift, crop and flip; only noise suits any data";
+  const chance = "flip: expected a probability from 0 to 1, got";
   const deviation = "noise: expected a standard deviation of at least 0, got";
   test.each<[string, () => unknown, string]>([
-    ["BAD_DTYPE", () => augment(null as never, { flip: 1 }), "dataset: expected a Dataset, got null"],
+    ["BAD_ARGUMENT", () => augment(null as never, { flip: 1 }), "dataset: expected a Dataset, got null"],
     ["BAD_ARGUMENT", () => augment(data, {}), none],
     ["BAD_ARGUMENT", () => augment(data, { shift: 0, noise: 0 }), none],
     ["BAD_ARGUMENT", () => augment(data, { shift: 1, crop: 1 }), both],
@@ -156,7 +156,7 @@ describe("refused", () => {
     ["BAD_ARGUMENT", () => augment(data, { noise: 1e39 }), `${deviation} 1e+39`],
     ["BAD_ARGUMENT", () => augment(data, { noise: "1" as never }), `${deviation} "1"`],
     ["BAD_ARGUMENT", () => augment(rows, { flip: 1 }), words],
-    ["BAD_ARGUMENT", () => augment(wrong, { flip: 1 }), "dataset: expected pictures of 1 x 1 x 3, got 4 values"],
+    ["BAD_ARGUMENT", () => augment(wrong, { flip: 1 }), "dataset: expected images of 1 x 1 x 3, got 4 values"],
   ])("%s %#", async (code, body, text) => {
     expect(await refusal(code, body)).toBe(text);
   });

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { describeInputs, type ImageDataset, loadData } from "../../src/data/index.js";
+import { type ImageDataset, loadData, preprocessingOf } from "../../src/data/index.js";
 import { folderOf, refusal } from "./support.js";
 
 /** A pixel of image `i` that tells its image, channel and place. */
@@ -80,7 +80,7 @@ describe("by name", () => {
   test("the usual normalisation", async () => {
     const { name, train, test } = await loadData("cifar-10");
     expect([name, train.name, train.length, test?.length]).toEqual(["cifar-10", "cifar-10", 10, 3]);
-    expect(describeInputs(train)).toEqual({
+    expect(preprocessingOf(train)).toEqual({
       ...{ kind: "image", channels: 3, height: 32, width: 32, classes: 10, classNames: null },
       ...{ mean: [0.4914, 0.4822, 0.4465], std: [0.247, 0.2435, 0.2616] },
     });

@@ -3,7 +3,7 @@ import { type Batch, DataLoader, type DataLoaderOptions, TensorDataset } from ".
 import { Generator, manualSeed, randperm, Tensor, withGenerator } from "../../src/index.js";
 import { refusal } from "./support.js";
 
-/** Ten examples: example i is [i, i / 2] with label i. */
+/** Ten samples: example i is [i, i / 2] with label i. */
 const inputs = new Tensor(
   Float32Array.from({ length: 20 }, (_, i) => (i % 2 === 0 ? i / 2 : (i - 1) / 4)),
   [10, 2],
@@ -152,8 +152,8 @@ describe("refused", () => {
   const shuffling = loaderOf({ shuffle: true });
   const from = (...order: number[]) => shuffling.epochFrom(Int32Array.from(order));
   test.each<[string, () => unknown, string]>([
-    ["BAD_DTYPE", () => new DataLoader(inputs as never), "dataset: expected a Dataset, got a value of type Tensor"],
-    ["BAD_DTYPE", () => new DataLoader(null as never), "dataset: expected a Dataset, got null"],
+    ["BAD_ARGUMENT", () => new DataLoader(inputs as never), "dataset: expected a Dataset, got a value of type Tensor"],
+    ["BAD_ARGUMENT", () => new DataLoader(null as never), "dataset: expected a Dataset, got null"],
     ["BAD_ARGUMENT", () => loaderOf({ batchSize: 0 }), "batchSize: expected a whole number of at least 1, got 0"],
     ["BAD_ARGUMENT", () => loaderOf({ batchSize: 2.5 }), "batchSize: expected a whole number of at least 1, got 2.5"],
     [
@@ -166,7 +166,7 @@ describe("refused", () => {
     [
       "BAD_ARGUMENT",
       () => loaderOf({ batchSize: 11, dropLast: true }),
-      "batchSize: expected at most the 10 examples where the last short batch is dropped, got 11",
+      "batchSize: expected at most the 10 samples, as the last short batch is dropped, got 11",
     ],
     ["BAD_ARGUMENT", () => loaderOf().epoch().batch(1), "i: expected a whole number from 0 to 0, got 1"],
     ["BAD_ARGUMENT", () => loaderOf().epoch().batch(-1), "i: expected a whole number from 0 to 0, got -1"],

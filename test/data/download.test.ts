@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { packTar } from "modern-tar";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { DatasetInfo, PublicFile } from "../../src/data/hub/catalog.js";
+import { download } from "../../src/data/hub/download.js";
 import { type DownloadOptions, type DownloadProgress, downloadData } from "../../src/data/index.js";
-import { bring } from "../../src/data/known/download.js";
-import type { KnownData, PublicFile } from "../../src/data/known/known.js";
 import { native } from "../../src/native.js";
 import { breakOff, files, serve, stall, status } from "./server.js";
 import { folderOf, refusal } from "./support.js";
@@ -19,11 +19,11 @@ const described = (name: string, bytes: Uint8Array): PublicFile => ({
   bytes: bytes.length,
   sha256: createHash("sha256").update(bytes).digest("hex"),
 });
-const known: KnownData = {
+const info: DatasetInfo = {
   title: "two files",
   parts: "two files",
   files: [["a.bin"], ["b.bin"]],
-  homes: [],
+  mirrors: [],
   downloads: [described("a.bin", a), described("b.bin", b)],
 };
 
@@ -37,8 +37,8 @@ beforeEach(() => {
 afterEach(() => vi.unstubAllEnvs());
 
 const folder = () => join(cache, "pair");
-const patience = { stallMs: 300, retryMs: 1 };
-const download = (options: DownloadOptions, of = known) => bring("pair", of, options, patience);
+const timeouts = { stallMs: 300, retryMs: 1 };
+const fetchPair = (options: DownloadOptions, of = info) => download("pair", of, options, timeouts);
 const onDisk = (name: string) => new Uint8Array(readFileSync(join(folder(), name)));
 
 function expectWhole(): void {
@@ -52,7 +52,7 @@ describe("a server that does its work", () => {
   test("brings all files, and tells how far it is", async () => {
     const { url } = await serve(files(content));
     const told: DownloadProgress[] = [];
-    const found = await download({ from: `${url}/some/folder//`, onProgress: (progress) => told.push(progress) });
+    const found = await fetchPair({ from: `${url}/some/folder//`, onProgress: (progress) => told.push(progress) });
     expect(found).toEqual({ name: "pair", folder: folder(), files: ["a.bin", "b.bin"], bytes: 105_000 });
     expectWhole();
     expect(told[0]).toEqual({ file: "a.bin", received: 0, bytes: 100_000, allReceived: 0, allBytes: 105_000 });
@@ -64,8 +64,8 @@ describe("a server that does its work", () => {
 
   test("is not asked for what is there", async () => {
     const { url, ranges } = await serve(files(content));
-    await download({ from: url });
-    await download({ from: url });
+    await fetchPair({ from: url });
+    await fetchPair({ from: url });
     expect(ranges.length).toBe(2);
   });
 
@@ -73,7 +73,7 @@ describe("a server that does its work", () => {
     mkdirSync(folder());
     writeFileSync(join(folder(), "a.bin"), a);
     const { url, ranges } = await serve(files(content));
-    await download({ from: url });
+    await fetchPair({ from: url });
     expectWhole();
     expect(ranges.length).toBe(1);
   });
@@ -83,7 +83,7 @@ describe("a server that does its work", () => {
     const from = await serve((request, response) => {
       response.writeHead(302, { location: `${url}${request.url}` }).end();
     });
-    await download({ from: from.url });
+    await fetchPair({ from: from.url });
     expectWhole();
   });
 
@@ -94,13 +94,13 @@ describe("a server that does its work", () => {
       files(content)(request, response);
     });
     vi.stubEnv("DISTILLERY_MIRROR", url);
-    await download({});
+    await fetchPair({});
     expect(paths).toEqual(["/pair/a.bin", "/pair/b.bin"]);
   });
 
   test("is the second where the first has nothing", async () => {
     const [first, second] = [await serve(status(404)), await serve(files(content))];
-    await download({}, { ...known, homes: [first.url, second.url] });
+    await fetchPair({}, { ...info, mirrors: [first.url, second.url] });
     expectWhole();
   });
 });
@@ -108,30 +108,30 @@ describe("a server that does its work", () => {
 describe("going on", () => {
   test("within a call, where the connection broke off", async () => {
     const { url, ranges } = await serve(breakOff(a, 30_000), files(content));
-    await download({ from: url });
+    await fetchPair({ from: url });
     expectWhole();
     expect(ranges).toEqual([undefined, "bytes=30000-", undefined]);
   });
 
   test("in a later call, from what is there", async () => {
     const gone = await serve(breakOff(a, 40_000), status(503));
-    expect(await refusal("IO_ERROR", () => download({ from: gone.url }))).toMatch(
+    expect(await refusal("IO_ERROR", () => fetchPair({ from: gone.url }))).toMatch(
       `${gone.url}/a.bin: 503 Service Unavailable: where there is no way to it, put a.bin, b.bin into ${folder()} by hand`,
     );
     expect(gone.ranges).toEqual([undefined, ...Array(4).fill("bytes=40000-")]);
     expect(readdirSync(folder())).toEqual(["a.bin.part"]);
     const { url, ranges } = await serve(files(content));
-    await download({ from: url });
+    await fetchPair({ from: url });
     expectWhole();
     expect(ranges).toEqual(["bytes=40000-", undefined]);
   });
 
   test("only with the same version", async () => {
     const old = await serve(breakOff(noise(100_000, 11), 40_000, { etag: '"old"' }), status(404));
-    await refusal("NOT_FOUND", () => download({ from: old.url }));
+    await refusal("NOT_FOUND", () => fetchPair({ from: old.url }));
     expect(readFileSync(join(folder(), "a.bin.part.etag"), "utf8")).toBe('"old"');
     const { url, ranges } = await serve(files(content, '"new"'));
-    await download({ from: url });
+    await fetchPair({ from: url });
     expectWhole();
     expect(ranges).toEqual(["bytes=40000-", undefined]);
   });
@@ -140,7 +140,7 @@ describe("going on", () => {
     mkdirSync(folder());
     writeFileSync(join(folder(), "a.bin.part"), noise(40_000, 13));
     const { url, ranges } = await serve(files(content));
-    await download({ from: url });
+    await fetchPair({ from: url });
     expectWhole();
     expect(ranges).toEqual(["bytes=40000-", undefined, undefined]);
   });
@@ -148,7 +148,7 @@ describe("going on", () => {
   test("from the start where the server sends no parts", async () => {
     const whole = breakOff(a, a.length);
     const { url } = await serve(breakOff(a, 30_000), whole, breakOff(b, b.length));
-    await download({ from: url });
+    await fetchPair({ from: url });
     expectWhole();
   });
 
@@ -157,7 +157,7 @@ describe("going on", () => {
       response.writeHead(206, { "content-range": "bytes 5-99999/100000" }).end(a.subarray(5));
     };
     const { url, ranges } = await serve(breakOff(a, 30_000), wrong, files(content));
-    await download({ from: url });
+    await fetchPair({ from: url });
     expectWhole();
     expect(ranges).toEqual([undefined, "bytes=30000-", undefined, undefined]);
   });
@@ -166,7 +166,7 @@ describe("going on", () => {
     mkdirSync(folder());
     writeFileSync(join(folder(), "a.bin.part"), new Uint8Array(100_001));
     const { url, ranges } = await serve(files(content));
-    await download({ from: url });
+    await fetchPair({ from: url });
     expectWhole();
     expect(ranges).toEqual([undefined, undefined]);
   });
@@ -175,7 +175,7 @@ describe("going on", () => {
     mkdirSync(folder());
     writeFileSync(join(folder(), "a.bin.part"), a);
     const { url, ranges } = await serve(files(content));
-    await download({ from: url });
+    await fetchPair({ from: url });
     expectWhole();
     expect(ranges).toEqual([undefined]);
   });
@@ -187,14 +187,14 @@ describe("a server that stalls or lies", () => {
 
   test("one that sends nothing for a while is asked again", async () => {
     const { url, ranges } = await serve(stall(a, 20_000), files(content));
-    await download({ from: url });
+    await fetchPair({ from: url });
     expectWhole();
     expect(ranges).toEqual([undefined, "bytes=20000-", undefined]);
   });
 
   test("one that never answers", async () => {
     const { url, ranges } = await serve(() => {});
-    expect(await refusal("IO_ERROR", () => download({ from: url }))).toBe(
+    expect(await refusal("IO_ERROR", () => fetchPair({ from: url }))).toBe(
       `${url}/a.bin: sent nothing for 0.3 s${advice()}`,
     );
     expect(ranges.length).toBe(4);
@@ -248,14 +248,14 @@ describe("a server that stalls or lies", () => {
   ])("a file %s", async (_, answer, code, problem, isAdvised) => {
     const { url } = await serve(answer);
     const text = `${url}/a.bin: ${problem}${isAdvised ? advice() : ""}`;
-    expect(await refusal(code, () => download({ from: url }))).toBe(text);
+    expect(await refusal(code, () => fetchPair({ from: url }))).toBe(text);
     expect(readdirSync(folder()).filter((name) => name.endsWith(".bin"))).toEqual([]);
   });
 
   test("other bytes: a wrong checksum", async () => {
     const { url, ranges } = await serve(files({ "a.bin": noise(100_000, 9) }));
     const [wanted, got] = [described("", a).sha256, described("", noise(100_000, 9)).sha256];
-    expect(await refusal("BAD_DATA", () => download({ from: url }))).toBe(
+    expect(await refusal("BAD_DATA", () => fetchPair({ from: url }))).toBe(
       `${url}/a.bin: expected the SHA-256 ${wanted}, got ${got}: it is another file`,
     );
     expect([ranges, readdirSync(folder())]).toEqual([[undefined], []]);
@@ -264,13 +264,13 @@ describe("a server that stalls or lies", () => {
   test("nobody there", async () => {
     const { url, stop } = await serve();
     await stop();
-    const text = await refusal("IO_ERROR", () => download({ from: url }));
+    const text = await refusal("IO_ERROR", () => fetchPair({ from: url }));
     expect(text).toBe(`${url}/a.bin: connect ECONNREFUSED ${url.slice("http://".length)}${advice()}`);
   });
 
   test("each address is named with what it did", async () => {
     const [first, second] = [await serve(status(404)), await serve(status(403))];
-    const text = await refusal("NOT_FOUND", () => download({}, { ...known, homes: [first.url, second.url] }));
+    const text = await refusal("NOT_FOUND", () => fetchPair({}, { ...info, mirrors: [first.url, second.url] }));
     expect(text).toBe(`${first.url}/a.bin: 404 Not Found; ${second.url}/a.bin: 403 Forbidden${advice()}`);
   });
 });
@@ -279,11 +279,11 @@ test("a signal stops it, and a later call goes on", async () => {
   const controller = new AbortController();
   const { url } = await serve(stall(a, 50_000));
   const onProgress = ({ received }: DownloadProgress) => void (received === 50_000 && controller.abort("SIGINT"));
-  expect(await refusal("ABORTED", () => download({ from: url, signal: controller.signal, onProgress }))).toBe(
+  expect(await refusal("ABORTED", () => fetchPair({ from: url, signal: controller.signal, onProgress }))).toBe(
     `a.bin: stopped; what has come is kept in ${folder()}: the same call goes on from there`,
   );
   const good = await serve(files(content));
-  await download({ from: good.url });
+  await fetchPair({ from: good.url });
   expectWhole();
   expect(good.ranges).toEqual(["bytes=50000-", undefined]);
 });
@@ -293,14 +293,14 @@ test("what a callback throws is its caller's own", async () => {
   const onProgress = ({ received }: DownloadProgress) => {
     if (received > 0) throw new RangeError("no more");
   };
-  await expect(download({ from: url, onProgress })).rejects.toThrow(new RangeError("no more"));
+  await expect(fetchPair({ from: url, onProgress })).rejects.toThrow(new RangeError("no more"));
   expect(ranges.length).toBe(1);
 });
 
 test("one process at a time", async () => {
   mkdirSync(folder());
   const lock = native.lockFile(join(folder(), "download.lock"));
-  expect(await refusal("IN_USE", () => download({ from: "http://127.0.0.1:1" }))).toBe(
+  expect(await refusal("IN_USE", () => fetchPair({ from: "http://127.0.0.1:1" }))).toBe(
     `${folder()}: another process downloads it: wait for its end, then try again`,
   );
   lock?.release();
@@ -309,15 +309,15 @@ test("one process at a time", async () => {
 describe("an archive", () => {
   const entry = (name: string, body: Uint8Array | string) => ({ header: { name, size: body.length }, body });
   const archiveOf = async (...entries: Parameters<typeof packTar>[0]) => gzipSync(await packTar(entries));
-  const packed = async (bytes: Uint8Array): Promise<KnownData> => ({
-    ...known,
+  const packed = async (bytes: Uint8Array): Promise<DatasetInfo> => ({
+    ...info,
     extras: ["names.txt"],
     unpacked: "inside",
     downloads: [described("pair.tar.gz", bytes)],
   });
   const bringArchive = async (bytes: Uint8Array) => {
     const { url } = await serve(files({ "pair.tar.gz": bytes }));
-    return download({ from: url }, await packed(bytes));
+    return fetchPair({ from: url }, await packed(bytes));
   };
 
   test("is unpacked, and goes", async () => {
@@ -358,7 +358,7 @@ describe("an archive", () => {
     const bytes = await archiveOf(entry("inside/a.bin", a), entry("inside/b.bin", b), entry("inside/names.txt", ""));
     mkdirSync(folder());
     writeFileSync(join(folder(), "pair.tar.gz"), bytes);
-    await download({ from: "http://127.0.0.1:1" }, await packed(bytes));
+    await fetchPair({ from: "http://127.0.0.1:1" }, await packed(bytes));
     expect(readdirSync(folder()).sort()).toEqual(["a.bin", "b.bin", "names.txt"]);
   });
 
@@ -391,9 +391,9 @@ describe("refused", () => {
       () => downloadData("toString"),
       'name: expected one of fashion-mnist, mnist, kmnist, cifar-10, cifar-100, got "toString"',
     ],
-    ["BAD_ARGUMENT", () => download({ from: "ftp://example.org" }), `from: ${address} "ftp://example.org"`],
-    ["BAD_ARGUMENT", () => download({ from: "example.org" }), `from: ${address} "example.org"`],
-    ["BAD_ARGUMENT", () => download({ from: 7 as never }), `from: ${address} 7`],
+    ["BAD_ARGUMENT", () => fetchPair({ from: "ftp://example.org" }), `from: ${address} "ftp://example.org"`],
+    ["BAD_ARGUMENT", () => fetchPair({ from: "example.org" }), `from: ${address} "example.org"`],
+    ["BAD_ARGUMENT", () => fetchPair({ from: 7 as never }), `from: ${address} 7`],
   ])("%s %#", async (code, body, text) => {
     expect(await refusal(code, body)).toBe(text);
     expect(readdirSync(cache)).toEqual([]);
@@ -401,13 +401,13 @@ describe("refused", () => {
 
   test("a mirror that is none", async () => {
     vi.stubEnv("DISTILLERY_MIRROR", "mirror");
-    expect(await refusal("BAD_ARGUMENT", () => download({}))).toBe(`DISTILLERY_MIRROR: ${address} "mirror"`);
+    expect(await refusal("BAD_ARGUMENT", () => fetchPair({}))).toBe(`DISTILLERY_MIRROR: ${address} "mirror"`);
   });
 
   test("a cache folder that can't be made", async () => {
     writeFileSync(join(cache, "file"), "");
     vi.stubEnv("DISTILLERY_CACHE", join(cache, "file"));
-    expect(await refusal("IO_ERROR", () => download({ from: "http://127.0.0.1:1" }))).toBe(
+    expect(await refusal("IO_ERROR", () => fetchPair({ from: "http://127.0.0.1:1" }))).toBe(
       `${join(cache, "file", "pair")}: can't write it: a part of its path is a file, not a folder`,
     );
   });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { type ImageSets, loadImages } from "../../src/data/index.js";
-import { measure } from "../../src/data/normalisation.js";
+import { measure } from "../../src/data/statistics.js";
 import { DistilleryError } from "../../src/errors.js";
 
 /** Null where the data is not on this machine: `apt install dataset-fashion-mnist`. */

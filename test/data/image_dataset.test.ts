@@ -69,7 +69,7 @@ describe("refused", () => {
     ["SHAPE_MISMATCH", make({ features: 4 }), "pixels: expected shape [8], got [6]"],
     ["SHAPE_MISMATCH", make({ features: 3 }), "labels: expected shape [2], got [3]"],
     ["BAD_ARGUMENT", make({ features: 0 }), "features: expected a whole number from 1 to 2147483647, got 0"],
-    ["BAD_ARGUMENT", make({}, new Uint8Array(0)), "examples: expected a whole number from 1 to 2147483647, got 0"],
+    ["BAD_ARGUMENT", make({}, new Uint8Array(0)), "samples: expected a whole number from 1 to 2147483647, got 0"],
     ["BAD_ARGUMENT", make({ mean: Number.NaN }), "mean: expected a finite number, got NaN"],
     ["BAD_ARGUMENT", make({ std: 0 }), "std: expected a number above 0, got 0"],
     ["BAD_ARGUMENT", make({ std: -1 }), "std: expected a number above 0, got -1"],

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { describeInputs, loadData, loadImages } from "../../src/data/index.js";
+import { loadData, loadImages, preprocessingOf } from "../../src/data/index.js";
 import { folderOf, images, refusal } from "./support.js";
 
 describe("what is found", () => {
@@ -13,7 +13,7 @@ describe("what is found", () => {
       pair.test.fingerprint(),
     ]);
     const { mean, std } = pair.train;
-    expect(describeInputs(train)).toEqual({
+    expect(preprocessingOf(train)).toEqual({
       ...{ kind: "image", channels: 1, height: 2, width: 2, mean: [mean], std: [std], classes: 3, classNames: null },
     });
   });
@@ -70,8 +70,8 @@ describe("what is not", () => {
   });
 
   test.each<[object, string]>([
-    [{ testShare: 1 }, "testShare: expected a number from 0 to less than 1, got 1"],
-    [{ testShare: -0.1 }, "testShare: expected a number from 0 to less than 1, got -0.1"],
+    [{ testFraction: 1 }, "testFraction: expected a number from 0 to less than 1, got 1"],
+    [{ testFraction: -0.1 }, "testFraction: expected a number from 0 to less than 1, got -0.1"],
     [{ splitSeed: 1.5 }, "splitSeed: expected a whole number of at least 0, got 1.5"],
     [{ header: 1 }, "header: expected true or false, got 1"],
     [{ grey: "no" }, 'grey: expected true or false, got "no"'],

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { measure, measureChannels } from "../../src/data/normalisation.js";
+import { measure, measureChannels } from "../../src/data/statistics.js";
 
 test("the mean and the population's standard deviation of pixels in [0, 1]", () => {
   // 0, 0.2, 0.4, 1: mean 0.4, squares of the distances .16, .04, 0, .36.

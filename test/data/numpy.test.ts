@@ -10,7 +10,7 @@ import { folderOf, refusal } from "./support.js";
 const x = Float32Array.from({ length: 12 }, (_, i) => i / 2);
 const y = Int32Array.of(0, 1, 0, 1, 0, 1);
 const numbers = { "x.npy": npy([6, 2], x), "y.npy": npy([6], y) };
-const WHOLE = { testShare: 0 };
+const WHOLE = { testFraction: 0 };
 
 const load = (files: Record<string, Uint8Array>, file = "") => {
   const folder = folderOf(files, "arrays");
@@ -43,7 +43,7 @@ describe("an archive of NumPy", () => {
   });
 
   test("without a test part, one of each class is set aside, and the numbers are those of the rest", async () => {
-    const { train, test } = await load({ "c.npz": fixture("colours.npz") }, "c.npz").sets({ testShare: 0.5 });
+    const { train, test } = await load({ "c.npz": fixture("colours.npz") }, "c.npz").sets({ testFraction: 0.5 });
     expect([train.length, test?.length]).toEqual([2, 2]);
     expect([...labelsOf(train)].sort()).toEqual([0, 1]);
     expect([...labelsOf(test as Dataset)].sort()).toEqual([0, 1]);

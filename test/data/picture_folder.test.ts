@@ -1,11 +1,11 @@
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { describeInputs, type ImageDataset, labelsOf, loadData } from "../../src/data/index.js";
+import { type ImageDataset, labelsOf, loadData, preprocessingOf } from "../../src/data/index.js";
 import { picture, planes } from "./picture_support.js";
 import { folderOf, refusal } from "./support.js";
 
-const WHOLE = { testShare: 0 };
+const WHOLE = { testFraction: 0 };
 const colour = picture("colour.png");
 const grey = picture("grey.png");
 const jpeg = picture("full.jpg");
@@ -60,7 +60,7 @@ describe("pictures by class", () => {
 
   test("train alone has a share set aside", async () => {
     const files = { "train/a/1.png": grey, "train/a/2.png": grey, "train/b/1.png": grey, "train/b/2.png": grey };
-    const { train, test } = await loadData(tree(files), { testShare: 0.5 });
+    const { train, test } = await loadData(tree(files), { testFraction: 0.5 });
     expect([[...labelsOf(train)], test?.labels?.toArray(), train.features]).toEqual([[0, 1], [0, 1], 117]);
   });
 
@@ -78,7 +78,7 @@ describe("pictures by class", () => {
   test("grey pictures made colour", async () => {
     const { train } = await loadData(tree({ "a/1.png": grey, "b/1.png": colour }), { ...WHOLE, grey: false });
     expect(Array.from((train as ImageDataset).pixels)).toEqual([...planes("grey.rgb"), ...planes("colour.rgb")]);
-    expect(describeInputs(train)).toMatchObject({ kind: "image", channels: 3, classNames: ["a", "b"] });
+    expect(preprocessingOf(train)).toMatchObject({ kind: "image", channels: 3, classNames: ["a", "b"] });
   });
 
   test("more pictures than are read at once", async () => {

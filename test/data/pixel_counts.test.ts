@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { PixelCounts } from "../../src/data/pixel_counts.js";
+import { PixelCounts } from "../../src/data/statistics.js";
 
 test("every byte is counted once, whatever the parts", () => {
   const bytes = Uint8Array.from({ length: 1003 }, (_, i) => (i * i * 13 + 7 * i) % 256);

@@ -4,10 +4,10 @@ import { gzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import {
   type Dataset,
-  describeInputs,
   type LoadDataOptions,
   labelsOf,
   loadData,
+  preprocessingOf,
   StreamedDataset,
   Subset,
 } from "../../src/data/index.js";
@@ -76,11 +76,11 @@ const SOURCES: Record<string, Source> = {
   "images in .npy": { files: { "X.npy": npy([40, 2, 3], noise(240)), "y.npy": npy([40], classes(40, 4)) } },
   "images in .npy, split by another seed": {
     files: { "images.npy": npy([40, 3, 2, 2], noise(480)), "labels.npy": npy([40], classes(40, 4)) },
-    options: { testShare: 0.3, splitSeed: 5 },
+    options: { testFraction: 0.3, splitSeed: 5 },
   },
   "images in .npy, not split": {
     files: { "images.npy": npy([40, 2, 2, 1], noise(160)), "labels.npy": npy([40], classes(40, 4)) },
-    options: { testShare: 0 },
+    options: { testFraction: 0 },
   },
   "a .npy file with labels beside it": {
     files: { "flowers.npy": npy([40, 3], floats(120)), "flowers_labels.npy": npy([40], classes(40, 4)) },
@@ -103,7 +103,7 @@ function contentOf(dataset: Dataset | null) {
   const { name, length, features, image, classNames } = dataset;
   const { inputs } = dataset.slice(0, length);
   const about = { name, length, features, image, classNames, classes: dataset.classes };
-  return { ...about, labels: labelsOf(dataset), inputs: inputs.data, described: describeInputs(dataset) };
+  return { ...about, labels: labelsOf(dataset), inputs: inputs.data, described: preprocessingOf(dataset) };
 }
 
 const baseOf = (dataset: Dataset | null) => (dataset instanceof Subset ? dataset.dataset : dataset);
@@ -147,7 +147,7 @@ test("pixels are normalised by those of the rows that are trained on", async () 
   for (const lit of [0, 1, 2, 3]) {
     const pixels = Uint8Array.from({ length: 8 }, (_, i) => (i === lit ? 255 : 0));
     const folder = folderOf({ "x.npy": npy([8, 1, 1], pixels), "y.npy": labels });
-    const { train, test } = await loadData(folder, { stream: true, testShare: 0.25 });
+    const { train, test } = await loadData(folder, { stream: true, testFraction: 0.25 });
     expect(test?.image).toEqual(train.image);
     means.push(train.image?.mean[0] as number);
   }

@@ -1,7 +1,7 @@
 import { appendFileSync, rmSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { chunkedOrder } from "../../src/data/chunked_order.js";
+import { indexRange } from "../../src/data/dataset.js";
 import {
   augment,
   type Batch,
@@ -15,8 +15,8 @@ import {
   splitDataset,
   TensorDataset,
 } from "../../src/data/index.js";
-import { indexRange } from "../../src/data/indices.js";
-import { measureChannels } from "../../src/data/normalisation.js";
+import { blockShuffle } from "../../src/data/loader.js";
+import { measureChannels } from "../../src/data/statistics.js";
 import { RowFiles } from "../../src/data/streamed/row_files.js";
 import { manualSeed, randperm } from "../../src/tensor/random.js";
 import { Tensor } from "../../src/tensor/tensor.js";
@@ -142,7 +142,7 @@ test("bytes without rows and columns are values in one channel", async () => {
 
 describe("memory", () => {
   const CHUNK = 2 ** 14;
-  /** 100 chunks of 16 kB: sixteen times what may be held and more. */
+  /** 100 chunks of 16 kB: sixteen times what may be heldOut and more. */
   async function large() {
     const rows = 25_600;
     const folder = folderOf({
@@ -171,12 +171,12 @@ describe("memory", () => {
     expect(seen.every((count) => count === 1)).toBe(true);
   });
 
-  const split = (dataset: Dataset) => splitDataset(dataset, { share: 0.1 });
+  const split = (dataset: Dataset) => splitDataset(dataset, { fraction: 0.1 });
   test.each<[string, number, (streamed: Dataset) => Dataset]>([
     ["what is trained on", 100, (streamed) => split(streamed).train],
-    ["what is held out", 100, (streamed) => split(streamed).held],
+    ["what is heldOut out", 100, (streamed) => split(streamed).heldOut],
     ["what is left of two splits", 100, (streamed) => split(split(streamed).train).train],
-    ["what the second of them holds out", 100, (streamed) => split(split(streamed).train).held],
+    ["what the second of them holds out", 100, (streamed) => split(split(streamed).train).heldOut],
     ["a part that is augmented", 100, (streamed) => augment(split(streamed).train, { flip: 0.5 })],
     ["a part of what is augmented", 100, (streamed) => split(augment(streamed, { flip: 0.5 })).train],
     ["the first rows", 2, (streamed) => new Subset(streamed, indexRange(0, 300))],
@@ -208,7 +208,7 @@ describe("memory", () => {
   });
 
   test("so does a look at a part in its order", async () => {
-    const { train } = splitDataset(await large(), { share: 0.1 });
+    const { train } = splitDataset(await large(), { fraction: 0.1 });
     const read = vi.spyOn(RowFiles.prototype, "read");
     for (const _ of new DataLoader(train, { batchSize: 512 }));
     expect(read).toHaveBeenCalledTimes(100);
@@ -229,7 +229,7 @@ describe("the order of a shuffled epoch", () => {
     const { streamed } = await (PAIRS.IDX as () => Promise<Pair>)();
     const loader = new DataLoader(streamed, { batchSize: 4, shuffle: true });
     manualSeed(6);
-    const expected = [chunkedOrder(inChunks(23, 5)), chunkedOrder(inChunks(23, 5))];
+    const expected = [blockShuffle(inChunks(23, 5)), blockShuffle(inChunks(23, 5))];
     manualSeed(6);
     const epochs = [loader.epoch(), loader.epoch()];
     expect(epochs.map(({ order }) => order)).toEqual(expected);

@@ -96,7 +96,7 @@ test("the fingerprint is that of the base and the indices", () => {
 
 describe("refused", () => {
   test.each<[string, () => unknown, string]>([
-    ["BAD_DTYPE", () => new Subset(1 as never, Int32Array.of(0)), "dataset: expected a Dataset, got 1"],
+    ["BAD_ARGUMENT", () => new Subset(1 as never, Int32Array.of(0)), "dataset: expected a Dataset, got 1"],
     ["BAD_DTYPE", () => new Subset(base, [0] as never), "indices: expected an Int32Array, got a value of type Array"],
     [
       "BAD_ARGUMENT",
@@ -117,7 +117,7 @@ describe("refused", () => {
     ["BAD_DTYPE", () => subset.batch([1] as never), "indices: expected an Int32Array, got a value of type Array"],
     ["BAD_ARGUMENT", () => subset.slice(0, 5), "end: expected a whole number from 0 to 4, got 5"],
     ["BAD_ARGUMENT", () => subset.slice(-1, 2), "start: expected a whole number from 0 to 4, got -1"],
-    ["BAD_DTYPE", () => labelsOf(null as never), "dataset: expected a Dataset, got null"],
+    ["BAD_ARGUMENT", () => labelsOf(null as never), "dataset: expected a Dataset, got null"],
   ])("%s %#", async (code, body, text) => {
     expect(await refusal(code, body)).toBe(text);
   });

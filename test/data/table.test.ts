@@ -1,10 +1,10 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { describeInputs, type LoadDataOptions, labelsOf, loadData, type TableLayout } from "../../src/data/index.js";
+import { type LoadDataOptions, labelsOf, loadData, preprocessingOf, type TableLayout } from "../../src/data/index.js";
 import { folderOf, refusal } from "./support.js";
 
 const text = (content: string) => Uint8Array.from(Buffer.from(content));
-const WHOLE = { testShare: 0 };
+const WHOLE = { testFraction: 0 };
 
 /** Loads a table of this text out of `t.csv`, with other files beside it. */
 function load(content: string, options: LoadDataOptions = WHOLE, others: Record<string, string> = {}, file = "t.csv") {
@@ -29,7 +29,7 @@ describe("what is read", () => {
         { name: "colour", categories: ["blue", "red"] },
         { name: "weight", mean: 10, std: 1 },
       ],
-      label: { name: "kind", place: 3 },
+      label: { name: "kind", index: 3 },
       header: true,
     });
     const z = Math.fround(2 / STD);
@@ -38,7 +38,12 @@ describe("what is read", () => {
       [0, 1, 0, 0],
       [z, 0, 1, 0],
     ]);
-    expect(describeInputs(train)).toEqual({ kind: "table", ...train.table, classes: 2, classNames: ["apple", "pear"] });
+    expect(preprocessingOf(train)).toEqual({
+      kind: "table",
+      ...train.table,
+      classes: 2,
+      classNames: ["apple", "pear"],
+    });
   });
 
   test.each<[string, string]>([
@@ -65,38 +70,38 @@ describe("what is read", () => {
   });
 
   test.each<[string, string, LoadDataOptions, Partial<TableLayout>]>([
-    ["the column called class", "class,a\nx,1\ny,2\n", {}, { label: { name: "class", place: 0 }, header: true }],
+    ["the column called class", "class,a\nx,1\ny,2\n", {}, { label: { name: "class", index: 0 }, header: true }],
     [
       "the column called Target",
       "a,Target,b\n1,x,2\n2,y,4\n",
       {},
-      { label: { name: "Target", place: 1 }, header: true },
+      { label: { name: "Target", index: 1 }, header: true },
     ],
-    ["the last column", "a,b,c\n1,2,x\n2,4,y\n", {}, { label: { name: "c", place: 2 }, header: true }],
-    ["a name", "a,b,c\n1,u,x\n2,v,y\n", { labelColumn: "b" }, { label: { name: "b", place: 1 }, header: true }],
-    ["a place", "a,b,c\n1,u,x\n2,v,y\n", { labelColumn: 1 }, { label: { name: "b", place: 1 }, header: true }],
+    ["the last column", "a,b,c\n1,2,x\n2,4,y\n", {}, { label: { name: "c", index: 2 }, header: true }],
+    ["a name", "a,b,c\n1,u,x\n2,v,y\n", { labelColumn: "b" }, { label: { name: "b", index: 1 }, header: true }],
+    ["a place", "a,b,c\n1,u,x\n2,v,y\n", { labelColumn: 1 }, { label: { name: "b", index: 1 }, header: true }],
     [
       "a place as text",
       "a,b,c\n1,u,x\n2,v,y\n",
       { labelColumn: "1" },
-      { label: { name: "b", place: 1 }, header: true },
+      { label: { name: "b", index: 1 }, header: true },
     ],
     [
       "a place from the end",
       "a,b,c\n1,u,x\n2,v,y\n",
       { labelColumn: -2 },
-      { label: { name: "b", place: 1 }, header: true },
+      { label: { name: "b", index: 1 }, header: true },
     ],
-    ["no header: the last column", "1,2,x\n2,4,y\n", {}, { label: { name: "2", place: 2 }, header: false }],
-    ["no header: a place", "x,1,2\ny,2,4\n", { labelColumn: 0 }, { label: { name: "0", place: 0 }, header: false }],
+    ["no header: the last column", "1,2,x\n2,4,y\n", {}, { label: { name: "2", index: 2 }, header: false }],
+    ["no header: a place", "x,1,2\ny,2,4\n", { labelColumn: 0 }, { label: { name: "0", index: 0 }, header: false }],
     [
       "numbers as names, beside label",
       "label,0,1\nx,1,2\ny,3,4\n",
       {},
-      { label: { name: "label", place: 0 }, header: true },
+      { label: { name: "label", index: 0 }, header: true },
     ],
-    ["numbers as names, told", "0,1\n1,x\n2,y\n", { header: true }, { label: { name: "1", place: 1 }, header: true }],
-    ["texts alone, told", "u,x\nv,y\n", { header: false }, { label: { name: "1", place: 1 }, header: false }],
+    ["numbers as names, told", "0,1\n1,x\n2,y\n", { header: true }, { label: { name: "1", index: 1 }, header: true }],
+    ["texts alone, told", "u,x\nv,y\n", { header: false }, { label: { name: "1", index: 1 }, header: false }],
   ])("the label is %s", async (_, content, options, layout) => {
     const { train } = await load(content, { ...WHOLE, ...options }).sets;
     expect(train.table).toMatchObject(layout);

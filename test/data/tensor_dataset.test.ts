@@ -113,7 +113,7 @@ describe("refused", () => {
     [
       "BAD_ARGUMENT",
       () => new TensorDataset(zeros([0, 2]), new Int32Array(0)),
-      "examples: expected a whole number from 1 to 2147483647, got 0",
+      "samples: expected a whole number from 1 to 2147483647, got 0",
     ],
     ["BAD_ARGUMENT", () => new TensorDataset(zeros([4, 0]), four), "features: expected a whole number from 1"],
     ["BAD_ARGUMENT", () => new TensorDataset(inputs, four, { classes: 0 }), "classes: expected a whole number from 1"],

@@ -119,9 +119,9 @@ describe("a CSV file", () => {
       const file = join(folder, "t.csv");
       await check(
         [content, fc.constantFrom(undefined, true, false), fc.constantFrom(0, 0.3)],
-        async (text, header, testShare) => {
+        async (text, header, testFraction) => {
           writeFileSync(file, text);
-          const options = { testShare, ...(header !== undefined && { header }) };
+          const options = { testFraction, ...(header !== undefined && { header }) };
           const sets = await readOr("BAD_DATA", () => loadData(file, options));
           if (sets === null) return;
           const { train, test } = sets;

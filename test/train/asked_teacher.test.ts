@@ -38,7 +38,7 @@ afterEach(() => {
 
 const guesses = () => answered.mock.results.map(({ value }) => value as boolean);
 const EPOCHS = 3;
-const data = () => synthetic({ examples: EXAMPLES, features: SIZES.inFeatures, classes: SIZES.classes });
+const data = () => synthetic({ samples: EXAMPLES, features: SIZES.inFeatures, classes: SIZES.classes });
 
 /** Runs with a teacher of a known class and one of a class of one's own: both end the same, to the bit. */
 async function expectSame(options: (teacher: TeacherNet) => Options): Promise<void> {

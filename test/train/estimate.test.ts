@@ -50,12 +50,12 @@ test("a distillation's steps and memory; networks and random stream stay as they
 
 test("a teacher that is asked once, and a look at the validation set after each epoch", async () => {
   const own = withGenerator(new Generator(0), () => setting(500));
-  const { train, held } = splitDataset(own.data, { share: 0.2 });
+  const { train, heldOut } = splitDataset(own.data, { fraction: 0.2 });
   const { steps, stepSeconds, seconds, memory } = await estimateRun({
     ...own,
     ...options,
     data: train,
-    validation: held,
+    validation: heldOut,
   });
   expect(steps).toBe(7 * 25);
   expect(seconds).toBeGreaterThan(steps * stepSeconds);
@@ -93,7 +93,7 @@ test("what a run refuses is refused", async () => {
   const student = new StudentNet({ ...SIZES, hidden: [8, 5] });
   const other = new TensorDataset(tensor([[1, 2]]), Int32Array.of(0), { classes: 3 });
   await refusal("SHAPE_MISMATCH", () => estimateRun({ model: student, data: other }));
-  const data = synthetic({ examples: 8, features: 6, classes: 3 });
+  const data = synthetic({ samples: 8, features: 6, classes: 3 });
   expect(
     await refusal("BAD_ARGUMENT", () => estimateRun({ model: student, data, batchSize: 9, dropLast: true })),
   ).toContain("expected at most the 8 examples");

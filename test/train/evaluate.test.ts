@@ -54,7 +54,7 @@ describe("evaluate, by hand", () => {
     expect(evaluate(new Shown(0), data, { batchSize })).toEqual({
       accuracy: 3 / 6,
       correct: 3,
-      examples: 6,
+      samples: 6,
       loss: expect.closeTo(Math.log(sum) - 1 / 2, 12),
       calibration: { error: expect.closeTo(1 / 2 - confidence, 12), bins },
       confusion: [

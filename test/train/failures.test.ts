@@ -111,9 +111,9 @@ describe("networks that do not fit", () => {
     const teacher = new StudentNet({ hidden: [8, 5] });
     const nine = new StudentNet({ hidden: [8, 5], classes: 9 });
     const ten = new StudentNet({ hidden: [8, 5] });
-    const first = distill({ teacher, student: nine, data: synthetic({ examples: 64 }), epochs: 1 });
+    const first = distill({ teacher, student: nine, data: synthetic({ samples: 64 }), epochs: 1 });
     expect((await failure(first, "SHAPE_MISMATCH")).message).toContain("expected shape [64, 9], got [64, 10]");
-    const narrow = synthetic({ examples: 64, features: 783 });
+    const narrow = synthetic({ samples: 64, features: 783 });
     const second = distill({ teacher, student: ten, data: narrow, epochs: 1, teacherCache: false });
     expect((await failure(second, "SHAPE_MISMATCH")).message).toContain("expected shape [*, 784], got [64, 783]");
   });

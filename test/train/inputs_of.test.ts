@@ -2,10 +2,10 @@ import { renameSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import {
-  describeInputs,
   inputsOf,
   loadImages,
   manualSeed,
+  preprocessingOf,
   StudentNet,
   save,
   TensorDataset,
@@ -30,7 +30,7 @@ describe("inputsOf", () => {
 
   test("what a run wrote, out of either file", async () => {
     const { train } = await loadImages(images);
-    const expected = describeInputs(train);
+    const expected = preprocessingOf(train);
     expect(expected).toMatchObject({ kind: "image", height: 4, width: 4, classes: 3 });
     expect(await inputsOf(at("run/teacher.safetensors"))).toEqual(expected);
     expect(await inputsOf(at("run/teacher.pth"))).toEqual(expected);

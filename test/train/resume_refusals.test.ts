@@ -42,7 +42,7 @@ describe("a run is not resumed as another one", () => {
     ["another seed", {}, 1, ['dataHash was "', 'modelHash was "', 'teacherHash was "', 'randomHash was "']],
     ["another seed by name", { about: { seed: 1 } }, 0, ["seed was 0, is 1"]],
     ["no seed by name", { about: {} }, 0, ["seed was 0, is undefined"]],
-    ["other data", { data: synthetic({ examples: 50, features: 6, classes: 3 }) }, 0, ['dataHash was "']],
+    ["other data", { data: synthetic({ samples: 50, features: 6, classes: 3 }) }, 0, ['dataHash was "']],
     ["fewer data", { data: setting(40).data }, 0, ["examples was 50, is 40"]],
     ["another teacher", { teacher: setting().teacher }, 0, ['teacherHash was "']],
     ["another student", { student: setting().student }, 0, ['modelHash was "']],

@@ -49,7 +49,7 @@ describe("the event loop gets its turn", () => {
   test("timers fire between steps", async () => {
     // Large enough that each step takes longer than the timer.
     const model = new TeacherNet({ inFeatures: 256, hidden: [1024, 1024, 512] });
-    const data = synthetic({ examples: 160, features: 256 });
+    const data = synthetic({ samples: 160, features: 256 });
     let [sinceTick, longest, ticks] = [0, 0, 0];
     const tick = () => {
       [longest, sinceTick, ticks] = [Math.max(longest, sinceTick), 0, ticks + 1];

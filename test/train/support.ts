@@ -33,7 +33,11 @@ export const STEPS = 4;
 export function setting(examples = EXAMPLES): { teacher: Module; student: Module; data: Dataset } {
   const teacher = new TeacherNet({ ...SIZES, hidden: [12, 10, 8] }).freeze();
   const student = new StudentNet({ ...SIZES, hidden: [8, 5] });
-  return { teacher, student, data: synthetic({ examples, features: SIZES.inFeatures, classes: SIZES.classes }) };
+  return {
+    teacher,
+    student,
+    data: synthetic({ samples: examples, features: SIZES.inFeatures, classes: SIZES.classes }),
+  };
 }
 
 export type Setting = ReturnType<typeof setting>;

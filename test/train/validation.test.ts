@@ -26,7 +26,7 @@ const newRun = () => join(folder, `run-${runs++}`);
 /** Examples that no run trains on. */
 function held(examples = 1100): Dataset {
   return withGenerator(new Generator(99), () =>
-    synthetic({ examples, features: SIZES.inFeatures, classes: SIZES.classes }),
+    synthetic({ samples: examples, features: SIZES.inFeatures, classes: SIZES.classes }),
   );
 }
 
@@ -78,7 +78,7 @@ describe("a validation set", () => {
   });
 
   test("of other features or classes is refused", async () => {
-    const validation = synthetic({ examples: 8, features: 5, classes: 3 });
+    const validation = synthetic({ samples: 8, features: 5, classes: 3 });
     const { message } = await failure(start({ validation }).done, "SHAPE_MISMATCH");
     expect(message).toBe("validation: expected shape [6, 3], got [5, 3]");
     const wrong = start({ validation: 3 as unknown as Dataset }).done;

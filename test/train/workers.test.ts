@@ -13,7 +13,7 @@ import(${JSON.stringify(DIST)}).then(async (d) => {
   d.manualSeed(3);
   const teacher = new d.TeacherNet({ ...${SIZES}, hidden: [256, 128, 64] }).freeze();
   const student = new d.StudentNet({ ...${SIZES}, hidden: [128, 64] });
-  const data = d.synthetic({ examples: 256, features: 64, classes: 5 });
+  const data = d.synthetic({ samples: 256, features: 64, classes: 5 });
   parentPort.postMessage("ready");
   const { history } = await d.distill({ teacher, student, data, teacherMode: "train", ...workerData });
   parentPort.postMessage({ losses: history.map(({ loss }) => loss), bits: Buffer.from(student.fc1.weight.data.buffer).toString("base64") });

@@ -1,7 +1,6 @@
 import { join } from "node:path";
 import { DistilleryError } from "../../errors.js";
-import { readWhole } from "../../files/index.js";
-import { badData } from "../bad_data.js";
+import { badData, readWhole } from "../../files/index.js";
 import { readClassNames } from "./class_names.js";
 import type { FoundImages, ImagePart } from "./image_sets.js";
 import { expectSeen, ON_DISK } from "./read_sets.js";

@@ -1,6 +1,5 @@
 import { show } from "../../checks.js";
-import { readWhole } from "../../files/index.js";
-import { badData } from "../bad_data.js";
+import { badData, readWhole } from "../../files/index.js";
 import { decodeText } from "./text.js";
 
 /** What the classes of data sets are called whose files do not say it. */

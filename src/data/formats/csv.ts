@@ -1,5 +1,4 @@
-import { readWhole } from "../../files/index.js";
-import { badData } from "../bad_data.js";
+import { badData, readWhole } from "../../files/index.js";
 import { decodeText } from "./text.js";
 
 /** Takes a record's cells, without spaces around them, and the line that it begins in, from 1. */

@@ -1,5 +1,5 @@
 import { createGunzip } from "node:zlib";
-import { badData } from "../bad_data.js";
+import { badData } from "../../files/index.js";
 
 /** Output is taken in parts of this many bytes. */
 const CHUNK = 2 ** 18;

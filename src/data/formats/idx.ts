@@ -1,4 +1,4 @@
-import { badData } from "../bad_data.js";
+import { badData } from "../../files/index.js";
 import { gunzip, isGzip } from "./gunzip.js";
 
 /** The most elements of a file. */

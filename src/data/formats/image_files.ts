@@ -1,12 +1,12 @@
 import { basename, join, resolve } from "node:path";
 import { DistilleryError } from "../../errors.js";
 import { listFiles } from "../../files/index.js";
-import { expectKnown, findData, nowhere } from "../known/find_data.js";
-import { FOUR_IDX, IDX_FILES, KNOWN } from "../known/known.js";
-import { type Normalisation, USUAL } from "../normalisation.js";
+import { CATALOG, FOUR_IDX, IDX_FILES } from "../hub/catalog.js";
+import { datasetInfo, findData, notFound } from "../hub/locate.js";
+import { type Normalisation, USUAL } from "../statistics.js";
 
 /** The known data sets that are four IDX files. */
-const NAMES = Object.keys(KNOWN).filter((name) => KNOWN[name]?.files === IDX_FILES);
+const NAMES = Object.keys(CATALOG).filter((name) => CATALOG[name]?.files === IDX_FILES);
 
 /** The four files, in the order of `IDX_FILES`. */
 const PARTS = ["trainImages", "trainLabels", "testImages", "testLabels"] as const;
@@ -24,7 +24,7 @@ export interface ImageFiles {
 export async function findImages(source: string): Promise<ImageFiles> {
   if (NAMES.includes(source)) {
     const found = await findData(source);
-    if (found === null) throw nowhere(source, expectKnown(source));
+    if (found === null) throw notFound(source, datasetInfo(source));
     return { name: source, paths: pathsOf(found.folder, found.files), normalisation: USUAL.get(source) ?? null };
   }
   const there = await listFiles(source).catch((error: DistilleryError) => {

@@ -1,6 +1,6 @@
 import type { Dataset } from "../dataset.js";
 import { ImageDataset, type ImageSize } from "../image_dataset.js";
-import { measureChannels, type Normalisation } from "../normalisation.js";
+import { measureChannels, type Normalisation } from "../statistics.js";
 import type { ReadSets } from "./read_sets.js";
 
 /** Images in bytes [n, channels, height, width] with their classes [n]. */

@@ -2,9 +2,9 @@ import { expectInteger, expectNumber, show } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { listFiles } from "../../files/index.js";
 import type { Dataset } from "../dataset.js";
-import { expectKnown, findData, KNOWN_DATA, nowhere } from "../known/find_data.js";
-import { IDX_FILES } from "../known/known.js";
-import { USUAL } from "../normalisation.js";
+import { IDX_FILES } from "../hub/catalog.js";
+import { DATASET_NAMES, datasetInfo, findData, notFound } from "../hub/locate.js";
+import { USUAL } from "../statistics.js";
 import { loadImages } from "./load_images.js";
 import { expectImageSize, type PictureOptions } from "./pictures.js";
 import { finish, type ReadSets } from "./read_sets.js";
@@ -13,7 +13,7 @@ import type { TableOptions } from "./table_header.js";
 /** The options of {@link loadData}; those of another kind of source than the one that is found do nothing. */
 export interface LoadDataOptions extends TableOptions, PictureOptions {
   /** Of a source without a test part: the share of each class that is set aside as one; default 0.2; 0: none is. */
-  readonly testShare?: number;
+  readonly testFraction?: number;
   /** The seed of that choice, which should stay while seeds of training change; default 0. */
   readonly splitSeed?: number;
   /**
@@ -27,7 +27,7 @@ export interface LoadDataOptions extends TableOptions, PictureOptions {
 export interface DataSets {
   readonly name: string;
   readonly train: Dataset;
-  /** Null: the source has none and `testShare` is 0. */
+  /** Null: the source has none and `testFraction` is 0. */
   readonly test: Dataset | null;
 }
 
@@ -72,13 +72,13 @@ async function open(source: string, options: LoadDataOptions): Promise<ReadSets 
     const { streamSource } = await import("../streamed/stream_source.js");
     return streamSource(source);
   }
-  if (KNOWN_DATA.includes(source)) return loadKnown(source);
+  if (DATASET_NAMES.includes(source)) return loadKnown(source);
   const { openSource } = await import("./open_source.js");
   return openSource(source, options);
 }
 
 function checkOptions(options: LoadDataOptions) {
-  const { labelColumn, header, imageSize, grey, testShare = 0.2, splitSeed = 0, stream } = options;
+  const { labelColumn, header, imageSize, grey, testFraction = 0.2, splitSeed = 0, stream } = options;
   if (labelColumn !== undefined && typeof labelColumn !== "string")
     expectInteger("labelColumn", labelColumn, -(2 ** 31));
   for (const [name, value] of Object.entries({ header, grey, stream })) {
@@ -86,16 +86,16 @@ function checkOptions(options: LoadDataOptions) {
     throw new DistilleryError("BAD_ARGUMENT", `${name}: expected true or false, got ${show(value)}`);
   }
   expectImageSize(imageSize);
-  expectNumber("testShare", testShare, (x) => x >= 0 && x < 1, "a number from 0 to less than 1");
+  expectNumber("testFraction", testFraction, (x) => x >= 0 && x < 1, "a number from 0 to less than 1");
   expectInteger("splitSeed", splitSeed, 0);
-  return { testShare, splitSeed };
+  return { testFraction, splitSeed };
 }
 
 async function loadKnown(name: string): Promise<ReadSets | DataSets> {
-  const known = expectKnown(name);
+  const known = datasetInfo(name);
   if (known.files === IDX_FILES) return loadImages(name);
   const found = await findData(name);
-  if (found === null) throw nowhere(name, known);
+  if (found === null) throw notFound(name, known);
   const [{ readCifar }, { imageSets }] = await Promise.all([import("./cifar.js"), import("./image_sets.js")]);
   const images = await readCifar(found.folder, await listFiles(found.folder), name as "cifar-10" | "cifar-100");
   return imageSets(images, name, USUAL.get(name));

@@ -1,9 +1,8 @@
 import { show } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
-import { readWhole } from "../../files/index.js";
-import { badData } from "../bad_data.js";
+import { badData, readWhole } from "../../files/index.js";
 import { ImageDataset } from "../image_dataset.js";
-import { measure } from "../normalisation.js";
+import { measure } from "../statistics.js";
 import { usualNames } from "./class_names.js";
 import { decodeIdx, type Idx } from "./idx.js";
 import { findImages } from "./image_files.js";

@@ -1,5 +1,5 @@
+import { badData } from "../../files/index.js";
 import { gatherStrided } from "../../tensor/gather_strided.js";
-import { badData } from "../bad_data.js";
 import { type NpyHeader, parseNpyHeader } from "./npy_header.js";
 
 /** The types of elements that are read: unsigned bytes, floats of 4 and 8 bytes, whole numbers of 4 and 8. */

@@ -1,5 +1,5 @@
+import { badData } from "../../files/index.js";
 import { readZip } from "../../files/zip_reader.js";
-import { badData } from "../bad_data.js";
 import { decodeNpy, type NpyArray } from "./npy.js";
 
 /** The names of an archive's arrays, and each of them once it is asked for. */

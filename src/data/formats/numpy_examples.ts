@@ -1,7 +1,7 @@
 import { show } from "../../checks.js";
 import type { DistilleryError } from "../../errors.js";
+import { badData } from "../../files/index.js";
 import { native } from "../../native.js";
-import { badData } from "../bad_data.js";
 import type { ImageSize } from "../image_dataset.js";
 import type { NpyArray } from "./npy.js";
 

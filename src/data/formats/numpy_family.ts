@@ -1,8 +1,7 @@
 import { basename, dirname, extname, join } from "node:path";
+import { showList } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
-import { listFiles } from "../../files/index.js";
-import { badData } from "../bad_data.js";
-import { listed } from "../inputs/cells.js";
+import { badData, listFiles } from "../../files/index.js";
 
 /** Which arrays are the data: examples and labels for training, then for testing where they are. */
 export type NumpyFamily = readonly [x: string, y: string, testX?: string, testY?: string];
@@ -43,7 +42,7 @@ export function expectFamily({ source, names }: ArrayNames): NumpyFamily {
   const family = familyOf(names);
   if (family !== null) return family;
   const wanted = FAMILIES.map(([x, y]) => `${x} and ${y}`).join("; ");
-  throw badData(source, `expected arrays called ${wanted}; it has ${listed([...names].sort(), 8) || "none"}`);
+  throw badData(source, `expected arrays called ${wanted}; it has ${showList([...names].sort(), 8) || "none"}`);
 }
 
 /**

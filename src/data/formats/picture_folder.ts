@@ -1,7 +1,6 @@
 import { join } from "node:path";
-import { listFiles, listFolders } from "../../files/index.js";
-import { badData } from "../bad_data.js";
-import { listed } from "../inputs/cells.js";
+import { showList } from "../../checks.js";
+import { badData, listFiles, listFolders } from "../../files/index.js";
 import type { FoundImages, ImagePart } from "./image_sets.js";
 import { commonSize, isPicture, type PictureOptions, readPictures } from "./pictures.js";
 
@@ -25,7 +24,7 @@ export async function findPictures(folder: string): Promise<PictureFolders | nul
   if ([...train.values()].every((files) => files.length === 0)) return null;
   const others = folders.filter((name) => name !== "train" && name !== "test");
   if (isSplit && others.length > 0) {
-    throw badData(folder, `expected train and test alone, has ${listed(others)} too: move or rename it`);
+    throw badData(folder, `expected train and test alone, has ${showList(others)} too: move or rename it`);
   }
   return {
     trainFolder,
@@ -47,7 +46,7 @@ export async function readPictureFolder(
   const classNames = [...train.keys()];
   expectFull(trainFolder, train);
   if (classNames.length < 2)
-    throw badData(trainFolder, `expected two classes at least, got ${listed(classNames)} alone`);
+    throw badData(trainFolder, `expected two classes at least, got ${showList(classNames)} alone`);
   if (test !== null) expectFull(testFolder, test);
   const unseen = [...(test?.keys() ?? [])].find((name) => !train.has(name));
   if (unseen !== undefined) throw badData(join(testFolder, unseen), `a class that is not in ${trainFolder}`);

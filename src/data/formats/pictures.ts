@@ -1,8 +1,7 @@
 import { show } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
-import { readWhole } from "../../files/index.js";
+import { badData, readWhole } from "../../files/index.js";
 import { native } from "../../native.js";
-import { badData } from "../bad_data.js";
 import type { ImageSize } from "../image_dataset.js";
 
 /** Files that are read and decoded at once. */

@@ -1,7 +1,7 @@
-import { badData } from "../bad_data.js";
+import { badData } from "../../files/index.js";
 import type { Dataset } from "../dataset.js";
+import { indexRange } from "../dataset.js";
 import type { ImageSize } from "../image_dataset.js";
-import { indexRange } from "../indices.js";
 import { stratify } from "../split.js";
 import { Subset } from "../subset.js";
 
@@ -28,7 +28,7 @@ export interface ReadSets {
 /** How a test part is taken from a source that has none. */
 export interface TestSplit {
   /** Of the examples; 0: none is taken. */
-  readonly testShare: number;
+  readonly testFraction: number;
   readonly splitSeed: number;
 }
 
@@ -36,15 +36,15 @@ export interface TestSplit {
  * The data sets of a source: with its own test part, or with a share of each class set aside before anything is
  * measured. `test` is null where the source has none and the share is 0.
  */
-export async function finish(sets: ReadSets, { testShare, splitSeed }: TestSplit): Promise<Parts> {
+export async function finish(sets: ReadSets, { testFraction, splitSeed }: TestSplit): Promise<Parts> {
   const { source, labels, classes, hasTest } = sets;
-  if (hasTest || testShare === 0) return sets.build(indexRange(0, labels.length));
+  if (hasTest || testFraction === 0) return sets.build(indexRange(0, labels.length));
   if (new Set(labels).size === labels.length) {
     throw badData(source, "no class has two examples, one of which could be set aside for testing");
   }
-  const { train: rows, held } = stratify(labels, classes, { share: testShare, seed: splitSeed });
+  const { train: rows, heldOut } = stratify(labels, classes, { fraction: testFraction, seed: splitSeed });
   const { train: whole } = await sets.build(rows);
-  return { train: new Subset(whole, rows), test: new Subset(whole, held) };
+  return { train: new Subset(whole, rows), test: new Subset(whole, heldOut) };
 }
 
 /** Refuses a test label of a class that no training example has: one that no model can have learnt. */

@@ -1,10 +1,9 @@
 import { basename, join, parse, resolve } from "node:path";
+import { showList } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
-import { kindOf, listFiles, listFolders } from "../../files/index.js";
-import { badData } from "../bad_data.js";
-import { listed } from "../inputs/cells.js";
-import { KNOWN_DATA } from "../known/find_data.js";
-import { IDX_FILES } from "../known/known.js";
+import { badData, kindOf, listFiles, listFolders } from "../../files/index.js";
+import { IDX_FILES } from "../hub/catalog.js";
+import { DATASET_NAMES } from "../hub/locate.js";
 import { type Cifar, cifarOf } from "./cifar.js";
 import { hasNumpyFamily } from "./numpy_family.js";
 import { findPictures, type PictureFolders } from "./picture_folder.js";
@@ -35,7 +34,7 @@ export async function recognise(source: string): Promise<Recognised> {
   const kind = await kindOf(source);
   if (kind === "folder") return recogniseFolder(source, basename(resolve(source)));
   if (kind === null) {
-    const text = `expected ${KNOWN_DATA.join(", ")}, a folder, or ${FORMATS}`;
+    const text = `expected ${DATASET_NAMES.join(", ")}, a folder, or ${FORMATS}`;
     throw new DistilleryError("NOT_FOUND", `${source}: no such file or folder: ${text}`);
   }
   const { name, ext } = parse(source);
@@ -56,6 +55,6 @@ async function recogniseFolder(folder: string, name: string): Promise<Recognised
   const folders = await findPictures(folder);
   if (folders !== null) return { kind: "pictures", name, folders };
   const has = [...(await listFolders(folder)).map((inner) => `${inner}/`), ...[...files].sort()];
-  const text = `no data set found. Looked for ${LOOKED_FOR.join("; ")}. It has ${listed(has) || "nothing"}`;
+  const text = `no data set found. Looked for ${LOOKED_FOR.join("; ")}. It has ${showList(has) || "nothing"}`;
   throw new DistilleryError("NOT_FOUND", `${folder}: ${text}`);
 }

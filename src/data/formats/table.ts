@@ -1,10 +1,10 @@
-import { show } from "../../checks.js";
+import { show, showList } from "../../checks.js";
+import { badData } from "../../files/index.js";
 import { native } from "../../native.js";
 import { Tensor } from "../../tensor/tensor.js";
-import { badData } from "../bad_data.js";
 import type { TableLayout } from "../dataset.js";
-import { columnWidth, listed, widthOf } from "../inputs/cells.js";
-import { TableDataset } from "../table_dataset.js";
+import { columnWidth, widthOf } from "../preprocessing/spec.js";
+import { TableDataset } from "../tensor_dataset.js";
 import { readCsv } from "./csv.js";
 import type { ReadSets } from "./read_sets.js";
 import { ColumnReader } from "./table_columns.js";
@@ -32,7 +32,7 @@ export async function readTable(
   const train = await readTraining(file, options);
   const test = testFile === null ? null : await readTest(testFile, train);
   const classNames = train.labels.classNames();
-  if (classNames.length < 2) throw badData(file, `expected two classes at least, got ${listed(classNames)} alone`);
+  if (classNames.length < 2) throw badData(file, `expected two classes at least, got ${showList(classNames)} alone`);
   const labels = train.labels.classes(classNames);
   const testLabels = test?.labels.classes(classNames);
   const build = (rows: Int32Array) => {
@@ -67,7 +67,7 @@ async function readTraining(file: string, options: TableOptions): Promise<Table>
 /** A test file has the columns of the training file, in any order where they are named, and the label. */
 async function readTest(file: string, train: Table): Promise<Table> {
   const { header } = train;
-  const label = { name: header.names[header.label] as string, place: header.label };
+  const label = { name: header.names[header.label] as string, index: header.label };
   const open = (cells: readonly string[], line: number) => {
     const places = findPlaces({ columns: train.columns, label, header: header.isNamed }, cells, line, file);
     if (places.label >= 0) return { header, places };
@@ -111,7 +111,7 @@ function layoutOf({ columns, header }: Table, rows: Int32Array): TableLayout {
   const { names, label, isNamed } = header;
   return {
     columns: columns.map((column) => column.describe(rows)),
-    label: { name: names[label] as string, place: label },
+    label: { name: names[label] as string, index: label },
     header: isNamed,
   };
 }

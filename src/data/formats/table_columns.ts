@@ -1,7 +1,8 @@
 import { show } from "../../checks.js";
-import { badData } from "../bad_data.js";
+import { badData } from "../../files/index.js";
 import type { TableColumn } from "../dataset.js";
-import { MAX_CATEGORIES, numberOf } from "../inputs/cells.js";
+import { parseNumber } from "../preprocessing/encode.js";
+import { MAX_CATEGORIES } from "../preprocessing/spec.js";
 
 /** The cells of a column as they are read: numbers, or texts by their code in the order of appearance. */
 export class ColumnReader {
@@ -20,7 +21,7 @@ export class ColumnReader {
     this.#file = file;
     this.#isClosed = like instanceof ColumnReader;
     if (like instanceof ColumnReader) this.#codes = like.#codes;
-    else this.#codes = numberOf(like) === null && like !== "" ? new Map() : null;
+    else this.#codes = parseNumber(like) === null && like !== "" ? new Map() : null;
   }
 
   /** `BAD_DATA` with file, line and column for a cell that does not fit. */
@@ -72,7 +73,7 @@ export class ColumnReader {
   }
 
   #number(cell: string, line: number): number {
-    const x = numberOf(cell);
+    const x = parseNumber(cell);
     if (x !== null) return x;
     throw this.#bad(line, `expected a number, as in the first row, got ${show(cell)}`);
   }

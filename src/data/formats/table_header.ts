@@ -1,8 +1,9 @@
-import { show } from "../../checks.js";
+import { show, showList } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
-import { badData } from "../bad_data.js";
+import { badData } from "../../files/index.js";
 import type { TableLayout } from "../dataset.js";
-import { firstTwice, listed, numberOf } from "../inputs/cells.js";
+import { parseNumber } from "../preprocessing/encode.js";
+import { firstRepeated } from "../preprocessing/spec.js";
 
 /** How a table's columns are told apart. */
 export interface TableOptions {
@@ -34,7 +35,7 @@ const LABELS = ["label", "class", "target", "y"];
 
 /** Whether a first record names columns: none of its cells is a number, or one is what labels are called. */
 export function namesColumns(cells: readonly string[]): boolean {
-  return cells.every((cell) => numberOf(cell) === null) || cells.some(isLabel);
+  return cells.every((cell) => parseNumber(cell) === null) || cells.some(isLabel);
 }
 
 /** The header of a file whose first record is this one; `BAD_DATA` where names repeat, `BAD_ARGUMENT` for no column. */
@@ -70,7 +71,7 @@ export function findPlaces(
   const width = cells.length;
   if (!header) {
     if (width === columns.length) return { columns: columns.map((_, place) => place), label: -1, width };
-    if (width === columns.length + 1) return placesOf({ names: cells, label: label.place, isNamed: false });
+    if (width === columns.length + 1) return placesOf({ names: cells, label: label.index, isNamed: false });
     const text = `expected ${columns.length + 1} cells, or ${columns.length} without the label, got ${width}`;
     throw badData(file, `line ${line}: ${text}`);
   }
@@ -87,7 +88,7 @@ function expectNames(cells: readonly string[], line: number, file: string): read
     const advice = "name it, or leave it out (an index of pandas: to_csv(index=False))";
     throw badData(file, `line ${line}: column ${empty} has no name: ${advice}`);
   }
-  const twice = firstTwice(cells);
+  const twice = firstRepeated(cells);
   if (twice !== undefined) throw badData(file, `line ${line}: two columns are called ${show(twice)}`);
   return cells;
 }
@@ -95,7 +96,7 @@ function expectNames(cells: readonly string[], line: number, file: string): read
 function usualLabel(names: readonly string[], header: boolean, line: number, file: string): number {
   const found = header ? names.filter(isLabel) : [];
   if (found.length > 1) {
-    throw badData(file, `line ${line}: ${listed(found)} could each be the label: say which with labelColumn`);
+    throw badData(file, `line ${line}: ${showList(found)} could each be the label: say which with labelColumn`);
   }
   return found.length === 1 ? names.indexOf(found[0] as string) : names.length - 1;
 }
@@ -110,6 +111,6 @@ function chosenLabel(names: readonly string[], column: string | number, file: st
   const place = typeof column === "string" && !/^-?\d+$/.test(column) ? Number.NaN : Number(column);
   const fromStart = place < 0 ? names.length + place : place;
   if (Number.isInteger(place) && fromStart >= 0 && fromStart < names.length) return fromStart;
-  const text = `expected a column of ${file}, ${listed(names, 8)}, or its place from 0, got ${show(column)}`;
+  const text = `expected a column of ${file}, ${showList(names, 8)}, or its place from 0, got ${show(column)}`;
   throw new DistilleryError("BAD_ARGUMENT", `labelColumn: ${text}`);
 }

@@ -1,6 +1,6 @@
 import { show } from "../../checks.js";
-import { badData } from "../bad_data.js";
-import { numberOf } from "../inputs/cells.js";
+import { badData } from "../../files/index.js";
+import { parseNumber } from "../preprocessing/encode.js";
 
 /** The labels of a table as they are read: texts, by their code in the order of appearance. */
 export class LabelReader {
@@ -27,10 +27,10 @@ export class LabelReader {
    * where they are numbers but not whole ones, as those of a regression.
    */
   classNames(): string[] {
-    const numbers = [...this.#texts.keys()].map(numberOf);
+    const numbers = [...this.#texts.keys()].map(parseNumber);
     if (numbers.includes(null)) return [...this.#texts.keys()].sort();
     for (const [text, { line }] of this.#texts) {
-      if (Number.isSafeInteger(numberOf(text))) continue;
+      if (Number.isSafeInteger(parseNumber(text))) continue;
       throw badData(this.#file, `line ${line}: expected a class as label, ${show(this.#name)}, got ${show(text)}`);
     }
     return [...new Set(numbers as number[])].sort((a, b) => a - b).map(String);
@@ -40,7 +40,7 @@ export class LabelReader {
   classes(names: readonly string[]): Int32Array {
     const places = new Map(names.map((name, place) => [name, place]));
     const classes = [...this.#texts].map(([text, { line }]) => {
-      const number = numberOf(text);
+      const number = parseNumber(text);
       const place = places.get(text) ?? (number === null ? undefined : places.get(String(number)));
       if (place !== undefined) return place;
       throw badData(this.#file, `line ${line}: the label ${show(text)} is not in the training file`);

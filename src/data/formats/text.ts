@@ -1,4 +1,4 @@
-import { badData } from "../bad_data.js";
+import { badData } from "../../files/index.js";
 
 /** The longest text that Node.js keeps in one piece. */
 const MAX_BYTES = 2 ** 29 - 25;

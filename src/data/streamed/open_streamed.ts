@@ -1,12 +1,11 @@
 import { basename } from "node:path";
 import { expectInteger, show } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
-import { badData } from "../bad_data.js";
+import { badData } from "../../files/index.js";
+import { expectClassNames, indexRange } from "../dataset.js";
 import { expectChannels } from "../image_dataset.js";
-import { indexRange } from "../indices.js";
-import type { DatasetOptions } from "../labelled_dataset.js";
-import { expectClassNames } from "../labels.js";
-import type { Normalisation } from "../normalisation.js";
+import type { Normalisation } from "../statistics.js";
+import type { DatasetOptions } from "../tensor_dataset.js";
 import { openCifar, openPair, type RowFormat } from "./stream_formats.js";
 import { type Scan, scan } from "./stream_scan.js";
 import { StreamedDataset } from "./streamed_dataset.js";

@@ -1,8 +1,7 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { DistilleryError } from "../../errors.js";
-import { ioError } from "../../files/index.js";
-import { badData } from "../bad_data.js";
+import { badData, ioError } from "../../files/index.js";
 
 /** Rows of equal length in a file, behind its header. */
 export interface RowFile {

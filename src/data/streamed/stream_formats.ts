@@ -1,5 +1,4 @@
-import { readWhole } from "../../files/index.js";
-import { badData } from "../bad_data.js";
+import { badData, readWhole } from "../../files/index.js";
 import { isGzip } from "../formats/gunzip.js";
 import { decodeIdx, readIdxShape } from "../formats/idx.js";
 import { decodeNpy, readNpyHeader } from "../formats/npy.js";

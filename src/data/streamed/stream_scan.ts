@@ -1,9 +1,8 @@
 import { createHash } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
+import { badData } from "../../files/index.js";
 import { native } from "../../native.js";
-import { badData } from "../bad_data.js";
-import { momentsOf } from "../normalisation.js";
-import { PixelCounts } from "../pixel_counts.js";
+import { momentsOf, PixelCounts } from "../statistics.js";
 import type { RowFormat } from "./stream_formats.js";
 
 /** What one reading of all rows finds. */

@@ -15,9 +15,9 @@ import {
 } from "../formats/numpy_family.js";
 import { expectSameKind, expectSeen, type ReadSets } from "../formats/read_sets.js";
 import { recognise } from "../formats/recognise.js";
-import { expectKnown, findData, KNOWN_DATA, nowhere } from "../known/find_data.js";
-import { IDX_FILES } from "../known/known.js";
-import { type Normalisation, USUAL } from "../normalisation.js";
+import { IDX_FILES } from "../hub/catalog.js";
+import { DATASET_NAMES, datasetInfo, findData, notFound } from "../hub/locate.js";
+import { type Normalisation, USUAL } from "../statistics.js";
 import { openRows } from "./open_streamed.js";
 import { type LabelledRows, openCifar, openPair, type RowFormat } from "./stream_formats.js";
 import type { StreamedDataset } from "./streamed_dataset.js";
@@ -41,7 +41,7 @@ const WHOLE = {
  * @throws DistilleryError `BAD_ARGUMENT` for a source that can only be read whole, with how to convert it.
  */
 export async function streamSource(source: string): Promise<ReadSets | DataSets> {
-  if (KNOWN_DATA.includes(source)) return streamKnown(source);
+  if (DATASET_NAMES.includes(source)) return streamKnown(source);
   const found = await recognise(source);
   const { name } = found;
   switch (found.kind) {
@@ -66,10 +66,10 @@ export async function streamSource(source: string): Promise<ReadSets | DataSets>
 }
 
 async function streamKnown(name: string): Promise<ReadSets | DataSets> {
-  const known = expectKnown(name);
+  const known = datasetInfo(name);
   if (known.files === IDX_FILES) return streamIdx(name);
   const found = await findData(name);
-  if (found === null) throw nowhere(name, known);
+  if (found === null) throw notFound(name, known);
   const { folder } = found;
   return streamCifar(folder, await listFiles(folder), name as Cifar, { name, ...USUAL.get(name) });
 }

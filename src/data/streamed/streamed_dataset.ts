@@ -4,8 +4,8 @@ import { IntTensor } from "../../tensor/int_tensor.js";
 import { allocate, allocateBytes } from "../../tensor/memory.js";
 import { Tensor } from "../../tensor/tensor.js";
 import type { Batch, Dataset, ImageLayout } from "../dataset.js";
-import { expectIndices, expectRange, indexRange } from "../indices.js";
-import { bytesOf } from "../labelled_dataset.js";
+import { expectIndices, expectRange, indexRange } from "../dataset.js";
+import { bytesOf } from "../tensor_dataset.js";
 import { ChunkCache } from "./chunk_cache.js";
 import type { RowFormat } from "./stream_formats.js";
 
@@ -30,6 +30,8 @@ export class StreamedDataset implements Dataset {
   readonly name: string;
   readonly length: number;
   readonly features: number;
+  readonly shape: readonly number[];
+  readonly replayable = true;
   readonly classes: number;
   readonly classNames?: readonly string[];
   readonly image?: ImageLayout;
@@ -48,6 +50,8 @@ export class StreamedDataset implements Dataset {
     this.name = name;
     this.length = format.files.length;
     this.features = format.features;
+    const { image } = format;
+    this.shape = image === null ? [format.features] : [image.channels, image.height, image.width];
     this.classes = classes;
     this.classNames = classNames;
     if (format.image !== null && mean !== null && std !== null) this.image = { ...format.image, mean, std };

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { collect, type Sample } from "../../src/data/index.js";
+import { fromIterable, type Sample } from "../../src/data/index.js";
 import { tensor } from "../../src/tensor/tensor.js";
 import { refusal } from "./support.js";
 
@@ -27,7 +27,7 @@ describe("samples become a data set", () => {
     ["of a generator", () => samples.values()],
     ["of an async generator", later],
   ])("%s", async (_, of) => {
-    const dataset = await collect(of());
+    const dataset = await fromIterable(of());
     const { inputs, labels } = dataset.slice(0, 3);
     expect([inputs.toArray(), labels.toArray()]).toEqual([rows, [2, 0, 1]]);
     expect([dataset.name, dataset.length, dataset.features, dataset.classes]).toEqual(["samples", 3, 2, 3]);
@@ -35,26 +35,30 @@ describe("samples become a data set", () => {
 
   test("values are copied", async () => {
     const input = Float32Array.of(1, 2);
-    const dataset = await collect([{ input, label: 0 }]);
+    const dataset = await fromIterable([{ input, label: 0 }]);
     input.fill(9);
     expect(dataset.inputs.toArray()).toEqual([[1, 2]]);
   });
 
   test("with its classes and name", async () => {
-    const named = await collect(samples, { classes: 7, name: "flowers" });
+    const named = await fromIterable(samples, { classes: 7, name: "flowers" });
     expect([named.classes, named.name]).toEqual([7, "flowers"]);
-    expect((await collect(samples, { classNames: ["a", "b", "c", "d"] })).classes).toBe(4);
+    expect((await fromIterable(samples, { classNames: ["a", "b", "c", "d"] })).classes).toBe(4);
   });
 });
 
 describe("refused", () => {
-  const ending = (sample: unknown, options?: object) => collect([...samples, sample as Sample], options);
+  const ending = (sample: unknown, options?: object) => fromIterable([...samples, sample as Sample], options);
   const input = [1, 2];
   test.each<[string, () => unknown, string]>([
-    ["BAD_DTYPE", () => collect(7 as never), "samples: expected an (async) iterable, got 7"],
-    ["BAD_DTYPE", () => collect(null as never), "samples: expected an (async) iterable, got null"],
-    ["BAD_ARGUMENT", () => collect([]), "samples: expected one at least, got none"],
-    ["BAD_ARGUMENT", () => collect([], { classes: 0 }), "classes: expected a whole number from 1 to 2147483647, got 0"],
+    ["BAD_DTYPE", () => fromIterable(7 as never), "samples: expected an (async) iterable, got 7"],
+    ["BAD_DTYPE", () => fromIterable(null as never), "samples: expected an (async) iterable, got null"],
+    ["BAD_ARGUMENT", () => fromIterable([]), "samples: expected at least one, got none"],
+    [
+      "BAD_ARGUMENT",
+      () => fromIterable([], { classes: 0 }),
+      "classes: expected a whole number from 1 to 2147483647, got 0",
+    ],
     ["BAD_DTYPE", () => ending(null), "sample 3: input: expected numbers or a Tensor, got undefined"],
     ["BAD_DTYPE", () => ending({ input: 5, label: 0 }), "sample 3: input: expected numbers or a Tensor, got 5"],
     ["BAD_DTYPE", () => ending({ input: "12", label: 0 }), 'sample 3: input: expected numbers or a Tensor, got "12"'],
@@ -123,6 +127,6 @@ describe("refused", () => {
       yield samples[0] as Sample;
       throw new RangeError("connection lost");
     }
-    await expect(collect(failing())).rejects.toThrow(new RangeError("connection lost"));
+    await expect(fromIterable(failing())).rejects.toThrow(new RangeError("connection lost"));
   });
 });

@@ -1,19 +1,19 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import {
-  describeInputs,
-  encodeInputs,
+  encodeSamples,
   ImageDataset,
-  type ImageInputs,
+  type ImagePreprocessing,
   inputFeatures,
   loadData,
-  readInputDescription,
+  parsePreprocessing,
+  preprocessingOf,
   splitDataset,
-  type TableInputs,
+  type TablePreprocessing,
   type TableRow,
   TensorDataset,
   tensor,
-  type ValueInputs,
+  type ValuePreprocessing,
 } from "../../src/index.js";
 import { folderOf, refusal } from "./support.js";
 
@@ -32,67 +32,67 @@ const CSV = "a,colour,label\n1,red,x\n3,blue,y\n8,red,x\n";
 
 async function table() {
   const folder = folderOf({ "t.csv": Uint8Array.from(Buffer.from(CSV)) });
-  return (await loadData(join(folder, "t.csv"), { testShare: 0 })).train;
+  return (await loadData(join(folder, "t.csv"), { testFraction: 0 })).train;
 }
 
 describe("described, kept as JSON, and read again", () => {
   test("images", () => {
-    const described = describeInputs(images) as ImageInputs;
+    const described = preprocessingOf(images) as ImagePreprocessing;
     expect(described).toEqual({
       ...{ kind: "image", ...image, mean: [0.5, 0.25], std: [0.5, 2], classes: 2, classNames: ["no", "yes"] },
     });
-    const again = readInputDescription(JSON.parse(JSON.stringify(described)), "x") as ImageInputs;
+    const again = parsePreprocessing(JSON.parse(JSON.stringify(described)), "x") as ImagePreprocessing;
     expect(again).toEqual(described);
-    expect(encodeInputs(again, images.pixels)).toEqual(images.slice(0, 2).inputs);
+    expect(encodeSamples(again, images.pixels)).toEqual(images.slice(0, 2).inputs);
     expect(inputFeatures(again)).toBe(4);
   });
 
   test("a table: the same bits for the rows that it was made of", async () => {
     const train = await table();
-    const again = readInputDescription(JSON.parse(JSON.stringify(describeInputs(train))), "x") as TableInputs;
-    expect(again).toEqual(describeInputs(train));
+    const again = parsePreprocessing(JSON.parse(JSON.stringify(preprocessingOf(train))), "x") as TablePreprocessing;
+    expect(again).toEqual(preprocessingOf(train));
     const rows: TableRow[] = [
       { a: 1, colour: "red" },
       { a: "3", colour: " blue " },
       { colour: "red", a: 8, label: "x", more: 1 },
     ];
-    expect(encodeInputs(again, rows)).toEqual(train.slice(0, 3).inputs);
+    expect(encodeSamples(again, rows)).toEqual(train.slice(0, 3).inputs);
     expect(inputFeatures(again)).toBe(3);
   });
 
   test("values", () => {
-    const again = readInputDescription(JSON.parse(JSON.stringify(describeInputs(values))), "x") as ValueInputs;
+    const again = parsePreprocessing(JSON.parse(JSON.stringify(preprocessingOf(values))), "x") as ValuePreprocessing;
     expect(again).toEqual({ kind: "values", features: 2, classes: 2, classNames: null });
-    expect(encodeInputs(again, values.inputs.data)).toEqual(values.slice(0, 2).inputs);
+    expect(encodeSamples(again, values.inputs.data)).toEqual(values.slice(0, 2).inputs);
     expect(inputFeatures(again)).toBe(2);
   });
 
   test("a part of a data set is described as the whole", async () => {
     const whole = await table();
-    expect(describeInputs(splitDataset(whole, { count: 1 }).train)).toEqual(describeInputs(whole));
+    expect(preprocessingOf(splitDataset(whole, { count: 1 }).train)).toEqual(preprocessingOf(whole));
   });
 });
 
 describe("examples that can't be encoded", () => {
-  const described = describeInputs(images) as ImageInputs;
+  const described = preprocessingOf(images) as ImagePreprocessing;
   test.each<[string, () => unknown, string]>([
     [
       "BAD_DTYPE",
-      () => encodeInputs(described, new Float32Array(4) as never),
+      () => encodeSamples(described, new Float32Array(4) as never),
       "pixels: expected a Uint8Array, got a value of type Float32Array",
     ],
-    ["SHAPE_MISMATCH", () => encodeInputs(described, new Uint8Array(5)), "pixels: expected shape [8], got [5]"],
+    ["SHAPE_MISMATCH", () => encodeSamples(described, new Uint8Array(5)), "pixels: expected shape [8], got [5]"],
     [
       "BAD_ARGUMENT",
-      () => encodeInputs(described, new Uint8Array(0)),
+      () => encodeSamples(described, new Uint8Array(0)),
       "the number of pixels: expected a whole number from 1 to 2147483647, got 0",
     ],
     [
       "BAD_DTYPE",
-      () => encodeInputs(describeInputs(values) as ValueInputs, [1, 2] as never),
+      () => encodeSamples(preprocessingOf(values) as ValuePreprocessing, [1, 2] as never),
       "values: expected a Float32Array, got a value of type Array",
     ],
-    ["BAD_DTYPE", () => describeInputs({} as never), "dataset: expected a Dataset, got a value of type Object"],
+    ["BAD_ARGUMENT", () => preprocessingOf({} as never), "dataset: expected a Dataset, got a value of type Object"],
   ])("%s %#", async (code, body, text) => {
     expect(await refusal(code, body)).toBe(text);
   });
@@ -109,28 +109,28 @@ describe("examples that can't be encoded", () => {
     [{ __proto__: { a: 1, colour: "red" } }, 'rows[0], "a": is empty'],
     [null, "rows[0]: expected cells by the names of columns, got null"],
   ])("the row %j", async (row, text) => {
-    const described = describeInputs(await table()) as TableInputs;
-    expect(await refusal("BAD_ARGUMENT", () => encodeInputs(described, [row as never]))).toBe(text);
+    const described = preprocessingOf(await table()) as TablePreprocessing;
+    expect(await refusal("BAD_ARGUMENT", () => encodeSamples(described, [row as never]))).toBe(text);
   });
 
   test("no rows", async () => {
-    const described = describeInputs(await table()) as TableInputs;
-    expect(await refusal("BAD_ARGUMENT", () => encodeInputs(described, []))).toBe(
+    const described = preprocessingOf(await table()) as TablePreprocessing;
+    expect(await refusal("BAD_ARGUMENT", () => encodeSamples(described, []))).toBe(
       "rows.length: expected a whole number of at least 1, got 0",
     );
-    expect(await refusal("BAD_DTYPE", () => encodeInputs(described, "a" as never))).toBe(
+    expect(await refusal("BAD_DTYPE", () => encodeSamples(described, "a" as never))).toBe(
       'rows: expected a list of rows, got "a"',
     );
   });
 });
 
 describe("descriptions that are wrong", () => {
-  const valid = JSON.parse(JSON.stringify(describeInputs(images)));
+  const valid = JSON.parse(JSON.stringify(preprocessingOf(images)));
   const column = { name: "a", mean: 0, std: 1 };
   const rows = {
     kind: "table",
     columns: [column],
-    label: { name: "y", place: 1 },
+    label: { name: "y", index: 1 },
     header: true,
     classes: 2,
     classNames: null,
@@ -144,22 +144,22 @@ describe("descriptions that are wrong", () => {
     [{ ...valid, mean: [null, 1] }, ", mean.0: expected a finite number, got null"],
     [{ ...valid, std: [1, 0] }, ", std.1: expected a number above 0, got 0"],
     [{ ...valid, std: [1, 1e-60] }, ", std.1: expected a number above 0, got 1e-60"],
-    [{ ...valid, height: 2 ** 30, width: 2 ** 30 }, ": expected at most 2147483647 values an example"],
+    [{ ...valid, height: 2 ** 30, width: 2 ** 30 }, ": expected at most 2147483647 values a sample"],
     [{ ...valid, classNames: ["a"] }, ", classNames: expected 2 names, got 1"],
     [{ ...valid, classNames: ["a", "a"] }, ", classNames: expected each text once"],
     [{ ...valid, classes: "2" }, ', classes: expected a whole number from 1 to 2147483647, got "2"'],
-    [{ ...rows, columns: [] }, ", columns: expected a column at least"],
+    [{ ...rows, columns: [] }, ", columns: expected at least one column"],
     [{ ...rows, columns: [{ name: "a" }] }, ", columns.0: expected a column with mean and std, or with categories"],
     [{ ...rows, columns: [{ ...column, std: 0 }] }, ", columns.0.std: expected a number above 0, got 0"],
     [{ ...rows, columns: [column, column] }, ', columns: two columns are called "a"'],
-    [{ ...rows, label: 3 }, ", label: expected the label's name and place, got 3"],
+    [{ ...rows, label: 3 }, ", label: expected the label's name and index, got 3"],
     [{ ...rows, header: "yes" }, ', header: expected true or false, got "yes"'],
     [
       { kind: "values", features: -1, classes: 2, classNames: null },
       ", features: expected a whole number from 1 to 2147483647, got -1",
     ],
   ])("%j", async (value, problem) => {
-    const text = `s.safetensors: its description of inputs${problem}`;
-    expect(await refusal("BAD_DATA", () => readInputDescription(value, "s.safetensors"))).toBe(text);
+    const text = `s.safetensors: its preprocessing${problem}`;
+    expect(await refusal("BAD_DATA", () => parsePreprocessing(value, "s.safetensors"))).toBe(text);
   });
 });

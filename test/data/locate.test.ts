@@ -1,9 +1,9 @@
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { downloadData, findData, KNOWN_DATA } from "../../src/data/index.js";
-import { cacheFolder } from "../../src/data/known/cache_folder.js";
-import { KNOWN } from "../../src/data/known/known.js";
+import { CATALOG } from "../../src/data/hub/catalog.js";
+import { cacheFolder } from "../../src/data/hub/locate.js";
+import { DATASET_NAMES, downloadData, findData } from "../../src/data/index.js";
 import { folderOf, images, refusal } from "./support.js";
 
 const cifar10 = (): Record<string, Uint8Array> =>
@@ -82,11 +82,11 @@ test("nowhere is null", async () => {
 });
 
 test("what is known is whole", () => {
-  expect(KNOWN_DATA).toEqual(["fashion-mnist", "mnist", "kmnist", "cifar-10", "cifar-100"]);
-  const hashes = Object.values(KNOWN).flatMap(({ downloads }) => downloads.map(({ sha256 }) => sha256));
+  expect(DATASET_NAMES).toEqual(["fashion-mnist", "mnist", "kmnist", "cifar-10", "cifar-100"]);
+  const hashes = Object.values(CATALOG).flatMap(({ downloads }) => downloads.map(({ sha256 }) => sha256));
   for (const hash of hashes) expect(hash).toMatch(/^[0-9a-f]{64}$/);
   expect(new Set(hashes).size).toBe(14);
-  for (const { unpacked, downloads, files } of Object.values(KNOWN)) {
+  for (const { unpacked, downloads, files } of Object.values(CATALOG)) {
     expect(downloads.length).toBe(unpacked === undefined ? files.length : 1);
   }
 });

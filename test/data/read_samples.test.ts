@@ -1,14 +1,20 @@
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
-import { describeInputs, type ImageInputs, loadData, readInputs, type TableInputs } from "../../src/data/index.js";
+import {
+  type ImagePreprocessing,
+  loadData,
+  preprocessingOf,
+  readSamples,
+  type TablePreprocessing,
+} from "../../src/data/index.js";
 import { npy } from "./numpy_support.js";
 import { picture, planes } from "./picture_support.js";
 import { folderOf, idx, refusal } from "./support.js";
 
 const raw = { mean: [0], std: [1], classes: 2, classNames: null } as const;
-const grey: ImageInputs = { kind: "image", channels: 1, height: 9, width: 13, ...raw };
-const colour: ImageInputs = { ...grey, channels: 3, mean: [0, 0, 0], std: [1, 1, 1] };
+const grey: ImagePreprocessing = { kind: "image", channels: 1, height: 9, width: 13, ...raw };
+const colour: ImagePreprocessing = { ...grey, channels: 3, mean: [0, 0, 0], std: [1, 1, 1] };
 const text = (content: string) => Uint8Array.from(Buffer.from(content));
 const bytes = (inputs: { data: Float32Array }) => Array.from(inputs.data, (x) => Math.round(255 * x));
 
@@ -19,17 +25,17 @@ function put(name: string, content: Uint8Array): string {
 describe("images", () => {
   test("a picture, as grey or colour, of its own size or another", async () => {
     const file = put("a.png", picture("colour.png"));
-    const { inputs, places, labels } = await readInputs(file, colour);
-    expect([inputs.shape, bytes(inputs), places, labels]).toEqual([[1, 351], planes("colour.rgb"), [file], null]);
-    expect(bytes((await readInputs(file, grey)).inputs)).toEqual(planes("colour.grey", 1));
+    const { inputs, locations, labels } = await readSamples(file, colour);
+    expect([inputs.shape, bytes(inputs), locations, labels]).toEqual([[1, 351], planes("colour.rgb"), [file], null]);
+    expect(bytes((await readSamples(file, grey)).inputs)).toEqual(planes("colour.grey", 1));
     const large = put("b.PNG", picture("large.png"));
-    expect(bytes((await readInputs(large, { ...colour, height: 8, width: 8 })).inputs)).toEqual(
+    expect(bytes((await readSamples(large, { ...colour, height: 8, width: 8 })).inputs)).toEqual(
       planes("resized_8x8.rgb"),
     );
   });
 
   test("the normalisation is applied", async () => {
-    const { inputs } = await readInputs(put("a.png", picture("grey.png")), { ...grey, mean: [0.5], std: [0.25] });
+    const { inputs } = await readSamples(put("a.png", picture("grey.png")), { ...grey, mean: [0.5], std: [0.25] });
     const pixel = (planes("grey.grey", 1)[0] as number) / 255;
     expect(inputs.data[0]).toBeCloseTo((pixel - 0.5) / 0.25, 5);
   });
@@ -42,12 +48,12 @@ describe("images", () => {
       put("i.gz", gzipSync(plain)),
       put("i.npy", npy([2, 9, 13], Uint8Array.from(pixels))),
     ]) {
-      const { inputs, places } = await readInputs(file, grey);
-      expect([inputs.shape, bytes(inputs), places]).toEqual([[2, 117], pixels, [`${file}, 0`, `${file}, 1`]]);
+      const { inputs, locations } = await readSamples(file, grey);
+      expect([inputs.shape, bytes(inputs), locations]).toEqual([[2, 117], pixels, [`${file}, 0`, `${file}, 1`]]);
     }
   });
 
-  test.each<[string, Uint8Array, ImageInputs, string]>([
+  test.each<[string, Uint8Array, ImagePreprocessing, string]>([
     ["a.jpg", picture("full.jpg").subarray(0, 99), colour, "truncated: it ends before its last marker, EOI"],
     ["i", idx([1, 2, 2], [1, 2, 3, 4]), grey, "expected images of 1 x 9 x 13, got 1 x 2 x 2"],
     ["i.npy", npy([1, 2, 2], new Uint8Array(4)), grey, "expected images of 1 x 9 x 13, got 1 x 2 x 2"],
@@ -61,36 +67,36 @@ describe("images", () => {
     ["a.gif", text("GIF89a"), grey, "not an IDX file: byte 0: expected 0000, got 4749"],
   ])("refused: %s", async (name, content, description, problem) => {
     const file = put(name, content);
-    expect(await refusal("BAD_DATA", () => readInputs(file, description))).toBe(`${file}: ${problem}`);
+    expect(await refusal("BAD_DATA", () => readSamples(file, description))).toBe(`${file}: ${problem}`);
   });
 });
 
 describe("rows of a table", () => {
   const CSV = "a,colour,kind\n1,red,2\n3,blue,10\n8,red,2\n";
   const described = async (csv = CSV) => {
-    const { train } = await loadData(put("t.csv", text(csv)), { testShare: 0 });
-    return { train, description: describeInputs(train) as TableInputs };
+    const { train } = await loadData(put("t.csv", text(csv)), { testFraction: 0 });
+    return { train, description: preprocessingOf(train) as TablePreprocessing };
   };
 
   test("with the label, the same bits as in training", async () => {
     const { train, description } = await described();
     const file = put("n.csv", text(CSV));
-    const { inputs, places, labels } = await readInputs(file, description);
+    const { inputs, locations, labels } = await readSamples(file, description);
     expect(inputs).toEqual(train.slice(0, 3).inputs);
-    expect(places).toEqual([2, 3, 4].map((line) => `${file}, line ${line}`));
+    expect(locations).toEqual([2, 3, 4].map((line) => `${file}, line ${line}`));
     expect(labels).toEqual(Int32Array.of(0, 1, 0));
   });
 
   test("without the label, in another order, among other columns", async () => {
     const { train, description } = await described();
-    const { inputs, labels } = await readInputs(put("n.csv", text("colour,id,a\nblue,7,3\n\nred,7,1")), description);
+    const { inputs, labels } = await readSamples(put("n.csv", text("colour,id,a\nblue,7,3\n\nred,7,1")), description);
     expect(inputs).toEqual(train.batch(Int32Array.of(1, 0)).inputs);
     expect(labels).toBeNull();
   });
 
   test("labels that are no class", async () => {
     const { description } = await described();
-    const { labels } = await readInputs(
+    const { labels } = await readSamples(
       put("n.csv", text("a,colour,kind\n1,red,2.0\n1,red,?\n1,red,\n1,red,3\n")),
       description,
     );
@@ -99,12 +105,12 @@ describe("rows of a table", () => {
 
   test("without a header, with and without the label", async () => {
     const { train, description } = await described("2,1\n10,3\n2,8\n");
-    expect(description.label).toEqual({ name: "1", place: 1 });
+    expect(description.label).toEqual({ name: "1", index: 1 });
     for (const [csv, labels] of [
       ["10,3\n2,1\n", Int32Array.of(1, 0)],
       ["10\n2\n", null],
     ] as const) {
-      const read = await readInputs(put("n.csv", text(csv)), description);
+      const read = await readSamples(put("n.csv", text(csv)), description);
       expect(read.inputs).toEqual(train.batch(Int32Array.of(1, 0)).inputs);
       expect(read.labels).toEqual(labels);
     }
@@ -121,7 +127,7 @@ describe("rows of a table", () => {
   ])("refused: %j", async (csv, problem) => {
     const file = put("n.csv", text(csv));
     const { description } = await described();
-    expect(await refusal("BAD_DATA", () => readInputs(file, description))).toBe(`${file}: ${problem}`);
+    expect(await refusal("BAD_DATA", () => readSamples(file, description))).toBe(`${file}: ${problem}`);
   });
 });
 
@@ -129,7 +135,7 @@ describe("values", () => {
   const description = { kind: "values", features: 2, classes: 2, classNames: null } as const;
 
   test("a .npy file", async () => {
-    const { inputs } = await readInputs(put("v.npy", npy([2, 2], Float64Array.of(1, 2, 3, 4))), description);
+    const { inputs } = await readSamples(put("v.npy", npy([2, 2], Float64Array.of(1, 2, 3, 4))), description);
     expect(inputs.toArray()).toEqual([
       [1, 2],
       [3, 4],
@@ -142,6 +148,6 @@ describe("values", () => {
     ["v.csv", text("1,2"), "expected a .npy file of numbers"],
   ])("refused: %s", async (name, content, problem) => {
     const file = put(name, content);
-    expect(await refusal("BAD_DATA", () => readInputs(file, description))).toBe(`${file}: ${problem}`);
+    expect(await refusal("BAD_DATA", () => readSamples(file, description))).toBe(`${file}: ${problem}`);
   });
 });

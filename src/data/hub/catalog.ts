@@ -1,4 +1,4 @@
-/** A file as the public home of a data set has it. */
+/** A file as the mirrors of a data set have it. */
 export interface PublicFile {
   readonly name: string;
   readonly bytes: number;
@@ -6,8 +6,8 @@ export interface PublicFile {
   readonly sha256: string;
 }
 
-/** A data set that is known by its name. */
-export interface KnownData {
+/** A data set that is loaded by its name. */
+export interface DatasetInfo {
   readonly title: string;
   /** What it is made of, for errors. */
   readonly parts: string;
@@ -19,13 +19,13 @@ export interface KnownData {
   readonly unpacked?: string;
   /** Where packages of systems put it, and which do. */
   readonly packaged?: { readonly folder: string; readonly advice: string };
-  /** Addresses of folders, the first that answers is taken. */
-  readonly homes: readonly string[];
+  /** Addresses of folders; the first that answers is taken. */
+  readonly mirrors: readonly string[];
   /** One for each of `files`, or an archive that holds them. */
   readonly downloads: readonly PublicFile[];
 }
 
-/** The files of the MNIST family, each by the names that it may have: pictures and labels for training, for testing. */
+/** The files of the MNIST family, each by the names that it may have: images and labels for training, for testing. */
 export const IDX_FILES: readonly (readonly string[])[] = [
   ["train-images-idx3-ubyte", "train-images.idx3-ubyte"],
   ["train-labels-idx1-ubyte", "train-labels.idx1-ubyte"],
@@ -39,15 +39,15 @@ function gzipped(...files: readonly (readonly [bytes: number, sha256: string])[]
   return files.map(([bytes, sha256], i) => ({ name: `${IDX_FILES[i]?.[0]}.gz`, bytes, sha256 }));
 }
 
-/** The data sets that are known by name. Addresses are torchvision's, sizes and hashes those of TensorFlow Datasets. */
-export const KNOWN: Readonly<Record<string, KnownData>> = {
+/** The data sets that are loaded by name. Addresses are torchvision's, sizes and hashes those of TensorFlow Datasets. */
+export const CATALOG: Readonly<Record<string, DatasetInfo>> = {
   "fashion-mnist": {
-    title: "70,000 grey pictures of 28 x 28, ten kinds of clothes",
+    title: "70,000 grey images of 28 x 28, ten kinds of clothes",
     parts: FOUR_IDX,
     files: IDX_FILES,
     // Debian's and Ubuntu's.
     packaged: { folder: "/usr/share/datasets/fashion-mnist", advice: "apt install dataset-fashion-mnist" },
-    homes: ["http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"],
+    mirrors: ["http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"],
     downloads: gzipped(
       [26421880, "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"],
       [29515, "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"],
@@ -56,10 +56,10 @@ export const KNOWN: Readonly<Record<string, KnownData>> = {
     ),
   },
   mnist: {
-    title: "70,000 grey pictures of 28 x 28, handwritten digits",
+    title: "70,000 grey images of 28 x 28, handwritten digits",
     parts: FOUR_IDX,
     files: IDX_FILES,
-    homes: ["https://ossci-datasets.s3.amazonaws.com/mnist", "https://storage.googleapis.com/cvdf-datasets/mnist"],
+    mirrors: ["https://ossci-datasets.s3.amazonaws.com/mnist", "https://storage.googleapis.com/cvdf-datasets/mnist"],
     downloads: gzipped(
       [9912422, "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"],
       [28881, "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"],
@@ -68,10 +68,10 @@ export const KNOWN: Readonly<Record<string, KnownData>> = {
     ),
   },
   kmnist: {
-    title: "70,000 grey pictures of 28 x 28, ten letters of old Japanese script",
+    title: "70,000 grey images of 28 x 28, ten letters of old Japanese script",
     parts: FOUR_IDX,
     files: IDX_FILES,
-    homes: ["http://codh.rois.ac.jp/kmnist/dataset/kmnist"],
+    mirrors: ["http://codh.rois.ac.jp/kmnist/dataset/kmnist"],
     downloads: gzipped(
       [18165135, "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4"],
       [29497, "e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17"],
@@ -80,12 +80,12 @@ export const KNOWN: Readonly<Record<string, KnownData>> = {
     ),
   },
   "cifar-10": {
-    title: "60,000 colour pictures of 32 x 32 in ten classes",
+    title: "60,000 colour images of 32 x 32 in ten classes",
     parts: "the binary version's files",
     files: [...[1, 2, 3, 4, 5].map((i) => [`data_batch_${i}.bin`]), ["test_batch.bin"]],
     extras: ["batches.meta.txt"],
     unpacked: "cifar-10-batches-bin",
-    homes: ["https://www.cs.toronto.edu/~kriz"],
+    mirrors: ["https://www.cs.toronto.edu/~kriz"],
     downloads: [
       {
         name: "cifar-10-binary.tar.gz",
@@ -95,12 +95,12 @@ export const KNOWN: Readonly<Record<string, KnownData>> = {
     ],
   },
   "cifar-100": {
-    title: "60,000 colour pictures of 32 x 32 in a hundred classes",
+    title: "60,000 colour images of 32 x 32 in a hundred classes",
     parts: "the binary version's files",
     files: [["train.bin"], ["test.bin"]],
     extras: ["fine_label_names.txt", "coarse_label_names.txt"],
     unpacked: "cifar-100-binary",
-    homes: ["https://www.cs.toronto.edu/~kriz"],
+    mirrors: ["https://www.cs.toronto.edu/~kriz"],
     downloads: [
       {
         name: "cifar-100-binary.tar.gz",

@@ -4,8 +4,7 @@ import { join } from "node:path";
 import { pipeline, Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { DistilleryError } from "../../errors.js";
-import { ioError } from "../../files/index.js";
-import { badData } from "../bad_data.js";
+import { badData, ioError } from "../../files/index.js";
 
 const CHUNK = 2 ** 18;
 

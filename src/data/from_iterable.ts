@@ -1,11 +1,10 @@
-import { expectInteger, show } from "../checks.js";
+import { expectInteger, expectOptions, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { Tensor } from "../tensor/tensor.js";
-import type { DatasetOptions } from "./labelled_dataset.js";
-import { expectClassNames } from "./labels.js";
-import { TensorDataset } from "./tensor_dataset.js";
+import { expectClassNames } from "./dataset.js";
+import { type DatasetOptions, TensorDataset } from "./tensor_dataset.js";
 
-/** An example of one's own. */
+/** A sample of one's own. */
 export interface Sample {
   /** Its values: as many in each sample; a tensor is flattened. */
   readonly input: ArrayLike<number> | Tensor;
@@ -14,34 +13,36 @@ export interface Sample {
 }
 
 /**
- * A data set in memory out of samples one by one, such as an (async) generator's: rows of a database, decoded images.
- * Their values are copied.
+ * A data set in memory from samples that come one by one, such as those of an (async) generator: rows of a database,
+ * decoded images. Their values are copied.
  *
- * @throws DistilleryError that counts samples from 0: `SHAPE_MISMATCH` where one has another number of values than the
- * first, `NON_FINITE`, `LABEL_OUT_OF_RANGE`, `BAD_DTYPE`; `BAD_ARGUMENT` where there is none.
+ * @throws DistilleryError that counts samples from 0: `SHAPE_MISMATCH` if one has another number of values than the
+ * first, `NON_FINITE`, `LABEL_OUT_OF_RANGE`, `BAD_DTYPE`; `BAD_ARGUMENT` if there is none.
  * @example
  * ```ts
  * async function* samples() {
  *   for await (const { width, height, kind } of database.query("select * from flowers"))
  *     yield { input: [width, height], label: kind };
  * }
- * const dataset = await collect(samples(), { classes: 3, name: "flowers" });
+ * const dataset = await fromIterable(samples(), { classes: 3, name: "flowers" });
  * ```
  */
-export async function collect(
+export async function fromIterable(
   samples: Iterable<Sample> | AsyncIterable<Sample>,
   options: DatasetOptions = {},
 ): Promise<TensorDataset> {
+  expectOptions("fromIterable", options, ["classes", "classNames", "name"]);
+  expectOptions("fromIterable", options, ["classes", "classNames", "name"]);
   const { classNames, classes = expectClassNames(classNames)?.length ?? 2 ** 31 - 1 } = options;
   expectInteger("classes", classes, 1, 2 ** 31 - 1);
   const [rows, labels]: [Float32Array[], number[]] = [[], []];
   for await (const sample of expectIterable(samples)) {
-    const place = `sample ${rows.length}`;
-    rows.push(readInput(place, sample, rows[0]?.length));
-    labels.push(readLabel(place, sample, classes));
+    const location = `sample ${rows.length}`;
+    rows.push(readInput(location, sample, rows[0]?.length));
+    labels.push(readLabel(location, sample, classes));
   }
   const [first] = rows;
-  if (first === undefined) throw new DistilleryError("BAD_ARGUMENT", "samples: expected one at least, got none");
+  if (first === undefined) throw new DistilleryError("BAD_ARGUMENT", "samples: expected at least one, got none");
   const inputs = new Float32Array(rows.length * first.length);
   for (const [i, row] of rows.entries()) inputs.set(row, i * first.length);
   const name = options.name ?? "samples";
@@ -57,34 +58,34 @@ function expectIterable<I extends Iterable<Sample> | AsyncIterable<Sample>>(samp
   throw new DistilleryError("BAD_DTYPE", `samples: expected an (async) iterable, got ${show(samples)}`);
 }
 
-function readInput(place: string, sample: Sample, expected: number | undefined): Float32Array {
+function readInput(location: string, sample: Sample, expected: number | undefined): Float32Array {
   const { input } = (sample ?? {}) as Partial<Sample>;
   const values = input instanceof Tensor ? input.data : input;
   if (typeof values !== "object" || values === null || !Number.isInteger(values.length)) {
-    throw new DistilleryError("BAD_DTYPE", `${place}: input: expected numbers or a Tensor, got ${show(input)}`);
+    throw new DistilleryError("BAD_DTYPE", `${location}: input: expected numbers or a Tensor, got ${show(input)}`);
   }
-  expectInteger(`${place}: input.length`, values.length, 1, 2 ** 31 - 1);
+  expectInteger(`${location}: input.length`, values.length, 1, 2 ** 31 - 1);
   if (expected !== undefined && values.length !== expected) {
-    const text = `${place}: input: expected ${expected} values as in sample 0, got ${values.length}`;
+    const text = `${location}: input: expected ${expected} values as in sample 0, got ${values.length}`;
     throw new DistilleryError("SHAPE_MISMATCH", text);
   }
   const row = new Float32Array(values.length);
   for (let i = 0; i < row.length; i++) {
     const value: unknown = values[i];
     if (typeof value !== "number") {
-      throw new DistilleryError("BAD_DTYPE", `${place}: input[${i}]: expected a number, got ${show(value)}`);
+      throw new DistilleryError("BAD_DTYPE", `${location}: input[${i}]: expected a number, got ${show(value)}`);
     }
     row[i] = value;
     if (!Number.isFinite(row[i])) {
-      const text = `${place}: input[${i}]: expected a finite number in single precision, got ${show(value)}`;
+      const text = `${location}: input[${i}]: expected a finite number in single precision, got ${show(value)}`;
       throw new DistilleryError("NON_FINITE", text);
     }
   }
   return row;
 }
 
-function readLabel(place: string, { label }: Sample, classes: number): number {
+function readLabel(location: string, { label }: Sample, classes: number): number {
   if (typeof label === "number" && Number.isInteger(label) && label >= 0 && label < classes) return label;
-  const text = `${place}: label: expected a class from 0 to ${classes - 1}, got ${show(label)}`;
+  const text = `${location}: label: expected a class from 0 to ${classes - 1}, got ${show(label)}`;
   throw new DistilleryError("LABEL_OUT_OF_RANGE", text);
 }

@@ -1,5 +1,3 @@
-import { PixelCounts } from "./pixel_counts.js";
-
 /** Pixels, scaled to [0, 1], become (pixel - mean) / std: one number, or one for each channel. */
 export interface Normalisation {
   readonly mean: number | readonly number[];
@@ -40,7 +38,7 @@ export function measureChannels(
     const counts = new PixelCounts();
     // By index: the iterator of a typed array is several times slower.
     for (let i = 0; i < indices.length; i++) {
-      const start = (indices[i] as number) * features + channel * plane;
+      const start = indices[i] * features + channel * plane;
       counts.add(pixels, start, start + plane);
     }
     return momentsOf(counts.counts);
@@ -57,4 +55,37 @@ export function momentsOf(counts: Float64Array): { mean: number; std: number } {
   const mean = average((pixel) => pixel) / 255;
   const std = Math.sqrt(average((pixel) => (pixel / 255 - mean) ** 2));
   return { mean, std: counts.some((count) => count === total) ? 1 : std };
+}
+
+/** How often each value from 0 to 255 is among bytes that come in parts: whole numbers, which add up exactly. */
+export class PixelCounts {
+  /** Four tables in turn: a table that counts the same value again waits for its last addition. */
+  readonly #tables = new Float64Array(4 * 256);
+
+  /** Counts the bytes `start` to `end` (not included). */
+  add(bytes: Uint8Array, start: number, end: number): void {
+    const tables = this.#tables;
+    const last = end - ((end - start) % 4);
+    for (let at = start; at < last; at += 4) {
+      const a = bytes[at];
+      const b = 256 + bytes[at + 1];
+      const c = 512 + bytes[at + 2];
+      const d = 768 + bytes[at + 3];
+      tables[a] = tables[a] + 1;
+      tables[b] = tables[b] + 1;
+      tables[c] = tables[c] + 1;
+      tables[d] = tables[d] + 1;
+    }
+    for (let at = last; at < end; at++) {
+      const pixel = bytes[at];
+      tables[pixel] = tables[pixel] + 1;
+    }
+  }
+
+  /** By value. */
+  get counts(): Float64Array {
+    const tables = this.#tables;
+    const sum = (pixel: number) => [0, 256, 512, 768].reduce((all, table) => all + tables[table + pixel], 0);
+    return Float64Array.from({ length: 256 }, (_, pixel) => sum(pixel));
+  }
 }

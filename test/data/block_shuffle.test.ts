@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { chunkedOrder } from "../../src/data/chunked_order.js";
+import { indexRange } from "../../src/data/dataset.js";
 import { augment, DataLoader, type Dataset, Subset } from "../../src/data/index.js";
-import { indexRange } from "../../src/data/indices.js";
+import { blockShuffle } from "../../src/data/loader.js";
 import { IntTensor } from "../../src/tensor/int_tensor.js";
 import { manualSeed } from "../../src/tensor/random.js";
 import { Tensor } from "../../src/tensor/tensor.js";
@@ -27,7 +27,7 @@ function orderOf(dataset: Dataset): number[] {
 test("the chunks in a random order, and in each its examples in one", () => {
   expect(orderOf(own(10, 4))).toEqual([9, 8, 0, 2, 3, 1, 7, 6, 4, 5]);
   manualSeed(0);
-  expect(Array.from(chunkedOrder(own(10, 4)))).toEqual(orderOf(own(10, 4)));
+  expect(Array.from(blockShuffle(own(10, 4)))).toEqual(orderOf(own(10, 4)));
 });
 
 test("of a subset, what it has of each chunk", () => {

@@ -4,8 +4,8 @@ import { type FileHandle, open, readFile, rename, rm, stat, writeFile } from "no
 import { pipeline } from "node:stream/promises";
 import { setTimeout as wait } from "node:timers/promises";
 import { ioError } from "../../files/index.js";
+import type { PublicFile } from "./catalog.js";
 import { type Rest, requestRest, ServerFailure } from "./http.js";
-import type { PublicFile } from "./known.js";
 
 /** How a file is downloaded. */
 export interface FetchOptions {

@@ -1,33 +1,33 @@
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { show } from "../../checks.js";
+import { expectOptions, show } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { ioError } from "../../files/index.js";
 import { native } from "../../native.js";
+import type { DatasetInfo, PublicFile } from "./catalog.js";
 import { type FetchOptions, fetchFile } from "./fetch_file.js";
-import { cachedAt, type FoundData, lookFor, lookInto, type Place, wholeSet } from "./find_data.js";
 import { ServerFailure } from "./http.js";
-import type { KnownData, PublicFile } from "./known.js";
+import { cachedAt, datasetInfo, type FoundData, type Location, locate, lookInto, wholeSet } from "./locate.js";
 import { unpack } from "./unpack.js";
 
 /** The options of {@link downloadData}. */
 export interface DownloadOptions {
   /**
-   * The http(s) address of a folder with the files, instead of the public home; default: the subfolder of the set's name
-   * of `$DISTILLERY_MIRROR`, where that is set.
+   * The http(s) address of a folder with the files, instead of the public mirrors; default: the subfolder with the
+   * set's name of `$DISTILLERY_MIRROR`, if that is set.
    */
   from?: string;
-  /** Stops; a later call goes on from there. */
+  /** Stops the download; a later call continues it. */
   signal?: AbortSignal;
   /** Called whenever more of a file is there. */
   onProgress?: (progress: DownloadProgress) => void;
 }
 
-/** How far a download is. */
+/** The progress of a download. */
 export interface DownloadProgress {
-  /** The name of the file that comes. */
+  /** The name of the present file. */
   file: string;
-  /** Bytes of it that are there, and its size. */
+  /** The bytes of it that were received, and its size. */
   received: number;
   bytes: number;
   /** The same of all files that were missing, the present one included. */
@@ -37,17 +37,37 @@ export interface DownloadProgress {
 
 const LOCK = "download.lock";
 
-/** What {@link downloadData} does, for a set and with a patience of its caller's. */
-export async function bring(
+const TIMEOUTS = { stallMs: 30_000, retryMs: 1000 };
+
+/**
+ * Downloads a data set of the catalog into the user's cache folder (`$DISTILLERY_CACHE`, else the system's folder for
+ * caches), where {@link findData} finds it; does nothing if it is on this machine already. Continues an earlier call that
+ * was stopped or cut off. Each file is there whole and with the right SHA-256, or not at all.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT`; `IO_ERROR` or `NOT_FOUND` if no mirror has it, with the files to place by hand;
+ * `BAD_DATA` if a mirror has another file; `ABORTED` by the signal; `IN_USE` if another process downloads it.
+ * @example
+ * ```ts
+ * const { folder } = await downloadData("kmnist");
+ * const { train, test } = await loadData("kmnist");
+ * ```
+ */
+export async function downloadData(name: string, options: DownloadOptions = {}): Promise<FoundData> {
+  expectOptions("downloadData", options, ["from", "signal", "onProgress"]);
+  return download(name, datasetInfo(name), options, TIMEOUTS);
+}
+
+/** {@link downloadData} with an entry of its own and its own timeouts. */
+export async function download(
   name: string,
-  known: KnownData,
+  info: DatasetInfo,
   options: DownloadOptions,
-  patience: Pick<FetchOptions, "stallMs" | "retryMs">,
+  timeouts: Pick<FetchOptions, "stallMs" | "retryMs">,
 ): Promise<FoundData> {
-  const homes = homesOf(name, known, options);
-  const place = await lookFor(name, known);
+  const mirrors = mirrorsOf(name, info, options);
+  const location = await locate(name, info);
   const folder = cachedAt(name);
-  if (place !== null && (place.folder !== folder || isWhole(place))) return wholeSet(name, known, place);
+  if (location !== null && (location.folder !== folder || isWhole(location))) return wholeSet(name, info, location);
   await mkdir(folder, { recursive: true }).catch((error: unknown) => {
     throw ioError("write", folder, error, "folder");
   });
@@ -56,32 +76,32 @@ export async function bring(
     throw new DistilleryError("IN_USE", `${folder}: another process downloads it: wait for its end, then try again`);
   }
   try {
-    const missing = missingOf(known, await lookInto(folder, known));
-    await receive(missing, homes, folder, { ...options, ...patience });
-    if (known.unpacked !== undefined && missing.length > 0) await open(known, known.unpacked, folder);
+    const missing = missingOf(info, await lookInto(folder, info));
+    await receive(missing, mirrors, folder, { ...options, ...timeouts });
+    if (info.unpacked !== undefined && missing.length > 0) await open(info, info.unpacked, folder);
   } finally {
     // On Windows only what is not locked can go; and where another one has it by now it stays.
     lock.release();
     await rm(join(folder, LOCK), { force: true }).catch(() => {});
   }
-  return wholeSet(name, known, await lookInto(folder, known));
+  return wholeSet(name, info, await lookInto(folder, info));
 }
 
-function isWhole({ files }: Place): boolean {
+function isWhole({ files }: Location): boolean {
   return files.every((file) => file !== undefined);
 }
 
 /** What is to be downloaded for the files that a folder lacks. */
-function missingOf({ unpacked, downloads }: KnownData, place: Place): readonly PublicFile[] {
-  if (unpacked !== undefined) return isWhole(place) ? [] : downloads;
-  return downloads.filter((_, i) => place.files[i] === undefined);
+function missingOf({ unpacked, downloads }: DatasetInfo, location: Location): readonly PublicFile[] {
+  if (unpacked !== undefined) return isWhole(location) ? [] : downloads;
+  return downloads.filter((_, i) => location.files[i] === undefined);
 }
 
 async function receive(
   files: readonly PublicFile[],
-  homes: readonly string[],
+  mirrors: readonly string[],
   folder: string,
-  { signal, onProgress, ...patience }: DownloadOptions & Pick<FetchOptions, "stallMs" | "retryMs">,
+  { signal, onProgress, ...timeouts }: DownloadOptions & Pick<FetchOptions, "stallMs" | "retryMs">,
 ): Promise<void> {
   const sizeOf = (some: readonly PublicFile[]) => some.reduce((sum, { bytes }) => sum + bytes, 0);
   const allBytes = sizeOf(files);
@@ -90,9 +110,9 @@ async function receive(
     const before = sizeOf(files.slice(0, i));
     const onBytes = (received: number) =>
       onProgress?.({ file: name, received, bytes, allReceived: before + received, allBytes });
-    const urls = homes.map((home) => `${home}/${name}`);
+    const urls = mirrors.map((mirror) => `${mirror}/${name}`);
     try {
-      await fetchFile(urls, file, join(folder, name), { ...patience, signal, onBytes });
+      await fetchFile(urls, file, join(folder, name), { ...timeouts, signal, onBytes });
     } catch (error) {
       if (signal?.aborted) {
         const text = `${name}: stopped; what has come is kept in ${folder}: the same call goes on from there`;
@@ -110,7 +130,7 @@ function advised({ code, message, cause }: ServerFailure, files: readonly Public
   return new DistilleryError(code, message + advice, { cause });
 }
 
-async function open({ files, extras = [], downloads }: KnownData, inside: string, folder: string): Promise<void> {
+async function open({ files, extras = [], downloads }: DatasetInfo, inside: string, folder: string): Promise<void> {
   const names = files.map(([name]) => name as string);
   for (const { name } of downloads) {
     const archive = join(folder, name);
@@ -119,10 +139,10 @@ async function open({ files, extras = [], downloads }: KnownData, inside: string
   }
 }
 
-function homesOf(name: string, { homes }: KnownData, { from }: DownloadOptions): readonly string[] {
+function mirrorsOf(name: string, { mirrors }: DatasetInfo, { from }: DownloadOptions): readonly string[] {
   const mirror = process.env.DISTILLERY_MIRROR;
   if (from !== undefined) return [expectAddress("from", from)];
-  return mirror ? [`${expectAddress("DISTILLERY_MIRROR", mirror)}/${name}`] : homes;
+  return mirror ? [`${expectAddress("DISTILLERY_MIRROR", mirror)}/${name}`] : mirrors;
 }
 
 function expectAddress(argument: string, address: unknown): string {

@@ -1,0 +1,158 @@
+import { expectInteger, expectOptions, show } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { randperm } from "../tensor/random.js";
+import { type Batch, chunkOf, type Dataset, expectDataset } from "./dataset.js";
+
+/** The options of {@link DataLoader}. */
+export interface DataLoaderOptions {
+  /** Samples a batch; default 64. */
+  batchSize?: number;
+  /** Whether each epoch has an order of its own; default false. */
+  shuffle?: boolean;
+  /** Whether a last, shorter batch is left out; default false. */
+  dropLast?: boolean;
+}
+
+/**
+ * Batches of a data set, epoch after epoch. `torch.utils.data.DataLoader`.
+ *
+ * Each epoch of a shuffling loader has the order `randperm(dataset.length)`, drawn from the current stream when the
+ * epoch begins. (PyTorch's own RandomSampler draws a seed from the stream, and the order from that seed's.) A data set
+ * that is read in chunks ({@link Dataset.chunk}) is shuffled by {@link blockShuffle}: samples of different chunks do not
+ * mix.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT`, also if an epoch would have no batch.
+ * @example
+ * ```ts
+ * const loader = new DataLoader(train, { batchSize: 64, shuffle: true });
+ * for (let epoch = 0; epoch < 12; epoch++)
+ *   for (const { inputs, labels } of loader) crossEntropy(model.forward(inputs), labels).backward();
+ * ```
+ */
+export class DataLoader implements Iterable<Batch> {
+  readonly dataset: Dataset;
+  readonly batchSize: number;
+  readonly shuffle: boolean;
+  readonly dropLast: boolean;
+  /** The number of batches of an epoch. */
+  readonly length: number;
+
+  constructor(dataset: Dataset, options: DataLoaderOptions = {}) {
+    expectOptions("DataLoader", options, ["batchSize", "shuffle", "dropLast"]);
+    const { batchSize = 64, shuffle = false, dropLast = false } = options;
+    this.dataset = expectDataset(dataset);
+    if (dataset.chunk !== undefined) expectInteger("dataset.chunk", dataset.chunk, 1);
+    this.batchSize = expectInteger("batchSize", batchSize, 1);
+    this.shuffle = expectBoolean("shuffle", shuffle);
+    this.dropLast = expectBoolean("dropLast", dropLast);
+    const batches = dataset.length / batchSize;
+    this.length = dropLast ? Math.floor(batches) : Math.ceil(batches);
+    if (this.length === 0) {
+      const text = `batchSize: expected at most the ${dataset.length} samples, as the last short batch is dropped`;
+      throw new DistilleryError("BAD_ARGUMENT", `${text}, got ${batchSize}`);
+    }
+  }
+
+  /** Begins an epoch: a shuffling loader draws its order now. */
+  epoch(): EpochBatches {
+    if (!this.shuffle) return new EpochBatches(this, null);
+    const { length, chunk } = this.dataset;
+    return new EpochBatches(this, chunk === undefined ? randperm(length).data : blockShuffle(this.dataset));
+  }
+
+  /** An epoch in a given order, such as one that an interrupted run had begun; null is the order of the data set. */
+  epochFrom(order: Int32Array | null): EpochBatches {
+    if (order === null && !this.shuffle) return new EpochBatches(this, null);
+    return new EpochBatches(this, expectOrder(order, this.dataset.length).slice());
+  }
+
+  [Symbol.iterator](): Iterator<Batch> {
+    return this.epoch()[Symbol.iterator]();
+  }
+}
+
+/** The batches of one pass over a data set, in an order that is kept: each can be taken again, and from the middle. */
+export class EpochBatches implements Iterable<Batch> {
+  /** The number of batches. */
+  readonly length: number;
+  /** The indices of the samples in the order of this epoch; null: the data set's own order. */
+  readonly order: Int32Array | null;
+  readonly #dataset: Dataset;
+  readonly #batchSize: number;
+
+  constructor({ dataset, batchSize, length }: DataLoader, order: Int32Array | null) {
+    this.length = length;
+    this.order = order;
+    this.#dataset = dataset;
+    this.#batchSize = batchSize;
+  }
+
+  /** Batch `i` of 0 to `length - 1`. */
+  batch(i: number): Batch {
+    const start = expectInteger("i", i, 0, this.length - 1) * this.#batchSize;
+    const end = Math.min(start + this.#batchSize, this.#dataset.length);
+    return this.order === null ? this.#dataset.slice(start, end) : this.#dataset.batch(this.order.slice(start, end));
+  }
+
+  *[Symbol.iterator](): Iterator<Batch> {
+    for (let i = 0; i < this.length; i++) yield this.batch(i);
+  }
+}
+
+/**
+ * A random order of a data set's samples that reads chunk after chunk: the chunks in the order of `randperm(chunks)`, and
+ * inside each its samples in the order of `randperm(samples)`, drawn from the current stream when its turn comes.
+ */
+export function blockShuffle(dataset: Dataset): Int32Array {
+  const { starts, members } = byChunk(dataset);
+  const order = new Int32Array(dataset.length);
+  let at = 0;
+  for (const chunk of randperm(starts.length - 1).data) {
+    const start = starts[chunk];
+    for (const member of randperm(starts[chunk + 1] - start).data) order[at++] = members[start + member];
+  }
+  return order;
+}
+
+/** The samples chunk by chunk, ascending in each, and where each chunk starts and the last one ends. */
+function byChunk(dataset: Dataset): { starts: Int32Array; members: Int32Array } {
+  const numbers = new Map<number, number>();
+  const sizes: number[] = [];
+  const chunks = new Int32Array(dataset.length);
+  for (let i = 0; i < chunks.length; i++) {
+    const chunk = chunkOf(dataset, i);
+    const number = numbers.get(chunk) ?? sizes.push(0) - 1;
+    numbers.set(chunk, number);
+    sizes[number]++;
+    chunks[i] = number;
+  }
+  const starts = new Int32Array(sizes.length + 1);
+  for (const [number, size] of sizes.entries()) starts[number + 1] = starts[number] + size;
+  const members = new Int32Array(chunks.length);
+  const next = starts.slice();
+  for (let i = 0; i < chunks.length; i++) members[next[chunks[i]]++] = i;
+  return { starts, members };
+}
+
+function expectBoolean(name: string, value: unknown): boolean {
+  if (typeof value === "boolean") return value;
+  throw new DistilleryError("BAD_ARGUMENT", `${name}: expected true or false, got ${show(value)}`);
+}
+
+function expectOrder(order: Int32Array | null, length: number): Int32Array {
+  if (!(order instanceof Int32Array)) {
+    throw new DistilleryError("BAD_DTYPE", `order: expected an Int32Array, got ${show(order)}`);
+  }
+  if (order.length !== length) {
+    throw new DistilleryError("BAD_ARGUMENT", `order: expected ${length} indices, got ${order.length}`);
+  }
+  const used = new Uint8Array(length);
+  for (const [at, index] of order.entries()) {
+    expectInteger(`order[${at}]`, index, 0, length - 1);
+    if (used[index] === 1) {
+      throw new DistilleryError("BAD_ARGUMENT", `order[${at}]: expected each index once, got ${index} again`);
+    }
+    used[index] = 1;
+  }
+  return order;
+}

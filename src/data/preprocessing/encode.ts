@@ -1,0 +1,125 @@
+import { expectInteger, expectShape, show, showList } from "../../checks.js";
+import { DistilleryError } from "../../errors.js";
+import { native } from "../../native.js";
+import { Tensor } from "../../tensor/tensor.js";
+import { indexRange, type TableColumn } from "../dataset.js";
+import {
+  columnWidth,
+  type ImagePreprocessing,
+  inputFeatures,
+  type Preprocessing,
+  type TablePreprocessing,
+  type TableRow,
+  type ValuePreprocessing,
+  widthOf,
+} from "./spec.js";
+
+/** A cell as a file or a program gives it. */
+export type Cell = string | number;
+
+/**
+ * New samples as the network takes them, [n, features]: pixels of images (channel after channel), rows of a table, or
+ * values.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` with the row and column of a cell that can't be encoded, `SHAPE_MISMATCH`,
+ * `BAD_DTYPE`.
+ * @example
+ * ```ts
+ * const inputs = encodeSamples(preprocessingOf(train), [{ height: 1.62, colour: "red" }]);
+ * const classes = argmax(noGrad(() => student.forward(inputs)));
+ * ```
+ */
+export function encodeSamples(spec: ImagePreprocessing, pixels: Uint8Array): Tensor;
+export function encodeSamples(spec: TablePreprocessing, rows: readonly TableRow[]): Tensor;
+export function encodeSamples(spec: ValuePreprocessing, values: Float32Array): Tensor;
+export function encodeSamples(spec: Preprocessing, samples: Uint8Array | readonly TableRow[] | Float32Array): Tensor {
+  if (spec.kind === "image") return encodePixels(spec, expectArray("pixels", samples, Uint8Array));
+  if (spec.kind === "values") return encodeValues(spec, expectArray("values", samples, Float32Array));
+  if (!Array.isArray(samples)) {
+    throw new DistilleryError("BAD_DTYPE", `rows: expected a list of rows, got ${show(samples)}`);
+  }
+  return encodeRows(spec, samples);
+}
+
+function encodePixels(spec: ImagePreprocessing, pixels: Uint8Array): Tensor {
+  const features = inputFeatures(spec);
+  const length = expectSamples("pixels", pixels.length, features);
+  const out = new Tensor(new Float32Array(pixels.length), [length, features]);
+  const [mean, std] = [Float32Array.from(spec.mean), Float32Array.from(spec.std)];
+  native.gatherBytes(pixels, indexRange(0, length), out.data, length, features, mean, std);
+  return out;
+}
+
+function encodeValues({ features }: ValuePreprocessing, values: Float32Array): Tensor {
+  return new Tensor(values.slice(), [expectSamples("values", values.length, features), features]);
+}
+
+function encodeRows({ columns }: TablePreprocessing, rows: readonly TableRow[]): Tensor {
+  const features = widthOf(columns);
+  const data = new Float32Array(expectInteger("rows.length", rows.length, 1) * features);
+  let at = 0;
+  for (const [i, row] of rows.entries()) {
+    if (typeof row !== "object" || row === null) {
+      const text = `rows[${i}]: expected cells by the names of columns, got ${show(row)}`;
+      throw new DistilleryError("BAD_ARGUMENT", text);
+    }
+    for (const column of columns) {
+      const cell = Object.hasOwn(row, column.name) ? row[column.name] : "";
+      const problem = encodeCell(column, cell ?? "", data, at);
+      if (problem !== null) throw new DistilleryError("BAD_ARGUMENT", `rows[${i}], ${show(column.name)}: ${problem}`);
+      at += columnWidth(column);
+    }
+  }
+  return new Tensor(data, [rows.length, features]);
+}
+
+function expectSamples(name: string, values: number, features: number): number {
+  const length = expectInteger(`the number of ${name}`, Math.ceil(values / features), 1, 2 ** 31 - 1);
+  expectShape(name, [values], [length * features]);
+  return length;
+}
+
+function expectArray<A>(name: string, value: unknown, type: abstract new (...args: never[]) => A): A {
+  if (value instanceof type) return value;
+  throw new DistilleryError("BAD_DTYPE", `${name}: expected a ${type.name}, got ${show(value)}`);
+}
+
+/** Writes what a cell becomes at `out[at]` and after, where zeros stand; the problem's text if it can't. */
+export function encodeCell(column: TableColumn, cell: Cell, out: Float32Array, at: number): string | null {
+  if (typeof cell !== "string" && typeof cell !== "number") return `expected a text or a number, got ${show(cell)}`;
+  const text = typeof cell === "string" ? cell.trim() : String(cell);
+  if (text === "") return "is empty";
+  if ("categories" in column) {
+    const category = column.categories.indexOf(text);
+    if (category < 0) return `expected one of ${showList(column.categories)}, got ${show(text)}`;
+    out[at + category] = 1;
+    return null;
+  }
+  const x = typeof cell === "number" && Number.isFinite(cell) ? cell : parseNumber(text);
+  if (x === null) return `expected a number, got ${show(text)}`;
+  out[at] = (x - column.mean) / column.std;
+  return Number.isFinite(out[at]) ? null : `${show(text)} is too far from the column's mean of ${column.mean}`;
+}
+
+const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
+
+/** The finite number that a text without spaces around it is; null if it is none. Not JavaScript's `0x10` or ``. */
+export function parseNumber(text: string): number | null {
+  const digits = shortInteger(text);
+  if (digits >= 0) return digits;
+  if (!NUMBER.test(text)) return null;
+  const x = Number(text);
+  return Number.isFinite(x) ? x : null;
+}
+
+/** The number that up to nine digits are, or -1: most cells of large tables, several times faster than the pattern. */
+function shortInteger(text: string): number {
+  if (text.length === 0 || text.length > 9) return -1;
+  let whole = 0;
+  for (let i = 0; i < text.length; i++) {
+    const digit = text.charCodeAt(i) - 48;
+    if (digit < 0 || digit > 9) return -1;
+    whole = 10 * whole + digit;
+  }
+  return whole;
+}

@@ -1,0 +1,179 @@
+import * as v from "valibot";
+import { show } from "../../checks.js";
+import { badData } from "../../files/index.js";
+import { type Dataset, expectDataset, type ImageLayout, type TableColumn, type TableLayout } from "../dataset.js";
+
+/**
+ * How a sample becomes the values that a network takes, and what its classes are called: `preprocessor_config` of Hugging
+ * Face. Plain JSON, stored with the network, so that new samples become values as the training samples did.
+ */
+export type Preprocessing = ImagePreprocessing | TablePreprocessing | ValuePreprocessing;
+
+/** The classes of a {@link Preprocessing}. */
+export interface ClassSpec {
+  readonly classes: number;
+  /** Null: their numbers. */
+  readonly classNames: readonly string[] | null;
+}
+
+/** Images, pixels in bytes. */
+export interface ImagePreprocessing extends ImageLayout, ClassSpec {
+  readonly kind: "image";
+}
+
+/** Rows of a table. */
+export interface TablePreprocessing extends TableLayout, ClassSpec {
+  readonly kind: "table";
+}
+
+/** Values that are taken as they are. */
+export interface ValuePreprocessing extends ClassSpec {
+  readonly kind: "values";
+  readonly features: number;
+}
+
+/** The key of the {@link Preprocessing}, as JSON, in the metadata of a network's `.safetensors` file. */
+export const PREPROCESSING_KEY = "distillery.preprocessing";
+
+/** The cells of a row by the names of their columns. */
+export type TableRow = Readonly<Record<string, string | number>>;
+
+/**
+ * How the samples of a data set were made into values.
+ *
+ * @example
+ * ```ts
+ * const text = JSON.stringify(preprocessingOf(train));
+ * ```
+ */
+export function preprocessingOf(dataset: Dataset): Preprocessing {
+  const { image, table, features, classes, classNames } = expectDataset(dataset);
+  const names = { classes, classNames: classNames === undefined ? null : [...classNames] };
+  if (image !== undefined) return { kind: "image", ...structuredClone(image), ...names };
+  if (table !== undefined) return { kind: "table", ...structuredClone(table), ...names };
+  return { kind: "values", features, ...names };
+}
+
+/** The number of values of a sample. */
+export function inputFeatures(spec: Preprocessing): number {
+  if (spec.kind === "image") return spec.channels * spec.height * spec.width;
+  return spec.kind === "table" ? widthOf(spec.columns) : spec.features;
+}
+
+/** The number of values that the columns of a table become. */
+export function widthOf(columns: readonly TableColumn[]): number {
+  return columns.reduce((sum, column) => sum + columnWidth(column), 0);
+}
+
+/** The number of values that a cell of the column becomes. */
+export function columnWidth(column: TableColumn): number {
+  return "categories" in column ? column.categories.length : 1;
+}
+
+/** The most categories of a column. */
+export const MAX_CATEGORIES = 100;
+const MOST = 2 ** 31 - 1;
+const expected =
+  (what: string) =>
+  ({ input }: { input: unknown }) =>
+    `expected ${what}, got ${show(input)}`;
+
+function integer(least: number) {
+  const message = expected(`a whole number from ${least} to ${MOST}`);
+  return v.pipe(v.number(message), v.integer(message), v.minValue(least, message), v.maxValue(MOST, message));
+}
+
+function finite() {
+  return v.pipe(v.number(expected("a finite number")), v.finite(expected("a finite number")));
+}
+
+function deviation() {
+  // In single precision, in which it divides.
+  return v.pipe(
+    finite(),
+    v.check((x) => Math.fround(x) > 0, expected("a number above 0")),
+  );
+}
+
+function texts(most: number) {
+  const different = (list: string[]) => new Set(list).size === list.length;
+  return v.pipe(
+    v.array(v.string(expected("a text")), expected("a list of texts")),
+    v.minLength(1, expected("at least one text")),
+    v.maxLength(most, expected(`at most ${most} texts`)),
+    v.check(different, "expected each text once"),
+  );
+}
+
+const CLASSES = { classes: integer(1), classNames: v.nullable(texts(MOST)) };
+const COLUMN = v.union(
+  [
+    v.object({ name: v.string(), mean: finite(), std: deviation() }),
+    v.object({ name: v.string(), categories: texts(MAX_CATEGORIES) }),
+  ],
+  "expected a column with mean and std, or with categories",
+);
+const DESCRIPTION = v.variant(
+  "kind",
+  [
+    v.object({
+      kind: v.literal("image"),
+      channels: integer(1),
+      height: integer(1),
+      width: integer(1),
+      mean: v.array(finite()),
+      std: v.array(deviation()),
+      ...CLASSES,
+    }),
+    v.object({
+      kind: v.literal("table"),
+      columns: v.pipe(v.array(COLUMN), v.minLength(1, "expected at least one column")),
+      label: v.object({ name: v.string(), index: integer(0) }, expected("the label's name and index")),
+      header: v.boolean(expected("true or false")),
+      ...CLASSES,
+    }),
+    v.object({ kind: v.literal("values"), features: integer(1), ...CLASSES }),
+  ],
+  expected("image, table or values"),
+);
+
+/**
+ * A {@link Preprocessing} out of JSON, all of it checked.
+ *
+ * @throws DistilleryError `BAD_DATA` with the file, the path in the JSON, and what was expected.
+ * @example
+ * ```ts
+ * const { metadata } = decodeSafetensors(await readFile("student.safetensors"));
+ * const spec = parsePreprocessing(JSON.parse(metadata[PREPROCESSING_KEY] ?? "null"), "student.safetensors");
+ * ```
+ */
+export function parsePreprocessing(value: unknown, file: string): Preprocessing {
+  const { success, output, issues } = v.safeParse(DESCRIPTION, value);
+  if (!success) throw refuse(file, v.getDotPath(issues[0]) ?? "", issues[0].message);
+  const { classes, classNames } = output;
+  if (classNames !== null && classNames.length !== classes) {
+    throw refuse(file, "classNames", `expected ${classes} names, got ${classNames.length}`);
+  }
+  if (output.kind === "image") {
+    for (const [name, list] of [["mean", output.mean] as const, ["std", output.std] as const]) {
+      if (list.length === output.channels) continue;
+      throw refuse(file, name, `expected ${output.channels} numbers, one a channel, got ${list.length}`);
+    }
+  }
+  if (output.kind === "table") {
+    const twice = firstRepeated(output.columns.map(({ name }) => name));
+    if (twice !== undefined) throw refuse(file, "columns", `two columns are called ${show(twice)}`);
+  }
+  if (inputFeatures(output) > MOST) throw refuse(file, "", `expected at most ${MOST} values a sample`);
+  return output;
+}
+
+function refuse(file: string, path: string, problem: string): Error {
+  return badData(file, `its preprocessing${path === "" ? "" : `, ${path}`}: ${problem}`);
+}
+
+/** The first text that occurs a second time. */
+export function firstRepeated(texts: readonly string[]): string | undefined {
+  const seen = new Set<string>();
+  return texts.find((text) => seen.size === seen.add(text).size);
+}
