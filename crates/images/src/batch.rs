@@ -8,7 +8,7 @@ use std::sync::Mutex;
 /// The first file that is refused, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// Its place in the list.
+    /// Its index in the list.
     pub index: usize,
     /// What is wrong with it.
     pub error: ImageError,

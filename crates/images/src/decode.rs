@@ -2,11 +2,10 @@
 
 use crate::convert::to_planes;
 use crate::error::{ImageError, Result, guarded};
-use crate::header::{Format, Header, damaged, read_header};
+use crate::header::{Format, Header, damaged, jpeg_options, png_decoder, read_header};
 use crate::resize::resize;
 use std::io::Cursor;
 use zune_core::colorspace::ColorSpace;
-use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
 /// What a network takes: the channels (1 grey, 3 RGB), rows and columns.
@@ -78,19 +77,4 @@ fn decode_jpeg(bytes: &[u8], colour: bool) -> Result<Vec<u8>> {
     let space = if colour { ColorSpace::RGB } else { ColorSpace::Luma };
     let options = jpeg_options().jpeg_set_out_colorspace(space);
     JpegDecoder::new_with_options(Cursor::new(bytes), options).decode().map_err(damaged)
-}
-
-/// Eight bits a channel, palettes looked up, texts and colour profiles not read.
-pub fn png_decoder(bytes: &[u8]) -> png::Decoder<Cursor<&[u8]>> {
-    let mut decoder = png::Decoder::new(Cursor::new(bytes));
-    decoder.set_transformations(png::Transformations::EXPAND | png::Transformations::STRIP_16);
-    decoder.set_ignore_text_chunk(true);
-    decoder.set_ignore_iccp_chunk(true);
-    decoder.ignore_checksums(false);
-    decoder
-}
-
-/// Nothing is filled in where data lack.
-pub fn jpeg_options() -> DecoderOptions {
-    DecoderOptions::default().set_strict_mode(true).set_max_width(65_535).set_max_height(65_535)
 }

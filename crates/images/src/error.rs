@@ -25,14 +25,14 @@ pub enum ImageError {
         bytes: usize,
     },
     /// It has more pixels than are read.
-    #[error("{width} x {height} pixels; at most {most} are read")]
+    #[error("{width} x {height} pixels; at most {max} are read")]
     TooLarge {
         /// Columns.
         width: usize,
         /// Rows.
         height: usize,
         /// The most pixels.
-        most: usize,
+        max: usize,
     },
     /// The decoder refused it.
     #[error("damaged: {0}")]

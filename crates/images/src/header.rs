@@ -3,10 +3,11 @@
 use crate::error::{ImageError, Result, guarded};
 use crate::whole::{JPEG_SIGNATURE, PNG_SIGNATURE, jpeg_ends, png_ends};
 use std::io::Cursor;
+use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
 /// The most pixels of an image: 192 MiB of RGB.
-const MOST_PIXELS: usize = 1 << 26;
+const MAX_PIXELS: usize = 1 << 26;
 /// DEFLATE makes at most this many bytes of one.
 const MAX_DEFLATE: usize = 1032;
 /// A block of 64 pixels takes a bit at least.
@@ -43,8 +44,8 @@ pub fn read_header(bytes: &[u8]) -> Result<Header> {
     let Header { width, height, .. } = header;
     match width.checked_mul(height) {
         Some(0) => Err(damaged("it has no pixels")),
-        Some(pixels) if pixels <= MOST_PIXELS => Ok(header),
-        _ => Err(ImageError::TooLarge { width, height, most: MOST_PIXELS }),
+        Some(pixels) if pixels <= MAX_PIXELS => Ok(header),
+        _ => Err(ImageError::TooLarge { width, height, max: MAX_PIXELS }),
     }
 }
 
@@ -71,28 +72,43 @@ fn format_of(bytes: &[u8]) -> Result<Format> {
 }
 
 fn png_header(bytes: &[u8]) -> Result<Header> {
-    let mut decoder = crate::decode::png_decoder(bytes);
+    let mut decoder = png_decoder(bytes);
     let info = decoder.read_header_info().map_err(damaged)?;
     let (width, height) = (info.width as usize, info.height as usize);
     let row = info.raw_row_length();
     let colour = !matches!(info.color_type, png::ColorType::Grayscale | png::ColorType::GrayscaleAlpha);
-    let most = bytes.len().saturating_mul(MAX_DEFLATE);
-    expect_backed(row.checked_mul(height).is_some_and(|claimed| claimed <= most), width, height, bytes)?;
+    let max = bytes.len().saturating_mul(MAX_DEFLATE);
+    expect_backed(row.checked_mul(height).is_some_and(|claimed| claimed <= max), width, height, bytes)?;
     Ok(Header { format: Format::Png, width, height, colour })
 }
 
 fn jpeg_header(bytes: &[u8]) -> Result<Header> {
-    let mut decoder = JpegDecoder::new_with_options(Cursor::new(bytes), crate::decode::jpeg_options());
+    let mut decoder = JpegDecoder::new_with_options(Cursor::new(bytes), jpeg_options());
     decoder.decode_headers().map_err(damaged)?;
     let info = decoder.info().ok_or_else(|| damaged("no frame"))?;
     let (width, height) = (usize::from(info.width), usize::from(info.height));
-    let most = bytes.len().saturating_mul(MAX_JPEG);
-    expect_backed(width * height <= most, width, height, bytes)?;
+    let max = bytes.len().saturating_mul(MAX_JPEG);
+    expect_backed(width * height <= max, width, height, bytes)?;
     Ok(Header { format: Format::Jpeg, width, height, colour: info.components > 1 })
 }
 
 fn expect_backed(backed: bool, width: usize, height: usize, bytes: &[u8]) -> Result<()> {
     if backed { Ok(()) } else { Err(ImageError::Unbacked { width, height, bytes: bytes.len() }) }
+}
+
+/// Eight bits a channel, palettes looked up, texts and colour profiles not read.
+pub fn png_decoder(bytes: &[u8]) -> png::Decoder<Cursor<&[u8]>> {
+    let mut decoder = png::Decoder::new(Cursor::new(bytes));
+    decoder.set_transformations(png::Transformations::EXPAND | png::Transformations::STRIP_16);
+    decoder.set_ignore_text_chunk(true);
+    decoder.set_ignore_iccp_chunk(true);
+    decoder.ignore_checksums(false);
+    decoder
+}
+
+/// Nothing is filled in where data lack.
+pub fn jpeg_options() -> DecoderOptions {
+    DecoderOptions::default().set_strict_mode(true).set_max_width(65_535).set_max_height(65_535)
 }
 
 /// A decoder's own words.

@@ -1,7 +1,7 @@
 //! PNG and JPEG files into bytes, channel after channel, as a network takes them.
 //!
-//! Nothing is allocated that the length of a file does not back: what a header claims is compared with the most that so
-//! many bytes can hold. A file has to be whole, up to its last marker.
+//! A header's claim is compared with the most pixels that the file's bytes can hold before anything is allocated. A file
+//! has to be whole, up to its last marker.
 
 mod batch;
 mod convert;

@@ -36,7 +36,7 @@ pub fn jpeg_ends(bytes: &[u8]) -> bool {
     false
 }
 
-/// The next byte that follows an FF and is none itself, and the place after it.
+/// The next byte that follows an FF and is none itself, and the index after it.
 fn next_marker(bytes: &[u8], from: usize) -> Option<(u8, usize)> {
     let start = from + bytes.get(from..)?.iter().position(|&byte| byte == 0xff)?;
     let at = start + bytes[start..].iter().position(|&byte| byte != 0xff)?;
