@@ -64,8 +64,13 @@ export function expectOptions(what: string, options: object, names: readonly str
   }
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined || names.includes(name)) continue;
-    const nearest = closestMatch(name, [...names], { maxDistance: Math.ceil(name.length / 3) });
-    const advice = nearest === undefined ? `, expected ${names.join(", ")}` : `, did you mean ${nearest}?`;
+    const advice = suggestion(name, names) || `, expected one of ${names.join(", ")}`;
     throw new DistilleryError("BAD_ARGUMENT", `${what}: unknown option ${show(name)}${advice}`);
   }
+}
+
+/** `, did you mean NAME?` with the nearest of the names, or nothing if none is near. */
+export function suggestion(name: string, names: readonly string[]): string {
+  const nearest = closestMatch(name, [...names], { maxDistance: Math.ceil(name.length / 3) });
+  return nearest === undefined ? "" : `, did you mean ${nearest}?`;
 }

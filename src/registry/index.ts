@@ -1,3 +1,4 @@
+export { suggestion } from "../checks.js";
 export {
   type Expression,
   formatExpression,
@@ -6,7 +7,7 @@ export {
   type StructuredTerm,
   type Term,
 } from "./expression.js";
-export { type Issue, issuesOf, type ObjectSchema, suggestion } from "./issues.js";
+export { type Issue, issuesOf, type ObjectSchema } from "./issues.js";
 export {
   defineEntry,
   type Entry,

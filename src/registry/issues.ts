@@ -1,6 +1,5 @@
-import { closestMatch } from "leven";
 import * as v from "valibot";
-import { show } from "../checks.js";
+import { show, suggestion } from "../checks.js";
 
 /** A mistake in options: where, and what is wrong. */
 export interface Issue {
@@ -25,12 +24,6 @@ export function issuesOf(schema: ObjectSchema, value: unknown): Issue[] {
     if (expected !== "never" && !wrong.has(keys.join())) wrong.set(keys.join(), { path: keys, text: message });
   }
   return [...wrong.values(), ...unknownKeys(schema, value, [])];
-}
-
-/** `, did you mean NAME?` with the nearest of the names, or nothing if none is near. */
-export function suggestion(name: string, names: readonly string[]): string {
-  const nearest = closestMatch(name, [...names], { maxDistance: Math.ceil(name.length / 3) });
-  return nearest === undefined ? "" : `, did you mean ${nearest}?`;
 }
 
 function unknownKeys(schema: v.GenericSchema, value: unknown, path: readonly string[]): Issue[] {

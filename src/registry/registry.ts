@@ -1,8 +1,8 @@
 import * as v from "valibot";
-import { show } from "../checks.js";
+import { show, suggestion } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { type Expression, formatExpression, isModulePath, parseExpression, RESERVED, type Term } from "./expression.js";
-import { issuesOf, suggestion } from "./issues.js";
+import { issuesOf } from "./issues.js";
 import type { UserModules } from "./user_module.js";
 
 /** The options of an entry, checked, with their defaults. */

@@ -1,9 +1,9 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { suggestion } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { type Expression, isModulePath, parseExpression } from "./expression.js";
-import { suggestion } from "./issues.js";
 
 /** What modules of the user's own export, by the text that names them: `./net.mjs#Tiny`. */
 export type UserModules = ReadonlyMap<string, unknown>;

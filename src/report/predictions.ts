@@ -1,4 +1,4 @@
-import { expectDataset } from "../data/expect_dataset.js";
+import { expectDataset } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { Module } from "../nn/module.js";
 import { Tensor } from "../tensor/tensor.js";

@@ -193,9 +193,9 @@ describe("where the network's file says nothing of its inputs", () => {
 
   test("what it says is no description", async () => {
     const state = new StudentNet({ inFeatures: 4, classes: 3 }).stateDict();
-    await save(state, join(cwd, "odd.safetensors"), { metadata: { "distillery.inputs": "{" } });
+    await save(state, join(cwd, "odd.safetensors"), { metadata: { "distillery.preprocessing": "{" } });
     const text = await refused(["predict", "new.csv", "--student", "odd.safetensors"], cwd, 1, "BAD_DATA");
-    expect(text).toMatch(/^odd\.safetensors: its description of inputs: expected /);
+    expect(text).toMatch(/^odd\.safetensors: its preprocessing: expected /);
   });
 });
 

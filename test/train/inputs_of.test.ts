@@ -59,13 +59,15 @@ describe("inputsOf", () => {
     await save(one, at("alone.pth"));
     expect(await inputsOf(at("alone.pth"))).toBeNull();
     await save(other, at("both.pth"));
-    await save(one, at("both.safetensors"), { metadata: { "distillery.inputs": "{}" } });
+    await save(one, at("both.safetensors"), { metadata: { "distillery.preprocessing": "{}" } });
     expect(await inputsOf(at("both.pth"))).toBeNull();
   });
 
   test("what is no description, no file, or no checkpoint", async () => {
-    await save(new StudentNet(sizes).stateDict(), at("odd.safetensors"), { metadata: { "distillery.inputs": "{}" } });
-    expect(await refusal("BAD_DATA", () => inputsOf(at("odd.safetensors")))).toMatch(/its description of inputs/);
+    await save(new StudentNet(sizes).stateDict(), at("odd.safetensors"), {
+      metadata: { "distillery.preprocessing": "{}" },
+    });
+    expect(await refusal("BAD_DATA", () => inputsOf(at("odd.safetensors")))).toMatch(/its preprocessing/);
     await refusal("NOT_FOUND", () => inputsOf(at("none.pth")));
     renameSync(at("run/metrics.jsonl"), at("run/metrics.pth"));
     await refusal("BAD_CHECKPOINT", () => inputsOf(at("run/metrics.pth")));
