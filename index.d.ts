@@ -51,25 +51,60 @@ export declare function argmax(x: F32, out: I32Mut, rows: number, columns: numbe
 /** Shifts and mirrors images at random and adds noise */
 export declare function augment(state: U32Mut, images: F32, fill: F32, out: F32Mut, rows: number, channels: number, height: number, width: number, maxShift: number, flip: number, noise: number): void
 
-/** The gradients of BatchNorm1d's input, weight and bias */
-export declare function batchNormBackward(grad: F32, x: F32, mean: F32, invStd: F32, weight: F32, gradX: F32Mut, gradWeight: F32Mut, gradBias: F32Mut, rows: number, features: number, train: boolean): void
+/** The gradients of batchNormForward from grad[rows, features] */
+export declare function batchNormBackward(call: BatchNormBackward): void
 
-/** BatchNorm1d in eval mode; writes invStd for the backward pass */
-export declare function batchNormEval(x: F32, weight: F32, bias: F32, runningMean: F32, runningVar: F32, invStd: F32Mut, out: F32Mut, rows: number, features: number, eps: number): void
+/** What batchNormBackward reads and writes */
+export interface BatchNormBackward {
+  grad: F32
+  saved: NormSaved
+  weight: F32
+  gradients: NormGradients
+  rows: number
+  features: number
+}
 
-/** BatchNorm1d in train mode; moves runningMean and runningVar, writes mean and invStd for the backward pass */
-export declare function batchNormTrain(x: F32, weight: F32, bias: F32, runningMean: F32Mut, runningVar: F32Mut, mean: F32Mut, invStd: F32Mut, out: F32Mut, rows: number, features: number, eps: number, momentum: number): void
+/** BatchNorm1d: normalizes each column by the batch's statistics in train mode, by the running ones in eval mode */
+export declare function batchNormForward(call: BatchNormForward): void
 
-/** The mean cross-entropy; writes the gradient of the logits */
-export declare function crossEntropy(logits: F32, labels: I32, grad: F32Mut, rows: number, classes: number, labelSmoothing: number): number
+/** What batchNormForward reads and writes: x and out are [rows, features], mean and invStd (for the backward pass) [features] */
+export interface BatchNormForward {
+  x: F32
+  norm: Norm
+  mean: F32Mut
+  invStd: F32Mut
+  out: F32Mut
+  rows: number
+  features: number
+}
+
+/** The mean cross-entropy; writes its gradient */
+export declare function crossEntropy(call: CrossEntropy): number
+
+/** Logits and grad are [rows, classes], labels [rows]; grad receives the gradient of the logits */
+export interface CrossEntropy {
+  logits: F32
+  labels: I32
+  grad: F32Mut
+  rows: number
+  classes: number
+  labelSmoothing: number
+}
 
 /** Decodes PNG and JPEG files, each into channels x height x width bytes; the first that can't be, or null */
 export declare function decodeImages(files: Array<U8>, out: U8Mut, channels: number, height: number, width: number, mayResize: boolean, mayGrey: boolean): ImageFailure | null
 
+/** A dropout layer: p is the probability that an element is dropped; the mask[rows, features] is drawn from state */
+export interface Dropout {
+  p: number
+  mask: U8Mut
+  state: U32Mut
+}
+
 /** The gradient of dropout's input */
 export declare function dropoutBackward(grad: F32, p: number, mask: U8, gradX: F32Mut): void
 
-/** out = x with each element kept with chance 1 - p and divided by it; writes the mask */
+/** out = x with each element kept with probability 1 - p and divided by it; writes the mask, drawn from state */
 export declare function dropoutForward(x: F32, p: number, state: U32Mut, mask: U8Mut, out: F32Mut): void
 
 /** Repeats x along the axes where out is larger */
@@ -122,20 +157,77 @@ export interface ImageFailure {
 /** The channels (1 or 3), rows and columns of a PNG or JPEG file, or what is wrong with it */
 export declare function imageSize(file: U8): Array<number> | string
 
-/** The distillation loss as [total, soft, hard]; writes the gradient of the student's logits */
-export declare function kdLoss(studentLogits: F32, teacherLogits: F32, labels: I32, grad: F32Mut, rows: number, classes: number, temperature: number, alpha: number, labelSmoothing: number): [total: number, soft: number, hard: number]
+/** The distillation loss as [total, soft, hard]; writes the gradient of the total */
+export declare function kdLoss(call: KdLoss): [total: number, soft: number, hard: number]
 
-/**
- * The gradients of linearForward without ReLU that are asked for: gradX = grad weight, gradWeight = grad^T x, and
- * gradBias, the column sums of grad[rows, outputs]
- */
-export declare function linearBackward(grad: F32, x: F32, weight: F32, gradX: F32Mut | undefined | null, gradWeight: F32Mut | undefined | null, gradBias: F32Mut | undefined | null, rows: number, inputs: number, outputs: number): void
+/** Logits and grad are [rows, classes], labels [rows]; grad receives the gradient of the student's logits */
+export interface KdLoss {
+  studentLogits: F32
+  teacherLogits: F32
+  labels: I32
+  grad: F32Mut
+  rows: number
+  classes: number
+  temperature: number
+  alpha: number
+  labelSmoothing: number
+}
 
-/** out[rows, outputs] = x[rows, inputs] weight[outputs, inputs]^T + bias, then ReLU where asked */
-export declare function linearForward(x: F32, weight: F32, bias: F32 | undefined | null, out: F32Mut, rows: number, inputs: number, outputs: number, relu: boolean): void
+/** A linear layer: x[rows, inputs], weight[features, inputs], bias[features] or null */
+export interface Linear {
+  x: F32
+  weight: F32
+  bias: F32 | null
+}
 
-/** As normReluDropoutForward of x = input linearWeight^T + linearBias, which is written too */
-export declare function linearNormReluDropoutForward(input: F32, linearWeight: F32, linearBias: F32 | undefined | null, x: F32Mut, weight: F32, bias: F32, runningMean: F32Mut, runningVar: F32Mut, mean: F32Mut, invStd: F32Mut, out: F32Mut, mask: U8Mut | undefined | null, state: U32Mut | undefined | null, rows: number, inputs: number, features: number, train: boolean, eps: number, momentum: number, p: number): void
+/** gradX = grad weight, gradWeight = grad^T x, gradBias = the column sums of grad */
+export declare function linearBackward(call: LinearBackward): void
+
+/** grad[rows, outputs] of linearForward without ReLU, its x and weight, and the gradients that are wanted, else null */
+export interface LinearBackward {
+  grad: F32
+  x: F32
+  weight: F32
+  gradX: F32Mut | null
+  gradWeight: F32Mut | null
+  gradBias: F32Mut | null
+  rows: number
+  inputs: number
+  outputs: number
+}
+
+/** out = x weight^T + bias, then ReLU if relu */
+export declare function linearForward(call: LinearForward): void
+
+/** x[rows, inputs], weight[outputs, inputs], bias[outputs] or null, out[rows, outputs] */
+export interface LinearForward {
+  x: F32
+  weight: F32
+  bias: F32 | null
+  /** Whether ReLU follows */
+  relu: boolean
+  out: F32Mut
+  rows: number
+  inputs: number
+  outputs: number
+}
+
+/** out = dropout(relu(batchNorm(linear(x)))), with the bits of the four kernels one after another */
+export declare function linearNormReluDropoutForward(call: LinearNormReluDropoutForward): void
+
+/** What linearNormReluDropoutForward reads and writes; linearOut, which BatchNorm normalizes, and out are [rows, features] */
+export interface LinearNormReluDropoutForward {
+  linear: Linear
+  norm: Norm
+  dropout: Dropout | null
+  linearOut: F32Mut
+  mean: F32Mut
+  invStd: F32Mut
+  out: F32Mut
+  rows: number
+  inputs: number
+  features: number
+}
 
 /** Takes a lock on a file, which is made where it is missing; null where another holds it */
 export declare function lockFile(path: string): FileLock | null
@@ -152,14 +244,47 @@ export declare function matmulTn(a: F32, b: F32, out: F32Mut, m: number, k: numb
 /** out = a * b, of equal lengths */
 export declare function mul(a: F32, b: F32, out: F32Mut): void
 
-/** The gradients of normReluDropoutForward's x, weight and bias */
-export declare function normReluDropoutBackward(grad: F32, x: F32, mean: F32, invStd: F32, weight: F32, bias: F32, mask: U8 | undefined | null, gradX: F32Mut, gradWeight: F32Mut, gradBias: F32Mut, rows: number, features: number, train: boolean, p: number): void
+/** A BatchNorm1d layer, whose arrays are of [features]; in train mode the running statistics are updated */
+export interface Norm {
+  weight: F32
+  bias: F32
+  runningMean: F32Mut
+  runningVar: F32Mut
+  train: boolean
+  eps: number
+  momentum: number
+}
 
-/**
- * out = dropout(relu(batchNorm(x))) in one pass; in train mode the running statistics move. Writes mean and invStd for
- * the backward pass, and the mask, drawn from state; without both nothing is dropped
- */
-export declare function normReluDropoutForward(x: F32, weight: F32, bias: F32, runningMean: F32Mut, runningVar: F32Mut, mean: F32Mut, invStd: F32Mut, out: F32Mut, mask: U8Mut | undefined | null, state: U32Mut | undefined | null, rows: number, features: number, train: boolean, eps: number, momentum: number, p: number): void
+/** The gradients of a BatchNorm1d's input[rows, features], weight and bias, which are all written */
+export interface NormGradients {
+  x: F32Mut
+  weight: F32Mut
+  bias: F32Mut
+}
+
+/** The gradients of dropout(relu(batchNorm(x))) from grad[rows, features] */
+export declare function normReluDropoutBackward(call: NormReluDropoutBackward): void
+
+/** What normReluDropoutBackward reads and writes; mask is null if nothing was dropped */
+export interface NormReluDropoutBackward {
+  grad: F32
+  saved: NormSaved
+  weight: F32
+  bias: F32
+  mask: U8 | null
+  p: number
+  gradients: NormGradients
+  rows: number
+  features: number
+}
+
+/** What the backward pass needs of the forward pass: its input x[rows, features], and mean and invStd, which it wrote */
+export interface NormSaved {
+  x: F32
+  mean: F32
+  invStd: F32
+  train: boolean
+}
 
 /** GFLOP/s of fused multiply-adds that touch no memory, on all threads */
 export declare function peakRate(): number

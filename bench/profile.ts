@@ -12,22 +12,24 @@ interface Sum {
   flops: number;
 }
 
+/** The arguments of the kernels that multiply matrices. */
+interface Product {
+  rows: number;
+  inputs: number;
+  outputs: number;
+  features: number;
+  gradX: unknown;
+  gradWeight: unknown;
+}
+
 /** The FLOP of the matrix products, from their arguments. Other kernels are rated in bytes. */
 const PRODUCTS: Readonly<Record<string, (args: readonly unknown[]) => number>> = {
-  linearForward: (args) =>
-    2 *
-    numbersOf(args)
-      .slice(0, 3)
-      .reduce((product, x) => product * x, 1),
-  linearNormReluDropoutForward: (args) =>
-    2 *
-    numbersOf(args)
-      .slice(0, 3)
-      .reduce((product, x) => product * x, 1),
-  linearBackward: (args) =>
-    [args[3], args[4]].filter((into) => into != null).length *
-    2 *
-    numbersOf(args).reduce((product, x) => product * x, 1),
+  linearForward: ([call]) => flops(call as Product),
+  linearNormReluDropoutForward: ([call]) => flops(call as Product),
+  linearBackward: ([call]) => {
+    const { gradX, gradWeight } = call as Product;
+    return [gradX, gradWeight].filter((into) => into !== null).length * flops(call as Product);
+  },
   matmul: (args) => 2 * numbersOf(args).reduce((product, x) => product * x, 1),
   matmulNt: (args) => 2 * numbersOf(args).reduce((product, x) => product * x, 1),
   matmulTn: (args) => 2 * numbersOf(args).reduce((product, x) => product * x, 1),
@@ -84,9 +86,19 @@ function entriesOf(sums: ReadonlyMap<string, Sum>, stepMs: number, steps: number
   return [...entries.sort((a, b) => b.ms - a.ms), { ...rest, gigabytesPerSecond: 0, gflops: null }];
 }
 
+function flops({ rows, inputs, outputs, features }: Product): number {
+  return 2 * rows * inputs * (outputs ?? features);
+}
+
+/** The bytes of all arrays, by themselves or inside lists and objects. */
 function bytesOf(args: readonly unknown[]): number {
-  const arrays = new Set(args.flat().filter((x) => ArrayBuffer.isView(x)));
+  const arrays = new Set(args.flatMap(arraysIn));
   return [...arrays].reduce((total, { byteLength }) => total + byteLength, 0);
+}
+
+function arraysIn(value: unknown): ArrayBufferView[] {
+  if (ArrayBuffer.isView(value)) return [value];
+  return typeof value === "object" && value !== null ? Object.values(value).flatMap(arraysIn) : [];
 }
 
 function numbersOf(args: readonly unknown[]): number[] {

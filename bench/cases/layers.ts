@@ -28,7 +28,7 @@ function linearForwardCase(inputs: number, outputs: number): Case {
     name: "linear + ReLU",
     shape: `${ROWS}×${inputs} → ${outputs}`,
     work: product(ROWS, inputs, outputs),
-    kernel: () => native.linearForward(x, weight, bias, out, ROWS, inputs, outputs, true),
+    kernel: () => native.linearForward({ x, weight, bias, relu: true, out, rows: ROWS, inputs, outputs }),
     plain: () => linearForward(layer, x, true),
     results: [out, layer.out],
   };
@@ -44,7 +44,7 @@ function linearBackwardCase(inputs: number, outputs: number): Case {
     name: "linear, gradients",
     shape: `${ROWS}×${inputs} → ${outputs}`,
     work: both(product(outputs, ROWS, inputs), product(ROWS, outputs, inputs)),
-    kernel: () => native.linearBackward(grad, x, weight, gradX, gradWeight, gradBias, ROWS, inputs, outputs),
+    kernel: () => native.linearBackward({ grad, x, weight, gradX, gradWeight, gradBias, rows: ROWS, inputs, outputs }),
     plain: () => linearBackward(layer, grads, x, grad),
     results: [gradWeight, grads.weight],
   };
@@ -54,6 +54,7 @@ function batchNormCase(features: number): Case {
   const [x, weight, bias] = [numbers(ROWS * features), numbers(features), numbers(features)];
   const [mean, invStd] = [new Float32Array(features), new Float32Array(features)];
   const [runningMean, runningVar] = [new Float32Array(features), new Float32Array(features).fill(1)];
+  const norm = { weight, bias, runningMean, runningVar, train: true, eps: EPS, momentum: 0.1 };
   const layer = batchNormLayer(weight, bias, runningMean.slice(), runningVar.slice());
   const [normal, out, outPlain] = [new Float32Array(x.length), new Float32Array(x.length), new Float32Array(x.length)];
   return {
@@ -61,7 +62,7 @@ function batchNormCase(features: number): Case {
     shape: `${ROWS}×${features}`,
     work: elementwise(x.length, 7, x.length, out.length),
     kernel: () => {
-      native.batchNormTrain(x, weight, bias, runningMean, runningVar, mean, invStd, normal, ROWS, features, EPS, 0.1);
+      native.batchNormForward({ x, norm, mean, invStd, out: normal, rows: ROWS, features });
       native.reluForward(normal, out);
     },
     plain: () => batchNormTrain(layer, x, outPlain, ROWS),
@@ -83,7 +84,14 @@ function batchNormBackwardCase(features: number): Case {
     shape: `${ROWS}×${features}`,
     work: elementwise(x.length, 9, x.length, grad.length, gradX.length),
     kernel: () =>
-      native.batchNormBackward(grad, x, mean, invStd, weight, gradX, gradWeight, gradBias, ROWS, features, true),
+      native.batchNormBackward({
+        grad,
+        saved: { x, mean, invStd, train: true },
+        weight,
+        gradients: { x: gradX, weight: gradWeight, bias: gradBias },
+        rows: ROWS,
+        features,
+      }),
     plain: () => batchNormBackward(layer, grads, x, grad, gradPlain, ROWS),
     results: [gradX, gradPlain],
   };
@@ -108,7 +116,6 @@ export function hiddenCases(): Case[] {
     hiddenCase("teacher's layer 1, whole", 784, 2048, 0.3),
     hiddenCase("teacher's layer 2, whole", 2048, 1024, 0.3),
     hiddenCase("teacher's layer 3, whole", 1024, 512, 0.2),
-    normCase(2048, 0.3),
   ];
 }
 
@@ -116,7 +123,7 @@ export function hiddenCases(): Case[] {
 function hiddenCase(name: string, inputs: number, features: number, p: number): Case {
   const size = ROWS * features;
   const [input, weight, bias] = [numbers(ROWS * inputs), numbers(features * inputs), numbers(features)];
-  const { gamma, beta, running, saved, layer, state, random, mask, keep } = layerMemory(size, features);
+  const { norm, mean, invStd, layer, state, random, mask, keep } = layerMemory(size, features);
   const [x, out, outPlain] = [new Float32Array(size), new Float32Array(size), new Float32Array(size)];
   const linear = linearLayer(weight, bias, ROWS);
   const more = both(elementwise(size, 7, size, size), draws(size, size / 4));
@@ -125,11 +132,18 @@ function hiddenCase(name: string, inputs: number, features: number, p: number): 
     shape: `${ROWS}×${inputs} → ${features}`,
     work: both(product(ROWS, inputs, features), more),
     kernel: () =>
-      native.linearNormReluDropoutForward(
-        ...([input, weight, bias, x, gamma, beta] as const),
-        ...([...running, ...saved] as const),
-        ...([out, mask, state, ROWS, inputs, features, true, EPS, MOMENTUM, p] as const),
-      ),
+      native.linearNormReluDropoutForward({
+        linear: { x: input, weight, bias },
+        norm,
+        dropout: { p, mask, state },
+        linearOut: x,
+        mean,
+        invStd,
+        out,
+        rows: ROWS,
+        inputs,
+        features,
+      }),
     plain: () => {
       batchNormTrain(layer, linearForward(linear, input, false), outPlain, ROWS);
       dropout(outPlain, p, random, keep);
@@ -138,40 +152,24 @@ function hiddenCase(name: string, inputs: number, features: number, p: number): 
   };
 }
 
-/** Batch norm, ReLU and dropout with its mask. */
-function normCase(features: number, p: number): Case {
-  const size = ROWS * features;
-  const x = numbers(size);
-  const { gamma, beta, running, saved, layer, state, random, mask, keep } = layerMemory(size, features);
-  const [out, outPlain] = [new Float32Array(size), new Float32Array(size)];
-  return {
-    name: "batch norm, ReLU, dropout in one",
-    shape: `${ROWS}×${features}`,
-    work: both(draws(size, size / 4), elementwise(size, 7, size, size)),
-    kernel: () =>
-      native.normReluDropoutForward(
-        ...([x, gamma, beta, ...running, ...saved] as const),
-        ...([out, mask, state, ROWS, features, true, EPS, MOMENTUM, p] as const),
-      ),
-    plain: () => {
-      batchNormTrain(layer, x, outPlain, ROWS);
-      dropout(outPlain, p, random, keep);
-    },
-    results: [out, outPlain],
-  };
-}
-
 /** What a batch norm and a dropout hold, for the kernel and for plain TypeScript. */
 function layerMemory(size: number, features: number) {
-  const [gamma, beta] = [numbers(features), numbers(features).reverse()];
+  const [weight, bias] = [numbers(features), numbers(features).reverse()];
   const floats = () => new Float32Array(features);
   const { state } = new Generator(0);
   return {
-    gamma,
-    beta,
-    running: [floats(), floats().fill(1)] as const,
-    saved: [floats(), floats()] as const,
-    layer: batchNormLayer(gamma, beta, floats(), floats().fill(1)),
+    norm: {
+      weight,
+      bias,
+      runningMean: floats(),
+      runningVar: floats().fill(1),
+      train: true,
+      eps: EPS,
+      momentum: MOMENTUM,
+    },
+    mean: floats(),
+    invStd: floats(),
+    layer: batchNormLayer(weight, bias, floats(), floats().fill(1)),
     state,
     random: new MersenneTwister(state.slice()),
     mask: new Uint8Array(size),

@@ -20,12 +20,13 @@ function kdLossCase(rows: number, classes: number): Case {
   const [student, teacher] = [numbers(rows * classes), numbers(rows * classes).reverse()];
   const labels = Int32Array.from({ length: rows }, (_, i) => i % classes);
   const [grad, gradPlain] = [new Float32Array(student.length), new Float32Array(student.length)];
-  const options = { temperature: 3.5, alpha: 0.6 };
+  const options = { temperature: 3.5, alpha: 0.6, labelSmoothing: 0 };
   return {
     name: "distillation loss, with its gradient",
     shape: `${rows}×${classes}`,
     work: elementwise(student.length, 25, student.length, teacher.length, rows, grad.length),
-    kernel: () => native.kdLoss(student, teacher, labels, grad, rows, classes, options.temperature, options.alpha, 0),
+    kernel: () =>
+      native.kdLoss({ studentLogits: student, teacherLogits: teacher, labels, grad, rows, classes, ...options }),
     plain: () => kdLoss(student, teacher, labels, gradPlain, options),
     results: [grad, gradPlain],
   };
@@ -39,7 +40,7 @@ function crossEntropyCase(rows: number, classes: number): Case {
     name: "cross-entropy, with its gradient",
     shape: `${rows}×${classes}`,
     work: elementwise(logits.length, 7, logits.length, rows, grad.length),
-    kernel: () => native.crossEntropy(logits, labels, grad, rows, classes, 0),
+    kernel: () => native.crossEntropy({ logits, labels, grad, rows, classes, labelSmoothing: 0 }),
     plain: () => crossEntropy(logits, labels, gradPlain),
     results: [grad, gradPlain],
   };

@@ -35,7 +35,14 @@ export function crossEntropy(logits: Tensor, labels: Labels, options: CrossEntro
   expectLabelSmoothing(labelSmoothing);
   const [rows, classes] = logits.shape as [number, number];
   const grad = allocate(logits.size);
-  const loss = native.crossEntropy(logits.data, labelData(labels), grad, rows, classes, labelSmoothing);
+  const loss = native.crossEntropy({
+    logits: logits.data,
+    labels: labelData(labels),
+    grad,
+    rows,
+    classes,
+    labelSmoothing,
+  });
   return lossOutput(loss, logits, grad);
 }
 

@@ -40,50 +40,53 @@ export function denseBlock(x: Tensor, layers: DenseLayers): Tensor {
   const out = allocate(rows * features);
   const [mean, invStd] = [allocate(features), allocate(features)];
   const mask = p > 0 ? allocateBytes(rows * features) : null;
-  native.linearNormReluDropoutForward(
-    x.data,
-    linear.weight.data,
-    linear.bias?.data ?? null,
-    before,
-    norm.weight.data,
-    norm.bias.data,
-    norm.runningMean.data,
-    norm.runningVar.data,
+  native.linearNormReluDropoutForward({
+    linear: { x: x.data, weight: linear.weight.data, bias: linear.bias?.data ?? null },
+    norm: {
+      weight: norm.weight.data,
+      bias: norm.bias.data,
+      runningMean: norm.runningMean.data,
+      runningVar: norm.runningVar.data,
+      train: norm.training,
+      eps: norm.eps,
+      momentum: norm.momentum,
+    },
+    dropout: mask && { p, mask, state: currentGenerator().state },
+    linearOut: before,
     mean,
     invStd,
     out,
-    mask,
-    mask && currentGenerator().state,
     rows,
     inputs,
     features,
-    norm.training,
-    norm.eps,
-    norm.momentum,
-    p,
-  );
+  });
   if (norm.training) norm.countBatch();
   const { training } = norm;
   const sources = [x, linear.weight, norm.weight, norm.bias, ...(linear.bias === null ? [] : [linear.bias])];
   return output(out, [rows, features], sources, { kind: "denseBlock" }, (upstream, into) => {
-    const [intoX, intoWeight, intoScale, intoShift, intoBias] = into;
+    const [gradX, gradWeight, gradScale, gradShift, gradBias] = into;
     const grad = allocate(rows * features);
-    native.normReluDropoutBackward(
-      upstream,
-      before,
-      mean,
-      invStd,
-      norm.weight.data,
-      norm.bias.data,
+    native.normReluDropoutBackward({
+      grad: upstream,
+      saved: { x: before, mean, invStd, train: training },
+      weight: norm.weight.data,
+      bias: norm.bias.data,
       mask,
-      grad,
-      intoScale ?? allocate(features),
-      intoShift ?? allocate(features),
+      p,
+      gradients: { x: grad, weight: gradScale ?? allocate(features), bias: gradShift ?? allocate(features) },
       rows,
       features,
-      training,
-      p,
-    );
-    native.linearBackward(grad, x.data, linear.weight.data, intoX, intoWeight, intoBias, rows, inputs, features);
+    });
+    native.linearBackward({
+      grad,
+      x: x.data,
+      weight: linear.weight.data,
+      gradX,
+      gradWeight,
+      gradBias: gradBias ?? null,
+      rows,
+      inputs,
+      outputs: features,
+    });
   });
 }

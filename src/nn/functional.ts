@@ -35,13 +35,32 @@ export function linear(
   const rows = x.shape[0] as number;
   const rectified = options.relu ?? false;
   const out = allocate(rows * outputs);
-  native.linearForward(x.data, weight.data, bias?.data ?? null, out, rows, inputs, outputs, rectified);
+  native.linearForward({
+    x: x.data,
+    weight: weight.data,
+    bias: bias?.data ?? null,
+    relu: rectified,
+    out,
+    rows,
+    inputs,
+    outputs,
+  });
   const sources = bias === null ? [x, weight] : [x, weight, bias];
   const operation = { kind: "linear", relu: rectified } as const;
-  return output(out, [rows, outputs], sources, operation, (upstream, [intoX, intoWeight, intoBias]) => {
+  return output(out, [rows, outputs], sources, operation, (upstream, [gradX, gradWeight, gradBias]) => {
     const grad = rectified ? allocate(upstream.length) : upstream;
     if (rectified) native.reluBackward(upstream, out, grad);
-    native.linearBackward(grad, x.data, weight.data, intoX, intoWeight, intoBias, rows, inputs, outputs);
+    native.linearBackward({
+      grad,
+      x: x.data,
+      weight: weight.data,
+      gradX,
+      gradWeight,
+      gradBias: gradBias ?? null,
+      rows,
+      inputs,
+      outputs,
+    });
   });
 }
 
@@ -91,54 +110,32 @@ export function batchNorm(
   expectShape("batchNorm: x", x.shape, [-1, features]);
   for (const [name, tensor] of Object.entries(state)) expectShape(`batchNorm: ${name}`, tensor.shape, [features]);
   const rows = x.shape[0] as number;
-  const [out, invStd] = [allocate(x.size), allocate(features)];
+  const [out, mean, invStd] = [allocate(x.size), allocate(features), allocate(features)];
   const { training, momentum, eps } = options;
-  let mean = runningMean.data;
-  if (training) {
-    mean = allocate(features);
-    native.batchNormTrain(
-      x.data,
-      weight.data,
-      bias.data,
-      runningMean.data,
-      runningVar.data,
-      mean,
-      invStd,
-      out,
-      rows,
-      features,
-      eps,
-      momentum,
-    );
-  } else {
-    native.batchNormEval(
-      x.data,
-      weight.data,
-      bias.data,
-      runningMean.data,
-      runningVar.data,
-      invStd,
-      out,
-      rows,
-      features,
-      eps,
-    );
-  }
+  const norm = {
+    weight: weight.data,
+    bias: bias.data,
+    runningMean: runningMean.data,
+    runningVar: runningVar.data,
+    train: training,
+    eps,
+    momentum,
+  };
+  native.batchNormForward({ x: x.data, norm, mean, invStd, out, rows, features });
   const operation = { kind: "batchNorm", runningMean, runningVar, eps, training } as const;
   return output(out, x.shape, [x, weight, bias], operation, (grad, into) => {
-    const [intoX, intoWeight, intoBias] = [x, weight, bias].map((source, i) => into[i] ?? allocate(source.size));
-    native.batchNormBackward(
+    const [gradX, gradWeight, gradBias] = into;
+    native.batchNormBackward({
       grad,
-      x.data,
-      mean,
-      invStd,
-      weight.data,
-      intoX as Float32Array,
-      intoWeight as Float32Array,
-      intoBias as Float32Array,
+      saved: { x: x.data, mean, invStd, train: training },
+      weight: weight.data,
+      gradients: {
+        x: gradX ?? allocate(x.size),
+        weight: gradWeight ?? allocate(features),
+        bias: gradBias ?? allocate(features),
+      },
       rows,
       features,
-      training,
-    );
+    });
   });
 }

@@ -1,22 +1,25 @@
 //! The only unsafe file of the binding: typed arrays become slices, without a copy.
 //!
-//! A typed array arrives as a pointer and a length. `Memory` turns the arrays of one call into slices, after it made
-//! sure that nothing written overlaps anything else, which is what makes the slices sound. JavaScript can't run, and so
-//! can't detach or resize a buffer, until the synchronous call returns; shared memory, which another thread could
-//! write, is refused.
+//! A typed array arrives as a handle, by itself or as a property of an object (`#[napi(object)]`). `Memory` looks up the
+//! memory of the arrays of one call, makes sure that nothing written overlaps anything else, and gives slices. It starts
+//! when all arguments have arrived: a getter of an object may run JavaScript before, but none runs between the first
+//! lookup and the end of the synchronous call, so no buffer can be detached or resized. Shared memory, which another
+//! thread could write, is refused.
 
 use crate::error::{Result, error, kernel};
 use distillery_kernels::KernelError;
 use napi::bindgen_prelude::{FromNapiValue, TypeName, ValidateNapiValue};
-use napi::{Status, ValueType, sys};
+use napi::{ValueType, sys};
 use ndarray::{ArrayView2, ArrayViewMut2, ShapeError};
+use std::marker::PhantomData;
 use std::ops::Range;
 use std::ptr;
 
 /// A typed array of the caller. `W` says whether the kernel writes it.
 pub struct Array<T, const W: bool> {
-    start: *mut T,
-    len: usize,
+    env: sys::napi_env,
+    value: sys::napi_value,
+    element: PhantomData<T>,
 }
 
 pub type F32 = Array<f32, false>;
@@ -62,12 +65,27 @@ impl<T: Element, const W: bool> ValidateNapiValue for Array<T, W> {}
 
 impl<T: Element, const W: bool> FromNapiValue for Array<T, W> {
     unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> napi::Result<Self> {
-        let refuse = |what: &str| napi::Error::new(Status::InvalidArg, format!("expected a {}, got {what}", T::NAME));
+        Ok(Self { env, value, element: PhantomData })
+    }
+}
+
+impl<T: Element, const W: bool> Array<T, W> {
+    /// The first element and the length.
+    fn lookup(&self) -> Result<(*mut T, usize)> {
+        let refuse = |what: &str| error("InvalidArg", format!("expected a {}, got {what}", T::NAME));
         let (mut kind, mut len, mut data) = (0, 0, ptr::null_mut());
         let (mut buffer, mut offset) = (ptr::null_mut(), 0);
         // SAFETY: `env` and `value` are those of the running call, and every out-pointer is a live local.
         let status = unsafe {
-            sys::napi_get_typedarray_info(env, value, &mut kind, &mut len, &mut data, &mut buffer, &mut offset)
+            sys::napi_get_typedarray_info(
+                self.env,
+                self.value,
+                &mut kind,
+                &mut len,
+                &mut data,
+                &mut buffer,
+                &mut offset,
+            )
         };
         if status != sys::Status::napi_ok {
             return Err(refuse("another kind of value"));
@@ -77,10 +95,11 @@ impl<T: Element, const W: bool> FromNapiValue for Array<T, W> {
         }
         let mut unshared = false;
         // SAFETY: as above; `buffer` was just handed out by the same environment.
-        if unsafe { sys::napi_is_arraybuffer(env, buffer, &mut unshared) } != sys::Status::napi_ok || !unshared {
+        let status = unsafe { sys::napi_is_arraybuffer(self.env, buffer, &mut unshared) };
+        if status != sys::Status::napi_ok || !unshared {
             return Err(refuse("one on shared memory"));
         }
-        Ok(Self { start: data.cast(), len })
+        Ok((data.cast(), len))
     }
 }
 
@@ -97,46 +116,56 @@ impl Memory {
     }
 
     /// Borrows an array to read.
-    pub fn read<'a, T>(&mut self, array: &'a Array<T, false>) -> Result<&'a [T]> {
-        let range = array.range();
+    pub fn read<'a, T: Element>(&mut self, array: &'a Array<T, false>) -> Result<&'a [T]> {
+        let (start, len) = array.lookup()?;
+        let range = range(start, len);
         refuse_overlap(&self.written, &range)?;
         self.read.push(range);
-        if array.len == 0 {
+        if len == 0 {
             return Ok(&[]);
         }
         // SAFETY: V8 keeps `len` aligned elements alive at `start` during the call; none is borrowed mutably.
-        Ok(unsafe { std::slice::from_raw_parts(array.start, array.len) })
+        Ok(unsafe { std::slice::from_raw_parts(start, len) })
     }
 
     /// Borrows an array to write.
-    pub fn write<'a, T>(&mut self, array: &'a mut Array<T, true>) -> Result<&'a mut [T]> {
-        let range = array.range();
+    pub fn write<'a, T: Element>(&mut self, array: &'a mut Array<T, true>) -> Result<&'a mut [T]> {
+        let (start, len) = array.lookup()?;
+        let range = range(start, len);
         refuse_overlap(&self.written, &range)?;
         refuse_overlap(&self.read, &range)?;
         self.written.push(range);
-        if array.len == 0 {
+        if len == 0 {
             return Ok(&mut []);
         }
         // SAFETY: as in `read`, and the range overlaps nothing else that this call borrowed.
-        Ok(unsafe { std::slice::from_raw_parts_mut(array.start, array.len) })
+        Ok(unsafe { std::slice::from_raw_parts_mut(start, len) })
+    }
+
+    /// Borrows an array to read, if there is one.
+    pub fn read_some<'a, T: Element>(&mut self, array: &'a Option<Array<T, false>>) -> Result<Option<&'a [T]>> {
+        array.as_ref().map(|array| self.read(array)).transpose()
+    }
+
+    /// Borrows an array to write, if there is one.
+    pub fn write_some<'a, T: Element>(&mut self, array: &'a mut Option<Array<T, true>>) -> Result<Option<&'a mut [T]>> {
+        array.as_mut().map(|array| self.write(array)).transpose()
     }
 
     /// Borrows a list of arrays to read.
-    pub fn read_all<'a, T>(&mut self, arrays: &'a [Array<T, false>]) -> Result<Vec<&'a [T]>> {
+    pub fn read_all<'a, T: Element>(&mut self, arrays: &'a [Array<T, false>]) -> Result<Vec<&'a [T]>> {
         arrays.iter().map(|array| self.read(array)).collect()
     }
 
     /// Borrows a list of arrays to write.
-    pub fn write_all<'a, T>(&mut self, arrays: &'a mut [Array<T, true>]) -> Result<Vec<&'a mut [T]>> {
+    pub fn write_all<'a, T: Element>(&mut self, arrays: &'a mut [Array<T, true>]) -> Result<Vec<&'a mut [T]>> {
         arrays.iter_mut().map(|array| self.write(array)).collect()
     }
 }
 
-impl<T, const W: bool> Array<T, W> {
-    fn range(&self) -> Range<usize> {
-        let start = self.start as usize;
-        start..start + self.len * size_of::<T>()
-    }
+/// The addresses of an array.
+fn range<T>(start: *const T, len: usize) -> Range<usize> {
+    start as usize..start as usize + len * size_of::<T>()
 }
 
 fn refuse_overlap(borrowed: &[Range<usize>], range: &Range<usize>) -> Result<()> {

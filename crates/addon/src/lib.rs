@@ -6,17 +6,19 @@
 #![allow(missing_docs, reason = "the exported functions are documented where the library calls them")]
 
 mod augment;
+mod batch_norm;
 mod borrow;
 mod data;
+mod dropout;
 mod elementwise;
 mod error;
 mod frozen;
-mod hidden;
 mod images;
-mod layers;
+mod linear;
 mod lock;
 mod losses;
 mod matmul;
 mod optim;
 mod random;
+mod softmax;
 mod threads;

@@ -21,7 +21,7 @@ pub fn random_seed(mut state: U32Mut, seed: u32) -> Result<()> {
 pub fn random_uniform(mut state: U32Mut, mut out: F32Mut, from: f64, to: f64) -> Result<()> {
     let mut memory = Memory::new();
     let (state, out) = (memory.write(&mut state)?, memory.write(&mut out)?);
-    Generator::new(state).map_err(kernel)?.uniform(out, from as f32, to as f32);
+    Generator::new(state).map_err(kernel)?.fill_uniform(out, from as f32, to as f32);
     Ok(())
 }
 
@@ -30,7 +30,7 @@ pub fn random_uniform(mut state: U32Mut, mut out: F32Mut, from: f64, to: f64) ->
 pub fn random_normal(mut state: U32Mut, mut out: F32Mut) -> Result<()> {
     let mut memory = Memory::new();
     let (state, out) = (memory.write(&mut state)?, memory.write(&mut out)?);
-    Generator::new(state).map_err(kernel)?.normal(out);
+    Generator::new(state).map_err(kernel)?.fill_normal(out);
     Ok(())
 }
 
@@ -39,7 +39,7 @@ pub fn random_normal(mut state: U32Mut, mut out: F32Mut) -> Result<()> {
 pub fn random_integers(mut state: U32Mut, mut out: I32Mut, low: i32, high: i32) -> Result<()> {
     let mut memory = Memory::new();
     let (state, out) = (memory.write(&mut state)?, memory.write(&mut out)?);
-    Generator::new(state).map_err(kernel)?.integers(out, low, high).map_err(kernel)
+    Generator::new(state).map_err(kernel)?.fill_integers(out, low, high).map_err(kernel)
 }
 
 /// Fills with a random order of 0 to its length
@@ -47,6 +47,6 @@ pub fn random_integers(mut state: U32Mut, mut out: I32Mut, low: i32, high: i32) 
 pub fn random_permutation(mut state: U32Mut, mut out: I32Mut) -> Result<()> {
     let mut memory = Memory::new();
     let (state, out) = (memory.write(&mut state)?, memory.write(&mut out)?);
-    Generator::new(state).map_err(kernel)?.permutation(out);
+    Generator::new(state).map_err(kernel)?.fill_permutation(out);
     Ok(())
 }

@@ -1,12 +1,13 @@
 //! What follows a product, at the script's shapes: `cargo bench --bench layers`.
 
-use distillery_kernels::batch_norm::{Affine, Running, forward_train};
+use distillery_kernels::batch_norm::{self, Affine, Norm, Outputs};
+use distillery_kernels::batch_stats::{RunningUpdate, Statistics};
 use distillery_kernels::kd_loss::{KdOptions, kd_loss};
-use distillery_kernels::norm_relu_dropout::{Dropout, Mode, Norm, Outputs, forward};
+use distillery_kernels::norm_relu_dropout::{self, Dropout};
 use distillery_kernels::rng::{Generator, STATE_WORDS};
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
-use ndarray::{Array1, Array2};
+use ndarray::{Array2, ArrayView2};
 
 const BATCH: usize = 64;
 /// The widths of the teacher's hidden layers.
@@ -21,32 +22,45 @@ fn traffic(features: usize) -> BytesCount {
     BytesCount::new(2 * BATCH * features * size_of::<f32>())
 }
 
+/// A layer with its statistics, and what its forward pass writes.
+struct Layer {
+    x: Array2<f32>,
+    out: Array2<f32>,
+    /// Weight, bias, running mean, running variance, mean, inverse standard deviation.
+    vectors: [Vec<f32>; 6],
+}
+
+impl Layer {
+    fn new(features: usize) -> Self {
+        let vectors = [(); 6].map(|()| vec![1.0; features]);
+        Self { x: numbers(BATCH, features), out: numbers(BATCH, features), vectors }
+    }
+
+    fn pass(&mut self) -> (ArrayView2<'_, f32>, Norm<'_>, Outputs<'_>) {
+        let [weight, bias, running_mean, running_var, mean, inv_std] = &mut self.vectors;
+        let statistics = Statistics::Batch(RunningUpdate { mean: running_mean, var: running_var, momentum: 0.1 });
+        let norm = Norm { affine: Affine { weight, bias }, statistics, eps: 1e-5 };
+        (self.x.view(), norm, Outputs { mean, inv_std, out: self.out.view_mut() })
+    }
+}
+
 #[divan::bench(args = WIDTHS, max_time = 0.1)]
 fn batch_norm(bencher: Bencher, features: usize) {
-    let (x, mut out) = (numbers(BATCH, features), numbers(BATCH, features));
-    let (weight, bias) = (Array1::ones(features), Array1::zeros(features));
-    let [mut running_mean, mut running_var, mut mean, mut inv_std] = [(); 4].map(|()| Array1::ones(features));
+    let mut layer = Layer::new(features);
     bencher.counter(traffic(features)).bench_local(|| {
-        let affine = Affine { weight: weight.view(), bias: bias.view() };
-        let running = Running { mean: running_mean.view_mut(), var: running_var.view_mut(), momentum: 0.1 };
-        forward_train(x.view(), &affine, running, 1e-5, mean.view_mut(), inv_std.view_mut(), out.view_mut())
+        let (x, norm, outputs) = layer.pass();
+        batch_norm::forward(x, norm, outputs)
     });
 }
 
 #[divan::bench(args = WIDTHS, max_time = 0.1)]
 fn norm_relu_dropout(bencher: Bencher, features: usize) {
-    let (x, mut out) = (numbers(BATCH, features), numbers(BATCH, features));
-    let (weight, bias) = (Array1::ones(features), Array1::zeros(features));
-    let [mut running_mean, mut running_var, mut mean, mut inv_std] = [(); 4].map(|()| Array1::ones(features));
-    let (mut keep, mut state) = (vec![0; x.len()], [0; STATE_WORDS]);
+    let (mut layer, mut keep, mut state) = (Layer::new(features), vec![0; BATCH * features], [0; STATE_WORDS]);
     let mut generator = Generator::seeded(&mut state, 0).unwrap();
     bencher.counter(traffic(features)).bench_local(|| {
-        let affine = Affine { weight: weight.view(), bias: bias.view() };
-        let running = Running { mean: running_mean.view_mut(), var: running_var.view_mut(), momentum: 0.1 };
-        let norm = Norm { affine, mode: Mode::Train(running), eps: 1e-5 };
+        let (x, norm, outputs) = layer.pass();
         let dropout = Dropout { p: 0.3, generator: Some(&mut generator), keep: &mut keep };
-        let outputs = Outputs { mean: mean.view_mut(), inv_std: inv_std.view_mut(), out: out.view_mut() };
-        forward(x.view(), norm, Some(dropout), outputs)
+        norm_relu_dropout::forward(x, norm, Some(dropout), outputs)
     });
 }
 
@@ -55,7 +69,7 @@ fn norm_relu_dropout(bencher: Bencher, features: usize) {
 fn mask(bencher: Bencher, features: usize) {
     let (mut keep, mut state) = (vec![0; BATCH * features], [0; STATE_WORDS]);
     let mut generator = Generator::seeded(&mut state, 0).unwrap();
-    bencher.counter(ItemsCount::new(keep.len())).bench_local(|| generator.flags(&mut keep, 0.7));
+    bencher.counter(ItemsCount::new(keep.len())).bench_local(|| generator.fill_bernoulli(&mut keep, 0.7));
 }
 
 /// Items are logits of the student.

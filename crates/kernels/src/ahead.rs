@@ -140,7 +140,7 @@ impl Ahead {
         loop {
             match pass.try_recv() {
                 Ok((pass, result)) => return Some((pass, to, result)),
-                Err(TryRecvError::Empty) => parallel::help(),
+                Err(TryRecvError::Empty) => parallel::work_while_waiting(),
                 Err(TryRecvError::Disconnected) => return None,
             }
         }

@@ -1,6 +1,6 @@
 //! Random transforms of images: shift, mirror, noise.
 
-use crate::error::{Result, dense, dense_mut, expect_shape, expect_that};
+use crate::error::{Result, contiguous, contiguous_mut, expect_shape, expect_that};
 use crate::rng::Generator;
 use ndarray::{ArrayView4, ArrayViewMut4};
 
@@ -40,7 +40,7 @@ pub fn augment(
     expect_that((0..=1 << 30).contains(&max_shift), OP, "max_shift", max_shift.into(), "0 to 2^30")?;
     expect_that((0.0..=1.0).contains(&flip), OP, "flip", flip.into(), "a probability from 0 to 1")?;
     expect_that(noise >= 0.0 && noise.is_finite(), OP, "noise", noise.into(), "a number of at least 0")?;
-    let (images, out) = (dense(OP, "images", &images)?, dense_mut(OP, "out", &mut out)?);
+    let (images, out) = (contiguous(OP, "images", &images)?, contiguous_mut(OP, "out", &mut out)?);
     if images.is_empty() {
         return Ok(());
     }
@@ -51,7 +51,7 @@ pub fn augment(
         for ((from, to), fill) in image.chunks_exact(plane).zip(out.chunks_exact_mut(plane)).zip(fill) {
             transform.apply(from, to, width, *fill);
         }
-        generator.normal(&mut normals);
+        generator.fill_normal(&mut normals);
         out.iter_mut().zip(&normals).for_each(|(x, normal)| *x += noise * normal);
     }
     Ok(())
@@ -62,10 +62,10 @@ impl Transform {
     fn draw(generator: &mut Generator, Augmentation { max_shift, flip, .. }: Augmentation) -> Result<Self> {
         let (mut shift, mut uniform) = ([0; 2], [1.0]);
         if max_shift > 0 {
-            generator.integers(&mut shift, -max_shift, max_shift + 1)?;
+            generator.fill_integers(&mut shift, -max_shift, max_shift + 1)?;
         }
         if flip > 0.0 {
-            generator.uniform(&mut uniform, 0.0, 1.0);
+            generator.fill_uniform(&mut uniform, 0.0, 1.0);
         }
         let [down, right] = shift.map(|by| by as isize);
         Ok(Self { down, right, mirrored: uniform[0] < flip })

@@ -1,8 +1,8 @@
 //! Cross-entropy of logits with true labels, averaged over the batch, `torch.nn.functional.cross_entropy`.
 
-use crate::error::{KernelError, Result, dense, dense_mut, expect_labels, expect_shape};
-use crate::label_target::LabelTarget;
+use crate::error::{KernelError, Result, contiguous, contiguous_mut, expect_labels, expect_non_empty, expect_shape};
 use crate::parallel::{self, Rows};
+use crate::smoothed_label::SmoothedLabel;
 use crate::softmax::LogSumExp;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
@@ -18,14 +18,14 @@ pub fn cross_entropy(
     mut grad: ArrayViewMut2<f32>,
 ) -> Result<f64> {
     let (rows, classes) = logits.dim();
-    expect_shape(OP, "logits", logits.shape(), &[rows.max(1), classes.max(1)])?;
+    expect_non_empty(OP, "logits", logits.shape())?;
     expect_shape(OP, "labels", &[labels.len()], &[rows])?;
     expect_shape(OP, "grad", grad.shape(), &[rows, classes])?;
     expect_labels(OP, labels, classes)?;
-    let target = LabelTarget::new(OP, label_smoothing, classes)?;
-    let logits = dense(OP, "logits", &logits)?;
+    let target = SmoothedLabel::new(OP, label_smoothing, classes)?;
+    let logits = contiguous(OP, "logits", &logits)?;
     let mut losses = vec![0.0f64; rows];
-    let work = (&mut losses[..], Rows(dense_mut(OP, "grad", &mut grad)?, classes));
+    let work = (&mut losses[..], Rows(contiguous_mut(OP, "grad", &mut grad)?, classes));
     parallel::for_each(work, GRAIN / classes + 1, |first, (losses, grad)| {
         for (i, (loss, grad)) in losses.iter_mut().zip(grad.0.chunks_exact_mut(classes)).enumerate() {
             let (row, label) = (&logits[(first + i) * classes..][..classes], labels[first + i] as usize);

@@ -1,4 +1,4 @@
-//! Dropout, `torch.nn.functional.dropout`: each element is kept with chance 1 - p and divided by it, else zero.
+//! Dropout, `torch.nn.functional.dropout`: each element is kept with probability 1 - p and divided by it, else zero.
 
 use crate::error::{Result, expect_shape, expect_that};
 use crate::parallel;
@@ -6,42 +6,65 @@ use crate::rng::Generator;
 use crate::vectorised::vectorised;
 
 const OP: &str = "dropout";
+/// Elements per task, at least.
 const GRAIN: usize = 1 << 15;
 
-/// Draws the mask of x from the stream, in order, one 64-bit draw an element, and applies it.
+/// Which elements are kept.
+#[derive(Clone, Copy)]
+pub struct Mask<'a> {
+    /// 1 for an element that is kept, 0 for one that is dropped.
+    pub keep: &'a [u8],
+    /// The probability that an element is dropped.
+    pub p: f64,
+}
+
+impl Mask<'_> {
+    /// Refuses a probability out of range and a mask of another length.
+    pub(crate) fn check(&self, op: &'static str, len: usize) -> Result<()> {
+        expect_probability(self.p)?;
+        expect_shape(op, "mask", &[self.keep.len()], &[len])
+    }
+}
+
+/// Draws the mask of x in order, 64 bits of the stream per element, and applies it.
 pub fn forward(x: &[f32], p: f64, generator: &mut Generator, keep: &mut [u8], out: &mut [f32]) -> Result<()> {
-    expect_chance(p)?;
-    expect_shape(OP, "mask", &[keep.len()], &[x.len()])?;
+    Mask { keep, p }.check(OP, x.len())?;
     expect_shape(OP, "out", &[out.len()], &[x.len()])?;
     draw(p, generator, keep);
-    apply(x, p, keep, out)
+    apply(x, Mask { keep, p }, out)
 }
 
-pub(crate) fn expect_chance(p: f64) -> Result<()> {
-    expect_that((0.0..=1.0).contains(&p), OP, "p", p, "a chance from 0 to 1")
+/// The gradient of the input: the same mask and factor, on the gradient.
+pub fn backward(grad: &[f32], mask: Mask, grad_x: &mut [f32]) -> Result<()> {
+    mask.check(OP, grad.len())?;
+    apply(grad, mask, grad_x)
 }
 
-/// Draws a mask; where p leaves nothing to chance PyTorch draws nothing.
+/// Refuses a probability out of range.
+pub(crate) fn expect_probability(p: f64) -> Result<()> {
+    expect_that((0.0..=1.0).contains(&p), OP, "p", p, "a probability from 0 to 1")
+}
+
+/// Draws a mask; if p is 0 or 1, nothing is drawn, as in PyTorch.
 pub(crate) fn draw(p: f64, generator: &mut Generator, keep: &mut [u8]) {
     match p {
         0.0 => keep.fill(1),
         1.0 => keep.fill(0),
-        _ => generator.flags(keep, 1.0 - p),
+        _ => generator.fill_bernoulli(keep, 1.0 - p),
     }
 }
 
+/// Applies a mask to part of an array, in place.
+pub(crate) fn mask_in_place(keep: &[u8], p: f64, x: &mut [f32]) {
+    multiply_in_place(keep, factors(p), x);
+}
+
 /// What a dropped and what a kept element is multiplied by.
-pub(crate) fn factors(p: f64) -> [f32; 2] {
+fn factors(p: f64) -> [f32; 2] {
     [0.0, if p < 1.0 { 1.0 / (1.0 - p) as f32 } else { 0.0 }]
 }
 
-/// The gradient of the input: the same mask and factor, on the gradient.
-pub fn backward(grad: &[f32], p: f64, keep: &[u8], grad_x: &mut [f32]) -> Result<()> {
-    apply(grad, p, keep, grad_x)
-}
-
-fn apply(x: &[f32], p: f64, keep: &[u8], out: &mut [f32]) -> Result<()> {
-    expect_shape(OP, "mask", &[keep.len()], &[x.len()])?;
+fn apply(x: &[f32], Mask { keep, p }: Mask, out: &mut [f32]) -> Result<()> {
     expect_shape(OP, "out", &[out.len()], &[x.len()])?;
     let factors = factors(p);
     parallel::for_each(out, GRAIN, |first, part| multiply(&x[first..], &keep[first..], factors, part));
@@ -52,6 +75,14 @@ vectorised! {
 fn multiply<'a>(x: &'a [f32], keep: &'a [u8], factors: [f32; 2], out: &'a mut [f32]) {
     for ((out, x), keep) in out.iter_mut().zip(x).zip(keep) {
         *out = x * if *keep & 1 == 1 { factors[1] } else { factors[0] };
+    }
+}
+}
+
+vectorised! {
+fn multiply_in_place<'a>(keep: &'a [u8], factors: [f32; 2], x: &'a mut [f32]) {
+    for (x, keep) in x.iter_mut().zip(keep) {
+        *x *= if *keep & 1 == 1 { factors[1] } else { factors[0] };
     }
 }
 }

@@ -1,8 +1,8 @@
 //! Element by element: ReLU, sums and products of two arrays (broadcast as NumPy does), scaling.
 
 use crate::error::{KernelError, Result, expect_shape};
-use crate::linear::rectify;
 use crate::parallel;
+use crate::relu;
 use crate::vectorised::vectorised;
 use ndarray::{ArrayViewD, ArrayViewMutD, Zip};
 use pulp::{Arch, Simd, WithSimd};
@@ -11,7 +11,7 @@ const GRAIN: usize = 1 << 14;
 
 /// out = max(x, 0).
 pub fn relu(x: &[f32], out: &mut [f32]) -> Result<()> {
-    map("relu", x, out, rectify)
+    map("relu", x, out, relu::forward)
 }
 
 /// out = factor * x + offset.
@@ -21,12 +21,7 @@ pub fn affine(x: &[f32], factor: f32, offset: f32, out: &mut [f32]) -> Result<()
 
 /// The gradient of ReLU's input from its output: 0 where y is 0, else grad (where y is NaN too, as in PyTorch).
 pub fn relu_backward(grad: &[f32], y: &[f32], grad_x: &mut [f32]) -> Result<()> {
-    zip("relu", grad, y, grad_x, rectify_backward)
-}
-
-#[inline(always)]
-pub(crate) fn rectify_backward(grad: f32, y: f32) -> f32 {
-    if y <= 0.0 { 0.0 } else { grad }
+    zip("relu", grad, y, grad_x, relu::backward)
 }
 
 /// out = a + b, of equal lengths.

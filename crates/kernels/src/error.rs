@@ -5,7 +5,8 @@ use ndarray::{ArrayView, ArrayViewMut, Dimension};
 /// The result of a kernel.
 pub type Result<T> = std::result::Result<T, KernelError>;
 
-/// Why a kernel refused its arguments. Nothing was written when one is returned.
+/// Why a kernel failed. All but `NonFinite` are returned before anything is written; `NonFinite` is returned after all
+/// outputs were written in full, as unusable as the value that it reports.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum KernelError {
     /// An array has another shape than the operation needs.
@@ -32,6 +33,16 @@ pub enum KernelError {
         /// The range, in words.
         expected: &'static str,
     },
+    /// An array has no rows or no columns.
+    #[error("{op}: {what}: expected at least one row and one column, got shape {got:?}")]
+    Empty {
+        /// The operation.
+        op: &'static str,
+        /// The argument.
+        what: &'static str,
+        /// The shape that came.
+        got: Vec<usize>,
+    },
     /// A label names no class.
     #[error("{op}: labels[{index}]: expected a class from 0 to {}, got {got}", classes - 1)]
     Label {
@@ -54,7 +65,7 @@ pub enum KernelError {
         /// What it was.
         got: f64,
     },
-    /// BatchNorm in train mode needs two values a channel.
+    /// BatchNorm in train mode needs two values per channel.
     #[error("{op}: expected more than 1 value per channel when training, got a batch of {rows}")]
     BatchTooSmall {
         /// The operation.
@@ -62,7 +73,7 @@ pub enum KernelError {
         /// The rows that came.
         rows: usize,
     },
-    /// An array does not lie row by row in memory.
+    /// An array is not contiguous in row-major order.
     #[error("{op}: {what}: expected a contiguous row-major array")]
     Layout {
         /// The operation.
@@ -76,7 +87,7 @@ impl KernelError {
     /// The stable code that users of the library match on.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Shape { .. } | Self::Layout { .. } => "SHAPE_MISMATCH",
+            Self::Shape { .. } | Self::Empty { .. } | Self::Layout { .. } => "SHAPE_MISMATCH",
             Self::Argument { .. } => "BAD_ARGUMENT",
             Self::Label { .. } => "LABEL_OUT_OF_RANGE",
             Self::NonFinite { .. } => "NON_FINITE",
@@ -91,6 +102,14 @@ pub fn expect_shape(op: &'static str, what: &'static str, got: &[usize], expecte
         return Ok(());
     }
     Err(KernelError::Shape { op, what, got: got.to_vec(), expected: expected.to_vec() })
+}
+
+/// Refuses an array without elements.
+pub fn expect_non_empty(op: &'static str, what: &'static str, shape: &[usize]) -> Result<()> {
+    if !shape.contains(&0) {
+        return Ok(());
+    }
+    Err(KernelError::Empty { op, what, got: shape.to_vec() })
 }
 
 /// Refuses a number that is not in its range.
@@ -109,13 +128,17 @@ pub fn expect_labels(op: &'static str, labels: &[i32], classes: usize) -> Result
     }
 }
 
-/// The elements of a row-major view.
-pub fn dense<'a, T, D: Dimension>(op: &'static str, what: &'static str, view: &'a ArrayView<T, D>) -> Result<&'a [T]> {
+/// The elements of a contiguous row-major view.
+pub fn contiguous<'a, T, D: Dimension>(
+    op: &'static str,
+    what: &'static str,
+    view: &'a ArrayView<T, D>,
+) -> Result<&'a [T]> {
     view.as_slice().ok_or(KernelError::Layout { op, what })
 }
 
-/// The elements of a row-major view, to write.
-pub fn dense_mut<'a, T, D: Dimension>(
+/// The elements of a contiguous row-major view, to write.
+pub fn contiguous_mut<'a, T, D: Dimension>(
     op: &'static str,
     what: &'static str,
     view: &'a mut ArrayViewMut<T, D>,

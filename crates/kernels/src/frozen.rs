@@ -1,11 +1,12 @@
 //! A network of dense layers whose weights do not change. It keeps a copy of them, and a pass reads and writes nothing but
 //! what it owns: so passes can run beside other kernels, and beside each other, whatever becomes of the caller's arrays.
 
-use crate::batch_norm::{self, Affine, Moments};
+use crate::batch_norm::{Affine, Norm, Outputs};
+use crate::batch_stats::{Moments, Statistics, ema_update};
 use crate::dropout;
 use crate::error::{Result, expect_shape};
 use crate::linear;
-use crate::norm_relu_dropout::{self, Dropout, Linear, Mode, Norm, Outputs};
+use crate::norm_relu_dropout::{self, Dropout, Linear};
 use crate::rng::Generator;
 use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2};
 
@@ -81,8 +82,8 @@ impl Network {
             expect_shape(OP, "bias", bias.shape(), &[outputs])?;
         }
         if let Then::Hidden(hidden) = &layer.then {
-            batch_norm::check_affine(&hidden.affine(), outputs)?;
-            dropout::expect_chance(hidden.p)?;
+            hidden.affine().check(outputs)?;
+            dropout::expect_probability(hidden.p)?;
         }
         self.layers.push(layer);
         Ok(())
@@ -140,17 +141,17 @@ impl Network {
             (mask, masks) = masks.split_at_mut(rows * outputs);
             (own_moments, moments) = moments.split_at_mut(2 * outputs);
             (own_statistics, statistics) = statistics.split_at_mut(2 * outputs);
-            let mode = if pass.train {
-                let (average, variance) = own_moments.split_at_mut(outputs);
-                Mode::Apart(Moments { average, variance })
+            let statistics = if pass.train {
+                let (mean, var) = own_moments.split_at_mut(outputs);
+                Statistics::BatchDeferred(Moments { mean, var })
             } else {
                 let (mean, var) = own_statistics.split_at(outputs);
-                Mode::Eval(mean.into(), var.into())
+                Statistics::Running { mean, var }
             };
             let drops = pass.train && hidden.p > 0.0;
             let dropout = drops.then_some(Dropout { p: hidden.p, generator: None, keep: mask });
-            let norm = Norm { affine: hidden.affine(), mode, eps: hidden.eps };
-            let (mean, inv_std) = (first(mean, outputs).into(), first(inv_std, outputs).into());
+            let norm = Norm { affine: hidden.affine(), statistics, eps: hidden.eps };
+            let (mean, inv_std) = (first(mean, outputs), first(inv_std, outputs));
             let linear = Linear { input: x, weight, bias };
             let x = matrix_mut(before, rows, outputs);
             norm_relu_dropout::linear_forward(linear, x, norm, dropout, Outputs { mean, inv_std, out })?;
@@ -166,7 +167,7 @@ impl Network {
             for running in [&mut **mean, &mut **variance] {
                 let (own, rest) = moments.split_at(layer.outputs());
                 moments = rest;
-                running.iter_mut().zip(own).for_each(|(running, &x)| batch_norm::blend(running, x, hidden.momentum));
+                running.iter_mut().zip(own).for_each(|(running, &x)| ema_update(running, x, hidden.momentum));
             }
         }
     }
@@ -197,7 +198,7 @@ impl Layer {
 
 impl Hidden {
     fn affine(&self) -> Affine<'_> {
-        Affine { weight: self.weight.view(), bias: self.bias.view() }
+        Affine { weight: slice(&self.weight), bias: slice(&self.bias) }
     }
 }
 
@@ -215,4 +216,8 @@ fn matrix(data: &[f32], rows: usize, columns: usize) -> ArrayView2<'_, f32> {
 
 fn matrix_mut(data: &mut Vec<f32>, rows: usize, columns: usize) -> ArrayViewMut2<'_, f32> {
     ArrayViewMut2::from_shape((rows, columns), first(data, rows * columns)).expect("as long as its shape says")
+}
+
+fn slice(x: &Array1<f32>) -> &[f32] {
+    x.as_slice().expect("an array of its own is contiguous")
 }

@@ -50,8 +50,8 @@ fn gather<T: Sync>(
     if width == 0 {
         return Ok(());
     }
-    let from = crate::error::dense(OP, "from", &from)?;
-    let out = Rows(crate::error::dense_mut(OP, "out", &mut out)?, width);
+    let from = crate::error::contiguous(OP, "from", &from)?;
+    let out = Rows(crate::error::contiguous_mut(OP, "out", &mut out)?, width);
     parallel::for_each(out, (1 << 15) / width + 1, |first, part| {
         for (row, &index) in part.0.chunks_exact_mut(width).zip(&indices[first..]) {
             fill(&from[index as usize * width..][..width], row);

@@ -2,9 +2,11 @@
 //! alpha * T^2 * KL(softmax(teacher / T) || softmax(student / T)) + (1 - alpha) * cross-entropy(student, labels),
 //! both averaged over the batch (`KLDivLoss(reduction="batchmean")`, `CrossEntropyLoss()`).
 
-use crate::error::{KernelError, Result, dense, dense_mut, expect_labels, expect_shape, expect_that};
-use crate::label_target::LabelTarget;
+use crate::error::{
+    KernelError, Result, contiguous, contiguous_mut, expect_labels, expect_non_empty, expect_shape, expect_that,
+};
 use crate::parallel::{self, Rows};
+use crate::smoothed_label::SmoothedLabel;
 use crate::softmax::LogSumExp;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
@@ -46,15 +48,15 @@ pub fn kd_loss(
     let KdOptions { temperature, alpha, label_smoothing } = options;
     expect_that(temperature > 0.0 && temperature.is_finite(), OP, "temperature", temperature, "a number above 0")?;
     expect_that((0.0..=1.0).contains(&alpha), OP, "alpha", alpha, "a number from 0 to 1")?;
-    expect_shape(OP, "student_logits", student.shape(), &[rows.max(1), classes.max(1)])?;
+    expect_non_empty(OP, "student_logits", student.shape())?;
     expect_shape(OP, "teacher_logits", teacher.shape(), &[rows, classes])?;
     expect_shape(OP, "labels", &[labels.len()], &[rows])?;
     expect_shape(OP, "grad", grad.shape(), &[rows, classes])?;
     expect_labels(OP, labels, classes)?;
-    let target = LabelTarget::new(OP, label_smoothing, classes)?;
-    let (student, teacher) = (dense(OP, "student_logits", &student)?, dense(OP, "teacher_logits", &teacher)?);
+    let target = SmoothedLabel::new(OP, label_smoothing, classes)?;
+    let (student, teacher) = (contiguous(OP, "student_logits", &student)?, contiguous(OP, "teacher_logits", &teacher)?);
     let mut parts = vec![[0.0f64; 2]; rows];
-    let work = (&mut parts[..], Rows(dense_mut(OP, "grad", &mut grad)?, classes));
+    let work = (&mut parts[..], Rows(contiguous_mut(OP, "grad", &mut grad)?, classes));
     let row_loss = RowLoss::new(options, rows, target);
     parallel::for_each(work, GRAIN / classes + 1, |first, (parts, grad)| {
         for (i, (parts, grad)) in parts.iter_mut().zip(grad.0.chunks_exact_mut(classes)).enumerate() {
@@ -76,12 +78,12 @@ struct RowLoss {
     temperature: f32,
     soft_weight: f32,
     hard_weight: f32,
-    target: LabelTarget,
+    target: SmoothedLabel,
 }
 
 impl RowLoss {
     /// The gradient's weights: T^2 from the loss meets 1/T from the division of the logits.
-    fn new(KdOptions { temperature, alpha, .. }: KdOptions, rows: usize, target: LabelTarget) -> Self {
+    fn new(KdOptions { temperature, alpha, .. }: KdOptions, rows: usize, target: SmoothedLabel) -> Self {
         let rows = rows as f64;
         Self {
             temperature: temperature as f32,

@@ -6,8 +6,8 @@
 pub mod adamw;
 pub mod ahead;
 pub mod augment;
-mod awake;
 pub mod batch_norm;
+pub mod batch_stats;
 mod box_muller;
 pub mod cross_entropy;
 pub mod dropout;
@@ -17,15 +17,17 @@ pub mod frozen;
 pub mod gather;
 pub mod grad_norm;
 pub mod kd_loss;
-mod label_target;
 pub mod linear;
 pub mod matmul;
 pub mod norm_relu_dropout;
 pub mod parallel;
 pub mod peak;
 pub mod reduce;
+mod relu;
 pub mod rng;
+mod smoothed_label;
 pub mod softmax;
+mod spin_wait;
 mod vectorised;
 
 pub use error::{KernelError, Result};

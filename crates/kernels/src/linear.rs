@@ -1,6 +1,6 @@
-//! The fully connected layer, `torch.nn.functional.linear`, with ReLU in its last write where asked.
+//! The fully connected layer, `torch.nn.functional.linear`, with bias and ReLU fused into the matrix product.
 
-use crate::error::{Result, dense, dense_mut, expect_shape};
+use crate::error::{Result, contiguous, contiguous_mut, expect_shape};
 use crate::matmul::{Finish, matmul, matmul_tn, product_nt};
 use crate::parallel;
 use crate::vectorised::vectorised;
@@ -8,7 +8,7 @@ use ndarray::{ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2};
 
 const OP: &str = "linear";
 
-/// out[rows, outputs] = x[rows, inputs] weight[outputs, inputs]^T + bias[outputs], then ReLU where `relu`.
+/// out[rows, outputs] = x[rows, inputs] weight[outputs, inputs]^T + bias[outputs], then ReLU if `relu`.
 pub fn forward(
     x: ArrayView2<f32>,
     weight: ArrayView2<f32>,
@@ -17,7 +17,7 @@ pub fn forward(
     mut out: ArrayViewMut2<f32>,
 ) -> Result<()> {
     check(&x, &weight, bias.as_ref(), &mut out)?;
-    let bias = bias.as_ref().map(|bias| dense(OP, "bias", bias)).transpose()?;
+    let bias = bias.as_ref().map(|bias| contiguous(OP, "bias", bias)).transpose()?;
     product_nt(OP, x, weight, Finish { bias, relu }, out)
 }
 
@@ -33,18 +33,12 @@ pub(crate) fn check(
     expect_shape(OP, "out", out.shape(), &[x.nrows(), outputs])?;
     if let Some(bias) = bias {
         expect_shape(OP, "bias", bias.shape(), &[outputs])?;
-        dense(OP, "bias", bias)?;
+        contiguous(OP, "bias", bias)?;
     }
-    dense_mut(OP, "out", out).map(|_| ())
+    contiguous_mut(OP, "out", out).map(|_| ())
 }
 
-/// max(x, 0) that lets NaN through, as PyTorch does.
-#[inline(always)]
-pub(crate) fn rectify(x: f32) -> f32 {
-    if x <= 0.0 { 0.0 } else { x }
-}
-
-/// The gradients that are asked for.
+/// The gradients that are wanted.
 #[derive(Default)]
 pub struct Gradients<'a> {
     /// Of the input[rows, inputs].
@@ -55,8 +49,9 @@ pub struct Gradients<'a> {
     pub bias: Option<ArrayViewMut1<'a, f32>>,
 }
 
-/// The gradients from grad[rows, outputs], x[rows, inputs] and weight[outputs, inputs]: the input's beside the others.
-pub fn backward(grad: ArrayView2<f32>, x: ArrayView2<f32>, weight: ArrayView2<f32>, into: Gradients) -> Result<()> {
+/// The gradients from grad[rows, outputs], x[rows, inputs] and weight[outputs, inputs]: that of the input in parallel with
+/// those of weight and bias.
+pub fn backward(grad: ArrayView2<f32>, x: ArrayView2<f32>, weight: ArrayView2<f32>, mut into: Gradients) -> Result<()> {
     let ((rows, outputs), inputs) = (grad.dim(), weight.ncols());
     expect_shape(OP, "weight", weight.shape(), &[outputs, inputs])?;
     expect_shape(OP, "x", x.shape(), &[rows, inputs])?;
@@ -66,15 +61,17 @@ pub fn backward(grad: ArrayView2<f32>, x: ArrayView2<f32>, weight: ArrayView2<f3
     if let Some(grad_weight) = &into.weight {
         expect_shape(OP, "grad_weight", grad_weight.shape(), &[outputs, inputs])?;
     }
-    if let Some(grad_bias) = &into.bias {
+    if let Some(grad_bias) = &mut into.bias {
         expect_shape(OP, "grad_bias", grad_bias.shape(), &[outputs])?;
+        contiguous(OP, "grad", &grad)?;
+        contiguous_mut(OP, "grad_bias", grad_bias)?;
     }
     let input = || into.x.map_or(Ok(()), |grad_x| backward_input(grad, weight, grad_x));
     let parameters = || {
         into.weight.map_or(Ok(()), |grad_weight| backward_weight(grad, x, grad_weight))?;
         into.bias.map_or(Ok(()), |grad_bias| backward_bias(grad, grad_bias))
     };
-    let (input, parameters) = parallel::both(input, parameters);
+    let (input, parameters) = parallel::join(input, parameters);
     input.and(parameters)
 }
 
@@ -88,12 +85,12 @@ pub fn backward_weight(grad: ArrayView2<f32>, x: ArrayView2<f32>, grad_weight: A
     matmul_tn(grad, x, grad_weight)
 }
 
-/// The gradient of the bias: the column sums of grad[rows, outputs], rows added in order.
+/// The gradient of the bias: the column sums of grad[rows, outputs], in row order.
 pub fn backward_bias(grad: ArrayView2<f32>, mut grad_bias: ArrayViewMut1<f32>) -> Result<()> {
     let columns = grad.ncols();
     expect_shape(OP, "grad_bias", grad_bias.shape(), &[columns])?;
-    let grad = dense(OP, "grad", &grad)?;
-    parallel::for_each(dense_mut(OP, "grad_bias", &mut grad_bias)?, 512, |first, part| {
+    let grad = contiguous(OP, "grad", &grad)?;
+    parallel::for_each(contiguous_mut(OP, "grad_bias", &mut grad_bias)?, 512, |first, part| {
         part.fill(0.0);
         add_rows(grad, columns, first, part);
     });

@@ -1,10 +1,10 @@
-//! One place decides how work is split over threads.
+//! How work is split over threads.
 //!
-//! The thread that calls a kernel is itself a worker of its pool, so that entering a parallel region costs no hand-over.
-//! Each calling thread has a pool of its own (Node's main thread, and every worker thread that trains), made at its
-//! first large kernel and ended with it.
+//! The thread that calls a kernel is a worker of its own pool, so that entering a parallel region costs no hand-over.
+//! Each calling thread has a pool (Node's main thread, and every worker thread that trains): its first large kernel
+//! creates it, and it ends with the thread.
 
-use crate::awake::Awake;
+use crate::spin_wait::SpinWait;
 use rayon::{ThreadPool, ThreadPoolBuilder, Yield};
 use std::cell::OnceCell;
 use std::hint::spin_loop;
@@ -19,19 +19,19 @@ thread_local! {
 }
 
 struct Pool {
-    /// Held: the workers end with it.
+    /// Only held: the workers end when it is dropped.
     _threads: ThreadPool,
-    awake: Arc<Awake>,
+    workers: Arc<SpinWait>,
 }
 
-/// The cores that the operating system gives this process. Asked once: on Linux the answer is in files, and to read them
-/// takes longer than many kernels run.
+/// The cores that the operating system gives this process. Cached: on Linux this reads files, which takes longer than many
+/// kernels run.
 pub fn cores() -> usize {
     static CORES: OnceLock<usize> = OnceLock::new();
     *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, |n| n.get()))
 }
 
-/// How many threads a kernel may use: what `set_threads` said, else the cores.
+/// How many threads a kernel may use: the number given to `set_threads`, else the number of cores.
 pub fn threads() -> usize {
     match THREADS.load(Ordering::Relaxed) {
         0 => cores(),
@@ -39,20 +39,21 @@ pub fn threads() -> usize {
     }
 }
 
-/// Sets how many threads a kernel may use; results do not depend on it.
+/// Sets how many threads a kernel may use (0: one per core); results do not depend on it.
 pub fn set_threads(n: usize) {
     THREADS.store(n, Ordering::Relaxed);
 }
 
-/// The number of parts to split a region into; makes the calling thread's pool where more than one.
-pub(crate) fn enter(wanted: usize) -> usize {
+/// The number of parts that work is split into: at most `wanted`, and 1 inside another parallel region's worker. For more
+/// than one, the calling thread's pool is created if needed and its workers are woken.
+pub(crate) fn num_parts(wanted: usize) -> usize {
     let parts = wanted.min(threads());
     if parts < 2 || rayon::current_thread_index().is_some_and(|index| index > 0) {
         return parts.max(1);
     }
     POOL.with(|pool| match pool.get_or_init(build_pool) {
         Some(pool) => {
-            pool.awake.call();
+            pool.workers.wake(threads());
             parts
         }
         None => 1,
@@ -66,35 +67,35 @@ fn build_pool() -> Option<Pool> {
         .thread_name(|i| format!("distillery-{i}"))
         .use_current_thread()
         .build()
-        .map(|threads| Pool { _threads: threads, awake: Awake::new(workers) })
+        .map(|threads| Pool { _threads: threads, workers: SpinWait::new(workers) })
         .ok()
 }
 
-/// Work that can be cut in two: mutable slices, and tuples of them that are cut at the same place.
+/// Work that can be split in two: mutable slices, and tuples of them that are split at the same index.
 pub trait Split: Send + Sized {
     /// How many items there are.
     fn items(&self) -> usize;
     /// The first `mid` items, and the rest.
-    fn cut(self, mid: usize) -> (Self, Self);
+    fn split_at(self, mid: usize) -> (Self, Self);
 }
 
 impl<T: Send> Split for &mut [T] {
     fn items(&self) -> usize {
         self.len()
     }
-    fn cut(self, mid: usize) -> (Self, Self) {
+    fn split_at(self, mid: usize) -> (Self, Self) {
         self.split_at_mut(mid)
     }
 }
 
-/// Rows of a dense matrix, cut between rows.
+/// The rows of a contiguous matrix: its elements, and the length of a row.
 pub struct Rows<'a, T>(pub &'a mut [T], pub usize);
 
 impl<T: Send> Split for Rows<'_, T> {
     fn items(&self) -> usize {
         self.0.len() / self.1
     }
-    fn cut(self, mid: usize) -> (Self, Self) {
+    fn split_at(self, mid: usize) -> (Self, Self) {
         let (head, tail) = self.0.split_at_mut(mid * self.1);
         (Rows(head, self.1), Rows(tail, self.1))
     }
@@ -107,9 +108,9 @@ macro_rules! split_tuple {
                 self.0.items()
             }
             #[allow(non_snake_case)]
-            fn cut(self, mid: usize) -> (Self, Self) {
+            fn split_at(self, mid: usize) -> (Self, Self) {
                 let ($($name,)+) = self;
-                $(let ($head, $tail) = $name.cut(mid);)+
+                $(let ($head, $tail) = $name.split_at(mid);)+
                 (($($head,)+), ($($tail,)+))
             }
         }
@@ -118,30 +119,31 @@ macro_rules! split_tuple {
 split_tuple!(A a0 a1, B b0 b1);
 split_tuple!(A a0 a1, B b0 b1, C c0 c1);
 
-/// Calls `f(first item, part)` on parts of at least `grain` items, in parallel where that pays.
+/// Calls `f(index of the first item, part)` on parts of at least `grain` items, in parallel if there are several.
 pub fn for_each<W: Split>(work: W, grain: usize, f: impl Fn(usize, W) + Sync) {
-    let parts = enter(work.items() / grain.max(1));
-    halve(work, 0, parts, &f);
+    let parts = num_parts(work.items() / grain.max(1));
+    bisect(work, 0, parts, &f);
 }
 
-/// Calls `f` on the parts of a range, at most `most` of them, in parallel.
-pub(crate) fn pieces(range: Range<usize>, most: usize, f: impl Fn(Range<usize>) + Sync) {
-    let parts = if range.len().min(most) < 2 || enter(usize::MAX) < 2 { 1 } else { range.len().min(most) };
-    halve(Span(range), 0, parts, &|_, part: Span| f(part.0));
+/// Calls `f` on at most `max_chunks` parts of a range, in parallel. There may be more chunks than threads.
+pub(crate) fn for_each_chunk(range: Range<usize>, max_chunks: usize, f: impl Fn(Range<usize>) + Sync) {
+    let chunks = range.len().min(max_chunks);
+    let parts = if chunks < 2 || num_parts(usize::MAX) < 2 { 1 } else { chunks };
+    bisect(Span(range), 0, parts, &|_, part: Span| f(part.0));
 }
 
-/// Calls both, at the same time where there is a second thread.
-pub(crate) fn both<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
-    if enter(2) < 2 { (a(), b()) } else { rayon::join(a, b) }
+/// Calls both functions, in parallel if there is a second thread.
+pub(crate) fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
+    if num_parts(2) < 2 { (a(), b()) } else { rayon::join(a, b) }
 }
 
-/// Calls `f` beside what the calling thread does next; at once where there is no second thread. It may not panic.
+/// Calls `f` in the background; right now if there is no second thread. It may not panic.
 pub(crate) fn spawn(f: impl FnOnce() + Send + 'static) {
-    if enter(2) < 2 { f() } else { rayon::spawn_fifo(f) }
+    if num_parts(2) < 2 { f() } else { rayon::spawn_fifo(f) }
 }
 
-/// Does a piece of what waits to be done, or passes a moment.
-pub(crate) fn help() {
+/// Runs one of the tasks that wait for a thread, else pauses for a moment.
+pub(crate) fn work_while_waiting() {
     match rayon::yield_now() {
         Some(Yield::Executed) => (),
         Some(Yield::Idle) => spin_loop(),
@@ -149,24 +151,25 @@ pub(crate) fn help() {
     }
 }
 
-/// A range of whole numbers, cut in two.
+/// A range of indices.
 struct Span(Range<usize>);
 
 impl Split for Span {
     fn items(&self) -> usize {
         self.0.len()
     }
-    fn cut(self, mid: usize) -> (Self, Self) {
+    fn split_at(self, mid: usize) -> (Self, Self) {
         let at = self.0.start + mid;
         (Span(self.0.start..at), Span(at..self.0.end))
     }
 }
 
-fn halve<W: Split>(work: W, first: usize, parts: usize, f: &(impl Fn(usize, W) + Sync)) {
+/// Splits the work in two, recursively, until there are `parts` parts.
+fn bisect<W: Split>(work: W, first: usize, parts: usize, f: &(impl Fn(usize, W) + Sync)) {
     if parts < 2 {
         return f(first, work);
     }
     let mid = work.items() * (parts / 2) / parts;
-    let (head, tail) = work.cut(mid);
-    rayon::join(|| halve(head, first, parts / 2, f), || halve(tail, first + mid, parts - parts / 2, f));
+    let (head, tail) = work.split_at(mid);
+    rayon::join(|| bisect(head, first, parts / 2, f), || bisect(tail, first + mid, parts - parts / 2, f));
 }

@@ -64,7 +64,7 @@ impl<'a> Generator<'a> {
     }
 
     /// Sets each flag with a chance of `chance`, as if by `unit_f64() < chance`: one 64-bit draw a flag.
-    pub fn flags(&mut self, out: &mut [u8], chance: f64) {
+    pub fn fill_bernoulli(&mut self, out: &mut [u8], chance: f64) {
         // A double of 53 bits below `chance`, times 2^53: both sides stay exact, and the left one is whole.
         let limit = (chance * (1u64 << 53) as f64).ceil() as u64;
         let mut words = [0; 2 * BLOCK];
@@ -97,7 +97,7 @@ impl<'a> Generator<'a> {
     }
 
     /// Fills with uniforms of [from, to), as `Tensor.uniform_`: product and sum are rounded once.
-    pub fn uniform(&mut self, out: &mut [f32], from: f32, to: f32) {
+    pub fn fill_uniform(&mut self, out: &mut [f32], from: f32, to: f32) {
         let mut words = [0; 2 * BLOCK];
         for values in out.chunks_mut(2 * BLOCK) {
             let words = &mut words[..values.len()];
@@ -107,19 +107,19 @@ impl<'a> Generator<'a> {
     }
 
     /// Fills with standard normals, as `torch.randn`.
-    pub fn normal(&mut self, out: &mut [f32]) {
+    pub fn fill_normal(&mut self, out: &mut [f32]) {
         if out.len() < GROUP {
             for value in out {
                 *value = self.one_normal() as f32;
             }
             return;
         }
-        self.uniform(out, 0.0, 1.0);
+        self.fill_uniform(out, 0.0, 1.0);
         let whole = out.len() - out.len() % GROUP;
         box_muller(&mut out[..whole]);
         if whole < out.len() {
             let start = out.len() - GROUP;
-            self.uniform(&mut out[start..], 0.0, 1.0);
+            self.fill_uniform(&mut out[start..], 0.0, 1.0);
             box_muller(&mut out[start..]);
         }
     }
@@ -140,7 +140,7 @@ impl<'a> Generator<'a> {
     }
 
     /// Fills with whole numbers of [lo, hi), as `torch.randint`: a range of 2^28 and more takes 64 bits a number.
-    pub fn integers(&mut self, out: &mut [i32], lo: i32, hi: i32) -> Result<()> {
+    pub fn fill_integers(&mut self, out: &mut [i32], lo: i32, hi: i32) -> Result<()> {
         expect_that(hi > lo, "randint", "high", hi.into(), "a number above low")?;
         let range = (i64::from(hi) - i64::from(lo)) as u64;
         for value in out {
@@ -151,7 +151,7 @@ impl<'a> Generator<'a> {
     }
 
     /// Fills with a random order of 0..n, as `torch.randperm`.
-    pub fn permutation(&mut self, out: &mut [i32]) {
+    pub fn fill_permutation(&mut self, out: &mut [i32]) {
         for (i, value) in out.iter_mut().enumerate() {
             *value = i as i32;
         }

@@ -1,6 +1,6 @@
 //! Softmax and log-softmax over the rows of a matrix, `torch.nn.functional.softmax` and `log_softmax` with dim=-1.
 
-use crate::error::{Result, dense, dense_mut, expect_shape};
+use crate::error::{Result, contiguous, contiguous_mut, expect_shape};
 use crate::parallel::{self, Rows};
 use ndarray::{ArrayView2, ArrayViewMut2};
 
@@ -74,11 +74,11 @@ fn rows(
 ) -> Result<()> {
     expect_shape(op, "out", out.shape(), x.shape())?;
     let width = x.ncols();
-    let x = dense(op, "x", &x)?;
+    let x = contiguous(op, "x", &x)?;
     if width == 0 {
         return Ok(());
     }
-    parallel::for_each(Rows(dense_mut(op, "out", &mut out)?, width), GRAIN / width + 1, |first, part| {
+    parallel::for_each(Rows(contiguous_mut(op, "out", &mut out)?, width), GRAIN / width + 1, |first, part| {
         let x = x[first * width..].chunks_exact(width);
         x.zip(part.0.chunks_exact_mut(width)).for_each(|(x, out)| f(x, out));
     });
@@ -95,11 +95,11 @@ fn rows_with(
     expect_shape(op, "grad", grad.shape(), y.shape())?;
     expect_shape(op, "grad_x", grad_x.shape(), y.shape())?;
     let width = y.ncols();
-    let (grad, y) = (dense(op, "grad", &grad)?, dense(op, "y", &y)?);
+    let (grad, y) = (contiguous(op, "grad", &grad)?, contiguous(op, "y", &y)?);
     if width == 0 {
         return Ok(());
     }
-    parallel::for_each(Rows(dense_mut(op, "grad_x", &mut grad_x)?, width), GRAIN / width + 1, |first, part| {
+    parallel::for_each(Rows(contiguous_mut(op, "grad_x", &mut grad_x)?, width), GRAIN / width + 1, |first, part| {
         for (i, out) in part.0.chunks_exact_mut(width).enumerate() {
             let at = (first + i) * width;
             f(&grad[at..at + width], &y[at..at + width], out);

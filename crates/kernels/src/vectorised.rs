@@ -1,14 +1,18 @@
-//! Plain loops, compiled for each vector unit; the best one that the processor has is chosen at run time.
+//! Plain loops, compiled once for each SIMD level; the best level of the processor is chosen at run time.
 
-/// Declares a function whose body is compiled for each vector unit. A closure handed to `pulp` would do the same only
-/// where the compiler happens to inline it.
+/// Declares a function whose body is compiled for each SIMD level (x86-64 baseline, AVX2, AVX-512). A closure given to
+/// `pulp` would do the same only if the compiler happens to inline it.
 macro_rules! vectorised {
-    ($(#[$meta:meta])* $vis:vis fn $name:ident<$life:lifetime>($($arg:ident: $type:ty),+ $(,)?) $(-> $out:ty)? $body:block) => {
+    (
+        $(#[$meta:meta])*
+        $vis:vis fn $name:ident<$life:lifetime $(, const $flag:ident: bool)?>($($arg:ident: $type:ty),+ $(,)?)
+        $(-> $out:ty)? $body:block
+    ) => {
         $(#[$meta])*
-        #[allow(clippy::too_many_arguments, reason = "the inside of a kernel, called in one place")]
-        $vis fn $name<$life>($($arg: $type),+) $(-> $out)? {
-            struct Call<$life>($($type,)+ std::marker::PhantomData<&$life ()>);
-            impl<$life> pulp::WithSimd for Call<$life> {
+        #[allow(clippy::too_many_arguments, reason = "the inner loop of a kernel, with one caller")]
+        $vis fn $name<$life $(, const $flag: bool)?>($($arg: $type),+) $(-> $out)? {
+            struct Call<$life $(, const $flag: bool)?>($($type,)+ std::marker::PhantomData<&$life ()>);
+            impl<$life $(, const $flag: bool)?> pulp::WithSimd for Call<$life $(, $flag)?> {
                 type Output = crate::vectorised::vectorised!(@out $($out)?);
                 #[inline(always)]
                 fn with_simd<S: pulp::Simd>(self, _: S) -> Self::Output {
@@ -16,7 +20,7 @@ macro_rules! vectorised {
                     $body
                 }
             }
-            pulp::Arch::new().dispatch(Call($($arg,)+ std::marker::PhantomData))
+            pulp::Arch::new().dispatch(Call::<$life $(, $flag)?>($($arg,)+ std::marker::PhantomData))
         }
     };
     (@out) => { () };

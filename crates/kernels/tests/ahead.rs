@@ -5,12 +5,13 @@ mod common;
 
 use common::{blank, matrix, refuses, vector, with_threads};
 use distillery_kernels::ahead::{Ahead, Question};
-use distillery_kernels::batch_norm::{Affine, Running};
+use distillery_kernels::batch_norm::{Affine, Norm, Outputs};
+use distillery_kernels::batch_stats::{RunningUpdate, Statistics};
 use distillery_kernels::frozen::{Hidden, Layer, Then};
-use distillery_kernels::norm_relu_dropout::{self, Dropout, Linear, Mode, Norm, Outputs};
+use distillery_kernels::norm_relu_dropout::{self, Dropout, Linear};
 use distillery_kernels::rng::{Generator, STATE_WORDS};
 use distillery_kernels::{KernelError, linear};
-use ndarray::{Array1, Array2, ArrayView1};
+use ndarray::{Array1, Array2};
 
 const WIDTHS: [usize; 4] = [63, 130, 65, 7];
 const CHANCES: [f64; 2] = [0.3, 0.0];
@@ -81,18 +82,18 @@ fn by_hand(state: &mut State, input: &Array2<f32>, train: bool) -> Vec<f32> {
         let ((weight, bias), (scale, shift)) = (weights(i), scale_and_shift(i));
         let features = WIDTHS[i + 1];
         let (mut x, mut out, mut keep) = (blank(rows, features), blank(rows, features), vec![0; rows * features]);
-        let (mut mean, mut inv_std) = (Array1::zeros(features), Array1::zeros(features));
-        let (running_mean, running_var) = (&mut state.means[i], &mut state.variances[i]);
-        let mode = if train {
-            let (mean, var) = (running_mean.as_mut_slice().into(), running_var.as_mut_slice().into());
-            Mode::Train(Running { mean, var, momentum: 0.1 })
+        let (mut mean, mut inv_std) = (vec![0.0; features], vec![0.0; features]);
+        let (running_mean, running_var) = (&mut state.means[i][..], &mut state.variances[i][..]);
+        let statistics = if train {
+            Statistics::Batch(RunningUpdate { mean: running_mean, var: running_var, momentum: 0.1 })
         } else {
-            Mode::Eval(ArrayView1::from(&running_mean[..]), ArrayView1::from(&running_var[..]))
+            Statistics::Running { mean: running_mean, var: running_var }
         };
-        let norm = Norm { affine: Affine { weight: scale.view(), bias: shift.view() }, mode, eps: 1e-5 };
+        let affine = Affine { weight: scale.as_slice().unwrap(), bias: shift.as_slice().unwrap() };
+        let norm = Norm { affine, statistics, eps: 1e-5 };
         let dropout = (train && p > 0.0).then_some(Dropout { p, generator: Some(&mut generator), keep: &mut keep });
         let linear = Linear { input: values.view(), weight: weight.view(), bias: Some(bias.view()) };
-        let outputs = Outputs { mean: mean.view_mut(), inv_std: inv_std.view_mut(), out: out.view_mut() };
+        let outputs = Outputs { mean: &mut mean, inv_std: &mut inv_std, out: out.view_mut() };
         norm_relu_dropout::linear_forward(linear, x.view_mut(), norm, dropout, outputs).unwrap();
         values = out;
     }

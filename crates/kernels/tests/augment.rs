@@ -40,16 +40,16 @@ fn naive(x: ArrayView4<f32>, fill_value: &[f32], augmentation: Augmentation, see
     for i in 0..n {
         let mut place = [0; 2];
         if augmentation.max_shift > 0 {
-            generator.integers(&mut place, 0, 2 * augmentation.max_shift + 1).unwrap();
+            generator.fill_integers(&mut place, 0, 2 * augmentation.max_shift + 1).unwrap();
             place = place.map(|by| by - augmentation.max_shift);
         }
         let mut uniform = [0.0];
         if augmentation.flip > 0.0 {
-            generator.uniform(&mut uniform, 0.0, 1.0);
+            generator.fill_uniform(&mut uniform, 0.0, 1.0);
         }
         let mut noise = vec![0.0; channels * height * width];
         if augmentation.noise > 0.0 {
-            generator.normal(&mut noise);
+            generator.fill_normal(&mut noise);
         }
         for (at, (channel, y, x_out)) in ndarray::indices((channels, height, width)).into_iter().enumerate() {
             let mirrored = augmentation.flip > 0.0 && uniform[0] < augmentation.flip;

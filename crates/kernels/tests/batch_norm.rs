@@ -4,8 +4,9 @@ mod common;
 
 use common::{blank, close, dot, matrix, pairs, ramp, refuses, same_bits, shaped, slope, vector, wide};
 use distillery_kernels::Result;
-use distillery_kernels::batch_norm::{Affine, Running, Saved, backward, forward_eval, forward_train};
-use ndarray::{Array1, Array2, s};
+use distillery_kernels::batch_norm::{self, Affine, Norm, Outputs, Saved, backward, forward};
+use distillery_kernels::batch_stats::{Moments, RunningUpdate, Statistics};
+use ndarray::{Array1, Array2};
 
 const EPS: f32 = 1e-5;
 const MOMENTUM: f32 = 0.1;
@@ -39,17 +40,22 @@ impl Layer {
         Self { weight: positive(2), bias: vector(features, 3), mean: vector(features, 4), var: positive(5) }
     }
 
+    fn affine(&self) -> Affine<'_> {
+        Affine { weight: self.weight.as_slice().unwrap(), bias: self.bias.as_slice().unwrap() }
+    }
+
     fn train_into(&mut self, x: &Array2<f32>, normal: &mut Normal) -> Result<()> {
-        let affine = Affine { weight: self.weight.view(), bias: self.bias.view() };
-        let running = Running { mean: self.mean.view_mut(), var: self.var.view_mut(), momentum: MOMENTUM };
-        let Normal { out, mean, inv_std } = normal;
-        forward_train(x.view(), &affine, running, EPS, mean.view_mut(), inv_std.view_mut(), out.view_mut())
+        let Self { weight, bias, mean, var } = self;
+        let affine = Affine { weight: weight.as_slice().unwrap(), bias: bias.as_slice().unwrap() };
+        let (mean, var) = (mean.as_slice_mut().unwrap(), var.as_slice_mut().unwrap());
+        let statistics = Statistics::Batch(RunningUpdate { mean, var, momentum: MOMENTUM });
+        forward(x.view(), Norm { affine, statistics, eps: EPS }, normal.outputs())
     }
 
     fn eval_into(&self, x: &Array2<f32>, normal: &mut Normal) -> Result<()> {
-        let affine = Affine { weight: self.weight.view(), bias: self.bias.view() };
-        let Normal { out, inv_std, .. } = normal;
-        forward_eval(x.view(), &affine, self.mean.view(), self.var.view(), EPS, inv_std.view_mut(), out.view_mut())
+        let (mean, var) = (self.mean.as_slice().unwrap(), self.var.as_slice().unwrap());
+        let norm = Norm { affine: self.affine(), statistics: Statistics::Running { mean, var }, eps: EPS };
+        forward(x.view(), norm, normal.outputs())
     }
 
     fn train(&mut self, x: &Array2<f32>) -> Normal {
@@ -61,17 +67,21 @@ impl Layer {
     fn eval(&self, x: &Array2<f32>) -> Normal {
         let mut normal = Normal::blank(x.dim());
         self.eval_into(x, &mut normal).unwrap();
-        Normal { mean: self.mean.clone(), ..normal }
+        assert_eq!(normal.mean, self.mean);
+        normal
     }
 
     fn backward(&self, x: &Array2<f32>, normal: &Normal, train: bool, grad: &Array2<f32>) -> Gradients {
-        let Normal { out: _, mean, inv_std } = normal;
-        let saved = Saved { x: x.view(), mean: mean.view(), inv_std: inv_std.view(), train };
+        let (mean, inv_std) = (normal.mean.as_slice().unwrap(), normal.inv_std.as_slice().unwrap());
+        let saved = Saved { x: x.view(), mean, inv_std, train };
         let nan = Array1::from_elem(x.ncols(), f32::NAN);
         let mut into = Gradients { x: blank(x.nrows(), x.ncols()), weight: nan.clone(), bias: nan };
-        let Gradients { x: grad_x, weight, bias } = &mut into;
-        backward(grad.view(), &saved, self.weight.view(), grad_x.view_mut(), weight.view_mut(), bias.view_mut())
-            .unwrap();
+        let gradients = batch_norm::Gradients {
+            x: into.x.view_mut(),
+            weight: into.weight.as_slice_mut().unwrap(),
+            bias: into.bias.as_slice_mut().unwrap(),
+        };
+        backward(grad.view(), &saved, self.affine().weight, gradients).unwrap();
         into
     }
 }
@@ -80,6 +90,11 @@ impl Normal {
     fn blank((rows, features): (usize, usize)) -> Self {
         let nan = Array1::from_elem(features, f32::NAN);
         Self { out: blank(rows, features), mean: nan.clone(), inv_std: nan }
+    }
+
+    fn outputs(&mut self) -> Outputs<'_> {
+        let (mean, inv_std) = (self.mean.as_slice_mut().unwrap(), self.inv_std.as_slice_mut().unwrap());
+        Outputs { mean, inv_std, out: self.out.view_mut() }
     }
 }
 
@@ -320,11 +335,12 @@ fn refuses_a_batch_of_one_or_none() {
 fn refuses_wrong_shapes_and_then_writes_nothing() {
     type Spoil = fn(&mut Layer, &mut Normal, Array1<f32>);
     let (x, short) = (matrix(7, 3, 1), Array1::from_elem(2, f32::NAN));
-    let cases: [(Spoil, &str); 6] = [
+    let cases: [(Spoil, &str); 7] = [
         (|layer, _, short| layer.weight = short, "batch_norm: weight: expected shape [3], got [2]"),
         (|layer, _, short| layer.bias = short, "batch_norm: bias: expected shape [3], got [2]"),
         (|layer, _, short| layer.mean = short, "batch_norm: running_mean: expected shape [3], got [2]"),
         (|layer, _, short| layer.var = short, "batch_norm: running_var: expected shape [3], got [2]"),
+        (|_, normal, short| normal.mean = short, "batch_norm: mean: expected shape [3], got [2]"),
         (|_, normal, short| normal.inv_std = short, "batch_norm: inv_std: expected shape [3], got [2]"),
         (|_, normal, _| normal.out = blank(3, 7), "batch_norm: out: expected shape [7, 3], got [3, 7]"),
     ];
@@ -337,9 +353,6 @@ fn refuses_wrong_shapes_and_then_writes_nothing() {
         assert_eq!(format!("{layer:?}"), before, "{message}: the layer stays as it was");
         assert!(normal.mean.iter().chain(&normal.inv_std).all(|x| x.is_nan()), "{message}: nothing is written");
     }
-    let mut normal = Normal { mean: short, ..Normal::blank((7, 3)) };
-    let message = "batch_norm: mean: expected shape [3], got [2]";
-    refuses(Layer::new(3).train_into(&x, &mut normal), "SHAPE_MISMATCH", message);
 }
 
 #[test]
@@ -347,16 +360,13 @@ fn backward_refuses_wrong_shapes() {
     // The shapes of grad and grad_x, and the lengths of mean, inv_std, weight, grad_weight and grad_bias.
     let call = |grad: (usize, usize), grad_x: (usize, usize), lengths: [usize; 5]| {
         let x = matrix(7, 3, 1);
-        let [mean, inv_std, weight, mut grad_weight, mut grad_bias] = lengths.map(|len| vector(len, 1));
-        let saved = Saved { x: x.view(), mean: mean.view(), inv_std: inv_std.view(), train: true };
-        backward(
-            blank(grad.0, grad.1).view(),
-            &saved,
-            weight.view(),
-            blank(grad_x.0, grad_x.1).view_mut(),
-            grad_weight.view_mut(),
-            grad_bias.view_mut(),
-        )
+        let [mean, inv_std, weight, mut grad_weight, mut grad_bias] = lengths.map(|len| vec![f32::NAN; len]);
+        let saved = Saved { x: x.view(), mean: &mean, inv_std: &inv_std, train: true };
+        let mut grad_x = blank(grad_x.0, grad_x.1);
+        let into = batch_norm::Gradients { x: grad_x.view_mut(), weight: &mut grad_weight, bias: &mut grad_bias };
+        let result = backward(blank(grad.0, grad.1).view(), &saved, &weight, into);
+        assert!(grad_x.iter().chain(&grad_weight).chain(&grad_bias).all(|x| x.is_nan()), "nothing is written");
+        result
     };
     for (grad, grad_x, lengths, message) in [
         ((3, 7), (7, 3), [3; 5], "batch_norm: grad: expected shape [7, 3], got [3, 7]"),
@@ -372,15 +382,42 @@ fn backward_refuses_wrong_shapes() {
 }
 
 #[test]
-fn refuses_arrays_that_are_not_row_major() {
-    let (mut layer, every_other) = (Layer::new(3), vector(6, 1));
-    let (x, mut normal) = (matrix(3, 7, 1), Normal::blank((7, 3)));
-    let affine = Affine { weight: every_other.slice(s![..;2]), bias: layer.bias.view() };
-    let running = Running { mean: layer.mean.view_mut(), var: layer.var.view_mut(), momentum: MOMENTUM };
-    let Normal { out, mean, inv_std } = &mut normal;
-    refuses(
-        forward_train(x.t(), &affine, running, EPS, mean.view_mut(), inv_std.view_mut(), out.view_mut()),
-        "SHAPE_MISMATCH",
-        "batch_norm: x: expected a contiguous row-major array",
-    );
+fn refuses_arrays_that_are_not_row_major_and_then_writes_nothing() {
+    let message = |what: &str| format!("batch_norm: {what}: expected a contiguous row-major array");
+    for (what, transpose_x) in [("x", true), ("out", false)] {
+        let (mut layer, mut normal) = (Layer::new(3), Normal::blank((3, 3)));
+        let (x, before) = (matrix(3, 3, 1), format!("{layer:?}"));
+        let statistics = Statistics::Batch(RunningUpdate {
+            mean: layer.mean.as_slice_mut().unwrap(),
+            var: layer.var.as_slice_mut().unwrap(),
+            momentum: MOMENTUM,
+        });
+        let affine = Affine { weight: layer.weight.as_slice().unwrap(), bias: layer.bias.as_slice().unwrap() };
+        let (norm, mut outputs) = (Norm { affine, statistics, eps: EPS }, normal.outputs());
+        if !transpose_x {
+            outputs.out = outputs.out.reversed_axes();
+        }
+        let x = if transpose_x { x.t() } else { x.view() };
+        refuses(forward(x, norm, outputs), "SHAPE_MISMATCH", &message(what));
+        assert_eq!(format!("{layer:?}"), before, "{what}: the layer stays as it was");
+        assert!(normal.out.iter().chain(&normal.mean).all(|x| x.is_nan()), "{what}: nothing is written");
+    }
+}
+
+#[test]
+fn deferred_moments_update_the_running_statistics_to_the_same_bits() {
+    for (rows, features) in [(2, 1), (7, 63), (63, 300)] {
+        let (x, layer) = (matrix(rows, features, 1), Layer::new(features));
+        let (mut updated, mut deferred) = (layer.clone(), Normal::blank((rows, features)));
+        let normal = updated.train(&x);
+        let (mut mean, mut var) = (vec![f64::NAN; features], vec![f64::NAN; features]);
+        let statistics = Statistics::BatchDeferred(Moments { mean: &mut mean, var: &mut var });
+        forward(x.view(), Norm { affine: layer.affine(), statistics, eps: EPS }, deferred.outputs()).unwrap();
+        assert_eq!((deferred.out, deferred.mean, deferred.inv_std), (normal.out, normal.mean, normal.inv_std));
+        let (old, new) = (layer.mean.iter().chain(&layer.var), updated.mean.iter().chain(&updated.var));
+        for ((&old, &new), moment) in old.zip(new).zip(mean.into_iter().chain(var)) {
+            let (momentum, old) = (f64::from(MOMENTUM), f64::from(old));
+            assert_eq!(new, ((1.0 - momentum) * old + momentum * moment) as f32);
+        }
+    }
 }

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{close, dot, fill, ramp, refuses, same_bits, slope};
-use distillery_kernels::dropout::{backward, forward};
+use distillery_kernels::dropout::{Mask, backward, forward};
 use distillery_kernels::rng::{Generator, STATE_WORDS};
 
 const CHANCES: [f64; 5] = [0.0, 0.2, 0.3, 0.5, 1.0];
@@ -19,7 +19,7 @@ fn drop_out(x: &[f32], p: f64, seed: u32) -> (Vec<f32>, Vec<u8>, u32) {
 
 fn gradient(grad: &[f32], p: f64, keep: &[u8]) -> Vec<f32> {
     let mut grad_x = vec![f32::NAN; grad.len()];
-    backward(grad, p, keep, &mut grad_x).unwrap();
+    backward(grad, Mask { keep, p }, &mut grad_x).unwrap();
     grad_x
 }
 
@@ -90,13 +90,21 @@ fn refuses_what_is_wrong_before_it_draws() {
     let (x, mut keep) = ([1.0; 4], [9; 4]);
     let mut call = |p, keep: &mut [u8], out: usize| forward(&x, p, &mut generator, keep, &mut vec![0.0; out]);
     for (result, code, message) in [
-        (call(-0.1, &mut keep, 4), "BAD_ARGUMENT", "dropout: p: expected a chance from 0 to 1, got -0.1"),
-        (call(1.5, &mut keep, 4), "BAD_ARGUMENT", "dropout: p: expected a chance from 0 to 1, got 1.5"),
-        (call(f64::NAN, &mut keep, 4), "BAD_ARGUMENT", "dropout: p: expected a chance from 0 to 1, got NaN"),
+        (call(-0.1, &mut keep, 4), "BAD_ARGUMENT", "dropout: p: expected a probability from 0 to 1, got -0.1"),
+        (call(1.5, &mut keep, 4), "BAD_ARGUMENT", "dropout: p: expected a probability from 0 to 1, got 1.5"),
+        (call(f64::NAN, &mut keep, 4), "BAD_ARGUMENT", "dropout: p: expected a probability from 0 to 1, got NaN"),
         (call(0.5, &mut [0; 3], 4), "SHAPE_MISMATCH", "dropout: mask: expected shape [4], got [3]"),
         (call(0.5, &mut keep, 3), "SHAPE_MISMATCH", "dropout: out: expected shape [4], got [3]"),
-        (backward(&x, 0.5, &[1; 3], &mut [0.0; 4]), "SHAPE_MISMATCH", "dropout: mask: expected shape [4], got [3]"),
-        (backward(&x, 0.5, &[1; 4], &mut [0.0; 3]), "SHAPE_MISMATCH", "dropout: out: expected shape [4], got [3]"),
+        (
+            backward(&x, Mask { keep: &[1; 3], p: 0.5 }, &mut [0.0; 4]),
+            "SHAPE_MISMATCH",
+            "dropout: mask: expected shape [4], got [3]",
+        ),
+        (
+            backward(&x, Mask { keep: &[1; 4], p: 0.5 }, &mut [0.0; 3]),
+            "SHAPE_MISMATCH",
+            "dropout: out: expected shape [4], got [3]",
+        ),
     ] {
         refuses(result, code, message);
     }

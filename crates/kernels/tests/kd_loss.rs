@@ -201,7 +201,11 @@ fn refuses_shapes_labels_and_options() {
     let grad = kd_loss(matrix(1, 2, 1).view(), matrix(1, 2, 2).view(), &[0], SCRIPT, blank(2, 1).view_mut());
     let (shape, argument, label) = ("SHAPE_MISMATCH", "BAD_ARGUMENT", "LABEL_OUT_OF_RANGE");
     for (result, code, message) in [
-        (shapes([0, 3], [0, 3], &[]), shape, "student_logits: expected shape [1, 3], got [0, 3]"),
+        (
+            shapes([0, 3], [0, 3], &[]),
+            shape,
+            "student_logits: expected at least one row and one column, got shape [0, 3]",
+        ),
         (shapes([2, 0], [2, 0], &[0, 0]), shape, "student_logits: expected shape [2, 1], got [2, 0]"),
         (shapes([2, 9], [2, 10], &[0, 0]), shape, "teacher_logits: expected shape [2, 9], got [2, 10]"),
         (shapes([2, 3], [1, 3], &[0, 0]), shape, "teacher_logits: expected shape [2, 3], got [1, 3]"),

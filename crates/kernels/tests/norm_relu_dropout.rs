@@ -4,8 +4,10 @@ mod common;
 
 use common::{blank, matrix, refuses, same_bits, vector};
 use distillery_kernels::Result;
-use distillery_kernels::batch_norm::{self, Affine, Running, Saved};
-use distillery_kernels::norm_relu_dropout::{self as fused, Dropout, Linear, Mode, Norm, Outputs};
+use distillery_kernels::batch_norm::{self, Affine, Gradients, Norm, Outputs, Saved};
+use distillery_kernels::batch_stats::{RunningUpdate, Statistics};
+use distillery_kernels::dropout::Mask;
+use distillery_kernels::norm_relu_dropout::{self as fused, Dropout, Linear};
 use distillery_kernels::rng::{Generator, STATE_WORDS};
 use distillery_kernels::{dropout, elementwise, linear};
 use ndarray::{Array1, Array2};
@@ -53,19 +55,13 @@ impl Layer {
     fn separate(&self) -> Pass {
         let shape = (self.input.nrows(), self.weight.nrows());
         let [weight, bias, mut running_mean, mut running_var] = self.vectors.clone();
-        let affine = Affine { weight: weight.view(), bias: bias.view() };
+        let affine = Affine { weight: weight.as_slice().unwrap(), bias: bias.as_slice().unwrap() };
         let (mut x, mut normal, mut out) = (blank(shape.0, shape.1), blank(shape.0, shape.1), blank(shape.0, shape.1));
         let (mut mean, mut inv_std) = (Array1::zeros(shape.1), Array1::zeros(shape.1));
         linear::forward(self.input.view(), self.weight.view(), None, false, x.view_mut()).unwrap();
-        if self.train {
-            let running = Running { mean: running_mean.view_mut(), var: running_var.view_mut(), momentum: 0.1 };
-            let (mean, inv_std) = (mean.view_mut(), inv_std.view_mut());
-            batch_norm::forward_train(x.view(), &affine, running, EPS, mean, inv_std, normal.view_mut()).unwrap();
-        } else {
-            mean.assign(&running_mean);
-            let (mean, var) = (running_mean.view(), running_var.view());
-            batch_norm::forward_eval(x.view(), &affine, mean, var, EPS, inv_std.view_mut(), normal.view_mut()).unwrap();
-        }
+        let statistics = statistics(self.train, &mut running_mean, &mut running_var);
+        let norm = Norm { affine, statistics, eps: EPS };
+        batch_norm::forward(x.view(), norm, outputs(&mut mean, &mut inv_std, &mut normal)).unwrap();
         let mut active = blank(shape.0, shape.1);
         elementwise::relu(normal.as_slice().unwrap(), active.as_slice_mut().unwrap()).unwrap();
         let mut keep = vec![9; x.len()];
@@ -79,14 +75,15 @@ impl Layer {
         let grad = matrix(shape.0, shape.1, 8);
         let (mut through, mut grad_normal, mut grad_x) = (grad.clone(), grad.clone(), blank(shape.0, shape.1));
         if let Some(p) = self.p {
-            dropout::backward(grad.as_slice().unwrap(), p, &keep, through.as_slice_mut().unwrap()).unwrap();
+            dropout::backward(grad.as_slice().unwrap(), Mask { keep: &keep, p }, through.as_slice_mut().unwrap())
+                .unwrap();
         }
         let (y, to) = (active.as_slice().unwrap(), grad_normal.as_slice_mut().unwrap());
         elementwise::relu_backward(through.as_slice().unwrap(), y, to).unwrap();
         let (mut grad_weight, mut grad_bias) = (Array1::zeros(shape.1), Array1::zeros(shape.1));
-        let saved = Saved { x: x.view(), mean: mean.view(), inv_std: inv_std.view(), train: self.train };
-        let grads = (grad_weight.view_mut(), grad_bias.view_mut());
-        batch_norm::backward(grad_normal.view(), &saved, weight.view(), grad_x.view_mut(), grads.0, grads.1).unwrap();
+        let saved = saved(&x, &mean, &inv_std, self.train);
+        let into = gradients(&mut grad_x, &mut grad_weight, &mut grad_bias);
+        batch_norm::backward(grad_normal.view(), &saved, affine.weight, into).unwrap();
         let (vectors, grads) = ([mean, inv_std, running_mean, running_var], [grad_weight, grad_bias]);
         Pass { x, out, keep, vectors, next, grad_x, grads }
     }
@@ -98,13 +95,10 @@ impl Layer {
         let (mut mean, mut inv_std) = (Array1::zeros(shape.1), Array1::zeros(shape.1));
         let mut keep = vec![9; x.len()];
         let next = draw(|generator| {
-            let mode = if self.train {
-                Mode::Train(Running { mean: running_mean.view_mut(), var: running_var.view_mut(), momentum: 0.1 })
-            } else {
-                Mode::Eval(running_mean.view(), running_var.view())
-            };
-            let norm = Norm { affine: Affine { weight: weight.view(), bias: bias.view() }, mode, eps: EPS };
-            let outputs = Outputs { mean: mean.view_mut(), inv_std: inv_std.view_mut(), out: out.view_mut() };
+            let affine = Affine { weight: weight.as_slice().unwrap(), bias: bias.as_slice().unwrap() };
+            let statistics = statistics(self.train, &mut running_mean, &mut running_var);
+            let norm = Norm { affine, statistics, eps: EPS };
+            let outputs = outputs(&mut mean, &mut inv_std, &mut out);
             let dropout = self.p.map(|p| Dropout { p, generator: Some(generator), keep: &mut keep });
             let linear = Linear { input: self.input.view(), weight: self.weight.view(), bias: None };
             if with_linear {
@@ -116,14 +110,35 @@ impl Layer {
         });
         let (mut grad_x, mut grad_weight, mut grad_bias) =
             (blank(shape.0, shape.1), Array1::zeros(shape.1), Array1::zeros(shape.1));
-        let saved = Saved { x: x.view(), mean: mean.view(), inv_std: inv_std.view(), train: self.train };
-        let affine = Affine { weight: weight.view(), bias: bias.view() };
-        let (mask, grad) = (self.p.map(|p| (&keep[..], p)), matrix(shape.0, shape.1, 8));
-        let grads = (grad_weight.view_mut(), grad_bias.view_mut());
-        fused::backward(grad.view(), &saved, &affine, mask, grad_x.view_mut(), grads.0, grads.1).unwrap();
+        let affine = Affine { weight: weight.as_slice().unwrap(), bias: bias.as_slice().unwrap() };
+        let (mask, grad) = (self.p.map(|p| Mask { keep: &keep, p }), matrix(shape.0, shape.1, 8));
+        let saved = saved(&x, &mean, &inv_std, self.train);
+        let into = gradients(&mut grad_x, &mut grad_weight, &mut grad_bias);
+        fused::backward(grad.view(), &saved, affine, mask, into).unwrap();
         let (vectors, grads) = ([mean, inv_std, running_mean, running_var], [grad_weight, grad_bias]);
         Pass { x, out, keep, vectors, next, grad_x, grads }
     }
+}
+
+fn statistics<'a>(train: bool, mean: &'a mut Array1<f32>, var: &'a mut Array1<f32>) -> Statistics<'a> {
+    let (mean, var) = (mean.as_slice_mut().unwrap(), var.as_slice_mut().unwrap());
+    if train {
+        Statistics::Batch(RunningUpdate { mean, var, momentum: 0.1 })
+    } else {
+        Statistics::Running { mean, var }
+    }
+}
+
+fn outputs<'a>(mean: &'a mut Array1<f32>, inv_std: &'a mut Array1<f32>, out: &'a mut Array2<f32>) -> Outputs<'a> {
+    Outputs { mean: mean.as_slice_mut().unwrap(), inv_std: inv_std.as_slice_mut().unwrap(), out: out.view_mut() }
+}
+
+fn saved<'a>(x: &'a Array2<f32>, mean: &'a Array1<f32>, inv_std: &'a Array1<f32>, train: bool) -> Saved<'a> {
+    Saved { x: x.view(), mean: mean.as_slice().unwrap(), inv_std: inv_std.as_slice().unwrap(), train }
+}
+
+fn gradients<'a>(x: &'a mut Array2<f32>, weight: &'a mut Array1<f32>, bias: &'a mut Array1<f32>) -> Gradients<'a> {
+    Gradients { x: x.view_mut(), weight: weight.as_slice_mut().unwrap(), bias: bias.as_slice_mut().unwrap() }
 }
 
 /// Runs `f` on a fresh generator and says what it would draw next.
@@ -173,10 +188,9 @@ fn nothing_is_drawn_or_written_when_it_refuses() {
         let (mut mean, mut inv_std, mut keep) = (Array1::zeros(3), Array1::zeros(3), vec![9; mask]);
         let mut result = Ok(());
         let next = draw(|generator| {
-            let running = Running { mean: running_mean.view_mut(), var: running_var.view_mut(), momentum: 0.1 };
-            let affine = Affine { weight: weight.view(), bias: bias.view() };
-            let norm = Norm { affine, mode: Mode::Train(running), eps: EPS };
-            let outputs = Outputs { mean: mean.view_mut(), inv_std: inv_std.view_mut(), out: out.view_mut() };
+            let affine = Affine { weight: weight.as_slice().unwrap(), bias: bias.as_slice().unwrap() };
+            let norm = Norm { affine, statistics: statistics(true, &mut running_mean, &mut running_var), eps: EPS };
+            let outputs = outputs(&mut mean, &mut inv_std, &mut out);
             result = fused::forward(
                 x.view(),
                 norm,
@@ -187,7 +201,7 @@ fn nothing_is_drawn_or_written_when_it_refuses() {
         (result, next == draw(|_| ()) && running_mean == layer.vectors[2] && keep.iter().all(|&keep| keep == 9))
     };
     for ((result, untouched), code, message) in [
-        (call(1.5, 12, 3, 4), "BAD_ARGUMENT", "dropout: p: expected a chance from 0 to 1, got 1.5"),
+        (call(1.5, 12, 3, 4), "BAD_ARGUMENT", "dropout: p: expected a probability from 0 to 1, got 1.5"),
         (call(0.3, 11, 3, 4), "SHAPE_MISMATCH", "norm_relu_dropout: mask: expected shape [12], got [11]"),
         (call(0.3, 12, 2, 4), "SHAPE_MISMATCH", "norm_relu_dropout: out: expected shape [4, 3], got [4, 2]"),
         (

@@ -13,25 +13,25 @@ fn with_seed<T>(seed: u32, f: impl FnOnce(&mut Generator) -> T) -> T {
 
 fn uniforms(generator: &mut Generator, len: usize, from: f32, to: f32) -> Vec<f32> {
     let mut out = vec![f32::NAN; len];
-    generator.uniform(&mut out, from, to);
+    generator.fill_uniform(&mut out, from, to);
     out
 }
 
 fn normals(generator: &mut Generator, len: usize) -> Vec<f32> {
     let mut out = vec![f32::NAN; len];
-    generator.normal(&mut out);
+    generator.fill_normal(&mut out);
     out
 }
 
 fn integers(generator: &mut Generator, len: usize, lo: i32, hi: i32) -> Vec<i32> {
     let mut out = vec![-1; len];
-    generator.integers(&mut out, lo, hi).unwrap();
+    generator.fill_integers(&mut out, lo, hi).unwrap();
     out
 }
 
 fn permutation(generator: &mut Generator, len: usize) -> Vec<i32> {
     let mut out = vec![-1; len];
-    generator.permutation(&mut out);
+    generator.fill_permutation(&mut out);
     out
 }
 
@@ -216,7 +216,7 @@ fn same_bits_at_any_number_of_threads() {
 fn refuses_foreign_states_and_empty_ranges() {
     let mut foreign: Vec<u32> = bits(1).take(STATE_WORDS).map(|z| z as u32).collect();
     foreign[624] = 625;
-    let range = |lo, hi| with_seed(0, |generator| generator.integers(&mut [0; 3], lo, hi));
+    let range = |lo, hi| with_seed(0, |generator| generator.fill_integers(&mut [0; 3], lo, hi));
     let (shape, argument) = ("SHAPE_MISMATCH", "BAD_ARGUMENT");
     for (result, code, message) in [
         (Generator::new(&mut [0; 624]).map(drop), shape, "random: state: expected shape [628], got [624]"),

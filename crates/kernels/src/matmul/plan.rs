@@ -122,7 +122,7 @@ impl Product<'_> {
                 let last = panels.min(first + fit);
                 for steps in self.blocks(depth) {
                     self.pack_together(simd, first..last, steps.clone(), packed, threads);
-                    parallel::pieces(0..tiles, threads * PIECES, |tiles| {
+                    parallel::for_each_chunk(0..tiles, threads * PIECES, |tiles| {
                         let (steps, packed) = (steps.clone(), packed.add(0));
                         simd.vectorize(Piece { product: self, panels: first..last, tiles, steps, packed, next: None });
                     });
@@ -142,7 +142,7 @@ impl Product<'_> {
     ) {
         let cuts = threads.div_ceil(panels.len()).min(steps.len().div_ceil(CUT)).max(1);
         let length = steps.len().div_ceil(cuts).next_multiple_of(CUT);
-        parallel::pieces(0..panels.len() * cuts, threads, |parts| {
+        parallel::for_each_chunk(0..panels.len() * cuts, threads, |parts| {
             for part in parts {
                 let (panel, cut) = (panels.start + part / cuts, part % cuts * length);
                 let part = (steps.start + cut).min(steps.end)..steps.end.min(steps.start + cut + length);
@@ -162,7 +162,7 @@ impl Product<'_> {
     fn by_columns<S: Simd>(&self, simd: S, depth: usize, fit: usize) {
         let panels = self.n.div_ceil(width::<S>());
         let tiles = self.m.div_ceil(self.rows::<S>());
-        parallel::pieces(0..panels.div_ceil(fit), usize::MAX, |part| {
+        parallel::for_each_chunk(0..panels.div_ceil(fit), usize::MAX, |part| {
             let blocks = part.map(|block| block * fit..panels.min((block + 1) * fit));
             let mut blocks = blocks.flat_map(|panels| self.blocks(depth).map(move |steps| (panels.clone(), steps)));
             let mut next = blocks.next();

@@ -6,13 +6,13 @@ use crate::softmax::LogSumExp;
 
 /// What the label's class has, and what every other has: 1 - e + e / classes, and e / classes.
 #[derive(Clone, Copy)]
-pub(crate) struct LabelTarget {
+pub(crate) struct SmoothedLabel {
     smoothing: f64,
     own: f32,
     other: f32,
 }
 
-impl LabelTarget {
+impl SmoothedLabel {
     pub(crate) fn new(op: &'static str, smoothing: f64, classes: usize) -> Result<Self> {
         expect_that((0.0..=1.0).contains(&smoothing), op, "label_smoothing", smoothing, "a number from 0 to 1")?;
         let other = smoothing / classes as f64;

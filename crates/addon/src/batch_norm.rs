@@ -1,0 +1,204 @@
+use crate::borrow::{F32, F32Mut, Memory, U8, U8Mut, U32Mut, matrix, matrix_mut};
+use crate::error::{Result, kernel};
+use distillery_kernels::batch_norm::{self, Affine, Gradients, Outputs, Saved};
+use distillery_kernels::batch_stats::{RunningUpdate, Statistics};
+use distillery_kernels::dropout::Mask;
+use distillery_kernels::norm_relu_dropout as fused;
+use distillery_kernels::rng::Generator;
+use napi_derive::napi;
+
+/// A BatchNorm1d layer, whose arrays are of [features]; in train mode the running statistics are updated
+#[napi(object, object_to_js = false)]
+pub struct Norm {
+    pub weight: F32,
+    pub bias: F32,
+    pub running_mean: F32Mut,
+    pub running_var: F32Mut,
+    pub train: bool,
+    pub eps: f64,
+    pub momentum: f64,
+}
+
+/// What batchNormForward reads and writes: x and out are [rows, features], mean and invStd (for the backward pass) [features]
+#[napi(object, object_to_js = false)]
+pub struct BatchNormForward {
+    pub x: F32,
+    pub norm: Norm,
+    pub mean: F32Mut,
+    pub inv_std: F32Mut,
+    pub out: F32Mut,
+    pub rows: u32,
+    pub features: u32,
+}
+
+/// BatchNorm1d: normalizes each column by the batch's statistics in train mode, by the running ones in eval mode
+#[napi(catch_unwind)]
+pub fn batch_norm_forward(mut call: BatchNormForward) -> Result<()> {
+    let BatchNormForward { rows, features, .. } = call;
+    let mut memory = Memory::new();
+    let x = matrix("x", memory.read(&call.x)?, rows, features)?;
+    let norm = call.norm.borrow(&mut memory)?;
+    let outputs = Outputs {
+        mean: memory.write(&mut call.mean)?,
+        inv_std: memory.write(&mut call.inv_std)?,
+        out: matrix_mut("out", memory.write(&mut call.out)?, rows, features)?,
+    };
+    batch_norm::forward(x, norm, outputs).map_err(kernel)
+}
+
+/// A linear layer: x[rows, inputs], weight[features, inputs], bias[features] or null
+#[napi(object, object_to_js = false, use_nullable = true)]
+pub struct Linear {
+    pub x: F32,
+    pub weight: F32,
+    pub bias: Option<F32>,
+}
+
+/// A dropout layer: p is the probability that an element is dropped; the mask[rows, features] is drawn from state
+#[napi(object, object_to_js = false)]
+pub struct Dropout {
+    pub p: f64,
+    pub mask: U8Mut,
+    pub state: U32Mut,
+}
+
+/// What linearNormReluDropoutForward reads and writes; linearOut, which BatchNorm normalizes, and out are [rows, features]
+#[napi(object, object_to_js = false, use_nullable = true)]
+pub struct LinearNormReluDropoutForward {
+    pub linear: Linear,
+    pub norm: Norm,
+    pub dropout: Option<Dropout>,
+    pub linear_out: F32Mut,
+    pub mean: F32Mut,
+    pub inv_std: F32Mut,
+    pub out: F32Mut,
+    pub rows: u32,
+    pub inputs: u32,
+    pub features: u32,
+}
+
+/// out = dropout(relu(batchNorm(linear(x)))), with the bits of the four kernels one after another
+#[napi(catch_unwind)]
+pub fn linear_norm_relu_dropout_forward(mut call: LinearNormReluDropoutForward) -> Result<()> {
+    let LinearNormReluDropoutForward { rows, inputs, features, .. } = call;
+    let mut memory = Memory::new();
+    let linear = fused::Linear {
+        input: matrix("linear.x", memory.read(&call.linear.x)?, rows, inputs)?,
+        weight: matrix("linear.weight", memory.read(&call.linear.weight)?, features, inputs)?,
+        bias: memory.read_some(&call.linear.bias)?.map(Into::into),
+    };
+    let linear_out = matrix_mut("linearOut", memory.write(&mut call.linear_out)?, rows, features)?;
+    let norm = call.norm.borrow(&mut memory)?;
+    let outputs = Outputs {
+        mean: memory.write(&mut call.mean)?,
+        inv_std: memory.write(&mut call.inv_std)?,
+        out: matrix_mut("out", memory.write(&mut call.out)?, rows, features)?,
+    };
+    let Some(Dropout { p, mask, state }) = &mut call.dropout else {
+        return fused::linear_forward(linear, linear_out, norm, None, outputs).map_err(kernel);
+    };
+    let mut generator = Generator::new(memory.write(state)?).map_err(kernel)?;
+    let dropout = fused::Dropout { p: *p, generator: Some(&mut generator), keep: memory.write(mask)? };
+    fused::linear_forward(linear, linear_out, norm, Some(dropout), outputs).map_err(kernel)
+}
+
+/// What the backward pass needs of the forward pass: its input x[rows, features], and mean and invStd, which it wrote
+#[napi(object, object_to_js = false)]
+pub struct NormSaved {
+    pub x: F32,
+    pub mean: F32,
+    pub inv_std: F32,
+    pub train: bool,
+}
+
+/// The gradients of a BatchNorm1d's input[rows, features], weight and bias, which are all written
+#[napi(object, object_to_js = false)]
+pub struct NormGradients {
+    pub x: F32Mut,
+    pub weight: F32Mut,
+    pub bias: F32Mut,
+}
+
+/// What batchNormBackward reads and writes
+#[napi(object, object_to_js = false)]
+pub struct BatchNormBackward {
+    pub grad: F32,
+    pub saved: NormSaved,
+    pub weight: F32,
+    pub gradients: NormGradients,
+    pub rows: u32,
+    pub features: u32,
+}
+
+/// The gradients of batchNormForward from grad[rows, features]
+#[napi(catch_unwind)]
+pub fn batch_norm_backward(mut call: BatchNormBackward) -> Result<()> {
+    let BatchNormBackward { rows, features, .. } = call;
+    let mut memory = Memory::new();
+    let grad = matrix("grad", memory.read(&call.grad)?, rows, features)?;
+    let saved = call.saved.borrow(&mut memory, rows, features)?;
+    let weight = memory.read(&call.weight)?;
+    let into = call.gradients.borrow(&mut memory, rows, features)?;
+    batch_norm::backward(grad, &saved, weight, into).map_err(kernel)
+}
+
+/// What normReluDropoutBackward reads and writes; mask is null if nothing was dropped
+#[napi(object, object_to_js = false, use_nullable = true)]
+pub struct NormReluDropoutBackward {
+    pub grad: F32,
+    pub saved: NormSaved,
+    pub weight: F32,
+    pub bias: F32,
+    pub mask: Option<U8>,
+    pub p: f64,
+    pub gradients: NormGradients,
+    pub rows: u32,
+    pub features: u32,
+}
+
+/// The gradients of dropout(relu(batchNorm(x))) from grad[rows, features]
+#[napi(catch_unwind)]
+pub fn norm_relu_dropout_backward(mut call: NormReluDropoutBackward) -> Result<()> {
+    let NormReluDropoutBackward { rows, features, p, .. } = call;
+    let mut memory = Memory::new();
+    let grad = matrix("grad", memory.read(&call.grad)?, rows, features)?;
+    let saved = call.saved.borrow(&mut memory, rows, features)?;
+    let affine = Affine { weight: memory.read(&call.weight)?, bias: memory.read(&call.bias)? };
+    let mask = memory.read_some(&call.mask)?.map(|keep| Mask { keep, p });
+    let into = call.gradients.borrow(&mut memory, rows, features)?;
+    fused::backward(grad, &saved, affine, mask, into).map_err(kernel)
+}
+
+impl Norm {
+    fn borrow<'a>(&'a mut self, memory: &mut Memory) -> Result<batch_norm::Norm<'a>> {
+        let affine = Affine { weight: memory.read(&self.weight)?, bias: memory.read(&self.bias)? };
+        let (mean, var) = (memory.write(&mut self.running_mean)?, memory.write(&mut self.running_var)?);
+        let statistics = if self.train {
+            Statistics::Batch(RunningUpdate { mean, var, momentum: self.momentum as f32 })
+        } else {
+            Statistics::Running { mean, var }
+        };
+        Ok(batch_norm::Norm { affine, statistics, eps: self.eps as f32 })
+    }
+}
+
+impl NormSaved {
+    fn borrow<'a>(&'a self, memory: &mut Memory, rows: u32, features: u32) -> Result<Saved<'a>> {
+        Ok(Saved {
+            x: matrix("saved.x", memory.read(&self.x)?, rows, features)?,
+            mean: memory.read(&self.mean)?,
+            inv_std: memory.read(&self.inv_std)?,
+            train: self.train,
+        })
+    }
+}
+
+impl NormGradients {
+    fn borrow<'a>(&'a mut self, memory: &mut Memory, rows: u32, features: u32) -> Result<Gradients<'a>> {
+        Ok(Gradients {
+            x: matrix_mut("gradients.x", memory.write(&mut self.x)?, rows, features)?,
+            weight: memory.write(&mut self.weight)?,
+            bias: memory.write(&mut self.bias)?,
+        })
+    }
+}
