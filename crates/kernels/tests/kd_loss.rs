@@ -206,7 +206,11 @@ fn refuses_shapes_labels_and_options() {
             shape,
             "student_logits: expected at least one row and one column, got shape [0, 3]",
         ),
-        (shapes([2, 0], [2, 0], &[0, 0]), shape, "student_logits: expected shape [2, 1], got [2, 0]"),
+        (
+            shapes([2, 0], [2, 0], &[0, 0]),
+            shape,
+            "student_logits: expected at least one row and one column, got shape [2, 0]",
+        ),
         (shapes([2, 9], [2, 10], &[0, 0]), shape, "teacher_logits: expected shape [2, 9], got [2, 10]"),
         (shapes([2, 3], [1, 3], &[0, 0]), shape, "teacher_logits: expected shape [2, 3], got [1, 3]"),
         (shapes([2, 3], [2, 3], &[0]), shape, "labels: expected shape [2], got [1]"),
