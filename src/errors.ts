@@ -78,5 +78,7 @@ const NATIVE_CODES: ReadonlyMap<unknown, ErrorCode> = new Map([
 /** The one place where an error of the native binding becomes a {@link DistilleryError}. */
 export function fromNative(error: unknown): DistilleryError {
   const { code, message } = (error ?? {}) as { code?: unknown; message?: string };
-  return new DistilleryError(NATIVE_CODES.get(code) ?? "INTERNAL", message ?? String(error), { cause: error });
+  // V8's own, when a kernel's object of arguments is null or undefined.
+  const fallback = error instanceof TypeError ? "BAD_DTYPE" : "INTERNAL";
+  return new DistilleryError(NATIVE_CODES.get(code) ?? fallback, message ?? String(error), { cause: error });
 }

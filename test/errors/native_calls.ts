@@ -4,8 +4,10 @@ import { native } from "../../src/native.js";
 export type TypedArray = Float32Array | Int32Array | Uint8Array | Uint32Array;
 type Kernel = (...args: unknown[]) => unknown;
 
-/** One argument of a valid call. */
-export type Argument = ArrayArgument | { kind: "size" | "real" | "flag" | "shape" | "handle"; value: unknown };
+/** One argument of a valid call. `path`: it is the property at this path of the call's only argument, an object. */
+export type Argument = (ArrayArgument | { kind: "size" | "real" | "flag" | "shape" | "handle"; value: unknown }) & {
+  path?: string;
+};
 
 /** `list`: the kernel takes a list of such arrays. `free`: any length is valid. `optional`: null is valid. */
 interface ArrayArgument {
@@ -27,6 +29,9 @@ const size = (value: number): Argument => ({ kind: "size", value });
 const real = (value: number): Argument => ({ kind: "real", value });
 const flag: Argument = { kind: "flag", value: true };
 const shape = (...value: number[]): Argument => ({ kind: "shape", value });
+
+const named = (properties: Record<string, Argument>): Argument[] =>
+  Object.entries(properties).map(([path, argument]) => ({ ...argument, path }));
 
 const six = read(1, 2, 3, 4, 5, 6);
 const three = read(1, 2, 3);
@@ -66,13 +71,42 @@ export const CALLS: Record<string, Argument[]> = {
     ...[stream(), read(...Array(24).keys()), three, write(24), size(2), size(3), size(2), size(2)],
     ...[real(1), real(0.5), real(0.1)],
   ],
-  batchNormBackward: [six, six, three, three, three, write(6), write(3), write(3), size(2), size(3), flag],
-  batchNormEval: [six, three, three, three, three, write(3), write(6), size(2), size(3), real(1e-5)],
-  batchNormTrain: [
-    ...[six, three, three, write(3), write(3), write(3), write(3), write(6)],
-    ...[size(2), size(3), real(1e-5), real(0.1)],
-  ],
-  crossEntropy: [six, labels, write(6), size(2), size(3), real(0.1)],
+  batchNormBackward: named({
+    grad: six,
+    "saved.x": six,
+    "saved.mean": three,
+    "saved.invStd": three,
+    weight: three,
+    "gradients.x": write(6),
+    "gradients.weight": write(3),
+    "gradients.bias": write(3),
+    rows: size(2),
+    features: size(3),
+    "saved.train": flag,
+  }),
+  batchNormForward: named({
+    x: six,
+    "norm.weight": three,
+    "norm.bias": three,
+    "norm.runningMean": write(3),
+    "norm.runningVar": write(3),
+    mean: write(3),
+    invStd: write(3),
+    out: write(6),
+    rows: size(2),
+    features: size(3),
+    "norm.train": flag,
+    "norm.eps": real(1e-5),
+    "norm.momentum": real(0.1),
+  }),
+  crossEntropy: named({
+    logits: six,
+    labels,
+    grad: write(6),
+    rows: size(2),
+    classes: size(3),
+    labelSmoothing: real(0.1),
+  }),
   decodeImages: [list(free(readOf(PICTURE))), writeOf(new Uint8Array(12)), size(3), size(2), size(2), flag, flag],
   dropoutBackward: [six, real(0.5), readOf(new Uint8Array(6)), write(6)],
   dropoutForward: [six, real(0.5), stream(), writeOf(new Uint8Array(6)), write(6)],
@@ -95,50 +129,80 @@ export const CALLS: Record<string, Argument[]> = {
   gatherRows: [six, labelsOf(1, 0, 1), write(9), size(2), size(3)],
   gradNorm: [list(free(six))],
   imageSize: [free(readOf(PICTURE))],
-  kdLoss: [six, six, labels, write(6), size(2), size(3), real(2), real(0.5), real(0.1)],
-  linearBackward: [
-    ...[six, read(...Array(8).keys()), twelve],
-    ...[optional(write(8)), optional(write(12)), optional(write(3)), size(2), size(4), size(3)],
-  ],
-  linearForward: [...[six, twelve, optional(four), write(8)], ...[size(2), size(3), size(4), flag]],
-  linearNormReluDropoutForward: [
-    ...[six, twelve, optional(four), write(8), four, four, write(4), write(4), write(4), write(4)],
-    ...[
-      write(8),
-      optional(writeOf(new Uint8Array(8))),
-      optional(stream()),
-      size(2),
-      size(3),
-      size(4),
-      flag,
-      real(1e-5),
-      real(0.1),
-    ],
-    real(0.5),
-  ],
+  kdLoss: named({
+    studentLogits: six,
+    teacherLogits: six,
+    labels,
+    grad: write(6),
+    rows: size(2),
+    classes: size(3),
+    temperature: real(2),
+    alpha: real(0.5),
+    labelSmoothing: real(0.1),
+  }),
+  linearBackward: named({
+    grad: six,
+    x: read(...Array(8).keys()),
+    weight: twelve,
+    gradX: optional(write(8)),
+    gradWeight: optional(write(12)),
+    gradBias: optional(write(3)),
+    rows: size(2),
+    inputs: size(4),
+    outputs: size(3),
+  }),
+  linearForward: named({
+    x: six,
+    weight: twelve,
+    bias: optional(four),
+    out: write(8),
+    rows: size(2),
+    inputs: size(3),
+    outputs: size(4),
+    relu: flag,
+  }),
+  linearNormReluDropoutForward: named({
+    "linear.x": six,
+    "linear.weight": twelve,
+    "linear.bias": optional(four),
+    linearOut: write(8),
+    "norm.weight": four,
+    "norm.bias": four,
+    "norm.runningMean": write(4),
+    "norm.runningVar": write(4),
+    mean: write(4),
+    invStd: write(4),
+    out: write(8),
+    "dropout.mask": writeOf(new Uint8Array(8)),
+    "dropout.state": stream(),
+    rows: size(2),
+    inputs: size(3),
+    features: size(4),
+    "norm.train": flag,
+    "norm.eps": real(1e-5),
+    "norm.momentum": real(0.1),
+    "dropout.p": real(0.5),
+  }),
   matmul: [six, twelve, write(8), size(2), size(3), size(4)],
   matmulNt: [six, twelve, write(8), size(2), size(3), size(4)],
   matmulTn: [six, twelve, write(8), size(2), size(3), size(4)],
   mul: [six, six, write(6)],
-  normReluDropoutBackward: [
-    ...[six, six, three, three, three, three, optional(readOf(new Uint8Array(6)))],
-    ...[write(6), write(3), write(3), size(2), size(3), flag, real(0.5)],
-  ],
-  normReluDropoutForward: [
-    ...[
-      six,
-      three,
-      three,
-      write(3),
-      write(3),
-      write(3),
-      write(3),
-      write(6),
-      optional(writeOf(new Uint8Array(6))),
-      optional(stream()),
-    ],
-    ...[size(2), size(3), flag, real(1e-5), real(0.1), real(0.5)],
-  ],
+  normReluDropoutBackward: named({
+    grad: six,
+    "saved.x": six,
+    "saved.mean": three,
+    "saved.invStd": three,
+    weight: three,
+    bias: three,
+    mask: optional(readOf(new Uint8Array(6))),
+    "gradients.x": write(6),
+    "gradients.weight": write(3),
+    "gradients.bias": write(3),
+    rows: size(2),
+    features: size(3),
+    "saved.train": flag,
+    p: real(0.5),
+  }),
   randomIntegers: [stream(), free(writeOf(new Int32Array(5))), real(0), real(9)],
   randomNormal: [stream(), free(write(5))],
   randomPermutation: [stream(), free(writeOf(new Int32Array(5)))],
@@ -165,9 +229,18 @@ export function argumentsOf(name: string, replaced: Record<number, unknown> = {}
   });
 }
 
-/** Calls a kernel with anything. */
+/** Calls a kernel with anything. Arguments with a path become one object. */
 export function call(name: string, args: unknown[]): unknown {
-  return (native as unknown as Record<string, Kernel>)[name]?.(...args);
+  const paths = (CALLS[name] ?? []).map(({ path }) => path);
+  const kernel = (native as unknown as Record<string, Kernel>)[name];
+  if (args.length === 0 || paths[0] === undefined) return kernel?.(...args);
+  const object: Record<string, unknown> = {};
+  for (const [i, path] of paths.entries()) {
+    const [outer, inner] = (path as string).split(".") as [string, string | undefined];
+    if (inner === undefined) object[outer] = args[i];
+    else object[outer] = { ...(object[outer] as object), [inner]: args[i] };
+  }
+  return kernel?.(object);
 }
 
 /** The places of a call's array arguments. */
