@@ -6,7 +6,7 @@ import { rolldown } from "rolldown";
 import { ROOT } from "./shell.mjs";
 
 // What is loaded by name: by users, by npm's bin, by processes of their own, and by the benchmark.
-const ENTRIES = ["index", "cli/main", "cli/problem", "compare/worker", "native"];
+const ENTRIES = ["index", "cli/main", "cli/experiment", "compare/worker", "native"];
 const CHUNKS = join(ROOT, "dist", "chunks");
 
 const library = await rolldown({

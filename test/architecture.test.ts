@@ -22,7 +22,7 @@ const ALLOWED: Record<string, string[]> = {
   train: ["checkpoint", "data", "log", "losses", "models", "nn", "optim", "registry", "tensor"],
   compare: ["checkpoint", "data", "files", "log", "models", "nn", "tensor", "train"],
   report: ["checkpoint", "compare", "data", "files", "log", "losses", "models", "nn", "tensor", "train"],
-  config: ["compare", "files", "registry", "train"],
+  config: ["compare", "files", "models", "registry", "train"],
   cli: [
     "checkpoint",
     "compare",

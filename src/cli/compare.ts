@@ -1,15 +1,14 @@
 import { join } from "node:path";
 import { Command } from "commander";
 import type { CompareResult, NetworkSize, SampleStats } from "../compare/index.js";
-import { aboutRun, SCHEMAS, trainingOptions } from "../config/index.js";
+import { runMetadata, SCHEMAS, trainingOptions } from "../config/index.js";
 import { percent } from "../log/index.js";
-import { commandLine } from "./ending.js";
+import { interruptible } from "./error_boundary.js";
+import { dryRunExperiment, networksOf, openExperiment, workersOf } from "./experiment.js";
 import { addLoading, addOptions, addRunning, givenFlags, type LoadFlags, type TrainingFlags } from "./flags.js";
-import { interruptible } from "./interrupt.js";
-import { MembersPrinter } from "./members_printer.js";
-import { openProblem } from "./problem.js";
+import { ExperimentPrinter } from "./printer.js";
+import { commandLine } from "./run_summary.js";
 import type { Settings } from "./settings.js";
-import { dryRunOf, networksOf, workersOf } from "./several.js";
 import { formatTable } from "./table.js";
 
 type CompareFlags = TrainingFlags & LoadFlags;
@@ -24,23 +23,26 @@ export function compareCommand(run: (flags: CompareFlags) => Promise<void>): Com
 
 /** Compares, prints a run a line, and at the end the figures and the answer. */
 export async function runCompare(settings: Settings<"compare">, flags: CompareFlags): Promise<void> {
-  const { config, given } = settings;
-  const opened = await openProblem({ config, flags });
-  const { problem, test } = opened;
+  const { config, userOptions } = settings;
+  const experiment = { ...settings, flags };
+  const opened = await openExperiment(experiment);
+  const { task, test } = opened;
   const { temperature, alpha, seed, seeds, out } = config;
-  if (flags.dryRun) return dryRunOf(opened, trainingOptions(config), { baseline: seeds, distilled: seeds }, flags);
-  // Only here: the other commands start without it.
+  if (flags.dryRun)
+    return dryRunExperiment(opened, trainingOptions(config), { baseline: seeds, distilled: seeds }, flags);
+  // Loaded late: the other commands start without it.
   const { compare, compareSummary } = await import("../compare/index.js");
-  const printer = new MembersPrinter(flags);
+  const metadata = await runMetadata(config, userOptions);
+  const printer = new ExperimentPrinter(flags);
   try {
     const result = await interruptible(printer.note, (signal) =>
       compare({
-        ...{ ...problem, test, out, signal, temperature, alpha },
+        ...{ ...task, test, out, signal, temperature, alpha },
         ...trainingOptions(config),
         seeds: Array.from({ length: seeds }, (_, i) => seed + i),
         resume: flags.resume ?? false,
-        about: aboutRun(config, given) ?? {},
-        workers: workersOf({ config, flags }),
+        about: metadata,
+        workers: workersOf(experiment),
         ...printer.controls,
       }),
     );
@@ -48,7 +50,7 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
     const files = [join(out, "compare.json")];
     if (config.report) {
       const { compareReport, writeReport } = await import("../report/index.js");
-      const networks = await networksOf(problem, result.teacher.file, result.distilled.files[0] as string);
+      const networks = await networksOf(task, result.teacher.file, result.distilled.files[0] as string);
       files.push(join(out, "report.html"));
       await writeReport(files[1] as string, compareReport(result, { networks, test, command: commandLine() }));
     }

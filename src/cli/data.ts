@@ -2,9 +2,8 @@ import { Argument, Command } from "commander";
 import { DATASET_NAMES, type DownloadProgress, downloadData, type ListedData, listData } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import { overallBar } from "../log/index.js";
-import { UsageError } from "./errors.js";
+import { interruptible, UsageError } from "./error_boundary.js";
 import { addShowing, type ShowFlags } from "./flags.js";
-import { interruptible } from "./interrupt.js";
 import { formatTable } from "./table.js";
 
 type DataFlags = ShowFlags & { name?: string; from?: string };

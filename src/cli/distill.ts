@@ -1,36 +1,35 @@
 import { Command } from "commander";
 import { distillationOptions, SCHEMAS } from "../config/index.js";
-import { StudentNet } from "../models/student_net.js";
-import { TeacherNet } from "../models/teacher_net.js";
 import { distill } from "../train/index.js";
-import { controlsFrom } from "./controls.js";
 import { dryRun } from "./dry_run.js";
-import { printEnd } from "./ending.js";
+import { interruptible } from "./error_boundary.js";
 import { addLoading, addOptions, addRunning, givenFlags, type LoadFlags, type TrainingFlags } from "./flags.js";
-import { interruptible } from "./interrupt.js";
-import { Printer } from "./printer.js";
+import { RunPrinter } from "./printer.js";
+import { summarizeRun } from "./run_summary.js";
 import type { Settings } from "./settings.js";
-import { expectBatches, expectFits, readNetwork, setUp } from "./setup.js";
+import { controlsOf, expectBatches, Networks, setUp } from "./setup.js";
 
 type DistillFlags = TrainingFlags & LoadFlags;
 
 /** `distillery distill`. */
 export function distillCommand(run: (flags: DistillFlags) => Promise<void>): Command {
   const command = new Command("distill").description(
-    "distil a teacher into a student; by default the script, number for number",
+    "distil a teacher into a student; by default the reference script, number for number",
   );
   return addLoading(addRunning(addOptions(command, SCHEMAS.distill))).action(() => run(givenFlags(command)));
 }
 
-/** Distils, prints an epoch a line, and says where the student is and how it does. */
+/** Distils, prints a line an epoch, and says where the student is and how accurate it is. */
 export async function runDistill(settings: Settings<"distill">, flags: DistillFlags): Promise<void> {
-  const { config } = settings;
+  const { config, userOptions } = settings;
   const { out, report } = config;
+  const networks = await Networks.open(userOptions);
   const { source } = await setUp(config);
   const teacher =
-    config.teacher === undefined ? new TeacherNet(source.sizes) : await readNetwork(config.teacher, flags);
-  if (config.teacher !== undefined) expectFits(config.teacher, teacher, source);
-  const student = new StudentNet(source.sizes);
+    config.teacher === undefined
+      ? networks.make("teacherNetwork", source.context)
+      : await networks.read(config.teacher, "teacherNetwork", flags, source);
+  const student = networks.make("student", source.context);
   const input = {
     ...distillationOptions(config),
     teacher: teacher.freeze(),
@@ -39,16 +38,18 @@ export async function runDistill(settings: Settings<"distill">, flags: DistillFl
     ...(source.validation && { validation: source.validation }),
     ...(config.teacherCache !== undefined && { teacherCache: config.teacherCache }),
   };
-  if (input.teacherMode === "train") expectBatches(input, input.data);
+  expectBatches(student, input, input.data);
+  if (input.teacherMode === "train") expectBatches(teacher, input, input.data);
   if (flags.dryRun) {
     return dryRun({ teacher, student }, [{ name: "the distillation", input, times: 1 }], source, flags);
   }
-  const printer = Printer.open(flags, "KD Loss", config.epochs);
+  const controls = await controlsOf(settings, flags);
+  const printer = new RunPrinter(flags, { lossName: "KD Loss", epochs: config.epochs, details: false });
   try {
     const result = await interruptible(printer.note, (signal) =>
-      distill({ ...input, ...controlsFrom(settings, flags), signal, ...printer.controls }),
+      distill({ ...input, ...controls, signal, ...printer.controls }),
     );
-    await printEnd(printer, { role: "student", network: student, teacher, result, source, out, report });
+    await summarizeRun(printer, { role: "student", network: student, teacher, result, source, out, report });
   } finally {
     printer.close();
   }

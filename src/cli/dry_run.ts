@@ -12,7 +12,7 @@ import type { Source } from "./setup.js";
 import { formatTable } from "./table.js";
 
 /** A part of what a command would do: a run, and how often it is made. */
-export interface Planned {
+export interface PlannedRun {
   name: string;
   input: DistillInput | TrainTeacherInput;
   times: number;
@@ -32,7 +32,7 @@ const PARTS: Readonly<Record<keyof RunMemory, string>> = {
 /** Prints what would be trained, run by run, and what it would take; nothing is written. */
 export async function dryRun(
   networks: Readonly<Record<"teacher" | "student", Module | null>>,
-  planned: readonly [Planned, ...Planned[]],
+  planned: readonly [PlannedRun, ...PlannedRun[]],
   source: Source,
   flags: ShowFlags,
 ): Promise<void> {
@@ -42,7 +42,11 @@ export async function dryRun(
   const { input } = planned[0];
   const data = {
     ...{ name: source.name, training: input.data.length, validation: input.validation?.length ?? 0 },
-    ...{ test: source.test?.length ?? 0, features: source.sizes.inFeatures, classes: source.sizes.classes },
+    ...{
+      test: source.test?.length ?? 0,
+      features: source.context.shape.reduce((product, n) => product * n, 1),
+      classes: source.context.classes,
+    },
   };
   const runs: (RunEstimate & { name: string; times: number })[] = [];
   for (const { name, times, input } of planned) runs.push({ name, times, ...(await estimateRun(input)) });

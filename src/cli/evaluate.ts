@@ -1,18 +1,17 @@
 import { Command } from "commander";
 import { inspectCheckpoint } from "../checkpoint/index.js";
-import { sourceSchema } from "../config/index.js";
+import { dataSchema } from "../config/index.js";
 import type { Dataset } from "../data/index.js";
-import { StudentNet } from "../models/student_net.js";
-import { TeacherNet } from "../models/teacher_net.js";
+import { createNetwork } from "../models/create_network.js";
 import { type Evaluation, evaluate, measureLatency } from "../train/index.js";
-import { UsageError } from "./errors.js";
-import { addLoading, addOptions, addShowing, givenFlags, type LoadFlags, type ShowFlags } from "./flags.js";
+import { UsageError } from "./error_boundary.js";
+import { addLoading, addNetwork, addOptions, addShowing, givenFlags, type LoadFlags, type ShowFlags } from "./flags.js";
 import { percent } from "./printer.js";
-import { sourceFrom } from "./settings.js";
-import { expectFits, readNetwork, type Source, setUp } from "./setup.js";
+import { dataOptionsOf } from "./settings.js";
+import { type NetworkOptions, Networks, type Source, setUp } from "./setup.js";
 import { formatTable } from "./table.js";
 
-interface EvaluateFlags extends ShowFlags, LoadFlags {
+interface EvaluateFlags extends ShowFlags, LoadFlags, Pick<NetworkOptions, "network" | "teacherNetwork"> {
   file: string;
   teacher?: string;
 }
@@ -20,28 +19,25 @@ interface EvaluateFlags extends ShowFlags, LoadFlags {
 /** `distillery evaluate FILE`. */
 export function evaluateCommand(run: (flags: EvaluateFlags) => Promise<void>): Command {
   const command = new Command("evaluate").description(
-    "accuracy, agreement with the teacher, per-class figures, latency, size",
+    "accuracy, agreement with the teacher, figures by class, latency, size",
   );
   command.argument("<file>", "the network's weights, .pth or .safetensors");
-  command.option("--teacher <file>", "compare with a teacher's weights");
-  return addLoading(addShowing(addOptions(command, sourceSchema), "print a JSON object")).action((file: string) =>
+  command.option("--teacher <file>", "teacher weights to compare with");
+  addNetwork(addNetwork(command), "--teacher-network");
+  return addLoading(addShowing(addOptions(command, dataSchema), "print a JSON object")).action((file: string) =>
     run({ ...givenFlags(command), file }),
   );
 }
 
-/** Evaluates a network on the test data, or on the script's own data. */
+/** Evaluates a network on the test data, or on the reference script's data. */
 export async function runEvaluate(flags: EvaluateFlags): Promise<void> {
-  const { source } = await setUp(sourceFrom({ ...flags }));
+  const networks = await Networks.open(flags);
+  const { source } = await setUp(dataOptionsOf({ ...flags }));
   const data = source.isSynthetic ? scriptData(source) : source.test;
-  if (data === null) throw new UsageError("--test-share: 0 leaves no test set to evaluate on");
-  const read = async (file: string) => {
-    const network = await readNetwork(file, flags);
-    expectFits(file, network, source);
-    return network;
-  };
-  const model = await read(flags.file);
-  const teacher = flags.teacher === undefined ? undefined : await read(flags.teacher);
-  const evaluation = evaluate(model, data, teacher && { teacher });
+  if (data === null) throw new UsageError("--test-fraction: 0 leaves no test set to evaluate on");
+  const model = await networks.read(flags.file, "network", flags, source);
+  const teacher = flags.teacher && (await networks.read(flags.teacher, "teacherNetwork", flags, source));
+  const evaluation = evaluate(model, data, teacher ? { teacher } : {});
   const { bytes, parameters } = await inspectCheckpoint(flags.file);
   const latencyMs = measureLatency(model, data);
   if (flags.json) {
@@ -54,10 +50,10 @@ export async function runEvaluate(flags: EvaluateFlags): Promise<void> {
   console.log(`${summary(evaluation, latencyMs)}\n\n${classTable(evaluation, data)}`);
 }
 
-/** The script draws its data after its networks. */
-function scriptData({ sizes, train }: Source): Dataset {
-  new TeacherNet(sizes);
-  new StudentNet(sizes);
+/** The reference script draws its data after its networks. */
+function scriptData({ context, train }: Source): Dataset {
+  createNetwork("teacher", context);
+  createNetwork("student", context);
   return train();
 }
 

@@ -1,18 +1,19 @@
 import { extname, join, parse, resolve } from "node:path";
 import { Command, Option } from "commander";
-import { sourceSchema } from "../config/index.js";
+import { dataSchema } from "../config/index.js";
 import type { Dataset } from "../data/index.js";
 import type { OnnxOptions, OnnxSummary, OnnxValue } from "../export/index.js";
 import type { Module } from "../nn/module.js";
 import { evaluate } from "../train/index.js";
-import { UsageError } from "./errors.js";
-import { addLoading, addOptions, addShowing, givenFlags, type LoadFlags, type ShowFlags } from "./flags.js";
+import { UsageError } from "./error_boundary.js";
+import { addLoading, addNetwork, addOptions, addShowing, givenFlags, type LoadFlags, type ShowFlags } from "./flags.js";
 import { percent } from "./printer.js";
-import { sourceFrom } from "./settings.js";
-import { expectFits, readNetwork, type Source, setUp } from "./setup.js";
+import { dataOptionsOf } from "./settings.js";
+import { type NetworkOptions, Networks, type Source, setUp } from "./setup.js";
 
 type ExportFlags = ShowFlags &
-  LoadFlags & {
+  LoadFlags &
+  Pick<NetworkOptions, "network"> & {
     file: string;
     data?: string;
     onnx?: string | true;
@@ -20,7 +21,7 @@ type ExportFlags = ShowFlags &
     embedNormalisation?: boolean;
   };
 
-const DATA = "the images it was trained on: keeps their normalisation, and tells the test accuracy";
+const DATA = "the images it was trained on: keeps their normalisation and reports the test accuracy";
 
 /** `distillery export FILE`. */
 export function exportCommand(run: (flags: ExportFlags) => Promise<void>): Command {
@@ -30,23 +31,23 @@ export function exportCommand(run: (flags: ExportFlags) => Promise<void>): Comma
     .option("--onnx [out]", "write ONNX (default: beside the file, with .onnx)")
     .addOption(new Option("--quantize <type>", "store the weights in 8 bits").choices(["int8"]))
     .option("--embed-normalisation", "normalise in the graph: its input is then the pixels, in bytes");
-  return addLoading(addShowing(addOptions(command, sourceSchema, { data: DATA }), "print a JSON object")).action(
-    (file: string) => run({ ...givenFlags(command), file }),
-  );
+  return addNetwork(
+    addLoading(addShowing(addOptions(command, dataSchema, { data: DATA }), "print a JSON object")),
+  ).action((file: string) => run({ ...givenFlags(command), file }));
 }
 
 /** Writes the file, says what is in it, and with data what it costs in accuracy. */
 export async function runExport(flags: ExportFlags): Promise<void> {
   const out = outFile(flags);
-  const { source } = await setUp(sourceFrom({ ...flags }));
+  const networks = await Networks.open(flags);
+  const { source } = await setUp(dataOptionsOf({ ...flags }));
   const test = flags.data === undefined ? null : testOf(source, flags.data);
   const image = test?.image;
   if (flags.embedNormalisation && image === undefined) {
     throw new UsageError("--embed-normalisation: needs --data with images, whose normalisation it is");
   }
-  const network = await readNetwork(flags.file, flags);
-  if (test !== null) expectFits(flags.file, network, source);
-  // Only here: the other commands start without it.
+  const network = await networks.read(flags.file, "network", flags, test === null ? undefined : source);
+  // Loaded late: the other commands start without it.
   const { saveOnnx } = await import("../export/index.js");
   const options: OnnxOptions = {
     ...(flags.quantize && { quantize: flags.quantize }),
@@ -87,7 +88,7 @@ function testOf({ test }: Source, data: string): Dataset {
   throw new UsageError(`--data: expected data with a test part, got ${data}`);
 }
 
-/** The accuracy of the network and of the file, by ONNX Runtime where it is installed. */
+/** The accuracy of the network and of the file, by ONNX Runtime if it is installed. */
 async function compare(
   network: Module,
   file: string,

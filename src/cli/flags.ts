@@ -2,9 +2,10 @@ import { type Command, Option } from "commander";
 import { getDefault } from "valibot";
 import type { LoadOptions } from "../checkpoint/index.js";
 import { DEFAULT_LOG_FILE } from "../log/index.js";
+import { MODELS } from "../models/index.js";
 import { SCHEDULES } from "../train/options.js";
 
-/** How a command shows what it does: what no configuration says. */
+/** How a command shows what it does; no configuration says it. */
 export interface ShowFlags {
   json?: boolean;
   quiet?: boolean;
@@ -27,77 +28,86 @@ export interface LoadFlags {
 type Flag = readonly [value: string, text: string, parse?: (text: string) => unknown];
 
 const RUNNING = "Running:";
+const NETWORK = "<network>";
+const OWN = "./net.mjs#Tiny";
 
+/** What help texts say of options, in groups; types and defaults come from the schemas, names from the registries. */
 const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = {
   "Data:": {
     data: [
       "<name>",
-      "synthetic, fashion-mnist, mnist, kmnist, cifar-10, cifar-100; a folder with IDX or CIFAR files, or with pictures by class; a .csv, .tsv, .npz or .npy file",
+      "synthetic, fashion-mnist, mnist, kmnist, cifar-10, cifar-100; a folder of IDX or CIFAR files, or of images by class; a .csv, .tsv, .npz or .npy file",
     ],
-    labelColumn: ["<name>", "of a .csv: the column of the classes (default: label, class, target, y, or the last)"],
-    header: ["", "of a .csv: the first line names the columns (default: where it has no number)"],
-    imageSize: ["<pixels>", "of pictures: make them all of this size, such as 32 or 48x64 (rows x columns)", toSides],
-    grey: ["", "of pictures: make them all grey (default: as the first one is)"],
-    stream: ["", "leave the data on the disk, and read them in shuffled chunks"],
-    testShare: ["<share>", "of data without a test part: what is split off for it, 0 for none", toNumber],
+    labelColumn: ["<name>", "label column of a .csv (default: label, class, target, y, or the last)"],
+    header: ["", "the first line of a .csv names the columns (default: if it has no number)"],
+    imageSize: ["<pixels>", "resize the images of a folder, such as 32 or 48x64 (rows x columns)", toSides],
+    grey: ["", "convert the images of a folder to grey (default: as the first one is)"],
+    stream: ["", "stream from disk in shuffled chunks"],
+    testFraction: ["<fraction>", "fraction held out as test set if the source has none, 0 disables", toNumber],
     validation: [
-      "<share>",
-      "of the training data, to choose epochs by; 0 for none (default: 0.1; 0 of synthetic)",
+      "<fraction>",
+      "fraction of the training data to choose epochs by, 0 for none (default: 0.1; 0 for synthetic data)",
       toNumber,
     ],
-    splitSeed: ["<number>", "of these splits alone", toNumber],
-    augment: ["<changes>", "of images, at random: shift=2,flip=0.5, also crop=4 (pixels), noise=0.1", toChanges],
+    splitSeed: ["<number>", "seed of the splits", toNumber],
+    augment: ["<changes>", "random changes of images: shift=2,flip=0.5, also crop=4 (pixels), noise=0.1", toChanges],
   },
-  "Teacher:": {
+  "Networks:": {
+    student: [NETWORK, `network that is trained, ${MODELS.names.join(", ")} or a class of your own, ${OWN}`],
+    teacherNetwork: [NETWORK, "network of the teacher, if its file does not say it"],
     teacher: [
       "<file>",
-      "its weights, .pth or .safetensors (default: of several runs, it is trained first; of synthetic data, drawn)",
+      "teacher weights, .pth or .safetensors (default: compare and sweep train one; synthetic data use random weights)",
     ],
-    teacherMode: ["<mode>", "train or eval (default: train with synthetic data, as the script, else eval)"],
-    teacherCache: ["", "ask it once for each example (default: where that is exact)"],
+    teacherMode: ["<mode>", "train or eval (default: train for synthetic data, as in the reference script, else eval)"],
+    teacherCache: ["", "cache teacher logits (default: when exact)"],
   },
-  "Comparison:": {
-    seeds: ["<number>", "pairs of students, of the seeds from --seed on", toNumber],
-    temperatures: ["<list>", "divide both networks' logits; each is tried with each alpha", toNumbers],
-    alphas: ["<list>", "weights of the teacher's soft targets, from 0 to 1", toNumbers],
-    parallel: ["<number>", "students trained at once, in processes (default: the cores)", toNumber],
+  "Experiment:": {
+    seeds: ["<number>", "number of seeds, starting at --seed", toNumber],
+    temperatures: ["<list>", "temperatures; each is tried with each alpha", toNumbers],
+    alphas: ["<list>", "weights of the soft targets, from 0 to 1", toNumbers],
+    parallel: ["<number>", "runs trained at once, each in its own process (default: the cores)", toNumber],
   },
   "Training:": {
     epochs: ["<number>", "passes over the training data", toNumber],
-    batchSize: ["<number>", "examples a step", toNumber],
-    shuffle: ["", "a new order each epoch (default: but for synthetic data)"],
-    dropLast: ["", "leave a last, short batch out"],
-    lr: ["<number>", "the highest learning rate", toNumber],
-    schedule: ["<name>", `of the learning rate: ${SCHEDULES.join(", ")}`],
-    pctStart: ["<share>", "one-cycle: the part in which the rate rises", toNumber],
-    divFactor: ["<number>", "one-cycle: it starts at lr divided by this", toNumber],
-    finalDivFactor: ["<number>", "one-cycle: and ends at its start divided by this", toNumber],
-    warmupSteps: ["<number>", "other schedules: steps in which the rate rises from 0", toNumber],
-    stepSize: ["<epochs>", "step: between drops of the rate", toNumber],
-    gamma: ["<number>", "step: what the rate is multiplied with", toNumber],
+    batchSize: ["<number>", "samples a step", toNumber],
+    shuffle: ["", "a new order each epoch (default: true, except for synthetic data)"],
+    dropLast: ["", "leave out a last, short batch"],
+    lr: ["<number>", "highest learning rate", toNumber],
+    schedule: ["<name>", `learning rate schedule: ${SCHEDULES.join(", ")}`],
+    pctStart: ["<fraction>", "one-cycle: fraction of the steps in which the rate rises", toNumber],
+    divFactor: ["<number>", "one-cycle: initial rate = lr / this", toNumber],
+    finalDivFactor: ["<number>", "one-cycle: final rate = initial rate / this", toNumber],
+    warmupSteps: ["<number>", "other schedules: steps of linear warm-up from 0", toNumber],
+    stepSize: ["<epochs>", "step: epochs between decays", toNumber],
+    gamma: ["<number>", "step: factor of each decay", toNumber],
     weightDecay: ["<number>", "AdamW's decoupled weight decay", toNumber],
-    maxGradNorm: ["<number>", "the gradient is scaled down to this norm", toNumber],
+    maxGradNorm: ["<number>", "clip the gradient to this norm", toNumber],
     temperature: ["<number>", "divides both networks' logits", toNumber],
-    alpha: ["<share>", "weight of the teacher's soft targets, from 0 to 1", toNumber],
-    labelSmoothing: ["<share>", "of a label's probability, spread over all classes", toNumber],
-    patience: ["<epochs>", "end after so many without a better one on the validation set (default: none)", toNumber],
+    alpha: ["<fraction>", "weight of the soft targets, from 0 to 1", toNumber],
+    labelSmoothing: ["<fraction>", "fraction of a label's probability that is spread over all classes", toNumber],
+    patience: [
+      "<epochs>",
+      "early stopping: epochs without improvement on the validation set (default: none)",
+      toNumber,
+    ],
   },
-  "What is kept:": {
-    out: ["<folder>", "for checkpoints, metrics, weights and the report"],
+  "Output:": {
+    out: ["<folder>", "checkpoints, metrics, weights and the report"],
     checkpointEvery: [
       "<n>",
       "epochs between checkpoints, or 100steps (default: 1, but at most one a second)",
       toInterval,
     ],
-    keepCheckpoints: ["<n>", "how many, the newest included", toNumber],
+    keepCheckpoints: ["<n>", "checkpoints kept, the newest included", toNumber],
     report: ["", "write report.html"],
     tensorboard: ["[folder]", "write TensorBoard's event files (default: in the run's folder)"],
     csv: ["[file]", "write the metrics as a table (default: in the run's folder)"],
-    logFile: ["[file]", `send everything printed to a file too (default: ${DEFAULT_LOG_FILE})`],
+    logFile: ["[file]", `write everything printed to a file too (default: ${DEFAULT_LOG_FILE})`],
   },
   [RUNNING]: {
-    seed: ["<number>", "of the random stream", toNumber],
-    threads: ["<number>", "for the arithmetic (default: the cores)", toNumber],
+    seed: ["<number>", "seed of the random stream", toNumber],
+    threads: ["<number>", "compute threads (default: the cores)", toNumber],
   },
 };
 
@@ -105,12 +115,8 @@ interface Fields {
   readonly entries: Readonly<Record<string, Parameters<typeof getDefault>[0]>>;
 }
 
-/** Adds a flag for each option of a schema, with its default; `told` has what a command says of one in its own words. */
-export function addOptions(
-  command: Command,
-  { entries }: Fields,
-  told: Readonly<Record<string, string>> = {},
-): Command {
+/** Adds a flag for each option of a schema, with its default; `own` has a command's own texts. */
+export function addOptions(command: Command, { entries }: Fields, own: Readonly<Record<string, string>> = {}): Command {
   for (const [group, flags] of Object.entries(GROUPS)) {
     for (const [name, [value, text, parse]] of Object.entries(flags)) {
       const field = Object.hasOwn(entries, name) ? entries[name] : undefined;
@@ -121,7 +127,7 @@ export function addOptions(
         command.addOption(parse === undefined ? one : one.argParser(parse));
       };
       const isShown = typeof usual === "string" || typeof usual === "number" || Array.isArray(usual);
-      const full = told[name] ?? (isShown ? `${text} (default: ${usual})` : text);
+      const full = own[name] ?? (isShown ? `${text} (default: ${usual})` : text);
       if (usual !== true) option(`${flagOf(name)} ${value}`.trim(), full);
       if (NEGATED[name] !== undefined) option(flagOf(name).replace("--", "--no-"), NEGATED[name]);
     }
@@ -130,9 +136,9 @@ export function addOptions(
 }
 
 const NEGATED: Readonly<Record<string, string>> = {
-  header: "it holds values",
-  grey: "make them all colour",
-  teacherCache: "ask it at each step",
+  header: "the first line of a .csv holds values",
+  grey: "convert the images of a folder to colour",
+  teacherCache: "run the teacher at each step",
   shuffle: "the data's own order each epoch",
   report: "write no report.html",
 };
@@ -145,8 +151,8 @@ export function addShowing(command: Command, json = "print JSON lines"): Command
 /** Adds what a training command takes beside its configuration. */
 export function addRunning(command: Command): Command {
   addGroup(command, RUNNING, {
-    "--config <file>": "options from a .json or .yaml file, by their names; flags go before it",
-    "--resume": "go on with what is in its folder",
+    "--config <file>": "options from a .json or .yaml file; flags take precedence",
+    "--resume": "resume from the checkpoint in --out",
     "--dry-run": "say what would be trained, and what it takes; write nothing",
     "--quiet": "print nothing but failures",
   });
@@ -161,12 +167,18 @@ function addGroup(command: Command, group: string, flags: Readonly<Record<string
 /** Adds the flags of a command that reads weights. */
 export function addLoading(command: Command): Command {
   return addGroup(command, "Reading weights:", {
-    "--key <name>": "of a checkpoint that holds more: where its weights stand, such as model",
-    "--allow-non-finite": "take weights that are NaN or infinite",
+    "--key <name>": "key of the state dict in a checkpoint dictionary, such as model",
+    "--allow-non-finite": "accept weights that are NaN or infinite",
   });
 }
 
-/** The library's form of them. */
+/** Adds the flag that says which network a file holds. */
+export function addNetwork(command: Command, flag = "--network"): Command {
+  const text = `network of a .pth file, or a class of your own: "mlp(hidden=[64])", ${OWN} (default: what the file says)`;
+  return addGroup(command, "Reading weights:", { [`${flag} ${NETWORK}`]: text });
+}
+
+/** The same as the library takes it. */
 export function loadOptions({ key, allowNonFinite = false }: LoadFlags): LoadOptions {
   return { allowNonFinite, ...(key !== undefined && { key }) };
 }
@@ -177,17 +189,17 @@ export function givenFlags(command: Command): Record<string, unknown> {
   return Object.fromEntries(given);
 }
 
-/** The flag of an option: `--batch-size` of `batchSize`. */
+/** The flag of an option: `--batch-size` for `batchSize`. */
 export function flagOf(option: string): string {
   return `--${option.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
-/** A number, or the text where it is none. */
+/** A number, or the text if it is none. */
 export function toNumber(text: string): number | string {
   return text.trim() === "" || Number.isNaN(Number(text)) ? text : Number(text);
 }
 
-/** `1,2,4` by its numbers. */
+/** `1,2,4` as numbers. */
 function toNumbers(text: string): unknown {
   return text.split(",").map(toNumber);
 }
@@ -197,13 +209,13 @@ function toSides(text: string): unknown {
   return text.includes("x") ? text.split("x").map(toNumber) : toNumber(text);
 }
 
-/** `5` is epochs, `100steps` is steps. */
+/** `5` means epochs, `100steps` steps. */
 function toInterval(text: string): unknown {
   const steps = text.replace(/ ?steps?$/, "");
   return steps === text ? toNumber(text) : { steps: toNumber(steps) };
 }
 
-/** `shift=2,flip=0.5` by its names. */
+/** `shift=2,flip=0.5` as an object. */
 function toChanges(text: string): unknown {
   const parts = text.split(",").map((part) => part.split("="));
   if (parts.some(({ length }) => length !== 2)) return text;

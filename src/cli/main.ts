@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Loads the rest, so that a binding that can't be loaded is told as any other failure.
-import { reportFailure } from "./errors.js";
+// The rest is imported late, so that a binding that can't be loaded is reported as any other failure.
+import { reportFailure } from "./error_boundary.js";
 
 try {
   await import("./program.js");

@@ -1,40 +1,49 @@
 import { Command, Option } from "commander";
-import { sourceSchema } from "../config/index.js";
+import { dataSchema } from "../config/index.js";
 import { inputFeatures, type Preprocessing, preprocessingOf, readSamples } from "../data/index.js";
 import { inputsOf, type Prediction, predict } from "../train/index.js";
-import { UsageError } from "./errors.js";
-import { addLoading, addOptions, addShowing, givenFlags, type LoadFlags, type ShowFlags, toNumber } from "./flags.js";
+import { UsageError } from "./error_boundary.js";
+import {
+  addLoading,
+  addNetwork,
+  addOptions,
+  addShowing,
+  givenFlags,
+  type LoadFlags,
+  type ShowFlags,
+  toNumber,
+} from "./flags.js";
 import { percent } from "./printer.js";
-import { sourceFrom } from "./settings.js";
-import { expectFits, readNetwork, setUp } from "./setup.js";
+import { dataOptionsOf } from "./settings.js";
+import { expectFits, type NetworkOptions, Networks, setUp } from "./setup.js";
 import { formatTable } from "./table.js";
 
-interface PredictFlags extends ShowFlags, LoadFlags {
+interface PredictFlags extends ShowFlags, LoadFlags, Pick<NetworkOptions, "network"> {
   files: string[];
   student?: string;
   data?: string;
   top?: number | string;
 }
 
-/** The predictions for a file, and where each example stands in it. */
-interface Answered {
+/** The predictions for a file, and where each sample is in it. */
+interface FilePredictions {
   file: string;
   predictions: Prediction[];
   locations: readonly string[];
-  /** -1: a text that is no class. */
+  /** -1 for a text that is no class. */
   labels: Int32Array | null;
 }
 
-const DATA = "the data that the network was trained on (default: what its file says of its inputs)";
+const DATA = "the data that the network was trained on (default: the preprocessing that its file describes)";
 
 /** `distillery predict FILE...`. */
 export function predictCommand(run: (flags: PredictFlags) => Promise<void>): Command {
   const command = new Command("predict")
-    .description("classify new examples")
-    .argument("<file...>", "PNG or JPEG pictures, IDX images, rows of a .csv or .tsv (with or without labels), a .npy")
-    .requiredOption("--student <file>", "the network's weights; a run's .safetensors tells how inputs are made")
+    .description("classify new samples")
+    .argument("<file...>", "PNG or JPEG images, IDX images, rows of a .csv or .tsv (with or without labels), a .npy")
+    .requiredOption("--student <file>", "the network's weights; a run's .safetensors describes their preprocessing")
     .addOption(new Option("--top <n>", "classes that the table shows (default: 3)").argParser(toNumber));
-  return addLoading(addShowing(addOptions(command, sourceSchema, { data: DATA }))).action((files: string[]) =>
+  return addNetwork(addLoading(addShowing(addOptions(command, dataSchema, { data: DATA })))).action((files: string[]) =>
     run({ ...givenFlags(command), files }),
   );
 }
@@ -45,25 +54,26 @@ export async function runPredict(flags: PredictFlags): Promise<void> {
   if (typeof top !== "number" || !Number.isInteger(top) || top < 1) {
     throw new UsageError(`--top: expected a whole number of at least 1, got ${JSON.stringify(top)}`);
   }
-  const network = await readNetwork(student, flags);
+  const networks = await Networks.open({ network: flags.network });
+  const network = await networks.read(student, "network", flags);
   const description = await descriptionFor(student, flags);
   const { classes, classNames } = description;
   expectFits(student, network, {
     name: flags.data ?? "its description of inputs",
-    sizes: { inFeatures: inputFeatures(description), classes },
+    context: { shape: [inputFeatures(description)], classes },
   });
-  const answered: Answered[] = [];
+  const results: FilePredictions[] = [];
   for (const file of files) {
     const { inputs, ...rest } = await readSamples(file, description);
-    answered.push({ file, ...rest, predictions: predict(network, inputs, { classNames }) });
+    results.push({ file, ...rest, predictions: predict(network, inputs, { classNames }) });
   }
-  if (flags.json) for (const part of answered) printJson(part);
-  else console.log(tableOf(answered, Math.min(top, classes), classNames).join("\n"));
+  if (flags.json) for (const part of results) printJson(part);
+  else console.log(tableOf(results, Math.min(top, classes), classNames).join("\n"));
 }
 
-/** From the data where they are named, else from the network's file. */
+/** From the data if they are named, else from the network's file. */
 async function descriptionFor(student: string, flags: PredictFlags): Promise<Preprocessing> {
-  const options = sourceFrom({ ...flags });
+  const options = dataOptionsOf({ ...flags });
   if (flags.data !== undefined) {
     const { source } = await setUp(options);
     return preprocessingOf(source.train());
@@ -74,21 +84,21 @@ async function descriptionFor(student: string, flags: PredictFlags): Promise<Pre
   throw new UsageError(`--data: ${reason}: give such a file as --student, or name the data it was trained on`);
 }
 
-function printJson({ file, predictions, labels }: Answered): void {
+function printJson({ file, predictions, labels }: FilePredictions): void {
   for (const [index, prediction] of predictions.entries()) {
     const label = labels === null ? {} : { label: labels[index] };
     console.log(JSON.stringify({ file, index, ...prediction, ...label }));
   }
 }
 
-function tableOf(answered: readonly Answered[], top: number, names: readonly string[] | null): string[] {
+function tableOf(results: readonly FilePredictions[], top: number, names: readonly string[] | null): string[] {
   const name = (label: number) => (label < 0 ? "?" : (names?.[label] ?? String(label)));
-  const isLabelled = answered.some(({ labels }) => labels !== null);
-  const rows = answered.flatMap(({ file, predictions, locations, labels }) =>
+  const isLabelled = results.some(({ labels }) => labels !== null);
+  const rows = results.flatMap(({ file, predictions, locations, labels }) =>
     predictions.map(({ probabilities }, i) => {
-      // One file's name need not stand in each row.
-      const place = locations[i];
-      const shown = answered.length === 1 ? place.replace(`${file}, `, "") : place;
+      // One file's name is not repeated in each row.
+      const location = locations[i];
+      const shown = results.length === 1 ? location.replace(`${file}, `, "") : location;
       const best = probabilities.map((p, label) => ({ p, label })).sort((a, b) => b.p - a.p || a.label - b.label);
       const cells = best.slice(0, top).map(({ p, label }) => `${name(label)} ${percent(p)}`);
       return [shown, ...cells, ...(isLabelled ? [name(labels?.[i] ?? -1)] : [])];
@@ -96,12 +106,12 @@ function tableOf(answered: readonly Answered[], top: number, names: readonly str
   );
   const heads = ["1st", "2nd", "3rd", ...Array.from({ length: Math.max(0, top - 3) }, (_, i) => `${i + 4}th`)];
   const table = formatTable([["", ...heads.slice(0, top), ...(isLabelled ? ["label"] : [])], ...rows]);
-  return isLabelled ? [table, "", rightOf(answered)] : [table];
+  return isLabelled ? [table, "", rightOf(results)] : [table];
 }
 
-/** How many of the labels that files have are the predicted classes. */
-function rightOf(answered: readonly Answered[]): string {
-  const labelled = answered.filter(({ labels }) => labels !== null);
+/** How many predicted classes are the labels of the files. */
+function rightOf(results: readonly FilePredictions[]): string {
+  const labelled = results.filter(({ labels }) => labels !== null);
   const total = labelled.reduce((sum, { predictions }) => sum + predictions.length, 0);
   const right = labelled.reduce(
     (sum, { predictions, labels }) => sum + predictions.filter((one, i) => one.class === labels?.[i]).length,

@@ -1,38 +1,20 @@
-import { flattenRecord, formatEpoch, type Progress, progressBar, type StepProgress } from "../log/index.js";
+import type { ExperimentControls, TrialRecord } from "../compare/index.js";
+import { flattenRecord, formatEpoch, overallBar, type Progress, percent, progressBar } from "../log/index.js";
 import type { RunControls } from "../train/index.js";
+import type { ShowFlags } from "./flags.js";
 
 export { percent } from "../log/index.js";
 
-/** What a command line says of what is shown. */
-export interface PrinterFlags {
-  quiet?: boolean;
-  json?: boolean;
-}
-
 /** How a training command shows what happens: lines or JSON on standard output, progress and notes on standard error. */
 export class Printer {
-  private constructor(
-    private readonly flags: PrinterFlags,
-    private readonly lossName: string,
-    private readonly bar: Progress<StepProgress> | null,
+  protected constructor(
+    private readonly flags: ShowFlags,
+    private readonly bar: Pick<Progress<unknown>, "clear" | "stop"> | null,
   ) {}
-
-  static open(flags: PrinterFlags, lossName: string, epochs: number): Printer {
-    return new Printer(flags, lossName, flags.quiet ? null : progressBar(epochs));
-  }
-
-  /** What a run calls. */
-  get controls(): Pick<RunControls, "onStep" | "onEpoch" | "onNote"> {
-    return {
-      onStep: (record) => this.bar?.update(record),
-      onEpoch: (record) => this.#print(flattenRecord(record), () => formatEpoch(this.lossName, record)),
-      onNote: this.note,
-    };
-  }
 
   /** The lines at the end, or one JSON object. */
   end(object: Record<string, unknown>, lines: readonly string[]): void {
-    this.#print({ event: "end", ...object }, () => lines.join("\n"));
+    this.print({ event: "end", ...object }, () => lines.join("\n"));
   }
 
   /** A line on standard error. */
@@ -47,9 +29,47 @@ export class Printer {
     this.bar?.stop();
   }
 
-  #print(object: Record<string, unknown>, text: () => string): void {
+  protected print(object: Record<string, unknown>, text: () => string): void {
     if (this.flags.quiet) return;
     this.bar?.clear();
     console.log(this.flags.json ? JSON.stringify(object) : text());
   }
+}
+
+/** Shows one run: a line an epoch. */
+export class RunPrinter extends Printer {
+  /** What a run calls. */
+  readonly controls: Pick<RunControls, "onStep" | "onEpoch" | "onNote">;
+
+  /** `details`: whether the line of an epoch shows the loss's own metrics. */
+  constructor(flags: ShowFlags, { lossName, epochs, details }: { lossName: string; epochs: number; details: boolean }) {
+    const bar = flags.quiet ? null : progressBar(epochs);
+    super(flags, bar);
+    this.controls = {
+      onStep: (record) => bar?.update(record),
+      onEpoch: (record) => this.print(flattenRecord(record), () => formatEpoch(lossName, record, { details })),
+      onNote: this.note,
+    };
+  }
+}
+
+/** Shows an experiment of several runs: a line a run. */
+export class ExperimentPrinter extends Printer {
+  /** What a comparison or sweep calls. */
+  readonly controls: Pick<ExperimentControls, "onProgress" | "onTrial" | "onNote">;
+
+  constructor(flags: ShowFlags) {
+    const bar = flags.quiet ? null : overallBar();
+    super(flags, bar);
+    this.controls = {
+      onProgress: ({ done, total, running }) => bar?.update({ done, total, text: running.join(", ") }),
+      onTrial: (trial) => this.print({ event: "run", ...trial }, () => trialLine(trial)),
+      onNote: this.note,
+    };
+  }
+}
+
+function trialLine({ name, epochs, best, seconds }: TrialRecord): string {
+  const accuracy = `validation accuracy ${percent(best.validationAccuracy)} in epoch ${best.epoch} of ${epochs}`;
+  return `${name}: ${accuracy}, ${seconds.toFixed(1)} s`;
 }

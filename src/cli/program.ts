@@ -1,7 +1,7 @@
 import { Command } from "commander";
 import { MANIFEST } from "../package.js";
-import { reportFailure } from "./errors.js";
-import { configured, guarded } from "./guarded.js";
+import { errorBoundary, reportFailure } from "./error_boundary.js";
+import { configured } from "./settings.js";
 
 const EXIT_CODES = `
 Exit codes: 0 done; 1 failed, a mistake in a configuration file included; 2 wrong usage; 130 interrupted, with the
@@ -27,23 +27,23 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   },
   async evaluate() {
     const { evaluateCommand, runEvaluate } = await import("./evaluate.js");
-    return evaluateCommand(guarded(runEvaluate));
+    return evaluateCommand(errorBoundary(runEvaluate));
   },
   async predict() {
     const { predictCommand, runPredict } = await import("./predict.js");
-    return predictCommand(guarded(runPredict));
+    return predictCommand(errorBoundary(runPredict));
   },
   async inspect() {
     const { inspectCommand, runInspect } = await import("./inspect.js");
-    return inspectCommand(guarded(runInspect));
+    return inspectCommand(errorBoundary(runInspect));
   },
   async export() {
     const { exportCommand, runExport } = await import("./export.js");
-    return exportCommand(guarded(runExport));
+    return exportCommand(errorBoundary(runExport));
   },
   async data() {
     const { dataCommand, runData } = await import("./data.js");
-    return dataCommand(guarded(runData));
+    return dataCommand(errorBoundary(runData));
   },
 };
 

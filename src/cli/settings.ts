@@ -2,48 +2,67 @@ import type { InferOutput } from "valibot";
 import {
   type ConfigName,
   type ConfigOf,
-  checkOptions,
-  readGiven,
+  dataSchema,
+  parseOptions,
+  type ResolvedConfig,
+  readUserOptions,
+  resolveConfig,
   SCHEMAS,
-  type Settled,
-  settle,
-  sourceSchema,
 } from "../config/index.js";
 import { DistilleryError } from "../errors.js";
-import { UsageError } from "./errors.js";
-import { flagOf } from "./flags.js";
+import { withLogFile } from "../log/index.js";
+import { errorBoundary, UsageError } from "./error_boundary.js";
+import { flagOf, type ShowFlags } from "./flags.js";
 
 /** What a command runs with. */
 export interface Settings<C extends ConfigName> {
-  config: Settled<C>;
-  /** Out of the file and the flags, without defaults: what `config.json` keeps to run it again. */
-  given: ConfigOf<C>;
+  config: ResolvedConfig<C>;
+  /** From the configuration file and the flags, without defaults: `config.json` keeps them to configure another run. */
+  userOptions: ConfigOf<C>;
 }
 
-/** A command's configuration: out of its file where one is given, with the flags above it. */
-export async function settingsOf<C extends ConfigName>(
+/**
+ * A command's body behind an error boundary. Its configuration is read and checked first; if it has a log file, what is
+ * printed goes there too.
+ */
+export function configured<C extends ConfigName, F extends ShowFlags>(
+  command: C,
+  body: (settings: Settings<C>, flags: F) => Promise<void>,
+): (flags: F) => Promise<void> {
+  return errorBoundary(async (flags) => {
+    const settings = await settingsOf(command, { ...flags } as Record<string, unknown>);
+    const run = errorBoundary<F>((flags) => body(settings, flags));
+    const { logFile } = settings.config;
+    if (logFile === false) await run(flags);
+    else await withLogFile(() => run(flags), logFile === true ? undefined : logFile);
+  });
+}
+
+/** A command's configuration: from its file, if one is given; flags take precedence. */
+async function settingsOf<C extends ConfigName>(
   command: C,
   flags: Readonly<Record<string, unknown>>,
 ): Promise<Settings<C>> {
-  const fromFile = typeof flags.config === "string" ? await readGiven(command, flags.config) : {};
-  const given = { ...fromFile, ...only(SCHEMAS[command].entries, flags) } as ConfigOf<C>;
-  return { config: byFlags(() => settle(command, given, nameOf)), given };
+  const fromFile = typeof flags.config === "string" ? await readUserOptions(command, flags.config) : {};
+  const userOptions = { ...fromFile, ...only(SCHEMAS[command].entries, flags) } as ConfigOf<C>;
+  return { config: byFlags(() => resolveConfig(command, userOptions, nameOf)), userOptions };
 }
 
-/** What the flags of a command without a configuration say of its data. */
-export function sourceFrom(flags: Readonly<Record<string, unknown>>): InferOutput<typeof sourceSchema> {
-  return byFlags(() => checkOptions(sourceSchema, only(sourceSchema.entries, flags), nameOf));
+/** The data options among the flags of a command without a configuration. */
+export function dataOptionsOf(flags: Readonly<Record<string, unknown>>): InferOutput<typeof dataSchema> {
+  return byFlags(() => parseOptions(dataSchema, only(dataSchema.entries, flags), nameOf));
 }
 
 function only(entries: object, flags: Readonly<Record<string, unknown>>): object {
   return Object.fromEntries(Object.entries(flags).filter(([name]) => Object.hasOwn(entries, name)));
 }
 
-/** `--augment shift` of `augment.shift`. */
+/** `--augment shift` for `augment.shift`. */
 function nameOf([option = "", ...rest]: readonly string[]): string {
   return [flagOf(option), ...(rest[0] === "steps" ? [] : rest)].join(" ");
 }
 
+/** Mistakes in options are wrong usage here. */
 function byFlags<T>(body: () => T): T {
   try {
     return body();

@@ -1,21 +1,30 @@
+import { join } from "node:path";
 import type { InferOutput } from "valibot";
 import { loadNetwork } from "../checkpoint/index.js";
-import type { sourceSchema } from "../config/index.js";
+import { type dataSchema, type ResolvedConfig, type RunName, runMetadata } from "../config/index.js";
 import { type AugmentOptions, augment } from "../data/augment.js";
 import type { Dataset } from "../data/dataset.js";
 import type { LoadDataOptions } from "../data/formats/load_data.js";
 import { splitDataset } from "../data/split.js";
 import { synthetic } from "../data/synthetic.js";
 import { DistilleryError } from "../errors.js";
+import { csvLog, type MetricsLog, tensorBoardLog } from "../log/index.js";
+import { createNetwork, networkSpecOf } from "../models/create_network.js";
+import { MODELS } from "../models/index.js";
+import type { NetworkContext } from "../models/network.js";
+import { BatchNorm1d } from "../nn/batch_norm.js";
 import type { Module } from "../nn/module.js";
+import { type Expression, importModules, type UserModules } from "../registry/index.js";
 import { manualSeed } from "../tensor/random.js";
 import { setNumThreads } from "../threads.js";
-import { UsageError } from "./errors.js";
-import { type LoadFlags, loadOptions } from "./flags.js";
+import type { RunControls } from "../train/index.js";
+import { UsageError } from "./error_boundary.js";
+import { flagOf, type LoadFlags, loadOptions, type TrainingFlags } from "./flags.js";
+import type { Settings } from "./settings.js";
 
-/** What says where a command's data come from and how they are taken apart. */
-export type SourceOptions = InferOutput<typeof sourceSchema> & {
-  /** The share of the training data that is held out; default: none. */
+/** What says where a command's data come from and how they are split. */
+export type SourceOptions = InferOutput<typeof dataSchema> & {
+  /** The fraction of the training data that is held out; default: none. */
   validation?: number;
   augment?: AugmentOptions | undefined;
 };
@@ -24,15 +33,16 @@ export type SourceOptions = InferOutput<typeof sourceSchema> & {
 export interface Source {
   name: string;
   isSynthetic: boolean;
-  sizes: { inFeatures: number; classes: number };
+  /** What a network for these data is made for. */
+  context: NetworkContext;
   train(): Dataset;
-  /** Held out of the training data; null where none is, and for synthetic data. */
+  /** Held out of the training data; null if none is, and for synthetic data. */
   validation: Dataset | null;
-  /** Held out of all; null for synthetic data. */
+  /** Null for synthetic data, and if there is none. */
   test: Dataset | null;
 }
 
-/** Sets threads and seed, and opens the data; the stream has drawn nothing afterwards. */
+/** Sets threads and seed, and opens the data; the random stream has drawn nothing afterwards. */
 export async function setUp(options: SourceOptions): Promise<{ source: Source; seed: number }> {
   const { threads, seed } = options;
   if (threads !== undefined) setNumThreads(threads);
@@ -43,19 +53,19 @@ export async function setUp(options: SourceOptions): Promise<{ source: Source; s
 
 function syntheticSource({ augment: changes }: SourceOptions): Source {
   const train = () => (changes === undefined ? synthetic() : augment(synthetic(), changes));
-  const sizes = { inFeatures: 784, classes: 10 };
-  return { name: "synthetic", isSynthetic: true, sizes, train, validation: null, test: null };
+  const context = { shape: [784], classes: 10 };
+  return { name: "synthetic", isSynthetic: true, context, train, validation: null, test: null };
 }
 
 async function openSource(options: SourceOptions): Promise<Source> {
   const { data, validation = 0, splitSeed, augment: changes } = options;
-  // Only here: the script starts without the readers of files.
+  // Loaded late: the reference script starts without the readers of files.
   const { loadData } = await import("../data/formats/load_data.js");
-  const { name, train: whole, test } = await loadData(data, loadingOptions(options));
-  const { train, heldOut } = validation === 0 ? { train: whole, heldOut: null } : split(whole, validation, splitSeed);
+  const { name, train: all, test } = await loadData(data, loadingOptions(options));
+  const { train, heldOut } = validation === 0 ? { train: all, heldOut: null } : split(all, validation, splitSeed);
   const changed = changes === undefined ? train : augment(train, changes);
-  const sizes = { inFeatures: whole.features, classes: whole.classes };
-  return { name, isSynthetic: false, sizes, train: () => changed, validation: heldOut, test };
+  const context = { shape: all.shape ?? [all.features], classes: all.classes };
+  return { name, isSynthetic: false, context, train: () => changed, validation: heldOut, test };
 }
 
 function split(whole: Dataset, fraction: number, seed: number): { train: Dataset; heldOut: Dataset } {
@@ -63,44 +73,113 @@ function split(whole: Dataset, fraction: number, seed: number): { train: Dataset
     return splitDataset(whole, { fraction, seed });
   } catch (error) {
     if (!(error instanceof DistilleryError) || error.code !== "BAD_ARGUMENT") throw error;
-    const text = `${whole.name}: no class has two examples for training, one of which could be held out`;
+    const text = `${whole.name}: no class has two samples for training, one of which could be held out`;
     throw new DistilleryError("BAD_DATA", `${text}: --validation 0 trains without a validation set`, { cause: error });
   }
 }
 
-/** Refuses a last batch of one example, which BatchNorm in train mode can't take, before anything runs. */
-export function expectBatches({ batchSize, dropLast }: { batchSize: number; dropLast: boolean }, data: Dataset): void {
-  if (dropLast || data.length % batchSize !== 1) return;
-  const text = `${batchSize} leaves a last batch of one of ${data.length} examples, which BatchNorm can't take`;
-  throw new UsageError(`--batch-size: ${text}: --drop-last leaves it out`);
-}
-
-function loadingOptions({
-  labelColumn,
-  header,
-  imageSize,
-  grey,
-  stream,
-  testShare,
-  splitSeed,
-}: SourceOptions): LoadDataOptions {
-  const given = Object.entries({ labelColumn, header, imageSize, grey, stream, testFraction: testShare, splitSeed });
+function loadingOptions(options: SourceOptions): LoadDataOptions {
+  const { labelColumn, header, imageSize, grey, stream, testFraction, splitSeed } = options;
+  const given = Object.entries({ labelColumn, header, imageSize, grey, stream, testFraction, splitSeed });
   return Object.fromEntries(given.filter(([, value]) => value !== undefined));
 }
 
-/** A network from its file. */
-export async function readNetwork(file: string, flags: LoadFlags): Promise<Module> {
-  return loadNetwork(file, loadOptions(flags));
+/** Refuses a last batch of one sample, which BatchNorm in train mode can't take, before anything runs. */
+export function expectBatches(
+  network: Module,
+  { batchSize, dropLast }: { batchSize: number; dropLast: boolean },
+  data: Dataset,
+): void {
+  if (dropLast || data.length % batchSize !== 1 || !hasBatchNorm(network)) return;
+  const text = `${batchSize} leaves a last batch of one of ${data.length} samples, which BatchNorm can't take`;
+  throw new UsageError(`--batch-size: ${text}: --drop-last leaves it out`);
 }
 
+function hasBatchNorm(network: Module): boolean {
+  return network instanceof BatchNorm1d || network.namedChildren().some(([, child]) => hasBatchNorm(child));
+}
+
+/** Makes networks by the options of a configuration, and reads them from files. */
+export class Networks {
+  private constructor(
+    private readonly options: Readonly<NetworkOptions>,
+    readonly modules: UserModules,
+  ) {}
+
+  /** Imports the modules that the options name: only here does a user's code run. */
+  static async open(options: NetworkOptions): Promise<Networks> {
+    const named = NETWORK_OPTIONS.flatMap((option) => {
+      const network = options[option];
+      return network === undefined ? [] : [{ option, network, issue: MODELS.issueOf(network) }];
+    });
+    const wrong = named.find(({ issue }) => issue !== null);
+    if (wrong !== undefined) throw new UsageError(`${flagOf(wrong.option)}: ${wrong.issue}`);
+    return new Networks(options, await importModules(named.map(({ network }) => network)));
+  }
+
+  /** Makes the network that an option names. */
+  make(option: keyof NetworkOptions, context: NetworkContext): Module {
+    return createNetwork(this.options[option] ?? DEFAULTS[option], context, {
+      modules: this.modules,
+      argument: flagOf(option),
+    });
+  }
+
+  /**
+   * The network of a file, which has to fit the data if there are any. The file says which network it is; if it does not,
+   * or is of a class of the user's own, the option does.
+   */
+  async read(file: string, option: keyof NetworkOptions, flags: LoadFlags, source?: Source): Promise<Module> {
+    const network = this.options[option];
+    const module = await loadNetwork(file, {
+      ...loadOptions(flags),
+      ...(network !== undefined && { network, modules: this.modules }),
+    });
+    if (source !== undefined) expectFits(file, module, source);
+    return module;
+  }
+}
+
+/** Which networks a command is about, as the user named them. */
+export interface NetworkOptions {
+  network?: Expression | undefined;
+  student?: Expression | undefined;
+  teacherNetwork?: Expression | undefined;
+}
+
+const DEFAULTS = { network: "student", student: "student", teacherNetwork: "teacher" } as const;
+const NETWORK_OPTIONS = Object.keys(DEFAULTS) as (keyof NetworkOptions)[];
+
 /** Refuses a network that does not fit the data, naming its file. */
-export function expectFits(file: string, network: Module, { sizes, name }: Pick<Source, "sizes" | "name">): void {
-  const shapes = Object.values(network.stateDict()).map(({ shape }) => shape);
-  const weights = shapes.filter((shape) => shape.length === 2);
-  const [inFeatures, classes] = [weights[0]?.[1], weights.at(-1)?.[0]];
-  if (inFeatures === sizes.inFeatures && classes === sizes.classes) return;
+export function expectFits(file: string, network: Module, { context, name }: Pick<Source, "context" | "name">): void {
+  const spec = networkSpecOf(network);
+  if (spec === null) return;
+  const [inputs, features] = [spec.shape, context.shape].map((shape) => shape.reduce((product, n) => product * n, 1));
+  if (inputs === features && spec.classes === context.classes) return;
   throw new DistilleryError(
     "SHAPE_MISMATCH",
-    `${file}: a network of ${inFeatures} inputs and ${classes} classes; ${name} has ${sizes.inFeatures} and ${sizes.classes}`,
+    `${file}: a network of ${inputs} inputs and ${spec.classes} classes; ${name} has ${features} and ${context.classes}`,
   );
+}
+
+/** How a training command's run is kept, by its configuration. */
+export async function controlsOf<C extends RunName>(
+  { config, userOptions }: Settings<C>,
+  { resume = false }: TrainingFlags,
+): Promise<RunControls> {
+  const { out, checkpointEvery, keepCheckpoints } = config;
+  return {
+    out,
+    resume,
+    ...(checkpointEvery !== undefined && { checkpointEvery }),
+    keepCheckpoints,
+    about: await runMetadata(config, userOptions),
+    logs: logsOf(config),
+  };
+}
+
+function logsOf({ out, tensorboard, csv }: ResolvedConfig<RunName>): MetricsLog[] {
+  const path = (given: string | boolean, usual: string) => (given === true ? join(out, usual) : given);
+  const [folder, file] = [path(tensorboard, "tensorboard"), path(csv, "metrics.csv")];
+  return [...(folder === false ? [] : [tensorBoardLog(folder)]), ...(file === false ? [] : [csvLog(file)])];
 }

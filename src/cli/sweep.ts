@@ -1,15 +1,14 @@
 import { join } from "node:path";
 import { Command } from "commander";
 import type { SweepResult } from "../compare/index.js";
-import { aboutRun, SCHEMAS, trainingOptions } from "../config/index.js";
+import { runMetadata, SCHEMAS, trainingOptions } from "../config/index.js";
 import { percent } from "../log/index.js";
-import { commandLine } from "./ending.js";
+import { interruptible } from "./error_boundary.js";
+import { dryRunExperiment, networksOf, openExperiment, workersOf } from "./experiment.js";
 import { addLoading, addOptions, addRunning, givenFlags, type LoadFlags, type TrainingFlags } from "./flags.js";
-import { interruptible } from "./interrupt.js";
-import { MembersPrinter } from "./members_printer.js";
-import { openProblem } from "./problem.js";
+import { ExperimentPrinter } from "./printer.js";
+import { commandLine } from "./run_summary.js";
 import type { Settings } from "./settings.js";
-import { dryRunOf, networksOf, workersOf } from "./several.js";
 import { formatTable } from "./table.js";
 
 type SweepFlags = TrainingFlags & LoadFlags;
@@ -24,28 +23,30 @@ export function sweepCommand(run: (flags: SweepFlags) => Promise<void>): Command
 
 /** Tries every temperature with every alpha, prints a run a line, and at the end the grid and the best. */
 export async function runSweep(settings: Settings<"sweep">, flags: SweepFlags): Promise<void> {
-  const { config, given } = settings;
-  const opened = await openProblem({ config, flags });
-  const { problem, test } = opened;
+  const { config, userOptions } = settings;
+  const experiment = { ...settings, flags };
+  const opened = await openExperiment(experiment);
+  const { task, test } = opened;
   const { temperatures, alphas, seed, out } = config;
   if (flags.dryRun)
-    return dryRunOf(
+    return dryRunExperiment(
       opened,
       trainingOptions(config),
       { baseline: 0, distilled: temperatures.length * alphas.length },
       flags,
     );
-  // Only here: the other commands start without it.
+  // Loaded late: the other commands start without it.
   const { sweep, sweepSummary } = await import("../compare/index.js");
-  const printer = new MembersPrinter(flags);
+  const metadata = await runMetadata(config, userOptions);
+  const printer = new ExperimentPrinter(flags);
   try {
     const result = await interruptible(printer.note, (signal) =>
       sweep({
-        ...{ ...problem, test, out, signal, temperatures, alphas, seed },
+        ...{ ...task, test, out, signal, temperatures, alphas, seed },
         ...trainingOptions(config),
         resume: flags.resume ?? false,
-        about: aboutRun(config, given) ?? {},
-        workers: workersOf({ config, flags }),
+        about: metadata,
+        workers: workersOf(experiment),
         ...printer.controls,
       }),
     );
@@ -53,7 +54,7 @@ export async function runSweep(settings: Settings<"sweep">, flags: SweepFlags): 
     const files = [join(out, "sweep.json")];
     if (config.report) {
       const { sweepReport, writeReport } = await import("../report/index.js");
-      const networks = await networksOf(problem, result.teacher.file, result.best.file);
+      const networks = await networksOf(task, result.teacher.file, result.best.file);
       files.push(join(out, "report.html"));
       await writeReport(files[1] as string, sweepReport(result, { networks, test, command: commandLine() }));
     }

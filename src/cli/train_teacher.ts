@@ -1,15 +1,13 @@
 import { Command } from "commander";
 import { SCHEMAS, trainingOptions } from "../config/index.js";
-import { TeacherNet } from "../models/teacher_net.js";
 import { trainTeacher } from "../train/index.js";
-import { controlsFrom } from "./controls.js";
 import { dryRun } from "./dry_run.js";
-import { printEnd } from "./ending.js";
+import { interruptible } from "./error_boundary.js";
 import { addOptions, addRunning, givenFlags, type TrainingFlags } from "./flags.js";
-import { interruptible } from "./interrupt.js";
-import { Printer } from "./printer.js";
+import { RunPrinter } from "./printer.js";
+import { summarizeRun } from "./run_summary.js";
 import type { Settings } from "./settings.js";
-import { expectBatches, setUp } from "./setup.js";
+import { controlsOf, expectBatches, Networks, setUp } from "./setup.js";
 
 /** `distillery train-teacher`. */
 export function trainTeacherCommand(run: (flags: TrainingFlags) => Promise<void>): Command {
@@ -17,28 +15,30 @@ export function trainTeacherCommand(run: (flags: TrainingFlags) => Promise<void>
   return addRunning(addOptions(command, SCHEMAS["train-teacher"])).action(() => run(givenFlags(command)));
 }
 
-/** Trains, prints an epoch a line, and says where the teacher is and how it does. */
+/** Trains, prints a line an epoch, and says where the teacher is and how accurate it is. */
 export async function runTrainTeacher(settings: Settings<"train-teacher">, flags: TrainingFlags): Promise<void> {
-  const { config } = settings;
+  const { config, userOptions } = settings;
   const { out, report } = config;
+  const networks = await Networks.open(userOptions);
   const { source } = await setUp(config);
-  const model = new TeacherNet(source.sizes);
+  const model = networks.make("teacherNetwork", source.context);
   const input = {
     ...trainingOptions(config),
     model,
     data: source.train(),
     ...(source.validation && { validation: source.validation }),
   };
-  expectBatches(input, input.data);
+  expectBatches(model, input, input.data);
   if (flags.dryRun) {
     return dryRun({ teacher: model, student: null }, [{ name: "the training", input, times: 1 }], source, flags);
   }
-  const printer = Printer.open(flags, "Loss", config.epochs);
+  const controls = await controlsOf(settings, flags);
+  const printer = new RunPrinter(flags, { lossName: "Loss", epochs: config.epochs, details: false });
   try {
     const result = await interruptible(printer.note, (signal) =>
-      trainTeacher({ ...input, ...controlsFrom(settings, flags), signal, ...printer.controls }),
+      trainTeacher({ ...input, ...controls, signal, ...printer.controls }),
     );
-    await printEnd(printer, { role: "teacher", network: model, result, source, out, report });
+    await summarizeRun(printer, { role: "teacher", network: model, result, source, out, report });
   } finally {
     printer.close();
   }

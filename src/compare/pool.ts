@@ -66,7 +66,8 @@ export async function runExperiment(
 function totalsOf({ task, options, teacherRatio, controls }: Experiment, trials: readonly Trial[]): ProgressTotals {
   const { teacher, data } = task;
   const totals = new ProgressTotals(controls.onProgress);
-  const steps = options.epochs * new DataLoader(data, options).length;
+  const { epochs, batchSize, dropLast } = options;
+  const steps = epochs * new DataLoader(data, { batchSize, dropLast }).length;
   if (typeof teacher === "function") totals.add(TEACHER, steps, teacherRatio);
   for (const { name } of trials) totals.add(name, steps, 1);
   return totals;

@@ -1,13 +1,22 @@
-export { checkOptions, defineConfig, readConfig, readGiven, type Settled, settle } from "./config.js";
-export { aboutRun, distillationOptions, trainingOptions } from "./parts.js";
+export {
+  defineConfig,
+  distillationOptions,
+  parseOptions,
+  type ResolvedConfig,
+  resolveConfig,
+  runMetadata,
+  trainingOptions,
+} from "./define_config.js";
+export { readConfig, readUserOptions } from "./read_config.js";
 export {
   type CompareConfig,
   type ConfigName,
   type ConfigOf,
   type DistillConfig,
+  dataSchema,
+  EXPRESSION_OPTIONS,
   type RunName,
   SCHEMAS,
   type SweepConfig,
-  sourceSchema,
   type TrainTeacherConfig,
 } from "./schemas.js";

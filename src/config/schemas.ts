@@ -1,67 +1,210 @@
 import * as v from "valibot";
+import { show } from "../checks.js";
 import { SEEDS, SWEEP_DEFAULTS } from "../compare/options.js";
-import { distillationSchema, flag, trainingSchema, whole } from "../train/options.js";
-import { file, folder, KEEPING, numbers, SIDE_BY_SIDE, SOURCE, TRAINING_DATA } from "./fields.js";
+import { MODELS } from "../models/index.js";
+import {
+  boolean,
+  type Expression,
+  expected,
+  fraction,
+  fractionBelow1,
+  integer,
+  list,
+  nonNegative,
+  type Registry,
+} from "../registry/index.js";
+import { MAX_THREADS } from "../threads.js";
+import { distillationSchema, trainingSchema } from "../train/options.js";
 
-/** Of whether each epoch has an order of its own, the default follows from the data. */
+function text(what: string) {
+  const message = expected(what);
+  return v.pipe(
+    v.string(message),
+    v.nonEmpty(message),
+    v.check((value) => !value.includes("\0"), message),
+  );
+}
+
+/** A file or folder, or whether the default one is used. */
+const pathOrFlag = (what: string) => v.union([v.boolean(), text(what)], expected(`true, false or ${what}`));
+const folder = (usual: string) => v.optional(text("a folder"), usual);
+const file = () => v.optional(text("a file"));
+const upTo = (max: number) => integer(1, max);
+
+function column() {
+  const message = expected("the name of a column, or its index");
+  return v.pipe(
+    v.union([v.string(), v.pipe(v.number(), v.safeInteger())], message),
+    v.check((name) => name !== "", message),
+  );
+}
+
+function sides() {
+  const message = expected("a number of pixels of at least 1, or of rows and columns");
+  const side = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
+  return v.union([side, v.tuple([side, side])], message);
+}
+
+/** What a registry makes by name, as text or by its parts; kept as text with every default. */
+function named(registry: Pick<Registry<unknown>, "issueOf" | "canonical">, { sum = false } = {}) {
+  return v.pipe(
+    v.custom<Expression>(() => true),
+    v.rawTransform(({ dataset, addIssue, NEVER }): string => {
+      const message = registry.issueOf(dataset.value, { sum });
+      if (message === null) return registry.canonical(dataset.value);
+      addIssue({ message });
+      return NEVER;
+    }),
+  );
+}
+
+/** Which samples there are: the data, how they are read, what is held out for testing, the random stream. */
+const DATA = {
+  /** `synthetic`, the name of a built-in data set, a folder or a file. */
+  data: v.optional(text("a data set's name, folder or file"), "synthetic"),
+  /**
+   * The label column of a table: its name, or its index, counted from the end if negative; default: the one that is
+   * called label, class, target or y, or else the last.
+   */
+  labelColumn: v.optional(column()),
+  /** Whether the first line of a table names the columns; default: whether it has no number. */
+  header: v.optional(boolean()),
+  /** The size that all images of a folder are brought to, one number or `[rows, columns]`; default: they are of one size. */
+  imageSize: v.optional(sides()),
+  /** Whether all images of a folder become grey, or colour; default: as the first one is. */
+  grey: v.optional(boolean()),
+  /** Whether the data are streamed from disk in shuffled chunks; default: they are read into memory. */
+  stream: v.optional(boolean()),
+  /** The fraction held out as test set if the source has none; 0: no test set. */
+  testFraction: v.optional(fractionBelow1(), 0.2),
+  /** Seed of the splits, so that runs of other seeds share them. */
+  splitSeed: v.optional(integer(0), 0),
+  seed: v.optional(integer(0), 0),
+  /** Default: the cores. */
+  threads: v.optional(upTo(MAX_THREADS)),
+} as const;
+
+/** How training data are split and augmented. */
+const TRAINING_DATA = {
+  /** The fraction that is held out for validation, 0 for none; default: 0.1, and 0 for synthetic data. */
+  validation: v.optional(fractionBelow1()),
+  /** Random changes of the images. */
+  augment: v.optional(
+    v.strictObject(
+      {
+        /** Shifts by up to this many pixels in any direction. */
+        shift: v.optional(integer(0)),
+        /** The probability of a flip from left to right. */
+        flip: v.optional(fraction()),
+        /** Pads by this many pixels and crops to the old size at random. */
+        crop: v.optional(integer(0)),
+        /** The standard deviation of normal noise. */
+        noise: v.optional(nonNegative()),
+      },
+      expected("shift, flip, crop and noise by their names"),
+    ),
+  ),
+} as const;
+
+const STEPS = v.strictObject({ steps: integer(1) }, ({ input }) =>
+  input === undefined ? "needed" : `expected a number of epochs, or { steps: 100 }, got ${show(input)}`,
+);
+type CheckpointEvery = v.GenericSchema<number | { steps: number }>;
+
+/** What a run writes, and where. */
+const OUTPUT = {
+  /** Epochs between checkpoints, or `{ steps }`; default: every epoch, but at most one a second. */
+  checkpointEvery: v.optional(v.lazy((value) => (typeof value === "object" ? STEPS : integer(1)) as CheckpointEvery)),
+  keepCheckpoints: v.optional(integer(1), 2),
+  /** TensorBoard's event files: in this folder, or in the run's. */
+  tensorboard: v.optional(pathOrFlag("a folder"), false),
+  /** The metrics as a table: in this file, or in the run's folder. */
+  csv: v.optional(pathOrFlag("a file"), false),
+  /** Whether `report.html` is written. */
+  report: v.optional(boolean(), true),
+  /** Everything printed goes to this file too, or to the default one. */
+  logFile: v.optional(pathOrFlag("a file"), false),
+} as const;
+
+/** What an experiment of several runs writes, and how they run. */
+const EXPERIMENT = {
+  /** How many runs train at once, each in its own process; default: the cores. */
+  parallel: v.optional(upTo(MAX_THREADS)),
+  report: OUTPUT.report,
+  logFile: OUTPUT.logFile,
+} as const;
+
+/** Whether each epoch has its own order depends on the data by default. */
 const TRAINING = { ...trainingSchema.entries, shuffle: v.optional(trainingSchema.entries.shuffle.wrapped) };
 const { temperature, alpha, teacherMode } = distillationSchema.entries;
 
+/** The networks of a distillation. */
+const NETWORKS = {
+  /** The network that is trained; default: the student of the reference script. */
+  student: v.optional(named(MODELS), "student"),
+  /** The network of the teacher, if no file says it; default: the teacher of the reference script. */
+  teacherNetwork: v.optional(named(MODELS), "teacher"),
+} as const;
+
 const trainTeacherSchema = v.strictObject({
-  ...SOURCE,
+  ...DATA,
   ...TRAINING_DATA,
+  teacherNetwork: NETWORKS.teacherNetwork,
   ...TRAINING,
-  ...KEEPING,
+  ...OUTPUT,
   out: folder("runs/teacher"),
 });
 
 const distillSchema = v.strictObject({
-  ...SOURCE,
+  ...DATA,
   ...TRAINING_DATA,
+  ...NETWORKS,
   ...TRAINING,
   temperature,
   alpha,
-  /** The teacher's weights; default, with synthetic data alone: drawn from the seed. */
+  /** The teacher's weights; default, with synthetic data only: drawn from the seed. */
   teacher: file(),
-  /** Default: "train" with synthetic data, as the script has it, else "eval". */
+  /** Default: "train" with synthetic data, as in the reference script, else "eval". */
   teacherMode: v.optional(teacherMode.wrapped),
-  /** Whether the teacher is asked once for each example; default: where that is exact. */
-  teacherCache: v.optional(flag()),
-  ...KEEPING,
+  /** Whether the teacher's logits are cached; default: if that is exact. */
+  teacherCache: v.optional(boolean()),
+  ...OUTPUT,
   out: folder("runs/distill"),
 });
 
 const compareSchema = v.strictObject({
-  ...SOURCE,
+  ...DATA,
   ...TRAINING_DATA,
+  ...NETWORKS,
   ...TRAINING,
-  ...SIDE_BY_SIDE,
+  ...EXPERIMENT,
   epochs: v.optional(TRAINING.epochs.wrapped, 12),
   temperature,
   alpha,
-  /** How many, from `seed` on: each gives a pair of students. */
-  seeds: v.optional(whole(1), SEEDS),
+  /** How many seeds, from `seed` on: each gives a pair of students. */
+  seeds: v.optional(integer(1), SEEDS),
   /** The teacher's weights; default: it is trained first. */
   teacher: file(),
   out: folder("runs/compare"),
 });
 
 const sweepSchema = v.strictObject({
-  ...SOURCE,
+  ...DATA,
   ...TRAINING_DATA,
+  ...NETWORKS,
   ...TRAINING,
-  ...SIDE_BY_SIDE,
+  ...EXPERIMENT,
   epochs: v.optional(TRAINING.epochs.wrapped, 12),
-  /** Tried each with each. */
-  temperatures: v.optional(numbers(temperature.wrapped), [...SWEEP_DEFAULTS.temperatures]),
-  alphas: v.optional(numbers(alpha.wrapped), [...SWEEP_DEFAULTS.alphas]),
+  /** Each is tried with each alpha. */
+  temperatures: v.optional(list(temperature.wrapped, "a list of numbers"), [...SWEEP_DEFAULTS.temperatures]),
+  alphas: v.optional(list(alpha.wrapped, "a list of numbers"), [...SWEEP_DEFAULTS.alphas]),
   /** The teacher's weights; default: it is trained first. */
   teacher: file(),
   out: folder("runs/sweep"),
 });
 
-/** The options of a command that looks at data. */
-export const sourceSchema = v.strictObject(SOURCE);
+/** The options of a command that reads data and has no configuration file. */
+export const dataSchema = v.strictObject(DATA);
 
 /** The options of each command that can be configured by a file. */
 export const SCHEMAS = {
@@ -71,11 +214,23 @@ export const SCHEMAS = {
   sweep: sweepSchema,
 } as const;
 
+/** Options whose values name something of a registry, and so may name a module of the user's own. */
+export const EXPRESSION_OPTIONS = ["student", "teacherNetwork"] as const;
+
+/** Options that decide a run's data; a resumed run must have the same. */
+export const DATA_OPTIONS: ReadonlySet<string> = new Set(Object.keys({ ...DATA, ...TRAINING_DATA }));
+
+/** Options that decide where and how a run is written and executed, and none of its numbers. */
+export const OUTPUT_OPTIONS: ReadonlySet<string> = new Set([
+  ...["out", "threads"],
+  ...Object.keys({ ...OUTPUT, ...EXPERIMENT }),
+]);
+
 /** A command that can be configured by a file. */
 export type ConfigName = keyof typeof SCHEMAS;
 /** Those of them that train one network. */
 export type RunName = "distill" | "train-teacher";
-/** The configuration of `distill`: all that a run follows from and leaves; each option may be left out. */
+/** The configuration of `distill`: everything that a run's numbers and files follow from; each option may be left out. */
 export type DistillConfig = v.InferInput<typeof distillSchema>;
 /** The configuration of `train-teacher`. */
 export type TrainTeacherConfig = v.InferInput<typeof trainTeacherSchema>;

@@ -18,4 +18,4 @@ export {
   type UserDefined,
 } from "./registry.js";
 export * from "./schema.js";
-export { importModules, moduleFile, type UserModules } from "./user_module.js";
+export { importModules, moduleFile, moduleHashes, rebaseModules, type UserModules } from "./user_module.js";

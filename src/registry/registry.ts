@@ -124,11 +124,7 @@ export class Registry<T, C = void, E extends Entry<T, C> = Entry<T, C>> {
    * name for an unknown one.
    */
   resolve(expression: Expression, context: C, options: ResolveOptions = {}): T {
-    const argument = options.argument ?? this.kind;
-    const [term, ...more] = parseExpression(expression, argument);
-    if (term !== undefined && more.length === 0 && term.weight === 1) return this.#create(term, context, options);
-    const text = `expected one ${this.kind}, without a weight or a sum, got ${show(formatExpression(expression))}`;
-    throw new DistilleryError("BAD_ARGUMENT", `${argument}: ${text}`);
+    return this.#create(this.#expectOne(expression, options.argument ?? this.kind), context, options);
   }
 
   /** Makes what each term of a sum says, with the terms' weights. */
@@ -148,6 +144,26 @@ export class Registry<T, C = void, E extends Entry<T, C> = Entry<T, C>> {
       return { ...term, positional: [], args: Object.fromEntries(options.filter(([, value]) => value !== undefined)) };
     });
     return formatExpression(terms);
+  }
+
+  /** What is wrong with an expression, without making anything or importing a module; null if nothing is. */
+  issueOf(expression: unknown, { sum = false }: { sum?: boolean } = {}): string | null {
+    const argument = "?";
+    try {
+      if (!sum) this.#expectOne(expression, argument);
+      this.canonical(expression as Expression, { argument });
+      return null;
+    } catch (error) {
+      if (!(error instanceof DistilleryError) || error.code !== "BAD_ARGUMENT") throw error;
+      return error.message.replace(/^\?(: )?/, "");
+    }
+  }
+
+  #expectOne(expression: unknown, argument: string): Term {
+    const [term, ...more] = parseExpression(expression, argument);
+    if (more.length === 0 && term.weight === 1) return term;
+    const text = `expected one ${this.kind}, without a weight or a sum, got ${show(formatExpression([term, ...more]))}`;
+    throw new DistilleryError("BAD_ARGUMENT", `${argument}: ${text}`);
   }
 
   #create(term: Term, context: C, { argument = this.kind, modules }: ResolveOptions): T {

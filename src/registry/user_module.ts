@@ -1,9 +1,11 @@
+import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { resolve } from "node:path";
+import { readFile } from "node:fs/promises";
+import { relative, resolve, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { suggestion } from "../checks.js";
 import { DistilleryError } from "../errors.js";
-import { type Expression, isModulePath, parseExpression } from "./expression.js";
+import { type Expression, formatExpression, isModulePath, parseExpression, type Term } from "./expression.js";
 
 /** What modules of the user's own export, by the text that names them: `./net.mjs#Tiny`. */
 export type UserModules = ReadonlyMap<string, unknown>;
@@ -32,6 +34,34 @@ export async function importModules(expressions: readonly Expression[], base = p
 export function moduleFile(name: string, base = process.cwd()): { file: string; exported: string } {
   const [, path = name, exported = "default"] = /^(.*?)(?:#([A-Za-z_$][\w$]*))?$/s.exec(name) ?? [];
   return { file: path.startsWith("file:") ? fileURLToPath(path) : resolve(base, path), exported };
+}
+
+/** SHA-256 of the files of the modules that expressions name, by name; files that these import are not looked at. */
+export async function moduleHashes(expressions: readonly Expression[]): Promise<Record<string, string>> {
+  const names = expressions.flatMap((expression) => parseExpression(expression)).map(({ name }) => name);
+  const hashes: Record<string, string> = {};
+  for (const name of new Set(names.filter(isModulePath))) {
+    hashes[name] = createHash("sha256")
+      .update(await readFile(moduleFile(name).file))
+      .digest("hex");
+  }
+  return hashes;
+}
+
+/** The same expression with the relative paths of its modules, which start from `folder`, as seen from the current folder. */
+export function rebaseModules(expression: Expression, folder: string): string {
+  const terms = parseExpression(expression).map((term): Term => {
+    if (!isRelative(term.name)) return term;
+    const { file, exported } = moduleFile(term.name, folder);
+    const path = relative(process.cwd(), file).split(sep).join("/");
+    const suffix = exported === "default" ? "" : `#${exported}`;
+    return { ...term, name: (isModulePath(path) ? path : `./${path}`) + suffix };
+  });
+  return formatExpression(terms);
+}
+
+function isRelative(name: string): boolean {
+  return /^\.{1,2}[\\/]/.test(name);
 }
 
 async function importOne(name: string, base: string): Promise<unknown> {

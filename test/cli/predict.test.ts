@@ -83,10 +83,10 @@ describe("a table of one's own", () => {
     );
   });
 
-  test("a last batch of one example is refused before anything runs", async () => {
+  test("a last batch of one sample is refused before anything runs", async () => {
     const args = ["train-teacher", "--data", "flowers.csv", "--batch-size", "107", "--out", "none"];
     expect(await refused(args, cwd, 2, "BAD_ARGUMENT")).toBe(
-      "--batch-size: 107 leaves a last batch of one of 108 examples, which BatchNorm can't take: " +
+      "--batch-size: 107 leaves a last batch of one of 108 samples, which BatchNorm can't take: " +
         "--drop-last leaves it out (BAD_ARGUMENT)",
     );
   });
@@ -114,16 +114,16 @@ describe("a table of one's own", () => {
   });
 
   test("no test set to evaluate on", async () => {
-    const args = ["evaluate", TEACHER, "--data", "flowers.csv", "--test-share", "0"];
+    const args = ["evaluate", TEACHER, "--data", "flowers.csv", "--test-fraction", "0"];
     expect(await refused(args, cwd, 2, "BAD_ARGUMENT")).toBe(
-      "--test-share: 0 leaves no test set to evaluate on (BAD_ARGUMENT)",
+      "--test-fraction: 0 leaves no test set to evaluate on (BAD_ARGUMENT)",
     );
   });
 
   test("too few rows for a validation set", async () => {
     writeFileSync(join(cwd, "few.csv"), ["width,height,colour,species", ...flowers(6), ""].join("\n"));
     expect(await refused(["train-teacher", "--data", "few.csv", "--out", "none"], cwd, 1, "BAD_DATA")).toBe(
-      "few: no class has two examples for training, one of which could be held out: " +
+      "few: no class has two samples for training, one of which could be held out: " +
         "--validation 0 trains without a validation set (BAD_DATA)",
     );
     const args = ["train-teacher", "--data", "few.csv", "--validation", "0", "--epochs", "2", "--out", "few"];

@@ -89,7 +89,8 @@ describe("files that can't be used: exit code 1", () => {
       ["distill", "--teacher", "foreign.safetensors"],
     ]) {
       expect(await leavesNothing(args, 1, "BAD_CHECKPOINT")).toBe(
-        "foreign.safetensors: expected the keys of a TeacherNet or StudentNet, got weight, bias... (BAD_CHECKPOINT)",
+        "foreign.safetensors: the keys weight, bias are of no network that is recognised (student, teacher): " +
+          'name it, as --network "mlp(hidden=[64])" (BAD_CHECKPOINT)',
       );
     }
   });
@@ -135,7 +136,7 @@ describe("help and version: exit code 0", () => {
   test("distill's names every number with the script's default", async () => {
     const text = (await succeed(["distill", "--help"], cwd)).replaceAll(/\s+/g, " ");
     for (const [flag, value] of Object.entries({
-      ...{ "--validation": "0.1; 0 of synthetic", "--schedule": "one-cycle", "--label-smoothing": "0" },
+      ...{ "--validation": "0.1; 0 for synthetic data", "--schedule": "one-cycle", "--label-smoothing": "0" },
       ...{ "--epochs": "150", "--batch-size": "64", "--lr": "0.0006", "--weight-decay": "0.00001" },
       ...{ "--temperature": "3.5", "--alpha": "0.6", "--pct-start": "0.3", "--div-factor": "20" },
       ...{ "--final-div-factor": "100", "--max-grad-norm": "1" },

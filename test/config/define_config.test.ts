@@ -8,7 +8,8 @@ const refused = (config: unknown) => refusal("BAD_CONFIG", () => distilled(confi
 describe("defaults", () => {
   test("of synthetic data are the script's", () => {
     expect(distilled({})).toEqual({
-      ...{ data: "synthetic", testShare: 0.2, splitSeed: 0, seed: 0, validation: 0 },
+      ...{ student: "student(hidden=[512, 256])", teacherNetwork: "teacher(hidden=[2048, 1024, 512])" },
+      ...{ data: "synthetic", testFraction: 0.2, splitSeed: 0, seed: 0, validation: 0 },
       ...{ epochs: 150, batchSize: 64, shuffle: false, dropLast: false, lr: 6e-4, schedule: "one-cycle" },
       ...{ pctStart: 0.3, divFactor: 20, finalDivFactor: 100, warmupSteps: 0, stepSize: 30, gamma: 0.1 },
       ...{ weightDecay: 1e-5, maxGradNorm: 1, labelSmoothing: 0, patience: null },
@@ -34,7 +35,7 @@ describe("defaults", () => {
   test("of train-teacher have no teacher", () => {
     const config = defineConfig("train-teacher", { data: "rows" });
     expect(config).toMatchObject({ out: "runs/teacher", validation: 0.1, shuffle: true });
-    expect(Object.keys(config).filter((name) => /teacher|alpha|temperature/.test(name))).toEqual([]);
+    expect(Object.keys(config).filter((name) => /teacher(?!Network)|alpha|temperature/.test(name))).toEqual([]);
   });
 });
 
@@ -71,18 +72,15 @@ describe("mistakes", () => {
     [{ data: "rows" }, "teacher: needed with data rows; `distillery train-teacher` makes one"],
     [{ validation: 0.1 }, "validation: the synthetic data are noise, which nothing can be validated on"],
     [{ validation: 1 }, "validation: expected a number from 0 to below 1, got 1"],
-    [{ patience: 3 }, "patience: needs a validation set, which tells what epoch is better"],
+    [{ patience: 3 }, "patience: needs a validation set, which tells which epoch is better"],
     [{ augment: { shift: 2 } }, "augment: the synthetic data are no images: only noise suits them"],
     [{ augment: {} }, "augment: expected shift, crop, flip or noise"],
     [
       { data: "rows", teacher: "t.pth", augment: { shift: 2, crop: 2 } },
       "augment: expected shift or crop, which are the same",
     ],
-    [
-      { warmupSteps: 5 },
-      "warmupSteps: the one-cycle schedule has a rise of its own, pctStart: leave one of the two out",
-    ],
-    [{ teacherCache: true }, "teacherCache: a teacher in train mode answers differently at each step: use eval mode"],
+    [{ warmupSteps: 5 }, "warmupSteps: the one-cycle schedule has its own warm-up, pctStart: leave one of the two out"],
+    [{ teacherCache: true }, "teacherCache: the logits of a teacher in train mode change at each step: use eval mode"],
     [
       { data: "rows", teacher: "t.pth", teacherCache: true, augment: { flip: 0.5 } },
       "teacherCache: the data are augmented at random",

@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { type DistillConfig, defineConfig, readConfig, type Settled } from "../../src/config/index.js";
+import { type DistillConfig, defineConfig, type ResolvedConfig, readConfig } from "../../src/config/index.js";
 import { temporaryFolder } from "../checkpoint/support.js";
 import { check, readOr, TIMEOUT } from "./support.js";
 
@@ -10,7 +10,7 @@ const folder = temporaryFolder();
 const NAMES = ["data", "epochs", "lr", "augment", "shift", "checkpointEvery", "steps", "labelColumn", "imageSize"];
 
 /** What is taken has defaults in their places; all else is BAD_CONFIG. */
-async function survives(body: () => Settled<"distill"> | Promise<Settled<"distill">>): Promise<void> {
+async function survives(body: () => ResolvedConfig<"distill"> | Promise<ResolvedConfig<"distill">>): Promise<void> {
   const config = await readOr("BAD_CONFIG", body);
   if (config === null) return;
   expect(config.epochs).toBeGreaterThanOrEqual(1);

@@ -1,17 +1,17 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { networkFrom } from "../models/create_network.js";
 import type { Module } from "../nn/module.js";
+import { cloneState } from "../train/best.js";
 import { type BestWeights, type Evaluation, evaluate, type RunResult } from "../train/index.js";
 import { type Printer, percent } from "./printer.js";
 import type { Source } from "./setup.js";
 
-/** A run that has come to its end. */
-export interface Ended {
-  /** What was trained, with its last weights: `student` or `teacher`, and its file. */
+/** A run that has ended. */
+export interface FinishedRun {
+  /** What was trained, with its last weights: `student` or `teacher`, and its network. */
   role: "student" | "teacher";
   network: Module;
-  /** Of a distillation. */
+  /** The teacher of a distillation. */
   teacher?: Module;
   result: RunResult;
   source: Source;
@@ -20,29 +20,42 @@ export interface Ended {
 }
 
 /**
- * Reads the test set, once: how the network does with its last and its best weights. Writes the report, and prints all
- * that, the files' names also where the report can't be written.
+ * Evaluates the network with its last and its best weights on the test set, writes the report, and prints all that; the
+ * files' names also if the report can't be written.
  */
-export async function printEnd(printer: Printer, ended: Ended): Promise<void> {
-  const { role, network, teacher, result, source } = ended;
+export async function summarizeRun(printer: Printer, run: FinishedRun): Promise<void> {
+  const { role, network, teacher, result, source } = run;
   const { history, files, best, stoppedEarly } = result;
-  const look = (model: typeof network) => source.test && evaluate(model, source.test, teacher && { teacher });
-  const evaluation = look(network);
-  // The same weights where the last epoch is the best.
+  const test = () => source.test && evaluate(network, source.test, teacher && { teacher });
+  const evaluation = test();
+  // The weights are the same if the last epoch is the best.
   const isLast = best?.epoch === history.at(-1)?.epoch;
-  const bestEvaluation = isLast ? evaluation : best && look(networkFrom(best.state));
+  const bestEvaluation = isLast ? evaluation : best && withBestWeights(network, best, test);
   const [last, , bestFile] = files;
   const lines = [`${role === "student" ? "Student" : "Teacher"} saved to ${last}`];
-  if (best !== null) lines.push(`Best epoch: ${bestText(best, ended.result)}, saved to ${bestFile}`);
+  if (best !== null) lines.push(`Best epoch: ${bestText(best, result)}, saved to ${bestFile}`);
   if (evaluation) lines.push(`Test accuracy: ${figures(role, evaluation)}`);
   if (bestEvaluation && !isLast) lines.push(`Test accuracy, best epoch: ${figures(role, bestEvaluation)}`);
   let report: string | null = null;
   try {
-    if (ended.report) report = await writeRunReport(ended);
+    if (run.report) report = await writeRunReport(run);
     if (report !== null) lines.push(`Report: ${report}`);
   } finally {
-    const told = best && { epoch: best.epoch, validationAccuracy: best.validationAccuracy, evaluation: bestEvaluation };
-    printer.end({ loss: history.at(-1)?.metrics.loss, files, evaluation, best: told, stoppedEarly, report }, lines);
+    const summary = best && {
+      ...{ epoch: best.epoch, validationAccuracy: best.validationAccuracy, evaluation: bestEvaluation },
+    };
+    const { loss } = history.at(-1)?.metrics ?? {};
+    printer.end({ loss, files, evaluation, best: summary, stoppedEarly, report }, lines);
+  }
+}
+
+function withBestWeights<T>(network: Module, best: BestWeights, body: () => T): T {
+  const last = cloneState(network.stateDict());
+  try {
+    network.loadStateDict(best.state);
+    return body();
+  } finally {
+    network.loadStateDict(last);
   }
 }
 
@@ -57,8 +70,8 @@ function figures(role: string, { accuracy, teacherAccuracy, agreement }: Evaluat
   return `${own}, teacher ${percent(teacherAccuracy)}, agreement ${percent(agreement)}`;
 }
 
-async function writeRunReport({ network, teacher, result, source, out }: Ended): Promise<string> {
-  // Only here: a run starts without it.
+async function writeRunReport({ network, teacher, result, source, out }: FinishedRun): Promise<string> {
+  // Loaded late: a run starts without it.
   const { runReport, writeReport } = await import("../report/index.js");
   const { history, best } = result;
   const config = JSON.parse(await readFile(join(out, "config.json"), "utf8")) as Record<string, unknown>;
@@ -74,7 +87,7 @@ async function writeRunReport({ network, teacher, result, source, out }: Ended):
   return file;
 }
 
-/** The command as a shell reads it again. */
+/** The command, quoted for a shell. */
 export function commandLine(): string {
   const quoted = (text: string) => (/^[\w./=,:@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
   return ["distillery", ...process.argv.slice(2).map(quoted)].join(" ");

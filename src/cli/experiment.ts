@@ -1,0 +1,93 @@
+import { load } from "../checkpoint/index.js";
+import type { Task, Workers } from "../compare/index.js";
+import type { ResolvedConfig } from "../config/index.js";
+import { DistilleryError } from "../errors.js";
+import type { Module } from "../nn/module.js";
+import { ROOT } from "../package.js";
+import { Generator, withGenerator } from "../tensor/random.js";
+import type { ResolvedTraining } from "../train/options.js";
+import { dryRun, type PlannedRun } from "./dry_run.js";
+import type { LoadFlags, ShowFlags } from "./flags.js";
+import type { Settings } from "./settings.js";
+import { expectBatches, Networks, type Source, setUp } from "./setup.js";
+
+/** What says which experiment it is, here and in a worker process. */
+export type ExperimentSettings = (Settings<"compare"> | Settings<"sweep">) & { flags: LoadFlags };
+
+/** What the students of an experiment are trained on and compared with. */
+export interface OpenExperiment {
+  task: Task;
+  source: Source;
+  test: NonNullable<Source["test"]>;
+}
+
+/** Opens the data and reads the teacher, if it comes trained. */
+export async function openExperiment({ config, userOptions, flags }: ExperimentSettings): Promise<OpenExperiment> {
+  const { source } = await setUp(config);
+  const { context, validation, test } = source;
+  if (test === null) {
+    throw new DistilleryError("BAD_DATA", `${config.data}: has no test part, which the students could be compared on`);
+  }
+  const { teacher: file } = config;
+  const networks = await Networks.open(userOptions);
+  const trained = file === undefined ? null : await networks.read(file, "teacherNetwork", flags, source);
+  const task: Task = {
+    teacher: trained ?? (() => networks.make("teacherNetwork", context)),
+    student: () => networks.make("student", context),
+    data: source.train(),
+    ...(validation && { validation }),
+  };
+  const trainable = withGenerator(new Generator(), () => [
+    task.student(),
+    ...(trained === null ? [networks.make("teacherNetwork", context)] : []),
+  ]);
+  for (const network of trainable) expectBatches(network, config, task.data);
+  return { task, source, test };
+}
+
+/** The task of an experiment in a worker process. */
+export default async function taskOf(settings: ExperimentSettings): Promise<Task> {
+  return (await openExperiment(settings)).task;
+}
+
+/** Processes that open the same task, as many as `parallel` says. */
+export function workersOf(settings: ExperimentSettings): Workers {
+  const { parallel } = settings.config as ResolvedConfig<"compare">;
+  return {
+    module: new URL("dist/cli/experiment.js", ROOT),
+    argument: settings,
+    ...(parallel !== undefined && { count: parallel }),
+  };
+}
+
+/** The networks whose predictions a report shows, from their files. */
+export async function networksOf(
+  { teacher, student }: Task,
+  teacherFile: string,
+  studentFile: string,
+): Promise<{ teacher: Module; student: Module }> {
+  const loaded = async (network: Module, file: string) => network.loadStateDict(await load(file));
+  return {
+    teacher: await loaded(typeof teacher === "function" ? teacher() : teacher, teacherFile),
+    student: await loaded(student(), studentFile),
+  };
+}
+
+/** Prints what would be trained: how many baseline and distilled students, and the teacher if it does not come trained. */
+export function dryRunExperiment(
+  { task, source }: OpenExperiment,
+  options: ResolvedTraining,
+  { baseline, distilled }: { baseline: number; distilled: number },
+  flags: ShowFlags,
+): Promise<void> {
+  const { teacher: given, student: make, data } = task;
+  const [teacher, student] = [typeof given === "function" ? given() : given, make()];
+  const common = { ...options, data, ...(source.validation && { validation: source.validation }) };
+  const ofStudents: [PlannedRun, ...PlannedRun[]] = [
+    { name: "a distilled student", times: distilled, input: { ...common, teacher, student } },
+    ...(baseline === 0 ? [] : [{ name: "a baseline student", times: baseline, input: { ...common, model: student } }]),
+  ];
+  const ofTeacher = { name: "the teacher", times: 1, input: { ...common, model: teacher } };
+  const planned: [PlannedRun, ...PlannedRun[]] = typeof given === "function" ? [ofTeacher, ...ofStudents] : ofStudents;
+  return dryRun({ teacher, student }, planned, source, flags);
+}

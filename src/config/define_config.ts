@@ -1,0 +1,127 @@
+import type * as v from "valibot";
+import { parse } from "valibot";
+import { show } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { type Issue, issuesOf, moduleHashes, type ObjectSchema } from "../registry/index.js";
+import type { RunControls } from "../train/index.js";
+import {
+  distillationSchema,
+  type ResolvedDistillation,
+  type ResolvedTraining,
+  trainingSchema,
+} from "../train/options.js";
+import { rulesBroken } from "./rules.js";
+import {
+  type ConfigName,
+  type ConfigOf,
+  DATA_OPTIONS,
+  EXPRESSION_OPTIONS,
+  OUTPUT_OPTIONS,
+  SCHEMAS,
+} from "./schemas.js";
+
+/** What an option is called in errors: `augment.shift`, or `--augment shift`. */
+export type NameOf = (path: readonly string[]) => string;
+const dotted: NameOf = (path) => path.join(".");
+
+/** A configuration with all defaults. */
+export type ResolvedConfig<C extends ConfigName> = v.InferOutput<(typeof SCHEMAS)[C]> & {
+  // Their defaults depend on the data.
+  shuffle: boolean;
+  validation: number;
+} & (C extends "distill" ? { teacherMode: "train" | "eval" } : unknown);
+
+/**
+ * Checks a whole configuration and adds the defaults. With synthetic data they are those of the reference script: the
+ * data's own order, a teacher in train mode, no validation.
+ *
+ * @throws DistilleryError `BAD_CONFIG` that lists every mistake with its path, and the nearest name for an unknown one.
+ * @example
+ * ```ts
+ * const { epochs, temperature } = defineConfig("distill", { data: "fashion-mnist", teacher: "teacher.pth", epochs: 12 });
+ * ```
+ */
+export function defineConfig<C extends ConfigName>(command: C, config: ConfigOf<C>): ResolvedConfig<C> {
+  if (!Object.hasOwn(SCHEMAS, command)) {
+    const names = Object.keys(SCHEMAS).map((name) => show(name));
+    throw new DistilleryError("BAD_ARGUMENT", `command: expected ${names.join(" or ")}, got ${show(command)}`);
+  }
+  return resolveConfig(command, config);
+}
+
+/** The same, with mistakes under the names that `nameOf` gives. */
+export function resolveConfig<C extends ConfigName>(
+  command: C,
+  config: ConfigOf<C>,
+  nameOf: NameOf = dotted,
+): ResolvedConfig<C> {
+  const schema = SCHEMAS[command];
+  const checked = parseOptions(schema, config, nameOf);
+  const resolved = { ...defaultsByData(schema.entries, config), ...checked } as ResolvedConfig<C>;
+  const broken = rulesBroken(resolved);
+  if (broken.length > 0) throw badOptions(broken, nameOf);
+  return resolved;
+}
+
+/** The options of a schema with its defaults; `BAD_CONFIG` that lists every mistake. */
+export function parseOptions<S extends ObjectSchema>(
+  schema: S,
+  options: unknown,
+  nameOf: NameOf = dotted,
+): v.InferOutput<S> {
+  const issues = issuesOf(schema, options);
+  if (issues.length > 0) throw badOptions(issues, nameOf);
+  return parse(schema, options);
+}
+
+/** The options of a configuration that `trainTeacher` takes. */
+export function trainingOptions(config: ResolvedConfig<ConfigName>): ResolvedTraining {
+  return pick(config, (name) => Object.hasOwn(trainingSchema.entries, name)) as unknown as ResolvedTraining;
+}
+
+/** The options of a configuration that `distill` takes. */
+export function distillationOptions(config: ResolvedConfig<"distill">): ResolvedDistillation {
+  return pick(config, (name) => Object.hasOwn(distillationSchema.entries, name)) as unknown as ResolvedDistillation;
+}
+
+/**
+ * What `config.json` keeps beside the options: what decides the data and networks, which a resumed run must have too (of
+ * modules of the user's own the hashes of their files), and under `given` the options as the user wrote them, so that the
+ * file can configure another run.
+ */
+export async function runMetadata<C extends ConfigName>(
+  config: ResolvedConfig<C>,
+  userOptions: ConfigOf<C>,
+): Promise<NonNullable<RunControls["about"]>> {
+  const isExpression = (name: string) => (EXPRESSION_OPTIONS as readonly string[]).includes(name);
+  const { data: _, threads: __, ...deciding } = pick(config, (name) => DATA_OPTIONS.has(name) || isExpression(name));
+  const modules = await moduleHashes(Object.values(pick(config, isExpression)) as string[]);
+  return {
+    ...deciding,
+    ...(Object.keys(modules).length > 0 && { modules }),
+    given: pick(userOptions, (name) => !OUTPUT_OPTIONS.has(name)),
+  };
+}
+
+function pick(config: object, isPicked: (name: string) => boolean): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(config).filter(([name]) => isPicked(name)));
+}
+
+function defaultsByData(entries: Readonly<Record<string, unknown>>, { data = "synthetic" }: { data?: string }): object {
+  const isSynthetic = data === "synthetic";
+  const teacherMode = isSynthetic ? "train" : "eval";
+  return {
+    shuffle: !isSynthetic,
+    validation: isSynthetic ? 0 : 0.1,
+    ...("teacherMode" in entries && { teacherMode }),
+  };
+}
+
+function badOptions(issues: readonly Issue[], nameOf: NameOf): DistilleryError {
+  return new DistilleryError("BAD_CONFIG", issues.map((issue) => formatIssue(issue, nameOf)).join("; "));
+}
+
+/** An issue as a line: the option's name and what is wrong. */
+export function formatIssue({ path, text }: Issue, nameOf: NameOf = dotted): string {
+  return path.length === 0 ? text : `${nameOf(path)}: ${text}`;
+}
