@@ -5,7 +5,7 @@ import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import type { EpochRecord } from "../log/epoch_record.js";
 import type { Module } from "../nn/module.js";
-import { argmax } from "../tensor/reductions.js";
+import { argmax } from "../ops/argmax.js";
 import { type Evaluation, evaluate, logitsOf, measureLatency, measureThroughput } from "../train/index.js";
 import { type PairedDifference, type SampleStats, sampleStats } from "./statistics.js";
 import type { Outcome } from "./trial.js";

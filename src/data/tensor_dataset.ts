@@ -2,10 +2,9 @@ import { createHash } from "node:crypto";
 import { expectInteger, expectShape, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
+import { allocate } from "../tensor/buffer_pool.js";
 import { IntTensor, type Labels } from "../tensor/int_tensor.js";
-import { allocate } from "../tensor/memory.js";
-import { expectTensor } from "../tensor/ops.js";
-import { Tensor } from "../tensor/tensor.js";
+import { expectTensor, Tensor } from "../tensor/tensor.js";
 import {
   type Batch,
   checkLabels,

@@ -1,3 +1,4 @@
+import { type BatchNormAttributes, batchNormOp, linearOp } from "../ops/index.js";
 import { finite } from "./constants.js";
 import { type Constant, type Graph, rewrite, type Step, type Value } from "./graph.js";
 
@@ -10,13 +11,18 @@ export function foldBatchNorm(graph: Graph): Graph {
   const readers = new Map<Value, number>([[graph.output, 1]]);
   for (const value of graph.steps.flatMap(({ inputs }) => inputs)) readers.set(value, (readers.get(value) ?? 0) + 1);
   return rewrite(graph, (step, before) => {
-    if (step.operation.kind !== "batchNorm" || readers.get(before.inputs[0] as Value) !== 1) return step;
+    if (step.op !== batchNormOp.op || readers.get(before.inputs[0] as Value) !== 1) return step;
     const [x, ...statistics] = step.inputs as [Value, ...Value[]];
-    if (x.kind !== "step" || x.operation.kind !== "linear" || x.operation.relu) return step;
+    if (x.kind !== "step" || x.op !== linearOp.op || (x.attributes as { relu: boolean }).relu) return step;
     const [source, weight, bias] = x.inputs as [Value, Value, Value?];
     const constants = [weight, ...statistics, ...(bias ? [bias] : [])];
     if (!constants.every((value): value is Constant => value.kind === "constant")) return step;
-    const folded = fold(weight as Constant, bias as Constant | undefined, statistics as Constant[], step.operation.eps);
+    const folded = fold(
+      weight as Constant,
+      bias as Constant | undefined,
+      statistics as Constant[],
+      (step.attributes as BatchNormAttributes).eps,
+    );
     return { ...x, inputs: [source, ...folded] } satisfies Step;
   });
 }

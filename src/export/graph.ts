@@ -1,3 +1,5 @@
+import type { Op } from "../tensor/op.js";
+
 /** Weights in 8 bits: value = q * the scale of its row. */
 export interface Quantised {
   readonly values: Int8Array;
@@ -24,19 +26,11 @@ export interface Input {
   readonly features: number;
 }
 
-/** What a step computes of its inputs. */
-export type StepOperation =
-  | { readonly kind: "add" | "mul" | "matmul" | "relu" | "reshape" | "softmax" | "logSoftmax" }
-  | { readonly kind: "sum" | "mean"; readonly axis: number | null; readonly keepdim: boolean }
-  /** Inputs x, weight [outputs, inputs], and bias where there is one; then ReLU where asked. */
-  | { readonly kind: "linear"; readonly relu: boolean }
-  /** Inputs x, weight, bias, running mean and variance. */
-  | { readonly kind: "batchNorm"; readonly eps: number };
-
 /** One operation of a forward pass. */
 export interface Step {
   readonly kind: "step";
-  readonly operation: StepOperation;
+  readonly op: Op;
+  readonly attributes: unknown;
   readonly inputs: readonly Value[];
   readonly shape: readonly Length[];
 }

@@ -1,5 +1,5 @@
-import { batchNorm, linear, logSoftmax, relu, softmax } from "../nn/functional.js";
 import { Module } from "../nn/module.js";
+import { callOp, reshapeOp } from "../ops/index.js";
 import { Tensor } from "../tensor/tensor.js";
 import type { Graph, Step, Value } from "./graph.js";
 
@@ -21,32 +21,7 @@ export class GraphNetwork extends Module {
   }
 }
 
-function compute({ operation, shape }: Step, inputs: readonly Tensor[]): Tensor {
-  const [x, second, third, fourth, fifth] = inputs as [Tensor, Tensor, Tensor, Tensor, Tensor];
-  switch (operation.kind) {
-    case "linear":
-      return linear(x, second, third ?? null, { relu: operation.relu });
-    case "batchNorm": {
-      const state = { weight: second, bias: third, runningMean: fourth, runningVar: fifth };
-      return batchNorm(x, state, { training: false, momentum: 0, eps: operation.eps });
-    }
-    case "relu":
-      return relu(x);
-    case "add":
-      return x.add(second);
-    case "mul":
-      return x.mul(second);
-    case "matmul":
-      return x.matmul(second);
-    case "reshape":
-      return x.reshape(shape.map((length) => (typeof length === "number" ? length : -1)));
-    case "softmax":
-      return softmax(x);
-    case "logSoftmax":
-      return logSoftmax(x);
-    case "sum":
-      return x.sum(operation.axis ?? undefined, operation.keepdim);
-    case "mean":
-      return x.mean(operation.axis ?? undefined, operation.keepdim);
-  }
+function compute({ op, attributes, shape }: Step, inputs: readonly Tensor[]): Tensor {
+  if (op !== reshapeOp.op) return callOp(op, inputs, attributes);
+  return inputs[0].reshape(shape.map((length) => (typeof length === "number" ? length : -1)));
 }

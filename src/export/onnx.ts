@@ -3,10 +3,11 @@ import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { writeWhole } from "../files/index.js";
 import { Module } from "../nn/module.js";
+import { int } from "../tensor/onnx_node.js";
 import { perChannel } from "./constants.js";
 import { foldBatchNorm } from "./fold_batch_norm.js";
 import type { Graph } from "./graph.js";
-import { int, OnnxGraph } from "./onnx_graph.js";
+import { OnnxGraph } from "./onnx_graph.js";
 import { DATA_TYPE, MODEL, type VALUE_INFO } from "./onnx_schema.js";
 import { checkOnnxOptions, type OnnxOptions } from "./options.js";
 import { encode, type Message } from "./protobuf.js";
@@ -116,10 +117,10 @@ function normalise(onnx: OnnxGraph, pixels: string, features: number, { normalis
   const { mean, std } = normalisation as NonNullable<typeof normalisation>;
   const constant = (name: string, value: number | readonly number[]) =>
     onnx.constant(perChannel(`normalisation.${name}`, value, features));
-  const floats = onnx.node("Cast", [pixels], [int("to", DATA_TYPE.float)]);
-  const scaled = onnx.node("Div", [floats, constant("white", 255)]);
-  const centred = onnx.node("Sub", [scaled, constant("mean", mean)]);
-  return onnx.node("Div", [centred, constant("std", std)]);
+  const floats = onnx.node({ type: "Cast", inputs: [pixels], attributes: [int("to", DATA_TYPE.float)] });
+  const scaled = onnx.node({ type: "Div", inputs: [floats, constant("white", 255)] });
+  const centred = onnx.node({ type: "Sub", inputs: [scaled, constant("mean", mean)] });
+  return onnx.node({ type: "Div", inputs: [centred, constant("std", std)] });
 }
 
 function metadata({ normalisation, embedNormalisation }: OnnxOptions): { key: string; value: string }[] {

@@ -1,25 +1,22 @@
-import type { Constant, Graph, Step, StepOperation, Value } from "./graph.js";
-import { type ATTRIBUTE, ATTRIBUTE_TYPE, DATA_TYPE, type NODE, type TENSOR } from "./onnx_schema.js";
+import { int, type OnnxBuilder, type OnnxNode } from "../tensor/onnx_node.js";
+import { scalar } from "./constants.js";
+import type { Constant, Graph, Step, Value } from "./graph.js";
+import { DATA_TYPE, type NODE, type TENSOR } from "./onnx_schema.js";
 import type { Message } from "./protobuf.js";
-
-type Attribute = Message<typeof ATTRIBUTE>;
-
-/** From here on ReduceMean takes its axes as an input, as ReduceSum does from 13 on. */
-const MEAN_TAKES_AXES = 18;
-
-const PLAIN = { add: "Add", mul: "Mul", matmul: "MatMul", relu: "Relu" } as const;
+import { cannotExport } from "./record.js";
 
 /** Writes the nodes and initializers of a graph. */
-export class OnnxGraph {
+export class OnnxGraph implements OnnxBuilder {
   readonly nodes: Message<typeof NODE>[] = [];
   readonly initializers: Message<typeof TENSOR>[] = [];
   readonly #names = new Map<Value, string>();
   readonly #taken: Set<string>;
-  readonly #opset: number;
 
   /** `reserved` names are given to nothing but what asks for them. */
-  constructor(opset: number, reserved: readonly string[]) {
-    this.#opset = opset;
+  constructor(
+    readonly opset: number,
+    reserved: readonly string[],
+  ) {
     this.#taken = new Set(reserved);
   }
 
@@ -29,15 +26,27 @@ export class OnnxGraph {
     for (const step of graph.steps) {
       this.#names.set(step, this.#step(step, step === graph.output ? output : undefined));
     }
-    if (graph.output.kind === "input") this.node("Identity", [input], [], output);
+    if (graph.output.kind === "input") this.node({ type: "Identity", inputs: [input] }, output);
   }
 
   /** Adds a node, and gives its output's name. */
-  node(opType: string, input: readonly string[], attribute: readonly Attribute[] = [], output?: string): string {
-    const name = this.#unique(opType.toLowerCase());
+  node({ type, inputs, attributes = [] }: OnnxNode, output?: string): string {
+    const name = this.#unique(type.toLowerCase());
     const made = output ?? name;
-    this.nodes.push({ input, output: [made], name, opType, attribute });
+    this.nodes.push({ input: inputs, output: [made], name, opType: type, attribute: [...attributes] });
     return made;
+  }
+
+  scalar(name: string, value: number): string {
+    return this.constant(scalar(name, value));
+  }
+
+  integers(name: string, values: readonly number[]): string {
+    return this.#initializer(name, DATA_TYPE.int64, [values.length], BigInt64Array.from(values, BigInt));
+  }
+
+  refusal(reason: string): Error {
+    return cannotExport(reason);
   }
 
   /** The name of a constant, which is written once. */
@@ -58,7 +67,7 @@ export class OnnxGraph {
     const { values, scales } = quantised as NonNullable<typeof quantised>;
     const q = this.#initializer(`${name}.int8`, DATA_TYPE.int8, shape, values);
     const scale = this.#floats({ name: `${name}.scale`, data: scales, shape: [scales.length] });
-    return this.node("DequantizeLinear", [q, scale], [int("axis", 0)]);
+    return this.node({ type: "DequantizeLinear", inputs: [q, scale], attributes: [int("axis", 0)] });
   }
 
   #initializer(
@@ -72,48 +81,15 @@ export class OnnxGraph {
     return unique;
   }
 
-  #step({ operation, inputs, shape }: Step, output: string | undefined): string {
-    const names = inputs.map((value) =>
+  #step({ op, attributes, inputs: values, shape }: Step, output: string | undefined): string {
+    const inputs = values.map((value) =>
       value.kind === "constant" ? this.constant(value) : (this.#names.get(value) as string),
     );
-    switch (operation.kind) {
-      case "linear": {
-        const gemm = this.node("Gemm", names, [int("transB", 1)], operation.relu ? undefined : output);
-        return operation.relu ? this.node("Relu", [gemm], [], output) : gemm;
-      }
-      case "batchNorm":
-        return this.node("BatchNormalization", names, [float("epsilon", operation.eps)], output);
-      case "softmax":
-      case "logSoftmax":
-        return this.node(operation.kind === "softmax" ? "Softmax" : "LogSoftmax", names, [int("axis", -1)], output);
-      case "sum":
-      case "mean":
-        return this.#reduce(operation, names, output);
-      case "reshape": {
-        const lengths = shape.map((length) => (typeof length === "number" ? length : -1));
-        return this.node("Reshape", [...names, this.#integers("shape", lengths)], [], output);
-      }
-      default:
-        return this.node(PLAIN[operation.kind], names, [], output);
-    }
-  }
-
-  #reduce(
-    { kind, axis, keepdim }: Extract<StepOperation, { axis: unknown }>,
-    names: readonly string[],
-    output: string | undefined,
-  ): string {
-    const opType = kind === "sum" ? "ReduceSum" : "ReduceMean";
-    const keep = int("keepdims", keepdim ? 1 : 0);
-    if (axis === null) return this.node(opType, names, [keep], output);
-    if (kind === "mean" && this.#opset < MEAN_TAKES_AXES) {
-      return this.node(opType, names, [keep, { name: "axes", ints: [axis], type: ATTRIBUTE_TYPE.ints }], output);
-    }
-    return this.node(opType, [...names, this.#integers("axes", [axis])], [keep], output);
-  }
-
-  #integers(name: string, values: readonly number[]): string {
-    return this.#initializer(name, DATA_TYPE.int64, [values.length], BigInt64Array.from(values, BigInt));
+    if (op.onnx === undefined) throw cannotExport(`it has no form for the operation "${op.name}"`);
+    return this.node(
+      typeof op.onnx === "string" ? { type: op.onnx, inputs } : op.onnx({ inputs, attributes, shape }, this),
+      output,
+    );
   }
 
   #unique(name: string): string {
@@ -122,14 +98,6 @@ export class OnnxGraph {
     this.#taken.add(unique);
     return unique;
   }
-}
-
-export function int(name: string, i: number): Attribute {
-  return { name, i, type: ATTRIBUTE_TYPE.int };
-}
-
-function float(name: string, f: number): Attribute {
-  return { name, f, type: ATTRIBUTE_TYPE.float };
 }
 
 /** The bytes of an array as they lie in memory: every platform that Node.js and the kernels run on is little-endian. */

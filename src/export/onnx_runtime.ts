@@ -1,6 +1,6 @@
 import { DistilleryError } from "../errors.js";
+import { argmax } from "../ops/argmax.js";
 import type { IntTensor } from "../tensor/int_tensor.js";
-import { argmax } from "../tensor/reductions.js";
 import { Tensor } from "../tensor/tensor.js";
 import { getNumThreads } from "../threads.js";
 import type { OnnxSummary } from "./onnx.js";

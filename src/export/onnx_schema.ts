@@ -70,10 +70,7 @@ export const MODEL = {
   metadataProps: { number: 14, type: ENTRY, repeated: true },
 } as const satisfies Fields;
 
-export type { ATTRIBUTE, GRAPH, TENSOR, VALUE_INFO };
+export type { GRAPH, TENSOR, VALUE_INFO };
 
 /** `TensorProto.DataType`. */
 export const DATA_TYPE = { float: 1, uint8: 2, int8: 3, int64: 7 } as const;
-
-/** `AttributeProto.AttributeType`. */
-export const ATTRIBUTE_TYPE = { float: 1, int: 2, ints: 7 } as const;

@@ -1,3 +1,5 @@
+import { linearOp, matmulOp } from "../ops/index.js";
+import type { Op } from "../tensor/op.js";
 import { type Constant, type Graph, rewrite, type Value } from "./graph.js";
 
 const LARGEST = 127;
@@ -10,14 +12,14 @@ const LARGEST = 127;
 export function quantizeWeights(graph: Graph): Graph {
   const done = { linear: new Map<Value, Constant>(), matmul: new Map<Value, Constant>() };
   return rewrite(graph, (step) => {
-    const { kind } = step.operation;
     const [x, weight, ...bias] = step.inputs;
-    if ((kind !== "linear" && kind !== "matmul") || x === undefined || weight?.kind !== "constant") return step;
+    const kind = step.op === linearOp.op ? "linear" : "matmul";
+    if ((kind === "matmul" && step.op !== matmulOp.op) || weight?.kind !== "constant") return step;
     const weights = done[kind].get(weight) ?? quantize(kind === "linear" ? weight : transpose(weight));
     done[kind].set(weight, weights);
     // Always the linear form: in the other one ONNX Runtime rounds the activations to 8 bits as well.
-    const operation = kind === "linear" ? step.operation : ({ kind: "linear", relu: false } as const);
-    return { ...step, operation, inputs: [x, weights, ...bias] };
+    const attributes = kind === "linear" ? step.attributes : { relu: false };
+    return { ...step, op: linearOp.op as Op, attributes, inputs: [x, weights, ...bias] };
   });
 }
 

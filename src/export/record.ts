@@ -1,17 +1,17 @@
 import { DistilleryError } from "../errors.js";
 import type { Module } from "../nn/module.js";
 import { noGrad } from "../tensor/autograd.js";
-import { expectTensor } from "../tensor/ops.js";
+import type { Op } from "../tensor/op.js";
 import { Generator, randn, withGenerator } from "../tensor/random.js";
-import { Tensor } from "../tensor/tensor.js";
-import { listening, type Operation } from "../tensor/trace.js";
-import type { StepOperation } from "./graph.js";
+import { expectTensor, type Tensor } from "../tensor/tensor.js";
+import { withTracer } from "../tensor/tracer.js";
 
 /** An operation as it was computed. */
 export interface Recorded {
   readonly output: Tensor;
   readonly inputs: readonly Tensor[];
-  readonly operation: StepOperation;
+  readonly op: Op;
+  readonly attributes: unknown;
 }
 
 /** A forward pass: the operations on the way from its input to its output, in their order. */
@@ -21,34 +21,32 @@ export interface Recording {
   readonly steps: readonly Recorded[];
 }
 
-type Heard = Omit<Recorded, "operation"> & { operation: Operation };
-
 /** Runs a network on random rows and records it. It is in eval mode; the current random stream is left alone. */
 export function record(network: Module, features: number, rows: number): Recording {
-  const heard: Heard[] = [];
+  const traced: Recorded[] = [];
   const sources = new Map<Tensor, Tensor>();
   const sourceOf = (tensor: Tensor) => sources.get(tensor) ?? tensor;
-  const hear = (output: Tensor, inputs: readonly Tensor[], operation: Operation) => {
+  const tracer = (output: Tensor, inputs: readonly Tensor[], op: Op, attributes: unknown) => {
     // ONNX broadcasts by itself, by the same rule.
-    const isSource = operation.kind === "expand" || operation.kind === "detach";
-    if (isSource) sources.set(output, sourceOf(inputs[0] as Tensor));
-    else heard.push({ output, inputs: allInputs(inputs, operation).map(sourceOf), operation });
+    const isSource = op.name === "expand" || op.name === "detach";
+    if (isSource) sources.set(output, sourceOf(inputs[0]));
+    else traced.push({ output, inputs: inputs.map(sourceOf), op, attributes });
   };
   return withGenerator(new Generator(rows), () =>
     noGrad(() => {
       const input = randn([rows, features]);
-      const result = listening(hear, () => network.forward(input));
+      const result = withTracer(tracer, () => network.forward(input));
       expectTensor("network.forward()", result);
       const output = sourceOf(result);
-      return { input, output, steps: between(input, output, heard).map(toStep) };
+      return { input, output, steps: between(input, output, traced) };
     }),
   );
 }
 
 /** The operations that follow from `input` and lead to `output`. */
-function between(input: Tensor, output: Tensor, heard: readonly Heard[]): Heard[] {
+function between(input: Tensor, output: Tensor, traced: readonly Recorded[]): Recorded[] {
   const after = new Set([input]);
-  const following = heard.filter((step) => step.inputs.some((tensor) => after.has(tensor)) && after.add(step.output));
+  const following = traced.filter((step) => step.inputs.some((tensor) => after.has(tensor)) && after.add(step.output));
   const before = new Set([output]);
   const leading = following.reverse().filter((step) => {
     if (!before.has(step.output)) return false;
@@ -56,39 +54,6 @@ function between(input: Tensor, output: Tensor, heard: readonly Heard[]): Heard[
     return true;
   });
   return leading.reverse();
-}
-
-function allInputs(inputs: readonly Tensor[], operation: Operation): readonly Tensor[] {
-  if (operation.kind === "batchNorm") return [...inputs, operation.runningMean, operation.runningVar];
-  const isNumber = operation.kind === "addNumber" || operation.kind === "mulNumber";
-  return isNumber ? [...inputs, new Tensor(Float32Array.of(operation.number), [])] : inputs;
-}
-
-function toStep({ operation, ...rest }: Heard): Recorded {
-  return { ...rest, operation: stepOperation(operation) };
-}
-
-function stepOperation(operation: Operation): StepOperation {
-  switch (operation.kind) {
-    case "addNumber":
-      return { kind: "add" };
-    case "mulNumber":
-      return { kind: "mul" };
-    case "batchNorm":
-      if (operation.training) throw cannotExport("batchNorm with training: true mixes the rows of a batch");
-      return { kind: "batchNorm", eps: operation.eps };
-    case "dropout":
-      throw cannotExport("dropout with training: true is random");
-    case "slice":
-      throw cannotExport("slice() takes rows out of the batch");
-    case "expand":
-    case "detach":
-    case "denseBlock":
-    case "loss":
-      throw cannotExport(`it has no form for the operation "${operation.kind}"`);
-    default:
-      return operation;
-  }
 }
 
 /** Why a network has no file of its own. */

@@ -5,6 +5,7 @@ import { BatchNorm1d } from "../nn/batch_norm.js";
 import { Linear } from "../nn/linear.js";
 import { inEvalMode } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
+import { reshapeOp } from "../ops/index.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { finite } from "./constants.js";
 import type { Constant, Graph, Input, Length, Step, Value } from "./graph.js";
@@ -77,10 +78,13 @@ class Merger {
   #step(first: Recorded, second: Recorded): Step {
     const inputs = first.inputs.map((tensor, j) => this.#merge(tensor, second.inputs[j] as Tensor));
     const shape = first.output.shape.map((length, axis) => lengthOf(length, second.output.shape[axis] as number));
-    if (first.operation.kind === "reshape" && shape.filter((length) => typeof length !== "number").length > 1) {
-      throw cannotExport("reshape() makes more than one length follow the batch");
+    const { op, attributes } = first;
+    if (op.onnx === undefined) throw cannotExport(`it has no form for the operation "${op.name}"`);
+    // A shape follows from the batch; `shape` above says how.
+    if (op !== reshapeOp.op && !isDeepStrictEqual(attributes, second.attributes)) {
+      throw cannotExport("a tensor changes with the batch, or a number that was computed from one");
     }
-    const step: Step = { kind: "step", operation: first.operation, inputs, shape };
+    const step: Step = { kind: "step", op, attributes, inputs, shape };
     this.#values.set(first.output, step);
     this.#twins.set(step, second.output);
     return step;
@@ -107,7 +111,7 @@ function lengthOf(first: number, second: number): Length {
 }
 
 function operations({ steps }: Recording): unknown {
-  return steps.map(({ operation, inputs, output }) => [operation, inputs.length, output.shape.length]);
+  return steps.map(({ op, inputs, output }) => [op.name, inputs.length, output.shape.length]);
 }
 
 function isEqual(a: Tensor, b: Tensor): boolean {

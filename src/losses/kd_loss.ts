@@ -1,9 +1,8 @@
 import { expectNumber, expectShape, withDefaults } from "../checks.js";
 import { native } from "../native.js";
+import { allocate } from "../tensor/buffer_pool.js";
 import { type Labels, labelData } from "../tensor/int_tensor.js";
-import { allocate } from "../tensor/memory.js";
-import { expectTensor } from "../tensor/ops.js";
-import type { Tensor } from "../tensor/tensor.js";
+import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { CROSS_ENTROPY_DEFAULTS, expectLabelSmoothing } from "./cross_entropy.js";
 import { lossOutput } from "./loss_output.js";
 

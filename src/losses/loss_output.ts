@@ -1,10 +1,16 @@
 import { native } from "../native.js";
-import { output } from "../tensor/ops.js";
+import { defineOp } from "../ops/define_op.js";
 import type { Tensor } from "../tensor/tensor.js";
+
+const fusedLoss = defineOp<{ loss: number; grad: Float32Array }, null>({
+  name: "loss",
+  forward: (_, { loss }) => ({ data: Float32Array.of(loss), shape: [], saved: null }),
+  backward([upstream], [into], { attributes }) {
+    if (into) native.affine(attributes.grad, upstream, 0, into);
+  },
+});
 
 /** A scalar loss whose gradient by its logits is known already: what comes from above only scales it. */
 export function lossOutput(loss: number, logits: Tensor, gradOfLogits: Float32Array): Tensor {
-  return output(Float32Array.of(loss), [], [logits], { kind: "loss" }, ([upstream], [into]) => {
-    if (into) native.affine(gradOfLogits, upstream as number, 0, into);
-  });
+  return fusedLoss([logits], { loss, grad: gradOfLogits });
 }

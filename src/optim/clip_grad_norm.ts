@@ -14,7 +14,7 @@ import { expectParameters } from "./adamw.js";
  */
 export function clipGradNorm(parameters: readonly Tensor[], maxNorm: number): number {
   if (maxNorm !== Infinity) expectNumber("maxNorm", maxNorm, (x) => x >= 0, "a number of at least 0");
-  const norm = native.gradNorm(expectParameters(parameters).flatMap((parameter) => parameter.settledGrad() ?? []));
+  const norm = native.gradNorm(expectParameters(parameters).flatMap((parameter) => parameter.materializedGrad() ?? []));
   const coefficient = maxNorm / (norm + 1e-6);
   if (!(coefficient >= 1)) for (const parameter of parameters) parameter.scaleGrad(coefficient);
   return norm;

@@ -1,5 +1,5 @@
 import { type Dataset, labelsOf } from "../data/index.js";
-import { argmax } from "../tensor/reductions.js";
+import { argmax } from "../ops/argmax.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { imageUri } from "./png.js";
 import type { Mistake } from "./report_data.js";

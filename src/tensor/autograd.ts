@@ -1,21 +1,16 @@
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
-import { allocate, scoped } from "./memory.js";
+import { allocate, withArena } from "./buffer_pool.js";
+import type { Call, Op, Result } from "./op.js";
 import type { Tensor } from "./tensor.js";
 
-/**
- * Writes the gradient of each input into `into` (null where an input asks for none), from the gradient of the output.
- * What stands in `into` before does not matter.
- */
-export type Backward = (grad: Float32Array, into: readonly (Float32Array | null)[]) => void;
-
-/** One recorded operation. */
-export interface Node {
+/** A recorded call of an operation. */
+export interface Node extends Call<unknown, unknown> {
   /** Grows with time: an operation comes after those whose outputs it reads. */
   readonly order: number;
-  readonly inputs: readonly Tensor[];
-  /** null once it ran: the graph is used up by `backward()`. */
-  backward: Backward | null;
+  /** null after it ran: the graph is used up by `backward()`. */
+  op: Op | null;
+  saved: unknown;
 }
 
 let enabled = true;
@@ -41,14 +36,21 @@ export function noGrad<T>(body: () => T): T {
 
 /** Whether an operation on these inputs would be recorded. */
 export function isRecording(inputs: readonly Tensor[]): boolean {
-  return enabled && inputs.some((input) => input.requiresGrad);
+  if (!enabled) return false;
+  for (const input of inputs) if (input.requiresGrad) return true;
+  return false;
 }
 
-/** Records the operation that made `output`. Call it only where {@link isRecording}. */
-export function record(output: Tensor, inputs: readonly Tensor[], backward: Backward): Tensor {
-  output.node = { order: operations++, inputs, backward };
+/** Records the call that made `output`. Call it only if {@link isRecording}. */
+export function record<A, S>(
+  output: Tensor,
+  op: Op<A, S>,
+  inputs: readonly Tensor[],
+  attributes: A,
+  { data, saved }: Result<S>,
+): void {
+  output.node = { order: operations++, op: op as Op, inputs, attributes, output: data, saved };
   output.requiresGrad = true;
-  return output;
 }
 
 /** Adds the gradients of `root`, a scalar, to the `grad` of every leaf that it was computed from. */
@@ -66,7 +68,7 @@ export function runBackward(root: Tensor): void {
       `backward(): expected a scalar (take sum() or mean()), got shape ${shape}`,
     );
   }
-  scoped(() => {
+  withArena(() => {
     const one = allocate(1).fill(1);
     if (root.node === null) return deliver(root, one);
     const grads = new Map<Node, Float32Array>([[root.node, one]]);
@@ -86,35 +88,37 @@ function reachable(root: Node): Node[] {
 function propagate(node: Node, grads: Map<Node, Float32Array>): void {
   const grad = grads.get(node);
   if (grad === undefined) return;
-  if (node.backward === null) {
+  if (node.op === null) {
     throw new DistilleryError(
       "NO_GRADIENT",
       "backward(): a second time through the same graph; run the forward pass again",
     );
   }
   const targets = node.inputs.map((input) => (input.requiresGrad ? target(input, grads) : null));
-  node.backward(
+  node.op.backward?.(
     grad,
     targets.map((target) => target?.array ?? null),
+    node,
   );
   for (const target of targets) {
     if (target?.sum) native.accumulate(target.array, target.sum);
   }
-  node.backward = null;
+  node.op = null;
+  node.saved = null;
 }
 
-/** Where the gradient of an input goes: straight to its place, or beside it where something stands there already. */
+/** Where the gradient of an input goes: straight to its place, or beside it if there is a gradient already. */
 function target(input: Tensor, grads: Map<Node, Float32Array>): { array: Float32Array; sum: Float32Array | null } {
-  const before = input.node === null ? input.settledGrad() : (grads.get(input.node) ?? null);
+  const before = input.node === null ? input.materializedGrad() : (grads.get(input.node) ?? null);
   if (before !== null) return { array: allocate(input.size), sum: before };
-  if (input.node === null) return { array: input.claimGrad(), sum: null };
+  if (input.node === null) return { array: input.gradBuffer(), sum: null };
   const array = allocate(input.size);
   grads.set(input.node, array);
   return { array, sum: null };
 }
 
 function deliver(leaf: Tensor, grad: Float32Array): void {
-  const before = leaf.settledGrad();
-  if (before === null) leaf.claimGrad().set(grad);
+  const before = leaf.materializedGrad();
+  if (before === null) leaf.gradBuffer().set(grad);
   else native.accumulate(grad, before);
 }

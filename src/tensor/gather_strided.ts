@@ -12,10 +12,10 @@ export function gatherStrided<A extends Numbers>(
   for (let i = 0; i < to.length; i++) {
     to[i] = from[at] as A[number];
     for (let axis = shape.length - 1; axis >= 0; axis--) {
-      const [length, step] = [shape[axis] as number, strides[axis] as number];
-      place[axis] = (place[axis] as number) + 1;
+      const [length, step] = [shape[axis], strides[axis]];
+      place[axis]++;
       at += step;
-      if ((place[axis] as number) < length) break;
+      if (place[axis] < length) break;
       at -= length * step;
       place[axis] = 0;
     }

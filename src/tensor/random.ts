@@ -1,7 +1,8 @@
 import { expectDimensions, expectInteger, expectNumber, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
-import { IntTensor, sizeOf } from "./int_tensor.js";
+import { IntTensor } from "./int_tensor.js";
+import { numel } from "./shape.js";
 import { Tensor } from "./tensor.js";
 
 /** The seed that PyTorch starts from when nobody calls `manual_seed`. */
@@ -65,7 +66,7 @@ export function manualSeed(seed: number | bigint): Generator {
 
 /** Standard normals. `torch.randn`. */
 export function randn(shape: readonly number[]): Tensor {
-  const out = new Float32Array(sizeOf(expectDimensions("shape", shape)));
+  const out = new Float32Array(numel(expectDimensions("shape", shape)));
   native.randomNormal(current.state, out);
   return new Tensor(out, shape);
 }
@@ -74,7 +75,7 @@ export function randn(shape: readonly number[]): Tensor {
 export function rand(shape: readonly number[], from = 0, to = 1): Tensor {
   expectNumber("from", from, () => true, "a finite number");
   expectNumber("to", to, (x) => x >= from, `a number of at least from (${from})`);
-  const out = new Float32Array(sizeOf(expectDimensions("shape", shape)));
+  const out = new Float32Array(numel(expectDimensions("shape", shape)));
   native.randomUniform(current.state, out, from, to);
   return new Tensor(out, shape);
 }
@@ -83,7 +84,7 @@ export function rand(shape: readonly number[], from = 0, to = 1): Tensor {
 export function randint(low: number, high: number, shape: readonly number[]): IntTensor {
   expectInteger("low", low, -(2 ** 31), 2 ** 31 - 1);
   expectInteger("high", high, low + 1, 2 ** 31 - 1);
-  const out = new Int32Array(sizeOf(expectDimensions("shape", shape)));
+  const out = new Int32Array(numel(expectDimensions("shape", shape)));
   native.randomIntegers(current.state, out, low, high);
   return new IntTensor(out, shape);
 }

@@ -2,11 +2,7 @@ import { expectDimensions, expectShape, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { type Node, runBackward } from "./autograd.js";
-import { nest, sizeOf } from "./int_tensor.js";
-import * as ops from "./ops.js";
-import * as reductions from "./reductions.js";
-import { told } from "./trace.js";
-import * as views from "./views.js";
+import { numel, toNested } from "./shape.js";
 
 /** Numbers nested in arrays of equal lengths. */
 export type Nested = number | readonly Nested[];
@@ -14,8 +10,8 @@ export type Nested = number | readonly Nested[];
 /**
  * Floats in single precision with a shape, row by row, and the tape that computed them.
  *
- * The operations follow PyTorch's of the same names and are recorded for {@link Tensor.backward} where an input asks
- * for a gradient. Nothing has to be disposed of.
+ * Its operations are methods, defined in `src/ops`: they follow PyTorch's of the same names and are recorded for
+ * {@link Tensor.backward} if an input asks for a gradient. Nothing has to be disposed of.
  *
  * @example
  * ```ts
@@ -35,14 +31,14 @@ export class Tensor {
   /** The gradient's values, for the library's own use. @internal */
   gradData: Float32Array | null = null;
   #gradScale = 1;
-  #spare: Float32Array | null = null;
+  #recycledGrad: Float32Array | null = null;
   #grad: Tensor | null = null;
 
   constructor(data: Float32Array, shape: readonly number[] = [data.length], options: { requiresGrad?: boolean } = {}) {
     if (!(data instanceof Float32Array)) {
       throw new DistilleryError("BAD_DTYPE", `data: expected a Float32Array, got ${show(data)}`);
     }
-    expectShape("data", [data.length], [sizeOf(expectDimensions("shape", shape))]);
+    expectShape("data", [data.length], [numel(expectDimensions("shape", shape))]);
     this.data = data;
     this.shape = [...shape];
     this.requiresGrad = options.requiresGrad ?? false;
@@ -55,7 +51,7 @@ export class Tensor {
 
   /** The gradient that `backward()` gathered, of this tensor's shape; null before, and after `zeroGrad()`. */
   get grad(): Tensor | null {
-    const data = this.settledGrad();
+    const data = this.materializedGrad();
     if (data === null) return null;
     if (this.#grad?.data !== data) this.#grad = new Tensor(data, this.shape);
     return this.#grad;
@@ -63,18 +59,18 @@ export class Tensor {
 
   set grad(grad: Tensor | null) {
     if (grad !== null) {
-      ops.expectTensor("grad", grad);
+      expectTensor("grad", grad);
       expectShape("grad", grad.shape, this.shape);
     }
     this.gradData = grad?.data ?? null;
     this.#grad = grad;
     this.#gradScale = 1;
-    this.#spare = null;
+    this.#recycledGrad = null;
   }
 
   /** Forgets the gradient; its memory is used again unless {@link Tensor.grad} handed it out. */
   zeroGrad(): void {
-    if (this.gradData !== null) this.#spare = this.#grad === null ? this.gradData : null;
+    if (this.gradData !== null) this.#recycledGrad = this.#grad === null ? this.gradData : null;
     this.gradData = null;
     this.#grad = null;
     this.#gradScale = 1;
@@ -88,92 +84,37 @@ export class Tensor {
   /** Multiplies the gradient, at once where it was handed out, else when it is next used. @internal */
   scaleGrad(coefficient: number): void {
     this.#gradScale *= coefficient;
-    if (this.#grad !== null) this.settledGrad();
+    if (this.#grad !== null) this.materializedGrad();
   }
 
   /** The gradient's values with nothing left to do. @internal */
-  settledGrad(): Float32Array | null {
+  materializedGrad(): Float32Array | null {
     if (this.gradData !== null && this.#gradScale !== 1) native.scaleGrads([this.gradData], this.#gradScale);
     this.#gradScale = 1;
     return this.gradData;
   }
 
   /** Memory for a new gradient. @internal */
-  claimGrad(): Float32Array {
-    this.gradData = this.#spare ?? new Float32Array(this.size);
-    this.#spare = null;
+  gradBuffer(): Float32Array {
+    this.gradData = this.#recycledGrad ?? new Float32Array(this.size);
+    this.#recycledGrad = null;
     return this.gradData;
   }
 
   /** The only element of a tensor of one. */
   item(): number {
     expectShape("item()", [this.size], [1]);
-    return this.data[0] as number;
+    return this.data[0];
   }
 
   /** The elements as nested arrays. */
   toArray(): unknown {
-    return nest(this.data, this.shape);
-  }
-
-  /** The same memory outside of the tape. */
-  detach(): Tensor {
-    return told(new Tensor(this.data, this.shape), [this], { kind: "detach" });
+    return toNested(this.data, this.shape);
   }
 
   /** Adds the gradient of this scalar to the `grad` of every leaf that it was computed from; uses up the graph. */
   backward(): void {
     runBackward(this);
-  }
-
-  /** Rows `start` to `end` (not included) of the first axis; shares memory. */
-  slice(start: number, end?: number): Tensor {
-    return views.slice(this, start, end);
-  }
-
-  /** The same elements in another shape, one length of which may be -1; shares memory. `torch.reshape`. */
-  reshape(shape: readonly number[]): Tensor {
-    return views.reshape(this, shape);
-  }
-
-  /** The sum with a number or a tensor, broadcast. `torch.add`. */
-  add(other: Tensor | number): Tensor {
-    return ops.add(this, other);
-  }
-
-  /** The product, element by element, with a number or a tensor, broadcast. `torch.mul`. */
-  mul(other: Tensor | number): Tensor {
-    return ops.mul(this, other);
-  }
-
-  /** The matrix product of this [m, k] and other [k, n]. `torch.matmul`. */
-  matmul(other: Tensor): Tensor {
-    return ops.matmul(this, other);
-  }
-
-  /** max(x, 0). `torch.relu`. */
-  relu(): Tensor {
-    return ops.relu(this);
-  }
-
-  /** The sum of all elements, or along an axis. `torch.sum`. */
-  sum(dim?: number, keepdim = false): Tensor {
-    return reductions.sum(this, dim, keepdim);
-  }
-
-  /** The mean of all elements, or along an axis. `torch.mean`. */
-  mean(dim?: number, keepdim = false): Tensor {
-    return reductions.mean(this, dim, keepdim);
-  }
-
-  /** Softmax over the last axis. `torch.softmax`. */
-  softmax(dim = -1): Tensor {
-    return reductions.softmax(this, dim);
-  }
-
-  /** The logarithm of softmax over the last axis. `torch.log_softmax`. */
-  logSoftmax(dim = -1): Tensor {
-    return reductions.logSoftmax(this, dim);
   }
 }
 
@@ -206,12 +147,18 @@ export function tensor(
 
 /** A tensor of zeros. */
 export function zeros(shape: readonly number[]): Tensor {
-  return new Tensor(new Float32Array(sizeOf(expectDimensions("shape", shape))), shape);
+  return new Tensor(new Float32Array(numel(expectDimensions("shape", shape))), shape);
 }
 
 /** A tensor of ones. */
 export function ones(shape: readonly number[]): Tensor {
-  return new Tensor(new Float32Array(sizeOf(expectDimensions("shape", shape))).fill(1), shape);
+  return new Tensor(new Float32Array(numel(expectDimensions("shape", shape))).fill(1), shape);
+}
+
+/** Refuses what is not a tensor, naming the argument. */
+export function expectTensor(name: string, value: unknown): asserts value is Tensor {
+  if (value instanceof Tensor) return;
+  throw new DistilleryError("BAD_DTYPE", `${name}: expected a Tensor, got ${show(value)}`);
 }
 
 function flatten(values: Nested, shape: readonly number[], depth: number, into: number[]): void {

@@ -5,7 +5,7 @@ import type { Module } from "../nn/module.js";
 import { noGrad } from "../tensor/autograd.js";
 import { currentGenerator, Generator, withGenerator } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { isListening } from "../tensor/trace.js";
+import { isTracing } from "../tensor/tracer.js";
 import { getNumThreads } from "../threads.js";
 import { FrozenCopy } from "./frozen_copy.js";
 
@@ -43,7 +43,7 @@ export class AskedTeacher {
     const copy = this.#current();
     const training = copy?.training ?? null;
     const fits = inputs.shape.length === 2 && inputs.shape[1] === copy?.inFeatures;
-    if (copy === null || training === null || !fits || isListening()) {
+    if (copy === null || training === null || !fits || isTracing()) {
       return noGrad(() => this.#teacher.forward(inputs));
     }
     const guessed = this.#begun > 0;

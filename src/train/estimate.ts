@@ -2,7 +2,7 @@ import type { Dataset } from "../data/dataset.js";
 import { DataLoader } from "../data/loader.js";
 import { Subset } from "../data/subset.js";
 import type { Module } from "../nn/module.js";
-import { pooledBytes, releasePool } from "../tensor/memory.js";
+import { cachedBytes, emptyCache } from "../tensor/buffer_pool.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { cloneState } from "./best.js";
 import { splitControls } from "./controls.js";
@@ -52,7 +52,7 @@ export async function estimateRun(input: DistillInput | TrainTeacherInput): Prom
       network.loadStateDict(states[i] as (typeof states)[number]);
       for (const parameter of network.parameters()) parameter.grad = null;
     }
-    releasePool();
+    emptyCache();
   }
 }
 
@@ -63,7 +63,7 @@ async function estimate(input: Input, networks: readonly [Module, ...Module[]]):
   const answers = await timeAnswers(input);
   const stepSeconds = await trySteps(input, answers.cache);
   const looks = validation === undefined ? 0 : timeLooks(input, validation) * epochs;
-  const activations = pooledBytes();
+  const activations = cachedBytes();
   const memory = memoryOf({ networks, data, validation, activations, isCached: answers.cache !== null });
   return { steps, stepSeconds, seconds: answers.seconds + steps * stepSeconds + looks, memory };
 }

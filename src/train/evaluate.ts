@@ -3,8 +3,8 @@ import type { Dataset } from "../data/dataset.js";
 import { DataLoader } from "../data/loader.js";
 import { DistilleryError } from "../errors.js";
 import type { Module } from "../nn/module.js";
-import { scoped } from "../tensor/memory.js";
-import { argmax } from "../tensor/reductions.js";
+import { argmax } from "../ops/argmax.js";
+import { withArena } from "../tensor/buffer_pool.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { expectDataset, expectModule } from "./arguments.js";
 import { type Calibration, CalibrationCounts } from "./calibration.js";
@@ -61,7 +61,7 @@ export function evaluate(
   const counts = new Counts(classes);
   const batches = new DataLoader(data, { batchSize }).epochFrom(null);
   for (let i = 0; i < batches.length; i++) {
-    scoped(() => {
+    withArena(() => {
       const { inputs, labels } = batches.batch(i);
       const logits = answers(model, inputs, classes);
       counts.add(labels.data, logits, teacher ? argmax(answers(teacher, inputs, classes)).data : null);

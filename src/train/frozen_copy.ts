@@ -1,7 +1,7 @@
 import { type DenseStage, denseStages } from "../models/dense_stages.js";
 import { native } from "../native.js";
 import type { Module } from "../nn/module.js";
-import { allocate } from "../tensor/memory.js";
+import { allocate } from "../tensor/buffer_pool.js";
 import { currentGenerator } from "../tensor/random.js";
 import { Tensor } from "../tensor/tensor.js";
 

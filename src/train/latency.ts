@@ -3,7 +3,7 @@ import type { Dataset } from "../data/index.js";
 import { inEvalMode } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
 import { noGrad } from "../tensor/autograd.js";
-import { scoped } from "../tensor/memory.js";
+import { withArena } from "../tensor/buffer_pool.js";
 import { expectDataset, expectModule } from "./arguments.js";
 
 const LATENCY_RUNS = 200;
@@ -44,7 +44,7 @@ function medianTime(model: Module, data: Dataset, examples: number, runs: number
   const { inputs } = data.slice(0, examples);
   const once = () => {
     const start = performance.now();
-    scoped(() => noGrad(() => model.forward(inputs)));
+    withArena(() => noGrad(() => model.forward(inputs)));
     return performance.now() - start;
   };
   const times = inEvalMode(model, () => Array.from({ length: 2 * runs }, once).slice(runs));

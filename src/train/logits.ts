@@ -4,7 +4,7 @@ import { DataLoader } from "../data/loader.js";
 import { inEvalMode } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
 import { noGrad } from "../tensor/autograd.js";
-import { scoped } from "../tensor/memory.js";
+import { withArena } from "../tensor/buffer_pool.js";
 import { Tensor } from "../tensor/tensor.js";
 import { expectDataset, expectModule } from "./arguments.js";
 
@@ -27,7 +27,7 @@ export function logitsOf(model: Module, data: Dataset, options: { batchSize?: nu
   const batches = new DataLoader(data, { batchSize }).epochFrom(null);
   const out = new Float32Array(data.length * data.classes);
   for (let i = 0; i < batches.length; i++) {
-    scoped(() => {
+    withArena(() => {
       const { inputs } = batches.batch(i);
       out.set(answers(model, inputs, data.classes).data, i * batchSize * data.classes);
     });

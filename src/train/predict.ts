@@ -1,8 +1,8 @@
 import { expectShape } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import type { Module } from "../nn/module.js";
-import { scoped } from "../tensor/memory.js";
-import { argmax } from "../tensor/reductions.js";
+import { argmax } from "../ops/argmax.js";
+import { withArena } from "../tensor/buffer_pool.js";
 import { Tensor } from "../tensor/tensor.js";
 import { expectModule } from "./arguments.js";
 import { answers } from "./logits.js";
@@ -44,7 +44,7 @@ export function predict(
   const rows = inputs.shape[0] as number;
   const starts = Array.from({ length: Math.ceil(rows / BATCH) }, (_, i) => i * BATCH);
   return starts.flatMap((start) =>
-    scoped(() => {
+    withArena(() => {
       const logits = answers(model, inputs.slice(start, Math.min(start + BATCH, rows)), names?.length ?? -1);
       return predictionsOf(logits, names, start);
     }),

@@ -6,7 +6,7 @@ import { DistilleryError } from "../errors.js";
 import type { EpochRecord } from "../log/epoch_record.js";
 import { Modes } from "../nn/modes.js";
 import { AdamW } from "../optim/adamw.js";
-import { releasePool, scoped } from "../tensor/memory.js";
+import { emptyCache, withArena } from "../tensor/buffer_pool.js";
 import { currentGenerator, Generator, withGenerator } from "../tensor/random.js";
 import { isBetter, keepBest } from "./best.js";
 import { configOf } from "./run_config.js";
@@ -103,7 +103,7 @@ export class TrainingRun {
     const { position, generator } = this.#state;
     const start = performance.now();
     const inPlace = () => this.#modes.during(() => withGenerator(generator, () => body(position.step)));
-    const { losses, gradNorm } = this.#placed(() => scoped(inPlace));
+    const { losses, gradNorm } = this.#placed(() => withArena(inPlace));
     position.step += 1;
     position.seconds += (performance.now() - start) / 1000;
     for (const [name, value] of Object.entries(losses)) position.sums[name] = (position.sums[name] ?? 0) + value;
@@ -145,7 +145,7 @@ export class TrainingRun {
     await this.#files.checkpoint(this.scheduler.lastStep, this.#state);
     await this.#files.written();
     this.#stream.copyFrom(generator);
-    releasePool();
+    emptyCache();
     const result = { history: position.history, files, best, stoppedEarly: this.#outOfPatience };
     await this.#setup.controls.onEnd?.(result);
     return result;

@@ -7,7 +7,7 @@ import { native } from "../native.js";
 import { inEvalMode } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
 import { noGrad } from "../tensor/autograd.js";
-import { allocate, scoped } from "../tensor/memory.js";
+import { allocate, withArena } from "../tensor/buffer_pool.js";
 import { currentGenerator } from "../tensor/random.js";
 import { Tensor } from "../tensor/tensor.js";
 import { expectDataset, expectModule } from "./arguments.js";
@@ -55,7 +55,7 @@ export class TeacherCache {
       await setImmediate();
       if (options.signal?.aborted)
         throw new DistilleryError("ABORTED", "stopped while the teacher's logits were computed");
-      scoped(() => logits.push(answer(teacher, inputs).data.slice()));
+      withArena(() => logits.push(answer(teacher, inputs).data.slice()));
     }
     return new TeacherCache(concatenate(logits), fingerprint(teacher.stateDict()), data.fingerprint(), data.length);
   }

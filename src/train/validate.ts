@@ -5,10 +5,10 @@ import { DataLoader } from "../data/loader.js";
 import { crossEntropy } from "../losses/cross_entropy.js";
 import { inEvalMode } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
+import { argmax } from "../ops/argmax.js";
 import { noGrad } from "../tensor/autograd.js";
-import { scoped } from "../tensor/memory.js";
+import { withArena } from "../tensor/buffer_pool.js";
 import { type Generator, withGenerator } from "../tensor/random.js";
-import { argmax } from "../tensor/reductions.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { expectFinite } from "./arguments.js";
 
@@ -68,7 +68,7 @@ export class Validator {
     const loader = new DataLoader(this.data, { batchSize: BATCH }).epochFrom(null);
     for (let i = 0; i < loader.length; i++) {
       await setImmediate();
-      scoped(() => {
+      withArena(() => {
         const { inputs, labels } = loader.batch(i);
         const answer = () => inEvalMode(module, () => noGrad(() => module.forward(inputs)));
         const logits = withGenerator(this.generator, answer);

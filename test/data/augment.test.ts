@@ -9,7 +9,7 @@ import {
   Subset,
   TensorDataset,
 } from "../../src/data/index.js";
-import { scoped } from "../../src/tensor/memory.js";
+import { withArena } from "../../src/tensor/buffer_pool.js";
 import { Generator, manualSeed, rand, withGenerator } from "../../src/tensor/random.js";
 import { Tensor } from "../../src/tensor/tensor.js";
 import { getNumThreads, setNumThreads } from "../../src/threads.js";
@@ -122,7 +122,7 @@ describe("the data set", () => {
   });
 
   test("takes the memory of the step before", () => {
-    const step = () => scoped(() => changed.batch(all).inputs.data);
+    const step = () => withArena(() => changed.batch(all).inputs.data);
     const first = new Set([step(), step()]);
     expect(first.has(step())).toBe(true);
   });

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { TensorDataset } from "../../src/data/index.js";
 import { IntTensor, Tensor, tensor, zeros } from "../../src/index.js";
-import { scoped } from "../../src/tensor/memory.js";
+import { withArena } from "../../src/tensor/buffer_pool.js";
 import { refusal } from "./support.js";
 
 const inputs = tensor([
@@ -52,7 +52,7 @@ describe("batches", () => {
   });
 
   test("in a scope a batch takes the memory of the step before", () => {
-    const step = () => scoped(() => dataset.batch(Int32Array.of(0, 1)).inputs.data);
+    const step = () => withArena(() => dataset.batch(Int32Array.of(0, 1)).inputs.data);
     expect(step()).toBe(step());
   });
 

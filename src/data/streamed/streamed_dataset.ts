@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { native } from "../../native.js";
+import { allocate, allocateBytes } from "../../tensor/buffer_pool.js";
 import { IntTensor } from "../../tensor/int_tensor.js";
-import { allocate, allocateBytes } from "../../tensor/memory.js";
 import { Tensor } from "../../tensor/tensor.js";
 import type { Batch, Dataset, ImageLayout } from "../dataset.js";
 import { expectIndices, expectRange, indexRange } from "../dataset.js";

@@ -1,29 +1,29 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { tensor } from "../../src/index.js";
-import { allocate, allocateBytes, releasePool, scoped } from "../../src/tensor/memory.js";
+import { allocate, allocateBytes, emptyCache, withArena } from "../../src/tensor/buffer_pool.js";
 
-afterEach(releasePool);
+afterEach(emptyCache);
 
-describe("scoped memory", () => {
+describe("withArena memory", () => {
   it("is handed out again after the scope, by size", () => {
-    const [first, bytes] = scoped(() => [allocate(7), allocateBytes(7)]);
-    const [again, other] = scoped(() => [allocate(7), allocate(8)]);
+    const [first, bytes] = withArena(() => [allocate(7), allocateBytes(7)]);
+    const [again, other] = withArena(() => [allocate(7), allocate(8)]);
     expect(again).toBe(first);
     expect(other).toHaveLength(8);
-    expect(scoped(() => allocateBytes(7))).toBe(bytes);
+    expect(withArena(() => allocateBytes(7))).toBe(bytes);
   });
 
   it("is not handed out twice within one, nor to a scope inside", () => {
-    scoped(() => {
-      const arrays = [allocate(5), allocate(5), scoped(() => allocate(5))];
+    withArena(() => {
+      const arrays = [allocate(5), allocate(5), withArena(() => allocate(5))];
       expect(new Set(arrays).size).toBe(3);
     });
   });
 
   it("outlives a scope inside", () => {
-    scoped(() => {
+    withArena(() => {
       const outer = allocate(5).fill(1);
-      scoped(() => allocate(5).fill(2));
+      withArena(() => allocate(5).fill(2));
       allocate(5).fill(3);
       expect([...outer]).toEqual([1, 1, 1, 1, 1]);
     });
@@ -35,21 +35,21 @@ describe("scoped memory", () => {
       array = allocate(9);
       throw new RangeError("of the body");
     };
-    expect(() => scoped(fail)).toThrow(RangeError);
-    expect(scoped(() => allocate(9))).toBe(array);
+    expect(() => withArena(fail)).toThrow(RangeError);
+    expect(withArena(() => allocate(9))).toBe(array);
   });
 
   it("is plain outside of scopes, and released on demand", () => {
     expect(allocate(4)).not.toBe(allocate(4));
-    const array = scoped(() => allocate(4));
-    releasePool();
-    expect(scoped(() => allocate(4))).not.toBe(array);
+    const array = withArena(() => allocate(4));
+    emptyCache();
+    expect(withArena(() => allocate(4))).not.toBe(array);
   });
 
   it("gradients of leaves stay valid after it", () => {
     const x = tensor([1, 2, 3], { requiresGrad: true });
-    scoped(() => x.mul(x).sum().backward());
-    scoped(() => allocate(3).fill(99));
+    withArena(() => x.mul(x).sum().backward());
+    withArena(() => allocate(3).fill(99));
     expect(x.grad?.toArray()).toEqual([2, 4, 6]);
   });
 });

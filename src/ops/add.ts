@@ -1,0 +1,48 @@
+import { native } from "../native.js";
+import { allocate } from "../tensor/buffer_pool.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { defineOp } from "./define_op.js";
+import { broadcast } from "./expand.js";
+import { defineMethods } from "./methods.js";
+
+declare module "../tensor/tensor.js" {
+  interface Tensor {
+    /** The sum with a number or a tensor, broadcast. `torch.add`. */
+    add(other: Tensor | number): Tensor;
+  }
+}
+
+const addTensor = defineOp<null, null>({
+  name: "add",
+  forward([a, b]) {
+    const data = allocate(a.size);
+    native.add(a.data, b.data, data);
+    return { data, shape: a.shape, saved: null };
+  },
+  backward(grad, [intoA, intoB]) {
+    intoA?.set(grad);
+    intoB?.set(grad);
+  },
+  onnx: "Add",
+});
+
+const addNumber = defineOp<{ value: number }, null>({
+  name: "addNumber",
+  forward([x], { value }) {
+    const data = allocate(x.size);
+    native.affine(x.data, 1, value, data);
+    return { data, shape: x.shape, saved: null };
+  },
+  backward: (grad, [into]) => into?.set(grad),
+  onnx: ({ inputs, attributes }, builder) => ({
+    type: "Add",
+    inputs: [...inputs, builder.scalar("constant", attributes.value)],
+  }),
+});
+
+/** a + b, broadcast as NumPy does, or a + number. `torch.add`. */
+export function add(a: Tensor, b: Tensor | number): Tensor {
+  return typeof b === "number" ? addNumber([a], { value: b }) : addTensor(broadcast("add", a, b), null);
+}
+
+defineMethods({ add });

@@ -1,0 +1,102 @@
+import { expectShape } from "../checks.js";
+import { native } from "../native.js";
+import { allocate } from "../tensor/buffer_pool.js";
+import { float } from "../tensor/onnx_node.js";
+import { expectTensor, type Tensor } from "../tensor/tensor.js";
+import { defineOp } from "./define_op.js";
+
+/** What {@link batchNormOp} is called with. */
+export interface BatchNormAttributes {
+  readonly training: boolean;
+  readonly momentum: number;
+  readonly eps: number;
+}
+
+interface Saved {
+  readonly mean: Float32Array;
+  readonly invStd: Float32Array;
+}
+
+/** Inputs x [rows, features], weight, bias, running mean and running variance. */
+export const batchNormOp = defineOp<BatchNormAttributes, Saved>({
+  name: "batchNorm",
+  forward([x, weight, bias, runningMean, runningVar], { training, momentum, eps }) {
+    const [rows, features] = x.shape;
+    const [data, mean, invStd] = [allocate(x.size), allocate(features), allocate(features)];
+    native.batchNormForward({
+      x: x.data,
+      norm: {
+        weight: weight.data,
+        bias: bias.data,
+        runningMean: runningMean.data,
+        runningVar: runningVar.data,
+        train: training,
+        eps,
+        momentum,
+      },
+      mean,
+      invStd,
+      out: data,
+      rows,
+      features,
+    });
+    return { data, shape: x.shape, saved: { mean, invStd } };
+  },
+  backward(grad, [gradX, gradWeight, gradBias], { inputs: [x, weight], attributes, saved }) {
+    const [rows, features] = x.shape;
+    native.batchNormBackward({
+      grad,
+      saved: { x: x.data, mean: saved.mean, invStd: saved.invStd, train: attributes.training },
+      weight: weight.data,
+      gradients: {
+        x: gradX ?? allocate(x.size),
+        weight: gradWeight ?? allocate(features),
+        bias: gradBias ?? allocate(features),
+      },
+      rows,
+      features,
+    });
+  },
+  onnx({ inputs, attributes: { training, eps } }, builder) {
+    if (training) throw builder.refusal("batchNorm with training: true mixes the rows of a batch");
+    return { type: "BatchNormalization", inputs, attributes: [float("epsilon", eps)] };
+  },
+});
+
+/** What {@link batchNorm} needs beside its input, each of shape [features]. */
+export interface BatchNormState {
+  weight: Tensor;
+  bias: Tensor;
+  /** Moved in train mode, used in eval mode. */
+  runningMean: Tensor;
+  /** The same for the unbiased variance. */
+  runningVar: Tensor;
+}
+
+/**
+ * Normalises each column of x [rows, features] and applies weight and bias: in train mode by the batch's own mean and
+ * biased variance, moving the running ones by `momentum`; in eval mode by the running ones.
+ * `torch.nn.functional.batch_norm`. Throws `BATCH_TOO_SMALL` for a batch of one in train mode.
+ */
+export function batchNorm(
+  x: Tensor,
+  state: BatchNormState,
+  options: { training: boolean; momentum: number; eps: number },
+): Tensor {
+  expectTensor("x", x);
+  const { weight, bias, runningMean, runningVar } = state;
+  expectTensor("weight", weight);
+  const features = weight.size;
+  expectShape("batchNorm: x", x.shape, [-1, features]);
+  expectVector("weight", weight, features);
+  expectVector("bias", bias, features);
+  expectVector("runningMean", runningMean, features);
+  expectVector("runningVar", runningVar, features);
+  const { training, momentum, eps } = options;
+  return batchNormOp([x, weight, bias, runningMean, runningVar], { training, momentum, eps });
+}
+
+function expectVector(name: string, x: unknown, features: number): void {
+  expectTensor(name, x);
+  expectShape(`batchNorm: ${name}`, x.shape, [features]);
+}

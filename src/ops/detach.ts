@@ -1,0 +1,23 @@
+import type { Tensor } from "../tensor/tensor.js";
+import { defineOp } from "./define_op.js";
+import { defineMethods } from "./methods.js";
+
+declare module "../tensor/tensor.js" {
+  interface Tensor {
+    /** The same memory outside of the tape. `torch.Tensor.detach`. */
+    detach(): Tensor;
+  }
+}
+
+const detachOp = defineOp<null, null>({
+  name: "detach",
+  forward: ([{ data, shape }]) => ({ data, shape, saved: null }),
+  onnx: "Identity",
+});
+
+/** The same memory outside of the tape. `torch.Tensor.detach`. */
+export function detach(x: Tensor): Tensor {
+  return detachOp([x], null);
+}
+
+defineMethods({ detach });

@@ -1,0 +1,14 @@
+export { add } from "./add.js";
+export { argmax } from "./argmax.js";
+export { type BatchNormAttributes, type BatchNormState, batchNorm, batchNormOp } from "./batch_norm.js";
+export { callOp, defineOp, type OpFunction } from "./define_op.js";
+export { detach } from "./detach.js";
+export { dropout } from "./dropout.js";
+export { linear, linearOp } from "./linear.js";
+export { matmul, matmulOp } from "./matmul.js";
+export { mul } from "./mul.js";
+export { relu } from "./relu.js";
+export { reshape, reshapeOp } from "./reshape.js";
+export { slice } from "./slice.js";
+export { logSoftmax, softmax } from "./softmax.js";
+export { mean, sum } from "./sum.js";

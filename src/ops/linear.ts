@@ -1,0 +1,75 @@
+import { expectShape } from "../checks.js";
+import { native } from "../native.js";
+import { allocate } from "../tensor/buffer_pool.js";
+import { int } from "../tensor/onnx_node.js";
+import { expectTensor, type Tensor } from "../tensor/tensor.js";
+import { defineOp } from "./define_op.js";
+
+/** Inputs x, weight [outputs, inputs], and bias if there is one. */
+export const linearOp = defineOp<{ relu: boolean }, null>({
+  name: "linear",
+  forward([x, weight, bias], { relu }) {
+    const [rows, inputs] = x.shape;
+    const outputs = weight.shape[0];
+    const data = allocate(rows * outputs);
+    native.linearForward({
+      x: x.data,
+      weight: weight.data,
+      bias: bias === undefined ? null : bias.data,
+      relu,
+      out: data,
+      rows,
+      inputs,
+      outputs,
+    });
+    return { data, shape: [rows, outputs], saved: null };
+  },
+  backward(upstream, [gradX, gradWeight, gradBias], { inputs: [x, weight], attributes: { relu }, output }) {
+    const [rows, inputs] = x.shape;
+    const outputs = weight.shape[0];
+    const grad = relu ? allocate(upstream.length) : upstream;
+    if (relu) native.reluBackward(upstream, output, grad);
+    native.linearBackward({
+      grad,
+      x: x.data,
+      weight: weight.data,
+      gradX,
+      gradWeight,
+      gradBias: gradBias ?? null,
+      rows,
+      inputs,
+      outputs,
+    });
+  },
+  onnx({ inputs, attributes: { relu } }, builder) {
+    const gemm = { type: "Gemm", inputs, attributes: [int("transB", 1)] };
+    return relu ? { type: "Relu", inputs: [builder.node(gemm)] } : gemm;
+  },
+});
+
+/**
+ * x [rows, inputs] times weight [outputs, inputs] transposed, plus bias [outputs], then ReLU if asked, in one pass.
+ * `torch.nn.functional.linear`.
+ *
+ * @example
+ * ```ts
+ * F.linear(tensor([[1, 2]]), tensor([[3, 4]]), tensor([5])).toArray(); // [[16]]
+ * ```
+ */
+export function linear(
+  x: Tensor,
+  weight: Tensor,
+  bias: Tensor | null = null,
+  options: { relu?: boolean } = {},
+): Tensor {
+  expectTensor("x", x);
+  expectTensor("weight", weight);
+  expectShape("linear: weight", weight.shape, [-1, -1]);
+  const [outputs, inputs] = weight.shape;
+  expectShape("linear: x", x.shape, [-1, inputs]);
+  if (bias !== null) {
+    expectTensor("bias", bias);
+    expectShape("linear: bias", bias.shape, [outputs]);
+  }
+  return linearOp(bias === null ? [x, weight] : [x, weight, bias], { relu: options.relu ?? false });
+}

@@ -1,0 +1,50 @@
+import { native } from "../native.js";
+import { allocate } from "../tensor/buffer_pool.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { defineOp } from "./define_op.js";
+import { broadcast } from "./expand.js";
+import { defineMethods } from "./methods.js";
+
+declare module "../tensor/tensor.js" {
+  interface Tensor {
+    /** The product, element by element, with a number or a tensor, broadcast. `torch.mul`. */
+    mul(other: Tensor | number): Tensor;
+  }
+}
+
+const mulTensor = defineOp<null, null>({
+  name: "mul",
+  forward([a, b]) {
+    const data = allocate(a.size);
+    native.mul(a.data, b.data, data);
+    return { data, shape: a.shape, saved: null };
+  },
+  backward(grad, [intoA, intoB], { inputs: [a, b] }) {
+    if (intoA) native.mul(grad, b.data, intoA);
+    if (intoB) native.mul(grad, a.data, intoB);
+  },
+  onnx: "Mul",
+});
+
+const mulNumber = defineOp<{ value: number }, null>({
+  name: "mulNumber",
+  forward([x], { value }) {
+    const data = allocate(x.size);
+    native.affine(x.data, value, 0, data);
+    return { data, shape: x.shape, saved: null };
+  },
+  backward(grad, [into], { attributes: { value } }) {
+    if (into) native.affine(grad, value, 0, into);
+  },
+  onnx: ({ inputs, attributes }, builder) => ({
+    type: "Mul",
+    inputs: [...inputs, builder.scalar("constant", attributes.value)],
+  }),
+});
+
+/** a * b element by element, broadcast as NumPy does, or a * number. `torch.mul`. */
+export function mul(a: Tensor, b: Tensor | number): Tensor {
+  return typeof b === "number" ? mulNumber([a], { value: b }) : mulTensor(broadcast("mul", a, b), null);
+}
+
+defineMethods({ mul });

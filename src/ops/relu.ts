@@ -1,0 +1,33 @@
+import { native } from "../native.js";
+import { allocate } from "../tensor/buffer_pool.js";
+import { expectTensor, type Tensor } from "../tensor/tensor.js";
+import { defineOp } from "./define_op.js";
+import { defineMethods } from "./methods.js";
+
+declare module "../tensor/tensor.js" {
+  interface Tensor {
+    /** max(x, 0). `torch.relu`. */
+    relu(): Tensor;
+  }
+}
+
+const reluOp = defineOp<null, null>({
+  name: "relu",
+  forward([x]) {
+    const data = allocate(x.size);
+    native.reluForward(x.data, data);
+    return { data, shape: x.shape, saved: null };
+  },
+  backward(grad, [into], { output }) {
+    if (into) native.reluBackward(grad, output, into);
+  },
+  onnx: "Relu",
+});
+
+/** max(x, 0); NaN stays NaN. `torch.relu`. */
+export function relu(x: Tensor): Tensor {
+  expectTensor("x", x);
+  return reluOp([x], null);
+}
+
+defineMethods({ relu });

@@ -1,0 +1,58 @@
+/**
+ * Reuse of arrays. A training loop runs each step in {@link withArena}: what the step allocated is handed out again in
+ * the next one, so that a warm step allocates nothing. Outside of an arena arrays are plain and the garbage collector's.
+ */
+const free = new Map<number, Float32Array[]>();
+const freeBytes = new Map<number, Uint8Array[]>();
+let inUse: Float32Array[] | null = null;
+let bytesInUse: Uint8Array[] = [];
+
+/** An array of `size` floats with any contents: every kernel writes all of its output. */
+export function allocate(size: number): Float32Array {
+  if (inUse === null) return new Float32Array(size);
+  const array = free.get(size)?.pop() ?? new Float32Array(size);
+  inUse.push(array);
+  return array;
+}
+
+/** An array of `size` bytes with any contents. */
+export function allocateBytes(size: number): Uint8Array {
+  if (inUse === null) return new Uint8Array(size);
+  const array = freeBytes.get(size)?.pop() ?? new Uint8Array(size);
+  bytesInUse.push(array);
+  return array;
+}
+
+/** Runs `body`, then takes back every array that it allocated: none may be used afterwards. TensorFlow.js's `tidy`. */
+export function withArena<T>(body: () => T): T {
+  const [outer, outerBytes] = [inUse, bytesInUse];
+  inUse = [];
+  bytesInUse = [];
+  try {
+    return body();
+  } finally {
+    for (const array of inUse) recycle(free, array);
+    for (const array of bytesInUse) recycle(freeBytes, array);
+    inUse = outer;
+    bytesInUse = outerBytes;
+  }
+}
+
+/** Drops the arrays that wait for reuse, so that the memory of a finished run goes back. `torch.cuda.empty_cache`. */
+export function emptyCache(): void {
+  free.clear();
+  freeBytes.clear();
+}
+
+function recycle<A extends { length: number }>(pool: Map<number, A[]>, array: A): void {
+  const waiting = pool.get(array.length);
+  if (waiting) waiting.push(array);
+  else pool.set(array.length, [array]);
+}
+
+/** The bytes of the arrays that wait for reuse. */
+export function cachedBytes(): number {
+  const bytes = (arrays: readonly { byteLength: number }[]) =>
+    arrays.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  return [...free.values(), ...freeBytes.values()].reduce((sum, arrays) => sum + bytes(arrays), 0);
+}

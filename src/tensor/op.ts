@@ -1,0 +1,45 @@
+import type { OnnxBuilder, OnnxNode, OnnxStep } from "./onnx_node.js";
+import type { Tensor } from "./tensor.js";
+
+/** What an operation computed. */
+export interface Result<S> {
+  readonly data: Float32Array;
+  readonly shape: readonly number[];
+  /** What the backward pass needs beside inputs and output. */
+  readonly saved: S;
+}
+
+/** A call of an operation, for its backward pass. */
+export interface Call<A, S> {
+  readonly inputs: readonly Tensor[];
+  readonly attributes: A;
+  /** The values of the output. */
+  readonly output: Float32Array;
+  readonly saved: S;
+}
+
+/** A node of the native graph executor: what it runs, and with which numbers. */
+export type LoweredNode = Readonly<Record<string, unknown>> & { readonly kind: string };
+
+/**
+ * An operation, as {@link defineOp} takes it.
+ *
+ * @typeParam A what it is called with beside its inputs: an axis, a chance.
+ * @typeParam S what `forward` keeps for `backward`.
+ */
+export interface Op<A = unknown, S = unknown> {
+  readonly name: string;
+  /** Computes the output from the inputs. Arguments are checked here or before. */
+  forward(inputs: readonly Tensor[], attributes: A): Result<S>;
+  /**
+   * Writes the gradient of each input into `into`, null if an input asks for none, from the gradient of the output.
+   * What `into` holds before does not matter. An operation without it passes no gradient on.
+   */
+  backward?(grad: Float32Array, into: readonly (Float32Array | null)[], call: Call<A, S>): void;
+  /** The type of its ONNX node, or a function that makes the node; without it a network of it can't be exported. */
+  readonly onnx?: string | ((step: OnnxStep<A>, builder: OnnxBuilder) => OnnxNode);
+  /** Its node for the native graph executor; without it (or if it gives null) TypeScript runs the network. */
+  lower?(attributes: A): LoweredNode | null;
+  /** Whether it draws random numbers. */
+  readonly random?: boolean;
+}

@@ -1,0 +1,46 @@
+import { expectInteger } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+
+/** The number of elements of a shape. `torch.Size.numel`. */
+export function numel(shape: readonly number[]): number {
+  let product = 1;
+  for (const length of shape) product *= length;
+  return product;
+}
+
+/** Whether two shapes are the same. */
+export function isSameShape(a: readonly number[], b: readonly number[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let axis = 0; axis < a.length; axis++) if (a[axis] !== b[axis]) return false;
+  return true;
+}
+
+/** An axis of a shape, counted from the end if it is negative. */
+export function axisOf(shape: readonly number[], dim: number): number {
+  const rank = shape.length;
+  if (rank === 0) throw new DistilleryError("SHAPE_MISMATCH", "dim: expected a tensor with at least one axis, got []");
+  const axis = expectInteger("dim", dim, -rank, rank - 1);
+  return axis < 0 ? axis + rank : axis;
+}
+
+/** A row range as `Array.prototype.slice` reads it: negative counts from the end, and it is cut to what there is. */
+export function sliceRange(shape: readonly number[], start: number, end: number) {
+  const rows = shape[0];
+  if (rows === undefined) throw new DistilleryError("SHAPE_MISMATCH", "slice(): expected at least one axis, got []");
+  const clip = (at: number) => Math.min(Math.max(at < 0 ? at + rows : at, 0), rows);
+  const from = clip(expectInteger("start", start, Number.MIN_SAFE_INTEGER));
+  const to = Math.max(from, clip(expectInteger("end", end, Number.MIN_SAFE_INTEGER)));
+  return { from, to, width: numel(shape.slice(1)) };
+}
+
+/** Flat elements as nested arrays of a shape. */
+export function toNested(data: ArrayLike<number>, shape: readonly number[]): unknown {
+  if (shape.length === 0) return data[0];
+  const build = (axis: number, offset: number): unknown => {
+    const [length, width] = [shape[axis], numel(shape.slice(axis + 1))];
+    return Array.from({ length }, (_, i) =>
+      axis === shape.length - 1 ? data[offset + i] : build(axis + 1, offset + i * width),
+    );
+  };
+  return build(0, 0);
+}
