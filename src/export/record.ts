@@ -27,9 +27,7 @@ export function record(network: Module, features: number, rows: number): Recordi
   const sources = new Map<Tensor, Tensor>();
   const sourceOf = (tensor: Tensor) => sources.get(tensor) ?? tensor;
   const tracer = (output: Tensor, inputs: readonly Tensor[], op: Op, attributes: unknown) => {
-    // ONNX broadcasts by itself, by the same rule.
-    const isSource = op.name === "expand" || op.name === "detach";
-    if (isSource) sources.set(output, sourceOf(inputs[0]));
+    if (op.name === "detach") sources.set(output, sourceOf(inputs[0]));
     else traced.push({ output, inputs: inputs.map(sourceOf), op, attributes });
   };
   return withGenerator(new Generator(rows), () =>

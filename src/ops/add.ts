@@ -1,8 +1,9 @@
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
+import { numel } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
+import { broadcastShape, widened, writeSummed } from "./broadcast.js";
 import { defineOp } from "./define_op.js";
-import { broadcast } from "./expand.js";
 import { defineMethods } from "./methods.js";
 
 declare module "../tensor/tensor.js" {
@@ -12,16 +13,17 @@ declare module "../tensor/tensor.js" {
   }
 }
 
-const addTensor = defineOp<null, null>({
+const addTensor = defineOp<null, readonly number[]>({
   name: "add",
   forward([a, b]) {
-    const data = allocate(a.size);
-    native.add(a.data, b.data, data);
-    return { data, shape: a.shape, saved: null };
+    const shape = broadcastShape("add", a, b);
+    const data = allocate(numel(shape));
+    native.add(widened(a, shape), widened(b, shape), data);
+    return { data, shape, saved: shape };
   },
-  backward(grad, [intoA, intoB]) {
-    intoA?.set(grad);
-    intoB?.set(grad);
+  backward(grad, [intoA, intoB], { inputs: [a, b], saved: shape }) {
+    writeSummed(intoA, a.shape, shape, (wide) => wide.set(grad));
+    writeSummed(intoB, b.shape, shape, (wide) => wide.set(grad));
   },
   onnx: "Add",
 });
@@ -42,7 +44,7 @@ const addNumber = defineOp<{ value: number }, null>({
 
 /** a + b, broadcast as NumPy does, or a + number. `torch.add`. */
 export function add(a: Tensor, b: Tensor | number): Tensor {
-  return typeof b === "number" ? addNumber([a], { value: b }) : addTensor(broadcast("add", a, b), null);
+  return typeof b === "number" ? addNumber([a], { value: b }) : addTensor([a, b], null);
 }
 
 defineMethods({ add });

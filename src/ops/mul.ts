@@ -1,8 +1,9 @@
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
+import { numel } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
+import { broadcastShape, widened, writeSummed } from "./broadcast.js";
 import { defineOp } from "./define_op.js";
-import { broadcast } from "./expand.js";
 import { defineMethods } from "./methods.js";
 
 declare module "../tensor/tensor.js" {
@@ -12,16 +13,17 @@ declare module "../tensor/tensor.js" {
   }
 }
 
-const mulTensor = defineOp<null, null>({
+const mulTensor = defineOp<null, readonly number[]>({
   name: "mul",
   forward([a, b]) {
-    const data = allocate(a.size);
-    native.mul(a.data, b.data, data);
-    return { data, shape: a.shape, saved: null };
+    const shape = broadcastShape("mul", a, b);
+    const data = allocate(numel(shape));
+    native.mul(widened(a, shape), widened(b, shape), data);
+    return { data, shape, saved: shape };
   },
-  backward(grad, [intoA, intoB], { inputs: [a, b] }) {
-    if (intoA) native.mul(grad, b.data, intoA);
-    if (intoB) native.mul(grad, a.data, intoB);
+  backward(grad, [intoA, intoB], { inputs: [a, b], saved: shape }) {
+    writeSummed(intoA, a.shape, shape, (wide) => native.mul(grad, widened(b, shape), wide));
+    writeSummed(intoB, b.shape, shape, (wide) => native.mul(grad, widened(a, shape), wide));
   },
   onnx: "Mul",
 });
@@ -44,7 +46,7 @@ const mulNumber = defineOp<{ value: number }, null>({
 
 /** a * b element by element, broadcast as NumPy does, or a * number. `torch.mul`. */
 export function mul(a: Tensor, b: Tensor | number): Tensor {
-  return typeof b === "number" ? mulNumber([a], { value: b }) : mulTensor(broadcast("mul", a, b), null);
+  return typeof b === "number" ? mulNumber([a], { value: b }) : mulTensor([a, b], null);
 }
 
 defineMethods({ mul });
