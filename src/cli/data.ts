@@ -11,20 +11,20 @@ type DataFlags = ShowFlags & { name?: string; from?: string };
 /** `distillery data [NAME]`. */
 export function dataCommand(run: (flags: DataFlags) => Promise<void>): Command {
   const command = new Command("data")
-    .description("where the known data sets are; with a name: brings that one here")
-    .addArgument(new Argument("[name]", "download it, where it is nowhere yet").choices(DATASET_NAMES))
-    .option("--from <url>", "a mirror: the address of a folder with its files (default: its public home)")
-    .addHelpText("after", PLACES);
+    .description("list built-in data sets; with a name, download it")
+    .addArgument(new Argument("[name]", "download it, unless it is here").choices(DATASET_NAMES))
+    .option("--from <url>", "mirror: the URL of a folder with its files (default: its public home)")
+    .addHelpText("after", SEARCHED);
   return addShowing(command, "print a JSON object").action((name: string | undefined, flags: DataFlags) =>
     run({ ...flags, ...(name !== undefined && { name }) }),
   );
 }
 
-const PLACES = `
-Looked for in $DISTILLERY_DATA, in the cache folder that downloads go to ($DISTILLERY_CACHE, else the system's place for
+const SEARCHED = `
+Searched in $DISTILLERY_DATA, in the cache folder that downloads go to ($DISTILLERY_CACHE, else the system's place for
 caches), and where packages of the system put it. $DISTILLERY_MIRROR/NAME is a mirror for all.`;
 
-/** Lists the known data sets, or brings one. */
+/** Lists the built-in data sets, or downloads one. */
 export async function runData({ name, from, json }: DataFlags): Promise<void> {
   if (name === undefined && from !== undefined)
     throw new UsageError("--from: expected the name of a data set beside it");
@@ -33,11 +33,11 @@ export async function runData({ name, from, json }: DataFlags): Promise<void> {
     console.log(json ? JSON.stringify({ data }) : listing(data));
     return;
   }
-  const found = await bring(name, from);
+  const found = await download(name, from);
   console.log(json ? JSON.stringify(found) : `${name}: ${found.folder}, ${megabytes(found.bytes)}`);
 }
 
-async function bring(name: string, from: string | undefined) {
+async function download(name: string, from: string | undefined) {
   const bar = overallBar();
   let hasCome: number | undefined;
   const note = (text: string) => {
@@ -55,9 +55,9 @@ async function bring(name: string, from: string | undefined) {
     bar.update({ done: allReceived, total: allBytes, text });
   };
   try {
-    const download = (signal: AbortSignal) =>
+    const start = (signal: AbortSignal) =>
       downloadData(name, { signal, onProgress, ...(from !== undefined && { from }) });
-    return await interruptible(note, download, "stopping");
+    return await interruptible(note, start, "stopping");
   } catch (error) {
     const isUsage = error instanceof DistilleryError && error.code === "BAD_ARGUMENT";
     throw isUsage ? new UsageError(error.message.replace(/^from:/, "--from:")) : error;

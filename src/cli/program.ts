@@ -41,6 +41,10 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
     const { exportCommand, runExport } = await import("./export.js");
     return exportCommand(errorBoundary(runExport));
   },
+  async list() {
+    const { listCommand, runList } = await import("./list.js");
+    return listCommand(errorBoundary(runList));
+  },
   async data() {
     const { dataCommand, runData } = await import("./data.js");
     return dataCommand(errorBoundary(runData));

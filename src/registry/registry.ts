@@ -104,6 +104,11 @@ export class Registry<T, C = void, E extends Entry<T, C> = Entry<T, C>> {
     throw new DistilleryError("BAD_ARGUMENT", `${argument}: ${text} Expected one of ${this.names.join(", ")}${own}`);
   }
 
+  /** The entries with their options, for help texts and reference pages. */
+  describe(): { name: string; help: string; options: OptionHelp[] }[] {
+    return this.entries.map(({ name, help }) => ({ name, help, options: this.optionsOf(name) }));
+  }
+
   /** The options of an entry, for help texts and reference pages. */
   optionsOf(name: string): OptionHelp[] {
     return Object.entries(this.get(name).options).map(([option, schema]) => {

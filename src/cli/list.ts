@@ -1,0 +1,63 @@
+import { Argument, Command } from "commander";
+import { MODELS } from "../models/index.js";
+import type { OptionHelp } from "../registry/index.js";
+import { addShowing, type ShowFlags } from "./flags.js";
+
+/** What can be made by its name, as help texts and reference pages show it. */
+interface ReferenceEntry {
+  readonly name: string;
+  readonly help: string;
+  readonly options: readonly OptionHelp[];
+}
+
+/** Everything of one kind. */
+interface Reference {
+  /** Where the names are used. */
+  readonly usage: string;
+  readonly entries: readonly ReferenceEntry[];
+}
+
+/** From the registries, so that a new entry appears by itself. */
+const KINDS: Readonly<Record<string, () => Promise<Reference>>> = {
+  networks: async () => ({
+    usage: 'distill --student "mlp(hidden=[64])", --teacher-network; evaluate --network; createNetwork() in programs',
+    entries: MODELS.describe(),
+  }),
+};
+
+type ListFlags = ShowFlags & { kind?: string };
+
+/** `distillery list [KIND]`. */
+export function listCommand(run: (flags: ListFlags) => Promise<void>): Command {
+  const command = new Command("list")
+    .description("what has a name: networks, losses and more, with their options and defaults")
+    .addArgument(new Argument("[kind]", "only this kind").choices(Object.keys(KINDS)));
+  return addShowing(command, "print a JSON object").action((kind: string | undefined, flags: ListFlags) =>
+    run({ ...flags, ...(kind !== undefined && { kind }) }),
+  );
+}
+
+/** Prints the entries of a kind, or of all kinds. */
+export async function runList({ kind, json }: ListFlags): Promise<void> {
+  const kinds = kind === undefined ? Object.keys(KINDS) : [kind];
+  const references = await Promise.all(
+    kinds.map(async (kind): Promise<[string, Reference]> => [kind, await KINDS[kind]()]),
+  );
+  if (json) console.log(JSON.stringify(Object.fromEntries(references)));
+  else console.log(references.map(([kind, reference]) => referenceText(kind, reference)).join("\n\n"));
+}
+
+function referenceText(kind: string, { usage, entries }: Reference): string {
+  return [`${kind}: ${usage}`, ...entries.map(entryText)].join("\n");
+}
+
+function entryText({ name, help, options }: ReferenceEntry): string {
+  const rows = options.map((option): [string, string] => [
+    option.default === null ? option.name : `${option.name}=${option.default}`,
+    option.help,
+  ]);
+  const width = Math.max(...rows.map(([form]) => form.length));
+  return [`  ${name}: ${help}`, ...rows.map(([form, help]) => `    ${form.padEnd(width)}  ${help}`.trimEnd())].join(
+    "\n",
+  );
+}

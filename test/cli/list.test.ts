@@ -1,0 +1,49 @@
+import { execFileSync } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { MODELS } from "../../src/models/index.js";
+import { temporaryFolder } from "../checkpoint/support.js";
+import { newFolder, refused, succeed } from "./support.js";
+
+const temporary = temporaryFolder();
+const REGISTRIES = { networks: MODELS };
+
+describe("every registered entry appears by itself", () => {
+  test.each(Object.entries(REGISTRIES))("list %s: names, help, options with defaults", async (kind, registry) => {
+    const printed = await succeed(["list", kind], newFolder(temporary));
+    for (const { name, help, options } of registry.describe()) {
+      expect(printed).toContain(`\n  ${name}: ${help}\n`);
+      for (const option of options) {
+        expect(option.help, `${name}: ${option.name}`).not.toBe("");
+        const form = option.default === null ? option.name : `${option.name}=${option.default}`;
+        expect(printed).toContain(`    ${form} `);
+      }
+    }
+  });
+
+  test("list of all kinds, as JSON", async () => {
+    const all = JSON.parse(await succeed(["list", "--json"], newFolder(temporary)));
+    for (const [kind, registry] of Object.entries(REGISTRIES)) expect(all[kind].entries).toEqual(registry.describe());
+  });
+
+  test("the reference pages", () => {
+    const out = join(newFolder(temporary), "reference");
+    execFileSync(process.execPath, [fileURLToPath(new URL("../../scripts/reference.mjs", import.meta.url)), out]);
+    for (const [kind, registry] of Object.entries(REGISTRIES)) {
+      expect(readdirSync(out)).toContain(`${kind}.md`);
+      const page = readFileSync(join(out, `${kind}.md`), "utf8");
+      for (const { name, options } of registry.describe()) {
+        expect(page).toContain(`\n## ${name}\n`);
+        for (const option of options) expect(page).toContain(`\n| \`${option.name}\` | `);
+      }
+    }
+  });
+});
+
+test("an unknown kind is refused", async () => {
+  expect(await refused(["list", "nets"], newFolder(temporary), 2, "BAD_ARGUMENT")).toMatch(
+    /Allowed choices are networks/,
+  );
+});
