@@ -9,6 +9,7 @@ import {
   parseExpression,
   type UserModules,
 } from "../registry/index.js";
+import { withElementLimit } from "../tensor/element_limit.js";
 import { MODELS } from "./index.js";
 import { expectContext, type NetworkContext, type NetworkSpec } from "./network.js";
 
@@ -16,6 +17,10 @@ import { expectContext, type NetworkContext, type NetworkSpec } from "./network.
 export const NETWORK_KEY = "distillery.network";
 const SHAPE_KEY = "distillery.shape";
 const CLASSES_KEY = "distillery.classes";
+
+/** What a network may allocate while it is made, by the values in its file: initial values are made by way of others. */
+const ELEMENTS_PER_STORED = 4;
+const MORE_ELEMENTS = 65_536;
 
 const SPECS = new WeakMap<Module, NetworkSpec>();
 
@@ -88,11 +93,14 @@ export function networkFrom(state: StateDict, options: NetworkOfState = {}): Mod
   const { network, modules } = options;
   const stored = storedSpec(options.metadata ?? {});
   if (network === undefined && stored === null) return loaded(recognized(state), state);
-  if (network === undefined) return loaded(expectRegistered(stored as NetworkSpec), state, NETWORK_KEY);
+  if (network === undefined) {
+    const spec = expectRegistered(stored as NetworkSpec);
+    return ofMetadata(() => loaded(spec, state, NETWORK_KEY));
+  }
   const named = parseExpression(network, "network");
   const text = isModulePath(named[0].name) ? formatExpression(named) : MODELS.canonical(network);
   if (stored !== null && !isModulePath(named[0].name) && text !== stored.network) {
-    throw new DistilleryError("BAD_CHECKPOINT", `was made as ${stored.network}, not as ${text}`);
+    throw new DistilleryError("BAD_CHECKPOINT", `was made as ${shortened(stored.network)}, not as ${shortened(text)}`);
   }
   const shape = options.shape ?? stored?.shape ?? inputShape(state);
   const classes = options.classes ?? stored?.classes ?? outputClasses(state);
@@ -105,16 +113,27 @@ export function storedSpec(metadata: Readonly<Record<string, string>>): NetworkS
   const network = metadata[NETWORK_KEY];
   const shape = parseJson(metadata[SHAPE_KEY]);
   const classes = parseJson(metadata[CLASSES_KEY]);
-  try {
+  return ofMetadata(() => {
     const [{ name }, ...more] = parseExpression(network, NETWORK_KEY);
     if (more.length > 0)
       throw new DistilleryError("BAD_ARGUMENT", `${NETWORK_KEY}: expected one network, got ${show(network)}`);
     const context = expectContext({ shape: shape as number[], classes: classes as number });
     return { network: isModulePath(name) ? network : MODELS.canonical(network, { argument: NETWORK_KEY }), ...context };
+  });
+}
+
+/** What a file's metadata say wrong is a fault of the file. */
+function ofMetadata<T>(body: () => T): T {
+  try {
+    return body();
   } catch (error) {
-    if (!(error instanceof DistilleryError)) throw error;
+    if (!(error instanceof DistilleryError) || error.code !== "BAD_ARGUMENT") throw error;
     throw new DistilleryError("BAD_CHECKPOINT", `in its metadata, ${error.message}`, { cause: error });
   }
+}
+
+function shortened(text: string): string {
+  return text.length > 100 ? `${text.slice(0, 100)}...` : text;
 }
 
 function parseJson(text: string | undefined): unknown {
@@ -150,13 +169,24 @@ function recognized(state: StateDict): NetworkSpec {
 }
 
 function loaded(spec: NetworkSpec, state: StateDict, source?: string, modules?: UserModules): Module {
-  const module = createNetwork(spec.network, spec, { argument: source ?? "network", ...(modules && { modules }) });
+  const { network, shape, classes } = spec;
+  const misfit = (text: string, cause?: unknown) =>
+    new DistilleryError(
+      "STATE_DICT_MISMATCH",
+      `the weights do not fit ${shortened(network)} of [${shape.join(", ")}] to ${classes} classes: ${text}`,
+      { cause },
+    );
+  const elements = Object.values(state).reduce((sum, { size }) => sum + size, 0);
+  const module = withElementLimit(
+    ELEMENTS_PER_STORED * elements + MORE_ELEMENTS,
+    () => misfit(`it has more than ${elements} values`),
+    () => createNetwork(network, spec, { argument: source ?? "network", ...(modules && { modules }) }),
+  );
   try {
     return module.loadStateDict(state);
   } catch (error) {
     if (source === undefined || !(error instanceof DistilleryError)) throw error;
-    const what = `the weights do not fit ${spec.network} of [${spec.shape.join(", ")}] to ${spec.classes} classes`;
-    throw new DistilleryError(error.code, `${what}: ${error.message}`, { cause: error });
+    throw misfit(error.message, error);
   }
 }
 

@@ -1,6 +1,7 @@
 import { expectDimensions, expectInteger, expectNumber, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
+import { newElements } from "./element_limit.js";
 import { IntTensor } from "./int_tensor.js";
 import { numel } from "./shape.js";
 import { Tensor } from "./tensor.js";
@@ -66,7 +67,7 @@ export function manualSeed(seed: number | bigint): Generator {
 
 /** Standard normals. `torch.randn`. */
 export function randn(shape: readonly number[]): Tensor {
-  const out = new Float32Array(numel(expectDimensions("shape", shape)));
+  const out = new Float32Array(newElements(shape));
   native.randomNormal(current.state, out);
   return new Tensor(out, shape);
 }
@@ -75,7 +76,7 @@ export function randn(shape: readonly number[]): Tensor {
 export function rand(shape: readonly number[], from = 0, to = 1): Tensor {
   expectNumber("from", from, () => true, "a finite number");
   expectNumber("to", to, (x) => x >= from, `a number of at least from (${from})`);
-  const out = new Float32Array(numel(expectDimensions("shape", shape)));
+  const out = new Float32Array(newElements(shape));
   native.randomUniform(current.state, out, from, to);
   return new Tensor(out, shape);
 }

@@ -2,6 +2,7 @@ import { expectDimensions, expectShape, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { type Node, runBackward } from "./autograd.js";
+import { newElements } from "./element_limit.js";
 import { numel, toNested } from "./shape.js";
 
 /** Numbers nested in arrays of equal lengths. */
@@ -147,12 +148,12 @@ export function tensor(
 
 /** A tensor of zeros. */
 export function zeros(shape: readonly number[]): Tensor {
-  return new Tensor(new Float32Array(numel(expectDimensions("shape", shape))), shape);
+  return new Tensor(new Float32Array(newElements(shape)), shape);
 }
 
 /** A tensor of ones. */
 export function ones(shape: readonly number[]): Tensor {
-  return new Tensor(new Float32Array(numel(expectDimensions("shape", shape))).fill(1), shape);
+  return new Tensor(new Float32Array(newElements(shape)).fill(1), shape);
 }
 
 /** Refuses what is not a tensor, naming the argument. */

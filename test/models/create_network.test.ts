@@ -174,10 +174,27 @@ describe("a state dict with metadata", () => {
     expect(refused.startsWith(message), refused).toBe(true);
   });
 
+  test.each([
+    ["hidden layers", "mlp(hidden=[1000000, 1000000])", "[5]"],
+    ["many of them", `mlp(hidden=[${Array(5000).fill(4000).join(", ")}])`, "[5]"],
+    ["samples", "mlp(hidden=[6, 4], norm=batch)", "[2147483647]"],
+    ["ones", "mlp(hidden=[2147483647], norm=batch)", "[1]"],
+  ])("sizes that the file does not back are not allocated: %s", async (_, network, shape) => {
+    const before = process.memoryUsage().rss;
+    const texts = metadata(network, shape);
+    const refused = await refusal("STATE_DICT_MISMATCH", () => networkFrom(mlp().stateDict(), { metadata: texts }));
+    expect(refused).toMatch(/^the weights do not fit mlp\(.*: it has more than \d+ values$/);
+    expect(process.memoryUsage().rss - before).toBeLessThan(100e6);
+  });
+
   test.each<[Record<string, string>, string]>([
     [metadata("mlp("), "in its metadata, distillery.network: expected a value at character 5, got the end"],
     [metadata("mlp + mlp"), 'in its metadata, distillery.network: expected one network, got "mlp + mlp"'],
     [metadata("mlpx"), 'in its metadata, distillery.network: unknown network "mlpx", did you mean mlp?'],
+    [
+      metadata("mlp", "[2147483647, 1000]"),
+      "in its metadata, inFeatures: expected a whole number from 1 to 2147483647",
+    ],
     [metadata("mlp", "784"), "in its metadata, shape: expected the shape of one sample, as [784], got 784"],
     [metadata("mlp", "["), 'in its metadata, shape: expected the shape of one sample, as [784], got "["'],
     [metadata("mlp", "[1e99]"), "in its metadata, shape[0]: expected a whole number"],
