@@ -3,8 +3,9 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { loadCheckpoint, saveCheckpoint } from "../../src/checkpoint/index.js";
 import { type CheckpointDict, manualSeed, type OneCycleOptions } from "../../src/index.js";
+import { describeWith, PYTORCH } from "../helpers/needs.js";
+import { runPython } from "../helpers/python.js";
 import { expectClose } from "../parity/close.js";
-import { python, runPython } from "./python.js";
 import { fixture, temporaryFolder } from "./support.js";
 import { type Numbers, Training } from "./training.js";
 
@@ -84,7 +85,7 @@ def run(steps):
     return losses
 `;
 
-describe.runIf(python !== "")("with the real PyTorch", () => {
+describeWith(PYTORCH, "with the real PyTorch", () => {
   const cases: [Partial<OneCycleOptions>, object][] = [
     [{}, {}],
     [{ annealStrategy: "linear" }, { anneal_strategy: "linear" }],

@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import { inspectCheckpoint, load, save } from "../../src/checkpoint/index.js";
 import { writeWhole } from "../../src/files/index.js";
 import { Linear, type StateDict, Tensor } from "../../src/index.js";
+import { fileLimits, ORDINARY_USER, testWith } from "../helpers/needs.js";
 import { failure, temporaryFolder } from "./support.js";
 
 const folder = temporaryFolder();
@@ -92,7 +93,7 @@ describe("what can't be written: IO_ERROR, what was there stays, nothing is left
     expect(readdirSync(path)).toHaveLength(1);
   });
 
-  test.skipIf(process.getuid?.() === 0)("a folder that is read-only", async () => {
+  testWith(ORDINARY_USER, "a folder that is read-only", async () => {
     const path = emptyFolder();
     writeFileSync(join(path, "x.pth"), "before");
     chmodSync(path, 0o555);
@@ -102,7 +103,7 @@ describe("what can't be written: IO_ERROR, what was there stays, nothing is left
     expect(readFileSync(join(path, "x.pth"), "utf8")).toBe("before");
   });
 
-  test.skipIf(!canLimitFiles())("a disk that takes the begin of the file only", async () => {
+  testWith(fileLimits(), "a disk that takes the begin of the file only", async () => {
     const path = emptyFolder();
     writeFileSync(join(path, "x.pth"), "before");
     const large = { w: new Tensor(new Float32Array(2 ** 20), [2 ** 20]) };
@@ -126,15 +127,6 @@ describe("what can't be written: IO_ERROR, what was there stays, nothing is left
 /** The size that files of this process may grow to: as on a full disk, a write then ends in the middle. */
 function limitFiles(bytes: string): void {
   execFileSync("prlimit", [`--pid=${process.pid}`, `--fsize=${bytes}:`]);
-}
-
-function canLimitFiles(): boolean {
-  try {
-    const limit = execFileSync("prlimit", [`--pid=${process.pid}`, "--fsize", "--output=SOFT", "--noheadings"]);
-    return limit.toString().trim() === "unlimited";
-  } catch {
-    return false;
-  }
 }
 
 test("save replaces a file, and leaves only it", async () => {

@@ -142,8 +142,8 @@ describe("values of other classes beside the weights", () => {
   });
 
   test("are refused without one, which says so", async () => {
-    for (const reading of [load(fixture("others.pth")), loadCheckpoint(fixture("others.pth"))]) {
-      const { message } = await failure(reading, "BAD_CHECKPOINT");
+    for (const read of [load, loadCheckpoint]) {
+      const { message } = await failure(read(fixture("others.pth")), "BAD_CHECKPOINT");
       expect(message).toContain('"argparse.Namespace" is not allowed');
       expect(message).toContain("if the state_dict is under a key, load(file, { key }) leaves the rest out");
     }

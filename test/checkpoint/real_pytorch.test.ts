@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { load, loadCheckpoint, save, saveCheckpoint } from "../../src/checkpoint/index.js";
 import {
   BatchNorm1d,
@@ -17,11 +17,12 @@ import {
   TeacherNet,
   Tensor,
 } from "../../src/index.js";
+import { describeWith, PYTORCH } from "../helpers/needs.js";
+import { runPython as run } from "../helpers/python.js";
 import { expectClose } from "../parity/close.js";
-import { python, runPython as run } from "./python.js";
 import { temporaryFolder } from "./support.js";
 
-describe.runIf(python !== "")("in the real PyTorch", () => {
+describeWith(PYTORCH, "in the real PyTorch", () => {
   const folder = temporaryFolder();
 
   test("torch.load(weights_only=True) and load_state_dict(strict=True) take what save wrote", async () => {

@@ -2,8 +2,9 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterEach, beforeAll, expect, test } from "vitest";
 import { temporaryFolder } from "../checkpoint/support.js";
+import { describeWith, mounts } from "../helpers/needs.js";
 import { bytes, distillery, jsonLines, newFolder, STUDENT, succeed } from "./support.js";
 
 const temporary = temporaryFolder();
@@ -11,17 +12,6 @@ const ARGS = ["distill", "--epochs", "30", "--checkpoint-every", "5steps"];
 const FILES = [`${STUDENT}.pth`, `${STUDENT}.safetensors`];
 
 const mount = (...args: string[]) => execFileSync("mount", args, { stdio: "ignore" });
-
-/** Disks of one's own take the rights to mount them, which CI has. */
-function canMount(): boolean {
-  if (process.platform !== "linux" || process.getuid?.() !== 0) return false;
-  try {
-    execFileSync("unshare", ["-m", "mount", "-t", "tmpfs", "tmpfs", "/tmp"], { stdio: "ignore" });
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 /** Tries every millisecond until it goes well, at most ten seconds. */
 async function whileItFails(action: () => unknown): Promise<void> {
@@ -35,7 +25,7 @@ async function whileItFails(action: () => unknown): Promise<void> {
   }
 }
 
-describe.runIf(canMount())("a disk that fails in mid-run", () => {
+describeWith(mounts(), "a disk that fails in mid-run", () => {
   let whole = "";
   let disk = "";
 

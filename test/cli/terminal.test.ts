@@ -1,23 +1,15 @@
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { stripVTControlCharacters } from "node:util";
-import { describe, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { temporaryFolder } from "../checkpoint/support.js";
+import { describeWith, terminal } from "../helpers/needs.js";
 import { EPOCH_LINE, ended, lines, newFolder } from "./support.js";
 
 const MAIN = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 const temporary = temporaryFolder();
-
-/** Whether there is util-linux's `script`, which runs a command in a terminal. */
-function hasScript(): boolean {
-  try {
-    return execFileSync("script", ["--version"], { encoding: "utf8" }).includes("util-linux");
-  } catch {
-    return false;
-  }
-}
 
 /** Starts `distillery ARGS` in a terminal of so many columns; what the terminal gets is its standard output. */
 function inTerminal(args: string, cwd: string, columns: number, env: Record<string, string> = {}): ChildProcess {
@@ -39,7 +31,7 @@ const sequencesOf = (text: string) => [...new Set(text.match(SEQUENCES))].sort()
 const drawings = (terminal: string) => terminal.split(/[\r\n]/).filter((text) => /[━─]/.test(text));
 const visible = (text: string) => stripVTControlCharacters(text);
 
-describe.runIf(hasScript())("in a terminal", () => {
+describeWith(terminal(), "in a terminal", () => {
   test.each([40, 80, 120])("the bar fits in %i columns, and lines go to standard output alone", async (columns) => {
     const cwd = newFolder(temporary);
     const child = inTerminal("distill --epochs 2 --log-file log.txt > out.txt", cwd, columns);

@@ -1,17 +1,12 @@
-import { describe, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { type ImageSets, loadImages } from "../../src/data/index.js";
 import { measure } from "../../src/data/statistics.js";
-import { DistilleryError } from "../../src/errors.js";
+import { describeWith, fashionMnist } from "../helpers/needs.js";
 
-/** Null where the data is not on this machine: `apt install dataset-fashion-mnist`. */
-const sets = await loadImages("fashion-mnist").catch((error: unknown) => {
-  if (error instanceof DistilleryError && error.code === "NOT_FOUND") return null;
-  throw error;
-});
+const data = await fashionMnist();
+const { train, test: tested } = data.met ? await loadImages("fashion-mnist") : ({} as ImageSets);
 
-describe.skipIf(sets === null)("Fashion-MNIST", () => {
-  const { train, test: tested } = sets ?? ({} as ImageSets);
-
+describeWith(data, "Fashion-MNIST", () => {
   test("sizes", () => {
     expect([train.length, tested.length]).toEqual([60000, 10000]);
     expect([train.features, tested.features, train.classes, tested.classes]).toEqual([784, 784, 10, 10]);

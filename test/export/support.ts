@@ -8,9 +8,7 @@ import {
   crossEntropy,
   DataLoader,
   type Dataset,
-  DistilleryError,
   ImageDataset,
-  loadImages,
   type Module,
   noGrad,
   randint,
@@ -43,8 +41,10 @@ export function readModel(bytes: Uint8Array): { graph: { node?: Node[]; initiali
   return json as unknown as ReturnType<typeof readModel>;
 }
 
+export type Initializers = Map<string, { dims: number[]; dataType: number; raw: Uint8Array }>;
+
 /** The initializers of a file, by name. */
-export function initializers(bytes: Uint8Array): Map<string, { dims: number[]; dataType: number; raw: Uint8Array }> {
+export function initializers(bytes: Uint8Array): Initializers {
   return new Map(
     (readModel(bytes).graph.initializer ?? []).map(({ name, dims = [], data_type, raw_data }) => [
       name,
@@ -122,21 +122,14 @@ export function accuracy(logits: Float32Array, labels: Int32Array): number {
   return labels.filter((label, i) => label === predicted[i]).length / labels.length;
 }
 
-/** Fashion-MNIST where it is on this machine (`apt install dataset-fashion-mnist`), otherwise random pixels. */
-export async function images(): Promise<{ train: ImageDataset; test: ImageDataset; isReal: boolean }> {
-  const sets = await loadImages("fashion-mnist").catch((error: unknown) => {
-    if (error instanceof DistilleryError && error.code === "NOT_FOUND") return null;
-    throw error;
+/** Random pixels and labels in the shape of Fashion-MNIST, with its usual normalisation. */
+export function standIn(samples: number): ImageDataset {
+  return new ImageDataset(Uint8Array.from(randint(0, 256, [samples * 784]).data), randint(0, 10, [samples]), {
+    features: 784,
+    classes: 10,
+    mean: 0.286,
+    std: 0.353,
   });
-  if (sets !== null) return { ...sets, isReal: true };
-  const random = (length: number) =>
-    new ImageDataset(Uint8Array.from(randint(0, 256, [length * 784]).data), randint(0, 10, [length]), {
-      features: 784,
-      classes: 10,
-      mean: 0.286,
-      std: 0.353,
-    });
-  return { train: random(10_000), test: random(10_000), isReal: false };
 }
 
 /** Some steps of training, after which no statistics, weights or biases are those of the start. */

@@ -1,10 +1,10 @@
-import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { DistilleryError, type EpochRecord, tensorBoardLog } from "../../src/index.js";
-import { python, runPython } from "../checkpoint/python.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { tensorBoard, testWith } from "../helpers/needs.js";
+import { runPython } from "../helpers/python.js";
 import { readEvents } from "./event_reader.js";
 import { plain, records } from "./records.js";
 
@@ -161,17 +161,7 @@ describe("refusals", () => {
 });
 
 /** Whether Python has TensorBoard, too. */
-function hasTensorBoard(): boolean {
-  if (python === "") return false;
-  try {
-    execFileSync(python, ["-c", "import tensorboard"], { stdio: "ignore" });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-test.runIf(hasTensorBoard())("the real TensorBoard reads the same, of a run and of a resumed one", async () => {
+testWith(tensorBoard(), "the real TensorBoard reads the same, of a run and of a resumed one", async () => {
   const folder = newFolder();
   const code = `
 import sys, json

@@ -1,11 +1,10 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, test } from "vitest";
-import { evaluate, findData, loadImages, manualSeed, StudentNet, save, trainTeacher } from "../../src/index.js";
-import { python, runPython } from "../checkpoint/python.js";
-
-const found = await findData("fashion-mnist");
+import { expect } from "vitest";
+import { evaluate, loadImages, manualSeed, StudentNet, save, trainTeacher } from "../../src/index.js";
+import { fashionMnist, PYTORCH, testWith } from "../helpers/needs.js";
+import { runPython } from "../helpers/python.js";
 
 /** Reads the student and the pixels as a port of the script would, and counts what it gets right. */
 const CODE = `
@@ -25,8 +24,11 @@ with torch.no_grad():
     classes = student.eval()((pixels.float() / 255 - mean) / std).argmax(1)
 print(json.dumps(int((classes == labels).sum())))`;
 
-test.runIf(python !== "" && found !== null)(
-  "PyTorch gets the same student's accuracy on Fashion-MNIST to the last picture",
+const data = await fashionMnist();
+
+testWith(
+  PYTORCH.met ? data : PYTORCH,
+  "PyTorch gets the same student's accuracy on Fashion-MNIST to the last image",
   async () => {
     const folder = mkdtempSync(join(tmpdir(), "distillery-accuracy-"));
     try {

@@ -2,6 +2,7 @@ import { readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import { expect, test, vi } from "vitest";
+import { LINUX, testWith } from "../helpers/needs.js";
 
 const DIST = new URL("../../dist/index.js", import.meta.url).href;
 const SIZES = "{ inFeatures: 64, classes: 5 }";
@@ -51,23 +52,20 @@ test("a worker that is ended in mid-run takes nothing down", async () => {
   expect(await begin().result).toMatchObject({ losses: [expect.any(Number), expect.any(Number), expect.any(Number)] });
 });
 
-test.runIf(process.platform === "linux")(
-  "a worker that ended, by itself or not, leaves no threads behind",
-  async () => {
-    const threads = () => readdirSync("/proc/self/task").length;
-    const first = begin(30);
-    await first.result;
-    await first.worker.terminate();
-    const before = threads();
-    for (let i = 0; i < 16; i++) {
-      const { worker, ready, result } = begin(30);
-      await (i % 4 === 0 ? result : ready);
-      await new Promise((resolve) => setTimeout(resolve, 5 + i));
-      await worker.terminate();
-    }
-    await vi.waitFor(() => expect(threads()).toBeLessThanOrEqual(before), 5000);
-  },
-);
+testWith(LINUX, "a worker that ended, by itself or not, leaves no threads behind", async () => {
+  const threads = () => readdirSync("/proc/self/task").length;
+  const first = begin(30);
+  await first.result;
+  await first.worker.terminate();
+  const before = threads();
+  for (let i = 0; i < 16; i++) {
+    const { worker, ready, result } = begin(30);
+    await (i % 4 === 0 ? result : ready);
+    await new Promise((resolve) => setTimeout(resolve, 5 + i));
+    await worker.terminate();
+  }
+  await vi.waitFor(() => expect(threads()).toBeLessThanOrEqual(before), 5000);
+});
 
 // The path above must be that of a build.
 test("the build is there", () => expect(fileURLToPath(DIST)).toMatch(/dist.index\.js$/));

@@ -1,8 +1,8 @@
-import { describe, expect, test } from "vitest";
-import { chromium } from "./browser.js";
+import { expect, test } from "vitest";
+import { CHROMIUM, describeWith } from "../../helpers/needs.js";
 import { NAMES, openedReports, rowsOf, unfolded } from "./support.js";
 
-describe.runIf(chromium !== "")("in Chromium", () => {
+describeWith(CHROMIUM, "in Chromium", () => {
   const at = openedReports();
 
   test("the curves' numbers are those of metrics.jsonl", async () => {

@@ -1,9 +1,9 @@
-import { describe, expect, test } from "vitest";
+import { expect, test } from "vitest";
+import { CHROMIUM, describeWith } from "../../helpers/needs.js";
 import { softmaxOf } from "../support.js";
-import { chromium } from "./browser.js";
 import { NAMES, openedReports } from "./support.js";
 
-describe.runIf(chromium !== "")("in Chromium", () => {
+describeWith(CHROMIUM, "in Chromium", () => {
   const at = openedReports();
 
   test("the slider moves the bars to both networks' softmax at its temperature", async () => {

@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
-import { chromium } from "./browser.js";
+import { expect, test } from "vitest";
+import { CHROMIUM, describeWith } from "../../helpers/needs.js";
 import { KINDS, openedReports } from "./support.js";
 
-describe.runIf(chromium !== "")("in Chromium", () => {
+describeWith(CHROMIUM, "in Chromium", () => {
   const at = openedReports();
 
   test.each(KINDS)(

@@ -1,9 +1,9 @@
 import type { Page } from "playwright-core";
-import { describe, expect, test } from "vitest";
-import { chromium } from "./browser.js";
+import { expect, test } from "vitest";
+import { CHROMIUM, describeWith } from "../../helpers/needs.js";
 import { KINDS, openedReports, unfolded } from "./support.js";
 
-describe.runIf(chromium !== "")("in Chromium", () => {
+describeWith(CHROMIUM, "in Chromium", () => {
   const at = openedReports();
 
   test.each(KINDS)("%s: fits on 360 pixels and on paper", async (kind) => {

@@ -6,8 +6,8 @@ import { type Browser, type Locator, type Page, chromium as playwright } from "p
 import { afterAll, afterEach, beforeAll, beforeEach } from "vitest";
 import { compareReport, type Report, runReport, sweepReport, writeReport } from "../../../src/report/index.js";
 import type { RunReport } from "../../../src/report/report_data.js";
+import { chromium } from "../../helpers/needs.js";
 import { CLASSES, compareResult, sweepResult, type Trained, trained } from "../support.js";
-import { chromium } from "./browser.js";
 
 /** A text that would run a script and fetch a image, were it taken for markup. */
 export const EVIL = `</script><script>window.hacked = 1</script><img src="http://localhost:9/x" onerror="window.hacked = 1">`;
