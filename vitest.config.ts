@@ -1,15 +1,39 @@
 import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 
+/** Tests that mock modules, or measure their process's memory or threads. */
+const OWN_PROCESS = [
+  "test/data/image_files.test.ts",
+  "test/data/npy.test.ts",
+  "test/checkpoint/hostile_zip.test.ts",
+  "test/tensor/memory.test.ts",
+  "test/train/estimate.test.ts",
+  "test/train/workers.test.ts",
+];
+
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts"],
-    // Whole runs on machines that are slow and busy.
+    // Long enough for whole runs on slow, busy machines.
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    // A process a file: the kernels' threads, the random stream and the number of threads are the process's own. Half
-    // the cores, since the kernels use threads themselves.
+    // Processes, not threads: the kernels' thread count and the random stream belong to the process.
     pool: "forks",
-    maxWorkers: Math.max(1, Math.floor(availableParallelism() / 2)),
+    maxWorkers: availableParallelism(),
+    // What the user set for the library is not for its tests.
+    env: { DISTILLERY_DATA: "", DISTILLERY_CACHE: "", DISTILLERY_MIRROR: "" },
+    projects: [
+      {
+        // Importing the library costs more than most files' tests: the files of a worker share its modules.
+        extends: true,
+        test: {
+          name: "shared",
+          include: ["test/**/*.test.ts"],
+          exclude: OWN_PROCESS,
+          isolate: false,
+          setupFiles: "test/helpers/fresh_state.ts",
+        },
+      },
+      { extends: true, test: { name: "own process", include: OWN_PROCESS } },
+    ],
   },
 });

@@ -1,43 +1,93 @@
-// Runs every test, Rust and TypeScript, and ends with `N passed, N failed, N skipped`.
-import { spawnSync } from "node:child_process";
-import { readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
+// Runs every test, Rust and TypeScript, and ends with why tests were skipped and `N passed, N failed, N skipped`.
+// `test.mjs --skipped` runs only the files in which the last run skipped tests, and counts the rest as it ended there.
+import { spawn } from "node:child_process";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join, relative } from "node:path";
 import { ROOT } from "./shell.mjs";
 
 const REPORT = join(ROOT, "target", "vitest.json");
+const RESULTS = join(ROOT, "target", "test_results.json");
 
-const rust = runRust();
-const typescript = runTypeScript();
-const sum = (name) => rust[name] + typescript[name];
-console.log(`\n${sum("passed")} passed, ${sum("failed")} failed, ${sum("skipped")} skipped`);
-process.exitCode = rust.ok && typescript.ok ? 0 : 1;
+const onlySkipped = process.argv.includes("--skipped");
+const results = onlySkipped ? await runSkipped(JSON.parse(readFileSync(RESULTS, "utf8"))) : await runAll();
+writeFileSync(RESULTS, JSON.stringify(results));
+const tests = results.files.flatMap(({ assertionResults }) => assertionResults);
+printReasons(tests.filter(isSkipped));
+const count = (...states) => tests.filter(({ status }) => states.includes(status)).length;
+// A file that does not load has no tests, and fails.
+const unloaded = results.files.filter((file) => file.status === "failed" && file.assertionResults.length === 0).length;
+const { rust } = results;
+const [passed, failed] = [count("passed") + rust.passed, count("failed") + rust.failed + unloaded];
+const skipped = tests.filter(isSkipped).length + rust.skipped;
+console.log(`\n${passed} passed, ${failed} failed, ${skipped} skipped`);
+process.exitCode = results.ok && failed === 0 ? 0 : 1;
 
-function runRust() {
-  const { status, stdout } = spawnSync("cargo", ["test", "--workspace", "--no-fail-fast"], {
-    cwd: ROOT,
-    stdio: ["ignore", "pipe", "inherit"],
-    encoding: "utf8",
-    maxBuffer: 2 ** 28,
-  });
-  process.stdout.write(stdout);
-  const results = [...stdout.matchAll(/^test result: .* (\d+) passed; (\d+) failed; (\d+) ignored/gm)];
-  const count = (group) => results.reduce((total, result) => total + Number(result[group]), 0);
-  return { ok: status === 0, passed: count(1), failed: count(2), skipped: count(3) };
+/** Both at once: Rust is compiled while TypeScript's tests run; its output is printed when it ends. */
+async function runAll() {
+  const rustRun = runRust();
+  const typescript = await runTypeScript([]);
+  const rust = await rustRun;
+  process.stdout.write(rust.output);
+  return { ok: rust.ok && typescript.ok, rust: rust.counts, files: typescript.files };
 }
 
-function runTypeScript() {
+async function runSkipped({ ok, rust, files }) {
+  const names = files.filter(({ assertionResults }) => assertionResults.some(isSkipped)).map(({ name }) => name);
+  if (names.length === 0) return { ok, rust, files };
+  const again = await runTypeScript(names);
+  return { ok: ok && again.ok, rust, files: [...files.filter(({ name }) => !names.includes(name)), ...again.files] };
+}
+
+async function runRust() {
+  const { status, output } = await run("cargo", ["test", "--workspace", "--no-fail-fast"], "pipe");
+  const results = [...output.matchAll(/^test result: .* (\d+) passed; (\d+) failed; (\d+) ignored/gm)];
+  const sum = (group) => results.reduce((total, result) => total + Number(result[group]), 0);
+  const failed = sum(2) > 0 || status === 0 ? sum(2) : 1;
+  return { ok: status === 0, output, counts: { passed: sum(1), failed, skipped: sum(3) } };
+}
+
+async function runTypeScript(files) {
   rmSync(REPORT, { force: true });
   const vitest = join(ROOT, "node_modules", "vitest", "vitest.mjs");
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile=${REPORT}`];
-  const { status } = spawnSync(process.execPath, [vitest, "run", ...reporters], { cwd: ROOT, stdio: "inherit" });
-  const { numPassedTests = 0, numFailedTests = 0, numPendingTests = 0 } = readReport();
-  return { ok: status === 0, passed: numPassedTests, failed: numFailedTests, skipped: numPendingTests };
+  const names = files.map((file) => relative(ROOT, file));
+  const { status } = await run(process.execPath, [vitest, "run", ...reporters, ...names], "inherit");
+  return { ok: status === 0, files: readReport() };
 }
 
 function readReport() {
   try {
-    return JSON.parse(readFileSync(REPORT, "utf8"));
+    return JSON.parse(readFileSync(REPORT, "utf8")).testResults;
   } catch {
-    return { numFailedTests: 1 };
+    return [{ name: "vitest", status: "failed", assertionResults: [] }];
   }
+}
+
+/** A program's exit status and, with "pipe", what it wrote. */
+function run(command, args, stdio) {
+  const child = spawn(command, args, { cwd: ROOT, stdio: ["ignore", stdio, stdio] });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.setEncoding("utf8").on("data", (text) => {
+      output += text;
+    });
+  }
+  return new Promise((resolve) => {
+    child.on("error", ({ message }) => resolve({ status: 1, output: `${output}${command}: ${message}\n` }));
+    child.on("close", (status) => resolve({ status, output }));
+  });
+}
+
+function isSkipped({ status }) {
+  return status !== "passed" && status !== "failed";
+}
+
+/** How many tests were skipped, by the need in their titles or those of their groups. */
+function printReasons(skipped) {
+  const reasons = new Map();
+  for (const { fullName } of skipped) {
+    const reason = /\[needs ([^\]]*)\]/.exec(fullName)?.[1] ?? "no reason in its title";
+    reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+  }
+  for (const [reason, tests] of reasons) console.log(`skipped ${tests}: needs ${reason}`);
 }

@@ -17,7 +17,7 @@ import(${JSON.stringify(DIST)}).then(async (d) => {
   const data = d.synthetic({ samples: 256, features: 64, classes: 5 });
   parentPort.postMessage("ready");
   const { history } = await d.distill({ teacher, student, data, teacherMode: "train", ...workerData });
-  parentPort.postMessage({ losses: history.map(({ loss }) => loss), bits: Buffer.from(student.fc1.weight.data.buffer).toString("base64") });
+  parentPort.postMessage({ losses: history.map(({ metrics }) => metrics.loss), bits: Buffer.from(student.fc1.weight.data.buffer).toString("base64") });
 });`;
 
 function begin(epochs = 3): { worker: Worker; ready: Promise<void>; result: Promise<unknown> } {
