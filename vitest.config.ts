@@ -1,4 +1,5 @@
-import { availableParallelism } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
+import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 
 /** Tests that mock modules, or measure their process's memory or threads. */
@@ -19,8 +20,8 @@ export default defineConfig({
     // Processes, not threads: the kernels' thread count and the random stream belong to the process.
     pool: "forks",
     maxWorkers: availableParallelism(),
-    // What the user set for the library is not for its tests.
-    env: { DISTILLERY_DATA: "", DISTILLERY_CACHE: "", DISTILLERY_MIRROR: "" },
+    // The user's settings and downloads must not matter.
+    env: { DISTILLERY_DATA: "", DISTILLERY_CACHE: join(tmpdir(), "distillery-no-cache"), DISTILLERY_MIRROR: "" },
     projects: [
       {
         // Importing the library costs more than most files' tests: the files of a worker share its modules.

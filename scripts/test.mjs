@@ -39,7 +39,7 @@ async function runSkipped({ ok, rust, files }) {
 }
 
 async function runRust() {
-  const { status, output } = await run("cargo", ["test", "--workspace", "--no-fail-fast"], "pipe");
+  const { status, output } = await run("cargo", ["test", "--no-fail-fast"], "pipe");
   const results = [...output.matchAll(/^test result: .* (\d+) passed; (\d+) failed; (\d+) ignored/gm)];
   const sum = (group) => results.reduce((total, result) => total + Number(result[group]), 0);
   const failed = sum(2) > 0 || status === 0 ? sum(2) : 1;

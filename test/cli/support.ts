@@ -15,9 +15,7 @@ export interface Ended {
 
 /** Starts `distillery ARGS` in a folder; as a terminal does where it is to lead a process group of its own. */
 export function launch(args: readonly string[], cwd: string, { detached = false } = {}): ChildProcess {
-  const { NO_COLOR: _, DISTILLERY_DATA: __, ...rest } = process.env;
-  // What was downloaded on this machine must not matter.
-  const env = { DISTILLERY_CACHE: join(cwd, "no-cache"), ...rest };
+  const { NO_COLOR: _, ...env } = process.env;
   return spawn(process.execPath, [MAIN, ...args], { cwd, env, detached, stdio: ["ignore", "pipe", "pipe"] });
 }
 

@@ -1,8 +1,6 @@
 //! Against what Pillow makes of the same files.
 
-mod common;
-
-use common::{expected, file, planes, rows_of};
+use crate::common::{expected, file, planes, rows_of};
 use distillery_images::{Shape, decode};
 
 const SIZE: (usize, usize) = (13, 9);

@@ -1,8 +1,6 @@
 //! Files that are no image, are cut, or claim what they can't hold.
 
-mod common;
-
-use common::{chunk, file, planes, png_chunk};
+use crate::common::{chunk, file, planes, png_chunk};
 use distillery_images::{Failure, ImageError, Shape, decode, decode_all, read_header};
 
 const SHAPE: Shape = Shape { channels: 3, height: 9, width: 13 };

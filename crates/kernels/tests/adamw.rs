@@ -1,8 +1,6 @@
 //! AdamW: steps against a naive loop in double precision and against PyTorch.
 
-mod common;
-
-use common::{SIZES, close, fill, ramp, refuses, same_bits};
+use crate::common::{SIZES, close, fill, ramp, refuses, same_bits};
 use distillery_kernels::Result;
 use distillery_kernels::adamw::{AdamWStep, Slot, step};
 

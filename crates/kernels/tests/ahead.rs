@@ -1,9 +1,7 @@
 //! Passes of a frozen network that begin before they are asked for: the bits of its kernels one after another, whatever
 //! was guessed.
 
-mod common;
-
-use common::{blank, matrix, refuses, vector, with_threads};
+use crate::common::{blank, matrix, refuses, vector, with_threads};
 use distillery_kernels::ahead::{Ahead, Question};
 use distillery_kernels::batch_norm::{Affine, Norm, Outputs};
 use distillery_kernels::batch_stats::{RunningUpdate, Statistics};

@@ -1,8 +1,6 @@
 //! Images changed at random, against a naive loop and torchvision.
 
-mod common;
-
-use common::{fill, refuses};
+use crate::common::{fill, refuses};
 use distillery_kernels::Result;
 use distillery_kernels::augment::{Augmentation, augment};
 use distillery_kernels::rng::{Generator, STATE_WORDS};

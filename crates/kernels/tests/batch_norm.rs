@@ -1,8 +1,6 @@
 //! BatchNorm1d: both modes and their gradients, against a naive loop, slopes and PyTorch.
 
-mod common;
-
-use common::{blank, close, dot, matrix, pairs, ramp, refuses, same_bits, shaped, slope, vector, wide};
+use crate::common::{blank, close, dot, matrix, pairs, ramp, refuses, same_bits, shaped, slope, vector, wide};
 use distillery_kernels::Result;
 use distillery_kernels::batch_norm::{self, Affine, Norm, Outputs, Saved, backward, forward};
 use distillery_kernels::batch_stats::{Moments, RunningUpdate, Statistics};

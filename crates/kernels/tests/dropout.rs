@@ -1,8 +1,6 @@
 //! Dropout: PyTorch's mask from PyTorch's stream, the factor, and the gradient.
 
-mod common;
-
-use common::{close, dot, fill, ramp, refuses, same_bits, slope};
+use crate::common::{close, dot, fill, ramp, refuses, same_bits, slope};
 use distillery_kernels::dropout::{Mask, backward, forward};
 use distillery_kernels::rng::{Generator, STATE_WORDS};
 
@@ -30,7 +28,7 @@ fn naive(x: &[f64], p: f64, keep: &[u8]) -> Vec<f64> {
 
 #[test]
 fn outputs_are_those_of_the_stream() {
-    for len in common::SIZES {
+    for len in crate::common::SIZES {
         for p in CHANCES {
             let x = fill(len, 1);
             let (out, keep, next) = drop_out(&x, p, 3);

@@ -1,8 +1,6 @@
 //! Element by element: values against the same expression in double precision, broadcasting and its gradient.
 
-mod common;
-
-use common::{blank, close, dot, fill, refuses, same_bits, slope};
+use crate::common::{blank, close, dot, fill, refuses, same_bits, slope};
 use distillery_kernels::Result;
 use distillery_kernels::elementwise::{accumulate, add, affine, expand, mul, relu, relu_backward, sum_to};
 use ndarray::{ArrayD, IxDyn};
@@ -156,7 +154,7 @@ fn refuses_wrong_shapes() {
         (expand(columns().view(), rows().view_mut()), "expand: x: expected shape [2, 4], got [1, 3]"),
         (sum_to(rows().view(), columns().view_mut()), "sum_to: x: expected shape [1, 3], got [2, 4]"),
         (
-            sum_to(common::vector(3, 1).into_dyn().view(), columns().view_mut()),
+            sum_to(crate::common::vector(3, 1).into_dyn().view(), columns().view_mut()),
             "sum_to: x: expected shape [1, 3], got [3]",
         ),
     ] {

@@ -1,8 +1,6 @@
 //! Batches of a data set: rows picked, bytes normalised.
 
-mod common;
-
-use common::{bits, blank, close, matrix, refuses, same_bits, wide};
+use crate::common::{bits, blank, close, matrix, refuses, same_bits, wide};
 use distillery_kernels::gather::{first_non_finite, gather_bytes, gather_rows};
 use ndarray::Array2;
 
@@ -31,7 +29,7 @@ fn rows_of(x: &Array2<f32>, indices: &[i32]) -> Array2<f32> {
 
 #[test]
 fn rows_are_those_of_the_indices() {
-    for (rows, width) in common::pairs() {
+    for (rows, width) in crate::common::pairs() {
         for len in [0, 1, 63, 1000] {
             let (bytes, x, indices) = (pixels(rows, width), matrix(rows, width, 1), picks(len, rows));
             let places: Vec<usize> = indices.iter().map(|&i| i as usize).collect();

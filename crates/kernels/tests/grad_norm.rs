@@ -1,8 +1,6 @@
 //! The norm of all gradients, and their scaling.
 
-mod common;
-
-use common::{SIZES, close, fill, ramp, same_bits};
+use crate::common::{SIZES, close, fill, ramp, same_bits};
 use distillery_kernels::grad_norm::{norm, scale};
 
 /// The usual sizes, none, and one that is split over seven threads.

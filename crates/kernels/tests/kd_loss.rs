@@ -1,8 +1,6 @@
 //! The distillation loss and its gradient: against a naive loop, slopes and PyTorch.
 
-mod common;
-
-use common::{blank, close, labels, matrix, pairs, ramp, refuses, same_bits, scaled, shaped, slope, wide};
+use crate::common::{blank, close, labels, matrix, pairs, ramp, refuses, same_bits, scaled, shaped, slope, wide};
 use distillery_kernels::Result;
 use distillery_kernels::kd_loss::{KdLoss, KdOptions, kd_loss};
 use ndarray::Array2;

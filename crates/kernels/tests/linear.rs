@@ -1,8 +1,6 @@
 //! The fully connected layer: outputs and gradients against naive loops and slopes.
 
-mod common;
-
-use common::{blank, close, dot, matrix, refuses, same_bits, shaped, slope, vector, wide};
+use crate::common::{blank, close, dot, matrix, refuses, same_bits, shaped, slope, vector, wide};
 use distillery_kernels::Result;
 use distillery_kernels::linear::{Gradients, backward, backward_bias, backward_input, backward_weight, forward};
 use ndarray::{Array1, Array2, ArrayView1};
@@ -62,7 +60,7 @@ fn forward_is_the_naive_loop() {
 
 #[test]
 fn bias_gradient_is_the_column_sums() {
-    for (rows, outputs) in common::pairs() {
+    for (rows, outputs) in crate::common::pairs() {
         let grad = matrix(rows, outputs, 1);
         let want: Vec<f64> = grad.columns().into_iter().map(|column| wide(column).iter().sum()).collect();
         let label = format!("{rows}x{outputs}");
@@ -145,7 +143,7 @@ fn same_bits_at_any_number_of_threads() {
         same_bits(&format!("forward {rows}x{inputs}x{outputs}"), || wide(layer(&x, &weight, Some(&bias), true).view()));
         same_bits(&format!("no bias {rows}x{inputs}x{outputs}"), || wide(layer(&x, &weight, None, true).view()));
     }
-    for (rows, outputs) in common::pairs().chain([(64, 5000)]) {
+    for (rows, outputs) in crate::common::pairs().chain([(64, 5000)]) {
         let grad = matrix(rows, outputs, 1);
         same_bits(&format!("bias {rows}x{outputs}"), || wide(bias_gradient(&grad).view()));
     }

@@ -1,8 +1,6 @@
 //! The three matrix products: against a naive loop, their gradients, and their bits at any number of threads.
 
-mod common;
-
-use common::{blank, close, dot, matrix, refuses, same_bits, slope, wide};
+use crate::common::{blank, close, dot, matrix, refuses, same_bits, slope, wide};
 use distillery_kernels::Result;
 use distillery_kernels::matmul::{matmul, matmul_nt, matmul_tn};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, s};
@@ -48,8 +46,8 @@ fn tolerance(k: usize) -> f64 {
 
 #[test]
 fn products_are_those_of_a_naive_loop() {
-    for (m, k) in common::pairs() {
-        for n in common::SIZES {
+    for (m, k) in crate::common::pairs() {
+        for n in crate::common::SIZES {
             let (a, b) = (matrix(m, k, 1), matrix(k, n, 2));
             let want = naive(&wide(a.view()), &wide(b.view()), k, n);
             for form in &FORMS {
@@ -113,8 +111,8 @@ fn chains(a: &Array2<f32>, b: &Array2<f32>, i: usize, j: usize) -> f32 {
 
 #[test]
 fn every_element_has_the_bits_of_its_chains() {
-    for (m, k) in common::pairs() {
-        for n in common::SIZES {
+    for (m, k) in crate::common::pairs() {
+        for n in crate::common::SIZES {
             let (a, b) = (matrix(m, k, 1), matrix(k, n, 2));
             // Of the large ones a sample that meets every place in a tile.
             let (rows, columns) = (m.div_ceil(70), n.div_ceil(70));
@@ -134,7 +132,7 @@ fn a_row_has_the_same_bits_alone_and_in_a_batch() {
     for (m, k, n) in [(64, 784, 512), (65, 512, 10), (1000, 63, 65), (64, 3000, 7)] {
         let (a, b) = (matrix(m, k, 1), matrix(k, n, 2));
         for form in &FORMS {
-            let batch = common::with_threads(8, || form.multiply(&a, &b));
+            let batch = crate::common::with_threads(8, || form.multiply(&a, &b));
             for i in [0, m / 2, m - 1] {
                 let alone = form.multiply(&a.slice(s![i..=i, ..]).to_owned(), &b);
                 assert_eq!(alone.row(0), batch.row(i), "{} {m}x{k}x{n} row {i}", form.name);

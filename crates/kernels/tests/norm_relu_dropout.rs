@@ -1,8 +1,6 @@
 //! BatchNorm, ReLU and dropout in one pass: the bits of the three kernels one after the other, forward and backward.
 
-mod common;
-
-use common::{blank, matrix, refuses, same_bits, vector};
+use crate::common::{blank, matrix, refuses, same_bits, vector};
 use distillery_kernels::Result;
 use distillery_kernels::batch_norm::{self, Affine, Gradients, Norm, Outputs, Saved};
 use distillery_kernels::batch_stats::{RunningUpdate, Statistics};

@@ -1,8 +1,6 @@
 //! How work is split: every item once, whatever the lengths, grains and threads.
 
-mod common;
-
-use common::{fill, matrix, with_threads};
+use crate::common::{fill, matrix, with_threads};
 use distillery_kernels::elementwise::relu;
 use distillery_kernels::matmul::matmul;
 use distillery_kernels::parallel::{Rows, Split, cores, for_each, set_threads, threads};
@@ -97,7 +95,7 @@ fn many_callers_work_at_once() {
     let (a, b) = (matrix(65, 1000, 1), matrix(1000, 63, 2));
     let x = fill(300_007, 3);
     let work = || {
-        let (mut product, mut y) = (common::blank(65, 63), vec![f32::NAN; x.len()]);
+        let (mut product, mut y) = (crate::common::blank(65, 63), vec![f32::NAN; x.len()]);
         for _ in 0..5 {
             matmul(a.view(), b.view(), product.view_mut()).unwrap();
             relu(&x, &mut y).unwrap();

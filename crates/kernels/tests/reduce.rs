@@ -1,8 +1,6 @@
 //! Sums along an axis, and the place of the largest value.
 
-mod common;
-
-use common::{blank, close, dot, fill, matrix, refuses, same_bits, shaped, slope, wide};
+use crate::common::{blank, close, dot, fill, matrix, refuses, same_bits, shaped, slope, wide};
 use distillery_kernels::elementwise::expand;
 use distillery_kernels::reduce::{argmax, sum_axis};
 use ndarray::{Array2, Array3};
@@ -30,7 +28,7 @@ fn naive_sum(x: &[f64], length: usize, inner: usize, scale: f64) -> Vec<f64> {
 
 #[test]
 fn sums_are_those_of_a_naive_loop() {
-    for (outer, length) in common::pairs() {
+    for (outer, length) in crate::common::pairs() {
         for inner in [1, 7] {
             let x = cube(outer, length, inner);
             for scale in [1.0, 1.0 / length as f64] {
@@ -54,7 +52,7 @@ fn the_slope_of_a_sum_is_its_scale() {
 
 #[test]
 fn argmax_is_the_first_of_the_largest() {
-    for (rows, columns) in common::pairs() {
+    for (rows, columns) in crate::common::pairs() {
         let x = matrix(rows, columns, 1).mapv(|x| (x * 8.0).round());
         let first_of_largest = |row: ndarray::ArrayView1<f32>| {
             let largest = row.fold(f32::MIN, |a, &b| a.max(b));

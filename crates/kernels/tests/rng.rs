@@ -1,8 +1,6 @@
 //! The random stream: the twister against published words, everything else against PyTorch.
 
-mod common;
-
-use common::{bits, close, refuses, same_bits};
+use crate::common::{bits, close, refuses, same_bits};
 use distillery_kernels::rng::{Generator, STATE_WORDS};
 
 /// Runs `f` on the stream of a seed.
@@ -180,7 +178,7 @@ fn long_draws_are_those_of_pytorch() {
 
 #[test]
 fn every_length_is_filled_and_in_range() {
-    for len in common::SIZES.into_iter().chain([0, 15, 16, 17, 31, 32]) {
+    for len in crate::common::SIZES.into_iter().chain([0, 15, 16, 17, 31, 32]) {
         with_seed(len as u32, |generator| {
             assert!(uniforms(generator, len, -0.5, 0.25).iter().all(|x| (-0.5..0.25).contains(x)), "uniform {len}");
             assert!(normals(generator, len).iter().all(|x| x.abs() < 7.0), "normal {len}");

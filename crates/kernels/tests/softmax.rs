@@ -1,8 +1,6 @@
 //! Softmax and log-softmax, and their gradients.
 
-mod common;
-
-use common::{blank, close, dot, matrix, pairs, ramp, refuses, same_bits, scaled, shaped, slope, wide};
+use crate::common::{blank, close, dot, matrix, pairs, ramp, refuses, same_bits, scaled, shaped, slope, wide};
 use distillery_kernels::Result;
 use distillery_kernels::softmax::{log_softmax, log_softmax_backward, softmax, softmax_backward};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};

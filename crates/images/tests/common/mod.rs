@@ -1,7 +1,5 @@
 //! What the tests of images share.
 
-#![allow(dead_code, reason = "not every test uses everything")]
-
 use distillery_images::{Result, Shape, decode};
 
 /// A file of `fixtures/`.

@@ -1,5 +1,4 @@
 //! What the kernels' tests share: odd sizes, reproducible numbers, comparison with a reference, thread counts, refusals.
-#![allow(dead_code)] // Each test is a crate of its own and uses a part of this.
 
 use distillery_kernels::{Result, parallel};
 use ndarray::{Array1, Array2, ArrayView};

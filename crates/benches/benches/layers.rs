@@ -1,5 +1,6 @@
 //! What follows a product, at the script's shapes: `cargo bench --bench layers`.
 
+use distillery_benches::numbers;
 use distillery_kernels::batch_norm::{self, Affine, Norm, Outputs};
 use distillery_kernels::batch_stats::{RunningUpdate, Statistics};
 use distillery_kernels::kd_loss::{KdOptions, kd_loss};
@@ -12,10 +13,6 @@ use ndarray::{Array2, ArrayView2};
 const BATCH: usize = 64;
 /// The widths of the teacher's hidden layers.
 const WIDTHS: [usize; 3] = [2048, 1024, 512];
-
-fn numbers(rows: usize, columns: usize) -> Array2<f32> {
-    Array2::from_shape_fn((rows, columns), |(i, j)| ((i * 7 + j * 13) % 17) as f32 / 8.0 - 1.0)
-}
 
 /// One read and one write of a batch.
 fn traffic(features: usize) -> BytesCount {

@@ -1,18 +1,14 @@
 //! The three products at the shapes of teacher and student: `cargo bench --bench matmul`. Items are operations.
 
+use distillery_benches::numbers;
 use distillery_kernels::matmul::{matmul, matmul_nt, matmul_tn};
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use ndarray::Array2;
 
 /// (inputs, outputs) of each linear layer.
 const LAYERS: [(usize, usize); 7] =
     [(784, 2048), (2048, 1024), (1024, 512), (512, 10), (784, 512), (512, 256), (256, 10)];
 const BATCHES: [usize; 3] = [16, 64, 1024];
-
-fn numbers(rows: usize, columns: usize) -> Array2<f32> {
-    Array2::from_shape_fn((rows, columns), |(i, j)| ((i * 7 + j * 13) % 17) as f32 / 8.0 - 1.0)
-}
 
 fn operations(batch: usize, (inputs, outputs): (usize, usize)) -> ItemsCount {
     ItemsCount::new(2 * batch * inputs * outputs)

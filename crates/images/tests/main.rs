@@ -1,0 +1,6 @@
+//! Decoding against Pillow, and files that are no image.
+
+mod common;
+
+mod decode;
+mod hostile;

@@ -1,0 +1,21 @@
+//! Each kernel against a naive loop and PyTorch's numbers.
+
+mod common;
+
+mod adamw;
+mod ahead;
+mod augment;
+mod batch_norm;
+mod cross_entropy;
+mod dropout;
+mod elementwise;
+mod gather;
+mod grad_norm;
+mod kd_loss;
+mod linear;
+mod matmul;
+mod norm_relu_dropout;
+mod parallel;
+mod reduce;
+mod rng;
+mod softmax;
