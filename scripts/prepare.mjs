@@ -14,7 +14,10 @@ if (major < 20 || (major === 20 && minor < 17)) {
 step("node_modules/.prepared", ["package.json", "package-lock.json"], "packages", () => {
   run("npm", ["ci", "--ignore-scripts", ...QUIET]);
 });
-step("target/.prepared", ["crates", "Cargo.toml", "Cargo.lock", "index.js"], "native addon (about a minute)", () => {
+const rust = ["kernels/src", "kernels/Cargo.toml", "images/src", "images/Cargo.toml", "addon"].map(
+  (path) => `crates/${path}`,
+);
+step("target/.prepared", [...rust, "Cargo.toml", "Cargo.lock", "index.js"], "native addon (about a minute)", () => {
   if (!works("cargo", ["--version"])) fail("Rust is needed: install it from https://rustup.rs, then run this again");
   run("npm", ["run", "--silent", "build:native"]);
 });
