@@ -36,8 +36,25 @@ export declare class FileLock {
 /** into += x */
 export declare function accumulate(x: F32, into: F32Mut): void
 
-/** One step of AdamW over all parameters, on their gradients times the coefficient where one is given */
-export declare function adamwStep(params: Array<F32Mut>, grads: Array<F32>, expAvgs: Array<F32Mut>, expAvgSqs: Array<F32Mut>, lr: number, beta1: number, beta2: number, eps: number, weightDecay: number, step: number, coefficient?: number | undefined | null): void
+/** What adamStep reads and writes, an array for each parameter; with maxima of the second averages, it is AMSGrad */
+export interface AdamCall {
+  params: Array<F32Mut>
+  grads: Array<F32>
+  expAvgs: Array<F32Mut>
+  expAvgSqs: Array<F32Mut>
+  maxExpAvgSqs: Array<F32Mut> | null
+  lr: number
+  beta1: number
+  beta2: number
+  eps: number
+  weightDecay: number
+  decoupledWeightDecay: boolean
+  step: number
+  gradScale: number
+}
+
+/** One step of Adam or AdamW over all parameters */
+export declare function adamStep(call: AdamCall): void
 
 /** out = a + b, of equal lengths */
 export declare function add(a: F32, b: F32, out: F32Mut): void
@@ -241,6 +258,9 @@ export declare function matmulNt(a: F32, b: F32, out: F32Mut, m: number, k: numb
 /** out[m, n] = a[k, m]^T b[k, n] */
 export declare function matmulTn(a: F32, b: F32, out: F32Mut, m: number, k: number, n: number): void
 
+/** Moves averages toward values: average + (1 - decay) (value - average) */
+export declare function movingAverage(averages: Array<F32Mut>, values: Array<F32>, decay: number): void
+
 /** out = a * b, of equal lengths */
 export declare function mul(a: F32, b: F32, out: F32Mut): void
 
@@ -318,6 +338,23 @@ export declare function scaleGrads(grads: Array<F32Mut>, coefficient: number): v
 
 /** Sets how many threads the kernels may use; 0 stands for the cores */
 export declare function setThreads(threads: number): void
+
+/** What sgdStep reads and writes, an array for each parameter; there are momentum buffers if momentum is not 0 */
+export interface SgdCall {
+  params: Array<F32Mut>
+  grads: Array<F32>
+  momentumBuffers: Array<F32Mut> | null
+  lr: number
+  momentum: number
+  dampening: number
+  weightDecay: number
+  nesterov: boolean
+  isFirst: boolean
+  gradScale: number
+}
+
+/** One step of SGD over all parameters */
+export declare function sgdStep(call: SgdCall): void
 
 /** The gradient of softmax's input, or of log-softmax's, from its output y */
 export declare function softmaxBackward(grad: F32, y: F32, gradX: F32Mut, rows: number, columns: number, log: boolean): void

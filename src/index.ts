@@ -59,15 +59,7 @@ export { Linear } from "./nn/linear.js";
 export { Module, type ModuleBuffer } from "./nn/module.js";
 export type { StateDict } from "./nn/state_dict.js";
 export { argmax } from "./ops/argmax.js";
-export { AdamW, type AdamWOptions, type AdamWState } from "./optim/adamw.js";
-export type { AdamWMoments, AdamWStateDict } from "./optim/adamw_state.js";
-export { clipGradNorm } from "./optim/clip_grad_norm.js";
-export { LambdaLR, type LambdaLRStateDict } from "./optim/lambda_lr.js";
-export type { CourseOptions } from "./optim/one_cycle_course.js";
-export { OneCycleLR, type OneCycleOptions } from "./optim/one_cycle_lr.js";
-export type { OneCycleStateDict } from "./optim/one_cycle_state.js";
-export { Scheduler } from "./optim/scheduler.js";
-export { constant, cosine, linear, oneCycle, type Schedule, stepDecay, warmUp } from "./optim/schedules.js";
+export * from "./optim/index.js";
 export {
   type Expression,
   formatExpression,

@@ -16,7 +16,7 @@ const ALLOWED: Record<string, string[]> = {
   nn: ["ops", "tensor"],
   models: ["nn", "registry", "tensor"],
   losses: ["ops", "registry", "tensor"],
-  optim: ["registry", "tensor"],
+  optim: ["nn", "registry", "tensor"],
   checkpoint: ["files", "models", "nn", "tensor"],
   log: ["files"],
   export: ["files", "nn", "ops", "tensor"],

@@ -52,14 +52,17 @@ function adamwCase(network: string, sizes: readonly number[]): Case {
   const zeros = () => sizes.map((length) => new Float32Array(length));
   const [parameters, parametersPlain, grads, firsts, seconds] = [arrays(), arrays(), arrays(), zeros(), zeros()];
   const options = { lr: 6e-4, beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 1e-5 };
-  const { lr, beta1, beta2, eps, weightDecay } = options;
+  const call = {
+    ...{ params: parameters, grads, expAvgs: firsts, expAvgSqs: seconds, maxExpAvgSqs: null },
+    ...{ ...options, decoupledWeightDecay: true, gradScale: 1 },
+  };
   const plain = new PlainAdamW(parametersPlain);
   let step = 0;
   return {
     name: `AdamW, the ${network}'s parameters`,
     shape: String(count),
     work: elementwise(count, 14, 4 * count, 3 * count),
-    kernel: () => native.adamwStep(parameters, grads, firsts, seconds, lr, beta1, beta2, eps, weightDecay, ++step),
+    kernel: () => native.adamStep({ ...call, step: ++step }),
     plain: () => plain.step(grads, options),
     results: [parameters[0] as Float32Array, parametersPlain[0] as Float32Array],
   };

@@ -70,7 +70,8 @@ export function plainStep(setup: StepSetup): () => number {
   const scheduler = new OneCycleLR(optimizer, { ...SCHEDULE, stepsPerEpoch: batches.length });
   return () => {
     const { inputs, labels, start } = batches.next();
-    const loss = body(inputs.data, labels.data, { lr: optimizer.lr, beta1: optimizer.betas[0] }, start);
+    const [{ lr, betas }] = optimizer.paramGroups;
+    const loss = body(inputs.data, labels.data, { lr, beta1: betas[0] }, start);
     scheduler.step();
     return loss;
   };

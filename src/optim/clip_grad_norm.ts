@@ -1,7 +1,7 @@
 import { expectNumber } from "../checks.js";
 import { native } from "../native.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { expectParameters } from "./adamw.js";
+import { expectParameters } from "./optimizer.js";
 
 /**
  * Scales all gradients so that their common Euclidean norm is at most `maxNorm`, by maxNorm / (norm + 1e-6), and gives
@@ -18,4 +18,24 @@ export function clipGradNorm(parameters: readonly Tensor[], maxNorm: number): nu
   const coefficient = maxNorm / (norm + 1e-6);
   if (!(coefficient >= 1)) for (const parameter of parameters) parameter.scaleGrad(coefficient);
   return norm;
+}
+
+/**
+ * Limits every element of the gradients to the range from -`clipValue` to `clipValue`. `torch.nn.utils.clip_grad_value_`.
+ *
+ * @example
+ * ```ts
+ * clipGradValue(student.parameters(), 0.5);
+ * ```
+ */
+export function clipGradValue(parameters: readonly Tensor[], clipValue: number): void {
+  expectNumber("clipValue", clipValue, (x) => x >= 0, "a number of at least 0");
+  for (const parameter of expectParameters(parameters)) {
+    const grad = parameter.materializedGrad();
+    // Not Math.min and Math.max, whose -0 and 0 differ: PyTorch keeps what is in the range as it is.
+    grad?.forEach((x, i) => {
+      if (x > clipValue) grad[i] = clipValue;
+      else if (x < -clipValue) grad[i] = -clipValue;
+    });
+  }
 }

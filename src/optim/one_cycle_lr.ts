@@ -1,92 +1,195 @@
-import { expectInteger, expectNumber, withDefaults } from "../checks.js";
-import type { AdamW } from "./adamw.js";
-import type { Cycle } from "./cycle.js";
-import { COURSE_DEFAULTS, type CourseOptions, cornersOf, courseOf, onCourse } from "./one_cycle_course.js";
-import { type CycleShape, type OneCycleStateDict, readOneCycle, writeOneCycle } from "./one_cycle_state.js";
-import { Scheduler } from "./scheduler.js";
+import { expectInteger, expectNumber, expectOptions, show, withDefaults } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { badState, LRScheduler, type SchedulerAttribute } from "./lr_scheduler.js";
+import type { Optimizer, ParamGroup } from "./optimizer.js";
+import { annealCosine, type Schedule } from "./schedules.js";
+import { dictField } from "./state_dict.js";
+
+/** The form of one cycle, with PyTorch's defaults. */
+export interface OneCycleForm {
+  /** The fraction of the cycle that rises; default 0.3. */
+  pctStart?: number;
+  /** How the rate moves within each phase; default "cos". */
+  annealStrategy?: "cos" | "linear";
+  /** The start is the highest rate divided by this; default 25. */
+  divFactor?: number;
+  /** The end is the start divided by this; default 1e4. */
+  finalDivFactor?: number;
+}
 
 /** The options of {@link OneCycleLR}, with PyTorch's defaults. */
-export interface OneCycleOptions extends CourseOptions {
-  /** The learning rate at the top. */
-  maxLr: number;
+export interface OneCycleOptions extends OneCycleForm {
+  /** The highest learning rate, of all groups or of each. */
+  maxLr: number | readonly number[];
   /** The length of the cycle in steps; or give `epochs` and `stepsPerEpoch`. */
   totalSteps?: number;
   epochs?: number;
   stepsPerEpoch?: number;
-  /** Whether beta1 falls and rises against the rate; default true. */
+  /** Whether momentum, or beta1, falls and rises against the rate; default true. */
   cycleMomentum?: boolean;
-  /** The lowest beta1; default 0.85. */
+  /** The lowest momentum; default 0.85. */
   baseMomentum?: number;
-  /** The highest beta1; default 0.95. */
+  /** The highest momentum; default 0.95. */
   maxMomentum?: number;
 }
 
-const DEFAULTS = { ...COURSE_DEFAULTS, cycleMomentum: true, baseMomentum: 0.85, maxMomentum: 0.95 } as const;
+const FORM_DEFAULTS = { pctStart: 0.3, annealStrategy: "cos", divFactor: 25, finalDivFactor: 1e4 } as const;
+const DEFAULTS = { ...FORM_DEFAULTS, cycleMomentum: true, baseMomentum: 0.85, maxMomentum: 0.95 } as const;
+const OPTIONS = ["maxLr", "totalSteps", "epochs", "stepsPerEpoch", ...Object.keys(DEFAULTS)];
+
+/** The two phases of a cycle: up to the step of the peak, and down to the last one. */
+interface Phases {
+  totalSteps: number;
+  peakStep: number;
+  annealStrategy: "cos" | "linear";
+}
+
+/** The values at the start, at the peak and in the last step. */
+type Values = readonly [start: number, peak: number, end: number];
 
 /**
- * One cycle of the learning rate (Smith and Topin, 2017): up to `maxLr`, then down, with beta1 moving the other way.
- * `torch.optim.lr_scheduler.OneCycleLR` with two phases. Call `step()` after each `optimizer.step()`.
+ * One cycle as a {@link Schedule}: up to 1, then down below the start (Smith and Topin, 2017). {@link OneCycleLR} has these
+ * rates and cycles momentum too.
  *
+ * @example
+ * ```ts
+ * const schedule = oneCycleSchedule({ pctStart: 0.5, divFactor: 25 });
+ * [schedule(0, 10), schedule(4, 10), schedule(9, 10)]; // [0.04, 1, 0.000004]
+ * ```
+ */
+export function oneCycleSchedule(options: OneCycleForm = {}): Schedule {
+  expectOptions("options", options, Object.keys(FORM_DEFAULTS));
+  const form = withDefaults(FORM_DEFAULTS, options);
+  const values = lrsOf(1, form);
+  phasesOf(1, form); // Refuses now what it would refuse at the first step.
+  // A straight way down goes on below 0 after the last step.
+  return (step, steps) => Math.max(0, interpolate(phasesOf(steps, form), step, values));
+}
+
+/**
+ * One cycle of the learning rate (Smith and Topin, 2017): up to `maxLr`, then down, with momentum or beta1 moving the other
+ * way. `torch.optim.lr_scheduler.OneCycleLR` with two phases. Call `step()` after each `optimizer.step()`.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for options that are unknown or out of range.
  * @example
  * ```ts
  * const scheduler = new OneCycleLR(optimizer, { maxLr: 6e-4, epochs: 150, stepsPerEpoch: 16, divFactor: 20 });
  * ```
  */
-export class OneCycleLR extends Scheduler {
-  #shape: CycleShape;
+export class OneCycleLR extends LRScheduler {
+  #phases: Phases;
+  #cycleMomentum: boolean;
 
-  constructor(optimizer: AdamW, options: OneCycleOptions) {
-    super(optimizer);
+  constructor(optimizer: Optimizer, options: OneCycleOptions) {
+    expectOptions("options", options, OPTIONS);
     const all = withDefaults(DEFAULTS, options);
-    const maxLr = expectNumber("maxLr", all.maxLr, (x) => x > 0, "a number above 0");
-    const [initialLr, , finalLr] = cornersOf(maxLr, all);
-    const low = momentum("baseMomentum", all.baseMomentum);
-    const high = momentum("maxMomentum", all.maxMomentum);
-    this.#shape = { ...courseOf(stepsOf(all), all), cycleMomentum: all.cycleMomentum, initialLr };
-    const momenta = all.cycleMomentum ? { max_momentum: high, base_momentum: low } : {};
-    optimizer.cycle = { initial_lr: initialLr, max_lr: maxLr, min_lr: finalLr, ...momenta };
-    this.apply();
+    const phases = phasesOf(stepsOf(all), all);
+    const { cycleMomentum, maxLr } = all;
+    const momenta = {
+      maxMomentum: expectMomentum("maxMomentum", all.maxMomentum),
+      baseMomentum: expectMomentum("baseMomentum", all.baseMomentum),
+    };
+    if (cycleMomentum && !optimizer.paramGroups.every((group) => "betas" in group || "momentum" in group)) {
+      throw new DistilleryError("BAD_ARGUMENT", "cycleMomentum: expected an optimizer with momentum or betas");
+    }
+    const lrs = optimizer.paramGroups.map((_, i) => {
+      const [initialLr, peak, minLr] = lrsOf(expectMaxLr(maxLr, i), all);
+      return { initialLr, maxLr: peak, minLr };
+    });
+    for (const [i, group] of optimizer.paramGroups.entries()) Object.assign(group, lrs[i], cycleMomentum && momenta);
+    super(optimizer);
+    this.#phases = phases;
+    this.#cycleMomentum = cycleMomentum;
+    this.moveTo(0);
   }
 
   /** The length of the cycle. */
   override get totalSteps(): number {
-    return this.#shape.totalSteps;
+    return this.#phases.totalSteps;
   }
 
-  /**
-   * Length, course and place in PyTorch's structure, for `OneCycleLR.load_state_dict` there. The rates between which it
-   * moves are in the optimizer's state, as they are in PyTorch: save both.
-   */
-  stateDict(): OneCycleStateDict {
-    return writeOneCycle(this.#shape, this.lastStep, this.optimizer.lr);
-  }
-
-  /**
-   * Takes over a state dict, of this class or of PyTorch's OneCycleLR with two phases. As there, the rate in force
-   * comes with the optimizer's state dict, or else with the next step.
-   *
-   * @throws DistilleryError `STATE_DICT_MISMATCH` for one of another scheduler, `BAD_ARGUMENT` for values out of range.
-   */
-  loadStateDict(state: unknown): this {
-    const { shape, lastStep } = readOneCycle(state);
-    this.#shape = shape;
-    this.lastStep = lastStep;
+  /** The rates between which it moves are in the optimizer's state, as they are in PyTorch: save and load both. */
+  override loadStateDict(state: unknown): this {
+    const phases = dictField(state, "_schedule_phases");
+    if (!Array.isArray(phases) || phases.length !== 2) {
+      const got = Array.isArray(phases) ? phases.length : show(phases);
+      throw badState(`_schedule_phases: expected the two of a OneCycleLR that is not three_phase, got ${got}`);
+    }
+    const cycleMomentum = dictField(state, "cycle_momentum");
+    if (typeof cycleMomentum !== "boolean") throw badState(`cycle_momentum: got ${show(cycleMomentum)}`);
+    const totalSteps = expectInteger("total_steps", dictField(state, "total_steps"), 1);
+    const isStep = (x: number) => x >= -1 && x < totalSteps;
+    const end = dictField(phases[0], "end_step");
+    const peakStep = expectNumber("end_step", end, isStep, `a step of the ${totalSteps}`);
+    const annealStrategy = expectAnneal(dictField(state, "_anneal_func_type"));
+    Object.assign(this, this.readPlace(state, totalSteps));
+    this.#phases = { totalSteps, peakStep, annealStrategy };
+    this.#cycleMomentum = cycleMomentum;
     return this;
   }
 
-  protected override apply(): void {
-    const { optimizer, lastStep } = this;
-    const {
-      initial_lr: start,
-      max_lr: top,
-      min_lr: end,
-      max_momentum: high,
-      base_momentum: low,
-    } = optimizer.cycle as Cycle;
-    optimizer.lr = onCourse(this.#shape, lastStep, [start, top, end]);
-    if (!this.#shape.cycleMomentum || high === undefined || low === undefined) return;
-    optimizer.betas = [onCourse(this.#shape, lastStep, [high, low, high]), optimizer.betas[1]];
+  protected override attributes(): Record<string, SchedulerAttribute> {
+    const { totalSteps, peakStep, annealStrategy } = this.#phases;
+    return {
+      total_steps: totalSteps,
+      _schedule_phases: [
+        phase(peakStep, ["initial_lr", "max_lr"], ["max_momentum", "base_momentum"]),
+        phase(totalSteps - 1, ["max_lr", "min_lr"], ["base_momentum", "max_momentum"]),
+      ],
+      _anneal_func_type: annealStrategy,
+      cycle_momentum: this.#cycleMomentum,
+      ...(this.#cycleMomentum ? { use_beta1: "betas" in this.optimizer.paramGroups[0] } : {}),
+    };
   }
+
+  protected override lrAt(step: number, baseLr: number, i: number): number {
+    const { initialLr = baseLr, maxLr = baseLr, minLr = baseLr } = this.optimizer.paramGroups[i];
+    return interpolate(this.#phases, step, [initialLr, maxLr, minLr]);
+  }
+
+  protected override moveTo(step: number): void {
+    super.moveTo(step);
+    if (!this.#cycleMomentum) return;
+    for (const group of this.optimizer.paramGroups as MomentumGroup[]) {
+      const { maxMomentum: high, baseMomentum: low } = group;
+      if (high === undefined || low === undefined) continue;
+      const momentum = interpolate(this.#phases, step, [high, low, high]);
+      if (group.betas === undefined) group.momentum = momentum;
+      else group.betas = [momentum, group.betas[1]];
+    }
+  }
+}
+
+/** A group of an optimizer with beta1 or momentum. */
+type MomentumGroup = ParamGroup & { betas?: readonly [number, number]; momentum?: number };
+
+/** The value at a step. */
+function interpolate(
+  { totalSteps, peakStep, annealStrategy }: Phases,
+  step: number,
+  [start, peak, end]: Values,
+): number {
+  const anneal = annealStrategy === "cos" ? annealCosine : annealLinear;
+  const rises = step <= peakStep;
+  const [from, to] = rises ? [0, peakStep] : [peakStep, totalSteps - 1];
+  // A phase of no length is over: it stands at its end.
+  const fraction = to === from ? 1 : (step - from) / (to - from);
+  return rises ? anneal(start, peak, fraction) : anneal(peak, end, fraction);
+}
+
+function annealLinear(from: number, to: number, fraction: number): number {
+  return (to - from) * fraction + from;
+}
+
+function phasesOf(totalSteps: number, form: Required<OneCycleForm>): Phases {
+  const pctStart = expectNumber("pctStart", form.pctStart, (x) => x >= 0 && x <= 1, "a number from 0 to 1");
+  return { totalSteps, peakStep: pctStart * totalSteps - 1, annealStrategy: expectAnneal(form.annealStrategy) };
+}
+
+/** The rates of a cycle with this highest one. */
+function lrsOf(maxLr: number, { divFactor, finalDivFactor }: Required<OneCycleForm>): Values {
+  const start = maxLr / expectNumber("divFactor", divFactor, (x) => x > 0, "a number above 0");
+  return [start, maxLr, start / expectNumber("finalDivFactor", finalDivFactor, (x) => x > 0, "a number above 0")];
 }
 
 function stepsOf({ totalSteps, epochs, stepsPerEpoch }: OneCycleOptions): number {
@@ -94,6 +197,20 @@ function stepsOf({ totalSteps, epochs, stepsPerEpoch }: OneCycleOptions): number
   return expectInteger("epochs", epochs, 1) * expectInteger("stepsPerEpoch", stepsPerEpoch, 1);
 }
 
-function momentum(name: string, value: unknown): number {
+function expectMaxLr(maxLr: number | readonly number[], group: number): number {
+  const [name, value] = typeof maxLr === "object" ? [`maxLr[${group}]`, maxLr[group]] : ["maxLr", maxLr];
+  return expectNumber(name, value, (x) => x > 0, "a number above 0");
+}
+
+function expectMomentum(name: string, value: unknown): number {
   return expectNumber(name, value, (x) => x >= 0 && x < 1, "a number from 0 to below 1");
+}
+
+function expectAnneal(strategy: unknown): "cos" | "linear" {
+  if (strategy === "cos" || strategy === "linear") return strategy;
+  throw new DistilleryError("BAD_ARGUMENT", `annealStrategy: expected "cos" or "linear", got ${show(strategy)}`);
+}
+
+function phase(end: number, [startLr, endLr]: [string, string], [start, stop]: [string, string]) {
+  return { end_step: end, start_lr: startLr, end_lr: endLr, start_momentum: start, end_momentum: stop };
 }

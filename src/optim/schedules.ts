@@ -1,113 +1,129 @@
-import { expectNumber, show, withDefaults } from "../checks.js";
+import { expectNumber, expectOptions, show, withDefaults } from "../checks.js";
 import { DistilleryError } from "../errors.js";
-import { COURSE_DEFAULTS, type CourseOptions, cornersOf, courseOf, onCourse } from "./one_cycle_course.js";
 
 /**
- * The course of a learning rate: the factor on the top rate at a step of a run, from 0 (before the first step) to `steps`
+ * A learning rate schedule: the factor on the base rate at a step of a run, from 0 (before the first step) to `steps`
  * (after the last one). Any function of this form is one; as in optax, they are put together by calling each other.
  *
  * @example
  * ```ts
  * const inverseRoot: Schedule = (step) => 1 / Math.sqrt(1 + step);
- * const scheduler = new LambdaLR(optimizer, { schedule: warmUp(100, inverseRoot), totalSteps: 1000 });
+ * const scheduler = new LambdaLR(optimizer, { schedule: warmup(100, inverseRoot), totalSteps: 1000 });
  * ```
  */
 export type Schedule = (step: number, steps: number) => number;
 
 /**
- * The top rate all the way.
+ * The base rate all the way.
  *
  * @example
  * ```ts
- * constant()(7, 10); // 1
+ * constantSchedule()(7, 10); // 1
  * ```
  */
-export function constant(): Schedule {
+export function constantSchedule(): Schedule {
   return () => 1;
 }
 
 /**
- * Half a cosine from 1 down to `end`, by default 0 (Loshchilov and Hutter, 2017):
- * `torch.optim.lr_scheduler.CosineAnnealingLR` with `T_max` the steps of the run.
+ * Half a cosine from 1 down to `end`, by default 0 (Loshchilov and Hutter, 2017): {@link CosineAnnealingLR} with `tMax` the
+ * steps of the run.
  *
  * @example
  * ```ts
- * const course = cosine({ end: 0.1 });
- * [course(0, 10), course(5, 10), course(10, 10)]; // [1, 0.55, 0.1]
+ * const schedule = cosineSchedule({ end: 0.1 });
+ * [schedule(0, 10), schedule(5, 10), schedule(10, 10)]; // [1, 0.55, 0.1]
  * ```
  */
-export function cosine(options: { end?: number } = {}): Schedule {
-  const { end } = withDefaults({ end: 0 }, options);
+export function cosineSchedule(options: { end?: number } = {}): Schedule {
+  const { end } = optionsOf({ end: 0 }, options);
   expectFactor("end", end);
-  return (step, steps) => end + ((1 - end) * (1 + Math.cos((Math.PI * step) / steps))) / 2;
+  return (step, steps) => annealCosine(1, end, step / steps);
 }
 
 /**
- * A straight line from `start`, by default 1, to `end`, by default 0: `torch.optim.lr_scheduler.LinearLR` with
- * `total_iters` the steps of the run.
+ * A straight line from `start`, by default 1, to `end`, by default 0: {@link LinearLR} with `totalIters` the steps of the
+ * run.
  *
  * @example
  * ```ts
- * const course = linear({ end: 0.5 });
- * [course(0, 10), course(5, 10), course(10, 10)]; // [1, 0.75, 0.5]
+ * const schedule = linearSchedule({ end: 0.5 });
+ * [schedule(0, 10), schedule(5, 10), schedule(10, 10)]; // [1, 0.75, 0.5]
  * ```
  */
-export function linear(options: { start?: number; end?: number } = {}): Schedule {
-  const { start, end } = withDefaults({ start: 1, end: 0 }, options);
+export function linearSchedule(options: { start?: number; end?: number } = {}): Schedule {
+  const { start, end } = optionsOf({ start: 1, end: 0 }, options);
   expectFactor("start", start);
   expectFactor("end", end);
   return (step, steps) => start + ((end - start) * step) / steps;
 }
 
 /**
- * Times `gamma`, by default 0.1, after every so many steps; a number below 1 is a share of the run.
- * `torch.optim.lr_scheduler.StepLR`.
+ * Times `gamma` at each step: {@link ExponentialLR}.
  *
  * @example
  * ```ts
- * const course = stepDecay({ every: 1 / 2, gamma: 0.5 });
- * [course(0, 10), course(4, 10), course(5, 10), course(10, 10)]; // [1, 1, 0.5, 0.25]
+ * exponentialSchedule({ gamma: 0.5 })(3, 10); // 0.125
  * ```
  */
-export function stepDecay(options: { every: number; gamma?: number }): Schedule {
-  const { every, gamma } = withDefaults({ gamma: 0.1 }, options);
-  expectNumber("every", every, (x) => x > 0, "a number above 0");
-  const length = stepsOrShare("every", every);
+export function exponentialSchedule(options: { gamma: number }): Schedule {
+  const { gamma } = optionsOf({ gamma: undefined as unknown as number }, options);
   expectFactor("gamma", gamma);
-  // A share of the steps may come out a rounding above the whole number that it stands for.
+  return (step) => gamma ** step;
+}
+
+/**
+ * Times `gamma`, by default 0.1, after every `stepSize` steps; a number below 1 is a fraction of the run. {@link StepLR}.
+ *
+ * @example
+ * ```ts
+ * const schedule = stepSchedule({ stepSize: 1 / 2, gamma: 0.5 });
+ * [schedule(0, 10), schedule(4, 10), schedule(5, 10), schedule(10, 10)]; // [1, 1, 0.5, 0.25]
+ * ```
+ */
+export function stepSchedule(options: { stepSize: number; gamma?: number }): Schedule {
+  const { stepSize, gamma } = optionsOf({ stepSize: undefined as unknown as number, gamma: 0.1 }, options);
+  expectNumber("stepSize", stepSize, (x) => x > 0, "a number above 0");
+  const length = stepsOrFraction("stepSize", stepSize);
+  expectFactor("gamma", gamma);
+  // A fraction of the steps may come out a rounding above the whole number that it stands for.
   return (step, steps) => gamma ** Math.floor(step / length(steps) + 1e-9);
 }
 
 /**
- * Up to 1, then down below the start (Smith and Topin, 2017): the rates of {@link OneCycleLR}, which cycles beta1 too.
+ * Times `gamma`, by default 0.1, at each of the milestones, which are steps; numbers below 1 are fractions of the run.
+ * {@link MultiStepLR}.
  *
  * @example
  * ```ts
- * const course = oneCycle({ pctStart: 0.5, divFactor: 25 });
- * [course(0, 10), course(4, 10), course(9, 10)]; // [0.04, 1, 0.000004]
+ * const schedule = multiStepSchedule({ milestones: [2, 6], gamma: 0.5 });
+ * [schedule(1, 10), schedule(2, 10), schedule(6, 10)]; // [1, 0.5, 0.25]
  * ```
  */
-export function oneCycle(options: CourseOptions = {}): Schedule {
-  const all = withDefaults(COURSE_DEFAULTS, options);
-  const corners = cornersOf(1, all);
-  courseOf(1, all); // Refuses now what it would refuse at the first step.
-  // A straight way down goes on below 0 after the last step.
-  return (step, steps) => Math.max(0, onCourse(courseOf(steps, all), step, corners));
+export function multiStepSchedule(options: { milestones: readonly number[]; gamma?: number }): Schedule {
+  const defaults = { milestones: undefined as unknown as readonly number[], gamma: 0.1 };
+  const { milestones, gamma } = optionsOf(defaults, options);
+  if (!Array.isArray(milestones) || milestones.length === 0) {
+    throw new DistilleryError("BAD_ARGUMENT", `milestones: expected a list of steps, got ${show(milestones)}`);
+  }
+  const at = milestones.map((milestone, i) => stepsOrFraction(`milestones[${i}]`, milestone));
+  expectFactor("gamma", gamma);
+  return (step, steps) => gamma ** at.filter((milestone) => step >= milestone(steps) - 1e-9).length;
 }
 
 /**
- * Rises evenly to the first rate of `then` over so many steps, which are then left to it; a number below 1 is a share of
- * the run. The first step has 1 / (steps + 1) of that rate, so that none is lost at a rate of 0. In PyTorch: `LinearLR`
- * with that `start_factor`, and then `SequentialLR`.
+ * Rises evenly to the first rate of `then` over so many steps, which then begins; a number below 1 is a fraction of the
+ * run. The first step has 1 / (steps + 1) of that rate, so that none is lost at a rate of 0. In PyTorch: `LinearLR` with
+ * that `start_factor`, and then `SequentialLR`.
  *
  * @example
  * ```ts
- * const course = warmUp(4, cosine());
- * [course(0, 14), course(3, 14), course(4, 14), course(9, 14)]; // [0.2, 0.8, 1, 0.5]
+ * const schedule = warmup(4, cosineSchedule());
+ * [schedule(0, 14), schedule(3, 14), schedule(4, 14), schedule(9, 14)]; // [0.2, 0.8, 1, 0.5]
  * ```
  */
-export function warmUp(steps: number, then: Schedule): Schedule {
-  const length = stepsOrShare("steps", steps);
+export function warmup(steps: number, then: Schedule): Schedule {
+  const length = stepsOrFraction("steps", steps);
   expectSchedule("then", then);
   return (step, all) => {
     const rise = Math.round(length(all));
@@ -123,13 +139,24 @@ export function expectSchedule(name: string, value: unknown): Schedule {
   throw new DistilleryError("BAD_ARGUMENT", text);
 }
 
+/** The point of half a cosine from one value to another, from fraction 0 to 1. */
+export function annealCosine(from: number, to: number, fraction: number): number {
+  return to + ((from - to) / 2) * (1 + Math.cos(Math.PI * fraction));
+}
+
+/** Options of the names in `defaults`, and no others. */
+function optionsOf<O extends object>(defaults: Required<O>, options: O): Required<O> {
+  expectOptions("options", options, Object.keys(defaults));
+  return withDefaults(defaults as O, options) as Required<O>;
+}
+
 function expectFactor(name: string, value: unknown): void {
   expectNumber(name, value, (x) => x >= 0, "a number of at least 0");
 }
 
-/** A number of steps, given as such or as a share of the run. */
-function stepsOrShare(name: string, value: number): (steps: number) => number {
-  const expected = "a whole number of steps, or a share of the run below 1";
+/** A number of steps, given as such or as a fraction of the run. */
+function stepsOrFraction(name: string, value: number): (steps: number) => number {
+  const expected = "a whole number of steps, or a fraction of the run below 1";
   expectNumber(name, value, (x) => x >= 0 && (x < 1 || Number.isInteger(x)), expected);
   return (steps) => (value < 1 ? value * steps : value);
 }

@@ -6,13 +6,14 @@ import { DistilleryError } from "../errors.js";
 import type { EpochRecord } from "../log/epoch_record.js";
 import { Modes } from "../nn/modes.js";
 import { AdamW } from "../optim/adamw.js";
+import type { LRScheduler } from "../optim/lr_scheduler.js";
 import { emptyCache, withArena } from "../tensor/buffer_pool.js";
 import { currentGenerator, Generator, withGenerator } from "../tensor/random.js";
 import { isBetter, keepBest } from "./best.js";
 import { configOf } from "./run_config.js";
 import { RunFiles } from "./run_files.js";
 import { expectSetup, type RunResult, type RunSetup, type StepResult } from "./run_setup.js";
-import { type Scheduler, schedulerOf } from "./scheduler.js";
+import { schedulerOf } from "./scheduler.js";
 import { type RunState, restore } from "./snapshot.js";
 import { Validator } from "./validate.js";
 
@@ -22,7 +23,7 @@ import { Validator } from "./validate.js";
  */
 export class TrainingRun {
   readonly optimizer: AdamW;
-  readonly scheduler: Scheduler;
+  readonly scheduler: LRScheduler;
   /** The batches of the epoch that runs. */
   batches!: EpochBatches;
   readonly #setup: RunSetup;
@@ -109,7 +110,7 @@ export class TrainingRun {
     for (const [name, value] of Object.entries(losses)) position.sums[name] = (position.sums[name] ?? 0) + value;
     const [step, steps] = [this.scheduler.lastStep, this.scheduler.totalSteps];
     const epoch = position.epoch + 1;
-    const { lr } = this.optimizer;
+    const [lr] = this.scheduler.getLastLr();
     this.#setup.controls.onStep?.({
       epoch,
       step,
@@ -194,7 +195,7 @@ export class TrainingRun {
       epoch: position.epoch + 1,
       epochs: options.epochs,
       metrics: means,
-      lr: this.optimizer.lr,
+      lr: this.scheduler.getLastLr()[0],
       seconds,
       samplesPerSecond: this.#speed(),
     };

@@ -1,26 +1,25 @@
 import { DistilleryError } from "../errors.js";
-import type { AdamW } from "../optim/adamw.js";
-import { LambdaLR } from "../optim/lambda_lr.js";
+import type { LRScheduler } from "../optim/lr_scheduler.js";
+import { LambdaLR } from "../optim/lr_schedulers.js";
 import { OneCycleLR } from "../optim/one_cycle_lr.js";
-import { constant, cosine, type Schedule, stepDecay, warmUp } from "../optim/schedules.js";
+import type { Optimizer } from "../optim/optimizer.js";
+import { constantSchedule, cosineSchedule, type Schedule, stepSchedule, warmup } from "../optim/schedules.js";
 import type { ResolvedTraining } from "./options.js";
 
-/** What moves a run's learning rate. */
-export type Scheduler = OneCycleLR | LambdaLR;
-
 /** The scheduler that the options name, for epochs of so many steps. */
-export function schedulerOf(optimizer: AdamW, options: ResolvedTraining, stepsPerEpoch: number): Scheduler {
-  const { schedule, warmupSteps, epochs, lr } = options;
+export function schedulerOf(optimizer: Optimizer, options: ResolvedTraining, stepsPerEpoch: number): LRScheduler {
+  const { schedule, warmupSteps, epochs, lr, pctStart, divFactor, finalDivFactor } = options;
   if (schedule === "one-cycle") {
-    if (warmupSteps === 0) return new OneCycleLR(optimizer, { ...options, maxLr: lr, epochs, stepsPerEpoch });
+    if (warmupSteps === 0) {
+      return new OneCycleLR(optimizer, { maxLr: lr, epochs, stepsPerEpoch, pctStart, divFactor, finalDivFactor });
+    }
     const text = "warmupSteps: the one-cycle schedule has a rise of its own, pctStart: leave one of the two out";
     throw new DistilleryError("BAD_ARGUMENT", text);
   }
-  const course = typeof schedule === "function" ? schedule : named(schedule, options, stepsPerEpoch);
-  const totalSteps = epochs * stepsPerEpoch;
+  const then = typeof schedule === "function" ? schedule : named(schedule, options, stepsPerEpoch);
   return new LambdaLR(optimizer, {
-    schedule: warmupSteps === 0 ? course : warmUp(warmupSteps, course),
-    totalSteps,
+    schedule: warmupSteps === 0 ? then : warmup(warmupSteps, then),
+    totalSteps: epochs * stepsPerEpoch,
   });
 }
 
@@ -29,7 +28,7 @@ function named(
   { stepSize, gamma }: ResolvedTraining,
   stepsPerEpoch: number,
 ): Schedule {
-  if (name === "cosine") return cosine();
-  if (name === "step") return stepDecay({ every: stepSize * stepsPerEpoch, gamma });
-  return constant();
+  if (name === "cosine") return cosineSchedule();
+  if (name === "step") return stepSchedule({ stepSize: stepSize * stepsPerEpoch, gamma });
+  return constantSchedule();
 }

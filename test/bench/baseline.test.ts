@@ -52,7 +52,8 @@ function bothAtStart() {
     optimizer.step();
     return loss.item();
   };
-  const plainStep = () => plain.run(inputs.data, labels.data, { lr: optimizer.lr, beta1: optimizer.betas[0] });
+  const [{ lr, betas }] = optimizer.paramGroups;
+  const plainStep = () => plain.run(inputs.data, labels.data, { lr, beta1: betas[0] });
   return { teacher, student, plain, weights, step, plainStep, states: [generator.state, randomState] };
 }
 

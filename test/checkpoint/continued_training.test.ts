@@ -31,7 +31,7 @@ describe("a run that PyTorch began", () => {
       annealStrategy: "linear",
       cycleMomentum: false,
     });
-    Object.assign(training.optimizer, { lr: 5, eps: 1, weightDecay: 0.7 });
+    Object.assign(training.optimizer.paramGroups[0], { lr: 5, eps: 1, weightDecay: 0.7 });
     expectClose(training.restore(theirs).run(7), numbers.losses.slice(5), CLOSE);
   });
 
@@ -108,7 +108,7 @@ print(json.dumps([scheduler.get_last_lr(), run(7), optimizer.param_groups[0]["be
     const [rate, losses, betas] = runPython(code, file, JSON.stringify(numbers), JSON.stringify(options)) as number[][];
     expect(rate).toEqual(before);
     expectClose(losses ?? [], training.run(7), CLOSE);
-    expectClose(betas ?? [], training.optimizer.betas, { rel: 1e-12 });
+    expectClose(betas ?? [], training.optimizer.paramGroups[0].betas, { rel: 1e-12 });
   });
 
   test.each(cases)("a run that began there goes on here with the same losses, %o", async (ours, options) => {

@@ -109,9 +109,10 @@ describe.each(Object.keys(CALLS))("%s", (name) => {
   });
 
   it("refuses what is not a list where it takes one, and lists of anything else", () => {
-    for (const [index, { array, list }] of arraysOf(name)) {
+    for (const [index, { array, list, optional }] of arraysOf(name)) {
       if (!list) continue;
-      for (const value of [null, undefined, 7, "list", {}, array, [[array]], [null], [array, 7]]) {
+      const nothing = optional ? [undefined] : [null, undefined];
+      for (const value of [...nothing, 7, "list", {}, array, [[array]], [null], [array, 7]]) {
         const args = argumentsOf(name);
         args[index] = value;
         expect(refusal(name, args), `argument ${index}`).toBe("BAD_DTYPE");
@@ -121,10 +122,12 @@ describe.each(Object.keys(CALLS))("%s", (name) => {
 });
 
 it("lists of unequal lengths are refused", () => {
-  for (const [index] of arraysOf("adamwStep")) {
-    const args = argumentsOf("adamwStep");
-    args[index] = [new Float32Array(6), new Float32Array(6)];
-    expect(refusal("adamwStep", args)).toBe("SHAPE_MISMATCH");
+  for (const name of ["adamStep", "sgdStep", "movingAverage"]) {
+    for (const [index] of arraysOf(name)) {
+      const args = argumentsOf(name);
+      args[index] = [new Float32Array(6), new Float32Array(6)];
+      expect(refusal(name, args), `${name}, argument ${index}`).toBe("SHAPE_MISMATCH");
+    }
   }
 });
 

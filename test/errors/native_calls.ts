@@ -63,7 +63,12 @@ const PICTURE = Uint8Array.from(
 /** A valid call of every kernel that takes arguments; matrices are [2, 3], and [3, 4] for the second of a product. */
 export const CALLS: Record<string, Argument[]> = {
   accumulate: [six, write(6)],
-  adamwStep: [list(write(6)), list(six), list(write(6)), list(write(6)), ...[0.1, 0.9, 0.99, 1e-8, 0.1, 1].map(real)],
+  adamStep: named({
+    ...{ params: list(write(6)), grads: list(six), expAvgs: list(write(6)), expAvgSqs: list(write(6)) },
+    maxExpAvgSqs: optional(list(write(6))),
+    ...{ lr: real(0.1), beta1: real(0.9), beta2: real(0.99), eps: real(1e-8), weightDecay: real(0.1) },
+    ...{ decoupledWeightDecay: flag, step: real(1), gradScale: real(1) },
+  }),
   add: [six, six, write(6)],
   affine: [six, real(2), real(1), write(6)],
   argmax: [six, writeOf(new Int32Array(2)), size(2), size(3)],
@@ -186,6 +191,7 @@ export const CALLS: Record<string, Argument[]> = {
   matmul: [six, twelve, write(8), size(2), size(3), size(4)],
   matmulNt: [six, twelve, write(8), size(2), size(3), size(4)],
   matmulTn: [six, twelve, write(8), size(2), size(3), size(4)],
+  movingAverage: [list(write(6)), list(six), real(0.9)],
   mul: [six, six, write(6)],
   normReluDropoutBackward: named({
     grad: six,
@@ -211,6 +217,11 @@ export const CALLS: Record<string, Argument[]> = {
   reluBackward: [six, six, write(6)],
   reluForward: [six, write(6)],
   scaleGrads: [list(free(write(6))), real(0.5)],
+  sgdStep: named({
+    ...{ params: list(write(6)), grads: list(six), momentumBuffers: optional(list(write(6))) },
+    ...{ lr: real(0.1), momentum: real(0.9), dampening: real(0), weightDecay: real(0.1) },
+    ...{ nesterov: flag, isFirst: flag, gradScale: real(1) },
+  }),
   softmaxBackward: [six, six, write(6), size(2), size(3), flag],
   softmaxForward: [six, write(6), size(2), size(3), flag],
   sumAxis: [twelve, write(6), size(2), size(2), size(3), real(1)],

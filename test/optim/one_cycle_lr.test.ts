@@ -6,74 +6,74 @@ const CLOSE = { rel: 1e-12 };
 
 function start(options: OneCycleOptions) {
   const optimizer = new AdamW([zeros([1])]);
-  return { optimizer, scheduler: new OneCycleLR(optimizer, options) };
+  return { group: optimizer.paramGroups[0], scheduler: new OneCycleLR(optimizer, options) };
 }
 
 /** The rate and beta1 of every step, the start included. */
-function course(options: OneCycleOptions): [lr: number[], beta1: number[]] {
-  const { optimizer, scheduler } = start(options);
-  const states = [[optimizer.lr, optimizer.betas[0]]];
+function run(options: OneCycleOptions): [lr: number[], beta1: number[]] {
+  const { group, scheduler } = start(options);
+  const states = [[group.lr, group.betas[0]]];
   for (let step = 1; step < scheduler.totalSteps; step++) {
     scheduler.step();
-    states.push([optimizer.lr, optimizer.betas[0]]);
+    states.push([group.lr, group.betas[0]]);
   }
-  return [states.map(([lr]) => lr as number), states.map(([, beta1]) => beta1 as number)];
+  return [states.map(([lr]) => lr), states.map(([, beta1]) => beta1)];
 }
 
-describe("the course", () => {
+describe("the rates and beta1", () => {
   const ten = { maxLr: 1, totalSteps: 11, pctStart: 5 / 11, divFactor: 5, finalDivFactor: 2 };
 
   it("linear: straight from maxLr / divFactor to maxLr and down to the end", () => {
-    const [lr, beta1] = course({ ...ten, annealStrategy: "linear" });
+    const [lr, beta1] = run({ ...ten, annealStrategy: "linear" });
     // Up by 0.2 a step to step 4, then down to 0.1 at step 10.
     expectClose(lr, [0.2, 0.4, 0.6, 0.8, 1, 0.85, 0.7, 0.55, 0.4, 0.25, 0.1], CLOSE);
     expectClose(beta1, [0.95, 0.925, 0.9, 0.875, 0.85, ...[1, 2, 3, 4, 5, 6].map((i) => 0.85 + i / 60)], CLOSE);
   });
 
-  it("cosine: the same corners, half-way in the middle", () => {
-    const [lr] = course(ten);
+  it("cosine: the same values at the corners, half-way in the middle", () => {
+    const [lr] = run(ten);
     expectClose([lr[0], lr[2], lr[4], lr[7], lr[10]] as number[], [0.2, 0.6, 1, 0.55, 0.1], CLOSE);
   });
 
   it("epochs times stepsPerEpoch is totalSteps", () => {
-    expect(course({ maxLr: 1, epochs: 3, stepsPerEpoch: 5 })).toEqual(course({ maxLr: 1, totalSteps: 15 }));
+    expect(run({ maxLr: 1, epochs: 3, stepsPerEpoch: 5 })).toEqual(run({ maxLr: 1, totalSteps: 15 }));
   });
 
   it("without cycleMomentum beta1 stays", () => {
-    const { optimizer, scheduler } = start({ ...ten, cycleMomentum: false });
+    const { group, scheduler } = start({ ...ten, cycleMomentum: false });
     scheduler.step();
-    expect(optimizer.betas).toEqual([0.9, 0.999]);
+    expect(group.betas).toEqual([0.9, 0.999]);
   });
 
-  it("getLastLr() is the optimizer's rate", () => {
-    const { optimizer, scheduler } = start(ten);
+  it("getLastLr() is the group's rate", () => {
+    const { group, scheduler } = start(ten);
     scheduler.step();
-    expect(scheduler.getLastLr()).toEqual([optimizer.lr]);
+    expect(scheduler.getLastLr()).toEqual([group.lr]);
   });
 
   it.each([0, 0.25, 0.5, 1])("pctStart %d of 4 steps: every rate is a number, also past the end", (pctStart) => {
-    const { optimizer, scheduler } = start({ maxLr: 1, totalSteps: 4, pctStart });
+    const { group, scheduler } = start({ maxLr: 1, totalSteps: 4, pctStart });
     for (let step = 0; step <= 4; step++) {
-      expect(Number.isFinite(optimizer.lr) && Number.isFinite(optimizer.betas[0]), `step ${step}`).toBe(true);
+      expect(Number.isFinite(group.lr) && Number.isFinite(group.betas[0]), `step ${step}`).toBe(true);
       if (step < 4) scheduler.step();
     }
   });
 
   it("a rise of no length starts at the top", () => {
-    const [lr] = course({ maxLr: 1, totalSteps: 4, pctStart: 0.25, annealStrategy: "linear", finalDivFactor: 1e9 });
+    const [lr] = run({ maxLr: 1, totalSteps: 4, pctStart: 0.25, annealStrategy: "linear", finalDivFactor: 1e9 });
     expectClose(lr, [1, 2 / 3, 1 / 3, 0], { abs: 1e-9 });
   });
 });
 
 describe("the end", () => {
   it("one step past the cycle is allowed, as in PyTorch, a further one is an error that changes nothing", () => {
-    const { optimizer, scheduler } = start({ maxLr: 1, totalSteps: 4 });
+    const { group, scheduler } = start({ maxLr: 1, totalSteps: 4 });
     for (let step = 0; step < 4; step++) scheduler.step();
-    const { lr } = optimizer;
+    const { lr } = group;
     expect(() => scheduler.step()).toThrow(
       expect.objectContaining({ code: "BAD_ARGUMENT", message: expect.stringContaining("4 steps") }),
     );
-    expect([scheduler.lastStep, optimizer.lr]).toEqual([4, lr]);
+    expect([scheduler.lastStep, group.lr]).toEqual([4, lr]);
   });
 });
 
@@ -85,8 +85,8 @@ describe("restore", () => {
       if (n > 0) walking.scheduler.step();
       const jumping = start(options);
       jumping.scheduler.restore(n);
-      expect(jumping.optimizer.lr).toBe(walking.optimizer.lr);
-      expect(jumping.optimizer.betas).toEqual(walking.optimizer.betas);
+      expect(jumping.group.lr).toBe(walking.group.lr);
+      expect(jumping.group.betas).toEqual(walking.group.betas);
       expect(jumping.scheduler.lastStep).toBe(n);
     }
   });
@@ -113,6 +113,8 @@ describe("bad arguments", () => {
     { maxLr: 1, totalSteps: 4, baseMomentum: Number.NaN },
     { maxLr: 1, totalSteps: 4, maxMomentum: 1 },
     { maxLr: 1, totalSteps: 4, annealStrategy: "exp" as "cos" },
+    { maxLr: [], totalSteps: 4 },
+    { maxLr: 1, totalSteps: 4, threePhase: true } as OneCycleOptions,
   ])("%j", (options) => {
     expect(() => start(options)).toThrow(expect.objectContaining({ code: "BAD_ARGUMENT" }));
   });

@@ -45,9 +45,10 @@ describe("AdamW is PyTorch's", () => {
       if (expected) checkStep(optimizer, expected);
     });
     state.forEach((expected, j) => {
-      expect(optimizer.state[j]?.step).toBe(expected.step);
-      expectClose(optimizer.state[j]?.expAvg ?? [], expected.exp_avg, FIRST, `exp_avg of parameter ${j}`);
-      expectClose(optimizer.state[j]?.expAvgSq ?? [], expected.exp_avg_sq, SECOND, `exp_avg_sq of parameter ${j}`);
+      const state = optimizer.state.get(optimizer.parameters[j]);
+      expect(state?.step).toBe(expected.step);
+      expectClose(state?.expAvg ?? [], expected.exp_avg, FIRST, `exp_avg of parameter ${j}`);
+      expectClose(state?.expAvgSq ?? [], expected.exp_avg_sq, SECOND, `exp_avg_sq of parameter ${j}`);
     });
   });
 });
@@ -56,7 +57,12 @@ function checkStep(optimizer: AdamW, { step, params, lr, beta1 }: Case["shown"][
   params.forEach((values, j) => {
     expectClose(optimizer.parameters[j]?.data ?? [], values, PARAMS, `parameter ${j} after step ${step}`);
   });
-  expectClose([optimizer.lr, optimizer.betas[0]], [lr, beta1], RATES, `lr and beta1 after step ${step}`);
+  expectClose(
+    [optimizer.paramGroups[0].lr, optimizer.paramGroups[0].betas[0]],
+    [lr, beta1],
+    RATES,
+    `lr and beta1 after step ${step}`,
+  );
 }
 
 function named({ weight_decay, ...options }: Case["options"]) {

@@ -21,7 +21,7 @@ describe("OneCycleLR is PyTorch's", () => {
     for (let step = 0; step < lr.length; step++) {
       if (step > 0) scheduler.step();
       rates.push(...scheduler.getLastLr());
-      betas.push(optimizer.betas[0]);
+      betas.push(optimizer.paramGroups[0].betas[0]);
     }
     expectClose(rates, lr, TOLERANCE, "lr");
     expectClose(betas, beta1, TOLERANCE, "beta1");

@@ -3,7 +3,7 @@
 //! Every kernel checks the shapes it is given, writes into arrays that its caller owns, and gives the same bits at any
 //! number of threads: work is split into parts that do not share sums, and sums are taken in a fixed order.
 
-pub mod adamw;
+pub mod adam;
 pub mod ahead;
 pub mod augment;
 pub mod batch_norm;
@@ -19,12 +19,15 @@ pub mod grad_norm;
 pub mod kd_loss;
 pub mod linear;
 pub mod matmul;
+pub mod moving_average;
 pub mod norm_relu_dropout;
+pub mod optimizer;
 pub mod parallel;
 pub mod peak;
 pub mod reduce;
 mod relu;
 pub mod rng;
+pub mod sgd;
 mod smoothed_label;
 pub mod softmax;
 mod spin_wait;

@@ -1,10 +1,20 @@
-//! AdamW: steps against a naive loop in double precision and against PyTorch.
+//! Adam and AdamW: steps against a naive loop in double precision and against PyTorch.
 
 use crate::common::{SIZES, close, fill, ramp, refuses, same_bits};
 use distillery_kernels::Result;
-use distillery_kernels::adamw::{AdamWStep, Slot, step};
+use distillery_kernels::adam::{AdamStep, step, step_amsgrad};
+use distillery_kernels::optimizer::Slot;
 
-const SCRIPT: AdamWStep = AdamWStep { lr: 6e-4, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 1e-5, step: 1.0 };
+const SCRIPT: AdamStep = AdamStep {
+    lr: 6e-4,
+    beta1: 0.9,
+    beta2: 0.999,
+    eps: 1e-8,
+    weight_decay: 1e-5,
+    decoupled_weight_decay: true,
+    step: 1.0,
+    grad_scale: 1.0,
+};
 
 /// Parameters and their averages.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,8 +29,8 @@ impl State {
         Self { first: vec![0.0; param.len()], second: vec![0.0; param.len()], param }
     }
 
-    fn slot<'a>(&'a mut self, grad: &'a [f32]) -> Slot<'a> {
-        Slot { param: &mut self.param, grad, first: &mut self.first, second: &mut self.second }
+    fn slot<'a>(&'a mut self, grad: &'a [f32]) -> Slot<'a, 2> {
+        Slot { param: &mut self.param, grad, state: [&mut self.first, &mut self.second] }
     }
 }
 
@@ -29,7 +39,7 @@ fn many() -> (Vec<State>, Vec<Vec<f32>>) {
     lengths.map(|len| (State::new(fill(len, 1)), fill(len, 2))).unzip()
 }
 
-fn move_all(states: &mut [State], grads: &[Vec<f32>], numbers: AdamWStep) -> Result<()> {
+fn move_all(states: &mut [State], grads: &[Vec<f32>], numbers: AdamStep) -> Result<()> {
     step(states.iter_mut().zip(grads).map(|(state, grad)| state.slot(grad)).collect(), numbers)
 }
 
@@ -37,9 +47,9 @@ fn move_all(states: &mut [State], grads: &[Vec<f32>], numbers: AdamWStep) -> Res
 fn steps_are_those_of_a_naive_loop() {
     let steps = [
         SCRIPT,
-        AdamWStep { step: 2.0, lr: 1e-2, beta1: 0.85, weight_decay: 0.1, ..SCRIPT },
-        AdamWStep { step: 3.0, lr: 0.0, beta1: 0.0, beta2: 0.0, weight_decay: 0.0, ..SCRIPT },
-        AdamWStep { step: 2400.0, eps: 1e-3, beta1: 0.95, ..SCRIPT },
+        AdamStep { step: 2.0, lr: 1e-2, beta1: 0.85, weight_decay: 0.1, ..SCRIPT },
+        AdamStep { step: 3.0, lr: 0.0, beta1: 0.0, beta2: 0.0, weight_decay: 0.0, ..SCRIPT },
+        AdamStep { step: 2400.0, eps: 1e-3, beta1: 0.95, ..SCRIPT },
     ];
     let (mut states, grads) = many();
     let mut wanted: Vec<[Vec<f64>; 3]> = states
@@ -47,7 +57,7 @@ fn steps_are_those_of_a_naive_loop() {
         .map(|state| [&state.param, &state.first, &state.second].map(|x| x.iter().map(|&x| x.into()).collect()))
         .collect();
     for numbers in steps {
-        let AdamWStep { lr, beta1, beta2, eps, weight_decay, step } = numbers;
+        let AdamStep { lr, beta1, beta2, eps, weight_decay, step, .. } = numbers;
         move_all(&mut states, &grads, numbers).unwrap();
         for (([param, first, second], grad), state) in wanted.iter_mut().zip(&grads).zip(&states) {
             for (i, &grad) in grad.iter().enumerate() {
@@ -103,7 +113,7 @@ fn numbers_are_those_of_pytorch() {
     ];
     for (i, want) in (1..).zip(wanted) {
         let grad: Vec<f32> = ramp(6, 3, 5).into_iter().map(|g| g * i as f32).collect();
-        let numbers = AdamWStep { lr: 1e-2, weight_decay: 0.1, step: i.into(), ..SCRIPT };
+        let numbers = AdamStep { lr: 1e-2, weight_decay: 0.1, step: i.into(), ..SCRIPT };
         step(vec![state.slot(&grad)], numbers).unwrap();
         close(&format!("step {i}"), &state.param, &want, 1.5e-7);
     }
@@ -127,8 +137,51 @@ fn numbers_are_those_of_pytorch() {
     close("exp_avg_sq", &state.second, &want, 2e-9);
 }
 
+/// Adam with its decay in the gradient, and AMSGrad, which needs a gradient that becomes smaller.
+#[test]
+fn coupled_decay_and_amsgrad_are_those_of_a_naive_loop() {
+    let start = fill(1001, 5);
+    for (decoupled_weight_decay, amsgrad) in [(false, false), (false, true), (true, true)] {
+        let mut state = State::new(start.clone());
+        let mut max = vec![0.0f32; start.len()];
+        let mut wanted: Vec<[f64; 4]> = start.iter().map(|&x| [x.into(), 0.0, 0.0, 0.0]).collect();
+        for count in 1..=5 {
+            let grad: Vec<f32> = fill(start.len(), count).into_iter().map(|g| g / count as f32).collect();
+            let step = count as f64;
+            let numbers =
+                AdamStep { lr: 1e-2, weight_decay: 0.3, decoupled_weight_decay, step, grad_scale: -0.5, ..SCRIPT };
+            if amsgrad {
+                let slot = Slot {
+                    param: &mut state.param,
+                    grad: &grad,
+                    state: [&mut state.first, &mut state.second, &mut max],
+                };
+                step_amsgrad(vec![slot], numbers).unwrap();
+            } else {
+                move_all(std::slice::from_mut(&mut state), std::slice::from_ref(&grad), numbers).unwrap();
+            }
+            for ([param, first, second, max], &grad) in wanted.iter_mut().zip(&grad) {
+                let mut grad = -0.5 * f64::from(grad);
+                if decoupled_weight_decay {
+                    *param *= 1.0 - 1e-2 * 0.3;
+                } else {
+                    grad += 0.3 * *param;
+                }
+                *first = 0.9 * *first + 0.1 * grad;
+                *second = 0.999 * *second + 0.001 * grad * grad;
+                *max = max.max(*second);
+                let square = if amsgrad { *max } else { *second };
+                let denominator = (square / (1.0 - 0.999f64.powf(step))).sqrt() + 1e-8;
+                *param -= 1e-2 * *first / (1.0 - 0.9f64.powf(step)) / denominator;
+            }
+            let label = format!("decoupled {decoupled_weight_decay}, amsgrad {amsgrad}, step {count}");
+            close(&label, &state.param, &wanted.iter().map(|w| w[0]).collect::<Vec<_>>(), 1e-6);
+        }
+    }
+}
+
 /// A step in plain single precision, that keeps averages however small they become.
-fn plain(state: &mut State, grad: f32, AdamWStep { lr, beta1, beta2, eps, weight_decay, step }: AdamWStep) {
+fn plain(state: &mut State, grad: f32, AdamStep { lr, beta1, beta2, eps, weight_decay, step, .. }: AdamStep) {
     let correction = (1.0 / (1.0 - beta2.powf(step)).sqrt()) as f32;
     let (decay, size) = ((1.0 - lr * weight_decay) as f32, (lr / (1.0 - beta1.powf(step))) as f32);
     for ((param, first), second) in state.param.iter_mut().zip(&mut state.first).zip(&mut state.second) {
@@ -144,7 +197,7 @@ fn averages_of_a_dead_unit_end_at_zero_and_its_parameters_keep_their_bits() {
     let mut wanted = state.clone();
     for count in 1..=2000 {
         let grad = if count <= 10 { 0.01 } else { 0.0 };
-        let numbers = AdamWStep { step: f64::from(count), ..SCRIPT };
+        let numbers = AdamStep { step: f64::from(count), ..SCRIPT };
         move_all(std::slice::from_mut(&mut state), &[vec![grad; 38]], numbers).unwrap();
         plain(&mut wanted, grad, numbers);
         assert!(state.first.iter().chain(&state.second).all(|x| !x.is_subnormal()));
@@ -158,10 +211,10 @@ fn averages_of_a_dead_unit_end_at_zero_and_its_parameters_keep_their_bits() {
 #[test]
 fn same_bits_at_any_number_of_threads() {
     let (states, grads) = many();
-    same_bits("adamw", || {
+    same_bits("adam", || {
         let mut states = states.clone();
         for number in [1.0, 2.0] {
-            move_all(&mut states, &grads, AdamWStep { step: number, ..SCRIPT }).unwrap();
+            move_all(&mut states, &grads, AdamStep { step: number, ..SCRIPT }).unwrap();
         }
         states.into_iter().flat_map(|s| [s.param, s.first, s.second].concat()).map(f64::from).collect()
     });
@@ -177,18 +230,18 @@ fn refuses_numbers_and_lengths_and_then_moves_nothing() {
     let (states, grads) = (vec![State::new(fill(3, 1)), State::new(fill(4, 2))], vec![fill(3, 3), fill(4, 4)]);
     let nan = f64::NAN;
     for (numbers, message) in [
-        (AdamWStep { lr: -1.0, ..SCRIPT }, "lr: expected a number of at least 0, got -1"),
-        (AdamWStep { lr: nan, ..SCRIPT }, "lr: expected a number of at least 0, got NaN"),
-        (AdamWStep { lr: f64::INFINITY, ..SCRIPT }, "lr: expected a number of at least 0, got inf"),
-        (AdamWStep { beta1: 1.0, ..SCRIPT }, "beta1: expected a number from 0 to below 1, got 1"),
-        (AdamWStep { beta2: -0.1, ..SCRIPT }, "beta2: expected a number from 0 to below 1, got -0.1"),
-        (AdamWStep { eps: -1e-8, ..SCRIPT }, "eps: expected a number of at least 0, got -0.00000001"),
-        (AdamWStep { weight_decay: nan, ..SCRIPT }, "weight_decay: expected a number of at least 0, got NaN"),
-        (AdamWStep { step: 0.0, ..SCRIPT }, "step: expected a number of at least 1, got 0"),
-        (AdamWStep { step: nan, ..SCRIPT }, "step: expected a number of at least 1, got NaN"),
+        (AdamStep { lr: -1.0, ..SCRIPT }, "lr: expected a number of at least 0, got -1"),
+        (AdamStep { lr: nan, ..SCRIPT }, "lr: expected a number of at least 0, got NaN"),
+        (AdamStep { lr: f64::INFINITY, ..SCRIPT }, "lr: expected a number of at least 0, got inf"),
+        (AdamStep { beta1: 1.0, ..SCRIPT }, "beta1: expected a number from 0 to below 1, got 1"),
+        (AdamStep { beta2: -0.1, ..SCRIPT }, "beta2: expected a number from 0 to below 1, got -0.1"),
+        (AdamStep { eps: -1e-8, ..SCRIPT }, "eps: expected a number of at least 0, got -0.00000001"),
+        (AdamStep { weight_decay: nan, ..SCRIPT }, "weight_decay: expected a number of at least 0, got NaN"),
+        (AdamStep { step: 0.0, ..SCRIPT }, "step: expected a number of at least 1, got 0"),
+        (AdamStep { step: nan, ..SCRIPT }, "step: expected a number of at least 1, got NaN"),
     ] {
         let mut moved = states.clone();
-        refuses(move_all(&mut moved, &grads, numbers), "BAD_ARGUMENT", &format!("adamw: {message}"));
+        refuses(move_all(&mut moved, &grads, numbers), "BAD_ARGUMENT", &format!("adam: {message}"));
         assert_eq!(moved, states, "{message}");
     }
     type Spoil = fn(&mut State, &mut Vec<f32>);
@@ -200,7 +253,7 @@ fn refuses_numbers_and_lengths_and_then_moves_nothing() {
     for (spoil, message) in spoils {
         let (mut moved, mut grads) = (states.clone(), grads.clone());
         spoil(&mut moved[1], &mut grads[1]);
-        refuses(move_all(&mut moved, &grads, SCRIPT), "SHAPE_MISMATCH", &format!("adamw: {message}"));
+        refuses(move_all(&mut moved, &grads, SCRIPT), "SHAPE_MISMATCH", &format!("adam: {message}"));
         assert_eq!(moved[0], states[0], "{message}");
     }
 }

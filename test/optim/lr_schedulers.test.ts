@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { AdamW, LambdaLR, linear, OneCycleLR, type Schedule, zeros } from "../../src/index.js";
+import { AdamW, LambdaLR, linearSchedule, OneCycleLR, type Schedule, zeros } from "../../src/index.js";
 
-function start(schedule: Schedule = linear(), totalSteps = 4, lr = 0.5) {
+function start(schedule: Schedule = linearSchedule(), totalSteps = 4, lr = 0.5) {
   const optimizer = new AdamW([zeros([1])], { lr });
-  return { optimizer, scheduler: new LambdaLR(optimizer, { schedule, totalSteps }) };
+  return { group: optimizer.paramGroups[0], scheduler: new LambdaLR(optimizer, { schedule, totalSteps }) };
 }
 
 const refused = (code: string, message: string | RegExp) =>
@@ -12,33 +12,33 @@ const refused = (code: string, message: string | RegExp) =>
     message: typeof message === "string" ? message : (expect.stringMatching(message) as unknown),
   });
 
-describe("the course", () => {
-  it("is the optimizer's rate from before times the schedule, from the start on", () => {
-    const { optimizer, scheduler } = start();
-    const rates = [optimizer.lr];
+describe("LambdaLR", () => {
+  it("is the group's rate from before times the schedule, from the start on", () => {
+    const { group, scheduler } = start();
+    const rates = [group.lr];
     for (let step = 0; step < 4; step++) {
       scheduler.step();
-      rates.push(optimizer.lr);
-      expect(scheduler.getLastLr()).toEqual([optimizer.lr]);
+      rates.push(group.lr);
+      expect(scheduler.getLastLr()).toEqual([group.lr]);
     }
     expect(rates).toEqual([0.5, 0.375, 0.25, 0.125, 0]);
-    expect([optimizer.betas, scheduler.lastStep, scheduler.totalSteps]).toEqual([[0.9, 0.999], 4, 4]);
+    expect([group.betas, scheduler.lastStep, scheduler.totalSteps]).toEqual([[0.9, 0.999], 4, 4]);
   });
 
   it("ends: a further step is an error that changes nothing", () => {
-    const { optimizer, scheduler } = start();
+    const { group, scheduler } = start();
     scheduler.restore(4);
     expect(() => scheduler.step()).toThrow(
       refused("BAD_ARGUMENT", "step: the schedule has 4 steps, and all were made"),
     );
-    expect([scheduler.lastStep, optimizer.lr]).toEqual([4, 0]);
+    expect([scheduler.lastStep, group.lr]).toEqual([4, 0]);
   });
 
   it("restore(n) is n steps, also backwards", () => {
-    const { optimizer, scheduler } = start();
+    const { group, scheduler } = start();
     for (const step of [3, 1, 4, 0]) {
       scheduler.restore(step);
-      expect([scheduler.lastStep, optimizer.lr]).toEqual([step, 0.5 * (1 - step / 4)]);
+      expect([scheduler.lastStep, group.lr]).toEqual([step, 0.5 * (1 - step / 4)]);
     }
     expect(() => scheduler.restore(5)).toThrow(
       refused("BAD_ARGUMENT", "step: expected a whole number from 0 to 4, got 5"),
@@ -58,7 +58,7 @@ describe("the course", () => {
   });
 });
 
-describe("stateDict()", () => {
+describe("LambdaLR.stateDict()", () => {
   it("has PyTorch's keys", () => {
     const { scheduler } = start();
     scheduler.step();
@@ -74,12 +74,12 @@ describe("stateDict()", () => {
   });
 
   it("loaded, gives top rate and place; the rate in force comes with the next step", () => {
-    const [source, target] = [start(), start(linear(), 4, 8)];
+    const [source, target] = [start(), start(linearSchedule(), 4, 8)];
     source.scheduler.restore(2);
     expect(target.scheduler.loadStateDict(source.scheduler.stateDict())).toBe(target.scheduler);
-    expect([target.scheduler.lastStep, target.optimizer.lr]).toEqual([2, 8]);
+    expect([target.scheduler.lastStep, target.group.lr]).toEqual([2, 8]);
     target.scheduler.step();
-    expect(target.optimizer.lr).toBe(0.125);
+    expect(target.group.lr).toBe(0.125);
   });
 
   const good = { base_lrs: [0.5], last_epoch: 1, lr_lambdas: [null] };
@@ -89,26 +89,31 @@ describe("stateDict()", () => {
       "another scheduler",
       new OneCycleLR(new AdamW([zeros([1])]), { maxLr: 1, totalSteps: 4 }).stateDict(),
       "STATE_DICT_MISMATCH",
-      "in the scheduler's state dict, lr_lambdas: expected a list of one, got undefined",
+      "in the scheduler's state dict, lr_lambdas: expected one for each parameter group, 1, got undefined",
     ],
-    ["two groups", { ...good, base_lrs: [1, 2] }, "STATE_DICT_MISMATCH", /base_lrs: expected a list of one/],
+    [
+      "two groups",
+      { ...good, base_lrs: [1, 2] },
+      "STATE_DICT_MISMATCH",
+      /base_lrs: expected one for each parameter group, 1, got 2/,
+    ],
     ["a rate below 0", { ...good, base_lrs: [-1] }, "BAD_ARGUMENT", /base_lrs\[0\]: .* got -1/],
     ["a place past the end", { ...good, last_epoch: 5 }, "BAD_ARGUMENT", /last_epoch: .* from 0 to 4, got 5/],
   ])("refuses %s, and nothing changed", (_, state, code, message) => {
-    const { optimizer, scheduler } = start();
+    const { group, scheduler } = start();
     expect(() => scheduler.loadStateDict(state)).toThrow(refused(code, message));
     scheduler.step();
-    expect([scheduler.lastStep, optimizer.lr]).toEqual([1, 0.375]);
+    expect([scheduler.lastStep, group.lr]).toEqual([1, 0.375]);
   });
 });
 
-describe("bad arguments", () => {
+describe("LambdaLR refuses", () => {
   it.each<[string, () => unknown]>([
     [
       "schedule: expected a schedule, a function of the step and the number of steps, got null",
       () => start(null as never),
     ],
-    ["totalSteps: expected a whole number of at least 1, got 0", () => start(linear(), 0)],
+    ["totalSteps: expected a whole number of at least 1, got 0", () => start(linearSchedule(), 0)],
     ["schedule(0, 4): expected a number of at least 0, got NaN", () => start(() => Number.NaN)],
     ["schedule(0, 4): expected a number of at least 0, got -1", () => start(() => -1)],
     ["schedule(0, 4): expected a number of at least 0, got undefined", () => start((() => {}) as never)],

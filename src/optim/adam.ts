@@ -1,0 +1,125 @@
+import { expectNumber, expectOptions, show, withDefaults } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { native } from "../native.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { gradsOf, Optimizer, type ParamGroup, type Params, partition } from "./optimizer.js";
+
+/** The options of {@link Adam} and {@link AdamW}, with PyTorch's defaults. */
+export interface AdamOptions {
+  /** Learning rate; default 1e-3. */
+  lr?: number;
+  /** Decay of the averages of the gradient and of its square; default [0.9, 0.999]. */
+  betas?: readonly [number, number];
+  /** Added to the denominator; default 1e-8. */
+  eps?: number;
+  /** Weight decay; default 0 in Adam, which adds it to the gradient, and 1e-2 in AdamW, which shrinks the weights. */
+  weightDecay?: number;
+  /** Whether the largest average of the square so far is used (Reddi et al., 2018); default false. */
+  amsgrad?: boolean;
+  /** Whether parameters move along the gradient and not against it; default false. */
+  maximize?: boolean;
+}
+
+/** A parameter group of {@link Adam} or {@link AdamW}. */
+export interface AdamGroup extends ParamGroup {
+  betas: readonly [number, number];
+  eps: number;
+  amsgrad: boolean;
+  maximize: boolean;
+  readonly decoupledWeightDecay: boolean;
+}
+
+/** What {@link Adam} and {@link AdamW} keep for one parameter. */
+export interface AdamState {
+  /** How many steps the parameter has made. */
+  step: number;
+  expAvg: Float32Array;
+  expAvgSq: Float32Array;
+  /** With `amsgrad`. */
+  maxExpAvgSq?: Float32Array;
+}
+
+const DEFAULTS = { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0, amsgrad: false, maximize: false } as const;
+
+/**
+ * Adam (Kingma and Ba, 2015), with weight decay added to the gradient: `torch.optim.Adam`. All parameters of a group move
+ * in one call of the kernel.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for options that are unknown or out of range.
+ * @example
+ * ```ts
+ * const optimizer = new Adam(
+ *   [{ params: backbone.parameters(), lr: 1e-4 }, { params: head.parameters() }],
+ *   { lr: 1e-3 },
+ * );
+ * ```
+ */
+export class Adam extends Optimizer<AdamGroup, AdamState> {
+  constructor(params: Params<AdamOptions>, options: AdamOptions = {}, decoupledWeightDecay = false) {
+    expectOptions("options", options, Object.keys(DEFAULTS));
+    super(params, { ...withDefaults(DEFAULTS, options), decoupledWeightDecay }, ["decoupledWeightDecay"]);
+  }
+
+  protected override update(group: AdamGroup, params: readonly Tensor[], gradScale: number): void {
+    const { lr, betas, eps, weightDecay, decoupledWeightDecay, amsgrad, maximize } = group;
+    for (const [step, alike] of partition(params, (param) => this.state.get(param)?.step ?? 0)) {
+      const states = alike.map((param) => this.#stateOf(param, amsgrad));
+      native.adamStep({
+        params: alike.map(({ data }) => data),
+        grads: gradsOf(alike),
+        expAvgs: states.map(({ expAvg }) => expAvg),
+        expAvgSqs: states.map(({ expAvgSq }) => expAvgSq),
+        maxExpAvgSqs: amsgrad ? states.flatMap(({ maxExpAvgSq }) => maxExpAvgSq ?? []) : null,
+        ...{ lr, beta1: betas[0], beta2: betas[1], eps, weightDecay, decoupledWeightDecay },
+        step: step + 1,
+        gradScale: maximize ? -gradScale : gradScale,
+      });
+      for (const [i, param] of alike.entries()) {
+        states[i].step = step + 1;
+        this.state.set(param, states[i]);
+      }
+    }
+  }
+
+  /** A parameter's state; its maxima begin when `amsgrad` is switched on. */
+  #stateOf(param: Tensor, amsgrad: boolean): AdamState {
+    const zeros = () => new Float32Array(param.size);
+    const state = this.state.get(param) ?? { step: 0, expAvg: zeros(), expAvgSq: zeros() };
+    if (amsgrad) state.maxExpAvgSq ??= zeros();
+    return state;
+  }
+
+  protected override checkGroup({ lr, betas, eps, weightDecay, amsgrad, maximize }: AdamGroup): void {
+    expectNumber("lr", lr, (x) => x >= 0, "a number of at least 0");
+    for (const i of [0, 1]) expectNumber(`betas[${i}]`, betas[i], (x) => x >= 0 && x < 1, "a number from 0 to below 1");
+    expectNumber("eps", eps, (x) => x >= 0, "a number of at least 0");
+    expectNumber("weightDecay", weightDecay, (x) => x >= 0, "a number of at least 0");
+    expectFlags({ amsgrad, maximize });
+  }
+
+  protected override groupKeys(): readonly string[] {
+    return [
+      "lr",
+      "betas",
+      "eps",
+      "weight_decay",
+      "amsgrad",
+      "maximize",
+      "foreach",
+      "capturable",
+      "differentiable",
+    ].concat(["fused", "decoupled_weight_decay"]);
+  }
+
+  protected override stateKeys({ amsgrad }: Partial<AdamGroup>): readonly string[] {
+    return ["step", "exp_avg", "exp_avg_sq", ...(amsgrad ? ["max_exp_avg_sq"] : [])];
+  }
+}
+
+/** Refuses what is neither true nor false. */
+export function expectFlags(flags: Record<string, unknown>): void {
+  for (const [name, value] of Object.entries(flags)) {
+    if (typeof value === "boolean") continue;
+    throw new DistilleryError("BAD_ARGUMENT", `${name}: expected true or false, got ${show(value)}`);
+  }
+}

@@ -1,0 +1,125 @@
+import { expectNumber, expectOptions, withDefaults } from "../checks.js";
+import { native } from "../native.js";
+import type { Module } from "../nn/module.js";
+import { copyInto, type StateDict } from "../nn/state_dict.js";
+import { IntTensor, LongTensor } from "../tensor/int_tensor.js";
+import { Tensor } from "../tensor/tensor.js";
+
+/** The options of {@link ExponentialMovingAverage}. */
+export interface ExponentialMovingAverageOptions {
+  /** What of the average remains in each update; default 0.999. */
+  decay?: number;
+  /** Whether buffers, such as running statistics, are averaged too and not copied; default false. */
+  useBuffers?: boolean;
+}
+
+const DEFAULTS = { decay: 0.999, useBuffers: false } as const;
+
+/**
+ * An exponential moving average of a network's weights: `torch.optim.swa_utils.AveragedModel` with
+ * `get_ema_multi_avg_fn(decay)`. The first update takes the weights as they are.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for options that are unknown or out of range.
+ * @example
+ * ```ts
+ * const average = new ExponentialMovingAverage(student, { decay: 0.999 });
+ * for (const batch of batches) {
+ *   // ... backward
+ *   optimizer.step();
+ *   average.update();
+ * }
+ * await average.during(async () => evaluate(student, test)); // with the averaged weights
+ * await save(average.modelState(), "student_ema.safetensors");
+ * ```
+ */
+export class ExponentialMovingAverage {
+  readonly decay: number;
+  readonly useBuffers: boolean;
+  readonly #model: Module;
+  readonly #averages: StateDict;
+  readonly #updates = new LongTensor(new BigInt64Array(1), []);
+
+  constructor(model: Module, options: ExponentialMovingAverageOptions = {}) {
+    expectOptions("options", options, Object.keys(DEFAULTS));
+    const { decay, useBuffers } = withDefaults(DEFAULTS, options);
+    this.decay = expectNumber("decay", decay, (x) => x >= 0 && x <= 1, "a number from 0 to 1");
+    this.useBuffers = useBuffers;
+    this.#model = model;
+    this.#averages = Object.fromEntries(
+      Object.entries(model.stateDict()).map(([key, { data, shape }]) => [key, tensorOf(data.slice(), shape)]),
+    );
+  }
+
+  /** Moves the averages toward the weights as they are now: after each step of the optimizer. */
+  update(): void {
+    const state = this.#model.stateDict();
+    const buffers = new Set(this.#model.namedBuffers().map(([key]) => key));
+    const isFirst = this.#updates.data[0] === 0n;
+    const averaged: [average: Float32Array, value: Float32Array][] = [];
+    for (const [key, average] of Object.entries(this.#averages)) {
+      const value = state[key].data;
+      if (isFirst || (buffers.has(key) && !this.useBuffers)) average.data.set(value as never);
+      else if (average instanceof Tensor) averaged.push([average.data, value as Float32Array]);
+      else if (average instanceof LongTensor) moveCounts(average.data, value as BigInt64Array, this.decay);
+    }
+    native.movingAverage(
+      averaged.map(([average]) => average),
+      averaged.map(([, value]) => value),
+      this.decay,
+    );
+    this.#updates.data[0] += 1n;
+  }
+
+  /** The averaged weights under the network's own keys; the memory is that of the averages. */
+  modelState(): StateDict {
+    return { ...this.#averages };
+  }
+
+  /** Exchanges the network's weights and the averages; a second call puts them back. */
+  swap(): void {
+    const state = this.#model.stateDict();
+    for (const [key, average] of Object.entries(this.#averages)) {
+      const own = state[key].data.slice();
+      state[key].data.set(average.data as never);
+      average.data.set(own as never);
+    }
+  }
+
+  /** What `body` gives with the averaged weights in the network, which has its own again afterwards. */
+  async during<T>(body: () => T | Promise<T>): Promise<T> {
+    this.swap();
+    try {
+      return await body();
+    } finally {
+      this.swap();
+    }
+  }
+
+  /** The averages and the number of updates with the keys of PyTorch's AveragedModel: `n_averaged`, `module.fc1.weight`. */
+  stateDict(): StateDict {
+    const averages = Object.entries(this.#averages).map(([key, value]) => [`module.${key}`, value]);
+    return { n_averaged: this.#updates, ...Object.fromEntries(averages) };
+  }
+
+  /**
+   * Takes over a state dict, of this class or of PyTorch's AveragedModel, all or nothing.
+   *
+   * @throws DistilleryError `STATE_DICT_MISMATCH` for one of another network.
+   */
+  loadStateDict(state: StateDict): this {
+    copyInto("ExponentialMovingAverage", this.stateDict(), state, true);
+    return this;
+  }
+}
+
+function tensorOf(data: StateDict[string]["data"], shape: readonly number[]): StateDict[string] {
+  if (data instanceof Float32Array) return new Tensor(data, shape);
+  return data instanceof BigInt64Array ? new LongTensor(data, shape) : new IntTensor(data, shape);
+}
+
+/** Counters, such as of batches, in PyTorch's arithmetic: the mean without its fraction. */
+function moveCounts(averages: BigInt64Array, values: BigInt64Array, decay: number): void {
+  for (const [i, value] of values.entries()) {
+    averages[i] = BigInt(Math.trunc(Number(averages[i]) * decay + Number(value) * (1 - decay)));
+  }
+}

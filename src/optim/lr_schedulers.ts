@@ -1,0 +1,286 @@
+import { expectInteger, expectNumber, expectOptions, show, withDefaults } from "../checks.js";
+import { badState, LRScheduler, type SchedulerAttribute } from "./lr_scheduler.js";
+import type { Optimizer } from "./optimizer.js";
+import {
+  annealCosine,
+  expectSchedule,
+  exponentialSchedule,
+  linearSchedule,
+  multiStepSchedule,
+  type Schedule,
+  stepSchedule,
+} from "./schedules.js";
+import { dictField } from "./state_dict.js";
+
+/** The rate at a step of a group that starts from `baseLr`. */
+type Rate = (step: number, baseLr: number) => number;
+
+/** What one class of PyTorch's has of its own. */
+interface Definition<O> {
+  /** Its options, under PyTorch's names for them. */
+  readonly keys: { readonly [K in keyof O]-?: string };
+  readonly defaults: Partial<O>;
+  /** Refuses options out of range. */
+  rate(options: Required<O>): Rate;
+}
+
+/** A scheduler whose options are all that its rate depends on. */
+abstract class DefinedLR<O extends object> extends LRScheduler {
+  readonly #definition: Definition<O>;
+  #options: Required<O>;
+  #rate: Rate;
+
+  constructor(optimizer: Optimizer, options: O, definition: Definition<O>) {
+    expectOptions("options", options, Object.keys(definition.keys));
+    const all = withDefaults<O, Partial<O>>(definition.defaults, options) as Required<O>;
+    const rate = definition.rate(all);
+    super(optimizer);
+    this.#definition = definition;
+    this.#options = all;
+    this.#rate = rate;
+    this.moveTo(0);
+  }
+
+  override loadStateDict(state: unknown): this {
+    const options: Record<string, unknown> = {};
+    for (const [name, key] of Object.entries<string>(this.#definition.keys)) {
+      const value = dictField(state, key);
+      if (value === undefined) throw badState(`${key}: expected that of a ${this.constructor.name}, got undefined`);
+      options[name] = name === "milestones" ? elements(value) : value;
+    }
+    const rate = this.#definition.rate(options as Required<O>);
+    Object.assign(this, this.readPlace(state));
+    this.#options = options as Required<O>;
+    this.#rate = rate;
+    return this;
+  }
+
+  protected override lrAt(step: number, baseLr: number): number {
+    return this.#rate(step, baseLr);
+  }
+
+  protected override attributes(): Record<string, SchedulerAttribute> {
+    const entries = Object.entries<string>(this.#definition.keys).map(([name, key]): [string, SchedulerAttribute] => {
+      const value = this.#options[name as keyof O] as number | readonly number[];
+      return [key, typeof value === "number" ? value : counts(value)];
+    });
+    return Object.fromEntries(entries);
+  }
+}
+
+/**
+ * Times `gamma`, by default 0.1, every `stepSize` calls of `step()`: `torch.optim.lr_scheduler.StepLR`.
+ *
+ * @example
+ * ```ts
+ * const scheduler = new StepLR(optimizer, { stepSize: 30, gamma: 0.1 });
+ * ```
+ */
+export class StepLR extends DefinedLR<{ stepSize: number; gamma?: number }> {
+  constructor(optimizer: Optimizer, options: { stepSize: number; gamma?: number }) {
+    super(optimizer, options, {
+      keys: { stepSize: "step_size", gamma: "gamma" },
+      defaults: { gamma: 0.1 },
+      rate: ({ stepSize, gamma }) => times(stepSchedule({ stepSize: expectInteger("stepSize", stepSize, 1), gamma })),
+    });
+  }
+}
+
+/**
+ * Times `gamma`, by default 0.1, at each of the milestones, which count calls of `step()`:
+ * `torch.optim.lr_scheduler.MultiStepLR`.
+ *
+ * @example
+ * ```ts
+ * const scheduler = new MultiStepLR(optimizer, { milestones: [150, 180, 210] });
+ * ```
+ */
+export class MultiStepLR extends DefinedLR<{ milestones: readonly number[]; gamma?: number }> {
+  constructor(optimizer: Optimizer, options: { milestones: readonly number[]; gamma?: number }) {
+    super(optimizer, options, {
+      keys: { milestones: "milestones", gamma: "gamma" },
+      defaults: { gamma: 0.1 },
+      rate: (all) => times(multiStepSchedule(all)),
+    });
+  }
+}
+
+/**
+ * Times `gamma` at each call of `step()`: `torch.optim.lr_scheduler.ExponentialLR`.
+ *
+ * @example
+ * ```ts
+ * const scheduler = new ExponentialLR(optimizer, { gamma: 0.95 });
+ * ```
+ */
+export class ExponentialLR extends DefinedLR<{ gamma: number }> {
+  constructor(optimizer: Optimizer, options: { gamma: number }) {
+    super(optimizer, options, {
+      keys: { gamma: "gamma" },
+      defaults: {},
+      rate: (all) => times(exponentialSchedule(all)),
+    });
+  }
+}
+
+/**
+ * Half a cosine down to `etaMin`, by default 0, over `tMax` calls of `step()`, and then up again:
+ * `torch.optim.lr_scheduler.CosineAnnealingLR`.
+ *
+ * @example
+ * ```ts
+ * const scheduler = new CosineAnnealingLR(optimizer, { tMax: 150, etaMin: 1e-6 });
+ * ```
+ */
+export class CosineAnnealingLR extends DefinedLR<{ tMax: number; etaMin?: number }> {
+  constructor(optimizer: Optimizer, options: { tMax: number; etaMin?: number }) {
+    super(optimizer, options, {
+      keys: { tMax: "T_max", etaMin: "eta_min" },
+      defaults: { etaMin: 0 },
+      rate: ({ tMax, etaMin }) => {
+        expectInteger("tMax", tMax, 1);
+        expectNumber("etaMin", etaMin, (x) => x >= 0, "a number of at least 0");
+        return (step, baseLr) => annealCosine(baseLr, etaMin, step / tMax);
+      },
+    });
+  }
+}
+
+/** The options of {@link LinearLR}. */
+export interface LinearLROptions {
+  /** The factor at the start; default 1/3. */
+  startFactor?: number;
+  /** The factor at the end; default 1. */
+  endFactor?: number;
+  /** How many calls of `step()` there are between the two; default 5. */
+  totalIters?: number;
+}
+
+/**
+ * A factor on the rate along a straight line, and its end from then on: `torch.optim.lr_scheduler.LinearLR`.
+ *
+ * @example
+ * ```ts
+ * const scheduler = new LinearLR(optimizer, { startFactor: 0.1, totalIters: 500 });
+ * ```
+ */
+export class LinearLR extends DefinedLR<LinearLROptions> {
+  constructor(optimizer: Optimizer, options: LinearLROptions = {}) {
+    super(optimizer, options, {
+      keys: { startFactor: "start_factor", endFactor: "end_factor", totalIters: "total_iters" },
+      defaults: { startFactor: 1 / 3, endFactor: 1, totalIters: 5 },
+      rate: ({ startFactor, endFactor, totalIters }) => {
+        expectInteger("totalIters", totalIters, 1);
+        expectNumber("startFactor", startFactor, (x) => x >= 0, "a number of at least 0");
+        expectNumber("endFactor", endFactor, (x) => x >= 0, "a number of at least 0");
+        const schedule = linearSchedule({ start: startFactor, end: endFactor });
+        return (step, baseLr) => baseLr * schedule(Math.min(step, totalIters), totalIters);
+      },
+    });
+  }
+}
+
+/**
+ * A factor on the rate, by default 1/3, for the first `totalIters` calls of `step()`, by default 5:
+ * `torch.optim.lr_scheduler.ConstantLR`.
+ *
+ * @example
+ * ```ts
+ * const scheduler = new ConstantLR(optimizer, { factor: 0.1, totalIters: 10 });
+ * ```
+ */
+export class ConstantLR extends DefinedLR<{ factor?: number; totalIters?: number }> {
+  constructor(optimizer: Optimizer, options: { factor?: number; totalIters?: number } = {}) {
+    super(optimizer, options, {
+      keys: { factor: "factor", totalIters: "total_iters" },
+      defaults: { factor: 1 / 3, totalIters: 5 },
+      rate: ({ factor, totalIters }) => {
+        expectNumber("factor", factor, (x) => x >= 0 && x <= 1, "a number from 0 to 1");
+        expectInteger("totalIters", totalIters, 0);
+        return (step, baseLr) => (step < totalIters ? baseLr * factor : baseLr);
+      },
+    });
+  }
+}
+
+/** The options of {@link LambdaLR}. */
+export interface LambdaLROptions {
+  /** For all groups, or one for each. */
+  schedule: Schedule | readonly Schedule[];
+  /** The number of steps that the schedule is told of. */
+  totalSteps: number;
+}
+
+/**
+ * The rate times a {@link Schedule}: `torch.optim.lr_scheduler.LambdaLR` of a known length. Call `step()` after each
+ * `optimizer.step()`.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` if a schedule gives what is no number of at least 0.
+ * @example
+ * ```ts
+ * const optimizer = new AdamW(student.parameters(), { lr: 6e-4 });
+ * const scheduler = new LambdaLR(optimizer, { schedule: warmup(0.05, cosineSchedule()), totalSteps: 12 * loader.length });
+ * ```
+ */
+export class LambdaLR extends LRScheduler {
+  readonly #schedules: readonly Schedule[];
+  readonly #totalSteps: number;
+
+  constructor(optimizer: Optimizer, options: LambdaLROptions) {
+    expectOptions("options", options, ["schedule", "totalSteps"]);
+    const { schedule } = options;
+    const isList = Array.isArray(schedule);
+    const schedules = optimizer.paramGroups.map((_, i) =>
+      isList ? expectSchedule(`schedule[${i}]`, schedule[i]) : expectSchedule("schedule", schedule),
+    );
+    const totalSteps = expectInteger("totalSteps", options.totalSteps, 1);
+    super(optimizer);
+    this.#schedules = schedules;
+    this.#totalSteps = totalSteps;
+    this.moveTo(0);
+  }
+
+  override get totalSteps(): number {
+    return this.#totalSteps;
+  }
+
+  /** The schedules themselves stay. */
+  override loadStateDict(state: unknown): this {
+    const lambdas = dictField(state, "lr_lambdas");
+    if (!Array.isArray(lambdas) || lambdas.length !== this.#schedules.length) {
+      const got = Array.isArray(lambdas) ? lambdas.length : show(lambdas);
+      throw badState(`lr_lambdas: expected one for each parameter group, ${this.#schedules.length}, got ${got}`);
+    }
+    return Object.assign(this, this.readPlace(state));
+  }
+
+  protected override lrAt(step: number, baseLr: number, group: number): number {
+    const factor = (this.#schedules[group] ?? this.#schedules[0])(step, this.totalSteps);
+    return (
+      baseLr * expectNumber(`schedule(${step}, ${this.totalSteps})`, factor, (x) => x >= 0, "a number of at least 0")
+    );
+  }
+
+  protected override attributes(): Record<string, SchedulerAttribute> {
+    return { lr_lambdas: this.#schedules.map(() => null) };
+  }
+}
+
+function times(schedule: Schedule): Rate {
+  return (step, baseLr) => baseLr * schedule(step, Number.POSITIVE_INFINITY);
+}
+
+/** How often each milestone comes, as PyTorch keeps them. */
+function counts(milestones: readonly number[]): ReadonlyMap<number, number> {
+  const map = new Map<number, number>();
+  for (const milestone of milestones) map.set(milestone, (map.get(milestone) ?? 0) + 1);
+  return map;
+}
+
+/** The milestones of such counts. */
+function elements(value: unknown): number[] {
+  const entries = value instanceof Map ? [...value] : Object.entries(value ?? {});
+  return entries.flatMap(([milestone, count]) =>
+    Array<number>(expectInteger("milestones", count, 0, 1000)).fill(Number(milestone)),
+  );
+}
