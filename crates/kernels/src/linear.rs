@@ -1,7 +1,7 @@
 //! The fully connected layer, `torch.nn.functional.linear`, with bias and ReLU fused into the matrix product.
 
 use crate::error::{Result, contiguous, contiguous_mut, expect_shape};
-use crate::matmul::{Finish, matmul, matmul_tn, product_nt};
+use crate::matmul::{Bias, Epilogue, gemm_nt, matmul, matmul_tn};
 use crate::parallel;
 use crate::vectorised::vectorised;
 use ndarray::{ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2};
@@ -18,7 +18,7 @@ pub fn forward(
 ) -> Result<()> {
     check(&x, &weight, bias.as_ref(), &mut out)?;
     let bias = bias.as_ref().map(|bias| contiguous(OP, "bias", bias)).transpose()?;
-    product_nt(OP, x, weight, Finish { bias, relu }, out)
+    gemm_nt(OP, x, weight, Epilogue { bias: bias.map_or(Bias::None, Bias::Columns), relu }, out)
 }
 
 /// What `forward` refuses.

@@ -1,91 +1,74 @@
 //! Matrix products in single precision.
 //!
-//! Every element of a product is a sum over k of chains (`chain`): fused multiply-adds in ascending order from zero make
-//! one chain, and the chains are added up in order. So its bits depend on its row and its column only: not on the
-//! threads, on the rows and columns that come along, or on which of the processor's vector units did the work.
+//! Every element of a product is a sum of partial sums (`params::kc_sum`): fused multiply-adds over a run of k in ascending
+//! order, from zero; the partial sums are added in order. So its bits depend on its row of A and its column of B only: not
+//! on the number of threads, nor on the other rows and columns, nor on the SIMD level of the processor.
 
-mod chain;
-mod micro;
+mod epilogue;
+mod gemm;
+mod macrokernel;
+mod mat;
+mod microkernel;
 mod pack;
-mod piece;
-mod place;
-mod plan;
+mod params;
+mod prefetch;
 mod transpose;
 
 use crate::error::{Result, expect_shape};
+pub(crate) use epilogue::{Bias, Epilogue};
+use gemm::Gemm;
 use ndarray::{ArrayView2, ArrayViewMut2};
-use plan::{Bias, Product};
 use pulp::Arch;
 
-/// out[m, n] = a[m, k] b[k, n].
+/// out[m, n] = a[m, k] b[k, n], `torch.matmul` of two matrices.
 pub fn matmul(a: ArrayView2<f32>, b: ArrayView2<f32>, out: ArrayViewMut2<f32>) -> Result<()> {
-    product("matmul", a, b, Finish::default(), out)
+    gemm_on(Arch::new(), "matmul", a, b, Epilogue::default(), out)
 }
 
 /// out[m, n] = a[m, k] b[n, k]^T.
 pub fn matmul_nt(a: ArrayView2<f32>, b: ArrayView2<f32>, out: ArrayViewMut2<f32>) -> Result<()> {
-    product_nt("matmul_nt", a, b, Finish::default(), out)
+    gemm_nt("matmul_nt", a, b, Epilogue::default(), out)
 }
 
 /// out[m, n] = a[k, m]^T b[k, n].
 pub fn matmul_tn(a: ArrayView2<f32>, b: ArrayView2<f32>, out: ArrayViewMut2<f32>) -> Result<()> {
-    product("matmul_tn", a.reversed_axes(), b, Finish::default(), out)
+    gemm_on(Arch::new(), "matmul_tn", a.reversed_axes(), b, Epilogue::default(), out)
 }
 
-/// out[m, n] = finish(a[m, k] b[n, k]^T).
-pub(crate) fn product_nt(
+/// out[m, n] = epilogue(a[m, k] b[n, k]^T).
+pub(crate) fn gemm_nt(
     op: &'static str,
     a: ArrayView2<f32>,
     b: ArrayView2<f32>,
-    finish: Finish,
+    epilogue: Epilogue,
     out: ArrayViewMut2<f32>,
 ) -> Result<()> {
-    // Checked here, as it lies: turned, it would be refused with its shape the other way round.
+    // Checked before it is transposed, so that the error shows the caller's shape.
     expect_shape(op, "b", b.shape(), &[b.nrows(), a.ncols()])?;
-    product(op, a, b.reversed_axes(), finish, out)
+    gemm_on(Arch::new(), op, a, b.reversed_axes(), epilogue, out)
 }
 
-/// What is done to an element in the product's last write.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Finish<'a> {
-    /// Added to each column, [n].
-    pub bias: Option<&'a [f32]>,
-    /// Whether what is below zero becomes zero.
-    pub relu: bool,
-}
-
-/// out[m, n] = finish(a[m, k] b[k, n]).
-fn product(
-    op: &'static str,
-    a: ArrayView2<f32>,
-    b: ArrayView2<f32>,
-    finish: Finish,
-    out: ArrayViewMut2<f32>,
-) -> Result<()> {
-    product_on(Arch::new(), op, a, b, finish, out)
-}
-
-fn product_on(
+fn gemm_on(
     arch: Arch,
     op: &'static str,
     a: ArrayView2<f32>,
     b: ArrayView2<f32>,
-    Finish { bias, relu }: Finish,
+    epilogue: Epilogue,
     mut out: ArrayViewMut2<f32>,
 ) -> Result<()> {
     let ((m, k), n) = (a.dim(), b.ncols());
     expect_shape(op, "b", b.shape(), &[k, n])?;
     expect_shape(op, "out", out.shape(), &[m, n])?;
-    if let Some(bias) = bias {
+    if let Bias::Columns(bias) = epilogue.bias {
         expect_shape(op, "bias", &[bias.len()], &[n])?;
     }
-    let bias = bias.map_or(Bias::None, Bias::Columns);
-    arch.dispatch(Product { m, n, k, a: (&a).into(), b: (&b).into(), out: (&mut out).into(), bias, relu });
+    arch.dispatch(Gemm { m, n, k, a: (&a).into(), b: (&b).into(), c: (&mut out).into(), epilogue });
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::params::kc_sum;
     use super::*;
     use ndarray::Array2;
 
@@ -101,22 +84,22 @@ mod tests {
     }
 
     #[test]
-    fn every_vector_unit_gives_the_bits_of_the_chains() {
+    fn every_simd_level_gives_the_bits_of_the_partial_sums() {
         for (m, k, n) in [(1, 1, 1), (7, 63, 65), (65, 7, 63), (13, 2500, 70), (130, 20, 33), (64, 10, 100), (3, 0, 5)]
         {
             let (a, b, bias) = (numbers(m, k), numbers(k, n), numbers(1, n).into_raw_vec_and_offset().0);
-            let b_turned = b.t().as_standard_layout().into_owned();
+            let b_transposed = b.t().as_standard_layout().into_owned();
             let want = Array2::from_shape_fn((m, n), |(i, j)| {
                 let sum = |ks: std::ops::Range<usize>| ks.fold(0.0, |sum, p| a[[i, p]].mul_add(b[[p, j]], sum));
-                let chains = (0..k).step_by(chain::length(k)).map(|start| sum(start..k.min(start + chain::length(k))));
-                let sum = chains.reduce(|a, b| a + b).unwrap_or(0.0) + bias[j];
+                let partial = (0..k).step_by(kc_sum(k)).map(|start| sum(start..k.min(start + kc_sum(k))));
+                let sum = partial.reduce(|a, b| a + b).unwrap_or(0.0) + bias[j];
                 if sum <= 0.0 { 0.0 } else { sum }
             });
             for arch in archs() {
-                for b in [b.view(), b_turned.t()] {
+                for b in [b.view(), b_transposed.t()] {
                     let mut out = Array2::from_elem((m, n), f32::NAN);
-                    let finish = Finish { bias: Some(&bias), relu: true };
-                    product_on(arch, "test", a.view(), b, finish, out.view_mut()).unwrap();
+                    let epilogue = Epilogue { bias: Bias::Columns(&bias), relu: true };
+                    gemm_on(arch, "test", a.view(), b, epilogue, out.view_mut()).unwrap();
                     assert_eq!(out.mapv(f32::to_bits), want.mapv(f32::to_bits), "{arch:?} {m}x{k}x{n}");
                 }
             }

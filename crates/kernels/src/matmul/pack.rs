@@ -1,7 +1,17 @@
-//! The packed factor: panels of columns, in each panel row after row of k, as the inner loop reads it.
+//! Packing of B into panels, as the microkernel reads it:
+//!
+//! ```text
+//!  B, a block of KC x NC                 packed
+//!
+//!      NR     NR    rest                 panel 0: row 0 | row 1 | ... | row KC-1    NR columns each
+//!    +------+------+---+                 panel 1: row 0 | row 1 | ... | row KC-1
+//! KC |  0   |  1   | 2 |        ->       panel 2: row 0 | row 1 | ... | row KC-1    the rest, filled up to whole
+//!    |      |      |   |                                                            vectors with zeros
+//!    +------+------+---+
+//! ```
 
-use super::micro::{self, LINE};
-use super::place::Source;
+use super::mat::MatRef;
+use super::params::{LINE, nr};
 use super::transpose::{self, SIDE};
 use pulp::{Simd, WithSimd};
 use std::cell::Cell;
@@ -9,116 +19,116 @@ use std::cell::Cell;
 /// A cache line: vectors that do not cross lines load at full speed.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-struct Line(#[allow(dead_code, reason = "read through pointers only")] [f32; 16]);
+struct Line(#[allow(dead_code, reason = "read through pointers only")] [f32; LINE]);
 
 thread_local! {
-    static SCRATCH: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
+    static BUFFER: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
 }
 
-/// Calls `f` with room for `len` numbers that this thread keeps for the next call.
-pub(super) fn with_scratch(len: usize, f: impl FnOnce(*mut f32)) {
-    // Taken out, so that a product that starts while this one waits for another thread finds none and makes its own.
-    let mut lines = SCRATCH.take();
-    if lines.len() < len.div_ceil(16) {
-        lines.resize(len.div_ceil(16), Line([0.0; 16]));
+/// Calls `f` with room for `len` elements that this thread reuses.
+pub(super) fn with_buffer(len: usize, f: impl FnOnce(*mut f32)) {
+    // Taken out: a product that this thread starts while this one waits for others finds none and allocates its own.
+    let mut lines = BUFFER.take();
+    if lines.len() < len.div_ceil(LINE) {
+        lines.resize(len.div_ceil(LINE), Line([0.0; LINE]));
     }
     f(lines.as_mut_ptr().cast());
-    SCRATCH.set(lines);
+    BUFFER.set(lines);
 }
 
-/// Writes panels, one after the other: `to[k][j] = from[k][j]` for the columns of a panel, with zeros up to a whole
-/// vector in the last one.
-pub(super) struct Pack {
-    /// The factor, from the first k and the first column of the first panel on.
-    pub from: Source,
-    /// The rows of k.
-    pub depth: usize,
+/// Packs some rows of some columns, which begin with a panel's first.
+pub(super) struct PackB {
+    /// B, from the first of them on.
+    pub b: MatRef,
+    /// The rows.
+    pub kc: usize,
     /// The columns.
-    pub columns: usize,
-    /// Where the panels go: room for `depth` rows of whole vectors, which nobody else uses.
+    pub nc: usize,
+    /// Room for `kc` rows of whole vectors, which nobody else uses.
     pub to: *mut f32,
 }
 
-impl WithSimd for Pack {
+impl WithSimd for PackB {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let width = micro::vectors::<S>() * S::F32_LANES;
-        // SAFETY: `from` reaches `depth` rows and all columns, and `to` holds them as whole vectors.
+        let nr = nr::<S>();
+        // SAFETY: `b` reaches `kc` rows and `nc` columns, and `to` holds them as whole vectors.
         unsafe {
-            if self.from.column == 1 {
-                self.copy(simd, width);
+            if self.b.cs == 1 {
+                self.copy_rows(simd, nr);
             } else {
-                for start in (0..self.columns).step_by(width) {
-                    self.turn::<S>(start, width.min(self.columns - start));
+                for start in (0..self.nc).step_by(nr) {
+                    self.transpose_panel::<S>(start, nr.min(self.nc - start));
                 }
             }
         }
     }
 }
 
-impl Pack {
-    /// Rows that lie along the columns: copied, each row for all panels, as they come.
+impl PackB {
+    /// B in row-major order: each row is copied to all panels, so that it is read in one go.
     ///
     /// # Safety
     /// As in `with_simd`.
     #[inline(always)]
-    unsafe fn copy<S: Simd>(&self, simd: S, width: usize) {
-        let whole = self.columns - self.columns % S::F32_LANES;
-        let rest_width = (self.columns % width).next_multiple_of(S::F32_LANES);
-        for k in 0..self.depth {
-            let row = self.from.at(k, 0);
-            let place = |j: usize| {
-                let (panel, inside) = (j - j % width, j % width);
-                let width = if panel + width <= self.columns { width } else { rest_width };
-                self.to.wrapping_add(panel * self.depth + k * width + inside)
+    unsafe fn copy_rows<S: Simd>(&self, simd: S, nr: usize) {
+        let whole = self.nc - self.nc % S::F32_LANES;
+        let rest_width = (self.nc % nr).next_multiple_of(S::F32_LANES);
+        for k in 0..self.kc {
+            let row = self.b.at(k, 0);
+            let packed = |j: usize| {
+                let (panel, inside) = (j - j % nr, j % nr);
+                let width = if panel + nr <= self.nc { nr } else { rest_width };
+                self.to.wrapping_add(panel * self.kc + k * width + inside)
             };
             for j in (0..whole).step_by(S::F32_LANES) {
                 // SAFETY: the vector lies inside the row and inside its panel.
                 unsafe {
                     let vector = row.add(j).cast::<S::f32s>().read_unaligned();
-                    place(j).cast::<S::f32s>().write_unaligned(vector);
+                    packed(j).cast::<S::f32s>().write_unaligned(vector);
                 }
             }
-            if whole < self.columns {
+            if whole < self.nc {
                 // SAFETY: the last vector of the last panel, of which the row has a part.
                 unsafe {
-                    place(whole).cast::<S::f32s>().write_unaligned(simd.splat_f32s(0.0));
-                    row.add(whole).copy_to_nonoverlapping(place(whole), self.columns - whole);
+                    packed(whole).cast::<S::f32s>().write_unaligned(simd.splat_f32s(0.0));
+                    row.add(whole).copy_to_nonoverlapping(packed(whole), self.nc - whole);
                 }
             }
         }
     }
 
-    /// One panel of a factor whose rows lie along k: turned block by block.
+    /// One panel of `count` columns of a B in another order, transposed in blocks if it is column-major.
     ///
     /// # Safety
     /// As in `with_simd`.
     #[inline(always)]
-    unsafe fn turn<S: Simd>(&self, start: usize, count: usize) {
-        let Self { from, depth, .. } = *self;
-        let to = self.to.wrapping_add(start * depth);
+    unsafe fn transpose_panel<S: Simd>(&self, start: usize, count: usize) {
+        let Self { b, kc, .. } = *self;
+        let to = self.to.wrapping_add(start * kc);
         let width = count.next_multiple_of(S::F32_LANES);
-        let (blocks, lines) = if from.row == 1 { (count / SIDE, depth / LINE) } else { (0, 0) };
-        // SAFETY: blocks and elements lie inside the factor and inside the panel.
+        let (blocks, lines) = if b.rs == 1 { (count / SIDE, kc / LINE) } else { (0, 0) };
+        // SAFETY: blocks and elements lie inside B and inside the panel.
         unsafe {
             if count < width {
-                std::slice::from_raw_parts_mut(to, depth * width).fill(0.0);
+                std::slice::from_raw_parts_mut(to, kc * width).fill(0.0);
             }
             for line in 0..lines {
                 for j in (0..blocks).map(|block| block * SIDE) {
-                    // All of a cache line at once: the lines of a power of two of rows push each other out.
+                    // A whole cache line of each column at once: if columns are a power of two apart, their lines share
+                    // a set of the cache and evict each other.
                     for k in (line * LINE..(line + 1) * LINE).step_by(SIDE) {
                         let to = to.add(k * width + j);
-                        transpose::block::<S>(from.at(k, start + j), from.column, to, width as isize);
+                        transpose::block::<S>(b.at(k, start + j), b.cs, to, width as isize);
                     }
                 }
             }
-            for k in 0..depth {
+            for k in 0..kc {
                 let done = if k < lines * LINE { blocks * SIDE } else { 0 };
                 for j in done..count {
-                    *to.add(k * width + j) = *from.at(k, start + j);
+                    *to.add(k * width + j) = *b.at(k, start + j);
                 }
             }
         }

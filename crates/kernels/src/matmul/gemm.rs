@@ -1,0 +1,193 @@
+//! The loop nest of C = A B, blocked as in BLIS (Van Zee and van de Geijn, 2015), with three differences: A is read in
+//! place and only B is packed, for A is a batch or a gradient of few rows; one thread packs a block of B or all do,
+//! whichever is less work; and k is summed in runs of `kc_sum`, so that the blocks do not change the bits.
+//!
+//! ```text
+//!          B   NC              Shared B: many rows of C              Private B: few rows of C
+//!            +----+----
+//!         KC |####|            for jc in n by NC                     for jc in n by NC         <- threads
+//!            +----+              for pc in k by KC                     for pc in k by KC
+//!            |    |                pack B[pc, jc]      <- threads        pack B[pc, jc]
+//!   A  KC              C  NC       for ic in m by MC   <- threads        (all rows)
+//!    +----+---+      +----+----      macrokernel                         macrokernel
+//!  MC|####|   |    MC|####|             for ir in MC by MR                  for ir in m by MR
+//!    +----+---+      +----+----           for jr in NC by NR                  for jr in NC by NR
+//!    |    |          |    |                 microkernel: k                      microkernel: k
+//! ```
+//!
+//! The packed block of B (KC x NC) stays in L2, a panel of it (KC x NR) streams through L1, the microtile of C (MR x NR)
+//! stays in registers. With shared B the threads wait for each other twice per block; with private B never.
+
+use super::epilogue::Epilogue;
+use super::macrokernel::MacroKernel;
+use super::mat::{MatMut, MatRef};
+use super::pack::{self, PackB};
+use super::params::{KC_MAX, KC_TASK, PACK_B_ELEMS, PARALLEL_MIN, TASKS_PER_THREAD, kc_sum, mr, nr};
+use crate::parallel;
+use pulp::{Simd, WithSimd};
+use std::ops::Range;
+
+/// C[m, n] = epilogue(A[m, k] B[k, n]).
+#[derive(Clone, Copy)]
+pub(super) struct Gemm<'a> {
+    pub m: usize,
+    pub n: usize,
+    pub k: usize,
+    pub a: MatRef,
+    pub b: MatRef,
+    pub c: MatMut,
+    pub epilogue: Epilogue<'a>,
+}
+
+// SAFETY: the threads read A and B, which are borrowed for the whole call, and write parts of C that do not overlap.
+unsafe impl Sync for Gemm<'_> {}
+
+/// A buffer that the threads fill, each its own part.
+#[derive(Clone, Copy)]
+struct SharedBuffer(*mut f32);
+
+// SAFETY: each part is written by one thread, and read by others only after all have been written.
+unsafe impl Sync for SharedBuffer {}
+
+impl SharedBuffer {
+    fn add(&self, offset: usize) -> *mut f32 {
+        self.0.wrapping_add(offset)
+    }
+}
+
+impl WithSimd for Gemm<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (transposed, lanes) = (self.transposed(), S::F32_LANES);
+        if transposed.cost(lanes) < self.cost(lanes) { transposed.run(simd) } else { self.run(simd) }
+    }
+}
+
+impl Gemm<'_> {
+    /// The same product as C^T = B^T A^T, which packs A^T and reads B^T in place.
+    fn transposed(self) -> Self {
+        let (a, b, c) = (self.b.transposed(), self.a.transposed(), self.c.transposed());
+        Self { m: self.n, n: self.m, a, b, c, epilogue: self.epilogue.transposed(), ..self }
+    }
+
+    /// About how many cycles it takes: multiply-adds (2 vectors per cycle), reading A if it is not row-major, packing B
+    /// (slower if it is transposed), writing C (slower if it is transposed).
+    fn cost(&self, lanes: usize) -> usize {
+        let multiply = self.m * self.n.div_ceil(lanes) * self.k / 2;
+        let read = if self.a.cs == 1 { 0 } else { self.m * self.k };
+        let pack = self.n * self.k / if self.b.cs == 1 { 10 } else { 2 };
+        let write = self.m * self.n / if self.c.cs == 1 { lanes } else { 2 };
+        multiply + read + pack + write
+    }
+
+    /// Chooses the schedule and the block sizes. KC is a multiple of `kc_sum`, so that the bits do not depend on it.
+    fn run<S: Simd>(&self, simd: S) {
+        let (panels, tiles) = (self.panels::<S>(), self.tiles::<S>());
+        let threads = if self.m * self.n * self.k < PARALLEL_MIN { 1 } else { parallel::threads() };
+        let kc_sum = kc_sum(self.k);
+        if tiles < 8 * threads.max(2) && panels >= threads {
+            // Half the elements: the other half of L2 is for the next block, which is prefetched.
+            let nc_panels = PACK_B_ELEMS / 2 / (kc_sum * nr::<S>());
+            let per_task = panels.div_ceil(TASKS_PER_THREAD / 2 * threads);
+            self.private_b(simd, kc_sum, nc_panels.min(per_task).max(1));
+        } else {
+            let blocks = self.k.div_ceil(KC_MAX).max(1);
+            let kc = self.k.div_ceil(blocks).next_multiple_of(kc_sum);
+            // A that is not row-major is packed by the macrokernel, up to `kc_sum` columns at a time.
+            let kc = if self.a.cs == 1 { kc } else { kc_sum }.clamp(1, self.k.max(1));
+            self.shared_b(simd, kc, (PACK_B_ELEMS / (kc * nr::<S>())).max(1), threads);
+        }
+    }
+
+    /// The threads pack a block of B together, then share the rows of C.
+    fn shared_b<S: Simd>(&self, simd: S, kc: usize, nc_panels: usize, threads: usize) {
+        let (panels, tiles) = (self.panels::<S>(), self.tiles::<S>());
+        pack::with_buffer(kc * nr::<S>() * nc_panels.min(panels), |packed| {
+            let packed = SharedBuffer(packed);
+            // LOOP jc: NC columns of B and C.
+            for first in (0..panels).step_by(nc_panels) {
+                let panels = first..panels.min(first + nc_panels);
+                // LOOP pc: KC rows of B, columns of A. In order: each adds to what C holds.
+                for ks in self.k_blocks(kc) {
+                    self.pack_shared(simd, panels.clone(), ks.clone(), packed, threads);
+                    // LOOP ic: MC rows of A and C, on all threads.
+                    parallel::for_each_chunk(0..tiles, threads * TASKS_PER_THREAD, |tiles| {
+                        let (panels, ks, packed) = (panels.clone(), ks.clone(), packed.add(0));
+                        simd.vectorize(MacroKernel { gemm: self, panels, tiles, ks, packed, next: None });
+                    });
+                }
+            }
+        });
+    }
+
+    /// Each thread packs blocks of its own columns, and goes through all rows of C.
+    fn private_b<S: Simd>(&self, simd: S, kc: usize, nc_panels: usize) {
+        let (panels, tiles) = (self.panels::<S>(), self.tiles::<S>());
+        // LOOP jc: NC columns of B and C, on all threads.
+        parallel::for_each_chunk(0..panels.div_ceil(nc_panels), usize::MAX, |chunk| {
+            let jc = chunk.map(|block| block * nc_panels..panels.min((block + 1) * nc_panels));
+            // LOOP pc: KC rows of B, columns of A; one iterator for both loops, to know which block comes next.
+            let mut blocks = jc.flat_map(|panels| self.k_blocks(kc).map(move |ks| (panels.clone(), ks)));
+            let mut next = blocks.next();
+            pack::with_buffer(kc * nr::<S>() * nc_panels, |packed| {
+                while let Some((panels, ks)) = next.take() {
+                    next = blocks.next();
+                    self.pack(simd, panels.clone(), ks.clone(), packed);
+                    // LOOP ic: a single block of all rows.
+                    let next = next.clone();
+                    simd.vectorize(MacroKernel { gemm: self, panels, tiles: 0..tiles, ks, packed, next });
+                }
+            });
+        });
+    }
+
+    /// Packs a block of B, each thread a part: some panels or, if there are few, some rows of a panel.
+    fn pack_shared<S: Simd>(
+        &self,
+        simd: S,
+        panels: Range<usize>,
+        ks: Range<usize>,
+        packed: SharedBuffer,
+        threads: usize,
+    ) {
+        let parts = threads.div_ceil(panels.len()).min(ks.len().div_ceil(KC_TASK)).max(1);
+        let rows = ks.len().div_ceil(parts).next_multiple_of(KC_TASK);
+        parallel::for_each_chunk(0..panels.len() * parts, threads, |tasks| {
+            for task in tasks {
+                let (panel, row) = (panels.start + task / parts, task % parts * rows);
+                let part = (ks.start + row).min(ks.end)..ks.end.min(ks.start + row + rows);
+                let width = (self.n - panel * nr::<S>()).min(nr::<S>()).next_multiple_of(S::F32_LANES);
+                let to = packed.add((panel - panels.start) * nr::<S>() * ks.len() + row * width);
+                self.pack(simd, panel..panel + 1, part, to);
+            }
+        });
+    }
+
+    fn pack<S: Simd>(&self, simd: S, panels: Range<usize>, ks: Range<usize>, to: *mut f32) {
+        let columns = panels.start * nr::<S>()..self.n.min(panels.end * nr::<S>());
+        simd.vectorize(PackB { b: self.b.from(ks.start, columns.start), kc: ks.len(), nc: columns.len(), to });
+    }
+
+    /// Rows of a full microtile.
+    pub(super) const fn mr<S: Simd>(&self) -> usize {
+        mr::<S>(self.n)
+    }
+
+    /// Row tiles of C.
+    fn tiles<S: Simd>(&self) -> usize {
+        self.m.div_ceil(self.mr::<S>())
+    }
+
+    /// Panels of B.
+    fn panels<S: Simd>(&self) -> usize {
+        self.n.div_ceil(nr::<S>())
+    }
+
+    /// k in blocks of `kc`; if k is 0 one empty block, which writes the zeros.
+    fn k_blocks(&self, kc: usize) -> impl Iterator<Item = Range<usize>> {
+        let k = self.k;
+        (0..k.max(1)).step_by(kc).map(move |start| start.min(k)..k.min(start + kc))
+    }
+}

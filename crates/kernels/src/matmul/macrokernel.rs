@@ -1,0 +1,222 @@
+//! One task of the loop nest: some rows of C times a packed block of B, microtile by microtile (loops ir and jr).
+
+use super::epilogue::TileEpilogue;
+use super::gemm::Gemm;
+use super::mat::{MatMut, MatRef};
+use super::microkernel::{self, F32, MicroTile};
+use super::params::{EDGE_ROWS, KC_SUM_MAX, LINE, MR_NARROW, NR_MAX, kc_sum, nr};
+use super::prefetch::Prefetch;
+use super::transpose::{self, SIDE};
+use pulp::{Simd, WithSimd};
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+/// Row tiles of C times panels of packed B.
+pub(super) struct MacroKernel<'a, 'b> {
+    pub gemm: &'a Gemm<'b>,
+    /// The panels of the packed block.
+    pub panels: Range<usize>,
+    /// The tiles of MR rows.
+    pub tiles: Range<usize>,
+    /// The rows of B that are packed.
+    pub ks: Range<usize>,
+    /// The packed block.
+    pub packed: *const f32,
+    /// Panels and rows of the block that this thread packs next.
+    pub next: Option<(Range<usize>, Range<usize>)>,
+}
+
+/// Sums of some microtiles on their way to a C that cannot take whole vectors: it is not row-major, or its last columns
+/// do not fill a vector.
+#[repr(align(64))]
+struct EdgeTile([MaybeUninit<f32>; EDGE_ROWS * NR_MAX]);
+
+/// The bias of a panel, filled up to whole vectors.
+#[repr(align(64))]
+struct EdgeBias([MaybeUninit<f32>; NR_MAX]);
+
+/// Rows of A, column after column.
+struct PackedA([MaybeUninit<f32>; MR_NARROW * KC_SUM_MAX]);
+
+/// A panel of packed B, and how it meets C.
+struct Panel {
+    index: usize,
+    columns: Range<usize>,
+    /// Its columns in whole vectors.
+    vectors: usize,
+    /// Its bias, if it is one by column.
+    bias: *const f32,
+    /// Whether sums are written to C as whole vectors, else to the edge tile.
+    direct: bool,
+}
+
+impl WithSimd for MacroKernel<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        // Not initialized, for 31 kB of zeros per task would cost as much as a small product; each is written before it
+        // is read.
+        let mut edge = EdgeTile([const { MaybeUninit::uninit() }; _]);
+        let mut bias = EdgeBias([const { MaybeUninit::uninit() }; _]);
+        let mut packed_a = PackedA([const { MaybeUninit::uninit() }; _]);
+        let (mr, c) = (self.gemm.mr::<S>(), self.gemm.c);
+        let group = if c.is_column_major() { EDGE_ROWS / mr } else { 1 };
+        // LOOP ir: MR rows of C, or several times MR that fill cache lines of a column-major C.
+        for first in self.tiles.clone().step_by(group) {
+            let tiles = first..self.tiles.end.min(first + group);
+            let packed = (group == 1).then(|| self.pack_a(first, mr, &mut packed_a)).flatten();
+            // LOOP jr: NR columns of C, a panel of packed B.
+            for index in self.panels.clone() {
+                let panel = self.panel::<S>(index, &mut bias);
+                for tile in tiles.clone() {
+                    let a = packed.unwrap_or_else(|| self.a(tile, mr));
+                    self.tile(simd, a, tile, &panel, edge.row((tile - first) * mr, panel.vectors * S::F32_LANES));
+                }
+                if !panel.direct {
+                    let rows = first * mr..self.gemm.m.min(tiles.end * mr);
+                    // SAFETY: the sums of these rows have just been written to the edge tile, row after row.
+                    unsafe { scatter::<S>(edge.0.as_ptr().cast(), rows, panel.columns, c) };
+                }
+            }
+        }
+    }
+}
+
+impl MacroKernel<'_, '_> {
+    /// A from a tile's first row on.
+    #[inline(always)]
+    fn a(&self, tile: usize, mr: usize) -> MatRef {
+        self.gemm.a.from(tile * mr, self.ks.start)
+    }
+
+    /// The rows of a tile packed column after column, if A is not row-major and they are read for several panels. Read in
+    /// place, each of their columns would take a cache line, and often a page, of its own.
+    #[inline(always)]
+    fn pack_a(&self, tile: usize, mr: usize, packed: &mut PackedA) -> Option<MatRef> {
+        let (Gemm { m, a, .. }, kc) = (*self.gemm, self.ks.len());
+        if a.cs == 1 || m - tile * mr < mr || kc > KC_SUM_MAX || self.panels.len() < 2 {
+            return None;
+        }
+        let a = self.a(tile, mr);
+        for (k, to) in packed.0.chunks_exact_mut(mr).take(kc).enumerate() {
+            for (i, to) in to.iter_mut().enumerate() {
+                // SAFETY: all rows of the tile exist, and so do the block's columns of A.
+                to.write(unsafe { *a.at(i, k) });
+            }
+        }
+        Some(MatRef { ptr: packed.0.as_ptr().cast(), rs: 1, cs: mr as isize })
+    }
+
+    #[inline(always)]
+    fn panel<S: Simd>(&self, index: usize, edge: &mut EdgeBias) -> Panel {
+        let Gemm { n, c, epilogue, .. } = *self.gemm;
+        let columns = index * nr::<S>()..n.min((index + 1) * nr::<S>());
+        let (vectors, whole) = (columns.len().div_ceil(S::F32_LANES), columns.len() % S::F32_LANES == 0);
+        let bias = match epilogue.column_bias(columns.clone()) {
+            None => std::ptr::null(),
+            Some(bias) if whole => bias.as_ptr(),
+            Some(bias) => {
+                let padded = bias.iter().copied().chain(std::iter::repeat(0.0));
+                edge.0.iter_mut().zip(padded).take(vectors * S::F32_LANES).for_each(|(to, x)| _ = to.write(x));
+                edge.0.as_ptr().cast()
+            }
+        };
+        Panel { index, columns, vectors, bias, direct: c.cs == 1 && whole }
+    }
+
+    /// Computes a microtile, into C or into its rows of the edge tile.
+    #[inline(always)]
+    fn tile<S: Simd>(&self, simd: S, a: MatRef, tile: usize, panel: &Panel, edge: *mut f32) {
+        let (Gemm { m, k, c, epilogue, .. }, mr) = (*self.gemm, self.gemm.mr::<S>());
+        let (rows, columns) = (tile * mr..m.min((tile + 1) * mr), &panel.columns);
+        let width = panel.vectors * S::F32_LANES;
+        let (accumulate, complete) = (self.ks.start > 0, self.ks.end == k);
+        let c_tile = MatMut { ptr: c.at(rows.start, columns.start), ..c };
+        if accumulate && !panel.direct {
+            // SAFETY: the tile's elements lie inside C, and its rows inside the edge tile.
+            unsafe { gather(c_tile, rows.len(), columns.len(), width, edge) };
+        }
+        let (c, rs_c) = if panel.direct { (c_tile.ptr, c_tile.rs) } else { (edge, width as isize) };
+        let micro = MicroTile::<F32> {
+            kc: self.ks.len(),
+            kc_sum: kc_sum(k),
+            a,
+            b: self.packed.wrapping_add((panel.index - self.panels.start) * nr::<S>() * self.ks.len()),
+            c,
+            rs_c,
+            accumulate,
+            prefetch: self.prefetch::<S>(tile, panel.index - self.panels.start),
+            epilogue: if complete { epilogue.tile(rows.clone(), panel.bias) } else { TileEpilogue::NONE },
+        };
+        // SAFETY: the tile lies inside C or the edge tile, and its panel was packed to whole vectors.
+        unsafe { microkernel::compute(simd, rows.len(), panel.vectors, micro) };
+    }
+
+    /// What to prefetch during a microtile: the block of B that this thread packs next, spread over the microtiles of the
+    /// current one; else the next tile's rows of A.
+    #[inline(always)]
+    fn prefetch<S: Simd>(&self, tile: usize, panel: usize) -> Prefetch {
+        let Gemm { a, b, n, .. } = *self.gemm;
+        match &self.next {
+            Some((panels, ks)) if b.cs == 1 => {
+                let columns = panels.start * nr::<S>()..n.min(panels.end * nr::<S>());
+                let times = self.ks.len().div_ceil(LINE);
+                let (done, total) = (tile * self.panels.len() + panel, self.tiles.len() * self.panels.len());
+                Prefetch::block(b, ks.clone(), columns, done * times, total * times)
+            }
+            _ => {
+                let mr = self.gemm.mr::<S>();
+                Prefetch::rows(self.a(tile + 1, mr), if a.cs == 1 && panel == 0 { mr } else { 0 })
+            }
+        }
+    }
+}
+
+impl EdgeTile {
+    /// A row, if rows are `width` long.
+    #[inline(always)]
+    fn row(&mut self, row: usize, width: usize) -> *mut f32 {
+        self.0.as_mut_ptr().cast::<f32>().wrapping_add(row * width)
+    }
+}
+
+/// edge = C, with zeros up to `width`.
+///
+/// # Safety
+/// C has these rows and columns, and `edge` that many rows of `width`.
+#[inline(always)]
+unsafe fn gather(c: MatMut, rows: usize, columns: usize, width: usize, edge: *mut f32) {
+    for i in 0..rows {
+        for j in 0..width {
+            // SAFETY: as promised by the caller.
+            unsafe { *edge.add(i * width + j) = if j < columns { *c.at(i, j) } else { 0.0 } };
+        }
+    }
+}
+
+/// C[rows, columns] = edge, in transposed blocks if C is column-major.
+///
+/// # Safety
+/// `edge` holds the rows, each of whole vectors, and the elements lie inside C.
+#[inline(always)]
+unsafe fn scatter<S: Simd>(edge: *const f32, rows: Range<usize>, columns: Range<usize>, c: MatMut) {
+    let width = columns.len().next_multiple_of(S::F32_LANES);
+    let (down, across) = if c.rs == 1 { (rows.len() / SIDE, columns.len() / SIDE) } else { (0, 0) };
+    for j in (0..across).map(|block| block * SIDE) {
+        for i in (0..down).map(|block| block * SIDE) {
+            // SAFETY: as promised by the caller.
+            unsafe {
+                let to = c.at(rows.start + i, columns.start + j);
+                transpose::block::<S>(edge.add(i * width + j), width as isize, to, c.cs);
+            }
+        }
+    }
+    for j in 0..columns.len() {
+        let done = if j < across * SIDE { down * SIDE } else { 0 };
+        for i in done..rows.len() {
+            // SAFETY: as promised by the caller.
+            unsafe { *c.at(rows.start + i, columns.start + j) = *edge.add(i * width + j) };
+        }
+    }
+}

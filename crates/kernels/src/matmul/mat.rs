@@ -1,0 +1,67 @@
+//! Matrices as pointers with strides: what the loops split without bounds checks.
+
+use ndarray::{ArrayView2, ArrayViewMut2};
+
+/// A matrix that is read: element (i, j) is at `ptr + i * rs + j * cs`.
+#[derive(Clone, Copy)]
+pub(super) struct MatRef {
+    pub ptr: *const f32,
+    /// Row stride: the distance from one row to the next, in elements.
+    pub rs: isize,
+    /// Column stride.
+    pub cs: isize,
+}
+
+/// A matrix that is written.
+#[derive(Clone, Copy)]
+pub(super) struct MatMut {
+    pub ptr: *mut f32,
+    pub rs: isize,
+    pub cs: isize,
+}
+
+impl MatRef {
+    #[inline(always)]
+    pub fn at(self, i: usize, j: usize) -> *const f32 {
+        self.ptr.wrapping_offset(i as isize * self.rs + j as isize * self.cs)
+    }
+
+    /// The matrix from the element (i, j) on.
+    #[inline(always)]
+    pub fn from(self, i: usize, j: usize) -> Self {
+        Self { ptr: self.at(i, j), ..self }
+    }
+
+    pub fn transposed(self) -> Self {
+        Self { rs: self.cs, cs: self.rs, ..self }
+    }
+}
+
+impl MatMut {
+    #[inline(always)]
+    pub fn at(self, i: usize, j: usize) -> *mut f32 {
+        self.ptr.wrapping_offset(i as isize * self.rs + j as isize * self.cs)
+    }
+
+    pub fn transposed(self) -> Self {
+        Self { rs: self.cs, cs: self.rs, ..self }
+    }
+
+    /// Whether the elements of a column are adjacent, and those of a row are not.
+    pub fn is_column_major(self) -> bool {
+        self.rs == 1 && self.cs != 1
+    }
+}
+
+impl From<&ArrayView2<'_, f32>> for MatRef {
+    fn from(view: &ArrayView2<f32>) -> Self {
+        Self { ptr: view.as_ptr(), rs: view.strides()[0], cs: view.strides()[1] }
+    }
+}
+
+impl From<&mut ArrayViewMut2<'_, f32>> for MatMut {
+    fn from(view: &mut ArrayViewMut2<f32>) -> Self {
+        let ptr = view.as_mut_ptr();
+        Self { ptr, rs: view.strides()[0], cs: view.strides()[1] }
+    }
+}

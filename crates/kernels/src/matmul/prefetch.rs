@@ -1,0 +1,73 @@
+//! Software prefetch. Hardware prefetchers follow one row; here the next data are several rows, or begin pages away.
+//!
+//! A microtile prefetches `count` cache lines in each LINE steps over k. Two patterns are in use:
+//!
+//! ```text
+//! the next MR rows of A, side by side                   the next block of B, row by row
+//!
+//!         1st   2nd   3rd time                                    1st     2nd   3rd time (run = 3)
+//! row 0  |line |line |line | ...                        row k    |l l l |l l l |l l l |
+//! row 1  |line |line |line |         stride = rs_a      row k+1  |l l l |l l l |l l l |   stride = 1 line
+//!  ...    each time: one line further                     ...     after a run: to the next row (jump)
+//! ```
+
+use super::mat::MatRef;
+use super::params::LINE;
+use std::ops::Range;
+
+/// What a microtile prefetches.
+#[derive(Clone, Copy)]
+pub(super) struct Prefetch {
+    next: *const f32,
+    /// Lines per time.
+    count: usize,
+    /// From one of them to the next.
+    stride: isize,
+    /// From one time to the next.
+    step: isize,
+    /// Times in a run, and how many of the run are left.
+    run: usize,
+    left: usize,
+    /// Added to `step` at the end of a run.
+    jump: isize,
+}
+
+impl Prefetch {
+    /// Rows of A, from the next microtile's first element on.
+    pub fn rows(a: MatRef, count: usize) -> Self {
+        let (run, left) = (usize::MAX, usize::MAX);
+        Self { next: a.ptr, count, stride: a.rs, step: LINE as isize, run, left, jump: 0 }
+    }
+
+    /// The part of the next block of B (rows `ks`, whose elements are adjacent, and some columns) that falls to one of
+    /// the current block's microtiles: the one before which prefetches were issued `done` times of `total`.
+    pub fn block(b: MatRef, ks: Range<usize>, columns: Range<usize>, done: usize, total: usize) -> Self {
+        let lines = columns.len().div_ceil(LINE);
+        // As few lines at a time as reach the end of the block.
+        let count = (1..lines).find(|count| lines.div_ceil(*count) * ks.len() <= total).unwrap_or(lines);
+        let (run, step) = (lines.div_ceil(count), (count * LINE) as isize);
+        let next = b.at(ks.start + done / run, columns.start + done % run * count * LINE);
+        let (stride, jump) = (LINE as isize, b.rs - run as isize * step);
+        Self { next, count, stride, step, run, left: run - done % run, jump }
+    }
+
+    #[inline(always)]
+    pub fn issue(&mut self) {
+        for i in 0..self.count {
+            fetch(self.next.wrapping_offset(i as isize * self.stride));
+        }
+        // A select, not a branch: that would be mispredicted at the end of each run.
+        let (step, left) = if self.left == 1 { (self.step + self.jump, self.run) } else { (self.step, self.left - 1) };
+        (self.next, self.left) = (self.next.wrapping_offset(step), left);
+    }
+}
+
+/// Prefetches a cache line into L2; any address will do.
+#[inline(always)]
+fn fetch(_address: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint that neither reads nor faults.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(_address.cast());
+    }
+}
