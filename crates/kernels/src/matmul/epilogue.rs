@@ -52,6 +52,7 @@ impl<'a> Epilogue<'a> {
     }
 
     /// The bias of some columns, if it is one by column.
+    #[inline(always)]
     pub(super) fn column_bias(&self, columns: Range<usize>) -> Option<&'a [f32]> {
         if let Bias::Columns(bias) = self.bias { Some(&bias[columns]) } else { None }
     }

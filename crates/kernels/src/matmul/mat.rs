@@ -32,6 +32,7 @@ impl MatRef {
         Self { ptr: self.at(i, j), ..self }
     }
 
+    #[inline(always)]
     pub fn transposed(self) -> Self {
         Self { rs: self.cs, cs: self.rs, ..self }
     }
@@ -43,11 +44,13 @@ impl MatMut {
         self.ptr.wrapping_offset(i as isize * self.rs + j as isize * self.cs)
     }
 
+    #[inline(always)]
     pub fn transposed(self) -> Self {
         Self { rs: self.cs, cs: self.rs, ..self }
     }
 
     /// Whether the elements of a column are adjacent, and those of a row are not.
+    #[inline(always)]
     pub fn is_column_major(self) -> bool {
         self.rs == 1 && self.cs != 1
     }

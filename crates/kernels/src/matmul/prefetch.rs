@@ -34,6 +34,7 @@ pub(super) struct Prefetch {
 
 impl Prefetch {
     /// Rows of A, from the next microtile's first element on.
+    #[inline(always)]
     pub fn rows(a: MatRef, count: usize) -> Self {
         let (run, left) = (usize::MAX, usize::MAX);
         Self { next: a.ptr, count, stride: a.rs, step: LINE as isize, run, left, jump: 0 }
@@ -41,6 +42,7 @@ impl Prefetch {
 
     /// The part of the next block of B (rows `ks`, whose elements are adjacent, and some columns) that falls to one of
     /// the current block's microtiles: the one before which prefetches were issued `done` times of `total`.
+    #[inline(always)]
     pub fn block(b: MatRef, ks: Range<usize>, columns: Range<usize>, done: usize, total: usize) -> Self {
         let lines = columns.len().div_ceil(LINE);
         // As few lines at a time as reach the end of the block.
