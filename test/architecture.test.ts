@@ -1,76 +1,127 @@
-import { readdirSync, readFileSync } from "node:fs";
-import { dirname, join, relative, resolve } from "node:path";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join, posix } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
+import { type Graph, rustImports, stronglyConnected, typescriptImports, userFiles } from "./helpers/imports.js";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const SRC = join(ROOT, "src");
 
-/** What each folder of src/ may import beside itself and the files at the top. */
-const ALLOWED: Record<string, string[]> = {
-  registry: [],
-  files: [],
-  tensor: [],
-  ops: ["tensor"],
-  data: ["files", "registry", "tensor"],
-  nn: ["ops", "tensor"],
-  models: ["nn", "registry", "tensor"],
-  losses: ["ops", "registry", "tensor"],
-  optim: ["nn", "registry", "tensor"],
-  checkpoint: ["files", "models", "nn", "tensor"],
-  log: ["files"],
-  export: ["files", "nn", "ops", "tensor"],
-  train: ["checkpoint", "data", "log", "losses", "models", "nn", "ops", "optim", "registry", "tensor"],
-  compare: ["checkpoint", "data", "files", "log", "models", "nn", "ops", "tensor", "train"],
-  report: ["checkpoint", "compare", "data", "files", "log", "losses", "models", "nn", "ops", "tensor", "train"],
-  config: ["compare", "files", "models", "registry", "train"],
-  cli: [
-    "checkpoint",
-    "compare",
-    "config",
-    "data",
-    "export",
-    "files",
-    "log",
-    "models",
-    "nn",
-    "registry",
-    "report",
-    "tensor",
-    "train",
-  ],
-};
+/** The folders of src/: each imports only from itself and those before it, and from the files at the top. */
+const LAYERS = [
+  ...["registry", "files", "tensor", "ops", "nn", "data", "graph", "models", "losses", "optim", "checkpoint", "export"],
+  ...["log", "teachers", "train", "compare", "report", "config", "cli"],
+];
 
-const files = (folder: string) =>
-  readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts"));
+/** Folders in which a file is an entry of a registry: its one importer is the folder's list. */
+const REGISTRIES = ["ops", "losses", "models", "teachers", "optim", "data/formats", "cli"];
 
-test("a folder imports only from those that it may", () => {
-  const wrong = files(SRC).flatMap((name) => {
-    const [folder, rest] = name.split("/");
-    if (rest === undefined || folder === undefined) return [];
-    const imports = readFileSync(join(SRC, name), "utf8").matchAll(/(?:from|import\()\s*"(\.[^"]+)"/g);
-    return [...imports].flatMap(([, path]) => {
-      const target = relative(SRC, resolve(SRC, dirname(name), path as string)).split("/");
-      const ok = target.length === 1 || target[0] === folder || ALLOWED[folder]?.includes(target[0] as string);
-      return ok ? [] : [`${name} imports ${target.join("/")}`];
-    });
+/** Files that a program starts from or loads by name, so that none imports them. */
+const ENTRIES = ["cli/main.ts", "report/page/main.ts", "compare/worker.ts"];
+
+/** Circles that remain, most of them of types alone. */
+const CIRCLES = [
+  ["nn/module.ts", "nn/printed.ts"],
+  ["data/formats/load_data.ts", "data/formats/open_source.ts", "data/streamed/stream_source.ts"],
+  ["train/controls.ts", "train/run_setup.ts"],
+  ["optim/adamw.ts", "optim/adamw_state.ts"],
+  ["train/distill.ts", "train/open_cache.ts"],
+  ["tensor/autograd.ts", "tensor/op.ts", "tensor/tensor.ts"],
+  ["matmul/piece.rs", "matmul/plan.rs"],
+].map(String);
+
+/** Short files with one importer that remain. */
+const SHORT = ["report/page/classes.ts", "report/page/theme.ts", "train/run_config.ts", "train/scheduler.ts"];
+
+/** Exported functions, classes and constants without a user that remain. */
+const UNUSED = [
+  "cli/error_boundary.ts: EXIT",
+  "log/epoch_record.ts: RECORD_FIELDS",
+  "models/create_network.ts: NETWORK_KEY",
+  "models/create_network.ts: storedSpec",
+  "train/options.ts: above0",
+  "train/options.ts: defaultOf",
+  "data/formats/table_header.ts: namesColumns",
+];
+
+const imports = typescriptImports(SRC);
+const crates = readdirSync(join(ROOT, "crates"));
+
+test("a folder imports only from those before it, a file at the top only from the others", () => {
+  const layer = (file: string) => (file.includes("/") ? LAYERS.indexOf(file.split("/")[0]) : -1);
+  const wrong = [...imports].flatMap(([file, targets]) => {
+    if (file === "index.ts") return [];
+    return targets.filter((target) => layer(target) > layer(file)).map((target) => `${file} imports ${target}`);
   });
   expect(wrong).toEqual([]);
-  expect(Object.keys(ALLOWED).sort()).toEqual(
-    readdirSync(SRC, { withFileTypes: true })
-      .flatMap((entry) => (entry.isDirectory() ? [entry.name] : []))
-      .sort(),
-  );
+  expect(folders(SRC).filter((folder) => !LAYERS.includes(folder))).toEqual([]);
+});
+
+test("no files import each other in a circle", () => {
+  const circles = (graph: Graph) => stronglyConnected(graph).map(String);
+  const found = [imports, ...crates.map((crate) => rustImports(join(ROOT, "crates", crate, "src")))].flatMap(circles);
+  expect(found.filter((circle) => !CIRCLES.includes(circle))).toEqual([]);
+});
+
+test("a file of fewer than 40 lines has a second importer", () => {
+  const importers = importersOf(imports);
+  const short = [...imports.keys()].filter((file) => {
+    if (posix.basename(file) === "index.ts" || ENTRIES.includes(file) || SHORT.includes(file)) return false;
+    if (REGISTRIES.includes(dirname(file))) return false;
+    return read(join(SRC, file)).trimEnd().split("\n").length < 40 && (importers.get(file)?.size ?? 0) < 2;
+  });
+  expect(short).toEqual([]);
+});
+
+test("an exported function, class or constant has a user", () => {
+  const users = userFiles(ROOT).map((file): [string, Set<string>] => [file, new Set(read(file).match(/\w+/g))]);
+  const unused = [...imports.keys()].flatMap((file) => {
+    const path = join(SRC, file);
+    const declared = read(path).matchAll(/^export (?:abstract )?(?:async )?(?:function\*?|const|class) (\w+)/gm);
+    return [...declared]
+      .filter(([, name]) => !users.some(([user, words]) => user !== path && words.has(name)))
+      .map(([, name]) => `${file}: ${name}`);
+  });
+  expect(unused.filter((name) => !UNUSED.includes(name))).toEqual([]);
 });
 
 test("only native.ts loads the binding", () => {
-  const loading = files(SRC).filter((name) =>
-    /["']\.\.?\/(\.\.\/)*index\.js["']\)/.test(readFileSync(join(SRC, name), "utf8")),
+  const loading = [...imports.keys()].filter((file) =>
+    /["']\.\.?\/(\.\.\/)*index\.js["']\)/.test(read(join(SRC, file))),
   );
   expect(loading).toEqual(["native.ts"]);
 });
 
-test("ARCHITECTURE.md names every folder of src/ and crates/", () => {
-  const text = readFileSync(join(ROOT, "ARCHITECTURE.md"), "utf8");
-  for (const folder of Object.keys(ALLOWED)) expect(text).toMatch(new RegExp(`^ *${folder}/`, "m"));
+test("every file of a crate's tests is named in its main.rs, which is what cargo builds", () => {
+  for (const tests of crates.map((crate) => join(ROOT, "crates", crate, "tests")).filter(existsSync)) {
+    const modules = [...read(join(tests, "main.rs")).matchAll(/^mod (\w+);/gm)].map(([, name]) => name);
+    const files = readdirSync(tests).filter((name) => name.endsWith(".rs") && name !== "main.rs");
+    expect(files.filter((name) => !modules.includes(name.slice(0, -3)))).toEqual([]);
+  }
 });
+
+test("ARCHITECTURE.md names every folder of src/ and crates/", () => {
+  const text = read(join(ROOT, "ARCHITECTURE.md"));
+  for (const folder of [...folders(SRC), ...crates]) expect(text).toMatch(new RegExp(`^ *${folder}/`, "m"));
+});
+
+function read(file: string): string {
+  return readFileSync(file, "utf8");
+}
+
+function folders(path: string): string[] {
+  return readdirSync(path, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []));
+}
+
+/** The importers of each file; what a folder's index gives on has the index's importers too. */
+function importersOf(graph: Graph): Map<string, Set<string>> {
+  const importers = new Map<string, Set<string>>();
+  for (const [file, targets] of graph) {
+    for (const target of targets) importers.set(target, (importers.get(target) ?? new Set()).add(file));
+  }
+  for (const [file, direct] of importers) {
+    const index = `${dirname(file)}/index.ts`;
+    if (direct.has(index)) for (const importer of importers.get(index) ?? []) direct.add(importer);
+  }
+  return importers;
+}

@@ -74,7 +74,7 @@ function totalsOf({ task, options, teacherRatio, controls }: Experiment, trials:
 }
 
 /** A runner in this process or, with `workers`, one for each worker process; the threads are divided among them. */
-export async function openRunners(
+async function openRunners(
   { task, controls }: Experiment,
   trials: number,
   teacher: TrainedTeacher,
@@ -132,7 +132,7 @@ export interface PoolControls {
  * Runs all trials, one at a time on each runner; returns their outcomes in the order of the trials. If one fails or the
  * signal aborts, the others save their state and stop, and the first failure is thrown.
  */
-export async function runTrials(
+async function runTrials(
   trials: readonly Trial[],
   runners: readonly TrialRunner[],
   { signal, onStep, onTrial }: PoolControls,
@@ -181,7 +181,7 @@ export function isAbort(error: unknown): boolean {
 }
 
 /** Sums the steps of trials that run side by side. */
-export class ProgressTotals {
+class ProgressTotals {
   readonly #runs = new Map<string, { steps: number; weight: number; done: number }>();
 
   constructor(private readonly onProgress: (progress: ExperimentProgress) => void) {}

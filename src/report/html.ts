@@ -71,7 +71,7 @@ export function embeddedJson(value: unknown): string {
 }
 
 /** A text as HTML shows it. */
-export function escapeText(text: string): string {
+function escapeText(text: string): string {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }
 
