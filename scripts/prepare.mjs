@@ -1,5 +1,5 @@
-// Brings a checkout to the point where it runs: packages, the native addon, the TypeScript. What is current is left
-// alone. `prepare.mjs bench` compiles the benchmark too, `prepare.mjs test` installs what only tests need.
+// Makes a checkout run: packages, the native addon, the TypeScript. What is current is left alone.
+// `prepare.mjs bench` compiles the benchmark too, `prepare.mjs test` installs what only tests need.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -50,7 +50,7 @@ function step(stamp, sources, name, build) {
   writeFileSync(file, "");
 }
 
-/** The time of the latest change in a file, or in a folder and all inside it; infinite where there is none. */
+/** The time of the latest change in a file or a folder's files; infinite if there is none. */
 function newest(path) {
   if (!existsSync(path)) return Number.POSITIVE_INFINITY;
   const status = statSync(path);

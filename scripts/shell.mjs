@@ -1,4 +1,4 @@
-// What the scripts share: where they are, and how they call other programs.
+// What the scripts share: the project's folder, and calls of other programs.
 import { spawnSync } from "node:child_process";
 import { statSync } from "node:fs";
 import { join } from "node:path";
@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 
 export const ROOT = fileURLToPath(new URL("..", import.meta.url));
 
-/** Runs a program and gives what it wrote to standard output; where it fails, throws with all that it said. */
+/** Runs a program and returns its standard output; throws with all its output if it fails. */
 export function output(command, args, options = {}) {
   const { status, stdout, stderr, error } = spawnSync(command, args, {
     cwd: ROOT,

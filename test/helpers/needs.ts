@@ -44,7 +44,7 @@ export const LINUX: Need = { met: process.platform === "linux", reason: "Linux" 
 /** Root may write to what is read-only. */
 export const ORDINARY_USER: Need = { met: process.getuid?.() !== 0, reason: "a user other than root" };
 
-/** Fashion-MNIST where the library finds it. */
+/** Fashion-MNIST, found as the library finds it. */
 export async function fashionMnist(): Promise<Need> {
   const { findData } = await import("../../src/data/index.js");
   const met = !hidden.has("fashion-mnist") && (await findData("fashion-mnist")) !== null;
