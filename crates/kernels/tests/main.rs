@@ -2,7 +2,7 @@
 
 mod common;
 
-mod adamw;
+mod adam;
 mod ahead;
 mod augment;
 mod batch_norm;
@@ -18,4 +18,5 @@ mod norm_relu_dropout;
 mod parallel;
 mod reduce;
 mod rng;
+mod sgd;
 mod softmax;

@@ -1,8 +1,6 @@
 //! SGD: steps against a naive loop in double precision.
 
-mod common;
-
-use common::{SIZES, close, fill, refuses, same_bits};
+use crate::common::{SIZES, close, fill, refuses, same_bits};
 use distillery_kernels::Result;
 use distillery_kernels::optimizer::Slot;
 use distillery_kernels::sgd::{SgdStep, step, step_momentum};
