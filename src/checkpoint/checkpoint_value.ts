@@ -13,7 +13,7 @@ import type { AnyTensor } from "./stored_types.js";
  * | `int`, `np.int64`, ... | number, from 2^53 on bigint |
  * | `float`, `np.float64`, ... | number; a whole one comes back to Python as an `int` |
  * | `list`, `tuple` | an array, a frozen array |
- * | `dict`, `OrderedDict` | an object, or a Map if a key is an `int` |
+ * | `dict`, `OrderedDict`, `Counter` | an object, or a Map if a key is an `int` |
  * | float, int32 and int64 tensors | Tensor, IntTensor, LongTensor |
  * | bool, uint8, int8 and int16 tensors | IntTensor |
  */

@@ -28,9 +28,11 @@ const ENCODE = "_codecs.encode";
 
 const STORAGES = new Map<string, StoredType>(STORED_TYPES.map((type) => [`torch.${type.torch}`, type]));
 const ORDERED_DICT = "collections.OrderedDict";
+/** The milestones of a MultiStepLR. */
+const COUNTER = "collections.Counter";
 const REBUILD_TENSOR = "torch._utils._rebuild_tensor_v2";
 const REBUILD_PARAMETER = "torch._utils._rebuild_parameter";
-const TENSORS = [ORDERED_DICT, REBUILD_TENSOR, REBUILD_PARAMETER, ...STORAGES.keys()];
+const TENSORS = [ORDERED_DICT, COUNTER, REBUILD_TENSOR, REBUILD_PARAMETER, ...STORAGES.keys()];
 const ALLOWED = new Set([...TENSORS, ...SCALARS, DTYPE, ENCODE]);
 
 /** The global of a name, if a dictionary of tensors may hold it; every other is foreign. */
@@ -64,6 +66,8 @@ export function reduce(callee: Value, args: Value, reading: Reading): Value {
 function madeOf(name: string, args: readonly Value[]): Value {
   if (name === DTYPE) return dtypeOf(args);
   if (name === ENCODE) return encoded(args);
+  const [counts] = args;
+  if (name === COUNTER) return args.length === 1 && isKind(counts, "dict") ? counts : null;
   return name === ORDERED_DICT && args.length === 0 ? { kind: "dict", ordered: true, entries: [] } : null;
 }
 

@@ -1,0 +1,104 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import {
+  BatchNorm1d,
+  ExponentialMovingAverage,
+  Linear,
+  LongTensor,
+  manualSeed,
+  Sequential,
+  type StateDict,
+} from "../../src/index.js";
+import { expectClose } from "../parity/close.js";
+
+interface Fixture {
+  lines: Record<string, [start: number[], end: number[]]>;
+  updates: number;
+  cases: { decay: number; useBuffers: boolean; state: Record<string, number[]> }[];
+}
+
+const fixture = JSON.parse(
+  readFileSync(join(import.meta.dirname, "fixtures", "averaged_weights.json"), "utf8"),
+) as Fixture;
+const network = () => new Sequential(new Linear(3, 4), new BatchNorm1d(4), new Linear(4, 1, { bias: false }));
+
+/** make_fixtures.py's averaged_weights: every number moves along a line. */
+function moveTo(state: StateDict, update: number): void {
+  for (const [key, { data }] of Object.entries(state)) {
+    if (data instanceof BigInt64Array) {
+      data.fill(BigInt(7 * update));
+      continue;
+    }
+    const [start, end] = fixture.lines[key];
+    for (const [i, from] of start.entries()) data[i] = from + (end[i] - from) * (update / fixture.updates);
+  }
+}
+
+const values = (state: StateDict) =>
+  Object.fromEntries(
+    Object.entries(state).map(([key, { data }]) => [key, Array.from<number | bigint, number>(data, Number)]),
+  );
+
+describe("ExponentialMovingAverage", () => {
+  it.each(fixture.cases)(
+    "has PyTorch's averages, decay $decay, useBuffers $useBuffers",
+    ({ state: wanted, ...options }) => {
+      const model = network();
+      const average = new ExponentialMovingAverage(model, options);
+      for (let update = 1; update <= fixture.updates; update++) {
+        moveTo(model.stateDict(), update);
+        average.update();
+      }
+      const state = values(average.stateDict());
+      expect(Object.keys(state)).toEqual(Object.keys(wanted));
+      for (const [key, numbers] of Object.entries(wanted))
+        expectClose(state[key], numbers, { rel: 1e-6, abs: 1e-7 }, key);
+    },
+  );
+
+  it("goes on from a state dict with the same bits", () => {
+    const model = network();
+    const [first, second] = [0, 1].map(() => new ExponentialMovingAverage(model, { decay: 0.5 }));
+    moveTo(model.stateDict(), 1);
+    first.update();
+    second.loadStateDict(structuredCloneOf(first.stateDict()));
+    moveTo(model.stateDict(), 5);
+    for (const average of [first, second]) average.update();
+    expect(values(second.stateDict())).toEqual(values(first.stateDict()));
+    expect(second.stateDict().n_averaged).toEqual(new LongTensor(BigInt64Array.of(2n), []));
+  });
+
+  it("is in the network during a call, which has its own weights again afterwards, also after an error", async () => {
+    manualSeed(1);
+    const model = network();
+    const average = new ExponentialMovingAverage(model);
+    average.update();
+    const averaged = values(average.modelState());
+    moveTo(model.stateDict(), 3);
+    const own = values(model.stateDict());
+    expect(await average.during(() => values(model.stateDict()))).toEqual(averaged);
+    await expect(average.during(() => Promise.reject(new Error("stopped")))).rejects.toThrow("stopped");
+    expect(values(model.stateDict())).toEqual(own);
+    expect(values(average.modelState())).toEqual(averaged);
+  });
+
+  it.each([{ decay: 1.5 }, { decay: Number.NaN }, { decays: 0.9 }])("refuses %j", (options) => {
+    expect(() => new ExponentialMovingAverage(network(), options)).toThrow(
+      expect.objectContaining({ code: "BAD_ARGUMENT" }),
+    );
+  });
+
+  it("refuses the state of another network", () => {
+    const other = new ExponentialMovingAverage(new Linear(2, 2)).stateDict();
+    expect(() => new ExponentialMovingAverage(network()).loadStateDict(other)).toThrow(
+      expect.objectContaining({ code: "STATE_DICT_MISMATCH" }),
+    );
+  });
+});
+
+function structuredCloneOf(state: StateDict): StateDict {
+  const copy = new ExponentialMovingAverage(network()).stateDict();
+  for (const [key, tensor] of Object.entries(copy)) tensor.data.set(state[key].data as never);
+  return copy;
+}
