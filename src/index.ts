@@ -45,8 +45,25 @@ export {
   tensorBoardLog,
   withLogFile,
 } from "./log/index.js";
-export { type CrossEntropyOptions, crossEntropy } from "./losses/cross_entropy.js";
-export { type KdLossOptions, type KdLossParts, kdLoss, kdLossParts } from "./losses/kd_loss.js";
+export {
+  type CrossEntropyOptions,
+  createLoss,
+  crossEntropy,
+  crossEntropyLoss,
+  type DistillationLoss,
+  type KdDistillationLossOptions,
+  type KdLossOptions,
+  type KdLossParts,
+  kdDistillationLoss,
+  kdLoss,
+  kdLossParts,
+  LOSSES,
+  type LossBatch,
+  type LossContext,
+  type LossSpec,
+  type Outputs,
+  weightedSum,
+} from "./losses/index.js";
 export { createNetwork, type NetworkOfState, networkFrom } from "./models/create_network.js";
 export type { NetworkContext } from "./models/network.js";
 export { StudentNet } from "./models/student_net.js";
@@ -70,6 +87,16 @@ export {
   type UserModules,
 } from "./registry/index.js";
 export * from "./report/index.js";
+export {
+  cached,
+  frozen,
+  live,
+  type NetworkTeacherOptions,
+  TEACHERS,
+  type Teacher,
+  TeacherCache,
+  type TeacherFunction,
+} from "./teachers/index.js";
 export { noGrad } from "./tensor/autograd.js";
 export { IntTensor, type Labels, LongTensor } from "./tensor/int_tensor.js";
 export { Generator, manualSeed, rand, randint, randn, randperm, withGenerator } from "./tensor/random.js";

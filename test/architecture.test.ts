@@ -23,26 +23,22 @@ const ENTRIES = ["cli/main.ts", "report/page/main.ts", "compare/worker.ts"];
 const CIRCLES = [
   ["nn/module.ts", "nn/printed.ts"],
   ["data/formats/load_data.ts", "data/formats/open_source.ts", "data/streamed/stream_source.ts"],
-  ["train/controls.ts", "train/run_setup.ts"],
   ["optim/optimizer.ts", "optim/state_dict.ts"],
-  ["train/distill.ts", "train/open_cache.ts"],
   ["tensor/autograd.ts", "tensor/op.ts", "tensor/tensor.ts"],
-  ["matmul/piece.rs", "matmul/plan.rs"],
+  ["matmul/epilogue.rs", "matmul/microkernel.rs"],
+  ["matmul/gemm.rs", "matmul/macrokernel.rs"],
 ].map(String);
 
 /** Short files with one importer that remain. */
-const SHORT = ["report/page/classes.ts", "report/page/theme.ts", "train/run_config.ts", "train/scheduler.ts"];
+const SHORT = ["report/page/classes.ts", "report/page/theme.ts"];
 
 /** Exported functions, classes and constants without a user that remain. */
 const UNUSED = [
   "cli/error_boundary.ts: EXIT",
-  "log/epoch_record.ts: RECORD_FIELDS",
   "optim/index.ts: OPTIMIZERS",
   "optim/index.ts: createScheduler",
   "models/create_network.ts: NETWORK_KEY",
   "models/create_network.ts: storedSpec",
-  "train/options.ts: above0",
-  "train/options.ts: defaultOf",
   "data/formats/table_header.ts: namesColumns",
 ];
 

@@ -24,7 +24,7 @@ const PARTS: Readonly<Record<keyof RunMemory, string>> = {
   optimizer: "AdamW's moments",
   activations: "activations of a step",
   data: "data",
-  teacherAnswers: "the teacher's answers",
+  teacherLogits: "cached teacher logits",
   copies: "copies for checkpoints",
   process: "Node.js and the code",
 };

@@ -46,7 +46,7 @@ export async function runEvaluate(flags: EvaluateFlags): Promise<void> {
   }
   const size = `${parameters.toLocaleString("en-US")} parameters, ${(bytes / 1e6).toFixed(2)} MB`;
   console.log(`${flags.file}: ${model.constructor.name}, ${size}`);
-  console.log(`${data.name}: ${evaluation.examples.toLocaleString("en-US")} examples\n`);
+  console.log(`${data.name}: ${evaluation.samples.toLocaleString("en-US")} samples\n`);
   console.log(`${summary(evaluation, latencyMs)}\n\n${classTable(evaluation, data)}`);
 }
 
@@ -58,10 +58,10 @@ function scriptData({ context, train }: Source): Dataset {
 }
 
 function summary(
-  { accuracy, correct, examples, loss, calibration, teacherAccuracy, agreement }: Evaluation,
+  { accuracy, correct, samples, loss, calibration, teacherAccuracy, agreement }: Evaluation,
   latencyMs: number,
 ): string {
-  const rows = [["accuracy", percent(accuracy), `${correct} of ${examples}`]];
+  const rows = [["accuracy", percent(accuracy), `${correct} of ${samples}`]];
   rows.push(["loss", loss.toFixed(4), "mean cross-entropy"]);
   rows.push(["calibration error", percent(calibration.error), "expected, over 15 bins"]);
   if (teacherAccuracy !== undefined) rows.push(["teacher's accuracy", percent(teacherAccuracy), ""]);

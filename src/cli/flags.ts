@@ -86,6 +86,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = {
     temperature: ["<number>", "divides both networks' logits", toNumber],
     alpha: ["<fraction>", "weight of the soft targets, from 0 to 1", toNumber],
     labelSmoothing: ["<fraction>", "fraction of a label's probability that is spread over all classes", toNumber],
+    accumulate: ["<number>", "batches whose gradients are averaged before each step", toNumber],
     patience: [
       "<epochs>",
       "early stopping: epochs without improvement on the validation set (default: none)",

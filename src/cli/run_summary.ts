@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Module } from "../nn/module.js";
-import { cloneState } from "../train/best.js";
 import { type BestWeights, type Evaluation, evaluate, type RunResult } from "../train/index.js";
+import { cloneState } from "../train/trainer_state.js";
 import { type Printer, percent } from "./printer.js";
 import type { Source } from "./setup.js";
 

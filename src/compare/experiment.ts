@@ -2,17 +2,18 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { CheckpointFiles, lockFolder } from "../checkpoint/index.js";
 import { expectInteger, show } from "../checks.js";
+import { expectDataset } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import { ioError, writeWhole } from "../files/index.js";
+import { expectModule } from "../nn/expect_module.js";
 import { Generator, withGenerator } from "../tensor/random.js";
-import { expectDataset, expectModule } from "../train/arguments.js";
-import type { BestEpoch } from "../train/best.js";
+import type { BestEpoch } from "../train/index.js";
 import {
   type DistillationOptions,
   distillationSchema,
   type ResolvedDistillation,
-  readOptions,
+  resolveOptions,
 } from "../train/options.js";
 import type { CompareResult } from "./results.js";
 import { expectLike, type SplitTask, splitTask, type Task } from "./task.js";
@@ -92,12 +93,12 @@ export interface Experiment {
 export function parseExperiment(input: ExperimentInput): Experiment {
   const { teacher, student, data, validation, test, ...more } = input;
   const { out, resume, about, workers, signal, onProgress, onTrial, onNote, ...rest } = more;
-  const options = readOptions(distillationSchema, rest);
+  const options = resolveOptions(distillationSchema, rest);
   if (options.teacherMode === "train") {
     throw new DistilleryError("BAD_ARGUMENT", 'teacherMode: expected "eval": the students are to get the same logits');
   }
   const task = splitTask({ teacher, student, data, ...(validation !== undefined && { validation }) });
-  expectDataset("test", test);
+  expectDataset(test, "test");
   expectLike(task.data, "test", test);
   if (typeof out !== "string" || out === "") {
     throw new DistilleryError("BAD_ARGUMENT", `out: expected a folder, got ${show(out)}`);

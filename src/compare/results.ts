@@ -1,12 +1,12 @@
 import { stat } from "node:fs/promises";
 import { setImmediate } from "node:timers/promises";
 import { load } from "../checkpoint/index.js";
-import type { Dataset } from "../data/index.js";
+import { type Dataset, labelsOf } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import type { EpochRecord } from "../log/epoch_record.js";
 import type { Module } from "../nn/module.js";
-import { argmax } from "../ops/argmax.js";
-import { type Evaluation, evaluate, logitsOf, measureLatency, measureThroughput } from "../train/index.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { type Evaluation, evaluateLogits, logitsOf, measureLatency, measureThroughput } from "../train/index.js";
 import { type PairedDifference, type SampleStats, sampleStats } from "./statistics.js";
 import type { Outcome } from "./trial.js";
 
@@ -82,7 +82,8 @@ export interface SweepResult {
 /** Evaluates on the test set, after all training is done; the teacher's logits are computed once. */
 export class Examiner {
   readonly teacherEvaluation: Evaluation;
-  readonly #teacherClasses: Int32Array;
+  readonly #labels: Int32Array;
+  readonly #teacherLogits: Tensor;
 
   constructor(
     private readonly test: Dataset,
@@ -91,8 +92,9 @@ export class Examiner {
     private readonly student: Module,
     private readonly signal: AbortSignal,
   ) {
-    this.teacherEvaluation = evaluate(teacher, test);
-    this.#teacherClasses = classesOf(teacher, test);
+    this.#labels = labelsOf(test);
+    this.#teacherLogits = logitsOf(teacher, test);
+    this.teacherEvaluation = evaluateLogits(this.#teacherLogits, this.#labels);
   }
 
   /** The student's figures with the weights of a file. */
@@ -100,18 +102,8 @@ export class Examiner {
     await setImmediate();
     if (this.signal.aborted) throw new DistilleryError("ABORTED", "stopped while the test set was read");
     this.student.loadStateDict(await load(file));
-    const classes = classesOf(this.student, this.test);
-    const alike = classes.reduce((count, own, i) => count + Number(own === this.#teacherClasses[i]), 0);
-    return {
-      ...evaluate(this.student, this.test),
-      teacherAccuracy: this.teacherEvaluation.accuracy,
-      agreement: alike / classes.length,
-    };
+    return evaluateLogits(logitsOf(this.student, this.test), this.#labels, this.#teacherLogits);
   }
-}
-
-function classesOf(model: Module, data: Dataset): Int32Array {
-  return argmax(logitsOf(model, data)).data;
 }
 
 /** The figures of one way to train, over its trials. */

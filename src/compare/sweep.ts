@@ -2,7 +2,7 @@ import { fingerprint } from "../checkpoint/index.js";
 import { expectInteger, expectNumber } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { Generator, withGenerator } from "../tensor/random.js";
-import { isBetter } from "../train/best.js";
+import { isBetter } from "../train/trainer_state.js";
 import {
   describeConfig,
   describeData,

@@ -1,8 +1,9 @@
 import { expectNumber } from "../checks.js";
+import { expectDataset } from "../data/dataset.js";
 import { type Dataset, splitDataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
+import { expectModule } from "../nn/expect_module.js";
 import type { Module } from "../nn/module.js";
-import { expectDataset, expectModule } from "../train/arguments.js";
 
 /** What the runs of a comparison or a sweep have in common: networks and data to train on. */
 export interface Task {
@@ -32,13 +33,13 @@ export function splitTask({ teacher, student, data, validation = VALIDATION_FRAC
       "student: expected a function that makes the network, as () => new Net()",
     );
   }
-  expectDataset("data", data);
+  expectDataset(data, "data");
   if (data.classes < 2) {
     const text = `data: expected two classes or more, got ${data.classes}`;
     throw new DistilleryError("BAD_ARGUMENT", text);
   }
   if (typeof validation !== "number") {
-    expectDataset("validation", validation);
+    expectDataset(validation, "validation");
     expectLike(data, "validation", validation);
     return { teacher, student, data, validation };
   }

@@ -4,8 +4,9 @@ import { save } from "../checkpoint/index.js";
 import type { Dataset } from "../data/index.js";
 import { ioError } from "../files/index.js";
 import type { Module } from "../nn/module.js";
+import { TeacherCache } from "../teachers/index.js";
 import { Generator, withGenerator } from "../tensor/random.js";
-import { TeacherCache, trainTeacher } from "../train/index.js";
+import { trainTeacher } from "../train/index.js";
 import type { ResolvedDistillation } from "../train/options.js";
 import type { SplitTask } from "./task.js";
 import { type Outcome, ofTraining, outcomeOf, resuming } from "./trial.js";
@@ -74,9 +75,9 @@ export async function computeTeacherLogits(
   data: Dataset,
   { out, signal, onNote }: Pick<TeacherTraining, "out" | "signal" | "onNote">,
 ): Promise<CachedLogits | null> {
-  const obstacle = TeacherCache.obstacle(teacher, data);
-  if (obstacle !== null) {
-    onNote(`teacher logits not cached: ${obstacle}`);
+  const reason = TeacherCache.whyNotCacheable(teacher, data);
+  if (reason !== null) {
+    onNote(`teacher logits not cached: ${reason}`);
     return null;
   }
   const file = join(out, "teacher_logits.safetensors");

@@ -3,9 +3,9 @@ import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import type { EpochRecord } from "../log/epoch_record.js";
 import type { Module } from "../nn/module.js";
+import type { TeacherCache } from "../teachers/index.js";
 import { Generator, withGenerator } from "../tensor/random.js";
-import type { BestEpoch } from "../train/best.js";
-import { distill, type RunControls, type RunResult, type TeacherCache, trainTeacher } from "../train/index.js";
+import { type BestEpoch, distill, type RunControls, type RunResult, trainTeacher } from "../train/index.js";
 import type { ResolvedDistillation } from "../train/options.js";
 
 /** One training run of a student. */

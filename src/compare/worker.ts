@@ -1,8 +1,8 @@
 // The program of a worker process, started by worker_runner.ts.
 import { load } from "../checkpoint/index.js";
 import { DistilleryError } from "../errors.js";
+import { TeacherCache } from "../teachers/index.js";
 import { setNumThreads } from "../threads.js";
-import { TeacherCache } from "../train/index.js";
 import { splitTask, type Task } from "./task.js";
 import { InProcessRunner, type Trial } from "./trial.js";
 import type { Init, Request, Response } from "./worker_runner.js";

@@ -1,8 +1,11 @@
+import * as v from "valibot";
 import { expectNumber, expectShape, withDefaults } from "../checks.js";
 import { native } from "../native.js";
+import { defineEntry, described, fraction } from "../registry/index.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import { type Labels, labelData } from "../tensor/int_tensor.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
+import { type DistillationLoss, type LossContext, labelsFor } from "./loss.js";
 import { lossOutput } from "./loss_output.js";
 
 /** The options of {@link crossEntropy}. */
@@ -18,7 +21,7 @@ export const CROSS_ENTROPY_DEFAULTS = { labelSmoothing: 0 } as const;
  * `labelSmoothing` e (Szegedy et al., 2016) it is (1 - e) times that, and e times the mean of -log p over the classes.
  * `torch.nn.functional.cross_entropy`.
  *
- * Throws `SHAPE_MISMATCH`, `LABEL_OUT_OF_RANGE`, `BAD_ARGUMENT`, and `NON_FINITE` where the loss is NaN or infinite.
+ * @throws DistilleryError `SHAPE_MISMATCH`, `LABEL_OUT_OF_RANGE`, `BAD_ARGUMENT`, and `NON_FINITE` if the loss is NaN or infinite.
  *
  * @example
  * ```ts
@@ -32,7 +35,7 @@ export function crossEntropy(logits: Tensor, labels: Labels, options: CrossEntro
   expectShape("crossEntropy: logits", logits.shape, [-1, -1]);
   const { labelSmoothing } = withDefaults(CROSS_ENTROPY_DEFAULTS, options);
   expectLabelSmoothing(labelSmoothing);
-  const [rows, classes] = logits.shape as [number, number];
+  const [rows, classes] = logits.shape;
   const grad = allocate(logits.size);
   const loss = native.crossEntropy({
     logits: logits.data,
@@ -45,7 +48,40 @@ export function crossEntropy(logits: Tensor, labels: Labels, options: CrossEntro
   return lossOutput(loss, logits, grad);
 }
 
-/** Refuses what is no share of a label. */
-export function expectLabelSmoothing(share: unknown): void {
-  expectNumber("labelSmoothing", share, (x) => x >= 0 && x <= 1, "a number from 0 to 1");
+/** Refuses a label smoothing that is no number from 0 to 1. */
+export function expectLabelSmoothing(value: unknown): void {
+  expectNumber("labelSmoothing", value, (x) => x >= 0 && x <= 1, "a number from 0 to 1");
 }
+
+/**
+ * {@link crossEntropy} of the student with the labels as a loss of `distill` and `trainTeacher`: `cross-entropy` in
+ * expressions.
+ */
+export function crossEntropyLoss(options: CrossEntropyOptions = {}): DistillationLoss {
+  const { labelSmoothing } = withDefaults(CROSS_ENTROPY_DEFAULTS, options);
+  expectLabelSmoothing(labelSmoothing);
+  const name = "cross-entropy";
+  return {
+    name,
+    needsTeacher: false,
+    compute: (batch) => ({
+      loss: crossEntropy(batch.student.logits, labelsFor(name, batch), { labelSmoothing }),
+      metrics: {},
+    }),
+    config: () => ({ name, labelSmoothing }),
+  };
+}
+
+/** `cross-entropy` in expressions. */
+export const crossEntropyEntry = defineEntry({
+  name: "cross-entropy",
+  help: "cross-entropy of the student with the labels",
+  options: {
+    labelSmoothing: described(
+      v.optional(fraction()),
+      "fraction of a label's probability that is spread over all classes (default: the run's label smoothing)",
+    ),
+  },
+  create: ({ labelSmoothing }, context: LossContext): DistillationLoss =>
+    crossEntropyLoss({ labelSmoothing: labelSmoothing ?? context.labelSmoothing }),
+});

@@ -1,9 +1,12 @@
+import * as v from "valibot";
 import { expectNumber, expectShape, withDefaults } from "../checks.js";
 import { native } from "../native.js";
+import { defineEntry, described, fraction, positive } from "../registry/index.js";
 import { allocate } from "../tensor/buffer_pool.js";
-import { type Labels, labelData } from "../tensor/int_tensor.js";
+import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { CROSS_ENTROPY_DEFAULTS, expectLabelSmoothing } from "./cross_entropy.js";
+import { type DistillationLoss, type LossContext, labelsFor } from "./loss.js";
 import { lossOutput } from "./loss_output.js";
 
 /** How soft the targets are, and how much they weigh against the true labels. */
@@ -12,11 +15,11 @@ export interface KdLossOptions {
   temperature?: number;
   /** The weight of the soft targets, from 0 to 1. Default 0.6. */
   alpha?: number;
-  /** From 0 to 1, as in {@link crossEntropy}: of the true labels' part only, the teacher's answers are soft. Default 0. */
+  /** From 0 to 1, as in {@link crossEntropy}, for the true labels only: the teacher's targets are soft already. Default 0. */
   labelSmoothing?: number;
 }
 
-/** The defaults of the script. */
+/** The defaults of the reference script. */
 export const KD_DEFAULTS = { temperature: 3.5, alpha: 0.6, ...CROSS_ENTROPY_DEFAULTS } as const;
 
 /**
@@ -26,7 +29,7 @@ export const KD_DEFAULTS = { temperature: 3.5, alpha: 0.6, ...CROSS_ENTROPY_DEFA
  * Logits are [rows, classes], labels [rows]. In PyTorch: `KLDivLoss(reduction="batchmean")` times T² and
  * `CrossEntropyLoss(label_smoothing=)`. The soft targets are constants: no gradient flows to the teacher.
  *
- * Throws `SHAPE_MISMATCH`, `LABEL_OUT_OF_RANGE`, `BAD_ARGUMENT`, and `NON_FINITE` where the loss is NaN or infinite.
+ * @throws DistilleryError `SHAPE_MISMATCH`, `LABEL_OUT_OF_RANGE`, `BAD_ARGUMENT`, and `NON_FINITE` if the loss is NaN or infinite.
  *
  * @example
  * ```ts
@@ -49,11 +52,11 @@ export interface KdLossParts {
   loss: Tensor;
   /** T² KL(softmax(teacher / T) ‖ softmax(student / T)). */
   soft: number;
-  /** The cross-entropy with the labels, smoothed where asked. */
+  /** The cross-entropy with the labels, with label smoothing if asked for. */
   hard: number;
 }
 
-/** {@link kdLoss}, and what its soft and its hard targets contribute: for logs. */
+/** {@link kdLoss} with the contributions of its soft and its hard targets, for logs. */
 export function kdLossParts(
   studentLogits: Tensor,
   teacherLogits: Tensor,
@@ -68,7 +71,7 @@ export function kdLossParts(
   expectNumber("temperature", temperature, (t) => t > 0, "a number above 0");
   expectNumber("alpha", alpha, (a) => a >= 0 && a <= 1, "a number from 0 to 1");
   expectLabelSmoothing(labelSmoothing);
-  const [rows, classes] = studentLogits.shape as [number, number];
+  const [rows, classes] = studentLogits.shape;
   const grad = allocate(studentLogits.size);
   const [total, soft, hard] = native.kdLoss({
     studentLogits: studentLogits.data,
@@ -83,3 +86,71 @@ export function kdLossParts(
   });
   return { loss: lossOutput(total, studentLogits, grad), soft, hard };
 }
+
+/** The options of {@link kdDistillationLoss}. */
+export interface KdDistillationLossOptions {
+  /** T > 0. Default 3.5. */
+  temperature?: number;
+  /** The weight of the soft targets, from 0 to 1; the labels have the rest. Default: the soft targets alone, without labels. */
+  alpha?: number | undefined;
+  /** As in {@link kdLoss}. Default 0. */
+  labelSmoothing?: number;
+}
+
+/**
+ * The distillation loss of Hinton, Vinyals and Dean (2015) as a loss of `distill`: `kd` in expressions.
+ *
+ * Without `alpha` it is the soft term alone, T² KL(softmax(teacher / T) ‖ softmax(student / T)), and needs no labels. With
+ * `alpha` it is {@link kdLoss}, in one fused kernel: the value of
+ * `(1 - alpha)*cross-entropy + alpha*kd(temperature=T)`, and it logs both parts, `soft` and `hard`.
+ *
+ * @example
+ * ```ts
+ * weightedSum([[0.1, crossEntropyLoss()], [0.9, kdDistillationLoss({ temperature: 4 })]]);
+ * ```
+ */
+export function kdDistillationLoss(options: KdDistillationLossOptions = {}): DistillationLoss {
+  const { temperature = KD_DEFAULTS.temperature, alpha, labelSmoothing = 0 } = options;
+  expectNumber("temperature", temperature, (t) => t > 0, "a number above 0");
+  if (alpha !== undefined) expectNumber("alpha", alpha, (a) => a >= 0 && a <= 1, "a number from 0 to 1");
+  expectLabelSmoothing(labelSmoothing);
+  const name = "kd";
+  if (alpha === undefined) {
+    return {
+      name,
+      needsTeacher: true,
+      compute({ student, teacher, labels }) {
+        // The kernel checks labels, whose weight is 0 here.
+        const any = labels ?? new IntTensor(new Int32Array(student.logits.shape[0]));
+        return { loss: kdLoss(student.logits, teacher.logits, any, { temperature, alpha: 1 }), metrics: {} };
+      },
+      config: () => ({ name, temperature }),
+    };
+  }
+  const all = { temperature, alpha, labelSmoothing };
+  return {
+    name,
+    needsTeacher: true,
+    compute(batch) {
+      const labels = labelsFor(name, batch);
+      const { loss, soft, hard } = kdLossParts(batch.student.logits, batch.teacher.logits, labels, all);
+      return { loss, metrics: { soft, hard } };
+    },
+    config: () => ({ name, ...all }),
+  };
+}
+
+/** `kd` in expressions. */
+export const kdEntry = defineEntry({
+  name: "kd",
+  help: "divergence from the teacher's softened probabilities (Hinton et al., 2015)",
+  options: {
+    temperature: described(v.optional(positive(), KD_DEFAULTS.temperature), "divides both networks' logits"),
+    alpha: described(
+      v.optional(fraction()),
+      "weight of the soft targets, the labels have the rest (default: soft targets alone)",
+    ),
+  },
+  create: ({ temperature, alpha }, { labelSmoothing }: LossContext): DistillationLoss =>
+    kdDistillationLoss({ temperature, alpha, labelSmoothing: alpha === undefined ? 0 : labelSmoothing }),
+});

@@ -1,9 +1,9 @@
 import { type Dataset, labelsOf } from "../data/index.js";
 import { argmax } from "../ops/argmax.js";
 import type { Tensor } from "../tensor/tensor.js";
+import { softmax } from "../train/softmax.js";
 import { imageUri } from "./png.js";
 import type { Mistake } from "./report_data.js";
-import { softmax } from "./softmax.js";
 
 const MOST = 24;
 const DIGITS = 6;
@@ -21,7 +21,7 @@ export interface Logits {
 export function mistakesOf(data: Dataset, { student, teacher }: Logits): Mistake[] {
   const [labels, predicted] = [labelsOf(data), argmax(student).data];
   const byTeacher = teacher && argmax(teacher).data;
-  const confidence = (index: number) => Math.max(...softmax([...rowOf(student, index)], 1));
+  const confidence = (index: number) => Math.max(...softmax(rowOf(student, index)));
   const wrong = Array.from(labels.keys())
     .filter((index) => predicted[index] !== labels[index])
     .map((index) => ({ index, confidence: confidence(index) }))

@@ -1,9 +1,8 @@
 import { expectDataset } from "../data/dataset.js";
-import type { Dataset } from "../data/index.js";
-import { Module } from "../nn/module.js";
-import { Tensor } from "../tensor/tensor.js";
-import { expectModule } from "../train/arguments.js";
-import { evaluate, logitsOf } from "../train/index.js";
+import { type Dataset, labelsOf } from "../data/index.js";
+import { expectModule } from "../nn/expect_module.js";
+import type { Module } from "../nn/module.js";
+import { evaluateLogits, logitsOf } from "../train/index.js";
 import { type Logits, mistakesOf } from "./mistakes.js";
 import type { HeldOutPredictions, Mistake } from "./report_data.js";
 
@@ -26,11 +25,11 @@ export function predictionsOf(
   about: Pick<HeldOutPredictions, "part" | "weights">,
 ): HeldOutPredictions {
   const logits = logitsFor(networks, data);
-  const teacher = logits.teacher && { teacher: new KnownLogits(logits.teacher) };
+  const labels = labelsOf(data);
   return {
     ...about,
-    evaluation: evaluate(new KnownLogits(logits.student), data, teacher),
-    ...(teacher && { teacher: evaluate(teacher.teacher, data) }),
+    evaluation: evaluateLogits(logits.student, labels, logits.teacher),
+    ...(logits.teacher && { teacher: evaluateLogits(logits.teacher, labels) }),
     mistakes: mistakesOf(data, logits),
   };
 }
@@ -43,25 +42,4 @@ export function mistakesIn(networks: Networks, data: Dataset): Mistake[] {
 
 function logitsFor({ student, teacher }: Networks, data: Dataset): Logits {
   return { student: logitsOf(student, data), ...(teacher && { teacher: logitsOf(teacher, data) }) };
-}
-
-/**
- * A network whose predictions to a data set are known: gives them again, batch by batch in the data's order, so that several
- * figures cost one pass.
- */
-class KnownLogits extends Module {
-  #next = 0;
-
-  /** Logits [samples, classes]. */
-  constructor(private readonly logits: Tensor) {
-    super();
-  }
-
-  override forward(x: Tensor): Tensor {
-    const [samples, classes] = this.logits.shape as [number, number];
-    const rows = x.shape[0] as number;
-    const start = this.#next;
-    this.#next = (start + rows) % samples;
-    return new Tensor(this.logits.data.subarray(start * classes, (start + rows) * classes), [rows, classes]);
-  }
 }

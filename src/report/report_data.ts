@@ -1,6 +1,6 @@
 import type { CompareResult, NetworkSize, SweepResult } from "../compare/results.js";
 import type { EpochRecord } from "../log/epoch_record.js";
-import type { Evaluation } from "../train/evaluate.js";
+import type { Evaluation } from "../train/metrics.js";
 
 /** What a report says first. */
 export interface Verdict {

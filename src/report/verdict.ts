@@ -67,7 +67,7 @@ export function runVerdict(run: Omit<RunReport, "verdict">): Verdict {
   const { predictions, lastAccuracy, best, history, sizes, config } = run;
   if (predictions === null) return lossVerdict(history);
   const { evaluation, part, weights } = predictions;
-  const { accuracy, examples: samples, teacherAccuracy, agreement } = evaluation;
+  const { accuracy, samples, teacherAccuracy, agreement } = evaluation;
   const detail: string[] = [];
   if (teacherAccuracy !== undefined && agreement !== undefined) {
     detail.push(`Its teacher gets ${percent(teacherAccuracy)}; they agree on ${percent(agreement)} of them.`);

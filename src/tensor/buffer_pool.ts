@@ -23,18 +23,38 @@ export function allocateBytes(size: number): Uint8Array {
   return array;
 }
 
+/** The arrays of one step, which may consist of several parts with other work between them. */
+export class Arena {
+  readonly #floats: Float32Array[] = [];
+  readonly #bytes: Uint8Array[] = [];
+
+  /** Runs `body`: what it allocates is in use until {@link Arena.release}. */
+  run<T>(body: () => T): T {
+    const [outer, outerBytes] = [inUse, bytesInUse];
+    inUse = this.#floats;
+    bytesInUse = this.#bytes;
+    try {
+      return body();
+    } finally {
+      inUse = outer;
+      bytesInUse = outerBytes;
+    }
+  }
+
+  /** Lets later steps reuse the arrays: none may be used afterwards. */
+  release(): void {
+    for (const array of this.#floats.splice(0)) recycle(free, array);
+    for (const array of this.#bytes.splice(0)) recycle(freeBytes, array);
+  }
+}
+
 /** Runs `body`, then takes back every array that it allocated: none may be used afterwards. TensorFlow.js's `tidy`. */
 export function withArena<T>(body: () => T): T {
-  const [outer, outerBytes] = [inUse, bytesInUse];
-  inUse = [];
-  bytesInUse = [];
+  const arena = new Arena();
   try {
-    return body();
+    return arena.run(body);
   } finally {
-    for (const array of inUse) recycle(free, array);
-    for (const array of bytesInUse) recycle(freeBytes, array);
-    inUse = outer;
-    bytesInUse = outerBytes;
+    arena.release();
   }
 }
 

@@ -1,8 +1,8 @@
 import type { EpochRecord, Metrics } from "../log/epoch_record.js";
 import type { MetricsLog } from "../log/metrics_log.js";
-import type { RunResult } from "./run_setup.js";
+import type { BestWeights } from "./trainer_state.js";
 
-/** What a run tells of a step. */
+/** What a run reports of a step. */
 export interface StepRecord {
   /** The epoch that the step belongs to, from 1. */
   epoch: number;
@@ -20,17 +20,32 @@ export interface StepRecord {
   gradNorm: number;
 }
 
+/** What a whole run gives. */
+export interface RunResult {
+  /** A record an epoch, those from before the run was resumed included. */
+  history: EpochRecord[];
+  /** The files of weights that were written: the last ones, and the best on the validation set if there is one. */
+  files: string[];
+  /** The epoch that did best on the validation set, with its weights; null without one. */
+  best: BestWeights | null;
+  /** Whether it ended before its last epoch, by early stopping. */
+  stoppedEarly: boolean;
+}
+
 /** How a run is watched, stopped and kept. */
 export interface RunControls {
   /** The folder for configuration, metrics, checkpoints and the weights at the end; without it nothing is written. */
   out?: string;
-  /** Whether to go on with the run in `out`, where there is one. */
+  /** Whether to continue the run in `out`, if there is one. */
   resume?: boolean;
   /** Epochs, or steps, between checkpoints; default: every epoch, but at most one a second. */
   checkpointEvery?: number | { steps: number };
   /** How many checkpoints are kept, the newest included; default 2. */
   keepCheckpoints?: number;
-  /** What `config.json` keeps, and what a resumed run must have too, but for `given`: what a person said, to say it again. */
+  /**
+   * What `config.json` keeps beside the options. A resumed run must have the same, except for `given`: the options as the
+   * user wrote them.
+   */
   about?: Readonly<Record<string, unknown>>;
   /** Stops the run after the step that it is in; with `out`, once its state is saved. It ends with `ABORTED`. */
   signal?: AbortSignal;
@@ -38,31 +53,34 @@ export interface RunControls {
   onStep?: (record: StepRecord) => void;
   /** Called after each epoch; the run waits for it. */
   onEpoch?: (record: EpochRecord) => void | Promise<void>;
-  /** Called once, when the run has come to its end and its files are written; the run waits for it. */
+  /** Called once, when the run has ended and its files are written; the run waits for it. */
   onEnd?: (result: RunResult) => void | Promise<void>;
   /** Where the metrics go beside `metrics.jsonl`: `tensorBoardLog(folder)`, `csvLog(file)`. */
   logs?: readonly MetricsLog[];
-  /** Called with a line that a person would want to know, such as where a run goes on. */
+  /** Called with a line for the user, such as where a run is resumed. */
   onNote?: (text: string) => void;
 }
 
-/** The names of {@link RunControls}, to tell them from the options. */
+const CONTROLS: Readonly<Record<keyof RunControls, true>> = {
+  out: true,
+  resume: true,
+  checkpointEvery: true,
+  keepCheckpoints: true,
+  about: true,
+  signal: true,
+  onStep: true,
+  onEpoch: true,
+  onEnd: true,
+  logs: true,
+  onNote: true,
+};
+
+/** The controls of an input that were given, and the rest. */
 export function splitControls<T extends RunControls>(input: T): [RunControls, Omit<T, keyof RunControls>] {
-  const {
-    out,
-    resume,
-    checkpointEvery,
-    keepCheckpoints,
-    about,
-    signal,
-    onStep,
-    onEpoch,
-    onEnd,
-    logs,
-    onNote,
-    ...rest
-  } = input;
-  const given = { out, resume, checkpointEvery, keepCheckpoints, about, signal, onStep, onEpoch, onEnd, logs, onNote };
-  const controls = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-  return [controls as RunControls, rest];
+  const given = Object.entries(input ?? {}).filter(([, value]) => value !== undefined);
+  const isControl = ([name]: [string, unknown]) => Object.hasOwn(CONTROLS, name);
+  return [
+    Object.fromEntries(given.filter(isControl)),
+    Object.fromEntries(given.filter((entry) => !isControl(entry))) as Omit<T, keyof RunControls>,
+  ];
 }

@@ -1,50 +1,54 @@
-import { fingerprint } from "../checkpoint/index.js";
+import { expectDataset } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
-import { kdLossParts } from "../losses/kd_loss.js";
-import type { Module } from "../nn/module.js";
-import { clipGradNorm } from "../optim/clip_grad_norm.js";
-import { expectDataset, expectFinite, expectModule } from "./arguments.js";
-import { AskedTeacher } from "./asked_teacher.js";
+import { DistilleryError } from "../errors.js";
+import { KD_DEFAULTS, kdDistillationLoss, type LossSpec } from "../losses/index.js";
+import { expectModule } from "../nn/expect_module.js";
+import { Module } from "../nn/module.js";
+import { asTeacher, chooseTeacher, type Teacher, type TeacherCache, type TeacherFunction } from "../teachers/index.js";
 import { type RunControls, splitControls } from "./controls.js";
-import { openCache } from "./open_cache.js";
-import { type DistillationOptions, distillationSchema, readOptions } from "./options.js";
-import { TrainingRun } from "./run.js";
-import type { RunResult } from "./run_setup.js";
-import type { TeacherCache } from "./teacher_cache.js";
-import { Training } from "./training.js";
+import { fit } from "./fit.js";
+import { type DistillationOptions, distillationSchema, resolveOptions } from "./options.js";
+import { resolveLoss } from "./resolve_loss.js";
+import { type RunHandle, startRun } from "./run_handle.js";
+import { Trainer } from "./trainer.js";
 
 /** What {@link distill} takes: the networks, the data, and options that may be left out. */
 export interface DistillInput extends DistillationOptions, RunControls {
-  /** Called without gradients; its parameters do not move. */
-  teacher: Module;
+  /** A network, whose parameters do not change; another {@link Teacher}; or a function of the batch that gives logits. */
+  teacher: Module | Teacher | TeacherFunction;
   /** Trained. */
   student: Module;
   data: Dataset;
-  /** Looked at after each epoch, for accuracy, agreement and the best weights. Not the test set: that would be chosen on. */
+  /** Evaluated on after each epoch: accuracy, agreement, the best weights. Not the test set, which is not to be chosen on. */
   validation?: Dataset;
   /**
-   * Whether the teacher is asked once for each example and not at each step; or its answers, computed before. The same
-   * bits either way. Default: where it is exact, in eval mode with data that stay the same and networks that share no
-   * parameter.
+   * What the student is trained with: an expression such as `"0.1*cross-entropy + 0.9*kd(temperature=4)"`, a
+   * {@link DistillationLoss}, or a function of the batch that gives a scalar. Default: the loss of Hinton, Vinyals and Dean
+   * with `temperature` and `alpha`, `kd(temperature, alpha)`.
+   */
+  loss?: LossSpec;
+  /**
+   * Whether the teacher's logits are computed once for each sample and not at each step; or logits computed before. The
+   * same bits either way. Default: if that is exact, for a network in eval mode, data that do not change and networks that
+   * share no parameter.
    */
   teacherCache?: boolean | TeacherCache;
 }
 
-/** The script's name for the student's weights, without the extension. */
+/** The reference script's name for the student's weights, without extension. */
 export const STUDENT_FILE = "distilled_student_model_lowest";
 
 /**
- * Distils a teacher into a student: the whole run, with the script's optimizer, schedule and clipping. Its random stream
- * is its own: it begins where the current one stands, which goes on at the end from where the run's ended. The event loop
- * gets its turn after each step.
+ * Distills a teacher into a student: a whole run, by default with the reference script's loss, optimizer, schedule and
+ * clipping. Its random stream is its own: it begins where the current one is, which continues at the end where the run's
+ * ended. The event loop gets its turn after each step.
  *
- * In `teacherMode` "eval", the default, the teacher's answers depend on the weights alone; in "train", as the script
- * leaves it, dropout is active and batch statistics are used. Both networks are in their modes for the time of a step, and
- * otherwise in those that the caller left them in.
+ * In `teacherMode` "eval", the default, a network's logits depend on its weights only; in "train", as the reference script
+ * leaves it, dropout is active and batch statistics are used. A network is a teacher as it is when the run starts. Both
+ * networks are in their modes during a step, and otherwise in those that the caller left them in.
  *
- * @throws DistilleryError `BAD_ARGUMENT`, `SHAPE_MISMATCH` (networks or data that do not fit), `NON_FINITE` that names
- * the step, `ABORTED` by its signal, `IO_ERROR`, `IN_USE`, `BAD_CONFIG` and
- * `BAD_CHECKPOINT` for the folder `out`.
+ * @throws DistilleryError `BAD_ARGUMENT`, `BAD_DTYPE`, `SHAPE_MISMATCH` (networks or data that do not fit), `NON_FINITE`
+ * that names the step, `ABORTED` by its signal, `IO_ERROR`, `IN_USE`, `BAD_CONFIG` and `BAD_CHECKPOINT` for the folder `out`.
  * @example
  * ```ts
  * manualSeed(0);
@@ -52,61 +56,48 @@ export const STUDENT_FILE = "distilled_student_model_lowest";
  * const { history } = await distill({ teacher, student, data: synthetic(), teacherMode: "train", shuffle: false });
  * ```
  */
-export function distill(input: DistillInput): Training {
-  return Training.start(input, distilled);
+export function distill(input: DistillInput): RunHandle {
+  return startRun(input, async (given, stream) => {
+    const [controls, { teacher: source, student, data, validation, teacherCache, loss: spec, ...rest }] =
+      splitControls(given);
+    expectModule("student", student);
+    expectDataset(data, "data");
+    if (validation !== undefined) expectDataset(validation, "validation");
+    const { temperature, alpha, teacherMode, ...options } = resolveOptions(distillationSchema, rest);
+    refuseBoth(spec, { temperature, alpha });
+    const { labelSmoothing } = options;
+    const loss =
+      spec === undefined
+        ? kdDistillationLoss({ temperature, alpha, labelSmoothing })
+        : await resolveLoss(spec, { student, teacher: source, data, labelSmoothing });
+    const use = { mode: teacherMode, taps: loss.taps?.teacher ?? [] };
+    const teacher = asTeacher(source, use);
+    const config = () => ({
+      ...(spec === undefined ? { temperature, alpha } : { loss: loss.config() }),
+      ...(source instanceof Module ? { teacherMode } : { teacher: teacher.name }),
+      teacherHash: teacher.fingerprint(),
+    });
+    const trainer = await Trainer.open({
+      ...{ command: "distill", name: STUDENT_FILE, model: student, loss, teacher, data },
+      ...{ validation: validation ?? null, options, config, controls, stream },
+    });
+    let running = teacher;
+    try {
+      if (source instanceof Module && loss.needsTeacher && !trainer.isFinished) {
+        running = await chooseTeacher(source, { ...use, student, data, teacherCache, ...controls });
+      }
+      return await fit(trainer, loss, loss.needsTeacher ? running : null);
+    } finally {
+      running.close?.();
+      await trainer.close();
+    }
+  });
 }
 
-async function distilled(input: DistillInput): Promise<RunResult> {
-  const [controls, { teacher, student, data, validation, teacherCache, ...rest }] = splitControls(input);
-  expectModule("teacher", teacher);
-  expectModule("student", student);
-  expectDataset("data", data);
-  if (validation !== undefined) expectDataset("validation", validation);
-  const { temperature, alpha, teacherMode, ...options } = readOptions(distillationSchema, rest);
-  const run = await TrainingRun.open({
-    command: "distill",
-    model: student,
-    moving: teacherMode === "train" ? teacher : null,
-    modes: [
-      [teacher, teacherMode === "train"],
-      [student, true],
-    ],
-    data,
-    validation: validation ?? null,
-    teacher: { module: teacher, frozen: teacherMode === "eval" },
-    options,
-    config: () => ({ temperature, alpha, teacherMode, teacherHash: fingerprint(teacher.stateDict()) }),
-    controls,
-  });
-  const asked = new AskedTeacher(teacher, student, data);
-  try {
-    const cache = run.isFinished ? null : await openCache(input, teacherMode);
-    const { optimizer, scheduler } = run;
-    const { labelSmoothing } = options;
-    const parameters = student.parameters();
-    while (run.nextEpoch()) {
-      while (await run.nextStep()) {
-        run.step((i) => {
-          const { inputs, labels, indices } = run.batches.batch(i);
-          const teacherLogits = cache?.batch(indices) ?? asked.logits(run.batches, i, inputs);
-          const { loss, soft, hard } = kdLossParts(student.forward(inputs), teacherLogits, labels, {
-            temperature,
-            alpha,
-            labelSmoothing,
-          });
-          optimizer.zeroGrad();
-          loss.backward();
-          const gradNorm = expectFinite("gradient norm", clipGradNorm(parameters, options.maxGradNorm));
-          optimizer.step();
-          scheduler.step();
-          return { losses: { loss: loss.item(), soft, hard }, gradNorm };
-        });
-      }
-      await run.endEpoch();
-    }
-    return await run.finish(STUDENT_FILE);
-  } finally {
-    asked.release();
-    await run.close();
-  }
+/** Refuses a temperature or an alpha beside a loss, which has its own. */
+function refuseBoth(loss: LossSpec | undefined, given: { temperature: number; alpha: number }): void {
+  const name = (["temperature", "alpha"] as const).find((option) => given[option] !== KD_DEFAULTS[option]);
+  if (loss === undefined || name === undefined) return;
+  const text = `${name}: the loss has its own, as "kd(temperature=4, alpha=0.9)": leave one of the two out`;
+  throw new DistilleryError("BAD_ARGUMENT", text);
 }

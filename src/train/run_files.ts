@@ -7,15 +7,15 @@ import { networkMetadata } from "../models/create_network.js";
 import type { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
 import type { RunControls } from "./controls.js";
-import { capture, type RunState } from "./snapshot.js";
+import { stateDict, type TrainerState } from "./trainer_state.js";
 
 const DEFAULT_KEPT = 2;
-const LEAST_SECONDS_BETWEEN_CHECKPOINTS = 1;
+const MIN_SECONDS_BETWEEN_CHECKPOINTS = 1;
 
-/** What a run writes: metrics, checkpoints when they are due, and the weights at its end; nothing without a folder. */
+/** The files of a run: metrics, checkpoints when they are due, and the weights at its end; none without a folder. */
 export class RunFiles {
   #checkpointTime = performance.now();
-  /** The step after which the newest checkpoint was taken. */
+  /** The step of the newest checkpoint. */
   #savedStep: number | null = null;
 
   private constructor(
@@ -24,7 +24,7 @@ export class RunFiles {
     private readonly logs: readonly MetricsLog[],
   ) {}
 
-  /** Opens them, with the checkpoint to go on from; null where the run starts from its beginning. */
+  /** Opens them, with the checkpoint to resume from; null if the run starts from its beginning. */
   static async open(
     { out, resume = false, checkpointEvery, keepCheckpoints = DEFAULT_KEPT, logs = [], onNote = () => {} }: RunControls,
     config: () => RunConfig,
@@ -35,7 +35,7 @@ export class RunFiles {
     return { files: new RunFiles(directory, checkpointEvery, logs), checkpoint };
   }
 
-  /** Begins: where a run goes on, after the step that its checkpoint was taken at and the epochs before. */
+  /** Begins the metrics; a resumed run gives the step of its checkpoint and the epochs before. */
   async begin(resumedAt: number | null, history: readonly EpochRecord[]): Promise<void> {
     this.#savedStep = resumedAt;
     if (resumedAt !== null) await this.directory?.writeMetrics(history.map(flattenRecord));
@@ -48,18 +48,18 @@ export class RunFiles {
     for (const log of this.logs) await log.epoch(record);
   }
 
-  /** Whether it is time for a checkpoint, after so many steps; `epochs` of them have just ended, null between epochs. */
+  /** Whether a checkpoint is due after a step; `epochs` is the number of epochs if one has just ended, else null. */
   isDue(step: number, epochs: number | null): boolean {
     if (typeof this.every === "object") return step - (this.#savedStep ?? 0) >= this.every.steps;
     if (epochs === null) return false;
     if (this.every !== undefined) return epochs % this.every === 0;
-    return performance.now() - this.#checkpointTime >= LEAST_SECONDS_BETWEEN_CHECKPOINTS * 1000;
+    return performance.now() - this.#checkpointTime >= MIN_SECONDS_BETWEEN_CHECKPOINTS * 1000;
   }
 
   /** Starts to write the state after a step, unless that was done; {@link RunFiles.written} waits for it. */
-  async checkpoint(step: number, state: RunState): Promise<void> {
+  async checkpoint(step: number, state: TrainerState): Promise<void> {
     if (this.directory === null || this.#savedStep === step) return;
-    const { tensors, metadata } = capture(state);
+    const { tensors, metadata } = stateDict(state);
     this.#checkpointTime = performance.now();
     this.#savedStep = step;
     await this.directory.checkpoints.write(tensors, metadata);
@@ -69,14 +69,14 @@ export class RunFiles {
     await this.directory?.checkpoints.written();
   }
 
-  /** Writes weights of a model under a name, with its text and how its inputs are made; gives the files. */
+  /** Writes weights of a model under a name, with its text and its preprocessing; gives the files. */
   async weights(model: Module, state: StateDict, name: string, data: Dataset): Promise<string[]> {
     if (this.directory === null) return [];
     const metadata = { [PREPROCESSING_KEY]: JSON.stringify(preprocessingOf(data)), ...networkMetadata(model) };
     return this.directory.writeWeights(state, name, metadata);
   }
 
-  /** Lets what is being written come to its end: afterwards nothing in the folder changes. */
+  /** Waits until everything is written: afterwards nothing in the folder changes. */
   async close(): Promise<void> {
     const closed = await Promise.allSettled(this.logs.map(async (log) => log.close()));
     await this.directory?.close();

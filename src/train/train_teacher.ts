@@ -1,30 +1,33 @@
 import { show } from "../checks.js";
+import { expectDataset } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
-import { crossEntropy } from "../losses/cross_entropy.js";
+import { crossEntropyLoss, type LossSpec } from "../losses/index.js";
+import { expectModule } from "../nn/expect_module.js";
 import type { Module } from "../nn/module.js";
-import { clipGradNorm } from "../optim/clip_grad_norm.js";
-import { expectDataset, expectFinite, expectModule } from "./arguments.js";
 import { type RunControls, splitControls } from "./controls.js";
-import { readOptions, type TrainingOptions, trainingSchema } from "./options.js";
-import { TrainingRun } from "./run.js";
-import type { RunResult } from "./run_setup.js";
-import { Training } from "./training.js";
+import { fit } from "./fit.js";
+import { resolveOptions, type TrainingOptions, trainingSchema } from "./options.js";
+import { resolveLoss } from "./resolve_loss.js";
+import { type RunHandle, startRun } from "./run_handle.js";
+import { Trainer } from "./trainer.js";
 
 /** What {@link trainTeacher} takes: the network, the data, and options that may be left out. */
 export interface TrainTeacherInput extends TrainingOptions, RunControls {
   /** Trained. */
   model: Module;
   data: Dataset;
-  /** Looked at after each epoch, for accuracy and the best weights. Not the test set: that would be chosen on. */
+  /** Evaluated on after each epoch: accuracy, the best weights. Not the test set, which is not to be chosen on. */
   validation?: Dataset;
-  /** What its files of weights in `out` are called, without extension; default: `teacher`. */
+  /** The name of its files of weights in `out`, without extension; default: `teacher`. */
   name?: string;
+  /** A loss that needs no teacher; default: cross-entropy with `labelSmoothing`. */
+  loss?: LossSpec;
 }
 
 /**
- * Trains a network on labelled data with cross-entropy: the same optimizer, schedule and clipping as {@link distill},
- * the same care for the random stream and the event loop, and the same errors.
+ * Trains a network on labelled data with cross-entropy: the same loop, optimizer, schedule and clipping as {@link distill},
+ * and the same errors.
  *
  * @example
  * ```ts
@@ -34,52 +37,30 @@ export interface TrainTeacherInput extends TrainingOptions, RunControls {
  * console.log(evaluate(teacher, test).accuracy);
  * ```
  */
-export function trainTeacher(input: TrainTeacherInput): Training {
-  return Training.start(input, trained);
-}
-
-async function trained(input: TrainTeacherInput): Promise<RunResult> {
-  const [controls, { model, data, validation, name = "teacher", ...rest }] = splitControls(input);
-  expectModule("model", model);
-  expectDataset("data", data);
-  if (validation !== undefined) expectDataset("validation", validation);
-  if (typeof name !== "string" || !/^[\w-]+$/.test(name)) {
-    throw new DistilleryError("BAD_ARGUMENT", `name: expected letters, digits, _ and -, got ${show(name)}`);
-  }
-  const options = readOptions(trainingSchema, rest);
-  const run = await TrainingRun.open({
-    command: "train-teacher",
-    model,
-    moving: null,
-    modes: [[model, true]],
-    data,
-    validation: validation ?? null,
-    teacher: null,
-    options,
-    config: () => ({}),
-    controls,
-  });
-  try {
-    const { optimizer, scheduler } = run;
-    const { labelSmoothing } = options;
-    const parameters = model.parameters();
-    while (run.nextEpoch()) {
-      while (await run.nextStep()) {
-        run.step((i) => {
-          const { inputs, labels } = run.batches.batch(i);
-          const loss = crossEntropy(model.forward(inputs), labels, { labelSmoothing });
-          optimizer.zeroGrad();
-          loss.backward();
-          const gradNorm = expectFinite("gradient norm", clipGradNorm(parameters, options.maxGradNorm));
-          optimizer.step();
-          scheduler.step();
-          return { losses: { loss: loss.item() }, gradNorm };
-        });
-      }
-      await run.endEpoch();
+export function trainTeacher(input: TrainTeacherInput): RunHandle {
+  return startRun(input, async (given, stream) => {
+    const [controls, { model, data, validation, name = "teacher", loss: spec, ...rest }] = splitControls(given);
+    expectModule("model", model);
+    expectDataset(data, "data");
+    if (validation !== undefined) expectDataset(validation, "validation");
+    if (typeof name !== "string" || !/^[\w-]+$/.test(name)) {
+      throw new DistilleryError("BAD_ARGUMENT", `name: expected letters, digits, _ and -, got ${show(name)}`);
     }
-    return await run.finish(name);
-  } finally {
-    await run.close();
-  }
+    const options = resolveOptions(trainingSchema, rest);
+    const { labelSmoothing } = options;
+    const loss =
+      spec === undefined
+        ? crossEntropyLoss({ labelSmoothing })
+        : await resolveLoss(spec, { student: model, teacher: null, data, labelSmoothing });
+    if (loss.needsTeacher) throw new DistilleryError("BAD_ARGUMENT", `loss: ${loss.name} needs a teacher: use distill`);
+    const trainer = await Trainer.open({
+      ...{ command: "train-teacher", name, model, loss, teacher: null, data, validation: validation ?? null },
+      ...{ options, config: () => (spec === undefined ? {} : { loss: loss.config() }), controls, stream },
+    });
+    try {
+      return await fit(trainer, loss, null);
+    } finally {
+      await trainer.close();
+    }
+  });
 }

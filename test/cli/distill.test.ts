@@ -73,7 +73,7 @@ describe("distill with no data is the script", () => {
     const config = JSON.parse(readFileSync(join(out, "config.json"), "utf8"));
     expect(config).toMatchObject({
       ...{ command: "distill", seed: 0, epochs: 2, batchSize: 64, lr: 6e-4, weightDecay: 1e-5, temperature: 3.5 },
-      ...{ alpha: 0.6, teacherMode: "train", shuffle: false, data: "synthetic", examples: 1024, features: 784 },
+      ...{ alpha: 0.6, teacherMode: "train", shuffle: false, data: "synthetic", samples: 1024, features: 784 },
     });
     const metrics = jsonLines(readFileSync(join(out, "metrics.jsonl"), "utf8"));
     expect(metrics.map((row) => formatEpoch("KD Loss", recordOf(row)))).toEqual(texts);

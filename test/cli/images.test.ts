@@ -78,7 +78,7 @@ describe("images in a folder, from the teacher to the evaluation", () => {
     const config = JSON.parse(readFileSync(join(cwd, "runs", "teacher", "config.json"), "utf8"));
     expect(config).toMatchObject({
       ...{ command: "train-teacher", data: "rows", shuffle: true, features: 16, seed: 0, splitSeed: 0 },
-      ...{ examples: 86, validation: 0.1, validationExamples: 10, given: { data, epochs: 3, batchSize: 32 } },
+      ...{ samples: 86, validation: 0.1, validationSamples: 10, given: { data, epochs: 3, batchSize: 32 } },
     });
   });
 
@@ -123,12 +123,12 @@ describe("images in a folder, from the teacher to the evaluation", () => {
       ["loss", "validationLoss", "validationAccuracy"],
     ];
     expect(Object.keys(epoch ?? {})).toEqual([...epochs, ...metrics, "lr", "seconds", "samplesPerSecond"]);
-    const best = { epoch: 1, validationAccuracy: epoch?.validationAccuracy, evaluation: { examples: 30 } };
-    expect(end).toMatchObject({ event: "end", loss: epoch?.loss, evaluation: { examples: 30 }, best });
+    const best = { epoch: 1, validationAccuracy: epoch?.validationAccuracy, evaluation: { samples: 30 } };
+    expect(end).toMatchObject({ event: "end", loss: epoch?.loss, evaluation: { samples: 30 }, best });
     const distilled = await succeed(["distill", ...common, join(out, "student"), "--teacher", TEACHER], cwd);
     const [record, last] = jsonLines(distilled);
     expect(record).toMatchObject({ epoch: 1, epochs: 1, agreement: expect.any(Number) });
-    expect(last).toMatchObject({ event: "end", evaluation: { examples: 30, teacherAccuracy: 1 } });
+    expect(last).toMatchObject({ event: "end", evaluation: { samples: 30, teacherAccuracy: 1 } });
   });
 
   test("evaluate prints tables", async () => {

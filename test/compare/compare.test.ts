@@ -7,6 +7,7 @@ import {
   compare,
   type Evaluation,
   evaluate,
+  flattenRecord,
   Generator,
   load,
   splitDataset,
@@ -83,7 +84,7 @@ describe("the figures are those of the trials' own folders", () => {
     for (const [seed, history] of distilled.histories.entries()) {
       const file = join(out, `seed-${seed}`, "distilled", "metrics.jsonl");
       const lines = readFileSync(file, "utf8").trim().split("\n");
-      expect(lines.map((line) => JSON.parse(line))).toEqual(history);
+      expect(lines.map((line) => JSON.parse(line))).toEqual(history.map(flattenRecord));
       const accuracies = history.map(({ metrics }) => metrics.validationAccuracy);
       const epoch = distilled.best.epoch.values[seed] as number;
       expect(accuracies[epoch - 1]).toBe(Math.max(...accuracies));
@@ -239,7 +240,12 @@ describe("what is refused, before anything is written", () => {
     ["a seed twice", { seeds: [1, 2, 1] }, "BAD_ARGUMENT", "seeds[2]: expected each once, got 1 again"],
     ["half a seed", { seeds: [0.5] }, "BAD_ARGUMENT", "seeds[0]: expected a whole number of at least 0, got 0.5"],
     ["an option", { epochs: 0 }, "BAD_ARGUMENT", "epochs: expected a whole number of at least 1, got 0"],
-    ["an unknown option", { epoch: 3 } as Partial<CompareInput>, "BAD_ARGUMENT", "epoch: unknown option"],
+    [
+      "an unknown option",
+      { epoch: 3 } as Partial<CompareInput>,
+      "BAD_ARGUMENT",
+      "epoch: unknown option, did you mean epochs?",
+    ],
     [
       "a teacher in train mode",
       { teacherMode: "train" } as Partial<CompareInput>,
@@ -254,7 +260,7 @@ describe("what is refused, before anything is written", () => {
     ],
     ["a student that is none", { student: (() => 3) as never }, "BAD_ARGUMENT", "student(): expected a Module, got 3"],
     ["a teacher that is none", { teacher: 3 as never }, "BAD_ARGUMENT", "teacher: expected a Module, got 3"],
-    ["a test set that is none", { test: null as never }, "BAD_ARGUMENT", "test: expected a data set, got null"],
+    ["a test set that is none", { test: null as never }, "BAD_ARGUMENT", "test: expected a Dataset, got null"],
     [
       "a test set of other classes",
       { test: { ...watched(PROBLEM.test, () => {}), classes: 4 } },

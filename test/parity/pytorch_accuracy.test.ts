@@ -39,8 +39,8 @@ testWith(
       await save(student.stateDict(), join(folder, "student.pth"));
       writeFileSync(join(folder, "pixels"), held.pixels);
       writeFileSync(join(folder, "labels"), Buffer.from(held.labels.data.slice().buffer));
-      const { correct, examples } = evaluate(student, held);
-      expect(correct / examples).toBeGreaterThan(0.8);
+      const { correct, samples } = evaluate(student, held);
+      expect(correct / samples).toBeGreaterThan(0.8);
       expect(runPython(CODE, folder, String(held.mean), String(held.std))).toBe(correct);
     } finally {
       rmSync(folder, { recursive: true });

@@ -69,7 +69,7 @@ describe("a run", () => {
   };
 
   test("its accuracy, its teacher's, and whose weights they are", () => {
-    const evaluation = { accuracy: 0.9018, examples: 10_000, teacherAccuracy: 0.9045, agreement: 0.976 };
+    const evaluation = { accuracy: 0.9018, samples: 10_000, teacherAccuracy: 0.9045, agreement: 0.976 };
     const predictions = {
       part: "test",
       weights: "best",

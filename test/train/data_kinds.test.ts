@@ -70,11 +70,11 @@ test("a run on streamed data has the figures of one in memory, in the same order
   expect(await inOrder(data)).toEqual(await inOrder(pictures()));
 });
 
-test("a teacher is asked at each step about augmented data, and the run says why", async () => {
+test("a teacher's logits for augmented data are not cached, and the run says why", async () => {
   const notes: string[] = [];
   const data = augment(pictures(), { noise: 0.1 });
   await start({ data, onNote: (text) => notes.push(text) }).done;
-  expect(notes).toContain("teacher: asked at each step, because the data are augmented at random");
+  expect(notes).toContain("teacher logits not cached: the data are augmented at random");
   const error = await failure(start({ data, teacherCache: true }).done, "BAD_ARGUMENT");
   expect(error.message).toBe("teacherCache: the data are augmented at random");
 });

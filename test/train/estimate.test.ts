@@ -38,7 +38,7 @@ test("a distillation's steps and memory; networks and random stream stay as they
     gradients: 4 * PARAMETERS.student,
     optimizer: 8 * PARAMETERS.student,
     data: 4 * EXAMPLES * (SIZES.inFeatures + 1),
-    teacherAnswers: 0,
+    teacherLogits: 0,
     copies: 2 * 12 * PARAMETERS.student,
   });
   // The batch and what the student makes of it, at least.
@@ -48,7 +48,7 @@ test("a distillation's steps and memory; networks and random stream stay as they
   expect(own.student.parameters().every(({ grad }) => grad === null)).toBe(true);
 });
 
-test("a teacher that is asked once, and a look at the validation set after each epoch", async () => {
+test("cached teacher logits, and a validation pass after each epoch", async () => {
   const own = withGenerator(new Generator(0), () => setting(500));
   const { train, heldOut } = splitDataset(own.data, { fraction: 0.2 });
   const { steps, stepSeconds, seconds, memory } = await estimateRun({
@@ -60,16 +60,16 @@ test("a teacher that is asked once, and a look at the validation set after each 
   expect(steps).toBe(7 * 25);
   expect(seconds).toBeGreaterThan(steps * stepSeconds);
   expect(memory).toMatchObject({
-    teacherAnswers: 4 * 400 * 3,
+    teacherLogits: 4 * 400 * 3,
     copies: 2 * 20 * PARAMETERS.student,
     data: 4 * 500 * (SIZES.inFeatures + 1),
   });
 });
 
-test("data that are augmented leave the teacher's answers out", async () => {
+test("logits for augmented data are not cached", async () => {
   const own = withGenerator(new Generator(0), setting);
   const { memory } = await estimateRun({ ...own, ...options, data: augment(own.data, { noise: 0.1 }) });
-  expect(memory).toMatchObject({ teacherAnswers: 0, data: 4 * EXAMPLES * (SIZES.inFeatures + 1) });
+  expect(memory).toMatchObject({ teacherLogits: 0, data: 4 * EXAMPLES * (SIZES.inFeatures + 1) });
 });
 
 test("the training of a teacher, on images in bytes", async () => {
@@ -96,6 +96,6 @@ test("what a run refuses is refused", async () => {
   const data = synthetic({ samples: 8, features: 6, classes: 3 });
   expect(
     await refusal("BAD_ARGUMENT", () => estimateRun({ model: student, data, batchSize: 9, dropLast: true })),
-  ).toContain("expected at most the 8 examples");
+  ).toContain("expected at most the 8 samples");
   expect(await refusal("BAD_ARGUMENT", () => estimateRun({ model: student, data, epochs: 0 }))).toContain("epochs:");
 });

@@ -102,11 +102,11 @@ describe("evaluate, by hand", () => {
     expect(calibration.bins[14]).toEqual({ confidence: 1, accuracy: 0.5, count: 2 });
   });
 
-  test("a network without answers has no loss and no calibration error", () => {
+  test("logits that are not finite have no loss and no calibration error", () => {
     const broken = new Linear(4, 4);
     broken.weight.data.fill(Number.NaN);
-    const { loss, calibration, examples, confusion } = evaluate(broken, data);
-    expect([loss, calibration.error, examples]).toEqual([Number.NaN, Number.NaN, 6]);
+    const { loss, calibration, samples, confusion } = evaluate(broken, data);
+    expect([loss, calibration.error, samples]).toEqual([Number.NaN, Number.NaN, 6]);
     expect(calibration.bins[0]).toEqual({ confidence: Number.NaN, accuracy: 1 / 2, count: 6 });
     expect(confusion.map((row) => row[0])).toEqual([3, 2, 1, 0]);
   });
@@ -159,7 +159,7 @@ describe("modes are set back", () => {
 test.each<[string, string, () => unknown]>([
   ["SHAPE_MISMATCH", "logits: expected shape [50, 3], got [50, 4]", () => evaluate(new Linear(6, 4), setting().data)],
   ["BAD_ARGUMENT", "model: expected a Module, got null", () => evaluate(null as never, setting().data)],
-  ["BAD_ARGUMENT", "data: expected a data set, got 3", () => evaluate(new Linear(6, 3), 3 as never)],
+  ["BAD_ARGUMENT", "data: expected a Dataset, got 3", () => evaluate(new Linear(6, 3), 3 as never)],
   [
     "BAD_ARGUMENT",
     "teacher: expected a Module, got 1",
@@ -177,14 +177,14 @@ test.each<[string, string, () => unknown]>([
   ],
   ["SHAPE_MISMATCH", "logits: expected shape [50, 3], got [50, 4]", () => logitsOf(new Linear(6, 4), setting().data)],
   ["BAD_ARGUMENT", "model: expected a Module, got 3", () => logitsOf(3 as never, setting().data)],
-  ["BAD_ARGUMENT", "data: expected a data set, got null", () => logitsOf(new Linear(6, 3), null as never)],
+  ["BAD_ARGUMENT", "data: expected a Dataset, got null", () => logitsOf(new Linear(6, 3), null as never)],
   [
     "BAD_ARGUMENT",
     "batchSize: expected a whole number of at least 1, got 0.5",
     () => logitsOf(new Linear(6, 3), setting().data, { batchSize: 0.5 }),
   ],
   ["BAD_ARGUMENT", "model: expected a Module, got null", () => measureLatency(null as never, setting().data)],
-  ["BAD_ARGUMENT", "data: expected a data set, got null", () => measureThroughput(new Linear(6, 3), null as never)],
+  ["BAD_ARGUMENT", "data: expected a Dataset, got null", () => measureThroughput(new Linear(6, 3), null as never)],
 ])("%s: %s", async (code, message, body) => {
   expect(await refusal(code, body)).toBe(message);
 });

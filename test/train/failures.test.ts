@@ -4,7 +4,6 @@ import { describe, expect, test } from "vitest";
 import {
   BatchNorm1d,
   type Dataset,
-  type DistillInput,
   distill,
   IntTensor,
   Linear,
@@ -43,20 +42,20 @@ describe("options that make no sense", () => {
     [{ maxGradNorm: 0 }, "maxGradNorm: expected a number above 0, got 0"],
     [{ shuffle: "yes" }, 'shuffle: expected true or false, got "yes"'],
     [{ dropLast: 1 }, "dropLast: expected true or false, got 1"],
-    [{ teacherMode: "frozen" }, 'teacherMode: expected "train" or "eval", got "frozen"'],
+    [{ teacherMode: "frozen" }, 'teacherMode: expected one of "train", "eval", got "frozen"'],
     [{ learningRate: 1 }, "learningRate: unknown option"],
     [{ checkpointEvery: 0 }, "checkpointEvery: expected a whole number of at least 1, got 0"],
-    [{ teacher: {} }, "teacher: expected a Module, got a value of type Object"],
+    [{ teacher: {} }, "teacher: expected a Module, a Teacher or a function of the batch, got a value of type Object"],
     [{ student: null }, "student: expected a Module, got null"],
-    [{ data: [1, 2] }, "data: expected a data set, got a value of type Array"],
+    [{ data: [1, 2] }, "data: expected a Dataset, got a value of type Array"],
     [
       { batchSize: 51, dropLast: true },
-      "batchSize: expected at most the 50 examples where the last short batch is dropped, got 51",
+      "batchSize: expected at most the 50 samples, as the last short batch is dropped, got 51",
     ],
     [
       { epochs: 0, alpha: 2, temperature: 0, batchsize: 3 },
       "epochs: expected a whole number of at least 1, got 0; temperature: expected a number above 0, got 0; " +
-        "alpha: expected a number from 0 to 1, got 2; batchsize: unknown option",
+        "alpha: expected a number from 0 to 1, got 2; batchsize: unknown option, did you mean batchSize?",
     ],
   ])("%o", async (options, message) => {
     const out = join(folder, "options");
@@ -76,7 +75,7 @@ describe("options that make no sense", () => {
 async function fails(code: string, options: Options, place: RegExp): Promise<string> {
   const out = join(folder, `${code}-${Math.random()}`);
   const { setting, done } = start({ ...options, out, checkpointEvery: 1 });
-  const { teacher, student } = { ...setting, ...options } as DistillInput;
+  const { teacher, student } = { ...setting, ...options };
   const { message } = await failure(done, code);
   expect(message).toMatch(place);
   expect(["checkpoint.safetensors", "config.json", "metrics.jsonl", "run.lock"]).toEqual(

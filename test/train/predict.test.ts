@@ -83,6 +83,6 @@ describe("predict", () => {
           ]),
         ),
       ),
-    ).toBe("inputs[1]: the network's answer is not finite");
+    ).toBe("inputs[1]: the network's logits are not finite");
   });
 });

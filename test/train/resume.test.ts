@@ -47,7 +47,7 @@ const KINDS: [string, Options][] = [
   ["in order", { shuffle: false }],
   ["the teacher in train mode", { teacherMode: "train" }],
   ["the teacher in train mode, in order", { teacherMode: "train", shuffle: false }],
-  ["the teacher asked at each step", { teacherCache: false }],
+  ["a teacher whose logits are not cached", { teacherCache: false }],
 ];
 
 describe.each(KINDS)("an interrupted run ends as one that was not: %s", (_, options) => {
@@ -57,7 +57,7 @@ describe.each(KINDS)("an interrupted run ends as one that was not: %s", (_, opti
     const out = newRun();
     const message = await stopAfter(steps, { ...options, out });
     const place = `stopped in epoch ${1 + Math.floor(steps / STEPS)} of 3, after step ${steps % STEPS} of ${STEPS}`;
-    expect(message).toBe(`${place}; its state is saved in ${out}: the same command with --resume goes on`);
+    expect(message).toBe(`${place}; its state is saved in ${out}: re-run with --resume to continue`);
     expect(metricsOf(out).map(timeless)).toEqual(alone.history.slice(0, Math.floor(steps / STEPS)));
     await expectSame(out, options, alone);
     expect(filesOf(out)).toEqual(filesOf(whole));

@@ -43,7 +43,7 @@ describe("a run is not resumed as another one", () => {
     ["another seed by name", { about: { seed: 1 } }, 0, ["seed was 0, is 1"]],
     ["no seed by name", { about: {} }, 0, ["seed was 0, is undefined"]],
     ["other data", { data: synthetic({ samples: 50, features: 6, classes: 3 }) }, 0, ['dataHash was "']],
-    ["fewer data", { data: setting(40).data }, 0, ["examples was 50, is 40"]],
+    ["fewer data", { data: setting(40).data }, 0, ["samples was 50, is 40"]],
     ["another teacher", { teacher: setting().teacher }, 0, ['teacherHash was "']],
     ["another student", { student: setting().student }, 0, ['modelHash was "']],
   ])("%s", async (what, options, seed, changes) => {
@@ -85,8 +85,8 @@ function changed(out: string, change: (tensors: StateDict, metadata: Record<stri
   writeFileSync(file, encodeSafetensors(tensors, own));
 }
 
-const position = (change: object) => (_: StateDict, metadata: Record<string, string>) => {
-  metadata.position = JSON.stringify({ ...JSON.parse(metadata.position as string), ...change });
+const progress = (change: object) => (_: StateDict, metadata: Record<string, string>) => {
+  metadata.progress = JSON.stringify({ ...JSON.parse(metadata.progress as string), ...change });
 };
 
 describe("a damaged checkpoint is refused, and the networks stay as they are", () => {
@@ -102,15 +102,15 @@ describe("a damaged checkpoint is refused, and the networks stay as they are", (
         copyFileSync(join(out, "other.pth"), join(out, CHECKPOINT));
       },
     ],
-    ["without a position", (out) => changed(out, (_, metadata) => void delete metadata.position)],
+    ["without its progress", (out) => changed(out, (_, metadata) => void delete metadata.progress)],
     [
-      "with a position that is no JSON",
-      (out) => changed(out, (_, metadata) => Object.assign(metadata, { position: "{" })),
+      "with a progress that is no JSON",
+      (out) => changed(out, (_, metadata) => Object.assign(metadata, { progress: "{" })),
     ],
-    ["with a negative step", (out) => changed(out, position({ step: -1 }))],
-    ["with a step past the epoch", (out) => changed(out, position({ step: 400 }))],
-    ["with an epoch past the run", (out) => changed(out, position({ epoch: 400 }))],
-    ["with a sum that is none", (out) => changed(out, position({ sums: { loss: "much" } }))],
+    ["with a negative step", (out) => changed(out, progress({ step: -1 }))],
+    ["with a step past the epoch", (out) => changed(out, progress({ step: 400 }))],
+    ["with an epoch past the run", (out) => changed(out, progress({ epoch: 400 }))],
+    ["with a sum that is none", (out) => changed(out, progress({ sums: { loss: "much" } }))],
     ["without a tensor", (out) => changed(out, (tensors) => void delete tensors["model.fc1.weight"])],
     ["without the stream", (out) => changed(out, (tensors) => void delete tensors["random.state"])],
     [
@@ -123,7 +123,12 @@ describe("a damaged checkpoint is refused, and the networks stay as they are", (
     ],
     ["without its order", (out) => changed(out, (tensors) => void delete tensors.order)],
     ["with an order of floats", (out) => changed(out, (tensors) => Object.assign(tensors, { order: tensor([1, 2]) }))],
-    ["for fewer parameters", (out) => changed(out, position({ optimizerSteps: [1] }))],
+    ["without a moment", (out) => changed(out, (tensors) => void delete tensors["optimizer.0.exp_avg"])],
+    [
+      "with moments of one parameter more",
+      (out) => changed(out, (tensors) => Object.assign(tensors, { "optimizer.99.step": tensor(1) })),
+    ],
+    ["with a list of moments that it lacks", (out) => changed(out, progress({ moments: ["optimizer.77.step"] }))],
   ])("%s", async (what, damage) => {
     const out = stopped(`damaged: ${what}`);
     await damage(out);

@@ -41,7 +41,7 @@ export function setting(examples = EXAMPLES): { teacher: Module; student: Module
 }
 
 export type Setting = ReturnType<typeof setting>;
-export type Options = Partial<DistillInput>;
+export type Options = Partial<DistillInput> & { teacher?: Module };
 
 /** What a run ends with: enough to tell whether two are the same, to the bit. */
 export interface Ending {

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { fingerprint } from "../../src/checkpoint/fingerprint.js";
@@ -82,7 +82,7 @@ describe("a validation set", () => {
     const { message } = await failure(start({ validation }).done, "SHAPE_MISMATCH");
     expect(message).toBe("validation: expected shape [6, 3], got [5, 3]");
     const wrong = start({ validation: 3 as unknown as Dataset }).done;
-    expect((await failure(wrong, "BAD_ARGUMENT")).message).toBe("validation: expected a data set, got 3");
+    expect((await failure(wrong, "BAD_ARGUMENT")).message).toBe("validation: expected a Dataset, got 3");
   });
 });
 
@@ -145,7 +145,7 @@ describe("the best epoch", () => {
     const out = newRun();
     await start({ out, validation: held() }).done;
     const { message } = await failure(start({ out, resume: true, validation: held(1000) }).done, "BAD_CONFIG");
-    expect(message).toBe(`${out}: can't resume a run with another configuration: validationExamples was 1100, is 1000`);
+    expect(message).toBe(`${out}: can't resume a run with another configuration: validationSamples was 1100, is 1000`);
   });
 });
 
@@ -238,7 +238,15 @@ describe("the schedule", () => {
     const { message } = await failure(start({ out, resume: true, schedule: "cosine" }).done, "BAD_CONFIG");
     expect(message).toContain("schedule was ");
     expect(await start({ ...options, out, resume: true }).end).toEqual(alone);
-    expect(JSON.parse(readFileSync(join(out, "config.json"), "utf8")).schedule).toContain("1 - step / steps");
+    // Functions of one text, but of other values.
+    const scaled = (factor: number): Options => ({ schedule: (step, steps) => factor * (1 - step / steps) });
+    const other = newRun();
+    const half = { ...scaled(0.5), out: other };
+    const second = new AbortController();
+    await failure(start({ ...half, signal: second.signal, onStep: () => second.abort() }).done, "ABORTED");
+    const refused = await failure(start({ ...half, ...scaled(0.6), resume: true }).done, "BAD_CONFIG");
+    expect(refused.message).toContain("scheduleHash was ");
+    await start({ ...half, ...scaled(0.5), resume: true }).end;
   });
 
   test.each<[Options, string]>([

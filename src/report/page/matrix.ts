@@ -1,4 +1,4 @@
-import type { Evaluation } from "../../train/evaluate.js";
+import type { Evaluation } from "../../train/metrics.js";
 import { count, percent } from "../text.js";
 import { h } from "./dom.js";
 import { figure } from "./figure.js";

@@ -1,5 +1,5 @@
+import { highest, softmax } from "../../train/softmax.js";
 import type { Mistake } from "../report_data.js";
-import { highest, softmax } from "../softmax.js";
 import { count, percent } from "../text.js";
 import { choice } from "./choice.js";
 import { h } from "./dom.js";

@@ -1,4 +1,4 @@
-import { softmax } from "../softmax.js";
+import { softmax } from "../../train/softmax.js";
 import { percent } from "../text.js";
 import { h } from "./dom.js";
 

@@ -1,4 +1,4 @@
-import type { Evaluation } from "../../train/evaluate.js";
+import type { Evaluation } from "../../train/metrics.js";
 import { percent } from "../text.js";
 import { type Line, lineChart, type Point } from "./line_chart.js";
 

@@ -29,7 +29,7 @@ export function predictionSections(
   { evaluation, teacher, mistakes }: HeldOutPredictions,
   { network, evaluated }: { network: string; evaluated: readonly Judged[] },
 ): (HTMLElement | null)[] {
-  const wrong = evaluation.examples - evaluation.correct;
+  const wrong = evaluation.samples - evaluation.correct;
   const temperature = typeof config.temperature === "number" ? config.temperature : 1;
   const gallery = { mistakes, names: classNames, wrong, temperature, network };
   return [

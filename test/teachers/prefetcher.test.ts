@@ -4,11 +4,14 @@ import {
   type Batch,
   BatchNorm1d,
   type Dataset,
+  type DistillationLoss,
   Dropout,
   Generator,
   getNumThreads,
+  kdDistillationLoss,
   Linear,
   ReLU,
+  randn,
   Sequential,
   setNumThreads,
   synthetic,
@@ -16,31 +19,31 @@ import {
   withGenerator,
 } from "../../src/index.js";
 import { native } from "../../src/native.js";
-import { FrozenCopy } from "../../src/train/frozen_copy.js";
-import { EXAMPLES, type Options, SIZES, STEPS, start } from "./support.js";
+import { FrozenModel } from "../../src/teachers/frozen_model.js";
+import { EXAMPLES, type Options, SIZES, STEPS, start } from "../train/support.js";
 
-/** Networks that compute the same, but might compute anything: they are asked by their `forward`. */
+/** Networks that compute the same, but might compute anything: their own `forward` runs in each step. */
 class OwnTeacher extends TeacherNet {}
 class OwnSequential extends Sequential {}
 
 const threads = getNumThreads();
-let begun: MockInstance<typeof native.frozenBegin>;
-let answered: MockInstance<typeof native.frozenAnswer>;
+let enqueued: MockInstance<typeof native.frozenBegin>;
+let taken: MockInstance<typeof native.frozenAnswer>;
 beforeEach(() => {
   setNumThreads(2);
-  begun = vi.spyOn(native, "frozenBegin");
-  answered = vi.spyOn(native, "frozenAnswer");
+  enqueued = vi.spyOn(native, "frozenBegin");
+  taken = vi.spyOn(native, "frozenAnswer");
 });
 afterEach(() => {
   setNumThreads(threads);
   vi.restoreAllMocks();
 });
 
-const guesses = () => answered.mock.results.map(({ value }) => value as boolean);
+const hits = () => taken.mock.results.map(({ value }) => value as boolean);
 const EPOCHS = 3;
 const data = () => synthetic({ samples: EXAMPLES, features: SIZES.inFeatures, classes: SIZES.classes });
 
-/** Runs with a teacher of a known class and one of a class of one's own: both end the same, to the bit. */
+/** A run with a frozen teacher and one whose forward runs in each step end the same, to the bit. */
 async function expectSame(options: (teacher: TeacherNet) => Options): Promise<void> {
   const ends = [TeacherNet, OwnTeacher].map((Class) => {
     const own = withGenerator(new Generator(11), () => {
@@ -52,25 +55,25 @@ async function expectSame(options: (teacher: TeacherNet) => Options): Promise<vo
   expect(await ends[0]).toEqual(await ends[1]);
 }
 
-describe("a teacher that is asked ahead answers with the bits of its forward", () => {
+describe("a prefetched teacher gives the bits of its forward", () => {
   test("in train mode", async () => {
     await expectSame(() => ({ teacherMode: "train" }));
-    expect(guesses()).toEqual(Array(EPOCHS * STEPS).fill(true));
+    expect(hits()).toEqual(Array(EPOCHS * STEPS).fill(true));
   });
 
   test("in train mode, in the data's own order", async () => {
     await expectSame(() => ({ teacherMode: "train", shuffle: false }));
-    expect(guesses()).toEqual(Array(EPOCHS * STEPS).fill(true));
+    expect(hits()).toEqual(Array(EPOCHS * STEPS).fill(true));
   });
 
   test("in eval mode", async () => {
     await expectSame(() => ({ teacherCache: false }));
-    expect(guesses()).toEqual(Array(EPOCHS * STEPS).fill(true));
+    expect(hits()).toEqual(Array(EPOCHS * STEPS).fill(true));
   });
 
-  test.each(["train", "eval"] as const)("of data that are augmented, in %s mode", async (teacherMode) => {
+  test.each(["train", "eval"] as const)("data that are augmented, in %s mode", async (teacherMode) => {
     await expectSame(() => ({ teacherMode, data: augment(data(), { noise: 0.3 }) }));
-    expect(guesses()).toEqual(Array(EPOCHS * STEPS).fill(true));
+    expect(hits()).toEqual(Array(EPOCHS * STEPS).fill(true));
   });
 
   test("as a Sequential, with and without dropout", async () => {
@@ -89,44 +92,56 @@ describe("a teacher that is asked ahead answers with the bits of its forward", (
       return start({ teacher, teacherMode: "train" }, 3).end;
     });
     expect(await ends[0]).toEqual(await ends[1]);
-    expect(guesses()).toEqual(Array(EPOCHS * STEPS).fill(true));
+    expect(hits()).toEqual(Array(EPOCHS * STEPS).fill(true));
   });
 
-  test("where its statistics are moved by hand in train mode, which no answer depends on", async () => {
+  test("its statistics are moved by hand in train mode, which no logits depend on", async () => {
     await expectSame((teacher) => ({ teacherMode: "train", onStep: () => teacher.bn2.runningMean.data.fill(2) }));
-    expect(guesses()).toEqual(Array(EPOCHS * STEPS).fill(true));
+    expect(hits()).toEqual(Array(EPOCHS * STEPS).fill(true));
   });
 });
 
-describe("an answer that was begun with something else is not used", () => {
-  test("where the student draws random numbers too; then none is begun any more", async () => {
-    await expectSame(() => ({
-      teacherMode: "train",
-      student: new Sequential(new Linear(6, 8), new Dropout(0.5), new Linear(8, 3)),
-    }));
-    expect(guesses()).toEqual([...[true, false, true, false], ...[true, false], ...Array(6).fill(false)]);
-  });
+test("a student that draws random numbers too: what was prefetched is discarded, and nothing is prefetched from then on", async () => {
+  await expectSame(() => ({
+    teacherMode: "train",
+    student: new Sequential(new Linear(6, 8), new Dropout(0.5), new Linear(8, 3)),
+  }));
+  expect(hits()).toEqual([true, ...Array(EPOCHS * STEPS - 1).fill(false)]);
+  expect(enqueued.mock.calls.length).toBeLessThanOrEqual(4);
+});
 
-  test("where the statistics are moved by hand in eval mode", async () => {
-    await expectSame((teacher) => ({
+test("a loss that says that it draws random numbers: nothing is prefetched", async () => {
+  const loss: DistillationLoss = {
+    ...kdDistillationLoss({ alpha: 0.6 }),
+    drawsRandomNumbers: true,
+    compute(batch) {
+      randn([3]);
+      return kdDistillationLoss({ alpha: 0.6 }).compute(batch);
+    },
+  };
+  await expectSame(() => ({ teacherMode: "train", loss }));
+  expect(enqueued).not.toHaveBeenCalled();
+});
+
+test("a frozen teacher is a snapshot: weights and statistics that change during the run do not matter", async () => {
+  const { student } = await start({ teacherCache: false }, 3).end;
+  const changed = start(
+    {
       teacherCache: false,
-      onStep: ({ step }) => void (step === 2 && teacher.bn2.runningMean.data.fill(2)),
-    }));
-    expect(guesses()).toEqual([true, true, false, ...Array(EPOCHS * STEPS - 3).fill(true)]);
-  });
-
-  test("where the teacher is trained meanwhile: from then on it is asked by its forward", async () => {
-    await expectSame((teacher) => ({
-      teacherMode: "train",
       onStep: ({ step }) => {
-        if (step === 6) for (const { data } of teacher.parameters()) data.set(data.map((x) => 0.9 * x));
+        const teacher = changed.setting.teacher;
+        if (step !== 2) return;
+        for (const { data } of teacher.parameters()) data.set(data.map((x) => 0.9 * x));
+        for (const [, { data }] of teacher.namedBuffers()) if (data instanceof Float32Array) data.fill(2);
       },
-    }));
-    expect(guesses()).toHaveLength(6);
-  });
+    },
+    3,
+  );
+  expect((await changed.end).student).toBe(student);
+  expect(hits()).toEqual(Array(2 * EPOCHS * STEPS).fill(true));
 });
 
-test("the copy of a teacher is let go when its run ends, also by an error", async () => {
+test("a frozen teacher's memory is released when its run ends, also by an error", async () => {
   const released = vi.spyOn(native, "frozenRelease");
   await start({ teacherMode: "train" }).end;
   expect(released).toHaveBeenCalledTimes(1);
@@ -137,48 +152,48 @@ test("the copy of a teacher is let go when its run ends, also by an error", asyn
   expect(released).toHaveBeenCalledTimes(2);
 });
 
-describe("no answer is begun", () => {
-  test("where teacher and student share a layer", async () => {
+describe("nothing is prefetched", () => {
+  test("if teacher and student share a layer", async () => {
     await expectSame((teacher) => ({
       teacherMode: "train",
       student: new Sequential(new Linear(6, 8), new ReLU(), teacher.fc4),
     }));
-    expect(answered).not.toHaveBeenCalled();
+    expect(taken).not.toHaveBeenCalled();
   });
 
-  test("where a data set of one's own might count on being asked once for each batch", async () => {
+  test("if a data set of one's own might count on each batch being taken once", async () => {
     const inner = data();
-    let asked = 0;
+    let batches = 0;
     const own: Dataset = {
       ...{ name: "own", length: inner.length, features: inner.features, classes: inner.classes },
       batch: (indices): Batch => {
-        asked += 1;
+        batches += 1;
         return inner.batch(indices);
       },
       slice: (from, to) => inner.slice(from, to),
       fingerprint: () => inner.fingerprint(),
     };
     await start({ teacherMode: "train", data: own }).end;
-    expect(asked).toBe(EPOCHS * STEPS);
-    expect(begun).not.toHaveBeenCalled();
+    expect(batches).toBe(EPOCHS * STEPS);
+    expect(enqueued).not.toHaveBeenCalled();
   });
 
-  test("of batches so large that their kernels use all threads", async () => {
-    const bytes = vi.spyOn(FrozenCopy.prototype, "passBytes").mockReturnValue(129e6);
+  test("if batches are so large that their kernels use all threads", async () => {
+    const bytes = vi.spyOn(FrozenModel.prototype, "activationBytes").mockReturnValue(129e6);
     const large = await start({ teacherMode: "train" }).end;
-    expect(begun).not.toHaveBeenCalled();
+    expect(enqueued).not.toHaveBeenCalled();
     bytes.mockRestore();
     expect(await start({ teacherMode: "train" }).end).toEqual(large);
-    expect(begun).toHaveBeenCalledTimes(EPOCHS * STEPS);
+    expect(enqueued).toHaveBeenCalledTimes(EPOCHS * STEPS);
     const teacher = new TeacherNet({ inFeatures: 6, hidden: [12, 10, 8], classes: 3 });
-    expect(FrozenCopy.of(teacher)?.passBytes(100)).toBe(4 * 100 * (6 + 3 * 12));
+    expect(FrozenModel.of(teacher)?.activationBytes(100)).toBe(4 * 100 * (6 + 3 * 12));
   });
 
   test("on one thread, with the same bits", async () => {
     const two = await start({ teacherMode: "train" }).end;
-    begun.mockClear();
+    enqueued.mockClear();
     setNumThreads(1);
     expect(await start({ teacherMode: "train" }).end).toEqual(two);
-    expect(begun).not.toHaveBeenCalled();
+    expect(enqueued).not.toHaveBeenCalled();
   });
 });

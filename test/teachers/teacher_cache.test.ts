@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { distill, load, save, TeacherCache, type Tensor, tensor } from "../../src/index.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
-import { BATCH, setting } from "./support.js";
+import { BATCH, setting } from "../train/support.js";
 
 const folder = temporaryFolder();
 const file = join(folder, "teacher_logits.safetensors");
@@ -16,11 +16,11 @@ async function saved() {
   return { ...own, cache };
 }
 
-describe("a teacher's answers in a file", () => {
+describe("a teacher's logits in a file", () => {
   test("are those that were computed, row by row", async () => {
     const { teacher, data, cache } = await saved();
     const read = await TeacherCache.load(file);
-    expect([read.examples, read.classes]).toEqual([50, 3]);
+    expect([read.samples, read.classes]).toEqual([50, 3]);
     const rows = Int32Array.of(49, 0, 7);
     expect(read.batch(rows).toArray()).toEqual(cache.batch(rows).toArray());
     expect((await load(file)).logits?.shape).toEqual([50, 3]);

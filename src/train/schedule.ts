@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { DistilleryError } from "../errors.js";
 import type { LRScheduler } from "../optim/lr_scheduler.js";
 import { LambdaLR } from "../optim/lr_schedulers.js";
@@ -6,8 +7,8 @@ import type { Optimizer } from "../optim/optimizer.js";
 import { constantSchedule, cosineSchedule, type Schedule, stepSchedule, warmup } from "../optim/schedules.js";
 import type { ResolvedTraining } from "./options.js";
 
-/** The scheduler that the options name, for epochs of so many steps. */
-export function schedulerOf(optimizer: Optimizer, options: ResolvedTraining, stepsPerEpoch: number): LRScheduler {
+/** The scheduler that the options name, for epochs of `stepsPerEpoch` steps. */
+export function createScheduler(optimizer: Optimizer, options: ResolvedTraining, stepsPerEpoch: number): LRScheduler {
   const { schedule, warmupSteps, epochs, lr, pctStart, divFactor, finalDivFactor } = options;
   if (schedule === "one-cycle") {
     if (warmupSteps === 0) {
@@ -16,9 +17,9 @@ export function schedulerOf(optimizer: Optimizer, options: ResolvedTraining, ste
     const text = "warmupSteps: the one-cycle schedule has a rise of its own, pctStart: leave one of the two out";
     throw new DistilleryError("BAD_ARGUMENT", text);
   }
-  const then = typeof schedule === "function" ? schedule : named(schedule, options, stepsPerEpoch);
+  const factors = typeof schedule === "function" ? schedule : named(schedule, options, stepsPerEpoch);
   return new LambdaLR(optimizer, {
-    schedule: warmupSteps === 0 ? then : warmup(warmupSteps, then),
+    schedule: warmupSteps === 0 ? factors : warmup(warmupSteps, factors),
     totalSteps: epochs * stepsPerEpoch,
   });
 }
@@ -31,4 +32,11 @@ function named(
   if (name === "cosine") return cosineSchedule();
   if (name === "step") return stepSchedule({ stepSize: stepSize * stepsPerEpoch, gamma });
   return constantSchedule();
+}
+
+/** A schedule as `config.json` keeps it: its name, or for a function the SHA-256 of its values at all steps. */
+export function describeSchedule(schedule: Schedule | string, totalSteps: number): Readonly<Record<string, string>> {
+  if (typeof schedule === "string") return { schedule };
+  const values = Float64Array.from({ length: totalSteps + 1 }, (_, step) => schedule(step, totalSteps));
+  return { schedule: "function", scheduleHash: createHash("sha256").update(values).digest("hex") };
 }

@@ -1,0 +1,68 @@
+import { show } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { type Expression, Registry, type UserModules } from "../registry/index.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { crossEntropyEntry } from "./cross_entropy.js";
+import { kdEntry } from "./kd_loss.js";
+import {
+  type DistillationLoss,
+  functionLoss,
+  isDistillationLoss,
+  type LossBatch,
+  type LossContext,
+  type Outputs,
+} from "./loss.js";
+import { weightedSum } from "./weighted_sum.js";
+
+export { type CrossEntropyOptions, crossEntropy, crossEntropyLoss } from "./cross_entropy.js";
+export {
+  KD_DEFAULTS,
+  type KdDistillationLossOptions,
+  type KdLossOptions,
+  type KdLossParts,
+  kdDistillationLoss,
+  kdLoss,
+  kdLossParts,
+} from "./kd_loss.js";
+export {
+  type DistillationLoss,
+  isDistillationLoss,
+  type Json,
+  type LossBatch,
+  type LossContext,
+  type Outputs,
+} from "./loss.js";
+export { weightedSum } from "./weighted_sum.js";
+
+/** The losses that have a name: to add one, write its file and add its entry here. */
+export const LOSSES = new Registry<DistillationLoss, LossContext>("loss", [crossEntropyEntry, kdEntry], {
+  expected: "a loss with name, compute and config, or a function of the batch",
+  accepts: isDistillationLoss,
+});
+
+/**
+ * A loss as a run takes it: an expression (`"0.1*cross-entropy + 0.9*kd(temperature=4)"`, or its structured terms), a
+ * {@link DistillationLoss}, or a function of the batch that gives a scalar.
+ */
+export type LossSpec = Expression | DistillationLoss | ((batch: LossBatch & { readonly teacher: Outputs }) => Tensor);
+
+/**
+ * Makes the loss that a specification says.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` that names the argument, what came and what was expected.
+ */
+export function createLoss(
+  spec: LossSpec,
+  context: LossContext,
+  options: { modules?: UserModules } = {},
+): DistillationLoss {
+  if (typeof spec === "function") return functionLoss(spec);
+  if (isDistillationLoss(spec)) return spec;
+  if (typeof spec !== "string" && (typeof spec !== "object" || spec === null)) {
+    const text = `loss: expected an expression, a loss or a function of the batch, got ${show(spec)}`;
+    throw new DistilleryError("BAD_ARGUMENT", text);
+  }
+  const terms = LOSSES.resolveSum(spec, context, { argument: "loss", ...options });
+  const [first] = terms;
+  return terms.length === 1 && first !== undefined && first[0] === 1 ? first[1] : weightedSum(terms);
+}

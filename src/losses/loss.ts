@@ -1,0 +1,97 @@
+import { show } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import type { Module } from "../nn/module.js";
+import type { Labels } from "../tensor/int_tensor.js";
+import type { Tensor } from "../tensor/tensor.js";
+
+/** What a network gives for a batch. */
+export interface Outputs {
+  /** [n, classes]. */
+  readonly logits: Tensor;
+  /** The outputs of the modules that a loss reads, by their paths: `fc2`, `layers.3`. */
+  readonly taps: Readonly<Record<string, Tensor>>;
+}
+
+/** What a loss is computed from. */
+export interface LossBatch {
+  readonly student: Outputs;
+  /** Constants: no gradient flows to the teacher. Null if the loss needs no teacher. */
+  readonly teacher: Outputs | null;
+  /** [n]; null for samples without labels. */
+  readonly labels: Labels | null;
+  /** The index of each sample in its data set. */
+  readonly indices: Int32Array;
+}
+
+/** A value that JSON can hold. */
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
+
+/**
+ * What a student is trained with. A loss is one file: its value, the options with their defaults, what it reads and what
+ * it logs.
+ *
+ * @example
+ * ```ts
+ * const logitMse: DistillationLoss = {
+ *   name: "logit-mse",
+ *   needsTeacher: true,
+ *   config: () => ({ name: "logit-mse" }),
+ *   compute({ student, teacher }) {
+ *     const difference = student.logits.add(teacher.logits.mul(-1));
+ *     return { loss: difference.mul(difference).mean(), metrics: {} };
+ *   },
+ * };
+ * await distill({ teacher, student, data, loss: logitMse });
+ * ```
+ */
+export interface DistillationLoss {
+  /** As expressions and logs call it. */
+  readonly name: string;
+  /** The paths of the modules whose outputs it reads, in the student and in the teacher. */
+  readonly taps?: { readonly student?: readonly string[]; readonly teacher?: readonly string[] };
+  /** Regressors and other modules: trained with the student and kept in the checkpoint, but not in the student's file. */
+  readonly modules?: Readonly<Record<string, Module>>;
+  /** Whether `compute` reads `batch.teacher`. */
+  readonly needsTeacher: boolean;
+  /** Whether `compute` draws random numbers. Default false; a teacher is then prefetched. */
+  readonly drawsRandomNumbers?: boolean;
+  /** The loss as a scalar, and numbers for the logs by their names: means over the batch. */
+  compute(batch: LossBatch & { readonly teacher: Outputs }): {
+    loss: Tensor;
+    metrics: Readonly<Record<string, number>>;
+  };
+  /** Everything that the loss's value depends on: `config.json` keeps it, and a resumed run must have the same. */
+  config(): Json;
+}
+
+/** What a loss may be made for. */
+export interface LossContext {
+  /** The number of classes. */
+  readonly classes: number;
+  /** The label smoothing of a run's hard targets, for losses whose own is not given. */
+  readonly labelSmoothing: number;
+  /** The shape of a module's output for one sample, by the module's path: for regressors between hidden layers. */
+  tapShape(network: "student" | "teacher", path: string): readonly number[];
+}
+
+/** Refuses what is no {@link DistillationLoss}; `BAD_ARGUMENT`. */
+export function isDistillationLoss(value: unknown): value is DistillationLoss {
+  const { name, compute, config } = (value ?? {}) as Partial<DistillationLoss>;
+  return typeof name === "string" && typeof compute === "function" && typeof config === "function";
+}
+
+/** A function of the batch as a loss. It needs the teacher, and its text is its configuration. */
+export function functionLoss(compute: (batch: LossBatch & { readonly teacher: Outputs }) => Tensor): DistillationLoss {
+  return {
+    name: compute.name || "loss",
+    needsTeacher: true,
+    compute: (batch) => ({ loss: compute(batch), metrics: {} }),
+    config: () => ({ function: String(compute) }),
+  };
+}
+
+/** The labels of a batch; `BAD_ARGUMENT` if the loss needs them and there are none. */
+export function labelsFor(loss: string, { labels }: LossBatch): Labels {
+  if (labels !== null) return labels;
+  throw new DistilleryError("BAD_ARGUMENT", `${loss}: expected labels, got ${show(labels)}`);
+}

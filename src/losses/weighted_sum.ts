@@ -1,0 +1,65 @@
+import { expectNumber, show } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import type { Module } from "../nn/module.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { type DistillationLoss, isDistillationLoss, type Json } from "./loss.js";
+
+/**
+ * A sum of losses, each times its weight. Its metrics are each term's value, before it is weighted, under the term's name,
+ * and the term's own metrics as `NAME.METRIC`; a name that comes again gets a number: `kd`, `kd_2`.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` if there is no term, a weight is no number or a term is no loss.
+ * @example
+ * ```ts
+ * const loss = weightedSum([[0.1, crossEntropyLoss()], [0.9, kdDistillationLoss({ temperature: 4 })]]);
+ * await distill({ teacher, student, data, loss });
+ * ```
+ */
+export function weightedSum(terms: readonly (readonly [weight: number, loss: DistillationLoss])[]): DistillationLoss {
+  if (!(terms?.length > 0)) {
+    throw new DistilleryError("BAD_ARGUMENT", `weightedSum: expected a list of at least one term, got ${show(terms)}`);
+  }
+  for (const [i, [weight, loss]] of terms.entries()) {
+    expectNumber(`terms[${i}]: weight`, weight, () => true, "a finite number");
+    if (isDistillationLoss(loss)) continue;
+    throw new DistilleryError("BAD_ARGUMENT", `terms[${i}]: expected a loss, got ${show(loss)}`);
+  }
+  const losses = terms.map(([, loss]) => loss);
+  const names = uniqueNames(losses);
+  return {
+    name: names.join("+"),
+    needsTeacher: losses.some(({ needsTeacher }) => needsTeacher),
+    drawsRandomNumbers: losses.some(({ drawsRandomNumbers = false }) => drawsRandomNumbers),
+    taps: {
+      student: [...new Set(losses.flatMap(({ taps }) => taps?.student ?? []))],
+      teacher: [...new Set(losses.flatMap(({ taps }) => taps?.teacher ?? []))],
+    },
+    modules: Object.fromEntries(
+      losses.flatMap(({ modules = {} }, i) =>
+        Object.entries(modules).map(([name, module]): [string, Module] => [`${names[i]}.${name}`, module]),
+      ),
+    ),
+    compute(batch) {
+      const metrics: Record<string, number> = {};
+      let sum: Tensor | null = null;
+      for (const [i, [weight, term]] of terms.entries()) {
+        const { loss, metrics: own } = term.compute(batch);
+        metrics[names[i]] = loss.item();
+        for (const [name, value] of Object.entries(own)) metrics[`${names[i]}.${name}`] = value;
+        const weighted = weight === 1 ? loss : loss.mul(weight);
+        sum = sum === null ? weighted : sum.add(weighted);
+      }
+      return { loss: sum as Tensor, metrics };
+    },
+    config: () => terms.map(([weight, loss]): Json => ({ weight, loss: loss.config() })),
+  };
+}
+
+function uniqueNames(losses: readonly DistillationLoss[]): string[] {
+  const seen = new Map<string, number>();
+  return losses.map(({ name }) => {
+    const count = (seen.get(name) ?? 0) + 1;
+    seen.set(name, count);
+    return count === 1 ? name : `${name}_${count}`;
+  });
+}

@@ -1,0 +1,62 @@
+import type { Dataset } from "../data/dataset.js";
+import { DistilleryError } from "../errors.js";
+import type { Module } from "../nn/module.js";
+import { cached } from "./cached.js";
+import { frozen } from "./frozen.js";
+import { live, type NetworkTeacherOptions } from "./live.js";
+import type { Teacher } from "./teacher.js";
+import { TeacherCache } from "./teacher_cache.js";
+
+/** What a network's kind of teacher is chosen by. */
+export interface TeacherUse extends NetworkTeacherOptions {
+  student: Module;
+  data: Dataset;
+  /** Whether logits are cached, or the cache; undefined: if that is exact. */
+  teacherCache?: boolean | TeacherCache | undefined;
+  signal?: AbortSignal;
+  onNote?: (text: string) => void;
+}
+
+/**
+ * A network as the fastest kind of teacher that is exact: cached, frozen or, if it shares parameters with the student, live.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` with the reason if a cache was asked for and is not exact, `ABORTED` by the signal.
+ */
+export async function chooseTeacher(teacher: Module, use: TeacherUse): Promise<Teacher> {
+  const cache = await openCache(teacher, use);
+  if (cache !== null) return cached(cache, live(teacher, use));
+  return sharesParameters(teacher, use.student) ? live(teacher, use) : frozen(teacher, use);
+}
+
+async function openCache(teacher: Module, use: TeacherUse): Promise<TeacherCache | null> {
+  const { data, teacherCache, mode = "eval", signal, onNote } = use;
+  if (teacherCache === false) return null;
+  const reason = whyNotCacheable(teacher, use);
+  if (reason !== null && teacherCache === undefined) {
+    // In train mode, as the reference script has it, that is expected.
+    if (mode === "eval") onNote?.(`teacher logits not cached: ${reason}`);
+    return null;
+  }
+  if (reason !== null) throw new DistilleryError("BAD_ARGUMENT", `teacherCache: ${reason}`);
+  if (teacherCache instanceof TeacherCache) {
+    teacherCache.expectOf(teacher, data);
+    return teacherCache;
+  }
+  const cache = await TeacherCache.compute(teacher, data, signal && { signal });
+  onNote?.(`teacher: ${cache}`);
+  return cache;
+}
+
+function whyNotCacheable(teacher: Module, { student, data, mode = "eval", taps = [] }: TeacherUse): string | null {
+  if (mode === "train") {
+    return "a teacher in train mode gives other logits at each step, by dropout and the batch's statistics: use eval mode";
+  }
+  if (taps.length > 0) return "the loss reads hidden outputs of the teacher";
+  if (sharesParameters(teacher, student)) return "teacher and student share parameters";
+  return TeacherCache.whyNotCacheable(teacher, data);
+}
+
+function sharesParameters(teacher: Module, student: Module): boolean {
+  const trained = new Set(student.parameters());
+  return teacher.parameters().some((parameter) => trained.has(parameter));
+}

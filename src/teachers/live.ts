@@ -1,0 +1,46 @@
+import { fingerprint } from "../checkpoint/index.js";
+import type { Batch } from "../data/dataset.js";
+import type { Outputs } from "../losses/loss.js";
+import { Modes } from "../nn/modes.js";
+import type { Module } from "../nn/module.js";
+import { Taps } from "../nn/taps.js";
+import { noGrad } from "../tensor/autograd.js";
+import type { Teacher } from "./teacher.js";
+
+/** How a network is used as a teacher. */
+export interface NetworkTeacherOptions {
+  /**
+   * In "eval", the default, the outputs depend on the weights and the inputs only; in "train" dropout is active, batch
+   * statistics are used and running statistics move, as in the reference script.
+   */
+  mode?: "train" | "eval";
+  /** The paths of modules whose outputs a loss reads. */
+  taps?: readonly string[];
+}
+
+/**
+ * A network whose forward pass runs in each step, with the weights that it then has. Outside of the pass it is in the modes
+ * that the caller left it in.
+ *
+ * @example
+ * ```ts
+ * await distill({ teacher: live(network), student, data });
+ * ```
+ */
+export function live(module: Module, { mode = "eval", taps = [] }: NetworkTeacherOptions = {}): Teacher {
+  const training = mode === "train";
+  const [modes, evalModes] = [new Modes([[module, training]]), new Modes([[module, false]])];
+  const tapped = new Taps(module, taps, "teacher");
+  const forward = (within: Modes, { inputs }: Batch): Outputs => {
+    const { value: logits, taps } = within.during(() => noGrad(() => tapped.record(() => module.forward(inputs))));
+    return { logits, taps };
+  };
+  return {
+    name: "live",
+    fingerprint: () => fingerprint(module.stateDict()),
+    outputs: (batch) => forward(modes, batch),
+    evaluate: (batch) => forward(evalModes, batch),
+    isFixed: !training,
+    ...(training && { stateful: module }),
+  };
+}

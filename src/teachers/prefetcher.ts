@@ -1,0 +1,80 @@
+import { type Batch, type Dataset, isReplayable } from "../data/dataset.js";
+import type { EpochBatches } from "../data/loader.js";
+import type { Outputs } from "../losses/loss.js";
+import { currentGenerator, Generator, withGenerator } from "../tensor/random.js";
+import type { Teacher } from "./teacher.js";
+
+/**
+ * Hands out the batches of a run with the teacher's outputs, and lets a teacher that can prefetch start on the batches to
+ * come, whose random draws are made ahead from a copy of the run's stream.
+ *
+ * That is exact: batches are prefetched only while nothing but batches and teacher draws from the stream, and what was
+ * prefetched counts only if the stream is then where it was expected to be; otherwise it is discarded.
+ */
+export class TeacherPrefetcher {
+  readonly #teacher: Teacher;
+  readonly #canPrefetch: boolean;
+  /** The stream as it will be after the draws of all batches in flight. */
+  readonly #ahead = new Generator();
+  /** The stream's state before the teacher's draws of each batch in flight. */
+  readonly #expected: Uint32Array[] = [];
+  readonly #spare: Uint32Array[] = [];
+  /** The stream after the last batch and its teacher's outputs, and whether the rest of a step leaves it there. */
+  readonly #after = new Generator();
+  #isQuiet = true;
+  #epoch: EpochBatches | null = null;
+
+  /** With `drawsOtherwise` something else in a step is known to draw: nothing is prefetched. */
+  constructor(teacher: Teacher, data: Dataset, drawsOtherwise: boolean) {
+    this.#teacher = teacher;
+    this.#canPrefetch = !drawsOtherwise && teacher.prefetch !== undefined && isReplayable(data);
+  }
+
+  /** Batch `i` of an epoch, and the teacher's outputs for it, with their draws from the current stream. */
+  next(epoch: EpochBatches, i: number): { batch: Batch; outputs: Outputs | Promise<Outputs> } {
+    const teacher = this.#teacher;
+    const { state } = currentGenerator();
+    // Between epochs the order is drawn.
+    if (epoch === this.#epoch) this.#isQuiet = same(state, this.#after.state);
+    const batch = epoch.batch(i);
+    if (!this.#canPrefetch) return { batch, outputs: teacher.outputs(batch) };
+    const rows = batch.inputs.shape[0];
+    const depth = teacher.prefetchDepth?.(rows) ?? 1;
+    if (!this.#isQuiet || (this.#expected.length > 0 && !same(state, this.#expected[0]))) this.#discard();
+    if (this.#expected.length === 0 && this.#isQuiet && depth > 0) {
+      this.#ahead.copyFrom(currentGenerator());
+      this.#enqueue(() => batch);
+      this.#fill(epoch, i + 1, depth);
+    }
+    const outputs = teacher.outputs(batch);
+    const taken = this.#expected.shift();
+    if (taken !== undefined) this.#spare.push(taken);
+    if (this.#isQuiet) this.#fill(epoch, i + 1 + this.#expected.length, depth);
+    this.#after.copyFrom(currentGenerator());
+    this.#epoch = epoch;
+    return { batch, outputs };
+  }
+
+  #fill(epoch: EpochBatches, from: number, depth: number): void {
+    for (let i = from; i < epoch.length && this.#expected.length < depth; i++) this.#enqueue(() => epoch.batch(i));
+  }
+
+  #enqueue(batchOf: () => Batch): void {
+    withGenerator(this.#ahead, () => {
+      const batch = batchOf();
+      const state = this.#spare.pop() ?? new Uint32Array(this.#ahead.state.length);
+      state.set(this.#ahead.state);
+      this.#expected.push(state);
+      this.#teacher.prefetch?.(batch);
+    });
+  }
+
+  #discard(): void {
+    if (this.#expected.length > 0) this.#teacher.discard?.();
+    this.#spare.push(...this.#expected.splice(0));
+  }
+}
+
+function same(a: Uint32Array, b: Uint32Array): boolean {
+  return a.every((word, i) => word === b[i]);
+}

@@ -1,0 +1,56 @@
+import type { Batch } from "../data/dataset.js";
+import type { Outputs } from "../losses/loss.js";
+import type { Module } from "../nn/module.js";
+import type { Tensor } from "../tensor/tensor.js";
+
+/**
+ * Where the teacher's outputs for a batch come from: a live network, a frozen one, cached logits, a file, a server, several
+ * networks. A run calls `outputs` once for each batch, in order.
+ *
+ * @example
+ * ```ts
+ * const average: Teacher = {
+ *   name: "average",
+ *   fingerprint: () => null,
+ *   outputs: ({ inputs }) => ({
+ *     logits: noGrad(() => first.forward(inputs).add(second.forward(inputs)).mul(0.5)),
+ *     taps: {},
+ *   }),
+ * };
+ * await distill({ teacher: average, student, data });
+ * ```
+ */
+export interface Teacher {
+  /** As logs and `config.json` call it. */
+  readonly name: string;
+  /** Tells teachers of other outputs apart, as the SHA-256 of their weights; null if that is not known. */
+  fingerprint(): string | null;
+  /**
+   * The outputs for a batch of the training data. The batch's tensors are valid until the step ends. A teacher that gives
+   * a promise draws no random numbers from the run's stream.
+   */
+  outputs(batch: Batch): Outputs | Promise<Outputs>;
+  /** The outputs for samples outside of the training data, in eval mode: a run's agreement. Without it none is reported. */
+  evaluate?(batch: Batch): Outputs | Promise<Outputs>;
+  /** Whether `evaluate` gives the same outputs after each epoch. Default true. */
+  readonly isFixed?: boolean;
+  /** Starts the outputs of a later batch; `outputs` is called for the batches in the same order. */
+  prefetch?(batch: Batch): void;
+  /** How many batches of this many rows may be prefetched and not yet taken. Default 1. */
+  prefetchDepth?(rows: number): number;
+  /** Forgets what was prefetched. */
+  discard?(): void;
+  /** The module whose buffers change when outputs are computed, as BatchNorm's in train mode: kept in checkpoints. */
+  readonly stateful?: Module;
+  /** Releases what it holds; called when the run ends. */
+  close?(): void;
+}
+
+/** Refuses what is no {@link Teacher}. */
+export function isTeacher(value: unknown): value is Teacher {
+  const { name, fingerprint, outputs } = (value ?? {}) as Partial<Teacher>;
+  return typeof name === "string" && typeof fingerprint === "function" && typeof outputs === "function";
+}
+
+/** Gives the teacher's logits [n, classes] for a batch, or its outputs. */
+export type TeacherFunction = (batch: Batch) => Tensor | Outputs | Promise<Tensor | Outputs>;

@@ -1,0 +1,52 @@
+import { show } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import type { DistillationLoss, Outputs } from "../losses/index.js";
+import { Taps } from "../nn/taps.js";
+import { clipGradNorm } from "../optim/clip_grad_norm.js";
+import { type Teacher, TeacherPrefetcher } from "../teachers/index.js";
+import { Tensor } from "../tensor/tensor.js";
+import { expectFinite } from "./arguments.js";
+import type { RunResult } from "./controls.js";
+import type { Trainer } from "./trainer.js";
+
+/**
+ * Trains a trainer's model with a loss: the one training loop. A teacher is given if the loss needs one.
+ */
+export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Teacher | null): Promise<RunResult> {
+  const { model, data, parameters, optimizer, scheduler, options } = trainer;
+  const batches = teacher && new TeacherPrefetcher(teacher, data, loss.drawsRandomNumbers ?? false);
+  const tapped = new Taps(model, loss.taps?.student ?? [], "student");
+
+  for await (const step of trainer.steps()) {
+    const { batch, outputs } = step.run(
+      () => batches?.next(step.epoch, step.index) ?? { batch: step.epoch.batch(step.index), outputs: NO_TEACHER },
+    );
+    const teacherOutputs = outputs instanceof Promise ? await step.arrival(outputs) : outputs;
+    step.run(() => {
+      const { inputs, labels, indices } = batch;
+      const { value: logits, taps } = tapped.record(() => model.forward(inputs));
+      const result = loss.compute({ student: { logits, taps }, teacher: teacherOutputs, labels, indices });
+      expectLoss(loss, result.loss);
+      if (step.isFirstOfGroup) optimizer.zeroGrad();
+      (step.groupSize === 1 ? result.loss : result.loss.mul(1 / step.groupSize)).backward();
+      step.report(result.loss.item(), result.metrics);
+      if (!step.isLastOfGroup) return;
+      step.gradNorm = expectFinite("gradient norm", clipGradNorm(parameters, options.maxGradNorm));
+      optimizer.step();
+      scheduler.step();
+    });
+  }
+  return trainer.finish();
+}
+
+/** Losses that need no teacher do not read it. */
+const NO_TEACHER = null as unknown as Outputs;
+
+/** Refuses a loss that is no scalar, or not finite. */
+function expectLoss({ name }: DistillationLoss, loss: unknown): void {
+  if (!(loss instanceof Tensor) || loss.size !== 1) {
+    const got = loss instanceof Tensor ? `a tensor of shape [${loss.shape.join(", ")}]` : show(loss);
+    throw new DistilleryError("BAD_ARGUMENT", `loss ${name}: expected a scalar, got ${got}`);
+  }
+  expectFinite(`loss ${name}`, loss.item());
+}

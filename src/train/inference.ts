@@ -1,0 +1,192 @@
+import { expectInteger, expectOptions, expectShape, show } from "../checks.js";
+import { expectDataset } from "../data/dataset.js";
+import type { Dataset } from "../data/index.js";
+import { DataLoader } from "../data/loader.js";
+import { DistilleryError } from "../errors.js";
+import { expectModule } from "../nn/expect_module.js";
+import { inEvalMode } from "../nn/modes.js";
+import type { Module } from "../nn/module.js";
+import { argmax } from "../ops/argmax.js";
+import { noGrad } from "../tensor/autograd.js";
+import { withArena } from "../tensor/buffer_pool.js";
+import { Tensor } from "../tensor/tensor.js";
+import { ClassificationMetrics, type Evaluation } from "./metrics.js";
+import { softmax } from "./softmax.js";
+
+const BATCH = 1000;
+
+/** The logits [n, classes] of inputs in eval mode; -1: any number of classes. The network's modes are restored. */
+export function forwardEval(network: Module, inputs: Tensor, classes: number): Tensor {
+  const logits = inEvalMode(network, () => noGrad(() => network.forward(inputs)));
+  expectShape("logits", logits.shape, [inputs.shape[0], classes]);
+  return logits;
+}
+
+/**
+ * A network's logits for a whole data set in its order, [samples, classes], in eval mode and without gradients. The
+ * network's modes are restored.
+ *
+ * @throws DistilleryError `SHAPE_MISMATCH` if the network does not fit the data.
+ * @example
+ * ```ts
+ * const logits = logitsOf(teacher, test);
+ * const softTargets = F.softmax(logits.mul(1 / 3.5));
+ * ```
+ */
+export function logitsOf(model: Module, data: Dataset, options: { batchSize?: number } = {}): Tensor {
+  expectOptions("logitsOf", options, ["batchSize"]);
+  const out = new Float32Array((data?.length ?? 0) * (data?.classes ?? 0));
+  eachBatch(model, data, options.batchSize, ({ logits }, start) => out.set(logits.data, start * data.classes));
+  return new Tensor(out, [data.length, data.classes]);
+}
+
+/**
+ * Classifies a data set in eval mode and compares with its labels, and with a teacher's classes if one is given. The
+ * networks' modes are restored.
+ *
+ * @throws DistilleryError `SHAPE_MISMATCH` if a network does not fit the data.
+ * @example
+ * ```ts
+ * const { accuracy, agreement } = evaluate(student, test, { teacher });
+ * ```
+ */
+export function evaluate(
+  model: Module,
+  data: Dataset,
+  options: { teacher?: Module; batchSize?: number } = {},
+): Evaluation {
+  expectOptions("evaluate", options, ["teacher", "batchSize"]);
+  const { teacher, batchSize } = options;
+  if (teacher !== undefined) expectModule("teacher", teacher);
+  const metrics = new ClassificationMetrics(data?.classes ?? 0);
+  eachBatch(model, data, batchSize, ({ logits, inputs, labels }) => {
+    metrics.add(logits, labels, teacher && argmax(forwardEval(teacher, inputs, data.classes)).data);
+  });
+  return metrics.report();
+}
+
+interface LogitBatch {
+  logits: Tensor;
+  inputs: Tensor;
+  labels: Int32Array;
+}
+
+function eachBatch(
+  model: Module,
+  data: Dataset,
+  batchSize: number | undefined,
+  body: (batch: LogitBatch, start: number) => void,
+): void {
+  expectModule("model", model);
+  expectDataset(data, "data");
+  const loader = new DataLoader(data, { batchSize: batchSize ?? BATCH }).epochFrom(null);
+  let start = 0;
+  for (let i = 0; i < loader.length; i++) {
+    withArena(() => {
+      const { inputs, labels } = loader.batch(i);
+      body({ logits: forwardEval(model, inputs, data.classes), inputs, labels: labels.data }, start);
+      start += labels.size;
+    });
+  }
+}
+
+/** A network's prediction for one sample. */
+export interface Prediction {
+  /** The most probable class, its name or its number, and its probability. */
+  class: number;
+  className: string;
+  probability: number;
+  /** By class; their sum is 1. */
+  probabilities: number[];
+}
+
+/**
+ * Classifies samples without labels: the softmax of the network's logits, in eval mode. Inputs are [n, features], as
+ * `encodeSamples` makes them. The network's modes are restored.
+ *
+ * @throws DistilleryError `SHAPE_MISMATCH` if the network does not fit the inputs or the names of the classes,
+ * `NON_FINITE` if its logits are not finite.
+ * @example
+ * ```ts
+ * const inputs = encodeSamples(preprocessingOf(train), [{ height: 1.62, colour: "red" }]);
+ * const [{ className, probability }] = predict(student, inputs, { classNames: train.classNames });
+ * ```
+ */
+export function predict(
+  model: Module,
+  inputs: Tensor,
+  options: { classNames?: readonly string[] | null | undefined } = {},
+): Prediction[] {
+  expectModule("model", model);
+  expectOptions("predict", options, ["classNames"]);
+  if (!(inputs instanceof Tensor)) {
+    throw new DistilleryError("BAD_DTYPE", `inputs: expected a Tensor [n, features], got ${show(inputs)}`);
+  }
+  expectShape("inputs", inputs.shape, [-1, -1]);
+  const names = options.classNames ?? null;
+  const [rows] = inputs.shape;
+  const starts = Array.from({ length: Math.ceil(rows / BATCH) }, (_, i) => i * BATCH);
+  return starts.flatMap((start) =>
+    withArena(() => {
+      const logits = forwardEval(model, inputs.slice(start, Math.min(start + BATCH, rows)), names?.length ?? -1);
+      return predictionsOf(logits, names, start);
+    }),
+  );
+}
+
+function predictionsOf(logits: Tensor, names: readonly string[] | null, start: number): Prediction[] {
+  const [, classes] = logits.shape;
+  return Array.from(argmax(logits).data, (top, i) => {
+    const probabilities = softmax(logits.data.subarray(i * classes, (i + 1) * classes));
+    const probability = probabilities[top];
+    if (Number.isNaN(probability)) {
+      throw new DistilleryError("NON_FINITE", `inputs[${start + i}]: the network's logits are not finite`);
+    }
+    return { class: top, className: names?.[top] ?? String(top), probability, probabilities };
+  });
+}
+
+const LATENCY_RUNS = 200;
+const THROUGHPUT_RUNS = 15;
+const THROUGHPUT_BATCH = 256;
+
+/**
+ * Milliseconds that a network in eval mode takes for one sample of a data set: the median of many runs, once warm.
+ *
+ * @example
+ * ```ts
+ * console.log(`${measureLatency(student, test).toFixed(3)} ms`);
+ * ```
+ */
+export function measureLatency(model: Module, data: Dataset): number {
+  return medianTime(model, data, 1, LATENCY_RUNS);
+}
+
+/**
+ * Samples of a data set that a network in eval mode classifies in a second, in batches of 256 (or of all samples, if there
+ * are fewer): the median of several runs, once warm.
+ *
+ * @example
+ * ```ts
+ * console.log(`${Math.round(measureThroughput(student, test))} samples a second`);
+ * ```
+ */
+export function measureThroughput(model: Module, data: Dataset): number {
+  const samples = Math.min(THROUGHPUT_BATCH, data?.length);
+  return (1000 * samples) / medianTime(model, data, samples, THROUGHPUT_RUNS);
+}
+
+/** Milliseconds for the first `samples`: the median of `runs`, after as many others. */
+function medianTime(model: Module, data: Dataset, samples: number, runs: number): number {
+  expectModule("model", model);
+  expectDataset(data, "data");
+  expectInteger("data.length", data.length, 1);
+  const { inputs } = data.slice(0, samples);
+  const once = () => {
+    const start = performance.now();
+    withArena(() => noGrad(() => model.forward(inputs)));
+    return performance.now() - start;
+  };
+  const times = inEvalMode(model, () => Array.from({ length: 2 * runs }, once).slice(runs));
+  return times.sort((a, b) => a - b)[runs >> 1];
+}

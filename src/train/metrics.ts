@@ -1,0 +1,170 @@
+import { expectShape } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { argmax } from "../ops/argmax.js";
+import { type Labels, labelData } from "../tensor/int_tensor.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { expectTensor } from "../tensor/tensor.js";
+
+/** Precision, recall and their harmonic mean for one class; 0 if nothing was predicted, or the class has no samples. */
+export interface ClassReport {
+  precision: number;
+  recall: number;
+  f1: number;
+  /** The number of samples of this class. */
+  support: number;
+}
+
+/** How well confidence, the probability of the predicted class, tells how often a network is right. */
+export interface Calibration {
+  /**
+   * The expected calibration error (Guo et al., 2017), from 0 to 1: the difference of confidence and accuracy in a bin,
+   * averaged over the samples.
+   */
+  error: number;
+  /** 15 bins of equal width over the confidence, from 0 to 1; each has its upper end. */
+  bins: CalibrationBin[];
+}
+
+/** The samples whose confidence lies in a bin: its mean, and the fraction that is right; both 0 if there are none. */
+export interface CalibrationBin {
+  confidence: number;
+  accuracy: number;
+  count: number;
+}
+
+/** How well a network classifies. */
+export interface Evaluation {
+  /** The fraction of samples that are classified right. */
+  accuracy: number;
+  correct: number;
+  samples: number;
+  /** The mean cross-entropy; NaN or infinite if the network's logits are. */
+  loss: number;
+  calibration: Calibration;
+  /** confusion[true class][predicted class]. */
+  confusion: number[][];
+  /** By class. */
+  perClass: ClassReport[];
+  /** With a teacher: its accuracy, and the fraction of samples that both classify alike, right or wrong. */
+  teacherAccuracy?: number;
+  agreement?: number;
+}
+
+/**
+ * The metrics of logits [n, classes] with true labels [n], and of a teacher's logits for the same samples if they are
+ * given. In double precision.
+ *
+ * @throws DistilleryError `SHAPE_MISMATCH`, `LABEL_OUT_OF_RANGE`.
+ * @example
+ * ```ts
+ * const logits = logitsOf(student, test);
+ * const { accuracy, calibration } = evaluateLogits(logits, test.slice(0, test.length).labels);
+ * ```
+ */
+export function evaluateLogits(logits: Tensor, labels: Labels, teacherLogits?: Tensor): Evaluation {
+  expectTensor("logits", logits);
+  const classes = labelData(labels);
+  expectShape("logits", logits.shape, [classes.length, -1]);
+  if (teacherLogits !== undefined) expectShape("teacherLogits", teacherLogits.shape, logits.shape);
+  const metrics = new ClassificationMetrics(logits.shape[1]);
+  metrics.add(logits, classes, teacherLogits && argmax(teacherLogits).data);
+  return metrics.report();
+}
+
+const BINS = 15;
+
+/** The same, batch by batch. */
+export class ClassificationMetrics {
+  readonly #classes: number;
+  readonly #confusion: number[][];
+  readonly #bins = Array.from({ length: BINS }, () => ({ confidence: 0, correct: 0, count: 0 }));
+  #samples = 0;
+  #loss = 0;
+  #teacher: { correct: number; alike: number } | null = null;
+
+  constructor(classes: number) {
+    this.#classes = classes;
+    this.#confusion = Array.from({ length: classes }, () => new Array<number>(classes).fill(0));
+  }
+
+  /** Adds logits [n, classes] with their labels [n] and the classes [n] that a teacher predicts. Gives the predicted ones. */
+  add(logits: Tensor, labels: Int32Array, teacherClasses?: Int32Array): Int32Array {
+    const predicted = argmax(logits).data;
+    for (const [i, label] of labels.entries()) {
+      this.#rowOf(label, i)[predicted[i]] += 1;
+      this.#addProbability(logits.data, i * this.#classes, predicted[i], label);
+    }
+    if (teacherClasses !== undefined) {
+      this.#teacher ??= { correct: 0, alike: 0 };
+      for (const [i, label] of labels.entries()) {
+        if (teacherClasses[i] === label) this.#teacher.correct += 1;
+        if (teacherClasses[i] === predicted[i]) this.#teacher.alike += 1;
+      }
+    }
+    this.#samples += labels.length;
+    return predicted;
+  }
+
+  report(): Evaluation {
+    const samples = this.#samples;
+    const correct = this.#confusion.reduce((sum, row, i) => sum + row[i], 0);
+    return {
+      accuracy: correct / samples,
+      correct,
+      samples,
+      loss: this.#loss / samples,
+      calibration: this.#calibration(),
+      confusion: this.#confusion,
+      perClass: this.#confusion.map((_, i) => this.#classReport(i)),
+      ...(this.#teacher && {
+        teacherAccuracy: this.#teacher.correct / samples,
+        agreement: this.#teacher.alike / samples,
+      }),
+    };
+  }
+
+  #rowOf(label: number, i: number): number[] {
+    const row: number[] | undefined = this.#confusion[label];
+    if (row !== undefined) return row;
+    const text = `labels[${this.#samples + i}]: expected a class from 0 to ${this.#classes - 1}, got ${label}`;
+    throw new DistilleryError("LABEL_OUT_OF_RANGE", text);
+  }
+
+  /** The label's cross-entropy and the predicted class's probability, from the row's softmax. */
+  #addProbability(logits: Float32Array, start: number, predicted: number, label: number): void {
+    const largest = logits[start + predicted];
+    let sum = 0;
+    for (let j = 0; j < this.#classes; j++) sum += Math.exp(logits[start + j] - largest);
+    this.#loss += largest - logits[start + label] + Math.log(sum);
+    const confidence = 1 / sum;
+    // NaN, from logits that are not finite, goes into the first bin, and shows in the error.
+    const bin = this.#bins[Math.ceil(confidence * BINS) - 1 || 0];
+    bin.confidence += confidence;
+    bin.correct += Number(predicted === label);
+    bin.count += 1;
+  }
+
+  #calibration(): Calibration {
+    const gaps = this.#bins.map(({ confidence, correct }) => Math.abs(confidence - correct));
+    return {
+      error: gaps.reduce((sum, gap) => sum + gap, 0) / this.#samples,
+      bins: this.#bins.map(({ confidence, correct, count }) => ({
+        confidence: ratio(confidence, count),
+        accuracy: ratio(correct, count),
+        count,
+      })),
+    };
+  }
+
+  #classReport(i: number): ClassReport {
+    const correct = this.#confusion[i][i];
+    const support = this.#confusion[i].reduce((sum, n) => sum + n, 0);
+    const claimed = this.#confusion.reduce((sum, row) => sum + row[i], 0);
+    const [precision, recall] = [ratio(correct, claimed), ratio(correct, support)];
+    return { precision, recall, f1: ratio(2 * precision * recall, precision + recall), support };
+  }
+}
+
+function ratio(part: number, whole: number): number {
+  return whole === 0 ? 0 : part / whole;
+}

@@ -1,0 +1,40 @@
+import type { Dataset } from "../data/index.js";
+import { DistilleryError } from "../errors.js";
+import { createLoss, type DistillationLoss, isDistillationLoss, type LossSpec } from "../losses/index.js";
+import { inEvalMode } from "../nn/modes.js";
+import { Module } from "../nn/module.js";
+import { Taps } from "../nn/taps.js";
+import { type Expression, importModules } from "../registry/index.js";
+import { noGrad } from "../tensor/autograd.js";
+import { Generator, withGenerator } from "../tensor/random.js";
+
+/** What a loss is made for: the networks and the data of a run. */
+interface LossUse {
+  student: Module;
+  /** A teacher that is no network has no hidden layers. */
+  teacher: unknown;
+  data: Dataset;
+  labelSmoothing: number;
+}
+
+/** The loss that a run's specification says; imports the modules of the user's own that it names. */
+export async function resolveLoss(spec: LossSpec, use: LossUse): Promise<DistillationLoss> {
+  const isExpression = typeof spec !== "function" && !isDistillationLoss(spec);
+  const modules = isExpression ? await importModules([spec as Expression]) : undefined;
+  const { data, labelSmoothing } = use;
+  const tapShape = (network: "student" | "teacher", path: string) => tapShapeOf(use[network], data, network, path);
+  return createLoss(spec, { classes: data.classes, labelSmoothing, tapShape }, modules && { modules });
+}
+
+/** The shape of a module's output for one sample, from a forward pass in eval mode. */
+function tapShapeOf(network: unknown, data: Dataset, argument: string, path: string): readonly number[] {
+  if (!(network instanceof Module)) {
+    throw new DistilleryError("BAD_ARGUMENT", `${argument}: expected a Module, whose hidden layers can be tapped`);
+  }
+  const { inputs } = data.slice(0, 1);
+  const forward = () => noGrad(() => network.forward(inputs));
+  const { taps } = withGenerator(new Generator(), () =>
+    new Taps(network, [path], argument).record(() => inEvalMode(network, forward)),
+  );
+  return taps[path].shape.slice(1);
+}

@@ -1,0 +1,305 @@
+import { setImmediate } from "node:timers/promises";
+import type { Dataset } from "../data/dataset.js";
+import type { EpochBatches } from "../data/loader.js";
+import { DataLoader } from "../data/loader.js";
+import { DistilleryError } from "../errors.js";
+import { type EpochRecord, type Metrics, RECORD_FIELDS } from "../log/epoch_record.js";
+import { Modes } from "../nn/modes.js";
+import type { Module } from "../nn/module.js";
+import { AdamW } from "../optim/adamw.js";
+import type { LRScheduler } from "../optim/lr_scheduler.js";
+import type { Optimizer } from "../optim/optimizer.js";
+import { Arena, emptyCache } from "../tensor/buffer_pool.js";
+import { withGenerator } from "../tensor/random.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { expectFinite } from "./arguments.js";
+import type { RunResult } from "./controls.js";
+import type { ResolvedTraining } from "./options.js";
+import { RunFiles } from "./run_files.js";
+import type { RunStream } from "./run_handle.js";
+import { createScheduler } from "./schedule.js";
+import { configOf, type TrainerInput, validateInput } from "./trainer_input.js";
+import { bestWeights, isBetter, loadStateDict, type TrainerState } from "./trainer_state.js";
+import { Validator } from "./validator.js";
+
+/**
+ * Everything around the training loop: optimizer, schedule and batches, a random stream of its own, turns for the event
+ * loop, abortion, validation, metrics and checkpoints.
+ */
+export class Trainer {
+  readonly model: Module;
+  readonly data: Dataset;
+  readonly options: ResolvedTraining;
+  /** Of the model and of the loss's modules. */
+  readonly parameters: readonly Tensor[];
+  readonly #validator: Validator | null;
+  readonly #modes: Modes;
+
+  private constructor(
+    private readonly input: TrainerInput,
+    readonly optimizer: Optimizer,
+    readonly scheduler: LRScheduler,
+    private readonly loader: DataLoader,
+    private readonly state: TrainerState,
+    private readonly files: RunFiles,
+    /** The present epoch, if its order is drawn. */
+    private epoch: EpochBatches | null,
+  ) {
+    const { model, loss, data, validation, teacher, options, stream } = input;
+    this.model = model;
+    this.data = data;
+    this.options = options;
+    this.parameters = optimizer.paramGroups.flatMap(({ params }) => params);
+    this.#modes = new Modes([model, ...Object.values(loss.modules ?? {})].map((module) => [module, true] as const));
+    this.#validator = validation && new Validator(validation, teacher, stream.generator);
+  }
+
+  /** Sets a run up; with `resume` in the state of its checkpoint. */
+  static async open(input: TrainerInput): Promise<Trainer> {
+    validateInput(input);
+    const { model, loss, teacher, data, options, controls, stream } = input;
+    const { batchSize, shuffle, dropLast, accumulate, lr, weightDecay } = options;
+    const loader = new DataLoader(data, { batchSize, shuffle, dropLast });
+    const modules = loss.modules ?? {};
+    const parameters = new Set([model, ...Object.values(modules)].flatMap((module) => module.parameters()));
+    const optimizer = new AdamW([...parameters], { lr, weightDecay });
+    const stepsPerEpoch = Math.ceil(loader.length / accumulate);
+    const scheduler = createScheduler(optimizer, options, stepsPerEpoch);
+    const progress = { epoch: 0, step: 0, sums: {}, seconds: 0, history: [] };
+    const state: TrainerState = {
+      ...{ model, modules, optimizer, progress },
+      ...{ generator: stream.generator, stateful: teacher?.stateful ?? null, order: null, best: null },
+    };
+    const { files, checkpoint } = await RunFiles.open(controls, () => configOf(input, scheduler.totalSteps));
+    try {
+      let epoch: EpochBatches | null = null;
+      if (checkpoint !== null) {
+        epoch = loadStateDict(state, checkpoint, { file: checkpoint.file, loader, epochs: options.epochs });
+        scheduler.restore(state.progress.epoch * stepsPerEpoch + Math.floor(state.progress.step / accumulate));
+      }
+      await files.begin(checkpoint && scheduler.lastStep, state.progress.history);
+      const trainer = new Trainer(input, optimizer, scheduler, loader, state, files, epoch);
+      if (checkpoint !== null) trainer.#noteResumption();
+      return trainer;
+    } catch (error) {
+      await files.close();
+      throw error;
+    }
+  }
+
+  /** Whether no epoch remains: all are done, or the run was stopped early. */
+  get isFinished(): boolean {
+    return this.state.progress.epoch >= this.options.epochs || this.#isOutOfPatience;
+  }
+
+  /**
+   * The remaining steps, a batch each, in all epochs. Between them the event loop gets its turn, checkpoints are written and
+   * the run stops if its signal says so; after each epoch it is validated and recorded.
+   */
+  async *steps(): AsyncGenerator<Step, void> {
+    const { progress } = this.state;
+    const { accumulate } = this.options;
+    while (!this.isFinished) {
+      const epoch = this.#beginEpoch();
+      while (progress.step < epoch.length) {
+        await this.#betweenSteps(progress.step % accumulate === 0, epoch);
+        const start = performance.now();
+        const step = new Step(epoch, progress.step, accumulate, this.#modes, this.input.stream, () =>
+          this.#place(epoch),
+        );
+        try {
+          yield step;
+        } finally {
+          step.release();
+        }
+        progress.seconds += (performance.now() - start) / 1000;
+        progress.step += 1;
+        this.#recordStep(step);
+      }
+      await this.#endEpoch();
+    }
+  }
+
+  /** Writes the weights, the best ones under NAME_best, and marks the run as finished. */
+  async finish(): Promise<RunResult> {
+    const { model, progress, best } = this.state;
+    const { data, name, controls, stream } = this.input;
+    const files = await this.files.weights(model, model.stateDict(), name, data);
+    if (best !== null) files.push(...(await this.files.weights(model, best.state, `${name}_best`, data)));
+    await this.files.checkpoint(this.scheduler.lastStep, this.state);
+    await this.files.written();
+    stream.origin.copyFrom(stream.generator);
+    emptyCache();
+    const result = { history: progress.history, files, best, stoppedEarly: this.#isOutOfPatience };
+    await controls.onEnd?.(result);
+    return result;
+  }
+
+  /** Waits until everything is written: afterwards nothing in the folder changes. */
+  async close(): Promise<void> {
+    await this.files.close();
+  }
+
+  get #isOutOfPatience(): boolean {
+    const { progress, best } = this.state;
+    const { patience } = this.options;
+    return patience !== null && best !== null && progress.epoch - best.epoch >= patience;
+  }
+
+  /** The present epoch; a run that was stopped before an epoch's first step has drawn its order already. */
+  #beginEpoch(): EpochBatches {
+    this.epoch ??= withGenerator(this.input.stream.generator, () => this.loader.epoch());
+    this.state.order = this.epoch.order;
+    return this.epoch;
+  }
+
+  async #betweenSteps(isGroupStart: boolean, epoch: EpochBatches): Promise<void> {
+    const { lastStep } = this.scheduler;
+    if (isGroupStart && this.files.isDue(lastStep, null)) await this.files.checkpoint(lastStep, this.state);
+    await setImmediate();
+    if (isGroupStart && this.input.controls.signal?.aborted) await this.#stop(epoch);
+  }
+
+  #recordStep(step: Step): void {
+    const { progress } = this.state;
+    for (const [name, value] of Object.entries(step.metrics)) {
+      progress.sums[name] = (progress.sums[name] ?? 0) + value;
+      this.#group[name] = (this.#group[name] ?? 0) + value / step.groupSize;
+    }
+    if (!step.isLastOfGroup) return;
+    const metrics = this.#group;
+    this.#group = {};
+    const { lastStep, totalSteps } = this.scheduler;
+    this.input.controls.onStep?.({
+      ...{ epoch: progress.epoch + 1, step: lastStep, steps: totalSteps, metrics },
+      ...{ lr: this.scheduler.getLastLr()[0], samplesPerSecond: this.#speed(), gradNorm: step.gradNorm },
+    });
+  }
+
+  /** The metrics of the present group of batches. */
+  #group: Record<string, number> = {};
+
+  async #endEpoch(): Promise<void> {
+    const { progress, model } = this.state;
+    const record = await this.#epochRecord();
+    if (isBetter(record.metrics, this.state.best)) this.state.best = bestWeights(record, model);
+    progress.history.push(record);
+    Object.assign(progress, { epoch: record.epoch, step: 0, seconds: 0, sums: {} });
+    this.epoch = null;
+    this.state.order = null;
+    await this.files.epoch(record);
+    const { lastStep } = this.scheduler;
+    if (this.files.isDue(lastStep, record.epoch)) await this.files.checkpoint(lastStep, this.state);
+    await this.input.controls.onEpoch?.(record);
+  }
+
+  async #epochRecord(): Promise<EpochRecord> {
+    const { epoch, sums, seconds, step } = this.state.progress;
+    const means = Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, sum / step]));
+    const [lr, samplesPerSecond] = [this.scheduler.getLastLr()[0], this.#speed()];
+    const metrics = { ...means, ...(await this.#validator?.validate(this.model)) };
+    return { epoch: epoch + 1, epochs: this.options.epochs, lr, seconds, samplesPerSecond, metrics };
+  }
+
+  /** Samples a second, of the epoch so far. */
+  #speed(): number {
+    const { step, seconds } = this.state.progress;
+    return Math.min(this.data.length, step * this.options.batchSize) / seconds;
+  }
+
+  #noteResumption(): void {
+    const { onNote, out } = this.input.controls;
+    const { epoch, step } = this.state.progress;
+    if (this.isFinished) onNote?.(`${out}: this run is finished`);
+    else onNote?.(`${out}: resumed at epoch ${epoch + 1} of ${this.options.epochs}, step ${step + 1}`);
+  }
+
+  async #stop(epoch: EpochBatches): Promise<never> {
+    const { progress } = this.state;
+    const { controls, stream } = this.input;
+    stream.origin.copyFrom(stream.generator);
+    await this.files.checkpoint(this.scheduler.lastStep, this.state);
+    await this.files.written();
+    const place = `stopped in epoch ${progress.epoch + 1} of ${this.options.epochs}, after step ${progress.step} of ${epoch.length}`;
+    const rest =
+      controls.out === undefined ? "" : `; its state is saved in ${controls.out}: re-run with --resume to continue`;
+    throw new DistilleryError("ABORTED", place + rest, { cause: controls.signal?.reason });
+  }
+
+  #place(epoch: EpochBatches): string {
+    const { progress } = this.state;
+    return `epoch ${progress.epoch + 1}, step ${progress.step + 1} of ${epoch.length}`;
+  }
+}
+
+/** One batch of a run: the parts of its work run in the run's modes, with its random stream and its own arena. */
+export class Step {
+  /** Of its loss, by name. */
+  metrics: Metrics = {};
+  gradNorm = Number.NaN;
+  /** The batches of the optimizer's step that this one belongs to. */
+  readonly groupSize: number;
+  readonly isFirstOfGroup: boolean;
+  readonly isLastOfGroup: boolean;
+  readonly #arena = new Arena();
+
+  constructor(
+    readonly epoch: EpochBatches,
+    /** The batch's number in the epoch. */
+    readonly index: number,
+    accumulate: number,
+    private readonly modes: Modes,
+    private readonly stream: RunStream,
+    private readonly place: () => string,
+  ) {
+    const start = index - (index % accumulate);
+    this.groupSize = Math.min(accumulate, epoch.length - start);
+    this.isFirstOfGroup = index === start;
+    this.isLastOfGroup = index === start + this.groupSize - 1;
+  }
+
+  /** Runs a part of the step; its arrays are valid until the step ends. */
+  run<T>(body: () => T): T {
+    try {
+      return this.#arena.run(() => this.modes.during(() => withGenerator(this.stream.generator, body)));
+    } catch (error) {
+      throw this.#located(error);
+    }
+  }
+
+  /** Waits for something that the step needs. */
+  async arrival<T>(promise: Promise<T>): Promise<T> {
+    try {
+      return await promise;
+    } catch (error) {
+      throw this.#located(error);
+    }
+  }
+
+  /** Takes down the loss, and the numbers that it reports; `NON_FINITE` if one is not finite. */
+  report(loss: number, metrics: Metrics): void {
+    for (const [name, value] of Object.entries(metrics)) {
+      if (RESERVED_METRICS.has(name) || !METRIC_NAME.test(name)) throw badMetricName(name);
+      expectFinite(`metric ${name}`, value);
+    }
+    this.metrics = { loss, ...metrics };
+  }
+
+  release(): void {
+    this.#arena.release();
+  }
+
+  /** Adds to an error where the run was. */
+  #located(error: unknown): unknown {
+    if (!(error instanceof DistilleryError)) return error;
+    return new DistilleryError(error.code, `${this.place()}: ${error.message}`, { cause: error });
+  }
+}
+
+const METRIC_NAME = /^[\w.+/-]+$/;
+const RESERVED_METRICS = new Set([...RECORD_FIELDS, "loss", "validationLoss", "validationAccuracy", "agreement"]);
+
+function badMetricName(name: string): DistilleryError {
+  const text = `expected letters, digits and _ . + / -, and none of ${[...RESERVED_METRICS].join(", ")}`;
+  return new DistilleryError("BAD_ARGUMENT", `the name of a loss's metric: ${text}; got "${name}"`);
+}

@@ -1,0 +1,66 @@
+import { fingerprint, type RunConfig } from "../checkpoint/index.js";
+import { expectInteger, expectShape } from "../checks.js";
+import type { Dataset } from "../data/dataset.js";
+import { DistilleryError } from "../errors.js";
+import type { DistillationLoss } from "../losses/index.js";
+import type { Module } from "../nn/module.js";
+import type { Teacher } from "../teachers/index.js";
+import type { RunControls } from "./controls.js";
+import type { ResolvedTraining } from "./options.js";
+import type { RunStream } from "./run_handle.js";
+import { describeSchedule } from "./schedule.js";
+import { randomState } from "./trainer_state.js";
+
+/** What a trainer is made of. */
+export interface TrainerInput {
+  command: string;
+  /** The name of the files of weights, without extension. */
+  name: string;
+  model: Module;
+  loss: DistillationLoss;
+  /** For the agreement on the validation set, and for its buffers if they change. */
+  teacher: Teacher | null;
+  data: Dataset;
+  /** Evaluated on after each epoch; null: none. */
+  validation: Dataset | null;
+  options: ResolvedTraining;
+  /** What else determines the figures, for `config.json`; called only if there is one. */
+  config: () => Readonly<Record<string, unknown>>;
+  controls: RunControls;
+  stream: RunStream;
+}
+
+/** Refuses controls out of range, and a validation set that is missing or does not fit. */
+export function validateInput({ data, validation, options, controls }: TrainerInput): void {
+  const { checkpointEvery, keepCheckpoints } = controls;
+  if (typeof checkpointEvery === "object") expectInteger("checkpointEvery.steps", checkpointEvery.steps, 1);
+  else if (checkpointEvery !== undefined) expectInteger("checkpointEvery", checkpointEvery, 1);
+  if (keepCheckpoints !== undefined) expectInteger("keepCheckpoints", keepCheckpoints, 1);
+  if (validation !== null) {
+    expectShape("validation", [validation.features, validation.classes], [data.features, data.classes]);
+  } else if (options.patience !== null) {
+    throw new DistilleryError("BAD_ARGUMENT", "patience: needs a validation set to tell which epoch is better");
+  }
+}
+
+/** Everything that determines a run's figures: what `config.json` keeps, and what a resumed run must have too. */
+export function configOf(input: TrainerInput, totalSteps: number): RunConfig {
+  const { command, model, loss, data, validation, options, config, controls, stream } = input;
+  const modules = Object.entries(loss.modules ?? {});
+  return {
+    ...controls.about,
+    command,
+    ...options,
+    ...describeSchedule(options.schedule, totalSteps),
+    ...config(),
+    data: data.name,
+    samples: data.length,
+    features: data.features,
+    classes: data.classes,
+    dataHash: data.fingerprint(),
+    ...(validation && { validationSamples: validation.length, validationHash: validation.fingerprint() }),
+    modelHash: fingerprint(model.stateDict()),
+    ...Object.fromEntries(modules.map(([name, module]) => [`${name}Hash`, fingerprint(module.stateDict())])),
+    randomHash: fingerprint({ state: randomState(stream.generator) }),
+  };
+}

@@ -1,0 +1,190 @@
+import * as v from "valibot";
+import { badCheckpoint, type Safetensors } from "../checkpoint/index.js";
+import { expectInteger } from "../checks.js";
+import type { DataLoader, EpochBatches } from "../data/index.js";
+import { DistilleryError } from "../errors.js";
+import type { EpochRecord, Metrics } from "../log/epoch_record.js";
+import type { Module } from "../nn/module.js";
+import { copyInto, type StateDict } from "../nn/state_dict.js";
+import type { Optimizer } from "../optim/optimizer.js";
+import { IntTensor, LongTensor } from "../tensor/int_tensor.js";
+import type { Generator } from "../tensor/random.js";
+import { Tensor } from "../tensor/tensor.js";
+
+const number = v.pipe(v.number(), v.finite());
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const metrics = v.record(v.string(), number);
+const epochRecord = v.strictObject({
+  epoch: count,
+  epochs: count,
+  lr: number,
+  seconds: number,
+  samplesPerSecond: number,
+  metrics,
+});
+const progressSchema = v.strictObject({
+  epoch: count,
+  step: count,
+  sums: metrics,
+  seconds: number,
+  history: v.array(epochRecord),
+});
+const bestEpoch = v.strictObject({ epoch: count, validationAccuracy: number, validationLoss: number });
+const storedSchema = v.strictObject({
+  ...progressSchema.entries,
+  /** The names of the optimizer's tensors: a parameter that never moved has none. */
+  moments: v.array(v.string()),
+  best: v.nullable(bestEpoch),
+});
+
+/**
+ * The progress of a run, beside its tensors: epochs done; of the present epoch the batches done, the sums of their metrics
+ * and their seconds; the records of the epochs before.
+ */
+export type Progress = v.InferOutput<typeof progressSchema>;
+
+/** The epoch that did best on the validation set. */
+export interface BestEpoch {
+  /** From 1. */
+  epoch: number;
+  validationAccuracy: number;
+  validationLoss: number;
+}
+
+/** The best epoch with the weights that it ended with. */
+export interface BestWeights extends BestEpoch {
+  state: StateDict;
+}
+
+/** Whether an epoch did better than the best so far: in accuracy or, if that is the same, in loss. */
+export function isBetter(
+  { validationAccuracy: accuracy, validationLoss: loss }: Metrics,
+  best: BestEpoch | null,
+): boolean {
+  if (accuracy === undefined || loss === undefined) return false;
+  if (best === null || accuracy > best.validationAccuracy) return true;
+  return accuracy === best.validationAccuracy && loss < best.validationLoss;
+}
+
+/** The best epoch by its record, with a copy of the model's present weights. */
+export function bestWeights({ epoch, metrics }: EpochRecord, model: Module): BestWeights {
+  const { validationAccuracy, validationLoss } = metrics;
+  return { epoch, validationAccuracy, validationLoss, state: cloneState(model.stateDict()) };
+}
+
+/** A state dict of the same values in memory of its own. */
+export function cloneState(state: StateDict): StateDict {
+  const copy = (tensor: StateDict[string]) => {
+    if (tensor instanceof Tensor) return new Tensor(tensor.data.slice(), tensor.shape);
+    if (tensor instanceof LongTensor) return new LongTensor(tensor.data.slice(), tensor.shape);
+    return new IntTensor(tensor.data.slice(), tensor.shape);
+  };
+  return Object.fromEntries(Object.entries(state).map(([key, tensor]) => [key, copy(tensor)]));
+}
+
+/** Everything that a run changes. */
+export interface TrainerState {
+  model: Module;
+  /** What the loss trains beside the model, by name. */
+  modules: Readonly<Record<string, Module>>;
+  /** A module whose buffers change with the run: a teacher in train mode. */
+  stateful: Module | null;
+  optimizer: Optimizer;
+  generator: Generator;
+  /** The order of the present epoch; null if it is the data's own. */
+  order: Int32Array | null;
+  progress: Progress;
+  /** The epoch that did best so far, with its weights; null before there is one. */
+  best: BestWeights | null;
+}
+
+/** A run's state as tensors and texts, sharing memory with it. */
+export function stateDict(state: TrainerState): Safetensors {
+  const { optimizer, order, progress, best } = state;
+  const moments = momentsOf(optimizer);
+  const tensors = { ...moduleTensors(state), ...moments };
+  if (order !== null) tensors.order = new IntTensor(order);
+  const { state: _, ...epoch } = best ?? { state: null };
+  return {
+    tensors,
+    metadata: { progress: JSON.stringify({ ...progress, moments: Object.keys(moments), best: best && epoch }) },
+  };
+}
+
+/**
+ * Loads a state dict into a run that was set up the same way, all or nothing; gives the batches of its epoch if that had
+ * begun.
+ *
+ * @throws DistilleryError `BAD_CHECKPOINT` if it does not fit the run.
+ */
+export function loadStateDict(
+  state: TrainerState,
+  { tensors, metadata }: Safetensors,
+  { file, loader, epochs }: { file: string; loader: DataLoader; epochs: number },
+): EpochBatches | null {
+  const { order, ...rest } = tensors;
+  const { moments, best, ...progress } = readProgress(metadata.progress, file);
+  const target = { ...state, best: best && { ...best, state: cloneState(state.model.stateDict()) } };
+  let batches: EpochBatches | null = null;
+  try {
+    expectInteger("epoch", progress.epoch, 0, epochs);
+    expectInteger("step", progress.step, 0, progress.epoch === epochs ? 0 : loader.length - 1);
+    // Also checks that it is an order.
+    if (progress.step > 0 || order !== undefined) batches = loader.epochFrom((order?.data as Int32Array) ?? null);
+    const others = loadMoments(state.optimizer, moments, rest);
+    copyInto("the run", moduleTensors(target), others, true);
+  } catch (error) {
+    throw badCheckpoint(file, `does not fit this run: ${(error as Error).message}`, error);
+  }
+  Object.assign(state.progress, progress);
+  state.order = batches?.order ?? null;
+  state.best = target.best;
+  return batches;
+}
+
+/** A generator's state, sharing memory with it. */
+export function randomState({ state }: Generator): IntTensor {
+  return new IntTensor(new Int32Array(state.buffer, state.byteOffset, state.length));
+}
+
+function moduleTensors({ model, modules, stateful, generator, best }: TrainerState): StateDict {
+  const under = (prefix: string, entries: readonly [string, StateDict[string]][]) =>
+    entries.map(([key, tensor]): [string, StateDict[string]] => [`${prefix}.${key}`, tensor]);
+  return Object.fromEntries([
+    ...under("model", Object.entries(model.stateDict())),
+    ...Object.entries(modules).flatMap(([name, module]) => under(`loss.${name}`, Object.entries(module.stateDict()))),
+    ...under("teacher", stateful?.namedBuffers() ?? []),
+    ...under("best", Object.entries(best?.state ?? {})),
+    ["random.state", randomState(generator)],
+  ]);
+}
+
+/** The optimizer's tensors by the number of their parameter and PyTorch's names: `optimizer.0.exp_avg`. */
+function momentsOf(optimizer: Optimizer): StateDict {
+  const entries = [...optimizer.stateDict().state].flatMap(([number, slots]) =>
+    Object.entries(slots).map(([name, tensor]) => [`optimizer.${number}.${name}`, tensor]),
+  );
+  return Object.fromEntries(entries);
+}
+
+/** Loads the optimizer's tensors, which must be those of the list; gives the others. */
+function loadMoments(optimizer: Optimizer, names: readonly string[], tensors: StateDict): StateDict {
+  const others = { ...tensors };
+  const state: Record<string, StateDict> = {};
+  for (const name of names) {
+    if (!Object.hasOwn(others, name)) throw new DistilleryError("STATE_DICT_MISMATCH", `"${name}" is missing`);
+    const [, number, key] = name.split(".");
+    state[number] = { ...state[number], [key]: others[name] };
+    delete others[name];
+  }
+  optimizer.loadStateDict({ ...optimizer.stateDict(), state });
+  return others;
+}
+
+function readProgress(text: string | undefined, file: string): v.InferOutput<typeof storedSchema> {
+  try {
+    return v.parse(storedSchema, JSON.parse(text ?? ""));
+  } catch (error) {
+    throw badCheckpoint(file, "does not have a run's progress", error);
+  }
+}
