@@ -12,7 +12,7 @@ import { save } from "./save.js";
 export type RunConfig = Readonly<Record<string, unknown>>;
 
 /** How a folder is opened for a run. */
-export interface RunDirectoryOptions {
+interface RunDirectoryOptions {
   /** Whether to continue the run in the folder. */
   resume: boolean;
   /** How many checkpoints are kept. */

@@ -18,12 +18,12 @@ export type Value =
   | Bytes
   | Foreign;
 
-export interface Tuple {
+interface Tuple {
   readonly kind: "tuple";
   readonly items: readonly Value[];
 }
 
-export interface List {
+interface List {
   readonly kind: "list";
   readonly items: Value[];
 }
