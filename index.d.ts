@@ -130,30 +130,6 @@ export declare function expand(x: F32, shape: Array<number>, out: F32Mut, outSha
 /** The index of the first value that is NaN or infinite, or -1 */
 export declare function firstNonFinite(x: F32): number
 
-/**
- * The logits[rows, outputs]: of the next pass that has begun where it began with just this, else of one that is made
- * now. In train mode the statistics and the random stream move. Whether such a pass had begun
- */
-export declare function frozenAnswer(network: ExternalObject<Ahead>, input: F32, rows: number, train: boolean, state: U32Mut, means: Array<F32Mut>, variances: Array<F32Mut>, out: F32Mut): boolean
-
-/**
- * Begins a pass of input[rows, inputs], as the layers' statistics stand, beside whatever follows; the random stream moves
- * past what it draws
- */
-export declare function frozenBegin(network: ExternalObject<Ahead>, input: F32, rows: number, train: boolean, state: U32Mut, means: Array<F32>, variances: Array<F32>): void
-
-/** Adds a layer: dropout(relu(batchNorm(x linearWeight^T + linearBias))) */
-export declare function frozenHidden(network: ExternalObject<Ahead>, linearWeight: F32, linearBias: F32 | undefined | null, weight: F32, bias: F32, features: number, inputs: number, eps: number, momentum: number, p: number): void
-
-/** Adds a layer: x weight^T + bias, then ReLU where relu */
-export declare function frozenLinear(network: ExternalObject<Ahead>, weight: F32, bias: F32 | undefined | null, outputs: number, inputs: number, relu: boolean): void
-
-/** A network of no layers yet, whose weights will be copied and not change */
-export declare function frozenNetwork(): ExternalObject<Ahead>
-
-/** Lets a network's memory go: it has no layers then */
-export declare function frozenRelease(network: ExternalObject<Ahead>): void
-
 /** out[i] = (pixels[indices[i]] / 255 - mean) / std, with a mean and a deviation a channel */
 export declare function gatherBytes(pixels: U8, indices: I32, out: F32Mut, rows: number, width: number, mean: F32, std: F32): void
 
@@ -162,6 +138,23 @@ export declare function gatherRows(from: F32, indices: I32, out: F32Mut, rows: n
 
 /** The Euclidean norm of all gradients together */
 export declare function gradNorm(grads: Array<F32>): number
+
+/** A graph without nodes, of an input of this shape: value 0. In shapes -1 is the number of rows of the batch */
+export declare function graphBuilder(inputShape: Array<number>): ExternalObject<GraphBuilder>
+
+/** Copies a constant into a graph; gives the number of its value */
+export declare function graphConstant(builder: ExternalObject<GraphBuilder>, data: F32, shape: Array<number>): number
+
+/** Adds a node to a graph; gives the number of its output */
+export declare function graphNode(builder: ExternalObject<GraphBuilder>, node: GraphNode): number
+
+/** A node of a graph: the operation's name, the numbers of the values that it reads, the shape of its output */
+export interface GraphNode {
+  op: string
+  inputs: Array<number>
+  shape: Array<number>
+  attributes: NodeAttributes
+}
 
 /** A file of a list that is no image that can be taken */
 export interface ImageFailure {
@@ -173,6 +166,27 @@ export interface ImageFailure {
 
 /** The channels (1 or 3), rows and columns of a PNG or JPEG file, or what is wrong with it */
 export declare function imageSize(file: U8): Array<number> | string
+
+/** Forgets the passes in flight */
+export declare function inferenceDiscard(queue: ExternalObject<InferenceQueue | undefined | null>): void
+
+/** Starts a pass of an input of so many rows beside whatever follows; the random stream moves past its draws */
+export declare function inferenceEnqueue(queue: ExternalObject<InferenceQueue | undefined | null>, input: F32, rows: number, state: U32Mut): void
+
+/** Moves the running statistics of a node that normalises by the batch, by the pass that was taken last */
+export declare function inferenceMoveStatistics(queue: ExternalObject<InferenceQueue | undefined | null>, node: number, mean: F32Mut, variance: F32Mut): void
+
+/** The queue of a graph that computes these values; the builder is empty afterwards */
+export declare function inferenceQueue(builder: ExternalObject<GraphBuilder>, outputs: Array<number>): ExternalObject<InferenceQueue | undefined | null>
+
+/** Frees a queue's memory, which the garbage collector might hold for long */
+export declare function inferenceRelease(queue: ExternalObject<InferenceQueue | undefined | null>): void
+
+/**
+ * Writes the outputs of the oldest pass in flight, and moves the random stream past its draws. False, and nothing is
+ * written, if none is in flight, its input was another one, or the stream is not where it began: all are discarded then
+ */
+export declare function inferenceTake(queue: ExternalObject<InferenceQueue | undefined | null>, input: F32, rows: number, state: U32Mut, outputs: Array<F32Mut>): boolean
 
 /** The distillation loss as [total, soft, hard]; writes the gradient of the total */
 export declare function kdLoss(call: KdLoss): [total: number, soft: number, hard: number]
@@ -263,6 +277,19 @@ export declare function movingAverage(averages: Array<F32Mut>, values: Array<F32
 
 /** out = a * b, of equal lengths */
 export declare function mul(a: F32, b: F32, out: F32Mut): void
+
+/** What a node is told besides its inputs: each operation reads its own */
+export interface NodeAttributes {
+  relu?: boolean
+  training?: boolean
+  eps?: number
+  momentum?: number
+  p?: number
+  axis?: number
+  log?: boolean
+  factor?: number
+  offset?: number
+}
 
 /** A BatchNorm1d layer, whose arrays are of [features]; in train mode the running statistics are updated */
 export interface Norm {

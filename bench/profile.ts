@@ -36,7 +36,7 @@ const PRODUCTS: Readonly<Record<string, (args: readonly unknown[]) => number>> =
 };
 
 /** Kernels that enqueue or await work on other threads: their arguments do not measure it. */
-const ELSEWHERE = new Set(["frozenBegin", "frozenAnswer"]);
+const ELSEWHERE = new Set(["inferenceEnqueue", "inferenceTake"]);
 
 /** Where a step's time goes, on all threads: each kernel that the library calls is timed over a number of epochs. */
 export async function profileStep(mode: Mode, epochs: number): Promise<StepProfile> {

@@ -69,7 +69,6 @@ export type { NetworkContext } from "./models/network.js";
 export { StudentNet } from "./models/student_net.js";
 export { TeacherNet } from "./models/teacher_net.js";
 export { BatchNorm1d } from "./nn/batch_norm.js";
-export { type DenseLayers, denseBlock } from "./nn/dense_block.js";
 export * as F from "./nn/functional.js";
 export { Dropout, ReLU, Sequential } from "./nn/layers.js";
 export { Linear } from "./nn/linear.js";

@@ -96,10 +96,11 @@ async function compare(
   options: OnnxOptions,
   test: Dataset,
 ): Promise<{ original: number; exported: number; lost: number; by: string }> {
-  const { accuracyByOnnxRuntime, exportedGraph, GraphNetwork } = await import("../export/index.js");
+  const { accuracyByOnnxRuntime, exportedGraph } = await import("../export/index.js");
+  const { GraphModule } = await import("../graph/index.js");
   const original = evaluate(network, test).accuracy;
   const byRuntime = await accuracyByOnnxRuntime(file, summary, test);
-  const exported = byRuntime?.accuracy ?? evaluate(new GraphNetwork(exportedGraph(network, options)), test).accuracy;
+  const exported = byRuntime?.accuracy ?? evaluate(new GraphModule(exportedGraph(network, options)), test).accuracy;
   const by = byRuntime
     ? `ONNX Runtime ${byRuntime.version}`
     : "Distillery's kernels, as onnxruntime-node is not installed";

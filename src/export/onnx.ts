@@ -1,18 +1,17 @@
 import { extname } from "node:path";
-import { show } from "../checks.js";
+import { expectInteger, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { writeWhole } from "../files/index.js";
+import { foldBatchNorm, type Graph, quantizeWeights, traceModule, UntraceableError } from "../graph/index.js";
+import { BatchNorm1d } from "../nn/batch_norm.js";
+import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
 import { int } from "../tensor/onnx_node.js";
-import { perChannel } from "./constants.js";
-import { foldBatchNorm } from "./fold_batch_norm.js";
-import type { Graph } from "./graph.js";
-import { OnnxGraph } from "./onnx_graph.js";
+import { finiteGraph, perChannel } from "./constants.js";
+import { cannotExport, OnnxGraph } from "./onnx_graph.js";
 import { DATA_TYPE, MODEL, type VALUE_INFO } from "./onnx_schema.js";
 import { checkOnnxOptions, type OnnxOptions } from "./options.js";
 import { encode, type Message } from "./protobuf.js";
-import { quantizeWeights } from "./quantize.js";
-import { traceNetwork } from "./trace.js";
 
 /**
  * What goes into an ONNX file or comes out of it. A length is a number, `batch` for the number of rows, or null where it
@@ -78,8 +77,31 @@ export function exportedGraph(network: Module, options: Pick<OnnxOptions, "quant
   if (!(network instanceof Module)) {
     throw new DistilleryError("BAD_DTYPE", `network: expected a Module, got ${show(network)}`);
   }
-  const folded = foldBatchNorm(traceNetwork(network, options.features));
+  const folded = finiteGraph(foldBatchNorm(finiteGraph(traced(network, options.features))));
   return options.quantize === "int8" ? quantizeWeights(folded) : folded;
+}
+
+function traced(network: Module, features = featuresOf(network)): Graph {
+  if (features === null) {
+    throw new DistilleryError("BAD_ARGUMENT", "features: needed for a network without Linear and BatchNorm1d");
+  }
+  expectInteger("features", features, 1, 2 ** 31 - 1);
+  try {
+    return traceModule(network, [features], { training: false });
+  } catch (error) {
+    throw error instanceof UntraceableError ? cannotExport(error.reason) : error;
+  }
+}
+
+/** What the first layer that says so takes. */
+function featuresOf(network: Module): number | null {
+  if (network instanceof Linear) return network.inFeatures;
+  if (network instanceof BatchNorm1d) return network.numFeatures;
+  for (const [, child] of network.namedChildren()) {
+    const features = featuresOf(child);
+    if (features !== null) return features;
+  }
+  return null;
 }
 
 function writeModel(network: Module, given: OnnxOptions): OnnxSummary & { model: Uint8Array } {
@@ -89,11 +111,11 @@ function writeModel(network: Module, given: OnnxOptions): OnnxSummary & { model:
   const input: OnnxValue = {
     name: options.input,
     dtype: embedNormalisation ? "uint8" : "float32",
-    shape: ["batch", graph.input.features],
+    shape: graph.input.shape,
   };
-  const output: OnnxValue = { name: options.output, dtype: "float32", shape: outputShape(graph) };
+  const output: OnnxValue = { name: options.output, dtype: "float32", shape: graph.output.shape };
   const onnx = new OnnxGraph(opset, [input.name, output.name]);
-  const first = embedNormalisation ? normalise(onnx, input.name, graph.input.features, options) : input.name;
+  const first = embedNormalisation ? normalise(onnx, input.name, graph.input.shape[1] as number, options) : input.name;
   onnx.add(graph, first, output.name);
   const model = encode(MODEL, {
     // The version of the format that brought what is used here, so that older runtimes read it.
@@ -128,10 +150,6 @@ function metadata({ normalisation, embedNormalisation }: OnnxOptions): { key: st
   const { mean, std } = normalisation;
   const entries = { mean, std, formula: "(pixel / 255 - mean) / std", embedded: embedNormalisation ?? false };
   return Object.entries(entries).map(([key, value]) => ({ key: `normalisation.${key}`, value: String(value) }));
-}
-
-function outputShape({ output, input }: Graph): OnnxValue["shape"] {
-  return output.kind === "input" ? ["batch", input.features] : output.shape;
 }
 
 function valueInfo({ name, dtype, shape }: OnnxValue): Message<typeof VALUE_INFO> {

@@ -1,9 +1,9 @@
-import { int, type OnnxBuilder, type OnnxNode } from "../tensor/onnx_node.js";
+import { DistilleryError } from "../errors.js";
+import type { Constant, Graph, Node, Value } from "../graph/index.js";
+import { int, type OnnxAttribute, type OnnxBuilder, type OnnxNode } from "../tensor/onnx_node.js";
 import { scalar } from "./constants.js";
-import type { Constant, Graph, Step, Value } from "./graph.js";
 import { DATA_TYPE, type NODE, type TENSOR } from "./onnx_schema.js";
 import type { Message } from "./protobuf.js";
-import { cannotExport } from "./record.js";
 
 /** Writes the nodes and initializers of a graph. */
 export class OnnxGraph implements OnnxBuilder {
@@ -23,18 +23,14 @@ export class OnnxGraph implements OnnxBuilder {
   /** Adds a graph that reads the value `input` and makes the value `output`. */
   add(graph: Graph, input: string, output: string): void {
     this.#names.set(graph.input, input);
-    for (const step of graph.steps) {
-      this.#names.set(step, this.#step(step, step === graph.output ? output : undefined));
+    for (const node of graph.nodes) {
+      this.#names.set(node, this.#add(this.#onnxNode(node), node === graph.output ? output : undefined));
     }
-    if (graph.output.kind === "input") this.node({ type: "Identity", inputs: [input] }, output);
+    if (graph.output.kind === "input") this.#add({ type: "Identity", inputs: [input] }, output);
   }
 
-  /** Adds a node, and gives its output's name. */
-  node({ type, inputs, attributes = [] }: OnnxNode, output?: string): string {
-    const name = this.#unique(type.toLowerCase());
-    const made = output ?? name;
-    this.nodes.push({ input: inputs, output: [made], name, opType: type, attribute: [...attributes] });
-    return made;
+  node(node: OnnxNode): string {
+    return this.#add(node);
   }
 
   scalar(name: string, value: number): string {
@@ -45,7 +41,7 @@ export class OnnxGraph implements OnnxBuilder {
     return this.#initializer(name, DATA_TYPE.int64, [values.length], BigInt64Array.from(values, BigInt));
   }
 
-  refusal(reason: string): Error {
+  refusal(reason: string): DistilleryError {
     return cannotExport(reason);
   }
 
@@ -53,9 +49,26 @@ export class OnnxGraph implements OnnxBuilder {
   constant(constant: Constant): string {
     const known = this.#names.get(constant);
     if (known !== undefined) return known;
-    const name = constant.quantised === undefined ? this.#floats(constant) : this.#quantised(constant);
+    const name = constant.quantized === undefined ? this.#floats(constant) : this.#quantized(constant);
     this.#names.set(constant, name);
     return name;
+  }
+
+  #onnxNode({ op, attributes, inputs: values, shape }: Node): OnnxNode {
+    const inputs = values.map((value) =>
+      value.kind === "constant" ? this.constant(value) : (this.#names.get(value) as string),
+    );
+    if (op.onnx === undefined) throw cannotExport(`it has no form for the operation "${op.name}"`);
+    return typeof op.onnx === "string" ? { type: op.onnx, inputs } : op.onnx({ inputs, attributes, shape }, this);
+  }
+
+  /** Adds a node, and gives its output's name. */
+  #add({ type, inputs, attributes = [] }: OnnxNode, output?: string): string {
+    const name = this.#unique(type.toLowerCase());
+    const made = output ?? name;
+    const attribute: OnnxAttribute[] = [...attributes];
+    this.nodes.push({ input: inputs, output: [made], name, opType: type, attribute });
+    return made;
   }
 
   #floats({ name, data, shape }: Pick<Constant, "name" | "data" | "shape">): string {
@@ -63,8 +76,8 @@ export class OnnxGraph implements OnnxBuilder {
   }
 
   /** Weights in 8 bits, and the node that makes floats of them. */
-  #quantised({ name, shape, quantised }: Constant): string {
-    const { values, scales } = quantised as NonNullable<typeof quantised>;
+  #quantized({ name, shape, quantized }: Constant): string {
+    const { values, scales } = quantized as NonNullable<typeof quantized>;
     const q = this.#initializer(`${name}.int8`, DATA_TYPE.int8, shape, values);
     const scale = this.#floats({ name: `${name}.scale`, data: scales, shape: [scales.length] });
     return this.node({ type: "DequantizeLinear", inputs: [q, scale], attributes: [int("axis", 0)] });
@@ -81,23 +94,17 @@ export class OnnxGraph implements OnnxBuilder {
     return unique;
   }
 
-  #step({ op, attributes, inputs: values, shape }: Step, output: string | undefined): string {
-    const inputs = values.map((value) =>
-      value.kind === "constant" ? this.constant(value) : (this.#names.get(value) as string),
-    );
-    if (op.onnx === undefined) throw cannotExport(`it has no form for the operation "${op.name}"`);
-    return this.node(
-      typeof op.onnx === "string" ? { type: op.onnx, inputs } : op.onnx({ inputs, attributes, shape }, this),
-      output,
-    );
-  }
-
   #unique(name: string): string {
     let unique = name;
     for (let i = 1; this.#taken.has(unique); i++) unique = `${name}_${i}`;
     this.#taken.add(unique);
     return unique;
   }
+}
+
+/** Why a network has no file of its own. */
+export function cannotExport(reason: string): DistilleryError {
+  return new DistilleryError("BAD_ARGUMENT", `network: expected one that ONNX can express; in forward(), ${reason}`);
 }
 
 /** The bytes of an array as they lie in memory: every platform that Node.js and the kernels run on is little-endian. */

@@ -28,8 +28,8 @@ export class StudentNet extends Module {
   }
 
   override forward(x: Tensor): Tensor {
-    const h1 = this.fc1.forwardRelu(x);
-    const h2 = this.fc2.forwardRelu(h1);
+    const h1 = this.fc1.forward(x).relu();
+    const h2 = this.fc2.forward(h1).relu();
     return this.fc3.forward(h2);
   }
 }

@@ -1,6 +1,5 @@
 import * as v from "valibot";
 import { BatchNorm1d } from "../nn/batch_norm.js";
-import { denseBlock } from "../nn/dense_block.js";
 import { Dropout } from "../nn/layers.js";
 import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
@@ -43,10 +42,10 @@ export class TeacherNet extends Module {
   }
 
   override forward(x: Tensor): Tensor {
-    const h1 = denseBlock(x, { linear: this.fc1, norm: this.bn1, dropout: this.dropout1 });
-    const h2 = denseBlock(h1, { linear: this.fc2, norm: this.bn2, dropout: this.dropout2 });
-    const h3 = denseBlock(h2, { linear: this.fc3, norm: this.bn3, dropout: this.dropout3 });
-    return this.fc4.forward(h3);
+    let h = this.dropout1.forward(this.bn1.forward(this.fc1.forward(x)).relu());
+    h = this.dropout2.forward(this.bn2.forward(this.fc2.forward(h)).relu());
+    h = this.dropout3.forward(this.bn3.forward(this.fc3.forward(h)).relu());
+    return this.fc4.forward(h);
   }
 }
 

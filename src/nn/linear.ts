@@ -31,14 +31,8 @@ export class Linear extends Module {
     this.bias = (options.bias ?? true) ? new Parameter(rand([outFeatures], -bound, bound).data) : null;
   }
 
-  /** x weight^T + bias; with `relu`, its ReLU in the same pass. */
   override forward(x: Tensor): Tensor {
     return linear(x, this.weight, this.bias);
-  }
-
-  /** relu(forward(x)) in one pass over the output. */
-  forwardRelu(x: Tensor): Tensor {
-    return linear(x, this.weight, this.bias, { relu: true });
   }
 
   override extraRepr(): string {

@@ -26,6 +26,7 @@ const addTensor = defineOp<null, readonly number[]>({
     writeSummed(intoB, b.shape, shape, (wide) => wide.set(grad));
   },
   onnx: "Add",
+  lower: () => ({ kind: "add" }),
 });
 
 const addNumber = defineOp<{ value: number }, null>({
@@ -40,6 +41,7 @@ const addNumber = defineOp<{ value: number }, null>({
     type: "Add",
     inputs: [...inputs, builder.scalar("constant", attributes.value)],
   }),
+  lower: ({ value }) => ({ kind: "affine", factor: 1, offset: value }),
 });
 
 /** a + b, broadcast as NumPy does, or a + number. `torch.add`. */

@@ -4,6 +4,7 @@ import { allocate } from "../tensor/buffer_pool.js";
 import { float } from "../tensor/onnx_node.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { defineOp } from "./define_op.js";
+import { extendByNorm } from "./fusion.js";
 
 /** What {@link batchNormOp} is called with. */
 export interface BatchNormAttributes {
@@ -61,6 +62,7 @@ export const batchNormOp = defineOp<BatchNormAttributes, Saved>({
     if (training) throw builder.refusal("batchNorm with training: true mixes the rows of a batch");
     return { type: "BatchNormalization", inputs, attributes: [float("epsilon", eps)] };
   },
+  lower: (attributes) => ({ kind: "batchNorm", ...attributes }),
 });
 
 /** What {@link batchNorm} needs beside its input, each of shape [features]. */
@@ -93,7 +95,9 @@ export function batchNorm(
   expectVector("runningMean", runningMean, features);
   expectVector("runningVar", runningVar, features);
   const { training, momentum, eps } = options;
-  return batchNormOp([x, weight, bias, runningMean, runningVar], { training, momentum, eps });
+  const inputs = [x, weight, bias, runningMean, runningVar];
+  const attributes = { training, momentum, eps };
+  return extendByNorm(batchNormOp, inputs, attributes) ?? batchNormOp(inputs, attributes);
 }
 
 function expectVector(name: string, x: unknown, features: number): void {

@@ -4,6 +4,7 @@ import { allocate, allocateBytes } from "../tensor/buffer_pool.js";
 import { currentGenerator } from "../tensor/random.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { defineOp } from "./define_op.js";
+import { extendByDropout } from "./fusion.js";
 
 const dropoutOp = defineOp<{ p: number }, Uint8Array>({
   name: "dropout",
@@ -19,6 +20,7 @@ const dropoutOp = defineOp<{ p: number }, Uint8Array>({
   onnx(_, builder) {
     throw builder.refusal("dropout with training: true is random");
   },
+  lower: ({ p }) => ({ kind: "dropout", p }),
 });
 
 /**
@@ -28,5 +30,5 @@ const dropoutOp = defineOp<{ p: number }, Uint8Array>({
 export function dropout(x: Tensor, p = 0.5, training = true): Tensor {
   expectTensor("x", x);
   expectNumber("p", p, (p) => p >= 0 && p <= 1, "a chance from 0 to 1");
-  return !training || p === 0 ? x : dropoutOp([x], { p });
+  return !training || p === 0 ? x : (extendByDropout(dropoutOp, x, p) ?? dropoutOp([x], { p }));
 }

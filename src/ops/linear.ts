@@ -4,8 +4,9 @@ import { allocate } from "../tensor/buffer_pool.js";
 import { int } from "../tensor/onnx_node.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { defineOp } from "./define_op.js";
+import { deferLinear, rememberProduct } from "./fusion.js";
 
-/** Inputs x, weight [outputs, inputs], and bias if there is one. */
+/** Inputs x, weight [outputs, inputs], and bias if there is one; then ReLU if asked. */
 export const linearOp = defineOp<{ relu: boolean }, null>({
   name: "linear",
   forward([x, weight, bias], { relu }) {
@@ -45,6 +46,7 @@ export const linearOp = defineOp<{ relu: boolean }, null>({
     const gemm = { type: "Gemm", inputs, attributes: [int("transB", 1)] };
     return relu ? { type: "Relu", inputs: [builder.node(gemm)] } : gemm;
   },
+  lower: ({ relu }) => ({ kind: "linear", relu }),
 });
 
 /**
@@ -71,5 +73,7 @@ export function linear(
     expectTensor("bias", bias);
     expectShape("linear: bias", bias.shape, [outputs]);
   }
-  return linearOp(bias === null ? [x, weight] : [x, weight, bias], { relu: options.relu ?? false });
+  const sources = bias === null ? [x, weight] : [x, weight, bias];
+  if (options.relu) return linearOp(sources, { relu: true });
+  return deferLinear(linearOp, sources) ?? rememberProduct(linearOp(sources, { relu: false }), weight);
 }

@@ -28,6 +28,7 @@ export const matmulOp = defineOp<null, null>({
     if (intoB) native.matmulTn(a.data, grad, intoB, k, m, n);
   },
   onnx: "MatMul",
+  lower: () => ({ kind: "matmul" }),
 });
 
 /** The matrix product of a [m, k] and b [k, n]. `torch.matmul` for matrices. */

@@ -26,6 +26,7 @@ const mulTensor = defineOp<null, readonly number[]>({
     writeSummed(intoB, b.shape, shape, (wide) => native.mul(grad, widened(a, shape), wide));
   },
   onnx: "Mul",
+  lower: () => ({ kind: "mul" }),
 });
 
 const mulNumber = defineOp<{ value: number }, null>({
@@ -42,6 +43,7 @@ const mulNumber = defineOp<{ value: number }, null>({
     type: "Mul",
     inputs: [...inputs, builder.scalar("constant", attributes.value)],
   }),
+  lower: ({ value }) => ({ kind: "affine", factor: value, offset: 0 }),
 });
 
 /** a * b element by element, broadcast as NumPy does, or a * number. `torch.mul`. */

@@ -2,6 +2,7 @@ import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { defineOp } from "./define_op.js";
+import { extendByRelu } from "./fusion.js";
 import { defineMethods } from "./methods.js";
 
 declare module "../tensor/tensor.js" {
@@ -22,12 +23,13 @@ const reluOp = defineOp<null, null>({
     if (into) native.reluBackward(grad, output, into);
   },
   onnx: "Relu",
+  lower: () => ({ kind: "relu" }),
 });
 
 /** max(x, 0); NaN stays NaN. `torch.relu`. */
 export function relu(x: Tensor): Tensor {
   expectTensor("x", x);
-  return reluOp([x], null);
+  return extendByRelu(reluOp, x) ?? reluOp([x], null);
 }
 
 defineMethods({ relu });

@@ -23,6 +23,7 @@ export const reshapeOp = defineOp<{ shape: readonly number[] }, null>({
     const lengths = shape.map((length) => (typeof length === "number" ? length : -1));
     return { type: "Reshape", inputs: [...inputs, builder.integers("shape", lengths)] };
   },
+  lower: () => ({ kind: "reshape" }),
 });
 
 /** The same elements in another shape, one length of which may be -1; shares memory. `torch.reshape`. */

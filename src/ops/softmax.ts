@@ -43,6 +43,7 @@ function define(name: string, type: string, log: boolean) {
       if (into) native.softmaxBackward(grad, output, into, columns === 0 ? 0 : x.size / columns, columns, log);
     },
     onnx: ({ inputs }) => ({ type, inputs, attributes: [int("axis", -1)] }),
+    lower: () => ({ kind: "softmax", log }),
   });
 }
 

@@ -66,6 +66,7 @@ function define(name: "sum" | "mean") {
       }
       return { type, inputs: [...inputs, builder.integers("axes", [axis])], attributes: [keep] };
     },
+    lower: ({ axis }) => ({ kind: name, ...(axis !== null && { axis }) }),
   });
 }
 

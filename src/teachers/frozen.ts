@@ -1,8 +1,10 @@
-import { Modes } from "../nn/modes.js";
+import { DistilleryError } from "../errors.js";
+import { FrozenModel } from "../graph/index.js";
 import type { Module } from "../nn/module.js";
+import { currentGenerator } from "../tensor/random.js";
+import type { Tensor } from "../tensor/tensor.js";
 import { isTracing } from "../tensor/tracer.js";
 import { getNumThreads } from "../threads.js";
-import { FrozenModel } from "./frozen_model.js";
 import { live, type NetworkTeacherOptions } from "./live.js";
 import type { Teacher } from "./teacher.js";
 
@@ -12,11 +14,12 @@ const PREFETCH_DEPTH = 4;
 const MAX_PREFETCH_BYTES = 128e6;
 
 /**
- * A network as it is now: its weights are copied, and what becomes of its own afterwards does not matter. Its forward
- * passes for the next batches run ahead, on the threads that the student's small kernels leave idle, with the same bits. In
- * "train" mode the network's own running statistics are read and moved.
+ * A network as it is when its outputs are first asked for, at the start of a run: its weights are copied then, and what
+ * becomes of its own afterwards does not matter. Its forward passes for the next batches run ahead, on the threads that the
+ * student's small kernels leave idle, with the same bits. In "train" mode the network's own running statistics move.
  *
- * A network with layers that can't run natively is used as {@link live}.
+ * Any network of the library's operations can be frozen. One whose forward depends on the batch, or has operations that only
+ * run in TypeScript, is used as {@link live}.
  *
  * @example
  * ```ts
@@ -26,28 +29,46 @@ const MAX_PREFETCH_BYTES = 128e6;
 export function frozen(module: Module, options: NetworkTeacherOptions = {}): Teacher {
   const { mode = "eval", taps = [] } = options;
   const alive = live(module, options);
-  const model = taps.length > 0 ? null : FrozenModel.of(module);
-  if (model === null) return alive;
-  const modes = new Modes([[module, mode === "train"]]);
-  // Null if a network's own train() leaves layers in different modes.
-  const training = modes.during(() => model.training);
-  if (training === null) return alive;
-  const fits = (shape: readonly number[]) => shape.length === 2 && shape[1] === model.inFeatures;
+  /** Null if there can be none. */
+  let model: FrozenModel | null | undefined;
+  const modelFor = (inputs: Tensor): FrozenModel | null => {
+    if (model === undefined) model = freeze(module, inputs.shape.slice(1), { training: mode === "train", taps });
+    return model?.fits(inputs) ? model : null;
+  };
   return {
     ...alive,
     name: "frozen",
     outputs(batch) {
-      if (!fits(batch.inputs.shape) || isTracing()) return alive.outputs(batch);
-      return { logits: model.take(batch.inputs, training).logits, taps: {} };
+      const model = isTracing() ? null : modelFor(batch.inputs);
+      if (model === null) return alive.outputs(batch);
+      const { output, taps } = model.take(batch.inputs, currentGenerator());
+      return { logits: output, taps };
     },
-    prefetch({ inputs }) {
-      if (fits(inputs.shape)) model.enqueue(inputs, training);
-    },
+    prefetch: ({ inputs }) => modelFor(inputs)?.enqueue(inputs, currentGenerator()),
     prefetchDepth(rows) {
       const threads = getNumThreads();
-      if (threads < 2) return 0;
+      if (threads < 2 || model === null) return 0;
+      // Before the first pass nobody knows how much memory one takes.
+      if (model === undefined) return 1;
       return Math.min(PREFETCH_DEPTH, threads + 1, Math.floor(MAX_PREFETCH_BYTES / model.activationBytes(rows)));
     },
-    close: () => model.release(),
+    discard: () => model?.discard(),
+    close() {
+      model?.release();
+      model = null;
+    },
   };
+}
+
+function freeze(
+  module: Module,
+  sampleShape: readonly number[],
+  options: { training: boolean; taps: readonly string[] },
+): FrozenModel | null {
+  try {
+    return FrozenModel.from(module, sampleShape, options);
+  } catch (error) {
+    if (error instanceof DistilleryError && error.code === "BAD_ARGUMENT") return null;
+    throw error;
+  }
 }

@@ -13,7 +13,9 @@ import type { Teacher } from "./teacher.js";
  */
 export class TeacherPrefetcher {
   readonly #teacher: Teacher;
-  readonly #canPrefetch: boolean;
+  readonly #drawsOtherwise: (sampleShape: readonly number[]) => boolean;
+  /** Known from the first batch on. */
+  #canPrefetch: boolean | null = null;
   /** The stream as it will be after the draws of all batches in flight. */
   readonly #ahead = new Generator();
   /** The stream's state before the teacher's draws of each batch in flight. */
@@ -24,10 +26,11 @@ export class TeacherPrefetcher {
   #isQuiet = true;
   #epoch: EpochBatches | null = null;
 
-  /** With `drawsOtherwise` something else in a step is known to draw: nothing is prefetched. */
-  constructor(teacher: Teacher, data: Dataset, drawsOtherwise: boolean) {
+  /** `drawsOtherwise` says of samples of a shape whether student or loss draw too: then nothing is prefetched. */
+  constructor(teacher: Teacher, data: Dataset, drawsOtherwise: (sampleShape: readonly number[]) => boolean) {
     this.#teacher = teacher;
-    this.#canPrefetch = !drawsOtherwise && teacher.prefetch !== undefined && isReplayable(data);
+    this.#drawsOtherwise = drawsOtherwise;
+    if (teacher.prefetch === undefined || !isReplayable(data)) this.#canPrefetch = false;
   }
 
   /** Batch `i` of an epoch, and the teacher's outputs for it, with their draws from the current stream. */
@@ -37,6 +40,7 @@ export class TeacherPrefetcher {
     // Between epochs the order is drawn.
     if (epoch === this.#epoch) this.#isQuiet = same(state, this.#after.state);
     const batch = epoch.batch(i);
+    this.#canPrefetch ??= !this.#drawsOtherwise(batch.inputs.shape.slice(1));
     if (!this.#canPrefetch) return { batch, outputs: teacher.outputs(batch) };
     const rows = batch.inputs.shape[0];
     const depth = teacher.prefetchDepth?.(rows) ?? 1;

@@ -15,6 +15,7 @@ export interface Node extends Call<unknown, unknown> {
 
 let enabled = true;
 let operations = 0;
+let backwardPasses = 0;
 
 /**
  * Runs `body` without recording operations, as `torch.no_grad()`; what it computes asks for no gradient.
@@ -49,8 +50,18 @@ export function record<A, S>(
   attributes: A,
   { data, saved }: Result<S>,
 ): void {
-  output.node = { order: operations++, op: op as Op, inputs, attributes, output: data, saved };
+  output.node = { order: nextOrder(), op: op as Op, inputs, attributes, output: data, saved };
   output.requiresGrad = true;
+}
+
+/** The place in time of an operation that is called now. */
+export function nextOrder(): number {
+  return operations++;
+}
+
+/** Whether a backward pass is running. */
+export function isPropagating(): boolean {
+  return backwardPasses > 0;
 }
 
 /** Adds the gradients of `root`, a scalar, to the `grad` of every leaf that it was computed from. */
@@ -72,7 +83,12 @@ export function runBackward(root: Tensor): void {
     const one = allocate(1).fill(1);
     if (root.node === null) return deliver(root, one);
     const grads = new Map<Node, Float32Array>([[root.node, one]]);
-    for (const node of reachable(root.node)) propagate(node, grads);
+    backwardPasses += 1;
+    try {
+      for (const node of reachable(root.node)) propagate(node, grads);
+    } finally {
+      backwardPasses -= 1;
+    }
   });
 }
 

@@ -1,3 +1,5 @@
+import { runDeferred } from "./deferred.js";
+
 /**
  * Reuse of arrays. A training loop runs each step in {@link withArena}: what the step allocated is handed out again in
  * the next one, so that a warm step allocates nothing. Outside of an arena arrays are plain and the garbage collector's.
@@ -30,11 +32,15 @@ export class Arena {
 
   /** Runs `body`: what it allocates is in use until {@link Arena.release}. */
   run<T>(body: () => T): T {
+    // What was put off before belongs to the arena around this one, and what was put off inside of it to this one.
+    runDeferred();
     const [outer, outerBytes] = [inUse, bytesInUse];
     inUse = this.#floats;
     bytesInUse = this.#bytes;
     try {
-      return body();
+      const result = body();
+      runDeferred();
+      return result;
     } finally {
       inUse = outer;
       bytesInUse = outerBytes;

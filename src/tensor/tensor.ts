@@ -2,8 +2,11 @@ import { expectDimensions, expectShape, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { type Node, runBackward } from "./autograd.js";
+import { runDeferred } from "./deferred.js";
 import { newElements } from "./element_limit.js";
 import { numel, toNested } from "./shape.js";
+
+const NOTHING = new Float32Array(0);
 
 /** Numbers nested in arrays of equal lengths. */
 export type Nested = number | readonly Nested[];
@@ -23,12 +26,15 @@ export type Nested = number | readonly Nested[];
  */
 export class Tensor {
   readonly dtype = "float32";
-  readonly data: Float32Array;
   readonly shape: readonly number[];
   /** Whether operations on this tensor are recorded. */
   requiresGrad: boolean;
   /** The operation that made this tensor; null for a leaf. @internal */
   node: Node | null = null;
+  /** Null until a computation that is put off has run. A property that tests compare, hence not a private name. */
+  private values: Float32Array | null;
+  /** Computes the values of a tensor of {@link Tensor.deferred}. */
+  private compute: (() => Float32Array) | null = null;
   /** The gradient's values, for the library's own use. @internal */
   gradData: Float32Array | null = null;
   #gradScale = 1;
@@ -40,14 +46,34 @@ export class Tensor {
       throw new DistilleryError("BAD_DTYPE", `data: expected a Float32Array, got ${show(data)}`);
     }
     expectShape("data", [data.length], [numel(expectDimensions("shape", shape))]);
-    this.data = data;
+    this.values = data;
     this.shape = [...shape];
     this.requiresGrad = options.requiresGrad ?? false;
   }
 
+  /** A tensor whose values are computed when they are first read. @internal */
+  static deferred(shape: readonly number[], compute: () => Float32Array): Tensor {
+    const tensor = new Tensor(NOTHING, [0]);
+    Object.assign(tensor, { shape, values: null, compute });
+    return tensor;
+  }
+
+  /** The elements, row by row: the tensor's own memory. */
+  get data(): Float32Array {
+    runDeferred();
+    if (this.values === null) this.settle((this.compute as () => Float32Array)());
+    return this.values as Float32Array;
+  }
+
+  /** Sets the values that were put off. @internal */
+  settle(values: Float32Array): void {
+    this.values = values;
+    this.compute = null;
+  }
+
   /** The number of elements. */
   get size(): number {
-    return this.data.length;
+    return numel(this.shape);
   }
 
   /** The gradient that `backward()` gathered, of this tensor's shape; null before, and after `zeroGrad()`. */

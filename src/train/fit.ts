@@ -1,5 +1,6 @@
 import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
+import { drawsRandomNumbers } from "../graph/index.js";
 import type { DistillationLoss, Outputs } from "../losses/index.js";
 import { Taps } from "../nn/taps.js";
 import { clipGradNorm } from "../optim/clip_grad_norm.js";
@@ -14,7 +15,9 @@ import type { Trainer } from "./trainer.js";
  */
 export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Teacher | null): Promise<RunResult> {
   const { model, data, parameters, optimizer, scheduler, options } = trainer;
-  const batches = teacher && new TeacherPrefetcher(teacher, data, loss.drawsRandomNumbers ?? false);
+  const drawsOtherwise = (shape: readonly number[]) =>
+    loss.drawsRandomNumbers === true || drawsRandomNumbers(model, shape);
+  const batches = teacher && new TeacherPrefetcher(teacher, data, drawsOtherwise);
   const tapped = new Taps(model, loss.taps?.student ?? [], "student");
 
   for await (const step of trainer.steps()) {

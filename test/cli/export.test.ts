@@ -1,7 +1,8 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { exportedGraph, GraphNetwork } from "../../src/export/index.js";
+import { exportedGraph } from "../../src/export/index.js";
+import { GraphModule } from "../../src/graph/index.js";
 import {
   evaluate,
   exportOnnx,
@@ -98,7 +99,7 @@ describe("export", () => {
       const [, second] = lines(await succeed(["export", ...args], cwd));
       const { test: images } = await loadImages(data);
       const student = await network("student.pth");
-      const exported = new GraphNetwork(exportedGraph(student, { quantize: "int8" }));
+      const exported = new GraphModule(exportedGraph(student, { quantize: "int8" }));
       const [before, after] = [student, exported].map((model) => evaluate(model, images).accuracy) as [number, number];
       const [was, is, lost] = [before, after, Math.abs(before - after)].map((share) => (100 * share).toFixed(2));
       const change = `${before < after ? "gained" : "lost"} ${lost} points`;

@@ -5,7 +5,10 @@ export type TypedArray = Float32Array | Int32Array | Uint8Array | Uint32Array;
 type Kernel = (...args: unknown[]) => unknown;
 
 /** One argument of a valid call. `path`: it is the property at this path of the call's only argument, an object. */
-export type Argument = (ArrayArgument | { kind: "size" | "real" | "flag" | "shape" | "handle"; value: unknown }) & {
+export type Argument = (
+  | ArrayArgument
+  | { kind: "size" | "real" | "flag" | "shape" | "handle" | "options"; value: unknown }
+) & {
   path?: string;
 };
 
@@ -37,14 +40,22 @@ const six = read(1, 2, 3, 4, 5, 6);
 const three = read(1, 2, 3);
 const four = read(1, 2, 3, 4);
 const twelve = read(...Array.from({ length: 12 }, (_, i) => i - 6));
-/** A frozen network, without layers or with one that normalises, [2, 3] to [2, 3]. */
-const network = (layers: 0 | 1): Argument => {
-  const value = native.frozenNetwork();
+const builder = (): Argument => ({ kind: "handle", value: native.graphBuilder([-1, 3]) });
+/** The queue of a graph that normalizes and drops, [2, 3] to [2, 3], with a pass in flight or one that was taken. */
+const queue = (taken = false): Argument => {
+  const graph = native.graphBuilder([-1, 3]);
   const [weight, ones] = [new Float32Array(9).fill(0.5), new Float32Array(3).fill(1)];
-  if (layers === 1) native.frozenHidden(value, weight, null, ones, ones, 3, 3, 1e-5, 0.1, 0.5);
+  const constants = [native.graphConstant(graph, weight, [3, 3])];
+  for (let i = 0; i < 4; i++) constants.push(native.graphConstant(graph, ones, [3]));
+  const attributes = { training: true, eps: 1e-5, momentum: 0.1, p: 0.5 };
+  const op = "linearBatchNormReluDropout";
+  const output = native.graphNode(graph, { op, inputs: [0, ...constants], shape: [-1, 3], attributes });
+  const value = native.inferenceQueue(graph, [output]);
+  const [first, second] = [stream(), stream()].map(({ array }) => array as Uint32Array);
+  native.inferenceEnqueue(value, new Float32Array(6), 2, first);
+  if (taken) native.inferenceTake(value, new Float32Array(6), 2, second, [new Float32Array(6)]);
   return { kind: "handle", value };
 };
-const nine = read(...Array(9).keys());
 const labels = readOf(Int32Array.of(2, 0));
 const stream = (): ArrayArgument => {
   const state = new Uint32Array(native.randomStateWords());
@@ -117,11 +128,6 @@ export const CALLS: Record<string, Argument[]> = {
   dropoutForward: [six, real(0.5), stream(), writeOf(new Uint8Array(6)), write(6)],
   expand: [three, shape(1, 3), write(6), shape(2, 3)],
   firstNonFinite: [free(six)],
-  frozenAnswer: [...[network(1), six, size(2), flag, stream()], ...[list(write(3)), list(write(3)), write(6)]],
-  frozenBegin: [network(1), six, size(2), flag, stream(), list(three), list(three)],
-  frozenHidden: [...[network(0), nine, optional(three), three, three, size(3), size(3)], ...[1e-5, 0.1, 0.5].map(real)],
-  frozenRelease: [network(1)],
-  frozenLinear: [network(0), nine, optional(three), size(3), size(3), flag],
   gatherBytes: [
     readOf(Uint8Array.of(1, 2, 3, 4, 5, 6)),
     labelsOf(1, 0, 1),
@@ -133,6 +139,14 @@ export const CALLS: Record<string, Argument[]> = {
   ],
   gatherRows: [six, labelsOf(1, 0, 1), write(9), size(2), size(3)],
   gradNorm: [list(free(six))],
+  graphConstant: [builder(), six, shape(2, 3)],
+  graphNode: [builder(), { kind: "options", value: { op: "relu", inputs: [0], shape: [-1, 3], attributes: {} } }],
+  inferenceDiscard: [queue()],
+  inferenceEnqueue: [queue(), six, size(2), stream()],
+  inferenceMoveStatistics: [queue(true), real(0), write(3), write(3)],
+  inferenceQueue: [builder(), { kind: "options", value: [0] }],
+  inferenceRelease: [queue()],
+  inferenceTake: [queue(), six, size(2), stream(), list(write(6))],
   imageSize: [free(readOf(PICTURE))],
   kdLoss: named({
     studentLogits: six,

@@ -23,7 +23,7 @@ export class Everything extends Module {
   readonly out = new Sequential(new Linear(6, 5), new BatchNorm1d(5), new ReLU(), new Dropout(0.5), new Linear(5, 4));
 
   override forward(x: Tensor): Tensor {
-    const h = this.first.forwardRelu(this.bn.forward(x)).mul(this.scale).add(this.shift);
+    const h = this.first.forward(this.bn.forward(x)).relu().mul(this.scale).add(this.shift);
     const gated = h.mul(h.mean(1, true)).add(h.reshape([-1, 2, 4]).sum(2).mean(1).reshape([-1, 1]));
     const mixed = gated.matmul(this.mix.mul(ones([1, 6])).mul(0.5));
     const soft = F.softmax(mixed).add(F.logSoftmax(mixed).mul(0.25)).add(-1.5);

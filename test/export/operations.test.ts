@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { exportedGraph, GraphNetwork } from "../../src/export/index.js";
+import { exportedGraph } from "../../src/export/index.js";
+import { GraphModule } from "../../src/graph/index.js";
 import {
   BatchNorm1d,
   exportOnnx,
@@ -37,7 +38,7 @@ describe("every operation", () => {
   test("in 8 bits: the weights of both forms of the matrix product", async () => {
     const bytes = exportOnnx(network, { quantize: "int8" });
     expect(opTypes(bytes).filter((type) => type === "DequantizeLinear")).toHaveLength(4);
-    const ours = answers(new GraphNetwork(exportedGraph(network, { quantize: "int8" })), x);
+    const ours = answers(new GraphModule(exportedGraph(network, { quantize: "int8" })), x);
     const { data } = await run(bytes, x.data, 12, 1000);
     expect(relativeError(data, ours.data, 4)).toBeLessThan(CLOSE);
   });
@@ -59,7 +60,7 @@ describe("the graph of a network without BatchNorm computes the same bits", () =
     ["sums over the batch", new Of((x) => x.mul(x.mean()).add(x.sum(0))), 3],
   ] as [string, Module, number][])("%s", async (_, network, features) => {
     const x = randn([7, features]);
-    const graph = new GraphNetwork(exportedGraph(network, { features }));
+    const graph = new GraphModule(exportedGraph(network, { features }));
     const expected = answers(network, x);
     expect(answers(graph, x)).toEqual(expected);
     const { data, dims } = await run(exportOnnx(network, { features }), x.data, features, 7);

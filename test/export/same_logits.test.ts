@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import { exportedGraph, GraphNetwork } from "../../src/export/index.js";
+import { exportedGraph } from "../../src/export/index.js";
+import { GraphModule } from "../../src/graph/index.js";
 import {
   evaluate,
   exportOnnx,
@@ -44,7 +45,7 @@ describe.each(NETWORKS)("%s in ONNX Runtime, on random images", (_, make, steps)
 
   test("in 8 bits it gives the logits of the same weights in ours, whatever the other rows are, in a quarter of the bytes", async () => {
     const bytes = exportOnnx(network, { quantize: "int8" });
-    const ours = answers(new GraphNetwork(exportedGraph(network, { quantize: "int8" })), inputs).data;
+    const ours = answers(new GraphModule(exportedGraph(network, { quantize: "int8" })), inputs).data;
     const { data } = await run(bytes, inputs.data, 784, 1000);
     expect(relativeError(data, ours, 10)).toBeLessThan(CLOSE);
     expect(bytes.length / exportOnnx(network).length).toBeLessThan(0.26);

@@ -98,7 +98,7 @@ function build(
 ): unknown {
   if (!("array" in argument)) {
     if (foreign !== undefined) return foreign;
-    const other = { real, size, shape, flag: undefined, handle: undefined }[argument.kind];
+    const other = { real, size, shape, flag: undefined, handle: undefined, options: undefined }[argument.kind];
     return other ?? argument.value;
   }
   const value = arrayOf(argument.array, how, made, memory);

@@ -28,7 +28,7 @@ class Net extends Module {
 
   override forward(x: Tensor): Tensor {
     const hidden = this.dropout.forward(this.norm.forward(this.wide.forward(x)).relu());
-    const middle = this.middle.forwardRelu(hidden);
+    const middle = this.middle.forward(hidden).relu();
     return this.head.forward(middle.mul(middle.mean(1, true).add(1)));
   }
 }

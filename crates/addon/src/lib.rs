@@ -12,7 +12,7 @@ mod data;
 mod dropout;
 mod elementwise;
 mod error;
-mod frozen;
+mod graph;
 mod images;
 mod linear;
 mod lock;

@@ -4,7 +4,6 @@
 //! number of threads: work is split into parts that do not share sums, and sums are taken in a fixed order.
 
 pub mod adam;
-pub mod ahead;
 pub mod augment;
 pub mod batch_norm;
 pub mod batch_stats;
@@ -13,9 +12,10 @@ pub mod cross_entropy;
 pub mod dropout;
 pub mod elementwise;
 pub mod error;
-pub mod frozen;
 pub mod gather;
 pub mod grad_norm;
+pub mod graph;
+pub mod inference_queue;
 pub mod kd_loss;
 pub mod linear;
 pub mod matmul;

@@ -3,7 +3,6 @@
 mod common;
 
 mod adam;
-mod ahead;
 mod augment;
 mod batch_norm;
 mod cross_entropy;
@@ -11,6 +10,7 @@ mod dropout;
 mod elementwise;
 mod gather;
 mod grad_norm;
+mod graph;
 mod kd_loss;
 mod linear;
 mod matmul;

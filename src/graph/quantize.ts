@@ -1,4 +1,4 @@
-import { linearOp, matmulOp } from "../ops/index.js";
+import { linearOp } from "../ops/linear.js";
 import type { Op } from "../tensor/op.js";
 import { type Constant, type Graph, rewrite, type Value } from "./graph.js";
 
@@ -6,49 +6,47 @@ const LARGEST = 127;
 
 /**
  * The graph with the weights of its matrix products in 8 bits, symmetric, a scale for each output: q = round(w / scale),
- * scale = max|w| / 127. Biases and activations stay in single precision, so that a row's answer depends on nothing but
- * the row.
+ * scale = max|w| / 127. Biases and activations stay in single precision, so that the logits of a sample depend on nothing
+ * but the sample.
  */
 export function quantizeWeights(graph: Graph): Graph {
   const done = { linear: new Map<Value, Constant>(), matmul: new Map<Value, Constant>() };
-  return rewrite(graph, (step) => {
-    const [x, weight, ...bias] = step.inputs;
-    const kind = step.op === linearOp.op ? "linear" : "matmul";
-    if ((kind === "matmul" && step.op !== matmulOp.op) || weight?.kind !== "constant") return step;
-    const weights = done[kind].get(weight) ?? quantize(kind === "linear" ? weight : transpose(weight));
-    done[kind].set(weight, weights);
+  return rewrite(graph, (node) => {
+    const op = node.op.name;
+    const [x, weight, ...bias] = node.inputs;
+    if ((op !== "linear" && op !== "matmul") || weight.kind !== "constant" || weight.shape.length !== 2) return node;
+    const weights = done[op].get(weight) ?? quantize(op === "linear" ? weight : transpose(weight));
+    done[op].set(weight, weights);
     // Always the linear form: in the other one ONNX Runtime rounds the activations to 8 bits as well.
-    const attributes = kind === "linear" ? step.attributes : { relu: false };
-    return { ...step, op: linearOp.op as Op, attributes, inputs: [x, weights, ...bias] };
+    const attributes = op === "linear" ? node.attributes : { relu: false };
+    return { ...node, op: linearOp.op as Op, attributes, inputs: [x, weights, ...bias] };
   });
 }
 
 /** A weight [outputs, inputs] in 8 bits. */
 function quantize(weight: Constant): Constant {
-  const [rows, columns] = weight.shape as [number, number];
+  const [rows, columns] = weight.shape;
   const scales = new Float32Array(rows);
   const values = new Int8Array(rows * columns);
   const data = new Float32Array(rows * columns);
   for (let row = 0; row < rows; row++) {
     const weights = weight.data.subarray(row * columns, (row + 1) * columns);
     const largest = weights.reduce((most, w) => Math.max(most, Math.abs(w)), 0);
-    // Where all are 0, or so small that the scale would be, any scale will do.
+    // If all are 0, or so small that the scale would be, any scale will do.
     const scale = Math.fround(largest / LARGEST) || 1;
     scales[row] = scale;
     for (let i = 0; i < columns; i++) {
       const at = row * columns + i;
-      values[at] = Math.min(Math.max(Math.round((weights[i] as number) / scale), -LARGEST), LARGEST);
-      data[at] = (values[at] as number) * scale;
+      values[at] = Math.min(Math.max(Math.round(weights[i] / scale), -LARGEST), LARGEST);
+      data[at] = values[at] * scale;
     }
   }
-  return { ...weight, data, quantised: { values, scales } };
+  return { ...weight, data, quantized: { values, scales } };
 }
 
 function transpose({ name, data, shape }: Constant): Constant {
-  const [rows, columns] = shape as [number, number];
+  const [rows, columns] = shape;
   const transposed = new Float32Array(data.length);
-  for (let i = 0; i < data.length; i++) {
-    transposed[(i % columns) * rows + Math.floor(i / columns)] = data[i] as number;
-  }
+  for (let i = 0; i < data.length; i++) transposed[(i % columns) * rows + Math.floor(i / columns)] = data[i];
   return { kind: "constant", name, data: transposed, shape: [columns, rows] };
 }

@@ -1,0 +1,284 @@
+//! A network as a list of operations, run without its caller's memory: the graph owns its constants, and a pass owns what it
+//! reads and writes. So passes can run beside other kernels and beside each other.
+//!
+//! Lengths of axes are known when the graph is built, except the number of rows of a batch, which each pass brings.
+
+mod op;
+
+pub use op::Attributes;
+
+use crate::batch_stats::ema_update;
+use crate::dropout;
+use crate::error::{KernelError, Result, expect_shape, expect_that};
+use crate::rng::Generator;
+use op::{Array, ArrayMut, Op, Room};
+
+const OP: &str = "graph";
+
+/// The length of an axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// Of every batch.
+    Fixed(usize),
+    /// The number of rows of the batch.
+    Rows,
+}
+
+/// The input, a constant, or the output of a node. Their numbers count from 0, which is the input.
+struct Value {
+    shape: Vec<Length>,
+    place: Place,
+}
+
+#[derive(Clone, Copy)]
+enum Place {
+    Input,
+    Constant(usize),
+    /// An activation buffer.
+    Buffer(usize),
+}
+
+struct Node {
+    op: Op,
+    inputs: Vec<usize>,
+    output: usize,
+}
+
+/// Collects the nodes of a graph, each after those whose outputs it reads.
+pub struct GraphBuilder {
+    values: Vec<Value>,
+    constants: Vec<Vec<f32>>,
+    nodes: Vec<Node>,
+}
+
+/// A network: its nodes in their order.
+pub struct Graph {
+    values: Vec<Value>,
+    constants: Vec<Vec<f32>>,
+    nodes: Vec<Node>,
+    outputs: Vec<usize>,
+    buffers: usize,
+}
+
+/// What one pass reads and writes. Vectors never shrink: a warm pass allocates nothing.
+#[derive(Default)]
+pub struct Pass {
+    /// How many rows come in.
+    pub rows: usize,
+    /// The input, [rows, ...].
+    pub input: Vec<f32>,
+    buffers: Vec<Vec<f32>>,
+    /// The masks of the nodes that draw one, in their order.
+    masks: Vec<Vec<u8>>,
+    /// Mean and unbiased variance, one after the other, of the nodes that normalise by the batch, in their order.
+    moments: Vec<Vec<f64>>,
+    scratch: [Vec<f32>; 3],
+}
+
+impl GraphBuilder {
+    /// A graph that reads an input of this shape.
+    pub fn new(input: Vec<Length>) -> Self {
+        let input = Value { shape: input, place: Place::Input };
+        Self { values: vec![input], constants: Vec::new(), nodes: Vec::new() }
+    }
+
+    /// Adds a constant; gives its number.
+    pub fn constant(&mut self, data: &[f32], shape: &[usize]) -> Result<usize> {
+        expect_shape(OP, "constant", &[data.len()], &[numel(shape)])?;
+        self.constants.push(data.to_vec());
+        let shape = shape.iter().map(|&length| Length::Fixed(length)).collect();
+        Ok(self.value(shape, Place::Constant(self.constants.len() - 1)))
+    }
+
+    /// Adds an operation of these values, whose output has this shape; gives the output's number.
+    pub fn node(
+        &mut self,
+        name: &str,
+        inputs: Vec<usize>,
+        shape: Vec<Length>,
+        attributes: &Attributes,
+    ) -> Result<usize> {
+        for &input in &inputs {
+            expect_that(input < self.values.len(), OP, "input", input as f64, "the number of a value")?;
+        }
+        if name == "reshape" {
+            let [input] = inputs[..] else { return Err(operands(inputs.len(), 1)) };
+            // The same memory under another shape.
+            return Ok(self.value(shape, self.values[input].place));
+        }
+        let op = Op::new(name, inputs.len(), attributes)?;
+        let output = self.value(shape, Place::Buffer(self.nodes.len()));
+        self.nodes.push(Node { op, inputs, output });
+        Ok(output)
+    }
+
+    /// The graph that computes these values.
+    pub fn finish(mut self, outputs: Vec<usize>) -> Result<Graph> {
+        for &output in &outputs {
+            expect_that(output < self.values.len(), OP, "output", output as f64, "the number of a value")?;
+        }
+        let buffers = self.share_buffers(&outputs);
+        Ok(Graph { values: self.values, constants: self.constants, nodes: self.nodes, outputs, buffers })
+    }
+
+    fn value(&mut self, shape: Vec<Length>, place: Place) -> usize {
+        self.values.push(Value { shape, place });
+        self.values.len() - 1
+    }
+
+    /// Gives a node the buffer of a value that nothing after it reads; gives the number of buffers.
+    fn share_buffers(&mut self, outputs: &[usize]) -> usize {
+        let place_of = |values: &[Value], value: usize| match values[value].place {
+            Place::Buffer(node) => Some(node),
+            _ => None,
+        };
+        // The last node that reads what each node wrote; outputs are read after all.
+        let mut last_read: Vec<usize> = (0..self.nodes.len()).collect();
+        let read_by_node = self.nodes.iter().enumerate().flat_map(|(i, node)| node.inputs.iter().map(move |&v| (v, i)));
+        let read_after = outputs.iter().map(|&value| (value, usize::MAX));
+        for (value, reader) in read_by_node.chain(read_after) {
+            if let Some(node) = place_of(&self.values, value) {
+                last_read[node] = reader;
+            }
+        }
+        let (mut free, mut buffers, mut buffer_of) = (Vec::new(), 0, vec![0; self.nodes.len()]);
+        for node in 0..self.nodes.len() {
+            buffer_of[node] = free.pop().unwrap_or_else(|| {
+                buffers += 1;
+                buffers - 1
+            });
+            free.extend((0..=node).filter(|&earlier| last_read[earlier] == node).map(|earlier| buffer_of[earlier]));
+        }
+        for value in &mut self.values {
+            if let Place::Buffer(node) = &mut value.place {
+                *node = buffer_of[*node];
+            }
+        }
+        buffers
+    }
+}
+
+impl Graph {
+    /// How many numbers an input of so many rows has.
+    pub fn input_len(&self, rows: usize) -> usize {
+        numel(&self.shape(0, rows))
+    }
+
+    /// Whether its nodes draw random numbers.
+    pub fn draws(&self) -> bool {
+        self.nodes.iter().any(|node| node.op.drop_chance().is_some())
+    }
+
+    /// Draws the masks of a pass, in the order of the nodes.
+    pub fn draw(&self, pass: &mut Pass, generator: &mut Generator) {
+        let rows = pass.rows;
+        let drawing = self.nodes.iter().filter_map(|node| Some((node.output, node.op.drop_chance()?)));
+        for (i, (output, p)) in drawing.enumerate() {
+            if pass.masks.len() <= i {
+                pass.masks.push(Vec::new());
+            }
+            dropout::draw(p, generator, first(&mut pass.masks[i], numel(&self.shape(output, rows))));
+        }
+    }
+
+    /// Runs the nodes, as their kernels would one by one; `draw` comes before.
+    pub fn run(&self, pass: &mut Pass) -> Result<()> {
+        let Pass { rows, input, buffers, masks, moments, scratch } = pass;
+        let rows = *rows;
+        expect_shape(OP, "input", &[input.len()], &[self.input_len(rows)])?;
+        buffers.resize_with(buffers.len().max(self.buffers), Vec::new);
+        let (mut masks, mut normalised) = (masks.iter_mut(), 0);
+        for node in &self.nodes {
+            let shape = self.shape(node.output, rows);
+            let Place::Buffer(buffer) = self.values[node.output].place else { unreachable!("a node writes a buffer") };
+            let mut data = std::mem::take(&mut buffers[buffer]);
+            let shapes: Vec<Vec<usize>> = node.inputs.iter().map(|&value| self.shape(value, rows)).collect();
+            let inputs: Vec<Array> = node
+                .inputs
+                .iter()
+                .zip(&shapes)
+                .map(|(&value, shape)| Array { shape, data: &self.data(value, input, buffers)[..numel(shape)] })
+                .collect();
+            let mask = node.op.drop_chance().and_then(|_| masks.next()).map(|mask| &mut mask[..numel(&shape)]);
+            let kept = if node.op.momentum().is_some() {
+                normalised += 1;
+                if moments.len() < normalised {
+                    moments.push(Vec::new());
+                }
+                moments[normalised - 1].resize(2 * shape.last().copied().unwrap_or(1), 0.0);
+                &mut moments[normalised - 1][..]
+            } else {
+                &mut []
+            };
+            let out = ArrayMut { shape: &shape, data: first(&mut data, numel(&shape)) };
+            let done = node.op.run(&inputs, out, Room { mask, moments: kept, scratch });
+            buffers[buffer] = data;
+            done?;
+        }
+        Ok(())
+    }
+
+    /// How many outputs it has.
+    pub fn outputs(&self) -> usize {
+        self.outputs.len()
+    }
+
+    /// How many numbers an output has for so many rows.
+    pub fn output_len(&self, i: usize, rows: usize) -> usize {
+        numel(&self.shape(self.outputs[i], rows))
+    }
+
+    /// An output of a pass that ran.
+    pub fn output<'a>(&'a self, pass: &'a Pass, i: usize) -> &'a [f32] {
+        let value = self.outputs[i];
+        &self.data(value, &pass.input, &pass.buffers)[..numel(&self.shape(value, pass.rows))]
+    }
+
+    /// Moves the running mean and variance of the i-th node that normalises by the batch, by what a pass met there.
+    pub fn move_statistics(&self, pass: &Pass, i: usize, mean: &mut [f32], variance: &mut [f32]) -> Result<()> {
+        let momentum = self.nodes.iter().filter_map(|node| node.op.momentum()).nth(i);
+        let (Some(momentum), Some(moments)) = (momentum, pass.moments.get(i)) else {
+            return expect_that(false, OP, "node", i as f64, "the number of a node that normalises by the batch");
+        };
+        let features = moments.len() / 2;
+        for (what, running) in [("mean", &*mean), ("variance", &*variance)] {
+            expect_shape(OP, what, &[running.len()], &[features])?;
+        }
+        for (running, moments) in [(mean, &moments[..features]), (variance, &moments[features..])] {
+            running.iter_mut().zip(moments).for_each(|(running, &x)| ema_update(running, x, momentum));
+        }
+        Ok(())
+    }
+
+    fn shape(&self, value: usize, rows: usize) -> Vec<usize> {
+        let length = |length: &Length| match length {
+            Length::Fixed(length) => *length,
+            Length::Rows => rows,
+        };
+        self.values[value].shape.iter().map(length).collect()
+    }
+
+    fn data<'a>(&'a self, value: usize, input: &'a [f32], buffers: &'a [Vec<f32>]) -> &'a [f32] {
+        match self.values[value].place {
+            Place::Input => input,
+            Place::Constant(i) => &self.constants[i],
+            Place::Buffer(i) => &buffers[i],
+        }
+    }
+}
+
+/// The first `len` of a vector, which grows if it is shorter.
+fn first<T: Clone + Default>(data: &mut Vec<T>, len: usize) -> &mut [T] {
+    if data.len() < len {
+        data.resize(len, T::default());
+    }
+    &mut data[..len]
+}
+
+fn numel(shape: &[usize]) -> usize {
+    shape.iter().product()
+}
+
+fn operands(got: usize, expected: usize) -> KernelError {
+    KernelError::Shape { op: OP, what: "inputs", got: vec![got], expected: vec![expected] }
+}

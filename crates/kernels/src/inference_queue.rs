@@ -1,0 +1,138 @@
+//! Passes of a graph that run beside the kernels that the caller goes on with, each on one thread: a whole pass is better
+//! work for a thread than a part of a small kernel, because nobody waits inside.
+
+use crate::error::{Result, expect_shape, expect_that};
+use crate::graph::{Graph, Pass};
+use crate::parallel;
+use crate::rng::Generator;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use std::thread;
+
+/// Numbers that are compared at a time.
+const BLOCK: usize = 1024;
+
+/// A graph and its passes in flight, in the order in which their results are taken.
+pub struct InferenceQueue {
+    graph: Arc<Graph>,
+    in_flight: VecDeque<InFlight>,
+    /// The pass whose result was taken last.
+    taken: Option<Pass>,
+    /// Passes that came back, for their memory.
+    spare: Vec<Pass>,
+}
+
+struct InFlight {
+    /// Where the random stream stood before and after its draws.
+    before: Vec<u32>,
+    after: Vec<u32>,
+    pass: Receiver<Completed>,
+}
+
+/// A pass that ran, and how it went.
+type Completed = (Pass, thread::Result<Result<()>>);
+
+/// What a pass reads, besides the graph.
+pub struct Request<'a> {
+    /// The input, [rows, ...].
+    pub input: &'a [f32],
+    /// How many rows that is.
+    pub rows: usize,
+    /// The random stream.
+    pub state: &'a mut [u32],
+}
+
+impl InferenceQueue {
+    /// A queue of no passes yet.
+    pub fn new(graph: Graph) -> Self {
+        Self { graph: Arc::new(graph), in_flight: VecDeque::new(), taken: None, spare: Vec::new() }
+    }
+
+    /// Starts a pass. Its random numbers are drawn at once; the stream moves past them.
+    pub fn enqueue(&mut self, request: Request) -> Result<()> {
+        let Request { input, rows, state } = request;
+        expect_shape("inference", "input", &[input.len()], &[self.graph.input_len(rows)])?;
+        let before = state.to_vec();
+        let mut generator = Generator::new(state)?;
+        let mut pass = self.spare.pop().unwrap_or_default();
+        pass.rows = rows;
+        pass.input.clear();
+        pass.input.extend_from_slice(input);
+        self.graph.draw(&mut pass, &mut generator);
+        let (graph, (send, receive)) = (Arc::clone(&self.graph), sync_channel(1));
+        self.in_flight.push_back(InFlight { before, after: state.to_vec(), pass: receive });
+        parallel::spawn(move || {
+            let result = catch_unwind(AssertUnwindSafe(|| graph.run(&mut pass)));
+            drop(graph);
+            // Nobody receives it if the pass was discarded.
+            let _ = send.send((pass, result));
+        });
+        Ok(())
+    }
+
+    /// Writes the outputs of the oldest pass in flight, if it is that of the request, and moves the stream past its draws.
+    /// If its input is another one, or if the graph draws and the stream is not where the pass began, all passes are
+    /// discarded, nothing is written, and the answer is false; as it is if none is in flight.
+    pub fn take(&mut self, request: Request, outputs: &mut [&mut [f32]]) -> Result<bool> {
+        let Request { input, rows, state } = request;
+        expect_shape("inference", "input", &[input.len()], &[self.graph.input_len(rows)])?;
+        expect_shape("inference", "outputs", &[outputs.len()], &[self.graph.outputs()])?;
+        for (i, out) in outputs.iter().enumerate() {
+            expect_shape("inference", "output", &[out.len()], &[self.graph.output_len(i, rows)])?;
+        }
+        Generator::new(state)?;
+        let Some(InFlight { before, .. }) = self.in_flight.front() else { return Ok(false) };
+        if self.graph.draws() && before != state {
+            self.discard();
+            return Ok(false);
+        }
+        let Some((pass, after, result)) = self.wait() else { return Ok(false) };
+        if pass.rows != rows || !same_bits(&pass.input, input) {
+            self.discard();
+            return Ok(false);
+        }
+        result.unwrap_or_else(|panic| resume_unwind(panic))?;
+        for (i, out) in outputs.iter_mut().enumerate() {
+            out.copy_from_slice(self.graph.output(&pass, i));
+        }
+        if self.graph.draws() {
+            state.copy_from_slice(&after);
+        }
+        self.spare.extend(self.taken.replace(pass));
+        Ok(true)
+    }
+
+    /// Moves the running statistics of the i-th node that normalises by the batch, by the pass that was taken last.
+    pub fn move_statistics(&self, i: usize, mean: &mut [f32], variance: &mut [f32]) -> Result<()> {
+        match &self.taken {
+            Some(pass) => self.graph.move_statistics(pass, i, mean, variance),
+            None => expect_that(false, "inference", "passes taken", 0.0, "1 or more"),
+        }
+    }
+
+    /// Forgets the passes in flight.
+    pub fn discard(&mut self) {
+        self.in_flight.clear();
+    }
+
+    /// Works on what waits to be done until the oldest pass is through.
+    fn wait(&mut self) -> Option<(Pass, Vec<u32>, thread::Result<Result<()>>)> {
+        let InFlight { after, pass, .. } = self.in_flight.pop_front()?;
+        loop {
+            match pass.try_recv() {
+                Ok((pass, result)) => return Some((pass, after, result)),
+                Err(TryRecvError::Empty) => parallel::work_while_waiting(),
+                Err(TryRecvError::Disconnected) => return None,
+            }
+        }
+    }
+}
+
+fn same_bits(a: &[f32], b: &[f32]) -> bool {
+    // Block by block: a loop that may end at each element is not vectorised.
+    let differ =
+        |(a, b): (&[f32], &[f32])| a.iter().zip(b).fold(0, |all, (a, b)| all | (a.to_bits() ^ b.to_bits())) != 0;
+    a.len() == b.len() && !a.chunks(BLOCK).zip(b.chunks(BLOCK)).any(differ)
+}

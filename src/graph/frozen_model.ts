@@ -1,0 +1,185 @@
+import { DistilleryError } from "../errors.js";
+import { native } from "../native.js";
+import { BatchNorm1d } from "../nn/batch_norm.js";
+import { Modes } from "../nn/modes.js";
+import type { Module } from "../nn/module.js";
+import { allocate } from "../tensor/buffer_pool.js";
+import { Generator } from "../tensor/random.js";
+import { Tensor } from "../tensor/tensor.js";
+import { fuse } from "./fuse.js";
+import type { Constant, Graph, Length, Node, Value } from "./graph.js";
+import { lower } from "./lower.js";
+import { type TraceOptions, traceModule } from "./trace.js";
+
+type Queue = ReturnType<typeof native.inferenceQueue>;
+
+/** A layer that normalises by the batch: the running statistics that each pass moves, and the layer that counts them. */
+interface MovedStatistics {
+  readonly mean: Float32Array;
+  readonly variance: Float32Array;
+  readonly layer: BatchNorm1d | null;
+}
+
+/** The outputs of a pass: the result of `forward`, and those of the tapped modules by their paths. */
+export interface FrozenOutputs {
+  readonly output: Tensor;
+  readonly taps: Readonly<Record<string, Tensor>>;
+}
+
+/**
+ * A snapshot of a module in native memory, made when it is asked for: its passes run beside other kernels, whatever becomes
+ * of the module's own weights meanwhile. In train mode each pass draws its masks from the generator that it is given, in the
+ * order in which the module's `forward` draws them, and the module's running statistics move when its outputs are taken.
+ * The bits are those of `forward`.
+ *
+ * @example
+ * ```ts
+ * const frozen = FrozenModel.from(teacher, [784], { training: false });
+ * frozen.enqueue(inputs, currentGenerator());
+ * const { output: logits } = frozen.take(inputs, currentGenerator());
+ * ```
+ */
+export class FrozenModel {
+  /** Whether a pass draws random numbers. */
+  readonly drawsRandomNumbers: boolean;
+  readonly #graph: Graph;
+  readonly #outputs: readonly Value[];
+  readonly #moved: readonly MovedStatistics[];
+  readonly #queue: Queue;
+  /** The generator of a pass that runs when it is asked for. */
+  readonly #ahead = new Generator();
+  #inFlight = 0;
+
+  private constructor(module: Module, graph: Graph) {
+    this.#graph = graph;
+    this.#outputs = [graph.output, ...Object.values(graph.taps)];
+    this.drawsRandomNumbers = graph.nodes.some(({ attributes }) => Number(attributes.p) > 0);
+    this.#moved = graph.nodes.flatMap((node) => movedStatistics(node, module) ?? []);
+    this.#queue = queueOf(graph);
+  }
+
+  /**
+   * The snapshot of a module for inputs [rows, ...sampleShape].
+   *
+   * @throws DistilleryError `BAD_ARGUMENT` if its forward can't be traced, has an operation that only runs in TypeScript, or
+   * does more than compute.
+   */
+  static from(module: Module, sampleShape: readonly number[], options: TraceOptions = {}): FrozenModel {
+    const graph = fuse(traceModule(module, sampleShape, options));
+    const { training } = options;
+    if (training === undefined) return new FrozenModel(module, graph);
+    return new Modes([[module, training]]).during(() => new FrozenModel(module, graph));
+  }
+
+  /** How many passes are in flight. */
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  /** The bytes that a pass of so many rows holds, about. */
+  activationBytes(rows: number): number {
+    const { input, nodes } = this.#graph;
+    const widest = Math.max(0, ...nodes.map(({ shape }) => numel(shape, rows)));
+    return Float32Array.BYTES_PER_ELEMENT * (numel(input.shape, rows) + 3 * widest);
+  }
+
+  /** Whether inputs have the shape that the module was traced with. */
+  fits({ shape }: Tensor): boolean {
+    const { shape: expected } = this.#graph.input;
+    return shape.length === expected.length && expected.every((length, i) => i === 0 || length === shape[i]);
+  }
+
+  /** Starts the pass of inputs [rows, ...]; the generator moves past what it draws. */
+  enqueue({ data, shape }: Tensor, { state }: Generator): void {
+    native.inferenceEnqueue(this.#queue, data, shape[0], state);
+    this.#inFlight += 1;
+  }
+
+  /**
+   * The outputs of inputs [rows, ...]: of the oldest pass in flight if it was started with just these and, if it draws, with
+   * the generator in this place; otherwise all passes are discarded, and one runs now. Statistics and generator move as in the
+   * module's `forward`.
+   */
+  take(inputs: Tensor, generator: Generator): FrozenOutputs {
+    const { data, shape } = inputs;
+    const rows = shape[0];
+    const tensors = this.#outputs.map(({ shape }) => {
+      const lengths = lengthsOf(shape, rows);
+      return new Tensor(allocate(lengths.reduce((product, length) => product * length, 1)), lengths);
+    });
+    const arrays = tensors.map(({ data }) => data);
+    const take = () => native.inferenceTake(this.#queue, data, rows, generator.state, arrays);
+    if (this.#inFlight === 0 || !take()) {
+      this.#inFlight = 0;
+      this.enqueue(inputs, this.#ahead.copyFrom(generator));
+      take();
+    }
+    this.#inFlight -= 1;
+    for (const [i, { mean, variance, layer }] of this.#moved.entries()) {
+      native.inferenceMoveStatistics(this.#queue, i, mean, variance);
+      layer?.countBatch();
+    }
+    const [output, ...rest] = tensors;
+    return { output, taps: Object.fromEntries(Object.keys(this.#graph.taps).map((path, i) => [path, rest[i]])) };
+  }
+
+  /** Forgets the passes in flight. */
+  discard(): void {
+    native.inferenceDiscard(this.#queue);
+    this.#inFlight = 0;
+  }
+
+  /** Frees its memory, which the garbage collector might hold for long; it can't be used afterwards. */
+  release(): void {
+    native.inferenceRelease(this.#queue);
+    this.#inFlight = 0;
+  }
+}
+
+function queueOf(graph: Graph): Queue {
+  const builder = native.graphBuilder(graph.input.shape.map(nativeLength));
+  const numbers = new Map<Value, number>([[graph.input, 0]]);
+  const numberOf = (value: Value): number => {
+    const known = numbers.get(value);
+    if (known !== undefined) return known;
+    const { data, shape } = value as Constant;
+    const number = native.graphConstant(builder, data, [...shape]);
+    numbers.set(value, number);
+    return number;
+  };
+  for (const node of graph.nodes) {
+    const { op, inputs, attributes } = lower(node);
+    const shape = node.shape.map(nativeLength);
+    numbers.set(node, native.graphNode(builder, { op, inputs: inputs.map(numberOf), shape, attributes }));
+  }
+  return native.inferenceQueue(builder, [graph.output, ...Object.values(graph.taps)].map(numberOf));
+}
+
+function movedStatistics({ inputs, attributes }: Node, module: Module): MovedStatistics | null {
+  if (attributes.training !== true) return null;
+  const [mean, variance] = inputs.slice(-2) as Constant[];
+  return { mean: mean.data, variance: variance.data, layer: layerOf(mean.data, module) };
+}
+
+/** The layer with these running statistics. */
+function layerOf(mean: Float32Array, module: Module): BatchNorm1d | null {
+  if (module instanceof BatchNorm1d && module.runningMean.data === mean) return module;
+  for (const [, child] of module.namedChildren()) {
+    const layer = layerOf(mean, child);
+    if (layer !== null) return layer;
+  }
+  return null;
+}
+
+function lengthsOf(shape: readonly Length[], rows: number): number[] {
+  return shape.map((length) => (length === "batch" ? rows : (length ?? Number.NaN)));
+}
+
+function numel(shape: readonly Length[], rows: number): number {
+  return lengthsOf(shape, rows).reduce((product, length) => product * length, 1);
+}
+
+function nativeLength(length: Length): number {
+  if (length === null) throw new DistilleryError("BAD_ARGUMENT", "network: a length follows the batch in another way");
+  return length === "batch" ? -1 : length;
+}

@@ -1,0 +1,81 @@
+import type { Op } from "../tensor/op.js";
+
+/** Weights in 8 bits: value = q * the scale of its row. */
+export interface Quantized {
+  readonly values: Int8Array;
+  readonly scales: Float32Array;
+}
+
+/** The length of an axis: a number, the rows of the batch, or null for another length that follows from these. */
+export type Length = number | "batch" | null;
+
+/** A tensor that is the same for every batch. Its memory is shared with the module that it came from. */
+export interface Constant {
+  readonly kind: "constant";
+  /** Its key in the state dict if it has one. */
+  readonly name: string;
+  readonly data: Float32Array;
+  readonly shape: readonly number[];
+  /** Set if it is stored in 8 bits; `data` is then what they stand for. */
+  readonly quantized?: Quantized;
+}
+
+/** The batch. */
+export interface Input {
+  readonly kind: "input";
+  readonly shape: readonly Length[];
+}
+
+/** What an operation is called with besides its inputs. Not its `shape`, which is that of the node. */
+export type Attributes = Readonly<Record<string, unknown>>;
+
+/** One operation of a forward pass. */
+export interface Node {
+  readonly kind: "node";
+  readonly op: Op;
+  readonly attributes: Attributes;
+  readonly inputs: readonly Value[];
+  readonly shape: readonly Length[];
+}
+
+export type Value = Input | Constant | Node;
+
+/** A network as the operations of its forward pass, in their order, whatever code said them. */
+export interface Graph {
+  readonly input: Input;
+  readonly output: Input | Node;
+  /** Further outputs: what the modules at these paths gave. */
+  readonly taps: Readonly<Record<string, Value>>;
+  readonly nodes: readonly Node[];
+}
+
+/**
+ * The graph with each node replaced by what `change` makes of it; its inputs are replaced already. Nodes that nothing
+ * reads any more are left out.
+ */
+export function rewrite(graph: Graph, change: (node: Node, before: Node) => Node): Graph {
+  const replaced = new Map<Value, Value>();
+  const now = <V extends Value>(value: V): V => (replaced.get(value) ?? value) as V;
+  for (const node of graph.nodes) replaced.set(node, change({ ...node, inputs: node.inputs.map(now) }, node));
+  const output = now(graph.output);
+  const taps = Object.fromEntries(Object.entries(graph.taps).map(([path, value]) => [path, now(value)]));
+  const read = new Set<Value>([output, ...Object.values(taps)]);
+  for (const value of read) if (value.kind === "node") for (const input of value.inputs) read.add(input);
+  return { ...graph, output, taps, nodes: graph.nodes.map(now).filter((node) => read.has(node)) };
+}
+
+/** How often each value is read, by nodes and as an output. */
+export function countReaders(graph: Graph): ReadonlyMap<Value, number> {
+  const readers = new Map<Value, number>();
+  const outputs = [graph.output, ...Object.values(graph.taps)];
+  for (const value of [...outputs, ...graph.nodes.flatMap(({ inputs }) => inputs)]) {
+    readers.set(value, (readers.get(value) ?? 0) + 1);
+  }
+  return readers;
+}
+
+/** The constants that nodes read, each once. */
+export function constantsOf(graph: Graph): Constant[] {
+  const inputs = new Set(graph.nodes.flatMap(({ inputs }) => inputs));
+  return [...inputs].filter((value) => value.kind === "constant");
+}

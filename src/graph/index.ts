@@ -1,0 +1,18 @@
+export { foldBatchNorm } from "./fold_batch_norm.js";
+export { FrozenModel, type FrozenOutputs } from "./frozen_model.js";
+export { fuse } from "./fuse.js";
+export {
+  type Attributes,
+  type Constant,
+  constantsOf,
+  type Graph,
+  type Input,
+  type Length,
+  type Node,
+  rewrite,
+  type Value,
+} from "./graph.js";
+export { GraphModule } from "./graph_module.js";
+export { quantizeWeights } from "./quantize.js";
+export { type TraceOptions, traceModule } from "./trace.js";
+export { drawsRandomNumbers, UntraceableError } from "./tracer.js";

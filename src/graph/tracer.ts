@@ -1,0 +1,100 @@
+import { DistilleryError } from "../errors.js";
+import type { Module } from "../nn/module.js";
+import { Taps } from "../nn/taps.js";
+import { noGrad } from "../tensor/autograd.js";
+import type { Op } from "../tensor/op.js";
+import { Generator, randn, withGenerator } from "../tensor/random.js";
+import { expectTensor, type Tensor } from "../tensor/tensor.js";
+import { withTracer } from "../tensor/tracer.js";
+import type { Attributes } from "./graph.js";
+
+/** An operation as it was computed. */
+export interface TracedOp {
+  readonly op: Op;
+  readonly attributes: Attributes;
+  readonly inputs: readonly Tensor[];
+  readonly output: Tensor;
+}
+
+/** A forward pass: its input, its outputs and the operations between them, in their order. */
+export interface Trace {
+  readonly input: Tensor;
+  readonly output: Tensor;
+  readonly taps: Readonly<Record<string, Tensor>>;
+  readonly ops: readonly TracedOp[];
+}
+
+/**
+ * Runs a module on `rows` random samples of a shape and records it. Buffers that the pass moves are set back; the current
+ * random stream is left alone.
+ */
+export function trace(module: Module, sampleShape: readonly number[], rows: number, taps: readonly string[]): Trace {
+  const traced: TracedOp[] = [];
+  const sources = new Map<Tensor, Tensor>();
+  const sourceOf = (tensor: Tensor) => sources.get(tensor) ?? tensor;
+  const onOp = (output: Tensor, inputs: readonly Tensor[], op: Op, attributes: unknown) => {
+    if (op.name === "detach") sources.set(output, sourceOf(inputs[0]));
+    else traced.push({ op, attributes: (attributes ?? {}) as Attributes, inputs: inputs.map(sourceOf), output });
+  };
+  const tapped = new Taps(module, taps, "taps");
+  const run = () => {
+    const input = randn([rows, ...sampleShape]);
+    const { value, taps } = tapped.record(() => withTracer(onOp, () => module.forward(input)));
+    expectTensor("network.forward()", value);
+    const output = sourceOf(value);
+    const sourceTaps = Object.fromEntries(Object.entries(taps).map(([path, tensor]) => [path, sourceOf(tensor)]));
+    return { input, output, taps: sourceTaps, ops: between(input, [output, ...Object.values(sourceTaps)], traced) };
+  };
+  return keepingBuffers(module, () => withGenerator(new Generator(rows), () => noGrad(run)));
+}
+
+/** Whether the forward pass of a module, in the modes that it is in, draws random numbers. */
+export function drawsRandomNumbers(module: Module, sampleShape: readonly number[]): boolean {
+  const generator = new Generator(0);
+  const inputs = withGenerator(new Generator(1), () => randn([2, ...sampleShape]));
+  const before = generator.state.slice();
+  keepingBuffers(module, () => withGenerator(generator, () => noGrad(() => module.forward(inputs))));
+  return before.some((word, i) => word !== generator.state[i]);
+}
+
+/** Why the forward of a module can't be written down as a graph. */
+export class UntraceableError extends DistilleryError {
+  constructor(readonly reason: string) {
+    super("BAD_ARGUMENT", `network: expected one that can be traced; in forward(), ${reason}`);
+  }
+}
+
+/** Whether an operation draws random numbers or moves running statistics. */
+export function hasEffect({ op, attributes }: { op: Op; attributes: Attributes }): boolean {
+  return op.random === true || attributes.training === true;
+}
+
+/**
+ * The operations that follow from `input` and lead to an output. One with an effect has to be among them: the graph would do
+ * less than the module.
+ */
+function between(input: Tensor, outputs: readonly Tensor[], traced: readonly TracedOp[]): TracedOp[] {
+  const after = new Set([input]);
+  const following = traced.filter(({ inputs, output }) => inputs.some((x) => after.has(x)) && after.add(output));
+  const before = new Set(outputs);
+  const leading = following.reverse().filter(({ inputs, output }) => {
+    if (!before.has(output)) return false;
+    for (const tensor of inputs) before.add(tensor);
+    return true;
+  });
+  const kept = new Set(leading);
+  if (traced.some((op) => hasEffect(op) && !kept.has(op))) {
+    throw new UntraceableError("a layer in train mode runs whose output does not lead to the result");
+  }
+  return leading.reverse();
+}
+
+/** Sets a module's buffers back after `body`. */
+function keepingBuffers<T>(module: Module, body: () => T): T {
+  const buffers = module.namedBuffers().map(([, { data }]) => [data, data.slice()] as const);
+  try {
+    return body();
+  } finally {
+    for (const [data, before] of buffers) (data as Float32Array).set(before as Float32Array);
+  }
+}

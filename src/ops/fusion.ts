@@ -1,0 +1,362 @@
+import { DistilleryError } from "../errors.js";
+import { native } from "../native.js";
+import { isPropagating, isRecording, type Node, nextOrder } from "../tensor/autograd.js";
+import { allocate, allocateBytes } from "../tensor/buffer_pool.js";
+import { defer, runDeferred } from "../tensor/deferred.js";
+import type { Op } from "../tensor/op.js";
+import { currentGenerator } from "../tensor/random.js";
+import { Tensor } from "../tensor/tensor.js";
+import { isTracing } from "../tensor/tracer.js";
+
+/**
+ * Linear -> BatchNorm -> ReLU -> dropout, called one after another by any module, runs as one kernel, and so does linear ->
+ * ReLU: the same bits in one pass over memory, the mask drawn beside the product.
+ *
+ * The product is put off, and the calls that follow extend the chain if they read its end. Dropout runs it, and so does the
+ * first access to any tensor's `data`: another operation, `backward()`, the end of an arena. If somebody reads an output inside
+ * of the chain after all, it is computed, and the chain's gradients are from then on those of its operations one by one. So the
+ * bits never depend on what was fused.
+ *
+ * A product is put off only if BatchNorm or ReLU followed one of the same weight before. What a network returns is thus
+ * computed when its `forward` returns, and the caller may fill the array of its inputs anew.
+ */
+const followed = new WeakSet<Tensor>();
+/** The weight of each product that was not put off. */
+const weightOf = new WeakMap<Tensor, Tensor>();
+/** The chain that is not computed yet. */
+let pending: Chain | null = null;
+
+/** An operation as `defineOp` gives it. */
+interface Defined {
+  // biome-ignore lint/suspicious/noExplicitAny: operations of any attributes.
+  readonly op: Op<any, any>;
+}
+
+interface NormAttributes {
+  readonly training: boolean;
+  readonly momentum: number;
+  readonly eps: number;
+}
+
+/** What the backward pass of a fused chain needs. */
+interface Saved {
+  readonly product: Float32Array;
+  readonly mean: Float32Array;
+  readonly invStd: Float32Array;
+  readonly mask: Uint8Array | null;
+}
+
+type Norm = Parameters<typeof native.batchNormForward>[0]["norm"];
+
+/** What a fused BatchNorm read, with the mean that it subtracted. */
+type FusedNorm = Omit<Norm, "runningMean"> & { readonly product: Float32Array; readonly mean: Float32Array };
+
+/** A call in a chain. */
+interface Link {
+  readonly op: Op;
+  readonly inputs: readonly Tensor[];
+  readonly attributes: unknown;
+  readonly output: Tensor;
+  /** Its own node; null if it is not recorded. */
+  readonly node: Node | null;
+}
+
+/** x weight^T + bias, for inputs x, weight and perhaps bias, put off; null if it is to be computed at once. */
+export function deferLinear({ op }: Defined, inputs: readonly Tensor[]): Tensor | null {
+  if (isTracing() || !followed.has(inputs[1])) return null;
+  // The input may be the end of another chain.
+  runDeferred();
+  pending = new Chain(op, inputs);
+  defer(() => pending?.run());
+  return pending.end;
+}
+
+/** Remembers the weight of a product that was computed at once. */
+export function rememberProduct(product: Tensor, weight: Tensor): Tensor {
+  weightOf.set(product, weight);
+  return product;
+}
+
+/** BatchNorm, for inputs x, weight, bias and running statistics, if x is the end of a chain; else null. */
+export function extendByNorm({ op }: Defined, inputs: readonly Tensor[], attributes: NormAttributes): Tensor | null {
+  const [x] = inputs;
+  const chain = chainOf(x);
+  // The kernel refuses a batch of one.
+  if (chain?.length !== 1 || (attributes.training && x.shape[0] < 2)) return null;
+  return chain.extend(op, inputs, attributes);
+}
+
+/** ReLU of x, if that is the end of a chain; else null. */
+export function extendByRelu({ op }: Defined, x: Tensor): Tensor | null {
+  const chain = chainOf(x);
+  return chain === null || chain.isRectified ? null : chain.extend(op, [x], null);
+}
+
+/** Dropout of x, if that is the end of a chain with BatchNorm and ReLU, which is run; else null. */
+export function extendByDropout({ op }: Defined, x: Tensor, p: number): Tensor | null {
+  const chain = chainOf(x);
+  if (chain?.length !== 3) return null;
+  const output = chain.extend(op, [x], { p });
+  runDeferred();
+  return output;
+}
+
+/** The chain that ends with x, if there is one; otherwise a product of x's weight will be put off. */
+function chainOf(x: Tensor): Chain | null {
+  const weight = weightOf.get(x);
+  if (weight !== undefined) followed.add(weight);
+  return pending?.end === x && !isTracing() ? pending : null;
+}
+
+class Chain {
+  isRectified = false;
+  readonly #links: Link[] = [];
+  /** The node of the whole chain, while it takes the place of the last call's own. */
+  #fused: Node | null = null;
+  /** What a fused BatchNorm read, to compute its output again. */
+  #norm: FusedNorm | null = null;
+  #failure: unknown = null;
+
+  constructor(linear: Op, inputs: readonly Tensor[]) {
+    const [x, weight] = inputs;
+    this.#add(linear, inputs, { relu: false }, [x.shape[0], weight.shape[0]]);
+  }
+
+  get length(): number {
+    return this.#links.length;
+  }
+
+  get end(): Tensor {
+    return this.#links[this.length - 1].output;
+  }
+
+  extend(op: Op, inputs: readonly Tensor[], attributes: unknown): Tensor {
+    // The second or the third call.
+    this.isRectified ||= inputs.length === 1;
+    return this.#add(op, inputs, attributes, this.end.shape);
+  }
+
+  /** Computes the end of the chain. */
+  run(): void {
+    pending = null;
+    try {
+      if (!this.isRectified) this.#runApart();
+      else if (this.length === 2) this.#runLinearRelu();
+      else this.#runFused();
+    } catch (error) {
+      this.#failure = error;
+      throw error;
+    }
+  }
+
+  #add(op: Op, inputs: readonly Tensor[], attributes: unknown, shape: readonly number[]): Tensor {
+    const place = this.length;
+    const output = Tensor.deferred(shape, () => this.#read(place));
+    const node = isRecording(inputs) ? deferredNode(op, inputs, attributes, output) : null;
+    if (node !== null) Object.assign(output, { node, requiresGrad: true });
+    this.#links.push({ op, inputs, attributes, output, node });
+    return output;
+  }
+
+  /** Linear, or linear and BatchNorm: nothing to fuse. */
+  #runApart(): void {
+    for (const { op, inputs, attributes, output, node } of this.#links) {
+      const { data, saved } = op.forward(inputs, attributes);
+      output.settle(data);
+      if (node !== null) node.saved = saved;
+    }
+  }
+
+  #runLinearRelu(): void {
+    const [{ op, inputs }] = this.#links;
+    const attributes = { relu: true };
+    this.end.settle(op.forward(inputs, attributes).data);
+    this.#fuse(op, inputs, attributes, null);
+  }
+
+  #runFused(): void {
+    const [linear, norm, , dropout] = this.#links;
+    const [x, weight, bias] = linear.inputs;
+    const [, scale, shift, runningMean, runningVar] = norm.inputs;
+    const { training, momentum, eps } = norm.attributes as NormAttributes;
+    const { p } = dropout === undefined ? { p: 0 } : (dropout.attributes as { p: number });
+    const [rows, inputs] = x.shape;
+    const features = weight.shape[0];
+    const [product, out] = [allocate(rows * features), allocate(rows * features)];
+    const [mean, invStd] = [allocate(features), allocate(features)];
+    const mask = p > 0 ? allocateBytes(rows * features) : null;
+    native.linearNormReluDropoutForward({
+      linear: { x: x.data, weight: weight.data, bias: bias === undefined ? null : bias.data },
+      norm: {
+        weight: scale.data,
+        bias: shift.data,
+        runningMean: runningMean.data,
+        runningVar: runningVar.data,
+        train: training,
+        eps,
+        momentum,
+      },
+      dropout: mask && { p, mask, state: currentGenerator().state },
+      linearOut: product,
+      mean,
+      invStd,
+      out,
+      rows,
+      inputs,
+      features,
+    });
+    this.end.settle(out);
+    const saved: Saved = { product, mean, invStd, mask };
+    // Copies: an optimizer may step before somebody reads what lies inside of the chain.
+    const [weightCopy, biasCopy, varCopy] = [scale, shift, runningVar].map(({ data }) => copyOf(data));
+    this.#norm = {
+      product,
+      mean,
+      weight: weightCopy,
+      bias: biasCopy,
+      runningVar: varCopy,
+      train: training,
+      eps,
+      momentum,
+    };
+    if (norm.node !== null) norm.node.saved = { mean, invStd };
+    if (dropout !== undefined && dropout.node !== null) dropout.node.saved = mask;
+    this.#fuse(fusedOp, [x, weight, scale, shift, ...(bias === undefined ? [] : [bias])], { training, p }, saved);
+  }
+
+  /** Puts one node in the place of the last call's own, if every call is recorded. */
+  #fuse<A, S>(op: Op<A, S>, inputs: readonly Tensor[], attributes: A, saved: S): void {
+    const { end } = this;
+    if (end.node === null || this.#links.some(({ node }) => node === null)) return;
+    const { order } = end.node;
+    this.#fused = { order, op: op as Op, inputs, attributes, output: end.data, saved };
+    end.node = this.#fused;
+  }
+
+  /** The values of an output inside of the chain. Not from the pool: an arena that is open now may be younger than it. */
+  #read(place: number): Float32Array {
+    if (this.#failure !== null) throw this.#failure;
+    this.#takeApart();
+    const { output } = this.#links[place];
+    if (this.#norm !== null && place === 0) return this.#norm.product;
+    const data = new Float32Array(output.size);
+    if (this.#norm === null) this.#recomputeProduct(data);
+    else if (place === 1) recomputeNorm(this.#norm, data);
+    else native.reluForward(this.#links[1].output.data, data);
+    return data;
+  }
+
+  /** The product under a ReLU. Its inputs still have to be what they were: their ReLU is compared. */
+  #recomputeProduct(data: Float32Array): void {
+    const [{ inputs }] = this.#links;
+    const [x, weight, bias] = inputs;
+    const [outputs, columns] = weight.shape;
+    const biasData = bias === undefined ? null : bias.data;
+    const [rows, relu] = [x.shape[0], false];
+    native.linearForward({
+      x: x.data,
+      weight: weight.data,
+      bias: biasData,
+      relu,
+      out: data,
+      rows,
+      inputs: columns,
+      outputs,
+    });
+    const rectified = new Float32Array(data.length);
+    native.reluForward(data, rectified);
+    if (Buffer.compare(bytesOf(rectified), bytesOf(this.end.data)) === 0) return;
+    throw new DistilleryError(
+      "BAD_ARGUMENT",
+      "data: the output of a linear layer under a ReLU is read after its weights or its input changed: read it before",
+    );
+  }
+
+  /** Gives the last call its own node back. Not within a backward pass, which has listed its nodes. */
+  #takeApart(): void {
+    if (this.#fused === null || isPropagating()) return;
+    // A graph that is used up stays so.
+    if (this.#fused.op === null) for (const { node } of this.#links) if (node !== null) node.op = null;
+    this.end.node = this.#links[this.length - 1].node;
+    this.#fused = null;
+  }
+}
+
+function deferredNode(op: Op, inputs: readonly Tensor[], attributes: unknown, output: Tensor): Node {
+  return {
+    order: nextOrder(),
+    op,
+    inputs,
+    attributes,
+    saved: null,
+    get output() {
+      return output.data;
+    },
+  };
+}
+
+/** The output of a fused BatchNorm: its statistics are computed again, and nothing moves. */
+function recomputeNorm({ product, mean, ...norm }: FusedNorm, out: Float32Array): void {
+  const features = mean.length;
+  const scratch = () => new Float32Array(features);
+  const running = norm.train
+    ? { runningMean: scratch(), runningVar: scratch() }
+    : { runningMean: mean, runningVar: norm.runningVar };
+  native.batchNormForward({
+    x: product,
+    norm: { ...norm, ...running },
+    mean: scratch(),
+    invStd: scratch(),
+    out,
+    rows: product.length / features,
+    features,
+  });
+}
+
+function copyOf(data: Float32Array): Float32Array {
+  const copy = allocate(data.length);
+  copy.set(data);
+  return copy;
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength);
+}
+
+/** The gradients of dropout(relu(batchNorm(linear(x)))) for inputs x, weight, scale, shift and perhaps bias. */
+export const fusedOp: Op<{ training: boolean; p: number }, Saved> = {
+  name: "linearBatchNormReluDropout",
+  forward() {
+    throw new DistilleryError("INTERNAL", "linearBatchNormReluDropout: is made of the calls of a chain");
+  },
+  backward(upstream, into, { inputs: [x, weight, scale, shift], attributes: { training, p }, saved }) {
+    const [intoX, intoWeight, intoScale, intoShift, intoBias] = into;
+    const [rows, inputs] = x.shape;
+    const features = weight.shape[0];
+    const { product, mean, invStd, mask } = saved;
+    const grad = allocate(rows * features);
+    native.normReluDropoutBackward({
+      grad: upstream,
+      saved: { x: product, mean, invStd, train: training },
+      weight: scale.data,
+      bias: shift.data,
+      mask,
+      p,
+      gradients: { x: grad, weight: intoScale ?? allocate(features), bias: intoShift ?? allocate(features) },
+      rows,
+      features,
+    });
+    native.linearBackward({
+      grad,
+      x: x.data,
+      weight: weight.data,
+      gradX: intoX,
+      gradWeight: intoWeight,
+      gradBias: intoBias ?? null,
+      rows,
+      inputs,
+      outputs: features,
+    });
+  },
+  lower: (attributes) => ({ kind: "linearBatchNormReluDropout", ...attributes }),
+};

@@ -1,0 +1,18 @@
+let pending: (() => void) | null = null;
+
+/**
+ * Puts a computation off until something reads a tensor's values. At most one is put off: another one that is, or the first
+ * access to any tensor's `data`, runs it.
+ */
+export function defer(run: () => void): void {
+  runDeferred();
+  pending = run;
+}
+
+/** Runs what is put off, if anything is. */
+export function runDeferred(): void {
+  if (pending === null) return;
+  const run = pending;
+  pending = null;
+  run();
+}
