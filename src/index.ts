@@ -91,6 +91,7 @@ export {
   frozen,
   live,
   type NetworkTeacherOptions,
+  prefetch,
   TEACHERS,
   type Teacher,
   TeacherCache,
@@ -99,6 +100,7 @@ export {
 export { noGrad } from "./tensor/autograd.js";
 export { IntTensor, type Labels, LongTensor } from "./tensor/int_tensor.js";
 export { Generator, manualSeed, rand, randint, randn, randperm, withGenerator } from "./tensor/random.js";
+export { step } from "./tensor/step.js";
 export { type Nested, ones, Parameter, Tensor, tensor, zeros } from "./tensor/tensor.js";
 export { getNumThreads, setNumThreads } from "./threads.js";
 export * from "./train/index.js";

@@ -10,6 +10,7 @@ export { cached } from "./cached.js";
 export { chooseTeacher } from "./choose.js";
 export { frozen } from "./frozen.js";
 export { live, type NetworkTeacherOptions } from "./live.js";
+export { prefetch, type TaughtBatch } from "./prefetch.js";
 export { TeacherPrefetcher } from "./prefetcher.js";
 export { isTeacher, type Teacher, type TeacherFunction } from "./teacher.js";
 export { TeacherCache } from "./teacher_cache.js";

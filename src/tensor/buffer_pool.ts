@@ -47,10 +47,12 @@ export class Arena {
     }
   }
 
-  /** Lets later steps reuse the arrays: none may be used afterwards. */
-  release(): void {
-    for (const array of this.#floats.splice(0)) recycle(free, array);
+  /** Lets later steps reuse the arrays: none may be used afterwards. Gives those of floats. */
+  release(): readonly Float32Array[] {
+    const floats = this.#floats.splice(0);
+    for (const array of floats) recycle(free, array);
     for (const array of this.#bytes.splice(0)) recycle(freeBytes, array);
+    return floats;
   }
 }
 

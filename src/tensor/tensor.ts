@@ -7,6 +7,19 @@ import { newElements } from "./element_limit.js";
 import { numel, toNested } from "./shape.js";
 
 const NOTHING = new Float32Array(0);
+/** Collects the tensors that are made, if anybody asked for that. */
+let made: Tensor[] | null = null;
+
+/** Runs `body` and adds the tensors that it makes to a list. @internal */
+export function collectTensors<T>(into: Tensor[], body: () => T): T {
+  const before = made;
+  made = into;
+  try {
+    return body();
+  } finally {
+    made = before;
+  }
+}
 
 /** Numbers nested in arrays of equal lengths. */
 export type Nested = number | readonly Nested[];
@@ -49,6 +62,7 @@ export class Tensor {
     this.values = data;
     this.shape = [...shape];
     this.requiresGrad = options.requiresGrad ?? false;
+    made?.push(this);
   }
 
   /** A tensor whose values are computed when they are first read. @internal */
@@ -63,6 +77,19 @@ export class Tensor {
     runDeferred();
     if (this.values === null) this.settle((this.compute as () => Float32Array)());
     return this.values as Float32Array;
+  }
+
+  /** Makes it unreadable if its memory is among that of a step that ended. @internal */
+  end(memory: ReadonlySet<ArrayBufferLike>): void {
+    if (this.values !== null && !memory.has(this.values.buffer)) return;
+    this.values = null;
+    this.node = null;
+    this.compute = () => {
+      throw new DistilleryError(
+        "BAD_ARGUMENT",
+        "data: the tensor belongs to a step or a batch that ended: return it from the step, or copy it before",
+      );
+    };
   }
 
   /** Sets the values that were put off. @internal */
@@ -89,8 +116,9 @@ export class Tensor {
       expectTensor("grad", grad);
       expectShape("grad", grad.shape, this.shape);
     }
-    this.gradData = grad?.data ?? null;
-    this.#grad = grad;
+    // A gradient that is computed in a step outlives it.
+    this.gradData = grad === null ? null : made === null ? grad.data : grad.data.slice();
+    this.#grad = made === null ? grad : null;
     this.#gradScale = 1;
     this.#recycledGrad = null;
   }

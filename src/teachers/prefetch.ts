@@ -1,0 +1,66 @@
+import { show } from "../checks.js";
+import type { Batch } from "../data/dataset.js";
+import { DataLoader } from "../data/loader.js";
+import { DistilleryError } from "../errors.js";
+import type { Outputs } from "../losses/loss.js";
+import { Arena } from "../tensor/buffer_pool.js";
+import { collectTensors, type Tensor } from "../tensor/tensor.js";
+import { TeacherPrefetcher } from "./prefetcher.js";
+import { isTeacher, type Teacher } from "./teacher.js";
+
+/** A batch with the teacher's outputs for it. */
+export interface TaughtBatch extends Batch {
+  readonly teacher: Outputs;
+}
+
+/**
+ * The batches of an epoch with the teacher's outputs, for a training loop of one's own. A teacher that can prefetch computes
+ * those of the next batches beside the loop's own work; the numbers and the random stream are those of a loop that asks it
+ * batch by batch. If the loop draws random numbers itself, what was prefetched is discarded. The tensors of a batch are valid
+ * until the next one is taken.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for a teacher that answers by a promise.
+ * @example
+ * ```ts
+ * const teacher = frozen(network);
+ * for (const { inputs, labels, teacher: { logits } } of prefetch(loader, teacher)) {
+ *   step(() => {
+ *     optimizer.zeroGrad();
+ *     kdLoss(student.forward(inputs), logits, labels).backward();
+ *     optimizer.step();
+ *   });
+ * }
+ * ```
+ */
+export function* prefetch(loader: DataLoader, teacher: Teacher): Generator<TaughtBatch, void> {
+  if (!(loader instanceof DataLoader)) {
+    throw new DistilleryError("BAD_ARGUMENT", `loader: expected a DataLoader, got ${show(loader)}`);
+  }
+  if (!isTeacher(teacher)) {
+    throw new DistilleryError(
+      "BAD_ARGUMENT",
+      `teacher: expected a Teacher such as frozen(network), got ${show(teacher)}`,
+    );
+  }
+  const epoch = loader.epoch();
+  const batches = new TeacherPrefetcher(teacher, loader.dataset, () => false);
+  try {
+    for (let i = 0; i < epoch.length; i++) {
+      const arena = new Arena();
+      const tensors: Tensor[] = [];
+      try {
+        const { batch, outputs } = collectTensors(tensors, () => arena.run(() => batches.next(epoch, i)));
+        if (outputs instanceof Promise) {
+          throw new DistilleryError("BAD_ARGUMENT", "teacher: expected one whose outputs are no promise");
+        }
+        yield { ...batch, teacher: outputs };
+      } finally {
+        const memory = new Set<ArrayBufferLike>(arena.release().map(({ buffer }) => buffer));
+        for (const tensor of tensors) tensor.end(memory);
+      }
+    }
+  } finally {
+    // What is in flight belongs to batches that nobody takes any more.
+    teacher.discard?.();
+  }
+}

@@ -1,0 +1,56 @@
+import { show } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { Arena } from "./buffer_pool.js";
+import { collectTensors, Tensor } from "./tensor.js";
+
+/**
+ * Runs one step of a training loop: the arrays of the tensors that are computed in it are used again in the next step, so
+ * that a warm step allocates nothing. Put the forward pass, `backward()` and the optimizer's step into it.
+ *
+ * Tensors that `body` returns, alone or in an array or an object, are copied out. Every other tensor that was computed in it
+ * ends with it: to read one afterwards is an error. Gradients, weights and the optimizer's state stay. An array from
+ * {@link Tensor.data} has to be copied to outlive the step.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for an `async` function, and where a tensor is read after its step.
+ * @example
+ * ```ts
+ * const loss = step(() => {
+ *   const loss = crossEntropy(student.forward(inputs), labels);
+ *   optimizer.zeroGrad();
+ *   loss.backward();
+ *   optimizer.step();
+ *   return loss.item();
+ * });
+ * ```
+ */
+export function step<T>(body: () => T): T {
+  if (typeof body !== "function") {
+    throw new DistilleryError("BAD_ARGUMENT", `body: expected a function, got ${show(body)}`);
+  }
+  const arena = new Arena();
+  const tensors: Tensor[] = [];
+  try {
+    const result = collectTensors(tensors, () => arena.run(body));
+    if (result instanceof Promise) {
+      throw new DistilleryError(
+        "BAD_ARGUMENT",
+        "body: expected a function that is not async: await outside of the step",
+      );
+    }
+    return copyOut(result) as T;
+  } finally {
+    const memory = new Set<ArrayBufferLike>(arena.release().map(({ buffer }) => buffer));
+    for (const tensor of tensors) tensor.end(memory);
+  }
+}
+
+/** The value with the tensors in it copied, two levels deep. */
+function copyOut(value: unknown, depth = 2): unknown {
+  if (value instanceof Tensor) {
+    return new Tensor(value.data.slice(), value.shape);
+  }
+  if (depth === 0 || typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map((item) => copyOut(item, depth - 1));
+  if (Object.getPrototypeOf(value) !== Object.prototype) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, copyOut(item, depth - 1)]));
+}
