@@ -4,11 +4,11 @@ import { BatchNorm1d } from "../nn/batch_norm.js";
 import { Modes } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
 import { allocate } from "../tensor/buffer_pool.js";
+import type { LoweredNode } from "../tensor/op.js";
 import { Generator } from "../tensor/random.js";
 import { Tensor } from "../tensor/tensor.js";
 import { fuse } from "./fuse.js";
 import type { Constant, Graph, Length, Node, Value } from "./graph.js";
-import { lower } from "./lower.js";
 import { type TraceOptions, traceModule } from "./trace.js";
 
 type Queue = ReturnType<typeof native.inferenceQueue>;
@@ -148,11 +148,18 @@ function queueOf(graph: Graph): Queue {
     return number;
   };
   for (const node of graph.nodes) {
-    const { op, inputs, attributes } = lower(node);
+    const { kind: op, ...attributes } = lowered(node);
     const shape = node.shape.map(nativeLength);
-    numbers.set(node, native.graphNode(builder, { op, inputs: inputs.map(numberOf), shape, attributes }));
+    numbers.set(node, native.graphNode(builder, { op, inputs: node.inputs.map(numberOf), shape, attributes }));
   }
   return native.inferenceQueue(builder, [graph.output, ...Object.values(graph.taps)].map(numberOf));
+}
+
+/** The native form of a node. */
+function lowered({ op, attributes }: Node): LoweredNode {
+  const node = op.lower?.(attributes) ?? null;
+  if (node !== null) return node;
+  throw new DistilleryError("BAD_ARGUMENT", `network: its operation ${op.name} has no native form`);
 }
 
 function movedStatistics({ inputs, attributes }: Node, module: Module): MovedStatistics | null {

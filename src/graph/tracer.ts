@@ -65,7 +65,7 @@ export class UntraceableError extends DistilleryError {
 }
 
 /** Whether an operation draws random numbers or moves running statistics. */
-export function hasEffect({ op, attributes }: { op: Op; attributes: Attributes }): boolean {
+function hasEffect({ op, attributes }: { op: Op; attributes: Attributes }): boolean {
   return op.random === true || attributes.training === true;
 }
 
