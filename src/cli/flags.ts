@@ -1,6 +1,7 @@
 import { type Command, Option } from "commander";
 import { getDefault } from "valibot";
 import type { LoadOptions } from "../checkpoint/index.js";
+import { DATASET_NAMES, FORMATS_HELP } from "../data/index.js";
 import { DEFAULT_LOG_FILE } from "../log/index.js";
 import { MODELS } from "../models/index.js";
 import { SCHEDULES } from "../train/options.js";
@@ -34,10 +35,7 @@ const OWN = "./net.mjs#Tiny";
 /** What help texts say of options, in groups; types and defaults come from the schemas, names from the registries. */
 const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = {
   "Data:": {
-    data: [
-      "<name>",
-      "synthetic, fashion-mnist, mnist, kmnist, cifar-10, cifar-100; a folder of IDX or CIFAR files, or of images by class; a .csv, .tsv, .npz or .npy file",
-    ],
+    data: ["<name>", `synthetic, ${DATASET_NAMES.join(", ")}; or ${FORMATS_HELP}`],
     labelColumn: ["<name>", "label column of a .csv (default: label, class, target, y, or the last)"],
     header: ["", "the first line of a .csv names the columns (default: if it has no number)"],
     imageSize: ["<pixels>", "resize the images of a folder, such as 32 or 48x64 (rows x columns)", toSides],

@@ -1,6 +1,6 @@
 import { Command, Option } from "commander";
 import { dataSchema } from "../config/index.js";
-import { inputFeatures, type Preprocessing, preprocessingOf, readSamples } from "../data/index.js";
+import { inputFeatures, type Preprocessing, preprocessingOf, readSamples, SAMPLES_HELP } from "../data/index.js";
 import { inputsOf, type Prediction, predict } from "../train/index.js";
 import { UsageError } from "./error_boundary.js";
 import {
@@ -40,7 +40,7 @@ const DATA = "the data that the network was trained on (default: the preprocessi
 export function predictCommand(run: (flags: PredictFlags) => Promise<void>): Command {
   const command = new Command("predict")
     .description("classify new samples")
-    .argument("<file...>", "PNG or JPEG images, IDX images, rows of a .csv or .tsv (with or without labels), a .npy")
+    .argument("<file...>", SAMPLES_HELP)
     .requiredOption("--student <file>", "the network's weights; a run's .safetensors describes their preprocessing")
     .addOption(new Option("--top <n>", "classes that the table shows (default: 3)").argParser(toNumber));
   return addNetwork(addLoading(addShowing(addOptions(command, dataSchema, { data: DATA })))).action((files: string[]) =>

@@ -4,7 +4,7 @@ import { loadNetwork } from "../checkpoint/index.js";
 import { type dataSchema, type ResolvedConfig, type RunName, runMetadata } from "../config/index.js";
 import { type AugmentOptions, augment } from "../data/augment.js";
 import type { Dataset } from "../data/dataset.js";
-import type { LoadDataOptions } from "../data/formats/load_data.js";
+import type { LoadDataOptions } from "../data/load_data.js";
 import { splitDataset } from "../data/split.js";
 import { synthetic } from "../data/synthetic.js";
 import { DistilleryError } from "../errors.js";
@@ -60,7 +60,7 @@ function syntheticSource({ augment: changes }: SourceOptions): Source {
 async function openSource(options: SourceOptions): Promise<Source> {
   const { data, validation = 0, splitSeed, augment: changes } = options;
   // Loaded late: the reference script starts without the readers of files.
-  const { loadData } = await import("../data/formats/load_data.js");
+  const { loadData } = await import("../data/load_data.js");
   const { name, train: all, test } = await loadData(data, loadingOptions(options));
   const { train, heldOut } = validation === 0 ? { train: all, heldOut: null } : split(all, validation, splitSeed);
   const changed = changes === undefined ? train : augment(train, changes);

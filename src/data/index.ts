@@ -1,16 +1,16 @@
 export { type AugmentOptions, augment } from "./augment.js";
 export { type Batch, type Dataset, type ImageLayout, labelsOf, type TableColumn, type TableLayout } from "./dataset.js";
-export { type DataSets, type LoadDataOptions, loadData } from "./formats/load_data.js";
-export { type ImageSets, loadImages } from "./formats/load_images.js";
-export type { PictureOptions } from "./formats/pictures.js";
-export type { TableOptions } from "./formats/table_header.js";
+export type { ImageOptions } from "./formats/decode_images.js";
+export type { FileSamples, Folder, Format, OpenOptions, SampleReader } from "./formats/format.js";
+export { FORMATS, FORMATS_HELP, readSamples, SAMPLES_HELP } from "./formats/index.js";
 export { fromIterable, type Sample } from "./from_iterable.js";
 export { type DownloadOptions, type DownloadProgress, downloadData } from "./hub/download.js";
 export { DATASET_NAMES, type FoundData, findData, type ListedData, listData } from "./hub/locate.js";
 export { ImageDataset, type ImageDatasetOptions, type ImageSize } from "./image_dataset.js";
+export { type DataSets, type ImageSets, type LoadDataOptions, loadData, loadImages } from "./load_data.js";
 export { DataLoader, type DataLoaderOptions, type EpochBatches } from "./loader.js";
+export { openStreamed, type StreamedFiles, type StreamOptions } from "./open_streamed.js";
 export { type Cell, encodeSamples } from "./preprocessing/encode.js";
-export { type FileSamples, readSamples } from "./preprocessing/read.js";
 export {
   type ClassSpec,
   type ImagePreprocessing,
@@ -25,8 +25,8 @@ export {
 } from "./preprocessing/spec.js";
 export { type SplitOptions, splitDataset, stratify } from "./split.js";
 export type { Normalisation } from "./statistics.js";
-export { openStreamed, type StreamedFiles, type StreamOptions } from "./streamed/open_streamed.js";
-export { StreamedDataset } from "./streamed/streamed_dataset.js";
+export { StreamedDataset } from "./streamed_dataset.js";
 export { Subset } from "./subset.js";
 export { type SyntheticOptions, synthetic } from "./synthetic.js";
+export type { TableOptions } from "./table.js";
 export { type DatasetOptions, TableDataset, TensorDataset } from "./tensor_dataset.js";

@@ -4,51 +4,42 @@ export interface Normalisation {
   readonly std: number | readonly number[];
 }
 
-/** The numbers that are usual for data sets everyone knows. */
-export const USUAL: ReadonlyMap<string, Normalisation> = new Map<string, Normalisation>([
-  ["fashion-mnist", { mean: 0.286, std: 0.353 }],
-  ["mnist", { mean: 0.1307, std: 0.3081 }],
-  ["kmnist", { mean: 0.1918, std: 0.3483 }],
-  ["cifar-10", { mean: [0.4914, 0.4822, 0.4465], std: [0.247, 0.2435, 0.2616] }],
-  ["cifar-100", { mean: [0.5071, 0.4865, 0.4409], std: [0.2673, 0.2564, 0.2762] }],
-]);
-
 /**
- * The mean and the population's standard deviation of pixels scaled to [0, 1]. Where all are equal `std` is 1, so that
- * they become 0.
+ * The mean and the population's standard deviation of the pixels of each channel, scaled to [0, 1], over the images [n,
+ * channels, pixels of a plane] with these ascending indices. The images come part after part. If all pixels are equal `std`
+ * is 1, so that they become 0.
  */
-export function measure(pixels: Uint8Array): { mean: number; std: number } {
-  const counts = new PixelCounts();
-  counts.add(pixels, 0, pixels.length);
-  return momentsOf(counts.counts);
-}
+export class ChannelStatistics {
+  readonly #channels: readonly PixelCounts[];
+  #next = 0;
 
-/**
- * The same for each channel of images [n, channels, pixels of a plane], over the images of these indices; one number
- * where there is one channel.
- */
-export function measureChannels(
-  pixels: Uint8Array,
-  channels: number,
-  features: number,
-  indices: Int32Array,
-): Normalisation {
-  const plane = features / channels;
-  const moments = Array.from({ length: channels }, (_, channel) => {
-    const counts = new PixelCounts();
-    // By index: the iterator of a typed array is several times slower.
-    for (let i = 0; i < indices.length; i++) {
-      const start = indices[i] * features + channel * plane;
-      counts.add(pixels, start, start + plane);
+  constructor(
+    channels: number,
+    private readonly features: number,
+    private readonly indices: Int32Array,
+  ) {
+    this.#channels = Array.from({ length: channels }, () => new PixelCounts());
+  }
+
+  /** Counts those of the images `start` to `end` (not included) that are measured. */
+  add(pixels: Uint8Array, start: number, end: number): void {
+    const plane = this.features / this.#channels.length;
+    for (; this.#next < this.indices.length && this.indices[this.#next] < end; this.#next++) {
+      const at = (this.indices[this.#next] - start) * this.features;
+      for (const [i, counts] of this.#channels.entries()) counts.add(pixels, at + i * plane, at + (i + 1) * plane);
     }
-    return momentsOf(counts.counts);
-  });
-  if (channels === 1) return moments[0] as Normalisation;
-  return { mean: moments.map(({ mean }) => mean), std: moments.map(({ std }) => std) };
+  }
+
+  /** One number if there is one channel, otherwise one for each. */
+  normalisation(): Normalisation {
+    const moments = this.#channels.map(({ counts }) => momentsOf(counts));
+    if (moments.length === 1) return moments[0];
+    return { mean: moments.map(({ mean }) => mean), std: moments.map(({ std }) => std) };
+  }
 }
 
-/** Of pixels that are counted by their value. */
-export function momentsOf(counts: Float64Array): { mean: number; std: number } {
+/** The mean and deviation of pixels that are counted by their value. */
+function momentsOf(counts: Float64Array): { mean: number; std: number } {
   const total = counts.reduce((a, b) => a + b);
   const average = (of: (pixel: number) => number) =>
     counts.reduce((sum, count, pixel) => sum + count * of(pixel), 0) / total;

@@ -1,3 +1,4 @@
 export { badData, ioError } from "./file_errors.js";
-export { kindOf, listFiles, listFolders, MAX_FILE_BYTES, readWhole } from "./read.js";
+export { kindOf, listFiles, listFolders, MAX_FILE_BYTES, readWhole, readWholeSync } from "./read.js";
+export { openSliced, readHead, readSlice, type SlicedFile } from "./slices.js";
 export { writeWhole } from "./write.js";

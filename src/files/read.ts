@@ -1,4 +1,4 @@
-import type { Dirent } from "node:fs";
+import { type Dirent, readFileSync, type Stats, statSync } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { DistilleryError } from "../errors.js";
@@ -12,23 +12,35 @@ export const MAX_FILE_BYTES = 2 ** 31 - 1;
  * too large.
  */
 export async function readWhole(file: string, instead?: string): Promise<Uint8Array> {
-  const status = await stat(file).catch((error: unknown) => {
+  const fail = (error: unknown) => {
     throw ioError("read", file, error);
-  });
+  };
   // Asked before opening: a pipe would wait and a device might never end.
-  if (status.isDirectory()) throw new DistilleryError("IO_ERROR", `${file}: is a folder, not a file`);
-  if (!status.isFile()) throw new DistilleryError("IO_ERROR", `${file}: is not a regular file`);
-  if (status.size > MAX_FILE_BYTES) {
-    const text = `${file}: ${status.size} bytes; at most ${MAX_FILE_BYTES} can be read`;
-    throw new DistilleryError("IO_ERROR", instead === undefined ? text : `${text}: ${instead}`);
-  }
-  const bytes = await readFile(file).catch((error: unknown) => {
-    throw ioError("read", file, error);
-  });
+  expectReadable(file, await stat(file).catch(fail), instead);
+  const bytes = await readFile(file).catch(fail);
   return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** The names of all but folders in a folder; `NOT_FOUND` where there is no such folder. */
+/** {@link readWhole} without waiting for the disk, for what has to be read in the middle of a batch. */
+export function readWholeSync(file: string): Uint8Array {
+  try {
+    expectReadable(file, statSync(file));
+    const bytes = readFileSync(file);
+    return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  } catch (error) {
+    throw error instanceof DistilleryError ? error : ioError("read", file, error);
+  }
+}
+
+function expectReadable(file: string, status: Stats, instead?: string): void {
+  if (status.isDirectory()) throw new DistilleryError("IO_ERROR", `${file}: is a folder, not a file`);
+  if (!status.isFile()) throw new DistilleryError("IO_ERROR", `${file}: is not a regular file`);
+  if (status.size <= MAX_FILE_BYTES) return;
+  const text = `${file}: ${status.size} bytes; at most ${MAX_FILE_BYTES} can be read`;
+  throw new DistilleryError("IO_ERROR", instead === undefined ? text : `${text}: ${instead}`);
+}
+
+/** The names of all but folders in a folder; `NOT_FOUND` if there is no such folder. */
 export async function listFiles(folder: string): Promise<Set<string>> {
   const entries = await readdir(folder, { withFileTypes: true }).catch((error: unknown) => {
     throw ioError("read", folder, error, "folder");

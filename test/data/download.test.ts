@@ -22,6 +22,7 @@ const described = (name: string, bytes: Uint8Array): PublicFile => ({
 const info: DatasetInfo = {
   title: "two files",
   parts: "two files",
+  format: "idx",
   files: [["a.bin"], ["b.bin"]],
   mirrors: [],
   downloads: [described("a.bin", a), described("b.bin", b)],

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { type ImageSets, loadImages } from "../../src/data/index.js";
-import { measure } from "../../src/data/statistics.js";
 import { describeWith, fashionMnist } from "../helpers/needs.js";
+import { measure } from "./support.js";
 
 const data = await fashionMnist();
 const { train, test: tested } = data.met ? await loadImages("fashion-mnist") : ({} as ImageSets);

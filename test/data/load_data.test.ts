@@ -28,8 +28,8 @@ describe("what is not", () => {
   test("a path", async () => {
     const path = join(folderOf({}), "none");
     expect(await refusal("NOT_FOUND", () => loadData(path))).toBe(
-      `${path}: no such file or folder: expected fashion-mnist, mnist, kmnist, cifar-10, cifar-100, a folder, or a .csv, ` +
-        ".tsv, .npz or .npy file",
+      `${path}: no such file or folder: expected fashion-mnist, mnist, kmnist, cifar-10, cifar-100, a folder, or a ` +
+        ".npz, .npy, .csv or .tsv file",
     );
   });
 
@@ -52,7 +52,7 @@ describe("what is not", () => {
     expect(await refusal("NOT_FOUND", () => loadData(folder))).toMatch(/It has nothing$/);
     const file = join(folderOf({ "a.xlsx": Uint8Array.of(1) }), "a.xlsx");
     expect(await refusal("BAD_DATA", () => loadData(file))).toBe(
-      `${file}: expected a .csv, .tsv, .npz or .npy file, or a folder`,
+      `${file}: expected a .npz, .npy, .csv or .tsv file, or a folder`,
     );
   });
 

@@ -77,7 +77,7 @@ describe("files that do not fit together", () => {
       "images of another size",
       "t10k-images-idx3-ubyte",
       idx([2, 1, 4], [1, 2, 3, 4, 5, 6, 7, 8]),
-      () => "expected images of 2 x 2, as for training, got 1 x 4",
+      () => "expected images of 1 x 2 x 2, as for training, got images of 1 x 1 x 4",
     ],
     [
       "a class above the training set's",
@@ -114,11 +114,13 @@ describe("what is not there", () => {
   test("a folder, or a file in its place", async () => {
     const folder = folderOf(images());
     writeFileSync(join(folder, "file"), "");
-    for (const path of [join(folder, "none"), join(folder, "file")]) {
-      expect(await refusal("NOT_FOUND", () => loadImages(path))).toBe(
-        `${path}: no such folder: expected fashion-mnist, mnist, kmnist or a folder with four IDX files`,
-      );
-    }
+    const none = join(folder, "none");
+    const files = "a .npz, .npy, .csv or .tsv file";
+    expect(await refusal("NOT_FOUND", () => loadImages(none))).toBe(
+      `${none}: no such file or folder: expected fashion-mnist, mnist, kmnist, cifar-10, cifar-100, a folder, or ${files}`,
+    );
+    const file = join(folder, "file");
+    expect(await refusal("BAD_DATA", () => loadImages(file))).toBe(`${file}: expected ${files}, or a folder`);
   });
 
   test("a link to a folder in a file's place", async () => {
@@ -130,11 +132,11 @@ describe("what is not there", () => {
   });
 
   test("an object's own property is no data set", async () => {
-    expect(await refusal("NOT_FOUND", () => loadImages("constructor"))).toMatch(/^constructor: no such folder/);
+    expect(await refusal("NOT_FOUND", () => loadImages("constructor"))).toMatch(/^constructor: no such file or folder/);
   });
 
   test.each([[""], ["a\0b"], [1], [null], [undefined]])("the source %j", async (source) => {
     const text = await refusal("BAD_ARGUMENT", () => loadImages(source as string));
-    expect(text).toMatch(/^source: expected a data set's name or a folder, got /);
+    expect(text).toMatch(/^source: expected a data set's name, a file or a folder, got /);
   });
 });

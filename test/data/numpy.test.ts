@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { decodeNpy } from "../../src/data/formats/npy.js";
-import { openNpz } from "../../src/data/formats/npz.js";
+import { openNpz } from "../../src/data/formats/numpy.js";
 import { type Dataset, type ImageDataset, labelsOf, loadData } from "../../src/data/index.js";
 import { fixture, npy } from "./numpy_support.js";
 import { folderOf, refusal } from "./support.js";
@@ -145,7 +145,7 @@ describe("refused", () => {
     [
       "fewer labels",
       { ...numbers, "y.npy": npy([5], y.subarray(1)) },
-      "/y.npy: expected 6 labels, one an example, got 5",
+      "/y.npy: expected 6 labels, one a sample, got 5",
     ],
     [
       "one-hot labels",
@@ -170,17 +170,17 @@ describe("refused", () => {
     [
       "an empty class",
       { ...numbers, "y.npy": npy([6], Int32Array.of(0, 3, 0, 1, 1, 0)) },
-      "/y.npy: class 2 has no example, class 3 has: number them from 0 on",
+      "/y.npy: class 2 has no sample, class 3 has: number them from 0 on",
     ],
     [
       "classes from 1",
       { ...numbers, "y.npy": npy([6], Int32Array.of(1, 2, 1, 2, 1, 2)) },
-      "/y.npy: class 0 has no example, class 2 has: number them from 0 on",
+      "/y.npy: class 0 has no sample, class 2 has: number them from 0 on",
     ],
     [
       "one class",
       { ...numbers, "y.npy": npy([6], new Int32Array(6)) },
-      "/y.npy: expected two classes at least, got one",
+      "/y.npy: expected at least two classes, got one",
     ],
     [
       "NaN",
@@ -232,7 +232,7 @@ describe("refused", () => {
         "x_test.npy": numbers["x.npy"],
         "y_test.npy": numbers["y.npy"],
       },
-      "/x_test.npy: expected images of 1 x 2 x 2, as for training, got 2 values an example",
+      "/x_test.npy: expected images of 1 x 2 x 2, as for training, got 2 values a sample",
     ],
     [
       "a test label that training lacks",

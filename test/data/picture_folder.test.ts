@@ -129,7 +129,7 @@ describe("refused", () => {
       "bird",
       "an empty class: it has no .png, .jpg or .jpeg file",
     ],
-    ["one class", { "cat/1.png": grey }, "", 'expected two classes at least, got "cat" alone'],
+    ["one class", { "cat/1.png": grey }, "", 'expected at least two classes, got "cat" alone'],
     [
       "a text with the name of a picture",
       { ...pets, "cat/z.png": "<html>" },
@@ -182,7 +182,7 @@ describe("refused", () => {
   ])("%s", async (_, files, blamed, problem) => {
     const folder = tree(files);
     const text = `${join(folder, blamed)}: ${problem.replace("FOLDER", folder)}`;
-    expect(await refusal("BAD_DATA", () => loadData(folder))).toBe(text);
+    expect(await refusal("BAD_DATA", () => loadData(folder, WHOLE))).toBe(text);
   });
 
   test("a wrong checksum", async () => {
@@ -208,7 +208,7 @@ describe("refused", () => {
 
   test("more than memory has", async () => {
     const folder = tree({ "a/1.png": colour, "b/1.png": colour });
-    const text = "imageSize: 2 pictures of 12884508675 values do not fit into memory: choose a smaller one";
+    const text = "imageSize: images of 3 x 65535 x 65535 are too large: choose a smaller size";
     expect(await refusal("BAD_ARGUMENT", () => loadData(folder, { imageSize: 65_535 }))).toBe(text);
   });
 

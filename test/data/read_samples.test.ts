@@ -62,7 +62,7 @@ describe("images", () => {
       "i",
       idx([1, 9, 13], new Uint8Array(117)),
       colour,
-      "expected a PNG or JPEG picture, or a .npy file of images of 3 x 9 x 13",
+      "expected a .npy file or a PNG or JPEG image, with images of 3 x 9 x 13",
     ],
     ["a.gif", text("GIF89a"), grey, "not an IDX file: byte 0: expected 0000, got 4749"],
   ])("refused: %s", async (name, content, description, problem) => {
@@ -143,9 +143,9 @@ describe("values", () => {
   });
 
   test.each<[string, Uint8Array, string]>([
-    ["v.npy", npy([1, 3], new Float32Array(3)), "expected 2 values an example, got 3"],
+    ["v.npy", npy([1, 3], new Float32Array(3)), "expected 2 values a sample, got 3"],
     ["v.npy", npy([1, 2, 2], new Uint8Array(4)), "expected numbers, got bytes"],
-    ["v.csv", text("1,2"), "expected a .npy file of numbers"],
+    ["v.csv", text("1,2"), "expected a .npy file, with 2 numbers a sample"],
   ])("refused: %s", async (name, content, problem) => {
     const file = put(name, content);
     expect(await refusal("BAD_DATA", () => readSamples(file, description))).toBe(`${file}: ${problem}`);

@@ -2,6 +2,7 @@ import { rmSync, truncateSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { detectFormat, FORMATS } from "../../src/data/formats/index.js";
 import {
   type Dataset,
   type LoadDataOptions,
@@ -12,6 +13,7 @@ import {
   Subset,
 } from "../../src/data/index.js";
 import { npy } from "./numpy_support.js";
+import { picture } from "./picture_support.js";
 import { folderOf, idx, images, refusal } from "./support.js";
 
 beforeEach(() => {
@@ -41,6 +43,22 @@ const clothes = () => ({
   "train-images-idx3-ubyte": idx([20, 2, 2], noise(80)),
   "train-labels-idx1-ubyte": idx([20], classes(20, 10)),
 });
+
+/** A table of a number, a text and the label. */
+const table = (rows: number, delimiter = ",", header = true) =>
+  Buffer.from(
+    [
+      ...(header ? [["size", "colour", "kind"]] : []),
+      ...Array.from({ length: rows }, (_, i) => [
+        String((i * i) % 17),
+        ["red", "blue", "green"][i % 3],
+        `k${(i * 7) % 4}`,
+      ]),
+    ]
+      .map((cells) => `${cells.join(delimiter)}\n`)
+      .join(""),
+  );
+const [grey, oneBit, jpeg] = ["grey.png", "one_bit.png", "full.jpg"].map(picture);
 
 interface Source {
   files: Record<string, Uint8Array>;
@@ -95,6 +113,42 @@ const SOURCES: Record<string, Source> = {
     },
     file: "x_train.npy",
   },
+  "numbers in double precision and whole ones in .npy": {
+    files: { "x.npy": npy([40, 3], Float64Array.from(floats(120))), "y.npy": npy([40], classes(40, 4)) },
+  },
+  "whole numbers in .npy": {
+    files: {
+      "x.npy": npy(
+        [40, 3],
+        BigInt64Array.from({ length: 120 }, (_, i) => BigInt(i - 60)),
+      ),
+      "y.npy": npy([40], classes(40, 4)),
+    },
+  },
+  "images in .npy with the channels last": {
+    files: { "images.npy": npy([40, 2, 2, 3], noise(480)), "labels.npy": npy([40], classes(40, 4)) },
+  },
+  "a table": { files: { "t.csv": table(300) }, file: "t.csv", options: { labelColumn: "kind" } },
+  "a table without a header": { files: { "t.tsv": table(40, "\t", false) }, file: "t.tsv" },
+  "a table with a test part": { files: { "train.csv": table(60), "test.csv": table(30, ";") } },
+  "a table of quoted cells and blank lines": {
+    files: {
+      "t.csv": Buffer.from(
+        'a,"b",label\r\n1,"x, y",0\r\n\r\n2,"x\n""z""",1\r\n'.repeat(1) + '3,"x, y",0\n4,"x\n""z""",1\n'.repeat(9),
+      ),
+    },
+    file: "t.csv",
+  },
+  "images by class": {
+    files: { "train/cat/1.png": grey, "train/cat/2.png": grey, "train/dog/1.jpg": jpeg, "test/dog/1.png": grey },
+    options: { imageSize: [5, 4], grey: true },
+  },
+  "images by class, split": {
+    files: Object.fromEntries(
+      Array.from({ length: 70 }, (_, i) => [`c${i % 2}/${i}.png`, i % 3 === 0 ? grey : oneBit]),
+    ),
+    options: { testFraction: 0.3 },
+  },
 };
 
 /** All that there is to a data set but where its values are. */
@@ -105,6 +159,12 @@ function contentOf(dataset: Dataset | null) {
   const about = { name, length, features, image, classNames, classes: dataset.classes };
   return { ...about, labels: labelsOf(dataset), inputs: inputs.data, described: preprocessingOf(dataset) };
 }
+
+test("there is a source of every format", async () => {
+  const sources = Object.values(SOURCES).map(({ files, file = "" }) => join(folderOf(files), file));
+  const found = await Promise.all(sources.map(async (source) => (await detectFormat(source)).format.name));
+  expect(new Set(found)).toEqual(new Set(FORMATS.map(({ name }) => name)));
+});
 
 const baseOf = (dataset: Dataset | null) => (dataset instanceof Subset ? dataset.dataset : dataset);
 
@@ -179,16 +239,16 @@ describe("what is wrong is told as in memory", () => {
     [
       "BAD_DATA",
       { "x_train.npy": x, "y_train.npy": y, ...test2, "x_test.npy": npy([1, 3], floats(3)) },
-      "x_test.npy: expected 2 values an example, as for training, got 3 values an example",
+      "x_test.npy: expected 2 values a sample, as for training, got 3 values a sample",
     ],
     [
       "BAD_DATA",
       { "x_train.npy": x, "y_train.npy": y, ...test2, "x_test.npy": npy([1, 2, 1], noise(2)) },
-      "x_test.npy: expected 2 values an example, as for training, got images of 1 x 2 x 1",
+      "x_test.npy: expected 2 values a sample, as for training, got images of 1 x 2 x 1",
     ],
     ["BAD_DATA", { "x_train.npy": x, "y_train.npy": y, "x_test.npy": x }, "y_test is missing beside x_test"],
-    ["BAD_DATA", { "x.npy": x, "y.npy": npy([4], Int32Array.of(0, 2, 0, 2)) }, "class 1 has no example, class 2 has"],
-    ["BAD_DATA", { "x.npy": x, "y.npy": npy([3], Int32Array.of(0, 1, 0)) }, "expected 4 labels, one an example, got 3"],
+    ["BAD_DATA", { "x.npy": x, "y.npy": npy([4], Int32Array.of(0, 2, 0, 2)) }, "class 1 has no sample, class 2 has"],
+    ["BAD_DATA", { "x.npy": x, "y.npy": npy([3], Int32Array.of(0, 1, 0)) }, "expected 4 labels, one a sample, got 3"],
     [
       "BAD_DATA",
       { "x.npy": npy([2, 3], noise(6)), "y.npy": npy([2], Int32Array.of(0, 1)) },
@@ -197,7 +257,7 @@ describe("what is wrong is told as in memory", () => {
     [
       "BAD_DATA",
       { "x.npy": npy([2, 1], floats(2)), "y.npy": npy([2], Int32Array.of(0, 1)) },
-      "no class has two examples",
+      "no class has two samples",
     ],
     ["NOT_FOUND", { "a.txt": x }, "no data set found"],
   ])("%s %#", async (code, files, part) => {
@@ -224,24 +284,10 @@ describe("what is wrong is told as in memory", () => {
 });
 
 describe("what can only be read whole", () => {
-  const can = "can't be read in pieces as IDX files that are not gzipped, CIFAR's binary version and .npy files can";
-  const table = Buffer.from("a,label\n1,x\n2,y\n");
-  const makes = "np.save of x_train.npy, numbers as float32, and of y_train.npy makes them of a table";
-  test.each<[string, Record<string, Uint8Array>, string]>([
-    ["t.csv", { "t.csv": table }, `is a table, which ${can}: ${makes}`],
-    ["t.tsv", { "t.tsv": table }, `is a table, which ${can}: ${makes}`],
-    ["", { "train.csv": table }, `is a table, which ${can}: ${makes}`],
-    ["a.npz", { "a.npz": table }, `is an archive, which ${can}: \`unzip\` makes .npy files of a .npz`],
-  ])("%s %#", async (file, files, text) => {
-    const source = join(folderOf(files), file);
-    expect(await refusal("BAD_ARGUMENT", () => loadData(source, { stream: true }))).toBe(`stream: ${source} ${text}`);
-  });
-
-  test("a folder of pictures", async () => {
-    const folder = dirname(folderOf({ "1.png": table }, "cats"));
-    expect(await refusal("BAD_ARGUMENT", () => loadData(folder, { stream: true }))).toBe(
-      `stream: ${folder} is a folder of pictures, which ${can}: np.save of x_train.npy, pixels as uint8 ` +
-        "[n, channels, height, width], and of y_train.npy makes them of pictures",
+  test("an archive", async () => {
+    const source = join(folderOf({ "a.npz": Uint8Array.of(1) }), "a.npz");
+    expect(await refusal("BAD_ARGUMENT", () => loadData(source, { stream: true }))).toBe(
+      `stream: ${source} is an archive, which can't be read in pieces: \`unzip\` makes .npy files of a .npz`,
     );
   });
 
@@ -252,11 +298,6 @@ describe("what can only be read whole", () => {
     expect(await refusal("BAD_DATA", () => loadData(folder, { stream: true }))).toBe(
       `${join(folder, `${name}.gz`)}: is gzipped: unpack it, only what is not compressed can be read in pieces`,
     );
-  });
-
-  test("numbers in double precision", async () => {
-    const folder = folderOf({ "x.npy": npy([2, 1], Float64Array.of(1, 2)), "y.npy": npy([2], Int32Array.of(0, 1)) });
-    expect(await refusal("BAD_DATA", () => loadData(folder, { stream: true }))).toContain('astype("float32")');
   });
 });
 
@@ -274,10 +315,10 @@ describe("what is too large to be read at once", () => {
     expect(await refusal("IO_ERROR", () => loadData(folder))).toBe(`${join(folder, name)}: ${most}: ${advice}`);
   });
 
-  test("a table can't", async () => {
+  test("so can a table", async () => {
     const file = join(folderOf({ "t.csv": Buffer.from("a,label\n") }), "t.csv");
     truncateSync(file, 2 ** 31);
-    expect(await refusal("IO_ERROR", () => loadData(file))).toBe(`${file}: ${most}`);
+    expect(await refusal("IO_ERROR", () => loadData(file))).toBe(`${file}: ${most}: ${advice}`);
   });
 });
 

@@ -1,7 +1,8 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, expect } from "vitest";
+import { ChannelStatistics, type Normalisation } from "../../src/data/statistics.js";
 import { DistilleryError } from "../../src/errors.js";
 
 /** An IDX file of unsigned bytes, or of what `type` says. */
@@ -31,7 +32,10 @@ export function folderOf(files: Record<string, Uint8Array>, name = "images"): st
   folders.push(parent);
   const folder = join(parent, name);
   mkdirSync(folder);
-  for (const [file, bytes] of Object.entries(files)) writeFileSync(join(folder, file), bytes);
+  for (const [file, bytes] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, file)), { recursive: true });
+    writeFileSync(join(folder, file), bytes);
+  }
   return folder;
 }
 
@@ -44,4 +48,21 @@ export async function refusal(code: string, body: () => unknown): Promise<string
   expect(error).toBeInstanceOf(DistilleryError);
   expect((error as DistilleryError).code, String(error)).toBe(code);
   return (error as DistilleryError).message;
+}
+
+/** The mean and deviation of each channel of images, in one part. */
+export function measureChannels(
+  pixels: Uint8Array,
+  channels: number,
+  features: number,
+  indices: Int32Array,
+): Normalisation {
+  const statistics = new ChannelStatistics(channels, features, indices);
+  statistics.add(pixels, 0, pixels.length / features);
+  return statistics.normalisation();
+}
+
+/** The mean and deviation of all pixels. */
+export function measure(pixels: Uint8Array): { mean: number; std: number } {
+  return measureChannels(pixels, 1, pixels.length, Int32Array.of(0)) as { mean: number; std: number };
 }

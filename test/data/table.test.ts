@@ -220,8 +220,8 @@ describe("refused", () => {
       "line 1: column 0 has no name: name it, or leave it out (an index of pandas: to_csv(index=False))",
     ],
     ["two labels", "class,a,y\n1,2,3\n", 'line 1: "class", "y" could each be the label: say which with labelColumn'],
-    ["one column", "label\nx\ny\n", "line 1: expected two columns at least, got 1"],
-    ["one class", "a,label\n1,x\n2,x\n", 'expected two classes at least, got "x" alone'],
+    ["one column", "label\nx\ny\n", "line 1: expected at least two columns, got 1"],
+    ["one class", "a,label\n1,x\n2,x\n", 'expected at least two classes, got "x" alone'],
     ["a regression", "a,label\n1,2\n2,2.5\n", 'line 3: expected a class as label, "label", got "2.5"'],
     ["an open quote", 'a,label\n1,x\n2,"y\n', "line 3: quoted field unterminated"],
     ["text after a quote", 'a,label\n1,x\n2,"y"z\n3,x\n', "line 3: trailing quote on quoted field is malformed"],
@@ -266,14 +266,14 @@ describe("refused", () => {
   test("a test file without labels", async () => {
     const { folder, file, sets } = load(ROWS, {}, { "test.csv": "height,colour,weight\n1,red,10\n" }, "train.csv");
     expect(await refusal("BAD_DATA", () => sets)).toBe(
-      `${join(folder, "test.csv")}: line 1: the label, "kind", is missing: add it; or move the file away, and a share of ` +
-        `the rows of ${file} is set aside for testing`,
+      `${join(folder, "test.csv")}: line 1: the label, "kind", is missing: add it; or move the file away, and a fraction of ` +
+        `the rows of ${file} is held out for testing`,
     );
   });
 
   test("no class of two rows, of which one could be set aside", async () => {
     const { file, sets } = load("a,label\n1,x\n2,y\n", {});
-    const problem = "no class has two examples, one of which could be set aside for testing";
+    const problem = "no class has two samples, one of which could be held out for testing";
     expect(await refusal("BAD_DATA", () => sets)).toBe(`${file}: ${problem}`);
   });
 
@@ -285,9 +285,9 @@ describe("refused", () => {
   });
 
   test.each<[unknown, string]>([
-    ["x", 'labelColumn: expected a column of FILE, "height", "colour", "weight", "kind", or its place from 0, got "x"'],
-    [4, 'labelColumn: expected a column of FILE, "height", "colour", "weight", "kind", or its place from 0, got 4'],
-    [-5, 'labelColumn: expected a column of FILE, "height", "colour", "weight", "kind", or its place from 0, got -5'],
+    ["x", 'labelColumn: expected a column of FILE, "height", "colour", "weight", "kind", or its index from 0, got "x"'],
+    [4, 'labelColumn: expected a column of FILE, "height", "colour", "weight", "kind", or its index from 0, got 4'],
+    [-5, 'labelColumn: expected a column of FILE, "height", "colour", "weight", "kind", or its index from 0, got -5'],
     [1.5, "labelColumn: expected a whole number of at least -2147483648, got 1.5"],
     [null, "labelColumn: expected a whole number of at least -2147483648, got null"],
   ])("the label column %j", async (labelColumn, problem) => {

@@ -1,11 +1,14 @@
 import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
+import { show } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
-import { badData, readWhole } from "../../files/index.js";
-import { readClassNames } from "./class_names.js";
-import type { FoundImages, ImagePart } from "./image_sets.js";
-import { expectSeen, ON_DISK } from "./read_sets.js";
+import { badData, listFiles, MAX_FILE_BYTES, openSliced, readWhole } from "../../files/index.js";
+import { expectSeen, ON_DISK, type RawData, type RawPart } from "../raw_data.js";
+import { FileRecords, RecordRows } from "../row_source.js";
+import type { Folder, Format } from "./format.js";
+import { decodeText } from "./text_records.js";
 
-const SIZE = { channels: 3, height: 32, width: 32 } as const;
+const SHAPE = [3, 32, 32] as const;
 const PIXELS = 3072;
 
 /** The files of a version: Krizhevsky's binary ones, not those for Python or Matlab. */
@@ -15,11 +18,11 @@ interface Version {
   readonly labelBytes: number;
   readonly train: readonly string[];
   readonly test: string;
-  /** The names of the classes, one a line. */
+  /** The file with the names of the classes, one a line. */
   readonly names: string;
 }
 
-const VERSIONS: Readonly<Record<"cifar-10" | "cifar-100", Version>> = {
+export const CIFAR_VERSIONS = {
   "cifar-10": {
     classes: 10,
     labelBytes: 1,
@@ -29,83 +32,106 @@ const VERSIONS: Readonly<Record<"cifar-10" | "cifar-100", Version>> = {
   },
   // A coarse class, of which there are 20, then the fine one.
   "cifar-100": { classes: 100, labelBytes: 2, train: ["train.bin"], test: "test.bin", names: "fine_label_names.txt" },
-};
-export type Cifar = keyof typeof VERSIONS;
-
-/** Which version a folder with these files has, if one of its files is there. */
-export function cifarOf(files: ReadonlySet<string>): Cifar | null {
-  const has = ({ train, test }: Version) => [...train, test].some((file) => files.has(file));
-  return (Object.keys(VERSIONS) as Cifar[]).find((version) => has(VERSIONS[version])) ?? null;
-}
+} as const satisfies Readonly<Record<string, Version>>;
+export type Cifar = keyof typeof CIFAR_VERSIONS;
 
 /**
- * The images of a folder of CIFAR-10's or CIFAR-100's binary version: records of a class (CIFAR-100: a coarse and a fine
- * one, which is taken) and 3072 pixels, red, green and blue in planes of 32 x 32. `NOT_FOUND` names the files that are
- * missing, `BAD_DATA` the byte that is wrong.
+ * CIFAR-10's or CIFAR-100's binary version: records of a class (CIFAR-100: a coarse and a fine one, which is taken) and
+ * 3072 pixels, red, green and blue in planes of 32 x 32.
  */
-export async function readCifar(folder: string, files: ReadonlySet<string>, kind: Cifar): Promise<FoundImages> {
-  const version = VERSIONS[kind];
-  const { trainFiles, testFile, classNames } = await findCifar(folder, files, kind);
-  const train = await readRecords(trainFiles, version);
-  const test = await readRecords([testFile], version);
-  expectCifarSeen(kind, train.labels, test.labels, testFile);
-  return { source: folder, size: SIZE, classes: version.classes, train, test, ...(classNames && { classNames }) };
-}
+export const cifar: Format = {
+  name: "cifar",
+  help: "a folder with CIFAR's binary version",
+  extensions: [],
+  folder: "CIFAR's binary version (data_batch_1.bin, ... or train.bin)",
+  detect: (folder) => versionOf(folder) !== null,
 
-/** Where the parts of a version lie, and the names of its classes where they are there. */
-export interface CifarFiles {
-  readonly trainFiles: readonly string[];
-  readonly testFile: string;
-  readonly classNames?: readonly string[];
-}
-
-/** The files of a version in a folder; `NOT_FOUND` names those that are missing. */
-export async function findCifar(folder: string, files: ReadonlySet<string>, kind: Cifar): Promise<CifarFiles> {
-  const { train, test, names, classes } = VERSIONS[kind];
-  const missing = [...train, test].filter((file) => !files.has(file));
-  if (missing.length > 0) {
-    const text = `${folder}: expected the binary version of ${kind}; missing: ${missing.join(", ")}`;
-    throw new DistilleryError("NOT_FOUND", text);
-  }
-  const found = { trainFiles: train.map((file) => join(folder, file)), testFile: join(folder, test) };
-  return files.has(names) ? { ...found, classNames: await readClassNames(join(folder, names), classes) } : found;
-}
-
-/** Refuses a test image of a class that no training image has, with its byte. */
-export function expectCifarSeen(kind: Cifar, training: Int32Array, testing: Int32Array, testFile: string): void {
-  const { labelBytes } = VERSIONS[kind];
-  const byteOf = (image: number) => image * (labelBytes + PIXELS) + labelBytes - 1;
-  expectSeen(training, testing, testFile, (image) => `byte ${byteOf(image)}`);
-}
-
-/** The records of files, one file after the other. */
-async function readRecords(files: readonly string[], { classes, labelBytes }: Version): Promise<ImagePart> {
-  const record = labelBytes + PIXELS;
-  const contents = await Promise.all(
-    files.map(async (file) => expectRecords(await readWhole(file, ON_DISK), file, record)),
-  );
-  const count = contents.reduce((sum, { length }) => sum + length / record, 0);
-  const [pixels, labels] = [new Uint8Array(count * PIXELS), new Int32Array(count)];
-  let at = 0;
-  for (const [i, bytes] of contents.entries()) {
-    for (let start = 0; start < bytes.length; start += record) {
-      const place = start + labelBytes - 1;
-      const label = bytes[place] as number;
-      if (label >= classes) {
-        throw badData(files[i] as string, `byte ${place}: expected a class from 0 to ${classes - 1}, got ${label}`);
-      }
-      labels[at] = label;
-      pixels.set(bytes.subarray(place + 1, start + record), at * PIXELS);
-      at++;
+  async open(folder, { stream }): Promise<RawData> {
+    const files = await listFiles(folder);
+    const version = versionOf({ files }) ?? "cifar-10";
+    const { train, test, names, classes, labelBytes }: Version = CIFAR_VERSIONS[version];
+    const missing = [...train, test].filter((file) => !files.has(file));
+    if (missing.length > 0) {
+      const text = `${folder}: expected the binary version of ${version}; missing: ${missing.join(", ")}`;
+      throw new DistilleryError("NOT_FOUND", text);
     }
-  }
-  return { pixels, labels };
+    const classNames = files.has(names) ? await readClassNames(join(folder, names), classes) : undefined;
+    const paths = train.map((file) => join(folder, file));
+    const [trainPart, testPart] = [
+      await openCifar(version, paths, stream),
+      await openCifar(version, [join(folder, test)], stream),
+    ];
+    const byteOf = (image: number) => image * (labelBytes + PIXELS) + labelBytes - 1;
+    expectSeen(trainPart.labels, testPart.labels, join(folder, test), (image) => `byte ${byteOf(image)}`);
+    return { train: trainPart, test: testPart, classes, ...(classNames && { classNames }) };
+  },
+};
+
+/** The version of a folder with one of its files. */
+function versionOf({ files }: Pick<Folder, "files">): Cifar | null {
+  const has = ({ train, test }: Version) => [...train, test].some((file) => files.has(file));
+  return (Object.keys(CIFAR_VERSIONS) as Cifar[]).find((version) => has(CIFAR_VERSIONS[version])) ?? null;
 }
 
-function expectRecords(bytes: Uint8Array, file: string, record: number): Uint8Array {
-  if (bytes.length === 0) throw badData(file, "truncated: it is empty");
-  const rest = bytes.length % record;
-  if (rest === 0) return bytes;
-  const text = `expected records of ${record} bytes, has ${bytes.length} bytes`;
-  throw badData(file, `truncated: ${text}: the record at byte ${bytes.length - rest} has ${rest}`);
+/** The records of files, one file after the other; `BAD_DATA` with the byte that is wrong. */
+export async function openCifar(version: Cifar, paths: readonly string[], stream: boolean): Promise<RawPart> {
+  const { labelBytes, classes } = CIFAR_VERSIONS[version];
+  const stride = labelBytes + PIXELS;
+  const files = await Promise.all(paths.map((path) => openRecords(path, stride, stream)));
+  const records = new FileRecords(files, stride);
+  const decode = (bytes: Uint8Array, _first: number, out: { set(values: Uint8Array, at: number): void }) => {
+    for (let row = 0; row * stride < bytes.length; row++) {
+      out.set(bytes.subarray(row * stride + labelBytes, (row + 1) * stride), row * PIXELS);
+    }
+  };
+  const labels = await readLabels(records, labelBytes, classes);
+  return { rows: new RecordRows(records, SHAPE, "uint8", decode), labels };
+}
+
+async function openRecords(path: string, stride: number, stream: boolean) {
+  const file = await openSliced(path);
+  const { size } = file;
+  if (!stream && size > MAX_FILE_BYTES) {
+    const text = `${path}: ${size} bytes; at most ${MAX_FILE_BYTES} can be read: ${ON_DISK}`;
+    throw new DistilleryError("IO_ERROR", text);
+  }
+  if (size === 0) throw badData(path, "truncated: it is empty");
+  const rest = size % stride;
+  if (rest === 0) return { file, offset: 0, records: size / stride };
+  const text = `expected records of ${stride} bytes, has ${size} bytes`;
+  throw badData(path, `truncated: ${text}: the record at byte ${size - rest} has ${rest}`);
+}
+
+/** Records whose labels are read at once. */
+const STEP = 512;
+
+async function readLabels(records: FileRecords, labelBytes: number, classes: number): Promise<Int32Array> {
+  const { length, stride } = records;
+  const labels = new Int32Array(length);
+  const bytes = new Uint8Array(Math.min(STEP, length) * stride);
+  for (let start = 0; start < length; start += STEP) {
+    const end = Math.min(start + STEP, length);
+    records.read(start, bytes.subarray(0, (end - start) * stride));
+    for (let row = start; row < end; row++) {
+      labels[row] = bytes[(row - start) * stride + labelBytes - 1];
+      if (labels[row] < classes) continue;
+      const { path, byte } = records.locationOf(row);
+      const text = `byte ${byte + labelBytes - 1}: expected a class from 0 to ${classes - 1}, got ${labels[row]}`;
+      throw badData(path, text);
+    }
+    await setImmediate();
+  }
+  return labels;
+}
+
+/** The names of classes out of a text file, one a line, in their order; `BAD_DATA` with the line otherwise. */
+async function readClassNames(file: string, classes: number): Promise<string[]> {
+  const lines = decodeText(await readWhole(file), file)
+    .trimEnd()
+    .split("\n")
+    .map((line) => line.trim());
+  const wrong = lines.findIndex((name, i) => name === "" || lines.indexOf(name) !== i);
+  if (wrong >= 0) throw badData(file, `line ${wrong + 1}: expected a name, each once, got ${show(lines[wrong])}`);
+  if (lines.length !== classes) throw badData(file, `expected ${classes} names, one a line, got ${lines.length}`);
+  return lines;
 }

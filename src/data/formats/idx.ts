@@ -1,5 +1,84 @@
-import { badData } from "../../files/index.js";
-import { gunzip, isGzip } from "./gunzip.js";
+import { join } from "node:path";
+import { DistilleryError } from "../../errors.js";
+import { badData, listFiles, openSliced, readHead, readWhole } from "../../files/index.js";
+import { encodeSamples } from "../preprocessing/encode.js";
+import { expectSameKind, expectSeen, ON_DISK, type RawData, type RawPart } from "../raw_data.js";
+import { FileRecords, MemoryRows, RecordRows, type RowSource } from "../row_source.js";
+import { type Format, numbered } from "./format.js";
+import { gunzip, isGzip } from "./gzip.js";
+
+/** The files of the MNIST family, each by the names that it may have: images and labels for training, for testing. */
+export const IDX_FILES: readonly (readonly string[])[] = [
+  ["train-images-idx3-ubyte", "train-images.idx3-ubyte"],
+  ["train-labels-idx1-ubyte", "train-labels.idx1-ubyte"],
+  ["t10k-images-idx3-ubyte", "t10k-images.idx3-ubyte"],
+  ["t10k-labels-idx1-ubyte", "t10k-labels.idx1-ubyte"],
+].map((names) => names.flatMap((name) => [name, `${name}.gz`]));
+export const FOUR_IDX = "four IDX files, plain or .gz";
+
+/** The four IDX files of the MNIST family: grey images in bytes. */
+export const idx: Format = {
+  name: "idx",
+  help: "a folder with the four IDX files of MNIST",
+  extensions: [],
+  folder: `four IDX files (${IDX_FILES[0][0]}, ...)`,
+  detect: ({ files }) => IDX_FILES.flat().some((file) => files.has(file)),
+
+  async open(folder, { stream }): Promise<RawData> {
+    const there = await listFiles(folder);
+    const found = IDX_FILES.map((names) => names.find((name) => there.has(name)));
+    const missing = IDX_FILES.flatMap(([first], i) => (found[i] === undefined ? [first] : []));
+    if (missing.length > 0) {
+      throw new DistilleryError("NOT_FOUND", `${folder}: expected ${FOUR_IDX}; missing: ${missing.join(", ")}`);
+    }
+    const files = found.map((file) => join(folder, file as string));
+    const [train, test] = await Promise.all([
+      openIdxPair(files[0], files[1], stream),
+      openIdxPair(files[2], files[3], stream),
+    ]);
+    expectSameKind(train.rows, test.rows, files[2]);
+    expectSeen(train.labels, test.labels, files[3]);
+    return { train, test, classes: train.labels.reduce((a, b) => Math.max(a, b)) + 1 };
+  },
+
+  samples: {
+    help: "an IDX file of images",
+    extensions: [""],
+    accepts: (spec) => spec.kind === "image" && spec.channels === 1,
+    async read(file, spec) {
+      const { shape, data } = await decodeIdx(await readWhole(file), file, 3);
+      const [count, height, width] = shape;
+      if (spec.kind !== "image" || height !== spec.height || width !== spec.width) {
+        const { channels, height: rows, width: columns } = spec as { channels: number; height: number; width: number };
+        throw badData(file, `expected images of ${channels} x ${rows} x ${columns}, got 1 x ${height} x ${width}`);
+      }
+      return { inputs: encodeSamples(spec, data), locations: numbered(file, count), labels: null };
+    },
+  },
+};
+
+/** The images of one file and the labels of another. */
+export async function openIdxPair(imagesFile: string, labelsFile: string, stream: boolean): Promise<RawPart> {
+  const rows = stream ? await streamImages(imagesFile) : await readImages(imagesFile);
+  const { data } = await decodeIdx(await readWhole(labelsFile, ON_DISK), labelsFile, 1);
+  if (data.length === rows.length) return { rows, labels: Int32Array.from(data) };
+  throw badData(labelsFile, `expected ${rows.length} labels, one an image of ${imagesFile}, got ${data.length}`);
+}
+
+async function readImages(file: string): Promise<RowSource> {
+  const { shape, data } = await decodeIdx(await readWhole(file, ON_DISK), file, 3);
+  return new MemoryRows(data, [1, shape[1], shape[2]]);
+}
+
+/** The images of a file that stay there. */
+export async function streamImages(path: string): Promise<RowSource> {
+  const file = await openSliced(path);
+  const head = readHead(file, 16);
+  if (isGzip(head)) throw badData(path, "is gzipped: unpack it, only what is not compressed can be read in pieces");
+  const [records, height, width] = readIdxShape(head, path, 3);
+  expectSize(16 + elements([records, height, width], path, Infinity), file.size, path);
+  return new RecordRows(new FileRecords([{ file, offset: 16, records }], height * width), [1, height, width], "uint8");
+}
 
 /** The most elements of a file. */
 const MAX_ELEMENTS = 2 ** 31 - 1;
@@ -22,10 +101,7 @@ export async function decodeIdx(bytes: Uint8Array, file: string, rank: number): 
   const claim = (head: Uint8Array) => offset + elements(readIdxShape(head, file, rank), file);
   const content = isGzip(bytes) ? await gunzip(bytes, file, offset, claim) : bytes;
   const claimed = claim(content);
-  if (content.length < claimed) throw badData(file, `truncated: claims ${claimed} bytes, has ${content.length}`);
-  if (content.length > claimed) {
-    throw badData(file, `claims ${claimed} bytes, but ${content.length - claimed} more follow at byte ${claimed}`);
-  }
+  expectSize(claimed, content.length, file);
   return { shape: readIdxShape(content, file, rank), data: content.subarray(offset) };
 }
 
@@ -50,10 +126,17 @@ export function readIdxShape(head: Uint8Array, file: string, rank: number): numb
   return Array.from({ length: rank }, (_, axis) => view.getUint32(4 + 4 * axis));
 }
 
-function elements(shape: readonly number[], file: string): number {
+/** `BAD_DATA` for a file that does not have exactly the bytes that its header claims. */
+export function expectSize(claimed: number, size: number, file: string): void {
+  if (size < claimed) throw badData(file, `truncated: claims ${claimed} bytes, has ${size}`);
+  if (size === claimed) return;
+  throw badData(file, `claims ${claimed} bytes, but ${size - claimed} more follow at byte ${claimed}`);
+}
+
+function elements(shape: readonly number[], file: string, most = MAX_ELEMENTS): number {
   const empty = shape.indexOf(0);
   if (empty >= 0) throw badData(file, `byte ${4 + 4 * empty}: axis ${empty} has a length of 0`);
   const count = shape.reduce((product, length) => product * length, 1);
-  if (count <= MAX_ELEMENTS) return count;
-  throw badData(file, `byte 4: a shape of [${shape.join(", ")}] is more than ${MAX_ELEMENTS} elements`);
+  if (count <= most) return count;
+  throw badData(file, `byte 4: a shape of [${shape.join(", ")}] is more than ${most} elements`);
 }

@@ -1,6 +1,6 @@
-import { badData } from "../../files/index.js";
+import { show } from "../../checks.js";
+import { badData, openSliced, readHead, readSlice } from "../../files/index.js";
 import { gatherStrided } from "../../tensor/gather_strided.js";
-import { type NpyHeader, parseNpyHeader } from "./npy_header.js";
 
 /** The types of elements that are read: unsigned bytes, floats of 4 and 8 bytes, whole numbers of 4 and 8. */
 export type NpyType = "u1" | "f4" | "f8" | "i4" | "i8";
@@ -33,24 +33,51 @@ const TYPES: Readonly<Record<NpyType, (buffer: ArrayBuffer) => NpyData>> = {
  * `BAD_DATA` with the file's name and the place otherwise.
  */
 export function decodeNpy(bytes: Uint8Array, file: string): NpyArray {
-  const { descr, fortranOrder, shape, offset } = readNpyHeader(bytes, file);
+  const { type, isBigEndian, fortranOrder, shape, offset } = layoutOf(bytes, file, bytes.length);
+  const data = take(bytes.subarray(offset), type, isBigEndian);
+  return { type, shape, data: fortranOrder ? toRows(data, shape) : data };
+}
+
+/** An array of a `.npy` file that stays there: `read` gives the elements of the rows `start` to `end`. */
+export interface NpyFile extends Pick<NpyArray, "type" | "shape"> {
+  read(start: number, end: number): NpyData;
+}
+
+/** The longest head of a file that is looked at: a header with what precedes it. */
+const HEAD = 2 ** 14;
+
+/** Opens a `.npy` file in C order whose rows are read piece by piece. */
+export async function openNpyFile(path: string): Promise<NpyFile> {
+  const file = await openSliced(path);
+  const { type, isBigEndian, fortranOrder, shape, offset } = layoutOf(readHead(file, HEAD), path, file.size);
+  if (fortranOrder) throw badData(path, "lies column by column: np.ascontiguousarray makes rows of it");
+  const stride = shape.slice(1).reduce((product, length) => product * length, Number(type[1]));
+  const read = (start: number, end: number) => {
+    const bytes = new Uint8Array((end - start) * stride);
+    readSlice(file, offset + start * stride, bytes);
+    return take(bytes, type, isBigEndian);
+  };
+  return { type, shape, read };
+}
+
+/** How the elements of a file of `size` bytes lie, which has to be the size that its header claims. */
+function layoutOf(head: Uint8Array, file: string, size: number) {
+  const { descr, fortranOrder, shape, offset } = readNpyHeader(head, file);
   const [, order, type] = /^([<>=|])(u1|f4|f8|i4|i8)$/.exec(descr) ?? [];
   if (type === undefined) {
     const advice = 'astype("float32") of numbers or astype("uint8") of pixels makes one';
     throw badData(file, `elements of type "${descr.slice(0, 20)}"; only u1, f4, f8, i4 and i8 are read: ${advice}`);
   }
-  const width = Number(type[1]);
-  const claimed = offset + elements(shape, file) * width;
-  if (bytes.length < claimed) throw badData(file, `truncated: claims ${claimed} bytes, has ${bytes.length}`);
-  if (bytes.length > claimed) {
-    throw badData(file, `claims ${claimed} bytes, but ${bytes.length - claimed} more follow at byte ${claimed}`);
+  const claimed = offset + elements(shape, file) * Number(type[1]);
+  if (size < claimed) throw badData(file, `truncated: claims ${claimed} bytes, has ${size}`);
+  if (size > claimed) {
+    throw badData(file, `claims ${claimed} bytes, but ${size - claimed} more follow at byte ${claimed}`);
   }
-  const data = take(bytes.subarray(offset), type as NpyType, order === ">");
-  return { type: type as NpyType, shape, data: fortranOrder ? toRows(data, shape) : data };
+  return { type: type as NpyType, isBigEndian: order === ">", fortranOrder, shape, offset };
 }
 
-/** What a file's first bytes say of its elements, and where these begin; `BAD_DATA` where they are no header. */
-export function readNpyHeader(bytes: Uint8Array, file: string): NpyHeader & { readonly offset: number } {
+/** What a file's first bytes say of its elements, and where these begin; `BAD_DATA` if they are no header. */
+function readNpyHeader(bytes: Uint8Array, file: string): NpyHeader & { readonly offset: number } {
   const start = Buffer.from(bytes.subarray(0, 6)).toString("latin1");
   if (start !== MAGIC) {
     if (MAGIC.startsWith(start))
@@ -104,4 +131,128 @@ function toRows<D extends NpyData>(from: D, shape: readonly number[]): D {
   const strides = shape.map((_, axis) => shape.slice(0, axis).reduce((product, length) => product * length, 1));
   gatherStrided(from, to, { shape, strides });
   return to;
+}
+
+/** What the header of a `.npy` file says. */
+export interface NpyHeader {
+  readonly descr: string;
+  readonly fortranOrder: boolean;
+  readonly shape: readonly number[];
+}
+
+type Value = string | boolean | readonly number[];
+
+/** A text in quotes, a name, a whole number as Python 2 and 3 write it, or a sign. */
+const TOKEN = /\s*(?:('[^'\\\n]*'|"[^"\\\n]*")|(True|False)|(\d+)L?|([{}(),:]))/y;
+const KEYS = ["descr", "fortran_order", "shape"] as const;
+
+/**
+ * Reads the one form of Python literal that NumPy writes: a dictionary of a text, a truth value and a tuple of whole
+ * numbers. Nothing is evaluated. The problem's text where it is anything else.
+ */
+export function parseNpyHeader(text: string): NpyHeader | { problem: string } {
+  try {
+    const { descr, fortran_order: fortranOrder, shape } = new Parser(text).dictionary();
+    if (typeof descr !== "string") return { problem: "descr: expected a text; records of several fields are not read" };
+    if (typeof fortranOrder !== "boolean") return { problem: "fortran_order: expected True or False" };
+    if (!Array.isArray(shape)) return { problem: "shape: expected a tuple of whole numbers" };
+    return { descr, fortranOrder, shape };
+  } catch (error) {
+    if (error instanceof Unexpected) return { problem: error.message };
+    throw error;
+  }
+}
+
+class Unexpected extends Error {}
+
+class Parser {
+  readonly #text: string;
+  #at = 0;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  dictionary(): Record<(typeof KEYS)[number], Value | undefined> {
+    const found = new Map<string, Value>();
+    this.#sign("{");
+    while (!this.#takes("}")) {
+      const key = this.#string();
+      if (!(KEYS as readonly string[]).includes(key)) throw new Unexpected(`the key ${show(key)} is not known`);
+      if (found.has(key)) throw new Unexpected(`the key ${show(key)} stands twice`);
+      this.#sign(":");
+      found.set(key, this.#value());
+      if (!this.#takes(",")) {
+        this.#sign("}");
+        break;
+      }
+    }
+    if (this.#text.slice(this.#at).trim() !== "") throw this.#unexpected("the end");
+    const missing = KEYS.find((key) => !found.has(key));
+    if (missing !== undefined) throw new Unexpected(`the key ${show(missing)} is missing`);
+    return { descr: found.get("descr"), fortran_order: found.get("fortran_order"), shape: found.get("shape") };
+  }
+
+  #value(): Value {
+    const [, text, name, , sign] = this.#peek();
+    if (text !== undefined) return this.#string();
+    if (name !== undefined) {
+      this.#next();
+      return name === "True";
+    }
+    if (sign !== "(") throw this.#unexpected("a text, True, False or a tuple");
+    return this.#tuple();
+  }
+
+  #tuple(): number[] {
+    const numbers: number[] = [];
+    this.#sign("(");
+    while (!this.#takes(")")) {
+      const [, , , digits] = this.#peek();
+      if (digits === undefined) throw this.#unexpected("a whole number");
+      this.#next();
+      numbers.push(Number(digits));
+      if (!this.#takes(",")) {
+        // Without a comma a single number in brackets is no tuple.
+        if (numbers.length === 1) throw this.#unexpected("a comma");
+        this.#sign(")");
+        break;
+      }
+    }
+    return numbers;
+  }
+
+  #string(): string {
+    const [, text] = this.#peek();
+    if (text === undefined) throw this.#unexpected("a text");
+    this.#next();
+    return text.slice(1, -1);
+  }
+
+  #sign(expected: string): void {
+    if (!this.#takes(expected)) throw this.#unexpected(expected);
+  }
+
+  #takes(sign: string): boolean {
+    if (this.#peek()[4] !== sign) return false;
+    this.#next();
+    return true;
+  }
+
+  #peek(): readonly (string | undefined)[] {
+    TOKEN.lastIndex = this.#at;
+    return TOKEN.exec(this.#text) ?? [];
+  }
+
+  #next(): void {
+    TOKEN.lastIndex = this.#at;
+    TOKEN.exec(this.#text);
+    this.#at = TOKEN.lastIndex;
+  }
+
+  #unexpected(expected: string): Unexpected {
+    const rest = this.#text.slice(this.#at).trim();
+    const got = rest === "" ? "the end" : show(rest.length > 12 ? `${rest.slice(0, 12)}...` : rest);
+    return new Unexpected(`expected ${expected}, got ${got}`);
+  }
 }

@@ -1,3 +1,7 @@
+import { CIFAR_VERSIONS, type Cifar } from "../formats/cifar.js";
+import { FOUR_IDX, IDX_FILES } from "../formats/idx.js";
+import type { Normalisation } from "../statistics.js";
+
 /** A file as the mirrors of a data set have it. */
 export interface PublicFile {
   readonly name: string;
@@ -9,6 +13,12 @@ export interface PublicFile {
 /** A data set that is loaded by its name. */
 export interface DatasetInfo {
   readonly title: string;
+  /** The name of its format in `FORMATS`. */
+  readonly format: string;
+  /** The usual numbers that its pixels are normalised with. */
+  readonly normalisation?: Normalisation;
+  /** The names of its classes, if its files do not say them. */
+  readonly classNames?: readonly string[];
   /** What it is made of, for errors. */
   readonly parts: string;
   /** The files of the whole set, each by the names that it may have. */
@@ -25,24 +35,34 @@ export interface DatasetInfo {
   readonly downloads: readonly PublicFile[];
 }
 
-/** The files of the MNIST family, each by the names that it may have: images and labels for training, for testing. */
-export const IDX_FILES: readonly (readonly string[])[] = [
-  ["train-images-idx3-ubyte", "train-images.idx3-ubyte"],
-  ["train-labels-idx1-ubyte", "train-labels.idx1-ubyte"],
-  ["t10k-images-idx3-ubyte", "t10k-images.idx3-ubyte"],
-  ["t10k-labels-idx1-ubyte", "t10k-labels.idx1-ubyte"],
-].map((names) => names.flatMap((name) => [name, `${name}.gz`]));
-export const FOUR_IDX = "four IDX files, plain or .gz";
-
 /** The size and SHA-256 of each of the MNIST family's files, in the order of `IDX_FILES`. */
 function gzipped(...files: readonly (readonly [bytes: number, sha256: string])[]): PublicFile[] {
   return files.map(([bytes, sha256], i) => ({ name: `${IDX_FILES[i]?.[0]}.gz`, bytes, sha256 }));
+}
+
+function cifarFiles(version: Cifar): string[][] {
+  const { train, test } = CIFAR_VERSIONS[version];
+  return [...train, test].map((file) => [file]);
 }
 
 /** The data sets that are loaded by name. Addresses are torchvision's, sizes and hashes those of TensorFlow Datasets. */
 export const CATALOG: Readonly<Record<string, DatasetInfo>> = {
   "fashion-mnist": {
     title: "70,000 grey images of 28 x 28, ten kinds of clothes",
+    format: "idx",
+    normalisation: { mean: 0.286, std: 0.353 },
+    classNames: [
+      "T-shirt/top",
+      "Trouser",
+      "Pullover",
+      "Dress",
+      "Coat",
+      "Sandal",
+      "Shirt",
+      "Sneaker",
+      "Bag",
+      "Ankle boot",
+    ],
     parts: FOUR_IDX,
     files: IDX_FILES,
     // Debian's and Ubuntu's.
@@ -57,6 +77,8 @@ export const CATALOG: Readonly<Record<string, DatasetInfo>> = {
   },
   mnist: {
     title: "70,000 grey images of 28 x 28, handwritten digits",
+    format: "idx",
+    normalisation: { mean: 0.1307, std: 0.3081 },
     parts: FOUR_IDX,
     files: IDX_FILES,
     mirrors: ["https://ossci-datasets.s3.amazonaws.com/mnist", "https://storage.googleapis.com/cvdf-datasets/mnist"],
@@ -69,6 +91,9 @@ export const CATALOG: Readonly<Record<string, DatasetInfo>> = {
   },
   kmnist: {
     title: "70,000 grey images of 28 x 28, ten letters of old Japanese script",
+    format: "idx",
+    normalisation: { mean: 0.1918, std: 0.3483 },
+    classNames: ["o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"],
     parts: FOUR_IDX,
     files: IDX_FILES,
     mirrors: ["http://codh.rois.ac.jp/kmnist/dataset/kmnist"],
@@ -81,9 +106,11 @@ export const CATALOG: Readonly<Record<string, DatasetInfo>> = {
   },
   "cifar-10": {
     title: "60,000 colour images of 32 x 32 in ten classes",
+    format: "cifar",
+    normalisation: { mean: [0.4914, 0.4822, 0.4465], std: [0.247, 0.2435, 0.2616] },
     parts: "the binary version's files",
-    files: [...[1, 2, 3, 4, 5].map((i) => [`data_batch_${i}.bin`]), ["test_batch.bin"]],
-    extras: ["batches.meta.txt"],
+    files: cifarFiles("cifar-10"),
+    extras: [CIFAR_VERSIONS["cifar-10"].names],
     unpacked: "cifar-10-batches-bin",
     mirrors: ["https://www.cs.toronto.edu/~kriz"],
     downloads: [
@@ -96,9 +123,11 @@ export const CATALOG: Readonly<Record<string, DatasetInfo>> = {
   },
   "cifar-100": {
     title: "60,000 colour images of 32 x 32 in a hundred classes",
+    format: "cifar",
+    normalisation: { mean: [0.5071, 0.4865, 0.4409], std: [0.2673, 0.2564, 0.2762] },
     parts: "the binary version's files",
-    files: [["train.bin"], ["test.bin"]],
-    extras: ["fine_label_names.txt", "coarse_label_names.txt"],
+    files: cifarFiles("cifar-100"),
+    extras: [CIFAR_VERSIONS["cifar-100"].names, "coarse_label_names.txt"],
     unpacked: "cifar-100-binary",
     mirrors: ["https://www.cs.toronto.edu/~kriz"],
     downloads: [

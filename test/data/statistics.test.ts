@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { measure, measureChannels } from "../../src/data/statistics.js";
+import { PixelCounts } from "../../src/data/statistics.js";
+import { measure, measureChannels } from "./support.js";
 
 test("the mean and the population's standard deviation of pixels in [0, 1]", () => {
   // 0, 0.2, 0.4, 1: mean 0.4, squares of the distances .16, .04, 0, .36.
@@ -40,4 +41,14 @@ test("one channel gives numbers, the same bits as of all its pixels", () => {
       Int32Array.from({ length: 100 }, (_, i) => i),
     ),
   ).toEqual(measure(pixels));
+});
+test("every byte is counted once, whatever the parts", () => {
+  const bytes = Uint8Array.from({ length: 1003 }, (_, i) => (i * i * 13 + 7 * i) % 256);
+  const expected = new Float64Array(256);
+  for (const byte of bytes.subarray(1)) expected[byte] = (expected[byte] as number) + 1;
+  for (const width of [1, 2, 3, 4, 5, 64, 1002]) {
+    const counted = new PixelCounts();
+    for (let start = 1; start < 1003; start += width) counted.add(bytes, start, Math.min(start + width, 1003));
+    expect(counted.counts).toEqual(expected);
+  }
 });

@@ -1,0 +1,73 @@
+import { show } from "../../checks.js";
+import { DistilleryError } from "../../errors.js";
+import { badData, readWhole, readWholeSync } from "../../files/index.js";
+import { native } from "../../native.js";
+import type { ImageSize } from "../image_dataset.js";
+
+/** Files that are read and decoded at once. */
+const BATCH = 32;
+/** The longest side. */
+const MAX_SIDE = 65_535;
+
+/** How images are made alike. */
+export interface ImageOptions {
+  /** Rows and columns, or one number for both, that all are resized to; default: all must have the first one's. */
+  readonly imageSize?: number | readonly [height: number, width: number];
+  /** Whether all become grey (true) or colour (false); default: as the first one is. */
+  readonly grey?: boolean;
+}
+
+/** Whether a name is that of an image that can be read. */
+export function isImage(name: string): boolean {
+  return /\.(png|jpe?g)$/i.test(name) && !name.startsWith(".");
+}
+
+/** Rows and columns out of the option; `BAD_ARGUMENT` otherwise. */
+export function expectImageSize(imageSize: ImageOptions["imageSize"]): readonly [number, number] | undefined {
+  if (imageSize === undefined) return undefined;
+  const sides = typeof imageSize === "number" ? [imageSize, imageSize] : imageSize;
+  const isSide = (x: unknown) => typeof x === "number" && Number.isInteger(x) && x >= 1 && x <= MAX_SIDE;
+  if (Array.isArray(sides) && sides.length === 2 && sides.every(isSide)) return sides as unknown as [number, number];
+  const text = `imageSize: expected a whole number from 1 to ${MAX_SIDE} or [height, width], got ${show(imageSize)}`;
+  throw new DistilleryError("BAD_ARGUMENT", text);
+}
+
+/** The size that all images are to have: what the options say, otherwise that of the first one. */
+export async function commonSize(first: string, options: ImageOptions): Promise<ImageSize> {
+  const asked = expectImageSize(options.imageSize);
+  const found = native.imageSize(await readWhole(first));
+  if (typeof found === "string") throw badData(first, found);
+  const [channels, height, width] = found;
+  const [rows, columns] = asked ?? [height, width];
+  const size = { channels: options.grey === undefined ? channels : options.grey ? 1 : 3, height: rows, width: columns };
+  if (size.channels * rows * columns < 2 ** 31) return size;
+  const text = `imageSize: images of ${size.channels} x ${rows} x ${columns} are too large: choose a smaller size`;
+  throw new DistilleryError("BAD_ARGUMENT", text);
+}
+
+/**
+ * Decodes PNG and JPEG files into `out` [n, channels, height, width], made grey or RGB and resized as Pillow does
+ * (`convert`, `resize` with BILINEAR). `BAD_DATA` with the file that is no image, damaged, or unlike the others if the
+ * options do not make it alike.
+ */
+export function decodeImages(
+  files: readonly string[],
+  { channels, height, width }: ImageSize,
+  { imageSize, grey }: ImageOptions,
+  out: Uint8Array,
+): void {
+  const features = channels * height * width;
+  for (let start = 0; start < files.length; start += BATCH) {
+    const part = files.slice(start, start + BATCH);
+    const contents = part.map((file) => readWholeSync(file));
+    const pixels = out.subarray(start * features, (start + part.length) * features);
+    const mayResize = imageSize !== undefined;
+    const failure = native.decodeImages(contents, pixels, channels, height, width, mayResize, grey === true);
+    if (failure) throw badData(part[failure.index], withAdvice(failure.problem));
+  }
+}
+
+function withAdvice(problem: string): string {
+  if (problem.startsWith("expected ")) return `${problem}: imageSize makes all alike`;
+  return problem.startsWith("a colour image") ? `${problem}: grey makes all alike` : problem;
+}

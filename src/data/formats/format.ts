@@ -1,0 +1,65 @@
+import type { Tensor } from "../../tensor/tensor.js";
+import type { Preprocessing } from "../preprocessing/spec.js";
+import type { RawData } from "../raw_data.js";
+import type { TableOptions } from "../table.js";
+import type { ImageOptions } from "./decode_images.js";
+
+/**
+ * A format of data sets. To add one, write a file with a `Format` and add it to `FORMATS`: detection, help texts and
+ * errors, loading into memory, streaming and `predict` follow.
+ */
+export interface Format {
+  readonly name: string;
+  /** What a source of this format is, for help texts: "a .csv or .tsv file". */
+  readonly help: string;
+  /** The extensions of its files, in lower case. */
+  readonly extensions: readonly string[];
+  /** What is looked for in a folder, for errors; null: only files are of this format. */
+  readonly folder: string | null;
+  /** Whether a folder is of this format. */
+  detect(folder: Folder): boolean | Promise<boolean>;
+  /** Opens a file or folder; with `stream` its values stay on the disk. */
+  open(path: string, options: OpenOptions): Promise<RawData>;
+  /** How new samples are read for `predict`, if they come in files of this format. */
+  readonly samples?: SampleReader;
+}
+
+/** A folder's content. */
+export interface Folder {
+  readonly path: string;
+  /** The names of its files. */
+  readonly files: ReadonlySet<string>;
+  /** The names of its folders. */
+  readonly folders: readonly string[];
+}
+
+/** The options of formats; those of another format do nothing. */
+export interface OpenOptions extends TableOptions, ImageOptions {
+  readonly stream: boolean;
+}
+
+/** Reads new samples as the preprocessing of a network says. */
+export interface SampleReader {
+  /** What its files are, for help texts and errors. */
+  readonly help: string;
+  /** The extensions of its files; "" stands for every other one. */
+  readonly extensions: readonly string[];
+  /** Whether its files can hold such samples. */
+  accepts(spec: Preprocessing): boolean;
+  read(file: string, spec: Preprocessing): Promise<FileSamples>;
+}
+
+/** Samples out of a file, as a network takes them. */
+export interface FileSamples {
+  /** [n, features]. */
+  readonly inputs: Tensor;
+  /** Where each sample is: the file, with its line or index if the file has several. */
+  readonly locations: readonly string[];
+  /** For a table that has its label: the class of each row, -1 for a text that is none; otherwise null. */
+  readonly labels: Int32Array | null;
+}
+
+/** The locations of the samples of a file by their indices. */
+export function numbered(file: string, count: number): string[] {
+  return Array.from({ length: count }, (_, i) => `${file}, ${i}`);
+}

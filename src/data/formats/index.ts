@@ -1,0 +1,79 @@
+import { basename, extname, parse, resolve } from "node:path";
+import { show, showList } from "../../checks.js";
+import { DistilleryError } from "../../errors.js";
+import { badData, kindOf, listFiles, listFolders } from "../../files/index.js";
+import type { Preprocessing } from "../preprocessing/spec.js";
+import { cifar } from "./cifar.js";
+import { csvTable } from "./csv_table.js";
+import type { FileSamples, Format } from "./format.js";
+import { idx } from "./idx.js";
+import { imageFolder } from "./image_folder.js";
+import { numpy } from "./numpy.js";
+
+/** The formats of data sets, in the order in which a folder is compared with them. */
+export const FORMATS: readonly Format[] = [idx, cifar, numpy, csvTable, imageFolder];
+
+/** What `--data` takes, for help texts. */
+export const FORMATS_HELP = FORMATS.map(({ help }) => help).join(", ");
+
+/** What `predict` takes, for help texts. */
+export const SAMPLES_HELP = FORMATS.flatMap(({ samples }) => (samples === undefined ? [] : [samples.help])).join(", ");
+
+/**
+ * The format of a path: a file's by its extension, a folder's by its content. `name`: what a data set there is called.
+ * `NOT_FOUND` or `BAD_DATA` with what was looked for; `names`: what else the source could have been.
+ */
+export async function detectFormat(
+  source: string,
+  names: readonly string[] = [],
+): Promise<{ format: Format; name: string }> {
+  const kind = await kindOf(source);
+  if (kind === "folder") return { format: await folderFormat(source), name: basename(resolve(source)) };
+  const extensions = FORMATS.flatMap((format) => format.extensions);
+  const files = `a ${extensions.slice(0, -1).join(", ")} or ${extensions.at(-1)} file`;
+  if (kind === null) {
+    const text = `expected ${[...names, "a folder"].join(", ")}, or ${files}`;
+    throw new DistilleryError("NOT_FOUND", `${source}: no such file or folder: ${text}`);
+  }
+  const { name, ext } = parse(source);
+  const format = FORMATS.find((one) => one.extensions.includes(ext.toLowerCase()));
+  if (format !== undefined) return { format, name };
+  throw badData(source, `expected ${files}, or a folder`);
+}
+
+async function folderFormat(path: string): Promise<Format> {
+  const [files, folders] = [await listFiles(path), await listFolders(path)];
+  for (const format of FORMATS) if (await format.detect({ path, files, folders })) return format;
+  const looked = FORMATS.flatMap(({ folder }) => folder ?? []).join("; ");
+  const has = [...folders.map((folder) => `${folder}/`), ...[...files].sort()];
+  const text = `no data set found. Looked for ${looked}. It has ${showList(has) || "nothing"}`;
+  throw new DistilleryError("NOT_FOUND", `${path}: ${text}`);
+}
+
+/**
+ * Reads new samples as the preprocessing of a network says: images, rows of a table or values, out of a file of any format
+ * that holds such samples. A table's columns may come in any order if they are named, with or without the label; images
+ * are made grey or RGB and resized.
+ *
+ * @throws DistilleryError `BAD_DATA` with the file and the line, index or byte.
+ * @example
+ * ```ts
+ * const { inputs, locations } = await readSamples("new.csv", preprocessingOf(train));
+ * ```
+ */
+export async function readSamples(file: string, spec: Preprocessing): Promise<FileSamples> {
+  if (typeof file !== "string" || file === "" || file.includes("\0")) {
+    throw new DistilleryError("BAD_ARGUMENT", `file: expected a file, got ${show(file)}`);
+  }
+  const readers = FORMATS.flatMap(({ samples }) => (samples?.accepts(spec) ? [samples] : []));
+  const extension = extname(file).toLowerCase();
+  const withExtension = (wanted: string) => readers.find(({ extensions }) => extensions.includes(wanted));
+  const reader = withExtension(extension) ?? withExtension("");
+  if (reader !== undefined) return reader.read(file, spec);
+  throw badData(file, `expected ${readers.map(({ help }) => help).join(" or ")}, with ${contentOf(spec)}`);
+}
+
+function contentOf(spec: Preprocessing): string {
+  if (spec.kind === "image") return `images of ${spec.channels} x ${spec.height} x ${spec.width}`;
+  return spec.kind === "values" ? `${spec.features} numbers a sample` : "rows of a table";
+}

@@ -1,0 +1,114 @@
+import { setImmediate } from "node:timers/promises";
+import { badData, readSlice, type SlicedFile } from "../../files/index.js";
+
+/**
+ * Splits a text, whose first line has this number, into records. Null if it ends inside a record and is not the file's
+ * last text.
+ */
+export type ParseText<R> = (text: string, line: number, isLast: boolean) => readonly TextRecord<R>[] | null;
+
+/** A record and the line that it begins in. */
+export interface TextRecord<R> {
+  readonly value: R;
+  readonly line: number;
+}
+
+/** Whole records between two bytes of a file. */
+interface Block {
+  readonly start: number;
+  readonly end: number;
+  /** The line that it begins in. */
+  readonly line: number;
+  /** The number of its first record. */
+  readonly first: number;
+}
+
+/** The bytes of a block, about. */
+const BLOCK = 2 ** 18;
+const [LF, CR] = [10, 13];
+
+/**
+ * The records of a text file in UTF-8, such as the lines of a table. It is read once in blocks of whole records; their
+ * positions are kept, so that any range of records can be read again.
+ */
+export class TextRecords<R> {
+  readonly #blocks: Block[] = [];
+  length = 0;
+
+  constructor(
+    readonly file: SlicedFile,
+    private readonly parse: ParseText<R>,
+  ) {}
+
+  /** Reads all records, `take` is called with each. */
+  async scan(take: (record: R, line: number) => void): Promise<void> {
+    let [start, line] = [0, 1];
+    while (start < this.file.size) {
+      const { text, end, records } = this.#nextBlock(start, line);
+      this.#blocks.push({ start, end, line, first: this.length });
+      this.length += records.length;
+      for (const { value, line: at } of records) take(value, at);
+      line += countLines(text);
+      start = end;
+      await setImmediate();
+    }
+  }
+
+  /** Calls `take` with the records `start` to `end` (not included) and their numbers. */
+  read(start: number, end: number, take: (record: R, line: number, number: number) => void): void {
+    let i = this.#blocks.findLastIndex(({ first }) => first <= start);
+    for (; i < this.#blocks.length && this.#blocks[i].first < end; i++) {
+      const { start: from, end: to, line, first } = this.#blocks[i];
+      const records = this.parse(this.#text(from, to), line, true) ?? [];
+      for (let at = Math.max(0, start - first); at < records.length && first + at < end; at++) {
+        take(records[at].value, records[at].line, first + at);
+      }
+    }
+  }
+
+  /** Whole records from `start` on: as many lines as fit into a block, or more if they are one record. */
+  #nextBlock(start: number, line: number): { text: string; end: number; records: readonly TextRecord<R>[] } {
+    const { size } = this.file;
+    for (let length = BLOCK; ; length *= 2) {
+      const isLast = start + length >= size;
+      const bytes = new Uint8Array(Math.min(length, size - start));
+      readSlice(this.file, start, bytes);
+      const end = isLast ? bytes.length : lastLineEnd(bytes);
+      if (end === 0) continue;
+      const text = decodeText(bytes.subarray(0, end), this.file.path, start === 0);
+      const records = this.parse(text, line, isLast);
+      if (records !== null) return { text, end: start + end, records };
+    }
+  }
+
+  #text(start: number, end: number): string {
+    const bytes = new Uint8Array(end - start);
+    readSlice(this.file, start, bytes);
+    return decodeText(bytes, this.file.path, start === 0);
+  }
+}
+
+/** The end of the last whole line; 0: there is none. */
+function lastLineEnd(bytes: Uint8Array): number {
+  const end = bytes.lastIndexOf(LF) + 1;
+  // Not a carriage return at the very end, which a line feed may follow.
+  return end > 0 ? end : bytes.lastIndexOf(CR, bytes.length - 2) + 1;
+}
+
+function countLines(text: string): number {
+  let lines = 0;
+  for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) lines++;
+  return lines;
+}
+
+/** The text of bytes in UTF-8, its lines ended by "\n", without a byte order mark at the start of a file. */
+export function decodeText(bytes: Uint8Array, file: string, isStart = true): string {
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: !isStart }).decode(bytes);
+  } catch (error) {
+    const start = Buffer.from(bytes.subarray(0, 4)).toString("hex");
+    throw badData(file, `not text in UTF-8: it begins with ${start}`, error);
+  }
+  return text.includes("\r") ? text.replaceAll(/\r\n?/g, "\n") : text;
+}

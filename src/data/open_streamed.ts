@@ -1,0 +1,146 @@
+import { basename } from "node:path";
+import { expectInteger, expectOptions, show } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { badData, openSliced, readHead, readWhole } from "../files/index.js";
+import { expectClassNames, indexRange } from "./dataset.js";
+import { CIFAR_VERSIONS, type Cifar, openCifar } from "./formats/cifar.js";
+import { isGzip } from "./formats/gzip.js";
+import { decodeIdx, streamImages } from "./formats/idx.js";
+import { decodeNpy } from "./formats/npy.js";
+import { openNpyPair, toLabels } from "./formats/numpy.js";
+import { expectChannels } from "./image_dataset.js";
+import { type RawPart, toDatasets } from "./raw_data.js";
+import type { Normalisation } from "./statistics.js";
+import type { StreamedDataset } from "./streamed_dataset.js";
+import type { DatasetOptions } from "./tensor_dataset.js";
+
+/**
+ * Files whose samples are read piece by piece, not compressed: a pair of IDX files, a pair of `.npy` files (of two axes or
+ * more in C order), or files of CIFAR's records.
+ */
+export type StreamedFiles =
+  | { readonly inputs: string; readonly labels: string }
+  | { readonly format: Cifar; readonly files: readonly string[] };
+
+/** The options of {@link openStreamed}. */
+export interface StreamOptions extends DatasetOptions, Partial<Normalisation> {
+  /** About the bytes that are read at once; default 8 MiB. At most four times as many are in memory. */
+  chunkBytes?: number;
+}
+
+/**
+ * A data set that need not fit into memory: its samples stay on the disk, and are read in chunks when they are needed.
+ * Bytes are pixels and become (pixel / 255 - mean) / std, by the given numbers or the files' own; floats are taken as they
+ * are. The values are those of the data set in memory. {@link loadData} with `stream` finds the files of a whole data set.
+ *
+ * A shuffling {@link DataLoader} takes the chunks in a random order, and the samples inside each in one. Samples of
+ * different chunks do not mix: shuffle files that are sorted by class once before. Opening reads all once, to check and to
+ * measure; nothing has to be closed.
+ *
+ * @throws DistilleryError `NOT_FOUND`, `IO_ERROR`, `BAD_ARGUMENT`, and `BAD_DATA` with the file and the location, also if
+ * a file changes after it was opened.
+ * @example
+ * ```ts
+ * const data = await openStreamed({ inputs: "x_train.npy", labels: "y_train.npy" });
+ * const { train, heldOut } = splitDataset(data, { fraction: 0.1 });
+ * await trainTeacher({ model, data: train, validation: heldOut, epochs: 10 });
+ * ```
+ */
+export async function openStreamed(source: StreamedFiles, options: StreamOptions = {}): Promise<StreamedDataset> {
+  expectOptions("openStreamed", options, ["chunkBytes", "mean", "std", "classes", "classNames", "name"]);
+  const { chunkBytes, mean, std, classNames } = options;
+  if (chunkBytes !== undefined) expectInteger("chunkBytes", chunkBytes, 1, 2 ** 30);
+  if ((mean === undefined) !== (std === undefined)) {
+    throw new DistilleryError("BAD_ARGUMENT", "mean, std: expected both or none, got one of them");
+  }
+  const { part, path, labelsAt, classes: known } = await openFiles(source);
+  const name = options.name ?? basename(path);
+  if (typeof name !== "string") throw new DistilleryError("BAD_ARGUMENT", `name: expected a text, got ${show(name)}`);
+  const classes = countClasses(part.labels, labelsAt, known, options);
+  const normalisation = mean === undefined || std === undefined ? undefined : givenNumbers(part, mean, std);
+  const raw = { train: part, test: null, classes, classNames: expectClassNames(classNames, classes) };
+  const all = indexRange(0, part.rows.length);
+  const { train } = await toDatasets(raw, path, all, { name, stream: true, chunkBytes, normalisation });
+  return train as StreamedDataset;
+}
+
+interface OpenedFiles {
+  readonly part: RawPart;
+  readonly path: string;
+  /** The file of the labels, for errors. */
+  readonly labelsAt: string;
+  /** The number of classes if the format says it. */
+  readonly classes: number | null;
+}
+
+async function openFiles(source: StreamedFiles): Promise<OpenedFiles> {
+  if ("inputs" in Object(source) && "inputs" in source) {
+    const [inputs, labels] = [expectPath("inputs", source.inputs), expectPath("labels", source.labels)];
+    return { part: await openPair(inputs, labels), path: inputs, labelsAt: labels, classes: null };
+  }
+  const { format, files } = Object(source) as Partial<Exclude<StreamedFiles, { inputs: string }>>;
+  if (format === undefined || !Object.hasOwn(CIFAR_VERSIONS, format)) {
+    const text = "source: expected inputs and labels, or a format (cifar-10, cifar-100) and files";
+    throw new DistilleryError("BAD_ARGUMENT", `${text}, got ${show(source)}`);
+  }
+  if (!Array.isArray(files) || files.length === 0) {
+    throw new DistilleryError("BAD_ARGUMENT", `files: expected a list of paths, got ${show(files)}`);
+  }
+  const paths = files.map((file, i) => expectPath(`files[${i}]`, file));
+  const part = await openCifar(format, paths, true);
+  return { part, path: paths[0], labelsAt: paths.join(", "), classes: CIFAR_VERSIONS[format].classes };
+}
+
+/** How a `.npy` file begins. */
+const NPY = 0x93;
+
+/** A pair of IDX or `.npy` files, told apart by how the first begins. */
+async function openPair(inputs: string, labels: string): Promise<RawPart> {
+  const head = readHead(await openSliced(inputs), 4);
+  const labelsOf = (rows: number) => readLabels(labels, rows);
+  if (head[0] === NPY) return openNpyPair(inputs, labelsOf);
+  if (head[0] === 0 || isGzip(head)) {
+    const rows = await streamImages(inputs);
+    return { rows, labels: await labelsOf(rows.length) };
+  }
+  const start = Buffer.from(head).toString("hex");
+  throw badData(inputs, `neither an IDX nor a .npy file: ${start === "" ? "it is empty" : `begins with ${start}`}`);
+}
+
+async function readLabels(file: string, rows: number): Promise<Int32Array> {
+  const bytes = await readWhole(file);
+  if (bytes[0] === NPY) return toLabels(decodeNpy(bytes, file), rows, file);
+  const { data } = await decodeIdx(bytes, file, 1);
+  if (data.length !== rows) throw badData(file, `expected ${rows} labels, one a sample, got ${data.length}`);
+  return Int32Array.from(data);
+}
+
+function givenNumbers(
+  { rows, isImage = true }: RawPart,
+  mean: Normalisation["mean"],
+  std: Normalisation["std"],
+): Normalisation {
+  if (rows.dtype !== "uint8") {
+    throw new DistilleryError("BAD_ARGUMENT", "mean, std: expected them for bytes only: floats are taken as they are");
+  }
+  const channels = isImage ? rows.shape[0] : 1;
+  return {
+    mean: expectChannels("mean", mean, channels, () => true, "a finite number"),
+    std: expectChannels("std", std, channels, (x) => Math.fround(x) > 0, "a number above 0"),
+  };
+}
+
+/** The number of classes in the options, in the format, or as the labels show. */
+function countClasses(labels: Int32Array, file: string, known: number | null, options: DatasetOptions): number {
+  const { classNames, classes = expectClassNames(classNames)?.length ?? known } = options;
+  if (classes === null) return labels.reduce((a, b) => Math.max(a, b), 0) + 1;
+  expectInteger("classes", classes, 1, 2 ** 31 - 1);
+  const wrong = labels.findIndex((label) => label >= classes);
+  if (wrong < 0) return classes;
+  throw badData(file, `label ${wrong}: expected a class from 0 to ${classes - 1}, got ${labels[wrong]}`);
+}
+
+function expectPath(name: string, path: unknown): string {
+  if (typeof path === "string" && path !== "" && !path.includes("\0")) return path;
+  throw new DistilleryError("BAD_ARGUMENT", `${name}: expected the path of a file, got ${show(path)}`);
+}

@@ -1,0 +1,174 @@
+import { createHash } from "node:crypto";
+import { expectInteger } from "../checks.js";
+import { badData } from "../files/index.js";
+import { Tensor } from "../tensor/tensor.js";
+import { type Dataset, expectClassNames } from "./dataset.js";
+import { ImageDataset, type ImageSize } from "./image_dataset.js";
+import { featuresOf, materialize, type RowSource, rowBytes, visitRows } from "./row_source.js";
+import { ChannelStatistics, type Normalisation } from "./statistics.js";
+import { StreamedDataset } from "./streamed_dataset.js";
+import { EncodedRows, measureTable, type TableReader } from "./table.js";
+import { bytesOf, TableDataset, TensorDataset } from "./tensor_dataset.js";
+
+/** What a format finds at a path: samples before anything is measured, and their labels. */
+export interface RawData {
+  readonly train: RawPart;
+  /** Null if the source has none. */
+  readonly test: RawPart | null;
+  readonly classes: number;
+  readonly classNames?: readonly string[];
+}
+
+/** Some samples with their classes. */
+export interface RawPart {
+  /** Bytes are pixels, floats are taken as they are, doubles are the cells of a table. */
+  readonly rows: RowSource;
+  /** [rows]. */
+  readonly labels: Int32Array;
+  /** For bytes: whether their shape is [channels, height, width]; default true. */
+  readonly isImage?: boolean;
+  /** For the cells of a table: what read them. */
+  readonly table?: TableReader;
+}
+
+/** How {@link toDatasets} makes data sets. */
+export interface BuildOptions {
+  readonly name: string;
+  /** Whether the samples stay on the disk. */
+  readonly stream: boolean;
+  /** The bytes of the values that are read at once. */
+  readonly chunkBytes?: number;
+  /** For pixels; default: measured. */
+  readonly normalisation?: Normalisation;
+}
+
+/** About the bytes that are read at once. */
+export const CHUNK_BYTES = 2 ** 23;
+
+/**
+ * The data sets of the parts, in memory or streamed, with the same values. Statistics are measured over the rows of the
+ * training part with these ascending indices.
+ */
+export async function toDatasets(
+  { train, test, ...shared }: RawData,
+  source: string,
+  measured: Int32Array,
+  options: BuildOptions,
+): Promise<{ train: Dataset; test: Dataset | null }> {
+  const rows = options.stream ? train.rows : await materialize(train.rows, source);
+  const fitted = await measureRows({ ...train, rows }, measured, options);
+  const first = await build({ ...train, rows }, shared, fitted, options, source);
+  if (test === null) return { train: first, test: null };
+  const testRows = options.stream ? test.rows : await materialize(test.rows, source);
+  const known: Fitted = { ...fitted, sha256: null };
+  return { train: first, test: await build({ ...test, rows: testRows }, shared, known, options, source) };
+}
+
+/** What is measured over the training rows. */
+interface Fitted {
+  readonly normalisation?: Normalisation;
+  readonly table?: Awaited<ReturnType<typeof measureTable>>;
+  /** Of the streamed rows that were measured; null: not taken yet. */
+  readonly sha256: string | null;
+}
+
+async function measureRows(part: RawPart, measured: Int32Array, options: BuildOptions): Promise<Fitted> {
+  const { rows, table } = part;
+  const step = chunkOf(rows, options);
+  const hash = createHash("sha256");
+  const visitors = options.stream ? [(data: ArrayBufferView) => void hash.update(bytesOf(data))] : [];
+  const digest = () => (options.stream ? hash.digest("hex") : null);
+  if (rows.dtype === "float64" && table !== undefined) {
+    const layout = await measureTable(table, rows, measured, step, visitors);
+    return { table: layout, sha256: digest() };
+  }
+  if (rows.dtype === "float32" || options.normalisation !== undefined) {
+    await visitRows(rows, step, visitors);
+    return { normalisation: options.normalisation, sha256: digest() };
+  }
+  const statistics = new ChannelStatistics(channelsOf(part), featuresOf(rows), measured);
+  const add = (data: unknown, start: number, end: number) => statistics.add(data as Uint8Array, start, end);
+  await visitRows(rows, step, [add, ...visitors]);
+  return { normalisation: statistics.normalisation(), sha256: digest() };
+}
+
+async function build(
+  part: RawPart,
+  { classes, classNames }: Pick<RawData, "classes" | "classNames">,
+  { normalisation, table, sha256 }: Fitted,
+  options: BuildOptions,
+  source: string,
+): Promise<Dataset> {
+  const { labels, isImage = true } = part;
+  const { name, stream } = options;
+  const rows = table === undefined ? part.rows : new EncodedRows(part.rows, part.table as TableReader, table);
+  const shared = { name, classes, ...(classNames && { classNames }) };
+  if (stream) {
+    expectInteger("the number of rows", rows.length, 1, 2 ** 31 - 1);
+    expectInteger("the values of a row", featuresOf(rows), 1, 2 ** 31 - 1);
+    const chunk = chunkOf(rows, options);
+    const isBytes = rows.dtype === "uint8";
+    return new StreamedDataset({
+      ...{ rows, labels, name, classes, classNames: expectClassNames(classNames, classes), table, chunk },
+      isImage: isBytes && isImage,
+      mean: isBytes ? byChannel(part, normalisation?.mean ?? 0) : [],
+      std: isBytes ? byChannel(part, normalisation?.std ?? 1) : [],
+      sha256: sha256 ?? (await hashOf(part.rows, chunk)),
+    });
+  }
+  const { data } = await materialize(rows, source);
+  if (data instanceof Uint8Array) {
+    const [channels, height, width] = rows.shape;
+    const image: ImageSize | undefined = isImage ? { channels, height, width } : undefined;
+    const numbers = normalisation ?? { mean: 0, std: 1 };
+    return new ImageDataset(data, labels, { ...shared, ...numbers, features: featuresOf(rows), image });
+  }
+  const inputs = new Tensor(data as Float32Array, [rows.length, featuresOf(rows)]);
+  return table === undefined
+    ? new TensorDataset(inputs, labels, shared)
+    : new TableDataset(inputs, labels, { ...shared, table });
+}
+
+async function hashOf(rows: RowSource, step: number): Promise<string> {
+  const hash = createHash("sha256");
+  await visitRows(rows, step, [(data) => void hash.update(bytesOf(data))]);
+  return hash.digest("hex");
+}
+
+function chunkOf(rows: RowSource, { chunkBytes = CHUNK_BYTES }: BuildOptions): number {
+  return Math.max(1, Math.floor(chunkBytes / rowBytes(rows)));
+}
+
+function channelsOf({ rows, isImage = true }: RawPart): number {
+  return isImage ? rows.shape[0] : 1;
+}
+
+function byChannel(part: RawPart, numbers: number | readonly number[]): readonly number[] {
+  return typeof numbers === "number" ? new Array<number>(channelsOf(part)).fill(numbers) : numbers;
+}
+
+/** Refuses a test label of a class that no training sample has: one that no model can have learnt. */
+export function expectSeen(
+  training: Int32Array,
+  testing: Int32Array,
+  file: string,
+  locationOf = (at: number) => `label ${at}`,
+): void {
+  const seen = new Set<number>(training);
+  const at = testing.findIndex((label) => !seen.has(label));
+  if (at >= 0) throw badData(file, `${locationOf(at)}: class ${testing[at]} is not in the training set`);
+}
+
+/** Refuses test samples that are not like those for training. */
+export function expectSameKind(train: RowSource, test: RowSource, file: string): void {
+  const [expected, got] = [train, test].map(kindOf);
+  if (got !== expected) throw badData(file, `expected ${expected}, as for training, got ${got}`);
+}
+
+function kindOf(rows: RowSource): string {
+  if (rows.dtype !== "uint8") return `${featuresOf(rows)} values a sample`;
+  return `images of ${rows.shape.join(" x ")}`;
+}
+
+/** What can be done with a file that is too large to be read at once. */
+export const ON_DISK = "stream (--stream) leaves it on the disk";

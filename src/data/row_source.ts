@@ -1,0 +1,160 @@
+import { setImmediate } from "node:timers/promises";
+import { DistilleryError } from "../errors.js";
+import { readSlice, type SlicedFile } from "../files/index.js";
+
+/** The values of rows: pixels in bytes, numbers, or the cells of a table. */
+export type RowData = Uint8Array | Float32Array | Float64Array;
+
+/** Samples of one shape that are read in ranges, from files or from memory. What is read is valid. */
+export interface RowSource {
+  /** The number of samples. */
+  readonly length: number;
+  /** The shape of one: [channels, height, width], [features], or [columns] of a table. */
+  readonly shape: readonly number[];
+  readonly dtype: "uint8" | "float32" | "float64";
+  /**
+   * The rows `start` to `end` (not included), in `into` if that is given. Otherwise they may be a view of the source's own
+   * memory. `BAD_DATA` with the location of a value that is wrong.
+   */
+  read(start: number, end: number, into?: RowData): RowData;
+}
+
+/** Rows in memory; a range is a view. */
+export class MemoryRows implements RowSource {
+  readonly length: number;
+  readonly dtype: RowSource["dtype"];
+
+  constructor(
+    readonly data: RowData,
+    readonly shape: readonly number[],
+  ) {
+    this.length = data.length / featuresOf(this);
+    this.dtype = data instanceof Uint8Array ? "uint8" : data instanceof Float32Array ? "float32" : "float64";
+  }
+
+  read(start: number, end: number, into?: RowData): RowData {
+    const features = featuresOf(this);
+    const part = this.data.subarray(start * features, end * features);
+    if (into === undefined) return part;
+    into.set(part);
+    return into;
+  }
+}
+
+/** Records of equal size in files, one file after the other, each behind its header. */
+export class FileRecords {
+  readonly length: number;
+
+  constructor(
+    readonly files: readonly { readonly file: SlicedFile; readonly offset: number; readonly records: number }[],
+    /** The bytes of a record. */
+    readonly stride: number,
+  ) {
+    this.length = files.reduce((sum, { records }) => sum + records, 0);
+  }
+
+  /** The file that a record is in, and its first byte there. */
+  locationOf(record: number): { path: string; byte: number } {
+    let first = 0;
+    for (const { file, offset, records } of this.files) {
+      if (record < first + records) return { path: file.path, byte: offset + (record - first) * this.stride };
+      first += records;
+    }
+    throw new RangeError(`record ${record} of ${this.length}`);
+  }
+
+  /** Fills `into` with the records from `start` on. */
+  read(start: number, into: Uint8Array): void {
+    let [first, filled] = [0, 0];
+    for (const { file, offset, records } of this.files) {
+      const from = start + filled / this.stride - first;
+      if (from < records && filled < into.length) {
+        const part = into.subarray(filled, filled + Math.min(into.length - filled, (records - from) * this.stride));
+        readSlice(file, offset + from * this.stride, part);
+        filled += part.length;
+      }
+      first += records;
+    }
+  }
+}
+
+/** Makes the bytes of records, the first of which has this number, into values. */
+export type DecodeRecords = (bytes: Uint8Array, first: number, out: RowData) => void;
+
+/** Rows in records of files; without `decode` the bytes are the values. */
+export class RecordRows implements RowSource {
+  constructor(
+    readonly records: FileRecords,
+    readonly shape: readonly number[],
+    readonly dtype: "uint8" | "float32",
+    private readonly decode?: DecodeRecords,
+  ) {}
+
+  get length(): number {
+    return this.records.length;
+  }
+
+  read(start: number, end: number, into: RowData = newRows(this, end - start)): RowData {
+    const bytes =
+      this.decode === undefined ? (into as Uint8Array) : new Uint8Array((end - start) * this.records.stride);
+    this.records.read(start, bytes);
+    this.decode?.(bytes, start, into);
+    return into;
+  }
+}
+
+/** The number of values of a row. */
+export function featuresOf({ shape }: Pick<RowSource, "shape">): number {
+  return shape.reduce((product, length) => product * length, 1);
+}
+
+/** The bytes of the values of a row. */
+export function rowBytes(rows: RowSource): number {
+  return featuresOf(rows) * { uint8: 1, float32: 4, float64: 8 }[rows.dtype];
+}
+
+/** Memory for so many rows. */
+export function newRows(rows: RowSource, count: number): RowData {
+  const size = count * featuresOf(rows);
+  if (rows.dtype === "uint8") return new Uint8Array(size);
+  return rows.dtype === "float32" ? new Float32Array(size) : new Float64Array(size);
+}
+
+/** Bytes that are read before other work gets its turn. */
+const TURN = 2 ** 20;
+
+/** All rows in memory; those of {@link MemoryRows} are not copied. */
+export async function materialize(rows: RowSource, source: string): Promise<MemoryRows> {
+  if (rows instanceof MemoryRows) return rows;
+  const features = featuresOf(rows);
+  let data: RowData;
+  try {
+    data = newRows(rows, rows.length);
+  } catch (error) {
+    const text = `${rows.length} samples of ${features} values do not fit into memory: stream (--stream) leaves them on the disk`;
+    throw new DistilleryError("BAD_ARGUMENT", `${source}: ${text}`, { cause: error });
+  }
+  const step = Math.max(1, Math.floor(TURN / rowBytes(rows)));
+  for (let start = 0; start < rows.length; start += step) {
+    const end = Math.min(start + step, rows.length);
+    rows.read(start, end, data.subarray(start * features, end * features));
+    await setImmediate();
+  }
+  return new MemoryRows(data, rows.shape);
+}
+
+/** Shows all rows to each visitor, `step` at a time. */
+export async function visitRows(
+  rows: RowSource,
+  step: number,
+  visitors: readonly ((data: RowData, start: number, end: number) => void)[],
+): Promise<void> {
+  if (visitors.length === 0) return;
+  const buffer = rows instanceof MemoryRows ? undefined : newRows(rows, Math.min(step, rows.length));
+  for (let start = 0; start < rows.length; start += step) {
+    const end = Math.min(start + step, rows.length);
+    const data = rows.read(start, end, buffer?.subarray(0, (end - start) * featuresOf(rows)));
+    for (const visit of visitors) visit(data, start, end);
+    await setImmediate();
+  }
+}
