@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { expectInteger, expectShape, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
+import { detach, slice } from "../ops/index.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import { IntTensor, type Labels } from "../tensor/int_tensor.js";
 import { expectTensor, Tensor } from "../tensor/tensor.js";
@@ -107,7 +108,7 @@ export class TensorDataset extends InMemoryDataset {
     const [size, features] = inputs.shape;
     super(size, [features], labels, { ...options, name: options.name ?? "tensors" });
     expectFinite(inputs, this.features);
-    this.inputs = inputs.detach();
+    this.inputs = detach(inputs);
   }
 
   protected override gather(indices: Int32Array, out: Float32Array): void {
@@ -117,7 +118,7 @@ export class TensorDataset extends InMemoryDataset {
   /** Shares memory with the tensors. */
   override slice(start: number, end: number): Batch {
     const indices = this.range(start, end);
-    return { inputs: this.inputs.slice(start, end), labels: this.labels.slice(start, end), indices };
+    return { inputs: slice(this.inputs, start, end), labels: this.labels.slice(start, end), indices };
   }
 
   protected override content() {
