@@ -1,179 +1,97 @@
-import { dirname, join, parse } from "node:path";
-import { show, showList } from "../../checks.js";
-import { DistilleryError } from "../../errors.js";
-import { badData, listFiles, MAX_FILE_BYTES } from "../../files/index.js";
-import { Tensor } from "../../tensor/tensor.js";
-import { encodeCell, parseNumber } from "../preprocessing/encode.js";
-import { type ClassSpec, columnWidth, type TablePreprocessing, widthOf } from "../preprocessing/spec.js";
-import { ON_DISK, type RawData, type RawPart } from "../raw_data.js";
-import { featuresOf, MemoryRows, newRows, type RowData, type RowSource } from "../row_source.js";
-import {
-  type ColumnIndices,
-  expectWidth,
-  findColumns,
-  indicesOf,
-  readTableHeader,
-  type TableOptions,
-  TableReader,
-} from "../table.js";
-import { openCsv } from "./csv.js";
-import type { FileSamples, Format } from "./format.js";
-import type { TextRecords } from "./text_records.js";
+import { badData, openSliced } from "../../files/index.js";
+import { tableFormat } from "./table_format.js";
+import { type TextRecord, TextRecords } from "./text_records.js";
 
-/**
- * Tables in CSV files: numbers, standardised by the training rows' mean and standard deviation of their column, and texts
- * of few values, one-hot; one column is the label. `NAME_test.csv` beside `NAME.csv`, or `test.csv` beside `train.csv`, is
- * the test part.
- */
-export const csvTable: Format = {
+/** Tables in comma-separated text. */
+export const csvTable = tableFormat({
   name: "csv",
   help: "a .csv or .tsv table",
   extensions: [".csv", ".tsv"],
-  folder: "train.csv",
-  detect: ({ files }) => files.has("train.csv"),
+  samplesHelp: "rows of a .csv or .tsv file (with or without labels)",
+  takesOthers: true,
+  openRecords: openCsv,
+});
 
-  async open(path, options): Promise<RawData> {
-    const file = parse(path).ext === "" ? join(path, "train.csv") : path;
-    return openTable(file, await testFile(file), options);
-  },
+const DELIMITERS = [",", ";", "\t"] as const;
 
-  samples: {
-    help: "rows of a .csv or .tsv file (with or without labels)",
-    extensions: [".csv", ".tsv", ""],
-    accepts: (spec) => spec.kind === "table",
-    read: (file, spec) => readSampleRows(file, spec as TablePreprocessing),
-  },
-};
-
-type OpenTable = { stream: boolean } & TableOptions;
-
-async function openTable(file: string, test: string | null, options: OpenTable): Promise<RawData> {
-  const training = await readTable(file, options, (cells, line) => {
-    const header = readTableHeader(cells, line, file, options);
-    return new TableReader(file, header, indicesOf(header));
+/**
+ * The records of comma-separated text (RFC 4180, in UTF-8; semicolons and tabs are recognised): cells without spaces
+ * around them. Blank lines are left out. `BAD_DATA` with file and line for quotes that do not close.
+ */
+async function openCsv(path: string): Promise<TextRecords<readonly string[]>> {
+  let delimiter: string | undefined;
+  return new TextRecords(await openSliced(path), (text, line, isLast) => {
+    delimiter ??= delimiterOf(text);
+    return parseCsv(text, delimiter, line, isLast, path);
   });
-  const { reader } = training;
-  const tested =
-    test === null ? null : await readTable(test, options, (cells, line) => testReader(test, reader, cells, line));
-  const classNames = reader.classNames();
-  if (classNames.length < 2) throw badData(file, `expected at least two classes, got ${showList(classNames)} alone`);
-  const part = ({ rows, reader: table }: ReadTable): RawPart => ({ rows, labels: table.classes(classNames), table });
-  return { train: part(training), test: tested && part(tested), classes: classNames.length, classNames };
 }
 
-/** A test file has the columns of the training file, in any order if they are named, and the label. */
-function testReader(file: string, training: TableReader, cells: readonly string[], line: number): TableReader {
-  const { columns, label, header } = training;
-  const indices = findColumns({ columns, label, header: header.isNamed }, cells, line, file);
-  if (indices.label >= 0) return new TableReader(file, header, indices, training);
-  const advice = `move the file away, and a fraction of the rows of ${training.file} is held out for testing`;
-  throw badData(file, `line ${line}: the label, ${show(label.name)}, is missing: add it; or ${advice}`);
+/** The one that occurs most often in the first line; a comma if none does. */
+function delimiterOf(text: string): string {
+  const end = text.indexOf("\n");
+  const first = end < 0 ? text : text.slice(0, end);
+  const count = (delimiter: string) => first.split(delimiter).length;
+  return DELIMITERS.reduce((best, delimiter) => (count(delimiter) > count(best) ? delimiter : best));
 }
 
-interface ReadTable {
-  readonly rows: RowSource;
-  readonly reader: TableReader;
-}
-
-async function readTable(
+function parseCsv(
+  text: string,
+  delimiter: string,
+  firstLine: number,
+  isLast: boolean,
   file: string,
-  { stream }: OpenTable,
-  open: (cells: readonly string[], line: number) => TableReader,
-): Promise<ReadTable> {
-  const records = await openCsv(file);
-  const { size } = records.file;
-  if (!stream && size > MAX_FILE_BYTES) {
-    const text = `${file}: ${size} bytes; at most ${MAX_FILE_BYTES} can be read: ${ON_DISK}`;
-    throw new DistilleryError("IO_ERROR", text);
+): TextRecord<readonly string[]>[] | null {
+  const records: TextRecord<readonly string[]>[] = [];
+  let [at, line] = [0, firstLine];
+  while (at < text.length) {
+    const end = text.indexOf("\n", at);
+    const row = text.slice(at, end < 0 ? text.length : end);
+    // Most records have no quotes: then a record is a line.
+    const quoted = row.includes('"') ? parseQuoted(text, at, delimiter) : null;
+    if (quoted !== null && "problem" in quoted) {
+      if (quoted.isOpen && !isLast) return null;
+      throw badData(file, `line ${line}: ${quoted.problem}`);
+    }
+    const cells = (quoted?.cells ?? row.split(delimiter)).map((cell) => cell.trim());
+    if (cells.length > 1 || cells[0] !== "") records.push({ value: cells, line });
+    line += quoted?.lines ?? 1;
+    at = quoted?.next ?? at + row.length + 1;
   }
-  let reader: TableReader | undefined;
-  let cells: Float64Array = new Float64Array(0);
-  let count = 0;
-  await records.scan((record, line) => {
-    if (reader === undefined) {
-      reader = open(record, line);
-      if (reader.header.isNamed) return;
+  return records;
+}
+
+type Quoted = { cells: string[]; lines: number; next: number } | { problem: string; isOpen: boolean };
+
+/** A record some of whose cells may be quoted: these hold delimiters, line ends, and doubled quotes. */
+function parseQuoted(text: string, start: number, delimiter: string): Quoted {
+  const cells: string[] = [];
+  let [at, lines] = [start, 1];
+  for (;;) {
+    let cell = "";
+    if (text[at] === '"') {
+      let from = at + 1;
+      for (;;) {
+        const quote = text.indexOf('"', from);
+        if (quote < 0) return { problem: "quoted field unterminated", isOpen: true };
+        cell += text.slice(from, quote);
+        at = quote + 1;
+        if (text[at] !== '"') break;
+        cell += '"';
+        from = at + 1;
+      }
+      lines += cell.split("\n").length - 1;
+      while (text[at] === " " && delimiter !== " ") at++;
+      if (at < text.length && text[at] !== "\n" && !text.startsWith(delimiter, at)) {
+        return { problem: "trailing quote on quoted field is malformed", isOpen: false };
+      }
+    } else {
+      const [next, end] = [text.indexOf(delimiter, at), text.indexOf("\n", at)];
+      const stop = Math.min(next < 0 ? text.length : next, end < 0 ? text.length : end);
+      cell = text.slice(at, stop);
+      at = stop;
     }
-    const width = reader.header.names.length - 1;
-    const at = stream ? 0 : count * width;
-    if (cells.length < at + width) cells = grown(cells, at + width);
-    reader.readRow(record, line, cells, at);
-    reader.readLabel(record, line);
-    count++;
-  });
-  if (reader === undefined || count === 0) throw badData(file, "truncated: it has no rows");
-  const shape = [reader.columns.length];
-  if (!stream) return { rows: new MemoryRows(cells.subarray(0, count * shape[0]), shape), reader };
-  return { rows: new CsvRows(records, reader, count, shape), reader };
-}
-
-/** A copy with room for twice as many. */
-function grown(cells: Float64Array, least: number): Float64Array {
-  const larger = new Float64Array(Math.max(least, 2 * cells.length));
-  larger.set(cells);
-  return larger;
-}
-
-/** Rows that stay in their file: the blocks of text that hold a range are parsed when it is read. */
-class CsvRows implements RowSource {
-  readonly dtype = "float64";
-
-  constructor(
-    private readonly records: TextRecords<readonly string[]>,
-    private readonly reader: TableReader,
-    readonly length: number,
-    readonly shape: readonly number[],
-  ) {}
-
-  read(start: number, end: number, into: RowData = newRows(this, end - start)): RowData {
-    const [first, width] = [this.reader.header.isNamed ? 1 : 0, featuresOf(this)];
-    this.records.read(start + first, end + first, (cells, line, number) => {
-      this.reader.readRow(cells, line, into, (number - first - start) * width);
-    });
-    return into;
+    cells.push(cell);
+    if (at >= text.length || text[at] === "\n") return { cells, lines, next: at + 1 };
+    at += delimiter.length;
   }
-}
-
-/** The file beside a table that is its test part: `test.csv` of `train.csv`, otherwise `NAME_test.csv`. */
-async function testFile(file: string): Promise<string | null> {
-  const { name, ext } = parse(file);
-  const candidate = /(^|[_-])train$/.test(name) ? name.replace(/train$/, "test") : `${name}_test`;
-  const files = await listFiles(dirname(file));
-  return files.has(candidate + ext) ? join(dirname(file), candidate + ext) : null;
-}
-
-async function readSampleRows(file: string, spec: TablePreprocessing): Promise<FileSamples> {
-  const { columns, header } = spec;
-  const features = widthOf(columns);
-  const [rows, locations, labels]: [Float32Array[], string[], number[]] = [[], [], []];
-  let indices: ColumnIndices | undefined;
-  const records = await openCsv(file);
-  await records.scan((cells, line) => {
-    if (indices === undefined) {
-      indices = findColumns(spec, cells, line, file);
-      if (header) return;
-    }
-    expectWidth(cells, indices, line, file);
-    const row = new Float32Array(features);
-    let at = 0;
-    for (const [i, column] of columns.entries()) {
-      const problem = encodeCell(column, cells[indices.columns[i]], row, at);
-      if (problem !== null) throw badData(file, `line ${line}, ${show(column.name)}: ${problem}`);
-      at += columnWidth(column);
-    }
-    rows.push(row);
-    locations.push(`${file}, line ${line}`);
-    if (indices.label >= 0) labels.push(classOf(cells[indices.label], spec));
-  });
-  if (rows.length === 0) throw badData(file, "truncated: it has no rows");
-  const values = new Float32Array(rows.length * features);
-  for (const [i, row] of rows.entries()) values.set(row, i * features);
-  const inputs = new Tensor(values, [rows.length, features]);
-  return { inputs, locations, labels: labels.length === 0 ? null : Int32Array.from(labels) };
-}
-
-function classOf(text: string, { classNames }: ClassSpec): number {
-  const number = parseNumber(text);
-  const byText = classNames?.indexOf(text) ?? -1;
-  return byText >= 0 || number === null ? byText : (classNames?.indexOf(String(number)) ?? -1);
 }

@@ -1,0 +1,197 @@
+import { dirname, join, parse } from "node:path";
+import { show, showList } from "../../checks.js";
+import { DistilleryError } from "../../errors.js";
+import { badData, kindOf, listFiles, MAX_FILE_BYTES } from "../../files/index.js";
+import { Tensor } from "../../tensor/tensor.js";
+import { encodeCell, parseNumber } from "../preprocessing/encode.js";
+import { type ClassSpec, columnWidth, type TablePreprocessing, widthOf } from "../preprocessing/spec.js";
+import { ON_DISK, type RawData, type RawPart } from "../raw_data.js";
+import { featuresOf, MemoryRows, newRows, type RowData, type RowSource } from "../row_source.js";
+import {
+  type ColumnIndices,
+  expectWidth,
+  findColumns,
+  indicesOf,
+  readTableHeader,
+  type TableOptions,
+  TableReader,
+} from "../table.js";
+import type { FileSamples, Format } from "./format.js";
+import type { TextRecords } from "./text_records.js";
+
+/** What distinguishes the formats of tables. */
+interface TableFormat extends Pick<Format, "name" | "help" | "extensions"> {
+  /** What files of new samples are, for help texts. */
+  readonly samplesHelp: string;
+  /** Whether a file of another extension with new samples is read as one of these. */
+  readonly takesOthers?: boolean;
+  /** The records of a file as cells; the first may name the columns. */
+  openRecords(file: string): Promise<CellRecords>;
+}
+
+type CellRecords = TextRecords<readonly string[]>;
+
+/**
+ * A format of tables in text files: numbers, standardised by the training rows' mean and standard deviation of their
+ * column, and texts of few values, one-hot; one column is the label. `NAME_test.EXT` beside `NAME.EXT`, or `test.EXT` beside
+ * `train.EXT`, is the test part.
+ */
+export function tableFormat({ samplesHelp, takesOthers = false, openRecords, ...format }: TableFormat): Format {
+  const trainFile = `train${format.extensions[0]}`;
+  return {
+    ...format,
+    folder: trainFile,
+    detect: ({ files }) => files.has(trainFile),
+
+    async open(path, options): Promise<RawData> {
+      const file = (await kindOf(path)) === "folder" ? join(path, trainFile) : path;
+      return openTable(file, await testFile(file), options, openRecords);
+    },
+
+    samples: {
+      help: samplesHelp,
+      extensions: takesOthers ? [...format.extensions, ""] : format.extensions,
+      accepts: (spec) => spec.kind === "table",
+      read: async (file, spec) => readSampleRows(file, await openRecords(file), spec as TablePreprocessing),
+    },
+  };
+}
+
+type OpenTable = { stream: boolean } & TableOptions;
+
+async function openTable(
+  file: string,
+  test: string | null,
+  options: OpenTable,
+  openRecords: TableFormat["openRecords"],
+): Promise<RawData> {
+  const training = await readTable(file, await openRecords(file), options, (cells, line) => {
+    const header = readTableHeader(cells, line, file, options);
+    return new TableReader(file, header, indicesOf(header));
+  });
+  const { reader } = training;
+  const tested =
+    test === null
+      ? null
+      : await readTable(test, await openRecords(test), options, (cells, line) => testReader(test, reader, cells, line));
+  const classNames = reader.classNames();
+  if (classNames.length < 2) throw badData(file, `expected at least two classes, got ${showList(classNames)} alone`);
+  const part = ({ rows, reader: table }: ReadTable): RawPart => ({ rows, labels: table.classes(classNames), table });
+  return { train: part(training), test: tested && part(tested), classes: classNames.length, classNames };
+}
+
+/** A test file has the columns of the training file, in any order if they are named, and the label. */
+function testReader(file: string, training: TableReader, cells: readonly string[], line: number): TableReader {
+  const { columns, label, header } = training;
+  const indices = findColumns({ columns, label, header: header.isNamed }, cells, line, file);
+  if (indices.label >= 0) return new TableReader(file, header, indices, training);
+  const advice = `move the file away, and a fraction of the rows of ${training.file} is held out for testing`;
+  throw badData(file, `line ${line}: the label, ${show(label.name)}, is missing: add it; or ${advice}`);
+}
+
+interface ReadTable {
+  readonly rows: RowSource;
+  readonly reader: TableReader;
+}
+
+async function readTable(
+  file: string,
+  records: CellRecords,
+  { stream }: OpenTable,
+  open: (cells: readonly string[], line: number) => TableReader,
+): Promise<ReadTable> {
+  const { size } = records.file;
+  if (!stream && size > MAX_FILE_BYTES) {
+    const text = `${file}: ${size} bytes; at most ${MAX_FILE_BYTES} can be read: ${ON_DISK}`;
+    throw new DistilleryError("IO_ERROR", text);
+  }
+  let reader: TableReader | undefined;
+  let cells: Float64Array = new Float64Array(0);
+  let count = 0;
+  await records.scan((record, line) => {
+    if (reader === undefined) {
+      reader = open(record, line);
+      if (reader.header.isNamed) return;
+    }
+    const width = reader.header.names.length - 1;
+    const at = stream ? 0 : count * width;
+    if (cells.length < at + width) cells = grown(cells, at + width);
+    reader.readRow(record, line, cells, at);
+    reader.readLabel(record, line);
+    count++;
+  });
+  if (reader === undefined || count === 0) throw badData(file, "truncated: it has no rows");
+  const shape = [reader.columns.length];
+  if (!stream) return { rows: new MemoryRows(cells.subarray(0, count * shape[0]), shape), reader };
+  return { rows: new TextRows(records, reader, count, shape), reader };
+}
+
+/** A copy with room for twice as many. */
+function grown(cells: Float64Array, least: number): Float64Array {
+  const larger = new Float64Array(Math.max(least, 2 * cells.length));
+  larger.set(cells);
+  return larger;
+}
+
+/** Rows that stay in their file: the blocks of text that hold a range are parsed when it is read. */
+class TextRows implements RowSource {
+  readonly dtype = "float64";
+
+  constructor(
+    private readonly records: CellRecords,
+    private readonly reader: TableReader,
+    readonly length: number,
+    readonly shape: readonly number[],
+  ) {}
+
+  read(start: number, end: number, into: RowData = newRows(this, end - start)): RowData {
+    const [first, width] = [this.reader.header.isNamed ? 1 : 0, featuresOf(this)];
+    this.records.read(start + first, end + first, (cells, line, number) => {
+      this.reader.readRow(cells, line, into, (number - first - start) * width);
+    });
+    return into;
+  }
+}
+
+/** The file beside a table that is its test part: `test.csv` of `train.csv`, otherwise `NAME_test.csv`. */
+async function testFile(file: string): Promise<string | null> {
+  const { name, ext } = parse(file);
+  const candidate = /(^|[_-])train$/.test(name) ? name.replace(/train$/, "test") : `${name}_test`;
+  const files = await listFiles(dirname(file));
+  return files.has(candidate + ext) ? join(dirname(file), candidate + ext) : null;
+}
+
+async function readSampleRows(file: string, records: CellRecords, spec: TablePreprocessing): Promise<FileSamples> {
+  const { columns, header } = spec;
+  const features = widthOf(columns);
+  const [rows, locations, labels]: [Float32Array[], string[], number[]] = [[], [], []];
+  let indices: ColumnIndices | undefined;
+  await records.scan((cells, line) => {
+    if (indices === undefined) {
+      indices = findColumns(spec, cells, line, file);
+      if (header) return;
+    }
+    expectWidth(cells, indices, line, file);
+    const row = new Float32Array(features);
+    let at = 0;
+    for (const [i, column] of columns.entries()) {
+      const problem = encodeCell(column, cells[indices.columns[i]], row, at);
+      if (problem !== null) throw badData(file, `line ${line}, ${show(column.name)}: ${problem}`);
+      at += columnWidth(column);
+    }
+    rows.push(row);
+    locations.push(`${file}, line ${line}`);
+    if (indices.label >= 0) labels.push(classOf(cells[indices.label], spec));
+  });
+  if (rows.length === 0) throw badData(file, "truncated: it has no rows");
+  const values = new Float32Array(rows.length * features);
+  for (const [i, row] of rows.entries()) values.set(row, i * features);
+  const inputs = new Tensor(values, [rows.length, features]);
+  return { inputs, locations, labels: labels.length === 0 ? null : Int32Array.from(labels) };
+}
+
+function classOf(text: string, { classNames }: ClassSpec): number {
+  const number = parseNumber(text);
+  const byText = classNames?.indexOf(text) ?? -1;
+  return byText >= 0 || number === null ? byText : (classNames?.indexOf(String(number)) ?? -1);
+}
