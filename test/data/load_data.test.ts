@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { loadData, loadImages, preprocessingOf } from "../../src/data/index.js";
-import { folderOf, images, refusal } from "./support.js";
+import { FORMATS, loadData, loadImages, preprocessingOf } from "../../src/data/index.js";
+import { FILES, folderOf, images, refusal } from "./support.js";
 
 describe("what is found", () => {
   test("four IDX files, as loadImages reads them", async () => {
@@ -28,17 +28,19 @@ describe("what is not", () => {
   test("a path", async () => {
     const path = join(folderOf({}), "none");
     expect(await refusal("NOT_FOUND", () => loadData(path))).toBe(
-      `${path}: no such file or folder: expected fashion-mnist, mnist, kmnist, cifar-10, cifar-100, a folder, or a ` +
-        ".npz, .npy, .csv or .tsv file",
+      `${path}: no such file or folder: expected fashion-mnist, mnist, kmnist, cifar-10, cifar-100, a folder, ` +
+        `or ${FILES}`,
     );
   });
 
   test("a folder of other things", async () => {
     const folder = folderOf({ "b.txt": Uint8Array.of(1), "a.bin": Uint8Array.of(1) });
+    const looked = FORMATS.flatMap((format) => format.folder ?? []).join("; ");
+    expect(looked).toContain(
+      "four IDX files (train-images-idx3-ubyte, ...); CIFAR's binary version (data_batch_1.bin, ",
+    );
     expect(await refusal("NOT_FOUND", () => loadData(folder))).toBe(
-      `${folder}: no data set found. Looked for four IDX files (train-images-idx3-ubyte, ...); CIFAR's binary version ` +
-        "(data_batch_1.bin, ... or train.bin); x_train.npy and y_train.npy; train.csv; folders of PNG or JPEG images, " +
-        'one a class, or train/ and test/ with these. It has "a.bin", "b.txt"',
+      `${folder}: no data set found. Looked for ${looked}. It has "a.bin", "b.txt"`,
     );
   });
 
@@ -51,9 +53,7 @@ describe("what is not", () => {
     const folder = folderOf({});
     expect(await refusal("NOT_FOUND", () => loadData(folder))).toMatch(/It has nothing$/);
     const file = join(folderOf({ "a.xlsx": Uint8Array.of(1) }), "a.xlsx");
-    expect(await refusal("BAD_DATA", () => loadData(file))).toBe(
-      `${file}: expected a .npz, .npy, .csv or .tsv file, or a folder`,
-    );
+    expect(await refusal("BAD_DATA", () => loadData(file))).toBe(`${file}: expected ${FILES}, or a folder`);
   });
 
   test("some of the IDX files", async () => {

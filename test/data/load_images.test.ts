@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { loadImages } from "../../src/data/index.js";
-import { folderOf, idx, images, refusal } from "./support.js";
+import { FILES, folderOf, idx, images, refusal } from "./support.js";
 
 /** The pixels of {@link images} for training: their mean and standard deviation, by hand. */
 const training = [0, 0, 0, 1, 0.2, 0.2, 0.2, 0.2, 0, 0.4, 0, 0.4, 1, 1, 1, 1];
@@ -115,12 +115,11 @@ describe("what is not there", () => {
     const folder = folderOf(images());
     writeFileSync(join(folder, "file"), "");
     const none = join(folder, "none");
-    const files = "a .npz, .npy, .csv or .tsv file";
     expect(await refusal("NOT_FOUND", () => loadImages(none))).toBe(
-      `${none}: no such file or folder: expected fashion-mnist, mnist, kmnist, cifar-10, cifar-100, a folder, or ${files}`,
+      `${none}: no such file or folder: expected fashion-mnist, mnist, kmnist, cifar-10, cifar-100, a folder, or ${FILES}`,
     );
     const file = join(folder, "file");
-    expect(await refusal("BAD_DATA", () => loadImages(file))).toBe(`${file}: expected ${files}, or a folder`);
+    expect(await refusal("BAD_DATA", () => loadImages(file))).toBe(`${file}: expected ${FILES}, or a folder`);
   });
 
   test("a link to a folder in a file's place", async () => {

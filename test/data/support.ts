@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, expect } from "vitest";
+import { FORMATS } from "../../src/data/formats/index.js";
 import { ChannelStatistics, type Normalisation } from "../../src/data/statistics.js";
 import { DistilleryError } from "../../src/errors.js";
 
@@ -49,6 +50,10 @@ export async function refusal(code: string, body: () => unknown): Promise<string
   expect((error as DistilleryError).code, String(error)).toBe(code);
   return (error as DistilleryError).message;
 }
+
+const EXTENSIONS = FORMATS.flatMap(({ extensions }) => extensions);
+/** How errors name the files that can be loaded. */
+export const FILES = `a ${EXTENSIONS.slice(0, -1).join(", ")} or ${EXTENSIONS.at(-1)} file`;
 
 /** The mean and deviation of each channel of images, in one part. */
 export function measureChannels(
