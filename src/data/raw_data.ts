@@ -43,7 +43,7 @@ export interface BuildOptions {
 }
 
 /** About the bytes that are read at once. */
-export const CHUNK_BYTES = 2 ** 23;
+const CHUNK_BYTES = 2 ** 23;
 
 /**
  * The data sets of the parts, in memory or streamed, with the same values. Statistics are measured over the rows of the

@@ -36,7 +36,7 @@ export interface ColumnIndices {
 const LABELS = ["label", "class", "target", "y"];
 
 /** Whether a first record names columns: none of its cells is a number, or one is a usual name of labels. */
-export function namesColumns(cells: readonly string[]): boolean {
+function namesColumns(cells: readonly string[]): boolean {
   return cells.every((cell) => parseNumber(cell) === null) || cells.some(isLabel);
 }
 

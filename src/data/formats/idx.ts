@@ -58,7 +58,7 @@ export const idx: Format = {
 };
 
 /** The images of one file and the labels of another. */
-export async function openIdxPair(imagesFile: string, labelsFile: string, stream: boolean): Promise<RawPart> {
+async function openIdxPair(imagesFile: string, labelsFile: string, stream: boolean): Promise<RawPart> {
   const rows = stream ? await streamImages(imagesFile) : await readImages(imagesFile);
   const { data } = await decodeIdx(await readWhole(labelsFile, ON_DISK), labelsFile, 1);
   if (data.length === rows.length) return { rows, labels: Int32Array.from(data) };
@@ -106,7 +106,7 @@ export async function decodeIdx(bytes: Uint8Array, file: string, rank: number): 
 }
 
 /** The lengths of an IDX file's axes, out of its first bytes. */
-export function readIdxShape(head: Uint8Array, file: string, rank: number): number[] {
+function readIdxShape(head: Uint8Array, file: string, rank: number): number[] {
   const [zero, alsoZero, type, axes] = head;
   const start = Buffer.from(head.subarray(0, 4)).toString("hex");
   if (axes === undefined) {
@@ -127,7 +127,7 @@ export function readIdxShape(head: Uint8Array, file: string, rank: number): numb
 }
 
 /** `BAD_DATA` for a file that does not have exactly the bytes that its header claims. */
-export function expectSize(claimed: number, size: number, file: string): void {
+function expectSize(claimed: number, size: number, file: string): void {
   if (size < claimed) throw badData(file, `truncated: claims ${claimed} bytes, has ${size}`);
   if (size === claimed) return;
   throw badData(file, `claims ${claimed} bytes, but ${size - claimed} more follow at byte ${claimed}`);
