@@ -4,7 +4,7 @@ import { createLoss, type DistillationLoss, isDistillationLoss, type LossSpec } 
 import { inEvalMode } from "../nn/modes.js";
 import { Module } from "../nn/module.js";
 import { Taps } from "../nn/taps.js";
-import { type Expression, importModules } from "../registry/index.js";
+import { formatExpression, importModules, parseExpression } from "../registry/index.js";
 import { noGrad } from "../tensor/autograd.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 
@@ -19,8 +19,9 @@ interface LossUse {
 
 /** The loss that a run's specification says; imports the modules of the user's own that it names. */
 export async function resolveLoss(spec: LossSpec, use: LossUse): Promise<DistillationLoss> {
-  const isExpression = typeof spec !== "function" && !isDistillationLoss(spec);
-  const modules = isExpression ? await importModules([spec as Expression]) : undefined;
+  const isExpression =
+    typeof spec === "string" || (typeof spec === "object" && spec !== null && !isDistillationLoss(spec));
+  const modules = isExpression ? await importModules([formatExpression(parseExpression(spec, "loss"))]) : undefined;
   const { data, labelSmoothing } = use;
   const tapShape = (network: "student" | "teacher", path: string) => tapShapeOf(use[network], data, network, path);
   return createLoss(spec, { classes: data.classes, labelSmoothing, tapShape }, modules && { modules });

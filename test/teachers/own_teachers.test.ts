@@ -1,0 +1,136 @@
+import { setTimeout } from "node:timers/promises";
+import { describe, expect, test } from "vitest";
+import {
+  type Batch,
+  cached,
+  distill,
+  frozen,
+  Generator,
+  live,
+  noGrad,
+  type Teacher,
+  TeacherCache,
+  withGenerator,
+} from "../../src/index.js";
+import { failure } from "../checkpoint/support.js";
+import { BATCH, setting, timeless } from "../train/support.js";
+
+type Own = ReturnType<typeof setting>;
+
+/** A run with the teacher that is made of the networks. */
+function run(make: (own: Own) => unknown, more: object = {}) {
+  return withGenerator(new Generator(0), async () => {
+    const own = setting();
+    const teacher = (await make(own)) as Teacher;
+    const validation = withGenerator(new Generator(9), setting).data;
+    const generator = new Generator(7);
+    const { history } = await withGenerator(generator, () =>
+      distill({ ...own, teacher, epochs: 2, batchSize: BATCH, lr: 0.01, validation, ...more }),
+    );
+    return { history: history.map(timeless), random: [...generator.state] };
+  });
+}
+const logitsOf = ({ teacher }: Own, { inputs }: Batch) => noGrad(() => teacher.eval().forward(inputs));
+
+describe("a teacher gives the run of its network, to the bit", () => {
+  test.each<[string, (own: Own) => unknown]>([
+    ["live", ({ teacher }) => live(teacher)],
+    ["frozen", ({ teacher }) => frozen(teacher)],
+    ["cached", async ({ teacher, data }) => cached(await TeacherCache.compute(teacher, data), live(teacher))],
+    ["a function of the batch", (own) => (batch: Batch) => logitsOf(own, batch)],
+    [
+      "an asynchronous function",
+      (own) => async (batch: Batch) => {
+        await setTimeout(1);
+        return logitsOf(own, batch);
+      },
+    ],
+    [
+      "an object, asynchronous for some batches",
+      (own): Teacher => ({
+        name: "mixed",
+        fingerprint: () => null,
+        outputs: (batch) => {
+          const outputs = { logits: logitsOf(own, batch), taps: {} };
+          return batch.indices[0] % 2 === 0 ? outputs : setTimeout(1, outputs);
+        },
+        evaluate: (batch) => ({ logits: logitsOf(own, batch), taps: {} }),
+      }),
+    ],
+  ])("%s", async (_, make) => {
+    expect(await run(make)).toEqual(await run(({ teacher }) => teacher));
+  });
+
+  test("live and frozen in train mode", async () => {
+    const expected = await run(({ teacher }) => teacher, { teacherMode: "train" });
+    expect(await run(({ teacher }) => live(teacher, { mode: "train" }))).toEqual(expected);
+    expect(await run(({ teacher }) => frozen(teacher, { mode: "train" }))).toEqual(expected);
+  });
+});
+
+test("a teacher is closed when the run ends, and asked for each batch once, in order", async () => {
+  let closed = 0;
+  const seen: number[] = [];
+  await run(
+    (own): Teacher => ({
+      name: "counted",
+      fingerprint: () => "1",
+      outputs(batch) {
+        seen.push(...batch.indices);
+        return { logits: logitsOf(own, batch), taps: {} };
+      },
+      close: () => {
+        closed += 1;
+      },
+    }),
+    { shuffle: false },
+  );
+  const epoch = Array.from({ length: 50 }, (_, i) => i);
+  expect(seen).toEqual([...epoch, ...epoch]);
+  expect(closed).toBe(1);
+});
+
+test("a teacher that can prefetch gets the batches to come", async () => {
+  const events: string[] = [];
+  const firstOf = ({ indices }: Batch) => indices[0];
+  await run(
+    (own): Teacher => ({
+      name: "eager",
+      fingerprint: () => null,
+      prefetch: (batch) => void events.push(`prefetch ${firstOf(batch)}`),
+      prefetchDepth: () => 2,
+      outputs(batch) {
+        events.push(`outputs ${firstOf(batch)}`);
+        return { logits: logitsOf(own, batch), taps: {} };
+      },
+    }),
+    { shuffle: false, epochs: 1 },
+  );
+  expect(events).toEqual([
+    "prefetch 0",
+    "prefetch 16",
+    "outputs 0",
+    "prefetch 32",
+    "outputs 16",
+    "prefetch 48",
+    "outputs 32",
+    "outputs 48",
+  ]);
+});
+
+describe("refusals", () => {
+  test.each<[string, unknown, RegExp]>([
+    ["no teacher", 3, /^teacher: expected a Module, a Teacher or a function of the batch, got 3$/],
+    ["a function that gives none", () => 3, /^epoch 1, step 1 of 4: teacher: expected logits or outputs, got 3$/],
+  ])("%s", async (_, teacher, message) => {
+    const { message: text } = await failure(
+      run(() => teacher),
+      "BAD_ARGUMENT",
+    );
+    expect(text).toMatch(message);
+  });
+
+  test("a promise that fails ends the run with its error", async () => {
+    await expect(run(() => () => Promise.reject(new Error("no server")))).rejects.toThrow("no server");
+  });
+});

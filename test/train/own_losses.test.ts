@@ -1,0 +1,243 @@
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { fingerprint } from "../../src/checkpoint/fingerprint.js";
+import {
+  crossEntropyLoss,
+  csvLog,
+  type DistillationLoss,
+  distill,
+  Generator,
+  inspectCheckpoint,
+  kdDistillationLoss,
+  kdLoss,
+  Linear,
+  type LossBatch,
+  load,
+  type Outputs,
+  ReLU,
+  Sequential,
+  tensorBoardLog,
+  trainTeacher,
+  weightedSum,
+  withGenerator,
+} from "../../src/index.js";
+import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { readEvents } from "../log/event_reader.js";
+import { BATCH, type Options, setting, start, timeless } from "./support.js";
+
+const folder = temporaryFolder();
+let runs = 0;
+const newRun = () => join(folder, `run-${runs++}`);
+
+/** Mean squared error of the logits, made of tensor operations. */
+const logitMse: DistillationLoss = {
+  name: "mse",
+  needsTeacher: true,
+  config: () => ({ name: "mse" }),
+  compute({ student, teacher }) {
+    const difference = student.logits.add(teacher.logits.mul(-1));
+    return { loss: difference.mul(difference).mean(), metrics: { twice: 2, "half.name": 0.5 } };
+  },
+};
+
+describe("the loss of a distillation", () => {
+  test("kd with temperature and alpha is the default loss, to the bit", async () => {
+    const expected = await start({ temperature: 2, alpha: 0.25 }).end;
+    expect(await start({ loss: "kd(temperature=2, alpha=0.25)" }).end).toEqual(expected);
+    expect(await start({ loss: { name: "kd", temperature: 2, alpha: 0.25 } }).end).toEqual(expected);
+    expect(await start({ loss: kdDistillationLoss({ temperature: 2, alpha: 0.25 }) }).end).toEqual(expected);
+  });
+
+  test("a weighted sum is the fused loss up to rounding, and reports its terms", async () => {
+    const fused = await start({ temperature: 4, alpha: 0.9 }).done;
+    const loss = "0.1*cross-entropy + 0.9*kd(temperature=4)";
+    const { history } = await start({ loss }).done;
+    for (const [i, { metrics }] of history.entries()) {
+      const { loss, hard, soft } = fused.history[i].metrics;
+      expect(metrics.loss).toBeCloseTo(loss, 4);
+      expect(metrics["cross-entropy"]).toBeCloseTo(hard, 4);
+      expect(metrics.kd).toBeCloseTo(soft, 4);
+      expect(Object.keys(metrics)).toEqual(["loss", "cross-entropy", "kd"]);
+    }
+    const terms = [
+      { name: "cross-entropy", weight: 0.1 },
+      { name: "kd", weight: 0.9, temperature: 4 },
+    ];
+    expect((await start({ loss: terms }).done).history.map(timeless)).toEqual(history.map(timeless));
+    const sum = weightedSum([
+      [0.1, crossEntropyLoss()],
+      [0.9, kdDistillationLoss({ temperature: 4 })],
+    ]);
+    expect((await start({ loss: sum }).done).history.map(timeless)).toEqual(history.map(timeless));
+  });
+
+  test("a function of the batch", async () => {
+    const loss = ({ student, teacher, labels }: LossBatch & { teacher: Outputs }) =>
+      kdLoss(student.logits, teacher.logits, labels as never, { temperature: 2, alpha: 0.25 });
+    const { history: _, ...expected } = await start({ temperature: 2, alpha: 0.25 }).end;
+    expect(await start({ loss }).end).toMatchObject(expected);
+  });
+
+  test("one that needs no teacher is trainTeacher's cross-entropy, to the bit", async () => {
+    const train = (run: (own: ReturnType<typeof setting>) => Promise<unknown>) =>
+      withGenerator(new Generator(0), async () => {
+        const own = setting();
+        await run(own);
+        return fingerprint(own.student.stateDict());
+      });
+    const options = { epochs: 2, batchSize: BATCH, lr: 0.01, labelSmoothing: 0.1 };
+    const plain = await train(({ student, data }) => trainTeacher({ model: student, data, ...options }));
+    const distilled = await train((own) => distill({ ...own, ...options, loss: "cross-entropy" }));
+    expect(distilled).toBe(plain);
+  });
+
+  test("of one's own: validated, with a best epoch, and resumed to the bit", async () => {
+    const validation = withGenerator(new Generator(5), setting).data;
+    const options: Options = { loss: logitMse, validation };
+    const whole = await start(options).end;
+    const { history, best } = await start(options).done;
+    expect(best?.epoch).toBeGreaterThan(0);
+    expect(history[0].metrics).toMatchObject({ twice: 2, "half.name": 0.5, agreement: expect.any(Number) });
+    expect(history[2].metrics.loss).toBeLessThan(history[0].metrics.loss);
+    const out = newRun();
+    const controller = new AbortController();
+    const onStep = ({ step }: { step: number }) => step === 6 && controller.abort();
+    await failure(start({ ...options, out, signal: controller.signal, onStep }).done, "ABORTED");
+    expect(await start({ ...options, out, resume: true }).end).toEqual(whole);
+    const other = { ...options, loss: { ...logitMse, config: () => ({ name: "other" }) } };
+    const { message } = await failure(start({ ...other, out, resume: true }).done, "BAD_CONFIG");
+    expect(message).toContain('loss was {"name":"mse"}, is {"name":"other"}');
+  });
+
+  test("its metrics are in metrics.jsonl, TensorBoard and CSV", async () => {
+    const out = newRun();
+    const logs = [tensorBoardLog(join(out, "tensorboard")), csvLog(join(out, "metrics.csv"))];
+    const { history } = await start({ loss: logitMse, out, logs }).done;
+    const lines = readFileSync(join(out, "metrics.jsonl"), "utf8").trim().split("\n");
+    expect(lines.map((line) => JSON.parse(line).twice)).toEqual([2, 2, 2]);
+    const [header, ...rows] = readFileSync(join(out, "metrics.csv"), "utf8").trim().split("\r\n");
+    expect(header).toBe("epoch,epochs,loss,twice,half.name,lr,seconds,samplesPerSecond");
+    expect(rows.map((row) => row.split(",").slice(2, 5).map(Number))).toEqual(
+      history.map(({ metrics }) => [metrics.loss, 2, 0.5]),
+    );
+    const [file] = readdirSync(join(out, "tensorboard")).map((name) => join(out, "tensorboard", name));
+    expect(statSync(file).size).toBeGreaterThan(0);
+    const [, , first] = readEvents(file);
+    expect(Object.fromEntries(first.scalars ?? [])).toMatchObject({ "loss/twice": 2, "loss/half.name": 0.5 });
+  });
+
+  test("in a module of one's own, with arguments", async () => {
+    const file = join(folder, "scaled.mjs");
+    writeFileSync(
+      file,
+      `export default ({ factor }) => ({
+         name: "scaled",
+         needsTeacher: true,
+         compute: ({ student, teacher }) => ({
+           loss: student.logits.add(teacher.logits.mul(-1)).mul(factor).mean(),
+           metrics: { factor },
+         }),
+         config: () => ({ factor }),
+       });`,
+    );
+    const { history } = await start({ loss: `${file}(factor=3)`, epochs: 1 }).done;
+    expect(history[0].metrics.factor).toBe(3);
+  });
+});
+
+/** Networks whose modules are called one by one. */
+function plainNetworks() {
+  const teacher = new Sequential(new Linear(6, 12), new ReLU(), new Linear(12, 3)).freeze();
+  const student = new Sequential(new Linear(6, 5), new ReLU(), new Linear(5, 3));
+  return { teacher, student };
+}
+
+describe("hidden outputs and a loss's own modules", () => {
+  const hint = (regressor: Linear): DistillationLoss => ({
+    name: "hint",
+    needsTeacher: true,
+    taps: { student: ["1"], teacher: ["1"] },
+    modules: { regressor },
+    config: () => ({ name: "hint" }),
+    compute({ student, teacher }) {
+      expect([student.taps["1"].shape[1], teacher.taps["1"].shape[1]]).toEqual([5, 12]);
+      const difference = regressor.forward(student.taps["1"]).add(teacher.taps["1"].mul(-1));
+      return { loss: difference.mul(difference).mean(), metrics: {} };
+    },
+  });
+  const run = (options: Options = {}, seed = 0) =>
+    withGenerator(new Generator(seed), () => {
+      const networks = plainNetworks();
+      const regressor = new Linear(5, 12);
+      const before = fingerprint(regressor.stateDict());
+      const { done } = start({ ...networks, ...options, loss: hint(regressor) });
+      return { ...networks, regressor, before, done };
+    });
+
+  test("the student's hidden layer and the regressor are trained; the logits' layer is not", async () => {
+    const { student, regressor, before, done } = run();
+    const [first, , , last] = student.parameters().map(({ data }) => data.slice());
+    const { history } = await done;
+    expect(fingerprint(regressor.stateDict())).not.toBe(before);
+    expect(student.parameters()[0].data).not.toEqual(first);
+    expect(student.parameters()[3].data).toEqual(last);
+    expect(history[2].metrics.loss).toBeLessThan(history[0].metrics.loss);
+  });
+
+  test("the regressor is in the checkpoint, not in the student's file, and resumes to the bit", async () => {
+    const whole = run();
+    await whole.done;
+    const out = newRun();
+    const controller = new AbortController();
+    const onStep = ({ step }: { step: number }) => step === 6 && controller.abort();
+    await failure(run({ out, signal: controller.signal, onStep }).done, "ABORTED");
+    const { tensors } = await inspectCheckpoint(join(out, "checkpoint.safetensors"));
+    expect(JSON.stringify(tensors)).toContain("loss.regressor.weight");
+    const resumed = run({ out, resume: true });
+    const { files } = await resumed.done;
+    expect(fingerprint(resumed.regressor.stateDict())).toBe(fingerprint(whole.regressor.stateDict()));
+    expect(fingerprint(resumed.student.stateDict())).toBe(fingerprint(whole.student.stateDict()));
+    expect(Object.keys(await load(files[1])).sort()).toEqual(Object.keys(resumed.student.stateDict()).sort());
+  });
+
+  test("paths that a network lacks, and modules that it does not call", async () => {
+    const loss = (path: string): DistillationLoss => ({ ...hint(new Linear(5, 12)), taps: { student: [path] } });
+    const none = await failure(start({ loss: loss("fc9") }).done, "BAD_ARGUMENT");
+    expect(none.message).toMatch(/^student: no module "fc9", did you mean fc\d\? It has "fc1", /);
+    const teacher = { ...loss("fc1"), taps: { teacher: ["fc44"] } };
+    const { message } = await failure(start({ loss: teacher }).done, "BAD_ARGUMENT");
+    expect(message).toContain('teacher: no module "fc44", did you mean fc4?');
+  });
+});
+
+describe("refusals", () => {
+  test.each<[Options, RegExp]>([
+    [{ loss: 3 as never }, /^loss: expected an expression, a loss or a function of the batch, got 3$/],
+    [{ loss: "kdd" }, /^loss: unknown loss "kdd", did you mean kd\?/],
+    [{ loss: "kd(temprature=3)" }, /^loss: kd: temprature: unknown argument, did you mean temperature\?/],
+    [{ loss: "kd", alpha: 0.3 }, /^alpha: the loss has its own/],
+    [{ loss: () => 3 as never }, /^epoch 1, step 1 of 4: loss loss: expected a scalar, got 3$/],
+    [
+      { loss: ({ student }: LossBatch) => student.logits },
+      /^epoch 1, step 1 of 4: loss loss: expected a scalar, got a tensor of shape \[16, 3\]$/,
+    ],
+    [
+      { loss: { ...logitMse, compute: (b) => ({ ...logitMse.compute(b), metrics: { lr: 1 } }) } },
+      /the name of a loss's metric: expected letters.*got "lr"$/,
+    ],
+  ])("%o", async (options, message) => {
+    expect((await failure(start(options).done, "BAD_ARGUMENT")).message).toMatch(message);
+  });
+
+  test("a metric that is not finite", async () => {
+    const loss = { ...logitMse, compute: (b: never) => ({ ...logitMse.compute(b), metrics: { gap: Number.NaN } }) };
+    expect((await failure(start({ loss }).done, "NON_FINITE")).message).toContain("metric gap: is not finite");
+  });
+
+  test("trainTeacher takes no loss that needs a teacher", async () => {
+    const { student: model, data } = setting();
+    const { message } = await failure(trainTeacher({ model, data, loss: "kd" }), "BAD_ARGUMENT");
+    expect(message).toBe("loss: kd needs a teacher: use distill");
+  });
+});
