@@ -21,7 +21,7 @@ export function compareCommand(run: (flags: CompareFlags) => Promise<void>): Com
   return addLoading(addRunning(addOptions(command, SCHEMAS.compare))).action(() => run(givenFlags(command)));
 }
 
-/** Compares, prints a run a line, and at the end the figures and the answer. */
+/** Compares, prints a line a run, and at the end the figures and the conclusion. */
 export async function runCompare(settings: Settings<"compare">, flags: CompareFlags): Promise<void> {
   const { config, userOptions } = settings;
   const experiment = { ...settings, flags };
@@ -29,7 +29,12 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
   const { task, test } = opened;
   const { temperature, alpha, seed, seeds, out } = config;
   if (flags.dryRun)
-    return dryRunExperiment(opened, trainingOptions(config), { baseline: seeds, distilled: seeds }, flags);
+    return dryRunExperiment(
+      opened,
+      { ...trainingOptions(config), loss: config.loss },
+      { baseline: seeds, distilled: seeds },
+      flags,
+    );
   // Loaded late: the other commands start without it.
   const { compare, compareSummary } = await import("../compare/index.js");
   const metadata = await runMetadata(config, userOptions);
@@ -39,6 +44,7 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
       compare({
         ...{ ...task, test, out, signal, temperature, alpha },
         ...trainingOptions(config),
+        ...(config.loss !== undefined && { loss: config.loss }),
         seeds: Array.from({ length: seeds }, (_, i) => seed + i),
         resume: flags.resume ?? false,
         about: metadata,
@@ -50,14 +56,14 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
     const files = [join(out, "compare.json")];
     if (config.report) {
       const { compareReport, writeReport } = await import("../report/index.js");
-      const networks = await networksOf(task, result.teacher.file, result.distilled.files[0] as string);
+      const networks = await networksOf(task, result.teacher.file, result.distilled.files[0]);
       files.push(join(out, "report.html"));
-      await writeReport(files[1] as string, compareReport(result, { networks, test, command: commandLine() }));
+      await writeReport(files[1], compareReport(result, { networks, test, command: commandLine() }));
     }
     const { data, sizes, difference } = result;
     const object = { answer, difference, data, seeds: result.seeds, sizes, ...figures(result), files };
-    const answers = [answer, compareSummary(result, "last")];
-    printer.end(object, ["", table(result), "", ...answers, `Written to ${files.join(" and ")}`]);
+    const conclusions = [answer, compareSummary(result, "last")];
+    printer.end(object, ["", table(result), "", ...conclusions, `Written to ${files.join(" and ")}`]);
   } finally {
     printer.close();
   }

@@ -22,7 +22,7 @@ export function dataCommand(run: (flags: DataFlags) => Promise<void>): Command {
 
 const SEARCHED = `
 Searched in $DISTILLERY_DATA, in the cache folder that downloads go to ($DISTILLERY_CACHE, else the system's place for
-caches), and where packages of the system put it. $DISTILLERY_MIRROR/NAME is a mirror for all.`;
+caches), and in the folders of system packages. $DISTILLERY_MIRROR/NAME is a mirror for all.`;
 
 /** Lists the built-in data sets, or downloads one. */
 export async function runData({ name, from, json }: DataFlags): Promise<void> {
@@ -45,7 +45,7 @@ async function download(name: string, from: string | undefined) {
     console.error(text);
   };
   const onProgress = ({ file, received, bytes, allReceived, allBytes }: DownloadProgress) => {
-    // Said when the first bytes come: where none do, the failure is all there is to say.
+    // Printed when the first bytes arrive: if none do, the failure is all there is to print.
     if (hasCome !== undefined && hasCome < allReceived) {
       note(`${name}: downloading ${megabytes(allBytes)}`);
       hasCome = Number.POSITIVE_INFINITY;

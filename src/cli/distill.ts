@@ -44,7 +44,8 @@ export async function runDistill(settings: Settings<"distill">, flags: DistillFl
     return dryRun({ teacher, student }, [{ name: "the distillation", input, times: 1 }], source, flags);
   }
   const controls = await controlsOf(settings, flags);
-  const printer = new RunPrinter(flags, { lossName: "KD Loss", epochs: config.epochs, details: false });
+  const lossName = config.loss === undefined ? "KD Loss" : "Loss";
+  const printer = new RunPrinter(flags, { lossName, epochs: config.epochs, details: config.loss !== undefined });
   try {
     const result = await interruptible(printer.note, (signal) =>
       distill({ ...input, ...controls, signal, ...printer.controls }),

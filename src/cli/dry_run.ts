@@ -59,12 +59,12 @@ export async function dryRun(
     return;
   }
   const { training, validation, test, features, classes } = data;
-  const examples = `${whole(training)} examples for training, ${whole(validation)} for validation, ${whole(test)} for testing`;
+  const samples = `${whole(training)} samples for training, ${whole(validation)} for validation, ${whole(test)} for testing`;
   const lines = [
     ...shown.map(([role, text]) => `${role}: ${text}`),
     "",
     `Parameters: ${parametersText(parameters)}${compression === null ? "" : `, ${compression.toFixed(1)} times fewer`}`,
-    `Data: ${data.name}, ${examples}; ${whole(features)} values, ${classes} classes`,
+    `Data: ${data.name}, ${samples}; ${whole(features)} values, ${classes} classes`,
     `Memory, about: ${megabytes(total(largest.memory))}`,
     memoryTable(largest.memory),
     ...runs.map(timeLine),

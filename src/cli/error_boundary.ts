@@ -8,7 +8,7 @@ export class UsageError extends DistilleryError {
   }
 }
 
-export const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
+const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
 
 /** A command's body whose failure is printed as one line and sets the exit code. */
 export function errorBoundary<F extends { debug?: boolean }>(

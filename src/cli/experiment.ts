@@ -76,15 +76,17 @@ export async function networksOf(
 /** Prints what would be trained: how many baseline and distilled students, and the teacher if it does not come trained. */
 export function dryRunExperiment(
   { task, source }: OpenExperiment,
-  options: ResolvedTraining,
+  options: ResolvedTraining & { loss?: string | undefined },
   { baseline, distilled }: { baseline: number; distilled: number },
   flags: ShowFlags,
 ): Promise<void> {
   const { teacher: given, student: make, data } = task;
   const [teacher, student] = [typeof given === "function" ? given() : given, make()];
-  const common = { ...options, data, ...(source.validation && { validation: source.validation }) };
+  const { loss: text, ...training } = options;
+  const loss = text === undefined ? {} : { loss: text };
+  const common = { ...training, data, ...(source.validation && { validation: source.validation }) };
   const ofStudents: [PlannedRun, ...PlannedRun[]] = [
-    { name: "a distilled student", times: distilled, input: { ...common, teacher, student } },
+    { name: "a distilled student", times: distilled, input: { ...common, ...loss, teacher, student } },
     ...(baseline === 0 ? [] : [{ name: "a baseline student", times: baseline, input: { ...common, model: student } }]),
   ];
   const ofTeacher = { name: "the teacher", times: 1, input: { ...common, model: teacher } };

@@ -3,6 +3,7 @@ import { getDefault } from "valibot";
 import type { LoadOptions } from "../checkpoint/index.js";
 import { DATASET_NAMES, FORMATS_HELP } from "../data/index.js";
 import { DEFAULT_LOG_FILE } from "../log/index.js";
+import { LOSSES } from "../losses/index.js";
 import { MODELS } from "../models/index.js";
 import { SCHEDULES } from "../train/options.js";
 
@@ -83,6 +84,10 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = {
     maxGradNorm: ["<number>", "clip the gradient to this norm", toNumber],
     temperature: ["<number>", "divides both networks' logits", toNumber],
     alpha: ["<fraction>", "weight of the soft targets, from 0 to 1", toNumber],
+    loss: [
+      "<loss>",
+      `terms with weights, "0.1*cross-entropy + 0.9*kd(temperature=4)": ${LOSSES.names.join(", ")} or a module of your own, ./my_loss.mjs`,
+    ],
     labelSmoothing: ["<fraction>", "fraction of a label's probability that is spread over all classes", toNumber],
     accumulate: ["<number>", "batches whose gradients are averaged before each step", toNumber],
     patience: [

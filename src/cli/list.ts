@@ -1,6 +1,9 @@
 import { Argument, Command } from "commander";
+import { LOSSES } from "../losses/index.js";
 import { MODELS } from "../models/index.js";
+import { OPTIMIZERS, SCHEDULES } from "../optim/index.js";
 import type { OptionHelp } from "../registry/index.js";
+import { TEACHERS } from "../teachers/index.js";
 import { addShowing, type ShowFlags } from "./flags.js";
 
 /** What can be made by its name, as help texts and reference pages show it. */
@@ -22,6 +25,22 @@ const KINDS: Readonly<Record<string, () => Promise<Reference>>> = {
   networks: async () => ({
     usage: 'distill --student "mlp(hidden=[64])", --teacher-network; evaluate --network; createNetwork() in programs',
     entries: MODELS.describe(),
+  }),
+  losses: async () => ({
+    usage: 'distill --loss "0.1*cross-entropy + 0.9*kd(temperature=4)"; distill({ loss }) in programs',
+    entries: LOSSES.describe(),
+  }),
+  optimizers: async () => ({
+    usage: 'distill --optimizer "sgd(momentum=0.9)"',
+    entries: OPTIMIZERS.describe(),
+  }),
+  schedules: async () => ({
+    usage: 'distill --schedule "multi-step(milestones=[150, 180, 210])"',
+    entries: SCHEDULES.describe(),
+  }),
+  teachers: async () => ({
+    usage: "distill({ teacher }) in programs",
+    entries: TEACHERS.describe(),
   }),
 };
 

@@ -48,7 +48,7 @@ export function predictCommand(run: (flags: PredictFlags) => Promise<void>): Com
   );
 }
 
-/** Prints the most probable classes of each example, as a table or as JSON lines. */
+/** Prints the most probable classes of each sample, as a table or as JSON lines. */
 export async function runPredict(flags: PredictFlags): Promise<void> {
   const { files, student = "", top = 3 } = flags;
   if (typeof top !== "number" || !Number.isInteger(top) || top < 1) {

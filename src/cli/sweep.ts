@@ -21,17 +21,22 @@ export function sweepCommand(run: (flags: SweepFlags) => Promise<void>): Command
   return addLoading(addRunning(addOptions(command, SCHEMAS.sweep))).action(() => run(givenFlags(command)));
 }
 
-/** Tries every temperature with every alpha, prints a run a line, and at the end the grid and the best. */
+/** Tries every temperature with every alpha, prints a line a run, and at the end the grid and the best. */
 export async function runSweep(settings: Settings<"sweep">, flags: SweepFlags): Promise<void> {
   const { config, userOptions } = settings;
   const experiment = { ...settings, flags };
   const opened = await openExperiment(experiment);
   const { task, test } = opened;
-  const { temperatures, alphas, seed, out } = config;
+  const { temperatures, alphas, seed, out, loss } = config;
+  // Of a loss of its own, only the lists that were given: it may not take the other argument.
+  const given = { temperatures: userOptions.temperatures, alphas: userOptions.alphas };
+  const grid = Object.fromEntries(
+    Object.entries(loss === undefined ? { temperatures, alphas } : given).filter(([, list]) => list !== undefined),
+  );
   if (flags.dryRun)
     return dryRunExperiment(
       opened,
-      trainingOptions(config),
+      { ...trainingOptions(config), loss: config.loss },
       { baseline: 0, distilled: temperatures.length * alphas.length },
       flags,
     );
@@ -42,8 +47,9 @@ export async function runSweep(settings: Settings<"sweep">, flags: SweepFlags): 
   try {
     const result = await interruptible(printer.note, (signal) =>
       sweep({
-        ...{ ...task, test, out, signal, temperatures, alphas, seed },
+        ...{ ...task, test, out, signal, seed, ...grid },
         ...trainingOptions(config),
+        ...(config.loss !== undefined && { loss: config.loss }),
         resume: flags.resume ?? false,
         about: metadata,
         workers: workersOf(experiment),
@@ -56,7 +62,7 @@ export async function runSweep(settings: Settings<"sweep">, flags: SweepFlags): 
       const { sweepReport, writeReport } = await import("../report/index.js");
       const networks = await networksOf(task, result.teacher.file, result.best.file);
       files.push(join(out, "report.html"));
-      await writeReport(files[1] as string, sweepReport(result, { networks, test, command: commandLine() }));
+      await writeReport(files[1], sweepReport(result, { networks, test, command: commandLine() }));
     }
     const points = result.points.map(({ history: _, ...point }) => point);
     const { history: _, evaluation, ...best } = result.best;

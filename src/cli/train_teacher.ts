@@ -24,6 +24,7 @@ export async function runTrainTeacher(settings: Settings<"train-teacher">, flags
   const model = networks.make("teacherNetwork", source.context);
   const input = {
     ...trainingOptions(config),
+    ...(config.loss !== undefined && { loss: config.loss }),
     model,
     data: source.train(),
     ...(source.validation && { validation: source.validation }),
@@ -33,7 +34,11 @@ export async function runTrainTeacher(settings: Settings<"train-teacher">, flags
     return dryRun({ teacher: model, student: null }, [{ name: "the training", input, times: 1 }], source, flags);
   }
   const controls = await controlsOf(settings, flags);
-  const printer = new RunPrinter(flags, { lossName: "Loss", epochs: config.epochs, details: false });
+  const printer = new RunPrinter(flags, {
+    lossName: "Loss",
+    epochs: config.epochs,
+    details: config.loss !== undefined,
+  });
   try {
     const result = await interruptible(printer.note, (signal) =>
       trainTeacher({ ...input, ...controls, signal, ...printer.controls }),

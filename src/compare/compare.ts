@@ -56,9 +56,9 @@ export async function compare({ seeds: givenSeeds = SEEDS, ...input }: CompareIn
 }
 
 /** The two students of a seed. They differ in one thing: whether there is a teacher. */
-function pairOf(seed: number, { options }: Experiment): Trial[] {
+function pairOf(seed: number, { options, loss }: Experiment): Trial[] {
   const kinds = ["baseline", "distilled"] as const;
-  return kinds.map((kind) => ({ name: `seed-${seed}/${kind}`, kind, seed, options }));
+  return kinds.map((kind) => ({ name: `seed-${seed}/${kind}`, kind, seed, options, loss }));
 }
 
 async function comparison(

@@ -6,7 +6,9 @@ import { expectDataset } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import { ioError, writeWhole } from "../files/index.js";
+import { type DistillationLoss, isDistillationLoss, LOSSES, type LossSpec } from "../losses/index.js";
 import { expectModule } from "../nn/expect_module.js";
+import type { Expression } from "../registry/index.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import type { BestEpoch } from "../train/index.js";
 import {
@@ -74,6 +76,8 @@ export interface ExperimentControls {
 
 /** What {@link compare} and {@link sweep} have in common. */
 export interface ExperimentInput extends Task, ExperimentControls, Omit<DistillationOptions, "teacherMode"> {
+  /** What the students are distilled with, as {@link distill} takes it; with `workers` an expression. */
+  loss?: LossSpec;
   /** Read once, when all training is done. */
   test: Dataset;
 }
@@ -83,6 +87,8 @@ export interface Experiment {
   task: SplitTask;
   test: Dataset;
   options: ResolvedDistillation;
+  /** Null: the loss of Hinton, Vinyals and Dean with the options' temperature and alpha. */
+  loss: LossSpec | null;
   /** Parameters of the teacher divided by those of the student. */
   teacherRatio: number;
   controls: ExperimentControls &
@@ -92,7 +98,7 @@ export interface Experiment {
 /** Checks what both have in common. */
 export function parseExperiment(input: ExperimentInput): Experiment {
   const { teacher, student, data, validation, test, ...more } = input;
-  const { out, resume, about, workers, signal, onProgress, onTrial, onNote, ...rest } = more;
+  const { out, resume, about, workers, signal, onProgress, onTrial, onNote, loss = null, ...rest } = more;
   const options = resolveOptions(distillationSchema, rest);
   if (options.teacherMode === "train") {
     throw new DistilleryError("BAD_ARGUMENT", 'teacherMode: expected "eval": the students are to get the same logits');
@@ -103,9 +109,10 @@ export function parseExperiment(input: ExperimentInput): Experiment {
   if (typeof out !== "string" || out === "") {
     throw new DistilleryError("BAD_ARGUMENT", `out: expected a folder, got ${show(out)}`);
   }
+  if (loss !== null) expectLoss(loss, workers);
   if (workers !== undefined) expectWorkers(workers, options);
   return {
-    ...{ task, test, options, teacherRatio: ratioOf(task) },
+    ...{ task, test, options, loss, teacherRatio: ratioOf(task) },
     controls: {
       ...{ out, resume: resume ?? false, signal: signal ?? new AbortController().signal },
       ...(about && { about }),
@@ -125,6 +132,23 @@ function ratioOf({ teacher, student }: SplitTask): number {
   expectModule("teacher()", large);
   expectModule("student()", small);
   return large.parameterCount() / Math.max(1, small.parameterCount());
+}
+
+function expectLoss(loss: LossSpec, workers: Workers | undefined): void {
+  if (isExpression(loss)) return;
+  const { modules } = loss as Partial<DistillationLoss>;
+  if (workers === undefined && modules === undefined) return;
+  const reason = modules ? "its modules would be shared by all runs" : "it can't be sent to another process";
+  throw new DistilleryError("BAD_ARGUMENT", `loss: ${reason}: give it as an expression, as ./my_loss.mjs`);
+}
+
+function isExpression(loss: LossSpec): loss is Expression {
+  return typeof loss !== "function" && !isDistillationLoss(loss);
+}
+
+function describeLoss(loss: LossSpec): unknown {
+  if (isExpression(loss)) return LOSSES.canonical(loss, { argument: "loss" });
+  return typeof loss === "function" ? String(loss) : loss.config();
 }
 
 function expectWorkers({ module, count }: Workers, { schedule }: ResolvedDistillation): void {
@@ -165,7 +189,7 @@ export function describeData({ task, test }: Experiment): CompareResult["data"] 
 /** Everything that determines the figures: the options, the data and `more`. */
 export function describeConfig(
   command: string,
-  { task, test, options, controls }: Experiment,
+  { task, test, options, loss, controls }: Experiment,
   more: Readonly<Record<string, unknown>>,
 ): Readonly<Record<string, unknown>> {
   const { data, validation } = task;
@@ -174,6 +198,7 @@ export function describeConfig(
     ...options,
     // A schedule that is a function is identified by its text.
     schedule: String(options.schedule),
+    ...(loss !== null && { loss: describeLoss(loss) }),
     ...more,
     dataHash: data.fingerprint(),
     validationHash: validation.fingerprint(),

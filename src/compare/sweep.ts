@@ -1,6 +1,8 @@
 import { fingerprint } from "../checkpoint/index.js";
 import { expectInteger, expectNumber } from "../checks.js";
 import { DistilleryError } from "../errors.js";
+import { isDistillationLoss, LOSSES } from "../losses/index.js";
+import { type Expression, formatExpression, isModulePath, parseExpression, type Term } from "../registry/index.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { isBetter } from "../train/trainer_state.js";
 import {
@@ -51,10 +53,11 @@ export async function sweep(input: SweepInput): Promise<SweepResult> {
   const runs = [...trials.map(({ name }) => name), TEACHER];
   const { temperature: _, alpha: __, ...config } = describeConfig("sweep", experiment, { ...grid });
   return withExperimentDirectory({ out, resume, runs, config, result: "sweep.json" }, () =>
-    swept(experiment, { grid, trials, config }),
+    swept(experiment, { grid, points, trials, config }),
   );
 }
 
+type Point = Pick<SweepPoint, "temperature" | "alpha">;
 type Grid = Pick<SweepResult, "seed" | "temperatures" | "alphas">;
 
 function readSweep({ seed = 0, temperatures, alphas, ...rest }: SweepInput): { grid: Grid; experiment: Experiment } {
@@ -62,26 +65,67 @@ function readSweep({ seed = 0, temperatures, alphas, ...rest }: SweepInput): { g
   if (single !== undefined) throw new DistilleryError("BAD_ARGUMENT", `${single}: a sweep takes a list, ${single}s`);
   const isTemperature = (name: string, t: unknown) => expectNumber(name, t, (x) => x > 0, "a number above 0");
   const isAlpha = (name: string, a: unknown) => expectNumber(name, a, (x) => x >= 0 && x <= 1, "a number from 0 to 1");
+  const experiment = parseExperiment(rest);
+  const takes = argumentsOf(experiment.loss);
+  const { temperature, alpha } = experiment.options;
   const grid = {
     seed: expectInteger("seed", seed, 0),
-    temperatures: expectList("temperatures", temperatures ?? SWEEP_DEFAULTS.temperatures, isTemperature),
-    alphas: expectList("alphas", alphas ?? SWEEP_DEFAULTS.alphas, isAlpha),
+    temperatures: takes.includes("temperature")
+      ? expectList("temperatures", temperatures ?? SWEEP_DEFAULTS.temperatures, isTemperature)
+      : fixed("temperature", temperatures, temperature),
+    alphas: takes.includes("alpha")
+      ? expectList("alphas", alphas ?? SWEEP_DEFAULTS.alphas, isAlpha)
+      : fixed("alpha", alphas, alpha),
   };
-  return { grid, experiment: parseExperiment(rest) };
+  return { grid, experiment };
 }
 
-function trialOf({ options }: Experiment, point: { temperature: number; alpha: number }, seed: number): Trial {
+const ARGUMENTS = ["temperature", "alpha"] as const;
+type Argument = (typeof ARGUMENTS)[number];
+
+/** What of a loss is swept: the arguments that any of its terms takes; a module of the user's own gets both. */
+function argumentsOf(loss: Experiment["loss"]): Argument[] {
+  if (loss === null) return [...ARGUMENTS];
+  if (typeof loss === "function" || isDistillationLoss(loss)) {
+    throw new DistilleryError(
+      "BAD_ARGUMENT",
+      "loss: a sweep sets the arguments of an expression, as dkd or ./my_loss.mjs",
+    );
+  }
+  const taken = ARGUMENTS.filter((name) => parseExpression(loss, "loss").some((term) => takesArgument(term, name)));
+  if (taken.length > 0) return taken;
+  const text = `no term of ${formatExpression(loss)} takes a temperature or an alpha: there is nothing to sweep`;
+  throw new DistilleryError("BAD_ARGUMENT", `loss: ${text}`);
+}
+
+function takesArgument({ name }: Term, argument: Argument): boolean {
+  return isModulePath(name) || Object.hasOwn(LOSSES.get(name, "loss").options, argument);
+}
+
+/** The only value of an argument that the loss does not take. */
+function fixed(name: Argument, values: readonly number[] | undefined, value: number): number[] {
+  if (values === undefined) return [value];
+  throw new DistilleryError("BAD_ARGUMENT", `${name}s: no term of the loss takes ${name}: leave ${name}s out`);
+}
+
+function trialOf({ options, loss }: Experiment, point: Point, seed: number): Trial {
   const name = `temperature-${point.temperature}/alpha-${point.alpha}`;
-  return { name, kind: "distilled", seed, options: { ...options, ...point } };
+  if (loss === null) return { name, kind: "distilled", seed, options: { ...options, ...point }, loss };
+  const terms = parseExpression(LOSSES.canonical(loss as Expression)).map((term) => {
+    const swept = ARGUMENTS.filter((argument) => takesArgument(term, argument)).map((name) => [name, point[name]]);
+    return { ...term, args: { ...term.args, ...Object.fromEntries(swept) } };
+  });
+  return { name, kind: "distilled", seed, options, loss: formatExpression(terms) };
 }
 
 async function swept(
   experiment: Experiment,
-  { grid, trials, config }: { grid: Grid; trials: readonly Trial[]; config: SweepResult["config"] },
+  parts: { grid: Grid; points: readonly Point[]; trials: readonly Trial[]; config: SweepResult["config"] },
 ): Promise<SweepResult> {
   const { task, test, controls } = experiment;
+  const { grid, trials, config } = parts;
   const { teacher, outcomes } = await runExperiment(experiment, trials, grid.seed);
-  const points = trials.map(({ options }, i) => pointOf(options, outcomes[i] as Outcome));
+  const points = parts.points.map((point, i) => pointOf(point, outcomes[i]));
   const chosen = points[bestOf(outcomes)] as SweepPoint;
   const student = withGenerator(new Generator(0), task.student);
   const examiner = new Examiner(test, teacher.module, student, controls.signal);
@@ -109,7 +153,7 @@ function bestOf(outcomes: readonly Outcome[]): number {
   );
 }
 
-function pointOf({ temperature, alpha }: Trial["options"], { history, best, files }: Outcome): SweepPoint {
+function pointOf({ temperature, alpha }: Point, { history, best, files }: Outcome): SweepPoint {
   const { validationAccuracy, epoch } = best;
   const agreement = history[epoch - 1]?.metrics.agreement ?? 0;
   return { temperature, alpha, validationAccuracy, agreement, bestEpoch: epoch, history, file: files.best };

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import type { EpochRecord } from "../log/epoch_record.js";
+import type { LossSpec } from "../losses/index.js";
 import type { Module } from "../nn/module.js";
 import type { TeacherCache } from "../teachers/index.js";
 import { Generator, withGenerator } from "../tensor/random.js";
@@ -16,6 +17,8 @@ export interface Trial {
   readonly kind: "baseline" | "distilled";
   readonly seed: number;
   readonly options: ResolvedDistillation;
+  /** Null: the loss of the options' temperature and alpha. */
+  readonly loss: LossSpec | null;
 }
 
 /** The result of a trial; its weights are in files. */
@@ -67,7 +70,10 @@ export class InProcessRunner implements TrialRunner {
       const common = { data, validation, ...controls };
       return trial.kind === "baseline"
         ? trainTeacher({ ...common, ...ofTraining(trial.options), model, name: "student" })
-        : distill({ ...common, ...trial.options, teacher, student: model, teacherCache: cache ?? false });
+        : distill({
+            ...{ ...common, ...trial.options, teacher, student: model, teacherCache: cache ?? false },
+            ...(trial.loss !== null && { loss: trial.loss }),
+          });
     });
     return outcomeOf(result);
   }

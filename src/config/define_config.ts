@@ -58,7 +58,7 @@ export function resolveConfig<C extends ConfigName>(
   const schema = SCHEMAS[command];
   const checked = parseOptions(schema, config, nameOf);
   const resolved = { ...defaultsByData(schema.entries, config), ...checked } as ResolvedConfig<C>;
-  const broken = rulesBroken(resolved);
+  const broken = rulesBroken(resolved, config);
   if (broken.length > 0) throw badOptions(broken, nameOf);
   return resolved;
 }
@@ -74,14 +74,15 @@ export function parseOptions<S extends ObjectSchema>(
   return parse(schema, options);
 }
 
-/** The options of a configuration that `trainTeacher` takes. */
+/** The options of a configuration that every training run takes. */
 export function trainingOptions(config: ResolvedConfig<ConfigName>): ResolvedTraining {
   return pick(config, (name) => Object.hasOwn(trainingSchema.entries, name)) as unknown as ResolvedTraining;
 }
 
 /** The options of a configuration that `distill` takes. */
-export function distillationOptions(config: ResolvedConfig<"distill">): ResolvedDistillation {
-  return pick(config, (name) => Object.hasOwn(distillationSchema.entries, name)) as unknown as ResolvedDistillation;
+export function distillationOptions(config: ResolvedConfig<"distill">): ResolvedDistillation & { loss?: string } {
+  const options = pick(config, (name) => Object.hasOwn(distillationSchema.entries, name));
+  return { ...(options as unknown as ResolvedDistillation), ...(config.loss !== undefined && { loss: config.loss }) };
 }
 
 /**
@@ -94,7 +95,9 @@ export async function runMetadata<C extends ConfigName>(
   userOptions: ConfigOf<C>,
 ): Promise<NonNullable<RunControls["about"]>> {
   const isExpression = (name: string) => (EXPRESSION_OPTIONS as readonly string[]).includes(name);
-  const { data: _, threads: __, ...deciding } = pick(config, (name) => DATA_OPTIONS.has(name) || isExpression(name));
+  // A run keeps of its loss what that says of itself.
+  const isNetwork = (name: string) => isExpression(name) && name !== "loss";
+  const { data: _, threads: __, ...deciding } = pick(config, (name) => DATA_OPTIONS.has(name) || isNetwork(name));
   const modules = await moduleHashes(Object.values(pick(config, isExpression)) as string[]);
   return {
     ...deciding,

@@ -13,14 +13,18 @@ interface Ruled {
   warmupSteps: number;
   seeds?: number;
   temperatures?: readonly number[];
+  loss?: string | undefined;
 }
 
-/** Options that are valid alone and contradict each other. */
-export function rulesBroken(config: Ruled): Issue[] {
+/** Options that are valid alone and contradict each other; `userOptions` are those that are no defaults. */
+export function rulesBroken(config: Ruled, userOptions: object): Issue[] {
   const { data, teacher, teacherMode, teacherCache, validation, augment, patience, schedule, warmupSteps } = config;
   const isSynthetic = data === "synthetic";
   const isExperiment = config.seeds !== undefined || config.temperatures !== undefined;
   const changesImages = (augment?.shift ?? augment?.crop ?? augment?.flip) !== undefined;
+  const besideLoss = ["temperature", "alpha"].filter(
+    (name) => config.loss !== undefined && Object.hasOwn(userOptions, name),
+  );
   const rules: [broken: boolean, option: string, text: string][] = [
     [
       teacherMode !== undefined && teacher === undefined && !isSynthetic,
@@ -53,6 +57,11 @@ export function rulesBroken(config: Ruled): Issue[] {
       "the logits of a teacher in train mode change at each step: use eval mode",
     ],
     [teacherCache === true && augment !== undefined, "teacherCache", "the data are augmented at random"],
+    ...besideLoss.map((name): [boolean, string, string] => [
+      true,
+      name,
+      `the loss does not use it: write it as an argument there, as kd(${name}=${name === "alpha" ? 0.9 : 4})`,
+    ]),
   ];
   return rules.filter(([broken]) => broken).map(([, option, text]) => ({ path: [option], text }));
 }

@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { show } from "../checks.js";
 import { SEEDS, SWEEP_DEFAULTS } from "../compare/options.js";
+import { LOSSES } from "../losses/index.js";
 import { MODELS } from "../models/index.js";
 import {
   boolean,
@@ -138,6 +139,9 @@ const EXPERIMENT = {
 const TRAINING = { ...trainingSchema.entries, shuffle: v.optional(trainingSchema.entries.shuffle.wrapped) };
 const { temperature, alpha, teacherMode } = distillationSchema.entries;
 
+/** What a student is trained with; default: the loss of `temperature` and `alpha`. */
+const LOSS = v.optional(named(LOSSES, { sum: true }));
+
 /** The networks of a distillation. */
 const NETWORKS = {
   /** The network that is trained; default: the student of the reference script. */
@@ -151,6 +155,8 @@ const trainTeacherSchema = v.strictObject({
   ...TRAINING_DATA,
   teacherNetwork: NETWORKS.teacherNetwork,
   ...TRAINING,
+  /** A loss that needs no teacher; default: cross-entropy. */
+  loss: LOSS,
   ...OUTPUT,
   out: folder("runs/teacher"),
 });
@@ -162,6 +168,7 @@ const distillSchema = v.strictObject({
   ...TRAINING,
   temperature,
   alpha,
+  loss: LOSS,
   /** The teacher's weights; default, with synthetic data only: drawn from the seed. */
   teacher: file(),
   /** Default: "train" with synthetic data, as in the reference script, else "eval". */
@@ -181,6 +188,7 @@ const compareSchema = v.strictObject({
   epochs: v.optional(TRAINING.epochs.wrapped, 12),
   temperature,
   alpha,
+  loss: LOSS,
   /** How many seeds, from `seed` on: each gives a pair of students. */
   seeds: v.optional(integer(1), SEEDS),
   /** The teacher's weights; default: it is trained first. */
@@ -195,6 +203,8 @@ const sweepSchema = v.strictObject({
   ...TRAINING,
   ...EXPERIMENT,
   epochs: v.optional(TRAINING.epochs.wrapped, 12),
+  /** Its terms get each temperature and alpha of the lists. */
+  loss: LOSS,
   /** Each is tried with each alpha. */
   temperatures: v.optional(list(temperature.wrapped, "a list of numbers"), [...SWEEP_DEFAULTS.temperatures]),
   alphas: v.optional(list(alpha.wrapped, "a list of numbers"), [...SWEEP_DEFAULTS.alphas]),
@@ -215,7 +225,7 @@ export const SCHEMAS = {
 } as const;
 
 /** Options whose values name something of a registry, and so may name a module of the user's own. */
-export const EXPRESSION_OPTIONS = ["student", "teacherNetwork"] as const;
+export const EXPRESSION_OPTIONS = ["student", "teacherNetwork", "loss"] as const;
 
 /** Options that decide a run's data; a resumed run must have the same. */
 export const DATA_OPTIONS: ReadonlySet<string> = new Set(Object.keys({ ...DATA, ...TRAINING_DATA }));

@@ -14,7 +14,7 @@ import { MODELS } from "./index.js";
 import { expectContext, type NetworkContext, type NetworkSpec } from "./network.js";
 
 /** Keys of the texts that a `.safetensors` file keeps of its network. */
-export const NETWORK_KEY = "distillery.network";
+const NETWORK_KEY = "distillery.network";
 const SHAPE_KEY = "distillery.shape";
 const CLASSES_KEY = "distillery.classes";
 
@@ -108,7 +108,7 @@ export function networkFrom(state: StateDict, options: NetworkOfState = {}): Mod
 }
 
 /** What the texts of a file say of its network; null if they say nothing. */
-export function storedSpec(metadata: Readonly<Record<string, string>>): NetworkSpec | null {
+function storedSpec(metadata: Readonly<Record<string, string>>): NetworkSpec | null {
   if (!Object.hasOwn(metadata, NETWORK_KEY)) return null;
   const network = metadata[NETWORK_KEY];
   const shape = parseJson(metadata[SHAPE_KEY]);

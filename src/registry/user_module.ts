@@ -42,7 +42,7 @@ export async function moduleHashes(expressions: readonly Expression[]): Promise<
   const hashes: Record<string, string> = {};
   for (const name of new Set(names.filter(isModulePath))) {
     hashes[name] = createHash("sha256")
-      .update(await readFile(moduleFile(name).file))
+      .update(await readFile(existingFile(name, process.cwd()).file))
       .digest("hex");
   }
   return hashes;
@@ -64,9 +64,14 @@ function isRelative(name: string): boolean {
   return /^\.{1,2}[\\/]/.test(name);
 }
 
-async function importOne(name: string, base: string): Promise<unknown> {
+function existingFile(name: string, base: string): { file: string; exported: string } {
   const { file, exported } = moduleFile(name, base);
-  if (!existsSync(file)) throw new DistilleryError("NOT_FOUND", `${name}: no such file: ${file}`);
+  if (existsSync(file)) return { file, exported };
+  throw new DistilleryError("NOT_FOUND", `${name}: no such file: ${file}`);
+}
+
+async function importOne(name: string, base: string): Promise<unknown> {
+  const { file, exported } = existingFile(name, base);
   let namespace: Record<string, unknown>;
   try {
     namespace = await import(pathToFileURL(file).href);

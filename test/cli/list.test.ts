@@ -3,12 +3,21 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { LOSSES } from "../../src/losses/index.js";
 import { MODELS } from "../../src/models/index.js";
+import { OPTIMIZERS, SCHEDULES } from "../../src/optim/index.js";
+import { TEACHERS } from "../../src/teachers/index.js";
 import { temporaryFolder } from "../checkpoint/support.js";
 import { newFolder, refused, succeed } from "./support.js";
 
 const temporary = temporaryFolder();
-const REGISTRIES = { networks: MODELS };
+const REGISTRIES = {
+  networks: MODELS,
+  losses: LOSSES,
+  optimizers: OPTIMIZERS,
+  schedules: SCHEDULES,
+  teachers: TEACHERS,
+};
 
 describe("every registered entry appears by itself", () => {
   test.each(Object.entries(REGISTRIES))("list %s: names, help, options with defaults", async (kind, registry) => {

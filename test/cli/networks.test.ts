@@ -1,31 +1,16 @@
-import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
 import { load, loadNetwork } from "../../src/index.js";
 import { networkMetadata } from "../../src/models/create_network.js";
 import { temporaryFolder } from "../checkpoint/support.js";
-import { bytes, newFolder, refused, STUDENT, succeed, tree } from "./support.js";
+import { bytes, refused, STUDENT, succeed, tree, userFolder } from "./support.js";
 
 const temporary = temporaryFolder();
-const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 let cwd: string;
 
-/** Three classes by two columns, which anything tells apart. */
-function table(): string {
-  const rows = Array.from({ length: 90 }, (_, i) => {
-    const label = i % 3;
-    return `${label + (i % 7) / 20},${2 - label + (i % 5) / 20},${["red", "green", "blue"][label]}`;
-  });
-  return ["width,height,label", ...rows].join("\n");
-}
-
 beforeAll(async () => {
-  cwd = newFolder(temporary);
-  mkdirSync(join(cwd, "node_modules"));
-  symlinkSync(ROOT, join(cwd, "node_modules", "distillery"), "dir");
-  copyFileSync(new URL("modules/net.mjs", import.meta.url), join(cwd, "net.mjs"));
-  writeFileSync(join(cwd, "rows.csv"), table());
+  cwd = userFolder(temporary);
   const teacher = ["train-teacher", "--teacher-network", "mlp([16], norm=batch)", "--out", "teacher"];
   await succeed([...teacher, ...COMMON], cwd);
 });

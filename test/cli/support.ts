@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect } from "vitest";
@@ -87,4 +87,20 @@ export function imageFolder(): string {
     };
   };
   return folderOf({ ...part(96, "train"), ...part(30, "t10k") }, "rows");
+}
+
+const MODULES = new URL("modules/", import.meta.url);
+
+/** A new folder of a user with modules of their own, which import `distillery`, and a table of three classes, rows.csv. */
+export function userFolder(parent: string): string {
+  const folder = newFolder(parent);
+  mkdirSync(join(folder, "node_modules"));
+  symlinkSync(fileURLToPath(new URL("../..", import.meta.url)), join(folder, "node_modules", "distillery"), "dir");
+  for (const file of readdirSync(MODULES)) copyFileSync(new URL(file, MODULES), join(folder, file));
+  const rows = Array.from({ length: 90 }, (_, i) => {
+    const label = i % 3;
+    return `${label + (i % 7) / 20},${2 - label + (i % 5) / 20},${["red", "green", "blue"][label]}`;
+  });
+  writeFileSync(join(folder, "rows.csv"), ["width,height,label", ...rows].join("\n"));
+  return folder;
 }

@@ -1,0 +1,115 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import { temporaryFolder } from "../checkpoint/support.js";
+import { bytes, jsonLines, lines, refused, STUDENT, succeed, tree, userFolder } from "./support.js";
+
+const temporary = temporaryFolder();
+let cwd: string;
+
+const COMMON = ["--data", "rows.csv", "--epochs", "3", "--batch-size", "20", "--lr", "0.01"];
+const OWN = ["--loss", "./my_loss.mjs(scale=2)", "--student", "./net.mjs#Tiny"];
+const TEACHER = ["--teacher", join("teacher", "teacher.safetensors")];
+const distill = (out: string, ...more: string[]) => ["distill", ...COMMON, ...TEACHER, "--out", out, ...more];
+
+beforeAll(async () => {
+  cwd = userFolder(temporary);
+  await succeed(["train-teacher", ...COMMON, "--teacher-network", "mlp([16])", "--no-report", "--out", "teacher"], cwd);
+});
+
+const configOf = (out: string) => JSON.parse(readFileSync(join(cwd, out, "config.json"), "utf8"));
+const student = (out: string) => bytes(cwd, out, `${STUDENT}.safetensors`);
+
+describe("a loss and a network of one's own", () => {
+  test("the loss's metrics are in the lines, metrics.jsonl, TensorBoard, the table and the report", async () => {
+    const printed = lines(await succeed(distill("own", ...OWN, "--tensorboard", "--csv"), cwd));
+    expect(printed[0]).toMatch(/^Epoch \[1\/3\] \| Loss: \d+\.\d{4} \| LR: .* \| logitMse: \d+\.\d{4} \| Validation: /);
+    const records = jsonLines(readFileSync(join(cwd, "own", "metrics.jsonl"), "utf8"));
+    expect(records).toHaveLength(3);
+    for (const { loss, logitMse } of records) expect(loss as number).toBeCloseTo(2 * (logitMse as number), 5);
+    const [events] = tree(join(cwd, "own", "tensorboard"));
+    expect(readFileSync(join(cwd, "own", "tensorboard", events), "latin1")).toContain("logitMse");
+    expect(readFileSync(join(cwd, "own", "metrics.csv"), "utf8")).toMatch(/^epoch,epochs,loss,logitMse,/);
+    expect(readFileSync(join(cwd, "own", "report.html"), "utf8")).toContain("logitMse");
+    expect(configOf("own")).toMatchObject({
+      loss: { name: "my-loss", scale: 2 },
+      modules: { "./net.mjs#Tiny": expect.any(String), "./my_loss.mjs": expect.any(String) },
+      given: { loss: "./my_loss.mjs(scale=2)", student: "./net.mjs#Tiny" },
+    });
+  });
+
+  test("a stopped run is resumed, to the same bits, and not with other arguments", async () => {
+    const shorter = distill("stopped", ...OWN, "--no-report", "--patience", "1");
+    await succeed(shorter, cwd);
+    expect(await succeed([...shorter, "--resume"], cwd)).toMatch(/Student saved/);
+    await succeed([...distill("own", ...OWN), "--resume"], cwd);
+    const other = distill("own", "--loss", "./my_loss.mjs(scale=3)", "--student", "./net.mjs#Tiny", "--resume");
+    expect(await refused(other, cwd, 1, "BAD_CONFIG")).toMatch(/^own: can't resume .* loss was /);
+  });
+
+  test("compare and sweep train in processes with it", async () => {
+    const common = [...COMMON, ...TEACHER, "--student", "./net.mjs#Tiny", "--parallel", "2", "--no-report"];
+    await succeed(["compare", ...common, "--loss", "./my_loss.mjs(scale=2)", "--seeds", "2", "--out", "compared"], cwd);
+    const records = jsonLines(readFileSync(join(cwd, "compared", "seed-0", "distilled", "metrics.jsonl"), "utf8"));
+    expect(records[0]).toHaveProperty("logitMse");
+    expect(
+      await succeed(
+        ["compare", ...common, "--loss", "./my_loss.mjs(scale=2)", "--seeds", "2", "--out", "compared", "--resume"],
+        cwd,
+      ),
+    ).toMatch(/accuracy/);
+    const grid = ["--temperatures", "2", "--alphas", "0.5,0.9"];
+    await succeed(["sweep", ...common, ...grid, "--loss", "./my_loss.mjs#swept", "--out", "swept"], cwd);
+    const point = configOf(join("swept", "temperature-2", "alpha-0.9"));
+    expect(point.loss).toEqual({ name: "swept", temperature: 2, alpha: 0.9 });
+  });
+
+  test.each([
+    ["./my_loss.mjs#wrong", 1, "BAD_ARGUMENT", "loss: ./my_loss.mjs#wrong: expected a loss"],
+    ["./none.mjs", 1, "NOT_FOUND", "./none.mjs: no such file"],
+    ["./my_loss.mjs(", 2, "BAD_ARGUMENT", "--loss: expected a value at character 15, got the end"],
+    ["kdd", 2, "BAD_ARGUMENT", '--loss: unknown loss "kdd", did you mean kd?'],
+    ["kd(temprature=4)", 2, "BAD_ARGUMENT", "--loss: kd: temprature: unknown argument, did you mean temperature?"],
+  ] as const)("%s is refused in one line", async (loss, exit, code, message) => {
+    const line = await refused(distill("none", "--loss", loss), cwd, exit, code);
+    expect(line.startsWith(message), line).toBe(true);
+  });
+});
+
+describe("losses by name", () => {
+  test("kd with its arguments is what --temperature and --alpha make, to the bit", async () => {
+    await succeed(distill("flags", "--no-report", "--temperature", "4", "--alpha", "0.9"), cwd);
+    await succeed(distill("named", "--no-report", "--loss", "kd(temperature=4, alpha=0.9)"), cwd);
+    expect(student("named")).toBe(student("flags"));
+  });
+
+  test("by their parts in a configuration file", async () => {
+    writeFileSync(
+      join(cwd, "run.yaml"),
+      "loss:\n  - { name: cross-entropy, weight: 0.1 }\n  - name: kd\n    weight: 0.9\n    temperature: 4\n",
+    );
+    await succeed(distill("parts", "--no-report", "--config", "run.yaml"), cwd);
+    await succeed(distill("sum", "--no-report", "--loss", "0.1*cross-entropy + 0.9*kd(temperature=4)"), cwd);
+    expect(student("parts")).toBe(student("sum"));
+  });
+
+  test("--temperature and --alpha beside --loss are refused", async () => {
+    const flags = ["--loss", "kd", "--temperature", "4", "--alpha", "0.5"];
+    expect(await refused(distill("none", ...flags), cwd, 2, "BAD_ARGUMENT")).toBe(
+      "--temperature: the loss does not use it: write it as an argument there, as kd(temperature=4); " +
+        "--alpha: the loss does not use it: write it as an argument there, as kd(alpha=0.9) (BAD_ARGUMENT)",
+    );
+  });
+
+  test("a sweep tries what the loss's terms take", async () => {
+    const sweep = ["sweep", ...COMMON, ...TEACHER, "--no-report", "--parallel", "1", "--out", "terms"];
+    await succeed([...sweep, "--loss", "0.5*cross-entropy + 0.5*kd", "--temperatures", "1,4", "--alphas", "0.5"], cwd);
+    expect(configOf(join("terms", "temperature-4", "alpha-0.5")).loss).toEqual([
+      { weight: 0.5, loss: { name: "cross-entropy", labelSmoothing: 0 } },
+      { weight: 0.5, loss: { name: "kd", temperature: 4, alpha: 0.5, labelSmoothing: 0 } },
+    ]);
+    expect(await refused([...sweep, "--loss", "cross-entropy"], cwd, 1, "BAD_ARGUMENT")).toMatch(
+      /^loss: no term of cross-entropy takes a temperature or an alpha: there is nothing to sweep/,
+    );
+  });
+});
