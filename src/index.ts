@@ -92,6 +92,7 @@ export {
   live,
   type NetworkTeacherOptions,
   prefetch,
+  type TaughtBatch,
   TEACHERS,
   type Teacher,
   TeacherCache,

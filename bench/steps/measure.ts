@@ -11,6 +11,7 @@ import { plainStep, stepByHand } from "./reference_steps.js";
 import { MODES, type Mode, type StepSetup, scriptSetup, stepWork, TITLES } from "./setup.js";
 
 const COMPARED_STEPS = 3;
+const OTHER_TEACHERS = { Sequential: "Sequential", OwnTeacher: "class of the user's own" } as const;
 
 /** A way to make steps: gives the milliseconds that one took. */
 interface Loop {
@@ -30,12 +31,21 @@ async function measureMode(mode: Mode, extent: Extent, limits: Limits): Promise<
   compareLosses(`${TITLES[mode]}, plain TypeScript`, run.losses, losses(plain));
   const epochs = await epochsFor(run, extent.turnMs);
   const loops: Loop[] = [{ name: TITLES[mode], turn: () => run.epoch(epochs) }];
-  if (mode === "train") loops.push(loopByHand(run, epochs * run.stepsPerEpoch));
+  const others: PacedRun[] = [];
+  if (mode === "train") {
+    for (const teacherClass of ["Sequential", "OwnTeacher"] as const) {
+      const other = await PacedRun.start({ ...setup, teacherClass });
+      compareLosses(`${TITLES[mode]}, ${teacherClass}`, run.losses, other.losses, 0);
+      others.push(other);
+      loops.push({ name: `the same, its teacher a ${OTHER_TEACHERS[teacherClass]}`, turn: () => other.epoch(epochs) });
+    }
+    loops.push(loopByHand(run, epochs * run.stepsPerEpoch));
+  }
   const threads = getNumThreads();
   const counts = threads === 1 ? [1] : [1, threads];
   const turns = loops.flatMap(({ turn }) => counts.map((count) => () => withThreadsAsync(count, async () => turn())));
   const times = await takeTurns(extent.rounds, turns);
-  await run.stop();
+  for (const each of [run, ...others]) await each.stop();
   const plainMs = (await takeTurns(extent.plainSteps, [() => meanTime(plain, 1)]))[0]?.median ?? Number.NaN;
   return loops.map(({ name }, i) => {
     const [one, all] = times.slice(i * counts.length) as [Spread, Spread];

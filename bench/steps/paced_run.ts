@@ -1,5 +1,5 @@
 import { DistilleryError, distill, type StepRecord, trainTeacher, withGenerator } from "distillery";
-import { EXAMPLES, SCHEDULE, type StepSetup, start } from "./setup.js";
+import { EXAMPLES, SCHEDULE, type StepSetup, start, teacherAs } from "./setup.js";
 
 /**
  * A run of the library's own loops, `distill` and `trainTeacher`, that waits after each epoch until the next one is
@@ -61,8 +61,9 @@ export class PacedRun {
     return Promise.race([arrived, this.#ended]);
   }
 
-  async #train({ mode, rows, width }: StepSetup): Promise<void> {
-    const { teacher, student, data, generator } = start({ mode, rows, width });
+  async #train(setup: StepSetup): Promise<void> {
+    const { mode, rows } = setup;
+    const { teacher, student, data, generator } = start(setup);
     const { maxLr: lr, ...schedule } = SCHEDULE;
     const run = {
       ...schedule,
@@ -83,7 +84,8 @@ export class PacedRun {
     await withGenerator(generator, () => {
       if (student === null) return trainTeacher({ ...run, model: teacher });
       const teacherMode = mode === "train" ? "train" : "eval";
-      return distill({ ...run, teacher: teacher.freeze(), student, teacherMode, teacherCache: mode === "cached" });
+      const network = teacherAs(teacher, setup.teacherClass).freeze();
+      return distill({ ...run, teacher: network, student, teacherMode, teacherCache: mode === "cached" });
     });
   }
 }

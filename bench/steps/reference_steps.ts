@@ -1,10 +1,16 @@
 import {
   AdamW,
   clipGradNorm,
+  DataLoader,
+  frozen,
   type IntTensor,
   kdLoss,
   noGrad,
   OneCycleLR,
+  prefetch,
+  step,
+  type TaughtBatch,
+  type Teacher,
   type Tensor,
   type TensorDataset,
   withGenerator,
@@ -35,29 +41,34 @@ export function cycle(data: TensorDataset, rows: number): { readonly length: num
 }
 
 /**
- * A step as a user writes it with the library's functions, outside of its loops: buffers are left to the garbage
- * collector. Returns the next loss at each call, the same bits as the loops'.
+ * A step as a user writes it with the library's functions, outside of its loops: `step` around it, and the teacher frozen
+ * and prefetched. Returns the next loss at each call, the same bits as the loops'.
  */
 export function stepByHand(setup: StepSetup): () => number {
   const { teacher, student, data, generator } = start(setup);
-  if (setup.mode === "teacher" || student === null) throw new Error("stepByHand: expected a mode with a student");
-  teacher.freeze().train(setup.mode === "train");
-  const batches = cycle(data, setup.rows);
-  const logits = setup.mode === "cached" ? noGrad(() => teacher.forward(data.inputs)) : null;
+  if (student === null) throw new Error("stepByHand: expected a mode with a student");
+  const loader = new DataLoader(data, { batchSize: setup.rows });
+  const batches = endless(loader, frozen(teacher.freeze(), { mode: setup.mode === "train" ? "train" : "eval" }));
   const optimizer = new AdamW(student.parameters(), { lr: SCHEDULE.maxLr, weightDecay: 1e-5 });
-  const scheduler = new OneCycleLR(optimizer, { ...SCHEDULE, stepsPerEpoch: batches.length });
+  const scheduler = new OneCycleLR(optimizer, { ...SCHEDULE, stepsPerEpoch: loader.length });
   return () =>
     withGenerator(generator, () => {
-      const { inputs, labels, start } = batches.next();
-      const teacherLogits = logits?.slice(start, start + setup.rows) ?? noGrad(() => teacher.forward(inputs));
-      const loss = kdLoss(student.forward(inputs), teacherLogits, labels, { temperature: 3.5, alpha: 0.6 });
-      optimizer.zeroGrad();
-      loss.backward();
-      clipGradNorm(student.parameters(), 1.0);
-      optimizer.step();
-      scheduler.step();
-      return loss.item();
+      const { inputs, labels, teacher: outputs } = batches.next().value as TaughtBatch;
+      return step(() => {
+        const loss = kdLoss(student.forward(inputs), outputs.logits, labels, { temperature: 3.5, alpha: 0.6 });
+        optimizer.zeroGrad();
+        loss.backward();
+        clipGradNorm(student.parameters(), 1.0);
+        optimizer.step();
+        scheduler.step();
+        return loss.item();
+      });
     });
+}
+
+/** The batches of epoch after epoch. */
+function* endless(loader: DataLoader, teacher: Teacher): Generator<TaughtBatch> {
+  for (;;) yield* prefetch(loader, teacher);
 }
 
 /** The step of a setup in plain TypeScript, from the library's weights and stream; gives the next loss at each call. */

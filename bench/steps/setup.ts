@@ -1,4 +1,15 @@
-import { Generator, StudentNet, synthetic, TeacherNet, type TensorDataset, withGenerator } from "distillery";
+import {
+  Generator,
+  Module,
+  ReLU,
+  Sequential,
+  StudentNet,
+  synthetic,
+  TeacherNet,
+  type Tensor,
+  type TensorDataset,
+  withGenerator,
+} from "distillery";
 import type { Work } from "../cases/case.js";
 
 /**
@@ -23,7 +34,12 @@ export interface StepSetup {
   readonly mode: Mode;
   readonly rows: number;
   readonly width: number;
+  /** The class of the teacher, whose layers are the same in each. Default: TeacherNet. */
+  readonly teacherClass?: TeacherClass;
 }
+
+/** What a user may write the teacher's layers as. */
+export type TeacherClass = "TeacherNet" | "Sequential" | "OwnTeacher";
 
 /** A mode as the script has it. */
 export function scriptSetup(mode: Mode): StepSetup {
@@ -108,4 +124,30 @@ export function start({ mode, width }: StepSetup): Start {
     const student = mode === "teacher" ? null : new StudentNet({ hidden: hidden.student });
     return { teacher, student, data: synthetic({ samples: EXAMPLES }), generator };
   });
+}
+
+/** The layers of a TeacherNet as a network of another class. */
+export function teacherAs(net: TeacherNet, teacherClass: TeacherClass = "TeacherNet"): Module {
+  if (teacherClass === "TeacherNet") return net;
+  if (teacherClass === "OwnTeacher") return new OwnTeacher(net);
+  const { fc1, bn1, dropout1, fc2, bn2, dropout2, fc3, bn3, dropout3, fc4 } = net;
+  const relu = () => new ReLU();
+  const hidden = [fc1, bn1, relu(), dropout1, fc2, bn2, relu(), dropout2, fc3, bn3, relu(), dropout3];
+  return new Sequential(...hidden, fc4);
+}
+
+class OwnTeacher extends Module {
+  readonly blocks: readonly Module[];
+  readonly last: Module;
+
+  constructor({ fc1, bn1, dropout1, fc2, bn2, dropout2, fc3, bn3, dropout3, fc4 }: TeacherNet) {
+    super();
+    const block = (...layers: Module[]) => new Sequential(layers[0], layers[1], new ReLU(), layers[2]);
+    this.blocks = [block(fc1, bn1, dropout1), block(fc2, bn2, dropout2), block(fc3, bn3, dropout3)];
+    this.last = fc4;
+  }
+
+  override forward(x: Tensor): Tensor {
+    return this.last.forward(this.blocks.reduce((value, block) => block.forward(value), x));
+  }
 }

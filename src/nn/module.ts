@@ -90,6 +90,12 @@ export abstract class Module {
     return this;
   }
 
+  /** Lets every parameter ask for a gradient again. */
+  unfreeze(): this {
+    for (const parameter of this.parameters()) parameter.requiresGrad = true;
+    return this;
+  }
+
   /** The number of values in all parameters. */
   parameterCount(): number {
     return this.parameters().reduce((sum, parameter) => sum + parameter.size, 0);

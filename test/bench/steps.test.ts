@@ -47,6 +47,15 @@ describe("a loop by hand", () => {
   });
 });
 
+it.each(["Sequential", "OwnTeacher"] as const)(
+  "a teacher written as a %s gives the same losses",
+  async (teacherClass) => {
+    const run = await PacedRun.start({ ...small("train"), teacherClass });
+    expect(run.losses).toEqual((await runOf("train")).losses);
+    await run.stop();
+  },
+);
+
 describe("losses that are compared", () => {
   it("may lie apart by the tolerance", () => {
     expect(() => compareLosses("peer", [1, 2], [1, 2 + TOLERANCE / 2])).not.toThrow();

@@ -133,7 +133,7 @@ describe("modes", () => {
     expect(modes(net.train(false))).toEqual(new Array(count).fill(false));
   });
 
-  it("freeze() stops gradients and leaves the mode", () => {
+  it("freeze() stops gradients, unfreeze() brings them back, and both leave the mode", () => {
     const teacher = new TeacherNet({ inFeatures: 3, hidden: [4, 5, 6], classes: 2 });
     expect(teacher.freeze()).toBe(teacher);
     expect(teacher.training).toBe(true);
@@ -141,5 +141,11 @@ describe("modes", () => {
     expect(teacher.parameters().some((parameter) => parameter.requiresGrad)).toBe(false);
     expect(teacher.parameters()).toHaveLength(14);
     expect(teacher.eval().freeze().training).toBe(false);
+    expect(
+      teacher
+        .unfreeze()
+        .parameters()
+        .every(({ requiresGrad }) => requiresGrad),
+    ).toBe(true);
   });
 });
