@@ -18,7 +18,8 @@ for (const [kind, { usage, entries }] of Object.entries(list)) {
       return `| \`${name}\` | ${usual === null ? "required" : usual === "" ? "" : `\`${usual}\``} | ${help} |`;
     });
     const table = rows.length === 0 ? [] : ["", "| option | default | |", "|---|---|---|", ...rows];
-    return [`## ${name}`, "", `${help[0].toUpperCase()}${help.slice(1)}.`, ...table].join("\n");
+    const text = help === "" ? [] : ["", `${help[0].toUpperCase()}${help.slice(1)}.`];
+    return [`## ${name}`, ...text, ...table].join("\n");
   });
   const title = `${kind[0].toUpperCase()}${kind.slice(1)}`;
   writeFileSync(join(out, `${kind}.md`), `# ${title}\n\nUsed as: ${usage}\n\n${sections.join("\n\n")}\n`);

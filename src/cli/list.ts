@@ -1,6 +1,8 @@
 import { Argument, Command } from "commander";
+import { FORMATS } from "../data/index.js";
 import { LOSSES } from "../losses/index.js";
 import { MODELS } from "../models/index.js";
+import * as ops from "../ops/index.js";
 import { OPTIMIZERS, SCHEDULES } from "../optim/index.js";
 import type { OptionHelp } from "../registry/index.js";
 import { TEACHERS } from "../teachers/index.js";
@@ -42,7 +44,25 @@ const KINDS: Readonly<Record<string, () => Promise<Reference>>> = {
     usage: "distill({ teacher }) in programs",
     entries: TEACHERS.describe(),
   }),
+  formats: async () => ({
+    usage: "distill --data FOLDER_OR_FILE; loadData() in programs",
+    entries: FORMATS.map(({ name, help }) => ({ name, help, options: [] })),
+  }),
+  operations: async () => ({
+    usage: "F.gelu(x) or x.gelu() in programs; semantics and names are those of PyTorch",
+    entries: operationNames().map((name) => ({ name, help: "", options: [] })),
+  }),
 };
+
+/** The functions of ops/index.ts that users call, without those that define operations. */
+function operationNames(): string[] {
+  const isOperation = ([name, value]: [string, unknown]) =>
+    typeof value === "function" && /^[a-z]/.test(name) && !/^(call|define|install)|Op$/.test(name);
+  return Object.entries(ops)
+    .filter(isOperation)
+    .map(([name]) => name)
+    .sort();
+}
 
 type ListFlags = ShowFlags & { kind?: string };
 
@@ -76,7 +96,8 @@ function entryText({ name, help, options }: ReferenceEntry): string {
     option.help,
   ]);
   const width = Math.max(...rows.map(([form]) => form.length));
-  return [`  ${name}: ${help}`, ...rows.map(([form, help]) => `    ${form.padEnd(width)}  ${help}`.trimEnd())].join(
-    "\n",
-  );
+  return [
+    `  ${help === "" ? name : `${name}: ${help}`}`,
+    ...rows.map(([form, help]) => `    ${form.padEnd(width)}  ${help}`.trimEnd()),
+  ].join("\n");
 }

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { FORMATS } from "../../src/data/formats/index.js";
 import { LOSSES } from "../../src/losses/index.js";
 import { MODELS } from "../../src/models/index.js";
 import { OPTIMIZERS, SCHEDULES } from "../../src/optim/index.js";
@@ -49,6 +50,14 @@ describe("every registered entry appears by itself", () => {
       }
     }
   });
+});
+
+test("formats and operations are listed too", async () => {
+  const { formats, operations } = JSON.parse(await succeed(["list", "--json"], newFolder(temporary)));
+  const names = (entries: { name: string }[]) => entries.map(({ name }) => name);
+  expect(names(formats.entries)).toEqual(FORMATS.map(({ name }) => name));
+  expect(names(operations.entries)).toEqual(expect.arrayContaining(["add", "matmul", "softmax"]));
+  expect(names(operations.entries)).not.toContain("defineOp");
 });
 
 test("an unknown kind is refused", async () => {
