@@ -40,6 +40,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = {
     labelColumn: ["<name>", "label column of a .csv (default: label, class, target, y, or the last)"],
     header: ["", "the first line of a .csv names the columns (default: if it has no number)"],
     imageSize: ["<pixels>", "resize the images of a folder, such as 32 or 48x64 (rows x columns)", toSides],
+    missing: ["<what>", "missing cells of a .csv: error, or mean of their column (default: error)"],
     grey: ["", "convert the images of a folder to grey (default: as the first one is)"],
     stream: ["", "stream from disk in shuffled chunks"],
     testFraction: ["<fraction>", "fraction held out as test set if the source has none, 0 disables", toNumber],

@@ -79,8 +79,8 @@ function split(whole: Dataset, fraction: number, seed: number): { train: Dataset
 }
 
 function loadingOptions(options: SourceOptions): LoadDataOptions {
-  const { labelColumn, header, imageSize, grey, stream, testFraction, splitSeed } = options;
-  const given = Object.entries({ labelColumn, header, imageSize, grey, stream, testFraction, splitSeed });
+  const { labelColumn, header, missing, imageSize, grey, stream, testFraction, splitSeed } = options;
+  const given = Object.entries({ labelColumn, header, missing, imageSize, grey, stream, testFraction, splitSeed });
   return Object.fromEntries(given.filter(([, value]) => value !== undefined));
 }
 

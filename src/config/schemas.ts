@@ -12,6 +12,7 @@ import {
   integer,
   list,
   nonNegative,
+  oneOf,
   type Registry,
 } from "../registry/index.js";
 import { MAX_THREADS } from "../threads.js";
@@ -72,6 +73,8 @@ const DATA = {
   header: v.optional(boolean()),
   /** The size that all images of a folder are brought to, one number or `[rows, columns]`; default: they are of one size. */
   imageSize: v.optional(sides()),
+  /** What becomes of missing cells of a table: an error, or the mean of their column. */
+  missing: v.optional(oneOf(["error", "mean"])),
   /** Whether all images of a folder become grey, or colour; default: as the first one is. */
   grey: v.optional(boolean()),
   /** Whether the data are streamed from disk in shuffled chunks; default: they are read into memory. */

@@ -63,11 +63,11 @@ export interface TableLayout {
 }
 
 /**
- * A column of numbers, each of which becomes (x - mean) / std; or one of texts, which becomes a value for each category,
+ * A column of numbers, each of which becomes (x - mean) / std, or 0 for a missing one if `missing`; or one of texts, which becomes a value for each category,
  * 1 if the cell has its text and 0 otherwise (one-hot).
  */
 export type TableColumn =
-  | { readonly name: string; readonly mean: number; readonly std: number }
+  | { readonly name: string; readonly mean: number; readonly std: number; readonly missing?: true }
   | { readonly name: string; readonly categories: readonly string[] };
 
 /** Some samples of a {@link Dataset}. */

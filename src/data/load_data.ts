@@ -125,16 +125,28 @@ async function splitRaw(
   return { train: new Subset(whole, rows), test: new Subset(whole, heldOut) };
 }
 
-const OPTIONS = ["labelColumn", "header", "imageSize", "grey", "testFraction", "splitSeed", "stream"] as const;
+const OPTIONS = [
+  "labelColumn",
+  "header",
+  "missing",
+  "imageSize",
+  "grey",
+  "testFraction",
+  "splitSeed",
+  "stream",
+] as const;
 
 function checkOptions(options: LoadDataOptions) {
   expectOptions("loadData", options, OPTIONS);
-  const { labelColumn, header, imageSize, grey, testFraction = 0.2, splitSeed = 0, stream } = options;
+  const { labelColumn, header, missing, imageSize, grey, testFraction = 0.2, splitSeed = 0, stream } = options;
   if (labelColumn !== undefined && typeof labelColumn !== "string")
     expectInteger("labelColumn", labelColumn, -(2 ** 31));
   for (const [name, value] of Object.entries({ header, grey, stream })) {
     if (value === undefined || typeof value === "boolean") continue;
     throw new DistilleryError("BAD_ARGUMENT", `${name}: expected true or false, got ${show(value)}`);
+  }
+  if (missing !== undefined && missing !== "error" && missing !== "mean") {
+    throw new DistilleryError("BAD_ARGUMENT", `missing: expected "error" or "mean", got ${show(missing)}`);
   }
   expectImageSize(imageSize);
   expectNumber("testFraction", testFraction, (x) => x >= 0 && x < 1, "a number from 0 to less than 1");

@@ -3,7 +3,7 @@ import { DistilleryError } from "../errors.js";
 import { badData } from "../files/index.js";
 import { native } from "../native.js";
 import type { TableColumn, TableLayout } from "./dataset.js";
-import { parseNumber } from "./preprocessing/encode.js";
+import { isForeignNumber, isMissing, parseNumber } from "./preprocessing/encode.js";
 import { columnWidth, firstRepeated, MAX_CATEGORIES, widthOf } from "./preprocessing/spec.js";
 import { newRows, type RowData, type RowSource, visitRows } from "./row_source.js";
 
@@ -13,6 +13,11 @@ export interface TableOptions {
   readonly labelColumn?: string | number;
   /** Whether the first line names the columns; default: whether it has no number. */
   readonly header?: boolean;
+  /**
+   * What becomes of cells that are missing (empty, `NA`, `nan`, `null`, `-`): an error, the default; or numbers become the
+   * mean of their column, and texts a category of their own.
+   */
+  readonly missing?: "error" | "mean";
 }
 
 /** The columns of a file: their names, which are their indices if no line names them. */
@@ -36,8 +41,15 @@ export interface ColumnIndices {
 const LABELS = ["label", "class", "target", "y"];
 
 /** Whether a first record names columns: none of its cells is a number, or one is a usual name of labels. */
-function namesColumns(cells: readonly string[]): boolean {
-  return cells.every((cell) => parseNumber(cell) === null) || cells.some(isLabel);
+function namesColumns(cells: readonly string[], line: number, file: string): boolean {
+  const numbers = cells.filter((cell) => parseNumber(cell) !== null);
+  if (numbers.length === 0 || cells.some(isLabel)) return true;
+  // As pandas writes columns without names, beside a named one.
+  const areIndices =
+    numbers.length > 1 && numbers.length < cells.length && numbers.every((x, i) => cells[i] === x && x === String(i));
+  if (!areIndices) return false;
+  const text = `${showList(cells)} could name the columns or be a row: say which with header`;
+  throw badData(file, `line ${line}: ${text} (--header, --no-header)`);
 }
 
 /** The header of a file with this first record; `BAD_DATA` if names repeat, `BAD_ARGUMENT` if there is no such column. */
@@ -45,7 +57,7 @@ export function readTableHeader(
   cells: readonly string[],
   line: number,
   file: string,
-  { labelColumn, header = namesColumns(cells) }: TableOptions,
+  { labelColumn, header = namesColumns(cells, line, file) }: TableOptions,
 ): TableHeader {
   const names = header ? expectNames(cells, line, file) : cells.map((_, index) => String(index));
   if (names.length < 2) throw badData(file, `line ${line}: expected at least two columns, got ${names.length}`);
@@ -89,13 +101,19 @@ export function expectWidth(cells: readonly string[], { width }: ColumnIndices, 
   if (cells.length !== width) throw badData(file, `line ${line}: expected ${width} cells, got ${cells.length}`);
 }
 
+/** A column as it is read: the codes of its texts, null for numbers, undefined before its first cell. */
+interface ReadColumn {
+  readonly name: string;
+  codes: Map<string, number> | null | undefined;
+}
+
 /**
  * Makes the records of a file into rows of numbers: a number as it is, a text as its code in the order of appearance. The
- * first record says which columns are numbers; a test file continues the columns of the training file.
+ * first cell of a column says whether it holds numbers; a test file continues the columns of the training file.
  */
 export class TableReader {
   /** In the order of the training file, without the label; their codes are null for numbers. */
-  readonly columns: { readonly name: string; readonly codes: Map<string, number> | null }[] = [];
+  readonly columns: ReadColumn[] = [];
   /** The code of each label read so far. */
   readonly labels: number[] = [];
   /** The code of each label's text, and the line that has it first. */
@@ -105,6 +123,7 @@ export class TableReader {
     readonly file: string,
     readonly header: TableHeader,
     private readonly indices: ColumnIndices,
+    readonly missing: TableOptions["missing"] = "error",
     private readonly training?: TableReader,
   ) {
     if (training !== undefined) this.columns = training.columns;
@@ -120,10 +139,7 @@ export class TableReader {
     expectWidth(cells, this.indices, line, this.file);
     const { columns } = this.indices;
     if (this.columns.length === 0) {
-      for (const index of columns) {
-        const isText = parseNumber(cells[index]) === null && cells[index] !== "";
-        this.columns.push({ name: this.header.names[index], codes: isText ? new Map() : null });
-      }
+      for (const index of columns) this.columns.push({ name: this.header.names[index], codes: undefined });
     }
     // By index: a table of images has a column a pixel.
     for (let i = 0; i < columns.length; i++) out[at + i] = this.#value(i, cells[columns[i]], line);
@@ -133,6 +149,10 @@ export class TableReader {
   readLabel(cells: readonly string[], line: number): void {
     const text = cells[this.indices.label];
     if (text === "") throw badData(this.file, `line ${line}: its label, ${show(this.label.name)}, is empty`);
+    if (isMissing(text) && text !== "-") {
+      const problem = `its label, ${show(this.label.name)}, is missing: ${show(text)}`;
+      throw badData(this.file, `line ${line}: ${problem}: leave the row out`);
+    }
     const known = this.#labelTexts.get(text);
     if (known === undefined) this.#labelTexts.set(text, { code: this.#labelTexts.size, line });
     this.labels.push(known?.code ?? this.#labelTexts.size - 1);
@@ -143,8 +163,14 @@ export class TableReader {
    * they are numbers but not whole ones, as those of a regression.
    */
   classNames(): string[] {
-    const numbers = [...this.#labelTexts.keys()].map(parseNumber);
-    if (numbers.includes(null)) return [...this.#labelTexts.keys()].sort();
+    const texts = [...this.#labelTexts.keys()];
+    const numbers = texts.map(parseNumber);
+    // A code such as 007 is no number.
+    if (texts.some((text) => /^0\d/.test(text))) return texts.sort();
+    if (numbers.includes(null)) {
+      this.#expectTexts(texts.filter((_, i) => numbers[i] === null));
+      return texts.sort();
+    }
     for (const [text, { line }] of this.#labelTexts) {
       if (Number.isSafeInteger(parseNumber(text))) continue;
       throw badData(this.file, `line ${line}: expected a class as label, ${show(this.label.name)}, got ${show(text)}`);
@@ -164,14 +190,37 @@ export class TableReader {
     return Int32Array.from(this.labels, (code) => classes[code]);
   }
 
-  #value(column: number, cell: string, line: number): number {
-    const { name, codes } = this.columns[column];
-    const fail = (problem: string) => badData(this.file, `line ${line}, ${show(name)}: ${problem}`);
-    if (cell === "") throw fail("is empty");
+  /** Refuses a few labels that are no numbers among many that are: they would make texts of all. */
+  #expectTexts(odd: readonly string[]): void {
+    const codes = new Set(odd.map((text) => this.#labelTexts.get(text)?.code));
+    const rows = this.labels.reduce((sum, code) => sum + (codes.has(code) ? 1 : 0), 0);
+    if (odd.length > 1 || this.#labelTexts.size < 4 || rows * 10 > this.labels.length) return;
+    const { line } = this.#labelTexts.get(odd[0]) as { line: number };
+    const problem = `expected a number as label, ${show(this.label.name)}, as nearly all others are`;
+    throw badData(this.file, `line ${line}: ${problem}, got ${show(odd[0])}`);
+  }
+
+  /** The number of a cell, NaN for a missing one. */
+  #value(index: number, cell: string, line: number): number {
+    const column = this.columns[index];
+    const fail = (problem: string) => badData(this.file, `line ${line}, ${show(column.name)}: ${problem}`);
+    if (isMissing(cell)) {
+      if (this.missing === "mean") return Number.NaN;
+      throw fail(
+        `${cell === "" ? "is empty" : `is missing: ${show(cell)}`}: missing (--missing) says what becomes of it`,
+      );
+    }
+    const x = parseNumber(cell);
+    // The first cell that is not missing says what the column holds.
+    if (column.codes === undefined) column.codes = x === null ? new Map() : null;
+    const { codes } = column;
     if (codes === null) {
-      const x = parseNumber(cell);
       if (x !== null) return x;
-      throw fail(`expected a number, as in the first row, got ${show(cell)}`);
+      const advice = isForeignNumber(cell) ? ": write it with a decimal point, without separators and signs" : "";
+      throw fail(`expected a number, as in the first row, got ${show(cell)}${advice}`);
+    }
+    if (codes.size === 0 && isForeignNumber(cell)) {
+      throw fail(`${show(cell)} looks like a number: write it with a decimal point, without separators and signs`);
     }
     const known = codes.get(cell);
     if (known !== undefined) return known;
@@ -198,9 +247,9 @@ export async function measureTable(
 ): Promise<TableLayout> {
   const width = reader.columns.length;
   const [first, sums, squares] = [new Float64Array(width), new Float64Array(width), new Float64Array(width)];
+  const counts = new Float64Array(width);
   const same = new Uint8Array(width).fill(1);
-  // Distances from the first row: whole numbers far from 0 keep their digits.
-  rows.read(indices[0], indices[0] + 1, first);
+  first.fill(Number.NaN);
   const forEachRow = (change: (data: RowData, at: number) => void) => {
     let next = 0;
     return (data: RowData, start: number, end: number) => {
@@ -208,24 +257,37 @@ export async function measureTable(
     };
   };
   const add = forEachRow((data, at) => {
-    for (let c = 0; c < width; c++) sums[c] += data[at + c] - first[c];
+    for (let c = 0; c < width; c++) {
+      const x = data[at + c];
+      if (Number.isNaN(x)) continue;
+      // Distances from the first: whole numbers far from 0 keep their digits.
+      if (Number.isNaN(first[c])) first[c] = x;
+      sums[c] += x - first[c];
+      counts[c]++;
+    }
   });
   await visitRows(rows, step, [add, ...visit]);
-  const means = sums.map((sum) => sum / indices.length);
+  const means = sums.map((sum, c) => sum / counts[c]);
   const square = forEachRow((data, at) => {
     for (let c = 0; c < width; c++) {
       const distance = data[at + c] - first[c];
+      if (Number.isNaN(distance)) continue;
       squares[c] += (distance - means[c]) ** 2;
       if (distance !== 0) same[c] = 0;
     }
   });
   await visitRows(rows, step, [square]);
   const columns = reader.columns.map(({ name, codes }, c): TableColumn => {
-    if (codes !== null) return { name, categories: [...codes.keys()].sort() };
-    const std = Math.sqrt(squares[c] / indices.length);
+    const isIncomplete = reader.missing === "mean" && counts[c] < indices.length;
+    if (codes) return { name, categories: [...codes.keys(), ...(isIncomplete ? [""] : [])].sort() };
+    if (counts[c] === 0) throw badData(reader.file, `${show(name)}: all its cells are missing: leave the column out`);
+    const std = Math.sqrt(squares[c] / counts[c]);
     const mean = first[c] + means[c];
     // 1 if all are equal, so that they become 0.
-    if (Number.isFinite(mean) && Number.isFinite(std)) return { name, mean, std: same[c] === 1 || std === 0 ? 1 : std };
+    if (Number.isFinite(mean) && Number.isFinite(std)) {
+      const numbers = { name, mean, std: same[c] === 1 || std === 0 ? 1 : std };
+      return reader.missing === "mean" ? { ...numbers, missing: true } : numbers;
+    }
     throw badData(reader.file, `${show(name)}: its numbers are too large to be standardised`);
   });
   return { columns, label: reader.label, header: reader.header.isNamed };
@@ -237,11 +299,11 @@ export class EncodedRows implements RowSource {
   readonly length: number;
   readonly shape: readonly number[];
   /** By column: the index of its first value, its mean and deviation, and the index of each code's value. */
-  readonly #columns: readonly { at: number; mean: number; std: number; codes: readonly number[] | null }[];
+  readonly #columns: readonly EncodedColumn[];
 
   constructor(
     private readonly rows: RowSource,
-    reader: TableReader,
+    private readonly reader: TableReader,
     { columns }: TableLayout,
   ) {
     this.length = rows.length;
@@ -250,14 +312,11 @@ export class EncodedRows implements RowSource {
     this.#columns = columns.map((column, i) => {
       const own = at;
       at += columnWidth(column);
-      if ("mean" in column) return { at: own, mean: column.mean, std: column.std, codes: null };
+      if ("mean" in column) return { at: own, mean: column.mean, std: column.std, codes: null, missing: 0 };
       const codes = [...(reader.columns[i].codes ?? [])].map(([text]) => column.categories.indexOf(text));
-      return { at: own, mean: 0, std: 1, codes };
+      return { at: own, mean: 0, std: 1, codes, missing: column.categories.indexOf("") };
     });
-    this.file = reader.file;
   }
-
-  private readonly file: string;
 
   read(start: number, end: number, into: RowData = newRows(this, end - start)): RowData {
     const cells = this.rows.read(start, end);
@@ -265,19 +324,28 @@ export class EncodedRows implements RowSource {
     into.fill(0);
     for (let row = 0; row < end - start; row++) {
       for (let c = 0; c < columns; c++) {
-        const { at, mean, std, codes } = this.#columns[c];
+        const { at, mean, std, codes, missing } = this.#columns[c];
         const cell = cells[row * columns + c];
-        if (codes === null) into[row * width + at] = (cell - mean) / std;
+        if (Number.isNaN(cell)) {
+          if (codes !== null && missing >= 0) into[row * width + at + missing] = 1;
+        } else if (codes === null) into[row * width + at] = (cell - mean) / std;
         else into[row * width + at + codes[cell]] = 1;
       }
     }
     const wrong = native.firstNonFinite(into as Float32Array);
     if (wrong < 0) return into;
-    throw badData(
-      this.file,
-      `row ${start + Math.floor(wrong / width) + 1}: a number is too far from its column's mean`,
-    );
+    const row = start + Math.floor(wrong / width) + 1;
+    throw badData(this.reader.file, `row ${row}: a number is too far from its column's mean`);
   }
+}
+
+interface EncodedColumn {
+  readonly at: number;
+  readonly mean: number;
+  readonly std: number;
+  readonly codes: readonly number[] | null;
+  /** The category of missing cells; -1: none. */
+  readonly missing: number;
 }
 
 function expectNames(cells: readonly string[], line: number, file: string): readonly string[] {

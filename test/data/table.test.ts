@@ -1,14 +1,26 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { type LoadDataOptions, labelsOf, loadData, preprocessingOf, type TableLayout } from "../../src/data/index.js";
+import {
+  type LoadDataOptions,
+  labelsOf,
+  loadData,
+  preprocessingOf,
+  readSamples,
+  type TableLayout,
+} from "../../src/data/index.js";
 import { folderOf, refusal } from "./support.js";
 
-const text = (content: string) => Uint8Array.from(Buffer.from(content));
+const text = (body: string | Uint8Array) => (typeof body === "string" ? Buffer.from(body) : body);
 const WHOLE = { testFraction: 0 };
 
 /** Loads a table of this text out of `t.csv`, with other files beside it. */
-function load(content: string, options: LoadDataOptions = WHOLE, others: Record<string, string> = {}, file = "t.csv") {
-  const entries = Object.entries({ [file]: content, ...others });
+function load(
+  content: string | Uint8Array,
+  options: LoadDataOptions = WHOLE,
+  others: Record<string, string> = {},
+  file = "t.csv",
+) {
+  const entries = Object.entries<string | Uint8Array>({ [file]: content, ...others });
   const folder = folderOf(Object.fromEntries(entries.map(([name, body]) => [name, text(body)])));
   return { file: join(folder, file), folder, sets: loadData(join(folder, file), options) };
 }
@@ -117,9 +129,13 @@ describe("what is read", () => {
       ["-1", "9", "10"],
       [2, 1, 0, 1],
     ]);
-    expect(await classes("1.0", "01", "2")).toEqual([
+    expect(await classes("1.0", "1", "2")).toEqual([
       ["1", "2"],
       [0, 0, 1],
+    ]);
+    expect(await classes("007", "7", "7")).toEqual([
+      ["007", "7"],
+      [0, 1, 1],
     ]);
     expect(await classes("10", "9", "b")).toEqual([
       ["10", "9", "b"],
@@ -200,12 +216,12 @@ describe("refused", () => {
     ["a short row", "a,label\n1,x\n2\n", "line 3: expected 2 cells, got 1"],
     ["a long row", "a,label\n1,x\n\n2,y,z\n", "line 4: expected 2 cells, got 3"],
     ["a long row after a text of two lines", 'a,label\n1,"x\ny"\n2,y,z\n', "line 4: expected 2 cells, got 3"],
-    ["an empty cell", "a,label\n1,x\n,y\n", 'line 3, "a": is empty'],
-    ["an empty first cell", "a,label\n,x\n1,y\n", 'line 2, "a": is empty'],
-    ["an empty text", "a,label\nu,x\n ,y\n", 'line 3, "a": is empty'],
+    ["an empty cell", "a,label\n1,x\n,y\n", 'line 3, "a": is empty: missing (--missing) says what becomes of it'],
+    ["an empty first cell", "a,label\n,x\n1,y\n", 'line 2, "a": is empty: missing (--missing) says what becomes of it'],
+    ["an empty text", "a,label\nu,x\n ,y\n", 'line 3, "a": is empty: missing (--missing) says what becomes of it'],
     ["a missing label", "a,label\n1,x\n2,\n", 'line 3: its label, "label", is empty'],
     ["a text among numbers", "a,label\n1,x\n2O,y\n", 'line 3, "a": expected a number, as in the first row, got "2O"'],
-    ["NaN", "a,label\n1,x\nnan,y\n", 'line 3, "a": expected a number, as in the first row, got "nan"'],
+    ["NaN", "a,label\n1,x\nnan,y\n", 'line 3, "a": is missing: "nan": missing (--missing) says what becomes of it'],
     ["infinity", "a,label\n1,x\n1e400,y\n", 'line 3, "a": expected a number, as in the first row, got "1e400"'],
     ["hexadecimal", "a,label\n1,x\n0x10,y\n", 'line 3, "a": expected a number, as in the first row, got "0x10"'],
     [
@@ -301,5 +317,100 @@ describe("refused", () => {
       const { sets } = load(content.slice(0, end));
       await sets.catch((error) => expect(error.code, error).toBe("BAD_DATA"));
     }
+  });
+});
+
+describe("cells that are missing", () => {
+  const content = "a,b,label\nNA,red,x\n1,,y\n3,red,x\n,blue,y\n5,-,x\n";
+
+  test("are an error with the line", async () => {
+    const { file, sets } = load(content);
+    expect(await refusal("BAD_DATA", () => sets)).toBe(
+      `${file}: line 2, "a": is missing: "NA": missing (--missing) says what becomes of it`,
+    );
+  });
+
+  test.each([false, true])("become the mean, or a category of their own; streamed: %s", async (stream) => {
+    const { train } = await load(content, { ...WHOLE, missing: "mean", stream }).sets;
+    expect(train.table?.columns).toEqual([
+      { name: "a", mean: 3, std: Math.sqrt(8 / 3), missing: true },
+      { name: "b", categories: ["", "blue", "red"] },
+    ]);
+    const z = Math.fround(2 / Math.sqrt(8 / 3));
+    expect(train.slice(0, 5).inputs.toArray()).toEqual([
+      [0, 0, 0, 1],
+      [-z, 1, 0, 0],
+      [0, 0, 0, 1],
+      [0, 0, 1, 0],
+      [z, 1, 0, 0],
+    ]);
+    const { inputs } = await readSamples(
+      join(folderOf({ "new.csv": text("a,b\nnan,red\n5,\n") }), "new.csv"),
+      preprocessingOf(train),
+    );
+    expect(inputs.toArray()).toEqual([
+      [0, 0, 0, 1],
+      [z, 1, 0, 0],
+    ]);
+  });
+
+  test.each([
+    ["a,label\nNA,x\n-,y\n", { missing: "mean" as const }, '"a": all its cells are missing: leave the column out'],
+    ["a,label\n1,x\n2,NA\n", {}, 'line 3: its label, "label", is missing: "NA": leave the row out'],
+    [
+      `a,label\n${Array.from({ length: 20 }, (_, i) => `1,${i % 5}\n`).join("")}1,none\n`,
+      {},
+      'line 22: expected a number as label, "label", as nearly all others are, got "none"',
+    ],
+  ])("that cannot be filled: %j", async (content, options, problem) => {
+    const { file, sets } = load(content, { ...WHOLE, ...options });
+    expect(await refusal("BAD_DATA", () => sets)).toBe(`${file}: ${problem}`);
+  });
+});
+
+describe("numbers as people write them are refused, not made categories", () => {
+  const advice = "write it with a decimal point, without separators and signs";
+  test.each(["1,5", "1.234,5", "1,000", "12%", "$3", "-0,73", "1 000"])("%s", async (cell) => {
+    const { file, sets } = load(`a;label\n"${cell}";x\n"${cell}";y\n`, WHOLE);
+    expect(await refusal("BAD_DATA", () => sets)).toBe(
+      `${file}: line 2, "a": ${JSON.stringify(cell)} looks like a number: ${advice}`,
+    );
+  });
+
+  test("among plain numbers too", async () => {
+    const { file, sets } = load('a;label\n1;x\n"1,5";y\n', WHOLE);
+    expect(await refusal("BAD_DATA", () => sets)).toBe(
+      `${file}: line 3, "a": expected a number, as in the first row, got "1,5": ${advice}`,
+    );
+  });
+});
+
+describe("how a file is written", () => {
+  const plain = "a,b,label\n1,x y,k\n2,z,l\n3,z,k\n";
+  const utf16 = (text: string, swap: boolean) => {
+    const bytes = Buffer.from(`\ufeff${text}`, "utf16le");
+    return swap ? bytes.swap16() : bytes;
+  };
+  test.each<[string, string | Uint8Array]>([
+    ["bars", plain.replaceAll(",", "|")],
+    ["sep=", `sep=;\n${plain.replaceAll(",", ";")}`],
+    ["sep= of another sign", `sep=^\r\n${plain.replaceAll(",", "^").replaceAll("\n", "\r\n")}`],
+    ["UTF-16, little endian", utf16(plain, false)],
+    ["UTF-16, big endian", utf16(plain, true)],
+    ["a byte order mark", `\ufeff${plain}`],
+  ])("%s", async (_, content) => {
+    const [expected, got] = [await load(plain, WHOLE).sets, await load(content, WHOLE).sets];
+    expect(got.train.slice(0, 3).inputs.data).toEqual(expected.train.slice(0, 3).inputs.data);
+    expect(got.train.table).toEqual(expected.train.table);
+  });
+
+  test("numbers in the header may be a row", async () => {
+    const content = "0,1,outcome\n5,6,k\n7,8,l\n";
+    const { file, sets } = load(content, WHOLE);
+    expect(await refusal("BAD_DATA", () => sets)).toBe(
+      `${file}: line 1: "0", "1", "outcome" could name the columns or be a row: say which with header (--header, --no-header)`,
+    );
+    expect((await load(content, { ...WHOLE, header: true }).sets).train.length).toBe(2);
+    expect((await load(content, { ...WHOLE, header: false }).sets).train.length).toBe(3);
   });
 });

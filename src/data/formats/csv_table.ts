@@ -12,17 +12,20 @@ export const csvTable = tableFormat({
   openRecords: openCsv,
 });
 
-const DELIMITERS = [",", ";", "\t"] as const;
+const DELIMITERS = [",", ";", "\t", "|"] as const;
+/** The line with which Excel says the delimiter. */
+const SEP = /^sep=(.)\n/i;
 
 /**
- * The records of comma-separated text (RFC 4180, in UTF-8; semicolons and tabs are recognised): cells without spaces
+ * The records of comma-separated text (RFC 4180, in UTF-8; semicolons, tabs, bars and a line `sep=;` are recognised): cells without spaces
  * around them. Blank lines are left out. `BAD_DATA` with file and line for quotes that do not close.
  */
 async function openCsv(path: string): Promise<TextRecords<readonly string[]>> {
   let delimiter: string | undefined;
   return new TextRecords(await openSliced(path), (text, line, isLast) => {
-    delimiter ??= delimiterOf(text);
-    return parseCsv(text, delimiter, line, isLast, path);
+    const [said = "", own] = line === 1 ? (SEP.exec(text) ?? []) : [];
+    delimiter ??= own ?? delimiterOf(text);
+    return parseCsv(text.slice(said.length), delimiter, line + (said === "" ? 0 : 1), isLast, path);
   });
 }
 

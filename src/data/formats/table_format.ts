@@ -67,7 +67,7 @@ async function openTable(
 ): Promise<RawData> {
   const training = await readTable(file, await openRecords(file), options, (cells, line) => {
     const header = readTableHeader(cells, line, file, options);
-    return new TableReader(file, header, indicesOf(header));
+    return new TableReader(file, header, indicesOf(header), options.missing);
   });
   const { reader } = training;
   const tested =
@@ -84,7 +84,7 @@ async function openTable(
 function testReader(file: string, training: TableReader, cells: readonly string[], line: number): TableReader {
   const { columns, label, header } = training;
   const indices = findColumns({ columns, label, header: header.isNamed }, cells, line, file);
-  if (indices.label >= 0) return new TableReader(file, header, indices, training);
+  if (indices.label >= 0) return new TableReader(file, header, indices, training.missing, training);
   const advice = `move the file away, and a fraction of the rows of ${training.file} is held out for testing`;
   throw badData(file, `line ${line}: the label, ${show(label.name)}, is missing: add it; or ${advice}`);
 }

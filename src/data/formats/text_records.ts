@@ -28,11 +28,12 @@ const BLOCK = 2 ** 18;
 const [LF, CR] = [10, 13];
 
 /**
- * The records of a text file in UTF-8, such as the lines of a table. It is read once in blocks of whole records; their
+ * The records of a text file, such as the lines of a table: in UTF-8, or in UTF-16 with its byte order mark. It is read once in blocks of whole records; their
  * positions are kept, so that any range of records can be read again.
  */
 export class TextRecords<R> {
   readonly #blocks: Block[] = [];
+  #encoding: Encoding = "utf-8";
   length = 0;
 
   constructor(
@@ -73,9 +74,10 @@ export class TextRecords<R> {
       const isLast = start + length >= size;
       const bytes = new Uint8Array(Math.min(length, size - start));
       readSlice(this.file, start, bytes);
-      const end = isLast ? bytes.length : lastLineEnd(bytes);
+      if (start === 0) this.#encoding = encodingOf(bytes);
+      const end = isLast ? bytes.length : lastLineEnd(bytes, this.#encoding);
       if (end === 0) continue;
-      const text = decodeText(bytes.subarray(0, end), this.file.path, start === 0);
+      const text = decodeText(bytes.subarray(0, end), this.file.path, start === 0, this.#encoding);
       const records = this.parse(text, line, isLast);
       if (records !== null) return { text, end: start + end, records };
     }
@@ -84,12 +86,27 @@ export class TextRecords<R> {
   #text(start: number, end: number): string {
     const bytes = new Uint8Array(end - start);
     readSlice(this.file, start, bytes);
-    return decodeText(bytes, this.file.path, start === 0);
+    return decodeText(bytes, this.file.path, start === 0, this.#encoding);
   }
 }
 
+type Encoding = "utf-8" | "utf-16le" | "utf-16be";
+
+/** By the byte order mark. */
+function encodingOf([a, b]: Uint8Array): Encoding {
+  if (a === 0xff && b === 0xfe) return "utf-16le";
+  return a === 0xfe && b === 0xff ? "utf-16be" : "utf-8";
+}
+
 /** The end of the last whole line; 0: there is none. */
-function lastLineEnd(bytes: Uint8Array): number {
+function lastLineEnd(bytes: Uint8Array, encoding: Encoding): number {
+  if (encoding !== "utf-8") {
+    const low = encoding === "utf-16le" ? 0 : 1;
+    for (let at = bytes.length - (bytes.length % 2) - 2; at >= 0; at -= 2) {
+      if (bytes[at + low] === LF && bytes[at + 1 - low] === 0) return at + 2;
+    }
+    return 0;
+  }
   const end = bytes.lastIndexOf(LF) + 1;
   // Not a carriage return at the very end, which a line feed may follow.
   return end > 0 ? end : bytes.lastIndexOf(CR, bytes.length - 2) + 1;
@@ -101,14 +118,14 @@ function countLines(text: string): number {
   return lines;
 }
 
-/** The text of bytes in UTF-8, its lines ended by "\n", without a byte order mark at the start of a file. */
-export function decodeText(bytes: Uint8Array, file: string, isStart = true): string {
+/** The text of bytes, its lines ended by "\n", without a byte order mark at the start of a file. */
+export function decodeText(bytes: Uint8Array, file: string, isStart = true, encoding: Encoding = "utf-8"): string {
   let text: string;
   try {
-    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: !isStart }).decode(bytes);
+    text = new TextDecoder(encoding, { fatal: true, ignoreBOM: !isStart }).decode(bytes);
   } catch (error) {
     const start = Buffer.from(bytes.subarray(0, 4)).toString("hex");
-    throw badData(file, `not text in UTF-8: it begins with ${start}`, error);
+    throw badData(file, `not text in ${encoding.toUpperCase()}: it begins with ${start}`, error);
   }
   return text.includes("\r") ? text.replaceAll(/\r\n?/g, "\n") : text;
 }

@@ -88,9 +88,11 @@ function expectArray<A>(name: string, value: unknown, type: abstract new (...arg
 export function encodeCell(column: TableColumn, cell: Cell, out: Float32Array, at: number): string | null {
   if (typeof cell !== "string" && typeof cell !== "number") return `expected a text or a number, got ${show(cell)}`;
   const text = typeof cell === "string" ? cell.trim() : String(cell);
-  if (text === "") return "is empty";
+  const isAbsent = isMissing(text);
+  if ("mean" in column && isAbsent && column.missing) return null;
+  if (text === "" && !("categories" in column && column.categories.includes(""))) return "is empty";
   if ("categories" in column) {
-    const category = column.categories.indexOf(text);
+    const category = column.categories.indexOf(isAbsent && column.categories.includes("") ? "" : text);
     if (category < 0) return `expected one of ${showList(column.categories)}, got ${show(text)}`;
     out[at + category] = 1;
     return null;
@@ -99,6 +101,38 @@ export function encodeCell(column: TableColumn, cell: Cell, out: Float32Array, a
   if (x === null) return `expected a number, got ${show(text)}`;
   out[at] = (x - column.mean) / column.std;
   return Number.isFinite(out[at]) ? null : `${show(text)} is too far from the column's mean of ${column.mean}`;
+}
+
+/** How files write that a value is missing; as pandas has them, and a dash. */
+const MISSING = new Set([
+  "",
+  "-",
+  "NA",
+  "N/A",
+  "n/a",
+  "#N/A",
+  "#NA",
+  "<NA>",
+  "NaN",
+  "nan",
+  "-NaN",
+  "-nan",
+  "NULL",
+  "null",
+  "None",
+]);
+
+/** Whether a cell says that its value is missing. */
+export function isMissing(text: string): boolean {
+  return text.length <= 4 && MISSING.has(text);
+}
+
+/** A number with a decimal comma, thousands separators, a currency or percent sign: no number here, and no category. */
+const FOREIGN_NUMBER = /^[+-]?\p{Sc}?\s?[+-]?\d{1,3}(?:[.,' \u00a0\u202f]\d{3})*(?:[.,]\d+)?\s?[%\p{Sc}]?$/u;
+
+/** Whether a text that is no number here is one as people write it: `1,5`, `1.234,5`, `1,000`, `12%`, `$3`. */
+export function isForeignNumber(text: string): boolean {
+  return FOREIGN_NUMBER.test(text) || /^[+-]?\d+,\d+$/.test(text);
 }
 
 const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;

@@ -108,7 +108,7 @@ function texts(most: number) {
 const CLASSES = { classes: integer(1), classNames: v.nullable(texts(MOST)) };
 const COLUMN = v.union(
   [
-    v.object({ name: v.string(), mean: finite(), std: deviation() }),
+    v.object({ name: v.string(), mean: finite(), std: deviation(), missing: v.exactOptional(v.literal(true)) }),
     v.object({ name: v.string(), categories: texts(MAX_CATEGORIES) }),
   ],
   "expected a column with mean and std, or with categories",
