@@ -61,11 +61,19 @@ async function openSource(options: SourceOptions): Promise<Source> {
   const { data, validation = 0, splitSeed, augment: changes } = options;
   // Loaded late: the reference script starts without the readers of files.
   const { loadData } = await import("../data/load_data.js");
-  const { name, train: all, test } = await loadData(data, loadingOptions(options));
-  const { train, heldOut } = validation === 0 ? { train: all, heldOut: null } : split(all, validation, splitSeed);
+  const { name, train: all, test, validation: own } = await loadData(data, loadingOptions(options));
+  const isSplit = validation > 0 && own === null;
+  const { train, heldOut } = isSplit ? split(all, validation, splitSeed) : { train: all, heldOut: own };
   const changed = changes === undefined ? train : augment(train, changes);
   const context = { shape: all.shape ?? [all.features], classes: all.classes };
-  return { name, isSynthetic: false, context, train: () => changed, validation: heldOut, test };
+  return {
+    name,
+    isSynthetic: false,
+    context,
+    train: () => changed,
+    validation: validation === 0 ? null : heldOut,
+    test,
+  };
 }
 
 function split(whole: Dataset, fraction: number, seed: number): { train: Dataset; heldOut: Dataset } {

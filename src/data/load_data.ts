@@ -21,16 +21,18 @@ export interface LoadDataOptions extends TableOptions, ImageOptions {
   readonly stream?: boolean;
 }
 
-/** A data set in its two parts. */
+/** A data set in its parts. */
 export interface DataSets {
   readonly name: string;
   readonly train: Dataset;
   /** Null if the source has none and `testFraction` is 0. */
   readonly test: Dataset | null;
+  /** The source's own validation part, such as `val/` or `x_val`; null if it has none. */
+  readonly validation: Dataset | null;
 }
 
 /** A data set of images in its two parts. */
-export interface ImageSets extends DataSets {
+export interface ImageSets extends Omit<DataSets, "validation"> {
   readonly train: ImageDataset;
   readonly test: ImageDataset;
 }
@@ -43,9 +45,9 @@ export interface ImageSets extends DataSets {
  * |---|---|
  * | folder with four IDX files | grey images |
  * | folder with CIFAR's binary version | `data_batch_1.bin`, ..., or `train.bin` and `test.bin` |
- * | `.npz`, `.npy` or a folder of `.npy` | `x_train`, `y_train`, `x_test`, `y_test`; or `x` and `y`, `images` and `labels` |
+ * | `.npz`, `.npy` or a folder of `.npy` | `x_train`, `y_train`, `x_val`, `y_val`, `x_test`, `y_test`; or `x` and `y`, `images` and `labels` |
  * | `.csv`, `.tsv` | rows of numbers and texts, one column the label; `NAME_test.csv` beside `NAME.csv` is the test part |
- * | folder of folders | PNG and JPEG images by class, or `train/` and `test/` with these |
+ * | folder of folders | PNG and JPEG images by class, or `train/`, `val/` (`valid/`, `validation/`) and `test/` with these |
  *
  * Pixels are normalised and columns standardised by what is measured over the training rows; {@link preprocessingOf}
  * keeps how. Data sets of the catalog have their usual normalisation. With `stream` the data sets are
@@ -114,15 +116,15 @@ async function splitRaw(
   path: string,
   { testFraction, splitSeed }: { testFraction: number; splitSeed: number },
   options: BuildOptions,
-): Promise<{ train: Dataset; test: Dataset | null }> {
+): Promise<Omit<DataSets, "name">> {
   const { labels } = raw.train;
   if (raw.test !== null || testFraction === 0) return toDatasets(raw, path, indexRange(0, labels.length), options);
   if (new Set(labels).size === labels.length) {
     throw badData(path, "no class has two samples, one of which could be held out for testing");
   }
   const { train: rows, heldOut } = stratify(labels, raw.classes, { fraction: testFraction, seed: splitSeed });
-  const { train: whole } = await toDatasets(raw, path, rows, options);
-  return { train: new Subset(whole, rows), test: new Subset(whole, heldOut) };
+  const { train: whole, validation } = await toDatasets(raw, path, rows, options);
+  return { train: new Subset(whole, rows), test: new Subset(whole, heldOut), validation };
 }
 
 const OPTIONS = [

@@ -15,6 +15,8 @@ export interface RawData {
   readonly train: RawPart;
   /** Null if the source has none. */
   readonly test: RawPart | null;
+  /** Samples to choose epochs by, if the source has them. */
+  readonly validation?: RawPart | null;
   readonly classes: number;
   readonly classNames?: readonly string[];
 }
@@ -50,18 +52,20 @@ const CHUNK_BYTES = 2 ** 23;
  * training part with these ascending indices.
  */
 export async function toDatasets(
-  { train, test, ...shared }: RawData,
+  { train, test, validation = null, ...shared }: RawData,
   source: string,
   measured: Int32Array,
   options: BuildOptions,
-): Promise<{ train: Dataset; test: Dataset | null }> {
+): Promise<{ train: Dataset; test: Dataset | null; validation: Dataset | null }> {
   const rows = options.stream ? train.rows : await materialize(train.rows, source);
   const fitted = await measureRows({ ...train, rows }, measured, options);
   const first = await build({ ...train, rows }, shared, fitted, options, source);
-  if (test === null) return { train: first, test: null };
-  const testRows = options.stream ? test.rows : await materialize(test.rows, source);
-  const known: Fitted = { ...fitted, sha256: null };
-  return { train: first, test: await build({ ...test, rows: testRows }, shared, known, options, source) };
+  const other = async (part: RawPart | null) => {
+    if (part === null) return null;
+    const partRows = options.stream ? part.rows : await materialize(part.rows, source);
+    return build({ ...part, rows: partRows }, shared, { ...fitted, sha256: null }, options, source);
+  };
+  return { train: first, test: await other(test), validation: await other(validation) };
 }
 
 /** What is measured over the training rows. */

@@ -64,6 +64,17 @@ describe("pictures by class", () => {
     expect([[...labelsOf(train)], test?.labels?.toArray(), train.features]).toEqual([[0, 1], [0, 1], 117]);
   });
 
+  test.each(["val", "valid", "validation"])(
+    "%s/ is the validation part, normalised as the training part is",
+    async (name) => {
+      const files = { "train/a/1.png": grey, "train/b/1.png": grey, [`${name}/b/1.png`]: colour, "test/a/1.png": grey };
+      const { train, validation, test } = await loadData(tree(files), { grey: true });
+      expect([validation?.length, [...labelsOf(validation as ImageDataset)], test?.length]).toEqual([1, [1], 1]);
+      expect(validation?.image).toEqual(train.image);
+      expect(Array.from((validation as ImageDataset).pixels)).toEqual(planes("colour.grey", 1));
+    },
+  );
+
   test("made grey, and resized as Pillow does", async () => {
     const { train } = await loadData(tree(pets), { ...WHOLE, grey: true });
     expect(Array.from((train as ImageDataset).pixels.slice(3 * 117))).toEqual(planes("colour.grey", 1));
@@ -162,10 +173,16 @@ describe("refused", () => {
       "a colour image among grey ones: grey makes all alike",
     ],
     [
-      "a validation part",
-      { "train/a/1.png": grey, "train/b/1.png": grey, "val/a/1.png": grey },
+      "two validation parts",
+      { "train/a/1.png": grey, "train/b/1.png": grey, "val/a/1.png": grey, "valid/a/1.png": grey },
       "",
-      'expected train and test alone, has "val" too: move or rename it',
+      'expected train, val and test alone, has "valid" too: move or rename it',
+    ],
+    [
+      "a validation class that training lacks",
+      { "train/a/1.png": grey, "train/b/1.png": grey, "valid/c/1.png": grey },
+      "valid/c",
+      "a class that is not in FOLDER/train",
     ],
     [
       "a test class that training lacks",

@@ -55,7 +55,7 @@ export function files(content: Readonly<Record<string, Uint8Array>>, etag?: stri
 export function breakOff(bytes: Uint8Array, after: number, headers: Record<string, string> = {}): Answer {
   return (_, response) => {
     response.writeHead(200, { "content-length": bytes.length, ...headers });
-    response.write(bytes.subarray(0, after), () => setTimeout(() => response.destroy(), 20));
+    response.write(bytes.subarray(0, after), () => setTimeout(() => response.destroy(), 100));
   };
 }
 

@@ -90,6 +90,14 @@ const SOURCES: Record<string, Source> = {
       "test_labels.npy": npy([4], classes(4, 3)),
     },
   },
+  "numbers in .npy with a validation part": {
+    files: {
+      "x_train.npy": npy([40, 3], floats(120)),
+      "y_train.npy": npy([40], classes(40, 4)),
+      "x_val.npy": npy([5, 3], floats(15)),
+      "y_val.npy": npy([5], classes(5, 4)),
+    },
+  },
   "numbers in .npy": { files: { "x.npy": npy([40, 3], floats(120)), "y.npy": npy([40], classes(40, 4)) } },
   "images in .npy": { files: { "X.npy": npy([40, 2, 3], noise(240)), "y.npy": npy([40], classes(40, 4)) } },
   "images in .npy, split by another seed": {
@@ -179,6 +187,8 @@ describe("the data sets are those of loadData in memory", () => {
     expect(baseOf(streamed.train)).toBeInstanceOf(StreamedDataset);
     expect(contentOf(streamed.train)).toEqual(contentOf(inMemory.train));
     expect(contentOf(streamed.test)).toEqual(contentOf(inMemory.test));
+    expect(contentOf(streamed.validation)).toEqual(contentOf(inMemory.validation));
+    expect(inMemory.validation?.length).toBe("x_val.npy" in files ? 5 : undefined);
   });
 
   test.each([
@@ -247,6 +257,17 @@ describe("what is wrong is told as in memory", () => {
       "x_test.npy: expected 2 values a sample, as for training, got images of 1 x 2 x 1",
     ],
     ["BAD_DATA", { "x_train.npy": x, "y_train.npy": y, "x_test.npy": x }, "y_test is missing beside x_test"],
+    ["BAD_DATA", { "x_train.npy": x, "y_train.npy": y, "x_val.npy": x }, "y_val is missing beside x_val"],
+    [
+      "BAD_DATA",
+      {
+        "x_train.npy": x,
+        "y_train.npy": y,
+        "x_valid.npy": npy([1, 3], floats(3)),
+        "y_valid.npy": npy([1], Int32Array.of(0)),
+      },
+      "x_valid.npy: expected 2 values a sample, as for training, got 3 values a sample",
+    ],
     ["BAD_DATA", { "x.npy": x, "y.npy": npy([4], Int32Array.of(0, 2, 0, 2)) }, "class 1 has no sample, class 2 has"],
     ["BAD_DATA", { "x.npy": x, "y.npy": npy([3], Int32Array.of(0, 1, 0)) }, "expected 4 labels, one a sample, got 3"],
     [

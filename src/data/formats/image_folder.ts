@@ -12,15 +12,19 @@ import type { Format } from "./format.js";
 /** The images of a folder, by the names of its classes, in the order of `torchvision.datasets.ImageFolder`. */
 type Classes = ReadonlyMap<string, readonly string[]>;
 
+/** The names of the folder of the validation part. */
+const VALIDATION = ["val", "valid", "validation"];
+
 /**
- * Images by class: `CLASS/*.png` or .jpg, or `train/CLASS/...` and `test/CLASS/...`. The classes are sorted by name, as
+ * Images by class: `CLASS/*.png` or .jpg, or `train/CLASS/...`, `val/CLASS/...`
+ * and `test/CLASS/...`. The classes are sorted by name, as
  * `torchvision.datasets.ImageFolder` numbers them.
  */
 export const imageFolder: Format = {
   name: "images",
   help: "a folder of PNG or JPEG images by class",
   extensions: [],
-  folder: "folders of PNG or JPEG images, one a class, or train/ and test/ with these",
+  folder: "folders of PNG or JPEG images, one a class, or train/, val/ and test/ with these",
 
   async detect({ path, folders }) {
     const isSplit = folders.includes("train");
@@ -31,12 +35,14 @@ export const imageFolder: Format = {
 
   async open(path, options): Promise<RawData> {
     const folders = await listFolders(path);
-    if (!folders.includes("train")) return openFolders(path, null, options);
-    const others = folders.filter((name) => name !== "train" && name !== "test");
+    if (!folders.includes("train")) return openFolders(path, [null, null], options);
+    const validation = VALIDATION.filter((name) => folders.includes(name));
+    const others = folders.filter((name) => name !== "train" && name !== "test" && name !== validation[0]);
     if (others.length > 0) {
-      throw badData(path, `expected train and test alone, has ${showList(others)} too: move or rename it`);
+      throw badData(path, `expected train, val and test alone, has ${showList(others)} too: move or rename it`);
     }
-    return openFolders(join(path, "train"), folders.includes("test") ? join(path, "test") : null, options);
+    const inner = (name = "") => (folders.includes(name) ? join(path, name) : null);
+    return openFolders(join(path, "train"), [inner("test"), inner(validation[0])], options);
   },
 
   samples: {
@@ -55,19 +61,26 @@ export const imageFolder: Format = {
   },
 };
 
-async function openFolders(trainFolder: string, testFolder: string | null, options: ImageOptions): Promise<RawData> {
+async function openFolders(
+  trainFolder: string,
+  otherFolders: readonly (string | null)[],
+  options: ImageOptions,
+): Promise<RawData> {
   const train = await classesOf(trainFolder);
   const classNames = [...train.keys()];
   expectFull(trainFolder, train);
   if (classNames.length < 2) {
     throw badData(trainFolder, `expected at least two classes, got ${showList(classNames)} alone`);
   }
-  const test = testFolder === null ? null : await classesOf(testFolder);
-  if (testFolder !== null && test !== null) {
-    expectFull(testFolder, test);
-    const unseen = [...test.keys()].find((name) => !train.has(name));
-    if (unseen !== undefined) throw badData(join(testFolder, unseen), `a class that is not in ${trainFolder}`);
-  }
+  const others = otherFolders.map(async (folder) => {
+    if (folder === null) return null;
+    const classes = await classesOf(folder);
+    expectFull(folder, classes);
+    const unseen = [...classes.keys()].find((name) => !train.has(name));
+    if (unseen !== undefined) throw badData(join(folder, unseen), `a class that is not in ${trainFolder}`);
+    return classes;
+  });
+  const [test, validation] = await Promise.all(others);
   const size = await commonSize([...train.values()][0][0], options);
   const part = (classes: Classes): RawPart => {
     const labels = [...classes].flatMap(([name, { length }]) =>
@@ -75,7 +88,10 @@ async function openFolders(trainFolder: string, testFolder: string | null, optio
     );
     return { rows: new ImageRows([...classes.values()].flat(), size, options), labels: Int32Array.from(labels) };
   };
-  return { train: part(train), test: test && part(test), classes: classNames.length, classNames };
+  return {
+    ...{ train: part(train), test: test && part(test), validation: validation && part(validation) },
+    ...{ classes: classNames.length, classNames },
+  };
 }
 
 /** Images in files of their own, decoded when they are read. */

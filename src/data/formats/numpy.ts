@@ -140,11 +140,17 @@ async function openArrays(arrays: Arrays, family = expectFamily(arrays)): Promis
   const train = await openPart(arrays, x, y);
   const test = testX === undefined || testY === undefined ? null : await openPart(arrays, testX, testY);
   const classes = countClasses(train.labels, arrays.locationOf(y));
-  if (test !== null && testX !== undefined && testY !== undefined) {
-    expectSameKind(train.rows, test.rows, arrays.locationOf(testX));
-    expectSeen(train.labels, test.labels, arrays.locationOf(testY));
+  const validation = validationFamily(family, arrays.names);
+  const valid = validation === null ? null : await openPart(arrays, ...validation);
+  for (const [part, partX, partY] of [
+    [test, testX, testY],
+    [valid, ...(validation ?? [])],
+  ] as const) {
+    if (part === null || partX === undefined || partY === undefined) continue;
+    expectSameKind(train.rows, part.rows, arrays.locationOf(partX));
+    expectSeen(train.labels, part.labels, arrays.locationOf(partY));
   }
-  return { train, test, classes };
+  return { train, test, validation: valid, classes };
 }
 
 async function openPart(arrays: Arrays, x: string, y: string): Promise<RawPart> {
@@ -324,6 +330,14 @@ async function familyOfFile(file: string, stream: boolean): Promise<{ arrays: Ar
 
 function arrayNames(files: ReadonlySet<string>): Set<string> {
   return new Set([...files].filter((file) => file.endsWith(".npy")).map((file) => file.slice(0, -4)));
+}
+
+/** The arrays of the validation part: `x_val` and `y_val` beside `x_train`, and the like. */
+function validationFamily([x, y]: Family, names: ReadonlySet<string>): readonly [string, string] | null {
+  if (!x.includes("train") || !y.includes("train")) return null;
+  const candidates = ["val", "valid", "validation"].map((part) => [x.replace("train", part), y.replace("train", part)]);
+  const found = candidates.find((pair) => pair.some((name) => names.has(name)));
+  return found === undefined ? null : [found[0], found[1]];
 }
 
 function isThere([x, y]: Family, names: ReadonlySet<string>): boolean {
