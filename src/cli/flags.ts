@@ -5,7 +5,7 @@ import { DATASET_NAMES, FORMATS_HELP } from "../data/index.js";
 import { DEFAULT_LOG_FILE } from "../log/index.js";
 import { LOSSES } from "../losses/index.js";
 import { MODELS } from "../models/index.js";
-import { SCHEDULES } from "../train/options.js";
+import { OPTIMIZERS, SCHEDULES } from "../optim/index.js";
 
 /** How a command shows what it does; no configuration says it. */
 export interface ShowFlags {
@@ -74,7 +74,8 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = {
     shuffle: ["", "a new order each epoch (default: true, except for synthetic data)"],
     dropLast: ["", "leave out a last, short batch"],
     lr: ["<number>", "highest learning rate", toNumber],
-    schedule: ["<name>", `learning rate schedule: ${SCHEDULES.join(", ")}`],
+    optimizer: ["<name>", `${OPTIMIZERS.names.join(", ")}; with arguments as "sgd(momentum=0.9)"`],
+    schedule: ["<name>", `learning rate schedule: ${SCHEDULES.names.join(", ")}; with arguments as "cosine(end=0.1)"`],
     pctStart: ["<fraction>", "one-cycle: fraction of the steps in which the rate rises", toNumber],
     divFactor: ["<number>", "one-cycle: initial rate = lr / this", toNumber],
     finalDivFactor: ["<number>", "one-cycle: final rate = initial rate / this", toNumber],
@@ -90,6 +91,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = {
       `terms with weights, "0.1*cross-entropy + 0.9*kd(temperature=4)": ${LOSSES.names.join(", ")} or a module of your own, ./my_loss.mjs`,
     ],
     labelSmoothing: ["<fraction>", "fraction of a label's probability that is spread over all classes", toNumber],
+    ema: ["<decay>", "keep an exponential moving average of the weights, such as 0.999 (default: none)", toNumber],
     accumulate: ["<number>", "batches whose gradients are averaged before each step", toNumber],
     patience: [
       "<epochs>",

@@ -14,7 +14,7 @@ import type { Trainer } from "./trainer.js";
  * Trains a trainer's model with a loss: the one training loop. A teacher is given if the loss needs one.
  */
 export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Teacher | null): Promise<RunResult> {
-  const { model, data, parameters, optimizer, scheduler, options } = trainer;
+  const { model, data, parameters, optimizer, scheduler, average, options } = trainer;
   const drawsOtherwise = (shape: readonly number[]) =>
     loss.drawsRandomNumbers === true || drawsRandomNumbers(model, shape);
   const batches = teacher && new TeacherPrefetcher(teacher, data, drawsOtherwise);
@@ -37,6 +37,7 @@ export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Tea
       step.gradNorm = expectFinite("gradient norm", clipGradNorm(parameters, options.maxGradNorm));
       optimizer.step();
       scheduler.step();
+      average?.update();
     });
   }
   return trainer.finish();

@@ -4,6 +4,7 @@ import { KD_DEFAULTS } from "../losses/index.js";
 import type { Schedule } from "../optim/schedules.js";
 import {
   boolean,
+  type Expression,
   expected,
   fraction,
   integer,
@@ -14,9 +15,17 @@ import {
   positive,
 } from "../registry/index.js";
 
-/** The schedules of the learning rate that have a name. */
-export const SCHEDULES = ["one-cycle", "cosine", "step", "constant"] as const;
-const badSchedule = expected(`${SCHEDULES.map((name) => `"${name}"`).join(", ")} or a function of the step`);
+/** An expression, or what `accepts` tells. */
+const spec = <T>(what: string, accepts: (value: unknown) => boolean) =>
+  v.custom<T>(
+    (value) => typeof value === "string" || (typeof value === "object" && value !== null) || accepts(value),
+    expected(what),
+  );
+
+function decay() {
+  const message = expected("null or a number from 0 to below 1");
+  return v.nullable(v.pipe(v.number(message), v.minValue(0, message), v.ltValue(1, message)));
+}
 
 /** The options of a training run, with the reference script's values as defaults: the only place that has them. */
 const TRAINING = {
@@ -33,9 +42,17 @@ const TRAINING = {
   shuffle: v.optional(boolean(), true),
   /** Whether a last batch that is short is left out. */
   dropLast: v.optional(boolean(), false),
-  /** The learning rate's schedule: one cycle, or another by its name or as a function of the step. */
+  /** By name, with its arguments, which go before `lr` and `weightDecay`: `"sgd(momentum=0.9)"`. */
+  optimizer: v.optional(
+    spec<Expression>('an optimizer, as "sgd(momentum=0.9)"', () => false),
+    "adamw",
+  ),
+  /** The learning rate's schedule: by name, as `"multi-step(milestones=[60, 80])"`, or a function of the step. */
   schedule: v.optional(
-    v.union([v.picklist(SCHEDULES), v.custom<Schedule>((value) => typeof value === "function")], badSchedule),
+    spec<Expression | Schedule>(
+      'a schedule, as "multi-step(milestones=[60, 80])", or a function of the step',
+      (value) => typeof value === "function",
+    ),
     "one-cycle",
   ),
   /** Steps over which the rate rises first; one-cycle has a rise of its own. */
@@ -47,6 +64,11 @@ const TRAINING = {
   labelSmoothing: v.optional(fraction(), 0),
   /** Batches whose gradients are averaged before each step of the optimizer. */
   accumulate: v.optional(integer(1), 1),
+  /**
+   * The decay of an exponential moving average of the weights, such as 0.999: validation, the best epoch and the weights
+   * that the run ends with are then the average's. Null: none.
+   */
+  ema: v.optional(decay(), null),
   /** Early stopping: epochs without improvement on the validation set after which a run ends; null: never. */
   patience: v.optional(v.nullable(integer(1)), null),
 } as const;

@@ -6,7 +6,8 @@ import { DistilleryError } from "../errors.js";
 import { type EpochRecord, type Metrics, RECORD_FIELDS } from "../log/epoch_record.js";
 import { Modes } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
-import { AdamW } from "../optim/adamw.js";
+import { ExponentialMovingAverage } from "../optim/ema.js";
+import { OPTIMIZERS } from "../optim/index.js";
 import type { LRScheduler } from "../optim/lr_scheduler.js";
 import type { Optimizer } from "../optim/optimizer.js";
 import { Arena, emptyCache } from "../tensor/buffer_pool.js";
@@ -62,12 +63,15 @@ export class Trainer {
     const loader = new DataLoader(data, { batchSize, shuffle, dropLast });
     const modules = loss.modules ?? {};
     const parameters = new Set([model, ...Object.values(modules)].flatMap((module) => module.parameters()));
-    const optimizer = new AdamW([...parameters], { lr, weightDecay });
+    const context = { params: [...parameters], lr, weightDecay };
+    const optimizer = OPTIMIZERS.resolve(options.optimizer, context, { argument: "optimizer" });
+    const average =
+      options.ema === null ? null : new ExponentialMovingAverage(model, { decay: options.ema, useBuffers: true });
     const stepsPerEpoch = Math.ceil(loader.length / accumulate);
     const scheduler = createScheduler(optimizer, options, stepsPerEpoch);
     const progress = { epoch: 0, step: 0, sums: {}, seconds: 0, history: [] };
     const state: TrainerState = {
-      ...{ model, modules, optimizer, progress },
+      ...{ model, modules, optimizer, average, progress },
       ...{ generator: stream.generator, stateful: teacher?.stateful ?? null, order: null, best: null },
     };
     const { files, checkpoint } = await RunFiles.open(controls, () => configOf(input, scheduler.totalSteps));
@@ -85,6 +89,11 @@ export class Trainer {
       await files.close();
       throw error;
     }
+  }
+
+  /** The averaged weights that the loop updates; null without. */
+  get average(): ExponentialMovingAverage | null {
+    return this.state.average;
   }
 
   /** Whether no epoch remains: all are done, or the run was stopped early. */
@@ -122,12 +131,13 @@ export class Trainer {
 
   /** Writes the weights, the best ones under NAME_best, and marks the run as finished. */
   async finish(): Promise<RunResult> {
-    const { model, progress, best } = this.state;
+    const { model, average, progress, best } = this.state;
     const { data, name, controls, stream } = this.input;
-    const files = await this.files.weights(model, model.stateDict(), name, data);
+    const files = await this.files.weights(model, average?.modelState() ?? model.stateDict(), name, data);
     if (best !== null) files.push(...(await this.files.weights(model, best.state, `${name}_best`, data)));
     await this.files.checkpoint(this.scheduler.lastStep, this.state);
     await this.files.written();
+    average?.swap();
     stream.origin.copyFrom(stream.generator);
     emptyCache();
     const result = { history: progress.history, files, best, stoppedEarly: this.#isOutOfPatience };
@@ -180,9 +190,8 @@ export class Trainer {
   #group: Record<string, number> = {};
 
   async #endEpoch(): Promise<void> {
-    const { progress, model } = this.state;
-    const record = await this.#epochRecord();
-    if (isBetter(record.metrics, this.state.best)) this.state.best = bestWeights(record, model);
+    const { progress, average } = this.state;
+    const record = await (average === null ? this.#validated() : average.during(() => this.#validated()));
     progress.history.push(record);
     Object.assign(progress, { epoch: record.epoch, step: 0, seconds: 0, sums: {} });
     this.epoch = null;
@@ -191,6 +200,13 @@ export class Trainer {
     const { lastStep } = this.scheduler;
     if (this.files.isDue(lastStep, record.epoch)) await this.files.checkpoint(lastStep, this.state);
     await this.input.controls.onEpoch?.(record);
+  }
+
+  /** The epoch's record, validated with the model's present weights, which are kept if they are the best. */
+  async #validated(): Promise<EpochRecord> {
+    const record = await this.#epochRecord();
+    if (isBetter(record.metrics, this.state.best)) this.state.best = bestWeights(record, this.model);
+    return record;
   }
 
   async #epochRecord(): Promise<EpochRecord> {

@@ -4,6 +4,7 @@ import type { Dataset } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
 import type { DistillationLoss } from "../losses/index.js";
 import type { Module } from "../nn/module.js";
+import { formatExpression } from "../registry/index.js";
 import type { Teacher } from "../teachers/index.js";
 import type { RunControls } from "./controls.js";
 import type { ResolvedTraining } from "./options.js";
@@ -51,6 +52,7 @@ export function configOf(input: TrainerInput, totalSteps: number): RunConfig {
     ...controls.about,
     command,
     ...options,
+    optimizer: formatExpression(options.optimizer),
     ...describeSchedule(options.schedule, totalSteps),
     ...config(),
     data: data.name,

@@ -6,6 +6,7 @@ import { DistilleryError } from "../errors.js";
 import type { EpochRecord, Metrics } from "../log/epoch_record.js";
 import type { Module } from "../nn/module.js";
 import { copyInto, type StateDict } from "../nn/state_dict.js";
+import type { ExponentialMovingAverage } from "../optim/ema.js";
 import type { Optimizer } from "../optim/optimizer.js";
 import { IntTensor, LongTensor } from "../tensor/int_tensor.js";
 import type { Generator } from "../tensor/random.js";
@@ -90,6 +91,8 @@ export interface TrainerState {
   /** A module whose buffers change with the run: a teacher in train mode. */
   stateful: Module | null;
   optimizer: Optimizer;
+  /** The averaged weights; null without. */
+  average: ExponentialMovingAverage | null;
   generator: Generator;
   /** The order of the present epoch; null if it is the data's own. */
   order: Int32Array | null;
@@ -147,13 +150,14 @@ export function randomState({ state }: Generator): IntTensor {
   return new IntTensor(new Int32Array(state.buffer, state.byteOffset, state.length));
 }
 
-function moduleTensors({ model, modules, stateful, generator, best }: TrainerState): StateDict {
+function moduleTensors({ model, modules, stateful, average, generator, best }: TrainerState): StateDict {
   const under = (prefix: string, entries: readonly [string, StateDict[string]][]) =>
     entries.map(([key, tensor]): [string, StateDict[string]] => [`${prefix}.${key}`, tensor]);
   return Object.fromEntries([
     ...under("model", Object.entries(model.stateDict())),
     ...Object.entries(modules).flatMap(([name, module]) => under(`loss.${name}`, Object.entries(module.stateDict()))),
     ...under("teacher", stateful?.namedBuffers() ?? []),
+    ...under("ema", Object.entries(average?.stateDict() ?? {})),
     ...under("best", Object.entries(best?.state ?? {})),
     ["random.state", randomState(generator)],
   ]);

@@ -12,7 +12,7 @@ describe("defaults", () => {
       ...{ data: "synthetic", testFraction: 0.2, splitSeed: 0, seed: 0, validation: 0 },
       ...{ epochs: 150, batchSize: 64, shuffle: false, dropLast: false, lr: 6e-4, schedule: "one-cycle" },
       ...{ pctStart: 0.3, divFactor: 20, finalDivFactor: 100, warmupSteps: 0, stepSize: 30, gamma: 0.1, accumulate: 1 },
-      ...{ weightDecay: 1e-5, maxGradNorm: 1, labelSmoothing: 0, patience: null },
+      ...{ weightDecay: 1e-5, maxGradNorm: 1, labelSmoothing: 0, optimizer: "adamw", ema: null, patience: null },
       ...{ temperature: 3.5, alpha: 0.6, teacherMode: "train" },
       ...{ keepCheckpoints: 2, tensorboard: false, csv: false, report: true, logFile: false, out: "runs/distill" },
     });

@@ -255,8 +255,8 @@ describe("the schedule", () => {
       "warmupSteps: the one-cycle schedule has a rise of its own, pctStart: leave one of the two out",
     ],
     [
-      { schedule: "linear" as "cosine" },
-      'schedule: expected "one-cycle", "cosine", "step", "constant" or a function of the step, got "linear"',
+      { schedule: 3 as never },
+      'schedule: expected a schedule, as "multi-step(milestones=[60, 80])", or a function of the step, got 3',
     ],
   ])("refused: %o", async (options, text) => {
     expect((await failure(start(options).done, "BAD_ARGUMENT")).message).toBe(text);

@@ -1,0 +1,119 @@
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { evaluate, Generator, withGenerator } from "../../src/index.js";
+import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { type Options, STEPS, setting, start } from "./support.js";
+
+const folder = temporaryFolder();
+let runs = 0;
+const newRun = () => join(folder, `run-${runs++}`);
+
+async function expectResumed(options: Options, steps = 6): Promise<void> {
+  const whole = await start(options).end;
+  const out = newRun();
+  const controller = new AbortController();
+  const onStep = ({ step }: { step: number }) => step === steps && controller.abort();
+  await failure(start({ ...options, out, signal: controller.signal, onStep }).done, "ABORTED");
+  expect(await start({ ...options, out, resume: true }).end).toEqual(whole);
+  // A finished run ends with the same weights again.
+  const { student } = await start({ ...options, out, resume: true }).end;
+  expect(student).toBe(whole.student);
+}
+
+describe("accumulate", () => {
+  const data = () => withGenerator(new Generator(4), () => setting(48).data);
+
+  test("two batches of 8 make the step of one batch of 16", async () => {
+    const common: Options = { data: data(), shuffle: false, epochs: 2 };
+    const one = start({ ...common, batchSize: 16 });
+    const two = start({ ...common, batchSize: 8, accumulate: 2 });
+    const [{ history }, { history: accumulated }] = [await one.done, await two.done];
+    for (const [i, { metrics }] of history.entries()) expect(accumulated[i].metrics.loss).toBeCloseTo(metrics.loss, 5);
+    const weights = ({ setting: { student } }: typeof one) => student.parameters().flatMap(({ data }) => [...data]);
+    const expected = weights(one);
+    for (const [i, w] of weights(two).entries()) expect(w).toBeCloseTo(expected[i], 4);
+  });
+
+  test("steps and their metrics are those of the optimizer; a last group may be smaller", async () => {
+    const steps: number[] = [];
+    const { history } = await start({
+      accumulate: 3,
+      onStep: ({ step, steps: all, metrics }) => {
+        expect(all).toBe(6);
+        expect(Object.keys(metrics)).toEqual(["loss", "soft", "hard"]);
+        steps.push(step);
+      },
+    }).done;
+    expect(steps).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(history).toHaveLength(3);
+    expect(STEPS).toBe(4);
+  });
+
+  test("resumes to the bit", () => expectResumed({ accumulate: 3 }, 3));
+});
+
+describe("ema", () => {
+  test("is the average of the weights after each step, and what the run ends with", async () => {
+    const decay = 0.9;
+    const seen: number[][] = [];
+    const own = start({
+      ema: decay,
+      onStep: () => seen.push(own.setting.student.parameters().flatMap((p) => [...p.data])),
+    });
+    await own.done;
+    const [first, ...rest] = seen;
+    const average = rest.reduce((mean, now) => mean.map((x, i) => decay * x + (1 - decay) * now[i]), first);
+    const ended = own.setting.student.parameters().flatMap((p) => [...p.data]);
+    for (const [i, x] of average.entries()) expect(ended[i]).toBeCloseTo(x, 5);
+    const plain = await start().end;
+    expect((await own.end).random).toEqual(plain.random);
+  });
+
+  test("is what validation and the best epoch see", async () => {
+    const validation = withGenerator(new Generator(8), () => setting(200).data);
+    const own = start({ ema: 0.5, validation });
+    const { history, best } = await own.done;
+    expect(history[2].metrics.validationAccuracy).toBe(evaluate(own.setting.student, validation).accuracy);
+    const student = setting().student.loadStateDict(best?.state ?? {});
+    expect(evaluate(student, validation).accuracy).toBe(best?.validationAccuracy);
+  });
+
+  test("resumes to the bit", () => expectResumed({ ema: 0.9 }));
+});
+
+describe("optimizer and schedule by name", () => {
+  const options: Options = { optimizer: "sgd(momentum=0.9)", schedule: "multi-step(milestones=[1, 2], gamma=0.5)" };
+
+  test("adamw and one-cycle are the defaults, to the bit", async () => {
+    const schedule = "one-cycle(pctStart=0.3, divFactor=20, finalDivFactor=100)";
+    expect(await start({ optimizer: "adamw", schedule }).end).toEqual(await start().end);
+  });
+
+  test("the rate falls at the milestones, which are epochs", async () => {
+    const rates: number[] = [];
+    await start({ ...options, onEpoch: ({ lr }) => void rates.push(lr) }).done;
+    for (const [i, factor] of [0.5, 0.25, 0.25].entries()) expect(rates[i]).toBeCloseTo(0.01 * factor, 12);
+  });
+
+  test("resume to the bit, and not with others", async () => {
+    await expectResumed(options);
+    const out = newRun();
+    await start({ ...options, epochs: 1, out }).done;
+    const other = await failure(
+      start({ ...options, epochs: 1, optimizer: "sgd", out, resume: true }).done,
+      "BAD_CONFIG",
+    );
+    expect(other.message).toContain('optimizer was "sgd(momentum=0.9)", is "sgd"');
+  });
+
+  test.each<[Options, RegExp]>([
+    [{ optimizer: "sgdd" }, /^optimizer: unknown optimizer "sgdd", did you mean sgd\?/],
+    [{ optimizer: 3 as never }, /^optimizer: expected an optimizer, as "sgd\(momentum=0.9\)", got 3$/],
+    [{ schedule: "cosin" }, /^schedule: unknown schedule "cosin", did you mean cosine\?/],
+    [{ schedule: "cosine(end=0.1)", warmupSteps: 3 }, /^warmupSteps: write it into the schedule/],
+    [{ ema: 1 }, /^ema: expected null or a number from 0 to below 1, got 1$/],
+    [{ accumulate: 0 }, /^accumulate: expected a whole number of at least 1, got 0$/],
+  ])("refused: %o", async (wrong, message) => {
+    expect((await failure(start(wrong).done, "BAD_ARGUMENT")).message).toMatch(message);
+  });
+});
