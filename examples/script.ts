@@ -1,20 +1,24 @@
-/** The distillation script, number for number: `node script.js [FILE]` saves the student, by default in student.pth. */
+/** The reference script, number for number: `node script.js [FILE]` saves the student, by default in student.pth. */
 import {
   AdamW,
   clipGradNorm,
+  DataLoader,
+  frozen,
   kdLoss,
   manualSeed,
-  noGrad,
   OneCycleLR,
+  prefetch,
   randint,
   randn,
   StudentNet,
   save,
+  step,
   TeacherNet,
+  TensorDataset,
 } from "distillery";
 
 manualSeed(0);
-const teacher = new TeacherNet().freeze();
+const teacher = frozen(new TeacherNet(), { mode: "train" });
 const student = new StudentNet();
 const optimizer = new AdamW(student.parameters(), { lr: 6e-4, weightDecay: 1e-5 });
 const scheduler = new OneCycleLR(optimizer, {
@@ -25,18 +29,16 @@ const scheduler = new OneCycleLR(optimizer, {
   divFactor: 20,
   finalDivFactor: 100,
 });
-const x = randn([1024, 784]);
-const y = randint(0, 10, [1024]);
+const data = new TensorDataset(randn([1024, 784]), randint(0, 10, [1024]));
+const loader = new DataLoader(data, { batchSize: 64 });
 for (let epoch = 0; epoch < 150; epoch++)
-  for (let i = 0; i < 1024; i += 64) {
-    const inputs = x.slice(i, i + 64);
-    const labels = y.slice(i, i + 64);
-    const teacherLogits = noGrad(() => teacher.forward(inputs));
-    const loss = kdLoss(student.forward(inputs), teacherLogits, labels, { temperature: 3.5, alpha: 0.6 });
-    optimizer.zeroGrad();
-    loss.backward();
-    clipGradNorm(student.parameters(), 1.0);
-    optimizer.step();
-    scheduler.step();
-  }
+  for (const { inputs, labels, teacher: outputs } of prefetch(loader, teacher))
+    step(() => {
+      const loss = kdLoss(student.forward(inputs), outputs.logits, labels, { temperature: 3.5, alpha: 0.6 });
+      optimizer.zeroGrad();
+      loss.backward();
+      clipGradNorm(student.parameters(), 1.0);
+      optimizer.step();
+      scheduler.step();
+    });
 await save(student.stateDict(), process.argv[2] ?? "student.pth");
