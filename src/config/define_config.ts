@@ -95,10 +95,10 @@ export async function runMetadata<C extends ConfigName>(
   userOptions: ConfigOf<C>,
 ): Promise<NonNullable<RunControls["about"]>> {
   const isExpression = (name: string) => (EXPRESSION_OPTIONS as readonly string[]).includes(name);
-  // A run keeps of its loss what that says of itself.
-  const isNetwork = (name: string) => isExpression(name) && name !== "loss";
+  const isNetwork = (name: string) => name === "student" || name === "teacherNetwork";
   const { data: _, threads: __, ...deciding } = pick(config, (name) => DATA_OPTIONS.has(name) || isNetwork(name));
-  const modules = await moduleHashes(Object.values(pick(config, isExpression)) as string[]);
+  const expressions = Object.values(pick(config, isExpression)).filter((value) => typeof value === "string");
+  const modules = await moduleHashes(expressions);
   return {
     ...deciding,
     ...(Object.keys(modules).length > 0 && { modules }),

@@ -3,10 +3,13 @@ import { show } from "../checks.js";
 import { SEEDS, SWEEP_DEFAULTS } from "../compare/options.js";
 import { LOSSES } from "../losses/index.js";
 import { MODELS } from "../models/index.js";
+import { OPTIMIZERS, SCHEDULES } from "../optim/index.js";
+import type { Schedule } from "../optim/schedules.js";
 import {
   boolean,
   type Expression,
   expected,
+  formatExpression,
   fraction,
   fractionBelow1,
   integer,
@@ -47,18 +50,29 @@ function sides() {
   return v.union([side, v.tuple([side, side])], message);
 }
 
-/** What a registry makes by name, as text or by its parts; kept as text with every default. */
-function named(registry: Pick<Registry<unknown>, "issueOf" | "canonical">, { sum = false } = {}) {
+type Named = Pick<Registry<unknown>, "issueOf" | "canonical">;
+
+/**
+ * What a registry makes by name, as text or by its parts; kept as text, with every default unless `isShort`: those of an
+ * optimizer or schedule may come from other options.
+ */
+function named(registry: Named, { sum = false, isShort = false } = {}) {
   return v.pipe(
     v.custom<Expression>(() => true),
     v.rawTransform(({ dataset, addIssue, NEVER }): string => {
       const message = registry.issueOf(dataset.value, { sum });
-      if (message === null) return registry.canonical(dataset.value);
+      if (message === null) return isShort ? formatExpression(dataset.value) : registry.canonical(dataset.value);
       addIssue({ message });
       return NEVER;
     }),
   );
 }
+
+type ScheduleSchema = v.GenericSchema<Expression | Schedule, string | Schedule>;
+const isFunction = v.custom<Schedule>((value) => typeof value === "function");
+const schedule = v.lazy(
+  (value): ScheduleSchema => (typeof value === "function" ? isFunction : named(SCHEDULES, { isShort: true })),
+);
 
 /** Which samples there are: the data, how they are read, what is held out for testing, the random stream. */
 const DATA = {
@@ -139,7 +153,12 @@ const EXPERIMENT = {
 } as const;
 
 /** Whether each epoch has its own order depends on the data by default. */
-const TRAINING = { ...trainingSchema.entries, shuffle: v.optional(trainingSchema.entries.shuffle.wrapped) };
+const TRAINING = {
+  ...trainingSchema.entries,
+  shuffle: v.optional(trainingSchema.entries.shuffle.wrapped),
+  optimizer: v.optional(named(OPTIMIZERS, { isShort: true }), trainingSchema.entries.optimizer.default),
+  schedule: v.optional(schedule, trainingSchema.entries.schedule.default),
+};
 const { temperature, alpha, teacherMode } = distillationSchema.entries;
 
 /** What a student is trained with; default: the loss of `temperature` and `alpha`. */
@@ -228,7 +247,7 @@ export const SCHEMAS = {
 } as const;
 
 /** Options whose values name something of a registry, and so may name a module of the user's own. */
-export const EXPRESSION_OPTIONS = ["student", "teacherNetwork", "loss"] as const;
+export const EXPRESSION_OPTIONS = ["student", "teacherNetwork", "loss", "optimizer", "schedule"] as const;
 
 /** Options that decide a run's data; a resumed run must have the same. */
 export const DATA_OPTIONS: ReadonlySet<string> = new Set(Object.keys({ ...DATA, ...TRAINING_DATA }));

@@ -6,11 +6,16 @@ import { LambdaLR } from "../optim/lr_schedulers.js";
 import { OneCycleLR } from "../optim/one_cycle_lr.js";
 import type { Optimizer } from "../optim/optimizer.js";
 import { constantSchedule, cosineSchedule, type Schedule, stepSchedule, warmup } from "../optim/schedules.js";
-import { type Expression, formatExpression } from "../registry/index.js";
+import { type Expression, formatExpression, type UserModules } from "../registry/index.js";
 import type { ResolvedTraining } from "./options.js";
 
 /** The scheduler that the options name, for epochs of `stepsPerEpoch` steps. */
-export function createScheduler(optimizer: Optimizer, options: ResolvedTraining, stepsPerEpoch: number): LRScheduler {
+export function createScheduler(
+  optimizer: Optimizer,
+  options: ResolvedTraining,
+  stepsPerEpoch: number,
+  modules: UserModules,
+): LRScheduler {
   const { schedule, warmupSteps, epochs, lr, pctStart, divFactor, finalDivFactor } = options;
   if (schedule === "one-cycle") {
     if (warmupSteps === 0) {
@@ -21,7 +26,7 @@ export function createScheduler(optimizer: Optimizer, options: ResolvedTraining,
   }
   if (typeof schedule !== "function" && !isNamed(schedule)) {
     if (warmupSteps === 0)
-      return fromExpression(schedule, { optimizer, epochs, stepsPerEpoch }, { argument: "schedule" });
+      return fromExpression(schedule, { optimizer, epochs, stepsPerEpoch }, { argument: "schedule", modules });
     throw new DistilleryError("BAD_ARGUMENT", 'warmupSteps: write it into the schedule, as "cosine(warmupSteps=100)"');
   }
   const factors = typeof schedule === "function" ? schedule : named(schedule, options, stepsPerEpoch);

@@ -10,6 +10,7 @@ import { ExponentialMovingAverage } from "../optim/ema.js";
 import { OPTIMIZERS } from "../optim/index.js";
 import type { LRScheduler } from "../optim/lr_scheduler.js";
 import type { Optimizer } from "../optim/optimizer.js";
+import { importModules } from "../registry/index.js";
 import { Arena, emptyCache } from "../tensor/buffer_pool.js";
 import { withGenerator } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -64,11 +65,13 @@ export class Trainer {
     const modules = loss.modules ?? {};
     const parameters = new Set([model, ...Object.values(modules)].flatMap((module) => module.parameters()));
     const context = { params: [...parameters], lr, weightDecay };
-    const optimizer = OPTIMIZERS.resolve(options.optimizer, context, { argument: "optimizer" });
+    const own = [options.optimizer, options.schedule].filter((spec) => typeof spec !== "function");
+    const userModules = await importModules(own);
+    const optimizer = OPTIMIZERS.resolve(options.optimizer, context, { argument: "optimizer", modules: userModules });
     const average =
       options.ema === null ? null : new ExponentialMovingAverage(model, { decay: options.ema, useBuffers: true });
     const stepsPerEpoch = Math.ceil(loader.length / accumulate);
-    const scheduler = createScheduler(optimizer, options, stepsPerEpoch);
+    const scheduler = createScheduler(optimizer, options, stepsPerEpoch, userModules);
     const progress = { epoch: 0, step: 0, sums: {}, seconds: 0, history: [] };
     const state: TrainerState = {
       ...{ model, modules, optimizer, average, progress },
