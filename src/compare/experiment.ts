@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { CheckpointFiles, lockFolder } from "../checkpoint/index.js";
 import { expectInteger, show } from "../checks.js";
 import { expectDataset } from "../data/dataset.js";
-import type { Dataset } from "../data/index.js";
+import { DataLoader, type Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import { ioError, writeWhole } from "../files/index.js";
 import { type DistillationLoss, isDistillationLoss, LOSSES, type LossSpec } from "../losses/index.js";
@@ -17,6 +17,7 @@ import {
   type ResolvedDistillation,
   resolveOptions,
 } from "../train/options.js";
+import { describeSchedule } from "../train/schedule.js";
 import type { CompareResult } from "./results.js";
 import { expectLike, type SplitTask, splitTask, type Task } from "./task.js";
 
@@ -193,11 +194,12 @@ export function describeConfig(
   more: Readonly<Record<string, unknown>>,
 ): Readonly<Record<string, unknown>> {
   const { data, validation } = task;
+  const { batchSize, dropLast, accumulate, epochs } = options;
+  const stepsPerEpoch = Math.ceil(new DataLoader(data, { batchSize, dropLast }).length / accumulate);
   return {
     ...{ ...controls.about, command },
     ...options,
-    // A schedule that is a function is identified by its text.
-    schedule: String(options.schedule),
+    ...describeSchedule(options.schedule, epochs * stepsPerEpoch),
     ...(loss !== null && { loss: describeLoss(loss) }),
     ...more,
     dataHash: data.fingerprint(),
