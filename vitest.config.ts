@@ -4,8 +4,8 @@ import { defineConfig } from "vitest/config";
 
 /** Tests that mock modules, or measure their process's memory or threads. */
 const OWN_PROCESS = [
-  "test/data/image_files.test.ts",
-  "test/data/npy.test.ts",
+  "test/data/hub/load_by_name.test.ts",
+  "test/data/formats/npy.test.ts",
   "test/checkpoint/hostile_zip.test.ts",
   "test/tensor/memory.test.ts",
   "test/train/estimate.test.ts",

@@ -2,7 +2,7 @@ import { existsSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { CATALOG, type DatasetInfo, type PublicFile } from "../../src/data/hub/catalog.js";
-import { serve, stall, status } from "../data/server.js";
+import { serve, stall, status } from "../data/hub/server.js";
 import { folderOf, images } from "../data/support.js";
 import { ended, launch, refused, succeed } from "./support.js";
 

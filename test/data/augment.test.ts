@@ -23,9 +23,9 @@ interface Fixture {
 const { image, inputs, cases } = JSON.parse(
   readFileSync(new URL("fixtures/augment.json", import.meta.url), "utf8"),
 ) as Fixture;
-const [pictures, features] = [8, 60];
+const [images, features] = [8, 60];
 
-/** Values as a data set, of pictures where a layout is given. */
+/** Values as a data set, of images where a layout is given. */
 function dataOf(values: readonly number[], width: number, layout?: ImageLayout): Dataset {
   const rows = values.length / width;
   const labels = Int32Array.from({ length: rows }, (_, i) => i % 3);
@@ -33,12 +33,12 @@ function dataOf(values: readonly number[], width: number, layout?: ImageLayout):
   return Object.assign(tensors, { image: layout });
 }
 const data = dataOf(inputs, features, image);
-const all = Int32Array.from({ length: pictures }, (_, i) => i);
+const all = Int32Array.from({ length: images }, (_, i) => i);
 const valuesOf = (dataset: Dataset) => Array.from(dataset.slice(0, dataset.length).inputs.data);
 
-describe("torchvision's pictures, and where it leaves the stream", () => {
+describe("torchvision's images, and where it leaves the stream", () => {
   test.each(Object.entries(cases))("%s", (_, { options, values, next }) => {
-    for (const take of [(of: Dataset) => of.slice(0, pictures), (of: Dataset) => of.batch(all)]) {
+    for (const take of [(of: Dataset) => of.slice(0, images), (of: Dataset) => of.batch(all)]) {
       manualSeed(5);
       const { inputs: changed, labels, indices } = take(augment(data, options));
       expect(changed.data).toEqual(Float32Array.from(values));
@@ -52,7 +52,7 @@ describe("each change alone", () => {
   const values = Array.from({ length: 9 }, (_, i) => i + 1);
   const square = { channels: 1, height: 3, width: 3, mean: [0.5], std: [0.5] };
   const once = dataOf(Array(200).fill(values).flat(), 9, square);
-  /** The picture moved by whole pixels, -1 (what black is) where it has left. */
+  /** The image moved by whole pixels, -1 (what black is) where it has left. */
   const moved = (down: number, right: number) =>
     values.map((_, at) => {
       const [y, x] = [Math.floor(at / 3) + down, (at % 3) + right];
@@ -64,7 +64,7 @@ describe("each change alone", () => {
     return new Set(Array.from({ length: 200 }, (_, i) => flat.slice(9 * i, 9 * i + 9).join()));
   };
 
-  test("a shift of one makes nine pictures, as crop does", () => {
+  test("a shift of one makes nine images, as crop does", () => {
     const moves = [-1, 0, 1].flatMap((down) => [-1, 0, 1].map((right) => moved(down, right).join()));
     expect(seen({ shift: 1 })).toEqual(new Set(moves));
     expect(seen({ crop: 1 })).toEqual(seen({ shift: 1 }));
@@ -76,7 +76,7 @@ describe("each change alone", () => {
     expect(seen({ flip: 1 })).toEqual(new Set([mirrored]));
   });
 
-  test("noise has its deviation and no mean, and needs no pictures", () => {
+  test("noise has its deviation and no mean, and needs no images", () => {
     manualSeed(2);
     const noisy = valuesOf(augment(dataOf(Array(20_000).fill(3), 10), { noise: 0.5 })).map((x) => x - 3);
     const mean = noisy.reduce((a, b) => a + b) / noisy.length;
@@ -113,7 +113,7 @@ describe("the data set", () => {
     expect(one?.[0]).not.toEqual(one?.[1]);
   });
 
-  test("an epoch's pictures follow from the seed", () => {
+  test("an epoch's images follow from the seed", () => {
     const epoch = () => {
       manualSeed(3);
       return [...new DataLoader(changed, { batchSize: 3, shuffle: true })].map(({ inputs }) => Array.from(inputs.data));

@@ -7,8 +7,8 @@ import { decodeNpy, parseNpyHeader } from "../../src/data/formats/npy.js";
 import { openNpz } from "../../src/data/formats/numpy.js";
 import { loadData } from "../../src/index.js";
 import { native } from "../../src/native.js";
+import { image } from "../data/image_support.js";
 import { fixture, npy } from "../data/numpy_support.js";
-import { picture } from "../data/picture_support.js";
 import { check, damaged, memoryOf, readOr, TIMEOUT } from "./support.js";
 
 const folder = mkdtempSync(join(tmpdir(), "distillery-fuzz-"));
@@ -135,7 +135,7 @@ describe("a CSV file", () => {
   );
 });
 
-describe("pictures", () => {
+describe("images", () => {
   const names = [
     "colour.png",
     "palette.png",
@@ -149,9 +149,9 @@ describe("pictures", () => {
   it(
     "that are damaged are decoded or refused",
     async () => {
-      const pictures = fc.constantFrom(...names).chain((name) => damaged(picture(name)));
+      const images = fc.constantFrom(...names).chain((name) => damaged(image(name)));
       const sizes = fc.constantFrom<[number, number, number]>([3, 9, 13], [1, 9, 13], [3, 1, 1], [1, 40, 3]);
-      await check([pictures, fc.uint8Array({ maxLength: 40 }), sizes, fc.boolean()], (bytes, any, shape, resize) => {
+      await check([images, fc.uint8Array({ maxLength: 40 }), sizes, fc.boolean()], (bytes, any, shape, resize) => {
         for (const file of [bytes, any]) {
           const size = native.imageSize(file);
           const out = new Uint8Array(shape[0] * shape[1] * shape[2]);

@@ -7,8 +7,8 @@ import {
   preprocessingOf,
   readSamples,
   type TableLayout,
-} from "../../src/data/index.js";
-import { folderOf, refusal } from "./support.js";
+} from "../../../src/data/index.js";
+import { folderOf, refusal } from "../support.js";
 
 const text = (body: string | Uint8Array) => (typeof body === "string" ? Buffer.from(body) : body);
 const WHOLE = { testFraction: 0 };

@@ -1,10 +1,10 @@
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { CATALOG } from "../../src/data/hub/catalog.js";
-import { cacheFolder } from "../../src/data/hub/locate.js";
-import { DATASET_NAMES, downloadData, findData } from "../../src/data/index.js";
-import { folderOf, images, refusal } from "./support.js";
+import { CATALOG } from "../../../src/data/hub/catalog.js";
+import { cacheFolder } from "../../../src/data/hub/locate.js";
+import { DATASET_NAMES, downloadData, findData } from "../../../src/data/index.js";
+import { folderOf, images, refusal } from "../support.js";
 
 const cifar10 = (): Record<string, Uint8Array> =>
   Object.fromEntries([1, 2, 3, 4, 5].map((i) => [`data_batch_${i}.bin`, new Uint8Array(i)]));

@@ -1,14 +1,14 @@
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { type ImageDataset, labelsOf, loadData, preprocessingOf } from "../../src/data/index.js";
-import { picture, planes } from "./picture_support.js";
-import { folderOf, refusal } from "./support.js";
+import { type ImageDataset, labelsOf, loadData, preprocessingOf } from "../../../src/data/index.js";
+import { image, planes } from "../image_support.js";
+import { folderOf, refusal } from "../support.js";
 
 const WHOLE = { testFraction: 0 };
-const colour = picture("colour.png");
-const grey = picture("grey.png");
-const jpeg = picture("full.jpg");
+const colour = image("colour.png");
+const grey = image("grey.png");
+const jpeg = image("full.jpg");
 
 /** A folder of folders. */
 function tree(files: Record<string, Uint8Array | string>): string {
@@ -20,15 +20,15 @@ function tree(files: Record<string, Uint8Array | string>): string {
   return folder;
 }
 
-/** Two classes of two pictures. */
+/** Two classes of two images. */
 const pets = {
   "dog/b.png": colour,
-  "dog/a.PNG": picture("alpha.png"),
+  "dog/a.PNG": image("alpha.png"),
   "cat/x.Jpeg": jpeg,
-  "cat/y.jpg": picture("shades.jpg"),
+  "cat/y.jpg": image("shades.jpg"),
 };
 
-describe("pictures by class", () => {
+describe("images by class", () => {
   test("classes and files are sorted by name, all become colour as the first is", async () => {
     const { name, train, test } = await loadData(tree(pets), WHOLE);
     expect([name, train.length, train.features, train.classes, test]).toEqual(["pets", 4, 3 * 9 * 13, 2, null]);
@@ -78,7 +78,7 @@ describe("pictures by class", () => {
   test("made grey, and resized as Pillow does", async () => {
     const { train } = await loadData(tree(pets), { ...WHOLE, grey: true });
     expect(Array.from((train as ImageDataset).pixels.slice(3 * 117))).toEqual(planes("colour.grey", 1));
-    const large = tree({ "a/1.png": picture("large.png"), "a/2.png": colour, "b/1.png": picture("large.png") });
+    const large = tree({ "a/1.png": image("large.png"), "a/2.png": colour, "b/1.png": image("large.png") });
     const sets = await loadData(large, { ...WHOLE, imageSize: [70, 90] });
     expect(sets.train.image).toMatchObject({ channels: 3, height: 70, width: 90 });
     expect(Array.from((sets.train as ImageDataset).pixels.subarray(0, 18900))).toEqual(planes("resized_90x70.rgb"));
@@ -86,16 +86,16 @@ describe("pictures by class", () => {
     expect(Array.from((small.train as ImageDataset).pixels.subarray(0, 192))).toEqual(planes("resized_8x8.rgb"));
   });
 
-  test("grey pictures made colour", async () => {
+  test("grey images made colour", async () => {
     const { train } = await loadData(tree({ "a/1.png": grey, "b/1.png": colour }), { ...WHOLE, grey: false });
     expect(Array.from((train as ImageDataset).pixels)).toEqual([...planes("grey.rgb"), ...planes("colour.rgb")]);
     expect(preprocessingOf(train)).toMatchObject({ kind: "image", channels: 3, classNames: ["a", "b"] });
   });
 
-  test("more pictures than are read at once", async () => {
+  test("more images than are read at once", async () => {
     const files = Array.from({ length: 70 }, (_, i) => [
       `c${i % 2}/${i}.png`,
-      i % 3 === 0 ? grey : picture("one_bit.png"),
+      i % 3 === 0 ? grey : image("one_bit.png"),
     ]);
     const { train } = await loadData(tree(Object.fromEntries(files)), WHOLE);
     const { pixels } = train as ImageDataset;
@@ -142,27 +142,27 @@ describe("refused", () => {
     ],
     ["one class", { "cat/1.png": grey }, "", 'expected at least two classes, got "cat" alone'],
     [
-      "a text with the name of a picture",
+      "a text with the name of a image",
       { ...pets, "cat/z.png": "<html>" },
       "cat/z.png",
       "no PNG or JPEG image: it begins with [3c, 68, 74, 6d]",
     ],
     ["an empty file", { ...pets, "cat/z.png": "" }, "cat/z.png", "no PNG or JPEG image: it begins with []"],
     [
-      "a cut picture",
+      "a cut image",
       { ...pets, "dog/b.png": colour.subarray(0, -1) },
       "dog/b.png",
       "truncated: it ends before its last marker, IEND",
     ],
     [
-      "a cut first picture",
+      "a cut first image",
       { ...pets, "cat/x.Jpeg": jpeg.subarray(0, 300) },
       "cat/x.Jpeg",
       "truncated: it ends before its last marker, EOI",
     ],
     [
       "another size",
-      { ...pets, "dog/b.png": picture("large.png") },
+      { ...pets, "dog/b.png": image("large.png") },
       "dog/b.png",
       "expected 13 x 9 pixels, got 61 x 47: imageSize makes all alike",
     ],

@@ -1,7 +1,7 @@
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
-import { decodeIdx } from "../../src/data/formats/idx.js";
-import { idx, refusal } from "./support.js";
+import { decodeIdx } from "../../../src/data/formats/idx.js";
+import { idx, refusal } from "../support.js";
 
 const pixels = Uint8Array.from({ length: 24 }, (_, i) => i * 11);
 const plain = idx([2, 3, 4], pixels);

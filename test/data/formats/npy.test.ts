@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { decodeNpy } from "../../src/data/formats/npy.js";
-import { fixture } from "./numpy_support.js";
-import { refusal } from "./support.js";
+import { decodeNpy } from "../../../src/data/formats/npy.js";
+import { fixture } from "../numpy_support.js";
+import { refusal } from "../support.js";
 
 const expected: Record<string, { shape: number[]; elements: (number | string)[] }> = JSON.parse(
   Buffer.from(fixture("expected.json")).toString(),

@@ -7,10 +7,10 @@ import {
   preprocessingOf,
   readSamples,
   type TablePreprocessing,
-} from "../../src/data/index.js";
-import { npy } from "./numpy_support.js";
-import { picture, planes } from "./picture_support.js";
-import { folderOf, idx, refusal } from "./support.js";
+} from "../../../src/data/index.js";
+import { image, planes } from "../image_support.js";
+import { npy } from "../numpy_support.js";
+import { folderOf, idx, refusal } from "../support.js";
 
 const raw = { mean: [0], std: [1], classes: 2, classNames: null } as const;
 const grey: ImagePreprocessing = { kind: "image", channels: 1, height: 9, width: 13, ...raw };
@@ -23,19 +23,19 @@ function put(name: string, content: Uint8Array): string {
 }
 
 describe("images", () => {
-  test("a picture, as grey or colour, of its own size or another", async () => {
-    const file = put("a.png", picture("colour.png"));
+  test("a image, as grey or colour, of its own size or another", async () => {
+    const file = put("a.png", image("colour.png"));
     const { inputs, locations, labels } = await readSamples(file, colour);
     expect([inputs.shape, bytes(inputs), locations, labels]).toEqual([[1, 351], planes("colour.rgb"), [file], null]);
     expect(bytes((await readSamples(file, grey)).inputs)).toEqual(planes("colour.grey", 1));
-    const large = put("b.PNG", picture("large.png"));
+    const large = put("b.PNG", image("large.png"));
     expect(bytes((await readSamples(large, { ...colour, height: 8, width: 8 })).inputs)).toEqual(
       planes("resized_8x8.rgb"),
     );
   });
 
   test("the normalisation is applied", async () => {
-    const { inputs } = await readSamples(put("a.png", picture("grey.png")), { ...grey, mean: [0.5], std: [0.25] });
+    const { inputs } = await readSamples(put("a.png", image("grey.png")), { ...grey, mean: [0.5], std: [0.25] });
     const pixel = (planes("grey.grey", 1)[0] as number) / 255;
     expect(inputs.data[0]).toBeCloseTo((pixel - 0.5) / 0.25, 5);
   });
@@ -54,7 +54,7 @@ describe("images", () => {
   });
 
   test.each<[string, Uint8Array, ImagePreprocessing, string]>([
-    ["a.jpg", picture("full.jpg").subarray(0, 99), colour, "truncated: it ends before its last marker, EOI"],
+    ["a.jpg", image("full.jpg").subarray(0, 99), colour, "truncated: it ends before its last marker, EOI"],
     ["i", idx([1, 2, 2], [1, 2, 3, 4]), grey, "expected images of 1 x 9 x 13, got 1 x 2 x 2"],
     ["i.npy", npy([1, 2, 2], new Uint8Array(4)), grey, "expected images of 1 x 9 x 13, got 1 x 2 x 2"],
     ["i.npy", npy([1, 117], new Float32Array(117)), grey, "expected images of 1 x 9 x 13 in bytes, got numbers"],

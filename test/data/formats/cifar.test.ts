@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type ImageDataset, loadData, preprocessingOf } from "../../src/data/index.js";
-import { folderOf, refusal } from "./support.js";
+import { type ImageDataset, loadData, preprocessingOf } from "../../../src/data/index.js";
+import { folderOf, refusal } from "../support.js";
 
 /** A pixel of image `i` that tells its image, channel and place. */
 const pixel = (i: number, at: number) => (i * 31 + at * 7 + Math.floor(at / 1024) * 50) % 256;
@@ -32,8 +32,8 @@ const pixelsOf = (...images: number[]) => images.flatMap((i) => Array.from({ len
 describe("CIFAR-10", () => {
   test("six files and the names of the classes", async () => {
     const text = Buffer.from(`${names.join("\n")}\n\n`);
-    const { name, train, test } = await loadData(folderOf({ ...ten(), "batches.meta.txt": text }, "pictures"));
-    expect([name, train.length, test?.length, train.features, train.classes]).toEqual(["pictures", 10, 3, 3072, 10]);
+    const { name, train, test } = await loadData(folderOf({ ...ten(), "batches.meta.txt": text }, "images"));
+    expect([name, train.length, test?.length, train.features, train.classes]).toEqual(["images", 10, 3, 3072, 10]);
     expect(Array.from((train as ImageDataset).pixels)).toEqual(pixelsOf(0, 1, 2, 3, 4, 5, 6, 7, 8, 9));
     expect(Array.from((test as ImageDataset).pixels)).toEqual(pixelsOf(90, 91, 92));
     expect(train.labels?.toArray()).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);

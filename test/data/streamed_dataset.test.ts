@@ -345,7 +345,7 @@ describe("refused", () => {
       "X: row 1, column 1: expected a finite number of float32's range, got NaN",
     ],
     ["labels of other rows", idx([2, 1, 1], pixels), idx([3], [0, 1, 0]), "Y: expected 2 labels, one a sample, got 3"],
-    ["labels that are pictures", idx([2, 1, 1], pixels), idx([2, 1, 1], pixels), "Y: byte 3: expected 1 axes, got 3"],
+    ["labels that are images", idx([2, 1, 1], pixels), idx([2, 1, 1], pixels), "Y: byte 3: expected 1 axes, got 3"],
     [
       "labels that are floats",
       idx([2, 1, 1], pixels),

@@ -4,12 +4,12 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { packTar } from "modern-tar";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import type { DatasetInfo, PublicFile } from "../../src/data/hub/catalog.js";
-import { download } from "../../src/data/hub/download.js";
-import { type DownloadOptions, type DownloadProgress, downloadData } from "../../src/data/index.js";
-import { native } from "../../src/native.js";
+import type { DatasetInfo, PublicFile } from "../../../src/data/hub/catalog.js";
+import { download } from "../../../src/data/hub/download.js";
+import { type DownloadOptions, type DownloadProgress, downloadData } from "../../../src/data/index.js";
+import { native } from "../../../src/native.js";
+import { folderOf, refusal } from "../support.js";
 import { breakOff, files, serve, stall, status } from "./server.js";
-import { folderOf, refusal } from "./support.js";
 
 const noise = (length: number, seed: number) => Uint8Array.from({ length }, (_, i) => (i * i * seed + 7 * i) % 251);
 const content = { "a.bin": noise(100_000, 3), "b.bin": noise(5000, 5) };

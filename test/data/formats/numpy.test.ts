@@ -1,10 +1,10 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { decodeNpy } from "../../src/data/formats/npy.js";
-import { openNpz } from "../../src/data/formats/numpy.js";
-import { type Dataset, type ImageDataset, labelsOf, loadData } from "../../src/data/index.js";
-import { fixture, npy } from "./numpy_support.js";
-import { folderOf, refusal } from "./support.js";
+import { decodeNpy } from "../../../src/data/formats/npy.js";
+import { openNpz } from "../../../src/data/formats/numpy.js";
+import { type Dataset, type ImageDataset, labelsOf, loadData } from "../../../src/data/index.js";
+import { fixture, npy } from "../numpy_support.js";
+import { folderOf, refusal } from "../support.js";
 
 /** Six examples of two values, three a class. */
 const x = Float32Array.from({ length: 12 }, (_, i) => i / 2);
@@ -262,7 +262,7 @@ describe("refused", () => {
   });
 
   test("an archive of other names", async () => {
-    const { zipStored } = await import("../../src/checkpoint/zip_writer.js");
+    const { zipStored } = await import("../../../src/checkpoint/zip_writer.js");
     const { folder, sets } = load({ "a.npz": zipStored([{ name: "a.npy", data: numbers["x.npy"] }]) }, "a.npz");
     expect(await refusal("BAD_DATA", () => sets())).toBe(
       `${join(folder, "a.npz")}: expected arrays called x_train and y_train; X_train and y_train; train_images and ` +
@@ -272,7 +272,7 @@ describe("refused", () => {
 
   test("a bomb in an archive", async () => {
     const { deflateRawSync, crc32 } = await import("node:zlib");
-    const { zipStored } = await import("../../src/checkpoint/zip_writer.js");
+    const { zipStored } = await import("../../../src/checkpoint/zip_writer.js");
     const packed = deflateRawSync(new Uint8Array(2 ** 24));
     const bytes = Buffer.from(zipStored([{ name: "x.npy", data: packed }]));
     for (const [head, at] of [

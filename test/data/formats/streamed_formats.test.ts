@@ -2,7 +2,7 @@ import { rmSync, truncateSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { detectFormat, FORMATS } from "../../src/data/formats/index.js";
+import { detectFormat, FORMATS } from "../../../src/data/formats/index.js";
 import {
   type Dataset,
   type LoadDataOptions,
@@ -11,10 +11,10 @@ import {
   preprocessingOf,
   StreamedDataset,
   Subset,
-} from "../../src/data/index.js";
-import { npy } from "./numpy_support.js";
-import { picture } from "./picture_support.js";
-import { folderOf, idx, images, refusal } from "./support.js";
+} from "../../../src/data/index.js";
+import { image } from "../image_support.js";
+import { npy } from "../numpy_support.js";
+import { folderOf, idx, images, refusal } from "../support.js";
 
 beforeEach(() => {
   vi.stubEnv("DISTILLERY_DATA", "");
@@ -58,7 +58,7 @@ const table = (rows: number, delimiter = ",", header = true) =>
       .map((cells) => `${cells.join(delimiter)}\n`)
       .join(""),
   );
-const [grey, oneBit, jpeg] = ["grey.png", "one_bit.png", "full.jpg"].map(picture);
+const [grey, oneBit, jpeg] = ["grey.png", "one_bit.png", "full.jpg"].map(image);
 
 interface Source {
   files: Record<string, Uint8Array>;

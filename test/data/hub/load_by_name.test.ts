@@ -2,16 +2,16 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { loadImages } from "../../src/data/index.js";
-import { DistilleryError } from "../../src/errors.js";
-import { folderOf, images, refusal } from "./support.js";
+import { loadImages } from "../../../src/data/index.js";
+import { DistilleryError } from "../../../src/errors.js";
+import { folderOf, images, refusal } from "../support.js";
 
 const SYSTEM = "/usr/share/datasets/fashion-mnist";
 const missing = vi.hoisted(() => ({ system: true }));
 
 // Whether the machine has Debian's package must not matter here.
-vi.mock("../../src/files/read.js", async (original) => {
-  const real = await original<typeof import("../../src/files/read.js")>();
+vi.mock("../../../src/files/read.js", async (original) => {
+  const real = await original<typeof import("../../../src/files/read.js")>();
   const listFiles = async (folder: string) => {
     if (folder !== SYSTEM || !missing.system) return real.listFiles(folder);
     throw new DistilleryError("NOT_FOUND", `${folder}: no such folder`);
