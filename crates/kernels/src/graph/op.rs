@@ -56,6 +56,8 @@ pub(super) struct Room<'a> {
     pub scratch: &'a mut [Vec<f32>; 3],
 }
 
+/// A kernel of two arrays of one length.
+type Elementwise = fn(&[f32], &[f32], &mut [f32]) -> Result<()>;
 type Kernel = fn(&Attributes, &[Array], ArrayMut, Room) -> Result<()>;
 
 /// An operation with its attributes.
@@ -192,12 +194,7 @@ fn norm<'a>(attributes: &Attributes, inputs: &[Array<'a>], moments: &'a mut [f64
 }
 
 /// A kernel of two arrays of one length, each repeated to the shape of the output first.
-fn binary(
-    kernel: fn(&[f32], &[f32], &mut [f32]) -> Result<()>,
-    inputs: &[Array],
-    out: ArrayMut,
-    room: Room,
-) -> Result<()> {
+fn binary(kernel: Elementwise, inputs: &[Array], out: ArrayMut, room: Room) -> Result<()> {
     let [a, b, _] = room.scratch;
     let wide = [expand(inputs[0], out.shape, a)?, expand(inputs[1], out.shape, b)?];
     kernel(wide[0], wide[1], out.data)
