@@ -74,7 +74,30 @@ export { Dropout, ReLU, Sequential } from "./nn/layers.js";
 export { Linear } from "./nn/linear.js";
 export { Module, type ModuleBuffer } from "./nn/module.js";
 export type { StateDict } from "./nn/state_dict.js";
-export { argmax } from "./ops/argmax.js";
+export {
+  argmax,
+  argmin,
+  bmm,
+  type CustomFunction,
+  cat,
+  defineFunction,
+  defineOp,
+  type FunctionContext,
+  logsumexp,
+  matmul,
+  maximum,
+  minimum,
+  type OpFunction,
+  outer,
+  type Reduction,
+  type SliceOptions,
+  split,
+  stack,
+  topk,
+  type ValuesAndIndices,
+  type VarianceOptions,
+  where,
+} from "./ops/index.js";
 export * from "./optim/index.js";
 export {
   type Expression,
@@ -100,6 +123,8 @@ export {
 } from "./teachers/index.js";
 export { noGrad } from "./tensor/autograd.js";
 export { IntTensor, type Labels, LongTensor } from "./tensor/int_tensor.js";
+export type { OnnxAttribute, OnnxBuilder, OnnxNode, OnnxStep } from "./tensor/onnx_node.js";
+export type { Call, LoweredNode, Op, Result } from "./tensor/op.js";
 export { Generator, manualSeed, rand, randint, randn, randperm, withGenerator } from "./tensor/random.js";
 export { step } from "./tensor/step.js";
 export { type Nested, ones, Parameter, Tensor, tensor, zeros } from "./tensor/tensor.js";

@@ -1,5 +1,5 @@
 import { DistilleryError } from "../errors.js";
-import { argmax } from "../ops/argmax.js";
+import { argmax } from "../ops/max.js";
 import type { IntTensor } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
 import { getNumThreads } from "../threads.js";

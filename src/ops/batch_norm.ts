@@ -5,6 +5,8 @@ import { float } from "../tensor/onnx_node.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { defineOp } from "./define_op.js";
 import { extendByNorm } from "./fusion.js";
+import { permute } from "./permute.js";
+import { reshape } from "./reshape.js";
 
 /** What {@link batchNormOp} is called with. */
 export interface BatchNormAttributes {
@@ -76,7 +78,7 @@ export interface BatchNormState {
 }
 
 /**
- * Normalises each column of x [rows, features] and applies weight and bias: in train mode by the batch's own mean and
+ * Normalises each column of x [rows, features], or each channel of x [rows, features, ...], and applies weight and bias: in train mode by the batch's own mean and
  * biased variance, moving the running ones by `momentum`; in eval mode by the running ones.
  * `torch.nn.functional.batch_norm`. Throws `BATCH_TOO_SMALL` for a batch of one in train mode.
  */
@@ -89,6 +91,7 @@ export function batchNorm(
   const { weight, bias, runningMean, runningVar } = state;
   expectTensor("weight", weight);
   const features = weight.size;
+  if (x.shape.length > 2 && x.shape[1] === features) return channelsLast(x, (rows) => batchNorm(rows, state, options));
   expectShape("batchNorm: x", x.shape, [-1, features]);
   expectVector("weight", weight, features);
   expectVector("bias", bias, features);
@@ -98,6 +101,15 @@ export function batchNorm(
   const inputs = [x, weight, bias, runningMean, runningVar];
   const attributes = { training, momentum, eps };
   return extendByNorm(batchNormOp, inputs, attributes) ?? batchNormOp(inputs, attributes);
+}
+
+/** Applies `body` to the channels of x [rows, channels, ...] as columns. */
+function channelsLast(x: Tensor, body: (rows: Tensor) => Tensor): Tensor {
+  const rest = x.shape.slice(2);
+  const last = rest.length + 1;
+  const turned = permute(x, [0, ...rest.map((_, i) => i + 2), 1]);
+  const out = reshape(body(reshape(turned, [x.size / x.shape[1], x.shape[1]])), turned.shape);
+  return permute(out, [0, last, ...rest.map((_, i) => i + 1)]);
 }
 
 function expectVector(name: string, x: unknown, features: number): void {

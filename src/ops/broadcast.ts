@@ -1,43 +1,84 @@
-import { expectShape } from "../checks.js";
+import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
-import { isSameShape, numel } from "../tensor/shape.js";
-import { expectTensor, type Tensor } from "../tensor/tensor.js";
+import { isSameShape, numel, stridesOf } from "../tensor/shape.js";
+import type { Tensor } from "../tensor/tensor.js";
 
-/** The shape that NumPy broadcasts two tensors to. */
-export function broadcastShape(op: string, a: Tensor, b: Tensor): readonly number[] {
-  expectTensor(`${op}: other`, b);
-  if (isSameShape(a.shape, b.shape)) return a.shape;
-  const rank = Math.max(a.shape.length, b.shape.length);
-  const length = (t: Tensor, axis: number) => t.shape[axis - rank + t.shape.length] ?? 1;
-  return Array.from({ length: rank }, (_, axis) => {
-    const [ofA, ofB] = [length(a, axis), length(b, axis)];
-    if (ofA !== ofB && ofA !== 1 && ofB !== 1) expectShape(`${op}: other`, b.shape, a.shape);
-    return ofA === 1 ? ofB : ofA;
-  });
+interface Shaped {
+  readonly shape: readonly number[];
 }
 
-/** The elements of x, repeated along the axes where the shape is larger. */
-export function widened(x: Tensor, shape: readonly number[]): Float32Array {
-  if (isSameShape(x.shape, shape)) return x.data;
+/** The shape that NumPy broadcasts two tensors to. */
+export function broadcastShape(op: string, a: Shaped, b: Shaped): readonly number[] {
+  if (isSameShape(a.shape, b.shape)) return a.shape;
+  const rank = Math.max(a.shape.length, b.shape.length);
+  const shape: number[] = [];
+  for (let axis = 0; axis < rank; axis++) {
+    const [ofA, ofB] = [lengthAt(a.shape, axis, rank), lengthAt(b.shape, axis, rank)];
+    if (ofA !== ofB && ofA !== 1 && ofB !== 1) {
+      const shapes = `[${a.shape.join(", ")}] and [${b.shape.join(", ")}]`;
+      throw new DistilleryError("SHAPE_MISMATCH", `${op}: other: expected shapes that broadcast, got ${shapes}`);
+    }
+    shape.push(ofA === 1 ? ofB : ofA);
+  }
+  return shape;
+}
+
+/** An operand for a native binary kernel: its elements, and how often each stands in a row. */
+export function broadcastOperand(x: Tensor, shape: readonly number[]): { data: Float32Array; each: number } {
+  const each = isSameShape(x.shape, shape) ? 1 : timesInRow(x.shape, shape);
+  return each === null ? { data: expanded(x.data, x.shape, shape), each: 1 } : { data: x.data, each };
+}
+
+/** How often each element stands in a row in the broadcast shape; null if the elements do not simply repeat. */
+function timesInRow(operand: readonly number[], shape: readonly number[]): number | null {
+  const rank = shape.length;
+  let axis = rank - 1;
+  let each = 1;
+  for (; axis >= 0 && lengthAt(operand, axis, rank) === 1; axis--) each *= shape[axis];
+  while (axis >= 0 && lengthAt(operand, axis, rank) === shape[axis]) axis--;
+  while (axis >= 0 && lengthAt(operand, axis, rank) === 1) axis--;
+  return axis < 0 ? each : null;
+}
+
+/** The elements of an array of a shape, repeated to a larger one. */
+export function expanded(data: Float32Array, from: readonly number[], shape: readonly number[]): Float32Array {
+  if (isSameShape(from, shape)) return data;
   const wide = allocate(numel(shape));
-  native.expand(x.data, [...x.shape], wide, [...shape]);
+  native.stridedCopy(data, [...shape], expandedStrides(from, shape), 0, wide);
   return wide;
 }
 
+/** The strides that repeat a shape to a larger one: 0 along what is repeated. */
+export function expandedStrides(from: readonly number[], shape: readonly number[]): number[] {
+  const strides = stridesOf(from);
+  const lead = shape.length - from.length;
+  return shape.map((length, axis) => (axis < lead || from[axis - lead] !== length ? 0 : strides[axis - lead]));
+}
+
 /**
- * Writes a gradient of the broadcast shape into that of an operand, summed over what was repeated: `write` fills an
- * array of the broadcast shape.
+ * Writes a gradient of the broadcast shape into that of an operand, summed over what was repeated. The gradient is an
+ * array, or a function that fills one.
  */
 export function writeSummed(
   into: Float32Array | null,
   operand: readonly number[],
   shape: readonly number[],
-  write: (wide: Float32Array) => void,
+  gradient: Float32Array | ((wide: Float32Array) => void),
 ): void {
   if (into === null) return;
   const isSame = isSameShape(operand, shape);
+  if (gradient instanceof Float32Array) {
+    if (isSame) into.set(gradient);
+    else native.sumTo(gradient, [...shape], into, [...operand]);
+    return;
+  }
   const wide = isSame ? into : allocate(numel(shape));
-  write(wide);
+  gradient(wide);
   if (!isSame) native.sumTo(wide, [...shape], into, [...operand]);
+}
+
+function lengthAt(shape: readonly number[], axis: number, rank: number): number {
+  const own = axis - rank + shape.length;
+  return own < 0 ? 1 : shape[own];
 }

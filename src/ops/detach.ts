@@ -9,7 +9,7 @@ declare module "../tensor/tensor.js" {
   }
 }
 
-const detachOp = defineOp<null, null>({
+export const detachOp = defineOp<null, null>({
   name: "detach",
   forward: ([{ data, shape }]) => ({ data, shape, saved: null }),
   onnx: "Identity",

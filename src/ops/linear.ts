@@ -2,9 +2,11 @@ import { expectShape } from "../checks.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import { int } from "../tensor/onnx_node.js";
+import { numel } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { defineOp } from "./define_op.js";
 import { deferLinear, rememberProduct } from "./fusion.js";
+import { reshape } from "./reshape.js";
 
 /** Inputs x, weight [outputs, inputs], and bias if there is one; then ReLU if asked. */
 export const linearOp = defineOp<{ relu: boolean }, null>({
@@ -50,7 +52,7 @@ export const linearOp = defineOp<{ relu: boolean }, null>({
 });
 
 /**
- * x [rows, inputs] times weight [outputs, inputs] transposed, plus bias [outputs], then ReLU if asked, in one pass.
+ * x [..., inputs] times weight [outputs, inputs] transposed, plus bias [outputs], then ReLU if asked, in one pass.
  * `torch.nn.functional.linear`.
  *
  * @example
@@ -68,10 +70,14 @@ export function linear(
   expectTensor("weight", weight);
   expectShape("linear: weight", weight.shape, [-1, -1]);
   const [outputs, inputs] = weight.shape;
-  expectShape("linear: x", x.shape, [-1, inputs]);
+  const lead = x.shape.slice(0, -1);
+  expectShape("linear: x", x.shape, x.shape.length === 0 || x.shape.length === 2 ? [-1, inputs] : [...lead, inputs]);
   if (bias !== null) {
     expectTensor("bias", bias);
     expectShape("linear: bias", bias.shape, [outputs]);
+  }
+  if (lead.length !== 1) {
+    return reshape(linear(reshape(x, [numel(lead), inputs]), weight, bias, options), [...lead, outputs]);
   }
   const sources = bias === null ? [x, weight] : [x, weight, bias];
   if (options.relu) return linearOp(sources, { relu: true });

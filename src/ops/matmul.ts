@@ -1,14 +1,25 @@
 import { expectShape } from "../checks.js";
+import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
+import { isSameShape, numel } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
+import { mul } from "./binary.js";
+import { broadcastShape } from "./broadcast.js";
 import { defineOp } from "./define_op.js";
+import { expand } from "./expand.js";
 import { defineMethods } from "./methods.js";
+import { reshape } from "./reshape.js";
+import { squeeze, unsqueeze } from "./squeeze.js";
 
 declare module "../tensor/tensor.js" {
   interface Tensor {
-    /** The matrix product of this [m, k] and other [k, n]. `torch.matmul`. */
+    /** The matrix product of the last two axes, the others broadcast. `torch.matmul`. */
     matmul(other: Tensor): Tensor;
+    /** The matrix products of two batches. `torch.bmm`. */
+    bmm(other: Tensor): Tensor;
+    /** The products of each element of two vectors. `torch.outer`. */
+    outer(other: Tensor): Tensor;
   }
 }
 
@@ -31,12 +42,86 @@ export const matmulOp = defineOp<null, null>({
   lower: () => ({ kind: "matmul" }),
 });
 
-/** The matrix product of a [m, k] and b [k, n]. `torch.matmul` for matrices. */
+const bmmOp = defineOp<null, null>({
+  name: "bmm",
+  forward([a, b]) {
+    const [batch, m, k] = a.shape;
+    const n = b.shape[2];
+    const data = allocate(batch * m * n);
+    native.batchedMatmul(PLAIN, a.data, b.data, data, batch, m, k, n);
+    return { data, shape: [batch, m, n], saved: null };
+  },
+  backward(grad, [intoA, intoB], { inputs: [a, b] }) {
+    const [batch, k, n] = b.shape;
+    const m = a.shape[1];
+    if (intoA) native.batchedMatmul(B_TRANSPOSED, grad, b.data, intoA, batch, m, n, k);
+    if (intoB) native.batchedMatmul(A_TRANSPOSED, a.data, grad, intoB, batch, k, m, n);
+  },
+  onnx: "MatMul",
+});
+
+/** The forms of the native batched product. */
+const [PLAIN, B_TRANSPOSED, A_TRANSPOSED] = [0, 1, 2];
+
+/**
+ * The matrix product of the last two axes; the axes before them broadcast as NumPy does, and a vector counts as a row
+ * on the left, as a column on the right. `torch.matmul`.
+ *
+ * @example
+ * ```ts
+ * matmul(ones([5, 1, 2, 3]), ones([4, 3, 2])).shape; // [5, 4, 2, 2]
+ * ```
+ */
 export function matmul(a: Tensor, b: Tensor): Tensor {
-  expectTensor("b", b);
-  expectShape("matmul: a", a.shape, [-1, -1]);
-  expectShape("matmul: b", b.shape, [a.shape[1], -1]);
-  return matmulOp([a, b], null);
+  expectTensor("matmul: a", a);
+  expectTensor("matmul: b", b);
+  const [rankA, rankB] = [a.shape.length, b.shape.length];
+  if (rankA === 2 && rankB === 2) {
+    expectInner(a, b);
+    return matmulOp([a, b], null);
+  }
+  if (rankA === 0 || rankB === 0) expectInner(a, b);
+  if (rankA === 1) return squeeze(matmul(unsqueeze(a, 0), b), rankB === 1 ? 0 : -2);
+  if (rankB === 1) return squeeze(matmul(a, unsqueeze(b, 1)), -1);
+  expectInner(a, b);
+  const [m, k, n] = [a.shape[rankA - 2], a.shape[rankA - 1], b.shape[rankB - 1]];
+  if (rankB === 2)
+    return reshape(matmulOp([reshape(a, [numel(a.shape.slice(0, -1)), k]), b], null), [...a.shape.slice(0, -1), n]);
+  const batch = broadcastShape("matmul", { shape: a.shape.slice(0, -2) }, { shape: b.shape.slice(0, -2) });
+  const size = numel(batch);
+  const left = reshape(expandTo(a, [...batch, m, k]), [size, m, k]);
+  const right = reshape(expandTo(b, [...batch, k, n]), [size, k, n]);
+  return reshape(bmmOp([left, right], null), [...batch, m, n]);
 }
 
-defineMethods({ matmul });
+/** The matrix products of two batches, a [batch, m, k] and b [batch, k, n]. `torch.bmm`. */
+export function bmm(a: Tensor, b: Tensor): Tensor {
+  expectTensor("bmm: a", a);
+  expectTensor("bmm: b", b);
+  expectShape("bmm: a", a.shape, [-1, -1, -1]);
+  expectShape("bmm: b", b.shape, [a.shape[0], a.shape[2], -1]);
+  return bmmOp([a, b], null);
+}
+
+/** a[i] b[j] of two vectors, [m, n]. `torch.outer`. */
+export function outer(a: Tensor, b: Tensor): Tensor {
+  expectTensor("outer: a", a);
+  expectTensor("outer: b", b);
+  expectShape("outer: a", a.shape, [-1]);
+  expectShape("outer: b", b.shape, [-1]);
+  return mul(unsqueeze(a, 1), b);
+}
+
+function expandTo(x: Tensor, shape: readonly number[]): Tensor {
+  return isSameShape(x.shape, shape) ? x : expand(x, shape);
+}
+
+function expectInner(a: Tensor, b: Tensor): void {
+  const rank = b.shape.length;
+  const inner = a.shape[a.shape.length - 1];
+  if (a.shape.length > 0 && rank > 0 && inner === b.shape[Math.max(0, rank - 2)]) return;
+  const shapes = `[${a.shape.join(", ")}] and [${b.shape.join(", ")}]`;
+  throw new DistilleryError("SHAPE_MISMATCH", `matmul: expected shapes [..., m, k] and [..., k, n], got ${shapes}`);
+}
+
+defineMethods({ matmul, bmm, outer });

@@ -1,4 +1,3 @@
-import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import { int } from "../tensor/onnx_node.js";
@@ -6,12 +5,13 @@ import { axisOf } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { defineOp } from "./define_op.js";
 import { defineMethods } from "./methods.js";
+import { transpose } from "./permute.js";
 
 declare module "../tensor/tensor.js" {
   interface Tensor {
-    /** Softmax over the last axis. `torch.softmax`. */
+    /** Softmax along an axis, the last one by default. `torch.softmax`. */
     softmax(dim?: number): Tensor;
-    /** The logarithm of softmax over the last axis. `torch.log_softmax`. */
+    /** The logarithm of softmax along an axis, the last one by default. `torch.log_softmax`. */
     logSoftmax(dim?: number): Tensor;
   }
 }
@@ -19,14 +19,20 @@ declare module "../tensor/tensor.js" {
 const softmaxOp = define("softmax", "Softmax", false);
 const logSoftmaxOp = define("logSoftmax", "LogSoftmax", true);
 
-/** Softmax over the last axis: exp(x) / sum(exp(x)). `torch.softmax`. */
+/** Softmax along an axis, the last one by default: exp(x) / sum(exp(x)). `torch.softmax`. */
 export function softmax(x: Tensor, dim = -1): Tensor {
-  return softmaxOp([lastAxis(x, dim)], null);
+  return alongAxis("softmax", softmaxOp, x, dim);
 }
 
-/** The logarithm of softmax over the last axis. `torch.log_softmax`. */
+/** The logarithm of softmax along an axis, the last one by default. `torch.log_softmax`. */
 export function logSoftmax(x: Tensor, dim = -1): Tensor {
-  return logSoftmaxOp([lastAxis(x, dim)], null);
+  return alongAxis("logSoftmax", logSoftmaxOp, x, dim);
+}
+
+function alongAxis(name: string, op: typeof softmaxOp, x: Tensor, dim: number): Tensor {
+  expectTensor(`${name}: x`, x);
+  const [axis, last] = [axisOf(x.shape, dim), x.shape.length - 1];
+  return axis === last ? op([x], null) : transpose(op([transpose(x, axis, last)], null), axis, last);
 }
 
 function define(name: string, type: string, log: boolean) {
@@ -45,13 +51,6 @@ function define(name: string, type: string, log: boolean) {
     onnx: ({ inputs }) => ({ type, inputs, attributes: [int("axis", -1)] }),
     lower: () => ({ kind: "softmax", log }),
   });
-}
-
-function lastAxis(x: Tensor, dim: number): Tensor {
-  expectTensor("x", x);
-  const last = x.shape.length - 1;
-  if (axisOf(x.shape, dim) === last) return x;
-  throw new DistilleryError("BAD_ARGUMENT", `dim: expected the last axis (-1 or ${last}), got ${dim}`);
 }
 
 defineMethods({ softmax, logSoftmax });

@@ -1,17 +1,18 @@
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import { int, ints } from "../tensor/onnx_node.js";
-import { axisOf, numel } from "../tensor/shape.js";
-import type { Tensor } from "../tensor/tensor.js";
+import { axisOf, numel, stridesOf } from "../tensor/shape.js";
+import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { defineOp } from "./define_op.js";
 import { defineMethods } from "./methods.js";
+import { permuteData } from "./permute.js";
 
 declare module "../tensor/tensor.js" {
   interface Tensor {
-    /** The sum of all elements, or along an axis. `torch.sum`. */
-    sum(dim?: number, keepdim?: boolean): Tensor;
-    /** The mean of all elements, or along an axis. `torch.mean`. */
-    mean(dim?: number, keepdim?: boolean): Tensor;
+    /** The sum of all elements, or along one or several axes. `torch.sum`. */
+    sum(dim?: number | readonly number[], keepdim?: boolean): Tensor;
+    /** The mean of all elements, or along one or several axes. `torch.mean`. */
+    mean(dim?: number | readonly number[], keepdim?: boolean): Tensor;
   }
 }
 
@@ -19,61 +20,90 @@ declare module "../tensor/tensor.js" {
 const MEAN_TAKES_AXES = 18;
 
 interface Attributes {
-  /** null for all. */
-  readonly axis: number | null;
+  /** In ascending order; null for all. */
+  readonly axes: readonly number[] | null;
   readonly keepdim: boolean;
 }
 
 const sumOp = define("sum");
 const meanOp = define("mean");
 
-/** The sum of all elements, or along one axis. `torch.sum`. */
-export function sum(x: Tensor, dim?: number, keepdim = false): Tensor {
-  return sumOp([x], { axis: dim === undefined ? null : axisOf(x.shape, dim), keepdim });
+/** The sum of all elements, or along one or several axes, taken in double precision. `torch.sum`. */
+export function sum(x: Tensor, dim?: number | readonly number[], keepdim = false): Tensor {
+  expectTensor("sum: x", x);
+  return sumOp([x], { axes: axesOf(x.shape, dim), keepdim });
 }
 
-/** The mean of all elements, or along one axis. `torch.mean`. */
-export function mean(x: Tensor, dim?: number, keepdim = false): Tensor {
-  return meanOp([x], { axis: dim === undefined ? null : axisOf(x.shape, dim), keepdim });
+/** The mean of all elements, or along one or several axes; of nothing it is NaN. `torch.mean`. */
+export function mean(x: Tensor, dim?: number | readonly number[], keepdim = false): Tensor {
+  expectTensor("mean: x", x);
+  return meanOp([x], { axes: axesOf(x.shape, dim), keepdim });
+}
+
+/** The axes that `dim` names, in ascending order; null for all. */
+export function axesOf(shape: readonly number[], dim?: number | readonly number[]): readonly number[] | null {
+  if (dim === undefined || (Array.isArray(dim) && dim.length === 0)) return null;
+  const dims = typeof dim === "number" ? [dim] : dim;
+  return [...new Set(dims.map((one) => axisOf(shape, one)))].sort((a, b) => a - b);
 }
 
 function define(name: "sum" | "mean") {
   return defineOp<Attributes, null>({
     name,
-    forward([x], { axis, keepdim }) {
-      const { outer, length, inner } = around(x.shape, axis);
-      const kept = x.shape.map((n, i) => (axis === null || i === axis ? 1 : n));
-      const shape = keepdim ? kept : axis === null ? [] : x.shape.filter((_, i) => i !== axis);
+    forward([x], { axes, keepdim }) {
+      const isReduced = (axis: number) => axes === null || axes.includes(axis);
+      const shape = keepdim
+        ? x.shape.map((n, axis) => (isReduced(axis) ? 1 : n))
+        : x.shape.filter((_, axis) => !isReduced(axis));
+      const { data: from, outer, length, inner } = together(x, axes);
       const data = allocate(outer * inner);
-      native.sumAxis(x.data, data, outer, length, inner, name === "mean" ? 1 / length : 1);
+      native.sumAxis(from, data, outer, length, inner, name === "mean" ? 1 / length : 1);
       return { data, shape, saved: null };
     },
-    backward(grad, [into], { inputs: [x], attributes: { axis } }) {
+    backward(grad, [into], { inputs: [x], attributes: { axes } }) {
       if (!into) return;
-      const { outer, length, inner } = around(x.shape, axis);
-      native.expand(grad, [outer, 1, inner], into, [outer, length, inner]);
-      if (name === "sum") return;
-      const wide = allocate(into.length);
-      wide.set(into);
-      native.affine(wide, 1 / length, 0, into);
+      const isReduced = (axis: number) => axes === null || axes.includes(axis);
+      const strides = stridesOf(x.shape.map((n, axis) => (isReduced(axis) ? 1 : n)));
+      const repeated = strides.map((stride, axis) => (isReduced(axis) ? 0 : stride));
+      const scaled = name === "mean" ? scale(grad, grad.length / x.size) : grad;
+      native.stridedCopy(scaled, [...x.shape], repeated, 0, into);
     },
-    onnx({ inputs, attributes: { axis, keepdim } }, builder) {
+    onnx({ inputs, attributes: { axes, keepdim } }, builder) {
       const type = name === "sum" ? "ReduceSum" : "ReduceMean";
       const keep = int("keepdims", keepdim ? 1 : 0);
-      if (axis === null) return { type, inputs, attributes: [keep] };
+      if (axes === null) return { type, inputs, attributes: [keep] };
       if (name === "mean" && builder.opset < MEAN_TAKES_AXES) {
-        return { type, inputs, attributes: [keep, ints("axes", [axis])] };
+        return { type, inputs, attributes: [keep, ints("axes", axes)] };
       }
-      return { type, inputs: [...inputs, builder.integers("axes", [axis])], attributes: [keep] };
+      return { type, inputs: [...inputs, builder.integers("axes", axes)], attributes: [keep] };
+    },
+    lower({ axes }) {
+      if (axes === null) return { kind: name };
+      return axes.length === 1 ? { kind: name, axis: axes[0] } : null;
     },
     lower: ({ axis }) => ({ kind: name, ...(axis !== null && { axis }) }),
   });
 }
 
-/** A shape as what lies before, along and after an axis. */
-function around(shape: readonly number[], axis: number | null) {
-  if (axis === null) return { outer: 1, length: numel(shape), inner: 1 };
-  return { outer: numel(shape.slice(0, axis)), length: shape[axis], inner: numel(shape.slice(axis + 1)) };
+/** The elements with the reduced axes side by side, and how many lie before, along and after these. */
+function together({ data, shape }: Tensor, axes: readonly number[] | null) {
+  if (axes === null) return { data, outer: 1, length: data.length, inner: 1 };
+  const [first, last] = [axes[0], axes[axes.length - 1]];
+  if (last - first === axes.length - 1) {
+    const length = numel(shape.slice(first, last + 1));
+    return { data, outer: numel(shape.slice(0, first)), length, inner: numel(shape.slice(last + 1)) };
+  }
+  const kept = shape.flatMap((_, axis) => (axes.includes(axis) ? [] : [axis]));
+  const permuted = allocate(data.length);
+  permuteData(data, shape, [...kept, ...axes], permuted);
+  const outer = numel(kept.map((axis) => shape[axis]));
+  return { data: permuted, outer, length: numel(axes.map((axis) => shape[axis])), inner: 1 };
+}
+
+function scale(x: Float32Array, factor: number): Float32Array {
+  const out = allocate(x.length);
+  native.affine(x, factor, 0, out);
+  return out;
 }
 
 defineMethods({ sum, mean });

@@ -1,5 +1,5 @@
 import { type Dataset, labelsOf } from "../data/index.js";
-import { argmax } from "../ops/argmax.js";
+import { argmax } from "../ops/max.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { softmax } from "../train/softmax.js";
 import { imageUri } from "./png.js";

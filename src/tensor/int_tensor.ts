@@ -1,6 +1,7 @@
 import { expectDimensions, expectShape, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { numel, sliceRange, toNested } from "./shape.js";
+import { Tensor } from "./tensor.js";
 
 /**
  * Whole numbers in 32 bits with a shape: labels, indices.
@@ -43,6 +44,11 @@ export class IntTensor implements Iterable<number> {
   /** The elements as nested arrays. */
   toArray(): unknown {
     return toNested(this.data, this.shape);
+  }
+
+  /** The same numbers in single precision: a mask that can be multiplied with. `torch.Tensor.float`. */
+  float(): Tensor {
+    return new Tensor(Float32Array.from(this.data), this.shape);
   }
 
   [Symbol.iterator](): Iterator<number> {

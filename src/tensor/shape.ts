@@ -8,6 +8,29 @@ export function numel(shape: readonly number[]): number {
   return product;
 }
 
+/** How far apart in memory the elements of each axis lie, row by row. */
+export function stridesOf(shape: readonly number[]): number[] {
+  const strides = new Array<number>(shape.length);
+  let stride = 1;
+  for (let axis = shape.length - 1; axis >= 0; axis--) {
+    strides[axis] = stride;
+    stride *= shape[axis];
+  }
+  return strides;
+}
+
+/** A shape as the lengths before, along and after an axis; null for all axes as one. */
+export function aroundAxis(shape: readonly number[], axis: number | null) {
+  if (axis === null) return { outer: 1, length: numel(shape), inner: 1 };
+  return { outer: numel(shape.slice(0, axis)), length: shape[axis], inner: numel(shape.slice(axis + 1)) };
+}
+
+/** The shape of what is left of an axis, or of all for null, that was reduced to one value. */
+export function reducedShape(shape: readonly number[], axis: number | null, keepdim: boolean): number[] {
+  if (keepdim) return shape.map((length, i) => (axis === null || i === axis ? 1 : length));
+  return axis === null ? [] : shape.filter((_, i) => i !== axis);
+}
+
 /** Whether two shapes are the same. */
 export function isSameShape(a: readonly number[], b: readonly number[]): boolean {
   if (a.length !== b.length) return false;

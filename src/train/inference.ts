@@ -6,7 +6,7 @@ import { DistilleryError } from "../errors.js";
 import { expectModule } from "../nn/expect_module.js";
 import { inEvalMode } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
-import { argmax } from "../ops/argmax.js";
+import { argmax } from "../ops/max.js";
 import { noGrad } from "../tensor/autograd.js";
 import { withArena } from "../tensor/buffer_pool.js";
 import { Tensor } from "../tensor/tensor.js";

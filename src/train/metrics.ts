@@ -1,6 +1,6 @@
 import { expectShape } from "../checks.js";
 import { DistilleryError } from "../errors.js";
-import { argmax } from "../ops/argmax.js";
+import { argmax } from "../ops/max.js";
 import { type Labels, labelData } from "../tensor/int_tensor.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { expectTensor } from "../tensor/tensor.js";

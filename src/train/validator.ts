@@ -3,7 +3,7 @@ import { expectShape } from "../checks.js";
 import type { Batch, Dataset } from "../data/dataset.js";
 import { DataLoader } from "../data/loader.js";
 import type { Module } from "../nn/module.js";
-import { argmax } from "../ops/argmax.js";
+import { argmax } from "../ops/max.js";
 import type { Teacher } from "../teachers/index.js";
 import { Arena } from "../tensor/buffer_pool.js";
 import { type Generator, withGenerator } from "../tensor/random.js";

@@ -39,6 +39,7 @@ const named = (properties: Record<string, Argument>): Argument[] =>
 const six = read(1, 2, 3, 4, 5, 6);
 const three = read(1, 2, 3);
 const four = read(1, 2, 3, 4);
+const eight = read(...Array(8).keys());
 const twelve = read(...Array.from({ length: 12 }, (_, i) => i - 6));
 const builder = (): Argument => ({ kind: "handle", value: native.graphBuilder([-1, 3]) });
 /** The queue of a graph that normalizes and drops, [2, 3] to [2, 3], with a pass in flight or one that was taken. */
@@ -80,9 +81,8 @@ export const CALLS: Record<string, Argument[]> = {
     ...{ lr: real(0.1), beta1: real(0.9), beta2: real(0.99), eps: real(1e-8), weightDecay: real(0.1) },
     ...{ decoupledWeightDecay: flag, step: real(1), gradScale: real(1) },
   }),
-  add: [six, six, write(6)],
   affine: [six, real(2), real(1), write(6)],
-  argmax: [six, writeOf(new Int32Array(2)), size(2), size(3)],
+  argmax: [six, writeOf(new Int32Array(2)), size(2), size(3), size(1), flag],
   augment: [
     ...[stream(), read(...Array(24).keys()), three, write(24), size(2), size(3), size(2), size(2)],
     ...[real(1), real(0.5), real(0.1)],
@@ -115,6 +115,10 @@ export const CALLS: Record<string, Argument[]> = {
     "norm.eps": real(1e-5),
     "norm.momentum": real(0.1),
   }),
+  batchedMatmul: [real(0), eight, eight, write(8), size(2), size(2), size(2), size(2)],
+  binaryBackward: [real(2), flag, six, six, real(1), six, real(1), write(6)],
+  binaryForward: [real(0), six, real(1), six, real(1), write(6)],
+  compare: [real(0), six, real(1), six, real(1), writeOf(new Int32Array(6))],
   crossEntropy: named({
     logits: six,
     labels,
@@ -123,11 +127,12 @@ export const CALLS: Record<string, Argument[]> = {
     classes: size(3),
     labelSmoothing: real(0.1),
   }),
+  cumsum: [six, write(6), size(1), size(2), size(3), flag],
   decodeImages: [list(free(readOf(PICTURE))), writeOf(new Uint8Array(12)), size(3), size(2), size(2), flag, flag],
   dropoutBackward: [six, real(0.5), readOf(new Uint8Array(6)), write(6)],
   dropoutForward: [six, real(0.5), stream(), writeOf(new Uint8Array(6)), write(6)],
-  expand: [three, shape(1, 3), write(6), shape(2, 3)],
   firstNonFinite: [free(six)],
+  gather: [six, shape(2, 3), real(1), labelsOf(0, 1, 1, 0, 0, 1), shape(2, 3), write(6)],
   gatherBytes: [
     readOf(Uint8Array.of(1, 2, 3, 4, 5, 6)),
     labelsOf(1, 0, 1),
@@ -148,6 +153,8 @@ export const CALLS: Record<string, Argument[]> = {
   inferenceRelease: [queue()],
   inferenceTake: [queue(), six, size(2), stream(), list(write(6))],
   imageSize: [free(readOf(PICTURE))],
+  indexAdd: [six, size(1), size(4), size(3), labelsOf(1, 0), write(12)],
+  indexSelect: [twelve, size(1), size(4), size(3), labelsOf(1, 0), write(6)],
   kdLoss: named({
     studentLogits: six,
     teacherLogits: six,
@@ -206,7 +213,6 @@ export const CALLS: Record<string, Argument[]> = {
   matmulNt: [six, twelve, write(8), size(2), size(3), size(4)],
   matmulTn: [six, twelve, write(8), size(2), size(3), size(4)],
   movingAverage: [list(write(6)), list(six), real(0.9)],
-  mul: [six, six, write(6)],
   normReluDropoutBackward: named({
     grad: six,
     "saved.x": six,
@@ -231,6 +237,8 @@ export const CALLS: Record<string, Argument[]> = {
   reluBackward: [six, six, write(6)],
   reluForward: [six, write(6)],
   scaleGrads: [list(free(write(6))), real(0.5)],
+  scatter: [six, write(6), shape(2, 3), real(1), labelsOf(0, 1, 1, 0, 0, 1), shape(2, 3), flag],
+  select: [readOf(Int32Array.of(1, 0, 1, 0, 1, 0)), six, six, write(6)],
   sgdStep: named({
     ...{ params: list(write(6)), grads: list(six), momentumBuffers: optional(list(write(6))) },
     ...{ lr: real(0.1), momentum: real(0.9), dampening: real(0), weightDecay: real(0.1) },
@@ -238,8 +246,13 @@ export const CALLS: Record<string, Argument[]> = {
   }),
   softmaxBackward: [six, six, write(6), size(2), size(3), flag],
   softmaxForward: [six, write(6), size(2), size(3), flag],
+  stridedCopy: [twelve, shape(2, 3), shape(1, 2), real(1), write(6)],
+  stridedScatter: [six, shape(2, 3), shape(1, 2), real(1), write(12)],
   sumAxis: [twelve, write(6), size(2), size(2), size(3), real(1)],
   sumTo: [six, shape(2, 3), write(3), shape(1, 3)],
+  topk: [six, writeOf(new Int32Array(4)), size(3), size(2), flag],
+  unaryBackward: [real(0), six, six, six, real(1), real(1), write(6)],
+  unaryForward: [real(0), six, real(1), real(1), write(6)],
 };
 
 function labelsOf(...values: number[]): ArrayArgument {

@@ -1,8 +1,9 @@
-use crate::borrow::{F32, F32Mut, I32Mut, Memory, expect_len, matrix, matrix_mut, shape_error};
-use crate::error::{Result, kernel};
-use distillery_kernels::{elementwise, reduce};
+use crate::borrow::{F32, F32Mut, I32, I32Mut, Memory};
+use crate::error::{Result, error, kernel};
+use distillery_kernels::binary::{self, Binary, Comparison, Operand};
+use distillery_kernels::elementwise;
+use distillery_kernels::unary::Unary;
 use napi_derive::napi;
-use ndarray::{ArrayView3, ArrayViewD, ArrayViewMutD, IxDyn};
 
 /// out = max(x, 0)
 #[napi(catch_unwind)]
@@ -26,20 +27,6 @@ pub fn affine(x: F32, factor: f64, offset: f64, mut out: F32Mut) -> Result<()> {
     elementwise::affine(x, factor as f32, offset as f32, out).map_err(kernel)
 }
 
-/// out = a + b, of equal lengths
-#[napi(catch_unwind)]
-pub fn add(a: F32, b: F32, mut out: F32Mut) -> Result<()> {
-    let mut memory = Memory::new();
-    elementwise::add(memory.read(&a)?, memory.read(&b)?, memory.write(&mut out)?).map_err(kernel)
-}
-
-/// out = a * b, of equal lengths
-#[napi(catch_unwind)]
-pub fn mul(a: F32, b: F32, mut out: F32Mut) -> Result<()> {
-    let mut memory = Memory::new();
-    elementwise::mul(memory.read(&a)?, memory.read(&b)?, memory.write(&mut out)?).map_err(kernel)
-}
-
 /// into += x
 #[napi(catch_unwind)]
 pub fn accumulate(x: F32, mut into: F32Mut) -> Result<()> {
@@ -47,50 +34,88 @@ pub fn accumulate(x: F32, mut into: F32Mut) -> Result<()> {
     elementwise::accumulate(memory.read(&x)?, memory.write(&mut into)?).map_err(kernel)
 }
 
-/// Repeats x along the axes where out is larger
+/// The names of the functions of one element: unary kernels take a position in this list
 #[napi(catch_unwind)]
-pub fn expand(x: F32, shape: Vec<u32>, mut out: F32Mut, out_shape: Vec<u32>) -> Result<()> {
+pub fn unary_names() -> Vec<&'static str> {
+    Unary::ALL.iter().map(|(name, _)| *name).collect()
+}
+
+/// The names of the functions of two elements: binary kernels take a position in this list
+#[napi(catch_unwind)]
+pub fn binary_names() -> Vec<&'static str> {
+    Binary::ALL.iter().map(|(name, _)| *name).collect()
+}
+
+/// The names of the comparisons: `compare` takes a position in this list
+#[napi(catch_unwind)]
+pub fn comparison_names() -> Vec<&'static str> {
+    Comparison::ALL.iter().map(|(name, _)| *name).collect()
+}
+
+/// out = f(x), with the parameters a and b
+#[napi(catch_unwind)]
+pub fn unary_forward(index: u32, x: F32, a: f64, b: f64, mut out: F32Mut) -> Result<()> {
     let mut memory = Memory::new();
     let (x, out) = (memory.read(&x)?, memory.write(&mut out)?);
-    elementwise::expand(view("x", x, &shape)?, view_mut("out", out, &out_shape)?).map_err(kernel)
+    row(Unary::ALL, index)?.forward(x, [a as f32, b as f32], out).map_err(kernel)
 }
 
-/// Sums x over the axes along which out was expanded to x's shape
+/// gradX = grad * f'(x), from the input x and the output y
 #[napi(catch_unwind)]
-pub fn sum_to(x: F32, shape: Vec<u32>, mut out: F32Mut, out_shape: Vec<u32>) -> Result<()> {
+pub fn unary_backward(index: u32, grad: F32, x: F32, y: F32, a: f64, b: f64, mut grad_x: F32Mut) -> Result<()> {
     let mut memory = Memory::new();
-    let (x, out) = (memory.read(&x)?, memory.write(&mut out)?);
-    elementwise::sum_to(view("x", x, &shape)?, view_mut("out", out, &out_shape)?).map_err(kernel)
+    let (grad, x, y) = (memory.read(&grad)?, memory.read(&x)?, memory.read(&y)?);
+    let p = [a as f32, b as f32];
+    row(Unary::ALL, index)?.backward(grad, x, y, p, memory.write(&mut grad_x)?).map_err(kernel)
 }
 
-/// out[outer, inner] = scale * the sum over the middle axis of x[outer, length, inner]
+/// out = f(a, b); each element of an operand stands as often in a row as said, and all again until out is full
 #[napi(catch_unwind)]
-pub fn sum_axis(x: F32, mut out: F32Mut, outer: u32, length: u32, inner: u32, scale: f64) -> Result<()> {
+pub fn binary_forward(index: u32, a: F32, each_a: u32, b: F32, each_b: u32, mut out: F32Mut) -> Result<()> {
     let mut memory = Memory::new();
-    let (x, out) = (memory.read(&x)?, memory.write(&mut out)?);
-    let shape = (outer as usize, length as usize, inner as usize);
-    expect_len("x", x.len(), &[outer, length, inner])?;
-    let x = ArrayView3::from_shape(shape, x).map_err(shape_error)?;
-    reduce::sum_axis(x, scale, matrix_mut("out", out, outer, inner)?).map_err(kernel)
+    let (a, b) = (operand(memory.read(&a)?, each_a), operand(memory.read(&b)?, each_b));
+    row(Binary::ALL, index)?.forward(a, b, memory.write(&mut out)?).map_err(kernel)
 }
 
-/// out[i] = the column of the largest value in row i
+/// gradX = grad * the slope of f by a, or by b if `second`, before it is summed over what is repeated
 #[napi(catch_unwind)]
-pub fn argmax(x: F32, mut out: I32Mut, rows: u32, columns: u32) -> Result<()> {
+#[allow(clippy::too_many_arguments, reason = "a flat call costs less than an object")]
+pub fn binary_backward(
+    index: u32,
+    second: bool,
+    grad: F32,
+    a: F32,
+    each_a: u32,
+    b: F32,
+    each_b: u32,
+    mut grad_x: F32Mut,
+) -> Result<()> {
     let mut memory = Memory::new();
-    reduce::argmax(matrix("x", memory.read(&x)?, rows, columns)?, memory.write(&mut out)?).map_err(kernel)
+    let grad = memory.read(&grad)?;
+    let (a, b) = (operand(memory.read(&a)?, each_a), operand(memory.read(&b)?, each_b));
+    row(Binary::ALL, index)?.backward(second, grad, a, b, memory.write(&mut grad_x)?).map_err(kernel)
 }
 
-fn dimensions(shape: &[u32]) -> Vec<usize> {
-    shape.iter().map(|&n| n as usize).collect()
+/// out = 1 where the comparison of a and b holds, else 0; operands as in `binaryForward`
+#[napi(catch_unwind)]
+pub fn compare(index: u32, a: F32, each_a: u32, b: F32, each_b: u32, mut out: I32Mut) -> Result<()> {
+    let mut memory = Memory::new();
+    let (a, b) = (operand(memory.read(&a)?, each_a), operand(memory.read(&b)?, each_b));
+    row(Comparison::ALL, index)?.forward(a, b, memory.write(&mut out)?).map_err(kernel)
 }
 
-fn view<'a>(what: &'static str, data: &'a [f32], shape: &[u32]) -> Result<ArrayViewD<'a, f32>> {
-    expect_len(what, data.len(), shape)?;
-    ArrayViewD::from_shape(IxDyn(&dimensions(shape)), data).map_err(shape_error)
+/// out = a where the mask is not 0, else b; a and b have the mask's length or one element
+#[napi(catch_unwind)]
+pub fn select(mask: I32, a: F32, b: F32, mut out: F32Mut) -> Result<()> {
+    let mut memory = Memory::new();
+    let (mask, a, b) = (memory.read(&mask)?, memory.read(&a)?, memory.read(&b)?);
+    binary::select(mask, a, b, memory.write(&mut out)?).map_err(kernel)
 }
 
-fn view_mut<'a>(what: &'static str, data: &'a mut [f32], shape: &[u32]) -> Result<ArrayViewMutD<'a, f32>> {
-    expect_len(what, data.len(), shape)?;
-    ArrayViewMutD::from_shape(IxDyn(&dimensions(shape)), data).map_err(shape_error)
+fn operand(data: &[f32], each: u32) -> Operand<'_> {
+    Operand { data, each: each as usize }
+}
+
+fn row<T: Copy>(table: &[(&str, T)], index: u32) -> Result<T> {
+    table.get(index as usize).map(|(_, row)| *row).ok_or_else(|| error("BAD_ARGUMENT", "index: no row of the table"))
 }

@@ -1,11 +1,11 @@
 //! Element by element: ReLU, sums and products of two arrays (broadcast as NumPy does), scaling.
 
+use crate::elementwise_loops;
 use crate::error::{KernelError, Result, expect_shape};
 use crate::parallel;
 use crate::relu;
 use crate::vectorised::vectorised;
 use ndarray::{ArrayViewD, ArrayViewMutD, Zip};
-use pulp::{Arch, Simd, WithSimd};
 
 const GRAIN: usize = 1 << 14;
 
@@ -57,22 +57,6 @@ pub fn expand(x: ArrayViewD<f32>, mut out: ArrayViewMutD<f32>) -> Result<()> {
     Ok(())
 }
 
-/// Sums x over the axes along which out was expanded to x's shape: the gradient of `expand`.
-pub fn sum_to(x: ArrayViewD<f32>, mut out: ArrayViewMutD<f32>) -> Result<()> {
-    let mut sums = ndarray::ArrayD::<f64>::zeros(out.raw_dim());
-    let target = out.shape().to_vec();
-    let lead = x.ndim().checked_sub(target.len()).ok_or_else(|| mismatch("sum_to", x.shape(), &target))?;
-    if target.iter().zip(&x.shape()[lead..]).any(|(t, s)| t != s && *t != 1) {
-        return Err(mismatch("sum_to", x.shape(), &target));
-    }
-    for (at, value) in x.indexed_iter() {
-        let place: Vec<usize> = (0..target.len()).map(|d| if target[d] == 1 { 0 } else { at[lead + d] }).collect();
-        sums[&place[..]] += f64::from(*value);
-    }
-    Zip::from(&mut out).and(&sums).for_each(|out, sum| *out = *sum as f32);
-    Ok(())
-}
-
 fn mismatch(op: &'static str, got: &[usize], expected: &[usize]) -> KernelError {
     KernelError::Shape { op, what: "x", got: got.to_vec(), expected: expected.to_vec() }
 }
@@ -80,7 +64,7 @@ fn mismatch(op: &'static str, got: &[usize], expected: &[usize]) -> KernelError 
 fn map(op: &'static str, x: &[f32], out: &mut [f32], f: impl Fn(f32) -> f32 + Sync) -> Result<()> {
     expect_shape(op, "out", &[out.len()], &[x.len()])?;
     parallel::for_each(out, GRAIN, |first, part| {
-        Arch::new().dispatch(Each(&x[first..], part, &f));
+        elementwise_loops::map(&x[first..], part, &f);
     });
     Ok(())
 }
@@ -89,33 +73,7 @@ fn zip(op: &'static str, a: &[f32], b: &[f32], out: &mut [f32], f: impl Fn(f32, 
     expect_shape(op, "b", &[b.len()], &[a.len()])?;
     expect_shape(op, "out", &[out.len()], &[a.len()])?;
     parallel::for_each(out, GRAIN, |first, part| {
-        Arch::new().dispatch(Both(&a[first..], &b[first..], part, &f));
+        elementwise_loops::zip(&a[first..], &b[first..], part, &f);
     });
     Ok(())
-}
-
-/// A loop over one array, compiled for each vector unit.
-struct Each<'a, F>(&'a [f32], &'a mut [f32], &'a F);
-
-impl<F: Fn(f32) -> f32> WithSimd for Each<'_, F> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let Self(x, out, f) = self;
-        out.iter_mut().zip(x).for_each(|(out, x)| *out = f(*x));
-    }
-}
-
-/// A loop over two arrays, compiled for each vector unit.
-struct Both<'a, F>(&'a [f32], &'a [f32], &'a mut [f32], &'a F);
-
-impl<F: Fn(f32, f32) -> f32> WithSimd for Both<'_, F> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let Self(a, b, out, f) = self;
-        out.iter_mut().zip(a.iter().zip(b)).for_each(|(out, (a, b))| *out = f(*a, *b));
-    }
 }

@@ -1,41 +1,116 @@
-//! Sums along an axis and the place of the largest value.
+//! Sums along an axis, running sums, and the places of the largest values.
 
-use crate::error::{Result, expect_shape};
-use crate::parallel;
-use ndarray::{ArrayView2, ArrayView3, ArrayViewMut2};
+use crate::error::{Result, expect_non_empty, expect_shape};
+use crate::parallel::{self, Rows};
+use ndarray::{ArrayView3, ArrayViewMut2};
+
+const GRAIN: usize = 1 << 14;
 
 /// out[outer, inner] = scale * the sum over the middle axis of x[outer, length, inner], in order, in double precision.
 pub fn sum_axis(x: ArrayView3<f32>, scale: f64, mut out: ArrayViewMut2<f32>) -> Result<()> {
     let (outer, length, inner) = x.dim();
     expect_shape("sum", "out", out.shape(), &[outer, inner])?;
-    for i in 0..outer {
-        for j in 0..inner {
-            let sum: f64 = (0..length).map(|k| f64::from(x[[i, k, j]])).sum();
-            out[[i, j]] = (sum * scale) as f32;
+    let x = crate::error::contiguous("sum", "x", &x)?;
+    let out = crate::error::contiguous_mut("sum", "out", &mut out)?;
+    parallel::for_each(out, GRAIN / length.max(1) + 1, |first, part| {
+        if inner == 1 {
+            for (out, row) in part.iter_mut().zip(x[first * length..].chunks_exact(length.max(1))) {
+                *out = (row.iter().fold(0.0, |sum, x| sum + f64::from(*x)) * scale) as f32;
+            }
+            if length == 0 {
+                part.fill((0.0 * scale) as f32);
+            }
+            return;
         }
-    }
+        for (i, out) in part.iter_mut().enumerate() {
+            let (outer, inner_at) = ((first + i) / inner, (first + i) % inner);
+            let column = x[outer * length * inner..][..length * inner].iter().skip(inner_at).step_by(inner);
+            *out = (column.fold(0.0, |sum, x| sum + f64::from(*x)) * scale) as f32;
+        }
+    });
     Ok(())
 }
 
-/// out[i] = the column of the largest value in row i of x[rows, columns], the first of equals; NaN counts as largest,
-/// as `torch.argmax`.
-pub fn argmax(x: ArrayView2<f32>, out: &mut [i32]) -> Result<()> {
-    let (rows, columns) = x.dim();
-    expect_shape("argmax", "out", &[out.len()], &[rows])?;
-    expect_shape("argmax", "x", x.shape(), &[rows, columns.max(1)])?;
-    parallel::for_each(out, 1 << 10, |first, part| {
+/// Whether `x` comes before `best` as the largest (or smallest) of an axis: NaN before all, as in PyTorch.
+#[inline]
+fn is_ahead(x: f32, best: f32, largest: bool) -> bool {
+    if best.is_nan() {
+        return false;
+    }
+    x.is_nan() || if largest { x > best } else { x < best }
+}
+
+/// out[outer, inner] = where the largest (or smallest) value along the middle axis of x[outer, length, inner] lies: the
+/// first of equals; NaN counts as largest and as smallest, as in PyTorch.
+pub fn argmax(x: ArrayView3<f32>, largest: bool, out: &mut [i32]) -> Result<()> {
+    let (outer, length, inner) = x.dim();
+    expect_shape("argmax", "out", &[out.len()], &[outer * inner])?;
+    if !out.is_empty() && length == 0 {
+        expect_non_empty("argmax", "x", x.shape())?;
+    }
+    parallel::for_each(out, GRAIN / length.max(1) + 1, |first, part| {
         for (i, best) in part.iter_mut().enumerate() {
-            let row = x.row(first + i);
+            let (i, j) = ((first + i) / inner, (first + i) % inner);
             let mut at = 0;
-            for j in 1..columns {
-                if row[at].is_nan() {
-                    break;
-                }
-                if row[j] > row[at] || row[j].is_nan() {
-                    at = j;
+            for k in 1..length {
+                if is_ahead(x[[i, k, j]], x[[i, at, j]], largest) {
+                    at = k;
                 }
             }
             *best = at as i32;
+        }
+    });
+    Ok(())
+}
+
+/// out[rows, k] = where the k largest (or smallest) values of each row of x[rows, length] lie, in their order.
+pub fn topk(x: &[f32], length: usize, k: usize, largest: bool, out: &mut [i32]) -> Result<()> {
+    expect_shape("topk", "k", &[k.min(length)], &[k])?;
+    if k == 0 || length == 0 {
+        return expect_shape("topk", "out", &[out.len()], &[0]);
+    }
+    expect_shape("topk", "x", &[x.len()], &[x.len() / length * length])?;
+    expect_shape("topk", "out", &[out.len()], &[x.len() / length * k])?;
+    parallel::for_each(Rows(out, k), GRAIN / length + 1, |first, part| {
+        let mut order: Vec<i32> = Vec::with_capacity(length);
+        for (row, out) in x[first * length..].chunks_exact(length).zip(part.0.chunks_exact_mut(k)) {
+            let compare = |a: &i32, b: &i32| {
+                let (x, y) = (row[*a as usize], row[*b as usize]);
+                let before = if largest { is_ahead(x, y, true) } else { !x.is_nan() && (y.is_nan() || x < y) };
+                let after = if largest { is_ahead(y, x, true) } else { !y.is_nan() && (x.is_nan() || y < x) };
+                after.cmp(&before).then(a.cmp(b))
+            };
+            order.clear();
+            order.extend(0..length as i32);
+            if k < length {
+                order.select_nth_unstable_by(k - 1, compare);
+            }
+            order[..k].sort_unstable_by(compare);
+            out.copy_from_slice(&order[..k]);
+        }
+    });
+    Ok(())
+}
+
+/// out[outer, k, inner] = the sum of x[outer, 0..=k, inner], or of x[outer, k.., inner] if `reverse`, in double precision.
+pub fn cumsum(x: &[f32], [outer, length, inner]: [usize; 3], reverse: bool, out: &mut [f32]) -> Result<()> {
+    expect_shape("cumsum", "x", &[x.len()], &[outer * length * inner])?;
+    expect_shape("cumsum", "out", &[out.len()], &[x.len()])?;
+    if x.is_empty() {
+        return Ok(());
+    }
+    let block = length * inner;
+    parallel::for_each(Rows(out, block), GRAIN / block + 1, |first, part| {
+        let mut sums = vec![0.0f64; inner];
+        for (x, out) in x[first * block..].chunks_exact(block).zip(part.0.chunks_exact_mut(block)) {
+            sums.fill(0.0);
+            for k in 0..length {
+                let at = if reverse { length - 1 - k } else { k } * inner;
+                for ((sum, x), out) in sums.iter_mut().zip(&x[at..at + inner]).zip(&mut out[at..at + inner]) {
+                    *sum += f64::from(*x);
+                    *out = *sum as f32;
+                }
+            }
         }
     });
     Ok(())

@@ -2,7 +2,8 @@
 
 use crate::common::{blank, close, dot, fill, refuses, same_bits, slope};
 use distillery_kernels::Result;
-use distillery_kernels::elementwise::{accumulate, add, affine, expand, mul, relu, relu_backward, sum_to};
+use distillery_kernels::elementwise::{accumulate, add, affine, expand, mul, relu, relu_backward};
+use distillery_kernels::strided::sum_to;
 use ndarray::{ArrayD, IxDyn};
 
 /// The usual sizes, and one that is split over seven threads.
@@ -52,7 +53,7 @@ fn expanded(x: &ArrayD<f32>, shape: &[usize]) -> ArrayD<f32> {
 
 fn summed(x: &ArrayD<f32>, shape: &[usize]) -> ArrayD<f32> {
     let mut out = ArrayD::from_elem(IxDyn(shape), f32::NAN);
-    sum_to(x.view(), out.view_mut()).unwrap();
+    sum_to(x.as_slice().unwrap(), x.shape(), shape, out.as_slice_mut().unwrap()).unwrap();
     out
 }
 
@@ -152,11 +153,8 @@ fn refuses_wrong_shapes() {
         (relu_backward(&x, &x[1..], &mut short), "relu: b: expected shape [4], got [3]"),
         (accumulate(&x, &mut short), "accumulate: x: expected shape [3], got [4]"),
         (expand(columns().view(), rows().view_mut()), "expand: x: expected shape [2, 4], got [1, 3]"),
-        (sum_to(rows().view(), columns().view_mut()), "sum_to: x: expected shape [1, 3], got [2, 4]"),
-        (
-            sum_to(crate::common::vector(3, 1).into_dyn().view(), columns().view_mut()),
-            "sum_to: x: expected shape [1, 3], got [3]",
-        ),
+        (sum_to(&[0.0; 8], &[2, 4], &[1, 3], &mut short), "sum_to: x: expected shape [1, 3], got [2, 4]"),
+        (sum_to(&[0.0; 3], &[3], &[1, 3], &mut short), "sum_to: x: expected shape [1, 3], got [3]"),
     ] {
         refuses(result, "SHAPE_MISMATCH", message);
     }

@@ -2,7 +2,7 @@
 
 use crate::common::{blank, close, dot, fill, matrix, refuses, same_bits, shaped, slope, wide};
 use distillery_kernels::elementwise::expand;
-use distillery_kernels::reduce::{argmax, sum_axis};
+use distillery_kernels::reduce::{argmax, cumsum, sum_axis, topk};
 use ndarray::{Array2, Array3};
 
 fn cube(outer: usize, length: usize, inner: usize) -> Array3<f32> {
@@ -17,7 +17,7 @@ fn summed(x: &Array3<f32>, scale: f64) -> Array2<f32> {
 
 fn largest(x: &Array2<f32>) -> Vec<i32> {
     let mut out = vec![-1; x.nrows()];
-    argmax(x.view(), &mut out).unwrap();
+    argmax(x.view().insert_axis(ndarray::Axis(2)), true, &mut out).unwrap();
     out
 }
 
@@ -92,9 +92,68 @@ fn sizes_of_zero_give_an_answer() {
 fn refuses_wrong_shapes() {
     for (result, message) in [
         (sum_axis(cube(2, 3, 4).view(), 1.0, blank(2, 3).view_mut()), "sum: out: expected shape [2, 4], got [2, 3]"),
-        (argmax(blank(2, 3).view(), &mut [0; 3]), "argmax: out: expected shape [2], got [3]"),
-        (argmax(blank(2, 0).view(), &mut [0; 2]), "argmax: x: expected shape [2, 1], got [2, 0]"),
+        (argmax(blank(2, 3).view().insert_axis(ndarray::Axis(2)), true, &mut [0; 3]), "argmax: out: expected shape [2], got [3]"),
+        (argmax(blank(2, 0).view().insert_axis(ndarray::Axis(2)), true, &mut [0; 2]), "argmax: x: expected shape [2, 1], got [2, 0]"),
     ] {
         refuses(result, "SHAPE_MISMATCH", message);
+    }
+}
+
+#[test]
+fn argmax_of_a_middle_axis_and_of_the_smallest() {
+    let x = cube(3, 7, 5);
+    for largest in [true, false] {
+        let mut out = vec![-1; 15];
+        argmax(x.view(), largest, &mut out).unwrap();
+        let sign = if largest { 1.0 } else { -1.0 };
+        for (place, &got) in out.iter().enumerate() {
+            let value = |k: usize| sign * x[[place / 5, k, place % 5]];
+            let best = (1..7).fold(0, |best, k| if value(k) > value(best) { k } else { best });
+            assert_eq!(got as usize, best);
+        }
+    }
+}
+
+#[test]
+fn topk_is_the_start_of_a_stable_sort() {
+    for (rows, length) in [(1, 1), (7, 5), (63, 10), (3, 1000)] {
+        let x: Vec<f32> = fill(rows * length, 1).iter().map(|x| (x * 8.0).round()).collect();
+        for k in [0, 1, length / 2, length] {
+            for largest in [true, false] {
+                let run = || {
+                    let mut out = vec![-1; rows * k];
+                    topk(&x, length, k, largest, &mut out).unwrap();
+                    out
+                };
+                let want: Vec<i32> = x
+                    .chunks_exact(length)
+                    .flat_map(|row| {
+                        let mut order: Vec<i32> = (0..length as i32).collect();
+                        order.sort_by(|&a, &b| {
+                            let order = row[a as usize].total_cmp(&row[b as usize]);
+                            if largest { order.reverse() } else { order }
+                        });
+                        order.truncate(k);
+                        order
+                    })
+                    .collect();
+                assert_eq!(run(), want, "{rows}x{length} {k} {largest}");
+            }
+        }
+    }
+}
+
+#[test]
+fn cumsum_forwards_and_backwards() {
+    let x = cube(3, 7, 5);
+    for reverse in [false, true] {
+        let mut out = vec![f32::NAN; x.len()];
+        cumsum(x.as_slice().unwrap(), [3, 7, 5], reverse, &mut out).unwrap();
+        let sum = |i: usize, k: usize, j: usize| {
+            let range = if reverse { k..7 } else { 0..k + 1 };
+            range.map(|k| f64::from(x[[i, k, j]])).sum::<f64>()
+        };
+        let want: Vec<f64> = (0..x.len()).map(|at| sum(at / 35, at / 5 % 7, at % 5)).collect();
+        close("cumsum", &out, &want, 1e-6);
     }
 }

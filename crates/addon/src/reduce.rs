@@ -1,0 +1,43 @@
+use crate::borrow::{F32, F32Mut, I32Mut, Memory, expect_len, matrix_mut, shape_error};
+use crate::error::{Result, kernel};
+use distillery_kernels::reduce;
+use napi_derive::napi;
+use ndarray::ArrayView3;
+
+/// out[outer, inner] = scale * the sum over the middle axis of x[outer, length, inner]
+#[napi(catch_unwind)]
+pub fn sum_axis(x: F32, mut out: F32Mut, outer: u32, length: u32, inner: u32, scale: f64) -> Result<()> {
+    let mut memory = Memory::new();
+    let (x, out) = (memory.read(&x)?, memory.write(&mut out)?);
+    reduce::sum_axis(cube(x, outer, length, inner)?, scale, matrix_mut("out", out, outer, inner)?).map_err(kernel)
+}
+
+/// out[outer, inner] = where the largest (or smallest) of the middle axis of x[outer, length, inner] lies
+#[napi(catch_unwind)]
+pub fn argmax(x: F32, mut out: I32Mut, outer: u32, length: u32, inner: u32, largest: bool) -> Result<()> {
+    let mut memory = Memory::new();
+    let (x, out) = (memory.read(&x)?, memory.write(&mut out)?);
+    reduce::argmax(cube(x, outer, length, inner)?, largest, out).map_err(kernel)
+}
+
+/// out[rows, k] = where the k largest (or smallest) values of each row of x[rows, length] lie
+#[napi(catch_unwind)]
+pub fn topk(x: F32, mut out: I32Mut, length: u32, k: u32, largest: bool) -> Result<()> {
+    let mut memory = Memory::new();
+    let (x, out) = (memory.read(&x)?, memory.write(&mut out)?);
+    reduce::topk(x, length as usize, k as usize, largest, out).map_err(kernel)
+}
+
+/// The sums along the middle axis of x[outer, length, inner] so far, from its end if `reverse`
+#[napi(catch_unwind)]
+pub fn cumsum(x: F32, mut out: F32Mut, outer: u32, length: u32, inner: u32, reverse: bool) -> Result<()> {
+    let mut memory = Memory::new();
+    let (x, out) = (memory.read(&x)?, memory.write(&mut out)?);
+    expect_len("x", x.len(), &[outer, length, inner])?;
+    reduce::cumsum(x, [outer, length, inner].map(|n| n as usize), reverse, out).map_err(kernel)
+}
+
+fn cube(x: &[f32], outer: u32, length: u32, inner: u32) -> Result<ArrayView3<'_, f32>> {
+    expect_len("x", x.len(), &[outer, length, inner])?;
+    ArrayView3::from_shape([outer, length, inner].map(|n| n as usize), x).map_err(shape_error)
+}

@@ -1,0 +1,135 @@
+//! The table of functions of one element: name, value, slope. A row is all that a new one needs.
+
+use crate::elementwise_loops::{map, zip3};
+use crate::error::{Result, expect_shape};
+use crate::parallel;
+
+/// An exponential costs about this many simple operations.
+const GRAIN: usize = 1 << 12;
+
+/// Numbers that some functions take: the bounds of `clamp`, the exponent of `pow`.
+pub type Parameters = [f32; 2];
+
+/// A closure of the table with its types.
+fn value<F: Fn(f32, Parameters) -> f32>(f: F) -> F {
+    f
+}
+
+/// The slope from the input x, the output y, and the parameters.
+fn slope<F: Fn(f32, f32, Parameters) -> f32>(f: F) -> F {
+    f
+}
+
+macro_rules! unary_table {
+    ($($variant:ident $name:literal $value:expr, $slope:expr;)*) => {
+        /// A function of one element.
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        #[allow(missing_docs, reason = "each is named after PyTorch's function")]
+        pub enum Unary { $($variant),* }
+
+        impl Unary {
+            /// Every function with its name, in a fixed order.
+            pub const ALL: &[(&str, Unary)] = &[$(($name, Unary::$variant)),*];
+
+            /// out = f(x).
+            pub fn forward(self, x: &[f32], p: Parameters, out: &mut [f32]) -> Result<()> {
+                match self {
+                    $(Unary::$variant => {
+                        expect_shape($name, "out", &[out.len()], &[x.len()])?;
+                        let f = value($value);
+                        parallel::for_each(out, GRAIN, |first, part| map(&x[first..], part, &|x| f(x, p)));
+                    })*
+                }
+                Ok(())
+            }
+
+            /// grad_x = grad * f'(x), from the input x and the output y.
+            pub fn backward(self, grad: &[f32], x: &[f32], y: &[f32], p: Parameters, grad_x: &mut [f32]) -> Result<()> {
+                match self {
+                    $(Unary::$variant => {
+                        expect_shape($name, "x", &[x.len()], &[grad.len()])?;
+                        expect_shape($name, "y", &[y.len()], &[grad.len()])?;
+                        expect_shape($name, "grad_x", &[grad_x.len()], &[grad.len()])?;
+                        let f = slope($slope);
+                        parallel::for_each(grad_x, GRAIN, |first, part| {
+                            zip3(&grad[first..], &x[first..], &y[first..], part, &|grad, x, y| grad * f(x, y, p));
+                        });
+                    })*
+                }
+                Ok(())
+            }
+        }
+    };
+}
+
+unary_table! {
+    Neg "neg" |x, _| -x, |_, _, _| -1.0;
+    Abs "abs" |x, _| x.abs(), |x, _, _| sign(x);
+    Exp "exp" |x, _| x.exp(), |_, y, _| y;
+    Log "log" |x, _| x.ln(), |x, _, _| 1.0 / x;
+    Log1p "log1p" |x, _| x.ln_1p(), |x, _, _| 1.0 / (1.0 + x);
+    Sqrt "sqrt" |x, _| x.sqrt(), |_, y, _| 0.5 / y;
+    // The square root in std and norm: where it is 0, PyTorch takes 0 for its slope.
+    Root "root" |x, _| x.sqrt(), |_, y, _| if y == 0.0 { 0.0 } else { 0.5 / y };
+    Rsqrt "rsqrt" |x, _| 1.0 / x.sqrt(), |_, y, _| -0.5 * (y * y * y);
+    Tanh "tanh" |x, _| x.tanh(), |_, y, _| 1.0 - y * y;
+    Sigmoid "sigmoid" |x, _| sigmoid(x), |_, y, _| y * (1.0 - y);
+    LogSigmoid "logSigmoid" |x, _| x.min(0.0) - (-x.abs()).exp().ln_1p(), |x, _, _| sigmoid(-x);
+    Silu "silu" |x, _| x * sigmoid(x), |x, _, _| { let s = sigmoid(x); s * (1.0 + x * (1.0 - s)) };
+    Gelu "gelu" |x, _| x * normal_cdf(x), |x, _, _| normal_cdf(x) + x * normal_density(x);
+    GeluTanh "geluTanh"
+        |x, _| 0.5 * x * (1.0 + gelu_inner(x).tanh()),
+        |x, _, _| {
+            let t = gelu_inner(x).tanh();
+            0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * GELU_SCALE * (1.0 + 3.0 * GELU_CUBE * x * x)
+        };
+    // x log(x), which is 0 at 0.
+    XLogX "xLogX" |x, _| if x == 0.0 { 0.0 } else { x * x.ln() }, |x, _, _| x.ln() + 1.0;
+    Clamp "clamp"
+        |x, [low, high]| { let x = if x < low { low } else { x }; if x > high { high } else { x } },
+        |x, _, [low, high]| if x > low && x < high { 1.0 } else { 0.0 };
+    Power "power" |x, [n, _]| power(x, n), |x, _, [n, _]| if n == 0.0 { 0.0 } else { n * power(x, n - 1.0) };
+    DivideBy "divideBy" |x, [by, _]| x / by, |_, _, [by, _]| 1.0 / by;
+}
+
+const GELU_SCALE: f32 = 0.797_884_6;
+const GELU_CUBE: f32 = 0.044_715;
+
+fn gelu_inner(x: f32) -> f32 {
+    GELU_SCALE * (x + GELU_CUBE * x * x * x)
+}
+
+/// -1, 0 or 1; NaN stays NaN.
+fn sign(x: f32) -> f32 {
+    if x > 0.0 {
+        1.0
+    } else if x < 0.0 {
+        -1.0
+    } else {
+        x.abs()
+    }
+}
+
+fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+/// The chance that a standard normal number is below x: from erfc, which keeps its digits far below 0.
+fn normal_cdf(x: f32) -> f32 {
+    (0.5 * libm::erfc(-f64::from(x) * std::f64::consts::FRAC_1_SQRT_2)) as f32
+}
+
+fn normal_density(x: f32) -> f32 {
+    0.398_942_3 * (-0.5 * x * x).exp()
+}
+
+/// x^n, exact for the exponents that square and copy.
+pub(crate) fn power(x: f32, n: f32) -> f32 {
+    if n == 2.0 {
+        x * x
+    } else if n == 1.0 {
+        x
+    } else {
+        x.powf(n)
+    }
+}

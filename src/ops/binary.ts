@@ -1,0 +1,144 @@
+import { DistilleryError } from "../errors.js";
+import { native } from "../native.js";
+import { allocate } from "../tensor/buffer_pool.js";
+import type { LoweredNode } from "../tensor/op.js";
+import { numel } from "../tensor/shape.js";
+import { expectTensor, type Tensor } from "../tensor/tensor.js";
+import { broadcastOperand, broadcastShape, writeSummed } from "./broadcast.js";
+import { defineOp } from "./define_op.js";
+import { defineMethods } from "./methods.js";
+import { defineUnaryWith, neg } from "./unary.js";
+
+declare module "../tensor/tensor.js" {
+  interface Tensor {
+    /** The sum with a number or a tensor, broadcast. `torch.add`. */
+    add(other: Tensor | number): Tensor;
+    /** The difference to a number or a tensor, broadcast. `torch.sub`. */
+    sub(other: Tensor | number): Tensor;
+    /** The product, element by element, with a number or a tensor, broadcast. `torch.mul`. */
+    mul(other: Tensor | number): Tensor;
+    /** The quotient by a number or a tensor, broadcast. `torch.div`. */
+    div(other: Tensor | number): Tensor;
+    /** The power of a number or a tensor, broadcast. `torch.pow`. */
+    pow(exponent: Tensor | number): Tensor;
+    /** The larger one of each two elements, broadcast. `torch.maximum`. */
+    maximum(other: Tensor): Tensor;
+    /** The smaller one of each two elements, broadcast. `torch.minimum`. */
+    minimum(other: Tensor): Tensor;
+  }
+}
+
+/** The positions of the native table's rows. */
+const ROWS = new Map(native.binaryNames().map((name, row) => [name, row]));
+
+/** The operation of a row of the native table `crates/kernels/src/binary.rs`, broadcast as NumPy does. */
+export function defineBinary(
+  name: string,
+  options: { onnx?: string; lower?: LoweredNode; passesGradient?: boolean } = {},
+): (a: Tensor, b: Tensor) => Tensor {
+  const row = ROWS.get(name);
+  if (row === undefined) throw new DistilleryError("INTERNAL", `${name}: no row of the native table`);
+  const { onnx, lower, passesGradient = false } = options;
+  const op = defineOp<null, readonly number[]>({
+    name,
+    forward([a, b]) {
+      const shape = broadcastShape(name, a, b);
+      const data = allocate(numel(shape));
+      const [left, right] = [broadcastOperand(a, shape), broadcastOperand(b, shape)];
+      native.binaryForward(row, left.data, left.each, right.data, right.each, data);
+      return { data, shape, saved: shape };
+    },
+    backward(grad, into, { inputs: [a, b], saved: shape }) {
+      const write = (second: boolean, wide: Float32Array) => {
+        const [left, right] = [broadcastOperand(a, shape), broadcastOperand(b, shape)];
+        native.binaryBackward(row, second, grad, left.data, left.each, right.data, right.each, wide);
+      };
+      for (const [i, operand] of [a, b].entries()) {
+        writeSummed(into[i], operand.shape, shape, passesGradient ? grad : (wide) => write(i === 1, wide));
+      }
+    },
+    ...(onnx !== undefined && { onnx }),
+    ...(lower !== undefined && { lower: () => lower }),
+  });
+  return (a, b) => {
+    expectTensor(`${name}: x`, a);
+    expectTensor(`${name}: other`, b);
+    return op([a, b], null);
+  };
+}
+
+const addTensor = defineBinary("add", { onnx: "Add", lower: { kind: "add" }, passesGradient: true });
+const mulTensor = defineBinary("mul", { onnx: "Mul", lower: { kind: "mul" } });
+const subTensor = defineBinary("sub", { onnx: "Sub" });
+const divTensor = defineBinary("div", { onnx: "Div" });
+const powTensor = defineBinary("pow", { onnx: "Pow" });
+
+/** factor * x + offset. */
+const affine = defineOp<{ factor: number; offset: number }, null>({
+  name: "affine",
+  forward([x], { factor, offset }) {
+    const data = allocate(x.size);
+    native.affine(x.data, factor, offset, data);
+    return { data, shape: x.shape, saved: null };
+  },
+  backward(grad, [into], { attributes: { factor } }) {
+    if (into && factor === 1) into.set(grad);
+    else if (into) native.affine(grad, factor, 0, into);
+  },
+  onnx: ({ inputs, attributes: { factor, offset } }, builder) =>
+    factor === 1
+      ? { type: "Add", inputs: [...inputs, builder.scalar("constant", offset)] }
+      : { type: "Mul", inputs: [...inputs, builder.scalar("constant", factor)] },
+  lower: (attributes) => ({ kind: "affine", ...attributes }),
+});
+
+const divideBy = defineUnaryWith("divideBy", (x, builder, { a }) => ({
+  type: "Div",
+  inputs: [x, builder.scalar("constant", a)],
+}));
+
+const power = defineUnaryWith("power", (x, builder, { a }) => ({
+  type: "Pow",
+  inputs: [x, builder.scalar("exponent", a)],
+}));
+
+/** a + b, broadcast as NumPy does, or a + number. `torch.add`. */
+export function add(a: Tensor, b: Tensor | number): Tensor {
+  return typeof b === "number" ? affine([a], { factor: 1, offset: b }) : addTensor(a, b);
+}
+
+/** a - b, broadcast as NumPy does, or a - number. `torch.sub`. */
+export function sub(a: Tensor, b: Tensor | number): Tensor {
+  return typeof b === "number" ? affine([a], { factor: 1, offset: -b }) : subTensor(a, b);
+}
+
+/** a * b element by element, broadcast as NumPy does, or a * number. `torch.mul`. */
+export function mul(a: Tensor, b: Tensor | number): Tensor {
+  return typeof b === "number" ? affine([a], { factor: b, offset: 0 }) : mulTensor(a, b);
+}
+
+/** a / b element by element, broadcast as NumPy does, or a / number. `torch.div`. */
+export function div(a: Tensor, b: Tensor | number): Tensor {
+  return typeof b === "number" ? divideBy(a, { a: b, b: 0 }) : divTensor(a, b);
+}
+
+/** a to the power of b, broadcast as NumPy does, or of a number. `torch.pow`. */
+export function pow(a: Tensor, b: Tensor | number): Tensor {
+  return typeof b === "number" ? power(a, { a: b, b: 0 }) : powTensor(a, b);
+}
+
+/**
+ * The larger one of each two elements; NaN if one is. Two equal ones get half of the gradient each.
+ * `torch.maximum`.
+ */
+export const maximum = defineBinary("maximum", { onnx: "Max" });
+
+/** The smaller one of each two elements; otherwise as {@link maximum}. `torch.minimum`. */
+export const minimum = defineBinary("minimum", { onnx: "Min" });
+
+/** number - x. `torch.rsub`. */
+export function rsub(x: Tensor, number: number): Tensor {
+  return add(neg(x), number);
+}
+
+defineMethods({ add, sub, mul, div, pow, maximum, minimum });

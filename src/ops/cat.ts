@@ -1,0 +1,102 @@
+import { expectInteger, show } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { native } from "../native.js";
+import { allocate } from "../tensor/buffer_pool.js";
+import { int } from "../tensor/onnx_node.js";
+import { axisOf, numel, stridesOf } from "../tensor/shape.js";
+import { expectTensor, type Tensor } from "../tensor/tensor.js";
+import { defineOp } from "./define_op.js";
+import { defineMethods } from "./methods.js";
+import { slice } from "./slice.js";
+import { unsqueeze } from "./squeeze.js";
+
+declare module "../tensor/tensor.js" {
+  interface Tensor {
+    /** Parts of `size` along an axis, the last one shorter if need be, or of the given sizes. `torch.split`. */
+    split(size: number | readonly number[], dim?: number): Tensor[];
+  }
+}
+
+const catOp = defineOp<{ axis: number }, null>({
+  name: "cat",
+  forward(inputs, { axis }) {
+    const shape = [...inputs[0].shape];
+    shape[axis] = inputs.reduce((sum, x) => sum + x.shape[axis], 0);
+    const data = allocate(numel(shape));
+    const strides = stridesOf(shape);
+    let at = 0;
+    for (const x of inputs) {
+      native.stridedScatter(x.data, [...x.shape], strides, x.size === 0 ? 0 : at * strides[axis], data);
+      at += x.shape[axis];
+    }
+    return { data, shape, saved: null };
+  },
+  backward(grad, into, { inputs, attributes: { axis } }) {
+    const shape = [...inputs[0].shape];
+    shape[axis] = inputs.reduce((sum, x) => sum + x.shape[axis], 0);
+    const strides = stridesOf(shape);
+    let at = 0;
+    for (const [i, x] of inputs.entries()) {
+      const target = into[i];
+      if (target) native.stridedCopy(grad, [...x.shape], strides, x.size === 0 ? 0 : at * strides[axis], target);
+      at += x.shape[axis];
+    }
+  },
+  onnx: ({ inputs, attributes: { axis } }) => ({ type: "Concat", inputs, attributes: [int("axis", axis)] }),
+});
+
+/** Tensors joined along an axis; the other lengths are equal. `torch.cat`. */
+export function cat(tensors: readonly Tensor[], dim = 0): Tensor {
+  const [first] = expectTensors("cat", tensors);
+  const axis = axisOf(first.shape, dim);
+  for (const [i, { shape }] of tensors.entries()) {
+    if (shape.length !== first.shape.length || shape.some((n, d) => d !== axis && n !== first.shape[d])) {
+      const wanted = first.shape.map((n, d) => (d === axis ? "*" : n)).join(", ");
+      throw new DistilleryError(
+        "SHAPE_MISMATCH",
+        `cat: tensors[${i}]: expected shape [${wanted}], got [${shape.join(", ")}]`,
+      );
+    }
+  }
+  return catOp(tensors, { axis });
+}
+
+/** Tensors of one shape side by side along a new axis. `torch.stack`. */
+export function stack(tensors: readonly Tensor[], dim = 0): Tensor {
+  expectTensors("stack", tensors);
+  return cat(
+    tensors.map((x) => unsqueeze(x, dim)),
+    dim,
+  );
+}
+
+/** Parts of `size` along an axis, the last one shorter if need be, or of the given sizes. `torch.split`. */
+export function split(x: Tensor, size: number | readonly number[], dim = 0): Tensor[] {
+  expectTensor("split: x", x);
+  const length = x.shape[axisOf(x.shape, dim)];
+  const sizes = typeof size === "number" ? equalParts(length, expectInteger("split: size", size, 1)) : size;
+  const total = sizes.reduce((sum, n) => sum + expectInteger("split: size", n, 0), 0);
+  if (total !== length) {
+    throw new DistilleryError("BAD_ARGUMENT", `split: size: expected sizes that add up to ${length}, got ${total}`);
+  }
+  let at = 0;
+  return sizes.map((n) => {
+    at += n;
+    return slice(x, at - n, at, { dim });
+  });
+}
+
+function equalParts(length: number, size: number): number[] {
+  const count = Math.max(1, Math.ceil(length / size));
+  return Array.from({ length: count }, (_, i) => Math.min(size, length - i * size));
+}
+
+function expectTensors(op: string, tensors: readonly Tensor[]): readonly Tensor[] {
+  if (!Array.isArray(tensors) || tensors.length === 0) {
+    throw new DistilleryError("BAD_ARGUMENT", `${op}: tensors: expected a list of tensors, got ${show(tensors)}`);
+  }
+  for (const [i, x] of tensors.entries()) expectTensor(`${op}: tensors[${i}]`, x);
+  return tensors;
+}
+
+defineMethods({ split });

@@ -1,0 +1,89 @@
+import { expectShape } from "../checks.js";
+import { isRecording, noGrad, record } from "../tensor/autograd.js";
+import type { Op } from "../tensor/op.js";
+import { expectTensor, Tensor } from "../tensor/tensor.js";
+import { traceOp } from "../tensor/tracer.js";
+import { detachOp } from "./detach.js";
+
+/** What `forward` and `backward` of a custom function share. `torch.autograd.function.FunctionCtx`. */
+export class FunctionContext {
+  #saved: readonly Tensor[] = [];
+
+  /** Keeps tensors for the backward pass. */
+  saveForBackward(...tensors: Tensor[]): void {
+    this.#saved = tensors;
+  }
+
+  /** What `saveForBackward` kept. */
+  get savedTensors(): readonly Tensor[] {
+    return this.#saved;
+  }
+}
+
+/** A function with a gradient of its own. */
+export interface CustomFunction<Inputs extends readonly Tensor[]> {
+  readonly name: string;
+  /** Computes the result by any operations; none of them is recorded. */
+  forward(context: FunctionContext, ...inputs: Inputs): Tensor;
+  /** The gradient of each input from that of the result; null for one that has none. */
+  backward(context: FunctionContext, grad: Tensor): readonly (Tensor | null)[] | Tensor;
+}
+
+interface Saved {
+  readonly context: FunctionContext;
+  readonly shape: readonly number[];
+}
+
+/**
+ * A function whose gradient is given by hand, in terms of tensors. `torch.autograd.Function`.
+ *
+ * @throws DistilleryError in the backward pass: `BAD_DTYPE` or `SHAPE_MISMATCH` for a gradient that does not fit its input.
+ * @example
+ * ```ts
+ * const roundStraightThrough = defineFunction({
+ *   name: "roundStraightThrough",
+ *   forward: (_, x: Tensor) => tensor(x.data.map(Math.round), { shape: x.shape }),
+ *   backward: (_, grad) => grad, // as if nothing had been rounded
+ * });
+ * const x = tensor([1.4, 2.6], { requiresGrad: true });
+ * roundStraightThrough(x).sum().backward();
+ * x.grad?.toArray(); // [1, 1]
+ * ```
+ */
+export function defineFunction<Inputs extends readonly Tensor[]>(
+  custom: CustomFunction<Inputs>,
+): (...inputs: Inputs) => Tensor {
+  const op: Op<null, Saved> = {
+    name: custom.name,
+    forward() {
+      throw new TypeError(`${custom.name}: is called by its own function`);
+    },
+    backward(grad, into, { inputs, saved: { context, shape } }) {
+      const result = noGrad(() => custom.backward(context, new Tensor(grad, shape)));
+      const grads = Array.isArray(result) ? (result as readonly (Tensor | null)[]) : [result as Tensor];
+      for (const [i, target] of into.entries()) {
+        if (target === null) continue;
+        const given = grads[i] ?? null;
+        if (given === null) {
+          target.fill(0);
+          continue;
+        }
+        expectTensor(`${custom.name}: gradient ${i}`, given);
+        expectShape(`${custom.name}: gradient ${i}`, given.shape, inputs[i].shape);
+        target.set(given.data);
+      }
+    },
+  };
+  return (...inputs) => {
+    for (const [i, input] of inputs.entries()) expectTensor(`${custom.name}: input ${i}`, input);
+    const context = new FunctionContext();
+    const result = noGrad(() => custom.forward(context, ...inputs));
+    expectTensor(`${custom.name}: forward()`, result);
+    const { data, shape } = result;
+    const output = new Tensor(data, shape);
+    // A tracer saw the operations inside: the output is another name for their result.
+    traceOp(output, [result], detachOp.op as Op, null);
+    if (isRecording(inputs)) record(output, op, inputs, null, { data, shape, saved: { context, shape } });
+    return output;
+  };
+}

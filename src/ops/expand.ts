@@ -1,0 +1,51 @@
+import { DistilleryError } from "../errors.js";
+import { native } from "../native.js";
+import { allocate } from "../tensor/buffer_pool.js";
+import { numel } from "../tensor/shape.js";
+import { expectTensor, type Tensor } from "../tensor/tensor.js";
+import { expandedStrides, writeSummed } from "./broadcast.js";
+import { defineOp } from "./define_op.js";
+import { defineMethods } from "./methods.js";
+
+declare module "../tensor/tensor.js" {
+  interface Tensor {
+    /** Repeated along axes of length 1; -1 keeps a length. `torch.Tensor.expand`. */
+    expand(shape: readonly number[]): Tensor;
+  }
+}
+
+const expandOp = defineOp<{ shape: readonly number[] }, null>({
+  name: "expandTo",
+  forward([x], { shape }) {
+    const data = allocate(numel(shape));
+    native.stridedCopy(x.data, [...shape], expandedStrides(x.shape, shape), 0, data);
+    return { data, shape, saved: null };
+  },
+  backward(grad, [into], { inputs: [x], attributes: { shape } }) {
+    writeSummed(into, x.shape, shape, grad);
+  },
+  onnx({ inputs, shape }, builder) {
+    const lengths = shape.map((length) => {
+      // ONNX broadcasts both ways: 1 keeps the length of x.
+      if (length === "batch") return 1;
+      if (length === null) throw builder.refusal("expand() makes a length follow the batch");
+      return length;
+    });
+    return { type: "Expand", inputs: [...inputs, builder.integers("shape", lengths)] };
+  },
+});
+
+/** x repeated along its axes of length 1, and along new axes in front; -1 keeps a length. A copy. `torch.Tensor.expand`. */
+export function expand(x: Tensor, shape: readonly number[]): Tensor {
+  expectTensor("expand: x", x);
+  const lead = shape.length - x.shape.length;
+  const full = shape.map((length, axis) => (length === -1 ? x.shape[axis - lead] : length));
+  const fits = lead >= 0 && x.shape.every((length, axis) => length === 1 || length === full[axis + lead]);
+  if (!fits || full.some((length) => !Number.isInteger(length) || length < 0)) {
+    const text = `expand: shape: expected one that [${x.shape.join(", ")}] broadcasts to, got [${shape.join(", ")}]`;
+    throw new DistilleryError("SHAPE_MISMATCH", text);
+  }
+  return expandOp([x], { shape: full });
+}
+
+defineMethods({ expand });

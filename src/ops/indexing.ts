@@ -1,0 +1,142 @@
+import { show } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { native } from "../native.js";
+import { allocate } from "../tensor/buffer_pool.js";
+import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
+import { aroundAxis, axisOf, numel } from "../tensor/shape.js";
+import { expectTensor, Tensor } from "../tensor/tensor.js";
+import { defineOp } from "./define_op.js";
+import { defineMethods } from "./methods.js";
+
+declare module "../tensor/tensor.js" {
+  interface Tensor {
+    /** The elements of an axis that the index names, in its order. `torch.index_select`. */
+    indexSelect(dim: number, index: Labels): Tensor;
+    /** For each place of the index, the element of the axis that it names. `torch.gather`. */
+    gather(dim: number, index: IntTensor): Tensor;
+    /** A copy with elements of `src`, or a number, put where the index says along the axis. `torch.scatter`. */
+    scatter(dim: number, index: IntTensor, src: Tensor | number): Tensor;
+  }
+}
+
+interface Attributes {
+  readonly axis: number;
+  readonly index: IntTensor;
+}
+
+const indexSelectOp = defineOp<Attributes, null>({
+  name: "indexSelect",
+  forward([x], { axis, index }) {
+    const { outer, length, inner } = aroundAxis(x.shape, axis);
+    const data = allocate(outer * index.size * inner);
+    native.indexSelect(x.data, outer, length, inner, index.data, data);
+    return { data, shape: x.shape.map((n, i) => (i === axis ? index.size : n)), saved: null };
+  },
+  backward(grad, [into], { inputs: [x], attributes: { axis, index } }) {
+    const { outer, length, inner } = aroundAxis(x.shape, axis);
+    if (into) native.indexAdd(grad, outer, length, inner, index.data, into);
+  },
+});
+
+const gatherOp = defineOp<Attributes, null>({
+  name: "gather",
+  forward([x], { axis, index }) {
+    const data = allocate(index.size);
+    native.gather(x.data, [...x.shape], axis, index.data, [...index.shape], data);
+    return { data, shape: index.shape, saved: null };
+  },
+  backward(grad, [into], { inputs: [x], attributes: { axis, index } }) {
+    if (into) native.scatter(grad, into.fill(0), [...x.shape], axis, index.data, [...index.shape], true);
+  },
+});
+
+/** Inputs x and the source. */
+const scatterOp = defineOp<Attributes, null>({
+  name: "scatter",
+  forward([x, src], { axis, index }) {
+    const data = allocate(x.size);
+    data.set(x.data);
+    native.scatter(src.data, data, [...x.shape], axis, index.data, [...index.shape], false);
+    return { data, shape: x.shape, saved: null };
+  },
+  backward(grad, [intoX, intoSrc], { inputs: [x], attributes: { axis, index } }) {
+    const shape = [...x.shape];
+    if (intoX) {
+      intoX.set(grad);
+      native.scatter(ZERO, intoX, shape, axis, index.data, [...index.shape], false);
+    }
+    if (intoSrc) native.gather(grad, shape, axis, index.data, [...index.shape], intoSrc);
+  },
+});
+
+const ZERO = new Float32Array(1);
+
+/** The elements of an axis that the index [count] names, in its order. `torch.index_select`. */
+export function indexSelect(x: Tensor, dim: number, index: Labels): Tensor {
+  expectTensor("indexSelect: x", x);
+  return indexSelectOp([x], { axis: axisOf(x.shape, dim), index: new IntTensor(labelData(index)) });
+}
+
+/**
+ * For each place of the index, the element of x at that place, but along axis `dim` where the index says. `torch.gather`.
+ *
+ * @example
+ * ```ts
+ * const logits = tensor([[1, 2, 3], [4, 5, 6]]);
+ * logits.gather(1, new IntTensor(Int32Array.of(2, 0), [2, 1])).toArray(); // [[3], [4]]
+ * ```
+ */
+export function gather(x: Tensor, dim: number, index: IntTensor): Tensor {
+  expectTensor("gather: x", x);
+  return gatherOp([x], { axis: axisOf(x.shape, dim), index: expectIndex("gather", x, index) });
+}
+
+/** A copy of x with the elements of `src`, or a number, put where the index says along axis `dim`. `torch.scatter`. */
+export function scatter(x: Tensor, dim: number, index: IntTensor, src: Tensor | number): Tensor {
+  expectTensor("scatter: x", x);
+  const attributes = { axis: axisOf(x.shape, dim), index: expectIndex("scatter", x, index) };
+  if (typeof src === "number") {
+    return scatterOp([x, new Tensor(new Float32Array(index.size).fill(src), index.shape)], attributes);
+  }
+  expectTensor("scatter: src", src);
+  if (src.shape.join() !== index.shape.join()) {
+    const text = `scatter: src: expected the index's shape [${index.shape.join(", ")}], got [${src.shape.join(", ")}]`;
+    throw new DistilleryError("SHAPE_MISMATCH", text);
+  }
+  return scatterOp([x, src], attributes);
+}
+
+/**
+ * 1 at the class of each label, else 0: the labels' shape with an axis of `numClasses` behind it.
+ * `torch.nn.functional.one_hot`.
+ *
+ * @example
+ * ```ts
+ * F.oneHot(Int32Array.of(2, 0), 3).toArray(); // [[0, 0, 1], [1, 0, 0]]
+ * ```
+ */
+export function oneHot(labels: Labels, numClasses?: number): IntTensor {
+  const data = labelData(labels);
+  const classes = numClasses ?? data.reduce((most, label) => Math.max(most, label + 1), 0);
+  const shape = labels instanceof IntTensor ? labels.shape : [data.length];
+  const out = new Int32Array(numel(shape) * classes);
+  for (const [i, label] of data.entries()) {
+    if (label < 0 || label >= classes) {
+      const text = `oneHot: labels[${i}]: expected a class from 0 to ${classes - 1}, got ${label}`;
+      throw new DistilleryError("LABEL_OUT_OF_RANGE", text);
+    }
+    out[i * classes + label] = 1;
+  }
+  return new IntTensor(out, [...shape, classes]);
+}
+
+function expectIndex(op: string, x: Tensor, index: IntTensor): IntTensor {
+  if (!(index instanceof IntTensor)) {
+    throw new DistilleryError("BAD_DTYPE", `${op}: index: expected an IntTensor, got ${show(index)}`);
+  }
+  if (index.shape.length === x.shape.length) return index;
+  const text = `${op}: index: expected as many axes as [${x.shape.join(", ")}], got [${index.shape.join(", ")}]`;
+  throw new DistilleryError("SHAPE_MISMATCH", text);
+}
+
+defineMethods({ indexSelect, gather, scatter });

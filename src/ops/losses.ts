@@ -1,0 +1,126 @@
+import { expectNumber, expectShape } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
+import { expectTensor, type Tensor } from "../tensor/tensor.js";
+import { add, div, mul, rsub, sub } from "./binary.js";
+import { gather } from "./indexing.js";
+import { reshape } from "./reshape.js";
+import { mean, sum } from "./sum.js";
+import { abs, clamp, exp, logSigmoid, neg, xLogX } from "./unary.js";
+
+/** How the values of a loss become one: not at all, their mean, or their sum. */
+export type Reduction = "none" | "mean" | "sum";
+
+function reduce(name: string, loss: Tensor, reduction: string): Tensor {
+  if (reduction === "mean") return mean(loss);
+  if (reduction === "sum") return sum(loss);
+  if (reduction === "none") return loss;
+  const text = `${name}: reduction: expected "none", "mean" or "sum", got ${String(reduction)}`;
+  throw new DistilleryError("BAD_ARGUMENT", text);
+}
+
+function expectAlike(name: string, input: Tensor, target: Tensor): void {
+  expectTensor(`${name}: input`, input);
+  expectTensor(`${name}: target`, target);
+  expectShape(`${name}: target`, target.shape, input.shape);
+}
+
+/** (input - target)², by default its mean. `torch.nn.functional.mse_loss`. */
+export function mseLoss(input: Tensor, target: Tensor, options: { reduction?: Reduction } = {}): Tensor {
+  expectAlike("mseLoss", input, target);
+  const difference = sub(input, target);
+  return reduce("mseLoss", mul(difference, difference), options.reduction ?? "mean");
+}
+
+/** |input - target|, by default its mean. `torch.nn.functional.l1_loss`. */
+export function l1Loss(input: Tensor, target: Tensor, options: { reduction?: Reduction } = {}): Tensor {
+  expectAlike("l1Loss", input, target);
+  return reduce("l1Loss", abs(sub(input, target)), options.reduction ?? "mean");
+}
+
+/**
+ * d² / (2 beta) for a difference d below beta, |d| - beta / 2 above, by default its mean.
+ * `torch.nn.functional.smooth_l1_loss`.
+ */
+export function smoothL1Loss(
+  input: Tensor,
+  target: Tensor,
+  options: { reduction?: Reduction; beta?: number } = {},
+): Tensor {
+  const { reduction = "mean", beta = 1 } = options;
+  expectAlike("smoothL1Loss", input, target);
+  expectNumber("smoothL1Loss: beta", beta, (b) => b >= 0, "a number of at least 0");
+  if (beta === 0) return l1Loss(input, target, { reduction });
+  const distance = abs(sub(input, target));
+  // min(d, beta)² / (2 beta) + (d - min(d, beta)) is both branches at once.
+  const near = clamp(distance, null, beta);
+  return reduce("smoothL1Loss", add(div(mul(near, near), 2 * beta), sub(distance, near)), reduction);
+}
+
+/**
+ * The binary cross-entropy of sigmoid(input) with targets from 0 to 1, by default its mean: without overflow from the
+ * logits. `torch.nn.functional.binary_cross_entropy_with_logits`.
+ */
+export function binaryCrossEntropyWithLogits(
+  input: Tensor,
+  target: Tensor,
+  options: { reduction?: Reduction; weight?: Tensor; posWeight?: Tensor } = {},
+): Tensor {
+  const { reduction = "mean", weight, posWeight } = options;
+  expectAlike("binaryCrossEntropyWithLogits", input, target);
+  const logWeight = posWeight === undefined ? null : add(mul(sub(posWeight, 1), target), 1);
+  const positive = logWeight === null ? logSigmoid(input) : mul(logWeight, logSigmoid(input));
+  const loss = sub(mul(rsub(target, 1), input), positive);
+  return reduce("binaryCrossEntropyWithLogits", weight === undefined ? loss : mul(loss, weight), reduction);
+}
+
+/**
+ * target (log(target) - input), the input in logarithms, and with `logTarget` the target too: by default the mean over
+ * all elements; "batchmean" divides by the rows only. `torch.nn.functional.kl_div`.
+ */
+export function klDiv(
+  input: Tensor,
+  target: Tensor,
+  options: { reduction?: Reduction | "batchmean"; logTarget?: boolean } = {},
+): Tensor {
+  const { reduction = "mean", logTarget = false } = options;
+  expectAlike("klDiv", input, target);
+  const loss = logTarget ? mul(exp(target), sub(target, input)) : sub(xLogX(target), mul(target, input));
+  if (reduction === "batchmean") return input.shape.length === 0 ? sum(loss) : div(sum(loss), input.shape[0]);
+  return reduce("klDiv", loss, reduction);
+}
+
+/**
+ * Minus the log-probability of each row's label, input [rows, classes] in logarithms; by default the mean over the rows
+ * whose label is not `ignoreIndex`. `torch.nn.functional.nll_loss`.
+ */
+export function nllLoss(
+  input: Tensor,
+  target: Labels,
+  options: { reduction?: Reduction; ignoreIndex?: number } = {},
+): Tensor {
+  const { reduction = "mean", ignoreIndex = -100 } = options;
+  expectTensor("nllLoss: input", input);
+  expectShape("nllLoss: input", input.shape, [-1, -1]);
+  const labels = labelData(target);
+  const [rows, classes] = input.shape;
+  expectShape("nllLoss: target", [labels.length], [rows]);
+  const bad = labels.findIndex((label) => label !== ignoreIndex && (label < 0 || label >= classes));
+  if (bad >= 0) {
+    const text = `nllLoss: target[${bad}]: expected a class from 0 to ${classes - 1}, got ${labels[bad]}`;
+    throw new DistilleryError("LABEL_OUT_OF_RANGE", text);
+  }
+  const isKept = (label: number) => label !== ignoreIndex;
+  const index = new IntTensor(
+    labels.map((label) => (isKept(label) ? label : 0)),
+    [rows, 1],
+  );
+  const picked = neg(reshape(gather(input, 1, index), [rows]));
+  const kept = labels.filter(isKept).length;
+  const loss = kept === rows ? picked : mul(picked, keptMask(labels, ignoreIndex));
+  return reduction === "mean" ? div(sum(loss), kept) : reduce("nllLoss", loss, reduction);
+}
+
+function keptMask(labels: Int32Array, ignoreIndex: number): Tensor {
+  return new IntTensor(labels.map((label) => (label === ignoreIndex ? 0 : 1))).float();
+}

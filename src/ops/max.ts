@@ -1,0 +1,139 @@
+import { DistilleryError } from "../errors.js";
+import { native } from "../native.js";
+import { allocate } from "../tensor/buffer_pool.js";
+import { IntTensor } from "../tensor/int_tensor.js";
+import { int, ints } from "../tensor/onnx_node.js";
+import { aroundAxis, axisOf, numel, reducedShape } from "../tensor/shape.js";
+import { expectTensor, type Tensor } from "../tensor/tensor.js";
+import { defineOp } from "./define_op.js";
+import { defineMethods } from "./methods.js";
+
+declare module "../tensor/tensor.js" {
+  interface Tensor {
+    /** The largest of all elements, or along an axis with their places. `torch.max`. */
+    max(): Tensor;
+    max(dim: number, keepdim?: boolean): ValuesAndIndices;
+    /** The smallest of all elements, or along an axis with their places. `torch.min`. */
+    min(): Tensor;
+    min(dim: number, keepdim?: boolean): ValuesAndIndices;
+    /** Where the largest along an axis lies; the last axis by default. `torch.argmax`. */
+    argmax(dim?: number, keepdim?: boolean): IntTensor;
+    /** Where the smallest along an axis lies; the last axis by default. `torch.argmin`. */
+    argmin(dim?: number, keepdim?: boolean): IntTensor;
+  }
+}
+
+/** Values along an axis, and where they lie in it. */
+export interface ValuesAndIndices {
+  readonly values: Tensor;
+  readonly indices: IntTensor;
+}
+
+interface Attributes {
+  /** null for all. */
+  readonly axis: number | null;
+  readonly keepdim: boolean;
+}
+
+const maxOp = define("max", true);
+const minOp = define("min", false);
+
+function define(name: "max" | "min", largest: boolean) {
+  return defineOp<Attributes, Int32Array>({
+    name,
+    forward([x], { axis, keepdim }) {
+      const { outer, inner } = aroundAxis(x.shape, axis);
+      const indices = places(x, axis, largest);
+      const data = allocate(outer * inner);
+      native.gather(x.data, cube(x, axis), 1, indices, [outer, 1, inner], data);
+      return { data, shape: reducedShape(x.shape, axis, keepdim), saved: indices };
+    },
+    backward(grad, [into], { inputs: [x], attributes: { axis }, output, saved: indices }) {
+      if (!into) return;
+      const { outer, inner } = aroundAxis(x.shape, axis);
+      if (axis === null) return shareEvenly(x.data, output[0], grad[0], into);
+      native.scatter(grad, into.fill(0), cube(x, axis), 1, indices, [outer, 1, inner], false);
+    },
+    onnx({ inputs, attributes: { axis, keepdim } }, builder) {
+      const type = largest ? "ReduceMax" : "ReduceMin";
+      const keep = int("keepdims", keepdim ? 1 : 0);
+      if (axis === null) return { type, inputs, attributes: [keep] };
+      if (builder.opset < 18) return { type, inputs, attributes: [keep, ints("axes", [axis])] };
+      return { type, inputs: [...inputs, builder.integers("axes", [axis])], attributes: [keep] };
+    },
+  });
+}
+
+/** PyTorch shares the gradient of the largest of all elements among those that are equal to it. */
+function shareEvenly(x: Float32Array, value: number, grad: number, into: Float32Array): void {
+  const isIt = (element: number) => element === value || (Number.isNaN(element) && Number.isNaN(value));
+  let count = 0;
+  for (const element of x) if (isIt(element)) count++;
+  for (let i = 0; i < x.length; i++) into[i] = isIt(x[i]) ? grad / count : 0;
+}
+
+function cube(x: Tensor, axis: number | null): number[] {
+  const { outer, length, inner } = aroundAxis(x.shape, axis);
+  return [outer, length, inner];
+}
+
+/** Where the largest or smallest lies along an axis. */
+function places(x: Tensor, axis: number | null, largest: boolean): Int32Array {
+  const { outer, length, inner } = aroundAxis(x.shape, axis);
+  if (length === 0 && outer * inner > 0) {
+    const shape = `[${x.shape.join(", ")}]`;
+    throw new DistilleryError("SHAPE_MISMATCH", `${largest ? "max" : "min"}: x: expected elements, got shape ${shape}`);
+  }
+  const indices = new Int32Array(outer * inner);
+  native.argmax(x.data, indices, outer, length, inner, largest);
+  return indices;
+}
+
+/** The largest of all elements, or along an axis with their places; NaN counts as the largest. `torch.max`. */
+export function max(x: Tensor): Tensor;
+export function max(x: Tensor, dim: number, keepdim?: boolean): ValuesAndIndices;
+export function max(x: Tensor, dim?: number, keepdim = false): Tensor | ValuesAndIndices {
+  return extremum(maxOp, x, dim, keepdim);
+}
+
+/** The smallest of all elements, or along an axis with their places; NaN counts as the smallest. `torch.min`. */
+export function min(x: Tensor): Tensor;
+export function min(x: Tensor, dim: number, keepdim?: boolean): ValuesAndIndices;
+export function min(x: Tensor, dim?: number, keepdim = false): Tensor | ValuesAndIndices {
+  return extremum(minOp, x, dim, keepdim);
+}
+
+function extremum(op: typeof maxOp, x: Tensor, dim: number | undefined, keepdim: boolean): Tensor | ValuesAndIndices {
+  expectTensor(`${op.op.name}: x`, x);
+  if (dim === undefined) return op([x], { axis: null, keepdim: false });
+  const axis = axisOf(x.shape, dim);
+  const [values, indices] = op.withSaved([x], { axis, keepdim });
+  return { values, indices: new IntTensor(indices, values.shape) };
+}
+
+/**
+ * Where the largest along an axis lies, the last one by default: the first of equals; NaN counts as the largest.
+ * `torch.argmax` with a dim.
+ *
+ * @example
+ * ```ts
+ * argmax(tensor([[0.1, 0.9], [0.8, 0.2]])).data; // Int32Array [1, 0]
+ * ```
+ */
+export function argmax(x: Tensor, dim = -1, keepdim = false): IntTensor {
+  return argExtremum("argmax", x, dim, keepdim, true);
+}
+
+/** Where the smallest along an axis lies, the last one by default; otherwise as {@link argmax}. `torch.argmin`. */
+export function argmin(x: Tensor, dim = -1, keepdim = false): IntTensor {
+  return argExtremum("argmin", x, dim, keepdim, false);
+}
+
+function argExtremum(name: string, x: Tensor, dim: number, keepdim: boolean, largest: boolean): IntTensor {
+  expectTensor(`${name}: x`, x);
+  const axis = x.shape.length === 0 ? null : axisOf(x.shape, dim);
+  const shape = reducedShape(x.shape, axis, keepdim);
+  return new IntTensor(numel(shape) === 0 ? new Int32Array(0) : places(x, axis, largest), shape);
+}
+
+defineMethods({ max, min, argmax, argmin });

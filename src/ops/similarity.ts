@@ -1,0 +1,30 @@
+import { axisOf } from "../tensor/shape.js";
+import { expectTensor, type Tensor } from "../tensor/tensor.js";
+import { div, mul } from "./binary.js";
+import { norm } from "./statistics.js";
+import { sum } from "./sum.js";
+import { clamp } from "./unary.js";
+
+/** x divided by its p-norm along an axis, by at least `eps`. `torch.nn.functional.normalize`. */
+export function normalize(x: Tensor, options: { p?: number; dim?: number; eps?: number } = {}): Tensor {
+  const { p = 2, dim = 1, eps = 1e-12 } = options;
+  expectTensor("normalize: x", x);
+  return div(x, clamp(norm(x, p, axisOf(x.shape, dim), true), eps));
+}
+
+/**
+ * The cosine of the angle between a and b along an axis; each norm counts as at least `eps`.
+ * `torch.nn.functional.cosine_similarity`.
+ *
+ * @example
+ * ```ts
+ * F.cosineSimilarity(tensor([[1, 0]]), tensor([[1, 1]])).toArray(); // [0.7071...]
+ * ```
+ */
+export function cosineSimilarity(a: Tensor, b: Tensor, options: { dim?: number; eps?: number } = {}): Tensor {
+  const { dim = 1, eps = 1e-8 } = options;
+  expectTensor("cosineSimilarity: a", a);
+  expectTensor("cosineSimilarity: b", b);
+  const unit = (x: Tensor) => div(x, clamp(norm(x, 2, axisOf(x.shape, dim), true), eps));
+  return sum(mul(unit(a), unit(b)), dim);
+}

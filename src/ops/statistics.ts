@@ -1,0 +1,53 @@
+import { DistilleryError } from "../errors.js";
+import { numel } from "../tensor/shape.js";
+import { expectTensor, type Tensor } from "../tensor/tensor.js";
+import { div, mul, sub } from "./binary.js";
+import { max } from "./max.js";
+import { defineMethods } from "./methods.js";
+import { axesOf, mean, sum } from "./sum.js";
+import { abs, root } from "./unary.js";
+
+declare module "../tensor/tensor.js" {
+  interface Tensor {
+    /** The variance of all elements, or along axes; unbiased by default. `torch.var`. */
+    var(dim?: number | readonly number[], options?: VarianceOptions): Tensor;
+    /** The standard deviation of all elements, or along axes; unbiased by default. `torch.std`. */
+    std(dim?: number | readonly number[], options?: VarianceOptions): Tensor;
+    /** The p-norm of all elements, or along axes, for p of 1, 2 or infinity. `torch.linalg.vector_norm`. */
+    norm(p?: number, dim?: number | readonly number[], keepdim?: boolean): Tensor;
+  }
+}
+
+/** What a variance may be told. */
+export interface VarianceOptions {
+  /** What is taken off the number of elements that is divided by; 1 by default. */
+  readonly correction?: number;
+  readonly keepdim?: boolean;
+}
+
+/** The variance of all elements, or along axes: the sum of squares from the mean by n - correction. `torch.var`. */
+export function variance(x: Tensor, dim?: number | readonly number[], options: VarianceOptions = {}): Tensor {
+  expectTensor("var: x", x);
+  const { correction = 1, keepdim = false } = options;
+  const axes = axesOf(x.shape, dim);
+  const count = axes === null ? x.size : numel(axes.map((axis) => x.shape[axis]));
+  const centred = sub(x, mean(x, dim, true));
+  return div(sum(mul(centred, centred), dim, keepdim), Math.max(0, count - correction));
+}
+
+/** The standard deviation: the root of the {@link variance}. `torch.std`. */
+export function std(x: Tensor, dim?: number | readonly number[], options: VarianceOptions = {}): Tensor {
+  return root(variance(x, dim, options));
+}
+
+/** The p-norm of all elements, or along axes: p of 1, 2 or Infinity (that along one axis). `torch.linalg.vector_norm`. */
+export function norm(x: Tensor, p = 2, dim?: number | readonly number[], keepdim = false): Tensor {
+  expectTensor("norm: x", x);
+  if (p === 2) return root(sum(mul(x, x), dim, keepdim));
+  if (p === 1) return sum(abs(x), dim, keepdim);
+  if (p === Number.POSITIVE_INFINITY && dim === undefined) return max(abs(x));
+  if (p === Number.POSITIVE_INFINITY && typeof dim === "number") return max(abs(x), dim, keepdim).values;
+  throw new DistilleryError("BAD_ARGUMENT", `norm: p: expected 1, 2, or Infinity with at most one axis, got ${p}`);
+}
+
+defineMethods({ var: variance, std, norm });

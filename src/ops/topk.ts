@@ -1,0 +1,47 @@
+import { expectInteger } from "../checks.js";
+import { native } from "../native.js";
+import { allocate } from "../tensor/buffer_pool.js";
+import { IntTensor } from "../tensor/int_tensor.js";
+import { axisOf } from "../tensor/shape.js";
+import { expectTensor, type Tensor } from "../tensor/tensor.js";
+import { gather } from "./indexing.js";
+import type { ValuesAndIndices } from "./max.js";
+import { defineMethods } from "./methods.js";
+import { permuteData, transpose } from "./permute.js";
+
+declare module "../tensor/tensor.js" {
+  interface Tensor {
+    /** The k largest along an axis, in descending order, with their places. `torch.topk`. */
+    topk(k: number, dim?: number, largest?: boolean): ValuesAndIndices;
+  }
+}
+
+/**
+ * The k largest (or smallest) along an axis, the last one by default, in their order, with their places; of equals the
+ * first come first. `torch.topk`.
+ *
+ * @example
+ * ```ts
+ * tensor([3, 1, 2]).topk(2).indices.data; // Int32Array [0, 2]
+ * ```
+ */
+export function topk(x: Tensor, k: number, dim = -1, largest = true): ValuesAndIndices {
+  expectTensor("topk: x", x);
+  const axis = axisOf(x.shape, dim);
+  const last = x.shape.length - 1;
+  if (axis !== last) {
+    const { values, indices } = topk(transpose(x, axis, last), k, -1, largest);
+    const turned = allocate(indices.size);
+    const dims = x.shape.map((_, i) => (i === axis ? last : i === last ? axis : i));
+    const shape = permuteData(Float32Array.from(indices.data), indices.shape, dims, turned);
+    return { values: transpose(values, axis, last), indices: new IntTensor(Int32Array.from(turned), shape) };
+  }
+  const length = x.shape[last];
+  expectInteger("topk: k", k, 0, length);
+  const places = new Int32Array(length === 0 ? 0 : (x.size / length) * k);
+  native.topk(x.data, places, length, k, largest);
+  const indices = new IntTensor(places, [...x.shape.slice(0, -1), k]);
+  return { values: gather(x, last, indices), indices };
+}
+
+defineMethods({ topk });

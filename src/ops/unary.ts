@@ -1,0 +1,172 @@
+import { expectNumber } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { native } from "../native.js";
+import { allocate } from "../tensor/buffer_pool.js";
+import type { OnnxBuilder, OnnxNode } from "../tensor/onnx_node.js";
+import { expectTensor, type Tensor } from "../tensor/tensor.js";
+import { defineOp } from "./define_op.js";
+import { defineMethods } from "./methods.js";
+
+declare module "../tensor/tensor.js" {
+  interface Tensor {
+    /** -x. `torch.neg`. */
+    neg(): Tensor;
+    /** |x|. `torch.abs`. */
+    abs(): Tensor;
+    /** e^x. `torch.exp`. */
+    exp(): Tensor;
+    /** The natural logarithm. `torch.log`. */
+    log(): Tensor;
+    /** log(1 + x), exact for small x. `torch.log1p`. */
+    log1p(): Tensor;
+    /** The square root. `torch.sqrt`. */
+    sqrt(): Tensor;
+    /** 1 / sqrt(x). `torch.rsqrt`. */
+    rsqrt(): Tensor;
+    /** The hyperbolic tangent. `torch.tanh`. */
+    tanh(): Tensor;
+    /** 1 / (1 + e^-x). `torch.sigmoid`. */
+    sigmoid(): Tensor;
+    /** x limited to [min, max]; leave one out with null. `torch.clamp`. */
+    clamp(min: number | null, max?: number | null): Tensor;
+  }
+}
+
+/** The positions of the native table's rows. */
+const ROWS = new Map(native.unaryNames().map((name, row) => [name, row]));
+
+/** The numbers that a row of the table may take. */
+interface Parameters {
+  readonly a: number;
+  readonly b: number;
+}
+
+const NONE: Parameters = { a: 0, b: 0 };
+
+type OnnxForm = string | ((x: string, builder: OnnxBuilder, parameters: Parameters) => OnnxNode);
+
+/** The operation of a row of the native table `crates/kernels/src/unary.rs`, that may take parameters. */
+export function defineUnaryWith(name: string, onnx?: OnnxForm): (x: Tensor, parameters: Parameters) => Tensor {
+  const row = ROWS.get(name);
+  if (row === undefined) throw new DistilleryError("INTERNAL", `${name}: no row of the native table`);
+  const op = defineOp<Parameters, null>({
+    name,
+    forward([x], { a, b }) {
+      const data = allocate(x.size);
+      native.unaryForward(row, x.data, a, b, data);
+      return { data, shape: x.shape, saved: null };
+    },
+    backward(grad, [into], { inputs: [x], attributes: { a, b }, output }) {
+      if (into) native.unaryBackward(row, grad, x.data, output, a, b, into);
+    },
+    ...(onnx !== undefined && {
+      onnx: typeof onnx === "string" ? onnx : ({ inputs: [x], attributes }, builder) => onnx(x, builder, attributes),
+    }),
+  });
+  return (x, parameters) => {
+    expectTensor(`${name}: x`, x);
+    return op([x], parameters);
+  };
+}
+
+/** The operation of a row of the native table. */
+export function defineUnary(name: string, onnx?: OnnxForm): (x: Tensor) => Tensor {
+  const op = defineUnaryWith(name, onnx);
+  return (x) => op(x, NONE);
+}
+
+/** -x. `torch.neg`. */
+export const neg = defineUnary("neg", "Neg");
+
+/** |x|; the gradient at 0 is 0. `torch.abs`. */
+export const abs = defineUnary("abs", "Abs");
+
+/** e^x. `torch.exp`. */
+export const exp = defineUnary("exp", "Exp");
+
+/** The natural logarithm. `torch.log`. */
+export const log = defineUnary("log", "Log");
+
+/** log(1 + x), exact for small x. `torch.log1p`. */
+export const log1p = defineUnary("log1p", (x, builder) => ({
+  type: "Log",
+  inputs: [builder.node({ type: "Add", inputs: [x, builder.scalar("one", 1)] })],
+}));
+
+/** The square root. `torch.sqrt`. */
+export const sqrt = defineUnary("sqrt", "Sqrt");
+
+/** The square root, whose gradient at 0 is 0, as PyTorch has it inside of std and norm. */
+export const root = defineUnary("root", "Sqrt");
+
+/** 1 / sqrt(x). `torch.rsqrt`. */
+export const rsqrt = defineUnary("rsqrt", (x, builder) => ({
+  type: "Reciprocal",
+  inputs: [builder.node({ type: "Sqrt", inputs: [x] })],
+}));
+
+/** The hyperbolic tangent. `torch.tanh`. */
+export const tanh = defineUnary("tanh", "Tanh");
+
+/** 1 / (1 + e^-x). `torch.sigmoid`. */
+export const sigmoid = defineUnary("sigmoid", "Sigmoid");
+
+/** log(sigmoid(x)). `torch.nn.functional.logsigmoid`. */
+export const logSigmoid = defineUnary("logSigmoid", (x, builder) => ({
+  type: "Neg",
+  inputs: [builder.node({ type: "Softplus", inputs: [builder.node({ type: "Neg", inputs: [x] })] })],
+}));
+
+/** x sigmoid(x). `torch.nn.functional.silu`. */
+export const silu = defineUnary("silu", (x, builder) => ({
+  type: "Mul",
+  inputs: [x, builder.node({ type: "Sigmoid", inputs: [x] })],
+}));
+
+/** x log(x), which is 0 at 0. `torch.xlogy(x, x)`. */
+export const xLogX = defineUnary("xLogX");
+
+const geluErf = defineUnary("gelu", (x, builder) => {
+  const scaled = builder.node({ type: "Mul", inputs: [x, builder.scalar("scale", Math.SQRT1_2)] });
+  return halfTimesOnePlus(x, builder.node({ type: "Erf", inputs: [scaled] }), builder);
+});
+
+const geluTanh = defineUnary("geluTanh", (x, builder) => {
+  const mul = (a: string, b: string) => builder.node({ type: "Mul", inputs: [a, b] });
+  const cube = mul(mul(mul(x, x), x), builder.scalar("cube", 0.044715));
+  const inner = mul(builder.node({ type: "Add", inputs: [x, cube] }), builder.scalar("scale", Math.sqrt(2 / Math.PI)));
+  return halfTimesOnePlus(x, builder.node({ type: "Tanh", inputs: [inner] }), builder);
+});
+
+function halfTimesOnePlus(x: string, y: string, builder: OnnxBuilder): OnnxNode {
+  const half = builder.node({ type: "Mul", inputs: [x, builder.scalar("half", 0.5)] });
+  return {
+    type: "Mul",
+    inputs: [half, builder.node({ type: "Add", inputs: [y, builder.scalar("one", 1)] })],
+  };
+}
+
+/** x times the chance that a standard normal is below x, or its approximation by tanh. `torch.nn.functional.gelu`. */
+export function gelu(x: Tensor, options: { approximate?: "none" | "tanh" } = {}): Tensor {
+  const { approximate = "none" } = options;
+  if (approximate === "none") return geluErf(x);
+  if (approximate === "tanh") return geluTanh(x);
+  throw new DistilleryError("BAD_ARGUMENT", `gelu: approximate: expected "none" or "tanh", got ${String(approximate)}`);
+}
+
+const limit = defineUnaryWith("clamp", (x, builder, { a, b }) => ({
+  type: "Clip",
+  inputs: [x, builder.scalar("min", a), builder.scalar("max", b)],
+}));
+
+/** The largest number in single precision: what takes the place of a bound that is left out. */
+const LARGEST = 3.4028234663852886e38;
+
+/** x limited to [min, max]; leave one out with null. The gradient is 0 outside. `torch.clamp`. */
+export function clamp(x: Tensor, min: number | null, max: number | null = null): Tensor {
+  if (min === null && max === null) throw new DistilleryError("BAD_ARGUMENT", "clamp: expected min, max or both");
+  const bound = (name: string, value: number) => expectNumber(`clamp: ${name}`, value, () => true, "a finite number");
+  return limit(x, { a: min === null ? -LARGEST : bound("min", min), b: max === null ? LARGEST : bound("max", max) });
+}
+
+defineMethods({ neg, abs, exp, log, log1p, sqrt, rsqrt, tanh, sigmoid, clamp });
