@@ -6,8 +6,9 @@ import { numel } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { broadcastOperand, broadcastShape, writeSummed } from "./broadcast.js";
 import { defineOp } from "./define_op.js";
+import { defineUnaryWith } from "./define_unary.js";
 import { defineMethods } from "./methods.js";
-import { defineUnaryWith, neg } from "./unary.js";
+import { neg } from "./unary.js";
 
 declare module "../tensor/tensor.js" {
   interface Tensor {
@@ -32,7 +33,7 @@ declare module "../tensor/tensor.js" {
 const ROWS = new Map(native.binaryNames().map((name, row) => [name, row]));
 
 /** The operation of a row of the native table `crates/kernels/src/binary.rs`, broadcast as NumPy does. */
-export function defineBinary(
+function defineBinary(
   name: string,
   options: { onnx?: string; lower?: LoweredNode; passesGradient?: boolean } = {},
 ): (a: Tensor, b: Tensor) => Tensor {

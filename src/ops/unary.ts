@@ -1,10 +1,8 @@
 import { expectNumber } from "../checks.js";
 import { DistilleryError } from "../errors.js";
-import { native } from "../native.js";
-import { allocate } from "../tensor/buffer_pool.js";
 import type { OnnxBuilder, OnnxNode } from "../tensor/onnx_node.js";
-import { expectTensor, type Tensor } from "../tensor/tensor.js";
-import { defineOp } from "./define_op.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { defineUnary, defineUnaryWith } from "./define_unary.js";
 import { defineMethods } from "./methods.js";
 
 declare module "../tensor/tensor.js" {
@@ -30,49 +28,6 @@ declare module "../tensor/tensor.js" {
     /** x limited to [min, max]; leave one out with null. `torch.clamp`. */
     clamp(min: number | null, max?: number | null): Tensor;
   }
-}
-
-/** The positions of the native table's rows. */
-const ROWS = new Map(native.unaryNames().map((name, row) => [name, row]));
-
-/** The numbers that a row of the table may take. */
-interface Parameters {
-  readonly a: number;
-  readonly b: number;
-}
-
-const NONE: Parameters = { a: 0, b: 0 };
-
-type OnnxForm = string | ((x: string, builder: OnnxBuilder, parameters: Parameters) => OnnxNode);
-
-/** The operation of a row of the native table `crates/kernels/src/unary.rs`, that may take parameters. */
-export function defineUnaryWith(name: string, onnx?: OnnxForm): (x: Tensor, parameters: Parameters) => Tensor {
-  const row = ROWS.get(name);
-  if (row === undefined) throw new DistilleryError("INTERNAL", `${name}: no row of the native table`);
-  const op = defineOp<Parameters, null>({
-    name,
-    forward([x], { a, b }) {
-      const data = allocate(x.size);
-      native.unaryForward(row, x.data, a, b, data);
-      return { data, shape: x.shape, saved: null };
-    },
-    backward(grad, [into], { inputs: [x], attributes: { a, b }, output }) {
-      if (into) native.unaryBackward(row, grad, x.data, output, a, b, into);
-    },
-    ...(onnx !== undefined && {
-      onnx: typeof onnx === "string" ? onnx : ({ inputs: [x], attributes }, builder) => onnx(x, builder, attributes),
-    }),
-  });
-  return (x, parameters) => {
-    expectTensor(`${name}: x`, x);
-    return op([x], parameters);
-  };
-}
-
-/** The operation of a row of the native table. */
-export function defineUnary(name: string, onnx?: OnnxForm): (x: Tensor) => Tensor {
-  const op = defineUnaryWith(name, onnx);
-  return (x) => op(x, NONE);
 }
 
 /** -x. `torch.neg`. */

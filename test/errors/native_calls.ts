@@ -12,12 +12,13 @@ export type Argument = (
   path?: string;
 };
 
-/** `list`: the kernel takes a list of such arrays. `free`: any length is valid. `optional`: null is valid. */
+/** `list`: the kernel takes a list of such arrays. `free`: any length is valid. `atLeast`: a longer one is valid. `optional`: null is valid. */
 interface ArrayArgument {
   kind: "read" | "write";
   array: TypedArray;
   list?: boolean;
   free?: boolean;
+  atLeast?: boolean;
   optional?: boolean;
 }
 
@@ -26,6 +27,7 @@ const write = (length: number): ArrayArgument => ({ kind: "write", array: new Fl
 const readOf = (array: TypedArray): ArrayArgument => ({ kind: "read", array });
 const writeOf = (array: TypedArray): ArrayArgument => ({ kind: "write", array });
 const free = (argument: ArrayArgument): ArrayArgument => ({ ...argument, free: true });
+const atLeast = (argument: ArrayArgument): ArrayArgument => ({ ...argument, atLeast: true });
 const optional = (argument: ArrayArgument): ArrayArgument => ({ ...argument, optional: true });
 const list = (argument: ArrayArgument): ArrayArgument => ({ ...argument, list: true });
 const size = (value: number): Argument => ({ kind: "size", value });
@@ -82,7 +84,7 @@ export const CALLS: Record<string, Argument[]> = {
     ...{ decoupledWeightDecay: flag, step: real(1), gradScale: real(1) },
   }),
   affine: [six, real(2), real(1), write(6)],
-  argmax: [six, writeOf(new Int32Array(2)), size(2), size(3), size(1), flag],
+  argmax: [twelve, writeOf(new Int32Array(4)), size(2), size(3), size(2), flag],
   augment: [
     ...[stream(), read(...Array(24).keys()), three, write(24), size(2), size(3), size(2), size(2)],
     ...[real(1), real(0.5), real(0.1)],
@@ -127,7 +129,7 @@ export const CALLS: Record<string, Argument[]> = {
     classes: size(3),
     labelSmoothing: real(0.1),
   }),
-  cumsum: [six, write(6), size(1), size(2), size(3), flag],
+  cumsum: [twelve, write(12), size(2), size(3), size(2), flag],
   decodeImages: [list(free(readOf(PICTURE))), writeOf(new Uint8Array(12)), size(3), size(2), size(2), flag, flag],
   dropoutBackward: [six, real(0.5), readOf(new Uint8Array(6)), write(6)],
   dropoutForward: [six, real(0.5), stream(), writeOf(new Uint8Array(6)), write(6)],
@@ -153,8 +155,8 @@ export const CALLS: Record<string, Argument[]> = {
   inferenceRelease: [queue()],
   inferenceTake: [queue(), six, size(2), stream(), list(write(6))],
   imageSize: [free(readOf(PICTURE))],
-  indexAdd: [six, size(1), size(4), size(3), labelsOf(1, 0), write(12)],
-  indexSelect: [twelve, size(1), size(4), size(3), labelsOf(1, 0), write(6)],
+  indexAdd: [twelve, size(2), size(2), size(3), labelsOf(1, 0), write(12)],
+  indexSelect: [twelve, size(2), size(2), size(3), labelsOf(1, 0), write(12)],
   kdLoss: named({
     studentLogits: six,
     teacherLogits: six,
@@ -246,8 +248,8 @@ export const CALLS: Record<string, Argument[]> = {
   }),
   softmaxBackward: [six, six, write(6), size(2), size(3), flag],
   softmaxForward: [six, write(6), size(2), size(3), flag],
-  stridedCopy: [twelve, shape(2, 3), shape(1, 2), real(1), write(6)],
-  stridedScatter: [six, shape(2, 3), shape(1, 2), real(1), write(12)],
+  stridedCopy: [atLeast(read(...Array(7).keys())), shape(2, 3), shape(1, 2), real(1), write(6)],
+  stridedScatter: [six, shape(2, 3), shape(1, 2), real(1), atLeast(write(7))],
   sumAxis: [twelve, write(6), size(2), size(2), size(3), real(1)],
   sumTo: [six, shape(2, 3), write(3), shape(1, 3)],
   topk: [six, writeOf(new Int32Array(4)), size(3), size(2), flag],

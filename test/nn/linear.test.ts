@@ -74,7 +74,7 @@ it("a layer is its function", () => {
 
 it.each<[string, () => unknown, string]>([
   ["783 columns for 784", () => new Linear(784, 10).forward(zeros([2, 783])), "SHAPE_MISMATCH"],
-  ["a row that is no matrix", () => new Linear(4, 2).forward(zeros([4])), "SHAPE_MISMATCH"],
+  ["a single number", () => new Linear(4, 2).forward(zeros([])), "SHAPE_MISMATCH"],
   ["a bias of another length", () => F.linear(zeros([1, 2]), zeros([3, 2]), zeros([2])), "SHAPE_MISMATCH"],
   ["a bias that is no tensor", () => F.linear(zeros([1, 2]), zeros([3, 2]), [0, 0, 0] as never), "BAD_DTYPE"],
   ["x that is no tensor", () => F.linear([[1, 2]] as never, zeros([3, 2])), "BAD_DTYPE"],

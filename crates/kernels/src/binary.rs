@@ -68,6 +68,9 @@ fn each_pair<T: Copy + Send>(
     out: &mut [T],
     f: impl Fn(f32, f32) -> T + Sync,
 ) -> Result<()> {
+    if out.is_empty() && !a.data.is_empty() && !b.data.is_empty() {
+        expect_shape(op, "out", &[0], &[a.data.len().max(b.data.len())])?;
+    }
     a.check(op, out.len())?;
     b.check(op, out.len())?;
     parallel::for_each(out, GRAIN, |first, part| {
@@ -131,7 +134,7 @@ binary_table! {
     Minimum "minimum"
         |a, b| if a < b || a.is_nan() { a } else { b },
         |a, b| share(a, b, a > b), |a, b| share(a, b, b > a);
-    Pow "pow" |a, b| power(a, b),
+    Pow "pow" power,
         |a, b| if b == 0.0 { 0.0 } else { b * power(a, b - 1.0) },
         |a, b| if a == 0.0 && b >= 0.0 { 0.0 } else { power(a, b) * a.ln() };
 }

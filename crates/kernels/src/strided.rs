@@ -27,7 +27,7 @@ impl View<'_> {
         if size == 0 || last.is_some_and(|last| last < len) {
             return Ok(size);
         }
-        expect_that(self.offset < len, op, "offset", self.offset as f64, "a place inside of the array")?;
+        expect_that(len == 0 || self.offset < len, op, "offset", self.offset as f64, "a place inside of the array")?;
         Err(KernelError::Shape { op, what: "view", got: self.shape.to_vec(), expected: vec![len] })
     }
 

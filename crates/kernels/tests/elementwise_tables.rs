@@ -165,11 +165,7 @@ fn refuses_wrong_shapes() {
     let message = "add: operand: expected shape [4], got [3]";
     refuses(Binary::Add.forward(Operand::whole(&x), short, &mut out), "SHAPE_MISMATCH", message);
     let message = "mul: each: expected a number that divides the output's length, got 3";
-    refuses(
-        Binary::Mul.forward(Operand { data: &x, each: 3 }, Operand::whole(&x), &mut out),
-        "BAD_ARGUMENT",
-        message,
-    );
+    refuses(Binary::Mul.forward(Operand { data: &x, each: 3 }, Operand::whole(&x), &mut out), "BAD_ARGUMENT", message);
     let message = "where: a: expected shape [4], got [3]";
     refuses(select(&[1; 4], &x[1..], &x, &mut out), "SHAPE_MISMATCH", message);
 }

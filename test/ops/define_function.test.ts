@@ -1,0 +1,64 @@
+import { describe, expect, it } from "vitest";
+import { defineFunction, defineOp, Linear, Sequential, type Tensor, tensor } from "../../src/index.js";
+
+describe("defineFunction", () => {
+  const straightThrough = defineFunction({
+    name: "roundStraightThrough",
+    forward: (_, x: Tensor) => tensor(x.data.map(Math.round), { shape: x.shape }),
+    backward: (_, grad) => grad,
+  });
+
+  it("passes the gradient on as its backward says", () => {
+    const x = tensor([1.4, 2.6], { requiresGrad: true });
+    const y = straightThrough(x.mul(2));
+    y.mul(y).sum().backward();
+    expect(y.toArray()).toEqual([3, 5]);
+    expect(x.grad?.toArray()).toEqual([12, 20]);
+  });
+
+  it("hands saved tensors from forward to backward, and takes null for no gradient", () => {
+    const scale = defineFunction({
+      name: "scale",
+      forward(context, x: Tensor, factor: Tensor) {
+        context.saveForBackward(factor);
+        return x.mul(factor);
+      },
+      backward: ({ savedTensors: [factor] }, grad) => [grad.mul(factor), null],
+    });
+    const [x, factor] = [tensor([1, 2], { requiresGrad: true }), tensor([3, 4], { requiresGrad: true })];
+    scale(x, factor).sum().backward();
+    expect([x.grad?.toArray(), factor.grad?.toArray()]).toEqual([
+      [3, 4],
+      [0, 0],
+    ]);
+  });
+
+  it("refuses a gradient of another shape, and what is no tensor", () => {
+    const wrong = defineFunction({
+      name: "wrong",
+      forward: (_, x: Tensor) => x.exp(),
+      backward: (_, grad) => grad.sum(),
+    });
+    const loss = wrong(tensor([1, 2], { requiresGrad: true })).sum();
+    expect(() => loss.backward()).toThrow("wrong: gradient 0: expected shape [2], got []");
+    expect(() => wrong(3 as never)).toThrow("wrong: input 0: expected a Tensor, got 3");
+  });
+});
+
+describe("defineOp", () => {
+  it("makes an operation of kernels of one's own", () => {
+    const double = defineOp<null, null>({
+      name: "double",
+      forward: ([x]) => ({ data: x.data.map((value) => 2 * value), shape: x.shape, saved: null }),
+      backward: (grad, [into]) => into?.set(grad.map((value) => 2 * value)),
+    });
+    const x = tensor([1, 2], { requiresGrad: true });
+    double([x.exp()], null).sum().backward();
+    expect(x.grad?.data).toEqual(Float32Array.of(2 * Math.exp(1), 2 * Math.exp(2)));
+  });
+});
+
+it("layers take rows of any rank", () => {
+  const layer = new Sequential(new Linear(3, 2));
+  expect(layer.forward(tensor(new Float32Array(24), { shape: [4, 2, 3] })).shape).toEqual([4, 2, 2]);
+});

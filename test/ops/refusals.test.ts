@@ -1,0 +1,67 @@
+import { describe, expect, it } from "vitest";
+import { cat, F, IntTensor, matmul, ones, stack, type Tensor, tensor, where, zeros } from "../../src/index.js";
+
+const x = zeros([2, 3]);
+const index = (values: number[], shape: number[]) => new IntTensor(Int32Array.from(values), shape);
+
+describe("what an operation refuses, with its name, the argument and the shapes", () => {
+  it.each<[() => unknown, string, string]>([
+    [() => x.sub(zeros([2])), "SHAPE_MISMATCH", "sub: other: expected shapes that broadcast, got [2, 3] and [2]"],
+    [() => x.gt(zeros([4])), "SHAPE_MISMATCH", "gt: other: expected shapes that broadcast, got [2, 3] and [4]"],
+    [() => x.div("2" as never), "BAD_DTYPE", 'div: other: expected a Tensor, got "2"'],
+    [() => where([1] as never, x, 0), "BAD_DTYPE", "where: mask: expected an IntTensor, got a value of type Array"],
+    [() => x.clamp(null), "BAD_ARGUMENT", "clamp: expected min, max or both"],
+    [() => zeros([0, 3]).max(), "SHAPE_MISMATCH", "max: x: expected elements, got shape [0, 3]"],
+    [() => zeros([2, 0]).min(1), "SHAPE_MISMATCH", "min: x: expected elements, got shape [2, 0]"],
+    [() => x.topk(4), "BAD_ARGUMENT", "topk: k: expected a whole number from 0 to 3, got 4"],
+    [() => x.permute([0, 0]), "BAD_ARGUMENT", "permute: dims: expected each axis of [2, 3] once, got [0, 0]"],
+    [() => x.expand([3, 3]), "SHAPE_MISMATCH", "expand: shape: expected one that [2, 3] broadcasts to, got [3, 3]"],
+    [() => cat([x, zeros([2, 2])]), "SHAPE_MISMATCH", "cat: tensors[1]: expected shape [*, 3], got [2, 2]"],
+    [() => stack([]), "BAD_ARGUMENT", "stack: tensors: expected a list of tensors, got a value of type Array"],
+    [() => x.split([1, 2]), "BAD_ARGUMENT", "split: size: expected sizes that add up to 2, got 3"],
+    [() => x.slice(0, 2, { step: 0 }), "BAD_ARGUMENT", "slice: step: expected a whole number of at least 1, got 0"],
+    [() => x.gather(1, index([0], [1])), "SHAPE_MISMATCH", "gather: index: expected as many axes as [2, 3], got [1]"],
+    [
+      () => x.gather(1, index([3], [1, 1])),
+      "BAD_ARGUMENT",
+      "gather: index: expected an index inside of the axis, got 3",
+    ],
+    [
+      () => matmul(x, ones([2, 3])),
+      "SHAPE_MISMATCH",
+      "matmul: expected shapes [..., m, k] and [..., k, n], got [2, 3] and [2, 3]",
+    ],
+    [() => x.norm(3), "BAD_ARGUMENT", "norm: p: expected 1, 2, or Infinity with at most one axis, got 3"],
+    [
+      () => F.mseLoss(x, x, { reduction: "average" as never }),
+      "BAD_ARGUMENT",
+      'mseLoss: reduction: expected "none", "mean" or "sum", got average',
+    ],
+    [() => F.klDiv(x, zeros([3])), "SHAPE_MISMATCH", "klDiv: target: expected shape [2, 3], got [3]"],
+    [
+      () => F.nllLoss(x, Int32Array.of(0, 3)),
+      "LABEL_OUT_OF_RANGE",
+      "nllLoss: target[1]: expected a class from 0 to 2, got 3",
+    ],
+    [
+      () => F.oneHot(Int32Array.of(4), 3),
+      "LABEL_OUT_OF_RANGE",
+      "oneHot: labels[0]: expected a class from 0 to 2, got 4",
+    ],
+  ])("%s", (call, code, message) => {
+    expect(call).toThrow(expect.objectContaining({ code, message }));
+  });
+});
+
+it("logsumexp does not overflow, and keeps infinity", () => {
+  const values: Tensor = tensor([
+    [1000, 1000],
+    [-1000, -1000],
+    [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY],
+    [Number.POSITIVE_INFINITY, 0],
+  ]);
+  const [large, small, none, infinite] = values.logsumexp(1).data;
+  expect(large).toBeCloseTo(1000 + Math.LN2, 3);
+  expect(small).toBeCloseTo(-1000 + Math.LN2, 3);
+  expect([none, infinite]).toEqual([Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY]);
+});
