@@ -56,17 +56,20 @@ export interface AdamCall {
 /** One step of Adam or AdamW over all parameters */
 export declare function adamStep(call: AdamCall): void
 
-/** out = a + b, of equal lengths */
-export declare function add(a: F32, b: F32, out: F32Mut): void
-
 /** out = factor * x + offset */
 export declare function affine(x: F32, factor: number, offset: number, out: F32Mut): void
 
-/** out[i] = the column of the largest value in row i */
-export declare function argmax(x: F32, out: I32Mut, rows: number, columns: number): void
+/** out[outer, inner] = where the largest (or smallest) of the middle axis of x[outer, length, inner] lies */
+export declare function argmax(x: F32, out: I32Mut, outer: number, length: number, inner: number, largest: boolean): void
 
 /** Shifts and mirrors images at random and adds noise */
 export declare function augment(state: U32Mut, images: F32, fill: F32, out: F32Mut, rows: number, channels: number, height: number, width: number, maxShift: number, flip: number, noise: number): void
+
+/**
+ * out[i] = a[i] b[i] for each matrix of a batch: form 0: a[m, k] b[k, n], 1: a[m, k] b[n, k]^T,
+ * 2: a[k, m]^T b[k, n]
+ */
+export declare function batchedMatmul(form: number, a: F32, b: F32, out: F32Mut, batch: number, m: number, k: number, n: number): void
 
 /** The gradients of batchNormForward from grad[rows, features] */
 export declare function batchNormBackward(call: BatchNormBackward): void
@@ -95,6 +98,21 @@ export interface BatchNormForward {
   features: number
 }
 
+/** gradX = grad * the slope of f by a, or by b if `second`, before it is summed over what is repeated */
+export declare function binaryBackward(index: number, second: boolean, grad: F32, a: F32, eachA: number, b: F32, eachB: number, gradX: F32Mut): void
+
+/** out = f(a, b); each element of an operand stands as often in a row as said, and all again until out is full */
+export declare function binaryForward(index: number, a: F32, eachA: number, b: F32, eachB: number, out: F32Mut): void
+
+/** The names of the functions of two elements: binary kernels take a position in this list */
+export declare function binaryNames(): Array<string>
+
+/** out = 1 where the comparison of a and b holds, else 0; operands as in `binaryForward` */
+export declare function compare(index: number, a: F32, eachA: number, b: F32, eachB: number, out: I32Mut): void
+
+/** The names of the comparisons: `compare` takes a position in this list */
+export declare function comparisonNames(): Array<string>
+
 /** The mean cross-entropy; writes its gradient */
 export declare function crossEntropy(call: CrossEntropy): number
 
@@ -107,6 +125,9 @@ export interface CrossEntropy {
   classes: number
   labelSmoothing: number
 }
+
+/** The sums along the middle axis of x[outer, length, inner] so far, from its end if `reverse` */
+export declare function cumsum(x: F32, out: F32Mut, outer: number, length: number, inner: number, reverse: boolean): void
 
 /** Decodes PNG and JPEG files, each into channels x height x width bytes; the first that can't be, or null */
 export declare function decodeImages(files: Array<U8>, out: U8Mut, channels: number, height: number, width: number, mayResize: boolean, mayGrey: boolean): ImageFailure | null
@@ -124,11 +145,11 @@ export declare function dropoutBackward(grad: F32, p: number, mask: U8, gradX: F
 /** out = x with each element kept with probability 1 - p and divided by it; writes the mask, drawn from state */
 export declare function dropoutForward(x: F32, p: number, state: U32Mut, mask: U8Mut, out: F32Mut): void
 
-/** Repeats x along the axes where out is larger */
-export declare function expand(x: F32, shape: Array<number>, out: F32Mut, outShape: Array<number>): void
-
 /** The index of the first value that is NaN or infinite, or -1 */
 export declare function firstNonFinite(x: F32): number
+
+/** out = x at the indices along an axis */
+export declare function gather(x: F32, shape: Array<number>, axis: number, indices: I32, indexShape: Array<number>, out: F32Mut): void
 
 /** out[i] = (pixels[indices[i]] / 255 - mean) / std, with a mean and a deviation a channel */
 export declare function gatherBytes(pixels: U8, indices: I32, out: F32Mut, rows: number, width: number, mean: F32, std: F32): void
@@ -166,6 +187,12 @@ export interface ImageFailure {
 
 /** The channels (1 or 3), rows and columns of a PNG or JPEG file, or what is wrong with it */
 export declare function imageSize(file: U8): Array<number> | string
+
+/** out[outer, indices[i], inner] = the sum of the grad[outer, i, inner] that belong there */
+export declare function indexAdd(grad: F32, outer: number, length: number, inner: number, indices: I32, out: F32Mut): void
+
+/** out[outer, i, inner] = x[outer, indices[i], inner] */
+export declare function indexSelect(x: F32, outer: number, length: number, inner: number, indices: I32, out: F32Mut): void
 
 /** Forgets the passes in flight */
 export declare function inferenceDiscard(queue: ExternalObject<InferenceQueue | undefined | null>): void
@@ -275,9 +302,6 @@ export declare function matmulTn(a: F32, b: F32, out: F32Mut, m: number, k: numb
 /** Moves averages toward values: average + (1 - decay) (value - average) */
 export declare function movingAverage(averages: Array<F32Mut>, values: Array<F32>, decay: number): void
 
-/** out = a * b, of equal lengths */
-export declare function mul(a: F32, b: F32, out: F32Mut): void
-
 /** What a node is told besides its inputs: each operation reads its own */
 export interface NodeAttributes {
   relu?: boolean
@@ -363,6 +387,12 @@ export declare function reluForward(x: F32, out: F32Mut): void
 /** Multiplies all gradients by a coefficient */
 export declare function scaleGrads(grads: Array<F32Mut>, coefficient: number): void
 
+/** out at the indices along an axis = x, or += x if `add`; x has the indices' length or one element */
+export declare function scatter(x: F32, out: F32Mut, shape: Array<number>, axis: number, indices: I32, indexShape: Array<number>, add: boolean): void
+
+/** out = a where the mask is not 0, else b; a and b have the mask's length or one element */
+export declare function select(mask: I32, a: F32, b: F32, out: F32Mut): void
+
 /** Sets how many threads the kernels may use; 0 stands for the cores */
 export declare function setThreads(threads: number): void
 
@@ -389,11 +419,29 @@ export declare function softmaxBackward(grad: F32, y: F32, gradX: F32Mut, rows: 
 /** Softmax, or its logarithm, over the rows of x */
 export declare function softmaxForward(x: F32, out: F32Mut, rows: number, columns: number, log: boolean): void
 
+/** out = the elements of x at offset + i strides[0] + ..., row by row */
+export declare function stridedCopy(x: F32, shape: Array<number>, strides: Array<number>, offset: number, out: F32Mut): void
+
+/** The elements of out at offset + i strides[0] + ... = x, row by row; the others stay */
+export declare function stridedScatter(x: F32, shape: Array<number>, strides: Array<number>, offset: number, out: F32Mut): void
+
 /** out[outer, inner] = scale * the sum over the middle axis of x[outer, length, inner] */
 export declare function sumAxis(x: F32, out: F32Mut, outer: number, length: number, inner: number, scale: number): void
 
-/** Sums x over the axes along which out was expanded to x's shape */
+/** Sums x over the axes along which it was broadcast from out's shape */
 export declare function sumTo(x: F32, shape: Array<number>, out: F32Mut, outShape: Array<number>): void
 
 /** How many threads the kernels may use */
 export declare function threads(): number
+
+/** out[rows, k] = where the k largest (or smallest) values of each row of x[rows, length] lie */
+export declare function topk(x: F32, out: I32Mut, length: number, k: number, largest: boolean): void
+
+/** gradX = grad * f'(x), from the input x and the output y */
+export declare function unaryBackward(index: number, grad: F32, x: F32, y: F32, a: number, b: number, gradX: F32Mut): void
+
+/** out = f(x), with the parameters a and b */
+export declare function unaryForward(index: number, x: F32, a: number, b: number, out: F32Mut): void
+
+/** The names of the functions of one element: unary kernels take a position in this list */
+export declare function unaryNames(): Array<string>

@@ -81,7 +81,6 @@ function define(name: "sum" | "mean") {
       if (axes === null) return { kind: name };
       return axes.length === 1 ? { kind: name, axis: axes[0] } : null;
     },
-    lower: ({ axis }) => ({ kind: name, ...(axis !== null && { axis }) }),
   });
 }
 
