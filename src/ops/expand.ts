@@ -15,7 +15,7 @@ declare module "../tensor/tensor.js" {
 }
 
 const expandOp = defineOp<{ shape: readonly number[] }, null>({
-  name: "expandTo",
+  name: "expand",
   forward([x], { shape }) {
     const data = allocate(numel(shape));
     native.stridedCopy(x.data, [...shape], expandedStrides(x.shape, shape), 0, data);
