@@ -24,8 +24,6 @@ const CIRCLES = [
   ["nn/module.ts", "nn/printed.ts"],
   ["optim/optimizer.ts", "optim/state_dict.ts"],
   ["tensor/autograd.ts", "tensor/op.ts", "tensor/tensor.ts"],
-  ["matmul/epilogue.rs", "matmul/microkernel.rs"],
-  ["matmul/gemm.rs", "matmul/macrokernel.rs"],
 ].map(String);
 
 /** Short files with one importer that remain. */

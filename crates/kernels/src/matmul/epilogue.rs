@@ -1,6 +1,6 @@
 //! What is done to C in its last write: bias and ReLU, while the microtile is still in L1.
 
-use super::microkernel::vector;
+use super::mat::vector;
 use pulp::Simd;
 use std::ops::Range;
 

@@ -18,29 +18,13 @@
 //! The packed block of B (KC x NC) stays in L2, a panel of it (KC x NR) streams through L1, the microtile of C (MR x NR)
 //! stays in registers. With shared B the threads wait for each other twice per block; with private B never.
 
-use super::epilogue::Epilogue;
 use super::macrokernel::MacroKernel;
-use super::mat::{MatMut, MatRef};
 use super::pack::{self, PackB};
-use super::params::{KC_MAX, KC_TASK, PACK_B_ELEMS, PARALLEL_MIN, TASKS_PER_THREAD, kc_sum, mr, nr};
+use super::params::{KC_MAX, KC_TASK, PACK_B_ELEMS, PARALLEL_MIN, TASKS_PER_THREAD, kc_sum, nr};
+use super::problem::Gemm;
 use crate::parallel;
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
-
-/// C[m, n] = epilogue(A[m, k] B[k, n]).
-#[derive(Clone, Copy)]
-pub(super) struct Gemm<'a> {
-    pub m: usize,
-    pub n: usize,
-    pub k: usize,
-    pub a: MatRef,
-    pub b: MatRef,
-    pub c: MatMut,
-    pub epilogue: Epilogue<'a>,
-}
-
-// SAFETY: the threads read A and B, which are borrowed for the whole call, and write parts of C that do not overlap.
-unsafe impl Sync for Gemm<'_> {}
 
 /// A buffer that the threads fill, each its own part.
 #[derive(Clone, Copy)]
@@ -66,22 +50,6 @@ impl WithSimd for Gemm<'_> {
 }
 
 impl Gemm<'_> {
-    /// The same product as C^T = B^T A^T, which packs A^T and reads B^T in place.
-    fn transposed(self) -> Self {
-        let (a, b, c) = (self.b.transposed(), self.a.transposed(), self.c.transposed());
-        Self { m: self.n, n: self.m, a, b, c, epilogue: self.epilogue.transposed(), ..self }
-    }
-
-    /// About how many cycles it takes: multiply-adds (2 vectors per cycle), reading A if it is not row-major, packing B
-    /// (slower if it is transposed), writing C (slower if it is transposed).
-    fn cost(&self, lanes: usize) -> usize {
-        let multiply = self.m * self.n.div_ceil(lanes) * self.k / 2;
-        let read = if self.a.cs == 1 { 0 } else { self.m * self.k };
-        let pack = self.n * self.k / if self.b.cs == 1 { 10 } else { 2 };
-        let write = self.m * self.n / if self.c.cs == 1 { lanes } else { 2 };
-        multiply + read + pack + write
-    }
-
     /// Chooses the schedule and the block sizes. KC is a multiple of `kc_sum`, so that the bits do not depend on it.
     fn run<S: Simd>(&self, simd: S) {
         let (panels, tiles) = (self.panels::<S>(), self.tiles::<S>());
@@ -168,26 +136,5 @@ impl Gemm<'_> {
     fn pack<S: Simd>(&self, simd: S, panels: Range<usize>, ks: Range<usize>, to: *mut f32) {
         let columns = panels.start * nr::<S>()..self.n.min(panels.end * nr::<S>());
         simd.vectorize(PackB { b: self.b.from(ks.start, columns.start), kc: ks.len(), nc: columns.len(), to });
-    }
-
-    /// Rows of a full microtile.
-    pub(super) const fn mr<S: Simd>(&self) -> usize {
-        mr::<S>(self.n)
-    }
-
-    /// Row tiles of C.
-    fn tiles<S: Simd>(&self) -> usize {
-        self.m.div_ceil(self.mr::<S>())
-    }
-
-    /// Panels of B.
-    fn panels<S: Simd>(&self) -> usize {
-        self.n.div_ceil(nr::<S>())
-    }
-
-    /// k in blocks of `kc`; if k is 0 one empty block, which writes the zeros.
-    fn k_blocks(&self, kc: usize) -> impl Iterator<Item = Range<usize>> {
-        let k = self.k;
-        (0..k.max(1)).step_by(kc).map(move |start| start.min(k)..k.min(start + kc))
     }
 }

@@ -1,11 +1,11 @@
 //! One task of the loop nest: some rows of C times a packed block of B, microtile by microtile (loops ir and jr).
 
 use super::epilogue::TileEpilogue;
-use super::gemm::Gemm;
 use super::mat::{MatMut, MatRef};
 use super::microkernel::{self, F32, MicroTile};
 use super::params::{EDGE_ROWS, KC_SUM_MAX, LINE, MR_NARROW, NR_MAX, kc_sum, nr};
 use super::prefetch::Prefetch;
+use super::problem::Gemm;
 use super::transpose::{self, SIDE};
 use pulp::{Simd, WithSimd};
 use std::mem::MaybeUninit;

@@ -1,6 +1,7 @@
 //! Matrices as pointers with strides: what the loops split without bounds checks.
 
 use ndarray::{ArrayView2, ArrayViewMut2};
+use pulp::Simd;
 
 /// A matrix that is read: element (i, j) is at `ptr + i * rs + j * cs`.
 #[derive(Clone, Copy)]
@@ -67,4 +68,10 @@ impl From<&mut ArrayViewMut2<'_, f32>> for MatMut {
         let ptr = view.as_mut_ptr();
         Self { ptr, rs: view.strides()[0], cs: view.strides()[1] }
     }
+}
+
+/// The j-th vector of a row.
+#[inline(always)]
+pub(super) fn vector<S: Simd>(row: *const f32, j: usize) -> *const S::f32s {
+    row.wrapping_add(j * S::F32_LANES).cast()
 }

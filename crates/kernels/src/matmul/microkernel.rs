@@ -10,7 +10,7 @@
 //! ```
 
 use super::epilogue::TileEpilogue;
-use super::mat::MatRef;
+use super::mat::{MatRef, vector};
 use super::params::{LINE, MR, MR_NARROW, NR_VECTORS, nr_vectors};
 use super::prefetch::Prefetch;
 use pulp::Simd;
@@ -138,10 +138,4 @@ impl MicroKernel for F32 {
             }
         }
     }
-}
-
-/// The j-th vector of a row.
-#[inline(always)]
-pub(super) fn vector<S: Simd>(row: *const f32, j: usize) -> *const S::f32s {
-    row.wrapping_add(j * S::F32_LANES).cast()
 }

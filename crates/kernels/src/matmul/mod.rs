@@ -12,12 +12,13 @@ mod microkernel;
 mod pack;
 mod params;
 mod prefetch;
+mod problem;
 mod transpose;
 
 use crate::error::{Result, expect_shape};
 pub(crate) use epilogue::{Bias, Epilogue};
-use gemm::Gemm;
 use ndarray::{ArrayView2, ArrayViewMut2};
+use problem::Gemm;
 use pulp::Arch;
 
 /// out[m, n] = a[m, k] b[k, n], `torch.matmul` of two matrices.

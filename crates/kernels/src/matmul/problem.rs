@@ -1,0 +1,61 @@
+//! The product that the loop nest computes: its operands, its size in tiles, and which of its two forms is cheaper.
+
+use super::epilogue::Epilogue;
+use super::mat::{MatMut, MatRef};
+use super::params::{mr, nr};
+use pulp::Simd;
+use std::ops::Range;
+
+/// C[m, n] = epilogue(A[m, k] B[k, n]).
+#[derive(Clone, Copy)]
+pub(super) struct Gemm<'a> {
+    pub m: usize,
+    pub n: usize,
+    pub k: usize,
+    pub a: MatRef,
+    pub b: MatRef,
+    pub c: MatMut,
+    pub epilogue: Epilogue<'a>,
+}
+
+// SAFETY: the threads read A and B, which are borrowed for the whole call, and write parts of C that do not overlap.
+unsafe impl Sync for Gemm<'_> {}
+
+impl Gemm<'_> {
+    /// The same product as C^T = B^T A^T, which packs A^T and reads B^T in place.
+    pub(super) fn transposed(self) -> Self {
+        let (a, b, c) = (self.b.transposed(), self.a.transposed(), self.c.transposed());
+        Self { m: self.n, n: self.m, a, b, c, epilogue: self.epilogue.transposed(), ..self }
+    }
+
+    /// About how many cycles it takes: multiply-adds (2 vectors per cycle), reading A if it is not row-major, packing B
+    /// (slower if it is transposed), writing C (slower if it is transposed).
+    pub(super) fn cost(&self, lanes: usize) -> usize {
+        let multiply = self.m * self.n.div_ceil(lanes) * self.k / 2;
+        let read = if self.a.cs == 1 { 0 } else { self.m * self.k };
+        let pack = self.n * self.k / if self.b.cs == 1 { 10 } else { 2 };
+        let write = self.m * self.n / if self.c.cs == 1 { lanes } else { 2 };
+        multiply + read + pack + write
+    }
+
+    /// Rows of a full microtile.
+    pub(super) const fn mr<S: Simd>(&self) -> usize {
+        mr::<S>(self.n)
+    }
+
+    /// Row tiles of C.
+    pub(super) fn tiles<S: Simd>(&self) -> usize {
+        self.m.div_ceil(self.mr::<S>())
+    }
+
+    /// Panels of B.
+    pub(super) fn panels<S: Simd>(&self) -> usize {
+        self.n.div_ceil(nr::<S>())
+    }
+
+    /// k in blocks of `kc`; if k is 0 one empty block, which writes the zeros.
+    pub(super) fn k_blocks(&self, kc: usize) -> impl Iterator<Item = Range<usize>> {
+        let k = self.k;
+        (0..k.max(1)).step_by(kc).map(move |start| start.min(k)..k.min(start + kc))
+    }
+}
