@@ -1,12 +1,13 @@
 import { Module } from "../nn/module.js";
 import { Registry } from "../registry/index.js";
+import { lenet300 } from "./lenet300.js";
 import { mlp } from "./mlp.js";
 import type { NetworkContext, NetworkEntry } from "./network.js";
 import { student } from "./student_net.js";
 import { teacher } from "./teacher_net.js";
 
 /** To add a network, write a file with its class and its entry, and add the entry here. */
-const NETWORKS: readonly NetworkEntry[] = [mlp, student, teacher];
+const NETWORKS: readonly NetworkEntry[] = [lenet300, mlp, student, teacher];
 
 /** The networks that can be made by name: `createNetwork("mlp(hidden=[64])", ...)`, `--student "mlp(hidden=[64])"`. */
 export const MODELS = new Registry<Module, NetworkContext, NetworkEntry>("network", NETWORKS, {
