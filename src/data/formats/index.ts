@@ -8,10 +8,11 @@ import { csvTable } from "./csv_table.js";
 import type { FileSamples, Format } from "./format.js";
 import { idx } from "./idx.js";
 import { imageFolder } from "./image_folder.js";
+import { jsonLines } from "./json_lines.js";
 import { numpy } from "./numpy.js";
 
 /** The formats of data sets, in the order in which a folder is compared with them. */
-export const FORMATS: readonly Format[] = [idx, cifar, numpy, csvTable, imageFolder];
+export const FORMATS: readonly Format[] = [idx, cifar, numpy, csvTable, jsonLines, imageFolder];
 
 /** What `--data` takes, for help texts. */
 export const FORMATS_HELP = FORMATS.map(({ help }) => help).join(", ");

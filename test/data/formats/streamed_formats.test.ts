@@ -147,6 +147,12 @@ const SOURCES: Record<string, Source> = {
     },
     file: "t.csv",
   },
+  "JSON lines": {
+    files: {
+      "t.jsonl": Buffer.from(Array.from({ length: 40 }, (_, i) => `{"a": ${i % 7}, "label": "k${i % 4}"}\n`).join("")),
+    },
+    file: "t.jsonl",
+  },
   "images by class": {
     files: { "train/cat/1.png": grey, "train/cat/2.png": grey, "train/dog/1.jpg": jpeg, "test/dog/1.png": grey },
     options: { imageSize: [5, 4], grey: true },

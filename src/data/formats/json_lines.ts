@@ -1,0 +1,52 @@
+import { show } from "../../checks.js";
+import { badData, openSliced } from "../../files/index.js";
+import { tableFormat } from "./table_format.js";
+import { type TextRecord, TextRecords } from "./text_records.js";
+
+/** Tables in JSON lines: an object a line, whose keys are the columns. */
+export const jsonLines = tableFormat({
+  name: "jsonl",
+  help: "a .jsonl table",
+  extensions: [".jsonl", ".ndjson"],
+  samplesHelp: "lines of a .jsonl file (with or without labels)",
+  openRecords: openJsonLines,
+});
+
+/** The names of the columns, out of the first object, then the cells of each object. */
+async function openJsonLines(path: string): Promise<TextRecords<readonly string[]>> {
+  let names: readonly string[] | undefined;
+  return new TextRecords(await openSliced(path), (text, firstLine) => {
+    const records: TextRecord<readonly string[]>[] = [];
+    for (const [i, row] of text.split("\n").entries()) {
+      if (row.trim() === "") continue;
+      const line = firstLine + i;
+      const object = parseObject(row, line, path);
+      if (names === undefined) names = Object.keys(object);
+      // The first block begins in line 1; when it is read again, the names are its first record again.
+      if (firstLine === 1 && records.length === 0) records.push({ value: names, line });
+      records.push({ value: cellsOf(object, names, line, path), line });
+    }
+    return records;
+  });
+}
+
+function parseObject(row: string, line: number, file: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(row);
+  } catch (error) {
+    throw badData(file, `line ${line}: ${(error as Error).message}`, error);
+  }
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  throw badData(file, `line ${line}: expected an object, got ${show(value)}`);
+}
+
+function cellsOf(object: Record<string, unknown>, names: readonly string[], line: number, file: string): string[] {
+  const unknown = Object.keys(object).find((name) => !names.includes(name));
+  if (unknown !== undefined) throw badData(file, `line ${line}: the first line has no column ${show(unknown)}`);
+  return names.map((name) => {
+    const cell = object[name] ?? "";
+    if (typeof cell === "string" || typeof cell === "number") return String(cell);
+    throw badData(file, `line ${line}, ${show(name)}: expected a number or a text, got ${show(cell)}`);
+  });
+}

@@ -1,0 +1,43 @@
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { loadData, preprocessingOf, readSamples } from "../../../src/data/index.js";
+import { folderOf, refusal } from "../support.js";
+
+const rows = Array.from({ length: 40 }, (_, i) => ({
+  size: (i * i) % 17,
+  colour: ["red", "blue"][i % 2],
+  kind: `k${(i * 7) % 4}`,
+}));
+const text = rows.map((row) => `${JSON.stringify(row)}\n`).join("");
+const csv = `size,colour,kind\n${rows.map((row) => `${Object.values(row).join(",")}\n`).join("")}`;
+const file = (name: string, content: string) => join(folderOf({ [name]: Buffer.from(content) }), name);
+
+describe("JSON lines", () => {
+  test.each([false, true])("have the values of the same table in CSV, streamed: %s", async (stream) => {
+    const options = { labelColumn: "kind", stream };
+    const [a, b] = [await loadData(file("t.jsonl", text), options), await loadData(file("t.csv", csv), options)];
+    expect(a.train.slice(0, 30).inputs.data).toEqual(b.train.slice(0, 30).inputs.data);
+    expect(a.test?.labels).toEqual(b.test?.labels);
+    expect(preprocessingOf(a.train)).toEqual(preprocessingOf(b.train));
+  });
+
+  test("are read for predict, keys in any order, with or without the label", async () => {
+    const { train } = await loadData(file("t.jsonl", text), { labelColumn: "kind", testFraction: 0 });
+    const { inputs, labels, locations } = await readSamples(
+      file("new.jsonl", '{"colour":"red","size":0}\n\n{"colour":"blue","size":1}\n'),
+      preprocessingOf(train),
+    );
+    expect(inputs.data).toEqual(train.slice(0, 2).inputs.data);
+    expect([labels, locations[1]]).toEqual([null, expect.stringMatching(/line 3$/)]);
+  });
+
+  test.each([
+    ['{"a":1,"label":"x"}\n{"a":', /line 2: .*JSON/],
+    ["[1]\n", /line 1: expected an object/],
+    ['{"a":1,"label":"x"}\n{"b":1,"label":"y"}\n', /line 2: the first line has no column "b"/],
+    ['{"a":1,"label":"x"}\n{"a":[1],"label":"y"}\n', /line 2, "a": expected a number or a text/],
+    ['{"a":1,"label":"x"}\n{"label":"y"}\n', /line 2, "a": is empty/],
+  ])("refuses %j with its line", async (content, problem) => {
+    expect(await refusal("BAD_DATA", () => loadData(file("t.jsonl", content)))).toMatch(problem);
+  });
+});
