@@ -12,6 +12,8 @@ export const csvTable = tableFormat({
   openRecords: openCsv,
 });
 
+type Papa = typeof import("papaparse");
+
 const DELIMITERS = [",", ";", "\t", "|"] as const;
 /** The line with which Excel says the delimiter. */
 const SEP = /^sep=(.)\n/i;
@@ -21,11 +23,14 @@ const SEP = /^sep=(.)\n/i;
  * around them. Blank lines are left out. `BAD_DATA` with file and line for quotes that do not close.
  */
 async function openCsv(path: string): Promise<TextRecords<readonly string[]>> {
+  // A program that reads no table does not load the library.
+  const { default: papa } = await import("papaparse");
   let delimiter: string | undefined;
   return new TextRecords(await openSliced(path), (text, line, isLast) => {
     const [said = "", own] = line === 1 ? (SEP.exec(text) ?? []) : [];
     delimiter ??= own ?? delimiterOf(text);
-    return parseCsv(text.slice(said.length), delimiter, line + (said === "" ? 0 : 1), isLast, path);
+    const firstLine = line + (said === "" ? 0 : 1);
+    return parseCsv(papa, text.slice(said.length), { delimiter, firstLine, isLast, file: path });
   });
 }
 
@@ -38,63 +43,32 @@ function delimiterOf(text: string): string {
 }
 
 function parseCsv(
+  papa: Papa,
   text: string,
-  delimiter: string,
-  firstLine: number,
-  isLast: boolean,
-  file: string,
+  { delimiter, firstLine, isLast, file }: { delimiter: string; firstLine: number; isLast: boolean; file: string },
 ): TextRecord<readonly string[]>[] | null {
   const records: TextRecord<readonly string[]>[] = [];
-  let [at, line] = [0, firstLine];
-  while (at < text.length) {
-    const end = text.indexOf("\n", at);
-    const row = text.slice(at, end < 0 ? text.length : end);
-    // Most records have no quotes: then a record is a line.
-    const quoted = row.includes('"') ? parseQuoted(text, at, delimiter) : null;
-    if (quoted !== null && "problem" in quoted) {
-      if (quoted.isOpen && !isLast) return null;
-      throw badData(file, `line ${line}: ${quoted.problem}`);
-    }
-    const cells = (quoted?.cells ?? row.split(delimiter)).map((cell) => cell.trim());
-    if (cells.length > 1 || cells[0] !== "") records.push({ value: cells, line });
-    line += quoted?.lines ?? 1;
-    at = quoted?.next ?? at + row.length + 1;
-  }
-  return records;
+  const isQuoted = text.includes('"');
+  let line = firstLine;
+  let isCut = false;
+  papa.parse<string[]>(text, {
+    delimiter,
+    newline: "\n",
+    step: ({ data, errors: [problem] }, parser) => {
+      if (problem?.code === "MissingQuotes" && !isLast) {
+        isCut = true;
+        return parser.abort();
+      }
+      if (problem !== undefined) throw badData(file, `line ${line}: ${problem.message.toLowerCase()}`);
+      const cells = data.map((cell) => cell.trim());
+      if (cells.length > 1 || cells[0] !== "") records.push({ value: cells, line });
+      line += isQuoted ? linesOf(data) : 1;
+    },
+  });
+  return isCut ? null : records;
 }
 
-type Quoted = { cells: string[]; lines: number; next: number } | { problem: string; isOpen: boolean };
-
-/** A record some of whose cells may be quoted: these hold delimiters, line ends, and doubled quotes. */
-function parseQuoted(text: string, start: number, delimiter: string): Quoted {
-  const cells: string[] = [];
-  let [at, lines] = [start, 1];
-  for (;;) {
-    let cell = "";
-    if (text[at] === '"') {
-      let from = at + 1;
-      for (;;) {
-        const quote = text.indexOf('"', from);
-        if (quote < 0) return { problem: "quoted field unterminated", isOpen: true };
-        cell += text.slice(from, quote);
-        at = quote + 1;
-        if (text[at] !== '"') break;
-        cell += '"';
-        from = at + 1;
-      }
-      lines += cell.split("\n").length - 1;
-      while (text[at] === " " && delimiter !== " ") at++;
-      if (at < text.length && text[at] !== "\n" && !text.startsWith(delimiter, at)) {
-        return { problem: "trailing quote on quoted field is malformed", isOpen: false };
-      }
-    } else {
-      const [next, end] = [text.indexOf(delimiter, at), text.indexOf("\n", at)];
-      const stop = Math.min(next < 0 ? text.length : next, end < 0 ? text.length : end);
-      cell = text.slice(at, stop);
-      at = stop;
-    }
-    cells.push(cell);
-    if (at >= text.length || text[at] === "\n") return { cells, lines, next: at + 1 };
-    at += delimiter.length;
-  }
+/** The lines of a record: its quoted cells may hold line ends. */
+function linesOf(cells: readonly string[]): number {
+  return cells.reduce((sum, cell) => sum + (cell.includes("\n") ? cell.split("\n").length - 1 : 0), 1);
 }
