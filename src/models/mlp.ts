@@ -1,15 +1,15 @@
 import * as v from "valibot";
 import { expectInteger } from "../checks.js";
 import { BatchNorm1d } from "../nn/batch_norm.js";
-import { relu } from "../nn/functional.js";
 import { Dropout } from "../nn/layers.js";
 import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
+import { gelu, relu, sigmoid, silu, tanh } from "../ops/index.js";
 import { described, fractionBelow1, integer, list, oneOf } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { defineNetwork, features } from "./network.js";
 
-const ACTIVATIONS = { relu } satisfies Record<string, (x: Tensor) => Tensor>;
+const ACTIVATIONS = { relu, tanh, gelu, silu, sigmoid } satisfies Record<string, (x: Tensor) => Tensor>;
 type Activation = keyof typeof ACTIVATIONS;
 const ACTIVATION_NAMES = Object.keys(ACTIVATIONS) as [Activation, ...Activation[]];
 const NORMS = ["none", "batch"] as const;

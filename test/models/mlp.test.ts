@@ -1,7 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { BatchNorm1d, Dropout, Linear, manualSeed, ReLU, randn, Sequential } from "../../src/index.js";
 import { Mlp } from "../../src/models/mlp.js";
+import { gelu, relu, sigmoid, silu, tanh } from "../../src/ops/index.js";
 
+const ACTIVATIONS = { relu, tanh, gelu, silu, sigmoid };
 const sizes = { inFeatures: 5, classes: 3 };
 
 /** The same layers, drawn in the same order, one after another. */
@@ -24,6 +26,15 @@ describe("computes what its layers compute one after another, with the same draw
       manualSeed(2);
       expect(got).toEqual(sequential.train(mode).forward(x).data);
     }
+  });
+
+  test.each(["relu", "tanh", "gelu", "silu", "sigmoid"] as const)("activation %s", (activation) => {
+    manualSeed(1);
+    const mlp = new Mlp({ ...sizes, hidden: [7], activation });
+    manualSeed(1);
+    const [first, second] = [new Linear(5, 7), new Linear(7, 3)];
+    const x = randn([4, 5]);
+    expect(mlp.forward(x).data).toEqual(second.forward(ACTIVATIONS[activation](first.forward(x))).data);
   });
 
   test("no hidden layer: a linear classifier", () => {
