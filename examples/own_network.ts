@@ -1,9 +1,10 @@
 /**
- * Networks of one's own: a wide teacher learns where a point lies on two spirals, and a student of a sixtieth of
- * its size learns it from the teacher. Fails when the student misses its target on points that neither has seen:
+ * Networks of your own: a wide teacher learns which of two spirals a point is on, and a student of a sixtieth of its size
+ * learns it from the teacher. Fails if the student misses its target on points that neither has seen:
  * `node own_network.js [TARGET]`.
  */
 import {
+  cat,
   type Dataset,
   distill,
   evaluate,
@@ -21,7 +22,7 @@ import {
 
 const TARGET = Number(process.argv[2] ?? 0.95);
 
-/** Two layers with a residual block between them. */
+/** Two layers with residual blocks between them. */
 class Teacher extends Module {
   readonly fc1 = new Linear(2, 128);
   readonly blocks = [new Linear(128, 128), new Linear(128, 128)];
@@ -33,10 +34,7 @@ class Teacher extends Module {
   }
 }
 
-/**
- * Each input, its square and their products as features, then experts that a softmax gate weighs: nothing but tensor
- * operations, and the tape finds the gradients.
- */
+/** The inputs and their squares as features, then experts that a softmax gate weighs; autograd finds the gradients. */
 class Student extends Module {
   static readonly experts = 4;
   static readonly hidden = 24;
@@ -56,40 +54,24 @@ class Student extends Module {
   }
 
   override forward(x: Tensor): Tensor {
-    const [rows, experts] = [x.shape[0] as number, Student.experts];
-    // Side by side: x times a constant [2, 4] that copies its columns, once as they are and once to be squared.
-    const twice = x.matmul(COPY_COLUMNS);
-    const features = twice.mul(twice.mul(SQUARED).add(PLAIN));
-    const hidden = features
-      .matmul(this.up)
-      .add(this.bias)
-      .relu()
-      .reshape([rows * experts, Student.hidden]);
-    const answers = this.down.forward(hidden).reshape([rows, experts, 2]);
-    const weights = this.gate.forward(features).softmax().reshape([rows, experts, 1]);
-    return answers.mul(weights).sum(1).mul(this.scale);
+    const experts = Student.experts;
+    const features = cat([x, x.mul(x)], 1);
+    const hidden = features.matmul(this.up).add(this.bias).relu();
+    const logits = this.down.forward(hidden.reshape([-1, experts, Student.hidden]));
+    const weights = this.gate.forward(features).softmax().unsqueeze(2);
+    return logits.mul(weights).sum(1).mul(this.scale);
   }
 }
 
-const COPY_COLUMNS = tensor([
-  [1, 0, 1, 0],
-  [0, 1, 0, 1],
-]);
-const PLAIN = tensor([1, 1, 0, 0]);
-const SQUARED = tensor([0, 0, 1, 1]);
-
 /** Points on two arms that wind around each other, with a little noise. */
 function spirals(points: number): Dataset {
-  const [at, noise] = [rand([points]).data, randn([points, 2]).mul(0.02).data];
+  const [position, noise] = [rand([points]).data, randn([points, 2]).mul(0.02).data];
   const labels = Int32Array.from({ length: points }, (_, i) => i % 2);
   const inputs = Array.from(labels, (label, i) => {
-    const turn = (at[i] as number) * 1.25 * 2 * Math.PI;
+    const turn = position[i] * 1.25 * 2 * Math.PI;
     const radius = 0.2 + turn / (2 * Math.PI);
     const angle = turn + label * Math.PI;
-    return [
-      radius * Math.cos(angle) + (noise[2 * i] as number),
-      radius * Math.sin(angle) + (noise[2 * i + 1] as number),
-    ];
+    return [radius * Math.cos(angle) + noise[2 * i], radius * Math.sin(angle) + noise[2 * i + 1]];
   });
   return new TensorDataset(tensor(inputs), labels, { name: "spirals" });
 }

@@ -1,14 +1,18 @@
-import { readdirSync } from "node:fs";
+import { copyFileSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { temporaryFolder } from "./checkpoint/support.js";
 import { examples } from "./cli/examples.js";
+import { jsonLines, succeed, userFolder } from "./cli/support.js";
 
 // script.ts is in parity/script.test.ts, beside the whole run that it must equal.
 const run = examples();
 const folder = temporaryFolder();
+const userFolders = temporaryFolder();
+const EXAMPLES = new URL("../examples/", import.meta.url);
 
 describe.concurrent("examples reach their targets", () => {
-  test("own_network: a network of one's own, distilled on data of one's own", async ({ expect }) => {
+  test("own_network: networks of your own, distilled", async ({ expect }) => {
     const { code, stdout, stderr } = await run("own_network", [], folder);
     expect([code, stderr]).toEqual([0, ""]);
     const student = /^student: (\d+) parameters, accuracy (\S+), agreement (\S+)$/m.exec(stdout)?.slice(1).map(Number);
@@ -20,22 +24,51 @@ describe.concurrent("examples reach their targets", () => {
     expect((teacher?.[0] as number) / size).toBeGreaterThan(60);
   });
 
-  test("own_loop: a loss of one's own, on the tape", async ({ expect }) => {
+  test("own_loop: a training loop and a loss of your own", async ({ expect }) => {
     const { code, stdout, stderr } = await run("own_loop", [], folder);
     expect([code, stderr]).toEqual([0, ""]);
-    const distances = [...stdout.matchAll(/^epoch \d+: mean squared distance (\S+)$/gm)].map(([, d]) => Number(d));
-    expect(distances).toHaveLength(4);
-    expect(distances).toEqual([...distances].sort((a, b) => b - a));
-    expect(distances.at(-1)).toBeLessThan(0.01);
+    const errors = [...stdout.matchAll(/^epoch \d+: mean squared error (\S+)$/gm)].map(([, error]) => Number(error));
+    expect(errors).toHaveLength(4);
+    expect(errors).toEqual([...errors].sort((a, b) => b - a));
+    expect(errors.at(-1)).toBeLessThan(0.01);
+  });
+
+  test("own_loss: a weighted sum with losses of your own, and their metrics", async ({ expect }) => {
+    const { code, stdout, stderr } = await run("own_loss", [], folder);
+    expect([code, stderr]).toEqual([0, ""]);
+    const metrics = [...stdout.matchAll(/^(\S+): -?\d+\.\d{4}$/gm)].map(([, name]) => name);
+    expect(metrics).toEqual([
+      ...["loss", "cross-entropy", "dkd", "dkd.targetPart", "dkd.otherPart", "hidden-cosine", "hidden-cosine.cosine"],
+      ...["validationLoss", "validationAccuracy", "agreement"],
+    ]);
+  });
+
+  test.each(["fine_tune", "own_operation"])("%s", async (name) => {
+    const { code, stderr } = await run(name, [], folder);
+    expect([code, stderr]).toEqual([0, ""]);
   });
 
   test.each([
     ["own_network", "1.01", "the student's accuracy is below its target of 1.01\n"],
-    ["own_loop", "0", "the student is further from the teacher than 0\n"],
-  ])("%s fails where it misses its target", async (name, target, message) => {
+    ["own_loop", "0", "the student's error is above its target of 0\n"],
+  ])("%s fails if it misses its target", async (name, target, message) => {
     const { code, stderr } = await run(name, [target], folder);
     expect([code, stderr]).toEqual([1, message]);
   });
+});
+
+test("the modules of the examples are network, loss and optimizer of a run on the command line", async () => {
+  const cwd = userFolder(userFolders);
+  for (const name of ["net.mjs", "my_loss.mjs", "two_rates.mjs"])
+    copyFileSync(new URL(name, EXAMPLES), join(cwd, name));
+  const common = ["--data", "rows.csv", "--epochs", "2", "--no-report"];
+  await succeed(["train-teacher", ...common, "--teacher-network", "mlp(hidden=[16])", "--out", "teacher"], cwd);
+  const teacher = ["--teacher", join("teacher", "teacher.safetensors")];
+  const network = ["--student", "./net.mjs#Tiny(hidden=24)"];
+  const training = ["--loss", "./my_loss.mjs(weight=0.5)", "--optimizer", "./two_rates.mjs"];
+  await succeed(["distill", ...common, ...teacher, ...network, ...training, "--out", "student"], cwd);
+  const [record] = jsonLines(readFileSync(join(cwd, "student", "metrics.jsonl"), "utf8"));
+  expect(record).toMatchObject({ logitError: expect.any(Number), labelLoss: expect.any(Number) });
 });
 
 test("they write nothing where they run", () => {
