@@ -1,5 +1,5 @@
 import type { Module } from "../nn/module.js";
-import { printed } from "../nn/printed.js";
+import { repr } from "../nn/repr.js";
 import {
   type DistillInput,
   estimateRun,
@@ -52,7 +52,7 @@ export async function dryRun(
   for (const { name, times, input } of planned) runs.push({ name, times, ...(await estimateRun(input)) });
   const seconds = runs.reduce((sum, run) => sum + run.times * run.seconds, 0);
   const largest = runs.toSorted((a, b) => total(b.memory) - total(a.memory))[0] as RunEstimate;
-  const shown = Object.entries(networks).flatMap(([role, network]) => (network ? [[role, printed(network)]] : []));
+  const shown = Object.entries(networks).flatMap(([role, network]) => (network ? [[role, repr(network)]] : []));
   if (flags.json) {
     const object = { networks: Object.fromEntries(shown), parameters, compression, data, seconds, runs };
     console.log(JSON.stringify(object));

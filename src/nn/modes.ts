@@ -43,7 +43,7 @@ export class Modes {
 }
 
 /** Runs `body` with a network in eval mode; the mode of each module in it is set back. */
-export function inEvalMode<T>(network: Module, body: () => T): T {
+export function withEvalMode<T>(network: Module, body: () => T): T {
   return new Modes([[network, false]]).during(body);
 }
 

@@ -1,7 +1,7 @@
 import type { LongTensor } from "../tensor/int_tensor.js";
 import { Parameter, type Tensor } from "../tensor/tensor.js";
-import { printed } from "./printed.js";
-import { copyInto, type StateDict } from "./state_dict.js";
+import { repr } from "./repr.js";
+import { loadInto, type StateDict } from "./state_dict.js";
 
 /** A tensor that belongs to a module's state but is not trained: running statistics, counters. */
 export type ModuleBuffer = Tensor | LongTensor;
@@ -68,7 +68,7 @@ export abstract class Module {
    * unexpected key (both only where `strict`) and wrong shape; then nothing was copied.
    */
   loadStateDict(state: StateDict, options: { strict?: boolean } = {}): this {
-    copyInto(this.constructor.name, this.stateDict(), state, options.strict ?? true);
+    loadInto(this.constructor.name, this.stateDict(), state, options.strict ?? true);
     return this;
   }
 
@@ -101,14 +101,14 @@ export abstract class Module {
     return this.parameters().reduce((sum, parameter) => sum + parameter.size, 0);
   }
 
-  /** What stands in the brackets of the printed form. */
+  /** What stands in the brackets of the repr. */
   extraRepr(): string {
     return "";
   }
 
   /** The printed form, like PyTorch's, with the parameter count. */
   toString(): string {
-    return `${printed(this)}\n${this.parameterCount().toLocaleString("en-US")} parameters`;
+    return `${repr(this)}\n${this.parameterCount().toLocaleString("en-US")} parameters`;
   }
 
   [Symbol.for("nodejs.util.inspect.custom")](): string {

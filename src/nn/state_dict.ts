@@ -10,11 +10,11 @@ export type StateDict = Record<string, Tensor | IntTensor | LongTensor>;
  * Copies `source` into the tensors of `target`, all or nothing: keys and shapes are checked first, and every mismatch
  * is listed, in the words of PyTorch's `load_state_dict`.
  */
-export function copyInto(name: string, target: StateDict, source: StateDict, strict: boolean): void {
+export function loadInto(name: string, target: StateDict, source: StateDict, strict: boolean): void {
   if (typeof source !== "object" || source === null) {
     throw new DistilleryError("BAD_DTYPE", `state: expected a state dict, got ${show(source)}`);
   }
-  const problems = mismatches(target, source, strict);
+  const problems = findMismatches(target, source, strict);
   if (problems.length > 0) {
     throw new DistilleryError(
       "STATE_DICT_MISMATCH",
@@ -30,7 +30,7 @@ export function copyInto(name: string, target: StateDict, source: StateDict, str
   }
 }
 
-function mismatches(target: StateDict, source: StateDict, strict: boolean): string[] {
+function findMismatches(target: StateDict, source: StateDict, strict: boolean): string[] {
   const quote = (keys: string[]) => `${keys.map((key) => `"${key}"`).join(", ")}.`;
   const missing = Object.keys(target).filter((key) => !Object.hasOwn(source, key));
   const unexpected = Object.keys(source).filter((key) => !Object.hasOwn(target, key));
@@ -39,13 +39,13 @@ function mismatches(target: StateDict, source: StateDict, strict: boolean): stri
   if (strict && unexpected.length > 0) problems.push(`Unexpected key(s) in state_dict: ${quote(unexpected)}`);
   for (const [key, tensor] of Object.entries(target)) {
     if (!Object.hasOwn(source, key)) continue;
-    const problem = misfit(key, tensor, source[key]);
+    const problem = mismatch(key, tensor, source[key]);
     if (problem !== null) problems.push(problem);
   }
   return problems;
 }
 
-function misfit(key: string, tensor: StateDict[string], value: unknown): string | null {
+function mismatch(key: string, tensor: StateDict[string], value: unknown): string | null {
   if (!(value instanceof Tensor || value instanceof IntTensor || value instanceof LongTensor)) {
     return `${key}: expected a tensor, got ${show(value)}.`;
   }

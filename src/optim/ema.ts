@@ -1,7 +1,7 @@
 import { expectNumber, expectOptions, withDefaults } from "../checks.js";
 import { native } from "../native.js";
 import type { Module } from "../nn/module.js";
-import { copyInto, type StateDict } from "../nn/state_dict.js";
+import { loadInto, type StateDict } from "../nn/state_dict.js";
 import { IntTensor, LongTensor } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
 
@@ -107,7 +107,7 @@ export class ExponentialMovingAverage {
    * @throws DistilleryError `STATE_DICT_MISMATCH` for one of another network.
    */
   loadStateDict(state: StateDict): this {
-    copyInto("ExponentialMovingAverage", this.stateDict(), state, true);
+    loadInto("ExponentialMovingAverage", this.stateDict(), state, true);
     return this;
   }
 }

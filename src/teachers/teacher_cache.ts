@@ -6,7 +6,7 @@ import { DataLoader } from "../data/loader.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { expectModule } from "../nn/expect_module.js";
-import { inEvalMode } from "../nn/modes.js";
+import { withEvalMode } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
 import { noGrad } from "../tensor/autograd.js";
 import { allocate, withArena } from "../tensor/buffer_pool.js";
@@ -137,7 +137,7 @@ export class TeacherCache {
 }
 
 function forward(teacher: Module, inputs: Tensor): Tensor {
-  return inEvalMode(teacher, () => noGrad(() => teacher.forward(inputs)));
+  return withEvalMode(teacher, () => noGrad(() => teacher.forward(inputs)));
 }
 
 function concatenate(parts: readonly Float32Array[]): Float32Array {

@@ -4,7 +4,7 @@ import type { Dataset } from "../data/index.js";
 import { DataLoader } from "../data/loader.js";
 import { DistilleryError } from "../errors.js";
 import { expectModule } from "../nn/expect_module.js";
-import { inEvalMode } from "../nn/modes.js";
+import { withEvalMode } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
 import { argmax } from "../ops/max.js";
 import { noGrad } from "../tensor/autograd.js";
@@ -17,7 +17,7 @@ const BATCH = 1000;
 
 /** The logits [n, classes] of inputs in eval mode; -1: any number of classes. The network's modes are restored. */
 export function forwardEval(network: Module, inputs: Tensor, classes: number): Tensor {
-  const logits = inEvalMode(network, () => noGrad(() => network.forward(inputs)));
+  const logits = withEvalMode(network, () => noGrad(() => network.forward(inputs)));
   expectShape("logits", logits.shape, [inputs.shape[0], classes]);
   return logits;
 }
@@ -187,6 +187,6 @@ function medianTime(model: Module, data: Dataset, samples: number, runs: number)
     withArena(() => noGrad(() => model.forward(inputs)));
     return performance.now() - start;
   };
-  const times = inEvalMode(model, () => Array.from({ length: 2 * runs }, once).slice(runs));
+  const times = withEvalMode(model, () => Array.from({ length: 2 * runs }, once).slice(runs));
   return times.sort((a, b) => a - b)[runs >> 1];
 }

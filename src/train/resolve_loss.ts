@@ -1,7 +1,7 @@
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import { createLoss, type DistillationLoss, isDistillationLoss, type LossSpec } from "../losses/index.js";
-import { inEvalMode } from "../nn/modes.js";
+import { withEvalMode } from "../nn/modes.js";
 import { Module } from "../nn/module.js";
 import { Taps } from "../nn/taps.js";
 import { formatExpression, importModules, parseExpression } from "../registry/index.js";
@@ -35,7 +35,7 @@ function tapShapeOf(network: unknown, data: Dataset, argument: string, path: str
   const { inputs } = data.slice(0, 1);
   const forward = () => noGrad(() => network.forward(inputs));
   const { taps } = withGenerator(new Generator(), () =>
-    new Taps(network, [path], argument).record(() => inEvalMode(network, forward)),
+    new Taps(network, [path], argument).record(() => withEvalMode(network, forward)),
   );
   return taps[path].shape.slice(1);
 }

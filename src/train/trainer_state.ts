@@ -5,7 +5,7 @@ import type { DataLoader, EpochBatches } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import type { EpochRecord, Metrics } from "../log/epoch_record.js";
 import type { Module } from "../nn/module.js";
-import { copyInto, type StateDict } from "../nn/state_dict.js";
+import { loadInto, type StateDict } from "../nn/state_dict.js";
 import type { ExponentialMovingAverage } from "../optim/ema.js";
 import type { Optimizer } from "../optim/optimizer.js";
 import { IntTensor, LongTensor } from "../tensor/int_tensor.js";
@@ -135,7 +135,7 @@ export function loadStateDict(
     // Also checks that it is an order.
     if (progress.step > 0 || order !== undefined) batches = loader.epochFrom((order?.data as Int32Array) ?? null);
     const others = loadMoments(state.optimizer, moments, rest);
-    copyInto("the run", moduleTensors(target), others, true);
+    loadInto("the run", moduleTensors(target), others, true);
   } catch (error) {
     throw badCheckpoint(file, `does not fit this run: ${(error as Error).message}`, error);
   }

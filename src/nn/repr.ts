@@ -1,7 +1,7 @@
 import type { Module } from "./module.js";
 
 /** The printed form of a module, as `repr(module)` of PyTorch; an array of modules is printed as a `ModuleList`. */
-export function printed(module: Module): string {
+export function repr(module: Module): string {
   const extra = module.extraRepr();
   const children = childLines(module);
   if (children.length === 0) return `${module.constructor.name}(${extra})`;
@@ -13,7 +13,7 @@ function childLines(module: Module): string[] {
   const lines = new Map<string, string>();
   for (const [name, child] of module.namedChildren()) {
     const [list, index] = splitAtDot(name);
-    const text = printed(child);
+    const text = repr(child);
     if (index !== null) lists.set(list, [...(lists.get(list) ?? []), [index, text]]);
     lines.set(list, index === null ? text : block("ModuleList", foldEqual(lists.get(list) ?? [])));
   }

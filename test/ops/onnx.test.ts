@@ -1,0 +1,64 @@
+import { describe, expect, it } from "vitest";
+import { cat, exportOnnx, F, Module, ones, randn, type Tensor, tensor } from "../../src/index.js";
+import { answers, opTypes, relativeError, run } from "../export/support.js";
+
+class Of extends Module {
+  constructor(readonly body: (x: Tensor) => Tensor) {
+    super();
+  }
+
+  override forward(x: Tensor): Tensor {
+    return this.body(x);
+  }
+}
+
+const row = tensor([0.5, -1, 2, 0.25, -0.75, 1]);
+const square = (x: Tensor) => x.mul(x).add(0.1);
+
+/** A forward of each operation, and the types of its nodes. */
+const FORWARDS: Record<string, [(x: Tensor) => Tensor, string]> = {
+  neg: [(x) => x.neg(), "Neg"],
+  abs: [(x) => x.abs(), "Abs"],
+  exp: [(x) => x.exp(), "Exp"],
+  log: [(x) => square(x).log(), "Mul Add Log"],
+  log1p: [(x) => square(x).log1p(), "Mul Add Add Log"],
+  sqrt: [(x) => square(x).sqrt(), "Mul Add Sqrt"],
+  rsqrt: [(x) => square(x).rsqrt(), "Mul Add Sqrt Reciprocal"],
+  tanh: [(x) => x.tanh(), "Tanh"],
+  sigmoid: [(x) => x.sigmoid(), "Sigmoid"],
+  logSigmoid: [(x) => F.logSigmoid(x), "Neg Softplus Neg"],
+  silu: [(x) => F.silu(x), "Sigmoid Mul"],
+  gelu: [(x) => F.gelu(x), "Mul Erf Mul Add Mul"],
+  geluTanh: [(x) => F.gelu(x, { approximate: "tanh" }), "Mul Mul Mul Add Mul Tanh Mul Add Mul"],
+  clamp: [(x) => x.clamp(-0.5, 0.5), "Clip"],
+  sub: [(x) => x.sub(row), "Sub"],
+  div: [(x) => x.div(row), "Div"],
+  divideBy: [(x) => x.div(3), "Div"],
+  maximum: [(x) => x.maximum(row), "Max"],
+  minimum: [(x) => x.minimum(row), "Min"],
+  pow: [(x) => square(x).pow(row), "Mul Add Pow"],
+  power: [(x) => x.pow(2), "Pow"],
+  max: [(x) => x.max(1).values, "ReduceMax"],
+  min: [(x) => x.min(1, true).values, "ReduceMin"],
+  severalAxes: [(x) => x.reshape([-1, 2, 3]).sum([1, 2]), "Reshape ReduceSum"],
+  permute: [(x) => x.reshape([-1, 2, 3]).permute([0, 2, 1]), "Reshape Transpose"],
+  softmaxOfAnAxis: [(x) => x.reshape([-1, 2, 3]).softmax(1), "Reshape Transpose Softmax Transpose"],
+  slice: [(x) => x.slice(1, 6, { dim: 1, step: 2 }), "Slice"],
+  cat: [(x) => cat([x, x.neg()], 1), "Neg Concat"],
+  squeeze: [(x) => x.unsqueeze(1).squeeze(1), "Reshape Reshape"],
+  matmulOfRank3: [(x) => x.reshape([-1, 2, 3]).matmul(ones([3, 2])), "Reshape Reshape MatMul Reshape"],
+  variance: [(x) => x.var(1), "ReduceMean Sub Mul ReduceSum Div"],
+};
+
+describe("ONNX Runtime computes what the operation computes", () => {
+  it.each(Object.entries(FORWARDS))("%s", async (_, [body, nodes]) => {
+    const network = new Of(body);
+    const x = randn([5, 6]);
+    const bytes = exportOnnx(network, { features: 6 });
+    expect(opTypes(bytes).join(" ")).toBe(nodes);
+    const expected = answers(network, x);
+    const { data, dims } = await run(bytes, x.data, 6, 5);
+    expect(dims).toEqual(expected.shape);
+    expect(relativeError(data, expected.data, expected.size)).toBeLessThan(2e-6);
+  });
+});
