@@ -1,14 +1,18 @@
-import type { Module } from "./module.js";
+/** What is printed of a module. */
+interface Printable {
+  namedChildren(): [string, Printable][];
+  extraRepr(): string;
+}
 
 /** The printed form of a module, as `repr(module)` of PyTorch; an array of modules is printed as a `ModuleList`. */
-export function repr(module: Module): string {
+export function repr(module: Printable): string {
   const extra = module.extraRepr();
   const children = childLines(module);
   if (children.length === 0) return `${module.constructor.name}(${extra})`;
   return block(module.constructor.name, extra === "" ? children : [extra, ...children]);
 }
 
-function childLines(module: Module): string[] {
+function childLines(module: Printable): string[] {
   const lists = new Map<string, [index: string, text: string][]>();
   const lines = new Map<string, string>();
   for (const [name, child] of module.namedChildren()) {
