@@ -21,5 +21,6 @@ export {
   silu,
   smoothL1Loss,
   softmax,
+  softplus,
   tanh,
 } from "../ops/index.js";

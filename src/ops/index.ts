@@ -29,6 +29,7 @@ export { reshape, reshapeOp } from "./reshape.js";
 export { cosineSimilarity, normalize } from "./similarity.js";
 export { type SliceOptions, slice } from "./slice.js";
 export { logSoftmax, softmax } from "./softmax.js";
+export { softplus } from "./softplus.js";
 export { flatten, squeeze, unsqueeze } from "./squeeze.js";
 export { norm, std, type VarianceOptions, variance } from "./statistics.js";
 export { mean, sum } from "./sum.js";

@@ -75,6 +75,7 @@ unary_table! {
     Tanh "tanh" |x, _| x.tanh(), |_, y, _| 1.0 - y * y;
     Sigmoid "sigmoid" |x, _| sigmoid(x), |_, y, _| y * (1.0 - y);
     LogSigmoid "logSigmoid" |x, _| x.min(0.0) - (-x.abs()).exp().ln_1p(), |x, _, _| sigmoid(-x);
+    Softplus "softplus" |x, _| x.max(0.0) + (-x.abs()).exp().ln_1p(), |x, _, _| sigmoid(x);
     Silu "silu" |x, _| x * sigmoid(x), |x, _, _| { let s = sigmoid(x); s * (1.0 + x * (1.0 - s)) };
     Gelu "gelu" |x, _| x * normal_cdf(x), |x, _, _| normal_cdf(x) + x * normal_density(x);
     GeluTanh "geluTanh"

@@ -1,0 +1,21 @@
+import { expectNumber } from "../checks.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { div, mul } from "./binary.js";
+import { defineUnary } from "./define_unary.js";
+
+const unit = defineUnary("softplus", "Softplus");
+
+/**
+ * log(1 + e^(beta x)) / beta, a smooth ReLU, of x of any shape. `torch.nn.functional.softplus`: above its threshold of 20
+ * that is x itself, which is what single precision gives here too.
+ *
+ * @throws DistilleryError `BAD_DTYPE` for what is no tensor, `BAD_ARGUMENT` for a beta that is not above 0.
+ * @example
+ * ```ts
+ * F.softplus(tensor([-30, 0, 30])).toArray(); // [9.4e-14, 0.6931472, 30]
+ * ```
+ */
+export function softplus(x: Tensor, beta = 1): Tensor {
+  expectNumber("softplus: beta", beta, (b) => b > 0, "a number above 0");
+  return beta === 1 ? unit(x) : div(unit(mul(x, beta)), beta);
+}
