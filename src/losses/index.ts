@@ -4,6 +4,7 @@ import { type Expression, Registry, type UserModules } from "../registry/index.j
 import type { Tensor } from "../tensor/tensor.js";
 import { crossEntropyEntry } from "./cross_entropy.js";
 import { kdEntry } from "./kd_loss.js";
+import { logitMseEntry } from "./logit_mse.js";
 import {
   type DistillationLoss,
   functionLoss,
@@ -24,6 +25,7 @@ export {
   kdLoss,
   kdLossParts,
 } from "./kd_loss.js";
+export { logitMseDistillationLoss, logitMseLoss } from "./logit_mse.js";
 export {
   type DistillationLoss,
   isDistillationLoss,
@@ -35,7 +37,7 @@ export {
 export { weightedSum } from "./weighted_sum.js";
 
 /** The losses that have a name: to add one, write its file and add its entry here. */
-export const LOSSES = new Registry<DistillationLoss, LossContext>("loss", [crossEntropyEntry, kdEntry], {
+export const LOSSES = new Registry<DistillationLoss, LossContext>("loss", [crossEntropyEntry, kdEntry, logitMseEntry], {
   expected: "a loss with name, compute and config, or a function of the batch",
   accepts: isDistillationLoss,
 });
