@@ -61,6 +61,8 @@ export {
   type LossBatch,
   type LossContext,
   type LossSpec,
+  logitMseDistillationLoss,
+  logitMseLoss,
   type Outputs,
   weightedSum,
 } from "./losses/index.js";
@@ -70,6 +72,7 @@ export { StudentNet } from "./models/student_net.js";
 export { TeacherNet } from "./models/teacher_net.js";
 export { BatchNorm1d } from "./nn/batch_norm.js";
 export * as F from "./nn/functional.js";
+export { LayerNorm, type LayerNormOptions } from "./nn/layer_norm.js";
 export { Dropout, ReLU, Sequential } from "./nn/layers.js";
 export { Linear } from "./nn/linear.js";
 export { Module, type ModuleBuffer } from "./nn/module.js";

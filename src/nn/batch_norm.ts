@@ -73,6 +73,6 @@ export class BatchNorm1d extends Module {
 }
 
 /** 1e-5 as Python prints it: 1e-05. */
-function pythonFloat(x: number): string {
+export function pythonFloat(x: number): string {
   return x !== 0 && x < 1e-4 ? x.toExponential().replace(/e-(\d)$/, "e-0$1") : String(x);
 }

@@ -1,0 +1,67 @@
+import { expectDimensions, expectNumber, expectOptions, expectShape } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { mean, variance } from "../ops/index.js";
+import { ones, Parameter, type Tensor, zeros } from "../tensor/tensor.js";
+import { pythonFloat } from "./batch_norm.js";
+import { Module } from "./module.js";
+
+/** The options of {@link LayerNorm}, with PyTorch's defaults. */
+export interface LayerNormOptions {
+  /** Added to the variance; default 1e-5. */
+  eps?: number;
+  /** Whether there are a weight and a bias to learn; default true. */
+  elementwiseAffine?: boolean;
+  /** Whether the bias is one of them; default true. */
+  bias?: boolean;
+}
+
+/**
+ * Layer normalisation over the last axes of x [..., ...normalizedShape] (Ba, Kiros and Hinton, 2016): the mean is taken off
+ * and the result divided by sqrt(variance + eps), the biased one, then weight and bias are applied. Each sample is normalised by
+ * itself, the same in both modes. `torch.nn.LayerNorm`, with its state keys: weight, bias.
+ *
+ * @throws DistilleryError `SHAPE_MISMATCH` if the last axes of x are others.
+ * @example
+ * ```ts
+ * const norm = new LayerNorm(64);
+ * norm.forward(randn([16, 64])).shape; // [16, 64]
+ * ```
+ */
+export class LayerNorm extends Module {
+  readonly normalizedShape: readonly number[];
+  readonly eps: number;
+  readonly weight: Parameter | null;
+  readonly bias: Parameter | null;
+
+  constructor(normalizedShape: number | readonly number[], options: LayerNormOptions = {}) {
+    super();
+    expectOptions("LayerNorm", options, ["eps", "elementwiseAffine", "bias"]);
+    const { eps = 1e-5, elementwiseAffine = true, bias = true } = options;
+    const shape = typeof normalizedShape === "number" ? [normalizedShape] : normalizedShape;
+    this.normalizedShape = [...expectDimensions("normalizedShape", shape)];
+    if (this.normalizedShape.length === 0) {
+      throw new DistilleryError("BAD_ARGUMENT", "normalizedShape: expected at least one length, got []");
+    }
+    this.eps = expectNumber("eps", eps, (x) => x >= 0, "a number of at least 0");
+    this.weight = elementwiseAffine ? new Parameter(ones(this.normalizedShape).data, this.normalizedShape) : null;
+    this.bias =
+      elementwiseAffine && bias ? new Parameter(zeros(this.normalizedShape).data, this.normalizedShape) : null;
+  }
+
+  override forward(x: Tensor): Tensor {
+    const { normalizedShape, eps, weight, bias } = this;
+    expectShape("LayerNorm: last axes of x", x.shape.slice(-normalizedShape.length), normalizedShape);
+    const axes = normalizedShape.map((_, i) => i - normalizedShape.length);
+    const centred = x.sub(mean(x, axes, true));
+    const normalized = centred.mul(variance(x, axes, { correction: 0, keepdim: true }).add(eps).rsqrt());
+    const scaled = weight === null ? normalized : normalized.mul(weight);
+    return bias === null ? scaled : scaled.add(bias);
+  }
+
+  override extraRepr(): string {
+    const shape = `(${this.normalizedShape.join(", ")}${this.normalizedShape.length === 1 ? "," : ""})`;
+    const python = (parameter: Parameter | null) => (parameter === null ? "False" : "True");
+    const { eps, weight, bias } = this;
+    return `${shape}, eps=${pythonFloat(eps)}, elementwise_affine=${python(weight)}, bias=${python(bias)}`;
+  }
+}
