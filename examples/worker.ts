@@ -1,12 +1,12 @@
-/** Distils in a worker thread and streams its progress to a web page: `node worker.js [PORT]`, then open the page. */
+/** Distills in a worker thread and streams its progress to a web page: `node worker.js [PORT]`, then open the page. */
 import { createServer } from "node:http";
 import { isMainThread, parentPort, Worker } from "node:worker_threads";
 import { distill, manualSeed, StudentNet, synthetic, TeacherNet } from "distillery";
 
-const PAGE = `<!doctype html><title>Distilling</title><pre id="log"></pre><script>
+const PAGE = `<!doctype html><title>Distillation</title><pre id="log"></pre><script>
 new EventSource("/events").onmessage = ({ data }) => {
-  const { epoch, epochs, loss } = JSON.parse(data);
-  log.textContent += "epoch " + epoch + " of " + epochs + ": loss " + loss.toFixed(4) + "\\n";
+  const { epoch, epochs, metrics } = JSON.parse(data);
+  log.textContent += "epoch " + epoch + " of " + epochs + ": loss " + metrics.loss.toFixed(4) + "\\n";
 };
 </script>`;
 

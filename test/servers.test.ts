@@ -51,5 +51,5 @@ test("worker: the epochs of a run in a worker thread reach the page, in order", 
     .slice(0, 20)
     .map((event) => JSON.parse(event.replace(/^data: /, "")));
   expect(records.map(({ epoch }) => epoch)).toEqual(Array.from({ length: 20 }, (_, i) => i + 1));
-  expect(records.at(-1).loss).toBeLessThan(records[0].loss);
+  expect(records.at(-1).metrics.loss).toBeLessThan(records[0].metrics.loss);
 });
