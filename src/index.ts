@@ -70,11 +70,8 @@ export { createNetwork, type NetworkOfState, networkFrom } from "./models/create
 export type { NetworkContext } from "./models/network.js";
 export { StudentNet } from "./models/student_net.js";
 export { TeacherNet } from "./models/teacher_net.js";
-export { BatchNorm1d } from "./nn/batch_norm.js";
 export * as F from "./nn/functional.js";
-export { LayerNorm, type LayerNormOptions } from "./nn/layer_norm.js";
-export { Dropout, ReLU, Sequential } from "./nn/layers.js";
-export { Linear } from "./nn/linear.js";
+export * from "./nn/index.js";
 export { Module, type ModuleBuffer } from "./nn/module.js";
 export type { StateDict } from "./nn/state_dict.js";
 export {

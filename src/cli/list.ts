@@ -2,6 +2,7 @@ import { Argument, Command } from "commander";
 import { FORMATS } from "../data/index.js";
 import { LOSSES } from "../losses/index.js";
 import { MODELS } from "../models/index.js";
+import * as layers from "../nn/index.js";
 import * as ops from "../ops/index.js";
 import { OPTIMIZERS, SCHEDULES } from "../optim/index.js";
 import type { OptionHelp } from "../registry/index.js";
@@ -48,6 +49,10 @@ const KINDS: Readonly<Record<string, () => Promise<Reference>>> = {
     usage: "distill --data FOLDER_OR_FILE; loadData() in programs",
     entries: FORMATS.map(({ name, help }) => ({ name, help, options: [] })),
   }),
+  layers: async () => ({
+    usage: "new LayerNorm(64) in programs; arguments, names and state dict keys are those of PyTorch",
+    entries: Object.keys(layers).map((name) => ({ name, help: "", options: [] })),
+  }),
   operations: async () => ({
     usage: "F.gelu(x) or x.gelu() in programs; semantics and names are those of PyTorch",
     entries: operationNames().map((name) => ({ name, help: "", options: [] })),
@@ -92,7 +97,7 @@ function referenceText(kind: string, { usage, entries }: Reference): string {
 
 function entryText({ name, help, options }: ReferenceEntry): string {
   const rows = options.map((option): [string, string] => [
-    option.default === null ? option.name : `${option.name}=${option.default}`,
+    option.default === null || option.default === "" ? option.name : `${option.name}=${option.default}`,
     option.help,
   ]);
   const width = Math.max(...rows.map(([form]) => form.length));

@@ -27,7 +27,7 @@ describe("every registered entry appears by itself", () => {
       expect(printed).toContain(`\n  ${name}: ${help}\n`);
       for (const option of options) {
         expect(option.help, `${name}: ${option.name}`).not.toBe("");
-        const form = option.default === null ? option.name : `${option.name}=${option.default}`;
+        const form = option.default ? `${option.name}=${option.default}` : option.name;
         expect(printed).toContain(`    ${form} `);
       }
     }
@@ -52,10 +52,11 @@ describe("every registered entry appears by itself", () => {
   });
 });
 
-test("formats and operations are listed too", async () => {
-  const { formats, operations } = JSON.parse(await succeed(["list", "--json"], newFolder(temporary)));
+test("formats, layers and operations are listed too", async () => {
+  const { formats, layers, operations } = JSON.parse(await succeed(["list", "--json"], newFolder(temporary)));
   const names = (entries: { name: string }[]) => entries.map(({ name }) => name);
   expect(names(formats.entries)).toEqual(FORMATS.map(({ name }) => name));
+  expect(names(layers.entries)).toEqual(expect.arrayContaining(["Linear", "LayerNorm"]));
   expect(names(operations.entries)).toEqual(expect.arrayContaining(["add", "matmul", "softmax"]));
   expect(names(operations.entries)).not.toContain("defineOp");
 });
