@@ -12,10 +12,10 @@ import type { Settings } from "./settings.js";
 import { expectBatches, Networks, type Source, setUp } from "./setup.js";
 
 /** What says which experiment it is, here and in a worker process. */
-export type ExperimentSettings = (Settings<"compare"> | Settings<"sweep">) & { flags: LoadFlags };
+type ExperimentSettings = (Settings<"compare"> | Settings<"sweep">) & { flags: LoadFlags };
 
 /** What the students of an experiment are trained on and compared with. */
-export interface OpenExperiment {
+interface OpenExperiment {
   task: Task;
   source: Source;
   test: NonNullable<Source["test"]>;

@@ -1,7 +1,7 @@
 import { Command, Option } from "commander";
 import { dataSchema } from "../config/index.js";
 import { inputFeatures, type Preprocessing, preprocessingOf, readSamples, SAMPLES_HELP } from "../data/index.js";
-import { inputsOf, type Prediction, predict } from "../train/index.js";
+import { type Prediction, predict, readPreprocessing } from "../train/index.js";
 import { UsageError } from "./error_boundary.js";
 import {
   addLoading,
@@ -78,7 +78,7 @@ async function descriptionFor(student: string, flags: PredictFlags): Promise<Pre
     const { source } = await setUp(options);
     return preprocessingOf(source.train());
   }
-  const description = await inputsOf(student);
+  const description = await readPreprocessing(student);
   if (description !== null) return description;
   const reason = `${student} does not say how inputs are made, as the .safetensors files of runs do`;
   throw new UsageError(`--data: ${reason}: give such a file as --student, or name the data it was trained on`);

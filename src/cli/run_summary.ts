@@ -7,7 +7,7 @@ import { type Printer, percent } from "./printer.js";
 import type { Source } from "./setup.js";
 
 /** A run that has ended. */
-export interface FinishedRun {
+interface FinishedRun {
   /** What was trained, with its last weights: `student` or `teacher`, and its network. */
   role: "student" | "teacher";
   network: Module;

@@ -23,7 +23,7 @@ import { flagOf, type LoadFlags, loadOptions, type TrainingFlags } from "./flags
 import type { Settings } from "./settings.js";
 
 /** What says where a command's data come from and how they are split. */
-export type SourceOptions = InferOutput<typeof dataSchema> & {
+type SourceOptions = InferOutput<typeof dataSchema> & {
   /** The fraction of the training data that is held out; default: none. */
   validation?: number;
   augment?: AugmentOptions | undefined;

@@ -209,7 +209,7 @@ export function describeConfig(
 }
 
 /** The contents of an experiment's folder. */
-export interface FolderContents {
+interface FolderContents {
   out: string;
   resume: boolean;
   /** The runs' folders below it. */

@@ -121,7 +121,7 @@ function addressOf(module: string | URL): string {
 }
 
 /** Callbacks and the stop signal of {@link runTrials}. */
-export interface PoolControls {
+interface PoolControls {
   signal: AbortSignal;
   onStep: (name: string, done: number) => void;
   /** Called when a trial has finished, now or before. */

@@ -24,7 +24,7 @@ export interface TrainedTeacher {
 }
 
 /** How the teacher is trained. */
-export interface TeacherTraining {
+interface TeacherTraining {
   out: string;
   seed: number;
   options: ResolvedDistillation;

@@ -21,7 +21,7 @@ import {
 } from "./schemas.js";
 
 /** What an option is called in errors: `augment.shift`, or `--augment shift`. */
-export type NameOf = (path: readonly string[]) => string;
+type NameOf = (path: readonly string[]) => string;
 const dotted: NameOf = (path) => path.join(".");
 
 /** A configuration with all defaults. */

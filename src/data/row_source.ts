@@ -79,7 +79,7 @@ export class FileRecords {
 }
 
 /** Makes the bytes of records, the first of which has this number, into values. */
-export type DecodeRecords = (bytes: Uint8Array, first: number, out: RowData) => void;
+type DecodeRecords = (bytes: Uint8Array, first: number, out: RowData) => void;
 
 /** Rows in records of files; without `decode` the bytes are the values. */
 export class RecordRows implements RowSource {

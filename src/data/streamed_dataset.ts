@@ -16,7 +16,7 @@ import { featuresOf, newRows, type RowData, type RowSource } from "./row_source.
 import { bytesOf } from "./tensor_dataset.js";
 
 /** What is found when the files are opened. */
-export interface StreamedParts {
+interface StreamedParts {
   /** Bytes or floats. */
   readonly rows: RowSource;
   readonly name: string;

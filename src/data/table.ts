@@ -21,7 +21,7 @@ export interface TableOptions {
 }
 
 /** The columns of a file: their names, which are their indices if no line names them. */
-export interface TableHeader {
+interface TableHeader {
   readonly names: readonly string[];
   readonly isNamed: boolean;
   /** The index of the label. */

@@ -3,7 +3,7 @@ import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 type Scalar = "int32" | "int64" | "float" | "string" | "bytes";
 
 /** A field of a message: its number, and the type of its value or of each of its values. */
-export interface Field {
+interface Field {
   readonly number: number;
   readonly type: Scalar | Fields;
   readonly repeated?: true;

@@ -18,7 +18,7 @@ const DEFLATE = 8;
 export type ZipEntries = ReadonlyMap<string, Uint8Array>;
 
 /** What kind of archive is read. */
-export interface ZipKind {
+interface ZipKind {
   /** Who writes such archives, for the error of one that is not as it writes them. */
   readonly writer: string;
   /** Why compressed entries are refused; null: they are inflated. */

@@ -68,7 +68,7 @@ export class FrozenModel {
     const graph = fuse(traceModule(module, sampleShape, options));
     const { training } = options;
     if (training === undefined) return new FrozenModel(module, graph);
-    return new Modes([[module, training]]).during(() => new FrozenModel(module, graph));
+    return new Modes([[module, training]]).run(() => new FrozenModel(module, graph));
   }
 
   /** How many passes are in flight. */

@@ -1,7 +1,7 @@
 import type { Op } from "../tensor/op.js";
 
 /** Weights in 8 bits: value = q * the scale of its row. */
-export interface Quantized {
+interface Quantized {
   readonly values: Int8Array;
   readonly scales: Float32Array;
 }

@@ -37,7 +37,7 @@ export function traceModule(module: Module, sampleShape: readonly number[], opti
   expectDimensions("sampleShape", sampleShape);
   const { training, taps = [] } = options;
   const run = () => ROWS.map((rows) => trace(module, sampleShape, rows, taps));
-  const [first, second] = training === undefined ? run() : new Modes([[module, training]]).during(run);
+  const [first, second] = training === undefined ? run() : new Modes([[module, training]]).run(run);
   return new Merger(module, first, second).graph();
 }
 

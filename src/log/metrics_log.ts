@@ -14,7 +14,7 @@ export interface MetricsLog {
 }
 
 /** The format of a log that is one file. */
-export interface LogFormat {
+interface LogFormat {
   /** The file's beginning, and its path: it may be another one each time. */
   start(history: readonly EpochRecord[]): Promise<{ path: string; data: Uint8Array | string }>;
   /** Called once that is on the disk. */

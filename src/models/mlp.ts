@@ -15,7 +15,7 @@ const ACTIVATION_NAMES = Object.keys(ACTIVATIONS) as [Activation, ...Activation[
 const NORMS = ["none", "batch"] as const;
 
 /** The arguments of {@link Mlp}. */
-export interface MlpOptions {
+interface MlpOptions {
   inFeatures: number;
   classes: number;
   /** Widths of the hidden layers; an empty list makes a linear classifier. Default `[512, 256]`. */

@@ -17,7 +17,7 @@ export class Modes {
   }
 
   /** Runs `body` in these modes; the mode of each module is set back afterwards. */
-  during<T>(body: () => T): T {
+  run<T>(body: () => T): T {
     return this.#restoring(() => {
       this.#set(this.#wanted);
       return body();
@@ -38,13 +38,13 @@ export class Modes {
   }
 
   #set(modes: readonly boolean[]): void {
-    for (const [i, module] of this.#modules.entries()) module.training = modes[i] as boolean;
+    for (const [i, module] of this.#modules.entries()) module.training = modes[i];
   }
 }
 
 /** Runs `body` with a network in eval mode; the mode of each module in it is set back. */
 export function withEvalMode<T>(network: Module, body: () => T): T {
-  return new Modes([[network, false]]).during(body);
+  return new Modes([[network, false]]).run(body);
 }
 
 function modulesOf(network: Module): Module[] {

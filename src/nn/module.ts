@@ -8,7 +8,7 @@ export type ModuleBuffer = Tensor | LongTensor;
 
 /**
  * The base of every network, as `torch.nn.Module`: extend it, assign parameters and modules to properties (or arrays
- * of modules), and say in `forward` what is computed. A property's name is its key in the state dict.
+ * of modules), and compute the output in `forward`. A property's name is its key in the state dict.
  *
  * @example
  * ```ts
@@ -65,7 +65,7 @@ export abstract class Module {
 
   /**
    * Copies the values of a state dict into this module. Throws `STATE_DICT_MISMATCH` that lists every missing key,
-   * unexpected key (both only where `strict`) and wrong shape; then nothing was copied.
+   * unexpected key (both only if `strict`) and wrong shape; then nothing was copied.
    */
   loadStateDict(state: StateDict, options: { strict?: boolean } = {}): this {
     loadInto(this.constructor.name, this.stateDict(), state, options.strict ?? true);
@@ -101,12 +101,12 @@ export abstract class Module {
     return this.parameters().reduce((sum, parameter) => sum + parameter.size, 0);
   }
 
-  /** What stands in the brackets of the repr. */
+  /** The arguments that the representation shows in brackets. */
   extraRepr(): string {
     return "";
   }
 
-  /** The printed form, like PyTorch's, with the parameter count. */
+  /** The representation, like PyTorch's, with the parameter count. */
   toString(): string {
     return `${repr(this)}\n${this.parameterCount().toLocaleString("en-US")} parameters`;
   }

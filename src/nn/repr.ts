@@ -1,18 +1,18 @@
-/** What is printed of a module. */
-interface Printable {
-  namedChildren(): [string, Printable][];
+/** What the representation of a module is made of. */
+interface Representable {
   extraRepr(): string;
+  namedChildren(): [string, Representable][];
 }
 
-/** The printed form of a module, as `repr(module)` of PyTorch; an array of modules is printed as a `ModuleList`. */
-export function repr(module: Printable): string {
+/** The representation of a module, as Python's `repr(module)`; an array of modules is shown as a `ModuleList`. */
+export function repr(module: Representable): string {
   const extra = module.extraRepr();
   const children = childLines(module);
   if (children.length === 0) return `${module.constructor.name}(${extra})`;
   return block(module.constructor.name, extra === "" ? children : [extra, ...children]);
 }
 
-function childLines(module: Printable): string[] {
+function childLines(module: Representable): string[] {
   const lists = new Map<string, [index: string, text: string][]>();
   const lines = new Map<string, string>();
   for (const [name, child] of module.namedChildren()) {

@@ -2,7 +2,8 @@ import { expectNumber, expectOptions, show, withDefaults } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { gradsOf, Optimizer, type ParamGroup, type Params, partition } from "./optimizer.js";
+import { gradsOf, Optimizer, partition } from "./optimizer.js";
+import type { ParamGroup, Params } from "./param_group.js";
 
 /** The options of {@link Adam} and {@link AdamW}, with PyTorch's defaults. */
 export interface AdamOptions {

@@ -1,6 +1,6 @@
 import { withDefaults } from "../checks.js";
 import { Adam, type AdamOptions } from "./adam.js";
-import type { Params } from "./optimizer.js";
+import type { Params } from "./param_group.js";
 
 /**
  * AdamW (Loshchilov and Hutter, 2019), Adam with decoupled weight decay: `torch.optim.AdamW`.

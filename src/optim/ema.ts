@@ -28,7 +28,7 @@ const DEFAULTS = { decay: 0.999, useBuffers: false } as const;
  *   optimizer.step();
  *   average.update();
  * }
- * await average.during(async () => evaluate(student, test)); // with the averaged weights
+ * await average.withWeights(async () => evaluate(student, test)); // with the averaged weights
  * await save(average.modelState(), "student_ema.safetensors");
  * ```
  */
@@ -86,7 +86,7 @@ export class ExponentialMovingAverage {
   }
 
   /** What `body` gives with the averaged weights in the network, which has its own again afterwards. */
-  async during<T>(body: () => T | Promise<T>): Promise<T> {
+  async withWeights<T>(body: () => T | Promise<T>): Promise<T> {
     this.swap();
     try {
       return await body();

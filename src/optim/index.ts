@@ -49,7 +49,8 @@ export {
   StepLR,
 } from "./lr_schedulers.js";
 export { type OneCycleForm, OneCycleLR, type OneCycleOptions, oneCycleSchedule } from "./one_cycle_lr.js";
-export { Optimizer, type ParamGroup, type Params } from "./optimizer.js";
+export { Optimizer } from "./optimizer.js";
+export type { ParamGroup, Params } from "./param_group.js";
 export {
   constantSchedule,
   cosineSchedule,
@@ -64,7 +65,7 @@ export { SGD, type SGDGroup, type SGDOptions } from "./sgd.js";
 export type { OptimizerStateDict } from "./state_dict.js";
 
 /** What a run gives an optimizer beside its options. */
-export interface OptimizerContext {
+interface OptimizerContext {
   readonly params: readonly Tensor[];
   readonly lr: number;
   readonly weightDecay: number;
@@ -116,7 +117,7 @@ export const OPTIMIZERS = new Registry<Optimizer, OptimizerContext>(
 );
 
 /** What a run gives a schedule beside its options. */
-export interface ScheduleContext {
+interface ScheduleContext {
   readonly optimizer: Optimizer;
   readonly epochs: number;
   readonly stepsPerEpoch: number;

@@ -1,6 +1,7 @@
 import { expectInteger, expectNumber, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
-import type { Optimizer, ParamGroup } from "./optimizer.js";
+import type { Optimizer } from "./optimizer.js";
+import type { ParamGroup } from "./param_group.js";
 import { dictField } from "./state_dict.js";
 
 /** The state of a scheduler in the structure and keys of PyTorch's: these, and those of its class. */

@@ -1,7 +1,8 @@
 import { expectInteger, expectNumber, expectOptions, show, withDefaults } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { badState, LRScheduler, type SchedulerAttribute } from "./lr_scheduler.js";
-import type { Optimizer, ParamGroup } from "./optimizer.js";
+import type { Optimizer } from "./optimizer.js";
+import type { ParamGroup } from "./param_group.js";
 import { annealCosine, type Schedule } from "./schedules.js";
 import { dictField } from "./state_dict.js";
 

@@ -3,7 +3,8 @@ import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { expectFlags } from "./adam.js";
-import { gradsOf, Optimizer, type ParamGroup, type Params, partition } from "./optimizer.js";
+import { gradsOf, Optimizer, partition } from "./optimizer.js";
+import type { ParamGroup, Params } from "./param_group.js";
 
 /** The options of {@link SGD}, with PyTorch's defaults. */
 export interface SGDOptions {

@@ -1,7 +1,7 @@
 import { expectInteger, expectNumber, expectShape, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { Tensor } from "../tensor/tensor.js";
-import type { ParamGroup } from "./optimizer.js";
+import type { ParamGroup } from "./param_group.js";
 
 /**
  * The state of an optimizer in the structure and keys of PyTorch's `state_dict()`: what is kept for each parameter that
@@ -59,7 +59,7 @@ function writeOption(group: ParamGroup, key: string) {
 }
 
 /** The groups and the state of a state dict, of this library or of PyTorch. */
-export interface LoadedOptimizer<G, S> {
+interface LoadedOptimizer<G, S> {
   /** In the order of the optimizer's groups, unchecked. */
   options: Partial<G>[];
   state: [Tensor, S][];

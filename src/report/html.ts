@@ -29,7 +29,7 @@ async function readBuilt(name: string): Promise<string> {
 }
 
 /** What the page is made of beside its data. */
-export interface PageAssets {
+interface PageAssets {
   script: string;
   style: string;
 }

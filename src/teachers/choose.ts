@@ -8,7 +8,7 @@ import type { Teacher } from "./teacher.js";
 import { TeacherCache } from "./teacher_cache.js";
 
 /** What a network's kind of teacher is chosen by. */
-export interface TeacherUse extends NetworkTeacherOptions {
+interface TeacherUse extends NetworkTeacherOptions {
   student: Module;
   data: Dataset;
   /** Whether logits are cached, or the cache; undefined: if that is exact. */

@@ -16,7 +16,7 @@ export { isTeacher, type Teacher, type TeacherFunction } from "./teacher.js";
 export { TeacherCache } from "./teacher_cache.js";
 
 /** What a kind of teacher is made of. */
-export interface TeacherContext {
+interface TeacherContext {
   readonly module: Module;
   /** The paths of modules whose outputs a loss reads. */
   readonly taps: readonly string[];

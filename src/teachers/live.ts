@@ -32,7 +32,7 @@ export function live(module: Module, { mode = "eval", taps = [] }: NetworkTeache
   const [modes, evalModes] = [new Modes([[module, training]]), new Modes([[module, false]])];
   const tapped = new Taps(module, taps, "teacher");
   const forward = (within: Modes, { inputs }: Batch): Outputs => {
-    const { value: logits, taps } = within.during(() => noGrad(() => tapped.record(() => module.forward(inputs))));
+    const { value: logits, taps } = within.run(() => noGrad(() => tapped.record(() => module.forward(inputs))));
     return { logits, taps };
   };
   return {

@@ -1,15 +1,37 @@
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate, withArena } from "./buffer_pool.js";
-import type { Call, Op, Result } from "./op.js";
-import type { Tensor } from "./tensor.js";
+
+/** The part of a tensor that autograd uses. */
+interface Differentiable {
+  readonly shape: readonly number[];
+  readonly size: number;
+  requiresGrad: boolean;
+  /** The call that computed it; null for a leaf. */
+  node: Node | null;
+  materializedGrad(): Float32Array | null;
+  gradBuffer(): Float32Array;
+}
+
+/** The arguments and results of a call that its backward pass reads. */
+interface RecordedCall {
+  readonly inputs: readonly Differentiable[];
+  readonly attributes: unknown;
+  readonly output: Float32Array;
+  readonly saved: unknown;
+}
+
+/** The part of an operation that autograd uses. */
+interface DifferentiableOp {
+  backward?(grad: Float32Array, into: readonly (Float32Array | null)[], call: RecordedCall): void;
+}
 
 /** A recorded call of an operation. */
-export interface Node extends Call<unknown, unknown> {
+export interface Node extends RecordedCall {
   /** Grows with time: an operation comes after those whose outputs it reads. */
   readonly order: number;
-  /** null after it ran: the graph is used up by `backward()`. */
-  op: Op | null;
+  /** null after its backward pass: `backward()` uses up the graph. */
+  op: DifferentiableOp | null;
   saved: unknown;
 }
 
@@ -18,7 +40,7 @@ let operations = 0;
 let backwardPasses = 0;
 
 /**
- * Runs `body` without recording operations, as `torch.no_grad()`; what it computes asks for no gradient.
+ * Runs `body` without recording operations, as `torch.no_grad()`: its results require no gradient.
  *
  * @example
  * ```ts
@@ -36,25 +58,25 @@ export function noGrad<T>(body: () => T): T {
 }
 
 /** Whether an operation on these inputs would be recorded. */
-export function isRecording(inputs: readonly Tensor[]): boolean {
+export function isRecording(inputs: readonly Differentiable[]): boolean {
   if (!enabled) return false;
   for (const input of inputs) if (input.requiresGrad) return true;
   return false;
 }
 
 /** Records the call that made `output`. Call it only if {@link isRecording}. */
-export function record<A, S>(
-  output: Tensor,
-  op: Op<A, S>,
-  inputs: readonly Tensor[],
-  attributes: A,
-  { data, saved }: Result<S>,
+export function record(
+  output: Differentiable,
+  op: DifferentiableOp,
+  inputs: readonly Differentiable[],
+  attributes: unknown,
+  { data, saved }: { readonly data: Float32Array; readonly shape: readonly number[]; readonly saved: unknown },
 ): void {
-  output.node = { order: nextOrder(), op: op as Op, inputs, attributes, output: data, saved };
+  output.node = { order: nextOrder(), op, inputs, attributes, output: data, saved };
   output.requiresGrad = true;
 }
 
-/** The place in time of an operation that is called now. */
+/** The order number of an operation that is called now. */
 export function nextOrder(): number {
   return operations++;
 }
@@ -65,7 +87,7 @@ export function isPropagating(): boolean {
 }
 
 /** Adds the gradients of `root`, a scalar, to the `grad` of every leaf that it was computed from. */
-export function runBackward(root: Tensor): void {
+export function runBackward(root: Differentiable): void {
   if (!root.requiresGrad) {
     throw new DistilleryError(
       "NO_GRADIENT",
@@ -124,7 +146,10 @@ function propagate(node: Node, grads: Map<Node, Float32Array>): void {
 }
 
 /** Where the gradient of an input goes: straight to its place, or beside it if there is a gradient already. */
-function target(input: Tensor, grads: Map<Node, Float32Array>): { array: Float32Array; sum: Float32Array | null } {
+function target(
+  input: Differentiable,
+  grads: Map<Node, Float32Array>,
+): { array: Float32Array; sum: Float32Array | null } {
   const before = input.node === null ? input.materializedGrad() : (grads.get(input.node) ?? null);
   if (before !== null) return { array: allocate(input.size), sum: before };
   if (input.node === null) return { array: input.gradBuffer(), sum: null };
@@ -133,7 +158,7 @@ function target(input: Tensor, grads: Map<Node, Float32Array>): { array: Float32
   return { array, sum: null };
 }
 
-function deliver(leaf: Tensor, grad: Float32Array): void {
+function deliver(leaf: Differentiable, grad: Float32Array): void {
   const before = leaf.materializedGrad();
   if (before === null) leaf.gradBuffer().set(grad);
   else native.accumulate(grad, before);

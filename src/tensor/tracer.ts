@@ -2,7 +2,7 @@ import type { Op } from "./op.js";
 import type { Tensor } from "./tensor.js";
 
 /** Called with each operation, after it was computed. */
-export type Tracer = (output: Tensor, inputs: readonly Tensor[], op: Op, attributes: unknown) => void;
+type Tracer = (output: Tensor, inputs: readonly Tensor[], op: Op, attributes: unknown) => void;
 
 let current: Tracer | null = null;
 

@@ -83,7 +83,7 @@ export const distillationSchema = v.strictObject({
 });
 
 /** A schema of options. */
-export type OptionsSchema = typeof trainingSchema | typeof distillationSchema;
+type OptionsSchema = typeof trainingSchema | typeof distillationSchema;
 /** The options of a schema; each may be left out. */
 type OptionsInput<S extends OptionsSchema> = {
   [K in keyof S["entries"]]?: v.InferInput<Extract<S["entries"][K], v.GenericSchema>>;

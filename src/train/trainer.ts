@@ -194,7 +194,7 @@ export class Trainer {
 
   async #endEpoch(): Promise<void> {
     const { progress, average } = this.state;
-    const record = await (average === null ? this.#validated() : average.during(() => this.#validated()));
+    const record = await (average === null ? this.#validated() : average.withWeights(() => this.#validated()));
     progress.history.push(record);
     Object.assign(progress, { epoch: record.epoch, step: 0, seconds: 0, sums: {} });
     this.epoch = null;
@@ -280,7 +280,7 @@ export class Step {
   /** Runs a part of the step; its arrays are valid until the step ends. */
   run<T>(body: () => T): T {
     try {
-      return this.#arena.run(() => this.modes.during(() => withGenerator(this.stream.generator, body)));
+      return this.#arena.run(() => this.modes.run(() => withGenerator(this.stream.generator, body)));
     } catch (error) {
       throw this.#located(error);
     }

@@ -100,7 +100,7 @@ function runLive(network: Module, training: boolean | undefined, taps: string[] 
   const tapped = new Taps(network, taps, "taps");
   const results = batches.map((inputs) => {
     const forward = () => noGrad(() => withGenerator(generator, () => tapped.record(() => network.forward(inputs))));
-    const { value, taps } = training === undefined ? forward() : new Modes([[network, training]]).during(forward);
+    const { value, taps } = training === undefined ? forward() : new Modes([[network, training]]).run(forward);
     return [value.toArray(), Object.entries(taps).map(([path, tensor]) => [path, tensor.toArray()])];
   });
   return { results, state: state(network), stream: [...generator.state] };

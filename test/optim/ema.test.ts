@@ -77,8 +77,8 @@ describe("ExponentialMovingAverage", () => {
     const averaged = values(average.modelState());
     moveTo(model.stateDict(), 3);
     const own = values(model.stateDict());
-    expect(await average.during(() => values(model.stateDict()))).toEqual(averaged);
-    await expect(average.during(() => Promise.reject(new Error("stopped")))).rejects.toThrow("stopped");
+    expect(await average.withWeights(() => values(model.stateDict()))).toEqual(averaged);
+    await expect(average.withWeights(() => Promise.reject(new Error("stopped")))).rejects.toThrow("stopped");
     expect(values(model.stateDict())).toEqual(own);
     expect(values(average.modelState())).toEqual(averaged);
   });

@@ -85,7 +85,7 @@ const MAX_ELEMENTS = 2 ** 31 - 1;
 const UNSIGNED_BYTE = 0x08;
 
 /** The content of an IDX file of unsigned bytes. */
-export interface Idx {
+interface Idx {
   readonly shape: readonly number[];
   /** Row by row; shares memory with a file that was not gzipped. */
   readonly data: Uint8Array;

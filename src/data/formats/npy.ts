@@ -3,7 +3,7 @@ import { badData, openSliced, readHead, readSlice } from "../../files/index.js";
 import { gatherStrided } from "../../tensor/gather_strided.js";
 
 /** The types of elements that are read: unsigned bytes, floats of 4 and 8 bytes, whole numbers of 4 and 8. */
-export type NpyType = "u1" | "f4" | "f8" | "i4" | "i8";
+type NpyType = "u1" | "f4" | "f8" | "i4" | "i8";
 export type NpyData = Uint8Array | Float32Array | Float64Array | Int32Array | BigInt64Array;
 
 /** An array of a `.npy` file. */
@@ -134,7 +134,7 @@ function toRows<D extends NpyData>(from: D, shape: readonly number[]): D {
 }
 
 /** What the header of a `.npy` file says. */
-export interface NpyHeader {
+interface NpyHeader {
   readonly descr: string;
   readonly fortranOrder: boolean;
   readonly shape: readonly number[];

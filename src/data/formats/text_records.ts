@@ -5,7 +5,7 @@ import { badData, readSlice, type SlicedFile } from "../../files/index.js";
  * Splits a text, whose first line has this number, into records. Null if it ends inside a record and is not the file's
  * last text.
  */
-export type ParseText<R> = (text: string, line: number, isLast: boolean) => readonly TextRecord<R>[] | null;
+type ParseText<R> = (text: string, line: number, isLast: boolean) => readonly TextRecord<R>[] | null;
 
 /** A record and the line that it begins in. */
 export interface TextRecord<R> {

@@ -14,7 +14,7 @@ export class ServerFailure extends Error {
 }
 
 /** What is asked for: the bytes of a file of `bytes` from `from` on, of the version `tag` where that is known. */
-export interface RestRequest {
+interface RestRequest {
   readonly url: string;
   readonly from: number;
   readonly bytes: number;

@@ -1,6 +1,8 @@
 import type { Report } from "../report_data.js";
+import { choice } from "./choice.js";
 import { type Content, h } from "./dom.js";
-import { themeSwitch } from "./theme.js";
+
+const THEMES = ["auto", "light", "dark"] as const;
 
 /** A figure that counts, large. */
 export interface Tile {
@@ -31,4 +33,12 @@ function tileOf({ name, value, note, colour }: Tile): HTMLElement {
     h("dt", {}, name),
     h("dd", {}, value, note === undefined ? null : h("small", {}, note)),
   );
+}
+
+/** A switch between light, dark and the system's theme. */
+function themeSwitch(): HTMLElement {
+  const names = THEMES.map((name) => name[0]?.toUpperCase() + name.slice(1));
+  return choice("Colours", names, (i) => {
+    document.documentElement.dataset.theme = THEMES[i];
+  });
 }

@@ -1,7 +1,6 @@
 import type { HeldOutPredictions, Mistake, Report } from "../report_data.js";
-import { classesFigure } from "./classes.js";
+import { classesFigure, confusionFigure } from "./class_figures.js";
 import { type Content, h, newId } from "./dom.js";
-import { confusionFigure } from "./matrix.js";
 import { mistakesSection } from "./mistakes.js";
 import { type Judged, reliabilityFigure } from "./reliability.js";
 

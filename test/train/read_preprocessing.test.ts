@@ -2,10 +2,10 @@ import { renameSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import {
-  inputsOf,
   loadImages,
   manualSeed,
   preprocessingOf,
+  readPreprocessing,
   StudentNet,
   save,
   TensorDataset,
@@ -21,7 +21,7 @@ const images = imageFolder();
 const sizes = { inFeatures: 16, classes: 3, hidden: [4, 3] } as const;
 const at = (name: string) => join(folder, name);
 
-describe("inputsOf", () => {
+describe("readPreprocessing", () => {
   beforeAll(async () => {
     manualSeed(0);
     const { train } = await loadImages(images);
@@ -32,8 +32,8 @@ describe("inputsOf", () => {
     const { train } = await loadImages(images);
     const expected = preprocessingOf(train);
     expect(expected).toMatchObject({ kind: "image", height: 4, width: 4, classes: 3 });
-    expect(await inputsOf(at("run/teacher.safetensors"))).toEqual(expected);
-    expect(await inputsOf(at("run/teacher.pth"))).toEqual(expected);
+    expect(await readPreprocessing(at("run/teacher.safetensors"))).toEqual(expected);
+    expect(await readPreprocessing(at("run/teacher.pth"))).toEqual(expected);
   });
 
   test("of data without a layout: their number of values", async () => {
@@ -47,7 +47,7 @@ describe("inputsOf", () => {
     );
     const model = new StudentNet({ inFeatures: 2, classes: 2, hidden: [2, 2] });
     await trainTeacher({ model, data, epochs: 1, out: at("values") });
-    expect(await inputsOf(at("values/teacher.pth"))).toEqual({
+    expect(await readPreprocessing(at("values/teacher.pth"))).toEqual({
       ...{ kind: "values", features: 2, classes: 2, classNames: ["a", "b"] },
     });
   });
@@ -55,21 +55,21 @@ describe("inputsOf", () => {
   test("null where nothing says it, or other weights do", async () => {
     const [one, other] = [new StudentNet(sizes).stateDict(), new StudentNet(sizes).stateDict()];
     await save(one, at("one.safetensors"));
-    expect(await inputsOf(at("one.safetensors"))).toBeNull();
+    expect(await readPreprocessing(at("one.safetensors"))).toBeNull();
     await save(one, at("alone.pth"));
-    expect(await inputsOf(at("alone.pth"))).toBeNull();
+    expect(await readPreprocessing(at("alone.pth"))).toBeNull();
     await save(other, at("both.pth"));
     await save(one, at("both.safetensors"), { metadata: { "distillery.preprocessing": "{}" } });
-    expect(await inputsOf(at("both.pth"))).toBeNull();
+    expect(await readPreprocessing(at("both.pth"))).toBeNull();
   });
 
   test("what is no description, no file, or no checkpoint", async () => {
     await save(new StudentNet(sizes).stateDict(), at("odd.safetensors"), {
       metadata: { "distillery.preprocessing": "{}" },
     });
-    expect(await refusal("BAD_DATA", () => inputsOf(at("odd.safetensors")))).toMatch(/its preprocessing/);
-    await refusal("NOT_FOUND", () => inputsOf(at("none.pth")));
+    expect(await refusal("BAD_DATA", () => readPreprocessing(at("odd.safetensors")))).toMatch(/its preprocessing/);
+    await refusal("NOT_FOUND", () => readPreprocessing(at("none.pth")));
     renameSync(at("run/metrics.jsonl"), at("run/metrics.pth"));
-    await refusal("BAD_CHECKPOINT", () => inputsOf(at("run/metrics.pth")));
+    await refusal("BAD_CHECKPOINT", () => readPreprocessing(at("run/metrics.pth")));
   });
 });

@@ -9,11 +9,11 @@ import { PREPROCESSING_KEY, type Preprocessing, parsePreprocessing } from "../da
  * @throws DistilleryError as `load` does; `BAD_DATA` where what the file says is no such description.
  * @example
  * ```ts
- * const description = await inputsOf("runs/distill/distilled_student_model_lowest.safetensors");
+ * const description = await readPreprocessing("runs/distill/distilled_student_model_lowest.safetensors");
  * if (description?.kind === "table") console.log(description.columns.map(({ name }) => name));
  * ```
  */
-export async function inputsOf(file: string): Promise<Preprocessing | null> {
+export async function readPreprocessing(file: string): Promise<Preprocessing | null> {
   const metadata = await modelMetadata(file);
   const text = Object.hasOwn(metadata, PREPROCESSING_KEY) ? metadata[PREPROCESSING_KEY] : undefined;
   return text === undefined ? null : parsePreprocessing(parse(text), file);
