@@ -1,7 +1,6 @@
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
-import type { LoweredNode } from "../tensor/op.js";
 import { numel } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { broadcastOperand, broadcastShape, writeSummed } from "./broadcast.js";
@@ -35,11 +34,11 @@ const ROWS = new Map(native.binaryNames().map((name, row) => [name, row]));
 /** The operation of a row of the native table `crates/kernels/src/binary.rs`, broadcast as NumPy does. */
 function defineBinary(
   name: string,
-  options: { onnx?: string; lower?: LoweredNode; passesGradient?: boolean } = {},
+  options: { onnx: string; passesGradient?: boolean },
 ): (a: Tensor, b: Tensor) => Tensor {
   const row = ROWS.get(name);
   if (row === undefined) throw new DistilleryError("INTERNAL", `${name}: no row of the native table`);
-  const { onnx, lower, passesGradient = false } = options;
+  const { onnx, passesGradient = false } = options;
   const op = defineOp<null, readonly number[]>({
     name,
     forward([a, b]) {
@@ -58,8 +57,8 @@ function defineBinary(
         writeSummed(into[i], operand.shape, shape, passesGradient ? grad : (wide) => write(i === 1, wide));
       }
     },
-    ...(onnx !== undefined && { onnx }),
-    ...(lower !== undefined && { lower: () => lower }),
+    onnx,
+    lower: () => ({ kind: name }),
   });
   return (a, b) => {
     expectTensor(`${name}: x`, a);
@@ -68,8 +67,8 @@ function defineBinary(
   };
 }
 
-const addTensor = defineBinary("add", { onnx: "Add", lower: { kind: "add" }, passesGradient: true });
-const mulTensor = defineBinary("mul", { onnx: "Mul", lower: { kind: "mul" } });
+const addTensor = defineBinary("add", { onnx: "Add", passesGradient: true });
+const mulTensor = defineBinary("mul", { onnx: "Mul" });
 const subTensor = defineBinary("sub", { onnx: "Sub" });
 const divTensor = defineBinary("div", { onnx: "Div" });
 const powTensor = defineBinary("pow", { onnx: "Pow" });

@@ -32,6 +32,7 @@ export function defineUnaryWith(name: string, onnx?: OnnxForm): (x: Tensor, para
     backward(grad, [into], { inputs: [x], attributes: { a, b }, output }) {
       if (into) native.unaryBackward(row, grad, x.data, output, a, b, into);
     },
+    lower: ({ a, b }) => ({ kind: name, factor: a, offset: b }),
     ...(onnx !== undefined && {
       onnx: typeof onnx === "string" ? onnx : ({ inputs: [x], attributes }, builder) => onnx(x, builder, attributes),
     }),

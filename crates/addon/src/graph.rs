@@ -58,6 +58,7 @@ pub fn graph_node(builder: &mut External<GraphBuilder>, node: GraphNode) -> Resu
         log: given.log.unwrap_or_default(),
         factor: given.factor.unwrap_or_default(),
         offset: given.offset.unwrap_or_default(),
+        ..Attributes::default()
     };
     let inputs = inputs.iter().map(|&value| value as usize).collect();
     builder.node(&op, inputs, lengths(&shape), &attributes).map(|value| value as u32).map_err(kernel)

@@ -1,4 +1,4 @@
-//! Element by element: ReLU, sums and products of two arrays (broadcast as NumPy does), scaling.
+//! Element by element: ReLU, scaling, sums of gradients, repeats. The tables of functions are in `unary` and `binary`.
 
 use crate::elementwise_loops;
 use crate::error::{KernelError, Result, expect_shape};
@@ -22,16 +22,6 @@ pub fn affine(x: &[f32], factor: f32, offset: f32, out: &mut [f32]) -> Result<()
 /// The gradient of ReLU's input from its output: 0 where y is 0, else grad (where y is NaN too, as in PyTorch).
 pub fn relu_backward(grad: &[f32], y: &[f32], grad_x: &mut [f32]) -> Result<()> {
     zip("relu", grad, y, grad_x, relu::backward)
-}
-
-/// out = a + b, of equal lengths.
-pub fn add(a: &[f32], b: &[f32], out: &mut [f32]) -> Result<()> {
-    zip("add", a, b, out, |a, b| a + b)
-}
-
-/// out = a * b, of equal lengths.
-pub fn mul(a: &[f32], b: &[f32], out: &mut [f32]) -> Result<()> {
-    zip("mul", a, b, out, |a, b| a * b)
 }
 
 /// into += x: how gradients gather.

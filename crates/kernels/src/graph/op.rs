@@ -3,6 +3,7 @@
 use super::{OP, first, numel, operands};
 use crate::batch_norm::{self, Affine, Norm, Outputs};
 use crate::batch_stats::{Moments, Statistics};
+use crate::binary::{Binary, Operand};
 use crate::dropout::{self, Mask};
 use crate::elementwise;
 use crate::error::{KernelError, Result, expect_shape};
@@ -11,6 +12,7 @@ use crate::matmul::matmul;
 use crate::norm_relu_dropout::{self, Dropout, Linear};
 use crate::reduce;
 use crate::softmax;
+use crate::unary::Unary;
 use ndarray::{ArrayView2, ArrayView3, ArrayViewD, ArrayViewMut2, ArrayViewMutD, IxDyn};
 
 /// What an operation is told besides its inputs; each reads its own.
@@ -34,6 +36,10 @@ pub struct Attributes {
     pub factor: f64,
     /// Added to x.
     pub offset: f64,
+    /// The row of the table of functions of one element; `factor` and `offset` are its parameters. Set by the name.
+    pub unary: Option<Unary>,
+    /// The row of the table of functions of two elements. Set by the name.
+    pub binary: Option<Binary>,
 }
 
 /// An array that is read.
@@ -56,8 +62,6 @@ pub(super) struct Room<'a> {
     pub scratch: &'a mut [Vec<f32>; 3],
 }
 
-/// A kernel of two arrays of one length.
-type Elementwise = fn(&[f32], &[f32], &mut [f32]) -> Result<()>;
 type Kernel = fn(&Attributes, &[Array], ArrayMut, Room) -> Result<()>;
 
 /// An operation with its attributes.
@@ -72,6 +76,9 @@ impl Op {
     /// The operation of a name, for so many inputs.
     pub fn new(name: &str, inputs: usize, attributes: &Attributes) -> Result<Self> {
         let Attributes { training, p, momentum, .. } = *attributes;
+        let mut attributes = attributes.clone();
+        attributes.unary = Unary::ALL.iter().find(|(row, _)| *row == name).map(|(_, unary)| *unary);
+        attributes.binary = Binary::ALL.iter().find(|(row, _)| *row == name).map(|(_, binary)| *binary);
         // The bias of a linear layer may be left out.
         let without_or_with_bias = |without: usize| inputs.clamp(without, without + 1);
         let (kernel, arity, drops, normalises): (Kernel, usize, bool, bool) = match name {
@@ -83,12 +90,12 @@ impl Op {
             "dropout" => (dropout, 1, true, false),
             "affine" => (affine, 1, false, false),
             "relu" => (|_, x, out, _| elementwise::relu(x[0].data, out.data), 1, false, false),
-            "add" => (|_, x, out, room| binary(elementwise::add, x, out, room), 2, false, false),
-            "mul" => (|_, x, out, room| binary(elementwise::mul, x, out, room), 2, false, false),
             "matmul" => (|_, x, out, _| matmul(x[0].matrix()?, x[1].matrix()?, out.matrix()?), 2, false, false),
             "softmax" => (softmax, 1, false, false),
             "sum" => (|attributes, x, out, _| reduce(attributes, x[0], out, false), 1, false, false),
             "mean" => (|attributes, x, out, _| reduce(attributes, x[0], out, true), 1, false, false),
+            _ if attributes.unary.is_some() => (unary, 1, false, false),
+            _ if attributes.binary.is_some() => (binary, 2, false, false),
             _ => return Err(KernelError::Argument { op: OP, what: "op", got: f64::NAN, expected: "an operation" }),
         };
         if inputs != arity {
@@ -97,7 +104,7 @@ impl Op {
         dropout::expect_probability(p)?;
         Ok(Self {
             kernel,
-            attributes: attributes.clone(),
+            attributes,
             drop_chance: drops.then_some(p),
             momentum: normalises.then_some(momentum as f32),
         })
@@ -193,11 +200,17 @@ fn norm<'a>(attributes: &Attributes, inputs: &[Array<'a>], moments: &'a mut [f64
     Norm { affine: Affine { weight: weight.data, bias: bias.data }, statistics, eps: attributes.eps as f32 }
 }
 
-/// A kernel of two arrays of one length, each repeated to the shape of the output first.
-fn binary(kernel: Elementwise, inputs: &[Array], out: ArrayMut, room: Room) -> Result<()> {
+fn unary(attributes: &Attributes, inputs: &[Array], out: ArrayMut, _: Room) -> Result<()> {
+    let function = attributes.unary.expect("set by its name");
+    function.forward(inputs[0].data, [attributes.factor as f32, attributes.offset as f32], out.data)
+}
+
+/// A function of two arrays, each repeated to the shape of the output first.
+fn binary(attributes: &Attributes, inputs: &[Array], out: ArrayMut, room: Room) -> Result<()> {
     let [a, b, _] = room.scratch;
     let wide = [expand(inputs[0], out.shape, a)?, expand(inputs[1], out.shape, b)?];
-    kernel(wide[0], wide[1], out.data)
+    let function = attributes.binary.expect("set by its name");
+    function.forward(Operand::whole(wide[0]), Operand::whole(wide[1]), out.data)
 }
 
 fn expand<'a>(x: Array<'a>, shape: &[usize], wide: &'a mut Vec<f32>) -> Result<&'a [f32]> {
