@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Module } from "../nn/module.js";
-import { type BestWeights, type Evaluation, evaluate, type RunResult } from "../train/index.js";
-import { cloneState } from "../train/trainer_state.js";
+import { evaluateRun, type RunEvaluation } from "../train/evaluate_run.js";
+import type { BestWeights, Evaluation, RunResult } from "../train/index.js";
 import { type Printer, percent } from "./printer.js";
 import type { Source } from "./setup.js";
 
@@ -26,11 +26,10 @@ interface FinishedRun {
 export async function summarizeRun(printer: Printer, run: FinishedRun): Promise<void> {
   const { role, network, teacher, result, source } = run;
   const { history, files, best, stoppedEarly } = result;
-  const test = () => source.test && evaluate(network, source.test, teacher && { teacher });
-  const evaluation = test();
-  // The weights are the same if the last epoch is the best.
-  const isLast = best?.epoch === history.at(-1)?.epoch;
-  const bestEvaluation = isLast ? evaluation : best && withBestWeights(network, best, test);
+  const onTest = source.test && evaluateRun({ student: network, teacher, best }, source.test);
+  const evaluation = onTest?.last.evaluation ?? null;
+  const bestEvaluation = onTest?.best?.evaluation ?? null;
+  const isLast = onTest?.best === onTest?.last;
   const [last, , bestFile] = files;
   const lines = [`${role === "student" ? "Student" : "Teacher"} saved to ${last}`];
   if (best !== null) lines.push(`Best epoch: ${bestText(best, result)}, saved to ${bestFile}`);
@@ -38,7 +37,7 @@ export async function summarizeRun(printer: Printer, run: FinishedRun): Promise<
   if (bestEvaluation && !isLast) lines.push(`Test accuracy, best epoch: ${figures(role, bestEvaluation)}`);
   let report: string | null = null;
   try {
-    if (run.report) report = await writeRunReport(run);
+    if (run.report) report = await writeRunReport(run, onTest);
     if (report !== null) lines.push(`Report: ${report}`);
   } finally {
     const summary = best && {
@@ -46,16 +45,6 @@ export async function summarizeRun(printer: Printer, run: FinishedRun): Promise<
     };
     const { loss } = history.at(-1)?.metrics ?? {};
     printer.end({ loss, files, evaluation, best: summary, stoppedEarly, report }, lines);
-  }
-}
-
-function withBestWeights<T>(network: Module, best: BestWeights, body: () => T): T {
-  const last = cloneState(network.stateDict());
-  try {
-    network.loadStateDict(best.state);
-    return body();
-  } finally {
-    network.loadStateDict(last);
   }
 }
 
@@ -70,7 +59,8 @@ function figures(role: string, { accuracy, teacherAccuracy, agreement }: Evaluat
   return `${own}, teacher ${percent(teacherAccuracy)}, agreement ${percent(agreement)}`;
 }
 
-async function writeRunReport({ network, teacher, result, source, out }: FinishedRun): Promise<string> {
+async function writeRunReport(run: FinishedRun, evaluation: RunEvaluation | null): Promise<string> {
+  const { network, teacher, result, source, out } = run;
   // Loaded late: a run starts without it.
   const { runReport, writeReport } = await import("../report/index.js");
   const { history, best } = result;
@@ -81,6 +71,7 @@ async function writeRunReport({ network, teacher, result, source, out }: Finishe
     history,
     networks: { student: network, ...(teacher && { teacher }), best },
     data: { test: source.test, validation: source.validation },
+    ...(evaluation && { evaluation }),
     command: commandLine(),
   });
   await writeReport(file, report);

@@ -36,7 +36,7 @@ export function mistakesOf(data: Dataset, { student, teacher }: Logits): Mistake
   const { inputs } = data.batch(indices);
   return Array.from(indices, (index, i) => ({
     index,
-    label: labels[index] as number,
+    label: labels[index],
     student: rounded(rowOf(student, index)),
     ...(teacher && { teacher: rounded(rowOf(teacher, index)) }),
     ...(data.image && { image: imageUri(rowOf(inputs, i), data.image) }),
@@ -44,7 +44,7 @@ export function mistakesOf(data: Dataset, { student, teacher }: Logits): Mistake
 }
 
 function rowOf({ data, shape }: Tensor, row: number): Float32Array {
-  const length = shape[1] as number;
+  const length = shape[1];
   return data.subarray(row * length, (row + 1) * length);
 }
 

@@ -5,11 +5,10 @@ import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import type { EpochRecord } from "../log/epoch_record.js";
 import type { Module } from "../nn/module.js";
-import { type BestWeights, evaluate, measureLatency } from "../train/index.js";
-import { cloneState } from "../train/trainer_state.js";
+import { type BestWeights, evaluateRun, measureLatency, type RunEvaluation } from "../train/index.js";
 import { classNamesOf, headOf, type ReportOptions } from "./head.js";
 import { expectNetworks, type Networks, predictionsOf } from "./predictions.js";
-import type { HeldOutPredictions, RunReport, SizeFigures } from "./report_data.js";
+import type { RunReport, SizeFigures } from "./report_data.js";
 import { runVerdict } from "./verdict.js";
 
 /** What {@link runReport} takes. */
@@ -19,11 +18,13 @@ export interface RunReportInput extends ReportOptions {
   /** A record an epoch. */
   history: readonly EpochRecord[];
   networks: Networks & {
-    /** The weights of the best epoch: their predictions are looked at, where there are any, and not those of the last. */
+    /** The weights of the best epoch: if there are any, the report shows their predictions, not those of the last. */
     best?: BestWeights | null;
   };
-  /** What was held out: the test set is looked at, or else the validation set. */
+  /** Held-out data: the report shows the test set, or the validation set if there is no test set. */
   data?: { test?: Dataset | null; validation?: Dataset | null };
+  /** The networks' logits for that set, if they are known; otherwise they are computed. */
+  evaluation?: RunEvaluation;
 }
 
 /**
@@ -38,7 +39,7 @@ export interface RunReportInput extends ReportOptions {
  * ```
  */
 export function runReport(input: RunReportInput): RunReport {
-  const { config, history, networks, data = {}, ...options } = input;
+  const { config, history, networks, data = {}, evaluation: known, ...options } = input;
   const { student, teacher, best = null } = networks;
   expectConfig(config);
   expectHistory(history);
@@ -46,8 +47,8 @@ export function runReport(input: RunReportInput): RunReport {
   const held = data.test ?? data.validation ?? null;
   if (held !== null) expectDataset(held);
   const part = data.test ? "test" : "validation";
-  const predict = (weights: HeldOutPredictions["weights"]) => held && predictionsOf(networks, held, { part, weights });
-  const predictions = best === null ? predict("last") : withWeights(student, best, () => predict("best"));
+  const evaluation = held && (known ?? evaluateRun(networks, held));
+  const shown = evaluation && { student: evaluation.best ?? evaluation.last, teacher: evaluation.teacher };
   const title = config.command === "train-teacher" ? "Training of a teacher" : "Distillation";
   const report = {
     kind: "run" as const,
@@ -57,22 +58,11 @@ export function runReport(input: RunReportInput): RunReport {
     }),
     history,
     best: best && { epoch: best.epoch, validationAccuracy: best.validationAccuracy },
-    predictions,
-    lastAccuracy: held && best ? evaluate(student, held).accuracy : null,
+    predictions: shown && predictionsOf(held, shown, { part, weights: best === null ? "last" : "best" }),
+    lastAccuracy: evaluation?.best ? evaluation.last.evaluation.accuracy : null,
     sizes: { student: sizeOf(student, held), ...(teacher && { teacher: sizeOf(teacher, held) }) },
   };
   return { ...report, verdict: runVerdict(report) };
-}
-
-/** Runs `body` while a network has other weights. */
-function withWeights<T>(network: Module, { state }: BestWeights, body: () => T): T {
-  const own = cloneState(network.stateDict());
-  network.loadStateDict(state);
-  try {
-    return body();
-  } finally {
-    network.loadStateDict(own);
-  }
 }
 
 /** What a network weighs, and where there are samples how many milliseconds it takes for one. */

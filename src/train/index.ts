@@ -1,6 +1,7 @@
 export type { RunControls, RunResult, StepRecord } from "./controls.js";
 export { type DistillInput, distill, STUDENT_FILE } from "./distill.js";
 export { estimateRun, type RunEstimate, type RunMemory } from "./estimate.js";
+export { type EvaluatedLogits, evaluateRun, type RunEvaluation } from "./evaluate_run.js";
 export { evaluate, logitsOf, measureLatency, measureThroughput, type Prediction, predict } from "./inference.js";
 export { type Calibration, type CalibrationBin, type ClassReport, type Evaluation, evaluateLogits } from "./metrics.js";
 export type { DistillationOptions, ResolvedDistillation, ResolvedTraining, TrainingOptions } from "./options.js";

@@ -1,0 +1,52 @@
+import { fingerprint } from "../checkpoint/fingerprint.js";
+import { type Dataset, labelsOf } from "../data/index.js";
+import type { Module } from "../nn/module.js";
+import type { StateDict } from "../nn/state_dict.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { logitsOf } from "./inference.js";
+import { type Evaluation, evaluateLogits } from "./metrics.js";
+import { type BestWeights, cloneState } from "./trainer_state.js";
+
+/** A network's logits [samples, classes] for a data set, and their metrics. */
+export interface EvaluatedLogits {
+  logits: Tensor;
+  evaluation: Evaluation;
+}
+
+/** The networks of a finished run on one held-out data set. */
+export interface RunEvaluation {
+  /** The student with its last weights. */
+  last: EvaluatedLogits;
+  /** The student with the weights of the best epoch; null if there is none. */
+  best: EvaluatedLogits | null;
+  teacher: EvaluatedLogits | null;
+}
+
+/** Evaluates the networks of a finished run: one pass over the data for the teacher, and one for each set of weights. */
+export function evaluateRun(
+  { student, teacher, best }: { student: Module; teacher?: Module | undefined; best?: BestWeights | null },
+  data: Dataset,
+): RunEvaluation {
+  const labels = labelsOf(data);
+  const run = (network: Module, teacherLogits?: Tensor): EvaluatedLogits => {
+    const logits = logitsOf(network, data);
+    return { logits, evaluation: evaluateLogits(logits, labels, teacherLogits) };
+  };
+  const byTeacher = teacher === undefined ? null : run(teacher);
+  const byStudent = () => run(student, byTeacher?.logits);
+  const last = byStudent();
+  const isSame = best && fingerprint(best.state) === fingerprint(student.stateDict());
+  const byBest = best && !isSame ? withState(student, best.state, byStudent) : null;
+  return { last, best: isSame ? last : byBest, teacher: byTeacher };
+}
+
+/** Runs `body` while a network has other weights. */
+function withState<T>(network: Module, state: StateDict, body: () => T): T {
+  const own = cloneState(network.stateDict());
+  network.loadStateDict(state);
+  try {
+    return body();
+  } finally {
+    network.loadStateDict(own);
+  }
+}
