@@ -51,7 +51,7 @@ export async function dryRun(
   const runs: (RunEstimate & { name: string; times: number })[] = [];
   for (const { name, times, input } of planned) runs.push({ name, times, ...(await estimateRun(input)) });
   const seconds = runs.reduce((sum, run) => sum + run.times * run.seconds, 0);
-  const largest = runs.toSorted((a, b) => total(b.memory) - total(a.memory))[0] as RunEstimate;
+  const largest = runs.toSorted((a, b) => total(b.memory) - total(a.memory))[0];
   const shown = Object.entries(networks).flatMap(([role, network]) => (network ? [[role, repr(network)]] : []));
   if (flags.json) {
     const object = { networks: Object.fromEntries(shown), parameters, compression, data, seconds, runs };

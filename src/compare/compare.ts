@@ -66,7 +66,7 @@ async function comparison(
   { seeds, trials, config }: { seeds: number[]; trials: readonly Trial[]; config: CompareResult["config"] },
 ): Promise<CompareResult> {
   const { task, test, controls } = experiment;
-  const { teacher, outcomes } = await runExperiment(experiment, trials, seeds[0] as number);
+  const { teacher, outcomes } = await runExperiment(experiment, trials, seeds[0]);
   const student = withGenerator(new Generator(0), task.student);
   const examiner = new Examiner(test, teacher.module, student, controls.signal);
   const of = (kind: Trial["kind"]) => outcomes.filter((_, i) => trials[i]?.kind === kind);
@@ -80,7 +80,7 @@ async function comparison(
     seeds,
     sizes: {
       teacher: await measureSize(teacher.module, teacher.file, test),
-      student: await measureSize(student, distilled.files[0] as string, test),
+      student: await measureSize(student, distilled.files[0], test),
     },
     teacher: {
       file: teacher.file,

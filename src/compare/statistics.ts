@@ -58,7 +58,7 @@ export function pairedDifference(a: readonly number[], b: readonly number[], con
     throw new DistilleryError("BAD_ARGUMENT", `b: expected ${a.length} values, one for each of a, got ${b.length}`);
   }
   expectNumber("confidence", confidence, (x) => x > 0 && x < 1, "a number between 0 and 1");
-  const differences = sampleStats(a.map((x, i) => x - (b[i] as number)));
+  const differences = sampleStats(a.map((x, i) => x - b[i]));
   const { mean, std } = differences;
   const degrees = a.length - 1;
   const error = std / Math.sqrt(a.length);

@@ -126,7 +126,7 @@ async function swept(
   const { grid, trials, config } = parts;
   const { teacher, outcomes } = await runExperiment(experiment, trials, grid.seed);
   const points = parts.points.map((point, i) => pointOf(point, outcomes[i]));
-  const chosen = points[bestOf(outcomes)] as SweepPoint;
+  const chosen = points[bestOf(outcomes)];
   const student = withGenerator(new Generator(0), task.student);
   const examiner = new Examiner(test, teacher.module, student, controls.signal);
   const evaluation = await examiner.examine(chosen.file);

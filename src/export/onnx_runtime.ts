@@ -53,7 +53,7 @@ function pixelsOf(values: Float32Array, { features, image }: Examples): Uint8Arr
   const plane = features / image.mean.length;
   return Uint8Array.from(values, (value, i) => {
     const channel = Math.floor((i % features) / plane);
-    return Math.round(255 * (value * (image.std[channel] as number) + (image.mean[channel] as number)));
+    return Math.round(255 * (value * image.std[channel] + image.mean[channel]));
   });
 }
 

@@ -39,7 +39,7 @@ function open(file: string): number {
 function tee(stream: NodeJS.WriteStream, descriptor: number, file: string): () => void {
   const write = stream.write;
   stream.write = ((chunk: string | Uint8Array, ...rest: never[]) => {
-    const encoding = typeof rest[0] === "string" ? (rest[0] as BufferEncoding) : "utf8";
+    const encoding = typeof rest[0] === "string" ? rest[0] : "utf8";
     try {
       writeAll(descriptor, typeof chunk === "string" ? Buffer.from(chunk, encoding) : chunk);
     } catch (error) {

@@ -10,7 +10,7 @@ export function imageUri(values: Float32Array, { channels, height, width, mean, 
   const pixels = new Uint8ClampedArray(shown * height * width);
   for (let i = 0; i < pixels.length; i++) {
     const [channel, at] = [i % shown, Math.floor(i / shown)];
-    const value = values[channel * height * width + at] as number;
+    const value = values[channel * height * width + at];
     // Rounds to the nearest and clamps by itself.
     pixels[i] = 255 * (value * (std[channel] ?? 1) + (mean[channel] ?? 0));
   }

@@ -163,12 +163,12 @@ interface Shown {
 
 /** Elements, not markup: names are texts. */
 function tooltip(shown: readonly Shown[], lines: readonly Line[], x: Axis, y: Axis): HTMLElement {
-  const at = shown[0]?.value[0] as number;
+  const at = shown[0]?.value[0];
   const rows = shown.flatMap(({ seriesIndex = 0, value }) => {
     const line = lines[seriesIndex];
     if (line === undefined || line.faint || line.silent) return [];
     const entry = legendEntry(line);
-    entry.append(h("strong", {}, exact(y, value[1] as number)));
+    entry.append(h("strong", {}, exact(y, value[1])));
     return [entry];
   });
   return h("div", {}, h("div", { class: "tooltip-head" }, `${x.name} ${exact(x, at)}`), h("ul", {}, ...rows));

@@ -33,7 +33,7 @@ export function mistakesSection(options: MistakesOptions): HTMLElement[] {
   const only = (wanted: boolean) => {
     let shown = 0;
     for (const [i, { element }] of cards.entries()) {
-      element.hidden = (wanted && !isLearnable(mistakes[i] as Mistake)) || shown >= MOST;
+      element.hidden = (wanted && !isLearnable(mistakes[i])) || shown >= MOST;
       if (element.hidden) continue;
       element.classList.toggle("later", shown >= FIRST);
       shown += 1;
@@ -105,7 +105,7 @@ function mistakeCard(
   const thumbnail = image && h("img", { src: image, alt: `Sample ${index}: ${name(label)}`, width: 72, height: 72 });
   const claim = (who: string, logits: readonly number[]) => {
     const chosen = highest(logits);
-    const confidence = percent(softmax(logits, 1)[chosen] as number, 1);
+    const confidence = percent(softmax(logits, 1)[chosen], 1);
     const right = chosen === label;
     const text = h("small", {}, ` ${confidence}${right ? " \u2713" : ""}`);
     return [h("dt", {}, who), h("dd", { class: right ? "is-right" : "is-wrong" }, name(chosen), text)];

@@ -30,7 +30,7 @@ export function probabilityBars({ names, label, predicted, student, teacher }: P
   update(temperature: number): void;
 } {
   const ranking = teacher ?? student;
-  const order = Array.from(student.keys()).sort((a, b) => (ranking[b] as number) - (ranking[a] as number));
+  const order = Array.from(student.keys()).sort((a, b) => ranking[b] - ranking[a]);
   // One class alone is shown as itself, not as "1 others".
   const most = student.length === MOST_CLASSES + 1 ? student.length : MOST_CLASSES;
   const chosen = new Set([...new Set([label, predicted, ...order])].slice(0, most));
@@ -38,13 +38,12 @@ export function probabilityBars({ names, label, predicted, student, teacher }: P
   const others = order.filter((i) => !chosen.has(i));
   const rows = shown.map((i) => beliefRow(names[i] ?? String(i), teacher !== undefined, i === label));
   const rest = others.length === 0 ? null : beliefRow(`${others.length} others`, teacher !== undefined, false);
-  const sum = (shares: readonly number[] | undefined) =>
-    shares && others.reduce((total, i) => total + (shares[i] as number), 0);
+  const sum = (shares: readonly number[] | undefined) => shares && others.reduce((total, i) => total + shares[i], 0);
   return {
     element: h("ul", { class: "beliefs" }, ...rows.map(({ element }) => element), rest?.element),
     update(temperature) {
       const [own, soft] = [softmax(student, temperature), teacher && softmax(teacher, temperature)];
-      for (const [k, i] of shown.entries()) rows[k]?.set({ teacher: soft?.[i], student: own[i] as number });
+      for (const [k, i] of shown.entries()) rows[k]?.set({ teacher: soft?.[i], student: own[i] });
       rest?.set({ teacher: sum(soft), student: sum(own) as number });
     },
   };

@@ -46,7 +46,7 @@ function pointsOf(history: readonly EpochRecord[], metric: Metric): Point[] {
 function meanOf(all: readonly (readonly Point[])[]): Point[] {
   const shortest = Math.min(...all.map(({ length }) => length));
   return Array.from({ length: shortest }, (_, i): Point => {
-    const at = all.map((points) => points[i] as Point);
-    return [(at[0] as Point)[0], at.reduce((sum, [, value]) => sum + value, 0) / at.length];
+    const at = all.map((points) => points[i]);
+    return [at[0][0], at.reduce((sum, [, value]) => sum + value, 0) / at.length];
   });
 }
