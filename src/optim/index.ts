@@ -65,7 +65,7 @@ export { SGD, type SGDGroup, type SGDOptions } from "./sgd.js";
 export type { OptimizerStateDict } from "./state_dict.js";
 
 /** What a run gives an optimizer beside its options. */
-interface OptimizerContext {
+export interface OptimizerContext {
   readonly params: readonly Tensor[];
   readonly lr: number;
   readonly weightDecay: number;

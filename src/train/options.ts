@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { DistilleryError } from "../errors.js";
 import { KD_DEFAULTS } from "../losses/index.js";
+import type { Optimizer } from "../optim/optimizer.js";
 import type { Schedule } from "../optim/schedules.js";
 import {
   boolean,
@@ -14,6 +15,7 @@ import {
   oneOf,
   positive,
 } from "../registry/index.js";
+import type { Tensor } from "../tensor/tensor.js";
 
 /** An expression, or what `accepts` tells. */
 const spec = <T>(what: string, accepts: (value: unknown) => boolean) =>
@@ -26,6 +28,9 @@ function decay() {
   const message = expected("null or a number from 0 to below 1");
   return v.nullable(v.pipe(v.number(message), v.minValue(0, message), v.ltValue(1, message)));
 }
+
+/** Makes an optimizer of a run's parameters: those of the student and of the loss's modules. */
+export type MakeOptimizer = (params: readonly Tensor[]) => Optimizer;
 
 /** The options of a training run, with the reference script's values as defaults: the only place that has them. */
 const TRAINING = {
@@ -42,9 +47,15 @@ const TRAINING = {
   shuffle: v.optional(boolean(), true),
   /** Whether a last batch that is short is left out. */
   dropLast: v.optional(boolean(), false),
-  /** By name, with its arguments, which go before `lr` and `weightDecay`: `"sgd(momentum=0.9)"`. */
+  /**
+   * By name, with its arguments, which go before `lr` and `weightDecay`: `"sgd(momentum=0.9)"`. Or a function of the parameters
+   * that makes one, for parameter groups: `() => new AdamW([{ params: head, lr: 1e-3 }, { params: body, lr: 1e-4 }])`.
+   */
   optimizer: v.optional(
-    spec<Expression>('an optimizer, as "sgd(momentum=0.9)"', () => false),
+    spec<Expression | MakeOptimizer>(
+      'an optimizer, as "sgd(momentum=0.9)", or a function that returns one',
+      (value) => typeof value === "function",
+    ),
     "adamw",
   ),
   /** The learning rate's schedule: by name, as `"multi-step(milestones=[60, 80])"`, or a function of the step. */

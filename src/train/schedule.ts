@@ -16,10 +16,11 @@ export function createScheduler(
   stepsPerEpoch: number,
   modules: UserModules,
 ): LRScheduler {
-  const { schedule, warmupSteps, epochs, lr, pctStart, divFactor, finalDivFactor } = options;
+  const { schedule, warmupSteps, epochs, pctStart, divFactor, finalDivFactor } = options;
   if (schedule === "one-cycle") {
     if (warmupSteps === 0) {
-      return new OneCycleLR(optimizer, { maxLr: lr, epochs, stepsPerEpoch, pctStart, divFactor, finalDivFactor });
+      const maxLr = optimizer.paramGroups.map(({ lr }) => lr);
+      return new OneCycleLR(optimizer, { maxLr, epochs, stepsPerEpoch, pctStart, divFactor, finalDivFactor });
     }
     const text = "warmupSteps: the one-cycle schedule has a rise of its own, pctStart: leave one of the two out";
     throw new DistilleryError("BAD_ARGUMENT", text);

@@ -7,7 +7,6 @@ import { type EpochRecord, type Metrics, RECORD_FIELDS } from "../log/epoch_reco
 import { Modes } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
 import { ExponentialMovingAverage } from "../optim/ema.js";
-import { OPTIMIZERS } from "../optim/index.js";
 import type { LRScheduler } from "../optim/lr_scheduler.js";
 import type { Optimizer } from "../optim/optimizer.js";
 import { importModules } from "../registry/index.js";
@@ -16,6 +15,7 @@ import { withGenerator } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { expectFinite } from "./arguments.js";
 import type { RunResult } from "./controls.js";
+import { createOptimizer } from "./optimizer.js";
 import type { ResolvedTraining } from "./options.js";
 import { RunFiles } from "./run_files.js";
 import type { RunStream } from "./run_handle.js";
@@ -67,7 +67,7 @@ export class Trainer {
     const context = { params: [...parameters], lr, weightDecay };
     const own = [options.optimizer, options.schedule].filter((spec) => typeof spec !== "function");
     const userModules = await importModules(own);
-    const optimizer = OPTIMIZERS.resolve(options.optimizer, context, { argument: "optimizer", modules: userModules });
+    const optimizer = createOptimizer(options.optimizer, context, userModules);
     const average =
       options.ema === null ? null : new ExponentialMovingAverage(model, { decay: options.ema, useBuffers: true });
     const stepsPerEpoch = Math.ceil(loader.length / accumulate);
@@ -77,7 +77,7 @@ export class Trainer {
       ...{ model, modules, optimizer, average, progress },
       ...{ generator: stream.generator, stateful: teacher?.stateful ?? null, order: null, best: null },
     };
-    const { files, checkpoint } = await RunFiles.open(controls, () => configOf(input, scheduler.totalSteps));
+    const { files, checkpoint } = await RunFiles.open(controls, () => configOf(input, optimizer, scheduler.totalSteps));
     try {
       let epoch: EpochBatches | null = null;
       if (checkpoint !== null) {

@@ -4,9 +4,10 @@ import type { Dataset } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
 import type { DistillationLoss } from "../losses/index.js";
 import type { Module } from "../nn/module.js";
-import { formatExpression } from "../registry/index.js";
+import type { Optimizer } from "../optim/optimizer.js";
 import type { Teacher } from "../teachers/index.js";
 import type { RunControls } from "./controls.js";
+import { describeOptimizer } from "./optimizer.js";
 import type { ResolvedTraining } from "./options.js";
 import type { RunStream } from "./run_handle.js";
 import { describeSchedule } from "./schedule.js";
@@ -45,14 +46,14 @@ export function validateInput({ data, validation, options, controls }: TrainerIn
 }
 
 /** Everything that determines a run's figures: what `config.json` keeps, and what a resumed run must have too. */
-export function configOf(input: TrainerInput, totalSteps: number): RunConfig {
+export function configOf(input: TrainerInput, optimizer: Optimizer, totalSteps: number): RunConfig {
   const { command, model, loss, data, validation, options, config, controls, stream } = input;
   const modules = Object.entries(loss.modules ?? {});
   return {
     ...controls.about,
     command,
     ...options,
-    optimizer: formatExpression(options.optimizer),
+    optimizer: describeOptimizer(options.optimizer, optimizer),
     ...describeSchedule(options.schedule, totalSteps),
     ...config(),
     data: data.name,

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { evaluate, Generator, withGenerator } from "../../src/index.js";
+import { evaluate, Generator, Parameter, SGD, type Tensor, withGenerator } from "../../src/index.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { type Options, STEPS, setting, start } from "./support.js";
 
@@ -106,9 +106,35 @@ describe("optimizer and schedule by name", () => {
     expect(other.message).toContain('optimizer was "sgd(momentum=0.9)", is "sgd"');
   });
 
+  test("a function makes an optimizer of groups, each with its own rate, which resumes to the bit", async () => {
+    const optimizer = (params: readonly Tensor[]) =>
+      new SGD(
+        [
+          { params: params.slice(0, 2), lr: 0.01 },
+          { params: params.slice(2), lr: 0 },
+        ],
+        { momentum: 0.9 },
+      );
+    const run = start({ optimizer, schedule: "constant" });
+    const parameters = run.setting.student.parameters();
+    const before = parameters.map(({ data }) => data.slice());
+    await run.done;
+    const hasMoved = parameters.map(({ data }, i) => data.some((value, at) => value !== before[i][at]));
+    expect(hasMoved).toEqual(parameters.map((_, i) => i < 2));
+    await expectResumed({ optimizer, schedule: "constant" });
+  });
+
   test.each<[Options, RegExp]>([
+    [{ optimizer: () => 3 as never }, /^optimizer: expected a function that returns an Optimizer, got 3$/],
+    [
+      { optimizer: () => new SGD([new Parameter(new Float32Array(2))], { lr: 1 }) },
+      /^optimizer: expected parameters of the student/,
+    ],
     [{ optimizer: "sgdd" }, /^optimizer: unknown optimizer "sgdd", did you mean sgd\?/],
-    [{ optimizer: 3 as never }, /^optimizer: expected an optimizer, as "sgd\(momentum=0.9\)", got 3$/],
+    [
+      { optimizer: 3 as never },
+      /^optimizer: expected an optimizer, as "sgd\(momentum=0.9\)", or a function that returns one, got 3$/,
+    ],
     [{ schedule: "cosin" }, /^schedule: unknown schedule "cosin", did you mean cosine\?/],
     [{ schedule: "cosine(end=0.1)", warmupSteps: 3 }, /^warmupSteps: write it into the schedule/],
     [{ ema: 1 }, /^ema: expected null or a number from 0 to below 1, got 1$/],
