@@ -10,7 +10,7 @@
  * | `NON_FINITE` | data, a loss or a gradient is NaN or infinite |
  * | `BATCH_TOO_SMALL` | BatchNorm in train mode got a batch of one |
  * | `STATE_DICT_MISMATCH` | the keys or shapes of a state dict do not fit the module |
- * | `NO_GRADIENT` | `backward()` where nothing asked for a gradient, or a second time |
+ * | `NO_GRADIENT` | `backward()` if no input requires a gradient, or a second time |
  * | `BAD_CHECKPOINT`, `BAD_DATA`, `BAD_CONFIG` | a file is damaged, foreign or holds what is not accepted |
  * | `NOT_FOUND`, `IO_ERROR` | a file or folder is missing, or can't be read or written |
  * | `IN_USE` | another run has the folder |

@@ -28,7 +28,7 @@ function guard(kernel: Kernel): Kernel {
 
 /**
  * The binary beside package.json, which a build puts there, else that of the platform's own package at this version. The
- * first that is there has to load: no error is a reason to go on to the next.
+ * first that is there has to load: no error is a reason to try the next.
  */
 function loadBinding(): Binding {
   const platform = platformName();
@@ -85,7 +85,7 @@ function libc(): "gnu" | "musl" {
   try {
     return readFileSync("/usr/bin/ldd", "latin1").includes("musl") ? "musl" : "gnu";
   } catch {
-    // Node's own report knows too, in 10 ms; without this setting it asks the name server.
+    // Node's own report knows too, in 10 ms; without this setting it queries the name server.
     Object.assign(process.report, { excludeNetwork: true });
     const { header } = process.report.getReport() as { header: { glibcVersionRuntime?: string } };
     return header.glibcVersionRuntime ? "gnu" : "musl";

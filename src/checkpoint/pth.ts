@@ -35,7 +35,7 @@ export function encodePth(value: CheckpointValue, { ordered }: { ordered: boolea
  * The tensors of a state dict in a `.pth` file's bytes, in the file's order: of the one under `key`, or of the one that
  * {@link findStateDict} takes. Those that share a storage share memory, as in PyTorch; half, bfloat16 and double become
  * float32, integers of fewer than 32 bits int32. `BAD_CHECKPOINT` for everything else; with a key, only in that state
- * dict: `onNote` is told what is left out beside it.
+ * dict: `onNote` gets what is left out.
  */
 export async function decodePth(
   bytes: Uint8Array,

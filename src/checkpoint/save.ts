@@ -18,7 +18,7 @@ const MAX_TENSORS = 65_000;
  * file's name. What is written are the values at the time of the call. The file appears whole or not at all, and the
  * same values give the same bytes.
  *
- * @throws DistilleryError `BAD_ARGUMENT` for what is no state dict or another extension, `IO_ERROR` if the file
+ * @throws DistilleryError `BAD_ARGUMENT` for anything but a state dict, or another extension, `IO_ERROR` if the file
  * can't be written; an earlier file is then kept.
  * @example
  * ```ts

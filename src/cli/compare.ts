@@ -47,7 +47,7 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
         ...(config.loss !== undefined && { loss: config.loss }),
         seeds: Array.from({ length: seeds }, (_, i) => seed + i),
         resume: flags.resume ?? false,
-        about: metadata,
+        metadata,
         workers: workersOf(experiment),
         ...printer.controls,
       }),

@@ -181,7 +181,7 @@ export async function controlsOf<C extends RunName>(
     resume,
     ...(checkpointEvery !== undefined && { checkpointEvery }),
     keepCheckpoints,
-    about: await runMetadata(config, userOptions),
+    metadata: await runMetadata(config, userOptions),
     logs: logsOf(config),
   };
 }

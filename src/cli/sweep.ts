@@ -28,7 +28,7 @@ export async function runSweep(settings: Settings<"sweep">, flags: SweepFlags): 
   const opened = await openExperiment(experiment);
   const { task, test } = opened;
   const { temperatures, alphas, seed, out, loss } = config;
-  // Of a loss of its own, only the lists that were given: it may not take the other argument.
+  // With --loss only the lists that were given: the loss may lack the other argument.
   const given = { temperatures: userOptions.temperatures, alphas: userOptions.alphas };
   const grid = Object.fromEntries(
     Object.entries(loss === undefined ? { temperatures, alphas } : given).filter(([, list]) => list !== undefined),
@@ -51,7 +51,7 @@ export async function runSweep(settings: Settings<"sweep">, flags: SweepFlags): 
         ...trainingOptions(config),
         ...(config.loss !== undefined && { loss: config.loss }),
         resume: flags.resume ?? false,
-        about: metadata,
+        metadata,
         workers: workersOf(experiment),
         ...printer.controls,
       }),

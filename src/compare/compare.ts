@@ -33,7 +33,7 @@ export interface CompareInput extends ExperimentInput {
  * continues after an interruption, or adds seeds.
  *
  * @throws DistilleryError `BAD_ARGUMENT`, `SHAPE_MISMATCH`, and those of {@link distill}: `ABORTED` by the signal,
- * `BAD_CONFIG` where `out` has runs with other options, `IN_USE`, `IO_ERROR`.
+ * `BAD_CONFIG` if `out` has runs with other options, `IN_USE`, `IO_ERROR`.
  * @example
  * ```ts
  * const { train, test } = await loadImages("fashion-mnist");

@@ -41,7 +41,7 @@ export interface ExperimentProgress {
   total: number;
   /** The run that made the last step: `seed-0/distilled`. */
   trial: string;
-  /** The runs that go on now. */
+  /** The runs in progress. */
   running: string[];
 }
 
@@ -60,10 +60,10 @@ export interface TrialRecord {
 export interface ExperimentControls {
   /** The folder for the result and, below it, a folder for each run. */
   out: string;
-  /** Whether runs that are in `out` go on, and finished ones are taken as they are. */
+  /** Whether runs in `out` are resumed, and finished ones are kept. */
   resume?: boolean;
   /** What `config.json` keeps beside the options. */
-  about?: Readonly<Record<string, unknown>>;
+  metadata?: Readonly<Record<string, unknown>>;
   /** Trains side by side in processes; default: one run after the other, here. The figures are the same. */
   workers?: Workers;
   /** Stops all runs, each after the step that it is in and once its state is saved. The call ends with `ABORTED`. */
@@ -99,7 +99,7 @@ export interface Experiment {
 /** Checks what both have in common. */
 export function parseExperiment(input: ExperimentInput): Experiment {
   const { teacher, student, data, validation, test, ...more } = input;
-  const { out, resume, about, workers, signal, onProgress, onTrial, onNote, loss = null, ...rest } = more;
+  const { out, resume, metadata, workers, signal, onProgress, onTrial, onNote, loss = null, ...rest } = more;
   const options = resolveOptions(distillationSchema, rest);
   if (options.teacherMode === "train") {
     throw new DistilleryError("BAD_ARGUMENT", 'teacherMode: expected "eval": the students are to get the same logits');
@@ -116,7 +116,7 @@ export function parseExperiment(input: ExperimentInput): Experiment {
     ...{ task, test, options, loss, teacherRatio: ratioOf(task) },
     controls: {
       ...{ out, resume: resume ?? false, signal: signal ?? new AbortController().signal },
-      ...(about && { about }),
+      ...(metadata && { metadata }),
       ...(workers && { workers }),
       onProgress: onProgress ?? (() => {}),
       onTrial: onTrial ?? (() => {}),
@@ -163,7 +163,7 @@ function expectWorkers({ module, count }: Workers, { schedule }: ResolvedDistill
   throw new DistilleryError("BAD_ARGUMENT", text);
 }
 
-/** The seeds of a comparison: so many from 0, or those of a list, each once. */
+/** The seeds of a comparison: a number of them from 0, or a list, each once. */
 export function readSeeds(seeds: number | readonly number[]): number[] {
   if (!Array.isArray(seeds)) return Array.from({ length: expectInteger("seeds", seeds, 1, 1000) }, (_, i) => i);
   return expectList("seeds", seeds, (name, seed) => expectInteger(name, seed, 0));
@@ -197,7 +197,7 @@ export function describeConfig(
   const { batchSize, dropLast, accumulate, epochs } = options;
   const stepsPerEpoch = Math.ceil(new DataLoader(data, { batchSize, dropLast }).length / accumulate);
   return {
-    ...{ ...controls.about, command },
+    ...{ ...controls.metadata, command },
     ...options,
     ...describeSchedule(options.schedule, epochs * stepsPerEpoch),
     ...(loss !== null && { loss: describeLoss(loss) }),

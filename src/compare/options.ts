@@ -1,4 +1,4 @@
-/** What a sweep tries where nothing else is said. */
+/** The values that a sweep tries by default. */
 export const SWEEP_DEFAULTS = { temperatures: [1, 2, 4, 8], alphas: [0.1, 0.5, 0.9] } as const;
 /** How many pairs of students a comparison trains. */
 export const SEEDS = 5;

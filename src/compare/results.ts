@@ -13,7 +13,7 @@ import type { Outcome } from "./trial.js";
 /** A network's size and speed. */
 export interface NetworkSize {
   parameters: number;
-  /** Of its `.safetensors` file. */
+  /** The size of its `.safetensors` file. */
   bytes: number;
   /** For one example, the median in milliseconds. */
   latencyMs: number;

@@ -14,7 +14,7 @@ export interface SampleStats {
 export interface PairedDifference extends SampleStats {
   /** Such as 0.95. */
   confidence: number;
-  /** The interval; infinite with one seed, or where all are alike. */
+  /** The interval; infinite with one seed, or if all are equal. */
   low: number;
   high: number;
   /** Two-sided, that the mean is 0. */
@@ -34,7 +34,7 @@ export interface PairedDifference extends SampleStats {
 export function sampleStats(values: readonly number[]): SampleStats {
   expectValues("values", values);
   const [first] = values as [number];
-  // Of equal values, where rounding would leave a small deviation.
+  // If all values are equal, rounding would leave a small deviation.
   if (values.every((x) => x === first)) return { values: [...values], mean: first, std: 0 };
   const mean = sum(values) / values.length;
   const variance = sum(values.map((x) => (x - mean) ** 2)) / (values.length - 1);

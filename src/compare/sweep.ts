@@ -26,7 +26,7 @@ export interface SweepInput extends Omit<ExperimentInput, "temperature" | "alpha
   temperatures?: readonly number[];
   /** Default 0.1, 0.5, 0.9. */
   alphas?: readonly number[];
-  /** Of every student, and of the teacher where it is trained; default 0. */
+  /** The seed of every student, and of the teacher if it is trained; default 0. */
   seed?: number;
 }
 
@@ -145,7 +145,7 @@ async function swept(
   };
 }
 
-/** Which did best on the validation set: in accuracy or, where that is the same, in loss. */
+/** Which did best on the validation set: in accuracy or, if that is equal, in loss. */
 function bestOf(outcomes: readonly Outcome[]): number {
   return outcomes.reduce(
     (best, { best: own }, i) => (isBetter({ ...own }, outcomes[best]?.best ?? null) ? i : best),

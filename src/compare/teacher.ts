@@ -45,7 +45,7 @@ export async function trainOrTakeTeacher(task: SplitTask, training: TeacherTrain
     trainTeacher({
       ...ofTraining(options),
       ...resuming(folder, onNote),
-      ...{ model: module, data, validation, signal, about: { seed } },
+      ...{ model: module, data, validation, signal, metadata: { seed } },
       onStep: ({ step }) => onStep(step),
     }),
   );

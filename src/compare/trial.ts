@@ -60,7 +60,7 @@ export class InProcessRunner implements TrialRunner {
     const { out, student, data, validation, teacher, cache, onNote } = this.shared;
     const controls: RunControls = {
       ...resuming(join(out, trial.name), onNote),
-      about: { seed: trial.seed },
+      metadata: { seed: trial.seed },
       signal,
       onStep: ({ step }) => onStep(step),
     };

@@ -69,7 +69,7 @@ export class WorkerRunner implements TrialRunner {
       if (report.kind !== "outcome") throw new DistilleryError("INTERNAL", `${trial.name}: no outcome came`);
       return report.outcome;
     } catch (error) {
-      // It exited because it was told to stop.
+      // It exited because it was asked to stop.
       if (this.#ended !== null && signal.aborted) throw new DistilleryError("ABORTED", "stopped", { cause: error });
       throw error;
     } finally {

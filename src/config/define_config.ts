@@ -93,7 +93,7 @@ export function distillationOptions(config: ResolvedConfig<"distill">): Resolved
 export async function runMetadata<C extends ConfigName>(
   config: ResolvedConfig<C>,
   userOptions: ConfigOf<C>,
-): Promise<NonNullable<RunControls["about"]>> {
+): Promise<NonNullable<RunControls["metadata"]>> {
   const isExpression = (name: string) => (EXPRESSION_OPTIONS as readonly string[]).includes(name);
   const isNetwork = (name: string) => name === "student" || name === "teacherNetwork";
   const { data: _, threads: __, ...deciding } = pick(config, (name) => DATA_OPTIONS.has(name) || isNetwork(name));

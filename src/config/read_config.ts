@@ -65,7 +65,7 @@ const MAX_BYTES = 1 << 16;
 /**
  * Reads a JSON or YAML file, by the extension of its name. YAML is 1.2: `yes` is a string, and a file holds one document.
  *
- * @throws DistilleryError `BAD_CONFIG` with the line of what is no JSON or YAML, `NOT_FOUND`, `IO_ERROR`.
+ * @throws DistilleryError `BAD_CONFIG` with the line that is no JSON or YAML, `NOT_FOUND`, `IO_ERROR`.
  */
 async function parseConfigFile(file: string): Promise<ConfigText> {
   const extension = extname(file).toLowerCase();
@@ -91,7 +91,7 @@ function decode(bytes: Uint8Array, file: string): string {
   }
 }
 
-/** JSON is read as YAML too, which knows lines and refuses a name that stands twice. */
+/** JSON is read as YAML too, which knows lines and refuses a name that occurs twice. */
 async function parse(text: string, file: string, isJson: boolean): Promise<ConfigText> {
   // Loaded late: a run without a configuration file starts without it.
   const { LineCounter, parseDocument } = await import("yaml");

@@ -84,7 +84,7 @@ export interface Batch {
 const LABEL_BATCH = 512;
 
 /**
- * The class of every sample [length]. A data set of one's own without {@link Dataset.labels} is read once, batch by
+ * The class of every sample [length]. A user's data set without {@link Dataset.labels} is read once, batch by
  * batch.
  *
  * @example

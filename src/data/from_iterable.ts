@@ -4,7 +4,7 @@ import { Tensor } from "../tensor/tensor.js";
 import { expectClassNames } from "./dataset.js";
 import { type DatasetOptions, TensorDataset } from "./tensor_dataset.js";
 
-/** A sample of one's own. */
+/** A sample of the user's data. */
 export interface Sample {
   /** Its values: as many in each sample; a tensor is flattened. */
   readonly input: ArrayLike<number> | Tensor;

@@ -94,7 +94,7 @@ async function openFiles(source: StreamedFiles): Promise<OpenedFiles> {
 /** How a `.npy` file begins. */
 const NPY = 0x93;
 
-/** A pair of IDX or `.npy` files, told apart by how the first begins. */
+/** A pair of IDX or `.npy` files, distinguished by how the first begins. */
 async function openPair(inputs: string, labels: string): Promise<RawPart> {
   const head = readHead(await openSliced(inputs), 4);
   const labelsOf = (rows: number) => readLabels(labels, rows);

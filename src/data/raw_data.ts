@@ -72,7 +72,7 @@ export async function toDatasets(
 interface Fitted {
   readonly normalisation?: Normalisation;
   readonly table?: Awaited<ReturnType<typeof measureTable>>;
-  /** Of the streamed rows that were measured; null: not taken yet. */
+  /** The statistics of the streamed rows; null until they are computed. */
   readonly sha256: string | null;
 }
 

@@ -113,7 +113,7 @@ export function rowBytes(rows: RowSource): number {
   return featuresOf(rows) * { uint8: 1, float32: 4, float64: 8 }[rows.dtype];
 }
 
-/** Memory for so many rows. */
+/** Memory for a number of rows. */
 export function newRows(rows: RowSource, count: number): RowData {
   const size = count * featuresOf(rows);
   if (rows.dtype === "uint8") return new Uint8Array(size);

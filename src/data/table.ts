@@ -7,7 +7,7 @@ import { isForeignNumber, isMissing, parseNumber } from "./preprocessing/encode.
 import { columnWidth, firstRepeated, MAX_CATEGORIES, widthOf } from "./preprocessing/spec.js";
 import { newRows, type RowData, type RowSource, visitRows } from "./row_source.js";
 
-/** How the columns of a table are told apart. */
+/** How the columns of a table are identified. */
 export interface TableOptions {
   /** The column of the classes: its name, or its index from 0; negative ones count from the end. */
   readonly labelColumn?: string | number;

@@ -72,7 +72,7 @@ export async function saveOnnx(network: Module, file: string, options: OnnxOptio
   return summary;
 }
 
-/** What an exported file computes: the network with BatchNorm folded and, where asked, its weights quantised. */
+/** What an exported file computes: the network with BatchNorm folded and, if chosen, its weights quantised. */
 export function exportedGraph(network: Module, options: Pick<OnnxOptions, "quantize" | "features"> = {}): Graph {
   if (!(network instanceof Module)) {
     throw new DistilleryError("BAD_DTYPE", `network: expected a Module, got ${show(network)}`);

@@ -7,7 +7,7 @@ import type { OnnxSummary } from "./onnx.js";
 
 const BATCH = 1000;
 
-/** Labelled examples; of images what makes them pixels again, which a file with an embedded normalisation takes. */
+/** Labelled samples; for images also the normalisation, which a file with embedded normalisation reverses. */
 export interface Examples {
   readonly length: number;
   readonly features: number;
@@ -16,10 +16,10 @@ export interface Examples {
 }
 
 /**
- * The share of examples, from 0 to 1, that an ONNX file with the logits of classes classifies right, by ONNX Runtime on
- * the CPU, and the runtime's version. Null where the package `onnxruntime-node` is not installed.
+ * The fraction of samples, from 0 to 1, that an ONNX file with the logits of classes classifies right, by ONNX Runtime on
+ * the CPU, and the runtime's version. Null if the package `onnxruntime-node` is not installed.
  *
- * @throws DistilleryError `IO_ERROR` where the runtime is there but can't be loaded, or can't read the file.
+ * @throws DistilleryError `IO_ERROR` if the runtime is installed but can't be loaded, or can't read the file.
  */
 export async function accuracyByOnnxRuntime(
   file: string,
@@ -62,7 +62,7 @@ type Runtime = typeof import("onnxruntime-common");
 /** A peer of those who want it: hundreds of megabytes. Its types are those of onnxruntime-common. */
 const RUNTIME: string = "onnxruntime-node";
 
-/** ONNX Runtime, or null where it is not installed. One that is installed and does not load is no reason to do without. */
+/** ONNX Runtime, or null if it is not installed. One that is installed and does not load is no reason to do without. */
 async function importRuntime(): Promise<Runtime | null> {
   try {
     return (await import(RUNTIME)) as Runtime;

@@ -118,7 +118,7 @@ async function inflate(
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
-/** A name as it may stand in a message: quoted, on one line, short. */
+/** A name as it is shown in a message: quoted, on one line, short. */
 function quote(text: string): string {
   return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}...` : text);
 }

@@ -29,7 +29,7 @@ export function flattenRecord({ epoch, epochs, metrics, ...rest }: EpochRecord):
   return { epoch, epochs, ...metrics, ...rest };
 }
 
-/** Refuses what is no epoch record; `BAD_ARGUMENT`. */
+/** Refuses anything but an epoch record; `BAD_ARGUMENT`. */
 export function expectRecord(name: string, record: EpochRecord): void {
   if (typeof record !== "object" || record === null) throw refused(name, record, "an epoch record");
   expectInteger(`${name}.epoch`, record.epoch, 1);

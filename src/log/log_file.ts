@@ -9,7 +9,7 @@ export const DEFAULT_LOG_FILE = "output_results/knowledge_distillation.txt";
  * Runs `body` with everything that the process prints meanwhile, on standard output and standard error, written to a
  * file as well, in UTF-8. The file's folder is made; what was printed is in the file even when the run fails.
  *
- * @throws DistilleryError `IO_ERROR` where the file can't be written, before `body` runs; and whatever `body` throws.
+ * @throws DistilleryError `IO_ERROR` if the file can't be written, before `body` runs; and whatever `body` throws.
  * @example
  * ```ts
  * await withLogFile(() => distill({ teacher, student, data }));

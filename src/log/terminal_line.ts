@@ -16,7 +16,7 @@ export interface Screen {
 }
 
 /**
- * A line at the terminal's end that is drawn again and again. After a drawing the cursor stands at its beginning: what
+ * A line at the terminal's end that is drawn again and again. After a drawing the cursor is at its beginning: what
  * is printed there by others lands on it, and a narrower terminal, which breaks the line, leaves nothing of it behind.
  * Nothing else of the terminal is changed, so that nothing has to be put back however the process ends.
  */
@@ -72,7 +72,7 @@ export class TerminalLine {
   }
 }
 
-/** Standard error, where it is a terminal on which a line can be drawn again; otherwise null. */
+/** Standard error, if it is a terminal on which a line can be drawn again; otherwise null. */
 export function openScreen(): Screen | null {
   if (!isatty(STANDARD_ERROR) || process.env.TERM === "dumb") return null;
   // A stream of its own: what is drawn never lands in a log file.
@@ -81,7 +81,7 @@ export function openScreen(): Screen | null {
   stream.on("error", () => {});
   return {
     write: (text) => stream.write(text),
-    // Only the process's own streams are told of a new width. Some terminals say 0.
+    // Only the process's own streams report a new width. Some terminals say 0.
     columns: () => process.stderr.columns || 80,
     hasColours: stream.hasColors(),
     onResize(changed) {

@@ -52,7 +52,7 @@ export interface KdLossParts {
   loss: Tensor;
   /** T² KL(softmax(teacher / T) ‖ softmax(student / T)). */
   soft: number;
-  /** The cross-entropy with the labels, with label smoothing if asked for. */
+  /** The cross-entropy with the labels; label smoothing is optional. */
   hard: number;
 }
 

@@ -74,7 +74,7 @@ export interface LossContext {
   tapShape(network: "student" | "teacher", path: string): readonly number[];
 }
 
-/** Refuses what is no {@link DistillationLoss}; `BAD_ARGUMENT`. */
+/** Refuses anything but a {@link DistillationLoss}; `BAD_ARGUMENT`. */
 export function isDistillationLoss(value: unknown): value is DistillationLoss {
   const { name, compute, config } = (value ?? {}) as Partial<DistillationLoss>;
   return typeof name === "string" && typeof compute === "function" && typeof config === "function";

@@ -149,7 +149,7 @@ function expectRegistered(spec: NetworkSpec): NetworkSpec {
   if (!isModulePath(name)) return spec;
   throw new DistilleryError(
     "BAD_CHECKPOINT",
-    `was made as ${spec.network}, a module of one's own, which runs only if you name it: --network ${show(spec.network)}`,
+    `was made as ${spec.network}, a user module, which runs only if you name it: --network ${show(spec.network)}`,
   );
 }
 

@@ -6,7 +6,7 @@ import type { Tensor } from "../tensor/tensor.js";
 import { defineNetwork, features, layerSizes, widths } from "./network.js";
 
 /**
- * The small network of the script: 784-512-256-10 unless told otherwise, ReLU between the layers.
+ * The small network of the script: 784-512-256-10 by default, ReLU between the layers.
  * x [rows, inFeatures] to logits [rows, classes].
  *
  * @example

@@ -8,7 +8,7 @@ import type { Tensor } from "../tensor/tensor.js";
 import { defineNetwork, features, layerSizes, widths } from "./network.js";
 
 /**
- * The large network of the script: 784-2048-1024-512-10 unless told otherwise; after each hidden layer BatchNorm, ReLU,
+ * The large network of the script: 784-2048-1024-512-10 by default; after each hidden layer BatchNorm, ReLU,
  * and dropout of .3, .3 and .2. x [rows, inFeatures] to logits [rows, classes].
  *
  * @example

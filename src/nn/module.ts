@@ -84,13 +84,13 @@ export abstract class Module {
     return this.train(false);
   }
 
-  /** Stops gradients: no parameter asks for one. The mode stays as it is. */
+  /** Stops gradients: no parameter requires one. The mode stays as it is. */
   freeze(): this {
     for (const parameter of this.parameters()) parameter.requiresGrad = false;
     return this;
   }
 
-  /** Lets every parameter ask for a gradient again. */
+  /** Makes every parameter require a gradient again. */
   unfreeze(): this {
     for (const parameter of this.parameters()) parameter.requiresGrad = true;
     return this;
@@ -101,7 +101,7 @@ export abstract class Module {
     return this.parameters().reduce((sum, parameter) => sum + parameter.size, 0);
   }
 
-  /** The arguments that the representation shows in brackets. */
+  /** The arguments in the brackets of the representation. */
   extraRepr(): string {
     return "";
   }

@@ -161,7 +161,7 @@ export const SCHEDULES = new Registry<LRScheduler | Schedule, ScheduleContext>(
     }),
     defineEntry({
       name: "step",
-      help: "a factor on the rate after every so many epochs",
+      help: "a factor on the rate, applied at a fixed interval of epochs",
       options: { stepSize: described(v.optional(integer(1), 30), "epochs between two drops"), gamma, warmupSteps },
       create: ({ stepSize, gamma, warmupSteps }, { stepsPerEpoch }: ScheduleContext) =>
         warmedUp(warmupSteps, stepSchedule({ stepSize: stepSize * stepsPerEpoch, gamma })),
@@ -206,7 +206,7 @@ export const SCHEDULES = new Registry<LRScheduler | Schedule, ScheduleContext>(
 );
 
 /**
- * The scheduler that an expression, or a function of the step, stands for in a run.
+ * The scheduler that an expression, or a function of the step, gives in a run.
  *
  * @throws DistilleryError `BAD_ARGUMENT` as {@link Registry.resolve}.
  */

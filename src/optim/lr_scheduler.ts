@@ -40,7 +40,7 @@ export abstract class LRScheduler {
     this.baseLrs = optimizer.paramGroups.map(initialLr);
   }
 
-  /** The length of the schedule in steps; infinite if it goes on. */
+  /** The length of the schedule in steps; infinite if it has no end. */
   get totalSteps(): number {
     return Number.POSITIVE_INFINITY;
   }
@@ -69,7 +69,7 @@ export abstract class LRScheduler {
     return this.optimizer.paramGroups.map(({ lr }) => lr);
   }
 
-  /** The place and the options in PyTorch's structure: the scheduler of this name in PyTorch loads it and goes on. */
+  /** The step and the options in PyTorch's structure: the scheduler of this name in PyTorch loads it and continues. */
   stateDict(): SchedulerStateDict {
     return {
       ...this.attributes(),

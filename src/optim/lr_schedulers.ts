@@ -207,7 +207,7 @@ export class ConstantLR extends DefinedLR<{ factor?: number; totalIters?: number
 export interface LambdaLROptions {
   /** For all groups, or one for each. */
   schedule: Schedule | readonly Schedule[];
-  /** The number of steps that the schedule is told of. */
+  /** The last step that the schedule gets. */
   totalSteps: number;
 }
 
@@ -215,7 +215,7 @@ export interface LambdaLROptions {
  * The rate times a {@link Schedule}: `torch.optim.lr_scheduler.LambdaLR` of a known length. Call `step()` after each
  * `optimizer.step()`.
  *
- * @throws DistilleryError `BAD_ARGUMENT` if a schedule gives what is no number of at least 0.
+ * @throws DistilleryError `BAD_ARGUMENT` if a schedule gives anything but a number of at least 0.
  * @example
  * ```ts
  * const optimizer = new AdamW(student.parameters(), { lr: 6e-4 });

@@ -63,7 +63,7 @@ export function oneCycleSchedule(options: OneCycleForm = {}): Schedule {
   const form = withDefaults(FORM_DEFAULTS, options);
   const values = lrsOf(1, form);
   phasesOf(1, form); // Refuses now what it would refuse at the first step.
-  // A straight way down goes on below 0 after the last step.
+  // A linear descent falls below 0 after the last step.
   return (step, steps) => Math.max(0, interpolate(phasesOf(steps, form), step, values));
 }
 
@@ -173,7 +173,7 @@ function interpolate(
   const anneal = annealStrategy === "cos" ? annealCosine : annealLinear;
   const rises = step <= peakStep;
   const [from, to] = rises ? [0, peakStep] : [peakStep, totalSteps - 1];
-  // A phase of no length is over: it stands at its end.
+  // A phase of no length is over: its end applies.
   const fraction = to === from ? 1 : (step - from) / (to - from);
   return rises ? anneal(start, peak, fraction) : anneal(peak, end, fraction);
 }

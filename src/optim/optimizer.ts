@@ -81,7 +81,7 @@ export abstract class Optimizer<G extends ParamGroup = ParamGroup, S extends obj
 
   /**
    * The state and options in PyTorch's structure, for `saveCheckpoint`: the optimizer of this name in PyTorch over the
-   * same parameters loads it and goes on. The arrays are those in use, not copies.
+   * same parameters loads it and continues. The arrays are those in use, not copies.
    *
    * @example
    * ```ts
@@ -147,7 +147,7 @@ export function gradsOf(params: readonly Tensor[]): Float32Array[] {
   return params.flatMap(({ gradData }) => gradData ?? []);
 }
 
-/** Refuses an empty list, what is no tensor, and a parameter that comes twice. */
+/** Refuses an empty list, anything but tensors, and duplicates. */
 export function expectParameters(params: readonly Tensor[]): readonly Tensor[] {
   if (!Array.isArray(params) || params.length === 0 || !params.every((p) => p instanceof Tensor)) {
     throw noParameters("parameters");

@@ -86,7 +86,7 @@ export function stepSchedule(options: { stepSize: number; gamma?: number }): Sch
   expectNumber("stepSize", stepSize, (x) => x > 0, "a number above 0");
   const length = stepsOrFraction("stepSize", stepSize);
   expectFactor("gamma", gamma);
-  // A fraction of the steps may come out a rounding above the whole number that it stands for.
+  // A fraction of the steps may come out a rounding error above the whole number that it means.
   return (step, steps) => gamma ** Math.floor(step / length(steps) + 1e-9);
 }
 
@@ -132,7 +132,7 @@ export function warmup(steps: number, then: Schedule): Schedule {
   };
 }
 
-/** Refuses what is no function. */
+/** Refuses anything but a function. */
 export function expectSchedule(name: string, value: unknown): Schedule {
   if (typeof value === "function") return value as Schedule;
   const text = `${name}: expected a schedule, a function of the step and the number of steps, got ${show(value)}`;

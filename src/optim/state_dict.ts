@@ -159,7 +159,7 @@ function plain(value: unknown): unknown {
   return value instanceof Tensor && value.size === 1 ? value.item() : value;
 }
 
-/** A dictionary's value; undefined if there is none. `STATE_DICT_MISMATCH` for what is no dictionary. */
+/** A dictionary's value; undefined if there is none. `STATE_DICT_MISMATCH` if it is no dictionary. */
 export function dictField(dict: unknown, key: unknown): unknown {
   if (dict instanceof Map) return dict.get(key) as unknown;
   if (isDict(dict)) {

@@ -7,7 +7,7 @@ export interface Term {
   readonly weight: number;
   /** A registered name, or a module of the user's own: `./my_loss.mjs`, `./net.mjs#Tiny`. */
   readonly name: string;
-  /** Arguments without a name, in the order of the options that they stand for. */
+  /** Arguments without a name, in the order of the options that they set. */
   readonly positional: readonly unknown[];
   /** Arguments by name. */
   readonly args: Readonly<Record<string, unknown>>;

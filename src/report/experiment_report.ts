@@ -9,7 +9,7 @@ import { compareVerdict, sweepVerdict } from "./verdict.js";
 
 /** What a report of several runs shows beside their figures: the samples that one student gets wrong. */
 export interface ReportExtras extends ReportOptions {
-  /** Of a comparison the first seed's distilled student, of a sweep the best point's; with the best epoch's weights. */
+  /** The first seed's distilled student of a comparison, or the best point's of a sweep, with the best epoch's weights. */
   networks?: Networks;
   /** The test set, which the figures are of. */
   test?: Dataset;
@@ -18,7 +18,7 @@ export interface ReportExtras extends ReportOptions {
 /**
  * What a comparison's report says: the figures as they are, and the predictions of the first seed's distilled student.
  *
- * @throws DistilleryError `BAD_ARGUMENT`, `SHAPE_MISMATCH` where a network does not fit the data.
+ * @throws DistilleryError `BAD_ARGUMENT`, `SHAPE_MISMATCH` if a network does not fit the data.
  * @example
  * ```ts
  * await writeReport("report.html", compareReport(result, { networks: { student, teacher }, test }));
@@ -40,7 +40,7 @@ export function compareReport(result: CompareResult, extras: ReportExtras = {}):
 /**
  * What a sweep's report says: all points, and the predictions of the best one's student.
  *
- * @throws DistilleryError `BAD_ARGUMENT`, `SHAPE_MISMATCH` where a network does not fit the data.
+ * @throws DistilleryError `BAD_ARGUMENT`, `SHAPE_MISMATCH` if a network does not fit the data.
  * @example
  * ```ts
  * await writeReport("report.html", sweepReport(result, { networks: { student, teacher }, test }));

@@ -12,7 +12,7 @@ const BUILT = new URL("dist/report/", ROOT);
 /**
  * Writes a report as one HTML file, whole or not at all: it needs no other file, no server and no network.
  *
- * @throws DistilleryError `IO_ERROR` where it can't be written.
+ * @throws DistilleryError `IO_ERROR` if it can't be written.
  * @example
  * ```ts
  * await writeReport("runs/tiny/report.html", runReport({ config, history, networks: { student, teacher }, data: { test } }));
@@ -35,7 +35,7 @@ interface PageAssets {
 }
 
 /**
- * The whole page: style, script and data in one text. Nothing of the data is markup: it stands there as JSON, and the
+ * The whole page: style, script and data in one text. Nothing of the data is markup: it is embedded as JSON, and the
  * script puts it into the page as text. The page's own rules let no other script run and nothing be fetched.
  */
 export function pageHtml(report: Report, { script, style }: PageAssets): string {
@@ -65,7 +65,7 @@ ${style.trim()}
 `;
 }
 
-/** JSON that can't end the element that it stands in; numbers that JSON lacks become null. */
+/** JSON that can't end the element that holds it; numbers that JSON lacks become null. */
 export function embeddedJson(value: unknown): string {
   return JSON.stringify(value).replaceAll("<", "\\u003c");
 }
@@ -75,7 +75,7 @@ function escapeText(text: string): string {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }
 
-/** Refuses what is no text, or an empty one. */
+/** Refuses anything but a text that is not empty. */
 function expectText(name: string, value: unknown): void {
   if (typeof value === "string" && value !== "") return;
   throw new DistilleryError("BAD_ARGUMENT", `${name}: expected a text, got ${show(value)}`);

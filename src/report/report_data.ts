@@ -16,7 +16,7 @@ export interface Verdict {
 export interface ReportHead {
   title: string;
   verdict: Verdict;
-  /** The command that repeats it; empty where a program called the library. */
+  /** The command that repeats it; empty if a program called the library. */
   command: string;
   /** ISO 8601. */
   created: string;
@@ -36,14 +36,14 @@ export interface Mistake {
   /** Logits by class. */
   student: readonly number[];
   teacher?: readonly number[];
-  /** Of an image: a PNG as a data URI. */
+  /** The sample as a PNG in a data URI, if it is an image. */
   image?: string;
 }
 
 /** What a network's predictions for held-out data show. */
 export interface HeldOutPredictions {
   part: "test" | "validation";
-  /** Which weights answered. */
+  /** Which weights made them. */
   weights: "best" | "last";
   evaluation: Evaluation;
   teacher?: Evaluation;
@@ -61,7 +61,7 @@ export interface RunReport extends ReportHead {
   best: { epoch: number; validationAccuracy: number } | null;
   /** Null without held-out data. */
   predictions: HeldOutPredictions | null;
-  /** Accuracy on the same data with the last epoch's weights, where the predictions are the best ones'. */
+  /** Accuracy on the same data with the last epoch's weights, if the predictions are the best ones'. */
   lastAccuracy: number | null;
   sizes: { student: SizeFigures; teacher?: SizeFigures };
 }

@@ -31,7 +31,7 @@ export interface RunReportInput extends ReportOptions {
  * The figures of a run's report: its curves, predictions on held-out data, sizes and speed. The
  * networks have their weights and modes back afterwards. Without held-out data nothing is computed.
  *
- * @throws DistilleryError `BAD_ARGUMENT`, `SHAPE_MISMATCH` where a network does not fit the data.
+ * @throws DistilleryError `BAD_ARGUMENT`, `SHAPE_MISMATCH` if a network does not fit the data.
  * @example
  * ```ts
  * const { history, best } = await distill({ teacher, student, data: train, validation });
@@ -65,7 +65,7 @@ export function runReport(input: RunReportInput): RunReport {
   return { ...report, verdict: runVerdict(report) };
 }
 
-/** What a network weighs, and where there are samples how many milliseconds it takes for one. */
+/** The size of a network, and, if there are samples, its latency in milliseconds. */
 function sizeOf(network: Module, samples: Dataset | null): SizeFigures {
   return {
     parameters: network.parameterCount(),
@@ -74,13 +74,13 @@ function sizeOf(network: Module, samples: Dataset | null): SizeFigures {
   };
 }
 
-/** Refuses what is no configuration. */
+/** Refuses anything but a configuration. */
 function expectConfig(config: unknown): void {
   if (typeof config === "object" && config !== null && !Array.isArray(config)) return;
   throw new DistilleryError("BAD_ARGUMENT", `config: expected an object, got ${show(config)}`);
 }
 
-/** Refuses what is no list of epochs' records. */
+/** Refuses anything but a list of epoch records. */
 function expectHistory(history: readonly EpochRecord[]): void {
   if (!Array.isArray(history)) {
     throw new DistilleryError("BAD_ARGUMENT", `history: expected a list of epochs' records, got ${show(history)}`);

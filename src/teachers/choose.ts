@@ -20,7 +20,7 @@ interface TeacherUse extends NetworkTeacherOptions {
 /**
  * A network as the fastest kind of teacher that is exact: cached, frozen or, if it shares parameters with the student, live.
  *
- * @throws DistilleryError `BAD_ARGUMENT` with the reason if a cache was asked for and is not exact, `ABORTED` by the signal.
+ * @throws DistilleryError `BAD_ARGUMENT` with the reason if a cache was requested and is not exact, `ABORTED` by the signal.
  */
 export async function chooseTeacher(teacher: Module, use: TeacherUse): Promise<Teacher> {
   const cache = await openCache(teacher, use);

@@ -14,7 +14,7 @@ const PREFETCH_DEPTH = 4;
 const MAX_PREFETCH_BYTES = 128e6;
 
 /**
- * A network as it is when its outputs are first asked for, at the start of a run: its weights are copied then, and what
+ * A network as it is when its outputs are first requested, at the start of a run: its weights are copied then, and what
  * becomes of its own afterwards does not matter. Its forward passes for the next batches run ahead, on the threads that the
  * student's small kernels leave idle, with the same bits. In "train" mode the network's own running statistics move.
  *

@@ -46,7 +46,7 @@ export interface Teacher {
   close?(): void;
 }
 
-/** Refuses what is no {@link Teacher}. */
+/** Refuses anything but a {@link Teacher}. */
 export function isTeacher(value: unknown): value is Teacher {
   const { name, fingerprint, outputs } = (value ?? {}) as Partial<Teacher>;
   return typeof name === "string" && typeof fingerprint === "function" && typeof outputs === "function";

@@ -89,10 +89,7 @@ export function isPropagating(): boolean {
 /** Adds the gradients of `root`, a scalar, to the `grad` of every leaf that it was computed from. */
 export function runBackward(root: Differentiable): void {
   if (!root.requiresGrad) {
-    throw new DistilleryError(
-      "NO_GRADIENT",
-      "backward(): the tensor was computed from nothing that asks for a gradient",
-    );
+    throw new DistilleryError("NO_GRADIENT", "backward(): no input of the tensor requires a gradient");
   }
   if (root.size !== 1) {
     const shape = `[${root.shape.join(", ")}]`;

@@ -32,7 +32,7 @@ export interface Op<A = unknown, S = unknown> {
   /** Computes the output from the inputs. Arguments are checked here or before. */
   forward(inputs: readonly Tensor[], attributes: A): Result<S>;
   /**
-   * Writes the gradient of each input into `into`, null if an input asks for none, from the gradient of the output.
+   * Writes the gradient of each input into `into`, null if an input requires none, from the gradient of the output.
    * What `into` holds before does not matter. An operation without it passes no gradient on.
    */
   backward?(grad: Float32Array, into: readonly (Float32Array | null)[], call: Call<A, S>): void;

@@ -35,7 +35,7 @@ export class Generator {
     return this;
   }
 
-  /** Takes up the stream where another one stands. */
+  /** Continues the stream from another one's state. */
   copyFrom({ state }: Generator): this {
     this.state.set(state);
     return this;

@@ -11,7 +11,7 @@ import { collectTensors, Tensor } from "./tensor.js";
  * ends with it: to read one afterwards is an error. Gradients, weights and the optimizer's state stay. An array from
  * {@link Tensor.data} has to be copied to outlive the step.
  *
- * @throws DistilleryError `BAD_ARGUMENT` for an `async` function, and where a tensor is read after its step.
+ * @throws DistilleryError `BAD_ARGUMENT` for an `async` function, and if a tensor is read after its step.
  * @example
  * ```ts
  * const loss = step(() => {

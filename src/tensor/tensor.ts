@@ -7,7 +7,7 @@ import { newElements } from "./element_limit.js";
 import { numel, toNested } from "./shape.js";
 
 const NOTHING = new Float32Array(0);
-/** Collects the tensors that are made, if anybody asked for that. */
+/** The list that new tensors are added to; null if none is. */
 let made: Tensor[] | null = null;
 
 /** Runs `body` and adds the tensors that it makes to a list. @internal */
@@ -28,7 +28,7 @@ export type Nested = number | readonly Nested[];
  * Floats in single precision with a shape, row by row, and the tape that computed them.
  *
  * Its operations are methods, defined in `src/ops`: they follow PyTorch's of the same names and are recorded for
- * {@link Tensor.backward} if an input asks for a gradient. Nothing has to be disposed of.
+ * {@link Tensor.backward} if an input requires a gradient. Memory is reused without a `dispose()`.
  *
  * @example
  * ```ts
@@ -136,7 +136,7 @@ export class Tensor {
     return this.#gradScale;
   }
 
-  /** Multiplies the gradient, at once where it was handed out, else when it is next used. @internal */
+  /** Multiplies the gradient, at once if it was handed out, else when it is next used. @internal */
   scaleGrad(coefficient: number): void {
     this.#gradScale *= coefficient;
     if (this.#grad !== null) this.materializedGrad();
@@ -173,7 +173,7 @@ export class Tensor {
   }
 }
 
-/** A tensor that a module trains: it asks for a gradient, and belongs to `parameters()` and the state dict. */
+/** A tensor that a module trains: it requires a gradient, and belongs to `parameters()` and the state dict. */
 export class Parameter extends Tensor {
   constructor(data: Float32Array, shape: readonly number[] = [data.length]) {
     super(data, shape, { requiresGrad: true });

@@ -14,7 +14,7 @@ export interface StepRecord {
   metrics: Metrics;
   /** The learning rate after the step. */
   lr: number;
-  /** Of the epoch so far. */
+  /** The mean over the epoch so far. */
   samplesPerSecond: number;
   /** The gradient's norm before it was clipped. */
   gradNorm: number;
@@ -46,7 +46,7 @@ export interface RunControls {
    * What `config.json` keeps beside the options. A resumed run must have the same, except for `given`: the options as the
    * user wrote them.
    */
-  about?: Readonly<Record<string, unknown>>;
+  metadata?: Readonly<Record<string, unknown>>;
   /** Stops the run after the step that it is in; with `out`, once its state is saved. It ends with `ABORTED`. */
   signal?: AbortSignal;
   /** Called after each step. */
@@ -66,7 +66,7 @@ const CONTROLS: Readonly<Record<keyof RunControls, true>> = {
   resume: true,
   checkpointEvery: true,
   keepCheckpoints: true,
-  about: true,
+  metadata: true,
   signal: true,
   onStep: true,
   onEpoch: true,

@@ -6,7 +6,7 @@ import { PREPROCESSING_KEY, type Preprocessing, parsePreprocessing } from "../da
  * of a `.pth` file, which has no place for it, the `.safetensors` file of the same name and weights beside it. Null where
  * neither says it.
  *
- * @throws DistilleryError as `load` does; `BAD_DATA` where what the file says is no such description.
+ * @throws DistilleryError as `load` does; `BAD_DATA` if the file's metadata is no such description.
  * @example
  * ```ts
  * const description = await readPreprocessing("runs/distill/distilled_student_model_lowest.safetensors");

@@ -50,7 +50,7 @@ export function configOf(input: TrainerInput, optimizer: Optimizer, totalSteps: 
   const { command, model, loss, data, validation, options, config, controls, stream } = input;
   const modules = Object.entries(loss.modules ?? {});
   return {
-    ...controls.about,
+    ...controls.metadata,
     command,
     ...options,
     optimizer: describeOptimizer(options.optimizer, optimizer),

@@ -20,7 +20,7 @@ function expectWellFormed(svg: string): void {
 describe.each([
   ["roofline", drawRoofline(RESULTS)],
   ["scaling", drawScaling(RESULTS)],
-])("the picture %s", (_, svg) => {
+])("the figure %s", (_, svg) => {
   it("is a well-formed SVG with a size", () => {
     expect(svg).toMatch(/^<svg [^>]*viewBox="0 0 \d+ \d+"/);
     expectWellFormed(svg);
@@ -38,7 +38,7 @@ describe.each([
   it("names the machine", () => expect(svg).toContain("A Processor, 2 threads"));
 });
 
-describe("the roofline picture", () => {
+describe("the roofline figure", () => {
   const svg = drawRoofline(RESULTS);
 
   it("has a dot for each kernel and none for a step", () => {
@@ -52,7 +52,7 @@ describe("the roofline picture", () => {
   });
 });
 
-describe("the picture of sizes", () => {
+describe("the figure of sizes", () => {
   const svg = drawScaling(RESULTS);
 
   it("has every time and share", () => {

@@ -20,11 +20,11 @@ beforeAll(async () => {
 });
 
 describe("a run that PyTorch began", () => {
-  test("goes on here with the losses that it had there", () => {
+  test("continues here with the losses that it had there", () => {
     expectClose(new Training(numbers).restore(theirs).run(7), numbers.losses.slice(5), CLOSE);
   });
 
-  test("goes on the same where the optimizer and schedule were made with other options", () => {
+  test("continues the same if the optimizer and schedule were made with other options", () => {
     const training = new Training(numbers, {
       totalSteps: 50,
       maxLr: 1,
@@ -52,7 +52,7 @@ describe("a run that PyTorch began", () => {
 });
 
 test.each<Partial<OneCycleOptions>>([{}, { annealStrategy: "linear" }, { cycleMomentum: false }])(
-  "a run that was saved and loaded goes on bit for bit, %o",
+  "a run that was saved and loaded continues bit for bit, %o",
   async (options) => {
     manualSeed(1);
     const [first, second] = [new Training(numbers, options), new Training(numbers, options)];
@@ -92,7 +92,7 @@ describeWith(PYTORCH, "with the real PyTorch", () => {
     [{ cycleMomentum: false }, { cycle_momentum: false }],
   ];
 
-  test.each(cases)("a run that began here goes on there with the same losses, %o", async (ours, options) => {
+  test.each(cases)("a run that began here continues in PyTorch with the same losses, %o", async (ours, options) => {
     manualSeed(2);
     const training = new Training(numbers, ours);
     training.run(5);
@@ -111,7 +111,7 @@ print(json.dumps([scheduler.get_last_lr(), run(7), optimizer.param_groups[0]["be
     expectClose(betas ?? [], training.optimizer.paramGroups[0].betas, { rel: 1e-12 });
   });
 
-  test.each(cases)("a run that began there goes on here with the same losses, %o", async (ours, options) => {
+  test.each(cases)("a run that began in PyTorch continues here with the same losses, %o", async (ours, options) => {
     const file = join(folder, "from_pytorch.pth");
     const code = `${TRAINING}
 run(5)

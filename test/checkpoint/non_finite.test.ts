@@ -9,7 +9,7 @@ const folder = temporaryFolder();
 const { NaN: nan, POSITIVE_INFINITY: infinity } = Number;
 
 test.each([".pth", ".safetensors"])(
-  "NaN in weights is refused by key and place, and read when asked, %s",
+  "NaN in weights is refused by key and index, and read if allowed, %s",
   async (end) => {
     const file = join(folder, `weights${end}`);
     const state = {
@@ -43,7 +43,7 @@ test("a double past single precision, half's infinity", async () => {
   expect((await failure(load(fixture("bfloat16.pth")), "BAD_CHECKPOINT")).message).toContain("element 7");
 });
 
-test("views of one storage are told apart: those beside the NaN are fine", async () => {
+test("only the view that holds the NaN is refused, not others of its storage", async () => {
   expect((await failure(load(fixture("non_finite.pth")), "BAD_CHECKPOINT")).message).toContain(
     '"rest" holds -Infinity as its element 2',
   );

@@ -29,12 +29,12 @@ describe("compare", () => {
       "teacher",
       ...[0, 1].flatMap((seed) => ["baseline", "distilled"].map((kind) => `seed-${seed}/${kind}`)),
     ];
-    const told = printed.slice(0, 5).map((line) => {
+    const printedLines = printed.slice(0, 5).map((line) => {
       expect(line).toMatch(/^[\w/-]+: validation accuracy \d+\.\d\d% in epoch [1-3] of 3, \d+\.\d s$/);
       return line.slice(0, line.indexOf(":"));
     });
     // Side by side: in the order in which they end.
-    expect(told.sort()).toEqual(runs.sort());
+    expect(printedLines.sort()).toEqual(runs.sort());
     const percent = (share: number) => `${(100 * share).toFixed(2)}%`;
     const { teacher, baseline, distilled, sizes } = result;
     const row = (name: string) => printed.find((line) => line.startsWith(name))?.split(/ {2,}/);
@@ -83,12 +83,14 @@ describe("compare", () => {
     expect(existsSync(join(again, OUT, "report.html"))).toBe(false);
   });
 
-  test("a teacher of one's own, and the configuration out of a file", async () => {
+  test("a given teacher, and the configuration from a file", async () => {
     const again = newFolder(temporary);
     const teacher = join(cwd, OUT, "teacher", "teacher_best.pth");
     const config = join(cwd, OUT, "config.json");
-    const told = lines(await succeed(["compare", "--config", config, "--teacher", teacher, "--no-report"], again));
-    expect(told.some((line) => line.startsWith("teacher: "))).toBe(false);
+    const printedLines = lines(
+      await succeed(["compare", "--config", config, "--teacher", teacher, "--no-report"], again),
+    );
+    expect(printedLines.some((line) => line.startsWith("teacher: "))).toBe(false);
     const [own, theirs] = [figuresOf(again), figuresOf(cwd)];
     expect(own.teacher.evaluation).toEqual(theirs.teacher.evaluation);
     expect(own.difference).toEqual(theirs.difference);
@@ -97,15 +99,15 @@ describe("compare", () => {
 
 test("a dry run says what would be trained, and writes nothing", async () => {
   const folder = newFolder(temporary);
-  const told = await succeed([...ARGS, "--dry-run"], folder);
-  expect(told).toMatch(/^Parameters: teacher [\d,]+, student [\d,]+, \d+\.\d times fewer$/m);
-  expect(told).toMatch(/^Time of the teacher, about: /m);
+  const printedLines = await succeed([...ARGS, "--dry-run"], folder);
+  expect(printedLines).toMatch(/^Parameters: teacher [\d,]+, student [\d,]+, \d+\.\d times fewer$/m);
+  expect(printedLines).toMatch(/^Time of the teacher, about: /m);
   for (const kind of ["distilled student", "baseline student"])
-    expect(told).toMatch(new RegExp(`of a ${kind}, about: 2 times`));
+    expect(printedLines).toMatch(new RegExp(`of a ${kind}, about: 2 times`));
   expect(tree(folder)).toEqual([]);
 });
 
-describe("an interrupted comparison goes on", () => {
+describe("an interrupted comparison resumes", () => {
   const resumed = async (folder: string) => {
     await succeed([...ARGS, "--resume"], folder);
     expect(figuresOf(folder)).toEqual(figuresOf(cwd));

@@ -84,7 +84,7 @@ describe("a data set that can't be had", () => {
     const { code, stderr } = await ended(child);
     expect(code).toBe(130);
     expect(stderr.split("\n").at(-2)).toBe(
-      `distillery: ${FIRST.name}: stopped; what has come is kept in ${kmnist()}: the same call goes on from there`,
+      `distillery: ${FIRST.name}: stopped; what has come is kept in ${kmnist()}: the same call continues from there`,
     );
     expect(statSync(join(kmnist(), `${FIRST.name}.part`)).size).toBeGreaterThan(0);
   });

@@ -47,7 +47,7 @@ describeWith(mounts(), "a disk that fails in mid-run", () => {
     expect(metrics.map(({ epoch }) => epoch)).toEqual(Array.from({ length: 30 }, (_, i) => i + 1));
   };
 
-  test("made read-only: one line says so, and once it is writable again the run goes on to the same end", async () => {
+  test("made read-only: one line says so, and once it is writable again the run resumes to the same end", async () => {
     const out = newDisk(64);
     const running = distillery([...ARGS, "--out", out], temporary);
     await whileItFails(() => bytes(out, "checkpoint.safetensors"));
@@ -61,7 +61,7 @@ describeWith(mounts(), "a disk that fails in mid-run", () => {
     expectWhole(out);
   });
 
-  test("full: one line says so, and with more room the run goes on to the same end", async () => {
+  test("full: one line says so, and with more room the run resumes to the same end", async () => {
     // Room for one checkpoint of 6.5 MB and a part of the next.
     const out = newDisk(9);
     const { code, stderr } = await distillery([...ARGS, "--out", out], temporary);

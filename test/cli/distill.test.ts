@@ -167,9 +167,9 @@ describe("Ctrl-C", () => {
     for (const extension of [".pth", ".safetensors"]) {
       expect(bytes(cwd, "cut", STUDENT + extension)).toBe(bytes(cwd, "whole", STUDENT + extension));
     }
-    const told = (out: string) =>
+    const logged = (out: string) =>
       jsonLines(readFileSync(join(cwd, out, "metrics.jsonl"), "utf8")).map(({ epoch, loss, lr }) => [epoch, loss, lr]);
-    expect(told("cut")).toEqual(told("whole"));
+    expect(logged("cut")).toEqual(logged("whole"));
 
     const finished = await distillery([...options, "--out", "cut", "--resume"], cwd);
     expect([finished.code, finished.stderr]).toEqual([0, "cut: this run is finished\n"]);

@@ -20,7 +20,7 @@ beforeAll(async () => {
 const configOf = (out: string) => JSON.parse(readFileSync(join(cwd, out, "config.json"), "utf8"));
 const student = (out: string) => bytes(cwd, out, `${STUDENT}.safetensors`);
 
-describe("a loss and a network of one's own", () => {
+describe("a user's loss and network", () => {
   test("the loss's metrics are in the lines, metrics.jsonl, TensorBoard, the table and the report", async () => {
     const printed = lines(await succeed(distill("own", ...OWN, "--tensorboard", "--csv"), cwd));
     expect(printed[0]).toMatch(/^Epoch \[1\/3\] \| Loss: \d+\.\d{4} \| LR: .* \| logitMse: \d+\.\d{4} \| Validation: /);

@@ -80,7 +80,7 @@ describe("networks by name", () => {
   });
 });
 
-describe("a class of one's own", () => {
+describe("a user's class", () => {
   const distill = (out: string, ...more: string[]) => ["distill", ...COMMON, ...TEACHER, "--out", out, ...more];
 
   test("is trained, resumed, and read back if it is named again", async () => {
@@ -96,7 +96,7 @@ describe("a class of one's own", () => {
     const evaluate = ["evaluate", student("own"), "--data", "rows.csv"];
     expect(await succeed([...evaluate, "--network", OWN], cwd)).toMatch(/: Tiny, 33 parameters/);
     expect(await refused(evaluate, cwd, 1, "BAD_CHECKPOINT")).toMatch(
-      /was made as \.\/net\.mjs#Tiny\(hidden=5\), a module of one's own, which runs only if you name it: --network "\.\/net/,
+      /was made as \.\/net\.mjs#Tiny\(hidden=5\), a user module, which runs only if you name it: --network "\.\/net/,
     );
   });
 

@@ -37,7 +37,7 @@ beforeAll(async () => {
   writeFileSync(join(cwd, "flowers.csv"), ["width,height,colour,species", ...flowers(150), ""].join("\n"));
 });
 
-describe("a table of one's own", () => {
+describe("a user's table", () => {
   test("trains with one command, is distilled, and classifies new rows", async () => {
     const taught = lines(await succeed(["train-teacher", "--data", "flowers.csv", "--epochs", "8"], cwd));
     const { test: held } = await loadData(join(cwd, "flowers.csv"));
@@ -139,9 +139,9 @@ describe("images", () => {
     student = join("runs", "images", "teacher.safetensors");
     const args = ["--epochs", "4", "--batch-size", "32", "--out", join("runs", "images")];
     await succeed(["train-teacher", "--data", images, ...args], cwd);
-    const pictures = idx([3, 4, 4], [...row(2), ...row(0), ...row(1)]);
-    writeFileSync(join(cwd, "rows-idx3-ubyte"), pictures);
-    writeFileSync(join(cwd, "rows-idx3-ubyte.gz"), gzipSync(pictures));
+    const idxImages = idx([3, 4, 4], [...row(2), ...row(0), ...row(1)]);
+    writeFileSync(join(cwd, "rows-idx3-ubyte"), idxImages);
+    writeFileSync(join(cwd, "rows-idx3-ubyte.gz"), gzipSync(idxImages));
   });
 
   test.each(["rows-idx3-ubyte", "rows-idx3-ubyte.gz"])("%s", async (file) => {

@@ -76,14 +76,14 @@ export const tree = (folder: string): string[] => readdirSync(folder, { recursiv
 
 /** Images of 4 x 4 in three classes that anything tells apart: each has its own lit row. */
 export function imageFolder(): string {
-  const part = (examples: number, name: string) => {
-    const labels = Array.from({ length: examples }, (_, i) => i % 3);
+  const part = (samples: number, name: string) => {
+    const labels = Array.from({ length: samples }, (_, i) => i % 3);
     const pixels = labels.flatMap((label, i) =>
       Array.from({ length: 16 }, (_, at) => (Math.floor(at / 4) === label ? 200 : 20) + ((i * 7 + at * 3) % 30)),
     );
     return {
-      [`${name}-images-idx3-ubyte`]: idx([examples, 4, 4], pixels),
-      [`${name}-labels-idx1-ubyte`]: idx([examples], labels),
+      [`${name}-images-idx3-ubyte`]: idx([samples, 4, 4], pixels),
+      [`${name}-labels-idx1-ubyte`]: idx([samples], labels),
     };
   };
   return folderOf({ ...part(96, "train"), ...part(30, "t10k") }, "rows");

@@ -54,7 +54,7 @@ describe("sweep", () => {
     expect(best).toMatchObject({ temperature: result.best.temperature, alpha: result.best.alpha });
   });
 
-  test("Ctrl-C saves, and it goes on", async () => {
+  test("Ctrl-C saves, and it resumes", async () => {
     const [whole, cwd] = [newFolder(temporary), newFolder(temporary)];
     await succeed([...ARGS, "--no-report"], whole);
     const child = launch([...ARGS, "--no-report"], cwd);

@@ -17,9 +17,9 @@ const built = (): Promise<typeof Library> => import(DIST);
 const PROGRAM = `
 import { Generator, randn, StudentNet, TeacherNet, TensorDataset, withGenerator } from ${JSON.stringify(DIST)};
 
-function blobs(examples, seed) {
-  const inputs = withGenerator(new Generator(seed), () => randn([examples, 4]));
-  const labels = Int32Array.from({ length: examples }, (_, i) => i % 3);
+function blobs(samples, seed) {
+  const inputs = withGenerator(new Generator(seed), () => randn([samples, 4]));
+  const labels = Int32Array.from({ length: samples }, (_, i) => i % 3);
   labels.forEach((label, i) => { inputs.data[4 * i + label] += 2; });
   return new TensorDataset(inputs, labels, { classes: 3, name: "blobs" });
 }
@@ -81,7 +81,7 @@ describe("side by side in processes", () => {
     expect(timeless(side, there)).toEqual(baseline);
   });
 
-  test("an interrupted call saves all that run, and goes on here or there", async () => {
+  test("an interrupted call saves all running trials, and resumes in this process or in workers", async () => {
     const { compare } = await built();
     const { input, workers } = await setting();
     const [whole, out] = [newRun(), newRun()];

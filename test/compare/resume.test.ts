@@ -9,7 +9,7 @@ const temporary = temporaryFolder();
 let runs = 0;
 const newRun = () => join(temporary, `resume-${runs++}`);
 
-/** Stops a call after so many of its steps; gives the message. */
+/** Stops a call after a number of steps; gives the message. */
 async function stopAfter(steps: number, call: (more: Pick<CompareInput, "signal" | "onProgress">) => Promise<unknown>) {
   const controller = new AbortController();
   let made = 0;
@@ -46,7 +46,7 @@ describe("an interrupted comparison ends as one that was not", () => {
     expect(notes).toEqual([expect.stringMatching(/: resumed at epoch 1 of 3, step \d+$/)]);
   });
 
-  test("what is done is not trained again, and more seeds go on from there", async () => {
+  test("finished runs are not trained again, and more seeds can be added", async () => {
     const [whole, out] = [newRun(), newRun()];
     const notes: string[] = [];
     const onNote = (text: string) => void notes.push(text);
@@ -63,18 +63,18 @@ describe("an interrupted comparison ends as one that was not", () => {
     expect(before).toBeLessThanOrEqual(statSync(join(out, "seed-1", "distilled", "checkpoint.safetensors")).mtimeMs);
   });
 
-  test("answers of the teacher that are damaged, or another's, are computed again", async () => {
+  test("cached teacher logits that are damaged, or another teacher's, are computed again", async () => {
     const [whole, out] = [newRun(), newRun()];
     const baseline = timeless(await compare(compareInput(whole)), whole);
-    const answers = join(out, "teacher_logits.safetensors");
+    const cache = join(out, "teacher_logits.safetensors");
     for (const harm of [
-      () => appendFileSync(answers, "x"),
-      () => writeFileSync(answers, ""),
-      () => rmSync(answers),
+      () => appendFileSync(cache, "x"),
+      () => writeFileSync(cache, ""),
+      () => rmSync(cache),
       () => {
-        const bytes = readFileSync(answers);
+        const bytes = readFileSync(cache);
         bytes[bytes.length - 1] = (bytes.at(-1) as number) ^ 1;
-        writeFileSync(answers, bytes);
+        writeFileSync(cache, bytes);
       },
     ]) {
       await stopAfter(3 * STEPS, (more) => compare(compareInput(out, more)));
@@ -84,7 +84,7 @@ describe("an interrupted comparison ends as one that was not", () => {
   });
 });
 
-test("a sweep goes on too", async () => {
+test("a sweep resumes too", async () => {
   const [whole, out] = [newRun(), newRun()];
   const baseline = await sweep(sweepInput(whole));
   const message = await stopAfter(3 * STEPS, (more) => sweep(sweepInput(out, more)));

@@ -15,9 +15,9 @@ import {
 export const SIZES = { inFeatures: 4, classes: 3 } as const;
 
 /** Three clouds of points that overlap: learnable, but not to the last point. */
-export function blobs(examples: number, seed: number): TensorDataset {
-  const inputs = withGenerator(new Generator(seed), () => randn([examples, SIZES.inFeatures]));
-  const labels = Int32Array.from({ length: examples }, (_, i) => i % SIZES.classes);
+export function blobs(samples: number, seed: number): TensorDataset {
+  const inputs = withGenerator(new Generator(seed), () => randn([samples, SIZES.inFeatures]));
+  const labels = Int32Array.from({ length: samples }, (_, i) => i % SIZES.classes);
   for (const [i, label] of labels.entries()) {
     const at = i * SIZES.inFeatures + label;
     inputs.data[at] = (inputs.data[at] as number) + 2;
@@ -33,7 +33,7 @@ export const PROBLEM = {
   test: blobs(150, 2),
 };
 const BUDGET = { epochs: 3, batchSize: 32, lr: 0.01 };
-/** Of the teacher and of each student: 270 examples are left to train on. */
+/** Of the teacher and of each student: 270 samples are left to train on. */
 export const STEPS = 3 * Math.ceil(270 / 32);
 
 export const compareInput = (out: string, more: Partial<CompareInput> = {}): CompareInput => ({
@@ -53,17 +53,17 @@ export function timeless<R extends CompareResult | SweepResult>(result: R, out: 
   return JSON.parse(text.replaceAll(out, "OUT"));
 }
 
-/** A data set that counts how often its examples are asked for. */
+/** A data set that counts how often its samples are read. */
 export function watched(data: Dataset, onRead: () => void): Dataset {
   const { name, length, features, classes } = data;
-  const asked = <T>(answer: T): T => {
+  const counted = <T>(result: T): T => {
     onRead();
-    return answer;
+    return result;
   };
   return {
     ...{ name, length, features, classes },
-    batch: (indices) => asked(data.batch(indices)),
-    slice: (start, end) => asked(data.slice(start, end)),
+    batch: (indices) => counted(data.batch(indices)),
+    slice: (start, end) => counted(data.slice(start, end)),
     fingerprint: () => data.fingerprint(),
   };
 }

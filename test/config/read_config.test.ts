@@ -75,7 +75,7 @@ describe("mistakes", () => {
 
   test.each<[string, string, string, RegExp]>([
     ["YAML that is none", "a: [1\nb: 2\n", "yaml", /^line 2: Flow sequence/],
-    ["a name that stands twice", "lr: 1\nepochs: 2\nlr: 2\n", "yaml", /^line 3: Map keys must be unique$/],
+    ["a name that occurs twice", "lr: 1\nepochs: 2\nlr: 2\n", "yaml", /^line 3: Map keys must be unique$/],
     ["two documents", "lr: 1\n---\nlr: 2\n", "yaml", /^line 2: Source contains multiple documents/],
     ["a tag of someone's own", "lr: !run rm\n", "yaml", /^line 1: Unresolved tag: !run$/],
     ["JSON that is none", '{\n"lr": 1,\n}', "json", /^line 3: .* in JSON/],

@@ -6,7 +6,7 @@ import { IntTensor } from "../../src/tensor/int_tensor.js";
 import { manualSeed } from "../../src/tensor/random.js";
 import { Tensor } from "../../src/tensor/tensor.js";
 
-/** A data set of one's own, of so many examples, which are read in chunks. */
+/** A user's data set of a number of samples, which are read in chunks. */
 const own = (length: number, chunk: number): Dataset => ({
   ...{ name: "own", length, features: 1, classes: 1, chunk, fingerprint: () => "" },
   batch: (indices) => ({
@@ -23,8 +23,8 @@ function orderOf(dataset: Dataset): number[] {
   return Array.from(new DataLoader(dataset, { shuffle: true }).epoch().order ?? []);
 }
 
-// By torch.manual_seed(0) and torch.randperm: of the number of chunks, then of each one's examples.
-test("the chunks in a random order, and in each its examples in one", () => {
+// By torch.manual_seed(0) and torch.randperm: of the number of chunks, then of each one's samples.
+test("the chunks in a random order, and in each its samples in one", () => {
   expect(orderOf(own(10, 4))).toEqual([9, 8, 0, 2, 3, 1, 7, 6, 4, 5]);
   manualSeed(0);
   expect(Array.from(blockShuffle(own(10, 4)))).toEqual(orderOf(own(10, 4)));

@@ -36,7 +36,7 @@ describeWith(data, "Fashion-MNIST", () => {
     expect(train.pixels.subarray(0, 784).reduce((sum, pixel) => sum + pixel, 0)).toBe(76247);
   });
 
-  test("training and test set are told apart", () => {
+  test("training and test set are distinguished", () => {
     expect(train.fingerprint()).not.toBe(tested.fingerprint());
   });
 });

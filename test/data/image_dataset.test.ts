@@ -18,7 +18,7 @@ test("pixels are normalised in single precision", () => {
   expect(Array.from(inputs.data)).toEqual(Array.from(all, (p) => normalise(p, numbers)));
 });
 
-test("the examples of indices", () => {
+test("the samples of indices", () => {
   const { inputs, labels, indices } = dataset.batch(Int32Array.of(2, 0));
   expect(inputs.toArray()).toEqual([
     [normalise(204), normalise(255)],

@@ -22,9 +22,9 @@ describe("a folder with four files", () => {
     ["with a dot in the names", renamed((name) => name.replace("-idx", ".idx"))],
     ["with a dot in the names, gzipped", renamed((name) => `${name.replace("-idx", ".idx")}.gz`, gzipSync)],
   ])("%s", async (_, files) => {
-    const folder = folderOf(files, "pictures");
+    const folder = folderOf(files, "images");
     const { name, train, test } = await loadImages(folder);
-    expect([name, train.name, test.name]).toEqual(["pictures", "pictures", "pictures"]);
+    expect([name, train.name, test.name]).toEqual(["images", "images", "images"]);
     expect([train.length, test.length, train.features, train.classes, test.classes]).toEqual([4, 2, 4, 3, 3]);
     for (const { mean, std } of [train, test]) {
       expect(mean).toBeCloseTo(MEAN, 12);

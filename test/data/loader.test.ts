@@ -51,7 +51,7 @@ describe("in order", () => {
     }
   });
 
-  test("64 a batch unless told", () => {
+  test("64 a batch by default", () => {
     const loader = loaderOf();
     expect([loader.batchSize, loader.shuffle, loader.dropLast, loader.length]).toEqual([64, false, false, 1]);
     expect(indicesOf(loader)).toEqual([[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]]);
@@ -132,7 +132,7 @@ describe("an epoch", () => {
     expect(indicesOf(loader.epochFrom(null))).toEqual(indicesOf(loader));
   });
 
-  test("takes an order of one's own", () => {
+  test("takes a given order", () => {
     const order = Int32Array.from({ length: 10 }, (_, i) => 9 - i);
     expect(indicesOf(loaderOf({ batchSize: 5 }).epochFrom(order))).toEqual([
       [9, 8, 7, 6, 5],

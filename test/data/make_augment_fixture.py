@@ -1,4 +1,4 @@
-"""Writes fixtures/augment.json: what torchvision makes of pictures, for the tests of augment.
+"""Writes fixtures/augment.json: what torchvision makes of images, for the tests of augment.
 
     pip install torch==2.15.0 torchvision==0.29.2 numpy
     python make_augment_fixture.py
@@ -20,7 +20,7 @@ def numbers(values):
     return [float(str(x)) for x in values.flatten().numpy()]
 
 
-def pictures():
+def images():
     count = PICTURES * CHANNELS * HEIGHT * WIDTH
     pixels = torch.tensor([(i * 37) % 256 for i in range(count)], dtype=torch.uint8)
     normalise = T.Normalize(MEAN, STD)
@@ -32,16 +32,16 @@ def crop(padding):
     black = T.Normalize(MEAN, STD)(torch.zeros(CHANNELS, HEIGHT + 2 * padding, WIDTH + 2 * padding))
     window = T.RandomCrop((HEIGHT, WIDTH))
 
-    def change(picture):
+    def change(image):
         padded = black.clone()
-        padded[:, padding : padding + HEIGHT, padding : padding + WIDTH] = picture
+        padded[:, padding : padding + HEIGHT, padding : padding + WIDTH] = image
         return window(padded)
 
     return change
 
 
 def noise(std):
-    return lambda picture: picture + std * torch.randn_like(picture)
+    return lambda image: image + std * torch.randn_like(image)
 
 
 CASES = {
@@ -56,7 +56,7 @@ CASES = {
 def case(options, transforms):
     torch.manual_seed(5)
     change = T.Compose(transforms)
-    changed = torch.stack([change(x) for x in pictures()])
+    changed = torch.stack([change(x) for x in images()])
     return {"options": options, "values": numbers(changed), "next": torch.rand(1).item()}
 
 
@@ -64,7 +64,7 @@ image = {"channels": CHANNELS, "height": HEIGHT, "width": WIDTH, "mean": MEAN, "
 fixture = {
     "torch": torch.__version__.split("+")[0],
     "image": image,
-    "inputs": numbers(torch.stack(pictures())),
+    "inputs": numbers(torch.stack(images())),
     "cases": {name: case(*parts) for name, parts in CASES.items()},
 }
 folder = Path(__file__).parent / "fixtures"

@@ -73,7 +73,7 @@ describe("described, kept as JSON, and read again", () => {
   });
 });
 
-describe("examples that can't be encoded", () => {
+describe("samples that can't be encoded", () => {
   const described = preprocessingOf(images) as ImagePreprocessing;
   test.each<[string, () => unknown, string]>([
     [

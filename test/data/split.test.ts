@@ -5,7 +5,7 @@ import { Generator, randn, withGenerator } from "../../src/tensor/random.js";
 import { Tensor } from "../../src/tensor/tensor.js";
 import { refusal } from "./support.js";
 
-/** Labels 0, 1, 2, ... as often as told, class after class. */
+/** Labels 0, 1, 2, ... as often as given, class after class. */
 const labelsOfSizes = (...sizes: number[]) => Int32Array.from(sizes.flatMap((size, label) => Array(size).fill(label)));
 const split = (sizes: number[], options: SplitOptions) => stratify(labelsOfSizes(...sizes), sizes.length, options);
 /** How many of each class are heldOut out. */
@@ -63,7 +63,7 @@ describe("how many of each class", () => {
     expect(heldSizes(sizes, options)).toEqual(expected);
   });
 
-  test("the sum is what is asked, whatever the sizes", () => {
+  test("the sum is the requested one, for any sizes", () => {
     const sizes = Array.from({ length: 40 }, (_, i) => 2 + ((i * 37) % 101));
     const total = sizes.reduce((a, b) => a + b);
     for (let count = 40; count <= total - 40; count += 29) {
@@ -83,7 +83,7 @@ describe("how many of each class", () => {
   });
 });
 
-test("the parts of a data set are its examples", () => {
+test("the parts of a data set are its samples", () => {
   const labels = labelsOfSizes(4, 6);
   const inputs = new Tensor(
     Float32Array.from({ length: 10 }, (_, i) => i / 2),

@@ -7,7 +7,7 @@ import { refusal } from "./support.js";
 const base = new TensorDataset(tensor([[0], [10], [20], [30], [40]]), Int32Array.of(2, 0, 1, 0, 2), { name: "tens" });
 const subset = new Subset(base, Int32Array.of(4, 1, 1, 2));
 
-/** A data set of one's own, which has no labels at hand and counts what is read. */
+/** A user's data set, which has no labels at hand and counts what is read. */
 function own(): Dataset & { read: number } {
   const { name, length, features, classes } = base;
   return {
@@ -25,7 +25,7 @@ function own(): Dataset & { read: number } {
 }
 
 describe("batches", () => {
-  test("are the base's examples, with places in the subset", () => {
+  test("are the base's samples, with indices in the subset", () => {
     const { inputs, labels, indices } = subset.batch(Int32Array.of(3, 0));
     expect([inputs.toArray(), labels.toArray(), Array.from(indices)]).toEqual([
       [[20], [40]],

@@ -15,7 +15,7 @@ const labels = Int32Array.of(3, 0, 1, 0);
 const dataset = new TensorDataset(inputs, labels);
 
 describe("batches", () => {
-  test("the examples of indices, in their order and as often as they stand there", () => {
+  test("the samples of indices, in their order and as often as they stand there", () => {
     const indices = Int32Array.of(2, 0, 2);
     const batch = dataset.batch(indices);
     const rows = [

@@ -203,7 +203,7 @@ describe("a state dict with metadata", () => {
       { "distillery.network": "mlp" },
       "in its metadata, shape: expected the shape of one sample, as [784], got undefined",
     ],
-    [metadata("./net.mjs#Tiny"), "was made as ./net.mjs#Tiny, a module of one's own, which runs only if you name it"],
+    [metadata("./net.mjs#Tiny"), "was made as ./net.mjs#Tiny, a user module, which runs only if you name it"],
   ])("damaged ones, %j, are refused", async (metadata, message) => {
     const refused = await refusal("BAD_CHECKPOINT", () => networkFrom(mlp().stateDict(), { metadata }));
     expect(refused.startsWith(message), refused).toBe(true);
@@ -216,7 +216,7 @@ describe("a state dict with metadata", () => {
     );
   });
 
-  test("a class of one's own is made if it is named and imported, and never by metadata alone", async () => {
+  test("a user's class is made if it is named and imported, and never by metadata alone", async () => {
     class Tiny extends Linear {
       constructor({ shape, classes, scale }: { shape: number[]; classes: number; scale: number }) {
         super(shape[0] * scale, classes);

@@ -48,7 +48,7 @@ describe("the layer", () => {
     expect(generator.state).not.toEqual(state);
   });
 
-  it("frozen, it goes on dropping", () => {
+  it("frozen, it still drops", () => {
     manualSeed(5);
     expect(
       new Dropout(0.5)

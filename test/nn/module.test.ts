@@ -71,7 +71,7 @@ describe("parameters", () => {
   });
 });
 
-describe("a network of one's own", () => {
+describe("a user's network", () => {
   it("computes and trains by the given operations", () => {
     manualSeed(2);
     const block = new Block();

@@ -55,10 +55,10 @@ describe("a step by hand", () => {
 
 describe("a parameter without a gradient", () => {
   it("neither moves nor decays, and keeps its own count of steps", () => {
-    const [moving, still] = [parameter(1, 2), parameter(3)];
-    const optimizer = new AdamW([moving, still], { lr: 0.1, weightDecay: 0.5 });
+    const [moved, still] = [parameter(1, 2), parameter(3)];
+    const optimizer = new AdamW([moved, still], { lr: 0.1, weightDecay: 0.5 });
     for (let step = 0; step < 3; step++) {
-      give(moving, 1, 1);
+      give(moved, 1, 1);
       optimizer.step();
     }
     expect(still.item()).toBe(3);

@@ -57,7 +57,7 @@ describe("ExponentialMovingAverage", () => {
     },
   );
 
-  it("goes on from a state dict with the same bits", () => {
+  it("continues from a state dict with the same bits", () => {
     const model = network();
     const [first, second] = [0, 1].map(() => new ExponentialMovingAverage(model, { decay: 0.5 }));
     moveTo(model.stateDict(), 1);

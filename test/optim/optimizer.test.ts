@@ -71,7 +71,7 @@ describe("parameter groups", () => {
   });
 });
 
-it("an optimizer of one's own", () => {
+it("a user's optimizer", () => {
   class SignSGD extends Optimizer {
     constructor(params: Params<{ lr?: number }>, { lr = 1e-3 } = {}) {
       super(params, { lr, weightDecay: 0 });

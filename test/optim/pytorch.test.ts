@@ -176,7 +176,7 @@ describe("a state dict of PyTorch's is gone on with", () => {
 
 const folder = temporaryFolder();
 
-describeWith(PYTORCH, "the real PyTorch goes on with a state dict of ours", () => {
+describeWith(PYTORCH, "the real PyTorch continues from a state dict of ours", () => {
   it("all cases", async () => {
     const runs = resumable.map(([, i, found]) => ({ i, found, run: new Run(found).to(MIDDLE) }));
     const states = runs.map(({ i, run }): [number, unknown] => {

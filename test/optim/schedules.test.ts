@@ -65,7 +65,7 @@ describe("by hand", () => {
     expectClose(rates(warmup(9, cosineSchedule()), 2), [0.1, 0.2, 0.3], CLOSE);
   });
 
-  it("one's own function is one", () => {
+  it("a user's function is a schedule", () => {
     const own: Schedule = (step, steps) => (step / steps) ** 2;
     expectClose(rates(warmup(1, own), 3), [0, 0, 0.25, 1], CLOSE);
   });

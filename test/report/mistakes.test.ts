@@ -5,12 +5,12 @@ import { images } from "./support.js";
 
 const CLASSES = 3;
 
-/** Logits that make the student say class 0 with growing sureness, the teacher class 1 for even examples and 2 for odd. */
-function predictions(examples: number) {
-  const student = Float32Array.from({ length: examples * CLASSES }, (_, i) => (i % CLASSES === 0 ? 1 + i / 100 : 0));
-  const teacher = new Float32Array(examples * CLASSES);
-  for (let i = 0; i < examples; i++) teacher[i * CLASSES + 1 + (i % 2)] = 1.23456789;
-  return { student: new Tensor(student, [examples, CLASSES]), teacher: new Tensor(teacher, [examples, CLASSES]) };
+/** Logits that make the student say class 0 with growing sureness, the teacher class 1 for even samples and 2 for odd. */
+function predictions(samples: number) {
+  const student = Float32Array.from({ length: samples * CLASSES }, (_, i) => (i % CLASSES === 0 ? 1 + i / 100 : 0));
+  const teacher = new Float32Array(samples * CLASSES);
+  for (let i = 0; i < samples; i++) teacher[i * CLASSES + 1 + (i % 2)] = 1.23456789;
+  return { student: new Tensor(student, [samples, CLASSES]), teacher: new Tensor(teacher, [samples, CLASSES]) };
 }
 
 function dataOf(labels: number[]) {

@@ -25,11 +25,11 @@ export const FEATURES = 60;
 export const CLASSES = 8;
 
 /** Pictures with random pixels: nobody classifies them well. */
-export function images(examples: number, classNames?: readonly string[], seed = 1): ImageDataset {
+export function images(samples: number, classNames?: readonly string[], seed = 1): ImageDataset {
   const words = new Generator(seed);
   return withGenerator(words, () => {
-    const bytes = Uint8Array.from({ length: examples * FEATURES }, (_, i) => (i * 97 + (i % 13) * seed * 31) % 256);
-    const labels = Int32Array.from({ length: examples }, (_, i) => (i * 5 + (i % 7)) % CLASSES);
+    const bytes = Uint8Array.from({ length: samples * FEATURES }, (_, i) => (i * 97 + (i % 13) * seed * 31) % 256);
+    const labels = Int32Array.from({ length: samples }, (_, i) => (i * 5 + (i % 7)) % CLASSES);
     return new ImageDataset(bytes, labels, {
       ...{ name: "noise", image: IMAGE, classes: CLASSES, mean: [0.5, 0.4, 0.3], std: [0.25, 0.5, 0.125] },
       ...(classNames && { classNames }),

@@ -23,7 +23,7 @@ describe("a comparison", () => {
     expect(detail).toContain(`${own}, the baseline student 90.00%\u00a0\u00b1\u00a00.16, the teacher `);
   });
 
-  test("hurt, told by nothing, and one seed", () => {
+  test("lowered accuracy, no clear difference, and one seed", () => {
     const of = (distilled: number[]) =>
       compareVerdict(compareResult(run, baseline.slice(0, distilled.length), distilled));
     expect(of(baseline.map((x, i) => x - 0.003 + 0.0001 * (i - 2)))).toMatchObject({
@@ -57,7 +57,7 @@ test("a sweep names its best point, and how many are as good", () => {
 });
 
 describe("a run", () => {
-  const told = (change: Partial<RunReport>) => {
+  const verdictOf = (change: Partial<RunReport>) => {
     const { teacher, student, test: data, history } = run;
     const { verdict: _, ...report } = runReport({
       config: {},
@@ -80,7 +80,7 @@ describe("a run", () => {
       student: { parameters: 100, bytes: 400, latencyMs: 0.1 },
       teacher: { parameters: 790, bytes: 3160, latencyMs: 0.9 },
     };
-    const { headline, detail } = told({
+    const { headline, detail } = verdictOf({
       predictions,
       sizes,
       lastAccuracy: 0.901,
@@ -98,7 +98,7 @@ describe("a run", () => {
       { ...record, epoch: 1, metrics: { loss: 0.98462 } },
       { ...record, epoch: 2, metrics: { loss: 0.00123 } },
     ];
-    expect(told({ predictions: null, history }).headline).toBe("The loss fell from 0.985 to 0.00123 in 2 epochs");
-    expect(told({ predictions: null, history: [] }).headline).toBe("No epoch was trained");
+    expect(verdictOf({ predictions: null, history }).headline).toBe("The loss fell from 0.985 to 0.00123 in 2 epochs");
+    expect(verdictOf({ predictions: null, history: [] }).headline).toBe("No epoch was trained");
   });
 });

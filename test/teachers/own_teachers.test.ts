@@ -68,7 +68,7 @@ describe("a teacher gives the run of its network, to the bit", () => {
   });
 });
 
-test("a teacher is closed when the run ends, and asked for each batch once, in order", async () => {
+test("a teacher is closed when the run ends, and gets each batch once, in order", async () => {
   let closed = 0;
   const seen: number[] = [];
   await run(

@@ -32,7 +32,7 @@ afterEach(() => {
 
 const data = () => synthetic({ samples: 50, features: 6, classes: 3 });
 
-/** Trains a student by a loop of one's own; gives its weights, the teacher's statistics and the random stream. */
+/** Trains a student by a custom loop; gives its weights, the teacher's statistics and the random stream. */
 function train(kind: typeof frozen, options: { mode?: "train" | "eval"; dropout?: boolean; noise?: boolean }) {
   const generator = new Generator(5);
   return withGenerator(generator, () => {
@@ -64,7 +64,7 @@ function train(kind: typeof frozen, options: { mode?: "train" | "eval"; dropout?
   });
 }
 
-describe("a loop of one's own with a frozen teacher has the bits of one with a live teacher", () => {
+describe("a custom loop with a frozen teacher has the bits of one with a live teacher", () => {
   test.each([
     ["eval mode", {}],
     ["train mode", { mode: "train" }],
@@ -104,7 +104,7 @@ describe("errors", () => {
     expect(next(loader, new Linear(6, 3))).toThrow("teacher: expected a Teacher such as frozen(network)");
   });
 
-  test("a teacher that answers by a promise", () => {
+  test("a teacher whose outputs are a promise", () => {
     const slow: Teacher = {
       name: "slow",
       fingerprint: () => null,

@@ -22,7 +22,7 @@ import {
   withGenerator,
 } from "../../src/index.js";
 import { native } from "../../src/native.js";
-import { EXAMPLES, type Options, SIZES, STEPS, start } from "../train/support.js";
+import { type Options, SAMPLES, SIZES, STEPS, start } from "../train/support.js";
 
 /** Networks whose forward can't be traced: it runs in each step. */
 class LiveTeacher extends TeacherNet {
@@ -62,7 +62,7 @@ function mostInFlight(): number {
   return most;
 }
 const EPOCHS = 3;
-const data = () => synthetic({ samples: EXAMPLES, features: SIZES.inFeatures, classes: SIZES.classes });
+const data = () => synthetic({ samples: SAMPLES, features: SIZES.inFeatures, classes: SIZES.classes });
 
 /** A run with a frozen teacher and one whose forward runs in each step end the same, to the bit. */
 async function expectSame(options: (teacher: TeacherNet) => Options): Promise<void> {
@@ -181,7 +181,7 @@ describe("nothing is prefetched", () => {
     expect(taken).not.toHaveBeenCalled();
   });
 
-  test("if a data set of one's own might count on each batch being taken once", async () => {
+  test("if a user's data set might rely on each batch being taken once", async () => {
     const inner = data();
     let batches = 0;
     const own: Dataset = {

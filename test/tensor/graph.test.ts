@@ -73,7 +73,7 @@ describe("backward() that can't be", () => {
     expect(() => shared.mul(3).sum().backward()).toThrow(/second time/);
   });
 
-  it("of a tensor that nothing asked a gradient of", () => {
+  it("of a tensor without an input that requires a gradient", () => {
     expect(() => tensor([1]).backward()).toThrow(expect.objectContaining({ code: "NO_GRADIENT" }));
     const constant = noGrad(() => leaf([1]).sum());
     expect(() => constant.backward()).toThrow(expect.objectContaining({ code: "NO_GRADIENT" }));

@@ -26,7 +26,7 @@ describe("making tensors", () => {
     expect(new Tensor(data, [4, 1]).data).toBe(data);
   });
 
-  it("zeros, ones, and a parameter that asks for a gradient", () => {
+  it("zeros, ones, and a parameter that requires a gradient", () => {
     expect([zeros([2, 2]).toArray(), ones([2]).toArray()]).toEqual([
       [
         [0, 0],

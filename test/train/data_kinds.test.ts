@@ -12,29 +12,29 @@ import {
 } from "../../src/index.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { idx } from "../data/support.js";
-import { EXAMPLES, SIZES, start } from "./support.js";
+import { SAMPLES, SIZES, start } from "./support.js";
 
 const folder = temporaryFolder();
 let runs = 0;
 const newRun = () => join(folder, `run-${runs++}`);
 
 const { inFeatures, classes } = SIZES;
-const pixels = Uint8Array.from({ length: EXAMPLES * inFeatures }, (_, i) => (i * i * 13 + 7 * i) % 256);
-const labels = Int32Array.from({ length: EXAMPLES }, (_, i) => i % classes);
+const pixels = Uint8Array.from({ length: SAMPLES * inFeatures }, (_, i) => (i * i * 13 + 7 * i) % 256);
+const labels = Int32Array.from({ length: SAMPLES }, (_, i) => i % classes);
 const image = { channels: 1, height: 2, width: 3 };
 const normalisation = { mean: 0.5, std: 0.25 };
-const pictures = (): Dataset => new ImageDataset(pixels, labels, { image, classes, ...normalisation });
+const imageData = (): Dataset => new ImageDataset(pixels, labels, { image, classes, ...normalisation });
 
 async function streamed(): Promise<Dataset> {
   const [inputs, classesFile] = [join(folder, "inputs"), join(folder, "labels")];
-  writeFileSync(inputs, idx([EXAMPLES, 2, 3], pixels));
-  writeFileSync(classesFile, idx([EXAMPLES], labels));
+  writeFileSync(inputs, idx([SAMPLES, 2, 3], pixels));
+  writeFileSync(classesFile, idx([SAMPLES], labels));
   const options = { chunkBytes: 7 * inFeatures, classes, ...normalisation };
   return openStreamed({ inputs, labels: classesFile }, options);
 }
 
 const KINDS: [string, () => Promise<Dataset>][] = [
-  ["augmented", async () => augment(pictures(), { shift: 1, flip: 0.5, noise: 0.1 })],
+  ["augmented", async () => augment(imageData(), { shift: 1, flip: 0.5, noise: 0.1 })],
   ["streamed", streamed],
   [
     "split off, streamed and augmented",
@@ -67,19 +67,19 @@ describe.each(KINDS)("%s data", (_, open) => {
 test("a run on streamed data has the figures of one in memory, in the same order", async () => {
   const data = await streamed();
   const inOrder = (of: Dataset) => start({ data: of, shuffle: false }).end;
-  expect(await inOrder(data)).toEqual(await inOrder(pictures()));
+  expect(await inOrder(data)).toEqual(await inOrder(imageData()));
 });
 
 test("a teacher's logits for augmented data are not cached, and the run says why", async () => {
   const notes: string[] = [];
-  const data = augment(pictures(), { noise: 0.1 });
+  const data = augment(imageData(), { noise: 0.1 });
   await start({ data, onNote: (text) => notes.push(text) }).done;
   expect(notes).toContain("teacher logits not cached: the data are augmented at random");
   const error = await failure(start({ data, teacherCache: true }).done, "BAD_ARGUMENT");
   expect(error.message).toBe("teacherCache: the data are augmented at random");
 });
 
-test("of streamed data, the teacher is asked once for each row", async () => {
+test("the teacher makes one forward pass for each row of streamed data", async () => {
   const ofCache = await start({ data: await streamed(), teacherCache: true }).end;
   expect(ofCache).toEqual(await start({ data: await streamed(), teacherCache: false }).end);
 });

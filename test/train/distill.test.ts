@@ -20,10 +20,10 @@ import {
 import {
   BATCH,
   distillationLoss,
-  EXAMPLES,
   ending,
   mean,
   type Options,
+  SAMPLES,
   STEPS,
   setting,
   start,
@@ -39,7 +39,7 @@ describe("distill is the loop that one would write by hand, to the bit", () => {
     ["in order", { shuffle: false }],
     ["teacher in train mode", { teacherMode: "train" }],
     ["teacher in train mode, in order", { teacherMode: "train", shuffle: false }],
-    ["the teacher asked at each step", { teacherCache: false }],
+    ["a forward pass of the teacher at each step", { teacherCache: false }],
     ["without the short batch", { dropLast: true }],
     ["soft targets alone", { alpha: 1, temperature: 1 }],
     ["hard targets alone", { alpha: 0 }],
@@ -64,7 +64,7 @@ describe("distill is the loop that one would write by hand, to the bit", () => {
     expect(end.teacher === untouched).toBe(teacherMode === "eval");
   });
 
-  test("a network of one's own", async () => {
+  test("a user's network", async () => {
     class Net extends Module {
       readonly weight: Parameter;
       constructor() {
@@ -112,19 +112,19 @@ test("the current stream is drawn from, and moves", async () => {
 
 describe("what a run tells", () => {
   test("callbacks come in order, with what happened", async () => {
-    const told: (StepRecord | EpochRecord | string)[] = [];
+    const reported: (StepRecord | EpochRecord | string)[] = [];
     const { done } = start({
       epochs: 2,
-      onStep: (record) => told.push(record),
-      onEpoch: (record) => void told.push(record),
-      onNote: (text) => told.push(text),
+      onStep: (record) => reported.push(record),
+      onEpoch: (record) => void reported.push(record),
+      onNote: (text) => reported.push(text),
     });
     const { history, files } = await done;
     expect(files).toEqual([]);
-    const notes = told.filter((entry) => typeof entry === "string");
+    const notes = reported.filter((entry) => typeof entry === "string");
     expect(notes).toEqual(["teacher: 50 x 3 logits computed once, 1 kB"]);
-    const [steps, epochs] = [told.filter(isStep), told.filter(isEpoch)];
-    expect(told.filter((entry) => typeof entry !== "string")).toEqual([
+    const [steps, epochs] = [reported.filter(isStep), reported.filter(isEpoch)];
+    expect(reported.filter((entry) => typeof entry !== "string")).toEqual([
       ...steps.slice(0, STEPS),
       epochs[0],
       ...steps.slice(STEPS),
@@ -146,7 +146,7 @@ describe("what a run tells", () => {
       expect(loss).toBe(mean(losses));
       expect(0.6 * (soft as number) + 0.4 * (hard as number)).toBeCloseTo(loss, 5);
       expect(record.seconds).toBeGreaterThan(0);
-      expect(record.samplesPerSecond).toBeCloseTo(EXAMPLES / record.seconds, 6);
+      expect(record.samplesPerSecond).toBeCloseTo(SAMPLES / record.seconds, 6);
     }
     // The cycle ends at lr / divFactor / finalDivFactor, one step before its last.
     expect(history.at(-1)?.lr).toBeLessThan(history[0]?.lr as number);

@@ -14,7 +14,7 @@ import {
 } from "../../src/index.js";
 import { estimateRun } from "../../src/train/index.js";
 import { refusal } from "../data/support.js";
-import { BATCH, EXAMPLES, SIZES, STEPS, setting } from "./support.js";
+import { BATCH, SAMPLES, SIZES, STEPS, setting } from "./support.js";
 
 const PARAMETERS = {
   teacher: 6 * 12 + 12 * 3 + 12 * 10 + 10 * 3 + 10 * 8 + 8 * 3 + 8 * 3 + 3,
@@ -37,7 +37,7 @@ test("a distillation's steps and memory; networks and random stream stay as they
     weights: 4 * (PARAMETERS.teacher + PARAMETERS.student),
     gradients: 4 * PARAMETERS.student,
     optimizer: 8 * PARAMETERS.student,
-    data: 4 * EXAMPLES * (SIZES.inFeatures + 1),
+    data: 4 * SAMPLES * (SIZES.inFeatures + 1),
     teacherLogits: 0,
     copies: 2 * 12 * PARAMETERS.student,
   });
@@ -69,7 +69,7 @@ test("cached teacher logits, and a validation pass after each epoch", async () =
 test("logits for augmented data are not cached", async () => {
   const own = withGenerator(new Generator(0), setting);
   const { memory } = await estimateRun({ ...own, ...options, data: augment(own.data, { noise: 0.1 }) });
-  expect(memory).toMatchObject({ teacherLogits: 0, data: 4 * EXAMPLES * (SIZES.inFeatures + 1) });
+  expect(memory).toMatchObject({ teacherLogits: 0, data: 4 * SAMPLES * (SIZES.inFeatures + 1) });
 });
 
 test("the training of a teacher, on images in bytes", async () => {

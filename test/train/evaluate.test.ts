@@ -47,7 +47,7 @@ describe("evaluate, by hand", () => {
   const data = shown(predicted, labels, 4);
 
   test.each([1, 2, 4, 1000])("in batches of %i", (batchSize) => {
-    // Each answer is one 1 among three 0: softmax gives it e / (e + 3), 0.475, which lies in the eighth of 15 bins.
+    // Each row of logits is one 1 among three 0: softmax gives it e / (e + 3), 0.475, which lies in the eighth of 15 bins.
     const [sum, confidence] = [Math.E + 3, Math.E / (Math.E + 3)];
     const bins = Array.from({ length: 15 }, () => ({ confidence: 0, accuracy: 0, count: 0 }));
     bins[7] = { confidence: expect.closeTo(confidence, 12), accuracy: 1 / 2, count: 6 };
@@ -80,7 +80,7 @@ describe("evaluate, by hand", () => {
     expect([same.accuracy, same.teacherAccuracy, same.agreement]).toEqual([2 / 6, 2 / 6, 1]);
   });
 
-  test("the loss is that of crossEntropy, the mean over all examples in double precision", () => {
+  test("the loss is that of crossEntropy, the mean over all samples in double precision", () => {
     const { student, data } = setting();
     const { inputs, labels } = data.slice(0, data.length);
     student.eval();
@@ -194,12 +194,12 @@ test("latency is a time, throughput a rate", () => {
   const latency = measureLatency(student, data);
   expect(latency).toBeGreaterThan(0);
   expect(latency).toBeLessThan(1000);
-  // Of 50 examples, there being no more.
+  // Of 50 samples, there being no more.
   const throughput = measureThroughput(student, data);
   expect(throughput).toBeGreaterThan(1000 / latency);
 });
 
-test.each([1, 16, 50, 1000])("logitsOf in batches of %i is the network's answer in eval mode", (batchSize) => {
+test.each([1, 16, 50, 1000])("logitsOf in batches of %i equals one forward pass in eval mode", (batchSize) => {
   const { student, data } = setting();
   const logits = logitsOf(student, data, { batchSize });
   expect([logits.shape, logits.requiresGrad, student.training]).toEqual([[50, 3], false, true]);
@@ -207,7 +207,7 @@ test.each([1, 16, 50, 1000])("logitsOf in batches of %i is the network's answer 
   expect(logits.toArray()).toEqual(student.eval().forward(inputs).toArray());
 });
 
-/** A data set of one's own with a label that its classes do not have. */
+/** A user's data set with a label that its classes do not have. */
 function mislabelled(): Dataset {
   const { data } = setting();
   const labels = new IntTensor(Int32Array.from({ length: data.length }, (_, i) => (i === 2 ? 3 : 0)));

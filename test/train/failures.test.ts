@@ -139,7 +139,7 @@ test("NaN in tensors is refused before they are data, naming the row", async () 
   expect(await refusal("NON_FINITE", make)).toBe("inputs: expected finite numbers, got NaN in row 2, column 3");
 });
 
-/** Data of one's own that nobody checked: ones, but for the third batch of 16. */
+/** A user's data set that nobody checked: ones, but for the third batch of 16. */
 function poisoned(value: number): Dataset {
   const batch = (indices: Int32Array) => ({
     inputs: new Tensor(

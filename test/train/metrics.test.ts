@@ -16,7 +16,7 @@ function calibrationOf(confidences: readonly number[], right: readonly boolean[]
 }
 
 describe("the expected calibration error", () => {
-  test("is the gap of each bin, weighed by its examples", () => {
+  test("is the gap of each bin, weighed by its samples", () => {
     // Bins of 1/15: 0.52 and 0.53 lie in the eighth (7/15 to 8/15), 0.62 in the tenth, 0.97 in the last.
     const { error, bins } = calibrationOf([0.52, 0.53, 0.62, 0.97], [true, false, false, true]);
     const gaps = 2 * Math.abs(0.525 - 0.5) + 0.62 + (1 - 0.97);

@@ -92,7 +92,7 @@ describe("the loss of a distillation", () => {
     expect(distilled).toBe(plain);
   });
 
-  test("of one's own: validated, with a best epoch, and resumed to the bit", async () => {
+  test("a custom loss is validated, has a best epoch, and resumes to the bit", async () => {
     const validation = withGenerator(new Generator(5), setting).data;
     const options: Options = { loss: logitMse, validation };
     const whole = await start(options).end;
@@ -127,7 +127,7 @@ describe("the loss of a distillation", () => {
     expect(Object.fromEntries(first.scalars ?? [])).toMatchObject({ "loss/twice": 2, "loss/half.name": 0.5 });
   });
 
-  test("in a module of one's own, with arguments", async () => {
+  test("in a user module, with arguments", async () => {
     const file = join(folder, "scaled.mjs");
     writeFileSync(
       file,

@@ -89,7 +89,7 @@ test("a signal in the last step comes too late", async () => {
   expect((await done).history).toHaveLength(3);
 });
 
-test("a run that broke off goes on from its last checkpoint, and tells no epoch twice", async () => {
+test("an interrupted run resumes from its last checkpoint, and logs no epoch twice", async () => {
   const out = newRun();
   const broken = start({
     ...{ out, checkpointEvery: 2, epochs: 5 },
@@ -137,7 +137,7 @@ test("without resume a run starts again, and what an earlier one left goes", asy
 
 test("a folder holds the configuration, the metrics, the checkpoint and the student", async () => {
   const out = newRun();
-  const { setting, done } = start({ out, about: { seed: 0, note: "first" } });
+  const { setting, done } = start({ out, metadata: { seed: 0, note: "first" } });
   const { files, history } = await done;
   expect(files).toEqual(FILES.map((file) => join(out, file)));
   expect(readdirSync(out).sort()).toEqual([
@@ -163,7 +163,7 @@ test("without a folder nothing is written", async () => {
   expect(readdirSync(".")).toEqual(before);
 });
 
-test("trainTeacher goes on too", async () => {
+test("trainTeacher resumes too", async () => {
   const train = async (options: Partial<Parameters<typeof trainTeacher>[0]>) => {
     const generator = new Generator(1);
     const [model, data] = withGenerator(generator, () => [

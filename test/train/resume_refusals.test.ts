@@ -29,7 +29,7 @@ function stopped(name: string): string {
 beforeAll(async () => {
   const controller = new AbortController();
   const onStep: Options["onStep"] = ({ step }) => step === 6 && controller.abort();
-  const { done } = start({ out: first, about: { seed: 0 }, signal: controller.signal, onStep });
+  const { done } = start({ out: first, metadata: { seed: 0 }, signal: controller.signal, onStep });
   await failure(done, "ABORTED");
 });
 
@@ -40,8 +40,8 @@ describe("a run is not resumed as another one", () => {
     ["another order", { shuffle: false }, 0, ["shuffle was true, is false"]],
     ["another teacher mode", { teacherMode: "train" }, 0, ['teacherMode was "eval", is "train"']],
     ["another seed", {}, 1, ['dataHash was "', 'modelHash was "', 'teacherHash was "', 'randomHash was "']],
-    ["another seed by name", { about: { seed: 1 } }, 0, ["seed was 0, is 1"]],
-    ["no seed by name", { about: {} }, 0, ["seed was 0, is undefined"]],
+    ["another seed by name", { metadata: { seed: 1 } }, 0, ["seed was 0, is 1"]],
+    ["no seed by name", { metadata: {} }, 0, ["seed was 0, is undefined"]],
     ["other data", { data: synthetic({ samples: 50, features: 6, classes: 3 }) }, 0, ['dataHash was "']],
     ["fewer data", { data: setting(40).data }, 0, ["samples was 50, is 40"]],
     ["another teacher", { teacher: setting().teacher }, 0, ['teacherHash was "']],
@@ -49,15 +49,15 @@ describe("a run is not resumed as another one", () => {
   ])("%s", async (what, options, seed, changes) => {
     const out = stopped(what);
     const before = readFileSync(join(out, CHECKPOINT));
-    const { done, setting } = start({ about: { seed: 0 }, ...options, out, resume: true }, seed);
+    const { done, setting } = start({ metadata: { seed: 0 }, ...options, out, resume: true }, seed);
     const { message } = await failure(done, "BAD_CONFIG");
     const intro = `${out}: can't resume a run with another configuration: `;
     expect(message.slice(0, intro.length)).toBe(intro);
-    const told = message.slice(intro.length).split("; ");
-    expect(told).toHaveLength(changes.length);
+    const reported = message.slice(intro.length).split("; ");
+    expect(reported).toHaveLength(changes.length);
     for (const change of changes)
       expect(
-        told.some((text) => text.startsWith(change)),
+        reported.some((text) => text.startsWith(change)),
         `${change} in ${message}`,
       ).toBe(true);
     expect(readFileSync(join(out, CHECKPOINT))).toEqual(before);
@@ -133,7 +133,7 @@ describe("a damaged checkpoint is refused, and the networks stay as they are", (
     const out = stopped(`damaged: ${what}`);
     await damage(out);
     const before = readFileSync(join(out, CHECKPOINT));
-    const { done, setting } = start({ about: { seed: 0 }, out, resume: true });
+    const { done, setting } = start({ metadata: { seed: 0 }, out, resume: true });
     const values = () => [setting.teacher, setting.student].map((net) => net.parameters().map(({ data }) => [...data]));
     const untouched = values();
     const { message } = await failure(done, "BAD_CHECKPOINT");
@@ -146,18 +146,18 @@ describe("a damaged checkpoint is refused, and the networks stay as they are", (
     const out = stopped("a folder");
     rmSync(join(out, CHECKPOINT));
     mkdirSync(join(out, CHECKPOINT));
-    await failure(start({ about: { seed: 0 }, out, resume: true }).done, "IO_ERROR");
+    await failure(start({ metadata: { seed: 0 }, out, resume: true }).done, "IO_ERROR");
   });
 
   test("its configuration is gone", async () => {
     const out = stopped("no configuration");
     rmSync(join(out, "config.json"));
-    await failure(start({ about: { seed: 0 }, out, resume: true }).done, "NOT_FOUND");
+    await failure(start({ metadata: { seed: 0 }, out, resume: true }).done, "NOT_FOUND");
   });
 
   test.each(["{", "null", "[1]", '"text"'])("its configuration is %s", async (text) => {
     const out = stopped(`configuration ${text.charCodeAt(0)}`);
     writeFileSync(join(out, "config.json"), text);
-    await failure(start({ about: { seed: 0 }, out, resume: true }).done, "BAD_CONFIG");
+    await failure(start({ metadata: { seed: 0 }, out, resume: true }).done, "BAD_CONFIG");
   });
 });

@@ -24,7 +24,7 @@ describe("two runs in one process end as each does alone", () => {
     expect(events.indexOf("second")).toBeLessThan(events.lastIndexOf("first"));
   });
 
-  test("with one teacher, though the first ends while the second goes on", async () => {
+  test("with one teacher, though the first ends before the second", async () => {
     const { teacher } = setting();
     const options = { teacher, teacherCache: false };
     const runs = [() => start({ ...options, epochs: 1 }, 1), () => start({ ...options, epochs: 4 }, 2)];

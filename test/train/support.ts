@@ -24,19 +24,19 @@ import {
 } from "../../src/index.js";
 
 export const SIZES = { inFeatures: 6, classes: 3 } as const;
-/** 50 examples in batches of 16: three whole ones and one of two. */
-export const EXAMPLES = 50;
+/** 50 samples in batches of 16: three whole ones and one of two. */
+export const SAMPLES = 50;
 export const BATCH = 16;
 export const STEPS = 4;
 
 /** Small networks and data, drawn from the current stream in the script's order. */
-export function setting(examples = EXAMPLES): { teacher: Module; student: Module; data: Dataset } {
+export function setting(samples = SAMPLES): { teacher: Module; student: Module; data: Dataset } {
   const teacher = new TeacherNet({ ...SIZES, hidden: [12, 10, 8] }).freeze();
   const student = new StudentNet({ ...SIZES, hidden: [8, 5] });
   return {
     teacher,
     student,
-    data: synthetic({ samples: examples, features: SIZES.inFeatures, classes: SIZES.classes }),
+    data: synthetic({ samples, features: SIZES.inFeatures, classes: SIZES.classes }),
   };
 }
 

@@ -24,9 +24,9 @@ let runs = 0;
 const newRun = () => join(folder, `run-${runs++}`);
 
 /** Examples that no run trains on. */
-function held(examples = 1100): Dataset {
+function held(samples = 1100): Dataset {
   return withGenerator(new Generator(99), () =>
-    synthetic({ samples: examples, features: SIZES.inFeatures, classes: SIZES.classes }),
+    synthetic({ samples, features: SIZES.inFeatures, classes: SIZES.classes }),
   );
 }
 
@@ -38,14 +38,14 @@ const withoutValidation = ({
 }: Record<string, number>) => rest;
 
 describe("a validation set", () => {
-  test("is told of after each epoch, and changes nothing else", async () => {
+  test("is reported after each epoch, and changes nothing else", async () => {
     const validation = held();
     const plain = await start().end;
     const { setting: own, done, end } = start({ validation });
     const { history } = await done;
-    const { history: told, ...rest } = await end;
+    const { history: reported, ...rest } = await end;
     expect(rest).toEqual({ student: plain.student, teacher: plain.teacher, random: plain.random });
-    expect(told.map((record) => withoutValidation(record))).toEqual(plain.history);
+    expect(reported.map((record) => withoutValidation(record))).toEqual(plain.history);
 
     const last = (history.at(-1) as EpochRecord).metrics;
     const { accuracy, agreement } = evaluate(own.student, validation, { teacher: own.teacher });
@@ -56,7 +56,7 @@ describe("a validation set", () => {
     expect(last.validationLoss).toBeCloseTo(loss, 6);
   });
 
-  test("a teacher in train mode, which changes, is asked after each epoch", async () => {
+  test("a teacher in train mode, which changes, is evaluated after each epoch", async () => {
     const validation = held();
     const agreements: number[] = [];
     const { setting: own, done } = start({
@@ -152,7 +152,7 @@ describe("the best epoch", () => {
 describe("patience", () => {
   const options: Options = { epochs: 40, lr: 0.5, schedule: "constant", patience: 3 };
 
-  test("ends a run after so many epochs without a better one, which resuming respects", async () => {
+  test("ends a run after `patience` epochs without a better one, also after resuming", async () => {
     const out = newRun();
     const { history, best, stoppedEarly } = await start({ ...options, validation: held(), out }).done;
     expect(stoppedEarly).toBe(true);
@@ -179,7 +179,7 @@ describe("patience", () => {
 });
 
 describe("watching a run", () => {
-  test("its epochs are an iterator, its end is told, and logs get each epoch once", async () => {
+  test("its epochs are an iterator, onNote reports its end, and logs get each epoch once", async () => {
     const calls: string[] = [];
     const log: MetricsLog = {
       begin: (history) => void calls.push(`begin ${history.length}`),
@@ -221,14 +221,14 @@ describe("the schedule", () => {
     ["constant", { schedule: "constant" }, () => 1],
     ["cosine", { schedule: "cosine" }, (step) => (1 + Math.cos((Math.PI * step) / 12)) / 2],
     ["step", { schedule: "step", stepSize: 1, gamma: 0.5 }, (step) => 0.5 ** Math.floor(step / 4)],
-    ["of one's own", { schedule: (step, steps) => 1 - step / steps }, (step) => 1 - step / 12],
+    ["a custom function", { schedule: (step, steps) => 1 - step / steps }, (step) => 1 - step / 12],
   ])("%s", async (_, options, factor) => {
     const rates: number[] = [];
     await start({ ...options, onStep: ({ lr }) => void rates.push(lr) }).done;
     for (const [i, rate] of rates.slice(0, -1).entries()) expect(rate).toBeCloseTo(0.01 * factor(i + 1), 12);
   });
 
-  test("resumes, of one's own too, and another one is refused", async () => {
+  test("resumes, also with a custom schedule, and another one is refused", async () => {
     const options: Options = { schedule: (step, steps) => 1 - step / steps };
     const alone = await start(options).end;
     const out = newRun();

@@ -24,7 +24,7 @@ pub struct Generator<'a> {
 }
 
 impl<'a> Generator<'a> {
-    /// Takes up the stream where the state stands.
+    /// Continues the stream from a state.
     pub fn new(state: &'a mut [u32]) -> Result<Self> {
         expect_shape("random", "state", &[state.len()], &[STATE_WORDS])?;
         expect_that(state[INDEX] as usize <= N, "random", "state index", state[INDEX].into(), "0 to 624")?;

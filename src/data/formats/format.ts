@@ -42,7 +42,7 @@ export interface OpenOptions extends TableOptions, ImageOptions {
 export interface SampleReader {
   /** What its files are, for help texts and errors. */
   readonly help: string;
-  /** The extensions of its files; "" stands for every other one. */
+  /** The extensions of its files; "" means every other one. */
   readonly extensions: readonly string[];
   /** Whether its files can hold such samples. */
   accepts(spec: Preprocessing): boolean;

@@ -148,7 +148,7 @@ const KEYS = ["descr", "fortran_order", "shape"] as const;
 
 /**
  * Reads the one form of Python literal that NumPy writes: a dictionary of a text, a truth value and a tuple of whole
- * numbers. Nothing is evaluated. The problem's text where it is anything else.
+ * numbers. Nothing is evaluated. The problem's text if it is anything else.
  */
 export function parseNpyHeader(text: string): NpyHeader | { problem: string } {
   try {
@@ -179,7 +179,7 @@ class Parser {
     while (!this.#takes("}")) {
       const key = this.#string();
       if (!(KEYS as readonly string[]).includes(key)) throw new Unexpected(`the key ${show(key)} is not known`);
-      if (found.has(key)) throw new Unexpected(`the key ${show(key)} stands twice`);
+      if (found.has(key)) throw new Unexpected(`the key ${show(key)} occurs twice`);
       this.#sign(":");
       found.set(key, this.#value());
       if (!this.#takes(",")) {

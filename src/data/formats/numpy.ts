@@ -158,7 +158,7 @@ async function openPart(arrays: Arrays, x: string, y: string): Promise<RawPart> 
   if (missing !== undefined) throw badData(arrays.source, `${missing} is missing beside ${missing === x ? y : x}`);
   const { rows, isImage } = await arrays.rows(x);
   if (!isImage && rows.dtype === "uint8") {
-    const advice = 'reshape it, or astype("float32") where the bytes are no pixels';
+    const advice = 'reshape it, or astype("float32") if the bytes are no pixels';
     const text = `expected images [n, height, width], with 1 or 3 channels at the end or after n: ${advice}`;
     const shape = [rows.length, ...rows.shape].join(", ");
     throw badData(arrays.locationOf(x), `${text}; got bytes of shape [${shape}]`);

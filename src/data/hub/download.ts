@@ -80,7 +80,7 @@ export async function download(
     await receive(missing, mirrors, folder, { ...options, ...timeouts });
     if (info.unpacked !== undefined && missing.length > 0) await open(info, info.unpacked, folder);
   } finally {
-    // On Windows only what is not locked can go; and where another one has it by now it stays.
+    // On Windows only what is not locked can go; and if another process has it open, it stays.
     lock.release();
     await rm(join(folder, LOCK), { force: true }).catch(() => {});
   }
@@ -115,7 +115,7 @@ async function receive(
       await fetchFile(urls, file, join(folder, name), { ...timeouts, signal, onBytes });
     } catch (error) {
       if (signal?.aborted) {
-        const text = `${name}: stopped; what has come is kept in ${folder}: the same call goes on from there`;
+        const text = `${name}: stopped; what has come is kept in ${folder}: the same call continues from there`;
         throw new DistilleryError("ABORTED", text, { cause: signal.reason });
       }
       throw error instanceof ServerFailure ? advised(error, files.slice(i), folder) : error;
@@ -126,7 +126,7 @@ async function receive(
 function advised({ code, message, cause }: ServerFailure, files: readonly PublicFile[], folder: string) {
   const names = files.map(({ name }) => name).join(", ");
   const byHand = `put ${names} into ${folder} by hand, or take a mirror (--from, DISTILLERY_MIRROR)`;
-  const advice = code === "BAD_DATA" ? "" : `: where there is no way to it, ${byHand}`;
+  const advice = code === "BAD_DATA" ? "" : `: if it can't be reached, ${byHand}`;
   return new DistilleryError(code, message + advice, { cause });
 }
 

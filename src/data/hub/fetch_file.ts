@@ -12,18 +12,18 @@ export interface FetchOptions {
   readonly signal: AbortSignal | undefined;
   /** How long a server may send nothing, in milliseconds. */
   readonly stallMs: number;
-  /** How long to wait before a server is asked again; twice as long each time that nothing came. */
+  /** How long to wait before the request is repeated; twice as long each time that nothing came. */
   readonly retryMs: number;
   /** Called with the number of bytes that are there. */
   readonly onBytes: (received: number) => void;
 }
 
-/** How often in a row a server is asked again without one more byte. */
+/** How many requests in a row may bring no byte. */
 const RETRIES = 3;
 
 /**
  * Downloads a file to `target`, from the first address that has it. Until it is whole and its hash is right it is
- * `target.part`, which a later call goes on with; a connection that breaks off or stalls is made again. Does nothing
+ * `target.part`, which a later call continues; a connection that breaks off or stalls is made again. Does nothing
  * where the file is there.
  *
  * {@link ServerFailure} where no address has it, an `AbortError` by the signal, `IO_ERROR` of the disk.

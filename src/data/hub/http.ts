@@ -5,7 +5,7 @@ export class ServerFailure extends Error {
   constructor(
     readonly code: ErrorCode,
     message: string,
-    /** Whether to ask again: for the rest, from the start, or not at all. */
+    /** Whether to repeat the request: for the rest, from the start, or not at all. */
     readonly again: "rest" | "start" | null = null,
     cause?: unknown,
   ) {
@@ -13,7 +13,7 @@ export class ServerFailure extends Error {
   }
 }
 
-/** What is asked for: the bytes of a file of `bytes` from `from` on, of the version `tag` where that is known. */
+/** A request: the bytes of a file of `bytes` from `from` on, of the version `tag` if that is known. */
 interface RestRequest {
   readonly url: string;
   readonly from: number;
@@ -24,7 +24,7 @@ interface RestRequest {
   readonly stallMs: number;
 }
 
-/** What came: the bytes from `start` on, which is 0 where the server does not send parts or has another version. */
+/** What came: the bytes from `start` on, which is 0 if the server does not send parts or has another version. */
 export interface Rest {
   readonly start: number;
   /** The name of this version. */
@@ -38,7 +38,7 @@ export interface Rest {
 const NO_WAY =
   /^(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ENETUNREACH|EHOSTUNREACH|ERR_TLS|CERT_|DEPTH_|SELF_SIGNED|UNABLE_TO)/;
 
-/** Asks a server for the rest of a file (RFC 9110, range requests); {@link ServerFailure} where that fails. */
+/** Asks a server for the rest of a file (RFC 9110, range requests); {@link ServerFailure} if that fails. */
 export async function requestRest(request: RestRequest): Promise<Rest> {
   const { url, from, tag, signal, stallMs } = request;
   const connection = new AbortController();
@@ -78,7 +78,7 @@ async function* chunks(
   }
 }
 
-/** Where the bytes of an answer begin, after it was made sure that they are those of the file. */
+/** Where the bytes of a response begin; refuses a response that is not the file. */
 function startOf({ status, statusText, headers }: Response, { from, bytes }: RestRequest): number {
   const answer = `${status} ${statusText}`.trim();
   if (status === 404 || status === 410) throw new ServerFailure("NOT_FOUND", answer);
@@ -95,7 +95,7 @@ function startOf({ status, statusText, headers }: Response, { from, bytes }: Res
   throw new ServerFailure("BAD_DATA", `was asked for the bytes from ${from} on, sends those from ${start} on`, "start");
 }
 
-/** The first byte and the file's length of an answer in parts. */
+/** The first byte and the file's length in a partial response. */
 function rangeOf(headers: Headers): [start: number, total: string] {
   const range = headers.get("content-range") ?? "";
   const [, start, total] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(range) ?? [];
@@ -103,7 +103,7 @@ function rangeOf(headers: Headers): [start: number, total: string] {
   throw new ServerFailure("BAD_DATA", `content-range: expected "bytes FROM-TO/LENGTH", got "${range}"`, "start");
 }
 
-/** Only a strong one says that two answers are the same to the last byte. */
+/** Only a strong one says that two responses have the same bytes. */
 function strongTag({ headers }: Response): string | null {
   const tag = headers.get("etag");
   return tag?.startsWith('"') ? tag : null;

@@ -84,7 +84,7 @@ function expectArray<A>(name: string, value: unknown, type: abstract new (...arg
   throw new DistilleryError("BAD_DTYPE", `${name}: expected a ${type.name}, got ${show(value)}`);
 }
 
-/** Writes what a cell becomes at `out[at]` and after, where zeros stand; the problem's text if it can't. */
+/** Writes what a cell becomes at `out[at]` and after, which holds zeros; the problem's text if it can't. */
 export function encodeCell(column: TableColumn, cell: Cell, out: Float32Array, at: number): string | null {
   if (typeof cell !== "string" && typeof cell !== "number") return `expected a text or a number, got ${show(cell)}`;
   const text = typeof cell === "string" ? cell.trim() : String(cell);

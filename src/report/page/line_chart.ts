@@ -8,7 +8,7 @@ import { table } from "./table.js";
 
 use([LineChart, GridComponent, TooltipComponent, SVGRenderer]);
 
-/** A point: where, how high, and how large where sizes differ. */
+/** A point: where, how high, and how large if sizes differ. */
 export type Point = readonly [x: number, y: number, size?: number];
 
 /** One line of a chart. */
@@ -24,12 +24,12 @@ export interface Line {
   silent?: boolean;
 }
 
-/** An axis: how its numbers are written, and its ends where they are fixed. */
+/** An axis: how its numbers are written, and its ends if they are fixed. */
 export interface Axis {
   name: string;
   /** Beside the axis. */
   format: (x: number) => string;
-  /** Of a value, in the tooltip and the table; default: as beside the axis. */
+  /** The format of a value in the tooltip and the table; default: that of the axis. */
   exact?: (x: number) => string;
   min?: number;
   max?: number;

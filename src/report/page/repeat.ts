@@ -42,7 +42,7 @@ function shown(value: unknown): string {
   return typeof value === "object" && value !== null ? JSON.stringify(value) : String(value);
 }
 
-/** Only where the browser lets a page write to the clipboard. */
+/** Only if the browser lets a page write to the clipboard. */
 function copyButton(text: string): HTMLElement | null {
   if (navigator.clipboard === undefined) return null;
   const button = h("button", { type: "button" }, "Copy");

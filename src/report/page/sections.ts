@@ -4,20 +4,20 @@ import { type Content, h, newId } from "./dom.js";
 import { mistakesSection } from "./mistakes.js";
 import { type Judged, reliabilityFigure } from "./reliability.js";
 
-/** A part of the report under its heading; nothing where it has no content. */
+/** A part of the report under its heading; nothing if it has no content. */
 export function section(title: string, ...content: readonly Content[]): HTMLElement | null {
   const shown = content.filter((part) => part instanceof Node || typeof part === "string");
   const id = newId("section");
   return shown.length === 0 ? null : h("section", { "aria-labelledby": id }, h("h2", { id }, title), ...shown);
 }
 
-/** Figures beside each other where there is room. */
+/** Figures beside each other if there is room. */
 export function figures(...content: readonly (HTMLElement | null)[]): HTMLElement | null {
   const shown = content.filter((part): part is HTMLElement => part !== null);
   return shown.length === 0 ? null : h("div", { class: "figures" }, ...shown);
 }
 
-/** Small figures, three beside each other where there is room. */
+/** Small figures, three beside each other if there is room. */
 export function smallFigures(content: readonly HTMLElement[]): HTMLElement | null {
   return content.length === 0 ? null : h("div", { class: "figures small" }, ...content);
 }

@@ -15,7 +15,7 @@ export function lossMetrics(history: readonly EpochRecord[]): Metric[] {
 
 type LineStyle = Omit<Line, "points">;
 
-/** A metric over the epochs of one run; nothing where no epoch has it. */
+/** A metric over the epochs of one run; nothing if no epoch has it. */
 export function lineOf(history: readonly EpochRecord[], metric: Metric, style: LineStyle): Line[] {
   const points = pointsOf(history, metric);
   return points.length === 0 ? [] : [{ ...style, points }];

@@ -15,7 +15,7 @@ interface TableOptions {
   className?: string;
 }
 
-/** A table that scrolls inside its own box where it is too wide or too long. */
+/** A table that scrolls inside its own box if it is too wide or too long. */
 export function table({ caption, columns, rows, className = "" }: TableOptions): HTMLElement {
   const kind = (i: number) => (columns[i]?.text ? "text" : "number");
   const head = columns.map(({ name }, i) => h("th", { scope: "col", class: kind(i) }, name));

@@ -112,8 +112,18 @@ describe("what is read", () => {
       {},
       { label: { name: "label", index: 0 }, header: true },
     ],
-    ["numbers as names, told", "0,1\n1,x\n2,y\n", { header: true }, { label: { name: "1", index: 1 }, header: true }],
-    ["texts alone, told", "u,x\nv,y\n", { header: false }, { label: { name: "1", index: 1 }, header: false }],
+    [
+      "numbers as names, with header: true",
+      "0,1\n1,x\n2,y\n",
+      { header: true },
+      { label: { name: "1", index: 1 }, header: true },
+    ],
+    [
+      "texts alone, with header: false",
+      "u,x\nv,y\n",
+      { header: false },
+      { label: { name: "1", index: 1 }, header: false },
+    ],
   ])("the label is %s", async (_, content, options, layout) => {
     const { train } = await load(content, { ...WHOLE, ...options }).sets;
     expect(train.table).toMatchObject(layout);

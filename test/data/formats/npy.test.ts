@@ -84,7 +84,7 @@ describe("refused", () => {
     ["no dictionary", npy("(1, 2)"), 'byte 10: its header: expected {, got "(1, 2)"'],
     ["an empty one", npy("{}"), 'byte 10: its header: the key "descr" is missing'],
     ["an open one", npy("{'descr': '|u1',"), "byte 10: its header: expected a text, got the end"],
-    ["a key twice", npy("{'descr': '|u1', 'descr': '|u1'}"), 'byte 10: its header: the key "descr" stands twice'],
+    ["a key twice", npy("{'descr': '|u1', 'descr': '|u1'}"), 'byte 10: its header: the key "descr" occurs twice'],
     ["a foreign key", npy("{'constructor': 1}"), 'byte 10: its header: the key "constructor" is not known'],
     ["text after it", npy(`${header("'|u1'", "(3,)")} x`), 'byte 10: its header: expected the end, got "x"'],
     [

@@ -6,7 +6,7 @@ import { type Dataset, type ImageDataset, labelsOf, loadData } from "../../../sr
 import { fixture, npy } from "../numpy_support.js";
 import { folderOf, refusal } from "../support.js";
 
-/** Six examples of two values, three a class. */
+/** Six samples of two values, three a class. */
 const x = Float32Array.from({ length: 12 }, (_, i) => i / 2);
 const y = Int32Array.of(0, 1, 0, 1, 0, 1);
 const numbers = { "x.npy": npy([6, 2], x), "y.npy": npy([6], y) };

@@ -230,7 +230,7 @@ test("pixels are normalised by those of the rows that are trained on", async () 
   expect(means.toSorted()).toEqual([0, 1 / 6, 1 / 6, 1 / 6]);
 });
 
-describe("what is wrong is told as in memory", () => {
+describe("errors are those of the reader in memory", () => {
   const x = npy([4, 2], floats(8));
   const y = npy([4], Int32Array.of(0, 1, 0, 1));
   const test2 = { "x_test.npy": npy([1, 2], floats(2)), "y_test.npy": npy([1], Int32Array.of(1)) };
@@ -349,7 +349,7 @@ describe("what is too large to be read at once", () => {
   });
 });
 
-test("rows are read when they are asked for, from the file as it was opened", async () => {
+test("rows are read on request, from the file as it was opened", async () => {
   const folder = folderOf(images());
   const { train } = await loadData(folder, { stream: true });
   const file = join(folder, "train-images-idx3-ubyte");

@@ -54,25 +54,25 @@ function expectWhole(): void {
 describe("a server that does its work", () => {
   test("brings all files, and tells how far it is", async () => {
     const { url } = await serve(files(content));
-    const told: DownloadProgress[] = [];
-    const found = await fetchPair({ from: `${url}/some/folder//`, onProgress: (progress) => told.push(progress) });
+    const reported: DownloadProgress[] = [];
+    const found = await fetchPair({ from: `${url}/some/folder//`, onProgress: (progress) => reported.push(progress) });
     expect(found).toEqual({ name: "pair", folder: folder(), files: ["a.bin", "b.bin"], bytes: 105_000 });
     expectWhole();
-    expect(told[0]).toEqual({ file: "a.bin", received: 0, bytes: 100_000, allReceived: 0, allBytes: 105_000 });
+    expect(reported[0]).toEqual({ file: "a.bin", received: 0, bytes: 100_000, allReceived: 0, allBytes: 105_000 });
     const last = { file: "b.bin", received: 5000, bytes: 5000, allReceived: 105_000, allBytes: 105_000 };
-    expect(told.at(-1)).toEqual(last);
-    const ofA = told.flatMap(({ file, received }) => (file === "a.bin" ? [received] : []));
+    expect(reported.at(-1)).toEqual(last);
+    const ofA = reported.flatMap(({ file, received }) => (file === "a.bin" ? [received] : []));
     expect(ofA).toEqual(ofA.toSorted((x, y) => x - y));
   });
 
-  test("is not asked for what is there", async () => {
+  test("gets no request for files that exist", async () => {
     const { url, ranges } = await serve(files(content));
     await fetchPair({ from: url });
     await fetchPair({ from: url });
     expect(ranges.length).toBe(2);
   });
 
-  test("is asked for the file that is missing alone", async () => {
+  test("gets a request for the missing file alone", async () => {
     mkdirSync(folder());
     writeFileSync(join(folder(), "a.bin"), a);
     const { url, ranges } = await serve(files(content));
@@ -174,7 +174,7 @@ describe("going on", () => {
     expect(ranges).toEqual([undefined, undefined]);
   });
 
-  test("a whole part is not asked for again", async () => {
+  test("a complete part is not requested again", async () => {
     mkdirSync(folder());
     writeFileSync(join(folder(), "a.bin.part"), a);
     const { url, ranges } = await serve(files(content));
@@ -188,7 +188,7 @@ describe("a server that stalls or lies", () => {
   const advice = () =>
     `: where there is no way to it, put a.bin, b.bin into ${folder()} by hand, or take a mirror (--from, DISTILLERY_MIRROR)`;
 
-  test("one that sends nothing for a while is asked again", async () => {
+  test("a request to one that sends nothing for a while is repeated", async () => {
     const { url, ranges } = await serve(stall(a, 20_000), files(content));
     await fetchPair({ from: url }, info, SHORT);
     expectWhole();
@@ -278,12 +278,12 @@ describe("a server that stalls or lies", () => {
   });
 });
 
-test("a signal stops it, and a later call goes on", async () => {
+test("a signal stops it, and a later call continues", async () => {
   const controller = new AbortController();
   const { url } = await serve(stall(a, 50_000));
   const onProgress = ({ received }: DownloadProgress) => void (received === 50_000 && controller.abort("SIGINT"));
   expect(await refusal("ABORTED", () => fetchPair({ from: url, signal: controller.signal, onProgress }))).toBe(
-    `a.bin: stopped; what has come is kept in ${folder()}: the same call goes on from there`,
+    `a.bin: stopped; what has come is kept in ${folder()}: the same call continues from there`,
   );
   const good = await serve(files(content));
   await fetchPair({ from: good.url });

@@ -65,7 +65,7 @@ describe("a part of it", () => {
     expect(await refusal("NOT_FOUND", () => downloadData("cifar-10", { from: "http://127.0.0.1:1" }))).toBe(text);
   });
 
-  test("of a download is one that a download goes on with", async () => {
+  test("of an interrupted download is one that a later download continues", async () => {
     const folder = join(process.env.DISTILLERY_CACHE as string, "mnist");
     mkdirSync(folder);
     writeFileSync(join(folder, "train-images-idx3-ubyte.gz"), "");
