@@ -56,7 +56,7 @@ describe("a data set that can't be had", () => {
     const text = await refused(["data", "kmnist", "--from", url], cache, 1, "IO_ERROR");
     const names = CATALOG.kmnist?.downloads.map(({ name }) => name).join(", ");
     expect(text).toBe(
-      `${url}/${FIRST.name}: connect ECONNREFUSED ${url.slice("http://".length)}: where there is no way to it, put ` +
+      `${url}/${FIRST.name}: connect ECONNREFUSED ${url.slice("http://".length)}: if it can't be reached, put ` +
         `${names} into ${kmnist()} by hand, or take a mirror (--from, DISTILLERY_MIRROR) (IO_ERROR)`,
     );
   });

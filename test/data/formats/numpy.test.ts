@@ -211,7 +211,7 @@ describe("refused", () => {
     [
       "bytes of two axes",
       { ...numbers, "x.npy": npy([6, 4], new Uint8Array(24)) },
-      '/x.npy: expected images [n, height, width], with 1 or 3 channels at the end or after n: reshape it, or astype("float32") where the bytes are no pixels; got bytes of shape [6, 4]',
+      '/x.npy: expected images [n, height, width], with 1 or 3 channels at the end or after n: reshape it, or astype("float32") if the bytes are no pixels; got bytes of shape [6, 4]',
     ],
     ["a cut file", { ...numbers, "x.npy": numbers["x.npy"].subarray(0, -1) }, "/x.npy: truncated: claims "],
     [

@@ -119,7 +119,7 @@ describe("going on", () => {
   test("in a later call, from what is there", async () => {
     const gone = await serve(breakOff(a, 40_000), status(503));
     expect(await refusal("IO_ERROR", () => fetchPair({ from: gone.url }))).toMatch(
-      `${gone.url}/a.bin: 503 Service Unavailable: where there is no way to it, put a.bin, b.bin into ${folder()} by hand`,
+      `${gone.url}/a.bin: 503 Service Unavailable: if it can't be reached, put a.bin, b.bin into ${folder()} by hand`,
     );
     expect(gone.ranges).toEqual([undefined, ...Array(4).fill("bytes=40000-")]);
     expect(readdirSync(folder())).toEqual(["a.bin.part"]);
@@ -186,7 +186,7 @@ describe("going on", () => {
 
 describe("a server that stalls or lies", () => {
   const advice = () =>
-    `: where there is no way to it, put a.bin, b.bin into ${folder()} by hand, or take a mirror (--from, DISTILLERY_MIRROR)`;
+    `: if it can't be reached, put a.bin, b.bin into ${folder()} by hand, or take a mirror (--from, DISTILLERY_MIRROR)`;
 
   test("a request to one that sends nothing for a while is repeated", async () => {
     const { url, ranges } = await serve(stall(a, 20_000), files(content));
