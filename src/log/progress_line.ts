@@ -1,16 +1,19 @@
 import type { Metrics } from "./epoch_record.js";
 import { formatSeconds } from "./time_left.js";
 
-/** The progress of a training run after a step. */
+/** What a progress line shows of a training step. */
 export interface StepProgress {
   /** The epoch that the step belongs to, from 1. */
   epoch: number;
-  /** Steps made, of all. */
+  /** Steps made since the run began, this one included. */
   step: number;
+  /** Steps of the whole run. */
   steps: number;
-  /** `loss`, and the loss's own metrics. */
+  /** `loss`, and the loss's own metrics: for the default loss `soft` and `hard`, its parts before they are weighted. */
   metrics: Metrics;
+  /** The learning rate after the step. */
   lr: number;
+  /** The mean over the epoch so far. */
   samplesPerSecond: number;
 }
 

@@ -1,21 +1,10 @@
-import type { EpochRecord, Metrics } from "../log/epoch_record.js";
+import type { EpochRecord } from "../log/epoch_record.js";
 import type { MetricsLog } from "../log/metrics_log.js";
+import type { StepProgress } from "../log/progress_line.js";
 import type { BestWeights } from "./trainer_state.js";
 
-/** What a run reports of a step. */
-export interface StepRecord {
-  /** The epoch that the step belongs to, from 1. */
-  epoch: number;
-  /** Steps made since the run began, this one included. */
-  step: number;
-  /** Steps of the whole run. */
-  steps: number;
-  /** `loss`, and the loss's own metrics: of the default loss `soft` and `hard`, its parts before they are weighted. */
-  metrics: Metrics;
-  /** The learning rate after the step. */
-  lr: number;
-  /** The mean over the epoch so far. */
-  samplesPerSecond: number;
+/** What a run reports after a step. */
+export interface StepRecord extends StepProgress {
   /** The gradient's norm before it was clipped. */
   gradNorm: number;
 }
