@@ -30,7 +30,7 @@ function decay() {
 }
 
 /** Makes an optimizer of a run's parameters: those of the student and of the loss's modules. */
-export type MakeOptimizer = (params: readonly Tensor[]) => Optimizer;
+type MakeOptimizer = (params: readonly Tensor[]) => Optimizer;
 
 /** The options of a training run, with the reference script's values as defaults: the only place that has them. */
 const TRAINING = {
