@@ -160,7 +160,10 @@ export declare function gatherRows(from: F32, indices: I32, out: F32Mut, rows: n
 /** The Euclidean norm of all gradients together */
 export declare function gradNorm(grads: Array<F32>): number
 
-/** A graph without nodes, of an input of this shape: value 0. In shapes -1 is the number of rows of the batch */
+/**
+ * A graph without nodes, of an input of this shape: value 0. In shapes -n is n times the number of rows of the
+ * batch
+ */
 export declare function graphBuilder(inputShape: Array<number>): ExternalObject<GraphBuilder>
 
 /** Copies a constant into a graph; gives the number of its value */
@@ -309,7 +312,10 @@ export interface NodeAttributes {
   eps?: number
   momentum?: number
   p?: number
-  axis?: number
+  axes?: Array<number>
+  start?: number
+  step?: number
+  indices?: Array<number>
   log?: boolean
   factor?: number
   offset?: number

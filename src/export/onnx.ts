@@ -8,7 +8,7 @@ import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
 import { int } from "../tensor/onnx_node.js";
 import { finiteGraph, perChannel } from "./constants.js";
-import { cannotExport, OnnxGraph } from "./onnx_graph.js";
+import { cannotExport, OnnxGraph, onnxShape } from "./onnx_graph.js";
 import { DATA_TYPE, MODEL, type VALUE_INFO } from "./onnx_schema.js";
 import { checkOnnxOptions, type OnnxOptions } from "./options.js";
 import { encode, type Message } from "./protobuf.js";
@@ -111,9 +111,9 @@ function writeModel(network: Module, given: OnnxOptions): OnnxSummary & { model:
   const input: OnnxValue = {
     name: options.input,
     dtype: embedNormalisation ? "uint8" : "float32",
-    shape: graph.input.shape,
+    shape: onnxShape(graph.input.shape),
   };
-  const output: OnnxValue = { name: options.output, dtype: "float32", shape: graph.output.shape };
+  const output: OnnxValue = { name: options.output, dtype: "float32", shape: onnxShape(graph.output.shape) };
   const onnx = new OnnxGraph(opset, [input.name, output.name]);
   const first = embedNormalisation ? normalise(onnx, input.name, graph.input.shape[1] as number, options) : input.name;
   onnx.add(graph, first, output.name);

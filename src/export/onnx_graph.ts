@@ -1,5 +1,5 @@
 import { DistilleryError } from "../errors.js";
-import type { Constant, Graph, Node, Value } from "../graph/index.js";
+import type { Constant, Graph, Length, Node, Value } from "../graph/index.js";
 import { int, type OnnxAttribute, type OnnxBuilder, type OnnxNode } from "../tensor/onnx_node.js";
 import { scalar } from "./constants.js";
 import { DATA_TYPE, type NODE, type TENSOR } from "./onnx_schema.js";
@@ -59,7 +59,8 @@ export class OnnxGraph implements OnnxBuilder {
       value.kind === "constant" ? this.constant(value) : (this.#names.get(value) as string),
     );
     if (op.onnx === undefined) throw cannotExport(`it has no form for the operation "${op.name}"`);
-    return typeof op.onnx === "string" ? { type: op.onnx, inputs } : op.onnx({ inputs, attributes, shape }, this);
+    if (typeof op.onnx === "string") return { type: op.onnx, inputs };
+    return op.onnx({ inputs, attributes, shape: onnxShape(shape) }, this);
   }
 
   /** Adds a node, and gives its output's name. */
@@ -110,4 +111,9 @@ export function cannotExport(reason: string): DistilleryError {
 /** The bytes of an array as they lie in memory: every platform that Node.js and the kernels run on is little-endian. */
 function littleEndian(data: ArrayBufferView): Uint8Array {
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+}
+
+/** A shape as ONNX has it: it knows no multiples of the batch. */
+export function onnxShape(shape: readonly Length[]): (number | "batch" | null)[] {
+  return shape.map((length) => (typeof length === "object" ? null : length));
 }

@@ -8,7 +8,7 @@ import type { LoweredNode } from "../tensor/op.js";
 import { Generator } from "../tensor/random.js";
 import { Tensor } from "../tensor/tensor.js";
 import { fuse } from "./fuse.js";
-import type { Constant, Graph, Length, Node, Value } from "./graph.js";
+import { type Constant, type Graph, type Length, lengthFor, type Node, type Value } from "./graph.js";
 import { type TraceOptions, traceModule } from "./trace.js";
 
 type Queue = ReturnType<typeof native.inferenceQueue>;
@@ -156,8 +156,9 @@ function queueOf(graph: Graph): Queue {
 }
 
 /** The native form of a node. */
-function lowered({ op, attributes }: Node): LoweredNode {
-  const node = op.lower?.(attributes) ?? null;
+function lowered({ op, attributes, inputs }: Node): LoweredNode {
+  const shapes = inputs.map(({ shape }) => shape);
+  const node = op.lower?.(attributes, shapes) ?? null;
   if (node !== null) return node;
   throw new DistilleryError("BAD_ARGUMENT", `network: its operation ${op.name} has no native form`);
 }
@@ -179,14 +180,15 @@ function layerOf(mean: Float32Array, module: Module): BatchNorm1d | null {
 }
 
 function lengthsOf(shape: readonly Length[], rows: number): number[] {
-  return shape.map((length) => (length === "batch" ? rows : (length ?? Number.NaN)));
+  return shape.map((length) => lengthFor(length, rows));
 }
 
 function numel(shape: readonly Length[], rows: number): number {
   return lengthsOf(shape, rows).reduce((product, length) => product * length, 1);
 }
 
+/** A length as the native graph takes it: -n is n times the rows of the batch. */
 function nativeLength(length: Length): number {
   if (length === null) throw new DistilleryError("BAD_ARGUMENT", "network: a length follows the batch in another way");
-  return length === "batch" ? -1 : length;
+  return typeof length === "number" ? length : -lengthFor(length, 1);
 }

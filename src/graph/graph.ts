@@ -6,8 +6,20 @@ interface Quantized {
   readonly scales: Float32Array;
 }
 
-/** The length of an axis: a number, the rows of the batch, or null for another length that follows from these. */
-export type Length = number | "batch" | null;
+/** So many times the rows of the batch: of a batch of sequences, the number of their elements. */
+interface Multiple {
+  readonly timesBatch: number;
+}
+
+/** The length of an axis: a number, the rows of the batch, so many times these, or null for another one that follows. */
+export type Length = number | "batch" | Multiple | null;
+
+/** The length for a batch of so many rows; NaN if that is not known. */
+export function lengthFor(length: Length, rows: number): number {
+  if (length === null) return Number.NaN;
+  if (typeof length === "number") return length;
+  return length === "batch" ? rows : length.timesBatch * rows;
+}
 
 /** A tensor that is the same for every batch. Its memory is shared with the module that it came from. */
 export interface Constant {

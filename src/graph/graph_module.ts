@@ -1,7 +1,7 @@
 import { Module } from "../nn/module.js";
 import { callOp } from "../ops/define_op.js";
 import { Tensor } from "../tensor/tensor.js";
-import type { Graph, Node, Value } from "./graph.js";
+import { type Graph, lengthFor, type Node, type Value } from "./graph.js";
 
 /** Computes a graph by the library's operations: what an exported file computes, folded and quantized as it is. */
 export class GraphModule extends Module {
@@ -22,7 +22,7 @@ export class GraphModule extends Module {
 }
 
 function compute({ op, attributes, shape }: Node, inputs: readonly Tensor[], rows: number): Tensor {
-  const known = shape.map((length) => (length === "batch" ? rows : (length ?? -1)));
+  const known = shape.map((length) => (length === null ? -1 : lengthFor(length, rows)));
   const size = -known.reduce((product, length) => product * length, 1);
   const lengths = known.map((length) => (length === -1 ? inputs[0].size / size : length));
   return callOp(op, inputs, { ...attributes, shape: lengths });

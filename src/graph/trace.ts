@@ -108,7 +108,9 @@ class Merger {
 
 function lengthOf(first: number, second: number): Length {
   if (first === second) return first;
-  return first === ROWS[0] && second === ROWS[1] ? "batch" : null;
+  const times = first / ROWS[0];
+  if (!Number.isInteger(times) || second !== times * ROWS[1]) return null;
+  return times === 1 ? "batch" : { timesBatch: times };
 }
 
 function callsOf({ ops }: Trace): unknown {

@@ -43,6 +43,7 @@ const catOp = defineOp<{ axis: number }, null>({
     }
   },
   onnx: ({ inputs, attributes: { axis } }) => ({ type: "Concat", inputs, attributes: [int("axis", axis)] }),
+  lower: ({ axis }) => ({ kind: "cat", axes: [axis] }),
 });
 
 /** Tensors joined along an axis; the other lengths are equal. `torch.cat`. */

@@ -24,6 +24,7 @@ const cumsumOp = defineOp<{ axis: number }, null>({
     const { outer, length, inner } = aroundAxis(x.shape, axis);
     if (into) native.cumsum(grad, into, outer, length, inner, true);
   },
+  lower: ({ axis }) => ({ kind: "cumsum", axes: [axis] }),
 });
 
 /** The sums along an axis so far, taken in double precision. `torch.cumsum`. */

@@ -33,6 +33,7 @@ const expandOp = defineOp<{ shape: readonly number[] }, null>({
     });
     return { type: "Expand", inputs: [...inputs, builder.integers("shape", lengths)] };
   },
+  lower: () => ({ kind: "expand" }),
 });
 
 /** x repeated along its axes of length 1, and along new axes in front; -1 keeps a length. A copy. `torch.Tensor.expand`. */

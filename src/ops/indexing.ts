@@ -36,6 +36,7 @@ const indexSelectOp = defineOp<Attributes, null>({
     const { outer, length, inner } = aroundAxis(x.shape, axis);
     if (into) native.indexAdd(grad, outer, length, inner, index.data, into);
   },
+  lower: ({ axis, index }) => ({ kind: "indexSelect", axes: [axis], indices: [...index.data] }),
 });
 
 const gatherOp = defineOp<Attributes, null>({
@@ -48,6 +49,7 @@ const gatherOp = defineOp<Attributes, null>({
   backward(grad, [into], { inputs: [x], attributes: { axis, index } }) {
     if (into) native.scatter(grad, into.fill(0), [...x.shape], axis, index.data, [...index.shape], true);
   },
+  lower: ({ axis, index }) => ({ kind: "gather", axes: [axis], indices: [...index.data] }),
 });
 
 /** Inputs x and the source. */
@@ -67,6 +69,7 @@ const scatterOp = defineOp<Attributes, null>({
     }
     if (intoSrc) native.gather(grad, shape, axis, index.data, [...index.shape], intoSrc);
   },
+  lower: ({ axis, index }) => ({ kind: "scatter", axes: [axis], indices: [...index.data] }),
 });
 
 const ZERO = new Float32Array(1);

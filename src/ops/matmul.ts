@@ -58,6 +58,7 @@ const bmmOp = defineOp<null, null>({
     if (intoB) native.batchedMatmul(A_TRANSPOSED, a.data, grad, intoB, batch, k, m, n);
   },
   onnx: "MatMul",
+  lower: () => ({ kind: "matmul" }),
 });
 
 /** The forms of the native batched product. */

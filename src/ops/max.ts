@@ -61,6 +61,7 @@ function define(name: "max" | "min", largest: boolean) {
       if (builder.opset < 18) return { type, inputs, attributes: [keep, ints("axes", [axis])] };
       return { type, inputs: [...inputs, builder.integers("axes", [axis])], attributes: [keep] };
     },
+    lower: ({ axis }) => ({ kind: name, ...(axis !== null && { axes: [axis] }) }),
   });
 }
 

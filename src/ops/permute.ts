@@ -36,6 +36,7 @@ const permuteOp = defineOp<{ dims: readonly number[] }, null>({
     );
   },
   onnx: ({ inputs, attributes: { dims } }) => ({ type: "Transpose", inputs, attributes: [ints("perm", dims)] }),
+  lower: ({ dims }) => ({ kind: "permute", axes: dims }),
 });
 
 /** Copies an array of a shape with its axes in another order, and gives the shape of the copy. */

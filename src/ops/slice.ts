@@ -59,6 +59,9 @@ const sliceOp = defineOp<Attributes, null>({
     ];
     return { type: "Slice", inputs: [...inputs, starts, ends, axes, steps] };
   },
+  // A slice is cut to what there is: the length of one of the batch follows the batch in another way.
+  lower: ({ axis, start, step }, [shape]) =>
+    typeof shape[axis] === "number" ? { kind: "slice", axes: [axis], start, step } : null,
 });
 
 function viewOf(shape: readonly number[], { axis, start, step }: Attributes) {

@@ -77,10 +77,7 @@ function define(name: "sum" | "mean") {
       }
       return { type, inputs: [...inputs, builder.integers("axes", axes)], attributes: [keep] };
     },
-    lower({ axes }) {
-      if (axes === null) return { kind: name };
-      return axes.length === 1 ? { kind: name, axis: axes[0] } : null;
-    },
+    lower: ({ axes }) => ({ kind: name, ...(axes !== null && { axes }) }),
   });
 }
 

@@ -38,8 +38,11 @@ export interface Op<A = unknown, S = unknown> {
   backward?(grad: Float32Array, into: readonly (Float32Array | null)[], call: Call<A, S>): void;
   /** The type of its ONNX node, or a function that makes the node; without it a network of it can't be exported. */
   readonly onnx?: string | ((step: OnnxStep<A>, builder: OnnxBuilder) => OnnxNode);
-  /** Its node for the native graph executor; without it (or if it gives null) TypeScript runs the network. */
-  lower?(attributes: A): LoweredNode | null;
+  /**
+   * Its node for the native graph executor, for inputs of these shapes: a length that is no number follows the batch.
+   * Without it, or if it gives null, TypeScript runs the network.
+   */
+  lower?(attributes: A, shapes: readonly (readonly unknown[])[]): LoweredNode | null;
   /** Whether it draws random numbers. */
   readonly random?: boolean;
 }

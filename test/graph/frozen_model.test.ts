@@ -4,6 +4,7 @@ import { Modes } from "../../src/nn/modes.js";
 import { Taps } from "../../src/nn/taps.js";
 import {
   BatchNorm1d,
+  cat,
   Dropout,
   F,
   Generator,
@@ -45,6 +46,29 @@ class Residual extends Module {
   }
 }
 
+/** LayerNorm in its parts, attention over the features, activations, and operations that move the batch's axis. */
+class Attention extends Module {
+  readonly in = new Linear(6, 12);
+  readonly query = new Linear(4, 4);
+  readonly out = new Linear(12, 3);
+  readonly dropout = new Dropout(0.3);
+  readonly scale = randn([12]);
+
+  override forward(x: Tensor): Tensor {
+    const h = this.in.forward(x);
+    const centred = h.sub(h.mean(1, true));
+    const deviation = centred.mul(centred).mean(1, true).add(1e-5).rsqrt();
+    const tokens = centred.mul(deviation).mul(this.scale).reshape([-1, 3, 4]);
+    const scores = this.query.forward(tokens).matmul(tokens.transpose(1, 2)).div(2);
+    const mixed = this.dropout.forward(F.softmax(scores, 1)).matmul(tokens).add(tokens);
+    const joined = F.gelu(cat([mixed.slice(1, 3, { dim: 1 }), mixed.max(1, true).values.tanh()], 1));
+    const turned = joined.permute([1, 0, 2]);
+    const pooled = turned.mul(turned.sigmoid()).sum([0, 2]).unsqueeze(1);
+    const ones = pooled.expand([-1, 12]).clamp(-1, 1).maximum(F.silu(h)).div(h.abs().add(1).pow(1.5));
+    return this.out.forward(this.dropout.forward(ones)).add(joined.std([1, 2]).unsqueeze(-1));
+  }
+}
+
 const randnOnce = withGenerator(new Generator(8), () => randn([4, 3]));
 
 const NETWORKS: [string, () => Module][] = [
@@ -60,6 +84,7 @@ const NETWORKS: [string, () => Module][] = [
       ),
   ],
   ["residual sums, a gate, a shared layer", () => new Residual()],
+  ["LayerNorm in its parts, attention", () => new Attention()],
   ["one BatchNorm used twice", () => twice()],
 ];
 
@@ -199,6 +224,7 @@ describe("errors", () => {
     const freeze = (body: (x: Tensor) => Tensor) => FrozenModel.from(new Own(body), [6]);
     expect(() => freeze((x) => x.mul(x.shape[0]))).toThrow("expected one that can be traced");
     expect(() => freeze((x) => x.slice(0, 1))).toThrow("has no native form");
+    expect(() => freeze((x) => cat([x, x.sum(0, true)]))).toThrow("a length follows the batch in another way");
   });
 
   test("a batch of one in train mode, when its outputs are taken", () => {

@@ -4,14 +4,18 @@ import {
   augment,
   DataLoader,
   Dropout,
+  distill,
+  F,
   frozen,
   Generator,
   getNumThreads,
   kdLoss,
   Linear,
   live,
+  Module,
   prefetch,
   ReLU,
+  randn,
   Sequential,
   setNumThreads,
   step,
@@ -73,6 +77,40 @@ describe("a custom loop with a frozen teacher has the bits of one with a live te
   ] as const)("%s", (_, options) => {
     expect(train(frozen, options)).toEqual(train(live, options));
   });
+});
+
+/** A network of one's own: a residual sum, LayerNorm in its parts, gelu. */
+class Residual extends Module {
+  readonly in = new Linear(6, 8);
+  readonly dropout = new Dropout(0.2);
+  readonly scale = withGenerator(new Generator(2), () => randn([8]));
+  readonly out = new Linear(8, 3);
+
+  override forward(x: Tensor): Tensor {
+    const h = this.in.forward(x);
+    const centred = h.sub(h.mean(1, true));
+    const normalized = centred.div(centred.pow(2).mean(1, true).add(1e-5).sqrt()).mul(this.scale);
+    return this.out.forward(h.add(this.dropout.forward(F.gelu(normalized))));
+  }
+}
+
+test.each(["eval", "train"] as const)("a teacher of one's own is prefetched in distill(), %s mode", async (mode) => {
+  const run = async (kind: typeof frozen) => {
+    const generator = new Generator(5);
+    const started = vi.spyOn(native, "inferenceEnqueue");
+    const student = await withGenerator(generator, async () => {
+      const student = new Sequential(new Linear(6, 8), new ReLU(), new Linear(8, 3));
+      const teacher = kind(new Residual().freeze(), { mode });
+      await distill({ teacher, student, data: data(), epochs: 2, batchSize: 10 });
+      return student;
+    });
+    const passes = started.mock.calls.length;
+    vi.restoreAllMocks();
+    return { passes, weights: student.parameters().map(({ data }) => [...data]), stream: [...generator.state] };
+  };
+  const [ahead, inStep] = [await run(frozen), await run(live)];
+  expect([ahead.passes, inStep.passes]).toEqual([10, 0]);
+  expect({ ...ahead, passes: 0 }).toEqual(inStep);
 });
 
 test("the next batches are in flight while the loop works", () => {

@@ -13,7 +13,10 @@ pub struct NodeAttributes {
     pub eps: Option<f64>,
     pub momentum: Option<f64>,
     pub p: Option<f64>,
-    pub axis: Option<u32>,
+    pub axes: Option<Vec<u32>>,
+    pub start: Option<u32>,
+    pub step: Option<u32>,
+    pub indices: Option<Vec<i32>>,
     pub log: Option<bool>,
     pub factor: Option<f64>,
     pub offset: Option<f64>,
@@ -28,7 +31,8 @@ pub struct GraphNode {
     pub attributes: NodeAttributes,
 }
 
-/// A graph without nodes, of an input of this shape: value 0. In shapes -1 is the number of rows of the batch
+/// A graph without nodes, of an input of this shape: value 0. In shapes -n is n times the number of rows of the
+/// batch
 #[napi(catch_unwind)]
 pub fn graph_builder(input_shape: Vec<i32>) -> External<GraphBuilder> {
     External::new(GraphBuilder::new(lengths(&input_shape)))
@@ -54,7 +58,10 @@ pub fn graph_node(builder: &mut External<GraphBuilder>, node: GraphNode) -> Resu
         eps: given.eps.unwrap_or_default(),
         momentum: given.momentum.unwrap_or_default(),
         p: given.p.unwrap_or_default(),
-        axis: given.axis.map(|axis| axis as usize),
+        axes: given.axes.map(|axes| axes.into_iter().map(|axis| axis as usize).collect()),
+        start: given.start.unwrap_or_default() as usize,
+        step: given.step.unwrap_or(1) as usize,
+        indices: given.indices.unwrap_or_default(),
         log: given.log.unwrap_or_default(),
         factor: given.factor.unwrap_or_default(),
         offset: given.offset.unwrap_or_default(),
@@ -136,5 +143,9 @@ fn open(queue: &mut External<Option<InferenceQueue>>) -> Result<&mut InferenceQu
 }
 
 fn lengths(shape: &[i32]) -> Vec<Length> {
-    shape.iter().map(|&length| usize::try_from(length).map_or(Length::Rows, Length::Fixed)).collect()
+    let length = |&length: &i32| {
+        let times = length.unsigned_abs() as usize;
+        if length < 0 { Length::Rows(times) } else { Length::Fixed(times) }
+    };
+    shape.iter().map(length).collect()
 }

@@ -1,11 +1,10 @@
-//! Element by element: ReLU, scaling, sums of gradients, repeats. The tables of functions are in `unary` and `binary`.
+//! Element by element: ReLU, scaling, sums of gradients. The tables of functions are in `unary` and `binary`.
 
 use crate::elementwise_loops;
-use crate::error::{KernelError, Result, expect_shape};
+use crate::error::{Result, expect_shape};
 use crate::parallel;
 use crate::relu;
 use crate::vectorised::vectorised;
-use ndarray::{ArrayViewD, ArrayViewMutD, Zip};
 
 const GRAIN: usize = 1 << 14;
 
@@ -37,18 +36,6 @@ vectorised! {
 fn add_to<'a>(x: &'a [f32], sums: &'a mut [f32]) {
     sums.iter_mut().zip(x).for_each(|(sum, x)| *sum += x);
 }
-}
-
-/// Repeats x along the axes where out is larger, as `torch.broadcast_to`.
-pub fn expand(x: ArrayViewD<f32>, mut out: ArrayViewMutD<f32>) -> Result<()> {
-    let shape = out.raw_dim();
-    let wide = x.broadcast(shape).ok_or_else(|| mismatch("expand", x.shape(), out.shape()))?;
-    Zip::from(&mut out).and(&wide).for_each(|out, x| *out = *x);
-    Ok(())
-}
-
-fn mismatch(op: &'static str, got: &[usize], expected: &[usize]) -> KernelError {
-    KernelError::Shape { op, what: "x", got: got.to_vec(), expected: expected.to_vec() }
 }
 
 fn map(op: &'static str, x: &[f32], out: &mut [f32], f: impl Fn(f32) -> f32 + Sync) -> Result<()> {

@@ -45,6 +45,26 @@ impl View<'_> {
     }
 }
 
+/// How far apart in memory the elements of each axis lie, row by row.
+pub(crate) fn strides(shape: &[usize]) -> Vec<usize> {
+    let mut strides = vec![1; shape.len()];
+    for axis in (1..shape.len()).rev() {
+        strides[axis - 1] = strides[axis] * shape[axis];
+    }
+    strides
+}
+
+/// The strides that repeat an array of shape `from` to a larger one: 0 along what is repeated.
+fn broadcast_strides(from: &[usize], shape: &[usize]) -> Result<Vec<usize>> {
+    let refused = || KernelError::Shape { op: "expand", what: "x", got: from.to_vec(), expected: shape.to_vec() };
+    let lead = shape.len().checked_sub(from.len()).ok_or_else(refused)?;
+    if from.iter().zip(&shape[lead..]).any(|(n, wide)| n != wide && *n != 1) {
+        return Err(refused());
+    }
+    let own = strides(from).into_iter().zip(from).map(|(step, n)| if *n == 1 { 0 } else { step });
+    Ok(std::iter::repeat_n(0, lead).chain(own).collect())
+}
+
 /// The offsets of the elements of a view, row by row.
 pub(crate) struct Offsets<'a> {
     axes: &'a [(usize, usize)],
@@ -105,6 +125,11 @@ pub fn copy(x: &[f32], view: &View, out: &mut [f32]) -> Result<()> {
     Ok(())
 }
 
+/// Repeats x along the axes where the shape of out is larger, as `torch.broadcast_to`.
+pub fn expand(x: &[f32], from: &[usize], shape: &[usize], out: &mut [f32]) -> Result<()> {
+    copy(x, &View { shape, strides: &broadcast_strides(from, shape)?, offset: 0 }, out)
+}
+
 /// The elements of a view of out = x, row by row; the others stay.
 pub fn scatter(x: &[f32], view: &View, out: &mut [f32]) -> Result<()> {
     let size = view.check("stridedScatter", out.len())?;
@@ -126,18 +151,9 @@ pub fn scatter(x: &[f32], view: &View, out: &mut [f32]) -> Result<()> {
 /// Sums x over the axes along which `target` is 1 or absent, row by row in double precision: the gradient of a broadcast.
 pub fn sum_to(x: &[f32], shape: &[usize], target: &[usize], out: &mut [f32]) -> Result<()> {
     let refused = || KernelError::Shape { op: "sum_to", what: "x", got: shape.to_vec(), expected: target.to_vec() };
-    let lead = shape.len().checked_sub(target.len()).ok_or_else(refused)?;
-    if target.iter().zip(&shape[lead..]).any(|(t, s)| t != s && *t != 1) {
-        return Err(refused());
-    }
+    let strides = broadcast_strides(target, shape).map_err(|_| refused())?;
     expect_shape("sum_to", "x", &[x.len()], &[shape.iter().product()])?;
     expect_shape("sum_to", "out", &[out.len()], &[target.iter().product()])?;
-    let mut strides = vec![0; shape.len()];
-    let mut step = 1;
-    for (stride, &n) in strides[lead..].iter_mut().zip(target).rev() {
-        *stride = if n == 1 { 0 } else { step };
-        step *= n;
-    }
     let mut sums = vec![0.0f64; out.len()];
     if !x.is_empty() {
         let (axes, (length, stride)) = View { shape, strides: &strides, offset: 0 }.rows();

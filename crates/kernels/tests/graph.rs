@@ -63,7 +63,7 @@ fn scale_and_shift(i: usize) -> (Array1<f32>, Array1<f32>) {
 }
 
 fn rows_of(columns: usize) -> Vec<Length> {
-    vec![Length::Rows, Length::Fixed(columns)]
+    vec![Length::Rows(1), Length::Fixed(columns)]
 }
 
 /// Two layers that normalise, of which one drops, and a last one; fused, or each operation a node.
@@ -226,15 +226,15 @@ fn operations_broadcast_branch_and_give_several_outputs() {
     let mut graph = GraphBuilder::new(rows_of(12));
     let row_value = graph.constant(row.as_slice().unwrap(), &[1, 12]).unwrap();
     let mix_value = graph.constant(mix.as_slice().unwrap(), &[12, 5]).unwrap();
-    let mean = Attributes { axis: Some(1), ..none.clone() };
+    let mean = Attributes { axes: Some(vec![1]), ..none.clone() };
     let log = Attributes { log: true, ..none.clone() };
     let shifted = graph.node("add", vec![row_value, 0], rows_of(12), &none).unwrap();
-    let means = graph.node("mean", vec![shifted], vec![Length::Rows, Length::Fixed(1)], &mean).unwrap();
+    let means = graph.node("mean", vec![shifted], vec![Length::Rows(1), Length::Fixed(1)], &mean).unwrap();
     let gated = graph.node("mul", vec![shifted, means], rows_of(12), &none).unwrap();
     let mixed = graph.node("matmul", vec![gated, mix_value], rows_of(5), &none).unwrap();
     let soft = graph.node("softmax", vec![mixed], rows_of(5), &log).unwrap();
     let flat =
-        graph.node("reshape", vec![soft], vec![Length::Rows, Length::Fixed(5), Length::Fixed(1)], &none).unwrap();
+        graph.node("reshape", vec![soft], vec![Length::Rows(1), Length::Fixed(5), Length::Fixed(1)], &none).unwrap();
     let total = graph.node("sum", vec![flat], vec![], &none).unwrap();
     let halved = Attributes { factor: 0.5, offset: -0.25, ..none.clone() };
     let halved = graph.node("affine", vec![mixed], rows_of(5), &halved).unwrap();

@@ -1,8 +1,8 @@
 //! Sums along an axis, and the place of the largest value.
 
 use crate::common::{blank, close, dot, fill, matrix, refuses, same_bits, shaped, slope, wide};
-use distillery_kernels::elementwise::expand;
 use distillery_kernels::reduce::{argmax, cumsum, sum_axis, topk};
+use distillery_kernels::strided::expand;
 use ndarray::{Array2, Array3};
 
 fn cube(outer: usize, length: usize, inner: usize) -> Array3<f32> {
@@ -46,7 +46,7 @@ fn the_slope_of_a_sum_is_its_scale() {
     let (x, grad) = (cube(1, 7, 5), matrix(1, 5, 2));
     let want = slope(&wide(x.view()), |x| dot(&naive_sum(x, 7, 5, 1.0 / 7.0), &wide(grad.view())));
     let mut grad_x = blank(7, 5);
-    expand((&grad / 7.0).into_dyn().view(), grad_x.view_mut().into_dyn()).unwrap();
+    expand((&grad / 7.0).as_slice().unwrap(), &[1, 5], &[7, 5], grad_x.as_slice_mut().unwrap()).unwrap();
     close("mean", grad_x.as_slice().unwrap(), &want, 1e-7);
 }
 

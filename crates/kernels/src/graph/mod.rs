@@ -3,15 +3,19 @@
 //!
 //! Lengths of axes are known when the graph is built, except the number of rows of a batch, which each pass brings.
 
+mod arrays;
+mod call;
+mod layers;
 mod op;
 
-pub use op::Attributes;
+pub use call::Attributes;
 
 use crate::batch_stats::ema_update;
 use crate::dropout;
 use crate::error::{KernelError, Result, expect_shape, expect_that};
 use crate::rng::Generator;
-use op::{Array, ArrayMut, Op, Room};
+use call::{Array, ArrayMut, Room};
+use op::Op;
 
 const OP: &str = "graph";
 
@@ -20,8 +24,8 @@ const OP: &str = "graph";
 pub enum Length {
     /// Of every batch.
     Fixed(usize),
-    /// The number of rows of the batch.
-    Rows,
+    /// So many times the number of rows of the batch.
+    Rows(usize),
 }
 
 /// The input, a constant, or the output of a node. Their numbers count from 0, which is the input.
@@ -253,7 +257,7 @@ impl Graph {
     fn shape(&self, value: usize, rows: usize) -> Vec<usize> {
         let length = |length: &Length| match length {
             Length::Fixed(length) => *length,
-            Length::Rows => rows,
+            Length::Rows(times) => times * rows,
         };
         self.values[value].shape.iter().map(length).collect()
     }

@@ -1,0 +1,81 @@
+//! What the kernel of a node is called with: attributes, arrays, and room in its pass.
+
+use super::OP;
+use crate::binary::Binary;
+use crate::error::{KernelError, Result};
+use crate::unary::Unary;
+use ndarray::{ArrayView2, ArrayViewMut2};
+
+/// What an operation is told besides its inputs; each reads its own.
+#[derive(Clone, Debug, Default)]
+pub struct Attributes {
+    /// Whether ReLU follows.
+    pub relu: bool,
+    /// Whether the statistics are the batch's own.
+    pub training: bool,
+    /// Added to a variance.
+    pub eps: f64,
+    /// The share of a batch's statistics in the running ones.
+    pub momentum: f64,
+    /// The chance to be dropped.
+    pub p: f64,
+    /// Axes, counted from 0: those that are reduced (none: all), the one that is sliced, the order of a permutation.
+    pub axes: Option<Vec<usize>>,
+    /// The first element of a slice.
+    pub start: usize,
+    /// Each which element a slice takes.
+    pub step: usize,
+    /// Places along an axis.
+    pub indices: Vec<i32>,
+    /// Whether it is the logarithm.
+    pub log: bool,
+    /// What x is multiplied by.
+    pub factor: f64,
+    /// Added to x.
+    pub offset: f64,
+    /// The row of the table of functions of one element; `factor` and `offset` are its parameters. Set by the name.
+    pub unary: Option<Unary>,
+    /// The row of the table of functions of two elements. Set by the name.
+    pub binary: Option<Binary>,
+}
+
+/// What a node has of its pass besides its inputs and its output.
+pub(super) struct Room<'a> {
+    pub mask: Option<&'a mut [u8]>,
+    pub moments: &'a mut [f64],
+    pub scratch: &'a mut [Vec<f32>; 3],
+}
+
+/// An array that is read.
+#[derive(Clone, Copy)]
+pub(super) struct Array<'a> {
+    pub shape: &'a [usize],
+    pub data: &'a [f32],
+}
+
+/// An array that is written.
+pub(super) struct ArrayMut<'a> {
+    pub shape: &'a [usize],
+    pub data: &'a mut [f32],
+}
+
+impl<'a> Array<'a> {
+    pub fn matrix(&self) -> Result<ArrayView2<'a, f32>> {
+        let (rows, columns) = two(self.shape)?;
+        Ok(ArrayView2::from_shape((rows, columns), self.data).expect("as long as its shape says"))
+    }
+}
+
+impl<'a> ArrayMut<'a> {
+    pub fn matrix(self) -> Result<ArrayViewMut2<'a, f32>> {
+        let (rows, columns) = two(self.shape)?;
+        Ok(ArrayViewMut2::from_shape((rows, columns), self.data).expect("as long as its shape says"))
+    }
+}
+
+fn two(shape: &[usize]) -> Result<(usize, usize)> {
+    match *shape {
+        [rows, columns] => Ok((rows, columns)),
+        _ => Err(KernelError::Shape { op: OP, what: "rank", got: vec![shape.len()], expected: vec![2] }),
+    }
+}

@@ -1,0 +1,60 @@
+//! The nodes that are layers: their kernels, given the arrays of a pass.
+
+use super::call::{Array, ArrayMut, Attributes, Room};
+use super::first;
+use crate::batch_norm::{self as norms, Affine, Norm, Outputs};
+use crate::batch_stats::{Moments, Statistics};
+use crate::dropout::{self as masks, Mask};
+use crate::error::Result;
+use crate::linear as products;
+use crate::norm_relu_dropout::{self, Dropout, Linear};
+
+pub(super) fn linear(attributes: &Attributes, inputs: &[Array], out: ArrayMut, _: Room) -> Result<()> {
+    let bias = inputs.get(2).map(|bias| bias.data.into());
+    products::forward(inputs[0].matrix()?, inputs[1].matrix()?, bias, attributes.relu, out.matrix()?)
+}
+
+pub(super) fn dropout(attributes: &Attributes, inputs: &[Array], out: ArrayMut, room: Room) -> Result<()> {
+    // The gradient's kernel multiplies by a mask that was drawn, as the forward pass does.
+    let keep = room.mask.as_deref().unwrap_or_default();
+    masks::backward(inputs[0].data, Mask { keep, p: attributes.p }, out.data)
+}
+
+pub(super) fn batch_norm(attributes: &Attributes, inputs: &[Array], out: ArrayMut, room: Room) -> Result<()> {
+    let x = inputs[0].matrix()?;
+    let [_, mean, inv_std] = room.scratch;
+    let (mean, inv_std) = (first(mean, x.ncols()), first(inv_std, x.ncols()));
+    let outputs = Outputs { mean, inv_std, out: out.matrix()? };
+    norms::forward(x, norm(attributes, &inputs[1..], room.moments), outputs)
+}
+
+pub(super) fn linear_batch_norm_relu_dropout(
+    attributes: &Attributes,
+    inputs: &[Array],
+    out: ArrayMut,
+    room: Room,
+) -> Result<()> {
+    let (linear, of_norm) = inputs.split_at(inputs.len() - 4);
+    let bias = linear.get(2).map(|bias| bias.data.into());
+    let linear = Linear { input: linear[0].matrix()?, weight: linear[1].matrix()?, bias };
+    let out = out.matrix()?;
+    let (rows, features) = out.dim();
+    let dropout = room.mask.map(|keep| Dropout { p: attributes.p, generator: None, keep });
+    let [product, mean, inv_std] = room.scratch;
+    let shape = [rows, features];
+    let x = ArrayMut { shape: &shape, data: first(product, rows * features) }.matrix()?;
+    let outputs = Outputs { mean: first(mean, features), inv_std: first(inv_std, features), out };
+    norm_relu_dropout::linear_forward(linear, x, norm(attributes, of_norm, room.moments), dropout, outputs)
+}
+
+/// How a batch is normalized: by scale, shift, running mean and running variance.
+fn norm<'a>(attributes: &Attributes, inputs: &[Array<'a>], moments: &'a mut [f64]) -> Norm<'a> {
+    let [weight, bias, mean, var] = inputs else { unreachable!("counted before") };
+    let statistics = if attributes.training {
+        let (mean, var) = moments.split_at_mut(moments.len() / 2);
+        Statistics::BatchDeferred(Moments { mean, var })
+    } else {
+        Statistics::Running { mean: mean.data, var: var.data }
+    };
+    Norm { affine: Affine { weight: weight.data, bias: bias.data }, statistics, eps: attributes.eps as f32 }
+}
