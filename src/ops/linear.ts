@@ -8,7 +8,7 @@ import { defineOp } from "./define_op.js";
 import { deferLinear, rememberProduct } from "./fusion.js";
 import { reshape } from "./reshape.js";
 
-/** Inputs x, weight [outputs, inputs], and bias if there is one; then ReLU if asked. */
+/** Inputs x, weight [outputs, inputs], and bias if there is one; then ReLU if it was fused with it. */
 export const linearOp = defineOp<{ relu: boolean }, null>({
   name: "linear",
   forward([x, weight, bias], { relu }) {
@@ -52,20 +52,14 @@ export const linearOp = defineOp<{ relu: boolean }, null>({
 });
 
 /**
- * x [..., inputs] times weight [outputs, inputs] transposed, plus bias [outputs], then ReLU if asked, in one pass.
- * `torch.nn.functional.linear`.
+ * x [..., inputs] times weight [outputs, inputs] transposed, plus bias [outputs]. `torch.nn.functional.linear`.
  *
  * @example
  * ```ts
  * F.linear(tensor([[1, 2]]), tensor([[3, 4]]), tensor([5])).toArray(); // [[16]]
  * ```
  */
-export function linear(
-  x: Tensor,
-  weight: Tensor,
-  bias: Tensor | null = null,
-  options: { relu?: boolean } = {},
-): Tensor {
+export function linear(x: Tensor, weight: Tensor, bias: Tensor | null = null): Tensor {
   expectTensor("x", x);
   expectTensor("weight", weight);
   expectShape("linear: weight", weight.shape, [-1, -1]);
@@ -77,9 +71,8 @@ export function linear(
     expectShape("linear: bias", bias.shape, [outputs]);
   }
   if (lead.length !== 1) {
-    return reshape(linear(reshape(x, [numel(lead), inputs]), weight, bias, options), [...lead, outputs]);
+    return reshape(linear(reshape(x, [numel(lead), inputs]), weight, bias), [...lead, outputs]);
   }
   const sources = bias === null ? [x, weight] : [x, weight, bias];
-  if (options.relu) return linearOp(sources, { relu: true });
   return deferLinear(linearOp, sources) ?? rememberProduct(linearOp(sources, { relu: false }), weight);
 }

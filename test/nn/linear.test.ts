@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { F, Linear, tensor, zeros } from "../../src/index.js";
+import { linearOp } from "../../src/ops/index.js";
 import { checkGradients, leaves } from "../tensor/finite_differences.js";
 
 /** Rows, inputs, outputs. */
@@ -24,7 +25,7 @@ describe.each(SIZES)("[%d, %d] to %d", (rows, inputs, outputs) => {
 
   it.each([true, false])("with ReLU, bias %s", (withBias) => {
     const operands = leaves(withBias ? shapes : shapes.slice(0, 2), seedWithoutKinks(withBias, shapes));
-    checkGradients((x, weight, bias) => F.linear(x, weight, bias ?? null, { relu: true }), operands, FINE);
+    checkGradients((x, weight, bias) => F.linear(x, weight, bias ?? null).relu(), operands, FINE);
   });
 });
 
@@ -54,13 +55,13 @@ it("values, with and without ReLU", () => {
   ];
   expect(F.linear(x, weight).toArray()).toEqual([[11, -3]]);
   expect(F.linear(x, weight, bias).toArray()).toEqual([[16, -2]]);
-  expect(F.linear(x, weight, bias, { relu: true }).toArray()).toEqual([[16, 0]]);
+  expect(F.linear(x, weight, bias).relu().toArray()).toEqual([[16, 0]]);
 });
 
 it("ReLU in the pass and after it are the same bits, gradients too", () => {
   const [fused, after] = [0, 1].map(() => leaves([[7, 5], [3, 5], [3]]));
   const [x, weight, bias] = fused as [never, never, never];
-  F.linear(x, weight, bias, { relu: true }).sum().backward();
+  linearOp([x, weight, bias], { relu: true }).sum().backward();
   const [x2, weight2, bias2] = after as [never, never, never];
   F.linear(x2, weight2, bias2).relu().sum().backward();
   expect(fused?.map((t) => t.grad?.toArray())).toEqual(after?.map((t) => t.grad?.toArray()));

@@ -14,7 +14,7 @@ const batchNorm =
 /** Operations of three inputs, with their shapes. */
 const OPERATIONS: [string, Operation, number[][]][] = [
   ["linear", (x, weight, bias) => F.linear(x, weight, bias), [[7, 5], [3, 5], [3]]],
-  ["linear with ReLU", (x, weight, bias) => F.linear(x, weight, bias, { relu: true }), [[7, 5], [3, 5], [3]]],
+  ["linear with ReLU", (x, weight, bias) => F.linear(x, weight, bias).relu(), [[7, 5], [3, 5], [3]]],
   ["batchNorm, train", batchNorm(true), [[7, 5], [5], [5]]],
   ["batchNorm, eval", batchNorm(false), [[7, 5], [5], [5]]],
   [
