@@ -61,8 +61,8 @@ const program = new Command("distillery")
   .description("Knowledge distillation: train a teacher, distil it into a small student, prove that it helped")
   .version(MANIFEST.version)
   .addHelpText("after", EXIT_CODES);
-const asked = process.argv[2] ?? "";
-const names = Object.hasOwn(COMMANDS, asked) ? [asked] : Object.keys(COMMANDS);
+const requested = process.argv[2] ?? "";
+const names = Object.hasOwn(COMMANDS, requested) ? [requested] : Object.keys(COMMANDS);
 for (const name of names) program.addCommand(await (COMMANDS[name] as () => Promise<Command>)());
 for (const command of [program, ...program.commands]) {
   command.exitOverride().configureOutput({

@@ -104,18 +104,18 @@ export class EpochBatches implements Iterable<Batch> {
  * inside each its samples in the order of `randperm(samples)`, drawn from the current stream when its turn comes.
  */
 export function blockShuffle(dataset: Dataset): Int32Array {
-  const { starts, members } = byChunk(dataset);
+  const { starts, samples } = byChunk(dataset);
   const order = new Int32Array(dataset.length);
   let at = 0;
   for (const chunk of randperm(starts.length - 1).data) {
     const start = starts[chunk];
-    for (const member of randperm(starts[chunk + 1] - start).data) order[at++] = members[start + member];
+    for (const i of randperm(starts[chunk + 1] - start).data) order[at++] = samples[start + i];
   }
   return order;
 }
 
 /** The samples chunk by chunk, ascending in each, and where each chunk starts and the last one ends. */
-function byChunk(dataset: Dataset): { starts: Int32Array; members: Int32Array } {
+function byChunk(dataset: Dataset): { starts: Int32Array; samples: Int32Array } {
   const numbers = new Map<number, number>();
   const sizes: number[] = [];
   const chunks = new Int32Array(dataset.length);
@@ -128,10 +128,10 @@ function byChunk(dataset: Dataset): { starts: Int32Array; members: Int32Array } 
   }
   const starts = new Int32Array(sizes.length + 1);
   for (const [number, size] of sizes.entries()) starts[number + 1] = starts[number] + size;
-  const members = new Int32Array(chunks.length);
+  const samples = new Int32Array(chunks.length);
   const next = starts.slice();
-  for (let i = 0; i < chunks.length; i++) members[next[chunks[i]]++] = i;
-  return { starts, members };
+  for (let i = 0; i < chunks.length; i++) samples[next[chunks[i]]++] = i;
+  return { starts, samples };
 }
 
 function expectBoolean(name: string, value: unknown): boolean {

@@ -72,8 +72,8 @@ export abstract class Optimizer<G extends ParamGroup = ParamGroup, S extends obj
   step(): void {
     for (const group of this.paramGroups) this.checkGroup(group);
     for (const group of this.paramGroups) {
-      const moving = group.params.filter(({ gradData }) => gradData !== null);
-      for (const [gradScale, params] of partition(moving, (param) => param.gradScale)) {
+      const withGrad = group.params.filter(({ gradData }) => gradData !== null);
+      for (const [gradScale, params] of partition(withGrad, (param) => param.gradScale)) {
         this.update(group, params, gradScale);
       }
     }

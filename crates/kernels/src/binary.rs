@@ -8,12 +8,12 @@ use crate::vectorised::vectorised;
 
 const GRAIN: usize = 1 << 14;
 
-/// An operand: each of its elements stands `each` times in a row, and all of them again until the output is full.
+/// An operand: each of its elements is repeated `each` times, and all of them again until the output is full.
 #[derive(Clone, Copy)]
 pub struct Operand<'a> {
     /// The elements.
     pub data: &'a [f32],
-    /// How often each stands in a row: 1 if the last axis is the operand's own.
+    /// How often each is repeated: 1 if the last axis is the operand's own.
     pub each: usize,
 }
 
@@ -34,7 +34,7 @@ impl<'a> Operand<'a> {
         if repeats { Ok(()) } else { expect_shape(op, "operand", &[self.data.len()], &[times]) }
     }
 
-    /// The elements from output position `at` on: a run of them, or one that stands `length` times.
+    /// The elements from output position `at` on: a run of them, or one that is repeated `length` times.
     fn run(&self, at: usize) -> Run<'a> {
         let (index, within) = (at / self.each % self.data.len(), at % self.each);
         if self.each == 1 && self.data.len() > 1 {

@@ -1,4 +1,4 @@
-//! A true label as the distribution that a network's answer is compared with, smoothed where asked (Szegedy et al., 2016):
+//! A true label as a distribution over the classes, with label smoothing if that is not 0 (Szegedy et al., 2016):
 //! `label_smoothing` of `torch.nn.functional.cross_entropy`.
 
 use crate::error::{Result, expect_that};

@@ -34,11 +34,11 @@ export function expectImageSize(imageSize: ImageOptions["imageSize"]): readonly 
 
 /** The size that all images are to have: what the options say, otherwise that of the first one. */
 export async function commonSize(first: string, options: ImageOptions): Promise<ImageSize> {
-  const asked = expectImageSize(options.imageSize);
+  const requested = expectImageSize(options.imageSize);
   const found = native.imageSize(await readWhole(first));
   if (typeof found === "string") throw badData(first, found);
   const [channels, height, width] = found;
-  const [rows, columns] = asked ?? [height, width];
+  const [rows, columns] = requested ?? [height, width];
   const size = { channels: options.grey === undefined ? channels : options.grey ? 1 : 3, height: rows, width: columns };
   if (size.channels * rows * columns < 2 ** 31) return size;
   const text = `imageSize: images of ${size.channels} x ${rows} x ${columns} are too large: choose a smaller size`;

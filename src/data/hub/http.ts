@@ -80,11 +80,11 @@ async function* chunks(
 
 /** Where the bytes of a response begin; refuses a response that is not the file. */
 function startOf({ status, statusText, headers }: Response, { from, bytes }: RestRequest): number {
-  const answer = `${status} ${statusText}`.trim();
-  if (status === 404 || status === 410) throw new ServerFailure("NOT_FOUND", answer);
-  if (status === 429 || status >= 500) throw new ServerFailure("IO_ERROR", answer, "rest");
-  if (status === 416) throw new ServerFailure("BAD_DATA", `${answer}: it has no bytes from ${from} on`, "start");
-  if (status !== 200 && status !== 206) throw new ServerFailure("IO_ERROR", answer);
+  const statusLine = `${status} ${statusText}`.trim();
+  if (status === 404 || status === 410) throw new ServerFailure("NOT_FOUND", statusLine);
+  if (status === 429 || status >= 500) throw new ServerFailure("IO_ERROR", statusLine, "rest");
+  if (status === 416) throw new ServerFailure("BAD_DATA", `${statusLine}: it has no bytes from ${from} on`, "start");
+  if (status !== 200 && status !== 206) throw new ServerFailure("IO_ERROR", statusLine);
   const encoding = headers.get("content-encoding") ?? "identity";
   if (encoding !== "identity") throw new ServerFailure("BAD_DATA", `sends the file encoded as ${encoding}`);
   const [start, total] = status === 200 ? [0, headers.get("content-length")] : rangeOf(headers);
