@@ -65,7 +65,7 @@ describe("a data set that can't be had", () => {
     const { url } = await serve(status(404));
     vi.stubEnv("DISTILLERY_MIRROR", `${url}/mirror/`);
     const text = await refused(["data", "kmnist"], cache, 1, "NOT_FOUND");
-    expect(text).toMatch(`${url}/mirror/kmnist/${FIRST.name}: 404 Not Found: where`);
+    expect(text).toMatch(`${url}/mirror/kmnist/${FIRST.name}: 404 Not Found: if it`);
   });
 
   test("other bytes of the right number", async () => {
