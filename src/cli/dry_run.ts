@@ -21,7 +21,7 @@ export interface PlannedRun {
 const PARTS: Readonly<Record<keyof RunMemory, string>> = {
   weights: "weights of all networks",
   gradients: "gradients",
-  optimizer: "AdamW's moments",
+  optimizer: "the optimizer's state",
   activations: "activations of a step",
   data: "data",
   teacherLogits: "cached teacher logits",

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { CheckpointFiles, lockFolder } from "../checkpoint/index.js";
 import { expectInteger, show } from "../checks.js";
 import { expectDataset } from "../data/dataset.js";
-import { DataLoader, type Dataset } from "../data/index.js";
+import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import { ioError, writeWhole } from "../files/index.js";
 import { type DistillationLoss, isDistillationLoss, LOSSES, type LossSpec } from "../losses/index.js";
@@ -18,6 +18,7 @@ import {
   resolveOptions,
 } from "../train/options.js";
 import { describeSchedule } from "../train/schedule.js";
+import { stepsPerEpoch } from "../train/steps_per_epoch.js";
 import type { CompareResult } from "./results.js";
 import { expectLike, type SplitTask, splitTask, type Task } from "./task.js";
 
@@ -194,12 +195,10 @@ export function describeConfig(
   more: Readonly<Record<string, unknown>>,
 ): Readonly<Record<string, unknown>> {
   const { data, validation } = task;
-  const { batchSize, dropLast, accumulate, epochs } = options;
-  const stepsPerEpoch = Math.ceil(new DataLoader(data, { batchSize, dropLast }).length / accumulate);
   return {
     ...{ ...controls.metadata, command },
     ...options,
-    ...describeSchedule(options.schedule, epochs * stepsPerEpoch),
+    ...describeSchedule(options.schedule, options.epochs * stepsPerEpoch(data, options)),
     ...(loss !== null && { loss: describeLoss(loss) }),
     ...more,
     dataHash: data.fingerprint(),

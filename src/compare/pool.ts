@@ -1,8 +1,11 @@
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { DataLoader } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
+import type { Module } from "../nn/module.js";
+import { Generator, withGenerator } from "../tensor/random.js";
 import { getNumThreads } from "../threads.js";
+import { readsLogitsAlone, resolveLoss } from "../train/resolve_loss.js";
+import { stepsPerEpoch } from "../train/steps_per_epoch.js";
 import type { Experiment, ExperimentProgress } from "./experiment.js";
 import {
   type CachedLogits,
@@ -42,7 +45,9 @@ export async function runExperiment(
     const training = { out, seed: teacherSeed, options, signal, onStep, onNote };
     const teacher = await named(TEACHER, trainOrTakeTeacher(task, training));
     if (teacher.outcome !== null) onTrial(TEACHER, teacher.outcome, (performance.now() - start) / 1000);
-    const logits = await computeTeacherLogits(teacher.module, task.data, { out, signal, onNote });
+    const logits = (await readLogitsAlone(experiment, trials, teacher.module))
+      ? await computeTeacherLogits(teacher.module, task.data, { out, signal, onNote })
+      : null;
     const runners = await openRunners(experiment, trials.length, teacher, logits);
     try {
       const outcomes = await runTrials(trials, runners, {
@@ -62,12 +67,24 @@ export async function runExperiment(
   }
 }
 
+/** Whether every distilled student's loss reads the teacher's logits and nothing else of it. */
+async function readLogitsAlone({ task }: Experiment, trials: readonly Trial[], teacher: Module): Promise<boolean> {
+  const generator = new Generator(0);
+  const student = withGenerator(generator, task.student);
+  for (const { kind, loss, options } of trials) {
+    if (kind === "baseline" || loss === null) continue;
+    const { labelSmoothing } = options;
+    const use = { student, teacher, data: task.data, labelSmoothing, generator };
+    if (!readsLogitsAlone(await resolveLoss(loss, use))) return false;
+  }
+  return true;
+}
+
 /** All steps to make, weighted by the networks' parameters, to which their time is proportional. */
 function totalsOf({ task, options, teacherRatio, controls }: Experiment, trials: readonly Trial[]): ProgressTotals {
   const { teacher, data } = task;
   const totals = new ProgressTotals(controls.onProgress);
-  const { epochs, batchSize, dropLast } = options;
-  const steps = epochs * new DataLoader(data, { batchSize, dropLast }).length;
+  const steps = options.epochs * stepsPerEpoch(data, options);
   if (typeof teacher === "function") totals.add(TEACHER, steps, teacherRatio);
   for (const { name } of trials) totals.add(name, steps, 1);
   return totals;
@@ -170,7 +187,7 @@ export async function named<T>(name: string, run: Promise<T>): Promise<T> {
   try {
     return await run;
   } catch (error) {
-    if (!(error instanceof DistilleryError) || error.message.includes(name)) throw error;
+    if (!(error instanceof DistilleryError) || error.message.startsWith(`${name}:`)) throw error;
     throw new DistilleryError(error.code, `${name}: ${error.message}`, { cause: error });
   }
 }

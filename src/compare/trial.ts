@@ -47,7 +47,7 @@ export interface Shared {
   validation: Dataset;
   /** Trained. */
   teacher: Module;
-  /** Its logits for the training data; null if they cannot be cached. */
+  /** Its logits for the training data; null if they cannot be cached, or a loss reads more of it or less. */
   cache: TeacherCache | null;
   onNote: (text: string) => void;
 }

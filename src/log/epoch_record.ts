@@ -21,9 +21,6 @@ export interface EpochRecord {
   metrics: Metrics;
 }
 
-/** The fields of a record beside its metrics: no metric may have such a name. */
-export const RECORD_FIELDS: readonly string[] = ["epoch", "epochs", "lr", "seconds", "samplesPerSecond"];
-
 /** A record as one flat row, as `metrics.jsonl` and tables have it. */
 export function flattenRecord({ epoch, epochs, metrics, ...rest }: EpochRecord): Record<string, number> {
   return { epoch, epochs, ...metrics, ...rest };

@@ -5,14 +5,7 @@ import type { Tensor } from "../tensor/tensor.js";
 import { crossEntropyEntry } from "./cross_entropy.js";
 import { kdEntry } from "./kd_loss.js";
 import { logitMseEntry } from "./logit_mse.js";
-import {
-  type DistillationLoss,
-  functionLoss,
-  isDistillationLoss,
-  type LossBatch,
-  type LossContext,
-  type Outputs,
-} from "./loss.js";
+import { type DistillationLoss, functionLoss, isDistillationLoss, type LossBatch, type LossContext } from "./loss.js";
 import { weightedSum } from "./weighted_sum.js";
 
 export { type CrossEntropyOptions, crossEntropy, crossEntropyLoss } from "./cross_entropy.js";
@@ -46,7 +39,7 @@ export const LOSSES = new Registry<DistillationLoss, LossContext>("loss", [cross
  * A loss as a run takes it: an expression (`"0.1*cross-entropy + 0.9*kd(temperature=4)"`, or its structured terms), a
  * {@link DistillationLoss}, or a function of the batch that gives a scalar.
  */
-export type LossSpec = Expression | DistillationLoss | ((batch: LossBatch & { readonly teacher: Outputs }) => Tensor);
+export type LossSpec = Expression | DistillationLoss | ((batch: LossBatch) => Tensor);
 
 /**
  * Makes the loss that a specification says.

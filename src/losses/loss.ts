@@ -15,8 +15,8 @@ export interface Outputs {
 /** What a loss is computed from. */
 export interface LossBatch {
   readonly student: Outputs;
-  /** Constants: no gradient flows to the teacher. Null if the loss needs no teacher. */
-  readonly teacher: Outputs | null;
+  /** Constants: no gradient flows to the teacher. A loss whose `needsTeacher` is false can't read them. */
+  readonly teacher: Outputs;
   /** [n]; null for samples without labels. */
   readonly labels: Labels | null;
   /** The index of each sample in its data set. */
@@ -56,7 +56,7 @@ export interface DistillationLoss {
   /** Whether `compute` draws random numbers. Default false; a teacher is then prefetched. */
   readonly drawsRandomNumbers?: boolean;
   /** The loss as a scalar, and numbers for the logs by their names: means over the batch. */
-  compute(batch: LossBatch & { readonly teacher: Outputs }): {
+  compute(batch: LossBatch): {
     loss: Tensor;
     metrics: Readonly<Record<string, number>>;
   };
@@ -81,7 +81,7 @@ export function isDistillationLoss(value: unknown): value is DistillationLoss {
 }
 
 /** A function of the batch as a loss. It needs the teacher, and its text is its configuration. */
-export function functionLoss(compute: (batch: LossBatch & { readonly teacher: Outputs }) => Tensor): DistillationLoss {
+export function functionLoss(compute: (batch: LossBatch) => Tensor): DistillationLoss {
   return {
     name: compute.name || "loss",
     needsTeacher: true,

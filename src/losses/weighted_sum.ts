@@ -3,12 +3,14 @@ import { DistilleryError } from "../errors.js";
 import type { Module } from "../nn/module.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { type DistillationLoss, isDistillationLoss, type Json } from "./loss.js";
+import { expectMetricName } from "./metric_name.js";
 
 /**
  * A sum of losses, each times its weight. Its metrics are each term's value, before it is weighted, under the term's name,
  * and the term's own metrics as `NAME.METRIC`; a name that comes again gets a number: `kd`, `kd_2`.
  *
- * @throws DistilleryError `BAD_ARGUMENT` if there is no term, a weight is no number or a term is no loss.
+ * @throws DistilleryError `BAD_ARGUMENT` if there is no term, a weight is no number, a term is no loss or has a name
+ * that no metric can have.
  * @example
  * ```ts
  * const loss = weightedSum([[0.1, crossEntropyLoss()], [0.9, kdDistillationLoss({ temperature: 4 })]]);
@@ -21,8 +23,11 @@ export function weightedSum(terms: readonly (readonly [weight: number, loss: Dis
   }
   for (const [i, [weight, loss]] of terms.entries()) {
     expectNumber(`terms[${i}]: weight`, weight, () => true, "a finite number");
-    if (isDistillationLoss(loss)) continue;
-    throw new DistilleryError("BAD_ARGUMENT", `terms[${i}]: expected a loss, got ${show(loss)}`);
+    if (!isDistillationLoss(loss)) {
+      throw new DistilleryError("BAD_ARGUMENT", `terms[${i}]: expected a loss, got ${show(loss)}`);
+    }
+    // Its value is a metric of this name.
+    expectMetricName(`terms[${i}]: name`, loss.name);
   }
   const losses = terms.map(([, loss]) => loss);
   const names = uniqueNames(losses);

@@ -28,7 +28,8 @@ export async function chooseTeacher(teacher: Module, use: TeacherUse): Promise<T
   return sharesParameters(teacher, use.student) ? live(teacher, use) : frozen(teacher, use);
 }
 
-async function openCache(teacher: Module, use: TeacherUse): Promise<TeacherCache | null> {
+/** The cache of a teacher's logits that a run uses; null if it uses none. The errors are those of {@link chooseTeacher}. */
+export async function openCache(teacher: Module, use: TeacherUse): Promise<TeacherCache | null> {
   const { data, teacherCache, mode = "eval", signal, onNote } = use;
   if (teacherCache === false) return null;
   const reason = whyNotCacheable(teacher, use);

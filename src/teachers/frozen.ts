@@ -55,7 +55,7 @@ export function frozen(module: Module, options: NetworkTeacherOptions = {}): Tea
     discard: () => model?.discard(),
     close() {
       model?.release();
-      model = null;
+      model = undefined;
     },
   };
 }

@@ -7,7 +7,7 @@ import { isTeacher, type Teacher } from "./teacher.js";
 
 export { asTeacher } from "./as_teacher.js";
 export { cached } from "./cached.js";
-export { chooseTeacher } from "./choose.js";
+export { chooseTeacher, openCache } from "./choose.js";
 export { frozen } from "./frozen.js";
 export { live, type NetworkTeacherOptions } from "./live.js";
 export { prefetch, type TaughtBatch } from "./prefetch.js";

@@ -1,14 +1,14 @@
 import { expectDataset } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
-import { KD_DEFAULTS, kdDistillationLoss, type LossSpec } from "../losses/index.js";
+import { type DistillationLoss, KD_DEFAULTS, kdDistillationLoss, type LossSpec } from "../losses/index.js";
 import { expectModule } from "../nn/expect_module.js";
 import { Module } from "../nn/module.js";
 import { asTeacher, chooseTeacher, type Teacher, type TeacherCache, type TeacherFunction } from "../teachers/index.js";
 import { type RunControls, splitControls } from "./controls.js";
 import { fit } from "./fit.js";
 import { type DistillationOptions, distillationSchema, resolveOptions } from "./options.js";
-import { resolveLoss } from "./resolve_loss.js";
+import { type LossUse, resolveLoss } from "./resolve_loss.js";
 import { type RunHandle, startRun } from "./run_handle.js";
 import { Trainer } from "./trainer.js";
 
@@ -64,12 +64,10 @@ export function distill(input: DistillInput): RunHandle {
     expectDataset(data, "data");
     if (validation !== undefined) expectDataset(validation, "validation");
     const { temperature, alpha, teacherMode, ...options } = resolveOptions(distillationSchema, rest);
-    refuseBoth(spec, { temperature, alpha });
-    const { labelSmoothing } = options;
-    const loss =
-      spec === undefined
-        ? kdDistillationLoss({ temperature, alpha, labelSmoothing })
-        : await resolveLoss(spec, { student, teacher: source, data, labelSmoothing });
+    const loss = await distillationLoss(spec, {
+      ...{ student, teacher: source, data, generator: stream.generator },
+      ...{ temperature, alpha, labelSmoothing: options.labelSmoothing },
+    });
     const use = { mode: teacherMode, taps: loss.taps?.teacher ?? [] };
     const teacher = asTeacher(source, use);
     const config = () => ({
@@ -92,6 +90,16 @@ export function distill(input: DistillInput): RunHandle {
       await trainer.close();
     }
   });
+}
+
+/** The loss of a distillation: that of a specification, or without one the default with a temperature and an alpha. */
+export async function distillationLoss(
+  spec: LossSpec | undefined,
+  { temperature, alpha, ...use }: LossUse & { temperature: number; alpha: number },
+): Promise<DistillationLoss> {
+  refuseBoth(spec, { temperature, alpha });
+  if (spec !== undefined) return resolveLoss(spec, use);
+  return kdDistillationLoss({ temperature, alpha, labelSmoothing: use.labelSmoothing });
 }
 
 /** Refuses a temperature or an alpha beside a loss, which has its own. */

@@ -1,16 +1,21 @@
 import type { Dataset } from "../data/dataset.js";
 import { DerivedDataset } from "../data/derived_dataset.js";
 import { ImageDataset } from "../data/image_dataset.js";
-import { DataLoader } from "../data/loader.js";
 import { Subset } from "../data/subset.js";
+import { type DistillationLoss, isDistillationLoss, KD_DEFAULTS } from "../losses/index.js";
 import { Module } from "../nn/module.js";
-import { chooseTeacher, TeacherCache } from "../teachers/index.js";
+import type { Optimizer } from "../optim/optimizer.js";
+import { importModules } from "../registry/index.js";
+import { openCache, TeacherCache } from "../teachers/index.js";
 import { cachedBytes, emptyCache } from "../tensor/buffer_pool.js";
 import { Generator, withGenerator } from "../tensor/random.js";
+import type { Tensor } from "../tensor/tensor.js";
 import { splitControls } from "./controls.js";
-import { type DistillInput, distill } from "./distill.js";
+import { type DistillInput, distill, distillationLoss } from "./distill.js";
 import { evaluate } from "./inference.js";
+import { createOptimizer } from "./optimizer.js";
 import { distillationSchema, resolveOptions, trainingSchema } from "./options.js";
+import { stepsPerEpoch } from "./steps_per_epoch.js";
 import { type TrainTeacherInput, trainTeacher } from "./train_teacher.js";
 import { cloneState } from "./trainer_state.js";
 
@@ -21,13 +26,13 @@ export interface RunMemory {
   /** Of all networks. */
   weights: number;
   gradients: number;
-  /** AdamW's moments. */
+  /** The optimizer's state, such as AdamW's moments. */
   optimizer: number;
   /** Everything that a step and a validation pass hold, the gradients of activations included. */
   activations: number;
   data: number;
   teacherLogits: number;
-  /** The best weights, and checkpoints that are being written. */
+  /** The averaged and the best weights, and checkpoints that are being written. */
   copies: number;
   /** Node.js, the code and what else the process has. */
   process: number;
@@ -60,10 +65,10 @@ const SAMPLES = 512;
  * ```
  */
 export async function estimateRun(input: DistillInput | TrainTeacherInput): Promise<RunEstimate> {
-  const networks = networksOf(input);
+  const networks = [...networksOf(input), ...Object.values(modulesOf(input))];
   const states = networks.map((network) => cloneState(network.stateDict()));
   try {
-    return await estimate(input, networks);
+    return await estimate(input);
   } finally {
     for (const [i, network] of networks.entries()) {
       network.loadStateDict(states[i]);
@@ -73,15 +78,15 @@ export async function estimateRun(input: DistillInput | TrainTeacherInput): Prom
   }
 }
 
-async function estimate(input: Input, networks: readonly [Module, ...Module[]]): Promise<RunEstimate> {
+async function estimate(input: Input): Promise<RunEstimate> {
   const { data, validation } = input;
-  const { batchSize, dropLast, epochs, accumulate } = resolved(input);
-  const steps = epochs * Math.ceil(new DataLoader(data, { batchSize, dropLast }).length / accumulate);
+  const options = resolved(input);
+  const steps = options.epochs * stepsPerEpoch(data, options);
   const logits = await timeTeacherLogits(input);
-  const stepSeconds = await trySteps(input, logits.cache);
-  const validationPasses = validation === undefined ? 0 : timeValidation(input, validation) * epochs;
-  const activations = cachedBytes();
-  const memory = memoryOf({ networks, data, validation, activations, isCached: logits.cache !== null });
+  const { stepSeconds, optimizer } = await trySteps(input, logits.cache);
+  const validationPasses = validation === undefined ? 0 : timeValidation(input, validation) * options.epochs;
+  const sizes = { optimizer, activations: cachedBytes(), hasAverage: options.ema !== null };
+  const memory = memoryOf({ networks: networksOf(input), data, validation, ...sizes, isCached: logits.cache !== null });
   return { steps, stepSeconds, seconds: logits.seconds + steps * stepSeconds + validationPasses, memory };
 }
 
@@ -89,6 +94,11 @@ async function estimate(input: Input, networks: readonly [Module, ...Module[]]):
 function networksOf(input: Input): readonly [Module, ...Module[]] {
   if (!("student" in input)) return [input.model];
   return input.teacher instanceof Module ? [input.student, input.teacher] : [input.student];
+}
+
+/** The modules of a loss that is given as such. */
+function modulesOf({ loss }: Input): Readonly<Record<string, Module>> {
+  return isDistillationLoss(loss) ? (loss.modules ?? {}) : {};
 }
 
 /** The options with their defaults. */
@@ -102,23 +112,32 @@ function resolved(input: Input) {
   return resolveOptions(trainingSchema, rest);
 }
 
+/** The loss of a distillation, whose modules are drawn from a stream of its own. */
+function lossOf(input: DistillInput): Promise<DistillationLoss> {
+  const { temperature = KD_DEFAULTS.temperature, alpha = KD_DEFAULTS.alpha, labelSmoothing = 0, ...rest } = input;
+  return distillationLoss(input.loss, { ...rest, temperature, alpha, labelSmoothing, generator: new Generator(0) });
+}
+
 /** The seconds that computing the teacher's cached logits takes, and a cache of the first of them; null without one. */
 async function timeTeacherLogits(input: Input): Promise<{ seconds: number; cache: TeacherCache | null }> {
   const none = { seconds: 0, cache: null };
   if (!("student" in input) || !(input.teacher instanceof Module) || input.teacherCache instanceof Object) return none;
   const { teacher, student, teacherCache, teacherMode = "eval" } = input;
+  const loss = await lossOf(input);
+  if (!loss.needsTeacher) return none;
   const data = firstOf(input.data, minSamples(input));
-  const chosen = await chooseTeacher(teacher, { student, data, teacherCache, mode: teacherMode });
-  chosen.close?.();
-  if (chosen.name !== "cached") return none;
+  const use = { student, data, teacherCache, mode: teacherMode, taps: loss.taps?.teacher ?? [] };
+  const cache = await openCache(teacher, use);
+  if (cache === null) return none;
+  // That was the first pass, with cold caches and threads: a warm one is timed.
   const start = performance.now();
-  const cache = await TeacherCache.compute(teacher, data);
+  await TeacherCache.compute(teacher, data);
   const seconds = (performance.now() - start) / 1000;
   return { seconds: (seconds * input.data.length) / data.length, cache };
 }
 
-/** Makes steps as the run would, with hardly any learning rate: the seconds that one takes. */
-async function trySteps(input: Input, cache: TeacherCache | null) {
+/** Makes steps as the run would, with hardly any learning rate: the seconds that one takes, the optimizer's bytes. */
+async function trySteps(input: Input, cache: TeacherCache | null): Promise<{ stepSeconds: number; optimizer: number }> {
   const stop = new AbortController();
   const [times, start] = [[] as number[], performance.now()];
   const onStep = () => {
@@ -129,7 +148,14 @@ async function trySteps(input: Input, cache: TeacherCache | null) {
   const data = cache === null ? input.data : firstOf(input.data, minSamples(input));
   const quiet = { lr: 1e-9, schedule: "constant", warmupSteps: 0, patience: null, epochs: 1_000_000 } as const;
   const loss = input.loss === undefined ? {} : { loss: input.loss };
-  const common = { ...resolved(input), ...loss, ...quiet, data, signal: stop.signal, onStep };
+  const options = resolved(input);
+  const userModules = await importModules(typeof options.optimizer === "function" ? [] : [options.optimizer]);
+  let optimizer: Optimizer | null = null;
+  const makeOptimizer = (params: readonly Tensor[]) => {
+    optimizer = createOptimizer(options.optimizer, { ...options, ...quiet, params }, userModules);
+    return optimizer;
+  };
+  const common = { ...options, ...loss, ...quiet, optimizer: makeOptimizer, data, signal: stop.signal, onStep };
   const run = withGenerator(new Generator(0), () => {
     if (!("student" in input)) return trainTeacher({ ...common, model: input.model });
     const { teacher, student } = input;
@@ -140,7 +166,15 @@ async function trySteps(input: Input, cache: TeacherCache | null) {
   });
   // Their mean: with a prefetched teacher one step waits for its logits and the next finds its own.
   const [first, last] = [times[COLD_STEPS], times.at(-1) as number];
-  return (last - first) / (times.length - 1 - COLD_STEPS) / 1000;
+  const stepSeconds = (last - first) / (times.length - 1 - COLD_STEPS) / 1000;
+  return { stepSeconds, optimizer: optimizer === null ? 0 : stateBytes(optimizer) };
+}
+
+/** The bytes of an optimizer's state. */
+function stateBytes(optimizer: Optimizer): number {
+  const tensors = [...optimizer.stateDict().state].flatMap(([, slots]) => Object.values(slots));
+  // Its counters of steps are numbers.
+  return tensors.reduce((sum, { data, shape }) => (shape.length === 0 ? sum : sum + data.byteLength), 0);
 }
 
 /** The seconds that a validation pass takes. */
@@ -176,7 +210,10 @@ interface MemoryInputs {
   networks: readonly [Module, ...Module[]];
   data: Dataset;
   validation?: Dataset | undefined;
+  optimizer: number;
   activations: number;
+  /** Whether the weights are averaged. */
+  hasAverage: boolean;
   /** Whether the teacher's logits are cached. */
   isCached: boolean;
 }
@@ -184,13 +221,15 @@ interface MemoryInputs {
 const FLOAT = 4;
 
 /** Call it while the process holds the networks, the data and what a step needs. */
-function memoryOf({ networks, data, validation, activations, isCached }: MemoryInputs): RunMemory {
+function memoryOf({ networks, data, validation, ...sizes }: MemoryInputs): RunMemory {
+  const { optimizer, activations, hasAverage, isCached } = sizes;
   const size = (network: Module) => FLOAT * network.parameterCount();
   const trained = size(networks[0]);
+  const [average, best] = [hasAverage ? trained : 0, validation === undefined ? 0 : trained];
   const parts = {
     weights: networks.reduce((sum, network) => sum + size(network), 0),
     gradients: trained,
-    optimizer: 2 * trained,
+    optimizer,
     activations,
     data: bytesOf(validation === undefined ? [data] : [data, validation]),
   };
@@ -198,8 +237,8 @@ function memoryOf({ networks, data, validation, activations, isCached }: MemoryI
   return {
     ...parts,
     teacherLogits: isCached ? FLOAT * data.length * data.classes : 0,
-    // Weights and moments, of the best epoch too; the garbage collector lets one go when the next is written.
-    copies: 2 * (validation === undefined ? 3 : 5) * trained,
+    // Of checkpoints and of the best weights two: the garbage collector lets one go when the next is there.
+    copies: average + 2 * best + 2 * (trained + optimizer + average + best),
     process: Math.max(0, process.memoryUsage.rss() - here),
   };
 }

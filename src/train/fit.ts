@@ -28,6 +28,7 @@ export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Tea
     step.run(() => {
       const { inputs, labels, indices } = batch;
       const { value: logits, taps } = tapped.record(() => model.forward(inputs));
+      if (teacher !== null) expectTaps(teacher, loss, teacherOutputs);
       const result = loss.compute({ student: { logits, taps }, teacher: teacherOutputs, labels, indices });
       expectLoss(loss, result.loss);
       if (step.isFirstOfGroup) optimizer.zeroGrad();
@@ -43,8 +44,27 @@ export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Tea
   return trainer.finish();
 }
 
-/** Losses that need no teacher do not read it. */
-const NO_TEACHER = null as unknown as Outputs;
+/** What a loss that needs no teacher finds if it reads one. */
+const NO_TEACHER: Outputs = {
+  get logits(): Tensor {
+    throw noTeacher();
+  },
+  get taps(): Outputs["taps"] {
+    throw noTeacher();
+  },
+};
+
+function noTeacher(): DistilleryError {
+  return new DistilleryError("BAD_ARGUMENT", "loss: reads the teacher's outputs, but its needsTeacher is false");
+}
+
+/** Refuses a teacher's outputs that lack hidden ones which the loss reads. */
+function expectTaps({ name }: Teacher, loss: DistillationLoss, { taps }: Outputs): void {
+  const missing = loss.taps?.teacher?.find((path) => !(taps[path] instanceof Tensor));
+  if (missing === undefined) return;
+  const text = `teacher: ${name} gives no output of the module "${missing}", which the loss ${loss.name} reads`;
+  throw new DistilleryError("BAD_ARGUMENT", text);
+}
 
 /** Refuses a loss that is no scalar, or not finite. */
 function expectLoss({ name }: DistillationLoss, loss: unknown): void {

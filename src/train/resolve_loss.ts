@@ -9,12 +9,14 @@ import { noGrad } from "../tensor/autograd.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 
 /** What a loss is made for: the networks and the data of a run. */
-interface LossUse {
+export interface LossUse {
   student: Module;
   /** A teacher that is no network has no hidden layers. */
   teacher: unknown;
   data: Dataset;
   labelSmoothing: number;
+  /** What the loss's modules are drawn from. */
+  generator: Generator;
 }
 
 /** The loss that a run's specification says; imports the modules of the user's own that it names. */
@@ -22,9 +24,15 @@ export async function resolveLoss(spec: LossSpec, use: LossUse): Promise<Distill
   const isExpression =
     typeof spec === "string" || (typeof spec === "object" && spec !== null && !isDistillationLoss(spec));
   const modules = isExpression ? await importModules([formatExpression(parseExpression(spec, "loss"))]) : undefined;
-  const { data, labelSmoothing } = use;
+  const { data, labelSmoothing, generator } = use;
   const tapShape = (network: "student" | "teacher", path: string) => tapShapeOf(use[network], data, network, path);
-  return createLoss(spec, { classes: data.classes, labelSmoothing, tapShape }, modules && { modules });
+  const context = { classes: data.classes, labelSmoothing, tapShape };
+  return withGenerator(generator, () => createLoss(spec, context, modules && { modules }));
+}
+
+/** Whether a loss reads a teacher's logits and nothing else of it, so that they can be computed once. */
+export function readsLogitsAlone({ needsTeacher, taps }: DistillationLoss): boolean {
+  return needsTeacher && !taps?.teacher?.length;
 }
 
 /** The shape of a module's output for one sample, from a forward pass in eval mode. */

@@ -51,7 +51,7 @@ export function trainTeacher(input: TrainTeacherInput): RunHandle {
     const loss =
       spec === undefined
         ? crossEntropyLoss({ labelSmoothing })
-        : await resolveLoss(spec, { student: model, teacher: null, data, labelSmoothing });
+        : await resolveLoss(spec, { student: model, teacher: null, data, labelSmoothing, generator: stream.generator });
     if (loss.needsTeacher) throw new DistilleryError("BAD_ARGUMENT", `loss: ${loss.name} needs a teacher: use distill`);
     const trainer = await Trainer.open({
       ...{ command: "train-teacher", name, model, loss, teacher: null, data, validation: validation ?? null },

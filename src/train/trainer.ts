@@ -3,7 +3,8 @@ import type { Dataset } from "../data/dataset.js";
 import type { EpochBatches } from "../data/loader.js";
 import { DataLoader } from "../data/loader.js";
 import { DistilleryError } from "../errors.js";
-import { type EpochRecord, type Metrics, RECORD_FIELDS } from "../log/epoch_record.js";
+import type { EpochRecord, Metrics } from "../log/epoch_record.js";
+import { expectMetricName } from "../losses/metric_name.js";
 import { Modes } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
 import { ExponentialMovingAverage } from "../optim/ema.js";
@@ -20,6 +21,7 @@ import type { ResolvedTraining } from "./options.js";
 import { RunFiles } from "./run_files.js";
 import type { RunStream } from "./run_handle.js";
 import { createScheduler } from "./schedule.js";
+import { stepsPerEpoch } from "./steps_per_epoch.js";
 import { configOf, type TrainerInput, validateInput } from "./trainer_input.js";
 import { bestWeights, isBetter, loadStateDict, type TrainerState } from "./trainer_state.js";
 import { Validator } from "./validator.js";
@@ -70,8 +72,8 @@ export class Trainer {
     const optimizer = createOptimizer(options.optimizer, context, userModules);
     const average =
       options.ema === null ? null : new ExponentialMovingAverage(model, { decay: options.ema, useBuffers: true });
-    const stepsPerEpoch = Math.ceil(loader.length / accumulate);
-    const scheduler = createScheduler(optimizer, options, stepsPerEpoch, userModules);
+    const steps = stepsPerEpoch(data, options);
+    const scheduler = createScheduler(optimizer, options, steps, userModules);
     const progress = { epoch: 0, step: 0, sums: {}, seconds: 0, history: [] };
     const state: TrainerState = {
       ...{ model, modules, optimizer, average, progress },
@@ -82,7 +84,7 @@ export class Trainer {
       let epoch: EpochBatches | null = null;
       if (checkpoint !== null) {
         epoch = loadStateDict(state, checkpoint, { file: checkpoint.file, loader, epochs: options.epochs });
-        scheduler.restore(state.progress.epoch * stepsPerEpoch + Math.floor(state.progress.step / accumulate));
+        scheduler.restore(state.progress.epoch * steps + Math.floor(state.progress.step / accumulate));
       }
       await files.begin(checkpoint && scheduler.lastStep, state.progress.history);
       const trainer = new Trainer(input, optimizer, scheduler, loader, state, files, epoch);
@@ -298,7 +300,7 @@ export class Step {
   /** Takes down the loss, and the numbers that it reports; `NON_FINITE` if one is not finite. */
   report(loss: number, metrics: Metrics): void {
     for (const [name, value] of Object.entries(metrics)) {
-      if (RESERVED_METRICS.has(name) || !METRIC_NAME.test(name)) throw badMetricName(name);
+      expectMetricName("the name of a loss's metric", name);
       expectFinite(`metric ${name}`, value);
     }
     this.metrics = { loss, ...metrics };
@@ -313,12 +315,4 @@ export class Step {
     if (!(error instanceof DistilleryError)) return error;
     return new DistilleryError(error.code, `${this.place()}: ${error.message}`, { cause: error });
   }
-}
-
-const METRIC_NAME = /^[\w.+/-]+$/;
-const RESERVED_METRICS = new Set([...RECORD_FIELDS, "loss", "validationLoss", "validationAccuracy", "agreement"]);
-
-function badMetricName(name: string): DistilleryError {
-  const text = `expected letters, digits and _ . + / -, and none of ${[...RESERVED_METRICS].join(", ")}`;
-  return new DistilleryError("BAD_ARGUMENT", `the name of a loss's metric: ${text}; got "${name}"`);
 }

@@ -63,7 +63,7 @@ export function configOf(input: TrainerInput, optimizer: Optimizer, totalSteps: 
     dataHash: data.fingerprint(),
     ...(validation && { validationSamples: validation.length, validationHash: validation.fingerprint() }),
     modelHash: fingerprint(model.stateDict()),
-    ...Object.fromEntries(modules.map(([name, module]) => [`${name}Hash`, fingerprint(module.stateDict())])),
+    ...Object.fromEntries(modules.map(([name, module]) => [`loss.${name}Hash`, fingerprint(module.stateDict())])),
     randomHash: fingerprint({ state: randomState(stream.generator) }),
   };
 }

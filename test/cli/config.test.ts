@@ -129,7 +129,7 @@ describe("--dry-run", () => {
     expect(printed).toMatch(/^student: StudentNet\($/m);
     expect(printed).toContain("Parameters: teacher 4,242,954, student 535,818, 7.9 times fewer\n");
     expect(printed).toContain("Data: synthetic, 1,024 samples for training, 0 for validation, 0 for testing; ");
-    expect(printed).toMatch(/^ {2}AdamW's moments +4\.3 MB$/m);
+    expect(printed).toMatch(/^ {2}the optimizer's state +4\.3 MB$/m);
     expect(printed).toMatch(/^Time of the distillation, about: \d+ s for 48 steps of \d+\.\d\d ms, /m);
   });
 

@@ -5,10 +5,13 @@ import {
   type CompareInput,
   type CompareResult,
   compare,
+  crossEntropy,
+  type DistillationLoss,
   type Evaluation,
   evaluate,
   flattenRecord,
   Generator,
+  type Labels,
   load,
   splitDataset,
   TeacherNet,
@@ -39,6 +42,36 @@ async function examined(out: string, trial: string, weights: "best" | "last"): P
 
 const std = (values: readonly number[]) =>
   Math.sqrt(values.reduce((sum, x) => sum + (x - mean(values)) ** 2, 0) / (values.length - 1));
+
+test.each([true, false])(
+  "a loss that reads hidden outputs or no teacher: no logits are computed (hidden: %s)",
+  async (hidden) => {
+    const out = newRun();
+    const hint: DistillationLoss = {
+      name: "hint",
+      needsTeacher: true,
+      taps: { teacher: ["fc1"] },
+      config: () => ({ name: "hint" }),
+      compute({ student, teacher, labels }) {
+        expect(teacher.taps.fc1.shape[1]).toBe(24);
+        return { loss: crossEntropy(student.logits, labels as Labels), metrics: {} };
+      },
+    };
+    const loss = hidden ? hint : "cross-entropy";
+    const { distilled, baseline } = await compare(compareInput(out, { seeds: 1, epochs: 1, loss }));
+    expect(distilled.best.accuracy).toEqual(baseline.best.accuracy);
+    expect(existsSync(join(out, "teacher_logits.safetensors"))).toBe(false);
+  },
+);
+
+test("steps with accumulated gradients are counted", async () => {
+  const seen: { done: number; total: number }[] = [];
+  const onProgress: CompareInput["onProgress"] = ({ done, total }) => void seen.push({ done, total });
+  await compare(compareInput(newRun(), { seeds: 1, accumulate: 4, onProgress, teacher: PROBLEM.student }));
+  const steps = 3 * Math.ceil(STEPS / 3 / 4);
+  expect(seen.at(-1)).toEqual({ done: 3 * steps, total: 3 * steps });
+  expect(seen.slice(0, steps).map(({ done }) => done)).toEqual(Array.from({ length: steps }, (_, i) => i + 1));
+});
 
 describe("the figures are those of the trials' own folders", () => {
   const out = newRun();

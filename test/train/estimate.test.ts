@@ -2,8 +2,11 @@ import { expect, test } from "vitest";
 import { fingerprint } from "../../src/checkpoint/fingerprint.js";
 import {
   augment,
+  type DistillationLoss,
   Generator,
   ImageDataset,
+  Linear,
+  SGD,
   StudentNet,
   splitDataset,
   synthetic,
@@ -11,6 +14,7 @@ import {
   TensorDataset,
   tensor,
   withGenerator,
+  zeros,
 } from "../../src/index.js";
 import { estimateRun } from "../../src/train/index.js";
 import { refusal } from "../data/support.js";
@@ -70,6 +74,45 @@ test("logits for augmented data are not cached", async () => {
   const own = withGenerator(new Generator(0), setting);
   const { memory } = await estimateRun({ ...own, ...options, data: augment(own.data, { noise: 0.1 }) });
   expect(memory).toMatchObject({ teacherLogits: 0, data: 4 * SAMPLES * (SIZES.inFeatures + 1) });
+});
+
+test("the state of another optimizer and the averaged weights", async () => {
+  const own = withGenerator(new Generator(0), setting);
+  const floats = 4 * PARAMETERS.student;
+  const { memory } = await estimateRun({ ...own, ...options, optimizer: "sgd(momentum=0.9)", ema: 0.9 });
+  expect(memory).toMatchObject({ optimizer: floats, copies: floats + 2 * 3 * floats });
+  const plain = await estimateRun({ ...own, ...options, optimizer: (params) => new SGD(params, { lr: 0.1 }) });
+  expect(plain.memory).toMatchObject({ optimizer: 0, copies: 2 * floats });
+});
+
+test("losses that read hidden outputs or no teacher: no logits are cached; their modules stay as they are", async () => {
+  const own = withGenerator(new Generator(0), setting);
+  const regressor = withGenerator(new Generator(1), () => new Linear(2, 2));
+  const before = fingerprint(regressor.stateDict());
+  const hint: DistillationLoss = {
+    name: "hint",
+    needsTeacher: true,
+    taps: { teacher: ["fc1"] },
+    modules: { regressor },
+    config: () => ({}),
+    compute({ student, teacher }) {
+      expect(teacher.taps.fc1.shape[1]).toBe(12);
+      const hidden = regressor.forward(zeros([1, 2])).mean();
+      return { loss: student.logits.mean().add(hidden), metrics: {} };
+    },
+  };
+  for (const loss of [hint, "cross-entropy"]) {
+    const { memory, seconds, steps, stepSeconds } = await estimateRun({ ...own, ...options, loss });
+    expect(memory.teacherLogits).toBe(0);
+    expect(seconds).toBeCloseTo(steps * stepSeconds, 9);
+  }
+  expect(fingerprint(regressor.stateDict())).toBe(before);
+});
+
+test("batches whose gradients are accumulated make one step", async () => {
+  const own = withGenerator(new Generator(0), setting);
+  const { steps } = await estimateRun({ ...own, ...options, accumulate: 3 });
+  expect(steps).toBe(7 * Math.ceil(STEPS / 3));
 });
 
 test("the training of a teacher, on images in bytes", async () => {

@@ -3,24 +3,28 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { fingerprint } from "../../src/checkpoint/fingerprint.js";
 import {
+  type Batch,
   crossEntropyLoss,
   csvLog,
   type DistillationLoss,
   distill,
+  frozen,
   Generator,
   inspectCheckpoint,
   kdDistillationLoss,
   kdLoss,
   Linear,
   type LossBatch,
+  live,
   load,
-  type Outputs,
   ReLU,
+  randn,
   Sequential,
   tensorBoardLog,
   trainTeacher,
   weightedSum,
   withGenerator,
+  zeros,
 } from "../../src/index.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { readEvents } from "../log/event_reader.js";
@@ -73,7 +77,7 @@ describe("the loss of a distillation", () => {
   });
 
   test("a function of the batch", async () => {
-    const loss = ({ student, teacher, labels }: LossBatch & { teacher: Outputs }) =>
+    const loss = ({ student, teacher, labels }: LossBatch) =>
       kdLoss(student.logits, teacher.logits, labels as never, { temperature: 2, alpha: 0.25 });
     const { history: _, ...expected } = await start({ temperature: 2, alpha: 0.25 }).end;
     expect(await start({ loss }).end).toMatchObject(expected);
@@ -211,6 +215,42 @@ describe("hidden outputs and a loss's own modules", () => {
   });
 });
 
+test("a loss's module named data or model does not hide a change of those", async () => {
+  const loss = (name: string): DistillationLoss => ({
+    ...logitMse,
+    modules: { [name]: withGenerator(new Generator(1), () => new Linear(2, 2)) },
+  });
+  for (const name of ["data", "model"]) {
+    const out = newRun();
+    await start({ out, loss: loss(name), epochs: 1 }).done;
+    const config = JSON.parse(readFileSync(join(out, "config.json"), "utf8"));
+    expect(config[`loss.${name}Hash`]).toMatch(/^[0-9a-f]{64}$/);
+    expect(config[`${name}Hash`]).not.toBe(config[`loss.${name}Hash`]);
+  }
+});
+
+test("the modules of a loss in a file of one's own are drawn from the run's stream", async () => {
+  const file = join(folder, "drawn.mjs");
+  writeFileSync(
+    file,
+    `export default () => {
+       const value = globalThis.drawForTest();
+       return {
+         name: "drawn",
+         needsTeacher: true,
+         compute: ({ student }) => ({ loss: student.logits.mean(), metrics: { value } }),
+         config: () => ({}),
+       };
+     };`,
+  );
+  const draw = () => randn([1]).item();
+  Object.assign(globalThis, { drawForTest: draw });
+  const run = async () => (await start({ loss: file, epochs: 1 }).done).history[0].metrics.value;
+  const first = await run();
+  draw();
+  expect(await run()).toBe(first);
+});
+
 describe("refusals", () => {
   test.each<[Options, RegExp]>([
     [{ loss: 3 as never }, /^loss: expected an expression, a loss or a function of the batch, got 3$/],
@@ -228,6 +268,44 @@ describe("refusals", () => {
     ],
   ])("%o", async (options, message) => {
     expect((await failure(start(options).done, "BAD_ARGUMENT")).message).toMatch(message);
+  });
+
+  test.each(["loss", "epoch", "my loss"])("a term of a sum named %j", (name) => {
+    const terms = [
+      [1, crossEntropyLoss()],
+      [1, { ...logitMse, name }],
+    ] as const;
+    expect(() => weightedSum(terms)).toThrowError(
+      expect.objectContaining({
+        code: "BAD_ARGUMENT",
+        message: expect.stringMatching(/^terms\[1\]: name: expected letters/),
+      }),
+    );
+  });
+
+  test.each<[string, Options["teacher"] | unknown]>([
+    ["a function", ({ inputs }: Batch) => zeros([inputs.shape[0], 3])],
+    [
+      "one of the user's own",
+      {
+        name: "own",
+        fingerprint: () => null,
+        outputs: ({ inputs }: Batch) => Promise.resolve({ logits: zeros([inputs.shape[0], 3]), taps: {} }),
+      },
+    ],
+    ["a live network without taps", live(plainNetworks().teacher)],
+    ["a frozen network without taps", frozen(plainNetworks().teacher)],
+  ])("a teacher that lacks a hidden output: %s", async (_, teacher) => {
+    const loss: DistillationLoss = { ...logitMse, taps: { teacher: ["1"] } };
+    const { message } = await failure(start({ teacher: teacher as never, loss }).done, "BAD_ARGUMENT");
+    expect(message).toMatch(
+      /^epoch 1, step 1 of 4: teacher: \w+ gives no output of the module "1", which the loss mse reads$/,
+    );
+  });
+
+  test("a loss that reads a teacher's outputs and says that it needs none", async () => {
+    const { message } = await failure(start({ loss: { ...logitMse, needsTeacher: false } }).done, "BAD_ARGUMENT");
+    expect(message).toContain("loss: reads the teacher's outputs, but its needsTeacher is false");
   });
 
   test("a metric that is not finite", async () => {

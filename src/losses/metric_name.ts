@@ -1,0 +1,15 @@
+import { DistilleryError } from "../errors.js";
+
+const PATTERN = /^[\w.+/-]+$/;
+/** What a run's records have already. */
+const RESERVED: readonly string[] = [
+  ...["epoch", "epochs", "lr", "seconds", "samplesPerSecond"],
+  ...["loss", "validationLoss", "validationAccuracy", "agreement"],
+];
+
+/** Refuses a name that no metric of a loss can have; `BAD_ARGUMENT`. */
+export function expectMetricName(argument: string, name: string): void {
+  if (PATTERN.test(name) && !RESERVED.includes(name)) return;
+  const text = `expected letters, digits and _ . + / -, and none of ${RESERVED.join(", ")}`;
+  throw new DistilleryError("BAD_ARGUMENT", `${argument}: ${text}; got "${name}"`);
+}
