@@ -5,7 +5,7 @@
  */
 import {
   cat,
-  crossEntropyLoss,
+  crossEntropyDistillationLoss,
   type Dataset,
   type DistillationLoss,
   distill,
@@ -119,7 +119,7 @@ await trainTeacher({ model: teacher, data: train, epochs: 10, lr: 5e-3 });
 
 const student = new Net(8);
 const loss = weightedSum([
-  [1, crossEntropyLoss()],
+  [1, crossEntropyDistillationLoss()],
   [1, dkd()],
   [0.5, hiddenCosine(8, 96)],
 ]);

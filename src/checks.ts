@@ -14,6 +14,14 @@ export function expectNumber(name: string, value: unknown, ok: (x: number) => bo
   throw new DistilleryError("BAD_ARGUMENT", `${name}: expected ${expected}, got ${show(value)}`);
 }
 
+/** Refuses what is neither true nor false. */
+export function expectFlags(flags: Record<string, unknown>): void {
+  for (const [name, value] of Object.entries(flags)) {
+    if (typeof value === "boolean") continue;
+    throw new DistilleryError("BAD_ARGUMENT", `${name}: expected true or false, got ${show(value)}`);
+  }
+}
+
 /** The given shape, -1 standing for any length; otherwise `SHAPE_MISMATCH`. */
 export function expectShape(name: string, got: readonly number[], expected: readonly number[]): void {
   if (got.length === expected.length && expected.every((n, i) => n === -1 || n === got[i])) return;

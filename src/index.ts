@@ -45,49 +45,24 @@ export {
   tensorBoardLog,
   withLogFile,
 } from "./log/index.js";
-export {
-  type CrossEntropyOptions,
-  createLoss,
-  crossEntropy,
-  crossEntropyLoss,
-  type DistillationLoss,
-  type KdDistillationLossOptions,
-  type KdLossOptions,
-  type KdLossParts,
-  kdDistillationLoss,
-  kdLoss,
-  kdLossParts,
-  LOSSES,
-  type LossBatch,
-  type LossContext,
-  type LossSpec,
-  logitMseDistillationLoss,
-  logitMseLoss,
-  type Outputs,
-  weightedSum,
-} from "./losses/index.js";
+export * from "./losses/index.js";
 export { createNetwork, type NetworkOfState, networkFrom } from "./models/create_network.js";
-export type { NetworkContext } from "./models/network.js";
-export { StudentNet } from "./models/student_net.js";
-export { TeacherNet } from "./models/teacher_net.js";
+export * from "./models/index.js";
 export * as F from "./nn/functional.js";
 export * from "./nn/index.js";
 export { Module, type ModuleBuffer } from "./nn/module.js";
 export type { StateDict } from "./nn/state_dict.js";
+export { type CustomFunction, defineFunction, type FunctionContext } from "./ops/define_function.js";
+export { defineOp, type OpFunction } from "./ops/define_op.js";
 export {
   argmax,
   argmin,
   bmm,
-  type CustomFunction,
   cat,
-  defineFunction,
-  defineOp,
-  type FunctionContext,
   logsumexp,
   matmul,
   maximum,
   minimum,
-  type OpFunction,
   outer,
   type Reduction,
   type SliceOptions,
@@ -109,18 +84,7 @@ export {
   type UserModules,
 } from "./registry/index.js";
 export * from "./report/index.js";
-export {
-  cached,
-  frozen,
-  live,
-  type NetworkTeacherOptions,
-  prefetch,
-  type TaughtBatch,
-  TEACHERS,
-  type Teacher,
-  TeacherCache,
-  type TeacherFunction,
-} from "./teachers/index.js";
+export * from "./teachers/index.js";
 export { noGrad } from "./tensor/autograd.js";
 export { IntTensor, type Labels, LongTensor } from "./tensor/int_tensor.js";
 export type { OnnxAttribute, OnnxBuilder, OnnxNode, OnnxStep } from "./tensor/onnx_node.js";

@@ -62,6 +62,12 @@ test("an exported function, class, constant or type has a user", () => {
   expect(unused).toEqual([]);
 });
 
+test("the package exports what the index of these folders does, so that an addition has one line", () => {
+  for (const folder of ["nn", "models", "losses", "teachers", "optim"]) {
+    expect(read(join(SRC, "index.ts"))).toContain(`export * from "./${folder}/index.js";`);
+  }
+});
+
 test("only native.ts loads the binding", () => {
   const loading = [...imports.keys()].filter((file) =>
     /["']\.\.?\/(\.\.\/)*index\.js["']\)/.test(read(join(SRC, file))),

@@ -82,7 +82,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = {
     warmupSteps: ["<number>", "other schedules: steps of linear warm-up from 0", toNumber],
     stepSize: ["<epochs>", "step: epochs between decays", toNumber],
     gamma: ["<number>", "step: factor of each decay", toNumber],
-    weightDecay: ["<number>", "AdamW's decoupled weight decay", toNumber],
+    weightDecay: ["<number>", "weight decay: decoupled in adamw, added to the gradient in adam and sgd", toNumber],
     maxGradNorm: ["<number>", "clip the gradient to this norm", toNumber],
     temperature: ["<number>", "divides both networks' logits", toNumber],
     alpha: ["<fraction>", "weight of the soft targets, from 0 to 1", toNumber],

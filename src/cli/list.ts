@@ -6,7 +6,6 @@ import * as layers from "../nn/index.js";
 import * as ops from "../ops/index.js";
 import { OPTIMIZERS, SCHEDULES } from "../optim/index.js";
 import type { OptionHelp } from "../registry/index.js";
-import { TEACHERS } from "../teachers/index.js";
 import { addShowing, type ShowFlags } from "./flags.js";
 
 /** What can be made by its name, as help texts and reference pages show it. */
@@ -41,10 +40,6 @@ const KINDS: Readonly<Record<string, () => Promise<Reference>>> = {
     usage: 'distill --schedule "multi-step(milestones=[150, 180, 210])"',
     entries: SCHEDULES.describe(),
   }),
-  teachers: async () => ({
-    usage: "distill({ teacher }) in programs",
-    entries: TEACHERS.describe(),
-  }),
   formats: async () => ({
     usage: "distill --data FOLDER_OR_FILE; loadData() in programs",
     entries: FORMATS.map(({ name, help }) => ({ name, help, options: [] })),
@@ -55,19 +50,11 @@ const KINDS: Readonly<Record<string, () => Promise<Reference>>> = {
   }),
   operations: async () => ({
     usage: "F.gelu(x) or x.gelu() in programs; semantics and names are those of PyTorch",
-    entries: operationNames().map((name) => ({ name, help: "", options: [] })),
+    entries: Object.keys(ops)
+      .sort()
+      .map((name) => ({ name, help: "", options: [] })),
   }),
 };
-
-/** The functions of ops/index.ts that users call, without those that define operations. */
-function operationNames(): string[] {
-  const isOperation = ([name, value]: [string, unknown]) =>
-    typeof value === "function" && /^[a-z]/.test(name) && !/^(call|define|install)|Op$/.test(name);
-  return Object.entries(ops)
-    .filter(isOperation)
-    .map(([name]) => name)
-    .sort();
-}
 
 type ListFlags = ShowFlags & { kind?: string };
 

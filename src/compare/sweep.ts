@@ -1,7 +1,8 @@
 import { fingerprint } from "../checkpoint/index.js";
 import { expectInteger, expectNumber } from "../checks.js";
 import { DistilleryError } from "../errors.js";
-import { isDistillationLoss, LOSSES } from "../losses/index.js";
+import { LOSSES } from "../losses/index.js";
+import { isDistillationLoss } from "../losses/loss.js";
 import { type Expression, formatExpression, isModulePath, parseExpression, type Term } from "../registry/index.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { isBetter } from "../train/trainer_state.js";

@@ -57,7 +57,7 @@ export function expectLabelSmoothing(value: unknown): void {
  * {@link crossEntropy} of the student with the labels as a loss of `distill` and `trainTeacher`: `cross-entropy` in
  * expressions.
  */
-export function crossEntropyLoss(options: CrossEntropyOptions = {}): DistillationLoss {
+export function crossEntropyDistillationLoss(options: CrossEntropyOptions = {}): DistillationLoss {
   const { labelSmoothing } = withDefaults(CROSS_ENTROPY_DEFAULTS, options);
   expectLabelSmoothing(labelSmoothing);
   const name = "cross-entropy";
@@ -83,5 +83,5 @@ export const crossEntropyEntry = defineEntry({
     ),
   },
   create: ({ labelSmoothing }, context: LossContext): DistillationLoss =>
-    crossEntropyLoss({ labelSmoothing: labelSmoothing ?? context.labelSmoothing }),
+    crossEntropyDistillationLoss({ labelSmoothing: labelSmoothing ?? context.labelSmoothing }),
 });

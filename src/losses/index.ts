@@ -8,9 +8,8 @@ import { logitMseEntry } from "./logit_mse.js";
 import { type DistillationLoss, functionLoss, isDistillationLoss, type LossBatch, type LossContext } from "./loss.js";
 import { weightedSum } from "./weighted_sum.js";
 
-export { type CrossEntropyOptions, crossEntropy, crossEntropyLoss } from "./cross_entropy.js";
+export { type CrossEntropyOptions, crossEntropy, crossEntropyDistillationLoss } from "./cross_entropy.js";
 export {
-  KD_DEFAULTS,
   type KdDistillationLossOptions,
   type KdLossOptions,
   type KdLossParts,
@@ -19,13 +18,12 @@ export {
   kdLossParts,
 } from "./kd_loss.js";
 export { logitMseDistillationLoss, logitMseLoss } from "./logit_mse.js";
-export {
-  type DistillationLoss,
-  isDistillationLoss,
-  type Json,
-  type LossBatch,
-  type LossContext,
-  type Outputs,
+export type {
+  DistillationLoss,
+  Json,
+  LossBatch,
+  LossContext,
+  Outputs,
 } from "./loss.js";
 export { weightedSum } from "./weighted_sum.js";
 

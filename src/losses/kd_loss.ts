@@ -106,7 +106,7 @@ export interface KdDistillationLossOptions {
  *
  * @example
  * ```ts
- * weightedSum([[0.1, crossEntropyLoss()], [0.9, kdDistillationLoss({ temperature: 4 })]]);
+ * weightedSum([[0.1, crossEntropyDistillationLoss()], [0.9, kdDistillationLoss({ temperature: 4 })]]);
  * ```
  */
 export function kdDistillationLoss(options: KdDistillationLossOptions = {}): DistillationLoss {

@@ -13,7 +13,7 @@ import { expectMetricName } from "./metric_name.js";
  * that no metric can have.
  * @example
  * ```ts
- * const loss = weightedSum([[0.1, crossEntropyLoss()], [0.9, kdDistillationLoss({ temperature: 4 })]]);
+ * const loss = weightedSum([[0.1, crossEntropyDistillationLoss()], [0.9, kdDistillationLoss({ temperature: 4 })]]);
  * await distill({ teacher, student, data, loss });
  * ```
  */

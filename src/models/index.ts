@@ -6,6 +6,12 @@ import type { NetworkContext, NetworkEntry } from "./network.js";
 import { student } from "./student_net.js";
 import { teacher } from "./teacher_net.js";
 
+export { LeNet300 } from "./lenet300.js";
+export { Mlp } from "./mlp.js";
+export type { NetworkContext, NetworkEntry } from "./network.js";
+export { StudentNet } from "./student_net.js";
+export { TeacherNet } from "./teacher_net.js";
+
 /** To add a network, write a file with its class and its entry, and add the entry here. */
 const NETWORKS: readonly NetworkEntry[] = [lenet300, mlp, student, teacher];
 

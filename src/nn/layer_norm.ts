@@ -1,6 +1,6 @@
 import { expectDimensions, expectNumber, expectOptions, expectShape } from "../checks.js";
 import { DistilleryError } from "../errors.js";
-import { mean, variance } from "../ops/index.js";
+import { mean, var as variance } from "../ops/index.js";
 import { ones, Parameter, type Tensor, zeros } from "../tensor/tensor.js";
 import { pythonFloat } from "./batch_norm.js";
 import { Module } from "./module.js";

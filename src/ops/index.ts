@@ -1,16 +1,14 @@
 /** The operations. To add one, write its file and its line here. */
-export { type BatchNormAttributes, type BatchNormState, batchNorm, batchNormOp } from "./batch_norm.js";
+export { type BatchNormAttributes, type BatchNormState, batchNorm } from "./batch_norm.js";
 export { add, div, maximum, minimum, mul, pow, sub } from "./binary.js";
 export { cat, split, stack } from "./cat.js";
 export { eq, ge, gt, le, lt, ne, where } from "./compare.js";
 export { cumsum } from "./cumsum.js";
-export { type CustomFunction, defineFunction, FunctionContext } from "./define_function.js";
-export { callOp, defineOp, type OpFunction } from "./define_op.js";
 export { detach } from "./detach.js";
 export { dropout } from "./dropout.js";
 export { expand } from "./expand.js";
 export { gather, indexSelect, oneHot, scatter } from "./indexing.js";
-export { linear, linearOp } from "./linear.js";
+export { linear } from "./linear.js";
 export { logsumexp } from "./logsumexp.js";
 export {
   binaryCrossEntropyWithLogits,
@@ -21,17 +19,17 @@ export {
   type Reduction,
   smoothL1Loss,
 } from "./losses.js";
-export { bmm, matmul, matmulOp, outer } from "./matmul.js";
+export { bmm, matmul, outer } from "./matmul.js";
 export { argmax, argmin, max, min, type ValuesAndIndices } from "./max.js";
 export { permute, transpose } from "./permute.js";
 export { relu } from "./relu.js";
-export { reshape, reshapeOp } from "./reshape.js";
+export { reshape } from "./reshape.js";
 export { cosineSimilarity, normalize } from "./similarity.js";
 export { type SliceOptions, slice } from "./slice.js";
 export { logSoftmax, softmax } from "./softmax.js";
 export { softplus } from "./softplus.js";
 export { flatten, squeeze, unsqueeze } from "./squeeze.js";
-export { norm, std, type VarianceOptions, variance } from "./statistics.js";
+export { norm, std, type VarianceOptions, variance as var } from "./statistics.js";
 export { mean, sum } from "./sum.js";
 export { topk } from "./topk.js";
 export { abs, clamp, exp, gelu, log, log1p, logSigmoid, neg, rsqrt, sigmoid, silu, sqrt, tanh } from "./unary.js";

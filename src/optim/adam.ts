@@ -1,8 +1,9 @@
-import { expectNumber, expectOptions, show, withDefaults } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import * as v from "valibot";
+import { expectFlags, expectNumber, expectOptions, withDefaults } from "../checks.js";
 import { native } from "../native.js";
+import { boolean, defineEntry, described, fractionBelow1, nonNegative } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { gradsOf, Optimizer, partition } from "./optimizer.js";
+import { gradsOf, Optimizer, type OptimizerContext, partition } from "./optimizer.js";
 import type { ParamGroup, Params } from "./param_group.js";
 
 /** The options of {@link Adam} and {@link AdamW}, with PyTorch's defaults. */
@@ -109,7 +110,9 @@ export class Adam extends Optimizer<AdamGroup, AdamState> {
       "foreach",
       "capturable",
       "differentiable",
-    ].concat(["fused", "decoupled_weight_decay"]);
+      "fused",
+      "decoupled_weight_decay",
+    ];
   }
 
   protected override stateKeys({ amsgrad }: Partial<AdamGroup>): readonly string[] {
@@ -117,10 +120,21 @@ export class Adam extends Optimizer<AdamGroup, AdamState> {
   }
 }
 
-/** Refuses what is neither true nor false. */
-export function expectFlags(flags: Record<string, unknown>): void {
-  for (const [name, value] of Object.entries(flags)) {
-    if (typeof value === "boolean") continue;
-    throw new DistilleryError("BAD_ARGUMENT", `${name}: expected true or false, got ${show(value)}`);
-  }
-}
+/** The arguments of `adam` and `adamw` in expressions. */
+export const adamArguments = {
+  betas: described(
+    v.optional(v.tuple([fractionBelow1(), fractionBelow1()]), [0.9, 0.999]),
+    "decay of the averages of the gradient and of its square",
+  ),
+  eps: described(v.optional(nonNegative(), 1e-8), "added to the denominator"),
+  amsgrad: described(v.optional(boolean(), false), "use the largest average of the square so far"),
+};
+
+/** `adam` in expressions. */
+export const adamEntry = defineEntry({
+  name: "adam",
+  help: "Adam, with weight decay added to the gradient",
+  options: adamArguments,
+  create: (options, { params, lr, weightDecay }: OptimizerContext): Optimizer =>
+    new Adam(params, { ...options, lr, weightDecay }),
+});

@@ -1,5 +1,7 @@
 import { withDefaults } from "../checks.js";
-import { Adam, type AdamOptions } from "./adam.js";
+import { defineEntry } from "../registry/index.js";
+import { Adam, type AdamOptions, adamArguments } from "./adam.js";
+import type { Optimizer, OptimizerContext } from "./optimizer.js";
 import type { Params } from "./param_group.js";
 
 /**
@@ -19,3 +21,12 @@ export class AdamW extends Adam {
     super(params, withDefaults({ weightDecay: 1e-2 }, options), true);
   }
 }
+
+/** `adamw` in expressions. */
+export const adamwEntry = defineEntry({
+  name: "adamw",
+  help: "Adam with decoupled weight decay",
+  options: adamArguments,
+  create: (options, { params, lr, weightDecay }: OptimizerContext): Optimizer =>
+    new AdamW(params, { ...options, lr, weightDecay }),
+});

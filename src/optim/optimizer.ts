@@ -4,6 +4,13 @@ import { Tensor } from "../tensor/tensor.js";
 import type { ParamGroup, Params } from "./param_group.js";
 import { type OptimizerStateDict, readOptimizer, writeOptimizer } from "./state_dict.js";
 
+/** What a run gives an optimizer beside its options. */
+export interface OptimizerContext {
+  readonly params: readonly Tensor[];
+  readonly lr: number;
+  readonly weightDecay: number;
+}
+
 /**
  * The base of every optimizer, as `torch.optim.Optimizer`. One of your own calls the constructor with its defaults and
  * says in `update` how parameters move.

@@ -67,7 +67,7 @@ export function linearSchedule(options: { start?: number; end?: number } = {}): 
  * ```
  */
 export function exponentialSchedule(options: { gamma: number }): Schedule {
-  const { gamma } = optionsOf({ gamma: undefined as unknown as number }, options);
+  const { gamma } = optionsOf({}, options, ["gamma"]);
   expectFactor("gamma", gamma);
   return (step) => gamma ** step;
 }
@@ -82,7 +82,7 @@ export function exponentialSchedule(options: { gamma: number }): Schedule {
  * ```
  */
 export function stepSchedule(options: { stepSize: number; gamma?: number }): Schedule {
-  const { stepSize, gamma } = optionsOf({ stepSize: undefined as unknown as number, gamma: 0.1 }, options);
+  const { stepSize, gamma } = optionsOf({ gamma: 0.1 }, options, ["stepSize"]);
   expectNumber("stepSize", stepSize, (x) => x > 0, "a number above 0");
   const length = stepsOrFraction("stepSize", stepSize);
   expectFactor("gamma", gamma);
@@ -101,8 +101,7 @@ export function stepSchedule(options: { stepSize: number; gamma?: number }): Sch
  * ```
  */
 export function multiStepSchedule(options: { milestones: readonly number[]; gamma?: number }): Schedule {
-  const defaults = { milestones: undefined as unknown as readonly number[], gamma: 0.1 };
-  const { milestones, gamma } = optionsOf(defaults, options);
+  const { milestones, gamma } = optionsOf({ gamma: 0.1 }, options, ["milestones"]);
   if (!Array.isArray(milestones) || milestones.length === 0) {
     throw new DistilleryError("BAD_ARGUMENT", `milestones: expected a list of steps, got ${show(milestones)}`);
   }
@@ -144,10 +143,14 @@ export function annealCosine(from: number, to: number, fraction: number): number
   return to + ((from - to) / 2) * (1 + Math.cos(Math.PI * fraction));
 }
 
-/** Options of the names in `defaults`, and no others. */
-function optionsOf<O extends object>(defaults: Required<O>, options: O): Required<O> {
-  expectOptions("options", options, Object.keys(defaults));
-  return withDefaults(defaults as O, options) as Required<O>;
+/** Options of the names in `defaults` and in `needed`, and no others. */
+function optionsOf<O extends object, D extends Partial<O>>(
+  defaults: D,
+  options: O,
+  needed: readonly (keyof O & string)[] = [],
+) {
+  expectOptions("options", options, [...needed, ...Object.keys(defaults)]);
+  return withDefaults(defaults, options);
 }
 
 function expectFactor(name: string, value: unknown): void {

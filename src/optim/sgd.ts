@@ -1,9 +1,10 @@
-import { expectNumber, expectOptions, withDefaults } from "../checks.js";
+import * as v from "valibot";
+import { expectFlags, expectNumber, expectOptions, withDefaults } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
+import { boolean, defineEntry, described, fraction, nonNegative } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { expectFlags } from "./adam.js";
-import { gradsOf, Optimizer, partition } from "./optimizer.js";
+import { gradsOf, Optimizer, type OptimizerContext, partition } from "./optimizer.js";
 import type { ParamGroup, Params } from "./param_group.js";
 
 /** The options of {@link SGD}, with PyTorch's defaults. */
@@ -94,3 +95,16 @@ export class SGD extends Optimizer<SGDGroup, { momentumBuffer: Float32Array }> {
     return momentum === 0 ? [] : ["momentum_buffer"];
   }
 }
+
+/** `sgd` in expressions. */
+export const sgdEntry = defineEntry({
+  name: "sgd",
+  help: "stochastic gradient descent, with weight decay added to the gradient",
+  options: {
+    momentum: described(v.optional(nonNegative(), 0), "what of the momentum buffer remains in each step"),
+    dampening: described(v.optional(fraction(), 0), "one minus this is what the gradient adds to the buffer"),
+    nesterov: described(v.optional(boolean(), false), "look ahead by the momentum"),
+  },
+  create: (options, { params, lr, weightDecay }: OptimizerContext): Optimizer =>
+    new SGD(params, { ...options, lr, weightDecay }),
+});

@@ -1,10 +1,13 @@
 import { expectDataset } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
-import { type DistillationLoss, KD_DEFAULTS, kdDistillationLoss, type LossSpec } from "../losses/index.js";
+import type { DistillationLoss, LossSpec } from "../losses/index.js";
+import { KD_DEFAULTS, kdDistillationLoss } from "../losses/kd_loss.js";
 import { expectModule } from "../nn/expect_module.js";
 import { Module } from "../nn/module.js";
-import { asTeacher, chooseTeacher, type Teacher, type TeacherCache, type TeacherFunction } from "../teachers/index.js";
+import { asTeacher } from "../teachers/as_teacher.js";
+import { chooseTeacher } from "../teachers/choose.js";
+import type { Teacher, TeacherCache, TeacherFunction } from "../teachers/index.js";
 import { type RunControls, splitControls } from "./controls.js";
 import { fit } from "./fit.js";
 import { type DistillationOptions, distillationSchema, resolveOptions } from "./options.js";

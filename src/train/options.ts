@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import { DistilleryError } from "../errors.js";
-import { KD_DEFAULTS } from "../losses/index.js";
+import { KD_DEFAULTS } from "../losses/kd_loss.js";
 import type { Optimizer } from "../optim/optimizer.js";
 import type { Schedule } from "../optim/schedules.js";
 import {

@@ -1,6 +1,7 @@
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
-import { createLoss, type DistillationLoss, isDistillationLoss, type LossSpec } from "../losses/index.js";
+import { createLoss, type DistillationLoss, type LossSpec } from "../losses/index.js";
+import { isDistillationLoss } from "../losses/loss.js";
 import { withEvalMode } from "../nn/modes.js";
 import { Module } from "../nn/module.js";
 import { Taps } from "../nn/taps.js";

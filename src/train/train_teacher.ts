@@ -2,7 +2,7 @@ import { show } from "../checks.js";
 import { expectDataset } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
-import { crossEntropyLoss, type LossSpec } from "../losses/index.js";
+import { crossEntropyDistillationLoss, type LossSpec } from "../losses/index.js";
 import { expectModule } from "../nn/expect_module.js";
 import type { Module } from "../nn/module.js";
 import { type RunControls, splitControls } from "./controls.js";
@@ -50,7 +50,7 @@ export function trainTeacher(input: TrainTeacherInput): RunHandle {
     const { labelSmoothing } = options;
     const loss =
       spec === undefined
-        ? crossEntropyLoss({ labelSmoothing })
+        ? crossEntropyDistillationLoss({ labelSmoothing })
         : await resolveLoss(spec, { student: model, teacher: null, data, labelSmoothing, generator: stream.generator });
     if (loss.needsTeacher) throw new DistilleryError("BAD_ARGUMENT", `loss: ${loss.name} needs a teacher: use distill`);
     const trainer = await Trainer.open({

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { F, Linear, tensor, zeros } from "../../src/index.js";
-import { linearOp } from "../../src/ops/index.js";
+import { linearOp } from "../../src/ops/linear.js";
 import { checkGradients, leaves } from "../tensor/finite_differences.js";
 
 /** Rows, inputs, outputs. */

@@ -1,5 +1,5 @@
 import { describe, it } from "vitest";
-import { linearOp } from "../../src/ops/index.js";
+import { linearOp } from "../../src/ops/linear.js";
 import { expectClose } from "./close.js";
 import { backward, gradOf, leaf, readFixture, type Stored } from "./fixture.js";
 

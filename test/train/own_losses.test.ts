@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { fingerprint } from "../../src/checkpoint/fingerprint.js";
 import {
   type Batch,
-  crossEntropyLoss,
+  crossEntropyDistillationLoss,
   csvLog,
   type DistillationLoss,
   distill,
@@ -70,7 +70,7 @@ describe("the loss of a distillation", () => {
     ];
     expect((await start({ loss: terms }).done).history.map(timeless)).toEqual(history.map(timeless));
     const sum = weightedSum([
-      [0.1, crossEntropyLoss()],
+      [0.1, crossEntropyDistillationLoss()],
       [0.9, kdDistillationLoss({ temperature: 4 })],
     ]);
     expect((await start({ loss: sum }).done).history.map(timeless)).toEqual(history.map(timeless));
@@ -272,7 +272,7 @@ describe("refusals", () => {
 
   test.each(["loss", "epoch", "my loss"])("a term of a sum named %j", (name) => {
     const terms = [
-      [1, crossEntropyLoss()],
+      [1, crossEntropyDistillationLoss()],
       [1, { ...logitMse, name }],
     ] as const;
     expect(() => weightedSum(terms)).toThrowError(

@@ -1,0 +1,118 @@
+import * as v from "valibot";
+import {
+  boolean,
+  defineEntry,
+  described,
+  fraction,
+  integer,
+  list,
+  nonNegative,
+  oneOf,
+  positive,
+} from "../registry/index.js";
+import type { LRScheduler } from "./lr_scheduler.js";
+import { OneCycleLR } from "./one_cycle_lr.js";
+import type { Optimizer } from "./optimizer.js";
+import {
+  constantSchedule,
+  cosineSchedule,
+  linearSchedule,
+  multiStepSchedule,
+  type Schedule,
+  stepSchedule,
+  warmup,
+} from "./schedules.js";
+
+/** What a run gives a schedule beside its options. */
+export interface ScheduleContext {
+  readonly optimizer: Optimizer;
+  readonly epochs: number;
+  readonly stepsPerEpoch: number;
+}
+
+const warmupSteps = described(v.optional(integer(0), 0), "steps over which the rate rises first");
+const gamma = described(v.optional(fraction(), 0.1), "what the rate is multiplied with");
+
+/** `one-cycle` in expressions. */
+export const oneCycleEntry = defineEntry({
+  name: "one-cycle",
+  help: "up to the learning rate, then down below the start; momentum or beta1 moves the other way",
+  options: {
+    pctStart: described(v.optional(fraction(), 0.3), "the fraction of the run that rises"),
+    annealStrategy: described(v.optional(oneOf(["cos", "linear"]), "cos"), "how the rate moves in each phase"),
+    divFactor: described(v.optional(positive(), 20), "the start is the highest rate divided by this"),
+    finalDivFactor: described(v.optional(positive(), 100), "the end is the start divided by this"),
+    cycleMomentum: described(v.optional(boolean(), true), "whether momentum or beta1 is cycled too"),
+  },
+  create: (options, { optimizer, epochs, stepsPerEpoch }: ScheduleContext): LRScheduler =>
+    new OneCycleLR(optimizer, {
+      ...options,
+      maxLr: optimizer.paramGroups.map(({ lr }) => lr),
+      totalSteps: epochs * stepsPerEpoch,
+    }),
+});
+
+/** `cosine` in expressions. */
+export const cosineEntry = defineEntry({
+  name: "cosine",
+  help: "half a cosine from the learning rate down to a fraction of it",
+  options: {
+    end: described(v.optional(nonNegative(), 0), "the fraction of the learning rate at the end"),
+    warmupSteps,
+  },
+  create: ({ end, warmupSteps }): Schedule => warmup(warmupSteps, cosineSchedule({ end })),
+});
+
+/** `step` in expressions. */
+export const stepEntry = defineEntry({
+  name: "step",
+  help: "a factor on the rate, applied at a fixed interval of epochs",
+  options: { stepSize: described(v.optional(integer(1), 30), "epochs between two drops"), gamma, warmupSteps },
+  create: ({ stepSize, gamma, warmupSteps }, { stepsPerEpoch }: ScheduleContext): Schedule =>
+    warmedUp(warmupSteps, stepSchedule({ stepSize: stepSize * stepsPerEpoch, gamma })),
+});
+
+/** `multi-step` in expressions. */
+export const multiStepEntry = defineEntry({
+  name: "multi-step",
+  help: "a factor on the rate at each of the milestones",
+  options: { milestones: described(list(integer(1), "a list of epochs"), "epochs"), gamma, warmupSteps },
+  create: ({ milestones, gamma, warmupSteps }, { stepsPerEpoch }: ScheduleContext): Schedule => {
+    const steps = milestones.map((epoch) => epoch * stepsPerEpoch);
+    return warmedUp(warmupSteps, multiStepSchedule({ milestones: steps, gamma }));
+  },
+});
+
+/** `exponential` in expressions. */
+export const exponentialEntry = defineEntry({
+  name: "exponential",
+  help: "a factor on the rate after every epoch",
+  options: { gamma: described(fraction(), "what the rate is multiplied with"), warmupSteps },
+  create: ({ gamma, warmupSteps }, { stepsPerEpoch }: ScheduleContext): Schedule =>
+    warmedUp(warmupSteps, stepSchedule({ stepSize: stepsPerEpoch, gamma })),
+});
+
+/** `linear` in expressions. */
+export const linearEntry = defineEntry({
+  name: "linear",
+  help: "a straight line between two fractions of the learning rate",
+  options: {
+    start: described(v.optional(nonNegative(), 1), "the fraction of the learning rate at the start"),
+    end: described(v.optional(nonNegative(), 0), "the fraction of the learning rate at the end"),
+    warmupSteps,
+  },
+  create: ({ start, end, warmupSteps }): Schedule => warmup(warmupSteps, linearSchedule({ start, end })),
+});
+
+/** `constant` in expressions. */
+export const constantEntry = defineEntry({
+  name: "constant",
+  help: "the learning rate all the way",
+  options: { warmupSteps },
+  create: ({ warmupSteps }): Schedule => warmup(warmupSteps, constantSchedule()),
+});
+
+/** A rise before a schedule whose places are counted from the beginning of the run, and not from the end of the rise. */
+function warmedUp(steps: number, schedule: Schedule): Schedule {
+  return warmup(steps, (step, rest) => schedule(step + steps, rest + steps));
+}
