@@ -48,12 +48,19 @@ export function trace(module: Module, sampleShape: readonly number[], rows: numb
   return keepingBuffers(module, () => withGenerator(new Generator(rows), () => noGrad(run)));
 }
 
-/** Whether the forward pass of a module, in the modes that it is in, draws random numbers. */
+/**
+ * Whether the forward pass of a module, in the modes that it is in, draws random numbers: yes, too, if it fails on samples of this
+ * shape, so that the error comes from the step that meets it.
+ */
 export function drawsRandomNumbers(module: Module, sampleShape: readonly number[]): boolean {
   const generator = new Generator(0);
   const inputs = withGenerator(new Generator(1), () => randn([2, ...sampleShape]));
   const before = generator.state.slice();
-  keepingBuffers(module, () => withGenerator(generator, () => noGrad(() => module.forward(inputs))));
+  try {
+    keepingBuffers(module, () => withGenerator(generator, () => noGrad(() => module.forward(inputs))));
+  } catch {
+    return true;
+  }
   return before.some((word, i) => word !== generator.state[i]);
 }
 

@@ -37,14 +37,19 @@ const ALLOWED = new Set([...TENSORS, ...SCALARS, DTYPE, ENCODE]);
 
 /** The global of a name, if a dictionary of tensors may hold it; every other is foreign. */
 export function globalNamed(name: string, reading: Reading): Global | Foreign {
+  if (name === COUNTER) return { kind: "global", name, misuse: reading.fail(notAllowed(name)) };
   if (ALLOWED.has(name)) return { kind: "global", name };
   if (/^torch\.\w+Storage$/.test(name)) {
     const read = STORED_TYPES.map((type) => type.torch).join(", ");
     return reading.foreign(name, `GLOBAL ${quote(name)}: elements of this type are not read, only ${read}`);
   }
+  return reading.foreign(name, notAllowed(name));
+}
+
+function notAllowed(name: string): string {
   const text = "is not allowed: only a state_dict is read, and nothing of the file is run";
   const advice = "if the state_dict is under a key, load(file, { key }) leaves the rest out";
-  return reading.foreign(name, `GLOBAL ${quote(name)} ${text}; ${advice}`);
+  return `GLOBAL ${quote(name)} ${text}; ${advice}`;
 }
 
 /** What calling one of the globals would give, made without calling anything. */
@@ -59,6 +64,7 @@ export function reduce(callee: Value, args: Value, reading: Reading): Value {
   if (SCALARS.includes(callee.name)) return number(items, reading);
   const made = madeOf(callee.name, items);
   if (made !== null) return made;
+  if (callee.misuse !== undefined) throw callee.misuse;
   throw reading.fail(`REDUCE of ${quote(callee.name)} with ${items.length} arguments is not allowed`);
 }
 

@@ -39,6 +39,8 @@ export interface Dict {
 export interface Global {
   readonly kind: "global";
   readonly name: string;
+  /** The error at the place of a name that is allowed with its usual arguments only. */
+  readonly misuse?: Error;
 }
 
 /** The elements of one or more tensors: an entry of the archive, by its key. */
