@@ -37,7 +37,8 @@ export const boolean = () => v.boolean(expected("true or false"));
 
 /** One of the names. */
 export function oneOf<const N extends readonly [string, ...string[]]>(names: N) {
-  return v.picklist(names, expected(`one of ${names.map((name) => JSON.stringify(name)).join(", ")}`));
+  const quoted = names.map((name) => JSON.stringify(name));
+  return v.picklist(names, expected(quoted.length === 2 ? quoted.join(" or ") : `one of ${quoted.join(", ")}`));
 }
 
 /** A list of at least `minLength` values. */

@@ -135,7 +135,7 @@ describe("images in a folder, from the teacher to the evaluation", () => {
     const printed = await succeed(["evaluate", TEACHER, "--data", data], cwd);
     const { perClass } = await evaluationOf(TEACHER);
     expect(printed).toMatch(/^runs.teacher.teacher\.pth: TeacherNet, [\d,]+ parameters, \d+\.\d\d MB\n/);
-    expect(printed).toContain("rows: 30 examples\n");
+    expect(printed).toContain("rows: 30 samples\n");
     expect(printed).toMatch(/^accuracy +100\.00% +30 of 30$/m);
     expect(printed).toMatch(/^loss +\d\.\d{4} +mean cross-entropy$/m);
     expect(printed).toMatch(/^calibration error +\d+\.\d\d% +expected, over 15 bins$/m);
@@ -167,7 +167,7 @@ describe("images in a folder, from the teacher to the evaluation", () => {
   test("a checkpoint can be inspected too", async () => {
     const printed = await succeed(["inspect", join("runs", "teacher", "checkpoint.safetensors")], cwd);
     expect(printed).toMatch(/^random\.state +int32 +\[\d+\]$/m);
-    expect(printed).toMatch(/^position: \{"epoch":3,/m);
+    expect(printed).toMatch(/^progress: \{"epoch":3,/m);
   });
 });
 

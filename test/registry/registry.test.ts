@@ -96,7 +96,7 @@ describe("what does not fit is refused", () => {
     ["plain(constructor=1)", "--box: plain: constructor: unknown argument (it takes sides, color)"],
     ["empty(a=1)", "--box: empty: a: unknown argument (it takes no arguments)"],
     ["empty(1)", "--box: empty: expected at most 0 arguments, got 1"],
-    ["plain(color=green)", '--box: plain: color: expected one of "red", "blue", got "green"'],
+    ["plain(color=green)", '--box: plain: color: expected "red" or "blue", got "green"'],
     ["plain(sides=[])", "--box: plain: sides: expected a list of whole numbers, got a value of type Array"],
     ["plain(sides=[1, 0])", "--box: plain: sides.1: expected a whole number of at least 1, got 0"],
     ["plain([1], sides=[2])", "--box: plain: expected sides once, got it by its place and by its name"],

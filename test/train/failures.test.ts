@@ -42,7 +42,7 @@ describe("options that make no sense", () => {
     [{ maxGradNorm: 0 }, "maxGradNorm: expected a number above 0, got 0"],
     [{ shuffle: "yes" }, 'shuffle: expected true or false, got "yes"'],
     [{ dropLast: 1 }, "dropLast: expected true or false, got 1"],
-    [{ teacherMode: "frozen" }, 'teacherMode: expected one of "train", "eval", got "frozen"'],
+    [{ teacherMode: "frozen" }, 'teacherMode: expected "train" or "eval", got "frozen"'],
     [{ learningRate: 1 }, "learningRate: unknown option"],
     [{ checkpointEvery: 0 }, "checkpointEvery: expected a whole number of at least 1, got 0"],
     [{ teacher: {} }, "teacher: expected a Module, a Teacher or a function of the batch, got a value of type Object"],
