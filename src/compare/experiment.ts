@@ -6,6 +6,7 @@ import { expectDataset } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import { ioError, writeWhole } from "../files/index.js";
+import { functionLoss } from "../losses/function_loss.js";
 import { type DistillationLoss, LOSSES, type LossSpec } from "../losses/index.js";
 import { isDistillationLoss } from "../losses/loss.js";
 import { expectModule } from "../nn/expect_module.js";
@@ -149,9 +150,9 @@ function isExpression(loss: LossSpec): loss is Expression {
   return typeof loss !== "function" && !isDistillationLoss(loss);
 }
 
-function describeLoss(loss: LossSpec): unknown {
+function describeLoss(loss: LossSpec, classes: number): unknown {
   if (isExpression(loss)) return LOSSES.canonical(loss, { argument: "loss" });
-  return typeof loss === "function" ? String(loss) : loss.config();
+  return typeof loss === "function" ? functionLoss(loss, classes).config() : loss.config();
 }
 
 function expectWorkers({ module, count }: Workers, { schedule }: ResolvedDistillation): void {
@@ -200,7 +201,7 @@ export function describeConfig(
     ...{ ...controls.metadata, command },
     ...options,
     ...describeSchedule(options.schedule, options.epochs * stepsPerEpoch(data, options)),
-    ...(loss !== null && { loss: describeLoss(loss) }),
+    ...(loss !== null && { loss: describeLoss(loss, data.classes) }),
     ...more,
     dataHash: data.fingerprint(),
     validationHash: validation.fingerprint(),

@@ -187,7 +187,10 @@ export async function named<T>(name: string, run: Promise<T>): Promise<T> {
   try {
     return await run;
   } catch (error) {
-    if (!(error instanceof DistilleryError) || error.message.startsWith(`${name}:`)) throw error;
+    if (!(error instanceof DistilleryError)) throw error;
+    // The trial or its folder.
+    const [subject] = error.message.split(": ");
+    if (subject.endsWith(name)) throw error;
     throw new DistilleryError(error.code, `${name}: ${error.message}`, { cause: error });
   }
 }

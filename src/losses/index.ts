@@ -1,11 +1,11 @@
 import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { type Expression, Registry, type UserModules } from "../registry/index.js";
-import type { Tensor } from "../tensor/tensor.js";
 import { crossEntropyEntry } from "./cross_entropy.js";
+import { functionLoss, type LossFunction } from "./function_loss.js";
 import { kdEntry } from "./kd_loss.js";
 import { logitMseEntry } from "./logit_mse.js";
-import { type DistillationLoss, functionLoss, isDistillationLoss, type LossBatch, type LossContext } from "./loss.js";
+import { type DistillationLoss, isDistillationLoss, type LossContext } from "./loss.js";
 import { weightedSum } from "./weighted_sum.js";
 
 export { type CrossEntropyOptions, crossEntropy, crossEntropyDistillationLoss } from "./cross_entropy.js";
@@ -37,7 +37,7 @@ export const LOSSES = new Registry<DistillationLoss, LossContext>("loss", [cross
  * A loss as a run takes it: an expression (`"0.1*cross-entropy + 0.9*kd(temperature=4)"`, or its structured terms), a
  * {@link DistillationLoss}, or a function of the batch that gives a scalar.
  */
-export type LossSpec = Expression | DistillationLoss | ((batch: LossBatch) => Tensor);
+export type LossSpec = Expression | DistillationLoss | LossFunction;
 
 /**
  * Makes the loss that a specification says.
@@ -49,7 +49,7 @@ export function createLoss(
   context: LossContext,
   options: { modules?: UserModules } = {},
 ): DistillationLoss {
-  if (typeof spec === "function") return functionLoss(spec);
+  if (typeof spec === "function") return functionLoss(spec, context.classes);
   if (isDistillationLoss(spec)) return spec;
   if (typeof spec !== "string" && (typeof spec !== "object" || spec === null)) {
     const text = `loss: expected an expression, a loss or a function of the batch, got ${show(spec)}`;

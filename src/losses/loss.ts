@@ -80,16 +80,6 @@ export function isDistillationLoss(value: unknown): value is DistillationLoss {
   return typeof name === "string" && typeof compute === "function" && typeof config === "function";
 }
 
-/** A function of the batch as a loss. It needs the teacher, and its text is its configuration. */
-export function functionLoss(compute: (batch: LossBatch) => Tensor): DistillationLoss {
-  return {
-    name: compute.name || "loss",
-    needsTeacher: true,
-    compute: (batch) => ({ loss: compute(batch), metrics: {} }),
-    config: () => ({ function: String(compute) }),
-  };
-}
-
 /** The labels of a batch; `BAD_ARGUMENT` if the loss needs them and there are none. */
 export function labelsFor(loss: string, { labels }: LossBatch): Labels {
   if (labels !== null) return labels;

@@ -1,9 +1,10 @@
+import { DistilleryError } from "../errors.js";
 import type { Teacher } from "./teacher.js";
 import type { TeacherCache } from "./teacher_cache.js";
 
 /**
  * Logits that were computed before, by the index of each sample in the training data. Outside of the training data `inner`
- * gives the outputs; without it no agreement is reported.
+ * gives the outputs; without it no agreement is reported. A run on other data than the cache's is refused.
  *
  * @example
  * ```ts
@@ -15,6 +16,13 @@ export function cached(cache: TeacherCache, inner?: Teacher): Teacher {
   return {
     name: "cached",
     fingerprint: () => cache.teacherHash,
+    open({ data, taps }) {
+      if (taps.length > 0) {
+        const text = `teacher: cached logits have no output of the module "${taps[0]}", which the loss reads`;
+        throw new DistilleryError("BAD_ARGUMENT", `${text}: give the network, or frozen(network)`);
+      }
+      cache.expectData(data);
+    },
     outputs: ({ indices }) => ({ logits: cache.batch(indices), taps: {} }),
     ...(inner?.evaluate && { evaluate: (batch) => (inner.evaluate as NonNullable<Teacher["evaluate"]>)(batch) }),
     ...(inner?.isFixed !== undefined && { isFixed: inner.isFixed }),

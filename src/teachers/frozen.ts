@@ -1,6 +1,8 @@
 import { DistilleryError } from "../errors.js";
 import { FrozenModel } from "../graph/index.js";
+import type { Outputs } from "../losses/loss.js";
 import type { Module } from "../nn/module.js";
+import type { StateDict } from "../nn/state_dict.js";
 import { currentGenerator } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { isTracing } from "../tensor/tracer.js";
@@ -18,8 +20,8 @@ const MAX_PREFETCH_BYTES = 128e6;
  * becomes of its own afterwards does not matter. Its forward passes for the next batches run ahead, on the threads that the
  * student's small kernels leave idle, with the same bits. In "train" mode the network's own running statistics move.
  *
- * Any network of the library's operations can be frozen. One whose forward depends on the batch, or has operations that only
- * run in TypeScript, is used as {@link live}.
+ * Any network of the library's operations can be frozen. If its forward depends on the batch or has operations that only run
+ * in TypeScript, it runs in each step, with the weights that were copied.
  *
  * @example
  * ```ts
@@ -28,21 +30,34 @@ const MAX_PREFETCH_BYTES = 128e6;
  */
 export function frozen(module: Module, options: NetworkTeacherOptions = {}): Teacher {
   const { mode = "eval", taps = [] } = options;
+  const training = mode === "train";
   const alive = live(module, options);
   /** Null if there can be none. */
   let model: FrozenModel | null | undefined;
+  /** For passes of the network itself. */
+  let weights: KeptWeights | null = null;
   const modelFor = (inputs: Tensor): FrozenModel | null => {
-    if (model === undefined) model = freeze(module, inputs.shape.slice(1), { training: mode === "train", taps });
+    if (model === undefined) {
+      model = freeze(module, inputs.shape.slice(1), { training, taps });
+      if (model === null || training) weights = new KeptWeights(module, training);
+    }
     return model?.fits(inputs) ? model : null;
+  };
+  const withWeights = (pass: () => Outputs) => weights?.run(pass) ?? pass();
+  const take = (model: FrozenModel, inputs: Tensor): Outputs => {
+    const { output, taps } = model.take(inputs, currentGenerator());
+    return { logits: output, taps };
   };
   return {
     ...alive,
     name: "frozen",
     outputs(batch) {
       const model = isTracing() ? null : modelFor(batch.inputs);
-      if (model === null) return alive.outputs(batch);
-      const { output, taps } = model.take(batch.inputs, currentGenerator());
-      return { logits: output, taps };
+      return model === null ? withWeights(() => alive.outputs(batch)) : take(model, batch.inputs);
+    },
+    evaluate(batch) {
+      const model = modelFor(batch.inputs);
+      return model === null || training ? withWeights(() => alive.evaluate(batch)) : take(model, batch.inputs);
     },
     prefetch: ({ inputs }) => modelFor(inputs)?.enqueue(inputs, currentGenerator()),
     prefetchDepth(rows) {
@@ -56,8 +71,41 @@ export function frozen(module: Module, options: NetworkTeacherOptions = {}): Tea
     close() {
       model?.release();
       model = undefined;
+      weights = null;
     },
   };
+}
+
+/** Copies of a network's weights and, unless they are to move, its buffers: passes run with them. */
+class KeptWeights {
+  readonly #kept: readonly { own: StateDict[string]; copy: Values }[];
+
+  constructor(module: Module, moveBuffers: boolean) {
+    const buffers = moveBuffers ? [] : module.namedBuffers().map(([, buffer]) => buffer);
+    this.#kept = [...module.parameters(), ...buffers].map((own) => ({ own, copy: own.data.slice() }));
+  }
+
+  /** The outputs of a pass with the copies in the network, which has its own again afterwards. */
+  run(pass: () => Outputs): Outputs {
+    const changed = this.#kept.filter(({ own, copy }) => !bytesOf(own.data).equals(bytesOf(copy)));
+    if (changed.length === 0) return pass();
+    const present = changed.map(({ own }) => own.data.slice());
+    try {
+      for (const { own, copy } of changed) bytesOf(own.data).set(bytesOf(copy));
+      const outputs = pass();
+      // A fused chain is computed when it is read: with the copies.
+      for (const tensor of [outputs.logits, ...Object.values(outputs.taps)]) void tensor.data;
+      return outputs;
+    } finally {
+      for (const [i, { own }] of changed.entries()) bytesOf(own.data).set(bytesOf(present[i]));
+    }
+  }
+}
+
+type Values = StateDict[string]["data"];
+
+function bytesOf({ buffer, byteOffset, byteLength }: Values): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength);
 }
 
 function freeze(

@@ -18,6 +18,12 @@ export interface NetworkTeacherOptions {
   taps?: readonly string[];
 }
 
+/** A teacher made of a network, which answers at once. */
+interface NetworkTeacher extends Teacher {
+  outputs(batch: Batch): Outputs;
+  evaluate(batch: Batch): Outputs;
+}
+
 /**
  * A network whose forward pass runs in each step, with the weights that it then has. Outside of the pass it is in the modes
  * that the caller left it in.
@@ -27,7 +33,7 @@ export interface NetworkTeacherOptions {
  * await distill({ teacher: live(network), student, data });
  * ```
  */
-export function live(module: Module, { mode = "eval", taps = [] }: NetworkTeacherOptions = {}): Teacher {
+export function live(module: Module, { mode = "eval", taps = [] }: NetworkTeacherOptions = {}): NetworkTeacher {
   const training = mode === "train";
   const [modes, evalModes] = [new Modes([[module, training]]), new Modes([[module, false]])];
   const tapped = new Taps(module, taps, "teacher");

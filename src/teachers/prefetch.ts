@@ -42,6 +42,7 @@ export function* prefetch(loader: DataLoader, teacher: Teacher): Generator<Taugh
       `teacher: expected a Teacher such as frozen(network), got ${show(teacher)}`,
     );
   }
+  teacher.open?.({ data: loader.dataset, taps: [] });
   const epoch = loader.epoch();
   const batches = new TeacherPrefetcher(teacher, loader.dataset, () => false);
   try {

@@ -1,4 +1,4 @@
-import type { Batch } from "../data/dataset.js";
+import type { Batch, Dataset } from "../data/dataset.js";
 import type { Outputs } from "../losses/loss.js";
 import type { Module } from "../nn/module.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -25,6 +25,11 @@ export interface Teacher {
   readonly name: string;
   /** Tells teachers of other outputs apart, as the SHA-256 of their weights; null if that is not known. */
   fingerprint(): string | null;
+  /**
+   * Called before a run is set up; refuses one that it has no outputs for: other data, or hidden outputs (`taps`, by the
+   * paths of their modules) that it does not have. `BAD_ARGUMENT`.
+   */
+  open?(run: { readonly data: Dataset; readonly taps: readonly string[] }): void;
   /**
    * The outputs for a batch of the training data. The batch's tensors are valid until the step ends. A teacher that gives
    * a promise draws no random numbers from the run's stream.

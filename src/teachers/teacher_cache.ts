@@ -122,10 +122,13 @@ export class TeacherCache {
 
   /** Refuses a teacher or data other than those that it was computed from; `BAD_ARGUMENT`. */
   expectOf(teacher: Module, data: Dataset): void {
-    const otherTeacher = fingerprint(teacher.stateDict()) !== this.teacherHash;
-    if (!otherTeacher && data.fingerprint() === this.dataHash) return;
-    const wrong = otherTeacher ? "teacher" : "data set";
-    throw new DistilleryError("BAD_ARGUMENT", `teacherCache: was computed from another ${wrong}: compute it again`);
+    if (fingerprint(teacher.stateDict()) !== this.teacherHash) throw fromAnother("teacher");
+    this.expectData(data);
+  }
+
+  /** Refuses data other than those that it was computed from, and those of them that are augmented; `BAD_ARGUMENT`. */
+  expectData(data: Dataset): void {
+    if (data.augmented === true || data.fingerprint() !== this.dataHash) throw fromAnother("data set");
   }
 
   /** The logits [n, classes] of the samples of these indices. */
@@ -134,6 +137,10 @@ export class TeacherCache {
     native.gatherRows(this.logits, indices, out, this.samples, this.classes);
     return new Tensor(out, [indices.length, this.classes]);
   }
+}
+
+function fromAnother(what: string): DistilleryError {
+  return new DistilleryError("BAD_ARGUMENT", `teacherCache: was computed from another ${what}: compute it again`);
 }
 
 function forward(teacher: Module, inputs: Tensor): Tensor {

@@ -73,6 +73,7 @@ export function distill(input: DistillInput): RunHandle {
     });
     const use = { mode: teacherMode, taps: loss.taps?.teacher ?? [] };
     const teacher = asTeacher(source, use);
+    if (loss.needsTeacher) teacher.open?.({ data, taps: use.taps });
     const config = () => ({
       ...(spec === undefined ? { temperature, alpha } : { loss: loss.config() }),
       ...(source instanceof Module ? { teacherMode } : { teacher: teacher.name }),

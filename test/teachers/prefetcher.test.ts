@@ -7,10 +7,12 @@ import {
   type Dataset,
   type DistillationLoss,
   Dropout,
+  frozen,
   Generator,
   getNumThreads,
   kdDistillationLoss,
   Linear,
+  live,
   ReLU,
   randn,
   Sequential,
@@ -22,7 +24,7 @@ import {
   withGenerator,
 } from "../../src/index.js";
 import { native } from "../../src/native.js";
-import { type Options, SAMPLES, SIZES, STEPS, start } from "../train/support.js";
+import { type Options, SAMPLES, SIZES, STEPS, start, timeless } from "../train/support.js";
 
 /** Networks whose forward can't be traced: it runs in each step. */
 class LiveTeacher extends TeacherNet {
@@ -159,6 +161,46 @@ test("a frozen teacher is a snapshot: weights and statistics that change during 
   );
   expect((await changed.end).student).toBe(student);
   expect(hits()).toEqual(Array(2 * EPOCHS * STEPS).fill(true));
+});
+
+test.each([
+  ["that runs natively", "eval"],
+  ["that runs natively", "train"],
+  ["that can't be traced", "eval"],
+  ["that can't be traced", "train"],
+] as const)("frozen(network) %s is a snapshot in %s mode, for the agreement too", async (kind, mode) => {
+  const run = async (change: boolean) => {
+    const Net = kind === "that runs natively" ? TeacherNet : LiveTeacher;
+    const network = withGenerator(new Generator(4), () => new Net({ ...SIZES, hidden: [12, 10, 8] }));
+    const validation = withGenerator(new Generator(5), () => synthetic({ samples: 30, features: 6, classes: 3 }));
+    const moved: Float32Array[] = [];
+    const onStep = ({ step }: { step: number }) => {
+      if (step !== 2 || !change) return;
+      for (const { data } of network.parameters()) {
+        data.set(data.map((x) => x + 1));
+        moved.push(data.slice());
+      }
+      if (mode === "train") return;
+      for (const [, { data }] of network.namedBuffers()) if (data instanceof Float32Array) data.fill(2);
+    };
+    const { history } = await start({ teacher: frozen(network, { mode }) as never, validation, onStep }, 3).done;
+    expect(history[0].metrics.agreement).toBeDefined();
+    if (change) expect(network.parameters().map(({ data }) => data)).toEqual(moved);
+    return history.map(timeless);
+  };
+  expect(await run(true)).toEqual(await run(false));
+});
+
+test("a frozen teacher serves a second run, as its network then is", async () => {
+  const network = withGenerator(new Generator(4), () => new TeacherNet({ ...SIZES, hidden: [12, 10, 8] }));
+  const teacher = frozen(network) as never;
+  const run = async (teacher: never) => (await start({ teacher }, 3).done).history.map(timeless);
+  const first = await run(teacher);
+  for (const { data } of network.parameters()) data.set(data.map((x) => x + 1));
+  const second = await run(teacher);
+  expect(hits()).toEqual(Array(2 * EPOCHS * STEPS).fill(true));
+  expect(second).not.toEqual(first);
+  expect(second).toEqual(await run(live(network) as never));
 });
 
 test("a frozen teacher's memory is released when its run ends, also by an error", async () => {

@@ -1,7 +1,21 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { distill, load, save, TeacherCache, type Tensor, tensor } from "../../src/index.js";
+import {
+  augment,
+  cached,
+  DataLoader,
+  type Dataset,
+  type DistillationLoss,
+  distill,
+  load,
+  prefetch,
+  save,
+  splitDataset,
+  TeacherCache,
+  type Tensor,
+  tensor,
+} from "../../src/index.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { BATCH, setting } from "../train/support.js";
 
@@ -37,6 +51,44 @@ describe("a teacher's logits in a file", () => {
     const text = (wrong: string) => `teacherCache: was computed from another ${wrong}: compute it again`;
     expect((await failure(run({ teacher: other.teacher }), "BAD_ARGUMENT")).message).toBe(text("teacher"));
     expect((await failure(run({ data: other.data }), "BAD_ARGUMENT")).message).toBe(text("data set"));
+  });
+});
+
+describe("cached(cache) as a run's teacher", () => {
+  const run = async (more: (own: Awaited<ReturnType<typeof saved>>) => object) => {
+    const own = await saved();
+    const { student, data, cache } = own;
+    return distill({ teacher: cached(cache), student, data, epochs: 1, batchSize: BATCH, ...more(own) });
+  };
+  test.each<[string, (data: Dataset) => Dataset]>([
+    ["other data", () => setting().data],
+    ["other samples of the same data", (data) => splitDataset(data, { fraction: 0.2 }).train],
+    ["augmented data", (data) => augment(data, { noise: 0.1 })],
+  ])("is refused for %s", async (_, change) => {
+    const { message } = await failure(
+      run(({ data }) => ({ data: change(data) })),
+      "BAD_ARGUMENT",
+    );
+    expect(message).toBe("teacherCache: was computed from another data set: compute it again");
+    const own = await saved();
+    const loader = new DataLoader(change(own.data), { batchSize: BATCH });
+    expect(() => [...prefetch(loader, cached(own.cache))]).toThrow("was computed from another data set");
+  });
+
+  test("is refused for a loss that reads hidden outputs, accepted for one that reads nothing of it", async () => {
+    const loss: DistillationLoss = {
+      ...{ name: "hint", needsTeacher: true, taps: { teacher: ["fc1"] }, config: () => ({}) },
+      compute: ({ student }) => ({ loss: student.logits.mean(), metrics: {} }),
+    };
+    const { message } = await failure(
+      run(() => ({ loss })),
+      "BAD_ARGUMENT",
+    );
+    expect(message).toMatch(
+      /^teacher: cached logits have no output of the module "fc1", which the loss reads: give the/,
+    );
+    const { history } = await run(() => ({ loss: "cross-entropy", data: setting().data }));
+    expect(history).toHaveLength(1);
   });
 });
 

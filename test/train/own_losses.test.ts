@@ -20,12 +20,14 @@ import {
   ReLU,
   randn,
   Sequential,
+  type Tensor,
   tensorBoardLog,
   trainTeacher,
   weightedSum,
   withGenerator,
   zeros,
 } from "../../src/index.js";
+import { createLoss } from "../../src/losses/index.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { readEvents } from "../log/event_reader.js";
 import { BATCH, type Options, setting, start, timeless } from "./support.js";
@@ -81,6 +83,23 @@ describe("the loss of a distillation", () => {
       kdLoss(student.logits, teacher.logits, labels as never, { temperature: 2, alpha: 0.25 });
     const { history: _, ...expected } = await start({ temperature: 2, alpha: 0.25 }).end;
     expect(await start({ loss }).end).toMatchObject(expected);
+  });
+
+  test("a function of the batch is told from others by its text and its value", async () => {
+    const kd = (temperature: number) => (batch: LossBatch) =>
+      kdLoss(batch.student.logits, batch.teacher.logits, batch.labels as never, { temperature });
+    const hidden = (scale: number) => (batch: LossBatch) => batch.student.taps.fc9.mul(scale);
+    const configOf = (loss: (batch: LossBatch) => Tensor) => createLoss(loss, { classes: 3 } as never).config();
+    expect(configOf(kd(2))).toEqual(configOf(kd(2)));
+    expect(configOf(kd(2))).toEqual({ function: String(kd(2)), valueHash: expect.stringMatching(/^[0-9a-f]{64}$/) });
+    expect(configOf(kd(2))).not.toEqual(configOf(kd(3)));
+    expect(configOf(hidden(2))).toEqual({ function: String(hidden(2)) });
+
+    const out = newRun();
+    await start({ out, loss: kd(2), epochs: 1 }).done;
+    await start({ out, loss: kd(2), epochs: 1, resume: true }).done;
+    const { message } = await failure(start({ out, loss: kd(3), epochs: 1, resume: true }).done, "BAD_CONFIG");
+    expect(message).toContain("valueHash");
   });
 
   test("one that needs no teacher is trainTeacher's cross-entropy, to the bit", async () => {

@@ -1,0 +1,47 @@
+import { createHash } from "node:crypto";
+import { noGrad } from "../tensor/autograd.js";
+import { withArena } from "../tensor/buffer_pool.js";
+import { IntTensor } from "../tensor/int_tensor.js";
+import { Generator, randn, withGenerator } from "../tensor/random.js";
+import { Tensor } from "../tensor/tensor.js";
+import type { DistillationLoss, LossBatch } from "./loss.js";
+
+/** Computes a scalar from a batch. */
+export type LossFunction = (batch: LossBatch) => Tensor;
+
+/**
+ * A function of the batch as a loss. It needs the teacher. Its configuration is its text and, as functions of one text may
+ * hold different values, the SHA-256 of its value for fixed random logits: a function that needs more has its text only.
+ */
+export function functionLoss(compute: LossFunction, classes: number): DistillationLoss {
+  return {
+    name: compute.name || "loss",
+    needsTeacher: true,
+    compute: (batch) => ({ loss: compute(batch), metrics: {} }),
+    config() {
+      const valueHash = hashOfValue(compute, classes);
+      return { function: String(compute), ...(valueHash !== null && { valueHash }) };
+    },
+  };
+}
+
+const ROWS = 8;
+
+/** SHA-256 of a loss's value for random logits of seed 0; null if it can't be computed from those alone. */
+function hashOfValue(compute: LossFunction, classes: number): string | null {
+  const value = () => {
+    const outputs = () => ({ logits: randn([ROWS, classes]), taps: {} });
+    const indices = Int32Array.from({ length: ROWS }, (_, i) => i);
+    const labels = new IntTensor(indices.map((i) => i % classes));
+    return compute({ student: outputs(), teacher: outputs(), labels, indices });
+  };
+  const hash = () => {
+    const given = noGrad(value);
+    return given instanceof Tensor ? createHash("sha256").update(given.data).digest("hex") : null;
+  };
+  try {
+    return withArena(() => withGenerator(new Generator(0), hash));
+  } catch {
+    return null;
+  }
+}
