@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
 import { noGrad } from "../tensor/autograd.js";
-import { withArena } from "../tensor/buffer_pool.js";
 import { IntTensor } from "../tensor/int_tensor.js";
 import { Generator, randn, withGenerator } from "../tensor/random.js";
+import { step } from "../tensor/step.js";
 import { Tensor } from "../tensor/tensor.js";
 import type { DistillationLoss, LossBatch } from "./loss.js";
+import { isMetricName } from "./metric_name.js";
 
 /** Computes a scalar from a batch. */
 export type LossFunction = (batch: LossBatch) => Tensor;
@@ -15,7 +16,7 @@ export type LossFunction = (batch: LossBatch) => Tensor;
  */
 export function functionLoss(compute: LossFunction, classes: number): DistillationLoss {
   return {
-    name: compute.name || "loss",
+    name: isMetricName(compute.name) ? compute.name : "function",
     needsTeacher: true,
     compute: (batch) => ({ loss: compute(batch), metrics: {} }),
     config() {
@@ -40,7 +41,7 @@ function hashOfValue(compute: LossFunction, classes: number): string | null {
     return given instanceof Tensor ? createHash("sha256").update(given.data).digest("hex") : null;
   };
   try {
-    return withArena(() => withGenerator(new Generator(0), hash));
+    return step(() => withGenerator(new Generator(0), hash));
   } catch {
     return null;
   }

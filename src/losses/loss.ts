@@ -2,7 +2,7 @@ import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import type { Module } from "../nn/module.js";
 import type { Labels } from "../tensor/int_tensor.js";
-import type { Tensor } from "../tensor/tensor.js";
+import { Tensor } from "../tensor/tensor.js";
 
 /** What a network gives for a batch. */
 export interface Outputs {
@@ -78,6 +78,35 @@ export interface LossContext {
 export function isDistillationLoss(value: unknown): value is DistillationLoss {
   const { name, compute, config } = (value ?? {}) as Partial<DistillationLoss>;
   return typeof name === "string" && typeof compute === "function" && typeof config === "function";
+}
+
+/** What a loss gives for a batch, checked: a scalar, and metrics that are numbers; `BAD_ARGUMENT` that names the loss. */
+export function computeLoss(loss: DistillationLoss, batch: LossBatch): ReturnType<DistillationLoss["compute"]> {
+  const place = `loss ${loss.name}`;
+  const result: unknown = loss.compute(batch);
+  if (result instanceof Tensor || typeof result !== "object" || result === null || !("loss" in result)) {
+    throw new DistilleryError("BAD_ARGUMENT", `${place}: expected { loss, metrics }, got ${showTensor(result)}`);
+  }
+  const { loss: value, metrics = {} } = result as { loss: unknown; metrics?: unknown };
+  if (!(value instanceof Tensor) || value.size !== 1) {
+    throw new DistilleryError("BAD_ARGUMENT", `${place}: expected a scalar, got ${showTensor(value)}`);
+  }
+  if (typeof metrics !== "object" || metrics === null || metrics instanceof Tensor || Array.isArray(metrics)) {
+    const text = `${place}: metrics: expected numbers by their names, got ${showTensor(metrics)}`;
+    throw new DistilleryError("BAD_ARGUMENT", text);
+  }
+  for (const [name, metric] of Object.entries(metrics)) {
+    if (typeof metric === "number") continue;
+    const advice = metric instanceof Tensor ? ": expected its item()" : "";
+    const text = `${place}: metric ${name}: expected a number, got ${showTensor(metric)}${advice}`;
+    throw new DistilleryError("BAD_ARGUMENT", text);
+  }
+  return { loss: value, metrics: metrics as Record<string, number> };
+}
+
+function showTensor(value: unknown): string {
+  if (value instanceof Promise) return "a promise: a loss can't be async";
+  return value instanceof Tensor ? `a tensor of shape [${value.shape.join(", ")}]` : show(value);
 }
 
 /** The labels of a batch; `BAD_ARGUMENT` if the loss needs them and there are none. */

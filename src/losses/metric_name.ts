@@ -9,7 +9,18 @@ const RESERVED: readonly string[] = [
 
 /** Refuses a name that no metric of a loss can have; `BAD_ARGUMENT`. */
 export function expectMetricName(argument: string, name: string): void {
-  if (PATTERN.test(name) && !RESERVED.includes(name)) return;
+  if (isMetricName(name)) return;
+  if (name in Object.prototype) {
+    throw new DistilleryError(
+      "BAD_ARGUMENT",
+      `${argument}: expected a name that JavaScript's objects do not have; got "${name}"`,
+    );
+  }
   const text = `expected letters, digits and _ . + / -, and none of ${RESERVED.join(", ")}`;
   throw new DistilleryError("BAD_ARGUMENT", `${argument}: ${text}; got "${name}"`);
+}
+
+/** Whether a metric of a loss can have the name. */
+export function isMetricName(name: string): boolean {
+  return PATTERN.test(name) && !RESERVED.includes(name) && !(name in Object.prototype);
 }

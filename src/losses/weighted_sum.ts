@@ -2,7 +2,7 @@ import { expectNumber, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import type { Module } from "../nn/module.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { type DistillationLoss, isDistillationLoss, type Json } from "./loss.js";
+import { computeLoss, type DistillationLoss, isDistillationLoss, type Json } from "./loss.js";
 import { expectMetricName } from "./metric_name.js";
 
 /**
@@ -48,7 +48,7 @@ export function weightedSum(terms: readonly (readonly [weight: number, loss: Dis
       const metrics: Record<string, number> = {};
       let sum: Tensor | null = null;
       for (const [i, [weight, term]] of terms.entries()) {
-        const { loss, metrics: own } = term.compute(batch);
+        const { loss, metrics: own } = computeLoss(term, batch);
         metrics[names[i]] = loss.item();
         for (const [name, value] of Object.entries(own)) metrics[`${names[i]}.${name}`] = value;
         const weighted = weight === 1 ? loss : loss.mul(weight);

@@ -3,8 +3,7 @@ import type { Batch } from "../data/dataset.js";
 import { DataLoader } from "../data/loader.js";
 import { DistilleryError } from "../errors.js";
 import type { Outputs } from "../losses/loss.js";
-import { Arena } from "../tensor/buffer_pool.js";
-import { collectTensors, type Tensor } from "../tensor/tensor.js";
+import { TensorArena } from "../tensor/step.js";
 import { TeacherPrefetcher } from "./prefetcher.js";
 import { isTeacher, type Teacher } from "./teacher.js";
 
@@ -47,17 +46,15 @@ export function* prefetch(loader: DataLoader, teacher: Teacher): Generator<Taugh
   const batches = new TeacherPrefetcher(teacher, loader.dataset, () => false);
   try {
     for (let i = 0; i < epoch.length; i++) {
-      const arena = new Arena();
-      const tensors: Tensor[] = [];
+      const arena = new TensorArena();
       try {
-        const { batch, outputs } = collectTensors(tensors, () => arena.run(() => batches.next(epoch, i)));
+        const { batch, outputs } = arena.run(() => batches.next(epoch, i));
         if (outputs instanceof Promise) {
           throw new DistilleryError("BAD_ARGUMENT", "teacher: expected one whose outputs are no promise");
         }
         yield { ...batch, teacher: outputs };
       } finally {
-        const memory = new Set<ArrayBufferLike>(arena.release().map(({ buffer }) => buffer));
-        for (const tensor of tensors) tensor.end(memory);
+        arena.release();
       }
     }
   } finally {

@@ -27,10 +27,9 @@ export function step<T>(body: () => T): T {
   if (typeof body !== "function") {
     throw new DistilleryError("BAD_ARGUMENT", `body: expected a function, got ${show(body)}`);
   }
-  const arena = new Arena();
-  const tensors: Tensor[] = [];
+  const arena = new TensorArena();
   try {
-    const result = collectTensors(tensors, () => arena.run(body));
+    const result = arena.run(body);
     if (result instanceof Promise) {
       throw new DistilleryError(
         "BAD_ARGUMENT",
@@ -39,8 +38,24 @@ export function step<T>(body: () => T): T {
     }
     return copyOut(result) as T;
   } finally {
-    const memory = new Set<ArrayBufferLike>(arena.release().map(({ buffer }) => buffer));
-    for (const tensor of tensors) tensor.end(memory);
+    arena.release();
+  }
+}
+
+/** An arena whose tensors end with it: one that was kept can't be read afterwards. */
+export class TensorArena {
+  readonly #arena = new Arena();
+  readonly #tensors: Tensor[] = [];
+
+  /** Runs `body`: the tensors that it makes are valid until {@link TensorArena.release}. */
+  run<T>(body: () => T): T {
+    return collectTensors(this.#tensors, () => this.#arena.run(body));
+  }
+
+  /** Ends the tensors, and lets later steps reuse their arrays. */
+  release(): void {
+    const memory = new Set<ArrayBufferLike>(this.#arena.release().map(({ buffer }) => buffer));
+    for (const tensor of this.#tensors.splice(0)) tensor.end(memory);
   }
 }
 

@@ -87,7 +87,7 @@ export class Tensor {
     this.compute = () => {
       throw new DistilleryError(
         "BAD_ARGUMENT",
-        "data: the tensor belongs to a step or a batch that ended: return it from the step, or copy it before",
+        "data: the tensor belongs to a step or a batch that ended: to keep it, copy it there, as new Tensor(t.data.slice(), t.shape)",
       );
     };
   }

@@ -1,7 +1,7 @@
-import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { drawsRandomNumbers } from "../graph/index.js";
 import type { DistillationLoss, Outputs } from "../losses/index.js";
+import { computeLoss } from "../losses/loss.js";
 import { Taps } from "../nn/taps.js";
 import { clipGradNorm } from "../optim/clip_grad_norm.js";
 import type { Teacher } from "../teachers/index.js";
@@ -30,8 +30,8 @@ export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Tea
       const { inputs, labels, indices } = batch;
       const { value: logits, taps } = tapped.record(() => model.forward(inputs));
       if (teacher !== null) expectTaps(teacher, loss, teacherOutputs);
-      const result = loss.compute({ student: { logits, taps }, teacher: teacherOutputs, labels, indices });
-      expectLoss(loss, result.loss);
+      const result = computeLoss(loss, { student: { logits, taps }, teacher: teacherOutputs, labels, indices });
+      expectFinite(`loss ${loss.name}`, result.loss.item());
       if (step.isFirstOfGroup) optimizer.zeroGrad();
       (step.groupSize === 1 ? result.loss : result.loss.mul(1 / step.groupSize)).backward();
       step.report(result.loss.item(), result.metrics);
@@ -65,13 +65,4 @@ function expectTaps({ name }: Teacher, loss: DistillationLoss, { taps }: Outputs
   if (missing === undefined) return;
   const text = `teacher: ${name} gives no output of the module "${missing}", which the loss ${loss.name} reads`;
   throw new DistilleryError("BAD_ARGUMENT", text);
-}
-
-/** Refuses a loss that is no scalar, or not finite. */
-function expectLoss({ name }: DistillationLoss, loss: unknown): void {
-  if (!(loss instanceof Tensor) || loss.size !== 1) {
-    const got = loss instanceof Tensor ? `a tensor of shape [${loss.shape.join(", ")}]` : show(loss);
-    throw new DistilleryError("BAD_ARGUMENT", `loss ${name}: expected a scalar, got ${got}`);
-  }
-  expectFinite(`loss ${name}`, loss.item());
 }

@@ -11,8 +11,9 @@ import { ExponentialMovingAverage } from "../optim/ema.js";
 import type { LRScheduler } from "../optim/lr_scheduler.js";
 import type { Optimizer } from "../optim/optimizer.js";
 import { importModules } from "../registry/index.js";
-import { Arena, emptyCache } from "../tensor/buffer_pool.js";
+import { emptyCache } from "../tensor/buffer_pool.js";
 import { withGenerator } from "../tensor/random.js";
+import { TensorArena } from "../tensor/step.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { expectFinite } from "./arguments.js";
 import type { RunResult } from "./controls.js";
@@ -118,7 +119,8 @@ export class Trainer {
       while (progress.step < epoch.length) {
         await this.#betweenSteps(progress.step % accumulate === 0, epoch);
         const start = performance.now();
-        const step = new Step(epoch, progress.step, accumulate, this.#modes, this.input.stream, () =>
+        const known = progress.step === 0 ? null : Object.keys(progress.sums);
+        const step = new Step(epoch, progress.step, accumulate, this.#modes, this.input.stream, known, () =>
           this.#place(epoch),
         );
         try {
@@ -262,7 +264,7 @@ export class Step {
   readonly groupSize: number;
   readonly isFirstOfGroup: boolean;
   readonly isLastOfGroup: boolean;
-  readonly #arena = new Arena();
+  readonly #arena = new TensorArena();
 
   constructor(
     readonly epoch: EpochBatches,
@@ -271,6 +273,8 @@ export class Step {
     accumulate: number,
     private readonly modes: Modes,
     private readonly stream: RunStream,
+    /** The metrics of the epoch's steps before; null in its first one. */
+    private readonly known: readonly string[] | null,
     private readonly place: () => string,
   ) {
     const start = index - (index % accumulate);
@@ -297,13 +301,25 @@ export class Step {
     }
   }
 
-  /** Takes down the loss, and the numbers that it reports; `NON_FINITE` if one is not finite. */
+  /**
+   * Takes down the loss, and the numbers that it reports; `NON_FINITE` if one is not finite, `BAD_ARGUMENT` if they are
+   * others than those of the epoch's steps before, whose mean over the steps is logged.
+   */
   report(loss: number, metrics: Metrics): void {
     for (const [name, value] of Object.entries(metrics)) {
       expectMetricName("the name of a loss's metric", name);
       expectFinite(`metric ${name}`, value);
     }
-    this.metrics = { loss, ...metrics };
+    const all: Metrics = { loss, ...metrics };
+    const { known } = this;
+    const missing = known?.find((name) => !Object.hasOwn(all, name));
+    const added = known && Object.keys(all).find((name) => !known.includes(name));
+    const name = missing ?? added ?? null;
+    if (name !== null) {
+      const text = `metric ${name}: expected in every step of an epoch: ${name === missing ? "this one lacks" : "the ones before lack"} it`;
+      throw new DistilleryError("BAD_ARGUMENT", text);
+    }
+    this.metrics = all;
   }
 
   release(): void {

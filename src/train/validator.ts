@@ -5,8 +5,8 @@ import { DataLoader } from "../data/loader.js";
 import type { Module } from "../nn/module.js";
 import { argmax } from "../ops/max.js";
 import type { Teacher } from "../teachers/index.js";
-import { Arena } from "../tensor/buffer_pool.js";
 import { type Generator, withGenerator } from "../tensor/random.js";
+import { TensorArena } from "../tensor/step.js";
 import { expectFinite } from "./arguments.js";
 import { forwardEval } from "./inference.js";
 import { ClassificationMetrics } from "./metrics.js";
@@ -38,7 +38,7 @@ export class Validator {
     const loader = new DataLoader(data, { batchSize: BATCH }).epochFrom(null);
     for (let i = 0; i < loader.length; i++) {
       await setImmediate();
-      const arena = new Arena();
+      const arena = new TensorArena();
       const run = <T>(body: () => T) => arena.run(() => withGenerator(this.generator, body));
       try {
         const batch = run(() => loader.batch(i));

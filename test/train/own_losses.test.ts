@@ -20,7 +20,7 @@ import {
   ReLU,
   randn,
   Sequential,
-  type Tensor,
+  Tensor,
   tensorBoardLog,
   trainTeacher,
   weightedSum,
@@ -271,19 +271,47 @@ test("the modules of a loss in a file of one's own are drawn from the run's stre
 });
 
 describe("refusals", () => {
-  test.each<[Options, RegExp]>([
+  test.each<[Options, RegExp | string]>([
     [{ loss: 3 as never }, /^loss: expected an expression, a loss or a function of the batch, got 3$/],
     [{ loss: "kdd" }, /^loss: unknown loss "kdd", did you mean kd\?/],
     [{ loss: "kd(temprature=3)" }, /^loss: kd: temprature: unknown argument, did you mean temperature\?/],
     [{ loss: "kd", alpha: 0.3 }, /^alpha: the loss has its own/],
-    [{ loss: () => 3 as never }, /^epoch 1, step 1 of 4: loss loss: expected a scalar, got 3$/],
+    [{ loss: () => 3 as never }, /^epoch 1, step 1 of 4: loss function: expected a scalar, got 3$/],
     [
       { loss: ({ student }: LossBatch) => student.logits },
-      /^epoch 1, step 1 of 4: loss loss: expected a scalar, got a tensor of shape \[16, 3\]$/,
+      /^epoch 1, step 1 of 4: loss function: expected a scalar, got a tensor of shape \[16, 3\]$/,
     ],
     [
       { loss: { ...logitMse, compute: (b) => ({ ...logitMse.compute(b), metrics: { lr: 1 } }) } },
       /the name of a loss's metric: expected letters.*got "lr"$/,
+    ],
+    ...["toString", "constructor"].map((name): [Options, RegExp] => [
+      { loss: { ...logitMse, compute: (b) => ({ ...logitMse.compute(b), metrics: { [name]: 1 } }) } },
+      new RegExp(`^epoch 1, step 1 of 4: the name of a loss's metric: expected a name that .* got "${name}"$`),
+    ]),
+    ...[
+      [null, "metrics: expected numbers by their names, got null"],
+      [zeros([2]), "metrics: expected numbers by their names, got a tensor of shape [2]"],
+      [{ gap: "3" }, 'metric gap: expected a number, got "3"'],
+      [{ gap: zeros([1]) }, "metric gap: expected a number, got a tensor of shape [1]: expected its item()"],
+    ].flatMap(([metrics, text]): [Options, string][] => {
+      const loss: DistillationLoss = {
+        ...logitMse,
+        compute: (b) => ({ ...logitMse.compute(b), metrics: metrics as never }),
+      };
+      const message = `epoch 1, step 1 of 4: loss mse: ${text}`;
+      return [
+        [{ loss }, message],
+        [{ loss: weightedSum([[2, loss]]) }, message],
+      ];
+    }),
+    [
+      { loss: { ...logitMse, compute: ({ student }) => student.logits.mean() as never } },
+      /^epoch 1, step 1 of 4: loss mse: expected \{ loss, metrics \}, got a tensor of shape \[\]$/,
+    ],
+    [
+      { loss: { ...logitMse, compute: async (b: LossBatch) => logitMse.compute(b) } as never },
+      /loss mse: expected \{ loss, metrics \}, got a promise: a loss can't be async$/,
     ],
   ])("%o", async (options, message) => {
     expect((await failure(start(options).done, "BAD_ARGUMENT")).message).toMatch(message);
@@ -325,6 +353,40 @@ describe("refusals", () => {
   test("a loss that reads a teacher's outputs and says that it needs none", async () => {
     const { message } = await failure(start({ loss: { ...logitMse, needsTeacher: false } }).done, "BAD_ARGUMENT");
     expect(message).toContain("loss: reads the teacher's outputs, but its needsTeacher is false");
+  });
+
+  test.each([
+    [0, "the ones before lack"],
+    [1, "this one lacks"],
+  ])("a metric of some steps of an epoch only", async (rest, reason) => {
+    let steps = 0;
+    const compute = (batch: LossBatch) => ({
+      ...logitMse.compute(batch),
+      metrics: steps++ % 2 === rest ? {} : { gap: 1 },
+    });
+    const { message } = await failure(start({ loss: { ...logitMse, compute } }).done, "BAD_ARGUMENT");
+    expect(message).toBe(`epoch 1, step 2 of 4: metric gap: expected in every step of an epoch: ${reason} it`);
+  });
+
+  test("a tensor that a loss kept from the step before", async () => {
+    let kept: Tensor | null = null;
+    const loss = ({ student, teacher }: LossBatch) => {
+      const before = kept ?? zeros([1]);
+      kept = student.logits.mean().detach();
+      return student.logits.add(teacher.logits.mul(-1)).pow(2).mean().add(before);
+    };
+    const { message } = await failure(start({ loss }).done, "BAD_ARGUMENT");
+    expect(message).toMatch(/^epoch 1, step 2 of 4: .*the tensor belongs to a step or a batch that ended: .* copy it/);
+  });
+
+  test("a copy of a tensor may be kept", async () => {
+    let kept = zeros([]);
+    const loss = ({ student, teacher }: LossBatch) => {
+      const before = kept;
+      kept = new Tensor(student.logits.mean().data.slice(), []);
+      return student.logits.add(teacher.logits.mul(-1)).pow(2).mean().add(before);
+    };
+    await start({ loss }).done;
   });
 
   test("a metric that is not finite", async () => {
