@@ -145,7 +145,7 @@ async function readConfig(file: string): Promise<Record<string, unknown>> {
 function refuseOther(path: string, before: Record<string, unknown>, now: RunConfig): void {
   const names = new Set([...Object.keys(before), ...Object.keys(now)]);
   // Paths may change: the hashes beside them say whether the content is the same.
-  names.delete("given");
+  names.delete("userOptions");
   const differing = [...names].filter((name) => JSON.stringify(before[name]) !== JSON.stringify(now[name]));
   if (differing.length === 0) return;
   // The options that the user wrote, if those explain the rest.

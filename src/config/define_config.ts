@@ -87,7 +87,7 @@ export function distillationOptions(config: ResolvedConfig<"distill">): Resolved
 
 /**
  * What `config.json` keeps beside the options: what decides the data and networks, which a resumed run must have too (of
- * modules of the user's own the hashes of their files), and under `given` the options as the user wrote them, so that the
+ * modules of the user's own the hashes of their files), and under `userOptions` the options as the user wrote them, so that the
  * file can configure another run.
  */
 export async function runMetadata<C extends ConfigName>(
@@ -102,7 +102,7 @@ export async function runMetadata<C extends ConfigName>(
   return {
     ...deciding,
     ...(Object.keys(modules).length > 0 && { modules }),
-    given: pick(userOptions, (name) => !OUTPUT_OPTIONS.has(name)),
+    userOptions: pick(userOptions, (name) => !OUTPUT_OPTIONS.has(name)),
   };
 }
 

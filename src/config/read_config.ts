@@ -27,8 +27,8 @@ export async function readConfig<C extends ConfigName>(
 /** The options of a file as they are written there, each checked by itself: what it needs beside it may come from flags. */
 export async function readUserOptions<C extends ConfigName>(command: C, file: string): Promise<ConfigOf<C>> {
   const { value, lineOf } = await parseConfigFile(file);
-  const prefix = isOfRun(value) ? ["given"] : [];
-  const options = isOfRun(value) ? value.given : value;
+  const prefix = isOfRun(value) ? ["userOptions"] : [];
+  const options = isOfRun(value) ? value.userOptions : value;
   const issues = issuesOf(SCHEMAS[command], options);
   if (issues.length > 0) {
     const located = issues.map((issue) => ({ issue, line: lineOf([...prefix, ...issue.path]) }));
@@ -40,9 +40,9 @@ export async function readUserOptions<C extends ConfigName>(command: C, file: st
   return (isOfRun(value) ? options : withModulesFrom(dirname(file), options as object)) as ConfigOf<C>;
 }
 
-/** The `config.json` of a run keeps the user's options under `given`. */
-function isOfRun(value: unknown): value is { given: unknown } {
-  return typeof value === "object" && value !== null && "command" in value && "given" in value;
+/** The `config.json` of a run keeps the user's options under `userOptions`. */
+function isOfRun(value: unknown): value is { userOptions: unknown } {
+  return typeof value === "object" && value !== null && "command" in value && "userOptions" in value;
 }
 
 function withModulesFrom(folder: string, options: object): object {

@@ -32,7 +32,7 @@ export interface RunControls {
   /** How many checkpoints are kept, the newest included; default 2. */
   keepCheckpoints?: number;
   /**
-   * What `config.json` keeps beside the options. A resumed run must have the same, except for `given`: the options as the
+   * What `config.json` keeps beside the options. A resumed run must have the same, except for `userOptions`: the options as the
    * user wrote them.
    */
   metadata?: Readonly<Record<string, unknown>>;

@@ -67,7 +67,7 @@ const SAMPLES = 512;
  * ```
  */
 export async function estimateRun(input: DistillInput | TrainTeacherInput): Promise<RunEstimate> {
-  const networks = [...networksOf(input), ...Object.values(modulesOf(input))];
+  const networks = [...networksOf(input), ...modulesOf(input)];
   const states = networks.map((network) => cloneState(network.stateDict()));
   try {
     return await estimate(input);
@@ -88,7 +88,14 @@ async function estimate(input: Input): Promise<RunEstimate> {
   const { stepSeconds, optimizer } = await trySteps(input, logits.cache);
   const validationPasses = validation === undefined ? 0 : timeValidation(input, validation) * options.epochs;
   const sizes = { optimizer, activations: cachedBytes(), hasAverage: options.ema !== null };
-  const memory = memoryOf({ networks: networksOf(input), data, validation, ...sizes, isCached: logits.cache !== null });
+  const memory = memoryOf({
+    networks: networksOf(input),
+    modules: modulesOf(input),
+    data,
+    validation,
+    ...sizes,
+    isCached: logits.cache !== null,
+  });
   return { steps, stepSeconds, seconds: logits.seconds + steps * stepSeconds + validationPasses, memory };
 }
 
@@ -99,8 +106,8 @@ function networksOf(input: Input): readonly [Module, ...Module[]] {
 }
 
 /** The modules of a loss that is given as such. */
-function modulesOf({ loss }: Input): Readonly<Record<string, Module>> {
-  return isDistillationLoss(loss) ? (loss.modules ?? {}) : {};
+function modulesOf({ loss }: Input): readonly Module[] {
+  return isDistillationLoss(loss) ? Object.values(loss.modules ?? {}) : [];
 }
 
 /** The options with their defaults. */
@@ -210,6 +217,8 @@ function firstOf(data: Dataset, count: number): Dataset {
 interface MemoryInputs {
   /** The trained one first. */
   networks: readonly [Module, ...Module[]];
+  /** Trained with it: the loss's. */
+  modules: readonly Module[];
   data: Dataset;
   validation?: Dataset | undefined;
   optimizer: number;
@@ -223,13 +232,14 @@ interface MemoryInputs {
 const FLOAT = 4;
 
 /** Call it while the process holds the networks, the data and what a step needs. */
-function memoryOf({ networks, data, validation, ...sizes }: MemoryInputs): RunMemory {
-  const { optimizer, activations, hasAverage, isCached } = sizes;
+function memoryOf({ networks, modules, data, validation, ...more }: MemoryInputs): RunMemory {
+  const { optimizer, activations, hasAverage, isCached } = more;
   const size = (network: Module) => FLOAT * network.parameterCount();
-  const trained = size(networks[0]);
-  const [average, best] = [hasAverage ? trained : 0, validation === undefined ? 0 : trained];
+  const sizes = (all: readonly Module[]) => all.reduce((sum, network) => sum + size(network), 0);
+  const trained = sizes([networks[0], ...modules]);
+  const [average, best] = [hasAverage, validation !== undefined].map((has) => (has ? size(networks[0]) : 0));
   const parts = {
-    weights: networks.reduce((sum, network) => sum + size(network), 0),
+    weights: sizes([...networks, ...modules]),
     gradients: trained,
     optimizer,
     activations,

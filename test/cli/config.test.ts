@@ -27,7 +27,7 @@ describe("--config", () => {
     expect(student("file")).toBe(student("flags"));
     expect(configOf("file")).toEqual(configOf("flags"));
     const given = { epochs: 2, batchSize: 128, lr: 0.001, temperature: 2, seed: 7 };
-    expect(configOf("file")).toMatchObject({ ...given, given });
+    expect(configOf("file")).toMatchObject({ ...given, userOptions: given });
   });
 
   test("flags go before it", async () => {

@@ -34,7 +34,7 @@ describe("a user's loss and network", () => {
     expect(configOf("own")).toMatchObject({
       loss: { name: "my-loss", scale: 2 },
       modules: { "./net.mjs#Tiny": expect.any(String), "./my_loss.mjs": expect.any(String) },
-      given: { loss: "./my_loss.mjs(scale=2)", student: "./net.mjs#Tiny" },
+      userOptions: { loss: "./my_loss.mjs(scale=2)", student: "./net.mjs#Tiny" },
     });
   });
 

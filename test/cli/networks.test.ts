@@ -32,7 +32,7 @@ describe("networks by name", () => {
     });
     expect(configOf("named")).toMatchObject({
       student: "mlp(hidden=[4], dropout=0, norm=none, activation=relu)",
-      given: { student: "mlp(hidden=[4])" },
+      userOptions: { student: "mlp(hidden=[4])" },
     });
     for (const extension of ["pth", "safetensors"]) {
       const file = student("named", extension);

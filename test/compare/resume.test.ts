@@ -1,7 +1,8 @@
 import { appendFileSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { type CompareInput, compare, Generator, sweep, withGenerator } from "../../src/index.js";
+import { named } from "../../src/compare/pool.js";
+import { type CompareInput, compare, DistilleryError, Generator, sweep, withGenerator } from "../../src/index.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { compareInput, PROBLEM, STEPS, sweepInput, timeless } from "./support.js";
 
@@ -93,6 +94,14 @@ test("a sweep resumes too", async () => {
 });
 
 describe("going on with other options is refused", () => {
+  test("a failure names its trial once", async () => {
+    const failed = (text: string) => Promise.reject(new DistilleryError("BAD_ARGUMENT", text));
+    const messageOf = (text: string) => named("teacher", failed(text)).catch((error: Error) => error.message);
+    expect(await messageOf("epoch 1: the teacher is wrong")).toBe("teacher: epoch 1: the teacher is wrong");
+    expect(await messageOf("teacher: is wrong")).toBe("teacher: is wrong");
+    expect(await messageOf("/runs/teacher: can't resume")).toBe("/runs/teacher: can't resume");
+  });
+
   test("an option", async () => {
     const out = newRun();
     await compare(compareInput(out, { seeds: 1 }));

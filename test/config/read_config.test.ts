@@ -50,7 +50,7 @@ describe("a configuration file", () => {
   });
 
   test("the config.json of a run: what was given then", async () => {
-    const ofRun = { command: "distill", epochs: 3, dataHash: "00", given: GIVEN };
+    const ofRun = { command: "distill", epochs: 3, dataHash: "00", userOptions: GIVEN };
     const config = await readConfig("distill", fileOf(JSON.stringify(ofRun), "json"));
     expect(config).toEqual(defineConfig("distill", GIVEN));
   });
@@ -68,7 +68,7 @@ describe("mistakes", () => {
   });
 
   test("in JSON, too, and in a run's config.json", async () => {
-    const json = `{\n  "command": "distill",\n  "given": {\n    "epochs": 0\n  }\n}`;
+    const json = `{\n  "command": "distill",\n  "userOptions": {\n    "epochs": 0\n  }\n}`;
     expect(await refused(json, "json")).toBe("line 4: epochs: expected a whole number of at least 1, got 0");
     expect(await refused('{\n"seed": 1,\n"seed": 2\n}', "json")).toBe("line 3: Map keys must be unique");
   });

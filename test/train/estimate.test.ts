@@ -103,7 +103,11 @@ test("losses that read hidden outputs or no teacher: no logits are cached; their
   };
   for (const loss of [hint, "cross-entropy"]) {
     const { memory, seconds, steps, stepSeconds } = await estimateRun({ ...own, ...options, loss });
-    expect(memory.teacherLogits).toBe(0);
+    const trained = 4 * PARAMETERS.student + (loss === hint ? 4 * 6 : 0);
+    expect(memory).toMatchObject({
+      ...{ weights: 4 * PARAMETERS.teacher + trained, gradients: trained, optimizer: 2 * trained, teacherLogits: 0 },
+      copies: 2 * 3 * trained,
+    });
     expect(seconds).toBeCloseTo(steps * stepSeconds, 9);
   }
   expect(fingerprint(regressor.stateDict())).toBe(before);
