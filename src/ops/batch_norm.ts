@@ -4,7 +4,7 @@ import { allocate } from "../tensor/buffer_pool.js";
 import { float } from "../tensor/onnx_node.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { defineOp } from "./define_op.js";
-import { extendByNorm } from "./fusion.js";
+import { extendByNorm, rememberNorm } from "./fusion.js";
 import { permute } from "./permute.js";
 import { reshape } from "./reshape.js";
 
@@ -100,7 +100,7 @@ export function batchNorm(
   const { training, momentum, eps } = options;
   const inputs = [x, weight, bias, runningMean, runningVar];
   const attributes = { training, momentum, eps };
-  return extendByNorm(batchNormOp, inputs, attributes) ?? batchNormOp(inputs, attributes);
+  return extendByNorm(batchNormOp, inputs, attributes) ?? rememberNorm(batchNormOp(inputs, attributes), x);
 }
 
 /** Applies `body` to the channels of x [rows, channels, ...] as columns. */

@@ -1,6 +1,8 @@
 import { expectShape } from "../checks.js";
 import { isRecording, noGrad, record } from "../tensor/autograd.js";
+import { allocate } from "../tensor/buffer_pool.js";
 import type { Op } from "../tensor/op.js";
+import { step } from "../tensor/step.js";
 import { expectTensor, Tensor } from "../tensor/tensor.js";
 import { traceOp } from "../tensor/tracer.js";
 import { detachOp } from "./detach.js";
@@ -25,7 +27,10 @@ export interface CustomFunction<Inputs extends readonly Tensor[]> {
   readonly name: string;
   /** Computes the result by any operations; none of them is recorded. */
   forward(context: FunctionContext, ...inputs: Inputs): Tensor;
-  /** The gradient of each input from that of the result; null for one that has none. */
+  /**
+   * The gradient of each input from that of the result; null for one that has none. What is computed in it ends with it: to
+   * read one of its tensors later is an error, unless its data were copied.
+   */
   backward(context: FunctionContext, grad: Tensor): readonly (Tensor | null)[] | Tensor;
 }
 
@@ -59,19 +64,24 @@ export function defineFunction<Inputs extends readonly Tensor[]>(
       throw new TypeError(`${custom.name}: is called by its own function`);
     },
     backward(grad, into, { inputs, saved: { context, shape } }) {
-      const result = noGrad(() => custom.backward(context, new Tensor(grad, shape)));
-      const grads = Array.isArray(result) ? (result as readonly (Tensor | null)[]) : [result as Tensor];
-      for (const [i, target] of into.entries()) {
-        if (target === null) continue;
-        const given = grads[i] ?? null;
-        if (given === null) {
-          target.fill(0);
-          continue;
+      // A step of its own: tensors of this pass that somebody keeps end with it, as their memory is used again.
+      step(() => {
+        const upstream = allocate(grad.length);
+        upstream.set(grad);
+        const result = noGrad(() => custom.backward(context, new Tensor(upstream, shape)));
+        const grads = Array.isArray(result) ? (result as readonly (Tensor | null)[]) : [result as Tensor];
+        for (const [i, target] of into.entries()) {
+          if (target === null) continue;
+          const given = grads[i] ?? null;
+          if (given === null) {
+            target.fill(0);
+            continue;
+          }
+          expectTensor(`${custom.name}: gradient ${i}`, given);
+          expectShape(`${custom.name}: gradient ${i}`, given.shape, inputs[i].shape);
+          target.set(given.data);
         }
-        expectTensor(`${custom.name}: gradient ${i}`, given);
-        expectShape(`${custom.name}: gradient ${i}`, given.shape, inputs[i].shape);
-        target.set(given.data);
-      }
+      });
     },
   };
   return (...inputs) => {

@@ -4,7 +4,7 @@ import { allocate, allocateBytes } from "../tensor/buffer_pool.js";
 import { currentGenerator } from "../tensor/random.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { defineOp } from "./define_op.js";
-import { extendByDropout } from "./fusion.js";
+import { endByDropout, extendByDropout } from "./fusion.js";
 
 const dropoutOp = defineOp<{ p: number }, Uint8Array>({
   name: "dropout",
@@ -30,5 +30,7 @@ const dropoutOp = defineOp<{ p: number }, Uint8Array>({
 export function dropout(x: Tensor, p = 0.5, training = true): Tensor {
   expectTensor("x", x);
   expectNumber("p", p, (p) => p >= 0 && p <= 1, "a chance from 0 to 1");
-  return !training || p === 0 ? x : (extendByDropout(dropoutOp, x, p) ?? dropoutOp([x], { p }));
+  if (training && p > 0) return extendByDropout(dropoutOp, x, p) ?? dropoutOp([x], { p });
+  endByDropout(x);
+  return x;
 }

@@ -9,20 +9,27 @@ import { Tensor } from "../tensor/tensor.js";
 import { isTracing } from "../tensor/tracer.js";
 
 /**
- * Linear -> BatchNorm -> ReLU -> dropout, called one after another by any module, runs as one kernel, and so does linear ->
- * ReLU: the same bits in one pass over memory, the mask drawn beside the product.
+ * Linear -> BatchNorm -> ReLU -> dropout, called one after another by any module, runs as one kernel, and so does the chain
+ * without dropout: the same bits in one pass over memory, the mask drawn beside the product.
  *
  * The product is put off, and the calls that follow extend the chain if they read its end. Dropout runs it, and so does the
  * first access to any tensor's `data`: another operation, `backward()`, the end of an arena. If somebody reads an output inside
  * of the chain after all, it is computed, and the chain's gradients are from then on those of its operations one by one. So the
  * bits never depend on what was fused.
  *
- * A product is put off only if BatchNorm or ReLU followed one of the same weight before. What a network returns is thus
- * computed when its `forward` returns, and the caller may fill the array of its inputs anew.
+ * A chain ends where the last one of the same weight ended: a product is put off only if BatchNorm and ReLU followed the
+ * last one, and the ReLU only if dropout did. What a network returns is thus computed when its `forward` returns, and the caller may
+ * fill the array of its inputs, or those of its weights, anew.
  */
 const followed = new WeakSet<Tensor>();
+/** The weights whose chain went on from ReLU to dropout. */
+const dropped = new WeakSet<Tensor>();
 /** The weight of each product that was not put off. */
 const weightOf = new WeakMap<Tensor, Tensor>();
+/** The same of each output of BatchNorm on such a product. */
+const weightOfNorm = new WeakMap<Tensor, Tensor>();
+/** The weight of each chain of BatchNorm and ReLU that ended with the ReLU, by its end. */
+const weightOfRectified = new WeakMap<Tensor, Tensor>();
 /** The chain that is not computed yet. */
 let pending: Chain | null = null;
 
@@ -63,9 +70,9 @@ interface Link {
 
 /** x weight^T + bias, for inputs x, weight and perhaps bias, put off; null if it is to be computed at once. */
 export function deferLinear({ op }: Defined, inputs: readonly Tensor[]): Tensor | null {
-  if (isTracing() || !followed.has(inputs[1])) return null;
-  // The input may be the end of another chain.
+  // The input may be the end of another chain, or a chain of this weight end here.
   runDeferred();
+  if (isTracing() || !followed.has(inputs[1])) return null;
   pending = new Chain(op, inputs);
   defer(() => pending?.run());
   return pending.end;
@@ -77,6 +84,13 @@ export function rememberProduct(product: Tensor, weight: Tensor): Tensor {
   return product;
 }
 
+/** Remembers the weight of x's product, if there is one, for BatchNorm's output that was computed at once. */
+export function rememberNorm(output: Tensor, x: Tensor): Tensor {
+  const weight = weightOf.get(x);
+  if (weight !== undefined) weightOfNorm.set(output, weight);
+  return output;
+}
+
 /** BatchNorm, for inputs x, weight, bias and running statistics, if x is the end of a chain; else null. */
 export function extendByNorm({ op }: Defined, inputs: readonly Tensor[], attributes: NormAttributes): Tensor | null {
   const [x] = inputs;
@@ -86,30 +100,48 @@ export function extendByNorm({ op }: Defined, inputs: readonly Tensor[], attribu
   return chain.extend(op, inputs, attributes);
 }
 
-/** ReLU of x, if that is the end of a chain; else null. */
+/** ReLU of x, if that is the end of a chain with BatchNorm; otherwise a product of its weight will be put off. */
 export function extendByRelu({ op }: Defined, x: Tensor): Tensor | null {
+  const weight = weightOfNorm.get(x);
+  if (weight !== undefined) followed.add(weight);
   const chain = chainOf(x);
-  return chain === null || chain.isRectified ? null : chain.extend(op, [x], null);
+  if (chain?.length !== 2) return null;
+  const output = chain.extend(op, [x], null);
+  if (!dropped.has(chain.weight)) runDeferred();
+  return output;
 }
 
 /** Dropout of x, if that is the end of a chain with BatchNorm and ReLU, which is run; else null. */
 export function extendByDropout({ op }: Defined, x: Tensor, p: number): Tensor | null {
-  const chain = chainOf(x);
-  if (chain?.length !== 3) return null;
+  const chain = dropoutChain(x);
+  if (chain === null) return null;
   const output = chain.extend(op, [x], { p });
   runDeferred();
   return output;
 }
 
-/** The chain that ends with x, if there is one; otherwise a product of x's weight will be put off. */
+/** Dropout of x that drops nothing: ends the chain as another dropout does. */
+export function endByDropout(x: Tensor): void {
+  if (dropoutChain(x) !== null) runDeferred();
+}
+
+/** The chain with BatchNorm and ReLU that ends with x; otherwise one of its weight will be put off until dropout. */
+function dropoutChain(x: Tensor): Chain | null {
+  const weight = weightOfRectified.get(x);
+  if (weight !== undefined) dropped.add(weight);
+  const chain = chainOf(x);
+  if (chain?.length !== 3) return null;
+  chain.isDropped = true;
+  return chain;
+}
+
+/** The chain that ends with x, if there is one. */
 function chainOf(x: Tensor): Chain | null {
-  const weight = weightOf.get(x);
-  if (weight !== undefined) followed.add(weight);
   return pending?.end === x && !isTracing() ? pending : null;
 }
 
 class Chain {
-  isRectified = false;
+  isDropped = false;
   readonly #links: Link[] = [];
   /** The node of the whole chain, while it takes the place of the last call's own. */
   #fused: Node | null = null;
@@ -126,22 +158,26 @@ class Chain {
     return this.#links.length;
   }
 
+  get weight(): Tensor {
+    return this.#links[0].inputs[1];
+  }
+
   get end(): Tensor {
     return this.#links[this.length - 1].output;
   }
 
   extend(op: Op, inputs: readonly Tensor[], attributes: unknown): Tensor {
-    // The second or the third call.
-    this.isRectified ||= inputs.length === 1;
     return this.#add(op, inputs, attributes, this.end.shape);
   }
 
   /** Computes the end of the chain. */
   run(): void {
     pending = null;
+    const isRectified = this.length > 2;
+    if (!isRectified) followed.delete(this.weight);
+    if (!this.isDropped) dropped.delete(this.weight);
     try {
-      if (!this.isRectified) this.#runApart();
-      else if (this.length === 2) this.#runLinearRelu();
+      if (!isRectified) this.#runApart();
       else this.#runFused();
     } catch (error) {
       this.#failure = error;
@@ -165,13 +201,6 @@ class Chain {
       output.settle(data);
       if (node !== null) node.saved = saved;
     }
-  }
-
-  #runLinearRelu(): void {
-    const [{ op, inputs }] = this.#links;
-    const attributes = { relu: true };
-    this.end.settle(op.forward(inputs, attributes).data);
-    this.#fuse(op, inputs, attributes, null);
   }
 
   #runFused(): void {
@@ -206,6 +235,7 @@ class Chain {
       features,
     });
     this.end.settle(out);
+    if (!this.isDropped) weightOfRectified.set(this.end, weight);
     const saved: Saved = { product, mean, invStd, mask };
     // Copies: an optimizer may step before somebody reads what lies inside of the chain.
     const [weightCopy, biasCopy, varCopy] = [scale, shift, runningVar].map(({ data }) => copyOf(data));
@@ -238,38 +268,12 @@ class Chain {
     if (this.#failure !== null) throw this.#failure;
     this.#takeApart();
     const { output } = this.#links[place];
-    if (this.#norm !== null && place === 0) return this.#norm.product;
+    const norm = this.#norm as FusedNorm;
+    if (place === 0) return norm.product;
     const data = new Float32Array(output.size);
-    if (this.#norm === null) this.#recomputeProduct(data);
-    else if (place === 1) recomputeNorm(this.#norm, data);
+    if (place === 1) recomputeNorm(norm, data);
     else native.reluForward(this.#links[1].output.data, data);
     return data;
-  }
-
-  /** The product under a ReLU. Its inputs still have to be what they were: their ReLU is compared. */
-  #recomputeProduct(data: Float32Array): void {
-    const [{ inputs }] = this.#links;
-    const [x, weight, bias] = inputs;
-    const [outputs, columns] = weight.shape;
-    const biasData = bias === undefined ? null : bias.data;
-    const [rows, relu] = [x.shape[0], false];
-    native.linearForward({
-      x: x.data,
-      weight: weight.data,
-      bias: biasData,
-      relu,
-      out: data,
-      rows,
-      inputs: columns,
-      outputs,
-    });
-    const rectified = new Float32Array(data.length);
-    native.reluForward(data, rectified);
-    if (Buffer.compare(bytesOf(rectified), bytesOf(this.end.data)) === 0) return;
-    throw new DistilleryError(
-      "BAD_ARGUMENT",
-      "data: the output of a linear layer under a ReLU is read after its weights or its input changed: read it before",
-    );
   }
 
   /** Gives the last call its own node back. Not within a backward pass, which has listed its nodes. */
@@ -317,10 +321,6 @@ function copyOf(data: Float32Array): Float32Array {
   const copy = allocate(data.length);
   copy.set(data);
   return copy;
-}
-
-function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Buffer {
-  return Buffer.from(buffer, byteOffset, byteLength);
 }
 
 /** The gradients of dropout(relu(batchNorm(linear(x)))) for inputs x, weight, scale, shift and perhaps bias. */

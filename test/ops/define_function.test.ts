@@ -33,6 +33,25 @@ describe("defineFunction", () => {
     ]);
   });
 
+  it("ends the tensors of a backward pass with it, so that none that is kept has other values later", () => {
+    const kept: Tensor[] = [];
+    const double = defineFunction({
+      name: "double",
+      forward: (_, x: Tensor) => x.mul(2),
+      backward(_, grad) {
+        const result = grad.mul(2);
+        kept.push(grad, result, tensor(grad.data.slice()));
+        return result;
+      },
+    });
+    const x = tensor([1, 2], { requiresGrad: true });
+    double(x).mul(3).sum().backward();
+    expect(x.grad?.toArray()).toEqual([6, 6]);
+    const [grad, result, copy] = kept;
+    for (const ended of [grad, result]) expect(() => ended.data).toThrow("a step or a batch that ended");
+    expect(copy.toArray()).toEqual([3, 3]);
+  });
+
   it("refuses a gradient of another shape, and what is no tensor", () => {
     const wrong = defineFunction({
       name: "wrong",
