@@ -76,12 +76,24 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = {
     lr: ["<number>", "highest learning rate", toNumber],
     optimizer: ["<name>", `${OPTIMIZERS.names.join(", ")}; with arguments as "sgd(momentum=0.9)"`],
     schedule: ["<name>", `learning rate schedule: ${SCHEDULES.names.join(", ")}; with arguments as "cosine(end=0.1)"`],
-    pctStart: ["<fraction>", "one-cycle: fraction of the steps in which the rate rises", toNumber],
-    divFactor: ["<number>", "one-cycle: initial rate = lr / this", toNumber],
-    finalDivFactor: ["<number>", "one-cycle: final rate = initial rate / this", toNumber],
-    warmupSteps: ["<number>", "other schedules: steps of linear warm-up from 0", toNumber],
-    stepSize: ["<epochs>", "step: epochs between decays", toNumber],
-    gamma: ["<number>", "step: factor of each decay", toNumber],
+    pctStart: [
+      "<fraction>",
+      `one-cycle: fraction of the steps in which the rate rises${usual("one-cycle", "pctStart")}`,
+      toNumber,
+    ],
+    divFactor: ["<number>", `one-cycle: initial rate = lr / this${usual("one-cycle", "divFactor")}`, toNumber],
+    finalDivFactor: [
+      "<number>",
+      `one-cycle: final rate = initial rate / this${usual("one-cycle", "finalDivFactor")}`,
+      toNumber,
+    ],
+    warmupSteps: [
+      "<number>",
+      `other schedules: steps over which the rate rises first${usual("constant", "warmupSteps")}`,
+      toNumber,
+    ],
+    stepSize: ["<epochs>", `step: epochs between decays${usual("step", "stepSize")}`, toNumber],
+    gamma: ["<number>", `step, multi-step, exponential: factor of each decay${usual("step", "gamma")}`, toNumber],
     weightDecay: ["<number>", "weight decay: decoupled in adamw, added to the gradient in adam and sgd", toNumber],
     maxGradNorm: ["<number>", "clip the gradient to this norm", toNumber],
     temperature: ["<number>", "divides both networks' logits", toNumber],
@@ -117,6 +129,11 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = {
     threads: ["<number>", "compute threads (default: the cores)", toNumber],
   },
 };
+
+/** The default of a schedule's option. */
+function usual(schedule: string, option: string): string {
+  return ` (default: ${SCHEDULES.optionsOf(schedule).find(({ name }) => name === option)?.default})`;
+}
 
 interface Fields {
   readonly entries: Readonly<Record<string, Parameters<typeof getDefault>[0]>>;

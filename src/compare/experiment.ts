@@ -10,6 +10,7 @@ import { functionLoss } from "../losses/function_loss.js";
 import { type DistillationLoss, LOSSES, type LossSpec } from "../losses/index.js";
 import { isDistillationLoss } from "../losses/loss.js";
 import { expectModule } from "../nn/expect_module.js";
+import { OPTIMIZERS } from "../optim/index.js";
 import type { Expression } from "../registry/index.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import type { BestEpoch } from "../train/index.js";
@@ -19,7 +20,7 @@ import {
   type ResolvedDistillation,
   resolveOptions,
 } from "../train/options.js";
-import { describeSchedule } from "../train/schedule.js";
+import { describeSchedule, resolveSchedule, withoutScheduleOptions } from "../train/schedule.js";
 import { stepsPerEpoch } from "../train/steps_per_epoch.js";
 import type { CompareResult } from "./results.js";
 import { expectLike, type SplitTask, splitTask, type Task } from "./task.js";
@@ -199,8 +200,9 @@ export function describeConfig(
   const { data, validation } = task;
   return {
     ...{ ...controls.metadata, command },
-    ...options,
-    ...describeSchedule(options.schedule, options.epochs * stepsPerEpoch(data, options)),
+    ...withoutScheduleOptions(options),
+    ...(typeof options.optimizer !== "function" && { optimizer: OPTIMIZERS.canonical(options.optimizer) }),
+    ...describeSchedule(resolveSchedule(options.schedule, options), options.epochs * stepsPerEpoch(data, options)),
     ...(loss !== null && { loss: describeLoss(loss, data.classes) }),
     ...more,
     dataHash: data.fingerprint(),

@@ -1,7 +1,10 @@
+import type { Schedule } from "../optim/schedules.js";
 import type { Issue } from "../registry/index.js";
+import { type ScheduleOptions, scheduleIssue } from "../train/schedule.js";
 
 /** The options that rules are about; undefined if a command lacks one. */
-interface Ruled {
+interface Ruled extends ScheduleOptions {
+  schedule: string | Schedule;
   data: string;
   teacher?: string | undefined;
   teacherMode?: string;
@@ -9,8 +12,6 @@ interface Ruled {
   validation: number;
   augment?: { shift?: number | undefined; crop?: number | undefined; flip?: number | undefined } | undefined;
   patience: number | null;
-  schedule: unknown;
-  warmupSteps: number;
   seeds?: number;
   temperatures?: readonly number[];
   loss?: string | undefined;
@@ -18,7 +19,7 @@ interface Ruled {
 
 /** Options that are valid alone and contradict each other; `userOptions` are those that are no defaults. */
 export function rulesBroken(config: Ruled, userOptions: object): Issue[] {
-  const { data, teacher, teacherMode, teacherCache, validation, augment, patience, schedule, warmupSteps } = config;
+  const { data, teacher, teacherMode, teacherCache, validation, augment, patience } = config;
   const isSynthetic = data === "synthetic";
   const isExperiment = config.seeds !== undefined || config.temperatures !== undefined;
   const changesImages = (augment?.shift ?? augment?.crop ?? augment?.flip) !== undefined;
@@ -47,11 +48,6 @@ export function rulesBroken(config: Ruled, userOptions: object): Issue[] {
     [augment !== undefined && Object.keys(augment).length === 0, "augment", "expected shift, crop, flip or noise"],
     [patience !== null && validation === 0, "patience", "needs a validation set, which tells which epoch is better"],
     [
-      schedule === "one-cycle" && warmupSteps > 0,
-      "warmupSteps",
-      "the one-cycle schedule has its own warm-up, pctStart: leave one of the two out",
-    ],
-    [
       teacherCache === true && teacherMode === "train",
       "teacherCache",
       "the logits of a teacher in train mode change at each step: use eval mode",
@@ -63,5 +59,7 @@ export function rulesBroken(config: Ruled, userOptions: object): Issue[] {
       `the loss does not use it: write it as an argument there, as kd(${name}=${name === "alpha" ? 0.9 : 4})`,
     ]),
   ];
-  return rules.filter(([broken]) => broken).map(([, option, text]) => ({ path: [option], text }));
+  const issues = rules.filter(([broken]) => broken).map(([, option, text]): Issue => ({ path: [option], text }));
+  const ofSchedule = scheduleIssue(config.schedule, config);
+  return ofSchedule === null ? issues : [...issues, ofSchedule];
 }

@@ -80,7 +80,7 @@ export function distill(input: DistillInput): RunHandle {
       teacherHash: teacher.fingerprint(),
     });
     const trainer = await Trainer.open({
-      ...{ command: "distill", name: STUDENT_FILE, model: student, loss, teacher, data },
+      ...{ command: "distill", name: STUDENT_FILE, model: student, loss, lossSpec: spec, teacher, data },
       ...{ validation: validation ?? null, options, config, controls, stream },
     });
     let running = teacher;

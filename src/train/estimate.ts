@@ -17,6 +17,7 @@ import { type DistillInput, distill, distillationLoss } from "./distill.js";
 import { evaluate } from "./inference.js";
 import { createOptimizer } from "./optimizer.js";
 import { distillationSchema, resolveOptions, trainingSchema } from "./options.js";
+import { SCHEDULE_OPTIONS } from "./schedule.js";
 import { stepsPerEpoch } from "./steps_per_epoch.js";
 import { type TrainTeacherInput, trainTeacher } from "./train_teacher.js";
 import { cloneState } from "./trainer_state.js";
@@ -155,7 +156,8 @@ async function trySteps(input: Input, cache: TeacherCache | null): Promise<{ ste
   };
   // The cache may have logits for the first samples only.
   const data = cache === null ? input.data : firstOf(input.data, minSamples(input));
-  const quiet = { lr: 1e-9, schedule: "constant", warmupSteps: 0, patience: null, epochs: 1_000_000 } as const;
+  const none = Object.fromEntries(SCHEDULE_OPTIONS.map((name) => [name, undefined]));
+  const quiet = { ...none, lr: 1e-9, schedule: "constant", patience: null, epochs: 1_000_000 } as const;
   const loss = input.loss === undefined ? {} : { loss: input.loss };
   const options = resolved(input);
   const userModules = await importModules(typeof options.optimizer === "function" ? [] : [options.optimizer]);

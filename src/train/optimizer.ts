@@ -2,7 +2,7 @@ import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { OPTIMIZERS, type OptimizerContext } from "../optim/index.js";
 import { Optimizer } from "../optim/optimizer.js";
-import { formatExpression, type UserModules } from "../registry/index.js";
+import type { UserModules } from "../registry/index.js";
 import type { ResolvedTraining } from "./options.js";
 
 type OptimizerOption = ResolvedTraining["optimizer"];
@@ -27,9 +27,9 @@ export function createOptimizer(option: OptimizerOption, context: OptimizerConte
   return optimizer;
 }
 
-/** An optimizer as `config.json` keeps it: its expression, or the class and the options of each of its groups. */
+/** An optimizer as `config.json` keeps it: its expression with every option written out, or the class and the options of each of its groups. */
 export function describeOptimizer(option: OptimizerOption, optimizer: Optimizer): string {
-  if (typeof option !== "function") return formatExpression(option);
+  if (typeof option !== "function") return OPTIMIZERS.canonical(option, { argument: "optimizer" });
   const groups = optimizer.paramGroups.map(({ params, ...options }) => ({ ...options, parameters: params.length }));
   return `${optimizer.constructor.name} ${JSON.stringify(groups)}`;
 }

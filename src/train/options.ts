@@ -39,9 +39,10 @@ const TRAINING = {
   /** The highest learning rate of the cycle. */
   lr: v.optional(positive(), 6e-4),
   weightDecay: v.optional(nonNegative(), 1e-5),
-  pctStart: v.optional(fraction(), 0.3),
-  divFactor: v.optional(positive(), 20),
-  finalDivFactor: v.optional(positive(), 100),
+  /** For the schedule one-cycle, as the next two: options that `schedule` may leave out. */
+  pctStart: v.optional(fraction()),
+  divFactor: v.optional(positive()),
+  finalDivFactor: v.optional(positive()),
   maxGradNorm: v.optional(positive(), 1),
   /** Whether each epoch takes the samples in a new random order. */
   shuffle: v.optional(boolean(), true),
@@ -67,10 +68,11 @@ const TRAINING = {
     "one-cycle",
   ),
   /** Steps over which the rate rises first; one-cycle has a rise of its own. */
-  warmupSteps: v.optional(integer(0), 0),
-  /** For the schedule "step": epochs between decays, and the factor of each. */
-  stepSize: v.optional(integer(1), 30),
-  gamma: v.optional(fraction(), 0.1),
+  warmupSteps: v.optional(integer(0)),
+  /** For the schedule step: epochs between decays. */
+  stepSize: v.optional(integer(1)),
+  /** For the schedules step, multi-step and exponential: the factor of each decay. */
+  gamma: v.optional(fraction()),
   /** The fraction of a label's probability that is spread over all classes. */
   labelSmoothing: v.optional(fraction(), 0),
   /** Batches whose gradients are averaged before each step of the optimizer. */
@@ -99,19 +101,15 @@ type OptionsSchema = typeof trainingSchema | typeof distillationSchema;
 type OptionsInput<S extends OptionsSchema> = {
   [K in keyof S["entries"]]?: v.InferInput<Extract<S["entries"][K], v.GenericSchema>>;
 };
-/** The options of a schema with their defaults. */
-type ResolvedOptions<S extends OptionsSchema> = {
-  [K in keyof S["entries"]]: v.InferOutput<Extract<S["entries"][K], v.GenericSchema>>;
-};
 // Interfaces, so that the documentation lists them.
 /** The options of a training run; each may be left out. */
 export interface TrainingOptions extends OptionsInput<typeof trainingSchema> {}
 /** The options of a training run with their defaults. */
-export interface ResolvedTraining extends ResolvedOptions<typeof trainingSchema> {}
+export interface ResolvedTraining extends v.InferOutput<typeof trainingSchema> {}
 /** The options of a distillation; each may be left out. */
 export interface DistillationOptions extends OptionsInput<typeof distillationSchema> {}
 /** The options of a distillation with their defaults. */
-export interface ResolvedDistillation extends ResolvedOptions<typeof distillationSchema> {}
+export interface ResolvedDistillation extends v.InferOutput<typeof distillationSchema> {}
 
 /**
  * The options with their defaults.

@@ -5,7 +5,7 @@ import { isDistillationLoss } from "../losses/loss.js";
 import { withEvalMode } from "../nn/modes.js";
 import { Module } from "../nn/module.js";
 import { Taps } from "../nn/taps.js";
-import { formatExpression, importModules, parseExpression } from "../registry/index.js";
+import { type Expression, formatExpression, importModules, parseExpression } from "../registry/index.js";
 import { noGrad } from "../tensor/autograd.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 
@@ -20,11 +20,16 @@ export interface LossUse {
   generator: Generator;
 }
 
+/** Whether a loss is given by an expression. */
+export function isExpression(spec: LossSpec | undefined): spec is Expression {
+  return typeof spec === "string" || (typeof spec === "object" && spec !== null && !isDistillationLoss(spec));
+}
+
 /** The loss that a run's specification says; imports the modules of the user's own that it names. */
 export async function resolveLoss(spec: LossSpec, use: LossUse): Promise<DistillationLoss> {
-  const isExpression =
-    typeof spec === "string" || (typeof spec === "object" && spec !== null && !isDistillationLoss(spec));
-  const modules = isExpression ? await importModules([formatExpression(parseExpression(spec, "loss"))]) : undefined;
+  const modules = isExpression(spec)
+    ? await importModules([formatExpression(parseExpression(spec, "loss"))])
+    : undefined;
   const { data, labelSmoothing, generator } = use;
   const tapShape = (network: "student" | "teacher", path: string) => tapShapeOf(use[network], data, network, path);
   const context = { classes: data.classes, labelSmoothing, tapShape };

@@ -1,63 +1,74 @@
 import { createHash } from "node:crypto";
 import { DistilleryError } from "../errors.js";
-import { createScheduler as fromExpression } from "../optim/index.js";
-import type { LRScheduler } from "../optim/lr_scheduler.js";
-import { LambdaLR } from "../optim/lr_schedulers.js";
-import { OneCycleLR } from "../optim/one_cycle_lr.js";
-import type { Optimizer } from "../optim/optimizer.js";
-import { constantSchedule, cosineSchedule, type Schedule, stepSchedule, warmup } from "../optim/schedules.js";
-import { type Expression, formatExpression, type UserModules } from "../registry/index.js";
+import { SCHEDULES } from "../optim/index.js";
+import { type Schedule, warmup } from "../optim/schedules.js";
+import { type Expression, formatExpression, type Issue, isModulePath, parseExpression } from "../registry/index.js";
 import type { ResolvedTraining } from "./options.js";
 
-/** The scheduler that the options name, for epochs of `stepsPerEpoch` steps. */
-export function createScheduler(
-  optimizer: Optimizer,
-  options: ResolvedTraining,
-  stepsPerEpoch: number,
-  modules: UserModules,
-): LRScheduler {
-  const { schedule, warmupSteps, epochs, pctStart, divFactor, finalDivFactor } = options;
-  if (schedule === "one-cycle") {
-    if (warmupSteps === 0) {
-      const maxLr = optimizer.paramGroups.map(({ lr }) => lr);
-      return new OneCycleLR(optimizer, { maxLr, epochs, stepsPerEpoch, pctStart, divFactor, finalDivFactor });
-    }
-    const text = "warmupSteps: the one-cycle schedule has a rise of its own, pctStart: leave one of the two out";
-    throw new DistilleryError("BAD_ARGUMENT", text);
+/** Options of a run that are short forms of its schedule's: they are used if the expression leaves them out. */
+export const SCHEDULE_OPTIONS = [
+  "pctStart",
+  "divFactor",
+  "finalDivFactor",
+  "stepSize",
+  "gamma",
+  "warmupSteps",
+] as const;
+
+/** Those of a run. */
+export type ScheduleOptions = Partial<Pick<ResolvedTraining, (typeof SCHEDULE_OPTIONS)[number]>>;
+
+/** The schedule of a run with every option written out; `BAD_ARGUMENT` for options that it does not have. */
+export function resolveSchedule(schedule: Expression | Schedule, options: ScheduleOptions): string | Schedule {
+  const issue = scheduleIssue(schedule, options);
+  if (issue !== null) throw new DistilleryError("BAD_ARGUMENT", `${issue.path.join(".")}: ${issue.text}`);
+  const given = Object.fromEntries(givenOptions(options));
+  if (typeof schedule === "function") {
+    return given.warmupSteps === undefined ? schedule : warmup(given.warmupSteps, schedule);
   }
-  if (typeof schedule !== "function" && !isNamed(schedule)) {
-    if (warmupSteps === 0)
-      return fromExpression(schedule, { optimizer, epochs, stepsPerEpoch }, { argument: "schedule", modules });
-    throw new DistilleryError("BAD_ARGUMENT", 'warmupSteps: write it into the schedule, as "cosine(warmupSteps=100)"');
-  }
-  const factors = typeof schedule === "function" ? schedule : named(schedule, options, stepsPerEpoch);
-  return new LambdaLR(optimizer, {
-    schedule: warmupSteps === 0 ? factors : warmup(warmupSteps, factors),
-    totalSteps: epochs * stepsPerEpoch,
+  const terms = parseExpression(schedule, "schedule").map((term) => {
+    const byPosition = optionNames(term.name).slice(0, term.positional.length);
+    const open = Object.entries(given).filter(([name]) => !byPosition.includes(name));
+    return { ...term, args: { ...Object.fromEntries(open), ...term.args } };
+  });
+  return SCHEDULES.canonical(formatExpression(terms), { argument: "schedule" });
+}
+
+/** What is wrong with the first option that was given and that the schedule does not have; null if it has all. */
+export function scheduleIssue(schedule: Expression | Schedule, options: ScheduleOptions): Issue | null {
+  const [name, taken] = typeof schedule === "function" ? ["of your own", ["warmupSteps"]] : namedOptions(schedule);
+  const foreign = givenOptions(options).find(([option]) => !taken.includes(option));
+  if (foreign === undefined) return null;
+  const known = taken.length === 0 ? "write it into the expression" : `it has ${taken.join(", ")}`;
+  return { path: [foreign[0]], text: `the schedule ${name} has no such option: ${known}` };
+}
+
+function namedOptions(schedule: Expression): [name: string, options: readonly string[]] {
+  const [{ name }] = parseExpression(schedule, "schedule");
+  return [name, optionNames(name)];
+}
+
+function optionNames(name: string): readonly string[] {
+  return isModulePath(name) ? [] : Object.keys(SCHEDULES.get(name, "schedule").options);
+}
+
+/** No steps of warm-up are none. */
+function givenOptions(options: ScheduleOptions): [name: string, value: number][] {
+  return SCHEDULE_OPTIONS.flatMap((name) => {
+    const value = options[name];
+    return value === undefined || (name === "warmupSteps" && value === 0) ? [] : [[name, value]];
   });
 }
 
-type Named = "cosine" | "step" | "constant";
-
-/** Whether a schedule takes its arguments from the run's options. */
-function isNamed(schedule: Expression): schedule is Named {
-  return schedule === "cosine" || schedule === "step" || schedule === "constant";
+/** The other options: a resolved schedule has those of the schedule. */
+export function withoutScheduleOptions<T extends ScheduleOptions>(options: T): Omit<T, keyof ScheduleOptions> {
+  const isOther = ([name]: [string, unknown]) => !(SCHEDULE_OPTIONS as readonly string[]).includes(name);
+  return Object.fromEntries(Object.entries(options).filter(isOther)) as Omit<T, keyof ScheduleOptions>;
 }
 
-function named(name: Named, { stepSize, gamma }: ResolvedTraining, stepsPerEpoch: number): Schedule {
-  if (name === "cosine") return cosineSchedule();
-  if (name === "step") return stepSchedule({ stepSize: stepSize * stepsPerEpoch, gamma });
-  return constantSchedule();
-}
-
-/** A schedule as `config.json` keeps it: its name, or for a function the SHA-256 of its values at all steps. */
-export function describeSchedule(
-  schedule: Schedule | Expression,
-  totalSteps: number,
-): Readonly<Record<string, string>> {
-  if (typeof schedule !== "function") {
-    return { schedule: typeof schedule === "string" ? schedule : formatExpression(schedule) };
-  }
+/** A resolved schedule as `config.json` keeps it: its expression, or for a function the SHA-256 of its values at all steps. */
+export function describeSchedule(schedule: string | Schedule, totalSteps: number): Readonly<Record<string, string>> {
+  if (typeof schedule === "string") return { schedule };
   const values = Float64Array.from({ length: totalSteps + 1 }, (_, step) => schedule(step, totalSteps));
   return { schedule: "function", scheduleHash: createHash("sha256").update(values).digest("hex") };
 }

@@ -54,7 +54,16 @@ export function trainTeacher(input: TrainTeacherInput): RunHandle {
         : await resolveLoss(spec, { student: model, teacher: null, data, labelSmoothing, generator: stream.generator });
     if (loss.needsTeacher) throw new DistilleryError("BAD_ARGUMENT", `loss: ${loss.name} needs a teacher: use distill`);
     const trainer = await Trainer.open({
-      ...{ command: "train-teacher", name, model, loss, teacher: null, data, validation: validation ?? null },
+      ...{
+        command: "train-teacher",
+        name,
+        model,
+        loss,
+        lossSpec: spec,
+        teacher: null,
+        data,
+        validation: validation ?? null,
+      },
       ...{ options, config: () => (spec === undefined ? {} : { loss: loss.config() }), controls, stream },
     });
     try {

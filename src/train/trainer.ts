@@ -8,9 +8,10 @@ import { expectMetricName } from "../losses/metric_name.js";
 import { Modes } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
 import { ExponentialMovingAverage } from "../optim/ema.js";
+import { createScheduler } from "../optim/index.js";
 import type { LRScheduler } from "../optim/lr_scheduler.js";
 import type { Optimizer } from "../optim/optimizer.js";
-import { importModules } from "../registry/index.js";
+import { importModules, moduleHashes } from "../registry/index.js";
 import { emptyCache } from "../tensor/buffer_pool.js";
 import { withGenerator } from "../tensor/random.js";
 import { TensorArena } from "../tensor/step.js";
@@ -19,9 +20,10 @@ import { expectFinite } from "./arguments.js";
 import type { RunResult } from "./controls.js";
 import { createOptimizer } from "./optimizer.js";
 import type { ResolvedTraining } from "./options.js";
+import { isExpression } from "./resolve_loss.js";
 import { RunFiles } from "./run_files.js";
 import type { RunStream } from "./run_handle.js";
-import { createScheduler } from "./schedule.js";
+import { resolveSchedule } from "./schedule.js";
 import { stepsPerEpoch } from "./steps_per_epoch.js";
 import { configOf, type TrainerInput, validateInput } from "./trainer_input.js";
 import { bestWeights, isBetter, loadStateDict, type TrainerState } from "./trainer_state.js";
@@ -68,19 +70,24 @@ export class Trainer {
     const modules = loss.modules ?? {};
     const parameters = new Set([model, ...Object.values(modules)].flatMap((module) => module.parameters()));
     const context = { params: [...parameters], lr, weightDecay };
-    const own = [options.optimizer, options.schedule].filter((spec) => typeof spec !== "function");
-    const userModules = await importModules(own);
+    const schedule = resolveSchedule(options.schedule, options);
+    const named = [options.optimizer, schedule].filter((spec) => typeof spec !== "function");
+    const userModules = await importModules(named);
+    const hashes = await moduleHashes([...named, ...(isExpression(input.lossSpec) ? [input.lossSpec] : [])]);
     const optimizer = createOptimizer(options.optimizer, context, userModules);
     const average =
       options.ema === null ? null : new ExponentialMovingAverage(model, { decay: options.ema, useBuffers: true });
     const steps = stepsPerEpoch(data, options);
-    const scheduler = createScheduler(optimizer, options, steps, userModules);
+    const place = { optimizer, epochs: options.epochs, stepsPerEpoch: steps };
+    const scheduler = createScheduler(schedule, place, { argument: "schedule", modules: userModules });
     const progress = { epoch: 0, step: 0, sums: {}, seconds: 0, history: [] };
     const state: TrainerState = {
       ...{ model, modules, optimizer, average, progress },
       ...{ generator: stream.generator, stateful: teacher?.stateful ?? null, order: null, best: null },
     };
-    const { files, checkpoint } = await RunFiles.open(controls, () => configOf(input, optimizer, scheduler.totalSteps));
+    const { files, checkpoint } = await RunFiles.open(controls, () =>
+      configOf(input, { optimizer, schedule, totalSteps: scheduler.totalSteps, modules: hashes }),
+    );
     try {
       let epoch: EpochBatches | null = null;
       if (checkpoint !== null) {

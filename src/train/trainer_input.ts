@@ -2,15 +2,16 @@ import { fingerprint, type RunConfig } from "../checkpoint/index.js";
 import { expectInteger, expectShape } from "../checks.js";
 import type { Dataset } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
-import type { DistillationLoss } from "../losses/index.js";
+import type { DistillationLoss, LossSpec } from "../losses/index.js";
 import type { Module } from "../nn/module.js";
 import type { Optimizer } from "../optim/optimizer.js";
+import type { Schedule } from "../optim/schedules.js";
 import type { Teacher } from "../teachers/index.js";
 import type { RunControls } from "./controls.js";
 import { describeOptimizer } from "./optimizer.js";
 import type { ResolvedTraining } from "./options.js";
 import type { RunStream } from "./run_handle.js";
-import { describeSchedule } from "./schedule.js";
+import { describeSchedule, withoutScheduleOptions } from "./schedule.js";
 import { randomState } from "./trainer_state.js";
 
 /** What a trainer is made of. */
@@ -20,6 +21,8 @@ export interface TrainerInput {
   name: string;
   model: Module;
   loss: DistillationLoss;
+  /** What `loss` was made of; undefined: the default. */
+  lossSpec: LossSpec | undefined;
   /** For the agreement on the validation set, and for its buffers if they change. */
   teacher: Teacher | null;
   data: Dataset;
@@ -45,16 +48,28 @@ export function validateInput({ data, validation, options, controls }: TrainerIn
   }
 }
 
+/** What a run made of its options. */
+interface MadeOfOptions {
+  readonly optimizer: Optimizer;
+  /** With every option written out. */
+  readonly schedule: string | Schedule;
+  readonly totalSteps: number;
+  /** SHA-256 of the files of the user's own modules, by name. */
+  readonly modules: Readonly<Record<string, string>>;
+}
+
 /** Everything that determines a run's figures: what `config.json` keeps, and what a resumed run must have too. */
-export function configOf(input: TrainerInput, optimizer: Optimizer, totalSteps: number): RunConfig {
+export function configOf(input: TrainerInput, made: MadeOfOptions): RunConfig {
   const { command, model, loss, data, validation, options, config, controls, stream } = input;
-  const modules = Object.entries(loss.modules ?? {});
+  const lossModules = Object.entries(loss.modules ?? {});
+  const modules = { ...(controls.metadata?.modules as object | undefined), ...made.modules };
   return {
     ...controls.metadata,
+    ...(Object.keys(modules).length > 0 && { modules }),
     command,
-    ...options,
-    optimizer: describeOptimizer(options.optimizer, optimizer),
-    ...describeSchedule(options.schedule, totalSteps),
+    ...withoutScheduleOptions(options),
+    optimizer: describeOptimizer(options.optimizer, made.optimizer),
+    ...describeSchedule(made.schedule, made.totalSteps),
     ...config(),
     data: data.name,
     samples: data.length,
@@ -63,7 +78,7 @@ export function configOf(input: TrainerInput, optimizer: Optimizer, totalSteps: 
     dataHash: data.fingerprint(),
     ...(validation && { validationSamples: validation.length, validationHash: validation.fingerprint() }),
     modelHash: fingerprint(model.stateDict()),
-    ...Object.fromEntries(modules.map(([name, module]) => [`loss.${name}Hash`, fingerprint(module.stateDict())])),
+    ...Object.fromEntries(lossModules.map(([name, module]) => [`loss.${name}Hash`, fingerprint(module.stateDict())])),
     randomHash: fingerprint({ state: randomState(stream.generator) }),
   };
 }

@@ -11,7 +11,7 @@ describe("defaults", () => {
       ...{ student: "student(hidden=[512, 256])", teacherNetwork: "teacher(hidden=[2048, 1024, 512])" },
       ...{ data: "synthetic", testFraction: 0.2, splitSeed: 0, seed: 0, validation: 0 },
       ...{ epochs: 150, batchSize: 64, shuffle: false, dropLast: false, lr: 6e-4, schedule: "one-cycle" },
-      ...{ pctStart: 0.3, divFactor: 20, finalDivFactor: 100, warmupSteps: 0, stepSize: 30, gamma: 0.1, accumulate: 1 },
+      accumulate: 1,
       ...{ weightDecay: 1e-5, maxGradNorm: 1, labelSmoothing: 0, optimizer: "adamw", ema: null, patience: null },
       ...{ temperature: 3.5, alpha: 0.6, teacherMode: "train" },
       ...{ keepCheckpoints: 2, tensorboard: false, csv: false, report: true, logFile: false, out: "runs/distill" },
@@ -82,7 +82,10 @@ describe("mistakes", () => {
       { data: "rows", teacher: "t.pth", augment: { shift: 2, crop: 2 } },
       "augment: expected shift or crop, which are the same",
     ],
-    [{ warmupSteps: 5 }, "warmupSteps: the one-cycle schedule has its own warm-up, pctStart: leave one of the two out"],
+    [
+      { warmupSteps: 5 },
+      "warmupSteps: the schedule one-cycle has no such option: it has pctStart, annealStrategy, divFactor, finalDivFactor, cycleMomentum",
+    ],
     [
       { loss: "kd", temperature: 4 },
       "temperature: the loss does not use it: write it as an argument there, as kd(temperature=4)",

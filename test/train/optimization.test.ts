@@ -1,3 +1,4 @@
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { evaluate, Generator, Parameter, SGD, type Tensor, withGenerator } from "../../src/index.js";
@@ -103,7 +104,34 @@ describe("optimizer and schedule by name", () => {
       start({ ...options, epochs: 1, optimizer: "sgd", out, resume: true }).done,
       "BAD_CONFIG",
     );
-    expect(other.message).toContain('optimizer was "sgd(momentum=0.9)", is "sgd"');
+    expect(other.message).toContain(
+      'optimizer was "sgd(momentum=0.9, dampening=0, nesterov=false)", is "sgd(momentum=0,',
+    );
+  });
+
+  test("options that are written out and left out are the same run", async () => {
+    const out = newRun();
+    const short: Options = { optimizer: "sgd", schedule: "step", stepSize: 2, out };
+    const { history } = await start(short).done;
+    const long: Options = { optimizer: "sgd(momentum=0)", schedule: "step(stepSize=2, gamma=0.1)", out, resume: true };
+    expect((await start(long).done).history).toEqual(history);
+    const { schedule, stepSize } = JSON.parse(readFileSync(join(out, "config.json"), "utf8"));
+    expect([schedule, stepSize]).toEqual(["step(stepSize=2, gamma=0.1, warmupSteps=0)", undefined]);
+    const other = await failure(start({ ...long, stepSize: 3, schedule: "step" }).done, "BAD_CONFIG");
+    expect(other.message).toContain("schedule was ");
+  });
+
+  test("a run whose own module has changed is refused", async () => {
+    const out = newRun();
+    mkdirSync(out);
+    const file = join(out, "schedule.mjs");
+    writeFileSync(file, "export default () => () => 1;");
+    await start({ schedule: file, out }).done;
+    await start({ schedule: file, out, resume: true }).done;
+    writeFileSync(file, "export default () => () => 0.5;");
+    expect((await failure(start({ schedule: file, out, resume: true }).done, "BAD_CONFIG")).message).toContain(
+      "modules was",
+    );
   });
 
   test("a function makes an optimizer of groups, each with its own rate, which resumes to the bit", async () => {
@@ -136,7 +164,7 @@ describe("optimizer and schedule by name", () => {
       /^optimizer: expected an optimizer, as "sgd\(momentum=0.9\)", or a function that returns one, got 3$/,
     ],
     [{ schedule: "cosin" }, /^schedule: unknown schedule "cosin", did you mean cosine\?/],
-    [{ schedule: "cosine(end=0.1)", warmupSteps: 3 }, /^warmupSteps: write it into the schedule/],
+    [{ schedule: "./mine.mjs", warmupSteps: 3 }, /^warmupSteps: the schedule .\/mine.mjs has no such option: write it/],
     [{ ema: 1 }, /^ema: expected null or a number from 0 to below 1, got 1$/],
     [{ accumulate: 0 }, /^accumulate: expected a whole number of at least 1, got 0$/],
   ])("refused: %o", async (wrong, message) => {

@@ -220,6 +220,17 @@ describe("the schedule", () => {
   test.each<[string, Options, (step: number) => number]>([
     ["constant", { schedule: "constant" }, () => 1],
     ["cosine", { schedule: "cosine" }, (step) => (1 + Math.cos((Math.PI * step) / 12)) / 2],
+    [
+      "step, with options in the expression and beside it",
+      { schedule: "step(gamma=0.5)", stepSize: 2, gamma: 0.9, warmupSteps: 2 },
+      (step) => (step < 2 ? (step + 1) / 3 : 0.5 ** Math.floor(step / 8)),
+    ],
+    [
+      "step, with options by their places",
+      { schedule: "step(1)", stepSize: 2, gamma: 0.5 },
+      (step) => 0.5 ** Math.floor(step / 4),
+    ],
+    ["a function, with a warm-up", { schedule: () => 1, warmupSteps: 3 }, (step) => Math.min(1, (step + 1) / 4)],
     ["step", { schedule: "step", stepSize: 1, gamma: 0.5 }, (step) => 0.5 ** Math.floor(step / 4)],
     ["a custom function", { schedule: (step, steps) => 1 - step / steps }, (step) => 1 - step / 12],
   ])("%s", async (_, options, factor) => {
@@ -252,8 +263,13 @@ describe("the schedule", () => {
   test.each<[Options, string]>([
     [
       { warmupSteps: 3 },
-      "warmupSteps: the one-cycle schedule has a rise of its own, pctStart: leave one of the two out",
+      "warmupSteps: the schedule one-cycle has no such option: it has pctStart, annealStrategy, divFactor, finalDivFactor, cycleMomentum",
     ],
+    [
+      { schedule: "cosine(end=0.1)", stepSize: 3 },
+      "stepSize: the schedule cosine has no such option: it has end, warmupSteps",
+    ],
+    [{ schedule: () => 1, gamma: 0.3 }, "gamma: the schedule of your own has no such option: it has warmupSteps"],
     [
       { schedule: 3 as never },
       'schedule: expected a schedule, as "multi-step(milestones=[60, 80])", or a function of the step, got 3',
