@@ -82,6 +82,7 @@ describe("mistakes", () => {
       { data: "rows", teacher: "t.pth", augment: { shift: 2, crop: 2 } },
       "augment: expected shift or crop, which are the same",
     ],
+    [{ schedule: "cosine", gamma: 0.1 }, "gamma: the schedule cosine has no such option: it has end, warmupSteps"],
     [
       { warmupSteps: 5 },
       "warmupSteps: the schedule one-cycle has no such option: it has pctStart, annealStrategy, divFactor, finalDivFactor, cycleMomentum",
