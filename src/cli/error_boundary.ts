@@ -1,5 +1,6 @@
 import { CommanderError } from "commander";
 import { DistilleryError } from "../errors.js";
+import { fromUserCode } from "../user_code.js";
 
 /** A command line that makes no sense: exit code 2. */
 export class UsageError extends DistilleryError {
@@ -32,7 +33,8 @@ export function reportFailure(error: unknown, debug: boolean): number {
   return isAbort(error) ? EXIT.interrupted : EXIT.failed;
 }
 
-function oneLine(error: unknown): string {
+function oneLine(thrown: unknown): string {
+  const error = fromUserCode(thrown) ?? thrown;
   const text = (error instanceof Error ? error.message : String(error)).replaceAll(/\s*\n\s*/g, " ");
   if (!(error instanceof DistilleryError)) return `distillery: unexpected failure, please report it: ${text}`;
   return isAbort(error) ? `distillery: ${text}` : `distillery: ${text} (${error.code})`;

@@ -14,13 +14,13 @@ export type LossFunction = (batch: LossBatch) => Tensor;
  * A function of the batch as a loss. It needs the teacher. Its configuration is its text and, as functions of one text may
  * hold different values, the SHA-256 of its value for fixed random logits: a function that needs more has its text only.
  */
-export function functionLoss(compute: LossFunction, classes: number): DistillationLoss {
+export function functionLoss(compute: LossFunction, classes: number | null = null): DistillationLoss {
   return {
     name: isMetricName(compute.name) ? compute.name : "function",
     needsTeacher: true,
     compute: (batch) => ({ loss: compute(batch), metrics: {} }),
     config() {
-      const valueHash = hashOfValue(compute, classes);
+      const valueHash = classes === null ? null : hashOfValue(compute, classes);
       return { function: String(compute), ...(valueHash !== null && { valueHash }) };
     },
   };

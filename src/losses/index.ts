@@ -5,7 +5,7 @@ import { crossEntropyEntry } from "./cross_entropy.js";
 import { functionLoss, type LossFunction } from "./function_loss.js";
 import { kdEntry } from "./kd_loss.js";
 import { logitMseEntry } from "./logit_mse.js";
-import { type DistillationLoss, isDistillationLoss, type LossContext } from "./loss.js";
+import { type DistillationLoss, expectDistillationLoss, isDistillationLoss, type LossContext } from "./loss.js";
 import { weightedSum } from "./weighted_sum.js";
 
 export { type CrossEntropyOptions, crossEntropy, crossEntropyDistillationLoss } from "./cross_entropy.js";
@@ -29,7 +29,11 @@ export { weightedSum } from "./weighted_sum.js";
 
 /** The losses that have a name: to add one, write its file and add its entry here. */
 export const LOSSES = new Registry<DistillationLoss, LossContext>("loss", [crossEntropyEntry, kdEntry, logitMseEntry], {
-  expected: "a loss with name, compute and config, or a function of the batch",
+  expected: "a loss with name, compute, config and needsTeacher, or a function that makes one",
+  advice:
+    "it is called with { classes, labelSmoothing, tapShape } and its arguments, and makes a loss; a function of the batch is exported as () => ({ student, teacher }) => ...",
+  convert: (value, { classes }, place) =>
+    typeof value === "function" ? functionLoss(value as LossFunction, classes) : expectDistillationLoss(value, place),
   accepts: isDistillationLoss,
 });
 
@@ -50,7 +54,7 @@ export function createLoss(
   options: { modules?: UserModules } = {},
 ): DistillationLoss {
   if (typeof spec === "function") return functionLoss(spec, context.classes);
-  if (isDistillationLoss(spec)) return spec;
+  if (isDistillationLoss(spec)) return expectDistillationLoss(spec, "loss");
   if (typeof spec !== "string" && (typeof spec !== "object" || spec === null)) {
     const text = `loss: expected an expression, a loss or a function of the batch, got ${show(spec)}`;
     throw new DistilleryError("BAD_ARGUMENT", text);

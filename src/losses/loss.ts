@@ -1,6 +1,6 @@
 import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
-import type { Module } from "../nn/module.js";
+import { Module } from "../nn/module.js";
 import type { Labels } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
 
@@ -74,10 +74,32 @@ export interface LossContext {
   tapShape(network: "student" | "teacher", path: string): readonly number[];
 }
 
-/** Refuses anything but a {@link DistillationLoss}; `BAD_ARGUMENT`. */
+/** Whether a value is meant as a {@link DistillationLoss}, and not as an expression. */
 export function isDistillationLoss(value: unknown): value is DistillationLoss {
-  const { name, compute, config } = (value ?? {}) as Partial<DistillationLoss>;
-  return typeof name === "string" && typeof compute === "function" && typeof config === "function";
+  return typeof value === "object" && value !== null && ("compute" in value || "needsTeacher" in value);
+}
+
+/** Refuses anything but a {@link DistillationLoss}; `BAD_ARGUMENT` that begins with `place` and names the field. */
+export function expectDistillationLoss(value: unknown, place: string): DistillationLoss {
+  const refuse = (text: string, got: unknown) => {
+    throw new DistilleryError("BAD_ARGUMENT", `${place}: expected a loss ${text}, got ${show(got)}`);
+  };
+  if (typeof value !== "object" || value === null) return refuse("with name, compute, config and needsTeacher", value);
+  const { name, compute, config, needsTeacher, taps = {}, modules = {} } = value as Partial<DistillationLoss>;
+  if (typeof name !== "string") refuse("whose name is a text", name);
+  if (typeof compute !== "function") refuse("whose compute is a function of the batch", compute);
+  if (typeof config !== "function") refuse("whose config is a function, as () => ({ name })", config);
+  if (typeof needsTeacher !== "boolean") refuse("whose needsTeacher is true or false", needsTeacher);
+  if (typeof taps !== "object" || taps === null) refuse("whose taps are { student, teacher }", taps);
+  for (const network of ["student", "teacher"] as const) {
+    const { [network]: paths = [] } = taps;
+    const isList = Array.isArray(paths) && paths.every((path) => typeof path === "string");
+    if (!isList) refuse(`whose taps.${network} is a list of paths`, paths);
+  }
+  if (typeof modules !== "object" || modules === null) refuse("whose modules are Modules by their names", modules);
+  const wrong = Object.entries(modules).find(([, module]) => !(module instanceof Module));
+  if (wrong !== undefined) refuse(`whose modules.${wrong[0]} is a Module`, wrong[1]);
+  return value as DistillationLoss;
 }
 
 /** What a loss gives for a batch, checked: a scalar, and metrics that are numbers; `BAD_ARGUMENT` that names the loss. */

@@ -2,7 +2,8 @@ import { expectNumber, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import type { Module } from "../nn/module.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { computeLoss, type DistillationLoss, isDistillationLoss, type Json } from "./loss.js";
+import { functionLoss, type LossFunction } from "./function_loss.js";
+import { computeLoss, type DistillationLoss, expectDistillationLoss, type Json } from "./loss.js";
 import { expectMetricName } from "./metric_name.js";
 
 /**
@@ -17,15 +18,18 @@ import { expectMetricName } from "./metric_name.js";
  * await distill({ teacher, student, data, loss });
  * ```
  */
-export function weightedSum(terms: readonly (readonly [weight: number, loss: DistillationLoss])[]): DistillationLoss {
-  if (!(terms?.length > 0)) {
-    throw new DistilleryError("BAD_ARGUMENT", `weightedSum: expected a list of at least one term, got ${show(terms)}`);
+export function weightedSum(
+  given: readonly (readonly [weight: number, loss: DistillationLoss | LossFunction])[],
+): DistillationLoss {
+  if (!(given?.length > 0)) {
+    throw new DistilleryError("BAD_ARGUMENT", `weightedSum: expected a list of at least one term, got ${show(given)}`);
   }
+  const terms = given.map(
+    ([weight, loss], i) =>
+      [weight, typeof loss === "function" ? functionLoss(loss) : expectDistillationLoss(loss, `terms[${i}]`)] as const,
+  );
   for (const [i, [weight, loss]] of terms.entries()) {
     expectNumber(`terms[${i}]: weight`, weight, () => true, "a finite number");
-    if (!isDistillationLoss(loss)) {
-      throw new DistilleryError("BAD_ARGUMENT", `terms[${i}]: expected a loss, got ${show(loss)}`);
-    }
     // Its value is a metric of this name.
     expectMetricName(`terms[${i}]: name`, loss.name);
   }

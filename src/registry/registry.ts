@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { show, suggestion } from "../checks.js";
 import { DistilleryError } from "../errors.js";
+import { fromUserCode } from "../user_code.js";
 import { type Expression, formatExpression, isModulePath, parseExpression, RESERVED, type Term } from "./expression.js";
 import { issuesOf } from "./issues.js";
 import type { UserModules } from "./user_module.js";
@@ -38,9 +39,13 @@ export interface OptionHelp {
 }
 
 /** What a module of the user's own has to make. */
-export interface UserDefined<T> {
+export interface UserDefined<T, C = void> {
   /** Such as "a Module, or a function that returns one". */
   readonly expected: string;
+  /** What an error of its function may come from, such as a function that is no factory. */
+  readonly advice?: string;
+  /** Makes a value of what came, or throws `BAD_ARGUMENT` that begins with `place`. */
+  convert?(value: unknown, context: C, place: string): unknown;
   accepts(value: unknown): value is T & object;
 }
 
@@ -66,9 +71,9 @@ export interface ResolveOptions {
 export class Registry<T, C = void, E extends Entry<T, C> = Entry<T, C>> {
   readonly kind: string;
   readonly #entries: ReadonlyMap<string, E>;
-  readonly #userDefined: UserDefined<T> | null;
+  readonly #userDefined: UserDefined<T, C> | null;
 
-  constructor(kind: string, entries: readonly E[], userDefined: UserDefined<T> | null = null) {
+  constructor(kind: string, entries: readonly E[], userDefined: UserDefined<T, C> | null = null) {
     this.kind = kind;
     this.#entries = new Map(entries.map((entry) => [entry.name, entry]));
     this.#userDefined = userDefined;
@@ -227,9 +232,12 @@ export class Registry<T, C = void, E extends Entry<T, C> = Entry<T, C>> {
       throw new DistilleryError("BAD_ARGUMENT", `${place}: ${clash}: the library gives it, it can't be an argument`);
     }
     const exported = modules.get(term.name);
-    const value = isEntry<T, C>(exported)
-      ? exported.create(this.#options(exported, term, argument), context)
-      : construct(exported, { ...given, ...term.args });
+    const made = fromOwnCode(place, userDefined.advice, () =>
+      isEntry<T, C>(exported)
+        ? exported.create(this.#options(exported, term, argument), context)
+        : construct(exported, { ...given, ...term.args }),
+    );
+    const value = userDefined.convert === undefined ? made : userDefined.convert(made, context, place);
     if (userDefined.accepts(value)) return value;
     throw new DistilleryError("BAD_ARGUMENT", `${place}: expected ${userDefined.expected}, got ${show(value)}`);
   }
@@ -237,6 +245,18 @@ export class Registry<T, C = void, E extends Entry<T, C> = Entry<T, C>> {
 
 function isEntry<T, C>(value: unknown): value is Entry<T, C> {
   return typeof value === "object" && value !== null && "create" in value && "options" in value;
+}
+
+/** Runs the user's own code, whose errors are those of the module that the argument names. */
+function fromOwnCode<V>(place: string, advice: string | undefined, body: () => V): V {
+  try {
+    return body();
+  } catch (thrown) {
+    const error = fromUserCode(thrown, place);
+    if (error === null) throw thrown;
+    const isCalledWrongly = advice !== undefined && thrown instanceof TypeError;
+    throw isCalledWrongly ? new DistilleryError(error.code, `${error.message}: ${advice}`, { cause: thrown }) : error;
+  }
 }
 
 /** A class is constructed and a function called, with one object; any other value is taken as it is. */

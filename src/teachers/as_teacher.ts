@@ -16,13 +16,14 @@ export function asTeacher(source: Module | Teacher | TeacherFunction, options: N
   throw new DistilleryError("BAD_ARGUMENT", text);
 }
 
-/** A function of the batch as a teacher: it gives logits [n, classes], outputs with taps, or a promise of either. */
+/** A function of the batch as a teacher: it gives logits [n, classes], outputs with taps, or a promise of either. It may
+ * know the training data alone, by its indices: no agreement on the validation set is reported. */
 function functionTeacher(compute: TeacherFunction): Teacher {
   const outputs = (batch: Batch) => {
     const given = compute(batch);
     return given instanceof Promise ? given.then(asOutputs) : asOutputs(given);
   };
-  return { name: compute.name || "teacher", fingerprint: () => null, outputs, evaluate: outputs };
+  return { name: compute.name || "teacher", fingerprint: () => null, outputs };
 }
 
 function asOutputs(given: Tensor | Outputs): Outputs {

@@ -33,7 +33,20 @@ export async function resolveLoss(spec: LossSpec, use: LossUse): Promise<Distill
   const { data, labelSmoothing, generator } = use;
   const tapShape = (network: "student" | "teacher", path: string) => tapShapeOf(use[network], data, network, path);
   const context = { classes: data.classes, labelSmoothing, tapShape };
-  return withGenerator(generator, () => createLoss(spec, context, modules && { modules }));
+  const loss = withGenerator(generator, () => createLoss(spec, context, modules && { modules }));
+  expectApart(loss, use.teacher);
+  return loss;
+}
+
+/** Refuses a loss that would train the teacher: the loss's modules are trained. */
+function expectApart({ modules = {} }: DistillationLoss, teacher: unknown): void {
+  if (!(teacher instanceof Module)) return;
+  const taught = new Set(teacher.parameters());
+  for (const [name, module] of Object.entries(modules)) {
+    if (!module.parameters().some((parameter) => taught.has(parameter))) continue;
+    const text = `loss: modules.${name} has parameters of the teacher, which would be trained: leave it out`;
+    throw new DistilleryError("BAD_ARGUMENT", text);
+  }
 }
 
 /** Whether a loss reads a teacher's logits and nothing else of it, so that they can be computed once. */

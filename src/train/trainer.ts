@@ -16,6 +16,7 @@ import { emptyCache } from "../tensor/buffer_pool.js";
 import { withGenerator } from "../tensor/random.js";
 import { TensorArena } from "../tensor/step.js";
 import type { Tensor } from "../tensor/tensor.js";
+import { fromUserCode } from "../user_code.js";
 import { expectFinite } from "./arguments.js";
 import type { RunResult } from "./controls.js";
 import { createOptimizer } from "./optimizer.js";
@@ -335,7 +336,7 @@ export class Step {
 
   /** Adds to an error where the run was. */
   #located(error: unknown): unknown {
-    if (!(error instanceof DistilleryError)) return error;
+    if (!(error instanceof DistilleryError)) return fromUserCode(error, this.place()) ?? error;
     return new DistilleryError(error.code, `${this.place()}: ${error.message}`, { cause: error });
   }
 }

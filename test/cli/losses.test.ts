@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { temporaryFolder } from "../checkpoint/support.js";
-import { bytes, jsonLines, lines, refused, STUDENT, succeed, tree, userFolder } from "./support.js";
+import { bytes, distillery, jsonLines, lines, refused, STUDENT, succeed, tree, userFolder } from "./support.js";
 
 const temporary = temporaryFolder();
 let cwd: string;
@@ -38,6 +38,11 @@ describe("a user's loss and network", () => {
     });
   });
 
+  test("a function that makes a function of the batch", async () => {
+    await succeed(distill("function", "--loss", "./my_loss.mjs#makesFunction", "--no-report"), cwd);
+    expect(configOf("function").loss.function).toContain("student.logits");
+  });
+
   test("a stopped run is resumed, to the same bits, and not with other arguments", async () => {
     const shorter = distill("stopped", ...OWN, "--no-report", "--patience", "1");
     await succeed(shorter, cwd);
@@ -65,6 +70,13 @@ describe("a user's loss and network", () => {
   });
 
   test.each([
+    [
+      "./my_loss.mjs#ofBatch",
+      1,
+      "BAD_ARGUMENT",
+      "loss: ./my_loss.mjs#ofBatch: my_loss.mjs:21:58: TypeError: Cannot read properties of undefined (reading 'logits'): it is called with { classes,",
+    ],
+    ["./my_loss.mjs#fails", 1, "BAD_ARGUMENT", "loss: ./my_loss.mjs#fails: my_loss.mjs:33:9: RangeError: of my own"],
     ["./my_loss.mjs#wrong", 1, "BAD_ARGUMENT", "loss: ./my_loss.mjs#wrong: expected a loss"],
     ["./none.mjs", 1, "NOT_FOUND", "./none.mjs: no such file"],
     ["./my_loss.mjs(", 2, "BAD_ARGUMENT", "--loss: expected a value at character 15, got the end"],
@@ -74,6 +86,13 @@ describe("a user's loss and network", () => {
     const line = await refused(distill("none", "--loss", loss), cwd, exit, code);
     expect(line.startsWith(message), line).toBe(true);
   });
+});
+
+test("an error of a loss's own has the step, the file and the line, and is no defect of Distillery", async () => {
+  const { code, stderr } = await distillery(distill("none", "--loss", "./my_loss.mjs#throws"), cwd);
+  expect(code).toBe(1);
+  const line = "epoch 1, step 1 of \\d+: my_loss.mjs:\\d+:\\d+: RangeError: of my own \\(BAD_ARGUMENT\\)";
+  expect(lines(stderr).at(-1)).toMatch(new RegExp(`^distillery: ${line}$`));
 });
 
 describe("losses by name", () => {

@@ -37,14 +37,6 @@ describe("a teacher gives the run of its network, to the bit", () => {
     ["live", ({ teacher }) => live(teacher)],
     ["frozen", ({ teacher }) => frozen(teacher)],
     ["cached", async ({ teacher, data }) => cached(await TeacherCache.compute(teacher, data), live(teacher))],
-    ["a function of the batch", (own) => (batch: Batch) => logitsOf(own, batch)],
-    [
-      "an asynchronous function",
-      (own) => async (batch: Batch) => {
-        await setTimeout(1);
-        return logitsOf(own, batch);
-      },
-    ],
     [
       "an object, asynchronous for some batches",
       (own): Teacher => ({
@@ -59,6 +51,21 @@ describe("a teacher gives the run of its network, to the bit", () => {
     ],
   ])("%s", async (_, make) => {
     expect(await run(make)).toEqual(await run(({ teacher }) => teacher));
+  });
+
+  test.each<[string, (own: Own) => unknown]>([
+    ["a function of the batch", (own) => (batch: Batch) => logitsOf(own, batch)],
+    [
+      "an asynchronous function",
+      (own) => async (batch: Batch) => {
+        await setTimeout(1);
+        return logitsOf(own, batch);
+      },
+    ],
+  ])("%s, without the agreement on samples that it may not know", async (_, make) => {
+    const { history, random } = await run(({ teacher }) => teacher);
+    const without = history.map(({ agreement: _, ...record }) => record);
+    expect(await run(make)).toEqual({ history: without, random });
   });
 
   test("live and frozen in train mode", async () => {

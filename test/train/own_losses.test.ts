@@ -78,6 +78,13 @@ describe("the loss of a distillation", () => {
     expect((await start({ loss: sum }).done).history.map(timeless)).toEqual(history.map(timeless));
   });
 
+  test("a function of the batch in a sum", async () => {
+    const mse = ({ student, teacher }: LossBatch) => student.logits.add(teacher.logits.mul(-1)).pow(2).mean();
+    const { history } = await start({ loss: weightedSum([[2, mse]]) }).done;
+    for (const { metrics } of history) expect(metrics.loss).toBeCloseTo(2 * metrics.mse, 4);
+    expect(weightedSum([[1, (batch) => mse(batch)]]).name).toBe("function");
+  });
+
   test("a function of the batch", async () => {
     const loss = ({ student, teacher, labels }: LossBatch) =>
       kdLoss(student.logits, teacher.logits, labels as never, { temperature: 2, alpha: 0.25 });
@@ -328,6 +335,37 @@ describe("refusals", () => {
         message: expect.stringMatching(/^terms\[1\]: name: expected letters/),
       }),
     );
+  });
+
+  test.each<[object, string]>([
+    [{ name: undefined }, "loss: expected a loss whose name is a text, got undefined"],
+    [{ compute: 3 }, "loss: expected a loss whose compute is a function of the batch, got 3"],
+    [{ config: undefined }, "loss: expected a loss whose config is a function, as () => ({ name }), got undefined"],
+    [{ needsTeacher: undefined }, "loss: expected a loss whose needsTeacher is true or false, got undefined"],
+    [{ taps: { student: "1" } }, 'loss: expected a loss whose taps.student is a list of paths, got "1"'],
+    [{ modules: { one: 3 } }, "loss: expected a loss whose modules.one is a Module, got 3"],
+  ])("a loss with %o", async (field, message) => {
+    const loss = { ...logitMse, ...field } as DistillationLoss;
+    expect((await failure(start({ loss }).done, "BAD_ARGUMENT")).message).toBe(message);
+    expect(() => weightedSum([[1, loss]])).toThrow(message.replace("loss:", "terms[0]:"));
+  });
+
+  test("a loss that would train a module of the teacher", async () => {
+    const { teacher } = plainNetworks();
+    const loss = { ...logitMse, modules: { teacher } };
+    const { message } = await failure(start({ teacher, loss }).done, "BAD_ARGUMENT");
+    expect(message).toMatch(/^loss: modules.teacher has parameters of the teacher/);
+  });
+
+  test("an error of a loss's own, with the step, the file and the line", async () => {
+    const loss = () => {
+      throw new RangeError("of my own");
+    };
+    const error = await failure(start({ loss }).done, "BAD_ARGUMENT");
+    expect(error.message).toMatch(
+      /^epoch 1, step 1 of 4: test.train.own_losses\.test\.ts:\d+:\d+: RangeError: of my own$/,
+    );
+    expect(error.cause).toBeInstanceOf(RangeError);
   });
 
   test.each<[string, Options["teacher"] | unknown]>([

@@ -18,4 +18,19 @@ export const swept = ({ temperature, alpha }) => ({
   config: () => ({ name: "swept", temperature, alpha }),
 });
 
+export const ofBatch = ({ student, teacher }) => student.logits.add(teacher.logits.mul(-1)).pow(2).mean();
+
+export const makesFunction = () => ofBatch;
+
+export const throws = () => ({
+  ...logitMse({}),
+  compute: () => {
+    throw new RangeError("of my own");
+  },
+});
+
+export const fails = () => {
+  throw new RangeError("of my own");
+};
+
 export const wrong = () => ({ compute: 3 });

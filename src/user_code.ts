@@ -1,0 +1,33 @@
+import { relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { DistilleryError } from "./errors.js";
+import { ROOT } from "./package.js";
+
+const FRAME = /\(?((?:file:\/\/)?[^\s()]+):(\d+):(\d+)\)?$/;
+
+/** Where a module of the user's own threw an error, as `my_loss.mjs:3:9`; null if other code threw it. */
+function placeInUserCode({ stack = "" }: Error): string | null {
+  for (const line of stack.split("\n").filter((line) => /^\s+at /.test(line))) {
+    const [, path = "", row, column] = FRAME.exec(line.trim()) ?? [];
+    if (!path.startsWith("/") && !path.startsWith("file:") && !/^[A-Za-z]:[\\/]/.test(path)) continue;
+    const file = path.startsWith("file:") ? fileURLToPath(path.replace(/\?.*$/, "")) : path;
+    if (/[\\/]node_modules[\\/]/.test(file) || OWN_FOLDERS.some((folder) => file.startsWith(folder))) return null;
+    return `${relative(process.cwd(), file)}:${row}:${column}`;
+  }
+  return null;
+}
+
+const OWN_FOLDERS = ["src/", "dist/"].map((folder) => fileURLToPath(new URL(folder, ROOT)));
+
+/**
+ * An error that the user's own code threw as a `BAD_ARGUMENT` with the file and the line; null for any other error.
+ *
+ * @param place what the library was doing, as `epoch 1, step 1 of 4`.
+ */
+export function fromUserCode(error: unknown, place?: string): DistilleryError | null {
+  if (!(error instanceof Error) || error instanceof DistilleryError) return null;
+  const where = placeInUserCode(error);
+  if (where === null) return null;
+  const text = `${where}: ${error.name}: ${error.message}`;
+  return new DistilleryError("BAD_ARGUMENT", place === undefined ? text : `${place}: ${text}`, { cause: error });
+}
