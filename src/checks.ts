@@ -29,6 +29,12 @@ export function expectShape(name: string, got: readonly number[], expected: read
   throw new DistilleryError("SHAPE_MISMATCH", `${name}: expected shape [${wanted}], got [${got.join(", ")}]`);
 }
 
+/** A list; otherwise `BAD_ARGUMENT` that names the argument. */
+export function expectList<T>(name: string, value: readonly T[]): readonly T[] {
+  if (Array.isArray(value)) return value;
+  throw new DistilleryError("BAD_ARGUMENT", `${name}: expected a list of whole numbers, got ${show(value)}`);
+}
+
 /** A list of whole, non-negative lengths. */
 export function expectDimensions(name: string, shape: unknown): readonly number[] {
   if (!Array.isArray(shape)) {
@@ -38,6 +44,14 @@ export function expectDimensions(name: string, shape: unknown): readonly number[
     expectInteger(`${name}[${i}]`, length, 0, 2 ** 31 - 1);
   });
   return shape as number[];
+}
+
+/** Refuses a shape of more elements than an array holds. */
+export function expectElements(name: string, shape: readonly number[]): void {
+  const count = shape.reduce((product, length) => product * length, 1);
+  if (count < 2 ** 31) return;
+  const text = `${name}: expected fewer than 2^31 elements, got ${count} of [${shape.join(", ")}]`;
+  throw new DistilleryError("BAD_ARGUMENT", text);
 }
 
 /** How a value is shown in an error: short, and telling its type. */

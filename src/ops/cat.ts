@@ -1,4 +1,4 @@
-import { expectInteger, show } from "../checks.js";
+import { expectInteger, expectList, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
@@ -59,7 +59,8 @@ export function cat(tensors: readonly Tensor[], dim = 0): Tensor {
       );
     }
   }
-  return catOp(tensors, { axis });
+  // A copy, for the backward pass: the list is the caller's.
+  return catOp([...tensors], { axis });
 }
 
 /** Tensors of one shape side by side along a new axis. `torch.stack`. */
@@ -76,7 +77,7 @@ export function split(x: Tensor, size: number | readonly number[], dim = 0): Ten
   expectTensor("split: x", x);
   const length = x.shape[axisOf(x.shape, dim)];
   const sizes = typeof size === "number" ? equalParts(length, expectInteger("split: size", size, 1)) : size;
-  const total = sizes.reduce((sum, n) => sum + expectInteger("split: size", n, 0), 0);
+  const total = expectList("split: size", sizes).reduce((sum, n) => sum + expectInteger("split: size", n, 0), 0);
   if (total !== length) {
     throw new DistilleryError("BAD_ARGUMENT", `split: size: expected sizes that add up to ${length}, got ${total}`);
   }

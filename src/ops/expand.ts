@@ -1,3 +1,4 @@
+import { expectElements, expectList } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
@@ -39,6 +40,7 @@ const expandOp = defineOp<{ shape: readonly number[] }, null>({
 /** x repeated along its axes of length 1, and along new axes in front; -1 keeps a length. A copy. `torch.Tensor.expand`. */
 export function expand(x: Tensor, shape: readonly number[]): Tensor {
   expectTensor("expand: x", x);
+  expectList("expand: shape", shape);
   const lead = shape.length - x.shape.length;
   const full = shape.map((length, axis) => (length === -1 ? x.shape[axis - lead] : length));
   const fits = lead >= 0 && x.shape.every((length, axis) => length === 1 || length === full[axis + lead]);
@@ -46,6 +48,7 @@ export function expand(x: Tensor, shape: readonly number[]): Tensor {
     const text = `expand: shape: expected one that [${x.shape.join(", ")}] broadcasts to, got [${shape.join(", ")}]`;
     throw new DistilleryError("SHAPE_MISMATCH", text);
   }
+  expectElements("expand: shape", full);
   return expandOp([x], { shape: full });
 }
 

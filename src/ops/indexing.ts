@@ -1,4 +1,4 @@
-import { show } from "../checks.js";
+import { expectElements, expectInteger, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
@@ -77,7 +77,7 @@ const ZERO = new Float32Array(1);
 /** The elements of an axis that the index [count] names, in its order. `torch.index_select`. */
 export function indexSelect(x: Tensor, dim: number, index: Labels): Tensor {
   expectTensor("indexSelect: x", x);
-  return indexSelectOp([x], { axis: axisOf(x.shape, dim), index: new IntTensor(labelData(index)) });
+  return indexSelectOp([x], { axis: axisOf(x.shape, dim), index: new IntTensor(labelData(index).slice()) });
 }
 
 /**
@@ -120,8 +120,10 @@ export function scatter(x: Tensor, dim: number, index: IntTensor, src: Tensor | 
  */
 export function oneHot(labels: Labels, numClasses?: number): IntTensor {
   const data = labelData(labels);
+  if (numClasses !== undefined) expectInteger("oneHot: numClasses", numClasses, 1, 2 ** 31 - 1);
   const classes = numClasses ?? data.reduce((most, label) => Math.max(most, label + 1), 0);
   const shape = labels instanceof IntTensor ? labels.shape : [data.length];
+  expectElements("oneHot", [...shape, classes]);
   const out = new Int32Array(numel(shape) * classes);
   for (const [i, label] of data.entries()) {
     if (label < 0 || label >= classes) {
@@ -133,11 +135,14 @@ export function oneHot(labels: Labels, numClasses?: number): IntTensor {
   return new IntTensor(out, [...shape, classes]);
 }
 
+/** A copy of an index, for the backward pass: its array is the caller's. */
 function expectIndex(op: string, x: Tensor, index: IntTensor): IntTensor {
   if (!(index instanceof IntTensor)) {
     throw new DistilleryError("BAD_DTYPE", `${op}: index: expected an IntTensor, got ${show(index)}`);
   }
-  if (index.shape.length === x.shape.length) return index;
+  if (index.shape.length === x.shape.length) {
+    return new IntTensor(index.data.slice(), index.shape);
+  }
   const text = `${op}: index: expected as many axes as [${x.shape.join(", ")}], got [${index.shape.join(", ")}]`;
   throw new DistilleryError("SHAPE_MISMATCH", text);
 }

@@ -1,9 +1,9 @@
 import { expectNumber, expectShape } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
-import { expectTensor, type Tensor } from "../tensor/tensor.js";
+import { expectTensor, type Tensor, zeros } from "../tensor/tensor.js";
 import { add, div, mul, rsub, sub } from "./binary.js";
-import { gather } from "./indexing.js";
+import { gather, scatter } from "./indexing.js";
 import { reshape } from "./reshape.js";
 import { mean, sum } from "./sum.js";
 import { abs, clamp, exp, logSigmoid, neg, xLogX } from "./unary.js";
@@ -110,17 +110,10 @@ export function nllLoss(
     const text = `nllLoss: target[${bad}]: expected a class from 0 to ${classes - 1}, got ${labels[bad]}`;
     throw new DistilleryError("LABEL_OUT_OF_RANGE", text);
   }
-  const isKept = (label: number) => label !== ignoreIndex;
-  const index = new IntTensor(
-    labels.map((label) => (isKept(label) ? label : 0)),
-    [rows, 1],
-  );
-  const picked = neg(reshape(gather(input, 1, index), [rows]));
-  const kept = labels.filter(isKept).length;
-  const loss = kept === rows ? picked : mul(picked, keptMask(labels, ignoreIndex));
-  return reduction === "mean" ? div(sum(loss), kept) : reduce("nllLoss", loss, reduction);
-}
-
-function keptMask(labels: Int32Array, ignoreIndex: number): Tensor {
-  return new IntTensor(labels.map((label) => (label === ignoreIndex ? 0 : 1))).float();
+  const kept = Int32Array.from(labels.keys()).filter((row) => labels[row] !== ignoreIndex);
+  const places = new IntTensor(kept.map((row) => row * classes + labels[row]));
+  const picked = neg(gather(reshape(input, [input.size]), 0, places));
+  if (reduction === "mean") return div(sum(picked), kept.length);
+  const loss = kept.length === rows ? picked : scatter(zeros([rows]), 0, new IntTensor(kept), picked);
+  return reduce("nllLoss", loss, reduction);
 }

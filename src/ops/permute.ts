@@ -1,3 +1,4 @@
+import { expectList } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
@@ -61,7 +62,7 @@ export function permuteData(
 /** The axes in another order: axis i of the result is axis dims[i] of x. A copy. `torch.permute`. */
 export function permute(x: Tensor, dims: readonly number[]): Tensor {
   expectTensor("permute: x", x);
-  const axes = dims.map((dim) => axisOf(x.shape, dim));
+  const axes = expectList("permute: dims", dims).map((dim) => axisOf(x.shape, dim));
   if (axes.length !== x.shape.length || new Set(axes).size !== axes.length) {
     const text = `permute: dims: expected each axis of [${x.shape.join(", ")}] once, got [${dims.join(", ")}]`;
     throw new DistilleryError("BAD_ARGUMENT", text);

@@ -1,4 +1,4 @@
-import { expectInteger } from "../checks.js";
+import { expectInteger, expectOptions } from "../checks.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import { axisOf, numel, sliceRange, stridesOf } from "../tensor/shape.js";
@@ -81,6 +81,7 @@ function viewOf(shape: readonly number[], { axis, start, step }: Attributes) {
  */
 export function slice(x: Tensor, start: number, end?: number, options: SliceOptions = {}): Tensor {
   expectTensor("slice: x", x);
+  expectOptions("slice", options, ["dim", "step"]);
   const axis = options.dim === undefined && x.shape.length === 0 ? 0 : axisOf(x.shape, options.dim ?? 0);
   const step = expectInteger("slice: step", options.step ?? 1, 1);
   const range = sliceRange(x.shape.slice(axis), start, end ?? x.shape[axis]);

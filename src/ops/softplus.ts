@@ -1,9 +1,13 @@
 import { expectNumber } from "../checks.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { div, mul } from "./binary.js";
-import { defineUnary } from "./define_unary.js";
+import { defineUnaryWith } from "./define_unary.js";
 
-const unit = defineUnary("softplus", "Softplus");
+const scaled = defineUnaryWith("softplus", (x, builder, { b: beta }) => {
+  if (beta === 1) return { type: "Softplus", inputs: [x] };
+  const scale = builder.scalar("beta", beta);
+  const unit = builder.node({ type: "Softplus", inputs: [builder.node({ type: "Mul", inputs: [x, scale] })] });
+  return { type: "Div", inputs: [unit, scale] };
+});
 
 /**
  * log(1 + e^(beta x)) / beta, a smooth ReLU, of x of any shape. `torch.nn.functional.softplus`: above its threshold of 20
@@ -17,5 +21,5 @@ const unit = defineUnary("softplus", "Softplus");
  */
 export function softplus(x: Tensor, beta = 1): Tensor {
   expectNumber("softplus: beta", beta, (b) => b > 0, "a number above 0");
-  return beta === 1 ? unit(x) : div(unit(mul(x, beta)), beta);
+  return scaled(x, { a: 0, b: beta });
 }

@@ -1,3 +1,4 @@
+import { DistilleryError } from "../errors.js";
 import { axisOf } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { defineMethods } from "./methods.js";
@@ -36,6 +37,9 @@ export function flatten(x: Tensor, startDim = 0, endDim = -1): Tensor {
   expectTensor("flatten: x", x);
   if (x.shape.length === 0) return reshape(x, [1]);
   const [start, end] = [axisOf(x.shape, startDim), axisOf(x.shape, endDim)];
+  if (start > end) {
+    throw new DistilleryError("BAD_ARGUMENT", `flatten: endDim: expected an axis from startDim on, got ${endDim}`);
+  }
   const middle = x.shape.slice(start, end + 1).reduce((product, length) => product * length, 1);
   return reshape(x, [...x.shape.slice(0, start), middle, ...x.shape.slice(end + 1)]);
 }

@@ -1,3 +1,5 @@
+import { expectList } from "../checks.js";
+import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import { int, ints } from "../tensor/onnx_node.js";
@@ -43,8 +45,10 @@ export function mean(x: Tensor, dim?: number | readonly number[], keepdim = fals
 /** The axes that `dim` names, in ascending order; null for all. */
 export function axesOf(shape: readonly number[], dim?: number | readonly number[]): readonly number[] | null {
   if (dim === undefined || (Array.isArray(dim) && dim.length === 0)) return null;
-  const dims = typeof dim === "number" ? [dim] : dim;
-  return [...new Set(dims.map((one) => axisOf(shape, one)))].sort((a, b) => a - b);
+  if (typeof dim === "number") return [axisOf(shape, dim)];
+  const axes = expectList("dim", dim).map((one) => axisOf(shape, one));
+  if (new Set(axes).size === axes.length) return axes.sort((a, b) => a - b);
+  throw new DistilleryError("BAD_ARGUMENT", `dim: expected each axis at most once, got [${dim.join(", ")}]`);
 }
 
 function define(name: "sum" | "mean") {

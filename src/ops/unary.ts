@@ -114,14 +114,12 @@ const limit = defineUnaryWith("clamp", (x, builder, { a, b }) => ({
   inputs: [x, builder.scalar("min", a), builder.scalar("max", b)],
 }));
 
-/** The largest number in single precision: what takes the place of a bound that is left out. */
-const LARGEST = 3.4028234663852886e38;
-
-/** x limited to [min, max]; leave one out with null. The gradient is 0 outside. `torch.clamp`. */
+/** x limited to [min, max]; leave one out with null. The gradient is 0 outside and at the bounds. `torch.clamp`. */
 export function clamp(x: Tensor, min: number | null, max: number | null = null): Tensor {
   if (min === null && max === null) throw new DistilleryError("BAD_ARGUMENT", "clamp: expected min, max or both");
   const bound = (name: string, value: number) => expectNumber(`clamp: ${name}`, value, () => true, "a finite number");
-  return limit(x, { a: min === null ? -LARGEST : bound("min", min), b: max === null ? LARGEST : bound("max", max) });
+  const a = min === null ? Number.NEGATIVE_INFINITY : bound("min", min);
+  return limit(x, { a, b: max === null ? Number.POSITIVE_INFINITY : bound("max", max) });
 }
 
 defineMethods({ neg, abs, exp, log, log1p, sqrt, rsqrt, tanh, sigmoid, clamp });

@@ -7,7 +7,7 @@ use crate::parallel;
 /// An exponential costs about this many simple operations.
 const GRAIN: usize = 1 << 12;
 
-/// Numbers that some functions take: the bounds of `clamp`, the exponent of `pow`.
+/// Numbers that some functions take: the bounds of `clamp`, the exponent of `pow`, the sharpness of `softplus`.
 pub type Parameters = [f32; 2];
 
 /// A closure of the table with its types.
@@ -75,7 +75,9 @@ unary_table! {
     Tanh "tanh" |x, _| x.tanh(), |_, y, _| 1.0 - y * y;
     Sigmoid "sigmoid" |x, _| sigmoid(x), |_, y, _| y * (1.0 - y);
     LogSigmoid "logSigmoid" |x, _| x.min(0.0) - (-x.abs()).exp().ln_1p(), |x, _, _| sigmoid(-x);
-    Softplus "softplus" |x, _| x.max(0.0) + (-x.abs()).exp().ln_1p(), |x, _, _| sigmoid(x);
+    Softplus "softplus"
+        |x, [_, beta]| x.max(0.0) + (-(beta * x).abs()).exp().ln_1p() / beta,
+        |x, _, [_, beta]| sigmoid(beta * x);
     Silu "silu" |x, _| x * sigmoid(x), |x, _, _| { let s = sigmoid(x); s * (1.0 + x * (1.0 - s)) };
     Gelu "gelu" |x, _| x * normal_cdf(x), |x, _, _| normal_cdf(x) + x * normal_density(x);
     GeluTanh "geluTanh"
@@ -88,7 +90,12 @@ unary_table! {
     XLogX "xLogX" |x, _| if x == 0.0 { 0.0 } else { x * x.ln() }, |x, _, _| x.ln() + 1.0;
     Clamp "clamp"
         |x, [low, high]| { let x = if x < low { low } else { x }; if x > high { high } else { x } },
-        |x, _, [low, high]| if x > low && x < high { 1.0 } else { 0.0 };
+        |x, _, [low, high]| {
+            // A bound that is left out is infinite.
+            let above = x > low || low == f32::NEG_INFINITY;
+            let below = x < high || high == f32::INFINITY;
+            if above && below { 1.0 } else { 0.0 }
+        };
     Power "power" |x, [n, _]| power(x, n), |x, _, [n, _]| if n == 0.0 { 0.0 } else { n * power(x, n - 1.0) };
     DivideBy "divideBy" |x, [by, _]| x / by, |_, _, [by, _]| 1.0 / by;
 }

@@ -21,7 +21,7 @@ fn exact(name: &str, x: f64) -> f64 {
         "tanh" => x.tanh(),
         "sigmoid" => sigmoid(x),
         "logSigmoid" => sigmoid(x).ln(),
-        "softplus" => x.exp().ln_1p(),
+        "softplus" => (0.75 * x).exp().ln_1p() / 0.75,
         "silu" => x * sigmoid(x),
         "gelu" => 0.5 * x * libm::erfc(-x / 2f64.sqrt()),
         "geluTanh" => 0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x * x * x)).tanh()),

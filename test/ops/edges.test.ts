@@ -1,0 +1,99 @@
+import { describe, expect, it } from "vitest";
+import { cat, F, IntTensor, type Tensor, tensor, zeros } from "../../src/index.js";
+
+const INFINITY = Number.POSITIVE_INFINITY;
+
+function gradientOf(values: number[], body: (x: Tensor) => Tensor): [output: unknown, gradient: unknown] {
+  const x = tensor(values, { requiresGrad: true });
+  const out = body(x);
+  out.sum().backward();
+  return [out.toArray(), x.grad?.toArray()];
+}
+
+describe("as PyTorch at the edges of single precision", () => {
+  it("clamp with one bound keeps infinity, with gradient 1", () => {
+    expect(gradientOf([INFINITY, -INFINITY, 0, -1], (x) => x.clamp(0))).toEqual([
+      [INFINITY, 0, 0, 0],
+      [1, 0, 0, 0],
+    ]);
+    expect(gradientOf([INFINITY, -INFINITY, 2], (x) => x.clamp(null, 2))).toEqual([
+      [2, -INFINITY, 2],
+      [0, 1, 0],
+    ]);
+  });
+
+  it("normalize and cosineSimilarity of infinity are NaN and 0", () => {
+    expect(F.normalize(tensor([[INFINITY, 1]])).toArray()).toEqual([[Number.NaN, 0]]);
+    expect(F.cosineSimilarity(tensor([[INFINITY, 1]]), tensor([[0, 1]])).toArray()).toEqual([Number.NaN]);
+  });
+
+  it("softplus with beta does not overflow", () => {
+    expect(gradientOf([1e38, -1e38], (x) => F.softplus(x, 1e4))).toEqual([
+      [Math.fround(1e38), 0],
+      [1, 0],
+    ]);
+  });
+
+  it("nllLoss skips ignored rows whatever their values", () => {
+    const of = (labels: number[], reduction: "none" | "mean" | "sum") =>
+      gradientOf([-INFINITY, -1, -2, -3], (x) => F.nllLoss(x.reshape([2, 2]), Int32Array.from(labels), { reduction }));
+    expect(of([-100, 1], "none")).toEqual([
+      [0, 3],
+      [0, 0, 0, -1],
+    ]);
+    expect(of([-100, 1], "mean")).toEqual([3, [0, 0, 0, -1]]);
+    expect(of([-100, -100], "sum")).toEqual([0, [0, 0, 0, 0]]);
+    expect(of([-100, -100], "mean")).toEqual([Number.NaN, [0, 0, 0, 0]]);
+  });
+});
+
+describe("what a caller changes after a call does not change its gradient", () => {
+  it("the list of cat", () => {
+    const [x, y] = [tensor([1], { requiresGrad: true }), tensor([2], { requiresGrad: true })];
+    const list = [x, y];
+    const out = cat(list)
+      .mul(tensor([3, 4]))
+      .sum();
+    list.reverse();
+    out.backward();
+    expect([x.grad?.toArray(), y.grad?.toArray()]).toEqual([[3], [4]]);
+  });
+
+  it.each([
+    ["indexSelect", (x: Tensor, index: IntTensor) => x.indexSelect(0, index)],
+    ["gather", (x: Tensor, index: IntTensor) => x.gather(0, index)],
+    ["scatter", (x: Tensor, index: IntTensor) => x.scatter(0, index, 0).mul(-1).add(x)],
+  ])("the index of %s", (_, body) => {
+    const index = new IntTensor(Int32Array.of(1));
+    const x = tensor([5, 6, 7], { requiresGrad: true });
+    const out = body(x, index).sum();
+    index.data[0] = 2;
+    out.backward();
+    expect(x.grad?.toArray()).toEqual([0, 1, 0]);
+  });
+});
+
+describe("arguments that are not of the kind expected are refused", () => {
+  const x = zeros([2, 3]);
+  it.each<[call: () => unknown, message: string]>([
+    [() => x.sum("0" as never), 'dim: expected a list of whole numbers, got "0"'],
+    [() => x.sum(null as never), "dim: expected a list of whole numbers, got null"],
+    [() => x.mean({ dim: 1 } as never), "dim: expected a list of whole numbers, got a value of type Object"],
+    [() => x.sum([0, -2]), "dim: expected each axis at most once, got [0, -2]"],
+    [() => x.flatten(1, 0), "flatten: endDim: expected an axis from startDim on, got 0"],
+    [() => x.expand("2" as never), 'expand: shape: expected a list of whole numbers, got "2"'],
+    [() => x.expand(null as never), "expand: shape: expected a list of whole numbers, got null"],
+    [
+      () => (x.expand as unknown as (...lengths: number[]) => Tensor)(4, 2, 3),
+      "expand: shape: expected a list of whole numbers",
+    ],
+    [() => zeros([1, 1]).expand([2 ** 31, 2 ** 20]), "expand: shape: expected fewer than 2^31 elements"],
+    [() => x.permute(null as never), "permute: dims: expected a list of whole numbers, got null"],
+    [() => x.split("2" as never), 'split: size: expected a list of whole numbers, got "2"'],
+    [() => x.slice(0, 1, null as never), "slice: expected options by their names, got null"],
+    [() => F.oneHot(Int32Array.of(2 ** 30, 1, 2)), "oneHot: expected fewer than 2^31 elements"],
+    [() => F.oneHot(Int32Array.of(0), -3), "oneHot: numClasses: expected a whole number from 1"],
+  ])("%s", (call, message) => {
+    expect(call).toThrow(expect.objectContaining({ code: "BAD_ARGUMENT", message: expect.stringContaining(message) }));
+  });
+});
