@@ -73,6 +73,7 @@ export function withDefaults<O extends object, D extends Partial<O>>(
   defaults: D,
   options: O,
 ): O & Required<Pick<O, keyof D & keyof O>> {
+  expectObject("options", options);
   const all: Record<string, unknown> = { ...defaults };
   // A loop: losses come here at each step.
   for (const [name, value] of Object.entries(options)) if (value !== undefined) all[name] = value;
@@ -81,14 +82,17 @@ export function withDefaults<O extends object, D extends Partial<O>>(
 
 /** Refuses options that do not exist, with the nearest name that does; `undefined` counts as not given. */
 export function expectOptions(what: string, options: object, names: readonly string[]): void {
-  if (typeof options !== "object" || options === null) {
-    throw new DistilleryError("BAD_ARGUMENT", `${what}: expected options by their names, got ${show(options)}`);
-  }
+  expectObject(what, options);
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined || names.includes(name)) continue;
     const advice = suggestion(name, names) || `, expected one of ${names.join(", ")}`;
     throw new DistilleryError("BAD_ARGUMENT", `${what}: unknown option ${show(name)}${advice}`);
   }
+}
+
+function expectObject(what: string, options: unknown): void {
+  if (typeof options === "object" && options !== null) return;
+  throw new DistilleryError("BAD_ARGUMENT", `${what}: expected options by their names, got ${show(options)}`);
 }
 
 /** `, did you mean NAME?` with the nearest of the names, or nothing if none is near. */

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectNumber, expectShape, withDefaults } from "../checks.js";
+import { expectNumber, expectOptions, expectShape, withDefaults } from "../checks.js";
 import { native } from "../native.js";
 import { defineEntry, described, fraction } from "../registry/index.js";
 import { allocate } from "../tensor/buffer_pool.js";
@@ -33,6 +33,7 @@ export const CROSS_ENTROPY_DEFAULTS = { labelSmoothing: 0 } as const;
 export function crossEntropy(logits: Tensor, labels: Labels, options: CrossEntropyOptions = {}): Tensor {
   expectTensor("logits", logits);
   expectShape("crossEntropy: logits", logits.shape, [-1, -1]);
+  expectOptions("crossEntropy", options, ["labelSmoothing"]);
   const { labelSmoothing } = withDefaults(CROSS_ENTROPY_DEFAULTS, options);
   expectLabelSmoothing(labelSmoothing);
   const [rows, classes] = logits.shape;

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectNumber, expectShape, withDefaults } from "../checks.js";
+import { expectNumber, expectOptions, expectShape, withDefaults } from "../checks.js";
 import { native } from "../native.js";
 import { defineEntry, described, fraction, positive } from "../registry/index.js";
 import { allocate } from "../tensor/buffer_pool.js";
@@ -21,6 +21,8 @@ export interface KdLossOptions {
 
 /** The defaults of the reference script. */
 export const KD_DEFAULTS = { temperature: 3.5, alpha: 0.6, ...CROSS_ENTROPY_DEFAULTS } as const;
+
+const KD_OPTIONS = Object.keys(KD_DEFAULTS);
 
 /**
  * The distillation loss of Hinton, Vinyals and Dean (2015), averaged over the rows, as a scalar:
@@ -67,6 +69,7 @@ export function kdLossParts(
   expectTensor("teacherLogits", teacherLogits);
   expectShape("kdLoss: studentLogits", studentLogits.shape, [-1, -1]);
   expectShape("kdLoss: teacherLogits", teacherLogits.shape, studentLogits.shape);
+  expectOptions("kdLoss", options, KD_OPTIONS);
   const { temperature, alpha, labelSmoothing } = withDefaults(KD_DEFAULTS, options);
   expectNumber("temperature", temperature, (t) => t > 0, "a number above 0");
   expectNumber("alpha", alpha, (a) => a >= 0 && a <= 1, "a number from 0 to 1");

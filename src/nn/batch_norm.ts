@@ -1,4 +1,4 @@
-import { expectInteger, expectNumber } from "../checks.js";
+import { expectInteger, expectNumber, expectOptions } from "../checks.js";
 import { LongTensor } from "../tensor/int_tensor.js";
 import { ones, Parameter, type Tensor, zeros } from "../tensor/tensor.js";
 import { batchNorm } from "./functional.js";
@@ -30,6 +30,7 @@ export class BatchNorm1d extends Module {
   ) {
     super();
     expectInteger("numFeatures", numFeatures, 1, 2 ** 31 - 1);
+    expectOptions("BatchNorm1d", options, ["eps", "momentum"]);
     this.eps = expectNumber("eps", options.eps ?? 1e-5, (x) => x >= 0, "a number of at least 0");
     this.momentum = expectNumber("momentum", options.momentum ?? 0.1, (x) => x >= 0 && x <= 1, "a number from 0 to 1");
     this.weight = new Parameter(ones([numFeatures]).data);

@@ -1,4 +1,4 @@
-import { expectInteger } from "../checks.js";
+import { expectInteger, expectOptions } from "../checks.js";
 import { rand } from "../tensor/random.js";
 import { Parameter, type Tensor } from "../tensor/tensor.js";
 import { linear } from "./functional.js";
@@ -26,6 +26,7 @@ export class Linear extends Module {
     super();
     expectInteger("inFeatures", inFeatures, 1, 2 ** 31 - 1);
     expectInteger("outFeatures", outFeatures, 1, 2 ** 31 - 1);
+    expectOptions("Linear", options, ["bias"]);
     const bound = 1 / Math.sqrt(inFeatures);
     this.weight = new Parameter(rand([outFeatures, inFeatures], -bound, bound).data, [outFeatures, inFeatures]);
     this.bias = (options.bias ?? true) ? new Parameter(rand([outFeatures], -bound, bound).data) : null;

@@ -1,4 +1,4 @@
-import { expectNumber, expectShape } from "../checks.js";
+import { expectNumber, expectOptions, expectShape } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
 import { expectTensor, type Tensor, zeros } from "../tensor/tensor.js";
@@ -28,6 +28,7 @@ function expectAlike(name: string, input: Tensor, target: Tensor): void {
 /** (input - target)², by default its mean. `torch.nn.functional.mse_loss`. */
 export function mseLoss(input: Tensor, target: Tensor, options: { reduction?: Reduction } = {}): Tensor {
   expectAlike("mseLoss", input, target);
+  expectOptions("mseLoss", options, ["reduction"]);
   const difference = sub(input, target);
   return reduce("mseLoss", mul(difference, difference), options.reduction ?? "mean");
 }
@@ -35,6 +36,7 @@ export function mseLoss(input: Tensor, target: Tensor, options: { reduction?: Re
 /** |input - target|, by default its mean. `torch.nn.functional.l1_loss`. */
 export function l1Loss(input: Tensor, target: Tensor, options: { reduction?: Reduction } = {}): Tensor {
   expectAlike("l1Loss", input, target);
+  expectOptions("l1Loss", options, ["reduction"]);
   return reduce("l1Loss", abs(sub(input, target)), options.reduction ?? "mean");
 }
 
@@ -47,6 +49,7 @@ export function smoothL1Loss(
   target: Tensor,
   options: { reduction?: Reduction; beta?: number } = {},
 ): Tensor {
+  expectOptions("smoothL1Loss", options, ["reduction", "beta"]);
   const { reduction = "mean", beta = 1 } = options;
   expectAlike("smoothL1Loss", input, target);
   expectNumber("smoothL1Loss: beta", beta, (b) => b >= 0, "a number of at least 0");
@@ -66,6 +69,7 @@ export function binaryCrossEntropyWithLogits(
   target: Tensor,
   options: { reduction?: Reduction; weight?: Tensor; posWeight?: Tensor } = {},
 ): Tensor {
+  expectOptions("binaryCrossEntropyWithLogits", options, ["reduction", "weight", "posWeight"]);
   const { reduction = "mean", weight, posWeight } = options;
   expectAlike("binaryCrossEntropyWithLogits", input, target);
   const logWeight = posWeight === undefined ? null : add(mul(sub(posWeight, 1), target), 1);
@@ -83,6 +87,7 @@ export function klDiv(
   target: Tensor,
   options: { reduction?: Reduction | "batchmean"; logTarget?: boolean } = {},
 ): Tensor {
+  expectOptions("klDiv", options, ["reduction", "logTarget"]);
   const { reduction = "mean", logTarget = false } = options;
   expectAlike("klDiv", input, target);
   const loss = logTarget ? mul(exp(target), sub(target, input)) : sub(xLogX(target), mul(target, input));
@@ -99,6 +104,7 @@ export function nllLoss(
   target: Labels,
   options: { reduction?: Reduction; ignoreIndex?: number } = {},
 ): Tensor {
+  expectOptions("nllLoss", options, ["reduction", "ignoreIndex"]);
   const { reduction = "mean", ignoreIndex = -100 } = options;
   expectTensor("nllLoss: input", input);
   expectShape("nllLoss: input", input.shape, [-1, -1]);

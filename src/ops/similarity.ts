@@ -1,3 +1,4 @@
+import { expectOptions } from "../checks.js";
 import { axisOf } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { div, mul } from "./binary.js";
@@ -7,6 +8,7 @@ import { clamp } from "./unary.js";
 
 /** x divided by its p-norm along an axis, by at least `eps`. `torch.nn.functional.normalize`. */
 export function normalize(x: Tensor, options: { p?: number; dim?: number; eps?: number } = {}): Tensor {
+  expectOptions("normalize", options, ["p", "dim", "eps"]);
   const { p = 2, dim = 1, eps = 1e-12 } = options;
   expectTensor("normalize: x", x);
   return div(x, clamp(norm(x, p, axisOf(x.shape, dim), true), eps));
@@ -22,6 +24,7 @@ export function normalize(x: Tensor, options: { p?: number; dim?: number; eps?: 
  * ```
  */
 export function cosineSimilarity(a: Tensor, b: Tensor, options: { dim?: number; eps?: number } = {}): Tensor {
+  expectOptions("cosineSimilarity", options, ["dim", "eps"]);
   const { dim = 1, eps = 1e-8 } = options;
   expectTensor("cosineSimilarity: a", a);
   expectTensor("cosineSimilarity: b", b);

@@ -1,3 +1,4 @@
+import { expectOptions } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { numel } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
@@ -28,6 +29,7 @@ export interface VarianceOptions {
 /** The variance of all elements, or along axes: the sum of squares from the mean by n - correction. `torch.var`. */
 export function variance(x: Tensor, dim?: number | readonly number[], options: VarianceOptions = {}): Tensor {
   expectTensor("var: x", x);
+  expectOptions("var", options, ["correction", "keepdim"]);
   const { correction = 1, keepdim = false } = options;
   const axes = axesOf(x.shape, dim);
   const count = axes === null ? x.size : numel(axes.map((axis) => x.shape[axis]));
@@ -37,6 +39,8 @@ export function variance(x: Tensor, dim?: number | readonly number[], options: V
 
 /** The standard deviation: the root of the {@link variance}. `torch.std`. */
 export function std(x: Tensor, dim?: number | readonly number[], options: VarianceOptions = {}): Tensor {
+  expectTensor("std: x", x);
+  expectOptions("std", options, ["correction", "keepdim"]);
   return root(variance(x, dim, options));
 }
 

@@ -1,4 +1,4 @@
-import { expectNumber } from "../checks.js";
+import { expectNumber, expectOptions } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import type { OnnxBuilder, OnnxNode } from "../tensor/onnx_node.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -103,6 +103,7 @@ function halfTimesOnePlus(x: string, y: string, builder: OnnxBuilder): OnnxNode 
 
 /** x times the chance that a standard normal is below x, or its approximation by tanh. `torch.nn.functional.gelu`. */
 export function gelu(x: Tensor, options: { approximate?: "none" | "tanh" } = {}): Tensor {
+  expectOptions("gelu", options, ["approximate"]);
   const { approximate = "none" } = options;
   if (approximate === "none") return geluErf(x);
   if (approximate === "tanh") return geluTanh(x);

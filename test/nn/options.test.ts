@@ -1,0 +1,44 @@
+import { expect, test } from "vitest";
+import {
+  AdamW,
+  BatchNorm1d,
+  crossEntropy,
+  Dropout,
+  F,
+  kdLoss,
+  Linear,
+  Parameter,
+  type Tensor,
+  zeros,
+} from "../../src/index.js";
+
+const x = zeros([2, 3]);
+const labels = Int32Array.of(0, 1);
+/** A call with arguments that its types refuse. */
+const call = (f: unknown, ...args: unknown[]) => (f as (...args: unknown[]) => Tensor)(...args);
+const make = (type: unknown, ...args: unknown[]) => new (type as new (...args: unknown[]) => unknown)(...args);
+
+test.each<[call: () => unknown, message: string]>([
+  [() => call(F.mseLoss, x, x, "sum"), 'mseLoss: expected options by their names, got "sum"'],
+  [() => call(F.l1Loss, x, x, { reductoin: "sum" }), 'l1Loss: unknown option "reductoin", did you mean reduction?'],
+  [() => call(F.smoothL1Loss, x, x, { Beta: 2 }), 'smoothL1Loss: unknown option "Beta", did you mean beta?'],
+  [() => call(F.klDiv, x, x, "sum"), 'klDiv: expected options by their names, got "sum"'],
+  [() => call(F.nllLoss, x, labels, { ignore_index: 0 }), 'unknown option "ignore_index", did you mean ignoreIndex?'],
+  [() => call(F.gelu, x, "tanh"), 'gelu: expected options by their names, got "tanh"'],
+  [() => x.std(1, false as never), "std: expected options by their names, got false"],
+  [() => x.var(1, null as never), "var: expected options by their names, got null"],
+  [() => call(F.cosineSimilarity, x, x, 0), "cosineSimilarity: expected options by their names, got 0"],
+  [() => call(F.normalize, x, 2), "normalize: expected options by their names, got 2"],
+  [
+    () => call(crossEntropy, x, labels, { label_smoothing: 0.1 }),
+    'crossEntropy: unknown option "label_smoothing", did you mean labelSmoothing?',
+  ],
+  [() => call(kdLoss, x, x, labels, { temprature: 4 }), 'unknown option "temprature", did you mean temperature?'],
+  [() => call(kdLoss, x, x, labels, 4, 0.9), "kdLoss: expected options by their names, got 4"],
+  [() => make(Linear, 3, 4, false), "Linear: expected options by their names, got false"],
+  [() => make(BatchNorm1d, 3, { epsilon: 1e-3 }), 'BatchNorm1d: unknown option "epsilon"'],
+  [() => make(Dropout, { p: 0.5 }), "p: expected a chance from 0 to 1, got a value of type Object"],
+  [() => make(AdamW, [new Parameter(new Float32Array(2))], 0.1), "options: expected options by their names, got 0.1"],
+])("unknown and positional options are refused: %s", (run, message) => {
+  expect(run).toThrow(expect.objectContaining({ code: "BAD_ARGUMENT", message: expect.stringContaining(message) }));
+});
