@@ -9,6 +9,7 @@ import { addLoading, addOptions, addRunning, givenFlags, type LoadFlags, type Tr
 import { ExperimentPrinter } from "./printer.js";
 import { commandLine } from "./run_summary.js";
 import type { Settings } from "./settings.js";
+import { withTeacherNetwork } from "./setup.js";
 import { formatTable } from "./table.js";
 
 type CompareFlags = TrainingFlags & LoadFlags;
@@ -37,7 +38,7 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
     );
   // Loaded late: the other commands start without it.
   const { compare, compareSummary } = await import("../compare/index.js");
-  const metadata = await runMetadata(config, userOptions);
+  const metadata = await runMetadata(withTeacherNetwork(config, task.teacher), userOptions);
   const printer = new ExperimentPrinter(flags);
   try {
     const result = await interruptible(printer.note, (signal) =>

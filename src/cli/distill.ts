@@ -7,7 +7,7 @@ import { addLoading, addOptions, addRunning, givenFlags, type LoadFlags, type Tr
 import { RunPrinter } from "./printer.js";
 import { summarizeRun } from "./run_summary.js";
 import type { Settings } from "./settings.js";
-import { controlsOf, expectBatches, Networks, setUp } from "./setup.js";
+import { controlsOf, expectBatches, Networks, setUp, withTeacherNetwork } from "./setup.js";
 
 type DistillFlags = TrainingFlags & LoadFlags;
 
@@ -43,7 +43,7 @@ export async function runDistill(settings: Settings<"distill">, flags: DistillFl
   if (flags.dryRun) {
     return dryRun({ teacher, student }, [{ name: "the distillation", input, times: 1 }], source, flags);
   }
-  const controls = await controlsOf(settings, flags);
+  const controls = await controlsOf({ config: withTeacherNetwork(config, teacher), userOptions }, flags);
   const lossName = config.loss === undefined ? "KD Loss" : "Loss";
   const printer = new RunPrinter(flags, { lossName, epochs: config.epochs, details: config.loss !== undefined });
   try {

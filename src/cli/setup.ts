@@ -13,7 +13,7 @@ import { createNetwork, networkSpecOf } from "../models/create_network.js";
 import { MODELS } from "../models/index.js";
 import type { NetworkContext } from "../models/network.js";
 import { BatchNorm1d } from "../nn/batch_norm.js";
-import type { Module } from "../nn/module.js";
+import { Module } from "../nn/module.js";
 import { type Expression, importModules, type UserModules } from "../registry/index.js";
 import { manualSeed } from "../tensor/random.js";
 import { setNumThreads } from "../threads.js";
@@ -141,6 +141,7 @@ export class Networks {
     const network = this.options[option];
     const module = await loadNetwork(file, {
       ...loadOptions(flags),
+      argument: flagOf(option),
       ...(network !== undefined && { network, modules: this.modules }),
     });
     if (source !== undefined) expectFits(file, module, source);
@@ -168,6 +169,15 @@ export function expectFits(file: string, network: Module, { context, name }: Pic
     "SHAPE_MISMATCH",
     `${file}: a network of ${inputs} inputs and ${spec.classes} classes; ${name} has ${features} and ${context.classes}`,
   );
+}
+
+/** The configuration with the network that the teacher's file names, if the teacher is read from one. */
+export function withTeacherNetwork<C extends { teacher?: string | undefined; teacherNetwork: string }>(
+  config: C,
+  teacher: unknown,
+): C {
+  const spec = config.teacher !== undefined && teacher instanceof Module ? networkSpecOf(teacher) : null;
+  return spec === null ? config : { ...config, teacherNetwork: spec.network };
 }
 
 /** How a training command's run is kept, by its configuration. */

@@ -9,10 +9,14 @@ import { summarizeRun } from "./run_summary.js";
 import type { Settings } from "./settings.js";
 import { controlsOf, expectBatches, Networks, setUp } from "./setup.js";
 
+const LOSS = "a loss that needs no teacher: cross-entropy (default), or a module of your own, ./my_loss.mjs";
+
 /** `distillery train-teacher`. */
 export function trainTeacherCommand(run: (flags: TrainingFlags) => Promise<void>): Command {
   const command = new Command("train-teacher").description("train the teacher on labelled data");
-  return addRunning(addOptions(command, SCHEMAS["train-teacher"])).action(() => run(givenFlags(command)));
+  return addRunning(addOptions(command, SCHEMAS["train-teacher"], { loss: LOSS })).action(() =>
+    run(givenFlags(command)),
+  );
 }
 
 /** Trains, prints a line an epoch, and says where the teacher is and how accurate it is. */

@@ -73,6 +73,8 @@ export interface NetworkOfState extends Partial<NetworkContext> {
   metadata?: Readonly<Record<string, string>>;
   /** Modules of the user's own, from `importModules`. */
   modules?: UserModules;
+  /** What names the network, for errors; default: `--network`. */
+  argument?: string;
 }
 
 /**
@@ -90,11 +92,11 @@ export interface NetworkOfState extends Partial<NetworkContext> {
  * ```
  */
 export function networkFrom(state: StateDict, options: NetworkOfState = {}): Module {
-  const { network, modules } = options;
+  const { network, modules, argument = "--network" } = options;
   const stored = storedSpec(options.metadata ?? {});
-  if (network === undefined && stored === null) return loaded(recognized(state), state);
+  if (network === undefined && stored === null) return loaded(recognized(state, argument), state);
   if (network === undefined) {
-    const spec = expectRegistered(stored as NetworkSpec);
+    const spec = expectRegistered(stored as NetworkSpec, argument);
     return ofMetadata(() => loaded(spec, state, NETWORK_KEY));
   }
   const named = parseExpression(network, "network");
@@ -144,16 +146,16 @@ function parseJson(text: string | undefined): unknown {
   }
 }
 
-function expectRegistered(spec: NetworkSpec): NetworkSpec {
+function expectRegistered(spec: NetworkSpec, argument: string): NetworkSpec {
   const [{ name }] = parseExpression(spec.network);
   if (!isModulePath(name)) return spec;
   throw new DistilleryError(
     "BAD_CHECKPOINT",
-    `was made as ${spec.network}, a user module, which runs only if you name it: --network ${show(spec.network)}`,
+    `was made as ${spec.network}, a user module, which runs only if you name it: ${argument} ${show(spec.network)}`,
   );
 }
 
-function recognized(state: StateDict): NetworkSpec {
+function recognized(state: StateDict, argument: string): NetworkSpec {
   for (const entry of MODELS.entries) {
     const spec = entry.recognize?.(state) ?? null;
     if (spec !== null) return spec;
@@ -164,7 +166,7 @@ function recognized(state: StateDict): NetworkSpec {
   const names = MODELS.entries.flatMap((entry) => (entry.recognize ? [entry.name] : []));
   throw new DistilleryError(
     "BAD_CHECKPOINT",
-    `${some} are of no network that is recognised (${names.join(", ")}): name it, as --network "mlp(hidden=[64])"`,
+    `${some} are of no network that is recognised (${names.join(", ")}): name it, as ${argument} "mlp(hidden=[64])"`,
   );
 }
 

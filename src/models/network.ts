@@ -36,7 +36,12 @@ export function defineNetwork<E extends v.ObjectEntries>(entry: NetworkEntry<E>)
 }
 
 /** Checks what a network is made for; `BAD_ARGUMENT` otherwise. */
-export function expectContext({ shape, classes }: NetworkContext): NetworkContext {
+export function expectContext(context: NetworkContext): NetworkContext {
+  if (typeof context !== "object" || context === null) {
+    const text = `context: expected { shape, classes }, as { shape: [784], classes: 10 }, got ${show(context)}`;
+    throw new DistilleryError("BAD_ARGUMENT", text);
+  }
+  const { shape, classes } = context;
   if (!Array.isArray(shape) || shape.length === 0) {
     throw new DistilleryError("BAD_ARGUMENT", `shape: expected the shape of one sample, as [784], got ${show(shape)}`);
   }

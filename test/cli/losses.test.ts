@@ -67,6 +67,9 @@ describe("a user's loss and network", () => {
     await succeed(["sweep", ...common, ...grid, "--loss", "./my_loss.mjs#swept", "--out", "swept"], cwd);
     const point = configOf(join("swept", "temperature-2", "alpha-0.9"));
     expect(point.loss).toEqual({ name: "swept", temperature: 2, alpha: 0.9 });
+    for (const { teacherNetwork } of [configOf("swept"), configOf("compared")]) {
+      expect(teacherNetwork).toMatch(/^mlp\(hidden=\[16\]/);
+    }
   });
 
   test.each([

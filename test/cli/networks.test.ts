@@ -32,6 +32,7 @@ describe("networks by name", () => {
     });
     expect(configOf("named")).toMatchObject({
       student: "mlp(hidden=[4], dropout=0, norm=none, activation=relu)",
+      teacherNetwork: "mlp(hidden=[16], dropout=0, norm=batch, activation=relu)",
       userOptions: { student: "mlp(hidden=[4])" },
     });
     for (const extension of ["pth", "safetensors"]) {

@@ -84,13 +84,13 @@ describe("files that can't be used: exit code 1", () => {
   });
 
   test("one of another network", async () => {
-    for (const args of [
-      ["evaluate", "foreign.safetensors"],
-      ["distill", "--teacher", "foreign.safetensors"],
+    for (const [flag, ...args] of [
+      ["--network", "evaluate", "foreign.safetensors"],
+      ["--teacher-network", "distill", "--teacher", "foreign.safetensors"],
     ]) {
       expect(await leavesNothing(args, 1, "BAD_CHECKPOINT")).toBe(
         "foreign.safetensors: the keys weight, bias are of no network that is recognised (student, teacher): " +
-          'name it, as --network "mlp(hidden=[64])" (BAD_CHECKPOINT)',
+          `name it, as ${flag} "mlp(hidden=[64])" (BAD_CHECKPOINT)`,
       );
     }
   });
@@ -134,6 +134,7 @@ describe("help and version: exit code 0", () => {
   );
 
   test("distill's names every number with the script's default", async () => {
+    expect(await succeed(["train-teacher", "--help"], cwd)).not.toMatch(/\bkd\b|logit-mse/);
     const text = (await succeed(["distill", "--help"], cwd)).replaceAll(/\s+/g, " ");
     for (const [flag, value] of Object.entries({
       ...{ "--validation": "0.1; 0 for synthetic data", "--schedule": "one-cycle", "--label-smoothing": "0" },

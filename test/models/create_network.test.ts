@@ -117,6 +117,7 @@ describe("a network is made by its text", () => {
   });
 
   test.each<[string, unknown, string]>([
+    ["mlp([64])", undefined, "context: expected { shape, classes }, as { shape: [784], classes: 10 }, got undefined"],
     ["mlpx", context, 'network: unknown network "mlpx", did you mean mlp?'],
     ["student(hidden=[1])", context, "network: student: hidden: expected a list of 2 widths, got"],
     [
