@@ -18,18 +18,19 @@ import { isTracing } from "../tensor/tracer.js";
  * bits never depend on what was fused.
  *
  * A chain ends where the last one of the same weight ended: a product is put off only if BatchNorm and ReLU followed the
- * last one, and the ReLU only if dropout did. What a network returns is thus computed when its `forward` returns, and the caller may
+ * last one, and the ReLU only if dropout did in the same mode. What a network returns is thus computed when its `forward` returns, and the caller may
  * fill the array of its inputs, or those of its weights, anew.
  */
 const followed = new WeakSet<Tensor>();
-/** The weights whose chain went on from ReLU to dropout. */
-const dropped = new WeakSet<Tensor>();
+/** The weights whose chain went on from ReLU to dropout, with BatchNorm in train mode and in eval mode. */
+const dropped = { train: new WeakSet<Tensor>(), eval: new WeakSet<Tensor>() };
 /** The weight of each product that was not put off. */
 const weightOf = new WeakMap<Tensor, Tensor>();
 /** The same of each output of BatchNorm on such a product. */
 const weightOfNorm = new WeakMap<Tensor, Tensor>();
 /** The weight of each chain of BatchNorm and ReLU that ended with the ReLU, by its end. */
-const weightOfRectified = new WeakMap<Tensor, Tensor>();
+const weightOfRectified = { train: new WeakMap<Tensor, Tensor>(), eval: new WeakMap<Tensor, Tensor>() };
+const MODES = ["train", "eval"] as const;
 /** The chain that is not computed yet. */
 let pending: Chain | null = null;
 
@@ -107,7 +108,7 @@ export function extendByRelu({ op }: Defined, x: Tensor): Tensor | null {
   const chain = chainOf(x);
   if (chain?.length !== 2) return null;
   const output = chain.extend(op, [x], null);
-  if (!dropped.has(chain.weight)) runDeferred();
+  if (!dropped[chain.mode].has(chain.weight)) runDeferred();
   return output;
 }
 
@@ -127,8 +128,10 @@ export function endByDropout(x: Tensor): void {
 
 /** The chain with BatchNorm and ReLU that ends with x; otherwise one of its weight will be put off until dropout. */
 function dropoutChain(x: Tensor): Chain | null {
-  const weight = weightOfRectified.get(x);
-  if (weight !== undefined) dropped.add(weight);
+  for (const mode of MODES) {
+    const weight = weightOfRectified[mode].get(x);
+    if (weight !== undefined) dropped[mode].add(weight);
+  }
   const chain = chainOf(x);
   if (chain?.length !== 3) return null;
   chain.isDropped = true;
@@ -162,6 +165,11 @@ class Chain {
     return this.#links[0].inputs[1];
   }
 
+  /** The mode of its BatchNorm. */
+  get mode(): (typeof MODES)[number] {
+    return (this.#links[1].attributes as NormAttributes).training ? "train" : "eval";
+  }
+
   get end(): Tensor {
     return this.#links[this.length - 1].output;
   }
@@ -175,7 +183,7 @@ class Chain {
     pending = null;
     const isRectified = this.length > 2;
     if (!isRectified) followed.delete(this.weight);
-    if (!this.isDropped) dropped.delete(this.weight);
+    else if (!this.isDropped) dropped[this.mode].delete(this.weight);
     try {
       if (!isRectified) this.#runApart();
       else this.#runFused();
@@ -235,7 +243,7 @@ class Chain {
       features,
     });
     this.end.settle(out);
-    if (!this.isDropped) weightOfRectified.set(this.end, weight);
+    if (!this.isDropped) weightOfRectified[this.mode].set(this.end, weight);
     const saved: Saved = { product, mean, invStd, mask };
     // Copies: an optimizer may step before somebody reads what lies inside of the chain.
     const [weightCopy, biasCopy, varCopy] = [scale, shift, runningVar].map(({ data }) => copyOf(data));

@@ -306,6 +306,20 @@ describe("what was put off is computed in time", () => {
     expect(outputs).toEqual(expected);
   });
 
+  test("when forward returns, if the network has dropout in train mode only", () => {
+    const [own, x] = withGenerator(new Generator(3), () => [layers(0.5), new Float32Array(2 * INPUTS)]);
+    const input = tensor(x, { shape: [2, INPUTS] });
+    for (let i = 0; i < 3; i++) read(chained(randn([4, INPUTS]), own));
+    own.norm.eval();
+    const forward = () => own.norm.forward(own.linear.forward(input)).relu();
+    x.fill(2);
+    const out = forward();
+    x.fill(0);
+    const got = out.data.slice();
+    x.fill(2);
+    expect(got).toEqual(read(forward()).data);
+  });
+
   test("the mask is drawn when dropout is called", () => {
     const [fused, single] = [chained, apart].map((forward) =>
       withGenerator(new Generator(5), () => {
