@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { expectInteger } from "../checks.js";
 import { BatchNorm1d } from "../nn/batch_norm.js";
+import { LayerNorm } from "../nn/layer_norm.js";
 import { Dropout } from "../nn/layers.js";
 import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
@@ -12,7 +13,14 @@ import { defineNetwork, features } from "./network.js";
 const ACTIVATIONS = { relu, tanh, gelu, silu, sigmoid } satisfies Record<string, (x: Tensor) => Tensor>;
 type Activation = keyof typeof ACTIVATIONS;
 const ACTIVATION_NAMES = Object.keys(ACTIVATIONS) as [Activation, ...Activation[]];
-const NORMS = ["none", "batch"] as const;
+/** By name: what makes the layer of a width, and the first part of its state dict keys. */
+const NORMS = {
+  none: { key: "", create: () => null },
+  batch: { key: "bn", create: (width: number) => new BatchNorm1d(width) },
+  layer: { key: "ln", create: (width: number) => new LayerNorm(width) },
+} satisfies Record<string, { key: string; create: (width: number) => Module | null }>;
+type Norm = keyof typeof NORMS;
+const NORM_NAMES = Object.keys(NORMS) as [Norm, ...Norm[]];
 
 /** The arguments of {@link Mlp}. */
 interface MlpOptions {
@@ -22,8 +30,8 @@ interface MlpOptions {
   hidden?: readonly number[];
   /** The probability that dropout after each hidden layer sets a value to zero; default 0: no dropout. */
   dropout?: number;
-  /** What follows each hidden layer's product: `batch` for BatchNorm1d; default `none`. */
-  norm?: (typeof NORMS)[number];
+  /** What follows each hidden layer's product: `batch` for BatchNorm1d, `layer` for LayerNorm; default `none`. */
+  norm?: Norm;
   /** Default `relu`. */
   activation?: Activation;
 }
@@ -31,7 +39,7 @@ interface MlpOptions {
 /**
  * A multilayer perceptron: for each hidden layer Linear, normalisation, activation and dropout, then a Linear to the
  * logits. x [rows, ...] with `inFeatures` values a row to logits [rows, classes]. State dict keys: `fc1.weight`,
- * `fc1.bias`, `bn1.weight`, ..., `fc2.weight`, ...
+ * `fc1.bias`, `bn1.weight` or `ln1.weight`, ..., `fc2.weight`, ...
  *
  * @example
  * ```ts
@@ -39,9 +47,10 @@ interface MlpOptions {
  * ```
  */
 export class Mlp extends Module {
-  readonly #layers: { linear: Linear; norm: BatchNorm1d | null; dropout: Dropout | null }[];
+  readonly #layers: { linear: Linear; norm: Module | null; dropout: Dropout | null }[];
   readonly #output: Linear;
   readonly #activation: Activation;
+  readonly #norm: Norm;
 
   constructor(options: MlpOptions) {
     super();
@@ -49,17 +58,18 @@ export class Mlp extends Module {
     expectInteger("inFeatures", inFeatures, 1);
     this.#layers = hidden.map((width, i) => ({
       linear: new Linear(i === 0 ? inFeatures : hidden[i - 1], width),
-      norm: norm === "batch" ? new BatchNorm1d(width) : null,
+      norm: NORMS[norm].create(width),
       dropout: dropout > 0 ? new Dropout(dropout) : null,
     }));
     this.#output = new Linear(hidden.at(-1) ?? inFeatures, classes);
     this.#activation = activation;
+    this.#norm = norm;
   }
 
   override namedChildren(): [string, Module][] {
     const hidden = this.#layers.flatMap(({ linear, norm, dropout }, i): [string, Module | null][] => [
       [`fc${i + 1}`, linear],
-      [`bn${i + 1}`, norm],
+      [`${NORMS[this.#norm].key}${i + 1}`, norm],
       [`dropout${i + 1}`, dropout],
     ]);
     const all: [string, Module | null][] = [...hidden, [`fc${this.#layers.length + 1}`, this.#output]];
@@ -95,7 +105,7 @@ export const mlp = defineNetwork({
       "widths of the hidden layers",
     ),
     dropout: described(v.optional(fractionBelow1(), 0), "probability that a hidden value is set to zero"),
-    norm: described(v.optional(oneOf(NORMS), "none"), `after each hidden product: ${NORMS.join(", ")}`),
+    norm: described(v.optional(oneOf(NORM_NAMES), "none"), `after each hidden product: ${NORM_NAMES.join(", ")}`),
     activation: described(v.optional(oneOf(ACTIVATION_NAMES), "relu"), `one of ${ACTIVATION_NAMES.join(", ")}`),
   },
   create: (options, context) => new Mlp({ ...options, inFeatures: features(context), classes: context.classes }),

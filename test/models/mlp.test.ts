@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { BatchNorm1d, Dropout, Linear, manualSeed, ReLU, randn, Sequential } from "../../src/index.js";
+import { BatchNorm1d, Dropout, LayerNorm, Linear, manualSeed, ReLU, randn, Sequential } from "../../src/index.js";
 import { Mlp } from "../../src/models/mlp.js";
 import { gelu, relu, sigmoid, silu, tanh } from "../../src/ops/index.js";
 
@@ -51,6 +51,16 @@ describe("computes what its layers compute one after another, with the same draw
     const x = randn([2, 6]);
     expect(mlp.forward(x.reshape([2, 1, 2, 3])).data).toEqual(mlp.forward(x).data);
   });
+});
+
+test("norm=layer normalises each hidden product by itself", () => {
+  manualSeed(1);
+  const mlp = new Mlp({ ...sizes, hidden: [7], norm: "layer" });
+  manualSeed(1);
+  const sequential = new Sequential(new Linear(5, 7), new LayerNorm(7), new ReLU(), new Linear(7, 3));
+  const x = randn([2, 5]);
+  expect(mlp.forward(x).data).toEqual(sequential.forward(x).data);
+  expect(Object.keys(mlp.stateDict())).toContain("ln1.weight");
 });
 
 test("its state dict has the keys of the same network in PyTorch", () => {
