@@ -152,7 +152,12 @@ test("a folder holds the configuration, the metrics, the checkpoint and the stud
   const config = JSON.parse(readFileSync(join(out, "config.json"), "utf8"));
   expect(config).toMatchObject({
     ...{ command: "distill", seed: 0, note: "first", epochs: 3, batchSize: BATCH, lr: 0.01, weightDecay: 1e-5 },
-    ...{ pctStart: 0.3, divFactor: 20, finalDivFactor: 100, maxGradNorm: 1, shuffle: true, dropLast: false },
+    ...{
+      maxGradNorm: 1,
+      shuffle: true,
+      dropLast: false,
+      schedule: expect.stringMatching(/^one-cycle\(pctStart=0.3, .*divFactor=20, finalDivFactor=100/),
+    },
     ...{ temperature: 3.5, alpha: 0.6, teacherMode: "eval", data: "synthetic", samples: 50, features: 6, classes: 3 },
   });
 });
