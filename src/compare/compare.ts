@@ -11,7 +11,7 @@ import {
 } from "./experiment.js";
 import { SEEDS } from "./options.js";
 import { runExperiment } from "./pool.js";
-import { aggregate, type CompareResult, Examiner, measureSize } from "./results.js";
+import { aggregate, type CompareResult, measureSize, TestEvaluator } from "./results.js";
 import { pairedDifference } from "./statistics.js";
 import { TEACHER } from "./teacher.js";
 import type { Trial } from "./trial.js";
@@ -68,10 +68,10 @@ async function comparison(
   const { task, test, controls } = experiment;
   const { teacher, outcomes } = await runExperiment(experiment, trials, seeds[0]);
   const student = withGenerator(new Generator(0), task.student);
-  const examiner = new Examiner(test, teacher.module, student, controls.signal);
+  const evaluator = new TestEvaluator(test, teacher.module, student, controls.signal);
   const of = (kind: Trial["kind"]) => outcomes.filter((_, i) => trials[i]?.kind === kind);
-  const baseline = await aggregate(of("baseline"), examiner);
-  const distilled = await aggregate(of("distilled"), examiner);
+  const baseline = await aggregate(of("baseline"), evaluator);
+  const distilled = await aggregate(of("distilled"), evaluator);
   const difference = (weights: "best" | "last") =>
     pairedDifference(distilled[weights].accuracy.values, baseline[weights].accuracy.values);
   return {
@@ -85,7 +85,7 @@ async function comparison(
     teacher: {
       file: teacher.file,
       history: teacher.outcome?.history ?? [],
-      evaluation: examiner.teacherEvaluation,
+      evaluation: evaluator.teacherEvaluation,
     },
     baseline,
     distilled,

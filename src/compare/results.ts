@@ -80,7 +80,7 @@ export interface SweepResult {
 }
 
 /** Evaluates on the test set, after all training is done; the teacher's logits are computed once. */
-export class Examiner {
+export class TestEvaluator {
   readonly teacherEvaluation: Evaluation;
   readonly #labels: Int32Array;
   readonly #teacherLogits: Tensor;
@@ -98,7 +98,7 @@ export class Examiner {
   }
 
   /** The student's figures with the weights of a file. */
-  async examine(file: string): Promise<Evaluation> {
+  async evaluate(file: string): Promise<Evaluation> {
     await setImmediate();
     if (this.signal.aborted) throw new DistilleryError("ABORTED", "stopped while the test set was read");
     this.student.loadStateDict(await load(file));
@@ -107,11 +107,11 @@ export class Examiner {
 }
 
 /** The figures of one way to train, over its trials. */
-export async function aggregate(outcomes: readonly Outcome[], examiner: Examiner): Promise<StudentFigures> {
+export async function aggregate(outcomes: readonly Outcome[], evaluator: TestEvaluator): Promise<StudentFigures> {
   const [best, last]: [Evaluation[], Evaluation[]] = [[], []];
   for (const { files } of outcomes) {
-    best.push(await examiner.examine(files.best));
-    last.push(await examiner.examine(files.last));
+    best.push(await evaluator.evaluate(files.best));
+    last.push(await evaluator.evaluate(files.last));
   }
   return {
     best: { ...spreads(best), epoch: sampleStats(outcomes.map((outcome) => outcome.best.epoch)) },

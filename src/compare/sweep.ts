@@ -17,7 +17,7 @@ import {
 } from "./experiment.js";
 import { SWEEP_DEFAULTS } from "./options.js";
 import { runExperiment } from "./pool.js";
-import { Examiner, measureSize, type SweepPoint, type SweepResult } from "./results.js";
+import { measureSize, type SweepPoint, type SweepResult, TestEvaluator } from "./results.js";
 import { TEACHER } from "./teacher.js";
 import type { Outcome, Trial } from "./trial.js";
 
@@ -129,15 +129,15 @@ async function swept(
   const points = parts.points.map((point, i) => pointOf(point, outcomes[i]));
   const chosen = points[bestOf(outcomes)];
   const student = withGenerator(new Generator(0), task.student);
-  const examiner = new Examiner(test, teacher.module, student, controls.signal);
-  const evaluation = await examiner.examine(chosen.file);
+  const evaluator = new TestEvaluator(test, teacher.module, student, controls.signal);
+  const evaluation = await evaluator.evaluate(chosen.file);
   return {
     kind: "sweep",
     data: describeData(experiment),
     ...grid,
     points,
     best: { ...chosen, evaluation },
-    teacher: { file: teacher.file, evaluation: examiner.teacherEvaluation },
+    teacher: { file: teacher.file, evaluation: evaluator.teacherEvaluation },
     sizes: {
       teacher: await measureSize(teacher.module, teacher.file, test),
       student: await measureSize(student, chosen.file, test),

@@ -39,7 +39,7 @@ export interface TrialRunner {
 }
 
 /** What all trials have in common. */
-export interface Shared {
+export interface TrialSetting {
   /** The experiment's folder. */
   out: string;
   student: () => Module;
@@ -54,7 +54,7 @@ export interface Shared {
 
 /** Runs trials in this process. */
 export class InProcessRunner implements TrialRunner {
-  constructor(private readonly shared: Shared) {}
+  constructor(private readonly shared: TrialSetting) {}
 
   async train(trial: Trial, signal: AbortSignal, onStep: (done: number) => void): Promise<Outcome> {
     const { out, student, data, validation, teacher, cache, onNote } = this.shared;

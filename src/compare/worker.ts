@@ -16,9 +16,9 @@ let runner: InProcessRunner;
 process.on("SIGINT", () => {}).on("SIGTERM", () => {});
 // Whoever started it is gone, or needs it no more.
 process.on("disconnect", () => process.exit());
-process.on("message", (order: Request) => void obey(order).catch(fail));
+process.on("message", (order: Request) => void handle(order).catch(fail));
 
-async function obey(order: Request): Promise<void> {
+async function handle(order: Request): Promise<void> {
   if (order.kind === "stop") return stop.abort();
   if (order.kind === "train") return train(order.trial);
   runner = await open(order.init);
