@@ -43,4 +43,6 @@ for (let i = 0; i < 1024; i += 64) {
 }
 await save(student.stateDict(), "student.pth");
 new StudentNet().loadStateDict(await load("student.pth"));
-console.log(formatEpoch("KD Loss", { epoch: 1, epochs: 150, loss: sum / 16, lr: scheduler.getLastLr()[0] }));
+console.log(
+  formatEpoch("KD Loss", { epoch: 1, epochs: 150, lr: scheduler.getLastLr()[0], metrics: { loss: sum / 16 } }),
+);

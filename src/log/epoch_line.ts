@@ -1,4 +1,4 @@
-import type { EpochRecord } from "./epoch_record.js";
+import { type EpochRecord, expectRecord } from "./epoch_record.js";
 
 /** Metrics that the line shows in its own words. */
 const SHOWN = new Set(["loss", "validationLoss", "validationAccuracy", "agreement"]);
@@ -13,8 +13,10 @@ const SHOWN = new Set(["loss", "validationLoss", "validationAccuracy", "agreemen
  * formatEpoch("KD Loss", validated); // "... | LR: 0.000031 | Validation: 88.12% | Agreement: 95.40%"
  * formatEpoch("Loss", record, { details: true }); // "... | LR: 0.000031 | soft: 0.8123 | hard: 1.2346"
  * ```
+ * @throws DistilleryError `BAD_ARGUMENT` for what is no epoch record.
  */
 export function formatEpoch(lossName: string, record: EpochRecord, options: { details?: boolean } = {}): string {
+  expectRecord("record", record);
   const { epoch, epochs, lr, metrics } = record;
   const { loss = Number.NaN, validationAccuracy, agreement } = metrics;
   const parts = [`Epoch [${epoch}/${epochs}]`, `${lossName}: ${loss.toFixed(4)}`, `LR: ${lr.toFixed(6)}`];

@@ -114,7 +114,11 @@ async function sizeOf(file: string): Promise<number> {
  * (`$XDG_CACHE_HOME/distillery` or `~/.cache/distillery`, `~/Library/Caches/distillery` on macOS,
  * `%LOCALAPPDATA%\distillery\Cache` on Windows).
  */
-export function cacheFolder(env = process.env, platform: string = process.platform, home = homedir()): string {
+export function cacheFolder(
+  env: Readonly<Record<string, string | undefined>> = process.env,
+  platform: string = process.platform,
+  home = homedir(),
+): string {
   if (env.DISTILLERY_CACHE) return env.DISTILLERY_CACHE;
   if (platform === "win32") {
     return win32.join(env.LOCALAPPDATA || win32.join(home, "AppData", "Local"), "distillery", "Cache");
