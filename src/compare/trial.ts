@@ -39,7 +39,7 @@ export interface TrialRunner {
 }
 
 /** What all trials have in common. */
-export interface TrialSetting {
+interface TrialSetting {
   /** The experiment's folder. */
   out: string;
   student: () => Module;
