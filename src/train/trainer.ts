@@ -3,8 +3,7 @@ import type { Dataset } from "../data/dataset.js";
 import type { EpochBatches } from "../data/loader.js";
 import { DataLoader } from "../data/loader.js";
 import { DistilleryError } from "../errors.js";
-import type { EpochRecord, Metrics } from "../log/epoch_record.js";
-import { expectMetricName } from "../losses/metric_name.js";
+import type { EpochRecord } from "../log/epoch_record.js";
 import { Modes } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
 import { ExponentialMovingAverage } from "../optim/ema.js";
@@ -14,17 +13,14 @@ import type { Optimizer } from "../optim/optimizer.js";
 import { importModules, moduleHashes } from "../registry/index.js";
 import { emptyCache } from "../tensor/buffer_pool.js";
 import { withGenerator } from "../tensor/random.js";
-import { TensorArena } from "../tensor/step.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { fromUserCode } from "../user_code.js";
-import { expectFinite } from "./arguments.js";
 import type { RunResult } from "./controls.js";
 import { createOptimizer } from "./optimizer.js";
 import type { ResolvedTraining } from "./options.js";
 import { isExpression } from "./resolve_loss.js";
 import { RunFiles } from "./run_files.js";
-import type { RunStream } from "./run_handle.js";
 import { resolveSchedule } from "./schedule.js";
+import { Step } from "./step.js";
 import { stepsPerEpoch } from "./steps_per_epoch.js";
 import { configOf, type TrainerInput, validateInput } from "./trainer_input.js";
 import { bestWeights, isBetter, loadStateDict, type TrainerState } from "./trainer_state.js";
@@ -260,83 +256,5 @@ export class Trainer {
   #place(epoch: EpochBatches): string {
     const { progress } = this.state;
     return `epoch ${progress.epoch + 1}, step ${progress.step + 1} of ${epoch.length}`;
-  }
-}
-
-/** One batch of a run: the parts of its work run in the run's modes, with its random stream and its own arena. */
-export class Step {
-  /** Of its loss, by name. */
-  metrics: Metrics = {};
-  gradNorm = Number.NaN;
-  /** The batches of the optimizer's step that this one belongs to. */
-  readonly groupSize: number;
-  readonly isFirstOfGroup: boolean;
-  readonly isLastOfGroup: boolean;
-  readonly #arena = new TensorArena();
-
-  constructor(
-    readonly epoch: EpochBatches,
-    /** The batch's number in the epoch. */
-    readonly index: number,
-    accumulate: number,
-    private readonly modes: Modes,
-    private readonly stream: RunStream,
-    /** The metrics of the epoch's steps before; null in its first one. */
-    private readonly known: readonly string[] | null,
-    private readonly place: () => string,
-  ) {
-    const start = index - (index % accumulate);
-    this.groupSize = Math.min(accumulate, epoch.length - start);
-    this.isFirstOfGroup = index === start;
-    this.isLastOfGroup = index === start + this.groupSize - 1;
-  }
-
-  /** Runs a part of the step; its arrays are valid until the step ends. */
-  run<T>(body: () => T): T {
-    try {
-      return this.#arena.run(() => this.modes.run(() => withGenerator(this.stream.generator, body)));
-    } catch (error) {
-      throw this.#located(error);
-    }
-  }
-
-  /** Waits for something that the step needs. */
-  async arrival<T>(promise: Promise<T>): Promise<T> {
-    try {
-      return await promise;
-    } catch (error) {
-      throw this.#located(error);
-    }
-  }
-
-  /**
-   * Takes down the loss, and the numbers that it reports; `NON_FINITE` if one is not finite, `BAD_ARGUMENT` if they are
-   * others than those of the epoch's steps before, whose mean over the steps is logged.
-   */
-  report(loss: number, metrics: Metrics): void {
-    for (const [name, value] of Object.entries(metrics)) {
-      expectMetricName("the name of a loss's metric", name);
-      expectFinite(`metric ${name}`, value);
-    }
-    const all: Metrics = { loss, ...metrics };
-    const { known } = this;
-    const missing = known?.find((name) => !Object.hasOwn(all, name));
-    const added = known && Object.keys(all).find((name) => !known.includes(name));
-    const name = missing ?? added ?? null;
-    if (name !== null) {
-      const text = `metric ${name}: expected in every step of an epoch: ${name === missing ? "this one lacks" : "the ones before lack"} it`;
-      throw new DistilleryError("BAD_ARGUMENT", text);
-    }
-    this.metrics = all;
-  }
-
-  release(): void {
-    this.#arena.release();
-  }
-
-  /** Adds to an error where the run was. */
-  #located(error: unknown): unknown {
-    if (!(error instanceof DistilleryError)) return fromUserCode(error, this.place()) ?? error;
-    return new DistilleryError(error.code, `${this.place()}: ${error.message}`, { cause: error });
   }
 }

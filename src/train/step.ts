@@ -1,0 +1,88 @@
+import type { EpochBatches } from "../data/loader.js";
+import { DistilleryError } from "../errors.js";
+import type { Metrics } from "../log/epoch_record.js";
+import { expectMetricName } from "../losses/metric_name.js";
+import type { Modes } from "../nn/modes.js";
+import { withGenerator } from "../tensor/random.js";
+import { TensorArena } from "../tensor/step.js";
+import { fromUserCode } from "../user_code.js";
+import { expectFinite } from "./arguments.js";
+import type { RunStream } from "./run_handle.js";
+
+/** One batch of a run: the parts of its work run in the run's modes, with its random stream and its own arena. */
+export class Step {
+  /** Of its loss, by name. */
+  metrics: Metrics = {};
+  gradNorm = Number.NaN;
+  /** The batches of the optimizer's step that this one belongs to. */
+  readonly groupSize: number;
+  readonly isFirstOfGroup: boolean;
+  readonly isLastOfGroup: boolean;
+  readonly #arena = new TensorArena();
+
+  constructor(
+    readonly epoch: EpochBatches,
+    /** The batch's number in the epoch. */
+    readonly index: number,
+    accumulate: number,
+    private readonly modes: Modes,
+    private readonly stream: RunStream,
+    /** The metrics of the epoch's steps before; null in its first one. */
+    private readonly known: readonly string[] | null,
+    private readonly place: () => string,
+  ) {
+    const start = index - (index % accumulate);
+    this.groupSize = Math.min(accumulate, epoch.length - start);
+    this.isFirstOfGroup = index === start;
+    this.isLastOfGroup = index === start + this.groupSize - 1;
+  }
+
+  /** Runs a part of the step; its arrays are valid until the step ends. */
+  run<T>(body: () => T): T {
+    try {
+      return this.#arena.run(() => this.modes.run(() => withGenerator(this.stream.generator, body)));
+    } catch (error) {
+      throw this.#located(error);
+    }
+  }
+
+  /** Waits for something that the step needs. */
+  async arrival<T>(promise: Promise<T>): Promise<T> {
+    try {
+      return await promise;
+    } catch (error) {
+      throw this.#located(error);
+    }
+  }
+
+  /**
+   * Takes down the loss, and the numbers that it reports; `NON_FINITE` if one is not finite, `BAD_ARGUMENT` if they are
+   * others than those of the epoch's steps before, whose mean over the steps is logged.
+   */
+  report(loss: number, metrics: Metrics): void {
+    for (const [name, value] of Object.entries(metrics)) {
+      expectMetricName("the name of a loss's metric", name);
+      expectFinite(`metric ${name}`, value);
+    }
+    const all: Metrics = { loss, ...metrics };
+    const { known } = this;
+    const missing = known?.find((name) => !Object.hasOwn(all, name));
+    const added = known && Object.keys(all).find((name) => !known.includes(name));
+    const name = missing ?? added ?? null;
+    if (name !== null) {
+      const text = `metric ${name}: expected in every step of an epoch: ${name === missing ? "this one lacks" : "the ones before lack"} it`;
+      throw new DistilleryError("BAD_ARGUMENT", text);
+    }
+    this.metrics = all;
+  }
+
+  release(): void {
+    this.#arena.release();
+  }
+
+  /** Adds to an error where the run was. */
+  #located(error: unknown): unknown {
+    if (!(error instanceof DistilleryError)) return fromUserCode(error, this.place()) ?? error;
+    return new DistilleryError(error.code, `${this.place()}: ${error.message}`, { cause: error });
+  }
+}
