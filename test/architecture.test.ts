@@ -68,6 +68,13 @@ test("the package exports what the index of these folders does, so that an addit
   }
 });
 
+test("all that the library prints goes where a terminal's commands are shown: cli/terminal.ts, and the log file's tee", () => {
+  const printing = [...imports.keys()].filter((file) =>
+    /^(?! *(\*|\/\/)).*(\bconsole\.\w+\(|std(out|err)\.write\()/m.test(read(join(SRC, file))),
+  );
+  expect(printing.sort()).toEqual(["cli/terminal.ts", "log/log_file.ts"]);
+});
+
 test("only native.ts loads the binding", () => {
   const loading = [...imports.keys()].filter((file) =>
     /["']\.\.?\/(\.\.\/)*index\.js["']\)/.test(read(join(SRC, file))),

@@ -5,6 +5,7 @@ import { overallBar } from "../log/index.js";
 import { interruptible, UsageError } from "./error_boundary.js";
 import { addShowing, type ShowFlags } from "./flags.js";
 import { formatTable } from "./table.js";
+import { print, printError } from "./terminal.js";
 
 type DataFlags = ShowFlags & { name?: string; from?: string };
 
@@ -30,11 +31,11 @@ export async function runData({ name, from, json }: DataFlags): Promise<void> {
     throw new UsageError("--from: expected the name of a data set beside it");
   if (name === undefined) {
     const data = await listData();
-    console.log(json ? JSON.stringify({ data }) : listing(data));
+    print(json ? JSON.stringify({ data }) : listing(data));
     return;
   }
   const found = await download(name, from);
-  console.log(json ? JSON.stringify(found) : `${name}: ${found.folder}, ${megabytes(found.bytes)}`);
+  print(json ? JSON.stringify(found) : `${name}: ${found.folder}, ${megabytes(found.bytes)}`);
 }
 
 async function download(name: string, from: string | undefined) {
@@ -42,7 +43,7 @@ async function download(name: string, from: string | undefined) {
   let hasCome: number | undefined;
   const note = (text: string) => {
     bar.clear();
-    console.error(text);
+    printError(text);
   };
   const onProgress = ({ file, received, bytes, allReceived, allBytes }: DownloadProgress) => {
     // Printed when the first bytes arrive: if none do, the failure is all there is to print.

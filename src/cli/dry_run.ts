@@ -10,6 +10,7 @@ import {
 import type { ShowFlags } from "./flags.js";
 import type { Source } from "./setup.js";
 import { formatTable } from "./table.js";
+import { print } from "./terminal.js";
 
 /** A part of what a command would do: a run, and how often it is made. */
 export interface PlannedRun {
@@ -55,7 +56,7 @@ export async function dryRun(
   const shown = Object.entries(networks).flatMap(([role, network]) => (network ? [[role, repr(network)]] : []));
   if (flags.json) {
     const object = { networks: Object.fromEntries(shown), parameters, compression, data, seconds, runs };
-    console.log(JSON.stringify(object));
+    print(JSON.stringify(object));
     return;
   }
   const { training, validation, test, features, classes } = data;
@@ -73,7 +74,7 @@ export async function dryRun(
       : []),
     "Nothing was written.",
   ];
-  console.log(lines.join("\n"));
+  print(lines.join("\n"));
 }
 
 function parametersText(parameters: Readonly<Record<string, number | undefined>>): string {

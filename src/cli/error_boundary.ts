@@ -1,6 +1,8 @@
+import { inspect } from "node:util";
 import { CommanderError } from "commander";
 import { DistilleryError } from "../errors.js";
 import { fromUserCode } from "../user_code.js";
+import { printError, whileRead } from "./terminal.js";
 
 /** A command line that makes no sense: exit code 2. */
 export class UsageError extends DistilleryError {
@@ -9,7 +11,8 @@ export class UsageError extends DistilleryError {
   }
 }
 
-const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
+/** The exit codes of all commands. */
+export const EXIT = { failed: 1, usage: 2, interrupted: 130 } as const;
 
 /** A command's body whose failure is printed as one line and sets the exit code. */
 export function errorBoundary<F extends { debug?: boolean }>(
@@ -19,18 +22,21 @@ export function errorBoundary<F extends { debug?: boolean }>(
     try {
       await body(flags);
     } catch (error) {
-      process.exitCode = reportFailure(error, flags.debug ?? false);
+      reportFailure(error, flags.debug ?? false);
     }
   };
 }
 
-/** Prints one line on standard error that says what to do, and gives the exit code. */
-export function reportFailure(error: unknown, debug: boolean): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
-  if (debug && error instanceof Error) console.error(error);
-  else console.error(oneLine(error));
-  if (error instanceof UsageError) return EXIT.usage;
-  return isAbort(error) ? EXIT.interrupted : EXIT.failed;
+/** Prints one line on standard error that says what to do, and sets the exit code. */
+export function reportFailure(error: unknown, debug: boolean): void {
+  if (error instanceof CommanderError) {
+    // Help was asked for, and may have failed to be printed.
+    if (error.exitCode !== 0) process.exitCode = EXIT.usage;
+    return;
+  }
+  printError(debug && error instanceof Error ? inspect(error) : oneLine(error));
+  if (error instanceof UsageError) process.exitCode = EXIT.usage;
+  else process.exitCode = isAbort(error) ? EXIT.interrupted : EXIT.failed;
 }
 
 function oneLine(thrown: unknown): string {
@@ -61,7 +67,8 @@ export async function interruptible<T>(
   };
   process.on("SIGINT", stop).on("SIGTERM", stop);
   try {
-    return await body(controller.signal);
+    const gone = () => note("standard output was closed: nothing more is printed there; the work goes on");
+    return await whileRead(gone, () => body(controller.signal));
   } finally {
     process.off("SIGINT", stop).off("SIGTERM", stop);
   }

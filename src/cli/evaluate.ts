@@ -2,6 +2,7 @@ import { Command } from "commander";
 import { inspectCheckpoint } from "../checkpoint/index.js";
 import { dataSchema } from "../config/index.js";
 import type { Dataset } from "../data/index.js";
+import { printableInline } from "../log/index.js";
 import { createNetwork } from "../models/create_network.js";
 import { type Evaluation, evaluate, measureLatency } from "../train/index.js";
 import { UsageError } from "./error_boundary.js";
@@ -10,6 +11,7 @@ import { percent } from "./printer.js";
 import { dataOptionsOf } from "./settings.js";
 import { type NetworkOptions, Networks, type Source, setUp } from "./setup.js";
 import { formatTable } from "./table.js";
+import { print } from "./terminal.js";
 
 interface EvaluateFlags extends ShowFlags, LoadFlags, Pick<NetworkOptions, "network" | "teacherNetwork"> {
   file: string;
@@ -41,13 +43,13 @@ export async function runEvaluate(flags: EvaluateFlags): Promise<void> {
   const { bytes, parameters } = await inspectCheckpoint(flags.file);
   const latencyMs = measureLatency(model, data);
   if (flags.json) {
-    console.log(JSON.stringify({ file: flags.file, data: data.name, parameters, bytes, latencyMs, ...evaluation }));
+    print(JSON.stringify({ file: flags.file, data: data.name, parameters, bytes, latencyMs, ...evaluation }));
     return;
   }
   const size = `${parameters.toLocaleString("en-US")} parameters, ${(bytes / 1e6).toFixed(2)} MB`;
-  console.log(`${flags.file}: ${model.constructor.name}, ${size}`);
-  console.log(`${data.name}: ${evaluation.samples.toLocaleString("en-US")} samples\n`);
-  console.log(`${summary(evaluation, latencyMs)}\n\n${classTable(evaluation, data)}`);
+  print(`${printableInline(flags.file)}: ${model.constructor.name}, ${size}`);
+  print(`${printableInline(data.name)}: ${evaluation.samples.toLocaleString("en-US")} samples\n`);
+  print(`${summary(evaluation, latencyMs)}\n\n${classTable(evaluation, data)}`);
 }
 
 /** The reference script draws its data after its networks. */

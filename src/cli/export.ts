@@ -10,6 +10,7 @@ import { addLoading, addNetwork, addOptions, addShowing, givenFlags, type LoadFl
 import { percent } from "./printer.js";
 import { dataOptionsOf } from "./settings.js";
 import { type NetworkOptions, Networks, type Source, setUp } from "./setup.js";
+import { print } from "./terminal.js";
 
 type ExportFlags = ShowFlags &
   LoadFlags &
@@ -58,18 +59,16 @@ export async function runExport(flags: ExportFlags): Promise<void> {
   const accuracy = test && (await compare(network, out, summary, options, test));
   if (flags.json) {
     const { quantize = null } = flags;
-    console.log(JSON.stringify({ file: flags.file, onnx: out, ...summary, quantize, data: flags.data, accuracy }));
+    print(JSON.stringify({ file: flags.file, onnx: out, ...summary, quantize, data: flags.data, accuracy }));
     return;
   }
   const [input, output] = [summary.input, summary.output].map(described);
   const weights = flags.quantize ? ", weights in 8 bits" : "";
-  console.log(
-    `${out}: ${(summary.bytes / 1e6).toFixed(2)} MB, opset ${summary.opset}, ${input} to ${output}${weights}`,
-  );
+  print(`${out}: ${(summary.bytes / 1e6).toFixed(2)} MB, opset ${summary.opset}, ${input} to ${output}${weights}`);
   if (accuracy === null) return;
   const { original, exported, lost, by } = accuracy;
   const change = `${lost < 0 ? "gained" : "lost"} ${Math.abs(100 * lost).toFixed(2)} points`;
-  console.log(`Test accuracy: ${flags.file} ${percent(original)}, ${out} ${percent(exported)}, ${change}; by ${by}`);
+  print(`Test accuracy: ${flags.file} ${percent(original)}, ${out} ${percent(exported)}, ${change}; by ${by}`);
 }
 
 function outFile({ file, onnx }: ExportFlags): string {

@@ -1,7 +1,9 @@
 import { Command } from "commander";
 import { inspectCheckpoint } from "../checkpoint/index.js";
+import { printableInline } from "../log/index.js";
 import { addShowing, type ShowFlags } from "./flags.js";
 import { formatTable } from "./table.js";
+import { print } from "./terminal.js";
 
 type InspectFlags = ShowFlags & { file: string; key?: string };
 
@@ -23,11 +25,13 @@ export async function runInspect({ file, json, key }: InspectFlags): Promise<voi
     key === undefined ? {} : { key },
   );
   if (json) {
-    console.log(JSON.stringify({ file, format, bytes, parameters, tensors, metadata }));
+    print(JSON.stringify({ file, format, bytes, parameters, tensors, metadata }));
     return;
   }
   const rows = tensors.map(({ key, dtype, shape }) => [key, dtype, `[${shape.join(", ")}]`]);
-  console.log(`${file}: ${format}, ${(bytes / 1e6).toFixed(2)} MB, ${parameters.toLocaleString("en-US")} parameters\n`);
-  console.log(formatTable([["tensor", "type", "shape"], ...rows]));
-  for (const [key, text] of Object.entries(metadata)) console.log(`\n${key}: ${text}`);
+  print(
+    `${printableInline(file)}: ${format}, ${(bytes / 1e6).toFixed(2)} MB, ${parameters.toLocaleString("en-US")} parameters\n`,
+  );
+  print(formatTable([["tensor", "type", "shape"], ...rows]));
+  for (const [key, text] of Object.entries(metadata)) print(`\n${printableInline(key)}: ${text}`);
 }

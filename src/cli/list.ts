@@ -7,6 +7,7 @@ import * as ops from "../ops/index.js";
 import { OPTIMIZERS, SCHEDULES } from "../optim/index.js";
 import type { OptionHelp } from "../registry/index.js";
 import { addShowing, type ShowFlags } from "./flags.js";
+import { print } from "./terminal.js";
 
 /** What can be made by its name, as help texts and reference pages show it. */
 interface ReferenceEntry {
@@ -74,8 +75,8 @@ export async function runList({ kind, json }: ListFlags): Promise<void> {
   const references = await Promise.all(
     kinds.map(async (kind): Promise<[string, Reference]> => [kind, await KINDS[kind]()]),
   );
-  if (json) console.log(JSON.stringify(Object.fromEntries(references)));
-  else console.log(references.map(([kind, reference]) => referenceText(kind, reference)).join("\n\n"));
+  if (json) print(JSON.stringify(Object.fromEntries(references)));
+  else print(references.map(([kind, reference]) => referenceText(kind, reference)).join("\n\n"));
 }
 
 function referenceText(kind: string, { usage, entries }: Reference): string {

@@ -5,5 +5,5 @@ import { reportFailure } from "./error_boundary.js";
 try {
   await import("./program.js");
 } catch (error) {
-  process.exitCode = reportFailure(error, process.argv.includes("--debug"));
+  reportFailure(error, process.argv.includes("--debug"));
 }

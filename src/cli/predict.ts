@@ -17,6 +17,7 @@ import { percent } from "./printer.js";
 import { dataOptionsOf } from "./settings.js";
 import { expectFits, type NetworkOptions, Networks, setUp } from "./setup.js";
 import { formatTable } from "./table.js";
+import { print } from "./terminal.js";
 
 interface PredictFlags extends ShowFlags, LoadFlags, Pick<NetworkOptions, "network"> {
   files: string[];
@@ -68,7 +69,7 @@ export async function runPredict(flags: PredictFlags): Promise<void> {
     results.push({ file, ...rest, predictions: predict(network, inputs, { classNames }) });
   }
   if (flags.json) for (const part of results) printJson(part);
-  else console.log(tableOf(results, Math.min(top, classes), classNames).join("\n"));
+  else print(tableOf(results, Math.min(top, classes), classNames).join("\n"));
 }
 
 /** From the data if they are named, else from the network's file. */
@@ -87,7 +88,7 @@ async function descriptionFor(student: string, flags: PredictFlags): Promise<Pre
 function printJson({ file, predictions, labels }: FilePredictions): void {
   for (const [index, prediction] of predictions.entries()) {
     const label = labels === null ? {} : { label: labels[index] };
-    console.log(JSON.stringify({ file, index, ...prediction, ...label }));
+    print(JSON.stringify({ file, index, ...prediction, ...label }));
   }
 }
 

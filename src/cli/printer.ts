@@ -2,6 +2,7 @@ import type { ExperimentControls, TrialRecord } from "../compare/index.js";
 import { flattenRecord, formatEpoch, overallBar, type Progress, percent, progressBar } from "../log/index.js";
 import type { RunControls } from "../train/index.js";
 import type { ShowFlags } from "./flags.js";
+import { print, printError } from "./terminal.js";
 
 export { percent } from "../log/index.js";
 
@@ -21,7 +22,7 @@ export class Printer {
   readonly note = (text: string): void => {
     if (this.flags.quiet) return;
     this.bar?.clear();
-    console.error(text);
+    printError(text);
   };
 
   /** Leaves the terminal as it was. */
@@ -32,7 +33,7 @@ export class Printer {
   protected print(object: Record<string, unknown>, text: () => string): void {
     if (this.flags.quiet) return;
     this.bar?.clear();
-    console.log(this.flags.json ? JSON.stringify(object) : text());
+    print(this.flags.json ? JSON.stringify(object) : text());
   }
 }
 

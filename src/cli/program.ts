@@ -2,6 +2,7 @@ import { Command } from "commander";
 import { MANIFEST } from "../package.js";
 import { errorBoundary, reportFailure } from "./error_boundary.js";
 import { configured } from "./settings.js";
+import { writeError, writeOutput } from "./terminal.js";
 
 const EXIT_CODES = `
 Exit codes: 0 done; 1 failed, a mistake in a configuration file included; 2 wrong usage; 130 interrupted, with the
@@ -51,12 +52,6 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   },
 };
 
-// A reader that goes away, as `| head` does, is no failure.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code === "EPIPE") process.exit(0);
-  throw error;
-});
-
 const program = new Command("distillery")
   .description("Knowledge distillation: train a teacher, distil it into a small student, prove that it helped")
   .version(MANIFEST.version)
@@ -66,6 +61,8 @@ const names = Object.hasOwn(COMMANDS, requested) ? [requested] : Object.keys(COM
 for (const name of names) program.addCommand(await (COMMANDS[name] as () => Promise<Command>)());
 for (const command of [program, ...program.commands]) {
   command.exitOverride().configureOutput({
+    writeOut: writeOutput,
+    writeErr: writeError,
     outputError: (text, write) => {
       const problem = text
         .replace(/^error: /, "")
@@ -79,5 +76,5 @@ for (const command of [program, ...program.commands]) {
 try {
   await program.parseAsync();
 } catch (error) {
-  process.exitCode = reportFailure(error, process.argv.includes("--debug"));
+  reportFailure(error, process.argv.includes("--debug"));
 }

@@ -11,8 +11,9 @@ import {
 } from "../config/index.js";
 import { DistilleryError } from "../errors.js";
 import { withLogFile } from "../log/index.js";
-import { errorBoundary, UsageError } from "./error_boundary.js";
+import { EXIT, errorBoundary, UsageError } from "./error_boundary.js";
 import { flagOf, type ShowFlags } from "./flags.js";
+import { printError } from "./terminal.js";
 
 /** What a command runs with. */
 export interface Settings<C extends ConfigName> {
@@ -34,8 +35,14 @@ export function configured<C extends ConfigName, F extends ShowFlags>(
     const run = errorBoundary<F>((flags) => body(settings, flags));
     const { logFile } = settings.config;
     if (logFile === false) await run(flags);
-    else await withLogFile(() => run(flags), logFile === true ? undefined : logFile);
+    else await withLogFile(() => run(flags), logFile === true ? undefined : logFile, logFailed);
   });
+}
+
+/** A log that can't be written ends no work, but the command has failed. */
+function logFailed({ message, code }: DistilleryError): void {
+  process.exitCode ??= EXIT.failed;
+  printError(`distillery: ${message}: the log ends here (${code})`);
 }
 
 /** A command's configuration: from its file, if one is given; flags take precedence. */

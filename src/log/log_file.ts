@@ -1,23 +1,42 @@
-import { closeSync, mkdirSync, openSync, writeSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, statSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
+import { DistilleryError } from "../errors.js";
 import { ioError } from "../files/index.js";
+import { printable } from "./printable.js";
 
 /** Where the script's helper sends what a run prints. */
 export const DEFAULT_LOG_FILE = "output_results/knowledge_distillation.txt";
 
 /**
  * Runs `body` with everything that the process prints meanwhile, on standard output and standard error, written to a
- * file as well, in UTF-8. The file's folder is made; what was printed is in the file even when the run fails.
+ * file as well, in UTF-8. The file's folder is made; what was printed is in the file even when the run fails. If the
+ * file can't be written any more, `body` goes on without it: `onFailure` is called once, by default it prints the reason
+ * on standard error.
  *
- * @throws DistilleryError `IO_ERROR` if the file can't be written, before `body` runs; and whatever `body` throws.
+ * @throws DistilleryError `IO_ERROR` if the file can't be opened, or is a pipe, before `body` runs; and whatever `body`
+ * throws.
  * @example
  * ```ts
  * await withLogFile(() => distill({ teacher, student, data }));
  * ```
  */
-export async function withLogFile<T>(body: () => T | Promise<T>, file: string = DEFAULT_LOG_FILE): Promise<T> {
+export async function withLogFile<T>(
+  body: () => T | Promise<T>,
+  file: string = DEFAULT_LOG_FILE,
+  onFailure: (error: DistilleryError) => void = sayFailure,
+): Promise<T> {
   const descriptor = open(file);
-  const restore = [process.stdout, process.stderr].map((stream) => tee(stream, descriptor, file));
+  let hasFailed = false;
+  const append = (bytes: Uint8Array) => {
+    if (hasFailed) return;
+    try {
+      writeAll(descriptor, bytes);
+    } catch (error) {
+      hasFailed = true;
+      onFailure(ioError("write", file, error));
+    }
+  };
+  const restore = [process.stdout, process.stderr].map((stream) => tee(stream, append));
   try {
     return await body();
   } finally {
@@ -26,26 +45,31 @@ export async function withLogFile<T>(body: () => T | Promise<T>, file: string = 
   }
 }
 
+function sayFailure({ message }: DistilleryError): void {
+  process.stderr.write(printable(`${message}: the log ends here\n`));
+}
+
 function open(file: string): number {
   try {
     mkdirSync(dirname(file), { recursive: true });
+    // It would wait for a reader, and for a slow one again and again.
+    if (statSync(file, { throwIfNoEntry: false })?.isFIFO()) {
+      throw new DistilleryError("IO_ERROR", `${file}: is a pipe, not a file: pipe the output itself, as 2>&1 | tee`);
+    }
     return openSync(file, "w");
   } catch (error) {
-    throw ioError("write", file, error);
+    throw error instanceof DistilleryError ? error : ioError("write", file, error);
   }
 }
 
-/** Copies what a stream is given into the file, at once: a crash loses nothing. */
-function tee(stream: NodeJS.WriteStream, descriptor: number, file: string): () => void {
+/** Copies what a stream is given, once it has it: a crash loses nothing. */
+function tee(stream: NodeJS.WriteStream, append: (bytes: Uint8Array) => void): () => void {
   const write = stream.write;
   stream.write = ((chunk: string | Uint8Array, ...rest: never[]) => {
     const encoding = typeof rest[0] === "string" ? rest[0] : "utf8";
-    try {
-      writeAll(descriptor, typeof chunk === "string" ? Buffer.from(chunk, encoding) : chunk);
-    } catch (error) {
-      throw ioError("write", file, error);
-    }
-    return write.call(stream, chunk, ...rest);
+    const answer = write.call(stream, chunk, ...rest);
+    append(typeof chunk === "string" ? Buffer.from(chunk, encoding) : chunk);
+    return answer;
   }) as typeof write;
   return () => {
     stream.write = write;

@@ -1,4 +1,5 @@
 import type { Metrics } from "./epoch_record.js";
+import { printable } from "./printable.js";
 import { formatSeconds } from "./time_left.js";
 
 /** What a progress line shows of a training step. */
@@ -129,7 +130,7 @@ function fitLine(
 
 /** The text on one line, cut to `width` columns. */
 function cut(text: string, width: number): string {
-  const plain = text.replaceAll(/\p{Cc}+/gu, " ");
+  const plain = printable(text.replaceAll("\n", " "));
   if (columns(plain) <= width) return plain;
   const letters: string[] = [];
   let left = width - 1;

@@ -1,14 +1,12 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { stripVTControlCharacters } from "node:util";
 import { expect, test } from "vitest";
 import { temporaryFolder } from "../checkpoint/support.js";
 import { describeWith, terminal } from "../helpers/needs.js";
-import { EPOCH_LINE, ended, lines, newFolder } from "./support.js";
+import { EPOCH_LINE, ended, lines, MAIN, newFolder } from "./support.js";
 
-const MAIN = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 const temporary = temporaryFolder();
 
 /** Starts `distillery ARGS` in a terminal of so many columns; what the terminal gets is its standard output. */

@@ -86,7 +86,7 @@ describe("the line of several runs", () => {
     [30, "seed 3 of 5: distilled", "━───── 25% 1:02:05 left seed …"],
     [22, "seed 3 of 5: distilled", "━──── 25% 1:02:05 left"],
     [12, "seed 3 of 5: distilled", "━━────── 25%"],
-    [79, "two\nlines\x1b[31m", "━━━━━━━─────────────────────── 25% | 1:02:05 left | two lines [31m"],
+    [79, "two\nlines\x1b[31m", "━━━━━━━─────────────────────── 25% | 1:02:05 left | two lines\\u001b[31m"],
     // Signs that are two columns wide.
     [40, "東京東京東京東京東京東京", "━────── 25% 1:02:05 left 東京東京東京東…"],
   ])("in %i columns: %j", (width, text, line) => {
