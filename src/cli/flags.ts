@@ -2,6 +2,7 @@ import { type Command, Option } from "commander";
 import { getDefault } from "valibot";
 import type { LoadOptions } from "../checkpoint/index.js";
 import { DATASET_NAMES, FORMATS_HELP } from "../data/index.js";
+import { LOADING_FLAGS, type OptionFlag } from "../data/load_options.js";
 import { DEFAULT_LOG_FILE } from "../log/index.js";
 import { LOSSES } from "../losses/index.js";
 import { MODELS } from "../models/index.js";
@@ -33,23 +34,25 @@ const RUNNING = "Running:";
 const NETWORK = "<network>";
 const OWN = "./net.mjs#Tiny";
 
+/** What the texts of flags mean. */
+const PARSERS = { number: toNumber, sides: toSides };
+/** The flags of what says how data are read. */
+const LOADING = Object.fromEntries(Object.entries(LOADING_FLAGS).map(([name, flag]) => [name, toFlag(flag)]));
+
+function toFlag({ value, help, parse }: OptionFlag): Flag {
+  return parse === undefined ? [value, help] : [value, help, PARSERS[parse]];
+}
+
 /** What help texts say of options, in groups; types and defaults come from the schemas, names from the registries. */
 const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = {
   "Data:": {
     data: ["<name>", `synthetic, ${DATASET_NAMES.join(", ")}; or ${FORMATS_HELP}`],
-    labelColumn: ["<name>", "label column of a .csv (default: label, class, target, y, or the last)"],
-    header: ["", "the first line of a .csv names the columns (default: if it has no number)"],
-    imageSize: ["<pixels>", "resize the images of a folder, such as 32 or 48x64 (rows x columns)", toSides],
-    missing: ["<what>", "missing cells of a .csv: error, or mean of their column (default: error)"],
-    grey: ["", "convert the images of a folder to grey (default: as the first one is)"],
-    stream: ["", "stream from disk in shuffled chunks"],
-    testFraction: ["<fraction>", "fraction held out as test set if the source has none, 0 disables", toNumber],
+    ...LOADING,
     validation: [
       "<fraction>",
       "fraction of the training data to choose epochs by, 0 for none (default: 0.1; 0 for synthetic data)",
       toNumber,
     ],
-    splitSeed: ["<number>", "seed of the splits", toNumber],
     augment: ["<changes>", "random changes of images: shift=2,flip=0.5, also crop=4 (pixels), noise=0.1", toChanges],
   },
   "Networks:": {
@@ -153,15 +156,15 @@ export function addOptions(command: Command, { entries }: Fields, own: Readonly<
       const isShown = typeof usual === "string" || typeof usual === "number" || Array.isArray(usual);
       const full = own[name] ?? (isShown ? `${text} (default: ${usual})` : text);
       if (usual !== true) option(`${flagOf(name)} ${value}`.trim(), full);
-      if (NEGATED[name] !== undefined) option(flagOf(name).replace("--", "--no-"), NEGATED[name]);
+      const negated = NEGATED[name];
+      if (negated !== undefined) option(flagOf(name).replace("--", "--no-"), negated);
     }
   }
   return command;
 }
 
-const NEGATED: Readonly<Record<string, string>> = {
-  header: "the first line of a .csv holds values",
-  grey: "convert the images of a folder to colour",
+const NEGATED: Readonly<Record<string, string | undefined>> = {
+  ...Object.fromEntries(Object.entries(LOADING_FLAGS).map(([name, { negated }]) => [name, negated])),
   teacherCache: "run the teacher at each step",
   shuffle: "the data's own order each epoch",
   report: "write no report.html",

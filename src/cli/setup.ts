@@ -4,7 +4,7 @@ import { loadNetwork } from "../checkpoint/index.js";
 import { type dataSchema, type ResolvedConfig, type RunName, runMetadata } from "../config/index.js";
 import { type AugmentOptions, augment } from "../data/augment.js";
 import type { Dataset } from "../data/dataset.js";
-import type { LoadDataOptions } from "../data/load_data.js";
+import { onlyLoading } from "../data/load_options.js";
 import { splitDataset } from "../data/split.js";
 import { synthetic } from "../data/synthetic.js";
 import { DistilleryError } from "../errors.js";
@@ -61,7 +61,7 @@ async function openSource(options: SourceOptions): Promise<Source> {
   const { data, validation = 0, splitSeed, augment: changes } = options;
   // Loaded late: the reference script starts without the readers of files.
   const { loadData } = await import("../data/load_data.js");
-  const { name, train: all, test, validation: own } = await loadData(data, loadingOptions(options));
+  const { name, train: all, test, validation: own } = await loadData(data, onlyLoading(options));
   const isSplit = validation > 0 && own === null;
   const { train, heldOut } = isSplit ? split(all, validation, splitSeed) : { train: all, heldOut: own };
   const changed = changes === undefined ? train : augment(train, changes);
@@ -84,12 +84,6 @@ function split(whole: Dataset, fraction: number, seed: number): { train: Dataset
     const text = `${whole.name}: no class has two samples for training, one of which could be held out`;
     throw new DistilleryError("BAD_DATA", `${text}: --validation 0 trains without a validation set`, { cause: error });
   }
-}
-
-function loadingOptions(options: SourceOptions): LoadDataOptions {
-  const { labelColumn, header, missing, imageSize, grey, stream, testFraction, splitSeed } = options;
-  const given = Object.entries({ labelColumn, header, missing, imageSize, grey, stream, testFraction, splitSeed });
-  return Object.fromEntries(given.filter(([, value]) => value !== undefined));
 }
 
 /** Refuses a last batch of one sample, which BatchNorm in train mode can't take, before anything runs. */

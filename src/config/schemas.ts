@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { show } from "../checks.js";
 import { SEEDS, SWEEP_DEFAULTS } from "../compare/options.js";
+import { loadSchema } from "../data/load_options.js";
 import { LOSSES } from "../losses/index.js";
 import { MODELS } from "../models/index.js";
 import { OPTIMIZERS, SCHEDULES } from "../optim/index.js";
@@ -15,7 +16,6 @@ import {
   integer,
   list,
   nonNegative,
-  oneOf,
   type Registry,
 } from "../registry/index.js";
 import { MAX_THREADS } from "../threads.js";
@@ -35,20 +35,6 @@ const pathOrFlag = (what: string) => v.union([v.boolean(), text(what)], expected
 const folder = (usual: string) => v.optional(text("a folder"), usual);
 const file = () => v.optional(text("a file"));
 const upTo = (max: number) => integer(1, max);
-
-function column() {
-  const message = expected("the name of a column, or its index");
-  return v.pipe(
-    v.union([v.string(), v.pipe(v.number(), v.safeInteger())], message),
-    v.check((name) => name !== "", message),
-  );
-}
-
-function sides() {
-  const message = expected("a number of pixels of at least 1, or of rows and columns");
-  const side = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
-  return v.union([side, v.tuple([side, side])], message);
-}
 
 type Named = Pick<Registry<unknown>, "issueOf" | "canonical">;
 
@@ -78,25 +64,7 @@ const schedule = v.lazy(
 const DATA = {
   /** `synthetic`, the name of a built-in data set, a folder or a file. */
   data: v.optional(text("a data set's name, folder or file"), "synthetic"),
-  /**
-   * The label column of a table: its name, or its index, counted from the end if negative; default: the one that is
-   * called label, class, target or y, or else the last.
-   */
-  labelColumn: v.optional(column()),
-  /** Whether the first line of a table names the columns; default: whether it has no number. */
-  header: v.optional(boolean()),
-  /** The size that all images of a folder are brought to, one number or `[rows, columns]`; default: they are of one size. */
-  imageSize: v.optional(sides()),
-  /** What becomes of missing cells of a table: an error, or the mean of their column. */
-  missing: v.optional(oneOf(["error", "mean"])),
-  /** Whether all images of a folder become grey, or colour; default: as the first one is. */
-  grey: v.optional(boolean()),
-  /** Whether the data are streamed from disk in shuffled chunks; default: they are read into memory. */
-  stream: v.optional(boolean()),
-  /** The fraction held out as test set if the source has none; 0: no test set. */
-  testFraction: v.optional(fractionBelow1(), 0.2),
-  /** Seed of the splits, so that runs of other seeds share them. */
-  splitSeed: v.optional(integer(0), 0),
+  ...loadSchema.entries,
   seed: v.optional(integer(0), 0),
   /** Default: the cores. */
   threads: v.optional(upTo(MAX_THREADS)),

@@ -30,6 +30,8 @@ export interface Dataset {
   readonly image?: ImageLayout;
   /** For the rows of a table: its columns, and what standardised them. */
   readonly table?: TableLayout;
+  /** For plain numbers that were standardised: by what. */
+  readonly values?: ValueLayout;
   /** The number of neighbouring samples that are read together; a shuffling {@link DataLoader} keeps them together. */
   readonly chunk?: number;
   /** With `chunk`: the number of the chunk that a sample is read with; default: `index / chunk`, rounded down. */
@@ -48,6 +50,13 @@ export interface ImageLayout {
   readonly height: number;
   readonly width: number;
   /** By channel: a value is (pixel / 255 - mean) / std. */
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+}
+
+/** Plain numbers, each of which became (x - mean) / std of its column. */
+export interface ValueLayout {
+  /** [features]. */
   readonly mean: readonly number[];
   readonly std: readonly number[];
 }

@@ -1,5 +1,12 @@
 import type { IntTensor } from "../tensor/int_tensor.js";
-import { type Batch, type Dataset, expectDataset, type ImageLayout, type TableLayout } from "./dataset.js";
+import {
+  type Batch,
+  type Dataset,
+  expectDataset,
+  type ImageLayout,
+  type TableLayout,
+  type ValueLayout,
+} from "./dataset.js";
 
 /** A data set made of another one, whose names, classes and layout it passes on. */
 export abstract class DerivedDataset implements Dataset {
@@ -14,12 +21,13 @@ export abstract class DerivedDataset implements Dataset {
   readonly classNames?: readonly string[];
   readonly image?: ImageLayout;
   readonly table?: TableLayout;
+  readonly values?: ValueLayout;
   /** The samples of the base that are read together. */
   readonly chunk?: number;
   #fingerprint: string | null = null;
 
   constructor(dataset: Dataset) {
-    const { name, features, shape, classes, augmented, replayable, classNames, image, table, chunk } =
+    const { name, features, shape, classes, augmented, replayable, classNames, image, table, values, chunk } =
       expectDataset(dataset);
     this.dataset = dataset;
     this.name = name;
@@ -31,6 +39,7 @@ export abstract class DerivedDataset implements Dataset {
     this.classNames = classNames;
     this.image = image;
     this.table = table;
+    this.values = values;
     this.chunk = chunk;
   }
 

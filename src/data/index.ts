@@ -1,13 +1,21 @@
 export { type AugmentOptions, augment } from "./augment.js";
-export { type Batch, type Dataset, type ImageLayout, labelsOf, type TableColumn, type TableLayout } from "./dataset.js";
-export type { ImageOptions } from "./formats/decode_images.js";
+export {
+  type Batch,
+  type Dataset,
+  type ImageLayout,
+  labelsOf,
+  type TableColumn,
+  type TableLayout,
+  type ValueLayout,
+} from "./dataset.js";
 export type { FileSamples, Folder, Format, OpenOptions, SampleReader } from "./formats/format.js";
 export { FORMATS, FORMATS_HELP, readSamples, SAMPLES_HELP } from "./formats/index.js";
 export { fromIterable, type Sample } from "./from_iterable.js";
 export { type DownloadOptions, type DownloadProgress, downloadData } from "./hub/download.js";
 export { DATASET_NAMES, type FoundData, findData, type ListedData, listData } from "./hub/locate.js";
 export { ImageDataset, type ImageDatasetOptions, type ImageSize } from "./image_dataset.js";
-export { type DataSets, type ImageSets, type LoadDataOptions, loadData, loadImages } from "./load_data.js";
+export { type DataSets, type ImageSets, loadData, loadImages } from "./load_data.js";
+export type { ImageOptions, LoadDataOptions, TableOptions } from "./load_options.js";
 export { DataLoader, type DataLoaderOptions, type EpochBatches } from "./loader.js";
 export { openStreamed, type StreamedFiles, type StreamOptions } from "./open_streamed.js";
 export { type Cell, encodeSamples } from "./preprocessing/encode.js";
@@ -28,5 +36,4 @@ export type { Normalisation } from "./statistics.js";
 export { StreamedDataset } from "./streamed_dataset.js";
 export { Subset } from "./subset.js";
 export { type SyntheticOptions, synthetic } from "./synthetic.js";
-export type { TableOptions } from "./table.js";
-export { type DatasetOptions, TableDataset, TensorDataset } from "./tensor_dataset.js";
+export { type DatasetOptions, StandardizedDataset, TableDataset, TensorDataset } from "./tensor_dataset.js";

@@ -1,25 +1,14 @@
-import { expectInteger, expectNumber, expectOptions, show } from "../checks.js";
+import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { badData } from "../files/index.js";
 import { type Dataset, indexRange } from "./dataset.js";
-import { expectImageSize, type ImageOptions } from "./formats/decode_images.js";
 import { detectFormat, FORMATS } from "./formats/index.js";
 import { DATASET_NAMES, datasetInfo, findData, notFound } from "./hub/locate.js";
 import { ImageDataset } from "./image_dataset.js";
+import { type LoadDataOptions, type ResolvedLoading, resolveLoading } from "./load_options.js";
 import { type BuildOptions, type RawData, toDatasets } from "./raw_data.js";
 import { stratify } from "./split.js";
 import { Subset } from "./subset.js";
-import type { TableOptions } from "./table.js";
-
-/** The options of {@link loadData}; those of another format than the one that is found do nothing. */
-export interface LoadDataOptions extends TableOptions, ImageOptions {
-  /** For a source without a test part: the fraction of each class that is held out as one; default 0.2; 0: none is. */
-  readonly testFraction?: number;
-  /** The seed of that choice, which should stay while seeds of training change; default 0. */
-  readonly splitSeed?: number;
-  /** Whether the values stay on the disk and are read in chunks, for data that don't fit into memory; default false. */
-  readonly stream?: boolean;
-}
 
 /** A data set in its parts. */
 export interface DataSets {
@@ -65,10 +54,10 @@ export async function loadData(source: string, options: LoadDataOptions = {}): P
     const text = `source: expected a data set's name, a file or a folder, got ${show(source)}`;
     throw new DistilleryError("BAD_ARGUMENT", text);
   }
-  const { stream = false } = options;
-  const split = checkOptions(options);
-  const { path, raw, ...build } = await openSource(source, { ...options, stream });
-  return { name: build.name, ...(await splitRaw(raw, path, split, { ...build, stream })) };
+  const loading = resolveLoading(options);
+  const { stream, standardize } = loading;
+  const { path, raw, ...build } = await openSource(source, loading);
+  return { name: build.name, ...(await splitRaw(raw, path, loading, { ...build, stream, standardize })) };
 }
 
 /**
@@ -94,7 +83,7 @@ interface Source extends Pick<BuildOptions, "name" | "normalisation"> {
   readonly raw: RawData;
 }
 
-async function openSource(source: string, options: LoadDataOptions & { stream: boolean }): Promise<Source> {
+async function openSource(source: string, options: ResolvedLoading): Promise<Source> {
   if (!DATASET_NAMES.includes(source)) {
     const { format, name } = await detectFormat(source, DATASET_NAMES);
     return { name, path: source, raw: await format.open(source, options) };
@@ -114,7 +103,7 @@ async function openSource(source: string, options: LoadDataOptions & { stream: b
 async function splitRaw(
   raw: RawData,
   path: string,
-  { testFraction, splitSeed }: { testFraction: number; splitSeed: number },
+  { testFraction, splitSeed }: ResolvedLoading,
   options: BuildOptions,
 ): Promise<Omit<DataSets, "name">> {
   const { labels } = raw.train;
@@ -125,33 +114,4 @@ async function splitRaw(
   const { train: rows, heldOut } = stratify(labels, raw.classes, { fraction: testFraction, seed: splitSeed });
   const { train: whole, validation } = await toDatasets(raw, path, rows, options);
   return { train: new Subset(whole, rows), test: new Subset(whole, heldOut), validation };
-}
-
-const OPTIONS = [
-  "labelColumn",
-  "header",
-  "missing",
-  "imageSize",
-  "grey",
-  "testFraction",
-  "splitSeed",
-  "stream",
-] as const;
-
-function checkOptions(options: LoadDataOptions) {
-  expectOptions("loadData", options, OPTIONS);
-  const { labelColumn, header, missing, imageSize, grey, testFraction = 0.2, splitSeed = 0, stream } = options;
-  if (labelColumn !== undefined && typeof labelColumn !== "string")
-    expectInteger("labelColumn", labelColumn, -(2 ** 31));
-  for (const [name, value] of Object.entries({ header, grey, stream })) {
-    if (value === undefined || typeof value === "boolean") continue;
-    throw new DistilleryError("BAD_ARGUMENT", `${name}: expected true or false, got ${show(value)}`);
-  }
-  if (missing !== undefined && missing !== "error" && missing !== "mean") {
-    throw new DistilleryError("BAD_ARGUMENT", `missing: expected "error" or "mean", got ${show(missing)}`);
-  }
-  expectImageSize(imageSize);
-  expectNumber("testFraction", testFraction, (x) => x >= 0 && x < 1, "a number from 0 to less than 1");
-  expectInteger("splitSeed", splitSeed, 0);
-  return { testFraction, splitSeed };
 }

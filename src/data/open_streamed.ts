@@ -7,7 +7,8 @@ import { CIFAR_VERSIONS, type Cifar, openCifar } from "./formats/cifar.js";
 import { isGzip } from "./formats/gzip.js";
 import { decodeIdx, streamImages } from "./formats/idx.js";
 import { decodeNpy } from "./formats/npy.js";
-import { openNpyPair, toLabels } from "./formats/numpy.js";
+import { toLabels } from "./formats/npy_labels.js";
+import { openNpyPair } from "./formats/numpy.js";
 import { expectChannels } from "./image_dataset.js";
 import { type RawPart, toDatasets } from "./raw_data.js";
 import type { Normalisation } from "./statistics.js";
@@ -30,8 +31,8 @@ export interface StreamOptions extends DatasetOptions, Partial<Normalisation> {
 
 /**
  * A data set that need not fit into memory: its samples stay on the disk, and are read in chunks when they are needed.
- * Bytes are pixels and become (pixel / 255 - mean) / std, by the given numbers or the files' own; floats are taken as they
- * are. The values are those of the data set in memory. {@link loadData} with `stream` finds the files of a whole data set.
+ * Bytes are pixels and become (pixel / 255 - mean) / std, by the given numbers or the files' own; the
+ * columns of a matrix of other numbers are standardised by their own, those of more axes are taken as they are. The values are those of the data set in memory. {@link loadData} with `stream` finds the files of a whole data set.
  *
  * A shuffling {@link DataLoader} takes the chunks in a random order, and the samples inside each in one. Samples of
  * different chunks do not mix: shuffle files that are sorted by class once before. Opening reads all once, to check and to
@@ -121,7 +122,10 @@ function givenNumbers(
   std: Normalisation["std"],
 ): Normalisation {
   if (rows.dtype !== "uint8") {
-    throw new DistilleryError("BAD_ARGUMENT", "mean, std: expected them for bytes only: floats are taken as they are");
+    throw new DistilleryError(
+      "BAD_ARGUMENT",
+      "mean, std: expected them for bytes only: the columns of numbers have their own",
+    );
   }
   const channels = isImage ? rows.shape[0] : 1;
   return {

@@ -2,13 +2,14 @@ import { createHash } from "node:crypto";
 import { expectInteger } from "../checks.js";
 import { badData } from "../files/index.js";
 import { Tensor } from "../tensor/tensor.js";
-import { type Dataset, expectClassNames } from "./dataset.js";
+import { type Dataset, expectClassNames, type ValueLayout } from "./dataset.js";
 import { ImageDataset, type ImageSize } from "./image_dataset.js";
 import { featuresOf, materialize, type RowSource, rowBytes, visitRows } from "./row_source.js";
+import { measureColumns, StandardizedRows } from "./standardize.js";
 import { ChannelStatistics, type Normalisation } from "./statistics.js";
 import { StreamedDataset } from "./streamed_dataset.js";
 import { EncodedRows, measureTable, type TableReader } from "./table.js";
-import { bytesOf, TableDataset, TensorDataset } from "./tensor_dataset.js";
+import { bytesOf, StandardizedDataset, TableDataset, TensorDataset } from "./tensor_dataset.js";
 
 /** What a format finds at a path: samples before anything is measured, and their labels. */
 export interface RawData {
@@ -23,12 +24,14 @@ export interface RawData {
 
 /** Some samples with their classes. */
 export interface RawPart {
-  /** Bytes are pixels, floats are taken as they are, doubles are the cells of a table. */
+  /** Bytes are pixels; doubles are the cells of a table, or numbers that are standardised. */
   readonly rows: RowSource;
   /** [rows]. */
   readonly labels: Int32Array;
   /** For bytes: whether their shape is [channels, height, width]; default true. */
   readonly isImage?: boolean;
+  /** For numbers: whether they are the columns of a matrix, which are standardised. */
+  readonly isMatrix?: boolean;
   /** For the cells of a table: what read them. */
   readonly table?: TableReader;
 }
@@ -40,6 +43,8 @@ export interface BuildOptions {
   readonly stream: boolean;
   /** The bytes of the values that are read at once. */
   readonly chunkBytes?: number;
+  /** Whether the columns of tables and matrices are standardised; default true. */
+  readonly standardize?: boolean;
   /** For pixels; default: measured. */
   readonly normalisation?: Normalisation;
 }
@@ -58,7 +63,7 @@ export async function toDatasets(
   options: BuildOptions,
 ): Promise<{ train: Dataset; test: Dataset | null; validation: Dataset | null }> {
   const rows = options.stream ? train.rows : await materialize(train.rows, source);
-  const fitted = await measureRows({ ...train, rows }, measured, options);
+  const fitted = await measureRows({ ...train, rows }, measured, options, source);
   const first = await build({ ...train, rows }, shared, fitted, options, source);
   const other = async (part: RawPart | null) => {
     if (part === null) return null;
@@ -72,21 +77,32 @@ export async function toDatasets(
 interface Fitted {
   readonly normalisation?: Normalisation;
   readonly table?: Awaited<ReturnType<typeof measureTable>>;
+  readonly values?: ValueLayout;
   /** The statistics of the streamed rows; null until they are computed. */
   readonly sha256: string | null;
 }
 
-async function measureRows(part: RawPart, measured: Int32Array, options: BuildOptions): Promise<Fitted> {
+async function measureRows(
+  part: RawPart,
+  measured: Int32Array,
+  options: BuildOptions,
+  source: string,
+): Promise<Fitted> {
   const { rows, table } = part;
   const step = chunkOf(rows, options);
   const hash = createHash("sha256");
   const visitors = options.stream ? [(data: ArrayBufferView) => void hash.update(bytesOf(data))] : [];
   const digest = () => (options.stream ? hash.digest("hex") : null);
   if (rows.dtype === "float64" && table !== undefined) {
-    const layout = await measureTable(table, rows, measured, step, visitors);
+    const { standardize = true } = options;
+    const layout = await measureTable(table, rows, { measured, step, standardize }, visitors);
     return { table: layout, sha256: digest() };
   }
-  if (rows.dtype === "float32" || options.normalisation !== undefined) {
+  if (part.isMatrix && options.standardize !== false) {
+    const values = await measureMatrix(rows, measured, step, visitors, source);
+    return { values, sha256: digest() };
+  }
+  if (rows.dtype !== "uint8" || options.normalisation !== undefined) {
     await visitRows(rows, step, visitors);
     return { normalisation: options.normalisation, sha256: digest() };
   }
@@ -96,16 +112,29 @@ async function measureRows(part: RawPart, measured: Int32Array, options: BuildOp
   return { normalisation: statistics.normalisation(), sha256: digest() };
 }
 
+async function measureMatrix(
+  rows: RowSource,
+  measured: Int32Array,
+  step: number,
+  visitors: readonly ((data: ArrayBufferView) => void)[],
+  source: string,
+): Promise<ValueLayout> {
+  const { mean, std } = await measureColumns(rows, measured, step, visitors);
+  const wrong = std.findIndex((deviation, c) => !Number.isFinite(deviation) || !Number.isFinite(mean[c]));
+  if (wrong >= 0) throw badData(source, `column ${wrong}: its numbers are too large to be standardised`);
+  return { mean: [...mean], std: [...std] };
+}
+
 async function build(
   part: RawPart,
   { classes, classNames }: Pick<RawData, "classes" | "classNames">,
-  { normalisation, table, sha256 }: Fitted,
+  { normalisation, table, values, sha256 }: Fitted,
   options: BuildOptions,
   source: string,
 ): Promise<Dataset> {
   const { labels, isImage = true } = part;
   const { name, stream } = options;
-  const rows = table === undefined ? part.rows : new EncodedRows(part.rows, part.table as TableReader, table);
+  const rows = encoded(part, { table, values }, source);
   const shared = { name, classes, ...(classNames && { classNames }) };
   if (stream) {
     expectInteger("the number of rows", rows.length, 1, 2 ** 31 - 1);
@@ -113,7 +142,7 @@ async function build(
     const chunk = chunkOf(rows, options);
     const isBytes = rows.dtype === "uint8";
     return new StreamedDataset({
-      ...{ rows, labels, name, classes, classNames: expectClassNames(classNames, classes), table, chunk },
+      ...{ rows, labels, name, classes, classNames: expectClassNames(classNames, classes), table, values, chunk },
       isImage: isBytes && isImage,
       mean: isBytes ? byChannel(part, normalisation?.mean ?? 0) : [],
       std: isBytes ? byChannel(part, normalisation?.std ?? 1) : [],
@@ -128,9 +157,20 @@ async function build(
     return new ImageDataset(data, labels, { ...shared, ...numbers, features: featuresOf(rows), image });
   }
   const inputs = new Tensor(data as Float32Array, [rows.length, featuresOf(rows)]);
-  return table === undefined
-    ? new TensorDataset(inputs, labels, shared)
-    : new TableDataset(inputs, labels, { ...shared, table });
+  if (table !== undefined) return new TableDataset(inputs, labels, { ...shared, table });
+  if (values !== undefined) return new StandardizedDataset(inputs, labels, { ...shared, values });
+  return new TensorDataset(inputs, labels, shared);
+}
+
+function identity(features: number): ValueLayout {
+  return { mean: new Array<number>(features).fill(0), std: new Array<number>(features).fill(1) };
+}
+
+/** The rows as a network takes them, but for pixels, which are normalised batch by batch. */
+function encoded(part: RawPart, { table, values }: Pick<Fitted, "table" | "values">, source: string): RowSource {
+  if (table !== undefined) return new EncodedRows(part.rows, part.table as TableReader, table);
+  if (values === undefined && part.rows.dtype !== "float64") return part.rows;
+  return new StandardizedRows(part.rows, values ?? identity(featuresOf(part.rows)), source);
 }
 
 async function hashOf(rows: RowSource, step: number): Promise<string> {

@@ -11,6 +11,7 @@ import {
   type ImageLayout,
   indexRange,
   type TableLayout,
+  type ValueLayout,
 } from "./dataset.js";
 import { featuresOf, newRows, type RowData, type RowSource } from "./row_source.js";
 import { bytesOf } from "./tensor_dataset.js";
@@ -29,6 +30,7 @@ interface StreamedParts {
   /** Whether the shape of the bytes is that of images. */
   readonly isImage: boolean;
   readonly table: TableLayout | undefined;
+  readonly values: ValueLayout | undefined;
   /** Samples that are read at once. */
   readonly chunk: number;
   /** SHA-256 in hex over the rows. */
@@ -45,6 +47,7 @@ export class StreamedDataset implements Dataset {
   readonly classNames?: readonly string[];
   readonly image?: ImageLayout;
   readonly table?: TableLayout;
+  readonly values?: ValueLayout;
   readonly replayable = true;
   /** Samples that are read at once. */
   readonly chunk: number;
@@ -67,6 +70,7 @@ export class StreamedDataset implements Dataset {
     this.classNames = parts.classNames;
     if (isImage) this.image = { channels, height, width, mean, std };
     if (parts.table !== undefined) this.table = parts.table;
+    if (parts.values !== undefined) this.values = parts.values;
     this.chunk = parts.chunk;
     this.labels = new IntTensor(labels);
     this.#rows = rows;
@@ -102,8 +106,8 @@ export class StreamedDataset implements Dataset {
   }
 
   fingerprint(): string {
-    const table = this.table === undefined ? "" : `, table ${JSON.stringify(this.table)}`;
-    const kind = `${this.#rows.dtype}, mean ${this.#mean}, std ${this.#std}${table}`;
+    const layout = (name: "table" | "values") => (this[name] ? `, ${name} ${JSON.stringify(this[name])}` : "");
+    const kind = `${this.#rows.dtype}, mean ${this.#mean}, std ${this.#std}${layout("table")}${layout("values")}`;
     const text = `${kind} [${this.length}, ${this.features}], in chunks of ${this.chunk}\n${this.#sha256}\n`;
     return createHash("sha256").update(text).update(bytesOf(this.labels.data)).digest("hex");
   }

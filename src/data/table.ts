@@ -3,22 +3,11 @@ import { DistilleryError } from "../errors.js";
 import { badData } from "../files/index.js";
 import { native } from "../native.js";
 import type { TableColumn, TableLayout } from "./dataset.js";
+import type { TableOptions } from "./load_options.js";
 import { isForeignNumber, isMissing, parseNumber } from "./preprocessing/encode.js";
 import { columnWidth, firstRepeated, MAX_CATEGORIES, widthOf } from "./preprocessing/spec.js";
-import { newRows, type RowData, type RowSource, visitRows } from "./row_source.js";
-
-/** How the columns of a table are identified. */
-export interface TableOptions {
-  /** The column of the classes: its name, or its index from 0; negative ones count from the end. */
-  readonly labelColumn?: string | number;
-  /** Whether the first line names the columns; default: whether it has no number. */
-  readonly header?: boolean;
-  /**
-   * What becomes of cells that are missing (empty, `NA`, `nan`, `null`, `-`): an error, the default; or numbers become the
-   * mean of their column, and texts a category of their own.
-   */
-  readonly missing?: "error" | "mean";
-}
+import { newRows, type RowData, type RowSource } from "./row_source.js";
+import { measureColumns } from "./standardize.js";
 
 /** The columns of a file: their names, which are their indices if no line names them. */
 interface TableHeader {
@@ -241,51 +230,16 @@ export class TableReader {
 export async function measureTable(
   reader: TableReader,
   rows: RowSource,
-  indices: Int32Array,
-  step: number,
+  { measured, step, standardize }: { measured: Int32Array; step: number; standardize: boolean },
   visit: readonly ((data: RowData) => void)[],
 ): Promise<TableLayout> {
-  const width = reader.columns.length;
-  const [first, sums, squares] = [new Float64Array(width), new Float64Array(width), new Float64Array(width)];
-  const counts = new Float64Array(width);
-  const same = new Uint8Array(width).fill(1);
-  first.fill(Number.NaN);
-  const forEachRow = (change: (data: RowData, at: number) => void) => {
-    let next = 0;
-    return (data: RowData, start: number, end: number) => {
-      for (; next < indices.length && indices[next] < end; next++) change(data, (indices[next] - start) * width);
-    };
-  };
-  const add = forEachRow((data, at) => {
-    for (let c = 0; c < width; c++) {
-      const x = data[at + c];
-      if (Number.isNaN(x)) continue;
-      // Distances from the first: whole numbers far from 0 keep their digits.
-      if (Number.isNaN(first[c])) first[c] = x;
-      sums[c] += x - first[c];
-      counts[c]++;
-    }
-  });
-  await visitRows(rows, step, [add, ...visit]);
-  const means = sums.map((sum, c) => sum / counts[c]);
-  const square = forEachRow((data, at) => {
-    for (let c = 0; c < width; c++) {
-      const distance = data[at + c] - first[c];
-      if (Number.isNaN(distance)) continue;
-      squares[c] += (distance - means[c]) ** 2;
-      if (distance !== 0) same[c] = 0;
-    }
-  });
-  await visitRows(rows, step, [square]);
+  const { mean, std, count } = await measureColumns(rows, measured, step, visit);
   const columns = reader.columns.map(({ name, codes }, c): TableColumn => {
-    const isIncomplete = reader.missing === "mean" && counts[c] < indices.length;
+    const isIncomplete = reader.missing === "mean" && count[c] < measured.length;
     if (codes) return { name, categories: [...codes.keys(), ...(isIncomplete ? [""] : [])].sort() };
-    if (counts[c] === 0) throw badData(reader.file, `${show(name)}: all its cells are missing: leave the column out`);
-    const std = Math.sqrt(squares[c] / counts[c]);
-    const mean = first[c] + means[c];
-    // 1 if all are equal, so that they become 0.
-    if (Number.isFinite(mean) && Number.isFinite(std)) {
-      const numbers = { name, mean, std: same[c] === 1 || std === 0 ? 1 : std };
+    if (count[c] === 0) throw badData(reader.file, `${show(name)}: all its cells are missing: leave the column out`);
+    if (Number.isFinite(mean[c]) && Number.isFinite(std[c])) {
+      const numbers = standardize ? { name, mean: mean[c], std: std[c] } : { name, mean: 0, std: 1 };
       return reader.missing === "mean" ? { ...numbers, missing: true } : numbers;
     }
     throw badData(reader.file, `${show(name)}: its numbers are too large to be standardised`);

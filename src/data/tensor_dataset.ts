@@ -15,6 +15,7 @@ import {
   expectRange,
   indexRange,
   type TableLayout,
+  type ValueLayout,
 } from "./dataset.js";
 
 /** The options of a data set in memory. */
@@ -133,6 +134,16 @@ export class TableDataset extends TensorDataset {
   constructor(inputs: Tensor, labels: Labels, options: DatasetOptions & { table: TableLayout }) {
     super(inputs, labels, options);
     this.table = options.table;
+  }
+}
+
+/** Numbers that were standardised, with what did it. */
+export class StandardizedDataset extends TensorDataset {
+  readonly values: ValueLayout;
+
+  constructor(inputs: Tensor, labels: Labels, options: DatasetOptions & { values: ValueLayout }) {
+    super(inputs, labels, options);
+    this.values = options.values;
   }
 }
 

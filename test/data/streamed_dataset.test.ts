@@ -324,7 +324,7 @@ describe("refused", () => {
       "a .npy file of another type",
       npy("<c8", [2, 1], new Uint8Array(16)),
       labels,
-      'X: elements of type "<c8"; only u1, f4, f8, i4 and i8 are read: astype("float32") of numbers or astype("uint8") of pixels makes one',
+      'X: elements of type "<c8"; whole numbers, truth values and floats of 4 and 8 bytes are read: astype("float32") makes one of numbers',
     ],
     [
       "a .npy file in columns",
@@ -408,7 +408,7 @@ describe("refused", () => {
     [
       "BAD_ARGUMENT",
       open(npy("<f4", [2, 1], floats(1, 2)), labels, { mean: 0, std: 1 }).call,
-      "mean, std: expected them for bytes only: floats are taken as they are",
+      "mean, std: expected them for bytes only: the columns of numbers have their own",
     ],
     ["NOT_FOUND", () => openStreamed({ inputs: "/nowhere/x", labels: "y" }), "/nowhere/x: no such file"],
     ["IO_ERROR", () => openStreamed({ inputs: "/", labels: "y" }), "/: is not a regular file"],

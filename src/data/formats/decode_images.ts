@@ -1,44 +1,24 @@
-import { show } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { badData, readWhole, readWholeSync } from "../../files/index.js";
 import { native } from "../../native.js";
 import type { ImageSize } from "../image_dataset.js";
+import type { ImageOptions } from "../load_options.js";
 
 /** Files that are read and decoded at once. */
 const BATCH = 32;
-/** The longest side. */
-const MAX_SIDE = 65_535;
-
-/** How images are made alike. */
-export interface ImageOptions {
-  /** Rows and columns, or one number for both, that all are resized to; default: all must have the first one's. */
-  readonly imageSize?: number | readonly [height: number, width: number];
-  /** Whether all become grey (true) or colour (false); default: as the first one is. */
-  readonly grey?: boolean;
-}
 
 /** Whether a name is that of an image that can be read. */
 export function isImage(name: string): boolean {
   return /\.(png|jpe?g)$/i.test(name) && !name.startsWith(".");
 }
 
-/** Rows and columns out of the option; `BAD_ARGUMENT` otherwise. */
-export function expectImageSize(imageSize: ImageOptions["imageSize"]): readonly [number, number] | undefined {
-  if (imageSize === undefined) return undefined;
-  const sides = typeof imageSize === "number" ? [imageSize, imageSize] : imageSize;
-  const isSide = (x: unknown) => typeof x === "number" && Number.isInteger(x) && x >= 1 && x <= MAX_SIDE;
-  if (Array.isArray(sides) && sides.length === 2 && sides.every(isSide)) return sides as unknown as [number, number];
-  const text = `imageSize: expected a whole number from 1 to ${MAX_SIDE} or [height, width], got ${show(imageSize)}`;
-  throw new DistilleryError("BAD_ARGUMENT", text);
-}
-
 /** The size that all images are to have: what the options say, otherwise that of the first one. */
 export async function commonSize(first: string, options: ImageOptions): Promise<ImageSize> {
-  const requested = expectImageSize(options.imageSize);
+  const { imageSize } = options;
   const found = native.imageSize(await readWhole(first));
   if (typeof found === "string") throw badData(first, found);
   const [channels, height, width] = found;
-  const [rows, columns] = requested ?? [height, width];
+  const [rows, columns] = typeof imageSize === "number" ? [imageSize, imageSize] : (imageSize ?? [height, width]);
   const size = { channels: options.grey === undefined ? channels : options.grey ? 1 : 3, height: rows, width: columns };
   if (size.channels * rows * columns < 2 ** 31) return size;
   const text = `imageSize: images of ${size.channels} x ${rows} x ${columns} are too large: choose a smaller size`;

@@ -1,8 +1,7 @@
 import type { Tensor } from "../../tensor/tensor.js";
+import type { ResolvedLoading } from "../load_options.js";
 import type { Preprocessing } from "../preprocessing/spec.js";
 import type { RawData } from "../raw_data.js";
-import type { TableOptions } from "../table.js";
-import type { ImageOptions } from "./decode_images.js";
 
 /**
  * A format of data sets. To add one, write a file with a `Format` and add it to `FORMATS`: detection, help texts and
@@ -34,9 +33,7 @@ export interface Folder {
 }
 
 /** The options of formats; those of another format do nothing. */
-export interface OpenOptions extends TableOptions, ImageOptions {
-  readonly stream: boolean;
-}
+export interface OpenOptions extends Omit<ResolvedLoading, "testFraction" | "splitSeed"> {}
 
 /** Reads new samples as the preprocessing of a network says. */
 export interface SampleReader {

@@ -2,11 +2,12 @@ import { join } from "node:path";
 import { showList } from "../../checks.js";
 import { badData, listFiles, listFolders } from "../../files/index.js";
 import type { ImageSize } from "../image_dataset.js";
+import type { ImageOptions } from "../load_options.js";
 import { encodeSamples } from "../preprocessing/encode.js";
 import type { ImagePreprocessing } from "../preprocessing/spec.js";
 import type { RawData, RawPart } from "../raw_data.js";
 import { newRows, type RowData, type RowSource } from "../row_source.js";
-import { commonSize, decodeImages, type ImageOptions, isImage } from "./decode_images.js";
+import { commonSize, decodeImages, isImage } from "./decode_images.js";
 import type { Format } from "./format.js";
 
 /** The images of a folder, by the names of its classes, in the order of `torchvision.datasets.ImageFolder`. */

@@ -2,9 +2,19 @@ import { show } from "../../checks.js";
 import { badData, openSliced, readHead, readSlice } from "../../files/index.js";
 import { gatherStrided } from "../../tensor/gather_strided.js";
 
-/** The types of elements that are read: unsigned bytes, floats of 4 and 8 bytes, whole numbers of 4 and 8. */
-type NpyType = "u1" | "f4" | "f8" | "i4" | "i8";
-export type NpyData = Uint8Array | Float32Array | Float64Array | Int32Array | BigInt64Array;
+/** The types of elements that are read: truth values, whole numbers without and with a sign, floats; by their bytes. */
+type NpyType = "b1" | "u1" | "u2" | "u4" | "u8" | "i1" | "i2" | "i4" | "i8" | "f4" | "f8";
+export type NpyData =
+  | Uint8Array
+  | Uint16Array
+  | Uint32Array
+  | BigUint64Array
+  | Int8Array
+  | Int16Array
+  | Int32Array
+  | BigInt64Array
+  | Float32Array
+  | Float64Array;
 
 /** An array of a `.npy` file. */
 export interface NpyArray {
@@ -20,7 +30,13 @@ const MAX_ELEMENTS = 2 ** 31 - 1;
 const MAX_HEADER = 10_000;
 const MAX_RANK = 32;
 const TYPES: Readonly<Record<NpyType, (buffer: ArrayBuffer) => NpyData>> = {
+  b1: (buffer) => new Uint8Array(buffer),
   u1: (buffer) => new Uint8Array(buffer),
+  u2: (buffer) => new Uint16Array(buffer),
+  u4: (buffer) => new Uint32Array(buffer),
+  u8: (buffer) => new BigUint64Array(buffer),
+  i1: (buffer) => new Int8Array(buffer),
+  i2: (buffer) => new Int16Array(buffer),
   f4: (buffer) => new Float32Array(buffer),
   f8: (buffer) => new Float64Array(buffer),
   i4: (buffer) => new Int32Array(buffer),
@@ -63,10 +79,10 @@ export async function openNpyFile(path: string): Promise<NpyFile> {
 /** How the elements of a file of `size` bytes lie, which has to be the size that its header claims. */
 function layoutOf(head: Uint8Array, file: string, size: number) {
   const { descr, fortranOrder, shape, offset } = readNpyHeader(head, file);
-  const [, order, type] = /^([<>=|])(u1|f4|f8|i4|i8)$/.exec(descr) ?? [];
-  if (type === undefined) {
-    const advice = 'astype("float32") of numbers or astype("uint8") of pixels makes one';
-    throw badData(file, `elements of type "${descr.slice(0, 20)}"; only u1, f4, f8, i4 and i8 are read: ${advice}`);
+  const [, order, type] = /^([<>=|])(.*)$/.exec(descr) ?? [];
+  if (type === undefined || !Object.hasOwn(TYPES, type)) {
+    const known = "whole numbers, truth values and floats of 4 and 8 bytes are read";
+    throw badData(file, `elements of type "${descr.slice(0, 20)}"; ${known}: ${adviceFor(type)}`);
   }
   const claimed = offset + elements(shape, file) * Number(type[1]);
   if (size < claimed) throw badData(file, `truncated: claims ${claimed} bytes, has ${size}`);
@@ -74,6 +90,12 @@ function layoutOf(head: Uint8Array, file: string, size: number) {
     throw badData(file, `claims ${claimed} bytes, but ${size - claimed} more follow at byte ${claimed}`);
   }
   return { type: type as NpyType, isBigEndian: order === ">", fortranOrder, shape, offset };
+}
+
+/** What makes an array that can be read of one of another type: texts and objects can only be labels. */
+function adviceFor(type = ""): string {
+  if (/^[USO]/.test(type)) return "np.unique(y, return_inverse=True) makes classes of texts and objects";
+  return 'astype("float32") makes one of numbers';
 }
 
 /** What a file's first bytes say of its elements, and where these begin; `BAD_DATA` if they are no header. */
@@ -120,7 +142,8 @@ function take(bytes: Uint8Array, type: NpyType, isBigEndian: boolean): NpyData {
   // A copy: elements have to lie at multiples of their width.
   const copy = Uint8Array.from(bytes);
   const buffer = Buffer.from(copy.buffer);
-  if (isBigEndian) type.endsWith("8") ? buffer.swap64() : buffer.swap32();
+  const swap = { 1: () => buffer, 2: () => buffer.swap16(), 4: () => buffer.swap32(), 8: () => buffer.swap64() };
+  if (isBigEndian) swap[type[1] as "1" | "2" | "4" | "8"]();
   return TYPES[type](copy.buffer);
 }
 

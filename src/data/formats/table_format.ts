@@ -3,19 +3,12 @@ import { show, showList } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { badData, kindOf, listFiles, MAX_FILE_BYTES } from "../../files/index.js";
 import { Tensor } from "../../tensor/tensor.js";
+import type { TableOptions } from "../load_options.js";
 import { encodeCell, parseNumber } from "../preprocessing/encode.js";
 import { type ClassSpec, columnWidth, type TablePreprocessing, widthOf } from "../preprocessing/spec.js";
 import { ON_DISK, type RawData, type RawPart } from "../raw_data.js";
 import { featuresOf, MemoryRows, newRows, type RowData, type RowSource } from "../row_source.js";
-import {
-  type ColumnIndices,
-  expectWidth,
-  findColumns,
-  indicesOf,
-  readTableHeader,
-  type TableOptions,
-  TableReader,
-} from "../table.js";
+import { type ColumnIndices, expectWidth, findColumns, indicesOf, readTableHeader, TableReader } from "../table.js";
 import type { FileSamples, Format } from "./format.js";
 import type { TextRecords } from "./text_records.js";
 

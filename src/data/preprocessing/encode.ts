@@ -31,10 +31,15 @@ export type Cell = string | number;
  */
 export function encodeSamples(spec: ImagePreprocessing, pixels: Uint8Array): Tensor;
 export function encodeSamples(spec: TablePreprocessing, rows: readonly TableRow[]): Tensor;
-export function encodeSamples(spec: ValuePreprocessing, values: Float32Array): Tensor;
-export function encodeSamples(spec: Preprocessing, samples: Uint8Array | readonly TableRow[] | Float32Array): Tensor {
+export function encodeSamples(spec: ValuePreprocessing, values: Float32Array | Float64Array): Tensor;
+export function encodeSamples(
+  spec: Preprocessing,
+  samples: Uint8Array | readonly TableRow[] | Float32Array | Float64Array,
+): Tensor {
   if (spec.kind === "image") return encodePixels(spec, expectArray("pixels", samples, Uint8Array));
-  if (spec.kind === "values") return encodeValues(spec, expectArray("values", samples, Float32Array));
+  if (spec.kind === "values") {
+    return encodeValues(spec, samples instanceof Float64Array ? samples : expectArray("values", samples, Float32Array));
+  }
   if (!Array.isArray(samples)) {
     throw new DistilleryError("BAD_DTYPE", `rows: expected a list of rows, got ${show(samples)}`);
   }
@@ -50,8 +55,13 @@ function encodePixels(spec: ImagePreprocessing, pixels: Uint8Array): Tensor {
   return out;
 }
 
-function encodeValues({ features }: ValuePreprocessing, values: Float32Array): Tensor {
-  return new Tensor(values.slice(), [expectSamples("values", values.length, features), features]);
+function encodeValues({ features, mean, std }: ValuePreprocessing, values: Float32Array | Float64Array): Tensor {
+  const length = expectSamples("values", values.length, features);
+  const data = Float32Array.from(values);
+  if (mean !== undefined && std !== undefined) {
+    for (let i = 0; i < data.length; i++) data[i] = (values[i] - mean[i % features]) / std[i % features];
+  }
+  return new Tensor(data, [length, features]);
 }
 
 function encodeRows({ columns }: TablePreprocessing, rows: readonly TableRow[]): Tensor {

@@ -1,7 +1,14 @@
 import * as v from "valibot";
 import { show } from "../../checks.js";
 import { badData } from "../../files/index.js";
-import { type Dataset, expectDataset, type ImageLayout, type TableColumn, type TableLayout } from "../dataset.js";
+import {
+  type Dataset,
+  expectDataset,
+  type ImageLayout,
+  type TableColumn,
+  type TableLayout,
+  type ValueLayout,
+} from "../dataset.js";
 
 /**
  * How a sample becomes the values that a network takes, and what its classes are called: `preprocessor_config` of Hugging
@@ -26,8 +33,8 @@ export interface TablePreprocessing extends TableLayout, ClassSpec {
   readonly kind: "table";
 }
 
-/** Values that are taken as they are. */
-export interface ValuePreprocessing extends ClassSpec {
+/** Numbers: standardised by column if `mean` and `std` are there, otherwise taken as they are. */
+export interface ValuePreprocessing extends Partial<ValueLayout>, ClassSpec {
   readonly kind: "values";
   readonly features: number;
 }
@@ -47,11 +54,11 @@ export type TableRow = Readonly<Record<string, string | number>>;
  * ```
  */
 export function preprocessingOf(dataset: Dataset): Preprocessing {
-  const { image, table, features, classes, classNames } = expectDataset(dataset);
+  const { image, table, values, features, classes, classNames } = expectDataset(dataset);
   const names = { classes, classNames: classNames === undefined ? null : [...classNames] };
   if (image !== undefined) return { kind: "image", ...structuredClone(image), ...names };
   if (table !== undefined) return { kind: "table", ...structuredClone(table), ...names };
-  return { kind: "values", features, ...names };
+  return { kind: "values", features, ...structuredClone(values), ...names };
 }
 
 /** The number of values of a sample. */
@@ -132,7 +139,13 @@ const DESCRIPTION = v.variant(
       header: v.boolean(expected("true or false")),
       ...CLASSES,
     }),
-    v.object({ kind: v.literal("values"), features: integer(1), ...CLASSES }),
+    v.object({
+      kind: v.literal("values"),
+      features: integer(1),
+      mean: v.exactOptional(v.array(finite())),
+      std: v.exactOptional(v.array(deviation())),
+      ...CLASSES,
+    }),
   ],
   expected("image, table or values"),
 );
@@ -155,10 +168,10 @@ export function parsePreprocessing(value: unknown, file: string): Preprocessing 
     throw refuse(file, "classNames", `expected ${classes} names, got ${classNames.length}`);
   }
   if (output.kind === "image") {
-    for (const [name, list] of [["mean", output.mean] as const, ["std", output.std] as const]) {
-      if (list.length === output.channels) continue;
-      throw refuse(file, name, `expected ${output.channels} numbers, one a channel, got ${list.length}`);
-    }
+    expectEach(file, output, output.channels, "channel");
+  }
+  if (output.kind === "values" && (output.mean ?? output.std) !== undefined) {
+    expectEach(file, output, output.features, "column");
   }
   if (output.kind === "table") {
     const twice = firstRepeated(output.columns.map(({ name }) => name));
@@ -166,6 +179,19 @@ export function parsePreprocessing(value: unknown, file: string): Preprocessing 
   }
   if (inputFeatures(output) > MOST) throw refuse(file, "", `expected at most ${MOST} values a sample`);
   return output;
+}
+
+/** Refuses a mean or deviation that has not a number for each channel or column. */
+function expectEach(
+  file: string,
+  { mean = [], std = [] }: { mean?: readonly number[]; std?: readonly number[] },
+  count: number,
+  what: string,
+): void {
+  for (const [name, list] of Object.entries({ mean, std })) {
+    if (list.length === count) continue;
+    throw refuse(file, name, `expected ${count} numbers, one a ${what}, got ${list.length}`);
+  }
 }
 
 function refuse(file: string, path: string, problem: string): Error {

@@ -314,8 +314,8 @@ describe("refused", () => {
     ["x", 'labelColumn: expected a column of FILE, "height", "colour", "weight", "kind", or its index from 0, got "x"'],
     [4, 'labelColumn: expected a column of FILE, "height", "colour", "weight", "kind", or its index from 0, got 4'],
     [-5, 'labelColumn: expected a column of FILE, "height", "colour", "weight", "kind", or its index from 0, got -5'],
-    [1.5, "labelColumn: expected a whole number of at least -2147483648, got 1.5"],
-    [null, "labelColumn: expected a whole number of at least -2147483648, got null"],
+    [1.5, "labelColumn: expected the name of a column, or its index, got 1.5"],
+    [null, "labelColumn: expected the name of a column, or its index, got null"],
   ])("the label column %j", async (labelColumn, problem) => {
     const { file, sets } = load(ROWS, { labelColumn: labelColumn as string });
     expect(await refusal("BAD_ARGUMENT", () => sets)).toBe(problem.replace("FILE", file));

@@ -2,7 +2,18 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { decodeNpy } from "../../../src/data/formats/npy.js";
 import { openNpz } from "../../../src/data/formats/numpy.js";
-import { type Dataset, type ImageDataset, labelsOf, loadData } from "../../../src/data/index.js";
+import {
+  type Dataset,
+  encodeSamples,
+  type ImageDataset,
+  type LoadDataOptions,
+  labelsOf,
+  loadData,
+  parsePreprocessing,
+  preprocessingOf,
+  readSamples,
+  type ValuePreprocessing,
+} from "../../../src/data/index.js";
 import { fixture, npy } from "../numpy_support.js";
 import { folderOf, refusal } from "../support.js";
 
@@ -10,7 +21,8 @@ import { folderOf, refusal } from "../support.js";
 const x = Float32Array.from({ length: 12 }, (_, i) => i / 2);
 const y = Int32Array.of(0, 1, 0, 1, 0, 1);
 const numbers = { "x.npy": npy([6, 2], x), "y.npy": npy([6], y) };
-const WHOLE = { testFraction: 0 };
+const WHOLE: LoadDataOptions = { testFraction: 0 };
+const RAW = { ...WHOLE, standardize: false };
 
 const load = (files: Record<string, Uint8Array>, file = "") => {
   const folder = folderOf(files, "arrays");
@@ -55,8 +67,8 @@ describe("an archive of NumPy", () => {
   test("objects are refused, unread arrays are not looked at", async () => {
     const { sets, folder } = load({ "o.npz": fixture("objects.npz") }, "o.npz");
     expect(await refusal("BAD_DATA", () => sets())).toBe(
-      `${join(folder, "o.npz")}: x: elements of type "|O"; only u1, f4, f8, i4 and i8 are read: ` +
-        'astype("float32") of numbers or astype("uint8") of pixels makes one',
+      `${join(folder, "o.npz")}: x: elements of type "|O"; whole numbers, truth values and floats of 4 and 8 bytes are read: ` +
+        "np.unique(y, return_inverse=True) makes classes of texts and objects",
     );
     const { names, read } = await openNpz(fixture("objects.npz"), "x");
     expect([...names]).toEqual(["x", "y"]);
@@ -103,7 +115,7 @@ describe("files of arrays", () => {
     ["labels in bytes", { ...numbers, "y.npy": npy([6], Uint8Array.from(y)) }, ""],
     ["more axes", { ...numbers, "x.npy": npy([6, 1, 2, 1], x) }, ""],
   ])("%s", async (_, files, file) => {
-    const { train, test } = await load(files, file).sets();
+    const { train, test } = await load(files, file).sets(RAW);
     expect([train.length, train.features, train.classes, test]).toEqual([6, 2, 2, null]);
     expect(Array.from(train.slice(0, 6).inputs.data)).toEqual(Array.from(x));
     expect(train.labels?.toArray()).toEqual(Array.from(y));
@@ -111,7 +123,9 @@ describe("files of arrays", () => {
   });
 
   test("whole numbers are values", async () => {
-    const { train } = await load({ ...numbers, "x.npy": npy([6, 1], Int32Array.of(1, -2, 3, 4, 5, 2 ** 24)) }).sets();
+    const { train } = await load({ ...numbers, "x.npy": npy([6, 1], Int32Array.of(1, -2, 3, 4, 5, 2 ** 24)) }).sets(
+      RAW,
+    );
     expect(Array.from(train.slice(0, 6).inputs.data)).toEqual([1, -2, 3, 4, 5, 2 ** 24]);
   });
 
@@ -122,7 +136,7 @@ describe("files of arrays", () => {
     };
     const files = { "x_train.npy": numbers["x.npy"], "y_train.npy": numbers["y.npy"], ...tested };
     for (const file of ["", "x_train.npy", "y_test.npy"]) {
-      const { train, test } = await load(files, file).sets();
+      const { train, test } = await load(files, file).sets(RAW);
       expect([train.length, test?.length]).toEqual([6, 2]);
       expect(test?.slice(0, 2).inputs.toArray()).toEqual([
         [7, 8],
@@ -136,6 +150,80 @@ describe("files of arrays", () => {
     const { train } = await load({ "x.npy": npy([2, 3, 2, 2], pixels), "y.npy": npy([2], Int32Array.of(0, 1)) }).sets();
     expect((train as ImageDataset).pixels).toEqual(pixels);
     expect(train.image).toMatchObject({ channels: 3, height: 2, width: 2 });
+  });
+});
+
+describe("the columns of a matrix", () => {
+  const rows = Array.from({ length: 6 }, (_, i) => [1.7e9 + i * 0.25, 0.001 * ((i * i) % 5)]);
+  const wide = Float64Array.from(rows.flat());
+  const files = { "x.npy": npy([6, 2], wide), "y.npy": npy([6], y) };
+
+  test("are standardised as those of a .csv with the same numbers, to the last bit", async () => {
+    const csv = rows.map((cells, i) => `${cells.join(",")},${y[i]}\n`).join("");
+    const table = await loadData(join(folderOf({ "t.csv": Buffer.from(csv) }), "t.csv"), { header: false });
+    const { train, test } = await load(files).sets({});
+    expect(train.slice(0, train.length).inputs).toEqual(table.train.slice(0, train.length).inputs);
+    expect(test?.slice(0, 2).inputs).toEqual(table.test?.slice(0, 2).inputs);
+    const numbers = table.train.table?.columns.map((column) => "mean" in column && [column.mean, column.std]);
+    expect(numbers).toEqual(train.values?.mean.map((mean, c) => [mean, train.values?.std[c]]));
+    expect(preprocessingOf(train)).toEqual({
+      ...{ kind: "values", features: 2, classes: 2, classNames: null },
+      ...train.values,
+    });
+  });
+
+  test("so are test parts, streamed ones and new samples, by the training rows", async () => {
+    const parts = { "x_train.npy": files["x.npy"], "y_train.npy": files["y.npy"] };
+    const { folder, sets } = load({ ...parts, "x_test.npy": files["x.npy"], "y_test.npy": files["y.npy"] });
+    const [{ train, test }, streamed] = [await sets(), await sets({ stream: true })];
+    const expected = train.slice(0, 6).inputs;
+    expect(expected.data.filter((_, i) => i % 2 === 0).reduce((sum, z) => sum + z)).toBeCloseTo(0, 5);
+    for (const part of [test, streamed.train, streamed.test]) expect(part?.slice(0, 6).inputs).toEqual(expected);
+    const spec = parsePreprocessing(JSON.parse(JSON.stringify(preprocessingOf(streamed.train))), "s");
+    expect((await readSamples(join(folder, "x_test.npy"), spec)).inputs).toEqual(expected);
+    expect(encodeSamples(spec as ValuePreprocessing, wide)).toEqual(expected);
+  });
+
+  test("not with standardize: false, nor those of more axes", async () => {
+    for (const [shape, options] of [
+      [[6, 2], RAW],
+      [[6, 2, 1], WHOLE],
+    ] as const) {
+      const { train } = await load({ ...numbers, "x.npy": npy(shape, x) }).sets(options);
+      expect([Array.from(train.slice(0, 6).inputs.data), train.values]).toEqual([Array.from(x), undefined]);
+    }
+  });
+
+  test.each([
+    ["mean", { mean: [1] }, "expected 2 numbers, one a column, got 1"],
+    ["std", { mean: [1, 2] }, "expected 2 numbers, one a column, got 0"],
+  ])("a stored %s of another length is refused", async (name, part, text) => {
+    const spec = { kind: "values", features: 2, classes: 2, classNames: null, ...part };
+    expect(await refusal("BAD_DATA", () => parsePreprocessing(spec, "s"))).toBe(
+      `s: its preprocessing, ${name}: ${text}`,
+    );
+  });
+});
+
+describe("labels of NumPy's other types", () => {
+  test.each<[string, Uint8Array]>([
+    ["bools", npy([6], Uint8Array.of(0, 1, 0, 1, 1, 0), "|b1")],
+    ["unsigned 64 bits", npy([6], BigUint64Array.from([0n, 1n, 0n, 1n, 1n, 0n]))],
+    ["unsigned 16 bits", npy([6], Uint16Array.of(0, 1, 0, 1, 1, 0))],
+    ["signed bytes", npy([6], Int8Array.of(0, 1, 0, 1, 1, 0))],
+  ])("%s", async (_, labels) => {
+    const { shape, data } = decodeNpy(labels, "y");
+    const files = { "x.npy": npy([shape[0], 1], new Float32Array(shape[0])), "y.npy": labels };
+    const { train } = await load(files).sets();
+    expect([...labelsOf(train)]).toEqual(Array.from(data as Iterable<number | bigint>, Number));
+  });
+
+  test("texts: the message says what makes classes of them", async () => {
+    const { folder, sets } = load({ ...numbers, "y.npy": fixture("texts.npy") });
+    expect(await refusal("BAD_DATA", () => sets())).toBe(
+      `${folder}/y.npy: elements of type "<U2"; whole numbers, truth values and floats of 4 and 8 bytes are read: ` +
+        "np.unique(y, return_inverse=True) makes classes of texts and objects",
+    );
   });
 });
 
@@ -155,7 +243,7 @@ describe("refused", () => {
     [
       "a negative label",
       { ...numbers, "y.npy": npy([6], Int32Array.of(0, 1, -1, 0, 1, 0)) },
-      "/y.npy: label 2: expected a class, a whole number from 0, got -1",
+      "/y.npy: label 2: expected a class, a whole number from 0, got -1: np.unique(y, return_inverse=True) numbers them from 0 on",
     ],
     [
       "half a label",
@@ -165,17 +253,17 @@ describe("refused", () => {
     [
       "a huge label",
       { ...numbers, "y.npy": npy([6], BigInt64Array.of(0n, 1n, 0n, 0n, 1n, 2n ** 60n)) },
-      `/y.npy: label 5: expected a class, a whole number from 0, got ${2n ** 60n}n`,
+      `/y.npy: label 5: expected a class, a whole number from 0, got ${2n ** 60n}n: np.unique(y, return_inverse=True) numbers them from 0 on`,
     ],
     [
       "an empty class",
       { ...numbers, "y.npy": npy([6], Int32Array.of(0, 3, 0, 1, 1, 0)) },
-      "/y.npy: class 2 has no sample, class 3 has: number them from 0 on",
+      "/y.npy: class 2 has no sample, class 3 has: np.unique(y, return_inverse=True) numbers them from 0 on",
     ],
     [
       "classes from 1",
       { ...numbers, "y.npy": npy([6], Int32Array.of(1, 2, 1, 2, 1, 2)) },
-      "/y.npy: class 0 has no sample, class 2 has: number them from 0 on",
+      "/y.npy: class 0 has no sample, class 2 has: np.unique(y, return_inverse=True) numbers them from 0 on",
     ],
     [
       "one class",
@@ -195,13 +283,18 @@ describe("refused", () => {
     ],
     [
       "what float32 has not",
-      { ...numbers, "x.npy": npy([6, 2], Float64Array.from(x).fill(1e39, 2, 3)) },
+      { ...numbers, "x.npy": npy([6, 2, 1], Float64Array.from(x).fill(1e39, 2, 3)) },
       "/x.npy: row 1, column 0: expected a finite number of float32's range, got 1e+39",
     ],
     [
       "large whole numbers",
-      { ...numbers, "x.npy": npy([6, 1], Int32Array.of(1, 2, 2 ** 24 + 1, 0, 0, 0)) },
+      { ...numbers, "x.npy": npy([6, 1, 1], Int32Array.of(1, 2, 2 ** 24 + 1, 0, 0, 0)) },
       "/x.npy: row 2, column 0: 16777217 is more than float32 has exactly, 16777216",
+    ],
+    [
+      "numbers too large to be standardised",
+      { ...numbers, "x.npy": npy([6, 2], Float64Array.from(x).fill(1e200, 2, 3)) },
+      ": column 0: its numbers are too large to be standardised",
     ],
     [
       "numbers of one axis",

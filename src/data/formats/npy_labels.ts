@@ -1,0 +1,38 @@
+import { show } from "../../checks.js";
+import { badData } from "../../files/index.js";
+import type { NpyArray } from "./npy.js";
+
+/** What makes classes of any labels. */
+const BY_UNIQUE = "np.unique(y, return_inverse=True) numbers them from 0 on";
+
+/** Classes from 0 out of an array [n] or [n, 1] of whole numbers, one for each sample. */
+export function toLabels({ shape, data }: NpyArray, count: number, where: string): Int32Array {
+  const [length, width = 1] = shape;
+  if (shape.length < 1 || shape.length > 2 || width !== 1) {
+    const advice = shape.length === 2 ? ": argmax(axis=1) makes classes of one-hot rows" : "";
+    throw badData(where, `expected labels of shape [${count}], got [${shape.join(", ")}]${advice}`);
+  }
+  if (length !== count) throw badData(where, `expected ${count} labels, one a sample, got ${length}`);
+  const labels = new Int32Array(count);
+  for (let i = 0; i < count; i++) {
+    const label = Number(data[i]);
+    if (!Number.isInteger(label) || label < 0 || label >= 2 ** 31 - 1) {
+      const advice = Number.isInteger(label) ? `: ${BY_UNIQUE}` : "";
+      throw badData(where, `label ${i}: expected a class, a whole number from 0, got ${show(data[i])}${advice}`);
+    }
+    labels[i] = label;
+  }
+  return labels;
+}
+
+/** The number of classes of training labels, all of which have a sample. */
+export function countClasses(labels: Int32Array, where: string): number {
+  const seen = new Set(labels);
+  const highest = labels.reduce((a, b) => Math.max(a, b), 0);
+  for (let label = 0; label <= highest; label++) {
+    if (seen.has(label)) continue;
+    throw badData(where, `class ${label} has no sample, class ${highest} has: ${BY_UNIQUE}`);
+  }
+  if (highest === 0) throw badData(where, "expected at least two classes, got one");
+  return highest + 1;
+}

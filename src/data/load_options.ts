@@ -1,0 +1,137 @@
+import * as v from "valibot";
+import { expectOptions } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { boolean, expected, fractionBelow1, integer, issuesOf, oneOf } from "../registry/index.js";
+
+/** How an option is written on the command line, and what help texts say of it. */
+export interface OptionFlag {
+  /** Its value, such as `<pixels>`; empty for true. */
+  readonly value: string;
+  readonly help: string;
+  /** What its text means, if not itself. */
+  readonly parse?: "number" | "sides";
+  /** What `--no-NAME` does, if there is one. */
+  readonly negated?: string;
+}
+
+/** A schema with the option's flag. */
+const flag = <S extends v.GenericSchema>(schema: S, metadata: OptionFlag) =>
+  v.pipe(schema, v.metadata<v.InferOutput<S>, OptionFlag & Record<string, unknown>>({ ...metadata }));
+
+const column = () =>
+  v.custom<string | number>(
+    (name) => (typeof name === "string" && name !== "") || Number.isSafeInteger(name),
+    expected("the name of a column, or its index"),
+  );
+
+/** The longest side of an image. */
+const MAX_SIDE = 65_535;
+
+function sides() {
+  const isSide = (x: unknown) => Number.isInteger(x) && (x as number) >= 1 && (x as number) <= MAX_SIDE;
+  return v.custom<number | readonly [height: number, width: number]>(
+    (size) => isSide(size) || (Array.isArray(size) && size.length === 2 && size.every(isSide)),
+    expected(`a whole number from 1 to ${MAX_SIDE} or [height, width]`),
+  );
+}
+
+/** How a source of data is read and split: the only place that has these options, their defaults and their help. */
+export const loadSchema = v.strictObject({
+  /**
+   * The label column of a table: its name, or its index, counted from the end if negative; default: the one that is
+   * called label, class, target or y, or else the last.
+   */
+  labelColumn: v.optional(
+    flag(column(), { value: "<name>", help: "label column of a .csv (default: label, class, target, y, or the last)" }),
+  ),
+  /** Whether the first line of a table names the columns; default: whether it has no number. */
+  header: v.optional(
+    flag(boolean(), {
+      value: "",
+      help: "the first line of a .csv names the columns (default: if it has no number)",
+      negated: "the first line of a .csv holds values",
+    }),
+  ),
+  /**
+   * What becomes of cells of a table that are missing (empty, `NA`, `nan`, `null`, `-`): an error, the default; or numbers
+   * become the mean of their column, and texts a category of their own.
+   */
+  missing: v.optional(
+    flag(oneOf(["error", "mean"]), {
+      value: "<what>",
+      help: "missing cells of a .csv: error, or mean of their column (default: error)",
+    }),
+  ),
+  /** Whether the columns of tables and of matrices of numbers are standardised by the training rows. */
+  standardize: v.optional(
+    flag(boolean(), {
+      value: "",
+      help: "standardise the columns of tables and of matrices of numbers",
+      negated: "leave the numbers of tables and matrices as they are",
+    }),
+    true,
+  ),
+  /** Rows and columns, or one number for both, that all images of a folder are resized to; default: they are of one size. */
+  imageSize: v.optional(
+    flag(sides(), {
+      value: "<pixels>",
+      help: "resize the images of a folder, such as 32 or 48x64 (rows x columns)",
+      parse: "sides",
+    }),
+  ),
+  /** Whether all images of a folder become grey (true) or colour (false); default: as the first one is. */
+  grey: v.optional(
+    flag(boolean(), {
+      value: "",
+      help: "convert the images of a folder to grey (default: as the first one is)",
+      negated: "convert the images of a folder to colour",
+    }),
+  ),
+  /** Whether the values stay on the disk and are read in shuffled chunks, for data that do not fit into memory. */
+  stream: v.optional(flag(boolean(), { value: "", help: "stream from disk in shuffled chunks" }), false),
+  /** The fraction of each class that is held out as test set if the source has none; 0: none is. */
+  testFraction: v.optional(
+    flag(fractionBelow1(), {
+      value: "<fraction>",
+      help: "fraction held out as test set if the source has none, 0 disables",
+      parse: "number",
+    }),
+    0.2,
+  ),
+  /** Seed of the splits, so that runs of other seeds share them. */
+  splitSeed: v.optional(flag(integer(0), { value: "<number>", help: "seed of the splits", parse: "number" }), 0),
+});
+
+type Options = v.InferInput<typeof loadSchema>;
+/** The options of {@link loadData}; those of another format than the one that is found do nothing. */
+export interface LoadDataOptions extends Readonly<Options> {}
+/** The same with their defaults. */
+export interface ResolvedLoading extends Readonly<v.InferOutput<typeof loadSchema>> {}
+/** How a table is read. */
+export interface TableOptions extends Pick<LoadDataOptions, "labelColumn" | "header" | "missing"> {}
+/** How images are made alike. */
+export interface ImageOptions extends Pick<LoadDataOptions, "imageSize" | "grey"> {}
+
+const NAMES = Object.keys(loadSchema.entries);
+
+/** Those of a command's options that say how data are read. */
+export function onlyLoading(options: LoadDataOptions): LoadDataOptions {
+  const given = Object.entries(options).filter(([name, value]) => NAMES.includes(name) && value !== undefined);
+  return Object.fromEntries(given);
+}
+
+/** The flag of each option by its name, for help texts. */
+export const LOADING_FLAGS: Readonly<Record<string, OptionFlag>> = Object.fromEntries(
+  Object.entries(loadSchema.entries).map(([name, { wrapped }]) => [
+    name,
+    v.getMetadata(wrapped) as unknown as OptionFlag,
+  ]),
+);
+
+/** The options with their defaults; `BAD_ARGUMENT` that lists every mistake. */
+export function resolveLoading(options: LoadDataOptions): ResolvedLoading {
+  expectOptions("loadData", options, NAMES);
+  const issues = issuesOf(loadSchema, options);
+  if (issues.length === 0) return v.parse(loadSchema, options);
+  throw new DistilleryError("BAD_ARGUMENT", issues.map(({ path, text }) => `${path[0]}: ${text}`).join("; "));
+}
