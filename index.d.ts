@@ -38,11 +38,11 @@ export declare function accumulate(x: F32, into: F32Mut): void
 
 /** What adamStep reads and writes, an array for each parameter; with maxima of the second averages, it is AMSGrad */
 export interface AdamCall {
-  params: Array<F32Mut>
-  grads: Array<F32>
-  expAvgs: Array<F32Mut>
-  expAvgSqs: Array<F32Mut>
-  maxExpAvgSqs: Array<F32Mut> | null
+  params: List<F32Mut>
+  grads: List<F32>
+  expAvgs: List<F32Mut>
+  expAvgSqs: List<F32Mut>
+  maxExpAvgSqs: List<F32Mut> | null
   lr: number
   beta1: number
   beta2: number
@@ -130,7 +130,7 @@ export interface CrossEntropy {
 export declare function cumsum(x: F32, out: F32Mut, outer: number, length: number, inner: number, reverse: boolean): void
 
 /** Decodes PNG and JPEG files, each into channels x height x width bytes; the first that can't be, or null */
-export declare function decodeImages(files: Array<U8>, out: U8Mut, channels: number, height: number, width: number, mayResize: boolean, mayGrey: boolean): ImageFailure | null
+export declare function decodeImages(files: List<U8>, out: U8Mut, channels: number, height: number, width: number, mayResize: boolean, mayGrey: boolean): ImageFailure | null
 
 /** A dropout layer: p is the probability that an element is dropped; the mask[rows, features] is drawn from state */
 export interface Dropout {
@@ -149,7 +149,7 @@ export declare function dropoutForward(x: F32, p: number, state: U32Mut, mask: U
 export declare function firstNonFinite(x: F32): number
 
 /** out = x at the indices along an axis */
-export declare function gather(x: F32, shape: Array<number>, axis: number, indices: I32, indexShape: Array<number>, out: F32Mut): void
+export declare function gather(x: F32, shape: List<number>, axis: number, indices: I32, indexShape: List<number>, out: F32Mut): void
 
 /** out[i] = (pixels[indices[i]] / 255 - mean) / std, with a mean and a deviation a channel */
 export declare function gatherBytes(pixels: U8, indices: I32, out: F32Mut, rows: number, width: number, mean: F32, std: F32): void
@@ -158,16 +158,16 @@ export declare function gatherBytes(pixels: U8, indices: I32, out: F32Mut, rows:
 export declare function gatherRows(from: F32, indices: I32, out: F32Mut, rows: number, width: number): void
 
 /** The Euclidean norm of all gradients together */
-export declare function gradNorm(grads: Array<F32>): number
+export declare function gradNorm(grads: List<F32>): number
 
 /**
  * A graph without nodes, of an input of this shape: value 0. In shapes -n is n times the number of rows of the
  * batch
  */
-export declare function graphBuilder(inputShape: Array<number>): ExternalObject<GraphBuilder>
+export declare function graphBuilder(inputShape: List<number>): ExternalObject<GraphBuilder>
 
 /** Copies a constant into a graph; gives the number of its value */
-export declare function graphConstant(builder: ExternalObject<GraphBuilder>, data: F32, shape: Array<number>): number
+export declare function graphConstant(builder: ExternalObject<GraphBuilder>, data: F32, shape: List<number>): number
 
 /** Adds a node to a graph; gives the number of its output */
 export declare function graphNode(builder: ExternalObject<GraphBuilder>, node: GraphNode): number
@@ -175,8 +175,8 @@ export declare function graphNode(builder: ExternalObject<GraphBuilder>, node: G
 /** A node of a graph: the operation's name, the numbers of the values that it reads, the shape of its output */
 export interface GraphNode {
   op: string
-  inputs: Array<number>
-  shape: Array<number>
+  inputs: List<number>
+  shape: List<number>
   attributes: NodeAttributes
 }
 
@@ -207,7 +207,7 @@ export declare function inferenceEnqueue(queue: ExternalObject<InferenceQueue | 
 export declare function inferenceMoveStatistics(queue: ExternalObject<InferenceQueue | undefined | null>, node: number, mean: F32Mut, variance: F32Mut): void
 
 /** The queue of a graph that computes these values; the builder is empty afterwards */
-export declare function inferenceQueue(builder: ExternalObject<GraphBuilder>, outputs: Array<number>): ExternalObject<InferenceQueue | undefined | null>
+export declare function inferenceQueue(builder: ExternalObject<GraphBuilder>, outputs: List<number>): ExternalObject<InferenceQueue | undefined | null>
 
 /** Frees a queue's memory, which the garbage collector might hold for long */
 export declare function inferenceRelease(queue: ExternalObject<InferenceQueue | undefined | null>): void
@@ -216,7 +216,7 @@ export declare function inferenceRelease(queue: ExternalObject<InferenceQueue | 
  * Writes the outputs of the oldest pass in flight, and moves the random stream past its draws. False, and nothing is
  * written, if none is in flight, its input was another one, or the stream is not where it began: all are discarded then
  */
-export declare function inferenceTake(queue: ExternalObject<InferenceQueue | undefined | null>, input: F32, rows: number, state: U32Mut, outputs: Array<F32Mut>): boolean
+export declare function inferenceTake(queue: ExternalObject<InferenceQueue | undefined | null>, input: F32, rows: number, state: U32Mut, outputs: List<F32Mut>): boolean
 
 /** The distillation loss as [total, soft, hard]; writes the gradient of the total */
 export declare function kdLoss(call: KdLoss): [total: number, soft: number, hard: number]
@@ -303,7 +303,7 @@ export declare function matmulNt(a: F32, b: F32, out: F32Mut, m: number, k: numb
 export declare function matmulTn(a: F32, b: F32, out: F32Mut, m: number, k: number, n: number): void
 
 /** Moves averages toward values: average + (1 - decay) (value - average) */
-export declare function movingAverage(averages: Array<F32Mut>, values: Array<F32>, decay: number): void
+export declare function movingAverage(averages: List<F32Mut>, values: List<F32>, decay: number): void
 
 /** What a node is told besides its inputs: each operation reads its own */
 export interface NodeAttributes {
@@ -312,10 +312,10 @@ export interface NodeAttributes {
   eps?: number
   momentum?: number
   p?: number
-  axes?: Array<number>
+  axes?: List<number>
   start?: number
   step?: number
-  indices?: Array<number>
+  indices?: List<number>
   log?: boolean
   factor?: number
   offset?: number
@@ -384,6 +384,9 @@ export declare function randomStateWords(): number
 /** Fills with uniforms of [from, to) */
 export declare function randomUniform(state: U32Mut, out: F32Mut, from: number, to: number): void
 
+/** Fills with the next words of the stream */
+export declare function randomWords(state: U32Mut, out: U32Mut): void
+
 /** The gradient of ReLU's input from its output y */
 export declare function reluBackward(grad: F32, y: F32, gradX: F32Mut): void
 
@@ -391,10 +394,10 @@ export declare function reluBackward(grad: F32, y: F32, gradX: F32Mut): void
 export declare function reluForward(x: F32, out: F32Mut): void
 
 /** Multiplies all gradients by a coefficient */
-export declare function scaleGrads(grads: Array<F32Mut>, coefficient: number): void
+export declare function scaleGrads(grads: List<F32Mut>, coefficient: number): void
 
 /** out at the indices along an axis = x, or += x if `add`; x has the indices' length or one element */
-export declare function scatter(x: F32, out: F32Mut, shape: Array<number>, axis: number, indices: I32, indexShape: Array<number>, add: boolean): void
+export declare function scatter(x: F32, out: F32Mut, shape: List<number>, axis: number, indices: I32, indexShape: List<number>, add: boolean): void
 
 /** out = a where the mask is not 0, else b; a and b have the mask's length or one element */
 export declare function select(mask: I32, a: F32, b: F32, out: F32Mut): void
@@ -404,9 +407,9 @@ export declare function setThreads(threads: number): void
 
 /** What sgdStep reads and writes, an array for each parameter; there are momentum buffers if momentum is not 0 */
 export interface SgdCall {
-  params: Array<F32Mut>
-  grads: Array<F32>
-  momentumBuffers: Array<F32Mut> | null
+  params: List<F32Mut>
+  grads: List<F32>
+  momentumBuffers: List<F32Mut> | null
   lr: number
   momentum: number
   dampening: number
@@ -426,16 +429,16 @@ export declare function softmaxBackward(grad: F32, y: F32, gradX: F32Mut, rows: 
 export declare function softmaxForward(x: F32, out: F32Mut, rows: number, columns: number, log: boolean): void
 
 /** out = the elements of x at offset + i strides[0] + ..., row by row */
-export declare function stridedCopy(x: F32, shape: Array<number>, strides: Array<number>, offset: number, out: F32Mut): void
+export declare function stridedCopy(x: F32, shape: List<number>, strides: List<number>, offset: number, out: F32Mut): void
 
 /** The elements of out at offset + i strides[0] + ... = x, row by row; the others stay */
-export declare function stridedScatter(x: F32, shape: Array<number>, strides: Array<number>, offset: number, out: F32Mut): void
+export declare function stridedScatter(x: F32, shape: List<number>, strides: List<number>, offset: number, out: F32Mut): void
 
 /** out[outer, inner] = scale * the sum over the middle axis of x[outer, length, inner] */
 export declare function sumAxis(x: F32, out: F32Mut, outer: number, length: number, inner: number, scale: number): void
 
 /** Sums x over the axes along which it was broadcast from out's shape */
-export declare function sumTo(x: F32, shape: Array<number>, out: F32Mut, outShape: Array<number>): void
+export declare function sumTo(x: F32, shape: List<number>, out: F32Mut, outShape: List<number>): void
 
 /** How many threads the kernels may use */
 export declare function threads(): number

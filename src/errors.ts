@@ -1,3 +1,5 @@
+import { types } from "node:util";
+
 /**
  * The stable codes of {@link DistilleryError}: match on these, never on the text.
  *
@@ -79,6 +81,6 @@ const NATIVE_CODES: ReadonlyMap<unknown, ErrorCode> = new Map([
 export function fromNative(error: unknown): DistilleryError {
   const { code, message } = (error ?? {}) as { code?: unknown; message?: string };
   // V8's own, when a kernel's object of arguments is null or undefined.
-  const fallback = error instanceof TypeError ? "BAD_DTYPE" : "INTERNAL";
+  const fallback = types.isNativeError(error) && error.name === "TypeError" ? "BAD_DTYPE" : "INTERNAL";
   return new DistilleryError(NATIVE_CODES.get(code) ?? fallback, message ?? String(error), { cause: error });
 }

@@ -1,5 +1,6 @@
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { types } from "node:util";
 import { DistilleryError } from "./errors.js";
 import { ROOT } from "./package.js";
 
@@ -25,7 +26,7 @@ const OWN_FOLDERS = ["src/", "dist/"].map((folder) => fileURLToPath(new URL(fold
  * @param place what the library was doing, as `epoch 1, step 1 of 4`.
  */
 export function fromUserCode(error: unknown, place?: string): DistilleryError | null {
-  if (!(error instanceof Error) || error instanceof DistilleryError) return null;
+  if (!(error instanceof Error || types.isNativeError(error)) || error instanceof DistilleryError) return null;
   const where = placeInUserCode(error);
   if (where === null) return null;
   const text = `${where}: ${error.name}: ${error.message}`;

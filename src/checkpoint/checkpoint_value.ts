@@ -1,3 +1,4 @@
+import { types } from "node:util";
 import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { IntTensor, LongTensor } from "../tensor/int_tensor.js";
@@ -57,7 +58,7 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
 
 /** The pairs of a dictionary; null for what is none. */
 export function entriesOf(value: unknown): [unknown, unknown][] | null {
-  if (value instanceof Map) return [...value];
+  if (types.isMap(value)) return [...value];
   return isRecord(value) ? Object.entries(value) : null;
 }
 

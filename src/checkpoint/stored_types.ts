@@ -1,3 +1,4 @@
+import { types } from "node:util";
 import { IntTensor, LongTensor } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
 
@@ -116,8 +117,8 @@ export function bytesOf({ data }: AnyTensor): Uint8Array {
 
 /** The tensor class for an array of elements. */
 export function tensorOf(data: StoredArray, shape: readonly number[]): AnyTensor {
-  if (data instanceof Float32Array) return new Tensor(data, shape);
-  return data instanceof Int32Array ? new IntTensor(data, shape) : new LongTensor(data, shape);
+  if (types.isFloat32Array(data)) return new Tensor(data, shape);
+  return types.isInt32Array(data) ? new IntTensor(data, shape) : new LongTensor(data, shape);
 }
 
 function widen(bytes: Uint8Array, bits: (half: number) => number): Float32Array {

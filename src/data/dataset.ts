@@ -1,3 +1,4 @@
+import { types } from "node:util";
 import { expectInteger, expectShape, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
@@ -132,7 +133,7 @@ export function expectDataset(dataset: Dataset, name = "dataset"): Dataset {
 
 /** Indices into a data set of `length` samples; `BAD_DTYPE` or `BAD_ARGUMENT` with the first that is out of range. */
 export function expectIndices(indices: Int32Array, length: number): void {
-  if (!(indices instanceof Int32Array)) {
+  if (!types.isInt32Array(indices)) {
     throw new DistilleryError("BAD_DTYPE", `indices: expected an Int32Array, got ${show(indices)}`);
   }
   const wrong = indices.findIndex((index) => index < 0 || index >= length);

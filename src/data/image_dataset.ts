@@ -1,3 +1,4 @@
+import { types } from "node:util";
 import { expectInteger, expectNumber, expectShape, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
@@ -39,7 +40,7 @@ export class ImageDataset extends InMemoryDataset implements Normalisation {
   readonly #std: Float32Array;
 
   constructor(pixels: Uint8Array, labels: Labels, options: ImageDatasetOptions) {
-    if (!(pixels instanceof Uint8Array)) {
+    if (!types.isUint8Array(pixels)) {
       throw new DistilleryError("BAD_DTYPE", `pixels: expected a Uint8Array, got ${show(pixels)}`);
     }
     const { image, mean, std, name = "images" } = options;

@@ -1,3 +1,4 @@
+import { types } from "node:util";
 import { expectInteger, expectOptions, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { randperm } from "../tensor/random.js";
@@ -140,7 +141,7 @@ function expectBoolean(name: string, value: unknown): boolean {
 }
 
 function expectOrder(order: Int32Array | null, length: number): Int32Array {
-  if (!(order instanceof Int32Array)) {
+  if (!types.isInt32Array(order)) {
     throw new DistilleryError("BAD_DTYPE", `order: expected an Int32Array, got ${show(order)}`);
   }
   if (order.length !== length) {

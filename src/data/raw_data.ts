@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { types } from "node:util";
 import { expectInteger } from "../checks.js";
 import { badData } from "../files/index.js";
 import { Tensor } from "../tensor/tensor.js";
@@ -150,7 +151,7 @@ async function build(
     });
   }
   const { data } = await materialize(rows, source);
-  if (data instanceof Uint8Array) {
+  if (types.isUint8Array(data)) {
     const [channels, height, width] = rows.shape;
     const image: ImageSize | undefined = isImage ? { channels, height, width } : undefined;
     const numbers = normalisation ?? { mean: 0, std: 1 };

@@ -1,4 +1,5 @@
 import { setImmediate } from "node:timers/promises";
+import { types } from "node:util";
 import { DistilleryError } from "../errors.js";
 import { readSlice, type SlicedFile } from "../files/index.js";
 
@@ -29,7 +30,7 @@ export class MemoryRows implements RowSource {
     readonly shape: readonly number[],
   ) {
     this.length = data.length / featuresOf(this);
-    this.dtype = data instanceof Uint8Array ? "uint8" : data instanceof Float32Array ? "float32" : "float64";
+    this.dtype = types.isUint8Array(data) ? "uint8" : types.isFloat32Array(data) ? "float32" : "float64";
   }
 
   read(start: number, end: number, into?: RowData): RowData {

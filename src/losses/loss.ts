@@ -1,3 +1,4 @@
+import { types } from "node:util";
 import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { Module } from "../nn/module.js";
@@ -127,7 +128,7 @@ export function computeLoss(loss: DistillationLoss, batch: LossBatch): ReturnTyp
 }
 
 function showTensor(value: unknown): string {
-  if (value instanceof Promise) return "a promise: a loss can't be async";
+  if (types.isPromise(value)) return "a promise: a loss can't be async";
   return value instanceof Tensor ? `a tensor of shape [${value.shape.join(", ")}]` : show(value);
 }
 

@@ -68,7 +68,7 @@ export function writeSummed(
 ): void {
   if (into === null) return;
   const isSame = isSameShape(operand, shape);
-  if (gradient instanceof Float32Array) {
+  if (typeof gradient !== "function") {
     if (isSame) into.set(gradient);
     else native.sumTo(gradient, [...shape], into, [...operand]);
     return;

@@ -1,3 +1,4 @@
+import { types } from "node:util";
 import { expectNumber, expectOptions, withDefaults } from "../checks.js";
 import { native } from "../native.js";
 import type { Module } from "../nn/module.js";
@@ -113,8 +114,8 @@ export class ExponentialMovingAverage {
 }
 
 function tensorOf(data: StateDict[string]["data"], shape: readonly number[]): StateDict[string] {
-  if (data instanceof Float32Array) return new Tensor(data, shape);
-  return data instanceof BigInt64Array ? new LongTensor(data, shape) : new IntTensor(data, shape);
+  if (types.isFloat32Array(data)) return new Tensor(data, shape);
+  return types.isBigInt64Array(data) ? new LongTensor(data, shape) : new IntTensor(data, shape);
 }
 
 /** Counters, such as of batches, in PyTorch's arithmetic: the mean without its fraction. */

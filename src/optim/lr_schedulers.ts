@@ -1,3 +1,4 @@
+import { types } from "node:util";
 import { expectInteger, expectNumber, expectOptions, show, withDefaults } from "../checks.js";
 import { badState, LRScheduler, type SchedulerAttribute } from "./lr_scheduler.js";
 import type { Optimizer } from "./optimizer.js";
@@ -279,7 +280,7 @@ function counts(milestones: readonly number[]): ReadonlyMap<number, number> {
 
 /** The milestones of such counts. */
 function elements(value: unknown): number[] {
-  const entries = value instanceof Map ? [...value] : Object.entries(value ?? {});
+  const entries = types.isMap(value) ? [...value] : Object.entries(value ?? {});
   return entries.flatMap(([milestone, count]) =>
     Array<number>(expectInteger("milestones", count, 0, 1000)).fill(Number(milestone)),
   );

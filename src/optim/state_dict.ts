@@ -1,3 +1,4 @@
+import { types } from "node:util";
 import { expectInteger, expectNumber, expectShape, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { Tensor } from "../tensor/tensor.js";
@@ -97,7 +98,7 @@ export function readOptimizer<G extends ParamGroup, S>(
     }
     loaded.options.push(options);
   }
-  const stranger = (states instanceof Map ? [...states.keys()] : Object.keys(states)).find(
+  const stranger = (types.isMap(states) ? [...states.keys()] : Object.keys(states)).find(
     (key) => !known.has(String(key)),
   );
   if (stranger !== undefined) throw mismatch(`state: no parameter has the number ${String(stranger)}`);
@@ -161,7 +162,7 @@ function plain(value: unknown): unknown {
 
 /** A dictionary's value; undefined if there is none. `STATE_DICT_MISMATCH` if it is no dictionary. */
 export function dictField(dict: unknown, key: unknown): unknown {
-  if (dict instanceof Map) return dict.get(key) as unknown;
+  if (types.isMap(dict)) return dict.get(key) as unknown;
   if (isDict(dict)) {
     return Object.hasOwn(dict, String(key)) ? (dict as Record<string, unknown>)[String(key)] : undefined;
   }

@@ -254,7 +254,7 @@ function fromOwnCode<V>(place: string, advice: string | undefined, body: () => V
   } catch (thrown) {
     const error = fromUserCode(thrown, place);
     if (error === null) throw thrown;
-    const isCalledWrongly = advice !== undefined && thrown instanceof TypeError;
+    const isCalledWrongly = advice !== undefined && (thrown as Error).name === "TypeError";
     throw isCalledWrongly ? new DistilleryError(error.code, `${error.message}: ${advice}`, { cause: thrown }) : error;
   }
 }

@@ -1,3 +1,4 @@
+import { types } from "node:util";
 import { show } from "../checks.js";
 import type { Batch } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
@@ -21,7 +22,7 @@ export function asTeacher(source: Module | Teacher | TeacherFunction, options: N
 function functionTeacher(compute: TeacherFunction): Teacher {
   const outputs = (batch: Batch) => {
     const given = compute(batch);
-    return given instanceof Promise ? given.then(asOutputs) : asOutputs(given);
+    return types.isPromise(given) ? given.then(asOutputs) : asOutputs(given);
   };
   return { name: compute.name || "teacher", fingerprint: () => null, outputs };
 }

@@ -1,3 +1,4 @@
+import { types } from "node:util";
 import { show } from "../checks.js";
 import type { Batch } from "../data/dataset.js";
 import { DataLoader } from "../data/loader.js";
@@ -49,7 +50,7 @@ export function* prefetch(loader: DataLoader, teacher: Teacher): Generator<Taugh
       const arena = new TensorArena();
       try {
         const { batch, outputs } = arena.run(() => batches.next(epoch, i));
-        if (outputs instanceof Promise) {
+        if (types.isPromise(outputs)) {
           throw new DistilleryError("BAD_ARGUMENT", "teacher: expected one whose outputs are no promise");
         }
         yield { ...batch, teacher: outputs };

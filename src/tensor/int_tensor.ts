@@ -1,3 +1,4 @@
+import { types } from "node:util";
 import { expectDimensions, expectShape, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { numel, sliceRange, toNested } from "./shape.js";
@@ -18,7 +19,7 @@ export class IntTensor implements Iterable<number> {
   readonly shape: readonly number[];
 
   constructor(data: Int32Array, shape: readonly number[] = [data.length]) {
-    if (!(data instanceof Int32Array)) throw wrongData("Int32Array", data);
+    if (!types.isInt32Array(data)) throw wrongData("Int32Array", data);
     expectShape("data", [data.length], [numel(expectDimensions("shape", shape))]);
     this.data = data;
     this.shape = [...shape];
@@ -63,7 +64,7 @@ export class LongTensor {
   readonly shape: readonly number[];
 
   constructor(data: BigInt64Array, shape: readonly number[] = [data.length]) {
-    if (!(data instanceof BigInt64Array)) throw wrongData("BigInt64Array", data);
+    if (!types.isBigInt64Array(data)) throw wrongData("BigInt64Array", data);
     expectShape("data", [data.length], [numel(expectDimensions("shape", shape))]);
     this.data = data;
     this.shape = [...shape];
@@ -91,7 +92,7 @@ export type Labels = IntTensor | Int32Array;
 
 /** The class numbers of labels; `BAD_DTYPE` for anything else. */
 export function labelData(labels: Labels): Int32Array {
-  if (labels instanceof Int32Array) return labels;
+  if (types.isInt32Array(labels)) return labels;
   if (labels instanceof IntTensor) return labels.data;
   throw new DistilleryError("BAD_DTYPE", `labels: expected an IntTensor or Int32Array, got ${show(labels)}`);
 }

@@ -1,3 +1,4 @@
+import { types } from "node:util";
 import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { Arena } from "./buffer_pool.js";
@@ -30,7 +31,7 @@ export function step<T>(body: () => T): T {
   const arena = new TensorArena();
   try {
     const result = arena.run(body);
-    if (result instanceof Promise) {
+    if (types.isPromise(result)) {
       throw new DistilleryError(
         "BAD_ARGUMENT",
         "body: expected a function that is not async: await outside of the step",

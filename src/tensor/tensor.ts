@@ -1,3 +1,4 @@
+import { types } from "node:util";
 import { expectDimensions, expectShape, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
@@ -55,7 +56,7 @@ export class Tensor {
   #grad: Tensor | null = null;
 
   constructor(data: Float32Array, shape: readonly number[] = [data.length], options: { requiresGrad?: boolean } = {}) {
-    if (!(data instanceof Float32Array)) {
+    if (!types.isFloat32Array(data)) {
       throw new DistilleryError("BAD_DTYPE", `data: expected a Float32Array, got ${show(data)}`);
     }
     expectShape("data", [data.length], [numel(expectDimensions("shape", shape))]);
@@ -192,7 +193,7 @@ export function tensor(
   values: Nested | Float32Array,
   options: { shape?: readonly number[]; requiresGrad?: boolean } = {},
 ): Tensor {
-  if (values instanceof Float32Array) return new Tensor(values, options.shape ?? [values.length], options);
+  if (types.isFloat32Array(values)) return new Tensor(values, options.shape ?? [values.length], options);
   const shape: number[] = [];
   for (let level: Nested | undefined = values; Array.isArray(level); level = level[0]) shape.push(level.length);
   const flat: number[] = [];

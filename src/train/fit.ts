@@ -1,3 +1,4 @@
+import { types } from "node:util";
 import { DistilleryError } from "../errors.js";
 import { drawsRandomNumbers } from "../graph/index.js";
 import type { DistillationLoss, Outputs } from "../losses/index.js";
@@ -25,7 +26,7 @@ export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Tea
     const { batch, outputs } = step.run(
       () => batches?.next(step.epoch, step.index) ?? { batch: step.epoch.batch(step.index), outputs: NO_TEACHER },
     );
-    const teacherOutputs = outputs instanceof Promise ? await step.arrival(outputs) : outputs;
+    const teacherOutputs = types.isPromise(outputs) ? await step.arrival(outputs) : outputs;
     step.run(() => {
       const { inputs, labels, indices } = batch;
       const { value: logits, taps } = tapped.record(() => model.forward(inputs));

@@ -1,4 +1,5 @@
 import { setImmediate } from "node:timers/promises";
+import { types } from "node:util";
 import { expectShape } from "../checks.js";
 import type { Batch, Dataset } from "../data/dataset.js";
 import { DataLoader } from "../data/loader.js";
@@ -63,7 +64,7 @@ export class Validator {
 
   async #predict(teacher: Teacher, batch: Batch, run: <T>(body: () => T) => T, out: Int32Array): Promise<void> {
     const given = run(() => teacher.evaluate?.(batch));
-    const outputs = given instanceof Promise ? await given : given;
+    const outputs = types.isPromise(given) ? await given : given;
     if (outputs === undefined) return;
     expectShape("the teacher's logits of the validation set", outputs.logits.shape, [out.length, this.data.classes]);
     run(() => out.set(argmax(outputs.logits).data));

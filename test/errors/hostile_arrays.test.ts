@@ -111,6 +111,36 @@ describe.each(Object.keys(CALLS))("%s", (name) => {
     }
   });
 
+  const lists = (CALLS[name] ?? []).flatMap((argument, i) =>
+    argument.kind === "shape" || ("array" in argument && argument.list) ? [i] : [],
+  );
+
+  it("refuses lists that claim a length which they do not have", () => {
+    for (const index of lists) {
+      for (const length of [2 ** 32 - 1, 2 ** 26, 3]) {
+        const args = argumentsOf(name);
+        args[index] = Object.assign([], { length });
+        expect(refusal(name, args), `argument ${index}, ${length} holes`).toBe("BAD_DTYPE");
+      }
+    }
+  });
+
+  it("looks arrays up after the getters of its lists have run", () => {
+    for (const index of lists) {
+      const args = argumentsOf(name);
+      const list = args[index] as unknown[];
+      const [first] = list;
+      const taken = args.flat().find((value) => ArrayBuffer.isView(value)) as TypedArray | undefined;
+      const get = () => {
+        if (taken !== undefined) structuredClone(taken.buffer, { transfer: [taken.buffer as ArrayBuffer] });
+        return first;
+      };
+      Object.defineProperty(list, 0, { get });
+      const isFree = arraysOf(name)[0]?.[1].free;
+      expect(refusal(name, args), `argument ${index}`).toBe(isFree ? null : "SHAPE_MISMATCH");
+    }
+  });
+
   it("refuses what is not a list where it takes one, and lists of anything else", () => {
     for (const [index, { array, list, optional }] of arraysOf(name)) {
       if (!list) continue;
@@ -156,5 +186,34 @@ describe("a kernel that takes an object", () => {
       },
     };
     expect(refusalOf(() => native.crossEntropy(detaching))).toBe("SHAPE_MISMATCH");
+  });
+});
+
+describe("a graph in the binding's memory", () => {
+  it("is refused if a getter of the call has released it", () => {
+    const queue = native.inferenceQueue(native.graphBuilder([-1, 3]), [0]);
+    const state = new Uint32Array(native.randomStateWords());
+    const outputs = Object.defineProperty([new Float32Array(6)], 0, {
+      get() {
+        native.inferenceRelease(queue);
+        return new Float32Array(6);
+      },
+    });
+    expect(refusalOf(() => native.inferenceTake(queue, new Float32Array(6), 2, state, outputs))).toBe("BAD_ARGUMENT");
+  });
+
+  it("takes lists of what they claim only", () => {
+    const builder = native.graphBuilder([-1, 3]);
+    const huge = Object.assign([], { length: 2 ** 32 - 1 }) as number[];
+    const node = { op: "relu", inputs: [0], shape: [-1, 3], attributes: {} };
+    for (const wrong of [
+      { inputs: huge },
+      { shape: huge },
+      { attributes: { axes: huge } },
+      { attributes: { indices: huge } },
+    ])
+      expect(refusalOf(() => native.graphNode(builder, { ...node, ...wrong }))).toBe("BAD_DTYPE");
+    expect(refusalOf(() => native.graphBuilder(huge))).toBe("BAD_DTYPE");
+    expect(refusalOf(() => native.inferenceQueue(builder, huge))).toBe("BAD_DTYPE");
   });
 });

@@ -236,6 +236,7 @@ export const CALLS: Record<string, Argument[]> = {
   randomPermutation: [stream(), free(writeOf(new Int32Array(5)))],
   randomSeed: [stream(), real(1)],
   randomUniform: [stream(), free(write(5)), real(0), real(1)],
+  randomWords: [stream(), free(writeOf(new Uint32Array(5)))],
   reluBackward: [six, six, write(6)],
   reluForward: [six, write(6)],
   scaleGrads: [list(free(write(6))), real(0.5)],

@@ -1,46 +1,47 @@
 use crate::borrow::{F32, F32Mut, Memory, U32Mut, expect_len};
 use crate::error::{Result, error, kernel};
+use crate::list::List;
 use distillery_kernels::graph::{Attributes, GraphBuilder, Length};
 use distillery_kernels::inference_queue::{InferenceQueue, Request};
 use napi::bindgen_prelude::External;
 use napi_derive::napi;
 
 /// What a node is told besides its inputs: each operation reads its own
-#[napi(object)]
+#[napi(object, object_to_js = false)]
 pub struct NodeAttributes {
     pub relu: Option<bool>,
     pub training: Option<bool>,
     pub eps: Option<f64>,
     pub momentum: Option<f64>,
     pub p: Option<f64>,
-    pub axes: Option<Vec<u32>>,
+    pub axes: Option<List<u32>>,
     pub start: Option<u32>,
     pub step: Option<u32>,
-    pub indices: Option<Vec<i32>>,
+    pub indices: Option<List<i32>>,
     pub log: Option<bool>,
     pub factor: Option<f64>,
     pub offset: Option<f64>,
 }
 
 /// A node of a graph: the operation's name, the numbers of the values that it reads, the shape of its output
-#[napi(object)]
+#[napi(object, object_to_js = false)]
 pub struct GraphNode {
     pub op: String,
-    pub inputs: Vec<u32>,
-    pub shape: Vec<i32>,
+    pub inputs: List<u32>,
+    pub shape: List<i32>,
     pub attributes: NodeAttributes,
 }
 
 /// A graph without nodes, of an input of this shape: value 0. In shapes -n is n times the number of rows of the
 /// batch
 #[napi(catch_unwind)]
-pub fn graph_builder(input_shape: Vec<i32>) -> External<GraphBuilder> {
+pub fn graph_builder(input_shape: List<i32>) -> External<GraphBuilder> {
     External::new(GraphBuilder::new(lengths(&input_shape)))
 }
 
 /// Copies a constant into a graph; gives the number of its value
 #[napi(catch_unwind)]
-pub fn graph_constant(builder: &mut External<GraphBuilder>, data: F32, shape: Vec<u32>) -> Result<u32> {
+pub fn graph_constant(builder: &mut External<GraphBuilder>, data: F32, shape: List<u32>) -> Result<u32> {
     let mut memory = Memory::new();
     let data = memory.read(&data)?;
     expect_len("data", data.len(), &shape)?;
@@ -58,10 +59,10 @@ pub fn graph_node(builder: &mut External<GraphBuilder>, node: GraphNode) -> Resu
         eps: given.eps.unwrap_or_default(),
         momentum: given.momentum.unwrap_or_default(),
         p: given.p.unwrap_or_default(),
-        axes: given.axes.map(|axes| axes.into_iter().map(|axis| axis as usize).collect()),
+        axes: given.axes.map(|axes| axes.iter().map(|&axis| axis as usize).collect()),
         start: given.start.unwrap_or_default() as usize,
         step: given.step.unwrap_or(1) as usize,
-        indices: given.indices.unwrap_or_default(),
+        indices: given.indices.map(List::into_vec).unwrap_or_default(),
         log: given.log.unwrap_or_default(),
         factor: given.factor.unwrap_or_default(),
         offset: given.offset.unwrap_or_default(),
@@ -75,7 +76,7 @@ pub fn graph_node(builder: &mut External<GraphBuilder>, node: GraphNode) -> Resu
 #[napi(catch_unwind)]
 pub fn inference_queue(
     builder: &mut External<GraphBuilder>,
-    outputs: Vec<u32>,
+    outputs: List<u32>,
 ) -> Result<External<Option<InferenceQueue>>> {
     let builder = std::mem::replace(&mut **builder, GraphBuilder::new(Vec::new()));
     let graph = builder.finish(outputs.iter().map(|&value| value as usize).collect()).map_err(kernel)?;
@@ -103,7 +104,7 @@ pub fn inference_take(
     input: F32,
     rows: u32,
     mut state: U32Mut,
-    mut outputs: Vec<F32Mut>,
+    mut outputs: List<F32Mut>,
 ) -> Result<bool> {
     let mut memory = Memory::new();
     let (input, state) = (memory.read(&input)?, memory.write(&mut state)?);

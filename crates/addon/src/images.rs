@@ -1,5 +1,6 @@
 use crate::borrow::{Memory, U8, U8Mut, expect_len};
 use crate::error::{Result, error};
+use crate::list::List;
 use distillery_images::{Failure, Shape, decode_all, read_header};
 use napi::Either;
 use napi_derive::napi;
@@ -26,7 +27,7 @@ pub fn image_size(file: U8) -> Result<Either<Vec<u32>, String>> {
 /// Decodes PNG and JPEG files, each into channels x height x width bytes; the first that can't be, or null
 #[napi(catch_unwind)]
 pub fn decode_images(
-    files: Vec<U8>,
+    files: List<U8>,
     mut out: U8Mut,
     channels: u32,
     height: u32,

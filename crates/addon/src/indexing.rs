@@ -1,12 +1,13 @@
 use crate::borrow::{F32, F32Mut, I32, Memory, expect_len};
 use crate::error::{Result, kernel};
+use crate::list::List;
 use distillery_kernels::indexing::{self, Gather};
 use distillery_kernels::strided::{self, View};
 use napi_derive::napi;
 
 /// out = the elements of x at offset + i strides[0] + ..., row by row
 #[napi(catch_unwind)]
-pub fn strided_copy(x: F32, shape: Vec<u32>, strides: Vec<u32>, offset: u32, mut out: F32Mut) -> Result<()> {
+pub fn strided_copy(x: F32, shape: List<u32>, strides: List<u32>, offset: u32, mut out: F32Mut) -> Result<()> {
     let mut memory = Memory::new();
     let (x, out) = (memory.read(&x)?, memory.write(&mut out)?);
     let (shape, strides) = (lengths(&shape), lengths(&strides));
@@ -15,7 +16,7 @@ pub fn strided_copy(x: F32, shape: Vec<u32>, strides: Vec<u32>, offset: u32, mut
 
 /// The elements of out at offset + i strides[0] + ... = x, row by row; the others stay
 #[napi(catch_unwind)]
-pub fn strided_scatter(x: F32, shape: Vec<u32>, strides: Vec<u32>, offset: u32, mut out: F32Mut) -> Result<()> {
+pub fn strided_scatter(x: F32, shape: List<u32>, strides: List<u32>, offset: u32, mut out: F32Mut) -> Result<()> {
     let mut memory = Memory::new();
     let (x, out) = (memory.read(&x)?, memory.write(&mut out)?);
     let (shape, strides) = (lengths(&shape), lengths(&strides));
@@ -24,7 +25,7 @@ pub fn strided_scatter(x: F32, shape: Vec<u32>, strides: Vec<u32>, offset: u32, 
 
 /// Sums x over the axes along which it was broadcast from out's shape
 #[napi(catch_unwind)]
-pub fn sum_to(x: F32, shape: Vec<u32>, mut out: F32Mut, out_shape: Vec<u32>) -> Result<()> {
+pub fn sum_to(x: F32, shape: List<u32>, mut out: F32Mut, out_shape: List<u32>) -> Result<()> {
     let mut memory = Memory::new();
     let (x, out) = (memory.read(&x)?, memory.write(&mut out)?);
     expect_len("x", x.len(), &shape)?;
@@ -52,7 +53,14 @@ pub fn index_add(grad: F32, outer: u32, length: u32, inner: u32, indices: I32, m
 
 /// out = x at the indices along an axis
 #[napi(catch_unwind)]
-pub fn gather(x: F32, shape: Vec<u32>, axis: u32, indices: I32, index_shape: Vec<u32>, mut out: F32Mut) -> Result<()> {
+pub fn gather(
+    x: F32,
+    shape: List<u32>,
+    axis: u32,
+    indices: I32,
+    index_shape: List<u32>,
+    mut out: F32Mut,
+) -> Result<()> {
     let mut memory = Memory::new();
     let (x, indices, out) = (memory.read(&x)?, memory.read(&indices)?, memory.write(&mut out)?);
     expect_len("x", x.len(), &shape)?;
@@ -66,10 +74,10 @@ pub fn gather(x: F32, shape: Vec<u32>, axis: u32, indices: I32, index_shape: Vec
 pub fn scatter(
     x: F32,
     mut out: F32Mut,
-    shape: Vec<u32>,
+    shape: List<u32>,
     axis: u32,
     indices: I32,
-    index_shape: Vec<u32>,
+    index_shape: List<u32>,
     add: bool,
 ) -> Result<()> {
     let mut memory = Memory::new();

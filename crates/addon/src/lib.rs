@@ -16,6 +16,7 @@ mod graph;
 mod images;
 mod indexing;
 mod linear;
+mod list;
 mod lock;
 mod losses;
 mod matmul;

@@ -1,5 +1,6 @@
 use crate::borrow::{F32, F32Mut, Memory};
 use crate::error::{Result, error, kernel};
+use crate::list::List;
 use distillery_kernels::adam::{self, AdamStep};
 use distillery_kernels::optimizer::Slot;
 use distillery_kernels::sgd::{self, SgdStep};
@@ -9,11 +10,11 @@ use napi_derive::napi;
 /// What adamStep reads and writes, an array for each parameter; with maxima of the second averages, it is AMSGrad
 #[napi(object, object_to_js = false, use_nullable = true)]
 pub struct AdamCall {
-    pub params: Vec<F32Mut>,
-    pub grads: Vec<F32>,
-    pub exp_avgs: Vec<F32Mut>,
-    pub exp_avg_sqs: Vec<F32Mut>,
-    pub max_exp_avg_sqs: Option<Vec<F32Mut>>,
+    pub params: List<F32Mut>,
+    pub grads: List<F32>,
+    pub exp_avgs: List<F32Mut>,
+    pub exp_avg_sqs: List<F32Mut>,
+    pub max_exp_avg_sqs: Option<List<F32Mut>>,
     pub lr: f64,
     pub beta1: f64,
     pub beta2: f64,
@@ -46,9 +47,9 @@ pub fn adam_step(mut call: AdamCall) -> Result<()> {
 /// What sgdStep reads and writes, an array for each parameter; there are momentum buffers if momentum is not 0
 #[napi(object, object_to_js = false, use_nullable = true)]
 pub struct SgdCall {
-    pub params: Vec<F32Mut>,
-    pub grads: Vec<F32>,
-    pub momentum_buffers: Option<Vec<F32Mut>>,
+    pub params: List<F32Mut>,
+    pub grads: List<F32>,
+    pub momentum_buffers: Option<List<F32Mut>>,
     pub lr: f64,
     pub momentum: f64,
     pub dampening: f64,
@@ -78,7 +79,7 @@ pub fn sgd_step(mut call: SgdCall) -> Result<()> {
 
 /// Moves averages toward values: average + (1 - decay) (value - average)
 #[napi(catch_unwind)]
-pub fn moving_average(mut averages: Vec<F32Mut>, values: Vec<F32>, decay: f64) -> Result<()> {
+pub fn moving_average(mut averages: List<F32Mut>, values: List<F32>, decay: f64) -> Result<()> {
     let mut memory = Memory::new();
     let (averages, values) = (memory.write_all(&mut averages)?, memory.read_all(&values)?);
     moving_average::update(slots("moving_average", averages, values, [])?, decay).map_err(kernel)
@@ -86,13 +87,13 @@ pub fn moving_average(mut averages: Vec<F32Mut>, values: Vec<F32>, decay: f64) -
 
 /// The Euclidean norm of all gradients together
 #[napi(catch_unwind)]
-pub fn grad_norm(grads: Vec<F32>) -> Result<f64> {
+pub fn grad_norm(grads: List<F32>) -> Result<f64> {
     Ok(grad_norm::norm(&Memory::new().read_all(&grads)?))
 }
 
 /// Multiplies all gradients by a coefficient
 #[napi(catch_unwind)]
-pub fn scale_grads(mut grads: Vec<F32Mut>, coefficient: f64) -> Result<()> {
+pub fn scale_grads(mut grads: List<F32Mut>, coefficient: f64) -> Result<()> {
     grad_norm::scale(Memory::new().write_all(&mut grads)?, coefficient as f32);
     Ok(())
 }

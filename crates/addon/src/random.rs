@@ -50,3 +50,12 @@ pub fn random_permutation(mut state: U32Mut, mut out: I32Mut) -> Result<()> {
     Generator::new(state).map_err(kernel)?.fill_permutation(out);
     Ok(())
 }
+
+/// Fills with the next words of the stream
+#[napi(catch_unwind)]
+pub fn random_words(mut state: U32Mut, mut out: U32Mut) -> Result<()> {
+    let mut memory = Memory::new();
+    let (state, out) = (memory.write(&mut state)?, memory.write(&mut out)?);
+    Generator::new(state).map_err(kernel)?.fill_words(out);
+    Ok(())
+}

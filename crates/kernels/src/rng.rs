@@ -70,13 +70,13 @@ impl<'a> Generator<'a> {
         let mut words = [0; 2 * BLOCK];
         for flags in out.chunks_mut(BLOCK) {
             let words = &mut words[..2 * flags.len()];
-            self.words(words);
+            self.fill_words(words);
             compare(words, limit, flags);
         }
     }
 
     /// The next words, in order.
-    fn words(&mut self, mut out: &mut [u32]) {
+    pub fn fill_words(&mut self, mut out: &mut [u32]) {
         while !out.is_empty() {
             if self.state[INDEX] as usize >= N {
                 twist(self.state);
@@ -101,7 +101,7 @@ impl<'a> Generator<'a> {
         let mut words = [0; 2 * BLOCK];
         for values in out.chunks_mut(2 * BLOCK) {
             let words = &mut words[..values.len()];
-            self.words(words);
+            self.fill_words(words);
             scale(words, from, to, values);
         }
     }

@@ -1,3 +1,4 @@
+import { types } from "node:util";
 import { expectInteger, expectShape, show, showList } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { native } from "../../native.js";
@@ -36,9 +37,11 @@ export function encodeSamples(
   spec: Preprocessing,
   samples: Uint8Array | readonly TableRow[] | Float32Array | Float64Array,
 ): Tensor {
-  if (spec.kind === "image") return encodePixels(spec, expectArray("pixels", samples, Uint8Array));
+  if (spec.kind === "image")
+    return encodePixels(spec, expectArray("pixels", samples, types.isUint8Array, "Uint8Array"));
   if (spec.kind === "values") {
-    return encodeValues(spec, samples instanceof Float64Array ? samples : expectArray("values", samples, Float32Array));
+    if (types.isFloat64Array(samples)) return encodeValues(spec, samples);
+    return encodeValues(spec, expectArray("values", samples, types.isFloat32Array, "Float32Array"));
   }
   if (!Array.isArray(samples)) {
     throw new DistilleryError("BAD_DTYPE", `rows: expected a list of rows, got ${show(samples)}`);
@@ -89,9 +92,9 @@ function expectSamples(name: string, values: number, features: number): number {
   return length;
 }
 
-function expectArray<A>(name: string, value: unknown, type: abstract new (...args: never[]) => A): A {
-  if (value instanceof type) return value;
-  throw new DistilleryError("BAD_DTYPE", `${name}: expected a ${type.name}, got ${show(value)}`);
+function expectArray<A>(name: string, value: unknown, is: (value: unknown) => value is A, type: string): A {
+  if (is(value)) return value;
+  throw new DistilleryError("BAD_DTYPE", `${name}: expected a ${type}, got ${show(value)}`);
 }
 
 /** Writes what a cell becomes at `out[at]` and after, which holds zeros; the problem's text if it can't. */
