@@ -1,6 +1,6 @@
 // Makes the library's JavaScript out of src/: one file for each entry in dist/, and chunks that they share. Loading a module
 // costs the same however short it is: as 200 modules the library took more than twice as long to start.
-import { existsSync, readdirSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { rolldown } from "rolldown";
 import { ROOT } from "./shell.mjs";
@@ -24,3 +24,5 @@ const written = new Set(output.map(({ fileName }) => fileName));
 for (const name of existsSync(CHUNKS) ? readdirSync(CHUNKS) : []) {
   if (!written.has(`chunks/${name}`)) rmSync(join(CHUNKS, name));
 }
+// npm does this when it installs the package; in a checkout nobody does.
+chmodSync(join(ROOT, "dist", "cli", "main.js"), 0o755);

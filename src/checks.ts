@@ -22,6 +22,15 @@ export function expectFlags(flags: Record<string, unknown>): void {
   }
 }
 
+/** One of the names; otherwise `BAD_ARGUMENT` that names the argument and the nearest name. */
+export function expectOneOf<N extends string>(name: string, value: unknown, names: readonly N[]): N {
+  const found = names.find((known) => known === value);
+  if (found !== undefined) return found;
+  const advice = typeof value === "string" ? suggestion(value, names) : "";
+  const quoted = names.map((known) => show(known)).join(" or ");
+  throw new DistilleryError("BAD_ARGUMENT", `${name}: expected ${quoted}, got ${show(value)}${advice}`);
+}
+
 /** The given shape, -1 standing for any length; otherwise `SHAPE_MISMATCH`. */
 export function expectShape(name: string, got: readonly number[], expected: readonly number[]): void {
   if (got.length === expected.length && expected.every((n, i) => n === -1 || n === got[i])) return;

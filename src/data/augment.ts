@@ -6,7 +6,7 @@ import { allocate } from "../tensor/buffer_pool.js";
 import type { IntTensor } from "../tensor/int_tensor.js";
 import { currentGenerator } from "../tensor/random.js";
 import { Tensor } from "../tensor/tensor.js";
-import { type Batch, chunkOf, type Dataset, expectDataset, type ImageLayout } from "./dataset.js";
+import { type Batch, chunkOf, type Dataset, expectDataset, type ImageLayout, takeBatch, takeSlice } from "./dataset.js";
 import { DerivedDataset } from "./derived_dataset.js";
 
 /** How {@link augment} changes samples: at least one of them. */
@@ -77,11 +77,11 @@ class AugmentedDataset extends DerivedDataset {
   }
 
   override batch(indices: Int32Array): Batch {
-    return this.#transform(this.dataset.batch(indices));
+    return this.#transform(takeBatch(this.dataset, indices));
   }
 
   override slice(start: number, end: number): Batch {
-    return this.#transform(this.dataset.slice(start, end));
+    return this.#transform(takeSlice(this.dataset, start, end));
   }
 
   protected override hash(base: string): string {
@@ -102,7 +102,6 @@ class AugmentedDataset extends DerivedDataset {
 }
 
 function readAmounts({ image, features }: Dataset, options: AugmentOptions): Amounts {
-  expectOptions("augment", options, ["shift", "crop", "flip", "noise"]);
   expectOptions("augment", options, ["shift", "crop", "flip", "noise"]);
   const { shift = 0, crop = 0, flip = 0, noise = 0 } = options;
   const max = image === undefined ? Number.MAX_SAFE_INTEGER : Math.min(image.height, image.width) - 1;

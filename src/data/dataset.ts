@@ -1,8 +1,8 @@
 import { types } from "node:util";
 import { expectInteger, expectShape, show } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { DistilleryError, type ErrorCode } from "../errors.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
-import type { Tensor } from "../tensor/tensor.js";
+import { Tensor } from "../tensor/tensor.js";
 
 /**
  * Labelled samples that a {@link DataLoader} takes batches from: `torch.utils.data.Dataset`, a batch at a time. Own data
@@ -107,7 +107,7 @@ export function labelsOf(dataset: Dataset): Int32Array {
   if (labels instanceof IntTensor && labels.size === length) return labels.data;
   const all = new Int32Array(length);
   for (let start = 0; start < length; start += LABEL_BATCH) {
-    all.set(dataset.slice(start, Math.min(start + LABEL_BATCH, length)).labels.data, start);
+    all.set(takeSlice(dataset, start, Math.min(start + LABEL_BATCH, length)).labels.data, start);
   }
   return all;
 }
@@ -129,6 +129,59 @@ export function expectDataset(dataset: Dataset, name = "dataset"): Dataset {
   }
   expectInteger(`${name}.length`, dataset.length, 1, 2 ** 31 - 1);
   return dataset;
+}
+
+/** `dataset.batch(indices)`, which has to be what the data set says of itself; otherwise an error that names both. */
+export function takeBatch(dataset: Dataset, indices: Int32Array): Batch {
+  const batch = dataset.batch(indices);
+  const problem = problemOf(dataset, batch, indices.length);
+  if (problem === null) return batch;
+  const first = Array.from(indices.subarray(0, 3)).join(", ");
+  throw badBatch(dataset, `batch([${first}${indices.length > 3 ? `, ... ${indices.length} indices` : ""}])`, problem);
+}
+
+/** `dataset.slice(start, end)`, checked as by {@link takeBatch}. */
+export function takeSlice(dataset: Dataset, start: number, end: number): Batch {
+  const batch = dataset.slice(start, end);
+  const problem = problemOf(dataset, batch, end - start);
+  if (problem === null) return batch;
+  throw badBatch(dataset, `slice(${start}, ${end})`, problem);
+}
+
+type Problem = readonly [code: ErrorCode, text: string];
+
+function badBatch({ name }: Dataset, call: string, [code, text]: Problem): DistilleryError {
+  return new DistilleryError(code, `data set ${show(name)}: ${call}: ${text}`);
+}
+
+function problemOf({ features, classes }: Dataset, batch: Batch, samples: number): Problem | null {
+  if (types.isPromise(batch)) {
+    const advice = "it can't be async: read the samples before, for example with fromIterable()";
+    return ["BAD_DTYPE", `expected inputs, labels and indices, got a promise: ${advice}`];
+  }
+  if (typeof batch !== "object" || batch === null) {
+    return ["BAD_DTYPE", `expected inputs, labels and indices, got ${show(batch)}`];
+  }
+  const { inputs, labels, indices } = batch;
+  if (!(inputs instanceof Tensor)) return ["BAD_DTYPE", `inputs: expected a Tensor, got ${show(inputs)}`];
+  if (inputs.shape[0] !== samples || inputs.size !== samples * features) {
+    const wanted = `[${samples}, ${features}], as its features say`;
+    return ["SHAPE_MISMATCH", `inputs: expected shape ${wanted}, got [${inputs.shape.join(", ")}]`];
+  }
+  if (!(labels instanceof IntTensor)) return ["BAD_DTYPE", `labels: expected an IntTensor, got ${show(labels)}`];
+  if (labels.shape.length !== 1 || labels.size !== samples) {
+    return ["SHAPE_MISMATCH", `labels: expected shape [${samples}], got [${labels.shape.join(", ")}]`];
+  }
+  for (let i = 0; i < samples; i++) {
+    const label = labels.data[i];
+    if (label >= 0 && label < classes) continue;
+    const text = `labels[${i}]: expected a class from 0 to ${classes - 1}, as its classes say, got ${label}`;
+    return ["LABEL_OUT_OF_RANGE", text];
+  }
+  if (!types.isInt32Array(indices) || indices.length !== samples) {
+    return ["BAD_DTYPE", `indices: expected an Int32Array of ${samples}, got ${show(indices)}`];
+  }
+  return null;
 }
 
 /** Indices into a data set of `length` samples; `BAD_DTYPE` or `BAD_ARGUMENT` with the first that is out of range. */

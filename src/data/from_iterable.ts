@@ -32,7 +32,6 @@ export async function fromIterable(
   options: DatasetOptions = {},
 ): Promise<TensorDataset> {
   expectOptions("fromIterable", options, ["classes", "classNames", "name"]);
-  expectOptions("fromIterable", options, ["classes", "classNames", "name"]);
   const { classNames, classes = expectClassNames(classNames)?.length ?? 2 ** 31 - 1 } = options;
   expectInteger("classes", classes, 1, 2 ** 31 - 1);
   const [rows, labels]: [Float32Array[], number[]] = [[], []];

@@ -1,8 +1,8 @@
 import { types } from "node:util";
-import { expectInteger, expectOptions, show } from "../checks.js";
+import { expectInteger, expectOneOf, expectOptions, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
-import { randperm } from "../tensor/random.js";
-import { type Batch, chunkOf, type Dataset, expectDataset } from "./dataset.js";
+import { drawSeed, Generator, randperm, withGenerator } from "../tensor/random.js";
+import { type Batch, chunkOf, type Dataset, expectDataset, takeBatch, takeSlice } from "./dataset.js";
 
 /** The options of {@link DataLoader}. */
 export interface DataLoaderOptions {
@@ -12,15 +12,23 @@ export interface DataLoaderOptions {
   shuffle?: boolean;
   /** Whether a last, shorter batch is left out; default false. */
   dropLast?: boolean;
+  /**
+   * What an epoch draws from the current stream. `torch-dataloader`, the default if `shuffle`: what PyTorch's `DataLoader`
+   * draws, a base seed and, to shuffle, the seed of a generator of its own, which gives the order. `randperm`, the default
+   * otherwise: only the order itself, if `shuffle`, as a loop over `torch.randperm` does.
+   */
+  order?: "torch-dataloader" | "randperm";
 }
+
+const ORDERS = ["torch-dataloader", "randperm"] as const;
 
 /**
  * Batches of a data set, epoch after epoch. `torch.utils.data.DataLoader`.
  *
- * Each epoch of a shuffling loader has the order `randperm(dataset.length)`, drawn from the current stream when the
- * epoch begins. (PyTorch's own RandomSampler draws a seed from the stream, and the order from that seed's.) A data set
- * that is read in chunks ({@link Dataset.chunk}) is shuffled by {@link blockShuffle}: samples of different chunks do not
- * mix.
+ * Each epoch of a shuffling loader has an order of its own, drawn when the epoch begins: after the same `manualSeed`, that
+ * of PyTorch's `DataLoader(shuffle=True)`, and the stream goes on as PyTorch's. A loop in PyTorch whose loader does not
+ * shuffle draws a seed an epoch too: `order: "torch-dataloader"` does the same. A data set that is read in chunks
+ * ({@link Dataset.chunk}) is shuffled by {@link blockShuffle}: samples of different chunks do not mix.
  *
  * @throws DistilleryError `BAD_ARGUMENT`, also if an epoch would have no batch.
  * @example
@@ -35,17 +43,19 @@ export class DataLoader implements Iterable<Batch> {
   readonly batchSize: number;
   readonly shuffle: boolean;
   readonly dropLast: boolean;
+  readonly order: (typeof ORDERS)[number];
   /** The number of batches of an epoch. */
   readonly length: number;
 
   constructor(dataset: Dataset, options: DataLoaderOptions = {}) {
-    expectOptions("DataLoader", options, ["batchSize", "shuffle", "dropLast"]);
+    expectOptions("DataLoader", options, ["batchSize", "shuffle", "dropLast", "order"]);
     const { batchSize = 64, shuffle = false, dropLast = false } = options;
     this.dataset = expectDataset(dataset);
     if (dataset.chunk !== undefined) expectInteger("dataset.chunk", dataset.chunk, 1);
     this.batchSize = expectInteger("batchSize", batchSize, 1);
     this.shuffle = expectBoolean("shuffle", shuffle);
     this.dropLast = expectBoolean("dropLast", dropLast);
+    this.order = expectOneOf("order", options.order ?? (shuffle ? "torch-dataloader" : "randperm"), ORDERS);
     const batches = dataset.length / batchSize;
     this.length = dropLast ? Math.floor(batches) : Math.ceil(batches);
     if (this.length === 0) {
@@ -56,9 +66,14 @@ export class DataLoader implements Iterable<Batch> {
 
   /** Begins an epoch: a shuffling loader draws its order now. */
   epoch(): EpochBatches {
+    if (this.order === "randperm") return new EpochBatches(this, this.shuffle ? shuffled(this.dataset) : null);
+    drawSeed(); // PyTorch's base seed, from which its workers have theirs.
     if (!this.shuffle) return new EpochBatches(this, null);
-    const { length, chunk } = this.dataset;
-    return new EpochBatches(this, chunk === undefined ? randperm(length).data : blockShuffle(this.dataset));
+    const own = new Generator(drawSeed());
+    return new EpochBatches(
+      this,
+      withGenerator(own, () => shuffled(this.dataset)),
+    );
   }
 
   /** An epoch in a given order, such as one that an interrupted run had begun; null is the order of the data set. */
@@ -92,12 +107,17 @@ export class EpochBatches implements Iterable<Batch> {
   batch(i: number): Batch {
     const start = expectInteger("i", i, 0, this.length - 1) * this.#batchSize;
     const end = Math.min(start + this.#batchSize, this.#dataset.length);
-    return this.order === null ? this.#dataset.slice(start, end) : this.#dataset.batch(this.order.slice(start, end));
+    if (this.order === null) return takeSlice(this.#dataset, start, end);
+    return takeBatch(this.#dataset, this.order.slice(start, end));
   }
 
   *[Symbol.iterator](): Iterator<Batch> {
     for (let i = 0; i < this.length; i++) yield this.batch(i);
   }
+}
+
+function shuffled(dataset: Dataset): Int32Array {
+  return dataset.chunk === undefined ? randperm(dataset.length).data : blockShuffle(dataset);
 }
 
 /**

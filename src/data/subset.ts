@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { expectInteger } from "../checks.js";
 import { IntTensor } from "../tensor/int_tensor.js";
-import { type Batch, chunkOf, type Dataset, expectIndices, expectRange, indexRange } from "./dataset.js";
+import { type Batch, chunkOf, type Dataset, expectIndices, expectRange, indexRange, takeBatch } from "./dataset.js";
 import { DerivedDataset } from "./derived_dataset.js";
 import { bytesOf } from "./tensor_dataset.js";
 
@@ -41,13 +41,16 @@ export class Subset extends DerivedDataset {
 
   override batch(indices: Int32Array): Batch {
     expectIndices(indices, this.length);
-    const { inputs, labels } = this.dataset.batch(indices.map((index) => this.indices[index]));
+    const { inputs, labels } = takeBatch(
+      this.dataset,
+      indices.map((index) => this.indices[index]),
+    );
     return { inputs, labels, indices };
   }
 
   override slice(start: number, end: number): Batch {
     expectRange(start, end, this.length);
-    const { inputs, labels } = this.dataset.batch(this.indices.slice(start, end));
+    const { inputs, labels } = takeBatch(this.dataset, this.indices.slice(start, end));
     return { inputs, labels, indices: indexRange(start, end) };
   }
 

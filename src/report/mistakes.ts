@@ -1,3 +1,4 @@
+import { takeBatch } from "../data/dataset.js";
 import { type Dataset, labelsOf } from "../data/index.js";
 import { argmax } from "../ops/max.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -33,7 +34,7 @@ export function mistakesOf(data: Dataset, { student, teacher }: Logits): Mistake
     ({ index }) => index,
   );
   if (indices.length === 0) return [];
-  const { inputs } = data.batch(indices);
+  const { inputs } = takeBatch(data, indices);
   return Array.from(indices, (index, i) => ({
     index,
     label: labels[index],

@@ -1,7 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import { badCheckpoint, fingerprint, inspectCheckpoint, load, save } from "../checkpoint/index.js";
 import type { Dataset } from "../data/dataset.js";
-import { expectDataset } from "../data/dataset.js";
+import { expectDataset, takeSlice } from "../data/dataset.js";
 import { DataLoader } from "../data/loader.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
@@ -67,7 +67,7 @@ export class TeacherCache {
    */
   static whyNotCacheable(teacher: Module, data: Dataset): string | null {
     if (data.augmented === true) return "the data are augmented at random";
-    const { inputs } = data.slice(0, Math.min(3, data.length));
+    const { inputs } = takeSlice(data, 0, Math.min(3, data.length));
     const { state } = currentGenerator();
     const before = state.slice();
     const [together, alone] = [inputs, inputs.slice(0, 1)].map((rows) => forward(teacher, rows).data);

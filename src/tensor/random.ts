@@ -42,6 +42,13 @@ export class Generator {
   }
 }
 
+/** A seed drawn from the current stream. `torch.empty((), dtype=torch.int64).random_()`. */
+export function drawSeed(): bigint {
+  const words = new Uint32Array(2);
+  native.randomWords(current.state, words);
+  return BigInt.asUintN(63, (BigInt(words[0]) << 32n) | BigInt(words[1]));
+}
+
 let current = new Generator();
 
 /** The generator that random functions draw from now. */

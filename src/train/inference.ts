@@ -1,5 +1,5 @@
 import { expectInteger, expectOptions, expectShape, show } from "../checks.js";
-import { expectDataset } from "../data/dataset.js";
+import { expectDataset, takeSlice } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { DataLoader } from "../data/loader.js";
 import { DistilleryError } from "../errors.js";
@@ -181,7 +181,7 @@ function medianTime(model: Module, data: Dataset, samples: number, runs: number)
   expectModule("model", model);
   expectDataset(data, "data");
   expectInteger("data.length", data.length, 1);
-  const { inputs } = data.slice(0, samples);
+  const { inputs } = takeSlice(data, 0, samples);
   const once = () => {
     const start = performance.now();
     withArena(() => noGrad(() => model.forward(inputs)));

@@ -1,3 +1,4 @@
+import { takeSlice } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import { createLoss, type DistillationLoss, type LossSpec } from "../losses/index.js";
@@ -59,7 +60,7 @@ function tapShapeOf(network: unknown, data: Dataset, argument: string, path: str
   if (!(network instanceof Module)) {
     throw new DistilleryError("BAD_ARGUMENT", `${argument}: expected a Module, whose hidden layers can be tapped`);
   }
-  const { inputs } = data.slice(0, 1);
+  const { inputs } = takeSlice(data, 0, 1);
   const forward = () => noGrad(() => network.forward(inputs));
   const { taps } = withGenerator(new Generator(), () =>
     new Taps(network, [path], argument).record(() => withEvalMode(network, forward)),

@@ -63,7 +63,7 @@ export class Trainer {
     validateInput(input);
     const { model, loss, teacher, data, options, controls, stream } = input;
     const { batchSize, shuffle, dropLast, accumulate, lr, weightDecay } = options;
-    const loader = new DataLoader(data, { batchSize, shuffle, dropLast });
+    const loader = new DataLoader(data, { batchSize, shuffle, dropLast, order: "randperm" });
     const modules = loss.modules ?? {};
     const parameters = new Set([model, ...Object.values(modules)].flatMap((module) => module.parameters()));
     const context = { params: [...parameters], lr, weightDecay };

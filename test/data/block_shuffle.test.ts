@@ -20,7 +20,7 @@ const own = (length: number, chunk: number): Dataset => ({
 /** That of an epoch after `torch.manual_seed(0)`. */
 function orderOf(dataset: Dataset): number[] {
   manualSeed(0);
-  return Array.from(new DataLoader(dataset, { shuffle: true }).epoch().order ?? []);
+  return Array.from(new DataLoader(dataset, { shuffle: true, order: "randperm" }).epoch().order ?? []);
 }
 
 // By torch.manual_seed(0) and torch.randperm: of the number of chunks, then of each one's samples.

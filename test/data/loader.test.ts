@@ -1,6 +1,7 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { type Batch, DataLoader, type DataLoaderOptions, TensorDataset } from "../../src/data/index.js";
-import { Generator, manualSeed, randperm, Tensor, withGenerator } from "../../src/index.js";
+import { Generator, manualSeed, rand, randperm, Tensor, withGenerator } from "../../src/index.js";
 import { refusal } from "./support.js";
 
 /** Ten samples: example i is [i, i / 2] with label i. */
@@ -68,20 +69,42 @@ describe("in order", () => {
 });
 
 describe("shuffled", () => {
-  test("each epoch's order is randperm of the stream", () => {
+  const { cases } = JSON.parse(readFileSync(new URL("fixtures/loader.json", import.meta.url), "utf8")) as {
+    cases: {
+      seed: number;
+      samples: number;
+      options: DataLoaderOptions;
+      epochs: { batches: number[][]; next: number }[];
+    }[];
+  };
+  test.each(cases)(
+    "PyTorch's DataLoader: seed $seed, $samples samples, $options",
+    ({ seed, samples, options, epochs }) => {
+      const rows = new TensorDataset(new Tensor(new Float32Array(samples), [samples, 1]), new Int32Array(samples));
+      // What is not shuffled draws a seed in PyTorch, too.
+      const loader = new DataLoader(rows, options.shuffle ? options : { ...options, order: "torch-dataloader" });
+      manualSeed(seed);
+      for (const { batches, next } of epochs) {
+        expect(indicesOf(loader)).toEqual(batches);
+        expect(rand([1]).item()).toBe(next);
+      }
+    },
+  );
+
+  test("by randperm: each epoch's order is that of the stream", () => {
     manualSeed(11);
     const expected = [randperm(10), randperm(10)].map(({ data }) => Array.from(data));
     manualSeed(11);
-    const loader = loaderOf({ batchSize: 4, shuffle: true });
+    const loader = loaderOf({ batchSize: 4, shuffle: true, order: "randperm" });
     const got = [indicesOf(loader), indicesOf(loader)];
     expect(got.map((batches) => batches.flat())).toEqual(expected);
     expect(got[0]?.map(({ length }) => length)).toEqual([4, 4, 2]);
     expect(expected[0]).not.toEqual(expected[1]);
   });
 
-  test("PyTorch's order of torch.manual_seed(0), torch.randperm(10)", () => {
+  test("by randperm: PyTorch's order of torch.manual_seed(0), torch.randperm(10)", () => {
     manualSeed(0);
-    const { order } = loaderOf({ shuffle: true }).epoch();
+    const { order } = loaderOf({ shuffle: true, order: "randperm" }).epoch();
     expect(Array.from(order as Int32Array)).toEqual([4, 1, 7, 5, 3, 9, 0, 8, 6, 2]);
   });
 
@@ -99,7 +122,7 @@ describe("shuffled", () => {
   test("the order is drawn when the epoch begins, not when the loader is made", () => {
     manualSeed(1);
     const first = randperm(10);
-    const loader = loaderOf({ batchSize: 10, shuffle: true });
+    const loader = loaderOf({ batchSize: 10, shuffle: true, order: "randperm" });
     manualSeed(1);
     expect(indicesOf(loader)).toEqual([Array.from(first.data)]);
   });
@@ -162,6 +185,16 @@ describe("refused", () => {
       'batchSize: expected a whole number of at least 1, got "8"',
     ],
     ["BAD_ARGUMENT", () => loaderOf({ shuffle: 1 as never }), "shuffle: expected true or false, got 1"],
+    [
+      "BAD_ARGUMENT",
+      () => loaderOf({ order: "randprm" as never }),
+      'order: expected "torch-dataloader" or "randperm", got "randprm", did you mean randperm?',
+    ],
+    [
+      "BAD_ARGUMENT",
+      () => loaderOf({ order: true as never }),
+      'order: expected "torch-dataloader" or "randperm", got true',
+    ],
     ["BAD_ARGUMENT", () => loaderOf({ dropLast: "no" as never }), 'dropLast: expected true or false, got "no"'],
     [
       "BAD_ARGUMENT",

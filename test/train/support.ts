@@ -103,7 +103,7 @@ export function trainByHand({ model, data, lossOf, ...options }: Loop): number[]
   const { epochs = 3, batchSize = BATCH, shuffle = true, dropLast = false } = options;
   const { lr = 0.01, weightDecay = 1e-5, maxGradNorm = 1 } = options;
   const { pctStart = 0.3, divFactor = 20, finalDivFactor = 100 } = options;
-  const loader = new DataLoader(data, { batchSize, shuffle, dropLast });
+  const loader = new DataLoader(data, { batchSize, shuffle, dropLast, order: "randperm" });
   const optimizer = new AdamW(model.parameters(), { lr, weightDecay });
   const cycle = { epochs, stepsPerEpoch: loader.length, pctStart, divFactor, finalDivFactor };
   const scheduler = new OneCycleLR(optimizer, { maxLr: lr, ...cycle });
