@@ -49,9 +49,12 @@ export function expectDimensions(name: string, shape: unknown): readonly number[
   if (!Array.isArray(shape)) {
     throw new DistilleryError("BAD_ARGUMENT", `${name}: expected a list of lengths, got ${show(shape)}`);
   }
-  shape.forEach((length, i) => {
-    expectInteger(`${name}[${i}]`, length, 0, 2 ** 31 - 1);
-  });
+  // In the path of each step: the name of a length is put together for the message alone.
+  for (let i = 0; i < shape.length; i++) {
+    const length = shape[i];
+    if (!(Number.isInteger(length) && length >= 0 && length < 2 ** 31))
+      expectInteger(`${name}[${i}]`, length, 0, 2 ** 31 - 1);
+  }
   return shape as number[];
 }
 

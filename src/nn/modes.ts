@@ -38,7 +38,7 @@ export class Modes {
   }
 
   #set(modes: readonly boolean[]): void {
-    for (const [i, module] of this.#modules.entries()) module.training = modes[i];
+    for (let i = 0; i < modes.length; i++) this.#modules[i].training = modes[i];
   }
 }
 

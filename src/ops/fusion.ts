@@ -24,13 +24,16 @@ import { isTracing } from "../tensor/tracer.js";
 const followed = new WeakSet<Tensor>();
 /** The weights whose chain went on from ReLU to dropout, with BatchNorm in train mode and in eval mode. */
 const dropped = { train: new WeakSet<Tensor>(), eval: new WeakSet<Tensor>() };
-/** The weight of each product that was not put off. */
-const weightOf = new WeakMap<Tensor, Tensor>();
-/** The same of each output of BatchNorm on such a product. */
-const weightOfNorm = new WeakMap<Tensor, Tensor>();
-/** The weight of each chain of BatchNorm and ReLU that ended with the ReLU, by its end. */
-const weightOfRectified = { train: new WeakMap<Tensor, Tensor>(), eval: new WeakMap<Tensor, Tensor>() };
-const MODES = ["train", "eval"] as const;
+
+/** Where a tensor stands that may be the beginning of a chain, or its end: set as {@link Tensor.fusionStage}. */
+class Stage {
+  constructor(
+    readonly weight: Tensor,
+    /** The product, BatchNorm of it, or ReLU of that in either mode. */
+    readonly reached: "product" | "norm" | Mode,
+  ) {}
+}
+type Mode = "train" | "eval";
 /** The chain that is not computed yet. */
 let pending: Chain | null = null;
 
@@ -81,14 +84,14 @@ export function deferLinear({ op }: Defined, inputs: readonly Tensor[]): Tensor 
 
 /** Remembers the weight of a product that was computed at once. */
 export function rememberProduct(product: Tensor, weight: Tensor): Tensor {
-  weightOf.set(product, weight);
+  product.fusionStage = new Stage(weight, "product");
   return product;
 }
 
 /** Remembers the weight of x's product, if there is one, for BatchNorm's output that was computed at once. */
 export function rememberNorm(output: Tensor, x: Tensor): Tensor {
-  const weight = weightOf.get(x);
-  if (weight !== undefined) weightOfNorm.set(output, weight);
+  const weight = weightAt(x, "product");
+  if (weight !== null) output.fusionStage = new Stage(weight, "norm");
   return output;
 }
 
@@ -103,8 +106,8 @@ export function extendByNorm({ op }: Defined, inputs: readonly Tensor[], attribu
 
 /** ReLU of x, if that is the end of a chain with BatchNorm; otherwise a product of its weight will be put off. */
 export function extendByRelu({ op }: Defined, x: Tensor): Tensor | null {
-  const weight = weightOfNorm.get(x);
-  if (weight !== undefined) followed.add(weight);
+  const weight = weightAt(x, "norm");
+  if (weight !== null) followed.add(weight);
   const chain = chainOf(x);
   if (chain?.length !== 2) return null;
   const output = chain.extend(op, [x], null);
@@ -128,9 +131,9 @@ export function endByDropout(x: Tensor): void {
 
 /** The chain with BatchNorm and ReLU that ends with x; otherwise one of its weight will be put off until dropout. */
 function dropoutChain(x: Tensor): Chain | null {
-  for (const mode of MODES) {
-    const weight = weightOfRectified[mode].get(x);
-    if (weight !== undefined) dropped[mode].add(weight);
+  for (const mode of ["train", "eval"] as const) {
+    const weight = weightAt(x, mode);
+    if (weight !== null) dropped[mode].add(weight);
   }
   const chain = chainOf(x);
   if (chain?.length !== 3) return null;
@@ -141,6 +144,11 @@ function dropoutChain(x: Tensor): Chain | null {
 /** The chain that ends with x, if there is one. */
 function chainOf(x: Tensor): Chain | null {
   return pending?.end === x && !isTracing() ? pending : null;
+}
+
+/** The weight of the chain whose stage x reached, if it did. */
+function weightAt({ fusionStage }: Tensor, reached: Stage["reached"]): Tensor | null {
+  return fusionStage instanceof Stage && fusionStage.reached === reached ? fusionStage.weight : null;
 }
 
 class Chain {
@@ -166,7 +174,7 @@ class Chain {
   }
 
   /** The mode of its BatchNorm. */
-  get mode(): (typeof MODES)[number] {
+  get mode(): Mode {
     return (this.#links[1].attributes as NormAttributes).training ? "train" : "eval";
   }
 
@@ -196,8 +204,11 @@ class Chain {
   #add(op: Op, inputs: readonly Tensor[], attributes: unknown, shape: readonly number[]): Tensor {
     const place = this.length;
     const output = Tensor.deferred(shape, () => this.#read(place));
-    const node = isRecording(inputs) ? deferredNode(op, inputs, attributes, output) : null;
-    if (node !== null) Object.assign(output, { node, requiresGrad: true });
+    const node = isRecording(inputs) ? new DeferredNode(op, inputs, attributes, output) : null;
+    if (node !== null) {
+      output.node = node;
+      output.requiresGrad = true;
+    }
     this.#links.push({ op, inputs, attributes, output, node });
     return output;
   }
@@ -243,7 +254,7 @@ class Chain {
       features,
     });
     this.end.settle(out);
-    if (!this.isDropped) weightOfRectified[this.mode].set(this.end, weight);
+    if (!this.isDropped) this.end.fusionStage = new Stage(weight, this.mode);
     const saved: Saved = { product, mean, invStd, mask };
     // Copies: an optimizer may step before somebody reads what lies inside of the chain.
     const [weightCopy, biasCopy, varCopy] = [scale, shift, runningVar].map(({ data }) => copyOf(data));
@@ -294,17 +305,21 @@ class Chain {
   }
 }
 
-function deferredNode(op: Op, inputs: readonly Tensor[], attributes: unknown, output: Tensor): Node {
-  return {
-    order: nextOrder(),
-    op,
-    inputs,
-    attributes,
-    saved: null,
-    get output() {
-      return output.data;
-    },
-  };
+/** A recorded call whose output is computed when its backward pass reads it. */
+class DeferredNode implements Node {
+  readonly order = nextOrder();
+  saved: unknown = null;
+
+  constructor(
+    public op: Op | null,
+    readonly inputs: readonly Tensor[],
+    readonly attributes: unknown,
+    private readonly tensor: Tensor,
+  ) {}
+
+  get output(): Float32Array {
+    return this.tensor.data;
+  }
 }
 
 /** The output of a fused BatchNorm: its statistics are computed again, and nothing moves. */

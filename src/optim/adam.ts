@@ -64,8 +64,8 @@ export class Adam extends Optimizer<AdamGroup, AdamState> {
 
   protected override update(group: AdamGroup, params: readonly Tensor[], gradScale: number): void {
     const { lr, betas, eps, weightDecay, decoupledWeightDecay, amsgrad, maximize } = group;
-    for (const [step, alike] of partition(params, (param) => this.state.get(param)?.step ?? 0)) {
-      const states = alike.map((param) => this.#stateOf(param, amsgrad));
+    for (const [step, alike] of partition(params, (param) => this.#stateOf(param, amsgrad).step)) {
+      const states = alike.map((param) => this.state.get(param) as AdamState);
       native.adamStep({
         params: alike.map(({ data }) => data),
         grads: gradsOf(alike),
@@ -76,18 +76,18 @@ export class Adam extends Optimizer<AdamGroup, AdamState> {
         step: step + 1,
         gradScale: maximize ? -gradScale : gradScale,
       });
-      for (const [i, param] of alike.entries()) {
-        states[i].step = step + 1;
-        this.state.set(param, states[i]);
-      }
+      for (const state of states) state.step = step + 1;
     }
   }
 
   /** A parameter's state; its maxima begin when `amsgrad` is switched on. */
   #stateOf(param: Tensor, amsgrad: boolean): AdamState {
-    const zeros = () => new Float32Array(param.size);
-    const state = this.state.get(param) ?? { step: 0, expAvg: zeros(), expAvgSq: zeros() };
-    if (amsgrad) state.maxExpAvgSq ??= zeros();
+    let state = this.state.get(param);
+    if (state === undefined) {
+      state = { step: 0, expAvg: new Float32Array(param.size), expAvgSq: new Float32Array(param.size) };
+      this.state.set(param, state);
+    }
+    if (amsgrad) state.maxExpAvgSq ??= new Float32Array(param.size);
     return state;
   }
 

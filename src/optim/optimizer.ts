@@ -72,7 +72,7 @@ export abstract class Optimizer<G extends ParamGroup = ParamGroup, S extends obj
 
   /** Forgets the gradients of all parameters. */
   zeroGrad(): void {
-    for (const parameter of this.parameters) parameter.zeroGrad();
+    for (const { params } of this.paramGroups) for (const parameter of params) parameter.zeroGrad();
   }
 
   /** Moves every parameter that has a gradient. */

@@ -80,5 +80,6 @@ export class TeacherPrefetcher {
 }
 
 function same(a: Uint32Array, b: Uint32Array): boolean {
-  return a.every((word, i) => word === b[i]);
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }

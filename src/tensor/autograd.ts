@@ -129,30 +129,34 @@ function propagate(node: Node, grads: Map<Node, Float32Array>): void {
       "backward(): a second time through the same graph; run the forward pass again",
     );
   }
-  const targets = node.inputs.map((input) => (input.requiresGrad ? target(input, grads) : null));
-  node.op.backward?.(
-    grad,
-    targets.map((target) => target?.array ?? null),
-    node,
-  );
-  for (const target of targets) {
-    if (target?.sum) native.accumulate(target.array, target.sum);
+  const { inputs } = node;
+  const into: (Float32Array | null)[] = [];
+  const present: (Float32Array | null)[] = [];
+  for (const input of inputs) {
+    const before = input.requiresGrad ? gradientSoFar(input, grads) : null;
+    present.push(before);
+    into.push(input.requiresGrad ? target(input, before, grads) : null);
+  }
+  node.op.backward?.(grad, into, node);
+  for (let i = 0; i < inputs.length; i++) {
+    const [sum, array] = [present[i], into[i]];
+    if (sum !== null && array !== null) native.accumulate(array, sum);
   }
   node.op = null;
   node.saved = null;
 }
 
+function gradientSoFar(input: Differentiable, grads: Map<Node, Float32Array>): Float32Array | null {
+  return input.node === null ? input.materializedGrad() : (grads.get(input.node) ?? null);
+}
+
 /** Where the gradient of an input goes: straight to its place, or beside it if there is a gradient already. */
-function target(
-  input: Differentiable,
-  grads: Map<Node, Float32Array>,
-): { array: Float32Array; sum: Float32Array | null } {
-  const before = input.node === null ? input.materializedGrad() : (grads.get(input.node) ?? null);
-  if (before !== null) return { array: allocate(input.size), sum: before };
-  if (input.node === null) return { array: input.gradBuffer(), sum: null };
+function target(input: Differentiable, before: Float32Array | null, grads: Map<Node, Float32Array>): Float32Array {
+  if (before !== null) return allocate(input.size);
+  if (input.node === null) return input.gradBuffer();
   const array = allocate(input.size);
   grads.set(input.node, array);
-  return { array, sum: null };
+  return array;
 }
 
 function deliver(leaf: Differentiable, grad: Float32Array): void {

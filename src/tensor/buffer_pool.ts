@@ -27,8 +27,8 @@ export function allocateBytes(size: number): Uint8Array {
 
 /** The arrays of one step, which may consist of several parts with other work between them. */
 export class Arena {
-  readonly #floats: Float32Array[] = [];
-  readonly #bytes: Uint8Array[] = [];
+  #floats: Float32Array[] = [];
+  #bytes: Uint8Array[] = [];
 
   /** Runs `body`: what it allocates is in use until {@link Arena.release}. */
   run<T>(body: () => T): T {
@@ -49,9 +49,11 @@ export class Arena {
 
   /** Lets later steps reuse the arrays: none may be used afterwards. Gives those of floats. */
   release(): readonly Float32Array[] {
-    const floats = this.#floats.splice(0);
+    const [floats, bytes] = [this.#floats, this.#bytes];
+    this.#floats = [];
+    this.#bytes = [];
     for (const array of floats) recycle(free, array);
-    for (const array of this.#bytes.splice(0)) recycle(freeBytes, array);
+    for (const array of bytes) recycle(freeBytes, array);
     return floats;
   }
 }

@@ -4,7 +4,7 @@ import { DistilleryError } from "../errors.js";
 /** The number of elements of a shape. `torch.Size.numel`. */
 export function numel(shape: readonly number[]): number {
   let product = 1;
-  for (const length of shape) product *= length;
+  for (let i = 0; i < shape.length; i++) product *= shape[i];
   return product;
 }
 

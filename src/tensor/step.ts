@@ -46,7 +46,7 @@ export function step<T>(body: () => T): T {
 /** An arena whose tensors end with it: one that was kept can't be read afterwards. */
 export class TensorArena {
   readonly #arena = new Arena();
-  readonly #tensors: Tensor[] = [];
+  #tensors: Tensor[] = [];
 
   /** Runs `body`: the tensors that it makes are valid until {@link TensorArena.release}. */
   run<T>(body: () => T): T {
@@ -55,8 +55,10 @@ export class TensorArena {
 
   /** Ends the tensors, and lets later steps reuse their arrays. */
   release(): void {
-    const memory = new Set<ArrayBufferLike>(this.#arena.release().map(({ buffer }) => buffer));
-    for (const tensor of this.#tensors.splice(0)) tensor.end(memory);
+    const memory = new Set<ArrayBufferLike>();
+    for (const { buffer } of this.#arena.release()) memory.add(buffer);
+    for (const tensor of this.#tensors) tensor.end(memory);
+    this.#tensors = [];
   }
 }
 

@@ -8,6 +8,7 @@ import { newElements } from "./element_limit.js";
 import { numel, toNested } from "./shape.js";
 
 const NOTHING = new Float32Array(0);
+const NO_ELEMENTS = [0];
 /** The list that new tensors are added to; null if none is. */
 let made: Tensor[] | null = null;
 
@@ -54,12 +55,14 @@ export class Tensor {
   #gradScale = 1;
   #recycledGrad: Float32Array | null = null;
   #grad: Tensor | null = null;
+  #fusionStage: unknown = null;
 
   constructor(data: Float32Array, shape: readonly number[] = [data.length], options: { requiresGrad?: boolean } = {}) {
     if (!types.isFloat32Array(data)) {
       throw new DistilleryError("BAD_DTYPE", `data: expected a Float32Array, got ${show(data)}`);
     }
-    expectShape("data", [data.length], [numel(expectDimensions("shape", shape))]);
+    const size = numel(expectDimensions("shape", shape));
+    if (data.length !== size) expectShape("data", [data.length], [size]);
     this.values = data;
     this.shape = [...shape];
     this.requiresGrad = options.requiresGrad ?? false;
@@ -68,8 +71,10 @@ export class Tensor {
 
   /** A tensor whose values are computed when they are first read. @internal */
   static deferred(shape: readonly number[], compute: () => Float32Array): Tensor {
-    const tensor = new Tensor(NOTHING, [0]);
-    Object.assign(tensor, { shape, values: null, compute });
+    const tensor = new Tensor(NOTHING, NO_ELEMENTS);
+    (tensor as { shape: readonly number[] }).shape = shape;
+    tensor.values = null;
+    tensor.compute = compute;
     return tensor;
   }
 
@@ -97,6 +102,15 @@ export class Tensor {
   settle(values: Float32Array): void {
     this.values = values;
     this.compute = null;
+  }
+
+  /** What the fusion of operations knows of it. @internal */
+  get fusionStage(): unknown {
+    return this.#fusionStage;
+  }
+
+  set fusionStage(stage: unknown) {
+    this.#fusionStage = stage;
   }
 
   /** The number of elements. */

@@ -2,7 +2,7 @@
 //! work for a thread than a part of a small kernel, because nobody waits inside.
 
 use crate::error::{Result, expect_shape, expect_that};
-use crate::graph::{Graph, Pass};
+use crate::graph::{BatchMoments, Graph, Pass};
 use crate::parallel;
 use crate::rng::Generator;
 use std::collections::VecDeque;
@@ -18,9 +18,9 @@ const BLOCK: usize = 1024;
 pub struct InferenceQueue {
     graph: Arc<Graph>,
     in_flight: VecDeque<InFlight>,
-    /// The pass whose result was taken last.
-    taken: Option<Pass>,
-    /// Passes that came back, for their memory.
+    /// What the pass whose result was taken last met in its nodes that normalise by the batch.
+    taken: Option<BatchMoments>,
+    /// Passes that came back, for their memory: the next one uses that of the last, which the caches still hold.
     spare: Vec<Pass>,
 }
 
@@ -88,7 +88,7 @@ impl InferenceQueue {
             self.discard();
             return Ok(false);
         }
-        let Some((pass, after, result)) = self.wait() else { return Ok(false) };
+        let Some((mut pass, after, result)) = self.wait() else { return Ok(false) };
         if pass.rows != rows || !same_bits(&pass.input, input) {
             self.discard();
             return Ok(false);
@@ -100,14 +100,15 @@ impl InferenceQueue {
         if self.graph.draws() {
             state.copy_from_slice(&after);
         }
-        self.spare.extend(self.taken.replace(pass));
+        pass.swap_moments(self.taken.get_or_insert_default());
+        self.spare.push(pass);
         Ok(true)
     }
 
     /// Moves the running statistics of the i-th node that normalises by the batch, by the pass that was taken last.
     pub fn move_statistics(&self, i: usize, mean: &mut [f32], variance: &mut [f32]) -> Result<()> {
         match &self.taken {
-            Some(pass) => self.graph.move_statistics(pass, i, mean, variance),
+            Some(met) => self.graph.move_statistics(met, i, mean, variance),
             None => expect_that(false, "inference", "passes taken", 0.0, "1 or more"),
         }
     }

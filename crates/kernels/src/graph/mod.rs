@@ -64,6 +64,9 @@ pub struct Graph {
     buffers: usize,
 }
 
+/// Mean and unbiased variance, one after the other, of the nodes that normalise by the batch, in their order.
+pub type BatchMoments = Vec<Vec<f64>>;
+
 /// What one pass reads and writes. Vectors never shrink: a warm pass allocates nothing.
 #[derive(Default)]
 pub struct Pass {
@@ -74,9 +77,15 @@ pub struct Pass {
     buffers: Vec<Vec<f32>>,
     /// The masks of the nodes that draw one, in their order.
     masks: Vec<Vec<u8>>,
-    /// Mean and unbiased variance, one after the other, of the nodes that normalise by the batch, in their order.
-    moments: Vec<Vec<f64>>,
+    moments: BatchMoments,
     scratch: [Vec<f32>; 3],
+}
+
+impl Pass {
+    /// Exchanges what it met in the nodes that normalise by the batch.
+    pub fn swap_moments(&mut self, moments: &mut BatchMoments) {
+        std::mem::swap(&mut self.moments, moments);
+    }
 }
 
 impl GraphBuilder {
@@ -239,9 +248,9 @@ impl Graph {
     }
 
     /// Moves the running mean and variance of the i-th node that normalises by the batch, by what a pass met there.
-    pub fn move_statistics(&self, pass: &Pass, i: usize, mean: &mut [f32], variance: &mut [f32]) -> Result<()> {
+    pub fn move_statistics(&self, met: &BatchMoments, i: usize, mean: &mut [f32], variance: &mut [f32]) -> Result<()> {
         let momentum = self.nodes.iter().filter_map(|node| node.op.momentum()).nth(i);
-        let (Some(momentum), Some(moments)) = (momentum, pass.moments.get(i)) else {
+        let (Some(momentum), Some(moments)) = (momentum, met.get(i)) else {
             return expect_that(false, OP, "node", i as f64, "the number of a node that normalises by the batch");
         };
         let features = moments.len() / 2;
