@@ -428,6 +428,12 @@ export declare function softmaxBackward(grad: F32, y: F32, gradX: F32Mut, rows: 
 /** Softmax, or its logarithm, over the rows of x */
 export declare function softmaxForward(x: F32, out: F32Mut, rows: number, columns: number, log: boolean): void
 
+/** The gradient of its input */
+export declare function standardizeBackward(grad: F32, x: F32, gradX: F32Mut, rows: number, columns: number, epsilon: number): void
+
+/** Rows with mean 0 and standard deviation 1 */
+export declare function standardizeForward(x: F32, out: F32Mut, rows: number, columns: number, epsilon: number): void
+
 /** out = the elements of x at offset + i strides[0] + ..., row by row */
 export declare function stridedCopy(x: F32, shape: List<number>, strides: List<number>, offset: number, out: F32Mut): void
 

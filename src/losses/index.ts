@@ -2,13 +2,24 @@ import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { type Expression, Registry, type UserModules } from "../registry/index.js";
 import { crossEntropyEntry } from "./cross_entropy.js";
+import { distEntry } from "./dist_loss.js";
+import { dkdEntry } from "./dkd_loss.js";
 import { functionLoss, type LossFunction } from "./function_loss.js";
+import { jsdEntry } from "./jsd_loss.js";
 import { kdEntry } from "./kd_loss.js";
 import { logitMseEntry } from "./logit_mse.js";
+import { logitStandardizedKdEntry } from "./logit_standardized_kd_loss.js";
 import { type DistillationLoss, expectDistillationLoss, isDistillationLoss, type LossContext } from "./loss.js";
+import { multiLabelKdEntry } from "./multi_label_kd_loss.js";
+import { topKKdEntry } from "./top_k_kd_loss.js";
+import { withWarmup } from "./warmup.js";
 import { weightedSum } from "./weighted_sum.js";
 
+export type { Annealed } from "./annealed.js";
 export { type CrossEntropyOptions, crossEntropy, crossEntropyDistillationLoss } from "./cross_entropy.js";
+export { type DistDistillationLossOptions, type DistLossOptions, distDistillationLoss, distLoss } from "./dist_loss.js";
+export { type DkdDistillationLossOptions, type DkdLossOptions, dkdDistillationLoss, dkdLoss } from "./dkd_loss.js";
+export { type JsdDistillationLossOptions, type JsdLossOptions, jsdDistillationLoss, jsdLoss } from "./jsd_loss.js";
 export {
   type KdDistillationLossOptions,
   type KdLossOptions,
@@ -18,6 +29,11 @@ export {
   kdLossParts,
 } from "./kd_loss.js";
 export { logitMseDistillationLoss, logitMseLoss } from "./logit_mse.js";
+export {
+  type LogitStandardizedKdLossOptions,
+  logitStandardizedKdDistillationLoss,
+  logitStandardizedKdLoss,
+} from "./logit_standardized_kd_loss.js";
 export type {
   DistillationLoss,
   Json,
@@ -25,10 +41,33 @@ export type {
   LossContext,
   Outputs,
 } from "./loss.js";
+export {
+  type MultiLabelKdLossOptions,
+  multiLabelKdDistillationLoss,
+  multiLabelKdLoss,
+} from "./multi_label_kd_loss.js";
+export {
+  type TopKKdDistillationLossOptions,
+  type TopKKdLossOptions,
+  topKKdDistillationLoss,
+  topKKdLoss,
+} from "./top_k_kd_loss.js";
 export { weightedSum } from "./weighted_sum.js";
 
+/** Distillation losses, each of which may be warmed up. */
+const ENTRIES = [
+  kdEntry,
+  logitStandardizedKdEntry,
+  dkdEntry,
+  distEntry,
+  logitMseEntry,
+  jsdEntry,
+  topKKdEntry,
+  multiLabelKdEntry,
+].map(withWarmup);
+
 /** The losses that have a name: to add one, write its file and add its entry here. */
-export const LOSSES = new Registry<DistillationLoss, LossContext>("loss", [crossEntropyEntry, kdEntry, logitMseEntry], {
+export const LOSSES = new Registry<DistillationLoss, LossContext>("loss", [crossEntropyEntry, ...ENTRIES], {
   expected: "a loss with name, compute, config and needsTeacher, or a function that makes one",
   advice:
     "it is called with { classes, labelSmoothing, tapShape } and its arguments, and makes a loss; a function of the batch is exported as () => ({ student, teacher }) => ...",

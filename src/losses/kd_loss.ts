@@ -1,10 +1,11 @@
 import * as v from "valibot";
 import { expectNumber, expectOptions, expectShape, withDefaults } from "../checks.js";
 import { native } from "../native.js";
-import { defineEntry, described, fraction, positive } from "../registry/index.js";
+import { defineEntry, described, fraction } from "../registry/index.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
+import { type Annealed, annealed, expectAnnealed, inEpoch } from "./annealed.js";
 import { CROSS_ENTROPY_DEFAULTS, expectLabelSmoothing } from "./cross_entropy.js";
 import { type DistillationLoss, type LossContext, labelsFor } from "./loss.js";
 import { lossOutput } from "./loss_output.js";
@@ -92,8 +93,8 @@ export function kdLossParts(
 
 /** The options of {@link kdDistillationLoss}. */
 export interface KdDistillationLossOptions {
-  /** T > 0. Default 3.5. */
-  temperature?: number;
+  /** T > 0, the same in all epochs or one that moves from the first one's to the last one's. Default 3.5. */
+  temperature?: Annealed;
   /** The weight of the soft targets, from 0 to 1; the labels have the rest. Default: the soft targets alone, without labels. */
   alpha?: number | undefined;
   /** As in {@link kdLoss}. Default 0. */
@@ -114,7 +115,7 @@ export interface KdDistillationLossOptions {
  */
 export function kdDistillationLoss(options: KdDistillationLossOptions = {}): DistillationLoss {
   const { temperature = KD_DEFAULTS.temperature, alpha, labelSmoothing = 0 } = options;
-  expectNumber("temperature", temperature, (t) => t > 0, "a number above 0");
+  expectAnnealed("temperature", temperature);
   if (alpha !== undefined) expectNumber("alpha", alpha, (a) => a >= 0 && a <= 1, "a number from 0 to 1");
   expectLabelSmoothing(labelSmoothing);
   const name = "kd";
@@ -122,24 +123,26 @@ export function kdDistillationLoss(options: KdDistillationLossOptions = {}): Dis
     return {
       name,
       needsTeacher: true,
-      compute({ student, teacher, labels }) {
+      compute(batch) {
+        const { student, teacher, labels } = batch;
         // The kernel checks labels, whose weight is 0 here.
         const any = labels ?? new IntTensor(new Int32Array(student.logits.shape[0]));
-        return { loss: kdLoss(student.logits, teacher.logits, any, { temperature, alpha: 1 }), metrics: {} };
+        const options = { temperature: inEpoch(temperature, batch), alpha: 1 };
+        return { loss: kdLoss(student.logits, teacher.logits, any, options), metrics: {} };
       },
       config: () => ({ name, temperature }),
     };
   }
-  const all = { temperature, alpha, labelSmoothing };
   return {
     name,
     needsTeacher: true,
     compute(batch) {
       const labels = labelsFor(name, batch);
-      const { loss, soft, hard } = kdLossParts(batch.student.logits, batch.teacher.logits, labels, all);
+      const options = { temperature: inEpoch(temperature, batch), alpha, labelSmoothing };
+      const { loss, soft, hard } = kdLossParts(batch.student.logits, batch.teacher.logits, labels, options);
       return { loss, metrics: { soft, hard } };
     },
-    config: () => ({ name, ...all }),
+    config: () => ({ name, temperature, alpha, labelSmoothing }),
   };
 }
 
@@ -148,7 +151,7 @@ export const kdEntry = defineEntry({
   name: "kd",
   help: "divergence from the teacher's softened probabilities (Hinton et al., 2015)",
   options: {
-    temperature: described(v.optional(positive(), KD_DEFAULTS.temperature), "divides both networks' logits"),
+    temperature: described(v.optional(annealed(), KD_DEFAULTS.temperature), "divides both networks' logits"),
     alpha: described(
       v.optional(fraction()),
       "weight of the soft targets, the labels have the rest (default: soft targets alone)",

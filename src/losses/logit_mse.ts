@@ -1,21 +1,25 @@
 import { mseLoss } from "../ops/index.js";
 import { defineEntry } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
+import { expectLogits, finite } from "./logits.js";
 import type { DistillationLoss } from "./loss.js";
 
 /**
  * The mean squared error between the logits of student and teacher, both [rows, classes], as a scalar: over rows and
  * classes, as `F.mse_loss` has it (Ba and Caruana, 2014; Kim et al., 2021). Distillation at a high temperature comes close
  * to it. Unlike that it moves if a constant is added to a row of logits, and it needs no labels. No gradient flows to the teacher.
+ * Others sum over the classes (`big_vision`), or divide by the temperature (TextBrewer).
  *
- * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`.
+ * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `NON_FINITE`.
  * @example
  * ```ts
  * const loss = logitMseLoss(student.forward(inputs), teacherLogits);
  * ```
  */
 export function logitMseLoss(studentLogits: Tensor, teacherLogits: Tensor): Tensor {
-  return mseLoss(studentLogits, teacherLogits.detach());
+  const name = "logitMseLoss";
+  const loss = mseLoss(studentLogits, expectLogits(name, studentLogits, teacherLogits));
+  return finite(name, loss, { studentLogits, teacherLogits });
 }
 
 /** {@link logitMseLoss} as a loss of `distill`: `logit-mse` in expressions. */

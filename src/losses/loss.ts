@@ -22,6 +22,10 @@ export interface LossBatch {
   readonly labels: Labels | null;
   /** The index of each sample in its data set. */
   readonly indices: Int32Array;
+  /** The epoch that it belongs to, from 1: for weights and temperatures that follow a schedule. */
+  readonly epoch: number;
+  /** The number of epochs of the run. */
+  readonly epochs: number;
 }
 
 /** A value that JSON can hold. */

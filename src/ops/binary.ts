@@ -34,7 +34,7 @@ const ROWS = new Map(native.binaryNames().map((name, row) => [name, row]));
 /** The operation of a row of the native table `crates/kernels/src/binary.rs`, broadcast as NumPy does. */
 function defineBinary(
   name: string,
-  options: { onnx: string; passesGradient?: boolean },
+  options: { onnx?: string; passesGradient?: boolean },
 ): (a: Tensor, b: Tensor) => Tensor {
   const row = ROWS.get(name);
   if (row === undefined) throw new DistilleryError("INTERNAL", `${name}: no row of the native table`);
@@ -57,8 +57,8 @@ function defineBinary(
         writeSummed(into[i], operand.shape, shape, passesGradient ? grad : (wide) => write(i === 1, wide));
       }
     },
-    onnx,
     lower: () => ({ kind: name }),
+    ...(onnx !== undefined && { onnx }),
   });
   return (a, b) => {
     expectTensor(`${name}: x`, a);
@@ -135,6 +135,12 @@ export const maximum = defineBinary("maximum", { onnx: "Max" });
 
 /** The smaller one of each two elements; otherwise as {@link maximum}. `torch.minimum`. */
 export const minimum = defineBinary("minimum", { onnx: "Min" });
+
+/**
+ * p log(p / q) - p + q of log p and log q: at least 0, and over distributions its sum is KL(p ‖ q), without the cancellation
+ * of p (log p - log q). Where both are 0 it is 0.
+ */
+export const klTerm = defineBinary("klTerm", {});
 
 /** number - x. `torch.rsub`. */
 export function rsub(x: Tensor, number: number): Tensor {

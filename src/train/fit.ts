@@ -31,7 +31,10 @@ export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Tea
       const { inputs, labels, indices } = batch;
       const { value: logits, taps } = tapped.record(() => model.forward(inputs));
       if (teacher !== null) expectTaps(teacher, loss, teacherOutputs);
-      const result = computeLoss(loss, { student: { logits, taps }, teacher: teacherOutputs, labels, indices });
+      const result = computeLoss(loss, {
+        ...{ student: { logits, taps }, teacher: teacherOutputs, labels, indices },
+        ...{ epoch: trainer.epochNumber, epochs: options.epochs },
+      });
       expectFinite(`loss ${loss.name}`, result.loss.item());
       if (step.isFirstOfGroup) optimizer.zeroGrad();
       (step.groupSize === 1 ? result.loss : result.loss.mul(1 / step.groupSize)).backward();

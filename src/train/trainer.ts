@@ -111,6 +111,11 @@ export class Trainer {
     return this.state.progress.epoch >= this.options.epochs || this.#isOutOfPatience;
   }
 
+  /** The present epoch, from 1. */
+  get epochNumber(): number {
+    return this.state.progress.epoch + 1;
+  }
+
   /**
    * The remaining steps, a batch each, in all epochs. Between them the event loop gets its turn, checkpoints are written and
    * the run stops if its signal says so; after each epoch it is validated and recorded.

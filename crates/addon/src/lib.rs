@@ -24,4 +24,5 @@ mod optim;
 mod random;
 mod reduce;
 mod softmax;
+mod standardize;
 mod threads;

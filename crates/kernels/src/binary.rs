@@ -137,6 +137,28 @@ binary_table! {
     Pow "pow" power,
         |a, b| if b == 0.0 { 0.0 } else { b * power(a, b - 1.0) },
         |a, b| if a == 0.0 && b >= 0.0 { 0.0 } else { power(a, b) * a.ln() };
+    // p log(p / q) - p + q of log p and log q: the terms of a divergence, each at least 0, without cancellation.
+    KlTerm "klTerm" kl_term,
+        |a, b| if a == f32::NEG_INFINITY { 0.0 } else { a.exp() * (a - b) },
+        |a, b| exp_difference(b, a) as f32;
+}
+
+fn kl_term(a: f32, b: f32) -> f32 {
+    let p = f64::from(a).exp();
+    let divergence = if p == 0.0 { 0.0 } else { p * (f64::from(a) - f64::from(b)) };
+    (divergence + exp_difference(b, a)) as f32
+}
+
+/// e^a - e^b, exact if they are close.
+fn exp_difference(a: f32, b: f32) -> f64 {
+    let (a, b) = (f64::from(a), f64::from(b));
+    if a == b {
+        0.0
+    } else if a > b {
+        -a.exp() * (b - a).exp_m1()
+    } else {
+        b.exp() * (a - b).exp_m1()
+    }
 }
 
 impl Binary {

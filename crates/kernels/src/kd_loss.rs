@@ -94,6 +94,9 @@ impl RowLoss {
     }
 
     fn compute(&self, student: &[f32], teacher: &[f32], label: usize, grad: &mut [f32]) -> [f64; 2] {
+        if self.temperature > DOUBLE_ABOVE {
+            return self.compute_in_double(student, teacher, label, grad);
+        }
         let t = self.temperature;
         let student_soft = LogSumExp::of(student.iter().map(|s| s / t));
         let teacher_soft = LogSumExp::of(teacher.iter().map(|s| s / t));
@@ -111,4 +114,31 @@ impl RowLoss {
         }
         [divergence, self.target.loss(student_hard, student, label)]
     }
+
+    /// The same for a high temperature, whose probabilities are close to each other.
+    fn compute_in_double(&self, student: &[f32], teacher: &[f32], label: usize, grad: &mut [f32]) -> [f64; 2] {
+        let t = f64::from(self.temperature);
+        let student_hard = LogSumExp::of(student.iter().copied());
+        let (of_student, of_teacher) = (log_sum_exp(student, t), log_sum_exp(teacher, t));
+        let mut divergence = 0.0f64;
+        for (j, ((g, &s), &z)) in grad.iter_mut().zip(student).zip(teacher).enumerate() {
+            let (log_p, log_q) = (f64::from(z) / t - of_teacher, f64::from(s) / t - of_student);
+            let (p, d) = (log_p.exp(), log_p - log_q);
+            let difference = if d.abs() < 1.0 { p * (-d).exp_m1() } else { log_q.exp() - p };
+            // The differences of a row add up to 0; with them no digits are lost.
+            divergence += difference + if p == 0.0 { 0.0 } else { p * d };
+            let hard = student_hard.log_softmax(s).exp() - self.target.of(j, label);
+            *g = (f64::from(self.soft_weight) * difference) as f32 + self.hard_weight * hard;
+        }
+        [divergence, self.target.loss(student_hard, student, label)]
+    }
+}
+
+/// Above this temperature the divergence is a small difference, of which single precision keeps too few digits.
+const DOUBLE_ABOVE: f32 = 10.0;
+
+/// log(sum(exp(x / t))).
+fn log_sum_exp(x: &[f32], t: f64) -> f64 {
+    let max = x.iter().fold(f64::NEG_INFINITY, |max, &x| max.max(f64::from(x))) / t;
+    max + x.iter().map(|&x| (f64::from(x) / t - max).exp()).sum::<f64>().ln()
 }

@@ -34,6 +34,7 @@ pub mod sgd;
 mod smoothed_label;
 pub mod softmax;
 mod spin_wait;
+pub mod standardize;
 pub mod strided;
 pub mod unary;
 mod vectorised;

@@ -246,3 +246,15 @@ fn refuses_what_is_not_finite_in_either_network() {
     let ruled_out = run(&shaped(1, 3, vec![0.5, low, 0.0]), &fine, &[0], SCRIPT).unwrap_err();
     assert_eq!(ruled_out.code(), "NON_FINITE", "the student rules out what the teacher does not");
 }
+
+#[test]
+fn a_high_temperature_keeps_its_digits() {
+    // T^2 KL goes to the variance of the logits' differences over the classes, halved: 0.171875 / 2 here.
+    let (student, teacher) = (shaped(1, 4, vec![0.5, -1.0, 2.0, 0.0]), shaped(1, 4, vec![1.0, -1.5, 2.0, 0.5]));
+    for temperature in [1e4, 1e6, 1e8] {
+        let options = KdOptions { temperature, alpha: 1.0, label_smoothing: 0.0 };
+        let (loss, grad) = run(&student, &teacher, &[0], options).unwrap();
+        assert!((loss.soft - 0.085_937_5).abs() < 1e-4, "{temperature}: {}", loss.soft);
+        close("gradient", grad.as_slice().unwrap(), &[-0.09375, 0.15625, 0.03125, -0.09375], 1e-4);
+    }
+}

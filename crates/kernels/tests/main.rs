@@ -22,4 +22,5 @@ mod reduce;
 mod rng;
 mod sgd;
 mod softmax;
+mod standardize;
 mod strided;

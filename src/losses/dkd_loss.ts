@@ -1,0 +1,126 @@
+import * as v from "valibot";
+import { expectNumber, expectOptions, expectShape, withDefaults } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { cat, gather, logSoftmax, logsumexp } from "../ops/index.js";
+import { defineEntry, described, nonNegative } from "../registry/index.js";
+import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { type Annealed, annealed, expectAnnealed, inEpoch } from "./annealed.js";
+import { divergence, expectLogits, finite } from "./logits.js";
+import { type DistillationLoss, labelsFor } from "./loss.js";
+
+/** The options of {@link dkdLoss}. */
+export interface DkdLossOptions {
+  /** The weight of the label's class against all others. Default 1. */
+  alpha?: number;
+  /** The weight of the distribution among the other classes. Default 8; the authors take 2 to 8, by the pair of networks. */
+  beta?: number;
+  /** T > 0: both networks' logits are divided by it. Default 4. */
+  temperature?: number;
+}
+
+const DEFAULTS = { alpha: 1, beta: 8, temperature: 4 } as const;
+
+/**
+ * Decoupled knowledge distillation (Zhao et al., CVPR 2022), a scalar: T² (alpha TCKD + beta NCKD), averaged over the rows.
+ * TCKD is KL([p_y, 1 - p_y] of the teacher ‖ that of the student) with p = softmax(logits / T) and y the label; NCKD is
+ * KL(teacher ‖ student) of the softmax over the classes that are not y. Logits are [rows, classes], labels [rows]; no
+ * gradient flows to the teacher. Of two classes NCKD is 0.
+ *
+ * The authors' code (`mdistiller`, DKD.py) adds the cross-entropy and multiplies this by min(epoch / 20, 1): here
+ * `cross-entropy + dkd(warmup=20)`. It hides y by subtracting 1000 from logits / T, which is not enough for logits of that
+ * size, and takes the logarithm of a sum of probabilities, whose gradient is NaN if the sum is 0: here both are exact.
+ *
+ * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `LABEL_OUT_OF_RANGE`, `BAD_ARGUMENT`, `NON_FINITE`.
+ * @example
+ * ```ts
+ * const loss = dkdLoss(student.forward(inputs), teacherLogits, labels, { alpha: 1, beta: 8, temperature: 4 });
+ * ```
+ */
+export function dkdLoss(
+  studentLogits: Tensor,
+  teacherLogits: Tensor,
+  labels: Labels,
+  options: DkdLossOptions = {},
+): Tensor {
+  const name = "dkdLoss";
+  const teacherConstants = expectLogits(name, studentLogits, teacherLogits, 2);
+  expectOptions(name, options, Object.keys(DEFAULTS));
+  const { alpha, beta, temperature } = withDefaults(DEFAULTS, options);
+  expectNumber("alpha", alpha, (a) => a >= 0, "a number of at least 0");
+  expectNumber("beta", beta, (b) => b >= 0, "a number of at least 0");
+  expectNumber("temperature", temperature, (t) => t > 0, "a number above 0");
+  const [rows, classes] = studentLogits.shape;
+  const places = placesOf(labelData(labels), rows, classes);
+  const student = decoupled(studentLogits.div(temperature), places);
+  const teacher = decoupled(teacherConstants.div(temperature), places);
+  const scale = temperature ** 2 / rows;
+  const target = divergence(teacher.target, student.target).mul(alpha * scale);
+  const others = divergence(teacher.others, student.others).mul(beta * scale);
+  return finite(name, target.add(others), { studentLogits, teacherLogits });
+}
+
+/** Log-probabilities: of the label's class and of all others together [rows, 2], and among the others [rows, classes - 1]. */
+function decoupled(logits: Tensor, { own, rest }: Places): { target: Tensor; others: Tensor } {
+  const others = gather(logits, 1, rest);
+  const pair = cat([gather(logits, 1, own), logsumexp(others, 1, true)], 1);
+  return { target: logSoftmax(pair), others: logSoftmax(others) };
+}
+
+interface Places {
+  /** [rows, 1] */
+  own: IntTensor;
+  /** [rows, classes - 1] */
+  rest: IntTensor;
+}
+
+function placesOf(labels: Int32Array, rows: number, classes: number): Places {
+  expectShape("dkdLoss: labels", [labels.length], [rows]);
+  const rest = new Int32Array(rows * (classes - 1));
+  let at = 0;
+  for (let i = 0; i < rows; i++) {
+    const label = labels[i];
+    if (label < 0 || label >= classes) {
+      const text = `dkdLoss: labels[${i}]: expected a class from 0 to ${classes - 1}, got ${label}`;
+      throw new DistilleryError("LABEL_OUT_OF_RANGE", text);
+    }
+    for (let j = 0; j < classes; j++) if (j !== label) rest[at++] = j;
+  }
+  return { own: new IntTensor(labels, [rows, 1]), rest: new IntTensor(rest, [rows, classes - 1]) };
+}
+
+/** The options of {@link dkdDistillationLoss}. */
+export interface DkdDistillationLossOptions extends Omit<DkdLossOptions, "temperature"> {
+  temperature?: Annealed;
+}
+
+/** {@link dkdLoss} as a loss of `distill`: `dkd` in expressions. */
+export function dkdDistillationLoss(options: DkdDistillationLossOptions = {}): DistillationLoss {
+  const all = withDefaults<DkdDistillationLossOptions, typeof DEFAULTS>(DEFAULTS, options);
+  expectAnnealed("temperature", all.temperature);
+  const name = "dkd";
+  return {
+    name,
+    needsTeacher: true,
+    compute: (batch) => ({
+      loss: dkdLoss(batch.student.logits, batch.teacher.logits, labelsFor(name, batch), {
+        ...all,
+        temperature: inEpoch(all.temperature, batch),
+      }),
+      metrics: {},
+    }),
+    config: () => ({ name, ...all }),
+  };
+}
+
+/** `dkd` in expressions. */
+export const dkdEntry = defineEntry({
+  name: "dkd",
+  help: "kd of the label's class and of the others apart (Zhao et al., 2022)",
+  options: {
+    alpha: described(v.optional(nonNegative(), DEFAULTS.alpha), "weight of the label's class against the others"),
+    beta: described(v.optional(nonNegative(), DEFAULTS.beta), "weight of the distribution among the others"),
+    temperature: described(v.optional(annealed(), DEFAULTS.temperature), "divides both networks' logits"),
+  },
+  create: (options) => dkdDistillationLoss(options),
+});

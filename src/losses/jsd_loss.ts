@@ -1,0 +1,91 @@
+import * as v from "valibot";
+import { expectNumber, expectOptions, withDefaults } from "../checks.js";
+import { logSoftmax, logsumexp, stack } from "../ops/index.js";
+import { defineEntry, described, fraction } from "../registry/index.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { type Annealed, annealed, expectAnnealed, inEpoch } from "./annealed.js";
+import { divergence, expectLogits, finite } from "./logits.js";
+import type { DistillationLoss } from "./loss.js";
+
+/** The options of {@link jsdLoss}. */
+export interface JsdLossOptions {
+  /** From 0 to 1: 0 is the forward KL, 1 the reverse one. Default 0.5. */
+  beta?: number;
+  /** T > 0: both networks' logits are divided by it. Default 1. */
+  temperature?: number;
+}
+
+const DEFAULTS = { beta: 0.5, temperature: 1 } as const;
+
+/**
+ * The generalised Jensen-Shannon divergence (Agarwal et al., GKD, ICLR 2024), a scalar, averaged over the rows. With p the
+ * teacher's and q the student's softmax(logits / T):
+ * beta 0: KL(p ‖ q); beta 1: KL(q ‖ p); between: beta KL(p ‖ m) + (1 - beta) KL(q ‖ m), m = beta p + (1 - beta) q.
+ * Logits are [rows, classes]; no gradient flows to the teacher.
+ *
+ * This is what TRL's GKDTrainer computes, jumps included: between 0 and 1 the value goes to 0 towards both ends, while at the
+ * ends it is a full divergence, so beta scales the step too. There is no T².
+ *
+ * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `BAD_ARGUMENT`, `NON_FINITE`: a reverse KL is infinite where the
+ * teacher's probability is 0 (a logit of -Infinity).
+ * @example
+ * ```ts
+ * const reverse = jsdLoss(student.forward(inputs), teacherLogits, { beta: 1 });
+ * ```
+ */
+export function jsdLoss(studentLogits: Tensor, teacherLogits: Tensor, options: JsdLossOptions = {}): Tensor {
+  const name = "jsdLoss";
+  const teacher = expectLogits(name, studentLogits, teacherLogits);
+  expectOptions(name, options, Object.keys(DEFAULTS));
+  const { beta, temperature } = withDefaults(DEFAULTS, options);
+  expectNumber("beta", beta, (b) => b >= 0 && b <= 1, "a number from 0 to 1");
+  expectNumber("temperature", temperature, (t) => t > 0, "a number above 0");
+  const [p, q] = [logSoftmax(teacher.div(temperature)), logSoftmax(studentLogits.div(temperature))];
+  const loss = between(p, q, beta).div(studentLogits.shape[0]);
+  return finite(name, loss, { studentLogits, teacherLogits });
+}
+
+/** Of log-probabilities. */
+function between(p: Tensor, q: Tensor, beta: number): Tensor {
+  if (beta === 0) return divergence(p, q);
+  if (beta === 1) return divergence(q, p);
+  const m = logsumexp(stack([p.add(Math.log(beta)), q.add(Math.log1p(-beta))], 0), 0);
+  return divergence(p, m)
+    .mul(beta)
+    .add(divergence(q, m).mul(1 - beta));
+}
+
+/** The options of {@link jsdDistillationLoss}. */
+export interface JsdDistillationLossOptions extends Omit<JsdLossOptions, "temperature"> {
+  temperature?: Annealed;
+}
+
+/** {@link jsdLoss} as a loss of `distill`: `jsd` in expressions. */
+export function jsdDistillationLoss(options: JsdDistillationLossOptions = {}): DistillationLoss {
+  const all = withDefaults<JsdDistillationLossOptions, typeof DEFAULTS>(DEFAULTS, options);
+  expectAnnealed("temperature", all.temperature);
+  const name = "jsd";
+  return {
+    name,
+    needsTeacher: true,
+    compute: (batch) => ({
+      loss: jsdLoss(batch.student.logits, batch.teacher.logits, {
+        ...all,
+        temperature: inEpoch(all.temperature, batch),
+      }),
+      metrics: {},
+    }),
+    config: () => ({ name, ...all }),
+  };
+}
+
+/** `jsd` in expressions. */
+export const jsdEntry = defineEntry({
+  name: "jsd",
+  help: "generalised Jensen-Shannon divergence: forward and reverse KL and between (Agarwal et al., 2024)",
+  options: {
+    beta: described(v.optional(fraction(), DEFAULTS.beta), "0 is the forward KL, 1 the reverse one"),
+    temperature: described(v.optional(annealed(), DEFAULTS.temperature), "divides both networks' logits"),
+  },
+  create: (options) => jsdDistillationLoss(options),
+});

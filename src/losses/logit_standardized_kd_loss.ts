@@ -1,0 +1,94 @@
+import * as v from "valibot";
+import { expectNumber, expectOptions, withDefaults } from "../checks.js";
+import { native } from "../native.js";
+import { defineOp } from "../ops/define_op.js";
+import { defineEntry, described } from "../registry/index.js";
+import { allocate } from "../tensor/buffer_pool.js";
+import { IntTensor } from "../tensor/int_tensor.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { type Annealed, annealed, expectAnnealed, inEpoch } from "./annealed.js";
+import { kdLoss } from "./kd_loss.js";
+import { expectLogits, finite } from "./logits.js";
+import type { DistillationLoss } from "./loss.js";
+
+/** The options of {@link logitStandardizedKdLoss}. */
+export interface LogitStandardizedKdLossOptions {
+  /** T > 0: both networks' standardised logits are divided by it. Default 2. */
+  temperature?: number;
+}
+
+const DEFAULTS = { temperature: 2 } as const;
+const EPSILON = 1e-7;
+
+/**
+ * Logit standardisation (Sun et al., CVPR 2024), a scalar: T² KL(softmax(Z(teacher) / T) ‖ softmax(Z(student) / T)), averaged
+ * over the rows, where Z(x) = (x - mean(x)) / (std(x) + 1e-7) over a row's classes and std divides by classes - 1. The student
+ * learns the teacher's ranking and its relative distances, and its logits may have a scale of their own. Logits are
+ * [rows, classes], at least 2 classes; no gradient flows to the teacher.
+ *
+ * The authors' code (`logit-standardization-KD`, `--kd-stand`) has the same formula and adds the term with weight 9 to
+ * 0.1 times the cross-entropy. Of two classes only the order remains: each row becomes ±0.7071.
+ *
+ * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `BAD_ARGUMENT`, `NON_FINITE`.
+ * @example
+ * ```ts
+ * const loss = logitStandardizedKdLoss(student.forward(inputs), teacherLogits, { temperature: 2 });
+ * ```
+ */
+export function logitStandardizedKdLoss(
+  studentLogits: Tensor,
+  teacherLogits: Tensor,
+  options: LogitStandardizedKdLossOptions = {},
+): Tensor {
+  const name = "logitStandardizedKdLoss";
+  const teacher = expectLogits(name, studentLogits, teacherLogits, 2);
+  expectOptions(name, options, Object.keys(DEFAULTS));
+  const { temperature } = withDefaults(DEFAULTS, options);
+  expectNumber("temperature", temperature, (t) => t > 0, "a number above 0");
+  const [student, target] = [standardized([studentLogits], null), standardized([teacher], null)];
+  finite(name, student.detach().sum().add(target.sum()), { studentLogits, teacherLogits });
+  // The kernel checks labels, whose weight is 0 here.
+  const labels = new IntTensor(new Int32Array(studentLogits.shape[0]));
+  return kdLoss(student, target, labels, { temperature, alpha: 1 });
+}
+
+/** (x - mean) / (std + 1e-7) of each row, in double precision: of two classes the gradient is a small difference. */
+const standardized = defineOp<null, null>({
+  name: "standardize",
+  forward([x]) {
+    const data = allocate(x.size);
+    native.standardizeForward(x.data, data, x.shape[0], x.shape[1], EPSILON);
+    return { data, shape: x.shape, saved: null };
+  },
+  backward(grad, [into], { inputs: [x] }) {
+    if (into) native.standardizeBackward(grad, x.data, into, x.shape[0], x.shape[1], EPSILON);
+  },
+});
+
+/** {@link logitStandardizedKdLoss} as a loss of `distill`: `logit-standardized-kd` in expressions. */
+export function logitStandardizedKdDistillationLoss(options: { temperature?: Annealed } = {}): DistillationLoss {
+  const { temperature } = withDefaults<{ temperature?: Annealed }, typeof DEFAULTS>(DEFAULTS, options);
+  expectAnnealed("temperature", temperature);
+  const name = "logit-standardized-kd";
+  return {
+    name,
+    needsTeacher: true,
+    compute: (batch) => ({
+      loss: logitStandardizedKdLoss(batch.student.logits, batch.teacher.logits, {
+        temperature: inEpoch(temperature, batch),
+      }),
+      metrics: {},
+    }),
+    config: () => ({ name, temperature }),
+  };
+}
+
+/** `logit-standardized-kd` in expressions. */
+export const logitStandardizedKdEntry = defineEntry({
+  name: "logit-standardized-kd",
+  help: "kd of logits with each row's mean and scale taken out (Sun et al., 2024)",
+  options: {
+    temperature: described(v.optional(annealed(), DEFAULTS.temperature), "divides both networks' standardised logits"),
+  },
+  create: (options) => logitStandardizedKdDistillationLoss(options),
+});

@@ -1,0 +1,47 @@
+import { expectShape } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { klTerm } from "../ops/binary.js";
+import { expectTensor, type Tensor } from "../tensor/tensor.js";
+
+/**
+ * The logits of student and teacher [rows, classes], checked; the teacher's as constants.
+ *
+ * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH` that begins with `name` if there are no rows, fewer than `minClasses`
+ * classes, or two shapes.
+ */
+export function expectLogits(name: string, student: Tensor, teacher: Tensor, minClasses = 1): Tensor {
+  expectTensor("studentLogits", student);
+  expectTensor("teacherLogits", teacher);
+  expectShape(`${name}: studentLogits`, student.shape, [-1, -1]);
+  expectShape(`${name}: teacherLogits`, teacher.shape, student.shape);
+  const [rows, classes] = student.shape;
+  if (rows > 0 && classes >= minClasses) return teacher.detach();
+  const what = minClasses > 1 ? `at least one row and ${minClasses} classes` : "at least one row and one class";
+  throw new DistilleryError("SHAPE_MISMATCH", `${name}: expected ${what}, got [${rows}, ${classes}]`);
+}
+
+/**
+ * KL(p ‖ q) of log-probabilities, summed over all elements, of which each row's p and q add up to the same. A p of 0 adds
+ * nothing, if its logarithm is -Infinity too.
+ */
+export function divergence(logP: Tensor, logQ: Tensor): Tensor {
+  return klTerm(logP, logQ).sum();
+}
+
+/**
+ * A loss as it is, if it is finite.
+ *
+ * @throws DistilleryError `NON_FINITE` that begins with `name` and tells the first element of the inputs that is not finite.
+ */
+export function finite(name: string, loss: Tensor, inputs: Readonly<Record<string, Tensor>>): Tensor {
+  const value = loss.item();
+  if (Number.isFinite(value)) return loss;
+  for (const [input, { data, shape }] of Object.entries(inputs)) {
+    const at = data.findIndex((x) => !Number.isFinite(x));
+    if (at < 0) continue;
+    const columns = data.length / shape[0];
+    const text = `${input}: expected finite numbers, got ${data[at]} in row ${Math.floor(at / columns)}`;
+    throw new DistilleryError("NON_FINITE", `${name}: ${text}`);
+  }
+  throw new DistilleryError("NON_FINITE", `${name}: expected a finite loss, got ${value}: its inputs are too large`);
+}

@@ -1,0 +1,71 @@
+import * as v from "valibot";
+import { expectNumber, expectOptions, withDefaults } from "../checks.js";
+import { logSigmoid } from "../ops/index.js";
+import { defineEntry, described } from "../registry/index.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { type Annealed, annealed, expectAnnealed, inEpoch } from "./annealed.js";
+import { divergence, expectLogits, finite } from "./logits.js";
+import type { DistillationLoss } from "./loss.js";
+
+/** The options of {@link multiLabelKdLoss}. */
+export interface MultiLabelKdLossOptions {
+  /** T > 0: both networks' logits are divided by it. Default 1. */
+  temperature?: number;
+}
+
+const DEFAULTS = { temperature: 1 } as const;
+
+/**
+ * Distillation of several labels at once (Yang et al., ICCV 2023, their label-wise term), a scalar:
+ * T² KL(Bernoulli(sigmoid(teacher / T)) ‖ Bernoulli(sigmoid(student / T))), summed over the labels and averaged over the rows, as
+ * {@link kdLoss} sums over its classes. Logits are [rows, labels], one decision each; no gradient flows to the teacher.
+ *
+ * Implementations differ in what they average: `nn.KLDivLoss()`, the mean over all, gives 1 / (2 labels) of this. Several
+ * take the logarithm of a probability plus 1e-8; here it is the logarithm of the sigmoid, which needs no addend.
+ *
+ * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `BAD_ARGUMENT`, `NON_FINITE`.
+ * @example
+ * ```ts
+ * const loss = multiLabelKdLoss(student.forward(inputs), teacherLogits, { temperature: 2 });
+ * ```
+ */
+export function multiLabelKdLoss(
+  studentLogits: Tensor,
+  teacherLogits: Tensor,
+  options: MultiLabelKdLossOptions = {},
+): Tensor {
+  const name = "multiLabelKdLoss";
+  const teacher = expectLogits(name, studentLogits, teacherLogits);
+  expectOptions(name, options, Object.keys(DEFAULTS));
+  const { temperature } = withDefaults(DEFAULTS, options);
+  expectNumber("temperature", temperature, (t) => t > 0, "a number above 0");
+  const [z, s] = [teacher.div(temperature), studentLogits.div(temperature)];
+  const sum = divergence(logSigmoid(z), logSigmoid(s)).add(divergence(logSigmoid(z.neg()), logSigmoid(s.neg())));
+  return finite(name, sum.mul(temperature ** 2 / studentLogits.shape[0]), { studentLogits, teacherLogits });
+}
+
+/** {@link multiLabelKdLoss} as a loss of `distill`: `multi-label-kd` in expressions. */
+export function multiLabelKdDistillationLoss(options: { temperature?: Annealed } = {}): DistillationLoss {
+  const { temperature } = withDefaults<{ temperature?: Annealed }, typeof DEFAULTS>(DEFAULTS, options);
+  expectAnnealed("temperature", temperature);
+  const name = "multi-label-kd";
+  return {
+    name,
+    needsTeacher: true,
+    compute: (batch) => ({
+      loss: multiLabelKdLoss(batch.student.logits, batch.teacher.logits, { temperature: inEpoch(temperature, batch) }),
+      metrics: {},
+    }),
+    config: () => ({ name, temperature }),
+  };
+}
+
+/** `multi-label-kd` in expressions. */
+export const multiLabelKdEntry = defineEntry({
+  name: "multi-label-kd",
+  help: "divergence from the teacher's probability of each label, by sigmoid (Yang et al., 2023)",
+  options: {
+    temperature: described(v.optional(annealed(), DEFAULTS.temperature), "divides both networks' logits"),
+  },
+  create: (options) => multiLabelKdDistillationLoss(options),
+});

@@ -1,0 +1,149 @@
+import * as v from "valibot";
+import { expectOptions, expectShape, show, withDefaults } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { cat, clamp, exp, gather, log, logSoftmax, logsumexp, scatter, topk } from "../ops/index.js";
+import { defineEntry, described, integer, oneOf } from "../registry/index.js";
+import { IntTensor } from "../tensor/int_tensor.js";
+import { expectTensor, type Tensor } from "../tensor/tensor.js";
+import { divergence, finite } from "./logits.js";
+import type { DistillationLoss } from "./loss.js";
+
+const TAILS = ["bucket", "spread"] as const;
+
+/** The options of {@link topKKdLoss}. */
+export interface TopKKdLossOptions {
+  /**
+   * What the probability that the k classes leave is compared with: "bucket", the student's of all other classes together;
+   * "spread", the student's of each, the rest spread evenly over them. Default "bucket".
+   */
+  tail?: (typeof TAILS)[number];
+}
+
+const DEFAULTS = { tail: "bucket" } as const;
+/** How far the sum of probabilities may be above 1: half precision's rounding. */
+const SLACK = 2e-3;
+
+/**
+ * KL(teacher ‖ student), a scalar averaged over the rows, where of the teacher only the k most probable classes are known: their
+ * `ids` [rows, k] and `logProbabilities` [rows, k] under the softmax over all classes. The student's are those of
+ * softmax(logits) over all classes, logits [rows, classes]. What the k leave of the teacher's probability is its tail.
+ *
+ * The bucket is that of TRL's server distillation; "spread" is FKD's marginal smoothing (Shen and Xing, 2022). DistillKit's
+ * `zero` renormalises the k and drops the tail, which teaches that it is 0: not here. There is no temperature: applied after
+ * the cut it would be approximate.
+ *
+ * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `LABEL_OUT_OF_RANGE`, `NON_FINITE`, `BAD_ARGUMENT`, such as for a class twice in
+ * a row, or probabilities whose sum is above 1.
+ * @example
+ * ```ts
+ * const { values, indices } = teacherLogits.logSoftmax().topk(5);
+ * const loss = topKKdLoss(student.forward(inputs), indices, values, { tail: "bucket" });
+ * ```
+ */
+export function topKKdLoss(
+  studentLogits: Tensor,
+  ids: IntTensor,
+  logProbabilities: Tensor,
+  options: TopKKdLossOptions = {},
+): Tensor {
+  const name = "topKKdLoss";
+  expectTensor("studentLogits", studentLogits);
+  expectShape(`${name}: studentLogits`, studentLogits.shape, [-1, -1]);
+  const [rows, classes] = studentLogits.shape;
+  expectIds(ids, rows, classes);
+  expectTensor("logProbabilities", logProbabilities);
+  expectShape(`${name}: logProbabilities`, logProbabilities.shape, ids.shape);
+  expectOptions(name, options, Object.keys(DEFAULTS));
+  const { tail } = withDefaults(DEFAULTS, options);
+  if (!TAILS.includes(tail)) {
+    throw new DistilleryError("BAD_ARGUMENT", `tail: expected "bucket" or "spread", got ${show(tail)}`);
+  }
+  const [logP, logQ] = [logProbabilities.detach(), logSoftmax(studentLogits)];
+  const [logRest, others] = [log(restOf(logP)), classes - ids.shape[1]];
+  const sum =
+    tail === "spread"
+      ? divergence(scatter(logRest.sub(Math.log(Math.max(1, others))).expand([rows, classes]), 1, ids, logP), logQ)
+      : divergence(withTail(logP, logRest, others), withTail(gather(logQ, 1, ids), logTailOf(logQ, ids), others));
+  return finite(name, sum.div(rows), { studentLogits, logProbabilities });
+}
+
+/** Log-probabilities of the k [rows, k] with that of all others behind them, if there are others. */
+function withTail(logK: Tensor, logTail: Tensor, others: number): Tensor {
+  return others === 0 ? logK : cat([logK, logTail], 1);
+}
+
+/** The logarithm of the probability of the classes that are not among the k [rows, 1]. */
+function logTailOf(logQ: Tensor, ids: IntTensor): Tensor {
+  return logsumexp(scatter(logQ, 1, ids, Number.NEGATIVE_INFINITY), 1, true);
+}
+
+/** The probability that the k leave [rows, 1]. */
+function restOf(logP: Tensor): Tensor {
+  const sums = exp(logP).sum(1, true);
+  const wrong = sums.data.findIndex((sum) => sum > 1 + SLACK);
+  if (wrong < 0) return clamp(sums.neg().add(1), 0);
+  const text = `expected log-probabilities, whose probabilities add up to at most 1, got ${sums.data[wrong]} in row ${wrong}`;
+  throw new DistilleryError("BAD_ARGUMENT", `topKKdLoss: logProbabilities: ${text}`);
+}
+
+function expectIds(ids: IntTensor, rows: number, classes: number): void {
+  const place = "topKKdLoss: ids";
+  if (!(ids instanceof IntTensor)) {
+    throw new DistilleryError("BAD_DTYPE", `${place}: expected an IntTensor, got ${show(ids)}`);
+  }
+  expectShape(place, ids.shape, [rows, -1]);
+  const k = ids.shape[1];
+  if (rows === 0 || k === 0) {
+    throw new DistilleryError(
+      "SHAPE_MISMATCH",
+      `${place}: expected at least one row and one class, got [${rows}, ${k}]`,
+    );
+  }
+  for (const [at, id] of ids.data.entries()) {
+    const [row, column] = [Math.floor(at / k), at % k];
+    if (id < 0 || id >= classes) {
+      const text = `${place}[${row}, ${column}]: expected a class from 0 to ${classes - 1}, got ${id}`;
+      throw new DistilleryError("LABEL_OUT_OF_RANGE", text);
+    }
+    if (ids.data.indexOf(id, row * k) === at) continue;
+    throw new DistilleryError(
+      "BAD_ARGUMENT",
+      `${place}: expected each class once in a row, got ${id} twice in row ${row}`,
+    );
+  }
+}
+
+/** The options of {@link topKKdDistillationLoss}. */
+export interface TopKKdDistillationLossOptions extends TopKKdLossOptions {
+  /** The number of the teacher's classes that are kept, at most all. Default 5. */
+  k?: number;
+}
+
+const ALL_DEFAULTS = { k: 5, ...DEFAULTS } as const;
+
+/** {@link topKKdLoss} with the teacher's k most probable classes as a loss of `distill`: `top-k-kd` in expressions. */
+export function topKKdDistillationLoss(options: TopKKdDistillationLossOptions = {}): DistillationLoss {
+  const { k, tail } = withDefaults(ALL_DEFAULTS, options);
+  const name = "top-k-kd";
+  return {
+    name,
+    needsTeacher: true,
+    compute({ student, teacher }) {
+      const most = Math.min(k, teacher.logits.shape[1]);
+      const { values, indices } = topk(logSoftmax(teacher.logits.detach()), most);
+      return { loss: topKKdLoss(student.logits, indices, values, { tail }), metrics: {} };
+    },
+    config: () => ({ name, k, tail }),
+  };
+}
+
+/** `top-k-kd` in expressions. */
+export const topKKdEntry = defineEntry({
+  name: "top-k-kd",
+  help: "divergence from the teacher's k most probable classes and the rest",
+  options: {
+    k: described(v.optional(integer(1), ALL_DEFAULTS.k), "number of the teacher's classes that are kept"),
+    tail: described(v.optional(oneOf(TAILS), DEFAULTS.tail), "the others: one bucket, or spread evenly"),
+  },
+  create: (options) => topKKdDistillationLoss(options),
+});

@@ -1,0 +1,33 @@
+import * as v from "valibot";
+import { described, type Entry, integer } from "../registry/index.js";
+import type { DistillationLoss, LossContext } from "./loss.js";
+
+/** A loss entry that takes `warmup`, a number of epochs, beside its own options. */
+export function withWarmup<E extends v.ObjectEntries>(
+  entry: Entry<DistillationLoss, LossContext, E>,
+): Entry<DistillationLoss, LossContext> {
+  const text = "epochs in which its weight rises evenly to the full one (default: full from the start)";
+  return {
+    ...entry,
+    options: { ...entry.options, warmup: described(v.optional(integer(1)), text) },
+    create: ({ warmup, ...options }, context) =>
+      warmedUp(entry.create(options as never, context), warmup as number | undefined),
+  };
+}
+
+/**
+ * A loss times min(epoch / warmup, 1), epochs counted from 1, as DKD and ReviewKD have it; a function of the epoch alone, so
+ * that a resumed run has the same.
+ */
+function warmedUp(loss: DistillationLoss, warmup: number | undefined): DistillationLoss {
+  if (warmup === undefined) return loss;
+  return {
+    ...loss,
+    compute(batch) {
+      const { loss: value, metrics } = loss.compute(batch);
+      const factor = Math.min(batch.epoch / warmup, 1);
+      return { loss: factor === 1 ? value : value.mul(factor), metrics };
+    },
+    config: () => ({ loss: loss.config(), warmup }),
+  };
+}

@@ -1,0 +1,274 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import {
+  distLoss,
+  dkdLoss,
+  type IntTensor,
+  jsdLoss,
+  kdLoss,
+  logitMseLoss,
+  logitStandardizedKdLoss,
+  multiLabelKdLoss,
+  Tensor,
+  topKKdLoss,
+} from "../../src/index.js";
+import { expectClose } from "../parity/close.js";
+import { checkGradients, leaves } from "../tensor/finite_differences.js";
+import { logSoftmax } from "./reference.js";
+
+type Loss = (student: Tensor, teacher: Tensor, labels: Int32Array, options?: object) => Tensor;
+
+/** Every loss as a function of student, teacher, labels and options. */
+const LOGIT_LOSSES: Record<string, Loss> = {
+  kd: (s, t, labels, options) => kdLoss(s, t, labels, { ...options, alpha: 1 }),
+  logitStandardizedKd: (s, t, _, options) => logitStandardizedKdLoss(s, t, options),
+  dkd: dkdLoss,
+  dist: (s, t, _, options) => distLoss(s, t, options),
+  logitMse: (s, t) => logitMseLoss(s, t),
+  jsd: (s, t, _, options) => jsdLoss(s, t, options),
+  "jsd forward": (s, t) => jsdLoss(s, t, { beta: 0 }),
+  "jsd reverse": (s, t) => jsdLoss(s, t, { beta: 1 }),
+  multiLabelKd: (s, t, _, options) => multiLabelKdLoss(s, t, options),
+  "topKKd with a bucket": (s, t) => topK(s, t, 1, "bucket"),
+  "topKKd, spread": (s, t) => topK(s, t, 1, "spread"),
+};
+const LOSSES: Record<string, Loss> = { ...LOGIT_LOSSES };
+
+function topK(student: Tensor, teacher: Tensor, k: number, tail: "bucket" | "spread"): Tensor {
+  const { values, indices } = teacher.detach().logSoftmax().topk(k);
+  return topKKdLoss(student, indices, values, { tail });
+}
+
+const matrix = (rows: readonly (readonly number[])[]) =>
+  new Tensor(Float32Array.from(rows.flat()), [rows.length, rows[0].length], { requiresGrad: true });
+
+interface Case {
+  loss: string;
+  options: object;
+  shape: number[];
+  teacherShape: number[];
+  student: number[];
+  teacher: number[];
+  labels: number[] | null;
+  value: number;
+  gradient: number[];
+}
+const { cases } = JSON.parse(readFileSync(new URL("./fixtures/reference.json", import.meta.url), "utf8")) as {
+  cases: Case[];
+};
+
+describe("the authors' values and gradients", () => {
+  const known = cases.filter(({ loss }) => loss in LOSSES);
+  test.each(known.map((one) => [`${one.loss} ${JSON.stringify(one.options)} [${one.shape}]`, one] as const))(
+    "%s",
+    (_, { loss, options, shape, teacherShape, student, teacher, labels, value, gradient }) => {
+      const s = new Tensor(Float32Array.from(student), shape, { requiresGrad: true });
+      const t = new Tensor(Float32Array.from(teacher), teacherShape, { requiresGrad: true });
+      const out = LOSSES[loss](s, t, Int32Array.from(labels ?? []), options);
+      expect(out.shape).toEqual([]);
+      expectClose([out.item()], [value], { rel: 1e-6 }, "value");
+      out.backward();
+      expectClose(s.grad?.data ?? [], gradient, { ofLargest: 3e-6 }, "gradient");
+      expect(t.grad).toBeNull();
+    },
+  );
+});
+
+describe("slopes are central differences", () => {
+  const labels = Int32Array.from({ length: 8 }, (_, i) => i % 4);
+  test.each(Object.entries(LOGIT_LOSSES))("%s", (_, loss) => {
+    const [student, teacher] = leaves([
+      [8, 4],
+      [8, 4],
+    ]);
+    checkGradients((s) => loss(s, teacher, labels), [student], {
+      tolerance: { abs: 3e-5, rel: 5e-5, ofLargest: 1e-4 },
+    });
+  });
+});
+
+describe("a loss is 0 for a student that equals its teacher", () => {
+  // An even tail differs from the student's; the addend in DIST's denominator keeps its correlation below 1.
+  const { "topKKd, spread": _, dist: __, ...zero } = LOGIT_LOSSES;
+  test.each(Object.entries(zero))("%s", (_, loss) => {
+    const [student] = leaves([[3, 4]]);
+    expect(Math.abs(loss(student, student.detach(), Int32Array.of(0, 2, 1)).item())).toBeLessThan(2e-5);
+  });
+});
+
+describe("edges are finite", () => {
+  const huge = [1e4, -1e4, 0];
+  const edges: [string, number[][], number[][]][] = [
+    [
+      "two classes",
+      [
+        [1, 2],
+        [3, -1],
+      ],
+      [
+        [2, 0],
+        [1, 1],
+      ],
+    ],
+    ["one row", [[1, 2, 0.5]], [[0, 1, 2]]],
+    ["one row of two classes", [[1, 2]], [[0, 1]]],
+    [
+      "equal rows",
+      [
+        [1, 2, 3],
+        [1, 2, 3],
+      ],
+      [
+        [0, 1, 2],
+        [0, 1, 2],
+      ],
+    ],
+    [
+      "equal logits",
+      [
+        [2, 2, 2],
+        [0, 0, 0],
+      ],
+      [
+        [1, 1, 1],
+        [0, 0, 0],
+      ],
+    ],
+    ["logits of 1e4", [huge, [...huge].reverse()], [[...huge].reverse(), huge]],
+    [
+      "a certain teacher",
+      [
+        [1, 2, 0],
+        [0, 1, 2],
+      ],
+      [
+        [1e4, -1e4, -1e4],
+        [-1e4, -1e4, 1e4],
+      ],
+    ],
+    [
+      "a certain student",
+      [
+        [1e4, -1e4, -1e4],
+        [-1e4, -1e4, 1e4],
+      ],
+      [
+        [1, 2, 0],
+        [0, 1, 2],
+      ],
+    ],
+  ];
+  for (const [name, loss] of Object.entries(LOGIT_LOSSES)) {
+    test.each(edges)(`${name}: %s`, (_, student, teacher) => {
+      const s = matrix(student);
+      const out = loss(s, matrix(teacher), new Int32Array(student.length));
+      out.backward();
+      expect(Number.isFinite(out.item()), `${out.item()}`).toBe(true);
+      expect(out.item()).toBeGreaterThanOrEqual(-1e-6);
+      expect([...(s.grad?.data ?? [])].filter((g) => !Number.isFinite(g))).toEqual([]);
+    });
+  }
+
+  // NaN, and logarithms of 0.
+  test.each(Object.entries(LOGIT_LOSSES))("%s: NaN is refused", (_, loss) => {
+    const call = () => loss(matrix([[1, Number.NaN]]), matrix([[0, 1]]), Int32Array.of(0));
+    expect(call).toThrow(expect.objectContaining({ code: "NON_FINITE" }));
+  });
+
+  test.each(["kd", "jsd", "jsd forward", "multiLabelKd", "topKKd with a bucket", "topKKd, spread"])(
+    "%s: a teacher's probability of 0, a logit of -Infinity",
+    (name) => {
+      const s = matrix([[1, 2, 3]]);
+      const out = LOGIT_LOSSES[name](s, matrix([[0, Number.NEGATIVE_INFINITY, 1]]), Int32Array.of(0));
+      out.backward();
+      expect(Number.isFinite(out.item())).toBe(true);
+      expect([...(s.grad?.data ?? [])].every(Number.isFinite)).toBe(true);
+    },
+  );
+
+  test("where it has no value, it is refused with the row", () => {
+    const call = () => jsdLoss(matrix([[1, 2]]), matrix([[0, Number.NEGATIVE_INFINITY]]), { beta: 1 });
+    expect(call).toThrow("jsdLoss: teacherLogits: expected finite numbers, got -Infinity in row 0");
+  });
+});
+
+describe("formulas in double precision", () => {
+  const [student, teacher] = leaves([
+    [4, 5],
+    [4, 5],
+  ]);
+  const rows = (x: Tensor) => x.toArray() as number[][];
+  const sum = (values: readonly number[]) => values.reduce((total, x) => total + x, 0);
+  const kl = (p: number[], q: number[]) => sum(p.map((x, i) => (x === 0 ? 0 : x * Math.log(x / q[i]))));
+  const each = (f: (s: number[], t: number[]) => number) =>
+    sum(rows(student).map((row, i) => f(row, rows(teacher)[i]))) / 4;
+
+  test("multiLabelKd: a divergence of each label, summed", () => {
+    const t = 2;
+    const p = (x: number) => [1 / (1 + Math.exp(-x / t)), 1 / (1 + Math.exp(x / t))];
+    const expected = t * t * each((s, z) => sum(z.map((x, i) => kl(p(x), p(s[i])))));
+    expectClose([multiLabelKdLoss(student, teacher, { temperature: t }).item()], [expected], { rel: 1e-6 });
+  });
+
+  test.each(["bucket", "spread"] as const)("topKKd with the tail as %s", (tail) => {
+    const expected = each((s, z) => {
+      const [q, p] = [s, z].map((row) => logSoftmax(row).map(Math.exp));
+      const order = p.map((_, i) => i).sort((a, b) => p[b] - p[a]);
+      const [top, others] = [order.slice(0, 2), order.slice(2)];
+      const rest = sum(others.map((i) => p[i]));
+      if (tail === "spread")
+        return kl(
+          p.map((x, i) => (top.includes(i) ? x : rest / others.length)),
+          q,
+        );
+      return kl([...top.map((i) => p[i]), rest], [...top.map((i) => q[i]), sum(others.map((i) => q[i]))]);
+    });
+    expectClose([topK(student, teacher, 2, tail).item()], [expected], { rel: 1e-6 });
+  });
+
+  test("topKKd of all classes is kd at T = 1", () => {
+    const expected = kdLoss(student, teacher, new Int32Array(4), { temperature: 1, alpha: 1 }).item();
+    for (const tail of ["bucket", "spread"] as const) {
+      expectClose([topK(student, teacher, 5, tail).item()], [expected], { rel: 1e-6 });
+    }
+  });
+});
+
+describe("refusals name the argument", () => {
+  const [two, three] = [matrix([[1, 2]]), matrix([[1, 2, 3]])];
+  const topIds = (...values: number[]): IntTensor => {
+    const { indices } = three.topk(values.length);
+    indices.data.set(values);
+    return indices;
+  };
+  const half = (k: number) => new Tensor(new Float32Array(k).fill(Math.log(0.4)), [1, k]);
+  test.each<[() => Tensor, string, string]>([
+    [() => dkdLoss(two, three, Int32Array.of(0)), "SHAPE_MISMATCH", "dkdLoss: teacherLogits: expected shape [1, 2]"],
+    [
+      () => dkdLoss(two, two, Int32Array.of(2)),
+      "LABEL_OUT_OF_RANGE",
+      "dkdLoss: labels[0]: expected a class from 0 to 1",
+    ],
+    [() => dkdLoss(two, two, Int32Array.of(1, 1)), "SHAPE_MISMATCH", "dkdLoss: labels: expected shape [1], got [2]"],
+    [() => dkdLoss(matrix([[1]]), matrix([[1]]), Int32Array.of(0)), "SHAPE_MISMATCH", "at least one row and 2 classes"],
+    [() => dkdLoss(two, two, Int32Array.of(1), { betta: 1 } as never), "BAD_ARGUMENT", '"betta", did you mean beta?'],
+    [() => dkdLoss(two, two, Int32Array.of(1), { beta: -1 }), "BAD_ARGUMENT", "beta: expected a number of at least 0"],
+    [() => distLoss(two, two, { temperature: 0 }), "BAD_ARGUMENT", "temperature: expected a number above 0, got 0"],
+    [() => jsdLoss(two, two, { beta: 1.5 }), "BAD_ARGUMENT", "beta: expected a number from 0 to 1, got 1.5"],
+    [
+      () => topKKdLoss(three, topIds(0, 3), half(2)),
+      "LABEL_OUT_OF_RANGE",
+      "ids[0, 1]: expected a class from 0 to 2, got 3",
+    ],
+    [() => topKKdLoss(three, topIds(1, 1), half(2)), "BAD_ARGUMENT", "expected each class once in a row, got 1 twice"],
+    [() => topKKdLoss(three, topIds(0, 1, 2), half(3)), "BAD_ARGUMENT", "add up to at most 1, got 1.1999"],
+    [() => topKKdLoss(three, topIds(0, 1), half(1)), "SHAPE_MISMATCH", "logProbabilities: expected shape [1, 2]"],
+    [
+      () => topKKdLoss(three, topIds(0), half(1), { tail: "no" as never }),
+      "BAD_ARGUMENT",
+      'tail: expected "bucket" or',
+    ],
+  ])("%s", (call, code, message) => {
+    expect(call).toThrow(expect.objectContaining({ code, message: expect.stringContaining(message) }));
+  });
+});

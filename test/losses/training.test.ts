@@ -1,0 +1,88 @@
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { fingerprint } from "../../src/checkpoint/fingerprint.js";
+import {
+  type DistillInput,
+  distill,
+  Generator,
+  StudentNet,
+  synthetic,
+  TeacherNet,
+  withGenerator,
+} from "../../src/index.js";
+import { inEpoch } from "../../src/losses/annealed.js";
+import { createLoss, LOSSES } from "../../src/losses/index.js";
+import { failure, temporaryFolder } from "../checkpoint/support.js";
+
+const folder = temporaryFolder();
+const SIZES = { inFeatures: 6, classes: 4 };
+
+/** Two epochs of two steps, on a stream of its own; hidden layers of other widths in student and teacher. */
+function run(loss: string, options: Partial<DistillInput> = {}) {
+  return withGenerator(new Generator(3), () => {
+    const teacher = new TeacherNet({ ...SIZES, hidden: [12, 10, 8] }).freeze();
+    const student = new StudentNet({ ...SIZES, hidden: [7, 5] });
+    const data = synthetic({ samples: 11, features: 6, classes: 4 });
+    const before = fingerprint(student.stateDict());
+    const handle = distill({ teacher, student, data, loss, epochs: 2, batchSize: 6, lr: 0.01, ...options });
+    const done = Promise.resolve(handle);
+    return { done, before, end: async () => (await done) && fingerprint(student.stateDict()) };
+  });
+}
+
+/** What each registered loss is trained with here; its name alone if it is not listed. */
+const EXPRESSIONS: Record<string, string> = {
+  dkd: "cross-entropy + dkd(warmup=3)",
+  jsd: "jsd(beta=0.3, temperature=[4, 1])",
+  "top-k-kd": "top-k-kd(k=2, tail=spread)",
+};
+const ALL = LOSSES.names.map((name) => EXPRESSIONS[name] ?? name);
+
+describe("every loss trains a student by its name, and resumes to the bit", () => {
+  test.each(ALL)("%s", async (loss) => {
+    const whole = run(loss);
+    const { history } = await whole.done;
+    expect(history).toHaveLength(2);
+    const weights = await whole.end();
+    expect(weights).not.toBe(whole.before);
+    const out = join(folder, `${ALL.indexOf(loss)}`);
+    for (const stopped of [1, 3]) {
+      const controller = new AbortController();
+      const onStep = ({ step }: { step: number }) => step === stopped && controller.abort();
+      await failure(run(loss, { out, signal: controller.signal, onStep, resume: stopped > 1 }).done, "ABORTED");
+    }
+    expect(await run(loss, { out, resume: true }).end()).toBe(weights);
+  });
+});
+
+describe("weights and temperatures that follow the epoch", () => {
+  test("a warm-up multiplies the loss by epoch / warmup, up to 1", async () => {
+    const of = async (loss: string) => (await run(loss, { epochs: 3, lr: 1e-9 }).done).history;
+    const [plain, warm] = [await of("dkd"), await of("dkd(warmup=2)")];
+    for (const [i, factor] of [0.5, 1, 1].entries()) {
+      expect(warm[i].metrics.loss / plain[i].metrics.loss).toBeCloseTo(factor, 4);
+    }
+  });
+
+  test("a temperature moves evenly from the first epoch's to the last one's", async () => {
+    expect([1, 2, 3].map((epoch) => inEpoch([10, 1], { epoch, epochs: 3 }))).toEqual([10, 5.5, 1]);
+    expect(inEpoch([10, 1], { epoch: 1, epochs: 1 })).toBe(1);
+    const at = async (loss: string) =>
+      (await run(loss, { epochs: 2, lr: 1e-9 }).done).history.map(({ metrics }) => metrics.loss);
+    const [moving, hot, cold] = [await at("kd(temperature=[5, 2])"), await at("kd(5)"), await at("kd(2)")];
+    expect(moving[0]).toBe(hot[0]);
+    expect(moving[1]).toBeCloseTo(cold[1], 5);
+  });
+
+  test("both are part of the configuration, and mistakes are named", () => {
+    const context = { classes: 4, labelSmoothing: 0, tapShape: () => [4] } as never;
+    expect(createLoss("dkd(warmup=20, temperature=[8, 4])", context).config()).toEqual({
+      loss: { name: "dkd", alpha: 1, beta: 8, temperature: [8, 4] },
+      warmup: 20,
+    });
+    const of = (loss: string) => () => createLoss(loss, context);
+    expect(of("dkd(warmup=0)")).toThrow("loss: dkd: warmup: expected a whole number of at least 1, got 0");
+    expect(of("kd(temperature=[4])")).toThrow("kd: temperature: expected a number above 0, or two: [first epoch's");
+    expect(of("cross-entropy(warmup=2)")).toThrow("warmup: unknown argument");
+  });
+});
