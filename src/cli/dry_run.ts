@@ -1,3 +1,5 @@
+import type { Dataset, TableColumn } from "../data/dataset.js";
+import { formatText } from "../data/preprocessing/number_format.js";
 import type { Module } from "../nn/module.js";
 import { repr } from "../nn/repr.js";
 import {
@@ -41,12 +43,14 @@ export async function dryRun(
   const parameters = { teacher: teacher?.parameterCount(), student: student?.parameterCount() };
   const compression = teacher && student ? teacher.parameterCount() / student.parameterCount() : null;
   const { input } = planned[0];
+  const kinds = input.data.table?.columns.map(kindOf) ?? [];
   const data = {
     ...{ name: source.name, training: input.data.length, validation: input.validation?.length ?? 0 },
     ...{
       test: source.test?.length ?? 0,
       features: source.context.shape.reduce((product, n) => product * n, 1),
       classes: source.context.classes,
+      ...(input.data.table && { columns: input.data.table.columns.map(({ name }, i) => ({ name, is: kinds[i] })) }),
     },
   };
   const runs: (RunEstimate & { name: string; times: number })[] = [];
@@ -66,6 +70,7 @@ export async function dryRun(
     "",
     `Parameters: ${parametersText(parameters)}${compression === null ? "" : `, ${compression.toFixed(1)} times fewer`}`,
     `Data: ${data.name}, ${samples}; ${whole(features)} values, ${classes} classes`,
+    ...columnLines(input.data),
     `Memory, about: ${megabytes(total(largest.memory))}`,
     memoryTable(largest.memory),
     ...runs.map(timeLine),
@@ -75,6 +80,28 @@ export async function dryRun(
     "Nothing was written.",
   ];
   print(lines.join("\n"));
+}
+
+/** The most columns that are shown. */
+const SHOWN = 30;
+
+/** What each column of a table was taken for. */
+function columnLines({ table, classes }: Dataset): string[] {
+  if (table === undefined) return [];
+  const { columns, label } = table;
+  const lines = columns.slice(0, SHOWN).map((column) => `  ${column.name}: ${kindOf(column)}`);
+  const more = columns.length - lines.length;
+  return [
+    ...["Columns:", ...lines, `  ${label.name}: the label, ${whole(classes)} classes`],
+    ...(more > 0 ? [`  and ${whole(more)} more`] : []),
+  ];
+}
+
+function kindOf(column: TableColumn): string {
+  if ("categories" in column) return `texts, ${column.categories.length} categories`;
+  const format = column.format === undefined ? "" : `, written with ${formatText(column.format)}`;
+  const missing = { true: ", missing ones become the mean", category: ", a second value says which are missing" };
+  return `numbers${format}${column.missing === undefined ? "" : missing[`${column.missing}`]}`;
 }
 
 function parametersText(parameters: Readonly<Record<string, number | undefined>>): string {

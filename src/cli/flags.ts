@@ -35,7 +35,7 @@ const NETWORK = "<network>";
 const OWN = "./net.mjs#Tiny";
 
 /** What the texts of flags mean. */
-const PARSERS = { number: toNumber, sides: toSides };
+const PARSERS = { number: toNumber, sides: toSides, list: (text: string) => text.split(",") };
 /** The flags of what says how data are read. */
 const LOADING = Object.fromEntries(Object.entries(LOADING_FLAGS).map(([name, flag]) => [name, toFlag(flag)]));
 

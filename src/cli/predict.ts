@@ -23,6 +23,7 @@ interface PredictFlags extends ShowFlags, LoadFlags, Pick<NetworkOptions, "netwo
   files: string[];
   student?: string;
   data?: string;
+  encoding?: string;
   top?: number | string;
 }
 
@@ -51,7 +52,7 @@ export function predictCommand(run: (flags: PredictFlags) => Promise<void>): Com
 
 /** Prints the most probable classes of each sample, as a table or as JSON lines. */
 export async function runPredict(flags: PredictFlags): Promise<void> {
-  const { files, student = "", top = 3 } = flags;
+  const { files, student = "", top = 3, encoding } = flags;
   if (typeof top !== "number" || !Number.isInteger(top) || top < 1) {
     throw new UsageError(`--top: expected a whole number of at least 1, got ${JSON.stringify(top)}`);
   }
@@ -65,7 +66,7 @@ export async function runPredict(flags: PredictFlags): Promise<void> {
   });
   const results: FilePredictions[] = [];
   for (const file of files) {
-    const { inputs, ...rest } = await readSamples(file, description);
+    const { inputs, ...rest } = await readSamples(file, description, { encoding });
     results.push({ file, ...rest, predictions: predict(network, inputs, { classNames }) });
   }
   if (flags.json) for (const part of results) printJson(part);

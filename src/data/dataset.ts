@@ -3,6 +3,7 @@ import { expectInteger, expectShape, show } from "../checks.js";
 import { DistilleryError, type ErrorCode } from "../errors.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
+import type { NumberFormat } from "./preprocessing/number_format.js";
 
 /**
  * Labelled samples that a {@link DataLoader} takes batches from: `torch.utils.data.Dataset`, a batch at a time. Own data
@@ -73,12 +74,21 @@ export interface TableLayout {
 }
 
 /**
- * A column of numbers, each of which becomes (x - mean) / std, or 0 for a missing one if `missing`; or one of texts, which becomes a value for each category,
+ * A column of numbers, each of which becomes (x - mean) / std; or one of texts, which becomes a value for each category,
  * 1 if the cell has its text and 0 otherwise (one-hot).
  */
-export type TableColumn =
-  | { readonly name: string; readonly mean: number; readonly std: number; readonly missing?: true }
-  | { readonly name: string; readonly categories: readonly string[] };
+export type TableColumn = NumberColumn | { readonly name: string; readonly categories: readonly string[] };
+
+/** A column of numbers. */
+interface NumberColumn {
+  readonly name: string;
+  readonly mean: number;
+  readonly std: number;
+  /** A missing number becomes 0, the mean; with `"category"` a second value is 1 for it and 0 otherwise. */
+  readonly missing?: true | "category";
+  /** How the numbers are written; default: as 1234.5. */
+  readonly format?: NumberFormat;
+}
 
 /** Some samples of a {@link Dataset}. */
 export interface Batch {

@@ -9,7 +9,7 @@ export interface OptionFlag {
   readonly value: string;
   readonly help: string;
   /** What its text means, if not itself. */
-  readonly parse?: "number" | "sides";
+  readonly parse?: "number" | "sides" | "list";
   /** What `--no-NAME` does, if there is one. */
   readonly negated?: string;
 }
@@ -23,6 +23,21 @@ const column = () =>
     (name) => (typeof name === "string" && name !== "") || Number.isSafeInteger(name),
     expected("the name of a column, or its index"),
   );
+
+function columns() {
+  const message = expected("a list of columns, by their names or indices");
+  return v.array(column(), message);
+}
+
+/** An encoding that `TextDecoder` knows. */
+const encoding = () =>
+  v.custom<string>((name) => {
+    try {
+      return typeof name === "string" && new TextDecoder(name).encoding !== "";
+    } catch {
+      return false;
+    }
+  }, expected("an encoding, such as utf-8, utf-16le, latin1 or windows-1252"));
 
 /** The longest side of an image. */
 const MAX_SIDE = 65_535;
@@ -42,7 +57,10 @@ export const loadSchema = v.strictObject({
    * called label, class, target or y, or else the last.
    */
   labelColumn: v.optional(
-    flag(column(), { value: "<name>", help: "label column of a .csv (default: label, class, target, y, or the last)" }),
+    flag(column(), {
+      value: "<name>",
+      help: "label column of a .csv, or its place: 0 the first, -1 the last (default: label, class, target, y, or the last)",
+    }),
   ),
   /** Whether the first line of a table names the columns; default: whether it has no number. */
   header: v.optional(
@@ -52,14 +70,26 @@ export const loadSchema = v.strictObject({
       negated: "the first line of a .csv holds values",
     }),
   ),
+  /** The encoding of a table's text; default: UTF-8, or what the file's byte order mark says. */
+  encoding: v.optional(
+    flag(encoding(), {
+      value: "<name>",
+      help: "encoding of a .csv, such as latin1 or utf-16le (default: by its byte order mark, or utf-8)",
+    }),
+  ),
+  /** Columns of a table that are left out: their names, or their indices as in `labelColumn`. */
+  dropColumns: v.optional(
+    flag(columns(), { value: "<names>", help: "columns of a .csv to leave out, such as id,name", parse: "list" }),
+  ),
   /**
-   * What becomes of cells of a table that are missing (empty, `NA`, `nan`, `null`, `-`): an error, the default; or numbers
-   * become the mean of their column, and texts a category of their own.
+   * What becomes of cells of a table that are missing (empty, `NA`, `nan`, `null`, `-`). `error`, the default, refuses them.
+   * `mean`: numbers become the mean of their column, and texts a category of their own. `category`: the same, and a column
+   * of numbers gets a second value, which is 1 for a missing one and 0 otherwise.
    */
   missing: v.optional(
-    flag(oneOf(["error", "mean"]), {
+    flag(oneOf(["error", "mean", "category"]), {
       value: "<what>",
-      help: "missing cells of a .csv: error, or mean of their column (default: error)",
+      help: "missing cells of a .csv: error, mean of their column, or category: a value of its own says it (default: error)",
     }),
   ),
   /** Whether the columns of tables and of matrices of numbers are standardised by the training rows. */
@@ -108,7 +138,8 @@ export interface LoadDataOptions extends Readonly<Options> {}
 /** The same with their defaults. */
 export interface ResolvedLoading extends Readonly<v.InferOutput<typeof loadSchema>> {}
 /** How a table is read. */
-export interface TableOptions extends Pick<LoadDataOptions, "labelColumn" | "header" | "missing"> {}
+export interface TableOptions
+  extends Pick<LoadDataOptions, "labelColumn" | "header" | "encoding" | "dropColumns" | "missing"> {}
 /** How images are made alike. */
 export interface ImageOptions extends Pick<LoadDataOptions, "imageSize" | "grey"> {}
 

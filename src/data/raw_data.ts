@@ -4,12 +4,13 @@ import { expectInteger } from "../checks.js";
 import { badData } from "../files/index.js";
 import { Tensor } from "../tensor/tensor.js";
 import { type Dataset, expectClassNames, type ValueLayout } from "./dataset.js";
+import { EncodedRows, measureTable } from "./encoded_table.js";
 import { ImageDataset, type ImageSize } from "./image_dataset.js";
 import { featuresOf, materialize, type RowSource, rowBytes, visitRows } from "./row_source.js";
 import { measureColumns, StandardizedRows } from "./standardize.js";
 import { ChannelStatistics, type Normalisation } from "./statistics.js";
 import { StreamedDataset } from "./streamed_dataset.js";
-import { EncodedRows, measureTable, type TableReader } from "./table.js";
+import type { TableReader } from "./table_reader.js";
 import { bytesOf, StandardizedDataset, TableDataset, TensorDataset } from "./tensor_dataset.js";
 
 /** What a format finds at a path: samples before anything is measured, and their labels. */

@@ -119,6 +119,19 @@ describe("logs beside metrics.jsonl", () => {
 });
 
 describe("--dry-run", () => {
+  test("says what each column of a table was taken for", async () => {
+    const rows = Array.from({ length: 20 }, (_, i) => `${i};0,5;${i % 3 ? "red" : ""};n${i};${"xy"[i % 2]}`);
+    writeFileSync(join(cwd, "columns.csv"), `a;b;colour;id;kind\n${rows.join("\n")}\n`);
+    const flags = ["--drop-columns", "id", "--missing", "category", "--label-column", "-1", "--dry-run"];
+    const printed = await succeed(["train-teacher", "--data", "columns.csv", ...flags], cwd);
+    expect(printed).toContain(`Columns:
+  a: numbers
+  b: numbers, written with decimal commas
+  colour: texts, 2 categories
+  kind: the label, 2 classes
+`);
+  });
+
   test("prints the networks and what a run takes, and writes nothing", async () => {
     const folder = newFolder(temporary);
     const printed = await succeed(["distill", "--epochs", "3", "--dry-run"], folder);

@@ -74,7 +74,7 @@ describe("what is not", () => {
     [{ testFraction: -0.1 }, "testFraction: expected a number from 0 to below 1, got -0.1"],
     [{ splitSeed: 1.5 }, "splitSeed: expected a whole number of at least 0, got 1.5"],
     [{ header: 1 }, "header: expected true or false, got 1"],
-    [{ missing: "median" }, 'missing: expected "error" or "mean", got "median"'],
+    [{ missing: "median" }, 'missing: expected one of "error", "mean", "category", got "median"'],
     [{ labelColumn: 1.5 }, "labelColumn: expected the name of a column, or its index, got 1.5"],
     [{ standardise: false }, 'loadData: unknown option "standardise", did you mean standardize?'],
     [{ grey: "no", stream: 1 }, 'grey: expected true or false, got "no"; stream: expected true or false, got 1'],

@@ -1,6 +1,6 @@
 import { badData, openSliced } from "../../files/index.js";
 import { tableFormat } from "./table_format.js";
-import { type TextRecord, TextRecords } from "./text_records.js";
+import { type ParseText, type TextRecord, TextRecords } from "./text_records.js";
 
 /** Tables in comma-separated text. */
 export const csvTable = tableFormat({
@@ -14,32 +14,46 @@ export const csvTable = tableFormat({
 
 type Papa = typeof import("papaparse");
 
-const DELIMITERS = [",", ";", "\t", "|"] as const;
+const DELIMITERS = [";", "\t", "|", ","] as const;
 /** The line with which Excel says the delimiter. */
 const SEP = /^sep=(.)\n/i;
 
 /**
- * The records of comma-separated text (RFC 4180, in UTF-8; semicolons, tabs, bars and a line `sep=;` are recognised): cells without spaces
+ * The records of comma-separated text (RFC 4180; semicolons, tabs, bars and a line `sep=;` are recognised): cells without spaces
  * around them. Blank lines are left out. `BAD_DATA` with file and line for quotes that do not close.
  */
-async function openCsv(path: string): Promise<TextRecords<readonly string[]>> {
+async function openCsv(path: string, encoding?: string): Promise<TextRecords<readonly string[]>> {
   // A program that reads no table does not load the library.
   const { default: papa } = await import("papaparse");
   let delimiter: string | undefined;
-  return new TextRecords(await openSliced(path), (text, line, isLast) => {
+  const parse: ParseText<readonly string[]> = (text, line, isLast) => {
     const [said = "", own] = line === 1 ? (SEP.exec(text) ?? []) : [];
     delimiter ??= own ?? delimiterOf(text);
     const firstLine = line + (said === "" ? 0 : 1);
     return parseCsv(papa, text.slice(said.length), { delimiter, firstLine, isLast, file: path });
-  });
+  };
+  return new TextRecords(await openSliced(path), parse, encoding);
 }
 
-/** The one that occurs most often in the first line; a comma if none does. */
+/** Lines that are compared to find the delimiter. */
+const COMPARED = 20;
+
+/**
+ * The one that occurs equally often in each of the first lines, and most often among these: a comma last, as it may be in
+ * numbers. Otherwise the one that occurs most often in the first line; a comma if none does.
+ */
 function delimiterOf(text: string): string {
-  const end = text.indexOf("\n");
-  const first = end < 0 ? text : text.slice(0, end);
-  const count = (delimiter: string) => first.split(delimiter).length;
-  return DELIMITERS.reduce((best, delimiter) => (count(delimiter) > count(best) ? delimiter : best));
+  const unquoted = text.slice(0, 2 ** 16).replaceAll(/"[^"]*"/g, "");
+  // The last line may be cut off.
+  const lines = unquoted.split("\n").filter((line) => line.trim() !== "");
+  const first = lines.slice(0, Math.max(1, Math.min(COMPARED, lines.length - (text.length > 2 ** 16 ? 1 : 0))));
+  const count = (delimiter: string, line = "") => line.split(delimiter).length;
+  const isEven = (delimiter: string) => first.every((line) => count(delimiter, line) === count(delimiter, first[0]));
+  const found = DELIMITERS.filter((delimiter) => count(delimiter, first[0]) > 1);
+  const even = found.filter(isEven);
+  const most = (all: readonly string[]) =>
+    all.reduce((best, one) => (count(one, first[0]) > count(best, first[0]) ? one : best), all[0] ?? ",");
+  return most(even.length > 0 ? even : found);
 }
 
 function parseCsv(

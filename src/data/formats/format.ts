@@ -1,5 +1,5 @@
 import type { Tensor } from "../../tensor/tensor.js";
-import type { ResolvedLoading } from "../load_options.js";
+import type { LoadDataOptions, ResolvedLoading } from "../load_options.js";
 import type { Preprocessing } from "../preprocessing/spec.js";
 import type { RawData } from "../raw_data.js";
 
@@ -35,6 +35,9 @@ export interface Folder {
 /** The options of formats; those of another format do nothing. */
 export interface OpenOptions extends Omit<ResolvedLoading, "testFraction" | "splitSeed"> {}
 
+/** How a file of new samples is read. */
+export interface SampleOptions extends Pick<LoadDataOptions, "encoding"> {}
+
 /** Reads new samples as the preprocessing of a network says. */
 export interface SampleReader {
   /** What its files are, for help texts and errors. */
@@ -43,7 +46,7 @@ export interface SampleReader {
   readonly extensions: readonly string[];
   /** Whether its files can hold such samples. */
   accepts(spec: Preprocessing): boolean;
-  read(file: string, spec: Preprocessing): Promise<FileSamples>;
+  read(file: string, spec: Preprocessing, options: SampleOptions): Promise<FileSamples>;
 }
 
 /** Samples out of a file, as a network takes them. */

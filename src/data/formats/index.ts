@@ -5,7 +5,7 @@ import { badData, kindOf, listFiles, listFolders } from "../../files/index.js";
 import type { Preprocessing } from "../preprocessing/spec.js";
 import { cifar } from "./cifar.js";
 import { csvTable } from "./csv_table.js";
-import type { FileSamples, Format } from "./format.js";
+import type { FileSamples, Format, SampleOptions } from "./format.js";
 import { idx } from "./idx.js";
 import { imageFolder } from "./image_folder.js";
 import { jsonLines } from "./json_lines.js";
@@ -62,7 +62,11 @@ async function folderFormat(path: string): Promise<Format> {
  * const { inputs, locations } = await readSamples("new.csv", preprocessingOf(train));
  * ```
  */
-export async function readSamples(file: string, spec: Preprocessing): Promise<FileSamples> {
+export async function readSamples(
+  file: string,
+  spec: Preprocessing,
+  options: SampleOptions = {},
+): Promise<FileSamples> {
   if (typeof file !== "string" || file === "" || file.includes("\0")) {
     throw new DistilleryError("BAD_ARGUMENT", `file: expected a file, got ${show(file)}`);
   }
@@ -70,7 +74,7 @@ export async function readSamples(file: string, spec: Preprocessing): Promise<Fi
   const extension = extname(file).toLowerCase();
   const withExtension = (wanted: string) => readers.find(({ extensions }) => extensions.includes(wanted));
   const reader = withExtension(extension) ?? withExtension("");
-  if (reader !== undefined) return reader.read(file, spec);
+  if (reader !== undefined) return reader.read(file, spec, options);
   throw badData(file, `expected ${readers.map(({ help }) => help).join(" or ")}, with ${contentOf(spec)}`);
 }
 

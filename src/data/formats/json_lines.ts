@@ -1,7 +1,7 @@
 import { show } from "../../checks.js";
 import { badData, openSliced } from "../../files/index.js";
 import { tableFormat } from "./table_format.js";
-import { type TextRecord, TextRecords } from "./text_records.js";
+import { type ParseText, type TextRecord, TextRecords } from "./text_records.js";
 
 /** Tables in JSON lines: an object a line, whose keys are the columns. */
 export const jsonLines = tableFormat({
@@ -13,9 +13,9 @@ export const jsonLines = tableFormat({
 });
 
 /** The names of the columns, out of the first object, then the cells of each object. */
-async function openJsonLines(path: string): Promise<TextRecords<readonly string[]>> {
+async function openJsonLines(path: string, encoding?: string): Promise<TextRecords<readonly string[]>> {
   let names: readonly string[] | undefined;
-  return new TextRecords(await openSliced(path), (text, firstLine) => {
+  const parse: ParseText<readonly string[]> = (text, firstLine) => {
     const records: TextRecord<readonly string[]>[] = [];
     for (const [i, row] of text.split("\n").entries()) {
       if (row.trim() === "") continue;
@@ -27,7 +27,8 @@ async function openJsonLines(path: string): Promise<TextRecords<readonly string[
       records.push({ value: cellsOf(object, names, line, path), line });
     }
     return records;
-  });
+  };
+  return new TextRecords(await openSliced(path), parse, encoding);
 }
 
 function parseObject(row: string, line: number, file: string): Record<string, unknown> {

@@ -1,14 +1,17 @@
 import { dirname, join, parse } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { show, showList } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { badData, kindOf, listFiles, MAX_FILE_BYTES } from "../../files/index.js";
 import { Tensor } from "../../tensor/tensor.js";
 import type { TableOptions } from "../load_options.js";
-import { encodeCell, parseNumber } from "../preprocessing/encode.js";
+import { encodeCell } from "../preprocessing/encode.js";
+import { parseNumber } from "../preprocessing/number_format.js";
 import { type ClassSpec, columnWidth, type TablePreprocessing, widthOf } from "../preprocessing/spec.js";
 import { ON_DISK, type RawData, type RawPart } from "../raw_data.js";
 import { featuresOf, MemoryRows, newRows, type RowData, type RowSource } from "../row_source.js";
-import { type ColumnIndices, expectWidth, findColumns, indicesOf, readTableHeader, TableReader } from "../table.js";
+import { type ColumnIndices, expectWidth, findColumns, indicesOf, readTableHeader } from "../table_header.js";
+import { TableReader } from "../table_reader.js";
 import type { FileSamples, Format } from "./format.js";
 import type { TextRecords } from "./text_records.js";
 
@@ -19,7 +22,7 @@ interface TableFormat extends Pick<Format, "name" | "help" | "extensions"> {
   /** Whether a file of another extension with new samples is read as one of these. */
   readonly takesOthers?: boolean;
   /** The records of a file as cells; the first may name the columns. */
-  openRecords(file: string): Promise<CellRecords>;
+  openRecords(file: string, encoding?: string): Promise<CellRecords>;
 }
 
 type CellRecords = TextRecords<readonly string[]>;
@@ -45,7 +48,8 @@ export function tableFormat({ samplesHelp, takesOthers = false, openRecords, ...
       help: samplesHelp,
       extensions: takesOthers ? [...format.extensions, ""] : format.extensions,
       accepts: (spec) => spec.kind === "table",
-      read: async (file, spec) => readSampleRows(file, await openRecords(file), spec as TablePreprocessing),
+      read: async (file, spec, { encoding }) =>
+        readSampleRows(file, await openRecords(file, encoding), spec as TablePreprocessing),
     },
   };
 }
@@ -58,7 +62,7 @@ async function openTable(
   options: OpenTable,
   openRecords: TableFormat["openRecords"],
 ): Promise<RawData> {
-  const training = await readTable(file, await openRecords(file), options, (cells, line) => {
+  const training = await readTable(file, await openRecords(file, options.encoding), options, (cells, line) => {
     const header = readTableHeader(cells, line, file, options);
     return new TableReader(file, header, indicesOf(header), options.missing);
   });
@@ -66,10 +70,16 @@ async function openTable(
   const tested =
     test === null
       ? null
-      : await readTable(test, await openRecords(test), options, (cells, line) => testReader(test, reader, cells, line));
-  const classNames = reader.classNames();
+      : await readTable(test, await openRecords(test, options.encoding), options, (cells, line) =>
+          testReader(test, reader, cells, line),
+        );
+  const classNames = reader.labels.classNames();
   if (classNames.length < 2) throw badData(file, `expected at least two classes, got ${showList(classNames)} alone`);
-  const part = ({ rows, reader: table }: ReadTable): RawPart => ({ rows, labels: table.classes(classNames), table });
+  const part = ({ rows, reader: table }: ReadTable): RawPart => ({
+    rows,
+    labels: table.labels.classes(classNames),
+    table,
+  });
   return { train: part(training), test: tested && part(tested), classes: classNames.length, classNames };
 }
 
@@ -99,25 +109,42 @@ async function readTable(
     throw new DistilleryError("IO_ERROR", text);
   }
   let reader: TableReader | undefined;
+  let first: { cells: readonly string[]; line: number } | undefined;
   let cells: Float64Array = new Float64Array(0);
   let count = 0;
   await records.scan((record, line) => {
     if (reader === undefined) {
       reader = open(record, line);
+      first = { cells: record, line };
       if (reader.header.isNamed) return;
     }
-    const width = reader.header.names.length - 1;
+    const width = reader.columns.length;
     const at = stream ? 0 : count * width;
     if (cells.length < at + width) cells = grown(cells, at + width);
-    reader.readRow(record, line, cells, at);
-    reader.readLabel(record, line);
+    reader.see(record, line, cells, at);
     count++;
   });
-  if (reader === undefined || count === 0) throw badData(file, "truncated: it has no rows");
+  if (reader === undefined || first === undefined || count === 0) throw badData(file, "truncated: it has no rows");
+  const isOther = reader.finish(first);
   const shape = [reader.columns.length];
-  if (!stream) return { rows: new MemoryRows(cells.subarray(0, count * shape[0]), shape), reader };
-  return { rows: new TextRows(records, reader, count, shape), reader };
+  const rows = new TextRows(records, reader, count, shape);
+  if (isOther) await rows.recode();
+  if (stream) return { rows, reader };
+  const memory = new MemoryRows(cells.subarray(0, count * shape[0]), shape);
+  if (isOther) {
+    // Their cells were taken for something else before all of them were seen.
+    const turn = Math.max(1, Math.floor(TURN / shape[0]));
+    for (let start = 0; start < count; start += turn) {
+      const end = Math.min(start + turn, count);
+      rows.read(start, end, memory.read(start, end));
+      await setImmediate();
+    }
+  }
+  return { rows: memory, reader };
 }
+
+/** Cells that are read before other work gets its turn. */
+const TURN = 2 ** 20;
 
 /** A copy with room for twice as many. */
 function grown(cells: Float64Array, least: number): Float64Array {
@@ -136,6 +163,18 @@ class TextRows implements RowSource {
     readonly length: number,
     readonly shape: readonly number[],
   ) {}
+
+  /** Completes the texts of columns that had been taken for numbers first. */
+  async recode(): Promise<void> {
+    const first = this.reader.header.isNamed ? 1 : 0;
+    const turn = Math.max(1, Math.floor(TURN / featuresOf(this)));
+    for (let start = first; start < this.length + first; start += turn) {
+      const end = Math.min(start + turn, this.length + first);
+      this.records.read(start, end, (cells, line) => this.reader.recode(cells, line));
+      await setImmediate();
+    }
+    for (const column of this.reader.columns) column.expectFew();
+  }
 
   read(start: number, end: number, into: RowData = newRows(this, end - start)): RowData {
     const [first, width] = [this.reader.header.isNamed ? 1 : 0, featuresOf(this)];

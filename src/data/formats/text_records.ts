@@ -5,7 +5,7 @@ import { badData, readSlice, type SlicedFile } from "../../files/index.js";
  * Splits a text, whose first line has this number, into records. Null if it ends inside a record and is not the file's
  * last text.
  */
-type ParseText<R> = (text: string, line: number, isLast: boolean) => readonly TextRecord<R>[] | null;
+export type ParseText<R> = (text: string, line: number, isLast: boolean) => readonly TextRecord<R>[] | null;
 
 /** A record and the line that it begins in. */
 export interface TextRecord<R> {
@@ -28,18 +28,21 @@ const BLOCK = 2 ** 18;
 const [LF, CR] = [10, 13];
 
 /**
- * The records of a text file, such as the lines of a table: in UTF-8, or in UTF-16 with its byte order mark. It is read once in blocks of whole records; their
- * positions are kept, so that any range of records can be read again.
+ * The records of a text file, such as the lines of a table: in its encoding, which a byte order mark says, or in UTF-8. It
+ * is read once in blocks of whole records; their positions are kept, so that any range of records can be read again.
  */
 export class TextRecords<R> {
   readonly #blocks: Block[] = [];
-  #encoding: Encoding = "utf-8";
+  #encoding: string;
   length = 0;
 
   constructor(
     readonly file: SlicedFile,
     private readonly parse: ParseText<R>,
-  ) {}
+    encoding = "utf-8",
+  ) {
+    this.#encoding = new TextDecoder(encoding).encoding;
+  }
 
   /** Reads all records, `take` is called with each. */
   async scan(take: (record: R, line: number) => void): Promise<void> {
@@ -60,7 +63,7 @@ export class TextRecords<R> {
     let i = this.#blocks.findLastIndex(({ first }) => first <= start);
     for (; i < this.#blocks.length && this.#blocks[i].first < end; i++) {
       const { start: from, end: to, line, first } = this.#blocks[i];
-      const records = this.parse(this.#text(from, to), line, true) ?? [];
+      const records = this.parse(this.#text(from, to, line), line, true) ?? [];
       for (let at = Math.max(0, start - first); at < records.length && first + at < end; at++) {
         take(records[at].value, records[at].line, first + at);
       }
@@ -74,33 +77,68 @@ export class TextRecords<R> {
       const isLast = start + length >= size;
       const bytes = new Uint8Array(Math.min(length, size - start));
       readSlice(this.file, start, bytes);
-      if (start === 0) this.#encoding = encodingOf(bytes);
+      if (start === 0) this.#encoding = markedEncoding(bytes) ?? this.#encoding;
       const end = isLast ? bytes.length : lastLineEnd(bytes, this.#encoding);
       if (end === 0) continue;
-      const text = decodeText(bytes.subarray(0, end), this.file.path, start === 0, this.#encoding);
+      const text = this.#decode(bytes.subarray(0, end), start, line);
       const records = this.parse(text, line, isLast);
       if (records !== null) return { text, end: start + end, records };
     }
   }
 
-  #text(start: number, end: number): string {
+  #text(start: number, end: number, line: number): string {
     const bytes = new Uint8Array(end - start);
     readSlice(this.file, start, bytes);
-    return decodeText(bytes, this.file.path, start === 0, this.#encoding);
+    return this.#decode(bytes, start, line);
+  }
+
+  #decode(bytes: Uint8Array, start: number, line: number): string {
+    return decodeText(bytes, this.file.path, { encoding: this.#encoding, isStart: start === 0, line });
   }
 }
 
-type Encoding = "utf-8" | "utf-16le" | "utf-16be";
+/** The text of bytes, its lines ended by "\n", without a byte order mark at the start of a file. */
+export function decodeText(
+  bytes: Uint8Array,
+  file: string,
+  { encoding = "utf-8", isStart = true, line = 1 }: { encoding?: string; isStart?: boolean; line?: number } = {},
+): string {
+  try {
+    const text = new TextDecoder(encoding, { fatal: true, ignoreBOM: !isStart }).decode(bytes);
+    return text.includes("\r") ? text.replaceAll(/\r\n?/g, "\n") : text;
+  } catch (error) {
+    const wrong = `line ${line + goodLines(bytes, encoding)}: not text in ${encoding.toUpperCase()}`;
+    throw badData(file, `${wrong}: encoding (--encoding) says what it is in, such as latin1`, error);
+  }
+}
 
-/** By the byte order mark. */
-function encodingOf([a, b]: Uint8Array): Encoding {
+/** How many lines come before the first that cannot be decoded. */
+function goodLines(bytes: Uint8Array, encoding: string): number {
+  if (encoding.startsWith("utf-16")) return 0;
+  const decoder = new TextDecoder(encoding, { fatal: true });
+  let [lines, start] = [0, 0];
+  for (let end = bytes.indexOf(LF) + 1; end > 0; end = bytes.indexOf(LF, start) + 1) {
+    try {
+      decoder.decode(bytes.subarray(start, end));
+    } catch {
+      return lines;
+    }
+    lines++;
+    start = end;
+  }
+  return lines;
+}
+
+/** What a byte order mark says; null: there is none. */
+function markedEncoding([a, b, c]: Uint8Array): string | null {
   if (a === 0xff && b === 0xfe) return "utf-16le";
-  return a === 0xfe && b === 0xff ? "utf-16be" : "utf-8";
+  if (a === 0xfe && b === 0xff) return "utf-16be";
+  return a === 0xef && b === 0xbb && c === 0xbf ? "utf-8" : null;
 }
 
 /** The end of the last whole line; 0: there is none. */
-function lastLineEnd(bytes: Uint8Array, encoding: Encoding): number {
-  if (encoding !== "utf-8") {
+function lastLineEnd(bytes: Uint8Array, encoding: string): number {
+  if (encoding.startsWith("utf-16")) {
     const low = encoding === "utf-16le" ? 0 : 1;
     for (let at = bytes.length - (bytes.length % 2) - 2; at >= 0; at -= 2) {
       if (bytes[at + low] === LF && bytes[at + 1 - low] === 0) return at + 2;
@@ -116,16 +154,4 @@ function countLines(text: string): number {
   let lines = 0;
   for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) lines++;
   return lines;
-}
-
-/** The text of bytes, its lines ended by "\n", without a byte order mark at the start of a file. */
-export function decodeText(bytes: Uint8Array, file: string, isStart = true, encoding: Encoding = "utf-8"): string {
-  let text: string;
-  try {
-    text = new TextDecoder(encoding, { fatal: true, ignoreBOM: !isStart }).decode(bytes);
-  } catch (error) {
-    const start = Buffer.from(bytes.subarray(0, 4)).toString("hex");
-    throw badData(file, `not text in ${encoding.toUpperCase()}: it begins with ${start}`, error);
-  }
-  return text.includes("\r") ? text.replaceAll(/\r\n?/g, "\n") : text;
 }

@@ -4,6 +4,7 @@ import { DistilleryError } from "../../errors.js";
 import { native } from "../../native.js";
 import { Tensor } from "../../tensor/tensor.js";
 import { indexRange, type TableColumn } from "../dataset.js";
+import { formatText, parseFormatted, parseNumber } from "./number_format.js";
 import {
   columnWidth,
   type ImagePreprocessing,
@@ -102,7 +103,10 @@ export function encodeCell(column: TableColumn, cell: Cell, out: Float32Array, a
   if (typeof cell !== "string" && typeof cell !== "number") return `expected a text or a number, got ${show(cell)}`;
   const text = typeof cell === "string" ? cell.trim() : String(cell);
   const isAbsent = isMissing(text);
-  if ("mean" in column && isAbsent && column.missing) return null;
+  if ("mean" in column && isAbsent && column.missing) {
+    if (column.missing === "category") out[at + 1] = 1;
+    return null;
+  }
   if (text === "" && !("categories" in column && column.categories.includes(""))) return "is empty";
   if ("categories" in column) {
     const category = column.categories.indexOf(isAbsent && column.categories.includes("") ? "" : text);
@@ -110,8 +114,12 @@ export function encodeCell(column: TableColumn, cell: Cell, out: Float32Array, a
     out[at + category] = 1;
     return null;
   }
-  const x = typeof cell === "number" && Number.isFinite(cell) ? cell : parseNumber(text);
-  if (x === null) return `expected a number, got ${show(text)}`;
+  const { format } = column;
+  const read = () => (format === undefined ? parseNumber(text) : parseFormatted(text, format));
+  const x = typeof cell === "number" && Number.isFinite(cell) ? cell : read();
+  if (x === null) {
+    return `expected a number${format === undefined ? "" : `, written with ${formatText(format)}`}, got ${show(text)}`;
+  }
   out[at] = (x - column.mean) / column.std;
   return Number.isFinite(out[at]) ? null : `${show(text)} is too far from the column's mean of ${column.mean}`;
 }
@@ -138,35 +146,4 @@ const MISSING = new Set([
 /** Whether a cell says that its value is missing. */
 export function isMissing(text: string): boolean {
   return text.length <= 4 && MISSING.has(text);
-}
-
-/** A number with a decimal comma, thousands separators, a currency or percent sign: no number here, and no category. */
-const FOREIGN_NUMBER = /^[+-]?\p{Sc}?\s?[+-]?\d{1,3}(?:[.,' \u00a0\u202f]\d{3})*(?:[.,]\d+)?\s?[%\p{Sc}]?$/u;
-
-/** Whether a text that is no number here is one as people write it: `1,5`, `1.234,5`, `1,000`, `12%`, `$3`. */
-export function isForeignNumber(text: string): boolean {
-  return FOREIGN_NUMBER.test(text) || /^[+-]?\d+,\d+$/.test(text);
-}
-
-const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
-
-/** The finite number that a text without spaces around it is; null if it is none. Not JavaScript's `0x10` or ``. */
-export function parseNumber(text: string): number | null {
-  const digits = shortInteger(text);
-  if (digits >= 0) return digits;
-  if (!NUMBER.test(text)) return null;
-  const x = Number(text);
-  return Number.isFinite(x) ? x : null;
-}
-
-/** The number that up to nine digits are, or -1: most cells of large tables, several times faster than the pattern. */
-function shortInteger(text: string): number {
-  if (text.length === 0 || text.length > 9) return -1;
-  let whole = 0;
-  for (let i = 0; i < text.length; i++) {
-    const digit = text.charCodeAt(i) - 48;
-    if (digit < 0 || digit > 9) return -1;
-    whole = 10 * whole + digit;
-  }
-  return whole;
 }

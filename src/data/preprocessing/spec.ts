@@ -74,7 +74,8 @@ export function widthOf(columns: readonly TableColumn[]): number {
 
 /** The number of values that a cell of the column becomes. */
 export function columnWidth(column: TableColumn): number {
-  return "categories" in column ? column.categories.length : 1;
+  if ("categories" in column) return column.categories.length;
+  return column.missing === "category" ? 2 : 1;
 }
 
 /** The most categories of a column. */
@@ -113,9 +114,20 @@ function texts(most: number) {
 }
 
 const CLASSES = { classes: integer(1), classNames: v.nullable(texts(MOST)) };
+const FORMAT = v.object({
+  decimal: v.picklist([".", ","]),
+  group: v.picklist(["", ".", ",", " ", "'"]),
+  unit: v.string(),
+});
 const COLUMN = v.union(
   [
-    v.object({ name: v.string(), mean: finite(), std: deviation(), missing: v.exactOptional(v.literal(true)) }),
+    v.object({
+      name: v.string(),
+      mean: finite(),
+      std: deviation(),
+      missing: v.exactOptional(v.union([v.literal(true), v.literal("category")])),
+      format: v.exactOptional(FORMAT),
+    }),
     v.object({ name: v.string(), categories: texts(MAX_CATEGORIES) }),
   ],
   "expected a column with mean and std, or with categories",

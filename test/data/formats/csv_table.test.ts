@@ -230,25 +230,41 @@ describe("refused", () => {
     ["an empty first cell", "a,label\n,x\n1,y\n", 'line 2, "a": is empty: missing (--missing) says what becomes of it'],
     ["an empty text", "a,label\nu,x\n ,y\n", 'line 3, "a": is empty: missing (--missing) says what becomes of it'],
     ["a missing label", "a,label\n1,x\n2,\n", 'line 3: its label, "label", is empty'],
-    ["a text among numbers", "a,label\n1,x\n2O,y\n", 'line 3, "a": expected a number, as in the first row, got "2O"'],
+    [
+      "a text among numbers",
+      "a,label\n1,x\n2O,y\n",
+      'line 3, "a": expected a number, as 1 of 2 cells are, got "2O": correct it, or leave the column out with dropColumns (--drop-columns)',
+    ],
     ["NaN", "a,label\n1,x\nnan,y\n", 'line 3, "a": is missing: "nan": missing (--missing) says what becomes of it'],
-    ["infinity", "a,label\n1,x\n1e400,y\n", 'line 3, "a": expected a number, as in the first row, got "1e400"'],
-    ["hexadecimal", "a,label\n1,x\n0x10,y\n", 'line 3, "a": expected a number, as in the first row, got "0x10"'],
+    [
+      "infinity",
+      "a,label\n1,x\n1e400,y\n",
+      'line 3, "a": expected a number, as 1 of 2 cells are, got "1e400": correct it, or leave the column out with dropColumns (--drop-columns)',
+    ],
+    [
+      "hexadecimal",
+      "a,label\n1,x\n0x10,y\n",
+      'line 3, "a": expected a number, as 1 of 2 cells are, got "0x10": correct it, or leave the column out with dropColumns (--drop-columns)',
+    ],
     [
       "too many texts",
       `a,label\n${many}`,
-      'line 102, "a": a column of texts, "n100" is number 101: only numbers and columns of at most 100 texts are read: leave the column out',
+      'line 102, "a": a column of texts, "n100" is number 101: only numbers and columns of at most 100 texts are read: leave the column out with dropColumns (--drop-columns)',
     ],
     ["a name twice", "a,b,a,label\n1,2,3,x\n", 'line 1: two columns are called "a"'],
     [
       "a column without a name",
       ",a,label\n0,1,x\n",
-      "line 1: column 0 has no name: name it, or leave it out (an index of pandas: to_csv(index=False))",
+      "line 1: column 0 has no name: name it, or leave it out: dropColumns (--drop-columns 0), or to_csv(index=False) in pandas",
     ],
     ["two labels", "class,a,y\n1,2,3\n", 'line 1: "class", "y" could each be the label: say which with labelColumn'],
     ["one column", "label\nx\ny\n", "line 1: expected at least two columns, got 1"],
     ["one class", "a,label\n1,x\n2,x\n", 'expected at least two classes, got "x" alone'],
-    ["a regression", "a,label\n1,2\n2,2.5\n", 'line 3: expected a class as label, "label", got "2.5"'],
+    [
+      "a regression",
+      "a,label\n1,2\n2,2.5\n",
+      'line 3: expected a class as label, "label", got "2.5": regression is not supported: name the column of the classes (--label-column)',
+    ],
     ["an open quote", 'a,label\n1,x\n2,"y\n', "line 3: quoted field unterminated"],
     ["text after a quote", 'a,label\n1,x\n2,"y"z\n3,x\n', "line 3: trailing quote on quoted field is malformed"],
     ["numbers that are too large", "a,label\n1e200,x\n-1e200,y\n", '"a": its numbers are too large to be standardised'],
@@ -276,7 +292,7 @@ describe("refused", () => {
     [
       "no numbers",
       "height,colour,weight,kind\nred,red,10,pear\n",
-      'line 2, "height": expected a number, as in the first row, got "red"',
+      'line 2, "height": expected a number, as in the training file, got "red"',
     ],
     ["no rows", "height,colour,weight,kind\n", "truncated: it has no rows"],
     [
@@ -306,7 +322,7 @@ describe("refused", () => {
   test("bytes that are no text", async () => {
     const folder = folderOf({ "t.csv": Uint8Array.of(0x61, 0xff, 0x0a) });
     expect(await refusal("BAD_DATA", () => loadData(join(folder, "t.csv")))).toBe(
-      `${join(folder, "t.csv")}: not text in UTF-8: it begins with 61ff0a`,
+      `${join(folder, "t.csv")}: line 1: not text in UTF-8: encoding (--encoding) says what it is in, such as latin1`,
     );
   });
 
@@ -378,23 +394,6 @@ describe("cells that are missing", () => {
   });
 });
 
-describe("numbers as people write them are refused, not made categories", () => {
-  const advice = "write it with a decimal point, without separators and signs";
-  test.each(["1,5", "1.234,5", "1,000", "12%", "$3", "-0,73", "1 000"])("%s", async (cell) => {
-    const { file, sets } = load(`a;label\n"${cell}";x\n"${cell}";y\n`, WHOLE);
-    expect(await refusal("BAD_DATA", () => sets)).toBe(
-      `${file}: line 2, "a": ${JSON.stringify(cell)} looks like a number: ${advice}`,
-    );
-  });
-
-  test("among plain numbers too", async () => {
-    const { file, sets } = load('a;label\n1;x\n"1,5";y\n', WHOLE);
-    expect(await refusal("BAD_DATA", () => sets)).toBe(
-      `${file}: line 3, "a": expected a number, as in the first row, got "1,5": ${advice}`,
-    );
-  });
-});
-
 describe("how a file is written", () => {
   const plain = "a,b,label\n1,x y,k\n2,z,l\n3,z,k\n";
   const utf16 = (text: string, swap: boolean) => {
@@ -412,6 +411,30 @@ describe("how a file is written", () => {
     const [expected, got] = [await load(plain, WHOLE).sets, await load(content, WHOLE).sets];
     expect(got.train.slice(0, 3).inputs.data).toEqual(expected.train.slice(0, 3).inputs.data);
     expect(got.train.table).toEqual(expected.train.table);
+  });
+
+  test.each<[string, BufferEncoding | undefined, string]>([
+    ["latin1", "latin1", "a,b,label\n1,é,k\n2,ü,l\n"],
+    ["ISO-8859-1", "latin1", "a,b,label\n1,é,k\n2,ü,l\n"],
+    ["utf-16le", "utf16le", "a,b,label\n1,é,k\n2,ü,l\n"],
+    ["latin1", undefined, "\ufeffa,b,label\n1,é,k\n2,ü,l\n"],
+  ])("--encoding %s of a file in %s", async (encoding, written, content) => {
+    const bytes = Buffer.from(content, written ?? "utf8");
+    const { file, sets } = load(bytes, { ...WHOLE, encoding });
+    const { train } = await sets;
+    expect(train.table?.columns[1]).toEqual({ name: "b", categories: ["é", "ü"] });
+    const { inputs } = await readSamples(file, preprocessingOf(train), { encoding });
+    expect(inputs).toEqual(train.slice(0, 2).inputs);
+  });
+
+  test("an encoding that does not exist, and bytes that are not in it", async () => {
+    expect(await refusal("BAD_ARGUMENT", () => load(plain, { ...WHOLE, encoding: "latin-9000" }).sets)).toBe(
+      'encoding: expected an encoding, such as utf-8, utf-16le, latin1 or windows-1252, got "latin-9000"',
+    );
+    const { file, sets } = load(Buffer.from("a,label\n1,x\n2,é\n", "latin1"), WHOLE);
+    expect(await refusal("BAD_DATA", () => sets)).toBe(
+      `${file}: line 3: not text in UTF-8: encoding (--encoding) says what it is in, such as latin1`,
+    );
   });
 
   test("numbers in the header may be a row", async () => {

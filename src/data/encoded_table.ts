@@ -1,0 +1,90 @@
+import { show } from "../checks.js";
+import { badData } from "../files/index.js";
+import { native } from "../native.js";
+import type { TableColumn, TableLayout } from "./dataset.js";
+import { columnWidth, widthOf } from "./preprocessing/spec.js";
+import { newRows, type RowData, type RowSource } from "./row_source.js";
+import { measureColumns } from "./standardize.js";
+import type { TableReader } from "./table_reader.js";
+
+/**
+ * The layout of a table: its numbers measured over the rows with these ascending indices, its texts in their order.
+ * `visit` is shown all rows on the first of the two passes.
+ */
+export async function measureTable(
+  reader: TableReader,
+  rows: RowSource,
+  { measured, step, standardize }: { measured: Int32Array; step: number; standardize: boolean },
+  visit: readonly ((data: RowData) => void)[],
+): Promise<TableLayout> {
+  const { mean, std, count } = await measureColumns(rows, measured, step, visit);
+  const columns = reader.columns.map(({ name, codes, format, missing }, c): TableColumn => {
+    if (codes) return { name, categories: [...codes.keys(), ...(missing > 0 ? [""] : [])].sort() };
+    if (count[c] === 0) throw badData(reader.file, `${show(name)}: all its cells are missing: leave the column out`);
+    if (Number.isFinite(mean[c]) && Number.isFinite(std[c])) {
+      const numbers = standardize ? { name, mean: mean[c], std: std[c] } : { name, mean: 0, std: 1 };
+      const absent = reader.missing === "mean" ? true : missing > 0 ? "category" : undefined;
+      return { ...numbers, ...(absent && { missing: absent }), ...(format && { format }) };
+    }
+    throw badData(reader.file, `${show(name)}: its numbers are too large to be standardised`);
+  });
+  return { columns, label: reader.label, header: reader.header.isNamed };
+}
+
+/** The rows of a table as values: numbers standardised, texts one-hot. */
+export class EncodedRows implements RowSource {
+  readonly dtype = "float32";
+  readonly length: number;
+  readonly shape: readonly number[];
+  /** By column: the index of its first value, its mean and deviation, and the index of each code's value. */
+  readonly #columns: readonly EncodedColumn[];
+
+  constructor(
+    private readonly rows: RowSource,
+    private readonly reader: TableReader,
+    { columns }: TableLayout,
+  ) {
+    this.length = rows.length;
+    this.shape = [widthOf(columns)];
+    let at = 0;
+    this.#columns = columns.map((column, i) => {
+      const own = at;
+      at += columnWidth(column);
+      if ("mean" in column) {
+        const { mean, std } = column;
+        return { at: own, mean, std, codes: null, missing: column.missing === "category" ? 1 : -1 };
+      }
+      const codes = [...(reader.columns[i].codes ?? [])].map(([text]) => column.categories.indexOf(text));
+      return { at: own, mean: 0, std: 1, codes, missing: column.categories.indexOf("") };
+    });
+  }
+
+  read(start: number, end: number, into: RowData = newRows(this, end - start)): RowData {
+    const cells = this.rows.read(start, end);
+    const [columns, width] = [this.#columns.length, this.shape[0]];
+    into.fill(0);
+    for (let row = 0; row < end - start; row++) {
+      for (let c = 0; c < columns; c++) {
+        const { at, mean, std, codes, missing } = this.#columns[c];
+        const cell = cells[row * columns + c];
+        if (Number.isNaN(cell)) {
+          if (missing >= 0) into[row * width + at + missing] = 1;
+        } else if (codes === null) into[row * width + at] = (cell - mean) / std;
+        else into[row * width + at + codes[cell]] = 1;
+      }
+    }
+    const wrong = native.firstNonFinite(into as Float32Array);
+    if (wrong < 0) return into;
+    const row = start + Math.floor(wrong / width) + 1;
+    throw badData(this.reader.file, `row ${row}: a number is too far from its column's mean`);
+  }
+}
+
+interface EncodedColumn {
+  readonly at: number;
+  readonly mean: number;
+  readonly std: number;
+  readonly codes: readonly number[] | null;
+  /** The value, counted from the first, that says that a cell is missing; -1: none. */
+  readonly missing: number;
+}

@@ -1,0 +1,148 @@
+import { show, showList } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { badData } from "../files/index.js";
+import type { TableLayout } from "./dataset.js";
+import type { TableOptions } from "./load_options.js";
+import { isNumberLike } from "./preprocessing/number_format.js";
+import { firstRepeated } from "./preprocessing/spec.js";
+
+/** The columns of a file: their names, which are their indices if no line names them. */
+export interface TableHeader {
+  readonly names: readonly string[];
+  readonly isNamed: boolean;
+  /** Whether an option said whether a line names them. */
+  readonly isGiven: boolean;
+  /** The index of the label. */
+  readonly label: number;
+  /** How the label was found: by an option, by its usual name, or as the last column. */
+  readonly labelBy: "option" | "name" | "place";
+  /** The indices of the columns that are left out. */
+  readonly dropped: ReadonlySet<number>;
+}
+
+/** Where the columns that are wanted are in the records of a file. */
+export interface ColumnIndices {
+  readonly columns: readonly number[];
+  /** -1: the file has no labels. */
+  readonly label: number;
+  /** The cells of a record. */
+  readonly width: number;
+}
+
+/** The usual names of the column of the classes. */
+const LABELS = ["label", "class", "target", "y"];
+
+/** The error of a first record that could name the columns or be a row. */
+export function ambiguousHeader(cells: readonly string[], line: number, file: string, reason = ""): DistilleryError {
+  const text = `${showList(cells, 8)} could name the columns or be a row${reason}: say which with header`;
+  return badData(file, `line ${line}: ${text} (--header, --no-header)`);
+}
+
+/** Whether a first record names columns: none of its cells is a number, or one is a usual name of labels. */
+function namesColumns(cells: readonly string[], line: number, file: string): boolean {
+  const numbers = cells.filter(isNumberLike);
+  if (numbers.length === 0 || cells.some(isLabel)) return true;
+  // As pandas writes columns without names, beside a named one or not.
+  const areIndices = numbers.length > 1 && numbers.every((x, i) => cells[i] === x && x === String(i));
+  if (areIndices && (numbers.length < cells.length || numbers.length > 2)) throw ambiguousHeader(cells, line, file);
+  return false;
+}
+
+/** The header of a file with this first record; `BAD_DATA` if names repeat, `BAD_ARGUMENT` if there is no such column. */
+export function readTableHeader(
+  cells: readonly string[],
+  line: number,
+  file: string,
+  { labelColumn, header, dropColumns = [] }: TableOptions,
+): TableHeader {
+  const isNamed = header ?? namesColumns(cells, line, file);
+  const dropped = new Set(dropColumns.map((column) => indexOf(cells, "dropColumns", column, file)));
+  const names = isNamed ? expectNames(cells, line, file, dropped) : cells.map((_, index) => String(index));
+  if (names.length < 2) throw badData(file, `line ${line}: expected at least two columns, got ${names.length}`);
+  const usual = isNamed ? names.filter(isLabel) : [];
+  if (labelColumn === undefined && usual.length > 1) {
+    throw badData(file, `line ${line}: ${showList(usual)} could each be the label: say which with labelColumn`);
+  }
+  const isByName = labelColumn === undefined && usual.length === 1;
+  const place = isByName ? names.indexOf(usual[0]) : names.length - 1;
+  const label = labelColumn === undefined ? place : indexOf(names, "labelColumn", labelColumn, file);
+  if (dropped.has(label)) {
+    throw new DistilleryError("BAD_ARGUMENT", `dropColumns: ${show(names[label])} is the label of ${file}`);
+  }
+  if (dropped.size === names.length - 1) throw new DistilleryError("BAD_ARGUMENT", `dropColumns: no column is left`);
+  const labelBy = labelColumn !== undefined ? "option" : isByName ? "name" : "place";
+  return { names, isNamed, isGiven: header !== undefined, label, labelBy, dropped };
+}
+
+/** The indices of the values and of the label in the file that has this header. */
+export function indicesOf({ names, label, dropped }: Pick<TableHeader, "names" | "label" | "dropped">): ColumnIndices {
+  const columns = names.map((_, index) => index).filter((index) => index !== label && !dropped.has(index));
+  return { columns, label, width: names.length };
+}
+
+/**
+ * The indices of columns in another file with this first record: by name, in any order and among others; without names,
+ * in their order, with or without the label. `BAD_DATA` for one that is missing.
+ */
+export function findColumns(
+  { columns, label, header }: Pick<TableLayout, "label" | "header"> & { columns: readonly { name: string }[] },
+  cells: readonly string[],
+  line: number,
+  file: string,
+): ColumnIndices {
+  const width = cells.length;
+  if (!header) {
+    const own = columns.map(({ name }) => Number(name));
+    const most = Math.max(label.index, ...own.slice(-1)) + 1;
+    const hasDropped = most > columns.length + 1;
+    if (width === columns.length) return { columns: columns.map((_, index) => index), label: -1, width };
+    if (hasDropped ? width >= most : width === most) return { columns: own, label: label.index, width };
+    const text = `expected ${hasDropped ? "at least " : ""}${most} cells, or ${columns.length} without the label, got ${width}`;
+    throw badData(file, `line ${line}: ${text}`);
+  }
+  const places = new Map(cells.map((name, index) => [name, index]));
+  const twice = columns.find(({ name }) => cells.indexOf(name) !== places.get(name) && places.has(name));
+  if (twice !== undefined) throw badData(file, `line ${line}: two columns are called ${show(twice.name)}`);
+  const missing = columns.find(({ name }) => !places.has(name));
+  if (missing === undefined) {
+    const indices = columns.map(({ name }) => places.get(name) as number);
+    return { columns: indices, label: places.get(label.name) ?? -1, width };
+  }
+  throw badData(file, `line ${line}: no column is called ${show(missing.name)}, as one of the training file`);
+}
+
+/** `BAD_DATA` for a record that is longer or shorter than the first. */
+export function expectWidth(cells: readonly string[], { width }: ColumnIndices, line: number, file: string): void {
+  if (cells.length !== width) throw badData(file, `line ${line}: expected ${width} cells, got ${cells.length}`);
+}
+
+function expectNames(
+  cells: readonly string[],
+  line: number,
+  file: string,
+  dropped: ReadonlySet<number>,
+): readonly string[] {
+  const empty = cells.findIndex((cell, index) => cell === "" && !dropped.has(index));
+  if (empty >= 0) {
+    const advice = `name it, or leave it out: dropColumns (--drop-columns ${empty}), or to_csv(index=False) in pandas`;
+    throw badData(file, `line ${line}: column ${empty} has no name: ${advice}`);
+  }
+  const twice = firstRepeated(cells.filter((_, index) => !dropped.has(index)));
+  if (twice !== undefined) throw badData(file, `line ${line}: two columns are called ${show(twice)}`);
+  return cells;
+}
+
+function isLabel(name: string): boolean {
+  return LABELS.includes(name.toLowerCase());
+}
+
+/** The index of a column that an option names. */
+function indexOf(names: readonly string[], option: string, column: string | number, file: string): number {
+  const named = names.indexOf(String(column));
+  if (typeof column === "string" && named >= 0) return named;
+  const index = typeof column === "string" && !/^-?\d+$/.test(column) ? Number.NaN : Number(column);
+  const fromStart = index < 0 ? names.length + index : index;
+  if (Number.isInteger(index) && fromStart >= 0 && fromStart < names.length) return fromStart;
+  const text = `expected a column of ${file}, ${showList(names, 8)}, or its index from 0, got ${show(column)}`;
+  throw new DistilleryError("BAD_ARGUMENT", `${option}: ${text}`);
+}
