@@ -145,6 +145,12 @@ export declare function dropoutBackward(grad: F32, p: number, mask: U8, gradX: F
 /** out = x with each element kept with probability 1 - p and divided by it; writes the mask, drawn from state */
 export declare function dropoutForward(x: F32, p: number, state: U32Mut, mask: U8Mut, out: F32Mut): void
 
+/**
+ * Ends the process `grace_ms` after a second SIGINT or SIGTERM, whatever its event loop does; elsewhere than on Unix
+ * nothing happens. Handlers that are there stay, and are called first. False where the system has no thread for it
+ */
+export declare function endAtSecondSignal(exitCode: number, graceMs: number): boolean
+
 /** The index of the first value that is NaN or infinite, or -1 */
 export declare function firstNonFinite(x: F32): number
 

@@ -49,7 +49,7 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
         seeds: Array.from({ length: seeds }, (_, i) => seed + i),
         resume: flags.resume ?? false,
         metadata,
-        workers: workersOf(experiment),
+        workers: workersOf(experiment, opened),
         ...printer.controls,
       }),
     );

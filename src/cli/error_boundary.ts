@@ -1,6 +1,8 @@
 import { inspect } from "node:util";
 import { CommanderError } from "commander";
 import { DistilleryError } from "../errors.js";
+import { native } from "../native.js";
+import { shortageOf } from "../shortage.js";
 import { fromUserCode } from "../user_code.js";
 import { printError, whileRead } from "./terminal.js";
 
@@ -13,6 +15,8 @@ export class UsageError extends DistilleryError {
 
 /** The exit codes of all commands. */
 export const EXIT = { failed: 1, usage: 2, interrupted: 130 } as const;
+
+const STOPPING = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /** A command's body whose failure is printed as one line and sets the exit code. */
 export function errorBoundary<F extends { debug?: boolean }>(
@@ -40,7 +44,7 @@ export function reportFailure(error: unknown, debug: boolean): void {
 }
 
 function oneLine(thrown: unknown): string {
-  const error = fromUserCode(thrown) ?? thrown;
+  const error = shortageOf(thrown) ?? fromUserCode(thrown) ?? thrown;
   const text = (error instanceof Error ? error.message : String(error)).replaceAll(/\s*\n\s*/g, " ");
   if (!(error instanceof DistilleryError)) return `distillery: unexpected failure, please report it: ${text}`;
   return isAbort(error) ? `distillery: ${text}` : `distillery: ${text} (${error.code})`;
@@ -50,9 +54,12 @@ function isAbort(error: unknown): boolean {
   return error instanceof DistilleryError && error.code === "ABORTED";
 }
 
+/** How long a second signal leaves the event loop to end the process and clear the terminal. */
+const GRACE_MS = 500;
+
 /**
- * Runs `body` with a signal that Ctrl-C or SIGTERM aborts; `promise` says what the command does then. A second Ctrl-C
- * ends the process at once.
+ * Runs `body` with a signal that Ctrl-C, SIGTERM or the end of the terminal aborts; `promise` says what the command does
+ * then. A second Ctrl-C or SIGTERM ends the process at once, also while the event loop is held up.
  */
 export async function interruptible<T>(
   note: (text: string) => void,
@@ -61,15 +68,18 @@ export async function interruptible<T>(
 ): Promise<T> {
   const controller = new AbortController();
   const stop = (name: string) => {
-    if (controller.signal.aborted) process.exit(EXIT.interrupted);
-    note(`${promise}; once more stops at once`);
+    const isFirst = !controller.signal.aborted;
+    // A terminal that closes sends it again and again.
+    if (!isFirst && name !== "SIGHUP") process.exit(EXIT.interrupted);
+    if (isFirst) note(`${promise}; once more stops at once`);
     controller.abort(name);
   };
-  process.on("SIGINT", stop).on("SIGTERM", stop);
+  for (const name of STOPPING) process.on(name, stop);
+  native.endAtSecondSignal(EXIT.interrupted, GRACE_MS);
   try {
     const gone = () => note("standard output was closed: nothing more is printed there; the work goes on");
     return await whileRead(gone, () => body(controller.signal));
   } finally {
-    process.off("SIGINT", stop).off("SIGTERM", stop);
+    for (const name of STOPPING) process.off(name, stop);
   }
 }

@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { load } from "../checkpoint/index.js";
 import type { Task, Workers } from "../compare/index.js";
 import type { ResolvedConfig } from "../config/index.js";
@@ -19,10 +20,13 @@ interface OpenExperiment {
   task: Task;
   source: Source;
   test: NonNullable<Source["test"]>;
+  /** How long it took to open. */
+  openSeconds: number;
 }
 
 /** Opens the data and reads the teacher, if it comes trained. */
 export async function openExperiment({ config, userOptions, flags }: ExperimentSettings): Promise<OpenExperiment> {
+  const start = performance.now();
   const { source } = await setUp(config);
   const { context, validation, test } = source;
   if (test === null) {
@@ -42,7 +46,7 @@ export async function openExperiment({ config, userOptions, flags }: ExperimentS
     ...(trained === null ? [networks.make("teacherNetwork", context)] : []),
   ]);
   for (const network of trainable) expectBatches(network, config, task.data);
-  return { task, source, test };
+  return { task, source, test, openSeconds: (performance.now() - start) / 1000 };
 }
 
 /** The task of an experiment in a worker process. */
@@ -51,11 +55,13 @@ export default async function taskOf(settings: ExperimentSettings): Promise<Task
 }
 
 /** Processes that open the same task, as many as `parallel` says. */
-export function workersOf(settings: ExperimentSettings): Workers {
+export function workersOf(settings: ExperimentSettings, { openSeconds }: OpenExperiment): Workers {
   const { parallel } = settings.config as ResolvedConfig<"compare">;
   return {
     module: new URL("dist/cli/experiment.js", ROOT),
     argument: settings,
+    // As long as it took here, on each core; and all of them at once on a slow disk.
+    startSeconds: 60 + 10 * openSeconds * (parallel ?? availableParallelism()),
     ...(parallel !== undefined && { count: parallel }),
   };
 }

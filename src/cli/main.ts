@@ -1,9 +1,47 @@
 #!/usr/bin/env node
-// The rest is imported late, so that a binding that can't be loaded is reported as any other failure.
-import { reportFailure } from "./error_boundary.js";
+// Nothing is imported before it is known that there is room for it; a failure to load is reported as any other.
+import { readFileSync } from "node:fs";
 
-try {
-  await import("./program.js");
-} catch (error) {
-  reportFailure(error, process.argv.includes("--debug"));
+/** What every command needs, measured, with a margin: below it Node.js aborts, or fails in the middle of an import. */
+const NEEDED = [
+  {
+    limit: "Max open files",
+    least: 40,
+    text: (n: number) => `open files are limited to ${n} (ulimit -n): at least 40 are needed`,
+  },
+  {
+    limit: "Max address space",
+    least: 1.3e9,
+    text: (n: number) =>
+      `memory is limited to ${(n / 1e9).toFixed(2)} GB of addresses (ulimit -v): at least 1.3 GB are needed`,
+  },
+];
+
+const shortage = tooLittle();
+if (shortage === null) {
+  try {
+    await import("./program.js");
+  } catch (error) {
+    const { reportFailure } = await import("./error_boundary.js");
+    reportFailure(error, process.argv.includes("--debug"));
+  }
+} else {
+  process.exitCode = 1;
+  process.stderr.write(`distillery: ${shortage} (IO_ERROR)\n`);
+}
+
+/** Which limit of this process leaves too little; null if none does, or where the system does not tell. */
+function tooLittle(): string | null {
+  let limits: string;
+  try {
+    limits = readFileSync("/proc/self/limits", "utf8");
+  } catch (error) {
+    const isFull = (error as NodeJS.ErrnoException).code === "EMFILE";
+    return isFull ? "open files are limited to fewer than Node.js opens itself (ulimit -n)" : null;
+  }
+  for (const { limit, least, text } of NEEDED) {
+    const [, soft = ""] = new RegExp(`^${limit} +(\\d+)`, "m").exec(limits) ?? [];
+    if (soft !== "" && Number(soft) < least) return text(Number(soft));
+  }
+  return null;
 }

@@ -53,7 +53,7 @@ export async function runSweep(settings: Settings<"sweep">, flags: SweepFlags): 
         ...(config.loss !== undefined && { loss: config.loss }),
         resume: flags.resume ?? false,
         metadata,
-        workers: workersOf(experiment),
+        workers: workersOf(experiment, opened),
         ...printer.controls,
       }),
     );

@@ -1,7 +1,7 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { CheckpointFiles, lockFolder } from "../checkpoint/index.js";
-import { expectInteger, show } from "../checks.js";
+import { expectInteger, expectNumber, show } from "../checks.js";
 import { expectDataset } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
@@ -22,6 +22,7 @@ import {
 } from "../train/options.js";
 import { describeSchedule, resolveSchedule, withoutScheduleOptions } from "../train/schedule.js";
 import { stepsPerEpoch } from "../train/steps_per_epoch.js";
+import { MOST_SEEDS } from "./options.js";
 import type { CompareResult } from "./results.js";
 import { expectLike, type SplitTask, splitTask, type Task } from "./task.js";
 
@@ -36,6 +37,8 @@ export interface Workers {
   argument?: unknown;
   /** How many there are at most; default: as many as kernels may use threads. The threads are shared out among them. */
   count?: number;
+  /** How many seconds one may take to open its task; default: 60. */
+  startSeconds?: number;
 }
 
 /** How far a comparison or a sweep is. */
@@ -156,11 +159,14 @@ function describeLoss(loss: LossSpec, classes: number): unknown {
   return typeof loss === "function" ? functionLoss(loss, classes).config() : loss.config();
 }
 
-function expectWorkers({ module, count }: Workers, { schedule }: ResolvedDistillation): void {
+function expectWorkers({ module, count, startSeconds }: Workers, { schedule }: ResolvedDistillation): void {
   if (typeof module !== "string" && !(module instanceof URL)) {
     throw new DistilleryError("BAD_ARGUMENT", `workers.module: expected a module's address, got ${show(module)}`);
   }
   if (count !== undefined) expectInteger("workers.count", count, 1);
+  if (startSeconds !== undefined) {
+    expectNumber("workers.startSeconds", startSeconds, (x) => x > 0 && x <= 86_400, "a number above 0, up to 86400");
+  }
   if (typeof schedule !== "function") return;
   const text =
     "schedule: a function can't be sent to another process: leave workers out, or give a schedule by its name";
@@ -169,7 +175,7 @@ function expectWorkers({ module, count }: Workers, { schedule }: ResolvedDistill
 
 /** The seeds of a comparison: a number of them from 0, or a list, each once. */
 export function readSeeds(seeds: number | readonly number[]): number[] {
-  if (!Array.isArray(seeds)) return Array.from({ length: expectInteger("seeds", seeds, 1, 1000) }, (_, i) => i);
+  if (!Array.isArray(seeds)) return Array.from({ length: expectInteger("seeds", seeds, 1, MOST_SEEDS) }, (_, i) => i);
   return expectList("seeds", seeds, (name, seed) => expectInteger(name, seed, 0));
 }
 
@@ -177,6 +183,9 @@ export function readSeeds(seeds: number | readonly number[]): number[] {
 export function expectList(name: string, values: unknown, check: (name: string, value: unknown) => number): number[] {
   if (!Array.isArray(values) || values.length === 0) {
     throw new DistilleryError("BAD_ARGUMENT", `${name}: expected a list of numbers, got ${show(values)}`);
+  }
+  if (values.length > MOST_SEEDS) {
+    throw new DistilleryError("BAD_ARGUMENT", `${name}: expected at most ${MOST_SEEDS} numbers, got ${values.length}`);
   }
   const checked = values.map((value, i) => check(`${name}[${i}]`, value));
   const again = checked.findIndex((value, i) => checked.indexOf(value) < i);

@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { DistilleryError } from "../errors.js";
@@ -15,7 +16,7 @@ import {
   trainOrTakeTeacher,
 } from "./teacher.js";
 import { InProcessRunner, type Outcome, type Trial, type TrialRunner } from "./trial.js";
-import { WorkerRunner } from "./worker_runner.js";
+import { START_SECONDS, WorkerRunner } from "./worker_runner.js";
 
 /** The result of an experiment's training; nothing in it has seen the test set. */
 export interface Trained {
@@ -97,7 +98,7 @@ async function openRunners(
   teacher: TrainedTeacher,
   logits: CachedLogits | null,
 ): Promise<TrialRunner[]> {
-  const { out, workers, onNote } = controls;
+  const { out, workers, signal, onNote } = controls;
   const { student, data, validation } = task;
   const count = Math.min(trials, workers?.count ?? getNumThreads());
   if (workers === undefined || count < 2) {
@@ -123,7 +124,11 @@ async function openRunners(
     out,
     threads: Math.max(1, Math.floor(getNumThreads() / count)),
   };
-  const starts = Array.from({ length: count }, () => WorkerRunner.start(init, onNote));
+  const stopping = AbortSignal.any([signal]);
+  // A listener a process is no leak.
+  setMaxListeners(0, stopping);
+  const controlsOfStart = { seconds: workers.startSeconds ?? START_SECONDS, signal: stopping, onNote };
+  const starts = Array.from({ length: count }, () => WorkerRunner.start(init, controlsOfStart));
   const started = await Promise.allSettled(starts);
   const runners = started.flatMap((start) => (start.status === "fulfilled" ? [start.value] : []));
   const failure = started.find((start) => start.status === "rejected");
@@ -156,6 +161,7 @@ async function runTrials(
 ): Promise<Outcome[]> {
   const failed = new AbortController();
   const either = AbortSignal.any([signal, failed.signal]);
+  setMaxListeners(0, either);
   const outcomes = new Map<Trial, Outcome>();
   const failures: unknown[] = [];
   const waiting = [...trials];

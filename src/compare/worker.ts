@@ -1,8 +1,10 @@
 // The program of a worker process, started by worker_runner.ts.
 import { load } from "../checkpoint/index.js";
 import { DistilleryError } from "../errors.js";
+import { shortageOf } from "../shortage.js";
 import { TeacherCache } from "../teachers/index.js";
 import { setNumThreads } from "../threads.js";
+import { fromUserCode } from "../user_code.js";
 import { splitTask, type Task } from "./task.js";
 import { InProcessRunner, type Trial } from "./trial.js";
 import type { Init, Request, Response } from "./worker_runner.js";
@@ -13,7 +15,7 @@ const stop = new AbortController();
 let runner: InProcessRunner;
 
 // Ctrl-C reaches every process of a terminal: the one that started this one says what is to be done.
-process.on("SIGINT", () => {}).on("SIGTERM", () => {});
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => {});
 // Whoever started it is gone, or needs it no more.
 process.on("disconnect", () => process.exit());
 process.on("message", (order: Request) => void handle(order).catch(fail));
@@ -26,7 +28,7 @@ async function handle(order: Request): Promise<void> {
 }
 
 async function open(init: Init): Promise<InProcessRunner> {
-  const { default: make } = (await import(init.module)) as { default?: unknown };
+  const { default: make } = (await import(init.module).catch(absent(init.module))) as { default?: unknown };
   if (typeof make !== "function") {
     const text = `workers.module: expected a default export, a function that gives the task, in ${init.module}`;
     throw new DistilleryError("BAD_ARGUMENT", text);
@@ -46,6 +48,18 @@ async function open(init: Init): Promise<InProcessRunner> {
   return new InProcessRunner({ out: init.out, student, data, validation, teacher, cache, onNote });
 }
 
+/** The error of a module that no other process can import, as that of a program that was piped to Node.js. */
+function absent(module: string): (error: unknown) => never {
+  return (error) => {
+    const { code } = error as { code?: string };
+    if (code !== "ERR_MODULE_NOT_FOUND" && code !== "ERR_UNSUPPORTED_DIR_IMPORT" && code !== "ENOENT") throw error;
+    const text = `workers.module: ${module} can't be imported by another process: give a file that exports the task`;
+    throw new DistilleryError("BAD_ARGUMENT", `${text} (${(error as Error).message.split("\n", 1)[0]})`, {
+      cause: error,
+    });
+  };
+}
+
 async function train(trial: Trial): Promise<void> {
   let reported = 0;
   const outcome = await runner.train(trial, stop.signal, (done) => {
@@ -57,10 +71,8 @@ async function train(trial: Trial): Promise<void> {
 }
 
 function fail(error: unknown): void {
-  const { code, message } =
-    error instanceof DistilleryError
-      ? error
-      : { code: "INTERNAL" as const, message: String((error as Error)?.stack ?? error) };
+  const known = error instanceof DistilleryError ? error : (shortageOf(error) ?? fromUserCode(error));
+  const { code, message } = known ?? { code: "INTERNAL" as const, message: String((error as Error)?.stack ?? error) };
   report({ kind: "failure", code, message });
 }
 

@@ -1,7 +1,8 @@
-import { type ChildProcess, fork } from "node:child_process";
+import { type ChildProcess, type ForkOptions, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { DistilleryError, type ErrorCode } from "../errors.js";
 import { ROOT } from "../package.js";
+import { SHORTAGES, shortageIn, shortageOf } from "../shortage.js";
 import type { Outcome, Trial, TrialRunner } from "./trial.js";
 
 /** The first message to a worker: its task. */
@@ -30,7 +31,25 @@ export type Response =
   | { kind: "outcome"; outcome: Outcome }
   | { kind: "failure"; code: ErrorCode; message: string };
 
+/** How long a process may take to open its task, in seconds, unless the caller says more. */
+export const START_SECONDS = 60;
+/** How long an idle process may take to end. */
+const END_MS = 1000;
+/** How long what it printed may come after its end. */
+const OUTPUT_MS = 200;
+/** What is kept of what a process prints, to say why it died. */
+const KEPT_LETTERS = 20_000;
+/** Node's options that say what the first process runs, instead of how: another one would run it, too, or wait for it. */
+const PROGRAM_OPTIONS =
+  /^(-|-e|-p|-pe|-i|-c|--eval|--print|--interactive|--check|--input-type|--test.*|--watch.*|--inspect.*)(=.*)?$/;
+
 const PROGRAM = fileURLToPath(new URL("dist/compare/worker.js", ROOT));
+
+const RUNNING = new Set<ChildProcess>();
+// One that is held up does not see that it is alone.
+process.on("exit", () => {
+  for (const child of RUNNING) child.kill("SIGKILL");
+});
 
 /** Runs trials in a worker process, which makes the task by a module and ends with this process. */
 export class WorkerRunner implements TrialRunner {
@@ -41,22 +60,48 @@ export class WorkerRunner implements TrialRunner {
   /** Why the process ended; null while it runs. */
   #ended: DistilleryError | null = null;
 
+  /** What the process printed on standard error since its last report. */
+  #printed = "";
+
   private constructor(private readonly onNote: (text: string) => void) {
-    this.#child = fork(PROGRAM, { stdio: ["ignore", "ignore", "inherit", "ipc"] });
+    const execArgv = process.execArgv.filter((option) => !PROGRAM_OPTIONS.test(option));
+    const options: ForkOptions = { execArgv, stdio: ["ignore", "ignore", "pipe", "ipc"] };
+    this.#child = fork(PROGRAM, options);
     this.#child.on("message", (report: Response) => this.#receive(report));
-    this.#child.on("error", (error) => this.#end(error.message, error));
-    this.#child.on("exit", (code, signal) => this.#end(signal === null ? `exit code ${code}` : `killed by ${signal}`));
+    this.#child.on("error", (error) => this.#end(shortageOf(error)?.message ?? error.message, error));
+    this.#child.on("close", (code, signal) => this.#died(code, signal));
+    // What it started may hold its output open.
+    this.#child.on("exit", (code, signal) => void setTimeout(() => this.#died(code, signal), OUTPUT_MS).unref());
+    this.#child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      this.#printed = (this.#printed + text).slice(-KEPT_LETTERS);
+    });
+    RUNNING.add(this.#child);
   }
 
-  /** Starts the process and sends it its task. */
-  static async start(init: Init, onNote: (text: string) => void): Promise<WorkerRunner> {
+  /** Starts the process and sends it its task, which it has to open in so many seconds. */
+  static async start(
+    init: Init,
+    { seconds, signal, onNote }: { seconds: number; signal: AbortSignal; onNote: (text: string) => void },
+  ): Promise<WorkerRunner> {
     const runner = new WorkerRunner(onNote);
+    const fail = (error: DistilleryError) =>
+      runner.#settle({ kind: "failure", code: error.code, message: error.message });
+    const late = `workers: a process did not open its task within ${seconds} s: see why, or raise workers.startSeconds`;
+    const timer = setTimeout(() => fail(new DistilleryError("IO_ERROR", late)), 1000 * seconds);
+    const stop = () => fail(new DistilleryError("ABORTED", "stopped before its first step"));
+    signal.addEventListener("abort", stop, { once: true });
     try {
-      await runner.#request({ kind: "open", init });
+      const opened = runner.#request({ kind: "open", init });
+      if (signal.aborted) stop();
+      await opened;
       return runner;
     } catch (error) {
+      runner.#child.kill("SIGKILL");
       runner.close();
       throw error;
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", stop);
     }
   }
 
@@ -79,13 +124,18 @@ export class WorkerRunner implements TrialRunner {
 
   close(): void {
     if (this.#child.connected) this.#child.disconnect();
+    const { exitCode, signalCode } = this.#child;
+    if (!RUNNING.has(this.#child) || exitCode !== null || signalCode !== null) return;
+    const timer = setTimeout(() => this.#child.kill("SIGKILL"), END_MS);
+    this.#child.once("exit", () => clearTimeout(timer));
   }
 
   #request(order: Request): Promise<Response> {
     return new Promise((resolve, reject) => {
       if (this.#ended !== null) return reject(this.#ended);
       this.#pending = { resolve, reject };
-      this.#child.send(order);
+      // A process that could not be started has no channel; that it ended is said by an event.
+      if (this.#child.connected) this.#child.send(order);
     });
   }
 
@@ -98,13 +148,32 @@ export class WorkerRunner implements TrialRunner {
   #settle(report: Response): void {
     const pending = this.#pending;
     this.#pending = null;
+    const printed = this.#printed.trimEnd();
+    this.#printed = "";
+    if (printed !== "") this.onNote(printed);
     if (report.kind === "failure") pending?.reject(new DistilleryError(report.code, report.message));
     else pending?.resolve(report);
   }
 
+  /** Whoever asks a process to end asks for the end of all: Ctrl-C may reach it before its handlers stand. */
+  #died(code: number | null, signal: NodeJS.Signals | null): void {
+    RUNNING.delete(this.#child);
+    const isAsked = signal === "SIGINT" || signal === "SIGTERM" || signal === "SIGHUP";
+    if (isAsked) this.#ended ??= new DistilleryError("ABORTED", `stopped by ${signal}`);
+    const last = this.#printed
+      .trimEnd()
+      .split("\n")
+      .findLast((line) => /^\w*Error\b|^FATAL|^#? ?Fatal/.test(line));
+    const how = signal === null ? `exit code ${code}` : `killed by ${signal}`;
+    const kill = signal === "SIGKILL" ? "; a system that runs out of memory does that" : "";
+    this.#end(shortageIn(this.#printed) ?? (last === undefined ? how + kill : `${how}: ${last}`));
+  }
+
   #end(how: string, cause?: unknown): void {
     const text = `a worker process ended (${how}): re-run with --resume to continue`;
-    this.#ended ??= new DistilleryError("INTERNAL", text, { cause });
+    const isShortage = Object.values(SHORTAGES).includes(how);
+    RUNNING.delete(this.#child);
+    this.#ended ??= new DistilleryError(isShortage ? "IO_ERROR" : "INTERNAL", text, { cause });
     this.#pending?.reject(this.#ended);
     this.#pending = null;
   }

@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import { show } from "../checks.js";
-import { SEEDS, SWEEP_DEFAULTS } from "../compare/options.js";
+import { MOST_SEEDS, SEEDS, SWEEP_DEFAULTS } from "../compare/options.js";
 import { loadSchema } from "../data/load_options.js";
 import { LOSSES } from "../losses/index.js";
 import { MODELS } from "../models/index.js";
@@ -180,7 +180,7 @@ const compareSchema = v.strictObject({
   alpha,
   loss: LOSS,
   /** How many seeds, from `seed` on: each gives a pair of students. */
-  seeds: v.optional(integer(1), SEEDS),
+  seeds: v.optional(integer(1, MOST_SEEDS), SEEDS),
   /** The teacher's weights; default: it is trained first. */
   teacher: file(),
   out: folder("runs/compare"),

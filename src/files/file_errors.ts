@@ -1,6 +1,8 @@
 import { DistilleryError } from "../errors.js";
+import { SHORTAGES } from "../shortage.js";
 
 const WHAT_TO_DO: Record<string, string> = {
+  ...SHORTAGES,
   ENOENT: "its folder does not exist: make it first",
   ENOTDIR: "a part of its path is a file, not a folder",
   EEXIST: "a part of its path is a file, not a folder",

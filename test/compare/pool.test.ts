@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -27,6 +28,9 @@ function blobs(samples, seed) {
 export default ({ seed, fail }) => {
   if (fail === "throw") throw new Error("no problem here");
   if (fail === "exit") process.exit(3);
+  if (fail === "never") return new Promise(() => {});
+  if (fail === "loop") for (;;);
+  if (fail === "memory") throw new RangeError("Array buffer allocation failed");
   return {
     teacher: () => new TeacherNet({ inFeatures: 4, hidden: [24, 16, 12], classes: 3 }),
     student: () => {
@@ -113,7 +117,12 @@ describe("processes that do not do what they should", () => {
       "BAD_ARGUMENT",
       /^workers\.module: file:.*problem\.mjs gives other data than those that are compared on$/,
     ],
-    [{ seed: 1, fail: "throw" }, "INTERNAL", /no problem here/],
+    [{ seed: 1, fail: "throw" }, "BAD_ARGUMENT", /problem\.mjs:\d+:\d+: Error: no problem here$/],
+    [
+      { seed: 1, fail: "memory" },
+      "IO_ERROR",
+      /^memory ran out: raise the limit \(ulimit -v\), or close other programs$/,
+    ],
     [
       { seed: 1, fail: "exit" },
       "INTERNAL",
@@ -122,13 +131,71 @@ describe("processes that do not do what they should", () => {
     [
       { seed: 1, fail: "kill" },
       "INTERNAL",
-      /^seed-0\/(baseline|distilled): a worker process ended \(killed by SIGKILL\): re-run with /,
+      /^seed-0\/(baseline|distilled): a worker process ended \(killed by SIGKILL; a system that runs out of memory does that\): re-run with /,
     ],
   ])("%j", async (argument, code, message) => {
     const { compare } = await built();
     const { input, workers } = await setting(argument);
     const error = await failureOf(compare({ ...input, out: newRun(), workers: { ...workers, count: 2 } }));
     expect(error).toMatchObject({ code, message: expect.stringMatching(message) });
+  });
+
+  test.each(["never", "loop"])("one that sticks at its start: %s", async (fail) => {
+    const { compare } = await built();
+    const { input, workers } = await setting({ seed: 1, fail });
+    const call = compare({ ...input, out: newRun(), workers: { ...workers, count: 2, startSeconds: 0.5 } });
+    expect(await failureOf(call)).toMatchObject({
+      code: "IO_ERROR",
+      message: "workers: a process did not open its task within 0.5 s: see why, or raise workers.startSeconds",
+    });
+  });
+
+  test("a call that is stopped while they start", async () => {
+    const { compare } = await built();
+    const { input, workers } = await setting({ seed: 1, fail: "never" });
+    const controller = new AbortController();
+    setTimeout(() => controller.abort(), 700);
+    const call = compare({ ...input, out: newRun(), signal: controller.signal, workers: { ...workers, count: 2 } });
+    expect(await failureOf(call)).toMatchObject({
+      code: "ABORTED",
+      message: expect.stringMatching(/^stopped with 1 of/),
+    });
+  });
+
+  test("a program that was piped to Node.js, which no other process can import", () => {
+    const program = (module: string) => `
+      const { compare } = await import(${JSON.stringify(DIST)});
+      const { default: make } = await import(${JSON.stringify(pathToFileURL(join(temporary, "problem.mjs")).href)});
+      const workers = { module: ${module}, argument: { seed: 1 }, count: 2 };
+      compare({ ...make({ seed: 1 }), epochs: 1, seeds: 1, out: ${JSON.stringify(newRun())}, workers })
+        .then(() => console.log("done"), ({ code, message }) => console.log(code, message));`;
+    const piped = (module: string) =>
+      spawnSync(process.execPath, ["--input-type=module", "-"], {
+        input: program(module),
+        encoding: "utf8",
+        cwd: temporary,
+      });
+    writeFileSync(join(temporary, "problem.mjs"), PROGRAM);
+    expect(piped('"problem.mjs"')).toMatchObject({ stdout: "done\n", stderr: "" });
+    expect(piped("import.meta.url").stdout).toMatch(
+      /^BAD_ARGUMENT workers\.module: file:.* can't be imported by another process: give a file that exports the task \(.*\)\n$/,
+    );
+  });
+
+  test.each([
+    [
+      "workers.startSeconds: expected a number above 0, up to 86400, got 0",
+      { workers: { module: "x.mjs", startSeconds: 0 } },
+    ],
+    ["seeds: expected a whole number from 1 to 1000, got 1000000", { seeds: 1e6 }],
+    ["seeds: expected at most 1000 numbers, got 1001", { seeds: Array.from({ length: 1001 }, (_, i) => i) }],
+  ])("%s", async (message, more) => {
+    const { compare } = await built();
+    const { input } = await setting();
+    expect(await failureOf(compare({ ...input, out: newRun(), ...more }))).toMatchObject({
+      code: "BAD_ARGUMENT",
+      message,
+    });
   });
 
   test("a module that is not there, and one without a function", async () => {

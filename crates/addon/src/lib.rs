@@ -23,6 +23,7 @@ mod matmul;
 mod optim;
 mod random;
 mod reduce;
+mod signals;
 mod softmax;
 mod standardize;
 mod threads;

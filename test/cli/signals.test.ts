@@ -1,0 +1,107 @@
+import { type ChildProcess, spawnSync } from "node:child_process";
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { temporaryFolder } from "../checkpoint/support.js";
+import { ended, launch, lines, MAIN, newFolder, succeed } from "./support.js";
+
+const temporary = temporaryFolder();
+const onUnix = process.platform === "win32" ? describe.skip : describe;
+const onLinux = process.platform === "linux" ? describe : describe.skip;
+const STOPPING = "finishing the step and saving; once more stops at once";
+
+/** Waits until a process has printed a text. */
+async function printed(child: ChildProcess, text: string): Promise<void> {
+  let seen = "";
+  await new Promise<void>((resolve) => {
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.on("data", (part) => {
+        seen += part;
+        if (seen.includes(text)) resolve();
+      });
+    }
+  });
+}
+
+/** A table, and a loss whose step never ends. */
+function folder(): string {
+  const cwd = newFolder(temporary);
+  const rows = Array.from({ length: 60 }, (_, i) => `${i % 7},${i % 5},${i % 2}`);
+  writeFileSync(join(cwd, "rows.csv"), ["a,b,label", ...rows].join("\n"));
+  writeFileSync(join(cwd, "stuck.mjs"), "export default () => { console.error('in the step'); for (;;); };");
+  return cwd;
+}
+
+onUnix("a signal", () => {
+  test.each(["SIGTERM", "SIGHUP"] as const)("%s saves, and the run can be resumed", async (signal) => {
+    const cwd = folder();
+    const args = ["distill", "--epochs", "2000", "--out", "run"];
+    const child = launch(args, cwd);
+    const end = ended(child);
+    await printed(child, "Epoch [2/2000]");
+    child.kill(signal);
+    // A terminal that closes sends it more than once.
+    if (signal === "SIGHUP") child.kill(signal);
+    const { code, stderr } = await end;
+    expect([code, lines(stderr)[0]]).toEqual([130, STOPPING]);
+    expect(stderr).toMatch(
+      /distillery: stopped in epoch \d+ of 2000, .*; its state is saved in run: re-run with --resume/,
+    );
+    expect(existsSync(join(cwd, "run", "checkpoint.safetensors"))).toBe(true);
+  });
+
+  test.each([
+    ["SIGINT", "SIGINT"],
+    ["SIGTERM", "SIGTERM"],
+    ["SIGTERM", "SIGINT"],
+  ] as const)("%s and %s end it also in a step that never ends", async (first, second) => {
+    const cwd = folder();
+    const child = launch(["distill", "--epochs", "1", "--loss", "./stuck.mjs"], cwd);
+    const end = ended(child);
+    await printed(child, "in the step");
+    child.kill(first);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    child.kill(second);
+    expect((await end).code).toBe(130);
+  });
+
+  test("to all processes of the terminal while compare starts its own: stopped, not failed", async () => {
+    const cwd = folder();
+    const args = ["compare", "--data", "rows.csv", "--epochs", "1", "--seeds", "4", "--parallel", "2", "--out", "run"];
+    const child = launch(args, cwd, { detached: true });
+    const end = ended(child);
+    // Its processes begin to start at this line.
+    await printed(child, "teacher: ");
+    process.kill(-(child.pid as number), "SIGINT");
+    const { code, stderr } = await end;
+    expect(code, stderr).toBe(130);
+    expect(stderr).toMatch(/distillery: stopped with 1 of 9 runs done; /);
+    expect(stderr).not.toContain("INTERNAL");
+    await succeed([...args, "--resume", "--quiet"], cwd);
+  });
+});
+
+onLinux("what the system gives too little of is said in one line", () => {
+  const under = (limit: string, args: string) =>
+    spawnSync("sh", ["-c", `${limit} && exec '${process.execPath}' '${MAIN}' ${args}`], {
+      cwd: folder(),
+      encoding: "utf8",
+    });
+
+  test.each([
+    ["ulimit -n 22", "open files are limited to 22 (ulimit -n): at least 40 are needed"],
+    ["ulimit -n 36", "open files are limited to 36 (ulimit -n): at least 40 are needed"],
+    ["ulimit -v 1000000", "memory is limited to 1.02 GB of addresses (ulimit -v): at least 1.3 GB are needed"],
+  ])("%s", (limit, text) => {
+    const { status, stdout, stderr } = under(limit, "distill --epochs 1");
+    expect([stderr, stdout, status]).toEqual([`distillery: ${text} (IO_ERROR)\n`, "", 1]);
+  });
+
+  test("files for the processes of compare", () => {
+    const args = "compare --data rows.csv --epochs 1 --seeds 20 --parallel 40 --out run --no-report --threads 1";
+    const { status, stderr } = under("ulimit -n 44", args);
+    const text =
+      "a worker process ended (too many files are open: raise the limit (ulimit -n)): re-run with --resume to continue";
+    expect([stderr, status]).toEqual([`distillery: ${text} (IO_ERROR)\n`, 1]);
+  });
+});
