@@ -162,8 +162,9 @@ describe("an interrupted comparison resumes", () => {
 describe("what is refused, before anything is written", () => {
   test.each([
     [[], "--data: expected a data set's name, folder or file: the synthetic data are noise"],
-    [["--seeds", "0"], "--seeds: expected a whole number of at least 1, got 0"],
-    [["--seeds", "few"], '--seeds: expected a whole number of at least 1, got "few"'],
+    [["--seeds", "0"], "--seeds: expected a whole number from 1 to 1000, got 0"],
+    [["--seeds", "1000000"], "--seeds: expected a whole number from 1 to 1000, got 1000000"],
+    [["--seeds", "few"], '--seeds: expected a whole number from 1 to 1000, got "few"'],
     [["--validation", "0"], "--validation: needed: it tells which epoch is best"],
     [["--parallel", "0"], "--parallel: expected a whole number from 1 to 1024, got 0"],
     [["--alpha", "2"], "--alpha: expected a number from 0 to 1, got 2"],
