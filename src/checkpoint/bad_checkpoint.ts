@@ -5,6 +5,16 @@ export function badCheckpoint(name: string, problem: string, cause?: unknown): D
   return new DistilleryError("BAD_CHECKPOINT", `${name}: ${problem}`, cause === undefined ? {} : { cause });
 }
 
+/** How `torch.load` is called for tensors alone, and for a file that may hold any code. */
+export const SAFE = ", weights_only=True";
+export const TRUSTED = ", weights_only=False";
+
+/** The line of Python that writes what a file holds as a file that is read, with what of it is taken. */
+export function saveAgain(file: string, how: string, part = ""): string {
+  const line = `torch.save(torch.load(${JSON.stringify(file)}${how})${part}, "weights.pth")`;
+  return `in Python, ${line} mends it${how === TRUSTED ? " (it runs the file's code: only if you trust it)" : ""}`;
+}
+
 /** Text from a file, safe for a message: quoted, on one line, short. */
 export function quote(text: string): string {
   return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}...` : text);

@@ -9,6 +9,7 @@ export {
   type LoadOptions,
   load,
   loadCheckpoint,
+  type ReadOptions,
 } from "./load.js";
 export { type LoadNetworkOptions, loadNetwork, modelMetadata } from "./load_network.js";
 export { lockFolder, type RunConfig, RunDirectory } from "./run_directory.js";

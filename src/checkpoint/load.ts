@@ -6,6 +6,7 @@ import type { StateDict } from "../nn/state_dict.js";
 import { Tensor } from "../tensor/tensor.js";
 import { badCheckpoint, quote } from "./bad_checkpoint.js";
 import type { CheckpointValue } from "./checkpoint_value.js";
+import { otherFile } from "./other_files.js";
 import { plainValue } from "./plain_value.js";
 import { decodePth, openPth } from "./pth.js";
 import { readStored } from "./safetensors.js";
@@ -17,11 +18,16 @@ export interface LoadCheckpointOptions {
 }
 
 export interface LoadOptions extends LoadCheckpointOptions {
-  /** In a checkpoint dictionary, the key of its state dict: `model`. */
+  /** In a checkpoint dictionary, the key of its state dict: `model`, or keys joined by points; empty for the tensors at the top. */
   key?: string;
-  /** Called with a line on what was left out beside that state dict, because its class is foreign. */
+  /** What the keys begin with and the network's do not: taken off; tensors under other keys are left out. */
+  stripPrefix?: string;
+  /** Called with a line on what was left out, beside the weights or among them. */
   onNote?: (text: string) => void;
 }
+
+/** The options of {@link load} that say which tensors are read. */
+export type ReadOptions = Pick<LoadOptions, "key" | "stripPrefix" | "onNote">;
 
 /** What {@link inspectCheckpoint} returns. */
 export interface CheckpointSummary {
@@ -42,11 +48,14 @@ export interface CheckpointSummary {
  * in the file is ever run, and nothing is allocated that its length does not back.
  *
  * From a checkpoint dictionary, `torch.save({"epoch": 3, "model": net.state_dict(), ...})`, it reads the state dict under
- * `key`. Without one it takes the value of `state_dict`, `model_state_dict` or `model`, if that is the only state dict in
- * the file; if there are more, the error names them. With a key, values of other classes beside the weights (an `argparse.Namespace`, a NumPy array) are left out; without one they are refused.
+ * `key`, without one the only state dict in the file; if there are more, the error names them. Other values, beside the weights
+ * and among them (numbers, an `argparse.Namespace`, a NumPy array), are left out.
+ *
+ * The keys are the file's. What a wrapper put before all of them (`module.`, `_orig_mod.`, ...) `loadStateDict` and
+ * `loadNetwork` take off; `stripPrefix` takes off others.
  *
  * @throws DistilleryError `NOT_FOUND`, `IO_ERROR` for a folder or what can't be read, `BAD_CHECKPOINT` for what is
- * damaged, foreign or holds more than tensors, and for NaN and infinities unless `allowNonFinite`.
+ * damaged, foreign or holds no tensors, and for NaN and infinities unless `allowNonFinite`.
  * @example
  * ```ts
  * teacher.loadStateDict(await load("teacher.pth"));
@@ -69,8 +78,8 @@ export async function loadWithMetadata(
 
 /**
  * Reads all of a checkpoint that PyTorch's `torch.save` or `saveCheckpoint` wrote: dictionaries, lists, tuples,
- * numbers (NumPy's too), texts and tensors in each other, as {@link CheckpointValue} says, and nothing else. As strict as
- * {@link load}, which is for the weights alone.
+ * numbers (NumPy's too), texts and tensors in each other, as {@link CheckpointValue} says, and nothing else: a value of another
+ * class is refused. {@link load} is for the weights alone.
  *
  * @throws DistilleryError as {@link load}.
  * @example
@@ -83,7 +92,7 @@ export async function loadWithMetadata(
 export async function loadCheckpoint(file: string, options: LoadCheckpointOptions = {}): Promise<CheckpointValue> {
   const bytes = await readBytes(file);
   if (!startsWith(bytes, "PK")) {
-    refuseForeign(bytes, file);
+    refuseOther(bytes, file);
     throw badCheckpoint(file, "a .safetensors file, which holds a state dict and no more: load(file) reads it");
   }
   const { root, storages } = await openPth(bytes, file);
@@ -100,15 +109,14 @@ export async function loadCheckpoint(file: string, options: LoadCheckpointOption
  * const { format, parameters } = await inspectCheckpoint("student.pth"); // "pth", 535818
  * ```
  */
-export async function inspectCheckpoint(
-  file: string,
-  options: Pick<LoadOptions, "key" | "onNote"> = {},
-): Promise<CheckpointSummary> {
+export async function inspectCheckpoint(file: string, options: ReadOptions = {}): Promise<CheckpointSummary> {
   const { format, bytes, stored, metadata } = await read(file, options);
   const tensors = stored.map(({ key, dtype, tensor }) => ({ key, dtype, shape: tensor.shape }));
   const parameters = stored.reduce((sum, entry) => sum + (isParameter(entry) ? entry.tensor.size : 0), 0);
   return { format, bytes, tensors, parameters, metadata };
 }
+
+const MAX_SHOWN = 4;
 
 interface Contents {
   format: "pth" | "safetensors";
@@ -117,7 +125,31 @@ interface Contents {
   metadata: Record<string, string>;
 }
 
-async function read(file: string, options: Pick<LoadOptions, "key" | "onNote">): Promise<Contents> {
+async function read(file: string, options: ReadOptions): Promise<Contents> {
+  const contents = await readContents(file, options);
+  const { stripPrefix } = options;
+  return stripPrefix === undefined ? contents : { ...contents, stored: stripped(contents.stored, file, options) };
+}
+
+/** The tensors whose keys begin with a prefix, without it. */
+function stripped(stored: readonly StoredTensor[], file: string, { stripPrefix, onNote }: ReadOptions): StoredTensor[] {
+  if (typeof stripPrefix !== "string" || stripPrefix === "") {
+    throw new DistilleryError("BAD_ARGUMENT", `stripPrefix: expected what keys begin with, got ${show(stripPrefix)}`);
+  }
+  const kept = stored.filter(({ key }) => key.startsWith(stripPrefix) && key !== stripPrefix);
+  if (kept.length === 0) {
+    const keys = stored.slice(0, MAX_SHOWN).map(({ key }) => quote(key));
+    throw badCheckpoint(
+      file,
+      `no key begins with ${quote(stripPrefix)}, which was to be taken off: ${keys.join(", ")}`,
+    );
+  }
+  const others = stored.length - kept.length;
+  if (others > 0) onNote?.(`${file}: left out ${others} tensors whose keys do not begin with ${quote(stripPrefix)}`);
+  return kept.map((entry) => ({ ...entry, key: entry.key.slice(stripPrefix.length) }));
+}
+
+async function readContents(file: string, options: ReadOptions): Promise<Contents> {
   const { key } = options;
   if (key !== undefined && typeof key !== "string") {
     throw new DistilleryError("BAD_ARGUMENT", `key: expected the key of a state dict, got ${show(key)}`);
@@ -126,7 +158,7 @@ async function read(file: string, options: Pick<LoadOptions, "key" | "onNote">):
   if (startsWith(bytes, "PK")) {
     return { format: "pth", bytes: bytes.length, stored: await decodePth(bytes, file, options), metadata: {} };
   }
-  refuseForeign(bytes, file);
+  refuseOther(bytes, file);
   if (key !== undefined) throw badCheckpoint(file, "a .safetensors file, whose tensors are under no further key");
   return { format: "safetensors", bytes: bytes.length, ...readStored(bytes, file) };
 }
@@ -136,17 +168,9 @@ async function readBytes(file: string): Promise<Uint8Array> {
   throw new DistilleryError("BAD_ARGUMENT", `file: expected the name of a file, got ${show(file)}`);
 }
 
-function refuseForeign(bytes: Uint8Array, file: string): void {
-  if (bytes.length === 0) throw badCheckpoint(file, "is empty");
-  if (startsWith(bytes, "\x80") && bytes[8] !== 0x7b) {
-    throw badCheckpoint(
-      file,
-      "a bare pickle, PyTorch's format before 1.6, which is not read: in PyTorch, " +
-        'torch.save(torch.load("old.pth", weights_only=True), "new.pth") converts it',
-    );
-  }
+function refuseOther(bytes: Uint8Array, file: string): void {
   // A .safetensors file: the header's length in 8 bytes, then the header, which begins with {.
-  if (bytes[8] !== 0x7b) throw badCheckpoint(file, "is neither a .pth file of PyTorch nor a .safetensors file");
+  if (bytes[8] !== 0x7b || bytes[7] !== 0) throw badCheckpoint(file, otherFile(bytes, file));
 }
 
 function startsWith(bytes: Uint8Array, magic: string): boolean {

@@ -4,10 +4,10 @@ import { type NetworkOfState, networkFrom } from "../models/create_network.js";
 import type { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { fingerprint } from "./fingerprint.js";
-import { type LoadOptions, loadWithMetadata } from "./load.js";
+import { type LoadOptions, loadWithMetadata, type ReadOptions } from "./load.js";
 
 /** How {@link loadNetwork} reads a file, and which network it makes. */
-export interface LoadNetworkOptions extends LoadOptions, Omit<NetworkOfState, "metadata"> {}
+export interface LoadNetworkOptions extends LoadOptions, Omit<NetworkOfState, "metadata" | "onNote"> {}
 
 /**
  * The network of a file, with its values: the one that the metadata of a `.safetensors` file name. A `.pth` file has no
@@ -25,7 +25,7 @@ export async function loadNetwork(file: string, options: LoadNetworkOptions = {}
   const { format, state, metadata } = await loadWithMetadata(file, options);
   const texts = format === "pth" ? await metadataBeside(file, state) : metadata;
   try {
-    return networkFrom(state, { ...options, metadata: texts });
+    return networkFrom(state, { ...options, metadata: texts, onNote: (text) => options.onNote?.(`${file}: ${text}`) });
   } catch (error) {
     if (!(error instanceof DistilleryError)) throw error;
     throw new DistilleryError(error.code, `${file}: ${error.message}`, { cause: error });
@@ -38,8 +38,11 @@ export async function loadNetwork(file: string, options: LoadNetworkOptions = {}
  *
  * @throws DistilleryError as {@link load}.
  */
-export async function modelMetadata(file: string): Promise<Readonly<Record<string, string>>> {
-  const { format, state, metadata } = await loadWithMetadata(file, { allowNonFinite: true });
+export async function modelMetadata(
+  file: string,
+  options: ReadOptions = {},
+): Promise<Readonly<Record<string, string>>> {
+  const { format, state, metadata } = await loadWithMetadata(file, { ...options, allowNonFinite: true });
   return format === "pth" ? metadataBeside(file, state) : metadata;
 }
 

@@ -1,8 +1,10 @@
 import type { ZipEntries } from "../files/zip_reader.js";
 import { badCheckpoint, quote, tooMany } from "./bad_checkpoint.js";
 import type { CheckpointValue } from "./checkpoint_value.js";
+import { findStateDict } from "./find_state_dict.js";
+import { otherArchive } from "./other_files.js";
 import { MAX_PICKLE_BYTES, readPickle } from "./pickle/reader.js";
-import { type Dict, type Foreign, isKind, kindOf, type StoredView, type Value } from "./pickle/values.js";
+import type { Value } from "./pickle/values.js";
 import { writePickle } from "./pickle/writer.js";
 import { type Files, StorageReader } from "./storage_reader.js";
 import { bytesOf, type StoredTensor } from "./stored_types.js";
@@ -11,9 +13,7 @@ import { type ZipEntry, zipStored } from "./zip_writer.js";
 /** The archive's folder. PyTorch takes the file's name; a fixed one keeps equal weights equal under any file name. */
 const FOLDER = "archive";
 const FORMAT_VERSION = "3\n";
-const PLAIN_ONLY = "only plain dictionaries of tensors are read";
-/** Usual keys of the weights in a checkpoint dictionary. */
-const USUAL_NAMES: readonly unknown[] = ["state_dict", "model_state_dict", "model"];
+const MAX_SHOWN = 8;
 
 /**
  * The bytes of a `.pth` file, as `torch.save(value)` lays it out; the same values give the same bytes. `ordered` makes
@@ -34,27 +34,27 @@ export function encodePth(value: CheckpointValue, { ordered }: { ordered: boolea
 /**
  * The tensors of a state dict in a `.pth` file's bytes, in the file's order: of the one under `key`, or of the one that
  * {@link findStateDict} takes. Those that share a storage share memory, as in PyTorch; half, bfloat16 and double become
- * float32, integers of fewer than 32 bits int32. `BAD_CHECKPOINT` for everything else; with a key, only in that state
- * dict: `onNote` gets what is left out.
+ * float32, integers of fewer than 32 bits int32. `onNote` gets what is left out; `BAD_CHECKPOINT` if there is no state dict.
  */
 export async function decodePth(
   bytes: Uint8Array,
   name: string,
   { key, onNote }: { key?: string; onNote?: (text: string) => void } = {},
 ): Promise<StoredTensor[]> {
-  const { root, storages } = await openPth(bytes, name, key !== undefined);
-  const entries = findStateDict(root, key, name);
-  const others = leftOut(root);
-  if (others.length > 0)
-    onNote?.(`${name}: left out ${others.slice(0, 8).join(", ")}${others.length > 8 ? ", ..." : ""}`);
-  return entries.map(([key, view]) => ({
+  const { root, storages } = await openPth(bytes, name, true);
+  const { tensors, leftOut } = findStateDict(root, key, name);
+  if (leftOut.length > 0) {
+    const more = leftOut.length > MAX_SHOWN ? ", ..." : "";
+    onNote?.(`${name}: left out ${leftOut.slice(0, MAX_SHOWN).join(", ")}${more}`);
+  }
+  return tensors.map(([key, view]) => ({
     key,
     dtype: view.storage.type.dtype,
     tensor: storages.tensor(key, view),
   }));
 }
 
-/** The content of a `.pth` file, its storages not yet decoded. */
+/** The content of a `.pth` file, its storages not yet decoded; with `leavesOut`, values of foreign classes are placeholders. */
 export async function openPth(
   bytes: Uint8Array,
   name: string,
@@ -81,12 +81,13 @@ export async function openPth(
 /** The archive's one folder, once its names say that `torch.save` wrote it. */
 function folderOf(paths: readonly string[], name: string): string {
   const pickle = paths.find((path) => /^[^/]+\/data\.pkl$/.test(path));
-  if (pickle === undefined) throw badCheckpoint(name, "a zip archive, but not one of PyTorch: it has no data.pkl");
+  if (pickle === undefined) throw badCheckpoint(name, otherArchive(paths, name));
   const folder = pickle.slice(0, pickle.indexOf("/") + 1);
   const stray = paths.find((path) => !path.startsWith(folder));
   if (stray !== undefined) throw badCheckpoint(name, `entry ${quote(stray)} lies outside of ${quote(folder)}`);
   if (paths.includes(`${folder}constants.pkl`)) {
-    throw badCheckpoint(name, "a TorchScript program: in PyTorch, torch.save its state_dict() instead");
+    const line = `torch.save(torch.jit.load(${JSON.stringify(name)}).state_dict(), "weights.pth")`;
+    throw badCheckpoint(name, `a TorchScript program: in PyTorch, ${line} writes its weights`);
   }
   return folder;
 }
@@ -108,85 +109,4 @@ function openArchive(entries: ZipEntries, name: string): Files {
     throw badCheckpoint(name, `byte order ${quote(text("byteorder"))}; only "little" is read`);
   }
   return files;
-}
-
-type Entries = [key: string, view: StoredView][];
-
-/**
- * The state dict of a file: the one under `key` if given; else the whole file, if it holds tensors only; else the one
- * under a usual name, if no other is in the file. Anything that would be a guess is refused, with the names to choose
- * from.
- */
-function findStateDict(root: Value, key: string | undefined, name: string): Entries {
-  if (!isKind(root, "dict")) throw badCheckpoint(name, `holds a ${kindOf(root)}; ${PLAIN_ONLY}`);
-  if (key !== undefined) return entryOf(root, key, name);
-  const [nested, ...others] = nestedIn(root);
-  if (nested !== undefined && others.length === 0 && USUAL_NAMES.includes(nested[0])) {
-    if (!root.entries.some(([, value]) => isKind(value, "tensor"))) return tensorsOf(nested[1], choice(root), name);
-  }
-  return tensorsOf(root, choice(root), name);
-}
-
-function entryOf(root: Dict, key: string, name: string): Entries {
-  const found = root.entries.filter(([other]) => other === key).map(([, value]) => value);
-  if (found.length > 1) throw badCheckpoint(name, `the key ${quote(key)} is repeated`);
-  const [value] = found;
-  if (isKind(value, "dict")) return tensorsOf(value, `${quote(key)} is no state dict: ${choice(root)}`, name);
-  throw badCheckpoint(
-    name,
-    `holds ${value === undefined ? "nothing" : `a ${kindOf(value)}`} under ${quote(key)}; ${choice(root)}`,
-  );
-}
-
-function tensorsOf({ entries }: Dict, advice: string, name: string): Entries {
-  const seen = new Set<string>();
-  return entries.map(([key, value]) => {
-    if (typeof key !== "string") throw badCheckpoint(name, `a key is a ${kindOf(key)}, not a str; ${advice}`);
-    if (seen.has(key)) throw badCheckpoint(name, `the key ${quote(key)} is repeated`);
-    seen.add(key);
-    if (!isKind(value, "tensor")) throw badCheckpoint(name, `${quote(key)} holds a ${kindOf(value)}; ${advice}`);
-    return [key, value];
-  });
-}
-
-/** The state dicts directly in a dictionary, empty ones aside. */
-function nestedIn({ entries }: Dict): [key: Value, dict: Dict][] {
-  return entries.flatMap(([key, value]): [Value, Dict][] => {
-    if (!isKind(value, "dict") || value.entries.length === 0) return [];
-    return value.entries.every(([inner, tensor]) => typeof inner === "string" && isKind(tensor, "tensor"))
-      ? [[key, value]]
-      : [];
-  });
-}
-
-/** How to load the tensors of a checkpoint that holds more than them. */
-function choice(root: Dict): string {
-  const keys = nestedIn(root).flatMap(([key]) => (typeof key === "string" ? [quote(key)] : []));
-  if (keys.length === 0) return `${PLAIN_ONLY}; loadCheckpoint(file) gives all that a checkpoint holds`;
-  const shown = keys.length > 8 ? [...keys.slice(0, 8), "..."] : keys;
-  return `state dicts are under ${shown.join(", ")}: choose one, as in load(file, { key: ${keys[0]} })`;
-}
-
-/** The entries of a checkpoint that hold values that were left out, each with the class of one. */
-function leftOut(root: Value): string[] {
-  if (!isKind(root, "dict")) return [];
-  return root.entries.flatMap(([key, value]) => {
-    const found = foreignIn(value);
-    if (found === null) return [];
-    const name = typeof key === "string" ? quote(key) : typeof key === "number" ? String(key) : `a ${kindOf(key)}`;
-    return [`${name} (a ${kindOf(found)})`];
-  });
-}
-
-/** The first foreign value in a value; each is visited once, so that cycles end. */
-function foreignIn(root: Value): Foreign | null {
-  const [seen, waiting] = [new Set<Value>(), [root]];
-  for (let value = waiting.pop(); value !== undefined; value = waiting.pop()) {
-    if (isKind(value, "foreign")) return value;
-    if (seen.has(value)) continue;
-    seen.add(value);
-    if (isKind(value, "dict")) for (const pair of value.entries) waiting.push(...pair);
-    else if (isKind(value, "list") || isKind(value, "tuple")) for (const item of value.items) waiting.push(item);
-  }
-  return null;
 }

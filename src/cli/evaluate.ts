@@ -6,7 +6,16 @@ import { printableInline } from "../log/index.js";
 import { createNetwork } from "../models/create_network.js";
 import { type Evaluation, evaluate, measureLatency } from "../train/index.js";
 import { UsageError } from "./error_boundary.js";
-import { addLoading, addNetwork, addOptions, addShowing, givenFlags, type LoadFlags, type ShowFlags } from "./flags.js";
+import {
+  addLoading,
+  addNetwork,
+  addOptions,
+  addShowing,
+  givenFlags,
+  type LoadFlags,
+  partOptions,
+  type ShowFlags,
+} from "./flags.js";
 import { percent } from "./printer.js";
 import { dataOptionsOf } from "./settings.js";
 import { type NetworkOptions, Networks, type Source, setUp } from "./setup.js";
@@ -40,7 +49,7 @@ export async function runEvaluate(flags: EvaluateFlags): Promise<void> {
   const model = await networks.read(flags.file, "network", flags, source);
   const teacher = flags.teacher && (await networks.read(flags.teacher, "teacherNetwork", flags, source));
   const evaluation = evaluate(model, data, teacher ? { teacher } : {});
-  const { bytes, parameters } = await inspectCheckpoint(flags.file);
+  const { bytes, parameters } = await inspectCheckpoint(flags.file, partOptions({ ...flags, quiet: true }));
   const latencyMs = measureLatency(model, data);
   if (flags.json) {
     print(JSON.stringify({ file: flags.file, data: data.name, parameters, bytes, latencyMs, ...evaluation }));

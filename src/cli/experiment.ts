@@ -51,7 +51,8 @@ export async function openExperiment({ config, userOptions, flags }: ExperimentS
 
 /** The task of an experiment in a worker process. */
 export default async function taskOf(settings: ExperimentSettings): Promise<Task> {
-  return (await openExperiment(settings)).task;
+  // What is to be told of the teacher's file was told by the process that started this one.
+  return (await openExperiment({ ...settings, flags: { ...settings.flags, quiet: true } })).task;
 }
 
 /** Processes that open the same task, as many as `parallel` says. */

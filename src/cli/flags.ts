@@ -1,12 +1,13 @@
 import { type Command, Option } from "commander";
 import { getDefault } from "valibot";
-import type { LoadOptions } from "../checkpoint/index.js";
+import type { LoadOptions, ReadOptions } from "../checkpoint/index.js";
 import { DATASET_NAMES, FORMATS_HELP } from "../data/index.js";
 import { LOADING_FLAGS, type OptionFlag } from "../data/load_options.js";
 import { DEFAULT_LOG_FILE } from "../log/index.js";
 import { LOSSES } from "../losses/index.js";
 import { MODELS } from "../models/index.js";
 import { OPTIMIZERS, SCHEDULES } from "../optim/index.js";
+import { printError } from "./terminal.js";
 
 /** How a command shows what it does; no configuration says it. */
 export interface ShowFlags {
@@ -25,12 +26,15 @@ export interface TrainingFlags extends ShowFlags {
 /** How a file of weights is read. */
 export interface LoadFlags {
   key?: string;
+  stripPrefix?: string;
   allowNonFinite?: boolean;
+  quiet?: boolean;
 }
 
 type Flag = readonly [value: string, text: string, parse?: (text: string) => unknown];
 
 const RUNNING = "Running:";
+const READING = "Reading weights:";
 const NETWORK = "<network>";
 const OWN = "./net.mjs#Tiny";
 
@@ -193,21 +197,36 @@ function addGroup(command: Command, group: string, flags: Readonly<Record<string
 
 /** Adds the flags of a command that reads weights. */
 export function addLoading(command: Command): Command {
-  return addGroup(command, "Reading weights:", {
-    "--key <name>": "key of the state dict in a checkpoint dictionary, such as model",
-    "--allow-non-finite": "accept weights that are NaN or infinite",
+  return addGroup(addPart(command), READING, { "--allow-non-finite": "accept weights that are NaN or infinite" });
+}
+
+/** Adds the flags that say which tensors of a file are meant. */
+export function addPart(command: Command): Command {
+  return addGroup(command, READING, {
+    "--key <name>": "key of the state dict in a checkpoint that holds several, such as model",
+    "--strip-prefix <text>":
+      "take this off the keys (default: module., _orig_mod., model., net., student., ema. where all have it)",
   });
 }
 
 /** Adds the flag that says which network a file holds. */
 export function addNetwork(command: Command, flag = "--network"): Command {
   const text = `network of a .pth file, or a class of your own: "mlp(hidden=[64])", ${OWN} (default: what the file says)`;
-  return addGroup(command, "Reading weights:", { [`${flag} ${NETWORK}`]: text });
+  return addGroup(command, READING, { [`${flag} ${NETWORK}`]: text });
 }
 
 /** The same as the library takes it. */
-export function loadOptions({ key, allowNonFinite = false }: LoadFlags): LoadOptions {
-  return { allowNonFinite, ...(key !== undefined && { key }) };
+export function loadOptions(flags: LoadFlags): LoadOptions {
+  return { ...partOptions(flags), allowNonFinite: flags.allowNonFinite ?? false };
+}
+
+/** Which tensors of a file are meant; what was left out of it is told on standard error. */
+export function partOptions({ key, stripPrefix, quiet = false }: Omit<LoadFlags, "allowNonFinite">): ReadOptions {
+  return {
+    ...(key !== undefined && { key }),
+    ...(stripPrefix !== undefined && { stripPrefix }),
+    ...(!quiet && { onNote: printError }),
+  };
 }
 
 /** What was given on the command line, without defaults. */

@@ -10,6 +10,7 @@ import {
   addShowing,
   givenFlags,
   type LoadFlags,
+  partOptions,
   type ShowFlags,
   toNumber,
 } from "./flags.js";
@@ -80,7 +81,7 @@ async function descriptionFor(student: string, flags: PredictFlags): Promise<Pre
     const { source } = await setUp(options);
     return preprocessingOf(source.train());
   }
-  const description = await readPreprocessing(student);
+  const description = await readPreprocessing(student, partOptions({ ...flags, quiet: true }));
   if (description !== null) return description;
   const reason = `${student} does not say how inputs are made, as the .safetensors files of runs do`;
   throw new UsageError(`--data: ${reason}: give such a file as --student, or name the data it was trained on`);

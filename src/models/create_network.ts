@@ -1,7 +1,8 @@
 import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
+import { unwrapped } from "../nn/key_prefixes.js";
 import type { Module } from "../nn/module.js";
-import type { StateDict } from "../nn/state_dict.js";
+import { fittingState, type StateDict } from "../nn/state_dict.js";
 import {
   type Expression,
   formatExpression,
@@ -75,11 +76,14 @@ export interface NetworkOfState extends Partial<NetworkContext> {
   modules?: UserModules;
   /** What names the network, for errors; default: `--network`. */
   argument?: string;
+  /** Called with a line on what was taken off all keys. */
+  onNote?: (text: string) => void;
 }
 
 /**
  * The network that a state dict belongs to, with its values: the one that is named, or that the file's metadata name, or a
- * {@link TeacherNet} or {@link StudentNet} of any sizes, which the keys tell. Its initial values are drawn from the
+ * {@link TeacherNet} or {@link StudentNet} of any sizes, which the keys tell. What wrappers of PyTorch put before all keys
+ * (`module.`, `_orig_mod.`, `model.`, ...) is taken off if the rest fits. Its initial values are drawn from the
  * current stream before they are replaced, as when a program makes one and loads into it. A module of the user's own runs
  * only if `network` names it: metadata alone never run code.
  *
@@ -92,12 +96,12 @@ export interface NetworkOfState extends Partial<NetworkContext> {
  * ```
  */
 export function networkFrom(state: StateDict, options: NetworkOfState = {}): Module {
-  const { network, modules, argument = "--network" } = options;
+  const { network, argument = "--network" } = options;
   const stored = storedSpec(options.metadata ?? {});
-  if (network === undefined && stored === null) return loaded(recognized(state, argument), state);
+  if (network === undefined && stored === null) return loaded(recognized(state, argument), state, options);
   if (network === undefined) {
     const spec = expectRegistered(stored as NetworkSpec, argument);
-    return ofMetadata(() => loaded(spec, state, NETWORK_KEY));
+    return ofMetadata(() => loaded(spec, state, options, NETWORK_KEY));
   }
   const named = parseExpression(network, "network");
   const text = isModulePath(named[0].name) ? formatExpression(named) : MODELS.canonical(network);
@@ -106,7 +110,7 @@ export function networkFrom(state: StateDict, options: NetworkOfState = {}): Mod
   }
   const shape = options.shape ?? stored?.shape ?? inputShape(state);
   const classes = options.classes ?? stored?.classes ?? outputClasses(state);
-  return loaded({ network: text, shape, classes }, state, "network", modules);
+  return loaded({ network: text, shape, classes }, state, options, "network");
 }
 
 /** What the texts of a file say of its network; null if they say nothing. */
@@ -156,8 +160,8 @@ function expectRegistered(spec: NetworkSpec, argument: string): NetworkSpec {
 }
 
 function recognized(state: StateDict, argument: string): NetworkSpec {
-  for (const entry of MODELS.entries) {
-    const spec = entry.recognize?.(state) ?? null;
+  for (const { state: each } of unwrapped(state)) {
+    const spec = recognize(each);
     if (spec !== null) return spec;
   }
   const keys = Object.keys(state);
@@ -166,11 +170,30 @@ function recognized(state: StateDict, argument: string): NetworkSpec {
   const names = MODELS.entries.flatMap((entry) => (entry.recognize ? [entry.name] : []));
   throw new DistilleryError(
     "BAD_CHECKPOINT",
-    `${some} are of no network that is recognised (${names.join(", ")}): name it, as ${argument} "mlp(hidden=[64])"`,
+    `${some} are of no network that is recognised (${names.join(", ")}): name it, as ${argument} "mlp(hidden=[64])"${otherPrefixes(state)}`,
   );
 }
 
-function loaded(spec: NetworkSpec, state: StateDict, source?: string, modules?: UserModules): Module {
+function recognize(state: StateDict): NetworkSpec | null {
+  for (const entry of MODELS.entries) {
+    const spec = entry.recognize?.(state) ?? null;
+    if (spec !== null) return spec;
+  }
+  return null;
+}
+
+/** What reads the networks that are recognised under other prefixes than those of wrappers. */
+function otherPrefixes(state: StateDict): string {
+  const prefixes = new Set(Object.keys(state).map((key) => key.slice(0, key.indexOf(".") + 1)));
+  const found = [...prefixes].find((prefix) => {
+    const under = Object.entries(state).filter(([key]) => prefix !== "" && key.startsWith(prefix));
+    return recognize(Object.fromEntries(under.map(([key, tensor]) => [key.slice(prefix.length), tensor]))) !== null;
+  });
+  if (found === undefined) return "";
+  return `; those under ${show(found)} are: --strip-prefix ${found} reads them, in a program { stripPrefix: ${show(found)} }`;
+}
+
+function loaded(spec: NetworkSpec, state: StateDict, { modules, onNote }: NetworkOfState, source?: string): Module {
   const { network, shape, classes } = spec;
   const misfit = (text: string, cause?: unknown) =>
     new DistilleryError(
@@ -185,7 +208,10 @@ function loaded(spec: NetworkSpec, state: StateDict, source?: string, modules?: 
     () => createNetwork(network, spec, { argument: source ?? "network", ...(modules && { modules }) }),
   );
   try {
-    return module.loadStateDict(state);
+    const { prefix } = fittingState(module.stateDict(), state);
+    module.loadStateDict(state);
+    if (prefix !== "") onNote?.(`took ${JSON.stringify(prefix)} off all keys`);
+    return module;
   } catch (error) {
     if (source === undefined || !(error instanceof DistilleryError)) throw error;
     throw misfit(error.message, error);

@@ -2,18 +2,23 @@ import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { IntTensor, LongTensor } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
+import { type Unwrapped, unwrapped } from "./key_prefixes.js";
 
 /** Tensors under PyTorch's keys: `fc1.weight`, `bn1.running_var`, `bn1.num_batches_tracked`. */
 export type StateDict = Record<string, Tensor | IntTensor | LongTensor>;
 
+/** PyTorch before 0.4.1 had no such counter; its files load in PyTorch of today. */
+const COUNTER = /(^|\.)num_batches_tracked$/;
+
 /**
  * Copies `source` into the tensors of `target`, all or nothing: keys and shapes are checked first, and every mismatch
- * is listed, in the words of PyTorch's `load_state_dict`.
+ * is listed, in the words of PyTorch's `load_state_dict`. What wrappers put before all keys is taken off if the rest fits.
  */
-export function loadInto(name: string, target: StateDict, source: StateDict, strict: boolean): void {
-  if (typeof source !== "object" || source === null) {
-    throw new DistilleryError("BAD_DTYPE", `state: expected a state dict, got ${show(source)}`);
+export function loadInto(name: string, target: StateDict, given: StateDict, strict: boolean): void {
+  if (typeof given !== "object" || given === null) {
+    throw new DistilleryError("BAD_DTYPE", `state: expected a state dict, got ${show(given)}`);
   }
+  const { state: source } = fittingState(target, given);
   const problems = findMismatches(target, source, strict);
   if (problems.length > 0) {
     throw new DistilleryError(
@@ -30,9 +35,16 @@ export function loadInto(name: string, target: StateDict, source: StateDict, str
   }
 }
 
+/** A state dict as the keys of `target` want it: as it is, or without the prefixes of wrappers if that makes it fit. */
+export function fittingState(target: StateDict, source: StateDict): Unwrapped<StateDict[string]> {
+  const isPart = ({ state }: Unwrapped<unknown>) => Object.keys(state).every((key) => Object.hasOwn(target, key));
+  const [asItIs, ...shorter] = unwrapped(source);
+  return isPart(asItIs) ? asItIs : (shorter.find(isPart) ?? asItIs);
+}
+
 function findMismatches(target: StateDict, source: StateDict, strict: boolean): string[] {
   const quote = (keys: string[]) => `${keys.map((key) => `"${key}"`).join(", ")}.`;
-  const missing = Object.keys(target).filter((key) => !Object.hasOwn(source, key));
+  const missing = Object.keys(target).filter((key) => !Object.hasOwn(source, key) && !COUNTER.test(key));
   const unexpected = Object.keys(source).filter((key) => !Object.hasOwn(target, key));
   const problems: string[] = [];
   if (strict && missing.length > 0) problems.push(`Missing key(s) in state_dict: ${quote(missing)}`);

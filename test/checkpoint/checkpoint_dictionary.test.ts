@@ -42,25 +42,36 @@ describe("the weights of a checkpoint dictionary", () => {
   test("where there are two, the error names them, and key takes one", async () => {
     const { message } = await failure(load(fixture("two_models.pth")), "BAD_CHECKPOINT");
     expect(message).toContain('state dicts are under "model", "ema": choose one, as in load(file, { key: "model" })');
+    expect(message).toContain("on the command line --key model");
     expect(await load(fixture("two_models.pth"), { key: "ema" })).toEqual(await load(fixture("state_dict.pth")));
   });
 
-  test("under another name only with key", async () => {
+  test("alone under another name, with a key and without", async () => {
     const file = write(`${dict(op.text("ema"), dict(op.text("w"), tensorOps()))}.`);
-    expect((await failure(load(file), "BAD_CHECKPOINT")).message).toContain('are under "ema"');
+    expect(Object.keys(await load(file))).toEqual(["w"]);
     expect(Object.keys(await load(file, { key: "ema" }))).toEqual(["w"]);
   });
 
-  test("beside tensors at the top they are not taken for all", async () => {
-    const file = write(`${dict(op.text("w"), tensorOps(), op.text("model"), dict(op.text("w"), tensorOps()))}.`);
-    expect((await failure(load(file), "BAD_CHECKPOINT")).message).toContain('"model" holds a dict; state dicts are');
+  test("beside tensors at the top: those under a usual name, whose others are told, or those of paths", async () => {
+    const both = (top: string, name: string) =>
+      write(`${dict(op.text(top), tensorOps(), op.text(name), dict(op.text("w"), tensorOps()))}.`);
+    const notes: string[] = [];
+    const onNote = (text: string) => notes.push(text);
+    expect(Object.keys(await load(both("mean", "model"), { onNote }))).toEqual(["w"]);
+    expect(Object.keys(await load(both("fc.weight", "ema"), { onNote }))).toEqual(["fc.weight"]);
+    const file = both("mean", "ema");
+    expect(notes).toEqual([`${file}: left out "mean" (a tensor)`, `${file}: left out "ema" (a dict)`]);
+    const { message } = await failure(load(file), "BAD_CHECKPOINT");
+    expect(message).toContain('state dicts are under "ema"; others are at the top, under "": choose one');
+    expect(Object.keys(await load(file, { key: "" }))).toEqual(["mean"]);
+    expect(Object.keys(await load(file, { key: "ema" }))).toEqual(["w"]);
   });
 
   test.each<[string, string, RegExp]>([
     ["nested.pth", "model", /holds nothing under "model"; state dicts are under "state_dict"/],
     ["nested.pth", "epoch", /holds a number under "epoch"/],
-    ["training.pth", "optimizer", /"state" holds a dict; "optimizer" is no state dict: state dicts are under "model"/],
-    ["plain_dict.pth", "model", /holds nothing under "model"; only plain dictionaries/],
+    ["training.pth", "optimizer", /holds a dict without tensors under "optimizer"; state dicts are under "model"/],
+    ["plain_dict.pth", "model", /holds nothing under "model"; its tensors are at its top/],
     ["tensor.pth", "model", /holds a tensor/],
   ])("%s has none under %s", async (name, key, reason) => {
     expect((await failure(load(fixture(name), { key }), "BAD_CHECKPOINT")).message).toMatch(reason);

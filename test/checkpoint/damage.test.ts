@@ -72,7 +72,7 @@ test.each<[string, Uint8Array, RegExp]>([
   ["one byte", Uint8Array.of(0x50), /is neither a \.pth file of PyTorch nor a \.safetensors/],
   ["text", Buffer.from("Epoch [1/150] | KD Loss: 0.9846 | LR: 0.000031\n"), /is neither/],
   ["zeros", new Uint8Array(1000), /is neither/],
-  ["gzip", Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0), /is neither/],
+  ["gzip", Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0), /is compressed by gzip/],
   ["PK and nothing else", Buffer.from("PK"), /its zip archive is damaged/],
   ["a bare pickle", Buffer.from("\x80\x02}q\x00.", "latin1"), /a bare pickle/],
 ])("a foreign file: %s", async (_, bytes, reason) => {

@@ -36,7 +36,7 @@ describe("names that are not of a tensor dictionary", () => {
   });
 
   test("a name with line ends and quotes is shown on one line", async () => {
-    const message = await refused(dictOf(`${op.global("o\rs", '"\u001b[31m')}.`));
+    const message = await refused(dictOf(`${op.global("o\rs", '"\u001b[31m')}`));
     expect(message).toContain('GLOBAL "o\\rs.\\"\\u001b[31m"');
   });
 });

@@ -16,8 +16,10 @@ import {
 export interface Reading {
   /** Makes the error for a problem. */
   fail(problem: string): Error;
-  /** The placeholder for a value that is not read, if only the weights are; otherwise throws. */
-  foreign(name: string, problem: string): Foreign;
+  /** The placeholder for a value that is not read, if only the weights are; otherwise throws. `place`: of its instruction. */
+  foreign(name: string, problem: string, place?: number): Foreign;
+  /** The place of the current instruction. */
+  readonly place: number;
 }
 
 /** NumPy's names for what makes a number: `np.float64(0.93)` is pickled as a call of `scalar`. NumPy 1 and 2. */
@@ -32,12 +34,20 @@ const ORDERED_DICT = "collections.OrderedDict";
 const COUNTER = "collections.Counter";
 const REBUILD_TENSOR = "torch._utils._rebuild_tensor_v2";
 const REBUILD_PARAMETER = "torch._utils._rebuild_parameter";
-const TENSORS = [ORDERED_DICT, COUNTER, REBUILD_TENSOR, REBUILD_PARAMETER, ...STORAGES.keys()];
+/** A parameter, and a tensor, on which a program set attributes. */
+const REBUILD_WITH_STATE = "torch._utils._rebuild_parameter_with_state";
+const REBUILD_FROM_TYPE = "torch._tensor._rebuild_from_type_v2";
+const TENSOR_TYPES = ["torch.Tensor", "torch.nn.parameter.Parameter"];
+const TENSORS = [
+  ...TENSOR_TYPES,
+  ...[ORDERED_DICT, COUNTER, REBUILD_TENSOR, REBUILD_PARAMETER, REBUILD_WITH_STATE, REBUILD_FROM_TYPE],
+  ...STORAGES.keys(),
+];
 const ALLOWED = new Set([...TENSORS, ...SCALARS, DTYPE, ENCODE]);
 
 /** The global of a name, if a dictionary of tensors may hold it; every other is foreign. */
 export function globalNamed(name: string, reading: Reading): Global | Foreign {
-  if (name === COUNTER) return { kind: "global", name, misuse: reading.fail(notAllowed(name)) };
+  if (name === COUNTER) return { kind: "global", name, place: reading.place };
   if (ALLOWED.has(name)) return { kind: "global", name };
   if (/^torch\.\w+Storage$/.test(name)) {
     const read = STORED_TYPES.map((type) => type.torch).join(", ");
@@ -47,9 +57,8 @@ export function globalNamed(name: string, reading: Reading): Global | Foreign {
 }
 
 function notAllowed(name: string): string {
-  const text = "is not allowed: only a state_dict is read, and nothing of the file is run";
-  const advice = "if the state_dict is under a key, load(file, { key }) leaves the rest out";
-  return `GLOBAL ${quote(name)} ${text}; ${advice}`;
+  const text = "is not allowed: only tensors, numbers and texts are read, and nothing of the file is run";
+  return `GLOBAL ${quote(name)} ${text}; load(file) reads the weights and leaves the rest out`;
 }
 
 /** What calling one of the globals would give, made without calling anything. */
@@ -61,10 +70,12 @@ export function reduce(callee: Value, args: Value, reading: Reading): Value {
   const { items } = args;
   if (callee.name === REBUILD_TENSOR) return tensorView(items, reading);
   if (callee.name === REBUILD_PARAMETER) return parameterView(items, reading);
+  if (callee.name === REBUILD_WITH_STATE) return parameterView(items.slice(0, -1), reading);
+  if (callee.name === REBUILD_FROM_TYPE) return typedTensor(items, reading);
   if (SCALARS.includes(callee.name)) return number(items, reading);
   const made = madeOf(callee.name, items);
   if (made !== null) return made;
-  if (callee.misuse !== undefined) throw callee.misuse;
+  if (callee.place !== undefined) return reading.foreign(callee.name, notAllowed(callee.name), callee.place);
   throw reading.fail(`REDUCE of ${quote(callee.name)} with ${items.length} arguments is not allowed`);
 }
 
@@ -96,15 +107,18 @@ export function storageOf(id: Value, { fail }: Reading): Storage | Foreign {
   return { kind: "storage", type: stored, key, count };
 }
 
-function tensorView(args: readonly Value[], { fail }: Reading): StoredView | Foreign {
+function tensorView(args: readonly Value[], { fail, foreign }: Reading): StoredView | Foreign {
   const [storage, offset, shape, strides, requiresGrad, hooks, metadata = null] = args;
   if (isKind(storage, "foreign")) return storage;
   if (args.length < 6 || args.length > 7 || !isKind(storage, "storage") || typeof requiresGrad !== "boolean") {
     throw fail("REDUCE of _rebuild_tensor_v2 with other arguments than PyTorch's");
   }
-  if (!isEmptyDict(hooks)) throw fail("a tensor with backward hooks is not allowed");
+  if (!isEmptyDict(hooks)) return foreign("torch.Tensor", "a tensor with backward hooks is not allowed");
   if (metadata !== null && !isEmptyDict(metadata)) {
-    throw fail("a conjugate or negative view is not read: write tensor.resolve_conj().resolve_neg()");
+    return foreign(
+      "torch.Tensor",
+      "a conjugate or negative view is not read: write tensor.resolve_conj().resolve_neg()",
+    );
   }
   if (!isCount(offset)) throw fail(`a tensor's offset is ${String(offset)}`);
   const [lengths, steps] = [counts(shape), counts(strides)];
@@ -121,6 +135,16 @@ function parameterView(args: readonly Value[], { fail }: Reading): StoredView | 
     throw fail("REDUCE of _rebuild_parameter with other arguments than PyTorch's");
   }
   return data;
+}
+
+/** A tensor on which a program set attributes, which are dropped; a class of its own is foreign. */
+function typedTensor([callee, type, args]: readonly Value[], reading: Reading): StoredView | Foreign {
+  const isTensor = isKind(type, "global") && TENSOR_TYPES.includes(type.name);
+  if (isTensor && isKind(callee, "global") && isKind(args, "tuple")) {
+    if (callee.name === REBUILD_TENSOR) return tensorView(args.items, reading);
+    if (callee.name === REBUILD_PARAMETER) return parameterView(args.items, reading);
+  }
+  return reading.foreign(isKind(type, "foreign") ? type.name : REBUILD_FROM_TYPE, notAllowed(REBUILD_FROM_TYPE));
 }
 
 function isEmptyDict(value: Value | undefined): boolean {

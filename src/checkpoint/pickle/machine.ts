@@ -8,6 +8,7 @@ import { type Dict, type Foreign, isKind, kindOf, type Value } from "./values.js
 const MAX_STACK = 2 ** 14;
 const MAX_NESTING = 100;
 
+const NO_UTF8 = "a text is not UTF-8";
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** The state of a pickle being read: the position, the stack, the memo. Every step is bounded; nothing recurses. */
@@ -27,16 +28,18 @@ export class PickleMachine implements Reading {
   ) {}
 
   /** The error for a problem at the instruction that is being read. */
-  readonly fail = (problem: string): Error => {
-    const code = this.bytes[this.#instruction];
-    const position = code === undefined ? "the end" : `byte ${this.#instruction} (${opcodeName(code)})`;
-    return badCheckpoint(this.file, `data.pkl at ${position}: ${problem}`);
+  readonly fail = (problem: string): Error => this.#failAt(this.#instruction, problem);
+
+  readonly foreign = (name: string, problem: string, place = this.#instruction): Foreign => {
+    const refusal = () => this.#failAt(place, problem);
+    if (this.leavesOut) return { kind: "foreign", name, refusal };
+    throw refusal();
   };
 
-  readonly foreign = (name: string, problem: string): Foreign => {
-    if (this.leavesOut) return { kind: "foreign", name };
-    throw this.fail(problem);
-  };
+  /** The place of the instruction that is being read. */
+  get place(): number {
+    return this.#instruction;
+  }
 
   /** The code of the next instruction. */
   next(): number {
@@ -57,10 +60,10 @@ export class PickleMachine implements Reading {
   }
 
   /** Takes `length` bytes as a whole number with a sign; a bigint from 2^53 on. */
-  long(length: number): number | bigint {
+  long(length: number): number | bigint | Foreign {
     const bytes = this.take(length);
     // Python writes the fewest bytes that do, and PyTorch some numbers in 8.
-    if (length > 8) throw this.fail("a number is too large");
+    if (length > 8) return this.foreign("int", "a number is too large");
     const value = BigInt.asIntN(
       8 * length,
       bytes.reduceRight((sum, byte) => sum * 256n + BigInt(byte), 0n),
@@ -68,17 +71,27 @@ export class PickleMachine implements Reading {
     return Number.isSafeInteger(Number(value)) ? Number(value) : value;
   }
 
-  text(length: number): string {
-    return this.#decode(this.take(length));
+  text(length: number): string | Foreign {
+    const bytes = this.take(length);
+    try {
+      return UTF8.decode(bytes);
+    } catch {
+      // Half of a surrogate pair, as Python has it in the names of files.
+      return this.foreign("str", NO_UTF8);
+    }
   }
 
   /** Takes the text before the next line feed. */
   line(): string {
     const length = this.bytes.subarray(this.#at, this.#at + 256).indexOf(0x0a);
     if (length < 0) throw this.fail("a name has no end");
-    const line = this.#decode(this.take(length));
+    const bytes = this.take(length);
     this.#at++;
-    return line;
+    try {
+      return UTF8.decode(bytes);
+    } catch {
+      throw this.fail(NO_UTF8);
+    }
   }
 
   push(value: Value): void {
@@ -162,11 +175,9 @@ export class PickleMachine implements Reading {
     if (++this.#objects > MAX_OBJECTS) throw this.fail(`more than ${MAX_OBJECTS} objects`);
   }
 
-  #decode(bytes: Buffer): string {
-    try {
-      return UTF8.decode(bytes);
-    } catch {
-      throw this.fail("a text is not UTF-8");
-    }
+  #failAt(place: number, problem: string): Error {
+    const code = this.bytes[place];
+    const position = code === undefined ? "the end" : `byte ${place} (${opcodeName(code)})`;
+    return badCheckpoint(this.file, `data.pkl at ${position}: ${problem}`);
   }
 }

@@ -1,4 +1,4 @@
-import { badCheckpoint, quote } from "../bad_checkpoint.js";
+import { badCheckpoint, quote, saveAgain, TRUSTED } from "../bad_checkpoint.js";
 import { globalNamed, orderOf, reduce, storageOf } from "./globals.js";
 import { PickleMachine } from "./machine.js";
 import { opcodeName } from "./opcodes.js";
@@ -41,6 +41,7 @@ const STEPS: ReadonlyMap<number, Step> = new Map<number, Step>([
   [0x88, (m) => m.push(true)],
   [0x89, (m) => m.push(false)],
   [0x8a, (m) => m.push(m.long(m.uint(1)))],
+  [0x8b, (m) => m.push(m.long(m.uint(4)))],
 ]);
 
 /**
@@ -55,7 +56,11 @@ export function readPickle(bytes: Uint8Array, file: string, leavesOut = false): 
   const machine = new PickleMachine(bytes, file, leavesOut);
   if (machine.next() !== PROTO) throw machine.fail("a pickle begins with PROTO");
   const protocol = machine.uint(1);
-  if (protocol !== 2) throw machine.fail(`pickle protocol ${protocol}: only 2 is read, torch.save's default`);
+  if (protocol !== 2) {
+    throw machine.fail(
+      `pickle protocol ${protocol}: only 2 is read, torch.save's default: ${saveAgain(file, TRUSTED)}`,
+    );
+  }
   for (let code = machine.next(); code !== STOP; code = machine.next()) {
     const step = STEPS.get(code);
     if (step === undefined) throw notAllowed(machine, code);
@@ -84,24 +89,28 @@ function newObject(machine: PickleMachine): void {
   const args = machine.pop();
   const made = machine.pop();
   if (!isKind(made, "foreign") || !isKind(args, "tuple")) throw notAllowed(machine, NEWOBJ);
-  machine.push(made);
+  machine.push({ ...made });
 }
 
 /**
- * BUILD sets attributes. A state_dict has one, `_metadata`, the versions of its modules: accepted and dropped. A NumPy
- * type gets its byte order.
+ * BUILD sets attributes. A state_dict has `_metadata`, the versions of its modules, and what a program set: accepted and
+ * dropped. A NumPy type gets its byte order. A network that was pickled whole has `_parameters`.
  */
 function build(machine: PickleMachine): void {
   const state = machine.pop();
   const made = machine.top();
-  if (isKind(made, "foreign")) return;
-  if (isKind(made, "dtype") && made.order === null) {
-    made.order = orderOf(state);
-    if (made.order === null) throw machine.fail("the state of a NumPy type is none");
+  if (isKind(made, "foreign")) {
+    if (isKind(state, "dict") && state.entries.some(([key]) => key === "_parameters")) made.isModule = true;
     return;
   }
-  const isMetadata =
-    isKind(state, "dict") && state.entries.every(([key, value]) => key === "_metadata" && isKind(value, "dict"));
+  if (isKind(made, "dtype") && made.order === null) {
+    // Without one no number is read by it: of a date, or of a type of several fields.
+    made.order = orderOf(state) ?? machine.foreign(made.code, "the state of a NumPy type is none").name;
+    return;
+  }
+  const isAttribute = ([key, value]: [Value, Value]) =>
+    key === "_metadata" ? isKind(value, "dict") : typeof key === "string" && !key.startsWith("__");
+  const isMetadata = isKind(state, "dict") && state.entries.every(isAttribute);
   if (!isMetadata || !machine.topDict().ordered) {
     throw machine.fail(`attributes other than a state_dict's ${quote("_metadata")} are not allowed`);
   }

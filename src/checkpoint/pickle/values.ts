@@ -39,8 +39,8 @@ export interface Dict {
 export interface Global {
   readonly kind: "global";
   readonly name: string;
-  /** The error at the place of a name that is allowed with its usual arguments only. */
-  readonly misuse?: Error;
+  /** The place of a name that is allowed with its usual arguments only. */
+  readonly place?: number;
 }
 
 /** The elements of one or more tensors: an entry of the archive, by its key. */
@@ -78,12 +78,19 @@ export interface Bytes {
 export interface Foreign {
   readonly kind: "foreign";
   readonly name: string;
+  /** The error of a file in which it stands where a tensor has to. */
+  refusal(): Error;
+  /** Whether it is a network, pickled whole. */
+  isModule?: boolean;
 }
 
 /** The name of a value's type for a message. */
 export function kindOf(value: Value): string {
   if (value === null) return "None";
-  if (typeof value === "object") return value.kind === "foreign" ? `value of ${quote(value.name)}` : value.kind;
+  if (typeof value === "object") {
+    if (value.kind !== "foreign") return value.kind;
+    return `${value.isModule ? "whole network" : "value"} of ${quote(value.name)}`;
+  }
   return { boolean: "bool", number: "number", bigint: "number", string: "str" }[typeof value as Scalar];
 }
 

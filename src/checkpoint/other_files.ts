@@ -1,0 +1,100 @@
+import { quote, SAFE, saveAgain } from "./bad_checkpoint.js";
+
+/** How PyTorch's format before 1.6 begins: the pickle of a number. */
+const LEGACY = "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
+const HEAD = 512;
+const TAR_AT = 257;
+
+/** A kind of file that people have in the place of weights: how it is recognised, what it is and what mends it. */
+type Kind = readonly [is: (head: string) => boolean, text: (file: string) => string];
+
+const begins =
+  (...starts: readonly string[]) =>
+  (head: string) =>
+    starts.some((start) => head.startsWith(start));
+const beginsAsMarkup = (...starts: readonly string[]) => {
+  const isMarkup = begins(...starts);
+  return (head: string) => isMarkup(head.trimStart().toLowerCase());
+};
+
+const KINDS: readonly Kind[] = [
+  [
+    begins("version https://git-lfs"),
+    (file) => `a pointer of Git LFS, not the weights: git lfs pull --include=${shell(file)} fetches them`,
+  ],
+  [beginsAsMarkup("<!doctype html", "<html", "<head", "<body"), () => `an HTML page, not weights${DOWNLOAD}`],
+  [beginsAsMarkup("<?xml"), () => `an XML text, not weights${DOWNLOAD}`],
+  [begins("\x89HDF\r\n\x1a\n"), (file) => `an HDF5 file (.h5)${keras(file)}`],
+  [
+    isOnnx,
+    (file) =>
+      "an ONNX graph, which is not read: in Python, import onnx, onnx.numpy_helper as h, safetensors.numpy as s; " +
+      `s.save_file({t.name: h.to_array(t) for t in onnx.load(${python(file)}).graph.initializer}, "weights.safetensors") writes its weights`,
+  ],
+  [
+    begins("\x93NUMPY"),
+    (file) => `a .npy file, one array of NumPy without a key: in Python, numpy.load(${python(file)}) reads it`,
+  ],
+  [begins(LEGACY), (file) => `a bare pickle, PyTorch's format before 1.6, which is not read: ${saveAgain(file, SAFE)}`],
+  [
+    begins("\x80\x02", "\x80\x03", "\x80\x04", "\x80\x05"),
+    (file) =>
+      "a bare pickle, as pickle.dump writes it, which is not read: in Python, import pickle, torch; " +
+      `torch.save(pickle.load(open(${python(file)}, "rb")), "weights.pth") mends it (it runs the file's code: only if you trust it)`,
+  ],
+  [begins("\x1f\x8b"), (file) => `compressed by gzip: gunzip ${shell(file)} unpacks it`],
+  [begins("BZh", "\xfd7zXZ", "\x28\xb5\x2f\xfd", "7z\xbc\xaf", "Rar!"), () => "a compressed archive: unpack it first"],
+  [begins("GGUF"), () => "a GGUF file of llama.cpp, whose quantized weights are not read"],
+];
+
+/** A protobuf of ONNX begins with its version, then the producer, the domain or the graph. */
+function isOnnx(head: string): boolean {
+  const [first, version, field] = [0, 1, 2].map((at) => head.charCodeAt(at));
+  return first === 0x08 && version > 0 && version < 0x20 && [0x12, 0x1a, 0x22, 0x3a, 0x42].includes(field);
+}
+
+const DOWNLOAD = ": a download got it in the place of the file: get the file itself, as curl -fLO URL does";
+
+/** What the bytes of a file are that is neither a `.pth` nor a `.safetensors` file, and what mends it. */
+export function otherFile(bytes: Uint8Array, file: string): string {
+  if (bytes.length === 0) return "is empty";
+  const head = Buffer.from(bytes.subarray(0, HEAD)).toString("latin1");
+  const known = KINDS.find(([is]) => is(head));
+  if (known !== undefined) return `is ${known[1](file)}`;
+  if (head.startsWith("ustar", TAR_AT)) {
+    return `is a tar archive: unpack it; if it is of PyTorch before 0.1.10, ${saveAgain(file, SAFE)}`;
+  }
+  const neither = "is neither a .pth file of PyTorch nor a .safetensors file";
+  // Printable: the answer of a server, an index of other files.
+  return /^[\s!-~]+$/.test(head) ? `${neither}, but a text: ${quote(head.trim())}` : neither;
+}
+
+/** What a zip archive is that `torch.save` did not write, by the names of its entries. */
+export function otherArchive(paths: readonly string[], file: string): string {
+  if (paths.some((path) => path.endsWith(".weights.h5"))) return `a .keras file${keras(file)}`;
+  if (paths.some((path) => path.endsWith(".npy"))) {
+    const line = `torch.save({k: torch.from_numpy(z[k]) for k in z}, "weights.pth")`;
+    return `a .npz file, arrays of NumPy: in Python, import numpy, torch; z = numpy.load(${python(file)}); ${line} converts it`;
+  }
+  const inner = paths.find((path) => /\.(pth?|ckpt|bin|safetensors)$/.test(path));
+  if (inner !== undefined) return `a zip archive around ${quote(inner)}: unzip ${shell(file)} unpacks it`;
+  return "a zip archive, but not one of PyTorch: it has no data.pkl";
+}
+
+/** A layer of Keras keeps its weights as inputs x outputs, PyTorch's as outputs x inputs. */
+function keras(file: string): string {
+  return (
+    ", Keras's weights, which are not read: in Python, import keras, safetensors.numpy as s; " +
+    `d = [l for l in keras.models.load_model(${python(file)}).layers if l.get_weights()]; ` +
+    's.save_file({f"fc{i}.{n}": w.T.copy() for i, l in enumerate(d, 1) for n, w in zip(("weight", "bias"), l.get_weights())}, ' +
+    '"weights.safetensors") writes those of its dense layers'
+  );
+}
+
+function python(text: string): string {
+  return JSON.stringify(text);
+}
+
+function shell(text: string): string {
+  return /^[\w./=,:@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}
