@@ -1,24 +1,44 @@
 import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { type Expression, Registry, type UserModules } from "../registry/index.js";
+import { attentionTransferEntry } from "./attention_transfer_loss.js";
+import { cosineFeatureEntry } from "./cosine_feature_loss.js";
+import { crdEntry } from "./crd_loss.js";
 import { crossEntropyEntry } from "./cross_entropy.js";
 import { distEntry } from "./dist_loss.js";
 import { dkdEntry } from "./dkd_loss.js";
 import { functionLoss, type LossFunction } from "./function_loss.js";
+import { hintEntry } from "./hint_loss.js";
 import { jsdEntry } from "./jsd_loss.js";
 import { kdEntry } from "./kd_loss.js";
 import { logitMseEntry } from "./logit_mse.js";
 import { logitStandardizedKdEntry } from "./logit_standardized_kd_loss.js";
 import { type DistillationLoss, expectDistillationLoss, isDistillationLoss, type LossContext } from "./loss.js";
 import { multiLabelKdEntry } from "./multi_label_kd_loss.js";
+import { pktEntry } from "./pkt_loss.js";
+import { rkdEntry } from "./rkd_loss.js";
+import { similarityPreservingEntry } from "./similarity_preserving_loss.js";
 import { topKKdEntry } from "./top_k_kd_loss.js";
+import { vidEntry } from "./vid_loss.js";
 import { withWarmup } from "./warmup.js";
 import { weightedSum } from "./weighted_sum.js";
 
 export type { Annealed } from "./annealed.js";
+export { attentionTransferDistillationLoss, attentionTransferLoss } from "./attention_transfer_loss.js";
+export { cosineFeatureDistillationLoss, cosineFeatureLoss } from "./cosine_feature_loss.js";
+export {
+  type CrdDistillationLossOptions,
+  CrdEmbedding,
+  type CrdLossOptions,
+  crdDistillationLoss,
+  crdLoss,
+} from "./crd_loss.js";
+export { CrdMemory, type CrdMemoryOptions } from "./crd_memory.js";
 export { type CrossEntropyOptions, crossEntropy, crossEntropyDistillationLoss } from "./cross_entropy.js";
 export { type DistDistillationLossOptions, type DistLossOptions, distDistillationLoss, distLoss } from "./dist_loss.js";
 export { type DkdDistillationLossOptions, type DkdLossOptions, dkdDistillationLoss, dkdLoss } from "./dkd_loss.js";
+export type { Layers } from "./features.js";
+export { type HintLossOptions, hintDistillationLoss, hintLoss } from "./hint_loss.js";
 export { type JsdDistillationLossOptions, type JsdLossOptions, jsdDistillationLoss, jsdLoss } from "./jsd_loss.js";
 export {
   type KdDistillationLossOptions,
@@ -46,12 +66,16 @@ export {
   multiLabelKdDistillationLoss,
   multiLabelKdLoss,
 } from "./multi_label_kd_loss.js";
+export { pktDistillationLoss, pktLoss } from "./pkt_loss.js";
+export { type RkdLossOptions, rkdDistillationLoss, rkdLoss } from "./rkd_loss.js";
+export { similarityPreservingDistillationLoss, similarityPreservingLoss } from "./similarity_preserving_loss.js";
 export {
   type TopKKdDistillationLossOptions,
   type TopKKdLossOptions,
   topKKdDistillationLoss,
   topKKdLoss,
 } from "./top_k_kd_loss.js";
+export { type VidLossOptions, VidRegressor, vidDistillationLoss, vidLoss } from "./vid_loss.js";
 export { weightedSum } from "./weighted_sum.js";
 
 /** Distillation losses, each of which may be warmed up. */
@@ -64,13 +88,21 @@ const ENTRIES = [
   jsdEntry,
   topKKdEntry,
   multiLabelKdEntry,
+  hintEntry,
+  cosineFeatureEntry,
+  rkdEntry,
+  similarityPreservingEntry,
+  pktEntry,
+  attentionTransferEntry,
+  vidEntry,
+  crdEntry,
 ].map(withWarmup);
 
 /** The losses that have a name: to add one, write its file and add its entry here. */
 export const LOSSES = new Registry<DistillationLoss, LossContext>("loss", [crossEntropyEntry, ...ENTRIES], {
   expected: "a loss with name, compute, config and needsTeacher, or a function that makes one",
   advice:
-    "it is called with { classes, labelSmoothing, tapShape } and its arguments, and makes a loss; a function of the batch is exported as () => ({ student, teacher }) => ...",
+    "it is called with { classes, labelSmoothing, tapShape, features, samples, labels } and its arguments, and makes a loss; a function of the batch is exported as () => ({ student, teacher }) => ...",
   convert: (value, { classes }, place) =>
     typeof value === "function" ? functionLoss(value as LossFunction, classes) : expectDistillationLoss(value, place),
   accepts: isDistillationLoss,

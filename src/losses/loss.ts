@@ -9,7 +9,7 @@ import { Tensor } from "../tensor/tensor.js";
 export interface Outputs {
   /** [n, classes]. */
   readonly logits: Tensor;
-  /** The outputs of the modules that a loss reads, by their paths: `fc2`, `layers.3`. */
+  /** The outputs of the modules that a loss reads, by their paths: `fc2`, `layers.3`, and `fc3:input` for what `fc3` reads. */
   readonly taps: Readonly<Record<string, Tensor>>;
 }
 
@@ -52,7 +52,7 @@ export type Json = null | boolean | number | string | readonly Json[] | { readon
 export interface DistillationLoss {
   /** As expressions and logs call it. */
   readonly name: string;
-  /** The paths of the modules whose outputs it reads, in the student and in the teacher. */
+  /** The paths of the modules whose outputs it reads, in the student and in the teacher; `fc3:input` is what `fc3` reads. */
   readonly taps?: { readonly student?: readonly string[]; readonly teacher?: readonly string[] };
   /** Regressors and other modules: trained with the student and kept in the checkpoint, but not in the student's file. */
   readonly modules?: Readonly<Record<string, Module>>;
@@ -77,6 +77,12 @@ export interface LossContext {
   readonly labelSmoothing: number;
   /** The shape of a module's output for one sample, by the module's path: for regressors between hidden layers. */
   tapShape(network: "student" | "teacher", path: string): readonly number[];
+  /** The path of a network's features: what the layer reads that gives its logits, as `fc3:input`. */
+  features(network: "student" | "teacher"): string;
+  /** The number of samples that are trained on. */
+  readonly samples: number;
+  /** The class of each of these samples. */
+  labels(): Int32Array;
 }
 
 /** Whether a value is meant as a {@link DistillationLoss}, and not as an expression. */

@@ -3,20 +3,24 @@ import { DistilleryError } from "../errors.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { Module } from "./module.js";
 
+/** What ends a path that means what its module reads, not what it gives: `fc3:input`. */
+const INPUT = ":input";
+
 /**
- * Records the outputs of modules inside a network while it runs, by their paths: forward hooks. Between
- * {@link Taps.open} and {@link Taps.close} the `forward` of each tapped module keeps its last output.
+ * Records the outputs of modules inside a network while it runs, by their paths: forward hooks. `fc3:input` is what `fc3`
+ * reads.
  */
 export class Taps {
-  readonly #modules: readonly (readonly [path: string, module: Module])[];
+  readonly #modules: readonly { path: string; module: Module; reads: boolean }[];
   readonly #outputs = new Map<string, Tensor>();
 
   /** @throws DistilleryError `BAD_ARGUMENT` with the nearest path if the network has no module of a path. */
   constructor(network: Module, paths: readonly string[], argument: string) {
     const modules = new Map(modulesByPath(network));
     this.#modules = paths.map((path) => {
-      const module = modules.get(path);
-      if (module !== undefined) return [path, module];
+      const reads = path.endsWith(INPUT);
+      const module = modules.get(reads ? path.slice(0, -INPUT.length) : path);
+      if (module !== undefined) return { path, module, reads };
       const text = `no module ${JSON.stringify(path)}${suggestion(path, [...modules.keys()]) || "."} It has ${showList([...modules.keys()])}`;
       throw new DistilleryError("BAD_ARGUMENT", `${argument}: ${text}`);
     });
@@ -29,32 +33,15 @@ export class Taps {
   record<T>(body: () => T): { value: T; taps: Readonly<Record<string, Tensor>> } {
     if (this.#modules.length === 0) return { value: body(), taps: NONE };
     this.#outputs.clear();
-    const restore = this.#modules.map(([path, module]) => this.#hook(path, module));
+    const restore = this.#modules.map(({ path, module, reads }) =>
+      hook(module, (input, output) => this.#outputs.set(path, reads ? input : output)),
+    );
     try {
       const value = body();
-      return { value, taps: Object.fromEntries(this.#modules.map(([path]) => [path, this.#output(path)])) };
+      return { value, taps: Object.fromEntries(this.#modules.map(({ path }) => [path, this.#output(path)])) };
     } finally {
       for (const undo of restore.reverse()) undo();
     }
-  }
-
-  #hook(path: string, module: Module): () => void {
-    const own = Object.getOwnPropertyDescriptor(module, "forward");
-    const forward = module.forward;
-    Object.defineProperty(module, "forward", {
-      configurable: true,
-      writable: true,
-      enumerable: own?.enumerable ?? false,
-      value: (...inputs: Tensor[]) => {
-        const output = forward.apply(module, inputs);
-        this.#outputs.set(path, output);
-        return output;
-      },
-    });
-    return () => {
-      if (own === undefined) Reflect.deleteProperty(module, "forward");
-      else Object.defineProperty(module, "forward", own);
-    };
   }
 
   #output(path: string): Tensor {
@@ -66,6 +53,47 @@ export class Taps {
 }
 
 const NONE: Readonly<Record<string, Tensor>> = Object.freeze({});
+
+/**
+ * The path of what the layer reads that gives the network's output: the features of a classifier. `forward` runs the
+ * network.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` if no module inside the network gives its output.
+ */
+export function featuresPath(network: Module, forward: () => Tensor, argument: string): string {
+  const givenBy = new Map<Tensor, string>();
+  const restore = modulesByPath(network).map(([path, module]) =>
+    hook(module, (_, output) => givenBy.has(output) || givenBy.set(output, path)),
+  );
+  try {
+    const path = givenBy.get(forward());
+    if (path !== undefined) return path + INPUT;
+  } finally {
+    for (const undo of restore.reverse()) undo();
+  }
+  const text = "its output comes from no module inside it: name the layer that the loss is to read";
+  throw new DistilleryError("BAD_ARGUMENT", `${argument}: ${text}`);
+}
+
+/** Calls `onCall` with what a module reads and gives, each time that its `forward` runs; gives what undoes it. */
+function hook(module: Module, onCall: (input: Tensor, output: Tensor) => void): () => void {
+  const own = Object.getOwnPropertyDescriptor(module, "forward");
+  const forward = module.forward;
+  Object.defineProperty(module, "forward", {
+    configurable: true,
+    writable: true,
+    enumerable: own?.enumerable ?? false,
+    value: (...inputs: Tensor[]) => {
+      const output = forward.apply(module, inputs);
+      onCall(inputs[0], output);
+      return output;
+    },
+  });
+  return () => {
+    if (own === undefined) Reflect.deleteProperty(module, "forward");
+    else Object.defineProperty(module, "forward", own);
+  };
+}
 
 /** All modules inside a network with their paths, such as `layers.3`, as PyTorch's `named_modules`. */
 function modulesByPath(network: Module, prefix = ""): [string, Module][] {

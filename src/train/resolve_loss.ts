@@ -1,14 +1,15 @@
-import { takeSlice } from "../data/dataset.js";
+import { labelsOf, takeSlice } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import { createLoss, type DistillationLoss, type LossSpec } from "../losses/index.js";
-import { isDistillationLoss } from "../losses/loss.js";
+import { isDistillationLoss, type LossContext } from "../losses/loss.js";
 import { withEvalMode } from "../nn/modes.js";
 import { Module } from "../nn/module.js";
-import { Taps } from "../nn/taps.js";
+import { featuresPath, Taps } from "../nn/taps.js";
 import { type Expression, formatExpression, importModules, parseExpression } from "../registry/index.js";
 import { noGrad } from "../tensor/autograd.js";
 import { Generator, withGenerator } from "../tensor/random.js";
+import type { Tensor } from "../tensor/tensor.js";
 
 /** What a loss is made for: the networks and the data of a run. */
 export interface LossUse {
@@ -32,9 +33,18 @@ export async function resolveLoss(spec: LossSpec, use: LossUse): Promise<Distill
     ? await importModules([formatExpression(parseExpression(spec, "loss"))])
     : undefined;
   const { data, labelSmoothing, generator } = use;
-  const tapShape = (network: "student" | "teacher", path: string) => tapShapeOf(use[network], data, network, path);
-  const context = { classes: data.classes, labelSmoothing, tapShape };
-  const loss = withGenerator(generator, () => createLoss(spec, context, modules && { modules }));
+  const context: LossContext = {
+    ...{ classes: data.classes, labelSmoothing, samples: data.length },
+    tapShape: (network, path) => tapShapeOf(use[network], data, network, path),
+    features: (network) => {
+      const module = expectNetwork(use[network], network);
+      return featuresPath(module, () => forwardOnce(module, data), network);
+    },
+    labels: () => labelsOf(data),
+  };
+  // From a copy: a run sees the same batches, whatever its loss draws for its modules.
+  const own = new Generator().copyFrom(generator);
+  const loss = withGenerator(own, () => createLoss(spec, context, modules && { modules }));
   expectApart(loss, use.teacher);
   return loss;
 }
@@ -57,13 +67,18 @@ export function readsLogitsAlone({ needsTeacher, taps }: DistillationLoss): bool
 
 /** The shape of a module's output for one sample, from a forward pass in eval mode. */
 function tapShapeOf(network: unknown, data: Dataset, argument: string, path: string): readonly number[] {
-  if (!(network instanceof Module)) {
-    throw new DistilleryError("BAD_ARGUMENT", `${argument}: expected a Module, whose hidden layers can be tapped`);
-  }
-  const { inputs } = takeSlice(data, 0, 1);
-  const forward = () => noGrad(() => network.forward(inputs));
-  const { taps } = withGenerator(new Generator(), () =>
-    new Taps(network, [path], argument).record(() => withEvalMode(network, forward)),
-  );
+  const module = expectNetwork(network, argument);
+  const { taps } = new Taps(module, [path], argument).record(() => forwardOnce(module, data));
   return taps[path].shape.slice(1);
+}
+
+function expectNetwork(network: unknown, argument: string): Module {
+  if (network instanceof Module) return network;
+  throw new DistilleryError("BAD_ARGUMENT", `${argument}: expected a Module, whose hidden layers can be tapped`);
+}
+
+/** A network's output for the first sample, in eval mode. */
+function forwardOnce(network: Module, data: Dataset): Tensor {
+  const { inputs } = takeSlice(data, 0, 1);
+  return withGenerator(new Generator(), () => noGrad(() => withEvalMode(network, () => network.forward(inputs))));
 }

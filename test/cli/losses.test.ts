@@ -52,6 +52,22 @@ describe("a user's loss and network", () => {
     expect(await refused(other, cwd, 1, "BAD_CONFIG")).toMatch(/^own: can't resume .* loss was /);
   });
 
+  test("losses by name, with regressors and a memory, train in one process and in several", async () => {
+    const loss = "cross-entropy + dkd(warmup=2) + 2*hint(student=fc1, teacher=fc1) + rkd + 0.8*crd(negatives=8)";
+    const named = ["--loss", loss, "--student", "mlp([8])", "--no-report"];
+    await succeed(
+      ["compare", ...COMMON, ...TEACHER, ...named, "--parallel", "2", "--seeds", "2", "--out", "named"],
+      cwd,
+    );
+    const trial = join("named", "seed-0", "distilled");
+    const [record] = jsonLines(readFileSync(join(cwd, trial, "metrics.jsonl"), "utf8"));
+    expect(Object.keys(record)).toEqual(expect.arrayContaining(["cross-entropy", "dkd", "hint", "rkd", "crd"]));
+    await succeed(distill("named-once", ...named, "--seed", "0"), cwd);
+    expect(configOf("named-once").loss).toEqual(configOf(trial).loss);
+    const printed = await refused(distill("none", "--loss", "hint(student=fc9)"), cwd, 1, "BAD_ARGUMENT");
+    expect(printed).toMatch(/student: no module "fc9"/);
+  });
+
   test("compare and sweep train in processes with it", async () => {
     const common = [...COMMON, ...TEACHER, "--student", "./net.mjs#Tiny", "--parallel", "2", "--no-report"];
     await succeed(["compare", ...common, "--loss", "./my_loss.mjs(scale=2)", "--seeds", "2", "--out", "compared"], cwd);

@@ -1,16 +1,31 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import {
+  attentionTransferLoss,
+  CrdEmbedding,
+  CrdMemory,
+  cosineFeatureLoss,
+  crdLoss,
   distLoss,
   dkdLoss,
+  Generator,
+  hintLoss,
   type IntTensor,
   jsdLoss,
   kdLoss,
+  Linear,
   logitMseLoss,
   logitStandardizedKdLoss,
   multiLabelKdLoss,
+  pktLoss,
+  rkdLoss,
+  similarityPreservingLoss,
   Tensor,
   topKKdLoss,
+  VidRegressor,
+  vidLoss,
+  withGenerator,
+  zeros,
 } from "../../src/index.js";
 import { expectClose } from "../parity/close.js";
 import { checkGradients, leaves } from "../tensor/finite_differences.js";
@@ -32,7 +47,20 @@ const LOGIT_LOSSES: Record<string, Loss> = {
   "topKKd with a bucket": (s, t) => topK(s, t, 1, "bucket"),
   "topKKd, spread": (s, t) => topK(s, t, 1, "spread"),
 };
-const LOSSES: Record<string, Loss> = { ...LOGIT_LOSSES };
+/** Every loss as a function of hidden outputs. */
+const FEATURE_LOSSES: Record<string, Loss> = {
+  hint: (s, t) => hintLoss(s, t),
+  cosineFeature: (s, t) => cosineFeatureLoss(s, t),
+  rkd: (s, t, _, options) => rkdLoss(s, t, options),
+  similarityPreserving: (s, t) => similarityPreservingLoss(s, t),
+  pkt: (s, t) => pktLoss(s, t),
+  vid: (s, t) => vidLoss(s, t),
+};
+const LOSSES: Record<string, Loss> = {
+  ...LOGIT_LOSSES,
+  ...FEATURE_LOSSES,
+  attentionTransfer: (s, t) => attentionTransferLoss(s, t),
+};
 
 function topK(student: Tensor, teacher: Tensor, k: number, tail: "bucket" | "spread"): Tensor {
   const { values, indices } = teacher.detach().logSoftmax().topk(k);
@@ -85,11 +113,129 @@ describe("slopes are central differences", () => {
       tolerance: { abs: 3e-5, rel: 5e-5, ofLargest: 1e-4 },
     });
   });
+
+  test.each(Object.entries(FEATURE_LOSSES))("%s", (_, loss) => {
+    const [student, teacher] = leaves([
+      [6, 4],
+      [6, 4],
+    ]);
+    checkGradients((s) => loss(s, teacher, labels), [student], {
+      // Short: smooth L1 has a bend.
+      step: 1 / 128,
+      tolerance: { abs: 3e-5, rel: 5e-5, ofLargest: 2e-3 },
+    });
+  });
+
+  test.each(["hint", "cosineFeature", "vid", "attentionTransfer"])("%s of images of two sizes", (name) => {
+    const [student, teacher] = leaves([
+      [2, 3, 5, 2],
+      [2, 3, 3, 4],
+    ]);
+    checkGradients((s) => LOSSES[name](s, teacher, labels), [student], {
+      tolerance: { abs: 3e-5, rel: 5e-5, ofLargest: 5e-4 },
+    });
+  });
+
+  test("of the regressor and its variance", () => {
+    withGenerator(new Generator(1), () => {
+      const [student, teacher] = leaves([
+        [6, 4],
+        [6, 3],
+      ]);
+      const regressor = new VidRegressor(4, 3);
+      const { weight } = regressor.fc3;
+      checkGradients(() => vidLoss(student, teacher, { regressor }), [regressor.log_scale, weight]);
+      const hint = new Linear(4, 3);
+      student.zeroGrad();
+      checkGradients(() => hintLoss(student, teacher, { regressor: hint }), [student, hint.weight]);
+    });
+  });
+});
+
+describe("crdLoss", () => {
+  const samples = 9;
+  const classes = Int32Array.from({ length: samples }, (_, i) => i % 3);
+  const setting = (seed = 4) =>
+    withGenerator(new Generator(seed), () => ({
+      memory: new CrdMemory({ samples, dimension: 5, negatives: 4, labels: classes }),
+      student: new CrdEmbedding(4, 5),
+      teacher: new CrdEmbedding(6, 5),
+    }));
+  const indices = Int32Array.of(7, 0, 3);
+  const [s, t] = leaves([
+    [3, 4],
+    [3, 6],
+  ]);
+
+  test("is the formula in double precision, and moves the memory", () => {
+    const { memory, student, teacher } = setting();
+    const twin = setting();
+    const contrast = twin.memory.contrast(indices);
+    const rows = (x: Tensor) => x.toArray() as number[][];
+    const dot = (a: number[], b: number[]) => a.reduce((sum, x, i) => sum + x * b[i], 0);
+    const one = (x: number[][], bank: number[][]) => {
+      const e = x.map((v, i) => (contrast.toArray() as number[][])[i].map((j) => Math.exp(dot(v, bank[j]) / 0.07)));
+      const z = (e.flat().reduce((sum, v) => sum + v, 0) / 15) * samples;
+      const [noise, eps] = [4 / samples, 1e-7];
+      const terms = e.map(([first, ...rest]) => {
+        const logs = rest.map((v) => Math.log(noise / (v / z + noise + eps)));
+        return -Math.log(first / z / (first / z + noise + eps)) - logs.reduce((sum, v) => sum + v, 0);
+      });
+      return terms.reduce((sum, v) => sum + v, 0) / 3;
+    };
+    const [u, w] = [rows(student.forward(s)), rows(teacher.forward(t.detach()))];
+    const expected = one(u, rows(twin.memory.teacher)) + one(w, rows(twin.memory.student));
+    const loss = crdLoss(s, t, indices, { memory, student, teacher });
+    expectClose([loss.item()], [expected], { rel: 1e-6 });
+    const moved = rows(twin.memory.student)[7].map((x, i) => 0.5 * x + 0.5 * u[0][i]);
+    const length = Math.hypot(...moved);
+    expectClose(
+      rows(memory.student)[7],
+      moved.map((x) => x / length),
+      { abs: 1e-6 },
+    );
+    expect(rows(memory.student)[1]).toEqual(rows(twin.memory.student)[1]);
+  });
+
+  test("negatives are of other classes, follow from the seed and change from batch to batch", () => {
+    const [a, b] = [setting().memory, setting().memory];
+    const first = a.contrast(indices);
+    expect(b.contrast(indices).data).toEqual(first.data);
+    expect(a.contrast(indices).data).not.toEqual(first.data);
+    for (const [i, [own, ...others]] of (first.toArray() as number[][]).entries()) {
+      expect(own).toBe(indices[i]);
+      expect(others.map((j) => classes[j])).not.toContain(classes[own]);
+    }
+    expect(() => a.contrast(Int32Array.of(9))).toThrow("indices: expected samples from 0 to 8, got 9");
+    const same = new CrdMemory({ samples: 3, dimension: 2, labels: new Int32Array(3) });
+    for (const [own, ...others] of same.contrast(Int32Array.of(0, 1, 2)).toArray() as number[][]) {
+      expect(others).toHaveLength(2);
+      expect(others).not.toContain(own);
+    }
+  });
+
+  test("slopes are central differences", () => {
+    const { student, teacher } = setting();
+    // With its normalisers set, and put back before each call: a call moves it.
+    const { memory } = setting();
+    crdLoss(s, t, indices, { memory, student, teacher, temperature: 1 });
+    const state = memory.stateDict();
+    const kept = Object.entries(state).map(([key, { data }]) => [key, data.slice()] as const);
+    s.zeroGrad();
+    checkGradients(
+      (x) => {
+        for (const [key, data] of kept) (state[key].data as Float32Array).set(data as Float32Array);
+        return crdLoss(x, t, indices, { memory, student, teacher, temperature: 1 });
+      },
+      [s],
+      { tolerance: { abs: 3e-5, rel: 5e-5, ofLargest: 1e-4 } },
+    );
+  });
 });
 
 describe("a loss is 0 for a student that equals its teacher", () => {
   // An even tail differs from the student's; the addend in DIST's denominator keeps its correlation below 1.
-  const { "topKKd, spread": _, dist: __, ...zero } = LOGIT_LOSSES;
+  const { "topKKd, spread": _, dist: __, vid: ___, ...zero } = { ...LOGIT_LOSSES, ...FEATURE_LOSSES };
   test.each(Object.entries(zero))("%s", (_, loss) => {
     const [student] = leaves([[3, 4]]);
     expect(Math.abs(loss(student, student.detach(), Int32Array.of(0, 2, 1)).item())).toBeLessThan(2e-5);
@@ -97,6 +243,7 @@ describe("a loss is 0 for a student that equals its teacher", () => {
 });
 
 describe("edges are finite", () => {
+  const labels = new Int32Array(4);
   const huge = [1e4, -1e4, 0];
   const edges: [string, number[][], number[][]][] = [
     [
@@ -169,8 +316,85 @@ describe("edges are finite", () => {
     });
   }
 
+  const features: [string, number[][], number[][]][] = [
+    ...edges,
+    [
+      "rows of zeros",
+      [
+        [0, 0],
+        [1, 2],
+        [0, 0],
+      ],
+      [
+        [1, 1],
+        [0, 0],
+        [1, 2],
+      ],
+    ],
+    [
+      "only zeros",
+      [
+        [0, 0],
+        [0, 0],
+      ],
+      [
+        [1, 1],
+        [0, 1],
+      ],
+    ],
+    [
+      "equal rows of the student alone",
+      [
+        [1, 2],
+        [1, 2],
+        [0, 1],
+      ],
+      [
+        [1, 1],
+        [0, 3],
+        [1, 2],
+      ],
+    ],
+    ["one feature", [[1], [2]], [[3], [-1]]],
+  ];
+  for (const [name, loss] of Object.entries(FEATURE_LOSSES)) {
+    test.each(features)(`${name}: %s`, (_, student, teacher) => {
+      const s = matrix(student);
+      const out = loss(s, matrix(teacher), new Int32Array(student.length));
+      out.backward();
+      expect(Number.isFinite(out.item()), `${out.item()}`).toBe(true);
+      const gradient = [...(s.grad?.data ?? [])];
+      expect(gradient.filter((g) => !Number.isFinite(g))).toEqual([]);
+    });
+  }
+
+  test.each(["rkd", "similarityPreserving", "pkt"])("%s: student and teacher of other widths", (name) => {
+    const [student, teacher] = leaves([
+      [4, 3],
+      [4, 5],
+    ]);
+    expect(LOSSES[name](student, teacher, labels).item()).toBeGreaterThan(0);
+  });
+
+  test("rkd: the direction between equal rows has no gradient", () => {
+    const s = matrix([
+      [1, 2],
+      [1, 2],
+      [0, 1],
+    ]);
+    rkdLoss(
+      s,
+      matrix([
+        [1, 1],
+        [0, 3],
+        [1, 2],
+      ]),
+    ).backward();
+    expect(Math.max(...(s.grad?.data ?? []).map(Math.abs))).toBeLessThan(100);
+  });
+
   // NaN, and logarithms of 0.
-  test.each(Object.entries(LOGIT_LOSSES))("%s: NaN is refused", (_, loss) => {
+  test.each(Object.entries({ ...LOGIT_LOSSES, ...FEATURE_LOSSES }))("%s: NaN is refused", (_, loss) => {
     const call = () => loss(matrix([[1, Number.NaN]]), matrix([[0, 1]]), Int32Array.of(0));
     expect(call).toThrow(expect.objectContaining({ code: "NON_FINITE" }));
   });
@@ -243,6 +467,28 @@ describe("refusals name the argument", () => {
   };
   const half = (k: number) => new Tensor(new Float32Array(k).fill(Math.log(0.4)), [1, k]);
   test.each<[() => Tensor, string, string]>([
+    [
+      () => hintLoss(two, three),
+      "SHAPE_MISMATCH",
+      "hintLoss: studentFeatures: expected the teacher's 3 channels, got 2: pass a",
+    ],
+    [
+      () => rkdLoss(two, zeros([2, 3])),
+      "SHAPE_MISMATCH",
+      "rkdLoss: teacherFeatures: expected shape [1, *], got [2, 3]",
+    ],
+    [() => pktLoss(two, zeros([1, 2, 3])), "SHAPE_MISMATCH", "pktLoss: teacherFeatures: expected [rows, features] or"],
+    [
+      () => vidLoss(two, zeros([1, 2, 3, 3])),
+      "SHAPE_MISMATCH",
+      "vidLoss: expected both as [rows, features] or both as",
+    ],
+    [
+      () => attentionTransferLoss(two, two),
+      "SHAPE_MISMATCH",
+      "attentionTransferLoss: studentFeatures: expected shape [*, *, *, *]",
+    ],
+    [() => rkdLoss(two, two, { angle: 1 } as never), "BAD_ARGUMENT", 'rkdLoss: unknown option "angle"'],
     [() => dkdLoss(two, three, Int32Array.of(0)), "SHAPE_MISMATCH", "dkdLoss: teacherLogits: expected shape [1, 2]"],
     [
       () => dkdLoss(two, two, Int32Array.of(2)),

@@ -5,9 +5,12 @@ import {
   type DistillInput,
   distill,
   Generator,
+  Linear,
+  Module,
   StudentNet,
   synthetic,
   TeacherNet,
+  type Tensor,
   withGenerator,
 } from "../../src/index.js";
 import { inEpoch } from "../../src/losses/annealed.js";
@@ -17,11 +20,36 @@ import { failure, temporaryFolder } from "../checkpoint/support.js";
 const folder = temporaryFolder();
 const SIZES = { inFeatures: 6, classes: 4 };
 
+class Maps extends Module {
+  forward(x: Tensor): Tensor {
+    return x.reshape([x.shape[0], x.shape[1] / 4, 2, 2]).relu();
+  }
+}
+
+/** Its hidden layer is an image of so many channels. */
+class MapNet extends Module {
+  readonly fc1: Linear;
+  readonly maps = new Maps();
+  readonly fc2: Linear;
+
+  constructor(channels: number) {
+    super();
+    this.fc1 = new Linear(6, 4 * channels);
+    this.fc2 = new Linear(4 * channels, 4);
+  }
+
+  forward(x: Tensor): Tensor {
+    const h = this.maps.forward(this.fc1.forward(x));
+    return this.fc2.forward(h.reshape([x.shape[0], h.size / x.shape[0]]));
+  }
+}
+
 /** Two epochs of two steps, on a stream of its own; hidden layers of other widths in student and teacher. */
 function run(loss: string, options: Partial<DistillInput> = {}) {
   return withGenerator(new Generator(3), () => {
-    const teacher = new TeacherNet({ ...SIZES, hidden: [12, 10, 8] }).freeze();
-    const student = new StudentNet({ ...SIZES, hidden: [7, 5] });
+    const hasMaps = loss.includes("maps");
+    const teacher = (hasMaps ? new MapNet(3) : new TeacherNet({ ...SIZES, hidden: [12, 10, 8] })).freeze();
+    const student = hasMaps ? new MapNet(2) : new StudentNet({ ...SIZES, hidden: [7, 5] });
     const data = synthetic({ samples: 11, features: 6, classes: 4 });
     const before = fingerprint(student.stateDict());
     const handle = distill({ teacher, student, data, loss, epochs: 2, batchSize: 6, lr: 0.01, ...options });
@@ -35,6 +63,10 @@ const EXPRESSIONS: Record<string, string> = {
   dkd: "cross-entropy + dkd(warmup=3)",
   jsd: "jsd(beta=0.3, temperature=[4, 1])",
   "top-k-kd": "top-k-kd(k=2, tail=spread)",
+  hint: "hint(student=fc1, teacher=fc2)",
+  rkd: "kd + rkd",
+  crd: "cross-entropy + 0.8*crd(dimension=6, negatives=5)",
+  "attention-transfer": "1000*attention-transfer(student=maps, teacher=maps)",
 };
 const ALL = LOSSES.names.map((name) => EXPRESSIONS[name] ?? name);
 

@@ -1,0 +1,69 @@
+import { expectOptions, expectShape } from "../checks.js";
+import { mseLoss } from "../ops/index.js";
+import { defineEntry } from "../registry/index.js";
+import type { Tensor } from "../tensor/tensor.js";
+import {
+  expectFeatures,
+  featuresOf,
+  flatRows,
+  LAYER_OPTIONS,
+  type Layers,
+  layersOf,
+  sameSize,
+  tapsOf,
+  unit,
+} from "./features.js";
+import { finite } from "./logits.js";
+import type { DistillationLoss, LossContext } from "./loss.js";
+
+/**
+ * Attention transfer (Zagoruyko and Komodakis, ICLR 2017), a scalar: the mean over rows and positions of (A(student) - A(teacher))², where A is
+ * the mean over the channels of the squares, flattened to [rows, height * width] and divided by its Euclidean norm. Features are
+ * [rows, channels, height, width]; the larger image is averaged to the smaller one's size. No gradient flows to the teacher.
+ *
+ * This is the authors' code and RepDistiller's (AT.py, weight 1000, summed over the stages); the paper has norms and sums
+ * instead of the mean of squares.
+ *
+ * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH` for features without positions, `NON_FINITE`.
+ * @example
+ * ```ts
+ * const loss = attentionTransferLoss(studentMaps, teacherMaps).mul(1000);
+ * ```
+ */
+export function attentionTransferLoss(
+  studentFeatures: Tensor,
+  teacherFeatures: Tensor,
+  options: Readonly<Record<string, never>> = {},
+): Tensor {
+  const name = "attentionTransferLoss";
+  expectOptions(name, options, []);
+  const { student, teacher } = sameSize(name, expectFeatures(name, studentFeatures, teacherFeatures));
+  expectShape(`${name}: studentFeatures`, student.shape, [-1, -1, -1, -1]);
+  const loss = mseLoss(attention(student), attention(teacher));
+  return finite(name, loss, { studentFeatures, teacherFeatures });
+}
+
+/** [rows, height * width], each row of length 1. */
+function attention(maps: Tensor): Tensor {
+  return unit(flatRows(maps.mul(maps).mean(1, true)));
+}
+
+/** {@link attentionTransferLoss} as a loss of `distill`: `attention-transfer` in expressions. */
+export function attentionTransferDistillationLoss(layers: Layers): DistillationLoss {
+  const name = "attention-transfer";
+  return {
+    name,
+    needsTeacher: true,
+    taps: tapsOf(layers),
+    compute: (batch) => ({ loss: attentionTransferLoss(...featuresOf(batch, layers)), metrics: {} }),
+    config: () => ({ name, ...layers }),
+  };
+}
+
+/** `attention-transfer` in expressions. */
+export const attentionTransferEntry = defineEntry({
+  name: "attention-transfer",
+  help: "where a hidden image is large (Zagoruyko and Komodakis, 2017)",
+  options: LAYER_OPTIONS,
+  create: (paths, context: LossContext) => attentionTransferDistillationLoss(layersOf(paths, context)),
+});

@@ -1,0 +1,76 @@
+import { expectOptions } from "../checks.js";
+import type { Module } from "../nn/module.js";
+import { defineEntry } from "../registry/index.js";
+import type { Tensor } from "../tensor/tensor.js";
+import {
+  channelsOf,
+  expectFeatures,
+  expectSameChannels,
+  featuresOf,
+  LAYER_OPTIONS,
+  type Layers,
+  layersOf,
+  positions,
+  sameSize,
+  tapsOf,
+  unit,
+} from "./features.js";
+import { type HintLossOptions, regressorBetween } from "./hint_loss.js";
+import { finite } from "./logits.js";
+import type { DistillationLoss, LossContext } from "./loss.js";
+
+/**
+ * The cosine of hidden outputs (DistilBERT: Sanh et al., 2019), a scalar: the mean over rows of 1 - cos(r(student), teacher), for
+ * [rows, features] or [rows, channels, height, width], where each position is a row of channels. Without a regressor r both
+ * have the same channels. A vector of zeros has cosine 0 and no gradient. No gradient flows to the teacher.
+ *
+ * DistilBERT takes it with weight 1 between last hidden layers of one width; `F.cosine_embedding_loss` has a gradient of about
+ * 1e8 at a vector of zeros.
+ *
+ * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `BAD_ARGUMENT`, `NON_FINITE`.
+ * @example
+ * ```ts
+ * const loss = cosineFeatureLoss(studentHidden, teacherHidden, { regressor: new Linear(128, 256) });
+ * ```
+ */
+export function cosineFeatureLoss(
+  studentFeatures: Tensor,
+  teacherFeatures: Tensor,
+  options: HintLossOptions = {},
+): Tensor {
+  const name = "cosineFeatureLoss";
+  expectOptions(name, options, ["regressor"]);
+  const { student, teacher } = sameSize(name, expectFeatures(name, studentFeatures, teacherFeatures));
+  const [rows, target] = [positions(student), positions(teacher)];
+  const mapped = options.regressor?.forward(rows) ?? rows;
+  expectSameChannels(name, mapped, target);
+  const loss = unit(mapped).mul(unit(target)).sum(1).mean().neg().add(1);
+  return finite(name, loss, { studentFeatures, teacherFeatures });
+}
+
+/** {@link cosineFeatureLoss} as a loss of `distill`: `cosine-feature` in expressions. */
+export function cosineFeatureDistillationLoss(layers: Layers, options: HintLossOptions = {}): DistillationLoss {
+  const name = "cosine-feature";
+  const { regressor } = options;
+  return {
+    name,
+    needsTeacher: true,
+    taps: tapsOf(layers),
+    modules: regressor === undefined ? {} : { regressor },
+    compute: (batch) => ({ loss: cosineFeatureLoss(...featuresOf(batch, layers), { regressor }), metrics: {} }),
+    config: () => ({ name, ...layers, regressor: regressor !== undefined }),
+  };
+}
+
+/** `cosine-feature` in expressions: with a regressor if the widths differ. */
+export const cosineFeatureEntry = defineEntry({
+  name: "cosine-feature",
+  help: "1 - cosine of a hidden output, through a regressor if the widths differ (Sanh et al., 2019)",
+  options: LAYER_OPTIONS,
+  create(paths, context: LossContext): DistillationLoss {
+    const layers = layersOf(paths, context);
+    const isSame = channelsOf(context, "student", layers.student) === channelsOf(context, "teacher", layers.teacher);
+    const regressor: Module | undefined = isSame ? undefined : regressorBetween(layers, context);
+    return cosineFeatureDistillationLoss(layers, { regressor });
+  },
+});

@@ -1,0 +1,176 @@
+import * as v from "valibot";
+import { expectNumber, expectOptions, expectShape, withDefaults } from "../checks.js";
+import { Linear } from "../nn/linear.js";
+import { Module } from "../nn/module.js";
+import { exp, gather, linear, log1p } from "../ops/index.js";
+import { defineEntry, described, fractionBelow1, integer, positive } from "../registry/index.js";
+import { allocate } from "../tensor/buffer_pool.js";
+import { Tensor } from "../tensor/tensor.js";
+import { CRD_MEMORY_DEFAULTS, CrdMemory } from "./crd_memory.js";
+import {
+  expectFeatures,
+  featuresOf,
+  flatRows,
+  LAYER_OPTIONS,
+  type Layers,
+  layersOf,
+  tapsOf,
+  unit,
+} from "./features.js";
+import { finite } from "./logits.js";
+import type { DistillationLoss, LossContext } from "./loss.js";
+
+const DEFAULTS = { temperature: 0.07 } as const;
+const EPSILON = 1e-7;
+
+/** What {@link crdLoss} takes beside the features. */
+export interface CrdLossOptions {
+  /** The embeddings of all samples; each call moves those of its batch. */
+  memory: CrdMemory;
+  /** Make features to embeddings of the memory's dimension and of length 1; default: features are embeddings. */
+  student?: CrdEmbedding | undefined;
+  teacher?: CrdEmbedding | undefined;
+  /** What the cosines are divided by. Default 0.07. */
+  temperature?: number;
+}
+
+/** Features [rows, ...] to embeddings [rows, dimension] of length 1: a Linear. */
+export class CrdEmbedding extends Module {
+  readonly linear: Linear;
+
+  constructor(inFeatures: number, dimension: number = CRD_MEMORY_DEFAULTS.dimension) {
+    super();
+    this.linear = new Linear(inFeatures, dimension);
+  }
+
+  override forward(x: Tensor): Tensor {
+    return unit(this.linear.forward(x));
+  }
+}
+
+/**
+ * Contrastive representation distillation (Tian et al., ICLR 2020), a scalar: each network's embedding of a sample is to be
+ * recognised among the other network's embeddings of K other samples, which a memory keeps by index. With h = exp(cos / T) / Z:
+ * -mean over rows of (log(h / (h + K / N)) + sum over the negatives of log((K / N) / (h + K / N))), for student against teacher and the other
+ * way; N is the number of samples, Z the mean of exp(cos / T) times N in the first batch. Features are [rows, ...], flattened;
+ * `indices` [rows] are the samples' places in the data set. After the loss the memory takes the new embeddings.
+ *
+ * RepDistiller (crd/) has the same formula, with weight 0.8 beside the cross-entropy, and draws its negatives with NumPy in the data
+ * loader, from other classes; here they follow from the run's seed. Both embeddings are trained, the teacher's features are
+ * constants.
+ *
+ * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `BAD_ARGUMENT`, `NON_FINITE`.
+ * @example
+ * ```ts
+ * const memory = new CrdMemory({ samples: train.length, labels: train.labels.data });
+ * const [student, teacher] = [new CrdEmbedding(128), new CrdEmbedding(256)];
+ * const loss = crdLoss(studentHidden, teacherHidden, indices, { memory, student, teacher }).mul(0.8);
+ * ```
+ */
+export function crdLoss(
+  studentFeatures: Tensor,
+  teacherFeatures: Tensor,
+  indices: Int32Array,
+  options: CrdLossOptions,
+): Tensor {
+  const name = "crdLoss";
+  expectOptions(name, options, ["memory", "student", "teacher", "temperature"]);
+  const { memory, student, teacher, temperature } = withDefaults(DEFAULTS, options);
+  expectNumber("temperature", temperature, (t) => t > 0, "a number above 0");
+  const features = expectFeatures(name, studentFeatures, teacherFeatures);
+  const [samples, dimension] = memory.student.shape;
+  expectShape(`${name}: indices`, [indices.length], [studentFeatures.shape[0]]);
+  const embedded = (x: Tensor, by: CrdEmbedding | undefined) => by?.forward(flatRows(x)) ?? flatRows(x);
+  const [s, t] = [embedded(features.student, student), embedded(features.teacher, teacher)];
+  for (const x of [s, t]) expectShape(`${name}: embeddings`, x.shape, [-1, dimension]);
+  const contrast = memory.contrast(indices);
+  const normalizers = memory.normalizers.data;
+  const against = (x: Tensor, bank: Tensor, which: 0 | 1) => {
+    // A copy: the memory moves before the backward pass reads it.
+    const kept = allocate(bank.size);
+    kept.set(bank.data);
+    const cosines = gather(linear(x, new Tensor(kept, bank.shape)), 1, contrast);
+    const values = exp(cosines.div(temperature));
+    if (normalizers[which] === 0) normalizers[which] = values.mean().item() * samples;
+    return contrasted(values.div(normalizers[which]), memory.negatives, samples);
+  };
+  const loss = against(s, memory.teacher, 0).add(against(t, memory.student, 1));
+  const checked = finite(name, loss, { studentFeatures, teacherFeatures });
+  memory.update(indices, s.data, t.data);
+  return checked;
+}
+
+/** Of h [rows, 1 + negatives], the positive first. Ratios: a sum of many logarithms that nearly cancel would lose digits. */
+function contrasted(h: Tensor, negatives: number, samples: number): Tensor {
+  const noise = negatives / samples;
+  const positive = log1p(
+    h
+      .slice(0, 1, { dim: 1 })
+      .pow(-1)
+      .mul(noise + EPSILON),
+  ).sum();
+  const negative = log1p(
+    h
+      .slice(1, 1 + negatives, { dim: 1 })
+      .add(EPSILON)
+      .div(noise),
+  ).sum();
+  return positive.add(negative).div(h.shape[0]);
+}
+
+/** The options of {@link crdDistillationLoss}. */
+export interface CrdDistillationLossOptions {
+  memory: CrdMemory;
+  student: CrdEmbedding;
+  teacher: CrdEmbedding;
+  temperature?: number;
+}
+
+/** {@link crdLoss} as a loss of `distill`: `crd` in expressions. Memory and embeddings are part of the run's checkpoint. */
+export function crdDistillationLoss(layers: Layers, options: CrdDistillationLossOptions): DistillationLoss {
+  const { memory, student, teacher, temperature } = withDefaults(DEFAULTS, options);
+  const name = "crd";
+  const { negatives, momentum } = memory;
+  const [samples, dimension] = memory.student.shape;
+  return {
+    name,
+    needsTeacher: true,
+    taps: tapsOf(layers),
+    modules: { memory, student, teacher },
+    compute: (batch) => ({
+      loss: crdLoss(...featuresOf(batch, layers), batch.indices, { memory, student, teacher, temperature }),
+      metrics: {},
+    }),
+    config: () => ({ name, ...layers, temperature, negatives, momentum, samples, dimension }),
+  };
+}
+
+/** `crd` in expressions. */
+export const crdEntry = defineEntry({
+  name: "crd",
+  help: "a sample recognised among others by its hidden output (Tian et al., 2020)",
+  options: {
+    ...LAYER_OPTIONS,
+    dimension: described(v.optional(integer(1), CRD_MEMORY_DEFAULTS.dimension), "length of an embedding"),
+    negatives: described(
+      v.optional(integer(1), CRD_MEMORY_DEFAULTS.negatives),
+      "samples of other classes that each is compared with, at most all others",
+    ),
+    temperature: described(v.optional(positive(), DEFAULTS.temperature), "divides the cosines"),
+    momentum: described(v.optional(fractionBelow1(), CRD_MEMORY_DEFAULTS.momentum), "share of the old embedding"),
+  },
+  create({ dimension, negatives, temperature, momentum, ...paths }, context: LossContext): DistillationLoss {
+    const layers = layersOf(paths, context);
+    const embedding = (network: "student" | "teacher") => {
+      const shape = context.tapShape(network, layers[network]);
+      return new CrdEmbedding(
+        shape.reduce((size, length) => size * length, 1),
+        dimension,
+      );
+    };
+    const [student, teacher] = [embedding("student"), embedding("teacher")];
+    const labels = context.labels();
+    const memory = new CrdMemory({ samples: context.samples, dimension, negatives, momentum, labels });
+    return crdDistillationLoss(layers, { memory, student, teacher, temperature });
+  },
+});

@@ -1,0 +1,131 @@
+import { expectInteger, expectNumber, expectOptions, expectShape, withDefaults } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { Module } from "../nn/module.js";
+import { IntTensor, LongTensor } from "../tensor/int_tensor.js";
+import { Generator, rand, randint, withGenerator } from "../tensor/random.js";
+import type { Tensor } from "../tensor/tensor.js";
+
+/** What a {@link CrdMemory} is made for. */
+export interface CrdMemoryOptions {
+  /** The number of samples of the data set. */
+  samples: number;
+  /** The length of an embedding. Default 128. */
+  dimension?: number;
+  /** Negatives of each sample, at most `samples - 1`. Default 16384. */
+  negatives?: number;
+  /** The share of the old embedding when a new one comes, from 0 to below 1. Default 0.5. */
+  momentum?: number;
+  /** The class of each sample: negatives are of other classes; default: any other sample. */
+  labels?: Int32Array;
+}
+
+/** The defaults of the authors' code. */
+export const CRD_MEMORY_DEFAULTS = { dimension: 128, negatives: 16384, momentum: 0.5 } as const;
+
+/**
+ * The embeddings of all samples by their index, student's and teacher's, as {@link crdLoss} compares with. They start at random, from the
+ * current stream; which samples are the negatives of a batch follows from a seed that is drawn with them and the number of
+ * batches so far. All of it are buffers, so a state dict keeps it: a resumed run has the same bits.
+ */
+export class CrdMemory extends Module {
+  /** [samples, dimension] */
+  readonly student: Tensor;
+  /** [samples, dimension] */
+  readonly teacher: Tensor;
+  /** What student's and teacher's exponentials are divided by, set by the first batch; before that 0. [2] */
+  readonly normalizers: Tensor;
+  readonly negatives: number;
+  readonly momentum: number;
+  readonly #seed: LongTensor;
+  readonly #batches: LongTensor;
+  readonly #classes: Classes;
+
+  constructor(options: CrdMemoryOptions) {
+    super();
+    expectOptions("CrdMemory", options, ["samples", "labels", ...Object.keys(CRD_MEMORY_DEFAULTS)]);
+    const { samples, dimension, negatives, momentum, labels } = withDefaults(CRD_MEMORY_DEFAULTS, options);
+    expectInteger("samples", samples, 2, 2 ** 31 - 1);
+    expectInteger("dimension", dimension, 1);
+    expectInteger("negatives", negatives, 1);
+    expectNumber("momentum", momentum, (m) => m >= 0 && m < 1, "a number from 0 to below 1");
+    if (labels !== undefined) expectShape("labels", [labels.length], [samples]);
+    this.negatives = Math.min(negatives, samples - 1);
+    this.momentum = momentum;
+    this.#classes = new Classes(labels ?? Int32Array.from({ length: samples }, (_, i) => i));
+    const bound = 1 / Math.sqrt(dimension / 3);
+    this.student = this.registerBuffer("student", rand([samples, dimension], -bound, bound));
+    this.teacher = this.registerBuffer("teacher", rand([samples, dimension], -bound, bound));
+    this.normalizers = this.registerBuffer("normalizers", rand([2], 0, 1));
+    this.normalizers.data.fill(0);
+    const seed = BigInt(randint(0, 2 ** 31 - 1, [1]).item());
+    this.#seed = this.registerBuffer("seed", new LongTensor(BigInt64Array.of(seed), []));
+    this.#batches = this.registerBuffer("batches", new LongTensor(new BigInt64Array(1), []));
+  }
+
+  override forward(x: Tensor): Tensor {
+    return x;
+  }
+
+  /** Each sample itself and then its negatives, for the next batch [n, 1 + negatives]. */
+  contrast(indices: Int32Array): IntTensor {
+    const samples = this.student.shape[0];
+    const wrong = indices.find((index) => index < 0 || index >= samples);
+    if (wrong !== undefined) {
+      const text = `indices: expected samples from 0 to ${samples - 1}, got ${wrong}`;
+      throw new DistilleryError("BAD_ARGUMENT", `CrdMemory: ${text}`);
+    }
+    const generator = new Generator(this.#seed.data[0] + this.#batches.data[0]);
+    this.#batches.data[0] += 1n;
+    const width = 1 + this.negatives;
+    const { data } = withGenerator(generator, () => randint(0, 2 ** 31 - 1, [indices.length, width]));
+    for (const [row, index] of indices.entries()) {
+      data[row * width] = index;
+      for (let at = row * width + 1; at < (row + 1) * width; at++) data[at] = this.#classes.other(index, data[at]);
+    }
+    return new IntTensor(data, [indices.length, width]);
+  }
+
+  /** Moves the samples' embeddings towards new ones [n, dimension], and makes them of length 1 again. */
+  update(indices: Int32Array, student: Float32Array, teacher: Float32Array): void {
+    const dimension = this.student.shape[1];
+    for (const [bank, fresh] of [[this.student.data, student] as const, [this.teacher.data, teacher] as const]) {
+      for (const [row, index] of indices.entries()) {
+        const old = bank.subarray(index * dimension, (index + 1) * dimension);
+        let squares = 0;
+        for (let i = 0; i < dimension; i++) {
+          old[i] = this.momentum * old[i] + (1 - this.momentum) * fresh[row * dimension + i];
+          squares += old[i] ** 2;
+        }
+        // Opposite ones of equal length leave nothing to keep a direction of.
+        const length = Math.sqrt(squares) || 1;
+        for (let i = 0; i < dimension; i++) old[i] /= length;
+      }
+    }
+  }
+}
+
+/** The samples of other classes, by number. */
+class Classes {
+  readonly #order: Int32Array;
+  readonly #start: Int32Array;
+  readonly #count: Int32Array;
+
+  constructor(private readonly labels: Int32Array) {
+    this.#order = Int32Array.from(labels.keys()).sort((a, b) => labels[a] - labels[b] || a - b);
+    const classes = labels.reduce((most, label) => Math.max(most, label + 1), 0);
+    this.#count = new Int32Array(classes);
+    for (const label of labels) this.#count[label] += 1;
+    this.#start = new Int32Array(classes);
+    for (let c = 1; c < classes; c++) this.#start[c] = this.#start[c - 1] + this.#count[c - 1];
+  }
+
+  /** A sample of another class than that of `index`, chosen by a number; if all are of one class, another sample. */
+  other(index: number, number: number): number {
+    const label = this.labels[index];
+    const [start, count] = [this.#start[label], this.#count[label]];
+    const others = this.labels.length - count;
+    if (others === 0) return (index + 1 + (number % (count - 1))) % count;
+    const at = number % others;
+    return this.#order[at < start ? at : at + count];
+  }
+}

@@ -1,0 +1,125 @@
+import * as v from "valibot";
+import { expectShape } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { clamp, matmul, permute, reshape, rsqrt, where } from "../ops/index.js";
+import { described } from "../registry/index.js";
+import { expectTensor, Tensor } from "../tensor/tensor.js";
+import type { LossBatch, LossContext } from "./loss.js";
+
+/** Hidden outputs of student and teacher for one batch. */
+export interface Features {
+  student: Tensor;
+  /** A constant. */
+  teacher: Tensor;
+}
+
+/**
+ * Hidden outputs of student and teacher, [rows, features] or [rows, channels, height, width], checked; the teacher's as constants.
+ *
+ * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH` that begins with `name` for other shapes and numbers of rows.
+ */
+export function expectFeatures(name: string, student: Tensor, teacher: Tensor): Features {
+  for (const [argument, tensor] of Object.entries({ studentFeatures: student, teacherFeatures: teacher })) {
+    expectTensor(argument, tensor);
+    const { shape } = tensor;
+    if ((shape.length === 2 || shape.length === 4) && tensor.size > 0) continue;
+    const text = `expected [rows, features] or [rows, channels, height, width], not empty, got [${shape.join(", ")}]`;
+    throw new DistilleryError("SHAPE_MISMATCH", `${name}: ${argument}: ${text}`);
+  }
+  expectShape(`${name}: teacherFeatures`, teacher.shape, [student.shape[0], ...teacher.shape.slice(1).fill(-1)]);
+  return { student, teacher: teacher.detach() };
+}
+
+/** Each sample as one row: [rows, features]. */
+export function flatRows(x: Tensor): Tensor {
+  return x.shape.length === 2 ? x : reshape(x, [x.shape[0], x.size / x.shape[0]]);
+}
+
+/** Each position as one row of channels: [rows * height * width, channels]; [rows, features] as it is. */
+export function positions(x: Tensor): Tensor {
+  if (x.shape.length === 2) return x;
+  const [rows, channels, height, width] = x.shape;
+  return reshape(permute(x, [0, 2, 3, 1]), [rows * height * width, channels]);
+}
+
+/**
+ * Both at the smaller height and width of the two, by `F.adaptive_avg_pool2d`; [rows, features] as they are.
+ *
+ * @throws DistilleryError `SHAPE_MISMATCH` if one has positions and the other has none.
+ */
+export function sameSize(name: string, { student, teacher }: Features): Features {
+  const [a, b] = [student.shape, teacher.shape];
+  if (a.length === 2 && b.length === 2) return { student, teacher };
+  if (a.length !== b.length) {
+    const text = `expected both as [rows, features] or both as [rows, channels, height, width], got [${a.join(", ")}] and [${b.join(", ")}]`;
+    throw new DistilleryError("SHAPE_MISMATCH", `${name}: ${text}`);
+  }
+  const [height, width] = [Math.min(a[2], b[2]), Math.min(a[3], b[3])];
+  return { student: pooled(student, height, width), teacher: pooled(teacher, height, width) };
+}
+
+/** Refuses two numbers of channels; `SHAPE_MISMATCH` that says how to mend it. */
+export function expectSameChannels(name: string, student: Tensor, teacher: Tensor): void {
+  const [own, wanted] = [student.shape[1], teacher.shape[1]];
+  if (own === wanted) return;
+  const text = `expected the teacher's ${wanted} channels, got ${own}: pass a regressor of so many outputs`;
+  throw new DistilleryError("SHAPE_MISMATCH", `${name}: studentFeatures: ${text}`);
+}
+
+function pooled(x: Tensor, height: number, width: number): Tensor {
+  const rows = x.shape[2] === height ? x : matmul(averages(x.shape[2], height), x);
+  return x.shape[3] === width ? rows : matmul(rows, averages(x.shape[3], width).transpose(0, 1));
+}
+
+/** The matrix [to, from] that averages: output i is the mean of inputs floor(i from / to) to ceil((i + 1) from / to). */
+function averages(from: number, to: number): Tensor {
+  const matrix = new Float32Array(to * from);
+  for (let i = 0; i < to; i++) {
+    const [start, end] = [Math.floor((i * from) / to), Math.ceil(((i + 1) * from) / to)];
+    matrix.fill(1 / (end - start), i * from + start, i * from + end);
+  }
+  return new Tensor(matrix, [to, from]);
+}
+
+/** x divided by its Euclidean norm along an axis; a vector of norm below 1e-12 has no direction: 0, with the gradient 0. */
+export function unit(x: Tensor, dim = 1): Tensor {
+  const squares = x.mul(x).sum(dim, true);
+  return x.mul(where(squares.gt(TINY), rsqrt(clamp(squares, TINY)), 0));
+}
+
+const TINY = 1e-24;
+
+/** The layers that a loss reads, as options of its entry. */
+export const LAYER_OPTIONS = {
+  student: described(v.optional(v.string()), "path of the student's layer (default: what its last layer reads)"),
+  teacher: described(v.optional(v.string()), "path of the teacher's layer (default: what its last layer reads)"),
+};
+
+/** The paths of the layers that a loss reads. */
+export interface Layers {
+  student: string;
+  teacher: string;
+}
+
+/** The layers that were named, or what the networks' last ones read. */
+export function layersOf(
+  { student, teacher }: { student?: string | undefined; teacher?: string | undefined },
+  context: LossContext,
+): Layers {
+  return { student: student ?? context.features("student"), teacher: teacher ?? context.features("teacher") };
+}
+
+/** What a loss reads from the layers, as a `DistillationLoss` has it. */
+export function tapsOf({ student, teacher }: Layers): { student: string[]; teacher: string[] } {
+  return { student: [student], teacher: [teacher] };
+}
+
+/** The hidden outputs of a batch. */
+export function featuresOf({ student, teacher }: LossBatch, layers: Layers): [student: Tensor, teacher: Tensor] {
+  return [student.taps[layers.student], teacher.taps[layers.teacher]];
+}
+
+/** The channels of a layer's output: the length of [features], the first of [channels, height, width]. */
+export function channelsOf(context: LossContext, network: "student" | "teacher", path: string): number {
+  return context.tapShape(network, path)[0];
+}

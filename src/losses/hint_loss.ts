@@ -1,0 +1,87 @@
+import * as v from "valibot";
+import { expectOptions } from "../checks.js";
+import { Linear } from "../nn/linear.js";
+import type { Module } from "../nn/module.js";
+import { mseLoss } from "../ops/index.js";
+import { boolean, defineEntry, described } from "../registry/index.js";
+import type { Tensor } from "../tensor/tensor.js";
+import {
+  channelsOf,
+  expectFeatures,
+  expectSameChannels,
+  featuresOf,
+  LAYER_OPTIONS,
+  type Layers,
+  layersOf,
+  positions,
+  sameSize,
+  tapsOf,
+} from "./features.js";
+import { finite } from "./logits.js";
+import type { DistillationLoss, LossContext } from "./loss.js";
+
+/** The options of {@link hintLoss}. */
+export interface HintLossOptions {
+  /** Makes the student's channels the teacher's, such as `new Linear(128, 256)`; default: none, for equal ones. */
+  regressor?: Module | undefined;
+}
+
+/**
+ * Hints (Romero et al., FitNets, ICLR 2015), a scalar: the mean square of r(student) - teacher over all elements, for hidden
+ * outputs [rows, features] or [rows, channels, height, width]. The regressor r reads rows of channels; for images each
+ * position is one, so a Linear is a 1x1 convolution, and the larger image is averaged to the smaller one's size. No gradient
+ * flows to the teacher.
+ *
+ * RepDistiller (hint.py, weight 100 beside the cross-entropy) and mdistiller train the regressor together with the student, as
+ * here, although the paper trains the hint first; for images their regressor is a convolution with BatchNorm and ReLU.
+ *
+ * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `BAD_ARGUMENT`, `NON_FINITE`.
+ * @example
+ * ```ts
+ * const regressor = new Linear(128, 256);
+ * const loss = hintLoss(studentHidden, teacherHidden, { regressor });
+ * ```
+ */
+export function hintLoss(studentFeatures: Tensor, teacherFeatures: Tensor, options: HintLossOptions = {}): Tensor {
+  const name = "hintLoss";
+  expectOptions(name, options, ["regressor"]);
+  const { student, teacher } = sameSize(name, expectFeatures(name, studentFeatures, teacherFeatures));
+  const rows = positions(student);
+  const [mapped, target] = [options.regressor?.forward(rows) ?? rows, positions(teacher)];
+  expectSameChannels(name, mapped, target);
+  const loss = mseLoss(mapped, target);
+  return finite(name, loss, { studentFeatures, teacherFeatures });
+}
+
+/** {@link hintLoss} as a loss of `distill`: `hint` in expressions. The regressor is trained with the student. */
+export function hintDistillationLoss(layers: Layers, options: HintLossOptions = {}): DistillationLoss {
+  const name = "hint";
+  const { regressor } = options;
+  return {
+    name,
+    needsTeacher: true,
+    taps: tapsOf(layers),
+    modules: regressor === undefined ? {} : { regressor },
+    compute: (batch) => ({ loss: hintLoss(...featuresOf(batch, layers), { regressor }), metrics: {} }),
+    config: () => ({ name, ...layers, regressor: regressor !== undefined }),
+  };
+}
+
+/** A regressor from the student's channels to the teacher's. */
+export function regressorBetween(layers: Layers, context: LossContext): Linear {
+  return new Linear(channelsOf(context, "student", layers.student), channelsOf(context, "teacher", layers.teacher));
+}
+
+/** `hint` in expressions. */
+export const hintEntry = defineEntry({
+  name: "hint",
+  help: "squared error of a hidden output, through a regressor (Romero et al., 2015)",
+  options: {
+    ...LAYER_OPTIONS,
+    regressor: described(v.optional(boolean(), true), "whether a Linear makes the student's channels the teacher's"),
+  },
+  create({ regressor, ...paths }, context: LossContext): DistillationLoss {
+    const layers = layersOf(paths, context);
+    return hintDistillationLoss(layers, { regressor: regressor ? regressorBetween(layers, context) : undefined });
+  },
+});

@@ -1,0 +1,65 @@
+import { expectOptions } from "../checks.js";
+import { linear, log, norm } from "../ops/index.js";
+import { defineEntry } from "../registry/index.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { expectFeatures, featuresOf, flatRows, LAYER_OPTIONS, type Layers, layersOf, tapsOf } from "./features.js";
+import { finite } from "./logits.js";
+import type { DistillationLoss, LossContext } from "./loss.js";
+
+/**
+ * Probabilistic knowledge transfer (Passalis and Tefas, ECCV 2018), a scalar: the mean over rows² of p log((p + 1e-7) / (q + 1e-7)). p of the
+ * teacher and q of the student are the cosines c of all pairs of rows as (c + 1) / 2, divided by the sum of their row. Features are
+ * [rows, features] or [rows, channels, height, width], flattened; of other widths in student and teacher too. No gradient flows to
+ * the teacher.
+ *
+ * RepDistiller (PKT.py) has the same formula and takes it with weight 30000 beside the cross-entropy: that large because it is a mean
+ * over rows², not over rows. A row of zeros has cosine 0 with all.
+ *
+ * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `NON_FINITE`.
+ * @example
+ * ```ts
+ * const loss = pktLoss(studentHidden, teacherHidden).mul(30000);
+ * ```
+ */
+export function pktLoss(
+  studentFeatures: Tensor,
+  teacherFeatures: Tensor,
+  options: Readonly<Record<string, never>> = {},
+): Tensor {
+  const name = "pktLoss";
+  expectOptions(name, options, []);
+  const { student, teacher } = expectFeatures(name, studentFeatures, teacherFeatures);
+  const [q, p] = [neighbours(student), neighbours(teacher)];
+  const loss = p.mul(log(p.add(EPSILON)).sub(log(q.add(EPSILON)))).mean();
+  return finite(name, loss, { studentFeatures, teacherFeatures });
+}
+
+const EPSILON = 1e-7;
+
+/** The probability of each row's neighbours [rows, rows]. */
+function neighbours(features: Tensor): Tensor {
+  const rows = flatRows(features);
+  const directions = rows.div(norm(rows, 2, 1, true).add(EPSILON));
+  const similarities = linear(directions, directions, null).add(1).div(2);
+  return similarities.div(similarities.sum(1, true));
+}
+
+/** {@link pktLoss} as a loss of `distill`: `pkt` in expressions. */
+export function pktDistillationLoss(layers: Layers): DistillationLoss {
+  const name = "pkt";
+  return {
+    name,
+    needsTeacher: true,
+    taps: tapsOf(layers),
+    compute: (batch) => ({ loss: pktLoss(...featuresOf(batch, layers)), metrics: {} }),
+    config: () => ({ name, ...layers }),
+  };
+}
+
+/** `pkt` in expressions. */
+export const pktEntry = defineEntry({
+  name: "pkt",
+  help: "probabilities of similarity within a batch (Passalis and Tefas, 2018)",
+  options: LAYER_OPTIONS,
+  create: (paths, context: LossContext) => pktDistillationLoss(layersOf(paths, context)),
+});

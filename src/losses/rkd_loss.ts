@@ -1,0 +1,116 @@
+import * as v from "valibot";
+import { expectNumber, expectOptions, withDefaults } from "../checks.js";
+import { bmm, clamp, smoothL1Loss, sqrt, transpose, unsqueeze } from "../ops/index.js";
+import { defineEntry, described, nonNegative } from "../registry/index.js";
+import { ones, Tensor } from "../tensor/tensor.js";
+import {
+  expectFeatures,
+  featuresOf,
+  flatRows,
+  LAYER_OPTIONS,
+  type Layers,
+  layersOf,
+  tapsOf,
+  unit,
+} from "./features.js";
+import { finite } from "./logits.js";
+import type { DistillationLoss, LossContext } from "./loss.js";
+
+/** The options of {@link rkdLoss}. */
+export interface RkdLossOptions {
+  /** Default 25. */
+  distanceWeight?: number;
+  /** Default 50. */
+  angleWeight?: number;
+}
+
+const DEFAULTS = { distanceWeight: 25, angleWeight: 50 } as const;
+
+/**
+ * Relational knowledge distillation (Park et al., CVPR 2019), a scalar: distanceWeight smoothL1(d / mean d) + angleWeight smoothL1(angles)
+ * between student and teacher. d are the Euclidean distances of all pairs of rows, at least 1e-6, divided by their mean over
+ * the pairs of two rows, 0 for a row with itself; angles are the cosines at row i between the directions to rows j and k, of all
+ * i, j, k. Both are means over rows² and rows³. Features are [rows, features] or [rows, channels, height, width], flattened; of
+ * other widths in student and teacher too. Memory grows with rows² features and rows³. One row has no relations: 0.
+ *
+ * RepDistiller (RKD.py) has the same formula and weights and takes pooled features. It expands |a - b|², which loses digits; here
+ * distances come from differences. At equal rows its gradient is of the size of 1e12; here a direction of length 0 has none.
+ *
+ * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `BAD_ARGUMENT`, `NON_FINITE`.
+ * @example
+ * ```ts
+ * const loss = rkdLoss(studentHidden, teacherHidden, { distanceWeight: 25, angleWeight: 50 });
+ * ```
+ */
+export function rkdLoss(studentFeatures: Tensor, teacherFeatures: Tensor, options: RkdLossOptions = {}): Tensor {
+  const name = "rkdLoss";
+  expectOptions(name, options, Object.keys(DEFAULTS));
+  const { distanceWeight, angleWeight } = withDefaults(DEFAULTS, options);
+  expectNumber("distanceWeight", distanceWeight, (w) => w >= 0, "a number of at least 0");
+  expectNumber("angleWeight", angleWeight, (w) => w >= 0, "a number of at least 0");
+  const { student, teacher } = expectFeatures(name, studentFeatures, teacherFeatures);
+  const [of, target] = [differences(flatRows(student)), differences(flatRows(teacher))];
+  const rows = studentFeatures.shape[0];
+  const distance = smoothL1Loss(distances(of, rows), distances(target, rows));
+  const angle = smoothL1Loss(angles(of), angles(target));
+  const loss = distance.mul(distanceWeight).add(angle.mul(angleWeight));
+  return finite(name, loss, { studentFeatures, teacherFeatures });
+}
+
+/** [rows, rows, features] */
+function differences(x: Tensor): Tensor {
+  return unsqueeze(x, 0).sub(unsqueeze(x, 1));
+}
+
+/** Of all pairs [rows, rows], their mean 1. */
+function distances(between: Tensor, rows: number): Tensor {
+  const others = othersOf(rows);
+  const all = sqrt(clamp(between.mul(between).sum(2), LEAST_SQUARE)).mul(others);
+  return all.div(
+    all
+      .sum()
+      .div(Math.max(1, rows * (rows - 1)))
+      .add(rows === 1 ? 1 : 0),
+  );
+}
+
+const LEAST_SQUARE = 1e-12;
+
+/** 1 for each pair of two rows, 0 for a row with itself. */
+function othersOf(rows: number): Tensor {
+  const { data, shape } = ones([rows, rows]);
+  for (let i = 0; i < rows; i++) data[i * (rows + 1)] = 0;
+  return new Tensor(data, shape);
+}
+
+/** Cosines [rows, rows, rows]. */
+function angles(between: Tensor): Tensor {
+  const directions = unit(between, 2);
+  return bmm(directions, transpose(directions, 1, 2));
+}
+
+/** {@link rkdLoss} as a loss of `distill`: `rkd` in expressions. */
+export function rkdDistillationLoss(layers: Layers, options: RkdLossOptions = {}): DistillationLoss {
+  const all = withDefaults(DEFAULTS, options);
+  const name = "rkd";
+  return {
+    name,
+    needsTeacher: true,
+    taps: tapsOf(layers),
+    compute: (batch) => ({ loss: rkdLoss(...featuresOf(batch, layers), all), metrics: {} }),
+    config: () => ({ name, ...layers, ...all }),
+  };
+}
+
+/** `rkd` in expressions. */
+export const rkdEntry = defineEntry({
+  name: "rkd",
+  help: "distances and angles between the samples of a batch (Park et al., 2019)",
+  options: {
+    distanceWeight: described(v.optional(nonNegative(), DEFAULTS.distanceWeight), "weight of the distances"),
+    angleWeight: described(v.optional(nonNegative(), DEFAULTS.angleWeight), "weight of the angles"),
+    ...LAYER_OPTIONS,
+  },
+  create: ({ student, teacher, ...options }, context: LossContext) =>
+    rkdDistillationLoss(layersOf({ student, teacher }, context), options),
+});

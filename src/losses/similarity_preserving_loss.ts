@@ -1,0 +1,68 @@
+import { expectOptions } from "../checks.js";
+import { linear, mseLoss } from "../ops/index.js";
+import { defineEntry } from "../registry/index.js";
+import type { Tensor } from "../tensor/tensor.js";
+import {
+  expectFeatures,
+  featuresOf,
+  flatRows,
+  LAYER_OPTIONS,
+  type Layers,
+  layersOf,
+  tapsOf,
+  unit,
+} from "./features.js";
+import { finite } from "./logits.js";
+import type { DistillationLoss, LossContext } from "./loss.js";
+
+/**
+ * Similarity-preserving distillation (Tung and Mori, ICCV 2019), a scalar: the sum of (G(student) - G(teacher))² over rows², divided
+ * by rows², where G = F F' with its rows divided by their Euclidean norm, and F are the features, flattened:
+ * [rows, features] or [rows, channels, height, width], of other widths in student and teacher too. No gradient flows to the teacher.
+ *
+ * RepDistiller (SP.py) has the same formula and takes it with weight 3000 beside the cross-entropy, from the last feature map
+ * (mdistiller: the pooled features). A row of zeros is similar to none, and has no gradient.
+ *
+ * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `NON_FINITE`.
+ * @example
+ * ```ts
+ * const loss = similarityPreservingLoss(studentHidden, teacherHidden).mul(3000);
+ * ```
+ */
+export function similarityPreservingLoss(
+  studentFeatures: Tensor,
+  teacherFeatures: Tensor,
+  options: Readonly<Record<string, never>> = {},
+): Tensor {
+  const name = "similarityPreservingLoss";
+  expectOptions(name, options, []);
+  const { student, teacher } = expectFeatures(name, studentFeatures, teacherFeatures);
+  const loss = mseLoss(similarities(student), similarities(teacher));
+  return finite(name, loss, { studentFeatures, teacherFeatures });
+}
+
+/** [rows, rows] */
+function similarities(features: Tensor): Tensor {
+  const rows = flatRows(features);
+  return unit(linear(rows, rows, null));
+}
+
+/** {@link similarityPreservingLoss} as a loss of `distill`: `similarity-preserving` in expressions. */
+export function similarityPreservingDistillationLoss(layers: Layers): DistillationLoss {
+  const name = "similarity-preserving";
+  return {
+    name,
+    needsTeacher: true,
+    taps: tapsOf(layers),
+    compute: (batch) => ({ loss: similarityPreservingLoss(...featuresOf(batch, layers)), metrics: {} }),
+    config: () => ({ name, ...layers }),
+  };
+}
+
+/** `similarity-preserving` in expressions. */
+export const similarityPreservingEntry = defineEntry({
+  name: "similarity-preserving",
+  help: "similarities between the samples of a batch (Tung and Mori, 2019)",
+  options: LAYER_OPTIONS,
+  create: (paths, context: LossContext) => similarityPreservingDistillationLoss(layersOf(paths, context)),
+});

@@ -1,0 +1,121 @@
+import * as v from "valibot";
+import { expectNumber, expectOptions, expectShape, withDefaults } from "../checks.js";
+import { Linear } from "../nn/linear.js";
+import { Module } from "../nn/module.js";
+import { log, softplus } from "../ops/index.js";
+import { defineEntry, described, positive } from "../registry/index.js";
+import { ones, Parameter, type Tensor } from "../tensor/tensor.js";
+import {
+  channelsOf,
+  expectFeatures,
+  expectSameChannels,
+  featuresOf,
+  LAYER_OPTIONS,
+  type Layers,
+  layersOf,
+  positions,
+  sameSize,
+  tapsOf,
+} from "./features.js";
+import { finite } from "./logits.js";
+import type { DistillationLoss, LossContext } from "./loss.js";
+
+const DEFAULTS = { initialVariance: 5 } as const;
+const EPSILON = 1e-5;
+
+/** The options of {@link vidLoss}. */
+export interface VidLossOptions {
+  /** What predicts the teacher's channels, and how sure it is of each; default: the student's own, of variance 5. */
+  regressor?: VidRegressor | undefined;
+}
+
+/**
+ * What {@link vidLoss} predicts the teacher's channels with: three Linears with ReLU between, the middle of the teacher's width, and the
+ * variance of each channel. All of it is to be trained.
+ */
+export class VidRegressor extends Module {
+  readonly fc1: Linear;
+  readonly fc2: Linear;
+  readonly fc3: Linear;
+  /** softplus of it, plus 1e-5, is the variance [outFeatures]. */
+  readonly log_scale: Parameter;
+
+  constructor(inFeatures: number, outFeatures: number, options: { initialVariance?: number } = {}) {
+    super();
+    expectOptions("VidRegressor", options, Object.keys(DEFAULTS));
+    const { initialVariance } = withDefaults(DEFAULTS, options);
+    expectNumber("initialVariance", initialVariance, (x) => x > EPSILON, "a number above 1e-5");
+    this.fc1 = new Linear(inFeatures, outFeatures);
+    this.fc2 = new Linear(outFeatures, outFeatures);
+    this.fc3 = new Linear(outFeatures, outFeatures);
+    this.log_scale = new Parameter(new Float32Array(outFeatures).fill(logScaleOf(initialVariance)));
+  }
+
+  override forward(x: Tensor): Tensor {
+    return this.fc3.forward(this.fc2.forward(this.fc1.forward(x).relu()).relu());
+  }
+}
+
+/**
+ * Variational information distillation (Ahn et al., CVPR 2019), a scalar: the mean over all elements of
+ * ((r(student) - teacher)² / v + log v) / 2, the negative logarithm of a normal density, where r predicts the teacher's channels and v is a
+ * variance for each. Features are [rows, features] or [rows, channels, height, width], where each position is a row of channels
+ * and the larger image is averaged to the smaller one's size. No gradient flows to the teacher.
+ *
+ * RepDistiller (VID.py, weight 1 a stage) trains v, as here; mdistiller keeps it in a plain list, so that it is never trained.
+ *
+ * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `BAD_ARGUMENT`, `NON_FINITE`.
+ * @example
+ * ```ts
+ * const regressor = new VidRegressor(128, 256);
+ * const loss = vidLoss(studentHidden, teacherHidden, { regressor });
+ * ```
+ */
+export function vidLoss(studentFeatures: Tensor, teacherFeatures: Tensor, options: VidLossOptions = {}): Tensor {
+  const name = "vidLoss";
+  expectOptions(name, options, ["regressor"]);
+  const { regressor } = options;
+  const { student, teacher } = sameSize(name, expectFeatures(name, studentFeatures, teacherFeatures));
+  const [rows, target] = [positions(student), positions(teacher)];
+  const predicted = regressor?.forward(rows) ?? rows;
+  expectSameChannels(name, predicted, target);
+  const scale = regressor?.log_scale ?? ones([target.shape[1]]).mul(logScaleOf(DEFAULTS.initialVariance));
+  expectShape(`${name}: log_scale`, scale.shape, [target.shape[1]]);
+  const variance = softplus(scale).add(EPSILON);
+  const difference = predicted.sub(target);
+  const loss = difference.mul(difference).div(variance).add(log(variance)).mean().div(2);
+  return finite(name, loss, { studentFeatures, teacherFeatures });
+}
+
+function logScaleOf(variance: number): number {
+  return Math.log(Math.expm1(variance - EPSILON));
+}
+
+/** {@link vidLoss} as a loss of `distill`: `vid` in expressions. */
+export function vidDistillationLoss(layers: Layers, options: VidLossOptions = {}): DistillationLoss {
+  const name = "vid";
+  const { regressor } = options;
+  return {
+    name,
+    needsTeacher: true,
+    taps: tapsOf(layers),
+    modules: regressor === undefined ? {} : { regressor },
+    compute: (batch) => ({ loss: vidLoss(...featuresOf(batch, layers), { regressor }), metrics: {} }),
+    config: () => ({ name, ...layers }),
+  };
+}
+
+/** `vid` in expressions. */
+export const vidEntry = defineEntry({
+  name: "vid",
+  help: "likelihood of the teacher's hidden output, its variance trained (Ahn et al., 2019)",
+  options: {
+    ...LAYER_OPTIONS,
+    initialVariance: described(v.optional(positive(), DEFAULTS.initialVariance), "variance that training starts from"),
+  },
+  create({ initialVariance, ...paths }, context: LossContext): DistillationLoss {
+    const layers = layersOf(paths, context);
+    const widths = [channelsOf(context, "student", layers.student), channelsOf(context, "teacher", layers.teacher)];
+    return vidDistillationLoss(layers, { regressor: new VidRegressor(widths[0], widths[1], { initialVariance }) });
+  },
+});
