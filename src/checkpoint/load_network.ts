@@ -1,6 +1,7 @@
 import { extname } from "node:path";
 import { DistilleryError } from "../errors.js";
 import { type NetworkOfState, networkFrom } from "../models/create_network.js";
+import { parseRecord, setRecord } from "../models/training_record.js";
 import type { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { fingerprint } from "./fingerprint.js";
@@ -14,6 +15,9 @@ export interface LoadNetworkOptions extends LoadOptions, Omit<NetworkOfState, "m
  * place for metadata: those of a `.safetensors` file of the same name and weights beside it are taken; without one the
  * network is the one that is named, or a {@link TeacherNet} or {@link StudentNet}, which the keys tell.
  *
+ * What it was trained with comes with it: `distill`, `evaluate`, `compare` and `sweep` give it columns and classes by their
+ * names, standardised by its own means and deviations.
+ *
  * @throws DistilleryError as {@link load} and {@link networkFrom}, with the file's name.
  * @example
  * ```ts
@@ -24,8 +28,12 @@ export interface LoadNetworkOptions extends LoadOptions, Omit<NetworkOfState, "m
 export async function loadNetwork(file: string, options: LoadNetworkOptions = {}): Promise<Module> {
   const { format, state, metadata } = await loadWithMetadata(file, options);
   const texts = format === "pth" ? await metadataBeside(file, state) : metadata;
+  const record = parseRecord(texts, file);
   try {
-    return networkFrom(state, { ...options, metadata: texts, onNote: (text) => options.onNote?.(`${file}: ${text}`) });
+    const onNote = (text: string) => options.onNote?.(`${file}: ${text}`);
+    const network = networkFrom(state, { ...options, metadata: texts, onNote });
+    setRecord(network, record);
+    return network;
   } catch (error) {
     if (!(error instanceof DistilleryError)) throw error;
     throw new DistilleryError(error.code, `${file}: ${error.message}`, { cause: error });

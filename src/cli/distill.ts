@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { distillationOptions, SCHEMAS } from "../config/index.js";
+import { overlapOf } from "../models/trained_on.js";
 import { distill } from "../train/index.js";
 import { dryRun } from "./dry_run.js";
 import { interruptible } from "./error_boundary.js";
@@ -46,6 +47,8 @@ export async function runDistill(settings: Settings<"distill">, flags: DistillFl
   const controls = await controlsOf({ config: withTeacherNetwork(config, teacher), userOptions }, flags);
   const lossName = config.loss === undefined ? "KD Loss" : "Loss";
   const printer = new RunPrinter(flags, { lossName, epochs: config.epochs, details: config.loss !== undefined });
+  const overlap = source.test && overlapOf(teacher, source.test, "teacher");
+  if (overlap) printer.note(overlap.text);
   try {
     const result = await interruptible(printer.note, (signal) =>
       distill({ ...input, ...controls, signal, ...printer.controls }),

@@ -3,9 +3,10 @@ import { inspectCheckpoint } from "../checkpoint/index.js";
 import { dataSchema } from "../config/index.js";
 import type { Dataset } from "../data/index.js";
 import { printableInline } from "../log/index.js";
-import { createNetwork } from "../models/create_network.js";
+import { overlapOf } from "../models/trained_on.js";
+import { recordOf } from "../models/training_record.js";
 import { type Evaluation, evaluate, measureLatency } from "../train/index.js";
-import { UsageError } from "./error_boundary.js";
+import { evaluationData } from "./evaluation_data.js";
 import {
   addLoading,
   addNetwork,
@@ -17,10 +18,9 @@ import {
   type ShowFlags,
 } from "./flags.js";
 import { percent } from "./printer.js";
-import { dataOptionsOf } from "./settings.js";
-import { type NetworkOptions, Networks, type Source, setUp } from "./setup.js";
+import { expectFits, type NetworkOptions, Networks } from "./setup.js";
 import { formatTable } from "./table.js";
-import { print } from "./terminal.js";
+import { print, printError } from "./terminal.js";
 
 interface EvaluateFlags extends ShowFlags, LoadFlags, Pick<NetworkOptions, "network" | "teacherNetwork"> {
   file: string;
@@ -43,11 +43,15 @@ export function evaluateCommand(run: (flags: EvaluateFlags) => Promise<void>): C
 /** Evaluates a network on the test data, or on the reference script's data. */
 export async function runEvaluate(flags: EvaluateFlags): Promise<void> {
   const networks = await Networks.open(flags);
-  const { source } = await setUp(dataOptionsOf({ ...flags }));
-  const data = source.isSynthetic ? scriptData(source) : source.test;
-  if (data === null) throw new UsageError("--test-fraction: 0 leaves no test set to evaluate on");
-  const model = await networks.read(flags.file, "network", flags, source);
+  const model = await networks.read(flags.file, "network", flags);
+  const { source, data, notes } = await evaluationData(flags.file, model, { ...flags });
+  if (recordOf(model) === null || source.isSynthetic) expectFits(flags.file, model, source);
   const teacher = flags.teacher && (await networks.read(flags.teacher, "teacherNetwork", flags, source));
+  for (const network of teacher ? [model, teacher] : [model]) {
+    const overlap = overlapOf(network, data, "the network");
+    if (overlap !== null) notes.push(overlap.text);
+  }
+  for (const note of notes) printError(note);
   const evaluation = evaluate(model, data, teacher ? { teacher } : {});
   const { bytes, parameters } = await inspectCheckpoint(flags.file, partOptions({ ...flags, quiet: true }));
   const latencyMs = measureLatency(model, data);
@@ -59,13 +63,6 @@ export async function runEvaluate(flags: EvaluateFlags): Promise<void> {
   print(`${printableInline(flags.file)}: ${model.constructor.name}, ${size}`);
   print(`${printableInline(data.name)}: ${evaluation.samples.toLocaleString("en-US")} samples\n`);
   print(`${summary(evaluation, latencyMs)}\n\n${classTable(evaluation, data)}`);
-}
-
-/** The reference script draws its data after its networks. */
-function scriptData({ context, train }: Source): Dataset {
-  createNetwork("teacher", context);
-  createNetwork("student", context);
-  return train();
 }
 
 function summary(

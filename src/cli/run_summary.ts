@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { overlapOf } from "../models/trained_on.js";
 import type { Module } from "../nn/module.js";
 import { evaluateRun, type RunEvaluation } from "../train/evaluate_run.js";
 import type { BestWeights, Evaluation, RunResult } from "../train/index.js";
@@ -33,6 +34,8 @@ export async function summarizeRun(printer: Printer, run: FinishedRun): Promise<
   const [last, , bestFile] = files;
   const lines = [`${role === "student" ? "Student" : "Teacher"} saved to ${last}`];
   if (best !== null) lines.push(`Best epoch: ${bestText(best, result)}, saved to ${bestFile}`);
+  const overlap = teacher && source.test ? overlapOf(teacher, source.test, "teacher") : null;
+  if (overlap !== null) lines.push(overlap.text);
   if (evaluation) lines.push(`Test accuracy: ${figures(role, evaluation)}`);
   if (bestEvaluation && !isLast) lines.push(`Test accuracy, best epoch: ${figures(role, bestEvaluation)}`);
   let report: string | null = null;
@@ -44,7 +47,18 @@ export async function summarizeRun(printer: Printer, run: FinishedRun): Promise<
       ...{ epoch: best.epoch, validationAccuracy: best.validationAccuracy, evaluation: bestEvaluation },
     };
     const { loss } = history.at(-1)?.metrics ?? {};
-    printer.end({ loss, files, evaluation, best: summary, stoppedEarly, report }, lines);
+    printer.end(
+      {
+        loss,
+        files,
+        evaluation,
+        best: summary,
+        stoppedEarly,
+        report,
+        ...(overlap && { teacherTrainedOn: overlap.count }),
+      },
+      lines,
+    );
   }
 }
 

@@ -5,13 +5,16 @@ import { type dataSchema, type ResolvedConfig, type RunName, runMetadata } from 
 import { type AugmentOptions, augment } from "../data/augment.js";
 import type { Dataset } from "../data/dataset.js";
 import { onlyLoading } from "../data/load_options.js";
+import type { Preprocessing } from "../data/preprocessing/spec.js";
 import { splitDataset } from "../data/split.js";
 import { synthetic } from "../data/synthetic.js";
 import { DistilleryError } from "../errors.js";
 import { csvLog, type MetricsLog, tensorBoardLog } from "../log/index.js";
 import { createNetwork, networkSpecOf } from "../models/create_network.js";
+import { fitNetwork } from "../models/fit_network.js";
 import { MODELS } from "../models/index.js";
 import type { NetworkContext } from "../models/network.js";
+import { recordOf } from "../models/training_record.js";
 import { BatchNorm1d } from "../nn/batch_norm.js";
 import { Module } from "../nn/module.js";
 import { type Expression, importModules, type UserModules } from "../registry/index.js";
@@ -42,11 +45,17 @@ export interface Source {
   test: Dataset | null;
 }
 
-/** Sets threads and seed, and opens the data; the random stream has drawn nothing afterwards. */
-export async function setUp(options: SourceOptions): Promise<{ source: Source; seed: number }> {
+/**
+ * Sets threads and seed, and opens the data, with a network's preprocessing if that is given; the random stream has drawn
+ * nothing afterwards.
+ */
+export async function setUp(
+  options: SourceOptions,
+  preprocessing?: Preprocessing,
+): Promise<{ source: Source; seed: number }> {
   const { threads, seed } = options;
   if (threads !== undefined) setNumThreads(threads);
-  const source = options.data === "synthetic" ? syntheticSource(options) : await openSource(options);
+  const source = options.data === "synthetic" ? syntheticSource(options) : await openSource(options, preprocessing);
   manualSeed(seed);
   return { source, seed };
 }
@@ -57,11 +66,19 @@ function syntheticSource({ augment: changes }: SourceOptions): Source {
   return { name: "synthetic", isSynthetic: true, context, train, validation: null, test: null };
 }
 
-async function openSource(options: SourceOptions): Promise<Source> {
+async function openSource(options: SourceOptions, preprocessing: Preprocessing | undefined): Promise<Source> {
   const { data, validation = 0, splitSeed, augment: changes } = options;
   // Loaded late: the reference script starts without the readers of files.
   const { loadData } = await import("../data/load_data.js");
-  const { name, train: all, test, validation: own } = await loadData(data, onlyLoading(options));
+  const {
+    name,
+    train: all,
+    test,
+    validation: own,
+  } = await loadData(data, {
+    ...onlyLoading(options),
+    ...(preprocessing && { preprocessing }),
+  });
   const isSplit = validation > 0 && own === null;
   const { train, heldOut } = isSplit ? split(all, validation, splitSeed) : { train: all, heldOut: own };
   const changed = changes === undefined ? train : augment(train, changes);
@@ -128,7 +145,7 @@ export class Networks {
   }
 
   /**
-   * The network of a file, which has to fit the data if there are any. The file says which network it is; if it does not,
+   * The network of a file, which has to fit the data if there are any: columns and classes by their names. The file says which network it is; if it does not,
    * or is of a class of the user's own, the option does.
    */
   async read(file: string, option: keyof NetworkOptions, flags: LoadFlags, source?: Source): Promise<Module> {
@@ -138,7 +155,9 @@ export class Networks {
       argument: flagOf(option),
       ...(network !== undefined && { network, modules: this.modules }),
     });
-    if (source !== undefined) expectFits(file, module, source);
+    if (source === undefined) return module;
+    if (recordOf(module) === null || source.isSynthetic) expectFits(file, module, source);
+    else fitNetwork(module, source.train());
     return module;
   }
 }

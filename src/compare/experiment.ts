@@ -9,6 +9,7 @@ import { ioError, writeWhole } from "../files/index.js";
 import { functionLoss } from "../losses/function_loss.js";
 import { type DistillationLoss, LOSSES, type LossSpec } from "../losses/index.js";
 import { isDistillationLoss } from "../losses/loss.js";
+import { overlapOf } from "../models/trained_on.js";
 import { expectModule } from "../nn/expect_module.js";
 import { OPTIMIZERS } from "../optim/index.js";
 import type { Expression } from "../registry/index.js";
@@ -114,6 +115,11 @@ export function parseExperiment(input: ExperimentInput): Experiment {
   const task = splitTask({ teacher, student, data, ...(validation !== undefined && { validation }) });
   expectDataset(test, "test");
   expectLike(task.data, "test", test);
+  const overlap = typeof task.teacher === "function" ? null : overlapOf(task.teacher, test, "teacher");
+  if (overlap !== null) {
+    const text = `${overlap.text}: what the students learn from it would come from the test set`;
+    throw new DistilleryError("BAD_ARGUMENT", text);
+  }
   if (typeof out !== "string" || out === "") {
     throw new DistilleryError("BAD_ARGUMENT", `out: expected a folder, got ${show(out)}`);
   }

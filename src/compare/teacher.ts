@@ -3,6 +3,8 @@ import { join } from "node:path";
 import { save } from "../checkpoint/index.js";
 import type { Dataset } from "../data/index.js";
 import { ioError } from "../files/index.js";
+import { networkMetadata } from "../models/create_network.js";
+import { recordMetadata, recordOf } from "../models/training_record.js";
 import type { Module } from "../nn/module.js";
 import { TeacherCache } from "../teachers/index.js";
 import { Generator, withGenerator } from "../tensor/random.js";
@@ -59,7 +61,10 @@ async function keepTrained(module: Module, folder: string): Promise<TrainedTeach
     throw ioError("write", folder, error, "folder");
   });
   const file = join(folder, "teacher.safetensors");
-  await save(module.stateDict(), file);
+  const record = recordOf(module);
+  await save(module.stateDict(), file, {
+    metadata: { ...(record && recordMetadata(record)), ...networkMetadata(module) },
+  });
   return { module, file, outcome: null };
 }
 

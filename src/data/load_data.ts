@@ -1,14 +1,25 @@
 import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { badData } from "../files/index.js";
+import { conform } from "./conform.js";
 import { type Dataset, indexRange } from "./dataset.js";
+import type { OpenOptions } from "./formats/format.js";
 import { detectFormat, FORMATS } from "./formats/index.js";
 import { DATASET_NAMES, datasetInfo, findData, notFound } from "./hub/locate.js";
 import { ImageDataset } from "./image_dataset.js";
-import { type LoadDataOptions, type ResolvedLoading, resolveLoading } from "./load_options.js";
+import { type ImageOptions, type LoadDataOptions, type ResolvedLoading, resolveLoading } from "./load_options.js";
+import type { Preprocessing } from "./preprocessing/spec.js";
 import { type BuildOptions, type RawData, toDatasets } from "./raw_data.js";
-import { stratify } from "./split.js";
-import { Subset } from "./subset.js";
+import { stratify, subsetsOf } from "./split.js";
+
+/** Data that a network is to be evaluated on. */
+interface ForNetwork {
+  /**
+   * How samples become values and which number each class has: a network's, as {@link readPreprocessing} gives it. Default:
+   * measured over the training rows.
+   */
+  readonly preprocessing?: Preprocessing;
+}
 
 /** A data set in its parts. */
 export interface DataSets {
@@ -49,15 +60,19 @@ export interface ImageSets extends Omit<DataSets, "validation"> {
  * const { train, test } = await loadData("flowers.csv", { labelColumn: "species" });
  * ```
  */
-export async function loadData(source: string, options: LoadDataOptions = {}): Promise<DataSets> {
+export async function loadData(source: string, options: LoadDataOptions & ForNetwork = {}): Promise<DataSets> {
   if (typeof source !== "string" || source === "" || source.includes("\0")) {
     const text = `source: expected a data set's name, a file or a folder, got ${show(source)}`;
     throw new DistilleryError("BAD_ARGUMENT", text);
   }
-  const loading = resolveLoading(options);
+  const { preprocessing, ...given } = options;
+  const loading = resolveLoading(given);
   const { stream, standardize } = loading;
-  const { path, raw, ...build } = await openSource(source, loading);
-  return { name: build.name, ...(await splitRaw(raw, path, loading, { ...build, stream, standardize })) };
+  const network = preprocessing && { preprocessing };
+  const opened = await openSource(source, { ...loading, ...imageOptionsOf(preprocessing), ...network });
+  const { path, ...build } = opened;
+  const raw = preprocessing === undefined ? opened.raw : conform(opened.raw, preprocessing, path);
+  return { name: build.name, ...(await splitRaw(raw, path, loading, { ...build, stream, standardize, ...network })) };
 }
 
 /**
@@ -76,6 +91,11 @@ export async function loadImages(source: "fashion-mnist" | "mnist" | "kmnist" | 
   throw badData(source, "expected images with a test part: loadData is for other data");
 }
 
+/** Images are read in the size and with the channels that a network takes. */
+function imageOptionsOf(spec: Preprocessing | undefined): ImageOptions {
+  return spec?.kind === "image" ? { imageSize: [spec.height, spec.width], grey: spec.channels === 1 } : {};
+}
+
 /** A source with its samples, before anything is measured. */
 interface Source extends Pick<BuildOptions, "name" | "normalisation"> {
   /** For errors. */
@@ -83,7 +103,7 @@ interface Source extends Pick<BuildOptions, "name" | "normalisation"> {
   readonly raw: RawData;
 }
 
-async function openSource(source: string, options: ResolvedLoading): Promise<Source> {
+async function openSource(source: string, options: OpenOptions): Promise<Source> {
   if (!DATASET_NAMES.includes(source)) {
     const { format, name } = await detectFormat(source, DATASET_NAMES);
     return { name, path: source, raw: await format.open(source, options) };
@@ -111,7 +131,9 @@ async function splitRaw(
   if (new Set(labels).size === labels.length) {
     throw badData(path, "no class has two samples, one of which could be held out for testing");
   }
-  const { train: rows, heldOut } = stratify(labels, raw.classes, { fraction: testFraction, seed: splitSeed });
-  const { train: whole, validation } = await toDatasets(raw, path, rows, options);
-  return { train: new Subset(whole, rows), test: new Subset(whole, heldOut), validation };
+  const split = { fraction: testFraction, seed: splitSeed };
+  const parts = stratify(labels, raw.classes, split);
+  const { train: whole, validation } = await toDatasets(raw, path, parts.train, options);
+  const { train, heldOut: test } = subsetsOf(whole, parts, split, "test");
+  return { train, test, validation };
 }

@@ -6,6 +6,8 @@ import { Tensor } from "../tensor/tensor.js";
 import { type Dataset, expectClassNames, type ValueLayout } from "./dataset.js";
 import { EncodedRows, measureTable } from "./encoded_table.js";
 import { ImageDataset, type ImageSize } from "./image_dataset.js";
+import { setSourceHash } from "./origin.js";
+import type { Preprocessing } from "./preprocessing/spec.js";
 import { featuresOf, materialize, type RowSource, rowBytes, visitRows } from "./row_source.js";
 import { measureColumns, StandardizedRows } from "./standardize.js";
 import { ChannelStatistics, type Normalisation } from "./statistics.js";
@@ -36,6 +38,8 @@ export interface RawPart {
   readonly isMatrix?: boolean;
   /** For the cells of a table: what read them. */
   readonly table?: TableReader;
+  /** SHA-256 in hex over the file that the rows and labels are from; default: over these themselves. */
+  readonly sha256?: string;
 }
 
 /** How {@link toDatasets} makes data sets. */
@@ -49,6 +53,8 @@ export interface BuildOptions {
   readonly standardize?: boolean;
   /** For pixels; default: measured. */
   readonly normalisation?: Normalisation;
+  /** How samples become values; default: measured. The rows of a table are encoded by it already. */
+  readonly preprocessing?: Preprocessing;
 }
 
 /** About the bytes that are read at once. */
@@ -91,6 +97,7 @@ async function measureRows(
   source: string,
 ): Promise<Fitted> {
   const { rows, table } = part;
+  if (options.preprocessing !== undefined) return { ...fittedBy(options.preprocessing), sha256: null };
   const step = chunkOf(rows, options);
   const hash = createHash("sha256");
   const visitors = options.stream ? [(data: ArrayBufferView) => void hash.update(bytesOf(data))] : [];
@@ -112,6 +119,13 @@ async function measureRows(
   const add = (data: unknown, start: number, end: number) => statistics.add(data as Uint8Array, start, end);
   await visitRows(rows, step, [add, ...visitors]);
   return { normalisation: statistics.normalisation(), sha256: digest() };
+}
+
+function fittedBy(spec: Preprocessing): Omit<Fitted, "sha256"> {
+  if (spec.kind === "image") return { normalisation: spec };
+  if (spec.kind === "table") return { table: { columns: spec.columns, label: spec.label, header: spec.header } };
+  const { mean, std } = spec;
+  return mean === undefined || std === undefined ? {} : { values: { mean, std } };
 }
 
 async function measureMatrix(
@@ -143,25 +157,44 @@ async function build(
     expectInteger("the values of a row", featuresOf(rows), 1, 2 ** 31 - 1);
     const chunk = chunkOf(rows, options);
     const isBytes = rows.dtype === "uint8";
-    return new StreamedDataset({
+    const own = sha256 ?? (await hashOf(part.rows, chunk));
+    const dataset = new StreamedDataset({
       ...{ rows, labels, name, classes, classNames: expectClassNames(classNames, classes), table, values, chunk },
       isImage: isBytes && isImage,
       mean: isBytes ? byChannel(part, normalisation?.mean ?? 0) : [],
       std: isBytes ? byChannel(part, normalisation?.std ?? 1) : [],
-      sha256: sha256 ?? (await hashOf(part.rows, chunk)),
+      sha256: own,
     });
+    return setSourceHash(dataset, () => part.sha256 ?? withLabels(own, labels));
   }
   const { data } = await materialize(rows, source);
   if (types.isUint8Array(data)) {
     const [channels, height, width] = rows.shape;
     const image: ImageSize | undefined = isImage ? { channels, height, width } : undefined;
     const numbers = normalisation ?? { mean: 0, std: 1 };
-    return new ImageDataset(data, labels, { ...shared, ...numbers, features: featuresOf(rows), image });
+    const dataset = new ImageDataset(data, labels, { ...shared, ...numbers, features: featuresOf(rows), image });
+    return setSourceHash(dataset, () => withLabels(sha256Of(data), labels));
   }
   const inputs = new Tensor(data as Float32Array, [rows.length, featuresOf(rows)]);
+  const own = part.sha256 ?? withLabels(sha256Of((await materialize(part.rows, source)).data), labels);
+  return setSourceHash(ofValues(inputs, labels, { ...shared, table, values }), () => own);
+}
+
+type Described = { name: string; classes: number; classNames?: readonly string[] } & Pick<Fitted, "table" | "values">;
+
+function ofValues(inputs: Tensor, labels: Int32Array, { table, values, ...shared }: Described): Dataset {
   if (table !== undefined) return new TableDataset(inputs, labels, { ...shared, table });
   if (values !== undefined) return new StandardizedDataset(inputs, labels, { ...shared, values });
   return new TensorDataset(inputs, labels, shared);
+}
+
+function sha256Of(data: ArrayBufferView): string {
+  return createHash("sha256").update(bytesOf(data)).digest("hex");
+}
+
+/** A hash that depends on the labels too. */
+function withLabels(sha256: string, labels: Int32Array): string {
+  return createHash("sha256").update(sha256).update(bytesOf(labels)).digest("hex");
 }
 
 function identity(features: number): ValueLayout {
@@ -170,7 +203,7 @@ function identity(features: number): ValueLayout {
 
 /** The rows as a network takes them, but for pixels, which are normalised batch by batch. */
 function encoded(part: RawPart, { table, values }: Pick<Fitted, "table" | "values">, source: string): RowSource {
-  if (table !== undefined) return new EncodedRows(part.rows, part.table as TableReader, table);
+  if (part.table !== undefined && table !== undefined) return new EncodedRows(part.rows, part.table, table);
   if (values === undefined && part.rows.dtype !== "float64") return part.rows;
   return new StandardizedRows(part.rows, values ?? identity(featuresOf(part.rows)), source);
 }

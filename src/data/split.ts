@@ -3,7 +3,7 @@ import { DistilleryError } from "../errors.js";
 import { type Labels, labelData } from "../tensor/int_tensor.js";
 import { Generator, randperm, withGenerator } from "../tensor/random.js";
 import { type Dataset, indexRange, labelsOf } from "./dataset.js";
-import { Subset } from "./subset.js";
+import { type Selection, Subset } from "./subset.js";
 
 /** How much is held out: `fraction` or `count`, one of the two. */
 export interface SplitOptions {
@@ -30,8 +30,24 @@ export interface SplitOptions {
  * ```
  */
 export function splitDataset(dataset: Dataset, options: SplitOptions): { train: Subset; heldOut: Subset } {
-  const { train, heldOut } = stratify(labelsOf(dataset), dataset.classes, options);
-  return { train: new Subset(dataset, train), heldOut: new Subset(dataset, heldOut) };
+  const parts = stratify(labelsOf(dataset), dataset.classes, options);
+  return subsetsOf(dataset, parts, options);
+}
+
+/** The parts of a split as data sets that know it; `of`: what it was made for. */
+export function subsetsOf(
+  dataset: Dataset,
+  { train, heldOut }: ReturnType<typeof stratify>,
+  { seed = 0, ...options }: SplitOptions,
+  of?: "test",
+): { train: Subset; heldOut: Subset } {
+  const isKept = Number.isSafeInteger(Number(seed));
+  const selection = (part: Selection["part"]) =>
+    isKept ? { ...options, seed: Number(seed), part, ...(of && { of }) } : undefined;
+  return {
+    train: new Subset(dataset, train, selection("train")),
+    heldOut: new Subset(dataset, heldOut, selection("heldOut")),
+  };
 }
 
 /** The ascending indices of the two parts that {@link splitDataset} makes of samples with these labels. */

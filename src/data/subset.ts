@@ -5,6 +5,16 @@ import { type Batch, chunkOf, type Dataset, expectIndices, expectRange, indexRan
 import { DerivedDataset } from "./derived_dataset.js";
 import { bytesOf } from "./tensor_dataset.js";
 
+/** The part of a stratified split that a subset is. */
+export interface Selection {
+  readonly fraction?: number;
+  readonly count?: number;
+  readonly seed: number;
+  readonly part: "train" | "heldOut";
+  /** What the split was made for. */
+  readonly of?: "test";
+}
+
 /**
  * The samples of another data set with these indices, in their order, which may repeat. `torch.utils.data.Subset`.
  * Neither the values nor the indices are copied; `Batch.indices` count in the subset.
@@ -19,10 +29,13 @@ export class Subset extends DerivedDataset {
   /** Sample `i` of the subset is sample `indices[i]` of the whole data set. */
   readonly indices: Int32Array;
   readonly length: number;
+  /** The part of a split that it is; undefined for indices of the user's own. */
+  readonly selection: Selection | undefined;
   #labels: IntTensor | undefined;
 
-  constructor(dataset: Dataset, indices: Int32Array) {
+  constructor(dataset: Dataset, indices: Int32Array, selection?: Selection) {
     super(dataset);
+    this.selection = selection;
     expectIndices(indices, dataset.length);
     this.indices = indices;
     this.length = expectInteger("indices.length", indices.length, 1);

@@ -22,6 +22,7 @@ export function cached(cache: TeacherCache, inner?: Teacher): Teacher {
         throw new DistilleryError("BAD_ARGUMENT", `${text}: give the network, or frozen(network)`);
       }
       cache.expectData(data);
+      inner?.open?.({ data, taps });
     },
     outputs: ({ indices }) => ({ logits: cache.batch(indices), taps: {} }),
     ...(inner?.evaluate && { evaluate: (batch) => (inner.evaluate as NonNullable<Teacher["evaluate"]>)(batch) }),

@@ -1,6 +1,7 @@
 import { DistilleryError } from "../errors.js";
 import { FrozenModel } from "../graph/index.js";
 import type { Outputs } from "../losses/loss.js";
+import { fitNetwork } from "../models/fit_network.js";
 import type { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { currentGenerator } from "../tensor/random.js";
@@ -36,9 +37,10 @@ export function frozen(module: Module, options: NetworkTeacherOptions = {}): Tea
   let model: FrozenModel | null | undefined;
   /** For passes of the network itself. */
   let weights: KeptWeights | null = null;
+  let network = module;
   const modelFor = (inputs: Tensor): FrozenModel | null => {
     if (model === undefined) {
-      model = freeze(module, inputs.shape.slice(1), { training, taps });
+      model = freeze(network, inputs.shape.slice(1), { training, taps });
       if (model === null || training) weights = new KeptWeights(module, training);
     }
     return model?.fits(inputs) ? model : null;
@@ -51,6 +53,10 @@ export function frozen(module: Module, options: NetworkTeacherOptions = {}): Tea
   return {
     ...alive,
     name: "frozen",
+    open(run) {
+      alive.open?.(run);
+      network = fitNetwork(module, run.data, "teacher");
+    },
     outputs(batch) {
       const model = isTracing() ? null : modelFor(batch.inputs);
       return model === null ? withWeights(() => alive.outputs(batch)) : take(model, batch.inputs);

@@ -1,6 +1,7 @@
 import { fingerprint } from "../checkpoint/index.js";
 import type { Batch } from "../data/dataset.js";
 import type { Outputs } from "../losses/loss.js";
+import { fitNetwork } from "../models/fit_network.js";
 import { Modes } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
 import { Taps } from "../nn/taps.js";
@@ -37,13 +38,17 @@ export function live(module: Module, { mode = "eval", taps = [] }: NetworkTeache
   const training = mode === "train";
   const [modes, evalModes] = [new Modes([[module, training]]), new Modes([[module, false]])];
   const tapped = new Taps(module, taps, "teacher");
+  let network = module;
   const forward = (within: Modes, { inputs }: Batch): Outputs => {
-    const { value: logits, taps } = within.run(() => noGrad(() => tapped.record(() => module.forward(inputs))));
+    const { value: logits, taps } = within.run(() => noGrad(() => tapped.record(() => network.forward(inputs))));
     return { logits, taps };
   };
   return {
     name: "live",
     fingerprint: () => fingerprint(module.stateDict()),
+    open({ data }) {
+      network = fitNetwork(module, data, "teacher");
+    },
     outputs: (batch) => forward(modes, batch),
     evaluate: (batch) => forward(evalModes, batch),
     isFixed: !training,

@@ -4,6 +4,7 @@ import type { Dataset } from "../data/dataset.js";
 import { expectDataset, takeSlice } from "../data/dataset.js";
 import { DataLoader } from "../data/loader.js";
 import { DistilleryError } from "../errors.js";
+import { fitNetwork } from "../models/fit_network.js";
 import { native } from "../native.js";
 import { expectModule } from "../nn/expect_module.js";
 import { withEvalMode } from "../nn/modes.js";
@@ -51,12 +52,13 @@ export class TeacherCache {
     expectDataset(data, "data");
     const reason = TeacherCache.whyNotCacheable(teacher, data);
     if (reason !== null) throw new DistilleryError("BAD_ARGUMENT", `teacherCache: ${reason}`);
+    const network = fitNetwork(teacher, data, "teacher");
     const logits: Float32Array[] = [];
     for (const { inputs } of new DataLoader(data, { batchSize: BATCH })) {
       await setImmediate();
       if (options.signal?.aborted)
         throw new DistilleryError("ABORTED", "stopped while the teacher's logits were computed");
-      withArena(() => logits.push(forward(teacher, inputs).data.slice()));
+      withArena(() => logits.push(forward(network, inputs).data.slice()));
     }
     return new TeacherCache(concatenate(logits), fingerprint(teacher.stateDict()), data.fingerprint(), data.length);
   }
@@ -70,7 +72,8 @@ export class TeacherCache {
     const { inputs } = takeSlice(data, 0, Math.min(3, data.length));
     const { state } = currentGenerator();
     const before = state.slice();
-    const [together, alone] = [inputs, inputs.slice(0, 1)].map((rows) => forward(teacher, rows).data);
+    const network = fitNetwork(teacher, data, "teacher");
+    const [together, alone] = [inputs, inputs.slice(0, 1)].map((rows) => forward(network, rows).data);
     if (before.some((word, i) => word !== state[i])) {
       state.set(before);
       return "the teacher draws random numbers in eval mode";

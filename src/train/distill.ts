@@ -3,6 +3,7 @@ import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import type { DistillationLoss, LossSpec } from "../losses/index.js";
 import { KD_DEFAULTS, kdDistillationLoss } from "../losses/kd_loss.js";
+import { fitNetwork } from "../models/fit_network.js";
 import { expectModule } from "../nn/expect_module.js";
 import { Module } from "../nn/module.js";
 import { asTeacher } from "../teachers/as_teacher.js";
@@ -61,10 +62,11 @@ export const STUDENT_FILE = "distilled_student_model_lowest";
  */
 export function distill(input: DistillInput): RunHandle {
   return startRun(input, async (given, stream) => {
-    const [controls, { teacher: source, student, data, validation, teacherCache, loss: spec, ...rest }] =
+    const [controls, { teacher: whole, student, data, validation, teacherCache, loss: spec, ...rest }] =
       splitControls(given);
     expectModule("student", student);
     expectDataset(data, "data");
+    const source = whole instanceof Module ? fitNetwork(whole, data, "teacher") : whole;
     if (validation !== undefined) expectDataset(validation, "validation");
     const { temperature, alpha, teacherMode, ...options } = resolveOptions(distillationSchema, rest);
     const loss = await distillationLoss(spec, {

@@ -4,6 +4,7 @@ import { ImageDataset } from "../data/image_dataset.js";
 import { Subset } from "../data/subset.js";
 import { KD_DEFAULTS } from "../losses/kd_loss.js";
 import { type DistillationLoss, isDistillationLoss } from "../losses/loss.js";
+import { recordOf, setRecord } from "../models/training_record.js";
 import { Module } from "../nn/module.js";
 import type { Optimizer } from "../optim/optimizer.js";
 import { importModules } from "../registry/index.js";
@@ -70,11 +71,13 @@ const SAMPLES = 512;
 export async function estimateRun(input: DistillInput | TrainTeacherInput): Promise<RunEstimate> {
   const networks = [...networksOf(input), ...modulesOf(input)];
   const states = networks.map((network) => cloneState(network.stateDict()));
+  const records = networks.map(recordOf);
   try {
     return await estimate(input);
   } finally {
     for (const [i, network] of networks.entries()) {
       network.loadStateDict(states[i]);
+      setRecord(network, records[i]);
       for (const parameter of network.parameters()) parameter.grad = null;
     }
     emptyCache();

@@ -3,6 +3,7 @@ import { expectDataset, takeSlice } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { DataLoader } from "../data/loader.js";
 import { DistilleryError } from "../errors.js";
+import { fitNetwork } from "../models/fit_network.js";
 import { expectModule } from "../nn/expect_module.js";
 import { withEvalMode } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
@@ -42,7 +43,8 @@ export function logitsOf(model: Module, data: Dataset, options: { batchSize?: nu
 
 /**
  * Classifies a data set in eval mode and compares with its labels, and with a teacher's classes if one is given. The
- * networks' modes are restored.
+ * networks' modes are restored. A network that knows what it was trained with, as one of {@link loadNetwork} does, gets
+ * columns and classes by their names, standardised by its own means and deviations.
  *
  * @throws DistilleryError `SHAPE_MISMATCH` if a network does not fit the data.
  * @example
@@ -57,10 +59,13 @@ export function evaluate(
 ): Evaluation {
   expectOptions("evaluate", options, ["teacher", "batchSize"]);
   const { teacher, batchSize } = options;
+  expectModule("model", model);
+  expectDataset(data, "data");
   if (teacher !== undefined) expectModule("teacher", teacher);
-  const metrics = new ClassificationMetrics(data?.classes ?? 0);
+  const other = teacher && fitNetwork(teacher, data, "teacher");
+  const metrics = new ClassificationMetrics(data.classes);
   eachBatch(model, data, batchSize, ({ logits, inputs, labels }) => {
-    metrics.add(logits, labels, teacher && argmax(forwardEval(teacher, inputs, data.classes)).data);
+    metrics.add(logits, labels, other && argmax(forwardEval(other, inputs, data.classes)).data);
   });
   return metrics.report();
 }
@@ -79,12 +84,13 @@ function eachBatch(
 ): void {
   expectModule("model", model);
   expectDataset(data, "data");
+  const network = fitNetwork(model, data, "model");
   const loader = new DataLoader(data, { batchSize: batchSize ?? BATCH }).epochFrom(null);
   let start = 0;
   for (let i = 0; i < loader.length; i++) {
     withArena(() => {
       const { inputs, labels } = loader.batch(i);
-      body({ logits: forwardEval(model, inputs, data.classes), inputs, labels: labels.data }, start);
+      body({ logits: forwardEval(network, inputs, data.classes), inputs, labels: labels.data }, start);
       start += labels.size;
     });
   }
@@ -182,9 +188,10 @@ function medianTime(model: Module, data: Dataset, samples: number, runs: number)
   expectDataset(data, "data");
   expectInteger("data.length", data.length, 1);
   const { inputs } = takeSlice(data, 0, samples);
+  const network = fitNetwork(model, data, "model");
   const once = () => {
     const start = performance.now();
-    withArena(() => noGrad(() => model.forward(inputs)));
+    withArena(() => noGrad(() => network.forward(inputs)));
     return performance.now() - start;
   };
   const times = withEvalMode(model, () => Array.from({ length: 2 * runs }, once).slice(runs));

@@ -1,5 +1,6 @@
 import { modelMetadata, type ReadOptions } from "../checkpoint/index.js";
-import { PREPROCESSING_KEY, type Preprocessing, parsePreprocessing } from "../data/preprocessing/spec.js";
+import type { Preprocessing } from "../data/preprocessing/spec.js";
+import { parseRecord } from "../models/training_record.js";
 
 /**
  * How a network's inputs were made of the data that it was trained on, as the `.safetensors` file says that a run wrote;
@@ -14,15 +15,5 @@ import { PREPROCESSING_KEY, type Preprocessing, parsePreprocessing } from "../da
  * ```
  */
 export async function readPreprocessing(file: string, options: ReadOptions = {}): Promise<Preprocessing | null> {
-  const metadata = await modelMetadata(file, options);
-  const text = Object.hasOwn(metadata, PREPROCESSING_KEY) ? metadata[PREPROCESSING_KEY] : undefined;
-  return text === undefined ? null : parsePreprocessing(parse(text), file);
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return text;
-  }
+  return parseRecord(await modelMetadata(file, options), file)?.preprocessing ?? null;
 }

@@ -1,9 +1,8 @@
 import { type FoundCheckpoint, type RunConfig, RunDirectory } from "../checkpoint/index.js";
-import type { Dataset } from "../data/dataset.js";
-import { PREPROCESSING_KEY, preprocessingOf } from "../data/preprocessing/spec.js";
 import { type EpochRecord, flattenRecord } from "../log/epoch_record.js";
 import type { MetricsLog } from "../log/metrics_log.js";
 import { networkMetadata } from "../models/create_network.js";
+import { recordMetadata, type TrainingRecord } from "../models/training_record.js";
 import type { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
 import type { RunControls } from "./controls.js";
@@ -69,10 +68,10 @@ export class RunFiles {
     await this.directory?.checkpoints.written();
   }
 
-  /** Writes weights of a model under a name, with its text and its preprocessing; gives the files. */
-  async weights(model: Module, state: StateDict, name: string, data: Dataset): Promise<string[]> {
+  /** Writes weights of a model under a name, with its text and what it was trained with; gives the files. */
+  async weights(model: Module, state: StateDict, name: string, record: TrainingRecord): Promise<string[]> {
     if (this.directory === null) return [];
-    const metadata = { [PREPROCESSING_KEY]: JSON.stringify(preprocessingOf(data)), ...networkMetadata(model) };
+    const metadata = { ...recordMetadata(record), ...networkMetadata(model) };
     return this.directory.writeWeights(state, name, metadata);
   }
 

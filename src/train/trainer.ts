@@ -4,6 +4,7 @@ import type { EpochBatches } from "../data/loader.js";
 import { DataLoader } from "../data/loader.js";
 import { DistilleryError } from "../errors.js";
 import type { EpochRecord } from "../log/epoch_record.js";
+import { recordFor, recordOf, setRecord } from "../models/training_record.js";
 import { Modes } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
 import { ExponentialMovingAverage } from "../optim/ema.js";
@@ -92,6 +93,7 @@ export class Trainer {
         scheduler.restore(state.progress.epoch * steps + Math.floor(state.progress.step / accumulate));
       }
       await files.begin(checkpoint && scheduler.lastStep, state.progress.history);
+      setRecord(model, recordFor(data));
       const trainer = new Trainer(input, optimizer, scheduler, loader, state, files, epoch);
       if (checkpoint !== null) trainer.#noteResumption();
       return trainer;
@@ -149,8 +151,9 @@ export class Trainer {
   async finish(): Promise<RunResult> {
     const { model, average, progress, best } = this.state;
     const { data, name, controls, stream } = this.input;
-    const files = await this.files.weights(model, average?.modelState() ?? model.stateDict(), name, data);
-    if (best !== null) files.push(...(await this.files.weights(model, best.state, `${name}_best`, data)));
+    const record = recordOf(model) ?? recordFor(data);
+    const files = await this.files.weights(model, average?.modelState() ?? model.stateDict(), name, record);
+    if (best !== null) files.push(...(await this.files.weights(model, best.state, `${name}_best`, record)));
     await this.files.checkpoint(this.scheduler.lastStep, this.state);
     await this.files.written();
     average?.swap();

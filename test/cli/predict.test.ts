@@ -114,9 +114,12 @@ describe("a user's table", () => {
   });
 
   test("no test set to evaluate on", async () => {
-    const args = ["evaluate", TEACHER, "--data", "flowers.csv", "--test-fraction", "0"];
-    expect(await refused(args, cwd, 2, "BAD_ARGUMENT")).toBe(
-      "--test-fraction: 0 leaves no test set to evaluate on (BAD_ARGUMENT)",
+    const training = ["--data", "flowers.csv", "--test-fraction", "0", "--epochs", "1", "--out", "whole"];
+    await succeed(["train-teacher", ...training], cwd);
+    const file = join("whole", "teacher.pth");
+    expect(await refused(["evaluate", file, "--data", "flowers.csv"], cwd, 2, "BAD_ARGUMENT")).toBe(
+      `--data: ${file} was trained on flowers.csv without a test part: ` +
+        "--test-fraction 0 evaluates on what it was trained on (BAD_ARGUMENT)",
     );
   });
 

@@ -33,7 +33,10 @@ export interface Folder {
 }
 
 /** The options of formats; those of another format do nothing. */
-export interface OpenOptions extends Omit<ResolvedLoading, "testFraction" | "splitSeed"> {}
+export interface OpenOptions extends Omit<ResolvedLoading, "testFraction" | "splitSeed"> {
+  /** That of the network which the samples are for: a table is then encoded by it, and one class alone will do. */
+  readonly preprocessing?: Preprocessing;
+}
 
 /** How a file of new samples is read. */
 export interface SampleOptions extends Pick<LoadDataOptions, "encoding"> {}

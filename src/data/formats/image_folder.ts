@@ -8,7 +8,7 @@ import type { ImagePreprocessing } from "../preprocessing/spec.js";
 import type { RawData, RawPart } from "../raw_data.js";
 import { newRows, type RowData, type RowSource } from "../row_source.js";
 import { commonSize, decodeImages, isImage } from "./decode_images.js";
-import type { Format } from "./format.js";
+import type { Format, OpenOptions } from "./format.js";
 
 /** The images of a folder, by the names of its classes, in the order of `torchvision.datasets.ImageFolder`. */
 type Classes = ReadonlyMap<string, readonly string[]>;
@@ -65,12 +65,12 @@ export const imageFolder: Format = {
 async function openFolders(
   trainFolder: string,
   otherFolders: readonly (string | null)[],
-  options: ImageOptions,
+  options: ImageOptions & Pick<OpenOptions, "preprocessing">,
 ): Promise<RawData> {
   const train = await classesOf(trainFolder);
   const classNames = [...train.keys()];
   expectFull(trainFolder, train);
-  if (classNames.length < 2) {
+  if (classNames.length < 2 && options.preprocessing === undefined) {
     throw badData(trainFolder, `expected at least two classes, got ${showList(classNames)} alone`);
   }
   const others = otherFolders.map(async (folder) => {

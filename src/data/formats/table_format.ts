@@ -1,8 +1,11 @@
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
 import { dirname, join, parse } from "node:path";
+import { pipeline } from "node:stream/promises";
 import { setImmediate } from "node:timers/promises";
 import { show, showList } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
-import { badData, kindOf, listFiles, MAX_FILE_BYTES } from "../../files/index.js";
+import { badData, ioError, kindOf, listFiles, MAX_FILE_BYTES } from "../../files/index.js";
 import { Tensor } from "../../tensor/tensor.js";
 import type { TableOptions } from "../load_options.js";
 import { encodeCell } from "../preprocessing/encode.js";
@@ -41,7 +44,11 @@ export function tableFormat({ samplesHelp, takesOthers = false, openRecords, ...
 
     async open(path, options): Promise<RawData> {
       const file = (await kindOf(path)) === "folder" ? join(path, trainFile) : path;
-      return openTable(file, await testFile(file), options, openRecords);
+      const test = await testFile(file);
+      const { preprocessing } = options;
+      if (preprocessing?.kind === "table")
+        return openEncoded(file, test, preprocessing, (one) => openRecords(one, options.encoding));
+      return openTable(file, test, options, openRecords);
     },
 
     samples: {
@@ -75,12 +82,39 @@ async function openTable(
         );
   const classNames = reader.labels.classNames();
   if (classNames.length < 2) throw badData(file, `expected at least two classes, got ${showList(classNames)} alone`);
-  const part = ({ rows, reader: table }: ReadTable): RawPart => ({
-    rows,
-    labels: table.labels.classes(classNames),
-    table,
-  });
-  return { train: part(training), test: tested && part(tested), classes: classNames.length, classNames };
+  const part = async ({ rows, reader: table }: ReadTable): Promise<RawPart> => {
+    return { rows, labels: table.labels.classes(classNames), table, sha256: await hashOf(table.file) };
+  };
+  const parts = { train: await part(training), test: tested && (await part(tested)) };
+  return { ...parts, classes: classNames.length, classNames };
+}
+
+/** The rows of a table, encoded as those were that a network was trained on. */
+async function openEncoded(
+  file: string,
+  test: string | null,
+  spec: TablePreprocessing,
+  openRecords: (file: string) => Promise<CellRecords>,
+): Promise<RawData> {
+  const part = async (path: string): Promise<RawPart> => {
+    const { inputs, labels } = await readSampleRows(path, await openRecords(path), spec, true);
+    if (labels === null) throw badData(path, `the label, ${show(spec.label.name)}, is missing`);
+    return { rows: new MemoryRows(inputs.data, [inputs.shape[1]]), labels, sha256: await hashOf(path) };
+  };
+  const { classes, classNames } = spec;
+  const parts = { train: await part(file), test: test === null ? null : await part(test) };
+  return { ...parts, classes, ...(classNames && { classNames }) };
+}
+
+/** SHA-256 in hex over a file, as it is. */
+async function hashOf(file: string): Promise<string> {
+  const hash = createHash("sha256");
+  try {
+    await pipeline(createReadStream(file), hash);
+  } catch (error) {
+    throw ioError("read", file, error);
+  }
+  return hash.digest("hex");
 }
 
 /** A test file has the columns of the training file, in any order if they are named, and the label. */
@@ -193,7 +227,13 @@ async function testFile(file: string): Promise<string | null> {
   return files.has(candidate + ext) ? join(dirname(file), candidate + ext) : null;
 }
 
-async function readSampleRows(file: string, records: CellRecords, spec: TablePreprocessing): Promise<FileSamples> {
+/** `isLabelled`: refuses a label that is no class of the network. */
+async function readSampleRows(
+  file: string,
+  records: CellRecords,
+  spec: TablePreprocessing,
+  isLabelled = false,
+): Promise<FileSamples> {
   const { columns, header } = spec;
   const features = widthOf(columns);
   const [rows, locations, labels]: [Float32Array[], string[], number[]] = [[], [], []];
@@ -213,7 +253,13 @@ async function readSampleRows(file: string, records: CellRecords, spec: TablePre
     }
     rows.push(row);
     locations.push(`${file}, line ${line}`);
-    if (indices.label >= 0) labels.push(classOf(cells[indices.label], spec));
+    if (indices.label < 0) return;
+    const label = classOf(cells[indices.label], spec);
+    if (label < 0 && isLabelled) {
+      const [got, known] = [show(cells[indices.label]), showList(spec.classNames ?? [], 8)];
+      throw badData(file, `line ${line}: the network does not know the class ${got}: it knows ${known}`);
+    }
+    labels.push(label);
   });
   if (rows.length === 0) throw badData(file, "truncated: it has no rows");
   const values = new Float32Array(rows.length * features);

@@ -1,0 +1,55 @@
+import { DATASET_NAMES, type Dataset } from "../data/index.js";
+import { isSource, testPartOf } from "../data/origin.js";
+import { createNetwork } from "../models/create_network.js";
+import { recordOf } from "../models/training_record.js";
+import type { Module } from "../nn/module.js";
+import { UsageError } from "./error_boundary.js";
+import { dataOptionsOf } from "./settings.js";
+import { type Source, setUp } from "./setup.js";
+
+/** What a network is evaluated on. */
+interface EvaluationData {
+  source: Source;
+  data: Dataset;
+  /** What the user has to know of it. */
+  notes: string[];
+}
+
+/**
+ * The samples that a network of a file is evaluated on, as it was trained to take them: the test part of the data; of data
+ * without one all samples, or, if they are those that it was trained on, its held-out part. `--test-fraction` and
+ * `--split-seed` split them all the same.
+ */
+export async function evaluationData(
+  file: string,
+  network: Module,
+  flags: Readonly<Record<string, unknown>>,
+): Promise<EvaluationData> {
+  const options = dataOptionsOf(flags);
+  const record = recordOf(network);
+  const isSplit = flags.testFraction !== undefined || flags.splitSeed !== undefined;
+  if (options.data === "synthetic" || record === null) {
+    const { source } = await setUp(options);
+    if (source.isSynthetic) return { source, data: scriptData(source), notes: [] };
+    const isMeasured = !DATASET_NAMES.includes(options.data);
+    const note = `${file}: does not say how its inputs were made: ${source.name} is standardised by its own statistics`;
+    return { source, data: source.test ?? source.train(), notes: isMeasured ? [note] : [] };
+  }
+  const { preprocessing } = record;
+  const { source } = await setUp(isSplit ? options : { ...options, testFraction: 0 }, preprocessing);
+  const all = source.train();
+  if (source.test !== null || isSplit) return { source, data: source.test ?? all, notes: [] };
+  const origin = record.origin();
+  if (origin === null || !isSource(origin, all)) return { source, data: all, notes: [] };
+  const data = testPartOf(origin, all);
+  if (data !== null) return { source, data, notes: [] };
+  const text = `${file} was trained on ${options.data} without a test part`;
+  throw new UsageError(`--data: ${text}: --test-fraction 0 evaluates on what it was trained on`);
+}
+
+/** The reference script draws its data after its networks. */
+function scriptData({ context, train }: Source): Dataset {
+  createNetwork("teacher", context);
+  createNetwork("student", context);
+  return train();
+}

@@ -1,0 +1,49 @@
+import { showList } from "../checks.js";
+import { badData } from "../files/index.js";
+import { classNamesOf, samplesText } from "./preprocessing/adapt.js";
+import { inputFeatures, type Preprocessing } from "./preprocessing/spec.js";
+import type { RawData, RawPart } from "./raw_data.js";
+import { featuresOf } from "./row_source.js";
+
+/**
+ * What a format found, as a network's preprocessing has it: its samples have to be of the same kind and shape, and each label
+ * becomes the number that the network gives to the class of this name. `BAD_DATA` for other samples, and for classes that the
+ * network does not know.
+ */
+export function conform(raw: RawData, spec: Preprocessing, source: string): RawData {
+  const { train, test, validation = null } = raw;
+  for (const part of [train, test, validation]) if (part !== null) expectSamples(part, spec, source);
+  const places = placesOf(raw, spec, source);
+  const relabelled = (part: RawPart): RawPart => ({ ...part, labels: part.labels.map((label) => places[label]) });
+  return {
+    train: relabelled(train),
+    test: test && relabelled(test),
+    validation: validation && relabelled(validation),
+    classes: spec.classes,
+    ...(spec.classNames !== null && { classNames: spec.classNames }),
+  };
+}
+
+function expectSamples({ rows, isImage = true }: RawPart, spec: Preprocessing, source: string): void {
+  const isBytes = rows.dtype === "uint8";
+  const fits =
+    spec.kind === "image"
+      ? isBytes && isImage && rows.shape.join() === [spec.channels, spec.height, spec.width].join()
+      : !isBytes && featuresOf(rows) === inputFeatures(spec);
+  if (fits) return;
+  const got = isBytes && isImage ? `images of ${rows.shape.join(" x ")}` : `${featuresOf(rows)} numbers a sample`;
+  throw badData(source, `the network takes ${samplesText(spec)}, got ${got}`);
+}
+
+/** The network's number of each class of the data. */
+function placesOf({ classes, classNames }: RawData, spec: Preprocessing, source: string): readonly number[] {
+  const known = classNamesOf(spec);
+  if (classNames === undefined || spec.classNames === null) {
+    if (classes <= spec.classes) return known.map((_, i) => i);
+    throw badData(source, `the network knows ${spec.classes} classes, the data have ${classes}`);
+  }
+  const unknown = classNames.filter((name) => !known.includes(name));
+  if (unknown.length === 0) return classNames.map((name) => known.indexOf(name));
+  const which = unknown.length === 1 ? "class" : "classes";
+  throw badData(source, `the network does not know the ${which} ${showList(unknown)}: it knows ${showList(known, 8)}`);
+}

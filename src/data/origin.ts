@@ -1,0 +1,131 @@
+import * as v from "valibot";
+import { badData } from "../files/index.js";
+import { expected } from "../registry/index.js";
+import { type Dataset, indexRange, labelsOf } from "./dataset.js";
+import { DerivedDataset } from "./derived_dataset.js";
+import { stratify } from "./split.js";
+import { type Selection, Subset } from "./subset.js";
+
+/** Which samples of a source a data set has: ties a network to the samples that it was trained on. */
+export interface DataOrigin {
+  /** What logs call the source. */
+  readonly name: string;
+  /** SHA-256 in hex over the samples and labels of the source, before anything was measured or held out. */
+  readonly hash: string;
+  /** The number of samples of the source. */
+  readonly samples: number;
+  /** What was chosen of them, one after the other: parts of splits, or samples by their indices as bits in base64. */
+  readonly selections: readonly (Selection | { readonly bits: string })[];
+}
+
+const HASHES = new WeakMap<Dataset, () => string>();
+
+/** Notes what the samples of a source hash to, for a data set whose fingerprint depends on what was measured too. */
+export function setSourceHash<D extends Dataset>(dataset: D, compute: () => string): D {
+  let hash: string | undefined;
+  HASHES.set(dataset, () => {
+    hash ??= compute();
+    return hash;
+  });
+  return dataset;
+}
+
+/** Where the samples of a data set come from. Random changes of them, as augmentation makes, do not count. */
+export function originOf(dataset: Dataset): DataOrigin {
+  const { base, indices } = sourceOf(dataset);
+  const { name, length: samples } = base;
+  const hash = HASHES.get(base)?.() ?? base.fingerprint();
+  const selections = selectionsOf(dataset) ?? [{ bits: bitsOf(indices, samples) }];
+  return { name, hash, samples, selections };
+}
+
+/** How many samples of a data set are of an origin, such as those that a network was trained on. */
+export function samplesOf(origin: DataOrigin, dataset: Dataset): number {
+  const { base, indices } = sourceOf(dataset);
+  if (!isSource(origin, base)) return 0;
+  const chosen = new Uint8Array(base.length);
+  for (const index of chosenIn(origin, base)) chosen[index] = 1;
+  return indices.reduce((count, index) => count + chosen[index], 0);
+}
+
+/** Whether a data set is the source of an origin, whole. */
+export function isSource(origin: DataOrigin, dataset: Dataset): boolean {
+  return dataset.length === origin.samples && originOf(dataset).hash === origin.hash;
+}
+
+/** The part of the source that was held out as a test set; null if none was. */
+export function testPartOf({ selections }: DataOrigin, source: Dataset): Subset | null {
+  const [first] = selections;
+  if (first === undefined || "bits" in first || first.of !== "test") return null;
+  const { part: _, of: __, ...split } = first;
+  const { heldOut } = stratify(labelsOf(source), source.classes, split);
+  return new Subset(source, heldOut, { ...first, part: "heldOut" });
+}
+
+/** The data set that everything was chosen from, and which of its samples a data set has. */
+function sourceOf(dataset: Dataset): { base: Dataset; indices: Int32Array } {
+  if (!(dataset instanceof DerivedDataset)) return { base: dataset, indices: indexRange(0, dataset.length) };
+  const { base, indices } = sourceOf(dataset.dataset);
+  return { base, indices: dataset instanceof Subset ? dataset.indices.map((index) => indices[index]) : indices };
+}
+
+/** Null if one of them was made by hand. */
+function selectionsOf(dataset: Dataset): Selection[] | null {
+  if (!(dataset instanceof DerivedDataset)) return [];
+  const before = selectionsOf(dataset.dataset);
+  if (before === null || !(dataset instanceof Subset)) return before;
+  return dataset.selection === undefined ? null : [...before, dataset.selection];
+}
+
+/** The indices in the source that are left after all selections. */
+function chosenIn({ selections }: DataOrigin, source: Dataset): Int32Array {
+  const labels = labelsOf(source);
+  return selections.reduce(
+    (indices, selection) => {
+      if ("bits" in selection) {
+        const bits = Buffer.from(selection.bits, "base64");
+        return indices.filter((_, i) => ((bits[i >> 3] >> (i & 7)) & 1) === 1);
+      }
+      const { part, of: _, ...split } = selection;
+      const own = indices.map((index) => labels[index]);
+      return stratify(own, source.classes, split)[part].map((i) => indices[i]);
+    },
+    indexRange(0, source.length),
+  );
+}
+
+function bitsOf(indices: Int32Array, length: number): string {
+  const bits = new Uint8Array(Math.ceil(length / 8));
+  for (const index of indices) bits[index >> 3] |= 1 << (index & 7);
+  return Buffer.from(bits).toString("base64");
+}
+
+const count = () => v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(2 ** 31 - 1));
+const ORIGIN = v.object(
+  {
+    name: v.string(),
+    hash: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
+    samples: count(),
+    selections: v.array(
+      v.union([
+        v.object({ bits: v.string() }),
+        v.object({
+          fraction: v.exactOptional(v.pipe(v.number(), v.gtValue(0), v.ltValue(1))),
+          count: v.exactOptional(count()),
+          seed: v.pipe(v.number(), v.safeInteger()),
+          part: v.picklist(["train", "heldOut"]),
+          of: v.exactOptional(v.literal("test")),
+        }),
+      ]),
+    ),
+  },
+  expected("name, hash, samples and selections"),
+);
+
+/** A {@link DataOrigin} out of JSON, all of it checked; `BAD_DATA` with the file. */
+export function parseOrigin(value: unknown, file: string): DataOrigin {
+  const { success, output, issues } = v.safeParse(ORIGIN, value);
+  if (success) return output;
+  const path = v.getDotPath(issues[0]);
+  throw badData(file, `the data it was trained on${path ? `, ${path}` : ""}: ${issues[0].message}`);
+}

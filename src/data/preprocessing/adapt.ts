@@ -1,0 +1,184 @@
+import { show, showList } from "../../checks.js";
+import { DistilleryError } from "../../errors.js";
+import type { TableColumn } from "../dataset.js";
+import { columnWidth, inputFeatures, type Preprocessing, type TablePreprocessing } from "./spec.js";
+
+/**
+ * What a network needs that is given samples of another preprocessing than its own: each of its inputs is `scale` times the
+ * value at `index` plus `offset`, and each of the data's classes is the logit at its place in `classes`.
+ */
+export interface Adaptation {
+  /** Null: the inputs are as the network takes them. `index` null: of each value one, in their order. */
+  readonly inputs: {
+    readonly index: Int32Array | null;
+    readonly scale: Float32Array;
+    readonly offset: Float32Array;
+  } | null;
+  /** Null: the classes are the network's, in their order. */
+  readonly classes: Int32Array | null;
+}
+
+/** A preprocessing, and what errors call it. */
+interface Named<P = Preprocessing> {
+  readonly spec: P;
+  readonly name: string;
+}
+
+/**
+ * How samples and classes of the data's preprocessing become those of the network's: columns and classes by their names,
+ * numbers by both means and deviations. Null if they are the same. Inputs without a description (values that nothing is known
+ * of) are taken as they are.
+ *
+ * @throws DistilleryError `SHAPE_MISMATCH` that names the columns or classes that are missing, or what the network takes.
+ */
+export function adaptationOf(network: Named, data: Named): Adaptation | null {
+  const inputs = inputsOf(network, data);
+  const classes = classesOf(network, data);
+  return inputs === null && classes === null ? null : { inputs, classes };
+}
+
+/** What a network's samples are, for errors. */
+export function samplesText(spec: Preprocessing): string {
+  if (spec.kind === "image") return `images of ${spec.channels} x ${spec.height} x ${spec.width}`;
+  if (spec.kind === "values") return `${spec.features} numbers a sample`;
+  const names = spec.columns.map(({ name }) => name);
+  return `rows of a table with the columns ${showList(names, 8)}`;
+}
+
+/** The names of the classes; without names their numbers. */
+export function classNamesOf({ classes, classNames }: Preprocessing): readonly string[] {
+  return classNames ?? Array.from({ length: classes }, (_, i) => String(i));
+}
+
+function inputsOf(network: Named, data: Named): Adaptation["inputs"] {
+  const [to, from] = [network.spec, data.spec];
+  if (to.kind === "table" && from.kind === "table") {
+    return tableInputs({ ...network, spec: to }, { ...data, spec: from });
+  }
+  const isSize = inputFeatures(to) === inputFeatures(from);
+  if (to.kind === "image" && from.kind === "image") {
+    if (to.channels !== from.channels || to.height !== from.height || to.width !== from.width) {
+      throw misfit(network, data);
+    }
+    const plane = to.height * to.width;
+    return affine(inputFeatures(to), (i) => Math.floor(i / plane), from, to);
+  }
+  const [wanted, given] = [to, from].map(statisticsOf);
+  const isUnknown = (to.kind === "values" && wanted === null) || (from.kind === "values" && given === null);
+  if (!isSize || (!isUnknown && (to.kind !== "values" || from.kind !== "values"))) throw misfit(network, data);
+  return wanted === null || given === null ? null : affine(inputFeatures(to), (i) => i, given, wanted);
+}
+
+/** What standardised values; null if nothing is said of what they are. */
+function statisticsOf(spec: Preprocessing): Statistics | null {
+  const { mean, std } = spec as Partial<Statistics>;
+  return spec.kind !== "values" || mean === undefined || std === undefined ? null : { mean, std };
+}
+
+interface Statistics {
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+}
+
+function affine(
+  features: number,
+  part: (feature: number) => number,
+  from: Statistics,
+  to: Statistics,
+): Adaptation["inputs"] {
+  if (sameNumbers(from.mean, to.mean) && sameNumbers(from.std, to.std)) return null;
+  return {
+    index: null,
+    scale: new Float32Array(features).map((_, i) => from.std[part(i)] / to.std[part(i)]),
+    offset: new Float32Array(features).map((_, i) => (from.mean[part(i)] - to.mean[part(i)]) / to.std[part(i)]),
+  };
+}
+
+function sameNumbers(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((x, i) => x === b[i]);
+}
+
+function tableInputs(network: Named<TablePreprocessing>, data: Named<TablePreprocessing>): Adaptation["inputs"] {
+  const [wanted, given] = [network.spec.columns, data.spec.columns];
+  const places = new Map<string, { column: TableColumn; at: number }>();
+  let width = 0;
+  for (const column of given) {
+    places.set(column.name, { column, at: width });
+    width += columnWidth(column);
+  }
+  const missing = wanted.filter(({ name }) => !places.has(name)).map(({ name }) => name);
+  if (missing.length > 0) {
+    const which = `${missing.length === 1 ? "the column" : "the columns"} ${showList(missing, 8)}`;
+    const has = showList([...places.keys()], 8);
+    throw refusal(network, `was trained on ${which}, which ${data.name} lacks: it has ${has}`);
+  }
+  const [index, scale, offset]: [number[], number[], number[]] = [[], [], []];
+  for (const to of wanted) {
+    const { column: from, at } = places.get(to.name) as { column: TableColumn; at: number };
+    if ("mean" in to && "mean" in from) {
+      index.push(at);
+      scale.push(from.std / to.std);
+      offset.push((from.mean - to.mean) / to.std);
+      if (to.missing !== "category") continue;
+      // Its second value: whether the number is missing.
+      const isSaid = from.missing === "category";
+      index.push(isSaid ? at + 1 : at);
+      scale.push(isSaid ? 1 : 0);
+      offset.push(0);
+    } else if ("categories" in to && "categories" in from) {
+      expectKnown(network, data, to, from);
+      for (const text of to.categories) {
+        const place = from.categories.indexOf(text);
+        index.push(at + Math.max(place, 0));
+        scale.push(place < 0 ? 0 : 1);
+        offset.push(0);
+      }
+    } else {
+      const [kind, other] = "mean" in to ? ["numbers", "texts"] : ["texts", "numbers"];
+      throw refusal(network, `takes ${kind} in the column ${show(to.name)}: ${data.name} has ${other}`);
+    }
+  }
+  const isOrdered = index.length === width && index.every((at, i) => at === i);
+  if (isOrdered && scale.every((factor, i) => factor === 1 && offset[i] === 0)) return null;
+  return {
+    index: isOrdered ? null : Int32Array.from(index),
+    scale: Float32Array.from(scale),
+    offset: Float32Array.from(offset),
+  };
+}
+
+type TextColumn = Extract<TableColumn, { categories: readonly string[] }>;
+
+function expectKnown(network: Named, data: Named, to: TextColumn, from: TextColumn): void {
+  const unknown = from.categories.filter((text) => !to.categories.includes(text));
+  if (unknown.length === 0) return;
+  const known = showList(to.categories, 8);
+  const text = `knows ${known} in the column ${show(to.name)}: ${data.name} has ${showList(unknown, 8)} too`;
+  throw refusal(network, text);
+}
+
+function classesOf(network: Named, data: Named): Int32Array | null {
+  const [to, from] = [network.spec, data.spec];
+  if (to.classNames === null || from.classNames === null) {
+    if (to.classes === from.classes) return null;
+    throw refusal(network, `has ${to.classes} classes: ${data.name} has ${from.classes}`);
+  }
+  const [known, wanted] = [classNamesOf(to), classNamesOf(from)];
+  const missing = wanted.filter((name) => !known.includes(name));
+  if (missing.length > 0) {
+    const which = missing.length === 1 ? "class" : "classes";
+    const text = `does not know the ${which} ${showList(missing, 8)} of ${data.name}: it knows ${showList(known, 8)}`;
+    throw refusal(network, text);
+  }
+  const places = wanted.map((name) => known.indexOf(name));
+  const isSame = places.length === known.length && places.every((place, i) => place === i);
+  return isSame ? null : Int32Array.from(places);
+}
+
+function misfit(network: Named, data: Named): DistilleryError {
+  return refusal(network, `takes ${samplesText(network.spec)}: ${data.name} has ${samplesText(data.spec)}`);
+}
+
+function refusal({ name }: Named, problem: string): DistilleryError {
+  return new DistilleryError("SHAPE_MISMATCH", `${name}: ${problem}`);
+}

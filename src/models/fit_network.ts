@@ -1,0 +1,81 @@
+import type { Dataset } from "../data/dataset.js";
+import { type Adaptation, adaptationOf } from "../data/preprocessing/adapt.js";
+import { preprocessingOf } from "../data/preprocessing/spec.js";
+import { Module } from "../nn/module.js";
+import type { StateDict } from "../nn/state_dict.js";
+import { add, indexSelect, mul } from "../ops/index.js";
+import { Tensor } from "../tensor/tensor.js";
+import { recordOf } from "./training_record.js";
+
+/**
+ * A network as one that takes the samples of a data set and gives logits of its classes, if the network's record says what it
+ * was trained with: columns and classes go by their names, numbers are standardised by its own mean and deviation. The
+ * network itself if nothing differs, or nothing is known of it.
+ *
+ * @param name what errors call it, if it has no file.
+ * @throws DistilleryError `SHAPE_MISMATCH` that names what the network takes, or the columns or classes that are missing.
+ */
+export function fitNetwork(network: Module, data: Dataset, name = "the network"): Module {
+  const record = recordOf(network);
+  if (record === null) return network;
+  const own = { spec: record.preprocessing, name: record.file ?? name };
+  const adaptation = adaptationOf(own, { spec: preprocessingOf(data), name: data.name });
+  return adaptation === null ? network : new FittedNetwork(network, adaptation);
+}
+
+/** A network behind an {@link Adaptation}; its parameters, paths and modes are the network's. */
+class FittedNetwork extends Module {
+  readonly #network: Module;
+  readonly #inputs: { index: Int32Array | null; scale: Tensor; offset: Tensor } | null;
+  readonly #classes: Int32Array | null;
+
+  constructor(network: Module, { inputs, classes }: Adaptation) {
+    super();
+    this.#network = network;
+    this.#inputs = inputs && {
+      index: inputs.index,
+      scale: new Tensor(inputs.scale, [inputs.scale.length]),
+      offset: new Tensor(inputs.offset, [inputs.offset.length]),
+    };
+    this.#classes = classes;
+    // The mode is the network's own: whoever sets it sets that.
+    Object.defineProperty(this, "training", {
+      get: () => network.training,
+      set: (training: boolean) => {
+        network.training = training;
+      },
+    });
+  }
+
+  override forward(x: Tensor): Tensor {
+    const logits = this.#network.forward(this.#adapt(x));
+    return this.#classes === null ? logits : indexSelect(logits, 1, this.#classes);
+  }
+
+  override namedParameters(): ReturnType<Module["namedParameters"]> {
+    return this.#network.namedParameters();
+  }
+
+  override namedBuffers(): ReturnType<Module["namedBuffers"]> {
+    return this.#network.namedBuffers();
+  }
+
+  override namedChildren(): [string, Module][] {
+    return this.#network.namedChildren();
+  }
+
+  override stateDict(): StateDict {
+    return this.#network.stateDict();
+  }
+
+  override train(mode = true): this {
+    this.#network.train(mode);
+    return this;
+  }
+
+  #adapt(x: Tensor): Tensor {
+    if (this.#inputs === null) return x;
+    const { index, scale, offset } = this.#inputs;
+    return add(mul(index === null ? x : indexSelect(x, 1, index), scale), offset);
+  }
+}

@@ -1,0 +1,27 @@
+import type { Dataset } from "../data/dataset.js";
+import { samplesOf } from "../data/origin.js";
+import type { Module } from "../nn/module.js";
+import { recordOf } from "./training_record.js";
+
+/** Samples of a test set that a network was trained on. */
+interface Overlap {
+  readonly count: number;
+  /** For people: how many, and the split that leaves none. */
+  readonly text: string;
+}
+
+/** Which of these samples a network was trained on, as far as its record says; null: none. */
+export function overlapOf(network: Module, data: Dataset, name: string): Overlap | null {
+  const record = recordOf(network);
+  const origin = record?.origin() ?? null;
+  if (record === null || origin === null) return null;
+  const count = samplesOf(origin, data);
+  if (count === 0) return null;
+  const [first] = origin.selections;
+  const isSplit = first !== undefined && !("bits" in first) && first.of === "test";
+  const advice = isSplit
+    ? `testFraction ${first.fraction} with splitSeed ${first.seed} (--test-fraction, --split-seed) is the split it was trained with`
+    : "it was trained without a test set";
+  const figures = `${count.toLocaleString("en-US")} of the ${data.length.toLocaleString("en-US")} test samples`;
+  return { count, text: `${record.file ?? name}: was trained on ${figures}: ${advice}` };
+}
