@@ -1,5 +1,6 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { Answers } from "../answers.js";
 import { CheckpointFiles, lockFolder } from "../checkpoint/index.js";
 import { expectInteger, expectNumber, show } from "../checks.js";
 import { expectDataset } from "../data/dataset.js";
@@ -101,7 +102,10 @@ export interface Experiment {
   /** Parameters of the teacher divided by those of the student. */
   teacherRatio: number;
   controls: ExperimentControls &
-    Required<Pick<ExperimentControls, "resume" | "signal" | "onProgress" | "onTrial" | "onNote">>;
+    Required<Pick<ExperimentControls, "resume" | "signal" | "onProgress" | "onTrial" | "onNote">> & {
+      /** What the callbacks answer. */
+      answers: Answers;
+    };
 }
 
 /** Checks what both have in common. */
@@ -125,15 +129,17 @@ export function parseExperiment(input: ExperimentInput): Experiment {
   }
   if (loss !== null) expectLoss(loss, workers);
   if (workers !== undefined) expectWorkers(workers, options);
+  const answers = new Answers();
   return {
     ...{ task, test, options, loss, teacherRatio: ratioOf(task) },
     controls: {
       ...{ out, resume: resume ?? false, signal: signal ?? new AbortController().signal },
       ...(metadata && { metadata }),
       ...(workers && { workers }),
-      onProgress: onProgress ?? (() => {}),
-      onTrial: onTrial ?? (() => {}),
-      onNote: onNote ?? (() => {}),
+      answers,
+      onProgress: answers.of(onProgress) ?? (() => {}),
+      onTrial: answers.of(onTrial) ?? (() => {}),
+      onNote: answers.of(onNote) ?? (() => {}),
     },
   };
 }

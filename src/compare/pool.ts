@@ -56,6 +56,7 @@ export async function runExperiment(
         onTrial,
         onStep: (name, step) => totals.update(name, step),
       });
+      await controls.answers.settled();
       return { teacher, outcomes };
     } finally {
       for (const runner of runners) runner.close();

@@ -38,7 +38,7 @@ export interface RunControls {
   metadata?: Readonly<Record<string, unknown>>;
   /** Stops the run after the step that it is in; with `out`, once its state is saved. It ends with `ABORTED`. */
   signal?: AbortSignal;
-  /** Called after each step. */
+  /** Called after each step; if it returns a promise, the run waits for it. */
   onStep?: (record: StepRecord) => void;
   /** Called after each epoch; the run waits for it. */
   onEpoch?: (record: EpochRecord) => void | Promise<void>;

@@ -1,10 +1,13 @@
+import { Answers } from "../answers.js";
+import { DistilleryError } from "../errors.js";
 import type { EpochRecord } from "../log/epoch_record.js";
 import { currentGenerator, Generator } from "../tensor/random.js";
 import type { RunControls, RunResult } from "./controls.js";
 
 /**
  * A run: the promise of its result and, iterated over, its epochs as they end. An iteration begins with the first epoch
- * that this call makes and throws if the run fails; leaving it early leaves the run going.
+ * that this call makes and throws if the run fails. Leaving the loop early stops the run after its step, saved as by a
+ * signal; the promise then rejects with `ABORTED`. A run that is to go on is awaited instead.
  *
  * @example
  * ```ts
@@ -19,7 +22,12 @@ export type RunHandle = Promise<RunResult> & AsyncIterable<EpochRecord>;
 export interface RunStream {
   readonly generator: Generator;
   readonly origin: Generator;
+  /** Whether the caller left the loop over its epochs: it stops as by a signal. */
+  isLeft: boolean;
 }
+
+/** Of all runs, also of those that have ended. */
+const STREAMS = new WeakSet<Generator>();
 
 /** Starts a run, whose random stream begins where the current one is now. */
 export function startRun<I extends RunControls>(
@@ -27,7 +35,11 @@ export function startRun<I extends RunControls>(
   body: (input: I, stream: RunStream) => Promise<RunResult>,
 ): RunHandle {
   const origin = currentGenerator();
-  const stream = { origin, generator: new Generator().copyFrom(origin) };
+  const stream = { origin, generator: new Generator().copyFrom(origin), isLeft: false };
+  const isInside = STREAMS.has(origin);
+  STREAMS.add(stream.generator);
+  const answers = new Answers();
+  let loops = 0;
   const epochs: EpochRecord[] = [];
   let isEnded = false;
   let wake = () => {};
@@ -46,20 +58,50 @@ export function startRun<I extends RunControls>(
     announce();
     return input.onEpoch?.(record);
   };
-  const result = body({ ...input, onEpoch }, stream).finally(() => {
-    isEnded = true;
-    announce();
-  });
+  const run = async () => {
+    try {
+      if (isInside) throw nested();
+      const onNote = answers.of(input.onNote);
+      const result = await body({ ...input, onEpoch, ...(onNote && { onNote }) }, stream);
+      await answers.settled();
+      return result;
+    } finally {
+      isEnded = true;
+      announce();
+    }
+  };
+  const result = run();
   return Object.assign(result, {
     async *[Symbol.asyncIterator](): AsyncGenerator<EpochRecord, void> {
       // The iteration throws the failure: it is not unhandled.
       result.catch(() => {});
-      for (let i = 0; ; i++) {
-        while (i >= epochs.length && !isEnded) await news;
-        if (i >= epochs.length) break;
-        yield epochs[i];
+      loops += 1;
+      let isOver = false;
+      try {
+        for (let i = 0; ; i++) {
+          while (i >= epochs.length && !isEnded) await news;
+          if (i >= epochs.length) break;
+          yield epochs[i];
+        }
+        isOver = true;
+      } finally {
+        loops -= 1;
+        // Another loop over the same run goes on.
+        if (!isOver && loops === 0) {
+          stream.isLeft = true;
+          await result.catch(throwUnlessStopped);
+        }
       }
       await result;
     },
   });
+}
+
+function throwUnlessStopped(error: unknown): void {
+  if (!(error instanceof DistilleryError) || error.code !== "ABORTED") throw error;
+}
+
+function nested(): DistilleryError {
+  const text = "a run was started inside of a step of another run, from whose random numbers it would draw";
+  return new DistilleryError("BAD_ARGUMENT", `${text}: start it in onEpoch, or before the run`);
 }

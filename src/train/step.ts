@@ -8,6 +8,7 @@ import { TensorArena } from "../tensor/step.js";
 import { fromUserCode } from "../user_code.js";
 import { expectFinite } from "./arguments.js";
 import type { RunStream } from "./run_handle.js";
+import { changed } from "./trained.js";
 
 /** One batch of a run: the parts of its work run in the run's modes, with its random stream and its own arena. */
 export class Step {
@@ -30,6 +31,8 @@ export class Step {
     /** The metrics of the epoch's steps before; null in its first one. */
     private readonly known: readonly string[] | null,
     private readonly place: () => string,
+    /** What has become of the networks' layers since the run started; null if they are the same. */
+    private readonly change: () => string | null,
   ) {
     const start = index - (index % accumulate);
     this.groupSize = Math.min(accumulate, epoch.length - start);
@@ -82,6 +85,8 @@ export class Step {
 
   /** Adds to an error where the run was. */
   #located(error: unknown): unknown {
+    const change = this.change();
+    if (change !== null) return changed(`${this.place()}: ${change}`, error);
     if (!(error instanceof DistilleryError)) return fromUserCode(error, this.place()) ?? error;
     return new DistilleryError(error.code, `${this.place()}: ${error.message}`, { cause: error });
   }

@@ -1,4 +1,5 @@
 import { setImmediate } from "node:timers/promises";
+import { types } from "node:util";
 import type { Dataset } from "../data/dataset.js";
 import type { EpochBatches } from "../data/loader.js";
 import { DataLoader } from "../data/loader.js";
@@ -23,6 +24,7 @@ import { RunFiles } from "./run_files.js";
 import { resolveSchedule } from "./schedule.js";
 import { Step } from "./step.js";
 import { stepsPerEpoch } from "./steps_per_epoch.js";
+import { changed, claim, Layout } from "./trained.js";
 import { configOf, type TrainerInput, validateInput } from "./trainer_input.js";
 import { bestWeights, isBetter, loadStateDict, type TrainerState } from "./trainer_state.js";
 import { Validator } from "./validator.js";
@@ -39,6 +41,7 @@ export class Trainer {
   readonly parameters: readonly Tensor[];
   readonly #validator: Validator | null;
   readonly #modes: Modes;
+  readonly #layout: Layout;
 
   private constructor(
     private readonly input: TrainerInput,
@@ -49,6 +52,8 @@ export class Trainer {
     private readonly files: RunFiles,
     /** The present epoch, if its order is drawn. */
     private epoch: EpochBatches | null,
+    /** Ends the claim to the parameters. */
+    private readonly letGo: () => void,
   ) {
     const { model, loss, data, validation, teacher, options, stream } = input;
     this.model = model;
@@ -56,6 +61,8 @@ export class Trainer {
     this.options = options;
     this.parameters = optimizer.paramGroups.flatMap(({ params }) => params);
     this.#modes = new Modes([model, ...Object.values(loss.modules ?? {})].map((module) => [module, true] as const));
+    const role = input.command === "distill" ? "student" : "model";
+    this.#layout = new Layout({ [role]: model, ...loss.modules });
     this.#validator = validation && new Validator(validation, teacher, stream.generator);
   }
 
@@ -86,7 +93,9 @@ export class Trainer {
     const { files, checkpoint } = await RunFiles.open(controls, () =>
       configOf(input, { optimizer, schedule, totalSteps: scheduler.totalSteps, modules: hashes }),
     );
+    let letGo = () => {};
     try {
+      letGo = claim(parameters);
       let epoch: EpochBatches | null = null;
       if (checkpoint !== null) {
         epoch = loadStateDict(state, checkpoint, { file: checkpoint.file, loader, epochs: options.epochs });
@@ -94,10 +103,11 @@ export class Trainer {
       }
       await files.begin(checkpoint && scheduler.lastStep, state.progress.history);
       setRecord(model, recordFor(data));
-      const trainer = new Trainer(input, optimizer, scheduler, loader, state, files, epoch);
+      const trainer = new Trainer(input, optimizer, scheduler, loader, state, files, epoch, letGo);
       if (checkpoint !== null) trainer.#noteResumption();
       return trainer;
     } catch (error) {
+      letGo();
       await files.close();
       throw error;
     }
@@ -125,15 +135,15 @@ export class Trainer {
   async *steps(): AsyncGenerator<Step, void> {
     const { progress } = this.state;
     const { accumulate } = this.options;
+    const change = () => this.#layout.change();
     while (!this.isFinished) {
       const epoch = this.#beginEpoch();
       while (progress.step < epoch.length) {
         await this.#betweenSteps(progress.step % accumulate === 0, epoch);
         const start = performance.now();
         const known = progress.step === 0 ? null : Object.keys(progress.sums);
-        const step = new Step(epoch, progress.step, accumulate, this.#modes, this.input.stream, known, () =>
-          this.#place(epoch),
-        );
+        const place = () => this.#place(epoch);
+        const step = new Step(epoch, progress.step, accumulate, this.#modes, this.input.stream, known, place, change);
         try {
           yield step;
         } finally {
@@ -141,7 +151,8 @@ export class Trainer {
         }
         progress.seconds += (performance.now() - start) / 1000;
         progress.step += 1;
-        this.#recordStep(step);
+        const answer = this.#recordStep(step);
+        if (types.isPromise(answer)) await answer;
       }
       await this.#endEpoch();
     }
@@ -166,6 +177,7 @@ export class Trainer {
 
   /** Waits until everything is written: afterwards nothing in the folder changes. */
   async close(): Promise<void> {
+    this.letGo();
     await this.files.close();
   }
 
@@ -186,20 +198,22 @@ export class Trainer {
     const { lastStep } = this.scheduler;
     if (isGroupStart && this.files.isDue(lastStep, null)) await this.files.checkpoint(lastStep, this.state);
     await setImmediate();
-    if (isGroupStart && this.input.controls.signal?.aborted) await this.#stop(epoch);
+    const { controls, stream } = this.input;
+    if (isGroupStart && (controls.signal?.aborted || stream.isLeft)) await this.#stop(epoch);
   }
 
-  #recordStep(step: Step): void {
+  /** Gives what `onStep` answers. */
+  #recordStep(step: Step): unknown {
     const { progress } = this.state;
     for (const [name, value] of Object.entries(step.metrics)) {
       progress.sums[name] = (progress.sums[name] ?? 0) + value;
       this.#group[name] = (this.#group[name] ?? 0) + value / step.groupSize;
     }
-    if (!step.isLastOfGroup) return;
+    if (!step.isLastOfGroup) return undefined;
     const metrics = this.#group;
     this.#group = {};
     const { lastStep, totalSteps } = this.scheduler;
-    this.input.controls.onStep?.({
+    return this.input.controls.onStep?.({
       ...{ epoch: progress.epoch + 1, step: lastStep, steps: totalSteps, metrics },
       ...{ lr: this.scheduler.getLastLr()[0], samplesPerSecond: this.#speed(), gradNorm: step.gradNorm },
     });
@@ -210,6 +224,7 @@ export class Trainer {
 
   async #endEpoch(): Promise<void> {
     const { progress, average } = this.state;
+    this.#expectLayers();
     const record = await (average === null ? this.#validated() : average.withWeights(() => this.#validated()));
     progress.history.push(record);
     Object.assign(progress, { epoch: record.epoch, step: 0, seconds: 0, sums: {} });
@@ -219,6 +234,7 @@ export class Trainer {
     const { lastStep } = this.scheduler;
     if (this.files.isDue(lastStep, record.epoch)) await this.files.checkpoint(lastStep, this.state);
     await this.input.controls.onEpoch?.(record);
+    this.#expectLayers();
   }
 
   /** The epoch's record, validated with the model's present weights, which are kept if they are the best. */
@@ -240,6 +256,12 @@ export class Trainer {
   #speed(): number {
     const { step, seconds } = this.state.progress;
     return Math.min(this.data.length, step * this.options.batchSize) / seconds;
+  }
+
+  /** Refuses a network whose layers a callback took out or replaced: the optimizer moves those that it had. */
+  #expectLayers(): void {
+    const change = this.#layout.change();
+    if (change !== null) throw changed(change);
   }
 
   #noteResumption(): void {

@@ -110,6 +110,16 @@ async function failureOf(promise: Promise<unknown>): Promise<{ code: string; mes
   );
 }
 
+test("a callback that is async and rejects ends the call with its reason", async () => {
+  const { compare } = await built();
+  const { input } = await setting();
+  const reject = () => Promise.reject(new RangeError("enough"));
+  for (const name of ["onTrial", "onProgress"]) {
+    const call = compare({ ...input, epochs: 1, seeds: 1, out: newRun(), [name]: reject });
+    expect(await failureOf(call)).toMatchObject({ name: "RangeError", message: "enough" });
+  }
+});
+
 describe("processes that do not do what they should", () => {
   test.each([
     [

@@ -14,7 +14,7 @@ import {
   type Module,
   noGrad,
   OneCycleLR,
-  type RunResult,
+  type RunHandle,
   StudentNet,
   synthetic,
   TeacherNet,
@@ -52,10 +52,7 @@ export interface Ending {
 }
 
 /** A distillation of a fresh setting, with a stream of its own. */
-export function start(
-  options: Options = {},
-  seed = 0,
-): { setting: Setting; done: Promise<RunResult>; end: Promise<Ending> } {
+export function start(options: Options = {}, seed = 0): { setting: Setting; done: RunHandle; end: Promise<Ending> } {
   const generator = new Generator(seed);
   return withGenerator(generator, () => {
     const own = setting();

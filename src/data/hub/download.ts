@@ -1,5 +1,6 @@
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { Answers } from "../../answers.js";
 import { expectOptions, show } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { ioError } from "../../files/index.js";
@@ -77,7 +78,10 @@ export async function download(
   }
   try {
     const missing = missingOf(info, await lookInto(folder, info));
-    await receive(missing, mirrors, folder, { ...options, ...timeouts });
+    const answers = new Answers();
+    const onProgress = answers.of(options.onProgress);
+    await receive(missing, mirrors, folder, { ...options, ...(onProgress && { onProgress }), ...timeouts });
+    await answers.settled();
     if (info.unpacked !== undefined && missing.length > 0) await open(info, info.unpacked, folder);
   } finally {
     // On Windows only what is not locked can go; and if another process has it open, it stays.
