@@ -29,7 +29,7 @@ export async function runDistill(settings: Settings<"distill">, flags: DistillFl
   const teacher =
     config.teacher === undefined
       ? networks.make("teacherNetwork", source.context)
-      : await networks.read(config.teacher, "teacherNetwork", flags, source);
+      : await networks.readTeacher({ ...config, teacher: config.teacher }, flags, source);
   const student = networks.make("student", source.context);
   const input = {
     ...distillationOptions(config),

@@ -32,9 +32,9 @@ export async function openExperiment({ config, userOptions, flags }: ExperimentS
   if (test === null) {
     throw new DistilleryError("BAD_DATA", `${config.data}: has no test part, which the students could be compared on`);
   }
-  const { teacher: file } = config;
+  const { teacher: files } = config;
   const networks = await Networks.open(userOptions);
-  const trained = file === undefined ? null : await networks.read(file, "teacherNetwork", flags, source);
+  const trained = files === undefined ? null : await networks.readTeacher({ ...config, teacher: files }, flags, source);
   const task: Task = {
     teacher: trained ?? (() => networks.make("teacherNetwork", context)),
     student: () => networks.make("student", context),

@@ -5,6 +5,7 @@ import { DATASET_NAMES, FORMATS_HELP } from "../data/index.js";
 import { LOADING_FLAGS, type OptionFlag } from "../data/load_options.js";
 import { DEFAULT_LOG_FILE } from "../log/index.js";
 import { LOSSES } from "../losses/index.js";
+import { AVERAGE_DEFAULTS, AVERAGES } from "../models/ensemble.js";
 import { MODELS } from "../models/index.js";
 import { OPTIMIZERS, SCHEDULES } from "../optim/index.js";
 import { printError } from "./terminal.js";
@@ -31,7 +32,7 @@ export interface LoadFlags {
   quiet?: boolean;
 }
 
-type Flag = readonly [value: string, text: string, parse?: (text: string) => unknown];
+type Flag = readonly [value: string, text: string, parse?: (text: string, before: unknown) => unknown];
 
 const RUNNING = "Running:";
 const READING = "Reading weights:";
@@ -64,8 +65,12 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = {
     teacherNetwork: [NETWORK, "network of the teacher, if its file does not say it"],
     teacher: [
       "<file>",
-      "teacher weights, .pth or .safetensors (default: compare and sweep train one; synthetic data use random weights)",
+      "teacher weights, .pth or .safetensors; several times for several teachers, which are averaged (default: compare and sweep train one; synthetic data use random weights)",
+      toList,
     ],
+    average: ["<what>", `of several teachers: ${AVERAGES.join(" or ")} (default: ${AVERAGE_DEFAULTS.average})`],
+    teacherWeights: ["<list>", "of several teachers, in their order, as 2,1 (default: all alike)", toNumbers],
+    teacherConfidence: ["", "of several teachers, each also counts by its highest probability for the sample"],
     teacherMode: ["<mode>", "train or eval (default: train for synthetic data, as in the reference script, else eval)"],
     teacherCache: ["", "cache teacher logits (default: when exact)"],
   },
@@ -248,6 +253,11 @@ export function toNumber(text: string): number | string {
 /** `1,2,4` as numbers. */
 function toNumbers(text: string): unknown {
   return text.split(",").map(toNumber);
+}
+
+/** A flag that was given once, or the list of all. */
+function toList(text: string, before: unknown): unknown {
+  return before === undefined ? text : [before, text].flat();
 }
 
 /** `32`, or `48x64`: rows and columns. */

@@ -11,6 +11,7 @@ import { synthetic } from "../data/synthetic.js";
 import { DistilleryError } from "../errors.js";
 import { csvLog, type MetricsLog, tensorBoardLog } from "../log/index.js";
 import { createNetwork, networkSpecOf } from "../models/create_network.js";
+import { Ensemble } from "../models/ensemble.js";
 import { fitNetwork } from "../models/fit_network.js";
 import { MODELS } from "../models/index.js";
 import type { NetworkContext } from "../models/network.js";
@@ -18,6 +19,7 @@ import { recordOf } from "../models/training_record.js";
 import { BatchNorm1d } from "../nn/batch_norm.js";
 import { Module } from "../nn/module.js";
 import { type Expression, importModules, type UserModules } from "../registry/index.js";
+import { averaged } from "../teachers/averaged.js";
 import { manualSeed } from "../tensor/random.js";
 import { setNumThreads } from "../threads.js";
 import type { RunControls } from "../train/index.js";
@@ -144,9 +146,25 @@ export class Networks {
     });
   }
 
+  /** The network of a teacher's file, or the average of several. */
+  async readTeacher(
+    { average, teacherWeights: weights, teacherConfidence: byConfidence, ...config }: TeacherOptions,
+    flags: LoadFlags,
+    source: Source,
+  ): Promise<Module> {
+    const networks: Module[] = [];
+    for (const file of [config.teacher].flat()) networks.push(await this.read(file, "teacherNetwork", flags, source));
+    if (networks.length === 1) return networks[0];
+    return averaged(networks, {
+      ...(average !== undefined && { average }),
+      ...(weights !== undefined && { weights }),
+      ...(byConfidence !== undefined && { byConfidence }),
+    });
+  }
+
   /**
-   * The network of a file, which has to fit the data if there are any: columns and classes by their names. The file says which network it is; if it does not,
-   * or is of a class of the user's own, the option does.
+   * The network of a file, which has to fit the data if there are any: columns and classes by their names. The file says
+   * which network it is; if it does not, or is of a class of the user's own, the option does.
    */
   async read(file: string, option: keyof NetworkOptions, flags: LoadFlags, source?: Source): Promise<Module> {
     const network = this.options[option];
@@ -160,6 +178,14 @@ export class Networks {
     else fitNetwork(module, source.train());
     return module;
   }
+}
+
+/** Where a teacher is read from, and how several become one. */
+interface TeacherOptions {
+  teacher: string | readonly string[];
+  average?: "logits" | "probabilities" | undefined;
+  teacherWeights?: readonly number[] | undefined;
+  teacherConfidence?: boolean | undefined;
 }
 
 /** Which networks a command is about, as the user named them. */
@@ -184,13 +210,14 @@ export function expectFits(file: string, network: Module, { context, name }: Pic
   );
 }
 
-/** The configuration with the network that the teacher's file names, if the teacher is read from one. */
-export function withTeacherNetwork<C extends { teacher?: string | undefined; teacherNetwork: string }>(
-  config: C,
-  teacher: unknown,
-): C {
-  const spec = config.teacher !== undefined && teacher instanceof Module ? networkSpecOf(teacher) : null;
-  return spec === null ? config : { ...config, teacherNetwork: spec.network };
+/** The configuration with the network that the teacher's file names, or the sum of several, if the teacher is read from one. */
+export function withTeacherNetwork<
+  C extends { teacher?: string | readonly string[] | undefined; teacherNetwork: string },
+>(config: C, teacher: unknown): C {
+  if (config.teacher === undefined || !(teacher instanceof Module)) return config;
+  const networks = teacher instanceof Ensemble ? teacher.networks : [teacher];
+  const names = networks.map((network) => networkSpecOf(network)?.network ?? config.teacherNetwork);
+  return { ...config, teacherNetwork: names.join(" + ") };
 }
 
 /** How a training command's run is kept, by its configuration. */

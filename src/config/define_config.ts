@@ -12,6 +12,7 @@ import {
 } from "../train/options.js";
 import { rulesBroken } from "./rules.js";
 import {
+  AVERAGE_OPTIONS,
   type ConfigName,
   type ConfigOf,
   DATA_OPTIONS,
@@ -96,7 +97,14 @@ export async function runMetadata<C extends ConfigName>(
 ): Promise<NonNullable<RunControls["metadata"]>> {
   const isExpression = (name: string) => (EXPRESSION_OPTIONS as readonly string[]).includes(name);
   const isNetwork = (name: string) => name === "student" || name === "teacherNetwork";
-  const { data: _, threads: __, ...deciding } = pick(config, (name) => DATA_OPTIONS.has(name) || isNetwork(name));
+  const {
+    data: _,
+    threads: __,
+    ...deciding
+  } = pick(
+    config,
+    (name) => DATA_OPTIONS.has(name) || isNetwork(name) || (AVERAGE_OPTIONS as readonly string[]).includes(name),
+  );
   const expressions = Object.values(pick(config, isExpression)).filter((value) => typeof value === "string");
   const modules = await moduleHashes(expressions);
   return {

@@ -1,12 +1,14 @@
 import type { Schedule } from "../optim/schedules.js";
 import type { Issue } from "../registry/index.js";
 import { type ScheduleOptions, scheduleIssue } from "../train/schedule.js";
+import { AVERAGE_OPTIONS } from "./schemas.js";
 
 /** The options that rules are about; undefined if a command lacks one. */
 interface Ruled extends ScheduleOptions {
   schedule: string | Schedule;
   data: string;
-  teacher?: string | undefined;
+  teacher?: string | readonly string[] | undefined;
+  teacherWeights?: readonly number[] | undefined;
   teacherMode?: string;
   teacherCache?: boolean | undefined;
   validation: number;
@@ -20,6 +22,7 @@ interface Ruled extends ScheduleOptions {
 /** Options that are valid alone and contradict each other; `userOptions` are those that are no defaults. */
 export function rulesBroken(config: Ruled, userOptions: object): Issue[] {
   const { data, teacher, teacherMode, teacherCache, validation, augment, patience } = config;
+  const teachers = teacher === undefined ? 0 : [teacher].flat().length;
   const isSynthetic = data === "synthetic";
   const isExperiment = config.seeds !== undefined || config.temperatures !== undefined;
   const changesImages = (augment?.shift ?? augment?.crop ?? augment?.flip) !== undefined;
@@ -31,6 +34,16 @@ export function rulesBroken(config: Ruled, userOptions: object): Issue[] {
       teacherMode !== undefined && teacher === undefined && !isSynthetic,
       "teacher",
       `needed with data ${data}; \`distillery train-teacher\` makes one`,
+    ],
+    ...AVERAGE_OPTIONS.map((name): [boolean, string, string] => [
+      Object.hasOwn(userOptions, name) && teachers < 2,
+      name,
+      `is for several teachers, got ${teachers}`,
+    ]),
+    [
+      config.teacherWeights !== undefined && teachers >= 2 && config.teacherWeights.length !== teachers,
+      "teacherWeights",
+      `expected ${teachers} numbers, one for each teacher, got ${config.teacherWeights?.length}`,
     ],
     [
       isSynthetic && isExperiment,

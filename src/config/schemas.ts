@@ -3,6 +3,7 @@ import { show } from "../checks.js";
 import { MOST_SEEDS, SEEDS, SWEEP_DEFAULTS } from "../compare/options.js";
 import { loadSchema } from "../data/load_options.js";
 import { LOSSES } from "../losses/index.js";
+import { AVERAGES } from "../models/ensemble.js";
 import { MODELS } from "../models/index.js";
 import { OPTIMIZERS, SCHEDULES } from "../optim/index.js";
 import type { Schedule } from "../optim/schedules.js";
@@ -16,6 +17,8 @@ import {
   integer,
   list,
   nonNegative,
+  oneOf,
+  positive,
   type Registry,
 } from "../registry/index.js";
 import { MAX_THREADS } from "../threads.js";
@@ -33,7 +36,13 @@ function text(what: string) {
 /** A file or folder, or whether the default one is used. */
 const pathOrFlag = (what: string) => v.union([v.boolean(), text(what)], expected(`true, false or ${what}`));
 const folder = (usual: string) => v.optional(text("a folder"), usual);
-const file = () => v.optional(text("a file"));
+const files = () =>
+  v.optional(
+    v.lazy(
+      (value) => (Array.isArray(value) ? list(text("a file"), "a file, or a list of files") : text("a file")) as Files,
+    ),
+  );
+type Files = v.GenericSchema<string | string[]>;
 const upTo = (max: number) => integer(1, max);
 
 type Named = Pick<Registry<unknown>, "issueOf" | "canonical">;
@@ -140,6 +149,18 @@ const NETWORKS = {
   teacherNetwork: v.optional(named(MODELS), "teacher"),
 } as const;
 
+/** The teacher of a distillation. */
+const TEACHER = {
+  /** The teacher's weights, or those of several, whose answers are averaged; default: see the commands. */
+  teacher: files(),
+  /** What is averaged of several teachers; default: the logits. */
+  average: v.optional(oneOf(AVERAGES)),
+  /** Of several teachers, in their order; default: all alike. */
+  teacherWeights: v.optional(list(positive(), "a list of numbers above 0")),
+  /** Whether each of several teachers also counts by its confidence in a sample; default: not. */
+  teacherConfidence: v.optional(boolean()),
+} as const;
+
 const trainTeacherSchema = v.strictObject({
   ...DATA,
   ...TRAINING_DATA,
@@ -159,8 +180,8 @@ const distillSchema = v.strictObject({
   temperature,
   alpha,
   loss: LOSS,
-  /** The teacher's weights; default, with synthetic data only: drawn from the seed. */
-  teacher: file(),
+  /** Default, with synthetic data only: drawn from the seed. */
+  ...TEACHER,
   /** Default: "train" with synthetic data, as in the reference script, else "eval". */
   teacherMode: v.optional(teacherMode.wrapped),
   /** Whether the teacher's logits are cached; default: if that is exact. */
@@ -181,8 +202,8 @@ const compareSchema = v.strictObject({
   loss: LOSS,
   /** How many seeds, from `seed` on: each gives a pair of students. */
   seeds: v.optional(integer(1, MOST_SEEDS), SEEDS),
-  /** The teacher's weights; default: it is trained first. */
-  teacher: file(),
+  /** Default: it is trained first. */
+  ...TEACHER,
   out: folder("runs/compare"),
 });
 
@@ -198,8 +219,8 @@ const sweepSchema = v.strictObject({
   /** Each is tried with each alpha. */
   temperatures: v.optional(list(temperature.wrapped, "a list of numbers"), [...SWEEP_DEFAULTS.temperatures]),
   alphas: v.optional(list(alpha.wrapped, "a list of numbers"), [...SWEEP_DEFAULTS.alphas]),
-  /** The teacher's weights; default: it is trained first. */
-  teacher: file(),
+  /** Default: it is trained first. */
+  ...TEACHER,
   out: folder("runs/sweep"),
 });
 
@@ -219,6 +240,9 @@ export const EXPRESSION_OPTIONS = ["student", "teacherNetwork", "loss", "optimiz
 
 /** Options that decide a run's data; a resumed run must have the same. */
 export const DATA_OPTIONS: ReadonlySet<string> = new Set(Object.keys({ ...DATA, ...TRAINING_DATA }));
+
+/** Options that decide how several teachers become one. */
+export const AVERAGE_OPTIONS = ["average", "teacherWeights", "teacherConfidence"] as const;
 
 /** Options that decide where and how a run is written and executed, and none of its numbers. */
 export const OUTPUT_OPTIONS: ReadonlySet<string> = new Set([

@@ -5,6 +5,7 @@ import { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { add, indexSelect, mul } from "../ops/index.js";
 import { Tensor } from "../tensor/tensor.js";
+import { Ensemble } from "./ensemble.js";
 import { recordOf } from "./training_record.js";
 
 /**
@@ -16,6 +17,7 @@ import { recordOf } from "./training_record.js";
  * @throws DistilleryError `SHAPE_MISMATCH` that names what the network takes, or the columns or classes that are missing.
  */
 export function fitNetwork(network: Module, data: Dataset, name = "the network"): Module {
+  if (network instanceof Ensemble) return network.map((one, i) => fitNetwork(one, data, `${name}.networks[${i}]`));
   const record = recordOf(network);
   if (record === null) return network;
   const own = { spec: record.preprocessing, name: record.file ?? name };

@@ -6,6 +6,7 @@ import type { NetworkContext, NetworkEntry } from "./network.js";
 import { student } from "./student_net.js";
 import { teacher } from "./teacher_net.js";
 
+export { type AverageOptions, Ensemble } from "./ensemble.js";
 export { LeNet300 } from "./lenet300.js";
 export { Mlp } from "./mlp.js";
 export type { NetworkContext, NetworkEntry } from "./network.js";

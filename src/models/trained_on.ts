@@ -1,6 +1,7 @@
 import type { Dataset } from "../data/dataset.js";
 import { samplesOf } from "../data/origin.js";
 import type { Module } from "../nn/module.js";
+import { Ensemble } from "./ensemble.js";
 import { recordOf } from "./training_record.js";
 
 /** Samples of a test set that a network was trained on. */
@@ -12,6 +13,9 @@ interface Overlap {
 
 /** Which of these samples a network was trained on, as far as its record says; null: none. */
 export function overlapOf(network: Module, data: Dataset, name: string): Overlap | null {
+  if (network instanceof Ensemble) {
+    return network.networks.reduce<Overlap | null>((first, one) => first ?? overlapOf(one, data, name), null);
+  }
   const record = recordOf(network);
   const origin = record?.origin() ?? null;
   if (record === null || origin === null) return null;

@@ -1,3 +1,4 @@
+export { averaged } from "./averaged.js";
 export { cached } from "./cached.js";
 export { frozen } from "./frozen.js";
 export { live, type NetworkTeacherOptions } from "./live.js";

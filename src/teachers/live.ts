@@ -52,6 +52,6 @@ export function live(module: Module, { mode = "eval", taps = [] }: NetworkTeache
     outputs: (batch) => forward(modes, batch),
     evaluate: (batch) => forward(evalModes, batch),
     isFixed: !training,
-    ...(training && { stateful: module }),
+    ...(training && { state: () => Object.fromEntries(module.namedBuffers()) }),
   };
 }

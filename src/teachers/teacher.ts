@@ -1,23 +1,20 @@
 import type { Batch, Dataset } from "../data/dataset.js";
 import type { Outputs } from "../losses/loss.js";
-import type { Module } from "../nn/module.js";
+import type { StateDict } from "../nn/state_dict.js";
 import type { Tensor } from "../tensor/tensor.js";
 
 /**
  * Where the teacher's outputs for a batch come from: a live network, a frozen one, cached logits, a file, a server, several
- * networks. A run calls `outputs` once for each batch, in order.
+ * of these. A run calls `outputs` once for each batch, in order.
  *
  * @example
  * ```ts
- * const average: Teacher = {
- *   name: "average",
+ * const calibrated: Teacher = {
+ *   name: "calibrated",
  *   fingerprint: () => null,
- *   outputs: ({ inputs }) => ({
- *     logits: noGrad(() => first.forward(inputs).add(second.forward(inputs)).mul(0.5)),
- *     taps: {},
- *   }),
+ *   outputs: ({ inputs }) => ({ logits: noGrad(() => network.forward(inputs).mul(0.7)), taps: {} }),
  * };
- * await distill({ teacher: average, student, data });
+ * await distill({ teacher: calibrated, student, data });
  * ```
  */
 export interface Teacher {
@@ -45,8 +42,8 @@ export interface Teacher {
   prefetchDepth?(rows: number): number;
   /** Forgets what was prefetched. */
   discard?(): void;
-  /** The module whose buffers change when outputs are computed, as BatchNorm's in train mode: kept in checkpoints. */
-  readonly stateful?: Module;
+  /** The tensors that change with the run, such as BatchNorm's buffers in train mode: kept in its checkpoints. */
+  state?(): StateDict;
   /** Releases what it holds; called when the run ends. */
   close?(): void;
 }

@@ -88,7 +88,7 @@ export class Trainer {
     const progress = { epoch: 0, step: 0, sums: {}, seconds: 0, history: [] };
     const state: TrainerState = {
       ...{ model, modules, optimizer, average, progress },
-      ...{ generator: stream.generator, stateful: teacher?.stateful ?? null, order: null, best: null },
+      ...{ generator: stream.generator, teacher: teacher?.state?.() ?? {}, order: null, best: null },
     };
     const { files, checkpoint } = await RunFiles.open(controls, () =>
       configOf(input, { optimizer, schedule, totalSteps: scheduler.totalSteps, modules: hashes }),

@@ -88,8 +88,8 @@ export interface TrainerState {
   model: Module;
   /** What the loss trains beside the model, by name. */
   modules: Readonly<Record<string, Module>>;
-  /** A module whose buffers change with the run: a teacher in train mode. */
-  stateful: Module | null;
+  /** What changes with the run in the teacher: the buffers of one in train mode. */
+  teacher: StateDict;
   optimizer: Optimizer;
   /** The averaged weights; null without. */
   average: ExponentialMovingAverage | null;
@@ -150,13 +150,13 @@ export function randomState({ state }: Generator): IntTensor {
   return new IntTensor(new Int32Array(state.buffer, state.byteOffset, state.length));
 }
 
-function moduleTensors({ model, modules, stateful, average, generator, best }: TrainerState): StateDict {
+function moduleTensors({ model, modules, teacher, average, generator, best }: TrainerState): StateDict {
   const under = (prefix: string, entries: readonly [string, StateDict[string]][]) =>
     entries.map(([key, tensor]): [string, StateDict[string]] => [`${prefix}.${key}`, tensor]);
   return Object.fromEntries([
     ...under("model", Object.entries(model.stateDict())),
     ...Object.entries(modules).flatMap(([name, module]) => under(`loss.${name}`, Object.entries(module.stateDict()))),
-    ...under("teacher", stateful?.namedBuffers() ?? []),
+    ...under("teacher", Object.entries(teacher)),
     ...under("ema", Object.entries(average?.stateDict() ?? {})),
     ...under("best", Object.entries(best?.state ?? {})),
     ["random.state", randomState(generator)],

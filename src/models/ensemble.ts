@@ -1,0 +1,118 @@
+import { expectNumber, expectOptions, expectShape, show, withDefaults } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { expectModule } from "../nn/expect_module.js";
+import { Module } from "../nn/module.js";
+import { maximum } from "../ops/index.js";
+import { Tensor } from "../tensor/tensor.js";
+
+/** How several networks' answers become one. */
+export interface AverageOptions {
+  /** What is averaged: the logits, or the probabilities at temperature 1, whose logarithm is then the answer. Default `logits`. */
+  average?: "logits" | "probabilities";
+  /** Of each network, above 0; their sum counts as 1. Default: all alike. */
+  weights?: readonly number[];
+  /**
+   * Whether a network's weight for a sample is also multiplied by its confidence in that sample, the highest of its
+   * probabilities at temperature 1. Default false.
+   */
+  byConfidence?: boolean;
+}
+
+export const AVERAGES = ["logits", "probabilities"] as const;
+export const AVERAGE_DEFAULTS = { average: "logits", byConfidence: false } as const;
+
+/** {@link AverageOptions}, checked, with a weight for each and a sum of 1. */
+export type Averaging = Required<AverageOptions>;
+
+/** Checks how `count` answers are averaged; `BAD_ARGUMENT` that names the option. */
+export function resolveAverage(options: AverageOptions, count: number): Averaging {
+  expectOptions("options", options, ["average", "weights", "byConfidence"]);
+  const { average, byConfidence } = withDefaults(AVERAGE_DEFAULTS, options);
+  if (!AVERAGES.includes(average)) {
+    const names = AVERAGES.map((name) => show(name)).join(" or ");
+    throw new DistilleryError("BAD_ARGUMENT", `average: expected ${names}, got ${show(average)}`);
+  }
+  if (typeof byConfidence !== "boolean") {
+    throw new DistilleryError("BAD_ARGUMENT", `byConfidence: expected true or false, got ${show(byConfidence)}`);
+  }
+  const { weights = Array.from({ length: count }, () => 1) } = options;
+  if (!Array.isArray(weights) || weights.length !== count) {
+    throw new DistilleryError("BAD_ARGUMENT", `weights: expected a list of ${count} numbers, got ${show(weights)}`);
+  }
+  for (const [i, weight] of weights.entries()) {
+    expectNumber(`weights[${i}]`, weight, (w) => w > 0, "a number above 0: leave a teacher out that is not to count");
+  }
+  const sum = weights.reduce((total, weight) => total + weight, 0);
+  return { average, byConfidence, weights: weights.map((weight) => weight / sum) };
+}
+
+/** Logits of several networks for the same samples, all [n, classes], as one; every operation can be traced. */
+export function averageLogits(logits: readonly Tensor[], { average, weights, byConfidence }: Averaging): Tensor {
+  const [first, ...others] = logits;
+  for (const [i, { shape }] of others.entries()) expectShape(`logits of networks[${i + 1}]`, shape, first.shape);
+  if (!byConfidence) {
+    if (average === "logits") return sum(logits.map((one, i) => one.mul(weights[i])));
+    return logSumExp(logits.map((one, i) => one.logSoftmax().add(Math.log(weights[i]))));
+  }
+  const confidences = logits.map((one, i) => one.softmax().max(-1, true).values.mul(weights[i]));
+  const shares = confidences.map((one) => one.div(sum(confidences)));
+  if (average === "logits") return sum(logits.map((one, i) => one.mul(shares[i])));
+  return logSumExp(logits.map((one, i) => one.logSoftmax().add(shares[i].log())));
+}
+
+const sum = (terms: readonly Tensor[]): Tensor => terms.reduce((total, term) => total.add(term));
+
+/** log(sum(exp)) of tensors, element by element: nothing overflows, and what is unlikely keeps its logarithm. */
+function logSumExp(terms: readonly Tensor[]): Tensor {
+  const shift = terms.reduce((highest, term) => maximum(highest, term));
+  return sum(terms.map((term) => term.sub(shift).exp()))
+    .log()
+    .add(shift);
+}
+
+/**
+ * Several networks as one, whose logits [n, classes] are the average of theirs. State dict keys: those of the networks under
+ * `networks.0`, `networks.1`, ..., and the weights as a buffer whose name says what is averaged.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for fewer than two networks and options out of range; `SHAPE_MISMATCH` in `forward` if
+ * the networks' classes differ.
+ * @example
+ * ```ts
+ * const ensemble = new Ensemble([first, second], { average: "probabilities", weights: [2, 1] });
+ * console.log(evaluate(ensemble, test).accuracy);
+ * ```
+ */
+export class Ensemble extends Module {
+  readonly networks: readonly Module[];
+  readonly #averaging: Averaging;
+  readonly #weights: Tensor;
+
+  constructor(networks: readonly Module[], options: AverageOptions = {}) {
+    super();
+    if (!Array.isArray(networks) || networks.length < 2) {
+      throw new DistilleryError("BAD_ARGUMENT", `networks: expected two networks or more, got ${show(networks)}`);
+    }
+    for (const [i, network] of networks.entries()) expectModule(`networks[${i}]`, network);
+    this.networks = [...networks];
+    this.#averaging = resolveAverage(options, networks.length);
+    const { average, byConfidence, weights } = this.#averaging;
+    // In the state dict, so that its hash tells two averages of the same networks apart.
+    const name = `${average}_weights${byConfidence ? "_by_confidence" : ""}`;
+    this.#weights = this.registerBuffer(name, new Tensor(Float32Array.from(weights), [weights.length]));
+  }
+
+  /** The same average of what `change` makes of each network; this one if that is nothing else. */
+  map(change: (network: Module, i: number) => Module): Ensemble {
+    const networks = this.networks.map(change);
+    if (networks.every((network, i) => network === this.networks[i])) return this;
+    return new Ensemble(networks, { ...this.#averaging, weights: Array.from(this.#weights.data) });
+  }
+
+  override forward(x: Tensor): Tensor {
+    const weights = Array.from(this.#weights.data);
+    return averageLogits(
+      this.networks.map((network) => network.forward(x)),
+      { ...this.#averaging, weights },
+    );
+  }
+}

@@ -1,0 +1,103 @@
+import { createHash } from "node:crypto";
+import { types } from "node:util";
+import { show } from "../checks.js";
+import type { Batch } from "../data/dataset.js";
+import { DistilleryError } from "../errors.js";
+import type { Outputs } from "../losses/loss.js";
+import { type AverageOptions, type Averaging, averageLogits, Ensemble, resolveAverage } from "../models/ensemble.js";
+import { Module } from "../nn/module.js";
+import type { StateDict } from "../nn/state_dict.js";
+import { noGrad } from "../tensor/autograd.js";
+import { asTeacher } from "./as_teacher.js";
+import { frozen } from "./frozen.js";
+import type { Teacher, TeacherFunction } from "./teacher.js";
+
+/**
+ * Several teachers as one, whose logits are the average of theirs: of the logits, or of the probabilities at temperature 1
+ * (the two differ), weighted. Networks alone become an {@link Ensemble}: a network, which `distill` caches and prefetches as
+ * any other, and whose hidden outputs a loss reads as `networks.0.fc1`. Other teachers have no hidden outputs here.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for fewer than two teachers and options out of range.
+ * @example
+ * ```ts
+ * const teacher = averaged([first, second], { average: "probabilities", weights: [2, 1] });
+ * await distill({ teacher, student, data });
+ * ```
+ */
+export function averaged(teachers: readonly Module[], options?: AverageOptions): Ensemble;
+export function averaged(
+  teachers: readonly (Module | Teacher | TeacherFunction)[],
+  options?: AverageOptions,
+): Teacher | Ensemble;
+export function averaged(
+  teachers: readonly (Module | Teacher | TeacherFunction)[],
+  options: AverageOptions = {},
+): Teacher | Ensemble {
+  if (!Array.isArray(teachers) || teachers.length < 2) {
+    throw new DistilleryError("BAD_ARGUMENT", `teachers: expected two teachers or more, got ${show(teachers)}`);
+  }
+  if (teachers.every((teacher) => teacher instanceof Module)) return new Ensemble(teachers, options);
+  const averaging = resolveAverage(options, teachers.length);
+  return averageOf(
+    teachers.map((teacher) => (teacher instanceof Module ? frozen(teacher) : asTeacher(teacher, {}))),
+    averaging,
+  );
+}
+
+function averageOf(members: readonly Teacher[], averaging: Averaging): Teacher {
+  const name = `averaged(${members.map((member) => member.name).join(", ")})`;
+  const combine = (outputs: readonly Outputs[]): Outputs => ({
+    logits: noGrad(() =>
+      averageLogits(
+        outputs.map(({ logits }) => logits),
+        averaging,
+      ),
+    ),
+    taps: {},
+  });
+  const collect = (outputs: readonly (Outputs | Promise<Outputs>)[]) =>
+    outputs.some((one) => types.isPromise(one)) ? Promise.all(outputs).then(combine) : combine(outputs as Outputs[]);
+  const prefetching = members.filter(({ prefetch }) => prefetch !== undefined);
+  return {
+    name,
+    fingerprint() {
+      const hashes = members.map((member) => member.fingerprint());
+      if (hashes.includes(null)) return null;
+      return createHash("sha256").update(JSON.stringify({ hashes, averaging })).digest("hex");
+    },
+    open(run) {
+      if (run.taps.length > 0) {
+        const text = `teacher: ${name} has no output of the module "${run.taps[0]}", which the loss reads`;
+        throw new DistilleryError("BAD_ARGUMENT", `${text}: an average of networks alone has those of each network`);
+      }
+      for (const member of members) member.open?.(run);
+    },
+    outputs: (batch) => collect(members.map((member) => member.outputs(batch))),
+    ...(members.every(({ evaluate }) => evaluate !== undefined) && {
+      evaluate: (batch: Batch) =>
+        collect(members.map((member) => (member.evaluate as NonNullable<Teacher["evaluate"]>)(batch))),
+    }),
+    isFixed: members.every(({ isFixed }) => isFixed !== false),
+    ...(prefetching.length > 0 && {
+      prefetch(batch: Batch) {
+        for (const member of prefetching) member.prefetch?.(batch);
+      },
+      prefetchDepth: (rows: number) => Math.min(...prefetching.map((member) => member.prefetchDepth?.(rows) ?? 1)),
+      discard() {
+        for (const member of prefetching) member.discard?.();
+      },
+    }),
+    state() {
+      const entries = members.flatMap((member, i) =>
+        Object.entries(member.state?.() ?? {}).map(([key, tensor]): [string, StateDict[string]] => [
+          `${i}.${key}`,
+          tensor,
+        ]),
+      );
+      return Object.fromEntries(entries);
+    },
+    close() {
+      for (const member of members) member.close?.();
+    },
+  };
+}
