@@ -7,7 +7,7 @@ import { ioError } from "../../files/index.js";
 import { native } from "../../native.js";
 import type { DatasetInfo, PublicFile } from "./catalog.js";
 import { type FetchOptions, fetchFile } from "./fetch_file.js";
-import { ServerFailure } from "./http.js";
+import { publicAddress, ServerFailure } from "./http.js";
 import { cachedAt, datasetInfo, type FoundData, type Location, locate, lookInto, wholeSet } from "./locate.js";
 import { unpack } from "./unpack.js";
 
@@ -152,5 +152,6 @@ function mirrorsOf(name: string, { mirrors }: DatasetInfo, { from }: DownloadOpt
 function expectAddress(argument: string, address: unknown): string {
   const { protocol } = typeof address === "string" && URL.canParse(address) ? new URL(address) : { protocol: "" };
   if (protocol === "http:" || protocol === "https:") return (address as string).replace(/\/+$/, "");
-  throw new DistilleryError("BAD_ARGUMENT", `${argument}: expected an http or https address, got ${show(address)}`);
+  const shown = typeof address === "string" ? publicAddress(address) : address;
+  throw new DistilleryError("BAD_ARGUMENT", `${argument}: expected an http or https address, got ${show(shown)}`);
 }

@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { type FileHandle, open, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { constants, type FileHandle, lstat, open, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { pipeline } from "node:stream/promises";
 import { setTimeout as wait } from "node:timers/promises";
 import { ioError } from "../../files/index.js";
 import type { PublicFile } from "./catalog.js";
-import { type Rest, requestRest, ServerFailure } from "./http.js";
+import { publicAddress, type Rest, requestRest, ServerFailure } from "./http.js";
 
 /** How a file is downloaded. */
 export interface FetchOptions {
@@ -41,7 +41,7 @@ export async function fetchFile(
       return await fetchFrom(url, file, target, options);
     } catch (error) {
       if (!(error instanceof ServerFailure)) throw error;
-      failures.push(new ServerFailure(error.code, `${url}: ${error.message}`, null, error));
+      failures.push(new ServerFailure(error.code, `${publicAddress(url)}: ${error.message}`, null, error));
     }
   }
   const text = failures.map(({ message }) => message).join("; ");
@@ -50,14 +50,20 @@ export async function fetchFile(
 
 async function fetchFrom(url: string, file: PublicFile, target: string, options: FetchOptions): Promise<void> {
   const part = new Part(`${target}.part`, file);
-  for (let failures = 0; ; ) {
+  for (let failures = 0, hasRestarted = false; ; ) {
     const before = await part.length();
     try {
       await part.complete(url, before, options);
       return await part.finish(target);
     } catch (error) {
       if (!(error instanceof ServerFailure)) throw error;
-      if (error.again === "start") await part.remove();
+      if (error.again === "start") {
+        await part.remove();
+        // What a second start would bring is what this one brought.
+        if (before === 0 || hasRestarted) throw error;
+        hasRestarted = true;
+        continue;
+      }
       failures = (await part.length()) > before ? 0 : failures + 1;
       if (error.again === null || failures > RETRIES) throw error;
       await wait(options.retryMs * 2 ** failures, undefined, { signal: options.signal });
@@ -92,13 +98,15 @@ class Part {
     this.#tagPath = `${path}.etag`;
   }
 
-  /** 0 also where there is more than the file can have. */
+  /** 0 also where there is more than the file can have. A link is not followed: it goes. */
   async length(): Promise<number> {
-    const size = await stat(this.path).then(
-      (status) => status.size,
-      () => 0,
-    );
-    return size > this.file.bytes ? 0 : size;
+    const status = await lstat(this.path).catch(() => null);
+    if (status === null || status.isDirectory()) return 0;
+    if (!status.isFile()) {
+      await this.remove();
+      return 0;
+    }
+    return status.size > this.file.bytes ? 0 : status.size;
   }
 
   async remove(): Promise<void> {
@@ -110,7 +118,8 @@ class Part {
     const { bytes, sha256 } = this.file;
     onBytes(from);
     if (from < bytes) {
-      const tag = await readFile(this.#tagPath, "utf8").catch(() => null);
+      // Without a part it is of nothing.
+      const tag = from === 0 ? null : await readFile(this.#tagPath, "utf8").catch(() => null);
       const rest = await requestRest({ url, from, bytes, tag, signal, stallMs });
       try {
         await this.#append(rest, onBytes);
@@ -151,9 +160,11 @@ class Part {
   }
 
   async #open(start: number, tag: string | null): Promise<FileHandle> {
-    if (tag === null) await rm(this.#tagPath, { force: true }).catch(this.#refused);
-    else await writeFile(this.#tagPath, tag).catch(this.#refused);
-    return await open(this.path, start === 0 ? "w" : "a").catch(this.#refused);
+    await rm(this.#tagPath, { force: true }).catch(this.#refused);
+    if (tag !== null) await writeFile(this.#tagPath, tag, { flag: "wx" }).catch(this.#refused);
+    const mode = start === 0 ? constants.O_TRUNC : constants.O_APPEND;
+    const flags = constants.O_WRONLY | constants.O_CREAT | mode | (constants.O_NOFOLLOW ?? 0);
+    return await open(this.path, flags).catch(this.#refused);
   }
 
   readonly #refused = (error: unknown): never => {

@@ -34,9 +34,23 @@ export interface Rest {
   close(): void;
 }
 
-/** No connection at all: asking again at once would not help. */
-const NO_WAY =
-  /^(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ENETUNREACH|EHOSTUNREACH|ERR_TLS|CERT_|DEPTH_|SELF_SIGNED|UNABLE_TO)/;
+/** A connection that breaks, which may hold the next time. All else, as a redirect in circles or no way, would be the same. */
+const PASSING = /^(ECONNRESET|ECONNABORTED|EPIPE|ETIMEDOUT|UND_ERR_(SOCKET|ABORTED|\w+_TIMEOUT))$/;
+
+/** An address without the user's name and password in it. */
+export function publicAddress(address: string): string {
+  return address.replace(/^([a-z][\w+.-]*:[\\/]*)[^/?#\\]*@/i, "$1");
+}
+
+/** An address as it is requested, and its name and password as a header. */
+function withoutPassword(address: string): { url: URL; headers: Record<string, string> } {
+  const url = new URL(address);
+  const { username, password } = url;
+  Object.assign(url, { username: "", password: "" });
+  if (username === "" && password === "") return { url, headers: {} };
+  const pair = [username, password].map(decodeURIComponent).join(":");
+  return { url, headers: { authorization: `Basic ${Buffer.from(pair).toString("base64")}` } };
+}
 
 /** Asks a server for the rest of a file (RFC 9110, range requests); {@link ServerFailure} if that fails. */
 export async function requestRest(request: RestRequest): Promise<Rest> {
@@ -51,10 +65,11 @@ export async function requestRest(request: RestRequest): Promise<Rest> {
   };
   const signals = signal === undefined ? [connection.signal] : [signal, connection.signal];
   // Compressed files come as they are: what is on the disk is what the range counts.
-  const headers: Record<string, string> = { "accept-encoding": "identity" };
+  const address = withoutPassword(url);
+  const headers: Record<string, string> = { "accept-encoding": "identity", ...address.headers };
   if (from > 0) Object.assign(headers, { range: `bytes=${from}-` }, tag && { "if-range": tag });
   try {
-    const response = await fetch(url, { headers, signal: AbortSignal.any(signals) });
+    const response = await fetch(address.url, { headers, signal: AbortSignal.any(signals) });
     const start = startOf(response, request);
     return { start, tag: strongTag(response), body: chunks(response, timer, signal), close };
   } catch (error) {
@@ -114,5 +129,5 @@ function failureOf(error: unknown): ServerFailure {
   const cause = ((error as Error).cause ?? error) as { code?: string; message?: string };
   const { code = "", message = "" } = cause;
   const text = message.includes(code) ? message : `${code}: ${message}`;
-  return new ServerFailure("IO_ERROR", text, NO_WAY.test(code) ? null : "rest", error);
+  return new ServerFailure("IO_ERROR", text, PASSING.test(code) ? "rest" : null, error);
 }

@@ -1,12 +1,14 @@
 import { createReadStream } from "node:fs";
-import { open, rename } from "node:fs/promises";
+import { open, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { pipeline, Readable } from "node:stream";
+import { pipeline, Readable, Transform } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { DistilleryError } from "../../errors.js";
 import { badData, ioError } from "../../files/index.js";
 
 const CHUNK = 2 ** 18;
+/** How many bytes an archive of some size may unpack to; CIFAR's, of pixels, to 1.1 times its size. */
+const largest = (size: number) => 1e7 + 50 * size;
 
 /**
  * Takes files out of a gzipped tar archive: the regular files of these names in its folder `inside`, and nothing else,
@@ -17,7 +19,8 @@ const CHUNK = 2 ** 18;
 export async function unpack(archive: string, inside: string, names: readonly string[], folder: string): Promise<void> {
   const { createTarDecoder } = await import("modern-tar");
   const missing = new Set(names);
-  const bytes = pipeline(createReadStream(archive), createGunzip({ chunkSize: CHUNK }), () => {});
+  const limit = largest((await stat(archive)).size);
+  const bytes = pipeline(createReadStream(archive), createGunzip({ chunkSize: CHUNK }), limited(limit), () => {});
   const entries = (Readable.toWeb(bytes) as ReadableStream<Uint8Array>).pipeThrough(createTarDecoder({ strict: true }));
   try {
     for await (const { header, body } of entries) {
@@ -33,10 +36,24 @@ export async function unpack(archive: string, inside: string, names: readonly st
   if (missing.size > 0) throw badData(archive, `expected ${[...missing].join(", ")} in its folder ${inside}`);
 }
 
+/** Passes so many bytes on, and fails at the next. */
+function limited(limit: number): Transform {
+  let passed = 0;
+  return new Transform({
+    transform(chunk: Uint8Array, _, done) {
+      passed += chunk.length;
+      if (passed > limit) done(new Error("unpacks to far more than its size"));
+      else done(null, chunk);
+    },
+  });
+}
+
 /** Writes what comes beside the file, syncs, renames. */
 async function writeStream(file: string, body: AsyncIterable<Uint8Array>): Promise<void> {
   const part = `${file}.part`;
-  const handle = await open(part, "w").catch(refused(part));
+  // What is there may be a link.
+  await rm(part, { force: true }).catch(refused(part));
+  const handle = await open(part, "wx").catch(refused(part));
   try {
     for await (const chunk of body) await handle.appendFile(chunk).catch(refused(part));
     await handle.sync().catch(refused(part));

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { packTar } from "modern-tar";
@@ -184,6 +184,17 @@ describe("going on", () => {
   });
 });
 
+test.skipIf(process.platform === "win32")("links in the place of a part are not followed", async () => {
+  const outside = join(cache, "outside");
+  writeFileSync(outside, "mine");
+  mkdirSync(folder());
+  for (const name of ["a.bin.part", "a.bin.part.etag", "b.bin.part"]) symlinkSync(outside, join(folder(), name));
+  const { url } = await serve(files(content, '"v"'));
+  await fetchPair({ from: url });
+  expectWhole();
+  expect(readFileSync(outside, "utf8")).toBe("mine");
+});
+
 describe("a server that stalls or lies", () => {
   const advice = () =>
     `: if it can't be reached, put a.bin, b.bin into ${folder()} by hand, or take a mirror (--from, DISTILLERY_MIRROR)`;
@@ -253,6 +264,81 @@ describe("a server that stalls or lies", () => {
     const text = `${url}/a.bin: ${problem}${isAdvised ? advice() : ""}`;
     expect(await refusal(code, () => fetchPair({ from: url }))).toBe(text);
     expect(readdirSync(folder()).filter((name) => name.endsWith(".bin"))).toEqual([]);
+  });
+
+  test.each<[string, ReturnType<typeof status>, string, string]>([
+    [
+      "a redirect to a file",
+      (_, response) => void response.writeHead(302, { location: "file:///etc/passwd" }).end(),
+      "IO_ERROR",
+      "URL scheme",
+    ],
+    [
+      "a redirect in circles",
+      (_, response) => void response.writeHead(302, { location: "/a.bin" }).end(),
+      "IO_ERROR",
+      "redirect count",
+    ],
+    [
+      "a redirect to no address",
+      (_, response) => void response.writeHead(302, { location: "http://" }).end(),
+      "IO_ERROR",
+      "Invalid URL",
+    ],
+    [
+      "a part that nobody asked for",
+      (_, response) => void response.writeHead(206, { "content-range": "bytes 5-99999/100000" }).end(a.subarray(5)),
+      "BAD_DATA",
+      "was asked for the bytes from 0 on, sends those from 5 on",
+    ],
+    [
+      "a part without its range",
+      (_, response) => void response.writeHead(206).end(a),
+      "BAD_DATA",
+      "content-range: expected",
+    ],
+    ["no range at all", status(416), "BAD_DATA", "it has no bytes from 0 on"],
+  ])("what will not pass is told at once: %s", async (_, answer, code, problem) => {
+    const { url } = await serve(answer);
+    const start = performance.now();
+    const call = () => download("pair", info, { from: url }, { stallMs: 5000, retryMs: 60_000 });
+    expect(await refusal(code, call)).toContain(problem);
+    expect(performance.now() - start).toBeLessThan(10_000);
+  });
+
+  test("one that sends the same part for ever is given up", async () => {
+    const range = { "content-range": "bytes 0-39999/100000", etag: '"x"' };
+    const { url, ranges } = await serve(
+      (_, response) => void response.writeHead(206, range).end(a.subarray(0, 40_000)),
+    );
+    expect(await refusal("BAD_DATA", () => fetchPair({ from: url }))).toContain(
+      "was asked for the bytes from 40000 on, sends those from 0 on",
+    );
+    expect(ranges).toEqual([undefined, "bytes=40000-", undefined, "bytes=40000-"]);
+  });
+
+  test("a resumed part that lies in its bytes: from the start, once", async () => {
+    mkdirSync(folder());
+    writeFileSync(join(folder(), "a.bin.part"), a.subarray(0, 40_000));
+    const lie = (request: import("node:http").IncomingMessage, response: import("node:http").ServerResponse) => {
+      const from = Number(/\d+/.exec(request.headers.range ?? "0")?.[0]);
+      const head = from === 0 ? {} : { "content-range": `bytes ${from}-99999/100000` };
+      response.writeHead(from === 0 ? 200 : 206, head).end(noise(100_000, 17).subarray(from));
+    };
+    const { url, ranges } = await serve(lie);
+    expect(await refusal("BAD_DATA", () => fetchPair({ from: url }))).toContain("it is another file");
+    expect([ranges, readdirSync(folder())]).toEqual([["bytes=40000-", undefined], []]);
+  });
+
+  test("a password in its address is sent, and not shown", async () => {
+    const seen: (string | undefined)[] = [];
+    const { url } = await serve((request, response) => {
+      seen.push(request.headers.authorization);
+      response.writeHead(403).end();
+    });
+    const text = await refusal("IO_ERROR", () => fetchPair({ from: url.replace("//", "//me:s%40cret@") }));
+    expect(text).toBe(`${url}/a.bin: 403 Forbidden${advice()}`);
+    expect(seen).toEqual([`Basic ${Buffer.from("me:s@cret").toString("base64")}`]);
   });
 
   test("other bytes: a wrong checksum", async () => {
@@ -367,6 +453,11 @@ describe("an archive", () => {
 
   test.each<[string, () => Promise<Uint8Array>, string]>([
     ["lacks a file", () => archiveOf(entry("inside/a.bin", a)), "expected b.bin, names.txt in its folder inside"],
+    [
+      "is a bomb",
+      () => archiveOf(entry("inside/a.bin", new Uint8Array(20_000_000)), entry("inside/b.bin", b)),
+      "can't be unpacked: unpacks to far more than its size",
+    ],
     ["is no gzip", async () => noise(2000, 3), "can't be unpacked: incorrect header check"],
     ["is no tar", async () => gzipSync(noise(2000, 3)), "can't be unpacked: Invalid tar number."],
     [
@@ -395,6 +486,12 @@ describe("refused", () => {
       'name: expected one of fashion-mnist, mnist, kmnist, cifar-10, cifar-100, got "toString"',
     ],
     ["BAD_ARGUMENT", () => fetchPair({ from: "ftp://example.org" }), `from: ${address} "ftp://example.org"`],
+    [
+      "BAD_ARGUMENT",
+      () => fetchPair({ from: "ftp://me:secret@example.org/x" }),
+      `from: ${address} "ftp://example.org/x"`,
+    ],
+    ["BAD_ARGUMENT", () => fetchPair({ from: "me:secret@example.org" }), `from: ${address} "me:example.org"`],
     ["BAD_ARGUMENT", () => fetchPair({ from: "example.org" }), `from: ${address} "example.org"`],
     ["BAD_ARGUMENT", () => fetchPair({ from: 7 as never }), `from: ${address} 7`],
   ])("%s %#", async (code, body, text) => {
