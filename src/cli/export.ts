@@ -3,14 +3,16 @@ import { Command, Option } from "commander";
 import { dataSchema } from "../config/index.js";
 import type { Dataset } from "../data/index.js";
 import type { OnnxOptions, OnnxSummary, OnnxValue } from "../export/index.js";
+import { recordOf } from "../models/training_record.js";
 import type { Module } from "../nn/module.js";
 import { evaluate } from "../train/index.js";
 import { UsageError } from "./error_boundary.js";
+import { evaluationData } from "./evaluation_data.js";
 import { addLoading, addNetwork, addOptions, addShowing, givenFlags, type LoadFlags, type ShowFlags } from "./flags.js";
 import { percent } from "./printer.js";
 import { dataOptionsOf } from "./settings.js";
-import { type NetworkOptions, Networks, type Source, setUp } from "./setup.js";
-import { print } from "./terminal.js";
+import { expectFits, type NetworkOptions, Networks, setUp } from "./setup.js";
+import { print, printError } from "./terminal.js";
 
 type ExportFlags = ShowFlags &
   LoadFlags &
@@ -22,7 +24,8 @@ type ExportFlags = ShowFlags &
     embedNormalisation?: boolean;
   };
 
-const DATA = "the images it was trained on: keeps their normalisation and reports the test accuracy";
+const DATA =
+  "reports the test accuracy; for a network that does not know it, the images it was trained on, whose normalisation is kept";
 
 /** `distillery export FILE`. */
 export function exportCommand(run: (flags: ExportFlags) => Promise<void>): Command {
@@ -31,7 +34,14 @@ export function exportCommand(run: (flags: ExportFlags) => Promise<void>): Comma
     .argument("<file>", "the network's weights, .pth or .safetensors")
     .option("--onnx [out]", "write ONNX (default: beside the file, with .onnx)")
     .addOption(new Option("--quantize <type>", "store the weights in 8 bits").choices(["int8"]))
-    .option("--embed-normalisation", "normalise in the graph: its input is then the pixels, in bytes");
+    .option(
+      "--embed-normalisation",
+      "compute in the graph what made the inputs: of images, it then takes pixels in bytes",
+    )
+    .option(
+      "--no-embed-normalisation",
+      "take inputs as the network does (default for images; tables: numbers as they are)",
+    );
   return addNetwork(
     addLoading(addShowing(addOptions(command, dataSchema, { data: DATA }), "print a JSON object")),
   ).action((file: string) => run({ ...givenFlags(command), file }));
@@ -41,19 +51,19 @@ export function exportCommand(run: (flags: ExportFlags) => Promise<void>): Comma
 export async function runExport(flags: ExportFlags): Promise<void> {
   const out = outFile(flags);
   const networks = await Networks.open(flags);
-  const { source } = await setUp(dataOptionsOf({ ...flags }));
-  const test = flags.data === undefined ? null : testOf(source, flags.data);
+  const network = await networks.read(flags.file, "network", flags);
+  const record = recordOf(network);
+  const test = await testOf(flags, network);
   const image = test?.image;
-  if (flags.embedNormalisation && image === undefined) {
+  if (flags.embedNormalisation && record === null && image === undefined) {
     throw new UsageError("--embed-normalisation: needs --data with images, whose normalisation it is");
   }
-  const network = await networks.read(flags.file, "network", flags, test === null ? undefined : source);
   // Loaded late: the other commands start without it.
   const { saveOnnx } = await import("../export/index.js");
   const options: OnnxOptions = {
     ...(flags.quantize && { quantize: flags.quantize }),
-    ...(image && { normalisation: image }),
-    embedNormalisation: flags.embedNormalisation ?? false,
+    ...(image && record === null && { normalisation: image }),
+    ...(flags.embedNormalisation !== undefined && { embedNormalisation: flags.embedNormalisation }),
   };
   const summary = await saveOnnx(network, out, options);
   const accuracy = test && (await compare(network, out, summary, options, test));
@@ -65,6 +75,10 @@ export async function runExport(flags: ExportFlags): Promise<void> {
   const [input, output] = [summary.input, summary.output].map(described);
   const weights = flags.quantize ? ", weights in 8 bits" : "";
   print(`${out}: ${(summary.bytes / 1e6).toFixed(2)} MB, opset ${summary.opset}, ${input} to ${output}${weights}`);
+  const { inputNames, classNames } = summary;
+  if (inputNames !== null)
+    print(`Inputs: ${shortList(inputNames)}${summary.embedded ? ", as in the table" : ", standardised"}`);
+  if (classNames !== null) print(`Classes: ${shortList(classNames)}`);
   if (accuracy === null) return;
   const { original, exported, lost, by } = accuracy;
   const change = `${lost < 0 ? "gained" : "lost"} ${Math.abs(100 * lost).toFixed(2)} points`;
@@ -82,9 +96,23 @@ function outFile({ file, onnx }: ExportFlags): string {
   return out;
 }
 
-function testOf({ test }: Source, data: string): Dataset {
-  if (test !== null) return test;
-  throw new UsageError(`--data: expected data with a test part, got ${data}`);
+/** The samples that the file is tried on; null without `--data`. */
+async function testOf(flags: ExportFlags, network: Module): Promise<Dataset | null> {
+  if (flags.data === undefined) {
+    await setUp(dataOptionsOf({ ...flags }));
+    return null;
+  }
+  const { source, data, notes } = await evaluationData(flags.file, network, { ...flags });
+  if (source.isSynthetic) throw new UsageError(`--data: expected data with a test part, got ${flags.data}`);
+  if (recordOf(network) === null) expectFits(flags.file, network, source);
+  for (const note of notes) printError(note);
+  return data;
+}
+
+/** Names in a line, the first few. */
+function shortList(names: readonly string[]): string {
+  const most = 12;
+  return names.length <= most ? names.join(", ") : `${names.slice(0, most).join(", ")} and ${names.length - most} more`;
 }
 
 /** The accuracy of the network and of the file, by ONNX Runtime if it is installed. */

@@ -1,8 +1,10 @@
 import { extname } from "node:path";
 import { expectInteger, show } from "../checks.js";
+import { inputFeatures, PREPROCESSING_KEY, type Preprocessing } from "../data/preprocessing/spec.js";
 import { DistilleryError } from "../errors.js";
 import { writeWhole } from "../files/index.js";
 import { foldBatchNorm, type Graph, quantizeWeights, traceModule, UntraceableError } from "../graph/index.js";
+import { recordOf } from "../models/training_record.js";
 import { BatchNorm1d } from "../nn/batch_norm.js";
 import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
@@ -10,7 +12,8 @@ import { int } from "../tensor/onnx_node.js";
 import { finiteGraph, perChannel } from "./constants.js";
 import { cannotExport, OnnxGraph, onnxShape } from "./onnx_graph.js";
 import { DATA_TYPE, MODEL, type VALUE_INFO } from "./onnx_schema.js";
-import { checkOnnxOptions, type OnnxOptions } from "./options.js";
+import { bad, checkOnnxOptions, type OnnxOptions } from "./options.js";
+import { inputNames, standardisationOf, standardise } from "./preprocessing.js";
 import { encode, type Message } from "./protobuf.js";
 
 /**
@@ -29,6 +32,11 @@ export interface OnnxSummary {
   readonly opset: number;
   readonly input: OnnxValue;
   readonly output: OnnxValue;
+  /** Whether the graph makes the network's inputs out of pixels, or of numbers as they are. */
+  readonly embedded: boolean;
+  /** What the values of a row are, `colour=red` for 0 or 1, and what the logits are; null if nobody said it. */
+  readonly inputNames: readonly string[] | null;
+  readonly classNames: readonly string[] | null;
 }
 
 /**
@@ -36,7 +44,9 @@ export interface OnnxSummary {
  * dropout is left out; any Module can be written whose forward consists of the library's operations. The network's mode
  * and the random stream stay as they are.
  *
- * The format is that of `torch.onnx.export`. Its bytes depend only on the network and the options.
+ * The format is that of `torch.onnx.export`. Its bytes depend only on the network and the options. The file of a network that
+ * was trained on a table takes its numbers as they are, as those of scikit-learn do; the names of inputs and classes are in
+ * `metadata_props`.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for a wrong option, or a network whose forward does something that ONNX can't
  * express, or whose operations depend on the batch; `NON_FINITE` for weights with NaN or infinity.
@@ -81,7 +91,8 @@ export function exportedGraph(network: Module, options: Pick<OnnxOptions, "quant
   return options.quantize === "int8" ? quantizeWeights(folded) : folded;
 }
 
-function traced(network: Module, features = featuresOf(network)): Graph {
+function traced(network: Module, given: number | undefined): Graph {
+  const features = given ?? featuresOf(network);
   if (features === null) {
     throw new DistilleryError("BAD_ARGUMENT", "features: needed for a network without Linear and BatchNorm1d");
   }
@@ -89,7 +100,16 @@ function traced(network: Module, features = featuresOf(network)): Graph {
   try {
     return traceModule(network, [features], { training: false });
   } catch (error) {
-    throw error instanceof UntraceableError ? cannotExport(error.reason) : error;
+    if (error instanceof UntraceableError) throw cannotExport(error.reason);
+    if (given !== undefined || !(error instanceof DistilleryError) || error.code === "BAD_DTYPE") throw error;
+    const guess = `${features} values a row, as its first layer takes, do not go through its forward: pass features`;
+    throw new DistilleryError(
+      error.code,
+      `network: ${guess}, the number of values in a row of the input: ${error.message}`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 
@@ -105,18 +125,26 @@ function featuresOf(network: Module): number | null {
 }
 
 function writeModel(network: Module, given: OnnxOptions): OnnxSummary & { model: Uint8Array } {
-  const options = checkOnnxOptions(given);
-  const { opset, embedNormalisation } = options;
+  const options = withRecord(network, checkOnnxOptions(given));
+  const { opset, preprocessing, normalisation } = options;
+  const standardisation = standardisationOf(preprocessing);
+  const embedded = options.embedNormalisation ?? (standardisation !== null && normalisation === undefined);
+  if (embedded && normalisation === undefined && standardisation === null) {
+    throw bad("normalisation", "{ mean, std }, which embedNormalisation puts into the graph", normalisation);
+  }
   const graph = exportedGraph(network, options);
+  const width = graph.input.shape[1] as number;
+  const isPixels = embedded && normalisation !== undefined;
   const input: OnnxValue = {
     name: options.input,
-    dtype: embedNormalisation ? "uint8" : "float32",
+    dtype: isPixels ? "uint8" : "float32",
     shape: onnxShape(graph.input.shape),
   };
   const output: OnnxValue = { name: options.output, dtype: "float32", shape: onnxShape(graph.output.shape) };
   const onnx = new OnnxGraph(opset, [input.name, output.name]);
-  const first = embedNormalisation ? normalise(onnx, input.name, graph.input.shape[1] as number, options) : input.name;
-  onnx.add(graph, first, output.name);
+  const scaled = () => (standardisation === null ? input.name : standardise(onnx, input.name, standardisation));
+  const made = () => (isPixels ? normalise(onnx, input.name, width, options) : scaled());
+  onnx.add(graph, embedded ? made() : input.name, output.name);
   const model = encode(MODEL, {
     // The version of the format that brought what is used here, so that older runtimes read it.
     irVersion: opset < 15 ? 7 : 8,
@@ -129,9 +157,13 @@ function writeModel(network: Module, given: OnnxOptions): OnnxSummary & { model:
       output: [valueInfo(output)],
     },
     opsetImport: [{ domain: "", version: opset }],
-    metadataProps: metadata(options),
+    metadataProps: metadata(options, embedded),
   });
-  return { bytes: model.length, opset, input, output, model };
+  const names = {
+    inputNames: preprocessing && inputNames(preprocessing),
+    classNames: preprocessing?.classNames ?? null,
+  };
+  return { bytes: model.length, opset, input, output, embedded, ...names, model };
 }
 
 /** The nodes from pixels in bytes to the network's own input: (pixel / 255 - mean) / std, rounded as in training. */
@@ -145,11 +177,40 @@ function normalise(onnx: OnnxGraph, pixels: string, features: number, { normalis
   return onnx.node({ type: "Div", inputs: [centred, constant("std", std)] });
 }
 
-function metadata({ normalisation, embedNormalisation }: OnnxOptions): { key: string; value: string }[] {
-  if (normalisation === undefined) return [];
-  const { mean, std } = normalisation;
-  const entries = { mean, std, formula: "(pixel / 255 - mean) / std", embedded: embedNormalisation ?? false };
-  return Object.entries(entries).map(([key, value]) => ({ key: `normalisation.${key}`, value: String(value) }));
+/** The options, with what the network was trained with where they do not say it. */
+function withRecord<O extends OnnxOptions>(network: Module, options: O): O & { preprocessing: Preprocessing | null } {
+  const { preprocessing = recordOf(network)?.preprocessing ?? null, normalisation, features } = options;
+  const image = preprocessing?.kind === "image" ? preprocessing : undefined;
+  const pixels = normalisation ?? (image && { mean: image.mean, std: image.std });
+  const width = features ?? (preprocessing === null ? undefined : inputFeatures(preprocessing));
+  return {
+    ...options,
+    preprocessing,
+    ...(pixels && { normalisation: pixels }),
+    ...(width !== undefined && { features: width }),
+  };
+}
+
+type Prop = { key: string; value: string };
+
+function metadata(
+  { normalisation, preprocessing }: OnnxOptions & { preprocessing: Preprocessing | null },
+  embedded: boolean,
+): Prop[] {
+  const props: Prop[] = [];
+  const add = (key: string, value: unknown) => props.push({ key, value: String(value) });
+  if (normalisation !== undefined) {
+    const { mean, std } = normalisation;
+    const entries = { mean, std, formula: "(pixel / 255 - mean) / std", embedded };
+    for (const [key, value] of Object.entries(entries)) add(`normalisation.${key}`, value);
+  }
+  if (preprocessing === null) return props;
+  const names = inputNames(preprocessing);
+  if (names !== null) add("inputs", JSON.stringify(names));
+  if (standardisationOf(preprocessing) !== null) add("standardisation.embedded", embedded);
+  if (preprocessing.classNames !== null) add("classes", JSON.stringify(preprocessing.classNames));
+  add(PREPROCESSING_KEY, JSON.stringify(preprocessing));
+  return props;
 }
 
 function valueInfo({ name, dtype, shape }: OnnxValue): Message<typeof VALUE_INFO> {

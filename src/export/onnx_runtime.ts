@@ -1,19 +1,13 @@
+import type { Dataset } from "../data/dataset.js";
+import { preprocessingOf } from "../data/preprocessing/spec.js";
 import { DistilleryError } from "../errors.js";
 import { argmax } from "../ops/max.js";
-import type { IntTensor } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
 import { getNumThreads } from "../threads.js";
 import type { OnnxSummary } from "./onnx.js";
+import { type Standardisation, standardisationOf } from "./preprocessing.js";
 
 const BATCH = 1000;
-
-/** Labelled samples; for images also the normalisation, which a file with embedded normalisation reverses. */
-export interface Examples {
-  readonly length: number;
-  readonly features: number;
-  readonly image?: { readonly mean: readonly number[]; readonly std: readonly number[] };
-  slice(start: number, end: number): { readonly inputs: Tensor; readonly labels: IntTensor };
-}
 
 /**
  * The fraction of samples, from 0 to 1, that an ONNX file with the logits of classes classifies right, by ONNX Runtime on
@@ -23,12 +17,13 @@ export interface Examples {
  */
 export async function accuracyByOnnxRuntime(
   file: string,
-  { input, output }: Pick<OnnxSummary, "input" | "output">,
-  data: Examples,
+  { input, output, embedded }: Pick<OnnxSummary, "input" | "output" | "embedded">,
+  data: Dataset,
 ): Promise<{ accuracy: number; version: string } | null> {
   const ort = await importRuntime();
   if (ort === null) return null;
   const session = await ort.InferenceSession.create(file, { intraOpNumThreads: getNumThreads() }).catch(failed(file));
+  const standardisation = embedded ? standardisationOf(preprocessingOf(data)) : null;
   let correct = 0;
   for (let start = 0; start < data.length; start += BATCH) {
     const end = Math.min(start + BATCH, data.length);
@@ -37,7 +32,7 @@ export async function accuracyByOnnxRuntime(
     const fed =
       input.dtype === "uint8"
         ? new ort.Tensor("uint8", pixelsOf(inputs.data, data), shape)
-        : new ort.Tensor("float32", inputs.data, shape);
+        : new ort.Tensor("float32", standardisation ? numbersOf(inputs.data, standardisation) : inputs.data, shape);
     const results = await session.run({ [input.name]: fed });
     const logits = results[output.name] as { data: Float32Array; dims: readonly number[] };
     const predicted = argmax(new Tensor(logits.data, logits.dims)).data;
@@ -47,8 +42,13 @@ export async function accuracyByOnnxRuntime(
   return { accuracy: correct / data.length, version: ort.env.versions.node ?? "" };
 }
 
+/** The numbers that were standardised. */
+function numbersOf(values: Float32Array, { mean, std }: Standardisation): Float32Array {
+  return values.map((value, i) => value * std[i % std.length] + mean[i % mean.length]);
+}
+
 /** The bytes that were normalised: pixel = 255 (value std + mean), a whole number but for rounding. */
-function pixelsOf(values: Float32Array, { features, image }: Examples): Uint8Array {
+function pixelsOf(values: Float32Array, { features, image }: Dataset): Uint8Array {
   if (image === undefined) throw new DistilleryError("INTERNAL", "images: expected to know their normalisation");
   const plane = features / image.mean.length;
   return Uint8Array.from(values, (value, i) => {

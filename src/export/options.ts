@@ -1,4 +1,5 @@
 import { expectInteger, expectNumber, show, withDefaults } from "../checks.js";
+import type { Preprocessing } from "../data/preprocessing/spec.js";
 import { DistilleryError } from "../errors.js";
 
 /** How an ONNX file is written. */
@@ -12,8 +13,16 @@ export interface OnnxOptions {
    * channel, channel after channel. Kept in the file's metadata.
    */
   normalisation?: { readonly mean: number | readonly number[]; readonly std: number | readonly number[] };
-  /** Computes the normalisation in the graph: its input is then the pixels, uint8 from 0 to 255. Default false. */
+  /**
+   * Whether the graph computes what made the inputs: it then takes pixels, uint8 from 0 to 255, or the numbers of a table or
+   * matrix as they are (texts as 0 or 1 for each category). Default: true for tables and matrices, false for images.
+   */
   embedNormalisation?: boolean;
+  /**
+   * How the inputs were made, and the names of the classes: kept in the file's metadata, with the names of the inputs. Default:
+   * what the network was trained with, if that is known; null: none.
+   */
+  preprocessing?: Preprocessing | null;
   /**
    * `int8`: the weights of matrix products in 8 bits, a scale for each output; all else in single precision. The file is
    * a quarter of the size. ONNX Runtime makes floats of them at each call, unless its session option
@@ -22,11 +31,11 @@ export interface OnnxOptions {
   quantize?: "int8";
   /** The version of ONNX's operators, from 13 to 24. Default 17, which ONNX Runtime reads since 1.12. */
   opset?: number;
-  /** The number of values in a row of the input. Default: what the first Linear or BatchNorm1d takes. */
+  /** The number of values in a row of the input. Default: that of `preprocessing`, or what the first Linear or BatchNorm1d takes. */
   features?: number;
 }
 
-const DEFAULTS = { input: "input", output: "logits", opset: 17, embedNormalisation: false } as const;
+const DEFAULTS = { input: "input", output: "logits", opset: 17 } as const;
 
 /** The options with their defaults; `BAD_ARGUMENT` names the one that is wrong. */
 export function checkOnnxOptions(
@@ -40,15 +49,15 @@ export function checkOnnxOptions(
   if (input === output) throw bad("output", "another name than the input's", output);
   expectInteger("opset", opset, 13, 24);
   if (quantize !== undefined && quantize !== "int8") throw bad("quantize", '"int8"', quantize);
-  if (typeof embedNormalisation !== "boolean") throw bad("embedNormalisation", "true or false", embedNormalisation);
+  if (embedNormalisation !== undefined && typeof embedNormalisation !== "boolean") {
+    throw bad("embedNormalisation", "true or false", embedNormalisation);
+  }
   if (normalisation !== undefined) {
     if (typeof normalisation !== "object" || normalisation === null) {
       throw bad("normalisation", "{ mean, std }", normalisation);
     }
     expectNumbers("normalisation.mean", normalisation.mean, () => true, "a finite number");
     expectNumbers("normalisation.std", normalisation.std, (x) => Math.fround(x) > 0, "a number above 0");
-  } else if (embedNormalisation) {
-    throw bad("normalisation", "{ mean, std }, which embedNormalisation puts into the graph", normalisation);
   }
   return checked;
 }
@@ -59,6 +68,6 @@ function expectNumbers(name: string, value: unknown, ok: (x: number) => boolean,
   for (const [channel, x] of value.entries()) expectNumber(`${name}[${channel}]`, x, ok, expected);
 }
 
-function bad(name: string, expected: string, got: unknown): DistilleryError {
+export function bad(name: string, expected: string, got: unknown): DistilleryError {
   return new DistilleryError("BAD_ARGUMENT", `${name}: expected ${expected}, got ${show(got)}`);
 }
