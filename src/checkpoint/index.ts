@@ -13,6 +13,13 @@ export {
 } from "./load.js";
 export { type LoadNetworkOptions, loadNetwork, modelMetadata } from "./load_network.js";
 export { lockFolder, type RunConfig, RunDirectory } from "./run_directory.js";
-export { decodeSafetensors, encodeSafetensors, type Safetensors, safetensorsBytes } from "./safetensors.js";
+export {
+  decodeSafetensors,
+  encodeSafetensors,
+  openSafetensors,
+  type Safetensors,
+  type SafetensorsArray,
+  safetensorsBytes,
+} from "./safetensors.js";
 export { type SaveOptions, save, saveCheckpoint } from "./save.js";
 export type { StoredDtype } from "./stored_types.js";

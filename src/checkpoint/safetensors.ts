@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { show } from "../checks.js";
+import { openSliced, readHead, readSlice } from "../files/index.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { badCheckpoint, quote, tooMany } from "./bad_checkpoint.js";
 import { elementCount } from "./shape.js";
@@ -7,6 +8,7 @@ import {
   type AnyTensor,
   bytesOf,
   STORED_TYPES,
+  type StoredArray,
   type StoredTensor,
   type StoredType,
   storedTypeOf,
@@ -73,13 +75,44 @@ export function readStored(
   bytes: Uint8Array,
   name: string,
 ): { stored: StoredTensor[]; metadata: Record<string, string> } {
-  const { tensors, metadata } = readHeader(bytes, name);
+  const { tensors, metadata } = readHeader(bytes, name, bytes.length);
   const stored = tensors.map(({ key, type, shape, start, end }) => ({
     key,
     dtype: type.dtype,
     tensor: tensorOf(type.decode(bytes.subarray(start, end)), shape),
   }));
   return { stored, metadata };
+}
+
+/** A tensor of a `.safetensors` file that stays there. */
+export interface SafetensorsArray {
+  readonly shape: readonly number[];
+  /** The elements of the rows `start` to `end` (not included) along the first axis. */
+  read(start: number, end: number): StoredArray;
+}
+
+/** Opens a `.safetensors` file whose tensors are read piece by piece; the errors of {@link decodeSafetensors}. */
+export async function openSafetensors(
+  file: string,
+): Promise<{ tensors: ReadonlyMap<string, SafetensorsArray>; metadata: Record<string, string> }> {
+  const sliced = await openSliced(file);
+  const start = readHead(sliced, LENGTH_BYTES);
+  const length = start.length < LENGTH_BYTES ? 0 : Number(new DataView(start.buffer).getBigUint64(0, true));
+  const { tensors, metadata } = readHeader(
+    readHead(sliced, LENGTH_BYTES + Math.min(length, MAX_HEADER_BYTES)),
+    file,
+    sliced.size,
+  );
+  const arrays = tensors.map(({ key, type, shape, start: first }): [string, SafetensorsArray] => {
+    const stride = shape.slice(1).reduce((product, n) => product * n, type.width);
+    const read = (from: number, to: number) => {
+      const bytes = new Uint8Array((to - from) * stride);
+      readSlice(sliced, first + from * stride, bytes);
+      return type.decode(bytes);
+    };
+    return [key, { shape, read }];
+  });
+  return { tensors: new Map(arrays), metadata };
 }
 
 function lengthOf(places: readonly Place[]): number {
@@ -136,24 +169,24 @@ interface Header {
   readonly metadata: Record<string, string>;
 }
 
-/** The header of a .safetensors file; `BAD_CHECKPOINT` unless everything it says is true of the bytes. */
-function readHeader(bytes: Uint8Array, name: string): Header {
-  const { json, dataStart } = headerText(bytes, name);
+/** The header of a .safetensors file of `size` bytes; `BAD_CHECKPOINT` unless everything it says is true of them. */
+function readHeader(bytes: Uint8Array, name: string, size: number): Header {
+  const { json, dataStart } = headerText(bytes, name, size);
   const tensors: HeaderTensor[] = [];
   let metadata: Record<string, string> = {};
   for (const [key, value] of Object.entries(parseObject(json, name))) {
     if (key === METADATA_KEY) metadata = readTexts(value, name);
     else tensors.push(readTensor(key, value, dataStart, name));
   }
-  checkCoverage(tensors, dataStart, bytes.length, name);
+  checkCoverage(tensors, dataStart, size, name);
   return { tensors, metadata };
 }
 
-function headerText(bytes: Uint8Array, name: string): { json: string; dataStart: number } {
+function headerText(bytes: Uint8Array, name: string, size: number): { json: string; dataStart: number } {
   if (bytes.length < LENGTH_BYTES) throw badCheckpoint(name, `${bytes.length} bytes: too short for .safetensors`);
   const length = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
-  if (length > bytes.length - LENGTH_BYTES) {
-    throw badCheckpoint(name, `truncated: its header has ${length} bytes, the file ${bytes.length}`);
+  if (length > size - LENGTH_BYTES) {
+    throw badCheckpoint(name, `truncated: its header has ${length} bytes, the file ${size}`);
   }
   if (length > MAX_HEADER_BYTES)
     throw badCheckpoint(name, `its header has ${length} bytes, at most ${MAX_HEADER_BYTES}`);

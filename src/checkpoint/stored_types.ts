@@ -1,4 +1,5 @@
 import { types } from "node:util";
+import { fromFloat16 } from "../tensor/float16.js";
 import { IntTensor, LongTensor } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
 
@@ -58,14 +59,14 @@ export const STORED_TYPES: readonly StoredType[] = [
     torch: "HalfStorage",
     safetensors: "F16",
     width: 2,
-    decode: (bytes) => widen(bytes, halfBits),
+    decode: (bytes) => fromFloat16(new Uint16Array(copyOf(bytes))),
   },
   {
     dtype: "bfloat16",
     torch: "BFloat16Storage",
     safetensors: "BF16",
     width: 2,
-    decode: (bytes) => widen(bytes, (half) => half << 16),
+    decode: (bytes) => new Float32Array(Uint32Array.from(new Uint16Array(copyOf(bytes)), (half) => half << 16).buffer),
   },
   {
     dtype: "int64",
@@ -119,22 +120,4 @@ export function bytesOf({ data }: AnyTensor): Uint8Array {
 export function tensorOf(data: StoredArray, shape: readonly number[]): AnyTensor {
   if (types.isFloat32Array(data)) return new Tensor(data, shape);
   return types.isInt32Array(data) ? new IntTensor(data, shape) : new LongTensor(data, shape);
-}
-
-function widen(bytes: Uint8Array, bits: (half: number) => number): Float32Array {
-  const halves = new Uint16Array(copyOf(bytes));
-  const words = new Uint32Array(halves.length);
-  for (let i = 0; i < halves.length; i++) words[i] = bits(halves[i]);
-  return new Float32Array(words.buffer);
-}
-
-/** The bits of the float32 that equals a float16, which every float16 has. */
-function halfBits(half: number): number {
-  const [sign, exponent, fraction] = [(half & 0x8000) << 16, (half >> 10) & 31, half & 1023];
-  if (exponent === 31) return sign | 0x7f800000 | (fraction << 13);
-  if (exponent > 0) return sign | ((exponent + 112) << 23) | (fraction << 13);
-  if (fraction === 0) return sign;
-  // A subnormal: its leading one becomes float32's hidden one.
-  const shift = Math.clz32(fraction) - 21;
-  return sign | ((113 - shift) << 23) | (((fraction << shift) & 1023) << 13);
 }

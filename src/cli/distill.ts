@@ -1,10 +1,11 @@
 import { Command } from "commander";
 import { distillationOptions, SCHEMAS } from "../config/index.js";
 import { overlapOf } from "../models/trained_on.js";
+import { Module } from "../nn/module.js";
 import { distill } from "../train/index.js";
 import { dryRun } from "./dry_run.js";
-import { interruptible } from "./error_boundary.js";
-import { addLoading, addOptions, addRunning, givenFlags, type LoadFlags, type TrainingFlags } from "./flags.js";
+import { interruptible, UsageError } from "./error_boundary.js";
+import { addLoading, addOptions, addRunning, flagOf, givenFlags, type LoadFlags, type TrainingFlags } from "./flags.js";
 import { RunPrinter } from "./printer.js";
 import { summarizeRun } from "./run_summary.js";
 import type { Settings } from "./settings.js";
@@ -12,12 +13,17 @@ import { controlsOf, expectBatches, Networks, setUp, withTeacherNetwork } from "
 
 type DistillFlags = TrainingFlags & LoadFlags;
 
+const TEACHER =
+  "teacher weights, .pth or .safetensors, or logits by sample, .npy, .npz or .safetensors; several times for several teachers, which are averaged (default for synthetic data: random weights)";
+
 /** `distillery distill`. */
 export function distillCommand(run: (flags: DistillFlags) => Promise<void>): Command {
   const command = new Command("distill").description(
     "distil a teacher into a student; by default the reference script, number for number",
   );
-  return addLoading(addRunning(addOptions(command, SCHEMAS.distill))).action(() => run(givenFlags(command)));
+  return addLoading(addRunning(addOptions(command, SCHEMAS.distill, { teacher: TEACHER }))).action(() =>
+    run(givenFlags(command)),
+  );
 }
 
 /** Distils, prints a line an epoch, and says where the student is and how accurate it is. */
@@ -30,31 +36,45 @@ export async function runDistill(settings: Settings<"distill">, flags: DistillFl
     config.teacher === undefined
       ? networks.make("teacherNetwork", source.context)
       : await networks.readTeacher({ ...config, teacher: config.teacher }, flags, source);
+  const network = teacher instanceof Module ? teacher.freeze() : null;
+  if (network === null) expectNoNetworkOptions(userOptions);
   const student = networks.make("student", source.context);
   const input = {
     ...distillationOptions(config),
-    teacher: teacher.freeze(),
+    teacher,
     student,
     data: source.train(),
     ...(source.validation && { validation: source.validation }),
     ...(config.teacherCache !== undefined && { teacherCache: config.teacherCache }),
   };
   expectBatches(student, input, input.data);
-  if (input.teacherMode === "train") expectBatches(teacher, input, input.data);
+  if (input.teacherMode === "train" && network !== null) expectBatches(network, input, input.data);
   if (flags.dryRun) {
-    return dryRun({ teacher, student }, [{ name: "the distillation", input, times: 1 }], source, flags);
+    return dryRun({ teacher: network, student }, [{ name: "the distillation", input, times: 1 }], source, flags);
   }
   const controls = await controlsOf({ config: withTeacherNetwork(config, teacher), userOptions }, flags);
   const lossName = config.loss === undefined ? "KD Loss" : "Loss";
   const printer = new RunPrinter(flags, { lossName, epochs: config.epochs, details: config.loss !== undefined });
-  const overlap = source.test && overlapOf(teacher, source.test, "teacher");
+  const overlap = source.test && network && overlapOf(network, source.test, "teacher");
   if (overlap) printer.note(overlap.text);
   try {
     const result = await interruptible(printer.note, (signal) =>
       distill({ ...input, ...controls, signal, ...printer.controls }),
     );
-    await summarizeRun(printer, { role: "student", network: student, teacher, result, source, out, report });
+    const run = { role: "student", network: student, ...(network && { teacher: network }) } as const;
+    await summarizeRun(printer, { ...run, result, source, out, report });
   } finally {
     printer.close();
   }
+}
+
+/** Refuses options that say how a network is used beside a teacher that is none. */
+function expectNoNetworkOptions(userOptions: Settings<"distill">["userOptions"]): void {
+  const given = (["teacherMode", "teacherCache", "teacherNetwork"] as const).find(
+    (option) => userOptions[option] !== undefined,
+  );
+  if (given === undefined) return;
+  throw new UsageError(
+    `${flagOf(given)}: --teacher ${userOptions.teacher} is no network of Distillery's, which takes it`,
+  );
 }

@@ -3,11 +3,12 @@ import { load } from "../checkpoint/index.js";
 import type { Task, Workers } from "../compare/index.js";
 import type { ResolvedConfig } from "../config/index.js";
 import { DistilleryError } from "../errors.js";
-import type { Module } from "../nn/module.js";
+import { Module } from "../nn/module.js";
 import { ROOT } from "../package.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import type { ResolvedTraining } from "../train/options.js";
 import { dryRun, type PlannedRun } from "./dry_run.js";
+import { UsageError } from "./error_boundary.js";
 import type { LoadFlags, ShowFlags } from "./flags.js";
 import type { Settings } from "./settings.js";
 import { expectBatches, Networks, type Source, setUp } from "./setup.js";
@@ -35,6 +36,9 @@ export async function openExperiment({ config, userOptions, flags }: ExperimentS
   const { teacher: files } = config;
   const networks = await Networks.open(userOptions);
   const trained = files === undefined ? null : await networks.readTeacher({ ...config, teacher: files }, flags, source);
+  if (trained !== null && !(trained instanceof Module)) {
+    throw new UsageError(`--teacher: expected networks' weights, got ${files}: \`distillery distill\` takes it`);
+  }
   const task: Task = {
     teacher: trained ?? (() => networks.make("teacherNetwork", context)),
     student: () => networks.make("student", context),

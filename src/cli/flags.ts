@@ -40,7 +40,7 @@ const NETWORK = "<network>";
 const OWN = "./net.mjs#Tiny";
 
 /** What the texts of flags mean. */
-const PARSERS = { number: toNumber, sides: toSides, list: (text: string) => text.split(",") };
+const PARSERS = { number: toNumber, sides: toSides, list: toTexts };
 /** The flags of what says how data are read. */
 const LOADING = Object.fromEntries(Object.entries(LOADING_FLAGS).map(([name, flag]) => [name, toFlag(flag)]));
 
@@ -71,6 +71,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = {
     average: ["<what>", `of several teachers: ${AVERAGES.join(" or ")} (default: ${AVERAGE_DEFAULTS.average})`],
     teacherWeights: ["<list>", "of several teachers, in their order, as 2,1 (default: all alike)", toNumbers],
     teacherConfidence: ["", "of several teachers, each also counts by its highest probability for the sample"],
+    teacherClasses: ["<names>", "the classes in the order of the teacher's outputs, a,b,c", toTexts],
     teacherMode: ["<mode>", "train or eval (default: train for synthetic data, as in the reference script, else eval)"],
     teacherCache: ["", "cache teacher logits (default: when exact)"],
   },
@@ -248,6 +249,11 @@ export function flagOf(option: string): string {
 /** A number, or the text if it is none. */
 export function toNumber(text: string): number | string {
   return text.trim() === "" || Number.isNaN(Number(text)) ? text : Number(text);
+}
+
+/** `a,b,c` as texts. */
+function toTexts(text: string): string[] {
+  return text.split(",");
 }
 
 /** `1,2,4` as numbers. */

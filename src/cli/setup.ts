@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { InferOutput } from "valibot";
 import { loadNetwork } from "../checkpoint/index.js";
-import { type dataSchema, type ResolvedConfig, type RunName, runMetadata } from "../config/index.js";
+import { type dataSchema, type ResolvedConfig, type RunName, runMetadata, teacherOptions } from "../config/index.js";
 import { type AugmentOptions, augment } from "../data/augment.js";
 import type { Dataset } from "../data/dataset.js";
 import { onlyLoading } from "../data/load_options.js";
@@ -19,7 +19,7 @@ import { recordOf } from "../models/training_record.js";
 import { BatchNorm1d } from "../nn/batch_norm.js";
 import { Module } from "../nn/module.js";
 import { type Expression, importModules, type UserModules } from "../registry/index.js";
-import { averaged } from "../teachers/averaged.js";
+import { averaged, openTeachers, type Teacher, type TeacherOptions } from "../teachers/index.js";
 import { manualSeed } from "../tensor/random.js";
 import { setNumThreads } from "../threads.js";
 import type { RunControls } from "../train/index.js";
@@ -146,16 +146,18 @@ export class Networks {
     });
   }
 
-  /** The network of a teacher's file, or the average of several. */
+  /** The teacher of a file, or the average of several. */
   async readTeacher(
-    { average, teacherWeights: weights, teacherConfidence: byConfidence, ...config }: TeacherOptions,
+    { average, teacherWeights: weights, teacherConfidence: byConfidence, ...config }: TeacherConfig,
     flags: LoadFlags,
     source: Source,
-  ): Promise<Module> {
-    const networks: Module[] = [];
-    for (const file of [config.teacher].flat()) networks.push(await this.read(file, "teacherNetwork", flags, source));
-    if (networks.length === 1) return networks[0];
-    return averaged(networks, {
+  ): Promise<Module | Teacher> {
+    const teachers = await openTeachers([config.teacher].flat(), teacherOptions(config), {
+      readNetwork: (file) => this.read(file, "teacherNetwork", flags, source),
+      nameOf: flagOf,
+    });
+    if (teachers.length === 1) return teachers[0];
+    return averaged(teachers, {
       ...(average !== undefined && { average }),
       ...(weights !== undefined && { weights }),
       ...(byConfidence !== undefined && { byConfidence }),
@@ -181,7 +183,7 @@ export class Networks {
 }
 
 /** Where a teacher is read from, and how several become one. */
-interface TeacherOptions {
+interface TeacherConfig extends TeacherOptions {
   teacher: string | readonly string[];
   average?: "logits" | "probabilities" | undefined;
   teacherWeights?: readonly number[] | undefined;

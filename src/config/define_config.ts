@@ -3,6 +3,7 @@ import { parse } from "valibot";
 import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { type Issue, issuesOf, moduleHashes, type ObjectSchema } from "../registry/index.js";
+import { type TeacherOptions, teacherSchema } from "../teachers/index.js";
 import type { RunControls } from "../train/index.js";
 import {
   distillationSchema,
@@ -84,6 +85,11 @@ export function trainingOptions(config: ResolvedConfig<ConfigName>): ResolvedTra
 export function distillationOptions(config: ResolvedConfig<"distill">): ResolvedDistillation & { loss?: string } {
   const options = pick(config, (name) => Object.hasOwn(distillationSchema.entries, name));
   return { ...(options as unknown as ResolvedDistillation), ...(config.loss !== undefined && { loss: config.loss }) };
+}
+
+/** The options of a configuration that `openTeacher` takes. */
+export function teacherOptions(config: TeacherOptions): TeacherOptions {
+  return pick(config, (name) => Object.hasOwn(teacherSchema.entries, name));
 }
 
 /**

@@ -5,6 +5,7 @@ export {
   type ResolvedConfig,
   resolveConfig,
   runMetadata,
+  teacherOptions,
   trainingOptions,
 } from "./define_config.js";
 export { readConfig, readUserOptions } from "./read_config.js";

@@ -21,6 +21,7 @@ import {
   positive,
   type Registry,
 } from "../registry/index.js";
+import { teacherSchema } from "../teachers/index.js";
 import { MAX_THREADS } from "../threads.js";
 import { distillationSchema, trainingSchema } from "../train/options.js";
 
@@ -182,6 +183,7 @@ const distillSchema = v.strictObject({
   loss: LOSS,
   /** Default, with synthetic data only: drawn from the seed. */
   ...TEACHER,
+  ...teacherSchema.entries,
   /** Default: "train" with synthetic data, as in the reference script, else "eval". */
   teacherMode: v.optional(teacherMode.wrapped),
   /** Whether the teacher's logits are cached; default: if that is exact. */

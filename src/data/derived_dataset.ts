@@ -4,6 +4,7 @@ import {
   type Dataset,
   expectDataset,
   type ImageLayout,
+  indexRange,
   type TableLayout,
   type ValueLayout,
 } from "./dataset.js";
@@ -55,6 +56,28 @@ export abstract class DerivedDataset implements Dataset {
     return this.#fingerprint;
   }
 
+  /** The indices in the base of samples of this data set. */
+  inBase(indices: Int32Array): Int32Array {
+    return indices;
+  }
+
   /** SHA-256 in hex over the base's and what is made of it. */
   protected abstract hash(base: string): string;
+}
+
+/** A data set that another one is made of, or itself, and the index there of each of the other's samples. */
+export interface Origin {
+  readonly dataset: Dataset;
+  readonly indices: Int32Array;
+}
+
+/** The data set, what it is made of, and so on to the samples of the source. */
+export function originsOf(dataset: Dataset): Origin[] {
+  let origin: Origin = { dataset, indices: indexRange(0, dataset.length) };
+  const origins = [origin];
+  while (origin.dataset instanceof DerivedDataset) {
+    origin = { dataset: origin.dataset.dataset, indices: origin.dataset.inBase(origin.indices) };
+    origins.push(origin);
+  }
+  return origins;
 }

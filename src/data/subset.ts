@@ -67,6 +67,10 @@ export class Subset extends DerivedDataset {
     return { inputs, labels, indices: indexRange(start, end) };
   }
 
+  override inBase(indices: Int32Array): Int32Array {
+    return indices.map((index) => this.indices[index]);
+  }
+
   protected override hash(base: string): string {
     return createHash("sha256").update(`subset of ${base}\n`).update(bytesOf(this.indices)).digest("hex");
   }

@@ -73,10 +73,13 @@ function averageOf(members: readonly Teacher[], averaging: Averaging): Teacher {
       for (const member of members) member.open?.(run);
     },
     outputs: (batch) => collect(members.map((member) => member.outputs(batch))),
-    ...(members.every(({ evaluate }) => evaluate !== undefined) && {
-      evaluate: (batch: Batch) =>
-        collect(members.map((member) => (member.evaluate as NonNullable<Teacher["evaluate"]>)(batch))),
-    }),
+    // Asked when the run is set up: some know only then what they can evaluate.
+    get evaluate() {
+      const all = members.flatMap(({ evaluate }) => evaluate ?? []);
+      return all.length < members.length
+        ? undefined
+        : (batch: Batch) => collect(all.map((evaluate) => evaluate(batch)));
+    },
     isFixed: members.every(({ isFixed }) => isFixed !== false),
     ...(prefetching.length > 0 && {
       prefetch(batch: Batch) {

@@ -3,6 +3,15 @@ import type { Outputs } from "../losses/loss.js";
 import type { StateDict } from "../nn/state_dict.js";
 import type { Tensor } from "../tensor/tensor.js";
 
+/** What a teacher is opened for. */
+export interface TeacherRun {
+  readonly data: Dataset;
+  /** The paths of modules whose outputs the loss reads. */
+  readonly taps: readonly string[];
+  /** What `evaluate` is called for; null: nothing. */
+  readonly validation?: Dataset | null;
+}
+
 /**
  * Where the teacher's outputs for a batch come from: a live network, a frozen one, cached logits, a file, a server, several
  * of these. A run calls `outputs` once for each batch, in order.
@@ -23,10 +32,10 @@ export interface Teacher {
   /** Tells teachers of other outputs apart, as the SHA-256 of their weights; null if that is not known. */
   fingerprint(): string | null;
   /**
-   * Called before a run is set up; refuses one that it has no outputs for: other data, or hidden outputs (`taps`, by the
-   * paths of their modules) that it does not have. `BAD_ARGUMENT`.
+   * Called before a run is set up; refuses one that it has no outputs for: other data, or hidden outputs that it does not
+   * have. `BAD_ARGUMENT`. A run waits for its promise; {@link prefetch} takes none.
    */
-  open?(run: { readonly data: Dataset; readonly taps: readonly string[] }): void;
+  open?(run: TeacherRun): void | Promise<void>;
   /**
    * The outputs for a batch of the training data. The batch's tensors are valid until the step ends. A teacher that gives
    * a promise draws no random numbers from the run's stream.

@@ -75,7 +75,7 @@ export function distill(input: DistillInput): RunHandle {
     });
     const use = { mode: teacherMode, taps: loss.taps?.teacher ?? [] };
     const teacher = asTeacher(source, use);
-    if (loss.needsTeacher) teacher.open?.({ data, taps: use.taps });
+    if (loss.needsTeacher) await teacher.open?.({ data, taps: use.taps, validation: validation ?? null });
     const config = () => ({
       ...(spec === undefined ? { temperature, alpha } : { loss: loss.config() }),
       ...(source instanceof Module ? { teacherMode } : { teacher: teacher.name }),

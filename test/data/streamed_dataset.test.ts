@@ -324,7 +324,7 @@ describe("refused", () => {
       "a .npy file of another type",
       npy("<c8", [2, 1], new Uint8Array(16)),
       labels,
-      'X: elements of type "<c8"; whole numbers, truth values and floats of 4 and 8 bytes are read: astype("float32") makes one of numbers',
+      'X: elements of type "<c8"; whole numbers, truth values and floats of 2, 4 and 8 bytes are read: astype("float32") makes one of numbers',
     ],
     [
       "a .npy file in columns",

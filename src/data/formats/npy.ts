@@ -1,9 +1,10 @@
 import { show } from "../../checks.js";
 import { badData, openSliced, readHead, readSlice } from "../../files/index.js";
+import { fromFloat16 } from "../../tensor/float16.js";
 import { gatherStrided } from "../../tensor/gather_strided.js";
 
 /** The types of elements that are read: truth values, whole numbers without and with a sign, floats; by their bytes. */
-type NpyType = "b1" | "u1" | "u2" | "u4" | "u8" | "i1" | "i2" | "i4" | "i8" | "f4" | "f8";
+type NpyType = "b1" | "u1" | "u2" | "u4" | "u8" | "i1" | "i2" | "i4" | "i8" | "f2" | "f4" | "f8";
 export type NpyData =
   | Uint8Array
   | Uint16Array
@@ -37,6 +38,7 @@ const TYPES: Readonly<Record<NpyType, (buffer: ArrayBuffer) => NpyData>> = {
   u8: (buffer) => new BigUint64Array(buffer),
   i1: (buffer) => new Int8Array(buffer),
   i2: (buffer) => new Int16Array(buffer),
+  f2: (buffer) => fromFloat16(new Uint16Array(buffer)),
   f4: (buffer) => new Float32Array(buffer),
   f8: (buffer) => new Float64Array(buffer),
   i4: (buffer) => new Int32Array(buffer),
@@ -52,6 +54,29 @@ export function decodeNpy(bytes: Uint8Array, file: string): NpyArray {
   const { type, isBigEndian, fortranOrder, shape, offset } = layoutOf(bytes, file, bytes.length);
   const data = take(bytes.subarray(offset), type, isBigEndian);
   return { type, shape, data: fortranOrder ? toRows(data, shape) : data };
+}
+
+/** A list of texts, NumPy's type `<U...`, out of the bytes of a `.npy` file; `BAD_DATA` for anything else. */
+export function decodeNpyTexts(bytes: Uint8Array, file: string): string[] {
+  const { descr, shape, offset } = readNpyHeader(bytes, file);
+  const [, order, digits] = /^([<>])U(\d{1,5})$/.exec(descr) ?? [];
+  const width = Number(digits);
+  if (order === undefined || width === 0 || shape.length !== 1) {
+    throw badData(
+      file,
+      `expected a list of texts, got elements of type "${descr.slice(0, 20)}" in ${shape.length} axes`,
+    );
+  }
+  const claimed = offset + 4 * width * elements(shape, file);
+  if (bytes.length !== claimed) throw badData(file, `claims ${claimed} bytes, has ${bytes.length}`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return Array.from({ length: shape[0] }, (_, i) => {
+    const points = Array.from({ length: width }, (_, at) =>
+      view.getUint32(offset + 4 * (i * width + at), order === "<"),
+    );
+    if (points.some((point) => point > 0x10ffff)) throw badData(file, `text ${i} is no Unicode`);
+    return String.fromCodePoint(...points.slice(0, points.findLastIndex((point) => point !== 0) + 1));
+  });
 }
 
 /** An array of a `.npy` file that stays there: `read` gives the elements of the rows `start` to `end`. */
@@ -81,7 +106,7 @@ function layoutOf(head: Uint8Array, file: string, size: number) {
   const { descr, fortranOrder, shape, offset } = readNpyHeader(head, file);
   const [, order, type] = /^([<>=|])(.*)$/.exec(descr) ?? [];
   if (type === undefined || !Object.hasOwn(TYPES, type)) {
-    const known = "whole numbers, truth values and floats of 4 and 8 bytes are read";
+    const known = "whole numbers, truth values and floats of 2, 4 and 8 bytes are read";
     throw badData(file, `elements of type "${descr.slice(0, 20)}"; ${known}: ${adviceFor(type)}`);
   }
   const claimed = offset + elements(shape, file) * Number(type[1]);

@@ -7,7 +7,7 @@ import type { ImagePreprocessing, ValuePreprocessing } from "../preprocessing/sp
 import { expectSameKind, expectSeen, ON_DISK, type RawData, type RawPart } from "../raw_data.js";
 import { featuresOf, type MemoryRows } from "../row_source.js";
 import { type Format, numbered } from "./format.js";
-import { decodeNpy, type NpyArray, openNpyFile } from "./npy.js";
+import { decodeNpy, decodeNpyTexts, type NpyArray, openNpyFile } from "./npy.js";
 import { countClasses, toLabels } from "./npy_labels.js";
 import { type NpyRows, streamRows, toRows } from "./npy_rows.js";
 
@@ -112,14 +112,19 @@ async function archiveArrays(file: string): Promise<Arrays> {
   return { source: file, names, locationOf, read, rows: async (name) => toRows(await read(name), locationOf(name)) };
 }
 
+/** The arrays of a `.npz` archive by their names. */
+interface NpzArchive {
+  readonly names: ReadonlySet<string>;
+  read(name: string): Promise<NpyArray>;
+  /** An array of texts. */
+  readTexts(name: string): Promise<string[]>;
+}
+
 /**
  * Opens a `.npz` archive as `numpy.savez` and `savez_compressed` write it: a zip of `.npy` files. An array is taken out,
  * and its checksum checked, when it is read. `BAD_DATA` with the file's name, and the array's, otherwise.
  */
-export async function openNpz(
-  bytes: Uint8Array,
-  file: string,
-): Promise<{ names: ReadonlySet<string>; read(name: string): Promise<NpyArray> }> {
+export async function openNpz(bytes: Uint8Array, file: string): Promise<NpzArchive> {
   // Loaded late: only archives need the library behind it.
   const { readZip } = await import("../../files/zip_reader.js");
   const open = (choose: (names: readonly string[]) => readonly string[]) =>
@@ -134,11 +139,11 @@ export async function openNpz(
     for (const entry of entries) if (entry.endsWith(".npy")) names.add(entry.slice(0, -4));
     return [];
   });
-  const read = async (name: string) => {
+  const decode = async <T>(name: string, decoder: (bytes: Uint8Array, where: string) => T) => {
     const entries = await open(() => [`${name}.npy`]);
-    return decodeNpy(entries.get(`${name}.npy`) as Uint8Array, `${file}: ${name}`);
+    return decoder(entries.get(`${name}.npy`) as Uint8Array, `${file}: ${name}`);
   };
-  return { names, read };
+  return { names, read: (name) => decode(name, decodeNpy), readTexts: (name) => decode(name, decodeNpyTexts) };
 }
 
 async function openArrays(arrays: Arrays, family = expectFamily(arrays)): Promise<RawData> {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { decodeNpy } from "../../../src/data/formats/npy.js";
+import { decodeNpy, decodeNpyTexts } from "../../../src/data/formats/npy.js";
 import { fixture } from "../numpy_support.js";
 import { refusal } from "../support.js";
 
@@ -27,16 +27,22 @@ describe("what NumPy writes", () => {
     expect({ shape, elements }).toEqual(expected[name]);
   });
 
-  test.each([
-    ["half", "<f2"],
-    ["texts", "<U2"],
-  ])("%s is refused", async (name, type) => {
-    expect(await refusal("BAD_DATA", () => decodeNpy(fixture(`${name}.npy`), "x"))).toBe(
-      `x: elements of type "${type}"; whole numbers, truth values and floats of 4 and 8 bytes are read: ` +
-        (type === "<U2"
-          ? "np.unique(y, return_inverse=True) makes classes of texts and objects"
-          : 'astype("float32") makes one of numbers'),
+  test("texts are no numbers, and read as texts where they are names", async () => {
+    expect(await refusal("BAD_DATA", () => decodeNpy(fixture("texts.npy"), "x"))).toBe(
+      'x: elements of type "<U2"; whole numbers, truth values and floats of 2, 4 and 8 bytes are read: ' +
+        "np.unique(y, return_inverse=True) makes classes of texts and objects",
     );
+    expect(decodeNpyTexts(fixture("texts.npy"), "x")).toEqual(["a", "bc"]);
+    expect(await refusal("BAD_DATA", () => decodeNpyTexts(fixture("half.npy"), "x"))).toMatch(
+      /expected a list of texts/,
+    );
+  });
+
+  test("float16 becomes float32", () => {
+    expect(decodeNpy(fixture("half.npy"), "x")).toMatchObject({
+      type: "f2",
+      data: Float32Array.from({ length: 24 }, (_, i) => i),
+    });
   });
 
   test("records are refused", async () => {

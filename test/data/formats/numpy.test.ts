@@ -67,7 +67,7 @@ describe("an archive of NumPy", () => {
   test("objects are refused, unread arrays are not looked at", async () => {
     const { sets, folder } = load({ "o.npz": fixture("objects.npz") }, "o.npz");
     expect(await refusal("BAD_DATA", () => sets())).toBe(
-      `${join(folder, "o.npz")}: x: elements of type "|O"; whole numbers, truth values and floats of 4 and 8 bytes are read: ` +
+      `${join(folder, "o.npz")}: x: elements of type "|O"; whole numbers, truth values and floats of 2, 4 and 8 bytes are read: ` +
         "np.unique(y, return_inverse=True) makes classes of texts and objects",
     );
     const { names, read } = await openNpz(fixture("objects.npz"), "x");
@@ -221,7 +221,7 @@ describe("labels of NumPy's other types", () => {
   test("texts: the message says what makes classes of them", async () => {
     const { folder, sets } = load({ ...numbers, "y.npy": fixture("texts.npy") });
     expect(await refusal("BAD_DATA", () => sets())).toBe(
-      `${folder}/y.npy: elements of type "<U2"; whole numbers, truth values and floats of 4 and 8 bytes are read: ` +
+      `${folder}/y.npy: elements of type "<U2"; whole numbers, truth values and floats of 2, 4 and 8 bytes are read: ` +
         "np.unique(y, return_inverse=True) makes classes of texts and objects",
     );
   });

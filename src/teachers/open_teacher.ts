@@ -1,0 +1,81 @@
+import { extname } from "node:path";
+import { loadNetwork, openSafetensors } from "../checkpoint/index.js";
+import { DistilleryError } from "../errors.js";
+import type { Module } from "../nn/module.js";
+import { logitsFile } from "./logits_file.js";
+import { givenOptions, resolveTeacherOptions, type TeacherOptions } from "./options.js";
+import { ARRAY_FILES, isLogits } from "./stored_arrays.js";
+import type { Teacher } from "./teacher.js";
+
+/** A kind of teacher that a file is. */
+interface Kind {
+  /** For errors. */
+  readonly name: string;
+  readonly takes: readonly (keyof TeacherOptions)[];
+}
+
+const KINDS = {
+  network: { name: "a network's weights", takes: [] },
+  logits: { name: "a file of logits", takes: ["teacherClasses"] },
+} as const satisfies Record<string, Kind>;
+
+/** How a program opens teachers. */
+export interface OpenTeacherUse {
+  /** Default: {@link loadNetwork}. */
+  readNetwork?: (file: string) => Promise<Module>;
+  /** What errors call an option; default: its name. */
+  nameOf?: (option: string) => string;
+}
+
+/**
+ * The teacher of a file: the logits in a `.npy`, `.npz` or `.safetensors` file ({@link logitsFile}), or the network whose
+ * weights a `.pth` or `.safetensors` file holds. A network is given as it is, for `distill` to choose how it answers.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for options that a teacher of this kind does not take, and what reading the file throws.
+ * @example
+ * ```ts
+ * await distill({ teacher: await openTeacher("logits.npy"), student, data });
+ * ```
+ */
+export async function openTeacher(
+  file: string,
+  options: TeacherOptions = {},
+  use: OpenTeacherUse = {},
+): Promise<Module | Teacher> {
+  return (await openTeachers([file], options, use))[0];
+}
+
+/** The teachers of several files, each with those of the options that its kind takes; each option needs one that takes it. */
+export async function openTeachers(
+  files: readonly string[],
+  options: TeacherOptions,
+  { readNetwork = loadNetwork, nameOf = (option) => option }: OpenTeacherUse = {},
+): Promise<(Module | Teacher)[]> {
+  const resolved = resolveTeacherOptions(options);
+  const kinds = await Promise.all(files.map(kindOf));
+  const taken: readonly string[] = kinds.flatMap((kind) => KINDS[kind].takes);
+  const foreign = givenOptions(options).find((name) => !taken.includes(name));
+  if (foreign !== undefined) {
+    const text = `${nameOf(foreign)}: ${files[0]} is ${KINDS[kinds[0]].name}, which takes none`;
+    throw new DistilleryError("BAD_ARGUMENT", text);
+  }
+  const teachers: (Module | Teacher)[] = [];
+  for (const [i, file] of files.entries()) teachers.push(await openOne(file, kinds[i], resolved, readNetwork));
+  return teachers;
+}
+
+function openOne(
+  file: string,
+  kind: keyof typeof KINDS,
+  { teacherClasses: classes }: TeacherOptions,
+  readNetwork: (file: string) => Promise<Module>,
+): Promise<Module | Teacher> {
+  if (kind === "logits") return logitsFile(file, { ...(classes && { classes }) });
+  return readNetwork(file);
+}
+
+async function kindOf(file: string): Promise<keyof typeof KINDS> {
+  const extension = extname(file).toLowerCase();
+  if (extension === ".safetensors") return isLogits((await openSafetensors(file)).tensors) ? "logits" : "network";
+  return (ARRAY_FILES as readonly string[]).includes(extension) ? "logits" : "network";
+}

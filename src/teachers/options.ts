@@ -1,0 +1,29 @@
+import * as v from "valibot";
+import { expectOptions } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { expected, issuesOf, list } from "../registry/index.js";
+
+const text = (what: string) => v.pipe(v.string(expected(what)), v.nonEmpty(expected(what)));
+
+/** What is said of a teacher that was trained elsewhere: the only place that has these options and their defaults. */
+export const teacherSchema = v.strictObject({
+  /** The names of the classes in the order of the teacher's outputs; default: what its file says, or the data's order. */
+  teacherClasses: v.optional(list(text("a class's name"), "a list of class names")),
+});
+
+/** The options of {@link openTeacher}; those of another kind than the teacher's are refused. */
+export interface TeacherOptions extends Readonly<v.InferInput<typeof teacherSchema>> {}
+type Name = keyof TeacherOptions;
+
+/** The options of {@link TeacherOptions} that are given, by their names. */
+export function givenOptions(options: TeacherOptions): Name[] {
+  return (Object.keys(teacherSchema.entries) as Name[]).filter((name) => options[name] !== undefined);
+}
+
+/** The options with their defaults; `BAD_ARGUMENT` that lists every mistake. */
+export function resolveTeacherOptions(options: TeacherOptions): v.InferOutput<typeof teacherSchema> {
+  expectOptions("openTeacher", options, Object.keys(teacherSchema.entries));
+  const issues = issuesOf(teacherSchema, options);
+  if (issues.length === 0) return v.parse(teacherSchema, options);
+  throw new DistilleryError("BAD_ARGUMENT", issues.map(({ path, text }) => `${path[0]}: ${text}`).join("; "));
+}
