@@ -129,8 +129,8 @@ export interface CrossEntropy {
 /** The sums along the middle axis of x[outer, length, inner] so far, from its end if `reverse` */
 export declare function cumsum(x: F32, out: F32Mut, outer: number, length: number, inner: number, reverse: boolean): void
 
-/** Decodes PNG and JPEG files, each into channels x height x width bytes; the first that can't be, or null */
-export declare function decodeImages(files: List<U8>, out: U8Mut, channels: number, height: number, width: number, mayResize: boolean, mayGrey: boolean): ImageFailure | null
+/** Decodes image files, each into channels x height x width bytes; the first that can't be, or null */
+export declare function decodeImages(files: List<U8>, out: U8Mut, channels: number, height: number, width: number, mayResize: boolean, mayGrey: boolean, upright: boolean): ImageFailure | null
 
 /** A dropout layer: p is the probability that an element is dropped; the mask[rows, features] is drawn from state */
 export interface Dropout {
@@ -194,8 +194,8 @@ export interface ImageFailure {
   problem: string
 }
 
-/** The channels (1 or 3), rows and columns of a PNG or JPEG file, or what is wrong with it */
-export declare function imageSize(file: U8): Array<number> | string
+/** The channels (1 or 3), rows and columns of an image file, upright if asked, or what is wrong with it */
+export declare function imageSize(file: U8, upright: boolean): Array<number> | string
 
 /** out[outer, indices[i], inner] = the sum of the grad[outer, i, inner] that belong there */
 export declare function indexAdd(grad: F32, outer: number, length: number, inner: number, indices: I32, out: F32Mut): void

@@ -31,7 +31,7 @@ export async function runDistill(settings: Settings<"distill">, flags: DistillFl
   const { config, userOptions } = settings;
   const { out, report } = config;
   const networks = await Networks.open(userOptions);
-  const { source } = await setUp(config);
+  const { source } = await setUp(config, undefined, flags);
   const teacher =
     config.teacher === undefined
       ? networks.make("teacherNetwork", source.context)

@@ -25,6 +25,7 @@ interface PredictFlags extends ShowFlags, LoadFlags, Pick<NetworkOptions, "netwo
   student?: string;
   data?: string;
   encoding?: string;
+  exifOrientation?: boolean;
   top?: number | string;
 }
 
@@ -53,7 +54,7 @@ export function predictCommand(run: (flags: PredictFlags) => Promise<void>): Com
 
 /** Prints the most probable classes of each sample, as a table or as JSON lines. */
 export async function runPredict(flags: PredictFlags): Promise<void> {
-  const { files, student = "", top = 3, encoding } = flags;
+  const { files, student = "", top = 3, encoding, exifOrientation } = flags;
   if (typeof top !== "number" || !Number.isInteger(top) || top < 1) {
     throw new UsageError(`--top: expected a whole number of at least 1, got ${JSON.stringify(top)}`);
   }
@@ -67,7 +68,7 @@ export async function runPredict(flags: PredictFlags): Promise<void> {
   });
   const results: FilePredictions[] = [];
   for (const file of files) {
-    const { inputs, ...rest } = await readSamples(file, description, { encoding });
+    const { inputs, ...rest } = await readSamples(file, description, { encoding, exifOrientation });
     results.push({ file, ...rest, predictions: predict(network, inputs, { classNames }) });
   }
   if (flags.json) for (const part of results) printJson(part);

@@ -24,8 +24,9 @@ import { manualSeed } from "../tensor/random.js";
 import { setNumThreads } from "../threads.js";
 import type { RunControls } from "../train/index.js";
 import { UsageError } from "./error_boundary.js";
-import { flagOf, type LoadFlags, loadOptions, type TrainingFlags } from "./flags.js";
+import { flagOf, type LoadFlags, loadOptions, type ShowFlags, type TrainingFlags } from "./flags.js";
 import type { Settings } from "./settings.js";
+import { printError } from "./terminal.js";
 
 /** What says where a command's data come from and how they are split. */
 type SourceOptions = InferOutput<typeof dataSchema> & {
@@ -54,10 +55,12 @@ export interface Source {
 export async function setUp(
   options: SourceOptions,
   preprocessing?: Preprocessing,
+  { quiet = false }: ShowFlags = {},
 ): Promise<{ source: Source; seed: number }> {
   const { threads, seed } = options;
   if (threads !== undefined) setNumThreads(threads);
-  const source = options.data === "synthetic" ? syntheticSource(options) : await openSource(options, preprocessing);
+  const source =
+    options.data === "synthetic" ? syntheticSource(options) : await openSource(options, preprocessing, quiet);
   manualSeed(seed);
   return { source, seed };
 }
@@ -68,7 +71,11 @@ function syntheticSource({ augment: changes }: SourceOptions): Source {
   return { name: "synthetic", isSynthetic: true, context, train, validation: null, test: null };
 }
 
-async function openSource(options: SourceOptions, preprocessing: Preprocessing | undefined): Promise<Source> {
+async function openSource(
+  options: SourceOptions,
+  preprocessing: Preprocessing | undefined,
+  quiet: boolean,
+): Promise<Source> {
   const { data, validation = 0, splitSeed, augment: changes } = options;
   // Loaded late: the reference script starts without the readers of files.
   const { loadData } = await import("../data/load_data.js");
@@ -79,6 +86,7 @@ async function openSource(options: SourceOptions, preprocessing: Preprocessing |
     validation: own,
   } = await loadData(data, {
     ...onlyLoading(options),
+    ...(!quiet && { onNote: printError }),
     ...(preprocessing && { preprocessing }),
   });
   const isSplit = validation > 0 && own === null;

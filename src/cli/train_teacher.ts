@@ -24,7 +24,7 @@ export async function runTrainTeacher(settings: Settings<"train-teacher">, flags
   const { config, userOptions } = settings;
   const { out, report } = config;
   const networks = await Networks.open(userOptions);
-  const { source } = await setUp(config);
+  const { source } = await setUp(config, undefined, flags);
   const model = networks.make("teacherNetwork", source.context);
   const input = {
     ...trainingOptions(config),

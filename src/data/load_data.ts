@@ -47,7 +47,7 @@ export interface ImageSets extends Omit<DataSets, "validation"> {
  * | folder with CIFAR's binary version | `data_batch_1.bin`, ..., or `train.bin` and `test.bin` |
  * | `.npz`, `.npy` or a folder of `.npy` | `x_train`, `y_train`, `x_val`, `y_val`, `x_test`, `y_test`; or `x` and `y`, `images` and `labels` |
  * | `.csv`, `.tsv` | rows of numbers and texts, one column the label; `NAME_test.csv` beside `NAME.csv` is the test part |
- * | folder of folders | PNG and JPEG images by class, or `train/`, `val/` (`valid/`, `validation/`) and `test/` with these |
+ * | folder of folders | PNG, JPEG, WebP, BMP and GIF images by class, or `train/`, `val/` (`valid/`, `validation/`) and `test/` with these |
  *
  * Pixels are normalised and columns standardised by what is measured over the training rows; {@link preprocessingOf}
  * keeps how. Data sets of the catalog have their usual normalisation. With `stream` the data sets are

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectOptions } from "../checks.js";
+import { expectOptions, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { boolean, expected, fractionBelow1, integer, issuesOf, oneOf } from "../registry/index.js";
 
@@ -117,6 +117,11 @@ export const loadSchema = v.strictObject({
       negated: "convert the images of a folder to colour",
     }),
   ),
+  /** Whether images are turned as their EXIF orientation says; default: they stay as stored, as Pillow opens them. */
+  exifOrientation: v.optional(
+    flag(boolean(), { value: "", help: "turn images as their EXIF orientation says (default: as they are stored)" }),
+    false,
+  ),
   /** Whether the values stay on the disk and are read in shuffled chunks, for data that do not fit into memory. */
   stream: v.optional(flag(boolean(), { value: "", help: "stream from disk in shuffled chunks" }), false),
   /** The fraction of each class that is held out as test set if the source has none; 0: none is. */
@@ -134,14 +139,17 @@ export const loadSchema = v.strictObject({
 
 type Options = v.InferInput<typeof loadSchema>;
 /** The options of {@link loadData}; those of another format than the one that is found do nothing. */
-export interface LoadDataOptions extends Readonly<Options> {}
+export interface LoadDataOptions extends Readonly<Options> {
+  /** Gets what a user should know, such as which files of a folder are not read. */
+  readonly onNote?: (text: string) => void;
+}
 /** The same with their defaults. */
-export interface ResolvedLoading extends Readonly<v.InferOutput<typeof loadSchema>> {}
+export interface ResolvedLoading extends Readonly<v.InferOutput<typeof loadSchema>>, Pick<LoadDataOptions, "onNote"> {}
 /** How a table is read. */
 export interface TableOptions
   extends Pick<LoadDataOptions, "labelColumn" | "header" | "encoding" | "dropColumns" | "missing"> {}
 /** How images are made alike. */
-export interface ImageOptions extends Pick<LoadDataOptions, "imageSize" | "grey"> {}
+export interface ImageOptions extends Pick<LoadDataOptions, "imageSize" | "grey" | "exifOrientation"> {}
 
 const NAMES = Object.keys(loadSchema.entries);
 
@@ -161,8 +169,12 @@ export const LOADING_FLAGS: Readonly<Record<string, OptionFlag>> = Object.fromEn
 
 /** The options with their defaults; `BAD_ARGUMENT` that lists every mistake. */
 export function resolveLoading(options: LoadDataOptions): ResolvedLoading {
-  expectOptions("loadData", options, NAMES);
-  const issues = issuesOf(loadSchema, options);
-  if (issues.length === 0) return v.parse(loadSchema, options);
+  expectOptions("loadData", options, [...NAMES, "onNote"]);
+  const { onNote, ...rest } = options;
+  if (onNote !== undefined && typeof onNote !== "function") {
+    throw new DistilleryError("BAD_ARGUMENT", `onNote: expected a function, got ${show(onNote)}`);
+  }
+  const issues = issuesOf(loadSchema, rest);
+  if (issues.length === 0) return { ...v.parse(loadSchema, rest), ...(onNote && { onNote }) };
   throw new DistilleryError("BAD_ARGUMENT", issues.map(({ path, text }) => `${path[0]}: ${text}`).join("; "));
 }

@@ -10,7 +10,7 @@ describe("defaults", () => {
     expect(distilled({})).toEqual({
       ...{ student: "student(hidden=[512, 256])", teacherNetwork: "teacher(hidden=[2048, 1024, 512])" },
       ...{ data: "synthetic", testFraction: 0.2, splitSeed: 0, seed: 0, validation: 0 },
-      ...{ standardize: true, stream: false },
+      ...{ standardize: true, stream: false, exifOrientation: false },
       ...{ epochs: 150, batchSize: 64, shuffle: false, dropLast: false, lr: 6e-4, schedule: "one-cycle" },
       accumulate: 1,
       ...{ weightDecay: 1e-5, maxGradNorm: 1, labelSmoothing: 0, optimizer: "adamw", ema: null, patience: null },

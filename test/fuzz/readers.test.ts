@@ -144,6 +144,11 @@ describe("images", () => {
     "full.jpg",
     "progressive.jpg",
     "halved.jpg",
+    "lossless.webp",
+    "lossy.webp",
+    "bitmap.bmp",
+    "frames.gif",
+    "turned_soft.jpg",
   ];
 
   it(
@@ -151,11 +156,12 @@ describe("images", () => {
     async () => {
       const images = fc.constantFrom(...names).chain((name) => damaged(image(name)));
       const sizes = fc.constantFrom<[number, number, number]>([3, 9, 13], [1, 9, 13], [3, 1, 1], [1, 40, 3]);
-      await check([images, fc.uint8Array({ maxLength: 40 }), sizes, fc.boolean()], (bytes, any, shape, resize) => {
+      const flags = [fc.boolean(), fc.boolean()] as const;
+      await check([images, fc.uint8Array({ maxLength: 40 }), sizes, ...flags], (bytes, any, shape, resize, turn) => {
         for (const file of [bytes, any]) {
-          const size = native.imageSize(file);
+          const size = native.imageSize(file, turn);
           const out = new Uint8Array(shape[0] * shape[1] * shape[2]);
-          const failure = native.decodeImages([file], out, ...shape, resize, true);
+          const failure = native.decodeImages([file], out, ...shape, resize, true, turn);
           if (typeof size === "string") expect(failure).toEqual({ index: 0, problem: size });
           if (failure !== null) expect(failure.problem).not.toBe("");
         }

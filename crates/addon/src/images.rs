@@ -1,7 +1,7 @@
 use crate::borrow::{Memory, U8, U8Mut, expect_len};
 use crate::error::{Result, error};
 use crate::list::List;
-use distillery_images::{Failure, Shape, decode_all, read_header};
+use distillery_images::{Changes, Failure, Shape, decode_all, read_header};
 use napi::Either;
 use napi_derive::napi;
 
@@ -14,17 +14,20 @@ pub struct ImageFailure {
     pub problem: String,
 }
 
-/// The channels (1 or 3), rows and columns of a PNG or JPEG file, or what is wrong with it
+/// The channels (1 or 3), rows and columns of an image file, upright if asked, or what is wrong with it
 #[napi(catch_unwind)]
-pub fn image_size(file: U8) -> Result<Either<Vec<u32>, String>> {
+pub fn image_size(file: U8, upright: bool) -> Result<Either<Vec<u32>, String>> {
     let mut memory = Memory::new();
-    Ok(match read_header(memory.read(&file)?) {
-        Ok(header) => Either::A(vec![if header.colour { 3 } else { 1 }, header.height as u32, header.width as u32]),
+    Ok(match read_header(memory.read(&file)?, upright) {
+        Ok(header) => {
+            let (width, height) = header.size();
+            Either::A(vec![if header.colour { 3 } else { 1 }, height as u32, width as u32])
+        }
         Err(reason) => Either::B(reason.to_string()),
     })
 }
 
-/// Decodes PNG and JPEG files, each into channels x height x width bytes; the first that can't be, or null
+/// Decodes image files, each into channels x height x width bytes; the first that can't be, or null
 #[napi(catch_unwind)]
 pub fn decode_images(
     files: List<U8>,
@@ -34,6 +37,7 @@ pub fn decode_images(
     width: u32,
     may_resize: bool,
     may_grey: bool,
+    upright: bool,
 ) -> Result<Option<ImageFailure>> {
     let mut memory = Memory::new();
     let (files, out) = (memory.read_all(&files)?, memory.write(&mut out)?);
@@ -45,6 +49,6 @@ pub fn decode_images(
     if out.is_empty() {
         return Ok(None);
     }
-    let failure = decode_all(&files, shape, may_resize, may_grey, out).err();
+    let failure = decode_all(&files, shape, Changes { resize: may_resize, grey: may_grey, upright }, out).err();
     Ok(failure.map(|Failure { index, error }| ImageFailure { index: index as u32, problem: error.to_string() }))
 }

@@ -2,9 +2,14 @@
 
 use crate::convert::to_planes;
 use crate::error::{ImageError, Result, guarded};
-use crate::header::{Format, Header, damaged, jpeg_options, png_decoder, read_header};
+use crate::header::{
+    Format, Header, bmp_options, damaged, damaged_bitmap, gif_decoder, jpeg_options, png_decoder, read_header,
+};
+use crate::orientation::upright;
 use crate::resize::resize;
+use image_webp::WebPDecoder;
 use std::io::Cursor;
+use zune_bmp::BmpDecoder;
 use zune_core::colorspace::ColorSpace;
 use zune_jpeg::JpegDecoder;
 
@@ -31,33 +36,48 @@ impl Shape {
     }
 }
 
-/// Decodes an image into `out`, channel after channel, each row by row. One of another size is resized or refused; so is
-/// one with colours where grey ones are expected.
-pub fn decode(bytes: &[u8], shape: Shape, may_resize: bool, may_grey: bool, out: &mut [u8]) -> Result<()> {
-    let header = read_header(bytes)?;
-    let Header { width, height, colour, .. } = header;
+/// What may become of an image so that it fits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Changes {
+    /// Another size is resized; otherwise refused.
+    pub resize: bool,
+    /// Colours become grey; otherwise refused.
+    pub grey: bool,
+    /// It is turned as its EXIF orientation says.
+    pub upright: bool,
+}
+
+/// Decodes an image into `out`, channel after channel, each row by row.
+pub fn decode(bytes: &[u8], shape: Shape, changes: Changes, out: &mut [u8]) -> Result<()> {
+    let header = read_header(bytes, changes.upright)?;
+    let Header { colour, orientation, .. } = header;
+    let (width, height) = header.size();
     let fits = (width, height) == (shape.width, shape.height);
-    if !fits && !may_resize {
+    if !fits && !changes.resize {
         let (expected_width, expected_height) = (shape.width, shape.height);
         return Err(ImageError::Size { width, height, expected_width, expected_height });
     }
-    if colour && shape.channels == 1 && !may_grey {
+    if colour && shape.channels == 1 && !changes.grey {
         return Err(ImageError::Colour);
     }
     let pixels = guarded(|| match header.format {
         Format::Png => decode_png(bytes),
         Format::Jpeg => decode_jpeg(bytes, colour),
+        Format::WebP => decode_webp(bytes),
+        Format::Bmp => BmpDecoder::new_with_options(Cursor::new(bytes), bmp_options()).decode().map_err(damaged_bitmap),
+        Format::Gif => decode_gif(bytes, header),
     })?;
     let plane = width * height;
     let bytes_each = pixels.len() / plane;
-    if fits {
+    if fits && orientation == 1 {
         to_planes(&pixels, bytes_each, shape.channels, out);
         return Ok(());
     }
     let mut planes = vec![0; plane * shape.channels];
     to_planes(&pixels, bytes_each, shape.channels, &mut planes);
     for (plane, out) in planes.chunks_exact(plane).zip(out.chunks_exact_mut(shape.width * shape.height)) {
-        resize(plane, width, (shape.width, shape.height), out);
+        let turned = upright(plane, header.width, orientation);
+        resize(&turned, width, (shape.width, shape.height), out);
     }
     Ok(())
 }
@@ -77,4 +97,36 @@ fn decode_jpeg(bytes: &[u8], colour: bool) -> Result<Vec<u8>> {
     let space = if colour { ColorSpace::RGB } else { ColorSpace::Luma };
     let options = jpeg_options().jpeg_set_out_colorspace(space);
     JpegDecoder::new_with_options(Cursor::new(bytes), options).decode().map_err(damaged)
+}
+
+/// Pixels of 3 or 4 bytes each; of an animation, its first frame.
+fn decode_webp(bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(damaged)?;
+    let mut pixels = vec![0; decoder.output_buffer_size().ok_or_else(|| damaged("its size"))?];
+    decoder.read_image(&mut pixels).map_err(damaged)?;
+    Ok(pixels)
+}
+
+/// Pixels of 3 bytes each: the first frame, on the background.
+fn decode_gif(bytes: &[u8], Header { width, height, .. }: Header) -> Result<Vec<u8>> {
+    let mut decoder = gif_decoder(bytes)?;
+    let background = decoder.bg_color().unwrap_or(0);
+    let global = decoder.global_palette().map(<[u8]>::to_vec).unwrap_or_default();
+    let frame = decoder.read_next_frame().map_err(damaged)?.ok_or_else(|| damaged("it has no frame"))?;
+    let local = frame.palette.as_deref().unwrap_or(&global);
+    let colour = |palette: &[u8], index: usize| -> [u8; 3] {
+        palette.get(3 * index..3 * index + 3).map_or([0; 3], |rgb| [rgb[0], rgb[1], rgb[2]])
+    };
+    let mut pixels = colour(&global, background).repeat(width * height);
+    let (left, top, columns) = (usize::from(frame.left), usize::from(frame.top), usize::from(frame.width));
+    for (y, row) in frame.buffer.chunks_exact(columns.max(1)).enumerate() {
+        for (x, &index) in row.iter().enumerate() {
+            if left + x >= width || top + y >= height {
+                continue;
+            }
+            let at = 3 * ((top + y) * width + left + x);
+            pixels[at..at + 3].copy_from_slice(&colour(local, usize::from(index)));
+        }
+    }
+    Ok(pixels)
 }

@@ -8,8 +8,8 @@ pub type Result<T> = std::result::Result<T, ImageError>;
 /// What is wrong with a file; the text is what follows its name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ImageError {
-    /// It begins as neither format does.
-    #[error("no PNG or JPEG image: it begins with {0:02x?}")]
+    /// It begins as no format does.
+    #[error("no PNG, JPEG, WebP, BMP or GIF image: it begins with {0:02x?}")]
     Foreign(Vec<u8>),
     /// It ends before the marker that ends an image.
     #[error("truncated: it ends before its last marker, {0}")]

@@ -1,4 +1,4 @@
-//! PNG and JPEG files into bytes, channel after channel, as a network takes them.
+//! PNG, JPEG, WebP, BMP and GIF files into bytes, channel after channel, as a network takes them.
 //!
 //! A header's claim is compared with the most pixels that the file's bytes can hold before anything is allocated. A file
 //! has to be whole, up to its last marker.
@@ -8,10 +8,11 @@ mod convert;
 mod decode;
 mod error;
 mod header;
+mod orientation;
 mod resize;
 mod whole;
 
 pub use batch::{Failure, decode_all};
-pub use decode::{Shape, decode};
+pub use decode::{Changes, Shape, decode};
 pub use error::{ImageError, Result};
 pub use header::{Format, Header, read_header};

@@ -19,6 +19,12 @@ pub fn png_ends(bytes: &[u8]) -> bool {
     false
 }
 
+/// Whether a RIFF file, such as a WebP image, has the bytes that it says.
+pub fn riff_ends(bytes: &[u8]) -> bool {
+    let length = bytes.get(4..8).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]) as usize);
+    length.is_some_and(|length| bytes.len() - 8 >= length)
+}
+
 /// Whether the segments of a JPEG file go on to EOI; a thumbnail's own does not count.
 pub fn jpeg_ends(bytes: &[u8]) -> bool {
     let mut at = 2;

@@ -1,7 +1,7 @@
 //! Against what Pillow makes of the same files.
 
 use crate::common::{expected, file, planes, rows_of};
-use distillery_images::{Shape, decode};
+use distillery_images::{Changes, Shape, decode, read_header};
 
 const SIZE: (usize, usize) = (13, 9);
 
@@ -25,6 +25,45 @@ fn png_is_pillows_to_the_last_bit() {
     {
         assert_eq!(distances(name), (0, 0), "{name}");
     }
+}
+
+#[test]
+fn other_lossless_formats_are_pillows_to_the_last_bit() {
+    for name in ["lossless.webp", "clear.webp", "bitmap.bmp", "dots.bmp", "sixteen.bmp", "still.gif", "frames.gif"] {
+        assert_eq!(distances(name), (0, 0), "{name}");
+    }
+}
+
+#[test]
+fn webp_is_near_libwebps() {
+    let (rgb, grey) = distances("lossy.webp");
+    assert!(rgb <= 3 && grey <= 3, "{rgb}, {grey}");
+}
+
+#[test]
+fn an_image_is_turned_as_its_orientation_says_if_asked() {
+    let stored = planes(&file("turned_1.png"), Shape { channels: 3, height: 9, width: 13 }, false).unwrap();
+    let turned = |name: &str| {
+        let bytes = file(name);
+        let (width, height) = read_header(&bytes, true).unwrap().size();
+        let shape = Shape { channels: 3, height, width };
+        let mut out = vec![0; shape.len()];
+        decode(&bytes, shape, Changes { upright: true, ..Changes::default() }, &mut out).unwrap();
+        ((width, height), out)
+    };
+    for orientation in 1..=8 {
+        let name = format!("turned_{orientation}.png");
+        let (size, pixels) = turned(&name);
+        assert_eq!(size, if orientation > 4 { (9, 13) } else { (13, 9) }, "{name}");
+        assert!(pixels == rows_of(&expected(&format!("turned_{orientation}.rgb")), 3), "{name}");
+        let plain = planes(&file(&name), Shape { channels: 3, height: 9, width: 13 }, false).unwrap();
+        assert!(plain == stored, "{name}");
+    }
+    assert!(turned("turned_6.webp").1 == rows_of(&expected("turned_6.rgb"), 3));
+    let (size, pixels) = turned("turned_soft.jpg");
+    assert_eq!(size, (9, 13));
+    let want = rows_of(&expected("turned_soft.rgb"), 3);
+    assert!(pixels.iter().zip(&want).all(|(a, b)| a.abs_diff(*b) <= 1));
 }
 
 #[test]
@@ -52,6 +91,6 @@ fn resizing_is_pillows_bilinear_to_the_last_bit() {
 fn nothing_outside_of_the_image_is_written() {
     let (width, height) = SIZE;
     let mut out = vec![7; 3 * width * height];
-    decode(&file("colour.png"), Shape { channels: 3, height, width }, false, false, &mut out).unwrap();
+    decode(&file("colour.png"), Shape { channels: 3, height, width }, Changes::default(), &mut out).unwrap();
     assert_eq!(out, rows_of(&expected("colour.rgb"), 3));
 }

@@ -1,7 +1,7 @@
 //! Files that are no image, are cut, or claim what they can't hold.
 
 use crate::common::{chunk, file, planes, png_chunk};
-use distillery_images::{Failure, ImageError, Shape, decode, decode_all, read_header};
+use distillery_images::{Changes, Failure, ImageError, Shape, decode, decode_all, read_header};
 
 const SHAPE: Shape = Shape { channels: 3, height: 9, width: 13 };
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
@@ -20,10 +20,10 @@ fn claiming(width: u32, height: u32) -> Vec<u8> {
 #[test]
 fn what_is_no_image_is_refused() {
     for (bytes, text) in [
-        (&b""[..], "no PNG or JPEG image: it begins with []"),
-        (b"GIF89a", "no PNG or JPEG image: it begins with [47, 49, 46, 38]"),
-        (b"\x89PNX", "no PNG or JPEG image: it begins with [89, 50, 4e, 58]"),
-        (b"<", "no PNG or JPEG image: it begins with [3c]"),
+        (&b""[..], "no PNG, JPEG, WebP, BMP or GIF image: it begins with []"),
+        (b"II*\0", "no PNG, JPEG, WebP, BMP or GIF image: it begins with [49, 49, 2a, 00]"),
+        (b"\x89PNX", "no PNG, JPEG, WebP, BMP or GIF image: it begins with [89, 50, 4e, 58]"),
+        (b"<", "no PNG, JPEG, WebP, BMP or GIF image: it begins with [3c]"),
     ] {
         assert_eq!(refusal(bytes), text);
     }
@@ -44,8 +44,32 @@ fn every_cut_is_refused() {
 }
 
 #[test]
+fn every_cut_of_the_other_formats_is_refused() {
+    // The last bytes of a GIF are other frames and its trailer; a bitmap's last row may be padded.
+    for (name, rest) in [("lossless.webp", 0), ("lossy.webp", 0), ("bitmap.bmp", 1), ("dots.bmp", 3), ("still.gif", 2)]
+    {
+        let bytes = file(name);
+        for end in 1..bytes.len() - rest {
+            assert!(planes(&bytes[..end], SHAPE, false).is_err(), "{name} {end} of {}", bytes.len());
+        }
+    }
+}
+
+#[test]
 fn every_flipped_byte_is_refused_or_read_without_harm() {
-    for name in ["colour.png", "palette.png", "one_bit.png", "full.jpg", "halved.jpg", "progressive.jpg"] {
+    for name in [
+        "colour.png",
+        "palette.png",
+        "one_bit.png",
+        "full.jpg",
+        "halved.jpg",
+        "progressive.jpg",
+        "lossless.webp",
+        "lossy.webp",
+        "bitmap.bmp",
+        "dots.bmp",
+        "frames.gif",
+    ] {
         let bytes = file(name);
         for at in 0..bytes.len() {
             for bit in [1, 0x10, 0x80, 0xff] {
@@ -94,7 +118,7 @@ fn more_pixels_than_are_read_are_refused() {
 fn other_sizes_and_colours_among_grey_are_refused() {
     let grey = Shape { channels: 1, ..SHAPE };
     let mut out = vec![0; grey.len()];
-    let call = |name: &str, shape, out: &mut [u8]| decode(&file(name), shape, false, false, out);
+    let call = |name: &str, shape, out: &mut [u8]| decode(&file(name), shape, Changes::default(), out);
     assert_eq!(call("colour.png", grey, &mut out), Err(ImageError::Colour));
     assert_eq!(call("grey_alpha.png", grey, &mut out), Ok(()));
     let other = Shape { channels: 1, height: 13, width: 9 };
@@ -107,20 +131,24 @@ fn the_first_file_that_is_refused_is_named() {
     let good = file("colour.png");
     let files = [&good[..], b"x", &good, &good[..50], &good];
     let mut out = vec![0; files.len() * SHAPE.len()];
-    let failure = decode_all(&files, SHAPE, false, false, &mut out).unwrap_err();
+    let failure = decode_all(&files, SHAPE, Changes::default(), &mut out).unwrap_err();
     assert_eq!(failure, Failure { index: 1, error: ImageError::Foreign(b"x".to_vec()) });
     let same = [&good[..]; 5];
-    decode_all(&same, SHAPE, false, false, &mut out).unwrap();
+    decode_all(&same, SHAPE, Changes::default(), &mut out).unwrap();
     let one = planes(&good, SHAPE, false).unwrap();
     assert!(out.chunks_exact(SHAPE.len()).all(|image| image == one));
 }
 
 #[test]
 fn headers() {
-    for (name, colour) in
-        [("colour.png", true), ("palette.png", true), ("grey_alpha.png", false), ("shades.jpg", false)]
-    {
-        let header = read_header(&file(name)).unwrap();
+    for (name, colour) in [
+        ("colour.png", true),
+        ("palette.png", true),
+        ("grey_alpha.png", false),
+        ("shades.jpg", false),
+        ("lossy.webp", true),
+    ] {
+        let header = read_header(&file(name), false).unwrap();
         assert_eq!((header.width, header.height, header.colour), (13, 9, colour), "{name}");
     }
 }

@@ -1,10 +1,10 @@
-"""Images by Pillow and what Pillow makes of them: NAME.png or .jpg, NAME.rgb and NAME.grey (rows of pixels as
+"""Images by Pillow and what Pillow makes of them: NAME.png, .jpg, .webp, .bmp or .gif, NAME.rgb and NAME.grey (rows of pixels as
 convert("RGB") and convert("L") give them), and resized.* (BILINEAR). Run with Pillow 13 in this folder."""
 
 import random
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 OUT = Path(__file__).parent / "fixtures"
 WIDTH, HEIGHT = 13, 9
@@ -54,3 +54,25 @@ large.save(OUT / "large.png")
 for width, height in [(8, 8), (61, 20), (30, 47), (90, 70), (1, 1)]:
     resized = large.resize((width, height), Image.Resampling.BILINEAR)
     (OUT / f"resized_{width}x{height}.rgb").write_bytes(resized.tobytes())
+
+keep("lossless.webp", rgb, lossless=True)
+keep("clear.webp", picture("RGBA", lambda x, y: (*noise(), 1 + random.randrange(255))), lossless=True, exact=True)
+keep("lossy.webp", soft, quality=95)
+keep("bitmap.bmp", rgb)
+keep("dots.bmp", picture("L", lambda x, y: random.randrange(256)))
+keep("sixteen.bmp", rgb.quantize(16))
+keep("still.gif", rgb.quantize(16))
+keep("frames.gif", rgb.quantize(8), save_all=True, append_images=[soft.quantize(8)], duration=40)
+
+# The stored pixels are the same; the .rgb is what exif_transpose makes of them.
+for orientation in range(1, 9):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    rgb.save(OUT / f"turned_{orientation}.png", exif=exif)
+    if orientation == 6:
+        rgb.save(OUT / "turned_6.webp", exif=exif, lossless=True)
+        soft.save(OUT / "turned_soft.jpg", exif=exif, quality=95, subsampling=0)
+        ImageOps.exif_transpose(soft_upright := Image.open(OUT / "turned_soft.jpg"), in_place=True)
+        (OUT / "turned_soft.rgb").write_bytes(soft_upright.tobytes())
+    upright = ImageOps.exif_transpose(Image.open(OUT / f"turned_{orientation}.png"))
+    (OUT / f"turned_{orientation}.rgb").write_bytes(upright.tobytes())

@@ -7,15 +7,19 @@ import type { ImageOptions } from "../load_options.js";
 /** Files that are read and decoded at once. */
 const BATCH = 32;
 
+/** The extensions of images that are read. */
+export const IMAGE_EXTENSIONS = [".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"] as const;
+const IMAGE = new RegExp(`(?:${IMAGE_EXTENSIONS.map((extension) => `\\${extension}`).join("|")})$`, "i");
+
 /** Whether a name is that of an image that can be read. */
 export function isImage(name: string): boolean {
-  return /\.(png|jpe?g)$/i.test(name) && !name.startsWith(".");
+  return IMAGE.test(name) && !name.startsWith(".");
 }
 
 /** The size that all images are to have: what the options say, otherwise that of the first one. */
 export async function commonSize(first: string, options: ImageOptions): Promise<ImageSize> {
-  const { imageSize } = options;
-  const found = native.imageSize(await readWhole(first));
+  const { imageSize, exifOrientation = false } = options;
+  const found = native.imageSize(await readWhole(first), exifOrientation);
   if (typeof found === "string") throw badData(first, found);
   const [channels, height, width] = found;
   const [rows, columns] = typeof imageSize === "number" ? [imageSize, imageSize] : (imageSize ?? [height, width]);
@@ -26,14 +30,14 @@ export async function commonSize(first: string, options: ImageOptions): Promise<
 }
 
 /**
- * Decodes PNG and JPEG files into `out` [n, channels, height, width], made grey or RGB and resized as Pillow does
+ * Decodes image files (the first frame of a GIF or WebP animation) into `out` [n, channels, height, width], made grey or RGB and resized as Pillow does
  * (`convert`, `resize` with BILINEAR). `BAD_DATA` with the file that is no image, damaged, or unlike the others if the
  * options do not make it alike.
  */
 export function decodeImages(
   files: readonly string[],
   { channels, height, width }: ImageSize,
-  { imageSize, grey }: ImageOptions,
+  { imageSize, grey, exifOrientation = false }: ImageOptions,
   out: Uint8Array,
 ): void {
   const features = channels * height * width;
@@ -42,7 +46,8 @@ export function decodeImages(
     const contents = part.map((file) => readWholeSync(file));
     const pixels = out.subarray(start * features, (start + part.length) * features);
     const mayResize = imageSize !== undefined;
-    const failure = native.decodeImages(contents, pixels, channels, height, width, mayResize, grey === true);
+    const [mayGrey, upright] = [grey === true, exifOrientation];
+    const failure = native.decodeImages(contents, pixels, channels, height, width, mayResize, mayGrey, upright);
     if (failure) throw badData(part[failure.index], withAdvice(failure.problem));
   }
 }

@@ -39,7 +39,7 @@ export interface OpenOptions extends Omit<ResolvedLoading, "testFraction" | "spl
 }
 
 /** How a file of new samples is read. */
-export interface SampleOptions extends Pick<LoadDataOptions, "encoding"> {}
+export interface SampleOptions extends Pick<LoadDataOptions, "encoding" | "exifOrientation"> {}
 
 /** Reads new samples as the preprocessing of a network says. */
 export interface SampleReader {

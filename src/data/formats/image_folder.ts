@@ -1,13 +1,13 @@
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { showList } from "../../checks.js";
 import { badData, listFiles, listFolders } from "../../files/index.js";
 import type { ImageSize } from "../image_dataset.js";
-import type { ImageOptions } from "../load_options.js";
+import type { ImageOptions, LoadDataOptions } from "../load_options.js";
 import { encodeSamples } from "../preprocessing/encode.js";
 import type { ImagePreprocessing } from "../preprocessing/spec.js";
 import type { RawData, RawPart } from "../raw_data.js";
 import { newRows, type RowData, type RowSource } from "../row_source.js";
-import { commonSize, decodeImages, isImage } from "./decode_images.js";
+import { commonSize, decodeImages, IMAGE_EXTENSIONS, isImage } from "./decode_images.js";
 import type { Format, OpenOptions } from "./format.js";
 
 /** The images of a folder, by the names of its classes, in the order of `torchvision.datasets.ImageFolder`. */
@@ -17,20 +17,20 @@ type Classes = ReadonlyMap<string, readonly string[]>;
 const VALIDATION = ["val", "valid", "validation"];
 
 /**
- * Images by class: `CLASS/*.png` or .jpg, or `train/CLASS/...`, `val/CLASS/...`
- * and `test/CLASS/...`. The classes are sorted by name, as
+ * Images by class: `CLASS/*.png`, .jpg, .webp, .bmp or .gif, also in folders inside, or `train/CLASS/...`,
+ * `val/CLASS/...` and `test/CLASS/...`. The classes are sorted by name, as
  * `torchvision.datasets.ImageFolder` numbers them.
  */
 export const imageFolder: Format = {
   name: "images",
-  help: "a folder of PNG or JPEG images by class",
+  help: "a folder of PNG, JPEG, WebP, BMP or GIF images by class",
   extensions: [],
-  folder: "folders of PNG or JPEG images, one a class, or train/, val/ and test/ with these",
+  folder: "folders of images, one a class, or train/, val/ and test/ with these",
 
   async detect({ path, folders }) {
     const isSplit = folders.includes("train");
     const inner = isSplit ? (await listFolders(join(path, "train"))).map((name) => join("train", name)) : folders;
-    for (const folder of inner) if ([...(await listFiles(join(path, folder)))].some(isImage)) return true;
+    for (const folder of inner) if (await hasImage(join(path, folder))) return true;
     return false;
   },
 
@@ -47,14 +47,15 @@ export const imageFolder: Format = {
   },
 
   samples: {
-    help: "a PNG or JPEG image",
-    extensions: [".png", ".jpg", ".jpeg"],
+    help: "a PNG, JPEG, WebP, BMP or GIF image",
+    extensions: IMAGE_EXTENSIONS,
     accepts: (spec) => spec.kind === "image",
-    async read(file, spec) {
+    async read(file, spec, { exifOrientation }) {
       const { channels, height, width } = spec as ImagePreprocessing;
       const rows = new ImageRows([file], spec as ImagePreprocessing, {
         imageSize: [height, width],
         grey: channels === 1,
+        exifOrientation,
       });
       const inputs = encodeSamples(spec as ImagePreprocessing, rows.read(0, 1) as Uint8Array);
       return { inputs, locations: [file], labels: null };
@@ -65,18 +66,16 @@ export const imageFolder: Format = {
 async function openFolders(
   trainFolder: string,
   otherFolders: readonly (string | null)[],
-  options: ImageOptions & Pick<OpenOptions, "preprocessing">,
+  options: ImageOptions & Pick<OpenOptions, "preprocessing" | "onNote">,
 ): Promise<RawData> {
-  const train = await classesOf(trainFolder);
+  const train = await classesOf(trainFolder, options.onNote);
   const classNames = [...train.keys()];
-  expectFull(trainFolder, train);
   if (classNames.length < 2 && options.preprocessing === undefined) {
     throw badData(trainFolder, `expected at least two classes, got ${showList(classNames)} alone`);
   }
   const others = otherFolders.map(async (folder) => {
     if (folder === null) return null;
-    const classes = await classesOf(folder);
-    expectFull(folder, classes);
+    const classes = await classesOf(folder, options.onNote);
     const unseen = [...classes.keys()].find((name) => !train.has(name));
     if (unseen !== undefined) throw badData(join(folder, unseen), `a class that is not in ${trainFolder}`);
     return classes;
@@ -116,17 +115,55 @@ class ImageRows implements RowSource {
   }
 }
 
-async function classesOf(folder: string): Promise<Classes> {
-  const names = await listFolders(folder);
-  const imagesIn = async (name: string) => {
-    const files = [...(await listFiles(join(folder, name)))].filter(isImage).sort();
-    return [name, files.map((file) => join(folder, name, file))] as const;
-  };
-  return new Map(await Promise.all(names.map(imagesIn)));
+/** The classes of a folder: its folders, with the images in them and in the folders inside, as torchvision walks them. */
+async function classesOf(folder: string, onNote: Notes): Promise<Classes> {
+  const others: string[] = [];
+  const imagesIn = async (name: string) => [name, await imagesBelow(join(folder, name), others)] as const;
+  const classes = new Map(await Promise.all((await listFolders(folder)).map(imagesIn)));
+  others.push(...(await otherFiles(folder)));
+  if (others.length > 0) {
+    const shown = others.map((file) => relative(folder, file)).sort();
+    const count = `${others.length.toLocaleString("en-US")} ${others.length === 1 ? "file is" : "files are"}`;
+    onNote?.(`${folder}: ${count} not read, which ${READ}: ${showList(shown, 4)}`);
+  }
+  for (const [name, files] of classes) {
+    const has = others.some((file) => file.startsWith(join(folder, name, "/"))) ? ", only others" : "";
+    const text = `an empty class: it has no ${IMAGE_EXTENSIONS.slice(0, -1).join(", ")} or ${IMAGE_EXTENSIONS.at(-1)} file`;
+    if (files.length === 0) throw badData(join(folder, name), `${text}${has}`);
+  }
+  return classes;
 }
 
-function expectFull(folder: string, classes: Classes): void {
-  for (const [name, files] of classes) {
-    if (files.length === 0) throw badData(join(folder, name), "an empty class: it has no .png, .jpg or .jpeg file");
-  }
+type Notes = LoadDataOptions["onNote"];
+const READ = `have none of the extensions ${IMAGE_EXTENSIONS.join(" ")}`;
+/** Folders in folders, beyond which a link is taken for a circle. */
+const MAX_DEPTH = 16;
+
+/** The images of a folder and of those inside it, sorted by folder, then by name; other files go to `others`. */
+async function imagesBelow(folder: string, others: string[], depth = 1): Promise<string[]> {
+  if (depth > MAX_DEPTH)
+    throw badData(folder, `more than ${MAX_DEPTH} folders inside each other, as by a link to one above`);
+  const files = [...(await listFiles(folder))].sort();
+  const images = files.filter(isImage).map((file) => join(folder, file));
+  const inner = await listFolders(folder);
+  // A link to a folder is listed as a file too.
+  const isOther = (file: string) => !isImage(file) && !file.startsWith(".") && !inner.includes(file);
+  others.push(...files.filter(isOther).map((file) => join(folder, file)));
+  for (const name of inner) images.push(...(await imagesBelow(join(folder, name), others, depth + 1)));
+  return images;
+}
+
+/** The files beside the classes. */
+async function otherFiles(folder: string): Promise<string[]> {
+  const folders = await listFolders(folder);
+  const files = [...(await listFiles(folder))].filter((file) => !file.startsWith(".") && !folders.includes(file));
+  return files.map((file) => join(folder, file));
+}
+
+/** Whether a folder has an image, in it or in one inside. */
+async function hasImage(folder: string, depth = 1): Promise<boolean> {
+  if ([...(await listFiles(folder))].some(isImage)) return true;
+  if (depth === MAX_DEPTH) return false;
+  for (const name of await listFolders(folder)) if (await hasImage(join(folder, name), depth + 1)) return true;
+  return false;
 }

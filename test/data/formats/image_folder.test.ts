@@ -1,7 +1,7 @@
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { type ImageDataset, labelsOf, loadData, preprocessingOf } from "../../../src/data/index.js";
+import { type ImageDataset, labelsOf, loadData, preprocessingOf, readSamples } from "../../../src/data/index.js";
 import { image, planes } from "../image_support.js";
 import { folderOf, refusal } from "../support.js";
 
@@ -132,22 +132,85 @@ describe("images by class", () => {
   });
 });
 
+describe("what else is in a folder of images", () => {
+  test("WebP, BMP and GIF, and folders inside classes, in torchvision's order", async () => {
+    const folder = tree({
+      "cat/2.png": colour,
+      "cat/more/deep/1.webp": image("lossless.webp"),
+      "cat/more/3.BMP": image("bitmap.bmp"),
+      "dog/only/inside/1.gif": image("frames.gif"),
+    });
+    const notes: string[] = [];
+    const { train } = await loadData(folder, { ...WHOLE, onNote: (text) => notes.push(text) });
+    expect([train.classNames, [...labelsOf(train)], notes]).toEqual([["cat", "dog"], [0, 0, 0, 1], []]);
+    const stems = ["colour", "bitmap", "lossless", "frames"];
+    expect(Array.from((train as ImageDataset).pixels)).toEqual(stems.flatMap((stem) => planes(`${stem}.rgb`)));
+    const spec = preprocessingOf(train);
+    const samples = await readSamples(join(folder, "dog/only/inside/1.gif"), spec);
+    expect(samples.inputs).toEqual(train.slice(3, 4).inputs);
+  });
+
+  test("other files are counted and named in one line", async () => {
+    const others = {
+      "a/1.tiff": "x",
+      "b/in/2.heic": "x",
+      "b/3.txt": "x",
+      "readme.md": "x",
+      "a/.hidden": "x",
+      "a/z": "x",
+    };
+    const folder = tree({ "a/1.png": grey, "b/1.png": grey, ...others });
+    const notes: string[] = [];
+    await loadData(folder, { ...WHOLE, onNote: (text) => notes.push(text) });
+    expect(notes).toEqual([
+      `${folder}: 5 files are not read, which have none of the extensions .png .jpg .jpeg .webp .bmp .gif: ` +
+        '"a/1.tiff", "a/z", "b/3.txt", "b/in/2.heic" and 1 more',
+    ]);
+  });
+
+  test("a link to a folder above", async () => {
+    const folder = tree({ "a/1.png": grey, "b/1.png": grey });
+    symlinkSync(folder, join(folder, "a", "up"), "junction");
+    expect(await refusal("BAD_DATA", () => loadData(folder))).toMatch(/more than 16 folders inside each other/);
+  });
+
+  test("EXIF: images are read as they are stored, and turned upright if asked", async () => {
+    const folder = tree({ "a/1.png": image("turned_6.png"), "b/1.webp": image("turned_6.webp") });
+    for (const exifOrientation of [false, true]) {
+      const { train } = await loadData(folder, { ...WHOLE, exifOrientation });
+      const expected = planes(exifOrientation ? "turned_6.rgb" : "turned_1.rgb");
+      expect(Array.from((train as ImageDataset).pixels)).toEqual([...expected, ...expected]);
+      expect(train.image).toMatchObject(exifOrientation ? { height: 13, width: 9 } : { height: 9, width: 13 });
+      const { inputs } = await readSamples(join(folder, "a/1.png"), preprocessingOf(train), { exifOrientation });
+      expect(inputs).toEqual(train.slice(0, 1).inputs);
+    }
+    expect(await refusal("BAD_ARGUMENT", () => loadData(folder, { onNote: 1 as never }))).toBe(
+      "onNote: expected a function, got 1",
+    );
+  });
+});
+
 describe("refused", () => {
   test.each<[string, Record<string, Uint8Array | string>, string, string]>([
     [
       "an empty class",
       { ...pets, "bird/notes.txt": "x" },
       "bird",
-      "an empty class: it has no .png, .jpg or .jpeg file",
+      "an empty class: it has no .png, .jpg, .jpeg, .webp, .bmp or .gif file, only others",
     ],
     ["one class", { "cat/1.png": grey }, "", 'expected at least two classes, got "cat" alone'],
     [
       "a text with the name of a image",
       { ...pets, "cat/z.png": "<html>" },
       "cat/z.png",
-      "no PNG or JPEG image: it begins with [3c, 68, 74, 6d]",
+      "no PNG, JPEG, WebP, BMP or GIF image: it begins with [3c, 68, 74, 6d]",
     ],
-    ["an empty file", { ...pets, "cat/z.png": "" }, "cat/z.png", "no PNG or JPEG image: it begins with []"],
+    [
+      "an empty file",
+      { ...pets, "cat/z.png": "" },
+      "cat/z.png",
+      "no PNG, JPEG, WebP, BMP or GIF image: it begins with []",
+    ],
     [
       "a cut image",
       { ...pets, "dog/b.png": colour.subarray(0, -1) },
@@ -194,7 +257,7 @@ describe("refused", () => {
       "an empty class of the test part",
       { "train/a/1.png": grey, "train/b/1.png": grey, "test/b/x": "" },
       "test/b",
-      "an empty class: it has no .png, .jpg or .jpeg file",
+      "an empty class: it has no .png, .jpg, .jpeg, .webp, .bmp or .gif file, only others",
     ],
   ])("%s", async (_, files, blamed, problem) => {
     const folder = tree(files);

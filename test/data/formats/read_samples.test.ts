@@ -62,9 +62,9 @@ describe("images", () => {
       "i",
       idx([1, 9, 13], new Uint8Array(117)),
       colour,
-      "expected a .npy file or a PNG or JPEG image, with images of 3 x 9 x 13",
+      "expected a .npy file or a PNG, JPEG, WebP, BMP or GIF image, with images of 3 x 9 x 13",
     ],
-    ["a.gif", text("GIF89a"), grey, "not an IDX file: byte 0: expected 0000, got 4749"],
+    ["a.tif", text("II*\0ab"), grey, "not an IDX file: byte 0: expected 0000, got 4949"],
   ])("refused: %s", async (name, content, description, problem) => {
     const file = put(name, content);
     expect(await refusal("BAD_DATA", () => readSamples(file, description))).toBe(`${file}: ${problem}`);

@@ -1,6 +1,6 @@
 //! What the tests of images share.
 
-use distillery_images::{Result, Shape, decode};
+use distillery_images::{Changes, Result, Shape, decode};
 
 /// A file of `fixtures/`.
 pub fn file(name: &str) -> Vec<u8> {
@@ -21,7 +21,7 @@ pub fn rows_of(pixels: &[u8], channels: usize) -> Vec<u8> {
 /// A file decoded into planes; colours may become grey.
 pub fn planes(bytes: &[u8], shape: Shape, may_resize: bool) -> Result<Vec<u8>> {
     let mut out = vec![0; shape.len()];
-    decode(bytes, shape, may_resize, true, &mut out).map(|()| out)
+    decode(bytes, shape, Changes { resize: may_resize, grey: true, upright: false }, &mut out).map(|()| out)
 }
 
 /// The first eight bytes of a chunk of a PNG file, and its place.
