@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { Command } from "commander";
-import type { CompareResult, NetworkSize, SampleStats } from "../compare/index.js";
+import type { CompareResult, Method, NetworkSize, SampleStats, StudentFigures } from "../compare/index.js";
 import { runMetadata, SCHEMAS, trainingOptions } from "../config/index.js";
 import { percent } from "../log/index.js";
 import { interruptible } from "./error_boundary.js";
@@ -28,16 +28,16 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
   const experiment = { ...settings, flags };
   const opened = await openExperiment(experiment);
   const { task, test } = opened;
-  const { temperature, alpha, seed, seeds, out } = config;
+  const { temperature, alpha, seed, seeds, out, loss, losses } = config;
   if (flags.dryRun)
     return dryRunExperiment(
       opened,
-      { ...trainingOptions(config), loss: config.loss },
-      { baseline: seeds, distilled: seeds },
+      { ...trainingOptions(config), loss: losses?.[0] ?? loss },
+      { baseline: seeds, distilled: seeds * (losses?.length ?? 1) },
       flags,
     );
   // Loaded late: the other commands start without it.
-  const { compare, compareSummary } = await import("../compare/index.js");
+  const { compare, compareSummary, methodsSummary } = await import("../compare/index.js");
   const metadata = await runMetadata(withTeacherNetwork(config, task.teacher), userOptions);
   const printer = new ExperimentPrinter(flags);
   try {
@@ -45,7 +45,8 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
       compare({
         ...{ ...task, test, out, signal, temperature, alpha },
         ...trainingOptions(config),
-        ...(config.loss !== undefined && { loss: config.loss }),
+        ...(loss !== undefined && { loss }),
+        ...(losses !== undefined && { losses }),
         seeds: Array.from({ length: seeds }, (_, i) => seed + i),
         resume: flags.resume ?? false,
         metadata,
@@ -53,7 +54,8 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
         ...printer.controls,
       }),
     );
-    const answer = compareSummary(result);
+    const several = losses === undefined ? null : methodsSummary(result);
+    const answer = several?.join(" ") ?? compareSummary(result);
     const files = [join(out, "compare.json")];
     if (config.report) {
       const { compareReport, writeReport } = await import("../report/index.js");
@@ -62,9 +64,16 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
       await writeReport(files[1], compareReport(result, { networks, test, command: commandLine() }));
     }
     const { data, sizes, difference } = result;
-    const object = { answer, difference, data, seeds: result.seeds, sizes, ...figures(result), files };
-    const conclusions = [answer, compareSummary(result, "last")];
-    printer.end(object, ["", table(result), "", ...conclusions, `Written to ${files.join(" and ")}`]);
+    const methods = several && { methods: result.methods };
+    const object = { answer, difference, data, seeds: result.seeds, sizes, ...figures(result), ...methods, files };
+    const conclusions = several ?? [answer, compareSummary(result, "last")];
+    printer.end(object, [
+      "",
+      several ? methodsTable(result) : table(result),
+      "",
+      ...conclusions,
+      `Written to ${files.join(" and ")}`,
+    ]);
   } finally {
     printer.close();
   }
@@ -96,6 +105,32 @@ function table({ teacher, baseline, distilled, sizes, seeds }: CompareResult): s
     ["latency at batch 1", ...size(({ latencyMs }) => `${latencyMs.toFixed(3)} ms`)],
     ["throughput", ...size(({ throughput }) => `${Math.round(throughput).toLocaleString("en-US")}/s`)],
   ]);
+}
+
+/** The figures, a loss a row. */
+function methodsTable({ teacher, baseline, methods, seeds }: CompareResult): string {
+  const row = ({ best, last }: Pick<StudentFigures, "best" | "last">) =>
+    [best.accuracy, last.accuracy, best.agreement, best.calibrationError].map(spread);
+  const { accuracy, calibration } = teacher.evaluation;
+  return formatTable([
+    [
+      `test set, mean and sd of ${seeds.length}`,
+      "accuracy",
+      "last epoch",
+      "agreement",
+      "calibration error",
+      "against the first",
+    ],
+    ["teacher", percent(accuracy), "", "", percent(calibration.error), ""],
+    ["baseline student", ...row(baseline), ""],
+    ...methods.map((method) => [method.loss, ...row(method), againstFirst(method)]),
+  ]);
+}
+
+function againstFirst({ againstFirst: difference }: Method): string {
+  if (difference === null) return "";
+  const { mean, correctedPValue } = difference.best;
+  return `${mean > 0 ? "+" : ""}${(100 * mean).toFixed(2)}, p ${correctedPValue.toPrecision(2)}`;
 }
 
 function spread({ mean, std }: SampleStats): string {

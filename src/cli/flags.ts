@@ -8,6 +8,7 @@ import { LOSSES } from "../losses/index.js";
 import { AVERAGE_DEFAULTS, AVERAGES } from "../models/ensemble.js";
 import { MODELS } from "../models/index.js";
 import { OPTIMIZERS, SCHEDULES } from "../optim/index.js";
+import { splitExpressions } from "../registry/index.js";
 import { printError } from "./terminal.js";
 
 /** How a command shows what it does; no configuration says it. */
@@ -76,6 +77,11 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = {
     teacherCache: ["", "cache teacher logits (default: when exact)"],
   },
   "Experiment:": {
+    losses: [
+      "<list>",
+      'losses to set side by side, instead of --loss: "kd, dkd(warmup=20), kd + rkd"',
+      splitExpressions,
+    ],
     seeds: ["<number>", "number of seeds, starting at --seed", toNumber],
     temperatures: ["<list>", "temperatures; each is tried with each alpha", toNumbers],
     alphas: ["<list>", "weights of the soft targets, from 0 to 1", toNumbers],

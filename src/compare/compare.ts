@@ -1,17 +1,24 @@
 import { fingerprint } from "../checkpoint/index.js";
+import { show } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import type { LossSpec } from "../losses/index.js";
+import { KD_DEFAULTS } from "../losses/kd_loss.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import {
   describeConfig,
   describeData,
+  describeLoss,
   type Experiment,
   type ExperimentInput,
+  expectLoss,
   parseExperiment,
   readSeeds,
   withExperimentDirectory,
 } from "./experiment.js";
+import { methodsOf, type NamedLoss, nameLosses } from "./methods.js";
 import { SEEDS } from "./options.js";
 import { runExperiment } from "./pool.js";
-import { aggregate, type CompareResult, measureSize, TestEvaluator } from "./results.js";
+import { aggregate, type CompareResult, measureSize, type StudentFigures, TestEvaluator } from "./results.js";
 import { pairedDifference } from "./statistics.js";
 import { TEACHER } from "./teacher.js";
 import type { Trial } from "./trial.js";
@@ -20,13 +27,19 @@ import type { Trial } from "./trial.js";
 export interface CompareInput extends ExperimentInput {
   /** How many, from 0; or which. Each gives a pair of students. Default 5. */
   seeds?: number | readonly number[];
+  /**
+   * Losses to set side by side, instead of `loss`: a student of each for each seed, against one baseline. The result's `methods`
+   * has all of them; its `distilled` and `difference` are those of the first.
+   */
+  losses?: readonly LossSpec[];
 }
 
 /**
  * Does distilling help? Trains the teacher, unless it comes trained, and for each seed two students on the same data with
  * the same budget: a baseline from the labels only and one distilled, from the same initial weights, with the batches in the
  * same order. Epochs are chosen on the validation set; the test set is read once, when all training is done. The teacher is
- * trained with the first seed, and its logits are computed once for all students.
+ * trained with the first seed, and its logits are computed once for all students. With `losses` a student of each is distilled, and
+ * p values are corrected for their number.
  *
  * Each trial has its folder below `out`, as a run of {@link trainTeacher} or {@link distill} has; `compare.json` there is
  * the result. The same call gives the same figures, but for times. With `resume`, finished runs are kept as they are: a call
@@ -43,35 +56,67 @@ export interface CompareInput extends ExperimentInput {
  * const { mean, low, high, distinguishable } = difference.best;
  * ```
  */
-export async function compare({ seeds: givenSeeds = SEEDS, ...input }: CompareInput): Promise<CompareResult> {
+export async function compare({
+  seeds: givenSeeds = SEEDS,
+  losses: given,
+  ...input
+}: CompareInput): Promise<CompareResult> {
   const seeds = readSeeds(givenSeeds);
   const experiment = parseExperiment(input);
-  const trials = seeds.flatMap((seed) => pairOf(seed, experiment));
+  const losses = lossesOf(experiment, given);
+  const trials = seeds.flatMap((seed) => studentsOf(seed, experiment, losses));
   const { out, resume } = experiment.controls;
   const runs = [...trials.map(({ name }) => name), TEACHER];
-  const config = describeConfig("compare", experiment, { seeds });
+  const { classes } = experiment.task.data;
+  const described = given?.map((loss) => describeLoss(loss, classes));
+  const config = describeConfig("compare", experiment, { seeds, ...(described && { losses: described }) });
   return withExperimentDirectory({ out, resume, runs, config, result: "compare.json" }, () =>
-    comparison(experiment, { seeds, trials, config }),
+    comparison(experiment, { seeds, losses, trials, config }),
   );
 }
 
-/** The two students of a seed. They differ in one thing: whether there is a teacher. */
-function pairOf(seed: number, { options, loss }: Experiment): Trial[] {
-  const kinds = ["baseline", "distilled"] as const;
-  return kinds.map((kind) => ({ name: `seed-${seed}/${kind}`, kind, seed, options, loss }));
+function lossesOf({ loss, options, controls }: Experiment, given: readonly LossSpec[] | undefined): NamedLoss[] {
+  if (given === undefined) return nameLosses([loss]);
+  const refuse = (text: string) => {
+    throw new DistilleryError("BAD_ARGUMENT", text);
+  };
+  if (!Array.isArray(given) || given.length === 0) refuse(`losses: expected a list of losses, got ${show(given)}`);
+  if (loss !== null) refuse("loss: expected one of loss and losses, got both");
+  const name = (["temperature", "alpha"] as const).find((option) => options[option] !== KD_DEFAULTS[option]);
+  if (name !== undefined)
+    refuse(`${name}: each of losses has its own, as "kd(temperature=4)": leave one of the two out`);
+  for (const one of given) expectLoss(one, controls.workers);
+  return nameLosses(given);
 }
 
-async function comparison(
-  experiment: Experiment,
-  { seeds, trials, config }: { seeds: number[]; trials: readonly Trial[]; config: CompareResult["config"] },
-): Promise<CompareResult> {
+/** The students of a seed. They differ in one thing: what they are trained with. */
+function studentsOf(seed: number, { options, loss }: Experiment, losses: readonly NamedLoss[]): Trial[] {
+  const baseline: Trial = { name: `seed-${seed}/baseline`, kind: "baseline", seed, options, loss };
+  return [
+    baseline,
+    ...losses.map(({ spec, folder }): Trial => {
+      return { name: `seed-${seed}/${folder}`, kind: "distilled", seed, options, loss: spec };
+    }),
+  ];
+}
+
+interface Plan {
+  seeds: number[];
+  losses: readonly NamedLoss[];
+  trials: readonly Trial[];
+  config: CompareResult["config"];
+}
+
+async function comparison(experiment: Experiment, { seeds, losses, trials, config }: Plan): Promise<CompareResult> {
   const { task, test, controls } = experiment;
   const { teacher, outcomes } = await runExperiment(experiment, trials, seeds[0]);
   const student = withGenerator(new Generator(0), task.student);
   const evaluator = new TestEvaluator(test, teacher.module, student, controls.signal);
-  const of = (kind: Trial["kind"]) => outcomes.filter((_, i) => trials[i]?.kind === kind);
-  const baseline = await aggregate(of("baseline"), evaluator);
-  const distilled = await aggregate(of("distilled"), evaluator);
+  const inFolder = (folder: string) => outcomes.filter((_, i) => trials[i].name.endsWith(`/${folder}`));
+  const baseline = await aggregate(inFolder("baseline"), evaluator);
+  const figures: StudentFigures[] = [];
+  for (const { folder } of losses) figures.push(await aggregate(inFolder(folder), evaluator));
+  const [distilled] = figures;
   const difference = (weights: "best" | "last") =>
     pairedDifference(distilled[weights].accuracy.values, baseline[weights].accuracy.values);
   return {
@@ -90,6 +135,7 @@ async function comparison(
     baseline,
     distilled,
     difference: { best: difference("best"), last: difference("last") },
+    methods: methodsOf(losses, figures, baseline),
     config: { ...config, teacherHash: fingerprint(teacher.module.stateDict()) },
   };
 }

@@ -154,7 +154,8 @@ function ratioOf({ teacher, student }: SplitTask): number {
   return large.parameterCount() / Math.max(1, small.parameterCount());
 }
 
-function expectLoss(loss: LossSpec, workers: Workers | undefined): void {
+/** Refuses a loss that several runs, or another process, can't have. */
+export function expectLoss(loss: LossSpec, workers: Workers | undefined): void {
   if (isExpression(loss)) return;
   const { modules } = loss as Partial<DistillationLoss>;
   if (workers === undefined && modules === undefined) return;
@@ -166,7 +167,8 @@ function isExpression(loss: LossSpec): loss is Expression {
   return typeof loss !== "function" && !isDistillationLoss(loss);
 }
 
-function describeLoss(loss: LossSpec, classes: number): unknown {
+/** What `config.json` says of a loss. */
+export function describeLoss(loss: LossSpec, classes: number): unknown {
   if (isExpression(loss)) return LOSSES.canonical(loss, { argument: "loss" });
   return typeof loss === "function" ? functionLoss(loss, classes).config() : loss.config();
 }

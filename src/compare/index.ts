@@ -6,8 +6,16 @@ export type {
   TrialRecord,
   Workers,
 } from "./experiment.js";
-export type { CompareResult, NetworkSize, StudentFigures, SweepPoint, SweepResult } from "./results.js";
-export { type PairedDifference, pairedDifference, type SampleStats, sampleStats } from "./statistics.js";
-export { compareSummary, sweepSummary } from "./summary.js";
+export type {
+  CompareResult,
+  CorrectedDifference,
+  Method,
+  NetworkSize,
+  StudentFigures,
+  SweepPoint,
+  SweepResult,
+} from "./results.js";
+export { holm, type PairedDifference, pairedDifference, type SampleStats, sampleStats } from "./statistics.js";
+export { compareSummary, methodsSummary, sweepSummary } from "./summary.js";
 export { type SweepInput, sweep } from "./sweep.js";
 export type { Task } from "./task.js";

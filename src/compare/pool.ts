@@ -28,12 +28,12 @@ export interface Trained {
 /** Trains the teacher with a seed, computes its logits and runs all trials. */
 export async function runExperiment(
   experiment: Experiment,
-  trials: readonly Trial[],
+  planned: readonly Trial[],
   teacherSeed: number,
 ): Promise<Trained> {
   const { task, options, controls } = experiment;
   const { out, signal, onNote } = controls;
-  const totals = totalsOf(experiment, trials);
+  const totals = totalsOf(experiment, planned);
   let done = 0;
   const onTrial = (name: string, { history, best }: Outcome, seconds: number) => {
     done += 1;
@@ -46,7 +46,8 @@ export async function runExperiment(
     const training = { out, seed: teacherSeed, options, signal, onStep, onNote };
     const teacher = await named(TEACHER, trainOrTakeTeacher(task, training));
     if (teacher.outcome !== null) onTrial(TEACHER, teacher.outcome, (performance.now() - start) / 1000);
-    const logits = (await readLogitsAlone(experiment, trials, teacher.module))
+    const trials = await withNeeds(experiment, planned, teacher.module);
+    const logits = trials.some(({ kind, readsMore }) => kind === "distilled" && readsMore !== true)
       ? await computeTeacherLogits(teacher.module, task.data, { out, signal, onNote })
       : null;
     const runners = await openRunners(experiment, trials.length, teacher, logits);
@@ -63,23 +64,27 @@ export async function runExperiment(
     }
   } catch (error) {
     if (!isAbort(error)) throw error;
-    const runs = typeof task.teacher === "function" ? trials.length + 1 : trials.length;
+    const runs = typeof task.teacher === "function" ? planned.length + 1 : planned.length;
     const text = `stopped with ${done} of ${runs} runs done; their state is saved in ${out}: re-run with --resume to continue`;
     throw new DistilleryError("ABORTED", text, { cause: error });
   }
 }
 
-/** Whether every distilled student's loss reads the teacher's logits and nothing else of it. */
-async function readLogitsAlone({ task }: Experiment, trials: readonly Trial[], teacher: Module): Promise<boolean> {
+/** The trials with what their losses read of the teacher; each loss is made once to be asked. */
+async function withNeeds({ task }: Experiment, trials: readonly Trial[], teacher: Module): Promise<Trial[]> {
   const generator = new Generator(0);
   const student = withGenerator(generator, task.student);
-  for (const { kind, loss, options } of trials) {
-    if (kind === "baseline" || loss === null) continue;
-    const { labelSmoothing } = options;
+  const known = new Map<Trial["loss"], boolean>([[null, false]]);
+  const readsMore = async ({ loss, options: { labelSmoothing } }: Trial) => {
     const use = { student, teacher, data: task.data, labelSmoothing, generator };
-    if (!readsLogitsAlone(await resolveLoss(loss, use))) return false;
+    if (loss !== null && !known.has(loss)) known.set(loss, !readsLogitsAlone(await resolveLoss(loss, use)));
+    return known.get(loss) as boolean;
+  };
+  const asked: Trial[] = [];
+  for (const trial of trials) {
+    asked.push(trial.kind === "baseline" ? trial : { ...trial, readsMore: await readsMore(trial) });
   }
-  return true;
+  return asked;
 }
 
 /** All steps to make, weighted by the networks' parameters, to which their time is proportional. */

@@ -35,6 +35,28 @@ export interface StudentFigures {
   files: string[];
 }
 
+/** A difference that is one of several. */
+export interface CorrectedDifference extends PairedDifference {
+  /** Holm's correction (1979) of the p value, for as many comparisons as there are losses. */
+  correctedPValue: number;
+  /** Whether the corrected p value is below 1 - confidence. The interval is that of the one difference. */
+  significant: boolean;
+}
+
+/** One of the losses that a comparison sets side by side. */
+export interface Method {
+  /** As it was given: `cross-entropy + dkd(warmup=20)`. */
+  loss: string;
+  best: StudentFigures["best"];
+  last: StudentFigures["last"];
+  /** By seed: the best weights. */
+  files: string[];
+  /** Accuracy less that of the baseline. */
+  difference: { best: CorrectedDifference; last: CorrectedDifference };
+  /** Accuracy less that of the first loss; null for that one. */
+  againstFirst: { best: CorrectedDifference; last: CorrectedDifference } | null;
+}
+
 /** What `compare` finds. */
 export interface CompareResult {
   kind: "compare";
@@ -44,9 +66,12 @@ export interface CompareResult {
   sizes: { teacher: NetworkSize; student: NetworkSize };
   teacher: { file: string; history: EpochRecord[]; evaluation: Evaluation };
   baseline: StudentFigures;
+  /** Of the first loss. */
   distilled: StudentFigures;
   /** Accuracy of distilled minus baseline. */
   difference: { best: PairedDifference; last: PairedDifference };
+  /** Every loss side by side, with p values corrected for their number. */
+  methods: Method[];
   /** All that the numbers follow from. */
   config: Readonly<Record<string, unknown>>;
 }

@@ -70,6 +70,26 @@ export function pairedDifference(a: readonly number[], b: readonly number[], con
   return { ...differences, confidence, low, high, pValue, distinguishable: low > 0 || high < 0 };
 }
 
+/**
+ * P values corrected for there being several (Holm, 1979): the smallest times their number, the next times one less, and so on,
+ * none smaller than the one before, at most 1. In the order of the p values. `statsmodels.multipletests(method="holm")`.
+ *
+ * @example
+ * ```ts
+ * holm([0.01, 0.04, 0.03]); // [0.03, 0.06, 0.06]
+ * ```
+ */
+export function holm(pValues: readonly number[]): number[] {
+  const corrected = new Array<number>(pValues.length);
+  let least = 0;
+  const order = [...pValues.keys()].sort((a, b) => pValues[a] - pValues[b]);
+  for (const [rank, i] of order.entries()) {
+    least = Math.max(least, Math.min(1, (pValues.length - rank) * pValues[i]));
+    corrected[i] = least;
+  }
+  return corrected;
+}
+
 function sum(values: readonly number[]): number {
   return values.reduce((total, x) => total + x, 0);
 }

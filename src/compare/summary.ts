@@ -28,6 +28,22 @@ export function compareSummary({ difference, seeds }: CompareResult, weights: "b
   return `Distilling ${change} ${what} by ${points(Math.abs(mean))} points ${interval}: distinguishable from chance.`;
 }
 
+/**
+ * What a comparison of several losses finds, in one sentence a loss: its difference to the baseline, and whether that is
+ * distinguishable from chance after Holm's correction.
+ */
+export function methodsSummary({ methods, seeds }: CompareResult): string[] {
+  return methods.map(({ loss, difference: { best } }) => {
+    const { mean, low, high, confidence, correctedPValue, significant } = best;
+    const change = `${loss}: ${signed(mean)} points of test accuracy against the baseline`;
+    if (!Number.isFinite(low))
+      return `${change} (${seeds.length < 2 ? "1 seed" : "all seeds alike"}): give more seeds.`;
+    const interval = `${percent(confidence)}% interval ${points(low)} to ${points(high)}`;
+    const sure = significant ? "distinguishable" : "not distinguishable";
+    return `${change} (${interval}, p ${correctedPValue.toPrecision(2)} corrected for ${methods.length} losses): ${sure} from chance.`;
+  });
+}
+
 /** What a sweep finds, in one sentence. */
 export function sweepSummary({ best }: SweepResult): string {
   const { temperature, alpha, validationAccuracy, evaluation } = best;

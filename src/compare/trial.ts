@@ -19,6 +19,8 @@ export interface Trial {
   readonly options: ResolvedDistillation;
   /** Null: the loss of the options' temperature and alpha. */
   readonly loss: LossSpec | null;
+  /** Whether the loss reads more of the teacher than logits, or less: then cached ones are of no use. */
+  readonly readsMore?: boolean;
 }
 
 /** The result of a trial; its weights are in files. */
@@ -71,7 +73,13 @@ export class InProcessRunner implements TrialRunner {
       return trial.kind === "baseline"
         ? trainTeacher({ ...common, ...ofTraining(trial.options), model, name: "student" })
         : distill({
-            ...{ ...common, ...trial.options, teacher, student: model, teacherCache: cache ?? false },
+            ...{
+              ...common,
+              ...trial.options,
+              teacher,
+              student: model,
+              teacherCache: (!trial.readsMore && cache) || false,
+            },
             ...(trial.loss !== null && { loss: trial.loss }),
           });
     });

@@ -111,7 +111,9 @@ export async function runMetadata<C extends ConfigName>(
     config,
     (name) => DATA_OPTIONS.has(name) || isNetwork(name) || (AVERAGE_OPTIONS as readonly string[]).includes(name),
   );
-  const expressions = Object.values(pick(config, isExpression)).filter((value) => typeof value === "string");
+  const expressions = Object.values(pick(config, isExpression))
+    .flat()
+    .filter((value) => typeof value === "string");
   const modules = await moduleHashes(expressions);
   return {
     ...deciding,

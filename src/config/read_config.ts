@@ -48,7 +48,11 @@ function isOfRun(value: unknown): value is { userOptions: unknown } {
 function withModulesFrom(folder: string, options: object): object {
   const entries = Object.entries(options).map(([name, value]): [string, unknown] => {
     const isExpression = (EXPRESSION_OPTIONS as readonly string[]).includes(name);
-    return [name, isExpression ? rebaseModules(value as Expression, folder) : value];
+    if (!isExpression) return [name, value];
+    // A list of losses is compared; any other list of expressions is their sum.
+    const isList = name === "losses" && Array.isArray(value);
+    const rebased = (one: unknown) => rebaseModules(one as Expression, folder);
+    return [name, isList ? value.map(rebased) : rebased(value)];
   });
   return Object.fromEntries(entries);
 }

@@ -17,6 +17,7 @@ interface Ruled extends ScheduleOptions {
   seeds?: number;
   temperatures?: readonly number[];
   loss?: string | undefined;
+  losses?: readonly string[] | undefined;
 }
 
 /** Options that are valid alone and contradict each other; `userOptions` are those that are no defaults. */
@@ -27,7 +28,7 @@ export function rulesBroken(config: Ruled, userOptions: object): Issue[] {
   const isExperiment = config.seeds !== undefined || config.temperatures !== undefined;
   const changesImages = (augment?.shift ?? augment?.crop ?? augment?.flip) !== undefined;
   const besideLoss = ["temperature", "alpha"].filter(
-    (name) => config.loss !== undefined && Object.hasOwn(userOptions, name),
+    (name) => (config.loss ?? config.losses) !== undefined && Object.hasOwn(userOptions, name),
   );
   const rules: [broken: boolean, option: string, text: string][] = [
     [
@@ -60,6 +61,7 @@ export function rulesBroken(config: Ruled, userOptions: object): Issue[] {
     ],
     [augment !== undefined && Object.keys(augment).length === 0, "augment", "expected shift, crop, flip or noise"],
     [patience !== null && validation === 0, "patience", "needs a validation set, which tells which epoch is better"],
+    [config.loss !== undefined && config.losses !== undefined, "losses", "expected one of loss and losses"],
     [
       teacherCache === true && teacherMode === "train",
       "teacherCache",

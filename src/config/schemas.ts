@@ -202,6 +202,8 @@ const compareSchema = v.strictObject({
   temperature,
   alpha,
   loss: LOSS,
+  /** Losses to set side by side, instead of one. */
+  losses: v.optional(list(named(LOSSES, { sum: true, isShort: true }), "a list of losses")),
   /** How many seeds, from `seed` on: each gives a pair of students. */
   seeds: v.optional(integer(1, MOST_SEEDS), SEEDS),
   /** Default: it is trained first. */
@@ -238,7 +240,7 @@ export const SCHEMAS = {
 } as const;
 
 /** Options whose values name something of a registry, and so may name a module of the user's own. */
-export const EXPRESSION_OPTIONS = ["student", "teacherNetwork", "loss", "optimizer", "schedule"] as const;
+export const EXPRESSION_OPTIONS = ["student", "teacherNetwork", "loss", "losses", "optimizer", "schedule"] as const;
 
 /** Options that decide a run's data; a resumed run must have the same. */
 export const DATA_OPTIONS: ReadonlySet<string> = new Set(Object.keys({ ...DATA, ...TRAINING_DATA }));

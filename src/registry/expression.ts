@@ -104,6 +104,19 @@ export function formatExpression(expression: Expression | readonly Term[]): stri
     .join(" + ");
 }
 
+/** The expressions of a list in text, `kd, dkd(alpha=1, beta=8)`: split at commas that are in no brackets and no quotes. */
+export function splitExpressions(text: string): string[] {
+  const parts = [""];
+  let depth = 0;
+  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[\s\S]/g)) {
+    if (token === "(" || token === "[") depth += 1;
+    if (token === ")" || token === "]") depth -= 1;
+    if (token === "," && depth === 0) parts.push("");
+    else parts[parts.length - 1] += token;
+  }
+  return parts.map((part) => part.trim());
+}
+
 function isTerms(expression: Expression | readonly Term[]): expression is readonly Term[] {
   return Array.isArray(expression) && expression.every((term) => typeof term === "object" && "positional" in term);
 }

@@ -5,6 +5,7 @@ export {
   isModulePath,
   parseExpression,
   type StructuredTerm,
+  splitExpressions,
   type Term,
 } from "./expression.js";
 export { type Issue, issuesOf, type ObjectSchema } from "./issues.js";

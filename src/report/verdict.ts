@@ -11,7 +11,9 @@ import { count, counted, percent, points, pValue, short, times } from "./text.js
  * compareVerdict(result).headline; // "Yes: distilling raised test accuracy by 0.55 points"
  * ```
  */
-export function compareVerdict({ difference, distilled, baseline, teacher, data, seeds }: CompareResult): Verdict {
+export function compareVerdict(result: CompareResult): Verdict {
+  const { difference, distilled, baseline, teacher, data, seeds, methods } = result;
+  if (methods.length > 1) return methodsVerdict(result);
   const { mean, low, high, confidence, pValue: p, distinguishable } = difference.best;
   const accuracies = [
     `The distilled student gets ${spread(distilled.best.accuracy)} of ${count(data.test)} test samples right`,
@@ -36,6 +38,26 @@ export function compareVerdict({ difference, distilled, baseline, teacher, data,
   return mean > 0
     ? { answer: "yes", headline: `Yes: distilling raised ${by}`, detail }
     : { answer: "no", headline: `No: distilling lowered ${by}`, detail };
+}
+
+/** Which of several losses help, after correction for their number. */
+function methodsVerdict({ methods, baseline, teacher, data, seeds }: CompareResult): Verdict {
+  const better = methods.filter(({ difference: { best } }) => best.significant && best.mean > 0);
+  const [top] = [...methods].sort((a, b) => b.best.accuracy.mean - a.best.accuracy.mean);
+  const detail = [
+    `Each loss against the baseline over ${counted(seeds.length, "seed")}, p values corrected for ${methods.length} losses (Holm).`,
+    `The baseline student gets ${spread(baseline.best.accuracy)} of ${count(data.test)} test samples right,`,
+    `${top.loss} ${spread(top.best.accuracy)}, the teacher ${percent(teacher.evaluation.accuracy)}.`,
+  ].join(" ");
+  if (better.length === 0) {
+    return {
+      answer: "unclear",
+      headline: `None of ${methods.length} losses is distinguishable from the baseline`,
+      detail,
+    };
+  }
+  const names = better.map(({ loss, difference: { best } }) => `${loss} (${points(best.mean)} points)`).join(", ");
+  return { answer: "yes", headline: `Better than the baseline: ${names}`, detail };
 }
 
 /** The best temperature and alpha, and how far apart two points have to be to mean something. */

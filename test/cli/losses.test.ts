@@ -52,20 +52,39 @@ describe("a user's loss and network", () => {
     expect(await refused(other, cwd, 1, "BAD_CONFIG")).toMatch(/^own: can't resume .* loss was /);
   });
 
-  test("losses by name, with regressors and a memory, train in one process and in several", async () => {
+  test("losses by name, with regressors and a memory, side by side in several processes and alone in one", async () => {
     const loss = "cross-entropy + dkd(warmup=2) + 2*hint(student=fc1, teacher=fc1) + rkd + 0.8*crd(negatives=8)";
-    const named = ["--loss", loss, "--student", "mlp([8])", "--no-report"];
-    await succeed(
-      ["compare", ...COMMON, ...TEACHER, ...named, "--parallel", "2", "--seeds", "2", "--out", "named"],
-      cwd,
-    );
-    const trial = join("named", "seed-0", "distilled");
+    const student = ["--student", "mlp([8])"];
+    const compared = [
+      "compare",
+      ...COMMON,
+      ...TEACHER,
+      ...student,
+      "--parallel",
+      "2",
+      "--seeds",
+      "2",
+      "--out",
+      "named",
+    ];
+    const printed = lines(await succeed([...compared, "--losses", `kd, ${loss}`], cwd));
+    for (const start of ["baseline student  ", "kd  ", "cross-entropy + dkd(warmup=2) + 2*", "kd: "]) {
+      expect(
+        printed.some((line) => line.startsWith(start)),
+        `${start} in\n${printed.join("\n")}`,
+      ).toBe(true);
+    }
+    expect(readFileSync(join(cwd, "named", "report.html"), "utf8")).toContain("correctedPValue");
+    const trial = join("named", "seed-0", "cross-entropy+dkd+hint+rkd+crd");
     const [record] = jsonLines(readFileSync(join(cwd, trial, "metrics.jsonl"), "utf8"));
     expect(Object.keys(record)).toEqual(expect.arrayContaining(["cross-entropy", "dkd", "hint", "rkd", "crd"]));
-    await succeed(distill("named-once", ...named, "--seed", "0"), cwd);
+    await succeed(distill("named-once", ...student, "--loss", loss, "--no-report"), cwd);
     expect(configOf("named-once").loss).toEqual(configOf(trial).loss);
-    const printed = await refused(distill("none", "--loss", "hint(student=fc9)"), cwd, 1, "BAD_ARGUMENT");
-    expect(printed).toMatch(/student: no module "fc9"/);
+    const missing = await refused(distill("none", "--loss", "hint(student=fc9)"), cwd, 1, "BAD_ARGUMENT");
+    expect(missing).toMatch(/student: no module "fc9"/);
+    const refusedList = (...flags: string[]) => refused([...compared, ...flags], cwd, 2, "BAD_ARGUMENT");
+    expect(await refusedList("--losses", "kd, dkdd")).toMatch(/--losses 1: unknown loss "dkdd", did you mean dkd\?/);
+    expect(await refusedList("--losses", "kd", "--loss", "kd")).toMatch(/--losses: expected one of loss and losses/);
   });
 
   test("compare and sweep train in processes with it", async () => {

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { criticalValue, pairedDifference, sampleStats, twoSidedPValue } from "../../src/compare/statistics.js";
+import { criticalValue, holm, pairedDifference, sampleStats, twoSidedPValue } from "../../src/compare/statistics.js";
 import { expectClose } from "../parity/close.js";
 
 interface Fixture {
@@ -141,4 +141,26 @@ it.each<[string, () => unknown]>([
   ["confidence: expected a number between 0 and 1, got 1", () => pairedDifference([1, 2], [1, 2], 1)],
 ])("refused: %s", (message, body) => {
   expect(body).toThrow(expect.objectContaining({ code: "BAD_ARGUMENT", message }));
+});
+
+describe("holm", () => {
+  // statsmodels 0.14: multipletests(p, method="holm")[1]
+  it.each([
+    [
+      [0.01, 0.04, 0.03],
+      [0.03, 0.06, 0.06],
+    ],
+    [
+      [0.01, 0.02, 0.03, 0.04],
+      [0.04, 0.06, 0.06, 0.06],
+    ],
+    [
+      [0.2, 0.9, 0.001, 0.5],
+      [0.6, 1, 0.004, 1],
+    ],
+    [[0.5], [0.5]],
+    [[], []],
+  ])("%j gives %j", (given, expected) => {
+    expectClose(holm(given), expected, { rel: 1e-12 });
+  });
 });

@@ -5,6 +5,7 @@ import {
   type SweepResult,
   sampleStats,
 } from "../../src/compare/index.js";
+import { methodsOf, nameLosses } from "../../src/compare/methods.js";
 import {
   type BestWeights,
   type Dataset,
@@ -69,6 +70,7 @@ export function compareResult(
   { teacher, student, test, history }: Trained,
   baseline: number[],
   distilled: number[],
+  ...more: number[][]
 ): CompareResult {
   const evaluation = evaluate(student, test, { teacher });
   const figures = (accuracies: number[]) => {
@@ -88,14 +90,17 @@ export function compareResult(
       files: accuracies.map((_, i) => `seed${i}.safetensors`),
     };
   };
+  const [ofBaseline, ofDistilled] = [figures(baseline), figures(distilled)];
+  const all = [ofDistilled, ...more.map(figures)];
   return {
     kind: "compare",
     data: DATA,
     seeds: baseline.map((_, i) => i),
     sizes: SIZES,
     teacher: { file: "teacher.pth", history: [], evaluation: evaluate(teacher, test) },
-    baseline: figures(baseline),
-    distilled: figures(distilled),
+    baseline: ofBaseline,
+    distilled: ofDistilled,
+    methods: methodsOf(nameLosses(["kd", "dkd", "dist"].slice(0, all.length)), all, ofBaseline),
     difference: { best: pairedDifference(distilled, baseline), last: pairedDifference(distilled, baseline) },
     config: { command: "compare", temperature: 2.5, dataHash: "ab".repeat(32) },
   };

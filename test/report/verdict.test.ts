@@ -102,3 +102,16 @@ describe("a run", () => {
     expect(verdictOf({ predictions: null, history: [] }).headline).toBe("No epoch was trained");
   });
 });
+
+test("of several losses: those that help after correction, or that none does", () => {
+  const baseline = [0.5, 0.51, 0.49, 0.5, 0.505];
+  const up = (by: number[]) => baseline.map((x, i) => x + (by[i] ?? 0));
+  const clear = [0.02, 0.021, 0.019, 0.02, 0.022];
+  const unclear = [0.02, -0.02, 0.01, -0.01, 0.001];
+  const some = compareVerdict(compareResult(run, baseline, up(unclear), up(clear), up(unclear)));
+  expect(some.answer).toBe("yes");
+  expect(some.headline).toBe("Better than the baseline: dkd (+2.04 points)");
+  expect(some.detail).toContain("p values corrected for 3 losses (Holm)");
+  const none = compareVerdict(compareResult(run, baseline, up(unclear), up(unclear)));
+  expect([none.answer, none.headline]).toEqual(["unclear", "None of 2 losses is distinguishable from the baseline"]);
+});

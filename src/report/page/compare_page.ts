@@ -1,4 +1,4 @@
-import type { StudentFigures } from "../../compare/results.js";
+import type { CorrectedDifference, StudentFigures } from "../../compare/results.js";
 import type { SampleStats } from "../../compare/statistics.js";
 import type { CompareReport } from "../report_data.js";
 import { bytes, count, counted, percent, points, pValue, short } from "../text.js";
@@ -24,6 +24,7 @@ export function comparePage(report: CompareReport): (HTMLElement | null)[] {
   return [
     hero(report, tilesOf(report), figures(intervalFigure(difference.best, seeds))),
     section("The figures", h("p", { class: "lead" }, leadOf(report)), figuresTable(report), bySeed(report)),
+    result.methods.length > 1 ? section("Loss by loss", ...methodsTable(report)) : null,
     section(
       "How they went",
       smallFigures(
@@ -107,6 +108,35 @@ function bySeed({ result: { difference, baseline, distilled, seeds } }: CompareR
     lines,
     table({ caption: "Test accuracy by seed", columns: names.map((name) => ({ name })), rows }),
   );
+}
+
+/** Every loss against the baseline and the first one. */
+function methodsTable({ result: { methods, baseline, seeds } }: CompareReport): HTMLElement[] {
+  const difference = (of: CorrectedDifference | undefined): Content[] => {
+    if (of === undefined) return ["", "", ""];
+    const known = of.low !== null && of.high !== null && Number.isFinite(of.low);
+    const interval = known ? `${points(of.low)} to ${points(of.high)}` : "unknown";
+    return [points(of.mean), interval, h("span", {}, of.correctedPValue.toPrecision(2), of.significant ? " *" : "")];
+  };
+  const columns = ["", "accuracy", "last epoch", "less baseline", "interval", "p", "less the first", "interval", "p"];
+  const accuracies = ({ best, last }: Pick<StudentFigures, "best" | "last">) => [
+    spread(best.accuracy),
+    spread(last.accuracy),
+  ];
+  const rows: Content[][] = [
+    ["baseline", ...accuracies(baseline), ...difference(undefined), ...difference(undefined)],
+    ...methods.map((method) => [
+      method.loss,
+      ...accuracies(method),
+      ...difference(method.difference.best),
+      ...difference(method.againstFirst?.best),
+    ]),
+  ];
+  const text = `Points of test accuracy with the best epoch's weights, over ${counted(seeds.length, "seed")}. Intervals are those of one difference; p values are corrected for the number of losses (Holm), and * marks those below 0.05.`;
+  return [
+    h("p", { class: "lead" }, text),
+    table({ caption: "Losses side by side", columns: columns.map((name, i) => ({ name, text: i === 0 })), rows }),
+  ];
 }
 
 function spread(figure: SampleStats): HTMLElement {

@@ -1,0 +1,72 @@
+import { show } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import type { LossSpec } from "../losses/index.js";
+import { isDistillationLoss } from "../losses/loss.js";
+import { formatExpression, isModulePath, parseExpression } from "../registry/index.js";
+import type { CorrectedDifference, Method, StudentFigures } from "./results.js";
+import { holm, type PairedDifference, pairedDifference } from "./statistics.js";
+
+/** A loss of a comparison, with what it is called and its runs' folder below a seed's. */
+export interface NamedLoss {
+  spec: LossSpec | null;
+  label: string;
+  folder: string;
+}
+
+/** The losses of a comparison by name; one alone has the folder `distilled`. */
+export function nameLosses(losses: readonly (LossSpec | null)[]): NamedLoss[] {
+  const named = losses.map((spec) => ({ spec, label: labelOf(spec) }));
+  const again = named.find(({ label }, i) => named.findIndex((other) => other.label === label) < i);
+  if (again !== undefined) {
+    throw new DistilleryError("BAD_ARGUMENT", `losses: expected each once, got ${show(again.label)} again`);
+  }
+  const seen = new Map<string, number>();
+  return named.map(({ spec, label }) => {
+    const folder = losses.length === 1 ? "distilled" : folderOf(spec);
+    const count = (seen.get(folder) ?? 0) + 1;
+    seen.set(folder, count);
+    return { spec, label, folder: count === 1 ? folder : `${folder}-${count}` };
+  });
+}
+
+function labelOf(spec: LossSpec | null): string {
+  if (spec === null) return "kd";
+  if (typeof spec === "function") return spec.name || "function";
+  return isDistillationLoss(spec) ? spec.name : formatExpression(spec);
+}
+
+function folderOf(spec: LossSpec | null): string {
+  const names =
+    spec === null || typeof spec === "function" || isDistillationLoss(spec)
+      ? [labelOf(spec)]
+      : parseExpression(spec).map(({ name }) => (isModulePath(name) ? (name.split(/[\\/]/).at(-1) as string) : name));
+  return names.join("+").replaceAll(/[^\w.+-]/g, "-");
+}
+
+/** Every loss against the baseline and against the first one, each family of comparisons corrected for itself. */
+export function methodsOf(
+  losses: readonly NamedLoss[],
+  figures: readonly StudentFigures[],
+  baseline: StudentFigures,
+): Method[] {
+  const [first, ...others] = figures;
+  const against = (weights: "best" | "last", of: readonly StudentFigures[], base: StudentFigures) =>
+    corrected(of.map((one) => pairedDifference(one[weights].accuracy.values, base[weights].accuracy.values)));
+  const ofBaseline = { best: against("best", figures, baseline), last: against("last", figures, baseline) };
+  const ofFirst = { best: against("best", others, first), last: against("last", others, first) };
+  return losses.map(({ label }, i) => {
+    const { best, last, files } = figures[i];
+    const of = ({ best, last }: typeof ofBaseline, at: number) => ({ best: best[at], last: last[at] });
+    const difference = of(ofBaseline, i);
+    return { loss: label, best, last, files, difference, againstFirst: i === 0 ? null : of(ofFirst, i - 1) };
+  });
+}
+
+function corrected(differences: readonly PairedDifference[]): CorrectedDifference[] {
+  const pValues = holm(differences.map(({ pValue }) => pValue));
+  return differences.map((one, i) => ({
+    ...one,
+    correctedPValue: pValues[i],
+    significant: pValues[i] < 1 - one.confidence,
+  }));
+}

@@ -1,0 +1,72 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { holm } from "../../src/compare/statistics.js";
+import { type CompareInput, type CompareResult, compare, methodsSummary } from "../../src/index.js";
+import { splitExpressions } from "../../src/registry/index.js";
+import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { compareInput } from "./support.js";
+
+const temporary = temporaryFolder();
+let runs = 0;
+const newRun = () => join(temporary, `methods-${runs++}`);
+const accuracies = ({ methods }: CompareResult) => methods.map(({ best }) => best.accuracy.values);
+
+test("several losses stand side by side, against one baseline and the first", async () => {
+  const out = newRun();
+  const losses = ["kd", "cross-entropy + dkd(warmup=2)", "kd + rkd", "kd(temperature=2) + rkd"];
+  const result = await compare(compareInput(out, { losses }));
+  const { methods, baseline, distilled, difference } = result;
+  expect(methods.map(({ loss }) => loss)).toEqual(losses);
+  for (const folder of ["baseline", "kd", "cross-entropy+dkd", "kd+rkd", "kd+rkd-2"]) {
+    expect(existsSync(join(out, "seed-2", folder, "metrics.jsonl"))).toBe(true);
+  }
+  const [first] = methods;
+  expect([first.best, first.last]).toEqual([distilled.best, distilled.last]);
+  expect(first.difference.best).toMatchObject(difference.best);
+  expect(first.againstFirst).toBeNull();
+  const raw = methods.map((method) => method.difference.best.pValue);
+  expect(methods.map((method) => method.difference.best.correctedPValue)).toEqual(holm(raw));
+  for (const { best, difference: own, againstFirst } of methods) {
+    const less = (of: number[]) => best.accuracy.values.map((x, i) => x - (of[i] ?? 0));
+    expect(own.best.values).toEqual(less(baseline.best.accuracy.values));
+    if (againstFirst !== null) expect(againstFirst.best.values).toEqual(less(first.best.accuracy.values));
+    expect(own.best.significant).toBe(own.best.correctedPValue < 1 - own.best.confidence);
+  }
+  const lines = methodsSummary(result);
+  expect(lines[1]).toMatch(
+    /^cross-entropy \+ dkd\(warmup=2\): [+-]?\d+\.\d\d points of test accuracy against the baseline \(/,
+  );
+  // One at a time they are the same, and more come with resume.
+  const alone = await compare(compareInput(newRun(), { loss: "kd + rkd" }));
+  expect(alone.methods).toHaveLength(1);
+  expect(alone.distilled.best.accuracy.values).toEqual(accuracies(result)[2]);
+  const trained: string[] = [];
+  const onStep: CompareInput["onProgress"] = ({ trial }) => void trained.push(trial);
+  const more = await compare(
+    compareInput(out, { losses: [...losses, "dist"], resume: true, onProgress: onStep, onTrial: () => trained.length }),
+  );
+  expect(accuracies(more).slice(0, 4)).toEqual(accuracies(result));
+  expect(existsSync(join(out, "seed-0", "dist", "metrics.jsonl"))).toBe(true);
+});
+
+test.each<[Partial<CompareInput>, string]>([
+  [{ losses: [] }, "losses: expected a list of losses"],
+  [{ losses: "kd" as never }, "losses: expected a list of losses"],
+  [{ losses: ["kd", "kd"] }, 'losses: expected each once, got "kd" again'],
+  [{ losses: ["kd", "dkdd"] }, 'unknown loss "dkdd", did you mean dkd?'],
+  [{ losses: ["kd"], loss: "dkd" }, "loss: expected one of loss and losses, got both"],
+  [{ losses: ["kd"], temperature: 2 }, "temperature: each of losses has its own"],
+])("%j is refused", async (more, message) => {
+  const error = await failure(compare(compareInput(newRun(), { seeds: 1, ...more })), "BAD_ARGUMENT");
+  expect(error.message).toContain(message);
+});
+
+test("a list in text is split at commas outside of brackets and quotes", () => {
+  expect(splitExpressions('kd, dkd(alpha=1, beta=8),kd(temperature=[4, 1]) + "./a, b.mjs"')).toEqual([
+    "kd",
+    "dkd(alpha=1, beta=8)",
+    'kd(temperature=[4, 1]) + "./a, b.mjs"',
+  ]);
+  expect(splitExpressions("kd,")).toEqual(["kd", ""]);
+});
