@@ -7,7 +7,7 @@ import { dryRun } from "./dry_run.js";
 import { interruptible, UsageError } from "./error_boundary.js";
 import { addLoading, addOptions, addRunning, flagOf, givenFlags, type LoadFlags, type TrainingFlags } from "./flags.js";
 import { RunPrinter } from "./printer.js";
-import { summarizeRun } from "./run_summary.js";
+import { type RunSummary, summarizeRun } from "./run_summary.js";
 import type { Settings } from "./settings.js";
 import { controlsOf, expectBatches, Networks, setUp, withTeacherNetwork } from "./setup.js";
 
@@ -26,8 +26,8 @@ export function distillCommand(run: (flags: DistillFlags) => Promise<void>): Com
   );
 }
 
-/** Distils, prints a line an epoch, and says where the student is and how accurate it is. */
-export async function runDistill(settings: Settings<"distill">, flags: DistillFlags): Promise<void> {
+/** Distils, prints a line an epoch, and says where the student is and how accurate it is; nothing for a dry run. */
+export async function runDistill(settings: Settings<"distill">, flags: DistillFlags): Promise<RunSummary | null> {
   const { config, userOptions } = settings;
   const { out, report } = config;
   const networks = await Networks.open(userOptions);
@@ -50,7 +50,8 @@ export async function runDistill(settings: Settings<"distill">, flags: DistillFl
   expectBatches(student, input, input.data);
   if (input.teacherMode === "train" && network !== null) expectBatches(network, input, input.data);
   if (flags.dryRun) {
-    return dryRun({ teacher: network, student }, [{ name: "the distillation", input, times: 1 }], source, flags);
+    await dryRun({ teacher: network, student }, [{ name: "the distillation", input, times: 1 }], source, flags);
+    return null;
   }
   const controls = await controlsOf({ config: withTeacherNetwork(config, teacher), userOptions }, flags);
   const lossName = config.loss === undefined ? "KD Loss" : "Loss";
@@ -62,7 +63,7 @@ export async function runDistill(settings: Settings<"distill">, flags: DistillFl
       distill({ ...input, ...controls, signal, ...printer.controls }),
     );
     const run = { role: "student", network: student, ...(network && { teacher: network }) } as const;
-    await summarizeRun(printer, { ...run, result, source, out, report });
+    return await summarizeRun(printer, { ...run, result, source, out, report });
   } finally {
     printer.close();
   }

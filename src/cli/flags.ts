@@ -73,6 +73,15 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = {
     teacherWeights: ["<list>", "of several teachers, in their order, as 2,1 (default: all alike)", toNumbers],
     teacherConfidence: ["", "of several teachers, each also counts by its highest probability for the sample"],
     teacherClasses: ["<names>", "the classes in the order of the teacher's outputs, a,b,c", toTexts],
+    chain: [
+      "<networks>",
+      'students, each distilled from the one before, "mlp(hidden=[256]) -> mlp(hidden=[64])"; the first from --teacher, or without one trained on the labels',
+    ],
+    generations: [
+      "<number>",
+      "students of the same network, each distilled from the one before; the first from --teacher, or without one from generation 0, which is trained on the labels",
+      toNumber,
+    ],
     teacherMode: ["<mode>", "train or eval (default: train for synthetic data, as in the reference script, else eval)"],
     teacherCache: ["", "cache teacher logits (default: when exact)"],
   },

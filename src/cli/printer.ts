@@ -8,9 +8,9 @@ export { percent } from "../log/index.js";
 
 /** How a training command shows what happens: lines or JSON on standard output, progress and notes on standard error. */
 export class Printer {
-  protected constructor(
+  constructor(
     private readonly flags: ShowFlags,
-    private readonly bar: Pick<Progress<unknown>, "clear" | "stop"> | null,
+    private readonly bar: Pick<Progress<unknown>, "clear" | "stop"> | null = null,
   ) {}
 
   /** The lines at the end, or one JSON object. */

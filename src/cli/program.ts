@@ -12,7 +12,14 @@ checkpoint saved.`;
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   async distill() {
     const { distillCommand, runDistill } = await import("./distill.js");
-    return distillCommand(configured("distill", runDistill));
+    return distillCommand(
+      configured("distill", async (settings, flags: Parameters<typeof runDistill>[1]) => {
+        const { chain, generations } = settings.config;
+        if (chain === undefined && generations === undefined) return runDistill(settings, flags);
+        const { runChain } = await import("./chain.js");
+        return runChain(settings, flags);
+      }),
+    );
   },
   async "train-teacher"() {
     const { runTrainTeacher, trainTeacherCommand } = await import("./train_teacher.js");

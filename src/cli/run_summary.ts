@@ -20,11 +20,21 @@ interface FinishedRun {
   report: boolean;
 }
 
+/** The student, or teacher, of a run. */
+export interface RunSummary {
+  /** Its `.safetensors` file: of the best epoch on the validation set or, without one, of the last. */
+  file: string;
+  parameters: number;
+  validationAccuracy: number | null;
+  /** With the weights of that file; null without a test set. */
+  testAccuracy: number | null;
+}
+
 /**
  * Evaluates the network with its last and its best weights on the test set, writes the report, and prints all that; the
  * files' names also if the report can't be written.
  */
-export async function summarizeRun(printer: Printer, run: FinishedRun): Promise<void> {
+export async function summarizeRun(printer: Printer, run: FinishedRun): Promise<RunSummary> {
   const { role, network, teacher, result, source } = run;
   const { history, files, best, stoppedEarly } = result;
   const onTest = source.test && evaluateRun({ student: network, teacher, best }, source.test);
@@ -60,6 +70,12 @@ export async function summarizeRun(printer: Printer, run: FinishedRun): Promise<
       lines,
     );
   }
+  return {
+    file: files.filter((file) => file.endsWith(".safetensors")).at(-1) as string,
+    parameters: network.parameterCount(),
+    validationAccuracy: best?.validationAccuracy ?? null,
+    testAccuracy: (bestEvaluation ?? evaluation)?.accuracy ?? null,
+  };
 }
 
 function bestText({ epoch, validationAccuracy }: BestWeights, { history, stoppedEarly }: RunResult): string {

@@ -28,11 +28,11 @@ export interface Settings<C extends ConfigName> {
  */
 export function configured<C extends ConfigName, F extends ShowFlags>(
   command: C,
-  body: (settings: Settings<C>, flags: F) => Promise<void>,
+  body: (settings: Settings<C>, flags: F) => Promise<unknown>,
 ): (flags: F) => Promise<void> {
   return errorBoundary(async (flags) => {
     const settings = await settingsOf(command, { ...flags } as Record<string, unknown>);
-    const run = errorBoundary<F>((flags) => body(settings, flags));
+    const run = errorBoundary<F>(async (flags) => void (await body(settings, flags)));
     const { logFile } = settings.config;
     if (logFile === false) await run(flags);
     else await withLogFile(() => run(flags), logFile === true ? undefined : logFile, logFailed);
@@ -52,6 +52,11 @@ async function settingsOf<C extends ConfigName>(
 ): Promise<Settings<C>> {
   const fromFile = typeof flags.config === "string" ? await readUserOptions(command, flags.config) : {};
   const userOptions = { ...fromFile, ...only(SCHEMAS[command].entries, flags) } as ConfigOf<C>;
+  return settingsFrom(command, userOptions);
+}
+
+/** A command's configuration by the user's options. */
+export function settingsFrom<C extends ConfigName>(command: C, userOptions: ConfigOf<C>): Settings<C> {
   return { config: byFlags(() => resolveConfig(command, userOptions, nameOf)), userOptions };
 }
 

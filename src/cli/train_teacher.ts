@@ -5,7 +5,7 @@ import { dryRun } from "./dry_run.js";
 import { interruptible } from "./error_boundary.js";
 import { addOptions, addRunning, givenFlags, type TrainingFlags } from "./flags.js";
 import { RunPrinter } from "./printer.js";
-import { summarizeRun } from "./run_summary.js";
+import { type RunSummary, summarizeRun } from "./run_summary.js";
 import type { Settings } from "./settings.js";
 import { controlsOf, expectBatches, Networks, setUp } from "./setup.js";
 
@@ -19,8 +19,11 @@ export function trainTeacherCommand(run: (flags: TrainingFlags) => Promise<void>
   );
 }
 
-/** Trains, prints a line an epoch, and says where the teacher is and how accurate it is. */
-export async function runTrainTeacher(settings: Settings<"train-teacher">, flags: TrainingFlags): Promise<void> {
+/** Trains, prints a line an epoch, and says where the teacher is and how accurate it is; nothing for a dry run. */
+export async function runTrainTeacher(
+  settings: Settings<"train-teacher">,
+  flags: TrainingFlags,
+): Promise<RunSummary | null> {
   const { config, userOptions } = settings;
   const { out, report } = config;
   const networks = await Networks.open(userOptions);
@@ -35,7 +38,8 @@ export async function runTrainTeacher(settings: Settings<"train-teacher">, flags
   };
   expectBatches(model, input, input.data);
   if (flags.dryRun) {
-    return dryRun({ teacher: model, student: null }, [{ name: "the training", input, times: 1 }], source, flags);
+    await dryRun({ teacher: model, student: null }, [{ name: "the training", input, times: 1 }], source, flags);
+    return null;
   }
   const controls = await controlsOf(settings, flags);
   const printer = new RunPrinter(flags, {
@@ -47,7 +51,7 @@ export async function runTrainTeacher(settings: Settings<"train-teacher">, flags
     const result = await interruptible(printer.note, (signal) =>
       trainTeacher({ ...input, ...controls, signal, ...printer.controls }),
     );
-    await summarizeRun(printer, { role: "teacher", network: model, result, source, out, report });
+    return await summarizeRun(printer, { role: "teacher", network: model, result, source, out, report });
   } finally {
     printer.close();
   }

@@ -4,7 +4,7 @@ import { DistilleryError } from "../errors.js";
 import { readWhole } from "../files/index.js";
 import { type Expression, issuesOf, rebaseModules } from "../registry/index.js";
 import { defineConfig, formatIssue, type ResolvedConfig } from "./define_config.js";
-import { type ConfigName, type ConfigOf, EXPRESSION_OPTIONS, SCHEMAS } from "./schemas.js";
+import { type ConfigName, type ConfigOf, EXPRESSION_OPTIONS, linksOf, SCHEMAS } from "./schemas.js";
 
 /**
  * Reads a configuration from a `.json`, `.yaml` or `.yml` file, or from the `config.json` of a run. The options of `more`
@@ -47,6 +47,7 @@ function isOfRun(value: unknown): value is { userOptions: unknown } {
 
 function withModulesFrom(folder: string, options: object): object {
   const entries = Object.entries(options).map(([name, value]): [string, unknown] => {
+    if (name === "chain") return [name, linksOf(value as string).map((link) => rebaseModules(link, folder))];
     const isExpression = (EXPRESSION_OPTIONS as readonly string[]).includes(name);
     if (!isExpression) return [name, value];
     // A list of losses is compared; any other list of expressions is their sum.

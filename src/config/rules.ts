@@ -1,3 +1,4 @@
+import { show } from "../checks.js";
 import type { Schedule } from "../optim/schedules.js";
 import type { Issue } from "../registry/index.js";
 import { type ScheduleOptions, scheduleIssue } from "../train/schedule.js";
@@ -15,6 +16,10 @@ interface Ruled extends ScheduleOptions {
   augment?: { shift?: number | undefined; crop?: number | undefined; flip?: number | undefined } | undefined;
   patience: number | null;
   seeds?: number;
+  chain?: readonly string[] | undefined;
+  generations?: number | undefined;
+  tensorboard?: boolean | string;
+  csv?: boolean | string;
   temperatures?: readonly number[];
   loss?: string | undefined;
   losses?: readonly string[] | undefined;
@@ -24,6 +29,7 @@ interface Ruled extends ScheduleOptions {
 export function rulesBroken(config: Ruled, userOptions: object): Issue[] {
   const { data, teacher, teacherMode, teacherCache, validation, augment, patience } = config;
   const teachers = teacher === undefined ? 0 : [teacher].flat().length;
+  const isChain = config.chain !== undefined || config.generations !== undefined;
   const isSynthetic = data === "synthetic";
   const isExperiment = config.seeds !== undefined || config.temperatures !== undefined;
   const changesImages = (augment?.shift ?? augment?.crop ?? augment?.flip) !== undefined;
@@ -32,10 +38,21 @@ export function rulesBroken(config: Ruled, userOptions: object): Issue[] {
   );
   const rules: [broken: boolean, option: string, text: string][] = [
     [
-      teacherMode !== undefined && teacher === undefined && !isSynthetic,
+      teacherMode !== undefined && teacher === undefined && !isSynthetic && !isChain,
       "teacher",
       `needed with data ${data}; \`distillery train-teacher\` makes one`,
     ],
+    [config.chain !== undefined && config.generations !== undefined, "generations", "the chain says what is trained"],
+    [
+      config.chain !== undefined && Object.hasOwn(userOptions, "student"),
+      "student",
+      "the chain says what is trained: its last network is the student",
+    ],
+    ...(["tensorboard", "csv"] as const).map((name): [boolean, string, string] => [
+      isChain && typeof config[name] === "string",
+      name,
+      `expected no path, got ${show(config[name])}: each link's are in its own folder`,
+    ]),
     ...AVERAGE_OPTIONS.map((name): [boolean, string, string] => [
       Object.hasOwn(userOptions, name) && teachers < 2,
       name,

@@ -162,6 +162,32 @@ const TEACHER = {
   teacherConfidence: v.optional(boolean()),
 } as const;
 
+/** The networks of a chain, as text or as a list. */
+export function linksOf(chain: string | readonly Expression[]): readonly Expression[] {
+  return typeof chain === "string" ? chain.split("->").map((text) => text.trim()) : chain;
+}
+
+/** Networks in their order, each with every default. */
+const CHAIN = v.pipe(
+  v.custom<string | readonly Expression[]>(() => true),
+  v.rawTransform(({ dataset, addIssue, NEVER }): string[] => {
+    const links =
+      typeof dataset.value === "string" ? dataset.value.split("->").map((text) => text.trim()) : dataset.value;
+    const refuse = (message: string) => {
+      addIssue({ message });
+      return NEVER;
+    };
+    if (!Array.isArray(links) || links.length < 2) {
+      return refuse(
+        `expected two networks or more, as "mlp(hidden=[64]) -> mlp(hidden=[16])", got ${show(dataset.value)}`,
+      );
+    }
+    const issues = links.map((link) => MODELS.issueOf(link));
+    const wrong = issues.findIndex((issue) => issue !== null);
+    return wrong < 0 ? links.map((link) => MODELS.canonical(link)) : refuse(`link ${wrong + 1}: ${issues[wrong]}`);
+  }),
+);
+
 const trainTeacherSchema = v.strictObject({
   ...DATA,
   ...TRAINING_DATA,
@@ -186,6 +212,10 @@ const distillSchema = v.strictObject({
   ...teacherSchema.entries,
   /** Default: "train" with synthetic data, as in the reference script, else "eval". */
   teacherMode: v.optional(teacherMode.wrapped),
+  /** Students, each distilled from the one before: `"mlp(hidden=[64]) -> mlp(hidden=[16])"`, or a list. */
+  chain: v.optional(CHAIN),
+  /** Students of the same network, each distilled from the one before. */
+  generations: v.optional(integer(1)),
   /** Whether the teacher's logits are cached; default: if that is exact. */
   teacherCache: v.optional(boolean()),
   ...OUTPUT,

@@ -1,8 +1,17 @@
-import { copyFileSync, readFileSync } from "node:fs";
+import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { temporaryFolder } from "../checkpoint/support.js";
-import { refused, succeed, userFolder } from "./support.js";
+import {
+  averaged,
+  type ConfigOf,
+  type Dataset,
+  defineConfig,
+  evaluate,
+  loadData,
+  loadNetwork,
+} from "../../src/index.js";
+import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { bytes, distillery, refused, STUDENT, succeed, userFolder } from "./support.js";
 
 const temporary = temporaryFolder();
 let cwd: string;
@@ -65,20 +74,115 @@ describe("several teachers", () => {
     expect(await succeed([...compare, "--out", "compared"], cwd)).toMatch(/agreement with the teacher/);
   });
 
-  test.each<[string, string[], RegExp]>([
-    [
-      "an average of one",
-      ["--teacher", "runs/a/teacher.safetensors", "--average", "logits"],
-      /^--average: is for several teachers, got 1/,
-    ],
-    [
-      "weights of another number",
-      [...two, "--teacher-weights", "1,2,3"],
-      /^--teacher-weights: expected 2 numbers, .* got 3/,
-    ],
-    ["a weight of 0", [...two, "--teacher-weights", "1,0"], /^--teacher-weights .*above 0, got 0/],
-    ["another average", [...two, "--average", "mean"], /^--average: expected "logits" or "probabilities", got "mean"/],
-  ])("refused: %s", async (_, args, message) => {
-    expect(await refused(["distill", ...common, ...args, "--out", "refused"], cwd, 2, "BAD_ARGUMENT")).toMatch(message);
+  test("one flag, as it is named on the command line, is refused in one line", async () => {
+    const wrong = ["distill", ...common, ...two, "--teacher-weights", "1,2,3", "--out", "refused"];
+    const message = "--teacher-weights: expected 2 numbers, one for each teacher, got 3 (BAD_ARGUMENT)";
+    expect(await refused(wrong, cwd, 2, "BAD_ARGUMENT")).toBe(message);
   });
+});
+
+describe("a chain and generations", () => {
+  const common = ["--data", "flowers.csv", "--epochs", "3", "--lr", "0.01", "--no-report"];
+  const weights = (...out: string[]) => bytes(cwd, ...out, `${STUDENT}_best.safetensors`);
+  const best = (out: string, name = STUDENT) => join(out, `${name}_best.safetensors`);
+
+  test("the guide's commands", async () => {
+    const chain = await runSection("Teacher assistants");
+    expect(chain).toMatch(/^link-1 +mlp\(hidden=\[64\].*\n *link-2 .*\n *link-3 +mlp\(hidden=\[8\]/m);
+    expect(chain).toMatch(/^Student: runs.chain.link-3.distilled_student_model_lowest_best\.safetensors$/m);
+    const generations = await runSection("Born-again networks");
+    expect(generations).toMatch(
+      /^generation-0 .*\n *generation-1 .*\n *generation-2 .*\n *generation-3 .*\n *ensemble +\d/m,
+    );
+    const { ensemble, links } = JSON.parse(readFileSync(join(cwd, "runs", "born-again", "generations.json"), "utf8"));
+    expect(links.map(({ seed }: { seed: number }) => seed)).toEqual([0, 1, 2, 3]);
+    expect(configOf("runs", "born-again", "generation-1").loss).toMatchObject({ name: "kd", temperature: 1 });
+    const files = links.slice(1).map(({ file }: { file: string }) => join(cwd, file));
+    const networks = await Promise.all(files.map((file: string) => loadNetwork(file)));
+    const { test: held } = await loadData(join(cwd, "flowers.csv"));
+    expect(ensemble).toBe(evaluate(averaged(networks, { average: "probabilities" }), held as Dataset).accuracy);
+  });
+
+  test("links are the runs of the single commands, to the bit", async () => {
+    const networks = ["mlp(hidden=[16])", "mlp(hidden=[8])", "mlp(hidden=[4])"];
+    await succeed(["distill", ...common, "--chain", networks.join(" -> "), "--out", "chain"], cwd);
+    const out = (i: number) => `hand-${i}`;
+    await succeed(["train-teacher", ...common, "--teacher-network", networks[0], "--out", out(1)], cwd);
+    const second = ["--teacher", best(out(1), "teacher"), "--student", networks[1], "--seed", "1", "--out", out(2)];
+    await succeed(["distill", ...common, ...second], cwd);
+    const third = ["--teacher", best(out(2)), "--student", networks[2], "--seed", "2", "--out", out(3)];
+    await succeed(["distill", ...common, ...third], cwd);
+    for (const i of [2, 3]) {
+      expect(weights("chain", `link-${i}`)).toBe(weights(out(i)));
+      const { userOptions, ...config } = configOf("chain", `link-${i}`);
+      const { userOptions: ofHand, ...byHand } = configOf(out(i));
+      expect(config).toEqual(byHand);
+      expect(userOptions.seed).toEqual(ofHand.seed);
+    }
+
+    // Interrupted after the first link; a link that is done stays as it is.
+    const before = ["link-2", "link-3"].map((link) => weights("chain", link));
+    rmSync(join(cwd, "chain", "link-3"), { recursive: true });
+    rmSync(join(cwd, "chain", "link-2", "checkpoint.safetensors"));
+    await succeed(["distill", ...common, "--chain", networks.join(" -> "), "--out", "chain", "--resume"], cwd);
+    expect(["link-2", "link-3"].map((link) => weights("chain", link))).toEqual(before);
+    const other = ["distill", ...common, "--chain", "mlp([16]) -> mlp([8]) -> mlp([5])", "--out", "chain", "--resume"];
+    const { code, stderr } = await distillery(other, cwd);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^distillery: chain.link-3: can't resume .* student was .*\[4\].*, is .*\[5\]/m);
+  });
+
+  test("generations from a teacher: the first is distilled from it", async () => {
+    const first = ["--teacher-network", "mlp(hidden=[16])", "--out", "first"];
+    await succeed(["train-teacher", ...common, ...first], cwd);
+    const teacher = ["--teacher", best("first", "teacher"), "--student", "mlp(hidden=[8])"];
+    await succeed(["distill", ...common, ...teacher, "--generations", "2", "--out", "generations"], cwd);
+    await succeed(["distill", ...common, ...teacher, "--out", "alone"], cwd);
+    expect(weights("generations", "generation-1")).toBe(weights("alone"));
+    expect(readdirSync(join(cwd, "generations")).sort()).toEqual([
+      "generation-1",
+      "generation-2",
+      "generations.json",
+      "run.lock",
+    ]);
+  });
+
+  test("a dry run names each link and writes nothing", async () => {
+    const chain = ["--chain", "mlp([16]) -> mlp([8])", "--out", "dry", "--dry-run"];
+    const text = await succeed(["distill", ...common, ...chain], cwd);
+    expect(text).toMatch(/^Time of link-1, about: .*\nTime of link-2, about: /m);
+    expect(existsSync(join(cwd, "dry"))).toBe(false);
+  });
+});
+
+const data = "flowers.csv";
+const [A, B] = ["a.safetensors", "b.safetensors"];
+const chain = "mlp([16]) -> mlp([8])";
+test.each<[string, ConfigOf<"distill">, string]>([
+  ["an average of one", { teacher: A, average: "logits" }, "average: is for several teachers, got 1"],
+  ["weights of none", { teacherWeights: [1] }, "teacherWeights: is for several teachers, got 0"],
+  ["a weight of 0", { teacher: [A, B], teacherWeights: [1, 0] }, "teacherWeights.1: expected a number above 0, got 0"],
+  [
+    "another average",
+    { teacher: [A, B], average: "mean" as "logits" },
+    'average: expected "logits" or "probabilities", got "mean"',
+  ],
+  ["an empty list", { teacher: [] }, "teacher: expected a file, or a list of files"],
+  [
+    "one link",
+    { chain: "mlp([16])" },
+    'chain: expected two networks or more, as "mlp(hidden=[64]) -> mlp(hidden=[16])", got "mlp([16])"',
+  ],
+  ["an unknown network", { chain: "mlp([16]) -> mpl([8])" }, 'chain: link 2: unknown network "mpl"'],
+  ["a student beside a chain", { chain, student: "student" }, "student: the chain says what is trained"],
+  ["chain and generations", { chain, generations: 2 }, "generations: the chain says what is trained"],
+  ["no generation", { generations: 0 }, "generations: expected a whole number of at least 1, got 0"],
+  [
+    "one table for all links",
+    { chain, csv: "all.csv" },
+    'csv: expected no path, got "all.csv": each link\'s are in its own folder',
+  ],
+])("refused: %s", async (_, options, message) => {
+  const config = async () => defineConfig("distill", { data, ...options });
+  expect((await failure(config(), "BAD_CONFIG")).message).toContain(message);
 });

@@ -1,0 +1,167 @@
+import { join } from "node:path";
+import { CheckpointFiles, lockFolder } from "../checkpoint/index.js";
+import { type ConfigOf, distillationOptions, type ResolvedConfig, SCHEMAS, trainingOptions } from "../config/index.js";
+import { AVERAGE_OPTIONS } from "../config/schemas.js";
+import { writeWhole } from "../files/index.js";
+import { Ensemble } from "../models/ensemble.js";
+import { Module } from "../nn/module.js";
+import { teacherSchema } from "../teachers/options.js";
+import { evaluate } from "../train/index.js";
+import { runDistill } from "./distill.js";
+import { dryRun, type PlannedRun } from "./dry_run.js";
+import type { LoadFlags, TrainingFlags } from "./flags.js";
+import { Printer, percent } from "./printer.js";
+import type { RunSummary } from "./run_summary.js";
+import { type Settings, settingsFrom } from "./settings.js";
+import { Networks, type Source, setUp } from "./setup.js";
+import { formatTable } from "./table.js";
+import { runTrainTeacher } from "./train_teacher.js";
+
+/** Options that say how the file of the first link's teacher is read. */
+const OF_FIRST_TEACHER: ReadonlySet<string> = new Set([
+  "teacherNetwork",
+  ...AVERAGE_OPTIONS,
+  ...Object.keys(teacherSchema.entries),
+]);
+
+type DistillSettings = Settings<"distill">;
+
+/** One run of a chain or of generations: what is trained, in a folder of its own, below the command's. */
+interface Link {
+  readonly name: string;
+  readonly network: string;
+  /** Otherwise it is trained on the labels, as the first one is if there is no teacher. */
+  readonly isDistilled: boolean;
+  readonly seed: number;
+  readonly out: string;
+}
+
+/** The links of a chain, or the generations: each has the next seed. */
+function linksOf(config: ResolvedConfig<"distill">): Link[] {
+  const { chain, generations = 0, student, teacher, seed, out } = config;
+  const first = teacher === undefined && chain === undefined ? 0 : 1;
+  const networks = chain ?? Array.from({ length: generations + 1 - first }, () => student);
+  return networks.map((network, i) => {
+    const name = `${chain === undefined ? "generation" : "link"}-${first + i}`;
+    return { name, network, isDistilled: i > 0 || teacher !== undefined, seed: seed + i, out: join(out, name) };
+  });
+}
+
+/**
+ * Distils a chain of students, each from the one before, or generations of the same one. Each link is the run of the command
+ * `distill` (the first one of `train-teacher`, if there is no teacher) with the next seed and a folder of its own.
+ */
+export async function runChain(settings: DistillSettings, flags: TrainingFlags & LoadFlags): Promise<void> {
+  const { config, userOptions } = settings;
+  const links = linksOf(config);
+  if (flags.dryRun) return dryRunChain(settings, links, flags);
+  const lock = lockFolder(config.out);
+  const printer = new Printer(flags);
+  try {
+    if (!flags.resume) for (const { out } of links) new CheckpointFiles(out, config.keepCheckpoints).remove();
+    const summaries: RunSummary[] = [];
+    for (const link of links) {
+      const { name, network, isDistilled, seed } = link;
+      printer.note(`${name}: ${network}, seed ${seed}, ${isDistilled ? "distilled" : "trained on the labels"}`);
+      const summary = await runLink(link, userOptions, summaries.at(-1)?.file ?? null, flags);
+      if (summary !== null) summaries.push(summary);
+    }
+    const ensemble = config.generations === undefined ? null : await ensembleAccuracy(config, links, summaries);
+    const result = links.map((link, i) => ({ ...link, ...summaries[i] }));
+    const file = join(config.out, config.chain === undefined ? "generations.json" : "chain.json");
+    await writeWhole(file, `${JSON.stringify({ links: result, ensemble }, null, 2)}\n`);
+    const last = summaries.at(-1) as RunSummary;
+    printer.end({ links: result, ensemble, files: [last.file, file] }, [
+      "",
+      tableOf(result, ensemble),
+      "",
+      `Student: ${last.file}`,
+      `Written to ${file}`,
+    ]);
+  } finally {
+    printer.close();
+    lock.release();
+  }
+}
+
+/** Trains a link: by the options of the command, with those of the link; `before` is the file of the link before. */
+function runLink(
+  { network, isDistilled, seed, out }: Link,
+  options: ConfigOf<"distill">,
+  before: string | null,
+  flags: TrainingFlags & LoadFlags,
+): Promise<RunSummary | null> {
+  const { chain: _, generations: __, ...common } = options;
+  if (!isDistilled) {
+    const { loss: ___, ...own } = only(SCHEMAS["train-teacher"].entries, common) as ConfigOf<"train-teacher">;
+    return runTrainTeacher(settingsFrom("train-teacher", { ...own, teacherNetwork: network, seed, out }), flags);
+  }
+  const link = { ...common, student: network, seed, out };
+  if (before === null) return runDistill(settingsFrom("distill", link), flags);
+  const later = Object.fromEntries(Object.entries(link).filter(([option]) => !OF_FIRST_TEACHER.has(option)));
+  const { key: ____, stripPrefix: _____, allowNonFinite: ______, ...rest } = flags;
+  return runDistill(settingsFrom("distill", { ...later, teacher: before }), rest);
+}
+
+function only(entries: object, options: object): object {
+  return Object.fromEntries(Object.entries(options).filter(([name]) => Object.hasOwn(entries, name)));
+}
+
+/** The test accuracy of all generations but the one that was trained on the labels, their probabilities averaged. */
+async function ensembleAccuracy(
+  config: ResolvedConfig<"distill">,
+  links: readonly Link[],
+  summaries: readonly RunSummary[],
+): Promise<number | null> {
+  const files = summaries.filter((_, i) => links[i].isDistilled).map(({ file }) => file);
+  const { source } = await setUp(config);
+  if (source.test === null || files.length < 2) return null;
+  const networks = await Networks.open({ student: config.student });
+  const generations: Module[] = [];
+  for (const file of files) generations.push(await networks.read(file, "student", {}, source));
+  return evaluate(new Ensemble(generations, { average: "probabilities" }), source.test).accuracy;
+}
+
+function tableOf(links: readonly (Link & RunSummary)[], ensemble: number | null): string {
+  const shown = (accuracy: number | null) => (accuracy === null ? "" : percent(accuracy));
+  return formatTable([
+    ["", "network", "parameters", "validation", "test"],
+    ...links.map(({ name, network, parameters, validationAccuracy, testAccuracy }) => [
+      ...[name, network, parameters.toLocaleString("en-US")],
+      ...[shown(validationAccuracy), shown(testAccuracy)],
+    ]),
+    ...(ensemble === null ? [] : [["ensemble", "", "", "", percent(ensemble)]]),
+  ]);
+}
+
+async function dryRunChain(
+  { config, userOptions }: DistillSettings,
+  links: readonly Link[],
+  flags: TrainingFlags & LoadFlags,
+): Promise<void> {
+  const networks = await Networks.open(userOptions);
+  const { source } = await setUp(config);
+  const { teacher: files } = config;
+  const first = files === undefined ? null : await networks.readTeacher({ ...config, teacher: files }, flags, source);
+  const common = { data: source.train(), ...(source.validation && { validation: source.validation }) };
+  const students = await Promise.all(links.map((link) => madeFor(link, source)));
+  const planned = links.map(({ name, isDistilled }, i): PlannedRun => {
+    const teacher = students[i - 1] ?? first;
+    const input =
+      isDistilled && teacher !== null
+        ? { ...distillationOptions(config), ...common, teacher, student: students[i] }
+        : { ...trainingOptions(config), ...common, model: students[i] };
+    return { name, input, times: 1 };
+  });
+  const network = first instanceof Module ? first : null;
+  await dryRun(
+    { teacher: network, student: students.at(-1) as Module },
+    planned as [PlannedRun, ...PlannedRun[]],
+    source,
+    flags,
+  );
+}
+
+async function madeFor({ network }: Link, { context }: Source): Promise<Module> {
+  return (await Networks.open({ student: network })).make("student", context);
+}
