@@ -1,7 +1,9 @@
+import { isDeepStrictEqual } from "node:util";
 import { Command, Option } from "commander";
 import { dataSchema } from "../config/index.js";
 import { inputFeatures, type Preprocessing, preprocessingOf, readSamples, SAMPLES_HELP } from "../data/index.js";
-import { type Prediction, predict, readPreprocessing } from "../train/index.js";
+import { recordOf } from "../models/training_record.js";
+import { type Prediction, predict } from "../train/index.js";
 import { UsageError } from "./error_boundary.js";
 import {
   addLoading,
@@ -10,7 +12,6 @@ import {
   addShowing,
   givenFlags,
   type LoadFlags,
-  partOptions,
   type ShowFlags,
   toNumber,
 } from "./flags.js";
@@ -60,7 +61,7 @@ export async function runPredict(flags: PredictFlags): Promise<void> {
   }
   const networks = await Networks.open({ network: flags.network });
   const network = await networks.read(student, "network", flags);
-  const description = await descriptionFor(student, flags);
+  const description = await descriptionFor(student, recordOf(network)?.preprocessing ?? null, flags);
   const { classes, classNames } = description;
   expectFits(student, network, {
     name: flags.data ?? "its description of inputs",
@@ -75,15 +76,16 @@ export async function runPredict(flags: PredictFlags): Promise<void> {
   else print(tableOf(results, Math.min(top, classes), classNames).join("\n"));
 }
 
-/** From the data if they are named, else from the network's file. */
-async function descriptionFor(student: string, flags: PredictFlags): Promise<Preprocessing> {
+/** What the network was trained with or, if it does not say it, what the data are like. */
+async function descriptionFor(student: string, own: Preprocessing | null, flags: PredictFlags): Promise<Preprocessing> {
   const options = dataOptionsOf({ ...flags });
   if (flags.data !== undefined) {
     const { source } = await setUp(options);
-    return preprocessingOf(source.train());
+    const description = preprocessingOf(source.train());
+    if (own === null || isDeepStrictEqual(own, description)) return description;
+    throw new UsageError(`--data: ${student} was trained with inputs made otherwise, which it knows: leave --data out`);
   }
-  const description = await readPreprocessing(student, partOptions({ ...flags, quiet: true }));
-  if (description !== null) return description;
+  if (own !== null) return own;
   const reason = `${student} does not say how inputs are made, as the .safetensors files of runs do`;
   throw new UsageError(`--data: ${reason}: give such a file as --student, or name the data it was trained on`);
 }

@@ -1,3 +1,4 @@
+import { show } from "../checks.js";
 import type { Dataset } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
 import type { Module } from "../nn/module.js";
@@ -26,6 +27,12 @@ export async function chooseTeacher(teacher: Module, use: TeacherUse): Promise<T
   const cache = await openCache(teacher, use);
   if (cache !== null) return cached(cache, live(teacher, use));
   return sharesParameters(teacher, use.student) ? live(teacher, use) : frozen(teacher, use);
+}
+
+/** Refuses what does not say whether logits are cached. */
+export function expectCache(value: unknown): asserts value is boolean | TeacherCache | undefined {
+  if (value === undefined || typeof value === "boolean" || value instanceof TeacherCache) return;
+  throw new DistilleryError("BAD_ARGUMENT", `teacherCache: expected true, false or a TeacherCache, got ${show(value)}`);
 }
 
 /** The cache of a teacher's logits that a run uses; null if it uses none. The errors are those of {@link chooseTeacher}. */

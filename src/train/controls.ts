@@ -1,3 +1,5 @@
+import { show } from "../checks.js";
+import { DistilleryError } from "../errors.js";
 import type { EpochRecord } from "../log/epoch_record.js";
 import type { MetricsLog } from "../log/metrics_log.js";
 import type { StepProgress } from "../log/progress_line.js";
@@ -50,19 +52,41 @@ export interface RunControls {
   onNote?: (text: string) => void;
 }
 
-const CONTROLS: Readonly<Record<keyof RunControls, true>> = {
-  out: true,
-  resume: true,
-  checkpointEvery: true,
-  keepCheckpoints: true,
-  metadata: true,
-  signal: true,
-  onStep: true,
-  onEpoch: true,
-  onEnd: true,
-  logs: true,
-  onNote: true,
+/** What a control has to be. */
+type Check = readonly [ok: (value: unknown) => boolean, expected: string];
+
+const has = (value: unknown, ...methods: string[]) =>
+  methods.every((name) => typeof (Object(value) as Record<string, unknown>)[name] === "function");
+const CALLED: Check = [(value) => typeof value === "function", "a function"];
+const LOG = "{ begin, epoch, close }, as tensorBoardLog(folder) gives";
+
+const CONTROLS: Readonly<Record<keyof RunControls, Check>> = {
+  out: [(value) => typeof value === "string" && value !== "", "a folder"],
+  resume: [(value) => typeof value === "boolean", "true or false"],
+  checkpointEvery: [(value) => typeof value === "number" || "steps" in Object(value), "a number, or { steps }"],
+  keepCheckpoints: [(value) => typeof value === "number", "a number"],
+  metadata: [(value) => typeof value === "object" && value !== null && !Array.isArray(value), "an object"],
+  signal: [(value) => has(value, "addEventListener") && "aborted" in Object(value), "an AbortSignal"],
+  onStep: CALLED,
+  onEpoch: CALLED,
+  onEnd: CALLED,
+  logs: [Array.isArray, `a list of ${LOG}`],
+  onNote: CALLED,
 };
+
+/** Refuses controls of an input that are not what they have to be; `BAD_ARGUMENT` that names the first. */
+export function checkControls(input: RunControls): void {
+  const refuse = (name: string, expected: string, value: unknown) => {
+    throw new DistilleryError("BAD_ARGUMENT", `${name}: expected ${expected}, got ${show(value)}`);
+  };
+  for (const [name, [ok, expected]] of Object.entries(CONTROLS)) {
+    const value = input[name as keyof RunControls];
+    if (value !== undefined && !ok(value)) refuse(name, expected, value);
+  }
+  for (const [i, log] of (input.logs ?? []).entries()) {
+    if (!has(log, "begin", "epoch", "close")) refuse(`logs[${i}]`, LOG, log);
+  }
+}
 
 /** The controls of an input that were given, and the rest. */
 export function splitControls<T extends RunControls>(input: T): [RunControls, Omit<T, keyof RunControls>] {

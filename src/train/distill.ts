@@ -7,7 +7,7 @@ import { fitNetwork } from "../models/fit_network.js";
 import { expectModule } from "../nn/expect_module.js";
 import { Module } from "../nn/module.js";
 import { asTeacher } from "../teachers/as_teacher.js";
-import { chooseTeacher } from "../teachers/choose.js";
+import { chooseTeacher, expectCache } from "../teachers/choose.js";
 import type { Teacher, TeacherCache, TeacherFunction } from "../teachers/index.js";
 import { type RunControls, splitControls } from "./controls.js";
 import { fit } from "./fit.js";
@@ -66,6 +66,7 @@ export function distill(input: DistillInput): RunHandle {
       splitControls(given);
     expectModule("student", student);
     expectDataset(data, "data");
+    expectCache(teacherCache);
     const source = whole instanceof Module ? fitNetwork(whole, data, "teacher") : whole;
     if (validation !== undefined) expectDataset(validation, "validation");
     const { temperature, alpha, teacherMode, ...options } = resolveOptions(distillationSchema, rest);

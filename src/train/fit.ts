@@ -1,4 +1,5 @@
 import { types } from "node:util";
+import type { Dataset } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
 import { drawsRandomNumbers } from "../graph/index.js";
 import type { DistillationLoss, Outputs } from "../losses/index.js";
@@ -31,10 +32,9 @@ export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Tea
       const { inputs, labels, indices } = batch;
       const { value: logits, taps } = tapped.record(() => model.forward(inputs));
       if (teacher !== null) expectTaps(teacher, loss, teacherOutputs);
-      const result = computeLoss(loss, {
-        ...{ student: { logits, taps }, teacher: teacherOutputs, labels, indices },
-        ...{ epoch: trainer.epochNumber, epochs: options.epochs },
-      });
+      const outputs = { student: { logits, taps }, teacher: teacherOutputs };
+      const place = { epoch: trainer.epochNumber, epochs: options.epochs };
+      const result = computed(loss, { ...outputs, labels, indices, ...place }, data);
       expectFinite(`loss ${loss.name}`, result.loss.item());
       if (step.isFirstOfGroup) optimizer.zeroGrad();
       (step.groupSize === 1 ? result.loss : result.loss.mul(1 / step.groupSize)).backward();
@@ -47,6 +47,23 @@ export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Tea
     });
   }
   return trainer.finish();
+}
+
+/** A loss; if it refuses the logits of a network that gives another number of them than there are classes, says which. */
+function computed(loss: DistillationLoss, batch: Parameters<typeof computeLoss>[1], { classes }: Dataset) {
+  try {
+    return computeLoss(loss, batch);
+  } catch (error) {
+    const isRefusal =
+      error instanceof DistilleryError && (error.code === "SHAPE_MISMATCH" || error.code === "LABEL_OUT_OF_RANGE");
+    const { student, teacher } = batch;
+    const networks = teacher === NO_TEACHER ? { model: student } : { student, teacher };
+    const wrong = Object.entries(networks).find(([, { logits }]) => logits.shape.at(-1) !== classes);
+    if (!isRefusal || wrong === undefined) throw error;
+    const [name, { logits }] = wrong;
+    const text = `${name}: gives ${logits.shape.at(-1)} logits a sample, the data have ${classes} classes`;
+    throw new DistilleryError(error.code, text, { cause: error });
+  }
 }
 
 /** What a loss that needs no teacher finds if it reads one. */

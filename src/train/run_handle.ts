@@ -2,7 +2,7 @@ import { Answers } from "../answers.js";
 import { DistilleryError } from "../errors.js";
 import type { EpochRecord } from "../log/epoch_record.js";
 import { currentGenerator, Generator } from "../tensor/random.js";
-import type { RunControls, RunResult } from "./controls.js";
+import { checkControls, type RunControls, type RunResult } from "./controls.js";
 
 /**
  * A run: the promise of its result and, iterated over, its epochs as they end. An iteration begins with the first epoch
@@ -61,6 +61,7 @@ export function startRun<I extends RunControls>(
   const run = async () => {
     try {
       if (isInside) throw nested();
+      checkControls(input ?? {});
       const onNote = answers.of(input.onNote);
       const result = await body({ ...input, onEpoch, ...(onNote && { onNote }) }, stream);
       await answers.settled();

@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { copyFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { temporaryFolder } from "../checkpoint/support.js";
@@ -71,6 +71,23 @@ describe("evaluate", () => {
       /: the network takes rows of a table with the columns "a", "b", got images of 1 x 4 x 4 \(BAD_DATA\)$/,
     );
   });
+});
+
+test("predict says what the network takes, of a picture and of a table", async () => {
+  const images = imageFolder();
+  const picture = join(images, "train-images-idx3-ubyte");
+  copyFileSync(picture, join(cwd, "0.png"));
+  expect(await refused(["predict", "0.png", "--student", TEACHER], cwd, 1, "BAD_DATA")).toMatch(
+    /^0\.png: the network takes rows of a table with the columns "a", "b": expected /,
+  );
+  await succeed(["train-teacher", "--data", images, "--epochs", "1", "--no-report", "--out", "images"], cwd);
+  const student = join("images", "teacher.pth");
+  expect(await refused(["predict", "later.csv", "--student", student], cwd, 1, "BAD_DATA")).toMatch(
+    /^later\.csv: the network takes images of 1 x 4 x 4: expected /,
+  );
+  expect(
+    await refused(["predict", "later.csv", "--student", TEACHER, "--data", "later.csv"], cwd, 2, "BAD_ARGUMENT"),
+  ).toBe(`--data: ${TEACHER} was trained with inputs made otherwise, which it knows: leave --data out (BAD_ARGUMENT)`);
 });
 
 describe("a teacher", () => {

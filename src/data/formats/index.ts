@@ -2,6 +2,7 @@ import { basename, extname, parse, resolve } from "node:path";
 import { show, showList } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { badData, kindOf, listFiles, listFolders } from "../../files/index.js";
+import { samplesText } from "../preprocessing/adapt.js";
 import type { Preprocessing } from "../preprocessing/spec.js";
 import { cifar } from "./cifar.js";
 import { csvTable } from "./csv_table.js";
@@ -73,12 +74,10 @@ export async function readSamples(
   const readers = FORMATS.flatMap(({ samples }) => (samples?.accepts(spec) ? [samples] : []));
   const extension = extname(file).toLowerCase();
   const withExtension = (wanted: string) => readers.find(({ extensions }) => extensions.includes(wanted));
-  const reader = withExtension(extension) ?? withExtension("");
+  const own = withExtension(extension);
+  const isOther = own === undefined && FORMATS.some(({ samples }) => samples?.extensions.includes(extension));
+  const reader = own ?? (isOther ? undefined : withExtension(""));
   if (reader !== undefined) return reader.read(file, spec, options);
-  throw badData(file, `expected ${readers.map(({ help }) => help).join(" or ")}, with ${contentOf(spec)}`);
-}
-
-function contentOf(spec: Preprocessing): string {
-  if (spec.kind === "image") return `images of ${spec.channels} x ${spec.height} x ${spec.width}`;
-  return spec.kind === "values" ? `${spec.features} numbers a sample` : "rows of a table";
+  const helps = readers.map(({ help }) => help).join(" or ");
+  throw badData(file, `the network takes ${samplesText(spec)}: expected ${helps}`);
 }

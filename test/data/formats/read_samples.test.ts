@@ -62,7 +62,13 @@ describe("images", () => {
       "i",
       idx([1, 9, 13], new Uint8Array(117)),
       colour,
-      "expected a .npy file or a PNG, JPEG, WebP, BMP or GIF image, with images of 3 x 9 x 13",
+      "the network takes images of 3 x 9 x 13: expected a .npy file or a PNG, JPEG, WebP, BMP or GIF image",
+    ],
+    [
+      "rows.csv",
+      text("a,b\n1,2\n"),
+      grey,
+      "the network takes images of 1 x 9 x 13: expected an IDX file of images or a .npy file or a PNG, JPEG, WebP, BMP or GIF image",
     ],
     ["a.tif", text("II*\0ab"), grey, "not an IDX file: byte 0: expected 0000, got 4949"],
   ])("refused: %s", async (name, content, description, problem) => {
@@ -145,7 +151,7 @@ describe("values", () => {
   test.each<[string, Uint8Array, string]>([
     ["v.npy", npy([1, 3], new Float32Array(3)), "expected 2 values a sample, got 3"],
     ["v.npy", npy([1, 2, 2], new Uint8Array(4)), "expected numbers, got bytes"],
-    ["v.csv", text("1,2"), "expected a .npy file, with 2 numbers a sample"],
+    ["v.csv", text("1,2"), "the network takes 2 numbers a sample: expected a .npy file"],
   ])("refused: %s", async (name, content, problem) => {
     const file = put(name, content);
     expect(await refusal("BAD_DATA", () => readSamples(file, description))).toBe(`${file}: ${problem}`);
