@@ -4,11 +4,8 @@ import { DistilleryError } from "../errors.js";
 import { badData, openSliced, readHead, readWhole } from "../files/index.js";
 import { expectClassNames, indexRange } from "./dataset.js";
 import { CIFAR_VERSIONS, type Cifar, openCifar } from "./formats/cifar.js";
-import { isGzip } from "./formats/gzip.js";
-import { decodeIdx, streamImages } from "./formats/idx.js";
-import { decodeNpy } from "./formats/npy.js";
-import { toLabels } from "./formats/npy_labels.js";
-import { openNpyPair } from "./formats/numpy.js";
+import type { PairReader } from "./formats/format.js";
+import { FORMATS } from "./formats/index.js";
 import { expectChannels } from "./image_dataset.js";
 import { type RawPart, toDatasets } from "./raw_data.js";
 import type { Normalisation } from "./statistics.js";
@@ -92,28 +89,23 @@ async function openFiles(source: StreamedFiles): Promise<OpenedFiles> {
   return { part, path: paths[0], labelsAt: paths.join(", "), classes: CIFAR_VERSIONS[format].classes };
 }
 
-/** How a `.npy` file begins. */
-const NPY = 0x93;
-
-/** A pair of IDX or `.npy` files, distinguished by how the first begins. */
+/** A pair of files, each of the format that its first bytes say. */
 async function openPair(inputs: string, labels: string): Promise<RawPart> {
-  const head = readHead(await openSliced(inputs), 4);
-  const labelsOf = (rows: number) => readLabels(labels, rows);
-  if (head[0] === NPY) return openNpyPair(inputs, labelsOf);
-  if (head[0] === 0 || isGzip(head)) {
-    const rows = await streamImages(inputs);
-    return { rows, labels: await labelsOf(rows.length) };
-  }
-  const start = Buffer.from(head).toString("hex");
-  throw badData(inputs, `neither an IDX nor a .npy file: ${start === "" ? "it is empty" : `begins with ${start}`}`);
+  const part = await readerOf(inputs, readHead(await openSliced(inputs), HEAD)).openSamples(inputs);
+  const bytes = await readWhole(labels);
+  const { decodeLabels } = readerOf(labels, bytes.subarray(0, HEAD));
+  return { ...part, labels: await decodeLabels(bytes, labels, part.rows.length) };
 }
 
-async function readLabels(file: string, rows: number): Promise<Int32Array> {
-  const bytes = await readWhole(file);
-  if (bytes[0] === NPY) return toLabels(decodeNpy(bytes, file), rows, file);
-  const { data } = await decodeIdx(bytes, file, 1);
-  if (data.length !== rows) throw badData(file, `expected ${rows} labels, one a sample, got ${data.length}`);
-  return Int32Array.from(data);
+/** The bytes that say a format. */
+const HEAD = 4;
+
+function readerOf(file: string, head: Uint8Array): PairReader {
+  const readers = FORMATS.flatMap(({ pair }) => pair ?? []);
+  const found = readers.find((reader) => reader.begins(head));
+  if (found !== undefined) return found;
+  const start = head.length === 0 ? "it is empty" : `it begins with ${Buffer.from(head).toString("hex")}`;
+  throw badData(file, `expected ${readers.map(({ help }) => help).join(" or ")}: ${start}`);
 }
 
 function givenNumbers(

@@ -14,6 +14,8 @@ import { MAX_FILE_BYTES } from "./read.js";
 const MAX_ENTRIES = 65_536;
 const ZIP64_END = 56 + 20;
 const DEFLATE = 8;
+/** DEFLATE makes at most this many bytes of one. */
+const MAX_INFLATION = 1032;
 
 export type ZipEntries = ReadonlyMap<string, Uint8Array>;
 
@@ -23,6 +25,8 @@ interface ZipKind {
   readonly writer: string;
   /** Why compressed entries are refused; null: they are inflated. */
   readonly refuseCompressed: string | null;
+  /** What is wrong with inflating an entry to so many bytes; null: nothing. */
+  refuseSize?(bytes: number): string | null;
   /** The error for a problem of the archive. */
   fail(problem: string, cause?: unknown): Error;
   /** The names of the entries to read; throws for those that no wanted archive has, before any entry is read. */
@@ -89,11 +93,16 @@ async function readEntry(entry: Entry, bytes: Uint8Array, kind: ZipKind): Promis
   const compressed = compressionMethod !== 0 || compressedSize !== uncompressedSize;
   if (compressed && kind.refuseCompressed !== null) throw refuse(`is compressed, ${kind.refuseCompressed}`);
   if (compressed && compressionMethod !== DEFLATE) throw refuse("is compressed with another method than DEFLATE");
+  const tooLarge = compressed ? (kind.refuseSize?.(uncompressedSize) ?? null) : null;
+  if (tooLarge !== null) throw refuse(tooLarge);
   // Checks the header in front of the data, its place in the file, and that no other entry lies there.
   await (entry as FileEntry).getData(new Uint8ArrayWriter(), { checkOverlappingEntryOnly: true });
   const start = entry.localDirectory?.dataOffset ?? bytes.length;
   const stored = bytes.subarray(start, start + compressedSize);
   if (stored.length !== compressedSize) throw refuse("passes the end of the file");
+  if (compressed && uncompressedSize > MAX_INFLATION * compressedSize) {
+    throw refuse(`claims ${uncompressedSize} bytes, more than its ${compressedSize} can hold`);
+  }
   const data = compressed ? await inflate(stored, uncompressedSize, refuse) : stored;
   if (crc32(data) !== entry.crc32) throw refuse("is damaged: its checksum is wrong");
   return data;

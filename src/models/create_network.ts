@@ -10,6 +10,7 @@ import {
   parseExpression,
   type UserModules,
 } from "../registry/index.js";
+import { shortageOf } from "../shortage.js";
 import { withElementLimit } from "../tensor/element_limit.js";
 import { MODELS } from "./index.js";
 import { expectContext, type NetworkContext, type NetworkSpec } from "./network.js";
@@ -43,9 +44,22 @@ export function createNetwork(
   options: { modules?: UserModules; argument?: string } = {},
 ): Module {
   const { shape, classes } = expectContext(context);
-  const module = MODELS.resolve(network, { shape: [...shape], classes }, options);
+  const module = inMemory(shape, () => MODELS.resolve(network, { shape: [...shape], classes }, options));
   SPECS.set(module, { network: MODELS.canonical(network), shape: [...shape], classes });
   return module;
+}
+
+/** Says which inputs make a network's weights too large for memory. */
+function inMemory(shape: readonly number[], make: () => Module): Module {
+  try {
+    return make();
+  } catch (error) {
+    if (!(error instanceof RangeError) || shortageOf(error) === null) throw error;
+    const values = shape.reduce((product, length) => product * length, 1).toLocaleString("en-US");
+    const advice = "smaller images (--image-size), fewer columns (--drop-columns) or a smaller network";
+    const text = `network: its weights for samples of ${values} values do not fit into memory: use ${advice}`;
+    throw new DistilleryError("BAD_ARGUMENT", text, { cause: error });
+  }
 }
 
 /** The text of a network, and what it is made for; null if it was not made by {@link createNetwork} and is of no registered class. */

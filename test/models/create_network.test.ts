@@ -86,6 +86,16 @@ describe("what is none of them", () => {
 });
 
 describe("a network is made by its text", () => {
+  test.each([
+    ["teacher", [3, 8192, 8192], "201,326,592"],
+    ["mlp(hidden=[64])", [3, 8192, 8192], "201,326,592"],
+  ])("%s for samples of %j, whose weights fit into no memory", async (network, shape, values) => {
+    expect(await refusal("BAD_ARGUMENT", () => createNetwork(network, { shape, classes: 2 }))).toBe(
+      `network: its weights for samples of ${values} values do not fit into memory: use smaller images (--image-size), ` +
+        "fewer columns (--drop-columns) or a smaller network",
+    );
+  });
+
   const context = { shape: [5], classes: 3 };
 
   test.each([

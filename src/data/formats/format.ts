@@ -1,7 +1,7 @@
 import type { Tensor } from "../../tensor/tensor.js";
 import type { LoadDataOptions, ResolvedLoading } from "../load_options.js";
 import type { Preprocessing } from "../preprocessing/spec.js";
-import type { RawData } from "../raw_data.js";
+import type { RawData, RawPart } from "../raw_data.js";
 
 /**
  * A format of data sets. To add one, write a file with a `Format` and add it to `FORMATS`: detection, help texts and
@@ -19,6 +19,8 @@ export interface Format {
   detect(folder: Folder): boolean | Promise<boolean>;
   /** Opens a file or folder; with `stream` its values stay on the disk. */
   open(path: string, options: OpenOptions): Promise<RawData>;
+  /** How a pair of its files, samples and labels, is read, if it has such pairs. */
+  readonly pair?: PairReader;
   /** How new samples are read for `predict`, if they come in files of this format. */
   readonly samples?: SampleReader;
 }
@@ -36,6 +38,17 @@ export interface Folder {
 export interface OpenOptions extends Omit<ResolvedLoading, "testFraction" | "splitSeed"> {
   /** That of the network which the samples are for: a table is then encoded by it, and one class alone will do. */
   readonly preprocessing?: Preprocessing;
+}
+
+/** Reads a file of samples, which stay on the disk, and a file of their labels; each may be of a format of its own. */
+export interface PairReader {
+  /** What a file is, for errors: "an IDX file". */
+  readonly help: string;
+  /** Whether a file that begins with these four bytes is one. */
+  begins(head: Uint8Array): boolean;
+  openSamples(file: string): Promise<Omit<RawPart, "labels">>;
+  /** The labels in a file's bytes, one for each of `count` samples; `BAD_DATA` otherwise. */
+  decodeLabels(bytes: Uint8Array, file: string, count: number): Promise<Int32Array>;
 }
 
 /** How a file of new samples is read. */

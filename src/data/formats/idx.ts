@@ -41,6 +41,17 @@ export const idx: Format = {
     return { train, test, classes: train.labels.reduce((a, b) => Math.max(a, b)) + 1 };
   },
 
+  pair: {
+    help: "an IDX file",
+    begins: (head) => head[0] === 0 || isGzip(head),
+    openSamples: async (file) => ({ rows: await streamImages(file) }),
+    async decodeLabels(bytes, file, count) {
+      const { data } = await decodeIdx(bytes, file, 1);
+      if (data.length !== count) throw badData(file, `expected ${count} labels, one a sample, got ${data.length}`);
+      return Int32Array.from(data);
+    },
+  },
+
   samples: {
     help: "an IDX file of images",
     extensions: [""],
@@ -71,7 +82,7 @@ async function readImages(file: string): Promise<RowSource> {
 }
 
 /** The images of a file that stay there. */
-export async function streamImages(path: string): Promise<RowSource> {
+async function streamImages(path: string): Promise<RowSource> {
   const file = await openSliced(path);
   const head = readHead(file, 16);
   if (isGzip(head)) throw badData(path, "is gzipped: unpack it, only what is not compressed can be read in pieces");

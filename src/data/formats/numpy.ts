@@ -1,3 +1,4 @@
+import { freemem } from "node:os";
 import { basename, dirname, extname, join } from "node:path";
 import { showList } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
@@ -13,6 +14,9 @@ import { type NpyRows, streamRows, toRows } from "./npy_rows.js";
 
 /** The arrays of a data set: samples and labels for training, then for testing if they are there. */
 type Family = readonly [x: string, y: string, testX?: string, testY?: string];
+
+/** How a `.npy` file begins. */
+const MAGIC_BYTE = 0x93;
 
 /** The names that arrays go by. */
 const FAMILIES: readonly Family[] = [
@@ -49,6 +53,13 @@ export const numpy: Format = {
     if (isFolder) return openArrays(folderArrays(path, await listFiles(path), stream));
     const { arrays, family } = await familyOfFile(path, stream);
     return openArrays(arrays, family);
+  },
+
+  pair: {
+    help: "a .npy file",
+    begins: ([first]) => first === MAGIC_BYTE,
+    openSamples: async (file) => streamRows(await openNpyFile(file), file),
+    decodeLabels: async (bytes, file, count) => toLabels(decodeNpy(bytes, file), count, file),
   },
 
   samples: {
@@ -131,6 +142,7 @@ export async function openNpz(bytes: Uint8Array, file: string): Promise<NpzArchi
     readZip(bytes, {
       writer: "NumPy",
       refuseCompressed: null,
+      refuseSize,
       fail: (problem, cause) => badData(file, problem, cause),
       choose,
     });
@@ -145,6 +157,20 @@ export async function openNpz(bytes: Uint8Array, file: string): Promise<NpzArchi
   };
   return { names, read: (name) => decode(name, decodeNpy), readTexts: (name) => decode(name, decodeNpyTexts) };
 }
+
+/** The copies of an array that are in memory at once while it becomes samples. */
+const COPIES = 3;
+
+/** Refuses an array that does not fit into the memory that is free, before it is inflated. */
+function refuseSize(bytes: number): string | null {
+  // Node 20.13 and newer know the limit of a container.
+  const free = process.availableMemory?.() ?? freemem();
+  if (COPIES * bytes <= free) return null;
+  const needs = `takes ${gigabytes(COPIES * bytes)} to read, and ${gigabytes(free)} are free`;
+  return `inflates to ${gigabytes(bytes)}, which ${needs}: \`unzip\` makes .npy files of it, which stream (--stream) leaves on the disk`;
+}
+
+const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`;
 
 async function openArrays(arrays: Arrays, family = expectFamily(arrays)): Promise<RawData> {
   const [x, y, testX, testY] = family;
@@ -175,12 +201,6 @@ async function openPart(arrays: Arrays, x: string, y: string): Promise<RawPart> 
     throw badData(arrays.locationOf(x), `${text}; got bytes of shape [${shape}]`);
   }
   return { rows, labels: toLabels(await arrays.read(y), rows.length, arrays.locationOf(y)), isImage, isMatrix };
-}
-
-/** A pair of `.npy` files: samples, which stay on the disk, and labels. */
-export async function openNpyPair(x: string, readLabels: (rows: number) => Promise<Int32Array>): Promise<RawPart> {
-  const { rows, ...kind } = streamRows(await openNpyFile(x), x);
-  return { rows, labels: await readLabels(rows.length), ...kind };
 }
 
 /** The arrays that are the data; `BAD_DATA` with the names that were looked for. */

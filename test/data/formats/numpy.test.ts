@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { decodeNpy } from "../../../src/data/formats/npy.js";
 import { openNpz } from "../../../src/data/formats/numpy.js";
 import {
@@ -363,7 +363,10 @@ describe("refused", () => {
     );
   });
 
-  test("a bomb in an archive", async () => {
+  test.each([
+    [100, "inflates to more than the 100 bytes it claims"],
+    [10 ** 8, "claims 100000000 bytes, more than its 16320 can hold"],
+  ])("a bomb in an archive that claims %d bytes", async (claim, problem) => {
     const { deflateRawSync, crc32 } = await import("node:zlib");
     const { zipStored } = await import("../../../src/checkpoint/zip_writer.js");
     const packed = deflateRawSync(new Uint8Array(2 ** 24));
@@ -375,12 +378,23 @@ describe("refused", () => {
       const start = bytes.indexOf(head, 0, "latin1") + at;
       bytes.writeUInt16LE(8, start);
       bytes.writeUInt32LE(crc32(new Uint8Array(100)), start + 6);
-      bytes.writeUInt32LE(100, start + 14);
+      bytes.writeUInt32LE(claim, start + 14);
     }
     const { read } = await openNpz(Uint8Array.from(bytes), "x");
-    expect(await refusal("BAD_DATA", () => read("x"))).toBe(
-      'x: entry "x.npy" inflates to more than the 100 bytes it claims',
+    expect((await refusal("BAD_DATA", () => read("x"))).replace(`${packed.length} can`, "16320 can")).toBe(
+      `x: entry "x.npy" ${problem}`,
     );
+  });
+
+  test("an archive that inflates to more than the memory that is free", async () => {
+    const free = vi.spyOn(process, "availableMemory").mockReturnValue(100);
+    const { folder, sets } = load({ "c.npz": fixture("compressed.npz") }, "c.npz");
+    expect(await refusal("BAD_DATA", () => sets())).toMatch(
+      `${join(folder, "c.npz")}: entry "x_train.npy" inflates to 0.0 GB, which takes 0.0 GB to read, and 0.0 GB are free: ` +
+        "`unzip` makes .npy files of it, which stream (--stream) leaves on the disk",
+    );
+    free.mockReturnValue(1e9);
+    expect((await sets()).train.length).toBe(2);
   });
 
   test("Python's own pickles", async () => {
