@@ -6,6 +6,7 @@ import { ioError, readWhole, writeWhole } from "../files/index.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { badCheckpoint } from "./bad_checkpoint.js";
 import { fingerprint } from "./fingerprint.js";
+import { ageOf, namesIn } from "./run_folder.js";
 import { decodeSafetensors, encodeSafetensors, type Safetensors } from "./safetensors.js";
 
 const CHECKSUM = "checksum";
@@ -30,13 +31,19 @@ export class CheckpointFiles {
 
   /** Removes all, for a run that starts from its beginning. */
   remove(): void {
-    for (let age = 0; this.#delete(age) || age < this.keep; age++);
+    for (const age of this.#ages()) this.#delete(age);
+  }
+
+  /** Removes all but the newest, once that is written. */
+  async removeOlder(): Promise<void> {
+    await this.#writing;
+    for (const age of this.#ages()) if (age > 0) this.#delete(age);
   }
 
   /** The newest undamaged checkpoint, or null; `onDamage` is called for each damaged one that was skipped. */
   async newest(onDamage: (error: DistilleryError) => void): Promise<FoundCheckpoint | null> {
     const damages: DistilleryError[] = [];
-    for (let age = 0; ; age++) {
+    for (const age of this.#ages()) {
       const file = this.#path(age);
       try {
         const found = { ...verify(decodeSafetensors(await readWhole(file), file), file), file };
@@ -44,9 +51,8 @@ export class CheckpointFiles {
         return found;
       } catch (error) {
         if (!(error instanceof DistilleryError)) throw error;
-        if (error.code === "BAD_CHECKPOINT") damages.push(error);
-        else if (error.code !== "NOT_FOUND") throw error;
-        else if (age > 0) break;
+        if (error.code !== "BAD_CHECKPOINT") throw error;
+        damages.push(error);
       }
     }
     if (damages[0] !== undefined) throw damages[0];
@@ -90,28 +96,25 @@ export class CheckpointFiles {
       throw ioError("write", this.#path(0), error);
     }
     try {
-      for (let age = this.keep - 1; age > 1; age--) this.#rename(this.#path(age - 1), this.#path(age));
+      // Those that are there, not the numbers that could be.
+      const older = this.#ages().filter((age) => age > 0 && age < this.keep - 1);
+      for (const age of older.reverse()) renameSync(this.#path(age), this.#path(age + 1));
       renameSync(beside, this.#path(1));
     } catch (error) {
       throw ioError("write", this.#path(1), error);
     }
   }
 
-  #rename(from: string, to: string): void {
-    try {
-      renameSync(from, to);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-    }
+  /** The ages of the checkpoints that are there, the newest first. */
+  #ages(): number[] {
+    const ages = namesIn(this.folder).map(ageOf);
+    return ages.filter((age) => age !== null).sort((a, b) => a - b);
   }
 
-  /** Whether there was one. */
-  #delete(age: number): boolean {
+  #delete(age: number): void {
     try {
       rmSync(this.#path(age));
-      return true;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
       throw ioError("write", this.#path(age), error);
     }
   }

@@ -12,7 +12,8 @@ export {
   type ReadOptions,
 } from "./load.js";
 export { type LoadNetworkOptions, loadNetwork, modelMetadata } from "./load_network.js";
-export { lockFolder, type RunConfig, RunDirectory } from "./run_directory.js";
+export { expectReplaceable, type RunConfig, RunDirectory } from "./run_directory.js";
+export { isFileOfRun, lockFolder } from "./run_folder.js";
 export {
   decodeSafetensors,
   encodeSafetensors,

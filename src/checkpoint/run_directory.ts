@@ -1,11 +1,11 @@
-import { appendFileSync, mkdirSync, rmSync } from "node:fs";
+import { appendFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
-import { ioError, readWhole, writeWhole } from "../files/index.js";
-import { native } from "../native.js";
+import { ioError, kindOf, readWhole, writeWhole } from "../files/index.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { CheckpointFiles, type FoundCheckpoint } from "./checkpoint_files.js";
+import { CONFIG, lockFolder, METRICS } from "./run_folder.js";
 import { save } from "./save.js";
 
 /** What decides a run's numbers, as `config.json` keeps it: equal for two runs that end with the same bits. */
@@ -15,15 +15,13 @@ export type RunConfig = Readonly<Record<string, unknown>>;
 interface RunDirectoryOptions {
   /** Whether to continue the run in the folder. */
   resume: boolean;
+  /** Whether a run of another configuration may be replaced. */
+  overwrite: boolean;
   /** How many checkpoints are kept. */
   keep: number;
   /** Called with notes for the user. */
   onNote: (text: string) => void;
 }
-
-const CONFIG = "config.json";
-const METRICS = "metrics.jsonl";
-const LOCK = "run.lock";
 
 /**
  * The folder of one run: `config.json`, `metrics.jsonl` with a line an epoch, the checkpoints to resume from, and the
@@ -32,6 +30,8 @@ const LOCK = "run.lock";
  */
 export class RunDirectory {
   readonly #lock: { release(): void };
+  /** The configuration of a run that became longer. */
+  #extended: RunConfig | null = null;
 
   private constructor(
     readonly path: string,
@@ -45,16 +45,17 @@ export class RunDirectory {
    * Opens a folder for a run, with the checkpoint to continue from, or null if the run starts from its beginning: then
    * the checkpoints and metrics of an earlier run are removed.
    *
-   * @throws DistilleryError `IN_USE` if another run has the folder, `BAD_CONFIG` that names what differs if the run to
-   * be resumed was started with another configuration, `BAD_CHECKPOINT` if all its checkpoints are damaged.
+   * @throws DistilleryError as {@link lockFolder}; `BAD_CONFIG` that names what differs if the folder has a run with another
+   * configuration that is to be resumed or must not be replaced; `BAD_CHECKPOINT` if all its checkpoints are damaged.
    */
   static async open(
     path: string,
     config: RunConfig,
-    { resume, keep, onNote }: RunDirectoryOptions,
+    { resume, overwrite, keep, onNote }: RunDirectoryOptions,
   ): Promise<{ directory: RunDirectory; checkpoint: FoundCheckpoint | null }> {
     const directory = new RunDirectory(path, new CheckpointFiles(path, keep), lockFolder(path));
     try {
+      if (!resume && !overwrite) await expectReplaceable(path, config);
       const checkpoint = resume ? await directory.#resume(config, onNote) : null;
       if (checkpoint === null) await directory.#begin(config);
       return { directory, checkpoint };
@@ -64,8 +65,9 @@ export class RunDirectory {
     }
   }
 
-  /** Replaces `metrics.jsonl`. */
+  /** Replaces `metrics.jsonl`, once the run is known to go on; `config.json` says it if the run became longer. */
   async writeMetrics(lines: readonly unknown[]): Promise<void> {
+    if (this.#extended !== null) await writeConfig(this.path, this.#extended);
     await writeWhole(join(this.path, METRICS), lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
   }
 
@@ -99,9 +101,22 @@ export class RunDirectory {
 
   async #resume(config: RunConfig, onNote: (text: string) => void): Promise<FoundCheckpoint | null> {
     const checkpoint = await this.checkpoints.newest(({ message }) => onNote(`${message}: taking the one before`));
-    if (checkpoint === null) onNote(`${this.path}: nothing to resume, starting from the beginning`);
-    else refuseOther(this.path, await readConfig(join(this.path, CONFIG)), config);
-    return checkpoint;
+    if (checkpoint === null) {
+      onNote(`${this.path}: nothing to resume, starting from the beginning`);
+      return null;
+    }
+    const before = await readConfig(join(this.path, CONFIG));
+    const { epochs } = config;
+    if (isLonger(before, config)) {
+      const extended = [...((before.extended as unknown[] | undefined) ?? []), { epochs: before.epochs }];
+      this.#extended = { ...config, extended };
+      onNote(`${this.path}: ${before.epochs} epochs become ${epochs}, by the schedule of ${epochs} from here on`);
+      return checkpoint;
+    }
+    const changes = changesOf(before, config);
+    if (changes.length === 0) return checkpoint;
+    const text = `${this.path}: can't resume a run with another configuration: ${changes.join("; ")}`;
+    throw new DistilleryError("BAD_CONFIG", text);
   }
 
   async #begin(config: RunConfig): Promise<void> {
@@ -111,23 +126,12 @@ export class RunDirectory {
     } catch (error) {
       throw ioError("write", this.path, error);
     }
-    await writeWhole(join(this.path, CONFIG), `${JSON.stringify(config, null, 2)}\n`);
+    await writeConfig(this.path, config);
   }
 }
 
-/** Makes a folder and locks it for one run at a time; `IN_USE` if another one has it. */
-export function lockFolder(path: string): { release(): void } {
-  try {
-    mkdirSync(path, { recursive: true });
-  } catch (error) {
-    throw ioError("write", path, error);
-  }
-  const lock = native.lockFile(join(path, LOCK));
-  if (lock !== null) return lock;
-  throw new DistilleryError(
-    "IN_USE",
-    `${path}: another run is writing there: wait for its end or choose another folder`,
-  );
+async function writeConfig(path: string, config: RunConfig): Promise<void> {
+  await writeWhole(join(path, CONFIG), `${JSON.stringify(config, null, 2)}\n`);
 }
 
 async function readConfig(file: string): Promise<Record<string, unknown>> {
@@ -142,19 +146,48 @@ async function readConfig(file: string): Promise<Record<string, unknown>> {
   throw new DistilleryError("BAD_CONFIG", `${file}: expected a JSON object, got ${show(config)}`);
 }
 
-function refuseOther(path: string, before: Record<string, unknown>, now: RunConfig): void {
+/** Refuses to replace a run of another configuration. */
+export async function expectReplaceable(path: string, config: RunConfig): Promise<void> {
+  const file = join(path, CONFIG);
+  if ((await kindOf(file)) === null) return;
+  let changes: string[];
+  try {
+    changes = changesOf(await readConfig(file), config);
+  } catch (error) {
+    if (!(error instanceof DistilleryError) || error.code !== "BAD_CONFIG") throw error;
+    changes = [error.message];
+  }
+  if (changes.length === 0) return;
+  const more = changes.length > MAX_SHOWN ? "; ..." : "";
+  const text = `a run with other options is there: ${changes.slice(0, MAX_SHOWN).join("; ")}${more}`;
+  const advice =
+    "--overwrite replaces it (overwrite: true in a program), --resume goes on with it, or choose another folder";
+  throw new DistilleryError("BAD_CONFIG", `${path}: ${text}: ${advice}`);
+}
+
+const MAX_SHOWN = 3;
+
+/** Whether a configuration differs in nothing but more epochs. */
+function isLonger(before: Record<string, unknown>, now: RunConfig): boolean {
+  const [from, to] = [before.epochs, now.epochs];
+  return (
+    typeof from === "number" &&
+    typeof to === "number" &&
+    to > from &&
+    changesOf({ ...before, epochs: to }, now).length === 0
+  );
+}
+
+/** What differs between two configurations, in words. */
+function changesOf(before: Record<string, unknown>, now: RunConfig): string[] {
   const names = new Set([...Object.keys(before), ...Object.keys(now)]);
   // Paths may change: the hashes beside them say whether the content is the same.
   names.delete("userOptions");
+  names.delete("extended");
   const differing = [...names].filter((name) => JSON.stringify(before[name]) !== JSON.stringify(now[name]));
-  if (differing.length === 0) return;
   // The options that the user wrote, if those explain the rest.
   const said = differing.filter((name) => !name.endsWith("Hash"));
-  const changes = (said.length > 0 ? said : differing).map(
+  return (said.length > 0 ? said : differing).map(
     (name) => `${name} was ${JSON.stringify(before[name])}, is ${JSON.stringify(now[name])}`,
-  );
-  throw new DistilleryError(
-    "BAD_CONFIG",
-    `${path}: can't resume a run with another configuration: ${changes.join("; ")}`,
   );
 }

@@ -44,10 +44,17 @@ export function reportFailure(error: unknown, debug: boolean): void {
 }
 
 function oneLine(thrown: unknown): string {
-  const error = shortageOf(thrown) ?? fromUserCode(thrown) ?? thrown;
+  const error = lostFolder(thrown) ?? shortageOf(thrown) ?? fromUserCode(thrown) ?? thrown;
   const text = (error instanceof Error ? error.message : String(error)).replaceAll(/\s*\n\s*/g, " ");
   if (!(error instanceof DistilleryError)) return `distillery: unexpected failure, please report it: ${text}`;
   return isAbort(error) ? `distillery: ${text}` : `distillery: ${text} (${error.code})`;
+}
+
+/** The error of a working folder that was removed, which Node.js tells by a call of the system. */
+function lostFolder(error: unknown): DistilleryError | null {
+  if ((error as NodeJS.ErrnoException | null)?.syscall !== "uv_cwd") return null;
+  const text = "the working folder is gone: change to one that exists";
+  return new DistilleryError("IO_ERROR", text, { cause: error });
 }
 
 function isAbort(error: unknown): boolean {

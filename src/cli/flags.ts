@@ -22,6 +22,7 @@ export interface ShowFlags {
 export interface TrainingFlags extends ShowFlags {
   config?: string;
   resume?: boolean;
+  overwrite?: boolean;
   dryRun?: boolean;
 }
 
@@ -204,7 +205,8 @@ export function addShowing(command: Command, json = "print JSON lines"): Command
 export function addRunning(command: Command): Command {
   addGroup(command, RUNNING, {
     "--config <file>": "options from a .json or .yaml file; flags take precedence",
-    "--resume": "resume from the checkpoint in --out",
+    "--resume": "resume from the checkpoint in --out; with more --epochs also a finished run",
+    "--overwrite": "replace a run of other options in --out",
     "--dry-run": "say what would be trained, and what it takes; write nothing",
     "--quiet": "print nothing but failures",
   });

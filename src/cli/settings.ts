@@ -13,6 +13,7 @@ import { DistilleryError } from "../errors.js";
 import { withLogFile } from "../log/index.js";
 import { EXIT, errorBoundary, UsageError } from "./error_boundary.js";
 import { flagOf, type ShowFlags } from "./flags.js";
+import { expectOutputs } from "./outputs.js";
 import { printError } from "./terminal.js";
 
 /** What a command runs with. */
@@ -31,7 +32,12 @@ export function configured<C extends ConfigName, F extends ShowFlags>(
   body: (settings: Settings<C>, flags: F) => Promise<unknown>,
 ): (flags: F) => Promise<void> {
   return errorBoundary(async (flags) => {
-    const settings = await settingsOf(command, { ...flags } as Record<string, unknown>);
+    const given = { ...flags } as Record<string, unknown>;
+    const settings = await settingsOf(command, given);
+    if (given.resume === true && given.overwrite === true) {
+      throw new UsageError("--overwrite: --resume goes on with the run that it would replace: give one of the two");
+    }
+    expectOutputs(settings.config, given.config as string | undefined);
     const run = errorBoundary<F>(async (flags) => void (await body(settings, flags)));
     const { logFile } = settings.config;
     if (logFile === false) await run(flags);

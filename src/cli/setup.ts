@@ -233,12 +233,12 @@ export function withTeacherNetwork<
 /** How a training command's run is kept, by its configuration. */
 export async function controlsOf<C extends RunName>(
   { config, userOptions }: Settings<C>,
-  { resume = false }: TrainingFlags,
+  { resume = false, overwrite = false }: TrainingFlags,
 ): Promise<RunControls> {
   const { out, checkpointEvery, keepCheckpoints } = config;
   return {
     out,
-    resume,
+    ...{ resume, overwrite },
     ...(checkpointEvery !== undefined && { checkpointEvery }),
     keepCheckpoints,
     metadata: await runMetadata(config, userOptions),

@@ -65,12 +65,11 @@ export async function compare({
   const experiment = parseExperiment(input);
   const losses = lossesOf(experiment, given);
   const trials = seeds.flatMap((seed) => studentsOf(seed, experiment, losses));
-  const { out, resume } = experiment.controls;
   const runs = [...trials.map(({ name }) => name), TEACHER];
   const { classes } = experiment.task.data;
   const described = given?.map((loss) => describeLoss(loss, classes));
   const config = describeConfig("compare", experiment, { seeds, ...(described && { losses: described }) });
-  return withExperimentDirectory({ out, resume, runs, config, result: "compare.json" }, () =>
+  return withExperimentDirectory({ controls: experiment.controls, runs, config, result: "compare.json" }, () =>
     comparison(experiment, { seeds, losses, trials, config }),
   );
 }

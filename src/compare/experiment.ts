@@ -1,7 +1,7 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Answers } from "../answers.js";
-import { CheckpointFiles, lockFolder } from "../checkpoint/index.js";
+import { CheckpointFiles, expectReplaceable, lockFolder } from "../checkpoint/index.js";
 import { expectInteger, expectNumber, show } from "../checks.js";
 import { expectDataset } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
@@ -71,6 +71,8 @@ export interface ExperimentControls {
   out: string;
   /** Whether runs in `out` are resumed, and finished ones are kept. */
   resume?: boolean;
+  /** Whether an experiment with other options in `out` is replaced; default: it is refused. */
+  overwrite?: boolean;
   /** What `config.json` keeps beside the options. */
   metadata?: Readonly<Record<string, unknown>>;
   /** Trains side by side in processes; default: one run after the other, here. The figures are the same. */
@@ -102,7 +104,7 @@ export interface Experiment {
   /** Parameters of the teacher divided by those of the student. */
   teacherRatio: number;
   controls: ExperimentControls &
-    Required<Pick<ExperimentControls, "resume" | "signal" | "onProgress" | "onTrial" | "onNote">> & {
+    Required<Pick<ExperimentControls, "resume" | "overwrite" | "signal" | "onProgress" | "onTrial" | "onNote">> & {
       /** What the callbacks answer. */
       answers: Answers;
     };
@@ -111,7 +113,19 @@ export interface Experiment {
 /** Checks what both have in common. */
 export function parseExperiment(input: ExperimentInput): Experiment {
   const { teacher, student, data, validation, test, ...more } = input;
-  const { out, resume, metadata, workers, signal, onProgress, onTrial, onNote, loss = null, ...rest } = more;
+  const {
+    out,
+    resume = false,
+    overwrite = false,
+    metadata,
+    workers,
+    signal,
+    onProgress,
+    onTrial,
+    onNote,
+    loss = null,
+    ...rest
+  } = more;
   const options = resolveOptions(distillationSchema, rest);
   if (options.teacherMode === "train") {
     throw new DistilleryError("BAD_ARGUMENT", 'teacherMode: expected "eval": the students are to get the same logits');
@@ -133,7 +147,7 @@ export function parseExperiment(input: ExperimentInput): Experiment {
   return {
     ...{ task, test, options, loss, teacherRatio: ratioOf(task) },
     controls: {
-      ...{ out, resume: resume ?? false, signal: signal ?? new AbortController().signal },
+      ...{ out, resume, overwrite, signal: signal ?? new AbortController().signal },
       ...(metadata && { metadata }),
       ...(workers && { workers }),
       answers,
@@ -236,8 +250,7 @@ export function describeConfig(
 
 /** The contents of an experiment's folder. */
 interface FolderContents {
-  out: string;
-  resume: boolean;
+  controls: Experiment["controls"];
   /** The runs' folders below it. */
   runs: readonly string[];
   /** Written as `config.json`. */
@@ -251,10 +264,12 @@ interface FolderContents {
  * checkpoints are removed first.
  */
 export async function withExperimentDirectory<T>(contents: FolderContents, body: () => Promise<T>): Promise<T> {
-  const { out, resume, runs, config, result: name } = contents;
+  const { controls, runs, config, result: name } = contents;
+  const { out, resume, overwrite } = controls;
   const lock = lockFolder(out);
   try {
     if (!resume) {
+      if (!overwrite) await expectReplaceable(out, config);
       for (const run of runs) new CheckpointFiles(join(out, run), 2).remove();
       await remove(join(out, name));
     }

@@ -50,10 +50,9 @@ export async function sweep(input: SweepInput): Promise<SweepResult> {
   const { grid, experiment } = readSweep(input);
   const points = grid.temperatures.flatMap((temperature) => grid.alphas.map((alpha) => ({ temperature, alpha })));
   const trials = points.map((point) => trialOf(experiment, point, grid.seed));
-  const { out, resume } = experiment.controls;
   const runs = [...trials.map(({ name }) => name), TEACHER];
   const { temperature: _, alpha: __, ...config } = describeConfig("sweep", experiment, { ...grid });
-  return withExperimentDirectory({ out, resume, runs, config, result: "sweep.json" }, () =>
+  return withExperimentDirectory({ controls: experiment.controls, runs, config, result: "sweep.json" }, () =>
     swept(experiment, { grid, points, trials, config }),
   );
 }

@@ -1,8 +1,7 @@
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { save } from "../checkpoint/index.js";
 import type { Dataset } from "../data/index.js";
-import { ioError } from "../files/index.js";
+import { makeFolder } from "../files/index.js";
 import { networkMetadata } from "../models/create_network.js";
 import { recordMetadata, recordOf } from "../models/training_record.js";
 import type { Module } from "../nn/module.js";
@@ -57,9 +56,7 @@ export async function trainOrTakeTeacher(task: SplitTask, training: TeacherTrain
 }
 
 async function keepTrained(module: Module, folder: string): Promise<TrainedTeacher> {
-  await mkdir(folder, { recursive: true }).catch((error: unknown) => {
-    throw ioError("write", folder, error, "folder");
-  });
+  makeFolder(folder);
   const file = join(folder, "teacher.safetensors");
   const record = recordOf(module);
   await save(module.stateDict(), file, {

@@ -1,3 +1,4 @@
+import { homedir } from "node:os";
 import * as v from "valibot";
 import { show } from "../checks.js";
 import { MOST_SEEDS, SEEDS, SWEEP_DEFAULTS } from "../compare/options.js";
@@ -34,13 +35,19 @@ function text(what: string) {
   );
 }
 
+/** A path: `~` is the home folder, also where no shell sees it. */
+const atHome = <T>(given: T) =>
+  typeof given === "string" && /^~(?=\/|$)/.test(given) ? homedir() + given.slice(1) : given;
+const path = (what: string) => v.pipe(text(what), v.transform(atHome));
+
 /** A file or folder, or whether the default one is used. */
-const pathOrFlag = (what: string) => v.union([v.boolean(), text(what)], expected(`true, false or ${what}`));
-const folder = (usual: string) => v.optional(text("a folder"), usual);
+const pathOrFlag = (what: string) =>
+  v.pipe(v.union([v.boolean(), text(what)], expected(`true, false or ${what}`)), v.transform(atHome));
+const folder = (usual: string) => v.optional(path("a folder"), usual);
 const files = () =>
   v.optional(
     v.lazy(
-      (value) => (Array.isArray(value) ? list(text("a file"), "a file, or a list of files") : text("a file")) as Files,
+      (value) => (Array.isArray(value) ? list(path("a file"), "a file, or a list of files") : path("a file")) as Files,
     ),
   );
 type Files = v.GenericSchema<string | string[]>;
@@ -73,7 +80,7 @@ const schedule = v.lazy(
 /** Which samples there are: the data, how they are read, what is held out for testing, the random stream. */
 const DATA = {
   /** `synthetic`, the name of a built-in data set, a folder or a file. */
-  data: v.optional(text("a data set's name, folder or file"), "synthetic"),
+  data: v.optional(path("a data set's name, folder or file"), "synthetic"),
   ...loadSchema.entries,
   seed: v.optional(integer(0), 0),
   /** Default: the cores. */

@@ -1,6 +1,6 @@
-import { appendFileSync, closeSync, fsyncSync, mkdirSync, openSync } from "node:fs";
+import { appendFileSync, closeSync, fsyncSync, openSync } from "node:fs";
 import { dirname } from "node:path";
-import { ioError, writeWhole } from "../files/index.js";
+import { ioError, makeFolder, writeWhole } from "../files/index.js";
 
 /** A file whose beginning is written whole or not at all, and that is then appended to. Every failure is `IO_ERROR` with its path. */
 export class AppendFile {
@@ -15,7 +15,7 @@ export class AppendFile {
 
   /** Replaces the file with its beginning; the folder is made. */
   static async begin(path: string, start: Uint8Array | string): Promise<AppendFile> {
-    writing(path, () => mkdirSync(dirname(path), { recursive: true }));
+    makeFolder(dirname(path), path);
     await writeWhole(path, start);
     return new AppendFile(
       path,

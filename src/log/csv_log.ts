@@ -19,14 +19,17 @@ export function csvLog(file: string): MetricsLog {
     const values = flattenRecord(record);
     return line(columns.map((name) => values[name] ?? ""));
   };
-  return new FileMetricsLog({
-    async start(history) {
-      columns = columnsOf(history);
-      return { path, data: history.length === 0 ? "" : line(columns) + history.map(row).join("") };
+  return new FileMetricsLog(
+    {
+      async start(history) {
+        columns = columnsOf(history);
+        return { path, data: history.length === 0 ? "" : line(columns) + history.map(row).join("") };
+      },
+      added: (record) =>
+        Object.keys(flattenRecord(record)).every((name) => columns.includes(name)) ? row(record) : null,
     },
-    added: (record) =>
-      Object.keys(flattenRecord(record)).every((name) => columns.includes(name)) ? row(record) : null,
-  });
+    path,
+  );
 }
 
 /** The names of all records, in the order of a record. */

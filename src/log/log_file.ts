@@ -1,7 +1,7 @@
-import { closeSync, mkdirSync, openSync, statSync, writeSync } from "node:fs";
+import { closeSync, openSync, statSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { DistilleryError } from "../errors.js";
-import { ioError } from "../files/index.js";
+import { ioError, makeFolder } from "../files/index.js";
 import { printable } from "./printable.js";
 
 /** Where the script's helper sends what a run prints. */
@@ -51,7 +51,7 @@ function sayFailure({ message }: DistilleryError): void {
 
 function open(file: string): number {
   try {
-    mkdirSync(dirname(file), { recursive: true });
+    makeFolder(dirname(file), file);
     // It would wait for a reader, and for a slow one again and again.
     if (statSync(file, { throwIfNoEntry: false })?.isFIFO()) {
       throw new DistilleryError("IO_ERROR", `${file}: is a pipe, not a file: pipe the output itself, as 2>&1 | tee`);

@@ -5,6 +5,8 @@ import { type EpochRecord, expectRecord } from "./epoch_record.js";
 
 /** Another place for a run's metrics, beside `metrics.jsonl`: each epoch is there exactly once. */
 export interface MetricsLog {
+  /** The file that it writes, if it is always the same one: a run refuses one of its own. */
+  readonly path?: string;
   /** Starts anew with the epochs that a resumed run made before, or with none. */
   begin(history: readonly EpochRecord[]): void | Promise<void>;
   /** Adds an epoch. */
@@ -28,7 +30,10 @@ export class FileMetricsLog implements MetricsLog {
   #file: AppendFile | null = null;
   #history: EpochRecord[] = [];
 
-  constructor(private readonly format: LogFormat) {}
+  constructor(
+    private readonly format: LogFormat,
+    readonly path?: string,
+  ) {}
 
   async begin(history: readonly EpochRecord[]): Promise<void> {
     if (!Array.isArray(history)) {

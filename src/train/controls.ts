@@ -27,8 +27,10 @@ export interface RunResult {
 export interface RunControls {
   /** The folder for configuration, metrics, checkpoints and the weights at the end; without it nothing is written. */
   out?: string;
-  /** Whether to continue the run in `out`, if there is one. */
+  /** Whether to continue the run in `out`, if there is one; with more `epochs` also a finished one. */
   resume?: boolean;
+  /** Whether a run with other options in `out` is replaced; default: it is refused. */
+  overwrite?: boolean;
   /** Epochs, or steps, between checkpoints; default: every epoch, but at most one a second. */
   checkpointEvery?: number | { steps: number };
   /** How many checkpoints are kept, the newest included; default 2. */
@@ -63,6 +65,7 @@ const LOG = "{ begin, epoch, close }, as tensorBoardLog(folder) gives";
 const CONTROLS: Readonly<Record<keyof RunControls, Check>> = {
   out: [(value) => typeof value === "string" && value !== "", "a folder"],
   resume: [(value) => typeof value === "boolean", "true or false"],
+  overwrite: [(value) => typeof value === "boolean", "true or false"],
   checkpointEvery: [(value) => typeof value === "number" || "steps" in Object(value), "a number, or { steps }"],
   keepCheckpoints: [(value) => typeof value === "number", "a number"],
   metadata: [(value) => typeof value === "object" && value !== null && !Array.isArray(value), "an object"],

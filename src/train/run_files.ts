@@ -1,4 +1,5 @@
-import { type FoundCheckpoint, type RunConfig, RunDirectory } from "../checkpoint/index.js";
+import { type FoundCheckpoint, isFileOfRun, type RunConfig, RunDirectory } from "../checkpoint/index.js";
+import { DistilleryError } from "../errors.js";
 import { type EpochRecord, flattenRecord } from "../log/epoch_record.js";
 import type { MetricsLog } from "../log/metrics_log.js";
 import { networkMetadata } from "../models/create_network.js";
@@ -25,11 +26,16 @@ export class RunFiles {
 
   /** Opens them, with the checkpoint to resume from; null if the run starts from its beginning. */
   static async open(
-    { out, resume = false, checkpointEvery, keepCheckpoints = DEFAULT_KEPT, logs = [], onNote = () => {} }: RunControls,
+    controls: RunControls,
     config: () => RunConfig,
   ): Promise<{ files: RunFiles; checkpoint: FoundCheckpoint | null }> {
+    const { out, resume = false, overwrite = false, checkpointEvery, logs = [], onNote = () => {} } = controls;
     if (out === undefined) return { files: new RunFiles(null, checkpointEvery, logs), checkpoint: null };
-    const options = { resume, keep: keepCheckpoints, onNote };
+    for (const [i, { path }] of logs.entries()) {
+      if (path === undefined || !isFileOfRun(path, out)) continue;
+      throw new DistilleryError("BAD_ARGUMENT", `logs[${i}]: ${path} is a file of the run itself: give another name`);
+    }
+    const options = { resume, overwrite, keep: controls.keepCheckpoints ?? DEFAULT_KEPT, onNote };
     const { directory, checkpoint } = await RunDirectory.open(out, config(), options);
     return { files: new RunFiles(directory, checkpointEvery, logs), checkpoint };
   }

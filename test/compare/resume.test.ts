@@ -122,7 +122,8 @@ describe("going on with other options is refused", () => {
     const [whole, out] = [newRun(), newRun()];
     await compare(compareInput(out, { lr: 0.02 }));
     expect(existsSync(join(out, "compare.json"))).toBe(true);
-    await stopAfter(2 * STEPS, (more) => compare(compareInput(out, more)));
+    await failure(compare(compareInput(out)), "BAD_CONFIG");
+    await stopAfter(2 * STEPS, (more) => compare(compareInput(out, { ...more, overwrite: true })));
     expect(existsSync(join(out, "compare.json"))).toBe(false);
     const result = await compare(compareInput(out, { resume: true }));
     expect(timeless(result, out)).toEqual(timeless(await compare(compareInput(whole)), whole));

@@ -1,4 +1,5 @@
 import { writeFileSync } from "node:fs";
+import { homedir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { defineConfig, readConfig } from "../../src/config/index.js";
@@ -112,5 +113,13 @@ describe("mistakes", () => {
     expect(await refusedBy("BAD_CONFIG", () => readConfig("distill", file))).toBe(
       "teacher: needed with data rows; `distillery train-teacher` makes one",
     );
+  });
+});
+
+test("~ is the home folder, where it stands for one", () => {
+  const given = { data: "~/a.csv", out: "~", csv: "~/x/m.csv", logFile: "~other/log", tensorboard: "a/~" };
+  expect(defineConfig("train-teacher", given)).toMatchObject({
+    ...{ data: join(homedir(), "a.csv"), out: homedir(), csv: join(homedir(), "x", "m.csv") },
+    ...{ logFile: "~other/log", tensorboard: "a/~" },
   });
 });

@@ -109,7 +109,7 @@ describe("one run a folder", () => {
 
   test("a run that failed lets go", async () => {
     const out = await stopped("let go", 5);
-    await failure(start({ out, resume: true, epochs: 4 }).done, "BAD_CONFIG");
+    await failure(start({ out, resume: true, lr: 0.5 }).done, "BAD_CONFIG");
     await start({ out, resume: true }).done;
   });
 });

@@ -1,9 +1,9 @@
-import { mkdir, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Answers } from "../../answers.js";
 import { expectOptions, show } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
-import { ioError } from "../../files/index.js";
+import { makeFolder } from "../../files/index.js";
 import { native } from "../../native.js";
 import type { DatasetInfo, PublicFile } from "./catalog.js";
 import { type FetchOptions, fetchFile } from "./fetch_file.js";
@@ -69,9 +69,7 @@ export async function download(
   const location = await locate(name, info);
   const folder = cachedAt(name);
   if (location !== null && (location.folder !== folder || isWhole(location))) return wholeSet(name, info, location);
-  await mkdir(folder, { recursive: true }).catch((error: unknown) => {
-    throw ioError("write", folder, error, "folder");
-  });
+  makeFolder(folder);
   const lock = native.lockFile(join(folder, LOCK));
   if (lock === null) {
     throw new DistilleryError("IN_USE", `${folder}: another process downloads it: wait for its end, then try again`);

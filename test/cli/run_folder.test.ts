@@ -1,0 +1,46 @@
+import { spawn } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { fixture, temporaryFolder } from "../checkpoint/support.js";
+import { ended, MAIN, newFolder, refused, succeed } from "./support.js";
+
+const temporary = temporaryFolder();
+
+test.skipIf(process.platform === "win32")("a working folder that is gone: one line, at once", async () => {
+  const script = `rmdir "$PWD" && exec "${process.execPath}" "${MAIN}" distill --epochs 1`;
+  const child = spawn("sh", ["-c", script], { cwd: newFolder(temporary), stdio: ["ignore", "pipe", "pipe"] });
+  const { code, stderr } = await ended(child);
+  expect([code, stderr]).toEqual([1, "distillery: the working folder is gone: change to one that exists (IO_ERROR)\n"]);
+});
+
+test("logs onto the run's own files, onto what is read, and both on one: usage", async () => {
+  const cwd = newFolder(temporary);
+  writeFileSync(join(cwd, "a.csv"), "a,label\n1,x\n2,y\n");
+  const own = await refused(["distill", "--csv", "r/metrics.jsonl", "--out", "r"], cwd, 2, "BAD_ARGUMENT");
+  expect(own).toContain("--csv: r/metrics.jsonl is the file that the run itself writes: give another name");
+  const read = await refused(["train-teacher", "--data", "a.csv", "--log-file", "./a.csv"], cwd, 2, "BAD_ARGUMENT");
+  expect(read).toContain("--log-file: ./a.csv is the file that --data names: give another name");
+  const both = await refused(["distill", "--csv", "x", "--log-file", "x"], cwd, 2, "BAD_ARGUMENT");
+  expect(both).toContain("--log-file: x is the file that --csv names");
+});
+
+test("--overwrite replaces a run of other options, and is not for --resume", async () => {
+  const cwd = newFolder(temporary);
+  const run = (...more: string[]) => ["distill", "--no-report", "--quiet", "--out", "r", ...more];
+  await succeed(run("--epochs", "1"), cwd);
+  expect(await refused(run("--epochs", "2"), cwd, 1, "BAD_CONFIG")).toContain(
+    "epochs was 1, is 2: --overwrite replaces",
+  );
+  await succeed(run("--epochs", "2", "--overwrite"), cwd);
+  await refused(run("--resume", "--overwrite"), cwd, 2, "BAD_ARGUMENT");
+});
+
+test("--key and --strip-prefix", async () => {
+  const cwd = newFolder(temporary);
+  const two = fixture("found/two.pth");
+  expect(await refused(["inspect", two], cwd, 1, "BAD_CHECKPOINT")).toContain("on the command line --key model");
+  expect(await succeed(["inspect", two, "--key", "model_ema"], cwd)).toContain("29 parameters");
+  const stripped = await succeed(["inspect", fixture("found/backbone.pth"), "--strip-prefix", "backbone."], cwd);
+  expect(stripped).toMatch(/^fc1\.weight /m);
+});

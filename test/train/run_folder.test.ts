@@ -1,0 +1,165 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { makeFolder } from "../../src/files/index.js";
+import { csvLog, trainTeacher } from "../../src/index.js";
+import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { BATCH, type Options, setting, start } from "./support.js";
+
+const folder = temporaryFolder();
+const configOf = (out: string) => JSON.parse(readFileSync(join(out, "config.json"), "utf8")) as Record<string, unknown>;
+const isWindows = process.platform === "win32";
+let count = 0;
+
+/** A folder with a finished run of one epoch. */
+async function finished(options: Options = {}): Promise<string> {
+  const out = join(folder, `run-${count++}`);
+  await start({ epochs: 1, ...options, out }).done;
+  return out;
+}
+
+describe("a run where another one is", () => {
+  test("of the same options begins anew", async () => {
+    const out = await finished();
+    await start({ epochs: 1, out }).done;
+  });
+
+  test("of other options is refused, with what differs, and nothing changes", async () => {
+    const out = await finished();
+    const before = readdirSync(out).map((name) => [name, readFileSync(join(out, name))]);
+    const { message } = await failure(start({ epochs: 1, lr: 0.5, out }).done, "BAD_CONFIG");
+    expect(message).toBe(
+      `${out}: a run with other options is there: lr was 0.01, is 0.5: --overwrite replaces it (overwrite: true in a ` +
+        "program), --resume goes on with it, or choose another folder",
+    );
+    expect(readdirSync(out).map((name) => [name, readFileSync(join(out, name))])).toEqual(before);
+    await start({ epochs: 1, lr: 0.5, out, overwrite: true }).done;
+    expect(configOf(out).lr).toBe(0.5);
+  });
+
+  test("of another command, or with a configuration that is damaged", async () => {
+    const out = await finished();
+    const { data, teacher: model } = setting();
+    const run = () => trainTeacher({ model: model.unfreeze(), data, epochs: 1, batchSize: BATCH, out });
+    expect((await failure(run(), "BAD_CONFIG")).message).toContain('command was "distill", is "train-teacher"');
+    writeFileSync(join(out, "config.json"), "{");
+    expect((await failure(run(), "BAD_CONFIG")).message).toContain("is not JSON: --overwrite replaces it");
+  });
+});
+
+describe("a finished run goes on", () => {
+  test("with more epochs, said in config.json, and resumes as such to the bit", async () => {
+    const notes: string[] = [];
+    const schedule = "constant";
+    const out = await finished({ schedule });
+    const longer = { schedule, epochs: 3, resume: true, onNote: (text: string) => notes.push(text) };
+    const controller = new AbortController();
+    const stop: Options = { signal: controller.signal, onStep: ({ step }) => step === 6 && controller.abort() };
+    await failure(start({ ...longer, ...stop, out }).done, "ABORTED");
+    expect(notes[0]).toBe(`${out}: 1 epochs become 3, by the schedule of 3 from here on`);
+    expect(configOf(out)).toMatchObject({ epochs: 3, extended: [{ epochs: 1 }] });
+    const end = await start({ ...longer, out }).end;
+    // A constant rate does not depend on the number of epochs: the run is the one that had three from its beginning.
+    const whole = await start({ schedule, epochs: 3 }).end;
+    expect(end).toEqual({
+      ...whole,
+      history: whole.history.map((record, i) => (i === 0 ? { ...record, epochs: 1 } : record)),
+    });
+  });
+
+  test("not with fewer epochs, and not with other options too", async () => {
+    const out = await finished({ epochs: 2 });
+    expect((await failure(start({ epochs: 1, out, resume: true }).done, "BAD_CONFIG")).message).toContain(
+      "epochs was 2, is 1",
+    );
+    const { message } = await failure(start({ epochs: 3, lr: 0.5, out, resume: true }).done, "BAD_CONFIG");
+    expect(message).toContain("epochs was 2, is 3; lr was 0.01, is 0.5");
+  });
+});
+
+describe("a folder that is no place for a run", () => {
+  test("one that holds other things and no run; one with weights and a module is", async () => {
+    const out = join(folder, "others");
+    mkdirSync(join(out, "src"), { recursive: true });
+    const { message } = await failure(start({ epochs: 1, out }).done, "BAD_ARGUMENT");
+    expect(message).toBe(`${out}: holds other things, as "src", and no run: choose a folder of its own`);
+    expect(readdirSync(out)).toEqual(["src"]);
+    rmSync(join(out, "src"), { recursive: true });
+    for (const name of [".gitkeep", "teacher.pth", "loss.mjs"]) writeFileSync(join(out, name), "");
+    await start({ epochs: 1, out }).done;
+  });
+
+  test("one inside of another run's", async () => {
+    const out = await finished();
+    const { message } = await failure(start({ epochs: 1, out: join(out, "a", "b") }).done, "BAD_ARGUMENT");
+    expect(message).toBe(`${join(out, "a", "b")}: lies in the folder of another run, ${out}: choose another`);
+    expect(existsSync(join(out, "a"))).toBe(false);
+  });
+
+  test.skipIf(process.platform !== "linux")("one that the system does not make: one line, at once", async () => {
+    const { message } = await failure(start({ epochs: 1, out: "/proc/x/y" }).done, "IO_ERROR");
+    expect(message).toBe("/proc/x/y: the system makes no folder there: choose another");
+  });
+
+  test.skipIf(isWindows)("a pipe as run.lock or metrics.jsonl: one line, at once", async () => {
+    for (const name of ["run.lock", "metrics.jsonl"]) {
+      const out = join(folder, `pipe-${name}`);
+      mkdirSync(out);
+      execFileSync("mkfifo", [join(out, name)]);
+      expect((await failure(start({ epochs: 1, out }).done, "IO_ERROR")).message).toContain(
+        `${join(out, name)}: expected a file of a run, found a pipe`,
+      );
+    }
+  });
+
+  test("makeFolder makes those above, through links, and names the file in its way", () => {
+    const path = join(folder, "one", "two", "three");
+    makeFolder(path);
+    makeFolder(path);
+    expect(existsSync(path)).toBe(true);
+    if (!isWindows) {
+      symlinkSync(join(folder, "one"), join(folder, "link"));
+      makeFolder(join(folder, "link", "four"));
+      expect(existsSync(join(folder, "one", "four"))).toBe(true);
+    }
+    writeFileSync(join(folder, "file"), "");
+    expect(() => makeFolder(join(folder, "file", "x"))).toThrow(/file.x: can't write it: a part of its path is a file/);
+  });
+});
+
+test("what a killed process left half written is removed at the next start, and nothing else", async () => {
+  const out = await finished();
+  const left = [
+    "checkpoint.safetensors.123",
+    "checkpoint.1.safetensors.new",
+    "config.json.9",
+    "student.pth.4294967295",
+  ];
+  const others = ["notes.1", "data.csv.2"];
+  for (const name of [...left, ...others]) writeFileSync(join(out, name), "x");
+  await start({ epochs: 1, out, resume: true }).done;
+  expect(readdirSync(out)).not.toEqual(expect.arrayContaining(left.slice(0, 1)));
+  expect(readdirSync(out).filter((name) => left.includes(name))).toEqual([]);
+  expect(readdirSync(out)).toEqual(expect.arrayContaining(others));
+});
+
+test("a log on a file of the run itself is refused", async () => {
+  const out = join(folder, "log");
+  for (const name of ["metrics.jsonl", "checkpoint.safetensors", "run.lock", "distilled_student_model_lowest.pth"]) {
+    const { message } = await failure(start({ epochs: 1, out, logs: [csvLog(join(out, name))] }).done, "BAD_ARGUMENT");
+    expect(message).toBe(`logs[0]: ${join(out, name)} is a file of the run itself: give another name`);
+  }
+  await start({ epochs: 1, out, logs: [csvLog(join(out, "metrics.csv"))] }).done;
+});
+
+test("as many checkpoints as there are numbers cost no time", async () => {
+  const out = join(folder, "many");
+  const begin = performance.now();
+  await start({ epochs: 2, checkpointEvery: { steps: 1 }, keepCheckpoints: 100_000_000, out }).done;
+  expect(performance.now() - begin).toBeLessThan(20_000);
+  const kept = readdirSync(out).filter((name) => name.startsWith("checkpoint."));
+  expect(kept).toHaveLength(8);
+  await start({ epochs: 2, keepCheckpoints: 100_000_000, out }).done;
+  expect(readdirSync(out).filter((name) => name.startsWith("checkpoint."))).toEqual(["checkpoint.safetensors"]);
+});
