@@ -95,14 +95,17 @@ export function withDefaults<O extends object, D extends Partial<O>>(
 /** Refuses options that do not exist, with the nearest name that does; `undefined` counts as not given. */
 export function expectOptions(what: string, options: object, names: readonly string[]): void {
   expectObject(what, options);
-  for (const [name, value] of Object.entries(options)) {
-    if (value === undefined || names.includes(name)) continue;
+  // Without an array of entries: layers and losses come here at each step.
+  for (const name in options) {
+    if (names.includes(name) || !Object.hasOwn(options, name)) continue;
+    if ((options as Record<string, unknown>)[name] === undefined) continue;
     const advice = suggestion(name, names) || `, expected one of ${names.join(", ")}`;
     throw new DistilleryError("BAD_ARGUMENT", `${what}: unknown option ${show(name)}${advice}`);
   }
 }
 
-function expectObject(what: string, options: unknown): void {
+/** An object of options; otherwise `BAD_ARGUMENT` that names what takes them. */
+export function expectObject(what: string, options: unknown): void {
   if (typeof options === "object" && options !== null) return;
   throw new DistilleryError("BAD_ARGUMENT", `${what}: expected options by their names, got ${show(options)}`);
 }

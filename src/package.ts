@@ -1,15 +1,54 @@
 import { existsSync, readFileSync } from "node:fs";
-
-/** The package's folder: the nearest one above the code that runs, in `src/` or in a chunk of `dist/`, with a package.json. */
-export const ROOT: URL = rootAbove(new URL("./", import.meta.url));
+import { fileURLToPath } from "node:url";
+import { DistilleryError } from "./errors.js";
 
 /** What package.json says. */
-export const MANIFEST = JSON.parse(readFileSync(new URL("package.json", ROOT), "utf8")) as {
+interface Manifest {
   readonly name: string;
   readonly version: string;
   readonly napi: { readonly binaryName: string; readonly targets: readonly string[] };
-};
+}
 
-function rootAbove(folder: URL): URL {
-  return existsSync(new URL("package.json", folder)) ? folder : rootAbove(new URL("../", folder));
+// Bundlers replace the address if they see it: by nothing, or by where this file was when they ran.
+const HERE: string | undefined = import.meta.url;
+
+/** The package's folder: the nearest one above the code that runs, in `src/` or in a chunk of `dist/`, with a package.json. */
+export const ROOT: URL = packageFolder();
+
+/** What package.json says. */
+export const MANIFEST: Manifest = readManifest(ROOT);
+
+function packageFolder(): URL {
+  const folder = HERE === undefined ? null : folderAbove(new URL(".", HERE));
+  if (folder === null || !isOwn(readManifest(folder)) || !runsHere()) throw bundled();
+  return folder;
+}
+
+function folderAbove(folder: URL): URL | null {
+  if (existsSync(new URL("package.json", folder))) return folder;
+  const above = new URL("../", folder);
+  return above.href === folder.href ? null : folderAbove(above);
+}
+
+function readManifest(folder: URL): Manifest {
+  return JSON.parse(readFileSync(new URL("package.json", folder), "utf8")) as Manifest;
+}
+
+function isOwn({ name, napi }: Partial<Manifest>): boolean {
+  return name === "distillery" && napi !== undefined;
+}
+
+/** Whether the code that runs is the file with this address: an error's stack tells, unless somebody has changed stacks. */
+function runsHere(): boolean {
+  const { stack = "" } = new Error();
+  const file = (HERE as string).slice((HERE as string).lastIndexOf("/") + 1);
+  return !stack.includes("\n    at ") || stack.includes(file);
+}
+
+function bundled(): DistilleryError {
+  const place = HERE === undefined ? (process.argv[1] ?? "a file of its own") : fileURLToPath(HERE);
+  return new DistilleryError(
+    "NATIVE",
+    `distillery was bundled into ${place}, away from its package, which has the native binding: keep it an external package, as with esbuild's --external:distillery (the guide, "Bundlers", has the line for esbuild, Rollup, webpack, Vite and Next.js)`,
+  );
 }

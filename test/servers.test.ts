@@ -1,4 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { type IncomingMessage, request } from "node:http";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { manualSeed, noGrad, randn, StudentNet, save } from "../src/index.js";
@@ -35,7 +37,30 @@ test("serve: a student over HTTP answers as it does in a program; nonsense is 40
   const refused = await post("[[1, 2]]");
   expect([refused.status, ((await refused.json()) as { code: string }).code]).toEqual([400, "SHAPE_MISMATCH"]);
   expect((await post("{")).status).toBe(400);
+  // Numbers that JSON has and single precision has not.
+  for (const value of ["1e999", "-1e39"]) {
+    const answer = await post(`[[${Array(6).fill(value).join(", ")}]]`);
+    expect([answer.status, ((await answer.json()) as { code: string }).code], value).toEqual([400, "NON_FINITE"]);
+  }
+  for (const chunked of [false, true]) expect(await tooLarge(address, chunked)).toEqual([413, "TOO_LARGE"]);
+  expect((await post(JSON.stringify(rows.toArray()))).status).toBe(200);
 });
+
+/** Sends 64 MB, or all that the server takes of it; gives the answer's status and code. */
+async function tooLarge(address: string, chunked: boolean): Promise<[status: number | undefined, code: string]> {
+  const part = Buffer.alloc(2 ** 20, " ");
+  const headers = chunked ? {} : { "content-length": 64 * part.length };
+  const sent = request(address, { method: "POST", headers });
+  sent.setMaxListeners(0).on("error", () => {});
+  const answered = once(sent, "response") as Promise<[IncomingMessage]>;
+  for (let i = 0; i < 64 && !sent.destroyed; i++) {
+    if (!sent.write(part)) await Promise.race([once(sent, "drain").catch(() => {}), answered]);
+  }
+  const [response] = await answered;
+  const body = Buffer.concat(await response.toArray()).toString();
+  sent.destroy();
+  return [response.statusCode, (JSON.parse(body) as { code: string }).code];
+}
 
 test("worker: the epochs of a run in a worker thread reach the page, in order", async () => {
   const address = await listening("worker");

@@ -9,6 +9,7 @@ export {
   type LoadOptions,
   load,
   loadCheckpoint,
+  READ_OPTIONS,
   type ReadOptions,
 } from "./load.js";
 export { type LoadNetworkOptions, loadNetwork, modelMetadata } from "./load_network.js";

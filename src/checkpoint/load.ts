@@ -1,4 +1,4 @@
-import { show } from "../checks.js";
+import { expectOptions, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { readWhole } from "../files/index.js";
 import { native } from "../native.js";
@@ -28,6 +28,11 @@ export interface LoadOptions extends LoadCheckpointOptions {
 
 /** The options of {@link load} that say which tensors are read. */
 export type ReadOptions = Pick<LoadOptions, "key" | "stripPrefix" | "onNote">;
+
+/** Their names. */
+export const READ_OPTIONS = ["key", "stripPrefix", "onNote"] as const;
+/** The names of {@link LoadOptions}. */
+export const LOAD_OPTIONS = ["allowNonFinite", ...READ_OPTIONS] as const;
 
 /** What {@link inspectCheckpoint} returns. */
 export interface CheckpointSummary {
@@ -62,6 +67,7 @@ export interface CheckpointSummary {
  * ```
  */
 export async function load(file: string, options: LoadOptions = {}): Promise<StateDict> {
+  expectOptions("load", options, LOAD_OPTIONS);
   return (await loadWithMetadata(file, options)).state;
 }
 
@@ -90,6 +96,7 @@ export async function loadWithMetadata(
  * ```
  */
 export async function loadCheckpoint(file: string, options: LoadCheckpointOptions = {}): Promise<CheckpointValue> {
+  expectOptions("loadCheckpoint", options, ["allowNonFinite"]);
   const bytes = await readBytes(file);
   if (!startsWith(bytes, "PK")) {
     refuseOther(bytes, file);
@@ -110,6 +117,7 @@ export async function loadCheckpoint(file: string, options: LoadCheckpointOption
  * ```
  */
 export async function inspectCheckpoint(file: string, options: ReadOptions = {}): Promise<CheckpointSummary> {
+  expectOptions("inspectCheckpoint", options, READ_OPTIONS);
   const { format, bytes, stored, metadata } = await read(file, options);
   const tensors = stored.map(({ key, dtype, tensor }) => ({ key, dtype, shape: tensor.shape }));
   const parameters = stored.reduce((sum, entry) => sum + (isParameter(entry) ? entry.tensor.size : 0), 0);

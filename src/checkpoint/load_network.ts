@@ -1,11 +1,12 @@
 import { extname } from "node:path";
+import { expectOptions } from "../checks.js";
 import { DistilleryError } from "../errors.js";
-import { type NetworkOfState, networkFrom } from "../models/create_network.js";
+import { NETWORK_OPTIONS, type NetworkOfState, networkFrom } from "../models/create_network.js";
 import { parseRecord, setRecord } from "../models/training_record.js";
 import type { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { fingerprint } from "./fingerprint.js";
-import { type LoadOptions, loadWithMetadata, type ReadOptions } from "./load.js";
+import { LOAD_OPTIONS, type LoadOptions, loadWithMetadata, type ReadOptions } from "./load.js";
 
 /** How {@link loadNetwork} reads a file, and which network it makes. */
 export interface LoadNetworkOptions extends LoadOptions, Omit<NetworkOfState, "metadata" | "onNote"> {}
@@ -26,12 +27,14 @@ export interface LoadNetworkOptions extends LoadOptions, Omit<NetworkOfState, "m
  * ```
  */
 export async function loadNetwork(file: string, options: LoadNetworkOptions = {}): Promise<Module> {
-  const { format, state, metadata } = await loadWithMetadata(file, options);
+  expectOptions("loadNetwork", options, [...LOAD_OPTIONS, ...NETWORK_OPTIONS.filter((name) => name !== "metadata")]);
+  const { allowNonFinite, key, stripPrefix, onNote, ...naming } = options;
+  const { format, state, metadata } = await loadWithMetadata(file, { allowNonFinite, key, stripPrefix, onNote });
   const texts = format === "pth" ? await metadataBeside(file, state) : metadata;
   const record = parseRecord(texts, file);
   try {
-    const onNote = (text: string) => options.onNote?.(`${file}: ${text}`);
-    const network = networkFrom(state, { ...options, metadata: texts, onNote });
+    const noted = (text: string) => onNote?.(`${file}: ${text}`);
+    const network = networkFrom(state, { ...naming, metadata: texts, onNote: noted });
     setRecord(network, record);
     return network;
   } catch (error) {

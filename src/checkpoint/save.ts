@@ -1,4 +1,5 @@
 import { extname } from "node:path";
+import { expectOptions } from "../checks.js";
 import { MAX_FILE_BYTES, writeWhole } from "../files/index.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { quote } from "./bad_checkpoint.js";
@@ -29,6 +30,7 @@ const MAX_TENSORS = 65_000;
 export async function save(state: StateDict, file: string, options: SaveOptions = {}): Promise<void> {
   checkFile(file);
   checkState(state);
+  expectOptions("save", options, ["metadata"]);
   const extension = extname(file).toLowerCase();
   if (extension === ".safetensors") {
     const metadata = checkMetadata(options.metadata ?? {});

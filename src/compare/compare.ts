@@ -1,5 +1,5 @@
 import { fingerprint } from "../checkpoint/index.js";
-import { show } from "../checks.js";
+import { expectObject, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import type { LossSpec } from "../losses/index.js";
 import { KD_DEFAULTS } from "../losses/kd_loss.js";
@@ -56,11 +56,9 @@ export interface CompareInput extends ExperimentInput {
  * const { mean, low, high, distinguishable } = difference.best;
  * ```
  */
-export async function compare({
-  seeds: givenSeeds = SEEDS,
-  losses: given,
-  ...input
-}: CompareInput): Promise<CompareResult> {
+export async function compare(options: CompareInput): Promise<CompareResult> {
+  expectObject("compare", options);
+  const { seeds: givenSeeds = SEEDS, losses: given, ...input } = options;
   const seeds = readSeeds(givenSeeds);
   const experiment = parseExperiment(input);
   const losses = lossesOf(experiment, given);

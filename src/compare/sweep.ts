@@ -1,5 +1,5 @@
 import { fingerprint } from "../checkpoint/index.js";
-import { expectInteger, expectNumber } from "../checks.js";
+import { expectInteger, expectNumber, expectObject } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { LOSSES } from "../losses/index.js";
 import { isDistillationLoss } from "../losses/loss.js";
@@ -47,6 +47,7 @@ export interface SweepInput extends Omit<ExperimentInput, "temperature" | "alpha
  * ```
  */
 export async function sweep(input: SweepInput): Promise<SweepResult> {
+  expectObject("sweep", input);
   const { grid, experiment } = readSweep(input);
   const points = grid.temperatures.flatMap((temperature) => grid.alphas.map((alpha) => ({ temperature, alpha })));
   const trials = points.map((point) => trialOf(experiment, point, grid.seed));

@@ -1,5 +1,6 @@
 import { dirname, extname } from "node:path";
 import type { Document, Node, Pair, Scalar } from "yaml";
+import { expectObject } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { readWhole } from "../files/index.js";
 import { type Expression, issuesOf, rebaseModules } from "../registry/index.js";
@@ -21,6 +22,7 @@ export async function readConfig<C extends ConfigName>(
   file: string,
   more: ConfigOf<C> = {},
 ): Promise<ResolvedConfig<C>> {
+  expectObject("readConfig", more);
   return defineConfig(command, { ...(await readUserOptions(command, file)), ...more });
 }
 

@@ -2,7 +2,7 @@ import { expectInteger, expectOptions, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { Tensor } from "../tensor/tensor.js";
 import { expectClassNames } from "./dataset.js";
-import { type DatasetOptions, TensorDataset } from "./tensor_dataset.js";
+import { DATASET_OPTIONS, type DatasetOptions, TensorDataset } from "./tensor_dataset.js";
 
 /** A sample of the user's data. */
 export interface Sample {
@@ -31,7 +31,7 @@ export async function fromIterable(
   samples: Iterable<Sample> | AsyncIterable<Sample>,
   options: DatasetOptions = {},
 ): Promise<TensorDataset> {
-  expectOptions("fromIterable", options, ["classes", "classNames", "name"]);
+  expectOptions("fromIterable", options, DATASET_OPTIONS);
   const { classNames, classes = expectClassNames(classNames)?.length ?? 2 ** 31 - 1 } = options;
   expectInteger("classes", classes, 1, 2 ** 31 - 1);
   const [rows, labels]: [Float32Array[], number[]] = [[], []];

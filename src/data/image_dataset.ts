@@ -1,11 +1,11 @@
 import { types } from "node:util";
-import { expectInteger, expectNumber, expectShape, show } from "../checks.js";
+import { expectInteger, expectNumber, expectOptions, expectShape, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import type { Labels } from "../tensor/int_tensor.js";
 import type { ImageLayout } from "./dataset.js";
 import type { Normalisation } from "./statistics.js";
-import { type DatasetOptions, InMemoryDataset } from "./tensor_dataset.js";
+import { DATASET_OPTIONS, type DatasetOptions, InMemoryDataset } from "./tensor_dataset.js";
 
 /** The channels, rows and columns of an image. */
 export type ImageSize = Pick<ImageLayout, "channels" | "height" | "width">;
@@ -43,6 +43,7 @@ export class ImageDataset extends InMemoryDataset implements Normalisation {
     if (!types.isUint8Array(pixels)) {
       throw new DistilleryError("BAD_DTYPE", `pixels: expected a Uint8Array, got ${show(pixels)}`);
     }
+    expectOptions("ImageDataset", options, [...DATASET_OPTIONS, "features", "image", "mean", "std"]);
     const { image, mean, std, name = "images" } = options;
     const features = expectFeatures(options);
     const size = Math.ceil(pixels.length / features);

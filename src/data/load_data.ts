@@ -1,4 +1,4 @@
-import { show } from "../checks.js";
+import { expectObject, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { badData } from "../files/index.js";
 import { conform } from "./conform.js";
@@ -65,6 +65,7 @@ export async function loadData(source: string, options: LoadDataOptions & ForNet
     const text = `source: expected a data set's name, a file or a folder, got ${show(source)}`;
     throw new DistilleryError("BAD_ARGUMENT", text);
   }
+  expectObject("loadData", options);
   const { preprocessing, ...given } = options;
   const loading = resolveLoading(given);
   const { stream, standardize } = loading;

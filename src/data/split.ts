@@ -60,7 +60,10 @@ export function stratify(
   const data = labelData(labels);
   const sizes = countClasses(data, expectInteger("classes", classes, 1, 2 ** 31 - 1));
   const rest = holdOut(sizes, options);
-  const order = withGenerator(new Generator(options.seed ?? 0), () => randperm(data.length).data);
+  const order = withGenerator(
+    new Generator(options.seed === undefined ? 0 : options.seed),
+    () => randperm(data.length).data,
+  );
   const isHeldOut = new Uint8Array(data.length);
   for (const index of order) {
     const label = data[index];

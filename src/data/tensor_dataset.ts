@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { expectInteger, expectShape, show } from "../checks.js";
+import { expectInteger, expectObject, expectOptions, expectShape, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { detach, slice } from "../ops/index.js";
@@ -27,6 +27,9 @@ export interface DatasetOptions {
   /** What logs call it. */
   name?: string;
 }
+
+/** The names of {@link DatasetOptions}. */
+export const DATASET_OPTIONS = ["classes", "classNames", "name"] as const;
 
 /** What data sets in memory have in common: labels, checks and batches. Subclasses hold and gather the values. */
 export abstract class InMemoryDataset implements Dataset {
@@ -106,6 +109,7 @@ export class TensorDataset extends InMemoryDataset {
   constructor(inputs: Tensor, labels: Labels, options: DatasetOptions = {}) {
     expectTensor("inputs", inputs);
     expectShape("inputs", inputs.shape, [-1, -1]);
+    expectOptions(new.target.name, options, DATASET_OPTIONS);
     const [size, features] = inputs.shape;
     super(size, [features], labels, { ...options, name: options.name ?? "tensors" });
     expectFinite(inputs, this.features);
@@ -132,8 +136,10 @@ export class TableDataset extends TensorDataset {
   readonly table: TableLayout;
 
   constructor(inputs: Tensor, labels: Labels, options: DatasetOptions & { table: TableLayout }) {
-    super(inputs, labels, options);
-    this.table = options.table;
+    expectObject("TableDataset", options);
+    const { table, ...shared } = options;
+    super(inputs, labels, shared);
+    this.table = table;
   }
 }
 
@@ -142,8 +148,10 @@ export class StandardizedDataset extends TensorDataset {
   readonly values: ValueLayout;
 
   constructor(inputs: Tensor, labels: Labels, options: DatasetOptions & { values: ValueLayout }) {
-    super(inputs, labels, options);
-    this.values = options.values;
+    expectObject("StandardizedDataset", options);
+    const { values, ...shared } = options;
+    super(inputs, labels, shared);
+    this.values = values;
   }
 }
 

@@ -1,4 +1,4 @@
-import { expectInteger, expectNumber, show, withDefaults } from "../checks.js";
+import { expectInteger, expectNumber, expectOptions, show, withDefaults } from "../checks.js";
 import type { Preprocessing } from "../data/preprocessing/spec.js";
 import { DistilleryError } from "../errors.js";
 
@@ -37,10 +37,16 @@ export interface OnnxOptions {
 
 const DEFAULTS = { input: "input", output: "logits", opset: 17 } as const;
 
+const NAMES = [
+  ...Object.keys(DEFAULTS),
+  ...["embedNormalisation", "normalisation", "preprocessing", "quantize", "features"],
+];
+
 /** The options with their defaults; `BAD_ARGUMENT` names the one that is wrong. */
 export function checkOnnxOptions(
   options: OnnxOptions,
 ): OnnxOptions & Required<Pick<OnnxOptions, keyof typeof DEFAULTS>> {
+  expectOptions("options", options, NAMES);
   const checked = withDefaults(DEFAULTS, options);
   const { input, output, opset, normalisation, embedNormalisation, quantize } = checked;
   for (const [name, value] of Object.entries({ input, output })) {

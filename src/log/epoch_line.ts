@@ -1,3 +1,4 @@
+import { expectOptions } from "../checks.js";
 import { type EpochRecord, expectRecord } from "./epoch_record.js";
 
 /** Metrics that the line shows in its own words. */
@@ -17,6 +18,7 @@ const SHOWN = new Set(["loss", "validationLoss", "validationAccuracy", "agreemen
  */
 export function formatEpoch(lossName: string, record: EpochRecord, options: { details?: boolean } = {}): string {
   expectRecord("record", record);
+  expectOptions("formatEpoch", options, ["details"]);
   const { epoch, epochs, lr, metrics } = record;
   const { loss = Number.NaN, validationAccuracy, agreement } = metrics;
   const parts = [`Epoch [${epoch}/${epochs}]`, `${lossName}: ${loss.toFixed(4)}`, `LR: ${lr.toFixed(6)}`];

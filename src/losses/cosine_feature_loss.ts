@@ -50,6 +50,7 @@ export function cosineFeatureLoss(
 
 /** {@link cosineFeatureLoss} as a loss of `distill`: `cosine-feature` in expressions. */
 export function cosineFeatureDistillationLoss(layers: Layers, options: HintLossOptions = {}): DistillationLoss {
+  expectOptions("cosineFeatureDistillationLoss", options, ["regressor"]);
   const name = "cosine-feature";
   const { regressor } = options;
   return {

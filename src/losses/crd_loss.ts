@@ -128,6 +128,7 @@ export interface CrdDistillationLossOptions {
 
 /** {@link crdLoss} as a loss of `distill`: `crd` in expressions. Memory and embeddings are part of the run's checkpoint. */
 export function crdDistillationLoss(layers: Layers, options: CrdDistillationLossOptions): DistillationLoss {
+  expectOptions("crdDistillationLoss", options, ["memory", "student", "teacher", "temperature"]);
   const { memory, student, teacher, temperature } = withDefaults(DEFAULTS, options);
   const name = "crd";
   const { negatives, momentum } = memory;

@@ -59,6 +59,7 @@ export function expectLabelSmoothing(value: unknown): void {
  * expressions.
  */
 export function crossEntropyDistillationLoss(options: CrossEntropyOptions = {}): DistillationLoss {
+  expectOptions("crossEntropyDistillationLoss", options, ["labelSmoothing"]);
   const { labelSmoothing } = withDefaults(CROSS_ENTROPY_DEFAULTS, options);
   expectLabelSmoothing(labelSmoothing);
   const name = "cross-entropy";

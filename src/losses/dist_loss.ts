@@ -67,6 +67,7 @@ export interface DistDistillationLossOptions extends Omit<DistLossOptions, "temp
 
 /** {@link distLoss} as a loss of `distill`: `dist` in expressions. */
 export function distDistillationLoss(options: DistDistillationLossOptions = {}): DistillationLoss {
+  expectOptions("distDistillationLoss", options, Object.keys(DEFAULTS));
   const all = withDefaults<DistDistillationLossOptions, typeof DEFAULTS>(DEFAULTS, options);
   expectAnnealed("temperature", all.temperature);
   const name = "dist";

@@ -96,6 +96,7 @@ export interface DkdDistillationLossOptions extends Omit<DkdLossOptions, "temper
 
 /** {@link dkdLoss} as a loss of `distill`: `dkd` in expressions. */
 export function dkdDistillationLoss(options: DkdDistillationLossOptions = {}): DistillationLoss {
+  expectOptions("dkdDistillationLoss", options, Object.keys(DEFAULTS));
   const all = withDefaults<DkdDistillationLossOptions, typeof DEFAULTS>(DEFAULTS, options);
   expectAnnealed("temperature", all.temperature);
   const name = "dkd";

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectShape } from "../checks.js";
+import { expectOptions, expectShape } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { clamp, matmul, permute, reshape, rsqrt, where } from "../ops/index.js";
 import { described } from "../registry/index.js";
@@ -110,7 +110,9 @@ export function layersOf(
 }
 
 /** What a loss reads from the layers, as a `DistillationLoss` has it. */
-export function tapsOf({ student, teacher }: Layers): { student: string[]; teacher: string[] } {
+export function tapsOf(layers: Layers): { student: string[]; teacher: string[] } {
+  expectOptions("layers", layers, ["student", "teacher"]);
+  const { student, teacher } = layers;
   return { student: [student], teacher: [teacher] };
 }
 

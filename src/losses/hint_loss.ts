@@ -55,6 +55,7 @@ export function hintLoss(studentFeatures: Tensor, teacherFeatures: Tensor, optio
 
 /** {@link hintLoss} as a loss of `distill`: `hint` in expressions. The regressor is trained with the student. */
 export function hintDistillationLoss(layers: Layers, options: HintLossOptions = {}): DistillationLoss {
+  expectOptions("hintDistillationLoss", options, ["regressor"]);
   const name = "hint";
   const { regressor } = options;
   return {

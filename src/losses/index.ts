@@ -1,4 +1,4 @@
-import { show } from "../checks.js";
+import { expectOptions, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { type Expression, Registry, type UserModules } from "../registry/index.js";
 import { attentionTransferEntry } from "./attention_transfer_loss.js";
@@ -124,6 +124,7 @@ export function createLoss(
   context: LossContext,
   options: { modules?: UserModules } = {},
 ): DistillationLoss {
+  expectOptions("createLoss", options, ["modules"]);
   if (typeof spec === "function") return functionLoss(spec, context.classes);
   if (isDistillationLoss(spec)) return expectDistillationLoss(spec, "loss");
   if (typeof spec !== "string" && (typeof spec !== "object" || spec === null)) {

@@ -62,6 +62,7 @@ export interface JsdDistillationLossOptions extends Omit<JsdLossOptions, "temper
 
 /** {@link jsdLoss} as a loss of `distill`: `jsd` in expressions. */
 export function jsdDistillationLoss(options: JsdDistillationLossOptions = {}): DistillationLoss {
+  expectOptions("jsdDistillationLoss", options, Object.keys(DEFAULTS));
   const all = withDefaults<JsdDistillationLossOptions, typeof DEFAULTS>(DEFAULTS, options);
   expectAnnealed("temperature", all.temperature);
   const name = "jsd";

@@ -114,6 +114,7 @@ export interface KdDistillationLossOptions {
  * ```
  */
 export function kdDistillationLoss(options: KdDistillationLossOptions = {}): DistillationLoss {
+  expectOptions("kdDistillationLoss", options, KD_OPTIONS);
   const { temperature = KD_DEFAULTS.temperature, alpha, labelSmoothing = 0 } = options;
   expectAnnealed("temperature", temperature);
   if (alpha !== undefined) expectNumber("alpha", alpha, (a) => a >= 0 && a <= 1, "a number from 0 to 1");

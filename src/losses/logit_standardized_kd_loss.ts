@@ -67,6 +67,7 @@ const standardized = defineOp<null, null>({
 
 /** {@link logitStandardizedKdLoss} as a loss of `distill`: `logit-standardized-kd` in expressions. */
 export function logitStandardizedKdDistillationLoss(options: { temperature?: Annealed } = {}): DistillationLoss {
+  expectOptions("logitStandardizedKdDistillationLoss", options, Object.keys(DEFAULTS));
   const { temperature } = withDefaults<{ temperature?: Annealed }, typeof DEFAULTS>(DEFAULTS, options);
   expectAnnealed("temperature", temperature);
   const name = "logit-standardized-kd";

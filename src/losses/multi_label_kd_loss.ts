@@ -46,6 +46,7 @@ export function multiLabelKdLoss(
 
 /** {@link multiLabelKdLoss} as a loss of `distill`: `multi-label-kd` in expressions. */
 export function multiLabelKdDistillationLoss(options: { temperature?: Annealed } = {}): DistillationLoss {
+  expectOptions("multiLabelKdDistillationLoss", options, Object.keys(DEFAULTS));
   const { temperature } = withDefaults<{ temperature?: Annealed }, typeof DEFAULTS>(DEFAULTS, options);
   expectAnnealed("temperature", temperature);
   const name = "multi-label-kd";

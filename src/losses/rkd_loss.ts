@@ -91,6 +91,7 @@ function angles(between: Tensor): Tensor {
 
 /** {@link rkdLoss} as a loss of `distill`: `rkd` in expressions. */
 export function rkdDistillationLoss(layers: Layers, options: RkdLossOptions = {}): DistillationLoss {
+  expectOptions("rkdDistillationLoss", options, Object.keys(DEFAULTS));
   const all = withDefaults(DEFAULTS, options);
   const name = "rkd";
   return {

@@ -123,6 +123,7 @@ const ALL_DEFAULTS = { k: 5, ...DEFAULTS } as const;
 
 /** {@link topKKdLoss} with the teacher's k most probable classes as a loss of `distill`: `top-k-kd` in expressions. */
 export function topKKdDistillationLoss(options: TopKKdDistillationLossOptions = {}): DistillationLoss {
+  expectOptions("topKKdDistillationLoss", options, Object.keys(ALL_DEFAULTS));
   const { k, tail } = withDefaults(ALL_DEFAULTS, options);
   const name = "top-k-kd";
   return {

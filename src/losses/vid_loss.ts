@@ -93,6 +93,7 @@ function logScaleOf(variance: number): number {
 
 /** {@link vidLoss} as a loss of `distill`: `vid` in expressions. */
 export function vidDistillationLoss(layers: Layers, options: VidLossOptions = {}): DistillationLoss {
+  expectOptions("vidDistillationLoss", options, ["regressor"]);
   const name = "vid";
   const { regressor } = options;
   return {

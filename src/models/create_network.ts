@@ -1,4 +1,4 @@
-import { show } from "../checks.js";
+import { expectOptions, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { unwrapped } from "../nn/key_prefixes.js";
 import type { Module } from "../nn/module.js";
@@ -43,6 +43,7 @@ export function createNetwork(
   context: NetworkContext,
   options: { modules?: UserModules; argument?: string } = {},
 ): Module {
+  expectOptions("createNetwork", options, ["modules", "argument"]);
   const { shape, classes } = expectContext(context);
   const module = inMemory(shape, () => MODELS.resolve(network, { shape: [...shape], classes }, options));
   SPECS.set(module, { network: MODELS.canonical(network), shape: [...shape], classes });
@@ -94,6 +95,9 @@ export interface NetworkOfState extends Partial<NetworkContext> {
   onNote?: (text: string) => void;
 }
 
+/** The names of {@link NetworkOfState}. */
+export const NETWORK_OPTIONS = ["network", "shape", "classes", "metadata", "modules", "argument", "onNote"] as const;
+
 /**
  * The network that a state dict belongs to, with its values: the one that is named, or that the file's metadata name, or a
  * {@link TeacherNet} or {@link StudentNet} of any sizes, which the keys tell. What wrappers of PyTorch put before all keys
@@ -110,6 +114,7 @@ export interface NetworkOfState extends Partial<NetworkContext> {
  * ```
  */
 export function networkFrom(state: StateDict, options: NetworkOfState = {}): Module {
+  expectOptions("networkFrom", options, NETWORK_OPTIONS);
   const { network, argument = "--network" } = options;
   const stored = storedSpec(options.metadata ?? {});
   if (network === undefined && stored === null) return loaded(recognized(state, argument), state, options);

@@ -1,3 +1,4 @@
+import { expectOptions } from "../checks.js";
 import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -19,6 +20,7 @@ export class LeNet300 extends Module {
 
   constructor(options: { inFeatures?: number; classes?: number } = {}) {
     super();
+    expectOptions("LeNet300", options, ["inFeatures", "classes"]);
     const { inFeatures = 784, classes = 10 } = options;
     this.fc1 = new Linear(inFeatures, 300);
     this.fc2 = new Linear(300, 100);

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectInteger } from "../checks.js";
+import { expectInteger, expectOptions } from "../checks.js";
 import { BatchNorm1d } from "../nn/batch_norm.js";
 import { LayerNorm } from "../nn/layer_norm.js";
 import { Dropout } from "../nn/layers.js";
@@ -54,6 +54,7 @@ export class Mlp extends Module {
 
   constructor(options: MlpOptions) {
     super();
+    expectOptions("Mlp", options, ["inFeatures", "classes", "hidden", "dropout", "norm", "activation"]);
     const { inFeatures, hidden = [512, 256], dropout = 0, norm = "none", activation = "relu", classes } = options;
     expectInteger("inFeatures", inFeatures, 1);
     this.#layers = hidden.map((width, i) => ({

@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { expectOptions } from "../checks.js";
 import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
 import { described } from "../registry/index.js";
@@ -21,6 +22,7 @@ export class StudentNet extends Module {
 
   constructor(options: { inFeatures?: number; hidden?: readonly [number, number]; classes?: number } = {}) {
     super();
+    expectOptions("StudentNet", options, ["inFeatures", "hidden", "classes"]);
     const { inFeatures = 784, hidden = [512, 256], classes = 10 } = options;
     this.fc1 = new Linear(inFeatures, hidden[0]);
     this.fc2 = new Linear(hidden[0], hidden[1]);

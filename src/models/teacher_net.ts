@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { expectOptions } from "../checks.js";
 import { BatchNorm1d } from "../nn/batch_norm.js";
 import { Dropout } from "../nn/layers.js";
 import { Linear } from "../nn/linear.js";
@@ -31,6 +32,7 @@ export class TeacherNet extends Module {
 
   constructor(options: { inFeatures?: number; hidden?: readonly [number, number, number]; classes?: number } = {}) {
     super();
+    expectOptions("TeacherNet", options, ["inFeatures", "hidden", "classes"]);
     const { inFeatures = 784, hidden = [2048, 1024, 512], classes = 10 } = options;
     this.fc1 = new Linear(inFeatures, hidden[0]);
     this.bn1 = new BatchNorm1d(hidden[0]);

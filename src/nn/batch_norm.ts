@@ -31,8 +31,10 @@ export class BatchNorm1d extends Module {
     super();
     expectInteger("numFeatures", numFeatures, 1, 2 ** 31 - 1);
     expectOptions("BatchNorm1d", options, ["eps", "momentum"]);
-    this.eps = expectNumber("eps", options.eps ?? 1e-5, (x) => x >= 0, "a number of at least 0");
-    this.momentum = expectNumber("momentum", options.momentum ?? 0.1, (x) => x >= 0 && x <= 1, "a number from 0 to 1");
+    const { eps = 1e-5, momentum = 0.1 } = options;
+    this.eps = expectNumber("eps", eps, (x) => x >= 0, "a number of at least 0");
+    // PyTorch's null, the cumulative average, is not among them.
+    this.momentum = expectNumber("momentum", momentum, (x) => x >= 0 && x <= 1, "a number from 0 to 1");
     this.weight = new Parameter(ones([numFeatures]).data);
     this.bias = new Parameter(zeros([numFeatures]).data);
     this.#runningMean = this.registerBuffer("running_mean", zeros([numFeatures]));

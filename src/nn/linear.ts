@@ -1,4 +1,4 @@
-import { expectInteger, expectOptions } from "../checks.js";
+import { expectFlags, expectInteger, expectOptions } from "../checks.js";
 import { rand } from "../tensor/random.js";
 import { Parameter, type Tensor } from "../tensor/tensor.js";
 import { linear } from "./functional.js";
@@ -29,7 +29,9 @@ export class Linear extends Module {
     expectOptions("Linear", options, ["bias"]);
     const bound = 1 / Math.sqrt(inFeatures);
     this.weight = new Parameter(rand([outFeatures, inFeatures], -bound, bound).data, [outFeatures, inFeatures]);
-    this.bias = (options.bias ?? true) ? new Parameter(rand([outFeatures], -bound, bound).data) : null;
+    const { bias = true } = options;
+    expectFlags({ bias });
+    this.bias = bias ? new Parameter(rand([outFeatures], -bound, bound).data) : null;
   }
 
   override forward(x: Tensor): Tensor {

@@ -1,3 +1,4 @@
+import { expectOptions } from "../checks.js";
 import type { LongTensor } from "../tensor/int_tensor.js";
 import { Parameter, type Tensor } from "../tensor/tensor.js";
 import { repr } from "./repr.js";
@@ -68,6 +69,7 @@ export abstract class Module {
    * unexpected key (both only if `strict`) and wrong shape; then nothing was copied.
    */
   loadStateDict(state: StateDict, options: { strict?: boolean } = {}): this {
+    expectOptions("loadStateDict", options, ["strict"]);
     loadInto(this.constructor.name, this.stateDict(), state, options.strict ?? true);
     return this;
   }

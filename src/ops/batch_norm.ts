@@ -1,4 +1,4 @@
-import { expectShape } from "../checks.js";
+import { expectOptions, expectShape } from "../checks.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import { float } from "../tensor/onnx_node.js";
@@ -88,6 +88,7 @@ export function batchNorm(
   options: { training: boolean; momentum: number; eps: number },
 ): Tensor {
   expectTensor("x", x);
+  expectOptions("batchNorm", options, ["training", "momentum", "eps"]);
   const { weight, bias, runningMean, runningVar } = state;
   expectTensor("weight", weight);
   const features = weight.size;

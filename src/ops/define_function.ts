@@ -1,4 +1,4 @@
-import { expectShape } from "../checks.js";
+import { expectOptions, expectShape } from "../checks.js";
 import { isRecording, noGrad, record } from "../tensor/autograd.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import type { Op } from "../tensor/op.js";
@@ -58,6 +58,7 @@ interface Saved {
 export function defineFunction<Inputs extends readonly Tensor[]>(
   custom: CustomFunction<Inputs>,
 ): (...inputs: Inputs) => Tensor {
+  expectOptions("defineFunction", custom, ["name", "forward", "backward"]);
   const op: Op<null, Saved> = {
     name: custom.name,
     forward() {

@@ -1,3 +1,4 @@
+import { expectOptions } from "../checks.js";
 import { isRecording, record } from "../tensor/autograd.js";
 import type { Op } from "../tensor/op.js";
 import { Tensor } from "../tensor/tensor.js";
@@ -25,6 +26,7 @@ export interface OpFunction<A, S> {
  * ```
  */
 export function defineOp<A, S>(op: Op<A, S>): OpFunction<A, S> {
+  expectOptions("defineOp", op, ["name", "forward", "backward", "onnx", "lower", "random"]);
   const call = (inputs: readonly Tensor[], attributes: A) => callOp(op, inputs, attributes);
   const withSaved = (inputs: readonly Tensor[], attributes: A) => run(op, inputs, attributes);
   return Object.assign(call, { op, withSaved });

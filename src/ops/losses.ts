@@ -29,15 +29,17 @@ function expectAlike(name: string, input: Tensor, target: Tensor): void {
 export function mseLoss(input: Tensor, target: Tensor, options: { reduction?: Reduction } = {}): Tensor {
   expectAlike("mseLoss", input, target);
   expectOptions("mseLoss", options, ["reduction"]);
+  const { reduction = "mean" } = options;
   const difference = sub(input, target);
-  return reduce("mseLoss", mul(difference, difference), options.reduction ?? "mean");
+  return reduce("mseLoss", mul(difference, difference), reduction);
 }
 
 /** |input - target|, by default its mean. `torch.nn.functional.l1_loss`. */
 export function l1Loss(input: Tensor, target: Tensor, options: { reduction?: Reduction } = {}): Tensor {
   expectAlike("l1Loss", input, target);
   expectOptions("l1Loss", options, ["reduction"]);
-  return reduce("l1Loss", abs(sub(input, target)), options.reduction ?? "mean");
+  const { reduction = "mean" } = options;
+  return reduce("l1Loss", abs(sub(input, target)), reduction);
 }
 
 /**

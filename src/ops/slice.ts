@@ -82,8 +82,11 @@ function viewOf(shape: readonly number[], { axis, start, step }: Attributes) {
 export function slice(x: Tensor, start: number, end?: number, options: SliceOptions = {}): Tensor {
   expectTensor("slice: x", x);
   expectOptions("slice", options, ["dim", "step"]);
-  const axis = options.dim === undefined && x.shape.length === 0 ? 0 : axisOf(x.shape, options.dim ?? 0);
-  const step = expectInteger("slice: step", options.step ?? 1, 1);
+  const axis =
+    options.dim === undefined && x.shape.length === 0
+      ? 0
+      : axisOf(x.shape, options.dim === undefined ? 0 : options.dim);
+  const step = expectInteger("slice: step", options.step === undefined ? 1 : options.step, 1);
   const range = sliceRange(x.shape.slice(axis), start, end ?? x.shape[axis]);
   return sliceOp([x], { axis, start: range.from, end: range.to, step });
 }

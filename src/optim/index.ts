@@ -1,3 +1,4 @@
+import { expectOptions } from "../checks.js";
 import { type Expression, Registry, type ResolveOptions } from "../registry/index.js";
 import { adamEntry } from "./adam.js";
 import { adamwEntry } from "./adamw.js";
@@ -78,6 +79,7 @@ export function createScheduler(
   context: ScheduleContext,
   options: ResolveOptions = {},
 ): LRScheduler {
+  expectOptions("createScheduler", options, ["modules", "argument"]);
   const made = typeof schedule === "function" ? schedule : SCHEDULES.resolve(schedule, context, options);
   if (made instanceof LRScheduler) return made;
   const { optimizer, epochs, stepsPerEpoch } = context;

@@ -1,4 +1,4 @@
-import { expectOptions, withDefaults } from "../checks.js";
+import { expectObject, expectOptions, withDefaults } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { Tensor } from "../tensor/tensor.js";
 import type { ParamGroup, Params } from "./param_group.js";
@@ -59,6 +59,7 @@ export abstract class Optimizer<G extends ParamGroup = ParamGroup, S extends obj
    * tensors, or that a group has already.
    */
   addParamGroup(group: Partial<Omit<G, "params">> & { params: Tensor | readonly Tensor[] }): void {
+    expectObject("group", group);
     const { params, ...options } = group;
     const name = this.paramGroups.length === 0 ? "options" : `paramGroups[${this.paramGroups.length}]`;
     const known = Object.keys(this.#defaults).filter((option) => !this.#fixed.includes(option));

@@ -1,4 +1,4 @@
-import { show } from "../checks.js";
+import { expectOptions, show } from "../checks.js";
 import type { CompareResult, StudentFigures, SweepResult } from "../compare/results.js";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
@@ -15,6 +15,8 @@ export interface ReportExtras extends ReportOptions {
   test?: Dataset;
 }
 
+const EXTRAS = ["networks", "test", "title", "command"] as const;
+
 /**
  * What a comparison's report says: the figures as they are, and the predictions of the first seed's distilled student.
  *
@@ -25,6 +27,7 @@ export interface ReportExtras extends ReportOptions {
  * ```
  */
 export function compareReport(result: CompareResult, extras: ReportExtras = {}): CompareReport {
+  expectOptions("compareReport", extras, EXTRAS);
   expectResult("compare", result);
   const { config, ...figures } = result;
   const [evaluation] = result.distilled.evaluations;
@@ -47,6 +50,7 @@ export function compareReport(result: CompareResult, extras: ReportExtras = {}):
  * ```
  */
 export function sweepReport(result: SweepResult, extras: ReportExtras = {}): SweepReport {
+  expectOptions("sweepReport", extras, EXTRAS);
   expectResult("sweep", result);
   const { config, ...figures } = result;
   return {

@@ -1,5 +1,5 @@
 import { safetensorsBytes } from "../checkpoint/index.js";
-import { show } from "../checks.js";
+import { expectObject, expectOptions, show } from "../checks.js";
 import { expectDataset } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
@@ -39,7 +39,9 @@ export interface RunReportInput extends ReportOptions {
  * ```
  */
 export function runReport(input: RunReportInput): RunReport {
+  expectOptions("runReport", input, ["config", "history", "networks", "data", "evaluation", "title", "command"]);
   const { config, history, networks, data = {}, evaluation: known, ...options } = input;
+  expectObject("networks", networks);
   const { student, teacher, best = null } = networks;
   expectConfig(config);
   expectHistory(history);

@@ -10,7 +10,7 @@ import { isTeacher, type Teacher, type TeacherFunction } from "./teacher.js";
 
 /** A network as a live teacher, a teacher as it is, or a function of the batch as a teacher. */
 export function asTeacher(source: Module | Teacher | TeacherFunction, options: NetworkTeacherOptions): Teacher {
-  if (source instanceof Module) return live(source, options);
+  if (source instanceof Module) return live(source, { mode: options.mode, taps: options.taps });
   if (isTeacher(source)) return source;
   if (typeof source === "function") return functionTeacher(source);
   const text = `teacher: expected a Module, a Teacher or a function of the batch, got ${show(source)}`;

@@ -24,9 +24,10 @@ interface TeacherUse extends NetworkTeacherOptions {
  * @throws DistilleryError `BAD_ARGUMENT` with the reason if a cache was requested and is not exact, `ABORTED` by the signal.
  */
 export async function chooseTeacher(teacher: Module, use: TeacherUse): Promise<Teacher> {
+  const { student, mode, taps } = use;
   const cache = await openCache(teacher, use);
-  if (cache !== null) return cached(cache, live(teacher, use));
-  return sharesParameters(teacher, use.student) ? live(teacher, use) : frozen(teacher, use);
+  if (cache !== null) return cached(cache, live(teacher, { mode, taps }));
+  return (sharesParameters(teacher, student) ? live : frozen)(teacher, { mode, taps });
 }
 
 /** Refuses what does not say whether logits are cached. */

@@ -1,3 +1,4 @@
+import { expectOptions } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { FrozenModel } from "../graph/index.js";
 import type { Outputs } from "../losses/loss.js";
@@ -30,6 +31,7 @@ const MAX_PREFETCH_BYTES = 128e6;
  * ```
  */
 export function frozen(module: Module, options: NetworkTeacherOptions = {}): Teacher {
+  expectOptions("frozen", options, ["mode", "taps"]);
   const { mode = "eval", taps = [] } = options;
   const training = mode === "train";
   const alive = live(module, options);

@@ -1,7 +1,9 @@
 import { fingerprint } from "../checkpoint/index.js";
+import { expectOneOf, expectOptions } from "../checks.js";
 import type { Batch } from "../data/dataset.js";
 import type { Outputs } from "../losses/loss.js";
 import { fitNetwork } from "../models/fit_network.js";
+import { expectModule } from "../nn/expect_module.js";
 import { Modes } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
 import { Taps } from "../nn/taps.js";
@@ -34,7 +36,11 @@ interface NetworkTeacher extends Teacher {
  * await distill({ teacher: live(network), student, data });
  * ```
  */
-export function live(module: Module, { mode = "eval", taps = [] }: NetworkTeacherOptions = {}): NetworkTeacher {
+export function live(module: Module, options: NetworkTeacherOptions = {}): NetworkTeacher {
+  expectModule("module", module);
+  expectOptions("live", options, ["mode", "taps"]);
+  const { mode = "eval", taps = [] } = options;
+  expectOneOf("mode", mode, ["eval", "train"]);
   const training = mode === "train";
   const [modes, evalModes] = [new Modes([[module, training]]), new Modes([[module, false]])];
   const tapped = new Taps(module, taps, "teacher");

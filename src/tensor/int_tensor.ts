@@ -1,6 +1,7 @@
 import { types } from "node:util";
 import { expectDimensions, expectShape, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
+import { printTensor } from "./print.js";
 import { numel, sliceRange, toNested } from "./shape.js";
 import { Tensor } from "./tensor.js";
 
@@ -47,6 +48,15 @@ export class IntTensor implements Iterable<number> {
     return toNested(this.data, this.shape);
   }
 
+  /** The values as PyTorch prints them, large tensors shortened, with shape and type. */
+  toString(): string {
+    return printTensor(this, this.data);
+  }
+
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return this.toString();
+  }
+
   /** The same numbers in single precision: a mask that can be multiplied with. `torch.Tensor.float`. */
   float(): Tensor {
     return new Tensor(Float32Array.from(this.data), this.shape);
@@ -84,6 +94,15 @@ export class LongTensor {
   /** The elements as nested arrays. */
   toArray(): unknown {
     return toNested(Array.from(this.data, Number), this.shape);
+  }
+
+  /** The values as PyTorch prints them, large tensors shortened, with shape and type. */
+  toString(): string {
+    return printTensor(this, Array.from(this.data, Number));
+  }
+
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return this.toString();
   }
 }
 

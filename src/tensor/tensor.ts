@@ -1,10 +1,11 @@
 import { types } from "node:util";
-import { expectDimensions, expectShape, show } from "../checks.js";
+import { expectDimensions, expectFlags, expectOptions, expectShape, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { type Node, runBackward } from "./autograd.js";
 import { runDeferred } from "./deferred.js";
 import { newElements } from "./element_limit.js";
+import { printTensor } from "./print.js";
 import { numel, toNested } from "./shape.js";
 
 const NOTHING = new Float32Array(0);
@@ -21,6 +22,13 @@ export function collectTensors<T>(into: Tensor[], body: () => T): T {
   } finally {
     made = before;
   }
+}
+
+function readRequiresGrad(options: { requiresGrad?: boolean }): boolean {
+  expectOptions("Tensor", options, ["requiresGrad"]);
+  const { requiresGrad = false } = options;
+  expectFlags({ requiresGrad });
+  return requiresGrad;
 }
 
 /** Numbers nested in arrays of equal lengths. */
@@ -57,7 +65,7 @@ export class Tensor {
   #grad: Tensor | null = null;
   #fusionStage: unknown = null;
 
-  constructor(data: Float32Array, shape: readonly number[] = [data.length], options: { requiresGrad?: boolean } = {}) {
+  constructor(data: Float32Array, shape: readonly number[] = [data.length], options?: { requiresGrad?: boolean }) {
     if (!types.isFloat32Array(data)) {
       throw new DistilleryError("BAD_DTYPE", `data: expected a Float32Array, got ${show(data)}`);
     }
@@ -65,7 +73,7 @@ export class Tensor {
     if (data.length !== size) expectShape("data", [data.length], [size]);
     this.values = data;
     this.shape = [...shape];
-    this.requiresGrad = options.requiresGrad ?? false;
+    this.requiresGrad = options === undefined ? false : readRequiresGrad(options);
     made?.push(this);
   }
 
@@ -182,6 +190,20 @@ export class Tensor {
     return toNested(this.data, this.shape);
   }
 
+  /** The values as PyTorch prints them, large tensors shortened, with shape and type. */
+  toString(): string {
+    try {
+      return printTensor(this, this.data);
+    } catch (error) {
+      if (!(error instanceof DistilleryError)) throw error;
+      return printTensor(this, null, "of a step that ended");
+    }
+  }
+
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return this.toString();
+  }
+
   /** Adds the gradient of this scalar to the `grad` of every leaf that it was computed from; uses up the graph. */
   backward(): void {
     runBackward(this);
@@ -207,12 +229,14 @@ export function tensor(
   values: Nested | Float32Array,
   options: { shape?: readonly number[]; requiresGrad?: boolean } = {},
 ): Tensor {
-  if (types.isFloat32Array(values)) return new Tensor(values, options.shape ?? [values.length], options);
+  expectOptions("tensor", options, ["shape", "requiresGrad"]);
+  const { requiresGrad = false } = options;
+  if (types.isFloat32Array(values)) return new Tensor(values, options.shape ?? [values.length], { requiresGrad });
   const shape: number[] = [];
   for (let level: Nested | undefined = values; Array.isArray(level); level = level[0]) shape.push(level.length);
   const flat: number[] = [];
   flatten(values, shape, 0, flat);
-  return new Tensor(Float32Array.from(flat), options.shape ?? shape, options);
+  return new Tensor(Float32Array.from(flat), options.shape ?? shape, { requiresGrad });
 }
 
 /** A tensor of zeros. */

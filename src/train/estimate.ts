@@ -1,3 +1,4 @@
+import { expectObject } from "../checks.js";
 import type { Dataset } from "../data/dataset.js";
 import { DerivedDataset } from "../data/derived_dataset.js";
 import { ImageDataset } from "../data/image_dataset.js";
@@ -69,6 +70,7 @@ const SAMPLES = 512;
  * ```
  */
 export async function estimateRun(input: DistillInput | TrainTeacherInput): Promise<RunEstimate> {
+  expectObject("estimateRun", input);
   const networks = [...networksOf(input), ...modulesOf(input)];
   const states = networks.map((network) => cloneState(network.stateDict()));
   const records = networks.map(recordOf);

@@ -1,4 +1,5 @@
-import { modelMetadata, type ReadOptions } from "../checkpoint/index.js";
+import { modelMetadata, READ_OPTIONS, type ReadOptions } from "../checkpoint/index.js";
+import { expectOptions } from "../checks.js";
 import type { Preprocessing } from "../data/preprocessing/spec.js";
 import { parseRecord } from "../models/training_record.js";
 
@@ -15,5 +16,6 @@ import { parseRecord } from "../models/training_record.js";
  * ```
  */
 export async function readPreprocessing(file: string, options: ReadOptions = {}): Promise<Preprocessing | null> {
+  expectOptions("readPreprocessing", options, READ_OPTIONS);
   return parseRecord(await modelMetadata(file, options), file)?.preprocessing ?? null;
 }

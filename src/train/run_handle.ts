@@ -1,4 +1,5 @@
 import { Answers } from "../answers.js";
+import { expectObject } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import type { EpochRecord } from "../log/epoch_record.js";
 import { currentGenerator, Generator } from "../tensor/random.js";
@@ -61,7 +62,8 @@ export function startRun<I extends RunControls>(
   const run = async () => {
     try {
       if (isInside) throw nested();
-      checkControls(input ?? {});
+      expectObject("options", input);
+      checkControls(input);
       const onNote = answers.of(input.onNote);
       const result = await body({ ...input, onEpoch, ...(onNote && { onNote }) }, stream);
       await answers.settled();

@@ -8,7 +8,7 @@ import {
   kdLoss,
   Linear,
   Parameter,
-  type Tensor,
+  Tensor,
   zeros,
 } from "../../src/index.js";
 
@@ -37,6 +37,13 @@ test.each<[call: () => unknown, message: string]>([
   [() => call(kdLoss, x, x, labels, 4, 0.9), "kdLoss: expected options by their names, got 4"],
   [() => make(Linear, 3, 4, false), "Linear: expected options by their names, got false"],
   [() => make(BatchNorm1d, 3, { epsilon: 1e-3 }), 'BatchNorm1d: unknown option "epsilon"'],
+  [() => make(BatchNorm1d, 3, { momentum: null }), "momentum: expected a number from 0 to 1, got null"],
+  [() => make(BatchNorm1d, 3, { eps: null }), "eps: expected a number of at least 0, got null"],
+  [() => make(Linear, 3, 4, { bias: null }), "bias: expected true or false, got null"],
+  [() => make(Linear, 3, 4, { bias: "no" }), 'bias: expected true or false, got "no"'],
+  [() => zeros([3]).slice(0, 2, { step: null as never }), "step: expected a whole number of at least 1, got null"],
+  [() => call(F.mseLoss, x, x, { reduction: null }), "reduction"],
+  [() => make(Tensor, new Float32Array(1), [1], { requiresGrad: 1 }), "requiresGrad: expected true or false, got 1"],
   [() => make(Dropout, { p: 0.5 }), "p: expected a chance from 0 to 1, got a value of type Object"],
   [() => make(AdamW, [new Parameter(new Float32Array(2))], 0.1), "options: expected options by their names, got 0.1"],
 ])("unknown and positional options are refused: %s", (run, message) => {

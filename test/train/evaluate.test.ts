@@ -172,7 +172,7 @@ test.each<[string, string, () => unknown]>([
   ],
   [
     "LABEL_OUT_OF_RANGE",
-    "labels[2]: expected a class from 0 to 2, got 3",
+    'data set "synthetic": slice(2, 4): labels[0]: expected a class from 0 to 2, as its classes say, got 3',
     () => evaluate(new Linear(6, 3), mislabelled(), { batchSize: 2 }),
   ],
   ["SHAPE_MISMATCH", "logits: expected shape [50, 3], got [50, 4]", () => logitsOf(new Linear(6, 4), setting().data)],

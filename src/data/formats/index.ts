@@ -1,5 +1,5 @@
 import { basename, extname, parse, resolve } from "node:path";
-import { show, showList } from "../../checks.js";
+import { expectOptions, show, showList } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { badData, kindOf, listFiles, listFolders } from "../../files/index.js";
 import { samplesText } from "../preprocessing/adapt.js";
@@ -68,6 +68,7 @@ export async function readSamples(
   spec: Preprocessing,
   options: SampleOptions = {},
 ): Promise<FileSamples> {
+  expectOptions("readSamples", options, ["encoding", "exifOrientation"]);
   if (typeof file !== "string" || file === "" || file.includes("\0")) {
     throw new DistilleryError("BAD_ARGUMENT", `file: expected a file, got ${show(file)}`);
   }

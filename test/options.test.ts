@@ -1,0 +1,190 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import * as D from "../src/index.js";
+import { temporaryFolder } from "./checkpoint/support.js";
+
+const folder = temporaryFolder();
+const configuration = join(folder, "a.json");
+beforeAll(() => writeFileSync(configuration, "{}"));
+const x = D.zeros([2, 3]);
+const labels = Int32Array.of(0, 1);
+const data = () => new D.TensorDataset(D.zeros([20, 3]), new Int32Array(20), { classes: 2 });
+const net = () => new D.Linear(3, 2);
+const sgd = () => new D.SGD(net().parameters(), { lr: 0.1 });
+const module = net();
+const optimizer = sgd();
+const state = { ...new D.LeNet300({ inFeatures: 3, classes: 2 }).stateDict() };
+const context = { shape: [3], classes: 2 };
+const epoch = { epoch: 1, epochs: 1, metrics: { loss: 1 }, lr: 1, seconds: 1 } as never;
+/** What comes before the options of a function or class, and an option that it needs. */
+type Before = [args: unknown[], needed?: object];
+
+/** Of everything exported that takes options by their names. */
+const CALLS: Record<string, Before> = {
+  Adam: [[module.parameters()]],
+  AdamW: [[module.parameters()]],
+  SGD: [[module.parameters()]],
+  BatchNorm1d: [[3]],
+  LayerNorm: [[3]],
+  Linear: [[3, 2]],
+  LeNet300: [[]],
+  Mlp: [[], { inFeatures: 3, hidden: [4], classes: 2 }],
+  StudentNet: [[]],
+  TeacherNet: [[]],
+  ConstantLR: [[optimizer]],
+  CosineAnnealingLR: [[optimizer], { tMax: 3 }],
+  ExponentialLR: [[optimizer], { gamma: 0.5 }],
+  LambdaLR: [[optimizer], { schedule: () => 1, totalSteps: 3 }],
+  LinearLR: [[optimizer]],
+  MultiStepLR: [[optimizer], { milestones: [1] }],
+  OneCycleLR: [[optimizer], { maxLr: 1, totalSteps: 3 }],
+  StepLR: [[optimizer], { stepSize: 1 }],
+  cosineSchedule: [[]],
+  exponentialSchedule: [[], { gamma: 0.5 }],
+  linearSchedule: [[]],
+  multiStepSchedule: [[], { milestones: [1] }],
+  oneCycleSchedule: [[]],
+  stepSchedule: [[], { stepSize: 1 }],
+  ExponentialMovingAverage: [[module]],
+  DataLoader: [[data()]],
+  CrdMemory: [[], { samples: 10 }],
+  VidRegressor: [[3, 2]],
+  TensorDataset: [[x, labels]],
+  TableDataset: [[x, labels], { table: { columns: [], label: { name: "y", index: 3 }, header: true } }],
+  StandardizedDataset: [[x, labels], { values: { mean: [0, 0, 0], std: [1, 1, 1] } }],
+  ImageDataset: [[new Uint8Array(6), labels], { features: 3, mean: 0, std: 1 }],
+  augment: [[data()], { noise: 0.1 }],
+  fromIterable: [[[{ input: [1], label: 0 }]]],
+  loadData: [["synthetic"]],
+
+  openStreamed: [[{ images: "a.npy", labels: "b.npy" }]],
+  splitDataset: [[data()], { fraction: 0.5 }],
+  stratify: [[labels, 2], { fraction: 0.5 }],
+  synthetic: [[]],
+  readSamples: [["a.csv", { kind: "values", features: 3 }]],
+  downloadData: [["mnist"]],
+  Tensor: [[new Float32Array(2), [2]]],
+  tensor: [[[1, 2]]],
+  compare: [[], { data: data(), out: folder }],
+  sweep: [[], { data: data(), out: folder }],
+  distill: [[], { teacher: net(), student: net(), data: data(), epochs: 1 }],
+  trainTeacher: [[], { model: net(), data: data(), epochs: 1 }],
+  estimateRun: [[], { teacher: net(), student: net(), data: data(), epochs: 1 }],
+  evaluate: [[module, data()]],
+  logitsOf: [[module, data()]],
+  rkdDistillationLoss: [[{ student: "fc1", teacher: "fc1" }]],
+  hintDistillationLoss: [[{ student: "fc1", teacher: "fc1" }]],
+  vidDistillationLoss: [[{ student: "fc1", teacher: "fc1" }]],
+  cosineFeatureDistillationLoss: [[{ student: "fc1", teacher: "fc1" }]],
+  crdDistillationLoss: [[{ student: "fc1", teacher: "fc1" }]],
+  crdLoss: [[x, x, labels]],
+  topKKdLoss: [[x, new D.IntTensor(new Int32Array(2), [2, 1]), D.zeros([2, 1])]],
+  predict: [[module, x]],
+  runReport: [[], { config: {}, history: [], networks: {} }],
+  compareReport: [[{}]],
+  sweepReport: [[{}]],
+  createLoss: [["kd", context]],
+  createNetwork: [["mlp(hidden=[4])", context]],
+  createScheduler: [["cosine", { optimizer, epochs: 1, stepsPerEpoch: 2 }]],
+  crossEntropy: [[x, labels]],
+  kdLossParts: [[x, x, labels]],
+  defineFunction: [[], { name: "f", forward: (_: unknown, y: D.Tensor) => y, backward: () => [null] }],
+  defineOp: [[], { name: "f", forward: () => x, backward: () => [null] }],
+  exportOnnx: [[module]],
+  saveOnnx: [[module, `${folder}/a.onnx`]],
+  save: [[state, `${folder}/a.safetensors`]],
+  load: [["a.pth"]],
+  loadCheckpoint: [["a.pth"]],
+  loadNetwork: [["a.pth"]],
+  inspectCheckpoint: [["a.pth"]],
+  readPreprocessing: [["a.pth"]],
+  networkFrom: [[state]],
+  formatEpoch: [["KD", epoch]],
+  logitsFile: [["a.npy"]],
+  openTeacher: [["a.pth"]],
+  openTeachers: [[["a.pth"]]],
+  averaged: [[[net(), net()]]],
+  Ensemble: [[[net(), net()]]],
+  frozen: [[module]],
+  live: [[module]],
+  readConfig: [["distill", configuration]],
+  defineConfig: [["distill"], { epochs: 1 }],
+  "F.batchNorm": [
+    [x, { weight: D.ones([3]), bias: x, runningMean: x, runningVar: x }],
+    { training: true, eps: 1, momentum: 1 },
+  ],
+  "F.binaryCrossEntropyWithLogits": [[x, x]],
+  "F.cosineSimilarity": [[x, x]],
+  "F.gelu": [[x]],
+  "F.klDiv": [[x, x]],
+  "F.l1Loss": [[x, x]],
+  "F.mseLoss": [[x, x]],
+  "F.nllLoss": [[x, labels]],
+  "F.normalize": [[x]],
+  "F.smoothL1Loss": [[x, x]],
+  "x.slice": [[0, 1]],
+  "x.std": [[0]],
+  "x.var": [[0]],
+  "module.loadStateDict": [[module.stateDict()]],
+  "optimizer.addParamGroup": [[], { params: [new D.Parameter(new Float32Array(1))] }],
+};
+
+// Losses, of which there will be more, by the number of their arguments.
+for (const [name, value] of Object.entries(D)) {
+  if (!name.endsWith("Loss") || name.startsWith("logitMse") || typeof value !== "function") continue;
+  const takesLayers = name.endsWith("DistillationLoss") && value.length > 0;
+  const before = takesLayers ? [] : [x, x, labels].slice(0, value.length);
+  CALLS[name] ??= [before, takesLayers ? { student: "fc1", teacher: "fc1" } : {}];
+}
+
+/** Errors take what JavaScript's do. */
+const OWN_ERRORS = new Set(["DistilleryError"]);
+
+const owners: Record<string, object> = { F: D.F, x, module, optimizer };
+/** Calls what is exported under a name with the options; its error, or null. */
+async function refused(name: string, options: unknown): Promise<unknown> {
+  const [before] = CALLS[name] as Before;
+  const [owner, method] = name.split(".") as [string, string?];
+  const target = method === undefined ? D : (owners[owner] as object);
+  const called = Reflect.get(target, method ?? owner) as (...args: unknown[]) => unknown;
+  const args = [...before, options];
+  try {
+    const isClass = /^class\b/.test(Function.prototype.toString.call(called));
+    const made = isClass ? Reflect.construct(called, args) : Reflect.apply(called, target, args);
+    await made;
+    return null;
+  } catch (error) {
+    return error;
+  }
+}
+
+describe.each(Object.keys(CALLS))("%s", (name) => {
+  test("refuses an option that does not exist", async () => {
+    const [, needed = {}] = CALLS[name] as Before;
+    const error = await refused(name, { ...needed, weihgt_of_it: 1 });
+    expect(error).toMatchObject({
+      code: expect.stringMatching(/^BAD_(ARGUMENT|CONFIG)$/),
+      message: expect.stringContaining("weihgt_of_it"),
+    });
+  });
+
+  test("refuses what is no object of options", async () => {
+    for (const value of [false, 7, "sum", null]) {
+      const error = await refused(name, value);
+      expect(error, String(value)).toMatchObject({ name: "DistilleryError" });
+    }
+  });
+});
+
+test("everything exported whose arguments are called options is above", () => {
+  const functionsOf = (owner: object, prefix = "") =>
+    Object.entries(owner).flatMap(([name, value]) => {
+      if (typeof value !== "function") return [];
+      const source = Function.prototype.toString.call(value);
+      const [, parameters = ""] = /(?:^|\bconstructor|\bfunction\b[^(]*)\s*\(([^)]*)\)/.exec(source) ?? [];
+      return /\boptions\b/.test(parameters) ? [prefix + name] : [];
+    });
+  const taking = [...functionsOf(D), ...functionsOf(D.F, "F.")].filter((name) => !OWN_ERRORS.has(name));
+  expect(taking.filter((name) => !(name in CALLS))).toEqual([]);
+});
