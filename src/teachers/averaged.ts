@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { join } from "node:path";
 import { types } from "node:util";
 import { show } from "../checks.js";
 import type { Batch } from "../data/dataset.js";
@@ -10,7 +11,8 @@ import type { StateDict } from "../nn/state_dict.js";
 import { noGrad } from "../tensor/autograd.js";
 import { asTeacher } from "./as_teacher.js";
 import { frozen } from "./frozen.js";
-import type { Teacher, TeacherFunction } from "./teacher.js";
+import type { TeacherFunction } from "./function_teacher.js";
+import type { Teacher } from "./teacher.js";
 
 /**
  * Several teachers as one, whose logits are the average of theirs: of the logits, or of the probabilities at temperature 1
@@ -71,6 +73,11 @@ function averageOf(members: readonly Teacher[], averaging: Averaging): Teacher {
         throw new DistilleryError("BAD_ARGUMENT", `${text}: an average of networks alone has those of each network`);
       }
       for (const member of members) member.open?.(run);
+    },
+    async prepare(run) {
+      // Functions of the same text keep their answers apart.
+      const folder = (i: number) => (run.out === null ? null : join(run.out, `teacher-${i}`));
+      for (const [i, member] of members.entries()) await member.prepare?.({ ...run, out: folder(i) });
     },
     outputs: (batch) => collect(members.map((member) => member.outputs(batch))),
     // Asked when the run is set up: some know only then what they can evaluate.

@@ -81,10 +81,13 @@ class ByIndex implements Teacher {
 }
 
 /** Refuses data whose samples change at random, for a teacher whose answers are fixed. */
-function expectNotAugmented(data: Dataset, teacher: string): void {
+export function expectNotAugmented(data: Dataset, teacher: string, otherwise?: string): void {
   if (data.augmented !== true) return;
   const text = "the data are augmented at random, and its answers are those of the samples as they are";
-  throw new DistilleryError("BAD_ARGUMENT", `teacher: ${teacher}: ${text}: leave the augmentation out`);
+  throw new DistilleryError(
+    "BAD_ARGUMENT",
+    `teacher: ${teacher}: ${text}: leave the augmentation out${otherwise === undefined ? "" : `, or ${otherwise}`}`,
+  );
 }
 
 /** Refuses columns that are not the data's classes in their order. */

@@ -1,10 +1,18 @@
+export type { RawSample } from "../data/samples.js";
 export { averaged } from "./averaged.js";
 export { cached } from "./cached.js";
 export { frozen } from "./frozen.js";
+export {
+  type FunctionTeacherOptions,
+  functionTeacher,
+  type TeacherAnswer,
+  type TeacherBatch,
+  type TeacherFunction,
+} from "./function_teacher.js";
 export { live, type NetworkTeacherOptions } from "./live.js";
 export { type LogitsFileOptions, logitsFile } from "./logits_file.js";
 export { type OpenTeacherUse, openTeacher, openTeachers } from "./open_teacher.js";
 export { type TeacherOptions, teacherSchema } from "./options.js";
 export { prefetch, type TaughtBatch } from "./prefetch.js";
-export type { Teacher, TeacherFunction, TeacherRun } from "./teacher.js";
+export type { PreparedRun, Teacher, TeacherRun } from "./teacher.js";
 export { TeacherCache } from "./teacher_cache.js";

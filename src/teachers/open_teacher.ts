@@ -1,11 +1,14 @@
 import { extname } from "node:path";
 import { loadNetwork, openSafetensors } from "../checkpoint/index.js";
+import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
-import type { Module } from "../nn/module.js";
+import { Module } from "../nn/module.js";
+import { importModules, isModulePath, moduleHashes } from "../registry/index.js";
+import { functionTeacher, type TeacherFunction } from "./function_teacher.js";
 import { logitsFile } from "./logits_file.js";
 import { givenOptions, resolveTeacherOptions, type TeacherOptions } from "./options.js";
 import { ARRAY_FILES, isLogits } from "./stored_arrays.js";
-import type { Teacher } from "./teacher.js";
+import { isTeacher, type Teacher } from "./teacher.js";
 
 /** A kind of teacher that a file is. */
 interface Kind {
@@ -17,6 +20,7 @@ interface Kind {
 const KINDS = {
   network: { name: "a network's weights", takes: [] },
   logits: { name: "a file of logits", takes: ["teacherClasses"] },
+  function: { name: "a module", takes: ["teacherConcurrency", "teacherRetries", "teacherBatch", "teacherAnswers"] },
 } as const satisfies Record<string, Kind>;
 
 /** How a program opens teachers. */
@@ -28,7 +32,7 @@ export interface OpenTeacherUse {
 }
 
 /**
- * The teacher of a file: the logits in a `.npy`, `.npz` or `.safetensors` file ({@link logitsFile}), or the network whose
+ * The teacher of a file: the default export of a module (`./teacher.mjs`), a {@link TeacherFunction} or a {@link Teacher}; the logits in a `.npy`, `.npz` or `.safetensors` file ({@link logitsFile}), or the network whose
  * weights a `.pth` or `.safetensors` file holds. A network is given as it is, for `distill` to choose how it answers.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for options that a teacher of this kind does not take, and what reading the file throws.
@@ -67,15 +71,36 @@ export async function openTeachers(
 function openOne(
   file: string,
   kind: keyof typeof KINDS,
-  { teacherClasses: classes }: TeacherOptions,
+  options: TeacherOptions,
   readNetwork: (file: string) => Promise<Module>,
 ): Promise<Module | Teacher> {
+  const { teacherClasses: classes } = options;
   if (kind === "logits") return logitsFile(file, { ...(classes && { classes }) });
-  return readNetwork(file);
+  return kind === "function" ? teacherOfModule(file, options) : readNetwork(file);
+}
+
+/** The default export of a module, or the one that it names: a function, or a teacher as it is. */
+async function teacherOfModule(path: string, options: TeacherOptions): Promise<Module | Teacher> {
+  const name = isModulePath(path) ? path : `./${path}`;
+  const exported = (await importModules([{ name }])).values().next().value;
+  const { teacherConcurrency: concurrency, teacherRetries: retries } = options;
+  const { teacherBatch: batchSize, teacherAnswers: answers } = options;
+  if (typeof exported === "function") {
+    const [version] = Object.values(await moduleHashes([{ name }]));
+    const given = { version, concurrency, retries, batchSize, answers };
+    const known = Object.entries(given).filter(([, value]) => value !== undefined);
+    return functionTeacher(exported as TeacherFunction, Object.fromEntries(known));
+  }
+  if (exported instanceof Module || isTeacher(exported)) return exported;
+  throw new DistilleryError(
+    "BAD_ARGUMENT",
+    `${path}: expected it to export a function or a Teacher, got ${show(exported)}`,
+  );
 }
 
 async function kindOf(file: string): Promise<keyof typeof KINDS> {
   const extension = extname(file).toLowerCase();
+  if (/^\.[cm]?[jt]s(#|$)/.test(extension)) return "function";
   if (extension === ".safetensors") return isLogits((await openSafetensors(file)).tensors) ? "logits" : "network";
   return (ARRAY_FILES as readonly string[]).includes(extension) ? "logits" : "network";
 }

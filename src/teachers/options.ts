@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { expectOptions } from "../checks.js";
 import { DistilleryError } from "../errors.js";
-import { expected, issuesOf, list } from "../registry/index.js";
+import { expected, integer, issuesOf, list } from "../registry/index.js";
 
 const text = (what: string) => v.pipe(v.string(expected(what)), v.nonEmpty(expected(what)));
 
@@ -9,6 +9,14 @@ const text = (what: string) => v.pipe(v.string(expected(what)), v.nonEmpty(expec
 export const teacherSchema = v.strictObject({
   /** The names of the classes in the order of the teacher's outputs; default: what its file says, or the data's order. */
   teacherClasses: v.optional(list(text("a class's name"), "a list of class names")),
+  /** Of a function: how many batches it is asked about at the same time; default: 4. */
+  teacherConcurrency: v.optional(integer(1, 1024)),
+  /** Of a function: how often a batch is asked for again after an error; default: 5 times if the error says so. */
+  teacherRetries: v.optional(integer(0)),
+  /** Of a function: the samples that it is asked about at once; default: 64. */
+  teacherBatch: v.optional(integer(1)),
+  /** Of a function: the folder that answers are kept in; default: `teacher_answers` in the run's folder. */
+  teacherAnswers: v.optional(text("a folder")),
 });
 
 /** The options of {@link openTeacher}; those of another kind than the teacher's are refused. */

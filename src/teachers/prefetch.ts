@@ -42,7 +42,7 @@ export function* prefetch(loader: DataLoader, teacher: Teacher): Generator<Taugh
       `teacher: expected a Teacher such as frozen(network), got ${show(teacher)}`,
     );
   }
-  if (types.isPromise(teacher.open?.({ data: loader.dataset, taps: [] }))) throw noPromise();
+  teacher.open?.({ data: loader.dataset, taps: [] });
   const epoch = loader.epoch();
   const batches = new TeacherPrefetcher(teacher, loader.dataset, () => false);
   try {
@@ -50,7 +50,9 @@ export function* prefetch(loader: DataLoader, teacher: Teacher): Generator<Taugh
       const arena = new TensorArena();
       try {
         const { batch, outputs } = arena.run(() => batches.next(epoch, i));
-        if (types.isPromise(outputs)) throw noPromise();
+        if (types.isPromise(outputs)) {
+          throw new DistilleryError("BAD_ARGUMENT", "teacher: expected one whose outputs are no promise");
+        }
         yield { ...batch, teacher: outputs };
       } finally {
         arena.release();
@@ -60,8 +62,4 @@ export function* prefetch(loader: DataLoader, teacher: Teacher): Generator<Taugh
     // What is in flight belongs to batches that nobody takes any more.
     teacher.discard?.();
   }
-}
-
-function noPromise(): DistilleryError {
-  return new DistilleryError("BAD_ARGUMENT", "teacher: expected one whose outputs are no promise");
 }

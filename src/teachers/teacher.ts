@@ -1,7 +1,6 @@
 import type { Batch, Dataset } from "../data/dataset.js";
 import type { Outputs } from "../losses/loss.js";
 import type { StateDict } from "../nn/state_dict.js";
-import type { Tensor } from "../tensor/tensor.js";
 
 /** What a teacher is opened for. */
 export interface TeacherRun {
@@ -10,6 +9,15 @@ export interface TeacherRun {
   readonly taps: readonly string[];
   /** What `evaluate` is called for; null: nothing. */
   readonly validation?: Dataset | null;
+}
+
+/** What a teacher prepares for. */
+export interface PreparedRun {
+  /** The run's folder; null: none. */
+  readonly out: string | null;
+  readonly signal?: AbortSignal;
+  /** Called with a line for the user. */
+  readonly onNote?: (text: string) => void;
 }
 
 /**
@@ -33,9 +41,11 @@ export interface Teacher {
   fingerprint(): string | null;
   /**
    * Called before a run is set up; refuses one that it has no outputs for: other data, or hidden outputs that it does not
-   * have. `BAD_ARGUMENT`. A run waits for its promise; {@link prefetch} takes none.
+   * have. `BAD_ARGUMENT`.
    */
-  open?(run: TeacherRun): void | Promise<void>;
+  open?(run: TeacherRun): void;
+  /** Called once before the first step of a run, after `open`, for what takes time, such as asking a server. A dry run does not. */
+  prepare?(run: PreparedRun): Promise<void>;
   /**
    * The outputs for a batch of the training data. The batch's tensors are valid until the step ends. A teacher that gives
    * a promise draws no random numbers from the run's stream.
@@ -62,6 +72,3 @@ export function isTeacher(value: unknown): value is Teacher {
   const { name, fingerprint, outputs } = (value ?? {}) as Partial<Teacher>;
   return typeof name === "string" && typeof fingerprint === "function" && typeof outputs === "function";
 }
-
-/** Gives the teacher's logits [n, classes] for a batch, or its outputs. */
-export type TeacherFunction = (batch: Batch) => Tensor | Outputs | Promise<Tensor | Outputs>;

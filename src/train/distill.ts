@@ -76,7 +76,11 @@ export function distill(input: DistillInput): RunHandle {
     });
     const use = { mode: teacherMode, taps: loss.taps?.teacher ?? [] };
     const teacher = asTeacher(source, use);
-    if (loss.needsTeacher) await teacher.open?.({ data, taps: use.taps, validation: validation ?? null });
+    if (loss.needsTeacher) {
+      teacher.open?.({ data, taps: use.taps, validation: validation ?? null });
+      const { out = null, signal, onNote } = controls;
+      await teacher.prepare?.({ out, ...(signal && { signal }), ...(onNote && { onNote }) });
+    }
     const config = () => ({
       ...(spec === undefined ? { temperature, alpha } : { loss: loss.config() }),
       ...(source instanceof Module ? { teacherMode } : { teacher: teacher.name }),

@@ -10,10 +10,11 @@ import { Module } from "../nn/module.js";
 import type { Optimizer } from "../optim/optimizer.js";
 import { importModules } from "../registry/index.js";
 import { openCache } from "../teachers/choose.js";
-import { TeacherCache } from "../teachers/index.js";
+import { type Teacher, TeacherCache } from "../teachers/index.js";
+import { isTeacher } from "../teachers/teacher.js";
 import { cachedBytes, emptyCache } from "../tensor/buffer_pool.js";
 import { Generator, withGenerator } from "../tensor/random.js";
-import type { Tensor } from "../tensor/tensor.js";
+import { type Tensor, zeros } from "../tensor/tensor.js";
 import { splitControls } from "./controls.js";
 import { type DistillInput, distill, distillationLoss } from "./distill.js";
 import { evaluate } from "./inference.js";
@@ -175,7 +176,7 @@ async function trySteps(input: Input, cache: TeacherCache | null): Promise<{ ste
   const run = withGenerator(new Generator(0), () => {
     if (!("student" in input)) return trainTeacher({ ...common, model: input.model });
     const { teacher, student } = input;
-    return distill({ ...common, teacher, student, teacherCache: cache ?? false });
+    return distill({ ...common, teacher: withoutAsking(teacher), student, teacherCache: cache ?? false });
   });
   await run.catch((error: unknown) => {
     if (!stop.signal.aborted) throw error;
@@ -184,6 +185,21 @@ async function trySteps(input: Input, cache: TeacherCache | null): Promise<{ ste
   const [first, last] = [times[COLD_STEPS], times.at(-1) as number];
   const stepSeconds = (last - first) / (times.length - 1 - COLD_STEPS) / 1000;
   return { stepSeconds, optimizer: optimizer === null ? 0 : stateBytes(optimizer) };
+}
+
+/** A teacher that is no network is not asked, as that may cost something: its logits are zeros. */
+function withoutAsking(teacher: DistillInput["teacher"]): Module | Teacher {
+  if (teacher instanceof Module) return teacher;
+  let classes = 0;
+  return {
+    name: "zeros",
+    fingerprint: () => null,
+    open(run) {
+      if (isTeacher(teacher)) teacher.open?.(run);
+      classes = run.data.classes;
+    },
+    outputs: ({ indices }) => ({ logits: zeros([indices.length, classes]), taps: {} }),
+  };
 }
 
 /** The bytes of an optimizer's state. */

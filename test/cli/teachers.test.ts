@@ -1,17 +1,19 @@
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { temporaryFolder } from "../checkpoint/support.js";
 import { npy } from "../data/numpy_support.js";
-import { refused, succeed, userFolder } from "./support.js";
+import { ended, launch, lines, refused, succeed, userFolder } from "./support.js";
 
 const folder = temporaryFolder();
 const guide = readFileSync(new URL("../../docs/guide.md", import.meta.url), "utf8");
 
+const section = guide.split("### Teachers from elsewhere")[1]?.split(/\n##+ /)[0] ?? "";
+/** The module that the section shows. */
+const teacherModule = /```js\n(.*?)```/s.exec(section)?.[1] ?? "";
 /** The commands of the guide's section on teachers from elsewhere, as they are written there. */
-const commands = [
-  ...(guide.split("### Teachers from elsewhere")[1]?.split("\n### ")[0] ?? "").matchAll(/```sh\n(.*?)```/gs),
-]
+const commands = [...section.matchAll(/```sh\n(.*?)```/gs)]
   .flatMap(([, block = ""]) => block.replaceAll("\\\n", "").split("\n"))
   .filter((line) => line.startsWith("npx distillery "))
   .map((line) => line.slice("npx distillery ".length).split(/ +/));
@@ -23,6 +25,7 @@ function flowers(rows = 90): string {
   // Red, green, blue in the file; the classes are in the order of their names.
   const logits = Float32Array.from({ length: 3 * rows }, (_, i) => (i % 3 === 2 - (Math.floor(i / 3) % 3) ? 4 : 0));
   writeFileSync(join(cwd, "logits.npy"), npy([rows, 3], logits));
+  writeFileSync(join(cwd, "teacher.mjs"), teacherModule);
   return cwd;
 }
 
@@ -45,6 +48,60 @@ test("logits that do not fit the data are refused in one line, and nothing is wr
   );
   expect(await refused([...args, "--teacher-classes", "red,green,blue"], cwd, 1, "BAD_ARGUMENT")).toMatch(
     /column 0 is|row 89/,
+  );
+  expect(existsSync(join(cwd, "runs"))).toBe(false);
+});
+
+test("what a function answered survives kill -9: it is never asked twice", async () => {
+  const cwd = flowers();
+  const slow = `import { appendFileSync } from "node:fs";
+export default async ({ samples, indices }) => {
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  for (const index of indices) appendFileSync("asked.txt", index + "\\n");
+  return new Float32Array(3 * samples.length);
+};
+`;
+  writeFileSync(join(cwd, "slow.mjs"), slow);
+  const asked = () => (existsSync(join(cwd, "asked.txt")) ? lines(readFileSync(join(cwd, "asked.txt"), "utf8")) : []);
+  const options = [
+    "--epochs",
+    "1",
+    "--threads",
+    "1",
+    "--no-report",
+    "--teacher-batch",
+    "1",
+    "--teacher-concurrency",
+    "2",
+  ];
+  const args = ["distill", "--data", "flowers.csv", "--teacher", "slow.mjs", ...options];
+  const child = launch(args, cwd);
+  const killed = ended(child);
+  while (asked().length < 12) await setTimeout(10);
+  child.kill("SIGKILL");
+  await killed;
+  const before = asked().length;
+  const { code, stderr } = await ended(launch(args, cwd));
+  expect(code, stderr).toBe(0);
+  const kept = Number(/teacher: (\d+) of 65 answers are in/.exec(stderr)?.[1]);
+  // Those in flight when it was killed are asked for again: no answer had come.
+  expect(kept).toBeGreaterThanOrEqual(before - 2);
+  expect(asked().length - before).toBe(65 - kept);
+});
+
+test("a module that is no teacher, options of another kind", async () => {
+  const cwd = flowers();
+  writeFileSync(join(cwd, "none.mjs"), "export default 3;");
+  const of = (...args: string[]) => ["distill", "--data", "flowers.csv", ...args];
+  expect(await refused(of("--teacher", "none.mjs"), cwd, 1, "BAD_ARGUMENT")).toBe(
+    "none.mjs: expected it to export a function or a Teacher, got 3 (BAD_ARGUMENT)",
+  );
+  expect(await refused(of("--teacher", "logits.npy", "--teacher-retries", "3"), cwd, 1, "BAD_ARGUMENT")).toBe(
+    "--teacher-retries: logits.npy is a file of logits, which takes none (BAD_ARGUMENT)",
+  );
+  writeFileSync(join(cwd, "short.mjs"), "export default ({ samples }) => new Float32Array(samples.length);");
+  expect(await refused(of("--teacher", "./short.mjs"), cwd, 1, "BAD_ARGUMENT")).toBe(
+    "teacher: samples 0 to 63: expected 64 x 3 = 192 numbers, got 64 (BAD_ARGUMENT)",
   );
   expect(existsSync(join(cwd, "runs"))).toBe(false);
 });

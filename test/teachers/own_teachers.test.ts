@@ -128,7 +128,11 @@ test("a teacher that can prefetch gets the batches to come", async () => {
 describe("refusals", () => {
   test.each<[string, unknown, RegExp]>([
     ["no teacher", 3, /^teacher: expected a Module, a Teacher or a function of the batch, got 3$/],
-    ["a function that gives none", () => 3, /^epoch 1, step 1 of 4: teacher: expected logits or outputs, got 3$/],
+    [
+      "a function that gives none",
+      () => 3,
+      /^teacher: samples 0 to 49: expected a Float32Array, logits or outputs, got 3$/,
+    ],
   ])("%s", async (_, teacher, message) => {
     const { message: text } = await failure(
       run(() => teacher),

@@ -1,0 +1,81 @@
+import { setImmediate, setTimeout } from "node:timers/promises";
+import { DistilleryError } from "../errors.js";
+import { fromUserCode } from "../user_code.js";
+
+/** How a teacher is asked again after a failure. */
+export interface RetryOptions {
+  /**
+   * How often a batch is asked for again after an error, with waits that double. Default: 5 times after an error that says so
+   * (`retry: true`, or `retryAfter`: seconds), never after others; if it is given, after any error.
+   */
+  retries?: number;
+  /** The milliseconds before the first of them; default 500. */
+  backoff?: number;
+}
+
+const RETRIES = 5;
+const BACKOFF = 500;
+const LONGEST = 60_000;
+
+/** What `ask` gives, asked again as the options and its errors say. An error that remains names the `samples`. */
+export async function askPatiently<T>(
+  ask: () => T | Promise<T>,
+  { retries, backoff = BACKOFF }: RetryOptions,
+  samples: string,
+  signal: AbortSignal,
+): Promise<T> {
+  for (let tries = 0; ; tries++) {
+    expectGoing(signal);
+    try {
+      return await ask();
+    } catch (error) {
+      expectGoing(signal);
+      // A wrong answer is not better the next time.
+      if (error instanceof DistilleryError) throw error;
+      const { retry, retryAfter } = (error ?? {}) as { retry?: unknown; retryAfter?: unknown };
+      const says = retry === true || typeof retryAfter === "number";
+      if (tries >= (retries ?? (says ? RETRIES : 0))) throw failed(error, samples, tries);
+      const wait = typeof retryAfter === "number" && retryAfter >= 0 ? 1000 * retryAfter : backoff * 2 ** tries;
+      await setTimeout(Math.min(wait, LONGEST), undefined, { signal }).catch(() => expectGoing(signal));
+    }
+  }
+}
+
+function failed(error: unknown, samples: string, tries: number): DistilleryError {
+  const again = tries === 0 ? "" : `, asked ${tries + 1} times`;
+  const own = fromUserCode(error)?.message ?? (error instanceof Error ? error.message : String(error));
+  return new DistilleryError("BAD_ARGUMENT", `teacher: ${samples}${again}: ${own}`, { cause: error });
+}
+
+function expectGoing(signal: AbortSignal): void {
+  if (signal.aborted) throw new DistilleryError("ABORTED", "stopped while the teacher was asked");
+}
+
+/**
+ * Runs `work` for each item, up to `concurrency` at once, in order. After a failure none is begun; those that run end first,
+ * so that what they give is kept.
+ */
+export async function inParallel<T>(
+  items: readonly T[],
+  concurrency: number,
+  signal: AbortSignal,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  let next = 0;
+  let failure: { error: unknown } | null = null;
+  const worker = async () => {
+    while (next < items.length && failure === null && !signal.aborted) {
+      const item = items[next++];
+      await setImmediate();
+      await work(item).catch((error: unknown) => {
+        failure ??= { error };
+      });
+    }
+  };
+  const all = Promise.all(Array.from({ length: Math.min(concurrency, items.length) }, worker));
+  const stopped = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+  await Promise.race([all, stopped]);
+  expectGoing(signal);
+  const { error } = (failure ?? {}) as { error?: unknown };
+  if (failure !== null) throw error;
+}

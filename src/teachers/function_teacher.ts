@@ -1,0 +1,190 @@
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { types } from "node:util";
+import { expectInteger, expectNumber, expectOptions, show } from "../checks.js";
+import { type Batch, type Dataset, takeBatch } from "../data/dataset.js";
+import { type RawSample, samplesOf } from "../data/samples.js";
+import { DistilleryError } from "../errors.js";
+import type { Outputs } from "../losses/loss.js";
+import { Tensor } from "../tensor/tensor.js";
+import { Answers } from "./answers.js";
+import { askPatiently, inParallel, type RetryOptions } from "./ask.js";
+import { expectNotAugmented } from "./by_index.js";
+import type { PreparedRun, Teacher, TeacherRun } from "./teacher.js";
+
+/** What a function is asked about. */
+export interface TeacherBatch extends Batch {
+  /**
+   * The samples as they were before they became values: of a table its cells by column, of images their bytes, channel after
+   * channel; otherwise the values.
+   */
+  readonly samples: readonly RawSample[];
+  /** Aborted when the run is stopped. */
+  readonly signal: AbortSignal;
+}
+
+/** Logits of the samples of a batch, row by row: [n, classes]; or with hidden outputs. */
+export type TeacherAnswer = Float32Array | Tensor | Outputs;
+
+/**
+ * Gives the teacher's logits for the samples of a batch: an HTTP API, transformers.js, a tree ensemble. Its answer for a sample
+ * may not depend on the others.
+ */
+export type TeacherFunction = (batch: TeacherBatch) => TeacherAnswer | Promise<TeacherAnswer>;
+
+/** How a function is asked, and what becomes of its answers. */
+export interface FunctionTeacherOptions extends RetryOptions {
+  /** The samples that it is asked about at once; default 64. */
+  batchSize?: number;
+  /** How many batches it is asked about at the same time; default 4. */
+  concurrency?: number;
+  /**
+   * The folder that answers are kept in, each at once, so that no run asks twice; default: `teacher_answers` in the run's `out`,
+   * without one the memory. False: it is asked at each step, one batch at a time, about the samples as they then are.
+   */
+  answers?: string | false;
+  /** What tells its answers from those of others; default: the function's text. */
+  version?: string;
+}
+
+const NAMES = ["batchSize", "concurrency", "answers", "version", "retries", "backoff"];
+
+/**
+ * A function as a teacher. It is asked once about each sample of the training data, in the order of their indices, before the
+ * first step; an interrupted run asks about the rest. It may know the training data alone: no agreement on the validation set
+ * is reported. Data that are augmented at random are refused unless `answers` is false.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for an answer of another length or that is not finite, and for an error of the function, with
+ * the index of the sample.
+ * @example
+ * ```ts
+ * const teacher = functionTeacher(async ({ samples, signal }) => fetchLogits(samples, signal), { concurrency: 8, retries: 5 });
+ * await distill({ teacher, student, data, out: "runs/api" });
+ * ```
+ */
+export function functionTeacher(ask: TeacherFunction, options: FunctionTeacherOptions = {}): Teacher {
+  if (typeof ask !== "function") {
+    throw new DistilleryError("BAD_ARGUMENT", `teacher: expected a function of the batch, got ${show(ask)}`);
+  }
+  expectOptions("functionTeacher", options, NAMES);
+  const { batchSize = 64, concurrency = 4, retries, backoff, version = ask.toString() } = options;
+  expectInteger("batchSize", batchSize, 1);
+  expectInteger("concurrency", concurrency, 1, 1024);
+  if (retries !== undefined) expectInteger("retries", retries, 0);
+  if (backoff !== undefined) expectNumber("backoff", backoff, (x) => x >= 0, "a number of milliseconds");
+  return new FunctionTeacher(ask, { ...options, batchSize, concurrency, version });
+}
+
+type Resolved = FunctionTeacherOptions &
+  Required<Pick<FunctionTeacherOptions, "batchSize" | "concurrency" | "version">>;
+
+class FunctionTeacher implements Teacher {
+  readonly name: string;
+  #data: Dataset | null = null;
+  #isKept = true;
+  #answers: Answers | null = null;
+  #signal: AbortSignal = new AbortController().signal;
+
+  constructor(
+    private readonly ask: TeacherFunction,
+    private readonly options: Resolved,
+  ) {
+    this.name = ask.name || "function";
+  }
+
+  fingerprint(): string {
+    return createHash("sha256").update(this.options.version).digest("hex");
+  }
+
+  open({ data, taps }: TeacherRun): void {
+    this.#answers = null;
+    // Hidden outputs are too many to be kept.
+    this.#isKept = this.options.answers !== false && taps.length === 0;
+    if (this.#isKept) expectNotAugmented(data, this.name, "answers: false asks at each step");
+    this.#data = data;
+  }
+
+  async prepare({ out, signal = this.#signal, onNote }: PreparedRun): Promise<void> {
+    const data = this.#data;
+    this.#signal = signal;
+    if (data === null || !this.#isKept) return;
+    const { batchSize, concurrency, answers: folder } = this.options;
+    const key = createHash("sha256").update(`${this.fingerprint()} ${data.fingerprint()}`).digest("hex");
+    const of = { key, samples: data.length, classes: data.classes };
+    const kept = typeof folder === "string" ? folder : out === null ? null : join(out, "teacher_answers");
+    const answers = await Answers.open(of, kept);
+    try {
+      const missing = answers.missing();
+      if (answers.count > 0) onNote?.(`teacher: ${answers.count} of ${data.length} answers are in ${answers.file}`);
+      const batches = Array.from({ length: Math.ceil(missing.length / batchSize) }, (_, i) =>
+        missing.slice(i * batchSize, (i + 1) * batchSize),
+      );
+      await inParallel(batches, concurrency, signal, async (indices) => {
+        const { logits } = await this.#asked(data, takeBatch(data, indices));
+        await answers.add(indices, logits.data);
+      });
+      this.#answers = answers;
+    } finally {
+      answers.close();
+    }
+  }
+
+  outputs(batch: Batch): Outputs | Promise<Outputs> {
+    const [answers, data] = [this.#answers, this.#data];
+    if (answers === null || data === null) return this.#answer(data, batch);
+    const { indices } = batch;
+    const logits = new Float32Array(indices.length * data.classes);
+    for (let i = 0; i < indices.length; i++) {
+      answers.read(indices[i], logits.subarray(i * data.classes, (i + 1) * data.classes));
+    }
+    return { logits: new Tensor(logits, [indices.length, data.classes]), taps: {} };
+  }
+
+  #asked(data: Dataset, batch: Batch): Promise<Outputs> {
+    return askPatiently(() => this.#answer(data, batch), this.options, samplesText(batch.indices), this.#signal);
+  }
+
+  #answer(data: Dataset | null, batch: Batch): Outputs | Promise<Outputs> {
+    const { inputs, labels, indices } = batch;
+    const samples = data === null ? [] : samplesOf(data, inputs);
+    const given = this.ask({ inputs, labels, indices, samples, signal: this.#signal });
+    const classes = data?.classes ?? null;
+    return types.isPromise(given)
+      ? given.then((answer) => asOutputs(answer, indices, classes))
+      : asOutputs(given, indices, classes);
+  }
+}
+
+function asOutputs(given: TeacherAnswer, indices: Int32Array, classes: number | null): Outputs {
+  const outputs = toOutputs(given, indices, classes);
+  const { shape, data } = outputs.logits;
+  if (classes === null) return outputs;
+  if (shape.length !== 2 || shape[0] !== indices.length || shape[1] !== classes) {
+    throw wrong(indices, `expected logits [${indices.length}, ${classes}], got [${shape.join(", ")}]`);
+  }
+  const at = data.findIndex((x) => !Number.isFinite(x));
+  if (at < 0) return outputs;
+  const sample = `sample ${indices[Math.floor(at / classes)]}, class ${at % classes}`;
+  throw new DistilleryError("NON_FINITE", `teacher: ${sample}: expected a finite number, got ${data[at]}`);
+}
+
+function toOutputs(given: TeacherAnswer, indices: Int32Array, classes: number | null): Outputs {
+  if (given instanceof Tensor) return { logits: given, taps: {} };
+  if (types.isFloat32Array(given)) {
+    const width = classes ?? given.length / indices.length;
+    if (given.length === indices.length * width)
+      return { logits: new Tensor(given, [indices.length, width]), taps: {} };
+    const wanted = `${indices.length} x ${width} = ${indices.length * width} numbers`;
+    throw wrong(indices, `expected ${wanted}, got ${given.length}`);
+  }
+  if ((given as Partial<Outputs> | null)?.logits instanceof Tensor) return given.taps ? given : { ...given, taps: {} };
+  throw wrong(indices, `expected a Float32Array, logits or outputs, got ${show(given)}`);
+}
+
+function wrong(indices: Int32Array, problem: string): DistilleryError {
+  return new DistilleryError("BAD_ARGUMENT", `teacher: ${samplesText(indices)}: ${problem}`);
+}
+
+function samplesText(indices: Int32Array): string {
+  return indices.length === 1 ? `sample ${indices[0]}` : `samples ${indices[0]} to ${indices[indices.length - 1]}`;
+}

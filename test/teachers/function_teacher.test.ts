@@ -1,0 +1,203 @@
+import { appendFileSync, existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
+import { describe, expect, test } from "vitest";
+import {
+  augment,
+  distill,
+  type FunctionTeacherOptions,
+  functionTeacher,
+  Generator,
+  ImageDataset,
+  live,
+  loadData,
+  noGrad,
+  type Teacher,
+  type TeacherBatch,
+  type TeacherFunction,
+  withGenerator,
+} from "../../src/index.js";
+import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { folderOf } from "../data/support.js";
+import { BATCH, SAMPLES, setting, timeless } from "../train/support.js";
+
+const folder = temporaryFolder();
+let runs = 0;
+const newRun = () => join(folder, `run-${runs++}`);
+
+type Own = ReturnType<typeof setting>;
+const own = () => withGenerator(new Generator(0), setting);
+/** The logits of a network as a function of one's own gives them. */
+const logitsOf = ({ teacher }: Own, { inputs }: TeacherBatch) =>
+  noGrad(() => teacher.eval().forward(inputs)).data.slice();
+
+async function run(teacherOf: (own: Own) => Teacher | TeacherFunction, more: object = {}) {
+  const given = own();
+  const options = { student: given.student, data: given.data, epochs: 2, batchSize: BATCH, lr: 0.01, ...more };
+  const { history } = await withGenerator(new Generator(7), () => distill({ ...options, teacher: teacherOf(given) }));
+  return history.map(timeless);
+}
+
+/** A function that answers in no order, fails now and then, and counts. */
+function unsteady(given: Own) {
+  const counts = { calls: 0, inFlight: 0, most: 0, failed: new Set<number>(), asked: new Int32Array(SAMPLES) };
+  const ask = async (batch: TeacherBatch) => {
+    counts.inFlight++;
+    counts.most = Math.max(counts.most, counts.inFlight);
+    try {
+      await setTimeout(1 + ((counts.calls * 7) % 5));
+      counts.calls++;
+      const [first] = batch.indices;
+      const isNew = !counts.failed.has(first);
+      counts.failed.add(first);
+      if (isNew && first % 8 === 4) throw Object.assign(new Error("429"), { retryAfter: 0.001 });
+      for (const index of batch.indices) counts.asked[index]++;
+      return logitsOf(given, batch);
+    } finally {
+      counts.inFlight--;
+    }
+  };
+  return { ask, counts };
+}
+
+test("a function that answers slowly and fails at times gives the run of its network, asked once a sample", async () => {
+  const steady = unsteady(own());
+  const out = newRun();
+  const options: FunctionTeacherOptions = { batchSize: 4, concurrency: 3 };
+  const expected = await run(({ teacher }) => live(teacher));
+  expect(await run(() => functionTeacher(steady.ask, options), { out })).toEqual(expected);
+  expect([...new Set(steady.counts.asked)]).toEqual([1]);
+  expect(steady.counts.most).toBe(3);
+  // Another run in the folder finds the answers there.
+  expect(await run(() => functionTeacher(steady.ask, options), { out })).toEqual(expected);
+  expect([...new Set(steady.counts.asked)]).toEqual([1]);
+  // Of another version they are not.
+  await run(() => functionTeacher(steady.ask, { ...options, version: "2" }), { out });
+  expect([...new Set(steady.counts.asked)]).toEqual([2]);
+});
+
+test("what was answered before a failure is kept, and an unfinished record is not counted", async () => {
+  const given = own();
+  const out = newRun();
+  let isDown = true;
+  const asked: number[] = [];
+  const ask = (batch: TeacherBatch) => {
+    if (isDown && batch.indices[0] >= 24) throw new Error("out of credit");
+    asked.push(...batch.indices);
+    return logitsOf(given, batch);
+  };
+  const teacher = () => functionTeacher(ask, { batchSize: 8, concurrency: 1 });
+  const { message } = await failure(run(teacher, { out }), "BAD_ARGUMENT");
+  expect(message).toMatch(/^teacher: samples 24 to 31: .*out of credit$/);
+  expect(existsSync(join(out, "config.json"))).toBe(false);
+  isDown = false;
+  const [file] = readdirSync(join(out, "teacher_answers")).filter((name) => name.endsWith(".answers"));
+  appendFileSync(join(out, "teacher_answers", file), Buffer.from([24, 0, 0, 0, 1, 2]));
+  const notes: string[] = [];
+  const history = await run(teacher, { out, onNote: (text: string) => notes.push(text) });
+  expect(notes[0]).toMatch(/^teacher: 24 of 50 answers are in .*\.answers$/);
+  expect(asked).toEqual(Array.from({ length: SAMPLES }, (_, i) => i));
+  expect(history).toEqual(await run(({ teacher }) => live(teacher)));
+});
+
+test("it is asked again as often as the options say, and stops when the run is stopped", async () => {
+  let calls = 0;
+  const down = () => {
+    calls++;
+    throw new Error("down");
+  };
+  const { message } = await failure(
+    run(() => functionTeacher(down, { retries: 2, backoff: 1, concurrency: 1 })),
+    "BAD_ARGUMENT",
+  );
+  expect(message).toMatch(/^teacher: samples 0 to 49, asked 3 times: .*down$/);
+  expect(calls).toBe(3);
+  const stop = new AbortController();
+  const never = ({ signal }: TeacherBatch) => {
+    stop.abort();
+    expect(signal.aborted).toBe(true);
+    return new Promise<Float32Array>(() => {});
+  };
+  await failure(
+    run(() => never, { signal: stop.signal }),
+    "ABORTED",
+  );
+});
+
+describe("refused in one line with the index, and nothing is written", () => {
+  test.each<[string, (batch: TeacherBatch) => Float32Array, string, RegExp]>([
+    [
+      "an answer of another length",
+      ({ indices }) => new Float32Array(3 * indices.length - 1),
+      "BAD_ARGUMENT",
+      /^teacher: samples 0 to 49: expected 50 x 3 = 150 numbers, got 149$/,
+    ],
+    [
+      "NaN",
+      ({ indices }) => new Float32Array(3 * indices.length).fill(Number.NaN, 52, 53),
+      "NON_FINITE",
+      /^teacher: sample 17, class 1: expected a finite number, got NaN$/,
+    ],
+  ])("%s", async (_, ask, code, expected) => {
+    const out = newRun();
+    const { message } = await failure(
+      run(() => ask, { out }),
+      code,
+    );
+    expect(message).toMatch(expected);
+    expect(existsSync(out)).toBe(false);
+  });
+
+  test("samples that change at random, unless they are asked for at each step", async () => {
+    const given = own();
+    const data = augment(given.data, { noise: 0.1 });
+    let calls = 0;
+    const ask: TeacherFunction = (batch) => {
+      calls++;
+      return logitsOf(given, batch);
+    };
+    const { message } = await failure(
+      run(() => ask, { data }),
+      "BAD_ARGUMENT",
+    );
+    expect(message).toMatch(
+      /augmented at random, .*: leave the augmentation out, or answers: false asks at each step$/,
+    );
+    const expected = await run(({ teacher }) => live(teacher), { data });
+    expect(await run(() => functionTeacher(ask, { answers: false }), { data })).toEqual(expected);
+    expect(calls).toBe(8);
+  });
+});
+
+describe("the samples are what they were before they became values", () => {
+  async function samplesOf(data: Parameters<typeof distill>[0]["data"]) {
+    const seen: unknown[] = [];
+    const ask: TeacherFunction = ({ samples }) => {
+      seen.push(...samples);
+      return new Float32Array(samples.length * data.classes);
+    };
+    const teacher = functionTeacher(ask);
+    teacher.open?.({ data, taps: [] });
+    await teacher.prepare?.({ out: null });
+    return seen;
+  }
+
+  test("cells of a table, by column", async () => {
+    const rows = ["5.1,red,0", "4.25,blue,1", "1200,red,0", "0.1,blue,1"];
+    const file = join(folderOf({ "t.csv": Buffer.from(["size,colour,label", ...rows].join("\n")) }), "t.csv");
+    const { train } = await loadData(file, { testFraction: 0 });
+    expect(await samplesOf(train)).toEqual([
+      { size: 5.1, colour: "red" },
+      { size: 4.25, colour: "blue" },
+      { size: 1200, colour: "red" },
+      { size: 0.1, colour: "blue" },
+    ]);
+  });
+
+  test("bytes of images", async () => {
+    const pixels = Uint8Array.from({ length: 512 }, (_, i) => i);
+    const image = { channels: 1, height: 16, width: 16 };
+    const data = new ImageDataset(pixels, Int32Array.of(0, 1), { image, mean: 0.2861, std: 0.353 });
+    expect(await samplesOf(data)).toEqual([pixels.subarray(0, 256), pixels.subarray(256)]);
+  });
+});
