@@ -6,6 +6,7 @@ import * as layers from "../nn/index.js";
 import * as ops from "../ops/index.js";
 import { OPTIMIZERS, SCHEDULES } from "../optim/index.js";
 import type { OptionHelp } from "../registry/index.js";
+import { TEACHERS } from "../teachers/open_teacher.js";
 import { addShowing, type ShowFlags } from "./flags.js";
 import { print } from "./terminal.js";
 
@@ -32,6 +33,10 @@ const KINDS: Readonly<Record<string, () => Promise<Reference>>> = {
   losses: async () => ({
     usage: 'distill --loss "0.1*cross-entropy + 0.9*kd(temperature=4)"; distill({ loss }) in programs',
     entries: LOSSES.describe(),
+  }),
+  teachers: async () => ({
+    usage: 'distill --teacher "ema(decay=0.99)"; files of weights or logits have no name',
+    entries: TEACHERS.describe(),
   }),
   optimizers: async () => ({
     usage: 'distill --optimizer "sgd(momentum=0.9)"',

@@ -51,8 +51,13 @@ export class ExponentialMovingAverage {
     );
   }
 
-  /** Moves the averages toward the weights as they are now: after each step of the optimizer. */
-  update(): void {
+  /** How often it was updated. */
+  get updates(): number {
+    return Number(this.#updates.data[0]);
+  }
+
+  /** Moves the averages toward the weights as they are now, by a decay: after each step of the optimizer. */
+  update(decay = this.decay): void {
     const state = this.#model.stateDict();
     const buffers = new Set(this.#model.namedBuffers().map(([key]) => key));
     const isFirst = this.#updates.data[0] === 0n;
@@ -61,12 +66,12 @@ export class ExponentialMovingAverage {
       const value = state[key].data;
       if (isFirst || (buffers.has(key) && !this.useBuffers)) average.data.set(value as never);
       else if (average instanceof Tensor) averaged.push([average.data, value as Float32Array]);
-      else if (average instanceof LongTensor) moveCounts(average.data, value as BigInt64Array, this.decay);
+      else if (average instanceof LongTensor) moveCounts(average.data, value as BigInt64Array, decay);
     }
     native.movingAverage(
       averaged.map(([average]) => average),
       averaged.map(([, value]) => value),
-      this.decay,
+      decay,
     );
     this.#updates.data[0] += 1n;
   }

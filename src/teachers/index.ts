@@ -1,6 +1,7 @@
 export type { RawSample } from "../data/samples.js";
 export { averaged } from "./averaged.js";
 export { cached } from "./cached.js";
+export { type EmaTeacherOptions, emaTeacher } from "./ema.js";
 export { frozen } from "./frozen.js";
 export {
   type FunctionTeacherOptions,

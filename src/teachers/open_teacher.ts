@@ -3,7 +3,8 @@ import { loadNetwork, openSafetensors } from "../checkpoint/index.js";
 import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { Module } from "../nn/module.js";
-import { importModules, isModulePath, moduleHashes } from "../registry/index.js";
+import { importModules, isModulePath, moduleHashes, Registry } from "../registry/index.js";
+import { emaEntry } from "./ema.js";
 import { functionTeacher, type TeacherFunction } from "./function_teacher.js";
 import { logitsFile } from "./logits_file.js";
 import { givenOptions, resolveTeacherOptions, type TeacherOptions } from "./options.js";
@@ -17,7 +18,11 @@ interface Kind {
   readonly takes: readonly (keyof TeacherOptions)[];
 }
 
+/** The teachers that have a name and no file. */
+export const TEACHERS = new Registry<Teacher>("teacher", [emaEntry]);
+
 const KINDS = {
+  named: { name: "no file", takes: [] },
   network: { name: "a network's weights", takes: [] },
   logits: { name: "a file of logits", takes: ["teacherClasses"] },
   function: { name: "a module", takes: ["teacherConcurrency", "teacherRetries", "teacherBatch", "teacherAnswers"] },
@@ -68,12 +73,13 @@ export async function openTeachers(
   return teachers;
 }
 
-function openOne(
+async function openOne(
   file: string,
   kind: keyof typeof KINDS,
   options: TeacherOptions,
   readNetwork: (file: string) => Promise<Module>,
 ): Promise<Module | Teacher> {
+  if (kind === "named") return TEACHERS.resolve(file, undefined, { argument: "teacher" });
   const { teacherClasses: classes } = options;
   if (kind === "logits") return logitsFile(file, { ...(classes && { classes }) });
   return kind === "function" ? teacherOfModule(file, options) : readNetwork(file);
@@ -99,6 +105,7 @@ async function teacherOfModule(path: string, options: TeacherOptions): Promise<M
 }
 
 async function kindOf(file: string): Promise<keyof typeof KINDS> {
+  if (TEACHERS.names.some((name) => file === name || file.startsWith(`${name}(`))) return "named";
   const extension = extname(file).toLowerCase();
   if (/^\.[cm]?[jt]s(#|$)/.test(extension)) return "function";
   if (extension === ".safetensors") return isLogits((await openSafetensors(file)).tensors) ? "logits" : "network";

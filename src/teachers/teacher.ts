@@ -1,5 +1,6 @@
 import type { Batch, Dataset } from "../data/dataset.js";
 import type { Outputs } from "../losses/loss.js";
+import type { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
 
 /** What a teacher is opened for. */
@@ -7,6 +8,8 @@ export interface TeacherRun {
   readonly data: Dataset;
   /** The paths of modules whose outputs the loss reads. */
   readonly taps: readonly string[];
+  /** The network that is taught; in a loop of a program's own undefined. */
+  readonly student?: Module;
   /** What `evaluate` is called for; null: nothing. */
   readonly validation?: Dataset | null;
 }
@@ -61,6 +64,8 @@ export interface Teacher {
   prefetchDepth?(rows: number): number;
   /** Forgets what was prefetched. */
   discard?(): void;
+  /** Called after each step of the optimizer. */
+  afterStep?(): void;
   /** The tensors that change with the run, such as BatchNorm's buffers in train mode: kept in its checkpoints. */
   state?(): StateDict;
   /** Releases what it holds; called when the run ends. */

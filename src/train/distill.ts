@@ -77,7 +77,7 @@ export function distill(input: DistillInput): RunHandle {
     const use = { mode: teacherMode, taps: loss.taps?.teacher ?? [] };
     const teacher = asTeacher(source, use);
     if (loss.needsTeacher) {
-      teacher.open?.({ data, taps: use.taps, validation: validation ?? null });
+      teacher.open?.({ data, student, taps: use.taps, validation: validation ?? null });
       const { out = null, signal, onNote } = controls;
       await teacher.prepare?.({ out, ...(signal && { signal }), ...(onNote && { onNote }) });
     }

@@ -44,6 +44,7 @@ export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Tea
       optimizer.step();
       scheduler.step();
       average?.update();
+      teacher?.afterStep?.();
     });
   }
   return trainer.finish();

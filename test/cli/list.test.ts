@@ -9,6 +9,7 @@ import { F, Tensor } from "../../src/index.js";
 import { LOSSES } from "../../src/losses/index.js";
 import { MODELS } from "../../src/models/index.js";
 import { OPTIMIZERS, SCHEDULES } from "../../src/optim/index.js";
+import { TEACHERS } from "../../src/teachers/open_teacher.js";
 import { temporaryFolder } from "../checkpoint/support.js";
 import { newFolder, refused, succeed } from "./support.js";
 
@@ -16,6 +17,7 @@ const temporary = temporaryFolder();
 const REGISTRIES = {
   networks: MODELS,
   losses: LOSSES,
+  teachers: TEACHERS,
   optimizers: OPTIMIZERS,
   schedules: SCHEDULES,
 };

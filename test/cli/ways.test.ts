@@ -155,6 +155,11 @@ describe("a chain and generations", () => {
   });
 });
 
+test("self-distillation: the guide's command", async () => {
+  expect(await runSection("Self-distillation")).toMatch(/^Test accuracy: student \d+\.\d\d%$/m);
+  expect(configOf("runs", "self")).toMatchObject({ teacher: "ema(decay=0.99)", teacherHash: null });
+});
+
 const data = "flowers.csv";
 const [A, B] = ["a.safetensors", "b.safetensors"];
 const chain = "mlp([16]) -> mlp([8])";

@@ -1,0 +1,78 @@
+import * as v from "valibot";
+import { expectNumber, expectOptions, withDefaults } from "../checks.js";
+import type { Batch } from "../data/dataset.js";
+import { DistilleryError } from "../errors.js";
+import type { Outputs } from "../losses/loss.js";
+import { ExponentialMovingAverage } from "../optim/ema.js";
+import { defineEntry, described, fraction } from "../registry/index.js";
+import { live } from "./live.js";
+import type { Teacher } from "./teacher.js";
+
+/** The options of {@link emaTeacher}. */
+export interface EmaTeacherOptions {
+  /** What of the average remains in each step, from 0 to 1; default 0.999. */
+  decay?: number;
+}
+
+const DEFAULTS = { decay: 0.999 } as const;
+
+/**
+ * The student's own moving average as its teacher: self-distillation ("mean teacher", Tarvainen and Valpola, 2017). The average
+ * is of weights and buffers; it answers in eval mode and moves after each step of the optimizer, by
+ * average = d average + (1 - d) weights with d = min(decay, 1 - 1 / step): at first it is the mean of all weights so far, as
+ * the authors' code has it, whose count is one further. Before the first step it is the student as it began. The average is
+ * part of the run's checkpoints. As teacher and student are alike at first, a loss needs the labels too.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for options that are unknown or out of range.
+ * @example
+ * ```ts
+ * await distill({ teacher: emaTeacher({ decay: 0.99 }), student, data });
+ * ```
+ */
+export function emaTeacher(options: EmaTeacherOptions = {}): Teacher {
+  expectOptions("emaTeacher", options, Object.keys(DEFAULTS));
+  const { decay } = withDefaults(DEFAULTS, options);
+  expectNumber("decay", decay, (d) => d >= 0 && d <= 1, "a number from 0 to 1");
+  let opened: { average: ExponentialMovingAverage; student: ReturnType<typeof live> } | null = null;
+  const own = () => {
+    if (opened !== null) return opened;
+    throw new DistilleryError("BAD_ARGUMENT", "teacher: the average of a student's weights teaches in distill() alone");
+  };
+  const answer = (batch: Batch): Outputs => {
+    const { average, student } = own();
+    average.swap();
+    try {
+      const outputs = student.outputs(batch);
+      // A fused chain is computed when it is read: with the averaged weights.
+      for (const tensor of [outputs.logits, ...Object.values(outputs.taps)]) void tensor.data;
+      return outputs;
+    } finally {
+      average.swap();
+    }
+  };
+  return {
+    name: `ema(decay=${decay})`,
+    fingerprint: () => null,
+    open({ student, taps }) {
+      if (student === undefined) return void own();
+      const average = new ExponentialMovingAverage(student, { decay, useBuffers: true });
+      opened = { average, student: live(student, { taps }) };
+    },
+    outputs: answer,
+    evaluate: answer,
+    isFixed: false,
+    afterStep() {
+      const { average } = own();
+      average.update(Math.min(decay, 1 - 1 / (average.updates + 1)));
+    },
+    state: () => opened?.average.stateDict() ?? {},
+  };
+}
+
+/** `ema` by its name, as `--teacher "ema(decay=0.99)"`. */
+export const emaEntry = defineEntry({
+  name: "ema",
+  help: "the moving average of the student's own weights (Tarvainen and Valpola, 2017)",
+  options: { decay: described(v.optional(fraction(), DEFAULTS.decay), "what of the average remains in each step") },
+  create: (options) => emaTeacher(options),
+});
