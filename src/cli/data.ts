@@ -2,7 +2,7 @@ import { Argument, Command } from "commander";
 import { DATASET_NAMES, type DownloadProgress, downloadData, type ListedData, listData } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import { overallBar } from "../log/index.js";
-import { interruptible, UsageError } from "./error_boundary.js";
+import { interruptible, UsageError, unknownName } from "./error_boundary.js";
 import { addShowing, type ShowFlags } from "./flags.js";
 import { formatTable } from "./table.js";
 import { print, printError } from "./terminal.js";
@@ -13,7 +13,7 @@ type DataFlags = ShowFlags & { name?: string; from?: string };
 export function dataCommand(run: (flags: DataFlags) => Promise<void>): Command {
   const command = new Command("data")
     .description("list built-in data sets; with a name, download it")
-    .addArgument(new Argument("[name]", "download it, unless it is here").choices(DATASET_NAMES))
+    .addArgument(new Argument("[name]", `download it, unless it is here: ${DATASET_NAMES.join(", ")}`))
     .option("--from <url>", "mirror: the URL of a folder with its files (default: its public home)")
     .addHelpText("after", SEARCHED);
   return addShowing(command, "print a JSON object").action((name: string | undefined, flags: DataFlags) =>
@@ -34,6 +34,7 @@ export async function runData({ name, from, json }: DataFlags): Promise<void> {
     print(json ? JSON.stringify({ data }) : listing(data));
     return;
   }
+  if (!DATASET_NAMES.includes(name)) throw new UsageError(unknownName("data set", name, DATASET_NAMES));
   const found = await download(name, from);
   print(json ? JSON.stringify(found) : `${name}: ${found.folder}, ${megabytes(found.bytes)}`);
 }

@@ -1,16 +1,22 @@
 import { inspect } from "node:util";
 import { CommanderError } from "commander";
+import { show, suggestion } from "../checks.js";
 import { DistilleryError } from "../errors.js";
-import { native } from "../native.js";
 import { shortageOf } from "../shortage.js";
 import { fromUserCode } from "../user_code.js";
+import { namedByFlag } from "./flag_names.js";
 import { printError, whileRead } from "./terminal.js";
 
 /** A command line that makes no sense: exit code 2. */
 export class UsageError extends DistilleryError {
-  constructor(message: string) {
-    super("BAD_ARGUMENT", message);
+  constructor(message: string, options?: { cause?: unknown }) {
+    super("BAD_ARGUMENT", message, options);
   }
+}
+
+/** The message about an argument that is none of the known names. */
+export function unknownName(what: string, name: string, names: readonly string[]): string {
+  return `unknown ${what} ${show(name)}${suggestion(name, names) || `, expected one of ${names.join(", ")}`}`;
 }
 
 /** The exit codes of all commands. */
@@ -26,9 +32,16 @@ export function errorBoundary<F extends { debug?: boolean }>(
     try {
       await body(flags);
     } catch (error) {
-      reportFailure(error, flags.debug ?? false);
+      reportFailure(byFlag(error, flags), flags.debug ?? false);
     }
   };
+}
+
+/** An error about an option that a flag gave as wrong usage of the flag. */
+function byFlag(error: unknown, flags: object): unknown {
+  if (!(error instanceof DistilleryError) || error.code !== "BAD_ARGUMENT" || error instanceof UsageError) return error;
+  const message = namedByFlag(error.message, { ...flags });
+  return message === null ? error : new UsageError(message, { cause: error });
 }
 
 /** Prints one line on standard error that says what to do, and sets the exit code. */
@@ -82,6 +95,8 @@ export async function interruptible<T>(
     controller.abort(name);
   };
   for (const name of STOPPING) process.on(name, stop);
+  // Loaded late: that the binding can't be loaded is reported from here.
+  const { native } = await import("../native.js");
   native.endAtSecondSignal(EXIT.interrupted, GRACE_MS);
   try {
     const gone = () => note("standard output was closed: nothing more is printed there; the work goes on");

@@ -9,6 +9,7 @@ import { AVERAGE_DEFAULTS, AVERAGES } from "../models/ensemble.js";
 import { MODELS } from "../models/index.js";
 import { OPTIMIZERS, SCHEDULES } from "../optim/index.js";
 import { splitExpressions } from "../registry/index.js";
+import { flagOf } from "./flag_names.js";
 import { printError } from "./terminal.js";
 
 /** How a command shows what it does; no configuration says it. */
@@ -159,7 +160,8 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = {
   },
   [RUNNING]: {
     seed: ["<number>", "seed of the random stream", toNumber],
-    threads: ["<number>", "compute threads (default: the cores)", toNumber],
+    threads: ["<number>", "compute threads, at most the cores (default: the cores)", toNumber],
+    forceThreads: ["", "take more threads than cores"],
   },
 };
 
@@ -260,11 +262,6 @@ export function partOptions({ key, stripPrefix, quiet = false }: Omit<LoadFlags,
 export function givenFlags(command: Command): Record<string, unknown> {
   const given = Object.entries(command.opts()).filter(([name]) => command.getOptionValueSource(name) === "cli");
   return Object.fromEntries(given);
-}
-
-/** The flag of an option: `--batch-size` for `batchSize`. */
-export function flagOf(option: string): string {
-  return `--${option.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
 /** A number, or the text if it is none. */

@@ -7,6 +7,7 @@ import * as ops from "../ops/index.js";
 import { OPTIMIZERS, SCHEDULES } from "../optim/index.js";
 import type { OptionHelp } from "../registry/index.js";
 import { TEACHERS } from "../teachers/open_teacher.js";
+import { UsageError, unknownName } from "./error_boundary.js";
 import { addShowing, type ShowFlags } from "./flags.js";
 import { print } from "./terminal.js";
 
@@ -68,7 +69,7 @@ type ListFlags = ShowFlags & { kind?: string };
 export function listCommand(run: (flags: ListFlags) => Promise<void>): Command {
   const command = new Command("list")
     .description("what has a name: networks, losses and more, with their options and defaults")
-    .addArgument(new Argument("[kind]", "only this kind").choices(Object.keys(KINDS)));
+    .addArgument(new Argument("[kind]", `only this kind: ${Object.keys(KINDS).join(", ")}`));
   return addShowing(command, "print a JSON object").action((kind: string | undefined, flags: ListFlags) =>
     run({ ...flags, ...(kind !== undefined && { kind }) }),
   );
@@ -76,7 +77,9 @@ export function listCommand(run: (flags: ListFlags) => Promise<void>): Command {
 
 /** Prints the entries of a kind, or of all kinds. */
 export async function runList({ kind, json }: ListFlags): Promise<void> {
-  const kinds = kind === undefined ? Object.keys(KINDS) : [kind];
+  const all = Object.keys(KINDS);
+  if (kind !== undefined && !all.includes(kind)) throw new UsageError(unknownName("kind", kind, all));
+  const kinds = kind === undefined ? all : [kind];
   const references = await Promise.all(
     kinds.map(async (kind): Promise<[string, Reference]> => [kind, await KINDS[kind]()]),
   );

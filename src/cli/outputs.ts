@@ -3,7 +3,7 @@ import { isFileOfRun } from "../checkpoint/index.js";
 import type { ConfigName, ResolvedConfig } from "../config/index.js";
 import { DEFAULT_LOG_FILE } from "../log/index.js";
 import { UsageError } from "./error_boundary.js";
-import { flagOf } from "./flags.js";
+import { flagOf } from "./flag_names.js";
 
 /** The options of a command that name a file which is read. */
 const INPUTS = ["data", "teacher", "from"] as const;

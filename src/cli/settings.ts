@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import type { InferOutput } from "valibot";
 import {
   type ConfigName,
@@ -12,7 +13,8 @@ import {
 import { DistilleryError } from "../errors.js";
 import { withLogFile } from "../log/index.js";
 import { EXIT, errorBoundary, UsageError } from "./error_boundary.js";
-import { flagOf, type ShowFlags } from "./flags.js";
+import { flagOf } from "./flag_names.js";
+import type { ShowFlags } from "./flags.js";
 import { expectOutputs } from "./outputs.js";
 import { printError } from "./terminal.js";
 
@@ -58,17 +60,38 @@ async function settingsOf<C extends ConfigName>(
 ): Promise<Settings<C>> {
   const fromFile = typeof flags.config === "string" ? await readUserOptions(command, flags.config) : {};
   const userOptions = { ...fromFile, ...only(SCHEMAS[command].entries, flags) } as ConfigOf<C>;
-  return settingsFrom(command, userOptions);
+  const settings = settingsFrom(command, userOptions);
+  sayCap(userOptions, settings.config, flags);
+  return settings;
 }
 
 /** A command's configuration by the user's options. */
 export function settingsFrom<C extends ConfigName>(command: C, userOptions: ConfigOf<C>): Settings<C> {
-  return { config: byFlags(() => resolveConfig(command, userOptions, nameOf)), userOptions };
+  return { config: cappedThreads(byFlags(() => resolveConfig(command, userOptions, nameOf))), userOptions };
 }
 
 /** The data options among the flags of a command without a configuration. */
 export function dataOptionsOf(flags: Readonly<Record<string, unknown>>): InferOutput<typeof dataSchema> {
-  return byFlags(() => parseOptions(dataSchema, only(dataSchema.entries, flags), nameOf));
+  const given = only(dataSchema.entries, flags);
+  const options = cappedThreads(byFlags(() => parseOptions(dataSchema, given, nameOf)));
+  sayCap(given, options, flags);
+  return options;
+}
+
+interface Threads {
+  threads?: number | undefined;
+  forceThreads?: boolean | undefined;
+}
+
+/** No more threads than cores unless that is forced: with more a run takes longer, with the same bits. */
+function cappedThreads<O extends Threads>(options: O): O {
+  const { threads = 1, forceThreads = false } = options;
+  return threads <= availableParallelism() || forceThreads ? options : { ...options, threads: availableParallelism() };
+}
+
+function sayCap({ threads }: Threads, { threads: used }: Threads, { quiet }: ShowFlags): void {
+  if (quiet || threads === used) return;
+  printError(`--threads: ${threads} on ${used} cores would be slower: ${used} are used (--force-threads: all)`);
 }
 
 function only(entries: object, flags: Readonly<Record<string, unknown>>): object {

@@ -24,7 +24,8 @@ import { manualSeed } from "../tensor/random.js";
 import { setNumThreads } from "../threads.js";
 import type { RunControls } from "../train/index.js";
 import { UsageError } from "./error_boundary.js";
-import { flagOf, type LoadFlags, loadOptions, type ShowFlags, type TrainingFlags } from "./flags.js";
+import { flagOf } from "./flag_names.js";
+import { type LoadFlags, loadOptions, type ShowFlags, type TrainingFlags } from "./flags.js";
 import type { Settings } from "./settings.js";
 import { printError } from "./terminal.js";
 

@@ -106,6 +106,7 @@ export async function runMetadata<C extends ConfigName>(
   const {
     data: _,
     threads: __,
+    forceThreads: ___,
     ...deciding
   } = pick(
     config,

@@ -104,17 +104,23 @@ async function parse(text: string, file: string, isJson: boolean): Promise<Confi
   const { LineCounter, parseDocument } = await import("yaml");
   const lines = new LineCounter();
   try {
+    const parsed: unknown = isJson ? JSON.parse(text) : null;
     const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, stringKeys: true });
-    const [problem] = [...document.errors, ...document.warnings];
-    if (problem !== undefined) throw badConfig(file, `line ${lines.linePos(problem.pos[0]).line}: ${problem.message}`);
-    const value: unknown = isJson ? JSON.parse(text) : document.toJS();
+    // What is JSON has no other mistake than a name that occurs twice, whatever YAML says of its tabs.
+    const problem = [...document.errors, ...document.warnings].find(({ code }) => !isJson || code === "DUPLICATE_KEY");
+    if (problem !== undefined) {
+      const message = isJson ? "a name occurs twice in an object" : problem.message;
+      throw badConfig(file, `line ${lines.linePos(problem.pos[0]).line}: ${message}`);
+    }
+    const value = isJson ? parsed : document.toJS();
     return { value, lineOf: (path) => lineOf(document, path, (at) => lines.linePos(at).line) };
   } catch (error) {
     if (error instanceof DistilleryError) throw error;
-    // JSON that YAML allows and JSON does not, such as a comma before a bracket; aliases or brackets without end.
+    // No JSON, or YAML with aliases or brackets without end.
     const { message } = error as Error;
     const at = /at position (\d+)/.exec(message)?.[1];
-    const place = at === undefined ? "" : `line ${lines.linePos(Number(at)).line}: `;
+    const before = at === undefined ? text.trimEnd() : text.slice(0, Number(at));
+    const place = isJson ? `line ${before.split("\n").length}: ` : "";
     throw badConfig(file, `${place}${message}`, error);
   }
 }

@@ -85,6 +85,8 @@ const DATA = {
   seed: v.optional(integer(0), 0),
   /** Default: the cores. */
   threads: v.optional(upTo(MAX_THREADS)),
+  /** Whether there may be more threads than cores, which only slows a run down. */
+  forceThreads: v.optional(boolean(), false),
 } as const;
 
 /** How training data are split and augmented. */
@@ -287,7 +289,7 @@ export const AVERAGE_OPTIONS = ["average", "teacherWeights", "teacherConfidence"
 
 /** Options that decide where and how a run is written and executed, and none of its numbers. */
 export const OUTPUT_OPTIONS: ReadonlySet<string> = new Set([
-  ...["out", "threads"],
+  ...["out", "threads", "forceThreads"],
   ...Object.keys({ ...OUTPUT, ...EXPERIMENT }),
 ]);
 

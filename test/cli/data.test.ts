@@ -92,7 +92,7 @@ describe("a data set that can't be had", () => {
 
 describe("refused", () => {
   test.each<[string[], RegExp]>([
-    [["data", "imagenet"], /'imagenet' is invalid for argument 'name'\. Allowed choices are fashion-mnist, mnist/],
+    [["data", "imagenet"], /^unknown data set "imagenet", expected one of fashion-mnist, mnist/],
     [["data", "--from", "http://localhost"], /^--from: expected the name of a data set beside it/],
     [["data", "kmnist", "--from", "mirror"], /^--from: expected an http or https address, got "mirror"/],
     [["data", "kmnist", "mnist"], /too many arguments/],

@@ -66,6 +66,6 @@ test("formats, layers and operations are listed too", async () => {
 
 test("an unknown kind is refused", async () => {
   expect(await refused(["list", "nets"], newFolder(temporary), 2, "BAD_ARGUMENT")).toMatch(
-    /Allowed choices are networks/,
+    /^unknown kind "nets", expected one of networks/,
   );
 });

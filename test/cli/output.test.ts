@@ -87,7 +87,7 @@ describe("nothing that is printed commands the terminal", () => {
     ["a flag's value", `list ${RED}`, 2],
     ["a file that is not there", `inspect ${RED}.pth`, 1],
     ["the same with its stack", `inspect ${RED}.pth --debug`, 1],
-    ["a column", `train-teacher --data rows.csv --label-column ${RED}`, 1],
+    ["a column", `train-teacher --data rows.csv --label-column ${RED}`, 2],
     ["a network", `distill --student ${RED}`, 2],
     ["a folder", `train-teacher --data rows.csv --epochs 1 --out ${RED}`, 0],
   ])("%s", async (_, args, exit) => {

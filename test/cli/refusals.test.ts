@@ -1,4 +1,5 @@
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { Linear, StudentNet, save } from "../../src/index.js";
@@ -18,6 +19,8 @@ beforeAll(async () => {
   writeFileSync(join(cwd, "empty.safetensors"), "");
   await save(new Linear(3, 2).stateDict(), join(cwd, "foreign.safetensors"));
   mkdirSync(join(cwd, "folder.pth"));
+  const rows = Array.from({ length: 12 }, (_, i) => `${i % 5},${i % 3},${i % 2}`);
+  writeFileSync(join(cwd, "t.csv"), ["a,b,label", ...rows].join("\n"));
 });
 
 /** Runs that must be refused, and leave nothing behind. */
@@ -53,6 +56,21 @@ describe("wrong usage: exit code 2", () => {
       "distill --checkpoint-every 0.5",
       "--checkpoint-every: expected a whole number of at least 1, got 0.5 (BAD_ARGUMENT)",
     ],
+    [
+      "train-teacher --data t.csv --label-column no",
+      '--label-column: expected a column of t.csv, "a", "b", "label", or its index from 0, got "no" (BAD_ARGUMENT)',
+    ],
+    [
+      "train-teacher --data t.csv --augment flip=0.5",
+      "--augment: expected images (Dataset.image) for shift, crop and flip; only noise suits any data (BAD_ARGUMENT)",
+    ],
+    [
+      "train-teacher --data t.csv --batch-size 99 --drop-last --validation 0 --test-fraction 0",
+      "--batch-size: expected at most the 12 samples, as the last short batch is dropped, got 99 (BAD_ARGUMENT)",
+    ],
+    ["sweep --data t.csv --temperatures 1,1", "--temperatures[1]: expected each once, got 1 again (BAD_ARGUMENT)"],
+    ["data fashon-mnist", 'unknown data set "fashon-mnist", did you mean fashion-mnist? (BAD_ARGUMENT)'],
+    ["list looses", 'unknown kind "looses", did you mean losses? (BAD_ARGUMENT)'],
     ["train-teacher --alpha 0.5", "unknown option '--alpha' (BAD_ARGUMENT); see --help"],
   ])("%s", async (args, message) => {
     expect(await leavesNothing(args.split(" "), 2, "BAD_ARGUMENT")).toBe(message);
@@ -66,6 +84,12 @@ describe("wrong usage: exit code 2", () => {
 });
 
 describe("files that can't be used: exit code 1", () => {
+  test("the name of a data set that is nearly known", async () => {
+    expect(await leavesNothing(["train-teacher", "--data", "fashon-mnist"], 1, "NOT_FOUND")).toBe(
+      "fashon-mnist: no such file or folder, did you mean fashion-mnist? (NOT_FOUND)",
+    );
+  });
+
   test.each<[string, string, string]>([
     ["missing.pth", "NOT_FOUND", "missing.pth: no such file (NOT_FOUND)"],
     ["cut.pth", "BAD_CHECKPOINT", "cut.pth: "],
@@ -109,6 +133,21 @@ describe("files that can't be used: exit code 1", () => {
     copyFileSync(join(cwd, "cut.pth"), join(out, "checkpoint.safetensors"));
     const text = await leavesNothing(["distill", "--epochs", "1", "--resume", "--out", "damaged"], 1, "BAD_CHECKPOINT");
     expect(text).toContain(join("damaged", "checkpoint.safetensors"));
+  });
+});
+
+describe("--threads", () => {
+  test.each([
+    [["--threads", "1000"], /^--threads: 1000 on \d+ cores would be slower: \d+ are used \(--force-threads: all\)\n$/],
+    [["--threads", `${availableParallelism() + 1}`, "--force-threads"], /^$/],
+    [["--threads", "1000", "--quiet"], /^$/],
+  ])("%j", async (flags, said) => {
+    const { code, stderr } = await distillery(
+      ["train-teacher", "--epochs", "1", "--out", `threads-${flags.length}-${flags.at(-1)}`, ...flags],
+      cwd,
+    );
+    expect(code, stderr).toBe(0);
+    expect(stderr).toMatch(said);
   });
 });
 

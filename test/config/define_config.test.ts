@@ -15,7 +15,15 @@ describe("defaults", () => {
       accumulate: 1,
       ...{ weightDecay: 1e-5, maxGradNorm: 1, labelSmoothing: 0, optimizer: "adamw", ema: null, patience: null },
       ...{ temperature: 3.5, alpha: 0.6, teacherMode: "train" },
-      ...{ keepCheckpoints: 2, tensorboard: false, csv: false, report: true, logFile: false, out: "runs/distill" },
+      ...{
+        forceThreads: false,
+        keepCheckpoints: 2,
+        tensorboard: false,
+        csv: false,
+        report: true,
+        logFile: false,
+        out: "runs/distill",
+      },
     });
   });
 

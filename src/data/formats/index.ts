@@ -1,5 +1,5 @@
 import { basename, extname, parse, resolve } from "node:path";
-import { expectOptions, show, showList } from "../../checks.js";
+import { expectOptions, show, showList, suggestion } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { badData, kindOf, listFiles, listFolders } from "../../files/index.js";
 import { samplesText } from "../preprocessing/adapt.js";
@@ -35,7 +35,9 @@ export async function detectFormat(
   const files = `a ${extensions.slice(0, -1).join(", ")} or ${extensions.at(-1)} file`;
   if (kind === null) {
     const text = `expected ${[...names, "a folder"].join(", ")}, or ${files}`;
-    throw new DistilleryError("NOT_FOUND", `${source}: no such file or folder: ${text}`);
+    // Without an extension it was meant as a name.
+    const meant = extname(source) === "" ? suggestion(source, names) : "";
+    throw new DistilleryError("NOT_FOUND", `${source}: no such file or folder${meant || `: ${text}`}`);
   }
   const { name, ext } = parse(source);
   const format = FORMATS.find((one) => one.extensions.includes(ext.toLowerCase()));

@@ -1,4 +1,3 @@
-import { show } from "../../checks.js";
 import { badData } from "../../files/index.js";
 import type { NpyArray } from "./npy.js";
 
@@ -18,7 +17,7 @@ export function toLabels({ shape, data }: NpyArray, count: number, where: string
     const label = Number(data[i]);
     if (!Number.isInteger(label) || label < 0 || label >= 2 ** 31 - 1) {
       const advice = Number.isInteger(label) ? `: ${BY_UNIQUE}` : "";
-      throw badData(where, `label ${i}: expected a class, a whole number from 0, got ${show(data[i])}${advice}`);
+      throw badData(where, `label ${i}: expected a class, a whole number from 0, got ${data[i]}${advice}`);
     }
     labels[i] = label;
   }

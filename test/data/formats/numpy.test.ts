@@ -253,7 +253,7 @@ describe("refused", () => {
     [
       "a huge label",
       { ...numbers, "y.npy": npy([6], BigInt64Array.of(0n, 1n, 0n, 0n, 1n, 2n ** 60n)) },
-      `/y.npy: label 5: expected a class, a whole number from 0, got ${2n ** 60n}n: np.unique(y, return_inverse=True) numbers them from 0 on`,
+      `/y.npy: label 5: expected a class, a whole number from 0, got ${2n ** 60n}: np.unique(y, return_inverse=True) numbers them from 0 on`,
     ],
     [
       "an empty class",

@@ -108,6 +108,7 @@ describe("the cache folder", () => {
 });
 
 test("an unknown name is refused", async () => {
-  const text = 'name: expected one of fashion-mnist, mnist, kmnist, cifar-10, cifar-100, got "emnist"';
+  const text =
+    'name: expected one of fashion-mnist, mnist, kmnist, cifar-10, cifar-100, got "emnist", did you mean mnist?';
   expect(await refusal("BAD_ARGUMENT", () => findData("emnist"))).toBe(text);
 });
