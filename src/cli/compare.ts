@@ -48,7 +48,11 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
         ...(loss !== undefined && { loss }),
         ...(losses !== undefined && { losses }),
         seeds: Array.from({ length: seeds }, (_, i) => seed + i),
-        ...{ resume: flags.resume ?? false, overwrite: flags.overwrite ?? false },
+        ...{
+          resume: flags.resume ?? false,
+          overwrite: flags.overwrite ?? false,
+          keepCheckpoints: config.keepCheckpoints,
+        },
         metadata,
         workers: workersOf(experiment, opened),
         ...printer.controls,

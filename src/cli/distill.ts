@@ -39,7 +39,7 @@ export async function runDistill(settings: Settings<"distill">, flags: DistillFl
       : await networks.readTeacher({ ...config, teacher: config.teacher }, flags, source);
   const network = teacher instanceof Module ? teacher.freeze() : null;
   if (network === null) expectNoNetworkOptions(userOptions);
-  const student = networks.make("student", source.context);
+  const student = await networks.makeFrom("student", source.context, config.from, flags);
   const input = {
     ...distillationOptions(config),
     teacher,

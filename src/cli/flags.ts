@@ -66,6 +66,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = {
   "Networks:": {
     student: [NETWORK, `network that is trained, ${MODELS.names.join(", ")} or a class of your own, ${OWN}`],
     teacherNetwork: [NETWORK, "network of the teacher, if its file does not say it"],
+    from: ["<file>", "weights that training starts from (default: drawn from the seed)"],
     teacher: [
       "<file>",
       "teacher weights, .pth or .safetensors; several times for several teachers, which are averaged (default: compare and sweep train one; synthetic data use random weights)",
@@ -152,7 +153,11 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = {
       "epochs between checkpoints, or 100steps (default: 1, but at most one a second)",
       toInterval,
     ],
-    keepCheckpoints: ["<n>", "checkpoints kept, the newest included", toNumber],
+    keepCheckpoints: [
+      "<n>",
+      "checkpoints kept, the newest included; 0: of a finished run none with the optimizer's state",
+      toNumber,
+    ],
     report: ["", "write report.html"],
     tensorboard: ["[folder]", "write TensorBoard's event files (default: in the run's folder)"],
     csv: ["[file]", "write the metrics as a table (default: in the run's folder)"],

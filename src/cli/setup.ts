@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { InferOutput } from "valibot";
-import { loadNetwork } from "../checkpoint/index.js";
+import { load, loadNetwork } from "../checkpoint/index.js";
 import { type dataSchema, type ResolvedConfig, type RunName, runMetadata, teacherOptions } from "../config/index.js";
 import { type AugmentOptions, augment } from "../data/augment.js";
 import type { Dataset } from "../data/dataset.js";
@@ -171,6 +171,24 @@ export class Networks {
       ...(weights !== undefined && { weights }),
       ...(byConfidence !== undefined && { byConfidence }),
     });
+  }
+
+  /** Makes the network that an option names, which starts from the weights of a file if there is one. */
+  async makeFrom(
+    option: keyof NetworkOptions,
+    context: NetworkContext,
+    file: string | undefined,
+    flags: LoadFlags,
+  ): Promise<Module> {
+    const module = this.make(option, context);
+    if (file === undefined) return module;
+    const state = await load(file, loadOptions(flags));
+    try {
+      return module.loadStateDict(state);
+    } catch (error) {
+      if (!(error instanceof DistilleryError)) throw error;
+      throw new DistilleryError(error.code, `--from: ${file}: ${error.message}`, { cause: error });
+    }
   }
 
   /**

@@ -51,7 +51,11 @@ export async function runSweep(settings: Settings<"sweep">, flags: SweepFlags): 
         ...{ ...task, test, out, signal, seed, ...grid },
         ...trainingOptions(config),
         ...(config.loss !== undefined && { loss: config.loss }),
-        ...{ resume: flags.resume ?? false, overwrite: flags.overwrite ?? false },
+        ...{
+          resume: flags.resume ?? false,
+          overwrite: flags.overwrite ?? false,
+          keepCheckpoints: config.keepCheckpoints,
+        },
         metadata,
         workers: workersOf(experiment, opened),
         ...printer.controls,

@@ -3,7 +3,7 @@ import { SCHEMAS, trainingOptions } from "../config/index.js";
 import { trainTeacher } from "../train/index.js";
 import { dryRun } from "./dry_run.js";
 import { interruptible } from "./error_boundary.js";
-import { addOptions, addRunning, givenFlags, type TrainingFlags } from "./flags.js";
+import { addLoading, addOptions, addRunning, givenFlags, type LoadFlags, type TrainingFlags } from "./flags.js";
 import { RunPrinter } from "./printer.js";
 import { type RunSummary, summarizeRun } from "./run_summary.js";
 import type { Settings } from "./settings.js";
@@ -12,9 +12,9 @@ import { controlsOf, expectBatches, Networks, setUp } from "./setup.js";
 const LOSS = "a loss that needs no teacher: cross-entropy (default), or a module of your own, ./my_loss.mjs";
 
 /** `distillery train-teacher`. */
-export function trainTeacherCommand(run: (flags: TrainingFlags) => Promise<void>): Command {
+export function trainTeacherCommand(run: (flags: TrainingFlags & LoadFlags) => Promise<void>): Command {
   const command = new Command("train-teacher").description("train the teacher on labelled data");
-  return addRunning(addOptions(command, SCHEMAS["train-teacher"], { loss: LOSS })).action(() =>
+  return addLoading(addRunning(addOptions(command, SCHEMAS["train-teacher"], { loss: LOSS }))).action(() =>
     run(givenFlags(command)),
   );
 }
@@ -22,13 +22,13 @@ export function trainTeacherCommand(run: (flags: TrainingFlags) => Promise<void>
 /** Trains, prints a line an epoch, and says where the teacher is and how accurate it is; nothing for a dry run. */
 export async function runTrainTeacher(
   settings: Settings<"train-teacher">,
-  flags: TrainingFlags,
+  flags: TrainingFlags & LoadFlags,
 ): Promise<RunSummary | null> {
   const { config, userOptions } = settings;
   const { out, report } = config;
   const networks = await Networks.open(userOptions);
   const { source } = await setUp(config, undefined, flags);
-  const model = networks.make("teacherNetwork", source.context);
+  const model = await networks.makeFrom("teacherNetwork", source.context, config.from, flags);
   const input = {
     ...trainingOptions(config),
     ...(config.loss !== undefined && { loss: config.loss }),

@@ -18,7 +18,14 @@ import {
 import { methodsOf, type NamedLoss, nameLosses } from "./methods.js";
 import { SEEDS } from "./options.js";
 import { runExperiment } from "./pool.js";
-import { aggregate, type CompareResult, measureSize, type StudentFigures, TestEvaluator } from "./results.js";
+import {
+  aggregate,
+  type CompareResult,
+  expectUnchanged,
+  measureSize,
+  type StudentFigures,
+  TestEvaluator,
+} from "./results.js";
 import { pairedDifference } from "./statistics.js";
 import { TEACHER } from "./teacher.js";
 import type { Trial } from "./trial.js";
@@ -107,6 +114,7 @@ interface Plan {
 async function comparison(experiment: Experiment, { seeds, losses, trials, config }: Plan): Promise<CompareResult> {
   const { task, test, controls } = experiment;
   const { teacher, outcomes } = await runExperiment(experiment, trials, seeds[0]);
+  await expectUnchanged(teacher);
   const student = withGenerator(new Generator(0), task.student);
   const evaluator = new TestEvaluator(test, teacher.module, student, controls.signal);
   const inFolder = (folder: string) => outcomes.filter((_, i) => trials[i].name.endsWith(`/${folder}`));

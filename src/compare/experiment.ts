@@ -73,6 +73,8 @@ export interface ExperimentControls {
   resume?: boolean;
   /** Whether an experiment with other options in `out` is replaced; default: it is refused. */
   overwrite?: boolean;
+  /** How many checkpoints of each run are kept, as {@link distill} takes it; default 0: none with the optimizer's state. */
+  keepCheckpoints?: number;
   /** What `config.json` keeps beside the options. */
   metadata?: Readonly<Record<string, unknown>>;
   /** Trains side by side in processes; default: one run after the other, here. The figures are the same. */
@@ -104,7 +106,12 @@ export interface Experiment {
   /** Parameters of the teacher divided by those of the student. */
   teacherRatio: number;
   controls: ExperimentControls &
-    Required<Pick<ExperimentControls, "resume" | "overwrite" | "signal" | "onProgress" | "onTrial" | "onNote">> & {
+    Required<
+      Pick<
+        ExperimentControls,
+        "resume" | "overwrite" | "keepCheckpoints" | "signal" | "onProgress" | "onTrial" | "onNote"
+      >
+    > & {
       /** What the callbacks answer. */
       answers: Answers;
     };
@@ -117,6 +124,7 @@ export function parseExperiment(input: ExperimentInput): Experiment {
     out,
     resume = false,
     overwrite = false,
+    keepCheckpoints = 0,
     metadata,
     workers,
     signal,
@@ -147,7 +155,7 @@ export function parseExperiment(input: ExperimentInput): Experiment {
   return {
     ...{ task, test, options, loss, teacherRatio: ratioOf(task) },
     controls: {
-      ...{ out, resume, overwrite, signal: signal ?? new AbortController().signal },
+      ...{ out, resume, overwrite, keepCheckpoints, signal: signal ?? new AbortController().signal },
       ...(metadata && { metadata }),
       ...(workers && { workers }),
       answers,

@@ -32,7 +32,7 @@ export async function runExperiment(
   teacherSeed: number,
 ): Promise<Trained> {
   const { task, options, controls } = experiment;
-  const { out, signal, onNote } = controls;
+  const { out, signal, keepCheckpoints, onNote } = controls;
   const totals = totalsOf(experiment, planned);
   let done = 0;
   const onTrial = (name: string, { history, best }: Outcome, seconds: number) => {
@@ -43,7 +43,7 @@ export async function runExperiment(
   try {
     const start = performance.now();
     const onStep = (step: number) => totals.update(TEACHER, step);
-    const training = { out, seed: teacherSeed, options, signal, onStep, onNote };
+    const training = { out, keepCheckpoints, seed: teacherSeed, options, signal, onStep, onNote };
     const teacher = await named(TEACHER, trainOrTakeTeacher(task, training));
     if (teacher.outcome !== null) onTrial(TEACHER, teacher.outcome, (performance.now() - start) / 1000);
     const trials = await withNeeds(experiment, planned, teacher.module);
@@ -104,7 +104,7 @@ async function openRunners(
   teacher: TrainedTeacher,
   logits: CachedLogits | null,
 ): Promise<TrialRunner[]> {
-  const { out, workers, signal, onNote } = controls;
+  const { out, workers, keepCheckpoints, signal, onNote } = controls;
   const { student, data, validation } = task;
   const count = Math.min(trials, workers?.count ?? getNumThreads());
   if (workers === undefined || count < 2) {
@@ -116,6 +116,7 @@ async function openRunners(
         validation,
         teacher: teacher.module,
         cache: logits?.cache ?? null,
+        keepCheckpoints,
         onNote,
       }),
     ];
@@ -128,6 +129,7 @@ async function openRunners(
     teacherFile: teacher.file,
     logitsFile: logits?.file ?? null,
     out,
+    keepCheckpoints,
     threads: Math.max(1, Math.floor(getNumThreads() / count)),
   };
   const stopping = AbortSignal.any([signal]);

@@ -1,6 +1,6 @@
 import { stat } from "node:fs/promises";
 import { setImmediate } from "node:timers/promises";
-import { load } from "../checkpoint/index.js";
+import { fingerprint, load } from "../checkpoint/index.js";
 import { type Dataset, labelsOf } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import type { EpochRecord } from "../log/epoch_record.js";
@@ -131,6 +131,12 @@ export class TestEvaluator {
   }
 }
 
+/** Refuses a teacher's file that other weights are in than those that the students learned from. */
+export async function expectUnchanged({ module, file }: { module: Module; file: string }): Promise<void> {
+  if (fingerprint(await load(file, { allowNonFinite: true })) === fingerprint(module.stateDict())) return;
+  throw new DistilleryError("BAD_CHECKPOINT", `${file}: changed while the students were trained: run it again`);
+}
+
 /** The figures of one way to train, over its trials. */
 export async function aggregate(outcomes: readonly Outcome[], evaluator: TestEvaluator): Promise<StudentFigures> {
   const [best, last]: [Evaluation[], Evaluation[]] = [[], []];
@@ -157,6 +163,8 @@ function spreads(evaluations: readonly Evaluation[]): StudentFigures["last"] {
 
 /** The size of a network and of its file, and its speed in this process. */
 export async function measureSize(model: Module, file: string, data: Dataset): Promise<NetworkSize> {
+  // Another program may have changed it meanwhile: its size would be that of something else.
+  await load(file, { allowNonFinite: true });
   const { size } = await stat(file);
   return {
     parameters: model.parameterCount(),

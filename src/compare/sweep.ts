@@ -17,7 +17,7 @@ import {
 } from "./experiment.js";
 import { SWEEP_DEFAULTS } from "./options.js";
 import { runExperiment } from "./pool.js";
-import { measureSize, type SweepPoint, type SweepResult, TestEvaluator } from "./results.js";
+import { expectUnchanged, measureSize, type SweepPoint, type SweepResult, TestEvaluator } from "./results.js";
 import { TEACHER } from "./teacher.js";
 import type { Outcome, Trial } from "./trial.js";
 
@@ -126,6 +126,7 @@ async function swept(
   const { task, test, controls } = experiment;
   const { grid, trials, config } = parts;
   const { teacher, outcomes } = await runExperiment(experiment, trials, grid.seed);
+  await expectUnchanged(teacher);
   const points = parts.points.map((point, i) => pointOf(point, outcomes[i]));
   const chosen = points[bestOf(outcomes)];
   const student = withGenerator(new Generator(0), task.student);

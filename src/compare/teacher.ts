@@ -27,6 +27,7 @@ export interface TrainedTeacher {
 /** How the teacher is trained. */
 interface TeacherTraining {
   out: string;
+  keepCheckpoints: number;
   seed: number;
   options: ResolvedDistillation;
   signal: AbortSignal;
@@ -39,14 +40,14 @@ export async function trainOrTakeTeacher(task: SplitTask, training: TeacherTrain
   const { teacher, data, validation } = task;
   const folder = join(training.out, TEACHER);
   if (typeof teacher !== "function") return keepTrained(teacher, folder);
-  const { seed, options, signal, onStep, onNote } = training;
+  const { seed, options, keepCheckpoints, signal, onStep, onNote } = training;
   const generator = new Generator(seed);
   const module = withGenerator(generator, teacher);
   const result = await withGenerator(generator, () =>
     trainTeacher({
       ...ofTraining(options),
       ...resuming(folder, onNote),
-      ...{ model: module, data, validation, signal, metadata: { seed } },
+      ...{ model: module, data, validation, signal, keepCheckpoints, metadata: { seed } },
       onStep: ({ step }) => onStep(step),
     }),
   );

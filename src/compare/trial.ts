@@ -51,6 +51,8 @@ interface TrialSetting {
   teacher: Module;
   /** Its logits for the training data; null if they cannot be cached, or a loss reads more of it or less. */
   cache: TeacherCache | null;
+  /** Of each run, as `distill` takes it. */
+  keepCheckpoints: number;
   onNote: (text: string) => void;
 }
 
@@ -59,10 +61,11 @@ export class InProcessRunner implements TrialRunner {
   constructor(private readonly shared: TrialSetting) {}
 
   async train(trial: Trial, signal: AbortSignal, onStep: (done: number) => void): Promise<Outcome> {
-    const { out, student, data, validation, teacher, cache, onNote } = this.shared;
+    const { out, student, data, validation, teacher, cache, keepCheckpoints, onNote } = this.shared;
     const controls: RunControls = {
       ...resuming(join(out, trial.name), onNote),
       metadata: { seed: trial.seed },
+      keepCheckpoints,
       signal,
       onStep: ({ step }) => onStep(step),
     };

@@ -45,7 +45,8 @@ async function open(init: Init): Promise<InProcessRunner> {
   teacher.loadStateDict(await load(init.teacherFile, { allowNonFinite: true }));
   const cache = init.logitsFile === null ? null : await TeacherCache.load(init.logitsFile);
   const onNote = (text: string) => report({ kind: "note", text });
-  return new InProcessRunner({ out: init.out, student, data, validation, teacher, cache, onNote });
+  const { out, keepCheckpoints } = init;
+  return new InProcessRunner({ out, keepCheckpoints, student, data, validation, teacher, cache, onNote });
 }
 
 /** The error of a module that no other process can import, as that of a program that was piped to Node.js. */

@@ -17,6 +17,7 @@ export interface Init {
   teacherFile: string;
   logitsFile: string | null;
   out: string;
+  keepCheckpoints: number;
   threads: number;
 }
 

@@ -15,6 +15,7 @@ interface Ruled extends ScheduleOptions {
   validation: number;
   augment?: { shift?: number | undefined; crop?: number | undefined; flip?: number | undefined } | undefined;
   patience: number | null;
+  from?: string | undefined;
   seeds?: number;
   chain?: readonly string[] | undefined;
   generations?: number | undefined;
@@ -75,6 +76,11 @@ export function rulesBroken(config: Ruled, userOptions: object): Issue[] {
       augment?.shift !== undefined && augment.crop !== undefined,
       "augment",
       "expected shift or crop, which are the same",
+    ],
+    [
+      config.from !== undefined && (config.chain ?? config.generations) !== undefined,
+      "from",
+      "starts one student, not those of a chain: leave it out",
     ],
     [augment !== undefined && Object.keys(augment).length === 0, "augment", "expected shift, crop, flip or noise"],
     [patience !== null && validation === 0, "patience", "needs a validation set, which tells which epoch is better"],

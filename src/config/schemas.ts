@@ -120,7 +120,7 @@ type CheckpointEvery = v.GenericSchema<number | { steps: number }>;
 const OUTPUT = {
   /** Epochs between checkpoints, or `{ steps }`; default: every epoch, but at most one a second. */
   checkpointEvery: v.optional(v.lazy((value) => (typeof value === "object" ? STEPS : integer(1)) as CheckpointEvery)),
-  keepCheckpoints: v.optional(integer(1), 2),
+  keepCheckpoints: v.optional(integer(0), 2),
   /** TensorBoard's event files: in this folder, or in the run's. */
   tensorboard: v.optional(pathOrFlag("a folder"), false),
   /** The metrics as a table: in this file, or in the run's folder. */
@@ -135,6 +135,8 @@ const OUTPUT = {
 const EXPERIMENT = {
   /** How many runs train at once, each in its own process; default: the cores. */
   parallel: v.optional(upTo(MAX_THREADS)),
+  /** Of each run; 0: none with the optimizer's state. */
+  keepCheckpoints: v.optional(integer(0), 0),
   report: OUTPUT.report,
   logFile: OUTPUT.logFile,
 } as const;
@@ -197,10 +199,14 @@ const CHAIN = v.pipe(
   }),
 );
 
+/** Weights that the trained network starts from; default: drawn from the seed. */
+const FROM = v.optional(path("a file"));
+
 const trainTeacherSchema = v.strictObject({
   ...DATA,
   ...TRAINING_DATA,
   teacherNetwork: NETWORKS.teacherNetwork,
+  from: FROM,
   ...TRAINING,
   /** A loss that needs no teacher; default: cross-entropy. */
   loss: LOSS,
@@ -212,6 +218,7 @@ const distillSchema = v.strictObject({
   ...DATA,
   ...TRAINING_DATA,
   ...NETWORKS,
+  from: FROM,
   ...TRAINING,
   temperature,
   alpha,

@@ -33,7 +33,10 @@ export interface RunControls {
   overwrite?: boolean;
   /** Epochs, or steps, between checkpoints; default: every epoch, but at most one a second. */
   checkpointEvery?: number | { steps: number };
-  /** How many checkpoints are kept, the newest included; default 2. */
+  /**
+   * How many checkpoints are kept, the newest included; default 2. 0: two while the run goes on, and when it has finished what it
+   * came to, without the optimizer's state: it can't go on with more epochs then.
+   */
   keepCheckpoints?: number;
   /**
    * What `config.json` keeps beside the options. A resumed run must have the same, except for `userOptions`: the options as the

@@ -35,7 +35,7 @@ export class RunFiles {
       if (path === undefined || !isFileOfRun(path, out)) continue;
       throw new DistilleryError("BAD_ARGUMENT", `logs[${i}]: ${path} is a file of the run itself: give another name`);
     }
-    const options = { resume, overwrite, keep: controls.keepCheckpoints ?? DEFAULT_KEPT, onNote };
+    const options = { resume, overwrite, keep: controls.keepCheckpoints || DEFAULT_KEPT, onNote };
     const { directory, checkpoint } = await RunDirectory.open(out, config(), options);
     return { files: new RunFiles(directory, checkpointEvery, logs), checkpoint };
   }
@@ -68,6 +68,15 @@ export class RunFiles {
     this.#checkpointTime = performance.now();
     this.#savedStep = step;
     await this.directory.checkpoints.write(tensors, metadata);
+  }
+
+  /** Replaces the checkpoints of a finished run by one without the optimizer's state. */
+  async checkpointWithoutOptimizer(state: TrainerState): Promise<void> {
+    if (this.directory === null) return;
+    const { tensors, metadata } = stateDict(state, { withOptimizer: false });
+    const { checkpoints } = this.directory;
+    await checkpoints.write(tensors, metadata);
+    await checkpoints.removeOlder();
   }
 
   async written(): Promise<void> {

@@ -165,7 +165,8 @@ export class Trainer {
     const record = recordOf(model) ?? recordFor(data);
     const files = await this.files.weights(model, average?.modelState() ?? model.stateDict(), name, record);
     if (best !== null) files.push(...(await this.files.weights(model, best.state, `${name}_best`, record)));
-    await this.files.checkpoint(this.scheduler.lastStep, this.state);
+    if (controls.keepCheckpoints === 0) await this.files.checkpointWithoutOptimizer(this.state);
+    else await this.files.checkpoint(this.scheduler.lastStep, this.state);
     await this.files.written();
     average?.swap();
     stream.origin.copyFrom(stream.generator);

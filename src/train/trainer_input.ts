@@ -40,7 +40,7 @@ export function validateInput({ data, validation, options, controls }: TrainerIn
   const { checkpointEvery, keepCheckpoints } = controls;
   if (typeof checkpointEvery === "object") expectInteger("checkpointEvery.steps", checkpointEvery.steps, 1);
   else if (checkpointEvery !== undefined) expectInteger("checkpointEvery", checkpointEvery, 1);
-  if (keepCheckpoints !== undefined) expectInteger("keepCheckpoints", keepCheckpoints, 1);
+  if (keepCheckpoints !== undefined) expectInteger("keepCheckpoints", keepCheckpoints, 0);
   if (validation !== null) {
     expectShape("validation", [validation.features, validation.classes], [data.features, data.classes]);
   } else if (options.patience !== null) {

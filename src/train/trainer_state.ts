@@ -35,6 +35,8 @@ const storedSchema = v.strictObject({
   ...progressSchema.entries,
   /** The names of the optimizer's tensors: a parameter that never moved has none. */
   moments: v.array(v.string()),
+  /** Of a finished run whose optimizer was left out. */
+  withoutOptimizer: v.optional(v.literal(true)),
   best: v.nullable(bestEpoch),
 });
 
@@ -102,15 +104,20 @@ export interface TrainerState {
 }
 
 /** A run's state as tensors and texts, sharing memory with it. */
-export function stateDict(state: TrainerState): Safetensors {
+export function stateDict(state: TrainerState, { withOptimizer = true } = {}): Safetensors {
   const { optimizer, order, progress, best } = state;
-  const moments = momentsOf(optimizer);
+  const moments = withOptimizer ? momentsOf(optimizer) : {};
   const tensors = { ...moduleTensors(state), ...moments };
   if (order !== null) tensors.order = new IntTensor(order);
   const { state: _, ...epoch } = best ?? { state: null };
   return {
     tensors,
-    metadata: { progress: JSON.stringify({ ...progress, moments: Object.keys(moments), best: best && epoch }) },
+    metadata: {
+      progress: JSON.stringify({
+        ...{ ...progress, moments: Object.keys(moments), best: best && epoch },
+        ...(!withOptimizer && { withoutOptimizer: true }),
+      }),
+    },
   };
 }
 
@@ -126,7 +133,13 @@ export function loadStateDict(
   { file, loader, epochs }: { file: string; loader: DataLoader; epochs: number },
 ): EpochBatches | null {
   const { order, ...rest } = tensors;
-  const { moments, best, ...progress } = readProgress(metadata.progress, file);
+  const { moments, best, withoutOptimizer, ...progress } = readProgress(metadata.progress, file);
+  if (withoutOptimizer && progress.epoch < epochs) {
+    throw badCheckpoint(
+      file,
+      "is of a finished run, kept without the optimizer's state: it can't go on; start from its weights",
+    );
+  }
   const target = { ...state, best: best && { ...best, state: cloneState(state.model.stateDict()) } };
   let batches: EpochBatches | null = null;
   try {

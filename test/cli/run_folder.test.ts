@@ -1,9 +1,10 @@
 import { spawn } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { fingerprint, load } from "../../src/checkpoint/index.js";
 import { fixture, temporaryFolder } from "../checkpoint/support.js";
-import { ended, MAIN, newFolder, refused, succeed } from "./support.js";
+import { ended, MAIN, newFolder, refused, STUDENT, succeed } from "./support.js";
 
 const temporary = temporaryFolder();
 
@@ -43,4 +44,17 @@ test("--key and --strip-prefix", async () => {
   expect(await succeed(["inspect", two, "--key", "model_ema"], cwd)).toContain("29 parameters");
   const stripped = await succeed(["inspect", fixture("found/backbone.pth"), "--strip-prefix", "backbone."], cwd);
   expect(stripped).toMatch(/^fc1\.weight /m);
+});
+
+test("--from starts from the weights of a file, which config.json says", async () => {
+  const cwd = newFolder(temporary);
+  const run = (...more: string[]) => ["distill", "--epochs", "1", "--no-report", "--quiet", ...more];
+  await succeed(run("--out", "a"), cwd);
+  await succeed(run("--out", "b", "--from", `a/${STUDENT}.pth`), cwd);
+  const config = (out: string) => JSON.parse(readFileSync(join(cwd, out, "config.json"), "utf8"));
+  const state = await load(join(cwd, "a", `${STUDENT}.pth`));
+  expect(config("b").modelHash).toBe(fingerprint(state));
+  expect(config("b").userOptions).toMatchObject({ from: `a/${STUDENT}.pth` });
+  const misfit = run("--out", "c", "--from", fixture("found/plain.pth"));
+  expect(await refused(misfit, cwd, 1, "STATE_DICT_MISMATCH")).toContain("--from: ");
 });

@@ -1,8 +1,17 @@
-import { appendFileSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { named } from "../../src/compare/pool.js";
-import { type CompareInput, compare, DistilleryError, Generator, sweep, withGenerator } from "../../src/index.js";
+import { type CompareInput, compare, DistilleryError, Generator, save, sweep, withGenerator } from "../../src/index.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { compareInput, PROBLEM, STEPS, sweepInput, timeless } from "./support.js";
 
@@ -142,4 +151,36 @@ test("a run that fails ends the comparison, and its error names it", async () =>
   const out = newRun();
   const { message } = await failure(compare(compareInput(out, { lr: 1e30, seeds: 1 })), "NON_FINITE");
   expect(message).toMatch(/^teacher: epoch \d+, step \d+ of \d+: /);
+});
+
+test("a teacher's file that is emptied or replaced meanwhile is told, not measured", async () => {
+  const other = join(temporary, "other.safetensors");
+  await save(PROBLEM.teacher().stateDict(), other);
+  const emptied = (file: string) => writeFileSync(file, "");
+  const replaced = (file: string) => copyFileSync(other, file);
+  for (const [change, text] of [
+    [emptied, "is empty"],
+    [replaced, "changed while the students were trained"],
+  ] as const) {
+    const out = newRun();
+    const file = join(out, "teacher", "teacher_best.safetensors");
+    const onTrial = ({ name }: { name: string }) => {
+      if (name === "seed-0/distilled") change(file);
+    };
+    const { message } = await failure(compare(compareInput(out, { seeds: 1, onTrial })), "BAD_CHECKPOINT");
+    expect(message).toContain(text);
+  }
+});
+
+test("finished trials keep no optimizer's state, unless it is asked for", async () => {
+  const sizes = async (more: Partial<CompareInput>) => {
+    const out = newRun();
+    await compare(compareInput(out, { seeds: 1, ...more }));
+    const folder = join(out, "seed-0", "distilled");
+    const names = readdirSync(folder).filter((name) => name.startsWith("checkpoint."));
+    return [names.length, statSync(join(folder, "checkpoint.safetensors")).size];
+  };
+  const [[few, small], [more, large]] = [await sizes({}), await sizes({ keepCheckpoints: 2 })];
+  expect([few, more >= 1]).toEqual([1, true]);
+  expect(small).toBeLessThan(0.9 * large);
 });

@@ -1,5 +1,14 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { makeFolder } from "../../src/files/index.js";
@@ -66,6 +75,20 @@ describe("a finished run goes on", () => {
       ...whole,
       history: whole.history.map((record, i) => (i === 0 ? { ...record, epochs: 1 } : record)),
     });
+  });
+
+  test("not one that keeps no optimizer's state, whose result is there all the same", async () => {
+    const out = await finished({ keepCheckpoints: 0 });
+    const kept = await finished();
+    const size = (folder: string) => statSync(join(folder, "checkpoint.safetensors")).size;
+    expect(size(out)).toBeLessThan(0.6 * size(kept));
+    expect(readdirSync(out).filter((name) => name.startsWith("checkpoint."))).toEqual(["checkpoint.safetensors"]);
+    const { history } = await start({ epochs: 1, out, keepCheckpoints: 0, resume: true }).done;
+    expect(history).toHaveLength(1);
+    const before = configOf(out);
+    const { message } = await failure(start({ epochs: 2, out, resume: true }).done, "BAD_CHECKPOINT");
+    expect(message).toContain("is of a finished run, kept without the optimizer's state: it can't go on");
+    expect(configOf(out)).toEqual(before);
   });
 
   test("not with fewer epochs, and not with other options too", async () => {
