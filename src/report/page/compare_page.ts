@@ -37,7 +37,7 @@ export function comparePage(report: CompareReport): (HTMLElement | null)[] {
   ];
 }
 
-function tilesOf({ result: { teacher, baseline, distilled } }: CompareReport): Tile[] {
+function tilesOf({ result: { teacher, baseline, distilled, methods } }: CompareReport): Tile[] {
   const tile = (name: string, colour: string, { best }: StudentFigures): Tile => ({
     name,
     colour,
@@ -45,7 +45,7 @@ function tilesOf({ result: { teacher, baseline, distilled } }: CompareReport): T
     note: deviation(best.accuracy),
   });
   return [
-    tile("distilled student", "--student", distilled),
+    tile(methods.length > 1 ? methods[0].loss : "distilled student", "--student", distilled),
     tile("baseline student", "--baseline", baseline),
     { name: "teacher", colour: "--teacher", value: percent(teacher.evaluation.accuracy) },
   ];

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import type { CompareReport } from "../../../src/report/report_data.js";
 import { CHROMIUM, describeWith } from "../../helpers/needs.js";
 import { NAMES, openedReports, rowsOf, unfolded } from "./support.js";
 
@@ -59,6 +60,23 @@ describeWith(CHROMIUM, "in Chromium", () => {
     expect(shown.map(([confidence, , accuracy]) => [confidence, accuracy])).toEqual(
       bins.map(({ confidence, accuracy }) => [share(confidence), share(accuracy)]),
     );
+  });
+
+  test("losses stand side by side, with corrected p values", async () => {
+    await at.open("losses");
+    const rows = await rowsOf(at.page.getByRole("region", { name: "Losses side by side" }));
+    expect(rows.map(([name, accuracy]) => [name, accuracy])).toEqual([
+      ["baseline", "81.00% \u00b1 1.00"],
+      ["kd", "84.00% \u00b1 1.00"],
+      ["dkd", "81.33% \u00b1 1.53"],
+      ["dist", "71.00% \u00b1 1.00"],
+    ]);
+    const { methods } = (at.reports.losses as CompareReport).result;
+    const [, , dkd] = rows;
+    const { difference, againstFirst } = methods[1];
+    expect([dkd[3], dkd[5]]).toEqual(["+0.33", difference.best.correctedPValue.toPrecision(2)]);
+    expect([dkd[6], dkd[8]]).toEqual(["\u22122.67", againstFirst?.best.correctedPValue.toPrecision(2)]);
+    expect(await at.page.locator(".tile").first().textContent()).toContain("kd84.00%");
   });
 
   test("a comparison shows its figures, seed by seed", async () => {
