@@ -47,6 +47,7 @@ export async function runDistill(settings: Settings<"distill">, flags: DistillFl
     data: source.train(),
     ...(source.validation && { validation: source.validation }),
     ...(config.teacherCache !== undefined && { teacherCache: config.teacherCache }),
+    ...(config.calibrateTeacher !== undefined && { calibrateTeacher: config.calibrateTeacher }),
   };
   expectBatches(student, input, input.data);
   if (input.teacherMode === "train" && network !== null) expectBatches(network, input, input.data);

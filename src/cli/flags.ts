@@ -90,6 +90,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = {
     teacherBatch: ["<number>", "samples that a function is asked about at once (default: 64)", toNumber],
     teacherAnswers: ["<folder>", "what a function answered is kept here (default: in the run's folder)"],
     teacherMode: ["<mode>", "train or eval (default: train for synthetic data, as in the reference script, else eval)"],
+    calibrateTeacher: ["", "divide the teacher's logits by the temperature that fits the validation set best"],
     teacherCache: ["", "cache teacher logits (default: when exact)"],
   },
   "Experiment:": {

@@ -12,6 +12,7 @@ interface Ruled extends ScheduleOptions {
   teacherWeights?: readonly number[] | undefined;
   teacherMode?: string;
   teacherCache?: boolean | undefined;
+  calibrateTeacher?: boolean | undefined;
   validation: number;
   augment?: { shift?: number | undefined; crop?: number | undefined; flip?: number | undefined } | undefined;
   patience: number | null;
@@ -85,6 +86,11 @@ export function rulesBroken(config: Ruled, userOptions: object): Issue[] {
     [augment !== undefined && Object.keys(augment).length === 0, "augment", "expected shift, crop, flip or noise"],
     [patience !== null && validation === 0, "patience", "needs a validation set, which tells which epoch is better"],
     [config.loss !== undefined && config.losses !== undefined, "losses", "expected one of loss and losses"],
+    [
+      config.calibrateTeacher === true && validation === 0,
+      "calibrateTeacher",
+      "needs a validation set, on which the temperature is chosen",
+    ],
     [
       teacherCache === true && teacherMode === "train",
       "teacherCache",

@@ -234,6 +234,8 @@ const distillSchema = v.strictObject({
   generations: v.optional(integer(1)),
   /** Whether the teacher's logits are cached; default: if that is exact. */
   teacherCache: v.optional(boolean()),
+  /** Whether the teacher's logits are scaled to fit the validation set; default: they are as they are. */
+  calibrateTeacher: v.optional(boolean()),
   ...OUTPUT,
   out: folder("runs/distill"),
 });

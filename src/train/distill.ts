@@ -1,3 +1,4 @@
+import { expectFlags } from "../checks.js";
 import { expectDataset } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
@@ -9,6 +10,7 @@ import { Module } from "../nn/module.js";
 import { asTeacher } from "../teachers/as_teacher.js";
 import { chooseTeacher, expectCache } from "../teachers/choose.js";
 import type { Teacher, TeacherCache, TeacherFunction } from "../teachers/index.js";
+import { type Calibration, calibrated, calibrateTeacher } from "./calibrate_teacher.js";
 import { type RunControls, splitControls } from "./controls.js";
 import { fit } from "./fit.js";
 import { type DistillationOptions, distillationSchema, resolveOptions } from "./options.js";
@@ -37,6 +39,11 @@ export interface DistillInput extends DistillationOptions, RunControls {
    * share no parameter.
    */
   teacherCache?: boolean | TeacherCache;
+  /**
+   * Whether the teacher's logits are divided by the temperature that makes the validation set's labels most likely
+   * (temperature scaling: Guo et al., 2017), before the loss reads them. Default false.
+   */
+  calibrateTeacher?: boolean;
 }
 
 /** The reference script's name for the student's weights, without extension. */
@@ -62,26 +69,42 @@ export const STUDENT_FILE = "distilled_student_model_lowest";
  */
 export function distill(input: DistillInput): RunHandle {
   return startRun(input, async (given, stream) => {
-    const [controls, { teacher: whole, student, data, validation, teacherCache, loss: spec, ...rest }] =
-      splitControls(given);
+    const [
+      controls,
+      {
+        teacher: whole,
+        student,
+        data,
+        validation,
+        teacherCache,
+        loss: spec,
+        calibrateTeacher: isCalibrated = false,
+        ...rest
+      },
+    ] = splitControls(given);
+    expectFlags({ calibrateTeacher: isCalibrated });
     expectModule("student", student);
     expectDataset(data, "data");
     expectCache(teacherCache);
     const source = whole instanceof Module ? fitNetwork(whole, data, "teacher") : whole;
     if (validation !== undefined) expectDataset(validation, "validation");
     const { temperature, alpha, teacherMode, ...options } = resolveOptions(distillationSchema, rest);
-    const loss = await distillationLoss(spec, {
+    const plain = await distillationLoss(spec, {
       ...{ student, teacher: source, data, generator: stream.generator },
       ...{ temperature, alpha, labelSmoothing: options.labelSmoothing },
     });
-    const use = { mode: teacherMode, taps: loss.taps?.teacher ?? [] };
+    const use = { mode: teacherMode, taps: plain.taps?.teacher ?? [] };
     const teacher = asTeacher(source, use);
-    if (loss.needsTeacher) {
+    if (plain.needsTeacher) {
       teacher.open?.({ data, student, taps: use.taps, validation: validation ?? null });
       const { out = null, signal, onNote } = controls;
       await teacher.prepare?.({ out, ...(signal && { signal }), ...(onNote && { onNote }) });
     }
+    const calibration = isCalibrated && plain.needsTeacher ? await calibrateTeacher(teacher, validation) : null;
+    if (calibration !== null) controls.onNote?.(textOf(calibration));
+    const loss = calibration === null ? plain : calibrated(plain, calibration.temperature);
     const config = () => ({
+      ...(calibration !== null && { teacherTemperature: calibration.temperature }),
       ...(spec === undefined ? { temperature, alpha } : { loss: loss.config() }),
       ...(source instanceof Module ? { teacherMode } : { teacher: teacher.name }),
       teacherHash: teacher.fingerprint(),
@@ -101,6 +124,11 @@ export function distill(input: DistillInput): RunHandle {
       await trainer.close();
     }
   });
+}
+
+function textOf({ temperature, before, after }: Calibration): string {
+  const likelihood = `negative log-likelihood on the validation set ${before.toFixed(4)} before, ${after.toFixed(4)} after`;
+  return `teacher calibrated: logits divided by ${temperature.toFixed(4)}, ${likelihood}`;
 }
 
 /** The loss of a distillation: that of a specification, or without one the default with a temperature and an alpha. */

@@ -120,8 +120,19 @@ function modulesOf({ loss }: Input): readonly Module[] {
 /** The options with their defaults. */
 function resolved(input: Input) {
   if ("student" in input) {
-    const [, { teacher: _, student: __, data: ___, validation: ____, teacherCache: _____, loss: ______, ...rest }] =
-      splitControls(input);
+    const [
+      ,
+      {
+        teacher: _,
+        student: __,
+        data: ___,
+        validation: ____,
+        teacherCache: _____,
+        loss: ______,
+        calibrateTeacher: _______,
+        ...rest
+      },
+    ] = splitControls(input);
     return resolveOptions(distillationSchema, rest);
   }
   const [, { model: _, data: __, validation: ___, name: ____, loss: _____, ...rest }] = splitControls(input);

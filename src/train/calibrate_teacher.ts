@@ -1,0 +1,93 @@
+import { expectShape } from "../checks.js";
+import { type Dataset, labelsOf, takeSlice } from "../data/dataset.js";
+import { DistilleryError } from "../errors.js";
+import type { DistillationLoss } from "../losses/index.js";
+import type { Teacher } from "../teachers/index.js";
+import { noGrad } from "../tensor/autograd.js";
+import { Generator, withGenerator } from "../tensor/random.js";
+
+const BATCH = 512;
+/** No useful temperature is outside: there the logarithm of the likelihood has no minimum. */
+const [LEAST, MOST] = [0.01, 100];
+
+/** A teacher's temperature, with what it changes on the validation set. */
+export interface Calibration {
+  temperature: number;
+  /** The mean negative log-likelihood of the labels, before and after. */
+  before: number;
+  after: number;
+}
+
+/**
+ * The temperature that divides a teacher's logits so that the likelihood of the validation set's labels is largest (Guo et al.,
+ * ICML 2017): the loss is convex in 1 / T, and the root of its slope is found by bisection in double precision.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` that says why there is none.
+ */
+export async function calibrateTeacher(teacher: Teacher, validation: Dataset | undefined): Promise<Calibration> {
+  const refuse = (text: string): never => {
+    throw new DistilleryError("BAD_ARGUMENT", `calibrateTeacher: ${text}`);
+  };
+  if (validation === undefined) return refuse("needs a validation set, on which the temperature is chosen");
+  const { evaluate } = teacher;
+  if (evaluate === undefined) return refuse(`the teacher ${teacher.name} gives no outputs for the validation set`);
+  const logits = new Float64Array(validation.length * validation.classes);
+  for (let start = 0; start < validation.length; start += BATCH) {
+    const batch = takeSlice(validation, start, Math.min(start + BATCH, validation.length));
+    const given = await withGenerator(new Generator(), () => noGrad(() => evaluate.call(teacher, batch)));
+    expectShape("the teacher's logits of the validation set", given.logits.shape, [
+      batch.indices.length,
+      validation.classes,
+    ]);
+    logits.set(given.logits.data, start * validation.classes);
+  }
+  return fitTemperature(logits, labelsOf(validation), validation.classes);
+}
+
+/** The temperature of logits, row by row in one array, and their labels. */
+export function fitTemperature(logits: Float64Array, labels: Int32Array, classes: number): Calibration {
+  const at = (temperature: number) => likelihood(logits, labels, classes, 1 / temperature);
+  let [low, high] = [Math.log(LEAST), Math.log(MOST)];
+  // The slope by 1 / T rises with 1 / T: below 0 where T is too large.
+  if (!(at(LEAST).slope > 0 && at(MOST).slope < 0)) {
+    const reason =
+      at(LEAST).slope <= 0
+        ? "the teacher has every label of the validation set right: the smaller the temperature, the better"
+        : "the teacher does no better than chance on the validation set: the larger the temperature, the better";
+    throw new DistilleryError("BAD_ARGUMENT", `calibrateTeacher: ${reason}; there is no best one`);
+  }
+  for (let i = 0; i < 60; i++) {
+    const middle = (low + high) / 2;
+    if (at(Math.exp(middle)).slope > 0) low = middle;
+    else high = middle;
+  }
+  const temperature = Math.exp((low + high) / 2);
+  return { temperature, before: at(1).loss, after: at(temperature).loss };
+}
+
+/** The mean of -log softmax(b z)[label], and its slope by b. */
+function likelihood(logits: Float64Array, labels: Int32Array, classes: number, b: number) {
+  let [loss, slope] = [0, 0];
+  for (const [row, label] of labels.entries()) {
+    const z = logits.subarray(row * classes, (row + 1) * classes);
+    const top = z.reduce((most, x) => Math.max(most, x), Number.NEGATIVE_INFINITY);
+    let [sum, weighted] = [0, 0];
+    for (const x of z) {
+      const share = Math.exp(b * (x - top));
+      sum += share;
+      if (share > 0) weighted += share * x;
+    }
+    loss += Math.log(sum) - b * (z[label] - top);
+    slope += weighted / sum - z[label];
+  }
+  return { loss: loss / labels.length, slope: slope / labels.length };
+}
+
+/** A loss that reads the teacher's logits divided by a temperature. */
+export function calibrated(loss: DistillationLoss, temperature: number): DistillationLoss {
+  return {
+    ...loss,
+    compute: ({ teacher, ...batch }) =>
+      loss.compute({ ...batch, teacher: { ...teacher, logits: teacher.logits.div(temperature) } }),
+  };
+}

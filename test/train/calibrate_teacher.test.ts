@@ -1,0 +1,104 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { fingerprint } from "../../src/checkpoint/fingerprint.js";
+import { Generator, live, noGrad, randn, splitDataset, TensorDataset, withGenerator } from "../../src/index.js";
+import { fitTemperature } from "../../src/train/calibrate_teacher.js";
+import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { BATCH, type Options, SIZES, setting, start } from "./support.js";
+
+const folder = temporaryFolder();
+
+/** Logits of three classes, and labels that they have right about half of the time. */
+const [rows, classes] = [60, 3];
+const labels = Int32Array.from({ length: rows }, (_, i) => (i * 7 + (i % 4)) % classes);
+const logits = Float64Array.from({ length: rows * classes }, (_, i) => {
+  const isLabel = i % classes === labels[Math.floor(i / classes)];
+  return Math.sin(i * 1.7) * 3 + (isLabel ? 1.5 : 0);
+});
+
+describe("the temperature", () => {
+  const lossAt = (t: number) => {
+    let sum = 0;
+    for (const [row, label] of labels.entries()) {
+      const z = [...logits.subarray(row * classes, (row + 1) * classes)].map((x) => x / t);
+      sum += Math.log(z.reduce((total, x) => total + Math.exp(x), 0)) - z[label];
+    }
+    return sum / rows;
+  };
+
+  test("makes the labels most likely", () => {
+    const { temperature, before, after } = fitTemperature(logits, labels, classes);
+    expect(after).toBeCloseTo(lossAt(temperature), 12);
+    expect(before).toBeCloseTo(lossAt(1), 12);
+    for (const other of [0.5, 0.9, 0.999, 1.001, 1.1, 2]) expect(lossAt(other * temperature)).toBeGreaterThan(after);
+  });
+
+  test("follows the scale of the logits", () => {
+    const { temperature } = fitTemperature(logits, labels, classes);
+    const scaled = fitTemperature(
+      logits.map((x) => 4 * x + 1e4),
+      labels,
+      classes,
+    );
+    expect(scaled.temperature / temperature).toBeCloseTo(4, 9);
+  });
+
+  test("is refused where there is no best one", () => {
+    const right = Float64Array.of(2, 0, 0, 3);
+    expect(() => fitTemperature(right, Int32Array.of(0, 1), 2)).toThrow(/every label of the validation set right/);
+    expect(() => fitTemperature(right, Int32Array.of(1, 0), 2)).toThrow(/no better than chance/);
+  });
+});
+
+describe("a calibrated teacher", () => {
+  /** The teacher that `start` draws. */
+  const network = withGenerator(new Generator(0), () => setting().teacher).eval();
+  const data = withGenerator(new Generator(1), () => {
+    const inputs = randn([80, SIZES.inFeatures]);
+    // What the teacher says of two samples of three.
+    const said = noGrad(() => network.forward(inputs)).argmax(1).data;
+    return new TensorDataset(
+      inputs,
+      said.map((label, i) => (i % 3 === 0 ? (i % 4) % 3 : label)),
+      { classes: SIZES.classes },
+    );
+  });
+  const { train, heldOut } = splitDataset(data, { fraction: 0.4, seed: 0 });
+  const options: Options = { data: train, validation: heldOut, batchSize: BATCH, epochs: 2 };
+
+  test("is the teacher whose logits are divided, to the bit; the temperature is told and kept", async () => {
+    const notes: string[] = [];
+    const out = join(folder, "run");
+    const run = start({ ...options, calibrateTeacher: true, out, onNote: (text) => void notes.push(text) });
+    const { student } = await run.end;
+    const { teacherTemperature } = JSON.parse(readFileSync(join(out, "config.json"), "utf8"));
+    expect(notes.join()).toMatch(/teacher calibrated: logits divided by \d+\.\d{4}, negative log-likelihood on the/);
+    const twin = live(network);
+    const teacher = {
+      ...twin,
+      outputs: (batch: Parameters<typeof twin.outputs>[0]) => {
+        const { logits, taps } = twin.outputs(batch);
+        return { logits: logits.div(teacherTemperature), taps };
+      },
+    };
+    const by = start({ ...options, teacher: teacher as never });
+    await by.done;
+    expect(fingerprint(by.setting.student.stateDict())).toBe(student);
+    expect((await start(options).end).student).not.toBe(student);
+  });
+
+  test("needs a validation set, and a teacher that answers for it", async () => {
+    const { validation: _, ...without } = options;
+    const none = await failure(start({ ...without, calibrateTeacher: true }).done, "BAD_ARGUMENT");
+    expect(none.message).toBe("calibrateTeacher: needs a validation set, on which the temperature is chosen");
+    const teacher = ({ inputs }: { inputs: { shape: readonly number[] } }) => randn([inputs.shape[0], SIZES.classes]);
+    const blind = await failure(
+      start({ ...options, teacher: teacher as never, calibrateTeacher: true }).done,
+      "BAD_ARGUMENT",
+    );
+    expect(blind.message).toMatch(/^calibrateTeacher: the teacher teacher gives no outputs for the validation set/);
+    const wrong = await failure(start({ ...options, calibrateTeacher: 1 as never }).done, "BAD_ARGUMENT");
+    expect(wrong.message).toMatch(/calibrateTeacher: expected true or false, got 1/);
+  });
+});
