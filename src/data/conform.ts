@@ -24,14 +24,20 @@ export function conform(raw: RawData, spec: Preprocessing, source: string): RawD
   };
 }
 
-function expectSamples({ rows, isImage = true }: RawPart, spec: Preprocessing, source: string): void {
+function expectSamples(
+  { rows, table, isEncoded = false, isImage = true }: RawPart,
+  spec: Preprocessing,
+  source: string,
+): void {
   const isBytes = rows.dtype === "uint8";
-  const fits =
-    spec.kind === "image"
-      ? isBytes && isImage && rows.shape.join() === [spec.channels, spec.height, spec.width].join()
-      : !isBytes && featuresOf(rows) === inputFeatures(spec);
-  if (fits) return;
-  const got = isBytes && isImage ? `images of ${rows.shape.join(" x ")}` : `${featuresOf(rows)} numbers a sample`;
+  const isFeatures = !isBytes && featuresOf(rows) === inputFeatures(spec);
+  const isSize = () => spec.kind === "image" && rows.shape.join() === [spec.channels, spec.height, spec.width].join();
+  if (spec.kind === "image" && isBytes && isImage && isSize()) return;
+  // Numbers without names are not the columns of a table, nor the other way round.
+  if (spec.kind === "table" && isEncoded && isFeatures) return;
+  if (spec.kind === "values" && table === undefined && isFeatures) return;
+  const numbers = table === undefined ? `${featuresOf(rows)} numbers a sample` : "rows of a table";
+  const got = isBytes && isImage ? `images of ${rows.shape.join(" x ")}` : numbers;
   throw badData(source, `the network takes ${samplesText(spec)}, got ${got}`);
 }
 

@@ -38,6 +38,8 @@ export interface RawPart {
   readonly isMatrix?: boolean;
   /** For the cells of a table: what read them. */
   readonly table?: TableReader;
+  /** Whether they are the rows of a table that were encoded as a network takes them. */
+  readonly isEncoded?: boolean;
   /** SHA-256 in hex over the file that the rows and labels are from; default: over these themselves. */
   readonly sha256?: string;
 }

@@ -27,6 +27,7 @@ import {
   withGenerator,
 } from "../../src/index.js";
 import { temporaryFolder } from "../checkpoint/support.js";
+import { npy } from "../data/numpy_support.js";
 
 const folder = temporaryFolder();
 const KINDS = ["ant", "bee", "cat"];
@@ -202,6 +203,23 @@ describe("data that a network is evaluated on, read as it takes them", () => {
     expect(train.classNames).toEqual(KINDS);
     const right = predict(teacher, inputs).filter((one) => one.class === 1).length;
     expect(evaluate(teacher, train)).toMatchObject({ correct: right, samples: 20 });
+    const spec = {
+      kind: "values",
+      features: 3,
+      mean: [0, 0, 0],
+      std: [1, 1, 1],
+      classes: 3,
+      classNames: null,
+    } as const;
+    await expect(loadData(file, { preprocessing: spec, testFraction: 0 })).rejects.toThrow(
+      `${file}: the network takes 3 numbers a sample, got rows of a table`,
+    );
+    const matrix = join(folder, "x.npy");
+    writeFileSync(matrix, npy([4, 4], new Float64Array(16)));
+    writeFileSync(join(folder, "y.npy"), npy([4], Int32Array.of(0, 1, 2, 0)));
+    await expect(loadData(matrix, { preprocessing, testFraction: 0 })).rejects.toThrow(
+      `${matrix}: the network takes rows of a table with the columns "a", "b", "c", got 4 numbers a sample`,
+    );
     const unknown = csv("unknown.csv", [{ ...table[0], label: "dog" }]);
     await expect(loadData(unknown, { preprocessing, testFraction: 0 })).rejects.toThrow(
       `${unknown}: line 2: the network does not know the class "dog": it knows "ant", "bee", "cat"`,

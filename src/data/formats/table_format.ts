@@ -99,7 +99,8 @@ async function openEncoded(
   const part = async (path: string): Promise<RawPart> => {
     const { inputs, labels } = await readSampleRows(path, await openRecords(path), spec, true);
     if (labels === null) throw badData(path, `the label, ${show(spec.label.name)}, is missing`);
-    return { rows: new MemoryRows(inputs.data, [inputs.shape[1]]), labels, sha256: await hashOf(path) };
+    const rows = new MemoryRows(inputs.data, [inputs.shape[1]]);
+    return { rows, labels, isEncoded: true, sha256: await hashOf(path) };
   };
   const { classes, classNames } = spec;
   const parts = { train: await part(file), test: test === null ? null : await part(test) };
