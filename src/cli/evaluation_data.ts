@@ -5,7 +5,7 @@ import { recordOf } from "../models/training_record.js";
 import type { Module } from "../nn/module.js";
 import { UsageError } from "./error_boundary.js";
 import { dataOptionsOf } from "./settings.js";
-import { type Source, setUp } from "./setup.js";
+import { type Source, setUp, unknownText } from "./setup.js";
 
 /** What a network is evaluated on. */
 interface EvaluationData {
@@ -32,8 +32,8 @@ export async function evaluationData(
     const { source } = await setUp(options);
     if (source.isSynthetic) return { source, data: scriptData(source), notes: [] };
     const isMeasured = !DATASET_NAMES.includes(options.data);
-    const note = `${file}: does not say how its inputs were made: ${source.name} is standardised by its own statistics`;
-    return { source, data: source.test ?? source.train(), notes: isMeasured ? [note] : [] };
+    const notes = isMeasured ? [unknownText(file, source.name)] : [];
+    return { source, data: source.test ?? source.train(), notes };
   }
   const { preprocessing } = record;
   const { source } = await setUp(isSplit ? options : { ...options, testFraction: 0 }, preprocessing);

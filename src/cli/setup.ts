@@ -203,8 +203,12 @@ export class Networks {
       ...(network !== undefined && { network, modules: this.modules }),
     });
     if (source === undefined) return module;
-    if (recordOf(module) === null || source.isSynthetic) expectFits(file, module, source);
-    else fitNetwork(module, source.train());
+    if (recordOf(module) !== null && !source.isSynthetic) fitNetwork(module, source.train());
+    else {
+      expectFits(file, module, source);
+      const isTable = !source.isSynthetic && source.train().table !== undefined;
+      if (isTable && flags.quiet !== true) printError(unknownText(file, source.name));
+    }
     return module;
   }
 }
@@ -226,6 +230,12 @@ export interface NetworkOptions {
 
 const DEFAULTS = { network: "student", student: "student", teacherNetwork: "teacher" } as const;
 const NETWORK_OPTIONS = Object.keys(DEFAULTS) as (keyof NetworkOptions)[];
+
+/** That nothing says which columns and classes a network of a file was trained with. */
+export function unknownText(file: string, name: string): string {
+  const given = `it gets the columns and classes of ${name} in their order, by the statistics of ${name}`;
+  return `${file}: does not say what it was trained with, as the .safetensors files of runs do: ${given}`;
+}
 
 /** Refuses a network that does not fit the data, naming its file. */
 export function expectFits(file: string, network: Module, { context, name }: Pick<Source, "context" | "name">): void {

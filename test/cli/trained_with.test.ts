@@ -105,6 +105,18 @@ describe("a teacher", () => {
     );
   });
 
+  test("of which nothing says what it was trained with gets the columns in their order, and that is said", async () => {
+    copyFileSync(join(cwd, TEACHER), join(cwd, "alone.pth"));
+    const network = ["--teacher", "alone.pth", "--teacher-network", "mlp(hidden=[16])"];
+    const args = ["distill", "--data", "train.csv", "--epochs", "1", "--no-report", "--out", "alone", ...network];
+    const { code, stderr } = await distillery(args, cwd);
+    expect([code, stderr.split("\n")[0]]).toEqual([
+      0,
+      "alone.pth: does not say what it was trained with, as the .safetensors files of runs do: " +
+        "it gets the columns and classes of train in their order, by the statistics of train",
+    ]);
+  });
+
   test("that was trained on rows of the test set is said, with the split it was trained with", async () => {
     const own = lines(await distil(["--data", "train.csv", "--split-seed", "1"]));
     expect(own.filter((line) => line.includes("was trained on"))).toEqual([]);
