@@ -91,8 +91,11 @@ test("predict says what the network takes, of a picture and of a table", async (
 });
 
 describe("a teacher", () => {
-  const distil = (args: readonly string[]) =>
-    succeed(["distill", "--teacher", TEACHER, "--epochs", "1", "--no-report", ...args], cwd);
+  let runs = 0;
+  const distil = (args: readonly string[]) => {
+    const out = ["--out", join("runs", `distill-${runs++}`)];
+    return succeed(["distill", "--teacher", TEACHER, "--epochs", "1", "--no-report", ...out, ...args], cwd);
+  };
   const accuracy = (text: string) => Number(/^Test accuracy: .*teacher ([\d.]+)%/m.exec(text)?.[1]);
 
   test("gets the columns of other data by their names", async () => {

@@ -250,7 +250,7 @@ describe("a teacher that was trained on rows of the test set", () => {
     const { train } = splitDataset(data, { count: 30, seed: 3 });
     const kept = Int32Array.from({ length: 100 }, (_, i) => i);
     const rest = Int32Array.from({ length: 50 }, (_, i) => 100 + i);
-    for (const [part, held, count] of [
+    const cases = [
       [train, splitDataset(data, { count: 30, seed: 3 }).heldOut, 0],
       [new Subset(data, kept), new Subset(data, rest), 0],
       [
@@ -261,16 +261,18 @@ describe("a teacher that was trained on rows of the test set", () => {
         ),
         10,
       ],
-    ] as const) {
+    ] as const;
+    for (const [i, [part, held, count]] of cases.entries()) {
       const model = student();
-      await trainTeacher({ model, data: part, epochs: 1, out: join(folder, "own") });
-      const again = await loadNetwork(join(folder, "own", "teacher.pth"));
+      const out = join(folder, `own-${i}`);
+      await trainTeacher({ model, data: part, epochs: 1, out });
+      const again = await loadNetwork(join(out, "teacher.pth"));
       const call = compare({
         teacher: again,
         student,
         data: part,
         test: held,
-        out: join(folder, "c"),
+        out: join(folder, `compare-${i}`),
         epochs: 1,
         seeds: 1,
       });
