@@ -8,6 +8,10 @@ import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { kilobytes, output, pack, ROOT } from "./shell.mjs";
 
+const BUNDLERS = [
+  ...["esbuild@0.28.2", "rollup@4", "@rollup/plugin-commonjs@28", "@rollup/plugin-node-resolve@16", "vite@7"],
+  ...["webpack@5", "typescript@5.9.3"],
+];
 const { name, version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
 const work = mkdtempSync(join(tmpdir(), "distillery-pack-"));
 try {
@@ -31,7 +35,11 @@ function trySelfContained(nodes) {
     `npm pack: ${files.length} files, ${kilobytes(size)} (${kilobytes(unpacked)} unpacked); with ${others} packages that it needs`,
   );
   for (const node of nodes) tryAll(folder, node);
-  tryTypes(folder);
+  // In a checkout npx runs the file itself, which nobody has made executable but the build.
+  expectMatch("npx in the checkout", output("npx", ["--no", "--", name, "--version"]), new RegExp(`^${version}$`, "m"));
+  const tools = install("bundled", [file, ...BUNDLERS]);
+  tryTypes(tools);
+  for (const node of nodes) tryBundlers(tools, node);
 }
 
 function tryRelease(nodes) {
@@ -93,19 +101,42 @@ function tryAll(folder, node) {
   );
 }
 
+/** Bundles of a program: with the package outside they run, with it inside they say that it has to be outside. */
+function tryBundlers(folder, node) {
+  const env = withoutRust(node);
+  execFileSync(node, ["bundle.mjs"], { cwd: folder, env, stdio: ["ignore", "ignore", 2] });
+  const bundles = ["esbuild/esm.mjs", "esbuild/cjs.cjs", "rollup/esm.mjs", "vite/esm.mjs", "webpack/cjs.cjs"];
+  for (const bundle of bundles) {
+    const [bundler, file] = bundle.split("/");
+    const run = (kind) => spawnSync(node, [join("out", bundler, kind, file)], { cwd: folder, env, encoding: "utf8" });
+    const { stdout, stderr } = run("outside");
+    expectMatch(`${bundle}, outside`, stdout + stderr, /^\[ 1\.54\d+, -0\.29\d+ \]$/m);
+    const refused = run("inside");
+    expectMatch(
+      `${bundle}, inside`,
+      refused.stderr,
+      /DistilleryError: distillery was bundled into .*keep it an external/,
+    );
+  }
+  console.log("  bundlers: esbuild, Rollup, Vite, webpack");
+}
+
 /** A program in TypeScript, under every module resolution that finds the package, its declarations checked too. */
 function tryTypes(folder) {
-  const tsc = join(ROOT, "node_modules", "typescript", "bin", "tsc");
-  for (const [module, resolution] of [
-    ["nodenext", "nodenext"],
-    ["preserve", "bundler"],
+  const own = join(ROOT, "node_modules", "typescript", "bin", "tsc");
+  // The last one that knows the resolution of CommonJS before Node 12.
+  const old = join(folder, "node_modules", "typescript", "bin", "tsc");
+  const strict = ["--strict", "--exactOptionalPropertyTypes", "--skipLibCheck", "false", "--noEmit"];
+  for (const [tsc, module, resolution, file] of [
+    [own, "nodenext", "nodenext", "typed.ts"],
+    [own, "preserve", "bundler", "typed.ts"],
+    [old, "commonjs", "node10", "typed_commonjs.ts"],
   ]) {
-    const options = ["--strict", "--skipLibCheck", "false", "--noEmit", "--target", "es2023", "--lib", "es2023,dom"];
-    output(process.execPath, [tsc, ...options, "--module", module, "--moduleResolution", resolution, "typed.ts"], {
-      cwd: folder,
-    });
+    const options = [...strict, "--target", "es2023", "--lib", "es2023,dom"];
+    const args = [...options, "--module", module, "--moduleResolution", resolution, file];
+    output(process.execPath, [tsc, ...args], { cwd: folder });
   }
-  console.log("  types: tsc --strict, nodenext and bundler");
+  console.log("  types: tsc --strict --exactOptionalPropertyTypes, nodenext, bundler and commonjs");
 }
 
 function install(label, packages) {

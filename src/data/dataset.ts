@@ -27,7 +27,7 @@ export interface Dataset {
   /** The names of the classes, in their order; default: their numbers. */
   readonly classNames?: readonly string[];
   /** The class of every sample, if it is known: a split then reads no values. */
-  readonly labels?: IntTensor;
+  readonly labels?: IntTensor | undefined;
   /** For images: how the values of a sample are laid out, and what makes them pixels again. */
   readonly image?: ImageLayout;
   /** For the rows of a table: its columns, and what standardised them. */

@@ -6,7 +6,7 @@ import { type EpochRecord, expectRecord } from "./epoch_record.js";
 /** Another place for a run's metrics, beside `metrics.jsonl`: each epoch is there exactly once. */
 export interface MetricsLog {
   /** The file that it writes, if it is always the same one: a run refuses one of its own. */
-  readonly path?: string;
+  readonly path?: string | undefined;
   /** Starts anew with the epochs that a resumed run made before, or with none. */
   begin(history: readonly EpochRecord[]): void | Promise<void>;
   /** Adds an epoch. */

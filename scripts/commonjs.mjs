@@ -1,0 +1,29 @@
+// Makes dist/cjs: what require("distillery") finds. The JavaScript is the ES modules themselves, so that a program has one
+// copy whichever way it loads them; the declarations are copies, which TypeScript takes for CommonJS's in this folder.
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { ROOT } from "./shell.mjs";
+
+const DIST = join(ROOT, "dist");
+const INTO = join(DIST, "cjs");
+const LOADER = `try {
+  module.exports = require("../index.js");
+} catch (error) {
+  if (error.code !== "ERR_REQUIRE_ESM") throw error;
+  throw new Error("distillery: require() needs Node 20.19 or later, this is " + process.version + ": use import()");
+}
+`;
+
+rmSync(INTO, { recursive: true, force: true });
+mkdirSync(INTO);
+writeFileSync(join(INTO, "package.json"), '{ "type": "commonjs" }\n');
+writeFileSync(join(INTO, "index.js"), LOADER);
+const files = new Set([join(DIST, "index.d.ts")]);
+for (const file of files) {
+  const text = readFileSync(file, "utf8");
+  for (const [, path] of text.matchAll(/(?:from|import\()\s*"(\.[^"]*)\.js"/g))
+    files.add(join(dirname(file), `${path}.d.ts`));
+  const within = relative(DIST, file);
+  if (within.startsWith("..")) throw new Error(`commonjs: ${within} is outside of dist`);
+  cpSync(file, join(INTO, within));
+}
