@@ -20,7 +20,7 @@ import {
 import { finite } from "./logits.js";
 import type { DistillationLoss, LossContext } from "./loss.js";
 
-const DEFAULTS = { temperature: 0.07 } as const;
+const DEFAULTS = { tau: 0.07 } as const;
 const EPSILON = 1e-7;
 
 /** What {@link crdLoss} takes beside the features. */
@@ -30,8 +30,8 @@ export interface CrdLossOptions {
   /** Make features to embeddings of the memory's dimension and of length 1; default: features are embeddings. */
   student?: CrdEmbedding | undefined;
   teacher?: CrdEmbedding | undefined;
-  /** What the cosines are divided by. Default 0.07. */
-  temperature?: number;
+  /** The temperature: what the cosines are divided by. Default 0.07. Not `temperature`, which a sweep sets in all terms. */
+  tau?: number;
 }
 
 /** Features [rows, ...] to embeddings [rows, dimension] of length 1: a Linear. */
@@ -50,9 +50,9 @@ export class CrdEmbedding extends Module {
 
 /**
  * Contrastive representation distillation (Tian et al., ICLR 2020), a scalar: each network's embedding of a sample is to be
- * recognised among the other network's embeddings of K other samples, which a memory keeps by index. With h = exp(cos / T) / Z:
+ * recognised among the other network's embeddings of K other samples, which a memory keeps by index. With h = exp(cos / tau) / Z:
  * -mean over rows of (log(h / (h + K / N)) + sum over the negatives of log((K / N) / (h + K / N))), for student against teacher and the other
- * way; N is the number of samples, Z the mean of exp(cos / T) times N in the first batch. Features are [rows, ...], flattened;
+ * way; N is the number of samples, Z the mean of exp(cos / tau) times N in the first batch. Features are [rows, ...], flattened;
  * `indices` [rows] are the samples' places in the data set. After the loss the memory takes the new embeddings.
  *
  * RepDistiller (crd/) has the same formula, with weight 0.8 beside the cross-entropy, and draws its negatives with NumPy in the data
@@ -74,9 +74,9 @@ export function crdLoss(
   options: CrdLossOptions,
 ): Tensor {
   const name = "crdLoss";
-  expectOptions(name, options, ["memory", "student", "teacher", "temperature"]);
-  const { memory, student, teacher, temperature } = withDefaults(DEFAULTS, options);
-  expectNumber("temperature", temperature, (t) => t > 0, "a number above 0");
+  expectOptions(name, options, ["memory", "student", "teacher", "tau"]);
+  const { memory, student, teacher, tau } = withDefaults(DEFAULTS, options);
+  expectNumber("tau", tau, (t) => t > 0, "a number above 0");
   const features = expectFeatures(name, studentFeatures, teacherFeatures);
   const [samples, dimension] = memory.student.shape;
   expectShape(`${name}: indices`, [indices.length], [studentFeatures.shape[0]]);
@@ -90,7 +90,7 @@ export function crdLoss(
     const kept = allocate(bank.size);
     kept.set(bank.data);
     const cosines = gather(linear(x, new Tensor(kept, bank.shape)), 1, contrast);
-    const values = exp(cosines.div(temperature));
+    const values = exp(cosines.div(tau));
     if (normalizers[which] === 0) normalizers[which] = values.mean().item() * samples;
     return contrasted(values.div(normalizers[which]), memory.negatives, samples);
   };
@@ -123,13 +123,13 @@ export interface CrdDistillationLossOptions {
   memory: CrdMemory;
   student: CrdEmbedding;
   teacher: CrdEmbedding;
-  temperature?: number;
+  tau?: number;
 }
 
 /** {@link crdLoss} as a loss of `distill`: `crd` in expressions. Memory and embeddings are part of the run's checkpoint. */
 export function crdDistillationLoss(layers: Layers, options: CrdDistillationLossOptions): DistillationLoss {
-  expectOptions("crdDistillationLoss", options, ["memory", "student", "teacher", "temperature"]);
-  const { memory, student, teacher, temperature } = withDefaults(DEFAULTS, options);
+  expectOptions("crdDistillationLoss", options, ["memory", "student", "teacher", "tau"]);
+  const { memory, student, teacher, tau } = withDefaults(DEFAULTS, options);
   const name = "crd";
   const { negatives, momentum } = memory;
   const [samples, dimension] = memory.student.shape;
@@ -139,10 +139,10 @@ export function crdDistillationLoss(layers: Layers, options: CrdDistillationLoss
     taps: tapsOf(layers),
     modules: { memory, student, teacher },
     compute: (batch) => ({
-      loss: crdLoss(...featuresOf(batch, layers), batch.indices, { memory, student, teacher, temperature }),
+      loss: crdLoss(...featuresOf(batch, layers), batch.indices, { memory, student, teacher, tau }),
       metrics: {},
     }),
-    config: () => ({ name, ...layers, temperature, negatives, momentum, samples, dimension }),
+    config: () => ({ name, ...layers, tau, negatives, momentum, samples, dimension }),
   };
 }
 
@@ -157,10 +157,10 @@ export const crdEntry = defineEntry({
       v.optional(integer(1), CRD_MEMORY_DEFAULTS.negatives),
       "samples of other classes that each is compared with, at most all others",
     ),
-    temperature: described(v.optional(positive(), DEFAULTS.temperature), "divides the cosines"),
+    tau: described(v.optional(positive(), DEFAULTS.tau), "temperature that divides the cosines"),
     momentum: described(v.optional(fractionBelow1(), CRD_MEMORY_DEFAULTS.momentum), "share of the old embedding"),
   },
-  create({ dimension, negatives, temperature, momentum, ...paths }, context: LossContext): DistillationLoss {
+  create({ dimension, negatives, tau, momentum, ...paths }, context: LossContext): DistillationLoss {
     const layers = layersOf(paths, context);
     const embedding = (network: "student" | "teacher") => {
       const shape = context.tapShape(network, layers[network]);
@@ -172,6 +172,6 @@ export const crdEntry = defineEntry({
     const [student, teacher] = [embedding("student"), embedding("teacher")];
     const labels = context.labels();
     const memory = new CrdMemory({ samples: context.samples, dimension, negatives, momentum, labels });
-    return crdDistillationLoss(layers, { memory, student, teacher, temperature });
+    return crdDistillationLoss(layers, { memory, student, teacher, tau });
   },
 });

@@ -218,14 +218,14 @@ describe("crdLoss", () => {
     const { student, teacher } = setting();
     // With its normalisers set, and put back before each call: a call moves it.
     const { memory } = setting();
-    crdLoss(s, t, indices, { memory, student, teacher, temperature: 1 });
+    crdLoss(s, t, indices, { memory, student, teacher, tau: 1 });
     const state = memory.stateDict();
     const kept = Object.entries(state).map(([key, { data }]) => [key, data.slice()] as const);
     s.zeroGrad();
     checkGradients(
       (x) => {
         for (const [key, data] of kept) (state[key].data as Float32Array).set(data as Float32Array);
-        return crdLoss(x, t, indices, { memory, student, teacher, temperature: 1 });
+        return crdLoss(x, t, indices, { memory, student, teacher, tau: 1 });
       },
       [s],
       { tolerance: { abs: 3e-5, rel: 5e-5, ofLargest: 1e-4 } },
