@@ -76,6 +76,20 @@ test("all that the library prints goes where a terminal's commands are shown", (
   expect(printing.sort()).toEqual(["cli/main.ts", "cli/terminal.ts", "log/log_file.ts"]);
 });
 
+test("what reports a failure loads without the binding, whose absence it reports", () => {
+  const seen = new Set<string>();
+  const follow = (file: string) => {
+    if (seen.has(file)) return;
+    seen.add(file);
+    // Only what is imported at once, and not only for its types.
+    const targets = read(join(SRC, file)).matchAll(/^(?:import|export)(?! type)[^;]*? from "(\.[^"]+)\.js";/gm);
+    for (const [, target] of targets) follow(posix.join(posix.dirname(file), `${target}.ts`));
+  };
+  follow("cli/error_boundary.ts");
+  expect([...seen]).toContain("cli/terminal.ts");
+  expect([...seen]).not.toContain("native.ts");
+});
+
 test("only native.ts loads the binding", () => {
   const loading = [...imports.keys()].filter((file) =>
     /["']\.\.?\/(\.\.\/)*index\.js["']\)/.test(read(join(SRC, file))),
