@@ -1,10 +1,23 @@
-/** Serves a student over HTTP: `node serve.js FILE [PORT]`, then POST rows of inputs as JSON. */
+/**
+ * Serves a student over HTTP: `node serve.js FILE [PORT]`, then POST samples as JSON: rows of a table by the names of their
+ * columns, pixels from 0 to 255, or numbers. The file says how they become inputs; if it does not, they are the inputs.
+ */
 import { createServer, type IncomingMessage } from "node:http";
-import { argmax, DistilleryError, load, networkFrom, noGrad, type Tensor, tensor } from "distillery";
+import {
+  argmax,
+  DistilleryError,
+  encodeSamples,
+  loadNetwork,
+  noGrad,
+  readPreprocessing,
+  type Tensor,
+  tensor,
+} from "distillery";
 
 const MOST_BYTES = 1_000_000;
 const [file = "student.pth", port = "8080"] = process.argv.slice(2);
-const student = networkFrom(await load(file)).eval();
+const student = (await loadNetwork(file)).eval();
+const preprocessing = await readPreprocessing(file);
 
 class TooLarge extends Error {
   readonly code = "TOO_LARGE";
@@ -29,12 +42,26 @@ function expectFinite(name: string, { data }: Tensor): void {
   if (wrong !== undefined) throw new DistilleryError("NON_FINITE", `${name}: expected finite numbers, got ${wrong}`);
 }
 
+/** Samples as the student takes them. */
+function inputsOf(samples: unknown): Tensor {
+  if (preprocessing?.kind === "table") return encodeSamples(preprocessing, samples as Record<string, string>[]);
+  const numbers = tensor(samples as number[][]);
+  expectFinite("rows", numbers);
+  if (preprocessing === null) return numbers;
+  if (preprocessing.kind === "values") return encodeSamples(preprocessing, numbers.data);
+  const pixels = Uint8Array.from(numbers.data);
+  const wrong = numbers.data.find((value, i) => value !== pixels[i]);
+  if (wrong === undefined) return encodeSamples(preprocessing, pixels);
+  throw new DistilleryError("BAD_DATA", `pixels: expected whole numbers from 0 to 255, got ${wrong}`);
+}
+
 async function classify(request: IncomingMessage): Promise<object> {
-  const rows = tensor(JSON.parse(await read(request)));
-  expectFinite("rows", rows);
-  const logits = noGrad(() => student.forward(rows));
+  const inputs = inputsOf(JSON.parse(await read(request)));
+  const logits = noGrad(() => student.forward(inputs));
   expectFinite("the logits of these rows", logits);
-  return { classes: argmax(logits).toArray(), probabilities: logits.softmax().toArray() };
+  const classes = [...argmax(logits).data];
+  const names = preprocessing?.classNames;
+  return { classes, ...(names && { names: classes.map((i) => names[i]) }), probabilities: logits.softmax().toArray() };
 }
 
 const server = createServer(async (request, response) => {

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { type IncomingMessage, request } from "node:http";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
-import { manualSeed, noGrad, randn, StudentNet, save } from "../src/index.js";
+import { manualSeed, noGrad, randn, StudentNet, save, TableDataset, tensor, trainTeacher } from "../src/index.js";
 import { temporaryFolder } from "./checkpoint/support.js";
 import { compiledExamples } from "./cli/examples.js";
 
@@ -61,6 +61,32 @@ async function tooLarge(address: string, chunked: boolean): Promise<[status: num
   sent.destroy();
   return [response.statusCode, (JSON.parse(body) as { code: string }).code];
 }
+
+test("serve: rows of a table by the names of their columns", async () => {
+  const table = {
+    columns: [
+      { name: "a", mean: 100, std: 50 },
+      { name: "b", categories: ["x", "y"] },
+    ],
+    ...{ label: { name: "kind", index: 2 }, header: true },
+  };
+  const data = new TableDataset(randn([6, 3]), Int32Array.of(0, 1, 0, 1, 0, 1), { table, classNames: ["ant", "bee"] });
+  const model = new StudentNet({ inFeatures: 3, hidden: [5, 4], classes: 2 });
+  await trainTeacher({ model, data, epochs: 1, batchSize: 3, out: join(folder, "table") });
+  const address = await listening("serve", join(folder, "table", "teacher.safetensors"));
+  const body = JSON.stringify([{ b: "y", a: 150 }]);
+  const answer = (await (await fetch(address, { method: "POST", body })).json()) as Record<string, unknown[]>;
+  const [[first, second]] = noGrad(() =>
+    model
+      .eval()
+      .forward(tensor([[1, 0, 1]]))
+      .softmax(),
+  ).toArray() as number[][];
+  expect(answer.probabilities).toEqual([[first, second]]);
+  expect(answer.names).toEqual([first > second ? "ant" : "bee"]);
+  const refused = await fetch(address, { method: "POST", body: '[{"a": 1, "b": "z"}]' });
+  expect(await refused.json()).toMatchObject({ message: 'rows[0], "b": expected one of "x", "y", got "z"' });
+});
 
 test("worker: the epochs of a run in a worker thread reach the page, in order", async () => {
   const address = await listening("worker");
