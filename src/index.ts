@@ -84,6 +84,12 @@ export {
   type UserModules,
 } from "./registry/index.js";
 export * from "./report/index.js";
+export {
+  distill,
+  type ReportedDistillInput as DistillInput,
+  type ReportedTrainTeacherInput as TrainTeacherInput,
+  trainTeacher,
+} from "./report/runs.js";
 export * from "./teachers/index.js";
 export { noGrad } from "./tensor/autograd.js";
 export { IntTensor, type Labels, LongTensor } from "./tensor/int_tensor.js";

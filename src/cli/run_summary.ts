@@ -1,5 +1,3 @@
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { overlapOf } from "../models/trained_on.js";
 import type { Module } from "../nn/module.js";
 import { evaluateRun, type RunEvaluation } from "../train/evaluate_run.js";
@@ -50,7 +48,7 @@ export async function summarizeRun(printer: Printer, run: FinishedRun): Promise<
   if (bestEvaluation && !isLast) lines.push(`Test accuracy, best epoch: ${figures(role, bestEvaluation)}`);
   let report: string | null = null;
   try {
-    if (run.report) report = await writeRunReport(run, onTest);
+    if (run.report) report = await reportOf(run, onTest);
     if (report !== null) lines.push(`Report: ${report}`);
   } finally {
     const summary = best && {
@@ -89,23 +87,16 @@ function figures(role: string, { accuracy, teacherAccuracy, agreement }: Evaluat
   return `${own}, teacher ${percent(teacherAccuracy)}, agreement ${percent(agreement)}`;
 }
 
-async function writeRunReport(run: FinishedRun, evaluation: RunEvaluation | null): Promise<string> {
+async function reportOf(run: FinishedRun, evaluation: RunEvaluation | null): Promise<string> {
   const { network, teacher, result, source, out } = run;
-  // Loaded late: a run starts without it.
-  const { runReport, writeReport } = await import("../report/index.js");
-  const { history, best } = result;
-  const config = JSON.parse(await readFile(join(out, "config.json"), "utf8")) as Record<string, unknown>;
-  const file = join(out, "report.html");
-  const report = runReport({
-    config,
-    history,
-    networks: { student: network, ...(teacher && { teacher }), best },
+  const { writeRunReport } = await import("../report/runs.js");
+  return writeRunReport(out, {
+    history: result.history,
+    networks: { student: network, ...(teacher && { teacher }), best: result.best },
     data: { test: source.test, validation: source.validation },
     ...(evaluation && { evaluation }),
     command: commandLine(),
   });
-  await writeReport(file, report);
-  return file;
 }
 
 /** The command, quoted for a shell. */

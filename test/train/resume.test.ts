@@ -145,6 +145,7 @@ test("a folder holds the configuration, the metrics, the checkpoint and the stud
     "config.json",
     ...FILES,
     "metrics.jsonl",
+    "report.html",
     "run.lock",
   ]);
   for (const file of files) expect(fingerprint(await load(file))).toBe(fingerprint(setting.student.stateDict()));

@@ -186,3 +186,17 @@ test("as many checkpoints as there are numbers cost no time", async () => {
   await start({ epochs: 2, keepCheckpoints: 100_000_000, out }).done;
   expect(readdirSync(out).filter((name) => name.startsWith("checkpoint."))).toEqual(["checkpoint.safetensors"]);
 });
+
+test("a program's run writes its report, before onEnd is called, unless it is told not to", async () => {
+  const out = join(folder, "report");
+  const seen: boolean[] = [];
+  const validation = setting(30).data;
+  await start({ epochs: 1, out, validation, onEnd: () => void seen.push(existsSync(join(out, "report.html"))) }).done;
+  expect(seen).toEqual([true]);
+  expect(readFileSync(join(out, "report.html"), "utf8")).toContain("Distillation on synthetic");
+  const [without, bare] = [await start({ epochs: 1, validation }).end, join(folder, "bare")];
+  expect((await start({ epochs: 1, validation, out: bare }).end).random).toEqual(without.random);
+  const none = join(folder, "none");
+  await start({ epochs: 1, validation, out: none, report: false }).done;
+  expect([existsSync(join(bare, "report.html")), existsSync(join(none, "report.html"))]).toEqual([true, false]);
+});
