@@ -399,6 +399,12 @@ export declare function reluBackward(grad: F32, y: F32, gradX: F32Mut): void
 /** out = max(x, 0) */
 export declare function reluForward(x: F32, out: F32Mut): void
 
+/**
+ * Resizes planes of bytes, each height x width, as Pillow does with BILINEAR; `from` is planes, height and width, `to` the
+ * new height and width
+ */
+export declare function resizePlanes(planes: U8, out: U8Mut, from: Array<number>, to: Array<number>): void
+
 /** Multiplies all gradients by a coefficient */
 export declare function scaleGrads(grads: List<F32Mut>, coefficient: number): void
 

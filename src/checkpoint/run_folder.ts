@@ -13,7 +13,7 @@ const OWN =
   /^(config\.json|metrics\.jsonl|run\.lock|report\.html|compare\.json|sweep\.json|checkpoint(\.\d+)?\.safetensors)$/;
 /** What else may lie where a run is to go: weights, logs, its own modules, what a person does not see. */
 const BESIDE =
-  /^\.|\.(pth|pt|safetensors|onnx|csv|log|txt|ya?ml|[cm]?js|ts|py)$|^tensorboard$|^(teacher|seed-\d+|temperature-[\d.e+-]+)$/;
+  /^\.|\.(pth|pt|safetensors|onnx|csv|log|txt|ya?ml|[cm]?js|ts|py)$|^tensorboard$|^(teacher(_answers|-\d+)?|seed-\d+|temperature-[\d.e+-]+)$/;
 /** What a process that was killed while it wrote leaves: the file's name and a number, or a link that was to be renamed. */
 const LEFT = /^(.*)\.(\d+|new)$/;
 const WRITTEN = /\.(json|jsonl|html|safetensors|pth)$/;

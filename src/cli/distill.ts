@@ -15,7 +15,7 @@ import { controlsOf, expectBatches, Networks, setUp, withTeacherNetwork } from "
 type DistillFlags = TrainingFlags & LoadFlags;
 
 const TEACHER =
-  "teacher weights, .pth or .safetensors, or logits by sample, .npy, .npz or .safetensors, or a function of your own, ./teacher.mjs; several times for several teachers, which are averaged (default for synthetic data: random weights)";
+  "teacher weights, .pth or .safetensors, or logits by sample, .npy, .npz or .safetensors, an ONNX network, or a function of your own, ./teacher.mjs; several times for several teachers, which are averaged (default for synthetic data: random weights)";
 
 /** `distillery distill`. */
 export function distillCommand(run: (flags: DistillFlags) => Promise<void>): Command {

@@ -42,7 +42,8 @@ const encoding = () =>
 /** The longest side of an image. */
 const MAX_SIDE = 65_535;
 
-function sides() {
+/** The sides of an image: one number for both, or rows and columns. */
+export function sides() {
   const isSide = (x: unknown) => Number.isInteger(x) && (x as number) >= 1 && (x as number) <= MAX_SIDE;
   return v.custom<number | readonly [height: number, width: number]>(
     (size) => isSide(size) || (Array.isArray(size) && size.length === 2 && size.every(isSide)),

@@ -63,7 +63,7 @@ type Runtime = typeof import("onnxruntime-common");
 const RUNTIME: string = "onnxruntime-node";
 
 /** ONNX Runtime, or null if it is not installed. One that is installed and does not load is no reason to do without. */
-async function importRuntime(): Promise<Runtime | null> {
+export async function importRuntime(): Promise<Runtime | null> {
   try {
     return (await import(RUNTIME)) as Runtime;
   } catch (error) {

@@ -97,15 +97,23 @@ function expectClasses(rows: LogitsRows, { name, classes, classNames }: Dataset)
     const got = columns === null ? `the class ${lowestClasses - 1}` : `${columns} columns`;
     throw refused(rows, `expected a column for each of the ${classes} classes of ${name}, got ${got}`);
   }
+  expectClassOrder(rows.name, names, { name, classes, classNames });
+}
+
+/** Refuses a teacher whose outputs are other classes than the data's, or in another order. */
+export function expectClassOrder(
+  teacher: string,
+  names: readonly string[] | undefined,
+  { name, classes, classNames }: Pick<Dataset, "name" | "classes" | "classNames">,
+): void {
   if (names === undefined) return;
-  if (names.length !== classes) {
-    throw refused(rows, `names ${names.length} classes, ${name} has ${classes}`);
-  }
+  const refuse = (problem: string) => new DistilleryError("BAD_ARGUMENT", `${teacher}: ${problem}`);
+  if (names.length !== classes) throw refuse(`names ${names.length} classes, ${name} has ${classes}`);
   const own = classNames ?? names.map((_, i) => String(i));
   const wrong = names.findIndex((given, i) => given !== own[i]);
   if (wrong < 0) return;
   const text = `column ${wrong} is the class ${show(names[wrong])}, but class ${wrong} of ${name} is ${show(own[wrong])}`;
-  throw refused(rows, `${text}: put the columns in the data's order`);
+  throw refuse(`${text}: put the columns in the data's order`);
 }
 
 /** The data set that the rows belong to: the training data, or what they are a part of. */

@@ -12,6 +12,7 @@ export {
 } from "./function_teacher.js";
 export { live, type NetworkTeacherOptions } from "./live.js";
 export { type LogitsFileOptions, logitsFile } from "./logits_file.js";
+export { type OnnxTeacherOptions, onnxTeacher } from "./onnx_teacher.js";
 export { type OpenTeacherUse, openTeacher, openTeachers } from "./open_teacher.js";
 export { type TeacherOptions, teacherSchema } from "./options.js";
 export { prefetch, type TaughtBatch } from "./prefetch.js";

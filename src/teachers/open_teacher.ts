@@ -25,6 +25,10 @@ const KINDS = {
   named: { name: "no file", takes: [] },
   network: { name: "a network's weights", takes: [] },
   logits: { name: "a file of logits", takes: ["teacherClasses"] },
+  onnx: {
+    name: "an ONNX network",
+    takes: ["teacherClasses", "teacherInput", "teacherOutput", "teacherMean", "teacherStd", "teacherSize"],
+  },
   function: { name: "a module", takes: ["teacherConcurrency", "teacherRetries", "teacherBatch", "teacherAnswers"] },
 } as const satisfies Record<string, Kind>;
 
@@ -37,7 +41,7 @@ export interface OpenTeacherUse {
 }
 
 /**
- * The teacher of a file: the default export of a module (`./teacher.mjs`), a {@link TeacherFunction} or a {@link Teacher}; the logits in a `.npy`, `.npz` or `.safetensors` file ({@link logitsFile}), or the network whose
+ * The teacher of a file: the default export of a module (`./teacher.mjs`), a {@link TeacherFunction} or a {@link Teacher}; an ONNX network ({@link onnxTeacher}); the logits in a `.npy`, `.npz` or `.safetensors` file ({@link logitsFile}), or the network whose
  * weights a `.pth` or `.safetensors` file holds. A network is given as it is, for `distill` to choose how it answers.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for options that a teacher of this kind does not take, and what reading the file throws.
@@ -81,8 +85,20 @@ async function openOne(
 ): Promise<Module | Teacher> {
   if (kind === "named") return TEACHERS.resolve(file, undefined, { argument: "teacher" });
   const { teacherClasses: classes } = options;
+  if (kind === "onnx") return teacherOfOnnx(file, options);
   if (kind === "logits") return logitsFile(file, { ...(classes && { classes }) });
   return kind === "function" ? teacherOfModule(file, options) : readNetwork(file);
+}
+
+async function teacherOfOnnx(file: string, options: TeacherOptions): Promise<Teacher> {
+  // Loaded late: the other teachers do without it.
+  const { onnxTeacher } = await import("./onnx_teacher.js");
+  const names = ["input", "output", "mean", "std", "size", "classes"] as const;
+  const given = names.map((name) => [
+    name,
+    options[`teacher${name[0].toUpperCase()}${name.slice(1)}` as keyof TeacherOptions],
+  ]);
+  return onnxTeacher(file, Object.fromEntries(given.filter(([, value]) => value !== undefined)));
 }
 
 /** The default export of a module, or the one that it names: a function, or a teacher as it is. */
@@ -107,6 +123,7 @@ async function teacherOfModule(path: string, options: TeacherOptions): Promise<M
 async function kindOf(file: string): Promise<keyof typeof KINDS> {
   if (TEACHERS.names.some((name) => file === name || file.startsWith(`${name}(`))) return "named";
   const extension = extname(file).toLowerCase();
+  if (extension === ".onnx") return "onnx";
   if (/^\.[cm]?[jt]s(#|$)/.test(extension)) return "function";
   if (extension === ".safetensors") return isLogits((await openSafetensors(file)).tensors) ? "logits" : "network";
   return (ARRAY_FILES as readonly string[]).includes(extension) ? "logits" : "network";

@@ -1,14 +1,25 @@
 import * as v from "valibot";
 import { expectOptions } from "../checks.js";
+import { sides } from "../data/load_options.js";
 import { DistilleryError } from "../errors.js";
-import { expected, integer, issuesOf, list } from "../registry/index.js";
+import { expected, integer, issuesOf, list, positive, range } from "../registry/index.js";
 
+const number = () => range(-Number.MAX_VALUE, Number.MAX_VALUE, "a finite number");
 const text = (what: string) => v.pipe(v.string(expected(what)), v.nonEmpty(expected(what)));
 
 /** What is said of a teacher that was trained elsewhere: the only place that has these options and their defaults. */
 export const teacherSchema = v.strictObject({
   /** The names of the classes in the order of the teacher's outputs; default: what its file says, or the data's order. */
   teacherClasses: v.optional(list(text("a class's name"), "a list of class names")),
+  /** Of an ONNX network: the name of its input; default: the only one, or the one that samples fit. */
+  teacherInput: v.optional(text("a name")),
+  /** Of an ONNX network: the name of its output; default: the only one, or the one with a number for each class. */
+  teacherOutput: v.optional(text("a name")),
+  /** Of an ONNX network: what pixels / 255, or a table's numbers, are normalised with; default: as for the student. */
+  teacherMean: v.optional(list(number(), "a list of numbers")),
+  teacherStd: v.optional(list(positive(), "a list of numbers above 0")),
+  /** Of an ONNX network: rows and columns, or one number for both, that images are resized to; default: as they are. */
+  teacherSize: v.optional(sides()),
   /** Of a function: how many batches it is asked about at the same time; default: 4. */
   teacherConcurrency: v.optional(integer(1, 1024)),
   /** Of a function: how often a batch is asked for again after an error; default: 5 times if the error says so. */

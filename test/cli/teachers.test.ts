@@ -16,7 +16,7 @@ const teacherModule = /```js\n(.*?)```/s.exec(section)?.[1] ?? "";
 const commands = [...section.matchAll(/```sh\n(.*?)```/gs)]
   .flatMap(([, block = ""]) => block.replaceAll("\\\n", "").split("\n"))
   .filter((line) => line.startsWith("npx distillery "))
-  .map((line) => line.slice("npx distillery ".length).split(/ +/));
+  .map((line) => line.slice("npx distillery ".length).replaceAll('"', "").split(/ +/));
 
 /** A user's folder with the guide's table of 90 flowers, and logits that know them. */
 function flowers(rows = 90): string {
@@ -32,7 +32,9 @@ function flowers(rows = 90): string {
 test("the guide's commands on teachers from elsewhere do what they say", async () => {
   const cwd = flowers();
   expect(commands.length).toBeGreaterThan(0);
-  for (const command of commands) await succeed([...command, "--threads", "1", "--no-report"], cwd);
+  for (const command of commands) {
+    await succeed([...command, ...(command[0] === "export" ? [] : ["--threads", "1", "--no-report"])], cwd);
+  }
   const records = readFileSync(join(cwd, "runs/distill/metrics.jsonl"), "utf8").trim().split("\n");
   expect(JSON.parse(records.at(-1) ?? "")).toMatchObject({ epoch: 3, agreement: expect.any(Number) });
 });
@@ -100,8 +102,8 @@ test("a module that is no teacher, options of another kind", async () => {
     "--teacher-retries: logits.npy is a file of logits, which takes none (BAD_ARGUMENT)",
   );
   writeFileSync(join(cwd, "short.mjs"), "export default ({ samples }) => new Float32Array(samples.length);");
-  expect(await refused(of("--teacher", "./short.mjs"), cwd, 1, "BAD_ARGUMENT")).toBe(
-    "teacher: samples 0 to 63: expected 64 x 3 = 192 numbers, got 64 (BAD_ARGUMENT)",
+  expect(await refused(of("--teacher", "./short.mjs"), cwd, 2, "BAD_ARGUMENT")).toBe(
+    "--teacher: samples 0 to 63: expected 64 x 3 = 192 numbers, got 64 (BAD_ARGUMENT)",
   );
   expect(existsSync(join(cwd, "runs"))).toBe(false);
 });

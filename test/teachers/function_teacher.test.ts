@@ -72,7 +72,7 @@ test("a function that answers slowly and fails at times gives the run of its net
   expect(await run(() => functionTeacher(steady.ask, options), { out })).toEqual(expected);
   expect([...new Set(steady.counts.asked)]).toEqual([1]);
   // Of another version they are not.
-  await run(() => functionTeacher(steady.ask, { ...options, version: "2" }), { out });
+  await run(() => functionTeacher(steady.ask, { ...options, version: "2" }), { out, overwrite: true });
   expect([...new Set(steady.counts.asked)]).toEqual([2]);
 });
 

@@ -1,7 +1,7 @@
 use crate::borrow::{Memory, U8, U8Mut, expect_len};
 use crate::error::{Result, error};
 use crate::list::List;
-use distillery_images::{Changes, Failure, Shape, decode_all, read_header};
+use distillery_images::{Changes, Failure, Shape, decode_all, read_header, resize};
 use napi::Either;
 use napi_derive::napi;
 
@@ -51,4 +51,25 @@ pub fn decode_images(
     }
     let failure = decode_all(&files, shape, Changes { resize: may_resize, grey: may_grey, upright }, out).err();
     Ok(failure.map(|Failure { index, error }| ImageFailure { index: index as u32, problem: error.to_string() }))
+}
+
+/// Resizes planes of bytes, each height x width, as Pillow does with BILINEAR; `from` is planes, height and width, `to` the
+/// new height and width
+#[napi(catch_unwind)]
+pub fn resize_planes(planes: U8, mut out: U8Mut, from: Vec<u32>, to: Vec<u32>) -> Result<()> {
+    let mut memory = Memory::new();
+    let (planes, out) = (memory.read(&planes)?, memory.write(&mut out)?);
+    let (&[count, height, width], &[new_height, new_width]) = (from.as_slice(), to.as_slice()) else {
+        return Err(error("BAD_ARGUMENT", "expected planes, height and width, and the new height and width"));
+    };
+    expect_len("planes", planes.len(), &[count, height, width])?;
+    expect_len("out", out.len(), &[count, new_height, new_width])?;
+    if planes.is_empty() || out.is_empty() {
+        return Err(error("BAD_ARGUMENT", "expected lengths of at least 1"));
+    }
+    let (old, new) = (height as usize * width as usize, new_height as usize * new_width as usize);
+    for (plane, out) in planes.chunks_exact(old).zip(out.chunks_exact_mut(new)) {
+        resize(plane, width as usize, (new_width as usize, new_height as usize), out);
+    }
+    Ok(())
 }

@@ -16,3 +16,4 @@ pub use batch::{Failure, decode_all};
 pub use decode::{Changes, Shape, decode};
 pub use error::{ImageError, Result};
 pub use header::{Format, Header, read_header};
+pub use resize::resize;

@@ -1,0 +1,192 @@
+import { types } from "node:util";
+import type { InferenceSession, TypedTensor } from "onnxruntime-common";
+import { showList } from "../checks.js";
+import type { Dataset } from "../data/dataset.js";
+import { DistilleryError } from "../errors.js";
+import { importRuntime } from "../export/onnx_runtime.js";
+import { badData } from "../files/index.js";
+import { fromFloat16 } from "../tensor/float16.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { getNumThreads } from "../threads.js";
+import { type InputPlan, planInputs, type TeacherInputs } from "./onnx_inputs.js";
+
+type Numbers = ReturnType<InputPlan["convert"]>;
+type MakeTensor = (data: Numbers, dims: readonly number[]) => TypedTensor<"float32" | "float64" | "uint8">;
+
+/** How a network is used. */
+interface OnnxUse {
+  readonly input?: string | undefined;
+  readonly output?: string | undefined;
+  readonly inputs: TeacherInputs;
+}
+
+/** A network set up for some data. */
+export interface OnnxSetting {
+  readonly data: Dataset;
+  readonly input: string;
+  readonly output: string;
+  /** The number of rows that it takes; null: any. */
+  readonly rows: number | null;
+  readonly plan: InputPlan;
+}
+
+/** A network in an ONNX file, run by ONNX Runtime. */
+export class OnnxNetwork {
+  private constructor(
+    private readonly file: string,
+    private readonly session: InferenceSession,
+    private readonly makeTensor: MakeTensor,
+    private readonly use: OnnxUse,
+  ) {}
+
+  /** Opens a file; the errors are those of `onnxTeacher`. */
+  static async open(file: string, use: OnnxUse): Promise<OnnxNetwork> {
+    const runtime = await importRuntime();
+    if (runtime === null) {
+      throw new DistilleryError("BAD_ARGUMENT", `${file}: needs ONNX Runtime: npm install onnxruntime-node`);
+    }
+    const options = { intraOpNumThreads: getNumThreads(), logSeverityLevel: 4 } as const;
+    const session = await runtime.InferenceSession.create(file, options).catch((error: unknown) => {
+      throw badData(file, `is no ONNX file that ONNX Runtime reads: ${lineOf(error)}`, error);
+    });
+    return new OnnxNetwork(file, session, (data, dims) => new runtime.Tensor(...tensorOf(data, dims)), use);
+  }
+
+  /** How it takes the samples of some data. */
+  settingFor(data: Dataset): OnnxSetting {
+    const { session, use } = this;
+    const [inputs, outputs] = [session.inputMetadata, session.outputMetadata].map((values) => values.map(valueFrom));
+    const [input, plan] = this.#inputOf(inputs, data);
+    const fitting = ({ shape }: Value) => {
+      const last = shape.at(-1);
+      return typeof last !== "number" || last === data.classes;
+    };
+    const output = this.#pick(
+      "output",
+      outputs,
+      use.output,
+      fitting,
+      `a number for each of the ${data.classes} classes`,
+    );
+    const [rows] = input.shape;
+    const fixed = typeof rows === "number" && rows > 0 ? rows : null;
+    return { data, input: input.name, output: output.name, rows: fixed, plan };
+  }
+
+  #inputOf(inputs: readonly Value[], data: Dataset): [Value, InputPlan] {
+    const plan = ({ shape, type }: Value) =>
+      planInputs({ name: this.file, shape: shape.slice(1), type }, data, this.use.inputs);
+    const isFitting = (value: Value) => {
+      try {
+        return plan(value) !== null;
+      } catch {
+        return false;
+      }
+    };
+    const input = this.#pick("input", inputs, this.use.input, isFitting, `samples of ${data.name}`);
+    return [input, plan(input)];
+  }
+
+  /** The value of a name; the only one; or the only one that fits. */
+  #pick(
+    kind: "input" | "output",
+    values: readonly Value[],
+    name: string | undefined,
+    fits: (value: Value) => boolean,
+    what: string,
+  ): Value {
+    const named = values.find((value) => value.name === name);
+    if (named !== undefined) return named;
+    const has = `it has ${showList(values.map((value) => value.name)) || "none"}`;
+    if (name !== undefined) {
+      throw new DistilleryError("BAD_ARGUMENT", `${this.file}: has no ${kind} ${JSON.stringify(name)}: ${has}`);
+    }
+    const fitting = values.length === 1 ? values : values.filter(fits);
+    if (fitting.length === 1) return fitting[0];
+    const which = fitting.length === 0 ? "none" : "several";
+    const option = kind === "input" ? "teacherInput (--teacher-input)" : "teacherOutput (--teacher-output)";
+    throw new DistilleryError(
+      "BAD_ARGUMENT",
+      `${this.file}: ${which} of its ${kind}s fits ${what}: ${has}: name one by ${option}`,
+    );
+  }
+
+  /** The logits [rows, classes] of samples, the first of which has this index in errors. */
+  async run(setting: OnnxSetting, inputs: Tensor, first = 0): Promise<Float32Array> {
+    const { plan, rows: fixed, data } = setting;
+    const rows = inputs.shape[0];
+    const values = plan.convert(inputs.data, rows);
+    const step = fixed ?? rows;
+    const logits = new Float32Array(rows * data.classes);
+    for (let start = 0; start < rows; start += step) {
+      const count = Math.min(step, rows - start);
+      logits.set(await this.#runOnce(setting, values, start, count, step), start * data.classes);
+    }
+    const at = logits.findIndex((x) => !Number.isFinite(x));
+    if (at < 0) return logits;
+    const place = `sample ${first + Math.floor(at / data.classes)}, class ${at % data.classes}`;
+    throw new DistilleryError("NON_FINITE", `${this.file}: ${place}: expected a finite number, got ${logits[at]}`);
+  }
+
+  async #runOnce(
+    { plan, input, output, data }: OnnxSetting,
+    values: Numbers,
+    start: number,
+    count: number,
+    rows: number,
+  ): Promise<Float32Array> {
+    const width = plan.shape.reduce((product, n) => product * n, 1);
+    let own = values.subarray(start * width, (start + count) * width);
+    if (count < rows) {
+      // A network of a fixed batch size: the last row again.
+      const padded = new (values.constructor as Float32ArrayConstructor)(rows * width);
+      padded.set(own);
+      for (let row = count; row < rows; row++) padded.copyWithin(row * width, (count - 1) * width, count * width);
+      own = padded;
+    }
+    const result = await this.session
+      .run({ [input]: this.makeTensor(own, [rows, ...plan.shape]) }, [output])
+      .catch((error: unknown) => {
+        throw new DistilleryError("BAD_ARGUMENT", `${this.file}: ONNX Runtime can't run it: ${lineOf(error)}`, {
+          cause: error,
+        });
+      });
+    const { data: numbers, dims } = result[output];
+    const size = dims.reduce((product, n) => product * n, 1);
+    if (dims[0] !== rows || size !== rows * data.classes) {
+      const text = `expected an output of [${rows}, ${data.classes}] for ${data.name}, got [${dims.join(", ")}] of ${JSON.stringify(output)}`;
+      throw new DistilleryError("BAD_ARGUMENT", `${this.file}: ${text}`);
+    }
+    return toFloat32(numbers as ArrayLike<number>).subarray(0, count * data.classes);
+  }
+}
+
+/** An input or output of a network. */
+interface Value {
+  readonly name: string;
+  readonly type: string;
+  readonly shape: readonly (number | string)[];
+}
+
+function valueFrom(value: InferenceSession.ValueMetadata): Value {
+  return value.isTensor ? value : { name: value.name, type: "no tensor", shape: [] };
+}
+
+function tensorOf(
+  data: Numbers,
+  dims: readonly number[],
+): [type: "float32", data: Float32Array, dims: readonly number[]] {
+  const type = types.isUint8Array(data) ? "uint8" : types.isFloat64Array(data) ? "float64" : "float32";
+  return [type as "float32", data as Float32Array, dims];
+}
+
+function toFloat32(numbers: ArrayLike<number>): Float32Array {
+  if (numbers instanceof Float32Array) return numbers;
+  return types.isUint16Array(numbers) ? fromFloat16(numbers) : Float32Array.from(numbers);
+}
+
+/** What ONNX Runtime says, in a line. */
+function lineOf(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return text.replaceAll(/\s+/g, " ").trim().slice(0, 300);
+}

@@ -1,0 +1,162 @@
+import { createHash } from "node:crypto";
+import { setImmediate } from "node:timers/promises";
+import { expectOptions } from "../checks.js";
+import { type Batch, takeSlice } from "../data/dataset.js";
+import { DistilleryError } from "../errors.js";
+import { readWhole } from "../files/index.js";
+import type { Outputs } from "../losses/loss.js";
+import { Tensor } from "../tensor/tensor.js";
+import { expectClassOrder } from "./by_index.js";
+import type { TeacherInputs } from "./onnx_inputs.js";
+import { OnnxNetwork, type OnnxSetting } from "./onnx_network.js";
+import type { PreparedRun, Teacher, TeacherRun } from "./teacher.js";
+
+/** How an ONNX network is used. */
+export interface OnnxTeacherOptions {
+  /** The name of its input; default: the only one, or the one that samples fit. */
+  input?: string;
+  /** The name of its output; default: the only one, or the one with a number for each class. */
+  output?: string;
+  /** What pixels / 255, or a table's numbers, are normalised with; default: as for the student. */
+  mean?: number | readonly number[];
+  std?: number | readonly number[];
+  /** The rows and columns that images are resized to, or one number for both; default: as they are. */
+  size?: number | readonly [height: number, width: number];
+  /** The names of the classes in the order of its outputs; default: the data's order. */
+  classes?: readonly string[];
+}
+
+const NAMES = ["input", "output", "mean", "std", "size", "classes"];
+/** Rows that are run at once if the network takes any number. */
+const BATCH = 256;
+/** The most bytes of logits that are kept. */
+const MOST_KEPT = 2 ** 31;
+const PREFETCH_DEPTH = 2;
+
+/**
+ * A network in an ONNX file as a teacher, by ONNX Runtime on the CPU: the package `onnxruntime-node`, which is installed beside
+ * Distillery. Images go in as [channels, height, width], [height, width, channels] or flat, as its input says; a grey image as
+ * three equal channels. Its batch size may be fixed. Logits are computed once for each sample if that is exact, as those
+ * of a network of Distillery's.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` if the package is not installed, and of data that it does not fit; `BAD_DATA` for a file
+ * that ONNX Runtime can't read; `NOT_FOUND`, `IO_ERROR`.
+ * @example
+ * ```ts
+ * const teacher = await onnxTeacher("resnet.onnx", { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], size: 224 });
+ * await distill({ teacher, student, data });
+ * ```
+ */
+export async function onnxTeacher(file: string, options: OnnxTeacherOptions = {}): Promise<Teacher> {
+  expectOptions("onnxTeacher", options, NAMES);
+  const { mean, std, size, classes, ...rest } = options;
+  const inputs: TeacherInputs = {
+    ...(mean !== undefined && { mean: [mean].flat() }),
+    ...(std !== undefined && { std: [std].flat() }),
+    ...(size !== undefined && { size: typeof size === "number" ? [size, size] : size }),
+  };
+  const bytes = await readWhole(file);
+  const network = await OnnxNetwork.open(file, { ...rest, inputs });
+  const hash = createHash("sha256").update(bytes).update(JSON.stringify(options)).digest("hex");
+  return new OnnxTeacher(file, hash, network, classes);
+}
+
+class OnnxTeacher implements Teacher {
+  readonly name = "onnx";
+  #setting: OnnxSetting | null = null;
+  /** [samples, classes], if they were computed before. */
+  #kept: Float32Array | null = null;
+  readonly #running: Promise<Outputs>[] = [];
+
+  constructor(
+    private readonly file: string,
+    private readonly hash: string,
+    private readonly network: OnnxNetwork,
+    private readonly classes: readonly string[] | undefined,
+  ) {}
+
+  fingerprint(): string {
+    return this.hash;
+  }
+
+  open({ data, taps }: TeacherRun): void {
+    const { file } = this;
+    if (taps.length > 0) {
+      const text = `${file}: has no output of the module "${taps[0]}", which the loss reads: give a network of Distillery's`;
+      throw new DistilleryError("BAD_ARGUMENT", text);
+    }
+    expectClassOrder(file, this.classes, data);
+    this.#setting = this.network.settingFor(data);
+    this.#kept = null;
+  }
+
+  /** Computes the logits of all samples, if that is exact. */
+  async prepare({ signal, onNote }: PreparedRun): Promise<void> {
+    const setting = this.#setting;
+    if (setting === null) return;
+    const { data } = setting;
+    const first = takeSlice(data, 0, Math.min(3, data.length)).inputs;
+    // Also finds what it can't run, before anything is written.
+    const [together, alone] = [
+      await this.network.run(setting, first),
+      await this.network.run(setting, first.slice(0, 1)),
+    ];
+    const bytes = 4 * data.length * data.classes;
+    if (data.augmented === true || bytes > MOST_KEPT) return;
+    if (!alone.every((x, i) => Object.is(x, together[i]))) {
+      return onNote?.("teacher logits not cached: the teacher's logits depend on the other samples of a batch");
+    }
+    const kept = new Float32Array(data.length * data.classes);
+    for (let start = 0; start < data.length; start += BATCH) {
+      if (signal?.aborted) throw new DistilleryError("ABORTED", "stopped while the teacher's logits were computed");
+      await setImmediate();
+      const { inputs } = takeSlice(data, start, Math.min(start + BATCH, data.length));
+      kept.set(await this.network.run(setting, inputs, start), start * data.classes);
+    }
+    this.#kept = kept;
+    onNote?.(`teacher: ${data.length.toLocaleString("en-US")} x ${data.classes} logits computed once`);
+  }
+
+  outputs(batch: Batch): Outputs | Promise<Outputs> {
+    const [kept, setting] = [this.#kept, this.#opened()];
+    if (kept === null) return this.#running.shift() ?? this.evaluate(batch);
+    const { classes } = setting.data;
+    const logits = new Float32Array(batch.indices.length * classes);
+    for (const [i, index] of batch.indices.entries()) {
+      logits.set(kept.subarray(index * classes, (index + 1) * classes), i * classes);
+    }
+    return { logits: new Tensor(logits, [batch.indices.length, classes]), taps: {} };
+  }
+
+  async evaluate({ inputs }: Batch): Promise<Outputs> {
+    const setting = this.#opened();
+    const logits = await this.network.run(setting, inputs);
+    return { logits: new Tensor(logits, [inputs.shape[0], setting.data.classes]), taps: {} };
+  }
+
+  prefetch(batch: Batch): void {
+    if (this.#kept !== null) return;
+    const outputs = this.evaluate(batch);
+    // Whoever takes it learns of its failure.
+    outputs.catch(() => {});
+    this.#running.push(outputs);
+  }
+
+  prefetchDepth(): number {
+    return this.#kept === null ? PREFETCH_DEPTH : 0;
+  }
+
+  discard(): void {
+    this.#running.length = 0;
+  }
+
+  close(): void {
+    this.discard();
+    this.#kept = null;
+  }
+
+  #opened(): OnnxSetting {
+    if (this.#setting === null) throw new DistilleryError("INTERNAL", `${this.file}: was not opened`);
+    return this.#setting;
+  }
+}

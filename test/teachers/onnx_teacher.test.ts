@@ -1,0 +1,198 @@
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import {
+  augment,
+  createNetwork,
+  type Dataset,
+  distill,
+  Generator,
+  ImageDataset,
+  type OnnxTeacherOptions,
+  onnxTeacher,
+  openTeacher,
+  randn,
+  saveOnnx,
+  TeacherNet,
+  Tensor,
+  TensorDataset,
+  withGenerator,
+} from "../../src/index.js";
+import { failure, temporaryFolder } from "../checkpoint/support.js";
+
+const folder = temporaryFolder();
+const path = (name: string) => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url));
+/** Pixels, and what the network of each file says of them in PyTorch: see make_onnx_fixtures.py. */
+const kept = JSON.parse(readFileSync(path("onnx.json"), "utf8")) as Record<
+  string,
+  { shape: number[]; pixels: number[][]; logits: number[][] }
+>;
+const CLASSES = 3;
+/** What the networks were exported with. */
+const NORMALISED = { mean: 0.4, std: 0.2 };
+
+/** The fixture's images, in planes, normalised for a student in another way. */
+function imagesOf(name: string): ImageDataset {
+  const { shape, pixels } = kept[name];
+  const isLast = name === "nhwc";
+  const [channels, height, width] = isLast ? [shape[2], shape[0], shape[1]] : [1, 4, 6];
+  const planes = pixels.map((row) =>
+    isLast ? row.map((_, i) => row[(i % (height * width)) * channels + Math.floor(i / (height * width))]) : row,
+  );
+  const labels = Int32Array.of(0, 1, 2, 0, 1);
+  const image = { channels, height, width };
+  return new ImageDataset(Uint8Array.from(planes.flat()), labels, { image, mean: 0.7, std: 0.31, name: "pictures" });
+}
+
+async function logitsOf(file: string, data: Dataset, options: OnnxTeacherOptions = {}) {
+  const teacher = await onnxTeacher(file, options);
+  teacher.open?.({ data, taps: [] });
+  await teacher.prepare?.({ out: null });
+  const { logits } = await teacher.outputs(data.batch(Int32Array.of(4, 0, 1, 2, 3)));
+  teacher.close?.();
+  return logits.toArray() as number[][];
+}
+
+function expectLogits(got: number[][], expected: number[][]) {
+  for (const [i, row] of [4, 0, 1, 2, 3].entries()) {
+    for (const [c, value] of expected[row].entries()) expect(got[i][c]).toBeCloseTo(value, 5);
+  }
+}
+
+describe("logits equal PyTorch's", () => {
+  test.each([
+    ["flat", "a matrix of rows"],
+    ["nchw", "[n, channels, height, width]"],
+    ["nhwc", "[n, height, width, channels]"],
+    ["fixed", "batches of two rows"],
+  ])("%s: %s", async (name) => {
+    expectLogits(await logitsOf(path(`${name}.onnx`), imagesOf(name), NORMALISED), kept[name].logits);
+  });
+
+  test("with the student's own normalisation as with that of an option", async () => {
+    const { pixels, logits } = kept.nchw;
+    const options = { image: { channels: 1, height: 4, width: 6 }, ...NORMALISED };
+    const data = new ImageDataset(Uint8Array.from(pixels.flat()), Int32Array.of(0, 1, 2, 0, 1), options);
+    expectLogits(await logitsOf(path("nchw.onnx"), data), logits);
+  });
+
+  test("of images that are resized", async () => {
+    const grey = [10, 90, 128, 200, 255];
+    const of = (height: number, width: number) =>
+      new ImageDataset(
+        Uint8Array.from(grey.flatMap((x) => Array<number>(height * width).fill(x))),
+        Int32Array.of(0, 1, 2, 0, 1),
+        {
+          ...{ image: { channels: 1, height, width }, mean: 0.7, std: 0.31 },
+        },
+      );
+    const small = await logitsOf(path("nchw.onnx"), of(4, 6), NORMALISED);
+    expect(await logitsOf(path("nchw.onnx"), of(9, 7), { ...NORMALISED, size: [4, 6] })).toEqual(small);
+  });
+});
+
+test("it teaches: cached where that is exact, with the agreement on the validation set, and at random changes step by step", async () => {
+  const data = imagesOf("nchw");
+  const run = (more: object) =>
+    withGenerator(new Generator(0), async () => {
+      const student = createNetwork("mlp(hidden=[4])", { shape: [24], classes: CLASSES });
+      const teacher = await openTeacher(path("nchw.onnx"), { teacherMean: [0.4], teacherStd: [0.2] });
+      const notes: string[] = [];
+      const onNote = (text: string) => notes.push(text);
+      const { history } = await distill({
+        teacher,
+        student,
+        data,
+        epochs: 40,
+        batchSize: 5,
+        lr: 0.05,
+        onNote,
+        ...more,
+      });
+      return { loss: history.map(({ metrics }) => metrics.loss), last: history.at(-1)?.metrics, notes };
+    });
+  const { loss, last } = await run({ alpha: 1, validation: data });
+  expect(loss[39]).toBeLessThan(loss[0] / 2);
+  expect(last).toMatchObject({ agreement: expect.any(Number) });
+  const changing = await run({ data: augment(data, { flip: 0.5 }), epochs: 2 });
+  expect(changing.notes.filter((note) => note.startsWith("teacher"))).toEqual([]);
+});
+
+test("a table's numbers go in as they were, or with a normalisation of their own; a network of Distillery's comes back", async () => {
+  const { network, data } = withGenerator(new Generator(0), () => ({
+    network: new TeacherNet({ inFeatures: 6, classes: CLASSES, hidden: [8, 7, 6] }).eval(),
+    data: new TensorDataset(randn([5, 6]), Int32Array.of(0, 1, 2, 0, 1)),
+  }));
+  const file = join(folder, "own.onnx");
+  await saveOnnx(network, file);
+  const own = (scale: (x: number) => number) => {
+    const { shape, data: values } = data.slice(0, 5).inputs;
+    const scaled = new Tensor(values.map(scale), shape);
+    return network.forward(scaled).toArray() as number[][];
+  };
+  expectLogits(
+    await logitsOf(file, data),
+    own((x) => x),
+  );
+  expectLogits(
+    await logitsOf(file, data, { mean: 0.5, std: 2 }),
+    own((x) => (x - 0.5) / 2),
+  );
+});
+
+describe("refused in one line", () => {
+  test("a file that is no ONNX, one that is missing", async () => {
+    const file = join(folder, "none.onnx");
+    writeFileSync(file, "<html>\nno network\n</html>");
+    expect((await failure(onnxTeacher(file), "BAD_DATA")).message).toMatch(
+      /none\.onnx: is no ONNX file that ONNX Runtime reads: [^\n]+$/,
+    );
+    expect((await failure(onnxTeacher(join(folder, "missing.onnx")), "NOT_FOUND")).message).toMatch(/no such file/);
+  });
+
+  const image = { channels: 1, height: 9, width: 7 };
+  const large = new ImageDataset(new Uint8Array(2 * 63), Int32Array.of(0, 2), {
+    image,
+    mean: 0,
+    std: 1,
+    name: "large",
+  });
+  test.each<[string, Dataset, OnnxTeacherOptions, RegExp]>([
+    [
+      "images of another size",
+      large,
+      {},
+      /its input takes samples of \[1, 4, 6\], large has \[1, 9, 7\]: teacherSize \(--teacher-size 4x6\) resizes images$/,
+    ],
+    ["an input that it lacks", large, { input: "x" }, /nchw\.onnx: has no input "x": it has "pixels"$/],
+    ["an output that it lacks", imagesOf("nchw"), { output: "y" }, /nchw\.onnx: has no output "y": it has "logits"$/],
+    [
+      "classes in another order",
+      imagesOf("nchw"),
+      { classes: ["0", "2", "1"] },
+      /column 1 is the class "2", but class 1 of pictures is "1"/,
+    ],
+    [
+      "a mean of other channels",
+      imagesOf("nchw"),
+      { mean: [0.1, 0.2] },
+      /mean: expected one number or one for each of the 1 channels, got 2$/,
+    ],
+  ])("%s", async (_, data, options, message) => {
+    const out = join(folder, "refused");
+    const student = createNetwork("mlp(hidden=[4])", { shape: [data.features], classes: CLASSES });
+    const teacher = await onnxTeacher(path("nchw.onnx"), options);
+    const { message: text } = await failure(distill({ teacher, student, data, out, epochs: 1 }), "BAD_ARGUMENT");
+    expect(text).toMatch(message);
+    expect(existsSync(out)).toBe(false);
+  });
+
+  test("another number of classes", async () => {
+    const { pixels } = kept.nchw;
+    const options = { image: { channels: 1, height: 4, width: 6 }, ...NORMALISED, classes: 4, name: "four" };
+    const data = new ImageDataset(Uint8Array.from(pixels.flat()), Int32Array.of(0, 1, 2, 3, 1), options);
+    const { message } = await failure(logitsOf(path("nchw.onnx"), data), "BAD_ARGUMENT");
+    expect(message).toMatch(/nchw\.onnx: expected an output of \[\d, 4\] for four, got \[\d, 3\] of "logits"$/);
+  });
+});
