@@ -180,7 +180,7 @@ describe("what is refused, before anything is written", () => {
     await succeed(["train-teacher", "--epochs", "1", "--no-report"], folder);
     const teacher = join("runs", "teacher", "teacher.pth");
     const text = await refused([...ARGS, "--teacher", teacher], folder, 1, "SHAPE_MISMATCH");
-    expect(text).toContain(`${teacher}: a network of 784 inputs and 10 classes; rows has 16 and 3`);
+    expect(text).toContain(`${teacher}: takes 784 numbers a sample: rows has images of 1 x 4 x 4`);
     expect(existsSync(join(folder, OUT))).toBe(false);
   });
 });
