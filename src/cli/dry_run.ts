@@ -86,7 +86,8 @@ export async function dryRun(
 const SHOWN = 30;
 
 /** What each column of a table was taken for. */
-function columnLines({ table, classes }: Dataset): string[] {
+function columnLines({ table, values, classes }: Dataset): string[] {
+  if (values !== undefined) return [`Columns: ${whole(values.mean.length)} of numbers, standardised`];
   if (table === undefined) return [];
   const { columns, label } = table;
   const lines = columns.slice(0, SHOWN).map((column) => `  ${column.name}: ${kindOf(column)}`);

@@ -101,7 +101,8 @@ export function findColumns(
     throw badData(file, `line ${line}: ${text}`);
   }
   const places = new Map(cells.map((name, index) => [name, index]));
-  const twice = columns.find(({ name }) => cells.indexOf(name) !== places.get(name) && places.has(name));
+  const repeated = new Set(cells.filter((name, index) => places.get(name) !== index));
+  const twice = columns.find(({ name }) => repeated.has(name));
   if (twice !== undefined) throw badData(file, `line ${line}: two columns are called ${show(twice.name)}`);
   const missing = columns.find(({ name }) => !places.has(name));
   if (missing === undefined) {

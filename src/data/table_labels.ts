@@ -1,13 +1,9 @@
 import { show } from "../checks.js";
 import { badData } from "../files/index.js";
+import { looksLikeRegression, regressionText } from "./many_classes.js";
 import { isMissing } from "./preprocessing/encode.js";
 import { parseNumber } from "./preprocessing/number_format.js";
 import type { TableHeader } from "./table_header.js";
-
-/** More numbers than these as labels are classes only if that is certain. */
-const MANY = 20;
-/** The rows that a class of many has at least, on average, unless its numbers follow each other. */
-const ROWS_EACH = 10;
 
 /** The label column of a table, as it is read. */
 export class TableLabels {
@@ -87,16 +83,14 @@ export class TableLabels {
   /** Refuses many different numbers, which are no classes unless their column was named and they look like classes. */
   #expectClasses(classes: readonly number[]): void {
     const rows = this.#codes.length;
-    const follow = classes[classes.length - 1] - classes[0] + 1 === classes.length;
-    const isCertain = this.header.labelBy !== "place" && (follow || rows >= ROWS_EACH * classes.length);
-    if (classes.length <= MANY || isCertain) return;
-    const what = `its label, ${show(this.#name)}, has ${classes.length} different numbers in ${rows} rows`;
+    if (!looksLikeRegression(classes, rows, this.header.labelBy !== "place")) return;
+    const what = `its label, ${show(this.#name)}, has ${regressionText(classes, rows)}`;
     const name = "name the column of the classes (--label-column)";
     const advice =
       this.header.labelBy === "place"
         ? `${name}, this one too if it is meant`
         : `${name}, or write classes as texts, such as "c${classes[0]}"`;
-    throw badData(this.file, `${what}, as the target of a regression, which is not supported: ${advice}`);
+    throw badData(this.file, `${what}: ${advice}`);
   }
 
   /** Refuses a few labels that are no numbers among many that are: they would make texts of all. */

@@ -1,6 +1,8 @@
 import { badData } from "../../files/index.js";
+import { looksLikeRegression, regressionText } from "../many_classes.js";
 import type { NpyArray } from "./npy.js";
 
+const REGRESSION = ", as of a regression, which is not supported";
 /** What makes classes of any labels. */
 const BY_UNIQUE = "np.unique(y, return_inverse=True) numbers them from 0 on";
 
@@ -16,7 +18,7 @@ export function toLabels({ shape, data }: NpyArray, count: number, where: string
   for (let i = 0; i < count; i++) {
     const label = Number(data[i]);
     if (!Number.isInteger(label) || label < 0 || label >= 2 ** 31 - 1) {
-      const advice = Number.isInteger(label) ? `: ${BY_UNIQUE}` : "";
+      const advice = Number.isInteger(label) ? `: ${BY_UNIQUE}` : Number.isFinite(label) ? REGRESSION : "";
       throw badData(where, `label ${i}: expected a class, a whole number from 0, got ${data[i]}${advice}`);
     }
     labels[i] = label;
@@ -28,6 +30,10 @@ export function toLabels({ shape, data }: NpyArray, count: number, where: string
 export function countClasses(labels: Int32Array, where: string): number {
   const seen = new Set(labels);
   const highest = labels.reduce((a, b) => Math.max(a, b), 0);
+  const different = [...seen].sort((a, b) => a - b);
+  if (looksLikeRegression(different, labels.length, true)) {
+    throw badData(where, `labels of ${regressionText(different, labels.length)}: ${BY_UNIQUE} if they are classes`);
+  }
   for (let label = 0; label <= highest; label++) {
     if (seen.has(label)) continue;
     throw badData(where, `class ${label} has no sample, class ${highest} has: ${BY_UNIQUE}`);

@@ -206,6 +206,15 @@ describe("the columns of a matrix", () => {
 });
 
 describe("labels of NumPy's other types", () => {
+  test("the target of a regression is not made classes", async () => {
+    const target = Int32Array.from({ length: 100 }, (_, i) => 1000 + 37 * (i % 50));
+    const { folder, sets } = load({ "x.npy": npy([100, 1], new Float32Array(100)), "y.npy": npy([100], target) });
+    expect(await refusal("BAD_DATA", () => sets())).toBe(
+      `${folder}/y.npy: labels of 50 different numbers in 100 rows, as the target of a regression, which is not supported: ` +
+        "np.unique(y, return_inverse=True) numbers them from 0 on if they are classes",
+    );
+  });
+
   test.each<[string, Uint8Array]>([
     ["bools", npy([6], Uint8Array.of(0, 1, 0, 1, 1, 0), "|b1")],
     ["unsigned 64 bits", npy([6], BigUint64Array.from([0n, 1n, 0n, 1n, 1n, 0n]))],
@@ -248,7 +257,7 @@ describe("refused", () => {
     [
       "half a label",
       { ...numbers, "y.npy": npy([6], Float32Array.of(0, 1, 0.5, 0, 1, 0)) },
-      "/y.npy: label 2: expected a class, a whole number from 0, got 0.5",
+      "/y.npy: label 2: expected a class, a whole number from 0, got 0.5, as of a regression, which is not supported",
     ],
     [
       "a huge label",
