@@ -83,6 +83,8 @@ export class FormatFinder {
   /** Whether a cell so far has a point or comma, which styles read differently. */
   #marked: OddCell | null = null;
   #odd: OddCell | null = null;
+  /** Whether a cell so far has no point and no comma. */
+  #hasWhole = false;
   /** Whether all cells so far are plain numbers. */
   isPlain = true;
 
@@ -91,7 +93,11 @@ export class FormatFinder {
     if (this.#unit === null) this.#unit = "";
     else if (this.#unit !== "") this.#odd ??= { cell, line };
     // Most cells: the column has decimal points, as this one, or no digits after one.
-    if ((this.#styles & COMMA) === 0 || !cell.includes(".")) return;
+    if ((this.#styles & COMMA) === 0) return;
+    if (!cell.includes(".")) {
+      this.#hasWhole = true;
+      return;
+    }
     this.#marked ??= { cell, line };
     this.#narrow(/[eE]/.test(cell) ? POINT : stylesOf(cell.replace(/^[+-]/, "")), { cell, line });
   }
@@ -125,8 +131,8 @@ export class FormatFinder {
     let styles = this.#styles;
     if (this.#marked !== null && this.decimal === null) {
       const [mark, ...others] = marks;
-      // Without a hint 1.234 is what it is in every other program.
-      const isUsual = mark === undefined && this.isPlain;
+      // Without a hint 1.234 is what it is in every other program, unless 999 beside it tells of thousands.
+      const isUsual = mark === undefined && this.isPlain && !this.#hasWhole;
       if ((mark === undefined && !isUsual) || others.length > 0) {
         const digits = this.#marked.cell.replaceAll(/\D/g, "");
         return { ...this.#marked, problem: `could be ${digits} or have decimals: no other cell tells which` };

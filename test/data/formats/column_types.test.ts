@@ -60,6 +60,11 @@ describe("numbers as people write them", () => {
       'line 2, "a": "1,234" could be 1234 or have decimals: no other cell tells which',
     ],
     [
+      "whole numbers beside 1.234",
+      column("1.234", "999", "12.500"),
+      'line 2, "a": "1.234" could be 1234 or have decimals: no other cell tells which',
+    ],
+    [
       "the other columns contradict each other",
       "a;b;c;label\n1,234;0,5;0.5;x\n2,000;1,5;1.5;y\n",
       'line 2, "a": "1,234" could be 1234 or have decimals: no other cell tells which',
