@@ -1,3 +1,4 @@
+import { basename } from "node:path";
 import { quote, SAFE, saveAgain } from "./bad_checkpoint.js";
 
 /** How PyTorch's format before 1.6 begins: the pickle of a number. */
@@ -20,7 +21,8 @@ const beginsAsMarkup = (...starts: readonly string[]) => {
 const KINDS: readonly Kind[] = [
   [
     begins("version https://git-lfs"),
-    (file) => `a pointer of Git LFS, not the weights: git lfs pull --include=${shell(file)} fetches them`,
+    (file) =>
+      `a pointer of Git LFS, not the weights: git lfs pull --include=${shell(basename(file))} fetches them, in its folder`,
   ],
   [beginsAsMarkup("<!doctype html", "<html", "<head", "<body"), () => `an HTML page, not weights${DOWNLOAD}`],
   [beginsAsMarkup("<?xml"), () => `an XML text, not weights${DOWNLOAD}`],
