@@ -25,6 +25,7 @@ export {
   type DistillConfig,
   defineConfig,
   distillationOptions,
+  type MutualConfig,
   type ResolvedConfig,
   readConfig,
   type SweepConfig,

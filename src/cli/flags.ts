@@ -64,7 +64,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = {
     augment: ["<changes>", "random changes of images: shift=2,flip=0.5, also crop=4 (pixels), noise=0.1", toChanges],
   },
   "Networks:": {
-    student: [NETWORK, `network that is trained, ${MODELS.names.join(", ")} or a class of your own, ${OWN}`],
+    student: [NETWORK, `network that is trained, ${MODELS.names.join(", ")} or a class of your own, ${OWN}`, toList],
     teacherNetwork: [NETWORK, "network of the teacher, if its file does not say it"],
     from: ["<file>", "weights that training starts from (default: drawn from the seed)"],
     teacher: [

@@ -25,6 +25,10 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
     const { runTrainTeacher, trainTeacherCommand } = await import("./train_teacher.js");
     return trainTeacherCommand(configured("train-teacher", runTrainTeacher));
   },
+  async mutual() {
+    const { mutualCommand, runMutual } = await import("./mutual.js");
+    return mutualCommand(configured("mutual", runMutual));
+  },
   async compare() {
     const { compareCommand, runCompare } = await import("./compare.js");
     return compareCommand(configured("compare", runCompare));

@@ -87,7 +87,11 @@ function figures(role: string, { accuracy, teacherAccuracy, agreement }: Evaluat
   return `${own}, teacher ${percent(teacherAccuracy)}, agreement ${percent(agreement)}`;
 }
 
-async function reportOf(run: FinishedRun, evaluation: RunEvaluation | null): Promise<string> {
+/** Writes the report of a run into its folder; gives its file. */
+export async function reportOf(
+  run: Pick<FinishedRun, "network" | "teacher" | "source" | "out"> & { result: Pick<RunResult, "history" | "best"> },
+  evaluation: RunEvaluation | null,
+): Promise<string> {
   const { network, teacher, result, source, out } = run;
   const { writeRunReport } = await import("../report/runs.js");
   return writeRunReport(out, {

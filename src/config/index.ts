@@ -16,6 +16,7 @@ export {
   type DistillConfig,
   dataSchema,
   EXPRESSION_OPTIONS,
+  type MutualConfig,
   type RunName,
   SCHEMAS,
   type SweepConfig,

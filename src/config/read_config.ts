@@ -49,12 +49,12 @@ function isOfRun(value: unknown): value is { userOptions: unknown } {
 
 function withModulesFrom(folder: string, options: object): object {
   const entries = Object.entries(options).map(([name, value]): [string, unknown] => {
-    if (name === "chain") return [name, linksOf(value as string).map((link) => rebaseModules(link, folder))];
+    const rebased = (one: unknown) => rebaseModules(one as Expression, folder);
+    if (name === "chain") return [name, linksOf(value as string).map(rebased)];
     const isExpression = (EXPRESSION_OPTIONS as readonly string[]).includes(name);
     if (!isExpression) return [name, value];
-    // A list of losses is compared; any other list of expressions is their sum.
-    const isList = name === "losses" && Array.isArray(value);
-    const rebased = (one: unknown) => rebaseModules(one as Expression, folder);
+    // Lists of losses and of students are such; any other list of expressions is their sum.
+    const isList = (name === "losses" || name === "student") && Array.isArray(value);
     return [name, isList ? value.map(rebased) : rebased(value)];
   });
   return Object.fromEntries(entries);

@@ -24,6 +24,7 @@ import {
 } from "../registry/index.js";
 import { teacherSchema } from "../teachers/index.js";
 import { MAX_THREADS } from "../threads.js";
+import { MUTUAL_LOSS } from "../train/mutual.js";
 import { distillationSchema, trainingSchema } from "../train/options.js";
 
 function text(what: string) {
@@ -240,6 +241,21 @@ const distillSchema = v.strictObject({
   out: folder("runs/distill"),
 });
 
+const mutualSchema = v.strictObject({
+  ...DATA,
+  ...TRAINING_DATA,
+  /** The networks that are trained, two or more. */
+  student: v.optional(
+    v.pipe(list(named(MODELS), "a list of networks"), v.minLength(2, expected("two networks or more"))),
+    ["student", "student"],
+  ),
+  ...TRAINING,
+  /** What each student learns with from each other one. */
+  loss: v.optional(named(LOSSES, { sum: true }), MUTUAL_LOSS),
+  ...OUTPUT,
+  out: folder("runs/mutual"),
+});
+
 const compareSchema = v.strictObject({
   ...DATA,
   ...TRAINING_DATA,
@@ -283,6 +299,7 @@ export const dataSchema = v.strictObject(DATA);
 export const SCHEMAS = {
   distill: distillSchema,
   "train-teacher": trainTeacherSchema,
+  mutual: mutualSchema,
   compare: compareSchema,
   sweep: sweepSchema,
 } as const;
@@ -304,12 +321,14 @@ export const OUTPUT_OPTIONS: ReadonlySet<string> = new Set([
 
 /** A command that can be configured by a file. */
 export type ConfigName = keyof typeof SCHEMAS;
-/** Those of them that train one network. */
-export type RunName = "distill" | "train-teacher";
+/** Those of them that are one run. */
+export type RunName = "distill" | "train-teacher" | "mutual";
 /** The configuration of `distill`: everything that a run's numbers and files follow from; each option may be left out. */
 export type DistillConfig = v.InferInput<typeof distillSchema>;
 /** The configuration of `train-teacher`. */
 export type TrainTeacherConfig = v.InferInput<typeof trainTeacherSchema>;
+/** The configuration of `mutual`. */
+export type MutualConfig = v.InferInput<typeof mutualSchema>;
 /** The configuration of `compare`. */
 export type CompareConfig = v.InferInput<typeof compareSchema>;
 /** The configuration of `sweep`. */

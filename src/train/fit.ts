@@ -17,7 +17,7 @@ import type { Trainer } from "./trainer.js";
  * Trains a trainer's model with a loss: the one training loop. A teacher is given if the loss needs one.
  */
 export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Teacher | null): Promise<RunResult> {
-  const { model, data, parameters, optimizer, scheduler, average, options } = trainer;
+  const { model, data, clipGroups, optimizer, scheduler, average, options } = trainer;
   const drawsOtherwise = (shape: readonly number[]) =>
     loss.drawsRandomNumbers === true || drawsRandomNumbers(model, shape);
   const batches = teacher && new TeacherPrefetcher(teacher, data, drawsOtherwise);
@@ -40,7 +40,11 @@ export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Tea
       (step.groupSize === 1 ? result.loss : result.loss.mul(1 / step.groupSize)).backward();
       step.report(result.loss.item(), result.metrics);
       if (!step.isLastOfGroup) return;
-      step.gradNorm = expectFinite("gradient norm", clipGradNorm(parameters, options.maxGradNorm));
+      step.gradNorm = 0;
+      for (const parameters of clipGroups) {
+        const norm = expectFinite("gradient norm", clipGradNorm(parameters, options.maxGradNorm));
+        step.gradNorm = clipGroups.length === 1 ? norm : Math.hypot(step.gradNorm, norm);
+      }
       optimizer.step();
       scheduler.step();
       average?.update();

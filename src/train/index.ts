@@ -4,6 +4,7 @@ export { estimateRun, type RunEstimate, type RunMemory } from "./estimate.js";
 export { type EvaluatedLogits, evaluateRun, type RunEvaluation } from "./evaluate_run.js";
 export { evaluate, logitsOf, measureLatency, measureThroughput, type Prediction, predict } from "./inference.js";
 export { type Calibration, type CalibrationBin, type ClassReport, type Evaluation, evaluateLogits } from "./metrics.js";
+export { type MutualInput, mutual } from "./mutual.js";
 export type { DistillationOptions, ResolvedDistillation, ResolvedTraining, TrainingOptions } from "./options.js";
 export { readPreprocessing } from "./read_preprocessing.js";
 export type { RunHandle } from "./run_handle.js";

@@ -8,6 +8,7 @@ import type { EpochRecord } from "../log/epoch_record.js";
 import { recordFor, recordOf, setRecord } from "../models/training_record.js";
 import { Modes } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
+import type { StateDict } from "../nn/state_dict.js";
 import { ExponentialMovingAverage } from "../optim/ema.js";
 import { createScheduler } from "../optim/index.js";
 import type { LRScheduler } from "../optim/lr_scheduler.js";
@@ -25,8 +26,8 @@ import { resolveSchedule } from "./schedule.js";
 import { Step } from "./step.js";
 import { stepsPerEpoch } from "./steps_per_epoch.js";
 import { changed, claim, Layout } from "./trained.js";
-import { configOf, type TrainerInput, validateInput } from "./trainer_input.js";
-import { bestWeights, isBetter, loadStateDict, type TrainerState } from "./trainer_state.js";
+import { configOf, type Part, type TrainerInput, validateInput } from "./trainer_input.js";
+import { type BestWeights, bestWeights, isBetter, loadStateDict, type TrainerState } from "./trainer_state.js";
 import { Validator } from "./validator.js";
 
 /**
@@ -39,6 +40,8 @@ export class Trainer {
   readonly options: ResolvedTraining;
   /** Of the model and of the loss's modules. */
   readonly parameters: readonly Tensor[];
+  /** The same in groups, each of which is clipped by its own norm: those of each of the model's parts. */
+  readonly clipGroups: readonly (readonly Tensor[])[];
   readonly #validator: Validator | null;
   readonly #modes: Modes;
   readonly #layout: Layout;
@@ -60,10 +63,11 @@ export class Trainer {
     this.data = data;
     this.options = options;
     this.parameters = optimizer.paramGroups.flatMap(({ params }) => params);
+    this.clipGroups = input.parts?.map(({ module }) => module.parameters()) ?? [this.parameters];
     this.#modes = new Modes([model, ...Object.values(loss.modules ?? {})].map((module) => [module, true] as const));
     const role = input.command === "distill" ? "student" : "model";
     this.#layout = new Layout({ [role]: model, ...loss.modules });
-    this.#validator = validation && new Validator(validation, teacher, stream.generator);
+    this.#validator = validation && new Validator(validation, teacher, stream.generator, input.parts);
   }
 
   /** Sets a run up; with `resume` in the state of its checkpoint. */
@@ -102,7 +106,8 @@ export class Trainer {
         scheduler.restore(state.progress.epoch * steps + Math.floor(state.progress.step / accumulate));
       }
       await files.begin(checkpoint && scheduler.lastStep, state.progress.history);
-      setRecord(model, recordFor(data));
+      for (const module of [model, ...(input.parts ?? []).map((part) => part.module)])
+        setRecord(module, recordFor(data));
       const trainer = new Trainer(input, optimizer, scheduler, loader, state, files, epoch, letGo);
       if (checkpoint !== null) trainer.#noteResumption();
       return trainer;
@@ -161,10 +166,16 @@ export class Trainer {
   /** Writes the weights, the best ones under NAME_best, and marks the run as finished. */
   async finish(): Promise<RunResult> {
     const { model, average, progress, best } = this.state;
-    const { data, name, controls, stream } = this.input;
+    const { data, name, controls, stream, parts = [{ name, path: "", module: model }] } = this.input;
     const record = recordOf(model) ?? recordFor(data);
-    const files = await this.files.weights(model, average?.modelState() ?? model.stateDict(), name, record);
-    if (best !== null) files.push(...(await this.files.weights(model, best.state, `${name}_best`, record)));
+    const last = average?.modelState() ?? model.stateDict();
+    const files: string[] = [];
+    for (const part of parts)
+      files.push(...(await this.files.weights(part.module, stateOf(part, last), part.name, record)));
+    for (const part of best === null ? [] : parts) {
+      const state = stateOf(part, (best as BestWeights).state);
+      files.push(...(await this.files.weights(part.module, state, `${part.name}_best`, record)));
+    }
     if (controls.keepCheckpoints === 0) await this.files.checkpointWithoutOptimizer(this.state);
     else await this.files.checkpoint(this.scheduler.lastStep, this.state);
     await this.files.written();
@@ -288,4 +299,11 @@ export class Trainer {
     const { progress } = this.state;
     return `epoch ${progress.epoch + 1}, step ${progress.step + 1} of ${epoch.length}`;
   }
+}
+
+/** What a state dict of the whole model has of a part. */
+function stateOf({ path }: Part, state: StateDict): StateDict {
+  if (path === "") return state;
+  const own = Object.entries(state).filter(([key]) => key.startsWith(`${path}.`));
+  return Object.fromEntries(own.map(([key, tensor]) => [key.slice(path.length + 1), tensor]));
 }

@@ -14,12 +14,23 @@ import type { RunStream } from "./run_handle.js";
 import { describeSchedule, withoutScheduleOptions } from "./schedule.js";
 import { randomState } from "./trainer_state.js";
 
+/** A network in a run's model that is trained for itself: clipped, validated and saved. */
+export interface Part {
+  /** Of its files of weights, without extension, and of its metrics. */
+  name: string;
+  /** In the model, as `networks.0`. */
+  path: string;
+  module: Module;
+}
+
 /** What a trainer is made of. */
 export interface TrainerInput {
   command: string;
   /** The name of the files of weights, without extension. */
   name: string;
   model: Module;
+  /** The networks in the model that are each trained for itself; default: the model is the only one. */
+  parts?: readonly Part[];
   loss: DistillationLoss;
   /** What `loss` was made of; undefined: the default. */
   lossSpec: LossSpec | undefined;

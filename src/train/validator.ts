@@ -4,6 +4,7 @@ import { expectShape } from "../checks.js";
 import type { Batch, Dataset } from "../data/dataset.js";
 import { DataLoader } from "../data/loader.js";
 import type { Module } from "../nn/module.js";
+import { Taps } from "../nn/taps.js";
 import { argmax } from "../ops/max.js";
 import type { Teacher } from "../teachers/index.js";
 import { type Generator, withGenerator } from "../tensor/random.js";
@@ -11,6 +12,7 @@ import { TensorArena } from "../tensor/step.js";
 import { expectFinite } from "./arguments.js";
 import { forwardEval } from "./inference.js";
 import { ClassificationMetrics } from "./metrics.js";
+import type { Part } from "./trainer_input.js";
 
 const BATCH = 512;
 
@@ -26,6 +28,8 @@ export class Validator {
     private readonly data: Dataset,
     teacher: Teacher | null,
     private readonly generator: Generator,
+    /** Networks in the model whose own accuracy is reported too. */
+    private readonly parts: readonly Part[] = [],
   ) {
     this.#teacher = teacher?.evaluate === undefined ? null : teacher;
   }
@@ -34,6 +38,12 @@ export class Validator {
   async validate(model: Module): Promise<Record<string, number>> {
     const { data } = this;
     const metrics = new ClassificationMetrics(data.classes);
+    const tapped = new Taps(
+      model,
+      this.parts.map(({ path }) => path),
+      "model",
+    );
+    const ofParts = this.parts.map(() => new ClassificationMetrics(data.classes));
     const known = this.#teacherClasses;
     const classes = known ?? new Int32Array(data.length);
     const loader = new DataLoader(data, { batchSize: BATCH }).epochFrom(null);
@@ -46,7 +56,8 @@ export class Validator {
         const own = classes.subarray(i * BATCH, i * BATCH + batch.labels.size);
         if (known === null && this.#teacher !== null) await this.#predict(this.#teacher, batch, run, own);
         run(() => {
-          const logits = forwardEval(model, batch.inputs, data.classes);
+          const { value: logits, taps } = tapped.record(() => forwardEval(model, batch.inputs, data.classes));
+          for (const [i, { path }] of this.parts.entries()) ofParts[i].add(taps[path], batch.labels.data);
           metrics.add(logits, batch.labels.data, this.#teacher === null ? undefined : own);
         });
       } finally {
@@ -59,6 +70,9 @@ export class Validator {
       validationLoss: expectFinite("validation loss", loss),
       validationAccuracy: accuracy,
       ...(agreement !== undefined && { agreement }),
+      ...Object.fromEntries(
+        this.parts.map(({ name }, i) => [`${name}.validationAccuracy`, ofParts[i].report().accuracy]),
+      ),
     };
   }
 

@@ -155,6 +155,27 @@ describe("a chain and generations", () => {
   });
 });
 
+test("mutual learning: the guide's command, resumed and as a dry run", async () => {
+  const text = await runSection("Mutual learning");
+  expect(text).toMatch(/^student-1 .*\n *student-2 .*\n *together +mean of the probabilities .*\d%$/m);
+  expect(text).toContain(`Students saved to ${join("runs", "mutual", "student-1_best.safetensors")}, `);
+  expect(configOf("runs", "mutual")).toMatchObject({
+    command: "mutual",
+    student: [expect.stringContaining("hidden=[32]"), expect.stringContaining("hidden=[16, 16]")],
+    userOptions: { student: ["mlp(hidden=[32])", "mlp(hidden=[16, 16])"] },
+  });
+  const [command] = commandsOf("Mutual learning");
+  const weights = () => bytes(cwd, "runs", "mutual", "student-2_best.safetensors");
+  const before = weights();
+  rmSync(join(cwd, "runs", "mutual", "student-2_best.safetensors"));
+  await succeed([...command, "--resume", "--no-report"], cwd);
+  expect(weights()).toBe(before);
+  expect(await succeed([...command, "--out", "dry", "--dry-run"], cwd)).toMatch(/^Nothing was written\.$/m);
+  expect(await succeed(["evaluate", "runs/mutual/student-1_best.safetensors", "--data", "flowers.csv"], cwd)).toMatch(
+    /\d%/,
+  );
+});
+
 test("self-distillation: the guide's command", async () => {
   expect(await runSection("Self-distillation")).toMatch(/^Test accuracy: student \d+\.\d\d%$/m);
   expect(configOf("runs", "self")).toMatchObject({ teacher: "ema(decay=0.99)", teacherHash: null });
@@ -190,4 +211,11 @@ test.each<[string, ConfigOf<"distill">, string]>([
 ])("refused: %s", async (_, options, message) => {
   const config = async () => defineConfig("distill", { data, ...options });
   expect((await failure(config(), "BAD_CONFIG")).message).toContain(message);
+});
+
+test("refused: one student of a mutual run", async () => {
+  const one = async () => defineConfig("mutual", { data, student: ["student"] });
+  expect((await failure(one(), "BAD_CONFIG")).message).toBe(
+    "student: expected two networks or more, got a value of type Array",
+  );
 });

@@ -1,0 +1,90 @@
+import { Command } from "commander";
+import { SCHEMAS, trainingOptions } from "../config/index.js";
+import { MODELS } from "../models/index.js";
+import type { Module } from "../nn/module.js";
+import { evaluate, mutual } from "../train/index.js";
+import { cohortOf, MUTUAL_LOSS } from "../train/mutual.js";
+import { dryRun } from "./dry_run.js";
+import { interruptible } from "./error_boundary.js";
+import { addOptions, addRunning, givenFlags, type TrainingFlags } from "./flags.js";
+import { percent, RunPrinter } from "./printer.js";
+import { reportOf } from "./run_summary.js";
+import type { Settings } from "./settings.js";
+import { controlsOf, expectBatches, Networks, setUp } from "./setup.js";
+import { formatTable } from "./table.js";
+
+const STUDENT = `network that is trained, ${MODELS.names.join(", ")} or a class of your own; once for each student (default: student, twice)`;
+const LOSS = `what each student learns with from each other one (default: ${MUTUAL_LOSS})`;
+
+/** `distillery mutual`. */
+export function mutualCommand(run: (flags: TrainingFlags) => Promise<void>): Command {
+  const command = new Command("mutual").description(
+    "train students that teach each other, without a teacher (deep mutual learning)",
+  );
+  return addRunning(addOptions(command, SCHEMAS.mutual, { student: STUDENT, loss: LOSS })).action(() =>
+    run(givenFlags(command)),
+  );
+}
+
+/** Trains, prints a line an epoch, and says where the students are and how accurate each and all together are. */
+export async function runMutual({ config, userOptions }: Settings<"mutual">, flags: TrainingFlags): Promise<void> {
+  const { out } = config;
+  const { source } = await setUp(config);
+  const students: Module[] = [];
+  for (const student of config.student) {
+    students.push((await Networks.open({ student })).make("student", source.context));
+  }
+  const input = {
+    ...trainingOptions(config),
+    loss: config.loss,
+    data: source.train(),
+    ...(source.validation && { validation: source.validation }),
+  };
+  for (const student of students) expectBatches(student, input, input.data);
+  const model = cohortOf(students);
+  if (flags.dryRun) {
+    // The labels alone: what the students cost each other is little beside their passes.
+    const { loss: _, ...own } = input;
+    return dryRun(
+      { teacher: null, student: model },
+      [{ name: "the training", input: { ...own, model }, times: 1 }],
+      source,
+      flags,
+    );
+  }
+  const controls = await controlsOf({ config, userOptions }, flags);
+  const printer = new RunPrinter(flags, { lossName: "Loss", epochs: config.epochs, details: false });
+  try {
+    const result = await interruptible(printer.note, (signal) =>
+      mutual({ ...input, ...controls, students, signal, ...printer.controls }),
+    );
+    const { best, files, history } = result;
+    if (best !== null) model.loadStateDict(best.state);
+    const names = students.map((_, i) => `student-${i + 1}`);
+    const results = [...students, model].map((network, i) => ({
+      name: names[i] ?? "together",
+      network: config.student[i] ?? "mean of the probabilities",
+      parameters: network.parameterCount(),
+      validationAccuracy: source.validation && evaluate(network, source.validation).accuracy,
+      testAccuracy: source.test && evaluate(network, source.test).accuracy,
+    }));
+    const shown = (accuracy: number | null) => (accuracy === null ? "" : percent(accuracy));
+    const table = formatTable([
+      ["", "network", "parameters", "validation", "test"],
+      ...results.map(({ name, network, parameters, validationAccuracy, testAccuracy }) => [
+        ...[name, network, parameters.toLocaleString("en-US")],
+        ...[shown(validationAccuracy), shown(testAccuracy)],
+      ]),
+    ]);
+    const kept = files.filter((file) => file.endsWith(".safetensors")).slice(-students.length);
+    const report = config.report
+      ? await reportOf({ network: model, result: { history, best }, source, out }, null)
+      : null;
+    const lines = ["", table, "", `Students saved to ${kept.join(", ")}`];
+    if (best !== null) lines.push(`Best epoch, of all together: ${best.epoch} of ${history.length}`);
+    if (report !== null) lines.push(`Report: ${report}`);
+    printer.end({ students: results, files, report }, lines);
+  } finally {
+    printer.close();
+  }
+}

@@ -1,0 +1,143 @@
+import { show } from "../checks.js";
+import { expectDataset } from "../data/dataset.js";
+import type { Dataset } from "../data/index.js";
+import { DistilleryError } from "../errors.js";
+import type { DistillationLoss, LossSpec } from "../losses/index.js";
+import { computeLoss, type LossBatch } from "../losses/loss.js";
+import { Ensemble } from "../models/ensemble.js";
+import { expectModule } from "../nn/expect_module.js";
+import type { Module } from "../nn/module.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { type RunControls, splitControls } from "./controls.js";
+import { fit } from "./fit.js";
+import { resolveOptions, type TrainingOptions, trainingSchema } from "./options.js";
+import { resolveLoss } from "./resolve_loss.js";
+import { type RunHandle, startRun } from "./run_handle.js";
+import { Trainer } from "./trainer.js";
+
+/** What {@link mutual} takes: the networks, the data, and options that may be left out. */
+export interface MutualInput extends TrainingOptions, RunControls {
+  /** Two or more, which are all trained; they share no parameters. */
+  students: readonly Module[];
+  data: Dataset;
+  /** Evaluated on after each epoch: the accuracy of each student, and of the mean of their probabilities, which chooses the best epoch. */
+  validation?: Dataset;
+  /**
+   * What each student learns with from each other one as its teacher; the mean over the others is its loss. It reads logits
+   * and labels only. Default: `cross-entropy + kd(temperature=1)`, as the paper has it.
+   */
+  loss?: LossSpec;
+}
+
+/** The loss of deep mutual learning. */
+export const MUTUAL_LOSS = "cross-entropy + kd(temperature=1)";
+
+/** The students of a run as one network, whose outputs are the logits of their mean probability. */
+export function cohortOf(students: readonly Module[]): Ensemble {
+  return new Ensemble(students, { average: "probabilities" });
+}
+
+/**
+ * Deep mutual learning (Zhang, Xiang, Hospedales and Lu, 2018): students that teach each other, without a teacher. Of student i
+ * the loss is crossEntropy_i + the mean over the others j of KL(p_j ‖ p_i); the gradient of each loss flows to its student
+ * alone. All students answer a batch once and then take their steps together, as the authors' code does; in the paper's
+ * algorithm each later one sees what the ones before have learnt from the batch. Each student's gradient is clipped by its own norm.
+ *
+ * `out` gets a file for each: `student-1`, `student-2`, ... The metrics `validationLoss` and `validationAccuracy` are those of
+ * the mean of their probabilities, `student-1.validationAccuracy` and so on of each.
+ *
+ * @throws DistilleryError the errors of {@link distill}.
+ * @example
+ * ```ts
+ * const students = [new StudentNet(), new StudentNet()];
+ * await mutual({ students, data: train, validation, epochs: 12, out: "runs/mutual" });
+ * console.log(students.map((student) => evaluate(student, test).accuracy));
+ * ```
+ */
+export function mutual(input: MutualInput): RunHandle {
+  return startRun(input, async (given, stream) => {
+    const [controls, { students, data, validation, loss: spec = MUTUAL_LOSS, ...rest }] = splitControls(given);
+    expectStudents(students);
+    expectDataset(data, "data");
+    if (validation !== undefined) expectDataset(validation, "validation");
+    const options = resolveOptions(trainingSchema, rest);
+    const { labelSmoothing } = options;
+    const use = { student: students[0], teacher: null, data, labelSmoothing, generator: stream.generator };
+    const term = await resolveLoss(spec, use);
+    const model = cohortOf(students);
+    const parts = students.map((module, i) => ({ name: `student-${i + 1}`, path: `networks.${i}`, module }));
+    const loss = mutualLoss(term, parts);
+    const trainer = await Trainer.open({
+      ...{ command: "mutual", name: "students", model, parts, loss, lossSpec: spec, teacher: null, data },
+      ...{ validation: validation ?? null, options, config: () => ({ loss: loss.config() }), controls, stream },
+    });
+    try {
+      return await fit(trainer, loss, null);
+    } finally {
+      await trainer.close();
+    }
+  });
+}
+
+/** The sum of all students' losses; each student is a constant in the others'. */
+function mutualLoss(
+  term: DistillationLoss,
+  students: readonly { readonly name: string; readonly path: string }[],
+): DistillationLoss {
+  const { taps, modules = {} } = term;
+  if (!term.needsTeacher || taps?.student?.length || taps?.teacher?.length || Object.keys(modules).length > 0) {
+    const text = `expected one that compares logits, as "${MUTUAL_LOSS}", got ${term.name}`;
+    throw new DistilleryError("BAD_ARGUMENT", `loss: ${text}`);
+  }
+  return {
+    name: "mutual",
+    needsTeacher: false,
+    drawsRandomNumbers: term.drawsRandomNumbers ?? false,
+    taps: { student: students.map(({ path }) => path) },
+    compute(batch) {
+      const logits = students.map(({ path }) => batch.student.taps[path]);
+      const metrics: Record<string, number> = {};
+      let sum: Tensor | null = null;
+      for (const [i, { name }] of students.entries()) {
+        const others = logits.filter((_, j) => j !== i);
+        const { loss, metrics: own } = learnFrom(term, batch, logits[i], others);
+        metrics[`${name}.loss`] = loss.item();
+        for (const [metric, value] of Object.entries(own)) metrics[`${name}.${metric}`] = value;
+        sum = sum === null ? loss : sum.add(loss);
+      }
+      return { loss: sum as Tensor, metrics };
+    },
+    config: () => ({ mutual: term.config() }),
+  };
+}
+
+/** The mean of a student's losses with each of the others as its teacher, and of their metrics. */
+function learnFrom(term: DistillationLoss, batch: LossBatch, own: Tensor, others: readonly Tensor[]) {
+  const metrics: Record<string, number> = {};
+  let sum: Tensor | null = null;
+  for (const other of others) {
+    const outputs = { student: { logits: own, taps: {} }, teacher: { logits: other.detach(), taps: {} } };
+    const result = computeLoss(term, { ...batch, ...outputs });
+    for (const [name, value] of Object.entries(result.metrics)) {
+      metrics[name] = (metrics[name] ?? 0) + value / others.length;
+    }
+    sum = sum === null ? result.loss : sum.add(result.loss);
+  }
+  const loss = sum as Tensor;
+  return { loss: others.length === 1 ? loss : loss.mul(1 / others.length), metrics };
+}
+
+function expectStudents(students: readonly Module[]): void {
+  if (!Array.isArray(students) || students.length < 2) {
+    throw new DistilleryError("BAD_ARGUMENT", `students: expected two networks or more, got ${show(students)}`);
+  }
+  const seen = new Set<Tensor>();
+  for (const [i, student] of students.entries()) {
+    expectModule(`students[${i}]`, student);
+    const own = student.parameters();
+    if (own.some((parameter) => seen.has(parameter))) {
+      throw new DistilleryError("BAD_ARGUMENT", `students[${i}]: shares parameters with one before: make each anew`);
+    }
+    for (const parameter of own) seen.add(parameter);
+  }
+}
