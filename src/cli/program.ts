@@ -37,6 +37,10 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
     const { runSweep, sweepCommand } = await import("./sweep.js");
     return sweepCommand(configured("sweep", runSweep));
   },
+  async logits() {
+    const { logitsCommand, runLogits } = await import("./logits.js");
+    return logitsCommand(errorBoundary(runLogits));
+  },
   async evaluate() {
     const { evaluateCommand, runEvaluate } = await import("./evaluate.js");
     return evaluateCommand(errorBoundary(runEvaluate));

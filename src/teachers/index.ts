@@ -18,3 +18,4 @@ export { type TeacherOptions, teacherSchema } from "./options.js";
 export { prefetch, type TaughtBatch } from "./prefetch.js";
 export type { PreparedRun, Teacher, TeacherRun } from "./teacher.js";
 export { TeacherCache } from "./teacher_cache.js";
+export { type WriteLogitsOptions, type WrittenLogits, writeLogits } from "./write_logits.js";

@@ -91,7 +91,7 @@ class OnnxTeacher implements Teacher {
   }
 
   /** Computes the logits of all samples, if that is exact. */
-  async prepare({ signal, onNote }: PreparedRun): Promise<void> {
+  async prepare({ once = false, signal, onNote }: PreparedRun): Promise<void> {
     const setting = this.#setting;
     if (setting === null) return;
     const { data } = setting;
@@ -102,7 +102,7 @@ class OnnxTeacher implements Teacher {
       await this.network.run(setting, first.slice(0, 1)),
     ];
     const bytes = 4 * data.length * data.classes;
-    if (data.augmented === true || bytes > MOST_KEPT) return;
+    if (once || data.augmented === true || bytes > MOST_KEPT) return;
     if (!alone.every((x, i) => Object.is(x, together[i]))) {
       return onNote?.("teacher logits not cached: the teacher's logits depend on the other samples of a batch");
     }

@@ -18,6 +18,8 @@ export interface TeacherRun {
 export interface PreparedRun {
   /** The run's folder; null: none. */
   readonly out: string | null;
+  /** Whether each sample's outputs are taken once: nothing need be computed before. Default false. */
+  readonly once?: boolean;
   readonly signal?: AbortSignal;
   /** Called with a line for the user. */
   readonly onNote?: (text: string) => void;

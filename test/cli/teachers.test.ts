@@ -33,7 +33,8 @@ test("the guide's commands on teachers from elsewhere do what they say", async (
   const cwd = flowers();
   expect(commands.length).toBeGreaterThan(0);
   for (const command of commands) {
-    await succeed([...command, ...(command[0] === "export" ? [] : ["--threads", "1", "--no-report"])], cwd);
+    const trains = ["distill", "train-teacher"].includes(command[0]);
+    await succeed([...command, ...(trains ? ["--threads", "1", "--no-report"] : [])], cwd);
   }
   const records = readFileSync(join(cwd, "runs/distill/metrics.jsonl"), "utf8").trim().split("\n");
   expect(JSON.parse(records.at(-1) ?? "")).toMatchObject({ epoch: 3, agreement: expect.any(Number) });
@@ -50,6 +51,9 @@ test("logits that do not fit the data are refused in one line, and nothing is wr
   );
   expect(await refused([...args, "--teacher-classes", "red,green,blue"], cwd, 1, "BAD_ARGUMENT")).toMatch(
     /column 0 is|row 89/,
+  );
+  expect(await refused(["logits", ...args.slice(1), "--out", "l.txt"], cwd, 2, "BAD_ARGUMENT")).toMatch(
+    /^--out: expected a name that ends in \.npy, \.npz, \.safetensors, got "l\.txt"/,
   );
   expect(existsSync(join(cwd, "runs"))).toBe(false);
 });

@@ -1,0 +1,68 @@
+import { Command } from "commander";
+import { dataSchema } from "../config/index.js";
+import { printableInline } from "../log/index.js";
+import { type TeacherOptions, teacherSchema, writeLogits } from "../teachers/index.js";
+import { expectLogitsFile } from "../teachers/write_logits.js";
+import { interruptible, UsageError } from "./error_boundary.js";
+import {
+  addLoading,
+  addNetwork,
+  addOptions,
+  addShowing,
+  givenFlags,
+  type LoadFlags,
+  type ShowFlags,
+  toNumber,
+} from "./flags.js";
+import { dataOptionsOf } from "./settings.js";
+import { type NetworkOptions, Networks, setUp } from "./setup.js";
+import { print, printError } from "./terminal.js";
+
+interface LogitsFlags extends ShowFlags, LoadFlags, TeacherOptions, Pick<NetworkOptions, "teacherNetwork"> {
+  teacher?: string;
+  data?: string;
+  out?: string;
+  batchSize?: number;
+}
+
+const DATA = "the samples: a row is written for each of the training part, those that are held out included";
+
+/** `distillery logits`. */
+export function logitsCommand(run: (flags: LogitsFlags) => Promise<void>): Command {
+  const command = new Command("logits")
+    .description(
+      "write a teacher's logits for all samples to a file, which --teacher takes; goes on where it was interrupted",
+    )
+    .option("--teacher <file>", "weights, an ONNX network, a file of logits, or a function of your own, ./teacher.mjs")
+    .option("--out <file>", "what is written: .npy, .npz or .safetensors")
+    .option("--batch-size <number>", "samples at once (default: 256)", toNumber);
+  addOptions(command, { entries: { ...teacherSchema.entries, ...dataSchema.entries } }, { data: DATA });
+  return addLoading(addShowing(addNetwork(command, "--teacher-network"), "print a JSON object")).action(() =>
+    run(givenFlags(command)),
+  );
+}
+
+/** Writes the file, and says what is in it. */
+export async function runLogits(flags: LogitsFlags): Promise<void> {
+  const { teacher: file, out, data } = flags;
+  if (file === undefined) throw new UsageError("--teacher: needed: whose logits are written");
+  if (out === undefined) throw new UsageError("--out: needed: the file to write");
+  if (data === undefined) throw new UsageError("--data: needed: the samples");
+  expectLogitsFile(out, "out");
+  const networks = await Networks.open(flags);
+  const { source } = await setUp(dataOptionsOf({ ...flags }), undefined, flags);
+  const teacher = await networks.readTeacher({ ...flags, teacher: file }, flags, source);
+  const note = (text: string) => {
+    printError(text);
+  };
+  const options = { onNote: note, ...(flags.batchSize !== undefined && { batchSize: flags.batchSize }) };
+  const written = await interruptible(
+    note,
+    (signal) => writeLogits(teacher, source.train(), out, { ...options, signal }),
+    "finishing the batch",
+  );
+  if (flags.json) return print(JSON.stringify({ teacher: file, data: source.name, ...written }));
+  const { samples, classes, bytes } = written;
+  const size = `${samples.toLocaleString("en-US")} x ${classes} logits, ${bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`}`;
+  print(`${printableInline(out)}: ${size}, of ${printableInline(file)} for ${printableInline(source.name)}`);
+}

@@ -1,0 +1,235 @@
+import { createHash } from "node:crypto";
+import { mkdir, open, rm } from "node:fs/promises";
+import { extname, join } from "node:path";
+import { setImmediate } from "node:timers/promises";
+import { zipStored } from "../checkpoint/zip_writer.js";
+import { expectInteger, expectOptions, expectShape, show } from "../checks.js";
+import { type Dataset, expectDataset, takeSlice } from "../data/dataset.js";
+import { originsOf } from "../data/derived_dataset.js";
+import { encodeNpyTexts, npyHeader } from "../data/formats/npy_writer.js";
+import { DistilleryError } from "../errors.js";
+import { ioError, kindOf, openSliced, readSlice, readWhole, type SlicedFile, writeWhole } from "../files/index.js";
+import { native } from "../native.js";
+import { Module } from "../nn/module.js";
+import { asTeacher } from "./as_teacher.js";
+import { expectNotAugmented } from "./by_index.js";
+import type { TeacherFunction } from "./function_teacher.js";
+import { ARRAY_FILES } from "./stored_arrays.js";
+import type { Teacher } from "./teacher.js";
+import { TeacherCache } from "./teacher_cache.js";
+
+/** How {@link writeLogits} works. */
+export interface WriteLogitsOptions {
+  /** Samples that are asked about at once; default 256. */
+  batchSize?: number;
+  /** Stops after the batch that it is in: the next call goes on from there. */
+  signal?: AbortSignal;
+  /** Called with lines for the user, such as where it goes on. */
+  onNote?: (text: string) => void;
+}
+
+/** What was written. */
+export interface WrittenLogits {
+  file: string;
+  samples: number;
+  classes: number;
+  bytes: number;
+}
+
+const BATCH = 256;
+/** The most bytes of an archive, which is put together in memory. */
+const MOST_ARCHIVED = 2 ** 31 - 2 ** 20;
+
+/**
+ * Writes a teacher's logits for all samples of the source that data are made of, in the order of their indices, as a `.npy`, `.npz`
+ * or `.safetensors` file that {@link logitsFile} reads. The file is written whole or not at all: what is done is kept in the
+ * folder `FILE.part` until then, and another call with the same teacher, data and file goes on from there.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for samples that change at random and a network whose rows depend on each other, `ABORTED` by
+ * the signal, `IN_USE` if another process writes the file, `IO_ERROR`.
+ * @example
+ * ```ts
+ * await writeLogits(teacher, train, "logits.safetensors");
+ * ```
+ */
+export async function writeLogits(
+  teacher: Module | Teacher | TeacherFunction,
+  data: Dataset,
+  file: string,
+  options: WriteLogitsOptions = {},
+): Promise<WrittenLogits> {
+  expectOptions("writeLogits", options, ["batchSize", "signal", "onNote"]);
+  const { batchSize = BATCH, signal, onNote } = options;
+  expectInteger("batchSize", batchSize, 1);
+  const extension = expectLogitsFile(file);
+  expectNotAugmented(expectDataset(data, "data"), "the logits of a file");
+  const whole = originsOf(data).at(-1)?.dataset ?? data;
+  const bytes = 4 * whole.length * whole.classes;
+  if (extension === ".npz" && bytes > MOST_ARCHIVED) {
+    throw new DistilleryError("BAD_ARGUMENT", `${file}: ${bytes} bytes are too many for an archive: write a .npy file`);
+  }
+  const reason = teacher instanceof Module ? TeacherCache.whyNotCacheable(teacher, whole) : null;
+  if (reason !== null) throw new DistilleryError("BAD_ARGUMENT", `teacher: ${reason}`);
+  const opened = asTeacher(teacher, {});
+  const part = `${file}.part`;
+  const goes = { ...(signal && { signal }), ...(onNote && { onNote }) };
+  try {
+    opened.open?.({ data: whole, taps: [] });
+    // The first batch tells what is wrong before anything is written.
+    await opened.prepare?.({ out: part, once: true, ...goes });
+    const rows = await Rows.open(part, opened.fingerprint(), whole);
+    try {
+      if (rows.count > 0) onNote?.(`${file}: going on after ${rows.count} of ${whole.length} samples`);
+      while (rows.count < whole.length) {
+        await setImmediate();
+        if (signal?.aborted)
+          throw new DistilleryError("ABORTED", `stopped: the same command goes on after ${rows.count} samples`);
+        const end = Math.min(rows.count + batchSize, whole.length);
+        const { logits } = await opened.outputs(takeSlice(whole, rows.count, end));
+        expectShape("the teacher's logits", logits.shape, [end - rows.count, whole.classes]);
+        const wrong = logits.data.findIndex((x) => !Number.isFinite(x));
+        if (wrong >= 0) {
+          const at = `sample ${rows.count + Math.floor(wrong / whole.classes)}, class ${wrong % whole.classes}`;
+          throw new DistilleryError(
+            "NON_FINITE",
+            `teacher: ${at}: expected a finite number, got ${logits.data[wrong]}`,
+          );
+        }
+        await rows.append(logits.data);
+      }
+      await assemble(file, extension, await openSliced(rows.file), whole, opened.fingerprint());
+    } finally {
+      await rows.close();
+    }
+  } finally {
+    opened.close?.();
+  }
+  await rm(part, { recursive: true, force: true }).catch((error: unknown) => {
+    throw ioError("write", part, error);
+  });
+  return { file, samples: whole.length, classes: whole.classes, bytes };
+}
+
+/** Rows of logits in a file that grows, with what they are of beside it. */
+class Rows {
+  private constructor(
+    readonly file: string,
+    private readonly folder: string,
+    private readonly of: string,
+    private readonly width: number,
+    /** Whole rows that are there. */
+    public count: number,
+    private lock: { release(): void } | null,
+  ) {}
+
+  /** Those of a folder, if they are of the same teacher and data; otherwise none, and nothing is written yet. */
+  static async open(folder: string, teacher: string | null, data: Dataset): Promise<Rows> {
+    const of = JSON.stringify({ teacher, data: data.fingerprint(), samples: data.length, classes: data.classes });
+    const [file, width] = [join(folder, "rows.f32"), 4 * data.classes];
+    const lock = (await kindOf(folder)) === null ? null : locked(folder);
+    const known = (await kindOf(join(folder, "of.json"))) !== null && (await kindOf(file)) !== null;
+    const isSame = known && Buffer.from(await readWhole(join(folder, "of.json"))).toString() === of && teacher !== null;
+    const size = isSame ? (await openSliced(file)).size : 0;
+    return new Rows(file, folder, of, width, Math.min(Math.floor(size / width), data.length), lock);
+  }
+
+  async append(logits: Float32Array): Promise<void> {
+    try {
+      if (this.count === 0) {
+        await mkdir(this.folder, { recursive: true });
+        this.lock ??= locked(this.folder);
+        await rm(this.file, { force: true });
+        await writeWhole(join(this.folder, "of.json"), this.of);
+      }
+      const handle = await open(this.file, this.count === 0 ? "w" : "r+");
+      try {
+        // What a killed process left of a row is written over.
+        await handle.truncate(this.count * this.width);
+        const bytes = new Uint8Array(logits.buffer, logits.byteOffset, logits.byteLength);
+        for (let at = 0; at < bytes.length; ) {
+          at += (await handle.write(bytes, at, bytes.length - at, this.count * this.width + at)).bytesWritten;
+        }
+        await handle.datasync();
+      } finally {
+        await handle.close();
+      }
+    } catch (error) {
+      throw error instanceof DistilleryError ? error : ioError("write", this.file, error);
+    }
+    this.count += (4 * logits.length) / this.width;
+  }
+
+  close(): void {
+    this.lock?.release();
+    this.lock = null;
+  }
+}
+
+function locked(folder: string): { release(): void } {
+  const lock = native.lockFile(join(folder, "lock"));
+  if (lock !== null) return lock;
+  throw new DistilleryError("IN_USE", `${folder}: another process is writing there: wait for its end`);
+}
+
+async function assemble(
+  file: string,
+  extension: string,
+  rows: SlicedFile,
+  data: Dataset,
+  teacher: string | null,
+): Promise<void> {
+  const shape = [data.length, data.classes];
+  if (extension === ".safetensors") {
+    const { classNames } = data;
+    const metadata = {
+      dataHash: data.fingerprint(),
+      ...(teacher !== null && { teacherHash: teacher }),
+      logitsHash: hashOf(rows, shape),
+      ...(classNames && { classNames: JSON.stringify(classNames) }),
+    };
+    const tensor = { dtype: "F32", shape, data_offsets: [0, rows.size] };
+    const json = JSON.stringify({ __metadata__: metadata, logits: tensor });
+    const header = Buffer.from(json + " ".repeat((8 - (Buffer.byteLength(json) % 8)) % 8));
+    const length = Buffer.alloc(8);
+    length.writeBigUInt64LE(BigInt(header.length));
+    return writeWhole(file, joined(Buffer.concat([length, header]), rows));
+  }
+  const header = npyHeader("<f4", shape);
+  if (extension === ".npy") return writeWhole(file, joined(header, rows));
+  const all = new Uint8Array(rows.size);
+  readSlice(rows, 0, all);
+  const classes = { name: "classes.npy", data: encodeNpyTexts(data.classNames ?? []) };
+  const entries = [{ name: "logits.npy", data: Buffer.concat([header, all]) }, ...(data.classNames ? [classes] : [])];
+  return writeWhole(file, zipStored(entries));
+}
+
+/** Bytes that are read at once. */
+const PIECE = 2 ** 22;
+
+function* joined(head: Uint8Array, file: SlicedFile): Generator<Uint8Array> {
+  yield head;
+  yield* pieces(file);
+}
+
+function* pieces(file: SlicedFile): Generator<Uint8Array> {
+  for (let at = 0; at < file.size; at += PIECE) {
+    const piece = new Uint8Array(Math.min(PIECE, file.size - at));
+    readSlice(file, at, piece);
+    yield piece;
+  }
+}
+
+/** The fingerprint of `{ logits }`, which a {@link TeacherCache} checks. */
+function hashOf(rows: SlicedFile, shape: readonly number[]): string {
+  const hash = createHash("sha256").update(JSON.stringify(["logits", "float32", shape]));
+  for (const piece of pieces(rows)) hash.update(piece);
+  return hash.digest("hex");
+}
+
+/** The extension of a file that logits are written to; `BAD_ARGUMENT` for another one. */
+export function expectLogitsFile(file: string, argument = "file"): string {
+  const extension = extname(file).toLowerCase();
+  if ((ARRAY_FILES as readonly string[]).includes(extension)) return extension;
+  const text = `expected a name that ends in ${ARRAY_FILES.join(", ")}, got ${show(file)}`;
+  throw new DistilleryError("BAD_ARGUMENT", `${argument}: ${text}`);
+}
