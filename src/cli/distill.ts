@@ -2,6 +2,7 @@ import { Command } from "commander";
 import { distillationOptions, SCHEMAS } from "../config/index.js";
 import { overlapOf } from "../models/trained_on.js";
 import { Module } from "../nn/module.js";
+import { logitsColumn, type Teacher } from "../teachers/index.js";
 import { distill } from "../train/index.js";
 import { dryRun } from "./dry_run.js";
 import { interruptible, UsageError } from "./error_boundary.js";
@@ -10,7 +11,7 @@ import { addLoading, addOptions, addRunning, givenFlags, type LoadFlags, type Tr
 import { RunPrinter } from "./printer.js";
 import { type RunSummary, summarizeRun } from "./run_summary.js";
 import type { Settings } from "./settings.js";
-import { controlsOf, expectBatches, Networks, setUp, withTeacherNetwork } from "./setup.js";
+import { controlsOf, expectBatches, Networks, type Source, setUp, withTeacherNetwork } from "./setup.js";
 
 type DistillFlags = TrainingFlags & LoadFlags;
 
@@ -32,11 +33,9 @@ export async function runDistill(settings: Settings<"distill">, flags: DistillFl
   const { config, userOptions } = settings;
   const { out, report } = config;
   const networks = await Networks.open(userOptions);
-  const { source } = await setUp(config, undefined, flags);
-  const teacher =
-    config.teacher === undefined
-      ? networks.make("teacherNetwork", source.context)
-      : await networks.readTeacher({ ...config, teacher: config.teacher }, flags, source);
+  const column = await columnTeacher(config);
+  const { source } = await setUp(withoutTeacherColumn(config), undefined, flags);
+  const teacher = column ?? (await teacherOf(config, networks, flags, source));
   const network = teacher instanceof Module ? teacher.freeze() : null;
   if (network === null) expectNoNetworkOptions(userOptions);
   const student = await networks.makeFrom("student", source.context, config.from, flags);
@@ -69,6 +68,32 @@ export async function runDistill(settings: Settings<"distill">, flags: DistillFl
   } finally {
     printer.close();
   }
+}
+
+/** The same options with the teacher's column among those that are no part of the samples. */
+function withoutTeacherColumn<C extends Settings<"distill">["config"]>(config: C): C {
+  const { teacherColumn, dropColumns = [] } = config;
+  return teacherColumn === undefined ? config : { ...config, dropColumns: [...dropColumns, teacherColumn] };
+}
+
+/** The teacher that a column of the data is; null: none is. */
+async function columnTeacher(config: Settings<"distill">["config"]): Promise<Teacher | null> {
+  const { data, teacherColumn, teacherClasses: classes, header, encoding, labelColumn } = config;
+  if (teacherColumn === undefined) return null;
+  const options = Object.entries({ classes, header, encoding, labelColumn }).filter(([, value]) => value !== undefined);
+  return logitsColumn(data, teacherColumn, Object.fromEntries(options));
+}
+
+/** The teacher of a file, or without one a network as it is drawn. */
+async function teacherOf(
+  config: Settings<"distill">["config"],
+  networks: Networks,
+  flags: LoadFlags,
+  source: Source,
+): Promise<Module | Teacher> {
+  const { teacher } = config;
+  if (teacher === undefined) return networks.make("teacherNetwork", source.context);
+  return networks.readTeacher({ ...config, teacher }, flags, source);
 }
 
 /** Refuses options that say how a network is used beside a teacher that is none. */

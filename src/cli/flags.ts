@@ -85,6 +85,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = {
       "students of the same network, each distilled from the one before; the first from --teacher, or without one from generation 0, which is trained on the labels",
       toNumber,
     ],
+    teacherColumn: ["<name>", "column of a table with the teacher's logits, a cell such as [0.1, 2.5, -1]"],
     teacherInput: ["<name>", "input of an ONNX teacher (default: the one that samples fit)"],
     teacherOutput: ["<name>", "output of an ONNX teacher (default: the one with a number for each class)"],
     teacherMean: [

@@ -10,6 +10,7 @@ interface Ruled extends ScheduleOptions {
   data: string;
   teacher?: string | readonly string[] | undefined;
   teacherWeights?: readonly number[] | undefined;
+  teacherColumn?: string | undefined;
   teacherMode?: string;
   teacherCache?: boolean | undefined;
   calibrateTeacher?: boolean | undefined;
@@ -40,7 +41,16 @@ export function rulesBroken(config: Ruled, userOptions: object): Issue[] {
   );
   const rules: [broken: boolean, option: string, text: string][] = [
     [
-      teacherMode !== undefined && teacher === undefined && !isSynthetic && !isChain,
+      teacher !== undefined && config.teacherColumn !== undefined,
+      "teacherColumn",
+      "the column is the teacher: leave out either it or the other",
+    ],
+    [
+      teacherMode !== undefined &&
+        teacher === undefined &&
+        config.teacherColumn === undefined &&
+        !isSynthetic &&
+        !isChain,
       "teacher",
       `needed with data ${data}; \`distillery train-teacher\` makes one`,
     ],

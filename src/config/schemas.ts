@@ -227,6 +227,8 @@ const distillSchema = v.strictObject({
   /** Default, with synthetic data only: drawn from the seed. */
   ...TEACHER,
   ...teacherSchema.entries,
+  /** The column of a table that has the teacher's logits, a number for each class in a cell. */
+  teacherColumn: v.optional(text("a column's name")),
   /** Default: "train" with synthetic data, as in the reference script, else "eval". */
   teacherMode: v.optional(teacherMode.wrapped),
   /** Students, each distilled from the one before: `"mlp(hidden=[64]) -> mlp(hidden=[16])"`, or a list. */

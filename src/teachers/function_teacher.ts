@@ -111,7 +111,9 @@ class FunctionTeacher implements Teacher {
     const { batchSize, concurrency, answers: folder } = this.options;
     const key = createHash("sha256").update(`${this.fingerprint()} ${data.fingerprint()}`).digest("hex");
     const of = { key, samples: data.length, classes: data.classes };
-    const kept = typeof folder === "string" ? folder : out === null ? null : join(out, "teacher_answers");
+    // The text of a function that was bound, or is not written in JavaScript, tells it from no other.
+    const isTold = !this.options.version.endsWith("{ [native code] }");
+    const kept = typeof folder === "string" ? folder : out === null || !isTold ? null : join(out, "teacher_answers");
     const answers = await Answers.open(of, kept);
     try {
       const missing = answers.missing();

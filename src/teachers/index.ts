@@ -11,6 +11,7 @@ export {
   type TeacherFunction,
 } from "./function_teacher.js";
 export { live, type NetworkTeacherOptions } from "./live.js";
+export { type LogitsColumnOptions, logitsColumn } from "./logits_column.js";
 export { type LogitsFileOptions, logitsFile } from "./logits_file.js";
 export { type OnnxTeacherOptions, onnxTeacher } from "./onnx_teacher.js";
 export { type OpenTeacherUse, openTeacher, openTeachers } from "./open_teacher.js";

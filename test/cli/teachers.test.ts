@@ -26,6 +26,11 @@ function flowers(rows = 90): string {
   const logits = Float32Array.from({ length: 3 * rows }, (_, i) => (i % 3 === 2 - (Math.floor(i / 3) % 3) ? 4 : 0));
   writeFileSync(join(cwd, "logits.npy"), npy([rows, 3], logits));
   writeFileSync(join(cwd, "teacher.mjs"), teacherModule);
+  const lines = readFileSync(join(cwd, "flowers.csv"), "utf8").split("\n");
+  const scored = lines.map(
+    (line, i) => `${i === 0 ? "scores" : [...logits.subarray(3 * i - 3, 3 * i)].join(" ")},${line}`,
+  );
+  writeFileSync(join(cwd, "scored.csv"), scored.join("\n"));
   return cwd;
 }
 
@@ -104,6 +109,9 @@ test("a module that is no teacher, options of another kind", async () => {
   );
   expect(await refused(of("--teacher", "logits.npy", "--teacher-retries", "3"), cwd, 1, "BAD_ARGUMENT")).toBe(
     "--teacher-retries: logits.npy is a file of logits, which takes none (BAD_ARGUMENT)",
+  );
+  expect(await refused(of("--teacher-column", "nix"), cwd, 2, "BAD_ARGUMENT")).toBe(
+    '--teacher-column: expected a column of flowers.csv, "width", "height", "label", got "nix" (BAD_ARGUMENT)',
   );
   writeFileSync(join(cwd, "short.mjs"), "export default ({ samples }) => new Float32Array(samples.length);");
   expect(await refused(of("--teacher", "./short.mjs"), cwd, 2, "BAD_ARGUMENT")).toBe(

@@ -2,6 +2,7 @@ import type { Tensor } from "../../tensor/tensor.js";
 import type { LoadDataOptions, ResolvedLoading } from "../load_options.js";
 import type { Preprocessing } from "../preprocessing/spec.js";
 import type { RawData, RawPart } from "../raw_data.js";
+import type { TextRecords } from "./text_records.js";
 
 /**
  * A format of data sets. To add one, write a file with a `Format` and add it to `FORMATS`: detection, help texts and
@@ -19,11 +20,16 @@ export interface Format {
   detect(folder: Folder): boolean | Promise<boolean>;
   /** Opens a file or folder; with `stream` its values stay on the disk. */
   open(path: string, options: OpenOptions): Promise<RawData>;
+  /** The records of a file, if it is a table; the first may name the columns. */
+  openRecords?(file: string, encoding?: string): Promise<CellRecords>;
   /** How a pair of its files, samples and labels, is read, if it has such pairs. */
   readonly pair?: PairReader;
   /** How new samples are read for `predict`, if they come in files of this format. */
   readonly samples?: SampleReader;
 }
+
+/** The records of a table as cells. */
+export type CellRecords = TextRecords<readonly string[]>;
 
 /** A folder's content. */
 export interface Folder {

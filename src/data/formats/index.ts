@@ -6,7 +6,7 @@ import { samplesText } from "../preprocessing/adapt.js";
 import type { Preprocessing } from "../preprocessing/spec.js";
 import { cifar } from "./cifar.js";
 import { csvTable } from "./csv_table.js";
-import type { FileSamples, Format, SampleOptions } from "./format.js";
+import type { CellRecords, FileSamples, Format, SampleOptions } from "./format.js";
 import { idx } from "./idx.js";
 import { imageFolder } from "./image_folder.js";
 import { jsonLines } from "./json_lines.js";
@@ -52,6 +52,13 @@ async function folderFormat(path: string): Promise<Format> {
   const has = [...folders.map((folder) => `${folder}/`), ...[...files].sort()];
   const text = `no data set found. Looked for ${looked}. It has ${showList(has) || "nothing"}`;
   throw new DistilleryError("NOT_FOUND", `${path}: ${text}`);
+}
+
+/** The records of a file of a table, whose first may name the columns; null for another file. */
+export async function openTableRecords(file: string, encoding?: string): Promise<CellRecords | null> {
+  const extension = extname(file).toLowerCase();
+  const format = FORMATS.find(({ extensions }) => extensions.includes(extension));
+  return (await format?.openRecords?.(file, encoding)) ?? null;
 }
 
 /**

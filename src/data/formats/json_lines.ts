@@ -48,6 +48,8 @@ function cellsOf(object: Record<string, unknown>, names: readonly string[], line
   return names.map((name) => {
     const cell = object[name] ?? "";
     if (typeof cell === "string" || typeof cell === "number") return String(cell);
+    // A teacher's logits, which are no column of the samples.
+    if (Array.isArray(cell) && cell.length > 1 && cell.every((x) => typeof x === "number")) return JSON.stringify(cell);
     throw badData(file, `line ${line}, ${show(name)}: expected a number or a text, got ${show(cell)}`);
   });
 }

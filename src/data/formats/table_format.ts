@@ -15,8 +15,7 @@ import { ON_DISK, type RawData, type RawPart } from "../raw_data.js";
 import { featuresOf, MemoryRows, newRows, type RowData, type RowSource } from "../row_source.js";
 import { type ColumnIndices, expectWidth, findColumns, indicesOf, readTableHeader } from "../table_header.js";
 import { TableReader } from "../table_reader.js";
-import type { FileSamples, Format } from "./format.js";
-import type { TextRecords } from "./text_records.js";
+import type { CellRecords, FileSamples, Format } from "./format.js";
 
 /** What distinguishes the formats of tables. */
 interface TableFormat extends Pick<Format, "name" | "help" | "extensions"> {
@@ -27,8 +26,6 @@ interface TableFormat extends Pick<Format, "name" | "help" | "extensions"> {
   /** The records of a file as cells; the first may name the columns. */
   openRecords(file: string, encoding?: string): Promise<CellRecords>;
 }
-
-type CellRecords = TextRecords<readonly string[]>;
 
 /**
  * A format of tables in text files: numbers, standardised by the training rows' mean and standard deviation of their
@@ -41,6 +38,7 @@ export function tableFormat({ samplesHelp, takesOthers = false, openRecords, ...
     ...format,
     folder: trainFile,
     detect: ({ files }) => files.has(trainFile),
+    openRecords,
 
     async open(path, options): Promise<RawData> {
       const file = (await kindOf(path)) === "folder" ? join(path, trainFile) : path;

@@ -1,0 +1,90 @@
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { expectOptions, show, showList } from "../checks.js";
+import { expectClassNames } from "../data/dataset.js";
+import { openTableRecords } from "../data/formats/index.js";
+import type { TableOptions } from "../data/load_options.js";
+import { readTableHeader, type TableHeader } from "../data/table_header.js";
+import { DistilleryError } from "../errors.js";
+import { badData, kindOf, listFiles } from "../files/index.js";
+import { byIndex } from "./by_index.js";
+import type { Teacher } from "./teacher.js";
+
+/** How {@link logitsColumn} reads a table. */
+export interface LogitsColumnOptions extends Pick<TableOptions, "header" | "encoding" | "labelColumn"> {
+  /** The names of the classes in the order of a cell's numbers; default: the data's order. */
+  classes?: readonly string[];
+}
+
+/**
+ * The logits in a column of a `.csv`, `.tsv` or `.jsonl` table as a teacher: a cell has a number for each class, as
+ * `[0.1, 2.5, -1]` or `0.1 2.5 -1`. The data are loaded without the column, by `dropColumns`.
+ *
+ * @throws DistilleryError `BAD_DATA` with the line of a cell that holds anything else, `BAD_ARGUMENT` if there is no such column.
+ * @example
+ * ```ts
+ * const { train } = await loadData("flowers.csv", { dropColumns: ["scores"] });
+ * await distill({ teacher: await logitsColumn("flowers.csv", "scores"), student, data: train });
+ * ```
+ */
+export async function logitsColumn(
+  path: string,
+  column: string | number,
+  options: LogitsColumnOptions = {},
+): Promise<Teacher> {
+  expectOptions("logitsColumn", options, ["header", "encoding", "labelColumn", "classes"]);
+  const { classes: names, encoding, ...table } = options;
+  const file = await tableOf(path);
+  const records = await openTableRecords(file, encoding);
+  if (records === null) {
+    throw new DistilleryError("BAD_ARGUMENT", `teacherColumn: expected a table, .csv, .tsv or .jsonl, got ${path}`);
+  }
+  let header: TableHeader | null = null;
+  let at = -1;
+  let width = 0;
+  const values: number[] = [];
+  const take = (cells: readonly string[], line: number) => {
+    const numbers = numbersOf(cells[at] ?? "");
+    const place = `line ${line}, ${show(header?.names[at])}`;
+    if (numbers === null) {
+      const text = `${place}: expected a finite number for each class, as [0.1, 2.5, -1], got ${show(cells[at] ?? "")}`;
+      throw badData(file, text);
+    }
+    width ||= numbers.length;
+    if (numbers.length !== width)
+      throw badData(file, `${place}: expected ${width} numbers as before, got ${numbers.length}`);
+    for (const x of numbers) values.push(x);
+  };
+  await records.scan((cells, line) => {
+    if (header !== null) return take(cells, line);
+    header = readTableHeader(cells, line, file, table);
+    at = typeof column === "number" ? column : header.names.indexOf(column);
+    if (header.names[at] === undefined) {
+      const text = `expected a column of ${file}, ${showList(header.names, 8)}, got ${show(column)}`;
+      throw new DistilleryError("BAD_ARGUMENT", `teacherColumn: ${text}`);
+    }
+    if (!header.isNamed) take(cells, line);
+  });
+  const all = Float32Array.from(values);
+  const hash = createHash("sha256").update(`${width} columns\n`).update(new Uint8Array(all.buffer)).digest("hex");
+  return byIndex("column", {
+    ...{ name: `${file}: ${show(column)}`, samples: all.length / width, classes: width, lowestClasses: width, hash },
+    ...(names && { classNames: expectClassNames(names, width) }),
+    read: (index, out) => out.set(all.subarray(index * width, (index + 1) * width)),
+  });
+}
+
+/** The file of a table, or the training file of a folder. */
+async function tableOf(path: string): Promise<string> {
+  if ((await kindOf(path)) !== "folder") return path;
+  const names = await listFiles(path);
+  return join(path, ["train.csv", "train.tsv", "train.jsonl"].find((name) => names.has(name)) ?? "train.csv");
+}
+
+/** The numbers of a cell; null if it has anything else. */
+function numbersOf(cell: string): number[] | null {
+  const inside = /^\s*\[(.*)\]\s*$/s.exec(cell)?.[1] ?? cell;
+  const texts = inside.trim().split(/[\s,;]+/);
+  const numbers = texts.map((text) => (text === "" ? Number.NaN : Math.fround(Number(text))));
+  return numbers.every(Number.isFinite) ? numbers : null;
+}
