@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { temporaryFolder } from "./checkpoint/support.js";
 import { examples } from "./cli/examples.js";
-import { jsonLines, succeed, userFolder } from "./cli/support.js";
+import { imageFolder, jsonLines, succeed, userFolder } from "./cli/support.js";
 
 // script.ts is in parity/script.test.ts, beside the whole run that it must equal.
 const run = examples();
@@ -31,6 +31,15 @@ describe.concurrent("examples reach their targets", () => {
     expect(errors).toHaveLength(4);
     expect(errors).toEqual([...errors].sort((a, b) => b - a));
     expect(errors.at(-1)).toBeLessThan(0.01);
+  });
+
+  test("omitted_class: a student recognises a class that it never saw", async ({ expect }) => {
+    const { code, stdout, stderr } = await run("omitted_class", [imageFolder(), "2", "30", "0.9"], folder);
+    expect([code, stderr]).toEqual([0, ""]);
+    const recalls = [...stdout.matchAll(/ (\d+\.\d)%$/gm)].map(([, recall]) => Number(recall));
+    expect(recalls).toHaveLength(4);
+    expect(recalls[1]).toBe(0);
+    expect(recalls[3]).toBeGreaterThanOrEqual(90);
   });
 
   test("own_loss: a weighted sum with losses of your own, and their metrics", async ({ expect }) => {

@@ -22,6 +22,8 @@ export interface Dataset {
   readonly classes: number;
   /** Whether the values of a sample change at random from call to call; default false. */
   readonly augmented?: boolean;
+  /** Whether samples may have no label, which is written as -1; default false. */
+  readonly unlabelled?: boolean;
   /** Whether taking a batch twice is cheap and draws only from the current stream; default false. */
   readonly replayable?: boolean;
   /** The names of the classes, in their order; default: their numbers. */
@@ -89,6 +91,9 @@ interface NumberColumn {
   /** How the numbers are written; default: as 1234.5. */
   readonly format?: NumberFormat;
 }
+
+/** What stands for the label of a sample that has none, as in scikit-learn. */
+export const NO_LABEL = -1;
 
 /** Some samples of a {@link Dataset}. */
 export interface Batch {
@@ -164,7 +169,7 @@ function badBatch({ name }: Dataset, call: string, [code, text]: Problem): Disti
   return new DistilleryError(code, `data set ${show(name)}: ${call}: ${text}`);
 }
 
-function problemOf({ features, classes }: Dataset, batch: Batch, samples: number): Problem | null {
+function problemOf({ features, classes, unlabelled = false }: Dataset, batch: Batch, samples: number): Problem | null {
   if (types.isPromise(batch)) {
     const advice = "it can't be async: read the samples before, for example with fromIterable()";
     return ["BAD_DTYPE", `expected inputs, labels and indices, got a promise: ${advice}`];
@@ -184,7 +189,7 @@ function problemOf({ features, classes }: Dataset, batch: Batch, samples: number
   }
   for (let i = 0; i < samples; i++) {
     const label = labels.data[i];
-    if (label >= 0 && label < classes) continue;
+    if ((label >= 0 && label < classes) || (unlabelled && label === NO_LABEL)) continue;
     const text = `labels[${i}]: expected a class from 0 to ${classes - 1}, as its classes say, got ${label}`;
     return ["LABEL_OUT_OF_RANGE", text];
   }
@@ -214,18 +219,22 @@ export function indexRange(start: number, end: number): Int32Array {
   return new Int32Array(end - start).map((_, i) => start + i);
 }
 
-/** Labels [samples] and the number of their classes, the highest label + 1 unless `classes` says it. */
-export function checkLabels(labels: Labels, samples: number, classes?: number) {
+/**
+ * Labels [samples] and the number of their classes, the highest label + 1 unless `classes` says it; `unlabelled`: whether a
+ * sample may have none.
+ */
+export function checkLabels(labels: Labels, samples: number, classes?: number, unlabelled = false) {
   const data = labelData(labels);
   expectShape("labels", labels instanceof IntTensor ? labels.shape : [data.length], [samples]);
   if (classes !== undefined) expectInteger("classes", classes, 1, 2 ** 31 - 1);
   const most = classes ?? 2 ** 31 - 1;
-  const wrong = data.findIndex((label) => label < 0 || label >= most);
+  const wrong = data.findIndex((label) => (label < 0 && !(unlabelled && label === NO_LABEL)) || label >= most);
   if (wrong >= 0) {
     const text = `labels[${wrong}]: expected a class from 0 to ${most - 1}, got ${data[wrong]}`;
     throw new DistilleryError("LABEL_OUT_OF_RANGE", text);
   }
-  const highest = data.reduce((a, b) => Math.max(a, b), 0);
+  const highest = data.reduce((a, b) => Math.max(a, b), classes === undefined ? NO_LABEL : 0);
+  if (highest === NO_LABEL) throw new DistilleryError("BAD_ARGUMENT", "classes: needed: no sample has a label");
   return { labels: new IntTensor(data, [samples]), classes: classes ?? highest + 1 };
 }
 

@@ -18,6 +18,7 @@ export abstract class DerivedDataset implements Dataset {
   readonly shape?: readonly number[];
   readonly classes: number;
   readonly augmented?: boolean;
+  readonly unlabelled?: boolean;
   readonly replayable?: boolean;
   readonly classNames?: readonly string[];
   readonly image?: ImageLayout;
@@ -28,14 +29,27 @@ export abstract class DerivedDataset implements Dataset {
   #fingerprint: string | null = null;
 
   constructor(dataset: Dataset) {
-    const { name, features, shape, classes, augmented, replayable, classNames, image, table, values, chunk } =
-      expectDataset(dataset);
+    const {
+      name,
+      features,
+      shape,
+      classes,
+      augmented,
+      unlabelled,
+      replayable,
+      classNames,
+      image,
+      table,
+      values,
+      chunk,
+    } = expectDataset(dataset);
     this.dataset = dataset;
     this.name = name;
     this.features = features;
     this.shape = shape;
     this.classes = classes;
     this.augmented = augmented;
+    this.unlabelled = unlabelled;
     this.replayable = replayable;
     this.classNames = classNames;
     this.image = image;

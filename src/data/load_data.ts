@@ -2,7 +2,7 @@ import { expectObject, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { badData } from "../files/index.js";
 import { conform } from "./conform.js";
-import { type Dataset, indexRange } from "./dataset.js";
+import { type Dataset, indexRange, NO_LABEL } from "./dataset.js";
 import type { OpenOptions } from "./formats/format.js";
 import { detectFormat, FORMATS } from "./formats/index.js";
 import { DATASET_NAMES, datasetInfo, findData, notFound } from "./hub/locate.js";
@@ -129,11 +129,12 @@ async function splitRaw(
 ): Promise<Omit<DataSets, "name">> {
   const { labels } = raw.train;
   if (raw.test !== null || testFraction === 0) return toDatasets(raw, path, indexRange(0, labels.length), options);
-  if (new Set(labels).size === labels.length) {
+  const known = labels.filter((label) => label !== NO_LABEL);
+  if (new Set(known).size === known.length) {
     throw badData(path, "no class has two samples, one of which could be held out for testing");
   }
   const split = { fraction: testFraction, seed: splitSeed };
-  const parts = stratify(labels, raw.classes, split);
+  const parts = stratify(labels, raw.classes, split, known.length < labels.length);
   const { train: whole, validation } = await toDatasets(raw, path, parts.train, options);
   const { train, heldOut: test } = subsetsOf(whole, parts, split, "test");
   return { train, test, validation };

@@ -93,6 +93,13 @@ export const loadSchema = v.strictObject({
       help: "missing cells of a .csv: error, mean of their column, or category: a value of its own says it (default: error)",
     }),
   ),
+  /** Whether samples may have no label: an empty or missing cell of a table, -1 in NumPy's arrays. */
+  unlabelled: v.optional(
+    flag(boolean(), {
+      value: "",
+      help: "samples may have no label: an empty cell of a table, -1 in NumPy's arrays; only the teacher says what they are",
+    }),
+  ),
   /** Whether the columns of tables and of matrices of numbers are standardised by the training rows. */
   standardize: v.optional(
     flag(boolean(), {
@@ -148,7 +155,7 @@ export interface LoadDataOptions extends Readonly<Options> {
 export interface ResolvedLoading extends Readonly<v.InferOutput<typeof loadSchema>>, Pick<LoadDataOptions, "onNote"> {}
 /** How a table is read. */
 export interface TableOptions
-  extends Pick<LoadDataOptions, "labelColumn" | "header" | "encoding" | "dropColumns" | "missing"> {}
+  extends Pick<LoadDataOptions, "labelColumn" | "header" | "encoding" | "dropColumns" | "missing" | "unlabelled"> {}
 /** How images are made alike. */
 export interface ImageOptions extends Pick<LoadDataOptions, "imageSize" | "grey" | "exifOrientation"> {}
 

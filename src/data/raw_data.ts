@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
 import { types } from "node:util";
 import { expectInteger } from "../checks.js";
+import { DistilleryError } from "../errors.js";
 import { badData } from "../files/index.js";
 import { Tensor } from "../tensor/tensor.js";
-import { type Dataset, expectClassNames, type ValueLayout } from "./dataset.js";
+import { type Dataset, expectClassNames, NO_LABEL, type ValueLayout } from "./dataset.js";
 import { EncodedRows, measureTable } from "./encoded_table.js";
 import { ImageDataset, type ImageSize } from "./image_dataset.js";
 import { setSourceHash } from "./origin.js";
@@ -153,7 +154,11 @@ async function build(
   const { labels, isImage = true } = part;
   const { name, stream } = options;
   const rows = encoded(part, { table, values }, source);
-  const shared = { name, classes, ...(classNames && { classNames }) };
+  const unlabelled = labels.includes(NO_LABEL);
+  if (unlabelled && stream) {
+    throw new DistilleryError("BAD_ARGUMENT", `stream: ${source} has samples without labels, which are read whole`);
+  }
+  const shared = { name, classes, unlabelled, ...(classNames && { classNames }) };
   if (stream) {
     expectInteger("the number of rows", rows.length, 1, 2 ** 31 - 1);
     expectInteger("the values of a row", featuresOf(rows), 1, 2 ** 31 - 1);
@@ -182,7 +187,10 @@ async function build(
   return setSourceHash(ofValues(inputs, labels, { ...shared, table, values }), () => own);
 }
 
-type Described = { name: string; classes: number; classNames?: readonly string[] } & Pick<Fitted, "table" | "values">;
+type Described = { name: string; classes: number; unlabelled: boolean; classNames?: readonly string[] } & Pick<
+  Fitted,
+  "table" | "values"
+>;
 
 function ofValues(inputs: Tensor, labels: Int32Array, { table, values, ...shared }: Described): Dataset {
   if (table !== undefined) return new TableDataset(inputs, labels, { ...shared, table });

@@ -2,7 +2,7 @@ import { expectInteger, expectNumber, expectOptions, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { type Labels, labelData } from "../tensor/int_tensor.js";
 import { Generator, randperm, withGenerator } from "../tensor/random.js";
-import { type Dataset, indexRange, labelsOf } from "./dataset.js";
+import { type Dataset, indexRange, labelsOf, NO_LABEL } from "./dataset.js";
 import { type Selection, Subset } from "./subset.js";
 
 /** How much is held out: `fraction` or `count`, one of the two. */
@@ -21,7 +21,7 @@ export interface SplitOptions {
  * the current stream.
  *
  * The parts of the classes are rounded so that their sum is right (largest remainder), and each class leaves at least one
- * sample to each part; a class of one sample stays in `train`. Both parts keep the order of the data set.
+ * sample to each part; a class of one sample and samples without labels stay in `train`. Both parts keep the order of the data set.
  *
  * @throws DistilleryError `BAD_ARGUMENT`, also if no class has two samples or `count` is less than one of each.
  * @example
@@ -30,7 +30,7 @@ export interface SplitOptions {
  * ```
  */
 export function splitDataset(dataset: Dataset, options: SplitOptions): { train: Subset; heldOut: Subset } {
-  const parts = stratify(labelsOf(dataset), dataset.classes, options);
+  const parts = stratify(labelsOf(dataset), dataset.classes, options, dataset.unlabelled === true);
   return subsetsOf(dataset, parts, options);
 }
 
@@ -55,10 +55,11 @@ export function stratify(
   labels: Labels,
   classes: number,
   options: SplitOptions,
+  unlabelled = false,
 ): { train: Int32Array; heldOut: Int32Array } {
   expectOptions("split", options, ["fraction", "count", "seed"]);
   const data = labelData(labels);
-  const sizes = countClasses(data, expectInteger("classes", classes, 1, 2 ** 31 - 1));
+  const sizes = countClasses(data, expectInteger("classes", classes, 1, 2 ** 31 - 1), unlabelled);
   const rest = holdOut(sizes, options);
   const order = withGenerator(
     new Generator(options.seed === undefined ? 0 : options.seed),
@@ -77,10 +78,11 @@ export function stratify(
 }
 
 /** The number of samples of each class, in the order of the classes. */
-function countClasses(labels: Int32Array, classes: number): Map<number, number> {
+function countClasses(labels: Int32Array, classes: number, unlabelled: boolean): Map<number, number> {
   const sizes = new Map<number, number>();
   for (let i = 0; i < labels.length; i++) {
     const label = labels[i];
+    if (unlabelled && label === NO_LABEL) continue;
     if (label < 0 || label >= classes) {
       const text = `labels[${i}]: expected a class from 0 to ${classes - 1}, got ${label}`;
       throw new DistilleryError("LABEL_OUT_OF_RANGE", text);

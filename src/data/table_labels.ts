@@ -1,5 +1,6 @@
 import { show } from "../checks.js";
 import { badData } from "../files/index.js";
+import { NO_LABEL } from "./dataset.js";
 import { looksLikeRegression, regressionText } from "./many_classes.js";
 import { isMissing } from "./preprocessing/encode.js";
 import { parseNumber } from "./preprocessing/number_format.js";
@@ -16,15 +17,21 @@ export class TableLabels {
   constructor(
     private readonly file: string,
     private readonly header: TableHeader,
+    private readonly unlabelled = false,
   ) {
     this.#name = header.names[header.label];
   }
 
   add(text: string, line: number): void {
-    if (text === "") throw badData(this.file, `line ${line}: its label, ${show(this.#name)}, is empty`);
-    if (isMissing(text) && text !== "-") {
-      const problem = `its label, ${show(this.#name)}, is missing: ${show(text)}`;
-      throw badData(this.file, `line ${line}: ${problem}: leave the row out`);
+    const isNone = text === "" || (isMissing(text) && text !== "-");
+    if (isNone && this.unlabelled) {
+      this.#codes.push(NO_LABEL);
+      return;
+    }
+    if (isNone) {
+      const what = text === "" ? "empty" : `missing: ${show(text)}`;
+      const advice = "leave the row out, or take it without a label (--unlabelled)";
+      throw badData(this.file, `line ${line}: its label, ${show(this.#name)}, is ${what}: ${advice}`);
     }
     const known = this.#texts.get(text);
     if (known === undefined) this.#texts.set(text, { code: this.#texts.size, line });
@@ -66,13 +73,13 @@ export class TableLabels {
       if (index !== undefined) return index;
       throw badData(this.file, `line ${line}: the label ${show(text)} is not in the training file`);
     });
-    return Int32Array.from(this.#codes, (code) => classes[code]);
+    return Int32Array.from(this.#codes, (code) => (code === NO_LABEL ? NO_LABEL : classes[code]));
   }
 
   /** Whether the first row alone has its label, and every other label has several rows: so it may be a name. */
   get isFirstAlone(): boolean {
     const counts = new Array<number>(this.#texts.size).fill(0);
-    for (const code of this.#codes) counts[code]++;
+    for (const code of this.#codes) if (code !== NO_LABEL) counts[code]++;
     return counts.length > 2 && counts[0] === 1 && counts.every((count, code) => code === 0 || count > 1);
   }
 

@@ -145,10 +145,11 @@ export class TableReader {
     private readonly indices: ColumnIndices,
     readonly missing: TableOptions["missing"] = "error",
     private readonly training?: TableReader,
+    unlabelled = false,
   ) {
     const own = () => indices.columns.map((index) => new ReadColumn(header.names[index], file));
     this.columns = training?.columns ?? own();
-    this.labels = new TableLabels(file, header);
+    this.labels = new TableLabels(file, header, unlabelled);
   }
 
   /** The name and index of the label. */

@@ -14,6 +14,7 @@ import {
   expectIndices,
   expectRange,
   indexRange,
+  NO_LABEL,
   type TableLayout,
   type ValueLayout,
 } from "./dataset.js";
@@ -26,10 +27,12 @@ export interface DatasetOptions {
   classNames?: readonly string[];
   /** What logs call it. */
   name?: string;
+  /** Whether samples may have no label, which is then -1: a transfer set. Default false. */
+  unlabelled?: boolean;
 }
 
 /** The names of {@link DatasetOptions}. */
-export const DATASET_OPTIONS = ["classes", "classNames", "name"] as const;
+export const DATASET_OPTIONS = ["classes", "classNames", "name", "unlabelled"] as const;
 
 /** What data sets in memory have in common: labels, checks and batches. Subclasses hold and gather the values. */
 export abstract class InMemoryDataset implements Dataset {
@@ -39,19 +42,21 @@ export abstract class InMemoryDataset implements Dataset {
   readonly shape: readonly number[];
   readonly classes: number;
   readonly classNames?: readonly string[];
+  readonly unlabelled: boolean;
   readonly replayable = true;
-  /** [length]. */
+  /** [length]; -1: none. */
   readonly labels: IntTensor;
   #fingerprint: string | null = null;
 
   /** `size`: the number of samples; `shape`: that of one. */
   constructor(size: number, shape: readonly number[], labels: Labels, options: DatasetOptions & { name: string }) {
-    const { name, classNames, classes = expectClassNames(classNames)?.length } = options;
+    const { name, classNames, classes = expectClassNames(classNames)?.length, unlabelled = false } = options;
     const features = shape.reduce((product, length) => product * length, 1);
     this.length = expectInteger("samples", size, 1, 2 ** 31 - 1);
     this.features = expectInteger("features", features, 1, 2 ** 31 - 1);
     this.shape = shape;
-    ({ labels: this.labels, classes: this.classes } = checkLabels(labels, this.length, classes));
+    ({ labels: this.labels, classes: this.classes } = checkLabels(labels, this.length, classes, unlabelled));
+    this.unlabelled = unlabelled;
     if (classNames !== undefined) this.classNames = expectClassNames(classNames, this.classes);
     if (typeof name !== "string") throw new DistilleryError("BAD_ARGUMENT", `name: expected a text, got ${show(name)}`);
     this.name = name;
@@ -92,7 +97,8 @@ export abstract class InMemoryDataset implements Dataset {
 }
 
 /**
- * Samples in tensors: inputs [n, features], not copied, and labels [n]. `torch.utils.data.TensorDataset`.
+ * Samples in tensors: inputs [n, features], not copied, and labels [n]. `torch.utils.data.TensorDataset`. Samples without
+ * labels, for a transfer set: null for the labels, or with `unlabelled` -1 for a label.
  *
  * @throws DistilleryError `SHAPE_MISMATCH`, `LABEL_OUT_OF_RANGE`, and `NON_FINITE` with the row and column, counted
  * from 0.
@@ -106,12 +112,13 @@ export class TensorDataset extends InMemoryDataset {
   /** [length, features], outside of the tape. */
   readonly inputs: Tensor;
 
-  constructor(inputs: Tensor, labels: Labels, options: DatasetOptions = {}) {
+  constructor(inputs: Tensor, labels: Labels | null, options: DatasetOptions = {}) {
     expectTensor("inputs", inputs);
     expectShape("inputs", inputs.shape, [-1, -1]);
     expectOptions(new.target.name, options, DATASET_OPTIONS);
     const [size, features] = inputs.shape;
-    super(size, [features], labels, { ...options, name: options.name ?? "tensors" });
+    const { name = "tensors", unlabelled = labels === null } = options;
+    super(size, [features], labels ?? new Int32Array(size).fill(NO_LABEL), { ...options, name, unlabelled });
     expectFinite(inputs, this.features);
     this.inputs = detach(inputs);
   }

@@ -1,11 +1,12 @@
 import * as v from "valibot";
 import { expectNumber, expectOptions, expectShape, withDefaults } from "../checks.js";
 import { native } from "../native.js";
+import { indexSelect } from "../ops/index.js";
 import { defineEntry, described, fraction } from "../registry/index.js";
 import { allocate } from "../tensor/buffer_pool.js";
-import { type Labels, labelData } from "../tensor/int_tensor.js";
+import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
-import { type DistillationLoss, type LossContext, labelsFor } from "./loss.js";
+import { type DistillationLoss, type LossContext, labelledRows, someLabelsFor } from "./loss.js";
 import { lossOutput } from "./loss_output.js";
 
 /** The options of {@link crossEntropy}. */
@@ -49,6 +50,16 @@ export function crossEntropy(logits: Tensor, labels: Labels, options: CrossEntro
   return lossOutput(loss, logits, grad);
 }
 
+/** {@link crossEntropy} over the rows that have a label; 0 if none has. */
+export function labelledCrossEntropy(logits: Tensor, labels: Labels, labelSmoothing: number): Tensor {
+  const rows = labelledRows(labels);
+  if (rows === null) return crossEntropy(logits, labels, { labelSmoothing });
+  if (rows.length === 0) return logits.mul(0).sum();
+  const data = labelData(labels);
+  const own = new IntTensor(rows.map((row) => data[row]));
+  return crossEntropy(indexSelect(logits, 0, rows), own, { labelSmoothing });
+}
+
 /** Refuses a label smoothing that is no number from 0 to 1. */
 export function expectLabelSmoothing(value: unknown): void {
   expectNumber("labelSmoothing", value, (x) => x >= 0 && x <= 1, "a number from 0 to 1");
@@ -67,7 +78,7 @@ export function crossEntropyDistillationLoss(options: CrossEntropyOptions = {}):
     name,
     needsTeacher: false,
     compute: (batch) => ({
-      loss: crossEntropy(batch.student.logits, labelsFor(name, batch), { labelSmoothing }),
+      loss: labelledCrossEntropy(batch.student.logits, someLabelsFor(name, batch), labelSmoothing),
       metrics: {},
     }),
     config: () => ({ name, labelSmoothing }),

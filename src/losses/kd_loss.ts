@@ -6,8 +6,8 @@ import { allocate } from "../tensor/buffer_pool.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { type Annealed, annealed, expectAnnealed, inEpoch } from "./annealed.js";
-import { CROSS_ENTROPY_DEFAULTS, expectLabelSmoothing } from "./cross_entropy.js";
-import { type DistillationLoss, type LossContext, labelsFor } from "./loss.js";
+import { CROSS_ENTROPY_DEFAULTS, expectLabelSmoothing, labelledCrossEntropy } from "./cross_entropy.js";
+import { type DistillationLoss, type LossBatch, type LossContext, labelledRows, someLabelsFor } from "./loss.js";
 import { lossOutput } from "./loss_output.js";
 
 /** How soft the targets are, and how much they weigh against the true labels. */
@@ -91,6 +91,14 @@ export function kdLossParts(
   return { loss: lossOutput(total, studentLogits, grad), soft, hard };
 }
 
+/** The soft part alone, whatever labels there are. */
+function softLoss(student: Tensor, teacher: Tensor, labels: Labels | null, temperature: number): Tensor {
+  // The kernel checks labels, whose weight is 0 here.
+  const isWhole = labels !== null && labelledRows(labels) === null;
+  const any = isWhole ? labels : new IntTensor(new Int32Array(student.shape[0]));
+  return kdLoss(student, teacher, any, { temperature, alpha: 1 });
+}
+
 /** The options of {@link kdDistillationLoss}. */
 export interface KdDistillationLossOptions {
   /** T > 0, the same in all epochs or one that moves from the first one's to the last one's. Default 3.5. */
@@ -126,19 +134,25 @@ export function kdDistillationLoss(options: KdDistillationLossOptions = {}): Dis
       needsTeacher: true,
       compute(batch) {
         const { student, teacher, labels } = batch;
-        // The kernel checks labels, whose weight is 0 here.
-        const any = labels ?? new IntTensor(new Int32Array(student.logits.shape[0]));
-        const options = { temperature: inEpoch(temperature, batch), alpha: 1 };
-        return { loss: kdLoss(student.logits, teacher.logits, any, options), metrics: {} };
+        return { loss: softLoss(student.logits, teacher.logits, labels, inEpoch(temperature, batch)), metrics: {} };
       },
       config: () => ({ name, temperature }),
     };
   }
+  /** The labels' part is over the labelled rows alone. */
+  const partlyLabelled = (batch: LossBatch, labels: Labels | null) => {
+    const { student, teacher } = batch;
+    const soft = softLoss(student.logits, teacher.logits, labels, inEpoch(temperature, batch));
+    if (labels === null) return { loss: soft, metrics: { soft: soft.item(), hard: 0 } };
+    const hard = labelledCrossEntropy(student.logits, labels, labelSmoothing);
+    return { loss: soft.mul(alpha).add(hard.mul(1 - alpha)), metrics: { soft: soft.item(), hard: hard.item() } };
+  };
   return {
     name,
     needsTeacher: true,
     compute(batch) {
-      const labels = labelsFor(name, batch);
+      const labels = alpha === 1 ? batch.labels : someLabelsFor(name, batch);
+      if (labels === null || labelledRows(labels) !== null) return partlyLabelled(batch, labels);
       const options = { temperature: inEpoch(temperature, batch), alpha, labelSmoothing };
       const { loss, soft, hard } = kdLossParts(batch.student.logits, batch.teacher.logits, labels, options);
       return { loss, metrics: { soft, hard } };

@@ -1,8 +1,9 @@
 import { types } from "node:util";
 import { show } from "../checks.js";
+import { NO_LABEL } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
 import { Module } from "../nn/module.js";
-import type { Labels } from "../tensor/int_tensor.js";
+import { type Labels, labelData } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
 
 /** What a network gives for a batch. */
@@ -18,7 +19,7 @@ export interface LossBatch {
   readonly student: Outputs;
   /** Constants: no gradient flows to the teacher. A loss whose `needsTeacher` is false can't read them. */
   readonly teacher: Outputs;
-  /** [n]; null for samples without labels. */
+  /** [n], -1 for a sample without a label; null if the data have none at all. */
   readonly labels: Labels | null;
   /** The index of each sample in its data set. */
   readonly indices: Int32Array;
@@ -142,8 +143,25 @@ function showTensor(value: unknown): string {
   return value instanceof Tensor ? `a tensor of shape [${value.shape.join(", ")}]` : show(value);
 }
 
-/** The labels of a batch; `BAD_ARGUMENT` if the loss needs them and there are none. */
-export function labelsFor(loss: string, { labels }: LossBatch): Labels {
+/** The labels of a batch, of which some may be -1, no label; `BAD_ARGUMENT` if the data have none at all. */
+export function someLabelsFor(loss: string, { labels }: LossBatch): Labels {
   if (labels !== null) return labels;
-  throw new DistilleryError("BAD_ARGUMENT", `${loss}: expected labels, got ${show(labels)}`);
+  const text = "the data have no labels: leave this term out; kd needs none without alpha, or with alpha 1";
+  throw new DistilleryError("BAD_ARGUMENT", `${loss}: ${text}`);
+}
+
+/** The labels of a batch; `BAD_ARGUMENT` if a sample has none. */
+export function labelsFor(loss: string, batch: LossBatch): Labels {
+  const labels = someLabelsFor(loss, batch);
+  const rows = labelledRows(labels);
+  if (rows === null) return labels;
+  const { length } = labelData(labels);
+  const text = `needs a label for every sample, and ${length - rows.length} of a batch of ${length} have none`;
+  throw new DistilleryError("BAD_ARGUMENT", `${loss}: ${text}`);
+}
+
+/** The rows that have a label; null if all have one. */
+export function labelledRows(labels: Labels): Int32Array | null {
+  const data = labelData(labels);
+  return data.includes(NO_LABEL) ? Int32Array.from(data.keys()).filter((i) => data[i] !== NO_LABEL) : null;
 }

@@ -1,13 +1,15 @@
 import { types } from "node:util";
-import type { Dataset } from "../data/dataset.js";
+import { type Batch, type Dataset, labelsOf, NO_LABEL } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
 import { drawsRandomNumbers } from "../graph/index.js";
+import type { Metrics } from "../log/epoch_record.js";
 import type { DistillationLoss, Outputs } from "../losses/index.js";
 import { computeLoss } from "../losses/loss.js";
 import { Taps } from "../nn/taps.js";
 import { clipGradNorm } from "../optim/clip_grad_norm.js";
 import type { Teacher } from "../teachers/index.js";
 import { TeacherPrefetcher } from "../teachers/prefetcher.js";
+import type { Labels } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
 import { expectFinite } from "./arguments.js";
 import type { RunResult } from "./controls.js";
@@ -21,6 +23,7 @@ export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Tea
   const drawsOtherwise = (shape: readonly number[]) =>
     loss.drawsRandomNumbers === true || drawsRandomNumbers(model, shape);
   const batches = teacher && new TeacherPrefetcher(teacher, data, drawsOtherwise);
+  const labelling = new Labelling(data);
   const tapped = new Taps(model, loss.taps?.student ?? [], "student");
 
   for await (const step of trainer.steps()) {
@@ -29,7 +32,8 @@ export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Tea
     );
     const teacherOutputs = types.isPromise(outputs) ? await step.arrival(outputs) : outputs;
     step.run(() => {
-      const { inputs, labels, indices } = batch;
+      const { inputs, indices } = batch;
+      const labels = labelling.of(batch);
       const { value: logits, taps } = tapped.record(() => model.forward(inputs));
       if (teacher !== null) expectTaps(teacher, loss, teacherOutputs);
       const outputs = { student: { logits, taps }, teacher: teacherOutputs };
@@ -38,7 +42,7 @@ export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Tea
       expectFinite(`loss ${loss.name}`, result.loss.item());
       if (step.isFirstOfGroup) optimizer.zeroGrad();
       (step.groupSize === 1 ? result.loss : result.loss.mul(1 / step.groupSize)).backward();
-      step.report(result.loss.item(), result.metrics);
+      step.report(result.loss.item(), labelling.metrics(batch, result.metrics));
       if (!step.isLastOfGroup) return;
       step.gradNorm = 0;
       for (const parameters of clipGroups) {
@@ -68,6 +72,27 @@ function computed(loss: DistillationLoss, batch: Parameters<typeof computeLoss>[
     const [name, { logits }] = wrong;
     const text = `${name}: gives ${logits.shape.at(-1)} logits a sample, the data have ${classes} classes`;
     throw new DistilleryError(error.code, text, { cause: error });
+  }
+}
+
+/** What a loss gets of the labels of data that may lack some. */
+class Labelling {
+  readonly #mayLack: boolean;
+  readonly #lacksAll: boolean;
+
+  constructor(data: Dataset) {
+    this.#mayLack = data.unlabelled === true;
+    this.#lacksAll = this.#mayLack && labelsOf(data).every((label) => label === NO_LABEL);
+  }
+
+  of({ labels }: Batch): Labels | null {
+    return this.#lacksAll ? null : labels;
+  }
+
+  /** With how many samples of the batch have a label, if some may have none. */
+  metrics({ labels }: Batch, metrics: Metrics): Metrics {
+    if (!this.#mayLack) return metrics;
+    return { ...metrics, labelled: labels.data.reduce((count, label) => count + (label === NO_LABEL ? 0 : 1), 0) };
   }
 }
 

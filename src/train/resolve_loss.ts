@@ -1,4 +1,4 @@
-import { labelsOf, takeSlice } from "../data/dataset.js";
+import { labelsOf, NO_LABEL, takeSlice } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import { createLoss, type DistillationLoss, type LossSpec } from "../losses/index.js";
@@ -40,7 +40,7 @@ export async function resolveLoss(spec: LossSpec, use: LossUse): Promise<Distill
       const module = expectNetwork(use[network], network);
       return featuresPath(module, () => forwardOnce(module, data), network);
     },
-    labels: () => labelsOf(data),
+    labels: () => expectLabelled(labelsOf(data)),
   };
   // From a copy: a run sees the same batches, whatever its loss draws for its modules.
   const own = new Generator().copyFrom(generator);
@@ -81,4 +81,10 @@ function expectNetwork(network: unknown, argument: string): Module {
 function forwardOnce(network: Module, data: Dataset): Tensor {
   const { inputs } = takeSlice(data, 0, 1);
   return withGenerator(new Generator(), () => noGrad(() => withEvalMode(network, () => network.forward(inputs))));
+}
+
+function expectLabelled(labels: Int32Array): Int32Array {
+  const sample = labels.indexOf(NO_LABEL);
+  if (sample < 0) return labels;
+  throw new DistilleryError("BAD_ARGUMENT", `loss: reads the label of every sample, and sample ${sample} has none`);
 }

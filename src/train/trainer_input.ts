@@ -1,6 +1,6 @@
 import { fingerprint, type RunConfig } from "../checkpoint/index.js";
 import { expectInteger, expectShape } from "../checks.js";
-import type { Dataset } from "../data/dataset.js";
+import { type Dataset, labelsOf, NO_LABEL } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
 import type { DistillationLoss, LossSpec } from "../losses/index.js";
 import type { Module } from "../nn/module.js";
@@ -52,6 +52,10 @@ export function validateInput({ data, validation, options, controls }: TrainerIn
   if (typeof checkpointEvery === "object") expectInteger("checkpointEvery.steps", checkpointEvery.steps, 1);
   else if (checkpointEvery !== undefined) expectInteger("checkpointEvery", checkpointEvery, 1);
   if (keepCheckpoints !== undefined) expectInteger("keepCheckpoints", keepCheckpoints, 0);
+  if (validation?.unlabelled && labelsOf(validation).includes(NO_LABEL)) {
+    const sample = labelsOf(validation).indexOf(NO_LABEL);
+    throw new DistilleryError("BAD_ARGUMENT", `validation: sample ${sample} has no label, which accuracy needs`);
+  }
   if (validation !== null) {
     expectShape("validation", [validation.features, validation.classes], [data.features, data.classes]);
   } else if (options.patience !== null) {

@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import {
@@ -11,7 +11,7 @@ import {
   loadNetwork,
 } from "../../src/index.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
-import { bytes, distillery, refused, STUDENT, succeed, userFolder } from "./support.js";
+import { bytes, distillery, jsonLines, refused, STUDENT, succeed, userFolder } from "./support.js";
 
 const temporary = temporaryFolder();
 let cwd: string;
@@ -174,6 +174,18 @@ test("mutual learning: the guide's command, resumed and as a dry run", async () 
   expect(await succeed(["evaluate", "runs/mutual/student-1_best.safetensors", "--data", "flowers.csv"], cwd)).toMatch(
     /\d%/,
   );
+});
+
+test("without labels: the guide's command", async () => {
+  const [header, ...rows] = readFileSync(join(cwd, "flowers.csv"), "utf8").split("\n");
+  const partly = rows.map((row, i) => (i % 3 === 0 ? row.replace(/[^,]*$/, "") : row));
+  writeFileSync(join(cwd, "more.csv"), [header, ...partly].join("\n"));
+  const classes = ["--epochs", "20", "--teacher-network", "mlp(hidden=[64])", "--no-report", "--out", "runs/a"];
+  await succeed(["train-teacher", "--data", "flowers.csv", ...classes], cwd);
+  expect(await runSection("Without labels")).toMatch(/Test accuracy: student .*, teacher .*, agreement /);
+  const [record] = jsonLines(readFileSync(join(cwd, "runs", "partly", "metrics.jsonl"), "utf8"));
+  expect(record.labelled).toBeGreaterThan(0);
+  expect(configOf("runs", "partly").unlabelled).toBe(true);
 });
 
 test("self-distillation: the guide's command", async () => {

@@ -42,17 +42,17 @@ export const numpy: Format = {
   folder: "x_train.npy and y_train.npy",
   detect: ({ files }) => familyOf(arrayNames(files)) !== null,
 
-  async open(path, { stream }): Promise<RawData> {
+  async open(path, { stream, unlabelled }): Promise<RawData> {
     const isFolder = (await kindOf(path)) === "folder";
     const isArchive = !isFolder && extname(path).toLowerCase() === ".npz";
     if (isArchive && stream) {
       const text = `${path} is an archive, which can't be read in pieces: \`unzip\` makes .npy files of a .npz`;
       throw new DistilleryError("BAD_ARGUMENT", `stream: ${text}`);
     }
-    if (isArchive) return openArrays(await archiveArrays(path));
-    if (isFolder) return openArrays(folderArrays(path, await listFiles(path), stream));
+    if (isArchive) return openArrays(await archiveArrays(path), unlabelled);
+    if (isFolder) return openArrays(folderArrays(path, await listFiles(path), stream), unlabelled);
     const { arrays, family } = await familyOfFile(path, stream);
-    return openArrays(arrays, family);
+    return openArrays(arrays, unlabelled, family);
   },
 
   pair: {
@@ -172,9 +172,9 @@ function refuseSize(bytes: number): string | null {
 
 const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`;
 
-async function openArrays(arrays: Arrays, family = expectFamily(arrays)): Promise<RawData> {
+async function openArrays(arrays: Arrays, unlabelled = false, family = expectFamily(arrays)): Promise<RawData> {
   const [x, y, testX, testY] = family;
-  const train = await openPart(arrays, x, y);
+  const train = await openPart(arrays, x, y, unlabelled);
   const test = testX === undefined || testY === undefined ? null : await openPart(arrays, testX, testY);
   const classes = countClasses(train.labels, arrays.locationOf(y));
   const validation = validationFamily(family, arrays.names);
@@ -190,7 +190,7 @@ async function openArrays(arrays: Arrays, family = expectFamily(arrays)): Promis
   return { train, test, validation: valid, classes };
 }
 
-async function openPart(arrays: Arrays, x: string, y: string): Promise<RawPart> {
+async function openPart(arrays: Arrays, x: string, y: string, unlabelled = false): Promise<RawPart> {
   const missing = [x, y].find((array) => !arrays.names.has(array));
   if (missing !== undefined) throw badData(arrays.source, `${missing} is missing beside ${missing === x ? y : x}`);
   const { rows, isImage, isMatrix } = await arrays.rows(x);
@@ -200,7 +200,8 @@ async function openPart(arrays: Arrays, x: string, y: string): Promise<RawPart> 
     const shape = [rows.length, ...rows.shape].join(", ");
     throw badData(arrays.locationOf(x), `${text}; got bytes of shape [${shape}]`);
   }
-  return { rows, labels: toLabels(await arrays.read(y), rows.length, arrays.locationOf(y)), isImage, isMatrix };
+  const labels = toLabels(await arrays.read(y), rows.length, arrays.locationOf(y), unlabelled);
+  return { rows, labels, isImage, isMatrix };
 }
 
 /** The arrays that are the data; `BAD_DATA` with the names that were looked for. */

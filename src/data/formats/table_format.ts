@@ -69,7 +69,7 @@ async function openTable(
 ): Promise<RawData> {
   const training = await readTable(file, await openRecords(file, options.encoding), options, (cells, line) => {
     const header = readTableHeader(cells, line, file, options);
-    return new TableReader(file, header, indicesOf(header), options.missing);
+    return new TableReader(file, header, indicesOf(header), options.missing, undefined, options.unlabelled);
   });
   const { reader } = training;
   const tested =

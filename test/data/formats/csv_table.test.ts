@@ -229,7 +229,11 @@ describe("refused", () => {
     ["an empty cell", "a,label\n1,x\n,y\n", 'line 3, "a": is empty: missing (--missing) says what becomes of it'],
     ["an empty first cell", "a,label\n,x\n1,y\n", 'line 2, "a": is empty: missing (--missing) says what becomes of it'],
     ["an empty text", "a,label\nu,x\n ,y\n", 'line 3, "a": is empty: missing (--missing) says what becomes of it'],
-    ["a missing label", "a,label\n1,x\n2,\n", 'line 3: its label, "label", is empty'],
+    [
+      "a missing label",
+      "a,label\n1,x\n2,\n",
+      'line 3: its label, "label", is empty: leave the row out, or take it without a label (--unlabelled)',
+    ],
     [
       "a text among numbers",
       "a,label\n1,x\n2O,y\n",
@@ -382,7 +386,11 @@ describe("cells that are missing", () => {
 
   test.each([
     ["a,label\nNA,x\n-,y\n", { missing: "mean" as const }, '"a": all its cells are missing: leave the column out'],
-    ["a,label\n1,x\n2,NA\n", {}, 'line 3: its label, "label", is missing: "NA": leave the row out'],
+    [
+      "a,label\n1,x\n2,NA\n",
+      {},
+      'line 3: its label, "label", is missing: "NA": leave the row out, or take it without a label (--unlabelled)',
+    ],
     [
       `a,label\n${Array.from({ length: 20 }, (_, i) => `1,${i % 5}\n`).join("")}1,none\n`,
       {},
