@@ -214,6 +214,7 @@ export function addOptions(command: Command, { entries }: Fields, own: Readonly<
 const NEGATED: Readonly<Record<string, string | undefined>> = {
   ...Object.fromEntries(Object.entries(LOADING_FLAGS).map(([name, { negated }]) => [name, negated])),
   teacherCache: "run the teacher at each step",
+  teacherAnswers: "ask a function at each step, and keep nothing",
   shuffle: "the data's own order each epoch",
   report: "write no report.html",
 };

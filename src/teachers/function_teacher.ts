@@ -47,6 +47,8 @@ export interface FunctionTeacherOptions extends RetryOptions {
   version?: string;
 }
 
+/** The milliseconds between notes of how many answers there are. */
+const SAY_EVERY_MS = 10_000;
 const NAMES = ["batchSize", "concurrency", "answers", "version", "retries", "backoff"];
 
 /**
@@ -100,7 +102,7 @@ class FunctionTeacher implements Teacher {
     this.#answers = null;
     // Hidden outputs are too many to be kept.
     this.#isKept = this.options.answers !== false && taps.length === 0;
-    if (this.#isKept) expectNotAugmented(data, this.name, "answers: false asks at each step");
+    if (this.#isKept) expectNotAugmented(data, this.name, "answers: false (--no-teacher-answers) asks at each step");
     this.#data = data;
   }
 
@@ -121,9 +123,13 @@ class FunctionTeacher implements Teacher {
       const batches = Array.from({ length: Math.ceil(missing.length / batchSize) }, (_, i) =>
         missing.slice(i * batchSize, (i + 1) * batchSize),
       );
+      let said = performance.now();
       await inParallel(batches, concurrency, signal, async (indices) => {
         const { logits } = await this.#asked(data, takeBatch(data, indices));
         await answers.add(indices, logits.data);
+        if (performance.now() - said < SAY_EVERY_MS) return;
+        said = performance.now();
+        onNote?.(`teacher: ${answers.count} of ${data.length} answers`);
       });
       this.#answers = answers;
     } finally {

@@ -26,8 +26,11 @@ export const teacherSchema = v.strictObject({
   teacherRetries: v.optional(integer(0)),
   /** Of a function: the samples that it is asked about at once; default: 64. */
   teacherBatch: v.optional(integer(1)),
-  /** Of a function: the folder that answers are kept in; default: `teacher_answers` in the run's folder. */
-  teacherAnswers: v.optional(text("a folder")),
+  /**
+   * Of a function: the folder that answers are kept in; default: `teacher_answers` in the run's folder. False: it is asked at
+   * each step.
+   */
+  teacherAnswers: v.optional(v.union([v.literal(false), text("a folder")], expected("a folder, or false"))),
 });
 
 /** The options of {@link openTeacher}; those of another kind than the teacher's are refused. */

@@ -39,7 +39,7 @@ const CLASSES = "classes";
 export async function openStoredArrays(file: string): Promise<StoredArrays> {
   const extension = extname(file).toLowerCase();
   if (extension === ".npy") {
-    const { shape, read } = await openNpyFile(file);
+    const { shape, read } = await openNpyFile(file, true);
     return { arrays: new Map([["logits", { where: file, shape, read }]]) };
   }
   return extension === ".npz" ? openArchive(file) : openTensors(file);

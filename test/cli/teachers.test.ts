@@ -60,7 +60,23 @@ test("logits that do not fit the data are refused in one line, and nothing is wr
   expect(await refused(["logits", ...args.slice(1), "--out", "l.txt"], cwd, 2, "BAD_ARGUMENT")).toMatch(
     /^--out: expected a name that ends in \.npy, \.npz, \.safetensors, got "l\.txt"/,
   );
+  expect(await refused([...args, "--augment", "noise=0.1"], cwd, 2, "BAD_ARGUMENT")).toMatch(
+    /^--teacher: logits\.npy: the data are augmented at random/,
+  );
   expect(existsSync(join(cwd, "runs"))).toBe(false);
+  const asking = [
+    "distill",
+    "--data",
+    "flowers.csv",
+    "--teacher",
+    "teacher.mjs",
+    "--augment",
+    "noise=0.1",
+    "--epochs",
+    "1",
+  ];
+  expect(await refused(asking, cwd, 2, "BAD_ARGUMENT")).toMatch(/^--teacher: ask: the data are augmented at random/);
+  await succeed([...asking, "--no-teacher-answers", "--no-report"], cwd);
 });
 
 test("what a function answered survives kill -9: it is never asked twice", async () => {

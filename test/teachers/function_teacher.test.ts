@@ -161,7 +161,7 @@ describe("refused in one line with the index, and nothing is written", () => {
       "BAD_ARGUMENT",
     );
     expect(message).toMatch(
-      /augmented at random, .*: leave the augmentation out, or answers: false asks at each step$/,
+      /augmented at random, .*: leave the augmentation out, or answers: false \(--no-teacher-answers\) asks at each step$/,
     );
     const expected = await run(({ teacher }) => live(teacher), { data });
     expect(await run(() => functionTeacher(ask, { answers: false }), { data })).toEqual(expected);

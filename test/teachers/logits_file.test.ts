@@ -78,6 +78,16 @@ async function run(teacherOf: (setting: ReturnType<typeof own>) => unknown) {
 describe("logits from a file give the run of the network itself, bit for bit", () => {
   test.each<[string, (logits: Float32Array) => unknown]>([
     [".npy", (logits) => openTeacher(inNpy(logits))],
+    [
+      ".npy, column by column",
+      (logits) => {
+        const [rows, columns] = [logits.length / CLASSES, new Float32Array(logits.length)];
+        for (let i = 0; i < logits.length; i++) columns[(i % CLASSES) * rows + Math.floor(i / CLASSES)] = logits[i];
+        const bytes = Buffer.from(npy([rows, CLASSES], columns));
+        const text = bytes.toString("latin1").replace("'fortran_order': False", "'fortran_order': True ");
+        return openTeacher(write("fortran.npy", Buffer.from(text, "latin1")));
+      },
+    ],
     [".npy, read by index from the disk", (logits) => logitsFile(inNpy(logits), { memory: 0 })],
     [".npz, with the names of the classes", (logits) => openTeacher(inNpz(logits, ["0", "1", "2"]))],
     [".safetensors", (logits) => openTeacher(inSafetensors(logits))],

@@ -1,5 +1,5 @@
 import { show } from "../../checks.js";
-import { badData, openSliced, readHead, readSlice } from "../../files/index.js";
+import { badData, openSliced, readHead, readSlice, readWhole } from "../../files/index.js";
 import { fromFloat16 } from "../../tensor/float16.js";
 import { gatherStrided } from "../../tensor/gather_strided.js";
 
@@ -87,10 +87,15 @@ export interface NpyFile extends Pick<NpyArray, "type" | "shape"> {
 /** The longest head of a file that is looked at: a header with what precedes it. */
 const HEAD = 2 ** 14;
 
-/** Opens a `.npy` file in C order whose rows are read piece by piece. */
-export async function openNpyFile(path: string): Promise<NpyFile> {
+/** Opens a `.npy` file whose rows are read piece by piece; one in Fortran order, which has none, only if it `mayLoad` into memory. */
+export async function openNpyFile(path: string, mayLoad = false): Promise<NpyFile> {
   const file = await openSliced(path);
   const { type, isBigEndian, fortranOrder, shape, offset } = layoutOf(readHead(file, HEAD), path, file.size);
+  if (fortranOrder && mayLoad) {
+    const { data } = decodeNpy(await readWhole(path, "np.ascontiguousarray makes rows of it, which stay there"), path);
+    const width = data.length / shape[0];
+    return { type, shape, read: (start, end) => data.subarray(start * width, end * width) };
+  }
   if (fortranOrder) throw badData(path, "lies column by column: np.ascontiguousarray makes rows of it");
   const stride = shape.slice(1).reduce((product, length) => product * length, Number(type[1]));
   const read = (start: number, end: number) => {
