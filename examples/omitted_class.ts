@@ -18,7 +18,7 @@ import {
   trainTeacher,
 } from "distillery";
 
-const [source = "mnist", omitted = "3", epochs = "4", target = "0"] = process.argv.slice(2);
+const [source = "fashion-mnist", omitted = "3", epochs = "4", target = "0"] = process.argv.slice(2);
 const left = Number(omitted);
 
 manualSeed(0);

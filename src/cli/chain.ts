@@ -17,12 +17,9 @@ import { Networks, type Source, setUp } from "./setup.js";
 import { formatTable } from "./table.js";
 import { runTrainTeacher } from "./train_teacher.js";
 
-/** Options that say how the file of the first link's teacher is read. */
-const OF_FIRST_TEACHER: ReadonlySet<string> = new Set([
-  "teacherNetwork",
-  ...AVERAGE_OPTIONS,
-  ...Object.keys(teacherSchema.entries),
-]);
+/** Options and flags that say how the file of the first link's teacher is read. */
+const OF_FIRST_TEACHER = ["teacherNetwork", ...AVERAGE_OPTIONS, ...Object.keys(teacherSchema.entries)];
+const READING: readonly (keyof LoadFlags)[] = ["key", "stripPrefix", "allowNonFinite"];
 
 type DistillSettings = Settings<"distill">;
 
@@ -91,16 +88,19 @@ function runLink(
   before: string | null,
   flags: TrainingFlags & LoadFlags,
 ): Promise<RunSummary | null> {
-  const { chain: _, generations: __, ...common } = options;
+  const common = without(options, ["chain", "generations"]);
   if (!isDistilled) {
-    const { loss: ___, ...own } = only(SCHEMAS["train-teacher"].entries, common) as ConfigOf<"train-teacher">;
+    const own = without(only(SCHEMAS["train-teacher"].entries, common), ["loss"]);
     return runTrainTeacher(settingsFrom("train-teacher", { ...own, teacherNetwork: network, seed, out }), flags);
   }
   const link = { ...common, student: network, seed, out };
   if (before === null) return runDistill(settingsFrom("distill", link), flags);
-  const later = Object.fromEntries(Object.entries(link).filter(([option]) => !OF_FIRST_TEACHER.has(option)));
-  const { key: ____, stripPrefix: _____, allowNonFinite: ______, ...rest } = flags;
-  return runDistill(settingsFrom("distill", { ...later, teacher: before }), rest);
+  const later = { ...without(link, OF_FIRST_TEACHER), teacher: before };
+  return runDistill(settingsFrom("distill", later), without(flags, READING));
+}
+
+function without<T extends object>(options: T, names: readonly string[]): Partial<T> {
+  return Object.fromEntries(Object.entries(options).filter(([name]) => !names.includes(name))) as Partial<T>;
 }
 
 function only(entries: object, options: object): object {

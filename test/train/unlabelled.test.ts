@@ -22,6 +22,7 @@ import {
   withGenerator,
 } from "../../src/index.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { npy } from "../data/numpy_support.js";
 import { SAMPLES, setting, timeless } from "./support.js";
 
 const folder = temporaryFolder();
@@ -177,6 +178,31 @@ describe("files", () => {
     expect(labels(held)).not.toContain(-1);
     expect(held?.length).toBe(8);
     expect(train.classNames).toEqual(["no", "yes"]);
+  });
+
+  test("null in JSON lines, and -1 in NumPy's labels", async () => {
+    const lines = Array.from({ length: 40 }, (_, i) =>
+      JSON.stringify({ a: i % 5, label: i % 4 === 0 ? null : ["no", "yes"][i % 2] }),
+    );
+    writeFileSync(join(folder, "more.jsonl"), lines.join("\n"));
+    const json = await loadData(join(folder, "more.jsonl"), { unlabelled: true, testFraction: 0 });
+    expect([...(json.train.labels?.data ?? [])].slice(0, 5)).toEqual([-1, 1, 0, 1, -1]);
+    const values = Float32Array.from({ length: 40 }, (_, i) => i % 5);
+    writeFileSync(join(folder, "x.npy"), npy([40, 1], values));
+    writeFileSync(
+      join(folder, "y.npy"),
+      npy(
+        [40],
+        Int32Array.from({ length: 40 }, (_, i) => (i % 4) - 1),
+      ),
+    );
+    const arrays = await loadData(join(folder, "x.npy"), { unlabelled: true });
+    const labels = [...(arrays.train.labels?.data ?? []), ...(arrays.test?.labels?.data ?? [])];
+    expect(labels.filter((label) => label === -1)).toHaveLength(10);
+    expect(arrays.train.classes).toBe(3);
+    const { message } = await failure(loadData(join(folder, "x.npy")), "BAD_DATA");
+    expect(message).toContain("got -1");
+    expect(message).toContain("--unlabelled takes -1 as no label");
   });
 
   test("without the flag they are refused with the advice", async () => {
