@@ -112,11 +112,8 @@ function tryBundlers(folder, node) {
     const { stdout, stderr } = run("outside");
     expectMatch(`${bundle}, outside`, stdout + stderr, /^\[ 1\.54\d+, -0\.29\d+ \]$/m);
     const refused = run("inside");
-    expectMatch(
-      `${bundle}, inside`,
-      refused.stderr,
-      /DistilleryError: distillery was bundled into .*keep it an external/,
-    );
+    // By the path: the source line of a small bundle, which Node prints too, has none. Its classes have lost their names.
+    expectMatch(`${bundle}, inside`, refused.stderr, /distillery was bundled into \/.*keep it an external/);
   }
   console.log("  bundlers: esbuild, Rollup, Vite, webpack");
 }
