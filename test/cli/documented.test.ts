@@ -1,0 +1,109 @@
+import { copyFileSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { encodePng } from "../../src/report/png.js";
+import { temporaryFolder } from "../checkpoint/support.js";
+import { image } from "../data/image_support.js";
+import { idx } from "../data/support.js";
+import { commandsOf, documentation } from "./documented_commands.js";
+import { STUDENT, succeed, tree, userFolder } from "./support.js";
+
+const folder = temporaryFolder();
+const SIDE = 28;
+const before = process.env.DISTILLERY_DATA;
+let cwd: string;
+
+/** What a user has who types the commands: a table, a folder of modules, two images, and Fashion-MNIST, here a small one. */
+beforeAll(() => {
+  cwd = userFolder(folder);
+  const flowers = Array.from({ length: 120 }, (_, i) => `${(i % 3) + (i % 7) / 20},${2 - (i % 3)},${"rgb"[i % 3]}`);
+  writeFileSync(join(cwd, "flowers.csv"), ["width,height,label", ...flowers].join("\n"));
+  writeFileSync(join(cwd, "new.csv"), "width,height\n1.1,0.9\n0.1,2\n");
+  const examples = new URL("../../examples/", import.meta.url);
+  for (const file of readdirSync(examples).filter((name) => name.endsWith(".mjs"))) {
+    copyFileSync(new URL(file, examples), join(cwd, file));
+  }
+  writeFileSync(join(cwd, "shoe.png"), encodePng(Uint8Array.from(pixels(0)), SIDE, SIDE));
+  writeFileSync(join(cwd, "boot.jpg"), image("shades.jpg"));
+  const data = join(folder, "data", "fashion-mnist");
+  mkdirSync(data, { recursive: true });
+  for (const [part, samples] of Object.entries({ train: 200, t10k: 50 })) {
+    const labels = Array.from({ length: samples }, (_, i) => i % 10);
+    writeFileSync(join(data, `${part}-images-idx3-ubyte`), idx([samples, SIDE, SIDE], labels.flatMap(pixels)));
+    writeFileSync(join(data, `${part}-labels-idx1-ubyte`), idx([samples], labels));
+  }
+  process.env.DISTILLERY_DATA = join(folder, "data");
+});
+afterAll(() => {
+  if (before === undefined) delete process.env.DISTILLERY_DATA;
+  else process.env.DISTILLERY_DATA = before;
+});
+
+/** An image of a class, by a bright column. */
+function pixels(label: number): number[] {
+  return Array.from({ length: SIDE * SIDE }, (_, at) => (Math.floor((at % SIDE) / 2) === label ? 220 : 10 + (at % 5)));
+}
+
+/** Runs commands, each as it stands in the documentation; gives what the last one printed. */
+async function run(commands: readonly string[][]): Promise<string> {
+  expect(commands.length).toBeGreaterThan(0);
+  let last = "";
+  for (const command of commands) last = await succeed(command, cwd);
+  return last;
+}
+
+const README = commandsOf(documentation("README.md"));
+
+test("README: does distillation help", async () => {
+  const [compare] = README;
+  expect(await run(compare)).toMatch(/^accuracy, best epoch .*/m);
+  expect(tree(join(cwd, "runs", "compare"))).toEqual(expect.arrayContaining(["compare.json", "report.html"]));
+});
+
+test("README: a teacher, a student, its use", async () => {
+  const [, steps] = README;
+  expect(await run(steps)).toMatch(new RegExp(`^runs/distill/${STUDENT}\\.onnx: .* MB, opset `));
+  // For the last test.
+  for (const ending of ["pth", "safetensors"]) {
+    copyFileSync(join(cwd, `runs/teacher/teacher.${ending}`), join(cwd, `images.${ending}`));
+  }
+});
+
+test("README: losses and networks by name, and one's own", async () => {
+  const [, , own] = README;
+  await run([["train-teacher", "--data", "flowers.csv", "--epochs", "2", "--out", "runs/flowers"]]);
+  copyFileSync(join(cwd, "runs/flowers/teacher.safetensors"), join(cwd, "teacher.safetensors"));
+  // The folder of the commands above.
+  expect(own).toHaveLength(2);
+  const [first, second] = own.map((command) => [...command, "--overwrite", "--epochs", "3"]);
+  expect(await run([first, second])).toMatch(/^Test accuracy: student /m);
+});
+
+test("README has no other commands", () => expect(README).toHaveLength(3));
+
+test("the guide: losses, networks, optimizers by name, and modules of one's own", async () => {
+  const blocks = commandsOf(documentation("docs/guide.md", "Losses, networks, teachers, optimizers"));
+  expect(blocks).toHaveLength(2);
+  expect(await run(blocks.flat().map((command) => [...command, "--overwrite", "--epochs", "3"]))).toMatch(
+    /^Test accuracy: student /m,
+  );
+});
+
+test("the guide: compare and sweep", async () => {
+  const blocks = commandsOf(documentation("docs/guide.md", "Does distillation help?"));
+  expect(blocks.map(([command]) => command.slice(0, 3))).toEqual([
+    ["compare", "--data", "fashion-mnist"],
+    ["sweep", "--data", "fashion-mnist"],
+  ]);
+  expect(await run([[...blocks[1][0], "--epochs", "2"]])).toContain("temperature");
+});
+
+test("the guide: using a student", async () => {
+  const [commands] = commandsOf(documentation("docs/guide.md", "Using a student"));
+  for (const ending of ["pth", "safetensors"]) {
+    copyFileSync(join(cwd, `runs/flowers/teacher.${ending}`), join(cwd, `runs/distill/${STUDENT}_best.${ending}`));
+    copyFileSync(join(cwd, `images.${ending}`), join(cwd, `student.${ending}`));
+    copyFileSync(join(cwd, `images.${ending}`), join(cwd, `teacher.${ending}`));
+  }
+  expect(await run(commands)).toMatch(/^student\.onnx: /);
+});
