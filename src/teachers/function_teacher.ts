@@ -6,6 +6,7 @@ import { type Batch, type Dataset, takeBatch } from "../data/dataset.js";
 import { type RawSample, samplesOf } from "../data/samples.js";
 import { DistilleryError } from "../errors.js";
 import type { Outputs } from "../losses/loss.js";
+import { allocate } from "../tensor/buffer_pool.js";
 import { Tensor } from "../tensor/tensor.js";
 import { Answers } from "./answers.js";
 import { askPatiently, inParallel, type RetryOptions } from "./ask.js";
@@ -141,7 +142,7 @@ class FunctionTeacher implements Teacher {
     const [answers, data] = [this.#answers, this.#data];
     if (answers === null || data === null) return this.#answer(data, batch);
     const { indices } = batch;
-    const logits = new Float32Array(indices.length * data.classes);
+    const logits = allocate(indices.length * data.classes);
     for (let i = 0; i < indices.length; i++) {
       answers.read(indices[i], logits.subarray(i * data.classes, (i + 1) * data.classes));
     }

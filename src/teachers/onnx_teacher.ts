@@ -5,6 +5,7 @@ import { type Batch, takeSlice } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
 import { readWhole } from "../files/index.js";
 import type { Outputs } from "../losses/loss.js";
+import { allocate } from "../tensor/buffer_pool.js";
 import { Tensor } from "../tensor/tensor.js";
 import { expectClassOrder } from "./by_index.js";
 import type { TeacherInputs } from "./onnx_inputs.js";
@@ -121,7 +122,7 @@ class OnnxTeacher implements Teacher {
     const [kept, setting] = [this.#kept, this.#opened()];
     if (kept === null) return this.#running.shift() ?? this.evaluate(batch);
     const { classes } = setting.data;
-    const logits = new Float32Array(batch.indices.length * classes);
+    const logits = allocate(batch.indices.length * classes);
     for (const [i, index] of batch.indices.entries()) {
       logits.set(kept.subarray(index * classes, (index + 1) * classes), i * classes);
     }

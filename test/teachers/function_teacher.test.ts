@@ -124,6 +124,16 @@ test("it is asked again as often as the options say, and stops when the run is s
   );
 });
 
+test("answers of functions whose text does not tell them apart are kept in memory alone", async () => {
+  const given = own();
+  const out = newRun();
+  const ask = logitsOf.bind(null, given);
+  expect(await run(() => ask, { out })).toEqual(await run(({ teacher }) => live(teacher)));
+  expect(existsSync(join(out, "teacher_answers"))).toBe(false);
+  await run(() => functionTeacher(ask, { version: "1" }), { out, overwrite: true });
+  expect(readdirSync(join(out, "teacher_answers"))).toHaveLength(2);
+});
+
 describe("refused in one line with the index, and nothing is written", () => {
   test.each<[string, (batch: TeacherBatch) => Float32Array, string, RegExp]>([
     [
