@@ -248,7 +248,7 @@ const mutualSchema = v.strictObject({
   ...TRAINING_DATA,
   /** The networks that are trained, two or more. */
   student: v.optional(
-    v.pipe(list(named(MODELS), "a list of networks"), v.minLength(2, expected("two networks or more"))),
+    v.pipe(list(named(MODELS), "two networks or more"), v.minLength(2, expected("two networks or more"))),
     ["student", "student"],
   ),
   ...TRAINING,

@@ -227,6 +227,8 @@ test.each<[string, ConfigOf<"distill">, string]>([
 
 test("refused: one student of a mutual run", async () => {
   const one = async () => defineConfig("mutual", { data, student: ["student"] });
+  const flag = await refused(["mutual", "--data", data, "--student", "mlp([8])"], cwd, 2, "BAD_ARGUMENT");
+  expect(flag).toBe('--student: expected two networks or more, got "mlp([8])" (BAD_ARGUMENT)');
   expect((await failure(one(), "BAD_CONFIG")).message).toBe(
     "student: expected two networks or more, got a value of type Array",
   );

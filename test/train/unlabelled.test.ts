@@ -205,6 +205,12 @@ describe("files", () => {
     expect(message).toContain("--unlabelled takes -1 as no label");
   });
 
+  test("a table needs some labels, which name the classes", async () => {
+    writeFileSync(join(folder, "none.csv"), "a,b,label\n1,2,\n3,4,\n");
+    const { message } = await failure(loadData(join(folder, "none.csv"), { unlabelled: true }), "BAD_DATA");
+    expect(message).toMatch(/none\.csv: no row has a label: some rows need one/);
+  });
+
   test("without the flag they are refused with the advice", async () => {
     const { message } = await failure(loadData(file), "BAD_DATA");
     expect(message).toContain(

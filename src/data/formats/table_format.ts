@@ -79,6 +79,12 @@ async function openTable(
           testReader(test, reader, cells, line),
         );
   const classNames = reader.labels.classNames();
+  if (classNames.length === 0) {
+    throw badData(
+      file,
+      "no row has a label: some rows need one, which name the classes; programs take samples without any",
+    );
+  }
   if (classNames.length < 2) throw badData(file, `expected at least two classes, got ${showList(classNames)} alone`);
   const part = async ({ rows, reader: table }: ReadTable): Promise<RawPart> => {
     return { rows, labels: table.labels.classes(classNames), table, sha256: await hashOf(table.file) };
