@@ -55,7 +55,8 @@ export async function runChain(settings: DistillSettings, flags: TrainingFlags &
   const lock = lockFolder(config.out);
   const printer = new Printer(flags);
   try {
-    if (!flags.resume) for (const { out } of links) new CheckpointFiles(out, config.keepCheckpoints).remove();
+    // Else each link's folder is checked when it is opened. What is replaced must not be resumed later, if this call is interrupted.
+    if (flags.overwrite) for (const { out } of links) new CheckpointFiles(out, config.keepCheckpoints).remove();
     const summaries: RunSummary[] = [];
     for (const link of links) {
       const { name, network, isDistilled, seed } = link;

@@ -15,7 +15,7 @@ import {
   readSeeds,
   withExperimentDirectory,
 } from "./experiment.js";
-import { methodsOf, type NamedLoss, nameLosses } from "./methods.js";
+import { BASELINE, methodsOf, type NamedLoss, nameLoss, nameLosses } from "./methods.js";
 import { SEEDS } from "./options.js";
 import { runExperiment } from "./pool.js";
 import {
@@ -80,7 +80,7 @@ export async function compare(options: CompareInput): Promise<CompareResult> {
 }
 
 function lossesOf({ loss, options, controls }: Experiment, given: readonly LossSpec[] | undefined): NamedLoss[] {
-  if (given === undefined) return nameLosses([loss]);
+  if (given === undefined) return [nameLoss(loss)];
   const refuse = (text: string) => {
     throw new DistilleryError("BAD_ARGUMENT", text);
   };
@@ -93,9 +93,9 @@ function lossesOf({ loss, options, controls }: Experiment, given: readonly LossS
   return nameLosses(given);
 }
 
-/** The students of a seed. They differ in one thing: what they are trained with. */
+/** The students of a seed, the baseline first. They differ in one thing: what they are trained with. */
 function studentsOf(seed: number, { options, loss }: Experiment, losses: readonly NamedLoss[]): Trial[] {
-  const baseline: Trial = { name: `seed-${seed}/baseline`, kind: "baseline", seed, options, loss };
+  const baseline: Trial = { name: `seed-${seed}/${BASELINE}`, kind: "baseline", seed, options, loss };
   return [
     baseline,
     ...losses.map(({ spec, folder }): Trial => {
@@ -117,11 +117,14 @@ async function comparison(experiment: Experiment, { seeds, losses, trials, confi
   await expectUnchanged(teacher);
   const student = withGenerator(new Generator(0), task.student);
   const evaluator = new TestEvaluator(test, teacher.module, student, controls.signal);
-  const inFolder = (folder: string) => outcomes.filter((_, i) => trials[i].name.endsWith(`/${folder}`));
-  const baseline = await aggregate(inFolder("baseline"), evaluator);
+  const ofASeed = losses.length + 1;
   const figures: StudentFigures[] = [];
-  for (const { folder } of losses) figures.push(await aggregate(inFolder(folder), evaluator));
-  const [distilled] = figures;
+  for (let at = 0; at < ofASeed; at++) {
+    const ofOne = outcomes.filter((_, i) => i % ofASeed === at);
+    figures.push(await aggregate(ofOne, evaluator));
+  }
+  const [baseline, ...ofLosses] = figures;
+  const [distilled] = ofLosses;
   const difference = (weights: "best" | "last") =>
     pairedDifference(distilled[weights].accuracy.values, baseline[weights].accuracy.values);
   return {
@@ -140,7 +143,7 @@ async function comparison(experiment: Experiment, { seeds, losses, trials, confi
     baseline,
     distilled,
     difference: { best: difference("best"), last: difference("last") },
-    methods: methodsOf(losses, figures, baseline),
+    methods: methodsOf(losses, ofLosses, baseline),
     config: { ...config, teacherHash: fingerprint(teacher.module.stateDict()) },
   };
 }

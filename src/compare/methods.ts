@@ -1,8 +1,9 @@
+import { createHash } from "node:crypto";
 import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import type { LossSpec } from "../losses/index.js";
 import { isDistillationLoss } from "../losses/loss.js";
-import { formatExpression, isModulePath, parseExpression } from "../registry/index.js";
+import { formatExpression } from "../registry/index.js";
 import type { CorrectedDifference, Method, StudentFigures } from "./results.js";
 import { holm, type PairedDifference, pairedDifference } from "./statistics.js";
 
@@ -13,20 +14,32 @@ export interface NamedLoss {
   folder: string;
 }
 
-/** The losses of a comparison by name; one alone has the folder `distilled`. */
-export function nameLosses(losses: readonly (LossSpec | null)[]): NamedLoss[] {
+/** The folder of the only student that is distilled, below a seed's. */
+export const DISTILLED = "distilled";
+/** The folder of the student that learns from the labels alone. */
+export const BASELINE = "baseline";
+
+/** The losses of a comparison by name. A folder follows from the loss alone: with `resume` losses come and change places. */
+export function nameLosses(losses: readonly LossSpec[]): NamedLoss[] {
   const named = losses.map((spec) => ({ spec, label: labelOf(spec) }));
   const again = named.find(({ label }, i) => named.findIndex((other) => other.label === label) < i);
   if (again !== undefined) {
     throw new DistilleryError("BAD_ARGUMENT", `losses: expected each once, got ${show(again.label)} again`);
   }
-  const seen = new Map<string, number>();
+  const seen = new Map([[BASELINE, 1]]);
   return named.map(({ spec, label }) => {
-    const folder = losses.length === 1 ? "distilled" : folderOf(spec);
-    const count = (seen.get(folder) ?? 0) + 1;
-    seen.set(folder, count);
+    const folder = folderOf(label);
+    // Names that differ in case are one on some file systems.
+    const key = folder.toLowerCase();
+    const count = (seen.get(key) ?? 0) + 1;
+    seen.set(key, count);
     return { spec, label, folder: count === 1 ? folder : `${folder}-${count}` };
   });
+}
+
+/** The only loss of a comparison. */
+export function nameLoss(spec: LossSpec | null): NamedLoss {
+  return { spec, label: labelOf(spec), folder: DISTILLED };
 }
 
 function labelOf(spec: LossSpec | null): string {
@@ -35,13 +48,15 @@ function labelOf(spec: LossSpec | null): string {
   return isDistillationLoss(spec) ? spec.name : formatExpression(spec);
 }
 
-function folderOf(spec: LossSpec | null): string {
-  const names =
-    spec === null || typeof spec === "function" || isDistillationLoss(spec)
-      ? [labelOf(spec)]
-      : parseExpression(spec).map(({ name }) => (isModulePath(name) ? (name.split(/[\\/]/).at(-1) as string) : name));
-  return names.join("+").replaceAll(/[^\w.+-]/g, "-");
+/** `kd(temperature=2) + rkd` is `kd-temperature=2+rkd`. */
+function folderOf(label: string): string {
+  const text = label.replaceAll(/[\s"')[\]{}]/g, "").replaceAll(/[^\w.+=,-]/g, "-");
+  const name = text.replace(/^[.-]+/, "").replace(/\.+$/, "") || "loss";
+  if (name.length <= MAX_LENGTH) return name;
+  return `${name.slice(0, MAX_LENGTH)}-${createHash("sha256").update(label).digest("hex").slice(0, 8)}`;
 }
+
+const MAX_LENGTH = 100;
 
 /** Every loss against the baseline and against the first one, each family of comparisons corrected for itself. */
 export function methodsOf(

@@ -94,12 +94,15 @@ export class Trainer {
       ...{ model, modules, optimizer, average, progress },
       ...{ generator: stream.generator, teacher: teacher?.state?.() ?? {}, order: null, best: null },
     };
-    const { files, checkpoint } = await RunFiles.open(controls, () =>
-      configOf(input, { optimizer, schedule, totalSteps: scheduler.totalSteps, modules: hashes }),
-    );
-    let letGo = () => {};
+    // Before the folder is opened, which clears it.
+    const letGo = claim(parameters);
+    let files: RunFiles | null = null;
     try {
-      letGo = claim(parameters);
+      const opened = await RunFiles.open(controls, () =>
+        configOf(input, { optimizer, schedule, totalSteps: scheduler.totalSteps, modules: hashes }),
+      );
+      files = opened.files;
+      const { checkpoint } = opened;
       let epoch: EpochBatches | null = null;
       if (checkpoint !== null) {
         epoch = loadStateDict(state, checkpoint, { file: checkpoint.file, loader, epochs: options.epochs });
@@ -113,7 +116,7 @@ export class Trainer {
       return trainer;
     } catch (error) {
       letGo();
-      await files.close();
+      await files?.close();
       throw error;
     }
   }

@@ -130,6 +130,18 @@ describe("a chain and generations", () => {
     const { code, stderr } = await distillery(other, cwd);
     expect(code).toBe(1);
     expect(stderr).toMatch(/^distillery: chain.link-3: can't resume .* student was .*\[4\].*, is .*\[5\]/m);
+
+    // Nor does a call without --overwrite replace it.
+    const kept = () =>
+      ["link-1", "link-2", "link-3"].map((link) => bytes(cwd, "chain", link, "checkpoint.safetensors"));
+    const checkpoints = kept();
+    const longer = other.slice(0, -1).map((text) => (text === "3" ? "4" : text));
+    const replaced = await distillery(longer, cwd);
+    expect(replaced.code).toBe(1);
+    expect(replaced.stderr).toMatch(
+      /^distillery: chain.link-1: a run with other options is there: epochs was 3, is 4/m,
+    );
+    expect(kept()).toEqual(checkpoints);
   });
 
   test("generations from a teacher: the first is distilled from it", async () => {

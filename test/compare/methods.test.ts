@@ -1,8 +1,9 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { nameLosses } from "../../src/compare/methods.js";
 import { holm } from "../../src/compare/statistics.js";
-import { type CompareInput, type CompareResult, compare, methodsSummary } from "../../src/index.js";
+import { type CompareInput, type CompareResult, compare, type LossBatch, methodsSummary } from "../../src/index.js";
 import { splitExpressions } from "../../src/registry/index.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { compareInput } from "./support.js";
@@ -18,7 +19,7 @@ test("several losses stand side by side, against one baseline and the first", as
   const result = await compare(compareInput(out, { losses }));
   const { methods, baseline, distilled, difference } = result;
   expect(methods.map(({ loss }) => loss)).toEqual(losses);
-  for (const folder of ["baseline", "kd", "cross-entropy+dkd", "kd+rkd", "kd+rkd-2"]) {
+  for (const folder of ["baseline", "kd", "cross-entropy+dkd-warmup=2", "kd+rkd", "kd-temperature=2+rkd"]) {
     expect(existsSync(join(out, "seed-2", folder, "metrics.jsonl"))).toBe(true);
   }
   const [first] = methods;
@@ -61,6 +62,50 @@ test.each<[Partial<CompareInput>, string]>([
   const error = await failure(compare(compareInput(newRun(), { seeds: 1, ...more })), "BAD_ARGUMENT");
   expect(error.message).toContain(message);
 });
+
+test("a loss named as the baseline has figures of its own", async () => {
+  const out = newRun();
+  const losses = ["kd", functionNamed("baseline"), functionNamed("..")];
+  const alone = await compare(compareInput(newRun(), { seeds: 2, epochs: 1, loss: losses[1] }));
+  const { methods, baseline } = await compare(compareInput(out, { seeds: 2, epochs: 1, losses }));
+  expect(methods[1].best.accuracy.values).toEqual(alone.distilled.best.accuracy.values);
+  expect(baseline.best.accuracy.values).toEqual(alone.baseline.best.accuracy.values);
+  for (const folder of ["baseline", "baseline-2", "loss"]) {
+    expect(existsSync(join(out, "seed-1", folder, "metrics.jsonl"))).toBe(true);
+  }
+});
+
+test("losses that come, go and change places keep their runs", async () => {
+  const out = newRun();
+  const trained = async (losses: string[]) => {
+    const stepped = new Map<string, number>();
+    const onProgress: CompareInput["onProgress"] = ({ trial }) =>
+      void stepped.set(trial, (stepped.get(trial) ?? 0) + 1);
+    await compare(compareInput(out, { seeds: 1, epochs: 1, losses, resume: true, onProgress }));
+    return [...stepped].flatMap(([trial, steps]) => (steps > 1 ? [trial] : []));
+  };
+  const [one, two] = ["kd(temperature=2)", "kd(temperature=8)"];
+  expect(await trained([one])).toContain("seed-0/kd-temperature=2");
+  expect(await trained([one, two])).toEqual(["seed-0/kd-temperature=8"]);
+  expect(await trained([two, one])).toEqual([]);
+});
+
+test("folders of losses are names on every file system", () => {
+  const losses = ["./a/own.mjs", "kd(temperature=[4, 1])", `${"kd + ".repeat(60)}rkd`];
+  const folders = nameLosses([...losses, functionNamed("KD"), functionNamed("kd")]).map(({ folder }) => folder);
+  expect(folders).toEqual([
+    "a-own.mjs",
+    "kd-temperature=4,1",
+    expect.stringMatching(/^.{100}-[\da-f]{8}$/),
+    "KD",
+    "kd-2",
+  ]);
+});
+
+function functionNamed(name: string) {
+  const loss = ({ student }: LossBatch) => student.logits.mul(student.logits).mean();
+  return Object.defineProperty(loss, "name", { value: name });
+}
 
 test("a list in text is split at commas outside of brackets and quotes", () => {
   expect(splitExpressions('kd, dkd(alpha=1, beta=8),kd(temperature=[4, 1]) + "./a, b.mjs"')).toEqual([

@@ -1,4 +1,4 @@
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { DistilleryError, type EpochRecord, type Tensor, trainTeacher } from "../../src/index.js";
@@ -156,15 +156,22 @@ describe("a run inside of another", () => {
     expect({ ...end, history: [] }).toEqual({ ...(await start({ epochs: 1, loss: plain }).end), history: [] });
   });
 
-  test("of the same student: refused", async () => {
+  test("of the same student: refused, and its folder stays as it was", async () => {
+    const out = join(temporary, "earlier");
+    const options = { epochs: 1, batchSize: 16, out, report: false };
+    const { student: model, data: ofEarlier } = setting();
+    await trainTeacher({ ...options, model, data: ofEarlier });
+    const contents = () => readdirSync(out).map((name) => readFileSync(join(out, name), "hex"));
+    const before = contents();
     const run = start({
       epochs: 2,
       onEpoch: async () => {
         const { student, data } = run.setting;
-        await trainTeacher({ model: student, data, epochs: 1, batchSize: 16 });
+        await trainTeacher({ ...options, model: student, data, overwrite: true });
       },
     });
     const { message } = await failure(run.done, "BAD_ARGUMENT");
+    expect(contents()).toEqual(before);
     expect(message).toBe(
       "the network is being trained by another run: wait for its end, or train a network of its own",
     );
