@@ -1,4 +1,3 @@
-import { homedir } from "node:os";
 import * as v from "valibot";
 import { show } from "../checks.js";
 import { MOST_SEEDS, SEEDS, SWEEP_DEFAULTS } from "../compare/options.js";
@@ -9,6 +8,7 @@ import { MODELS } from "../models/index.js";
 import { OPTIMIZERS, SCHEDULES } from "../optim/index.js";
 import type { Schedule } from "../optim/schedules.js";
 import {
+  atHome,
   boolean,
   type Expression,
   expected,
@@ -19,27 +19,15 @@ import {
   list,
   nonNegative,
   oneOf,
+  path,
   positive,
   type Registry,
+  text,
 } from "../registry/index.js";
 import { teacherSchema } from "../teachers/index.js";
 import { MAX_THREADS } from "../threads.js";
 import { MUTUAL_LOSS } from "../train/mutual.js";
 import { distillationSchema, trainingSchema } from "../train/options.js";
-
-function text(what: string) {
-  const message = expected(what);
-  return v.pipe(
-    v.string(message),
-    v.nonEmpty(message),
-    v.check((value) => !value.includes("\0"), message),
-  );
-}
-
-/** A path: `~` is the home folder, also where no shell sees it. */
-const atHome = <T>(given: T) =>
-  typeof given === "string" && /^~(?=\/|$)/.test(given) ? homedir() + given.slice(1) : given;
-const path = (what: string) => v.pipe(text(what), v.transform(atHome));
 
 /** A file or folder, or whether the default one is used. */
 const pathOrFlag = (what: string) =>

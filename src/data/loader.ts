@@ -49,13 +49,18 @@ export class DataLoader implements Iterable<Batch> {
 
   constructor(dataset: Dataset, options: DataLoaderOptions = {}) {
     expectOptions("DataLoader", options, ["batchSize", "shuffle", "dropLast", "order"]);
-    const { batchSize = 64, shuffle = false, dropLast = false } = options;
+    const {
+      batchSize = 64,
+      shuffle = false,
+      dropLast = false,
+      order = shuffle ? "torch-dataloader" : "randperm",
+    } = options;
     this.dataset = expectDataset(dataset);
     if (dataset.chunk !== undefined) expectInteger("dataset.chunk", dataset.chunk, 1);
     this.batchSize = expectInteger("batchSize", batchSize, 1);
     this.shuffle = expectBoolean("shuffle", shuffle);
     this.dropLast = expectBoolean("dropLast", dropLast);
-    this.order = expectOneOf("order", options.order ?? (shuffle ? "torch-dataloader" : "randperm"), ORDERS);
+    this.order = expectOneOf("order", order, ORDERS);
     const batches = dataset.length / batchSize;
     this.length = dropLast ? Math.floor(batches) : Math.ceil(batches);
     if (this.length === 0) {

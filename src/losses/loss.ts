@@ -86,6 +86,20 @@ export interface LossContext {
   labels(): Int32Array;
 }
 
+/** A loss with some of its fields replaced; the others are its own, also those of its class. */
+export function changedLoss(loss: DistillationLoss, changes: Partial<DistillationLoss>): DistillationLoss {
+  const { name, taps, modules, needsTeacher, drawsRandomNumbers } = loss;
+  return {
+    ...{ name, needsTeacher },
+    ...(taps && { taps }),
+    ...(modules && { modules }),
+    ...(drawsRandomNumbers !== undefined && { drawsRandomNumbers }),
+    compute: (batch) => loss.compute(batch),
+    config: () => loss.config(),
+    ...changes,
+  };
+}
+
 /** Whether a value is meant as a {@link DistillationLoss}, and not as an expression. */
 export function isDistillationLoss(value: unknown): value is DistillationLoss {
   return typeof value === "object" && value !== null && ("compute" in value || "needsTeacher" in value);

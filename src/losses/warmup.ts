@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import { described, type Entry, integer } from "../registry/index.js";
-import type { DistillationLoss, LossContext } from "./loss.js";
+import { changedLoss, type DistillationLoss, type LossContext } from "./loss.js";
 
 /** A loss entry that takes `warmup`, a number of epochs, beside its own options. */
 export function withWarmup<E extends v.ObjectEntries>(
@@ -21,13 +21,12 @@ export function withWarmup<E extends v.ObjectEntries>(
  */
 function warmedUp(loss: DistillationLoss, warmup: number | undefined): DistillationLoss {
   if (warmup === undefined) return loss;
-  return {
-    ...loss,
+  return changedLoss(loss, {
     compute(batch) {
       const { loss: value, metrics } = loss.compute(batch);
       const factor = Math.min(batch.epoch / warmup, 1);
       return { loss: factor === 1 ? value : value.mul(factor), metrics };
     },
     config: () => ({ loss: loss.config(), warmup }),
-  };
+  });
 }

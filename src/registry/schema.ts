@@ -1,3 +1,4 @@
+import { homedir } from "node:os";
 import * as v from "valibot";
 import { show } from "../checks.js";
 
@@ -6,6 +7,22 @@ export const expected =
   (what: string) =>
   ({ input }: { input: unknown }): string =>
     `expected ${what}, got ${show(input)}`;
+
+/** A text that is not empty. */
+export function text(what: string) {
+  const message = expected(what);
+  return v.pipe(
+    v.string(message),
+    v.nonEmpty(message),
+    v.check((value) => !value.includes("\0"), message),
+  );
+}
+
+/** A path as it is, but that `~` is the home folder, also where no shell sees it. */
+export const atHome = <T>(given: T) =>
+  typeof given === "string" && /^~(?=\/|$)/.test(given) ? homedir() + given.slice(1) : given;
+/** A path, `~` expanded. */
+export const path = (what: string) => v.pipe(text(what), v.transform(atHome));
 
 /** A whole number from `min` to `max`. */
 export function integer(min: number, max = Number.MAX_SAFE_INTEGER) {

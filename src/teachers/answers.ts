@@ -29,6 +29,7 @@ export class Answers {
   #count = 0;
   #written: Promise<void> = Promise.resolve();
   #lock: { release(): void } | null = null;
+  #isClosed = false;
 
   private constructor(
     private readonly of: AnswersOf,
@@ -73,9 +74,10 @@ export class Answers {
     out.set(this.#values.subarray(index * classes, (index + 1) * classes));
   }
 
-  /** Keeps the logits [n, classes] of samples; resolves when they are on the disk. */
+  /** Keeps the logits [n, classes] of samples; resolves when they are on the disk. After `close` they come too late and are dropped. */
   async add(indices: Int32Array, logits: Float32Array): Promise<void> {
     const { classes } = this.of;
+    if (this.#isClosed) return;
     if (this.folder !== null) {
       // One after the other: each record is whole before the next one.
       this.#written = this.#written.then(() => this.#append(this.#records(indices, logits)));
@@ -88,8 +90,11 @@ export class Answers {
     }
   }
 
-  /** Lets another process have the file. */
-  close(): void {
+  /** Lets others have the file, once what came so far is in it. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    // Its failure has ended the call that added it.
+    await this.#written.catch(() => {});
     this.#lock?.release();
     this.#lock = null;
   }

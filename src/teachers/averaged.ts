@@ -46,6 +46,8 @@ export function averaged(
   );
 }
 
+type Evaluating = Teacher & Required<Pick<Teacher, "evaluate">>;
+
 function averageOf(members: readonly Teacher[], averaging: Averaging): Teacher {
   const name = `averaged(${members.map((member) => member.name).join(", ")})`;
   const combine = (outputs: readonly Outputs[]): Outputs => ({
@@ -82,10 +84,10 @@ function averageOf(members: readonly Teacher[], averaging: Averaging): Teacher {
     outputs: (batch) => collect(members.map((member) => member.outputs(batch))),
     // Asked when the run is set up: some know only then what they can evaluate.
     get evaluate() {
-      const all = members.flatMap(({ evaluate }) => evaluate ?? []);
-      return all.length < members.length
+      const given = members.filter((member): member is Evaluating => member.evaluate !== undefined);
+      return given.length < members.length
         ? undefined
-        : (batch: Batch) => collect(all.map((evaluate) => evaluate(batch)));
+        : (batch: Batch) => collect(given.map((member) => member.evaluate(batch)));
     },
     isFixed: members.every(({ isFixed }) => isFixed !== false),
     ...(prefetching.length > 0 && {

@@ -128,13 +128,13 @@ class FunctionTeacher implements Teacher {
       await inParallel(batches, concurrency, signal, async (indices) => {
         const { logits } = await this.#asked(data, takeBatch(data, indices));
         await answers.add(indices, logits.data);
-        if (performance.now() - said < SAY_EVERY_MS) return;
+        if (signal.aborted || performance.now() - said < SAY_EVERY_MS) return;
         said = performance.now();
         onNote?.(`teacher: ${answers.count} of ${data.length} answers`);
       });
       this.#answers = answers;
     } finally {
-      answers.close();
+      await answers.close();
     }
   }
 

@@ -2,10 +2,9 @@ import * as v from "valibot";
 import { expectOptions } from "../checks.js";
 import { sides } from "../data/load_options.js";
 import { DistilleryError } from "../errors.js";
-import { expected, integer, issuesOf, list, positive, range } from "../registry/index.js";
+import { expected, integer, issuesOf, list, path, positive, range, text } from "../registry/index.js";
 
 const number = () => range(-Number.MAX_VALUE, Number.MAX_VALUE, "a finite number");
-const text = (what: string) => v.pipe(v.string(expected(what)), v.nonEmpty(expected(what)));
 
 /** What is said of a teacher that was trained elsewhere: the only place that has these options and their defaults. */
 export const teacherSchema = v.strictObject({
@@ -30,7 +29,7 @@ export const teacherSchema = v.strictObject({
    * Of a function: the folder that answers are kept in; default: `teacher_answers` in the run's folder. False: it is asked at
    * each step.
    */
-  teacherAnswers: v.optional(v.union([v.literal(false), text("a folder")], expected("a folder, or false"))),
+  teacherAnswers: v.optional(v.union([v.literal(false), path("a folder")], expected("a folder, or false"))),
 });
 
 /** The options of {@link openTeacher}; those of another kind than the teacher's are refused. */

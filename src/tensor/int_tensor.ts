@@ -98,7 +98,7 @@ export class LongTensor {
 
   /** The values as PyTorch prints them, large tensors shortened, with shape and type. */
   toString(): string {
-    return printTensor(this, Array.from(this.data, Number));
+    return printTensor(this, this.data);
   }
 
   [Symbol.for("nodejs.util.inspect.custom")](): string {

@@ -1,3 +1,5 @@
+import { types } from "node:util";
+
 /** Values beyond this number are shown as the first and last few of each axis. PyTorch's `threshold` and `edgeitems`. */
 const MOST = 1000;
 const EDGE = 3;
@@ -14,14 +16,24 @@ interface Printable {
  * A tensor as text, with the values as PyTorch prints them (four digits, large ones shortened), its shape and type. Without
  * values, `what` stands in their place.
  */
-export function printTensor(tensor: Printable, data: ArrayLike<number> | null, what = "..."): string {
+export function printTensor(tensor: Printable, data: ArrayLike<number> | BigInt64Array | null, what = "..."): string {
   const { dtype, shape, requiresGrad } = tensor;
   const traits = [`shape=[${shape.join(", ")}]`, `dtype=${dtype}`, ...(requiresGrad ? ["requiresGrad=true"] : [])];
-  const values = data === null ? what : printValues(data, shape, dtype === "float32");
+  const values = data === null ? what : valuesOf(data, shape);
   return `tensor(${values}, ${traits.join(", ")})`;
 }
 
-function printValues(data: ArrayLike<number>, shape: readonly number[], isFloat: boolean): string {
+function valuesOf(data: ArrayLike<number> | BigInt64Array, shape: readonly number[]): string {
+  if (types.isFloat32Array(data)) return printValues(data, shape, floatFormat);
+  const format = () => String;
+  return types.isBigInt64Array(data) ? printValues(data, shape, format) : printValues(data, shape, format);
+}
+
+function printValues<T>(
+  data: ArrayLike<T>,
+  shape: readonly number[],
+  formatOf: (shown: readonly T[]) => (value: T) => string,
+): string {
   const isLong = data.length > MOST;
   /** The places along an axis; -1 for those left out. */
   const placesOf = (length: number): number[] => {
@@ -33,7 +45,7 @@ function printValues(data: ArrayLike<number>, shape: readonly number[], isFloat:
     ];
   };
   const shown = shownValues(data, shape, placesOf);
-  const format = isFloat ? floatFormat(shown) : String;
+  const format = formatOf(shown);
   const width = shown.reduce((widest, value) => Math.max(widest, format(value).length), 0);
   const lines = (axis: number, start: number): string => {
     if (axis === shape.length) return format(data[start]).padStart(width);
@@ -50,11 +62,7 @@ function printValues(data: ArrayLike<number>, shape: readonly number[], isFloat:
   return lines(0, 0);
 }
 
-function shownValues(
-  data: ArrayLike<number>,
-  shape: readonly number[],
-  placesOf: (length: number) => number[],
-): number[] {
+function shownValues<T>(data: ArrayLike<T>, shape: readonly number[], placesOf: (length: number) => number[]): T[] {
   let starts = [0];
   for (const length of shape) {
     const places = placesOf(length).filter((at) => at >= 0);

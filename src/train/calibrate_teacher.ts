@@ -1,7 +1,7 @@
 import { expectShape } from "../checks.js";
 import { type Dataset, labelsOf, takeSlice } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
-import type { DistillationLoss } from "../losses/index.js";
+import { changedLoss, type DistillationLoss } from "../losses/loss.js";
 import type { Teacher } from "../teachers/index.js";
 import { noGrad } from "../tensor/autograd.js";
 import { Generator, withGenerator } from "../tensor/random.js";
@@ -85,9 +85,8 @@ function likelihood(logits: Float64Array, labels: Int32Array, classes: number, b
 
 /** A loss that reads the teacher's logits divided by a temperature. */
 export function calibrated(loss: DistillationLoss, temperature: number): DistillationLoss {
-  return {
-    ...loss,
+  return changedLoss(loss, {
     compute: ({ teacher, ...batch }) =>
-      loss.compute({ ...batch, teacher: { ...teacher, logits: teacher.logits.div(temperature) } }),
-  };
+      loss.compute({ ...batch, teacher: { taps: teacher.taps, logits: teacher.logits.div(temperature) } }),
+  });
 }

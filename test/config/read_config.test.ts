@@ -123,4 +123,6 @@ test("~ is the home folder, where it stands for one", () => {
     ...{ data: join(homedir(), "a.csv"), out: homedir(), csv: join(homedir(), "x", "m.csv") },
     ...{ logFile: "~other/log", tensorboard: "a/~" },
   });
+  const teacher = { data: "rows", teacher: "./t.mjs", teacherAnswers: "~/answers" };
+  expect(defineConfig("distill", teacher)).toMatchObject({ teacherAnswers: join(homedir(), "answers") });
 });

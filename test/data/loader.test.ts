@@ -192,6 +192,11 @@ describe("refused", () => {
     ],
     [
       "BAD_ARGUMENT",
+      () => loaderOf({ order: null as never }),
+      'order: expected "torch-dataloader" or "randperm", got null',
+    ],
+    [
+      "BAD_ARGUMENT",
       () => loaderOf({ order: true as never }),
       'order: expected "torch-dataloader" or "randperm", got true',
     ],

@@ -214,3 +214,21 @@ test("networks that were trained with the classes in other orders are averaged b
   const got = logitsOf(averaged([first, second]), plain).data;
   for (const [i, z] of got.entries()) expect(z).toBeCloseTo(expected[i], 6);
 });
+
+test("of objects of a class the methods are called as methods", async () => {
+  class OfNetwork implements Teacher {
+    readonly name = "own";
+    constructor(private readonly network: Module) {}
+    fingerprint() {
+      return null;
+    }
+    outputs({ inputs }: Batch) {
+      return { logits: noGrad(() => this.network.forward(inputs)), taps: {} };
+    }
+    evaluate(batch: Batch) {
+      return this.outputs(batch);
+    }
+  }
+  const { history } = await run(({ teacher, second }) => averaged([new OfNetwork(teacher), new OfNetwork(second)]));
+  expect(history[0]).toHaveProperty("agreement");
+});

@@ -134,6 +134,30 @@ test("answers of functions whose text does not tell them apart are kept in memor
   expect(readdirSync(join(out, "teacher_answers"))).toHaveLength(2);
 });
 
+test("an answer that comes after the run was stopped does not keep the folder from the next run", async () => {
+  const given = own();
+  const out = newRun();
+  const stop = new AbortController();
+  let answer = () => {};
+  const slow = async (batch: TeacherBatch) => {
+    if (batch.indices[0] > 0) return logitsOf(given, batch);
+    stop.abort();
+    await new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    return logitsOf(given, batch);
+  };
+  const options: FunctionTeacherOptions = { batchSize: 8, concurrency: 2, version: "1" };
+  await failure(
+    run(() => functionTeacher(slow, options), { out, signal: stop.signal }),
+    "ABORTED",
+  );
+  answer();
+  await setTimeout(50);
+  const next = (batch: TeacherBatch) => logitsOf(given, batch);
+  expect(await run(() => functionTeacher(next, options), { out })).toEqual(await run(({ teacher }) => live(teacher)));
+});
+
 describe("refused in one line with the index, and nothing is written", () => {
   test.each<[string, (batch: TeacherBatch) => Float32Array, string, RegExp]>([
     [

@@ -50,6 +50,10 @@ test.each<[tensor: { toString(): string }, text: string]>([
     "tensor([[  1, -20],\n        [  3,   4]], shape=[2, 2], dtype=int32)",
   ],
   [new LongTensor(BigInt64Array.of(7n), []), "tensor(7, shape=[], dtype=int64)"],
+  [
+    new LongTensor(BigInt64Array.of(2n ** 53n + 1n, -1n)),
+    "tensor([9007199254740993,               -1], shape=[2], dtype=int64)",
+  ],
   [new Parameter(Float32Array.of(0.5)), "tensor([0.5000], shape=[1], dtype=float32, requiresGrad=true)"],
 ])("a tensor prints its values, shape and type %#", (value, text) => {
   expect(inspect(value)).toBe(text);

@@ -2,7 +2,17 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { fingerprint } from "../../src/checkpoint/fingerprint.js";
-import { Generator, live, noGrad, randn, splitDataset, TensorDataset, withGenerator } from "../../src/index.js";
+import {
+  type DistillationLoss,
+  Generator,
+  type LossBatch,
+  live,
+  noGrad,
+  randn,
+  splitDataset,
+  TensorDataset,
+  withGenerator,
+} from "../../src/index.js";
 import { fitTemperature } from "../../src/train/calibrate_teacher.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { BATCH, type Options, SIZES, setting, start } from "./support.js";
@@ -86,6 +96,23 @@ describe("a calibrated teacher", () => {
     await by.done;
     expect(fingerprint(by.setting.student.stateDict())).toBe(student);
     expect((await start(options).end).student).not.toBe(student);
+  });
+
+  test("takes a loss that is an object of a class", async () => {
+    class Squares implements DistillationLoss {
+      readonly name = "squares";
+      readonly needsTeacher = true;
+      compute({ student, teacher }: LossBatch) {
+        const difference = student.logits.add(teacher.logits.mul(-1));
+        return { loss: difference.mul(difference).mean(), metrics: {} };
+      }
+      config() {
+        return { name: this.name };
+      }
+    }
+    const out = join(folder, "class");
+    await start({ ...options, calibrateTeacher: true, loss: new Squares(), out }).done;
+    expect(JSON.parse(readFileSync(join(out, "config.json"), "utf8")).loss).toEqual({ name: "squares" });
   });
 
   test("needs a validation set, and a teacher that answers for it", async () => {
