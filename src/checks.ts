@@ -1,24 +1,28 @@
 import { closestMatch } from "leven";
 import { DistilleryError } from "./errors.js";
 
+/** `BAD_ARGUMENT`: what an argument is expected to be, and what came. */
+export function badArgument(name: string, expected: string, got: unknown): DistilleryError {
+  return new DistilleryError("BAD_ARGUMENT", `${name}: expected ${expected}, got ${show(got)}`);
+}
+
 /** A whole number of [min, max]; otherwise `BAD_ARGUMENT` that names the argument. */
 export function expectInteger(name: string, value: unknown, min: number, max = Number.MAX_SAFE_INTEGER): number {
   if (typeof value === "number" && Number.isInteger(value) && value >= min && value <= max) return value;
   const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
-  throw new DistilleryError("BAD_ARGUMENT", `${name}: expected a whole number ${range}, got ${show(value)}`);
+  throw badArgument(name, `a whole number ${range}`, value);
 }
 
 /** A finite number for which `ok` holds; otherwise `BAD_ARGUMENT` that names the argument and `expected`. */
 export function expectNumber(name: string, value: unknown, ok: (x: number) => boolean, expected: string): number {
   if (typeof value === "number" && Number.isFinite(value) && ok(value)) return value;
-  throw new DistilleryError("BAD_ARGUMENT", `${name}: expected ${expected}, got ${show(value)}`);
+  throw badArgument(name, expected, value);
 }
 
 /** Refuses what is neither true nor false. */
 export function expectFlags(flags: Record<string, unknown>): void {
   for (const [name, value] of Object.entries(flags)) {
-    if (typeof value === "boolean") continue;
-    throw new DistilleryError("BAD_ARGUMENT", `${name}: expected true or false, got ${show(value)}`);
+    if (typeof value !== "boolean") throw badArgument(name, "true or false", value);
   }
 }
 
@@ -41,14 +45,12 @@ export function expectShape(name: string, got: readonly number[], expected: read
 /** A list; otherwise `BAD_ARGUMENT` that names the argument. */
 export function expectList<T>(name: string, value: readonly T[]): readonly T[] {
   if (Array.isArray(value)) return value;
-  throw new DistilleryError("BAD_ARGUMENT", `${name}: expected a list of whole numbers, got ${show(value)}`);
+  throw badArgument(name, "a list of whole numbers", value);
 }
 
 /** A list of whole, non-negative lengths. */
 export function expectDimensions(name: string, shape: unknown): readonly number[] {
-  if (!Array.isArray(shape)) {
-    throw new DistilleryError("BAD_ARGUMENT", `${name}: expected a list of lengths, got ${show(shape)}`);
-  }
+  if (!Array.isArray(shape)) throw badArgument(name, "a list of lengths", shape);
   // In the path of each step: the name of a length is put together for the message alone.
   for (let i = 0; i < shape.length; i++) {
     const length = shape[i];
@@ -107,7 +109,7 @@ export function expectOptions(what: string, options: object, names: readonly str
 /** An object of options; otherwise `BAD_ARGUMENT` that names what takes them. */
 export function expectObject(what: string, options: unknown): void {
   if (typeof options === "object" && options !== null) return;
-  throw new DistilleryError("BAD_ARGUMENT", `${what}: expected options by their names, got ${show(options)}`);
+  throw badArgument(what, "options by their names", options);
 }
 
 /** `, did you mean NAME?` with the nearest of the names, or nothing if none is near. */

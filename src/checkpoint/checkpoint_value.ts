@@ -1,6 +1,5 @@
 import { types } from "node:util";
-import { show } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { badArgument } from "../checks.js";
 import { IntTensor, LongTensor } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
 import type { AnyTensor } from "./stored_types.js";
@@ -70,17 +69,18 @@ export function checkValue(root: unknown, name: string): number {
   let [objects, bytes] = [0, 0];
   const visit = (value: unknown, path: string, depth: number): void => {
     objects += isTensor(value) ? OBJECTS_A_TENSOR : 2;
-    if (objects > MAX_OBJECTS) throw bad(path, `at most ${MAX_OBJECTS / 2} values in one checkpoint`, value);
-    if (depth > MAX_DEPTH) throw bad(path, `at most ${MAX_DEPTH} levels, and no cycle`, value);
+    if (objects > MAX_OBJECTS) throw badArgument(path, `at most ${MAX_OBJECTS / 2} values in one checkpoint`, value);
+    if (depth > MAX_DEPTH) throw badArgument(path, `at most ${MAX_DEPTH} levels, and no cycle`, value);
     if (isTensor(value)) {
       bytes += value.data.byteLength;
     } else if (Array.isArray(value)) {
-      if (Object.isFrozen(value) && value.length > MAX_TUPLE) throw bad(path, `a tuple of at most ${MAX_TUPLE}`, value);
+      if (Object.isFrozen(value) && value.length > MAX_TUPLE)
+        throw badArgument(path, `a tuple of at most ${MAX_TUPLE}`, value);
       // Not forEach, which skips the holes of a sparse array.
       for (let i = 0; i < value.length; i++) visit(value[i], `${path}[${i}]`, depth + 1);
     } else if (typeof value === "object" && value !== null) {
       const entries = entriesOf(value);
-      if (entries === null) throw bad(path, "a tensor, a plain object, a Map, an array or a scalar", value);
+      if (entries === null) throw badArgument(path, "a tensor, a plain object, a Map, an array or a scalar", value);
       for (const [key, item] of entries) visit(item, `${path}.${checkKey(key, path)}`, depth + 1);
     } else {
       checkScalar(value, path);
@@ -92,22 +92,19 @@ export function checkValue(root: unknown, name: string): number {
 
 function checkKey(key: unknown, path: string): string {
   if (typeof key === "string") checkText(path, key);
-  else if (!Number.isSafeInteger(key)) throw bad(path, "keys that are texts or whole numbers", key);
+  else if (!Number.isSafeInteger(key)) throw badArgument(path, "keys that are texts or whole numbers", key);
   return String(key);
 }
 
 function checkScalar(value: unknown, path: string): void {
   if (value === null || typeof value === "boolean" || typeof value === "number") return;
   if (typeof value === "string") checkText(path, value);
-  else if (typeof value !== "bigint") throw bad(path, "a tensor, a plain object, a Map, an array or a scalar", value);
-  else if (BigInt.asIntN(64, value) !== value) throw bad(path, "a whole number of 64 bits", value);
+  else if (typeof value !== "bigint")
+    throw badArgument(path, "a tensor, a plain object, a Map, an array or a scalar", value);
+  else if (BigInt.asIntN(64, value) !== value) throw badArgument(path, "a whole number of 64 bits", value);
 }
 
 /** Half of a surrogate pair would be written as another character, and two keys could become one. */
 export function checkText(name: string, text: string): void {
-  if (Buffer.from(text).toString() !== text) throw bad(name, "text that can be written in UTF-8", text);
-}
-
-export function bad(name: string, expected: string, got: unknown): DistilleryError {
-  return new DistilleryError("BAD_ARGUMENT", `${name}: expected ${expected}, got ${show(got)}`);
+  if (Buffer.from(text).toString() !== text) throw badArgument(name, "text that can be written in UTF-8", text);
 }

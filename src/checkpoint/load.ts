@@ -12,11 +12,13 @@ import { decodePth, openPth } from "./pth.js";
 import { readStored } from "./safetensors.js";
 import type { AnyTensor, StoredDtype, StoredTensor } from "./stored_types.js";
 
+/** The options of {@link loadCheckpoint}. */
 export interface LoadCheckpointOptions {
   /** Whether tensors may hold NaN or infinities; default false. */
   allowNonFinite?: boolean;
 }
 
+/** The options of {@link load}. */
 export interface LoadOptions extends LoadCheckpointOptions {
   /** In a checkpoint dictionary, the key of its state dict: `model`, or keys joined by points; empty for the tensors at the top. */
   key?: string;

@@ -1,4 +1,5 @@
 import { basename } from "node:path";
+import { shellQuoted } from "../shell_quoted.js";
 import { quote, SAFE, saveAgain } from "./bad_checkpoint.js";
 
 /** How PyTorch's format before 1.6 begins: the pickle of a number. */
@@ -22,7 +23,7 @@ const KINDS: readonly Kind[] = [
   [
     begins("version https://git-lfs"),
     (file) =>
-      `a pointer of Git LFS, not the weights: git lfs pull --include=${shell(basename(file))} fetches them, in its folder`,
+      `a pointer of Git LFS, not the weights: git lfs pull --include=${shellQuoted(basename(file))} fetches them, in its folder`,
   ],
   [beginsAsMarkup("<!doctype html", "<html", "<head", "<body"), () => `an HTML page, not weights${DOWNLOAD}`],
   [beginsAsMarkup("<?xml"), () => `an XML text, not weights${DOWNLOAD}`],
@@ -44,7 +45,7 @@ const KINDS: readonly Kind[] = [
       "a bare pickle, as pickle.dump writes it, which is not read: in Python, import pickle, torch; " +
       `torch.save(pickle.load(open(${python(file)}, "rb")), "weights.pth") mends it (it runs the file's code: only if you trust it)`,
   ],
-  [begins("\x1f\x8b"), (file) => `compressed by gzip: gunzip ${shell(file)} unpacks it`],
+  [begins("\x1f\x8b"), (file) => `compressed by gzip: gunzip ${shellQuoted(file)} unpacks it`],
   [begins("BZh", "\xfd7zXZ", "\x28\xb5\x2f\xfd", "7z\xbc\xaf", "Rar!"), () => "a compressed archive: unpack it first"],
   [begins("GGUF"), () => "a GGUF file of llama.cpp, whose quantized weights are not read"],
 ];
@@ -79,7 +80,7 @@ export function otherArchive(paths: readonly string[], file: string): string {
     return `a .npz file, arrays of NumPy: in Python, import numpy, torch; z = numpy.load(${python(file)}); ${line} converts it`;
   }
   const inner = paths.find((path) => /\.(pth?|ckpt|bin|safetensors)$/.test(path));
-  if (inner !== undefined) return `a zip archive around ${quote(inner)}: unzip ${shell(file)} unpacks it`;
+  if (inner !== undefined) return `a zip archive around ${quote(inner)}: unzip ${shellQuoted(file)} unpacks it`;
   return "a zip archive, but not one of PyTorch: it has no data.pkl";
 }
 
@@ -95,8 +96,4 @@ function keras(file: string): string {
 
 function python(text: string): string {
   return JSON.stringify(text);
-}
-
-function shell(text: string): string {
-  return /^[\w./=,:@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }

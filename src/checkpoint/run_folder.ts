@@ -4,7 +4,9 @@ import { DistilleryError } from "../errors.js";
 import { ioError, makeFolder } from "../files/index.js";
 import { native } from "../native.js";
 
+/** The file of a run's options and of all else that determines its numbers. */
 export const CONFIG = "config.json";
+/** The file of a run's metrics, a line an epoch. */
 export const METRICS = "metrics.jsonl";
 const LOCK = "run.lock";
 

@@ -1,9 +1,9 @@
 import { extname } from "node:path";
-import { expectOptions } from "../checks.js";
+import { badArgument, expectOptions } from "../checks.js";
 import { MAX_FILE_BYTES, writeWhole } from "../files/index.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { quote } from "./bad_checkpoint.js";
-import { bad, type CheckpointValue, checkText, checkValue, isRecord, isTensor } from "./checkpoint_value.js";
+import { type CheckpointValue, checkText, checkValue, isRecord, isTensor } from "./checkpoint_value.js";
 import { encodePth } from "./pth.js";
 import { encodeSafetensors, METADATA_KEY } from "./safetensors.js";
 
@@ -36,10 +36,11 @@ export async function save(state: StateDict, file: string, options: SaveOptions 
     const metadata = checkMetadata(options.metadata ?? {});
     await writeWhole(file, encodeSafetensors(state, metadata));
   } else if (extension === ".pth") {
-    if (options.metadata) throw bad("metadata", "none for a .pth file (.safetensors keeps it)", options.metadata);
+    if (options.metadata)
+      throw badArgument("metadata", "none for a .pth file (.safetensors keeps it)", options.metadata);
     await writeWhole(file, encodePth(state, { ordered: true }));
   } else {
-    throw bad("file", "a name that ends in .pth or .safetensors", file);
+    throw badArgument("file", "a name that ends in .pth or .safetensors", file);
   }
 }
 
@@ -58,40 +59,42 @@ export async function save(state: StateDict, file: string, options: SaveOptions 
  */
 export async function saveCheckpoint(value: CheckpointValue, file: string): Promise<void> {
   checkFile(file);
-  if (extname(file).toLowerCase() !== ".pth") throw bad("file", "a name that ends in .pth", file);
+  if (extname(file).toLowerCase() !== ".pth") throw badArgument("file", "a name that ends in .pth", file);
   checkSize("value", value, checkValue(value, "value"));
   await writeWhole(file, encodePth(value, { ordered: false }));
 }
 
 function checkFile(file: unknown): void {
-  if (typeof file !== "string" || file.includes("\0")) throw bad("file", "the name of a file", file);
+  if (typeof file !== "string" || file.includes("\0")) throw badArgument("file", "the name of a file", file);
 }
 
 function checkState(state: StateDict): void {
   if (typeof (state as { stateDict?: unknown } | null)?.stateDict === "function") {
-    throw bad("state", "a state dict: pass model.stateDict()", state);
+    throw badArgument("state", "a state dict: pass model.stateDict()", state);
   }
-  if (!isRecord(state)) throw bad("state", "a state dict, tensors by their keys", state);
+  if (!isRecord(state)) throw badArgument("state", "a state dict, tensors by their keys", state);
   const entries = Object.entries(state);
   let bytes = 0;
   for (const [key, value] of entries) {
-    if (!isTensor(value)) throw bad(`state[${quote(key)}]`, "a tensor", value);
-    if (key === METADATA_KEY) throw bad("state", `no key ${METADATA_KEY}, which .safetensors keeps for itself`, state);
+    if (!isTensor(value)) throw badArgument(`state[${quote(key)}]`, "a tensor", value);
+    if (key === METADATA_KEY)
+      throw badArgument("state", `no key ${METADATA_KEY}, which .safetensors keeps for itself`, state);
     checkText(`state[${quote(key)}]`, key);
     bytes += value.data.byteLength + 2 * key.length + 512;
   }
-  if (entries.length > MAX_TENSORS) throw bad("state", `at most ${MAX_TENSORS} tensors`, entries.length);
+  if (entries.length > MAX_TENSORS) throw badArgument("state", `at most ${MAX_TENSORS} tensors`, entries.length);
   checkSize("state", state, bytes);
 }
 
 function checkSize(name: string, value: unknown, bytes: number): void {
-  if (bytes > MAX_FILE_BYTES) throw bad(name, `at most ${MAX_FILE_BYTES} bytes in one file, not ${bytes}`, value);
+  if (bytes > MAX_FILE_BYTES)
+    throw badArgument(name, `at most ${MAX_FILE_BYTES} bytes in one file, not ${bytes}`, value);
 }
 
 function checkMetadata(metadata: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  if (!isRecord(metadata)) throw bad("metadata", "texts by their keys", metadata);
+  if (!isRecord(metadata)) throw badArgument("metadata", "texts by their keys", metadata);
   for (const [key, value] of Object.entries(metadata)) {
-    if (typeof value !== "string") throw bad(`metadata[${quote(key)}]`, "a text", value);
+    if (typeof value !== "string") throw badArgument(`metadata[${quote(key)}]`, "a text", value);
     checkText(`metadata[${quote(key)}]`, key + value);
   }
   return metadata;

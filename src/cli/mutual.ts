@@ -8,7 +8,7 @@ import { dryRun } from "./dry_run.js";
 import { interruptible } from "./error_boundary.js";
 import { addOptions, addRunning, givenFlags, type TrainingFlags } from "./flags.js";
 import { percent, RunPrinter } from "./printer.js";
-import { reportOf } from "./run_summary.js";
+import { writeReportOf } from "./run_summary.js";
 import type { Settings } from "./settings.js";
 import { controlsOf, expectBatches, Networks, setUp } from "./setup.js";
 import { formatTable } from "./table.js";
@@ -78,7 +78,7 @@ export async function runMutual({ config, userOptions }: Settings<"mutual">, fla
     ]);
     const kept = files.filter((file) => file.endsWith(".safetensors")).slice(-students.length);
     const report = config.report
-      ? await reportOf({ network: model, result: { history, best }, source, out }, null)
+      ? await writeReportOf({ network: model, result: { history, best }, source, out }, null)
       : null;
     const lines = ["", table, "", `Students saved to ${kept.join(", ")}`];
     if (best !== null) lines.push(`Best epoch, of all together: ${best.epoch} of ${history.length}`);

@@ -1,5 +1,6 @@
 import { overlapOf } from "../models/trained_on.js";
 import type { Module } from "../nn/module.js";
+import { shellQuoted } from "../shell_quoted.js";
 import { evaluateRun, type RunEvaluation } from "../train/evaluate_run.js";
 import type { BestWeights, Evaluation, RunResult } from "../train/index.js";
 import { type Printer, percent } from "./printer.js";
@@ -48,7 +49,7 @@ export async function summarizeRun(printer: Printer, run: FinishedRun): Promise<
   if (bestEvaluation && !isLast) lines.push(`Test accuracy, best epoch: ${figures(role, bestEvaluation)}`);
   let report: string | null = null;
   try {
-    if (run.report) report = await reportOf(run, onTest);
+    if (run.report) report = await writeReportOf(run, onTest);
     if (report !== null) lines.push(`Report: ${report}`);
   } finally {
     const summary = best && {
@@ -88,7 +89,7 @@ function figures(role: string, { accuracy, teacherAccuracy, agreement }: Evaluat
 }
 
 /** Writes the report of a run into its folder; gives its file. */
-export async function reportOf(
+export async function writeReportOf(
   run: Pick<FinishedRun, "network" | "teacher" | "source" | "out"> & { result: Pick<RunResult, "history" | "best"> },
   evaluation: RunEvaluation | null,
 ): Promise<string> {
@@ -105,6 +106,5 @@ export async function reportOf(
 
 /** The command, quoted for a shell. */
 export function commandLine(): string {
-  const quoted = (text: string) => (/^[\w./=,:@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
-  return ["distillery", ...process.argv.slice(2).map(quoted)].join(" ");
+  return ["distillery", ...process.argv.slice(2).map(shellQuoted)].join(" ");
 }

@@ -1,5 +1,5 @@
 import { types } from "node:util";
-import { expectInteger, expectOneOf, expectOptions, show } from "../checks.js";
+import { expectFlags, expectInteger, expectOneOf, expectOptions, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { drawSeed, Generator, randperm, withGenerator } from "../tensor/random.js";
 import { type Batch, chunkOf, type Dataset, expectDataset, takeBatch, takeSlice } from "./dataset.js";
@@ -58,8 +58,9 @@ export class DataLoader implements Iterable<Batch> {
     this.dataset = expectDataset(dataset);
     if (dataset.chunk !== undefined) expectInteger("dataset.chunk", dataset.chunk, 1);
     this.batchSize = expectInteger("batchSize", batchSize, 1);
-    this.shuffle = expectBoolean("shuffle", shuffle);
-    this.dropLast = expectBoolean("dropLast", dropLast);
+    expectFlags({ shuffle, dropLast });
+    this.shuffle = shuffle;
+    this.dropLast = dropLast;
     this.order = expectOneOf("order", order, ORDERS);
     const batches = dataset.length / batchSize;
     this.length = dropLast ? Math.floor(batches) : Math.ceil(batches);
@@ -158,11 +159,6 @@ function byChunk(dataset: Dataset): { starts: Int32Array; samples: Int32Array } 
   const next = starts.slice();
   for (let i = 0; i < chunks.length; i++) samples[next[chunks[i]]++] = i;
   return { starts, samples };
-}
-
-function expectBoolean(name: string, value: unknown): boolean {
-  if (typeof value === "boolean") return value;
-  throw new DistilleryError("BAD_ARGUMENT", `${name}: expected true or false, got ${show(value)}`);
 }
 
 function expectOrder(order: Int32Array | null, length: number): Int32Array {

@@ -21,11 +21,11 @@ export function samplesOf(data: Dataset, inputs: Tensor): RawSample[] {
   });
 }
 
-/** The pixels, from 0 to 255, that became values: whole numbers, unless noise was added to the values. */
-export function pixelsOf(values: Float32Array, { channels, mean, std }: ImageLayout): Float64Array {
-  const plane = values.length / channels;
+/** The pixels, from 0 to 255, that became the values of images: whole numbers, unless noise was added to the values. */
+export function pixelsOf(values: Float32Array, { channels, height, width, mean, std }: ImageLayout): Float64Array {
+  const plane = height * width;
   return Float64Array.from(values, (value, i) => {
-    const channel = Math.floor(i / plane);
+    const channel = Math.floor(i / plane) % channels;
     const pixel = 255 * (value * std[channel] + mean[channel]);
     const whole = Math.round(pixel);
     return Math.abs(pixel - whole) < 1e-2 ? whole : pixel;

@@ -1,5 +1,5 @@
 import { extname } from "node:path";
-import { expectInteger, show } from "../checks.js";
+import { badArgument, expectInteger, show } from "../checks.js";
 import { inputFeatures, PREPROCESSING_KEY, type Preprocessing } from "../data/preprocessing/spec.js";
 import { DistilleryError } from "../errors.js";
 import { writeWhole } from "../files/index.js";
@@ -12,7 +12,7 @@ import { int } from "../tensor/onnx_node.js";
 import { finiteGraph, perChannel } from "./constants.js";
 import { cannotExport, OnnxGraph, onnxShape } from "./onnx_graph.js";
 import { DATA_TYPE, MODEL, type VALUE_INFO } from "./onnx_schema.js";
-import { bad, checkOnnxOptions, type OnnxOptions } from "./options.js";
+import { checkOnnxOptions, type OnnxOptions } from "./options.js";
 import { inputNames, standardisationOf, standardise } from "./preprocessing.js";
 import { encode, type Message } from "./protobuf.js";
 
@@ -130,7 +130,7 @@ function writeModel(network: Module, given: OnnxOptions): OnnxSummary & { model:
   const standardisation = standardisationOf(preprocessing);
   const embedded = options.embedNormalisation ?? (standardisation !== null && normalisation === undefined);
   if (embedded && normalisation === undefined && standardisation === null) {
-    throw bad("normalisation", "{ mean, std }, which embedNormalisation puts into the graph", normalisation);
+    throw badArgument("normalisation", "{ mean, std }, which embedNormalisation puts into the graph", normalisation);
   }
   const graph = exportedGraph(network, options);
   const width = graph.input.shape[1] as number;

@@ -1,5 +1,6 @@
 import type { Dataset } from "../data/dataset.js";
 import { preprocessingOf } from "../data/preprocessing/spec.js";
+import { pixelsOf } from "../data/samples.js";
 import { DistilleryError } from "../errors.js";
 import { argmax } from "../ops/max.js";
 import { Tensor } from "../tensor/tensor.js";
@@ -31,7 +32,7 @@ export async function accuracyByOnnxRuntime(
     const shape = [end - start, data.features];
     const fed =
       input.dtype === "uint8"
-        ? new ort.Tensor("uint8", pixelsOf(inputs.data, data), shape)
+        ? new ort.Tensor("uint8", bytesOf(inputs.data, data), shape)
         : new ort.Tensor("float32", standardisation ? numbersOf(inputs.data, standardisation) : inputs.data, shape);
     const results = await session.run({ [input.name]: fed });
     const logits = results[output.name] as { data: Float32Array; dims: readonly number[] };
@@ -47,14 +48,10 @@ function numbersOf(values: Float32Array, { mean, std }: Standardisation): Float3
   return values.map((value, i) => value * std[i % std.length] + mean[i % mean.length]);
 }
 
-/** The bytes that were normalised: pixel = 255 (value std + mean), a whole number but for rounding. */
-function pixelsOf(values: Float32Array, { features, image }: Dataset): Uint8Array {
+/** The bytes that were normalised. */
+function bytesOf(values: Float32Array, { image }: Dataset): Uint8Array {
   if (image === undefined) throw new DistilleryError("INTERNAL", "images: expected to know their normalisation");
-  const plane = features / image.mean.length;
-  return Uint8Array.from(values, (value, i) => {
-    const channel = Math.floor((i % features) / plane);
-    return Math.round(255 * (value * image.std[channel] + image.mean[channel]));
-  });
+  return Uint8Array.from(pixelsOf(values, image), Math.round);
 }
 
 type Runtime = typeof import("onnxruntime-common");

@@ -1,6 +1,13 @@
-import { expectInteger, expectNumber, expectOptions, show, withDefaults } from "../checks.js";
+import {
+  badArgument,
+  expectFlags,
+  expectInteger,
+  expectNumber,
+  expectOneOf,
+  expectOptions,
+  withDefaults,
+} from "../checks.js";
 import type { Preprocessing } from "../data/preprocessing/spec.js";
-import { DistilleryError } from "../errors.js";
 
 /** How an ONNX file is written. */
 export interface OnnxOptions {
@@ -50,17 +57,15 @@ export function checkOnnxOptions(
   const checked = withDefaults(DEFAULTS, options);
   const { input, output, opset, normalisation, embedNormalisation, quantize } = checked;
   for (const [name, value] of Object.entries({ input, output })) {
-    if (typeof value !== "string" || value === "") throw bad(name, "a name", value);
+    if (typeof value !== "string" || value === "") throw badArgument(name, "a name", value);
   }
-  if (input === output) throw bad("output", "another name than the input's", output);
+  if (input === output) throw badArgument("output", "another name than the input's", output);
   expectInteger("opset", opset, 13, 24);
-  if (quantize !== undefined && quantize !== "int8") throw bad("quantize", '"int8"', quantize);
-  if (embedNormalisation !== undefined && typeof embedNormalisation !== "boolean") {
-    throw bad("embedNormalisation", "true or false", embedNormalisation);
-  }
+  if (quantize !== undefined) expectOneOf("quantize", quantize, ["int8"]);
+  if (embedNormalisation !== undefined) expectFlags({ embedNormalisation });
   if (normalisation !== undefined) {
     if (typeof normalisation !== "object" || normalisation === null) {
-      throw bad("normalisation", "{ mean, std }", normalisation);
+      throw badArgument("normalisation", "{ mean, std }", normalisation);
     }
     expectNumbers("normalisation.mean", normalisation.mean, () => true, "a finite number");
     expectNumbers("normalisation.std", normalisation.std, (x) => Math.fround(x) > 0, "a number above 0");
@@ -70,10 +75,6 @@ export function checkOnnxOptions(
 
 function expectNumbers(name: string, value: unknown, ok: (x: number) => boolean, expected: string): void {
   if (!Array.isArray(value)) return void expectNumber(name, value, ok, expected);
-  if (value.length === 0) throw bad(name, "a number for each channel", value);
+  if (value.length === 0) throw badArgument(name, "a number for each channel", value);
   for (const [channel, x] of value.entries()) expectNumber(`${name}[${channel}]`, x, ok, expected);
-}
-
-export function bad(name: string, expected: string, got: unknown): DistilleryError {
-  return new DistilleryError("BAD_ARGUMENT", `${name}: expected ${expected}, got ${show(got)}`);
 }

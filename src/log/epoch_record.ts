@@ -1,5 +1,4 @@
-import { expectInteger, show } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { badArgument, expectInteger } from "../checks.js";
 
 /** Named numbers of a step or an epoch: what a loss reports, and what validation finds. */
 export type Metrics = Readonly<Record<string, number>>;
@@ -28,15 +27,11 @@ export function flattenRecord({ epoch, epochs, metrics, ...rest }: EpochRecord):
 
 /** Refuses anything but an epoch record; `BAD_ARGUMENT`. */
 export function expectRecord(name: string, record: EpochRecord): void {
-  if (typeof record !== "object" || record === null) throw refused(name, record, "an epoch record");
+  if (typeof record !== "object" || record === null) throw badArgument(name, "an epoch record", record);
   expectInteger(`${name}.epoch`, record.epoch, 1);
   const { metrics, ...fields } = record;
-  if (typeof metrics !== "object" || metrics === null) throw refused(`${name}.metrics`, metrics, "named numbers");
+  if (typeof metrics !== "object" || metrics === null) throw badArgument(`${name}.metrics`, "named numbers", metrics);
   for (const [key, value] of [...Object.entries(fields), ...Object.entries(metrics)]) {
-    if (typeof value !== "number") throw refused(`${name}.${key}`, value, "a number");
+    if (typeof value !== "number") throw badArgument(`${name}.${key}`, "a number", value);
   }
-}
-
-function refused(name: string, got: unknown, expected: string): DistilleryError {
-  return new DistilleryError("BAD_ARGUMENT", `${name}: expected ${expected}, got ${show(got)}`);
 }

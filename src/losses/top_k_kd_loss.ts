@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectOptions, expectShape, show, withDefaults } from "../checks.js";
+import { expectOneOf, expectOptions, expectShape, show, withDefaults } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { cat, clamp, exp, gather, log, logSoftmax, logsumexp, scatter, topk } from "../ops/index.js";
 import { defineEntry, described, integer, oneOf } from "../registry/index.js";
@@ -55,9 +55,7 @@ export function topKKdLoss(
   expectShape(`${name}: logProbabilities`, logProbabilities.shape, ids.shape);
   expectOptions(name, options, Object.keys(DEFAULTS));
   const { tail } = withDefaults(DEFAULTS, options);
-  if (!TAILS.includes(tail)) {
-    throw new DistilleryError("BAD_ARGUMENT", `tail: expected "bucket" or "spread", got ${show(tail)}`);
-  }
+  expectOneOf("tail", tail, TAILS);
   const [logP, logQ] = [logProbabilities.detach(), logSoftmax(studentLogits)];
   const [logRest, others] = [log(restOf(logP)), classes - ids.shape[1]];
   const sum =

@@ -1,8 +1,15 @@
-import { expectNumber, expectOptions, expectShape, show, withDefaults } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import {
+  badArgument,
+  expectFlags,
+  expectNumber,
+  expectOneOf,
+  expectOptions,
+  expectShape,
+  withDefaults,
+} from "../checks.js";
 import { expectModule } from "../nn/expect_module.js";
 import { Module } from "../nn/module.js";
-import { maximum } from "../ops/index.js";
+import { logsumexp, stack } from "../ops/index.js";
 import { Tensor } from "../tensor/tensor.js";
 
 /** How several networks' answers become one. */
@@ -18,7 +25,9 @@ export interface AverageOptions {
   byConfidence?: boolean;
 }
 
+/** What can be averaged, for `average`. */
 export const AVERAGES = ["logits", "probabilities"] as const;
+/** The defaults of {@link AverageOptions}. */
 export const AVERAGE_DEFAULTS = { average: "logits", byConfidence: false } as const;
 
 /** {@link AverageOptions}, checked, with a weight for each and a sum of 1. */
@@ -28,16 +37,11 @@ export type Averaging = Required<AverageOptions>;
 export function resolveAverage(options: AverageOptions, count: number): Averaging {
   expectOptions("options", options, ["average", "weights", "byConfidence"]);
   const { average, byConfidence } = withDefaults(AVERAGE_DEFAULTS, options);
-  if (!AVERAGES.includes(average)) {
-    const names = AVERAGES.map((name) => show(name)).join(" or ");
-    throw new DistilleryError("BAD_ARGUMENT", `average: expected ${names}, got ${show(average)}`);
-  }
-  if (typeof byConfidence !== "boolean") {
-    throw new DistilleryError("BAD_ARGUMENT", `byConfidence: expected true or false, got ${show(byConfidence)}`);
-  }
+  expectOneOf("average", average, AVERAGES);
+  expectFlags({ byConfidence });
   const { weights = Array.from({ length: count }, () => 1) } = options;
   if (!Array.isArray(weights) || weights.length !== count) {
-    throw new DistilleryError("BAD_ARGUMENT", `weights: expected a list of ${count} numbers, got ${show(weights)}`);
+    throw badArgument("weights", `a list of ${count} numbers`, weights);
   }
   for (const [i, weight] of weights.entries()) {
     expectNumber(`weights[${i}]`, weight, (w) => w > 0, "a number above 0: leave a teacher out that is not to count");
@@ -52,23 +56,15 @@ export function averageLogits(logits: readonly Tensor[], { average, weights, byC
   for (const [i, { shape }] of others.entries()) expectShape(`logits of networks[${i + 1}]`, shape, first.shape);
   if (!byConfidence) {
     if (average === "logits") return sum(logits.map((one, i) => one.mul(weights[i])));
-    return logSumExp(logits.map((one, i) => one.logSoftmax().add(Math.log(weights[i]))));
+    return logsumexp(stack(logits.map((one, i) => one.logSoftmax().add(Math.log(weights[i])))), 0);
   }
   const confidences = logits.map((one, i) => one.softmax().max(-1, true).values.mul(weights[i]));
   const shares = confidences.map((one) => one.div(sum(confidences)));
   if (average === "logits") return sum(logits.map((one, i) => one.mul(shares[i])));
-  return logSumExp(logits.map((one, i) => one.logSoftmax().add(shares[i].log())));
+  return logsumexp(stack(logits.map((one, i) => one.logSoftmax().add(shares[i].log()))), 0);
 }
 
 const sum = (terms: readonly Tensor[]): Tensor => terms.reduce((total, term) => total.add(term));
-
-/** log(sum(exp)) of tensors, element by element: nothing overflows, and what is unlikely keeps its logarithm. */
-function logSumExp(terms: readonly Tensor[]): Tensor {
-  const shift = terms.reduce((highest, term) => maximum(highest, term));
-  return sum(terms.map((term) => term.sub(shift).exp()))
-    .log()
-    .add(shift);
-}
 
 /**
  * Several networks as one, whose logits [n, classes] are the average of theirs. State dict keys: those of the networks under
@@ -90,7 +86,7 @@ export class Ensemble extends Module {
   constructor(networks: readonly Module[], options: AverageOptions = {}) {
     super();
     if (!Array.isArray(networks) || networks.length < 2) {
-      throw new DistilleryError("BAD_ARGUMENT", `networks: expected two networks or more, got ${show(networks)}`);
+      throw badArgument("networks", "two networks or more", networks);
     }
     for (const [i, network] of networks.entries()) expectModule(`networks[${i}]`, network);
     this.networks = [...networks];

@@ -1,5 +1,4 @@
-import { show } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { badArgument, expectFlags, expectInteger } from "../checks.js";
 import type { EpochRecord } from "../log/epoch_record.js";
 import type { MetricsLog } from "../log/metrics_log.js";
 import type { StepProgress } from "../log/progress_line.js";
@@ -57,40 +56,50 @@ export interface RunControls {
   onNote?: (text: string) => void;
 }
 
-/** What a control has to be. */
-type Check = readonly [ok: (value: unknown) => boolean, expected: string];
+/** Refuses a control that is not what it has to be; `BAD_ARGUMENT`. */
+type Check = (name: string, value: unknown) => void;
 
 const has = (value: unknown, ...methods: string[]) =>
   methods.every((name) => typeof (Object(value) as Record<string, unknown>)[name] === "function");
-const CALLED: Check = [(value) => typeof value === "function", "a function"];
+const must =
+  (ok: (value: unknown) => boolean, expected: string): Check =>
+  (name, value) => {
+    if (!ok(value)) throw badArgument(name, expected, value);
+  };
+const FLAG: Check = (name, value) => expectFlags({ [name]: value });
+const CALLED = must((value) => typeof value === "function", "a function");
 const LOG = "{ begin, epoch, close }, as tensorBoardLog(folder) gives";
 
 const CONTROLS: Readonly<Record<keyof RunControls, Check>> = {
-  out: [(value) => typeof value === "string" && value !== "", "a folder"],
-  resume: [(value) => typeof value === "boolean", "true or false"],
-  overwrite: [(value) => typeof value === "boolean", "true or false"],
-  checkpointEvery: [(value) => typeof value === "number" || "steps" in Object(value), "a number, or { steps }"],
-  keepCheckpoints: [(value) => typeof value === "number", "a number"],
-  metadata: [(value) => typeof value === "object" && value !== null && !Array.isArray(value), "an object"],
-  signal: [(value) => has(value, "addEventListener") && "aborted" in Object(value), "an AbortSignal"],
+  out: must((value) => typeof value === "string" && value !== "", "a folder"),
+  resume: FLAG,
+  overwrite: FLAG,
+  checkpointEvery: (name, value) => {
+    const { steps } = Object(value) as { steps?: unknown };
+    if (typeof value === "number") expectInteger(name, value, 1);
+    else if (steps === undefined) throw badArgument(name, "a number, or { steps }", value);
+    else expectInteger(`${name}.steps`, steps, 1);
+  },
+  keepCheckpoints: (name, value) => expectInteger(name, value, 0),
+  metadata: must((value) => typeof value === "object" && value !== null && !Array.isArray(value), "an object"),
+  signal: must((value) => has(value, "addEventListener") && "aborted" in Object(value), "an AbortSignal"),
   onStep: CALLED,
   onEpoch: CALLED,
   onEnd: CALLED,
-  logs: [Array.isArray, `a list of ${LOG}`],
+  logs: (name, value) => {
+    if (!Array.isArray(value)) throw badArgument(name, `a list of ${LOG}`, value);
+    for (const [i, log] of value.entries()) {
+      if (!has(log, "begin", "epoch", "close")) throw badArgument(`${name}[${i}]`, LOG, log);
+    }
+  },
   onNote: CALLED,
 };
 
 /** Refuses controls of an input that are not what they have to be; `BAD_ARGUMENT` that names the first. */
 export function checkControls(input: RunControls): void {
-  const refuse = (name: string, expected: string, value: unknown) => {
-    throw new DistilleryError("BAD_ARGUMENT", `${name}: expected ${expected}, got ${show(value)}`);
-  };
-  for (const [name, [ok, expected]] of Object.entries(CONTROLS)) {
+  for (const [name, check] of Object.entries(CONTROLS)) {
     const value = input[name as keyof RunControls];
-    if (value !== undefined && !ok(value)) refuse(name, expected, value);
-  }
-  for (const [i, log] of (input.logs ?? []).entries()) {
-    if (!has(log, "begin", "epoch", "close")) refuse(`logs[${i}]`, LOG, log);
+    if (value !== undefined) check(name, value);
   }
 }
 

@@ -1,5 +1,5 @@
 import { fingerprint, type RunConfig } from "../checkpoint/index.js";
-import { expectInteger, expectShape } from "../checks.js";
+import { expectShape } from "../checks.js";
 import { type Dataset, labelsOf, NO_LABEL } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
 import type { DistillationLoss, LossSpec } from "../losses/index.js";
@@ -46,12 +46,8 @@ export interface TrainerInput {
   stream: RunStream;
 }
 
-/** Refuses controls out of range, and a validation set that is missing or does not fit. */
-export function validateInput({ data, validation, options, controls }: TrainerInput): void {
-  const { checkpointEvery, keepCheckpoints } = controls;
-  if (typeof checkpointEvery === "object") expectInteger("checkpointEvery.steps", checkpointEvery.steps, 1);
-  else if (checkpointEvery !== undefined) expectInteger("checkpointEvery", checkpointEvery, 1);
-  if (keepCheckpoints !== undefined) expectInteger("keepCheckpoints", keepCheckpoints, 0);
+/** Refuses a validation set that is missing or does not fit. */
+export function validateInput({ data, validation, options }: TrainerInput): void {
   if (validation?.unlabelled && labelsOf(validation).includes(NO_LABEL)) {
     const sample = labelsOf(validation).indexOf(NO_LABEL);
     throw new DistilleryError("BAD_ARGUMENT", `validation: sample ${sample} has no label, which accuracy needs`);

@@ -18,7 +18,7 @@ function expectKeptByJson(value: unknown): void {
 }
 
 describe("what the benchmark measures", () => {
-  it("is told with the machine, the threads, the commit and the versions", () => {
+  it("is reported with the machine, the threads, the commit and the versions", () => {
     const about = conditions();
     expectKeptByJson(about);
     expect(about.threads).toBe(2);

@@ -52,7 +52,7 @@ describe("the weights of a checkpoint dictionary", () => {
     expect(Object.keys(await load(file, { key: "ema" }))).toEqual(["w"]);
   });
 
-  test("beside tensors at the top: those under a usual name, whose others are told, or those of paths", async () => {
+  test("beside tensors at the top: those under a usual name, whose others are reported, or those of paths", async () => {
     const both = (top: string, name: string) =>
       write(`${dict(op.text(top), tensorOps(), op.text(name), dict(op.text("w"), tensorOps()))}.`);
     const notes: string[] = [];

@@ -62,7 +62,7 @@ describe("what wrappers put before all keys", () => {
     );
   });
 
-  test("others by stripPrefix, of which the error tells", async () => {
+  test("others by stripPrefix, which the error names", async () => {
     const notes: string[] = [];
     const onNote = (text: string) => notes.push(text);
     const options = { stripPrefix: "backbone.", onNote };

@@ -127,7 +127,7 @@ describe("NumPy's numbers", () => {
 });
 
 describe("values of other classes beside the weights", () => {
-  test("are left out, with a key and without, told by name, and nothing is run", async () => {
+  test("are left out, with a key and without, reported by name, and nothing is run", async () => {
     const notes: string[] = [];
     const state = await load(fixture("others.pth"), { key: "model", onNote: (text) => notes.push(text) });
     expect(state).toEqual(await load(fixture("state_dict.pth")));

@@ -21,7 +21,7 @@ const configOf = (out: string) => JSON.parse(readFileSync(join(cwd, out, "config
 const student = (out: string) => bytes(cwd, out, `${STUDENT}.safetensors`);
 
 describe("--config", () => {
-  test("says what flags say", async () => {
+  test("takes what flags take", async () => {
     const printed = lines(await succeed(["distill", "--config", "run.yaml", "--out", "file"], cwd));
     expect(printed.slice(0, 2)).toEqual(whole.slice(0, 2));
     expect(student("file")).toBe(student("flags"));

@@ -108,7 +108,7 @@ describe("a teacher", () => {
     );
   });
 
-  test("of which nothing says what it was trained with gets the columns in their order, and that is said", async () => {
+  test("without a record of its training data gets the columns in their order, and a note reports it", async () => {
     copyFileSync(join(cwd, TEACHER), join(cwd, "alone.pth"));
     const network = ["--teacher", "alone.pth", "--teacher-network", "mlp(hidden=[16])"];
     const args = ["distill", "--data", "train.csv", "--epochs", "1", "--no-report", "--out", "alone", ...network];
@@ -120,7 +120,7 @@ describe("a teacher", () => {
     ]);
   });
 
-  test("that was trained on rows of the test set is said, with the split it was trained with", async () => {
+  test("trained on rows of the test set: a line names how many, and the split it was trained with", async () => {
     const own = lines(await distil(["--data", "train.csv", "--split-seed", "1"]));
     expect(own.filter((line) => line.includes("was trained on"))).toEqual([]);
     const printed = lines(await distil(["--data", "train.csv"]));

@@ -153,7 +153,7 @@ test("a run that fails ends the comparison, and its error names it", async () =>
   expect(message).toMatch(/^teacher: epoch \d+, step \d+ of \d+: /);
 });
 
-test("a teacher's file that is emptied or replaced meanwhile is told, not measured", async () => {
+test("a teacher's file that is emptied or replaced meanwhile is reported, not measured", async () => {
   const other = join(temporary, "other.safetensors");
   await save(PROBLEM.teacher().stateDict(), other);
   const emptied = (file: string) => writeFileSync(file, "");

@@ -32,7 +32,7 @@ describe("defaults", () => {
     expect({ validation, shuffle, teacherMode }).toEqual({ validation: 0.1, shuffle: true, teacherMode: "eval" });
   });
 
-  test("give way to what is said", () => {
+  test("give way to what is given", () => {
     const given = { data: "rows", teacher: "t.pth", validation: 0, shuffle: false, teacherMode: "train" } as const;
     expect(distilled({ ...given, checkpointEvery: { steps: 5 }, augment: { flip: 0.5 } })).toMatchObject({
       ...given,

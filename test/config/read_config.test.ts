@@ -109,7 +109,7 @@ describe("mistakes", () => {
     expect(await refusedBy("NOT_FOUND", () => readConfig("distill", missing))).toBe(`${missing}: no such file`);
   });
 
-  test("options against each other are told without a line", async () => {
+  test("options that exclude each other are refused without a line number", async () => {
     const file = fileOf("data: rows\n");
     expect(await refusedBy("BAD_CONFIG", () => readConfig("distill", file))).toBe(
       "teacher: needed with data rows; `distillery train-teacher` makes one",

@@ -77,7 +77,7 @@ describe("a calibrated teacher", () => {
   const { train, heldOut } = splitDataset(data, { fraction: 0.4, seed: 0 });
   const options: Options = { data: train, validation: heldOut, batchSize: BATCH, epochs: 2 };
 
-  test("is the teacher whose logits are divided, to the bit; the temperature is told and kept", async () => {
+  test("is the teacher whose logits are divided, to the bit; the temperature is reported and kept", async () => {
     const notes: string[] = [];
     const out = join(folder, "run");
     const run = start({ ...options, calibrateTeacher: true, out, onNote: (text) => void notes.push(text) });

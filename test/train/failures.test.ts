@@ -57,7 +57,7 @@ describe("options that make no sense", () => {
     [{ onNote: null }, "onNote: expected a function, got null"],
     [{ resume: "yes" }, 'resume: expected true or false, got "yes"'],
     [{ metadata: 5 }, "metadata: expected an object, got 5"],
-    [{ keepCheckpoints: "2" }, 'keepCheckpoints: expected a number, got "2"'],
+    [{ keepCheckpoints: "2" }, 'keepCheckpoints: expected a whole number of at least 0, got "2"'],
     [{ data: [1, 2] }, "data: expected a Dataset, got a value of type Array"],
     [
       { batchSize: 51, dropLast: true },

@@ -59,7 +59,7 @@ test("a teacher in eval mode is trained in train mode, and is in eval mode after
   expect([model.training, model.dropout1.training]).toEqual([false, false]);
 });
 
-test("its files are called what one says", async () => {
+test("its files have the name that is given", async () => {
   const train = (name: string) => {
     const { data } = setting();
     return trainTeacher({ model: network(), data, epochs: 1, batchSize: BATCH, out: join(folder, "named"), name });

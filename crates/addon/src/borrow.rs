@@ -1,4 +1,4 @@
-//! The only unsafe file of the binding: typed arrays become slices, without a copy.
+//! Typed arrays become slices, without a copy. But for the traits of napi in `list.rs`, the only unsafe file of the binding.
 //!
 //! A typed array arrives as a handle, by itself or as a property of an object (`#[napi(object)]`). `Memory` looks up the
 //! memory of the arrays of one call, makes sure that nothing written overlaps anything else, and gives slices. It starts

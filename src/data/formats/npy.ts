@@ -5,6 +5,7 @@ import { gatherStrided } from "../../tensor/gather_strided.js";
 
 /** The types of elements that are read: truth values, whole numbers without and with a sign, floats; by their bytes. */
 type NpyType = "b1" | "u1" | "u2" | "u4" | "u8" | "i1" | "i2" | "i4" | "i8" | "f2" | "f4" | "f8";
+/** The elements of a `.npy` file, in the typed array of their type; of half precision as float32. */
 export type NpyData =
   | Uint8Array
   | Uint16Array

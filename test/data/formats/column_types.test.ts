@@ -47,7 +47,7 @@ describe("numbers as people write them", () => {
     expect(await numbersOf(column(...cells), { stream: true })).toEqual(numbers);
   });
 
-  test("another column tells what 1,234 is", async () => {
+  test("another column decides what 1,234 is", async () => {
     expect(await numbersOf('a,b,label\n"1,234",0.5,x\n"2,000",1,y\n')).toEqual([1234, 0.5, 2000, 1]);
     expect(await numbersOf("a;b;label\n1,234;0,5;x\n2,000;1;y\n")).toEqual([Math.fround(1.234), 0.5, 2, 1]);
     expect(await numbersOf("a;b;label\n1.234;0,5;x\n2.000;1;y\n")).toEqual([1234, 0.5, 2000, 1]);
@@ -106,7 +106,7 @@ describe("numbers as people write them", () => {
   });
 });
 
-describe("what a column holds is said by all of its cells", () => {
+describe("all cells of a column decide what it holds", () => {
   test("texts whose first is a number are texts", async () => {
     const cells = ["7", "007", "A", "B", "C", "A"];
     for (const stream of [false, true]) {

@@ -298,7 +298,7 @@ describe("a server that stalls or lies", () => {
       "content-range: expected",
     ],
     ["no range at all", status(416), "BAD_DATA", "it has no bytes from 0 on"],
-  ])("what will not pass is told at once: %s", async (_, answer, code, problem) => {
+  ])("what will not pass is reported at once: %s", async (_, answer, code, problem) => {
     const { url } = await serve(answer);
     const start = performance.now();
     const call = () => download("pair", info, { from: url }, { stallMs: 5000, retryMs: 60_000 });

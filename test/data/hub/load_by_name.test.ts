@@ -76,7 +76,7 @@ describe("nowhere", () => {
     );
   });
 
-  test("where it looked is said", async () => {
+  test("the error names where it looked", async () => {
     const empty = folderOf({});
     mkdirSync(join(empty, "other"));
     vi.stubEnv("DISTILLERY_DATA", empty);
