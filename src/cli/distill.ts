@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import { distillationOptions, SCHEMAS } from "../config/index.js";
-import { overlapOf } from "../models/trained_on.js";
+import { overlapOf } from "../models/overlap.js";
 import { Module } from "../nn/module.js";
 import { logitsColumn, type Teacher } from "../teachers/index.js";
 import { distill } from "../train/index.js";
@@ -63,7 +63,7 @@ export async function runDistill(settings: Settings<"distill">, flags: DistillFl
     const result = await interruptible(printer.note, (signal) =>
       distill({ ...input, ...controls, signal, ...printer.controls }),
     );
-    const run = { role: "student", network: student, ...(network && { teacher: network }) } as const;
+    const run = { role: "student", network: student, ...(network && { teacher: network }), overlap } as const;
     return await summarizeRun(printer, { ...run, result, source, out, report });
   } finally {
     printer.close();

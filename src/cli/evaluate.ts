@@ -3,7 +3,7 @@ import { inspectCheckpoint } from "../checkpoint/index.js";
 import { dataSchema } from "../config/index.js";
 import type { Dataset } from "../data/index.js";
 import { printableInline } from "../log/index.js";
-import { overlapOf } from "../models/trained_on.js";
+import { overlapOf } from "../models/overlap.js";
 import { recordOf } from "../models/training_record.js";
 import { type Evaluation, evaluate, measureLatency } from "../train/index.js";
 import { evaluationData } from "./evaluation_data.js";

@@ -24,13 +24,9 @@ export function expectOutputs(config: ResolvedConfig<ConfigName>, configFile: st
   const written = Object.entries({ "--csv": csv, "--log-file": logFile === true ? DEFAULT_LOG_FILE : logFile });
   for (const [flag, file] of written) {
     if (typeof file !== "string") continue;
-    const other = isFileOfRun(file, out) ? "the run itself writes" : read.get(resolve(file));
-    if (other !== undefined)
-      throw new UsageError(`${flag}: ${file} is the file that ${said(other)}: give another name`);
+    const other = read.get(resolve(file));
+    const user = isFileOfRun(file, out) ? "the run itself writes" : other && `${other} names`;
+    if (user !== undefined) throw new UsageError(`${flag}: ${file} is the file that ${user}: give another name`);
     read.set(resolve(file), flag);
   }
-}
-
-function said(other: string): string {
-  return other.startsWith("--") ? `${other} names` : other;
 }

@@ -1,4 +1,4 @@
-import { overlapOf } from "../models/trained_on.js";
+import type { Overlap } from "../models/overlap.js";
 import type { Module } from "../nn/module.js";
 import { shellQuoted } from "../shell_quoted.js";
 import { evaluateRun, type RunEvaluation } from "../train/evaluate_run.js";
@@ -13,6 +13,8 @@ interface FinishedRun {
   network: Module;
   /** The teacher of a distillation. */
   teacher?: Module;
+  /** The test samples that the teacher was trained on. */
+  overlap?: Overlap | null;
   result: RunResult;
   source: Source;
   out: string;
@@ -34,7 +36,7 @@ export interface RunSummary {
  * files' names also if the report can't be written.
  */
 export async function summarizeRun(printer: Printer, run: FinishedRun): Promise<RunSummary> {
-  const { role, network, teacher, result, source } = run;
+  const { role, network, teacher, overlap, result, source } = run;
   const { history, files, best, stoppedEarly } = result;
   const onTest = source.test && evaluateRun({ student: network, teacher, best }, source.test);
   const evaluation = onTest?.last.evaluation ?? null;
@@ -43,8 +45,7 @@ export async function summarizeRun(printer: Printer, run: FinishedRun): Promise<
   const [last, , bestFile] = files;
   const lines = [`${role === "student" ? "Student" : "Teacher"} saved to ${last}`];
   if (best !== null) lines.push(`Best epoch: ${bestText(best, result)}, saved to ${bestFile}`);
-  const overlap = teacher && source.test ? overlapOf(teacher, source.test, "teacher") : null;
-  if (overlap !== null) lines.push(overlap.text);
+  if (overlap) lines.push(overlap.text);
   if (evaluation) lines.push(`Test accuracy: ${figures(role, evaluation)}`);
   if (bestEvaluation && !isLast) lines.push(`Test accuracy, best epoch: ${figures(role, bestEvaluation)}`);
   let report: string | null = null;

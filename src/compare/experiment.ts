@@ -10,7 +10,7 @@ import { ioError, writeWhole } from "../files/index.js";
 import { functionLoss } from "../losses/function_loss.js";
 import { type DistillationLoss, LOSSES, type LossSpec } from "../losses/index.js";
 import { isDistillationLoss } from "../losses/loss.js";
-import { overlapOf } from "../models/trained_on.js";
+import { overlapOf } from "../models/overlap.js";
 import { expectModule } from "../nn/expect_module.js";
 import { OPTIMIZERS } from "../optim/index.js";
 import type { Expression } from "../registry/index.js";

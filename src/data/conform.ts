@@ -1,6 +1,6 @@
 import { showList } from "../checks.js";
 import { badData } from "../files/index.js";
-import { classNamesOf, samplesText } from "./preprocessing/adapt.js";
+import { classPlaces, samplesText } from "./preprocessing/adapt.js";
 import { inputFeatures, type Preprocessing } from "./preprocessing/spec.js";
 import type { RawData, RawPart } from "./raw_data.js";
 import { featuresOf } from "./row_source.js";
@@ -42,14 +42,15 @@ function expectSamples(
 }
 
 /** The network's number of each class of the data. */
-function placesOf({ classes, classNames }: RawData, spec: Preprocessing, source: string): readonly number[] {
-  const known = classNamesOf(spec);
-  if (classNames === undefined || spec.classNames === null) {
-    if (classes <= spec.classes) return known.map((_, i) => i);
-    throw badData(source, `the network knows ${spec.classes} classes, the data have ${classes}`);
+function placesOf(raw: RawData, spec: Preprocessing, source: string): readonly number[] {
+  const matched = classPlaces(spec, raw);
+  if (matched === null) {
+    // Fewer are no mistake: rows of a few classes alone.
+    if (raw.classes <= spec.classes) return Array.from({ length: spec.classes }, (_, i) => i);
+    throw badData(source, `the network knows ${spec.classes} classes, the data have ${raw.classes}`);
   }
-  const unknown = classNames.filter((name) => !known.includes(name));
-  if (unknown.length === 0) return classNames.map((name) => known.indexOf(name));
+  const { places, unknown, known } = matched;
+  if (unknown.length === 0) return places;
   const which = unknown.length === 1 ? "class" : "classes";
   throw badData(source, `the network does not know the ${which} ${showList(unknown)}: it knows ${showList(known, 8)}`);
 }

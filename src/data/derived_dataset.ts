@@ -80,18 +80,23 @@ export abstract class DerivedDataset implements Dataset {
 }
 
 /** A data set that another one is made of, or itself, and the index there of each of the other's samples. */
-export interface Origin {
+export interface Base {
   readonly dataset: Dataset;
   readonly indices: Int32Array;
 }
 
 /** The data set, what it is made of, and so on to the samples of the source. */
-export function originsOf(dataset: Dataset): Origin[] {
-  let origin: Origin = { dataset, indices: indexRange(0, dataset.length) };
-  const origins = [origin];
-  while (origin.dataset instanceof DerivedDataset) {
-    origin = { dataset: origin.dataset.dataset, indices: origin.dataset.inBase(origin.indices) };
-    origins.push(origin);
+export function basesOf(dataset: Dataset): Base[] {
+  let base: Base = { dataset, indices: indexRange(0, dataset.length) };
+  const bases = [base];
+  while (base.dataset instanceof DerivedDataset) {
+    base = { dataset: base.dataset.dataset, indices: base.dataset.inBase(base.indices) };
+    bases.push(base);
   }
-  return origins;
+  return bases;
+}
+
+/** The data set that everything was chosen from, and which of its samples a data set has. */
+export function sourceOf(dataset: Dataset): Base {
+  return basesOf(dataset).at(-1) as Base;
 }

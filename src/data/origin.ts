@@ -2,7 +2,7 @@ import * as v from "valibot";
 import { badData } from "../files/index.js";
 import { expected } from "../registry/index.js";
 import { type Dataset, indexRange, labelsOf } from "./dataset.js";
-import { DerivedDataset } from "./derived_dataset.js";
+import { DerivedDataset, sourceOf } from "./derived_dataset.js";
 import { stratify } from "./split.js";
 import { type Selection, Subset } from "./subset.js";
 
@@ -32,19 +32,19 @@ export function setSourceHash<D extends Dataset>(dataset: D, compute: () => stri
 
 /** Where the samples of a data set come from. Random changes of them, as augmentation makes, do not count. */
 export function originOf(dataset: Dataset): DataOrigin {
-  const { base, indices } = sourceOf(dataset);
-  const { name, length: samples } = base;
-  const hash = HASHES.get(base)?.() ?? base.fingerprint();
+  const { dataset: source, indices } = sourceOf(dataset);
+  const { name, length: samples } = source;
+  const hash = HASHES.get(source)?.() ?? source.fingerprint();
   const selections = selectionsOf(dataset) ?? [{ bits: bitsOf(indices, samples) }];
   return { name, hash, samples, selections };
 }
 
 /** How many samples of a data set are of an origin, such as those that a network was trained on. */
-export function samplesOf(origin: DataOrigin, dataset: Dataset): number {
-  const { base, indices } = sourceOf(dataset);
-  if (!isSource(origin, base)) return 0;
-  const chosen = new Uint8Array(base.length);
-  for (const index of chosenIn(origin, base)) chosen[index] = 1;
+export function countSamplesOf(origin: DataOrigin, dataset: Dataset): number {
+  const { dataset: source, indices } = sourceOf(dataset);
+  if (!isSource(origin, source)) return 0;
+  const chosen = new Uint8Array(source.length);
+  for (const index of chosenIn(origin, source)) chosen[index] = 1;
   return indices.reduce((count, index) => count + chosen[index], 0);
 }
 
@@ -60,13 +60,6 @@ export function testPartOf({ selections }: DataOrigin, source: Dataset): Subset 
   const { part: _, of: __, ...split } = first;
   const { heldOut } = stratify(labelsOf(source), source.classes, split);
   return new Subset(source, heldOut, { ...first, part: "heldOut" });
-}
-
-/** The data set that everything was chosen from, and which of its samples a data set has. */
-function sourceOf(dataset: Dataset): { base: Dataset; indices: Int32Array } {
-  if (!(dataset instanceof DerivedDataset)) return { base: dataset, indices: indexRange(0, dataset.length) };
-  const { base, indices } = sourceOf(dataset.dataset);
-  return { base, indices: dataset instanceof Subset ? dataset.indices.map((index) => indices[index]) : indices };
 }
 
 /** Null if one of them was made by hand. */

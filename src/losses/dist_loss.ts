@@ -45,14 +45,14 @@ export function distLoss(studentLogits: Tensor, teacherLogits: Tensor, options: 
   expectNumber("temperature", temperature, (t) => t > 0, "a number above 0");
   const [p, q] = [softmax(teacher.div(temperature)), softmax(studentLogits.div(temperature))];
   const scale = temperature ** 2;
-  const loss = apart(q, p, 1)
+  const loss = correlationDistance(q, p, 1)
     .mul(beta * scale)
-    .add(apart(q, p, 0).mul(gamma * scale));
+    .add(correlationDistance(q, p, 0).mul(gamma * scale));
   return finite(name, loss, { studentLogits, teacherLogits });
 }
 
 /** 1 - the mean of Pearson's correlations of a and b along an axis. */
-function apart(a: Tensor, b: Tensor, dim: number): Tensor {
+function correlationDistance(a: Tensor, b: Tensor, dim: number): Tensor {
   const [u, w] = [a.sub(a.mean(dim, true)), b.sub(b.mean(dim, true))];
   const norms = norm(u, 2, dim)
     .mul(norm(w, 2, dim))

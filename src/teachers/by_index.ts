@@ -1,6 +1,6 @@
 import { show } from "../checks.js";
 import type { Batch, Dataset } from "../data/dataset.js";
-import { type Origin, originsOf } from "../data/derived_dataset.js";
+import { type Base, basesOf } from "../data/derived_dataset.js";
 import { DistilleryError } from "../errors.js";
 import type { Outputs } from "../losses/loss.js";
 import { allocate } from "../tensor/buffer_pool.js";
@@ -53,10 +53,10 @@ class ByIndex implements Teacher {
     }
     expectNotAugmented(data, rows.name);
     expectClasses(rows, data);
-    const { dataset, indices } = originOf(rows, data);
+    const { dataset, indices } = baseOf(rows, data);
     this.#training = indices;
     this.#classes = data.classes;
-    const same = validation === null ? undefined : originsOf(validation).find((origin) => origin.dataset === dataset);
+    const same = validation === null ? undefined : basesOf(validation).find((base) => base.dataset === dataset);
     this.#validation = same?.indices ?? null;
   }
 
@@ -117,10 +117,10 @@ export function expectClassOrder(
 }
 
 /** The data set that the rows belong to: the training data, or what they are a part of. */
-function originOf(rows: LogitsRows, data: Dataset): Origin {
-  const origins = originsOf(data).reverse();
-  const fitting = origins.filter(({ dataset }) => dataset.length === rows.samples);
-  if (fitting.length === 0) throw refused(rows, problemOf(rows.samples, data, origins[0].dataset));
+function baseOf(rows: LogitsRows, data: Dataset): Base {
+  const bases = basesOf(data).reverse();
+  const fitting = bases.filter(({ dataset }) => dataset.length === rows.samples);
+  if (fitting.length === 0) throw refused(rows, problemOf(rows.samples, data, bases[0].dataset));
   const { dataHash } = rows;
   const found = dataHash === undefined ? fitting[0] : fitting.find(({ dataset }) => dataset.fingerprint() === dataHash);
   if (found !== undefined) return found;

@@ -5,7 +5,7 @@ import { setImmediate } from "node:timers/promises";
 import { zipStored } from "../checkpoint/zip_writer.js";
 import { expectInteger, expectOptions, expectShape, show } from "../checks.js";
 import { type Dataset, expectDataset, takeSlice } from "../data/dataset.js";
-import { originsOf } from "../data/derived_dataset.js";
+import { sourceOf } from "../data/derived_dataset.js";
 import { encodeNpyTexts, npyHeader } from "../data/formats/npy_writer.js";
 import { DistilleryError } from "../errors.js";
 import { ioError, kindOf, openSliced, readSlice, readWhole, type SlicedFile, writeWhole } from "../files/index.js";
@@ -63,7 +63,7 @@ export async function writeLogits(
   expectInteger("batchSize", batchSize, 1);
   const extension = expectLogitsFile(file);
   expectNotAugmented(expectDataset(data, "data"), "the logits of a file");
-  const whole = originsOf(data).at(-1)?.dataset ?? data;
+  const whole = sourceOf(data).dataset;
   const bytes = 4 * whole.length * whole.classes;
   if (extension === ".npz" && bytes > MOST_ARCHIVED) {
     throw new DistilleryError("BAD_ARGUMENT", `${file}: ${bytes} bytes are too many for an archive: write a .npy file`);

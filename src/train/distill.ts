@@ -49,24 +49,7 @@ export interface DistillInput extends DistillationOptions, RunControls {
 /** The reference script's name for the student's weights, without extension. */
 export const STUDENT_FILE = "distilled_student_model_lowest";
 
-/**
- * Distills a teacher into a student: a whole run, by default with the reference script's loss, optimizer, schedule and
- * clipping. Its random stream is its own: it begins where the current one is, which continues at the end where the run's
- * ended. The event loop gets its turn after each step.
- *
- * In `teacherMode` "eval", the default, a network's logits depend on its weights only; in "train", as the reference script
- * leaves it, dropout is active and batch statistics are used. A network is a teacher as it is when the run starts. Both
- * networks are in their modes during a step, and otherwise in those that the caller left them in.
- *
- * @throws DistilleryError `BAD_ARGUMENT`, `BAD_DTYPE`, `SHAPE_MISMATCH` (networks or data that do not fit), `NON_FINITE`
- * that names the step, `ABORTED` by its signal, `IO_ERROR`, `IN_USE`, `BAD_CONFIG` and `BAD_CHECKPOINT` for the folder `out`.
- * @example
- * ```ts
- * manualSeed(0);
- * const [teacher, student] = [new TeacherNet(), new StudentNet()];
- * const { history } = await distill({ teacher, student, data: synthetic(), teacherMode: "train", shuffle: false });
- * ```
- */
+/** `distill` of the package, which src/report/ describes, without its report. */
 export function distill(input: DistillInput): RunHandle {
   return startRun(input, async (given, stream) => {
     const [

@@ -7,8 +7,8 @@ import { withGenerator } from "../tensor/random.js";
 import { TensorArena } from "../tensor/step.js";
 import { fromUserCode } from "../user_code.js";
 import { expectFinite } from "./arguments.js";
+import { changed } from "./module_layout.js";
 import type { RunStream } from "./run_handle.js";
-import { changed } from "./trained.js";
 
 /** One batch of a run: the parts of its work run in the run's modes, with its random stream and its own arena. */
 export class Step {

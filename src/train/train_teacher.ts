@@ -25,18 +25,7 @@ export interface TrainTeacherInput extends TrainingOptions, RunControls {
   loss?: LossSpec;
 }
 
-/**
- * Trains a network on labelled data with cross-entropy: the same loop, optimizer, schedule and clipping as {@link distill},
- * and the same errors.
- *
- * @example
- * ```ts
- * const { train, test } = await loadImages("fashion-mnist");
- * const teacher = new TeacherNet();
- * await trainTeacher({ model: teacher, data: train, epochs: 12, out: "runs/teacher" });
- * console.log(evaluate(teacher, test).accuracy);
- * ```
- */
+/** `trainTeacher` of the package, which src/report/ describes, without its report. */
 export function trainTeacher(input: TrainTeacherInput): RunHandle {
   return startRun(input, async (given, stream) => {
     const [controls, { model, data, validation, name = "teacher", loss: spec, ...rest }] = splitControls(given);

@@ -1,6 +1,6 @@
 import { badData } from "../../files/index.js";
 import { NO_LABEL } from "../dataset.js";
-import { looksLikeRegression, regressionText } from "../many_classes.js";
+import { looksLikeRegression, regressionText } from "../regression_labels.js";
 import type { NpyArray } from "./npy.js";
 
 const REGRESSION = ", as of a regression, which is not supported";

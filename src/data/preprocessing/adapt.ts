@@ -45,9 +45,17 @@ export function samplesText(spec: Preprocessing): string {
   return `rows of a table with the columns ${showList(names, 8)}`;
 }
 
-/** The names of the classes; without names their numbers. */
-export function classNamesOf({ classes, classNames }: Preprocessing): readonly string[] {
-  return classNames ?? Array.from({ length: classes }, (_, i) => String(i));
+/**
+ * The network's number of each of the data's classes, by their names, and the names that the network does not know. Null if
+ * one of the two has no names: then only the numbers of classes can be compared.
+ */
+export function classPlaces(
+  { classNames: known }: Pick<Preprocessing, "classNames">,
+  { classNames: wanted }: { readonly classNames?: readonly string[] | null },
+): { places: readonly number[]; unknown: readonly string[]; known: readonly string[] } | null {
+  if (known === null || wanted === null || wanted === undefined) return null;
+  const places = wanted.map((name) => known.indexOf(name));
+  return { places, unknown: wanted.filter((_, i) => places[i] < 0), known };
 }
 
 function inputsOf(network: Named, data: Named): Adaptation["inputs"] {
@@ -159,18 +167,17 @@ function expectKnown(network: Named, data: Named, to: TextColumn, from: TextColu
 
 function classesOf(network: Named, data: Named): Int32Array | null {
   const [to, from] = [network.spec, data.spec];
-  if (to.classNames === null || from.classNames === null) {
+  const matched = classPlaces(to, from);
+  if (matched === null) {
     if (to.classes === from.classes) return null;
     throw refusal(network, `has ${to.classes} classes: ${data.name} has ${from.classes}`);
   }
-  const [known, wanted] = [classNamesOf(to), classNamesOf(from)];
-  const missing = wanted.filter((name) => !known.includes(name));
-  if (missing.length > 0) {
-    const which = missing.length === 1 ? "class" : "classes";
-    const text = `does not know the ${which} ${showList(missing, 8)} of ${data.name}: it knows ${showList(known, 8)}`;
+  const { places, unknown, known } = matched;
+  if (unknown.length > 0) {
+    const which = unknown.length === 1 ? "class" : "classes";
+    const text = `does not know the ${which} ${showList(unknown, 8)} of ${data.name}: it knows ${showList(known, 8)}`;
     throw refusal(network, text);
   }
-  const places = wanted.map((name) => known.indexOf(name));
   const isSame = places.length === known.length && places.every((place, i) => place === i);
   return isSame ? null : Int32Array.from(places);
 }

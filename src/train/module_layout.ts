@@ -30,14 +30,14 @@ export class Layout {
   change(): string | null {
     const now = partsOf(this.networks);
     for (const [path, part] of this.#parts) {
-      if (now.get(path) !== part) return told(path, now.has(path) ? "was replaced" : "was taken out");
+      if (now.get(path) !== part) return describeChange(path, now.has(path) ? "was replaced" : "was taken out");
     }
     const added = [...now.keys()].find((path) => !this.#parts.has(path));
-    return added === undefined ? null : told(added, "was added");
+    return added === undefined ? null : describeChange(added, "was added");
   }
 }
 
-function told(path: string, what: string): string {
+function describeChange(path: string, what: string): string {
   const [network = "", ...rest] = path.split(".");
   return `${network}: its ${rest.join(".")} ${what}`;
 }

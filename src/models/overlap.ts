@@ -1,11 +1,11 @@
 import type { Dataset } from "../data/dataset.js";
-import { samplesOf } from "../data/origin.js";
+import { countSamplesOf } from "../data/origin.js";
 import type { Module } from "../nn/module.js";
 import { Ensemble } from "./ensemble.js";
 import { recordOf } from "./training_record.js";
 
 /** Samples of a test set that a network was trained on. */
-interface Overlap {
+export interface Overlap {
   readonly count: number;
   /** For people: how many, and the split that leaves none. */
   readonly text: string;
@@ -19,7 +19,7 @@ export function overlapOf(network: Module, data: Dataset, name: string): Overlap
   const record = recordOf(network);
   const origin = record?.origin() ?? null;
   if (record === null || origin === null) return null;
-  const count = samplesOf(origin, data);
+  const count = countSamplesOf(origin, data);
   if (count === 0) return null;
   const [first] = origin.selections;
   const isSplit = first !== undefined && !("bits" in first) && first.of === "test";
