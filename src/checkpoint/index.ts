@@ -13,7 +13,7 @@ export {
   type ReadOptions,
 } from "./load.js";
 export { type LoadNetworkOptions, loadNetwork, modelMetadata } from "./load_network.js";
-export { expectReplaceable, type RunConfig, RunDirectory } from "./run_directory.js";
+export { expectReplaceable, expectResumable, type RunConfig, RunDirectory } from "./run_directory.js";
 export { isFileOfRun, lockFolder } from "./run_folder.js";
 export {
   decodeSafetensors,

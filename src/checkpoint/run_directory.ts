@@ -113,10 +113,8 @@ export class RunDirectory {
       onNote(`${this.path}: ${before.epochs} epochs become ${epochs}, by the schedule of ${epochs} from here on`);
       return checkpoint;
     }
-    const changes = changesOf(before, config);
-    if (changes.length === 0) return checkpoint;
-    const text = `${this.path}: can't resume a run with another configuration: ${changes.join("; ")}`;
-    throw new DistilleryError("BAD_CONFIG", text);
+    expectSame(this.path, before, config);
+    return checkpoint;
   }
 
   async #begin(config: RunConfig): Promise<void> {
@@ -146,6 +144,30 @@ async function readConfig(file: string): Promise<Record<string, unknown>> {
   throw new DistilleryError("BAD_CONFIG", `${file}: expected a JSON object, got ${show(config)}`);
 }
 
+/**
+ * Refuses to go on in a folder with a configuration that differs in more than the options that may change, or more epochs;
+ * gives whether there is one.
+ */
+export async function expectResumable(
+  path: string,
+  config: RunConfig,
+  mayChange: ReadonlySet<string>,
+): Promise<boolean> {
+  const file = join(path, CONFIG);
+  if ((await kindOf(file)) === null) return false;
+  const fixed = (of: RunConfig) => Object.fromEntries(Object.entries(of).filter(([name]) => !mayChange.has(name)));
+  const [before, now] = [fixed(await readConfig(file)), fixed(config)];
+  if (!isLonger(before, now)) expectSame(path, before, now);
+  return true;
+}
+
+function expectSame(path: string, before: RunConfig, now: RunConfig): void {
+  const changes = changesOf(before, now);
+  if (changes.length === 0) return;
+  const text = `${path}: can't resume a run with another configuration: ${changes.join("; ")}`;
+  throw new DistilleryError("BAD_CONFIG", text);
+}
+
 /** Refuses to replace a run of another configuration. */
 export async function expectReplaceable(path: string, config: RunConfig): Promise<void> {
   const file = join(path, CONFIG);
@@ -168,7 +190,7 @@ export async function expectReplaceable(path: string, config: RunConfig): Promis
 const MAX_SHOWN = 3;
 
 /** Whether a configuration differs in nothing but more epochs. */
-function isLonger(before: Record<string, unknown>, now: RunConfig): boolean {
+function isLonger(before: RunConfig, now: RunConfig): boolean {
   const [from, to] = [before.epochs, now.epochs];
   return (
     typeof from === "number" &&
@@ -179,7 +201,7 @@ function isLonger(before: Record<string, unknown>, now: RunConfig): boolean {
 }
 
 /** What differs between two configurations, in words. */
-function changesOf(before: Record<string, unknown>, now: RunConfig): string[] {
+function changesOf(before: RunConfig, now: RunConfig): string[] {
   const names = new Set([...Object.keys(before), ...Object.keys(now)]);
   // Paths may change: the hashes beside them say whether the content is the same.
   names.delete("userOptions");

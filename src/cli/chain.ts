@@ -7,6 +7,7 @@ import { Ensemble } from "../models/ensemble.js";
 import { Module } from "../nn/module.js";
 import { teacherSchema } from "../teachers/options.js";
 import { evaluate } from "../train/index.js";
+import { without } from "../without.js";
 import { runDistill } from "./distill.js";
 import { dryRun, type PlannedRun } from "./dry_run.js";
 import type { LoadFlags, TrainingFlags } from "./flags.js";
@@ -98,10 +99,6 @@ function runLink(
   if (before === null) return runDistill(settingsFrom("distill", link), flags);
   const later = { ...without(link, OF_FIRST_TEACHER), teacher: before };
   return runDistill(settingsFrom("distill", later), without(flags, READING));
-}
-
-function without<T extends object>(options: T, names: readonly string[]): Partial<T> {
-  return Object.fromEntries(Object.entries(options).filter(([name]) => !names.includes(name))) as Partial<T>;
 }
 
 function only(entries: object, options: object): object {

@@ -13,8 +13,8 @@ import {
   expectLoss,
   parseExperiment,
   readSeeds,
-  withExperimentDirectory,
 } from "./experiment.js";
+import { withExperimentFolder } from "./experiment_folder.js";
 import { BASELINE, methodsOf, type NamedLoss, nameLoss, nameLosses } from "./methods.js";
 import { SEEDS } from "./options.js";
 import { runExperiment } from "./pool.js";
@@ -74,7 +74,7 @@ export async function compare(options: CompareInput): Promise<CompareResult> {
   const { classes } = experiment.task.data;
   const described = given?.map((loss) => describeLoss(loss, classes));
   const config = describeConfig("compare", experiment, { seeds, ...(described && { losses: described }) });
-  return withExperimentDirectory({ controls: experiment.controls, runs, config, result: "compare.json" }, () =>
+  return withExperimentFolder({ controls: experiment.controls, runs, config, result: "compare.json" }, () =>
     comparison(experiment, { seeds, losses, trials, config }),
   );
 }

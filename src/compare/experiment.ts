@@ -1,12 +1,9 @@
-import { rm } from "node:fs/promises";
-import { join } from "node:path";
 import { Answers } from "../answers.js";
-import { CheckpointFiles, expectReplaceable, lockFolder } from "../checkpoint/index.js";
+import { fingerprint } from "../checkpoint/index.js";
 import { expectInteger, expectNumber, show } from "../checks.js";
 import { expectDataset } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
-import { ioError, writeWhole } from "../files/index.js";
 import { functionLoss } from "../losses/function_loss.js";
 import { type DistillationLoss, LOSSES, type LossSpec } from "../losses/index.js";
 import { isDistillationLoss } from "../losses/loss.js";
@@ -242,7 +239,7 @@ export function describeConfig(
   { task, test, options, loss, controls }: Experiment,
   more: Readonly<Record<string, unknown>>,
 ): Readonly<Record<string, unknown>> {
-  const { data, validation } = task;
+  const { data, validation, teacher } = task;
   return {
     ...{ ...controls.metadata, command },
     ...withoutScheduleOptions(options),
@@ -253,49 +250,6 @@ export function describeConfig(
     dataHash: data.fingerprint(),
     validationHash: validation.fingerprint(),
     testHash: test.fingerprint(),
+    ...(typeof teacher !== "function" && { teacherHash: fingerprint(teacher.stateDict()) }),
   };
-}
-
-/** The contents of an experiment's folder. */
-interface FolderContents {
-  controls: Experiment["controls"];
-  /** The runs' folders below it. */
-  runs: readonly string[];
-  /** Written as `config.json`. */
-  config: Readonly<Record<string, unknown>>;
-  /** The name of the file for the result, as JSON. */
-  result: string;
-}
-
-/**
- * Runs `body` while the folder is locked, and writes its result there. Without `resume`, an earlier result and the trials'
- * checkpoints are removed first.
- */
-export async function withExperimentDirectory<T>(contents: FolderContents, body: () => Promise<T>): Promise<T> {
-  const { controls, runs, config, result: name } = contents;
-  const { out, resume, overwrite } = controls;
-  const lock = lockFolder(out);
-  try {
-    if (!resume) {
-      if (!overwrite) await expectReplaceable(out, config);
-      for (const run of runs) new CheckpointFiles(join(out, run), 2).remove();
-      await remove(join(out, name));
-    }
-    await writeJson(join(out, "config.json"), config);
-    const result = await body();
-    await writeJson(join(out, name), result);
-    return result;
-  } finally {
-    lock.release();
-  }
-}
-
-async function writeJson(file: string, value: unknown): Promise<void> {
-  await writeWhole(file, `${JSON.stringify(value, null, 2)}\n`);
-}
-
-async function remove(file: string): Promise<void> {
-  await rm(file, { force: true }).catch((error: unknown) => {
-    throw ioError("write", file, error);
-  });
 }

@@ -46,8 +46,8 @@ export async function runExperiment(
     const training = { out, keepCheckpoints, seed: teacherSeed, options, signal, onStep, onNote };
     const teacher = await named(TEACHER, trainOrTakeTeacher(task, training));
     if (teacher.outcome !== null) onTrial(TEACHER, teacher.outcome, (performance.now() - start) / 1000);
-    const trials = await withNeeds(experiment, planned, teacher.module);
-    const logits = trials.some(({ kind, readsMore }) => kind === "distilled" && readsMore !== true)
+    const trials = await withCacheUse(experiment, planned, teacher.module);
+    const logits = trials.some(({ usesCachedLogits }) => usesCachedLogits)
       ? await computeTeacherLogits(teacher.module, task.data, { out, signal, onNote })
       : null;
     const runners = await openRunners(experiment, trials.length, teacher, logits);
@@ -70,21 +70,21 @@ export async function runExperiment(
   }
 }
 
-/** The trials with what their losses read of the teacher; each loss is made once to be asked. */
-async function withNeeds({ task }: Experiment, trials: readonly Trial[], teacher: Module): Promise<Trial[]> {
+/** The trials with whether they use cached logits; each loss is made once to tell. */
+async function withCacheUse({ task }: Experiment, trials: readonly Trial[], teacher: Module): Promise<Trial[]> {
   const generator = new Generator(0);
   const student = withGenerator(generator, task.student);
-  const known = new Map<Trial["loss"], boolean>([[null, false]]);
-  const readsMore = async ({ loss, options: { labelSmoothing } }: Trial) => {
+  const known = new Map<Trial["loss"], boolean>([[null, true]]);
+  const usesCachedLogits = async ({ loss, options: { labelSmoothing } }: Trial) => {
     const use = { student, teacher, data: task.data, labelSmoothing, generator };
-    if (loss !== null && !known.has(loss)) known.set(loss, !readsLogitsAlone(await resolveLoss(loss, use)));
+    if (loss !== null && !known.has(loss)) known.set(loss, readsLogitsAlone(await resolveLoss(loss, use)));
     return known.get(loss) as boolean;
   };
-  const asked: Trial[] = [];
+  const told: Trial[] = [];
   for (const trial of trials) {
-    asked.push(trial.kind === "baseline" ? trial : { ...trial, readsMore: await readsMore(trial) });
+    told.push({ ...trial, usesCachedLogits: trial.kind === "distilled" && (await usesCachedLogits(trial)) });
   }
-  return asked;
+  return told;
 }
 
 /** All steps to make, weighted by the networks' parameters, to which their time is proportional. */

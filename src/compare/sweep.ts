@@ -13,8 +13,8 @@ import {
   type ExperimentInput,
   expectList,
   parseExperiment,
-  withExperimentDirectory,
 } from "./experiment.js";
+import { withExperimentFolder } from "./experiment_folder.js";
 import { SWEEP_DEFAULTS } from "./options.js";
 import { runExperiment } from "./pool.js";
 import { expectUnchanged, measureSize, type SweepPoint, type SweepResult, TestEvaluator } from "./results.js";
@@ -53,7 +53,7 @@ export async function sweep(input: SweepInput): Promise<SweepResult> {
   const trials = points.map((point) => trialOf(experiment, point, grid.seed));
   const runs = [...trials.map(({ name }) => name), TEACHER];
   const { temperature: _, alpha: __, ...config } = describeConfig("sweep", experiment, { ...grid });
-  return withExperimentDirectory({ controls: experiment.controls, runs, config, result: "sweep.json" }, () =>
+  return withExperimentFolder({ controls: experiment.controls, runs, config, result: "sweep.json" }, () =>
     swept(experiment, { grid, points, trials, config }),
   );
 }

@@ -19,8 +19,8 @@ export interface Trial {
   readonly options: ResolvedDistillation;
   /** Null: the loss of the options' temperature and alpha. */
   readonly loss: LossSpec | null;
-  /** Whether the loss reads more of the teacher than logits, or less: then cached ones are of no use. */
-  readonly readsMore?: boolean;
+  /** Whether the loss reads the teacher's logits and nothing else of it; default: not. */
+  readonly usesCachedLogits?: boolean;
 }
 
 /** The result of a trial; its weights are in files. */
@@ -81,7 +81,7 @@ export class InProcessRunner implements TrialRunner {
               ...trial.options,
               teacher,
               student: model,
-              teacherCache: (!trial.readsMore && cache) || false,
+              teacherCache: (trial.usesCachedLogits && cache) || false,
             },
             ...(trial.loss !== null && { loss: trial.loss }),
           });

@@ -11,6 +11,7 @@ import {
   type ResolvedTraining,
   trainingSchema,
 } from "../train/options.js";
+import { without } from "../without.js";
 import { rulesBroken } from "./rules.js";
 import {
   AVERAGE_OPTIONS,
@@ -103,15 +104,9 @@ export async function runMetadata<C extends ConfigName>(
 ): Promise<NonNullable<RunControls["metadata"]>> {
   const isExpression = (name: string) => (EXPRESSION_OPTIONS as readonly string[]).includes(name);
   const isNetwork = (name: string) => name === "student" || name === "teacherNetwork";
-  const {
-    data: _,
-    threads: __,
-    forceThreads: ___,
-    ...deciding
-  } = pick(
-    config,
-    (name) => DATA_OPTIONS.has(name) || isNetwork(name) || (AVERAGE_OPTIONS as readonly string[]).includes(name),
-  );
+  const isDeciding = (name: string) =>
+    DATA_OPTIONS.has(name) || isNetwork(name) || (AVERAGE_OPTIONS as readonly string[]).includes(name);
+  const deciding = without(pick(config, isDeciding), ["data", "threads", "forceThreads"]);
   const expressions = Object.values(pick(config, isExpression))
     .flat()
     .filter((value) => typeof value === "string");

@@ -171,8 +171,7 @@ export function linksOf(chain: string | readonly Expression[]): readonly Express
 const CHAIN = v.pipe(
   v.custom<string | readonly Expression[]>(() => true),
   v.rawTransform(({ dataset, addIssue, NEVER }): string[] => {
-    const links =
-      typeof dataset.value === "string" ? dataset.value.split("->").map((text) => text.trim()) : dataset.value;
+    const links = linksOf(dataset.value);
     const refuse = (message: string) => {
       addIssue({ message });
       return NEVER;

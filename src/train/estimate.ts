@@ -15,6 +15,7 @@ import { isTeacher } from "../teachers/teacher.js";
 import { cachedBytes, emptyCache } from "../tensor/buffer_pool.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { type Tensor, zeros } from "../tensor/tensor.js";
+import { without } from "../without.js";
 import { splitControls } from "./controls.js";
 import { type DistillInput, distill, distillationLoss } from "./distill.js";
 import { evaluate } from "./inference.js";
@@ -120,23 +121,12 @@ function modulesOf({ loss }: Input): readonly Module[] {
 /** The options with their defaults. */
 function resolved(input: Input) {
   if ("student" in input) {
-    const [
-      ,
-      {
-        teacher: _,
-        student: __,
-        data: ___,
-        validation: ____,
-        teacherCache: _____,
-        loss: ______,
-        calibrateTeacher: _______,
-        ...rest
-      },
-    ] = splitControls(input);
-    return resolveOptions(distillationSchema, rest);
+    const [, given] = splitControls(input);
+    const others = ["teacher", "student", "data", "validation", "teacherCache", "loss", "calibrateTeacher"];
+    return resolveOptions(distillationSchema, without(given, others));
   }
-  const [, { model: _, data: __, validation: ___, name: ____, loss: _____, ...rest }] = splitControls(input);
-  return resolveOptions(trainingSchema, rest);
+  const [, given] = splitControls(input);
+  return resolveOptions(trainingSchema, without(given, ["model", "data", "validation", "name", "loss"]));
 }
 
 /** The loss of a distillation, whose modules are drawn from a stream of its own. */

@@ -115,8 +115,26 @@ describe("going on with other options is refused", () => {
     const out = newRun();
     await compare(compareInput(out, { seeds: 1 }));
     const { message } = await failure(compare(compareInput(out, { seeds: 1, lr: 0.02, resume: true })), "BAD_CONFIG");
-    const folder = join(out, "teacher");
-    expect(message).toBe(`${folder}: can't resume a run with another configuration: lr was 0.01, is 0.02`);
+    expect(message).toBe(`${out}: can't resume a run with another configuration: lr was 0.01, is 0.02`);
+  });
+
+  test.each<[string, Partial<CompareInput>]>([
+    ["an option of all", { lr: 0.02 }],
+    ["the loss, which its trial refuses", { loss: "dkd" }],
+    ["another first seed, which the teacher refuses", { seeds: [5] }],
+  ])("%s: the folder stays that of the options before", async (_, more) => {
+    const out = newRun();
+    const before = { seeds: 1, epochs: 1 };
+    await compare(compareInput(out, before));
+    const contents = () =>
+      [join(out, "config.json"), join(out, "compare.json")].map((file) => readFileSync(file, "utf8"));
+    const kept = contents();
+    const changed = { ...before, ...more };
+    await failure(compare(compareInput(out, { ...changed, resume: true })), "BAD_CONFIG");
+    expect((await failure(compare(compareInput(out, changed)), "BAD_CONFIG")).message).toContain(
+      "--overwrite replaces",
+    );
+    expect(contents()).toEqual(kept);
   });
 
   test("another teacher", async () => {
@@ -124,7 +142,10 @@ describe("going on with other options is refused", () => {
     const teacherOf = (seed: number) => withGenerator(new Generator(seed), PROBLEM.teacher);
     await compare(compareInput(out, { seeds: 1, teacher: teacherOf(1) }));
     const again = compare(compareInput(out, { seeds: 1, teacher: teacherOf(2), resume: true }));
-    expect((await failure(again, "BAD_CONFIG")).message).toContain("seed-0/distilled: can't resume");
+    expect((await failure(again, "BAD_CONFIG")).message).toMatch(/: can't resume .*: teacherHash was/);
+    // Nor is it replaced without a word.
+    const fresh = compare(compareInput(out, { seeds: 1, teacher: teacherOf(2) }));
+    expect((await failure(fresh, "BAD_CONFIG")).message).toMatch(/a run with other options is there: teacherHash was/);
   });
 
   test("not after a fresh start with them, though runs of an earlier one are there", async () => {

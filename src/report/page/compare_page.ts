@@ -104,7 +104,7 @@ function bySeed({ result: { difference, baseline, distilled, seeds } }: CompareR
   return h(
     "div",
     {},
-    h("h3", {}, "Distilled less baseline, pair by pair"),
+    h("h3", {}, "Distilled minus baseline, pair by pair"),
     lines,
     table({ caption: "Test accuracy by seed", columns: names.map((name) => ({ name })), rows }),
   );
@@ -118,7 +118,7 @@ function methodsTable({ result: { methods, baseline, seeds } }: CompareReport): 
     const interval = known ? `${points(of.low)} to ${points(of.high)}` : "unknown";
     return [points(of.mean), interval, h("span", {}, of.correctedPValue.toPrecision(2), of.significant ? " *" : "")];
   };
-  const columns = ["", "accuracy", "last epoch", "less baseline", "interval", "p", "less the first", "interval", "p"];
+  const columns = ["", "accuracy", "last epoch", "minus baseline", "interval", "p", "minus the first", "interval", "p"];
   const accuracies = ({ best, last }: Pick<StudentFigures, "best" | "last">) => [
     spread(best.accuracy),
     spread(last.accuracy),
@@ -132,7 +132,8 @@ function methodsTable({ result: { methods, baseline, seeds } }: CompareReport): 
       ...difference(method.againstFirst?.best),
     ]),
   ];
-  const text = `Points of test accuracy with the best epoch's weights, over ${counted(seeds.length, "seed")}. Intervals are those of one difference; p values are corrected for the number of losses (Holm), and * marks those below 0.05.`;
+  const level = Number((1 - methods[0].difference.best.confidence).toPrecision(6));
+  const text = `Points of test accuracy with the best epoch's weights, over ${counted(seeds.length, "seed")}. Intervals are those of one difference; p values are corrected for the number of losses (Holm), and * marks those below ${level}.`;
   return [
     h("p", { class: "lead" }, text),
     table({ caption: "Losses side by side", columns: columns.map((name, i) => ({ name, text: i === 0 })), rows }),

@@ -27,7 +27,7 @@ export function intervalFigure(difference: PairedDifference, seeds: readonly num
     ? `The bar is the ${percent(confidence, 0)} interval of the mean, ${points(low)} to ${points(high)} points.`
     : "";
   return figure({
-    title: "Distilled less baseline, in points of test accuracy",
+    title: "Distilled minus baseline, in points of test accuracy",
     level: 2,
     description: `A mark for each seed, the dot their mean. ${range}`,
     image,
