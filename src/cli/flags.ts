@@ -10,6 +10,7 @@ import { MODELS } from "../models/index.js";
 import { OPTIMIZERS, SCHEDULES } from "../optim/index.js";
 import { splitExpressions } from "../registry/index.js";
 import { flagOf } from "./flag_names.js";
+import { toChanges, toInterval, toList, toNumber, toNumbers, toSides, toTexts } from "./flag_values.js";
 import { printError } from "./terminal.js";
 
 /** How a command shows what it does; no configuration says it. */
@@ -279,42 +280,4 @@ export function partOptions({ key, stripPrefix, quiet = false }: Omit<LoadFlags,
 export function givenFlags(command: Command): Record<string, unknown> {
   const given = Object.entries(command.opts()).filter(([name]) => command.getOptionValueSource(name) === "cli");
   return Object.fromEntries(given);
-}
-
-/** A number, or the text if it is none. */
-export function toNumber(text: string): number | string {
-  return text.trim() === "" || Number.isNaN(Number(text)) ? text : Number(text);
-}
-
-/** `a,b,c` as texts. */
-function toTexts(text: string): string[] {
-  return text.split(",");
-}
-
-/** `1,2,4` as numbers. */
-function toNumbers(text: string): unknown {
-  return text.split(",").map(toNumber);
-}
-
-/** A flag that was given once, or the list of all. */
-function toList(text: string, before: unknown): unknown {
-  return before === undefined ? text : [before, text].flat();
-}
-
-/** `32`, or `48x64`: rows and columns. */
-function toSides(text: string): unknown {
-  return text.includes("x") ? text.split("x").map(toNumber) : toNumber(text);
-}
-
-/** `5` means epochs, `100steps` steps. */
-function toInterval(text: string): unknown {
-  const steps = text.replace(/ ?steps?$/, "");
-  return steps === text ? toNumber(text) : { steps: toNumber(steps) };
-}
-
-/** `shift=2,flip=0.5` as an object. */
-function toChanges(text: string): unknown {
-  const parts = text.split(",").map((part) => part.split("="));
-  if (parts.some(({ length }) => length !== 2)) return text;
-  return Object.fromEntries(parts.map(([name = "", value = ""]) => [name.trim(), toNumber(value)]));
 }

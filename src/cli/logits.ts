@@ -4,16 +4,8 @@ import { printableInline } from "../log/index.js";
 import { type TeacherOptions, teacherSchema, writeLogits } from "../teachers/index.js";
 import { expectLogitsFile } from "../teachers/write_logits.js";
 import { interruptible, UsageError } from "./error_boundary.js";
-import {
-  addLoading,
-  addNetwork,
-  addOptions,
-  addShowing,
-  givenFlags,
-  type LoadFlags,
-  type ShowFlags,
-  toNumber,
-} from "./flags.js";
+import { toNumber } from "./flag_values.js";
+import { addLoading, addNetwork, addOptions, addShowing, givenFlags, type LoadFlags, type ShowFlags } from "./flags.js";
 import { dataOptionsOf } from "./settings.js";
 import { type NetworkOptions, Networks, setUp } from "./setup.js";
 import { print, printError } from "./terminal.js";

@@ -5,16 +5,8 @@ import { inputFeatures, type Preprocessing, preprocessingOf, readSamples, SAMPLE
 import { recordOf } from "../models/training_record.js";
 import { type Prediction, predict } from "../train/index.js";
 import { UsageError } from "./error_boundary.js";
-import {
-  addLoading,
-  addNetwork,
-  addOptions,
-  addShowing,
-  givenFlags,
-  type LoadFlags,
-  type ShowFlags,
-  toNumber,
-} from "./flags.js";
+import { toNumber } from "./flag_values.js";
+import { addLoading, addNetwork, addOptions, addShowing, givenFlags, type LoadFlags, type ShowFlags } from "./flags.js";
 import { percent } from "./printer.js";
 import { dataOptionsOf } from "./settings.js";
 import { expectFits, type NetworkOptions, Networks, setUp } from "./setup.js";

@@ -1,7 +1,5 @@
 import { expectObject } from "../checks.js";
 import type { Dataset } from "../data/dataset.js";
-import { DerivedDataset } from "../data/derived_dataset.js";
-import { ImageDataset } from "../data/image_dataset.js";
 import { Subset } from "../data/subset.js";
 import { KD_DEFAULTS } from "../losses/kd_loss.js";
 import { type DistillationLoss, isDistillationLoss } from "../losses/loss.js";
@@ -21,29 +19,13 @@ import { type DistillInput, distill, distillationLoss } from "./distill.js";
 import { evaluate } from "./inference.js";
 import { createOptimizer } from "./optimizer.js";
 import { distillationSchema, resolveOptions, trainingSchema } from "./options.js";
+import { memoryOf, type RunMemory } from "./run_memory.js";
 import { SCHEDULE_OPTIONS } from "./schedule.js";
 import { stepsPerEpoch } from "./steps_per_epoch.js";
 import { type TrainTeacherInput, trainTeacher } from "./train_teacher.js";
 import { cloneState } from "./trainer_state.js";
 
 type Input = DistillInput | TrainTeacherInput;
-
-/** The memory that a run takes, in bytes, part by part. */
-export interface RunMemory {
-  /** Of all networks. */
-  weights: number;
-  gradients: number;
-  /** The optimizer's state, such as AdamW's moments. */
-  optimizer: number;
-  /** Everything that a step and a validation pass hold, the gradients of activations included. */
-  activations: number;
-  data: number;
-  teacherLogits: number;
-  /** The averaged and the best weights, and checkpoints that are being written. */
-  copies: number;
-  /** Node.js, the code and what else the process has. */
-  process: number;
-}
 
 /** What a run would take. */
 export interface RunEstimate {
@@ -235,62 +217,4 @@ function firstOf(data: Dataset, count: number): Dataset {
   if (data.length <= count) return data;
   const indices = Int32Array.from({ length: count }, (_, i) => i);
   return new Subset(data, indices);
-}
-
-/** What the memory is estimated from. */
-interface MemoryInputs {
-  /** The trained one first. */
-  networks: readonly [Module, ...Module[]];
-  /** Trained with it: the loss's. */
-  modules: readonly Module[];
-  data: Dataset;
-  validation?: Dataset | undefined;
-  optimizer: number;
-  activations: number;
-  /** Whether the weights are averaged. */
-  hasAverage: boolean;
-  /** Whether the teacher's logits are cached. */
-  isCached: boolean;
-}
-
-const FLOAT = 4;
-
-/** Call it while the process holds the networks, the data and what a step needs. */
-function memoryOf({ networks, modules, data, validation, ...more }: MemoryInputs): RunMemory {
-  const { optimizer, activations, hasAverage, isCached } = more;
-  const size = (network: Module) => FLOAT * network.parameterCount();
-  const sizes = (all: readonly Module[]) => all.reduce((sum, network) => sum + size(network), 0);
-  const trained = sizes([networks[0], ...modules]);
-  const [average, best] = [hasAverage, validation !== undefined].map((has) => (has ? size(networks[0]) : 0));
-  const parts = {
-    weights: sizes([...networks, ...modules]),
-    gradients: trained,
-    optimizer,
-    activations,
-    data: bytesOf(validation === undefined ? [data] : [data, validation]),
-  };
-  const here = Object.values(parts).reduce((sum, bytes) => sum + bytes, 0);
-  return {
-    ...parts,
-    teacherLogits: isCached ? FLOAT * data.length * data.classes : 0,
-    // Of checkpoints and of the best weights two: the garbage collector lets one go when the next is there.
-    copies: average + 2 * best + 2 * (trained + optimizer + average + best),
-    process: Math.max(0, process.memoryUsage.rss() - here),
-  };
-}
-
-/** Of the data sets behind these, each once. */
-function bytesOf(datasets: readonly Dataset[]): number {
-  const bases = new Set(datasets.map(baseOf));
-  return [...bases].reduce((sum, base) => sum + ownBytes(base), 0);
-}
-
-function baseOf(dataset: Dataset): Dataset {
-  return dataset instanceof DerivedDataset ? baseOf(dataset.dataset) : dataset;
-}
-
-function ownBytes(dataset: Dataset): number {
-  if (dataset instanceof ImageDataset) return dataset.pixels.byteLength + dataset.labels.data.byteLength;
-  // What is read from a disk stays there, but for a chunk.
-  return FLOAT * Math.min(dataset.length, dataset.chunk ?? dataset.length) * (dataset.features + 1);
 }

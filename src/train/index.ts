@@ -1,6 +1,6 @@
 export type { RunControls, RunResult, StepRecord } from "./controls.js";
 export { type DistillInput, distill, STUDENT_FILE } from "./distill.js";
-export { estimateRun, type RunEstimate, type RunMemory } from "./estimate.js";
+export { estimateRun, type RunEstimate } from "./estimate.js";
 export { type EvaluatedLogits, evaluateRun, type RunEvaluation } from "./evaluate_run.js";
 export { evaluate, logitsOf, measureLatency, measureThroughput, type Prediction, predict } from "./inference.js";
 export { type Calibration, type CalibrationBin, type ClassReport, type Evaluation, evaluateLogits } from "./metrics.js";
@@ -8,5 +8,6 @@ export { type MutualInput, mutual } from "./mutual.js";
 export type { DistillationOptions, ResolvedDistillation, ResolvedTraining, TrainingOptions } from "./options.js";
 export { readPreprocessing } from "./read_preprocessing.js";
 export type { RunHandle } from "./run_handle.js";
+export type { RunMemory } from "./run_memory.js";
 export { type TrainTeacherInput, trainTeacher } from "./train_teacher.js";
 export type { BestEpoch, BestWeights } from "./trainer_state.js";

@@ -166,7 +166,7 @@ describe("images", () => {
   });
 });
 
-describe("where the network's file says nothing of its inputs", () => {
+describe("if the network's file does not describe its inputs", () => {
   beforeAll(() => copyFileSync(join(cwd, DISTILLED), join(cwd, "alone.pth")));
 
   test("it says both ways", async () => {

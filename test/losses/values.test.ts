@@ -80,7 +80,7 @@ describe("kdLoss by hand", () => {
     expect(kdLoss(student, teacher, labels).item()).toBe(explicit.item());
   });
 
-  it("of a student that says what the teacher says, only the labels' part remains", () => {
+  it("with equal logits of student and teacher, only the labels' part remains", () => {
     const loss = kdLoss(teacher, teacher, labels, { temperature: 2, alpha: 1 });
     expect(loss.item()).toBe(0);
   });

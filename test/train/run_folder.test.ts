@@ -58,7 +58,7 @@ describe("a run where another one is", () => {
 });
 
 describe("a finished run goes on", () => {
-  test("with more epochs, said in config.json, and resumes as such to the bit", async () => {
+  test("with more epochs, recorded in config.json, and resumes as such to the bit", async () => {
     const notes: string[] = [];
     const schedule = "constant";
     const out = await finished({ schedule });

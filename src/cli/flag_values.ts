@@ -1,0 +1,37 @@
+/** A number, or the text if it is none. */
+export function toNumber(text: string): number | string {
+  return text.trim() === "" || Number.isNaN(Number(text)) ? text : Number(text);
+}
+
+/** `a,b,c` as texts. */
+export function toTexts(text: string): string[] {
+  return text.split(",");
+}
+
+/** `1,2,4` as numbers. */
+export function toNumbers(text: string): unknown {
+  return text.split(",").map(toNumber);
+}
+
+/** A flag that was given once, or the list of all. */
+export function toList(text: string, before: unknown): unknown {
+  return before === undefined ? text : [before, text].flat();
+}
+
+/** `32`, or `48x64`: rows and columns. */
+export function toSides(text: string): unknown {
+  return text.includes("x") ? text.split("x").map(toNumber) : toNumber(text);
+}
+
+/** `5` means epochs, `100steps` steps. */
+export function toInterval(text: string): unknown {
+  const steps = text.replace(/ ?steps?$/, "");
+  return steps === text ? toNumber(text) : { steps: toNumber(steps) };
+}
+
+/** `shift=2,flip=0.5` as an object. */
+export function toChanges(text: string): unknown {
+  const parts = text.split(",").map((part) => part.split("="));
+  if (parts.some(({ length }) => length !== 2)) return text;
+  return Object.fromEntries(parts.map(([name = "", value = ""]) => [name.trim(), toNumber(value)]));
+}
