@@ -5,7 +5,7 @@ import { DistilleryError } from "../errors.js";
 import { ioError, kindOf, readWhole, writeWhole } from "../files/index.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { CheckpointFiles, type FoundCheckpoint } from "./checkpoint_files.js";
-import { CONFIG, lockFolder, METRICS } from "./run_folder.js";
+import { ageOf, CONFIG, expectFreeFolder, lockFolder, METRICS, namesIn } from "./run_folder.js";
 import { save } from "./save.js";
 
 /** What decides a run's numbers, as `config.json` keeps it: equal for two runs that end with the same bits. */
@@ -63,6 +63,23 @@ export class RunDirectory {
       await directory.close();
       throw error;
     }
+  }
+
+  /**
+   * Refuses a folder that {@link RunDirectory.open} would refuse, and changes nothing: before work that costs something. What
+   * the configuration does not say yet, as the names `open`, may be anything.
+   */
+  static async expectOpenable(
+    path: string,
+    config: RunConfig,
+    { resume, overwrite }: Pick<RunDirectoryOptions, "resume" | "overwrite">,
+    open: readonly string[],
+  ): Promise<void> {
+    expectFreeFolder(path);
+    const mayChange = new Set(open);
+    if (!resume && !overwrite) await expectReplaceable(path, config, mayChange);
+    const hasCheckpoint = namesIn(path).some((name) => ageOf(name) !== null);
+    if (resume && hasCheckpoint) await expectResumable(path, config, mayChange);
   }
 
   /** Replaces `metrics.jsonl`, once the run is known to go on; `config.json` says it if the run became longer. */
@@ -155,10 +172,13 @@ export async function expectResumable(
 ): Promise<boolean> {
   const file = join(path, CONFIG);
   if ((await kindOf(file)) === null) return false;
-  const fixed = (of: RunConfig) => Object.fromEntries(Object.entries(of).filter(([name]) => !mayChange.has(name)));
-  const [before, now] = [fixed(await readConfig(file)), fixed(config)];
+  const [before, now] = [without(await readConfig(file), mayChange), without(config, mayChange)];
   if (!isLonger(before, now)) expectSame(path, before, now);
   return true;
+}
+
+function without(config: RunConfig, names: ReadonlySet<string>): RunConfig {
+  return Object.fromEntries(Object.entries(config).filter(([name]) => !names.has(name)));
 }
 
 function expectSame(path: string, before: RunConfig, now: RunConfig): void {
@@ -168,13 +188,17 @@ function expectSame(path: string, before: RunConfig, now: RunConfig): void {
   throw new DistilleryError("BAD_CONFIG", text);
 }
 
-/** Refuses to replace a run of another configuration. */
-export async function expectReplaceable(path: string, config: RunConfig): Promise<void> {
+/** Refuses to replace a run of another configuration, but for the options that may change. */
+export async function expectReplaceable(
+  path: string,
+  config: RunConfig,
+  mayChange: ReadonlySet<string> = new Set(),
+): Promise<void> {
   const file = join(path, CONFIG);
   if ((await kindOf(file)) === null) return;
   let changes: string[];
   try {
-    changes = changesOf(await readConfig(file), config);
+    changes = changesOf(without(await readConfig(file), mayChange), without(config, mayChange));
   } catch (error) {
     if (!(error instanceof DistilleryError) || error.code !== "BAD_CONFIG") throw error;
     changes = [error.message];

@@ -31,11 +31,7 @@ export function lockFolder(path: string): { release(): void } {
   makeFolder(path);
   // Opening a pipe would wait for its other end.
   for (const name of [LOCK, METRICS]) expectFile(join(path, name));
-  const lock = native.lockFile(join(path, LOCK));
-  if (lock === null) {
-    const text = `${path}: another run is writing there: wait for its end or choose another folder`;
-    throw new DistilleryError("IN_USE", text);
-  }
+  const lock = lockFile(path);
   try {
     removeLeftOvers(path);
   } catch (error) {
@@ -43,6 +39,19 @@ export function lockFolder(path: string): { release(): void } {
     throw error;
   }
   return lock;
+}
+
+/** Refuses a folder that {@link lockFolder} would refuse, and changes nothing. */
+export function expectFreeFolder(path: string): void {
+  expectPlace(path);
+  if (statSync(join(path, LOCK), { throwIfNoEntry: false })?.isFile()) lockFile(path).release();
+}
+
+function lockFile(path: string): { release(): void } {
+  const lock = native.lockFile(join(path, LOCK));
+  if (lock !== null) return lock;
+  const text = `${path}: another run is writing there: wait for its end or choose another folder`;
+  throw new DistilleryError("IN_USE", text);
 }
 
 /** Whether a file is one of a run in a folder, its weights among them, onto which nothing else may be written. */

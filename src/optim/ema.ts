@@ -38,6 +38,8 @@ export class ExponentialMovingAverage {
   readonly useBuffers: boolean;
   readonly #model: Module;
   readonly #averages: StateDict;
+  /** For each entry of `swap`: the same memory, as the entries are exchanged one after the other. */
+  #scratch: Record<string, StateDict[string]["data"]> | null = null;
   readonly #updates = new LongTensor(new BigInt64Array(1), []);
 
   constructor(model: Module, options: ExponentialMovingAverageOptions = {}) {
@@ -84,10 +86,12 @@ export class ExponentialMovingAverage {
   /** Exchanges the network's weights and the averages; a second call puts them back. */
   swap(): void {
     const state = this.#model.stateDict();
+    this.#scratch ??= scratchFor(this.#averages);
+    const scratch = this.#scratch;
     for (const [key, average] of Object.entries(this.#averages)) {
-      const own = state[key].data.slice();
+      scratch[key].set(state[key].data as never);
       state[key].data.set(average.data as never);
-      average.data.set(own as never);
+      average.data.set(scratch[key] as never);
     }
   }
 
@@ -116,6 +120,19 @@ export class ExponentialMovingAverage {
     loadInto("ExponentialMovingAverage", this.stateDict(), state, true);
     return this;
   }
+}
+
+/** An array for each entry, all in the memory of the largest. */
+function scratchFor(state: StateDict): Record<string, StateDict[string]["data"]> {
+  const memory = new ArrayBuffer(Math.max(0, ...Object.values(state).map(({ data }) => data.byteLength)));
+  const arrays = Object.entries(state).map(([key, { data }]): [string, StateDict[string]["data"]] => {
+    if (types.isFloat32Array(data)) return [key, new Float32Array(memory, 0, data.length)];
+    return [
+      key,
+      types.isBigInt64Array(data) ? new BigInt64Array(memory, 0, data.length) : new Int32Array(memory, 0, data.length),
+    ];
+  });
+  return Object.fromEntries(arrays);
 }
 
 function tensorOf(data: StateDict[string]["data"], shape: readonly number[]): StateDict[string] {

@@ -1,4 +1,5 @@
 import { setImmediate, setTimeout } from "node:timers/promises";
+import { types } from "node:util";
 import { DistilleryError } from "../errors.js";
 import { fromUserCode } from "../user_code.js";
 
@@ -17,28 +18,54 @@ const RETRIES = 5;
 const BACKOFF = 500;
 const LONGEST = 60_000;
 
-/** What `ask` gives, asked again as the options and its errors say. An error that remains names the `samples`. */
-export async function askPatiently<T>(
+/**
+ * What `ask` gives, asked again as the options and its errors say; at once if it is no promise. An error that remains names the
+ * `samples`.
+ */
+export function retry<T>(
   ask: () => T | Promise<T>,
-  { retries, backoff = BACKOFF }: RetryOptions,
-  samples: string,
+  options: RetryOptions,
+  samples: () => string,
   signal: AbortSignal,
-): Promise<T> {
-  for (let tries = 0; ; tries++) {
+): T | Promise<T> {
+  const failedFirst = (error: unknown) => {
     expectGoing(signal);
-    try {
-      return await ask();
-    } catch (error) {
-      expectGoing(signal);
-      // A wrong answer is not better the next time.
-      if (error instanceof DistilleryError) throw error;
-      const { retry, retryAfter } = (error ?? {}) as { retry?: unknown; retryAfter?: unknown };
-      const says = retry === true || typeof retryAfter === "number";
-      if (tries >= (retries ?? (says ? RETRIES : 0))) throw failed(error, samples, tries);
-      const wait = typeof retryAfter === "number" && retryAfter >= 0 ? 1000 * retryAfter : backoff * 2 ** tries;
-      await setTimeout(Math.min(wait, LONGEST), undefined, { signal }).catch(() => expectGoing(signal));
+    return again(waitAfter(error, 0, options, samples));
+  };
+  const again = async (first: number): Promise<T> => {
+    let wait = first;
+    for (let tries = 1; ; tries++) {
+      await setTimeout(wait, undefined, { signal }).catch(() => expectGoing(signal));
+      try {
+        return await ask();
+      } catch (error) {
+        expectGoing(signal);
+        wait = waitAfter(error, tries, options, samples);
+      }
     }
+  };
+  try {
+    const given = ask();
+    return types.isPromise(given) ? given.catch(failedFirst) : given;
+  } catch (error) {
+    return failedFirst(error);
   }
+}
+
+/** The milliseconds until it is asked again; throws the error if it is not. */
+function waitAfter(
+  error: unknown,
+  tries: number,
+  { retries, backoff = BACKOFF }: RetryOptions,
+  samples: () => string,
+): number {
+  // A wrong answer is not better the next time.
+  if (error instanceof DistilleryError) throw error;
+  const { retry: isAsked, retryAfter } = (error ?? {}) as { retry?: unknown; retryAfter?: unknown };
+  const says = isAsked === true || typeof retryAfter === "number";
+  if (tries >= (retries ?? (says ? RETRIES : 0))) throw failed(error, samples(), tries);
+  const wait = typeof retryAfter === "number" && retryAfter >= 0 ? 1000 * retryAfter : backoff * 2 ** tries;
+  return Math.min(wait, LONGEST);
 }
 
 function failed(error: unknown, samples: string, tries: number): DistilleryError {
@@ -55,7 +82,7 @@ function expectGoing(signal: AbortSignal): void {
  * Runs `work` for each item, up to `concurrency` at once, in order. After a failure none is begun; those that run end first,
  * so that what they give is kept.
  */
-export async function inParallel<T>(
+export async function runConcurrently<T>(
   items: readonly T[],
   concurrency: number,
   signal: AbortSignal,
@@ -64,9 +91,10 @@ export async function inParallel<T>(
   let next = 0;
   let failure: { error: unknown } | null = null;
   const worker = async () => {
-    while (next < items.length && failure === null && !signal.aborted) {
-      const item = items[next++];
+    for (;;) {
       await setImmediate();
+      if (next >= items.length || failure !== null || signal.aborted) return;
+      const item = items[next++];
       await work(item).catch((error: unknown) => {
         failure ??= { error };
       });

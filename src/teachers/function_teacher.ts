@@ -9,7 +9,7 @@ import type { Outputs } from "../losses/loss.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import { Tensor } from "../tensor/tensor.js";
 import { Answers } from "./answers.js";
-import { askPatiently, inParallel, type RetryOptions } from "./ask.js";
+import { type RetryOptions, retry, runConcurrently } from "./ask.js";
 import { expectNotAugmented } from "./by_index.js";
 import type { PreparedRun, Teacher, TeacherRun } from "./teacher.js";
 
@@ -125,7 +125,7 @@ class FunctionTeacher implements Teacher {
         missing.slice(i * batchSize, (i + 1) * batchSize),
       );
       let said = performance.now();
-      await inParallel(batches, concurrency, signal, async (indices) => {
+      await runConcurrently(batches, concurrency, signal, async (indices) => {
         const { logits } = await this.#asked(data, takeBatch(data, indices));
         await answers.add(indices, logits.data);
         if (signal.aborted || performance.now() - said < SAY_EVERY_MS) return;
@@ -140,7 +140,7 @@ class FunctionTeacher implements Teacher {
 
   outputs(batch: Batch): Outputs | Promise<Outputs> {
     const [answers, data] = [this.#answers, this.#data];
-    if (answers === null || data === null) return this.#answer(data, batch);
+    if (answers === null || data === null) return this.#asked(data, batch);
     const { indices } = batch;
     const logits = allocate(indices.length * data.classes);
     for (let i = 0; i < indices.length; i++) {
@@ -149,14 +149,26 @@ class FunctionTeacher implements Teacher {
     return { logits: new Tensor(logits, [indices.length, data.classes]), taps: {} };
   }
 
-  #asked(data: Dataset, batch: Batch): Promise<Outputs> {
-    return askPatiently(() => this.#answer(data, batch), this.options, samplesText(batch.indices), this.#signal);
+  #asked(data: Dataset | null, batch: Batch): Outputs | Promise<Outputs> {
+    return retry(
+      () => this.#answer(data, batch),
+      this.options,
+      () => samplesText(batch.indices),
+      this.#signal,
+    );
   }
 
   #answer(data: Dataset | null, batch: Batch): Outputs | Promise<Outputs> {
     const { inputs, labels, indices } = batch;
-    const samples = data === null ? [] : samplesOf(data, inputs);
-    const given = this.ask({ inputs, labels, indices, samples, signal: this.#signal });
+    let samples: RawSample[] | null = null;
+    const given = this.ask({
+      ...{ inputs, labels, indices, signal: this.#signal },
+      // Few functions read them, and a table's take long.
+      get samples() {
+        samples ??= data === null ? [] : samplesOf(data, inputs);
+        return samples;
+      },
+    });
     const classes = data?.classes ?? null;
     return types.isPromise(given)
       ? given.then((answer) => asOutputs(answer, indices, classes))
@@ -195,5 +207,9 @@ function wrong(indices: Int32Array, problem: string): DistilleryError {
 }
 
 function samplesText(indices: Int32Array): string {
-  return indices.length === 1 ? `sample ${indices[0]}` : `samples ${indices[0]} to ${indices[indices.length - 1]}`;
+  if (indices.length === 1) return `sample ${indices[0]}`;
+  const isAscending = indices.every((index, i) => i === 0 || index > indices[i - 1]);
+  return isAscending
+    ? `samples ${indices[0]} to ${indices[indices.length - 1]}`
+    : `a batch of ${indices.length} samples with sample ${indices[0]} first`;
 }

@@ -78,14 +78,19 @@ export function distill(input: DistillInput): RunHandle {
     });
     const use = { mode: teacherMode, taps: plain.taps?.teacher ?? [] };
     const teacher = asTeacher(source, use);
-    if (plain.needsTeacher) {
-      teacher.open?.({ data, student, taps: use.taps, validation: validation ?? null });
+    if (plain.needsTeacher) teacher.open?.({ data, student, taps: use.taps, validation: validation ?? null });
+    let loss = plain;
+    let calibration: Calibration | null = null;
+    const prepare = async () => {
       const { out = null, signal, onNote } = controls;
       await teacher.prepare?.({ out, ...(signal && { signal }), ...(onNote && { onNote }) });
-    }
-    const calibration = isCalibrated && plain.needsTeacher ? await calibrateTeacher(teacher, validation) : null;
-    if (calibration !== null) controls.onNote?.(textOf(calibration));
-    const loss = calibration === null ? plain : calibrated(plain, calibration.temperature);
+      if (!isCalibrated) return;
+      calibration = await calibrateTeacher(teacher, validation);
+      onNote?.(textOf(calibration));
+      loss = calibrated(plain, calibration.temperature);
+    };
+    const isPrepared = plain.needsTeacher && (isCalibrated || teacher.prepare !== undefined);
+    const preparation = isPrepared ? { run: prepare, gives: isCalibrated ? ["teacherTemperature"] : [] } : null;
     const config = () => ({
       ...(calibration !== null && { teacherTemperature: calibration.temperature }),
       ...(spec === undefined ? { temperature, alpha } : { loss: loss.config() }),
@@ -93,8 +98,8 @@ export function distill(input: DistillInput): RunHandle {
       teacherHash: teacher.fingerprint(),
     });
     const trainer = await Trainer.open({
-      ...{ command: "distill", name: STUDENT_FILE, model: student, loss, lossSpec: spec, teacher, data },
-      ...{ validation: validation ?? null, options, config, controls, stream },
+      ...{ command: "distill", name: STUDENT_FILE, model: student, loss: plain, lossSpec: spec, teacher, data },
+      ...{ validation: validation ?? null, options, config, preparation, controls, stream },
     });
     let running = teacher;
     try {

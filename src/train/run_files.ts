@@ -24,6 +24,17 @@ export class RunFiles {
     private readonly logs: readonly MetricsLog[],
   ) {}
 
+  /** Refuses what {@link RunFiles.open} would refuse, and changes nothing; the names `open` are not in the configuration yet. */
+  static async expectOpenable(
+    { out, resume = false, overwrite = false, logs = [] }: RunControls,
+    config: () => RunConfig,
+    open: readonly string[],
+  ): Promise<void> {
+    if (out === undefined) return;
+    expectOther(logs, out);
+    await RunDirectory.expectOpenable(out, config(), { resume, overwrite }, open);
+  }
+
   /** Opens them, with the checkpoint to resume from; null if the run starts from its beginning. */
   static async open(
     controls: RunControls,
@@ -31,10 +42,7 @@ export class RunFiles {
   ): Promise<{ files: RunFiles; checkpoint: FoundCheckpoint | null }> {
     const { out, resume = false, overwrite = false, checkpointEvery, logs = [], onNote = () => {} } = controls;
     if (out === undefined) return { files: new RunFiles(null, checkpointEvery, logs), checkpoint: null };
-    for (const [i, { path }] of logs.entries()) {
-      if (path === undefined || !isFileOfRun(path, out)) continue;
-      throw new DistilleryError("BAD_ARGUMENT", `logs[${i}]: ${path} is a file of the run itself: give another name`);
-    }
+    expectOther(logs, out);
     const options = { resume, overwrite, keep: controls.keepCheckpoints || DEFAULT_KEPT, onNote };
     const { directory, checkpoint } = await RunDirectory.open(out, config(), options);
     return { files: new RunFiles(directory, checkpointEvery, logs), checkpoint };
@@ -95,5 +103,13 @@ export class RunFiles {
     const closed = await Promise.allSettled(this.logs.map(async (log) => log.close()));
     await this.directory?.close();
     for (const end of closed) if (end.status === "rejected") throw end.reason;
+  }
+}
+
+/** Refuses logs onto the run's own files. */
+function expectOther(logs: readonly MetricsLog[], out: string): void {
+  for (const [i, { path }] of logs.entries()) {
+    if (path === undefined || !isFileOfRun(path, out)) continue;
+    throw new DistilleryError("BAD_ARGUMENT", `logs[${i}]: ${path} is a file of the run itself: give another name`);
   }
 }

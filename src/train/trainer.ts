@@ -89,18 +89,21 @@ export class Trainer {
     const steps = stepsPerEpoch(data, options);
     const place = { optimizer, epochs: options.epochs, stepsPerEpoch: steps };
     const scheduler = createScheduler(schedule, place, { argument: "schedule", modules: userModules });
-    const progress = { epoch: 0, step: 0, sums: {}, seconds: 0, history: [] };
-    const state: TrainerState = {
-      ...{ model, modules, optimizer, average, progress },
-      ...{ generator: stream.generator, teacher: teacher?.state?.() ?? {}, order: null, best: null },
-    };
+    const made = { optimizer, schedule, totalSteps: scheduler.totalSteps, modules: hashes };
     // Before the folder is opened, which clears it.
     const letGo = claim(parameters);
     let files: RunFiles | null = null;
     try {
-      const opened = await RunFiles.open(controls, () =>
-        configOf(input, { optimizer, schedule, totalSteps: scheduler.totalSteps, modules: hashes }),
-      );
+      if (input.preparation) {
+        await RunFiles.expectOpenable(controls, () => configOf(input, made), input.preparation.gives);
+        await input.preparation.run();
+      }
+      const progress = { epoch: 0, step: 0, sums: {}, seconds: 0, history: [] };
+      const state: TrainerState = {
+        ...{ model, modules, optimizer, average, progress },
+        ...{ generator: stream.generator, teacher: teacher?.state?.() ?? {}, order: null, best: null },
+      };
+      const opened = await RunFiles.open(controls, () => configOf(input, made));
       files = opened.files;
       const { checkpoint } = opened;
       let epoch: EpochBatches | null = null;

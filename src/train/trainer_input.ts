@@ -42,8 +42,16 @@ export interface TrainerInput {
   options: ResolvedTraining;
   /** What else determines the figures, for `config.json`; called only if there is one. */
   config: () => Readonly<Record<string, unknown>>;
+  /** What takes time or money before the run: done once the run's folder is known to be free for it. */
+  preparation?: Preparation | null;
   controls: RunControls;
   stream: RunStream;
+}
+
+interface Preparation {
+  run(): Promise<void>;
+  /** The names that `config` has only afterwards. */
+  readonly gives: readonly string[];
 }
 
 /** Refuses a validation set that is missing or does not fit. */

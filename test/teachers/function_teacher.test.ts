@@ -1,9 +1,10 @@
-import { appendFileSync, existsSync, readdirSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import {
   augment,
+  csvLog,
   distill,
   type FunctionTeacherOptions,
   functionTeacher,
@@ -156,6 +157,57 @@ test("an answer that comes after the run was stopped does not keep the folder fr
   await setTimeout(50);
   const next = (batch: TeacherBatch) => logitsOf(given, batch);
   expect(await run(() => functionTeacher(next, options), { out })).toEqual(await run(({ teacher }) => live(teacher)));
+});
+
+test("it is not asked for a run that its folder does not take", async () => {
+  const given = own();
+  let calls = 0;
+  const teacher = () =>
+    functionTeacher(
+      (batch) => {
+        calls++;
+        return logitsOf(given, batch);
+      },
+      { version: "1", answers: join(folder, `answers-${calls}`) },
+    );
+  const out = newRun();
+  await run(() => teacher(), { out });
+  const before = calls;
+  const other = () => teacher();
+  for (const more of [{ lr: 0.02 }, { lr: 0.02, resume: true }, { logs: [csvLog(join(out, "metrics.jsonl"))] }]) {
+    await failure(run(other, { out, ...more }), "logs" in more ? "BAD_ARGUMENT" : "BAD_CONFIG");
+  }
+  const things = join(folder, "things");
+  mkdirSync(things);
+  writeFileSync(join(things, "photo.jpg"), "");
+  await failure(run(other, { out: things }), "BAD_ARGUMENT");
+  const inUse = newRun();
+  const onStep = () => failure(run(other, { out: inUse }), "IN_USE");
+  await run(({ teacher }) => live(teacher), { out: inUse, epochs: 1, onStep });
+  expect(calls).toBe(before);
+  expect(readdirSync(things)).toEqual(["photo.jpg"]);
+  // More epochs, and the same run again.
+  await run(other, { out, resume: true, epochs: 3 });
+});
+
+test("retries hold too for a function that is asked at each step, whose samples are made when they are read", async () => {
+  const given = own();
+  let calls = 0;
+  const ask: TeacherFunction = (batch) => {
+    expect(Object.getOwnPropertyDescriptor(batch, "samples")?.get).toBeTypeOf("function");
+    expect(batch.samples).toBe(batch.samples);
+    if (calls++ % 2 === 0) throw new Error("down");
+    return logitsOf(given, batch);
+  };
+  const expected = await run(({ teacher }) => live(teacher));
+  expect(await run(() => functionTeacher(ask, { answers: false, retries: 1, backoff: 1 }))).toEqual(expected);
+  const { message } = await failure(
+    run(() => functionTeacher(() => Promise.reject(new Error("down")), { answers: false, retries: 1, backoff: 1 })),
+    "BAD_ARGUMENT",
+  );
+  expect(message).toMatch(
+    /^epoch 1, step 1 of 4: teacher: a batch of \d+ samples with sample \d+ first, asked 2 times: .*down$/,
+  );
 });
 
 describe("refused in one line with the index, and nothing is written", () => {
