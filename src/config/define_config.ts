@@ -1,6 +1,6 @@
 import type * as v from "valibot";
 import { parse } from "valibot";
-import { show } from "../checks.js";
+import { expectOneOf } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { type Issue, issuesOf, moduleHashes, type ObjectSchema } from "../registry/index.js";
 import { type TeacherOptions, teacherSchema } from "../teachers/index.js";
@@ -45,10 +45,7 @@ export type ResolvedConfig<C extends ConfigName> = v.InferOutput<(typeof SCHEMAS
  * ```
  */
 export function defineConfig<C extends ConfigName>(command: C, config: ConfigOf<C>): ResolvedConfig<C> {
-  if (!Object.hasOwn(SCHEMAS, command)) {
-    const names = Object.keys(SCHEMAS).map((name) => show(name));
-    throw new DistilleryError("BAD_ARGUMENT", `command: expected ${names.join(" or ")}, got ${show(command)}`);
-  }
+  expectOneOf("command", command, Object.keys(SCHEMAS));
   return resolveConfig(command, config);
 }
 

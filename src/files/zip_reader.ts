@@ -1,18 +1,13 @@
 import { promisify } from "node:util";
 import { crc32, inflateRaw } from "node:zlib";
-import {
-  type Entry,
-  type FileEntry,
-  Uint8ArrayReader,
-  Uint8ArrayWriter,
-  WARNING_TRAILING_CENTRAL_DIRECTORY_DATA,
-  ZipReader,
-} from "@zip.js/zip.js";
+import { type Entry, type FileEntry, Reader, Uint8ArrayWriter, ZipReader } from "@zip.js/zip.js";
 import { DistilleryError } from "../errors.js";
 import { MAX_FILE_BYTES } from "./read.js";
 
 const MAX_ENTRIES = 65_536;
-const ZIP64_END = 56 + 20;
+const END = 22;
+const ZIP64_LOCATOR = 20;
+const ZIP64_RECORD = 56;
 const DEFLATE = 8;
 /** DEFLATE makes at most this many bytes of one. */
 const MAX_INFLATION = 1032;
@@ -48,8 +43,7 @@ export async function readZip(bytes: Uint8Array, kind: ZipKind): Promise<ZipEntr
 }
 
 async function readEntries(bytes: Uint8Array, kind: ZipKind): Promise<ZipEntries> {
-  // Not strictness "strict": it refuses the zip64 record that PyTorch writes into every archive, needed or not.
-  const reader = new ZipReader(new Uint8ArrayReader(bytes), {
+  const reader = new ZipReader(new ArchiveReader(bytes), {
     strictness: "balanced",
     filenameValidation: "strict",
     maxAppendedDataSize: 0,
@@ -61,7 +55,7 @@ async function readEntries(bytes: Uint8Array, kind: ZipKind): Promise<ZipEntries
   for await (const entry of reader.getEntriesGenerator()) {
     if (found.push(entry) > MAX_ENTRIES) throw kind.fail(`more than ${MAX_ENTRIES} entries in its archive`);
   }
-  checkArchive(reader, bytes, kind);
+  checkArchive(reader, kind);
   const wanted = new Set(kind.choose(found.map(({ filename }) => filename)));
   const entries = new Map<string, Uint8Array>();
   for (const entry of found) {
@@ -70,20 +64,52 @@ async function readEntries(bytes: Uint8Array, kind: ZipKind): Promise<ZipEntries
   return entries;
 }
 
-function checkArchive(reader: ZipReader<unknown>, bytes: Uint8Array, kind: ZipKind): void {
-  for (const { reason } of reader.warnings ?? []) {
-    if (reason === WARNING_TRAILING_CENTRAL_DIRECTORY_DATA && hasZip64End(reader, bytes)) continue;
-    throw kind.fail(`its zip archive is not as ${kind.writer} writes it: ${reason}`);
+function checkArchive(reader: ZipReader<unknown>, kind: ZipKind): void {
+  const [warning] = reader.warnings ?? [];
+  if (warning !== undefined) {
+    throw kind.fail(`its zip archive is not as ${kind.writer} writes it: ${warning.reason}`);
   }
 }
 
-function hasZip64End(reader: ZipReader<unknown>, bytes: Uint8Array): boolean {
-  const start = (reader.directoryOffset ?? 0) + (reader.directoryLength ?? 0);
-  const record = Buffer.from(bytes.buffer, bytes.byteOffset + start, Math.min(ZIP64_END + 4, bytes.length - start));
-  return [0, 56, ZIP64_END].every((at, i) => record.toString("latin1", at, at + 4) === ZIP64_SIGNATURES[i]);
+/**
+ * The archive without a zip64 end that says no more than the usual end behind it, as PyTorch writes into every archive. zip.js
+ * does not read such a record: it takes it for a part of the directory, whose beginning it then looks for 76 bytes too late,
+ * and believes in what it finds if the first header has just that length.
+ */
+class ArchiveReader extends Reader<Uint8Array> {
+  readonly #parts: readonly Uint8Array[];
+
+  constructor(bytes: Uint8Array) {
+    super(bytes);
+    const [cut, end] = [bytes.length - END - ZIP64_LOCATOR - ZIP64_RECORD, bytes.length - END];
+    this.#parts = hasIdleZip64End(bytes, cut) ? [bytes.subarray(0, cut), bytes.subarray(end)] : [bytes];
+    this.size = this.#parts.reduce((sum, { length }) => sum + length, 0);
+  }
+
+  override readUint8Array(index: number, length: number): Promise<Uint8Array> {
+    const [first, last] = this.#parts;
+    const head = first.slice(index, index + length);
+    if (last === undefined || index + length <= first.length) return Promise.resolve(head);
+    const tail = last.subarray(Math.max(0, index - first.length), index + length - first.length);
+    return Promise.resolve(Buffer.concat([head, tail]));
+  }
 }
 
-const ZIP64_SIGNATURES = ["PK\x06\x06", "PK\x06\x07", "PK\x05\x06"];
+/** Whether there is a zip64 end at `at`, right behind the directory and in front of the usual end, that says the same. */
+function hasIdleZip64End(bytes: Uint8Array, at: number): boolean {
+  if (at < 0) return false;
+  const tail = Buffer.from(bytes.buffer, bytes.byteOffset + at, bytes.length - at);
+  const [locator, end] = [ZIP64_RECORD, ZIP64_RECORD + ZIP64_LOCATOR];
+  const isSigned = [0, locator, end].every((from, i) => tail.toString("latin1", from, from + 4) === SIGNATURES[i]);
+  if (!isSigned) return false;
+  const entries = tail.readUInt16LE(end + 10);
+  const [length, offset] = [tail.readUInt32LE(end + 12), tail.readUInt32LE(end + 16)];
+  const said = [4, 24, 32, 40, 48, locator + 8].map((from) => tail.readBigUInt64LE(from));
+  const expected = [ZIP64_RECORD - 12, entries, entries, length, offset, at];
+  return offset + length === at && expected.every((value, i) => said[i] === BigInt(value));
+}
+
+const SIGNATURES = ["PK\x06\x06", "PK\x06\x07", "PK\x05\x06"];
 
 async function readEntry(entry: Entry, bytes: Uint8Array, kind: ZipKind): Promise<Uint8Array> {
   const { filename, compressionMethod, compressedSize, uncompressedSize } = entry;

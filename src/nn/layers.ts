@@ -1,5 +1,6 @@
 import { expectNumber } from "../checks.js";
 import type { Tensor } from "../tensor/tensor.js";
+import { expectModule } from "./expect_module.js";
 import { dropout, relu } from "./functional.js";
 import { Module } from "./module.js";
 
@@ -39,6 +40,7 @@ export class Sequential extends Module {
 
   constructor(...modules: Module[]) {
     super();
+    for (const [i, module] of modules.entries()) expectModule(`modules[${i}]`, module);
     this.#modules = modules;
   }
 

@@ -1,6 +1,7 @@
+import { badArgument } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import type { Teacher } from "./teacher.js";
-import type { TeacherCache } from "./teacher_cache.js";
+import { TeacherCache } from "./teacher_cache.js";
 
 /**
  * Logits that were computed before, by the index of each sample in the training data. Outside of the training data `inner`
@@ -13,6 +14,9 @@ import type { TeacherCache } from "./teacher_cache.js";
  * ```
  */
 export function cached(cache: TeacherCache, inner?: Teacher): Teacher {
+  if (!(cache instanceof TeacherCache)) {
+    throw badArgument("cache", "a TeacherCache, as TeacherCache.compute and .load give", cache);
+  }
   return {
     name: "cached",
     fingerprint: () => cache.teacherHash,

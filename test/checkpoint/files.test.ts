@@ -1,11 +1,11 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { inspectCheckpoint, load, save } from "../../src/checkpoint/index.js";
 import { writeWhole } from "../../src/files/index.js";
 import { Linear, type StateDict, Tensor } from "../../src/index.js";
-import { fileLimits, ORDINARY_USER, testWith } from "../helpers/needs.js";
+import { fileLimits, LINUX, ORDINARY_USER, testWith } from "../helpers/needs.js";
 import { failure, temporaryFolder } from "./support.js";
 
 const folder = temporaryFolder();
@@ -171,4 +171,16 @@ describe.each([["load", load] as const, ["inspectCheckpoint", inspectCheckpoint]
     await failure(read(""), "BAD_ARGUMENT");
     await failure(read(undefined as unknown as string), "BAD_ARGUMENT");
   });
+});
+
+testWith(LINUX, "writeWhole refuses a pipe, also behind a link, and leaves it", async () => {
+  const path = emptyFolder();
+  execFileSync("mkfifo", [join(path, "pipe")]);
+  symlinkSync("pipe", join(path, "link"));
+  for (const name of ["pipe", "link"]) {
+    const { message } = await failure(writeWhole(join(path, name), "x"), "IO_ERROR");
+    expect(message).toBe(`${join(path, name)}: is not a regular file, which alone is written: choose another name`);
+  }
+  expect(statSync(join(path, "pipe")).isFIFO()).toBe(true);
+  expect(readdirSync(path).sort()).toEqual(["link", "pipe"]);
 });

@@ -1,5 +1,8 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { deflateRawSync } from "node:zlib";
 import { expect, test } from "vitest";
+import { load } from "../../src/checkpoint/index.js";
 import { zipStored } from "../../src/checkpoint/zip_writer.js";
 import { archive, bytesOfFixture, dictOf, refusal, temporaryFolder, tensorOps } from "./support.js";
 
@@ -138,4 +141,31 @@ test("more entries than a checkpoint can have", async () => {
   end.writeUInt32LE(directory.length, 12);
   end.writeUInt32LE(0, 16);
   expect(await refusal(folder, Buffer.concat([directory, end]))).toBe("more than 65536 entries in its archive");
+});
+
+test("PyTorch's zip64 end is no part of the directory, however long its first header is", async () => {
+  for (let length = 1; length <= 60; length++) {
+    const files = [
+      entry("data.pkl", dictOf(tensorOps())),
+      entry("byteorder", "little"),
+      entry("data/0", "\0".repeat(16)),
+      entry("version", "3\n"),
+    ];
+    const stem = "a".repeat(length);
+    const plain = Buffer.from(zipStored(files.map(({ name, data }) => ({ name: `${stem}/${name}`, data }))));
+    const at = plain.length - 22;
+    const zip64 = Buffer.alloc(76);
+    zip64.write("PK\x06\x06", 0, "latin1");
+    zip64.writeUInt32LE(44, 4);
+    zip64.writeUInt32LE(files.length, 24);
+    zip64.writeUInt32LE(files.length, 32);
+    zip64.writeUInt32LE(plain.readUInt32LE(at + 12), 40);
+    zip64.writeUInt32LE(plain.readUInt32LE(at + 16), 48);
+    zip64.write("PK\x06\x07", 56, "latin1");
+    zip64.writeUInt32LE(at, 64);
+    zip64.writeUInt32LE(1, 72);
+    const file = join(folder, `${length}.pth`);
+    writeFileSync(file, Buffer.concat([plain.subarray(0, at), zip64, plain.subarray(at)]));
+    expect(Object.keys(await load(file)), String(length)).toEqual(["w"]);
+  }
 });

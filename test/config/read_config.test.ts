@@ -126,3 +126,11 @@ test("~ is the home folder, where it stands for one", () => {
   const teacher = { data: "rows", teacher: "./t.mjs", teacherAnswers: "~/answers" };
   expect(defineConfig("distill", teacher)).toMatchObject({ teacherAnswers: join(homedir(), "answers") });
 });
+
+test("a call without the command, or with a file that is no name, is refused", async () => {
+  const read = readConfig as unknown as (...given: unknown[]) => Promise<unknown>;
+  expect(await refusedBy("BAD_ARGUMENT", () => read("x.yaml", {}))).toMatch(/^command: expected .*distill.*x\.yaml/);
+  expect(await refusedBy("BAD_ARGUMENT", () => read("distill", {}))).toMatch(
+    /^file: expected the name of a file, got /,
+  );
+});

@@ -163,3 +163,11 @@ describe("descriptions that are wrong", () => {
     expect(await refusal("BAD_DATA", () => parsePreprocessing(value, "s.safetensors"))).toBe(text);
   });
 });
+
+test.each([{}, null, undefined, "image", { kind: "text" }, { kind: "table" }])(
+  "encodeSamples refuses the spec %j",
+  async (spec) => {
+    const text = await refusal("BAD_ARGUMENT", () => encodeSamples(spec as unknown as TablePreprocessing, []));
+    expect(text).toContain("spec: expected what preprocessingOf(dataset) or parsePreprocessing gives, got ");
+  },
+);

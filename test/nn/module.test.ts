@@ -149,3 +149,11 @@ describe("modes", () => {
     ).toBe(true);
   });
 });
+
+it.each<[string, unknown[], string]>([
+  ["a list", [[new Linear(2, 2)]], "modules[0]: expected a Module, got "],
+  ["an object behind a layer", [new Linear(2, 2), { b: 1 }], "modules[1]: expected a Module, got "],
+  ["a function", [new Linear(2, 2), (x: Tensor) => x], "modules[1]: expected a Module, got "],
+])("Sequential refuses %s when it is made", (_, modules, text) => {
+  expect(() => new Sequential(...(modules as Module[]))).toThrow(text);
+});

@@ -126,3 +126,9 @@ describe("what is no such file", () => {
     expect(message).toContain("nowhere.safetensors");
   });
 });
+
+test("cached refuses anything but a cache", () => {
+  for (const value of [setting().teacher, undefined, {}]) {
+    expect(() => cached(value as unknown as TeacherCache)).toThrow("cache: expected a TeacherCache, as ");
+  }
+});

@@ -1,5 +1,5 @@
 import { types } from "node:util";
-import { expectInteger, expectShape, show, showList } from "../../checks.js";
+import { badArgument, expectInteger, expectShape, show, showList } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { native } from "../../native.js";
 import { Tensor } from "../../tensor/tensor.js";
@@ -38,6 +38,9 @@ export function encodeSamples(
   spec: Preprocessing,
   samples: Uint8Array | readonly TableRow[] | Float32Array | Float64Array,
 ): Tensor {
+  const kind = (spec as Partial<Preprocessing> | null | undefined)?.kind;
+  const isSpec = kind === "table" ? Array.isArray((spec as TablePreprocessing).columns) : KINDS.includes(kind);
+  if (!isSpec) throw badArgument("spec", "what preprocessingOf(dataset) or parsePreprocessing gives", spec);
   if (spec.kind === "image")
     return encodePixels(spec, expectArray("pixels", samples, types.isUint8Array, "Uint8Array"));
   if (spec.kind === "values") {
@@ -49,6 +52,8 @@ export function encodeSamples(
   }
   return encodeRows(spec, samples);
 }
+
+const KINDS: readonly unknown[] = ["image", "values"];
 
 function encodePixels(spec: ImagePreprocessing, pixels: Uint8Array): Tensor {
   const features = inputFeatures(spec);
