@@ -9,6 +9,7 @@ import { AVERAGE_DEFAULTS, AVERAGES } from "../models/ensemble.js";
 import { MODELS } from "../models/index.js";
 import { OPTIMIZERS, SCHEDULES } from "../optim/index.js";
 import { splitExpressions } from "../registry/index.js";
+import { FUNCTION_DEFAULTS } from "../teachers/function_teacher.js";
 import { flagOf } from "./flag_names.js";
 import { toChanges, toInterval, toList, toNumber, toNumbers, toSides, toTexts } from "./flag_values.js";
 import { printError } from "./terminal.js";
@@ -96,9 +97,21 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = {
     ],
     teacherStd: ["<list>", "the same, as 0.229,0.224,0.225", toNumbers],
     teacherSize: ["<pixels>", "resize images for an ONNX teacher, such as 224 or 48x64", toSides],
-    teacherConcurrency: ["<number>", "batches that a function is asked about at the same time (default: 4)", toNumber],
-    teacherRetries: ["<number>", "times that a batch is asked for again (default: 5 if the error says so)", toNumber],
-    teacherBatch: ["<number>", "samples that a function is asked about at once (default: 64)", toNumber],
+    teacherConcurrency: [
+      "<number>",
+      `batches that a function is asked about at the same time (default: ${FUNCTION_DEFAULTS.concurrency})`,
+      toNumber,
+    ],
+    teacherRetries: [
+      "<number>",
+      `times that a batch is asked for again (default: ${FUNCTION_DEFAULTS.retries} if the error says so)`,
+      toNumber,
+    ],
+    teacherBatch: [
+      "<number>",
+      `samples that a function is asked about at once (default: ${FUNCTION_DEFAULTS.batchSize})`,
+      toNumber,
+    ],
     teacherAnswers: ["<folder>", "what a function answered is kept here (default: in the run's folder)"],
     teacherMode: ["<mode>", "train or eval (default: train for synthetic data, as in the reference script, else eval)"],
     calibrateTeacher: ["", "divide the teacher's logits by the temperature that fits the validation set best"],

@@ -1,4 +1,3 @@
-import { Answers } from "../answers.js";
 import { fingerprint } from "../checkpoint/index.js";
 import { expectInteger, expectNumber, show } from "../checks.js";
 import { expectDataset } from "../data/dataset.js";
@@ -10,6 +9,7 @@ import { isDistillationLoss } from "../losses/loss.js";
 import { overlapOf } from "../models/overlap.js";
 import { expectModule } from "../nn/expect_module.js";
 import { OPTIMIZERS } from "../optim/index.js";
+import { PendingCallbacks } from "../pending_callbacks.js";
 import type { Expression } from "../registry/index.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import type { BestEpoch } from "../train/index.js";
@@ -110,7 +110,7 @@ export interface Experiment {
       >
     > & {
       /** What the callbacks answer. */
-      answers: Answers;
+      answers: PendingCallbacks;
     };
 }
 
@@ -148,7 +148,7 @@ export function parseExperiment(input: ExperimentInput): Experiment {
   }
   if (loss !== null) expectLoss(loss, workers);
   if (workers !== undefined) expectWorkers(workers, options);
-  const answers = new Answers();
+  const answers = new PendingCallbacks();
   return {
     ...{ task, test, options, loss, teacherRatio: ratioOf(task) },
     controls: {

@@ -14,7 +14,7 @@ export interface RetryOptions {
   backoff?: number;
 }
 
-const RETRIES = 5;
+export const RETRIES = 5;
 const BACKOFF = 500;
 const LONGEST = 60_000;
 

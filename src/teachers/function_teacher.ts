@@ -8,9 +8,9 @@ import { DistilleryError } from "../errors.js";
 import type { Outputs } from "../losses/loss.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import { Tensor } from "../tensor/tensor.js";
-import { Answers } from "./answers.js";
-import { type RetryOptions, retry, runConcurrently } from "./ask.js";
+import { RETRIES, type RetryOptions, retry, runConcurrently } from "./ask.js";
 import { expectNotAugmented } from "./by_index.js";
+import { LogitsStore } from "./logits_store.js";
 import type { PreparedRun, Teacher, TeacherRun } from "./teacher.js";
 
 /** What a function is asked about. */
@@ -48,6 +48,7 @@ export interface FunctionTeacherOptions extends RetryOptions {
   version?: string;
 }
 
+export const FUNCTION_DEFAULTS = { batchSize: 64, concurrency: 4, retries: RETRIES } as const;
 /** The milliseconds between notes of how many answers there are. */
 const SAY_EVERY_MS = 10_000;
 const NAMES = ["batchSize", "concurrency", "answers", "version", "retries", "backoff"];
@@ -70,7 +71,13 @@ export function functionTeacher(ask: TeacherFunction, options: FunctionTeacherOp
     throw new DistilleryError("BAD_ARGUMENT", `teacher: expected a function of the batch, got ${show(ask)}`);
   }
   expectOptions("functionTeacher", options, NAMES);
-  const { batchSize = 64, concurrency = 4, retries, backoff, version = ask.toString() } = options;
+  const {
+    batchSize = FUNCTION_DEFAULTS.batchSize,
+    concurrency = FUNCTION_DEFAULTS.concurrency,
+    retries,
+    backoff,
+    version = ask.toString(),
+  } = options;
   expectInteger("batchSize", batchSize, 1);
   expectInteger("concurrency", concurrency, 1, 1024);
   if (retries !== undefined) expectInteger("retries", retries, 0);
@@ -85,7 +92,7 @@ class FunctionTeacher implements Teacher {
   readonly name: string;
   #data: Dataset | null = null;
   #isKept = true;
-  #answers: Answers | null = null;
+  #answers: LogitsStore | null = null;
   #signal: AbortSignal = new AbortController().signal;
 
   constructor(
@@ -117,7 +124,7 @@ class FunctionTeacher implements Teacher {
     // The text of a function that was bound, or is not written in JavaScript, tells it from no other.
     const isTold = !this.options.version.endsWith("{ [native code] }");
     const kept = typeof folder === "string" ? folder : out === null || !isTold ? null : join(out, "teacher_answers");
-    const answers = await Answers.open(of, kept);
+    const answers = await LogitsStore.open(of, kept);
     try {
       const missing = answers.missing();
       if (answers.count > 0) onNote?.(`teacher: ${answers.count} of ${data.length} answers are in ${answers.file}`);

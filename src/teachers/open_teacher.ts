@@ -22,7 +22,7 @@ interface Kind {
 export const TEACHERS = new Registry<Teacher>("teacher", [emaEntry]);
 
 const KINDS = {
-  named: { name: "no file", takes: [] },
+  named: { name: "a teacher by its name", takes: [] },
   network: { name: "a network's weights", takes: [] },
   logits: { name: "a file of logits", takes: ["teacherClasses"] },
   onnx: {
@@ -69,7 +69,9 @@ export async function openTeachers(
   const taken: readonly string[] = kinds.flatMap((kind) => KINDS[kind].takes);
   const foreign = givenOptions(options).find((name) => !taken.includes(name));
   if (foreign !== undefined) {
-    const text = `${nameOf(foreign)}: ${files[0]} is ${KINDS[kinds[0]].name}, which takes none`;
+    const given = files.map((file, i) => `${file} is ${KINDS[kinds[i]].name}`).join(", ");
+    const takers = Object.values(KINDS).filter(({ takes }) => (takes as readonly string[]).includes(foreign));
+    const text = `${nameOf(foreign)}: is an option of ${takers.map(({ name }) => name).join(" or ")}, and ${given}`;
     throw new DistilleryError("BAD_ARGUMENT", text);
   }
   const teachers: (Module | Teacher)[] = [];

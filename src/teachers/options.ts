@@ -19,11 +19,11 @@ export const teacherSchema = v.strictObject({
   teacherStd: v.optional(list(positive(), "a list of numbers above 0")),
   /** Of an ONNX network: rows and columns, or one number for both, that images are resized to; default: as they are. */
   teacherSize: v.optional(sides()),
-  /** Of a function: how many batches it is asked about at the same time; default: 4. */
+  /** Of a function: how many batches it is asked about at the same time. */
   teacherConcurrency: v.optional(integer(1, 1024)),
-  /** Of a function: how often a batch is asked for again after an error; default: 5 times if the error says so. */
+  /** Of a function: how often a batch is asked for again after an error. */
   teacherRetries: v.optional(integer(0)),
-  /** Of a function: the samples that it is asked about at once; default: 64. */
+  /** Of a function: the samples that it is asked about at once. */
   teacherBatch: v.optional(integer(1)),
   /**
    * Of a function: the folder that answers are kept in; default: `teacher_answers` in the run's folder. False: it is asked at

@@ -72,12 +72,12 @@ export async function writeLogits(
   if (reason !== null) throw new DistilleryError("BAD_ARGUMENT", `teacher: ${reason}`);
   const opened = asTeacher(teacher, {});
   const part = `${file}.part`;
-  const goes = { ...(signal && { signal }), ...(onNote && { onNote }) };
+  const controls = { ...(signal && { signal }), ...(onNote && { onNote }) };
   try {
     opened.open?.({ data: whole, taps: [] });
     // The first batch tells what is wrong before anything is written.
-    await opened.prepare?.({ out: part, once: true, ...goes });
-    const rows = await Rows.open(part, opened.fingerprint(), whole);
+    await opened.prepare?.({ out: part, once: true, ...controls });
+    const rows = await PartialLogits.open(part, opened.fingerprint(), whole);
     try {
       if (rows.count > 0) onNote?.(`${file}: going on after ${rows.count} of ${whole.length} samples`);
       while (rows.count < whole.length) {
@@ -111,11 +111,11 @@ export async function writeLogits(
 }
 
 /** Rows of logits in a file that grows, with what they are of beside it. */
-class Rows {
+class PartialLogits {
   private constructor(
     readonly file: string,
     private readonly folder: string,
-    private readonly of: string,
+    private readonly identity: string,
     private readonly width: number,
     /** Whole rows that are there. */
     public count: number,
@@ -123,14 +123,15 @@ class Rows {
   ) {}
 
   /** Those of a folder, if they are of the same teacher and data; otherwise none, and nothing is written yet. */
-  static async open(folder: string, teacher: string | null, data: Dataset): Promise<Rows> {
-    const of = JSON.stringify({ teacher, data: data.fingerprint(), samples: data.length, classes: data.classes });
+  static async open(folder: string, teacher: string | null, data: Dataset): Promise<PartialLogits> {
+    const identity = JSON.stringify({ teacher, data: data.fingerprint(), samples: data.length, classes: data.classes });
     const [file, width] = [join(folder, "rows.f32"), 4 * data.classes];
     const lock = (await kindOf(folder)) === null ? null : locked(folder);
     const known = (await kindOf(join(folder, "of.json"))) !== null && (await kindOf(file)) !== null;
-    const isSame = known && Buffer.from(await readWhole(join(folder, "of.json"))).toString() === of && teacher !== null;
+    const isSame =
+      known && Buffer.from(await readWhole(join(folder, "of.json"))).toString() === identity && teacher !== null;
     const size = isSame ? (await openSliced(file)).size : 0;
-    return new Rows(file, folder, of, width, Math.min(Math.floor(size / width), data.length), lock);
+    return new PartialLogits(file, folder, identity, width, Math.min(Math.floor(size / width), data.length), lock);
   }
 
   async append(logits: Float32Array): Promise<void> {
@@ -139,7 +140,7 @@ class Rows {
         await mkdir(this.folder, { recursive: true });
         this.lock ??= locked(this.folder);
         await rm(this.file, { force: true });
-        await writeWhole(join(this.folder, "of.json"), this.of);
+        await writeWhole(join(this.folder, "of.json"), this.identity);
       }
       const handle = await open(this.file, this.count === 0 ? "w" : "r+");
       try {

@@ -1,7 +1,7 @@
-import { Answers } from "../answers.js";
 import { expectObject } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import type { EpochRecord } from "../log/epoch_record.js";
+import { PendingCallbacks } from "../pending_callbacks.js";
 import { currentGenerator, Generator } from "../tensor/random.js";
 import { checkControls, type RunControls, type RunResult } from "./controls.js";
 
@@ -39,7 +39,7 @@ export function startRun<I extends RunControls>(
   const stream = { origin, generator: new Generator().copyFrom(origin), isLeft: false };
   const isInside = STREAMS.has(origin);
   STREAMS.add(stream.generator);
-  const answers = new Answers();
+  const answers = new PendingCallbacks();
   let loops = 0;
   const epochs: EpochRecord[] = [];
   let isEnded = false;

@@ -124,7 +124,7 @@ test("a module that is no teacher, options of another kind", async () => {
     "none.mjs: expected it to export a function or a Teacher, got 3 (BAD_ARGUMENT)",
   );
   expect(await refused(of("--teacher", "logits.npy", "--teacher-retries", "3"), cwd, 1, "BAD_ARGUMENT")).toBe(
-    "--teacher-retries: logits.npy is a file of logits, which takes none (BAD_ARGUMENT)",
+    "--teacher-retries: is an option of a module, and logits.npy is a file of logits (BAD_ARGUMENT)",
   );
   expect(await refused(of("--teacher-column", "nix"), cwd, 2, "BAD_ARGUMENT")).toBe(
     '--teacher-column: expected a column of flowers.csv, "width", "height", "label", got "nix" (BAD_ARGUMENT)',

@@ -1,10 +1,10 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { Answers } from "../../answers.js";
 import { expectOptions, show } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { makeFolder } from "../../files/index.js";
 import { native } from "../../native.js";
+import { PendingCallbacks } from "../../pending_callbacks.js";
 import type { DatasetInfo, PublicFile } from "./catalog.js";
 import { type FetchOptions, fetchFile } from "./fetch_file.js";
 import { publicAddress, ServerFailure } from "./http.js";
@@ -76,7 +76,7 @@ export async function download(
   }
   try {
     const missing = missingOf(info, await lookInto(folder, info));
-    const answers = new Answers();
+    const answers = new PendingCallbacks();
     const onProgress = answers.of(options.onProgress);
     await receive(missing, mirrors, folder, { ...options, ...(onProgress && { onProgress }), ...timeouts });
     await answers.settled();

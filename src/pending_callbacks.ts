@@ -4,7 +4,7 @@ import { types } from "node:util";
  * What the caller's functions answer that nothing waits for. A promise that rejects is no unhandled one: the work that
  * called the function ends with its reason.
  */
-export class Answers {
+export class PendingCallbacks {
   readonly #promises = new Set<Promise<unknown>>();
 
   /** The same function, or none if none was given; its promises are kept. */

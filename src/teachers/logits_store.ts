@@ -6,7 +6,7 @@ import { ioError, kindOf, openSliced, readSlice } from "../files/index.js";
 import { native } from "../native.js";
 
 /** What answers belong to. */
-interface AnswersOf {
+interface StoredOf {
   /** A hash of the teacher and the data: each has a file of its own. */
   readonly key: string;
   readonly samples: number;
@@ -23,7 +23,7 @@ const READ = 2 ** 20;
  * file of records (index, CRC-32, logits) that grows. What a killed process left unfinished at its end is not counted. The
  * file is made when there is an answer, and one process at a time has it.
  */
-export class Answers {
+export class LogitsStore {
   readonly #values: Float32Array;
   readonly #known: Uint8Array;
   #count = 0;
@@ -32,7 +32,7 @@ export class Answers {
   #isClosed = false;
 
   private constructor(
-    private readonly of: AnswersOf,
+    private readonly of: StoredOf,
     private readonly folder: string | null,
   ) {
     this.#values = new Float32Array(of.samples * of.classes);
@@ -40,8 +40,8 @@ export class Answers {
   }
 
   /** Those of a folder; null: in memory. `IN_USE` if another process has them. */
-  static async open(of: AnswersOf, folder: string | null): Promise<Answers> {
-    const answers = new Answers(of, folder);
+  static async open(of: StoredOf, folder: string | null): Promise<LogitsStore> {
+    const answers = new LogitsStore(of, folder);
     const { file } = answers;
     if (file !== null && (await kindOf(file)) !== null) {
       answers.#takeLock();
