@@ -265,7 +265,7 @@ export function addPart(command: Command): Command {
   return addGroup(command, READING, {
     "--key <name>": "key of the state dict in a checkpoint that holds several, such as model",
     "--strip-prefix <text>":
-      "take this off the keys (default: module., _orig_mod., model., net., student., ema. where all have it)",
+      "take this off the keys (default: module., _orig_mod., model., encoder., ema. and the like where all have it)",
   });
 }
 

@@ -1,6 +1,6 @@
 import { expectOptions, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
-import { unwrapped } from "../nn/key_prefixes.js";
+import { prefixAdvice, unwrapped } from "../nn/key_prefixes.js";
 import type { Module } from "../nn/module.js";
 import { fittingState, type StateDict } from "../nn/state_dict.js";
 import {
@@ -189,7 +189,7 @@ function recognized(state: StateDict, argument: string): NetworkSpec {
   const names = MODELS.entries.flatMap((entry) => (entry.recognize ? [entry.name] : []));
   throw new DistilleryError(
     "BAD_CHECKPOINT",
-    `${some} are of no network that is recognised (${names.join(", ")}): name it, as ${argument} "mlp(hidden=[64])"${otherPrefixes(state)}`,
+    `${some} are of no network that is recognised (${names.join(", ")}): name it, as ${argument} "mlp(hidden=[64])"${prefixAdvice(state, (part) => recognize(part) !== null)}`,
   );
 }
 
@@ -199,17 +199,6 @@ function recognize(state: StateDict): NetworkSpec | null {
     if (spec !== null) return spec;
   }
   return null;
-}
-
-/** What reads the networks that are recognised under other prefixes than those of wrappers. */
-function otherPrefixes(state: StateDict): string {
-  const prefixes = new Set(Object.keys(state).map((key) => key.slice(0, key.indexOf(".") + 1)));
-  const found = [...prefixes].find((prefix) => {
-    const under = Object.entries(state).filter(([key]) => prefix !== "" && key.startsWith(prefix));
-    return recognize(Object.fromEntries(under.map(([key, tensor]) => [key.slice(prefix.length), tensor]))) !== null;
-  });
-  if (found === undefined) return "";
-  return `; those under ${show(found)} are: --strip-prefix ${found} reads them, in a program { stripPrefix: ${show(found)} }`;
 }
 
 function loaded(spec: NetworkSpec, state: StateDict, { modules, onNote }: NetworkOfState, source?: string): Module {

@@ -1,5 +1,11 @@
+import { show } from "../checks.js";
+
 /** What wrappers of PyTorch put before all keys: DataParallel, compile, Lightning and usual names of attributes. */
-const PREFIXES = ["module.", "_orig_mod.", "model.", "net.", "student.", "ema."] as const;
+const PREFIXES = [
+  ...["module.", "_orig_mod.", "_forward_module.", "_fsdp_wrapped_module."],
+  ...["model.", "net.", "network.", "backbone.", "encoder.", "student.", "teacher."],
+  ...["ema.", "ema_model.", "online_model."],
+] as const;
 /** A number that AveragedModel keeps beside the network's own keys. */
 const AVERAGED = "n_averaged";
 
@@ -19,6 +25,21 @@ export function unwrapped<T>(state: Record<string, T>): Unwrapped<T>[] {
   let next = withoutPrefix({ prefix: "", state: count === undefined ? state : rest });
   for (; next !== null; next = withoutPrefix(next)) steps.push(next);
   return steps;
+}
+
+/**
+ * What reads the keys under one prefix, if those without it fit by themselves: `; those under "model." ...`. Empty if none
+ * do.
+ */
+export function prefixAdvice<T>(state: Record<string, T>, fits: (part: Record<string, T>) => boolean): string {
+  const ends = (key: string) => [...key.matchAll(/\./g)].map(({ index }) => key.slice(0, index + 1));
+  const found = [...new Set(Object.keys(state).flatMap(ends))].find((prefix) => {
+    const under = Object.entries(state).filter(([key]) => key.startsWith(prefix));
+    return fits(Object.fromEntries(under.map(([key, tensor]) => [key.slice(prefix.length), tensor])));
+  });
+  if (found === undefined) return "";
+  const shown = show(found);
+  return `; those under ${shown} are: --strip-prefix ${found} reads them, in a program { stripPrefix: ${shown} }`;
 }
 
 function withoutPrefix<T>({ prefix, state }: Unwrapped<T>): Unwrapped<T> | null {

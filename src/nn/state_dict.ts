@@ -2,7 +2,7 @@ import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { IntTensor, LongTensor } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
-import { type Unwrapped, unwrapped } from "./key_prefixes.js";
+import { prefixAdvice, type Unwrapped, unwrapped } from "./key_prefixes.js";
 
 /** Tensors under PyTorch's keys: `fc1.weight`, `bn1.running_var`, `bn1.num_batches_tracked`. */
 export type StateDict = Record<string, Tensor | IntTensor | LongTensor>;
@@ -21,6 +21,8 @@ export function loadInto(name: string, target: StateDict, given: StateDict, stri
   const { state: source } = fittingState(target, given);
   const problems = findMismatches(target, source, strict);
   if (problems.length > 0) {
+    const advice = prefixAdvice(given, (part) => findMismatches(target, part, true).length === 0);
+    if (advice !== "") problems.push(`the keys as they are do not fit${advice.replace(" are:", " do:")}`);
     throw new DistilleryError(
       "STATE_DICT_MISMATCH",
       `Error(s) in loading state_dict for ${name}:\n\t${problems.join("\n\t")}`,

@@ -249,3 +249,39 @@ function without(state: StateDict, key: string): StateDict {
   const { [key]: _, ...rest } = state;
   return rest;
 }
+
+describe("keys under a prefix", () => {
+  const under = (prefix: string, state: StateDict) =>
+    Object.fromEntries(Object.entries(state).map(([key, value]) => [prefix + key, value]));
+
+  test.each("ema_model online_model backbone encoder network teacher _forward_module _fsdp_wrapped_module".split(" "))(
+    "%s. is taken off with a note",
+    (name) => {
+      const state = student().stateDict();
+      const notes: string[] = [];
+      const network = networkFrom(under(`${name}.`, state), { onNote: (text) => notes.push(text) });
+      expect([notes, fingerprint(network.stateDict())]).toEqual([[`took "${name}." off all keys`], fingerprint(state)]);
+      expect(
+        fingerprint(
+          student()
+            .loadStateDict(under(`${name}.`, state))
+            .stateDict(),
+        ),
+      ).toBe(fingerprint(state));
+    },
+  );
+
+  test.each([
+    ["model.", { "loss_fn.weight": randn([3]) }],
+    ["model.", { "train_acc.total": tensor([1]) }],
+    ["lit.inner.", { other: tensor([1]) }],
+    ["own.", {}],
+  ])("%s beside %j: the error names the option", async (prefix, more) => {
+    const state = { ...under(prefix, student().stateDict()), ...more };
+    const advice = `--strip-prefix ${prefix} reads them, in a program { stripPrefix: "${prefix}" }`;
+    expect(await refusal("STATE_DICT_MISMATCH", () => student().loadStateDict(state))).toContain(`do: ${advice}`);
+    expect(await refusal("BAD_CHECKPOINT", () => networkFrom(state))).toContain(`are: ${advice}`);
+    const named = { network: "student(hidden=[6, 4])", shape: [5], classes: 3 };
+    expect(await refusal("STATE_DICT_MISMATCH", () => networkFrom(state, named))).toContain(`do: ${advice}`);
+  });
+});

@@ -9,12 +9,10 @@ import type { RawData, RawPart } from "../raw_data.js";
 import { newRows, type RowData, type RowSource } from "../row_source.js";
 import { commonSize, decodeImages, IMAGE_EXTENSIONS, isImage } from "./decode_images.js";
 import type { Format, OpenOptions } from "./format.js";
+import { partOf } from "./part_names.js";
 
 /** The images of a folder, by the names of its classes, in the order of `torchvision.datasets.ImageFolder`. */
 type Classes = ReadonlyMap<string, readonly string[]>;
-
-/** The names of the folder of the validation part. */
-const VALIDATION = ["val", "valid", "validation"];
 
 /**
  * Images by class: `CLASS/*.png`, .jpg, .webp, .bmp or .gif, also in folders inside, or `train/CLASS/...`,
@@ -28,22 +26,27 @@ export const imageFolder: Format = {
   folder: "folders of images, one a class, or train/, val/ and test/ with these",
 
   async detect({ path, folders }) {
-    const isSplit = folders.includes("train");
-    const inner = isSplit ? (await listFolders(join(path, "train"))).map((name) => join("train", name)) : folders;
+    const train = folders.find((name) => partOf(name) === "train");
+    const inner =
+      train === undefined ? folders : (await listFolders(join(path, train))).map((name) => join(train, name));
     for (const folder of inner) if (await hasImage(join(path, folder))) return true;
     return false;
   },
 
   async open(path, options): Promise<RawData> {
     const folders = await listFolders(path);
-    if (!folders.includes("train")) return openFolders(path, [null, null], options);
-    const validation = VALIDATION.filter((name) => folders.includes(name));
-    const others = folders.filter((name) => name !== "train" && name !== "test" && name !== validation[0]);
+    const named = (part: string) => folders.find((name) => partOf(name) === part);
+    const [train, test, validation] = ["train", "test", "validation"].map(named);
+    if (train === undefined && folders.every((name) => partOf(name) !== null)) {
+      throw badData(path, `expected train beside ${showList(folders)}: are these classes, rename them`);
+    }
+    if (train === undefined) return openFolders(path, [null, null], options);
+    const others = folders.filter((name) => name !== train && name !== test && name !== validation);
     if (others.length > 0) {
       throw badData(path, `expected train, val and test alone, has ${showList(others)} too: move or rename it`);
     }
-    const inner = (name = "") => (folders.includes(name) ? join(path, name) : null);
-    return openFolders(join(path, "train"), [inner("test"), inner(validation[0])], options);
+    const inner = (name?: string) => (name === undefined ? null : join(path, name));
+    return openFolders(join(path, train), [inner(test), inner(validation)], options);
   },
 
   samples: {

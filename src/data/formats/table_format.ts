@@ -16,6 +16,7 @@ import { featuresOf, MemoryRows, newRows, type RowData, type RowSource } from ".
 import { type ColumnIndices, expectWidth, findColumns, indicesOf, readTableHeader } from "../table_header.js";
 import { TableReader } from "../table_reader.js";
 import type { CellRecords, FileSamples, Format } from "./format.js";
+import { partOf } from "./part_names.js";
 
 /** What distinguishes the formats of tables. */
 interface TableFormat extends Pick<Format, "name" | "help" | "extensions"> {
@@ -37,11 +38,14 @@ export function tableFormat({ samplesHelp, takesOthers = false, openRecords, ...
   return {
     ...format,
     folder: trainFile,
-    detect: ({ files }) => files.has(trainFile),
+    detect: ({ files }) => filesOf("train", files, format.extensions[0]).length > 0,
     openRecords,
 
     async open(path, options): Promise<RawData> {
-      const file = (await kindOf(path)) === "folder" ? join(path, trainFile) : path;
+      const isFolder = (await kindOf(path)) === "folder";
+      const [name = trainFile, ...more] = isFolder ? filesOf("train", await listFiles(path), format.extensions[0]) : [];
+      if (more.length > 0) throw badData(path, `expected one training file, has ${showList([name, ...more])}`);
+      const file = isFolder ? join(path, name) : path;
       const test = await testFile(file);
       const { preprocessing } = options;
       if (preprocessing?.kind === "table")
@@ -227,9 +231,24 @@ class TextRows implements RowSource {
 /** The file beside a table that is its test part: `test.csv` of `train.csv`, otherwise `NAME_test.csv`. */
 async function testFile(file: string): Promise<string | null> {
   const { name, ext } = parse(file);
-  const candidate = /(^|[_-])train$/.test(name) ? name.replace(/train$/, "test") : `${name}_test`;
   const files = await listFiles(dirname(file));
-  return files.has(candidate + ext) ? join(dirname(file), candidate + ext) : null;
+  const start = /^(|.*[_-])train(ing)?([-_ ]?set)?$/i.exec(name)?.[1];
+  const usual = `${name}_test${ext}`;
+  const [found, ...more] =
+    start === undefined ? [usual].filter((one) => files.has(one)) : filesOf("test", files, ext, start);
+  if (more.length > 0) throw badData(dirname(file), `expected one test file, has ${showList([found, ...more])}`);
+  return found === undefined ? null : join(dirname(file), found);
+}
+
+/** The files of a part: `train.csv`, otherwise all that are named so, as `Train.csv`, behind what the names start with. */
+function filesOf(part: "train" | "test", files: ReadonlySet<string>, extension: string, start = ""): string[] {
+  if (files.has(start + part + extension)) return [start + part + extension];
+  const isOne = (file: string) => {
+    const { name, ext } = parse(file);
+    const isBehind = name.toLowerCase().startsWith(start.toLowerCase());
+    return ext.toLowerCase() === extension.toLowerCase() && isBehind && partOf(name.slice(start.length)) === part;
+  };
+  return [...files].filter(isOne).sort();
 }
 
 /** `isLabelled`: refuses a label that is no class of the network. */

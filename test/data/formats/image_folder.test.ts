@@ -297,3 +297,44 @@ describe("refused", () => {
     expect(text).toMatch(/^imageSize: expected a whole number from 1 to 65535 or \[height, width\], got /);
   });
 });
+
+test.each([
+  ["Training", "Testing"],
+  ["training", "testing"],
+  ["Train", "Test"],
+  ["TRAIN", "TEST"],
+  ["train_set", "test_set"],
+])("%s/ and %s/ are parts, not classes", async (training, testing) => {
+  const files = { [`${training}/a/1.png`]: grey, [`${training}/b/1.png`]: grey, [`${testing}/b/1.png`]: grey };
+  const { train, test: tested, validation } = await loadData(tree({ ...files, "Val/a/1.png": grey }));
+  expect([train.classNames, train.length]).toEqual([["a", "b"], 2]);
+  expect([labelsOf(tested as ImageDataset), labelsOf(validation as ImageDataset)].map((one) => [...one])).toEqual([
+    [1],
+    [0],
+  ]);
+});
+
+test.each(["dev", "eval", "Training"])("train/ beside %s/ is refused, and parts without train/ are", async (name) => {
+  const folder = tree({ "train/a/1.png": grey, "train/b/1.png": grey, [`${name}/b/1.png`]: grey });
+  expect(await refusal("BAD_DATA", () => loadData(folder))).toMatch(
+    /alone, has "(dev|eval|train)" too: move or rename it$/,
+  );
+  const parts = tree({ "Test/a/1.png": grey, "Valid/a/1.png": grey });
+  expect(await refusal("BAD_DATA", () => loadData(parts))).toContain('expected train beside "Test", "Valid"');
+});
+
+test.each([
+  ["Train.csv", "Test.csv"],
+  ["TRAIN.CSV", "TEST.CSV"],
+  ["training.csv", "testing.csv"],
+  ["train_set.csv", "test_set.csv"],
+])("%s and %s in a folder, and by the file's name", async (training, testing) => {
+  const folder = folderOf(
+    { [training]: Buffer.from("x,y\n1,a\n2,b\n3,a\n"), [testing]: Buffer.from("x,y\n2,b\n") },
+    "rows",
+  );
+  for (const source of [folder, join(folder, training)]) {
+    const { train, test: tested } = await loadData(source);
+    expect([train.length, tested?.length]).toEqual([3, 1]);
+  }
+});

@@ -1,0 +1,11 @@
+const WORDS: Readonly<Record<string, "train" | "validation" | "test">> = {
+  ...{ train: "train", training: "train" },
+  ...{ val: "validation", valid: "validation", validation: "validation" },
+  ...{ test: "test", testing: "test" },
+};
+
+/** The part of a data set that a folder or file of this name holds, as people write it: `train`, `Training`, `train_set`. */
+export function partOf(name: string): "train" | "validation" | "test" | null {
+  const word = name.toLowerCase().replace(/[-_ ]?set$/, "");
+  return Object.hasOwn(WORDS, word) ? WORDS[word] : null;
+}
