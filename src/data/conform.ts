@@ -1,6 +1,7 @@
 import { showList } from "../checks.js";
 import { badData } from "../files/index.js";
-import { classPlaces, samplesText } from "./preprocessing/adapt.js";
+import { NO_LABEL } from "./dataset.js";
+import { classPlaces, namelessProblem, pixelsAdvice, samplesText } from "./preprocessing/adapt.js";
 import { inputFeatures, type Preprocessing } from "./preprocessing/spec.js";
 import type { RawData, RawPart } from "./raw_data.js";
 import { featuresOf } from "./row_source.js";
@@ -38,13 +39,17 @@ function expectSamples(
   if (spec.kind === "values" && table === undefined && isFeatures) return;
   const numbers = table === undefined ? `${featuresOf(rows)} numbers a sample` : "rows of a table";
   const got = isBytes && isImage ? `images of ${rows.shape.join(" x ")}` : numbers;
-  throw badData(source, `the network takes ${samplesText(spec)}, got ${got}`);
+  const given = { kind: table === undefined && !isBytes ? "values" : "other", features: featuresOf(rows) };
+  throw badData(source, `the network takes ${samplesText(spec)}, got ${got}${pixelsAdvice(spec, given)}`);
 }
 
 /** The network's number of each class of the data. */
 function placesOf(raw: RawData, spec: Preprocessing, source: string): readonly number[] {
   const matched = classPlaces(spec, raw);
   if (matched === null) {
+    const isLabelled = [raw.train, raw.test].some((part) => part?.labels.some((label) => label !== NO_LABEL));
+    const problem = isLabelled ? namelessProblem(spec, raw) : null;
+    if (problem !== null) throw badData(source, `the network ${problem.known}: the file ${problem.given}`);
     // Fewer are no mistake: rows of a few classes alone.
     if (raw.classes <= spec.classes) return Array.from({ length: spec.classes }, (_, i) => i);
     throw badData(source, `the network knows ${spec.classes} classes, the data have ${raw.classes}`);

@@ -1,4 +1,4 @@
-import type { Dataset } from "../data/dataset.js";
+import { type Dataset, labelsOf, NO_LABEL } from "../data/dataset.js";
 import { type Adaptation, adaptationOf } from "../data/preprocessing/adapt.js";
 import { preprocessingOf } from "../data/preprocessing/spec.js";
 import { Module } from "../nn/module.js";
@@ -21,7 +21,10 @@ export function fitNetwork(network: Module, data: Dataset, name = "the network")
   const record = recordOf(network);
   if (record === null) return network;
   const own = { spec: record.preprocessing, name: record.file ?? name };
-  const adaptation = adaptationOf(own, { spec: preprocessingOf(data), name: data.name });
+  const adaptation = adaptationOf(own, {
+    ...{ spec: preprocessingOf(data), name: data.name },
+    isLabelled: data.unlabelled !== true || labelsOf(data).some((label) => label !== NO_LABEL),
+  });
   return adaptation === null ? network : new FittedNetwork(network, adaptation);
 }
 

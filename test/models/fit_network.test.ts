@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import {
@@ -23,6 +23,8 @@ import {
   sweep,
   TableDataset,
   TeacherCache,
+  TensorDataset,
+  tensor,
   trainTeacher,
   withGenerator,
 } from "../../src/index.js";
@@ -186,6 +188,45 @@ describe("columns and classes of the data go by their names", () => {
     await trainTeacher({ model, data: own, epochs: 1 });
     const [a, b] = [own, other].map((data) => logitsOf(model, data).toArray() as number[][]);
     expect(b).toEqual(a.map((row) => row.map((x) => expect.closeTo(x, 5))));
+  });
+});
+
+describe("a network of images", () => {
+  const pixels = Uint8Array.from({ length: 240 }, (_, i) => (i * 37) % 256);
+  const labels = Int32Array.from({ length: 60 }, (_, i) => i % 2);
+  const image = { channels: 1, height: 2, width: 2 };
+  const trained = async (classNames: string[]) => {
+    const model = createNetwork("mlp(hidden=[4])", { shape: [4], classes: 2 });
+    const data = new ImageDataset(pixels, labels, { image, mean: 0.3, std: 0.2, classNames });
+    await trainTeacher({ model, data, epochs: 1 });
+    return model;
+  };
+
+  test("takes no numbers by their place, not even of as many", async () => {
+    const model = await trained(["0", "1"]);
+    const data = new TensorDataset(tensor(Float32Array.from(pixels), { shape: [60, 4] }), labels, { name: "floats" });
+    const text = /takes images of 1 x 2 x 2: floats has 4 numbers a sample: .*astype\("uint8"\)/;
+    expect(() => evaluate(model, data)).toThrow(text);
+    const student = createNetwork("mlp(hidden=[4])", { shape: [4], classes: 2 });
+    await expect(distill({ teacher: model, student, data, epochs: 1 })).rejects.toThrow(text);
+    const path = join(folder, "floats");
+    mkdirSync(path);
+    writeFileSync(join(path, "x.npy"), npy([60, 2, 2, 1], Float32Array.from(pixels)));
+    writeFileSync(join(path, "y.npy"), npy([60], labels));
+    const { train } = await loadData(path, { testFraction: 0 });
+    expect(() => evaluate(model, train)).toThrow(text);
+  });
+
+  test("with named classes takes no labels that are numbers alone, unless the names are those numbers", async () => {
+    const data = (options: object, of = labels) => new ImageDataset(pixels, of, { image, mean: 0, std: 1, ...options });
+    const named = await trained(["cat", "ant"]);
+    expect(() => evaluate(named, data({ name: "plain" }))).toThrow(
+      /knows its classes by names, "cat", "ant": plain has their numbers alone/,
+    );
+    expect(evaluate(named, data({ classNames: ["cat", "ant"] })).samples).toBe(60);
+    expect(evaluate(await trained(["0", "1"]), data({})).samples).toBe(60);
+    const none = data({ unlabelled: true, classes: 2 }, new Int32Array(60).fill(-1));
+    expect(logitsOf(named, none).shape).toEqual([60, 2]);
   });
 });
 

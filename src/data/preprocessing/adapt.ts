@@ -22,12 +22,14 @@ export interface Adaptation {
 interface Named<P = Preprocessing> {
   readonly spec: P;
   readonly name: string;
+  /** Of data: false if no sample has a label. */
+  readonly isLabelled?: boolean;
 }
 
 /**
  * How samples and classes of the data's preprocessing become those of the network's: columns and classes by their names,
  * numbers by both means and deviations. Null if they are the same. Inputs without a description (values that nothing is known
- * of) are taken as they are.
+ * of) are taken as they are, but never for pixels nor pixels for them.
  *
  * @throws DistilleryError `SHAPE_MISMATCH` that names the columns or classes that are missing, or what the network takes.
  */
@@ -58,12 +60,25 @@ export function classPlaces(
   return { places, unknown: wanted.filter((_, i) => places[i] < 0), known };
 }
 
+/** What is wrong with labels that are numbers of classes for a network that knows its classes by other names; null: nothing. */
+export function namelessProblem(
+  { classNames: known }: Pick<Preprocessing, "classNames">,
+  { classNames: given }: { readonly classNames?: readonly string[] | null },
+): { known: string; given: string } | null {
+  if (known === null || (given !== null && given !== undefined)) return null;
+  if (known.every((name, i) => name === String(i))) return null;
+  return {
+    known: `knows its classes by names, ${showList(known, 8)}`,
+    given:
+      "has their numbers alone, whose order may be another: give it the names, as folders of images or a table have them, in a program with classNames",
+  };
+}
+
 function inputsOf(network: Named, data: Named): Adaptation["inputs"] {
   const [to, from] = [network.spec, data.spec];
   if (to.kind === "table" && from.kind === "table") {
     return tableInputs({ ...network, spec: to }, { ...data, spec: from });
   }
-  const isSize = inputFeatures(to) === inputFeatures(from);
   if (to.kind === "image" && from.kind === "image") {
     if (to.channels !== from.channels || to.height !== from.height || to.width !== from.width) {
       throw misfit(network, data);
@@ -72,8 +87,10 @@ function inputsOf(network: Named, data: Named): Adaptation["inputs"] {
     return affine(inputFeatures(to), (i) => Math.floor(i / plane), from, to);
   }
   const [wanted, given] = [to, from].map(statisticsOf);
+  const isSize = inputFeatures(to) === inputFeatures(from);
   const isUnknown = (to.kind === "values" && wanted === null) || (from.kind === "values" && given === null);
-  if (!isSize || (!isUnknown && (to.kind !== "values" || from.kind !== "values"))) throw misfit(network, data);
+  const isOneImage = (to.kind === "image") !== (from.kind === "image");
+  if (!isSize || isOneImage || (!isUnknown && to.kind !== from.kind)) throw misfit(network, data);
   return wanted === null || given === null ? null : affine(inputFeatures(to), (i) => i, given, wanted);
 }
 
@@ -169,8 +186,12 @@ function classesOf(network: Named, data: Named): Int32Array | null {
   const [to, from] = [network.spec, data.spec];
   const matched = classPlaces(to, from);
   if (matched === null) {
-    if (to.classes === from.classes) return null;
-    throw refusal(network, `has ${to.classes} classes: ${data.name} has ${from.classes}`);
+    if (to.classes !== from.classes) {
+      throw refusal(network, `has ${to.classes} classes: ${data.name} has ${from.classes}`);
+    }
+    const problem = data.isLabelled === false ? null : namelessProblem(to, from);
+    if (problem === null) return null;
+    throw refusal(network, `${problem.known}: ${data.name} ${problem.given}`);
   }
   const { places, unknown, known } = matched;
   if (unknown.length > 0) {
@@ -183,7 +204,14 @@ function classesOf(network: Named, data: Named): Int32Array | null {
 }
 
 function misfit(network: Named, data: Named): DistilleryError {
-  return refusal(network, `takes ${samplesText(network.spec)}: ${data.name} has ${samplesText(data.spec)}`);
+  const advice = pixelsAdvice(network.spec, data.spec);
+  return refusal(network, `takes ${samplesText(network.spec)}: ${data.name} has ${samplesText(data.spec)}${advice}`);
+}
+
+/** What makes pixels of numbers that could be some, for a network that takes images. */
+export function pixelsAdvice(network: Preprocessing, { kind, features }: { kind: string; features?: number }): string {
+  if (network.kind !== "image" || kind !== "values" || inputFeatures(network) !== features) return "";
+  return `: pixels are bytes, 0 to 255, of an array [samples, height, width, channels]: store them with astype("uint8"), in a program in an ImageDataset with image`;
 }
 
 function refusal({ name }: Named, problem: string): DistilleryError {
