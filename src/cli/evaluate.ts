@@ -18,7 +18,7 @@ import {
   type ShowFlags,
 } from "./flags.js";
 import { percent } from "./printer.js";
-import { expectFits, type NetworkOptions, Networks } from "./setup.js";
+import { expectFits, expectWeights, type NetworkOptions, Networks } from "./setup.js";
 import { formatTable } from "./table.js";
 import { print, printError } from "./terminal.js";
 
@@ -42,6 +42,7 @@ export function evaluateCommand(run: (flags: EvaluateFlags) => Promise<void>): C
 
 /** Evaluates a network on the test data, or on the reference script's data. */
 export async function runEvaluate(flags: EvaluateFlags): Promise<void> {
+  if (flags.teacher !== undefined) await expectWeights(flags.teacher, "evaluate takes");
   const networks = await Networks.open(flags);
   const model = await networks.read(flags.file, "network", flags);
   const { source, data, notes } = await evaluationData(flags.file, model, { ...flags });

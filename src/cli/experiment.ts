@@ -11,7 +11,7 @@ import { dryRun, type PlannedRun } from "./dry_run.js";
 import { UsageError } from "./error_boundary.js";
 import type { LoadFlags, ShowFlags } from "./flags.js";
 import type { Settings } from "./settings.js";
-import { expectBatches, Networks, type Source, setUp } from "./setup.js";
+import { expectBatches, expectWeights, Networks, type Source, setUp } from "./setup.js";
 
 /** What says which experiment it is, here and in a worker process. */
 type ExperimentSettings = (Settings<"compare"> | Settings<"sweep">) & { flags: LoadFlags };
@@ -34,10 +34,13 @@ export async function openExperiment({ config, userOptions, flags }: ExperimentS
     throw new DistilleryError("BAD_DATA", `${config.data}: has no test part, which the students could be compared on`);
   }
   const { teacher: files } = config;
+  if (files !== undefined) await expectWeights(files, "compare and sweep take", { modules: true });
   const networks = await Networks.open(userOptions);
   const trained = files === undefined ? null : await networks.readTeacher({ ...config, teacher: files }, flags, source);
   if (trained !== null && !(trained instanceof Module)) {
-    throw new UsageError(`--teacher: expected networks' weights, got ${files}: \`distillery distill\` takes it`);
+    throw new UsageError(
+      `--teacher: ${files}: compare and sweep take networks alone; \`distillery distill\` takes others`,
+    );
   }
   const task: Task = {
     teacher: trained ?? (() => networks.make("teacherNetwork", context)),

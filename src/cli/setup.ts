@@ -20,6 +20,7 @@ import { BatchNorm1d } from "../nn/batch_norm.js";
 import { Module } from "../nn/module.js";
 import { type Expression, importModules, type UserModules } from "../registry/index.js";
 import { averaged, openTeachers, type Teacher, type TeacherOptions } from "../teachers/index.js";
+import { kindOfTeacher } from "../teachers/open_teacher.js";
 import { manualSeed } from "../tensor/random.js";
 import { setNumThreads } from "../threads.js";
 import type { RunControls } from "../train/index.js";
@@ -235,6 +236,20 @@ const NETWORK_OPTIONS = Object.keys(DEFAULTS) as (keyof NetworkOptions)[];
 export function unknownText(file: string, name: string): string {
   const given = `it gets the columns and classes of ${name} in their order, by the statistics of ${name}`;
   return `${file}: does not say what it was trained with, as the .safetensors files of runs do: ${given}`;
+}
+
+/** Refuses teachers that are no networks' weights, for a command that takes those alone, or modules that give a network too. */
+export async function expectWeights(
+  files: string | readonly string[],
+  command: string,
+  { modules = false } = {},
+): Promise<void> {
+  for (const file of [files].flat()) {
+    const { kind, name } = await kindOfTeacher(file);
+    if (kind === "network" || (modules && kind === "function")) continue;
+    const takes = `${command} a network's weights, .pth or .safetensors`;
+    throw new UsageError(`--teacher: ${file} is ${name}: ${takes}; \`distillery distill\` takes it`);
+  }
 }
 
 /** Refuses a network that does not fit the data, naming its file. */

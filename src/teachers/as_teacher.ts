@@ -1,3 +1,4 @@
+import { types } from "node:util";
 import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { Module } from "../nn/module.js";
@@ -10,6 +11,10 @@ export function asTeacher(source: Module | Teacher | TeacherFunction, options: N
   if (source instanceof Module) return live(source, { mode: options.mode, taps: options.taps });
   if (isTeacher(source)) return source;
   if (typeof source === "function") return functionTeacher(source);
+  if (types.isPromise(source)) {
+    const text = "teacher: got a promise: await it, as in distill({ teacher: await logitsFile(file), ... })";
+    throw new DistilleryError("BAD_ARGUMENT", text);
+  }
   const text = `teacher: expected a Module, a Teacher or a function of the batch, got ${show(source)}`;
   throw new DistilleryError("BAD_ARGUMENT", text);
 }

@@ -74,7 +74,8 @@ function averageOf(members: readonly Teacher[], averaging: Averaging): Teacher {
         const text = `teacher: ${name} has no output of the module "${run.taps[0]}", which the loss reads`;
         throw new DistilleryError("BAD_ARGUMENT", `${text}: an average of networks alone has those of each network`);
       }
-      for (const member of members) member.open?.(run);
+      // Of several teachers the others have something to teach.
+      for (const member of members) member.open?.({ ...run, labelFree: () => false });
     },
     async prepare(run) {
       // Functions of the same text keep their answers apart.

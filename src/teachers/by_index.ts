@@ -1,11 +1,12 @@
-import { show } from "../checks.js";
 import type { Batch, Dataset } from "../data/dataset.js";
 import { type Base, basesOf } from "../data/derived_dataset.js";
 import { DistilleryError } from "../errors.js";
 import type { Outputs } from "../losses/loss.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import { Tensor } from "../tensor/tensor.js";
-import type { Teacher, TeacherRun } from "./teacher.js";
+import { noteAccuracy } from "./accuracy_note.js";
+import { columnsOf } from "./class_columns.js";
+import type { PreparedRun, Teacher, TeacherRun } from "./teacher.js";
 
 /** Logits by the index of a sample, in memory or on the disk. */
 export interface LogitsRows {
@@ -34,7 +35,11 @@ class ByIndex implements Teacher {
   /** Where each sample of the training data is among the rows. */
   #training: Int32Array | null = null;
   #validation: Int32Array | null = null;
+  #data: Dataset | null = null;
   #classes = 0;
+  /** The column of each class; null: the columns are the classes in their order. */
+  #columns: Int32Array | null = null;
+  #row = new Float32Array(0);
 
   constructor(
     readonly name: string,
@@ -53,11 +58,21 @@ class ByIndex implements Teacher {
     }
     expectNotAugmented(data, rows.name);
     expectClasses(rows, data);
+    this.#columns = columnsOf(rows.name, rows.classNames, data);
     const { dataset, indices } = baseOf(rows, data);
     this.#training = indices;
+    this.#data = data;
     this.#classes = data.classes;
+    this.#row = new Float32Array(data.classes);
     const same = validation === null ? undefined : basesOf(validation).find((base) => base.dataset === dataset);
     this.#validation = same?.indices ?? null;
+  }
+
+  async prepare({ onNote }: PreparedRun): Promise<void> {
+    const [data, places] = [this.#data, this.#training];
+    if (data === null || places === null) return;
+    const row = new Float32Array(data.classes);
+    await noteAccuracy(this.rows.name, data, onNote, (index) => this.#read(places[index], row));
   }
 
   outputs({ indices }: Batch): Outputs {
@@ -74,9 +89,20 @@ class ByIndex implements Teacher {
     const classes = this.#classes;
     const logits = allocate(indices.length * classes);
     for (let i = 0; i < indices.length; i++) {
-      this.rows.read(places[indices[i]], logits.subarray(i * classes, (i + 1) * classes));
+      this.#read(places[indices[i]], logits.subarray(i * classes, (i + 1) * classes));
     }
     return { logits: new Tensor(logits, [indices.length, classes]), taps: {} };
+  }
+
+  #read(place: number, out: Float32Array): Float32Array {
+    const columns = this.#columns;
+    if (columns === null) {
+      this.rows.read(place, out);
+      return out;
+    }
+    this.rows.read(place, this.#row);
+    for (let c = 0; c < out.length; c++) out[c] = this.#row[columns[c]];
+    return out;
   }
 }
 
@@ -90,30 +116,13 @@ export function expectNotAugmented(data: Dataset, teacher: string, otherwise?: s
   );
 }
 
-/** Refuses columns that are not the data's classes in their order. */
-function expectClasses(rows: LogitsRows, { name, classes, classNames }: Dataset): void {
-  const { classes: columns, lowestClasses, classNames: names } = rows;
+/** Refuses another number of columns than the data's classes. */
+function expectClasses(rows: LogitsRows, { name, classes }: Dataset): void {
+  const { classes: columns, lowestClasses } = rows;
   if (columns !== null ? columns !== classes : lowestClasses > classes) {
     const got = columns === null ? `the class ${lowestClasses - 1}` : `${columns} columns`;
     throw refused(rows, `expected a column for each of the ${classes} classes of ${name}, got ${got}`);
   }
-  expectClassOrder(rows.name, names, { name, classes, classNames });
-}
-
-/** Refuses a teacher whose outputs are other classes than the data's, or in another order. */
-export function expectClassOrder(
-  teacher: string,
-  names: readonly string[] | undefined,
-  { name, classes, classNames }: Pick<Dataset, "name" | "classes" | "classNames">,
-): void {
-  if (names === undefined) return;
-  const refuse = (problem: string) => new DistilleryError("BAD_ARGUMENT", `${teacher}: ${problem}`);
-  if (names.length !== classes) throw refuse(`names ${names.length} classes, ${name} has ${classes}`);
-  const own = classNames ?? names.map((_, i) => String(i));
-  const wrong = names.findIndex((given, i) => given !== own[i]);
-  if (wrong < 0) return;
-  const text = `column ${wrong} is the class ${show(names[wrong])}, but class ${wrong} of ${name} is ${show(own[wrong])}`;
-  throw refuse(`${text}: put the columns in the data's order`);
 }
 
 /** The data set that the rows belong to: the training data, or what they are a part of. */

@@ -34,6 +34,7 @@ export function emaTeacher(options: EmaTeacherOptions = {}): Teacher {
   const { decay } = withDefaults(DEFAULTS, options);
   expectNumber("decay", decay, (d) => d >= 0 && d <= 1, "a number from 0 to 1");
   let opened: { average: ExponentialMovingAverage; student: ReturnType<typeof live> } | null = null;
+  let isAlone = false;
   const own = () => {
     if (opened !== null) return opened;
     throw new DistilleryError("BAD_ARGUMENT", "teacher: the average of a student's weights teaches in distill() alone");
@@ -53,10 +54,16 @@ export function emaTeacher(options: EmaTeacherOptions = {}): Teacher {
   return {
     name: `ema(decay=${decay})`,
     fingerprint: () => null,
-    open({ student, taps }) {
+    open({ student, taps, labelFree }) {
+      isAlone = labelFree?.() ?? false;
       if (student === undefined) return void own();
       const average = new ExponentialMovingAverage(student, { decay, useBuffers: true });
       opened = { average, student: live(student, { taps }) };
+    },
+    async prepare({ onNote }) {
+      if (!isAlone) return;
+      const text = "teacher: the student's own average starts equal to the student, and the loss reads no labels";
+      onNote?.(`warning: ${text}: there is little or nothing to learn: add labels, as "cross-entropy + kd"`);
     },
     outputs: answer,
     evaluate: answer,

@@ -8,6 +8,7 @@ import { DistilleryError } from "../errors.js";
 import type { Outputs } from "../losses/loss.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import { Tensor } from "../tensor/tensor.js";
+import { noteAccuracy } from "./accuracy_note.js";
 import { RETRIES, type RetryOptions, retry, runConcurrently } from "./ask.js";
 import { expectNotAugmented } from "./by_index.js";
 import { LogitsStore } from "./logits_store.js";
@@ -24,8 +25,9 @@ export interface TeacherBatch extends Batch {
   readonly signal: AbortSignal;
 }
 
-/** Logits of the samples of a batch, row by row: [n, classes]; or with hidden outputs. */
-export type TeacherAnswer = Float32Array | Tensor | Outputs;
+/** Logits of the samples of a batch: a list of numbers for each, one array of them all, a tensor [n, classes]; or with hidden outputs. */
+export type TeacherAnswer = readonly Row[] | Float32Array | Tensor | Outputs;
+type Row = readonly number[] | Float32Array | Float64Array;
 
 /**
  * Gives the teacher's logits for the samples of a batch: an HTTP API, transformers.js, a tree ensemble. Its answer for a sample
@@ -140,6 +142,11 @@ class FunctionTeacher implements Teacher {
         onNote?.(`teacher: ${answers.count} of ${data.length} answers`);
       });
       this.#answers = answers;
+      const row = new Float32Array(data.classes);
+      await noteAccuracy(this.name, data, onNote, (index) => {
+        answers.read(index, row);
+        return row;
+      });
     } finally {
       await answers.close();
     }
@@ -205,8 +212,34 @@ function toOutputs(given: TeacherAnswer, indices: Int32Array, classes: number | 
     const wanted = `${indices.length} x ${width} = ${indices.length * width} numbers`;
     throw wrong(indices, `expected ${wanted}, got ${given.length}`);
   }
+  if (isRows(given)) return { logits: fromRows(given, indices, classes), taps: {} };
   if ((given as Partial<Outputs> | null)?.logits instanceof Tensor) return given.taps ? given : { ...given, taps: {} };
-  throw wrong(indices, `expected a Float32Array, logits or outputs, got ${show(given)}`);
+  throw wrong(indices, `expected ${FORM}, got ${show(given)}`);
+}
+
+const FORM = "a list of numbers for each sample, as [[0.1, 2.5, -1], ...], or a Float32Array of them all";
+
+const isRows = (given: TeacherAnswer): given is readonly Row[] => Array.isArray(given);
+
+function fromRows(rows: readonly unknown[], indices: Int32Array, classes: number | null): Tensor {
+  if (rows.length !== indices.length) {
+    const flat = typeof rows[0] === "number" ? `: expected ${FORM}` : "";
+    throw wrong(indices, `expected ${indices.length} rows, one for each sample, got a list of ${rows.length}${flat}`);
+  }
+  const width = classes ?? (rows[0] as Row | null)?.length ?? 0;
+  const all = new Float32Array(rows.length * width);
+  for (const [i, row] of rows.entries()) {
+    if (!Array.isArray(row) && !types.isFloat32Array(row) && !types.isFloat64Array(row)) {
+      throw wrong(indices.subarray(i, i + 1), `expected ${FORM}, got ${show(row)}`);
+    }
+    if (row.length !== width) {
+      throw wrong(indices.subarray(i, i + 1), `expected ${width} numbers, one for each class, got ${row.length}`);
+    }
+    const at = row.findIndex((x) => typeof x !== "number");
+    if (at >= 0) throw wrong(indices.subarray(i, i + 1), `class ${at}: expected a number, got ${show(row[at])}`);
+    all.set(row, i * width);
+  }
+  return new Tensor(all, [rows.length, width]);
 }
 
 function wrong(indices: Int32Array, problem: string): DistilleryError {

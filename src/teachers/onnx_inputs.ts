@@ -1,5 +1,6 @@
 import { show } from "../checks.js";
 import type { Dataset, ImageLayout } from "../data/dataset.js";
+import type { Adaptation } from "../data/preprocessing/adapt.js";
 import { pixelsOf } from "../data/samples.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
@@ -39,6 +40,24 @@ export function planInputs(spec: InputSpec, data: Dataset, inputs: TeacherInputs
   const { image } = data;
   if (inputs.size !== undefined && image === undefined) throw refused(spec, `size: ${data.name} has no images`);
   return image === undefined ? planValues(spec, data, inputs) : planImages(spec, data.name, image, inputs);
+}
+
+/** Values that become those of a file's own preprocessing; `columns` null: they go in as they are. */
+export function planColumns(spec: InputSpec, data: Dataset, columns: Adaptation["inputs"]): InputPlan {
+  if (columns === null) return planInputs(spec, data, {});
+  const { index, scale, offset } = columns;
+  const width = scale.length;
+  if (!fits(spec.shape, [width])) throw misfit(spec, data.name, [width]);
+  const convert = (values: Float32Array, rows: number) => {
+    const out = new Float32Array(rows * width);
+    for (let i = 0; i < out.length; i++) {
+      const column = i % width;
+      const from = ((i - column) / width) * data.features + (index === null ? column : index[column]);
+      out[i] = values[from] * scale[column] + offset[column];
+    }
+    return out;
+  };
+  return { shape: [width], convert };
 }
 
 function planValues(spec: InputSpec, data: Dataset, { mean, std }: TeacherInputs): InputPlan {

@@ -3,12 +3,15 @@ import type { InferenceSession, TypedTensor } from "onnxruntime-common";
 import { showList } from "../checks.js";
 import type { Dataset } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
+import { type OnnxRecord, onnxRecordOf } from "../export/onnx_record.js";
 import { importRuntime } from "../export/onnx_runtime.js";
 import { badData } from "../files/index.js";
 import { fromFloat16 } from "../tensor/float16.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { getNumThreads } from "../threads.js";
-import { type InputPlan, planInputs, type TeacherInputs } from "./onnx_inputs.js";
+import { columnsOf } from "./class_columns.js";
+import { type InputPlan, planColumns, planInputs, type TeacherInputs } from "./onnx_inputs.js";
+import { type RecordedUse, recordedUse } from "./onnx_recorded.js";
 
 type Numbers = ReturnType<InputPlan["convert"]>;
 type MakeTensor = (data: Numbers, dims: readonly number[]) => TypedTensor<"float32" | "float64" | "uint8">;
@@ -18,6 +21,8 @@ interface OnnxUse {
   readonly input?: string | undefined;
   readonly output?: string | undefined;
   readonly inputs: TeacherInputs;
+  /** The names of the classes in the order of its outputs. */
+  readonly classes?: readonly string[] | undefined;
 }
 
 /** A network set up for some data. */
@@ -28,6 +33,9 @@ export interface OnnxSetting {
   /** The number of rows that it takes; null: any. */
   readonly rows: number | null;
   readonly plan: InputPlan;
+  /** The number of its outputs, and the place of each of the data's classes among them; null: they are the same. */
+  readonly outputs: number;
+  readonly classes: Int32Array | null;
 }
 
 /** A network in an ONNX file, run by ONNX Runtime. */
@@ -37,10 +45,12 @@ export class OnnxNetwork {
     private readonly session: InferenceSession,
     private readonly makeTensor: MakeTensor,
     private readonly use: OnnxUse,
+    /** What a file of Distillery's own says of itself. */
+    readonly record: OnnxRecord | null,
   ) {}
 
   /** Opens a file; the errors are those of `onnxTeacher`. */
-  static async open(file: string, use: OnnxUse): Promise<OnnxNetwork> {
+  static async open(file: string, bytes: Uint8Array, use: OnnxUse): Promise<OnnxNetwork> {
     const runtime = await importRuntime();
     if (runtime === null) {
       throw new DistilleryError("BAD_ARGUMENT", `${file}: needs ONNX Runtime: npm install onnxruntime-node`);
@@ -49,33 +59,35 @@ export class OnnxNetwork {
     const session = await runtime.InferenceSession.create(file, options).catch((error: unknown) => {
       throw badData(file, `is no ONNX file that ONNX Runtime reads: ${lineOf(error)}`, error);
     });
-    return new OnnxNetwork(file, session, (data, dims) => new runtime.Tensor(...tensorOf(data, dims)), use);
+    const makeTensor: MakeTensor = (data, dims) => new runtime.Tensor(...tensorOf(data, dims));
+    return new OnnxNetwork(file, session, makeTensor, use, onnxRecordOf(bytes, file));
   }
 
   /** How it takes the samples of some data. */
   settingFor(data: Dataset): OnnxSetting {
-    const { session, use } = this;
+    const { session, use, record, file } = this;
+    const recorded: RecordedUse =
+      record === null
+        ? { inputs: use.inputs, outputs: data.classes, classes: columnsOf(file, use.classes, data) }
+        : recordedUse(record, file, data, use);
+    const { outputs: width, classes } = recorded;
     const [inputs, outputs] = [session.inputMetadata, session.outputMetadata].map((values) => values.map(valueFrom));
-    const [input, plan] = this.#inputOf(inputs, data);
+    const [input, plan] = this.#inputOf(inputs, data, recorded);
     const fitting = ({ shape }: Value) => {
       const last = shape.at(-1);
-      return typeof last !== "number" || last === data.classes;
+      return typeof last !== "number" || last === width;
     };
-    const output = this.#pick(
-      "output",
-      outputs,
-      use.output,
-      fitting,
-      `a number for each of the ${data.classes} classes`,
-    );
+    const output = this.#pick("output", outputs, use.output, fitting, `a number for each of the ${width} classes`);
     const [rows] = input.shape;
     const fixed = typeof rows === "number" && rows > 0 ? rows : null;
-    return { data, input: input.name, output: output.name, rows: fixed, plan };
+    return { data, input: input.name, output: output.name, rows: fixed, plan, outputs: width, classes };
   }
 
-  #inputOf(inputs: readonly Value[], data: Dataset): [Value, InputPlan] {
-    const plan = ({ shape, type }: Value) =>
-      planInputs({ name: this.file, shape: shape.slice(1), type }, data, this.use.inputs);
+  #inputOf(inputs: readonly Value[], data: Dataset, { inputs: given, columns }: RecordedUse): [Value, InputPlan] {
+    const plan = ({ shape, type }: Value) => {
+      const spec = { name: this.file, shape: shape.slice(1), type };
+      return columns === undefined ? planInputs(spec, data, given) : planColumns(spec, data, columns);
+    };
     const isFitting = (value: Value) => {
       try {
         return plan(value) !== null;
@@ -113,15 +125,16 @@ export class OnnxNetwork {
 
   /** The logits [rows, classes] of samples, the first of which has this index in errors. */
   async run(setting: OnnxSetting, inputs: Tensor, first = 0): Promise<Float32Array> {
-    const { plan, rows: fixed, data } = setting;
+    const { plan, rows: fixed, data, outputs, classes } = setting;
     const rows = inputs.shape[0];
     const values = plan.convert(inputs.data, rows);
     const step = fixed ?? rows;
-    const logits = new Float32Array(rows * data.classes);
+    const given = new Float32Array(rows * outputs);
     for (let start = 0; start < rows; start += step) {
       const count = Math.min(step, rows - start);
-      logits.set(await this.#runOnce(setting, values, start, count, step), start * data.classes);
+      given.set(await this.#runOnce(setting, values, start, count, step), start * outputs);
     }
+    const logits = classes === null ? given : inOrder(given, outputs, classes);
     const at = logits.findIndex((x) => !Number.isFinite(x));
     if (at < 0) return logits;
     const place = `sample ${first + Math.floor(at / data.classes)}, class ${at % data.classes}`;
@@ -129,7 +142,7 @@ export class OnnxNetwork {
   }
 
   async #runOnce(
-    { plan, input, output, data }: OnnxSetting,
+    { plan, input, output, data, outputs }: OnnxSetting,
     values: Numbers,
     start: number,
     count: number,
@@ -153,12 +166,20 @@ export class OnnxNetwork {
       });
     const { data: numbers, dims } = result[output];
     const size = dims.reduce((product, n) => product * n, 1);
-    if (dims[0] !== rows || size !== rows * data.classes) {
-      const text = `expected an output of [${rows}, ${data.classes}] for ${data.name}, got [${dims.join(", ")}] of ${JSON.stringify(output)}`;
+    if (dims[0] !== rows || size !== rows * outputs) {
+      const text = `expected an output of [${rows}, ${outputs}] for ${data.name}, got [${dims.join(", ")}] of ${JSON.stringify(output)}`;
       throw new DistilleryError("BAD_ARGUMENT", `${this.file}: ${text}`);
     }
-    return toFloat32(numbers as ArrayLike<number>).subarray(0, count * data.classes);
+    return toFloat32(numbers as ArrayLike<number>).subarray(0, count * outputs);
   }
+}
+
+/** The logits of the classes at these places of each row. */
+function inOrder(given: Float32Array, outputs: number, places: Int32Array): Float32Array {
+  const classes = places.length;
+  const logits = new Float32Array((given.length / outputs) * classes);
+  for (let i = 0; i < logits.length; i++) logits[i] = given[Math.floor(i / classes) * outputs + places[i % classes]];
+  return logits;
 }
 
 /** An input or output of a network. */

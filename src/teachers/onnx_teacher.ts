@@ -7,7 +7,7 @@ import { readWhole } from "../files/index.js";
 import type { Outputs } from "../losses/loss.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import { Tensor } from "../tensor/tensor.js";
-import { expectClassOrder } from "./by_index.js";
+import { noteAccuracy } from "./accuracy_note.js";
 import type { TeacherInputs } from "./onnx_inputs.js";
 import { OnnxNetwork, type OnnxSetting } from "./onnx_network.js";
 import type { PreparedRun, Teacher, TeacherRun } from "./teacher.js";
@@ -18,12 +18,12 @@ export interface OnnxTeacherOptions {
   input?: string;
   /** The name of its output; default: the only one, or the one with a number for each class. */
   output?: string;
-  /** What pixels / 255, or a table's numbers, are normalised with; default: as for the student. */
+  /** What pixels / 255, or a table's numbers, are normalised with; default: what its file says, or as for the student. */
   mean?: number | readonly number[];
   std?: number | readonly number[];
   /** The rows and columns that images are resized to, or one number for both; default: as they are. */
   size?: number | readonly [height: number, width: number];
-  /** The names of the classes in the order of its outputs; default: the data's order. */
+  /** The names of the classes in the order of its outputs; default: what its file says, or the data's order. */
   classes?: readonly string[];
 }
 
@@ -39,6 +39,10 @@ const PREFETCH_DEPTH = 2;
  * Distillery. Images go in as [channels, height, width], [height, width, channels] or flat, as its input says; a grey image as
  * three equal channels. Its batch size may be fixed. Logits are computed once for each sample if that is exact, as those
  * of a network of Distillery's.
+ *
+ * A file that {@link saveOnnx} wrote says what it was trained with: columns and classes go by their names, and numbers go in as
+ * it takes them, as they are or standardised by its own statistics. Any other file gets the values that the student gets, a
+ * table's standardised ones, unless `mean` and `std` say otherwise: 0 and 1 are the numbers as they are.
  *
  * @throws DistilleryError `BAD_ARGUMENT` if the package is not installed, and of data that it does not fit; `BAD_DATA` for a file
  * that ONNX Runtime can't read; `NOT_FOUND`, `IO_ERROR`.
@@ -57,9 +61,9 @@ export async function onnxTeacher(file: string, options: OnnxTeacherOptions = {}
     ...(size !== undefined && { size: typeof size === "number" ? [size, size] : size }),
   };
   const bytes = await readWhole(file);
-  const network = await OnnxNetwork.open(file, { ...rest, inputs });
+  const network = await OnnxNetwork.open(file, bytes, { ...rest, inputs, classes });
   const hash = createHash("sha256").update(bytes).update(JSON.stringify(options)).digest("hex");
-  return new OnnxTeacher(file, hash, network, classes);
+  return new OnnxTeacher(file, hash, network, inputs.mean === undefined && inputs.std === undefined);
 }
 
 class OnnxTeacher implements Teacher {
@@ -73,7 +77,8 @@ class OnnxTeacher implements Teacher {
     private readonly file: string,
     private readonly hash: string,
     private readonly network: OnnxNetwork,
-    private readonly classes: readonly string[] | undefined,
+    /** Whether nothing is said of what its inputs are normalised with. */
+    private readonly isPlain: boolean,
   ) {}
 
   fingerprint(): string {
@@ -86,7 +91,6 @@ class OnnxTeacher implements Teacher {
       const text = `${file}: has no output of the module "${taps[0]}", which the loss reads: give a network of Distillery's`;
       throw new DistilleryError("BAD_ARGUMENT", text);
     }
-    expectClassOrder(file, this.classes, data);
     this.#setting = this.network.settingFor(data);
     this.#kept = null;
   }
@@ -96,6 +100,10 @@ class OnnxTeacher implements Teacher {
     const setting = this.#setting;
     if (setting === null) return;
     const { data } = setting;
+    if (this.network.record === null && this.isPlain && (data.table ?? data.values) !== undefined) {
+      const raw = "mean 0 and std 1 (--teacher-mean 0 --teacher-std 1) feed it the numbers as they are";
+      onNote?.(`teacher: ${this.file} is fed the standardised values that the student gets: ${raw}`);
+    }
     const first = takeSlice(data, 0, Math.min(3, data.length)).inputs;
     // Also finds what it can't run, before anything is written.
     const [together, alone] = [
@@ -116,6 +124,8 @@ class OnnxTeacher implements Teacher {
     }
     this.#kept = kept;
     onNote?.(`teacher: ${data.length.toLocaleString("en-US")} x ${data.classes} logits computed once`);
+    const { classes } = data;
+    await noteAccuracy(this.file, data, onNote, (index) => kept.subarray(index * classes, (index + 1) * classes));
   }
 
   outputs(batch: Batch): Outputs | Promise<Outputs> {

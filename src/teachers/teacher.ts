@@ -10,6 +10,8 @@ export interface TeacherRun {
   readonly taps: readonly string[];
   /** The network that is taught; in a loop of a program's own undefined. */
   readonly student?: Module;
+  /** Whether the loss is known to read logits alone, and no labels. */
+  readonly labelFree?: () => boolean;
   /** What `evaluate` is called for; null: nothing. */
   readonly validation?: Dataset | null;
 }

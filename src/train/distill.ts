@@ -4,6 +4,7 @@ import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import type { DistillationLoss, LossSpec } from "../losses/index.js";
 import { KD_DEFAULTS, kdDistillationLoss } from "../losses/kd_loss.js";
+import { isLabelFree } from "../losses/label_free.js";
 import { fitNetwork } from "../models/fit_network.js";
 import { expectModule } from "../nn/expect_module.js";
 import { Module } from "../nn/module.js";
@@ -78,7 +79,10 @@ export function distill(input: DistillInput): RunHandle {
     });
     const use = { mode: teacherMode, taps: plain.taps?.teacher ?? [] };
     const teacher = asTeacher(source, use);
-    if (plain.needsTeacher) teacher.open?.({ data, student, taps: use.taps, validation: validation ?? null });
+    if (plain.needsTeacher) {
+      const labelFree = () => isLabelFree(plain, data.classes);
+      teacher.open?.({ data, student, taps: use.taps, validation: validation ?? null, labelFree });
+    }
     let loss = plain;
     let calibration: Calibration | null = null;
     const prepare = async () => {

@@ -9,6 +9,8 @@ import {
   distill,
   Generator,
   ImageDataset,
+  loadData,
+  loadNetwork,
   type OnnxTeacherOptions,
   onnxTeacher,
   openTeacher,
@@ -17,8 +19,10 @@ import {
   TeacherNet,
   Tensor,
   TensorDataset,
+  trainTeacher,
   withGenerator,
 } from "../../src/index.js";
+import { fitNetwork } from "../../src/models/fit_network.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
 
 const folder = temporaryFolder();
@@ -141,6 +145,72 @@ test("a table's numbers go in as they were, or with a normalisation of their own
   );
 });
 
+describe("a file of Distillery's own says what goes in, and which classes come out", () => {
+  const rows = Array.from({ length: 60 }, (_, i) => ({
+    kind: i % 3,
+    a: 1000 + 100 * (i % 3) + i / 10,
+    b: (i % 3) * 0.01,
+  }));
+  const table = (name: string, columns: ("a" | "b" | "colour")[], names: (string | undefined)[]) => {
+    const file = join(folder, name);
+    const cells = (row: (typeof rows)[number]) => ({ ...row, colour: ["red", "blue"][row.kind % 2] });
+    const lines = rows
+      .filter(({ kind }) => names[kind] !== undefined)
+      .map((row) => [...columns.map((column) => cells(row)[column]), names[row.kind]].join(","));
+    writeFileSync(file, `${[...columns, "label"].join(",")}\n${lines.join("\n")}\n`);
+    return loadData(file);
+  };
+  const trained = (train: Dataset) =>
+    withGenerator(new Generator(0), async () => {
+      const network = createNetwork("mlp(hidden=[8])", { shape: [train.features], classes: 3 });
+      const out = join(folder, train.name);
+      await trainTeacher({ model: network, data: train, epochs: 30, lr: 0.05, batchSize: 8, out });
+      return (await loadNetwork(join(out, "teacher.safetensors"))).eval();
+    });
+  const answers = async (file: string, data: Dataset, options: OnnxTeacherOptions = {}) => {
+    const notes: string[] = [];
+    const teacher = await onnxTeacher(file, options);
+    teacher.open?.({ data, taps: [] });
+    await teacher.prepare?.({ out: null, onNote: (text) => notes.push(text) });
+    const { logits } = await teacher.outputs(data.slice(0, data.length));
+    return { notes, logits };
+  };
+
+  test("numbers as they are, columns and classes by their names, with and without the standardisation in the graph", async () => {
+    const { train } = await table("own.csv", ["a", "b", "colour"], ["x", "y", "z"]);
+    const network = await trained(train);
+    const other = (await table("other.csv", ["colour", "b", "a"], [undefined, "y", "z"])).train;
+    for (const embedNormalisation of [true, false]) {
+      const file = join(folder, `own-${embedNormalisation}.onnx`);
+      await saveOnnx(network, file, { embedNormalisation });
+      for (const data of [train, other]) {
+        const { notes, logits } = await answers(file, data);
+        const own = fitNetwork(network, data).forward(data.slice(0, data.length).inputs);
+        for (const [i, value] of logits.data.entries()) expect(value).toBeCloseTo(own.data[i], 3);
+        expect(notes.at(-1)).toMatch(
+          /^teacher: .* accuracy (9\d\.\d\d|100\.00)% on the (48|32) labelled training samples$/,
+        );
+      }
+    }
+    const lacking = (await table("lacking.csv", ["a", "colour"], ["x", "y", "z"])).train;
+    const message = /own-true\.onnx: was trained on the column "b", which lacking lacks/;
+    expect((await failure(answers(join(folder, "own-true.onnx"), lacking), "SHAPE_MISMATCH")).message).toMatch(message);
+  });
+
+  test("another program's file gets standardised values, which is said", async () => {
+    const { train } = await table("foreign.csv", ["a", "b"], ["x", "y", "z"]);
+    const file = join(folder, "foreign.onnx");
+    await saveOnnx(createNetwork("mlp(hidden=[4])", { shape: [2], classes: 3 }), file);
+    expect((await answers(file, train)).notes[0]).toMatch(
+      /foreign\.onnx is fed the standardised values that the student gets: mean 0 and std 1 \(--teacher-mean 0 --teacher-std 1\) feed it/,
+    );
+    expect((await answers(file, train, { mean: 0, std: 1 })).notes[0]).toMatch(/computed once$/);
+    const [plain, permuted] = [await answers(file, train), await answers(file, train, { classes: ["z", "x", "y"] })];
+    const rowsOf = ({ logits }: typeof plain) => logits.toArray() as number[][];
+    expect(rowsOf(permuted)).toEqual(rowsOf(plain).map(([z, x, y]) => [x, y, z]));
+  });
+});
+
 describe("refused in one line", () => {
   test("a file that is no ONNX, one that is missing", async () => {
     const file = join(folder, "none.onnx");
@@ -168,10 +238,10 @@ describe("refused in one line", () => {
     ["an input that it lacks", large, { input: "x" }, /nchw\.onnx: has no input "x": it has "pixels"$/],
     ["an output that it lacks", imagesOf("nchw"), { output: "y" }, /nchw\.onnx: has no output "y": it has "logits"$/],
     [
-      "classes in another order",
+      "other classes",
       imagesOf("nchw"),
-      { classes: ["0", "2", "1"] },
-      /column 1 is the class "2", but class 1 of pictures is "1"/,
+      { classes: ["0", "2", "x"] },
+      /has no column of the class "1" of pictures: it has "0", "2", "x"$/,
     ],
     [
       "a mean of other channels",

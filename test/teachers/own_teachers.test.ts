@@ -131,7 +131,7 @@ describe("refusals", () => {
     [
       "a function that gives none",
       () => 3,
-      /^teacher: samples 0 to 49: expected a Float32Array, logits or outputs, got 3$/,
+      /^teacher: samples 0 to 49: expected a list of numbers for each sample, as .*, got 3$/,
     ],
   ])("%s", async (_, teacher, message) => {
     const { message: text } = await failure(

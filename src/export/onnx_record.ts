@@ -1,0 +1,63 @@
+import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
+import { PREPROCESSING_KEY, type Preprocessing, parsePreprocessing } from "../data/preprocessing/spec.js";
+import { MODEL } from "./onnx_schema.js";
+
+/** What an ONNX file of Distillery's own says of its input and output. */
+export interface OnnxRecord {
+  readonly preprocessing: Preprocessing;
+  /** Whether the graph itself normalises: its input takes pixels, or numbers as they are. */
+  readonly embedded: boolean;
+}
+
+/** What {@link exportOnnx} kept in a file's `metadata_props`; null for a file of another program. `BAD_DATA` if it is damaged. */
+export function onnxRecordOf(bytes: Uint8Array, file: string): OnnxRecord | null {
+  const props = metadataOf(bytes);
+  const text = props.get(PREPROCESSING_KEY);
+  if (text === undefined) return null;
+  const preprocessing = withNormalisation(parsePreprocessing(parsed(text), file), props);
+  const key = preprocessing.kind === "image" ? "normalisation.embedded" : "standardisation.embedded";
+  return { preprocessing, embedded: props.get(key) === "true" };
+}
+
+/** An export may normalise images otherwise than the training did. */
+function withNormalisation(spec: Preprocessing, props: ReadonlyMap<string, string>): Preprocessing {
+  if (spec.kind !== "image") return spec;
+  const [mean, std] = ["mean", "std"].map((name) => {
+    const list = props.get(`normalisation.${name}`)?.split(",").map(Number);
+    return list?.length === 1 ? new Array<number>(spec.channels).fill(list[0]) : list;
+  });
+  return { ...spec, mean: mean ?? spec.mean, std: std ?? spec.std };
+}
+
+/** Not JSON: null, which is no preprocessing. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+/** The `metadata_props` of a model; what else it has is skipped. */
+function metadataOf(bytes: Uint8Array): Map<string, string> {
+  const { number, type: entry } = MODEL.metadataProps;
+  const props = new Map<string, string>();
+  const reader = new BinaryReader(bytes);
+  while (reader.pos < reader.len) {
+    const [field, wire] = reader.tag();
+    if (field !== number || wire !== WireType.LengthDelimited) {
+      reader.skip(wire, field);
+      continue;
+    }
+    const end = reader.uint32() + reader.pos;
+    const own = { key: "", value: "" };
+    while (reader.pos < end) {
+      const [part, type] = reader.tag();
+      if (part === entry.key.number) own.key = reader.string();
+      else if (part === entry.value.number) own.value = reader.string();
+      else reader.skip(type, part);
+    }
+    props.set(own.key, own.value);
+  }
+  return props;
+}

@@ -1,0 +1,37 @@
+import { setImmediate } from "node:timers/promises";
+import { type Dataset, labelsOf, NO_LABEL } from "../data/dataset.js";
+import { Generator, withGenerator } from "../tensor/random.js";
+
+/** Samples that are read before other work gets its turn. */
+const TURN = 4096;
+
+/**
+ * Says how many of the labelled training samples a teacher classifies right, whose logits are all known, with a warning if it
+ * does worse than always naming the most frequent class: its rows or columns are then not in the data's order.
+ */
+export async function noteAccuracy(
+  teacher: string,
+  data: Dataset,
+  onNote: ((text: string) => void) | undefined,
+  logitsOf: (index: number) => Float32Array,
+): Promise<void> {
+  if (onNote === undefined) return;
+  const labels = withGenerator(new Generator(), () => labelsOf(data));
+  const counts = new Array<number>(data.classes).fill(0);
+  let [labelled, correct] = [0, 0];
+  for (const [index, label] of labels.entries()) {
+    if (index % TURN === TURN - 1) await setImmediate();
+    if (label === NO_LABEL) continue;
+    const logits = logitsOf(index);
+    labelled++;
+    counts[label]++;
+    if (logits.indexOf(logits.reduce((a, b) => Math.max(a, b))) === label) correct++;
+  }
+  if (labelled === 0) return;
+  const share = (count: number) => `${((100 * count) / labelled).toFixed(2)}%`;
+  const text = `teacher: ${teacher}: accuracy ${share(correct)} on the ${labelled.toLocaleString("en-US")} labelled training samples`;
+  const most = Math.max(...counts);
+  if (correct >= most) return onNote(text);
+  const advice = "are its rows the samples, its columns the classes, in the data's order?";
+  onNote(`warning: ${text}, less than the ${share(most)} of their most frequent class: ${advice}`);
+}

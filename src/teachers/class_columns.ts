@@ -1,0 +1,25 @@
+import { showList } from "../checks.js";
+import type { Dataset } from "../data/dataset.js";
+import { DistilleryError } from "../errors.js";
+
+/**
+ * The place of each of the data's classes among a teacher's outputs, which have these names; null: they are the same, or nothing
+ * is known of them. `BAD_ARGUMENT` for other classes.
+ */
+export function columnsOf(
+  teacher: string,
+  names: readonly string[] | undefined,
+  { name, classes, classNames }: Pick<Dataset, "name" | "classes" | "classNames">,
+): Int32Array | null {
+  if (names === undefined) return null;
+  const refuse = (problem: string) => new DistilleryError("BAD_ARGUMENT", `${teacher}: ${problem}`);
+  if (names.length !== classes) throw refuse(`names ${names.length} classes, ${name} has ${classes}`);
+  const own = classNames ?? names.map((_, i) => String(i));
+  const places = own.map((given) => names.indexOf(given));
+  const unknown = own.filter((_, i) => places[i] < 0);
+  if (unknown.length > 0) {
+    const which = `the ${unknown.length === 1 ? "class" : "classes"} ${showList(unknown, 8)}`;
+    throw refuse(`has no column of ${which} of ${name}: it has ${showList(names, 8)}`);
+  }
+  return places.every((place, i) => place === i) ? null : Int32Array.from(places);
+}

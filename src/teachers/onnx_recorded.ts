@@ -1,0 +1,63 @@
+import { expectClassNames } from "../data/dataset.js";
+import type { Dataset } from "../data/index.js";
+import { type Adaptation, adaptationOf } from "../data/preprocessing/adapt.js";
+import { type Preprocessing, preprocessingOf } from "../data/preprocessing/spec.js";
+import type { OnnxRecord } from "../export/onnx_record.js";
+import type { TeacherInputs } from "./onnx_inputs.js";
+
+/** How samples of some data go into a file of Distillery's own, and its classes out of it. */
+export interface RecordedUse {
+  readonly inputs: TeacherInputs;
+  /** Of a table or of numbers: what they become; null: they go in as they are. Undefined: `inputs` says it. */
+  readonly columns?: Adaptation["inputs"];
+  /** The number of the network's classes. */
+  readonly outputs: number;
+  /** The place of each of the data's classes among them; null: they are the same. */
+  readonly classes: Int32Array | null;
+}
+
+/**
+ * The use that a file's record says: columns and classes by their names, numbers by both means and deviations, as those of a
+ * network in a `.safetensors` file. What is given takes precedence: a mean, a deviation or a size, the names of the classes.
+ *
+ * @throws DistilleryError `SHAPE_MISMATCH` that names the columns or classes that are missing.
+ */
+export function recordedUse(
+  record: OnnxRecord,
+  file: string,
+  data: Dataset,
+  { inputs, classes: names }: { inputs: TeacherInputs; classes?: readonly string[] | undefined },
+): RecordedUse {
+  const { preprocessing, embedded } = record;
+  const { classes } = preprocessing;
+  const classNames = names === undefined ? preprocessing.classNames : [...expectClassNames(names, classes)];
+  const isImage = preprocessing.kind === "image" && data.image !== undefined;
+  const isGiven = isImage ? inputs.size !== undefined : inputs.mean !== undefined || inputs.std !== undefined;
+  const own: Preprocessing = isGiven
+    ? { kind: "values", features: data.features, classes, classNames }
+    : { ...(embedded ? asGiven(preprocessing) : preprocessing), classNames };
+  const adaptation = adaptationOf({ spec: own, name: file }, { spec: preprocessingOf(data), name: data.name });
+  const use = { outputs: classes, classes: adaptation?.classes ?? null };
+  if (isImage) return { ...use, inputs: { ...statisticsOf(preprocessing, data), ...inputs } };
+  return isGiven || data.image !== undefined
+    ? { ...use, inputs }
+    : { ...use, inputs, columns: adaptation?.inputs ?? null };
+}
+
+/** The same samples before anything was standardised. */
+function asGiven(spec: Preprocessing): Preprocessing {
+  if (spec.kind === "table") {
+    const columns = spec.columns.map((column) => ("mean" in column ? { ...column, mean: 0, std: 1 } : column));
+    return { ...spec, columns };
+  }
+  if (spec.kind === "image" || spec.mean === undefined) return spec;
+  return { ...spec, mean: spec.mean.map(() => 0), std: spec.mean.map(() => 1) };
+}
+
+/** What normalises images; nothing if the data's own are the same. */
+function statisticsOf(spec: Preprocessing, { image }: Dataset): Pick<TeacherInputs, "mean" | "std"> {
+  if (spec.kind !== "image" || image === undefined) return {};
+  const { mean, std } = spec;
+  const isSame = JSON.stringify([mean, std]) === JSON.stringify([image.mean, image.std]);
+  return isSame ? {} : { mean, std };
+}

@@ -1,0 +1,93 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import {
+  distill,
+  emaTeacher,
+  functionTeacher,
+  logitsFile,
+  StudentNet,
+  Tensor,
+  TensorDataset,
+} from "../../src/index.js";
+import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { npy } from "../data/numpy_support.js";
+
+const folder = temporaryFolder();
+const labels = Int32Array.of(0, 1, 2, 0, 1, 2, 2, 2);
+const classNames = ["ant", "bee", "wasp"];
+const data = new TensorDataset(new Tensor(Float32Array.from(labels), [8, 1]), labels, { classNames, name: "insects" });
+const student = () => new StudentNet({ inFeatures: 1, classes: 3, hidden: [3, 3] });
+
+/** A file whose column c has the logits of class order[c]. */
+function fileOf(order: number[]): string {
+  const file = join(folder, `${order.join("")}.npy`);
+  const rows = [...labels].flatMap((label) => order.map((c) => (c === label ? 3 : 0)));
+  writeFileSync(file, npy([8, 3], Float32Array.from(rows)));
+  return file;
+}
+
+async function notesOf(teacher: Parameters<typeof distill>[0]["teacher"], loss?: string): Promise<string[]> {
+  const notes: string[] = [];
+  const onNote = (text: string) => notes.push(text);
+  await distill({ teacher, student: student(), data, epochs: 1, batchSize: 4, onNote, ...(loss && { loss }) });
+  return notes.filter((note) => /teacher/.test(note));
+}
+
+test("a teacher's accuracy on the labelled training samples is said, and warned of if it is worse than a guess", async () => {
+  const all = "accuracy 100.00% on the 8 labelled training samples";
+  expect(await notesOf(await logitsFile(fileOf([0, 1, 2])))).toEqual([`teacher: ${fileOf([0, 1, 2])}: ${all}`]);
+  const shuffled = fileOf([1, 2, 0]);
+  expect(await notesOf(await logitsFile(shuffled))).toEqual([
+    `warning: teacher: ${shuffled}: accuracy 0.00% on the 8 labelled training samples, less than the 50.00% of their most frequent class: are its rows the samples, its columns the classes, in the data's order?`,
+  ]);
+  const named = await logitsFile(shuffled, { classes: ["bee", "wasp", "ant"] });
+  expect(await notesOf(named)).toEqual([`teacher: ${shuffled}: ${all}`]);
+  const ask = ({ labels: own }: { labels: { data: Int32Array } }) =>
+    [...own.data].map((y) => [0, 1, 2].map((c) => (c === y ? 1 : 0)));
+  expect(await notesOf(ask)).toEqual([`teacher: ask: ${all}`]);
+});
+
+test.each<[string, unknown, RegExp]>([
+  [
+    "a row that is too short",
+    [
+      [1, 2, 3],
+      [1, 2],
+    ],
+    /sample 1: expected 3 numbers, one for each class, got 2$/,
+  ],
+  ["rows too few", [[1, 2, 3]], /samples 0 to 1: expected 2 rows, one for each sample, got a list of 1$/],
+  [
+    "a text",
+    [
+      [1, 2, 3],
+      [1, "2", 3],
+    ],
+    /sample 1: class 1: expected a number, got "2"$/,
+  ],
+  [
+    "a flat list",
+    [1, 2, 3, 4, 5, 6],
+    /got a list of 6: expected a list of numbers for each sample, as \[\[0\.1, 2\.5, -1\], \.\.\.\]/,
+  ],
+])("a function's rows: %s", async (_, answer, message) => {
+  const teacher = functionTeacher(() => answer as never, { batchSize: 2 });
+  const { message: text } = await failure(distill({ teacher, student: student(), data, epochs: 1 }), "BAD_ARGUMENT");
+  expect(text).toMatch(message);
+});
+
+test("a promise of a teacher: await it", async () => {
+  const teacher = logitsFile(fileOf([0, 1, 2])) as never;
+  const { message } = await failure(distill({ teacher, student: student(), data, epochs: 1 }), "BAD_ARGUMENT");
+  expect(message).toBe("teacher: got a promise: await it, as in distill({ teacher: await logitsFile(file), ... })");
+});
+
+test("the student's own average with a loss that reads no labels is warned of", async () => {
+  expect((await notesOf(emaTeacher(), "kd")).join()).toMatch(
+    /^warning: teacher: the student's own average starts equal/,
+  );
+  expect((await notesOf(emaTeacher(), "kd(alpha=1) + logit-mse")).length).toBe(1);
+  expect(await notesOf(emaTeacher())).toEqual([]);
+  expect(await notesOf(emaTeacher(), "cross-entropy + kd")).toEqual([]);
+});
