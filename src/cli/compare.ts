@@ -5,7 +5,15 @@ import { runMetadata, SCHEMAS, trainingOptions } from "../config/index.js";
 import { percent } from "../log/index.js";
 import { interruptible } from "./error_boundary.js";
 import { dryRunExperiment, networksOf, openExperiment, workersOf } from "./experiment.js";
-import { addLoading, addOptions, addRunning, givenFlags, type LoadFlags, type TrainingFlags } from "./flags.js";
+import {
+  addLoading,
+  addOptions,
+  addRunning,
+  givenFlags,
+  type LoadFlags,
+  REAL_DATA,
+  type TrainingFlags,
+} from "./flags.js";
 import { ExperimentPrinter } from "./printer.js";
 import { commandLine } from "./run_summary.js";
 import type { Settings } from "./settings.js";
@@ -19,7 +27,7 @@ export function compareCommand(run: (flags: CompareFlags) => Promise<void>): Com
   const command = new Command("compare").description(
     "does distilling help? baseline and distilled students of several seeds, on the same data with the same budget",
   );
-  return addLoading(addRunning(addOptions(command, SCHEMAS.compare))).action(() => run(givenFlags(command)));
+  return addLoading(addRunning(addOptions(command, SCHEMAS.compare, REAL_DATA))).action(() => run(givenFlags(command)));
 }
 
 /** Compares, prints a line a run, and at the end the figures and the conclusion. */

@@ -71,7 +71,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = {
     from: ["<file>", "weights that training starts from (default: drawn from the seed)"],
     teacher: [
       "<file>",
-      "teacher weights, .pth or .safetensors; several times for several teachers, which are averaged (default: compare and sweep train one; synthetic data use random weights)",
+      "teacher weights, .pth or .safetensors; several times for several teachers, which are averaged (default: one is trained)",
       toList,
     ],
     average: ["<what>", `of several teachers: ${AVERAGES.join(" or ")} (default: ${AVERAGE_DEFAULTS.average})`],
@@ -203,6 +203,13 @@ function usual(schedule: string, option: string): string {
 interface Fields {
   readonly entries: Readonly<Record<string, Parameters<typeof getDefault>[0]>>;
 }
+
+/** The texts of a command that refuses the synthetic data. */
+export const REAL_DATA = {
+  data: `${DATASET_NAMES.join(", ")}; or ${FORMATS_HELP} (required)`,
+  validation: "fraction of the training data to choose epochs by (default: 0.1)",
+  shuffle: "a new order each epoch (default: true)",
+} as const;
 
 /** Adds a flag for each option of a schema, with its default; `own` has a command's own texts. */
 export function addOptions(command: Command, { entries }: Fields, own: Readonly<Record<string, string>> = {}): Command {

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { InferOutput } from "valibot";
-import { load, loadNetwork } from "../checkpoint/index.js";
+import { load, loadNetwork, modelMetadata } from "../checkpoint/index.js";
 import { type dataSchema, type ResolvedConfig, type RunName, runMetadata, teacherOptions } from "../config/index.js";
 import { type AugmentOptions, augment } from "../data/augment.js";
 import type { Dataset } from "../data/dataset.js";
@@ -15,7 +15,7 @@ import { Ensemble } from "../models/ensemble.js";
 import { fitNetwork } from "../models/fit_network.js";
 import { MODELS } from "../models/index.js";
 import type { NetworkContext } from "../models/network.js";
-import { recordOf } from "../models/training_record.js";
+import { parseRecord, recordOf, setRecord } from "../models/training_record.js";
 import { BatchNorm1d } from "../nn/batch_norm.js";
 import { Module } from "../nn/module.js";
 import { type Expression, importModules, type UserModules } from "../registry/index.js";
@@ -185,11 +185,13 @@ export class Networks {
     if (file === undefined) return module;
     const state = await load(file, loadOptions(flags));
     try {
-      return module.loadStateDict(state);
+      module.loadStateDict(state);
     } catch (error) {
       if (!(error instanceof DistilleryError)) throw error;
       throw new DistilleryError(error.code, `--from: ${file}: ${error.message}`, { cause: error });
     }
+    setRecord(module, parseRecord(await modelMetadata(file, loadOptions(flags)), file));
+    return module;
   }
 
   /**

@@ -5,7 +5,15 @@ import { runMetadata, SCHEMAS, trainingOptions } from "../config/index.js";
 import { percent } from "../log/index.js";
 import { interruptible } from "./error_boundary.js";
 import { dryRunExperiment, networksOf, openExperiment, workersOf } from "./experiment.js";
-import { addLoading, addOptions, addRunning, givenFlags, type LoadFlags, type TrainingFlags } from "./flags.js";
+import {
+  addLoading,
+  addOptions,
+  addRunning,
+  givenFlags,
+  type LoadFlags,
+  REAL_DATA,
+  type TrainingFlags,
+} from "./flags.js";
 import { ExperimentPrinter } from "./printer.js";
 import { commandLine } from "./run_summary.js";
 import type { Settings } from "./settings.js";
@@ -19,7 +27,7 @@ export function sweepCommand(run: (flags: SweepFlags) => Promise<void>): Command
   const command = new Command("sweep").description(
     "the best temperature and alpha: a student of each pair, chosen by the validation set",
   );
-  return addLoading(addRunning(addOptions(command, SCHEMAS.sweep))).action(() => run(givenFlags(command)));
+  return addLoading(addRunning(addOptions(command, SCHEMAS.sweep, REAL_DATA))).action(() => run(givenFlags(command)));
 }
 
 /** Tries every temperature with every alpha, prints a line a run, and at the end the grid and the best. */

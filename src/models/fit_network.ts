@@ -1,6 +1,7 @@
 import { type Dataset, labelsOf, NO_LABEL } from "../data/dataset.js";
 import { type Adaptation, adaptationOf } from "../data/preprocessing/adapt.js";
 import { preprocessingOf } from "../data/preprocessing/spec.js";
+import { DistilleryError } from "../errors.js";
 import { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { add, indexSelect, mul } from "../ops/index.js";
@@ -26,6 +27,28 @@ export function fitNetwork(network: Module, data: Dataset, name = "the network")
     isLabelled: data.unlabelled !== true || labelsOf(data).some((label) => label !== NO_LABEL),
   });
   return adaptation === null ? network : new FittedNetwork(network, adaptation);
+}
+
+/**
+ * Refuses weights to train on that were trained with the same columns or classes in another order: they would start permuted.
+ * Of other columns or classes they are a start for another task.
+ */
+export function expectOrder(network: Module, data: Dataset, name: string): void {
+  const record = recordOf(network);
+  if (record === null) return;
+  const own = { spec: record.preprocessing, name: record.file ?? name };
+  let adaptation: Adaptation | null;
+  try {
+    adaptation = adaptationOf(own, { spec: preprocessingOf(data), name: data.name });
+  } catch (error) {
+    if (error instanceof DistilleryError && error.code === "SHAPE_MISMATCH") return;
+    throw error;
+  }
+  const isInputs = adaptation !== null && adaptation.inputs !== null && adaptation.inputs.index !== null;
+  if (!isInputs && (adaptation === null || adaptation.classes === null)) return;
+  const what = isInputs ? "columns" : "classes";
+  const text = `was trained with the ${what} in another order than ${data.name} has them`;
+  throw new DistilleryError("BAD_DATA", `${own.name}: ${text}: give the data in that order, or start from new weights`);
 }
 
 /** A network behind an {@link Adaptation}; its parameters, paths and modes are the network's. */

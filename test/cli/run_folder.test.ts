@@ -46,6 +46,35 @@ test("--key and --strip-prefix", async () => {
   expect(stripped).toMatch(/^fc1\.weight /m);
 });
 
+test("--from refuses weights of the same columns in another order; help of experiments offers no synthetic data", async () => {
+  const cwd = newFolder(temporary);
+  const row = (i: number) => ({ a: i % 7, b: (i * 3) % 11, label: i % 2 ? "x" : "y" });
+  const table = (names: ("a" | "b" | "label")[]) =>
+    [names.join(","), ...Array.from({ length: 60 }, (_, i) => names.map((name) => row(i)[name]).join(","))].join("\n");
+  writeFileSync(join(cwd, "ab.csv"), table(["a", "b", "label"]));
+  writeFileSync(join(cwd, "ba.csv"), table(["b", "a", "label"]));
+  const run = (data: string, out: string, ...more: string[]) => [
+    "train-teacher",
+    "--data",
+    data,
+    "--epochs",
+    "1",
+    "--no-report",
+    "--quiet",
+    "--out",
+    out,
+    ...more,
+  ];
+  await succeed(run("ab.csv", "a"), cwd);
+  const from = ["--from", "a/teacher.safetensors"];
+  expect(await refused(run("ba.csv", "b", ...from), cwd, 1, "BAD_DATA")).toContain(
+    "a/teacher.safetensors: was trained with the columns in another order than ba",
+  );
+  await succeed(run("ab.csv", "c", ...from), cwd);
+  for (const command of ["compare", "sweep"])
+    expect(await succeed([command, "--help"], cwd)).not.toContain("synthetic");
+});
+
 test("--from starts from the weights of a file, which config.json says", async () => {
   const cwd = newFolder(temporary);
   const run = (...more: string[]) => ["distill", "--epochs", "1", "--no-report", "--quiet", ...more];
