@@ -1,6 +1,7 @@
 export { badCheckpoint } from "./bad_checkpoint.js";
 export { CheckpointFiles, type FoundCheckpoint } from "./checkpoint_files.js";
 export type { CheckpointDict, CheckpointValue } from "./checkpoint_value.js";
+export type { RunConfig } from "./config_changes.js";
 export { fingerprint } from "./fingerprint.js";
 export {
   type CheckpointSummary,
@@ -13,7 +14,7 @@ export {
   type ReadOptions,
 } from "./load.js";
 export { type LoadNetworkOptions, loadNetwork, modelMetadata } from "./load_network.js";
-export { expectReplaceable, expectResumable, type RunConfig, RunDirectory } from "./run_directory.js";
+export { expectReplaceable, expectResumable, RunDirectory } from "./run_directory.js";
 export { isFileOfRun, lockFolder } from "./run_folder.js";
 export {
   decodeSafetensors,

@@ -5,11 +5,9 @@ import { DistilleryError } from "../errors.js";
 import { ioError, kindOf, readWhole, writeWhole } from "../files/index.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { CheckpointFiles, type FoundCheckpoint } from "./checkpoint_files.js";
-import { ageOf, CONFIG, expectFreeFolder, lockFolder, METRICS, namesIn } from "./run_folder.js";
+import { canGoOn, changesOf, type RunConfig } from "./config_changes.js";
+import { ageOf, CONFIG, expectFreeFolder, hasResults, lockFolder, METRICS, namesIn } from "./run_folder.js";
 import { save } from "./save.js";
-
-/** What decides a run's numbers, as `config.json` keeps it: equal for two runs that end with the same bits. */
-export type RunConfig = Readonly<Record<string, unknown>>;
 
 /** How a folder is opened for a run. */
 interface RunDirectoryOptions {
@@ -76,10 +74,9 @@ export class RunDirectory {
     open: readonly string[],
   ): Promise<void> {
     expectFreeFolder(path);
-    const mayChange = new Set(open);
-    if (!resume && !overwrite) await expectReplaceable(path, config, mayChange);
+    if (!resume && !overwrite) await expectReplaceable(path, config, { unknown: open });
     const hasCheckpoint = namesIn(path).some((name) => ageOf(name) !== null);
-    if (resume && hasCheckpoint) await expectResumable(path, config, mayChange);
+    if (resume && hasCheckpoint) await expectResumable(path, config, new Set(open));
   }
 
   /** Replaces `metrics.jsonl`, once the run is known to go on; `config.json` says it if the run became longer. */
@@ -123,15 +120,16 @@ export class RunDirectory {
       return null;
     }
     const before = await readConfig(join(this.path, CONFIG));
-    const { epochs } = config;
-    if (isLonger(before, config)) {
+    const changes = changesOf(before, config);
+    if (changes.length === 0) return checkpoint;
+    if (canGoOn(before, config)) {
+      const { epochs } = config;
       const extended = [...((before.extended as unknown[] | undefined) ?? []), { epochs: before.epochs }];
       this.#extended = { ...config, extended };
       onNote(`${this.path}: ${before.epochs} epochs become ${epochs}, by the schedule of ${epochs} from here on`);
       return checkpoint;
     }
-    expectSame(this.path, before, config);
-    return checkpoint;
+    return refuseOther(this.path, before, config);
   }
 
   async #begin(config: RunConfig): Promise<void> {
@@ -172,68 +170,44 @@ export async function expectResumable(
 ): Promise<boolean> {
   const file = join(path, CONFIG);
   if ((await kindOf(file)) === null) return false;
-  const [before, now] = [without(await readConfig(file), mayChange), without(config, mayChange)];
-  if (!isLonger(before, now)) expectSame(path, before, now);
+  const before = await readConfig(file);
+  if (!canGoOn(before, config, mayChange)) refuseOther(path, before, config, mayChange);
   return true;
 }
 
-function without(config: RunConfig, names: ReadonlySet<string>): RunConfig {
-  return Object.fromEntries(Object.entries(config).filter(([name]) => !names.has(name)));
+function refuseOther(path: string, before: RunConfig, now: RunConfig, free?: ReadonlySet<string>): never {
+  const text = `${path}: can't resume a run with another configuration: ${changesOf(before, now, free).join("; ")}`;
+  const advice = "give the options of before, choose another folder, or --overwrite instead of --resume";
+  throw new DistilleryError("BAD_CONFIG", `${text}: ${advice}`);
 }
 
-function expectSame(path: string, before: RunConfig, now: RunConfig): void {
-  const changes = changesOf(before, now);
-  if (changes.length === 0) return;
-  const text = `${path}: can't resume a run with another configuration: ${changes.join("; ")}`;
-  throw new DistilleryError("BAD_CONFIG", text);
-}
-
-/** Refuses to replace a run of another configuration, but for the options that may change. */
+/**
+ * Refuses to replace a run of another configuration, unless it left nothing but that configuration. `unknown`: what is not
+ * compared; `grows`: what may differ where it is resumed.
+ */
 export async function expectReplaceable(
   path: string,
   config: RunConfig,
-  mayChange: ReadonlySet<string> = new Set(),
+  { unknown = [], grows = [] }: { unknown?: readonly string[]; grows?: readonly string[] } = {},
 ): Promise<void> {
   const file = join(path, CONFIG);
   if ((await kindOf(file)) === null) return;
   let changes: string[];
+  let goesOn = false;
   try {
-    changes = changesOf(without(await readConfig(file), mayChange), without(config, mayChange));
+    const before = await readConfig(file);
+    changes = changesOf(before, config, new Set(unknown));
+    goesOn = canGoOn(before, config, new Set([...unknown, ...grows]));
   } catch (error) {
     if (!(error instanceof DistilleryError) || error.code !== "BAD_CONFIG") throw error;
     changes = [error.message];
   }
-  if (changes.length === 0) return;
+  if (changes.length === 0 || !hasResults(path)) return;
   const more = changes.length > MAX_SHOWN ? "; ..." : "";
   const text = `a run with other options is there: ${changes.slice(0, MAX_SHOWN).join("; ")}${more}`;
-  const advice =
-    "--overwrite replaces it (overwrite: true in a program), --resume goes on with it, or choose another folder";
+  const resume = goesOn ? "--resume goes on with it (resume: true in a program), " : "";
+  const advice = `${resume}--overwrite replaces it (overwrite: true in a program), or choose another folder`;
   throw new DistilleryError("BAD_CONFIG", `${path}: ${text}: ${advice}`);
 }
 
 const MAX_SHOWN = 3;
-
-/** Whether a configuration differs in nothing but more epochs. */
-function isLonger(before: RunConfig, now: RunConfig): boolean {
-  const [from, to] = [before.epochs, now.epochs];
-  return (
-    typeof from === "number" &&
-    typeof to === "number" &&
-    to > from &&
-    changesOf({ ...before, epochs: to }, now).length === 0
-  );
-}
-
-/** What differs between two configurations, in words. */
-function changesOf(before: RunConfig, now: RunConfig): string[] {
-  const names = new Set([...Object.keys(before), ...Object.keys(now)]);
-  // Paths may change: the hashes beside them say whether the content is the same.
-  names.delete("userOptions");
-  names.delete("extended");
-  const differing = [...names].filter((name) => JSON.stringify(before[name]) !== JSON.stringify(now[name]));
-  // The options that the user wrote, if those explain the rest.
-  const said = differing.filter((name) => !name.endsWith("Hash"));
-  return (said.length > 0 ? said : differing).map(
-    (name) => `${name} was ${JSON.stringify(before[name])}, is ${JSON.stringify(now[name])}`,
-  );
-}

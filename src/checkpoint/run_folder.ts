@@ -18,6 +18,11 @@ const BESIDE =
   /^\.|\.(pth|pt|safetensors|onnx|csv|log|txt|ya?ml|[cm]?js|ts|py)$|^tensorboard$|^(teacher(_answers|-\d+)?|seed-\d+|temperature-[\d.e+-]+)$/;
 /** What a process that was killed while it wrote leaves: the file's name and a number, or a link that was to be renamed. */
 const LEFT = /^(.*)\.(\d+|new)$/;
+/** What a run has that got beyond its first step. Weights are taken for its own, although they may be another's. */
+const RESULT = /^(metrics\.jsonl|report\.html|compare\.json|sweep\.json)$|\.(safetensors|pth)$/;
+/** The folders with runs below an experiment's. */
+const RUNS_BELOW = /^(teacher|seed-\d+|temperature-.*)$/;
+const ANY_FOLDER = /^/;
 const WRITTEN = /\.(json|jsonl|html|safetensors|pth)$/;
 
 /**
@@ -85,6 +90,16 @@ export function namesIn(path: string): string[] {
     if (["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) return [];
     throw ioError("read", path, error, "folder");
   }
+}
+
+/**
+ * Whether a run in a folder, or in one below it, got as far as a checkpoint, an epoch, weights or a result. Without these it
+ * failed in its first step.
+ */
+export function hasResults(path: string, folders = RUNS_BELOW): boolean {
+  return namesIn(path).some(
+    (name) => RESULT.test(name) || (folders.test(name) && hasResults(join(path, name), ANY_FOLDER)),
+  );
 }
 
 function expectPlace(path: string): void {

@@ -18,6 +18,9 @@ interface FolderContents {
 /** What may change when an experiment is resumed: which trials there are. Each trial compares what is its own. */
 const MAY_CHANGE = new Set(["seed", "seeds", "loss", "losses", "modules", "temperatures", "alphas"]);
 
+/** Lists of it, which a resumed experiment may have longer. */
+const GROWS = ["seeds", "losses", "temperatures", "alphas"];
+
 /**
  * Runs `body` while the folder is locked, and writes its result there. Without `resume`, an earlier result and the trials'
  * checkpoints are removed first; with it, what may have changed is written once no trial has refused it.
@@ -29,7 +32,7 @@ export async function withExperimentFolder<T>(contents: FolderContents, body: ()
   try {
     const isResumed = resume && (await expectResumable(out, config, MAY_CHANGE));
     if (!resume) {
-      if (!overwrite) await expectReplaceable(out, config);
+      if (!overwrite) await expectReplaceable(out, config, { grows: GROWS });
       for (const run of runs) new CheckpointFiles(join(out, run), 2).remove();
       await remove(join(out, name));
     }

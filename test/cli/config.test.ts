@@ -66,7 +66,7 @@ describe("--config", () => {
       "BAD_CONFIG",
     );
     expect(text).toBe(
-      "flags: can't resume a run with another configuration: labelSmoothing was 0, is 0.1; temperature was 2, is 3 (BAD_CONFIG)",
+      "flags: can't resume a run with another configuration: labelSmoothing was 0, is 0.1; temperature was 2, is 3: give the options of before, choose another folder, or --overwrite instead of --resume (BAD_CONFIG)",
     );
   });
 

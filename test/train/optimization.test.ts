@@ -130,7 +130,7 @@ describe("optimizer and schedule by name", () => {
     await start({ schedule: file, out, resume: true }).done;
     writeFileSync(file, "export default () => () => 0.5;");
     expect((await failure(start({ schedule: file, out, resume: true }).done, "BAD_CONFIG")).message).toContain(
-      "modules was",
+      "schedule.mjs has changed",
     );
   });
 

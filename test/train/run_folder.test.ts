@@ -11,6 +11,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { changesOf } from "../../src/checkpoint/config_changes.js";
 import { makeFolder } from "../../src/files/index.js";
 import { csvLog, trainTeacher } from "../../src/index.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
@@ -40,11 +41,37 @@ describe("a run where another one is", () => {
     const { message } = await failure(start({ epochs: 1, lr: 0.5, out }).done, "BAD_CONFIG");
     expect(message).toBe(
       `${out}: a run with other options is there: lr was 0.01, is 0.5: --overwrite replaces it (overwrite: true in a ` +
-        "program), --resume goes on with it, or choose another folder",
+        "program), or choose another folder",
     );
     expect(readdirSync(out).map((name) => [name, readFileSync(join(out, name))])).toEqual(before);
     await start({ epochs: 1, lr: 0.5, out, overwrite: true }).done;
     expect(configOf(out).lr).toBe(0.5);
+  });
+
+  test("with more epochs can go on, another module has changed, and hashes are no words for it", async () => {
+    const out = await finished();
+    const longer = await failure(start({ epochs: 2, out }).done, "BAD_CONFIG");
+    expect(longer.message).toContain(
+      "epochs was 1, is 2: --resume goes on with it (resume: true in a program), --over",
+    );
+    const other = await failure(start({ epochs: 1, out, teacher: setting(60).teacher }).done, "BAD_CONFIG");
+    expect(other.message).toContain("the teacher's file (its weights or answers) has changed: --overwrite");
+    const own = { ...configOf(out), modules: { "./loss.mjs": "12" } };
+    expect(changesOf(own, { ...own, modules: { "./loss.mjs": "34", "./net.mjs": "5" } })).toEqual([
+      "./loss.mjs has changed",
+      "./net.mjs was not used",
+    ]);
+  });
+
+  test("failed in its first step, and left nothing but its configuration", async () => {
+    const out = join(folder, "failed");
+    const loss = () => {
+      throw new Error("thrown");
+    };
+    await expect(start({ epochs: 1, loss, out }).done).rejects.toThrow("thrown");
+    expect(readdirSync(out).sort()).toEqual(["config.json", "run.lock"]);
+    await start({ epochs: 1, out }).done;
+    expect(configOf(out).temperature).toBe(3.5);
   });
 
   test("of another command, or with a configuration that is damaged", async () => {

@@ -1,0 +1,60 @@
+/** What decides a run's numbers, as `config.json` keeps it: equal for two runs that end with the same bits. */
+export type RunConfig = Readonly<Record<string, unknown>>;
+
+/** Paths may change: the hashes beside them say whether the content is the same. */
+const NOT_COMPARED: readonly string[] = ["userOptions", "extended"];
+/** What a hash is of, for a person. */
+const HASHED: Readonly<Record<string, string>> = {
+  dataHash: "the training data have changed",
+  validationHash: "the validation data have changed",
+  testHash: "the test data have changed",
+  teacherHash: "the teacher's file (its weights or answers) has changed",
+  modelHash: "the network's initial weights have changed",
+  randomHash: "the state of the random numbers has changed",
+  scheduleHash: "the learning rates of the schedule have changed",
+};
+
+const NONE: ReadonlySet<string> = new Set();
+
+/** What differs between two configurations, in words, but for what is `free`. */
+export function changesOf(before: RunConfig, now: RunConfig, free = NONE): string[] {
+  const names = differing(before, now).filter((name) => !free.has(name));
+  // The options that the user wrote, if those explain the rest.
+  const said = names.filter((name) => !name.endsWith("Hash"));
+  return (said.length > 0 ? said : names).flatMap((name) => changeOf(name, before[name], now[name]));
+}
+
+/** Whether a run can go on with another configuration: only what is `free` differs, or there are more epochs. */
+export function canGoOn(before: RunConfig, now: RunConfig, free: ReadonlySet<string> = NONE): boolean {
+  return differing(before, now).every((name) => free.has(name) || (name === "epochs" && isMore(before, now)));
+}
+
+function isMore({ epochs: from }: RunConfig, { epochs: to }: RunConfig): boolean {
+  return typeof from === "number" && typeof to === "number" && to > from;
+}
+
+function differing(before: RunConfig, now: RunConfig): string[] {
+  const names = new Set([...Object.keys(before), ...Object.keys(now)]);
+  return [...names].filter(
+    (name) => !NOT_COMPARED.includes(name) && JSON.stringify(before[name]) !== JSON.stringify(now[name]),
+  );
+}
+
+function changeOf(name: string, before: unknown, now: unknown): string[] {
+  if (name === "modules") return modulesChanged(hashesOf(before), hashesOf(now));
+  if (!name.endsWith("Hash")) return [`${name} was ${JSON.stringify(before)}, is ${JSON.stringify(now)}`];
+  const ofLoss = /^loss\.(.*)Hash$/.exec(name)?.[1];
+  return [ofLoss === undefined ? (HASHED[name] ?? `${name} has changed`) : `the loss's ${ofLoss} begins otherwise`];
+}
+
+/** `modules`: the hash of each by its path. */
+function modulesChanged(before: RunConfig, now: RunConfig): string[] {
+  return differing(before, now).map((path) => {
+    if (before[path] === undefined) return `${path} was not used`;
+    return `${path} ${now[path] === undefined ? "is no longer used" : "has changed"}`;
+  });
+}
+
+function hashesOf(modules: unknown): RunConfig {
+  return typeof modules === "object" && modules !== null ? (modules as RunConfig) : {};
+}
