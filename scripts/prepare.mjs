@@ -5,7 +5,8 @@ import { existsSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSyn
 import { dirname, join } from "node:path";
 import { ROOT } from "./shell.mjs";
 
-const QUIET = ["--no-audit", "--no-fund"];
+// Warnings are about what developers' tools want: of Node 20 the newest.
+const QUIET = ["--no-audit", "--no-fund", "--loglevel=error"];
 const [major, minor] = process.versions.node.split(".").map(Number);
 
 if (major < 20 || (major === 20 && minor < 17)) {

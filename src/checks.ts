@@ -112,8 +112,13 @@ export function expectObject(what: string, options: unknown): void {
   throw badArgument(what, "options by their names", options);
 }
 
+/** What other libraries call an option. */
+const OTHERS: Readonly<Record<string, string>> = { learningrate: "lr", tau: "temperature", randomstate: "seed" };
+
 /** `, did you mean NAME?` with the nearest of the names, or nothing if none is near. */
 export function suggestion(name: string, names: readonly string[]): string {
+  const meant = OTHERS[name.toLowerCase().replaceAll(/[_-]/g, "")];
+  if (meant !== undefined && names.includes(meant)) return `, did you mean ${meant}?`;
   const nearest = closestMatch(name, [...names], { maxDistance: Math.ceil(name.length / 3) });
   return nearest === undefined ? "" : `, did you mean ${nearest}?`;
 }

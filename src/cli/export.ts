@@ -86,7 +86,10 @@ export async function runExport(flags: ExportFlags): Promise<void> {
 }
 
 function outFile({ file, onnx }: ExportFlags): string {
-  if (onnx === undefined) throw new UsageError("--onnx: expected the format to write");
+  if (onnx === undefined)
+    throw new UsageError(
+      "export: needs the format to write: --onnx (writes NAME.onnx beside the file) or --onnx OUT.onnx",
+    );
   const { dir, name } = parse(file);
   const out = onnx === true ? join(dir, `${name}.onnx`) : onnx;
   if (extname(out).toLowerCase() !== ".onnx") {

@@ -27,7 +27,7 @@ export interface DataSets {
   readonly train: Dataset;
   /** Null if the source has none and `testFraction` is 0. */
   readonly test: Dataset | null;
-  /** The source's own validation part, such as `val/` or `x_val`; null if it has none. */
+  /** The source's own validation part, such as `val/`, `val.csv` or `x_val`; null if it has none. */
   readonly validation: Dataset | null;
 }
 
@@ -46,7 +46,7 @@ export interface ImageSets extends Omit<DataSets, "validation"> {
  * | folder with four IDX files | grey images |
  * | folder with CIFAR's binary version | `data_batch_1.bin`, ..., or `train.bin` and `test.bin` |
  * | `.npz`, `.npy` or a folder of `.npy` | `x_train`, `y_train`, `x_val`, `y_val`, `x_test`, `y_test`; or `x` and `y`, `images` and `labels` |
- * | `.csv`, `.tsv` | rows of numbers and texts, one column the label; `NAME_test.csv` beside `NAME.csv` is the test part |
+ * | `.csv`, `.tsv` | rows of numbers and texts, one column the label; `NAME_test.csv` beside `NAME.csv` is the test part, `NAME_val.csv` the validation part |
  * | folder of folders | PNG, JPEG, WebP, BMP and GIF images by class, or `train/`, `val/` (`valid/`, `validation/`) and `test/` with these |
  *
  * Pixels are normalised and columns standardised by what is measured over the training rows; {@link preprocessingOf}

@@ -130,6 +130,9 @@ class ReadColumn {
   }
 }
 
+/** What to do about a missing cell. */
+const ADVICE = "missing (--missing) says what becomes of it: error (the default), mean or category";
+
 /**
  * Makes the records of a file into rows of numbers: a number as it is, a text as its code in the order of appearance. All
  * cells of a column say what it holds; a test file has the columns of the training file.
@@ -211,7 +214,7 @@ export class TableReader {
   #missing(column: ReadColumn, cell: string, line: number): number {
     const what = cell === "" ? "is empty" : `is missing: ${show(cell)}`;
     if (this.missing === "error") {
-      throw this.#refuse(column, line, `${what}: missing (--missing) says what becomes of it`);
+      throw this.#refuse(column, line, `${what}: ${ADVICE}`);
     }
     const needsSeen = this.missing === "category" || column.codes !== null;
     if (this.training !== undefined && needsSeen && column.missing === 0) {

@@ -65,6 +65,8 @@ export interface DistillationLoss {
   compute(batch: LossBatch): {
     loss: Tensor;
     metrics: Readonly<Record<string, number>>;
+    /** What a sum shows for it, if it has a weight of its own that follows the epoch; default: the loss. */
+    unweighted?: number | undefined;
   };
   /** Everything that the loss's value depends on: `config.json` keeps it, and a resumed run must have the same. */
   config(): Json;
@@ -135,7 +137,15 @@ export function computeLoss(loss: DistillationLoss, batch: LossBatch): ReturnTyp
   if (result instanceof Tensor || typeof result !== "object" || result === null || !("loss" in result)) {
     throw new DistilleryError("BAD_ARGUMENT", `${place}: expected { loss, metrics }, got ${showTensor(result)}`);
   }
-  const { loss: value, metrics = {} } = result as { loss: unknown; metrics?: unknown };
+  const {
+    loss: value,
+    metrics = {},
+    unweighted,
+  } = result as {
+    loss: unknown;
+    metrics?: unknown;
+    unweighted?: number;
+  };
   if (!(value instanceof Tensor) || value.size !== 1) {
     throw new DistilleryError("BAD_ARGUMENT", `${place}: expected a scalar, got ${showTensor(value)}`);
   }
@@ -149,7 +159,7 @@ export function computeLoss(loss: DistillationLoss, batch: LossBatch): ReturnTyp
     const text = `${place}: metric ${name}: expected a number, got ${showTensor(metric)}${advice}`;
     throw new DistilleryError("BAD_ARGUMENT", text);
   }
-  return { loss: value, metrics: metrics as Record<string, number> };
+  return { loss: value, metrics: metrics as Record<string, number>, unweighted };
 }
 
 function showTensor(value: unknown): string {

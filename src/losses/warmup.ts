@@ -25,7 +25,7 @@ function warmedUp(loss: DistillationLoss, warmup: number | undefined): Distillat
     compute(batch) {
       const { loss: value, metrics } = loss.compute(batch);
       const factor = Math.min(batch.epoch / warmup, 1);
-      return { loss: factor === 1 ? value : value.mul(factor), metrics };
+      return factor === 1 ? { loss: value, metrics } : { loss: value.mul(factor), metrics, unweighted: value.item() };
     },
     config: () => ({ loss: loss.config(), warmup }),
   });

@@ -7,7 +7,7 @@ import { computeLoss, type DistillationLoss, expectDistillationLoss, type Json }
 import { expectMetricName } from "./metric_name.js";
 
 /**
- * A sum of losses, each times its weight. Its metrics are each term's value, before it is weighted, under the term's name,
+ * A sum of losses, each times its weight. Its metrics are each term's value, before its weight and warm-up, under the term's name,
  * and the term's own metrics as `NAME.METRIC`; a name that comes again gets a number: `kd`, `kd_2`.
  *
  * @throws DistilleryError `BAD_ARGUMENT` if there is no term, a weight is no number, a term is no loss or has a name
@@ -52,8 +52,8 @@ export function weightedSum(
       const metrics: Record<string, number> = {};
       let sum: Tensor | null = null;
       for (const [i, [weight, term]] of terms.entries()) {
-        const { loss, metrics: own } = computeLoss(term, batch);
-        metrics[names[i]] = loss.item();
+        const { loss, metrics: own, unweighted } = computeLoss(term, batch);
+        metrics[names[i]] = unweighted ?? loss.item();
         for (const [name, value] of Object.entries(own)) metrics[`${names[i]}.${name}`] = value;
         const weighted = weight === 1 ? loss : loss.mul(weight);
         sum = sum === null ? weighted : sum.add(weighted);

@@ -89,7 +89,7 @@ export interface NetworkOfState extends Partial<NetworkContext> {
   metadata?: Readonly<Record<string, string>>;
   /** Modules of the user's own, from `importModules`. */
   modules?: UserModules;
-  /** What names the network, for errors; default: `--network`. */
+  /** What names the network, for errors, as a flag; default: `{ network }`, the option. */
   argument?: string;
   /** Called with a line on what was taken off all keys. */
   onNote?: (text: string) => void;
@@ -115,7 +115,7 @@ export const NETWORK_OPTIONS = ["network", "shape", "classes", "metadata", "modu
  */
 export function networkFrom(state: StateDict, options: NetworkOfState = {}): Module {
   expectOptions("networkFrom", options, NETWORK_OPTIONS);
-  const { network, argument = "--network" } = options;
+  const { network, argument } = options;
   const stored = storedSpec(options.metadata ?? {});
   if (network === undefined && stored === null) return loaded(recognized(state, argument), state, options);
   if (network === undefined) {
@@ -169,16 +169,16 @@ function parseJson(text: string | undefined): unknown {
   }
 }
 
-function expectRegistered(spec: NetworkSpec, argument: string): NetworkSpec {
+function expectRegistered(spec: NetworkSpec, argument?: string): NetworkSpec {
   const [{ name }] = parseExpression(spec.network);
   if (!isModulePath(name)) return spec;
   throw new DistilleryError(
     "BAD_CHECKPOINT",
-    `was made as ${spec.network}, a user module, which runs only if you name it: ${argument} ${show(spec.network)}`,
+    `was made as ${spec.network}, a user module, which runs only if you name it: ${naming(spec.network, argument)}`,
   );
 }
 
-function recognized(state: StateDict, argument: string): NetworkSpec {
+function recognized(state: StateDict, argument?: string): NetworkSpec {
   for (const { state: each } of unwrapped(state)) {
     const spec = recognize(each);
     if (spec !== null) return spec;
@@ -189,8 +189,13 @@ function recognized(state: StateDict, argument: string): NetworkSpec {
   const names = MODELS.entries.flatMap((entry) => (entry.recognize ? [entry.name] : []));
   throw new DistilleryError(
     "BAD_CHECKPOINT",
-    `${some} are of no network that is recognised (${names.join(", ")}): name it, as ${argument} "mlp(hidden=[64])"${prefixAdvice(state, (part) => recognize(part) !== null)}`,
+    `${some} are of no network that is recognised (${names.join(", ")}): name it, as ${naming("mlp(hidden=[64])", argument)}${prefixAdvice(state, (part) => recognize(part) !== null)}`,
   );
+}
+
+/** How a network is named: by a flag or, without one, by the option of a program. */
+function naming(network: string, argument?: string): string {
+  return argument === undefined ? `{ network: ${show(network)} }` : `${argument} ${show(network)}`;
 }
 
 function recognize(state: StateDict): NetworkSpec | null {

@@ -15,6 +15,14 @@ export function asTeacher(source: Module | Teacher | TeacherFunction, options: N
     const text = "teacher: got a promise: await it, as in distill({ teacher: await logitsFile(file), ... })";
     throw new DistilleryError("BAD_ARGUMENT", text);
   }
-  const text = `teacher: expected a Module, a Teacher or a function of the batch, got ${show(source)}`;
+  const text = `teacher: expected a Module, a Teacher or a function of the batch, got ${show(source)}${adviceFor(source)}`;
   throw new DistilleryError("BAD_ARGUMENT", text);
+}
+
+/** What makes a teacher of what a command line or a configuration file takes. */
+function adviceFor(source: unknown): string {
+  if (Array.isArray(source)) return ": averaged([...]) makes one of several";
+  if (typeof source !== "string") return "";
+  const ofName = source.startsWith("ema") ? "emaTeacher({ decay }) or " : "";
+  return `: ${ofName}await openTeacher(${show(source)}) makes one of it`;
 }

@@ -2,7 +2,7 @@ import { types } from "node:util";
 import { expectDimensions, expectShape, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { printTensor } from "./print.js";
-import { numel, sliceRange, toNested } from "./shape.js";
+import { expectOneElement, numel, sliceRange, toNested } from "./shape.js";
 import { Tensor } from "./tensor.js";
 
 /**
@@ -39,7 +39,7 @@ export class IntTensor implements Iterable<number> {
 
   /** The only element of a tensor of one. */
   item(): number {
-    expectShape("item()", [this.size], [1]);
+    expectOneElement(this.shape, this.size);
     return this.data[0];
   }
 
@@ -87,7 +87,7 @@ export class LongTensor {
 
   /** The only element of a tensor of one, as a number. */
   item(): number {
-    expectShape("item()", [this.size], [1]);
+    expectOneElement(this.shape, this.size);
     return Number(this.data[0]);
   }
 

@@ -67,3 +67,10 @@ export function toNested(data: ArrayLike<number>, shape: readonly number[]): unk
   };
   return build(0, 0);
 }
+
+/** Refuses a tensor that has not exactly one element. */
+export function expectOneElement(shape: readonly number[], size: number): void {
+  if (size === 1) return;
+  const text = `item(): expected a tensor of one element, got one of shape [${shape.join(", ")}]: toArray() gives all`;
+  throw new DistilleryError("SHAPE_MISMATCH", text);
+}

@@ -6,7 +6,7 @@ import { type Node, runBackward } from "./autograd.js";
 import { runDeferred } from "./deferred.js";
 import { newElements } from "./element_limit.js";
 import { printTensor } from "./print.js";
-import { numel, toNested } from "./shape.js";
+import { expectOneElement, numel, toNested } from "./shape.js";
 
 const NOTHING = new Float32Array(0);
 const NO_ELEMENTS = [0];
@@ -181,7 +181,7 @@ export class Tensor {
 
   /** The only element of a tensor of one. */
   item(): number {
-    expectShape("item()", [this.size], [1]);
+    expectOneElement(this.shape, this.size);
     return this.data[0];
   }
 

@@ -115,7 +115,12 @@ describe("export", () => {
 
 describe("export, refused", () => {
   test.each([
-    [["student.pth"], 2, "BAD_ARGUMENT", "--onnx: expected the format to write"],
+    [
+      ["student.pth"],
+      2,
+      "BAD_ARGUMENT",
+      "export: needs the format to write: --onnx (writes NAME.onnx beside the file) or --onnx OUT.onnx",
+    ],
     [["student.pth", "--onnx", "a.txt"], 2, "BAD_ARGUMENT", '--onnx: expected a name that ends in .onnx, got "a.txt"'],
     [["a.onnx", "--onnx"], 2, "BAD_ARGUMENT", "--onnx: a.onnx is the file to read: give another name"],
     [

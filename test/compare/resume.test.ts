@@ -116,9 +116,7 @@ describe("going on with other options is refused", () => {
     await compare(compareInput(out, { seeds: 1 }));
     const { message } = await failure(compare(compareInput(out, { seeds: 1, lr: 0.02, resume: true })), "BAD_CONFIG");
     const advice = "give the options of before, choose another folder, or --overwrite instead of --resume";
-    expect(message).toBe(
-      `${out}: can't resume a run with another configuration: lr was 0.01, is 0.02: ${advice}`,
-    );
+    expect(message).toBe(`${out}: can't resume a run with another configuration: lr was 0.01, is 0.02: ${advice}`);
   });
 
   test.each<[string, Partial<CompareInput>]>([

@@ -96,6 +96,15 @@ describe("weights and temperatures that follow the epoch", () => {
     }
   });
 
+  test("the metric of a term has neither its weight nor its warm-up", async () => {
+    const { history } = await run("0.5*cross-entropy + 0.5*dkd(warmup=2)", { epochs: 2, lr: 1e-9 }).done;
+    for (const [i, factor] of [0.5, 1].entries()) {
+      const { dkd, "cross-entropy": hard, loss } = history[i].metrics;
+      expect(dkd).toBeCloseTo(history[1].metrics.dkd, 4);
+      expect(0.5 * hard + 0.5 * factor * dkd).toBeCloseTo(loss, 4);
+    }
+  });
+
   test("a temperature moves evenly from the first epoch's to the last one's", async () => {
     expect([1, 2, 3].map((epoch) => inEpoch([10, 1], { epoch, epochs: 3 }))).toEqual([10, 5.5, 1]);
     expect(inEpoch([10, 1], { epoch: 1, epochs: 1 })).toBe(1);

@@ -66,7 +66,7 @@ describe("what is none of them", () => {
   ])("%s", async (_, state) => {
     const message = await refusal("BAD_CHECKPOINT", () => networkFrom(state));
     expect(message).toMatch(
-      /^(no keys|the keys [\w., ]+) are of no network that is recognised \(student, teacher\): name it/,
+      /^(no keys|the keys [\w., ]+) are of no network that is recognised \(student, teacher\): name it, as \{ network: "mlp\(hidden=\[64\]\)" \}/,
     );
   });
 

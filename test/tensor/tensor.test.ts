@@ -81,6 +81,10 @@ describe("refused", () => {
   });
 });
 
+it("item() says the shape", () => {
+  expect(() => zeros([4, 3]).item()).toThrow("item(): expected a tensor of one element, got one of shape [4, 3]");
+});
+
 describe("argmax", () => {
   it("is the first of the largest; NaN counts as larger than all, as in PyTorch", () => {
     const rows = [

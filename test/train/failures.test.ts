@@ -43,7 +43,17 @@ describe("options that make no sense", () => {
     [{ shuffle: "yes" }, 'shuffle: expected true or false, got "yes"'],
     [{ dropLast: 1 }, "dropLast: expected true or false, got 1"],
     [{ teacherMode: "frozen" }, 'teacherMode: expected "train" or "eval", got "frozen"'],
-    [{ learningRate: 1 }, "learningRate: unknown option"],
+    [{ learningRate: 1 }, "learningRate: unknown option, did you mean lr?"],
+    [{ learning_rate: 1 }, "learning_rate: unknown option, did you mean lr?"],
+    [
+      { teacher: "ema(decay=0.99)" },
+      'teacher: expected a Module, a Teacher or a function of the batch, got "ema(decay=0.99)": emaTeacher({ decay }) or await openTeacher("ema(decay=0.99)") makes one of it',
+    ],
+    [
+      { teacher: [] },
+      "teacher: expected a Module, a Teacher or a function of the batch, got a value of type Array: averaged([...]) makes " +
+        "one of several",
+    ],
     [{ checkpointEvery: 0 }, "checkpointEvery: expected a whole number of at least 1, got 0"],
     [{ teacher: {} }, "teacher: expected a Module, a Teacher or a function of the batch, got a value of type Object"],
     [{ student: null }, "student: expected a Module, got null"],

@@ -3,7 +3,7 @@ import { expectOptions, show, showList, suggestion } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { badData, kindOf, listFiles, listFolders } from "../../files/index.js";
 import { samplesText } from "../preprocessing/adapt.js";
-import type { Preprocessing } from "../preprocessing/spec.js";
+import { expectPreprocessing, type Preprocessing } from "../preprocessing/spec.js";
 import { cifar } from "./cifar.js";
 import { csvTable } from "./csv_table.js";
 import type { CellRecords, FileSamples, Format, SampleOptions } from "./format.js";
@@ -66,7 +66,7 @@ export async function openTableRecords(file: string, encoding?: string): Promise
  * that holds such samples. A table's columns may come in any order if they are named, with or without the label; images
  * are made grey or RGB and resized.
  *
- * @throws DistilleryError `BAD_DATA` with the file and the line, index or byte.
+ * @throws DistilleryError `BAD_ARGUMENT` without a preprocessing; `BAD_DATA` with the file and the line, index or byte.
  * @example
  * ```ts
  * const { inputs, locations } = await readSamples("new.csv", preprocessingOf(train));
@@ -81,6 +81,7 @@ export async function readSamples(
   if (typeof file !== "string" || file === "" || file.includes("\0")) {
     throw new DistilleryError("BAD_ARGUMENT", `file: expected a file, got ${show(file)}`);
   }
+  expectPreprocessing(spec);
   const readers = FORMATS.flatMap(({ samples }) => (samples?.accepts(spec) ? [samples] : []));
   const extension = extname(file).toLowerCase();
   const withExtension = (wanted: string) => readers.find(({ extensions }) => extensions.includes(wanted));

@@ -42,14 +42,18 @@ function parseObject(row: string, line: number, file: string): Record<string, un
   throw badData(file, `line ${line}: expected an object, got ${show(value)}`);
 }
 
+const KEYS = "its keys are the columns: add it there, with null if it is missing";
+
 function cellsOf(object: Record<string, unknown>, names: readonly string[], line: number, file: string): string[] {
   const unknown = Object.keys(object).find((name) => !names.includes(name));
-  if (unknown !== undefined) throw badData(file, `line ${line}: the first line has no column ${show(unknown)}`);
+  if (unknown !== undefined)
+    throw badData(file, `line ${line}: the first line has no column ${show(unknown)}: ${KEYS}`);
   return names.map((name) => {
     const cell = object[name] ?? "";
     if (typeof cell === "string" || typeof cell === "number") return String(cell);
     // A teacher's logits, which are no column of the samples.
     if (Array.isArray(cell) && cell.length > 1 && cell.every((x) => typeof x === "number")) return JSON.stringify(cell);
-    throw badData(file, `line ${line}, ${show(name)}: expected a number or a text, got ${show(cell)}`);
+    const advice = typeof cell === "boolean" ? `: write ${Number(cell)}, or "${cell}" for a text` : "";
+    throw badData(file, `line ${line}, ${show(name)}: expected a number or a text, got ${show(cell)}${advice}`);
   });
 }

@@ -31,7 +31,7 @@ interface TableFormat extends Pick<Format, "name" | "help" | "extensions"> {
 /**
  * A format of tables in text files: numbers, standardised by the training rows' mean and standard deviation of their
  * column, and texts of few values, one-hot; one column is the label. `NAME_test.EXT` beside `NAME.EXT`, or `test.EXT` beside
- * `train.EXT`, is the test part.
+ * `train.EXT`, is the test part, `NAME_val.EXT` or `val.EXT` the validation part.
  */
 export function tableFormat({ samplesHelp, takesOthers = false, openRecords, ...format }: TableFormat): Format {
   const trainFile = `train${format.extensions[0]}`;
@@ -46,11 +46,11 @@ export function tableFormat({ samplesHelp, takesOthers = false, openRecords, ...
       const [name = trainFile, ...more] = isFolder ? filesOf("train", await listFiles(path), format.extensions[0]) : [];
       if (more.length > 0) throw badData(path, `expected one training file, has ${showList([name, ...more])}`);
       const file = isFolder ? join(path, name) : path;
-      const test = await testFile(file);
+      const others = { test: await testFile(file), validation: await validationFile(file) };
       const { preprocessing } = options;
       if (preprocessing?.kind === "table")
-        return openEncoded(file, test, preprocessing, (one) => openRecords(one, options.encoding));
-      return openTable(file, test, options, openRecords);
+        return openEncoded(file, others, preprocessing, (one) => openRecords(one, options.encoding));
+      return openTable(file, others, options, openRecords);
     },
 
     samples: {
@@ -65,9 +65,18 @@ export function tableFormat({ samplesHelp, takesOthers = false, openRecords, ...
 
 type OpenTable = { stream: boolean } & TableOptions;
 
+/** The files beside a table that are its other parts. */
+interface OtherFiles {
+  readonly test: string | null;
+  readonly validation: string | null;
+}
+
+/** The names of the validation part. */
+const VALIDATION = ["val", "valid", "validation"];
+
 async function openTable(
   file: string,
-  test: string | null,
+  others: OtherFiles,
   options: OpenTable,
   openRecords: TableFormat["openRecords"],
 ): Promise<RawData> {
@@ -76,12 +85,13 @@ async function openTable(
     return new TableReader(file, header, indicesOf(header), options.missing, undefined, options.unlabelled);
   });
   const { reader } = training;
-  const tested =
-    test === null
+  const other = async (path: string | null) =>
+    path === null
       ? null
-      : await readTable(test, await openRecords(test, options.encoding), options, (cells, line) =>
-          testReader(test, reader, cells, line),
+      : readTable(path, await openRecords(path, options.encoding), options, (cells, line) =>
+          otherReader(path, reader, cells, line),
         );
+  const [tested, validated] = [await other(others.test), await other(others.validation)];
   const classNames = reader.labels.classNames();
   if (classNames.length === 0) {
     throw badData(
@@ -93,14 +103,18 @@ async function openTable(
   const part = async ({ rows, reader: table }: ReadTable): Promise<RawPart> => {
     return { rows, labels: table.labels.classes(classNames), table, sha256: await hashOf(table.file) };
   };
-  const parts = { train: await part(training), test: tested && (await part(tested)) };
+  const parts = {
+    train: await part(training),
+    test: tested && (await part(tested)),
+    validation: validated && (await part(validated)),
+  };
   return { ...parts, classes: classNames.length, classNames };
 }
 
 /** The rows of a table, encoded as those were that a network was trained on. */
 async function openEncoded(
   file: string,
-  test: string | null,
+  { test, validation }: OtherFiles,
   spec: TablePreprocessing,
   openRecords: (file: string) => Promise<CellRecords>,
 ): Promise<RawData> {
@@ -111,7 +125,11 @@ async function openEncoded(
     return { rows, labels, isEncoded: true, sha256: await hashOf(path) };
   };
   const { classes, classNames } = spec;
-  const parts = { train: await part(file), test: test === null ? null : await part(test) };
+  const parts = {
+    train: await part(file),
+    test: test === null ? null : await part(test),
+    validation: validation === null ? null : await part(validation),
+  };
   return { ...parts, classes, ...(classNames && { classNames }) };
 }
 
@@ -126,12 +144,12 @@ async function hashOf(file: string): Promise<string> {
   return hash.digest("hex");
 }
 
-/** A test file has the columns of the training file, in any order if they are named, and the label. */
-function testReader(file: string, training: TableReader, cells: readonly string[], line: number): TableReader {
+/** A test or validation file has the columns of the training file, in any order if they are named, and the label. */
+function otherReader(file: string, training: TableReader, cells: readonly string[], line: number): TableReader {
   const { columns, label, header } = training;
   const indices = findColumns({ columns, label, header: header.isNamed }, cells, line, file);
   if (indices.label >= 0) return new TableReader(file, header, indices, training.missing, training);
-  const advice = `move the file away, and a fraction of the rows of ${training.file} is held out for testing`;
+  const advice = `move the file away, and a fraction of the rows of ${training.file} is held out instead`;
   throw badData(file, `line ${line}: the label, ${show(label.name)}, is missing: add it; or ${advice}`);
 }
 
@@ -226,6 +244,17 @@ class TextRows implements RowSource {
     });
     return into;
   }
+}
+
+/** The file beside a table that is its validation part: `val.csv` of `train.csv`, otherwise `NAME_val.csv`. */
+async function validationFile(file: string): Promise<string | null> {
+  const { name, ext } = parse(file);
+  const files = await listFiles(dirname(file));
+  const [found, again] = VALIDATION.map(
+    (part) => (/(^|[_-])train$/i.test(name) ? name.replace(/train$/i, part) : `${name}_${part}`) + ext,
+  ).filter((candidate) => files.has(candidate));
+  if (again !== undefined) throw badData(file, `${found} and ${again} beside it are both its val part: keep one`);
+  return found === undefined ? null : join(dirname(file), found);
 }
 
 /** The file beside a table that is its test part: `test.csv` of `train.csv`, otherwise `NAME_test.csv`. */

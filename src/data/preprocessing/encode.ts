@@ -129,10 +129,11 @@ export function encodeCell(column: TableColumn, cell: Cell, out: Float32Array, a
   return Number.isFinite(out[at]) ? null : `${show(text)} is too far from the column's mean of ${column.mean}`;
 }
 
-/** How files write that a value is missing; as pandas has them, and a dash. */
+/** How files write that a value is missing; as pandas has them, a dash, and UCI's question mark. */
 const MISSING = new Set([
   "",
   "-",
+  "?",
   "NA",
   "N/A",
   "n/a",

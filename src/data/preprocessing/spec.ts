@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { show } from "../../checks.js";
+import { DistilleryError } from "../../errors.js";
 import { badData } from "../../files/index.js";
 import {
   type Dataset,
@@ -60,6 +61,15 @@ export function preprocessingOf(dataset: Dataset): Preprocessing {
   if (table !== undefined) return { kind: "table", ...structuredClone(table), ...names };
   return { kind: "values", features, ...structuredClone(values), ...names };
 }
+
+/** Refuses what no network's file and no data set gave: null where `readPreprocessing` found none. */
+export function expectPreprocessing(value: unknown): void {
+  if (typeof value === "object" && value !== null && "kind" in value && KINDS.includes(value.kind)) return;
+  const wanted = "what readPreprocessing(file) gives or, if that is null, preprocessingOf(train) of its training data";
+  throw new DistilleryError("BAD_ARGUMENT", `preprocessing: expected ${wanted}; got ${show(value)}`);
+}
+
+const KINDS: readonly unknown[] = ["image", "table", "values"];
 
 /** The number of values of a sample. */
 export function inputFeatures(spec: Preprocessing): number {

@@ -187,6 +187,22 @@ describe("a test part", () => {
     expect(test?.labels?.toArray()).toEqual([1]);
   });
 
+  test.each([
+    ["t.csv", "t_test.csv", "t_val.csv"],
+    ["train.csv", "test.csv", "valid.csv"],
+    ["fruit_train.csv", "fruit_test.csv", "fruit_validation.csv"],
+  ])("beside %s and %s the validation part is %s, once", async (file, testFile, validationFile) => {
+    const others = { [testFile]: TESTED, [validationFile]: TESTED };
+    const { test, validation } = await load(ROWS, {}, others, file).sets;
+    expect(validation?.slice(0, 1).inputs.toArray()).toEqual(test?.slice(0, 1).inputs.toArray());
+    const second = validationFile.replace(/val(id|idation)?\.csv$/, (end) =>
+      end === "val.csv" ? "valid.csv" : "val.csv",
+    );
+    await expect(load(ROWS, {}, { ...others, [second]: TESTED }, file).sets).rejects.toThrow(
+      /are both its val part: keep one/,
+    );
+  });
+
   test("a folder with train.csv and test.csv", async () => {
     const { folder } = load(ROWS, {}, { "test.csv": TESTED }, "train.csv");
     const { name, train, test } = await loadData(folder);
@@ -226,9 +242,21 @@ describe("refused", () => {
     ["a short row", "a,label\n1,x\n2\n", "line 3: expected 2 cells, got 1"],
     ["a long row", "a,label\n1,x\n\n2,y,z\n", "line 4: expected 2 cells, got 3"],
     ["a long row after a text of two lines", 'a,label\n1,"x\ny"\n2,y,z\n', "line 4: expected 2 cells, got 3"],
-    ["an empty cell", "a,label\n1,x\n,y\n", 'line 3, "a": is empty: missing (--missing) says what becomes of it'],
-    ["an empty first cell", "a,label\n,x\n1,y\n", 'line 2, "a": is empty: missing (--missing) says what becomes of it'],
-    ["an empty text", "a,label\nu,x\n ,y\n", 'line 3, "a": is empty: missing (--missing) says what becomes of it'],
+    [
+      "an empty cell",
+      "a,label\n1,x\n,y\n",
+      'line 3, "a": is empty: missing (--missing) says what becomes of it: error (the default), mean or category',
+    ],
+    [
+      "an empty first cell",
+      "a,label\n,x\n1,y\n",
+      'line 2, "a": is empty: missing (--missing) says what becomes of it: error (the default), mean or category',
+    ],
+    [
+      "an empty text",
+      "a,label\nu,x\n ,y\n",
+      'line 3, "a": is empty: missing (--missing) says what becomes of it: error (the default), mean or category',
+    ],
     [
       "a missing label",
       "a,label\n1,x\n2,\n",
@@ -239,7 +267,11 @@ describe("refused", () => {
       "a,label\n1,x\n2O,y\n",
       'line 3, "a": expected a number, as 1 of 2 cells are, got "2O": correct it, or leave the column out with dropColumns (--drop-columns)',
     ],
-    ["NaN", "a,label\n1,x\nnan,y\n", 'line 3, "a": is missing: "nan": missing (--missing) says what becomes of it'],
+    [
+      "NaN",
+      "a,label\n1,x\nnan,y\n",
+      'line 3, "a": is missing: "nan": missing (--missing) says what becomes of it: error (the default), mean or category',
+    ],
     [
       "infinity",
       "a,label\n1,x\n1e400,y\n",
@@ -313,7 +345,7 @@ describe("refused", () => {
     const { folder, file, sets } = load(ROWS, {}, { "test.csv": "height,colour,weight\n1,red,10\n" }, "train.csv");
     expect(await refusal("BAD_DATA", () => sets)).toBe(
       `${join(folder, "test.csv")}: line 1: the label, "kind", is missing: add it; or move the file away, and a fraction of ` +
-        `the rows of ${file} is held out for testing`,
+        `the rows of ${file} is held out instead`,
     );
   });
 
@@ -356,7 +388,7 @@ describe("cells that are missing", () => {
   test("are an error with the line", async () => {
     const { file, sets } = load(content);
     expect(await refusal("BAD_DATA", () => sets)).toBe(
-      `${file}: line 2, "a": is missing: "NA": missing (--missing) says what becomes of it`,
+      `${file}: line 2, "a": is missing: "NA": missing (--missing) says what becomes of it: error (the default), mean or category`,
     );
   });
 

@@ -34,7 +34,11 @@ describe("JSON lines", () => {
   test.each([
     ['{"a":1,"label":"x"}\n{"a":', /line 2: .*JSON/],
     ["[1]\n", /line 1: expected an object/],
-    ['{"a":1,"label":"x"}\n{"b":1,"label":"y"}\n', /line 2: the first line has no column "b"/],
+    [
+      '{"a":1,"label":"x"}\n{"b":1,"label":"y"}\n',
+      /line 2: the first line has no column "b": its keys are the columns: add it there, with null if it is missing/,
+    ],
+    ['{"a":true,"label":"x"}\n', /line 1, "a": expected a number or a text, got true: write 1, or "true" for a text/],
     ['{"a":1,"label":"x"}\n{"a":[1],"label":"y"}\n', /line 2, "a": expected a number or a text/],
     ['{"a":1,"label":"x"}\n{"label":"y"}\n', /line 2, "a": is empty/],
   ])("refuses %j with its line", async (content, problem) => {

@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import {
   type ImagePreprocessing,
   loadData,
+  type Preprocessing,
   preprocessingOf,
   readSamples,
   type TablePreprocessing,
@@ -156,4 +157,12 @@ describe("values", () => {
     const file = put(name, content);
     expect(await refusal("BAD_DATA", () => readSamples(file, description))).toBe(`${file}: ${problem}`);
   });
+});
+
+test("new samples are not read without a preprocessing, which is said", async () => {
+  for (const none of [undefined, null, {}, { kind: "rows" }]) {
+    expect(await refusal("BAD_ARGUMENT", () => readSamples("new.csv", none as unknown as Preprocessing))).toMatch(
+      /^preprocessing: expected what readPreprocessing\(file\) gives or, if that is null, preprocessingOf\(train\)/,
+    );
+  }
 });
