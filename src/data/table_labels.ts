@@ -23,7 +23,7 @@ export class TableLabels {
   }
 
   add(text: string, line: number): void {
-    const isNone = text === "" || (isMissing(text) && text !== "-");
+    const isNone = text === "" || isMissing(text);
     if (isNone && this.unlabelled) {
       this.#codes.push(NO_LABEL);
       return;

@@ -1,4 +1,4 @@
-import { expectNumber } from "../checks.js";
+import { badArgument, expectNumber } from "../checks.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { expectModule } from "./expect_module.js";
 import { dropout, relu } from "./functional.js";
@@ -13,8 +13,12 @@ export class ReLU extends Module {
 
 /** Zeroes elements with chance p in train mode and divides the others by 1 - p. `torch.nn.Dropout`. */
 export class Dropout extends Module {
-  constructor(readonly p = 0.5) {
+  constructor(
+    readonly p = 0.5,
+    extra?: never,
+  ) {
     super();
+    if (extra !== undefined) throw badArgument("Dropout", "p alone", extra);
     expectNumber("p", p, (p) => p >= 0 && p <= 1, "a chance from 0 to 1");
   }
 

@@ -1,4 +1,4 @@
-import { expectOptions } from "../checks.js";
+import { expectFlags, expectOptions } from "../checks.js";
 import type { LongTensor } from "../tensor/int_tensor.js";
 import { Parameter, type Tensor } from "../tensor/tensor.js";
 import { repr } from "./repr.js";
@@ -76,6 +76,7 @@ export abstract class Module {
 
   /** Sets train mode, or eval mode, on this module and all inside it. */
   train(mode = true): this {
+    expectFlags({ mode });
     this.training = mode;
     for (const [, child] of this.namedChildren()) child.train(mode);
     return this;

@@ -1,3 +1,4 @@
+import { badArgument } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
@@ -102,28 +103,38 @@ const power = defineUnaryWith("power", (x, builder, { a }) => ({
   inputs: [x, builder.scalar("exponent", a)],
 }));
 
+/** Of options such as PyTorch's `alpha`, which would be ignored. */
+function oneTooMany(name: string, extra: unknown): DistilleryError {
+  return badArgument(name, "two operands and no options (multiply first)", extra);
+}
+
 /** a + b, broadcast as NumPy does, or a + number. `torch.add`. */
-export function add(a: Tensor, b: Tensor | number): Tensor {
+export function add(a: Tensor, b: Tensor | number, extra?: never): Tensor {
+  if (extra !== undefined) throw oneTooMany("add", extra);
   return typeof b === "number" ? affine([a], { factor: 1, offset: b }) : addTensor(a, b);
 }
 
 /** a - b, broadcast as NumPy does, or a - number. `torch.sub`. */
-export function sub(a: Tensor, b: Tensor | number): Tensor {
+export function sub(a: Tensor, b: Tensor | number, extra?: never): Tensor {
+  if (extra !== undefined) throw oneTooMany("sub", extra);
   return typeof b === "number" ? affine([a], { factor: 1, offset: -b }) : subTensor(a, b);
 }
 
 /** a * b element by element, broadcast as NumPy does, or a * number. `torch.mul`. */
-export function mul(a: Tensor, b: Tensor | number): Tensor {
+export function mul(a: Tensor, b: Tensor | number, extra?: never): Tensor {
+  if (extra !== undefined) throw oneTooMany("mul", extra);
   return typeof b === "number" ? affine([a], { factor: b, offset: 0 }) : mulTensor(a, b);
 }
 
 /** a / b element by element, broadcast as NumPy does, or a / number. `torch.div`. */
-export function div(a: Tensor, b: Tensor | number): Tensor {
+export function div(a: Tensor, b: Tensor | number, extra?: never): Tensor {
+  if (extra !== undefined) throw oneTooMany("div", extra);
   return typeof b === "number" ? divideBy(a, { a: b, b: 0 }) : divTensor(a, b);
 }
 
 /** a to the power of b, broadcast as NumPy does, or of a number. `torch.pow`. */
-export function pow(a: Tensor, b: Tensor | number): Tensor {
+export function pow(a: Tensor, b: Tensor | number, extra?: never): Tensor {
+  if (extra !== undefined) throw oneTooMany("pow", extra);
   return typeof b === "number" ? power(a, { a: b, b: 0 }) : powTensor(a, b);
 }
 

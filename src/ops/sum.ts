@@ -1,4 +1,4 @@
-import { expectList } from "../checks.js";
+import { badArgument, expectList } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
@@ -33,12 +33,14 @@ const meanOp = define("mean");
 /** The sum of all elements, or along one or several axes, taken in double precision. `torch.sum`. */
 export function sum(x: Tensor, dim?: number | readonly number[], keepdim = false): Tensor {
   expectTensor("sum: x", x);
+  if (typeof keepdim !== "boolean") throw badArgument("sum: keepdim", "true or false", keepdim);
   return sumOp([x], { axes: axesOf(x.shape, dim), keepdim });
 }
 
 /** The mean of all elements, or along one or several axes; of nothing it is NaN. `torch.mean`. */
 export function mean(x: Tensor, dim?: number | readonly number[], keepdim = false): Tensor {
   expectTensor("mean: x", x);
+  if (typeof keepdim !== "boolean") throw badArgument("mean: keepdim", "true or false", keepdim);
   return meanOp([x], { axes: axesOf(x.shape, dim), keepdim });
 }
 

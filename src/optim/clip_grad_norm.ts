@@ -1,10 +1,10 @@
-import { expectNumber } from "../checks.js";
+import { badArgument, expectNumber, expectOptions } from "../checks.js";
 import { native } from "../native.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { expectParameters } from "./optimizer.js";
 
 /**
- * Scales all gradients so that their common Euclidean norm is at most `maxNorm`, by maxNorm / (norm + 1e-6), and gives
+ * Scales all gradients so that their common norm, of `normType` 2 (Euclidean, the default), 1 or Infinity, is at most `maxNorm`, by maxNorm / (norm + 1e-6), and gives
  * the norm from before; with an infinite `maxNorm`, only that. `torch.nn.utils.clip_grad_norm_`.
  *
  * @example
@@ -12,11 +12,34 @@ import { expectParameters } from "./optimizer.js";
  * const norm = clipGradNorm(student.parameters(), 1.0);
  * ```
  */
-export function clipGradNorm(parameters: readonly Tensor[], maxNorm: number): number {
+export function clipGradNorm(
+  parameters: readonly Tensor[],
+  maxNorm: number,
+  options?: { normType?: 1 | 2 | typeof Infinity },
+): number {
+  const normType = normTypeOf(options);
   if (maxNorm !== Infinity) expectNumber("maxNorm", maxNorm, (x) => x >= 0, "a number of at least 0");
-  const norm = native.gradNorm(expectParameters(parameters).flatMap((parameter) => parameter.materializedGrad() ?? []));
+  const grads = expectParameters(parameters).flatMap((parameter) => parameter.materializedGrad() ?? []);
+  const norm = normType === 2 ? native.gradNorm(grads) : otherNorm(grads, normType);
   const coefficient = maxNorm / (norm + 1e-6);
   if (!(coefficient >= 1)) for (const parameter of parameters) parameter.scaleGrad(coefficient);
+  return norm;
+}
+
+function normTypeOf(options: { normType?: number } | undefined): number {
+  if (options === undefined) return 2;
+  expectOptions("clipGradNorm", options, ["normType"]);
+  const { normType = 2 } = options;
+  if (normType === 1 || normType === 2 || normType === Infinity) return normType;
+  throw badArgument("normType", "1, 2 or Infinity", normType);
+}
+
+/** The sum or the highest of the magnitudes; NaN if one is. */
+function otherNorm(grads: readonly Float32Array[], normType: number): number {
+  let norm = 0;
+  for (const grad of grads) {
+    for (const x of grad) norm = normType === 1 ? norm + Math.abs(x) : Math.max(norm, Math.abs(x));
+  }
   return norm;
 }
 

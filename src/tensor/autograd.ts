@@ -1,3 +1,4 @@
+import { types } from "node:util";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate, withArena } from "./buffer_pool.js";
@@ -42,6 +43,7 @@ let backwardPasses = 0;
 /**
  * Runs `body` without recording operations, as `torch.no_grad()`: its results require no gradient.
  *
+ * @throws DistilleryError `BAD_ARGUMENT` for an `async` function, which would go on with recording.
  * @example
  * ```ts
  * const teacherLogits = noGrad(() => teacher.forward(inputs));
@@ -51,7 +53,13 @@ export function noGrad<T>(body: () => T): T {
   const before = enabled;
   enabled = false;
   try {
-    return body();
+    const result = body();
+    if (!types.isPromise(result)) return result;
+    result.catch(() => {});
+    throw new DistilleryError(
+      "BAD_ARGUMENT",
+      "body: expected a function that is not async: await outside of noGrad, which ends at the first await",
+    );
   } finally {
     enabled = before;
   }

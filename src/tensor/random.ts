@@ -1,4 +1,4 @@
-import { expectDimensions, expectInteger, expectNumber, show } from "../checks.js";
+import { expectDimensions, expectInteger, expectNumber, expectOptions, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { newElements } from "./element_limit.js";
@@ -73,10 +73,11 @@ export function manualSeed(seed: number | bigint): Generator {
 }
 
 /** Standard normals. `torch.randn`. */
-export function randn(shape: readonly number[]): Tensor {
+export function randn(shape: readonly number[], options: { requiresGrad?: boolean } = {}): Tensor {
+  expectOptions("randn", options, ["requiresGrad"]);
   const out = new Float32Array(newElements(shape));
   native.randomNormal(current.state, out);
-  return new Tensor(out, shape);
+  return new Tensor(out, shape, options);
 }
 
 /** Uniforms of [from, to). `torch.rand`, `Tensor.uniform_`. */

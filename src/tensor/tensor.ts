@@ -240,13 +240,15 @@ export function tensor(
 }
 
 /** A tensor of zeros. */
-export function zeros(shape: readonly number[]): Tensor {
-  return new Tensor(new Float32Array(newElements(shape)), shape);
+export function zeros(shape: readonly number[], options: { requiresGrad?: boolean } = {}): Tensor {
+  expectOptions("zeros", options, ["requiresGrad"]);
+  return new Tensor(new Float32Array(newElements(shape)), shape, options);
 }
 
 /** A tensor of ones. */
-export function ones(shape: readonly number[]): Tensor {
-  return new Tensor(new Float32Array(newElements(shape)).fill(1), shape);
+export function ones(shape: readonly number[], options: { requiresGrad?: boolean } = {}): Tensor {
+  expectOptions("ones", options, ["requiresGrad"]);
+  return new Tensor(new Float32Array(newElements(shape)).fill(1), shape, options);
 }
 
 /** Refuses what is not a tensor, naming the argument. */

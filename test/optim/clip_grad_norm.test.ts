@@ -22,6 +22,14 @@ describe("the norm", () => {
     expect(parameters[1]?.grad).toBeNull();
   });
 
+  it.each([
+    [1, 9],
+    [2, 5],
+    [infinity, 4],
+  ])("of type %s", (normType, norm) => {
+    expect(clipGradNorm(withGrads([1, -2], [2, -4]), 3, { normType })).toBe(norm);
+  });
+
   it("below the limit it leaves every bit", () => {
     const parameters = withGrads([0.3, -0.4]);
     clipGradNorm(parameters, 0.6);

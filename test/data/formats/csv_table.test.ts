@@ -419,6 +419,11 @@ describe("cells that are missing", () => {
   test.each([
     ["a,label\nNA,x\n-,y\n", { missing: "mean" as const }, '"a": all its cells are missing: leave the column out'],
     [
+      "a,label\n1,x\n2,-\n",
+      {},
+      'line 3: its label, "label", is missing: "-": leave the row out, or take it without a label (--unlabelled)',
+    ],
+    [
       "a,label\n1,x\n2,NA\n",
       {},
       'line 3: its label, "label", is missing: "NA": leave the row out, or take it without a label (--unlabelled)',
