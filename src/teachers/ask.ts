@@ -91,10 +91,10 @@ export async function runConcurrently<T>(
   let next = 0;
   let failure: { error: unknown } | null = null;
   const worker = async () => {
-    for (;;) {
-      await setImmediate();
-      if (next >= items.length || failure !== null || signal.aborted) return;
+    while (next < items.length && failure === null && !signal.aborted) {
       const item = items[next++];
+      await setImmediate();
+      if (signal.aborted) return;
       await work(item).catch((error: unknown) => {
         failure ??= { error };
       });
