@@ -58,7 +58,6 @@ export async function runDistill(settings: Settings<"distill">, flags: DistillFl
   const lossName = config.loss === undefined ? "KD Loss" : "Loss";
   const printer = new RunPrinter(flags, { lossName, epochs: config.epochs, details: config.loss !== undefined });
   const overlap = source.test && network && overlapOf(network, source.test, "teacher");
-  if (overlap) printer.note(overlap.text);
   try {
     const result = await interruptible(printer.note, (signal) =>
       distill({ ...input, ...controls, signal, ...printer.controls }),

@@ -1,4 +1,5 @@
 import { availableParallelism } from "node:os";
+import { extname } from "node:path";
 import type { InferOutput } from "valibot";
 import {
   type ConfigName,
@@ -10,7 +11,9 @@ import {
   resolveConfig,
   SCHEMAS,
 } from "../config/index.js";
+import { DATASET_NAMES } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
+import { kindOf } from "../files/index.js";
 import { withLogFile } from "../log/index.js";
 import { EXIT, errorBoundary, UsageError } from "./error_boundary.js";
 import { flagOf } from "./flag_names.js";
@@ -60,9 +63,22 @@ async function settingsOf<C extends ConfigName>(
 ): Promise<Settings<C>> {
   const fromFile = typeof flags.config === "string" ? await readUserOptions(command, flags.config) : {};
   const userOptions = { ...fromFile, ...only(SCHEMAS[command].entries, flags) } as ConfigOf<C>;
-  const settings = settingsFrom(command, userOptions);
+  const settings = await afterData(userOptions, () => settingsFrom(command, userOptions));
   sayCap(userOptions, settings.config, flags);
   return settings;
+}
+
+/** What is wrong with the options beside a data file that is missing is said once that is there. */
+async function afterData<T>({ data, teacher }: { data?: unknown; teacher?: unknown }, body: () => T): Promise<T> {
+  try {
+    return body();
+  } catch (error) {
+    const isFile = teacher === undefined && typeof data === "string" && extname(data) !== "" && !data.startsWith("~");
+    // Loaded late: the reference script starts without the readers of files.
+    const { detectFormat } = await import("../data/formats/index.js");
+    if (isFile && (await kindOf(data)) === null) await detectFormat(data, DATASET_NAMES);
+    throw error;
+  }
 }
 
 /** A command's configuration by the user's options. */

@@ -255,15 +255,17 @@ export async function expectWeights(
 }
 
 /** Refuses a network that does not fit the data, naming its file. */
-export function expectFits(file: string, network: Module, { context, name }: Pick<Source, "context" | "name">): void {
+export function expectFits(
+  file: string,
+  network: Module,
+  { context, name, isSynthetic = false }: Pick<Source, "context" | "name"> & Partial<Pick<Source, "isSynthetic">>,
+): void {
   const spec = networkSpecOf(network);
   if (spec === null) return;
   const [inputs, features] = [spec.shape, context.shape].map((shape) => shape.reduce((product, n) => product * n, 1));
   if (inputs === features && spec.classes === context.classes) return;
-  throw new DistilleryError(
-    "SHAPE_MISMATCH",
-    `${file}: a network of ${inputs} inputs and ${spec.classes} classes; ${name} has ${features} and ${context.classes}`,
-  );
+  const takes = `${file}: a network of ${inputs} inputs and ${spec.classes} classes; ${name} has ${features} and ${context.classes}`;
+  throw new DistilleryError("SHAPE_MISMATCH", isSynthetic ? `${takes}: --data is needed, with its own data` : takes);
 }
 
 /** The configuration with the network that the teacher's file names, or the sum of several, if the teacher is read from one. */

@@ -99,6 +99,9 @@ describe("--config", () => {
     expect(await refused(["distill", "--data", "rows"], cwd, 2, "BAD_ARGUMENT")).toBe(
       "--teacher: needed with data rows; `distillery train-teacher` makes one (BAD_ARGUMENT)",
     );
+    expect(await refused(["distill", "--data", "missing.csv"], cwd, 1, "NOT_FOUND")).toMatch(
+      /^missing\.csv: no such file or folder/,
+    );
   });
 });
 

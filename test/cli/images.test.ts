@@ -181,7 +181,9 @@ describe("what does not fit", () => {
 
   test("a teacher of other data", async () => {
     const text = await refused(["distill", "--teacher", TEACHER, "--out", "none"], cwd, 1, "SHAPE_MISMATCH");
-    expect(text).toBe(`${TEACHER}: a network of 16 inputs and 3 classes; synthetic has 784 and 10 (SHAPE_MISMATCH)`);
+    expect(text).toBe(
+      `${TEACHER}: a network of 16 inputs and 3 classes; synthetic has 784 and 10: --data is needed, with its own data (SHAPE_MISMATCH)`,
+    );
     expect(existsSync(join(cwd, "none"))).toBe(false);
     expect(await refused(["evaluate", TEACHER], cwd, 1, "SHAPE_MISMATCH")).toBe(text);
   });

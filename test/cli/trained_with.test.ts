@@ -123,7 +123,10 @@ describe("a teacher", () => {
   test("trained on rows of the test set: a line names how many, and the split it was trained with", async () => {
     const own = lines(await distil(["--data", "train.csv", "--split-seed", "1"]));
     expect(own.filter((line) => line.includes("was trained on"))).toEqual([]);
-    const printed = lines(await distil(["--data", "train.csv"]));
+    const overlapping = ["distill", "--teacher", TEACHER, "--epochs", "1", "--no-report", "--out", "overlapping"];
+    const { stdout, stderr } = await distillery([...overlapping, "--data", "train.csv"], cwd);
+    const printed = lines(stdout);
+    expect((stdout + stderr).match(/was trained on \d+ of/g), "once").toHaveLength(1);
     expect(printed.at(-2)).toMatch(
       /^runs\/teacher\/teacher\.pth: was trained on \d+ of the 30 test samples: testFraction 0\.2 with splitSeed 1 \(--test-fraction, --split-seed\) is the split it was trained with$/,
     );

@@ -53,6 +53,6 @@ export function decodeImages(
 }
 
 function withAdvice(problem: string): string {
-  if (problem.startsWith("expected ")) return `${problem}: imageSize makes all alike`;
-  return problem.startsWith("a colour image") ? `${problem}: grey makes all alike` : problem;
+  if (problem.startsWith("expected ")) return `${problem}: imageSize (--image-size) makes all alike`;
+  return problem.startsWith("a colour image") ? `${problem}: grey (--grey) makes all alike` : problem;
 }

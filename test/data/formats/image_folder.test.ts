@@ -227,13 +227,13 @@ describe("refused", () => {
       "another size",
       { ...pets, "dog/b.png": image("large.png") },
       "dog/b.png",
-      "expected 13 x 9 pixels, got 61 x 47: imageSize makes all alike",
+      "expected 13 x 9 pixels, got 61 x 47: imageSize (--image-size) makes all alike",
     ],
     [
       "colour among grey",
       { "a/1.png": grey, "b/1.png": colour },
       "b/1.png",
-      "a colour image among grey ones: grey makes all alike",
+      "a colour image among grey ones: grey (--grey) makes all alike",
     ],
     [
       "two validation parts",
