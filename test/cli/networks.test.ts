@@ -107,7 +107,7 @@ describe("a user's class", () => {
     writeFileSync(file, `${text}\n// changed`);
     try {
       expect(await refused(distill("own", "--student", OWN, "--resume"), cwd, 1, "BAD_CONFIG")).toMatch(
-        /net\.mjs has changed/,
+        /net\.mjs#Tiny has changed/,
       );
     } finally {
       writeFileSync(file, text);

@@ -120,7 +120,7 @@ describe("all cells of a column decide what it holds", () => {
   });
 
   test.each([
-    ["first", ["?", "1", "2", "3"], 2],
+    ["first", ["x?", "1", "2", "3"], 2],
     ["last", ["1", "2", "3", "none"], 5],
   ])("an odd text, %s, does not make categories of numbers", async (_, cells, line) => {
     const { file, sets } = load(column(...cells));
