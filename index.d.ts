@@ -403,7 +403,7 @@ export declare function reluForward(x: F32, out: F32Mut): void
  * Resizes planes of bytes, each height x width, as Pillow does with BILINEAR; `from` is planes, height and width, `to` the
  * new height and width
  */
-export declare function resizePlanes(planes: U8, out: U8Mut, from: Array<number>, to: Array<number>): void
+export declare function resizePlanes(planes: U8, out: U8Mut, from: List<number>, to: List<number>): void
 
 /** Multiplies all gradients by a coefficient */
 export declare function scaleGrads(grads: List<F32Mut>, coefficient: number): void

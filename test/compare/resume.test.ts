@@ -143,10 +143,14 @@ describe("going on with other options is refused", () => {
     const teacherOf = (seed: number) => withGenerator(new Generator(seed), PROBLEM.teacher);
     await compare(compareInput(out, { seeds: 1, teacher: teacherOf(1) }));
     const again = compare(compareInput(out, { seeds: 1, teacher: teacherOf(2), resume: true }));
-    expect((await failure(again, "BAD_CONFIG")).message).toMatch(/: can't resume .*: the teacher.s file .* has changed/);
+    expect((await failure(again, "BAD_CONFIG")).message).toMatch(
+      /: can't resume .*: the teacher.s file .* has changed/,
+    );
     // Nor is it replaced without a word.
     const fresh = compare(compareInput(out, { seeds: 1, teacher: teacherOf(2) }));
-    expect((await failure(fresh, "BAD_CONFIG")).message).toMatch(/a run with other options is there: the teacher.s file .* has changed/);
+    expect((await failure(fresh, "BAD_CONFIG")).message).toMatch(
+      /a run with other options is there: the teacher.s file .* has changed/,
+    );
   });
 
   test("not after a fresh start with them, though runs of an earlier one are there", async () => {

@@ -56,16 +56,16 @@ pub fn decode_images(
 /// Resizes planes of bytes, each height x width, as Pillow does with BILINEAR; `from` is planes, height and width, `to` the
 /// new height and width
 #[napi(catch_unwind)]
-pub fn resize_planes(planes: U8, mut out: U8Mut, from: Vec<u32>, to: Vec<u32>) -> Result<()> {
+pub fn resize_planes(planes: U8, mut out: U8Mut, from: List<u32>, to: List<u32>) -> Result<()> {
     let mut memory = Memory::new();
     let (planes, out) = (memory.read(&planes)?, memory.write(&mut out)?);
-    let (&[count, height, width], &[new_height, new_width]) = (from.as_slice(), to.as_slice()) else {
-        return Err(error("BAD_ARGUMENT", "expected planes, height and width, and the new height and width"));
+    let (&[count, height, width], &[new_height, new_width]) = (&from[..], &to[..]) else {
+        return Err(error("SHAPE_MISMATCH", "expected planes, height and width, and the new height and width"));
     };
     expect_len("planes", planes.len(), &[count, height, width])?;
     expect_len("out", out.len(), &[count, new_height, new_width])?;
     if planes.is_empty() || out.is_empty() {
-        return Err(error("BAD_ARGUMENT", "expected lengths of at least 1"));
+        return Err(error("SHAPE_MISMATCH", "expected lengths of at least 1"));
     }
     let (old, new) = (height as usize * width as usize, new_height as usize * new_width as usize);
     for (plane, out) in planes.chunks_exact(old).zip(out.chunks_exact_mut(new)) {
