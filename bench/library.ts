@@ -3,11 +3,11 @@ import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { getNumThreads, setNumThreads } from "distillery";
 
-/** The folder of the installed library, `dist/`. */
-export const LIBRARY = dirname(createRequire(import.meta.url).resolve("distillery"));
-
 /** The folder of the project. */
-export const ROOT = join(LIBRARY, "..");
+export const ROOT = dirname(createRequire(import.meta.url).resolve("distillery/package.json"));
+
+/** The folder of the installed library. */
+export const LIBRARY = join(ROOT, "dist");
 
 /** The kernels as the binding has them. */
 export type Binding = typeof import("../index.js");

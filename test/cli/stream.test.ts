@@ -12,24 +12,28 @@ test("--stream gives the same run in the data's order: lines and weights", async
   const cwd = newFolder(temporary);
   const epochs = (text: string) => lines(text).filter((line) => line.startsWith("Epoch"));
   const both = async (args: string[]) => [
-    epochs(await succeed([...args, "--out", "memory"], cwd)),
-    epochs(await succeed([...args, "--stream", "--out", "disk"], cwd)),
+    epochs(await succeed([...args, "--out", `${args[0]}-memory`], cwd)),
+    epochs(await succeed([...args, "--stream", "--out", `${args[0]}-disk`], cwd)),
   ];
   const [inMemory, onDisk] = await both(["train-teacher", ...SHORT, "--no-shuffle"]);
   expect(onDisk).toEqual(inMemory);
   expect(onDisk?.length).toBe(2);
-  expect(bytes(cwd, "disk", "teacher.safetensors")).toBe(bytes(cwd, "memory", "teacher.safetensors"));
+  expect(bytes(cwd, "train-teacher-disk", "teacher.safetensors")).toBe(
+    bytes(cwd, "train-teacher-memory", "teacher.safetensors"),
+  );
 
-  const teacher = join("memory", "teacher.pth");
+  const teacher = join("train-teacher-memory", "teacher.pth");
   const distilled = await both(["distill", ...SHORT, "--no-shuffle", "--teacher", teacher]);
   expect(distilled[1]).toEqual(distilled[0]);
-  expect(bytes(cwd, "disk", `${STUDENT}.safetensors`)).toBe(bytes(cwd, "memory", `${STUDENT}.safetensors`));
+  expect(bytes(cwd, "distill-disk", `${STUDENT}.safetensors`)).toBe(
+    bytes(cwd, "distill-memory", `${STUDENT}.safetensors`),
+  );
 });
 
 test("--stream of what can only be read whole", async () => {
   const cwd = newFolder(temporary);
   writeFileSync(join(cwd, "t.npz"), "PK");
-  expect(await refused(["train-teacher", "--data", "t.npz", "--stream"], cwd, 1, "BAD_ARGUMENT")).toBe(
-    "stream: t.npz is an archive, which can't be read in pieces: `unzip` makes .npy files of a .npz (BAD_ARGUMENT)",
+  expect(await refused(["train-teacher", "--data", "t.npz", "--stream"], cwd, 2, "BAD_ARGUMENT")).toBe(
+    "--stream: t.npz is an archive, which can't be read in pieces: `unzip` makes .npy files of a .npz (BAD_ARGUMENT)",
   );
 });
