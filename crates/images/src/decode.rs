@@ -64,7 +64,7 @@ pub fn decode(bytes: &[u8], shape: Shape, changes: Changes, out: &mut [u8]) -> R
         Format::Png => decode_png(bytes),
         Format::Jpeg => decode_jpeg(bytes, colour),
         Format::WebP => decode_webp(bytes),
-        Format::Bmp => BmpDecoder::new_with_options(Cursor::new(bytes), bmp_options()).decode().map_err(damaged_bitmap),
+        Format::Bmp => decode_bmp(bytes, header),
         Format::Gif => decode_gif(bytes, header),
     })?;
     let plane = width * height;
@@ -80,6 +80,25 @@ pub fn decode(bytes: &[u8], shape: Shape, changes: Changes, out: &mut [u8]) -> R
         resize(&turned, width, (shape.width, shape.height), out);
     }
     Ok(())
+}
+
+fn decode_bmp(bytes: &[u8], Header { width, height, .. }: Header) -> Result<Vec<u8>> {
+    // The decoder makes an image of a file that ends in its palette or in its rows.
+    let number = |at: usize, length: usize| {
+        let digits = bytes.get(at..at + length)?;
+        Some(digits.iter().rev().fold(0, |sum, &byte| sum << 8 | usize::from(byte)))
+    };
+    let is_core = number(14, 4) == Some(12);
+    let (pixels, bits) = (number(10, 4), number(if is_core { 24 } else { 28 }, 2));
+    let is_compressed = !is_core && matches!(number(30, 4), Some(1 | 2));
+    let (Some(pixels), Some(bits)) = (pixels, bits) else { return Err(damaged("it ends in its header")) };
+    let row = width * bits;
+    // The padding of the last row may be left out.
+    let rows = if is_compressed { 1 } else { row.div_ceil(32) * 4 * (height - 1) + row.div_ceil(8) };
+    if pixels + rows > bytes.len() {
+        return Err(damaged("it ends before its last pixel"));
+    }
+    BmpDecoder::new_with_options(Cursor::new(bytes), bmp_options()).decode().map_err(damaged_bitmap)
 }
 
 /// Pixels of 1 to 4 bytes each: grey, grey and alpha, RGB or RGBA.
