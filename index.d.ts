@@ -129,8 +129,8 @@ export interface CrossEntropy {
 /** The sums along the middle axis of x[outer, length, inner] so far, from its end if `reverse` */
 export declare function cumsum(x: F32, out: F32Mut, outer: number, length: number, inner: number, reverse: boolean): void
 
-/** Decodes image files, each into channels x height x width bytes; the first that can't be, or null */
-export declare function decodeImages(files: List<U8>, out: U8Mut, channels: number, height: number, width: number, mayResize: boolean, mayGrey: boolean, upright: boolean): ImageFailure | null
+/** Decodes image files, each into bytes of `shape`, which is channels, height and width; the first that can't be, or null */
+export declare function decodeImages(files: List<U8>, out: U8Mut, shape: List<number>, mayResize: boolean, mayGrey: boolean, upright: boolean): ImageFailure | null
 
 /** A dropout layer: p is the probability that an element is dropped; the mask[rows, features] is drawn from state */
 export interface Dropout {

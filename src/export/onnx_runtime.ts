@@ -5,6 +5,7 @@ import { DistilleryError } from "../errors.js";
 import { argmax } from "../ops/max.js";
 import { Tensor } from "../tensor/tensor.js";
 import { getNumThreads } from "../threads.js";
+import { failedToLoad, importRuntime } from "./import_runtime.js";
 import type { OnnxSummary } from "./onnx.js";
 import { type Standardisation, standardisationOf } from "./preprocessing.js";
 
@@ -23,7 +24,9 @@ export async function accuracyByOnnxRuntime(
 ): Promise<{ accuracy: number; version: string } | null> {
   const ort = await importRuntime();
   if (ort === null) return null;
-  const session = await ort.InferenceSession.create(file, { intraOpNumThreads: getNumThreads() }).catch(failed(file));
+  const session = await ort.InferenceSession.create(file, { intraOpNumThreads: getNumThreads() }).catch(
+    failedToLoad(file),
+  );
   const standardisation = embedded ? standardisationOf(preprocessingOf(data)) : null;
   let correct = 0;
   for (let start = 0; start < data.length; start += BATCH) {
@@ -52,28 +55,4 @@ function numbersOf(values: Float32Array, { mean, std }: Standardisation): Float3
 function bytesOf(values: Float32Array, { image }: Dataset): Uint8Array {
   if (image === undefined) throw new DistilleryError("INTERNAL", "images: expected to know their normalisation");
   return Uint8Array.from(pixelsOf(values, image), Math.round);
-}
-
-type Runtime = typeof import("onnxruntime-common");
-
-/** A peer of those who want it: hundreds of megabytes. Its types are those of onnxruntime-common. */
-const RUNTIME: string = "onnxruntime-node";
-
-/** ONNX Runtime, or null if it is not installed. One that is installed and does not load is no reason to do without. */
-export async function importRuntime(): Promise<Runtime | null> {
-  try {
-    return (await import(RUNTIME)) as Runtime;
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === "ERR_MODULE_NOT_FOUND") return null;
-    return failed(RUNTIME)(error);
-  }
-}
-
-function failed(what: string): (error: unknown) => never {
-  return (error) => {
-    throw new DistilleryError("IO_ERROR", `${what}: ONNX Runtime can't load it: ${(error as Error).message}`, {
-      cause: error,
-    });
-  };
 }

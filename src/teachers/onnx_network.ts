@@ -3,8 +3,9 @@ import type { InferenceSession, TypedTensor } from "onnxruntime-common";
 import { showList } from "../checks.js";
 import type { Dataset } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
+import { importRuntime } from "../export/import_runtime.js";
 import { type OnnxRecord, onnxRecordOf } from "../export/onnx_record.js";
-import { importRuntime } from "../export/onnx_runtime.js";
+
 import { badData } from "../files/index.js";
 import { fromFloat16 } from "../tensor/float16.js";
 import type { Tensor } from "../tensor/tensor.js";

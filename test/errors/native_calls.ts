@@ -130,7 +130,7 @@ export const CALLS: Record<string, Argument[]> = {
     labelSmoothing: real(0.1),
   }),
   cumsum: [twelve, write(12), size(2), size(3), size(2), flag],
-  decodeImages: [list(free(readOf(PICTURE))), writeOf(new Uint8Array(12)), size(3), size(2), size(2), flag, flag, flag],
+  decodeImages: [list(free(readOf(PICTURE))), writeOf(new Uint8Array(12)), shape(3, 2, 2), flag, flag, flag],
   dropoutBackward: [six, real(0.5), readOf(new Uint8Array(6)), write(6)],
   dropoutForward: [six, real(0.5), stream(), writeOf(new Uint8Array(6)), write(6)],
   firstNonFinite: [free(six)],

@@ -27,20 +27,21 @@ pub fn image_size(file: U8, upright: bool) -> Result<Either<Vec<u32>, String>> {
     })
 }
 
-/// Decodes image files, each into channels x height x width bytes; the first that can't be, or null
+/// Decodes image files, each into bytes of `shape`, which is channels, height and width; the first that can't be, or null
 #[napi(catch_unwind)]
 pub fn decode_images(
     files: List<U8>,
     mut out: U8Mut,
-    channels: u32,
-    height: u32,
-    width: u32,
+    shape: List<u32>,
     may_resize: bool,
     may_grey: bool,
     upright: bool,
 ) -> Result<Option<ImageFailure>> {
     let mut memory = Memory::new();
     let (files, out) = (memory.read_all(&files)?, memory.write(&mut out)?);
+    let &[channels, height, width] = &shape[..] else {
+        return Err(error("SHAPE_MISMATCH", "shape: expected channels, height and width"));
+    };
     expect_len("out", out.len(), &[files.len() as u32, channels, height, width])?;
     if !matches!(channels, 1 | 3) {
         return Err(error("BAD_ARGUMENT", format!("channels: expected 1 or 3, got {channels}")));

@@ -47,7 +47,7 @@ export function decodeImages(
     const pixels = out.subarray(start * features, (start + part.length) * features);
     const mayResize = imageSize !== undefined;
     const [mayGrey, upright] = [grey === true, exifOrientation];
-    const failure = native.decodeImages(contents, pixels, channels, height, width, mayResize, mayGrey, upright);
+    const failure = native.decodeImages(contents, pixels, [channels, height, width], mayResize, mayGrey, upright);
     if (failure) throw badData(part[failure.index], withAdvice(failure.problem));
   }
 }
