@@ -162,7 +162,7 @@ describe("images", () => {
         for (const file of [bytes, any]) {
           const size = native.imageSize(file, turn);
           const out = new Uint8Array(shape[0] * shape[1] * shape[2]);
-          const failure = native.decodeImages([file], out, ...shape, resize, true, turn);
+          const failure = native.decodeImages([file], out, [...shape], resize, true, turn);
           if (typeof size === "string") expect(failure).toEqual({ index: 0, problem: size });
           if (failure !== null) expect(failure.problem).not.toBe("");
         }
