@@ -9,12 +9,26 @@ const SRC = join(ROOT, "src");
 
 /** The folders of src/: each imports only from itself and those before it, and from the files at the top. */
 const LAYERS = [
-  ...["registry", "files", "tensor", "ops", "nn", "data", "graph", "models", "losses", "optim", "checkpoint", "export"],
+  ...[
+    "registry",
+    "files",
+    "tensor",
+    "ops",
+    "nn",
+    "data",
+    "graph",
+    "models",
+    "losses",
+    "optim",
+    "tasks",
+    "checkpoint",
+    "export",
+  ],
   ...["log", "teachers", "train", "compare", "report", "config", "cli"],
 ];
 
 /** Folders in which a file is an entry of a registry: its one importer is the folder's list. */
-const REGISTRIES = ["ops", "losses", "models", "teachers", "optim", "data/formats", "cli"];
+const REGISTRIES = ["ops", "losses", "tasks", "models", "teachers", "optim", "data/formats", "cli"];
 
 /** Files that a program starts from or loads by name, so that none imports them. */
 const ENTRIES = ["cli/main.ts", "report/page/main.ts", "compare/worker.ts"];

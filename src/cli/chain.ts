@@ -5,13 +5,14 @@ import { AVERAGE_OPTIONS } from "../config/schemas.js";
 import { writeWhole } from "../files/index.js";
 import { Ensemble } from "../models/ensemble.js";
 import { Module } from "../nn/module.js";
+import { epochMetric, type Figure, figuresOf, mainFigure, showFigure, testMetric } from "../tasks/figures.js";
 import { teacherSchema } from "../teachers/options.js";
 import { evaluate } from "../train/index.js";
 import { without } from "../without.js";
 import { runDistill } from "./distill.js";
 import { dryRun, type PlannedRun } from "./dry_run.js";
 import type { LoadFlags, TrainingFlags } from "./flags.js";
-import { Printer, percent } from "./printer.js";
+import { Printer } from "./printer.js";
 import type { RunSummary } from "./run_summary.js";
 import { type Settings, settingsFrom } from "./settings.js";
 import { Networks, type Source, setUp } from "./setup.js";
@@ -65,14 +66,16 @@ export async function runChain(settings: DistillSettings, flags: TrainingFlags &
       const summary = await runLink(link, userOptions, summaries.at(-1)?.file ?? null, flags);
       if (summary !== null) summaries.push(summary);
     }
-    const ensemble = config.generations === undefined ? null : await ensembleAccuracy(config, links, summaries);
+    const { source } = await setUp(config);
+    const [figure] = figuresOf(source.train());
+    const ensemble = config.generations === undefined ? null : await ensembleFigure(config, links, summaries, source);
     const result = links.map((link, i) => ({ ...link, ...summaries[i] }));
     const file = join(config.out, config.chain === undefined ? "generations.json" : "chain.json");
     await writeWhole(file, `${JSON.stringify({ links: result, ensemble }, null, 2)}\n`);
     const last = summaries.at(-1) as RunSummary;
     printer.end({ links: result, ensemble, files: [last.file, file] }, [
       "",
-      tableOf(result, ensemble),
+      tableOf(result, ensemble, figure),
       "",
       `Student: ${last.file}`,
       `Written to ${file}`,
@@ -105,30 +108,30 @@ function only(entries: object, options: object): object {
   return Object.fromEntries(Object.entries(options).filter(([name]) => Object.hasOwn(entries, name)));
 }
 
-/** The test accuracy of all generations but the one that was trained on the labels, their probabilities averaged. */
-async function ensembleAccuracy(
+/** The figure on the test set, such as accuracy, of all generations but the one that was trained on the labels, their probabilities averaged. */
+async function ensembleFigure(
   config: ResolvedConfig<"distill">,
   links: readonly Link[],
   summaries: readonly RunSummary[],
+  source: Source,
 ): Promise<number | null> {
   const files = summaries.filter((_, i) => links[i].isDistilled).map(({ file }) => file);
-  const { source } = await setUp(config);
   if (source.test === null || files.length < 2) return null;
   const networks = await Networks.open({ student: config.student });
   const generations: Module[] = [];
   for (const file of files) generations.push(await networks.read(file, "student", {}, source));
-  return evaluate(new Ensemble(generations, { average: "probabilities" }), source.test).accuracy;
+  return mainFigure(source.test, evaluate(new Ensemble(generations, { average: "probabilities" }), source.test));
 }
 
-function tableOf(links: readonly (Link & RunSummary)[], ensemble: number | null): string {
-  const shown = (accuracy: number | null) => (accuracy === null ? "" : percent(accuracy));
+function tableOf(links: readonly (Link & RunSummary)[], ensemble: number | null, figure: Figure): string {
+  const shown = (value: number | null) => (value === null ? "" : showFigure(figure, value));
   return formatTable([
     ["", "network", "parameters", "validation", "test"],
-    ...links.map(({ name, network, parameters, validationAccuracy, testAccuracy }) => [
+    ...links.map(({ name, network, parameters, ...summary }) => [
       ...[name, network, parameters.toLocaleString("en-US")],
-      ...[shown(validationAccuracy), shown(testAccuracy)],
+      ...[shown(summary[epochMetric(figure)]), shown(summary[testMetric(figure)])],
     ]),
-    ...(ensemble === null ? [] : [["ensemble", "", "", "", percent(ensemble)]]),
+    ...(ensemble === null ? [] : [["ensemble", "", "", "", shown(ensemble)]]),
   ]);
 }
 

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { Command } from "commander";
 import type { CompareResult, Method, NetworkSize, SampleStats, StudentFigures } from "../compare/index.js";
 import { runMetadata, SCHEMAS, trainingOptions } from "../config/index.js";
-import { percent } from "../log/index.js";
+import { type Figure, figuresOf, showChange, showFigure, showSigned, type TaskEvaluation } from "../tasks/figures.js";
 import { interruptible } from "./error_boundary.js";
 import { dryRunExperiment, networksOf, openExperiment, workersOf } from "./experiment.js";
 import {
@@ -91,27 +91,30 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
   }
 }
 
-/** What the result says of accuracy, without what only the file needs. */
-function figures({ teacher, baseline, distilled }: CompareResult): Record<string, unknown> {
-  const { accuracy, calibration } = teacher.evaluation;
+/** The figures of the result, without what only the file needs. */
+function figures({ data, teacher, baseline, distilled }: CompareResult): Record<string, unknown> {
+  const ofTeacher = figuresOf(data).flatMap((figure) => {
+    const value = figure.of(teacher.evaluation);
+    return value === undefined ? [] : [[figure.name, value]];
+  });
   return {
-    teacher: { accuracy, calibrationError: calibration.error, file: teacher.file },
+    teacher: { ...Object.fromEntries(ofTeacher), file: teacher.file },
     baseline: { best: baseline.best, last: baseline.last },
     distilled: { best: distilled.best, last: distilled.last },
   };
 }
 
 /** The figures, a network a column. */
-function table({ teacher, baseline, distilled, sizes, seeds }: CompareResult): string {
-  const { accuracy, calibration } = teacher.evaluation;
-  const of = (pick: (figures: typeof baseline) => SampleStats) => [spread(pick(baseline)), spread(pick(distilled))];
+function table({ data, teacher, baseline, distilled, sizes, seeds }: CompareResult): string {
+  const [main, ...others] = figuresOf(data);
+  const of = (figure: Figure, weights: "best" | "last") =>
+    [baseline, distilled].map((student) => spread(figure, student[weights][figure.name]));
   const size = (text: (size: NetworkSize) => string) => [text(sizes.teacher), text(sizes.student), text(sizes.student)];
   return formatTable([
     [`test set, mean and sd of ${seeds.length}`, "teacher", "baseline student", "distilled student"],
-    ["accuracy, best epoch", percent(accuracy), ...of(({ best }) => best.accuracy)],
-    ["accuracy, last epoch", "", ...of(({ last }) => last.accuracy)],
-    ["agreement with the teacher", "", ...of(({ best }) => best.agreement)],
-    ["calibration error", percent(calibration.error), ...of(({ best }) => best.calibrationError)],
+    [`${main.label}, best epoch`, shown(main, teacher.evaluation), ...of(main, "best")],
+    [`${main.label}, last epoch`, "", ...of(main, "last")],
+    ...others.map((figure) => [figure.label, shown(figure, teacher.evaluation), ...of(figure, "best")]),
     ["parameters", ...size(({ parameters }) => parameters.toLocaleString("en-US"))],
     ["file", ...size(({ bytes }) => `${(bytes / 1e6).toFixed(2)} MB`)],
     ["latency at batch 1", ...size(({ latencyMs }) => `${latencyMs.toFixed(3)} ms`)],
@@ -120,31 +123,38 @@ function table({ teacher, baseline, distilled, sizes, seeds }: CompareResult): s
 }
 
 /** The figures, a loss a row. */
-function methodsTable({ teacher, baseline, methods, seeds }: CompareResult): string {
-  const row = ({ best, last }: Pick<StudentFigures, "best" | "last">) =>
-    [best.accuracy, last.accuracy, best.agreement, best.calibrationError].map(spread);
-  const { accuracy, calibration } = teacher.evaluation;
+function methodsTable({ data, teacher, baseline, methods, seeds }: CompareResult): string {
+  const [main, ...others] = figuresOf(data);
+  const row = ({ best, last }: Pick<StudentFigures, "best" | "last">) => [
+    ...[best, last].map((stats) => spread(main, stats[main.name])),
+    ...others.map((figure) => spread(figure, best[figure.name])),
+  ];
   return formatTable([
     [
       `test set, mean and sd of ${seeds.length}`,
-      "accuracy",
+      main.label,
       "last epoch",
-      "agreement",
-      "calibration error",
+      ...others.map(({ name, label }) => (name === "agreement" ? name : label)),
       "against the first",
     ],
-    ["teacher", percent(accuracy), "", "", percent(calibration.error), ""],
+    ["teacher", shown(main, teacher.evaluation), "", ...others.map((one) => shown(one, teacher.evaluation)), ""],
     ["baseline student", ...row(baseline), ""],
-    ...methods.map((method) => [method.loss, ...row(method), againstFirst(method)]),
+    ...methods.map((method) => [method.loss, ...row(method), againstFirst(main, method)]),
   ]);
 }
 
-function againstFirst({ againstFirst: difference }: Method): string {
+function againstFirst(figure: Figure, { againstFirst: difference }: Method): string {
   if (difference === null) return "";
   const { mean, correctedPValue } = difference.best;
-  return `${mean > 0 ? "+" : ""}${(100 * mean).toFixed(2)}, p ${correctedPValue.toPrecision(2)}`;
+  return `${showSigned(figure, mean)}, p ${correctedPValue.toPrecision(2)}`;
 }
 
-function spread({ mean, std }: SampleStats): string {
-  return `${percent(mean)} ± ${(100 * std).toFixed(2)}`;
+/** Empty if there is no such figure, as a teacher's agreement with itself. */
+function shown(figure: Figure, evaluation: TaskEvaluation): string {
+  const value = figure.of(evaluation);
+  return value === undefined ? "" : showFigure(figure, value);
+}
+
+function spread(figure: Figure, { mean, std }: SampleStats): string {
+  return `${showFigure(figure, mean)} ± ${showChange(figure, std)}`;
 }

@@ -2,12 +2,13 @@ import { Command } from "commander";
 import { SCHEMAS, trainingOptions } from "../config/index.js";
 import { MODELS } from "../models/index.js";
 import type { Module } from "../nn/module.js";
+import { epochMetric, figuresOf, mainFigure, showFigure, testMetric } from "../tasks/figures.js";
 import { evaluate, mutual } from "../train/index.js";
 import { cohortOf, MUTUAL_LOSS } from "../train/mutual.js";
 import { dryRun } from "./dry_run.js";
 import { interruptible } from "./error_boundary.js";
 import { addOptions, addRunning, givenFlags, type TrainingFlags } from "./flags.js";
-import { percent, RunPrinter } from "./printer.js";
+import { RunPrinter } from "./printer.js";
 import { writeReportOf } from "./run_summary.js";
 import type { Settings } from "./settings.js";
 import { controlsOf, expectBatches, Networks, setUp } from "./setup.js";
@@ -60,20 +61,21 @@ export async function runMutual({ config, userOptions }: Settings<"mutual">, fla
     );
     const { best, files, history } = result;
     if (best !== null) model.loadStateDict(best.state);
+    const [figure] = figuresOf(input.data);
     const names = students.map((_, i) => `student-${i + 1}`);
     const results = [...students, model].map((network, i) => ({
       name: names[i] ?? "together",
       network: config.student[i] ?? "mean of the probabilities",
       parameters: network.parameterCount(),
-      validationAccuracy: source.validation && evaluate(network, source.validation).accuracy,
-      testAccuracy: source.test && evaluate(network, source.test).accuracy,
+      [epochMetric(figure)]: source.validation && mainFigure(source.validation, evaluate(network, source.validation)),
+      [testMetric(figure)]: source.test && mainFigure(source.test, evaluate(network, source.test)),
     }));
-    const shown = (accuracy: number | null) => (accuracy === null ? "" : percent(accuracy));
+    const shown = (value: unknown) => (typeof value === "number" ? showFigure(figure, value) : "");
     const table = formatTable([
       ["", "network", "parameters", "validation", "test"],
-      ...results.map(({ name, network, parameters, validationAccuracy, testAccuracy }) => [
+      ...results.map(({ name, network, parameters, ...figures }) => [
         ...[name, network, parameters.toLocaleString("en-US")],
-        ...[shown(validationAccuracy), shown(testAccuracy)],
+        ...[shown(figures[epochMetric(figure)]), shown(figures[testMetric(figure)])],
       ]),
     ]);
     const kept = files.filter((file) => file.endsWith(".safetensors")).slice(-students.length);

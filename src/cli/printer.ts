@@ -1,6 +1,8 @@
 import type { ExperimentControls, TrialRecord } from "../compare/index.js";
-import { flattenRecord, formatEpoch, overallBar, type Progress, percent, progressBar } from "../log/index.js";
+import { flattenRecord, formatEpoch, overallBar, type Progress, progressBar } from "../log/index.js";
+import { type Figure, figureOfMetric, showFigure } from "../tasks/figures.js";
 import type { RunControls } from "../train/index.js";
+import { figuresOfEpoch } from "../train/trainer_state.js";
 import type { ShowFlags } from "./flags.js";
 import { print, printError } from "./terminal.js";
 
@@ -71,6 +73,8 @@ export class ExperimentPrinter extends Printer {
 }
 
 function trialLine({ name, epochs, best, seconds }: TrialRecord): string {
-  const accuracy = `validation accuracy ${percent(best.validationAccuracy)} in epoch ${best.epoch} of ${epochs}`;
-  return `${name}: ${accuracy}, ${seconds.toFixed(1)} s`;
+  const [[metric, value]] = Object.entries(figuresOfEpoch(best)).filter(([metric]) => metric !== "validationLoss");
+  const figure = figureOfMetric(metric) as Figure;
+  const text = `validation ${figure.label} ${showFigure(figure, value)} in epoch ${best.epoch} of ${epochs}`;
+  return `${name}: ${text}, ${seconds.toFixed(1)} s`;
 }

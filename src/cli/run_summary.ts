@@ -1,9 +1,24 @@
+import type { Dataset } from "../data/index.js";
+import type { Metrics } from "../log/index.js";
 import type { Overlap } from "../models/overlap.js";
 import type { Module } from "../nn/module.js";
 import { shellQuoted } from "../shell_quoted.js";
+import {
+  agreementOf,
+  epochMetric,
+  type Figure,
+  figureOfMetric,
+  figuresOf,
+  mainFigure,
+  showFigure,
+  type TaskEvaluation,
+  teachersFigure,
+  testMetric,
+} from "../tasks/figures.js";
 import { evaluateRun, type RunEvaluation } from "../train/evaluate_run.js";
-import type { BestWeights, Evaluation, RunResult } from "../train/index.js";
-import { type Printer, percent } from "./printer.js";
+import type { BestWeights, RunResult } from "../train/index.js";
+import { figuresOfEpoch } from "../train/trainer_state.js";
+import type { Printer } from "./printer.js";
 import type { Source } from "./setup.js";
 
 /** A run that has ended. */
@@ -26,9 +41,11 @@ export interface RunSummary {
   /** Its `.safetensors` file: of the best epoch on the validation set or, without one, of the last. */
   file: string;
   parameters: number;
-  validationAccuracy: number | null;
-  /** With the weights of that file; null without a test set. */
-  testAccuracy: number | null;
+  /**
+   * The task's figure, such as `validationAccuracy`, null without a validation set; and on the test set with the weights of that
+   * file, `testAccuracy`, null without a test set.
+   */
+  [figure: `validation${string}` | `test${string}`]: number | null;
 }
 
 /**
@@ -46,16 +63,16 @@ export async function summarizeRun(printer: Printer, run: FinishedRun): Promise<
   const lines = [`${role === "student" ? "Student" : "Teacher"} saved to ${last}`];
   if (best !== null) lines.push(`Best epoch: ${bestText(best, result)}, saved to ${bestFile}`);
   if (overlap) lines.push(overlap.text);
-  if (evaluation) lines.push(`Test accuracy: ${figures(role, evaluation)}`);
-  if (bestEvaluation && !isLast) lines.push(`Test accuracy, best epoch: ${figures(role, bestEvaluation)}`);
+  const [figure] = figuresOf(source.test ?? source.train());
+  const shown = (of: TaskEvaluation) => figuresText(role, of, source.test);
+  if (evaluation) lines.push(`Test ${figure.label}: ${shown(evaluation)}`);
+  if (bestEvaluation && !isLast) lines.push(`Test ${figure.label}, best epoch: ${shown(bestEvaluation)}`);
   let report: string | null = null;
   try {
     if (run.report) report = await writeReportOf(run, onTest);
     if (report !== null) lines.push(`Report: ${report}`);
   } finally {
-    const summary = best && {
-      ...{ epoch: best.epoch, validationAccuracy: best.validationAccuracy, evaluation: bestEvaluation },
-    };
+    const summary = best && { epoch: best.epoch, ...chosenBy(best), evaluation: bestEvaluation };
     const { loss } = history.at(-1)?.metrics ?? {};
     printer.end(
       {
@@ -70,23 +87,41 @@ export async function summarizeRun(printer: Printer, run: FinishedRun): Promise<
       lines,
     );
   }
+  const ofValidation: Record<`validation${string}`, number | null> = {
+    [epochMetric(figure)]: best?.[epochMetric(figure)] ?? null,
+  };
+  const ofTest: Record<`test${string}`, number | null> = {
+    [testMetric(figure)]: evaluation && (figure.of(bestEvaluation ?? evaluation) ?? null),
+  };
   return {
     file: files.filter((file) => file.endsWith(".safetensors")).at(-1) as string,
     parameters: network.parameterCount(),
-    validationAccuracy: best?.validationAccuracy ?? null,
-    testAccuracy: (bestEvaluation ?? evaluation)?.accuracy ?? null,
+    ...ofValidation,
+    ...ofTest,
   };
 }
 
-function bestText({ epoch, validationAccuracy }: BestWeights, { history, stoppedEarly }: RunResult): string {
-  const early = stoppedEarly ? ` (stopped early: none better in ${history.length - epoch})` : "";
-  return `${epoch} of ${history.length}${early}, ${percent(validationAccuracy)} on the validation set`;
+/** The figure of the validation set that the best epoch was chosen by, under its name in an epoch's record. */
+function chosenBy(best: BestWeights): Metrics {
+  const { validationLoss: _, ...figures } = figuresOfEpoch(best);
+  return figures;
 }
 
-function figures(role: string, { accuracy, teacherAccuracy, agreement }: Evaluation): string {
-  const own = `${role} ${percent(accuracy)}`;
-  if (teacherAccuracy === undefined || agreement === undefined) return own;
-  return `${own}, teacher ${percent(teacherAccuracy)}, agreement ${percent(agreement)}`;
+function bestText(best: BestWeights, { history, stoppedEarly }: RunResult): string {
+  const { epoch } = best;
+  const [[name, value]] = Object.entries(chosenBy(best));
+  const figure = figureOfMetric(name) as Figure;
+  const what = figure.name === "accuracy" ? "" : `${figure.label} `;
+  const early = stoppedEarly ? ` (stopped early: none better in ${history.length - epoch})` : "";
+  return `${epoch} of ${history.length}${early}, ${what}${showFigure(figure, value)} on the validation set`;
+}
+
+function figuresText(role: string, evaluation: TaskEvaluation, data: Dataset | null): string {
+  const [[figure], agreement] = [figuresOf(data ?? undefined), agreementOf(data ?? undefined)];
+  const own = `${role} ${showFigure(figure, mainFigure(data ?? undefined, evaluation))}`;
+  const [teacher, agreed] = [teachersFigure(data ?? undefined, evaluation), agreement.of(evaluation)];
+  if (teacher === undefined || agreed === undefined) return own;
+  return `${own}, teacher ${showFigure(figure, teacher)}, agreement ${showFigure(agreement, agreed)}`;
 }
 
 /** Writes the report of a run into its folder; gives its file. */

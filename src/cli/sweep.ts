@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { Command } from "commander";
 import type { SweepResult } from "../compare/index.js";
 import { runMetadata, SCHEMAS, trainingOptions } from "../config/index.js";
-import { percent } from "../log/index.js";
+import { epochMetric, figuresOf, showFigure, testMetric } from "../tasks/figures.js";
 import { interruptible } from "./error_boundary.js";
 import { dryRunExperiment, networksOf, openExperiment, workersOf } from "./experiment.js";
 import {
@@ -79,22 +79,25 @@ export async function runSweep(settings: Settings<"sweep">, flags: SweepFlags): 
     }
     const points = result.points.map(({ history: _, ...point }) => point);
     const { history: _, evaluation, ...best } = result.best;
-    const object = { answer, best: { ...best, testAccuracy: evaluation.accuracy }, points, files };
+    const [figure] = figuresOf(result.data);
+    const object = { answer, best: { ...best, [testMetric(figure)]: figure.of(evaluation) }, points, files };
     printer.end(object, ["", table(result), "", answer, `Written to ${files.join(" and ")}`]);
   } finally {
     printer.close();
   }
 }
 
-/** Validation accuracy, a temperature a row and an alpha a column. */
-function table({ temperatures, alphas, points, best }: SweepResult): string {
+/** The figure of the validation set, a temperature a row and an alpha a column. */
+function table({ data, temperatures, alphas, points, best }: SweepResult): string {
+  const [figure] = figuresOf(data);
+  const name = epochMetric(figure);
   const cell = (temperature: number, alpha: number) => {
     const point = points.find((one) => one.temperature === temperature && one.alpha === alpha);
     const mark = temperature === best.temperature && alpha === best.alpha ? "*" : " ";
-    return point === undefined ? "" : `${percent(point.validationAccuracy)}${mark}`;
+    return point === undefined ? "" : `${showFigure(figure, point[name])}${mark}`;
   };
   return formatTable([
-    ["validation accuracy", ...alphas.map((alpha) => `alpha ${alpha} `)],
+    [`validation ${figure.label}`, ...alphas.map((alpha) => `alpha ${alpha} `)],
     ...temperatures.map((temperature) => [
       `temperature ${temperature}`,
       ...alphas.map((alpha) => cell(temperature, alpha)),

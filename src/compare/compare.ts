@@ -3,6 +3,7 @@ import { expectObject, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import type { LossSpec } from "../losses/index.js";
 import { KD_DEFAULTS } from "../losses/kd_loss.js";
+import { figuresOf } from "../tasks/figures.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import {
   describeConfig,
@@ -125,8 +126,9 @@ async function comparison(experiment: Experiment, { seeds, losses, trials, confi
   }
   const [baseline, ...ofLosses] = figures;
   const [distilled] = ofLosses;
+  const [{ name }] = figuresOf(task.data);
   const difference = (weights: "best" | "last") =>
-    pairedDifference(distilled[weights].accuracy.values, baseline[weights].accuracy.values);
+    pairedDifference(distilled[weights][name].values, baseline[weights][name].values);
   return {
     kind: "compare",
     data: describeData(experiment),
@@ -143,7 +145,7 @@ async function comparison(experiment: Experiment, { seeds, losses, trials, confi
     baseline,
     distilled,
     difference: { best: difference("best"), last: difference("last") },
-    methods: methodsOf(losses, ofLosses, baseline),
+    methods: methodsOf(losses, ofLosses, baseline, name),
     config: { ...config, teacherHash: fingerprint(teacher.module.stateDict()) },
   };
 }

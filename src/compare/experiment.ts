@@ -229,8 +229,16 @@ export function expectList(name: string, values: unknown, check: (name: string, 
 /** The description of the data in a result. */
 export function describeData({ task, test }: Experiment): CompareResult["data"] {
   const { data, validation } = task;
-  const { name, features, classes } = data;
-  return { name, training: data.length, validation: validation.length, test: test.length, features, classes };
+  const { name, task: kind, features, classes } = data;
+  return {
+    name,
+    ...(kind && { task: kind }),
+    training: data.length,
+    validation: validation.length,
+    test: test.length,
+    features,
+    classes,
+  };
 }
 
 /** Everything that determines the figures: the options, the data and `more`. */

@@ -9,6 +9,7 @@ export type {
 export type {
   CompareResult,
   CorrectedDifference,
+  FigureStats,
   Method,
   NetworkSize,
   StudentFigures,

@@ -58,15 +58,16 @@ function folderOf(label: string): string {
 
 const MAX_LENGTH = 100;
 
-/** Every loss against the baseline and against the first one, each family of comparisons corrected for itself. */
+/** Every loss against the baseline and against the first one by a figure, each family of comparisons corrected for itself. */
 export function methodsOf(
   losses: readonly NamedLoss[],
   figures: readonly StudentFigures[],
   baseline: StudentFigures,
+  figure = "accuracy",
 ): Method[] {
   const [first, ...others] = figures;
   const against = (weights: "best" | "last", of: readonly StudentFigures[], base: StudentFigures) =>
-    corrected(of.map((one) => pairedDifference(one[weights].accuracy.values, base[weights].accuracy.values)));
+    corrected(of.map((one) => pairedDifference(one[weights][figure].values, base[weights][figure].values)));
   const ofBaseline = { best: against("best", figures, baseline), last: against("last", figures, baseline) };
   const ofFirst = { best: against("best", others, first), last: against("last", others, first) };
   return losses.map(({ label }, i) => {

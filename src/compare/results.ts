@@ -1,12 +1,15 @@
 import { stat } from "node:fs/promises";
 import { setImmediate } from "node:timers/promises";
 import { fingerprint, load } from "../checkpoint/index.js";
-import { type Dataset, labelsOf } from "../data/index.js";
+import type { TaskName } from "../data/dataset.js";
+import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import type { EpochRecord } from "../log/epoch_record.js";
 import type { Module } from "../nn/module.js";
+import { figuresOf, type TaskEvaluation } from "../tasks/figures.js";
+import { evaluateOutputs } from "../tasks/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { type Evaluation, evaluateLogits, logitsOf, measureLatency, measureThroughput } from "../train/index.js";
+import { logitsOf, measureLatency, measureThroughput } from "../train/index.js";
 import { type PairedDifference, type SampleStats, sampleStats } from "./statistics.js";
 import type { Outcome } from "./trial.js";
 
@@ -21,16 +24,19 @@ export interface NetworkSize {
   throughput: number;
 }
 
+/** The task's figures by their names: of a classification `accuracy`, `agreement` and `calibrationError`. */
+export type FigureStats = Record<string, SampleStats>;
+
 /** One way to train the student, over all seeds; figures are of the test set, which was read once, at the end. */
 export interface StudentFigures {
-  /** With the weights of the epoch that was best on the validation set. */
-  best: { accuracy: SampleStats; agreement: SampleStats; calibrationError: SampleStats; epoch: SampleStats };
+  /** With the weights of the epoch that was best on the validation set; `epoch` is that one. */
+  best: FigureStats & { epoch: SampleStats };
   /** With the weights of the last epoch. */
-  last: { accuracy: SampleStats; agreement: SampleStats; calibrationError: SampleStats };
+  last: FigureStats;
   /** By seed. */
   histories: EpochRecord[][];
   /** By seed, best epoch. */
-  evaluations: Evaluation[];
+  evaluations: TaskEvaluation[];
   /** By seed: the best weights. */
   files: string[];
 }
@@ -51,24 +57,33 @@ export interface Method {
   last: StudentFigures["last"];
   /** By seed: the best weights. */
   files: string[];
-  /** Accuracy less that of the baseline. */
+  /** The task's first figure, such as accuracy, less that of the baseline. */
   difference: { best: CorrectedDifference; last: CorrectedDifference };
-  /** Accuracy less that of the first loss; null for that one. */
+  /** The same less that of the first loss; null for that one. */
   againstFirst: { best: CorrectedDifference; last: CorrectedDifference } | null;
 }
 
 /** What `compare` finds. */
 export interface CompareResult {
   kind: "compare";
-  data: { name: string; training: number; validation: number; test: number; features: number; classes: number };
+  data: {
+    name: string;
+    /** Default: classification. */
+    task?: TaskName;
+    training: number;
+    validation: number;
+    test: number;
+    features: number;
+    classes: number;
+  };
   seeds: number[];
   /** The networks' sizes. */
   sizes: { teacher: NetworkSize; student: NetworkSize };
-  teacher: { file: string; history: EpochRecord[]; evaluation: Evaluation };
+  teacher: { file: string; history: EpochRecord[]; evaluation: TaskEvaluation };
   baseline: StudentFigures;
   /** Of the first loss. */
   distilled: StudentFigures;
-  /** Accuracy of distilled minus baseline. */
+  /** The task's first figure, such as accuracy, of distilled minus baseline. */
   difference: { best: PairedDifference; last: PairedDifference };
   /** Every loss side by side, with p values corrected for their number. */
   methods: Method[];
@@ -80,8 +95,8 @@ export interface CompareResult {
 export interface SweepPoint {
   temperature: number;
   alpha: number;
-  /** On the validation set, best epoch. */
-  validationAccuracy: number;
+  /** The figure that points are compared by, on the validation set, best epoch: `validationAccuracy` of a classification. */
+  [figure: `validation${string}`]: number;
   agreement: number;
   bestEpoch: number;
   history: EpochRecord[];
@@ -98,16 +113,15 @@ export interface SweepResult {
   /** Row by row: temperatures, then alphas. */
   points: SweepPoint[];
   /** The point that is best on the validation set, with its test figures, read once at the end. */
-  best: SweepPoint & { evaluation: Evaluation };
-  teacher: { file: string; evaluation: Evaluation };
+  best: SweepPoint & { evaluation: TaskEvaluation };
+  teacher: { file: string; evaluation: TaskEvaluation };
   sizes: CompareResult["sizes"];
   config: Readonly<Record<string, unknown>>;
 }
 
 /** Evaluates on the test set, after all training is done; the teacher's logits are computed once. */
 export class TestEvaluator {
-  readonly teacherEvaluation: Evaluation;
-  readonly #labels: Int32Array;
+  readonly teacherEvaluation: TaskEvaluation;
   readonly #teacherLogits: Tensor;
 
   constructor(
@@ -117,17 +131,25 @@ export class TestEvaluator {
     private readonly student: Module,
     private readonly signal: AbortSignal,
   ) {
-    this.#labels = labelsOf(test);
     this.#teacherLogits = logitsOf(teacher, test);
-    this.teacherEvaluation = evaluateLogits(this.#teacherLogits, this.#labels);
+    this.teacherEvaluation = evaluateOutputs(this.#teacherLogits, test);
   }
 
   /** The student's figures with the weights of a file. */
-  async evaluate(file: string): Promise<Evaluation> {
+  async evaluate(file: string): Promise<TaskEvaluation> {
     await setImmediate();
     if (this.signal.aborted) throw new DistilleryError("ABORTED", "stopped while the test set was read");
     this.student.loadStateDict(await load(file));
-    return evaluateLogits(logitsOf(this.student, this.test), this.#labels, this.#teacherLogits);
+    return evaluateOutputs(logitsOf(this.student, this.test), this.test, this.#teacherLogits);
+  }
+
+  /** The figures of several evaluations, as they spread. */
+  spreads(evaluations: readonly TaskEvaluation[]): FigureStats {
+    const all = figuresOf(this.test).map((figure): [string, SampleStats] => [
+      figure.name,
+      sampleStats(evaluations.map((evaluation) => figure.of(evaluation) ?? 0)),
+    ]);
+    return Object.fromEntries(all);
   }
 }
 
@@ -139,25 +161,17 @@ export async function expectUnchanged({ module, file }: { module: Module; file: 
 
 /** The figures of one way to train, over its trials. */
 export async function aggregate(outcomes: readonly Outcome[], evaluator: TestEvaluator): Promise<StudentFigures> {
-  const [best, last]: [Evaluation[], Evaluation[]] = [[], []];
+  const [best, last]: [TaskEvaluation[], TaskEvaluation[]] = [[], []];
   for (const { files } of outcomes) {
     best.push(await evaluator.evaluate(files.best));
     last.push(await evaluator.evaluate(files.last));
   }
   return {
-    best: { ...spreads(best), epoch: sampleStats(outcomes.map((outcome) => outcome.best.epoch)) },
-    last: spreads(last),
+    best: { ...evaluator.spreads(best), epoch: sampleStats(outcomes.map((outcome) => outcome.best.epoch)) },
+    last: evaluator.spreads(last),
     histories: outcomes.map(({ history }) => history),
     evaluations: best,
     files: outcomes.map(({ files }) => files.best),
-  };
-}
-
-function spreads(evaluations: readonly Evaluation[]): StudentFigures["last"] {
-  return {
-    accuracy: sampleStats(evaluations.map(({ accuracy }) => accuracy)),
-    agreement: sampleStats(evaluations.map(({ agreement = 0 }) => agreement)),
-    calibrationError: sampleStats(evaluations.map(({ calibration }) => calibration.error)),
   };
 }
 

@@ -1,3 +1,4 @@
+import { epochMetric, type Figure, figuresOf, showChange, showFigure, showSigned, unitOf } from "../tasks/figures.js";
 import type { CompareResult, SweepResult } from "./results.js";
 
 /**
@@ -10,55 +11,53 @@ import type { CompareResult, SweepResult } from "./results.js";
  * // "Distilling raised test accuracy by 0.55 points (95% interval 0.31 to 0.79, 5 seeds): distinguishable from chance."
  * ```
  */
-export function compareSummary({ difference, seeds }: CompareResult, weights: "best" | "last" = "best"): string {
+export function compareSummary({ data, difference, seeds }: CompareResult, weights: "best" | "last" = "best"): string {
   const { mean, low, high, confidence, distinguishable } = difference[weights];
-  const what = weights === "best" ? "test accuracy" : "the last epoch's test accuracy";
-  if (seeds.length < 2) {
-    return `Distilling changed ${what} by ${signed(mean)} points (1 seed): one pair can't tell it from chance; give more seeds.`;
-  }
+  const [figure] = figuresOf(data);
+  const what = `${weights === "best" ? "" : "the last epoch's "}test ${figure.label}`;
+  const [points, unit] = [(change: number) => showChange(figure, change), unitOf(figure)];
+  const changed = `Distilling changed ${what} by ${showSigned(figure, mean)}${unit}`;
+  if (seeds.length < 2) return `${changed} (1 seed): one pair can't tell it from chance; give more seeds.`;
   const about = (from: number, to: number) =>
     `(${percent(confidence)}% interval ${points(from)} to ${points(to)}, ${seeds.length} seeds)`;
   if (!Number.isFinite(low)) {
-    return `Distilling changed ${what} by ${signed(mean)} points with each of ${seeds.length} seeds alike: how far chance reaches is not known; give more seeds.`;
+    return `${changed} with each of ${seeds.length} seeds alike: how far chance reaches is not known; give more seeds.`;
   }
-  if (!distinguishable) {
-    return `Distilling changed ${what} by ${signed(mean)} points ${about(low, high)}: not distinguishable from chance.`;
-  }
+  if (!distinguishable) return `${changed} ${about(low, high)}: not distinguishable from chance.`;
   const [change, interval] = mean < 0 ? ["lowered", about(-high, -low)] : ["raised", about(low, high)];
-  return `Distilling ${change} ${what} by ${points(Math.abs(mean))} points ${interval}: distinguishable from chance.`;
+  return `Distilling ${change} ${what} by ${points(Math.abs(mean))}${unit} ${interval}: distinguishable from chance.`;
 }
 
 /**
  * What a comparison of several losses finds, in one sentence a loss: its difference to the baseline, and whether that is
  * distinguishable from chance after Holm's correction.
  */
-export function methodsSummary({ methods, seeds }: CompareResult): string[] {
+export function methodsSummary({ data, methods, seeds }: CompareResult): string[] {
+  const [figure] = figuresOf(data);
   return methods.map(({ loss, difference: { best } }) => {
     const { mean, low, high, confidence, correctedPValue, significant } = best;
-    const change = `${loss}: ${signed(mean)} points of test accuracy against the baseline`;
+    const of = figure.kind === "share" ? " of" : "";
+    const change = `${loss}: ${showSigned(figure, mean)}${unitOf(figure)}${of} test ${figure.label} against the baseline`;
     if (!Number.isFinite(low))
       return `${change} (${seeds.length < 2 ? "1 seed" : "all seeds alike"}): give more seeds.`;
-    const interval = `${percent(confidence)}% interval ${points(low)} to ${points(high)}`;
+    const interval = `${percent(confidence)}% interval ${showChange(figure, low)} to ${showChange(figure, high)}`;
     const sure = significant ? "distinguishable" : "not distinguishable";
     return `${change} (${interval}, p ${correctedPValue.toPrecision(2)} corrected for ${methods.length} losses): ${sure} from chance.`;
   });
 }
 
 /** What a sweep finds, in one sentence. */
-export function sweepSummary({ best }: SweepResult): string {
-  const { temperature, alpha, validationAccuracy, evaluation } = best;
-  const accuracy = `${points(validationAccuracy)}% on the validation set, ${points(evaluation.accuracy)}% on the test set`;
-  return `Best with temperature ${temperature} and alpha ${alpha}: ${accuracy}.`;
+export function sweepSummary({ data, best }: SweepResult): string {
+  const { temperature, alpha, evaluation } = best;
+  const [figure] = figuresOf(data);
+  const value = best[epochMetric(figure)];
+  const figures = `${shown(figure, value)} on the validation set, ${shown(figure, figure.of(evaluation) ?? 0)} on the test set`;
+  return `Best with temperature ${temperature} and alpha ${alpha}: ${figures}.`;
 }
 
-/** A share in points of a percent. */
-function points(share: number): string {
-  const text = (100 * share).toFixed(2);
-  return text === "-0.00" ? "0.00" : text;
-}
-
-function signed(share: number): string {
-  return share > 0 ? `+${points(share)}` : points(share);
+/** Accuracy goes without saying. */
+function shown(figure: Figure, value: number): string {
+  return figure.name === "accuracy" ? showFigure(figure, value) : `${figure.label} ${showFigure(figure, value)}`;
 }
 
 function percent(share: number): string {

@@ -4,8 +4,9 @@ import { DistilleryError } from "../errors.js";
 import { LOSSES } from "../losses/index.js";
 import { isDistillationLoss } from "../losses/loss.js";
 import { type Expression, formatExpression, isModulePath, parseExpression, type Term } from "../registry/index.js";
+import { type Figure, figuresOf } from "../tasks/figures.js";
 import { Generator, withGenerator } from "../tensor/random.js";
-import { isBetter } from "../train/trainer_state.js";
+import { figuresOfEpoch, isBetter } from "../train/trainer_state.js";
 import {
   describeConfig,
   describeData,
@@ -128,7 +129,7 @@ async function swept(
   const { teacher, outcomes } = await runExperiment(experiment, trials, grid.seed);
   await expectUnchanged(teacher);
   const points = parts.points.map((point, i) => pointOf(point, outcomes[i]));
-  const chosen = points[bestOf(outcomes)];
+  const chosen = points[bestOf(figuresOf(task.data)[0], outcomes)];
   const student = withGenerator(new Generator(0), task.student);
   const evaluator = new TestEvaluator(test, teacher.module, student, controls.signal);
   const evaluation = await evaluator.evaluate(chosen.file);
@@ -147,16 +148,14 @@ async function swept(
   };
 }
 
-/** Which did best on the validation set: in accuracy or, if that is equal, in loss. */
-function bestOf(outcomes: readonly Outcome[]): number {
-  return outcomes.reduce(
-    (best, { best: own }, i) => (isBetter({ ...own }, outcomes[best]?.best ?? null) ? i : best),
-    0,
-  );
+/** Which did best on the validation set: by the task's figure or, if that is equal, in loss. */
+function bestOf(figure: Figure, outcomes: readonly Outcome[]): number {
+  const all = outcomes.map(({ best }) => figuresOfEpoch(best));
+  return all.reduce((best, own, i) => (isBetter(figure, own, all[best]) ? i : best), 0);
 }
 
 function pointOf({ temperature, alpha }: Point, { history, best, files }: Outcome): SweepPoint {
-  const { validationAccuracy, epoch } = best;
+  const { validationLoss: _, epoch, ...chosenBy } = best;
   const agreement = history[epoch - 1]?.metrics.agreement ?? 0;
-  return { temperature, alpha, validationAccuracy, agreement, bestEpoch: epoch, history, file: files.best };
+  return { temperature, alpha, ...chosenBy, agreement, bestEpoch: epoch, history, file: files.best };
 }

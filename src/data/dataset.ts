@@ -5,6 +5,10 @@ import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
 import type { NumberFormat } from "./preprocessing/number_format.js";
 
+/** What networks can be trained for. */
+const TASK_NAMES = ["classification"] as const;
+export type TaskName = (typeof TASK_NAMES)[number];
+
 /**
  * Labelled samples that a {@link DataLoader} takes batches from: `torch.utils.data.Dataset`, a batch at a time. Own data
  * sets implement it, or put their arrays into a {@link TensorDataset}.
@@ -18,7 +22,9 @@ export interface Dataset {
   readonly features: number;
   /** The shape of one sample, [features] or [channels, height, width]; default: [features]. */
   readonly shape?: readonly number[];
-  /** The number of classes: labels are 0 to `classes - 1`. */
+  /** What networks are trained for on it; default: classification. */
+  readonly task?: TaskName;
+  /** The number of a network's outputs: of classes, whose labels are 0 to `classes - 1`; of another task those of targets. */
   readonly classes: number;
   /** Whether the values of a sample change at random from call to call; default false. */
   readonly augmented?: boolean;
@@ -26,8 +32,10 @@ export interface Dataset {
   readonly unlabelled?: boolean;
   /** Whether taking a batch twice is cheap and draws only from the current stream; default false. */
   readonly replayable?: boolean;
-  /** The names of the classes, in their order; default: their numbers. */
+  /** The names of the classes, or of the targets, in their order; default: their numbers. */
   readonly classNames?: readonly string[];
+  /** What standardised the targets, if they are numbers that were. */
+  readonly targetScale?: ValueLayout;
   /** The class of every sample, if it is known: a split then reads no values. */
   readonly labels?: IntTensor | undefined;
   /** For images: how the values of a sample are laid out, and what makes them pixels again. */
@@ -99,8 +107,10 @@ export const NO_LABEL = -1;
 export interface Batch {
   /** [n, features]. */
   readonly inputs: Tensor;
-  /** [n]. */
+  /** [n]; of another task than classification -1 for all. */
   readonly labels: IntTensor;
+  /** [n, classes]: the targets of another task than classification. */
+  readonly targets?: Tensor;
   /** The index of each sample in the data set. */
   readonly indices: Int32Array;
 }

@@ -1,11 +1,12 @@
 import { expectOptions } from "../checks.js";
+import { type Figure, figureOfMetric, showFigure } from "../tasks/figures.js";
 import { type EpochRecord, expectRecord } from "./epoch_record.js";
 
-/** Metrics that the line shows in its own words. */
-const SHOWN = new Set(["loss", "validationLoss", "validationAccuracy", "agreement"]);
+/** Metrics that the line shows in its own words, or not at all. */
+const SHOWN = new Set(["loss", "validationLoss"]);
 
 /**
- * The reference script's line of an epoch; with a validation set, its accuracy and agreement follow. With `details` so do
+ * The reference script's line of an epoch; with a validation set, its figures such as accuracy and agreement follow. With `details` so do
  * the loss's own metrics.
  *
  * @example
@@ -20,15 +21,22 @@ export function formatEpoch(lossName: string, record: EpochRecord, options: { de
   expectRecord("record", record);
   expectOptions("formatEpoch", options, ["details"]);
   const { epoch, epochs, lr, metrics } = record;
-  const { loss = Number.NaN, validationAccuracy, agreement } = metrics;
+  const { loss = Number.NaN } = metrics;
   const parts = [`Epoch [${epoch}/${epochs}]`, `${lossName}: ${loss.toFixed(4)}`, `LR: ${lr.toFixed(6)}`];
   if (options.details) {
     for (const [name, value] of Object.entries(metrics))
-      if (!SHOWN.has(name)) parts.push(`${name}: ${value.toFixed(4)}`);
+      if (!SHOWN.has(name) && figureOfMetric(name) === null) parts.push(`${name}: ${value.toFixed(4)}`);
   }
-  if (validationAccuracy !== undefined) parts.push(`Validation: ${percent(validationAccuracy)}`);
-  if (agreement !== undefined) parts.push(`Agreement: ${percent(agreement)}`);
+  for (const [name, value] of Object.entries(metrics)) {
+    const figure = figureOfMetric(name);
+    if (figure !== null) parts.push(`${titleOf(figure)}: ${showFigure(figure, value)}`);
+  }
   return parts.join(" | ");
+}
+
+function titleOf({ name, label }: Figure): string {
+  if (name === "agreement") return "Agreement";
+  return name === "accuracy" ? "Validation" : `Validation ${label}`;
 }
 
 /** 0.9018 as 90.18%. */

@@ -2,16 +2,12 @@ import { readdir, rm, truncate } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, join } from "node:path";
 import { ioError } from "../files/index.js";
+import { figureOfMetric } from "../tasks/figures.js";
 import type { EpochRecord } from "./epoch_record.js";
 import { expectPath, FileMetricsLog, type MetricsLog } from "./metrics_log.js";
 
-/** The tags of what every run has; a loss's own metric is `loss/NAME`. */
-const TAGS: Readonly<Record<string, string>> = {
-  loss: "loss",
-  validationLoss: "validation/loss",
-  validationAccuracy: "validation/accuracy",
-  agreement: "validation/agreement",
-};
+/** The tags of what every run has; a loss's own metric is `loss/NAME`, a figure of the validation set `validation/NAME`. */
+const TAGS: Readonly<Record<string, string>> = { loss: "loss", validationLoss: "validation/loss" };
 
 const OURS = /^events\.out\.tfevents\..*\.distillery$/;
 
@@ -52,8 +48,13 @@ function timesOf(history: readonly EpochRecord[], now: number): [number, ...numb
 }
 
 function tagged({ metrics, lr, samplesPerSecond }: EpochRecord): Record<string, number> {
-  const named = Object.entries(metrics).map(([name, value]) => [TAGS[name] ?? `loss/${name}`, value]);
+  const named = Object.entries(metrics).map(([name, value]) => [tagOf(name), value]);
   return { ...Object.fromEntries(named), learning_rate: lr, samples_per_second: samplesPerSecond };
+}
+
+function tagOf(metric: string): string {
+  const figure = figureOfMetric(metric);
+  return TAGS[metric] ?? (figure === null ? `loss/${metric}` : `validation/${figure.name}`);
 }
 
 /** As TensorBoard's own writer names files: it reads those of a folder in the order of their names. */

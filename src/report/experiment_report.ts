@@ -2,6 +2,7 @@ import { expectOptions, show } from "../checks.js";
 import type { CompareResult, StudentFigures, SweepResult } from "../compare/results.js";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
+import { isClassification, type TaskEvaluation } from "../tasks/figures.js";
 import { classNamesOf, headOf, type ReportOptions } from "./head.js";
 import { mistakesIn, type Networks } from "./predictions.js";
 import type { CompareReport, HeldOutPredictions, SweepReport } from "./report_data.js";
@@ -64,7 +65,11 @@ export function sweepReport(result: SweepResult, extras: ReportExtras = {}): Swe
 
 function commonOf({ data, config }: CompareResult | SweepResult, what: string, extras: ReportExtras) {
   const { networks: _, test, ...options } = extras;
-  return headOf(config, classNamesOf(data.classes, test?.classNames), { title: `${what} on ${data.name}`, ...options });
+  const head = headOf(config, classNamesOf(data.classes, test?.classNames), {
+    title: `${what} on ${data.name}`,
+    ...options,
+  });
+  return { ...head, ...(data.task && { task: data.task }) };
 }
 
 function predictionsOf(
@@ -83,7 +88,9 @@ function predictionsOf(
 
 /** One confusion matrix is shown; those of all seeds and many classes would make the file large. */
 function withoutConfusion(figures: StudentFigures): StudentFigures {
-  return { ...figures, evaluations: figures.evaluations.map((evaluation) => ({ ...evaluation, confusion: [] })) };
+  const without = (evaluation: TaskEvaluation) =>
+    isClassification(evaluation) ? { ...evaluation, confusion: [] } : evaluation;
+  return { ...figures, evaluations: figures.evaluations.map(without) };
 }
 
 /** Refuses what `compare` or `sweep` did not give. */

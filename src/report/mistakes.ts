@@ -1,8 +1,8 @@
 import { takeBatch } from "../data/dataset.js";
 import { type Dataset, labelsOf } from "../data/index.js";
 import { argmax } from "../ops/max.js";
+import { softmax } from "../tasks/softmax.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { softmax } from "../train/softmax.js";
 import { imageUri } from "./png.js";
 import type { Mistake } from "./report_data.js";
 

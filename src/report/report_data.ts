@@ -1,6 +1,7 @@
 import type { CompareResult, NetworkSize, SweepResult } from "../compare/results.js";
+import type { TaskName } from "../data/dataset.js";
 import type { EpochRecord } from "../log/epoch_record.js";
-import type { Evaluation } from "../train/metrics.js";
+import type { TaskEvaluation } from "../tasks/figures.js";
 
 /** What a report says first. */
 export interface Verdict {
@@ -23,6 +24,8 @@ export interface ReportHead {
   versions: Readonly<Record<string, string>>;
   /** All that the numbers follow from, hashes included. */
   config: Readonly<Record<string, unknown>>;
+  /** Default: classification. */
+  task?: TaskName;
   /** In their order. */
   classNames: readonly string[];
 }
@@ -45,8 +48,8 @@ export interface HeldOutPredictions {
   part: "test" | "validation";
   /** Which weights made them. */
   weights: "best" | "last";
-  evaluation: Evaluation;
-  teacher?: Evaluation;
+  evaluation: TaskEvaluation;
+  teacher?: TaskEvaluation;
   mistakes: readonly Mistake[];
 }
 
@@ -58,11 +61,11 @@ export interface RunReport extends ReportHead {
   kind: "run";
   history: readonly EpochRecord[];
   /** The epoch that was best on the validation set. */
-  best: { epoch: number; validationAccuracy: number } | null;
+  best: { epoch: number; [figure: `validation${string}`]: number } | null;
   /** Null without held-out data. */
   predictions: HeldOutPredictions | null;
-  /** Accuracy on the same data with the last epoch's weights, if the predictions are the best ones'. */
-  lastAccuracy: number | null;
+  /** The task's figure, such as accuracy, on the same data with the last epoch's weights, if the predictions are the best ones'. */
+  lastFigure: number | null;
   sizes: { student: SizeFigures; teacher?: SizeFigures };
 }
 

@@ -5,6 +5,7 @@ import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import type { EpochRecord } from "../log/epoch_record.js";
 import type { Module } from "../nn/module.js";
+import { epochMetric, figuresOf, mainFigure } from "../tasks/figures.js";
 import { type BestWeights, evaluateRun, measureLatency, type RunEvaluation } from "../train/index.js";
 import { classNamesOf, headOf, type ReportOptions } from "./head.js";
 import { expectNetworks, type Networks, predictionsOf } from "./predictions.js";
@@ -51,6 +52,7 @@ export function runReport(input: RunReportInput): RunReport {
   const part = data.test ? "test" : "validation";
   const evaluation = held && (known ?? evaluateRun(networks, held));
   const shown = evaluation && { student: evaluation.best ?? evaluation.last, teacher: evaluation.teacher };
+  const metric = epochMetric(figuresOf(held ?? undefined)[0]);
   const title = config.command === "train-teacher" ? "Training of a teacher" : "Distillation";
   const report = {
     kind: "run" as const,
@@ -59,9 +61,10 @@ export function runReport(input: RunReportInput): RunReport {
       ...options,
     }),
     history,
-    best: best && { epoch: best.epoch, validationAccuracy: best.validationAccuracy },
+    ...(held?.task && { task: held.task }),
+    best: best && { epoch: best.epoch, [metric]: best[metric] },
     predictions: shown && predictionsOf(held, shown, { part, weights: best === null ? "last" : "best" }),
-    lastAccuracy: evaluation?.best ? evaluation.last.evaluation.accuracy : null,
+    lastFigure: evaluation?.best ? mainFigure(held ?? undefined, evaluation.last.evaluation) : null,
     sizes: { student: sizeOf(student, held), ...(teacher && { teacher: sizeOf(teacher, held) }) },
   };
   return { ...report, verdict: runVerdict(report) };

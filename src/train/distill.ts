@@ -3,11 +3,12 @@ import { expectDataset } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import type { DistillationLoss, LossSpec } from "../losses/index.js";
-import { KD_DEFAULTS, kdDistillationLoss } from "../losses/kd_loss.js";
+import { KD_DEFAULTS } from "../losses/kd_loss.js";
 import { isLabelFree } from "../losses/label_free.js";
 import { fitNetwork } from "../models/fit_network.js";
 import { expectModule } from "../nn/expect_module.js";
 import { Module } from "../nn/module.js";
+import { taskOf } from "../tasks/index.js";
 import { asTeacher } from "../teachers/as_teacher.js";
 import { chooseTeacher, expectCache } from "../teachers/choose.js";
 import type { Teacher, TeacherCache, TeacherFunction } from "../teachers/index.js";
@@ -130,7 +131,7 @@ export async function distillationLoss(
 ): Promise<DistillationLoss> {
   refuseBoth(spec, { temperature, alpha });
   if (spec !== undefined) return resolveLoss(spec, use);
-  return kdDistillationLoss({ temperature, alpha, labelSmoothing: use.labelSmoothing });
+  return taskOf(use.data).distillationLoss({ temperature, alpha, labelSmoothing: use.labelSmoothing });
 }
 
 /** Refuses a temperature or an alpha beside a loss, which has its own. */

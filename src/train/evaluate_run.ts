@@ -1,16 +1,17 @@
 import { fingerprint } from "../checkpoint/fingerprint.js";
-import { type Dataset, labelsOf } from "../data/index.js";
+import type { Dataset } from "../data/index.js";
 import type { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
+import type { TaskEvaluation } from "../tasks/figures.js";
+import { evaluateOutputs } from "../tasks/index.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { logitsOf } from "./inference.js";
-import { type Evaluation, evaluateLogits } from "./metrics.js";
 import { type BestWeights, cloneState } from "./trainer_state.js";
 
 /** A network's logits [samples, classes] for a data set, and their metrics. */
 export interface EvaluatedLogits {
   logits: Tensor;
-  evaluation: Evaluation;
+  evaluation: TaskEvaluation;
 }
 
 /** The networks of a finished run on one held-out data set. */
@@ -27,10 +28,9 @@ export function evaluateRun(
   { student, teacher, best }: { student: Module; teacher?: Module | undefined; best?: BestWeights | null },
   data: Dataset,
 ): RunEvaluation {
-  const labels = labelsOf(data);
   const run = (network: Module, teacherLogits?: Tensor): EvaluatedLogits => {
     const logits = logitsOf(network, data);
-    return { logits, evaluation: evaluateLogits(logits, labels, teacherLogits) };
+    return { logits, evaluation: evaluateOutputs(logits, data, teacherLogits) };
   };
   const byTeacher = teacher === undefined ? null : run(teacher);
   const byStudent = () => run(student, byTeacher?.logits);

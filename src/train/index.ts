@@ -1,9 +1,16 @@
+export {
+  type Calibration,
+  type CalibrationBin,
+  type ClassReport,
+  type Evaluation,
+  evaluateLogits,
+} from "../tasks/classification_metrics.js";
+export type { TaskEvaluation } from "../tasks/figures.js";
 export type { RunControls, RunResult, StepRecord } from "./controls.js";
 export { type DistillInput, distill, STUDENT_FILE } from "./distill.js";
 export { estimateRun, type RunEstimate } from "./estimate.js";
 export { type EvaluatedLogits, evaluateRun, type RunEvaluation } from "./evaluate_run.js";
 export { evaluate, logitsOf, measureLatency, measureThroughput, type Prediction, predict } from "./inference.js";
-export { type Calibration, type CalibrationBin, type ClassReport, type Evaluation, evaluateLogits } from "./metrics.js";
 export { type MutualInput, mutual } from "./mutual.js";
 export type { DistillationOptions, ResolvedDistillation, ResolvedTraining, TrainingOptions } from "./options.js";
 export { readPreprocessing } from "./read_preprocessing.js";

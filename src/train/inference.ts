@@ -1,5 +1,5 @@
 import { expectInteger, expectOptions, expectShape, show } from "../checks.js";
-import { expectDataset, takeSlice } from "../data/dataset.js";
+import { type Batch, expectDataset, takeSlice } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { DataLoader } from "../data/loader.js";
 import { DistilleryError } from "../errors.js";
@@ -8,11 +8,13 @@ import { expectModule } from "../nn/expect_module.js";
 import { withEvalMode } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
 import { argmax } from "../ops/max.js";
+import type { Evaluation } from "../tasks/classification_metrics.js";
+import type { TaskEvaluation } from "../tasks/figures.js";
+import { taskOf } from "../tasks/index.js";
+import { softmax } from "../tasks/softmax.js";
 import { noGrad } from "../tensor/autograd.js";
 import { withArena } from "../tensor/buffer_pool.js";
 import { Tensor } from "../tensor/tensor.js";
-import { ClassificationMetrics, type Evaluation } from "./metrics.js";
-import { softmax } from "./softmax.js";
 
 const BATCH = 1000;
 
@@ -42,7 +44,7 @@ export function logitsOf(model: Module, data: Dataset, options: { batchSize?: nu
 }
 
 /**
- * Classifies a data set in eval mode and compares with its labels, and with a teacher's classes if one is given. The
+ * Evaluates a network on a data set in eval mode, by the labels or targets, and by what a teacher says if one is given. The
  * networks' modes are restored. A network that knows what it was trained with, as one of {@link loadNetwork} does, gets
  * columns and classes by their names, standardised by its own means and deviations.
  *
@@ -52,28 +54,28 @@ export function logitsOf(model: Module, data: Dataset, options: { batchSize?: nu
  * const { accuracy, agreement } = evaluate(student, test, { teacher });
  * ```
  */
-export function evaluate(
+export function evaluate<E extends TaskEvaluation = Evaluation>(
   model: Module,
   data: Dataset,
   options: { teacher?: Module; batchSize?: number } = {},
-): Evaluation {
+): E {
   expectOptions("evaluate", options, ["teacher", "batchSize"]);
   const { teacher, batchSize } = options;
   expectModule("model", model);
   expectDataset(data, "data");
   if (teacher !== undefined) expectModule("teacher", teacher);
   const other = teacher && fitNetwork(teacher, data, "teacher");
-  const metrics = new ClassificationMetrics(data.classes);
-  eachBatch(model, data, batchSize, ({ logits, inputs, labels }) => {
-    metrics.add(logits, labels, other && argmax(forwardEval(other, inputs, data.classes)).data);
+  const task = taskOf(data);
+  const evaluating = task.evaluating(data);
+  eachBatch(model, data, batchSize, ({ logits, batch }) => {
+    evaluating.add(logits, batch, other && task.keep(forwardEval(other, batch.inputs, data.classes)));
   });
-  return metrics.report();
+  return evaluating.report() as E;
 }
 
 interface LogitBatch {
   logits: Tensor;
-  inputs: Tensor;
-  labels: Int32Array;
+  batch: Batch;
 }
 
 function eachBatch(
@@ -89,9 +91,9 @@ function eachBatch(
   let start = 0;
   for (let i = 0; i < loader.length; i++) {
     withArena(() => {
-      const { inputs, labels } = loader.batch(i);
-      body({ logits: forwardEval(network, inputs, data.classes), inputs, labels: labels.data }, start);
-      start += labels.size;
+      const batch = loader.batch(i);
+      body({ logits: forwardEval(network, batch.inputs, data.classes), batch }, start);
+      start += batch.labels.size;
     });
   }
 }

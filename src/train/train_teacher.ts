@@ -2,9 +2,10 @@ import { show } from "../checks.js";
 import { expectDataset } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
-import { crossEntropyDistillationLoss, type LossSpec } from "../losses/index.js";
+import type { LossSpec } from "../losses/index.js";
 import { expectModule } from "../nn/expect_module.js";
 import type { Module } from "../nn/module.js";
+import { taskOf } from "../tasks/index.js";
 import { type RunControls, splitControls } from "./controls.js";
 import { fit } from "./fit.js";
 import { resolveOptions, type TrainingOptions, trainingSchema } from "./options.js";
@@ -17,7 +18,7 @@ export interface TrainTeacherInput extends TrainingOptions, RunControls {
   /** Trained. */
   model: Module;
   data: Dataset;
-  /** Evaluated on after each epoch: accuracy, the best weights. Not the test set, which is not to be chosen on. */
+  /** Evaluated on after each epoch: the task's figures, the best weights. Not the test set, which is not to be chosen on. */
   validation?: Dataset;
   /** The name of its files of weights in `out`, without extension; default: `teacher`. */
   name?: string;
@@ -39,7 +40,7 @@ export function trainTeacher(input: TrainTeacherInput): RunHandle {
     const { labelSmoothing } = options;
     const loss =
       spec === undefined
-        ? crossEntropyDistillationLoss({ labelSmoothing })
+        ? taskOf(data).hardLoss({ labelSmoothing })
         : await resolveLoss(spec, { student: model, teacher: null, data, labelSmoothing, generator: stream.generator });
     if (loss.needsTeacher) throw new DistilleryError("BAD_ARGUMENT", `loss: ${loss.name} needs a teacher: use distill`);
     const trainer = await Trainer.open({

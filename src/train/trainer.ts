@@ -14,6 +14,7 @@ import { createScheduler } from "../optim/index.js";
 import type { LRScheduler } from "../optim/lr_scheduler.js";
 import type { Optimizer } from "../optim/optimizer.js";
 import { importModules, moduleHashes } from "../registry/index.js";
+import { figuresOf } from "../tasks/figures.js";
 import { emptyCache } from "../tensor/buffer_pool.js";
 import { withGenerator } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -27,7 +28,14 @@ import { resolveSchedule } from "./schedule.js";
 import { Step } from "./step.js";
 import { stepsPerEpoch } from "./steps_per_epoch.js";
 import { configOf, type Part, type TrainerInput, validateInput } from "./trainer_input.js";
-import { type BestWeights, bestWeights, isBetter, loadStateDict, type TrainerState } from "./trainer_state.js";
+import {
+  type BestWeights,
+  bestWeights,
+  figuresOfEpoch,
+  isBetter,
+  loadStateDict,
+  type TrainerState,
+} from "./trainer_state.js";
 import { Validator } from "./validator.js";
 
 /**
@@ -258,7 +266,11 @@ export class Trainer {
   /** The epoch's record, validated with the model's present weights, which are kept if they are the best. */
   async #validated(): Promise<EpochRecord> {
     const record = await this.#epochRecord();
-    if (isBetter(record.metrics, this.state.best)) this.state.best = bestWeights(record, this.model);
+    const { best } = this.state;
+    const [figure] = figuresOf(this.data);
+    if (isBetter(figure, record.metrics, best && figuresOfEpoch(best))) {
+      this.state.best = bestWeights(figure, record, this.model);
+    }
     return record;
   }
 

@@ -8,6 +8,7 @@ import type { Module } from "../nn/module.js";
 import { loadInto, type StateDict } from "../nn/state_dict.js";
 import type { ExponentialMovingAverage } from "../optim/ema.js";
 import type { Optimizer } from "../optim/optimizer.js";
+import { epochMetric, type Figure, isHigher } from "../tasks/figures.js";
 import { IntTensor, LongTensor } from "../tensor/int_tensor.js";
 import type { Generator } from "../tensor/random.js";
 import { Tensor } from "../tensor/tensor.js";
@@ -30,7 +31,7 @@ const progressSchema = v.strictObject({
   seconds: number,
   history: v.array(epochRecord),
 });
-const bestEpoch = v.strictObject({ epoch: count, validationAccuracy: number, validationLoss: number });
+const bestEpoch = v.objectWithRest({ epoch: count, validationLoss: number }, number);
 const storedSchema = v.strictObject({
   ...progressSchema.entries,
   /** The names of the optimizer's tensors: a parameter that never moved has none. */
@@ -50,8 +51,9 @@ export type Progress = v.InferOutput<typeof progressSchema>;
 export interface BestEpoch {
   /** From 1. */
   epoch: number;
-  validationAccuracy: number;
   validationLoss: number;
+  /** The figure that it was chosen by: `validationAccuracy` of a classification. */
+  [figure: `validation${string}`]: number;
 }
 
 /** The best epoch with the weights that it ended with. */
@@ -59,20 +61,28 @@ export interface BestWeights extends BestEpoch {
   state: StateDict;
 }
 
-/** Whether an epoch did better than the best so far: in accuracy or, if that is the same, in loss. */
-export function isBetter(
-  { validationAccuracy: accuracy, validationLoss: loss }: Metrics,
-  best: BestEpoch | null,
-): boolean {
-  if (accuracy === undefined || loss === undefined) return false;
-  if (best === null || accuracy > best.validationAccuracy) return true;
-  return accuracy === best.validationAccuracy && loss < best.validationLoss;
+/** Whether an epoch did better than the best so far: by the figure of the task or, if that is the same, in loss. */
+export function isBetter(figure: Figure, metrics: Metrics, best: Metrics | null): boolean {
+  const name = epochMetric(figure);
+  const { [name]: value, validationLoss: loss } = metrics;
+  if (value === undefined || loss === undefined) return false;
+  if (best === null || isHigher(figure, value, best[name])) return true;
+  return value === best[name] && loss < best.validationLoss;
 }
 
-/** The best epoch by its record, with a copy of the model's present weights. */
-export function bestWeights({ epoch, metrics }: EpochRecord, model: Module): BestWeights {
-  const { validationAccuracy, validationLoss } = metrics;
-  return { epoch, validationAccuracy, validationLoss, state: cloneState(model.stateDict()) };
+/** What is kept of the best epoch's record, with a copy of the model's present weights. */
+export function bestWeights(figure: Figure, { epoch, metrics }: EpochRecord, model: Module): BestWeights {
+  const name = epochMetric(figure);
+  const { [name]: value, validationLoss } = metrics;
+  const chosenBy: Omit<BestEpoch, "epoch" | "validationLoss"> = { [name]: value };
+  return { epoch, ...chosenBy, validationLoss, state: cloneState(model.stateDict()) };
+}
+
+/** The figures of a best epoch. */
+export function figuresOfEpoch({ epoch: _, ...best }: BestEpoch): Metrics {
+  return Object.fromEntries(
+    Object.entries(best).filter((entry): entry is [string, number] => typeof entry[1] === "number"),
+  );
 }
 
 /** A state dict of the same values in memory of its own. */

@@ -5,47 +5,51 @@ import type { Batch, Dataset } from "../data/dataset.js";
 import { DataLoader } from "../data/loader.js";
 import type { Module } from "../nn/module.js";
 import { Taps } from "../nn/taps.js";
-import { argmax } from "../ops/max.js";
+import { epochMetric, type Figure, figuresOf, type TaskEvaluation } from "../tasks/figures.js";
+import { taskOf } from "../tasks/index.js";
+import type { Kept, Task } from "../tasks/task.js";
 import type { Teacher } from "../teachers/index.js";
 import { type Generator, withGenerator } from "../tensor/random.js";
 import { TensorArena } from "../tensor/step.js";
 import { expectFinite } from "./arguments.js";
 import { forwardEval } from "./inference.js";
-import { ClassificationMetrics } from "./metrics.js";
 import type { Part } from "./trainer_input.js";
 
 const BATCH = 512;
 
 /**
- * Evaluates on a validation set after each epoch of a run; the event loop gets its turn after each batch. The classes that
- * a fixed teacher predicts are computed once.
+ * Evaluates on a validation set after each epoch of a run; the event loop gets its turn after each batch. What a fixed
+ * teacher says is computed once.
  */
 export class Validator {
+  readonly #task: Task;
   readonly #teacher: Teacher | null;
-  #teacherClasses: Int32Array | null = null;
+  /** What is kept of the teacher's outputs, by batch. */
+  #kept: readonly Kept[] | null = null;
 
   constructor(
     private readonly data: Dataset,
     teacher: Teacher | null,
     private readonly generator: Generator,
-    /** Networks in the model whose own accuracy is reported too. */
+    /** Networks in the model whose own figure is reported too. */
     private readonly parts: readonly Part[] = [],
   ) {
+    this.#task = taskOf(data);
     this.#teacher = teacher?.evaluate === undefined ? null : teacher;
   }
 
-  /** The metrics of an epoch: `validationLoss`, `validationAccuracy`, and with a teacher `agreement`. */
+  /** The metrics of an epoch: `validationLoss`, the task's figures as `validationAccuracy`, and with a teacher `agreement`. */
   async validate(model: Module): Promise<Record<string, number>> {
     const { data } = this;
-    const metrics = new ClassificationMetrics(data.classes);
+    const [task, known] = [this.#task, this.#kept];
+    const metrics = task.evaluating(data);
     const tapped = new Taps(
       model,
       this.parts.map(({ path }) => path),
       "model",
     );
-    const ofParts = this.parts.map(() => new ClassificationMetrics(data.classes));
-    const known = this.#teacherClasses;
-    const classes = known ?? new Int32Array(data.length);
+    const ofParts = this.parts.map(() => task.evaluating(data));
+    const kept: Kept[] = [];
     const loader = new DataLoader(data, { batchSize: BATCH }).epochFrom(null);
     for (let i = 0; i < loader.length; i++) {
       await setImmediate();
@@ -53,34 +57,49 @@ export class Validator {
       const run = <T>(body: () => T) => arena.run(() => withGenerator(this.generator, body));
       try {
         const batch = run(() => loader.batch(i));
-        const own = classes.subarray(i * BATCH, i * BATCH + batch.labels.size);
-        if (known === null && this.#teacher !== null) await this.#predict(this.#teacher, batch, run, own);
+        const own = known?.[i] ?? (this.#teacher && (await this.#keep(this.#teacher, batch, run)));
+        if (own !== null) kept.push(own);
         run(() => {
           const { value: logits, taps } = tapped.record(() => forwardEval(model, batch.inputs, data.classes));
-          for (const [i, { path }] of this.parts.entries()) ofParts[i].add(taps[path], batch.labels.data);
-          metrics.add(logits, batch.labels.data, this.#teacher === null ? undefined : own);
+          for (const [i, { path }] of this.parts.entries()) ofParts[i].add(taps[path], batch);
+          metrics.add(logits, batch, own ?? undefined);
         });
       } finally {
         arena.release();
       }
     }
-    if (this.#teacher?.isFixed ?? true) this.#teacherClasses = classes;
-    const { loss, accuracy, agreement } = metrics.report();
+    if (this.#teacher?.isFixed ?? true) this.#kept = kept;
+    const evaluation = metrics.report();
     return {
-      validationLoss: expectFinite("validation loss", loss),
-      validationAccuracy: accuracy,
-      ...(agreement !== undefined && { agreement }),
+      validationLoss: expectFinite("validation loss", evaluation.loss),
+      ...this.#figures(evaluation, figuresOf(data)),
       ...Object.fromEntries(
-        this.parts.map(({ name }, i) => [`${name}.validationAccuracy`, ofParts[i].report().accuracy]),
+        this.parts.flatMap(({ name }, i) => {
+          const [[metric, value]] = Object.entries(this.#figures(ofParts[i].report(), figuresOf(data).slice(0, 1)));
+          return [[`${name}.${metric}`, value]];
+        }),
       ),
     };
   }
 
-  async #predict(teacher: Teacher, batch: Batch, run: <T>(body: () => T) => T, out: Int32Array): Promise<void> {
+  /** Figures as an epoch's record has them. */
+  #figures(evaluation: TaskEvaluation, figures: readonly Figure[]): Record<string, number> {
+    const shown = figures
+      .filter(({ perEpoch }) => perEpoch)
+      .map((figure) => [epochMetric(figure), figure.of(evaluation)]);
+    return Object.fromEntries(shown.filter(([, value]) => value !== undefined)) as Record<string, number>;
+  }
+
+  async #keep(teacher: Teacher, batch: Batch, run: <T>(body: () => T) => T): Promise<Kept | null> {
     const given = run(() => teacher.evaluate?.(batch));
     const outputs = types.isPromise(given) ? await given : given;
-    if (outputs === undefined) return;
-    expectShape("the teacher's logits of the validation set", outputs.logits.shape, [out.length, this.data.classes]);
-    run(() => out.set(argmax(outputs.logits).data));
+    if (outputs === undefined) return null;
+    const { indices } = batch;
+    expectShape("the teacher's logits of the validation set", outputs.logits.shape, [
+      indices.length,
+      this.data.classes,
+    ]);
+    // The step's memory is used again.
+    return run(() => this.#task.keep(outputs.logits).slice());
   }
 }

@@ -1,7 +1,15 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { type CompareResult, compareSummary, evaluate, load, loadImages, networkFrom } from "../../src/index.js";
+import {
+  type CompareResult,
+  compareSummary,
+  type Evaluation,
+  evaluate,
+  load,
+  loadImages,
+  networkFrom,
+} from "../../src/index.js";
 import { temporaryFolder } from "../checkpoint/support.js";
 import { timeless } from "../compare/support.js";
 import { ended, imageFolder, jsonLines, launch, lines, newFolder, refused, succeed, tree } from "./support.js";
@@ -41,7 +49,7 @@ describe("compare", () => {
     const spread = ({ mean, std }: { mean: number; std: number }) => `${percent(mean)} ± ${(100 * std).toFixed(2)}`;
     expect(row("accuracy, best epoch")).toEqual([
       "accuracy, best epoch",
-      percent(teacher.evaluation.accuracy),
+      percent((teacher.evaluation as Evaluation).accuracy),
       spread(baseline.best.accuracy),
       spread(distilled.best.accuracy),
     ]);

@@ -107,7 +107,7 @@ describe("the figures are those of the trials' own folders", () => {
 
   test("they learn: better than the 1/3 of chance", async () => {
     const { teacher, baseline, distilled } = await whole();
-    expect(teacher.evaluation.accuracy).toBeGreaterThan(0.6);
+    expect((teacher.evaluation as Evaluation).accuracy).toBeGreaterThan(0.6);
     expect(baseline.best.accuracy.mean).toBeGreaterThan(0.5);
     expect(distilled.best.accuracy.mean).toBeGreaterThan(0.5);
   });

@@ -35,7 +35,7 @@ describe("a comparison's answer", () => {
 
 test("a sweep's answer", () => {
   const best = { temperature: 4, alpha: 0.9, validationAccuracy: 0.9012, evaluation: { accuracy: 0.8955 } };
-  expect(sweepSummary({ best } as SweepResult)).toBe(
+  expect(sweepSummary({ best } as unknown as SweepResult)).toBe(
     "Best with temperature 4 and alpha 0.9: 90.12% on the validation set, 89.55% on the test set.",
   );
 });

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { fingerprint } from "../../src/checkpoint/index.js";
-import { argmax, encodeSafetensors, evaluate, logitsOf, networkFrom } from "../../src/index.js";
+import { argmax, type Evaluation, encodeSafetensors, evaluate, logitsOf, networkFrom } from "../../src/index.js";
 import { compareReport, runReport, sweepReport } from "../../src/report/index.js";
 import { compareResult, sweepResult, type Trained, trained } from "./support.js";
 
@@ -21,7 +21,7 @@ describe("a run's report", () => {
       data: { test: data },
     });
     expect([fingerprint(student.stateDict()), student.training]).toEqual([before, true]);
-    expect(report.lastAccuracy).toBe(evaluate(student, data).accuracy);
+    expect(report.lastFigure).toBe(evaluate(student, data).accuracy);
     expect(report.predictions?.teacher).toEqual(evaluate(teacher, data));
     expect(report.best).toEqual({ epoch: best?.epoch, validationAccuracy: best?.validationAccuracy });
     const atBest = networkFrom(best?.state as NonNullable<typeof best>["state"]);
@@ -47,7 +47,7 @@ describe("a run's report", () => {
       undefined,
     ]);
     const bare = runReport({ config: { data: "synthetic" }, history, networks });
-    expect([bare.predictions, bare.lastAccuracy, bare.title]).toEqual([null, null, "Distillation on synthetic"]);
+    expect([bare.predictions, bare.lastFigure, bare.title]).toEqual([null, null, "Distillation on synthetic"]);
     expect(bare.sizes.student).toEqual({ parameters: student.parameterCount(), bytes: expect.any(Number) });
   });
 
@@ -72,7 +72,10 @@ test("a comparison's report keeps its figures, one confusion matrix, and the mis
   const report = compareReport(result, { networks: { student, teacher }, test: data, command: "distillery compare" });
   expect(report.result.difference).toEqual(result.difference);
   expect(report.result.distilled.best).toEqual(result.distilled.best);
-  expect(report.result.distilled.evaluations.map(({ confusion }) => confusion)).toEqual([[], []]);
+  expect(report.result.distilled.evaluations.map((evaluation) => (evaluation as Evaluation).confusion)).toEqual([
+    [],
+    [],
+  ]);
   expect(report.predictions.evaluation).toEqual(result.distilled.evaluations[0]);
   expect(report.predictions.mistakes.length).toBeGreaterThan(24);
   expect([report.config, report.command, report.classNames[0]]).toEqual([result.config, "distillery compare", "a"]);

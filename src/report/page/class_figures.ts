@@ -1,4 +1,4 @@
-import type { Evaluation } from "../../train/metrics.js";
+import type { Evaluation } from "../../tasks/classification_metrics.js";
 import { count, percent } from "../text.js";
 import { type Content, h } from "./dom.js";
 import { figure } from "./figure.js";

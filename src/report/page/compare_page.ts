@@ -1,7 +1,9 @@
 import type { CorrectedDifference, StudentFigures } from "../../compare/results.js";
 import type { SampleStats } from "../../compare/statistics.js";
+import { type Figure, figuresOf, mainFigure, showChange, showFigure, unitOf } from "../../tasks/figures.js";
 import type { CompareReport } from "../report_data.js";
-import { bytes, count, counted, percent, points, pValue, short } from "../text.js";
+import { bytes, count, counted, percent, pValue, short } from "../text.js";
+import { changeOf } from "../verdict.js";
 import { compareCurves } from "./curves.js";
 import { type Content, h } from "./dom.js";
 import { hero, type Tile } from "./hero.js";
@@ -13,7 +15,8 @@ import { table } from "./table.js";
 /** The page of a comparison. */
 export function comparePage(report: CompareReport): (HTMLElement | null)[] {
   const { result, predictions } = report;
-  const { baseline, distilled, teacher, difference, seeds, sizes } = result;
+  const { data, baseline, distilled, teacher, difference, seeds, sizes } = result;
+  const [figure] = figuresOf(data);
   const evaluated = [
     { name: "teacher", colour: "--teacher", dash: "dashed" as const, evaluation: teacher.evaluation },
     ...baseline.evaluations
@@ -22,13 +25,13 @@ export function comparePage(report: CompareReport): (HTMLElement | null)[] {
     { name: "distilled", colour: "--student", evaluation: predictions.evaluation },
   ];
   return [
-    hero(report, tilesOf(report), figures(intervalFigure(difference.best, seeds))),
+    hero(report, tilesOf(report), figures(intervalFigure(figure, difference.best, seeds))),
     section("The figures", h("p", { class: "lead" }, leadOf(report)), figuresTable(report), bySeed(report)),
     result.methods.length > 1 ? section("Loss by loss", ...methodsTable(report)) : null,
     section(
       "How they went",
       smallFigures(
-        compareCurves({ baseline: baseline.histories, distilled: distilled.histories }, teacher.history, seeds),
+        compareCurves(data, { baseline: baseline.histories, distilled: distilled.histories }, teacher.history, seeds),
       ),
     ),
     h("p", { class: "aside" }, `From here on: the distilled student of seed ${seeds[0]}.`),
@@ -37,22 +40,23 @@ export function comparePage(report: CompareReport): (HTMLElement | null)[] {
   ];
 }
 
-function tilesOf({ result: { teacher, baseline, distilled, methods } }: CompareReport): Tile[] {
+function tilesOf({ result: { data, teacher, baseline, distilled, methods } }: CompareReport): Tile[] {
+  const [figure] = figuresOf(data);
   const tile = (name: string, colour: string, { best }: StudentFigures): Tile => ({
     name,
     colour,
-    value: percent(best.accuracy.mean),
-    note: deviation(best.accuracy),
+    value: showFigure(figure, best[figure.name].mean),
+    note: deviation(figure, best[figure.name]),
   });
   return [
     tile(methods.length > 1 ? methods[0].loss : "distilled student", "--student", distilled),
     tile("baseline student", "--baseline", baseline),
-    { name: "teacher", colour: "--teacher", value: percent(teacher.evaluation.accuracy) },
+    { name: "teacher", colour: "--teacher", value: showFigure(figure, mainFigure(data, teacher.evaluation)) },
   ];
 }
 
-function deviation({ std, values }: SampleStats): string {
-  return values.length < 2 ? "one seed" : `\u00b1 ${(100 * std).toFixed(2)}`;
+function deviation(figure: Figure, { std, values }: SampleStats): string {
+  return values.length < 2 ? "one seed" : `\u00b1 ${showChange(figure, std)}`;
 }
 
 function leadOf({ result: { data, seeds } }: CompareReport): string {
@@ -61,14 +65,18 @@ function leadOf({ result: { data, seeds } }: CompareReport): string {
 }
 
 function figuresTable({ result }: CompareReport): HTMLElement {
-  const { teacher, baseline, distilled, sizes } = result;
-  const of = (figure: (figures: StudentFigures) => SampleStats): Content[] =>
-    [baseline, distilled].map((both) => spread(figure(both)));
+  const { data, teacher, baseline, distilled, sizes } = result;
+  const [main, ...others] = figuresOf(data);
+  const of = (figure: Figure, weights: "best" | "last"): Content[] =>
+    [baseline, distilled].map((both) => spread(figure, both[weights][figure.name]));
+  const ofTeacher = (figure: Figure) => {
+    const value = figure.of(teacher.evaluation);
+    return value === undefined ? "" : showFigure(figure, value);
+  };
   const rows: Content[][] = [
-    ["accuracy, best epoch", percent(teacher.evaluation.accuracy), ...of(({ best }) => best.accuracy)],
-    ["accuracy, last epoch", "", ...of(({ last }) => last.accuracy)],
-    ["agreement with the teacher", "", ...of(({ best }) => best.agreement)],
-    ["calibration error", percent(teacher.evaluation.calibration.error), ...of(({ best }) => best.calibrationError)],
+    [`${main.label}, best epoch`, ofTeacher(main), ...of(main, "best")],
+    [`${main.label}, last epoch`, "", ...of(main, "last")],
+    ...others.map((figure): Content[] => [figure.label, ofTeacher(figure), ...of(figure, "best")]),
     ["best epoch", "", ...[baseline, distilled].map(({ best }) => best.epoch.mean.toFixed(1))],
     ["parameters", count(sizes.teacher.parameters), ...twice(count(sizes.student.parameters))],
     ["file", bytes(sizes.teacher.bytes), ...twice(bytes(sizes.student.bytes))],
@@ -83,20 +91,22 @@ function figuresTable({ result }: CompareReport): HTMLElement {
   return table({ caption: "Teacher, baseline student and distilled student", columns, rows, className: "key" });
 }
 
-function bySeed({ result: { difference, baseline, distilled, seeds } }: CompareReport): HTMLElement {
+function bySeed({ result: { data, difference, baseline, distilled, seeds } }: CompareReport): HTMLElement {
+  const [figure] = figuresOf(data);
+  const points = (x: number) => changeOf(figure, x);
   const line = ({ mean, low, high, confidence, pValue: p, distinguishable }: typeof difference.best, which: string) => {
     const known = low !== null && high !== null;
     const interval = known
       ? `, ${percent(confidence, 0)} interval ${points(low)} to ${points(high)}, p ${pValue(p)}`
       : "";
     const text = known ? `: ${distinguishable ? "distinguishable" : "not distinguishable"} from chance` : "";
-    return h("li", {}, `${which}: ${points(mean)} points${interval}${text}.`);
+    return h("li", {}, `${which}: ${points(mean)}${unitOf(figure)}${interval}${text}.`);
   };
   const lines = h("ul", { class: "plain" }, line(difference.best, "Best epoch"), line(difference.last, "Last epoch"));
   const rows = seeds.map((seed, i) => [
     String(seed),
-    percent(baseline.best.accuracy.values[i] ?? 0),
-    percent(distilled.best.accuracy.values[i] ?? 0),
+    showFigure(figure, baseline.best[figure.name].values[i] ?? 0),
+    showFigure(figure, distilled.best[figure.name].values[i] ?? 0),
     points(difference.best.values[i] ?? 0),
     points(difference.last.values[i] ?? 0),
   ]);
@@ -106,22 +116,34 @@ function bySeed({ result: { difference, baseline, distilled, seeds } }: CompareR
     {},
     h("h3", {}, "Distilled minus baseline, pair by pair"),
     lines,
-    table({ caption: "Test accuracy by seed", columns: names.map((name) => ({ name })), rows }),
+    table({ caption: `Test ${figure.label} by seed`, columns: names.map((name) => ({ name })), rows }),
   );
 }
 
 /** Every loss against the baseline and the first one. */
-function methodsTable({ result: { methods, baseline, seeds } }: CompareReport): HTMLElement[] {
+function methodsTable({ result: { data, methods, baseline, seeds } }: CompareReport): HTMLElement[] {
+  const [figure] = figuresOf(data);
+  const points = (x: number) => changeOf(figure, x);
   const difference = (of: CorrectedDifference | undefined): Content[] => {
     if (of === undefined) return ["", "", ""];
     const known = of.low !== null && of.high !== null && Number.isFinite(of.low);
     const interval = known ? `${points(of.low)} to ${points(of.high)}` : "unknown";
     return [points(of.mean), interval, h("span", {}, of.correctedPValue.toPrecision(2), of.significant ? " *" : "")];
   };
-  const columns = ["", "accuracy", "last epoch", "minus baseline", "interval", "p", "minus the first", "interval", "p"];
+  const columns = [
+    "",
+    figure.label,
+    "last epoch",
+    "minus baseline",
+    "interval",
+    "p",
+    "minus the first",
+    "interval",
+    "p",
+  ];
   const accuracies = ({ best, last }: Pick<StudentFigures, "best" | "last">) => [
-    spread(best.accuracy),
-    spread(last.accuracy),
+    spread(figure, best[figure.name]),
+    spread(figure, last[figure.name]),
   ];
   const rows: Content[][] = [
     ["baseline", ...accuracies(baseline), ...difference(undefined), ...difference(undefined)],
@@ -133,15 +155,17 @@ function methodsTable({ result: { methods, baseline, seeds } }: CompareReport): 
     ]),
   ];
   const level = Number((1 - methods[0].difference.best.confidence).toPrecision(6));
-  const text = `Points of test accuracy with the best epoch's weights, over ${counted(seeds.length, "seed")}. Intervals are those of one difference; p values are corrected for the number of losses (Holm), and * marks those below ${level}.`;
+  const what = figure.kind === "share" ? `Points of test ${figure.label}` : `Test ${figure.label}`;
+  const text = `${what} with the best epoch's weights, over ${counted(seeds.length, "seed")}. Intervals are those of one difference; p values are corrected for the number of losses (Holm), and * marks those below ${level}.`;
   return [
     h("p", { class: "lead" }, text),
     table({ caption: "Losses side by side", columns: columns.map((name, i) => ({ name, text: i === 0 })), rows }),
   ];
 }
 
-function spread(figure: SampleStats): HTMLElement {
-  return h("span", {}, percent(figure.mean), " ", h("small", {}, figure.values.length < 2 ? "" : deviation(figure)));
+function spread(figure: Figure, stats: SampleStats): HTMLElement {
+  const small = stats.values.length < 2 ? "" : deviation(figure, stats);
+  return h("span", {}, showFigure(figure, stats.mean), " ", h("small", {}, small));
 }
 
 function twice(text: string): string[] {

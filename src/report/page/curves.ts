@@ -1,15 +1,25 @@
 import type { EpochRecord } from "../../log/epoch_record.js";
+import { agreementOf, epochMetric, type Figure, figuresOf, showFigure } from "../../tasks/figures.js";
 import { counted, percent } from "../text.js";
 import { type Axis, type Line, lineChart } from "./line_chart.js";
 import { lineOf, linesOf, lossMetrics, type Metric } from "./series.js";
 
 const LOSS: Axis = { name: "loss", format: plain, exact: (x) => x.toFixed(4) };
 const SHARE: Axis = { name: "share", format: (x) => `${plain(100 * x)}%`, exact: (x) => percent(x) };
+/** The axis of a figure's values. */
+const axisOf = (figure: Figure): Axis =>
+  figure.kind === "share" ? SHARE : { name: figure.label, format: plain, exact: (x) => showFigure(figure, x) };
+type OfTask = Parameters<typeof figuresOf>[0];
 const WIDE = 50;
 const RATE: Axis = { name: "learning rate", format: rate, exact: (x) => x.toFixed(6) };
 
 /** How one run went: loss with its own metrics, accuracy and agreement on the validation set, learning rate. */
-export function runCurves(history: readonly EpochRecord[], best: { epoch: number } | null): HTMLElement[] {
+export function runCurves(
+  data: OfTask,
+  history: readonly EpochRecord[],
+  best: { epoch: number } | null,
+): HTMLElement[] {
+  const [figure] = figuresOf(data);
   const line = (metric: Metric, name: string, colour: string, dash?: Line["dash"]) =>
     lineOf(history, metric, { name, colour, ...(dash && { dash }) });
   const parts = lossMetrics(history);
@@ -21,7 +31,7 @@ export function runCurves(history: readonly EpochRecord[], best: { epoch: number
     ...line("validationLoss", "validation", "--other"),
   ];
   const shares = [
-    ...line("validationAccuracy", "accuracy", "--student"),
+    ...line(epochMetric(figure), figure.label, "--student"),
     ...line("agreement", "agreement with the teacher", "--teacher", "dashed"),
   ];
   const [first, last] = [history[0], history.at(-1)];
@@ -32,17 +42,20 @@ export function runCurves(history: readonly EpochRecord[], best: { epoch: number
   const bestText = best === null ? "" : ` It was best in epoch ${best.epoch}.`;
   return [
     chart("Loss", lossText + note, losses, LOSS),
-    chart("Accuracy on the validation set", `After each epoch.${bestText}`, shares, SHARE),
+    chart(`${capital(figure.label)} on the validation set`, `After each epoch.${bestText}`, shares, axisOf(figure)),
     chart("Learning rate", "After each epoch's last step.", line("lr", "learning rate", "--student"), RATE),
   ].flat();
 }
 
 /** How the runs of a comparison went: a thin line a seed, their mean thick. */
 export function compareCurves(
+  data: OfTask,
   runs: { baseline: readonly EpochRecord[][]; distilled: readonly EpochRecord[][] },
   teacher: readonly EpochRecord[],
   seeds: readonly number[],
 ): HTMLElement[] {
+  const [figure] = figuresOf(data);
+  const metric = epochMetric(figure);
   const both = (metric: Metric) => [
     ...linesOf(runs.baseline, metric, { name: "baseline", colour: "--baseline", dash: "dashed" }, seeds),
     ...linesOf(runs.distilled, metric, { name: "distilled", colour: "--student" }, seeds),
@@ -55,14 +68,14 @@ export function compareCurves(
   const rates = [...lineOf(runs.distilled[0] ?? [], "lr", { name: "learning rate", colour: "--student" })];
   return [
     chart(
-      "Accuracy on the validation set",
+      `${capital(figure.label)} on the validation set`,
       each,
-      [...both("validationAccuracy"), ...ofTeacher("validationAccuracy")],
-      SHARE,
+      [...both(metric), ...ofTeacher(metric)],
+      axisOf(figure),
     ),
     chart(
       "Loss on the validation set",
-      `Cross-entropy. ${each}`,
+      `${lossText(figure)}${each}`,
       [...both("validationLoss"), ...ofTeacher("validationLoss")],
       LOSS,
     ),
@@ -77,9 +90,9 @@ export function compareCurves(
     ),
     chart(
       "Agreement with the teacher",
-      `The share of the validation set that both classify alike. ${each}`,
+      figure.name === "accuracy" ? `The share of the validation set that both classify alike. ${each}` : each,
       both("agreement"),
-      SHARE,
+      axisOf(agreementOf(data)),
     ),
     chart("Learning rate", "The same for both, after each epoch's last step.", rates, RATE),
   ].flat();
@@ -87,6 +100,7 @@ export function compareCurves(
 
 /** The points of a sweep: each thin, the best one thick. */
 export function sweepCurves(
+  data: OfTask,
   points: readonly { name: string; history: readonly EpochRecord[]; best: boolean }[],
 ): HTMLElement[] {
   const lines = (metric: Metric) => [
@@ -98,10 +112,20 @@ export function sweepCurves(
       .flatMap(({ name, history }) => lineOf(history, metric, { name, colour: "--student" })),
   ];
   const each = "The best point thick, every other one thin.";
+  const [figure] = figuresOf(data);
   return [
-    chart("Accuracy on the validation set", each, lines("validationAccuracy"), SHARE),
-    chart("Loss on the validation set", `Cross-entropy. ${each}`, lines("validationLoss"), LOSS),
+    chart(`${capital(figure.label)} on the validation set`, each, lines(epochMetric(figure)), axisOf(figure)),
+    chart("Loss on the validation set", `${lossText(figure)}${each}`, lines("validationLoss"), LOSS),
   ].flat();
+}
+
+/** What the loss on the validation set is. */
+function lossText({ name }: Figure): string {
+  return name === "accuracy" ? "Cross-entropy. " : "";
+}
+
+function capital(text: string): string {
+  return `${text[0]?.toUpperCase()}${text.slice(1)}`;
 }
 
 function chart(title: string, description: string, lines: readonly Line[], y: Axis): HTMLElement[] {

@@ -1,11 +1,14 @@
 import type { PairedDifference } from "../../compare/statistics.js";
-import { percent, points } from "../text.js";
+import { type Figure, unitOf } from "../../tasks/figures.js";
+import { percent } from "../text.js";
+import { changeOf } from "../verdict.js";
 import { h } from "./dom.js";
 import { figure } from "./figure.js";
 import { table } from "./table.js";
 
 /** The difference on a scale around zero: a mark for each seed, the mean, and the interval. */
-export function intervalFigure(difference: PairedDifference, seeds: readonly number[]): HTMLElement {
+export function intervalFigure(shown: Figure, difference: PairedDifference, seeds: readonly number[]): HTMLElement {
+  const points = (x: number) => changeOf(shown, x);
   const { values, mean, low, high, confidence } = difference;
   const known = isKnown(low) && isKnown(high);
   const all = [0, ...values, ...(known ? [low, high] : [])];
@@ -21,20 +24,24 @@ export function intervalFigure(difference: PairedDifference, seeds: readonly num
     h("span", { class: "zero-name", "--at": place(0), "--shift": shift(place(0)) }, "no difference"),
     ...values.map((value) => h("span", { class: "seed", "--at": place(value) })),
     h("span", { class: "mean", "--at": place(mean) }),
-    h("span", { class: "mean-name", "--at": place(mean), "--shift": shift(place(mean)) }, `${points(mean)} points`),
+    h(
+      "span",
+      { class: "mean-name", "--at": place(mean), "--shift": shift(place(mean)) },
+      `${points(mean)}${unitOf(shown)}`,
+    ),
   );
   const range = known
-    ? `The bar is the ${percent(confidence, 0)} interval of the mean, ${points(low)} to ${points(high)} points.`
+    ? `The bar is the ${percent(confidence, 0)} interval of the mean, ${points(low)} to ${points(high)}${unitOf(shown)}.`
     : "";
   return figure({
-    title: "Distilled minus baseline, in points of test accuracy",
+    title: `Distilled minus baseline, in ${shown.kind === "share" ? "points of " : ""}test ${shown.label}`,
     level: 2,
     description: `A mark for each seed, the dot their mean. ${range}`,
     image,
     data: () =>
       table({
         caption: "The difference by seed",
-        columns: [{ name: "seed" }, { name: "points" }],
+        columns: [{ name: "seed" }, { name: shown.kind === "share" ? "points" : shown.label }],
         rows: [...values.map((value, i) => [String(seeds[i]), points(value)]), ["mean", points(mean)]],
       }),
     className: "wide",

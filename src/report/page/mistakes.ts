@@ -1,4 +1,4 @@
-import { highest, softmax } from "../../train/softmax.js";
+import { highest, softmax } from "../../tasks/softmax.js";
 import type { Mistake } from "../report_data.js";
 import { count, percent } from "../text.js";
 import { choice } from "./choice.js";

@@ -1,4 +1,4 @@
-import { softmax } from "../../train/softmax.js";
+import { softmax } from "../../tasks/softmax.js";
 import { percent } from "../text.js";
 import { h } from "./dom.js";
 

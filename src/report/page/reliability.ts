@@ -1,4 +1,5 @@
-import type { Evaluation } from "../../train/metrics.js";
+import type { Evaluation } from "../../tasks/classification_metrics.js";
+import { isClassification, type TaskEvaluation } from "../../tasks/figures.js";
 import { percent } from "../text.js";
 import { type Line, lineChart, type Point } from "./line_chart.js";
 
@@ -8,11 +9,14 @@ const FEWEST = 10;
 
 /** Someone's predictions, and how they look. */
 export interface Judged extends Pick<Line, "name" | "colour" | "dash"> {
-  evaluation: Evaluation;
+  evaluation: TaskEvaluation;
 }
 
 /** Accuracy of each network by its confidence: the reliability diagram. */
-export function reliabilityFigure(evaluated: readonly Judged[]): HTMLElement {
+export function reliabilityFigure(judged: readonly Judged[]): HTMLElement {
+  const evaluated = judged.flatMap(({ evaluation, ...style }) =>
+    isClassification(evaluation) ? [{ evaluation, ...style }] : [],
+  );
   const diagonal: Line = {
     name: "confidence equals accuracy",
     points: [

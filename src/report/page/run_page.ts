@@ -1,5 +1,6 @@
+import { agreementOf, figuresOf, mainFigure, showFigure } from "../../tasks/figures.js";
 import type { RunReport } from "../report_data.js";
-import { count, percent, short, times } from "../text.js";
+import { count, short, times } from "../text.js";
 import { runCurves } from "./curves.js";
 import { hero, type Tile } from "./hero.js";
 import { figures, predictionSections, section, smallFigures } from "./sections.js";
@@ -17,28 +18,46 @@ export function runPage(report: RunReport): (HTMLElement | null)[] {
   ];
   return [
     hero(report, tilesOf(report)),
-    section("How it went", smallFigures(runCurves(history, best))),
+    section("How it went", smallFigures(runCurves(report, history, best))),
     ...(predictions && evaluated ? predictionSections(report, predictions, { network, evaluated }) : []),
     section("Against the teacher", sizes.teacher && figures(sizesFigure(sizes.student, sizes.teacher))),
   ];
 }
 
-function tilesOf({ predictions, sizes: { student, teacher } }: RunReport): Tile[] {
+function tilesOf(report: RunReport): Tile[] {
+  const {
+    predictions,
+    sizes: { student, teacher },
+  } = report;
   if (predictions === null) return [];
-  const { accuracy, agreement, calibration } = predictions.evaluation;
-  const own: Tile = { name: `${predictions.part} accuracy`, value: percent(accuracy), colour: "--student" };
-  const calibrationTile: Tile = { name: "calibration error", value: percent(calibration.error) };
+  const { evaluation } = predictions;
+  const [figure, ...others] = figuresOf(report);
+  const shown = (value: number) => showFigure(figure, value);
+  const own: Tile = {
+    name: `${predictions.part} ${figure.label}`,
+    value: shown(mainFigure(report, evaluation)),
+    colour: "--student",
+  };
+  const more = others.flatMap((one): Tile[] => {
+    const value = one.of(evaluation);
+    return one.name === "agreement" || value === undefined ? [] : [{ name: one.label, value: showFigure(one, value) }];
+  });
+  const agreement = agreementOf(report);
   if (teacher === undefined || predictions.teacher === undefined) {
     const time =
       student.latencyMs === undefined ? [] : [{ name: "time for one sample", value: `${short(student.latencyMs)} ms` }];
-    return [own, calibrationTile, { name: "parameters", value: count(student.parameters) }, ...time];
+    return [own, ...more, { name: "parameters", value: count(student.parameters) }, ...time];
   }
   const fewer = `${times(teacher.parameters / student.parameters)}\u00d7`;
   return [
     own,
-    { name: "the teacher's", value: percent(predictions.teacher.accuracy), colour: "--teacher" },
-    calibrationTile,
-    { name: "agreement", value: percent(agreement ?? Number.NaN), note: "with the teacher" },
+    { name: "the teacher's", value: shown(mainFigure(report, predictions.teacher)), colour: "--teacher" },
+    ...more,
+    {
+      name: "agreement",
+      value: showFigure(agreement, agreement.of(evaluation) ?? Number.NaN),
+      note: "with the teacher",
+    },
     { name: "parameters", value: fewer, note: "fewer than the teacher's" },
   ];
 }

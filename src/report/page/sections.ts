@@ -1,8 +1,11 @@
+import { isClassification, type TaskEvaluation } from "../../tasks/figures.js";
 import type { HeldOutPredictions, Mistake, Report } from "../report_data.js";
+import { short } from "../text.js";
 import { classesFigure, confusionFigure } from "./class_figures.js";
 import { type Content, h, newId } from "./dom.js";
 import { mistakesSection } from "./mistakes.js";
 import { type Judged, reliabilityFigure } from "./reliability.js";
+import { table } from "./table.js";
 
 /** A part of the report under its heading; nothing if it has no content. */
 export function section(title: string, ...content: readonly Content[]): HTMLElement | null {
@@ -28,6 +31,8 @@ export function predictionSections(
   { evaluation, teacher, mistakes }: HeldOutPredictions,
   { network, evaluated }: { network: string; evaluated: readonly Judged[] },
 ): (HTMLElement | null)[] {
+  if (!isClassification(evaluation)) return [targetsSection(evaluation, classNames)];
+  const ofTeacher = teacher && isClassification(teacher) ? teacher : undefined;
   const wrong = evaluation.samples - evaluation.correct;
   const temperature = typeof config.temperature === "number" ? config.temperature : 1;
   const gallery = { mistakes, names: classNames, wrong, temperature, network };
@@ -36,12 +41,24 @@ export function predictionSections(
     section(
       "Right and wrong",
       figures(
-        confusionFigure(evaluation, classNames, teacher),
-        classesFigure(evaluation, classNames, teacher),
+        confusionFigure(evaluation, classNames, ofTeacher),
+        classesFigure(evaluation, classNames, ofTeacher),
         reliabilityFigure(evaluated),
       ),
     ),
   ];
+}
+
+/** The figures of each target, a target a row. */
+function targetsSection({ perTarget = [] }: TaskEvaluation, names: readonly string[]): HTMLElement | null {
+  const figures = Object.keys(perTarget[0] ?? {});
+  if (figures.length === 0) return null;
+  const rows = perTarget.map((target, i) => [
+    names[i] ?? String(i),
+    ...figures.map((name) => short(target[name] ?? 0)),
+  ]);
+  const columns = [{ name: "target", text: true }, ...figures.map((name) => ({ name }))];
+  return section("By target", table({ caption: "The figures of each target", columns, rows }));
 }
 
 function mistakesTitle(mistakes: readonly Mistake[]): string {

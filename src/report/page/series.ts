@@ -1,16 +1,15 @@
 import type { EpochRecord } from "../../log/epoch_record.js";
+import { figureOfMetric } from "../../tasks/figures.js";
 import type { Line, Point } from "./line_chart.js";
 
 /** A figure of an epoch's record. */
 export type Metric = string;
 
-/** What validation adds to an epoch's metrics; `loss` and every other one come from the loss that was trained. */
-const VALIDATION_METRICS = ["validationLoss", "validationAccuracy", "agreement"];
-
 /** The metrics that the loss itself reported, beside its value, in the order of the first record that has them. */
 export function lossMetrics(history: readonly EpochRecord[]): Metric[] {
   const names = new Set(history.flatMap(({ metrics }) => Object.keys(metrics)));
-  return [...names].filter((name) => name !== "loss" && !VALIDATION_METRICS.includes(name));
+  // What validation adds is the loss on the validation set and the task's figures.
+  return [...names].filter((name) => !["loss", "validationLoss"].includes(name) && figureOfMetric(name) === null);
 }
 
 type LineStyle = Omit<Line, "points">;

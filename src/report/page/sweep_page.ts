@@ -1,6 +1,16 @@
 import type { SweepPoint } from "../../compare/results.js";
+import {
+  agreementOf,
+  epochMetric,
+  type Figure,
+  figuresOf,
+  isHigher,
+  mainFigure,
+  showFigure,
+  type TaskEvaluation,
+} from "../../tasks/figures.js";
 import type { SweepReport } from "../report_data.js";
-import { count, percent } from "../text.js";
+import { count } from "../text.js";
 import { samplingMargin } from "../verdict.js";
 import { sweepCurves } from "./curves.js";
 import { h } from "./dom.js";
@@ -21,7 +31,10 @@ export function sweepPage(report: SweepReport): (HTMLElement | null)[] {
     { name: "student", colour: "--student", evaluation: best.evaluation },
   ];
   const named = points.map((point) => ({ name: nameOf(point), history: point.history, best: isSame(point, best) }));
-  const within = `${(100 * samplingMargin(best.validationAccuracy, data.validation)).toFixed(2)} points`;
+  const [figure] = figuresOf(data);
+  const metric = epochMetric(figure);
+  const within = `${(100 * samplingMargin(best[metric], data.validation)).toFixed(2)} points`;
+  const chance = figure.name === "accuracy" ? ` Differences below ${within} may be chance.` : "";
   return [
     hero(report, tilesOf(report)),
     section(
@@ -29,15 +42,20 @@ export function sweepPage(report: SweepReport): (HTMLElement | null)[] {
       h(
         "p",
         { class: "lead" },
-        `Each cell is one run with seed ${result.seed}, at its best epoch, on ${count(data.validation)} validation samples. Differences below ${within} may be chance.`,
+        `Each cell is one run with seed ${result.seed}, at its best epoch, on ${count(data.validation)} validation samples.${chance}`,
       ),
       figures(
-        grid(report, "Accuracy on the validation set", ({ validationAccuracy }) => validationAccuracy),
-        grid(report, "Agreement with the teacher", ({ agreement }) => agreement),
+        grid(
+          report,
+          `${figure.label[0]?.toUpperCase()}${figure.label.slice(1)} on the validation set`,
+          figure,
+          (point) => point[metric],
+        ),
+        grid(report, "Agreement with the teacher", agreementOf(data), ({ agreement }) => agreement),
       ),
       ranking(report),
     ),
-    section("How they went", smallFigures(sweepCurves(named))),
+    section("How they went", smallFigures(sweepCurves(data, named))),
     h("p", { class: "aside" }, `From here on: the student of ${nameOf(best)}.`),
     ...predictionSections({ ...report, config: { ...report.config, temperature: best.temperature } }, predictions, {
       network: "student",
@@ -47,17 +65,19 @@ export function sweepPage(report: SweepReport): (HTMLElement | null)[] {
   ];
 }
 
-function tilesOf({ result: { best, teacher } }: SweepReport): Tile[] {
+function tilesOf({ result: { data, best, teacher } }: SweepReport): Tile[] {
+  const [figure] = figuresOf(data);
+  const shown = (evaluation: TaskEvaluation) => showFigure(figure, mainFigure(data, evaluation));
   return [
     { name: "temperature", value: String(best.temperature) },
     { name: "alpha", value: String(best.alpha) },
-    { name: "test accuracy", value: percent(best.evaluation.accuracy), colour: "--student" },
-    { name: "the teacher's", value: percent(teacher.evaluation.accuracy), colour: "--teacher" },
+    { name: `test ${figure.label}`, value: shown(best.evaluation), colour: "--student" },
+    { name: "the teacher's", value: shown(teacher.evaluation), colour: "--teacher" },
   ];
 }
 
 /** Temperatures down, alphas across: the darker, the higher. */
-function grid({ result }: SweepReport, title: string, of: (point: SweepPoint) => number): HTMLElement {
+function grid({ result }: SweepReport, title: string, shown: Figure, of: (point: SweepPoint) => number): HTMLElement {
   const { temperatures, alphas, points, best } = result;
   const values = points.map(of);
   const [least, most] = [Math.min(...values), Math.max(...values)];
@@ -66,7 +86,7 @@ function grid({ result }: SweepReport, title: string, of: (point: SweepPoint) =>
     const cells = points.slice(i * alphas.length, (i + 1) * alphas.length).map((point) => {
       const value = of(point);
       const kind = isSame(point, best) ? "best" : null;
-      return h("td", { class: kind, "--depth": `${(100 * depth(value)).toFixed(1)}%` }, percent(value));
+      return h("td", { class: kind, "--depth": `${(100 * depth(value)).toFixed(1)}%` }, showFigure(shown, value));
     });
     return h("tr", {}, h("th", { scope: "row" }, String(temperature)), ...cells);
   };
@@ -80,22 +100,24 @@ function grid({ result }: SweepReport, title: string, of: (point: SweepPoint) =>
   );
   return figure({
     title,
-    description: `Temperatures down, alphas across; from ${percent(least)} to ${percent(most)}, the stronger the colour, the higher. The outlined cell was chosen.`,
+    description: `Temperatures down, alphas across; from ${showFigure(shown, least)} to ${showFigure(shown, most)}, the stronger the colour, the higher. The outlined cell was chosen.`,
     content: [scrolling(heat, title)],
   });
 }
 
-function ranking({ result: { points } }: SweepReport): HTMLElement {
+function ranking({ result: { data, points } }: SweepReport): HTMLElement {
+  const [figure] = figuresOf(data);
+  const metric = epochMetric(figure);
   const rows = [...points]
-    .sort((a, b) => b.validationAccuracy - a.validationAccuracy)
-    .map(({ temperature, alpha, validationAccuracy, agreement, bestEpoch }) => [
-      String(temperature),
-      String(alpha),
-      percent(validationAccuracy),
-      percent(agreement),
-      String(bestEpoch),
+    .sort((a, b) => (isHigher(figure, b[metric], a[metric]) ? 1 : isHigher(figure, a[metric], b[metric]) ? -1 : 0))
+    .map((point) => [
+      String(point.temperature),
+      String(point.alpha),
+      showFigure(figure, point[metric]),
+      showFigure(agreementOf(data), point.agreement),
+      String(point.bestEpoch),
     ]);
-  const names = ["temperature", "alpha", "accuracy", "agreement", "best epoch"];
+  const names = ["temperature", "alpha", figure.label, "agreement", "best epoch"];
   const columns = names.map((name) => ({ name }));
   return disclosed("All points, best first", () => table({ caption: "All points, best first", columns, rows }));
 }

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import type { CompareReport } from "../../../src/report/report_data.js";
+import type { Evaluation } from "../../../src/tasks/classification_metrics.js";
 import { CHROMIUM, describeWith } from "../../helpers/needs.js";
 import { NAMES, openedReports, rowsOf, unfolded } from "./support.js";
 
@@ -40,7 +41,7 @@ describeWith(CHROMIUM, "in Chromium", () => {
 
   test("confusion matrix, classes and reliability show the evaluation", async () => {
     await at.open("run");
-    const { evaluation, teacher } = at.predictions;
+    const [evaluation, teacher] = [at.predictions.evaluation as Evaluation, at.predictions.teacher as Evaluation];
     const matrix = await rowsOf(at.page.locator(".matrix"));
     expect(matrix.map(([name, ...cells]) => [name, ...cells.map(Number)])).toEqual(
       evaluation.confusion.map((row, i) => [NAMES[i], ...row]),
@@ -52,7 +53,7 @@ describeWith(CHROMIUM, "in Chromium", () => {
       .allTextContents();
     expect(classes).toEqual(
       evaluation.perClass.map(({ precision, recall, f1, support }, i) =>
-        [NAMES[i], share(precision), share(recall), share(f1), share(teacher?.perClass[i]?.f1 ?? 0), support].join(""),
+        [NAMES[i], share(precision), share(recall), share(f1), share(teacher.perClass[i]?.f1 ?? 0), support].join(""),
       ),
     );
     const bins = evaluation.calibration.bins.filter(({ count }) => count >= 10);

@@ -1,0 +1,21 @@
+import { crossEntropyDistillationLoss } from "../losses/cross_entropy.js";
+import { kdDistillationLoss } from "../losses/kd_loss.js";
+import { argmax } from "../ops/max.js";
+import { ClassificationMetrics, type Evaluation } from "./classification_metrics.js";
+import type { Task } from "./task.js";
+
+/** One class a sample: cross-entropy with labels, the divergence of softened probabilities from a teacher's. */
+export const classification: Task<Evaluation> = {
+  name: "classification",
+  help: "one class a sample",
+  hardLoss: ({ labelSmoothing }) => crossEntropyDistillationLoss({ labelSmoothing }),
+  distillationLoss: kdDistillationLoss,
+  evaluating({ classes }) {
+    const metrics = new ClassificationMetrics(classes);
+    return {
+      add: (outputs, { labels }, teacher) => void metrics.add(outputs, labels.data, teacher as Int32Array | undefined),
+      report: () => metrics.report(),
+    };
+  },
+  keep: (outputs) => argmax(outputs).data,
+};

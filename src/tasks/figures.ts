@@ -1,0 +1,140 @@
+import type { TaskName } from "../data/dataset.js";
+import type { Evaluation } from "./classification_metrics.js";
+
+/** What every evaluation has, whatever the task. */
+export interface TaskEvaluation {
+  samples: number;
+  /** The mean of the task's loss. */
+  loss: number;
+  /** Of several targets: figures of each, by their names. */
+  perTarget?: readonly Readonly<Record<string, number>>[];
+}
+
+/** A figure of how good a network is: what tables, logs, summaries and reports show of an evaluation. */
+export interface Figure {
+  /** Its name in results; an epoch's record calls it `validation` and the name, the agreement with a teacher by its name. */
+  readonly name: string;
+  /** In tables and sentences. */
+  readonly label: string;
+  /** A share is shown in percent, and differences of it in points; a number as it is. */
+  readonly kind: "share" | "number";
+  readonly better: "higher" | "lower";
+  /** Whether each epoch's record has it. */
+  readonly perEpoch: boolean;
+  /** Its value; undefined if the evaluation lacks it, as the agreement without a teacher. */
+  of(evaluation: TaskEvaluation): number | undefined;
+}
+
+type Given = Omit<Figure, "of" | "better" | "kind" | "perEpoch"> & Partial<Figure>;
+
+function figure({ name, ...rest }: Given): Figure {
+  return { name, kind: "share", better: "higher", perEpoch: true, of: (one) => numberIn(one, name), ...rest };
+}
+
+function numberIn(evaluation: TaskEvaluation, name: string): number | undefined {
+  return (evaluation as unknown as Readonly<Record<string, number | undefined>>)[name];
+}
+
+function capital(name: string): string {
+  return `${name[0].toUpperCase()}${name.slice(1)}`;
+}
+
+/** Something that is of a task; of a classification, if it does not say so. */
+interface OfTask {
+  readonly task?: TaskName | undefined;
+}
+
+const AGREEMENT = figure({ name: "agreement", label: "agreement with the teacher" });
+
+/** The figures of each task. By the first one the best epoch is chosen, and students are compared. */
+const FIGURES: Readonly<Record<TaskName, readonly [Figure, ...Figure[]]>> = {
+  classification: [
+    figure({ name: "accuracy", label: "accuracy" }),
+    AGREEMENT,
+    figure({
+      name: "calibrationError",
+      label: "calibration error",
+      better: "lower",
+      perEpoch: false,
+      of: (evaluation) => (evaluation as Evaluation).calibration.error,
+    }),
+  ],
+};
+
+const ALL = Object.values(FIGURES).flat();
+
+/** The figures of the task of a data set or of a result's data; of a classification if nothing is said. */
+export function figuresOf(data?: OfTask): readonly [Figure, ...Figure[]] {
+  return FIGURES[data?.task ?? "classification"];
+}
+
+/** The agreement with a teacher, as the task has it. */
+export function agreementOf(data?: OfTask): Figure {
+  return figuresOf(data).find(({ name }) => name === AGREEMENT.name) ?? AGREEMENT;
+}
+
+/** The value of the figure that networks are compared by. */
+export function mainFigure(data: OfTask | undefined, evaluation: TaskEvaluation): number {
+  return figuresOf(data)[0].of(evaluation) ?? Number.NaN;
+}
+
+/** What an epoch's record calls a figure: `validationAccuracy`, and the agreement with a teacher by its name. */
+export function epochMetric({ name }: Figure): `validation${string}` {
+  const metric = name === AGREEMENT.name ? name : `validation${capital(name)}`;
+  return metric as `validation${string}`;
+}
+
+/** The teacher's figure in a student's evaluation, `teacherAccuracy`; undefined without a teacher. */
+export function teachersFigure(data: OfTask | undefined, evaluation: TaskEvaluation): number | undefined {
+  const [{ name }] = figuresOf(data);
+  return numberIn(evaluation, `teacher${capital(name)}`);
+}
+
+/** What a result calls a figure of the test set: `testAccuracy`. */
+export function testMetric({ name }: Figure): `test${string}` {
+  return `test${capital(name)}`;
+}
+
+/** The figure that a record has, or a best epoch, by its name there; null for another number. */
+export function figureOfMetric(metric: string): Figure | null {
+  return ALL.find((one) => one.perEpoch && epochMetric(one) === metric) ?? null;
+}
+
+/** Whether an evaluation is of classes. */
+export function isClassification(evaluation: TaskEvaluation): evaluation is Evaluation {
+  return "confusion" in evaluation;
+}
+
+/** Whether a value of a figure is better than another one. */
+export function isHigher({ better }: Figure, value: number, other: number): boolean {
+  return better === "higher" ? value > other : value < other;
+}
+
+const DIGITS = 4;
+
+/** A value as text: 90.18%, or 0.4523. */
+export function showFigure({ kind }: Pick<Figure, "kind">, value: number): string {
+  return kind === "share" ? `${(100 * value).toFixed(2)}%` : rounded(value);
+}
+
+/** How much values of a figure differ: in points of a percent, or the number; never `-0.00`. */
+export function showChange({ kind }: Pick<Figure, "kind">, change: number): string {
+  const text = kind === "share" ? (100 * change).toFixed(2) : rounded(change);
+  return Number(text) === 0 ? text.replace("-", "") : text;
+}
+
+/** The same with its sign. */
+export function showSigned(figure: Pick<Figure, "kind">, change: number): string {
+  return change > 0 ? `+${showChange(figure, change)}` : showChange(figure, change);
+}
+
+/** What follows the number of a change in a sentence. */
+export function unitOf({ kind }: Pick<Figure, "kind">): string {
+  return kind === "share" ? " points" : "";
+}
+
+/** Four digits behind the point; of large numbers, such as errors in a column's unit, fewer. */
+function rounded(value: number): string {
+  const whole = Math.abs(value) < 1 ? 1 : Math.floor(Math.log10(Math.abs(value))) + 1;
+  return value.toFixed(Math.max(0, Math.min(DIGITS, DIGITS + 1 - whole)));
+}

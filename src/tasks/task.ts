@@ -1,0 +1,39 @@
+import type { Batch, Dataset, TaskName } from "../data/dataset.js";
+import type { DistillationLoss } from "../losses/loss.js";
+import type { Tensor } from "../tensor/tensor.js";
+import type { TaskEvaluation } from "./figures.js";
+
+/** What of a teacher's outputs is kept for the agreement with it. */
+export type Kept = Int32Array | Float32Array;
+
+/** The options of a run that a task's own losses read. */
+interface TaskLossOptions {
+  readonly temperature: number;
+  readonly alpha: number;
+  readonly labelSmoothing: number;
+}
+
+/** Evaluates batch by batch. */
+export interface Evaluating<E extends TaskEvaluation = TaskEvaluation> {
+  /** Adds a network's outputs [n, outputs], the batch that they are for, and what {@link Task.keep} kept of a teacher's. */
+  add(outputs: Tensor, batch: Pick<Batch, "labels" | "targets">, teacher?: Kept): void;
+  report(): E;
+}
+
+/**
+ * What networks are trained for: what the targets of samples are, what is minimised by default, and how well a network does.
+ * To add one, write a file with a `Task`, its figures in `figures.ts`, and its line in `TASKS`.
+ */
+export interface Task<E extends TaskEvaluation = TaskEvaluation> {
+  readonly name: TaskName;
+  /** For help texts. */
+  readonly help: string;
+  /** What a network learns with from the data alone. */
+  hardLoss(options: Pick<TaskLossOptions, "labelSmoothing">): DistillationLoss;
+  /** What a student learns with from teacher and data, if nothing else is said: `alpha` of it from the teacher. */
+  distillationLoss(options: TaskLossOptions): DistillationLoss;
+  /** Evaluates outputs for samples of the data. */
+  evaluating(data: Pick<Dataset, "classes" | "classNames" | "targetScale">): Evaluating<E>;
+  /** What is kept of a teacher's outputs [n, outputs]. */
+  keep(outputs: Tensor): Kept;
+}
