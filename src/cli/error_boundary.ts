@@ -19,10 +19,15 @@ export function unknownName(what: string, name: string, names: readonly string[]
   return `unknown ${what} ${show(name)}${suggestion(name, names) || `, expected one of ${names.join(", ")}`}`;
 }
 
-/** The exit codes of all commands. */
-export const EXIT = { failed: 1, usage: 2, interrupted: 130 } as const;
+/**
+ * The exit codes of all commands. Those that a scheduler acts on are sysexits.h's: `requeue` (EX_TEMPFAIL) after SIGTERM or
+ * SIGUSR1, `configuration` (EX_CONFIG).
+ */
+export const EXIT = { failed: 1, usage: 2, requeue: 75, configuration: 78, interrupted: 130 } as const;
 
-const STOPPING = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+const STOPPING = ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"] as const;
+/** What schedulers send ahead of a limit, or to make room. */
+const OF_SCHEDULERS: readonly unknown[] = ["SIGTERM", "SIGUSR1"];
 
 /** A command's body whose failure is printed as one line and sets the exit code. */
 export function errorBoundary<F extends { debug?: boolean }>(
@@ -52,8 +57,13 @@ export function reportFailure(error: unknown, debug: boolean): void {
     return;
   }
   printError(debug && error instanceof Error ? inspect(error) : oneLine(error));
-  if (error instanceof UsageError) process.exitCode = EXIT.usage;
-  else process.exitCode = isAbort(error) ? EXIT.interrupted : EXIT.failed;
+  process.exitCode = exitCodeOf(error);
+}
+
+function exitCodeOf(error: unknown): number {
+  if (error instanceof UsageError) return EXIT.usage;
+  if (isAbort(error)) return OF_SCHEDULERS.includes(stoppedBy) ? EXIT.requeue : EXIT.interrupted;
+  return error instanceof DistilleryError && error.code === "BAD_CONFIG" ? EXIT.configuration : EXIT.failed;
 }
 
 function oneLine(thrown: unknown): string {
@@ -74,11 +84,14 @@ function isAbort(error: unknown): boolean {
   return error instanceof DistilleryError && error.code === "ABORTED";
 }
 
+/** The signal that stopped the command. */
+let stoppedBy: string | null = null;
+
 /** How long a second signal leaves the event loop to end the process and clear the terminal. */
 const GRACE_MS = 500;
 
 /**
- * Runs `body` with a signal that Ctrl-C, SIGTERM or the end of the terminal aborts; `promise` says what the command does
+ * Runs `body` with a signal that Ctrl-C, SIGTERM, SIGUSR1 or the end of the terminal aborts; `promise` says what the command does
  * then. A second Ctrl-C or SIGTERM ends the process at once, also while the event loop is held up.
  */
 export async function interruptible<T>(
@@ -89,9 +102,10 @@ export async function interruptible<T>(
   const controller = new AbortController();
   const stop = (name: string) => {
     const isFirst = !controller.signal.aborted;
-    // A terminal that closes sends it again and again.
-    if (!isFirst && name !== "SIGHUP") process.exit(EXIT.interrupted);
+    // A terminal that closes, and a scheduler ahead of its limit, may send theirs again.
+    if (!isFirst && name !== "SIGHUP" && name !== "SIGUSR1") process.exit(EXIT.interrupted);
     if (isFirst) note(`${promise}; once more stops at once`);
+    stoppedBy ??= name;
     controller.abort(name);
   };
   for (const name of STOPPING) process.on(name, stop);

@@ -159,7 +159,7 @@ export class WorkerRunner implements TrialRunner {
   /** Whoever asks a process to end asks for the end of all: Ctrl-C may reach it before its handlers stand. */
   #died(code: number | null, signal: NodeJS.Signals | null): void {
     RUNNING.delete(this.#child);
-    const isAsked = signal === "SIGINT" || signal === "SIGTERM" || signal === "SIGHUP";
+    const isAsked = signal === "SIGINT" || signal === "SIGTERM" || signal === "SIGHUP" || signal === "SIGUSR1";
     if (isAsked) this.#ended ??= new DistilleryError("ABORTED", `stopped by ${signal}`);
     const last = this.#printed
       .trimEnd()

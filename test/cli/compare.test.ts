@@ -130,15 +130,16 @@ describe("an interrupted comparison resumes", () => {
   }
 
   test.each([
-    ["SIGINT", "the process"],
-    ["SIGTERM", "the process"],
-    ["SIGINT", "all processes of the terminal"],
-  ] as const)("after %s to %s, with exit code 130", async (signal, whom) => {
+    ["SIGINT", "the process", 130],
+    ["SIGTERM", "the process", 75],
+    ["SIGINT", "all processes of the terminal", 130],
+    ["SIGUSR1", "all processes of the job", 75],
+  ] as const)("after %s to %s, with exit code %i", async (signal, whom, exit) => {
     const folder = newFolder(temporary);
     const { child, end } = await started(folder);
     process.kill((whom === "the process" ? 1 : -1) * (child.pid as number), signal);
     const { code, stderr } = await end;
-    expect(code).toBe(130);
+    expect(code, stderr).toBe(exit);
     expect(stderr).toMatch(
       /^finishing the step and saving; once more stops at once\ndistillery: stopped with \d of 5 runs done; their state is saved in \S+: re-run with --resume to continue\n$/,
     );
@@ -162,7 +163,7 @@ describe("an interrupted comparison resumes", () => {
   });
 
   test("not with other options", async () => {
-    const text = await refused([...ARGS, "--lr", "1e-3", "--resume"], cwd, 1, "BAD_CONFIG");
+    const text = await refused([...ARGS, "--lr", "1e-3", "--resume"], cwd, 78, "BAD_CONFIG");
     expect(text).toContain("lr was 0.0001, is 0.001");
   });
 });

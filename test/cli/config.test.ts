@@ -62,7 +62,7 @@ describe("--config", () => {
         "--resume",
       ],
       cwd,
-      1,
+      78,
       "BAD_CONFIG",
     );
     expect(text).toBe(
@@ -70,10 +70,10 @@ describe("--config", () => {
     );
   });
 
-  test("its mistakes: exit code 1, all with their lines, and nothing was run", async () => {
+  test("its mistakes: exit code 78, all with their lines, and nothing was run", async () => {
     writeFileSync(join(cwd, "wrong.yaml"), "epoch: 2\nlr: -1\naugment:\n  flip: 2\n");
     const before = tree(cwd);
-    expect(await refused(["distill", "--config", "wrong.yaml"], cwd, 1, "BAD_CONFIG")).toBe(
+    expect(await refused(["distill", "--config", "wrong.yaml"], cwd, 78, "BAD_CONFIG")).toBe(
       "wrong.yaml: line 1: epoch: unknown option, did you mean epochs?; " +
         "line 2: lr: expected a number above 0, got -1; " +
         "line 4: augment.flip: expected a number from 0 to 1, got 2 (BAD_CONFIG)",

@@ -190,10 +190,10 @@ describe("what does not fit", () => {
 
   test("a run that is resumed with another option", async () => {
     const options = ["train-teacher", "--data", data, "--epochs", "3", "--batch-size", "16", "--resume"];
-    const text = await refused(options, cwd, 1, "BAD_CONFIG");
+    const text = await refused(options, cwd, 78, "BAD_CONFIG");
     expect(text).toContain("batchSize was 32, is 16");
     const split = [...options.slice(0, -2), "32", "--validation", "0.2", "--split-seed", "1", "--resume"];
-    expect(await refused(split, cwd, 1, "BAD_CONFIG")).toContain("validation was 0.1, is 0.2; splitSeed was 0, is 1;");
+    expect(await refused(split, cwd, 78, "BAD_CONFIG")).toContain("validation was 0.1, is 0.2; splitSeed was 0, is 1;");
   });
 
   test("data sets that are not there", async () => {

@@ -63,7 +63,7 @@ describe("networks by name", () => {
     await succeed(["distill", "--config", "run.yaml", ...COMMON, ...TEACHER, "--out", "parts"], cwd);
     expect(bytes(cwd, student("parts"))).toBe(bytes(cwd, student("named")));
     writeFileSync(join(cwd, "wrong.yaml"), "epochs: 1\nstudent: mlp(hiden=[4])\nteacherNetwork: mlp(\n");
-    expect(await refused(["distill", "--config", "wrong.yaml"], cwd, 1, "BAD_CONFIG")).toBe(
+    expect(await refused(["distill", "--config", "wrong.yaml"], cwd, 78, "BAD_CONFIG")).toBe(
       "wrong.yaml: line 2: student: mlp: hiden: unknown argument, did you mean hidden? " +
         "(it takes hidden, dropout, norm, activation); " +
         "line 3: teacherNetwork: expected a value at character 5, got the end (BAD_CONFIG)",
@@ -106,7 +106,7 @@ describe("a user's class", () => {
     const text = readFileSync(file, "utf8");
     writeFileSync(file, `${text}\n// changed`);
     try {
-      expect(await refused(distill("own", "--student", OWN, "--resume"), cwd, 1, "BAD_CONFIG")).toMatch(
+      expect(await refused(distill("own", "--student", OWN, "--resume"), cwd, 78, "BAD_CONFIG")).toMatch(
         /net\.mjs#Tiny has changed/,
       );
     } finally {

@@ -33,17 +33,21 @@ function folder(): string {
 }
 
 onUnix("a signal", () => {
-  test.each(["SIGTERM", "SIGHUP"] as const)("%s saves, and the run can be resumed", async (signal) => {
+  test.each([
+    ["SIGTERM", 75],
+    ["SIGUSR1", 75],
+    ["SIGHUP", 130],
+  ] as const)("%s saves, ends with %i, and the run can be resumed", async (signal, exit) => {
     const cwd = folder();
     const args = ["distill", "--epochs", "2000", "--out", "run"];
     const child = launch(args, cwd);
     const end = ended(child);
     await printed(child, "Epoch [2/2000]");
     child.kill(signal);
-    // A terminal that closes sends it more than once.
-    if (signal === "SIGHUP") child.kill(signal);
+    // A terminal that closes sends it more than once, and so may a scheduler.
+    if (signal !== "SIGTERM") child.kill(signal);
     const { code, stderr } = await end;
-    expect([code, lines(stderr)[0]]).toEqual([130, STOPPING]);
+    expect([code, lines(stderr)[0]]).toEqual([exit, STOPPING]);
     expect(stderr).toMatch(
       /distillery: stopped in epoch \d+ of 2000, .*; its state is saved in run: re-run with --resume/,
     );
