@@ -29,8 +29,18 @@ export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-was
 
 /** A lock on a file, until it is released or the process ends, however it ends */
 export declare class FileLock {
+  /** Whether the file system has such locks: without them it holds nobody off */
+  isHeld: boolean
   /** Lets it go */
   release(): void
+}
+
+/** Shows other hosts that the owner of a file lives, until it is stopped */
+export declare class Heartbeat {
+  /** Whether another has taken the file, or removed it */
+  get isLost(): boolean
+  /** Ends it */
+  stop(): void
 }
 
 /** into += x */
@@ -240,6 +250,9 @@ export interface KdLoss {
   labelSmoothing: number
 }
 
+/** Sets a file's time of change every so many milliseconds while its content is `text`, whatever the event loop does */
+export declare function keepFresh(path: string, text: string, everyMs: number): Heartbeat
+
 /** A linear layer: x[rows, inputs], weight[features, inputs], bias[features] or null */
 export interface Linear {
   x: F32
@@ -296,8 +309,8 @@ export interface LinearNormReluDropoutForward {
   features: number
 }
 
-/** Takes a lock on a file, which is made where it is missing; null where another holds it */
-export declare function lockFile(path: string): FileLock | null
+/** Takes a lock on a file, which is made where it is missing; null where another holds it. `shared`: beside others that share it */
+export declare function lockFile(path: string, shared?: boolean | undefined | null): FileLock | null
 
 /** out[m, n] = a[m, k] b[k, n] */
 export declare function matmul(a: F32, b: F32, out: F32Mut, m: number, k: number, n: number): void

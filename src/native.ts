@@ -5,7 +5,7 @@ import { DistilleryError, fromNative } from "./errors.js";
 import { MANIFEST, ROOT } from "./package.js";
 
 /** Its functions; what is only in the generated loader, and classes, which functions return, are left out. */
-type Binding = Omit<typeof import("../index.js"), "__napiBindingTarget" | "FileLock" | "ExternalObject">;
+type Binding = Omit<typeof import("../index.js"), "__napiBindingTarget" | "FileLock" | "Heartbeat" | "ExternalObject">;
 type Kernel = (...args: unknown[]) => unknown;
 
 const require = createRequire(import.meta.url);

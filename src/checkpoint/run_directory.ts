@@ -6,6 +6,7 @@ import { ioError, kindOf, readWhole, writeWhole } from "../files/index.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { CheckpointFiles, type FoundCheckpoint } from "./checkpoint_files.js";
 import { canGoOn, changesOf, type RunConfig } from "./config_changes.js";
+import type { FolderLock } from "./folder_lock.js";
 import { ageOf, CONFIG, expectFreeFolder, hasResults, lockFolder, METRICS, namesIn } from "./run_folder.js";
 import { save } from "./save.js";
 
@@ -24,17 +25,17 @@ interface RunDirectoryOptions {
 /**
  * The folder of one run: `config.json`, `metrics.jsonl` with a line an epoch, the checkpoints to resume from, and the
  * weights that it ended with. Each file is written whole or not at all, but `metrics.jsonl`, which grows. One run at a
- * time: the folder is locked by the operating system, which lets go when the process ends, however it ends.
+ * time: the folder is locked, as {@link takeLock} says.
  */
 export class RunDirectory {
-  readonly #lock: { release(): void };
+  readonly #lock: FolderLock;
   /** The configuration of a run that became longer. */
   #extended: RunConfig | null = null;
 
   private constructor(
     readonly path: string,
     readonly checkpoints: CheckpointFiles,
-    lock: { release(): void },
+    lock: FolderLock,
   ) {
     this.#lock = lock;
   }
@@ -51,7 +52,7 @@ export class RunDirectory {
     config: RunConfig,
     { resume, overwrite, keep, onNote }: RunDirectoryOptions,
   ): Promise<{ directory: RunDirectory; checkpoint: FoundCheckpoint | null }> {
-    const directory = new RunDirectory(path, new CheckpointFiles(path, keep), lockFolder(path));
+    const directory = new RunDirectory(path, new CheckpointFiles(path, keep), await lockFolder(path, { onNote }));
     try {
       if (!resume && !overwrite) await expectReplaceable(path, config);
       const checkpoint = resume ? await directory.#resume(config, onNote) : null;
@@ -79,6 +80,11 @@ export class RunDirectory {
     if (resume && hasCheckpoint) await expectResumable(path, config, new Set(open));
   }
 
+  /** Refuses to write on if another host has taken the folder over; `IN_USE`. */
+  expectHeld(): void {
+    this.#lock.expectHeld();
+  }
+
   /** Replaces `metrics.jsonl`, once the run is known to go on; `config.json` says it if the run became longer. */
   async writeMetrics(lines: readonly unknown[]): Promise<void> {
     if (this.#extended !== null) await writeConfig(this.path, this.#extended);
@@ -87,6 +93,7 @@ export class RunDirectory {
 
   /** Adds a line to `metrics.jsonl`. */
   appendMetrics(line: unknown): void {
+    this.expectHeld();
     const file = join(this.path, METRICS);
     try {
       appendFileSync(file, `${JSON.stringify(line)}\n`);
@@ -97,6 +104,7 @@ export class RunDirectory {
 
   /** Writes weights as `NAME.pth` and `NAME.safetensors`, which keeps the metadata too; gives the paths. */
   async writeWeights(state: StateDict, name: string, metadata: Readonly<Record<string, string>>): Promise<string[]> {
+    this.expectHeld();
     const [pth, safetensors] = [".pth", ".safetensors"].map((extension) => join(this.path, name + extension)) as [
       string,
       string,

@@ -2,17 +2,16 @@ import { lstatSync, readdirSync, realpathSync, rmSync, statSync } from "node:fs"
 import { basename, dirname, join, resolve } from "node:path";
 import { DistilleryError } from "../errors.js";
 import { ioError, makeFolder } from "../files/index.js";
-import { native } from "../native.js";
+import { expectUnlocked, type FolderLock, LOCK, type LockOptions, takeLock } from "./folder_lock.js";
 
 /** The file of a run's options and of all else that determines its numbers. */
 export const CONFIG = "config.json";
 /** The file of a run's metrics, a line an epoch. */
 export const METRICS = "metrics.jsonl";
-const LOCK = "run.lock";
 
 /** The files of a run and of an experiment that are theirs alone; weights beside them may be anyone's. */
 const OWN =
-  /^(config\.json|metrics\.jsonl|run\.lock|report\.html|compare\.json|sweep\.json|checkpoint(\.\d+)?\.safetensors)$/;
+  /^(config\.json|metrics\.jsonl|run\.lock|run\.owner|teacher\.json|report\.html|compare\.json|sweep\.json|checkpoint(\.\d+)?\.safetensors)$/;
 /** What else may lie where a run is to go: weights, logs, its own modules, what a person does not see. */
 const BESIDE =
   /^\.|\.(pth|pt|safetensors|onnx|csv|log|txt|ya?ml|[cm]?js|ts|py)$|^tensorboard$|^(teacher(_answers|-\d+)?|seed-\d+|temperature-[\d.e+-]+)$/;
@@ -23,22 +22,23 @@ const RESULT = /^(metrics\.jsonl|report\.html|compare\.json|sweep\.json)$|\.(saf
 /** The folders with runs below an experiment's. */
 const RUNS_BELOW = /^(teacher|seed-\d+|temperature-.*)$/;
 const ANY_FOLDER = /^/;
-const WRITTEN = /\.(json|jsonl|html|safetensors|pth)$/;
+const WRITTEN = /\.(json|jsonl|html|safetensors|pth|owner)$/;
 
 /**
- * Makes a folder and locks it for one run at a time, and removes what a process that was killed left half written.
+ * Makes a folder and locks it for one run at a time, and removes what a process that was killed left half written. A lock
+ * that is `shared` is for processes which write different files.
  *
  * @throws DistilleryError `IN_USE` if another run has it; `BAD_ARGUMENT` if it lies in another run's folder, or holds other things and
  * no run; `IO_ERROR`.
  */
-export function lockFolder(path: string): { release(): void } {
+export async function lockFolder(path: string, options: LockOptions = {}): Promise<FolderLock> {
   expectPlace(path);
   makeFolder(path);
   // Opening a pipe would wait for its other end.
   for (const name of [LOCK, METRICS]) expectFile(join(path, name));
-  const lock = lockFile(path);
+  const lock = await takeLock(path, options);
   try {
-    removeLeftOvers(path);
+    if (!options.shared) removeLeftOvers(path);
   } catch (error) {
     lock.release();
     throw error;
@@ -46,17 +46,10 @@ export function lockFolder(path: string): { release(): void } {
   return lock;
 }
 
-/** Refuses a folder that {@link lockFolder} would refuse, and changes nothing. */
+/** Refuses a folder that {@link lockFolder} would refuse, as far as this host knows, and changes nothing. */
 export function expectFreeFolder(path: string): void {
   expectPlace(path);
-  if (statSync(join(path, LOCK), { throwIfNoEntry: false })?.isFile()) lockFile(path).release();
-}
-
-function lockFile(path: string): { release(): void } {
-  const lock = native.lockFile(join(path, LOCK));
-  if (lock !== null) return lock;
-  const text = `${path}: another run is writing there: wait for its end or choose another folder`;
-  throw new DistilleryError("IN_USE", text);
+  if (statSync(join(path, LOCK), { throwIfNoEntry: false })?.isFile()) expectUnlocked(path);
 }
 
 /** Whether a file is one of a run in a folder, its weights among them, onto which nothing else may be written. */

@@ -54,8 +54,8 @@ export async function runChain(settings: DistillSettings, flags: TrainingFlags &
   const { config, userOptions } = settings;
   const links = linksOf(config);
   if (flags.dryRun) return dryRunChain(settings, links, flags);
-  const lock = lockFolder(config.out);
   const printer = new Printer(flags);
+  const lock = await lockFolder(config.out, { onNote: printer.note });
   try {
     // Else each link's folder is checked when it is opened. What is replaced must not be resumed later, if this call is interrupted.
     if (flags.overwrite) for (const { out } of links) new CheckpointFiles(out, config.keepCheckpoints).remove();

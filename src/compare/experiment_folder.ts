@@ -28,7 +28,7 @@ const GROWS = ["seeds", "losses", "temperatures", "alphas"];
 export async function withExperimentFolder<T>(contents: FolderContents, body: () => Promise<T>): Promise<T> {
   const { controls, runs, config, result: name } = contents;
   const { out, resume, overwrite } = controls;
-  const lock = lockFolder(out);
+  const lock = await lockFolder(out, { onNote: controls.onNote });
   try {
     const isResumed = resume && (await expectResumable(out, config, MAY_CHANGE));
     if (!resume) {

@@ -72,6 +72,7 @@ export class RunFiles {
   /** Starts to write the state after a step, unless that was done; {@link RunFiles.written} waits for it. */
   async checkpoint(step: number, state: TrainerState): Promise<void> {
     if (this.directory === null || this.#savedStep === step) return;
+    this.directory.expectHeld();
     const { tensors, metadata } = stateDict(state);
     this.#checkpointTime = performance.now();
     this.#savedStep = step;
@@ -81,6 +82,7 @@ export class RunFiles {
   /** Replaces the checkpoints of a finished run by one without the optimizer's state. */
   async checkpointWithoutOptimizer(state: TrainerState): Promise<void> {
     if (this.directory === null) return;
+    this.directory.expectHeld();
     const { tensors, metadata } = stateDict(state, { withOptimizer: false });
     const { checkpoints } = this.directory;
     await checkpoints.write(tensors, metadata);

@@ -1,0 +1,215 @@
+import { randomInt, randomUUID } from "node:crypto";
+import { closeSync, fstatSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
+import { DistilleryError } from "../errors.js";
+import { ioError } from "../files/index.js";
+import { native } from "../native.js";
+
+/** The file that the operating system locks. */
+export const LOCK = "run.lock";
+/** The file that says which process has the folder, also to hosts that see no other's locks. */
+const OWNER = "run.owner";
+
+/** A lock on a folder. */
+export interface FolderLock {
+  /** Refuses to go on, `IN_USE`, if another host took the folder over. */
+  expectHeld(): void;
+  release(): void;
+}
+
+/** The times of locks, in milliseconds. */
+interface LockTimes {
+  /** Between two signs of life. */
+  beat: number;
+  /** How long an owner on another host shows none before it counts as dead: several beats, and what NFS caches. */
+  silence: number;
+  /** How long it takes until every host sees who took over. */
+  settle: number;
+}
+
+const TIMES: LockTimes = { beat: 5000, silence: 30_000, settle: 2000 };
+
+/** How {@link takeLock} takes one. */
+export interface LockOptions {
+  /** Beside others that share it, none of whom is named as the owner. */
+  shared?: boolean;
+  onNote?: (text: string) => void;
+  times?: LockTimes;
+}
+
+/** A process, by what tells it from others. */
+interface Owner {
+  host: string;
+  /** Of the running system: equal in all containers of a host, another after it started again. */
+  boot: string;
+  pid: number;
+  id: string;
+}
+
+/**
+ * Locks a folder for one process at a time: by the operating system's lock, which ends with the process, and by a file with
+ * the owner's name, whose time of change the owner sets anew every few seconds. Where the first does not reach, on another host
+ * that mounts the folder, the second tells. An owner on this host that holds no lock is dead; one on another host that shows no
+ * sign of life for half a minute counts as dead, is named in a note and replaced.
+ *
+ * @throws DistilleryError `IN_USE` if another has it.
+ */
+export async function takeLock(path: string, options: LockOptions = {}): Promise<FolderLock> {
+  const { shared = false, times = TIMES } = options;
+  const file = join(path, OWNER);
+  const lock = native.lockFile(join(path, LOCK), shared);
+  if (lock === null) throw inUse(path, readFresh(file));
+  try {
+    const text = `${JSON.stringify({ host: hostname(), boot: BOOT, pid: process.pid, id: randomUUID() } satisfies Owner)}\n`;
+    await expectNoOther(path, text, lock.isHeld, options);
+    if (shared) return { expectHeld() {}, release: () => lock.release() };
+    const heart = native.keepFresh(file, text, times.beat);
+    return {
+      expectHeld() {
+        if (heart.isLost) throw lost(path, readFresh(file));
+      },
+      release() {
+        heart.stop();
+        if (readFresh(file)?.text === text) rmSync(file, { force: true });
+        lock.release();
+      },
+    };
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+/** Refuses a folder, `IN_USE`, that a process on this host has, and changes nothing. */
+export function expectUnlocked(path: string): void {
+  const lock = native.lockFile(join(path, LOCK));
+  if (lock === null) throw inUse(path, readFresh(join(path, OWNER)));
+  lock.release();
+}
+
+/** Writes the owner's file, or where the lock is shared only waits until there is no other's. */
+async function expectNoOther(path: string, text: string, isHeld: boolean, options: LockOptions): Promise<void> {
+  const { shared = false, onNote = () => {}, times = TIMES } = options;
+  const file = join(path, OWNER);
+  while (shared || !create(file, text)) {
+    const other = readFresh(file);
+    if (other === null) {
+      if (shared) return;
+      continue;
+    }
+    const owner = ownerOf(other.text);
+    const isHere = owner !== null && owner.boot === BOOT && (BOOT !== "" || owner.host === hostname());
+    if (isHere && (isHeld || !isAlive(owner.pid))) {
+      replace(file, text, shared);
+      return;
+    }
+    const seconds = times.silence / 1000;
+    onNote(`${path}: ${nameOf(other)} has it: taken over if that gives no sign of life for ${seconds} s`);
+    if (!(await isSilent(file, times.silence))) throw inUse(path, readFresh(file));
+    replace(file, text, shared);
+    if (shared) return;
+    // Of several that replace it the last one has it.
+    await setTimeout(times.settle);
+    if (readFresh(file)?.text !== text) throw inUse(path, readFresh(file));
+    onNote(`${path}: ${nameOf(other)} gave no sign of life for ${seconds} s: taken over`);
+    return;
+  }
+}
+
+/** Whether nothing changes in a file for so long. */
+async function isSilent(file: string, milliseconds: number): Promise<boolean> {
+  const before = readFresh(file);
+  for (const start = performance.now(); performance.now() - start < milliseconds; ) {
+    await setTimeout(Math.min(1000, milliseconds / 10));
+    const now = readFresh(file);
+    if (now?.text !== before?.text || now?.modified !== before?.modified) return false;
+  }
+  return true;
+}
+
+/** A file's content and time of change, as its server has them: opening it passes by what NFS caches; null if it is missing. */
+function readFresh(file: string): { text: string; modified: number } | null {
+  try {
+    const handle = openSync(file, "r");
+    try {
+      return { modified: fstatSync(handle).mtimeMs, text: readFileSync(handle, "utf8") };
+    } finally {
+      closeSync(handle);
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    throw ioError("read", file, error);
+  }
+}
+
+/** Makes a file that is not there, which one of several processes does; whether this one did. */
+function create(file: string, text: string): boolean {
+  try {
+    writeFileSync(file, text, { flag: "wx" });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw ioError("write", file, error);
+  }
+}
+
+/** Puts this process in the place of a dead one; or nobody. */
+function replace(file: string, text: string, shared: boolean): void {
+  const beside = `${file}.${randomInt(2 ** 47)}`;
+  try {
+    if (shared) {
+      rmSync(file, { force: true });
+      return;
+    }
+    writeFileSync(beside, text);
+    renameSync(beside, file);
+  } catch (error) {
+    throw ioError("write", file, error);
+  }
+}
+
+function ownerOf(text: string): Owner | null {
+  try {
+    const { host, boot, pid, id } = JSON.parse(text) as Owner;
+    return { host: String(host), boot: String(boot), pid: Number(pid), id: String(id) };
+  } catch {
+    return null;
+  }
+}
+
+function nameOf(found: { text: string } | null): string {
+  const owner = ownerOf(found?.text ?? "");
+  return owner === null ? "another process" : `process ${owner.pid} on ${owner.host}`;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+function inUse(path: string, found: { text: string } | null): DistilleryError {
+  const who = ownerOf(found?.text ?? "") === null ? "" : ` (${nameOf(found)})`;
+  const text = `${path}: another run is writing there${who}: wait for its end or choose another folder`;
+  return new DistilleryError("IN_USE", text);
+}
+
+function lost(path: string, found: { text: string } | null): DistilleryError {
+  const text = `${path}: taken over by ${nameOf(found)}, which saw no sign of life of this one: this run ends, that one goes on`;
+  return new DistilleryError("IN_USE", text);
+}
+
+const BOOT = bootId();
+
+/** What tells the running system from any other; empty where it does not say. */
+function bootId(): string {
+  try {
+    return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  } catch {
+    return "";
+  }
+}
