@@ -15,7 +15,7 @@ export {
 } from "./load.js";
 export { type LoadNetworkOptions, loadNetwork, modelMetadata } from "./load_network.js";
 export { expectReplaceable, expectResumable, RunDirectory } from "./run_directory.js";
-export { isFileOfRun, lockFolder } from "./run_folder.js";
+export { expectFreeFolder, isFileOfRun, lockFolder } from "./run_folder.js";
 export {
   decodeSafetensors,
   encodeSafetensors,

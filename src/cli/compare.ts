@@ -55,6 +55,7 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
         ...trainingOptions(config),
         ...(loss !== undefined && { loss }),
         ...(losses !== undefined && { losses }),
+        ...(config.calibrateTeacher !== undefined && { calibrateTeacher: config.calibrateTeacher }),
         seeds: Array.from({ length: seeds }, (_, i) => seed + i),
         ...{
           resume: flags.resume ?? false,
@@ -94,8 +95,8 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
 /** The figures of the result, without what only the file needs. */
 function figures({ data, teacher, baseline, distilled }: CompareResult): Record<string, unknown> {
   const ofTeacher = figuresOf(data).flatMap((figure) => {
-    const value = figure.of(teacher.evaluation);
-    return value === undefined ? [] : [[figure.name, value]];
+    const value = teacher.evaluation && figure.of(teacher.evaluation);
+    return value == null ? [] : [[figure.name, value]];
   });
   return {
     teacher: { ...Object.fromEntries(ofTeacher), file: teacher.file },
@@ -109,7 +110,10 @@ function table({ data, teacher, baseline, distilled, sizes, seeds }: CompareResu
   const [main, ...others] = figuresOf(data);
   const of = (figure: Figure, weights: "best" | "last") =>
     [baseline, distilled].map((student) => spread(figure, student[weights][figure.name]));
-  const size = (text: (size: NetworkSize) => string) => [text(sizes.teacher), text(sizes.student), text(sizes.student)];
+  const size = (text: (size: NetworkSize) => string) => [
+    sizes.teacher === null ? "" : text(sizes.teacher),
+    ...[text(sizes.student), text(sizes.student)],
+  ];
   return formatTable([
     [`test set, mean and sd of ${seeds.length}`, "teacher", "baseline student", "distilled student"],
     [`${main.label}, best epoch`, shown(main, teacher.evaluation), ...of(main, "best")],
@@ -150,11 +154,13 @@ function againstFirst(figure: Figure, { againstFirst: difference }: Method): str
 }
 
 /** Empty if there is no such figure, as a teacher's agreement with itself. */
-function shown(figure: Figure, evaluation: TaskEvaluation): string {
-  const value = figure.of(evaluation);
-  return value === undefined ? "" : showFigure(figure, value);
+function shown(figure: Figure, evaluation: TaskEvaluation | null): string {
+  const value = evaluation && figure.of(evaluation);
+  return value == null ? "" : showFigure(figure, value);
 }
 
-function spread(figure: Figure, { mean, std }: SampleStats): string {
+function spread(figure: Figure, stats: SampleStats | undefined): string {
+  if (stats === undefined) return "";
+  const { mean, std } = stats;
   return `${showFigure(figure, mean)} ± ${showChange(figure, std)}`;
 }

@@ -1,11 +1,15 @@
 import { Command } from "commander";
 import { inspectCheckpoint } from "../checkpoint/index.js";
-import { dataSchema } from "../config/index.js";
-import type { Dataset } from "../data/index.js";
+import { evaluateSchema } from "../config/index.js";
+import { type Dataset, labelsOf } from "../data/index.js";
 import { printableInline } from "../log/index.js";
 import { overlapOf } from "../models/overlap.js";
 import { recordOf } from "../models/training_record.js";
-import { type Evaluation, evaluate, measureLatency } from "../train/index.js";
+import { Module } from "../nn/module.js";
+import type { Teacher } from "../teachers/index.js";
+import { allLogits } from "../teachers/logits_in_order.js";
+import { Tensor } from "../tensor/tensor.js";
+import { type Evaluation, evaluate, evaluateLogits, logitsOf, measureLatency } from "../train/index.js";
 import { evaluationData } from "./evaluation_data.js";
 import {
   addLoading,
@@ -16,15 +20,17 @@ import {
   type LoadFlags,
   partOptions,
   type ShowFlags,
+  TEACHER_TEXT,
 } from "./flags.js";
+import { columnTeacher, withoutTeacherColumn } from "./outside_teacher.js";
 import { percent } from "./printer.js";
-import { expectFits, expectWeights, type NetworkOptions, Networks } from "./setup.js";
+import { optionsOf } from "./settings.js";
+import { expectFits, type NetworkOptions, Networks } from "./setup.js";
 import { formatTable } from "./table.js";
 import { print, printError } from "./terminal.js";
 
 interface EvaluateFlags extends ShowFlags, LoadFlags, Pick<NetworkOptions, "network" | "teacherNetwork"> {
   file: string;
-  teacher?: string;
 }
 
 /** `distillery evaluate FILE`. */
@@ -33,27 +39,36 @@ export function evaluateCommand(run: (flags: EvaluateFlags) => Promise<void>): C
     "accuracy, agreement with the teacher, figures by class, latency, size",
   );
   command.argument("<file>", "the network's weights, .pth or .safetensors");
-  command.option("--teacher <file>", "teacher weights to compare with");
   addNetwork(addNetwork(command), "--teacher-network");
-  return addLoading(addShowing(addOptions(command, dataSchema), "print a JSON object")).action((file: string) =>
-    run({ ...givenFlags(command), file }),
-  );
+  return addLoading(
+    addShowing(
+      addOptions(command, evaluateSchema, { teacher: `${TEACHER_TEXT}: to compare with` }),
+      "print a JSON object",
+    ),
+  ).action((file: string) => run({ ...givenFlags(command), file }));
 }
 
 /** Evaluates a network on the test data, or on the reference script's data. */
 export async function runEvaluate(flags: EvaluateFlags): Promise<void> {
-  if (flags.teacher !== undefined) await expectWeights(flags.teacher, "evaluate takes");
+  const options = optionsOf(evaluateSchema, { ...flags });
   const networks = await Networks.open(flags);
   const model = await networks.read(flags.file, "network", flags);
-  const { source, data, notes } = await evaluationData(flags.file, model, { ...flags });
+  const { source, data, notes } = await evaluationData(flags.file, model, withoutTeacherColumn(options), { ...flags });
   if (recordOf(model) === null || source.isSynthetic) expectFits(flags.file, model, source);
-  const teacher = flags.teacher && (await networks.read(flags.teacher, "teacherNetwork", flags, source));
-  for (const network of teacher ? [model, teacher] : [model]) {
+  const ofFiles = async () =>
+    options.teacher === undefined
+      ? null
+      : networks.readTeacher({ ...options, teacher: options.teacher }, flags, source);
+  const teacher = (await columnTeacher(options)) ?? (await ofFiles());
+  for (const network of teacher instanceof Module ? [model, teacher] : [model]) {
     const overlap = overlapOf(network, data, "the network");
     if (overlap !== null) notes.push(overlap.text);
   }
   for (const note of notes) printError(note);
-  const evaluation = evaluate(model, data, teacher ? { teacher } : {});
+  const evaluation =
+    teacher === null || teacher instanceof Module
+      ? evaluate(model, data, teacher ? { teacher } : {})
+      : await evaluateAgainst(teacher, model, data);
   const { bytes, parameters } = await inspectCheckpoint(flags.file, partOptions({ ...flags, quiet: true }));
   const latencyMs = measureLatency(model, data);
   if (flags.json) {
@@ -64,6 +79,19 @@ export async function runEvaluate(flags: EvaluateFlags): Promise<void> {
   print(`${printableInline(flags.file)}: ${model.constructor.name}, ${size}`);
   print(`${printableInline(data.name)}: ${evaluation.samples.toLocaleString("en-US")} samples\n`);
   print(`${summary(evaluation, latencyMs)}\n\n${classTable(evaluation, data)}`);
+}
+
+/** The figures with a teacher from elsewhere, which is asked about the samples. */
+async function evaluateAgainst(teacher: Teacher, model: Module, data: Dataset): Promise<Evaluation> {
+  try {
+    teacher.open?.({ data, taps: [] });
+    await teacher.prepare?.({ out: null, once: true });
+    const logits = await allLogits(teacher.outputs.bind(teacher), data);
+    const ofTeacher = new Tensor(logits, [data.length, data.classes]);
+    return evaluateLogits(logitsOf(model, data), labelsOf(data), ofTeacher);
+  } finally {
+    teacher.close?.();
+  }
 }
 
 function summary(

@@ -4,7 +4,7 @@ import { createNetwork } from "../models/create_network.js";
 import { recordOf } from "../models/training_record.js";
 import type { Module } from "../nn/module.js";
 import { UsageError } from "./error_boundary.js";
-import { dataOptionsOf } from "./settings.js";
+import type { DataOptions } from "./settings.js";
 import { type Source, setUp, unknownText } from "./setup.js";
 
 /** What a network is evaluated on. */
@@ -23,9 +23,9 @@ interface EvaluationData {
 export async function evaluationData(
   file: string,
   network: Module,
+  options: DataOptions,
   flags: Readonly<Record<string, unknown>>,
 ): Promise<EvaluationData> {
-  const options = dataOptionsOf(flags);
   const record = recordOf(network);
   const isSplit = flags.testFraction !== undefined || flags.splitSeed !== undefined;
   if (options.data === "synthetic" || record === null) {

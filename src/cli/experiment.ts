@@ -8,10 +8,10 @@ import { ROOT } from "../package.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import type { ResolvedTraining } from "../train/options.js";
 import { dryRun, type PlannedRun } from "./dry_run.js";
-import { UsageError } from "./error_boundary.js";
 import type { LoadFlags, ShowFlags } from "./flags.js";
+import { columnTeacher, expectNoNetworkOptions, withoutTeacherColumn } from "./outside_teacher.js";
 import type { Settings } from "./settings.js";
-import { expectBatches, expectWeights, Networks, type Source, setUp } from "./setup.js";
+import { expectBatches, Networks, type Source, setUp } from "./setup.js";
 
 /** What says which experiment it is, here and in a worker process. */
 type ExperimentSettings = (Settings<"compare"> | Settings<"sweep">) & { flags: LoadFlags };
@@ -28,20 +28,17 @@ interface OpenExperiment {
 /** Opens the data and reads the teacher, if it comes trained. */
 export async function openExperiment({ config, userOptions, flags }: ExperimentSettings): Promise<OpenExperiment> {
   const start = performance.now();
-  const { source } = await setUp(config, undefined, flags);
+  const { source } = await setUp(withoutTeacherColumn(config), undefined, flags);
   const { context, validation, test } = source;
   if (test === null) {
     throw new DistilleryError("BAD_DATA", `${config.data}: has no test part, which the students could be compared on`);
   }
   const { teacher: files } = config;
-  if (files !== undefined) await expectWeights(files, "compare and sweep take", { modules: true });
   const networks = await Networks.open(userOptions);
-  const trained = files === undefined ? null : await networks.readTeacher({ ...config, teacher: files }, flags, source);
-  if (trained !== null && !(trained instanceof Module)) {
-    throw new UsageError(
-      `--teacher: ${files}: compare and sweep take networks alone; \`distillery distill\` takes others`,
-    );
-  }
+  const ofFiles = async () =>
+    files === undefined ? null : networks.readTeacher({ ...config, teacher: files }, flags, source);
+  const trained = (await columnTeacher(config)) ?? (await ofFiles());
+  if (trained !== null && !(trained instanceof Module)) expectNoNetworkOptions(userOptions);
   const task: Task = {
     teacher: trained ?? (() => networks.make("teacherNetwork", context)),
     student: () => networks.make("student", context),
@@ -77,12 +74,13 @@ export function workersOf(settings: ExperimentSettings, { openSeconds }: OpenExp
 /** The networks whose predictions a report shows, from their files. */
 export async function networksOf(
   { teacher, student }: Task,
-  teacherFile: string,
+  teacherFile: string | null,
   studentFile: string,
-): Promise<{ teacher: Module; student: Module }> {
+): Promise<{ teacher?: Module; student: Module }> {
   const loaded = async (network: Module, file: string) => network.loadStateDict(await load(file));
+  const network = typeof teacher === "function" ? teacher() : teacher;
   return {
-    teacher: await loaded(typeof teacher === "function" ? teacher() : teacher, teacherFile),
+    ...(network instanceof Module && teacherFile !== null && { teacher: await loaded(network, teacherFile) }),
     student: await loaded(student(), studentFile),
   };
 }
@@ -103,7 +101,10 @@ export function dryRunExperiment(
     { name: "a distilled student", times: distilled, input: { ...common, ...loss, teacher, student } },
     ...(baseline === 0 ? [] : [{ name: "a baseline student", times: baseline, input: { ...common, model: student } }]),
   ];
-  const ofTeacher = { name: "the teacher", times: 1, input: { ...common, model: teacher } };
-  const planned: [PlannedRun, ...PlannedRun[]] = typeof given === "function" ? [ofTeacher, ...ofStudents] : ofStudents;
-  return dryRun({ teacher, student }, planned, source, flags);
+  const network = teacher instanceof Module ? teacher : null;
+  const planned: [PlannedRun, ...PlannedRun[]] =
+    typeof given === "function" && network !== null
+      ? [{ name: "the teacher", times: 1, input: { ...common, model: network } }, ...ofStudents]
+      : ofStudents;
+  return dryRun({ teacher: network, student }, planned, source, flags);
 }

@@ -10,7 +10,7 @@ import { UsageError } from "./error_boundary.js";
 import { evaluationData } from "./evaluation_data.js";
 import { addLoading, addNetwork, addOptions, addShowing, givenFlags, type LoadFlags, type ShowFlags } from "./flags.js";
 import { percent } from "./printer.js";
-import { dataOptionsOf } from "./settings.js";
+import { optionsOf } from "./settings.js";
 import { expectFits, type NetworkOptions, Networks, setUp } from "./setup.js";
 import { print, printError } from "./terminal.js";
 
@@ -102,10 +102,12 @@ function outFile({ file, onnx }: ExportFlags): string {
 /** The samples that the file is tried on; null without `--data`. */
 async function testOf(flags: ExportFlags, network: Module): Promise<Dataset | null> {
   if (flags.data === undefined) {
-    await setUp(dataOptionsOf({ ...flags }));
+    await setUp(optionsOf(dataSchema, { ...flags }));
     return null;
   }
-  const { source, data, notes } = await evaluationData(flags.file, network, { ...flags });
+  const { source, data, notes } = await evaluationData(flags.file, network, optionsOf(dataSchema, { ...flags }), {
+    ...flags,
+  });
   if (source.isSynthetic) throw new UsageError(`--data: expected data with a test part, got ${flags.data}`);
   if (recordOf(network) === null) expectFits(flags.file, network, source);
   for (const note of notes) printError(note);

@@ -204,11 +204,16 @@ interface Fields {
   readonly entries: Readonly<Record<string, Parameters<typeof getDefault>[0]>>;
 }
 
+/** What `--teacher` takes, for help texts. */
+export const TEACHER_TEXT =
+  "teacher weights, .pth or .safetensors, or logits by sample, .npy, .npz or .safetensors, an ONNX network, or a function of your own, ./teacher.mjs; several times for several teachers, which are averaged";
+
 /** The texts of a command that refuses the synthetic data. */
 export const REAL_DATA = {
   data: `${DATASET_NAMES.join(", ")}; or ${FORMATS_HELP} (required)`,
   validation: "fraction of the training data to choose epochs by (default: 0.1)",
   shuffle: "a new order each epoch (default: true)",
+  teacher: `${TEACHER_TEXT} (default: one is trained)`,
 } as const;
 
 /** Adds a flag for each option of a schema, with its default; `own` has a command's own texts. */

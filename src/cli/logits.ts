@@ -2,11 +2,11 @@ import { Command } from "commander";
 import { dataSchema } from "../config/index.js";
 import { printableInline } from "../log/index.js";
 import { type TeacherOptions, teacherSchema, writeLogits } from "../teachers/index.js";
-import { expectLogitsFile } from "../teachers/write_logits.js";
+import { expectLogitsFile, LOGITS_DTYPES } from "../teachers/write_logits.js";
 import { interruptible, UsageError } from "./error_boundary.js";
 import { toNumber } from "./flag_values.js";
 import { addLoading, addNetwork, addOptions, addShowing, givenFlags, type LoadFlags, type ShowFlags } from "./flags.js";
-import { dataOptionsOf } from "./settings.js";
+import { optionsOf } from "./settings.js";
 import { type NetworkOptions, Networks, setUp } from "./setup.js";
 import { print, printError } from "./terminal.js";
 
@@ -15,6 +15,7 @@ interface LogitsFlags extends ShowFlags, LoadFlags, TeacherOptions, Pick<Network
   data?: string;
   out?: string;
   batchSize?: number;
+  dtype?: string;
 }
 
 const DATA = "the samples: a row is written for each of the training part, those that are held out included";
@@ -27,7 +28,8 @@ export function logitsCommand(run: (flags: LogitsFlags) => Promise<void>): Comma
     )
     .option("--teacher <file>", "weights, an ONNX network, a file of logits, or a function of your own, ./teacher.mjs")
     .option("--out <file>", "what is written: .npy, .npz or .safetensors")
-    .option("--batch-size <number>", "samples at once (default: 256)", toNumber);
+    .option("--batch-size <number>", "samples at once (default: 256)", toNumber)
+    .option("--dtype <name>", `how numbers are stored: ${LOGITS_DTYPES.join(" or ")} (default: ${LOGITS_DTYPES[0]})`);
   addOptions(command, { entries: { ...teacherSchema.entries, ...dataSchema.entries } }, { data: DATA });
   return addLoading(addShowing(addNetwork(command, "--teacher-network"), "print a JSON object")).action(() =>
     run(givenFlags(command)),
@@ -42,12 +44,17 @@ export async function runLogits(flags: LogitsFlags): Promise<void> {
   if (data === undefined) throw new UsageError("--data: needed: the samples");
   expectLogitsFile(out, "out");
   const networks = await Networks.open(flags);
-  const { source } = await setUp(dataOptionsOf({ ...flags }), undefined, flags);
+  const { source } = await setUp(optionsOf(dataSchema, { ...flags }), undefined, flags);
   const teacher = await networks.readTeacher({ ...flags, teacher: file }, flags, source);
   const note = (text: string) => {
     printError(text);
   };
-  const options = { onNote: note, ...(flags.batchSize !== undefined && { batchSize: flags.batchSize }) };
+  const { batchSize, dtype } = flags;
+  const options = {
+    onNote: note,
+    ...(batchSize !== undefined && { batchSize }),
+    ...(dtype !== undefined && { dtype: dtype as (typeof LOGITS_DTYPES)[number] }),
+  };
   const written = await interruptible(
     note,
     (signal) => writeLogits(teacher, source.train(), out, { ...options, signal }),

@@ -8,7 +8,7 @@ import { UsageError } from "./error_boundary.js";
 import { toNumber } from "./flag_values.js";
 import { addLoading, addNetwork, addOptions, addShowing, givenFlags, type LoadFlags, type ShowFlags } from "./flags.js";
 import { percent } from "./printer.js";
-import { dataOptionsOf } from "./settings.js";
+import { optionsOf } from "./settings.js";
 import { expectFits, type NetworkOptions, Networks, setUp } from "./setup.js";
 import { formatTable } from "./table.js";
 import { print } from "./terminal.js";
@@ -70,7 +70,7 @@ export async function runPredict(flags: PredictFlags): Promise<void> {
 
 /** What the network was trained with or, if it does not say it, what the data are like. */
 async function descriptionFor(student: string, own: Preprocessing | null, flags: PredictFlags): Promise<Preprocessing> {
-  const options = dataOptionsOf({ ...flags });
+  const options = optionsOf(dataSchema, { ...flags });
   if (flags.data !== undefined) {
     const { source } = await setUp(options);
     const description = preprocessingOf(source.train());

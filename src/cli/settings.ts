@@ -4,7 +4,8 @@ import type { InferOutput } from "valibot";
 import {
   type ConfigName,
   type ConfigOf,
-  dataSchema,
+  type dataSchema,
+  type evaluateSchema,
   parseOptions,
   type ResolvedConfig,
   readUserOptions,
@@ -86,10 +87,16 @@ export function settingsFrom<C extends ConfigName>(command: C, userOptions: Conf
   return { config: cappedThreads(byFlags(() => resolveConfig(command, userOptions, nameOf))), userOptions };
 }
 
-/** The data options among the flags of a command without a configuration. */
-export function dataOptionsOf(flags: Readonly<Record<string, unknown>>): InferOutput<typeof dataSchema> {
-  const given = only(dataSchema.entries, flags);
-  const options = cappedThreads(byFlags(() => parseOptions(dataSchema, given, nameOf)));
+/** What says which samples there are. */
+export type DataOptions = InferOutput<typeof dataSchema>;
+
+/** The options of a schema among the flags of a command without a configuration. */
+export function optionsOf<S extends typeof dataSchema | typeof evaluateSchema>(
+  schema: S,
+  flags: Readonly<Record<string, unknown>>,
+): InferOutput<S> {
+  const given = only(schema.entries, flags);
+  const options = cappedThreads<InferOutput<S>>(byFlags(() => parseOptions(schema, given, nameOf)));
   sayCap(given, options, flags);
   return options;
 }

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import type { InferOutput } from "valibot";
 import { load, loadNetwork, modelMetadata } from "../checkpoint/index.js";
 import { type dataSchema, type ResolvedConfig, type RunName, runMetadata, teacherOptions } from "../config/index.js";
+import { AVERAGE_OPTIONS } from "../config/schemas.js";
 import { type AugmentOptions, augment } from "../data/augment.js";
 import type { Dataset } from "../data/dataset.js";
 import { onlyLoading } from "../data/load_options.js";
@@ -20,7 +21,6 @@ import { BatchNorm1d } from "../nn/batch_norm.js";
 import { Module } from "../nn/module.js";
 import { type Expression, importModules, type UserModules } from "../registry/index.js";
 import { averaged, openTeachers, type Teacher, type TeacherOptions } from "../teachers/index.js";
-import { kindOfTeacher } from "../teachers/open_teacher.js";
 import { manualSeed } from "../tensor/random.js";
 import { setNumThreads } from "../threads.js";
 import type { RunControls } from "../train/index.js";
@@ -166,7 +166,12 @@ export class Networks {
       readNetwork: (file) => this.read(file, "teacherNetwork", flags, source),
       nameOf: flagOf,
     });
-    if (teachers.length === 1) return teachers[0];
+    if (teachers.length === 1) {
+      const given = { average, teacherWeights: weights, teacherConfidence: byConfidence };
+      const name = AVERAGE_OPTIONS.find((option) => given[option] !== undefined);
+      if (name !== undefined) throw new UsageError(`${flagOf(name)}: is for several teachers, got 1`);
+      return teachers[0];
+    }
     return averaged(teachers, {
       ...(average !== undefined && { average }),
       ...(weights !== undefined && { weights }),
@@ -238,20 +243,6 @@ const NETWORK_OPTIONS = Object.keys(DEFAULTS) as (keyof NetworkOptions)[];
 export function unknownText(file: string, name: string): string {
   const given = `it gets the columns and classes of ${name} in their order, by the statistics of ${name}`;
   return `${file}: does not say what it was trained with, as the .safetensors files of runs do: ${given}`;
-}
-
-/** Refuses teachers that are no networks' weights, for a command that takes those alone, or modules that give a network too. */
-export async function expectWeights(
-  files: string | readonly string[],
-  command: string,
-  { modules = false } = {},
-): Promise<void> {
-  for (const file of [files].flat()) {
-    const { kind, name } = await kindOfTeacher(file);
-    if (kind === "network" || (modules && kind === "function")) continue;
-    const takes = `${command} a network's weights, .pth or .safetensors`;
-    throw new UsageError(`--teacher: ${file} is ${name}: ${takes}; \`distillery distill\` takes it`);
-  }
 }
 
 /** Refuses a network that does not fit the data, naming its file. */

@@ -59,6 +59,7 @@ export async function runSweep(settings: Settings<"sweep">, flags: SweepFlags): 
         ...{ ...task, test, out, signal, seed, ...grid },
         ...trainingOptions(config),
         ...(config.loss !== undefined && { loss: config.loss }),
+        ...(config.calibrateTeacher !== undefined && { calibrateTeacher: config.calibrateTeacher }),
         ...{
           resume: flags.resume ?? false,
           overwrite: flags.overwrite ?? false,

@@ -1,4 +1,3 @@
-import { fingerprint } from "../checkpoint/index.js";
 import { expectObject, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import type { LossSpec } from "../losses/index.js";
@@ -18,17 +17,19 @@ import {
 import { withExperimentFolder } from "./experiment_folder.js";
 import { BASELINE, methodsOf, type NamedLoss, nameLoss, nameLosses } from "./methods.js";
 import { SEEDS } from "./options.js";
-import { runExperiment } from "./pool.js";
+import { expectLogitsAlone, runExperiment } from "./pool.js";
 import {
   aggregate,
   type CompareResult,
   expectUnchanged,
   measureSize,
   type StudentFigures,
+  sizeOfTeacher,
   TestEvaluator,
+  testLogitsOf,
 } from "./results.js";
 import { pairedDifference } from "./statistics.js";
-import { TEACHER } from "./teacher.js";
+import { hashOf, TEACHER } from "./teacher.js";
 import type { Trial } from "./trial.js";
 
 /** What {@link compare} takes. */
@@ -75,7 +76,8 @@ export async function compare(options: CompareInput): Promise<CompareResult> {
   const { classes } = experiment.task.data;
   const described = given?.map((loss) => describeLoss(loss, classes));
   const config = describeConfig("compare", experiment, { seeds, ...(described && { losses: described }) });
-  return withExperimentFolder({ controls: experiment.controls, runs, config, result: "compare.json" }, () =>
+  await expectLogitsAlone(experiment, trials);
+  return withExperimentFolder({ experiment, runs, config, result: "compare.json" }, () =>
     comparison(experiment, { seeds, losses, trials, config }),
   );
 }
@@ -95,12 +97,16 @@ function lossesOf({ loss, options, controls }: Experiment, given: readonly LossS
 }
 
 /** The students of a seed, the baseline first. They differ in one thing: what they are trained with. */
-function studentsOf(seed: number, { options, loss }: Experiment, losses: readonly NamedLoss[]): Trial[] {
+function studentsOf(
+  seed: number,
+  { options, loss, calibrateTeacher }: Experiment,
+  losses: readonly NamedLoss[],
+): Trial[] {
   const baseline: Trial = { name: `seed-${seed}/${BASELINE}`, kind: "baseline", seed, options, loss };
   return [
     baseline,
     ...losses.map(({ spec, folder }): Trial => {
-      return { name: `seed-${seed}/${folder}`, kind: "distilled", seed, options, loss: spec };
+      return { name: `seed-${seed}/${folder}`, kind: "distilled", seed, options, loss: spec, calibrateTeacher };
     }),
   ];
 }
@@ -117,7 +123,8 @@ async function comparison(experiment: Experiment, { seeds, losses, trials, confi
   const { teacher, outcomes } = await runExperiment(experiment, trials, seeds[0]);
   await expectUnchanged(teacher);
   const student = withGenerator(new Generator(0), task.student);
-  const evaluator = new TestEvaluator(test, teacher.module, student, controls.signal);
+  const teacherLogits = await testLogitsOf(teacher, experiment.outside, test, controls.signal);
+  const evaluator = new TestEvaluator(test, teacherLogits, student, controls.signal);
   const ofASeed = losses.length + 1;
   const figures: StudentFigures[] = [];
   for (let at = 0; at < ofASeed; at++) {
@@ -134,7 +141,7 @@ async function comparison(experiment: Experiment, { seeds, losses, trials, confi
     data: describeData(experiment),
     seeds,
     sizes: {
-      teacher: await measureSize(teacher.module, teacher.file, test),
+      teacher: await sizeOfTeacher(teacher, test),
       student: await measureSize(student, distilled.files[0], test),
     },
     teacher: {
@@ -146,6 +153,6 @@ async function comparison(experiment: Experiment, { seeds, losses, trials, confi
     distilled,
     difference: { best: difference("best"), last: difference("last") },
     methods: methodsOf(losses, ofLosses, baseline, name),
-    config: { ...config, teacherHash: fingerprint(teacher.module.stateDict()) },
+    config: { ...config, teacherHash: hashOf(teacher.source) },
   };
 }

@@ -1,5 +1,4 @@
-import { fingerprint } from "../checkpoint/index.js";
-import { expectInteger, expectNumber, show } from "../checks.js";
+import { expectFlags, expectInteger, expectNumber, show } from "../checks.js";
 import { expectDataset } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
@@ -8,9 +7,11 @@ import { type DistillationLoss, LOSSES, type LossSpec } from "../losses/index.js
 import { isDistillationLoss } from "../losses/loss.js";
 import { overlapOf } from "../models/overlap.js";
 import { expectModule } from "../nn/expect_module.js";
+import { Module } from "../nn/module.js";
 import { OPTIMIZERS } from "../optim/index.js";
 import { PendingCallbacks } from "../pending_callbacks.js";
 import type { Expression } from "../registry/index.js";
+import type { Teacher } from "../teachers/index.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import type { BestEpoch } from "../train/index.js";
 import {
@@ -22,8 +23,10 @@ import {
 import { describeSchedule, resolveSchedule, withoutScheduleOptions } from "../train/schedule.js";
 import { stepsPerEpoch } from "../train/steps_per_epoch.js";
 import { MOST_SEEDS } from "./options.js";
+import { OutsideTeacher } from "./outside_teacher.js";
 import type { CompareResult } from "./results.js";
 import { expectLike, type SplitTask, splitTask, type Task } from "./task.js";
+import { hashOf } from "./teacher.js";
 
 /** Processes that train side by side. */
 export interface Workers {
@@ -89,6 +92,8 @@ export interface ExperimentControls {
 export interface ExperimentInput extends Task, ExperimentControls, Omit<DistillationOptions, "teacherMode"> {
   /** What the students are distilled with, as {@link distill} takes it; with `workers` an expression. */
   loss?: LossSpec;
+  /** Whether the teacher's logits are scaled to fit the validation set, as {@link distill} takes it; default false. */
+  calibrateTeacher?: boolean;
   /** Read once, when all training is done. */
   test: Dataset;
 }
@@ -100,6 +105,9 @@ export interface Experiment {
   options: ResolvedDistillation;
   /** Null: the loss of Hinton, Vinyals and Dean with the options' temperature and alpha. */
   loss: LossSpec | null;
+  calibrateTeacher: boolean;
+  /** The teacher, if it is no network of Distillery's. */
+  outside: OutsideTeacher | null;
   /** Parameters of the teacher divided by those of the student. */
   teacherRatio: number;
   controls: ExperimentControls &
@@ -129,16 +137,18 @@ export function parseExperiment(input: ExperimentInput): Experiment {
     onTrial,
     onNote,
     loss = null,
+    calibrateTeacher = false,
     ...rest
   } = more;
   const options = resolveOptions(distillationSchema, rest);
+  expectFlags({ calibrateTeacher });
   if (options.teacherMode === "train") {
     throw new DistilleryError("BAD_ARGUMENT", 'teacherMode: expected "eval": the students are to get the same logits');
   }
   const task = splitTask({ teacher, student, data, ...(validation !== undefined && { validation }) });
   expectDataset(test, "test");
   expectLike(task.data, "test", test);
-  const overlap = typeof task.teacher === "function" ? null : overlapOf(task.teacher, test, "teacher");
+  const overlap = task.teacher instanceof Module ? overlapOf(task.teacher, test, "teacher") : null;
   if (overlap !== null) {
     const text = `${overlap.text}: what the students learn from it would come from the test set`;
     throw new DistilleryError("BAD_ARGUMENT", text);
@@ -149,8 +159,10 @@ export function parseExperiment(input: ExperimentInput): Experiment {
   if (loss !== null) expectLoss(loss, workers);
   if (workers !== undefined) expectWorkers(workers, options);
   const answers = new PendingCallbacks();
+  const isOutside = typeof task.teacher !== "function" && !(task.teacher instanceof Module);
+  const outside = isOutside ? new OutsideTeacher(task.teacher as Teacher, task) : null;
   return {
-    ...{ task, test, options, loss, teacherRatio: ratioOf(task) },
+    ...{ task, test, options, loss, calibrateTeacher, outside, teacherRatio: ratioOf(task) },
     controls: {
       ...{ out, resume, overwrite, keepCheckpoints, signal: signal ?? new AbortController().signal },
       ...(metadata && { metadata }),
@@ -158,9 +170,15 @@ export function parseExperiment(input: ExperimentInput): Experiment {
       answers,
       onProgress: answers.of(onProgress) ?? (() => {}),
       onTrial: answers.of(onTrial) ?? (() => {}),
-      onNote: answers.of(onNote) ?? (() => {}),
+      onNote: once(answers.of(onNote) ?? (() => {})),
     },
   };
+}
+
+/** What several runs say alike is said once. */
+function once(note: (text: string) => void): (text: string) => void {
+  const said = new Set<string>();
+  return (text) => said.size < said.add(text).size && note(text);
 }
 
 function ratioOf({ teacher, student }: SplitTask): number {
@@ -168,8 +186,9 @@ function ratioOf({ teacher, student }: SplitTask): number {
     typeof teacher === "function" ? teacher() : teacher,
     student(),
   ]);
-  expectModule("teacher()", large);
+  if (typeof teacher === "function") expectModule("teacher()", large);
   expectModule("student()", small);
+  if (!(large instanceof Module)) return 1;
   return large.parameterCount() / Math.max(1, small.parameterCount());
 }
 
@@ -244,7 +263,7 @@ export function describeData({ task, test }: Experiment): CompareResult["data"] 
 /** Everything that determines the figures: the options, the data and `more`. */
 export function describeConfig(
   command: string,
-  { task, test, options, loss, controls }: Experiment,
+  { task, test, options, loss, calibrateTeacher, controls }: Experiment,
   more: Readonly<Record<string, unknown>>,
 ): Readonly<Record<string, unknown>> {
   const { data, validation, teacher } = task;
@@ -254,10 +273,11 @@ export function describeConfig(
     ...(typeof options.optimizer !== "function" && { optimizer: OPTIMIZERS.canonical(options.optimizer) }),
     ...describeSchedule(resolveSchedule(options.schedule, options), options.epochs * stepsPerEpoch(data, options)),
     ...(loss !== null && { loss: describeLoss(loss, data.classes) }),
+    ...(calibrateTeacher && { calibrateTeacher }),
     ...more,
     dataHash: data.fingerprint(),
     validationHash: validation.fingerprint(),
     testHash: test.fingerprint(),
-    ...(typeof teacher !== "function" && { teacherHash: fingerprint(teacher.stateDict()) }),
+    ...(typeof teacher !== "function" && { teacherHash: hashOf(teacher) }),
   };
 }

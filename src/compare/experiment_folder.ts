@@ -1,12 +1,18 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { CheckpointFiles, expectReplaceable, expectResumable, lockFolder } from "../checkpoint/index.js";
+import {
+  CheckpointFiles,
+  expectFreeFolder,
+  expectReplaceable,
+  expectResumable,
+  lockFolder,
+} from "../checkpoint/index.js";
 import { ioError, writeWhole } from "../files/index.js";
 import type { Experiment } from "./experiment.js";
 
 /** The contents of an experiment's folder. */
 interface FolderContents {
-  controls: Experiment["controls"];
+  experiment: Pick<Experiment, "controls" | "outside">;
   /** The runs' folders below it. */
   runs: readonly string[];
   /** Written as `config.json`. */
@@ -22,17 +28,26 @@ const MAY_CHANGE = new Set(["seed", "seeds", "loss", "losses", "modules", "tempe
 const GROWS = ["seeds", "losses", "temperatures", "alphas"];
 
 /**
- * Runs `body` while the folder is locked, and writes its result there. Without `resume`, an earlier result and the trials'
+ * Runs `body` while the folder is locked, and writes its result there. A teacher from elsewhere is asked before. Without `resume`, an earlier result and the trials'
  * checkpoints are removed first; with it, what may have changed is written once no trial has refused it.
  */
 export async function withExperimentFolder<T>(contents: FolderContents, body: () => Promise<T>): Promise<T> {
-  const { controls, runs, config, result: name } = contents;
+  const { experiment, runs, config, result: name } = contents;
+  const { controls, outside } = experiment;
   const { out, resume, overwrite } = controls;
+  const expectOurs = async () => {
+    if (!resume && !overwrite) await expectReplaceable(out, config, { grows: GROWS });
+    return resume && (await expectResumable(out, config, MAY_CHANGE));
+  };
+  if (outside !== null) {
+    await expectFreeFolder(out);
+    await expectOurs();
+    await outside.prepare(controls);
+  }
   const lock = await lockFolder(out, { onNote: controls.onNote });
   try {
-    const isResumed = resume && (await expectResumable(out, config, MAY_CHANGE));
+    const isResumed = await expectOurs();
     if (!resume) {
-      if (!overwrite) await expectReplaceable(out, config, { grows: GROWS });
       for (const run of runs) new CheckpointFiles(join(out, run), 2).remove();
       await remove(join(out, name));
     }
@@ -42,6 +57,7 @@ export async function withExperimentFolder<T>(contents: FolderContents, body: ()
     await writeJson(join(out, name), result);
     return result;
   } finally {
+    outside?.close();
     lock.release();
   }
 }

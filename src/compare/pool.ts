@@ -2,19 +2,14 @@ import { setMaxListeners } from "node:events";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { DistilleryError } from "../errors.js";
-import type { Module } from "../nn/module.js";
+import { Module } from "../nn/module.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { getNumThreads } from "../threads.js";
 import { readsLogitsAlone, resolveLoss } from "../train/resolve_loss.js";
 import { stepsPerEpoch } from "../train/steps_per_epoch.js";
 import type { Experiment, ExperimentProgress } from "./experiment.js";
-import {
-  type CachedLogits,
-  computeTeacherLogits,
-  TEACHER,
-  type TrainedTeacher,
-  trainOrTakeTeacher,
-} from "./teacher.js";
+import { type LogitsFiles, logitsFilesIn, type TaughtLogits } from "./outside_teacher.js";
+import { computeTeacherLogits, TEACHER, type TrainedTeacher, trainOrTakeTeacher } from "./teacher.js";
 import { InProcessRunner, type Outcome, type Trial, type TrialRunner } from "./trial.js";
 import { START_SECONDS, WorkerRunner } from "./worker_runner.js";
 
@@ -46,10 +41,9 @@ export async function runExperiment(
     const training = { out, keepCheckpoints, seed: teacherSeed, options, signal, onStep, onNote };
     const teacher = await named(TEACHER, trainOrTakeTeacher(task, training));
     if (teacher.outcome !== null) onTrial(TEACHER, teacher.outcome, (performance.now() - start) / 1000);
-    const trials = await withCacheUse(experiment, planned, teacher.module);
-    const logits = trials.some(({ usesCachedLogits }) => usesCachedLogits)
-      ? await computeTeacherLogits(teacher.module, task.data, { out, signal, onNote })
-      : null;
+    const trials = await withCacheUse(experiment, planned, teacher.source);
+    const isRead = trials.some(({ usesCachedLogits }) => usesCachedLogits);
+    const logits = isRead ? await logitsFor(experiment, teacher.source) : NO_LOGITS;
     const runners = await openRunners(experiment, trials.length, teacher, logits);
     try {
       const outcomes = await runTrials(trials, runners, {
@@ -70,8 +64,33 @@ export async function runExperiment(
   }
 }
 
+/** The logits that trials share, and their files for other processes. */
+interface SharedLogits {
+  known: TaughtLogits | null;
+  files: LogitsFiles;
+}
+
+const NO_LOGITS: SharedLogits = { known: null, files: { training: null, validation: null } };
+
+async function logitsFor(
+  { task, outside, controls }: Experiment,
+  teacher: TrainedTeacher["source"],
+): Promise<SharedLogits> {
+  const { out } = controls;
+  if (outside !== null) return { known: outside.logits, files: await outside.save(out) };
+  if (!(teacher instanceof Module)) return NO_LOGITS;
+  const training = await computeTeacherLogits(teacher, task.data, controls);
+  if (training === null) return NO_LOGITS;
+  return { known: { training, validation: null }, files: { training: logitsFilesIn(out).training, validation: null } };
+}
+
+/** Refuses losses that read more of a teacher from elsewhere than its logits, before anything is written. */
+export async function expectLogitsAlone(experiment: Experiment, trials: readonly Trial[]): Promise<void> {
+  if (experiment.outside !== null) await withCacheUse(experiment, trials, experiment.outside.teacher);
+}
+
 /** The trials with whether they use cached logits; each loss is made once to tell. */
-async function withCacheUse({ task }: Experiment, trials: readonly Trial[], teacher: Module): Promise<Trial[]> {
+async function withCacheUse({ task }: Experiment, trials: readonly Trial[], teacher: unknown): Promise<Trial[]> {
   const generator = new Generator(0);
   const student = withGenerator(generator, task.student);
   const known = new Map<Trial["loss"], boolean>([[null, true]]);
@@ -102,7 +121,7 @@ async function openRunners(
   { task, controls }: Experiment,
   trials: number,
   teacher: TrainedTeacher,
-  logits: CachedLogits | null,
+  { known, files }: SharedLogits,
 ): Promise<TrialRunner[]> {
   const { out, workers, keepCheckpoints, signal, onNote } = controls;
   const { student, data, validation } = task;
@@ -114,8 +133,8 @@ async function openRunners(
         student,
         data,
         validation,
-        teacher: teacher.module,
-        cache: logits?.cache ?? null,
+        teacher: teacher.source,
+        logits: known,
         keepCheckpoints,
         onNote,
       }),
@@ -127,7 +146,7 @@ async function openRunners(
     dataHash: data.fingerprint(),
     validationHash: validation.fingerprint(),
     teacherFile: teacher.file,
-    logitsFile: logits?.file ?? null,
+    logitsFiles: files,
     out,
     keepCheckpoints,
     threads: Math.max(1, Math.floor(getNumThreads() / count)),

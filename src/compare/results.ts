@@ -5,12 +5,14 @@ import type { TaskName } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import type { EpochRecord } from "../log/epoch_record.js";
-import type { Module } from "../nn/module.js";
+import { Module } from "../nn/module.js";
 import { figuresOf, type TaskEvaluation } from "../tasks/figures.js";
 import { evaluateOutputs } from "../tasks/index.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { logitsOf, measureLatency, measureThroughput } from "../train/index.js";
+import type { OutsideTeacher } from "./outside_teacher.js";
 import { type PairedDifference, type SampleStats, sampleStats } from "./statistics.js";
+import { hashOf, type TrainedTeacher } from "./teacher.js";
 import type { Outcome } from "./trial.js";
 
 /** A network's size and speed. */
@@ -24,7 +26,7 @@ export interface NetworkSize {
   throughput: number;
 }
 
-/** The task's figures by their names: of a classification `accuracy`, `agreement` and `calibrationError`. */
+/** The task's figures by their names: of a classification `accuracy`, `agreement` and `calibrationError`. One that is not known is left out. */
 export type FigureStats = Record<string, SampleStats>;
 
 /** One way to train the student, over all seeds; figures are of the test set, which was read once, at the end. */
@@ -78,8 +80,9 @@ export interface CompareResult {
   };
   seeds: number[];
   /** The networks' sizes. */
-  sizes: { teacher: NetworkSize; student: NetworkSize };
-  teacher: { file: string; history: EpochRecord[]; evaluation: TaskEvaluation };
+  sizes: { teacher: NetworkSize | null; student: NetworkSize };
+  /** Null: the file and size of one that is no network of Distillery's, the figures of one that does not know the test set. */
+  teacher: { file: string | null; history: EpochRecord[]; evaluation: TaskEvaluation | null };
   baseline: StudentFigures;
   /** Of the first loss. */
   distilled: StudentFigures;
@@ -97,7 +100,8 @@ export interface SweepPoint {
   alpha: number;
   /** The figure that points are compared by, on the validation set, best epoch: `validationAccuracy` of a classification. */
   [figure: `validation${string}`]: number;
-  agreement: number;
+  /** Null if the teacher does not know the validation set. */
+  agreement: number | null;
   bestEpoch: number;
   history: EpochRecord[];
   file: string;
@@ -114,25 +118,34 @@ export interface SweepResult {
   points: SweepPoint[];
   /** The point that is best on the validation set, with its test figures, read once at the end. */
   best: SweepPoint & { evaluation: TaskEvaluation };
-  teacher: { file: string; evaluation: TaskEvaluation };
+  teacher: Omit<CompareResult["teacher"], "history">;
   sizes: CompareResult["sizes"];
   config: Readonly<Record<string, unknown>>;
 }
 
-/** Evaluates on the test set, after all training is done; the teacher's logits are computed once. */
+/** A teacher's logits for the test set, computed once all training is done; null if it knows none. */
+export async function testLogitsOf(
+  { source }: TrainedTeacher,
+  outside: OutsideTeacher | null,
+  test: Dataset,
+  signal: AbortSignal,
+): Promise<Tensor | null> {
+  if (outside !== null) return outside.testLogits(test, signal);
+  return source instanceof Module ? logitsOf(source, test) : null;
+}
+
+/** Evaluates on the test set, after all training is done. */
 export class TestEvaluator {
-  readonly teacherEvaluation: TaskEvaluation;
-  readonly #teacherLogits: Tensor;
+  readonly teacherEvaluation: TaskEvaluation | null;
 
   constructor(
     private readonly test: Dataset,
-    teacher: Module,
+    private readonly teacherLogits: Tensor | null,
     /** Takes the weights of one file after the other. */
     private readonly student: Module,
     private readonly signal: AbortSignal,
   ) {
-    this.#teacherLogits = logitsOf(teacher, test);
-    this.teacherEvaluation = evaluateOutputs(this.#teacherLogits, test);
+    this.teacherEvaluation = teacherLogits && evaluateOutputs(teacherLogits, test);
   }
 
   /** The student's figures with the weights of a file. */
@@ -140,22 +153,23 @@ export class TestEvaluator {
     await setImmediate();
     if (this.signal.aborted) throw new DistilleryError("ABORTED", "stopped while the test set was read");
     this.student.loadStateDict(await load(file));
-    return evaluateOutputs(logitsOf(this.student, this.test), this.test, this.#teacherLogits);
+    return evaluateOutputs(logitsOf(this.student, this.test), this.test, this.teacherLogits ?? undefined);
   }
 
   /** The figures of several evaluations, as they spread. */
   spreads(evaluations: readonly TaskEvaluation[]): FigureStats {
-    const all = figuresOf(this.test).map((figure): [string, SampleStats] => [
-      figure.name,
-      sampleStats(evaluations.map((evaluation) => figure.of(evaluation) ?? 0)),
-    ]);
+    const all = figuresOf(this.test).flatMap((figure): [string, SampleStats][] => {
+      const values = evaluations.map((evaluation) => figure.of(evaluation));
+      const isKnown = values.every((value): value is number => value !== undefined);
+      return isKnown ? [[figure.name, sampleStats(values as number[])]] : [];
+    });
     return Object.fromEntries(all);
   }
 }
 
 /** Refuses a teacher's file that other weights are in than those that the students learned from. */
-export async function expectUnchanged({ module, file }: { module: Module; file: string }): Promise<void> {
-  if (fingerprint(await load(file, { allowNonFinite: true })) === fingerprint(module.stateDict())) return;
+export async function expectUnchanged({ source, file }: TrainedTeacher): Promise<void> {
+  if (file === null || fingerprint(await load(file, { allowNonFinite: true })) === hashOf(source)) return;
   throw new DistilleryError("BAD_CHECKPOINT", `${file}: changed while the students were trained: run it again`);
 }
 
@@ -173,6 +187,11 @@ export async function aggregate(outcomes: readonly Outcome[], evaluator: TestEva
     evaluations: best,
     files: outcomes.map(({ files }) => files.best),
   };
+}
+
+/** The size of a network of Distillery's; null for another teacher. */
+export async function sizeOfTeacher({ source, file }: TrainedTeacher, data: Dataset): Promise<NetworkSize | null> {
+  return source instanceof Module && file !== null ? measureSize(source, file, data) : null;
 }
 
 /** The size of a network and of its file, and its speed in this process. */

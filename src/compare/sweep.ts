@@ -1,4 +1,3 @@
-import { fingerprint } from "../checkpoint/index.js";
 import { expectInteger, expectNumber, expectObject } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { LOSSES } from "../losses/index.js";
@@ -17,9 +16,17 @@ import {
 } from "./experiment.js";
 import { withExperimentFolder } from "./experiment_folder.js";
 import { SWEEP_DEFAULTS } from "./options.js";
-import { runExperiment } from "./pool.js";
-import { expectUnchanged, measureSize, type SweepPoint, type SweepResult, TestEvaluator } from "./results.js";
-import { TEACHER } from "./teacher.js";
+import { expectLogitsAlone, runExperiment } from "./pool.js";
+import {
+  expectUnchanged,
+  measureSize,
+  type SweepPoint,
+  type SweepResult,
+  sizeOfTeacher,
+  TestEvaluator,
+  testLogitsOf,
+} from "./results.js";
+import { hashOf, TEACHER } from "./teacher.js";
 import type { Outcome, Trial } from "./trial.js";
 
 /** What {@link sweep} takes. */
@@ -54,7 +61,8 @@ export async function sweep(input: SweepInput): Promise<SweepResult> {
   const trials = points.map((point) => trialOf(experiment, point, grid.seed));
   const runs = [...trials.map(({ name }) => name), TEACHER];
   const { temperature: _, alpha: __, ...config } = describeConfig("sweep", experiment, { ...grid });
-  return withExperimentFolder({ controls: experiment.controls, runs, config, result: "sweep.json" }, () =>
+  await expectLogitsAlone(experiment, trials);
+  return withExperimentFolder({ experiment, runs, config, result: "sweep.json" }, () =>
     swept(experiment, { grid, points, trials, config }),
   );
 }
@@ -110,14 +118,15 @@ function fixed(name: Argument, values: readonly number[] | undefined, value: num
   throw new DistilleryError("BAD_ARGUMENT", `${name}s: no term of the loss takes ${name}: leave ${name}s out`);
 }
 
-function trialOf({ options, loss }: Experiment, point: Point, seed: number): Trial {
+function trialOf({ options, loss, calibrateTeacher }: Experiment, point: Point, seed: number): Trial {
   const name = `temperature-${point.temperature}/alpha-${point.alpha}`;
-  if (loss === null) return { name, kind: "distilled", seed, options: { ...options, ...point }, loss };
+  if (loss === null)
+    return { name, kind: "distilled", seed, options: { ...options, ...point }, loss, calibrateTeacher };
   const terms = parseExpression(LOSSES.canonical(loss as Expression)).map((term) => {
     const swept = ARGUMENTS.filter((argument) => takesArgument(term, argument)).map((name) => [name, point[name]]);
     return { ...term, args: { ...term.args, ...Object.fromEntries(swept) } };
   });
-  return { name, kind: "distilled", seed, options, loss: formatExpression(terms) };
+  return { name, kind: "distilled", seed, options, loss: formatExpression(terms), calibrateTeacher };
 }
 
 async function swept(
@@ -131,7 +140,8 @@ async function swept(
   const points = parts.points.map((point, i) => pointOf(point, outcomes[i]));
   const chosen = points[bestOf(figuresOf(task.data)[0], outcomes)];
   const student = withGenerator(new Generator(0), task.student);
-  const evaluator = new TestEvaluator(test, teacher.module, student, controls.signal);
+  const teacherLogits = await testLogitsOf(teacher, experiment.outside, test, controls.signal);
+  const evaluator = new TestEvaluator(test, teacherLogits, student, controls.signal);
   const evaluation = await evaluator.evaluate(chosen.file);
   return {
     kind: "sweep",
@@ -141,10 +151,10 @@ async function swept(
     best: { ...chosen, evaluation },
     teacher: { file: teacher.file, evaluation: evaluator.teacherEvaluation },
     sizes: {
-      teacher: await measureSize(teacher.module, teacher.file, test),
+      teacher: await sizeOfTeacher(teacher, test),
       student: await measureSize(student, chosen.file, test),
     },
-    config: { ...config, teacherHash: fingerprint(teacher.module.stateDict()) },
+    config: { ...config, teacherHash: hashOf(teacher.source) },
   };
 }
 
@@ -156,6 +166,6 @@ function bestOf(figure: Figure, outcomes: readonly Outcome[]): number {
 
 function pointOf({ temperature, alpha }: Point, { history, best, files }: Outcome): SweepPoint {
   const { validationLoss: _, epoch, ...chosenBy } = best;
-  const agreement = history[epoch - 1]?.metrics.agreement ?? 0;
+  const agreement = history[epoch - 1]?.metrics.agreement ?? null;
   return { temperature, alpha, ...chosenBy, agreement, bestEpoch: epoch, history, file: files.best };
 }

@@ -4,11 +4,16 @@ import { type Dataset, splitDataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import { expectModule } from "../nn/expect_module.js";
 import type { Module } from "../nn/module.js";
+import type { Teacher } from "../teachers/index.js";
+import { isTeacher } from "../teachers/teacher.js";
 
 /** What the runs of a comparison or a sweep have in common: networks and data to train on. */
 export interface Task {
-  /** Makes the teacher, which is trained first; or one that is trained. */
-  teacher: Module | (() => Module);
+  /**
+   * Makes the teacher, which is trained first; or one that is trained: a network, or a {@link Teacher} such as
+   * `await openTeacher("teacher.onnx")` and `functionTeacher(ask)` give, which is asked once about each sample.
+   */
+  teacher: Module | Teacher | (() => Module);
   /** Makes the student, drawn from the current random stream: called for each run. */
   student: () => Module;
   /** To train on. */
@@ -26,7 +31,7 @@ const VALIDATION_FRACTION = 0.1;
 
 /** Checks a task, and splits its validation set off: the same one wherever the same task is split. */
 export function splitTask({ teacher, student, data, validation = VALIDATION_FRACTION }: Task): SplitTask {
-  if (typeof teacher !== "function") expectModule("teacher", teacher);
+  if (typeof teacher !== "function" && !isTeacher(teacher)) expectModule("teacher", teacher);
   if (typeof student !== "function") {
     throw new DistilleryError(
       "BAD_ARGUMENT",

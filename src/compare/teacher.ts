@@ -1,14 +1,15 @@
 import { join } from "node:path";
-import { save } from "../checkpoint/index.js";
+import { fingerprint, save } from "../checkpoint/index.js";
 import type { Dataset } from "../data/index.js";
 import { makeFolder } from "../files/index.js";
 import { networkMetadata } from "../models/create_network.js";
 import { recordMetadata, recordOf } from "../models/training_record.js";
-import type { Module } from "../nn/module.js";
-import { TeacherCache } from "../teachers/index.js";
+import { Module } from "../nn/module.js";
+import { type Teacher, TeacherCache } from "../teachers/index.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { trainTeacher } from "../train/index.js";
 import type { ResolvedDistillation } from "../train/options.js";
+import { logitsFilesIn, storedLogits } from "./outside_teacher.js";
 import type { SplitTask } from "./task.js";
 import { type Outcome, ofTraining, outcomeOf, resuming } from "./trial.js";
 
@@ -17,9 +18,9 @@ export const TEACHER = "teacher";
 
 /** The teacher of all distilled students. */
 export interface TrainedTeacher {
-  module: Module;
-  /** The `.safetensors` file of its weights. */
-  file: string;
+  source: Module | Teacher;
+  /** The `.safetensors` file of its weights; null if it is no network of Distillery's. */
+  file: string | null;
   /** The outcome of its training; null if it came trained. */
   outcome: Outcome | null;
 }
@@ -39,7 +40,8 @@ interface TeacherTraining {
 export async function trainOrTakeTeacher(task: SplitTask, training: TeacherTraining): Promise<TrainedTeacher> {
   const { teacher, data, validation } = task;
   const folder = join(training.out, TEACHER);
-  if (typeof teacher !== "function") return keepTrained(teacher, folder);
+  if (teacher instanceof Module) return keepTrained(teacher, folder);
+  if (typeof teacher !== "function") return { source: teacher, file: null, outcome: null };
   const { seed, options, keepCheckpoints, signal, onStep, onNote } = training;
   const generator = new Generator(seed);
   const module = withGenerator(generator, teacher);
@@ -53,7 +55,7 @@ export async function trainOrTakeTeacher(task: SplitTask, training: TeacherTrain
   );
   if (result.best !== null) module.loadStateDict(result.best.state);
   const outcome = outcomeOf(result);
-  return { module, file: outcome.files.best, outcome };
+  return { source: module, file: outcome.files.best, outcome };
 }
 
 async function keepTrained(module: Module, folder: string): Promise<TrainedTeacher> {
@@ -63,41 +65,29 @@ async function keepTrained(module: Module, folder: string): Promise<TrainedTeach
   await save(module.stateDict(), file, {
     metadata: { ...(record && recordMetadata(record)), ...networkMetadata(module) },
   });
-  return { module, file, outcome: null };
+  return { source: module, file, outcome: null };
 }
 
-/** A teacher's logits for the training data, and their file. */
-export interface CachedLogits {
-  cache: TeacherCache;
-  file: string;
+/** What tells a teacher from others. */
+export function hashOf(teacher: Module | Teacher): string | null {
+  return teacher instanceof Module ? fingerprint(teacher.stateDict()) : teacher.fingerprint();
 }
 
-/** The teacher's logits for the training data, from the file if it has them; null if they cannot be cached. */
+/** A network's logits for the training data, from their file in `out` if it has them; null if they cannot be cached. */
 export async function computeTeacherLogits(
   teacher: Module,
   data: Dataset,
   { out, signal, onNote }: Pick<TeacherTraining, "out" | "signal" | "onNote">,
-): Promise<CachedLogits | null> {
+): Promise<TeacherCache | null> {
   const reason = TeacherCache.whyNotCacheable(teacher, data);
   if (reason !== null) {
     onNote(`teacher logits not cached: ${reason}`);
     return null;
   }
-  const file = join(out, "teacher_logits.safetensors");
-  const kept = await storedLogits(file, teacher, data);
-  if (kept !== null) return { cache: kept, file };
+  const { training: file } = logitsFilesIn(out);
+  const kept = await storedLogits(file, hashOf(teacher), data);
+  if (kept !== null) return kept;
   const cache = await TeacherCache.compute(teacher, data, { signal });
   await cache.save(file);
-  return { cache, file };
-}
-
-/** Logits left by an interrupted call; null if the file has none of this teacher and these data. */
-async function storedLogits(file: string, teacher: Module, data: Dataset): Promise<TeacherCache | null> {
-  try {
-    const cache = await TeacherCache.load(file);
-    cache.expectOf(teacher, data);
-    return cache;
-  } catch {
-    return null;
-  }
+  return cache;
 }

@@ -3,11 +3,12 @@ import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import type { EpochRecord } from "../log/epoch_record.js";
 import type { LossSpec } from "../losses/index.js";
-import type { Module } from "../nn/module.js";
-import type { TeacherCache } from "../teachers/index.js";
+import { Module } from "../nn/module.js";
+import type { Teacher } from "../teachers/index.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { type BestEpoch, distill, type RunControls, type RunResult, trainTeacher } from "../train/index.js";
 import type { ResolvedDistillation } from "../train/options.js";
+import { type TaughtLogits, taught } from "./outside_teacher.js";
 
 /** One training run of a student. */
 export interface Trial {
@@ -19,6 +20,8 @@ export interface Trial {
   readonly options: ResolvedDistillation;
   /** Null: the loss of the options' temperature and alpha. */
   readonly loss: LossSpec | null;
+  /** As `distill` takes it. */
+  readonly calibrateTeacher?: boolean;
   /** Whether the loss reads the teacher's logits and nothing else of it; default: not. */
   readonly usesCachedLogits?: boolean;
 }
@@ -48,9 +51,9 @@ interface TrialSetting {
   data: Dataset;
   validation: Dataset;
   /** Trained. */
-  teacher: Module;
-  /** Its logits for the training data; null if they cannot be cached, or a loss reads more of it or less. */
-  cache: TeacherCache | null;
+  teacher: Module | Teacher;
+  /** Its logits; null if they cannot be cached, or a loss reads more of it or less. */
+  logits: TaughtLogits | null;
   /** Of each run, as `distill` takes it. */
   keepCheckpoints: number;
   onNote: (text: string) => void;
@@ -61,7 +64,9 @@ export class InProcessRunner implements TrialRunner {
   constructor(private readonly shared: TrialSetting) {}
 
   async train(trial: Trial, signal: AbortSignal, onStep: (done: number) => void): Promise<Outcome> {
-    const { out, student, data, validation, teacher, cache, keepCheckpoints, onNote } = this.shared;
+    const { out, student, data, validation, teacher, logits, keepCheckpoints, onNote } = this.shared;
+    const known = (trial.usesCachedLogits && logits) || null;
+    const source = known === null || teacher instanceof Module ? teacher : taught(teacher.name, known);
     const controls: RunControls = {
       ...resuming(join(out, trial.name), onNote),
       metadata: { seed: trial.seed },
@@ -79,9 +84,10 @@ export class InProcessRunner implements TrialRunner {
             ...{
               ...common,
               ...trial.options,
-              teacher,
+              teacher: source,
               student: model,
-              teacherCache: (trial.usesCachedLogits && cache) || false,
+              teacherCache: known?.training ?? false,
+              calibrateTeacher: trial.calibrateTeacher ?? false,
             },
             ...(trial.loss !== null && { loss: trial.loss }),
           });

@@ -1,10 +1,12 @@
 // The program of a worker process, started by worker_runner.ts.
 import { load } from "../checkpoint/index.js";
 import { DistilleryError } from "../errors.js";
+import { Module } from "../nn/module.js";
 import { shortageOf } from "../shortage.js";
 import { TeacherCache } from "../teachers/index.js";
 import { setNumThreads } from "../threads.js";
 import { fromUserCode } from "../user_code.js";
+import type { TaughtLogits } from "./outside_teacher.js";
 import { splitTask, type Task } from "./task.js";
 import { InProcessRunner, type Trial } from "./trial.js";
 import type { Init, Request, Response } from "./worker_runner.js";
@@ -42,11 +44,21 @@ async function open(init: Init): Promise<InProcessRunner> {
     throw new DistilleryError("BAD_ARGUMENT", text);
   }
   const teacher = typeof task.teacher === "function" ? task.teacher() : task.teacher;
-  teacher.loadStateDict(await load(init.teacherFile, { allowNonFinite: true }));
-  const cache = init.logitsFile === null ? null : await TeacherCache.load(init.logitsFile);
+  if (teacher instanceof Module && init.teacherFile !== null) {
+    teacher.loadStateDict(await load(init.teacherFile, { allowNonFinite: true }));
+  }
+  const logits = await readLogits(init.logitsFiles);
   const onNote = (text: string) => report({ kind: "note", text });
   const { out, keepCheckpoints } = init;
-  return new InProcessRunner({ out, keepCheckpoints, student, data, validation, teacher, cache, onNote });
+  return new InProcessRunner({ out, keepCheckpoints, student, data, validation, teacher, logits, onNote });
+}
+
+async function readLogits({ training, validation }: Init["logitsFiles"]): Promise<TaughtLogits | null> {
+  if (training === null) return null;
+  return {
+    training: await TeacherCache.load(training),
+    validation: validation === null ? null : await TeacherCache.load(validation),
+  };
 }
 
 /** The error of a module that no other process can import, as that of a program that was piped to Node.js. */

@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { DistilleryError, type ErrorCode } from "../errors.js";
 import { ROOT } from "../package.js";
 import { SHORTAGES, shortageIn, shortageOf } from "../shortage.js";
+import type { LogitsFiles } from "./outside_teacher.js";
 import type { Outcome, Trial, TrialRunner } from "./trial.js";
 
 /** The first message to a worker: its task. */
@@ -13,9 +14,10 @@ export interface Init {
   /** Hashes that the module's data must have. */
   dataHash: string;
   validationHash: string;
-  /** Files of the teacher's weights and logits; the latter is null if they cannot be cached. */
-  teacherFile: string;
-  logitsFile: string | null;
+  /** The file of the teacher's weights; null if it is no network of Distillery's. */
+  teacherFile: string | null;
+  /** Those of its logits, if they could be cached. */
+  logitsFiles: LogitsFiles;
   out: string;
   keepCheckpoints: number;
   threads: number;

@@ -16,6 +16,7 @@ export {
   type DistillConfig,
   dataSchema,
   EXPRESSION_OPTIONS,
+  evaluateSchema,
   type MutualConfig,
   type RunName,
   SCHEMAS,

@@ -162,6 +162,15 @@ const TEACHER = {
   teacherConfidence: v.optional(boolean()),
 } as const;
 
+/** What is said of a teacher from elsewhere. */
+const OUTSIDE_TEACHER = {
+  ...teacherSchema.entries,
+  /** The column of a table that has the teacher's logits, a number for each class in a cell. */
+  teacherColumn: v.optional(text("a column's name")),
+  /** Whether the teacher's logits are scaled to fit the validation set; default: they are as they are. */
+  calibrateTeacher: v.optional(boolean()),
+} as const;
+
 /** The networks of a chain, as text or as a list. */
 export function linksOf(chain: string | readonly Expression[]): readonly Expression[] {
   return typeof chain === "string" ? chain.split("->").map((text) => text.trim()) : chain;
@@ -213,9 +222,7 @@ const distillSchema = v.strictObject({
   loss: LOSS,
   /** Default, with synthetic data only: drawn from the seed. */
   ...TEACHER,
-  ...teacherSchema.entries,
-  /** The column of a table that has the teacher's logits, a number for each class in a cell. */
-  teacherColumn: v.optional(text("a column's name")),
+  ...OUTSIDE_TEACHER,
   /** Default: "train" with synthetic data, as in the reference script, else "eval". */
   teacherMode: v.optional(teacherMode.wrapped),
   /** Students, each distilled from the one before: `"mlp(hidden=[64]) -> mlp(hidden=[16])"`, or a list. */
@@ -224,8 +231,6 @@ const distillSchema = v.strictObject({
   generations: v.optional(integer(1)),
   /** Whether the teacher's logits are cached; default: if that is exact. */
   teacherCache: v.optional(boolean()),
-  /** Whether the teacher's logits are scaled to fit the validation set; default: they are as they are. */
-  calibrateTeacher: v.optional(boolean()),
   ...OUTPUT,
   out: folder("runs/distill"),
 });
@@ -261,6 +266,7 @@ const compareSchema = v.strictObject({
   seeds: v.optional(integer(1, MOST_SEEDS), SEEDS),
   /** Default: it is trained first. */
   ...TEACHER,
+  ...OUTSIDE_TEACHER,
   out: folder("runs/compare"),
 });
 
@@ -278,11 +284,20 @@ const sweepSchema = v.strictObject({
   alphas: v.optional(list(alpha.wrapped, "a list of numbers"), [...SWEEP_DEFAULTS.alphas]),
   /** Default: it is trained first. */
   ...TEACHER,
+  ...OUTSIDE_TEACHER,
   out: folder("runs/sweep"),
 });
 
 /** The options of a command that reads data and has no configuration file. */
 export const dataSchema = v.strictObject(DATA);
+
+/** The options of `evaluate`. */
+export const evaluateSchema = v.strictObject({
+  ...DATA,
+  ...TEACHER,
+  ...teacherSchema.entries,
+  teacherColumn: OUTSIDE_TEACHER.teacherColumn,
+});
 
 /** The options of each command that can be configured by a file. */
 export const SCHEMAS = {

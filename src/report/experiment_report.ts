@@ -81,7 +81,7 @@ function predictionsOf(
     part: "test",
     weights: "best",
     evaluation: evaluation as HeldOutPredictions["evaluation"],
-    teacher: teacher.evaluation,
+    ...(teacher.evaluation && { teacher: teacher.evaluation }),
     mistakes: networks && test ? mistakesIn(networks, test) : [],
   };
 }

@@ -30,11 +30,11 @@ export function compareVerdict(result: CompareResult): Verdict {
   const { mean, low, high, confidence, pValue: p, distinguishable } = difference.best;
   const [figure] = figuresOf(data);
   const of = ({ best }: StudentFigures) => spread(figure, best[figure.name]);
-  const accuracies = [
+  const accuracies = `${[
     `The distilled student ${gets(figure, of(distilled), `${count(data.test)} test samples`)}`,
     `the baseline student ${of(baseline)}`,
-    `the teacher ${showFigure(figure, mainFigure(data, teacher.evaluation))}.`,
-  ].join(", ");
+    ...ofTeacher({ data, teacher }),
+  ].join(", ")}.`;
   const [change, unit] = [(x: number) => changeOf(figure, x), unitOf(figure)];
   if (!Number.isFinite(low) || !Number.isFinite(high)) {
     const [who, why] =
@@ -65,7 +65,7 @@ function methodsVerdict({ methods, baseline, teacher, data, seeds }: CompareResu
   const detail = [
     `Each loss against the baseline over ${counted(seeds.length, "seed")}, p values corrected for ${methods.length} losses (Holm).`,
     `The baseline student ${gets(figure, spread(figure, baseline.best[figure.name]), `${count(data.test)} test samples`)},`,
-    `${top.loss} ${spread(figure, top.best[figure.name])}, the teacher ${showFigure(figure, mainFigure(data, teacher.evaluation))}.`,
+    `${[`${top.loss} ${spread(figure, top.best[figure.name])}`, ...ofTeacher({ data, teacher })].join(", ")}.`,
   ].join(" ");
   if (better.length === 0) {
     return {
@@ -88,8 +88,7 @@ export function sweepVerdict({ best, data, teacher, points: all }: SweepResult):
   const shown = (value: number) => showFigure(figure, value);
   const headline = `Temperature ${temperature} with alpha ${alpha} does best: ${shown(best[metric])} on the validation set`;
   const test = [
-    `On the test set, read once at the end, it gets ${shown(mainFigure(data, best.evaluation))},`,
-    `the teacher ${shown(mainFigure(data, teacher.evaluation))}.`,
+    `On the test set, read once at the end, it gets ${[shown(mainFigure(data, best.evaluation)), ...ofTeacher({ data, teacher })].join(", ")}.`,
   ];
   // How far chance reaches is known of shares of samples alone.
   if (figure.name !== "accuracy") return { answer: null, headline, detail: test.join(" ") };
@@ -100,6 +99,12 @@ export function sweepVerdict({ best, data, teacher, points: all }: SweepResult):
     `${closePoints(close, all.length - 1)} as close.`,
   ];
   return { answer: null, headline, detail: [...test, ...chance].join(" ") };
+}
+
+/** The teacher's figure, if it knows the test set. */
+function ofTeacher({ data, teacher }: Pick<SweepResult, "data" | "teacher">): string[] {
+  const { evaluation } = teacher;
+  return evaluation === null ? [] : [`the teacher ${showFigure(figuresOf(data)[0], mainFigure(data, evaluation))}`];
 }
 
 function closePoints(close: number, others: number): string {

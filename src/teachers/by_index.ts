@@ -2,10 +2,9 @@ import type { Batch, Dataset } from "../data/dataset.js";
 import { type Base, basesOf } from "../data/derived_dataset.js";
 import { DistilleryError } from "../errors.js";
 import type { Outputs } from "../losses/loss.js";
-import { allocate } from "../tensor/buffer_pool.js";
-import { Tensor } from "../tensor/tensor.js";
 import { noteAccuracy } from "./accuracy_note.js";
 import { columnsOf } from "./class_columns.js";
+import { logitsAt } from "./sample_logits.js";
 import type { PreparedRun, Teacher, TeacherRun } from "./teacher.js";
 
 /** Logits by the index of a sample, in memory or on the disk. */
@@ -86,12 +85,7 @@ class ByIndex implements Teacher {
   }
 
   #take(places: Int32Array, indices: Int32Array): Outputs {
-    const classes = this.#classes;
-    const logits = allocate(indices.length * classes);
-    for (let i = 0; i < indices.length; i++) {
-      this.#read(places[indices[i]], logits.subarray(i * classes, (i + 1) * classes));
-    }
-    return { logits: new Tensor(logits, [indices.length, classes]), taps: {} };
+    return logitsAt(indices, this.#classes, (index, out) => this.#read(places[index], out));
   }
 
   #read(place: number, out: Float32Array): Float32Array {

@@ -6,12 +6,13 @@ import { type Batch, type Dataset, takeBatch } from "../data/dataset.js";
 import { type RawSample, samplesOf } from "../data/samples.js";
 import { DistilleryError } from "../errors.js";
 import type { Outputs } from "../losses/loss.js";
-import { allocate } from "../tensor/buffer_pool.js";
 import { Tensor } from "../tensor/tensor.js";
 import { noteAccuracy } from "./accuracy_note.js";
-import { RETRIES, type RetryOptions, retry, runConcurrently } from "./ask.js";
 import { expectNotAugmented } from "./by_index.js";
 import { LogitsStore } from "./logits_store.js";
+import { RETRIES, type RetryOptions, retry } from "./retry.js";
+import { runConcurrently } from "./run_concurrently.js";
+import { expectFiniteLogits, logitsAt } from "./sample_logits.js";
 import type { PreparedRun, Teacher, TeacherRun } from "./teacher.js";
 
 /** What a function is asked about. */
@@ -155,12 +156,7 @@ class FunctionTeacher implements Teacher {
   outputs(batch: Batch): Outputs | Promise<Outputs> {
     const [answers, data] = [this.#answers, this.#data];
     if (answers === null || data === null) return this.#asked(data, batch);
-    const { indices } = batch;
-    const logits = allocate(indices.length * data.classes);
-    for (let i = 0; i < indices.length; i++) {
-      answers.read(indices[i], logits.subarray(i * data.classes, (i + 1) * data.classes));
-    }
-    return { logits: new Tensor(logits, [indices.length, data.classes]), taps: {} };
+    return logitsAt(batch.indices, data.classes, (index, out) => answers.read(index, out));
   }
 
   #asked(data: Dataset | null, batch: Batch): Outputs | Promise<Outputs> {
@@ -197,10 +193,8 @@ function asOutputs(given: TeacherAnswer, indices: Int32Array, classes: number | 
   if (shape.length !== 2 || shape[0] !== indices.length || shape[1] !== classes) {
     throw wrong(indices, `expected logits [${indices.length}, ${classes}], got [${shape.join(", ")}]`);
   }
-  const at = data.findIndex((x) => !Number.isFinite(x));
-  if (at < 0) return outputs;
-  const sample = `sample ${indices[Math.floor(at / classes)]}, class ${at % classes}`;
-  throw new DistilleryError("NON_FINITE", `teacher: ${sample}: expected a finite number, got ${data[at]}`);
+  expectFiniteLogits("teacher", data, classes, indices);
+  return outputs;
 }
 
 function toOutputs(given: TeacherAnswer, indices: Int32Array, classes: number | null): Outputs {

@@ -13,6 +13,7 @@ import { getNumThreads } from "../threads.js";
 import { columnsOf } from "./class_columns.js";
 import { type InputPlan, planColumns, planInputs, type TeacherInputs } from "./onnx_inputs.js";
 import { type RecordedUse, recordedUse } from "./onnx_recorded.js";
+import { expectFiniteLogits } from "./sample_logits.js";
 
 type Numbers = ReturnType<InputPlan["convert"]>;
 type MakeTensor = (data: Numbers, dims: readonly number[]) => TypedTensor<"float32" | "float64" | "uint8">;
@@ -136,10 +137,8 @@ export class OnnxNetwork {
       given.set(await this.#runOnce(setting, values, start, count, step), start * outputs);
     }
     const logits = classes === null ? given : inOrder(given, outputs, classes);
-    const at = logits.findIndex((x) => !Number.isFinite(x));
-    if (at < 0) return logits;
-    const place = `sample ${first + Math.floor(at / data.classes)}, class ${at % data.classes}`;
-    throw new DistilleryError("NON_FINITE", `${this.file}: ${place}: expected a finite number, got ${logits[at]}`);
+    expectFiniteLogits(this.file, logits, data.classes, first);
+    return logits;
   }
 
   async #runOnce(

@@ -5,11 +5,11 @@ import { type Batch, takeSlice } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
 import { readWhole } from "../files/index.js";
 import type { Outputs } from "../losses/loss.js";
-import { allocate } from "../tensor/buffer_pool.js";
 import { Tensor } from "../tensor/tensor.js";
 import { noteAccuracy } from "./accuracy_note.js";
 import type { TeacherInputs } from "./onnx_inputs.js";
 import { OnnxNetwork, type OnnxSetting } from "./onnx_network.js";
+import { logitsAt } from "./sample_logits.js";
 import type { PreparedRun, Teacher, TeacherRun } from "./teacher.js";
 
 /** How an ONNX network is used. */
@@ -132,11 +132,9 @@ class OnnxTeacher implements Teacher {
     const [kept, setting] = [this.#kept, this.#opened()];
     if (kept === null) return this.#running.shift() ?? this.evaluate(batch);
     const { classes } = setting.data;
-    const logits = allocate(batch.indices.length * classes);
-    for (const [i, index] of batch.indices.entries()) {
-      logits.set(kept.subarray(index * classes, (index + 1) * classes), i * classes);
-    }
-    return { logits: new Tensor(logits, [batch.indices.length, classes]), taps: {} };
+    return logitsAt(batch.indices, classes, (index, out) =>
+      out.set(kept.subarray(index * classes, (index + 1) * classes)),
+    );
   }
 
   async evaluate({ inputs }: Batch): Promise<Outputs> {

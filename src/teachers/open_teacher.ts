@@ -122,12 +122,6 @@ async function teacherOfModule(path: string, options: TeacherOptions): Promise<M
   );
 }
 
-/** What a teacher's file is. */
-export async function kindOfTeacher(file: string): Promise<{ kind: keyof typeof KINDS; name: string }> {
-  const kind = await kindOf(file);
-  return { kind, name: KINDS[kind].name };
-}
-
 async function kindOf(file: string): Promise<keyof typeof KINDS> {
   if (TEACHERS.names.some((name) => file === name || file.startsWith(`${name}(`))) return "named";
   const extension = extname(file).toLowerCase();

@@ -1,5 +1,6 @@
 import { setImmediate } from "node:timers/promises";
 import { badCheckpoint, fingerprint, inspectCheckpoint, load, save } from "../checkpoint/index.js";
+import { expectShape } from "../checks.js";
 import type { Dataset } from "../data/dataset.js";
 import { expectDataset, takeSlice } from "../data/dataset.js";
 import { DataLoader } from "../data/loader.js";
@@ -61,6 +62,17 @@ export class TeacherCache {
       withArena(() => logits.push(forward(network, inputs).data.slice()));
     }
     return new TeacherCache(concatenate(logits), fingerprint(teacher.stateDict()), data.fingerprint(), data.length);
+  }
+
+  /**
+   * Logits [samples, classes] that another teacher gave for data: `teacherHash` tells it from others.
+   *
+   * @throws DistilleryError `SHAPE_MISMATCH` for another number of them.
+   */
+  static of(logits: Float32Array, teacherHash: string, data: Dataset): TeacherCache {
+    expectDataset(data, "data");
+    expectShape("logits", [logits.length], [data.length * data.classes]);
+    return new TeacherCache(logits, teacherHash, data.fingerprint(), data.length);
   }
 
   /**

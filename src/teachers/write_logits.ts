@@ -1,19 +1,20 @@
 import { createHash } from "node:crypto";
 import { mkdir, open, rm } from "node:fs/promises";
 import { extname, join } from "node:path";
-import { setImmediate } from "node:timers/promises";
 import { zipStored } from "../checkpoint/zip_writer.js";
-import { expectInteger, expectOptions, expectShape, show } from "../checks.js";
-import { type Dataset, expectDataset, takeSlice } from "../data/dataset.js";
+import { expectInteger, expectOneOf, expectOptions, show } from "../checks.js";
+import { type Dataset, expectDataset } from "../data/dataset.js";
 import { sourceOf } from "../data/derived_dataset.js";
 import { encodeNpyTexts, npyHeader } from "../data/formats/npy_writer.js";
 import { DistilleryError } from "../errors.js";
 import { ioError, kindOf, openSliced, readSlice, readWhole, type SlicedFile, writeWhole } from "../files/index.js";
 import { native } from "../native.js";
 import { Module } from "../nn/module.js";
+import { fromFloat16, toFloat16 } from "../tensor/float16.js";
 import { asTeacher } from "./as_teacher.js";
 import { expectNotAugmented } from "./by_index.js";
 import type { TeacherFunction } from "./function_teacher.js";
+import { LOGITS_BATCH, logitsInOrder } from "./logits_in_order.js";
 import { ARRAY_FILES } from "./stored_arrays.js";
 import type { Teacher } from "./teacher.js";
 import { TeacherCache } from "./teacher_cache.js";
@@ -22,6 +23,8 @@ import { TeacherCache } from "./teacher_cache.js";
 export interface WriteLogitsOptions {
   /** Samples that are asked about at once; default 256. */
   batchSize?: number;
+  /** How the numbers are stored; default float32. In float16 they take half the space and are rounded to 11 bits. */
+  dtype?: LogitsDtype;
   /** Stops after the batch that it is in: the next call goes on from there. */
   signal?: AbortSignal;
   /** Called with lines for the user, such as where it goes on. */
@@ -36,7 +39,14 @@ export interface WrittenLogits {
   bytes: number;
 }
 
-const BATCH = 256;
+/** How logits can be stored. */
+export const LOGITS_DTYPES = ["float32", "float16"] as const;
+type LogitsDtype = (typeof LOGITS_DTYPES)[number];
+/** Their bytes, and what NumPy and safetensors call them. */
+const STORED = {
+  float32: { bytes: 4, npy: "<f4", safetensors: "F32" },
+  float16: { bytes: 2, npy: "<f2", safetensors: "F16" },
+} as const;
 /** The most bytes of an archive, which is put together in memory. */
 const MOST_ARCHIVED = 2 ** 31 - 2 ** 20;
 
@@ -58,13 +68,14 @@ export async function writeLogits(
   file: string,
   options: WriteLogitsOptions = {},
 ): Promise<WrittenLogits> {
-  expectOptions("writeLogits", options, ["batchSize", "signal", "onNote"]);
-  const { batchSize = BATCH, signal, onNote } = options;
+  expectOptions("writeLogits", options, ["batchSize", "dtype", "signal", "onNote"]);
+  const { batchSize = LOGITS_BATCH, dtype = "float32", signal, onNote } = options;
   expectInteger("batchSize", batchSize, 1);
+  expectOneOf("dtype", dtype, LOGITS_DTYPES);
   const extension = expectLogitsFile(file);
   expectNotAugmented(expectDataset(data, "data"), "the logits of a file");
   const whole = sourceOf(data).dataset;
-  const bytes = 4 * whole.length * whole.classes;
+  const bytes = STORED[dtype].bytes * whole.length * whole.classes;
   if (extension === ".npz" && bytes > MOST_ARCHIVED) {
     throw new DistilleryError("BAD_ARGUMENT", `${file}: ${bytes} bytes are too many for an archive: write a .npy file`);
   }
@@ -80,24 +91,19 @@ export async function writeLogits(
     const rows = await PartialLogits.open(part, opened.fingerprint(), whole);
     try {
       if (rows.count > 0) onNote?.(`${file}: going on after ${rows.count} of ${whole.length} samples`);
-      while (rows.count < whole.length) {
-        await setImmediate();
-        if (signal?.aborted)
-          throw new DistilleryError("ABORTED", `stopped: the same command goes on after ${rows.count} samples`);
-        const end = Math.min(rows.count + batchSize, whole.length);
-        const { logits } = await opened.outputs(takeSlice(whole, rows.count, end));
-        expectShape("the teacher's logits", logits.shape, [end - rows.count, whole.classes]);
-        const wrong = logits.data.findIndex((x) => !Number.isFinite(x));
-        if (wrong >= 0) {
-          const at = `sample ${rows.count + Math.floor(wrong / whole.classes)}, class ${wrong % whole.classes}`;
-          throw new DistilleryError(
-            "NON_FINITE",
-            `teacher: ${at}: expected a finite number, got ${logits.data[wrong]}`,
-          );
-        }
-        await rows.append(logits.data);
+      const stopped = () => {
+        if (!signal?.aborted) return;
+        throw new DistilleryError("ABORTED", `stopped: the same command goes on after ${rows.count} samples`);
+      };
+      stopped();
+      const answer = opened.outputs.bind(opened);
+      for await (const logits of logitsInOrder(answer, whole, { start: rows.count, batchSize })) {
+        if (dtype === "float16") expectFloat16(logits, whole.classes, rows.count);
+        await rows.append(logits);
+        if (rows.count < whole.length) stopped();
       }
-      await assemble(file, extension, await openSliced(rows.file), whole, opened.fingerprint());
+      const stored = { rows: await openSliced(rows.file), dtype };
+      await assemble(file, extension, stored, whole, opened.fingerprint());
     } finally {
       await rows.close();
     }
@@ -172,44 +178,58 @@ function locked(folder: string): { release(): void } {
   throw new DistilleryError("IN_USE", `${folder}: another process is writing there: wait for its end`);
 }
 
+/** Refuses logits that float16 can't hold. */
+function expectFloat16(logits: Float32Array, classes: number, start: number): void {
+  const rounded = fromFloat16(toFloat16(logits));
+  const at = rounded.findIndex((x) => !Number.isFinite(x));
+  if (at < 0) return;
+  const text = `sample ${start + Math.floor(at / classes)}, class ${at % classes}: float16 can't hold ${logits[at]}`;
+  throw new DistilleryError("BAD_ARGUMENT", `dtype: ${text}: write float32`);
+}
+
 async function assemble(
   file: string,
   extension: string,
-  rows: SlicedFile,
+  { rows, dtype }: { rows: SlicedFile; dtype: LogitsDtype },
   data: Dataset,
   teacher: string | null,
 ): Promise<void> {
   const shape = [data.length, data.classes];
+  const { bytes, npy, safetensors } = STORED[dtype];
+  const size = (rows.size / 4) * bytes;
   if (extension === ".safetensors") {
     const { classNames } = data;
     const metadata = {
       dataHash: data.fingerprint(),
       ...(teacher !== null && { teacherHash: teacher }),
-      logitsHash: hashOf(rows, shape),
+      // Of rounded ones no cache can be made, which is exact.
+      ...(dtype === "float32" && { logitsHash: hashOf(rows, shape) }),
       ...(classNames && { classNames: JSON.stringify(classNames) }),
     };
-    const tensor = { dtype: "F32", shape, data_offsets: [0, rows.size] };
+    const tensor = { dtype: safetensors, shape, data_offsets: [0, size] };
     const json = JSON.stringify({ __metadata__: metadata, logits: tensor });
     const header = Buffer.from(json + " ".repeat((8 - (Buffer.byteLength(json) % 8)) % 8));
     const length = Buffer.alloc(8);
     length.writeBigUInt64LE(BigInt(header.length));
-    return writeWhole(file, joined(Buffer.concat([length, header]), rows));
+    return writeWhole(file, joined(Buffer.concat([length, header]), rows, dtype));
   }
-  const header = npyHeader("<f4", shape);
-  if (extension === ".npy") return writeWhole(file, joined(header, rows));
-  const all = new Uint8Array(rows.size);
-  readSlice(rows, 0, all);
+  const header = npyHeader(npy, shape);
+  if (extension === ".npy") return writeWhole(file, joined(header, rows, dtype));
   const classes = { name: "classes.npy", data: encodeNpyTexts(data.classNames ?? []) };
-  const entries = [{ name: "logits.npy", data: Buffer.concat([header, all]) }, ...(data.classNames ? [classes] : [])];
-  return writeWhole(file, zipStored(entries));
+  const logits = { name: "logits.npy", data: Buffer.concat([...joined(header, rows, dtype)]) };
+  return writeWhole(file, zipStored([logits, ...(data.classNames ? [classes] : [])]));
 }
 
 /** Bytes that are read at once. */
 const PIECE = 2 ** 22;
 
-function* joined(head: Uint8Array, file: SlicedFile): Generator<Uint8Array> {
+function* joined(head: Uint8Array, file: SlicedFile, dtype: LogitsDtype): Generator<Uint8Array> {
   yield head;
-  yield* pieces(file);
+  for (const piece of pieces(file)) yield dtype === "float32" ? piece : halvesOf(piece);
+}
+
+function halvesOf({ buffer, byteLength }: Uint8Array): Uint8Array {
+  return new Uint8Array(toFloat16(new Float32Array(buffer, 0, byteLength / 4)).buffer);
 }
 
 function* pieces(file: SlicedFile): Generator<Uint8Array> {

@@ -14,3 +14,24 @@ function wordOf(half: number): number {
   const shift = Math.clz32(fraction) - 21;
   return sign | ((113 - shift) << 23) | (((fraction << shift) & 1023) << 13);
 }
+
+/** The bits of the float16 numbers that are nearest to float32 ones, of two the even one: infinite from 65520 on. */
+export function toFloat16(numbers: Float32Array): Uint16Array {
+  const words = new Uint32Array(numbers.slice().buffer);
+  return Uint16Array.from(words, halfOf);
+}
+
+function halfOf(word: number): number {
+  const [sign, size] = [(word >>> 16) & 0x8000, word & 0x7fffffff];
+  if (size > 0x7f800000) return sign | 0x7e00;
+  // Rounded to ten bits, which may carry into the exponent.
+  if (size >= 0x38800000) return sign | Math.min(((size + 0xfff + ((size >>> 13) & 1)) >>> 13) - (112 << 10), 0x7c00);
+  // A subnormal: a multiple of 2^-24.
+  const [exponent, fraction] = [size >>> 23, (size & 0x7fffff) | 0x800000];
+  const shift = 126 - exponent;
+  if (shift > 25) return sign;
+  const half = 2 ** (shift - 1);
+  const whole = Math.floor(fraction / 2 ** shift);
+  const rest = fraction % 2 ** shift;
+  return sign | (whole + Number(rest > half || (rest === half && whole % 2 === 1)));
+}

@@ -3,7 +3,6 @@ import { type Dataset, labelsOf, takeSlice } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
 import { changedLoss, type DistillationLoss } from "../losses/loss.js";
 import type { Teacher } from "../teachers/index.js";
-import { noGrad } from "../tensor/autograd.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 
 const BATCH = 512;
@@ -34,7 +33,7 @@ export async function calibrateTeacher(teacher: Teacher, validation: Dataset | u
   const logits = new Float64Array(validation.length * validation.classes);
   for (let start = 0; start < validation.length; start += BATCH) {
     const batch = takeSlice(validation, start, Math.min(start + BATCH, validation.length));
-    const given = await withGenerator(new Generator(), () => noGrad(() => evaluate.call(teacher, batch)));
+    const given = await withGenerator(new Generator(), () => evaluate.call(teacher, batch));
     expectShape("the teacher's logits of the validation set", given.logits.shape, [
       batch.indices.length,
       validation.classes,

@@ -54,7 +54,7 @@ describe("compare", () => {
       spread(distilled.best.accuracy),
     ]);
     expect(row("agreement")?.slice(1)).toEqual([spread(baseline.best.agreement), spread(distilled.best.agreement)]);
-    const [large, small] = [sizes.teacher, sizes.student].map(({ parameters }) => parameters.toLocaleString("en-US"));
+    const [large, small] = [sizes.teacher, sizes.student].map((size) => size?.parameters.toLocaleString("en-US"));
     expect(row("parameters")).toEqual(["parameters", large, small, small]);
     expect(printed.slice(-3, -1)).toEqual([compareSummary(result), compareSummary(result, "last")]);
     expect(printed.at(-1)).toBe(`Written to ${join(OUT, "compare.json")} and ${join(OUT, "report.html")}`);
@@ -70,7 +70,7 @@ describe("compare", () => {
     } = resultOf(cwd);
     const read = async (name: string) => networkFrom(await load(join(cwd, name)));
     const { test } = await loadImages(data);
-    const teacher = await read(file);
+    const teacher = await read(file as string);
     const accuracies = async (files: readonly string[]) =>
       Promise.all(files.map(async (name) => evaluate(await read(name), test, { teacher }).accuracy));
     const [ours, theirs] = [await accuracies(distilled.files), await accuracies(baseline.files)];

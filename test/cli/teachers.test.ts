@@ -133,12 +133,12 @@ test("a module that is no teacher, options of another kind", async () => {
   expect(await refused(of("--teacher", "./short.mjs"), cwd, 2, "BAD_ARGUMENT")).toBe(
     "--teacher: samples 0 to 63: expected 64 x 3 = 192 numbers, got 64 (BAD_ARGUMENT)",
   );
-  const takes = "takes a network's weights, .pth or .safetensors; `distillery distill` takes it";
-  expect(await refused(["evaluate", "student.pth", "--teacher", "./none.mjs"], cwd, 2, "BAD_ARGUMENT")).toMatch(
-    `--teacher: ./none.mjs is a module: evaluate ${takes}`,
+  const compared = ["compare", "--data", "flowers.csv"];
+  expect(await refused([...compared, "--teacher", "./short.mjs"], cwd, 2, "BAD_ARGUMENT")).toMatch(
+    "--teacher: samples 0 to 63: expected 64 x 3 = 192 numbers, got 64",
   );
   expect(
-    await refused(["compare", "--data", "flowers.csv", "--teacher", "logits.npy"], cwd, 2, "BAD_ARGUMENT"),
-  ).toMatch("--teacher: logits.npy is a file of logits: compare and sweep take a network's weights");
+    await refused([...compared, "--teacher", "logits.npy", "--average", "logits"], cwd, 2, "BAD_ARGUMENT"),
+  ).toMatch("--average: is for several teachers, got 1");
   expect(existsSync(join(cwd, "runs"))).toBe(false);
 });

@@ -16,6 +16,7 @@ import {
   withGenerator,
   writeLogits,
 } from "../../src/index.js";
+import { fromFloat16, toFloat16 } from "../../src/tensor/float16.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { SAMPLES, setting } from "../train/support.js";
 
@@ -53,6 +54,28 @@ describe("a network's logits are written bit for bit, and read as a teacher", ()
     const swapped = await read.outputs(others.slice(0, SAMPLES));
     expect([...swapped.logits.data]).toEqual([...logits].map((_, i) => logits[[i, i + 1, i - 1][i % 3]]));
   });
+});
+
+test.each([".npy", ".npz", ".safetensors"])("in float16, rounded: %s", async (extension) => {
+  const { teacher, data, logits } = own();
+  const file = join(folder, `half${extension}`);
+  expect((await writeLogits(teacher, data, file, { dtype: "float16" })).bytes).toBe(300);
+  const read = await logitsFile(file);
+  read.open?.({ data, taps: [] });
+  const { data: rounded } = (await read.outputs(data.slice(0, SAMPLES))).logits;
+  expect([...rounded]).toEqual([...fromFloat16(toFloat16(logits))]);
+  expect([...rounded].every((x, i) => Math.abs(x - logits[i]) <= 2 ** -11 * Math.abs(logits[i]))).toBe(true);
+  // Of rounded logits no cache is made, which would be said to be exact.
+  if (extension === ".safetensors") await failure(TeacherCache.load(file), "BAD_CHECKPOINT");
+});
+
+test("a number that float16 can't hold is refused with its sample", async () => {
+  const { data } = own();
+  const large = functionTeacher(({ indices }) => Array.from(indices, (i) => [0, i === 7 ? 65520 : 1, 2]));
+  const file = join(folder, "large.npy");
+  const error = await failure(writeLogits(large, data, file, { dtype: "float16" }), "BAD_ARGUMENT");
+  expect(error.message).toBe("dtype: sample 7, class 1: float16 can't hold 65520: write float32");
+  expect(existsSync(file)).toBe(false);
 });
 
 test("what is written as .safetensors is a TeacherCache, and tied to the data", async () => {

@@ -1,4 +1,4 @@
-import type { CorrectedDifference, StudentFigures } from "../../compare/results.js";
+import type { CorrectedDifference, NetworkSize, StudentFigures } from "../../compare/results.js";
 import type { SampleStats } from "../../compare/statistics.js";
 import { type Figure, figuresOf, mainFigure, showChange, showFigure, unitOf } from "../../tasks/figures.js";
 import type { CompareReport } from "../report_data.js";
@@ -18,7 +18,9 @@ export function comparePage(report: CompareReport): (HTMLElement | null)[] {
   const { data, baseline, distilled, teacher, difference, seeds, sizes } = result;
   const [figure] = figuresOf(data);
   const evaluated = [
-    { name: "teacher", colour: "--teacher", dash: "dashed" as const, evaluation: teacher.evaluation },
+    ...(teacher.evaluation
+      ? [{ name: "teacher", colour: "--teacher", dash: "dashed" as const, evaluation: teacher.evaluation }]
+      : []),
     ...baseline.evaluations
       .slice(0, 1)
       .map((evaluation) => ({ name: "baseline", colour: "--baseline", dash: "dotted" as const, evaluation })),
@@ -36,7 +38,7 @@ export function comparePage(report: CompareReport): (HTMLElement | null)[] {
     ),
     h("p", { class: "aside" }, `From here on: the distilled student of seed ${seeds[0]}.`),
     ...predictionSections(report, predictions, { network: "student", evaluated }),
-    section("Against the teacher", figures(sizesFigure(sizes.student, sizes.teacher))),
+    section("Against the teacher", sizes.teacher && figures(sizesFigure(sizes.student, sizes.teacher))),
   ];
 }
 
@@ -51,7 +53,9 @@ function tilesOf({ result: { data, teacher, baseline, distilled, methods } }: Co
   return [
     tile(methods.length > 1 ? methods[0].loss : "distilled student", "--student", distilled),
     tile("baseline student", "--baseline", baseline),
-    { name: "teacher", colour: "--teacher", value: showFigure(figure, mainFigure(data, teacher.evaluation)) },
+    ...(teacher.evaluation
+      ? [{ name: "teacher", colour: "--teacher", value: showFigure(figure, mainFigure(data, teacher.evaluation)) }]
+      : []),
   ];
 }
 
@@ -70,22 +74,22 @@ function figuresTable({ result }: CompareReport): HTMLElement {
   const of = (figure: Figure, weights: "best" | "last"): Content[] =>
     [baseline, distilled].map((both) => spread(figure, both[weights][figure.name]));
   const ofTeacher = (figure: Figure) => {
-    const value = figure.of(teacher.evaluation);
-    return value === undefined ? "" : showFigure(figure, value);
+    const value = teacher.evaluation && figure.of(teacher.evaluation);
+    return value == null ? "" : showFigure(figure, value);
   };
+  const size = (text: (size: NetworkSize) => string): Content[] => [
+    sizes.teacher ? text(sizes.teacher) : "",
+    ...twice(text(sizes.student)),
+  ];
   const rows: Content[][] = [
     [`${main.label}, best epoch`, ofTeacher(main), ...of(main, "best")],
     [`${main.label}, last epoch`, "", ...of(main, "last")],
     ...others.map((figure): Content[] => [figure.label, ofTeacher(figure), ...of(figure, "best")]),
     ["best epoch", "", ...[baseline, distilled].map(({ best }) => best.epoch.mean.toFixed(1))],
-    ["parameters", count(sizes.teacher.parameters), ...twice(count(sizes.student.parameters))],
-    ["file", bytes(sizes.teacher.bytes), ...twice(bytes(sizes.student.bytes))],
-    ["time for one sample", `${short(sizes.teacher.latencyMs)} ms`, ...twice(`${short(sizes.student.latencyMs)} ms`)],
-    [
-      "samples a second",
-      count(Math.round(sizes.teacher.throughput)),
-      ...twice(count(Math.round(sizes.student.throughput))),
-    ],
+    ["parameters", ...size(({ parameters }) => count(parameters))],
+    ["file", ...size((own) => bytes(own.bytes))],
+    ["time for one sample", ...size(({ latencyMs }) => `${short(latencyMs)} ms`)],
+    ["samples a second", ...size(({ throughput }) => count(Math.round(throughput)))],
   ];
   const columns = [{ name: "", text: true }, ...["teacher", "baseline", "distilled"].map((name) => ({ name }))];
   return table({ caption: "Teacher, baseline student and distilled student", columns, rows, className: "key" });
@@ -163,7 +167,8 @@ function methodsTable({ result: { data, methods, baseline, seeds } }: CompareRep
   ];
 }
 
-function spread(figure: Figure, stats: SampleStats): HTMLElement {
+function spread(figure: Figure, stats: SampleStats | undefined): Content {
+  if (stats === undefined) return "";
   const small = stats.values.length < 2 ? "" : deviation(figure, stats);
   return h("span", {}, showFigure(figure, stats.mean), " ", h("small", {}, small));
 }

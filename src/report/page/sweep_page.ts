@@ -27,7 +27,9 @@ export function sweepPage(report: SweepReport): (HTMLElement | null)[] {
   const { result, predictions } = report;
   const { best, points, teacher, sizes, data } = result;
   const evaluated = [
-    { name: "teacher", colour: "--teacher", dash: "dashed" as const, evaluation: teacher.evaluation },
+    ...(teacher.evaluation
+      ? [{ name: "teacher", colour: "--teacher", dash: "dashed" as const, evaluation: teacher.evaluation }]
+      : []),
     { name: "student", colour: "--student", evaluation: best.evaluation },
   ];
   const named = points.map((point) => ({ name: nameOf(point), history: point.history, best: isSame(point, best) }));
@@ -51,7 +53,9 @@ export function sweepPage(report: SweepReport): (HTMLElement | null)[] {
           figure,
           (point) => point[metric],
         ),
-        grid(report, "Agreement with the teacher", agreementOf(data), ({ agreement }) => agreement),
+        ...(points.every(({ agreement }) => agreement !== null)
+          ? [grid(report, "Agreement with the teacher", agreementOf(data), ({ agreement }) => agreement ?? 0)]
+          : []),
       ),
       ranking(report),
     ),
@@ -61,7 +65,7 @@ export function sweepPage(report: SweepReport): (HTMLElement | null)[] {
       network: "student",
       evaluated,
     }),
-    section("Against the teacher", figures(sizesFigure(sizes.student, sizes.teacher))),
+    section("Against the teacher", sizes.teacher && figures(sizesFigure(sizes.student, sizes.teacher))),
   ];
 }
 
@@ -72,7 +76,7 @@ function tilesOf({ result: { data, best, teacher } }: SweepReport): Tile[] {
     { name: "temperature", value: String(best.temperature) },
     { name: "alpha", value: String(best.alpha) },
     { name: `test ${figure.label}`, value: shown(best.evaluation), colour: "--student" },
-    { name: "the teacher's", value: shown(teacher.evaluation), colour: "--teacher" },
+    ...(teacher.evaluation ? [{ name: "the teacher's", value: shown(teacher.evaluation), colour: "--teacher" }] : []),
   ];
 }
 
@@ -114,7 +118,7 @@ function ranking({ result: { data, points } }: SweepReport): HTMLElement {
       String(point.temperature),
       String(point.alpha),
       showFigure(figure, point[metric]),
-      showFigure(agreementOf(data), point.agreement),
+      point.agreement === null ? "" : showFigure(agreementOf(data), point.agreement),
       String(point.bestEpoch),
     ]);
   const names = ["temperature", "alpha", figure.label, "agreement", "best epoch"];

@@ -1,7 +1,8 @@
-import { setImmediate, setTimeout } from "node:timers/promises";
+import { setTimeout } from "node:timers/promises";
 import { types } from "node:util";
 import { DistilleryError } from "../errors.js";
 import { fromUserCode } from "../user_code.js";
+import { expectGoing } from "./run_concurrently.js";
 
 /** How a teacher is asked again after a failure. */
 export interface RetryOptions {
@@ -72,38 +73,4 @@ function failed(error: unknown, samples: string, tries: number): DistilleryError
   const again = tries === 0 ? "" : `, asked ${tries + 1} times`;
   const own = fromUserCode(error)?.message ?? (error instanceof Error ? error.message : String(error));
   return new DistilleryError("BAD_ARGUMENT", `teacher: ${samples}${again}: ${own}`, { cause: error });
-}
-
-function expectGoing(signal: AbortSignal): void {
-  if (signal.aborted) throw new DistilleryError("ABORTED", "stopped while the teacher was asked");
-}
-
-/**
- * Runs `work` for each item, up to `concurrency` at once, in order. After a failure none is begun; those that run end first,
- * so that what they give is kept.
- */
-export async function runConcurrently<T>(
-  items: readonly T[],
-  concurrency: number,
-  signal: AbortSignal,
-  work: (item: T) => Promise<void>,
-): Promise<void> {
-  let next = 0;
-  let failure: { error: unknown } | null = null;
-  const worker = async () => {
-    while (next < items.length && failure === null && !signal.aborted) {
-      const item = items[next++];
-      await setImmediate();
-      if (signal.aborted) return;
-      await work(item).catch((error: unknown) => {
-        failure ??= { error };
-      });
-    }
-  };
-  const all = Promise.all(Array.from({ length: Math.min(concurrency, items.length) }, worker));
-  const stopped = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
-  await Promise.race([all, stopped]);
-  expectGoing(signal);
-  const { error } = (failure ?? {}) as { error?: unknown };
-  if (failure !== null) throw error;
 }

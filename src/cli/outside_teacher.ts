@@ -1,0 +1,38 @@
+import type { LoadDataOptions, TableOptions } from "../data/load_options.js";
+import { logitsColumn, type Teacher, type TeacherOptions } from "../teachers/index.js";
+import { UsageError } from "./error_boundary.js";
+import { flagOf } from "./flag_names.js";
+
+/** The options that say which column of the data is the teacher. */
+interface ColumnOptions extends TableOptions, Pick<TeacherOptions, "teacherClasses"> {
+  data: string;
+  teacherColumn?: string | undefined;
+}
+
+/** The same options with the teacher's column among those that are no part of the samples. */
+export function withoutTeacherColumn<C extends Pick<ColumnOptions, "teacherColumn"> & LoadDataOptions>(config: C): C {
+  const { teacherColumn, dropColumns = [] } = config;
+  return teacherColumn === undefined ? config : { ...config, dropColumns: [...dropColumns, teacherColumn] };
+}
+
+/** The teacher that a column of the data is; null: none is. */
+export async function columnTeacher(config: ColumnOptions): Promise<Teacher | null> {
+  const { data, teacherColumn, teacherClasses: classes, header, encoding, labelColumn } = config;
+  if (teacherColumn === undefined) return null;
+  const options = Object.entries({ classes, header, encoding, labelColumn }).filter(([, value]) => value !== undefined);
+  return logitsColumn(data, teacherColumn, Object.fromEntries(options));
+}
+
+/** Options that say how a network is used as a teacher. */
+const OF_NETWORKS = ["teacherMode", "teacherCache", "teacherNetwork"] as const;
+
+/** Refuses options that say how a network is used beside a teacher that is none. */
+export function expectNoNetworkOptions(
+  userOptions: Readonly<Partial<Record<(typeof OF_NETWORKS)[number] | "teacher", unknown>>>,
+): void {
+  const given = OF_NETWORKS.find((option) => userOptions[option] !== undefined);
+  if (given === undefined) return;
+  throw new UsageError(
+    `${flagOf(given)}: --teacher ${userOptions.teacher} is no network of Distillery's, which takes it`,
+  );
+}

@@ -1,0 +1,139 @@
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import type { Dataset } from "../data/index.js";
+import { DistilleryError } from "../errors.js";
+import { cached, type Teacher, TeacherCache } from "../teachers/index.js";
+import { allLogits, isRowByRow } from "../teachers/logits_in_order.js";
+import { Tensor } from "../tensor/tensor.js";
+import type { SplitTask } from "./task.js";
+
+/** The files of a teacher's logits below `out`; null: there are none. */
+export interface LogitsFiles {
+  readonly training: string | null;
+  readonly validation: string | null;
+}
+
+/** A teacher's logits for the training data and, if it knows those, the validation set. */
+export interface TaughtLogits {
+  readonly training: TeacherCache;
+  readonly validation: TeacherCache | null;
+}
+
+/** The files in a folder that logits are kept in. */
+export function logitsFilesIn(out: string): { training: string; validation: string } {
+  return {
+    training: join(out, "teacher_logits.safetensors"),
+    validation: join(out, "teacher_validation_logits.safetensors"),
+  };
+}
+
+/** Logits that an interrupted call left in a file; null if it has none of this teacher and these data. */
+export async function storedLogits(
+  file: string,
+  teacherHash: string | null,
+  data: Dataset,
+): Promise<TeacherCache | null> {
+  try {
+    const cache = await TeacherCache.load(file);
+    cache.expectData(data);
+    return cache.teacherHash === teacherHash ? cache : null;
+  } catch {
+    return null;
+  }
+}
+
+/** The logits as the teacher of a run, by the name of the one that gave them. */
+export function taught(name: string, { training, validation }: TaughtLogits): Teacher {
+  const own: Teacher = {
+    name,
+    fingerprint: () => training.teacherHash,
+    outputs: ({ indices }) => ({ logits: training.batch(indices), taps: {} }),
+    ...(validation && { evaluate: ({ indices }) => ({ logits: validation.batch(indices), taps: {} }) }),
+  };
+  return { ...cached(training, own), name };
+}
+
+/** Where and how a teacher is asked. */
+interface Preparation {
+  readonly out: string;
+  readonly resume: boolean;
+  readonly signal: AbortSignal;
+  readonly onNote: (text: string) => void;
+}
+
+/**
+ * A teacher of a comparison or a sweep that is no network of Distillery's: a file of logits, an ONNX network, a function. It is
+ * asked once, before anything is written, and all students get the same logits.
+ */
+export class OutsideTeacher {
+  #logits: TaughtLogits | null = null;
+
+  /** Opens it; `BAD_ARGUMENT` if it does not fit the data, or changes with a run. */
+  constructor(
+    readonly teacher: Teacher,
+    private readonly task: SplitTask,
+  ) {
+    const { data, validation } = task;
+    if (teacher.isFixed === false) {
+      const text = `${teacher.name} changes with the run that it teaches in, and all students are to have the same one`;
+      throw new DistilleryError("BAD_ARGUMENT", `teacher: ${text}: distill takes it`);
+    }
+    teacher.open?.({ data, validation, taps: [] });
+  }
+
+  /** Null: it answers at each step, as its answers depend on more than the sample. */
+  get logits(): TaughtLogits | null {
+    return this.#logits;
+  }
+
+  /** Asks about all samples, unless an interrupted call kept its logits in `out`. */
+  async prepare({ out, resume, signal, onNote }: Preparation): Promise<void> {
+    const { teacher } = this;
+    const { data, validation } = this.task;
+    const hash = teacher.fingerprint();
+    if (resume) {
+      const files = logitsFilesIn(out);
+      const training = await storedLogits(files.training, hash, data);
+      const ofValidation = training && (await storedLogits(files.validation, hash, validation));
+      if (training !== null && (ofValidation !== null || teacher.evaluate === undefined)) {
+        this.#logits = { training, validation: ofValidation };
+        return;
+      }
+    }
+    await teacher.prepare?.({ out, once: true, signal, onNote });
+    if (data.augmented === true) return onNote("teacher logits not cached: the data are augmented at random");
+    const answer = teacher.outputs.bind(teacher);
+    if (!(await isRowByRow(answer, data))) {
+      return onNote("teacher logits not cached: the teacher's logits depend on the other samples of a batch");
+    }
+    const training = await allLogits(answer, data, signal);
+    const ofValidation = teacher.evaluate && (await allLogits(teacher.evaluate.bind(teacher), validation, signal));
+    const teacherHash = hash ?? createHash("sha256").update(training).digest("hex");
+    this.#logits = {
+      training: TeacherCache.of(training, teacherHash, data),
+      validation: ofValidation ? TeacherCache.of(ofValidation, teacherHash, validation) : null,
+    };
+  }
+
+  /** Keeps the logits for other processes, and another call. */
+  async save(out: string): Promise<LogitsFiles> {
+    if (this.#logits === null) return { training: null, validation: null };
+    const { training, validation } = this.#logits;
+    const files = logitsFilesIn(out);
+    await training.save(files.training);
+    await validation?.save(files.validation);
+    return { training: files.training, validation: validation && files.validation };
+  }
+
+  /** Its logits for the test set; null if it knows none. */
+  async testLogits(test: Dataset, signal: AbortSignal): Promise<Tensor | null> {
+    const { teacher } = this;
+    teacher.open?.({ data: this.task.data, validation: test, taps: [] });
+    if (teacher.evaluate === undefined) return null;
+    return new Tensor(await allLogits(teacher.evaluate.bind(teacher), test, signal), [test.length, test.classes]);
+  }
+
+  close(): void {
+    this.teacher.close?.();
+  }
+}

@@ -1,0 +1,58 @@
+import { setImmediate } from "node:timers/promises";
+import { expectShape } from "../checks.js";
+import { type Batch, type Dataset, takeSlice } from "../data/dataset.js";
+import { DistilleryError } from "../errors.js";
+import type { Outputs } from "../losses/loss.js";
+import { Generator, withGenerator } from "../tensor/random.js";
+import { expectFiniteLogits } from "./sample_logits.js";
+
+/** A teacher's `outputs` or `evaluate`. */
+type Answer = (batch: Batch) => Outputs | Promise<Outputs>;
+
+/** Samples that are asked about at once. */
+export const LOGITS_BATCH = 256;
+
+/**
+ * The logits [n, classes] that a teacher gives for the samples of a data set from `start` on, batch by batch in the order of their
+ * indices; the event loop gets its turn before each. `SHAPE_MISMATCH`, and `NON_FINITE` with the sample's index.
+ */
+export async function* logitsInOrder(
+  answer: Answer,
+  data: Dataset,
+  { start = 0, batchSize = LOGITS_BATCH }: { start?: number; batchSize?: number } = {},
+): AsyncGenerator<Float32Array, void> {
+  for (let at = start; at < data.length; at += batchSize) {
+    await setImmediate();
+    const end = Math.min(at + batchSize, data.length);
+    yield await answerTo(answer, data, at, end);
+  }
+}
+
+/** All of them, [samples, classes]; `ABORTED` by the signal. */
+export async function allLogits(answer: Answer, data: Dataset, signal?: AbortSignal): Promise<Float32Array> {
+  const all = new Float32Array(data.length * data.classes);
+  let at = 0;
+  for await (const logits of logitsInOrder(answer, data)) {
+    if (signal?.aborted) throw new DistilleryError("ABORTED", "stopped while the teacher's logits were computed");
+    all.set(logits, at);
+    at += logits.length;
+  }
+  return all;
+}
+
+/** Whether a teacher's logits of a sample are the same whatever samples are beside it: a probe of three. */
+export async function isRowByRow(answer: Answer, data: Dataset): Promise<boolean> {
+  const [together, alone] = [
+    await answerTo(answer, data, 0, Math.min(3, data.length)),
+    await answerTo(answer, data, 0, 1),
+  ];
+  return alone.every((x, i) => Object.is(x, together[i]));
+}
+
+async function answerTo(answer: Answer, data: Dataset, start: number, end: number): Promise<Float32Array> {
+  const batch = takeSlice(data, start, end);
+  const { logits } = await withGenerator(new Generator(), () => answer(batch));
+  expectShape("the teacher's logits", logits.shape, [end - start, data.classes]);
+  expectFiniteLogits("teacher", logits.data, data.classes, start);
+  return logits.data;
+}

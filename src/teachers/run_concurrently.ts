@@ -1,0 +1,37 @@
+import { setImmediate } from "node:timers/promises";
+import { DistilleryError } from "../errors.js";
+
+/**
+ * Runs `work` for each item, up to `concurrency` at once, in order. After a failure none is begun; those that run end first,
+ * so that what they give is kept.
+ */
+export async function runConcurrently<T>(
+  items: readonly T[],
+  concurrency: number,
+  signal: AbortSignal,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  let next = 0;
+  let failure: { error: unknown } | null = null;
+  const worker = async () => {
+    while (next < items.length && failure === null && !signal.aborted) {
+      const item = items[next++];
+      await setImmediate();
+      if (signal.aborted) return;
+      await work(item).catch((error: unknown) => {
+        failure ??= { error };
+      });
+    }
+  };
+  const all = Promise.all(Array.from({ length: Math.min(concurrency, items.length) }, worker));
+  const stopped = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+  await Promise.race([all, stopped]);
+  expectGoing(signal);
+  const { error } = (failure ?? {}) as { error?: unknown };
+  if (failure !== null) throw error;
+}
+
+/** Refuses to go on once the signal is aborted. */
+export function expectGoing(signal: AbortSignal): void {
+  if (signal.aborted) throw new DistilleryError("ABORTED", "stopped while the teacher was asked");
+}
