@@ -83,6 +83,7 @@ export {
   type StructuredTerm,
   type Term,
   type UserModules,
+  type Weight,
 } from "./registry/index.js";
 export * from "./report/index.js";
 export {

@@ -63,7 +63,11 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = {
       "fraction of the training data to choose epochs by, 0 for none (default: 0.1; 0 for synthetic data)",
       toNumber,
     ],
-    augment: ["<changes>", "random changes of images: shift=2,flip=0.5, also crop=4 (pixels), noise=0.1", toChanges],
+    augment: [
+      "<changes>",
+      "random changes: of images shift=2,flip=0.5, also crop=4 (pixels); of any samples noise=0.1,mixup=1",
+      toChanges,
+    ],
   },
   "Networks:": {
     student: [NETWORK, `network that is trained, ${MODELS.names.join(", ")} or a class of your own, ${OWN}`, toList],

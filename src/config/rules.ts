@@ -82,7 +82,7 @@ export function rulesBroken(config: Ruled, userOptions: object): Issue[] {
     ],
     [isExperiment && !isSynthetic && validation === 0, "validation", "needed: it tells which epoch is best"],
     [isSynthetic && validation > 0, "validation", "the synthetic data are noise, which nothing can be validated on"],
-    [isSynthetic && changesImages, "augment", "the synthetic data are no images: only noise suits them"],
+    [isSynthetic && changesImages, "augment", "the synthetic data are no images: only noise and mixup suit them"],
     [
       augment?.shift !== undefined && augment.crop !== undefined,
       "augment",
@@ -93,7 +93,11 @@ export function rulesBroken(config: Ruled, userOptions: object): Issue[] {
       "from",
       "starts one student, not those of a chain: leave it out",
     ],
-    [augment !== undefined && Object.keys(augment).length === 0, "augment", "expected shift, crop, flip or noise"],
+    [
+      augment !== undefined && Object.keys(augment).length === 0,
+      "augment",
+      "expected shift, crop, flip, noise or mixup",
+    ],
     [patience !== null && validation === 0, "patience", "needs a validation set, which tells which epoch is better"],
     [config.loss !== undefined && config.losses !== undefined, "losses", "expected one of loss and losses"],
     [

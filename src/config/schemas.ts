@@ -94,8 +94,10 @@ const TRAINING_DATA = {
         crop: v.optional(integer(0)),
         /** The standard deviation of normal noise. */
         noise: v.optional(nonNegative()),
+        /** Samples are mixed with each other by a weight of Beta(mixup, mixup). */
+        mixup: v.optional(nonNegative()),
       },
-      expected("shift, flip, crop and noise by their names"),
+      expected("shift, flip, crop, noise and mixup by their names"),
     ),
   ),
 } as const;

@@ -8,6 +8,7 @@ import { currentGenerator } from "../tensor/random.js";
 import { Tensor } from "../tensor/tensor.js";
 import { type Batch, chunkOf, type Dataset, expectDataset, type ImageLayout, takeBatch, takeSlice } from "./dataset.js";
 import { DerivedDataset } from "./derived_dataset.js";
+import { mixUp } from "./mixup.js";
 
 /** How {@link augment} changes samples: at least one of them. */
 export interface AugmentOptions {
@@ -19,6 +20,11 @@ export interface AugmentOptions {
   flip?: number;
   /** The standard deviation of normal noise that is added to the (normalised) values. */
   noise?: number;
+  /**
+   * The samples of a batch are mixed with each other ({@link Batch.mixed}), by a weight of Beta(mixup, mixup): 1 is any share alike,
+   * less is mostly one of the two. The loss mixes by the same weight what it gives with the labels of both.
+   */
+  mixup?: number;
 }
 
 /**
@@ -26,7 +32,8 @@ export interface AugmentOptions {
  * `shift`, `crop` and `flip` need images ({@link Dataset.image}).
  *
  * The numbers are drawn from the current stream, sample by sample, as torchvision's transforms in this order draw them:
- * two `randint` for the shift, a `rand` for the mirror, a `randn` for the noise. A run draws from a stream of its own, so
+ * two `randint` for the shift, a `rand` for the mirror, a `randn` for the noise; for `mixup` afterwards a weight and an order of the
+ * batch. A run draws from a stream of its own, so
  * its images follow from its seed, resumed or not. Teacher logits can't be cached for augmented data.
  *
  * @throws DistilleryError `BAD_ARGUMENT`, also if the data set has no images.
@@ -45,6 +52,8 @@ interface Amounts {
   readonly maxShift: number;
   readonly flip: number;
   readonly noise: number;
+  /** Left out if samples are not mixed. */
+  readonly mixup?: number;
 }
 
 class AugmentedDataset extends DerivedDataset {
@@ -92,36 +101,40 @@ class AugmentedDataset extends DerivedDataset {
 
   #transform(batch: Batch): Batch {
     const { data, shape } = batch.inputs;
-    const { maxShift, flip, noise } = this.#amounts;
+    const { maxShift, flip, noise, mixup } = this.#amounts;
+    const mixed = (changed: Batch) => (mixup === undefined ? changed : mixUp(changed, mixup));
+    if (maxShift + flip + noise === 0) return mixed(batch);
     const { channels, height, width } = this.#layout;
     const out = allocate(data.length);
     const { state } = currentGenerator();
     native.augment(state, data, this.#fill, out, shape[0], channels, height, width, maxShift, flip, noise);
-    return { ...batch, inputs: new Tensor(out, shape) };
+    return mixed({ ...batch, inputs: new Tensor(out, shape) });
   }
 }
 
 function readAmounts({ image, features }: Dataset, options: AugmentOptions): Amounts {
-  expectOptions("augment", options, ["shift", "crop", "flip", "noise"]);
-  const { shift = 0, crop = 0, flip = 0, noise = 0 } = options;
+  expectOptions("augment", options, ["shift", "crop", "flip", "noise", "mixup"]);
+  const { shift = 0, crop = 0, flip = 0, noise = 0, mixup = 0 } = options;
   const max = image === undefined ? Number.MAX_SAFE_INTEGER : Math.min(image.height, image.width) - 1;
   expectInteger("shift", shift, 0, max);
   expectInteger("crop", crop, 0, max);
   expectNumber("flip", flip, (x) => x >= 0 && x <= 1, "a probability from 0 to 1");
   expectNumber("noise", noise, (x) => x >= 0 && Math.fround(x) < Infinity, "a standard deviation of at least 0");
+  expectNumber("mixup", mixup, (x) => x >= 0 && x <= 1e6, "a number of at least 0");
   if (shift > 0 && crop > 0) {
     throw new DistilleryError("BAD_ARGUMENT", `shift, crop: expected one of the two, which are the same, got both`);
   }
-  if (shift + crop + flip + noise === 0) {
-    throw new DistilleryError("BAD_ARGUMENT", "augment: expected shift, crop, flip or noise above 0, got none");
+  if (shift + crop + flip + noise + mixup === 0) {
+    throw new DistilleryError("BAD_ARGUMENT", "augment: expected shift, crop, flip, noise or mixup above 0, got none");
   }
   if (shift + crop + flip > 0) expectImages(image, features);
-  return { maxShift: shift + crop, flip, noise };
+  return { maxShift: shift + crop, flip, noise, ...(mixup > 0 && { mixup }) };
 }
 
 function expectImages(image: ImageLayout | undefined, features: number): void {
   if (image === undefined) {
-    const text = "dataset: expected images (Dataset.image) for shift, crop and flip; only noise suits any data";
+    const text =
+      "dataset: expected images (Dataset.image) for shift, crop and flip; only noise and mixup suit any data";
     throw new DistilleryError("BAD_ARGUMENT", text);
   }
   const { channels, height, width } = image;

@@ -113,6 +113,11 @@ export interface Batch {
   readonly targets?: Tensor;
   /** The index of each sample in the data set. */
   readonly indices: Int32Array;
+  /**
+   * If each sample is mixed with another one (mixup): the labels of those [n], and the weight of the samples and labels
+   * themselves, from 0 to 1.
+   */
+  readonly mixed?: { readonly labels: IntTensor; readonly weight: number };
 }
 
 /** Labels are read in batches of this size from a data set that does not have them at hand. */

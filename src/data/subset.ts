@@ -54,17 +54,17 @@ export class Subset extends DerivedDataset {
 
   override batch(indices: Int32Array): Batch {
     expectIndices(indices, this.length);
-    const { inputs, labels } = takeBatch(
+    const batch = takeBatch(
       this.dataset,
       indices.map((index) => this.indices[index]),
     );
-    return { inputs, labels, indices };
+    return { ...batch, indices };
   }
 
   override slice(start: number, end: number): Batch {
     expectRange(start, end, this.length);
-    const { inputs, labels } = takeBatch(this.dataset, this.indices.slice(start, end));
-    return { inputs, labels, indices: indexRange(start, end) };
+    const batch = takeBatch(this.dataset, this.indices.slice(start, end));
+    return { ...batch, indices: indexRange(start, end) };
   }
 
   override inBase(indices: Int32Array): Int32Array {

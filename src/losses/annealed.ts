@@ -1,11 +1,11 @@
 import * as v from "valibot";
 import { expectNumber, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
-import { expected } from "../registry/index.js";
+import { expected, type Weight } from "../registry/index.js";
 import type { LossBatch } from "./loss.js";
 
 /** A number, or one that moves evenly from epoch to epoch: from `from` in the first to `to` in the last. */
-export type Annealed = number | readonly [from: number, to: number];
+export type Annealed = Weight;
 
 /** The value in the epoch that a batch belongs to: a function of the epoch alone, so that a resumed run has the same. */
 export function inEpoch(value: Annealed, { epoch, epochs }: Pick<LossBatch, "epoch" | "epochs">): number {

@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { expectNumber, expectOptions, expectShape, withDefaults } from "../checks.js";
+import { DistilleryError } from "../errors.js";
 import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
 import { exp, gather, linear, log1p } from "../ops/index.js";
@@ -138,10 +139,14 @@ export function crdDistillationLoss(layers: Layers, options: CrdDistillationLoss
     needsTeacher: true,
     taps: tapsOf(layers),
     modules: { memory, student, teacher },
-    compute: (batch) => ({
-      loss: crdLoss(...featuresOf(batch, layers), batch.indices, { memory, student, teacher, tau }),
-      metrics: {},
-    }),
+    compute(batch) {
+      if (batch.isMixed) {
+        const text = "recognises samples by their index, and a mixed one is none of them: leave mixup out";
+        throw new DistilleryError("BAD_ARGUMENT", `${name}: ${text}`);
+      }
+      const loss = crdLoss(...featuresOf(batch, layers), batch.indices, { memory, student, teacher, tau });
+      return { loss, metrics: {} };
+    },
     config: () => ({ name, ...layers, tau, negatives, momentum, samples, dimension }),
   };
 }

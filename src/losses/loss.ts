@@ -27,6 +27,8 @@ export interface LossBatch {
   readonly epoch: number;
   /** The number of epochs of the run. */
   readonly epochs: number;
+  /** Whether each sample is mixed with another one (mixup), so that it is none of the data set. Default false. */
+  readonly isMixed?: boolean;
 }
 
 /** A value that JSON can hold. */

@@ -1,13 +1,16 @@
-import { expectNumber, show } from "../checks.js";
+import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import type { Module } from "../nn/module.js";
+import { isWeight } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
+import { type Annealed, inEpoch } from "./annealed.js";
 import { functionLoss, type LossFunction } from "./function_loss.js";
 import { computeLoss, type DistillationLoss, expectDistillationLoss, type Json } from "./loss.js";
 import { expectMetricName } from "./metric_name.js";
 
 /**
- * A sum of losses, each times its weight. Its metrics are each term's value, before its weight and warm-up, under the term's name,
+ * A sum of losses, each times its weight: a number, or two, from the first of which it moves evenly to the other in the last epoch.
+ * Its metrics are each term's value, before its weight and warm-up, under the term's name,
  * and the term's own metrics as `NAME.METRIC`; a name that comes again gets a number: `kd`, `kd_2`.
  *
  * @throws DistilleryError `BAD_ARGUMENT` if there is no term, a weight is no number, a term is no loss or has a name
@@ -19,7 +22,7 @@ import { expectMetricName } from "./metric_name.js";
  * ```
  */
 export function weightedSum(
-  given: readonly (readonly [weight: number, loss: DistillationLoss | LossFunction])[],
+  given: readonly (readonly [weight: Annealed, loss: DistillationLoss | LossFunction])[],
 ): DistillationLoss {
   if (!(given?.length > 0)) {
     throw new DistilleryError("BAD_ARGUMENT", `weightedSum: expected a list of at least one term, got ${show(given)}`);
@@ -29,7 +32,10 @@ export function weightedSum(
       [weight, typeof loss === "function" ? functionLoss(loss) : expectDistillationLoss(loss, `terms[${i}]`)] as const,
   );
   for (const [i, [weight, loss]] of terms.entries()) {
-    expectNumber(`terms[${i}]: weight`, weight, () => true, "a finite number");
+    if (!isWeight(weight)) {
+      const text = `weight: expected a finite number, or two: [first epoch's, last epoch's], got ${show(weight)}`;
+      throw new DistilleryError("BAD_ARGUMENT", `terms[${i}]: ${text}`);
+    }
     // Its value is a metric of this name.
     expectMetricName(`terms[${i}]: name`, loss.name);
   }
@@ -55,7 +61,8 @@ export function weightedSum(
         const { loss, metrics: own, unweighted } = computeLoss(term, batch);
         metrics[names[i]] = unweighted ?? loss.item();
         for (const [name, value] of Object.entries(own)) metrics[`${names[i]}.${name}`] = value;
-        const weighted = weight === 1 ? loss : loss.mul(weight);
+        const factor = inEpoch(weight, batch);
+        const weighted = factor === 1 ? loss : loss.mul(factor);
         sum = sum === null ? weighted : sum.add(weighted);
       }
       return { loss: sum as Tensor, metrics };

@@ -3,8 +3,8 @@ import { DistilleryError } from "../errors.js";
 
 /** One term of an expression: `0.9*kd(temperature=4)`. */
 export interface Term {
-  /** The number before the name; 1 if there is none. */
-  readonly weight: number;
+  /** The number before the name, or two: the first epoch's and the last one's; 1 if there is none. */
+  readonly weight: Weight;
   /** A registered name, or a module of the user's own: `./my_loss.mjs`, `./net.mjs#Tiny`. */
   readonly name: string;
   /** Arguments without a name, in the order of the options that they set. */
@@ -13,10 +13,13 @@ export interface Term {
   readonly args: Readonly<Record<string, unknown>>;
 }
 
+/** A number, or one that moves evenly from the first epoch's to the last one's. */
+export type Weight = number | readonly [from: number, to: number];
+
 /** A term as YAML, JSON and programs write it: `{ name: "kd", weight: 0.9, temperature: 4 }`. */
 export interface StructuredTerm {
   readonly name: string;
-  readonly weight?: number;
+  readonly weight?: Weight;
   readonly [argument: string]: unknown;
 }
 
@@ -40,6 +43,8 @@ const KEYWORDS: ReadonlyMap<string, boolean | null> = new Map([
 const NAME = /[A-Za-z_][\w.-]*/y;
 const ARGUMENT = /([A-Za-z_]\w*)\s*=/y;
 const WEIGHT = /([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*\*\s*/y;
+/** Two numbers, of the first and of the last epoch. */
+const MOVING_WEIGHT = /\[\s*([^\s,[\]]+)\s*,\s*([^\s,[\]]+)\s*\]\s*\*\s*/y;
 const PATH_START = /(?:\.{0,2}[\\/]|file:|[A-Za-z]:[\\/])/y;
 const PATH = /[^\s()[\]#"'+*,=]+/y;
 const EXPORT = /#([A-Za-z_$][\w$]*)/y;
@@ -57,7 +62,8 @@ export function isModulePath(name: string): boolean {
  *
  * ```text
  * expression = term { "+" term }
- * term       = [ number "*" ] name [ "(" [ argument { "," argument } ] ")" ]
+ * term       = [ weight "*" ] name [ "(" [ argument { "," argument } ] ")" ]
+ * weight     = number | "[" number "," number "]"      the first epoch's and the last one's
  * argument   = [ key "=" ] value                positional arguments come first
  * value      = number | true | false | null | string | "[" [ value { "," value } ] "]"
  * string     = a quoted string, or a word without spaces, commas, brackets, quotes and "="
@@ -99,7 +105,8 @@ export function formatExpression(expression: Expression | readonly Term[]): stri
         ...Object.entries(args).map(([key, value]) => `${key}=${formatValue(value, `${name}: ${key}`)}`),
       ];
       const call = `${formatName(name)}${values.length === 0 ? "" : `(${values.join(", ")})`}`;
-      return weight === 1 ? call : `${formatNumber(weight)}*${call}`;
+      if (weight === 1) return call;
+      return `${typeof weight === "number" ? formatNumber(weight) : `[${weight.map(formatNumber).join(", ")}]`}*${call}`;
     })
     .join(" + ");
 }
@@ -160,13 +167,19 @@ function structuredTerm(value: unknown, argument: string): Term {
   if (more.length > 0 || term.weight !== 1 || term.positional.length > 0 || Object.keys(term.args).length > 0) {
     throw bad(`${argument}.name`, `expected a name alone, its arguments beside it, got ${show(name)}`);
   }
-  if (weight !== undefined && (typeof weight !== "number" || !Number.isFinite(weight))) {
-    throw bad(`${argument}.weight`, `expected a number, got ${show(weight)}`);
+  if (weight !== undefined && !isWeight(weight)) {
+    throw bad(`${argument}.weight`, `expected a number, or two: [first epoch's, last epoch's], got ${show(weight)}`);
   }
   const args = Object.entries(rest).filter(([, value]) => value !== undefined);
   const wrong = args.find(([key]) => key === "__proto__" || !matchesAll(/[A-Za-z_]\w*/y, key));
   if (wrong) throw bad(argument, `expected names of arguments, got ${show(wrong[0])}`);
   return { name: term.name, weight: weight ?? 1, positional: [], args: Object.fromEntries(args) };
+}
+
+/** Whether a value is a finite number, or two of them. */
+export function isWeight(value: unknown): value is Weight {
+  if (Array.isArray(value)) return value.length === 2 && value.every((one) => Number.isFinite(one));
+  return Number.isFinite(value);
 }
 
 function bad(argument: string, text: string): DistilleryError {
@@ -197,8 +210,7 @@ class Parser {
 
   #term(): Term {
     const start = this.#at;
-    const weight = this.#match(WEIGHT)?.[1];
-    const factor = weight === undefined ? 1 : this.#number(weight, start);
+    const factor = this.#weight(start);
     const name = this.#name();
     const positional: unknown[] = [];
     const args: Record<string, unknown> = {};
@@ -208,6 +220,17 @@ class Parser {
       if (!this.#take(")")) throw this.#expected('"," or ")"');
     }
     return { weight: factor, name, positional, args };
+  }
+
+  #weight(start: number): Weight {
+    const weight = this.#match(WEIGHT)?.[1];
+    if (weight !== undefined) return this.#number(weight, start);
+    const [, from, to] = this.#match(MOVING_WEIGHT) ?? [];
+    if (from === undefined || to === undefined) return 1;
+    const wrong = [from, to].find((text) => !NUMBER.test(text));
+    if (wrong === undefined) return [this.#number(from, start), this.#number(to, start)];
+    this.#at = start;
+    throw this.#expected("two numbers, the first epoch's and the last one's");
   }
 
   #argumentInto(positional: unknown[], args: Record<string, unknown>): void {

@@ -3,10 +3,12 @@ export {
   type Expression,
   formatExpression,
   isModulePath,
+  isWeight,
   parseExpression,
   type StructuredTerm,
   splitExpressions,
   type Term,
+  type Weight,
 } from "./expression.js";
 export { type Issue, issuesOf, type ObjectSchema } from "./issues.js";
 export {

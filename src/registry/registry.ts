@@ -2,7 +2,15 @@ import * as v from "valibot";
 import { show, suggestion } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { fromUserCode } from "../user_code.js";
-import { type Expression, formatExpression, isModulePath, parseExpression, RESERVED, type Term } from "./expression.js";
+import {
+  type Expression,
+  formatExpression,
+  isModulePath,
+  parseExpression,
+  RESERVED,
+  type Term,
+  type Weight,
+} from "./expression.js";
 import { issuesOf } from "./issues.js";
 import type { UserModules } from "./user_module.js";
 
@@ -138,7 +146,7 @@ export class Registry<T, C = void, E extends Entry<T, C> = Entry<T, C>> {
   }
 
   /** Makes what each term of a sum says, with the terms' weights. */
-  resolveSum(expression: Expression, context: C, options: ResolveOptions = {}): [weight: number, value: T][] {
+  resolveSum(expression: Expression, context: C, options: ResolveOptions = {}): [weight: Weight, value: T][] {
     const terms = parseExpression(expression, options.argument ?? this.kind);
     return terms.map((term) => [term.weight, this.#create(term, context, options)]);
   }

@@ -4,7 +4,8 @@ import { DistilleryError } from "../errors.js";
 import { drawsRandomNumbers } from "../graph/index.js";
 import type { Metrics } from "../log/epoch_record.js";
 import type { DistillationLoss, Outputs } from "../losses/index.js";
-import { computeLoss } from "../losses/loss.js";
+import { computeLoss, type LossBatch } from "../losses/loss.js";
+import { computeMixedLoss, type Mixture } from "../losses/mixed_labels.js";
 import { Taps } from "../nn/taps.js";
 import { clipGradNorm } from "../optim/clip_grad_norm.js";
 import type { Teacher } from "../teachers/index.js";
@@ -32,13 +33,14 @@ export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Tea
     );
     const teacherOutputs = types.isPromise(outputs) ? await step.arrival(outputs) : outputs;
     step.run(() => {
-      const { inputs, indices } = batch;
+      const { inputs, indices, mixed } = batch;
       const labels = labelling.of(batch);
       const { value: logits, taps } = tapped.record(() => model.forward(inputs));
       if (teacher !== null) expectTaps(teacher, loss, teacherOutputs);
       const outputs = { student: { logits, taps }, teacher: teacherOutputs };
       const place = { epoch: trainer.epochNumber, epochs: options.epochs };
-      const result = computed(loss, { ...outputs, labels, indices, ...place }, data);
+      const mixture = mixed && { labels: labelling.of({ labels: mixed.labels }), weight: mixed.weight };
+      const result = computed(loss, { ...outputs, labels, indices, ...place }, mixture, data);
       expectFinite(`loss ${loss.name}`, result.loss.item());
       if (step.isFirstOfGroup) optimizer.zeroGrad();
       (step.groupSize === 1 ? result.loss : result.loss.mul(1 / step.groupSize)).backward();
@@ -59,9 +61,9 @@ export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Tea
 }
 
 /** A loss; if it refuses the logits of a network that gives another number of them than there are classes, says which. */
-function computed(loss: DistillationLoss, batch: Parameters<typeof computeLoss>[1], { classes }: Dataset) {
+function computed(loss: DistillationLoss, batch: LossBatch, mixture: Mixture | undefined, { classes }: Dataset) {
   try {
-    return computeLoss(loss, batch);
+    return mixture === undefined ? computeLoss(loss, batch) : computeMixedLoss(loss, batch, mixture);
   } catch (error) {
     const isRefusal =
       error instanceof DistilleryError && (error.code === "SHAPE_MISMATCH" || error.code === "LABEL_OUT_OF_RANGE");
@@ -85,7 +87,7 @@ class Labelling {
     this.#lacksAll = this.#mayLack && labelsOf(data).every((label) => label === NO_LABEL);
   }
 
-  of({ labels }: Batch): Labels | null {
+  of({ labels }: Pick<Batch, "labels">): Labels | null {
     return this.#lacksAll ? null : labels;
   }
 

@@ -94,7 +94,7 @@ describe("--config", () => {
         '--csv: expected a file, got "" (BAD_ARGUMENT)',
     );
     expect(await refused(["distill", "--augment", "mirror"], cwd, 2, "BAD_ARGUMENT")).toBe(
-      '--augment: expected shift, flip, crop and noise by their names, got "mirror" (BAD_ARGUMENT)',
+      '--augment: expected shift, flip, crop, noise and mixup by their names, got "mirror" (BAD_ARGUMENT)',
     );
     expect(await refused(["distill", "--data", "rows"], cwd, 2, "BAD_ARGUMENT")).toBe(
       "--teacher: needed with data rows; `distillery train-teacher` makes one (BAD_ARGUMENT)",

@@ -1,6 +1,7 @@
 import { copyFileSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { LOSSES } from "../../src/losses/index.js";
 import { encodePng } from "../../src/report/png.js";
 import { temporaryFolder } from "../checkpoint/support.js";
 import { image } from "../data/image_support.js";
@@ -86,6 +87,15 @@ test("the guide: losses, networks, optimizers by name, and modules of one's own"
   expect(blocks).toHaveLength(2);
   expect(await run(blocks.flat().map((command) => [...command, "--overwrite", "--epochs", "3"]))).toMatch(
     /^Test accuracy: student /m,
+  );
+});
+
+test("the guide: every loss by its name", async () => {
+  const [[command]] = commandsOf(documentation("docs/guide.md", "Losses"));
+  const named = LOSSES.names.filter((name) => name !== "attention-transfer");
+  expect(named.filter((name) => !command.join(" ").includes(name))).toEqual([]);
+  expect(await run([[...command, "--epochs", "2", "--no-report"]])).toMatch(
+    /^\[0\.9, 0\]\*kd\(temperature=\[4, 1\]\)/m,
   );
 });
 

@@ -200,6 +200,11 @@ test("without labels: the guide's command", async () => {
   expect(configOf("runs", "partly").unlabelled).toBe(true);
 });
 
+test("patient and consistent: the guide's command", async () => {
+  await runSection("Patient and consistent");
+  expect(configOf("runs", "patient")).toMatchObject({ augment: { mixup: 1, noise: 0.1 }, teacherMode: "eval" });
+});
+
 test("self-distillation: the guide's command", async () => {
   expect(await runSection("Self-distillation")).toMatch(/^Test accuracy: student \d+\.\d\d%$/m);
   expect(configOf("runs", "self")).toMatchObject({ teacher: "ema(decay=0.99)", teacherHash: null });

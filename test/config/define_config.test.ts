@@ -85,8 +85,8 @@ describe("mistakes", () => {
     [{ validation: 0.1 }, "validation: the synthetic data are noise, which nothing can be validated on"],
     [{ validation: 1 }, "validation: expected a number from 0 to below 1, got 1"],
     [{ patience: 3 }, "patience: needs a validation set, which tells which epoch is better"],
-    [{ augment: { shift: 2 } }, "augment: the synthetic data are no images: only noise suits them"],
-    [{ augment: {} }, "augment: expected shift, crop, flip or noise"],
+    [{ augment: { shift: 2 } }, "augment: the synthetic data are no images: only noise and mixup suit them"],
+    [{ augment: {} }, "augment: expected shift, crop, flip, noise or mixup"],
     [
       { data: "rows", teacher: "t.pth", augment: { shift: 2, crop: 2 } },
       "augment: expected shift or crop, which are the same",

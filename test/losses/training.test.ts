@@ -14,7 +14,7 @@ import {
   withGenerator,
 } from "../../src/index.js";
 import { inEpoch } from "../../src/losses/annealed.js";
-import { createLoss, LOSSES } from "../../src/losses/index.js";
+import { createLoss, LOSSES, weightedSum } from "../../src/losses/index.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
 
 const folder = temporaryFolder();
@@ -112,6 +112,27 @@ describe("weights and temperatures that follow the epoch", () => {
     const [moving, hot, cold] = [await at("kd(temperature=[5, 2])"), await at("kd(5)"), await at("kd(2)")];
     expect(moving[0]).toBe(hot[0]);
     expect(moving[1]).toBeCloseTo(cold[1], 5);
+  });
+
+  test("so does the weight of any term, up or down; logs show the term without it", async () => {
+    const { history } = await run("[0.9, 0]*kd(2) + [0, 1]*cross-entropy", { epochs: 3, lr: 1e-9 }).done;
+    for (const [i, [soft, hard]] of [
+      [0.9, 0],
+      [0.45, 0.5],
+      [0, 1],
+    ].entries()) {
+      const { kd, "cross-entropy": labels, loss } = history[i].metrics;
+      expect(soft * kd + hard * labels).toBeCloseTo(loss, 5);
+    }
+    const context = { classes: 4, labelSmoothing: 0, tapShape: () => [4] } as never;
+    const falling = createLoss({ name: "kd", weight: [0.9, 0], temperature: 2 }, context);
+    expect(falling.config()).toEqual([{ weight: [0.9, 0], loss: { name: "kd", temperature: 2 } }]);
+    const term = createLoss("kd", context);
+    expect(weightedSum([[[1, 0.5], term]]).config()).toMatchObject([{ weight: [1, 0.5] }]);
+    expect(() => weightedSum([[[1] as never, term]])).toThrow(
+      "terms[0]: weight: expected a finite number, or two: [first epoch's, last epoch's], got a value of type Array",
+    );
+    expect(LOSSES.canonical("[0.9, 0]*kd(2)")).toBe("[0.9, 0]*kd(temperature=2)");
   });
 
   test("both are part of the configuration, and mistakes are named", () => {

@@ -6,6 +6,8 @@ import { refusal } from "../data/support.js";
 const term = (name: string, rest: Partial<Term> = {}): Term => ({ weight: 1, name, positional: [], args: {}, ...rest });
 const refused = (expression: unknown) => refusal("BAD_ARGUMENT", () => parseExpression(expression, "loss"));
 
+const WEIGHT = "loss.weight: expected a number, or two: [first epoch's, last epoch's], got";
+
 describe("text is read", () => {
   test.each<[string, Term[]]>([
     ["kd", [term("kd")]],
@@ -16,6 +18,7 @@ describe("text is read", () => {
       [term("cross-entropy", { weight: 0.1 }), term("kd", { weight: 0.9, args: { temperature: 4 } })],
     ],
     ["-2e-1 * kd", [term("kd", { weight: -0.2 })]],
+    ["[0.9, -1e-3] * kd(4)", [term("kd", { weight: [0.9, -1e-3], positional: [4] })]],
     ["mlp([512, 256], norm=batch)", [term("mlp", { positional: [[512, 256]], args: { norm: "batch" } })]],
     ["f(true, False, null, None)", [term("f", { positional: [true, false, null, null] })]],
     ["f(.5, +1, -1e-4, 1., 0x10)", [term("f", { positional: [0.5, 1, -1e-4, 1, "0x10"] })]],
@@ -84,8 +87,11 @@ describe("a mistake is refused with its position", () => {
     [{ weight: 1 }, "loss.name: expected a name, got undefined"],
     [{ name: "kd(1)" }, 'loss.name: expected a name alone, its arguments beside it, got "kd(1)"'],
     [{ name: "kd + kd" }, 'loss.name: expected a name alone, its arguments beside it, got "kd + kd"'],
-    [{ name: "kd", weight: "1" }, 'loss.weight: expected a number, got "1"'],
-    [{ name: "kd", weight: Number.NaN }, "loss.weight: expected a number, got NaN"],
+    [{ name: "kd", weight: "1" }, `${WEIGHT} "1"`],
+    [{ name: "kd", weight: Number.NaN }, `${WEIGHT} NaN`],
+    [{ name: "kd", weight: [1] }, `${WEIGHT} a value of type Array`],
+    ["[1, x]*f", "loss: expected two numbers, the first epoch's and the last one's at character 1, got \"[1, x]*f\""],
+    ["[1, 2, 3]*f", 'loss: expected a name at character 1, got "[1, 2, 3]*f"'],
     [JSON.parse('{ "name": "kd", "__proto__": 1 }'), 'loss: expected names of arguments, got "__proto__"'],
     [{ name: "kd", "a b": 1 }, 'loss: expected names of arguments, got "a b"'],
   ])("%j", async (expression, message) => {
