@@ -128,7 +128,7 @@ describe("a chain and generations", () => {
     expect(["link-2", "link-3"].map((link) => weights("chain", link))).toEqual(before);
     const other = ["distill", ...common, "--chain", "mlp([16]) -> mlp([8]) -> mlp([5])", "--out", "chain", "--resume"];
     const { code, stderr } = await distillery(other, cwd);
-    expect(code).toBe(1);
+    expect(code).toBe(78);
     expect(stderr).toMatch(/^distillery: chain.link-3: can't resume .* student was .*\[4\].*, is .*\[5\]/m);
 
     // Nor does a call without --overwrite replace it.
