@@ -137,7 +137,7 @@ describe("a chain and generations", () => {
     const checkpoints = kept();
     const longer = other.slice(0, -1).map((text) => (text === "3" ? "4" : text));
     const replaced = await distillery(longer, cwd);
-    expect(replaced.code).toBe(1);
+    expect(replaced.code).toBe(78);
     expect(replaced.stderr).toMatch(
       /^distillery: chain.link-1: a run with other options is there: epochs was 3, is 4/m,
     );

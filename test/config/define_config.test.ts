@@ -69,7 +69,10 @@ describe("mistakes", () => {
     [{ resume: true }, "resume: unknown option"],
     [{ loss: "kdd" }, /^loss: unknown loss "kdd", did you mean kd\?/],
     [{ student: { name: "mlp", hiden: [4] } }, /^student: mlp: hiden: unknown argument, did you mean hidden\?/],
-    [{ loss: [{ name: "kd" }, { name: "kd", weight: "1" }] }, 'loss: [1].weight: expected a number, got "1"'],
+    [
+      { loss: [{ name: "kd" }, { name: "kd", weight: "1" }] },
+      "loss: [1].weight: expected a number, or two: [first epoch's, last epoch's], got \"1\"",
+    ],
     [{ constructor: 1 }, "constructor: unknown option"],
     [JSON.parse('{"__proto__": 1}'), "__proto__: unknown option"],
     [{ x: 1, yy: 2 }, "x: unknown option; yy: unknown option"],
