@@ -5,44 +5,42 @@ import { AVERAGE_OPTIONS } from "../config/schemas.js";
 import { writeWhole } from "../files/index.js";
 import { Ensemble } from "../models/ensemble.js";
 import { Module } from "../nn/module.js";
-import { epochMetric, type Figure, figuresOf, mainFigure, showFigure, testMetric } from "../tasks/figures.js";
+import { type Link as PlannedLink, planLinks, runLinks } from "../report/chain.js";
+import { figuresOf, mainFigure, testMetric } from "../tasks/figures.js";
 import { teacherSchema } from "../teachers/options.js";
 import { evaluate } from "../train/index.js";
 import { without } from "../without.js";
 import { runDistill } from "./distill.js";
 import { dryRun, type PlannedRun } from "./dry_run.js";
 import type { LoadFlags, TrainingFlags } from "./flags.js";
+import { networkTable } from "./network_table.js";
+import { withoutTeacherColumn } from "./outside_teacher.js";
 import { Printer } from "./printer.js";
 import type { RunSummary } from "./run_summary.js";
 import { type Settings, settingsFrom } from "./settings.js";
 import { Networks, type Source, setUp } from "./setup.js";
-import { formatTable } from "./table.js";
 import { runTrainTeacher } from "./train_teacher.js";
 
 /** Options and flags that say how the file of the first link's teacher is read. */
-const OF_FIRST_TEACHER = ["teacherNetwork", ...AVERAGE_OPTIONS, ...Object.keys(teacherSchema.entries)];
+const OF_FIRST_TEACHER = ["teacherNetwork", "teacherColumn", ...AVERAGE_OPTIONS, ...Object.keys(teacherSchema.entries)];
 const READING: readonly (keyof LoadFlags)[] = ["key", "stripPrefix", "allowNonFinite"];
 
 type DistillSettings = Settings<"distill">;
 
 /** One run of a chain or of generations: what is trained, in a folder of its own, below the command's. */
-interface Link {
-  readonly name: string;
+interface Link extends PlannedLink {
   readonly network: string;
-  /** Otherwise it is trained on the labels, as the first one is if there is no teacher. */
-  readonly isDistilled: boolean;
-  readonly seed: number;
   readonly out: string;
 }
 
 /** The links of a chain, or the generations: each has the next seed. */
 function linksOf(config: ResolvedConfig<"distill">): Link[] {
-  const { chain, generations = 0, student, teacher, seed, out } = config;
+  const { chain, generations = 0, student, teacherColumn, teacher = teacherColumn, seed, out } = config;
   const first = teacher === undefined && chain === undefined ? 0 : 1;
   const networks = chain ?? Array.from({ length: generations + 1 - first }, () => student);
-  return networks.map((network, i) => {
-    const name = `${chain === undefined ? "generation" : "link"}-${first + i}`;
-    return { name, network, isDistilled: i > 0 || teacher !== undefined, seed: seed + i, out: join(out, name) };
+  const name = chain === undefined ? "generation" : "link";
+  return planLinks(networks, { seed, hasTeacher: teacher !== undefined, name, first }).map(({ item, ...link }) => {
+    return { ...link, network: item, out: join(out, link.name) };
   });
 }
 
@@ -59,14 +57,12 @@ export async function runChain(settings: DistillSettings, flags: TrainingFlags &
   try {
     // Else each link's folder is checked when it is opened. What is replaced must not be resumed later, if this call is interrupted.
     if (flags.overwrite) for (const { out } of links) new CheckpointFiles(out, config.keepCheckpoints).remove();
-    const summaries: RunSummary[] = [];
-    for (const link of links) {
+    const summaries = await runLinks(links, (link, before: RunSummary | null) => {
       const { name, network, isDistilled, seed } = link;
       printer.note(`${name}: ${network}, seed ${seed}, ${isDistilled ? "distilled" : "trained on the labels"}`);
-      const summary = await runLink(link, userOptions, summaries.at(-1)?.file ?? null, flags);
-      if (summary !== null) summaries.push(summary);
-    }
-    const { source } = await setUp(config);
+      return runLink(link, userOptions, before?.file ?? null, flags) as Promise<RunSummary>;
+    });
+    const { source } = await setUp(withoutTeacherColumn(config));
     const [figure] = figuresOf(source.train());
     const ensemble = config.generations === undefined ? null : await ensembleFigure(config, links, summaries, source);
     const result = links.map((link, i) => ({ ...link, ...summaries[i] }));
@@ -75,7 +71,10 @@ export async function runChain(settings: DistillSettings, flags: TrainingFlags &
     const last = summaries.at(-1) as RunSummary;
     printer.end({ links: result, ensemble, files: [last.file, file] }, [
       "",
-      tableOf(result, ensemble, figure),
+      networkTable(figure, [
+        ...result,
+        ...(ensemble === null ? [] : [{ name: "ensemble", network: "", [testMetric(figure)]: ensemble }]),
+      ]),
       "",
       `Student: ${last.file}`,
       `Written to ${file}`,
@@ -100,7 +99,7 @@ function runLink(
   }
   const link = { ...common, student: network, seed, out };
   if (before === null) return runDistill(settingsFrom("distill", link), flags);
-  const later = { ...without(link, OF_FIRST_TEACHER), teacher: before };
+  const later = { ...without(withoutTeacherColumn(link), OF_FIRST_TEACHER), teacher: before };
   return runDistill(settingsFrom("distill", later), without(flags, READING));
 }
 
@@ -123,25 +122,13 @@ async function ensembleFigure(
   return mainFigure(source.test, evaluate(new Ensemble(generations, { average: "probabilities" }), source.test));
 }
 
-function tableOf(links: readonly (Link & RunSummary)[], ensemble: number | null, figure: Figure): string {
-  const shown = (value: number | null) => (value === null ? "" : showFigure(figure, value));
-  return formatTable([
-    ["", "network", "parameters", "validation", "test"],
-    ...links.map(({ name, network, parameters, ...summary }) => [
-      ...[name, network, parameters.toLocaleString("en-US")],
-      ...[shown(summary[epochMetric(figure)]), shown(summary[testMetric(figure)])],
-    ]),
-    ...(ensemble === null ? [] : [["ensemble", "", "", "", shown(ensemble)]]),
-  ]);
-}
-
 async function dryRunChain(
   { config, userOptions }: DistillSettings,
   links: readonly Link[],
   flags: TrainingFlags & LoadFlags,
 ): Promise<void> {
   const networks = await Networks.open(userOptions);
-  const { source } = await setUp(config);
+  const { source } = await setUp(withoutTeacherColumn(config));
   const { teacher: files } = config;
   const first = files === undefined ? null : await networks.readTeacher({ ...config, teacher: files }, flags, source);
   const common = { data: source.train(), ...(source.validation && { validation: source.validation }) };

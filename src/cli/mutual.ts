@@ -2,17 +2,17 @@ import { Command } from "commander";
 import { SCHEMAS, trainingOptions } from "../config/index.js";
 import { MODELS } from "../models/index.js";
 import type { Module } from "../nn/module.js";
-import { epochMetric, figuresOf, mainFigure, showFigure, testMetric } from "../tasks/figures.js";
+import { epochMetric, figuresOf, mainFigure, testMetric } from "../tasks/figures.js";
 import { evaluate, mutual } from "../train/index.js";
 import { cohortOf, MUTUAL_LOSS } from "../train/mutual.js";
 import { dryRun } from "./dry_run.js";
 import { interruptible } from "./error_boundary.js";
 import { addOptions, addRunning, givenFlags, type TrainingFlags } from "./flags.js";
+import { networkTable } from "./network_table.js";
 import { RunPrinter } from "./printer.js";
 import { writeReportOf } from "./run_summary.js";
 import type { Settings } from "./settings.js";
 import { controlsOf, expectBatches, Networks, setUp } from "./setup.js";
-import { formatTable } from "./table.js";
 
 const STUDENT = `network that is trained, ${MODELS.names.join(", ")} or a class of your own; once for each student (default: student, twice)`;
 const LOSS = `what each student learns with from each other one (default: ${MUTUAL_LOSS})`;
@@ -70,19 +70,11 @@ export async function runMutual({ config, userOptions }: Settings<"mutual">, fla
       [epochMetric(figure)]: source.validation && mainFigure(source.validation, evaluate(network, source.validation)),
       [testMetric(figure)]: source.test && mainFigure(source.test, evaluate(network, source.test)),
     }));
-    const shown = (value: unknown) => (typeof value === "number" ? showFigure(figure, value) : "");
-    const table = formatTable([
-      ["", "network", "parameters", "validation", "test"],
-      ...results.map(({ name, network, parameters, ...figures }) => [
-        ...[name, network, parameters.toLocaleString("en-US")],
-        ...[shown(figures[epochMetric(figure)]), shown(figures[testMetric(figure)])],
-      ]),
-    ]);
     const kept = files.filter((file) => file.endsWith(".safetensors")).slice(-students.length);
     const report = config.report
       ? await writeReportOf({ network: model, result: { history, best }, source, out }, null)
       : null;
-    const lines = ["", table, "", `Students saved to ${kept.join(", ")}`];
+    const lines = ["", networkTable(figure, results), "", `Students saved to ${kept.join(", ")}`];
     if (best !== null) lines.push(`Best epoch, of all together: ${best.epoch} of ${history.length}`);
     if (report !== null) lines.push(`Report: ${report}`);
     printer.end({ students: results, files, report }, lines);

@@ -1,3 +1,4 @@
+export { type ChainInput, distillChain, type Link, type TrainedLink } from "./chain.js";
 export { compareReport, type ReportExtras, sweepReport } from "./experiment_report.js";
 export type { ReportOptions } from "./head.js";
 export { writeReport } from "./html.js";

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -198,6 +199,24 @@ test("without labels: the guide's command", async () => {
   const [record] = jsonLines(readFileSync(join(cwd, "runs", "partly", "metrics.jsonl"), "utf8"));
   expect(record.labelled).toBeGreaterThan(0);
   expect(configOf("runs", "partly").unlabelled).toBe(true);
+});
+
+test("the guide's programs of a chain, generations and mutual learning", async () => {
+  const programs = ["Teacher assistants", "Born-again networks", "Mutual learning"].map((section) => {
+    const text = guide.split(/^#{2,3} /m).find((part) => part.startsWith(`${section}\n`)) ?? "";
+    return /```ts\n(.*?)```/s.exec(text)?.[1] ?? "";
+  });
+  const names = "createNetwork, distillChain, Ensemble, evaluate, loadData, mutual, splitDataset";
+  const library = new URL("../../dist/index.js", import.meta.url).href;
+  const source = [`import { ${names} } from ${JSON.stringify(library)};`, ...programs].join("\n");
+  // The only types in them.
+  writeFileSync(join(cwd, "program.mjs"), source.replace("(network: string)", "(network)"));
+  const { stdout, stderr } = spawnSync(process.execPath, ["program.mjs"], { cwd, encoding: "utf8" });
+  expect(stdout, stderr).toMatch(/^link-1 [\d.]+\nlink-2 [\d.]+\nlink-3 [\d.]+\n[\d.]+\n$/);
+  // The first run is that of the command, to the bit; later a command draws the teacher that it reads before the student.
+  const first = (out: string) => bytes(cwd, out, "link-1", "teacher_best.safetensors");
+  expect(first("runs/chain-of-a-program")).toBe(first("runs/chain"));
+  expect(existsSync(join(cwd, "runs/mutual-of-a-program/student-2.safetensors"))).toBe(true);
 });
 
 test("patient and consistent: the guide's command", async () => {

@@ -1,0 +1,107 @@
+import { join } from "node:path";
+import { badArgument, expectInteger, expectObject } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { expectModule } from "../nn/expect_module.js";
+import type { Module } from "../nn/module.js";
+import { Generator, withGenerator } from "../tensor/random.js";
+import { splitControls } from "../train/controls.js";
+import type { RunResult } from "../train/index.js";
+import { distillationSchema, resolveOptions } from "../train/options.js";
+import { without } from "../without.js";
+import { distill, type ReportedDistillInput, trainTeacher } from "./runs.js";
+
+/** What {@link distillChain} takes: networks in their order, and what each run of {@link distill} takes. */
+export interface ChainInput extends Omit<ReportedDistillInput, "teacher" | "student"> {
+  /** Makes each network; the last one is the student. The same one several times are generations. */
+  networks: readonly (() => Module)[];
+  /** Teaches the first network; default: that is trained on the labels. */
+  teacher?: ReportedDistillInput["teacher"];
+  /** Of the first network's run; each later one has the next. Default 0. */
+  seed?: number;
+  /** The folder for a folder of each run: `link-1`, `link-2`, ... */
+  out?: string;
+}
+
+/** A run of a chain. */
+export interface Link {
+  /** `link-1` */
+  readonly name: string;
+  /** Otherwise it is trained on the labels. */
+  readonly isDistilled: boolean;
+  readonly seed: number;
+}
+
+/** A run of a chain that is done. */
+export interface TrainedLink extends Link, Pick<RunResult, "history" | "best" | "files" | "stoppedEarly"> {
+  /** With the weights that are best on the validation set; without one with the last ones. */
+  readonly network: Module;
+}
+
+/** What a run takes that is no option of training. */
+const OF_RUN = ["data", "validation", "report", "loss", "teacherCache", "calibrateTeacher"];
+/** What only a run with a teacher takes. */
+const OF_DISTILLATION = ["temperature", "alpha", "teacherMode", "teacherCache", "calibrateTeacher", "loss"];
+
+/**
+ * Distils networks one after the other, each from the one before with its best weights: teacher assistants (Mirzadeh et al., 2020),
+ * and with one network several times born-again generations (Furlanello et al., 2018). Each is a run of {@link distill}, the
+ * first one without a `teacher` of {@link trainTeacher}, with a seed of its own, from which its network is drawn, too. With `resume`
+ * runs that are done stay as they are.
+ *
+ * @throws DistilleryError the errors of {@link distill}, which begin with the link's name.
+ * @example
+ * ```ts
+ * const networks = [64, 32, 8].map((width) => () => createNetwork(`mlp(hidden=[${width}])`, { shape: [train.features], classes: train.classes }));
+ * const links = await distillChain({ networks, data: train, validation, epochs: 20, out: "runs/chain" });
+ * const student = links[links.length - 1].network;
+ * ```
+ */
+export async function distillChain(input: ChainInput): Promise<TrainedLink[]> {
+  expectObject("distillChain", input);
+  const { networks, teacher, seed = 0, out, ...common } = input;
+  const [, options] = splitControls(common);
+  resolveOptions(distillationSchema, without(options, OF_RUN));
+  expectInteger("seed", seed, 0);
+  if (!Array.isArray(networks) || networks.length === 0 || networks.some((make) => typeof make !== "function")) {
+    throw badArgument("networks", "a list of functions that make a network, as [() => new Net()]", networks);
+  }
+  const links = planLinks(networks, { seed, hasTeacher: teacher !== undefined });
+  return runLinks(links, async ({ item: make, ...link }, before: TrainedLink | null) => {
+    const run = { ...common, ...(out !== undefined && { out: join(out, link.name) }) };
+    const generator = new Generator(link.seed);
+    const network = withGenerator(generator, make);
+    expectModule(`networks: ${link.name}`, network);
+    const source = before?.network ?? teacher;
+    const handle = withGenerator(generator, () =>
+      source === undefined
+        ? trainTeacher({ ...(without(run, OF_DISTILLATION) as typeof common), model: network })
+        : distill({ ...run, teacher: source, student: network }),
+    );
+    const result = await handle.catch((error: unknown) => {
+      if (!(error instanceof DistilleryError)) throw error;
+      throw new DistilleryError(error.code, `${link.name}: ${error.message}`, { cause: error });
+    });
+    if (result.best !== null) network.loadStateDict(result.best.state);
+    return { ...link, network, ...result };
+  });
+}
+
+/** The runs of a chain, in their order, each with its item; `first` is the number of the first. */
+export function planLinks<T>(
+  items: readonly T[],
+  { seed, hasTeacher, name = "link", first = 1 }: { seed: number; hasTeacher: boolean; name?: string; first?: number },
+): (Link & { item: T })[] {
+  return items.map((item, i) => ({
+    ...{ name: `${name}-${first + i}`, isDistilled: i > 0 || hasTeacher, seed: seed + i, item },
+  }));
+}
+
+/** Runs the links one after the other, each with what the one before came to. */
+export async function runLinks<L extends Link, R>(
+  links: readonly L[],
+  run: (link: L, before: R | null) => Promise<R>,
+): Promise<R[]> {
+  const results: R[] = [];
+  for (const link of links) results.push(await run(link, results.at(-1) ?? null));
+  return results;
+}
