@@ -75,13 +75,19 @@ export declare function argmax(x: F32, out: I32Mut, outer: number, length: numbe
 /** Shifts and mirrors images at random and adds noise */
 export declare function augment(state: U32Mut, images: F32, fill: F32, out: F32Mut, rows: number, channels: number, height: number, width: number, maxShift: number, flip: number, noise: number): void
 
+/** The gradient of avgPoolForward's x */
+export declare function avgPoolBackward(call: PoolBackward): void
+
+/** out = scale * the sum of each window of x / its counts */
+export declare function avgPoolForward(call: PoolForward): void
+
 /**
  * out[i] = a[i] b[i] for each matrix of a batch: form 0: a[m, k] b[k, n], 1: a[m, k] b[n, k]^T,
  * 2: a[k, m]^T b[k, n]
  */
 export declare function batchedMatmul(form: number, a: F32, b: F32, out: F32Mut, batch: number, m: number, k: number, n: number): void
 
-/** The gradients of batchNormForward from grad[rows, features] */
+/** The gradients of batchNormForward from grad[rows, features, length] */
 export declare function batchNormBackward(call: BatchNormBackward): void
 
 /** What batchNormBackward reads and writes */
@@ -92,12 +98,13 @@ export interface BatchNormBackward {
   gradients: NormGradients
   rows: number
   features: number
+  length: number
 }
 
-/** BatchNorm1d: normalizes each column by the batch's statistics in train mode, by the running ones in eval mode */
+/** BatchNorm: normalizes each feature by the batch's statistics in train mode, by the running ones in eval mode */
 export declare function batchNormForward(call: BatchNormForward): void
 
-/** What batchNormForward reads and writes: x and out are [rows, features], mean and invStd (for the backward pass) [features] */
+/** What batchNormForward reads and writes: x and out are [rows, features, length], mean and invStd (for the backward pass) [features] */
 export interface BatchNormForward {
   x: F32
   norm: Norm
@@ -106,6 +113,7 @@ export interface BatchNormForward {
   out: F32Mut
   rows: number
   features: number
+  length: number
 }
 
 /** gradX = grad * the slope of f by a, or by b if `second`, before it is summed over what is repeated */
@@ -122,6 +130,41 @@ export declare function compare(index: number, a: F32, eachA: number, b: F32, ea
 
 /** The names of the comparisons: `compare` takes a position in this list */
 export declare function comparisonNames(): Array<string>
+
+/** The gradients of conv2dForward */
+export declare function conv2DBackward(call: Conv2DBackward): void
+
+/** grad, of the shape of conv2dForward's out without ReLU, its x and weight, and the gradients that are wanted, else null */
+export interface Conv2DBackward {
+  grad: F32
+  x: F32
+  weight: F32
+  gradX: F32Mut | null
+  gradWeight: F32Mut | null
+  gradBias: F32Mut | null
+  xShape: List<number>
+  weightShape: List<number>
+  window: List<number>
+}
+
+/** out = the convolution of x with the weight, plus the bias, then ReLU if relu */
+export declare function conv2DForward(call: Conv2DForward): void
+
+/**
+ * x[images, channels, height, width], weight[outputs, channels / groups, kernel height, kernel width], bias[outputs] or null,
+ * out[images, outputs, height, width]; window: stride, padding and dilation, each of rows and columns, and the groups
+ */
+export interface Conv2DForward {
+  x: F32
+  weight: F32
+  bias: F32 | null
+  /** Whether ReLU follows */
+  relu: boolean
+  out: F32Mut
+  xShape: List<number>
+  weightShape: List<number>
+  window: List<number>
+}
 
 /** The mean cross-entropy; writes its gradient */
 export declare function crossEntropy(call: CrossEntropy): number
@@ -321,6 +364,12 @@ export declare function matmulNt(a: F32, b: F32, out: F32Mut, m: number, k: numb
 /** out[m, n] = a[k, m]^T b[k, n] */
 export declare function matmulTn(a: F32, b: F32, out: F32Mut, m: number, k: number, n: number): void
 
+/** The gradient of maxPoolForward's x */
+export declare function maxPoolBackward(call: PoolBackward): void
+
+/** out = the largest element of each window of x */
+export declare function maxPoolForward(call: PoolForward): void
+
 /** Moves averages toward values: average + (1 - decay) (value - average) */
 export declare function movingAverage(averages: List<F32Mut>, values: List<F32>, decay: number): void
 
@@ -338,6 +387,9 @@ export interface NodeAttributes {
   log?: boolean
   factor?: number
   offset?: number
+  window?: List<number>
+  rows?: List<number>
+  columns?: List<number>
 }
 
 /** A BatchNorm1d layer, whose arrays are of [features]; in train mode the running statistics are updated */
@@ -351,7 +403,7 @@ export interface Norm {
   momentum: number
 }
 
-/** The gradients of a BatchNorm1d's input[rows, features], weight and bias, which are all written */
+/** The gradients of a BatchNorm's input, weight and bias, which are all written */
 export interface NormGradients {
   x: F32Mut
   weight: F32Mut
@@ -384,6 +436,34 @@ export interface NormSaved {
 
 /** GFLOP/s of fused multiply-adds that touch no memory, on all threads */
 export declare function peakRate(): number
+
+/** What its gradient reads and writes: that of the output, x, and the gradient of x */
+export interface PoolBackward {
+  grad: F32
+  x: F32
+  gradX: F32Mut
+  windows: PoolWindows
+  scale: number
+}
+
+/** What a pooling reads and writes: x[planes, height, width]; a mean is multiplied by scale */
+export interface PoolForward {
+  x: F32
+  out: F32Mut
+  windows: PoolWindows
+  scale: number
+}
+
+/**
+ * The windows of planes[height, width]: for each row of outputs, and each column, four numbers: the first element, that after
+ * the last, from one to the next, and what a mean counts
+ */
+export interface PoolWindows {
+  height: number
+  width: number
+  rows: List<number>
+  columns: List<number>
+}
 
 /** Fills with whole numbers of [low, high) */
 export declare function randomIntegers(state: U32Mut, out: I32Mut, low: number, high: number): void

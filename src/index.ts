@@ -56,15 +56,20 @@ export type { StateDict } from "./nn/state_dict.js";
 export { type CustomFunction, defineFunction, type FunctionContext } from "./ops/define_function.js";
 export { defineOp, type OpFunction } from "./ops/define_op.js";
 export {
+  type AdaptiveSize,
+  type AvgPool2dOptions,
   argmax,
   argmin,
   bmm,
+  type Conv2dOptions,
   cat,
   logsumexp,
+  type MaxPool2dOptions,
   matmul,
   maximum,
   minimum,
   outer,
+  type Pair,
   type Reduction,
   type SliceOptions,
   split,

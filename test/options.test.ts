@@ -8,6 +8,7 @@ const folder = temporaryFolder();
 const configuration = join(folder, "a.json");
 beforeAll(() => writeFileSync(configuration, "{}"));
 const x = D.zeros([2, 3]);
+const images = D.zeros([1, 1, 2, 2]);
 const labels = Int32Array.of(0, 1);
 const data = () => new D.TensorDataset(D.zeros([20, 3]), new Int32Array(20), { classes: 2 });
 const net = () => new D.Linear(3, 2);
@@ -25,7 +26,12 @@ const CALLS: Record<string, Before> = {
   Adam: [[module.parameters()]],
   AdamW: [[module.parameters()]],
   SGD: [[module.parameters()]],
+  AvgPool2d: [[2]],
   BatchNorm1d: [[3]],
+  BatchNorm2d: [[3]],
+  Conv1d: [[3, 2, 1]],
+  Conv2d: [[3, 2, 1]],
+  MaxPool2d: [[2]],
   LayerNorm: [[3]],
   Linear: [[3, 2]],
   LeNet300: [[]],
@@ -118,6 +124,9 @@ const CALLS: Record<string, Before> = {
     [x, { weight: D.ones([3]), bias: x, runningMean: x, runningVar: x }],
     { training: true, eps: 1, momentum: 1 },
   ],
+  "F.avgPool2d": [[images, 2]],
+  "F.conv2d": [[images, D.zeros([1, 1, 1, 1]), null]],
+  "F.maxPool2d": [[images, 2]],
   "F.binaryCrossEntropyWithLogits": [[x, x]],
   "F.cosineSimilarity": [[x, x]],
   "F.gelu": [[x]],

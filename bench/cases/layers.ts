@@ -62,7 +62,7 @@ function batchNormCase(features: number): Case {
     shape: `${ROWS}×${features}`,
     work: elementwise(x.length, 7, x.length, out.length),
     kernel: () => {
-      native.batchNormForward({ x, norm, mean, invStd, out: normal, rows: ROWS, features });
+      native.batchNormForward({ x, norm, mean, invStd, out: normal, rows: ROWS, features, length: 1 });
       native.reluForward(normal, out);
     },
     plain: () => batchNormTrain(layer, x, outPlain, ROWS),
@@ -91,6 +91,7 @@ function batchNormBackwardCase(features: number): Case {
         gradients: { x: gradX, weight: gradWeight, bias: gradBias },
         rows: ROWS,
         features,
+        length: 1,
       }),
     plain: () => batchNormBackward(layer, grads, x, grad, gradPlain, ROWS),
     results: [gradX, gradPlain],

@@ -1,7 +1,7 @@
 import { type Constant, countReaders, type Graph, rewrite, type Value } from "./graph.js";
 
 /**
- * The graph with each BatchNorm in eval mode folded into the linear node before it, if nothing else reads that node: with
+ * The graph with each BatchNorm in eval mode folded into the linear node or convolution before it, if nothing else reads that node: with
  * f = gamma / sqrt(running variance + eps), the weight's rows become f weight and the bias f (bias - running mean) + beta,
  * computed in double precision.
  */
@@ -11,7 +11,7 @@ export function foldBatchNorm(graph: Graph): Graph {
     const { training, eps } = node.attributes;
     if (node.op.name !== "batchNorm" || training || readers.get(before.inputs[0]) !== 1) return node;
     const [x, ...statistics] = node.inputs;
-    if (x.kind !== "node" || x.op.name !== "linear" || x.attributes.relu) return node;
+    if (x.kind !== "node" || (x.op.name !== "linear" && x.op.name !== "conv2d") || x.attributes.relu) return node;
     const [source, weight, bias] = x.inputs as [Value, Value, Value?];
     const constants = [weight, ...statistics, ...(bias ? [bias] : [])];
     if (!constants.every((value): value is Constant => value.kind === "constant")) return node;
@@ -23,7 +23,7 @@ export function foldBatchNorm(graph: Graph): Graph {
 function fold(weight: Constant, bias: Constant | undefined, statistics: Constant[], eps: number): Constant[] {
   const [gamma, beta, mean, variance] = statistics.map(({ data }) => data);
   const factors = Float64Array.from(gamma, (g, i) => g / Math.sqrt(variance[i] + eps));
-  const columns = weight.shape[1];
+  const columns = weight.data.length / factors.length;
   const name = bias?.name ?? `${weight.name.replace(/\.?weight$/, "")}.bias`;
   return [
     { ...weight, data: weight.data.map((w, i) => w * factors[Math.floor(i / columns)]) },

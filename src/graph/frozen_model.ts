@@ -1,6 +1,6 @@
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
-import { BatchNorm1d } from "../nn/batch_norm.js";
+import { BatchNorm } from "../nn/batch_norm.js";
 import { Modes } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
 import { allocate } from "../tensor/buffer_pool.js";
@@ -17,7 +17,7 @@ type Queue = ReturnType<typeof native.inferenceQueue>;
 interface MovedStatistics {
   readonly mean: Float32Array;
   readonly variance: Float32Array;
-  readonly layer: BatchNorm1d | null;
+  readonly layer: BatchNorm | null;
 }
 
 /** The outputs of a pass: the result of `forward`, and those of the tapped modules by their paths. */
@@ -170,8 +170,8 @@ function movedStatistics({ inputs, attributes }: Node, module: Module): MovedSta
 }
 
 /** The layer with these running statistics. */
-function layerOf(mean: Float32Array, module: Module): BatchNorm1d | null {
-  if (module instanceof BatchNorm1d && module.runningMean.data === mean) return module;
+function layerOf(mean: Float32Array, module: Module): BatchNorm | null {
+  if (module instanceof BatchNorm && module.runningMean.data === mean) return module;
   for (const [, child] of module.namedChildren()) {
     const layer = layerOf(mean, child);
     if (layer !== null) return layer;

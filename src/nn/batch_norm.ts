@@ -1,21 +1,14 @@
-import { expectInteger, expectNumber, expectOptions } from "../checks.js";
+import { expectInteger, expectNumber, expectOptions, expectShape } from "../checks.js";
 import { LongTensor } from "../tensor/int_tensor.js";
-import { ones, Parameter, type Tensor, zeros } from "../tensor/tensor.js";
+import { expectTensor, ones, Parameter, type Tensor, zeros } from "../tensor/tensor.js";
 import { batchNorm } from "./functional.js";
 import { Module } from "./module.js";
 
 /**
- * Batch normalisation of x [rows, features]. `torch.nn.BatchNorm1d`, with its state keys: weight, bias, running_mean,
- * running_var (unbiased), num_batches_tracked.
- *
- * @example
- * ```ts
- * const bn = new BatchNorm1d(8);
- * bn.forward(randn([64, 8])); // by the batch's statistics
- * bn.eval().forward(randn([1, 8])); // by the running ones
- * ```
+ * Batch normalisation by feature, whatever lies behind its axis. PyTorch's state keys: weight, bias, running_mean, running_var
+ * (unbiased), num_batches_tracked.
  */
-export class BatchNorm1d extends Module {
+export abstract class BatchNorm extends Module {
   readonly weight: Parameter;
   readonly bias: Parameter;
   readonly #runningMean: Tensor;
@@ -30,7 +23,7 @@ export class BatchNorm1d extends Module {
   ) {
     super();
     expectInteger("numFeatures", numFeatures, 1, 2 ** 31 - 1);
-    expectOptions("BatchNorm1d", options, ["eps", "momentum"]);
+    expectOptions(this.constructor.name, options, ["eps", "momentum"]);
     const { eps = 1e-5, momentum = 0.1 } = options;
     this.eps = expectNumber("eps", eps, (x) => x >= 0, "a number of at least 0");
     // PyTorch's null, the cumulative average, is not among them.
@@ -72,6 +65,35 @@ export class BatchNorm1d extends Module {
   override extraRepr(): string {
     const { numFeatures, eps, momentum } = this;
     return `${numFeatures}, eps=${pythonFloat(eps)}, momentum=${momentum}, affine=True, bias=True, track_running_stats=True`;
+  }
+}
+
+/**
+ * Batch normalisation of x [rows, features], or [rows, features, length]. `torch.nn.BatchNorm1d`.
+ *
+ * @example
+ * ```ts
+ * const bn = new BatchNorm1d(8);
+ * bn.forward(randn([64, 8])); // by the batch's statistics
+ * bn.eval().forward(randn([1, 8])); // by the running ones
+ * ```
+ */
+export class BatchNorm1d extends BatchNorm {}
+
+/**
+ * Batch normalisation of images x [images, features, height, width] by channel. `torch.nn.BatchNorm2d`.
+ *
+ * @throws DistilleryError `SHAPE_MISMATCH` for x of another rank or number of channels.
+ * @example
+ * ```ts
+ * new BatchNorm2d(16).forward(randn([64, 16, 32, 32])).shape; // [64, 16, 32, 32]
+ * ```
+ */
+export class BatchNorm2d extends BatchNorm {
+  override forward(x: Tensor): Tensor {
+    expectTensor("x", x);
+    expectShape("BatchNorm2d: x", x.shape, [-1, this.numFeatures, -1, -1]);
+    return super.forward(x);
   }
 }
 

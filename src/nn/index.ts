@@ -1,5 +1,7 @@
 /** The layers. To add one, write its file and its line here. */
-export { BatchNorm1d } from "./batch_norm.js";
+export { BatchNorm1d, BatchNorm2d } from "./batch_norm.js";
+export { Conv1d, type Conv1dOptions, Conv2d, type ConvOptions } from "./conv.js";
 export { LayerNorm, type LayerNormOptions } from "./layer_norm.js";
-export { Dropout, ReLU, Sequential } from "./layers.js";
+export { Dropout, Flatten, Identity, ReLU, Sequential } from "./layers.js";
 export { Linear } from "./linear.js";
+export { AdaptiveAvgPool2d, AvgPool2d, MaxPool2d } from "./pooling.js";

@@ -1,5 +1,5 @@
-import { badArgument, expectNumber } from "../checks.js";
-import type { Tensor } from "../tensor/tensor.js";
+import { badArgument, expectInteger, expectNumber } from "../checks.js";
+import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { expectModule } from "./expect_module.js";
 import { dropout, relu } from "./functional.js";
 import { Module } from "./module.js";
@@ -28,6 +28,33 @@ export class Dropout extends Module {
 
   override extraRepr(): string {
     return `p=${this.p}, inplace=False`;
+  }
+}
+
+/** The axes from `startDim` to `endDim` as one. `torch.nn.Flatten`. */
+export class Flatten extends Module {
+  constructor(
+    readonly startDim = 1,
+    readonly endDim = -1,
+  ) {
+    super();
+    for (const [name, dim] of Object.entries({ startDim, endDim })) expectInteger(name, dim, -(2 ** 31), 2 ** 31 - 1);
+  }
+
+  override forward(x: Tensor): Tensor {
+    expectTensor("Flatten: x", x);
+    return x.flatten(this.startDim, this.endDim);
+  }
+
+  override extraRepr(): string {
+    return `start_dim=${this.startDim}, end_dim=${this.endDim}`;
+  }
+}
+
+/** Its input as it is. `torch.nn.Identity`. */
+export class Identity extends Module {
+  override forward(x: Tensor): Tensor {
+    return x;
   }
 }
 

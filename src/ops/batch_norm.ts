@@ -2,11 +2,10 @@ import { expectOptions, expectShape } from "../checks.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import { float } from "../tensor/onnx_node.js";
+import { numel } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { defineOp } from "./define_op.js";
 import { extendByNorm, rememberNorm } from "./fusion.js";
-import { permute } from "./permute.js";
-import { reshape } from "./reshape.js";
 
 /** What {@link batchNormOp} is called with. */
 export interface BatchNormAttributes {
@@ -20,7 +19,7 @@ interface Saved {
   readonly invStd: Float32Array;
 }
 
-/** Inputs x [rows, features], weight, bias, running mean and running variance. */
+/** Inputs x [rows, features, ...], weight, bias, running mean and running variance. */
 export const batchNormOp = defineOp<BatchNormAttributes, Saved>({
   name: "batchNorm",
   forward([x, weight, bias, runningMean, runningVar], { training, momentum, eps }) {
@@ -42,6 +41,7 @@ export const batchNormOp = defineOp<BatchNormAttributes, Saved>({
       out: data,
       rows,
       features,
+      length: numel(x.shape.slice(2)),
     });
     return { data, shape: x.shape, saved: { mean, invStd } };
   },
@@ -58,6 +58,7 @@ export const batchNormOp = defineOp<BatchNormAttributes, Saved>({
       },
       rows,
       features,
+      length: numel(x.shape.slice(2)),
     });
   },
   onnx({ inputs, attributes: { training, eps } }, builder) {
@@ -78,9 +79,9 @@ export interface BatchNormState {
 }
 
 /**
- * Normalises each column of x [rows, features], or each channel of x [rows, features, ...], and applies weight and bias: in train mode by the batch's own mean and
- * biased variance, moving the running ones by `momentum`; in eval mode by the running ones.
- * `torch.nn.functional.batch_norm`. Throws `BATCH_TOO_SMALL` for a batch of one in train mode.
+ * Normalises each column of x [rows, features], or each channel of x [rows, features, ...], and applies weight and bias: in
+ * train mode by the batch's own mean and biased variance, moving the running ones by `momentum`; in eval mode by the running
+ * ones. `torch.nn.functional.batch_norm`. Throws `BATCH_TOO_SMALL` for a batch of one in train mode.
  */
 export function batchNorm(
   x: Tensor,
@@ -92,8 +93,7 @@ export function batchNorm(
   const { weight, bias, runningMean, runningVar } = state;
   expectTensor("weight", weight);
   const features = weight.size;
-  if (x.shape.length > 2 && x.shape[1] === features) return channelsLast(x, (rows) => batchNorm(rows, state, options));
-  expectShape("batchNorm: x", x.shape, [-1, features]);
+  expectShape("batchNorm: x", x.shape, [-1, features, ...x.shape.slice(2)]);
   expectVector("weight", weight, features);
   expectVector("bias", bias, features);
   expectVector("runningMean", runningMean, features);
@@ -102,15 +102,6 @@ export function batchNorm(
   const inputs = [x, weight, bias, runningMean, runningVar];
   const attributes = { training, momentum, eps };
   return extendByNorm(batchNormOp, inputs, attributes) ?? rememberNorm(batchNormOp(inputs, attributes), x);
-}
-
-/** Applies `body` to the channels of x [rows, channels, ...] as columns. */
-function channelsLast(x: Tensor, body: (rows: Tensor) => Tensor): Tensor {
-  const rest = x.shape.slice(2);
-  const last = rest.length + 1;
-  const turned = permute(x, [0, ...rest.map((_, i) => i + 2), 1]);
-  const out = reshape(body(reshape(turned, [x.size / x.shape[1], x.shape[1]])), turned.shape);
-  return permute(out, [0, last, ...rest.map((_, i) => i + 1)]);
 }
 
 function expectVector(name: string, x: unknown, features: number): void {

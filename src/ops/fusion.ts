@@ -337,6 +337,7 @@ function recomputeNorm({ product, mean, ...norm }: FusedNorm, out: Float32Array)
     out,
     rows: product.length / features,
     features,
+    length: 1,
   });
 }
 

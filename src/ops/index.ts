@@ -3,6 +3,7 @@ export { type BatchNormAttributes, type BatchNormState, batchNorm } from "./batc
 export { add, div, maximum, minimum, mul, pow, sub } from "./binary.js";
 export { cat, split, stack } from "./cat.js";
 export { eq, ge, gt, le, lt, ne, where } from "./compare.js";
+export { type Conv2dOptions, conv2d, type Pair } from "./conv2d.js";
 export { cumsum } from "./cumsum.js";
 export { detach } from "./detach.js";
 export { dropout } from "./dropout.js";
@@ -22,6 +23,14 @@ export {
 export { bmm, matmul, outer } from "./matmul.js";
 export { argmax, argmin, max, min, type ValuesAndIndices } from "./max.js";
 export { permute, transpose } from "./permute.js";
+export {
+  type AdaptiveSize,
+  type AvgPool2dOptions,
+  adaptiveAvgPool2d,
+  avgPool2d,
+  type MaxPool2dOptions,
+  maxPool2d,
+} from "./pool.js";
 export { relu } from "./relu.js";
 export { reshape } from "./reshape.js";
 export { cosineSimilarity, normalize } from "./similarity.js";
@@ -32,4 +41,20 @@ export { flatten, squeeze, unsqueeze } from "./squeeze.js";
 export { norm, std, type VarianceOptions, variance as var } from "./statistics.js";
 export { mean, sum } from "./sum.js";
 export { topk } from "./topk.js";
-export { abs, clamp, exp, gelu, log, log1p, logSigmoid, neg, rsqrt, sigmoid, silu, sqrt, tanh } from "./unary.js";
+export {
+  abs,
+  clamp,
+  exp,
+  gelu,
+  hardswish,
+  leakyRelu,
+  log,
+  log1p,
+  logSigmoid,
+  neg,
+  rsqrt,
+  sigmoid,
+  silu,
+  sqrt,
+  tanh,
+} from "./unary.js";

@@ -3,6 +3,7 @@ import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
+import { int } from "../tensor/onnx_node.js";
 import { aroundAxis, axisOf, numel } from "../tensor/shape.js";
 import { expectTensor, Tensor } from "../tensor/tensor.js";
 import { defineOp } from "./define_op.js";
@@ -36,6 +37,11 @@ const indexSelectOp = defineOp<Attributes, null>({
     const { outer, length, inner } = aroundAxis(x.shape, axis);
     if (into) native.indexAdd(grad, outer, length, inner, index.data, into);
   },
+  onnx: ({ inputs: [x], attributes: { axis, index } }, builder) => ({
+    type: "Gather",
+    inputs: [x, builder.integers("places", [...index.data])],
+    attributes: [int("axis", axis)],
+  }),
   lower: ({ axis, index }) => ({ kind: "indexSelect", axes: [axis], indices: [...index.data] }),
 });
 

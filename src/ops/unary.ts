@@ -1,6 +1,6 @@
 import { expectNumber, expectOptions } from "../checks.js";
 import { DistilleryError } from "../errors.js";
-import type { OnnxBuilder, OnnxNode } from "../tensor/onnx_node.js";
+import { float, type OnnxBuilder, type OnnxNode } from "../tensor/onnx_node.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { defineUnary, defineUnaryWith } from "./define_unary.js";
 import { defineMethods } from "./methods.js";
@@ -77,6 +77,24 @@ export const silu = defineUnary("silu", (x, builder) => ({
   type: "Mul",
   inputs: [x, builder.node({ type: "Sigmoid", inputs: [x] })],
 }));
+
+/** x min(max(x + 3, 0), 6) / 6 (Howard et al., 2019). `torch.nn.functional.hardswish`. */
+export const hardswish = defineUnary("hardswish", (x, builder) => {
+  const gate = { type: "HardSigmoid", inputs: [x], attributes: [float("alpha", 1 / 6), float("beta", 0.5)] };
+  return { type: "Mul", inputs: [x, builder.node(gate)] };
+});
+
+const leaky = defineUnaryWith("leakyRelu", (x, _, { a: slope }) => ({
+  type: "LeakyRelu",
+  inputs: [x],
+  attributes: [float("alpha", slope)],
+}));
+
+/** x above 0, and `negativeSlope` times x elsewhere. `torch.nn.functional.leaky_relu`. */
+export function leakyRelu(x: Tensor, negativeSlope = 0.01): Tensor {
+  expectNumber("leakyRelu: negativeSlope", negativeSlope, () => true, "a finite number");
+  return leaky(x, { a: negativeSlope, b: 0 });
+}
 
 /** x log(x), which is 0 at 0. `torch.xlogy(x, x)`. */
 export const xLogX = defineUnary("xLogX");

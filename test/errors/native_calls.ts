@@ -43,6 +43,17 @@ const three = read(1, 2, 3);
 const four = read(1, 2, 3, 4);
 const eight = read(...Array(8).keys());
 const twelve = read(...Array.from({ length: 12 }, (_, i) => i - 6));
+const sixteen = read(...Array(16).keys());
+/** Windows of 2 x 2 of a plane of 4 x 4. */
+const spans = shape(0, 2, 1, 2, 2, 4, 1, 2);
+const windows: Record<string, Argument> = {
+  "windows.height": size(4),
+  "windows.width": size(4),
+  "windows.rows": spans,
+  "windows.columns": spans,
+};
+/** An image of 4 x 4 by two kernels of 2 x 2, two apart. */
+const convolution = { xShape: shape(1, 1, 4, 4), weightShape: shape(2, 1, 2, 2), window: shape(2, 2, 0, 0, 1, 1, 1) };
 const builder = (): Argument => ({ kind: "handle", value: native.graphBuilder([-1, 3]) });
 /** The queue of a graph that normalizes and drops, [2, 3] to [2, 3], with a pass in flight or one that was taken. */
 const queue = (taken = false): Argument => {
@@ -90,29 +101,31 @@ export const CALLS: Record<string, Argument[]> = {
     ...[real(1), real(0.5), real(0.1)],
   ],
   batchNormBackward: named({
-    grad: six,
-    "saved.x": six,
+    grad: twelve,
+    "saved.x": twelve,
     "saved.mean": three,
     "saved.invStd": three,
     weight: three,
-    "gradients.x": write(6),
+    "gradients.x": write(12),
     "gradients.weight": write(3),
     "gradients.bias": write(3),
     rows: size(2),
     features: size(3),
+    length: size(2),
     "saved.train": flag,
   }),
   batchNormForward: named({
-    x: six,
+    x: twelve,
     "norm.weight": three,
     "norm.bias": three,
     "norm.runningMean": write(3),
     "norm.runningVar": write(3),
     mean: write(3),
     invStd: write(3),
-    out: write(6),
+    out: write(12),
     rows: size(2),
     features: size(3),
+    length: size(2),
     "norm.train": flag,
     "norm.eps": real(1e-5),
     "norm.momentum": real(0.1),
@@ -179,6 +192,27 @@ export const CALLS: Record<string, Argument[]> = {
     inputs: size(4),
     outputs: size(3),
   }),
+  avgPoolBackward: named({ grad: four, x: sixteen, gradX: write(16), ...windows, scale: real(1) }),
+  avgPoolForward: named({ x: sixteen, out: write(4), ...windows, scale: real(1) }),
+  conv2DBackward: named({
+    grad: eight,
+    x: sixteen,
+    weight: eight,
+    gradX: optional(write(16)),
+    gradWeight: optional(write(8)),
+    gradBias: optional(write(2)),
+    ...convolution,
+  }),
+  conv2DForward: named({
+    x: sixteen,
+    weight: eight,
+    bias: optional(read(1, 2)),
+    relu: flag,
+    out: write(8),
+    ...convolution,
+  }),
+  maxPoolBackward: named({ grad: four, x: sixteen, gradX: write(16), ...windows, scale: real(1) }),
+  maxPoolForward: named({ x: sixteen, out: write(4), ...windows, scale: real(1) }),
   linearForward: named({
     x: six,
     weight: twelve,

@@ -1,11 +1,13 @@
-use crate::borrow::{F32, F32Mut, Memory, U8, U8Mut, U32Mut, matrix, matrix_mut};
+use crate::borrow::{F32, F32Mut, Memory, U8, U8Mut, U32Mut, expect_len, matrix, matrix_mut, shape_error};
 use crate::error::{Result, kernel};
 use distillery_kernels::batch_norm::{self, Affine, Gradients, Outputs, Saved};
 use distillery_kernels::batch_stats::{RunningUpdate, Statistics};
+use distillery_kernels::channel_norm;
 use distillery_kernels::dropout::Mask;
 use distillery_kernels::norm_relu_dropout as fused;
 use distillery_kernels::rng::Generator;
 use napi_derive::napi;
+use ndarray::{ArrayView3, ArrayViewMut3};
 
 /// A BatchNorm1d layer, whose arrays are of [features]; in train mode the running statistics are updated
 #[napi(object, object_to_js = false)]
@@ -19,7 +21,7 @@ pub struct Norm {
     pub momentum: f64,
 }
 
-/// What batchNormForward reads and writes: x and out are [rows, features], mean and invStd (for the backward pass) [features]
+/// What batchNormForward reads and writes: x and out are [rows, features, length], mean and invStd (for the backward pass) [features]
 #[napi(object, object_to_js = false)]
 pub struct BatchNormForward {
     pub x: F32,
@@ -29,13 +31,24 @@ pub struct BatchNormForward {
     pub out: F32Mut,
     pub rows: u32,
     pub features: u32,
+    pub length: u32,
 }
 
-/// BatchNorm1d: normalizes each column by the batch's statistics in train mode, by the running ones in eval mode
+/// BatchNorm: normalizes each feature by the batch's statistics in train mode, by the running ones in eval mode
 #[napi(catch_unwind)]
 pub fn batch_norm_forward(mut call: BatchNormForward) -> Result<()> {
-    let BatchNormForward { rows, features, .. } = call;
+    let BatchNormForward { rows, features, length, .. } = call;
     let mut memory = Memory::new();
+    if length != 1 {
+        let x = planes("x", memory.read(&call.x)?, [rows, features, length])?;
+        let norm = call.norm.borrow(&mut memory)?;
+        let outputs = channel_norm::Outputs {
+            mean: memory.write(&mut call.mean)?,
+            inv_std: memory.write(&mut call.inv_std)?,
+            out: planes_mut("out", memory.write(&mut call.out)?, [rows, features, length])?,
+        };
+        return channel_norm::forward(x, norm, outputs).map_err(kernel);
+    }
     let x = matrix("x", memory.read(&call.x)?, rows, features)?;
     let norm = call.norm.borrow(&mut memory)?;
     let outputs = Outputs {
@@ -111,7 +124,7 @@ pub struct NormSaved {
     pub train: bool,
 }
 
-/// The gradients of a BatchNorm1d's input[rows, features], weight and bias, which are all written
+/// The gradients of a BatchNorm's input, weight and bias, which are all written
 #[napi(object, object_to_js = false)]
 pub struct NormGradients {
     pub x: F32Mut,
@@ -128,13 +141,31 @@ pub struct BatchNormBackward {
     pub gradients: NormGradients,
     pub rows: u32,
     pub features: u32,
+    pub length: u32,
 }
 
-/// The gradients of batchNormForward from grad[rows, features]
+/// The gradients of batchNormForward from grad[rows, features, length]
 #[napi(catch_unwind)]
 pub fn batch_norm_backward(mut call: BatchNormBackward) -> Result<()> {
-    let BatchNormBackward { rows, features, .. } = call;
+    let BatchNormBackward { rows, features, length, .. } = call;
     let mut memory = Memory::new();
+    if length != 1 {
+        let size = [rows, features, length];
+        let grad = planes("grad", memory.read(&call.grad)?, size)?;
+        let saved = channel_norm::Saved {
+            x: planes("saved.x", memory.read(&call.saved.x)?, size)?,
+            mean: memory.read(&call.saved.mean)?,
+            inv_std: memory.read(&call.saved.inv_std)?,
+            train: call.saved.train,
+        };
+        let weight = memory.read(&call.weight)?;
+        let into = channel_norm::Gradients {
+            x: planes_mut("gradients.x", memory.write(&mut call.gradients.x)?, size)?,
+            weight: memory.write(&mut call.gradients.weight)?,
+            bias: memory.write(&mut call.gradients.bias)?,
+        };
+        return channel_norm::backward(grad, &saved, weight, into).map_err(kernel);
+    }
     let grad = matrix("grad", memory.read(&call.grad)?, rows, features)?;
     let saved = call.saved.borrow(&mut memory, rows, features)?;
     let weight = memory.read(&call.weight)?;
@@ -167,6 +198,16 @@ pub fn norm_relu_dropout_backward(mut call: NormReluDropoutBackward) -> Result<(
     let mask = memory.read_some(&call.mask)?.map(|keep| Mask { keep, p });
     let into = call.gradients.borrow(&mut memory, rows, features)?;
     fused::backward(grad, &saved, affine, mask, into).map_err(kernel)
+}
+
+fn planes<'a>(what: &'static str, data: &'a [f32], size: [u32; 3]) -> Result<ArrayView3<'a, f32>> {
+    expect_len(what, data.len(), &size)?;
+    ArrayView3::from_shape(size.map(|n| n as usize), data).map_err(shape_error)
+}
+
+fn planes_mut<'a>(what: &'static str, data: &'a mut [f32], size: [u32; 3]) -> Result<ArrayViewMut3<'a, f32>> {
+    expect_len(what, data.len(), &size)?;
+    ArrayViewMut3::from_shape(size.map(|n| n as usize), data).map_err(shape_error)
 }
 
 impl Norm {

@@ -3,6 +3,7 @@ use crate::error::{Result, error, kernel};
 use crate::list::List;
 use distillery_kernels::graph::{Attributes, GraphBuilder, Length};
 use distillery_kernels::inference_queue::{InferenceQueue, Request};
+use distillery_kernels::pool::Span;
 use napi::bindgen_prelude::External;
 use napi_derive::napi;
 
@@ -21,6 +22,9 @@ pub struct NodeAttributes {
     pub log: Option<bool>,
     pub factor: Option<f64>,
     pub offset: Option<f64>,
+    pub window: Option<List<u32>>,
+    pub rows: Option<List<u32>>,
+    pub columns: Option<List<u32>>,
 }
 
 /// A node of a graph: the operation's name, the numbers of the values that it reads, the shape of its output
@@ -66,6 +70,9 @@ pub fn graph_node(builder: &mut External<GraphBuilder>, node: GraphNode) -> Resu
         log: given.log.unwrap_or_default(),
         factor: given.factor.unwrap_or_default(),
         offset: given.offset.unwrap_or_default(),
+        window: given.window.map(|window| window.iter().map(|&n| n as usize).collect()).unwrap_or_default(),
+        rows: given.rows.map(|spans| Span::list(&spans)).transpose().map_err(kernel)?.unwrap_or_default(),
+        columns: given.columns.map(|spans| Span::list(&spans)).transpose().map_err(kernel)?.unwrap_or_default(),
         ..Attributes::default()
     };
     let inputs = inputs.iter().map(|&value| value as usize).collect();

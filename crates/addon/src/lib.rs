@@ -8,6 +8,7 @@
 mod augment;
 mod batch_norm;
 mod borrow;
+mod conv;
 mod data;
 mod dropout;
 mod elementwise;
@@ -21,6 +22,7 @@ mod lock;
 mod losses;
 mod matmul;
 mod optim;
+mod pool;
 mod random;
 mod reduce;
 mod signals;

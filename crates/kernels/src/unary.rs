@@ -79,6 +79,12 @@ unary_table! {
         |x, [_, beta]| x.max(0.0) + (-(beta * x).abs()).exp().ln_1p() / beta,
         |x, _, [_, beta]| sigmoid(beta * x);
     Silu "silu" |x, _| x * sigmoid(x), |x, _, _| { let s = sigmoid(x); s * (1.0 + x * (1.0 - s)) };
+    Hardswish "hardswish"
+        |x, _| x * (x + 3.0).clamp(0.0, 6.0) / 6.0,
+        |x, _, _| if x <= -3.0 { 0.0 } else if x < 3.0 { x / 3.0 + 0.5 } else { 1.0 };
+    LeakyRelu "leakyRelu"
+        |x, [below, _]| if x > 0.0 { x } else { x * below },
+        |x, _, [below, _]| if x > 0.0 { 1.0 } else { below };
     Gelu "gelu" |x, _| x * normal_cdf(x), |x, _, _| normal_cdf(x) + x * normal_density(x);
     GeluTanh "geluTanh"
         |x, _| 0.5 * x * (1.0 + gelu_inner(x).tanh()),

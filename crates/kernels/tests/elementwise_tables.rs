@@ -23,6 +23,14 @@ fn exact(name: &str, x: f64) -> f64 {
         "logSigmoid" => sigmoid(x).ln(),
         "softplus" => (0.75 * x).exp().ln_1p() / 0.75,
         "silu" => x * sigmoid(x),
+        "hardswish" => x * (x + 3.0).clamp(0.0, 6.0) / 6.0,
+        "leakyRelu" => {
+            if x > 0.0 {
+                x
+            } else {
+                -0.5 * x
+            }
+        }
         "gelu" => 0.5 * x * libm::erfc(-x / 2f64.sqrt()),
         "geluTanh" => 0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x * x * x)).tanh()),
         "xLogX" => x * x.ln(),

@@ -5,6 +5,7 @@ mod common;
 mod adam;
 mod augment;
 mod batch_norm;
+mod conv;
 mod cross_entropy;
 mod dropout;
 mod elementwise;

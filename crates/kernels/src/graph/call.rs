@@ -3,8 +3,9 @@
 use super::OP;
 use crate::binary::Binary;
 use crate::error::{KernelError, Result};
+use crate::pool::Span;
 use crate::unary::Unary;
-use ndarray::{ArrayView2, ArrayViewMut2};
+use ndarray::{ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMut3};
 
 /// What an operation is told besides its inputs; each reads its own.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +34,12 @@ pub struct Attributes {
     pub factor: f64,
     /// Added to x.
     pub offset: f64,
+    /// How a convolution moves: stride, padding and dilation, each of rows and columns, and the groups.
+    pub window: Vec<usize>,
+    /// The windows of a pooling's rows of outputs.
+    pub rows: Vec<Span>,
+    /// Those of its columns.
+    pub columns: Vec<Span>,
     /// The row of the table of functions of one element; `factor` and `offset` are its parameters. Set by the name.
     pub unary: Option<Unary>,
     /// The row of the table of functions of two elements. Set by the name.
@@ -60,6 +67,11 @@ pub(super) struct ArrayMut<'a> {
 }
 
 impl<'a> Array<'a> {
+    /// Rows, features and what lies behind a feature.
+    pub fn planes(&self) -> Result<ArrayView3<'a, f32>> {
+        Ok(ArrayView3::from_shape(three(self.shape)?, self.data).expect("as long as its shape says"))
+    }
+
     pub fn matrix(&self) -> Result<ArrayView2<'a, f32>> {
         let (rows, columns) = two(self.shape)?;
         Ok(ArrayView2::from_shape((rows, columns), self.data).expect("as long as its shape says"))
@@ -67,9 +79,20 @@ impl<'a> Array<'a> {
 }
 
 impl<'a> ArrayMut<'a> {
+    pub fn planes(self) -> Result<ArrayViewMut3<'a, f32>> {
+        Ok(ArrayViewMut3::from_shape(three(self.shape)?, self.data).expect("as long as its shape says"))
+    }
+
     pub fn matrix(self) -> Result<ArrayViewMut2<'a, f32>> {
         let (rows, columns) = two(self.shape)?;
         Ok(ArrayViewMut2::from_shape((rows, columns), self.data).expect("as long as its shape says"))
+    }
+}
+
+fn three(shape: &[usize]) -> Result<[usize; 3]> {
+    match *shape {
+        [rows, features, ref rest @ ..] => Ok([rows, features, rest.iter().product()]),
+        _ => Err(KernelError::Shape { op: OP, what: "rank", got: vec![shape.len()], expected: vec![2] }),
     }
 }
 

@@ -5,9 +5,11 @@ use super::first;
 use crate::batch_norm::{self as norms, Affine, Norm, Outputs};
 use crate::batch_stats::{Moments, Statistics};
 use crate::dropout::{self as masks, Mask};
-use crate::error::Result;
+use crate::error::{KernelError, Result, expect_shape};
 use crate::linear as products;
 use crate::norm_relu_dropout::{self, Dropout, Linear};
+use crate::pool::{self, Windows};
+use crate::{channel_norm, conv};
 
 pub(super) fn linear(attributes: &Attributes, inputs: &[Array], out: ArrayMut, _: Room) -> Result<()> {
     let bias = inputs.get(2).map(|bias| bias.data.into());
@@ -21,11 +23,17 @@ pub(super) fn dropout(attributes: &Attributes, inputs: &[Array], out: ArrayMut, 
 }
 
 pub(super) fn batch_norm(attributes: &Attributes, inputs: &[Array], out: ArrayMut, room: Room) -> Result<()> {
-    let x = inputs[0].matrix()?;
+    let x = inputs[0].planes()?;
+    let (rows, features, length) = x.dim();
     let [_, mean, inv_std] = room.scratch;
-    let (mean, inv_std) = (first(mean, x.ncols()), first(inv_std, x.ncols()));
-    let outputs = Outputs { mean, inv_std, out: out.matrix()? };
-    norms::forward(x, norm(attributes, &inputs[1..], room.moments), outputs)
+    let (mean, inv_std) = (first(mean, features), first(inv_std, features));
+    let norm = norm(attributes, &inputs[1..], room.moments);
+    if length != 1 {
+        return channel_norm::forward(x, norm, channel_norm::Outputs { mean, inv_std, out: out.planes()? });
+    }
+    let shape = [rows, features];
+    let out = ArrayMut { shape: &shape, data: out.data }.matrix()?;
+    norms::forward(Array { shape: &shape, ..inputs[0] }.matrix()?, norm, Outputs { mean, inv_std, out })
 }
 
 pub(super) fn linear_batch_norm_relu_dropout(
@@ -45,6 +53,30 @@ pub(super) fn linear_batch_norm_relu_dropout(
     let x = ArrayMut { shape: &shape, data: first(product, rows * features) }.matrix()?;
     let outputs = Outputs { mean: first(mean, features), inv_std: first(inv_std, features), out };
     norm_relu_dropout::linear_forward(linear, x, norm(attributes, of_norm, room.moments), dropout, outputs)
+}
+
+pub(super) fn conv2d(attributes: &Attributes, inputs: &[Array], out: ArrayMut, _: Room) -> Result<()> {
+    let shape = conv::Shape::of(inputs[0].shape, inputs[1].shape, &attributes.window)?;
+    expect_shape(super::OP, "out", out.shape, &shape.output()?)?;
+    let operands =
+        conv::Operands { x: inputs[0].data, weight: inputs[1].data, bias: inputs.get(2).map(|bias| bias.data) };
+    conv::forward(&shape, operands, attributes.relu, out.data)
+}
+
+/// The windows of a node whose input is [..., height, width].
+fn windows(attributes: &Attributes, x: &Array) -> Result<Windows> {
+    let [.., height, width] = *x.shape else {
+        return Err(KernelError::Shape { op: super::OP, what: "rank", got: vec![x.shape.len()], expected: vec![4] });
+    };
+    Ok(Windows { height, width, rows: attributes.rows.clone(), columns: attributes.columns.clone() })
+}
+
+pub(super) fn max_pool(attributes: &Attributes, inputs: &[Array], out: ArrayMut, _: Room) -> Result<()> {
+    pool::max(&windows(attributes, &inputs[0])?, inputs[0].data, out.data)
+}
+
+pub(super) fn avg_pool(attributes: &Attributes, inputs: &[Array], out: ArrayMut, _: Room) -> Result<()> {
+    pool::average(&windows(attributes, &inputs[0])?, attributes.factor, inputs[0].data, out.data)
 }
 
 /// How a batch is normalized: by scale, shift, running mean and running variance.

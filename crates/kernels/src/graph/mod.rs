@@ -218,7 +218,7 @@ impl Graph {
                 if moments.len() < normalised {
                     moments.push(Vec::new());
                 }
-                moments[normalised - 1].resize(2 * shape.last().copied().unwrap_or(1), 0.0);
+                moments[normalised - 1].resize(2 * shape.get(1).copied().unwrap_or(1), 0.0);
                 &mut moments[normalised - 1][..]
             } else {
                 &mut []

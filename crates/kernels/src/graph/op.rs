@@ -38,6 +38,9 @@ impl Op {
                 (drops, normalises) = (p > 0.0, training);
                 (layers::linear_batch_norm_relu_dropout, without_or_with_bias(6))
             }
+            "conv2d" => (layers::conv2d, without_or_with_bias(2)),
+            "maxPool2d" => (layers::max_pool, 1),
+            "avgPool2d" => (layers::avg_pool, 1),
             "dropout" => {
                 drops = true;
                 (layers::dropout, 1)

@@ -4,6 +4,8 @@
 //! order, from zero; the partial sums are added in order. So its bits depend on its row of A and its column of B only: not
 //! on the number of threads, nor on the other rows and columns, nor on the SIMD level of the processor.
 
+mod conv;
+mod conv_weight;
 mod epilogue;
 mod gemm;
 mod macrokernel;
@@ -11,13 +13,17 @@ mod mat;
 mod microkernel;
 mod pack;
 mod params;
+mod patches;
 mod prefetch;
 mod problem;
 mod transpose;
 
 use crate::error::{Result, expect_shape};
+pub(crate) use conv::convolve;
+pub(crate) use conv_weight::{Reading, weight_gradient};
 pub(crate) use epilogue::{Bias, Epilogue};
 use ndarray::{ArrayView2, ArrayViewMut2};
+pub(crate) use patches::Window;
 use problem::Gemm;
 use pulp::Arch;
 

@@ -1,0 +1,67 @@
+use crate::borrow::{F32, F32Mut, Memory, expect_len};
+use crate::error::{Result, kernel};
+use crate::list::List;
+use distillery_kernels::conv::{self, Gradients, Operands, Shape};
+use napi_derive::napi;
+
+/// x[images, channels, height, width], weight[outputs, channels / groups, kernel height, kernel width], bias[outputs] or null,
+/// out[images, outputs, height, width]; window: stride, padding and dilation, each of rows and columns, and the groups
+#[napi(object, object_to_js = false, use_nullable = true)]
+pub struct Conv2dForward {
+    pub x: F32,
+    pub weight: F32,
+    pub bias: Option<F32>,
+    /// Whether ReLU follows
+    pub relu: bool,
+    pub out: F32Mut,
+    pub x_shape: List<u32>,
+    pub weight_shape: List<u32>,
+    pub window: List<u32>,
+}
+
+/// out = the convolution of x with the weight, plus the bias, then ReLU if relu
+#[napi(catch_unwind)]
+pub fn conv2d_forward(mut call: Conv2dForward) -> Result<()> {
+    let mut memory = Memory::new();
+    let (x, weight) = (memory.read(&call.x)?, memory.read(&call.weight)?);
+    let shape = shape(x, &call.x_shape, weight, &call.weight_shape, &call.window)?;
+    let operands = Operands { x, weight, bias: memory.read_some(&call.bias)? };
+    conv::forward(&shape, operands, call.relu, memory.write(&mut call.out)?).map_err(kernel)
+}
+
+/// grad, of the shape of conv2dForward's out without ReLU, its x and weight, and the gradients that are wanted, else null
+#[napi(object, object_to_js = false, use_nullable = true)]
+pub struct Conv2dBackward {
+    pub grad: F32,
+    pub x: F32,
+    pub weight: F32,
+    pub grad_x: Option<F32Mut>,
+    pub grad_weight: Option<F32Mut>,
+    pub grad_bias: Option<F32Mut>,
+    pub x_shape: List<u32>,
+    pub weight_shape: List<u32>,
+    pub window: List<u32>,
+}
+
+/// The gradients of conv2dForward
+#[napi(catch_unwind)]
+pub fn conv2d_backward(mut call: Conv2dBackward) -> Result<()> {
+    let mut memory = Memory::new();
+    let (x, weight) = (memory.read(&call.x)?, memory.read(&call.weight)?);
+    let shape = shape(x, &call.x_shape, weight, &call.weight_shape, &call.window)?;
+    let grad = memory.read(&call.grad)?;
+    let into = Gradients {
+        x: memory.write_some(&mut call.grad_x)?,
+        weight: memory.write_some(&mut call.grad_weight)?,
+        bias: memory.write_some(&mut call.grad_bias)?,
+    };
+    conv::backward(&shape, grad, x, weight, into).map_err(kernel)
+}
+
+fn shape(x: &[f32], x_shape: &[u32], weight: &[f32], weight_shape: &[u32], window: &[u32]) -> Result<Shape> {
+    expect_len("x", x.len(), x_shape)?;
+    expect_len("weight", weight.len(), weight_shape)?;
+    let [x, weight, window] =
+        [x_shape, weight_shape, window].map(|list| list.iter().map(|&n| n as usize).collect::<Vec<_>>());
+    Shape::of(&x, &weight, &window).map_err(kernel)
+}

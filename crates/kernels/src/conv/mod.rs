@@ -1,0 +1,194 @@
+//! Convolution of images, `torch.nn.functional.conv2d`, and its gradients.
+//!
+//! Images are [images, channels, height, width]. The products are those of `matmul`: no matrix of patches is ever in memory.
+
+mod depthwise;
+mod shape;
+
+use crate::error::{Result, expect_shape};
+use crate::matmul::{self, Bias, Epilogue, Reading};
+use crate::parallel;
+use ndarray::{Array2, ArrayView2, ArrayView4, ArrayViewMut4, Axis, Slice, s};
+use shape::OP;
+pub use shape::{Shape, Window};
+
+/// What a convolution reads.
+#[derive(Clone, Copy)]
+pub struct Operands<'a> {
+    /// x[images, channels, height, width].
+    pub x: &'a [f32],
+    /// weight[outputs, channels / groups, kernel height, kernel width].
+    pub weight: &'a [f32],
+    /// bias[outputs].
+    pub bias: Option<&'a [f32]>,
+}
+
+/// out = the convolution of x with the weight, plus the bias; then ReLU if `relu`.
+pub fn forward(shape: &Shape, operands: Operands, relu: bool, out: &mut [f32]) -> Result<()> {
+    let out_shape = shape.output()?;
+    let Operands { x, weight, bias } = operands;
+    check(shape, x, weight)?;
+    expect_shape(OP, "out", &[out.len()], &[out_shape.iter().product()])?;
+    if let Some(bias) = bias {
+        expect_shape(OP, "bias", &[bias.len()], &[shape.weight[0]])?;
+    }
+    if shape.is_depthwise() {
+        depthwise::forward(shape, out_shape, operands, relu, out);
+        return Ok(());
+    }
+    let (x, mut out) = (view(shape.x, x), view_mut(out_shape, out));
+    let outputs = shape.weight[0] / shape.groups;
+    let window = matmul::Window {
+        grid: [out_shape[2], out_shape[3]],
+        step: shape.window.stride,
+        taps: taps(shape, |axis, tap| {
+            Some((tap * shape.window.dilation[axis]) as isize - shape.window.padding[axis] as isize)
+        }),
+    };
+    for (group, x) in groups(shape, &x) {
+        let rows = group * outputs..(group + 1) * outputs;
+        let size = weight.len() / shape.groups;
+        let weight = matrix(&weight[group * size..][..size], outputs);
+        let bias = bias.map_or(Bias::None, |bias| Bias::Rows(&bias[rows.clone()]));
+        let out = out.slice_axis_mut(Axis(1), Slice::from(rows));
+        matmul::convolve(weight, x, &window, Epilogue { bias, relu }, out);
+    }
+    Ok(())
+}
+
+/// The gradients that are wanted.
+#[derive(Default)]
+pub struct Gradients<'a> {
+    /// Of x.
+    pub x: Option<&'a mut [f32]>,
+    /// Of the weight.
+    pub weight: Option<&'a mut [f32]>,
+    /// Of the bias.
+    pub bias: Option<&'a mut [f32]>,
+}
+
+/// The gradients from that of the output without ReLU.
+pub fn backward(shape: &Shape, grad: &[f32], x: &[f32], weight: &[f32], into: Gradients) -> Result<()> {
+    let out_shape = shape.output()?;
+    check(shape, x, weight)?;
+    expect_shape(OP, "grad", &[grad.len()], &[out_shape.iter().product()])?;
+    for (what, array, len) in [
+        ("grad_x", &into.x, x.len()),
+        ("grad_weight", &into.weight, weight.len()),
+        ("grad_bias", &into.bias, shape.weight[0]),
+    ] {
+        expect_shape(OP, what, &[array.as_ref().map_or(len, |array| array.len())], &[len])?;
+    }
+    if let Some(grad_bias) = into.bias {
+        bias_gradient(out_shape, grad, grad_bias);
+    }
+    if shape.is_depthwise() {
+        if let Some(grad_x) = into.x {
+            depthwise::input_gradient(shape, out_shape, grad, weight, grad_x);
+        }
+        if let Some(grad_weight) = into.weight {
+            depthwise::weight_gradient(shape, out_shape, grad, x, grad_weight);
+        }
+        return Ok(());
+    }
+    let grad = view(out_shape, grad);
+    if let Some(grad_x) = into.x {
+        input_gradient(shape, grad, weight, grad_x);
+    }
+    if let Some(grad_weight) = into.weight {
+        let x = view(shape.x, x);
+        let (outputs, size) = (shape.weight[0] / shape.groups, weight.len() / shape.groups);
+        let Window { stride: step, padding, dilation } = shape.window;
+        for (group, x) in groups(shape, &x) {
+            let rows = group * outputs..(group + 1) * outputs;
+            let [_, channels, ky, kx] = shape.weight;
+            let grad_weight = view_mut([outputs, channels, ky, kx], &mut grad_weight[group * size..][..size]);
+            let grad = grad.slice_axis(Axis(1), Slice::from(rows));
+            matmul::weight_gradient(grad, x, Reading { step, padding, dilation }, grad_weight);
+        }
+    }
+    Ok(())
+}
+
+/// The gradient of x: for each remainder of its rows and columns by the stride, a convolution of the outputs' gradients with
+/// the taps that meet these, and every tap of each channel.
+fn input_gradient(shape: &Shape, grad: ArrayView4<f32>, weight: &[f32], grad_x: &mut [f32]) {
+    let [_, channels, height, width] = shape.x;
+    let Window { stride, padding, dilation } = shape.window;
+    let [_, per_group, ky, kx] = shape.weight;
+    let outputs = shape.weight[0] / shape.groups;
+    let mut grad_x = view_mut(shape.x, grad_x);
+    for (top, left) in (0..stride[0].min(height)).flat_map(|top| (0..stride[1].min(width)).map(move |left| (top, left)))
+    {
+        // The input at remainder r + q * stride is read by tap t of the output q + (r + padding - t * dilation) / stride.
+        let meets = |axis: usize, first: usize, tap: usize| {
+            let at = (first + padding[axis]) as isize - (tap * dilation[axis]) as isize;
+            (at % stride[axis] as isize == 0).then_some(at / stride[axis] as isize)
+        };
+        let first = [top, left];
+        let met: Vec<(usize, [isize; 2])> =
+            (0..ky * kx).filter_map(|tap| Some((tap, [meets(0, top, tap / kx)?, meets(1, left, tap % kx)?]))).collect();
+        let mut into = grad_x.slice_mut(s![.., .., top..; stride[0], left..; stride[1]]);
+        if met.is_empty() || outputs == 0 {
+            into.fill(0.0);
+            continue;
+        }
+        let grid = [0, 1].map(|axis| (shape.x[axis + 2] - first[axis]).div_ceil(stride[axis]));
+        let window = matmul::Window { grid, step: [1, 1], taps: met.iter().map(|(_, tap)| *tap).collect() };
+        for group in 0..shape.groups {
+            let of_group = &weight[group * outputs * per_group * ky * kx..];
+            let turned = Array2::from_shape_fn((per_group, outputs * met.len()), |(c, i)| {
+                let (o, tap) = (i / met.len(), met[i % met.len()].0);
+                of_group[(o * per_group + c) * ky * kx + tap]
+            });
+            let grad = grad.slice_axis(Axis(1), Slice::from(group * outputs..(group + 1) * outputs));
+            let rows = group * per_group..(group + 1) * per_group;
+            let into = into.slice_axis_mut(Axis(1), Slice::from(rows));
+            matmul::convolve(turned.view(), grad, &window, Epilogue::default(), into);
+        }
+    }
+    debug_assert_eq!(channels, per_group * shape.groups);
+}
+
+/// The gradient of the bias: the sums over images and places, image by image, in double precision.
+fn bias_gradient([images, outputs, height, width]: [usize; 4], grad: &[f32], grad_bias: &mut [f32]) {
+    let plane = height * width;
+    parallel::for_each(grad_bias, (1 << 14) / (images * plane).max(1) + 1, |first, part| {
+        for (i, sum) in part.iter_mut().enumerate() {
+            let planes = (0..images).map(|n| &grad[(n * outputs + first + i) * plane..][..plane]);
+            *sum = planes.map(|plane| crate::plane_sums::sum(plane)).sum::<f64>() as f32;
+        }
+    });
+}
+
+fn check(shape: &Shape, x: &[f32], weight: &[f32]) -> Result<()> {
+    expect_shape(OP, "x", &[x.len()], &[shape.x.iter().product()])?;
+    expect_shape(OP, "weight", &[weight.len()], &[shape.weight.iter().product()])
+}
+
+/// The places of all taps, row by row.
+fn taps(shape: &Shape, place: impl Fn(usize, usize) -> Option<isize>) -> Vec<[isize; 2]> {
+    let [.., ky, kx] = shape.weight;
+    (0..ky).flat_map(|y| (0..kx).map(move |x| (y, x))).filter_map(|(y, x)| Some([place(0, y)?, place(1, x)?])).collect()
+}
+
+/// The channels of each group.
+fn groups<'a>(shape: &Shape, x: &'a ArrayView4<'a, f32>) -> impl Iterator<Item = (usize, ArrayView4<'a, f32>)> {
+    let channels = shape.weight[1];
+    (0..shape.groups).map(move |group| {
+        let part = group * channels..(group + 1) * channels;
+        (group, x.slice_axis(Axis(1), Slice::from(part)))
+    })
+}
+
+fn view(shape: [usize; 4], data: &[f32]) -> ArrayView4<'_, f32> {
+    ArrayView4::from_shape(shape, data).expect("as long as its shape says")
+}
+
+fn view_mut(shape: [usize; 4], data: &mut [f32]) -> ArrayViewMut4<'_, f32> {
+    ArrayViewMut4::from_shape(shape, data).expect("as long as its shape says")
+}
+
+fn matrix(data: &[f32], rows: usize) -> ArrayView2<'_, f32> {
+    ArrayView2::from_shape((rows, data.len() / rows), data).expect("whole rows")
+}

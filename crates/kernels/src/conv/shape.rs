@@ -1,0 +1,86 @@
+//! The sizes of a convolution, and what it refuses.
+
+use crate::error::{KernelError, Result, expect_shape, expect_that};
+
+pub(super) const OP: &str = "conv2d";
+/// Elements of a padded channel, at most: no kernel asks for more memory than its input and output stand for.
+const MOST_PADDED: usize = 1 << 28;
+
+/// How a kernel moves over its input; lengths are those of the two axes, rows first.
+#[derive(Clone, Copy, Debug)]
+pub struct Window {
+    /// From one output to the next.
+    pub stride: [usize; 2],
+    /// Zeros before and after each axis.
+    pub padding: [usize; 2],
+    /// From one tap of the kernel to the next.
+    pub dilation: [usize; 2],
+}
+
+/// The shapes of x[images, channels, height, width] and weight[outputs, channels / groups, kernel height, kernel width].
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// Of x.
+    pub x: [usize; 4],
+    /// Of the weight.
+    pub weight: [usize; 4],
+    /// How the kernel moves.
+    pub window: Window,
+    /// Parts of the channels that do not meet.
+    pub groups: usize,
+}
+
+impl Shape {
+    /// From the shapes of x and weight, and a list of stride, padding and dilation, rows first, and the groups.
+    pub fn of(x: &[usize], weight: &[usize], numbers: &[usize]) -> Result<Self> {
+        let refuse = |what, got: &[usize], length| KernelError::Shape {
+            op: OP,
+            what,
+            got: got.to_vec(),
+            expected: vec![length],
+        };
+        let [sy, sx, py, px, dy, dx, groups] =
+            *<&[usize; 7]>::try_from(numbers).map_err(|_| refuse("window", numbers, 7))?;
+        let window = Window { stride: [sy, sx], padding: [py, px], dilation: [dy, dx] };
+        let x = x.try_into().map_err(|_| refuse("x", x, 4))?;
+        let weight = weight.try_into().map_err(|_| refuse("weight", weight, 4))?;
+        Ok(Self { x, weight, window, groups })
+    }
+
+    /// Refuses shapes that do not fit each other; gives that of the output[images, outputs, height, width].
+    pub fn output(&self) -> Result<[usize; 4]> {
+        let Self { x, weight, window, groups } = *self;
+        expect_shape(OP, "groups", &[groups], &[groups.max(1)])?;
+        expect_shape(OP, "weight", &weight, &[weight[0], x[1] / groups, weight[2], weight[3]])?;
+        expect_shape(OP, "channels", &[x[1] % groups, weight[0] % groups], &[0, 0])?;
+        let mut out = [x[0], weight[0], 0, 0];
+        let mut padded = 1usize;
+        for axis in 0..2 {
+            let Window { stride, padding, dilation } = window;
+            let (length, taps) = (x[axis + 2], weight[axis + 2]);
+            expect_that(stride[axis] > 0, OP, "stride", 0.0, "at least 1")?;
+            expect_that(dilation[axis] > 0, OP, "dilation", 0.0, "at least 1")?;
+            expect_shape(OP, "kernel", &[taps], &[taps.max(1)])?;
+            let whole = padding[axis].checked_mul(2).and_then(|padding| padding.checked_add(length));
+            let reach = (taps - 1).checked_mul(dilation[axis]).and_then(|reach| reach.checked_add(1));
+            let (whole, reach) = (whole.unwrap_or(usize::MAX), reach.unwrap_or(usize::MAX));
+            padded = padded.saturating_mul(whole);
+            if whole < reach {
+                return Err(KernelError::Shape { op: OP, what: "kernel", got: vec![reach], expected: vec![whole] });
+            }
+            out[axis + 2] = (whole - reach) / stride[axis] + 1;
+        }
+        expect_that(padded <= MOST_PADDED, OP, "padding", padded as f64, "fewer elements in a padded channel")?;
+        Ok(out)
+    }
+
+    /// Whether each channel has outputs of its own.
+    pub(super) fn is_depthwise(&self) -> bool {
+        self.groups > 1 && self.weight[1] == 1
+    }
+
+    /// Elements of the kernel.
+    pub(super) fn taps(&self) -> usize {
+        self.weight[2] * self.weight[3]
+    }
+}

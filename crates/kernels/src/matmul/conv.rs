@@ -1,0 +1,331 @@
+//! Convolutions as matrix products whose right side is never in memory as a whole (implicit GEMM): a thread takes some
+//! images, or rows of one, copies them with their padding, and packs panels of patches from that copy.
+//!
+//! ```text
+//!   weight              patches of a task           outputs of a task
+//!   K = channels, taps     NR    NR
+//!   +-----------+        +-----+-----+               +-----+-----+
+//!   |           |  x   K |     |     |       =     M |     |     |
+//! M |           |        |     |     |               |     |     |
+//!   +-----------+        +-----+-----+               +-----+-----+
+//! ```
+
+use super::epilogue::Epilogue;
+use super::mat::MatRef;
+use super::microkernel::{self, F32, MicroTile};
+use super::pack;
+use super::params::{MR_NARROW, NR_MAX, PARALLEL_MIN, TASKS_PER_THREAD, kc_sum, mr, nr};
+use super::patches::{Images, Layout, Window};
+use super::prefetch::Prefetch;
+use crate::parallel;
+use ndarray::{ArrayView2, ArrayView4, ArrayViewMut4};
+use pulp::{Arch, Simd, WithSimd};
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+/// Elements of the padded copy of a task, at most if a row of outputs does not need more: half of a 1 MiB L2.
+const COPY_ELEMS: usize = 1 << 17;
+/// out[n, m, y, x] = epilogue(the sum over channels c and taps t of a[m, c * taps + t] x[n, c, at t of (y, x)]).
+///
+/// The rows of x, and of out, are adjacent; out may be every other element of an array.
+pub(crate) fn convolve(
+    a: ArrayView2<f32>,
+    x: ArrayView4<f32>,
+    window: &Window,
+    epilogue: Epilogue,
+    mut out: ArrayViewMut4<f32>,
+) {
+    let (images, rows, height, width) = out.dim();
+    assert_eq!(a.dim(), (rows, x.dim().1 * window.taps.len()));
+    assert_eq!((images, [height, width]), (x.dim().0, window.grid));
+    if out.is_empty() {
+        return;
+    }
+    let strides = out.strides().iter().map(|&stride| stride as usize).collect::<Vec<_>>();
+    let target = Target { data: out.as_mut_ptr(), image: strides[0], row: strides[1], y: strides[2], x: strides[3] };
+    Arch::new().dispatch(Convolution { a, source: Images::new(&x), images, window, epilogue, target });
+}
+
+/// Where outputs go: element (n, m, y, x) to `n * image + m * row + y * self.y + x * self.x`.
+#[derive(Clone, Copy)]
+struct Target {
+    data: *mut f32,
+    image: usize,
+    row: usize,
+    y: usize,
+    x: usize,
+}
+
+struct Convolution<'a> {
+    a: ArrayView2<'a, f32>,
+    source: Images,
+    images: usize,
+    window: &'a Window,
+    epilogue: Epilogue<'a>,
+    target: Target,
+}
+
+// SAFETY: the threads read what is borrowed for the whole call, and write outputs of images and rows of their own.
+unsafe impl Sync for Convolution<'_> {}
+
+impl Images {
+    pub(super) fn new(x: &ArrayView4<f32>) -> Self {
+        let ((_, channels, height, width), strides) = (x.dim(), x.strides());
+        assert!(x.is_empty() || (width <= 1 || strides[3] == 1) && (height <= 1 || strides[2] == width as isize));
+        Self { data: x.as_ptr(), image: strides[0] as usize, plane: strides[1] as usize, channels, height, width }
+    }
+}
+
+/// How the outputs are divided into tasks.
+struct Tasks {
+    /// Images of a task; those of several are whole.
+    images: usize,
+    /// Rows of outputs of a task.
+    rows: usize,
+    /// Tasks of an image.
+    bands: usize,
+    count: usize,
+}
+
+impl WithSimd for Convolution<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (m, k) = self.a.dim();
+        let threads = if self.images * self.window.grid[0] * self.window.grid[1] * m * k < PARALLEL_MIN {
+            1
+        } else {
+            parallel::threads()
+        };
+        let tasks = self.tasks::<S>(threads);
+        let layout = self.window.layout(&self.source, tasks.rows);
+        let taps = self.window.taps.iter().map(|&tap| layout.offset(tap));
+        let taps: Vec<usize> = taps.collect();
+        let offsets: Vec<usize> =
+            (0..self.source.channels).flat_map(|c| taps.iter().map(move |tap| c * layout.plane + tap)).collect();
+        let room = layout.len(tasks.images);
+        parallel::for_each_chunk(0..tasks.count, threads.saturating_mul(TASKS_PER_THREAD), |chunk| {
+            pack::with_buffer(room + k * nr::<S>(), |copy| {
+                for task in chunk {
+                    let (group, band) = (task / tasks.bands, task % tasks.bands);
+                    let images = group * tasks.images..self.images.min((group + 1) * tasks.images);
+                    let rows = band * tasks.rows..self.window.grid[0].min((band + 1) * tasks.rows);
+                    let packed = copy.wrapping_add(room);
+                    let (call, offsets) = (&self, &offsets[..]);
+                    simd.vectorize(Task { call, layout, offsets, images, rows, copy, packed });
+                }
+            });
+        });
+    }
+}
+
+impl Convolution<'_> {
+    fn tasks<S: Simd>(&self, threads: usize) -> Tasks {
+        let [height, width] = self.window.grid;
+        let per_image = height * width;
+        // Two panels from several images if they are small.
+        let images = (2 * nr::<S>() / per_image).clamp(1, self.images);
+        let groups = self.images.div_ceil(images);
+        let bands = if images > 1 {
+            1
+        } else {
+            let whole = self.window.layout(&self.source, height);
+            let for_cache = if whole.in_place { 1 } else { whole.image.div_ceil(COPY_ELEMS) };
+            let for_threads = if threads == 1 { 1 } else { (2 * threads).div_ceil(groups) };
+            for_cache.max(for_threads).min(height)
+        };
+        let rows = height.div_ceil(bands);
+        let bands = height.div_ceil(rows);
+        Tasks { images, rows, bands, count: groups * bands }
+    }
+}
+
+struct Task<'a, 'b> {
+    call: &'a Convolution<'b>,
+    layout: Layout,
+    /// How far the element of each row of patches lies from the first.
+    offsets: &'a [usize],
+    images: Range<usize>,
+    rows: Range<usize>,
+    copy: *mut f32,
+    packed: *mut f32,
+}
+
+/// Adjacent columns of a panel whose elements are adjacent somewhere.
+#[derive(Clone, Copy, Default)]
+struct Segment {
+    at: usize,
+    column: usize,
+    len: usize,
+}
+
+type Segments = [Segment; NR_MAX];
+
+/// The sums of a microtile on their way to outputs that can't take whole vectors.
+#[repr(align(64))]
+struct EdgeTile([MaybeUninit<f32>; MR_NARROW * NR_MAX]);
+
+impl WithSimd for Task<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { call, layout, ref images, ref rows, .. } = self;
+        let Images { data, image, .. } = call.source;
+        let source = if layout.in_place {
+            data.wrapping_add(images.start * image + layout.at(rows.start, 0))
+        } else {
+            for (i, n) in images.clone().enumerate() {
+                let from = Images { data: data.wrapping_add(n * image), ..call.source };
+                // SAFETY: the image exists, and the copy has room for all of the task's.
+                unsafe { layout.copy(from, rows.start, rows.len(), self.copy.wrapping_add(i * layout.image)) };
+            }
+            self.copy.cast_const()
+        };
+        let mut edge = EdgeTile([const { MaybeUninit::uninit() }; _]);
+        let mut segments = [Segment::default(); NR_MAX];
+        let columns = images.len() * rows.len() * call.window.grid[1];
+        for first in (0..columns).step_by(nr::<S>()) {
+            let columns = first..columns.min(first + nr::<S>());
+            let from = self.segments(&columns, &mut segments, |n, y, x| n * layout.image + layout.at(y, x));
+            // SAFETY: the segments lie in the source for each offset, and there is room for a panel.
+            unsafe { self.pack(simd, source, from, columns.len()) };
+            let Target { image, y: down, x: across, .. } = call.target;
+            let to = self.segments(&columns, &mut segments, |n, y, x| {
+                (images.start + n) * image + (rows.start + y) * down + x * across
+            });
+            self.multiply(simd, columns.len(), to, edge.0.as_mut_ptr().cast());
+        }
+    }
+}
+
+impl Task<'_, '_> {
+    /// The segments of some columns, by the places of single outputs; rows that follow each other are one.
+    #[inline(always)]
+    fn segments<'a>(
+        &self,
+        columns: &Range<usize>,
+        into: &'a mut Segments,
+        place: impl Fn(usize, usize, usize) -> usize,
+    ) -> &'a [Segment] {
+        let width = self.call.window.grid[1];
+        let (mut count, mut column) = (0, columns.start);
+        while column < columns.end {
+            let (row, x) = (column / width, column % width);
+            let at = place(row / self.rows.len(), row % self.rows.len(), x);
+            let len = (width - x).min(columns.end - column);
+            match count {
+                1.. if into[count - 1].at + into[count - 1].len == at => into[count - 1].len += len,
+                _ => {
+                    into[count] = Segment { at, column: column - columns.start, len };
+                    count += 1;
+                }
+            }
+            column += len;
+        }
+        &into[..count]
+    }
+
+    /// Packs a panel of patches, filled up to whole vectors.
+    ///
+    /// # Safety
+    /// The segments lie in the source at each offset.
+    #[inline(always)]
+    unsafe fn pack<S: Simd>(&self, simd: S, source: *const f32, segments: &[Segment], columns: usize) {
+        let width = columns.next_multiple_of(S::F32_LANES);
+        for (k, offset) in self.offsets.iter().enumerate() {
+            let (from, to) = (source.wrapping_add(*offset), self.packed.wrapping_add(k * width));
+            // SAFETY: as promised by the caller; the buffer has room for k rows of a panel.
+            unsafe {
+                if columns < width {
+                    to.add(width - S::F32_LANES).cast::<S::f32s>().write_unaligned(simd.splat_f32s(0.0));
+                }
+                for segment in segments {
+                    copy::<S>(from.add(segment.at), to.add(segment.column), segment.len);
+                }
+            }
+        }
+    }
+
+    /// Computes the outputs of the packed panel, tile by tile, as they are or by the edge tile.
+    #[inline(always)]
+    fn multiply<S: Simd>(&self, simd: S, columns: usize, segments: &[Segment], edge: *mut f32) {
+        let Convolution { ref a, epilogue, target, .. } = *self.call;
+        let ((m, k), mr) = (a.dim(), mr::<S>(columns));
+        let left = MatRef { ptr: a.as_ptr(), rs: a.strides()[0], cs: a.strides()[1] };
+        let (vectors, width) = (columns.div_ceil(S::F32_LANES), columns.next_multiple_of(S::F32_LANES));
+        let direct = segments.len() == 1 && columns == width && target.x == 1;
+        let out = |row: usize, segment: &Segment| target.data.wrapping_add(row * target.row + segment.at);
+        for row in (0..m).step_by(mr) {
+            let rows = row..m.min(row + mr);
+            let (c, rs_c) = if direct { (out(row, &segments[0]), target.row) } else { (edge, width) };
+            let micro = MicroTile::<F32> {
+                kc: k,
+                kc_sum: kc_sum(k),
+                a: left.from(row, 0),
+                b: self.packed,
+                c,
+                rs_c: rs_c as isize,
+                accumulate: false,
+                prefetch: Prefetch::rows(left, 0),
+                epilogue: epilogue.tile(rows.clone(), std::ptr::null()),
+            };
+            // SAFETY: the tile lies inside the outputs or the edge tile, and its panel was packed to whole vectors.
+            unsafe { microkernel::compute(simd, rows.len(), vectors, micro) };
+            if direct {
+                continue;
+            }
+            for (i, row) in rows.enumerate() {
+                for segment in segments {
+                    let (from, to) = (edge.wrapping_add(i * width + segment.column), out(row, segment));
+                    // SAFETY: the segment's outputs are this task's own.
+                    unsafe { scatter::<S>(from, to, segment.len, target.x) };
+                }
+            }
+        }
+    }
+}
+
+/// to[i * step] = from[i].
+///
+/// # Safety
+/// As `copy`.
+#[inline(always)]
+unsafe fn scatter<S: Simd>(from: *const f32, to: *mut f32, len: usize, step: usize) {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        if step == 1 {
+            return copy::<S>(from, to, len);
+        }
+        for i in 0..len {
+            *to.add(i * step) = *from.add(i);
+        }
+    }
+}
+
+/// Copies a few elements: whole vectors, then halves of what is left.
+///
+/// # Safety
+/// The elements exist, and do not overlap.
+#[inline(always)]
+unsafe fn copy<S: Simd>(from: *const f32, to: *mut f32, len: usize) {
+    let mut at = 0;
+    // SAFETY: as promised by the caller.
+    unsafe {
+        while at + S::F32_LANES <= len {
+            let vector = from.add(at).cast::<S::f32s>().read_unaligned();
+            to.add(at).cast::<S::f32s>().write_unaligned(vector);
+            at += S::F32_LANES;
+        }
+        macro_rules! part {
+            ($($n:literal)+) => {$(
+                while at + $n <= len {
+                    to.add(at).cast::<[f32; $n]>().write_unaligned(from.add(at).cast::<[f32; $n]>().read_unaligned());
+                    at += $n;
+                }
+            )+};
+        }
+        part!(8 4 2 1);
+    }
+}

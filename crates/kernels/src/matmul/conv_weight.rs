@@ -1,0 +1,315 @@
+//! The gradient of a convolution's weight: for each image the outputs' gradients times what they read. The source is turned
+//! to channels last, with its padding, so that what a row of the kernel reads is adjacent and loads as vectors.
+//!
+//! Images are summed in groups, the groups in order: how many there are depends on the shape alone, so the bits do not depend
+//! on the threads.
+
+use super::mat::vector;
+use super::pack;
+use super::params::{LINE, MR, NR_VECTORS, PARALLEL_MIN, nr_vectors};
+use super::patches::Images;
+use super::transpose::{self, SIDE};
+use crate::parallel::{self, Rows};
+use ndarray::{ArrayView4, ArrayViewMut4};
+use pulp::{Arch, Simd, WithSimd};
+use std::ops::Range;
+
+/// Groups of images, at most.
+const GROUPS: usize = 16;
+/// Elements of all groups' sums together, about: 32 MiB.
+const SUMS: usize = 1 << 23;
+
+/// How a kernel reads: its size, and per axis the step, the padding before and the distance of its taps.
+#[derive(Clone, Copy)]
+pub(crate) struct Reading {
+    pub step: [usize; 2],
+    pub padding: [usize; 2],
+    pub dilation: [usize; 2],
+}
+
+/// grad_weight[m, c, ky, kx] = the sum over images and outputs of grad[n, m, y, x] x[n, c, what the tap reads for (y, x)].
+pub(crate) fn weight_gradient(
+    grad: ArrayView4<f32>,
+    x: ArrayView4<f32>,
+    reading: Reading,
+    mut grad_weight: ArrayViewMut4<f32>,
+) {
+    let ((images, m, height, width), (_, channels, ..)) = (grad.dim(), x.dim());
+    let (m_out, c_out, ky, kx) = grad_weight.dim();
+    assert_eq!((images, m, channels), (x.dim().0, m_out, c_out));
+    if grad.is_empty() || x.is_empty() {
+        return grad_weight.fill(0.0);
+    }
+    let extent = |axis: usize, outputs: usize, taps: usize| {
+        (outputs - 1) * reading.step[axis] + (taps - 1) * reading.dilation[axis] + 1
+    };
+    let call = Outer {
+        grad: Images::new(&grad),
+        source: Images::new(&x),
+        images,
+        m,
+        kernel: [ky, kx],
+        grid: [height, width],
+        reading,
+        extent: [extent(0, height, ky), extent(1, width, kx)],
+    };
+    Arch::new().dispatch(WeightGradient { call, grad_weight });
+}
+
+#[derive(Clone, Copy)]
+struct Outer {
+    grad: Images,
+    source: Images,
+    images: usize,
+    m: usize,
+    kernel: [usize; 2],
+    grid: [usize; 2],
+    reading: Reading,
+    /// Rows and columns of the padded source.
+    extent: [usize; 2],
+}
+
+// SAFETY: the threads only read what the pointers lead to.
+unsafe impl Sync for Outer {}
+// SAFETY: as above.
+unsafe impl Send for Outer {}
+
+impl Outer {
+    /// What lies side by side for one output: whole rows of the kernel, or single taps if they are apart.
+    fn run(&self) -> usize {
+        let channels = self.source.channels;
+        if self.reading.dilation[1] == 1 { self.kernel[1] * channels } else { channels }
+    }
+
+    /// Where a vector of each run begins, and which part of a run it holds.
+    fn vectors(&self, lanes: usize) -> Vec<usize> {
+        let ([ky, kx], channels) = (self.kernel, self.source.channels);
+        let taps = if self.reading.dilation[1] == 1 { 1 } else { kx };
+        let starts = (0..ky).flat_map(|y| (0..taps).map(move |x| (y, x)));
+        let at = |(y, x)| {
+            let [down, across] = self.reading.dilation;
+            (y * down * self.extent[1] + x * across) * channels
+        };
+        starts.flat_map(|start| (0..self.run()).step_by(lanes).map(move |i| at(start) + i)).collect()
+    }
+
+    /// Turns an image to channels last, inside of zeros that are there already.
+    ///
+    /// # Safety
+    /// `to` has room for the padded source.
+    #[inline(always)]
+    unsafe fn turn<S: Simd>(&self, image: usize, to: *mut f32) {
+        let Images { data, plane, channels, height, width, .. } = self.source;
+        let (from, [top, left]) = (data.wrapping_add(image * self.source.image), self.reading.padding);
+        // What no output reads stays away.
+        let rows = height.min(self.extent[0].saturating_sub(top));
+        let columns = width.min(self.extent[1].saturating_sub(left));
+        let (across, deep) = (columns / SIDE * SIDE, channels / SIDE * SIDE);
+        for y in 0..rows {
+            let from = from.wrapping_add(y * width);
+            let to = to.wrapping_add(((y + top) * self.extent[1] + left) * channels);
+            // SAFETY: the elements exist, and lie inside the padded source.
+            unsafe {
+                for x in (0..across).step_by(SIDE) {
+                    for c in (0..deep).step_by(SIDE) {
+                        let (from, to) = (from.add(c * plane + x), to.add(x * channels + c));
+                        transpose::block::<S>(from, plane as isize, to, channels as isize);
+                    }
+                }
+                for x in 0..columns {
+                    for c in (if x < across { deep } else { 0 })..channels {
+                        *to.add(x * channels + c) = *from.add(c * plane + x);
+                    }
+                }
+            }
+        }
+    }
+}
+
+struct WeightGradient<'a> {
+    call: Outer,
+    grad_weight: ArrayViewMut4<'a, f32>,
+}
+
+impl WithSimd for WeightGradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { call, mut grad_weight } = self;
+        let vectors = call.vectors(S::F32_LANES);
+        // As wide as with the widest vectors, so that the groups are the same at every SIMD level.
+        let width = call.vectors(LINE).len() * LINE;
+        let groups = (SUMS / (call.m * width)).clamp(1, GROUPS).min(call.images);
+        let row = vectors.len() * S::F32_LANES;
+        let mut sums = vec![0.0; groups * call.m * row];
+        let work = call.m * width * call.images * call.grid[0] * call.grid[1];
+        let threads = if work < PARALLEL_MIN { 1 } else { parallel::threads() };
+        // A task is a part of the rows of a group.
+        let parts = (2 * threads).div_ceil(groups).min(call.m.div_ceil(MR)).max(1);
+        let part = call.m.div_ceil(parts).next_multiple_of(MR);
+        let pieces: Vec<_> = sums
+            .chunks_mut(call.m * row)
+            .enumerate()
+            .flat_map(|(group, sums)| {
+                let images = group * call.images / groups..(group + 1) * call.images / groups;
+                sums.chunks_mut(part * row).enumerate().map(move |(i, sums)| {
+                    let rows = i * part..call.m.min((i + 1) * part);
+                    (images.clone(), rows, sums)
+                })
+            })
+            .collect();
+        let mut pieces = pieces;
+        let grain = if threads == 1 { pieces.len() } else { 1 };
+        parallel::for_each(&mut pieces[..], grain, |_, pieces| {
+            for (images, rows, sums) in pieces {
+                let (images, rows, vectors) = (images.clone(), rows.clone(), &vectors[..]);
+                simd.vectorize(Group { call, vectors, images, rows, sums });
+            }
+        });
+        let (run, channels, kx) = (call.run(), call.source.channels, call.kernel[1]);
+        let per_run = run.div_ceil(S::F32_LANES) * S::F32_LANES;
+        let taps = call.kernel[0] * kx;
+        let slice = grad_weight.as_slice_mut().expect("a contiguous gradient");
+        parallel::for_each(Rows(slice, channels * taps), (1 << 14) / (groups * row) + 1, |first, part| {
+            for (i, out) in part.0.chunks_exact_mut(channels * taps).enumerate() {
+                for c in 0..channels {
+                    for tap in 0..taps {
+                        // The tap's place among the runs.
+                        let place = tap * channels + c;
+                        let at = (first + i) * row + place / run * per_run + place % run;
+                        let column = sums[at..].iter().step_by(call.m * row).take(groups);
+                        out[c * taps + tap] = column.copied().reduce(|a, b| a + b).unwrap_or(0.0);
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// Some images' part of some rows of the gradient, added to what is there.
+struct Group<'a> {
+    call: Outer,
+    vectors: &'a [usize],
+    images: Range<usize>,
+    rows: Range<usize>,
+    sums: &'a mut [f32],
+}
+
+impl WithSimd for Group<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { call, vectors, images, rows, sums } = self;
+        let (row, channels) = (vectors.len() * S::F32_LANES, call.source.channels);
+        let turned = call.extent[0] * call.extent[1] * channels;
+        pack::with_buffer(turned + LINE, |source| {
+            // SAFETY: the buffer is this long. The last vector of a run may reach beyond the source.
+            unsafe { std::slice::from_raw_parts_mut(source, turned + LINE).fill(0.0) };
+            for n in images {
+                // SAFETY: the buffer has room for a padded image.
+                unsafe { call.turn::<S>(n, source) };
+                let grad = call.grad.data.wrapping_add(n * call.grad.image);
+                for m in rows.clone().step_by(MR) {
+                    let tile_rows = MR.min(rows.end - m);
+                    for first in (0..vectors.len()).step_by(nr_vectors::<S>()) {
+                        let count = nr_vectors::<S>().min(vectors.len() - first);
+                        let tile = Tile {
+                            grad: grad.wrapping_add(m * call.grad.plane),
+                            rs_grad: call.grad.plane,
+                            grid: call.grid,
+                            source,
+                            step: call.reading.step[1] * channels,
+                            jump: call.reading.step[0] * call.extent[1] * channels,
+                            vectors: &vectors[first..first + count],
+                            sums: sums[(m - rows.start) * row + first * S::F32_LANES..].as_mut_ptr(),
+                            rs_sums: row,
+                        };
+                        // SAFETY: gradients, source and sums reach what the sizes say.
+                        unsafe { tile.by_size(simd, tile_rows) };
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// Rows of gradients times vectors of the source, in registers while the outputs of an image run.
+#[derive(Clone, Copy)]
+struct Tile<'a> {
+    grad: *const f32,
+    rs_grad: usize,
+    grid: [usize; 2],
+    source: *const f32,
+    /// From one output's element of the source to the next in its row, and to that below.
+    step: usize,
+    jump: usize,
+    vectors: &'a [usize],
+    sums: *mut f32,
+    rs_sums: usize,
+}
+
+impl Tile<'_> {
+    /// # Safety
+    /// As `run`.
+    #[inline(always)]
+    unsafe fn by_size<S: Simd>(self, simd: S, rows: usize) {
+        macro_rules! by_size {
+            ($($rows:literal)+; $vectors:tt) => {
+                match rows {
+                    $($rows => by_size!(@ $rows $vectors),)+
+                    _ => unreachable!("no tile has {rows} rows"),
+                }
+            };
+            (@ $rows:literal ($($vectors:literal)+)) => {
+                match self.vectors.len() {
+                    // SAFETY: as promised by the caller.
+                    $($vectors => unsafe { self.run::<S, $rows, $vectors>(simd) },)+
+                    _ => unreachable!("no tile has so many vectors"),
+                }
+            };
+        }
+        const { assert!(MR == 6 && NR_VECTORS == 4, "the sizes below are all there are") };
+        by_size!(6 5 4 3 2 1; (1 2 3 4));
+    }
+
+    /// Adds the products of an image to the sums.
+    ///
+    /// # Safety
+    /// The pointers reach what the sizes say, and nobody else accesses the sums meanwhile.
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop, reason = "counted loops are unrolled, which keeps the sums in registers")]
+    unsafe fn run<S: Simd, const R: usize, const V: usize>(self, simd: S) {
+        let mut offsets = [0; V];
+        offsets.copy_from_slice(self.vectors);
+        let mut sums = [[simd.splat_f32s(0.0); V]; R];
+        let mut grad = self.grad;
+        // SAFETY: as promised by the caller.
+        unsafe {
+            for y in 0..self.grid[0] {
+                let mut source = self.source.wrapping_add(y * self.jump);
+                for _ in 0..self.grid[1] {
+                    let mut columns = [simd.splat_f32s(0.0); V];
+                    for j in 0..V {
+                        columns[j] = source.add(offsets[j]).cast::<S::f32s>().read_unaligned();
+                    }
+                    for i in 0..R {
+                        let x = simd.splat_f32s(*grad.add(i * self.rs_grad));
+                        for j in 0..V {
+                            sums[i][j] = simd.mul_add_f32s(x, columns[j], sums[i][j]);
+                        }
+                    }
+                    grad = grad.wrapping_add(1);
+                    source = source.wrapping_add(self.step);
+                }
+            }
+            for i in 0..R {
+                for j in 0..V {
+                    let to = vector::<S>(self.sums.add(i * self.rs_sums), j).cast_mut();
+                    to.write_unaligned(simd.add_f32s(to.read_unaligned(), sums[i][j]));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Convolutions and their gradients against naive loops in double precision, over shapes that no block divides.
+
+use crate::common::{close, dot, fill, refuses, same_bits};
+use distillery_kernels::conv::{Gradients, Operands, Shape, Window, backward, forward};
+
+/// Images, channels, height, width; outputs, kernel; stride, padding, dilation; groups.
+type Case = ([usize; 4], [usize; 3], [usize; 2], [usize; 2], [usize; 2], usize);
+
+const CASES: [Case; 24] = [
+    ([1, 1, 1, 1], [1, 1, 1], [1, 1], [0, 0], [1, 1], 1),
+    ([2, 3, 5, 7], [4, 3, 3], [1, 1], [1, 1], [1, 1], 1),
+    ([2, 3, 5, 7], [4, 3, 3], [1, 1], [0, 0], [1, 1], 1),
+    ([3, 2, 9, 6], [7, 3, 3], [2, 2], [1, 1], [1, 1], 1),
+    ([1, 5, 8, 8], [6, 1, 1], [1, 1], [0, 0], [1, 1], 1),
+    ([2, 5, 8, 9], [6, 1, 1], [2, 2], [0, 0], [1, 1], 1),
+    ([2, 17, 32, 32], [19, 3, 3], [1, 1], [1, 1], [1, 1], 1),
+    ([2, 16, 16, 16], [13, 3, 3], [1, 1], [1, 1], [1, 1], 1),
+    ([5, 20, 8, 8], [65, 3, 3], [1, 1], [1, 1], [1, 1], 1),
+    ([9, 8, 4, 4], [12, 3, 3], [1, 1], [1, 1], [1, 1], 1),
+    ([33, 8, 2, 2], [9, 1, 1], [1, 1], [0, 0], [1, 1], 1),
+    ([7, 3, 1, 1], [5, 3, 3], [1, 1], [1, 1], [1, 1], 1),
+    ([2, 3, 11, 13], [4, 5, 2], [3, 2], [2, 1], [1, 2], 1),
+    ([1, 2, 12, 10], [3, 3, 3], [1, 2], [4, 3], [2, 3], 1),
+    ([2, 3, 17, 70], [4, 7, 7], [2, 2], [3, 3], [1, 1], 1),
+    ([1, 3, 7, 7], [4, 2, 2], [3, 3], [0, 0], [1, 1], 1),
+    ([1, 3, 7, 7], [4, 2, 2], [4, 4], [1, 0], [1, 1], 1),
+    ([2, 6, 7, 5], [9, 3, 3], [1, 1], [1, 1], [1, 1], 3),
+    ([2, 8, 6, 6], [4, 3, 3], [2, 1], [1, 1], [1, 1], 2),
+    ([2, 6, 9, 9], [6, 3, 3], [1, 1], [1, 1], [1, 1], 6),
+    ([2, 6, 9, 18], [12, 3, 3], [2, 2], [1, 1], [1, 1], 6),
+    ([3, 4, 5, 40], [4, 5, 3], [1, 3], [3, 2], [2, 1], 4),
+    ([1, 1, 1, 50], [3, 1, 5], [1, 2], [0, 2], [1, 1], 1),
+    ([2, 130, 5, 5], [3, 3, 3], [1, 1], [1, 1], [1, 1], 1),
+];
+
+fn shape_of((x, [outputs, ky, kx], stride, padding, dilation, groups): Case) -> Shape {
+    Shape { x, weight: [outputs, x[1] / groups, ky, kx], window: Window { stride, padding, dilation }, groups }
+}
+
+struct Data {
+    x: Vec<f32>,
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+    grad: Vec<f32>,
+}
+
+fn data(shape: &Shape) -> Data {
+    let size = |shape: [usize; 4]| shape.iter().product();
+    Data {
+        x: fill(size(shape.x), 1),
+        weight: fill(size(shape.weight), 2),
+        bias: fill(shape.weight[0], 3),
+        grad: fill(size(shape.output().unwrap()), 4),
+    }
+}
+
+/// Calls `f` with the places in out, x and weight of each product.
+fn products(shape: &Shape, mut f: impl FnMut(usize, usize, usize)) {
+    let ([images, outputs, height, width], [_, channels, rows, columns]) = (shape.output().unwrap(), shape.x);
+    let ([_, per_group, ky, kx], Window { stride, padding, dilation }) = (shape.weight, shape.window);
+    for (n, o, y, x) in (0..images * outputs * height * width)
+        .map(|i| (i / (outputs * height * width), i / (height * width) % outputs, i / width % height, i % width))
+    {
+        for (c, dy, dx) in (0..per_group * ky * kx).map(|i| (i / (ky * kx), i / kx % ky, i % kx)) {
+            let row = (y * stride[0] + dy * dilation[0]).checked_sub(padding[0]).filter(|&row| row < rows);
+            let column = (x * stride[1] + dx * dilation[1]).checked_sub(padding[1]).filter(|&at| at < columns);
+            let (Some(row), Some(column)) = (row, column) else { continue };
+            let channel = o / (outputs / shape.groups) * per_group + c;
+            f(
+                ((n * outputs + o) * height + y) * width + x,
+                ((n * channels + channel) * rows + row) * columns + column,
+                ((o * per_group + c) * ky + dy) * kx + dx,
+            );
+        }
+    }
+}
+
+fn run(shape: &Shape, data: &Data, bias: bool, relu: bool) -> Vec<f32> {
+    let mut out = vec![f32::NAN; data.grad.len()];
+    let bias = bias.then_some(&data.bias[..]);
+    forward(shape, Operands { x: &data.x, weight: &data.weight, bias }, relu, &mut out).unwrap();
+    out
+}
+
+fn gradients(shape: &Shape, data: &Data) -> [Vec<f32>; 3] {
+    let [mut x, mut weight, mut bias] =
+        [data.x.len(), data.weight.len(), data.bias.len()].map(|len| vec![f32::NAN; len]);
+    let into = Gradients { x: Some(&mut x), weight: Some(&mut weight), bias: Some(&mut bias) };
+    backward(shape, &data.grad, &data.x, &data.weight, into).unwrap();
+    [x, weight, bias]
+}
+
+#[test]
+fn forward_is_the_naive_loop() {
+    for case in CASES {
+        let shape = shape_of(case);
+        let data = data(&shape);
+        let plane: usize = shape.output().unwrap()[2..].iter().product();
+        for (bias, relu) in [(true, false), (false, false), (true, true)] {
+            let mut want: Vec<f64> = (0..data.grad.len())
+                .map(|i| if bias { f64::from(data.bias[i / plane % data.bias.len()]) } else { 0.0 })
+                .collect();
+            products(&shape, |out, x, weight| want[out] += f64::from(data.x[x]) * f64::from(data.weight[weight]));
+            if relu {
+                want.iter_mut().for_each(|y| *y = y.max(0.0));
+            }
+            close(&format!("{shape:?}"), &run(&shape, &data, bias, relu), &want, 2e-5);
+        }
+    }
+}
+
+#[test]
+fn gradients_are_the_naive_loops() {
+    for case in CASES {
+        let shape = shape_of(case);
+        let data = data(&shape);
+        let (mut x, mut weight) = (vec![0.0; data.x.len()], vec![0.0; data.weight.len()]);
+        products(&shape, |out, at, of| {
+            x[at] += f64::from(data.grad[out]) * f64::from(data.weight[of]);
+            weight[of] += f64::from(data.grad[out]) * f64::from(data.x[at]);
+        });
+        let plane: usize = shape.output().unwrap()[2..].iter().product();
+        let mut bias = vec![0.0; data.bias.len()];
+        for (i, planes) in data.grad.chunks_exact(plane).enumerate() {
+            bias[i % data.bias.len()] += planes.iter().map(|&grad| f64::from(grad)).sum::<f64>();
+        }
+        let [got_x, got_weight, got_bias] = gradients(&shape, &data);
+        close(&format!("grad_x {shape:?}"), &got_x, &x, 2e-5);
+        // Roundings of a sum grow with the root of its terms.
+        let terms = (data.grad.len() / shape.weight[0]) as f64;
+        close(&format!("grad_weight {shape:?}"), &got_weight, &weight, 2e-6 * terms.sqrt().max(1.0));
+        close(&format!("grad_bias {shape:?}"), &got_bias, &bias, 1e-6);
+    }
+}
+
+#[test]
+fn threads_do_not_change_the_bits() {
+    for (i, case) in CASES.into_iter().enumerate() {
+        let shape = shape_of(case);
+        let data = data(&shape);
+        same_bits(&format!("case {i}"), || {
+            let all = [vec![run(&shape, &data, true, false)], gradients(&shape, &data).to_vec()].concat().concat();
+            all.into_iter().map(f64::from).collect()
+        });
+    }
+    // Large enough for several threads.
+    for case in [
+        ([9, 16, 32, 32], [16, 3, 3], [1, 1], [1, 1], [1, 1], 1),
+        ([1, 24, 33, 31], [40, 3, 3], [2, 2], [1, 1], [1, 1], 1),
+        ([40, 64, 8, 8], [64, 3, 3], [1, 1], [1, 1], [1, 1], 1),
+        ([20, 48, 16, 16], [48, 3, 3], [1, 1], [1, 1], [1, 1], 48),
+    ] {
+        let shape = shape_of(case);
+        let data = data(&shape);
+        same_bits(&format!("{shape:?}"), || {
+            let all = [vec![run(&shape, &data, true, false)], gradients(&shape, &data).to_vec()].concat().concat();
+            all.into_iter().map(f64::from).collect()
+        });
+    }
+}
+
+#[test]
+fn an_image_alone_has_the_bits_that_it_has_in_a_batch() {
+    let shape = shape_of(([37, 12, 8, 8], [20, 3, 3], [1, 1], [1, 1], [1, 1], 1));
+    let data = data(&shape);
+    let all = run(&shape, &data, true, true);
+    for n in 0..37 {
+        let alone = Shape { x: [1, 12, 8, 8], ..shape };
+        let size = 12 * 64;
+        let image = Data {
+            x: data.x[n * size..][..size].to_vec(),
+            grad: vec![0.0; 20 * 64],
+            weight: data.weight.clone(),
+            bias: data.bias.clone(),
+        };
+        assert_eq!(run(&alone, &image, true, true), all[n * 20 * 64..][..20 * 64], "image {n}");
+    }
+}
+
+#[test]
+fn the_gradient_is_the_transposed_map() {
+    // <conv(x), grad> = <x, gradient of x>, for a batch of a training step.
+    let shape = shape_of(([16, 32, 16, 16], [64, 3, 3], [2, 2], [1, 1], [1, 1], 1));
+    let data = data(&shape);
+    let wide = |x: &[f32]| x.iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
+    let [x, weight, _] = gradients(&shape, &data);
+    let out = dot(&wide(&run(&shape, &data, false, false)), &wide(&data.grad));
+    close("x", &[dot(&wide(&x), &wide(&data.x))], &[out], 1e-5);
+    close("weight", &[dot(&wide(&weight), &wide(&data.weight))], &[out], 1e-5);
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let shape = shape_of(([2, 4, 5, 5], [6, 3, 3], [1, 1], [0, 0], [1, 1], 2));
+    let refused = |shape: Shape, message: &str| {
+        let code =
+            if message.contains("stride") || message.contains("padding") { "BAD_ARGUMENT" } else { "SHAPE_MISMATCH" };
+        refuses(shape.output(), code, message);
+    };
+    refused(Shape { groups: 0, ..shape }, "conv2d: groups: expected shape [1], got [0]");
+    refused(Shape { groups: 4, ..shape }, "conv2d: weight: expected shape [6, 1, 3, 3], got [6, 2, 3, 3]");
+    refused(Shape { weight: [5, 2, 3, 3], ..shape }, "conv2d: channels: expected shape [0, 0], got [0, 1]");
+    refused(Shape { weight: [6, 2, 3, 6], ..shape }, "conv2d: kernel: expected shape [5], got [6]");
+    let window = |stride, padding| Window { stride: [1, stride], padding: [0, padding], dilation: [1, 1] };
+    refused(Shape { window: window(0, 0), ..shape }, "conv2d: stride: expected at least 1, got 0");
+    refuses(
+        forward(&shape, Operands { x: &[0.0; 7], weight: &[0.0; 108], bias: None }, false, &mut [0.0; 108]),
+        "SHAPE_MISMATCH",
+        "conv2d: x: expected shape [200], got [7]",
+    );
+}

@@ -1,0 +1,146 @@
+import { expectFlags, expectInteger, expectOptions, expectShape } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { type Conv2dAttributes, conv2dAttributes, pairOf } from "../ops/conv2d.js";
+import type { Conv2dOptions, Pair } from "../ops/index.js";
+import { rand } from "../tensor/random.js";
+import { expectTensor, Parameter, type Tensor } from "../tensor/tensor.js";
+import { conv2d } from "./functional.js";
+import { Module } from "./module.js";
+
+/** The options of {@link Conv2d}, with PyTorch's defaults. */
+export interface ConvOptions extends Conv2dOptions {
+  /** Whether there is a bias to learn; default true. */
+  bias?: boolean;
+}
+
+/** The options of {@link Conv1d}: as those of {@link Conv2d}, each one number. */
+export interface Conv1dOptions {
+  stride?: number;
+  padding?: number;
+  dilation?: number;
+  groups?: number;
+  bias?: boolean;
+}
+
+/** What both convolutions hold: weight [outputs, channels / groups, ...kernel], then bias, uniform in ±1/sqrt(inputs of an output). */
+abstract class Conv extends Module {
+  readonly weight: Parameter;
+  readonly bias: Parameter | null;
+
+  constructor(
+    readonly inChannels: number,
+    readonly outChannels: number,
+    readonly kernelSize: readonly number[],
+    readonly groups: number,
+    bias: boolean,
+  ) {
+    super();
+    expectInteger("inChannels", inChannels, 1, 2 ** 31 - 1);
+    expectInteger("outChannels", outChannels, 1, 2 ** 31 - 1);
+    expectFlags({ bias });
+    if (inChannels % groups !== 0 || outChannels % groups !== 0) {
+      const text = `groups: expected a number that divides inChannels (${inChannels}) and outChannels (${outChannels})`;
+      throw new DistilleryError("BAD_ARGUMENT", `${text}, got ${groups}`);
+    }
+    const shape = [outChannels, inChannels / groups, ...kernelSize];
+    // kaiming_uniform(a = sqrt(5)), as PyTorch has it.
+    const bound = 1 / Math.sqrt(shape.slice(1).reduce((product, length) => product * length, 1));
+    this.weight = new Parameter(rand(shape, -bound, bound).data, shape);
+    this.bias = bias ? new Parameter(rand([outChannels], -bound, bound).data) : null;
+  }
+
+  /** The arguments as PyTorch prints them, of so many axes. */
+  protected describe({
+    stride,
+    padding,
+    dilation,
+  }: Record<"stride" | "padding" | "dilation", readonly number[]>): string {
+    const { inChannels, outChannels, kernelSize, groups, bias } = this;
+    const python = (values: readonly number[]) => `(${values.join(", ")}${values.length === 1 ? "," : ""})`;
+    const parts = [`${inChannels}, ${outChannels}, kernel_size=${python(kernelSize)}, stride=${python(stride)}`];
+    if (padding.some((n) => n !== 0)) parts.push(`padding=${python(padding)}`);
+    if (dilation.some((n) => n !== 1)) parts.push(`dilation=${python(dilation)}`);
+    if (groups !== 1) parts.push(`groups=${groups}`);
+    if (bias === null) parts.push("bias=False");
+    return parts.join(", ");
+  }
+}
+
+/**
+ * Convolution of images: x [images, inChannels, height, width] to [images, outChannels, ...]. `torch.nn.Conv2d`, with its
+ * initial values (kaiming_uniform, a = sqrt(5)) and its state keys: weight, bias.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for groups that do not divide the channels; `SHAPE_MISMATCH` in `forward` for other
+ * channels or a kernel larger than its padded input.
+ * @example
+ * ```ts
+ * const layer = new Conv2d(3, 16, 3, { padding: 1, bias: false });
+ * layer.forward(randn([8, 3, 32, 32])).shape; // [8, 16, 32, 32]
+ * ```
+ */
+export class Conv2d extends Conv {
+  readonly stride: readonly [number, number];
+  readonly padding: readonly [number, number];
+  readonly dilation: readonly [number, number];
+
+  constructor(inChannels: number, outChannels: number, kernelSize: Pair, options: ConvOptions = {}) {
+    expectOptions("Conv2d", options, ["stride", "padding", "dilation", "groups", "bias"]);
+    const { bias = true, ...rest } = options;
+    const { stride, padding, dilation, groups } = conv2dAttributes("Conv2d", rest);
+    super(inChannels, outChannels, pairOf("kernelSize", kernelSize, 1), groups, bias);
+    this.stride = stride;
+    this.padding = padding;
+    this.dilation = dilation;
+  }
+
+  override forward(x: Tensor): Tensor {
+    const { weight, bias, stride, padding, dilation, groups } = this;
+    return conv2d(x, weight, bias, { stride, padding, dilation, groups });
+  }
+
+  override extraRepr(): string {
+    return this.describe(this);
+  }
+}
+
+/**
+ * Convolution of sequences: x [sequences, inChannels, length] to [sequences, outChannels, ...]. `torch.nn.Conv1d`, as
+ * {@link Conv2d}.
+ *
+ * @example
+ * ```ts
+ * new Conv1d(4, 8, 5, { padding: 2 }).forward(randn([2, 4, 100])).shape; // [2, 8, 100]
+ * ```
+ */
+export class Conv1d extends Conv {
+  readonly #attributes: Omit<Conv2dAttributes, "relu">;
+
+  constructor(inChannels: number, outChannels: number, kernelSize: number, options: Conv1dOptions = {}) {
+    expectOptions("Conv1d", options, ["stride", "padding", "dilation", "groups", "bias"]);
+    const { bias = true, stride = 1, padding = 0, dilation = 1, groups = 1 } = options;
+    for (const [name, n] of Object.entries({ stride, dilation })) expectInteger(name, n, 1, 2 ** 31 - 1);
+    expectInteger("padding", padding, 0, 2 ** 31 - 1);
+    const attributes = conv2dAttributes("Conv1d", {
+      stride: [1, stride],
+      padding: [0, padding],
+      dilation: [1, dilation],
+      groups,
+    });
+    super(inChannels, outChannels, [expectInteger("kernelSize", kernelSize, 1, 2 ** 31 - 1)], groups, bias);
+    this.#attributes = attributes;
+  }
+
+  override forward(x: Tensor): Tensor {
+    expectTensor("Conv1d: x", x);
+    expectShape("Conv1d: x", x.shape, [-1, this.inChannels, -1]);
+    const [outputs, channels, size] = this.weight.shape;
+    const images = x.reshape([x.shape[0], x.shape[1], 1, x.shape[2]]);
+    const weight = this.weight.reshape([outputs, channels, 1, size]);
+    return conv2d(images, weight, this.bias, this.#attributes).squeeze(2);
+  }
+
+  override extraRepr(): string {
+    const { stride, padding, dilation } = this.#attributes;
+    return this.describe({ stride: [stride[1]], padding: [padding[1]], dilation: [dilation[1]] });
+  }
+}

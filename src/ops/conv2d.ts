@@ -1,0 +1,163 @@
+import { expectInteger, expectOptions, expectShape, show } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { native } from "../native.js";
+import { allocate } from "../tensor/buffer_pool.js";
+import { int, ints } from "../tensor/onnx_node.js";
+import { numel } from "../tensor/shape.js";
+import { expectTensor, type Tensor } from "../tensor/tensor.js";
+import { defineOp } from "./define_op.js";
+
+/** A number of rows and one of columns; one number is both. */
+export type Pair = number | readonly [rows: number, columns: number];
+
+/** How a kernel moves over its input: each one number, or one for rows and one for columns. */
+export interface Conv2dOptions {
+  /** From one output to the next; default 1. */
+  stride?: Pair;
+  /** Zeros on each side; default 0. */
+  padding?: Pair;
+  /** From one element of the kernel to the next; default 1. */
+  dilation?: Pair;
+  /** Parts of the channels that do not meet: with as many as channels each has kernels of its own; default 1. */
+  groups?: number;
+}
+
+/** What the operation is called with. */
+export interface Conv2dAttributes {
+  readonly stride: readonly [number, number];
+  readonly padding: readonly [number, number];
+  readonly dilation: readonly [number, number];
+  readonly groups: number;
+  readonly relu: boolean;
+}
+
+const MOST = 2 ** 31 - 1;
+
+/** Inputs x [images, channels, height, width], weight, and bias if there is one; then ReLU if it was fused with it. */
+const conv2dOp = defineOp<Conv2dAttributes, null>({
+  name: "conv2d",
+  forward([x, weight, bias], attributes) {
+    const shape = outputShape(x.shape, weight.shape, attributes);
+    const data = allocate(numel(shape));
+    native.conv2DForward({
+      x: x.data,
+      weight: weight.data,
+      bias: bias === undefined ? null : bias.data,
+      relu: attributes.relu,
+      out: data,
+      xShape: [...x.shape],
+      weightShape: [...weight.shape],
+      window: windowOf(attributes),
+    });
+    return { data, shape, saved: null };
+  },
+  backward(upstream, [gradX, gradWeight, gradBias], { inputs: [x, weight], attributes, output }) {
+    const grad = attributes.relu ? allocate(upstream.length) : upstream;
+    if (attributes.relu) native.reluBackward(upstream, output, grad);
+    native.conv2DBackward({
+      grad,
+      x: x.data,
+      weight: weight.data,
+      gradX,
+      gradWeight,
+      gradBias: gradBias ?? null,
+      xShape: [...x.shape],
+      weightShape: [...weight.shape],
+      window: windowOf(attributes),
+    });
+  },
+  onnx({ inputs, attributes: { stride, padding, dilation, groups, relu } }, builder) {
+    const attributes = [
+      ints("strides", stride),
+      ints("pads", [...padding, ...padding]),
+      ints("dilations", dilation),
+      int("group", groups),
+    ];
+    const conv = { type: "Conv", inputs, attributes };
+    return relu ? { type: "Relu", inputs: [builder.node(conv)] } : conv;
+  },
+  lower: ({ relu, ...attributes }) => ({ kind: "conv2d", relu, window: windowOf(attributes) }),
+});
+
+/**
+ * Convolution of images: x [images, channels, height, width] with weight [outputs, channels / groups, rows, columns], plus
+ * bias [outputs], gives [images, outputs, ...] with (length + 2 padding - dilation (size - 1) - 1) / stride + 1, rounded
+ * down, rows and columns. `torch.nn.functional.conv2d`.
+ *
+ * @throws DistilleryError `SHAPE_MISMATCH` with both shapes if channels, groups and weight do not fit, or the kernel is larger
+ * than its padded input; `BAD_ARGUMENT` for an option out of its range.
+ * @example
+ * ```ts
+ * F.conv2d(randn([8, 3, 32, 32]), randn([16, 3, 3, 3]), null, { padding: 1 }).shape; // [8, 16, 32, 32]
+ * ```
+ */
+export function conv2d(x: Tensor, weight: Tensor, bias: Tensor | null = null, options: Conv2dOptions = {}): Tensor {
+  expectTensor("conv2d: x", x);
+  expectTensor("conv2d: weight", weight);
+  const attributes = { ...conv2dAttributes("conv2d", options), relu: false };
+  expectShape("conv2d: weight", weight.shape, [-1, -1, -1, -1]);
+  if (bias !== null) {
+    expectTensor("conv2d: bias", bias);
+    expectShape("conv2d: bias", bias.shape, [weight.shape[0]]);
+  }
+  outputShape(x.shape, weight.shape, attributes);
+  return conv2dOp(bias === null ? [x, weight] : [x, weight, bias], attributes);
+}
+
+/** The options of a convolution, checked, with their defaults. */
+export function conv2dAttributes(what: string, options: Conv2dOptions) {
+  expectOptions(what, options, ["stride", "padding", "dilation", "groups"]);
+  const { stride = 1, padding = 0, dilation = 1, groups = 1 } = options;
+  return {
+    stride: pairOf("stride", stride, 1),
+    padding: pairOf("padding", padding, 0),
+    dilation: pairOf("dilation", dilation, 1),
+    groups: expectInteger("groups", groups, 1, MOST),
+  };
+}
+
+/** A number for rows and one for columns, each of at least `least`. */
+export function pairOf(name: string, value: Pair, least: number): readonly [number, number] {
+  if (typeof value === "number") {
+    const both = expectInteger(name, value, least, MOST);
+    return [both, both];
+  }
+  if (!Array.isArray(value) || value.length !== 2) {
+    const got = Array.isArray(value) ? `[${value.join(", ")}]` : show(value);
+    throw new DistilleryError(
+      "BAD_ARGUMENT",
+      `${name}: expected a number, or one for rows and one for columns, got ${got}`,
+    );
+  }
+  const [rows, columns] = value as readonly number[];
+  return [expectInteger(`${name}[0]`, rows, least, MOST), expectInteger(`${name}[1]`, columns, least, MOST)];
+}
+
+/** The output's shape; refuses shapes that do not fit each other, with both. */
+function outputShape(
+  x: readonly number[],
+  weight: readonly number[],
+  { stride, padding, dilation, groups }: Omit<Conv2dAttributes, "relu">,
+): number[] {
+  const refusal = (expected: string) => {
+    const got = `x [${x.join(", ")}] and weight [${weight.join(", ")}]`;
+    return new DistilleryError("SHAPE_MISMATCH", `conv2d: expected ${expected}, got ${got}`);
+  };
+  if (x.length !== 4) throw refusal("x [images, channels, height, width]");
+  if (x[1] % groups !== 0 || weight[0] % groups !== 0)
+    throw refusal(`channels and outputs that ${groups} groups divide`);
+  if (x[1] / groups !== weight[1])
+    throw refusal(`x of ${weight[1] * groups} channels in ${groups} ${groups === 1 ? "group" : "groups"}`);
+  const whole = [x[2] + 2 * padding[0], x[3] + 2 * padding[1]];
+  const reach = [dilation[0] * (weight[2] - 1) + 1, dilation[1] * (weight[3] - 1) + 1];
+  if (weight[2] === 0 || weight[3] === 0 || reach[0] > whole[0] || reach[1] > whole[1]) {
+    throw refusal(`a kernel that fits its padded input: it covers [${reach.join(", ")}] of [${whole.join(", ")}]`);
+  }
+  const lengths = whole.map((length, axis) => Math.floor((length - reach[axis]) / stride[axis]) + 1);
+  return [x[0], weight[0], ...lengths];
+}
+
+/** The numbers of a window as the kernels take them. */
+function windowOf({ stride, padding, dilation, groups }: Omit<Conv2dAttributes, "relu">): number[] {
+  return [...stride, ...padding, ...dilation, groups];
+}

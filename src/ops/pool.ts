@@ -1,0 +1,268 @@
+import { badArgument, expectFlags, expectInteger, expectOptions } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { native } from "../native.js";
+import { allocate } from "../tensor/buffer_pool.js";
+import { int, ints } from "../tensor/onnx_node.js";
+import { numel } from "../tensor/shape.js";
+import { expectTensor, type Tensor } from "../tensor/tensor.js";
+import { type Pair, pairOf } from "./conv2d.js";
+import { defineOp } from "./define_op.js";
+
+/** Lengths of an axis of windows. */
+interface Axis {
+  readonly size: number;
+  readonly stride: number;
+  readonly padding: number;
+  readonly dilation: number;
+}
+
+interface Attributes {
+  /** The windows of rows and columns of outputs, as the kernels take them. */
+  readonly windows: readonly [readonly number[], readonly number[]];
+  readonly scale: number;
+  /** What ONNX is told; null for windows that it does not have. */
+  readonly onnx: Onnx | null;
+}
+
+interface Onnx {
+  readonly axes: readonly [Axis, Axis];
+  readonly ceilMode: boolean;
+  readonly countIncludePad: boolean;
+}
+
+/** What the windows of max pooling may be told. */
+export interface MaxPool2dOptions {
+  /** From one window to the next; default: the size of the kernel. */
+  stride?: Pair;
+  /** Elements on each side that are smaller than all; at most half of the kernel; default 0. */
+  padding?: Pair;
+  /** From one element of a window to the next; default 1. */
+  dilation?: Pair;
+  /** Whether a last window may reach beyond the input; default false. */
+  ceilMode?: boolean;
+}
+
+/** What the windows of average pooling may be told. */
+export interface AvgPool2dOptions {
+  /** From one window to the next; default: the size of the kernel. */
+  stride?: Pair;
+  /** Zeros on each side; at most half of the kernel; default 0. */
+  padding?: Pair;
+  /** Whether a last window may reach beyond the input; default false. */
+  ceilMode?: boolean;
+  /** Whether the zeros of the padding count in the mean; default true. */
+  countIncludePad?: boolean;
+  /** What a sum is divided by in place of the number of elements. */
+  divisorOverride?: number | null;
+}
+
+const maxPoolOp = defineOp<Attributes, null>({
+  name: "maxPool2d",
+  forward([x], attributes) {
+    const { data, shape } = outputOf(x, attributes);
+    native.maxPoolForward({ x: x.data, out: data, windows: windowsOf(x, attributes), scale: 1 });
+    return { data, shape, saved: null };
+  },
+  backward(grad, [into], { inputs: [x], attributes }) {
+    if (into) native.maxPoolBackward({ grad, x: x.data, gradX: into, windows: windowsOf(x, attributes), scale: 1 });
+  },
+  onnx({ inputs, attributes: { onnx } }) {
+    const { axes, ceilMode } = onnx as Onnx;
+    const dilations = ints("dilations", [axes[0].dilation, axes[1].dilation]);
+    return { type: "MaxPool", inputs, attributes: [...windowAttributes(axes, ceilMode), dilations] };
+  },
+  lower: ({ windows: [rows, columns] }) => ({ kind: "maxPool2d", rows, columns }),
+});
+
+const avgPoolOp = defineOp<Attributes, null>({
+  name: "avgPool2d",
+  forward([x], attributes) {
+    const { data, shape } = outputOf(x, attributes);
+    native.avgPoolForward({ x: x.data, out: data, windows: windowsOf(x, attributes), scale: attributes.scale });
+    return { data, shape, saved: null };
+  },
+  backward(grad, [into], { inputs: [x], attributes }) {
+    const { scale } = attributes;
+    if (into) native.avgPoolBackward({ grad, x: x.data, gradX: into, windows: windowsOf(x, attributes), scale });
+  },
+  onnx({ inputs, attributes: { onnx } }, builder) {
+    if (onnx === null) throw builder.refusal("the windows of a pooling differ in size, or have a divisor of their own");
+    const { axes, ceilMode, countIncludePad } = onnx;
+    const attributes = [...windowAttributes(axes, ceilMode), int("count_include_pad", countIncludePad ? 1 : 0)];
+    return { type: "AveragePool", inputs, attributes };
+  },
+  lower: ({ windows: [rows, columns], scale }) => ({ kind: "avgPool2d", rows, columns, factor: scale }),
+});
+
+/**
+ * The largest element of each window of x [..., height, width]: [..., rows, columns]. NaN counts as the largest; the gradient
+ * goes to the first of equals. `torch.nn.functional.max_pool2d`.
+ *
+ * @throws DistilleryError `SHAPE_MISMATCH` with both shapes for a kernel larger than its padded input; `BAD_ARGUMENT` for an
+ * option out of its range.
+ * @example
+ * ```ts
+ * F.maxPool2d(randn([8, 16, 32, 32]), 2).shape; // [8, 16, 16, 16]
+ * ```
+ */
+export function maxPool2d(x: Tensor, kernelSize: Pair, options: MaxPool2dOptions = {}): Tensor {
+  expectImages("maxPool2d", x);
+  const { ceilMode, axes } = maxPool2dWindows(kernelSize, options);
+  const windows = spansOf("maxPool2d", x, axes, ceilMode);
+  return maxPoolOp([x], { windows, scale: 1, onnx: { axes, ceilMode, countIncludePad: false } });
+}
+
+/**
+ * The mean of each window of x [..., height, width]: [..., rows, columns]. `torch.nn.functional.avg_pool2d`.
+ *
+ * @throws DistilleryError as {@link maxPool2d}.
+ * @example
+ * ```ts
+ * F.avgPool2d(randn([8, 64, 8, 8]), 8).shape; // [8, 64, 1, 1]
+ * ```
+ */
+export function avgPool2d(x: Tensor, kernelSize: Pair, options: AvgPool2dOptions = {}): Tensor {
+  expectImages("avgPool2d", x);
+  const { ceilMode, axes, countIncludePad, divisorOverride } = avgPool2dWindows(kernelSize, options);
+  const windows = spansOf("avgPool2d", x, axes, ceilMode, countIncludePad && divisorOverride === null);
+  if (divisorOverride === null) return avgPoolOp([x], { windows, scale: 1, onnx: { axes, ceilMode, countIncludePad } });
+  // The sums: each counts as one element.
+  const sums = windows.map((spans) => spans.map((n, i) => (i % 4 === 3 ? 1 : n))) as [number[], number[]];
+  return avgPoolOp([x], { windows: sums, scale: 1 / divisorOverride, onnx: null });
+}
+
+/**
+ * The mean of windows that divide x [..., height, width] into so many rows and columns; null keeps a length. Output i of n
+ * covers floor(i length / n) to ceil((i + 1) length / n). `torch.nn.functional.adaptive_avg_pool2d`.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for another size, `SHAPE_MISMATCH` for x of fewer than three axes or without elements.
+ * @example
+ * ```ts
+ * F.adaptiveAvgPool2d(randn([8, 512, 7, 7]), 1).shape; // [8, 512, 1, 1]
+ * ```
+ */
+export function adaptiveAvgPool2d(x: Tensor, outputSize: AdaptiveSize): Tensor {
+  expectImages("adaptiveAvgPool2d", x);
+  const lengths = x.shape.slice(-2);
+  const sizes = adaptiveSize(outputSize).map((size, axis) => size ?? lengths[axis]);
+  const windows = sizes.map((size, axis) => adaptiveSpans(lengths[axis], size)) as [number[], number[]];
+  const isEven = lengths.every((length, axis) => length % sizes[axis] === 0);
+  const axes = sizes.map((size, axis) => {
+    const width = lengths[axis] / size;
+    return { size: width, stride: width, padding: 0, dilation: 1 };
+  }) as [Axis, Axis];
+  const onnx = isEven ? { axes, ceilMode: false, countIncludePad: false } : null;
+  return avgPoolOp([x], { windows, scale: 1, onnx });
+}
+
+/** Rows and columns of {@link adaptiveAvgPool2d}; one number is both, null is that of the input. */
+export type AdaptiveSize = number | readonly [number | null, number | null];
+
+/** Rows and columns, checked. */
+export function adaptiveSize(size: AdaptiveSize): readonly [number | null, number | null] {
+  const pair = typeof size === "number" ? [size, size] : size;
+  if (!Array.isArray(pair) || pair.length !== 2) {
+    throw badArgument("outputSize", "a number, or one for rows and one for columns", size);
+  }
+  const [rows, columns] = pair.map((n, i) =>
+    n === null ? null : expectInteger(`outputSize[${i}]`, n, 1, 2 ** 31 - 1),
+  );
+  return [rows, columns];
+}
+
+/** The windows of max pooling, checked. */
+export function maxPool2dWindows(kernelSize: Pair, options: MaxPool2dOptions) {
+  expectOptions("maxPool2d", options, ["stride", "padding", "dilation", "ceilMode"]);
+  const { ceilMode = false, dilation = 1 } = options;
+  expectFlags({ ceilMode });
+  return { axes: axesOf(kernelSize, options, dilation), ceilMode };
+}
+
+/** The windows of average pooling, checked. */
+export function avgPool2dWindows(kernelSize: Pair, options: AvgPool2dOptions) {
+  expectOptions("avgPool2d", options, ["stride", "padding", "ceilMode", "countIncludePad", "divisorOverride"]);
+  const { ceilMode = false, countIncludePad = true, divisorOverride = null } = options;
+  expectFlags({ ceilMode, countIncludePad });
+  if (divisorOverride !== null) expectInteger("divisorOverride", divisorOverride, 1, 2 ** 31 - 1);
+  return { axes: axesOf(kernelSize, options, 1), ceilMode, countIncludePad, divisorOverride };
+}
+
+function axesOf(kernelSize: Pair, given: { stride?: Pair; padding?: Pair }, dilated: Pair): readonly [Axis, Axis] {
+  const size = pairOf("kernelSize", kernelSize, 1);
+  const stride = pairOf("stride", given.stride ?? kernelSize, 1);
+  const padding = pairOf("padding", given.padding ?? 0, 0);
+  const dilation = pairOf("dilation", dilated, 1);
+  const axis = (i: 0 | 1): Axis => {
+    if (padding[i] <= size[i] / 2) {
+      return { size: size[i], stride: stride[i], padding: padding[i], dilation: dilation[i] };
+    }
+    throw badArgument("padding", `at most half of the kernel (${size[i]})`, padding[i]);
+  };
+  return [axis(0), axis(1)];
+}
+
+function expectImages(name: string, x: Tensor): void {
+  expectTensor(`${name}: x`, x);
+  const [height = 0, width = 0] = x.shape.slice(-2);
+  if ((x.shape.length === 3 || x.shape.length === 4) && height > 0 && width > 0) return;
+  const text = `${name}: expected x [images, channels, height, width], got [${x.shape.join(", ")}]`;
+  throw new DistilleryError("SHAPE_MISMATCH", text);
+}
+
+/** Four numbers a window, as the kernels take them: first, end, step, and what a mean counts. */
+function spansOf(
+  name: string,
+  x: Tensor,
+  axes: readonly [Axis, Axis],
+  ceilMode: boolean,
+  countsPadding = false,
+): [number[], number[]] {
+  const spans = axes.map(({ size, stride, padding, dilation }, i) => {
+    const length = x.shape[x.shape.length - 2 + i];
+    const reach = dilation * (size - 1) + 1;
+    const beyond = length + 2 * padding - reach;
+    if (beyond < 0) {
+      const sizes = axes.map(({ size }) => size).join(", ");
+      const text = `expected a kernel that fits its padded input, got x [${x.shape.join(", ")}] and kernel [${sizes}]`;
+      throw new DistilleryError("SHAPE_MISMATCH", `${name}: ${text}`);
+    }
+    let outputs = (ceilMode ? Math.ceil(beyond / stride) : Math.floor(beyond / stride)) + 1;
+    // The last window begins inside of the input or its padding before.
+    if (ceilMode && (outputs - 1) * stride >= length + padding) outputs -= 1;
+    return Array.from({ length: outputs }, (_, o) => {
+      const begin = o * stride - padding;
+      const start = begin < 0 ? begin + Math.ceil(-begin / dilation) * dilation : begin;
+      const end = Math.min(begin + reach, length);
+      const counted = countsPadding ? Math.min(begin + reach, length + padding) - begin : end - start;
+      return [start, Math.max(start, end), dilation, counted];
+    }).flat();
+  });
+  return [spans[0], spans[1]];
+}
+
+function adaptiveSpans(length: number, outputs: number): number[] {
+  return Array.from({ length: outputs }, (_, i) => {
+    const [start, end] = [Math.floor((i * length) / outputs), Math.ceil(((i + 1) * length) / outputs)];
+    return [start, end, 1, end - start];
+  }).flat();
+}
+
+function outputOf(x: Tensor, { windows: [rows, columns] }: Attributes) {
+  const shape = [...x.shape.slice(0, -2), rows.length / 4, columns.length / 4];
+  return { shape, data: allocate(numel(shape)) };
+}
+
+function windowsOf({ shape }: Tensor, { windows: [rows, columns] }: Attributes) {
+  const [height, width] = shape.slice(-2);
+  return { height, width, rows: rows as number[], columns: columns as number[] };
+}
+
+function windowAttributes([rows, columns]: readonly [Axis, Axis], ceilMode: boolean) {
+  const padding = [rows.padding, columns.padding];
+  return [
+    ints("kernel_shape", [rows.size, columns.size]),
+    ints("strides", [rows.stride, columns.stride]),
+    ints("pads", [...padding, ...padding]),
+    int("ceil_mode", ceilMode ? 1 : 0),
+  ];
+}

@@ -1,0 +1,173 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { foldBatchNorm, GraphModule, traceModule } from "../../src/graph/index.js";
+import * as D from "../../src/index.js";
+import { expectClose } from "../parity/close.js";
+
+interface Stored {
+  readonly shape: readonly number[];
+  readonly values: readonly number[];
+}
+
+interface Case {
+  readonly name: string;
+  readonly args: readonly unknown[];
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly repr: string;
+  /** The next number of the stream after the layer was made. */
+  readonly after: number;
+  readonly state: Readonly<Record<string, Stored>>;
+  readonly moved: Readonly<Record<string, readonly number[]>>;
+  readonly x: Stored;
+  readonly out: Stored;
+  readonly evaluated: readonly number[];
+  readonly upstream: readonly number[];
+  readonly gradX: readonly number[];
+  readonly grads: Readonly<Record<string, readonly number[]>>;
+}
+
+const CASES = JSON.parse(readFileSync(new URL("fixtures/conv.json", import.meta.url), "utf8")) as Case[];
+
+const camel = (name: string) => name.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase());
+const load = ({ values, shape }: Stored, options = {}) => new D.Tensor(Float32Array.from(values), shape, options);
+
+/** Relative to the largest value, as sums of both signs may end near 0. */
+function close(got: ArrayLike<number | bigint> | undefined, wanted: readonly number[], what: string): void {
+  const values = Array.from(got ?? [], Number);
+  expectClose(values, [...wanted], { abs: 2e-6 * Math.max(1, ...wanted.map(Math.abs)) }, what);
+}
+
+describe("layers of images equal PyTorch's", () => {
+  test.each(CASES.map((one) => [one.repr, one] as const))("%s", (repr, one) => {
+    const Layer = (D as unknown as Record<string, new (...args: unknown[]) => D.Module>)[one.name];
+    const options = Object.fromEntries(Object.entries(one.options).map(([name, value]) => [camel(name), value]));
+    D.manualSeed(7);
+    const layer = new Layer(...one.args, ...(Object.keys(options).length > 0 ? [options] : []));
+    expect(D.rand([1]).item()).toBe(Math.fround(one.after));
+    expect(String(layer).split("\n")[0]).toBe(repr);
+    const state = Object.entries(layer.stateDict());
+    expect(state.map(([key, { shape }]) => [key, shape])).toEqual(
+      Object.entries(one.state).map(([key, { shape }]) => [key, shape]),
+    );
+    for (const [key, { data }] of state) close(data, one.state[key]?.values ?? [], key);
+    const x = load(one.x, { requiresGrad: true });
+    const out = layer.forward(x);
+    expect(out.shape).toEqual(one.out.shape);
+    close(out.data, one.out.values, "out");
+    out
+      .mul(load({ shape: one.out.shape, values: one.upstream }))
+      .sum()
+      .backward();
+    close(x.grad?.data, one.gradX, "gradient of x");
+    for (const [name, { grad }] of layer.namedParameters()) close(grad?.data, one.grads[name] ?? [], name);
+    for (const [key, { data }] of Object.entries(layer.stateDict())) close(data, one.moved[key] ?? [], key);
+    close(layer.eval().forward(x).data, one.evaluated, "in eval mode");
+  });
+});
+
+test.each<[string, () => unknown, string, string]>([
+  [
+    "a kernel larger than its padded input",
+    () => new D.Conv2d(3, 4, 7, { padding: 1 }).forward(D.zeros([2, 3, 4, 4])),
+    "SHAPE_MISMATCH",
+    "conv2d: expected a kernel that fits its padded input: it covers [7, 7] of [6, 6], got x [2, 3, 4, 4] and weight [4, 3, 7, 7]",
+  ],
+  [
+    "other channels",
+    () => new D.Conv2d(3, 4, 3).forward(D.zeros([2, 1, 4, 4])),
+    "SHAPE_MISMATCH",
+    "conv2d: expected x of 3 channels in 1 group, got x [2, 1, 4, 4] and weight [4, 3, 3, 3]",
+  ],
+  [
+    "groups that do not divide",
+    () => D.F.conv2d(D.zeros([1, 3, 4, 4]), D.zeros([4, 1, 1, 1]), null, { groups: 2 }),
+    "SHAPE_MISMATCH",
+    "conv2d: expected channels and outputs that 2 groups divide, got x [1, 3, 4, 4] and weight [4, 1, 1, 1]",
+  ],
+  [
+    "groups that do not divide, in a layer",
+    () => new D.Conv2d(3, 4, 3, { groups: 2 }),
+    "BAD_ARGUMENT",
+    "groups: expected a number that divides inChannels (3) and outChannels (4), got 2",
+  ],
+  [
+    "rows for images",
+    () => new D.Conv2d(3, 4, 3).forward(D.zeros([2, 48])),
+    "SHAPE_MISMATCH",
+    "conv2d: expected x [images, channels, height, width], got x [2, 48] and weight [4, 3, 3, 3]",
+  ],
+  [
+    "a bias of another length",
+    () => D.F.conv2d(D.zeros([1, 1, 2, 2]), D.zeros([2, 1, 1, 1]), D.zeros([3])),
+    "SHAPE_MISMATCH",
+    "conv2d: bias: expected shape [2], got [3]",
+  ],
+  [
+    "three strides",
+    () => new D.Conv2d(1, 1, 1, { stride: [1, 2, 3] as never }),
+    "BAD_ARGUMENT",
+    "stride: expected a number, or one for rows and one for columns, got [1, 2, 3]",
+  ],
+  ["a stride of 0", () => new D.Conv2d(1, 1, 1, { stride: 0 }), "BAD_ARGUMENT", "stride: expected a whole number"],
+  [
+    "a window larger than its padded input",
+    () => new D.MaxPool2d(5).forward(D.zeros([1, 2, 4, 4])),
+    "SHAPE_MISMATCH",
+    "maxPool2d: expected a kernel that fits its padded input, got x [1, 2, 4, 4] and kernel [5, 5]",
+  ],
+  [
+    "padding above half of the kernel",
+    () => new D.AvgPool2d(3, { padding: 2 }),
+    "BAD_ARGUMENT",
+    "padding: expected at most half of the kernel (3), got 2",
+  ],
+  [
+    "a batch of other channels",
+    () => new D.BatchNorm2d(3).forward(D.zeros([2, 4, 2, 2])),
+    "SHAPE_MISMATCH",
+    "BatchNorm2d: x: expected shape [*, 3, *, *], got [2, 4, 2, 2]",
+  ],
+  [
+    "one value a channel in train mode",
+    () => new D.BatchNorm2d(3).forward(D.zeros([1, 3, 1, 1])),
+    "BATCH_TOO_SMALL",
+    "expected more than 1 value per channel when training",
+  ],
+])("%s is refused", (_, call, code, message) => {
+  expect(call).toThrow(expect.objectContaining({ code, message: expect.stringContaining(message) }));
+});
+
+test("the same bits at any number of threads", () => {
+  const threads = D.getNumThreads();
+  const run = (count: number) => {
+    D.setNumThreads(count);
+    D.manualSeed(3);
+    const layers = new D.Sequential(
+      ...[new D.Conv2d(3, 20, 3, { padding: 1 }), new D.BatchNorm2d(20), new D.ReLU(), new D.MaxPool2d(2)],
+      ...[new D.Conv2d(20, 20, 3, { groups: 20 }), new D.Conv2d(20, 24, 1, { stride: 2 }), new D.AdaptiveAvgPool2d(1)],
+    );
+    const x = D.randn([12, 3, 32, 32], { requiresGrad: true });
+    const out = layers.forward(x);
+    out.mul(out).sum().backward();
+    return [out.data, x.grad?.data, ...layers.parameters().map(({ grad }) => grad?.data)];
+  };
+  try {
+    const one = run(1);
+    for (const count of [2, 5]) expect(run(count)).toEqual(one);
+  } finally {
+    D.setNumThreads(threads);
+  }
+});
+
+test("BatchNorm2d folds into a convolution before it, with and without groups", () => {
+  D.manualSeed(1);
+  const network = new D.Sequential(
+    ...[new D.Conv2d(2, 4, 3, { groups: 2, bias: false }), new D.BatchNorm2d(4), new D.ReLU()],
+    ...[new D.Conv2d(4, 4, 2), new D.BatchNorm2d(4), new D.Flatten()],
+  );
+  for (let i = 0; i < 3; i++) network.forward(D.randn([5, 2, 5, 5]).mul(2).add(1));
+  const x = D.randn([3, 2, 5, 5]);
+  const expected = D.noGrad(() => network.eval().forward(x));
+  const folded = new GraphModule(foldBatchNorm(traceModule(network, [2, 5, 5], { training: false })));
+  close(folded.forward(x).data, [...expected.data], "logits");
+});

@@ -1,0 +1,58 @@
+"""Writes fixtures/conv.json: layers of images by PyTorch: their text, initial values, outputs and gradients.
+
+Run with PyTorch 2.15: python test/nn/make_conv_fixture.py
+"""
+import json
+from pathlib import Path
+
+import torch
+from torch import nn
+
+LAYERS = [
+    ("Conv2d", [3, 4, 3], {"padding": 1}, [2, 3, 5, 4]),
+    ("Conv2d", [4, 6, 1], {"bias": False, "stride": 2}, [2, 4, 5, 5]),
+    ("Conv2d", [4, 8, [3, 2]], {"stride": [2, 1], "padding": [1, 0], "dilation": [1, 2], "groups": 2}, [1, 4, 5, 6]),
+    ("Conv2d", [3, 3, 3], {"groups": 3, "padding": 1, "bias": False}, [2, 3, 4, 4]),
+    ("Conv1d", [3, 4, 3], {"padding": 1, "stride": 2}, [2, 3, 9]),
+    ("Conv1d", [4, 4, 5], {"dilation": 2, "groups": 2, "bias": False}, [1, 4, 12]),
+    ("BatchNorm2d", [3], {}, [4, 3, 5, 2]),
+    ("BatchNorm2d", [2], {"eps": 0.001, "momentum": 0.3}, [2, 2, 1, 1]),
+    ("MaxPool2d", [2], {}, [1, 2, 5, 4]),
+    ("MaxPool2d", [3], {"stride": 2, "padding": 1, "ceil_mode": True}, [1, 2, 6, 5]),
+    ("AvgPool2d", [[2, 3]], {"stride": [1, 2], "padding": [1, 0]}, [1, 2, 5, 5]),
+    ("AdaptiveAvgPool2d", [[2, None]], {}, [2, 2, 5, 3]),
+    ("Flatten", [], {}, [2, 3, 2, 2]),
+    ("Flatten", [0, 1], {}, [2, 3, 2]),
+    ("Identity", [], {}, [2, 3]),
+]
+
+
+def numbers(x):
+    return [float(f"{v:.9g}") for v in x.detach().flatten().tolist()]
+
+
+def case(name, args, options, shape):
+    python = [tuple(a) if isinstance(a, list) else a for a in args]
+    torch.manual_seed(7)
+    layer = getattr(nn, name)(*python, **{key: tuple(v) if isinstance(v, list) else v for key, v in options.items()})
+    after = torch.rand(1).item()
+    state = {key: value.clone() for key, value in layer.state_dict().items()}
+    x = torch.randn(shape, requires_grad=True)
+    out = layer(x)
+    upstream = torch.randn(out.shape)
+    (out * upstream).sum().backward()
+    evaluated = layer.eval()(x)
+    return {
+        "name": name, "args": args, "options": options, "repr": repr(layer), "after": after,
+        "state": {key: {"shape": list(v.shape), "values": numbers(v)} for key, v in state.items()},
+        "moved": {key: numbers(v) for key, v in layer.state_dict().items()},
+        "x": {"shape": shape, "values": numbers(x)},
+        "out": {"shape": list(out.shape), "values": numbers(out)}, "evaluated": numbers(evaluated),
+        "upstream": numbers(upstream), "gradX": numbers(x.grad),
+        "grads": {key: numbers(p.grad) for key, p in layer.named_parameters()},
+    }
+
+
+if __name__ == "__main__":
+    cases = ",\n".join(json.dumps(case(*layer)) for layer in LAYERS)
+    (Path(__file__).parent / "fixtures" / "conv.json").write_text(f"[\n{cases}\n]\n")
