@@ -1,6 +1,18 @@
 import { describe, expect, it } from "vitest";
 import { FrozenModel } from "../../src/graph/index.js";
-import { cat, exportOnnx, F, Generator, Module, ones, randn, type Tensor, tensor } from "../../src/index.js";
+import {
+  BatchNorm2d,
+  cat,
+  exportOnnx,
+  F,
+  Generator,
+  IntTensor,
+  Module,
+  ones,
+  randn,
+  type Tensor,
+  tensor,
+} from "../../src/index.js";
 import { answers, opTypes, relativeError, run } from "../export/support.js";
 
 class Of extends Module {
@@ -13,6 +25,11 @@ class Of extends Module {
   }
 }
 
+const image = (x: Tensor) => x.reshape([-1, 1, 2, 3]);
+const kernels = randn([2, 1, 2, 2]);
+const DEPTHWISE = { groups: 2, padding: [0, 1], dilation: [2, 1] } as const;
+/** A network gives rows. */
+const rows = (x: Tensor) => x.flatten(1);
 const row = tensor([0.5, -1, 2, 0.25, -0.75, 1]);
 const square = (x: Tensor) => x.mul(x).add(0.1);
 
@@ -48,6 +65,24 @@ const FORWARDS: Record<string, [(x: Tensor) => Tensor, string]> = {
   cat: [(x) => cat([x, x.neg()], 1), "Neg Concat"],
   squeeze: [(x) => x.unsqueeze(1).squeeze(1), "Reshape Reshape"],
   matmulOfRank3: [(x) => x.reshape([-1, 2, 3]).matmul(ones([3, 2])), "Reshape Reshape MatMul Reshape"],
+  indexSelect: [(x) => x.indexSelect(1, new IntTensor(Int32Array.of(3, 0, 3))), "Gather"],
+  hardswish: [(x) => F.hardswish(x.mul(3)), "Mul HardSigmoid Mul"],
+  leakyRelu: [(x) => F.leakyRelu(x, 0.2), "LeakyRelu"],
+  conv2d: [(x) => rows(F.conv2d(image(x), kernels, ones([2]), { padding: [1, 0], stride: 2 })), "Reshape Conv Reshape"],
+  depthwise: [(x) => rows(F.conv2d(x.reshape([-1, 2, 3, 1]), kernels, null, DEPTHWISE)), "Reshape Conv Reshape"],
+  maxPool2d: [(x) => rows(F.maxPool2d(image(x), 2, { stride: 1, padding: 1 })), "Reshape MaxPool Reshape"],
+  maxPoolCeil: [(x) => rows(F.maxPool2d(image(x), 2, { ceilMode: true })), "Reshape MaxPool Reshape"],
+  avgPool2d: [(x) => rows(F.avgPool2d(image(x), 2, { stride: 1, padding: 1 })), "Reshape AveragePool Reshape"],
+  avgPoolInside: [
+    (x) => rows(F.avgPool2d(image(x), 2, { stride: 1, padding: 1, countIncludePad: false })),
+    "Reshape AveragePool Reshape",
+  ],
+  avgPoolCeil: [(x) => rows(F.avgPool2d(image(x), 2, { ceilMode: true })), "Reshape AveragePool Reshape"],
+  adaptiveAvgPool2d: [(x) => rows(F.adaptiveAvgPool2d(image(x), [1, 3])), "Reshape AveragePool Reshape"],
+  batchNorm2d: [
+    (x) => rows(new BatchNorm2d(2).eval().forward(x.reshape([-1, 2, 3, 1]))),
+    "Reshape BatchNormalization Reshape",
+  ],
   var: [(x) => x.var(1), "ReduceMean Sub Mul ReduceSum Div"],
 };
 
