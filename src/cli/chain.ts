@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { CheckpointFiles, lockFolder } from "../checkpoint/index.js";
 import { type ConfigOf, distillationOptions, type ResolvedConfig, SCHEMAS, trainingOptions } from "../config/index.js";
 import { AVERAGE_OPTIONS } from "../config/schemas.js";
+import { hasTargets } from "../data/targets.js";
 import { writeWhole } from "../files/index.js";
 import { Ensemble } from "../models/ensemble.js";
 import { Module } from "../nn/module.js";
@@ -119,7 +120,8 @@ async function ensembleFigure(
   const networks = await Networks.open({ student: config.student });
   const generations: Module[] = [];
   for (const file of files) generations.push(await networks.read(file, "student", {}, source));
-  return mainFigure(source.test, evaluate(new Ensemble(generations, { average: "probabilities" }), source.test));
+  const average = hasTargets(source.test) ? "logits" : "probabilities";
+  return mainFigure(source.test, evaluate(new Ensemble(generations, { average }), source.test));
 }
 
 async function dryRunChain(

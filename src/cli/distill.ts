@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { distillationOptions, SCHEMAS } from "../config/index.js";
+import { hasTargets } from "../data/targets.js";
 import { overlapOf } from "../models/overlap.js";
 import { Module } from "../nn/module.js";
 import type { Teacher } from "../teachers/index.js";
@@ -62,8 +63,9 @@ export async function runDistill(settings: Settings<"distill">, flags: DistillFl
     return null;
   }
   const controls = await controlsOf({ config: withTeacherNetwork(config, teacher), userOptions }, flags);
-  const lossName = config.loss === undefined ? "KD Loss" : "Loss";
-  const printer = new RunPrinter(flags, { lossName, epochs: config.epochs, details: config.loss !== undefined });
+  const isDefault = config.loss === undefined && !hasTargets(input.data);
+  const lossName = isDefault ? "KD Loss" : "Loss";
+  const printer = new RunPrinter(flags, { lossName, epochs: config.epochs, details: !isDefault });
   const overlap = source.test && network && overlapOf(network, source.test, "teacher");
   try {
     const result = await interruptible(printer.note, (signal) =>

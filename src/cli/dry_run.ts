@@ -1,5 +1,6 @@
 import type { Dataset, TableColumn } from "../data/dataset.js";
 import { formatText } from "../data/preprocessing/number_format.js";
+import { outputsText } from "../data/targets.js";
 import type { Module } from "../nn/module.js";
 import { repr } from "../nn/repr.js";
 import {
@@ -63,13 +64,13 @@ export async function dryRun(
     print(JSON.stringify(object));
     return;
   }
-  const { training, validation, test, features, classes } = data;
+  const { training, validation, test, features } = data;
   const samples = `${whole(training)} samples for training, ${whole(validation)} for validation, ${whole(test)} for testing`;
   const lines = [
     ...shown.map(([role, text]) => `${role}: ${text}`),
     "",
     `Parameters: ${parametersText(parameters)}${compression === null ? "" : `, ${compression.toFixed(1)} times fewer`}`,
-    `Data: ${data.name}, ${samples}; ${whole(features)} values, ${classes} classes`,
+    `Data: ${data.name}, ${samples}; ${whole(features)} values, ${outputsText(input.data)}`,
     ...columnLines(input.data),
     `Memory, about: ${megabytes(total(largest.memory))}`,
     memoryTable(largest.memory),
@@ -86,14 +87,17 @@ export async function dryRun(
 const SHOWN = 30;
 
 /** What each column of a table was taken for. */
-function columnLines({ table, values, classes }: Dataset): string[] {
+function columnLines({ table, values, task, classes }: Dataset): string[] {
   if (values !== undefined) return [`Columns: ${whole(values.mean.length)} of numbers, standardised`];
   if (table === undefined) return [];
-  const { columns, label } = table;
+  const { columns, label, labels = [label] } = table;
   const lines = columns.slice(0, SHOWN).map((column) => `  ${column.name}: ${kindOf(column)}`);
   const more = columns.length - lines.length;
   return [
-    ...["Columns:", ...lines, `  ${label.name}: the label, ${whole(classes)} classes`],
+    ...["Columns:", ...lines],
+    ...(task === undefined
+      ? [`  ${label.name}: the label, ${whole(classes)} classes`]
+      : labels.map(({ name }) => `  ${name}: ${task === "regression" ? "the target of a regression" : `of ${task}`}`)),
     ...(more > 0 ? [`  and ${whole(more)} more`] : []),
   ];
 }

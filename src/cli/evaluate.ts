@@ -1,15 +1,19 @@
 import { Command } from "commander";
 import { inspectCheckpoint } from "../checkpoint/index.js";
 import { evaluateSchema } from "../config/index.js";
-import { type Dataset, labelsOf } from "../data/index.js";
+import { TASK_NAMES } from "../data/dataset.js";
+import type { Dataset } from "../data/index.js";
 import { printableInline } from "../log/index.js";
 import { overlapOf } from "../models/overlap.js";
 import { recordOf } from "../models/training_record.js";
 import { Module } from "../nn/module.js";
+import { figuresOf, isClassification, showFigure, type TaskEvaluation, teachersFigure } from "../tasks/figures.js";
+import { evaluateOutputs } from "../tasks/index.js";
+import { undefinedFigures } from "../tasks/undefined_figures.js";
 import type { Teacher } from "../teachers/index.js";
 import { allLogits } from "../teachers/logits_in_order.js";
 import { Tensor } from "../tensor/tensor.js";
-import { type Evaluation, evaluate, evaluateLogits, logitsOf, measureLatency } from "../train/index.js";
+import { type Evaluation, evaluate, logitsOf, measureLatency } from "../train/index.js";
 import { evaluationData } from "./evaluation_data.js";
 import {
   addLoading,
@@ -36,7 +40,7 @@ interface EvaluateFlags extends ShowFlags, LoadFlags, Pick<NetworkOptions, "netw
 /** `distillery evaluate FILE`. */
 export function evaluateCommand(run: (flags: EvaluateFlags) => Promise<void>): Command {
   const command = new Command("evaluate").description(
-    "accuracy, agreement with the teacher, figures by class, latency, size",
+    "accuracy or the figures of another task, agreement with the teacher, figures by class, latency, size",
   );
   command.argument("<file>", "the network's weights, .pth or .safetensors");
   addNetwork(addNetwork(command), "--teacher-network");
@@ -67,8 +71,9 @@ export async function runEvaluate(flags: EvaluateFlags): Promise<void> {
   for (const note of notes) printError(note);
   const evaluation =
     teacher === null || teacher instanceof Module
-      ? evaluate(model, data, teacher ? { teacher } : {})
+      ? evaluate<TaskEvaluation>(model, data, teacher ? { teacher } : {})
       : await evaluateAgainst(teacher, model, data);
+  for (const note of undefinedFigures(data)) printError(note);
   const { bytes, parameters } = await inspectCheckpoint(flags.file, partOptions({ ...flags, quiet: true }));
   const latencyMs = measureLatency(model, data);
   if (flags.json) {
@@ -78,17 +83,51 @@ export async function runEvaluate(flags: EvaluateFlags): Promise<void> {
   const size = `${parameters.toLocaleString("en-US")} parameters, ${(bytes / 1e6).toFixed(2)} MB`;
   print(`${printableInline(flags.file)}: ${model.constructor.name}, ${size}`);
   print(`${printableInline(data.name)}: ${evaluation.samples.toLocaleString("en-US")} samples\n`);
-  print(`${summary(evaluation, latencyMs)}\n\n${classTable(evaluation, data)}`);
+  if (isClassification(evaluation)) print(`${summary(evaluation, latencyMs)}\n\n${classTable(evaluation, data)}`);
+  else print([figureTable(evaluation, data, latencyMs), ...targetTable(evaluation, data)].join("\n\n"));
+}
+
+/** The figures of another task. */
+function figureTable(evaluation: TaskEvaluation, data: Dataset, latencyMs: number): string {
+  const rows = figuresOf(data).flatMap((figure) => {
+    const value = figure.of(evaluation);
+    return value === undefined ? [] : [[figure.label, showFigure(figure, value)]];
+  });
+  const [{ label, kind }] = figuresOf(data);
+  const teacher = teachersFigure(data, evaluation);
+  if (teacher !== undefined) rows.push([`teacher's ${label}`, showFigure({ kind }, teacher)]);
+  return formatTable([
+    ...rows,
+    ["loss", evaluation.loss.toFixed(4)],
+    ["latency at batch 1", `${latencyMs.toFixed(3)} ms`],
+  ]);
+}
+
+/** Of several targets the figures of each. */
+function targetTable({ perTarget = [] }: TaskEvaluation, { classNames }: Dataset): string[] {
+  if (perTarget.length < 2) return [];
+  const names = Object.keys(perTarget[0]);
+  const known = new Map(
+    Object.values(TASK_NAMES)
+      .flatMap((task) => figuresOf({ task }))
+      .map((one) => [one.name, one]),
+  );
+  const shown = (name: string, value: number) => showFigure(known.get(name) ?? { kind: "number" }, value);
+  const rows = perTarget.map((target, i) => [
+    classNames?.[i] ?? String(i),
+    ...names.map((name) => (name === "support" ? String(target[name]) : shown(name, target[name]))),
+  ]);
+  return [formatTable([["target", ...names.map((name) => known.get(name)?.label ?? name)], ...rows])];
 }
 
 /** The figures with a teacher from elsewhere, which is asked about the samples. */
-async function evaluateAgainst(teacher: Teacher, model: Module, data: Dataset): Promise<Evaluation> {
+async function evaluateAgainst(teacher: Teacher, model: Module, data: Dataset): Promise<TaskEvaluation> {
   try {
     teacher.open?.({ data, taps: [] });
     await teacher.prepare?.({ out: null, once: true });
     const logits = await allLogits(teacher.outputs.bind(teacher), data);
     const ofTeacher = new Tensor(logits, [data.length, data.classes]);
-    return evaluateLogits(logitsOf(model, data), labelsOf(data), ofTeacher);
+    return evaluateOutputs(logitsOf(model, data), data, ofTeacher);
   } finally {
     teacher.close?.();
   }

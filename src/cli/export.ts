@@ -5,11 +5,11 @@ import type { Dataset } from "../data/index.js";
 import type { OnnxOptions, OnnxSummary, OnnxValue } from "../export/index.js";
 import { recordOf } from "../models/training_record.js";
 import type { Module } from "../nn/module.js";
+import { figuresOf, mainFigure, showChange, showFigure, unitOf } from "../tasks/figures.js";
 import { evaluate } from "../train/index.js";
 import { UsageError } from "./error_boundary.js";
 import { evaluationData } from "./evaluation_data.js";
 import { addLoading, addNetwork, addOptions, addShowing, givenFlags, type LoadFlags, type ShowFlags } from "./flags.js";
-import { percent } from "./printer.js";
 import { optionsOf } from "./settings.js";
 import { expectFits, type NetworkOptions, Networks, setUp } from "./setup.js";
 import { print, printError } from "./terminal.js";
@@ -78,11 +78,14 @@ export async function runExport(flags: ExportFlags): Promise<void> {
   const { inputNames, classNames } = summary;
   if (inputNames !== null)
     print(`Inputs: ${shortList(inputNames)}${summary.embedded ? ", as in the table" : ", standardised"}`);
-  if (classNames !== null) print(`Classes: ${shortList(classNames)}`);
+  const task = record?.preprocessing.task ?? "classification";
+  if (classNames !== null) print(`${task === "classification" ? "Classes" : "Outputs"}: ${shortList(classNames)}`);
   if (accuracy === null) return;
   const { original, exported, lost, by } = accuracy;
-  const change = `${lost < 0 ? "gained" : "lost"} ${Math.abs(100 * lost).toFixed(2)} points`;
-  print(`Test accuracy: ${flags.file} ${percent(original)}, ${out} ${percent(exported)}, ${change}; by ${by}`);
+  const [figure] = figuresOf(test ?? undefined);
+  const change = `${lost < 0 ? "gained" : "lost"} ${showChange(figure, Math.abs(lost))}${unitOf(figure)}`;
+  const [own, there] = [original, exported].map((value) => showFigure(figure, value));
+  print(`Test ${figure.label}: ${flags.file} ${own}, ${out} ${there}, ${change}; by ${by}`);
 }
 
 function outFile({ file, onnx }: ExportFlags): string {
@@ -130,9 +133,10 @@ async function compare(
 ): Promise<{ original: number; exported: number; lost: number; by: string }> {
   const { accuracyByOnnxRuntime, exportedGraph } = await import("../export/index.js");
   const { GraphModule } = await import("../graph/index.js");
-  const original = evaluate(network, test).accuracy;
+  const original = mainFigure(test, evaluate(network, test));
   const byRuntime = await accuracyByOnnxRuntime(file, summary, test);
-  const exported = byRuntime?.accuracy ?? evaluate(new GraphModule(exportedGraph(network, options)), test).accuracy;
+  const exported =
+    byRuntime?.accuracy ?? mainFigure(test, evaluate(new GraphModule(exportedGraph(network, options)), test));
   const by = byRuntime
     ? `ONNX Runtime ${byRuntime.version}`
     : "Distillery's kernels, as onnxruntime-node is not installed";

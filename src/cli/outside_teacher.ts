@@ -17,9 +17,11 @@ export function withoutTeacherColumn<C extends Pick<ColumnOptions, "teacherColum
 
 /** The teacher that a column of the data is; null: none is. */
 export async function columnTeacher(config: ColumnOptions): Promise<Teacher | null> {
-  const { data, teacherColumn, teacherClasses: classes, header, encoding, labelColumn } = config;
+  const { data, teacherColumn, teacherClasses: classes, header, encoding, labelColumn, labelColumns } = config;
   if (teacherColumn === undefined) return null;
-  const options = Object.entries({ classes, header, encoding, labelColumn }).filter(([, value]) => value !== undefined);
+  const options = Object.entries({ classes, header, encoding, labelColumn, labelColumns }).filter(
+    ([, value]) => value !== undefined,
+  );
   return logitsColumn(data, teacherColumn, Object.fromEntries(options));
 }
 

@@ -2,8 +2,9 @@ import { isDeepStrictEqual } from "node:util";
 import { Command, Option } from "commander";
 import { dataSchema } from "../config/index.js";
 import { inputFeatures, type Preprocessing, preprocessingOf, readSamples, SAMPLES_HELP } from "../data/index.js";
+import { hasTargets } from "../data/targets.js";
 import { recordOf } from "../models/training_record.js";
-import { type Prediction, predict } from "../train/index.js";
+import { type Prediction, predict, type TaskPrediction, type ValuePrediction } from "../train/index.js";
 import { UsageError } from "./error_boundary.js";
 import { toNumber } from "./flag_values.js";
 import { addLoading, addNetwork, addOptions, addShowing, givenFlags, type LoadFlags, type ShowFlags } from "./flags.js";
@@ -25,10 +26,12 @@ interface PredictFlags extends ShowFlags, LoadFlags, Pick<NetworkOptions, "netwo
 /** The predictions for a file, and where each sample is in it. */
 interface FilePredictions {
   file: string;
-  predictions: Prediction[];
+  predictions: TaskPrediction[];
   locations: readonly string[];
   /** -1 for a text that is no class. */
   labels: Int32Array | null;
+  /** Of another task: those of the file [n, outputs]. */
+  targets?: Float64Array;
 }
 
 const DATA = "the data that the network was trained on (default: the preprocessing that its file describes)";
@@ -36,7 +39,7 @@ const DATA = "the data that the network was trained on (default: the preprocessi
 /** `distillery predict FILE...`. */
 export function predictCommand(run: (flags: PredictFlags) => Promise<void>): Command {
   const command = new Command("predict")
-    .description("classify new samples")
+    .description("classify new samples, or tell the values or labels of another task")
     .argument("<file...>", SAMPLES_HELP)
     .requiredOption("--student <file>", "the network's weights; a run's .safetensors describes their preprocessing")
     .addOption(new Option("--top <n>", "classes that the table shows (default: 3)").argParser(toNumber));
@@ -62,9 +65,14 @@ export async function runPredict(flags: PredictFlags): Promise<void> {
   const results: FilePredictions[] = [];
   for (const file of files) {
     const { inputs, ...rest } = await readSamples(file, description, { encoding, exifOrientation });
-    results.push({ file, ...rest, predictions: predict(network, inputs, { classNames }) });
+    results.push({
+      file,
+      ...rest,
+      predictions: predict<TaskPrediction>(network, inputs, { classNames, preprocessing: description }),
+    });
   }
-  if (flags.json) for (const part of results) printJson(part);
+  if (flags.json) for (const part of results) printJson(part, description);
+  else if (hasTargets(description)) print(targetTable(results, description));
   else print(tableOf(results, Math.min(top, classes), classNames).join("\n"));
 }
 
@@ -82,18 +90,46 @@ async function descriptionFor(student: string, own: Preprocessing | null, flags:
   throw new UsageError(`--data: ${reason}: give such a file as --student, or name the data it was trained on`);
 }
 
-function printJson({ file, predictions, labels }: FilePredictions): void {
+function printJson({ file, predictions, labels, targets }: FilePredictions, { classes }: Preprocessing): void {
   for (const [index, prediction] of predictions.entries()) {
-    const label = labels === null ? {} : { label: labels[index] };
+    const own = targets && { targets: Array.from(targets.subarray(index * classes, (index + 1) * classes)) };
+    const label = labels === null ? {} : (own ?? { label: labels[index] });
     print(JSON.stringify({ file, index, ...prediction, ...label }));
   }
+}
+
+/** The most values of a vector that the table shows. */
+const SHOWN = 8;
+
+/** The values or labels of each sample, with what the file says of them. */
+function targetTable(results: readonly FilePredictions[], { task, classes, classNames }: Preprocessing): string {
+  const names = Array.from({ length: Math.min(classes, SHOWN) }, (_, i) => classNames?.[i] ?? String(i));
+  const isGiven = results.some(({ targets }) => targets !== undefined);
+  const number = (x: number) => (Number.isNaN(x) ? "?" : String(Number(x.toPrecision(6))));
+  const rows = results.flatMap(({ file, predictions, locations, targets }) =>
+    predictions.map((prediction, i) => {
+      const location = results.length === 1 ? locations[i].replace(`${file}, `, "") : locations[i];
+      const said =
+        "probabilities" in prediction
+          ? prediction.probabilities.slice(0, SHOWN).map((p) => percent(p))
+          : (prediction as ValuePrediction).values.slice(0, SHOWN).map(number);
+      const own = names.map((_, c) => (targets === undefined ? "" : number(targets[i * classes + c])));
+      return [location, ...said, ...(isGiven ? own : [])];
+    }),
+  );
+  const given = isGiven ? names.map((name) => `${name}, given`) : [];
+  const more =
+    classes > SHOWN
+      ? `\nThe first ${SHOWN} of ${classes} ${task === "vectors" ? "dimensions" : "outputs"}; --json has all`
+      : "";
+  return `${formatTable([["", ...names, ...given], ...rows])}${more}`;
 }
 
 function tableOf(results: readonly FilePredictions[], top: number, names: readonly string[] | null): string[] {
   const name = (label: number) => (label < 0 ? "?" : (names?.[label] ?? String(label)));
   const isLabelled = results.some(({ labels }) => labels !== null);
   const rows = results.flatMap(({ file, predictions, locations, labels }) =>
-    predictions.map(({ probabilities }, i) => {
+    (predictions as readonly Prediction[]).map(({ probabilities }, i) => {
       // One file's name is not repeated in each row.
       const location = locations[i];
       const shown = results.length === 1 ? location.replace(`${file}, `, "") : location;
@@ -112,7 +148,8 @@ function rightOf(results: readonly FilePredictions[]): string {
   const labelled = results.filter(({ labels }) => labels !== null);
   const total = labelled.reduce((sum, { predictions }) => sum + predictions.length, 0);
   const right = labelled.reduce(
-    (sum, { predictions, labels }) => sum + predictions.filter((one, i) => one.class === labels?.[i]).length,
+    (sum, { predictions, labels }) =>
+      sum + (predictions as readonly Prediction[]).filter((one, i) => one.class === labels?.[i]).length,
     0,
   );
   return `${right} of ${total} as labelled, ${percent(right / total)}`;

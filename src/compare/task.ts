@@ -1,6 +1,7 @@
 import { expectNumber } from "../checks.js";
 import { expectDataset } from "../data/dataset.js";
 import { type Dataset, splitDataset } from "../data/index.js";
+import { hasTargets } from "../data/targets.js";
 import { DistilleryError } from "../errors.js";
 import { expectModule } from "../nn/expect_module.js";
 import type { Module } from "../nn/module.js";
@@ -39,7 +40,7 @@ export function splitTask({ teacher, student, data, validation = VALIDATION_FRAC
     );
   }
   expectDataset(data, "data");
-  if (data.classes < 2) {
+  if (data.classes < 2 && !hasTargets(data)) {
     const text = `data: expected two classes or more, got ${data.classes}`;
     throw new DistilleryError("BAD_ARGUMENT", text);
   }

@@ -5,6 +5,7 @@ import { classPlaces, namelessProblem, pixelsAdvice, samplesText } from "./prepr
 import { inputFeatures, type Preprocessing } from "./preprocessing/spec.js";
 import type { RawData, RawPart } from "./raw_data.js";
 import { featuresOf } from "./row_source.js";
+import { hasTargets, outputsText } from "./targets.js";
 
 /**
  * What a format found, as a network's preprocessing has it: its samples have to be of the same kind and shape, and each label
@@ -14,6 +15,11 @@ import { featuresOf } from "./row_source.js";
 export function conform(raw: RawData, spec: Preprocessing, source: string): RawData {
   const { train, test, validation = null } = raw;
   for (const part of [train, test, validation]) if (part !== null) expectSamples(part, spec, source);
+  if (hasTargets(raw) || hasTargets(spec)) {
+    if (raw.task === spec.task && raw.classes === spec.classes) return raw;
+    const own = `${spec.task ?? "classification"} with ${outputsText(spec)}`;
+    throw badData(source, `the network was trained for ${own}, the data have ${outputsText(raw)}`);
+  }
   const places = placesOf(raw, spec, source);
   const relabelled = (part: RawPart): RawPart => ({ ...part, labels: part.labels.map((label) => places[label]) });
   return {

@@ -6,7 +6,7 @@ import { Tensor } from "../tensor/tensor.js";
 import type { NumberFormat } from "./preprocessing/number_format.js";
 
 /** What networks can be trained for. */
-const TASK_NAMES = ["classification"] as const;
+export const TASK_NAMES = ["classification", "regression", "multi-label", "vectors"] as const;
 export type TaskName = (typeof TASK_NAMES)[number];
 
 /**
@@ -78,9 +78,17 @@ export interface TableLayout {
   /** In the order of the values. */
   readonly columns: readonly TableColumn[];
   /** The column of the classes: its name and its index, counted from 0. */
-  readonly label: { readonly name: string; readonly index: number };
+  readonly label: LabelColumn;
+  /** Of several targets: their columns, in their order. */
+  readonly labels?: readonly LabelColumn[];
   /** Whether the first line of the file named the columns; otherwise their names are their indices. */
   readonly header: boolean;
+}
+
+/** A column of labels or targets: its name and its index, counted from 0. */
+interface LabelColumn {
+  readonly name: string;
+  readonly index: number;
 }
 
 /**
@@ -133,7 +141,8 @@ const LABEL_BATCH = 512;
  * ```
  */
 export function labelsOf(dataset: Dataset): Int32Array {
-  const { labels, length } = expectDataset(dataset);
+  const { labels, length, task } = expectDataset(dataset);
+  if (task !== undefined && task !== "classification") return new Int32Array(length).fill(NO_LABEL);
   if (labels instanceof IntTensor && labels.size === length) return labels.data;
   const all = new Int32Array(length);
   for (let start = 0; start < length; start += LABEL_BATCH) {
@@ -184,7 +193,11 @@ function badBatch({ name }: Dataset, call: string, [code, text]: Problem): Disti
   return new DistilleryError(code, `data set ${show(name)}: ${call}: ${text}`);
 }
 
-function problemOf({ features, classes, unlabelled = false }: Dataset, batch: Batch, samples: number): Problem | null {
+function problemOf(
+  { features, classes, unlabelled = false, task }: Dataset,
+  batch: Batch,
+  samples: number,
+): Problem | null {
   if (types.isPromise(batch)) {
     const advice = "it can't be async: read the samples before, for example with fromIterable()";
     return ["BAD_DTYPE", `expected inputs, labels and indices, got a promise: ${advice}`];
@@ -192,7 +205,8 @@ function problemOf({ features, classes, unlabelled = false }: Dataset, batch: Ba
   if (typeof batch !== "object" || batch === null) {
     return ["BAD_DTYPE", `expected inputs, labels and indices, got ${show(batch)}`];
   }
-  const { inputs, labels, indices } = batch;
+  const { inputs, labels, targets, indices } = batch;
+  const isOther = task !== undefined && task !== "classification";
   if (!(inputs instanceof Tensor)) return ["BAD_DTYPE", `inputs: expected a Tensor, got ${show(inputs)}`];
   if (inputs.shape[0] !== samples || inputs.size !== samples * features) {
     const wanted = `[${samples}, ${features}], as its features say`;
@@ -204,9 +218,14 @@ function problemOf({ features, classes, unlabelled = false }: Dataset, batch: Ba
   }
   for (let i = 0; i < samples; i++) {
     const label = labels.data[i];
-    if ((label >= 0 && label < classes) || (unlabelled && label === NO_LABEL)) continue;
+    if ((label >= 0 && label < classes) || ((unlabelled || isOther) && label === NO_LABEL)) continue;
     const text = `labels[${i}]: expected a class from 0 to ${classes - 1}, as its classes say, got ${label}`;
     return ["LABEL_OUT_OF_RANGE", text];
+  }
+  if (isOther && !(targets instanceof Tensor)) return ["BAD_DTYPE", `targets: expected a Tensor, got ${show(targets)}`];
+  if (isOther && (targets?.shape[0] !== samples || targets.size !== samples * classes)) {
+    const wanted = `[${samples}, ${classes}], as its classes say`;
+    return ["SHAPE_MISMATCH", `targets: expected shape ${wanted}, got [${targets?.shape.join(", ")}]`];
   }
   if (!types.isInt32Array(indices) || indices.length !== samples) {
     return ["BAD_DTYPE", `indices: expected an Int32Array of ${samples}, got ${show(indices)}`];

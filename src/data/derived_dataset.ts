@@ -6,6 +6,7 @@ import {
   type ImageLayout,
   indexRange,
   type TableLayout,
+  type TaskName,
   type ValueLayout,
 } from "./dataset.js";
 
@@ -19,6 +20,8 @@ export abstract class DerivedDataset implements Dataset {
   readonly classes: number;
   readonly augmented?: boolean;
   readonly unlabelled?: boolean;
+  readonly task?: TaskName;
+  readonly targetScale?: ValueLayout;
   readonly replayable?: boolean;
   readonly classNames?: readonly string[];
   readonly image?: ImageLayout;
@@ -36,6 +39,8 @@ export abstract class DerivedDataset implements Dataset {
       classes,
       augmented,
       unlabelled,
+      task,
+      targetScale,
       replayable,
       classNames,
       image,
@@ -50,6 +55,8 @@ export abstract class DerivedDataset implements Dataset {
     this.classes = classes;
     this.augmented = augmented;
     this.unlabelled = unlabelled;
+    this.task = task;
+    this.targetScale = targetScale;
     this.replayable = replayable;
     this.classNames = classNames;
     this.image = image;

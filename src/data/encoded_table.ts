@@ -28,7 +28,7 @@ export async function measureTable(
     }
     throw badData(reader.file, `${show(name)}: its numbers are too large to be standardised`);
   });
-  return { columns, label: reader.label, header: reader.header.isNamed };
+  return { columns, ...reader.labelLayout, header: reader.header.isNamed };
 }
 
 /** The rows of a table as values: numbers standardised, texts one-hot. */

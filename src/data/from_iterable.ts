@@ -8,8 +8,8 @@ import { DATASET_OPTIONS, type DatasetOptions, TensorDataset } from "./tensor_da
 export interface Sample {
   /** Its values: as many in each sample; a tensor is flattened. */
   readonly input: ArrayLike<number> | Tensor;
-  /** Its class, from 0. */
-  readonly label: number;
+  /** Its class, from 0; of another task its target, or its targets. */
+  readonly label: number | ArrayLike<number>;
 }
 
 /**
@@ -34,18 +34,24 @@ export async function fromIterable(
   expectOptions("fromIterable", options, DATASET_OPTIONS);
   const { classNames, classes = expectClassNames(classNames)?.length ?? 2 ** 31 - 1 } = options;
   expectInteger("classes", classes, 1, 2 ** 31 - 1);
+  const isOther = options.task !== undefined && options.task !== "classification";
   const [rows, labels]: [Float32Array[], number[]] = [[], []];
   for await (const sample of expectIterable(samples)) {
     const location = `sample ${rows.length}`;
     rows.push(readInput(location, sample, rows[0]?.length));
-    labels.push(readLabel(location, sample, classes));
+    if (isOther)
+      labels.push(...[sample.label].flatMap((label) => (typeof label === "number" ? [label] : Array.from(label))));
+    else labels.push(readLabel(location, sample, classes));
   }
   const [first] = rows;
   if (first === undefined) throw new DistilleryError("BAD_ARGUMENT", "samples: expected at least one, got none");
   const inputs = new Float32Array(rows.length * first.length);
   for (const [i, row] of rows.entries()) inputs.set(row, i * first.length);
   const name = options.name ?? "samples";
-  return new TensorDataset(new Tensor(inputs, [rows.length, first.length]), Int32Array.from(labels), {
+  const given = isOther
+    ? new Tensor(Float32Array.from(labels), [rows.length, labels.length / rows.length])
+    : Int32Array.from(labels);
+  return new TensorDataset(new Tensor(inputs, [rows.length, first.length]), given, {
     ...options,
     name,
   });

@@ -2,9 +2,9 @@ import { types } from "node:util";
 import { expectInteger, expectNumber, expectOptions, expectShape, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
-import type { Labels } from "../tensor/int_tensor.js";
 import type { ImageLayout } from "./dataset.js";
 import type { Normalisation } from "./statistics.js";
+import type { GivenLabels } from "./targets.js";
 import { DATASET_OPTIONS, type DatasetOptions, InMemoryDataset } from "./tensor_dataset.js";
 
 /** The channels, rows and columns of an image. */
@@ -39,7 +39,7 @@ export class ImageDataset extends InMemoryDataset implements Normalisation {
   readonly #mean: Float32Array;
   readonly #std: Float32Array;
 
-  constructor(pixels: Uint8Array, labels: Labels, options: ImageDatasetOptions) {
+  constructor(pixels: Uint8Array, labels: GivenLabels, options: ImageDatasetOptions) {
     if (!types.isUint8Array(pixels)) {
       throw new DistilleryError("BAD_DTYPE", `pixels: expected a Uint8Array, got ${show(pixels)}`);
     }

@@ -46,7 +46,7 @@ export interface ImageSets extends Omit<DataSets, "validation"> {
  * | folder with four IDX files | grey images |
  * | folder with CIFAR's binary version | `data_batch_1.bin`, ..., or `train.bin` and `test.bin` |
  * | `.npz`, `.npy` or a folder of `.npy` | `x_train`, `y_train`, `x_val`, `y_val`, `x_test`, `y_test`; or `x` and `y`, `images` and `labels` |
- * | `.csv`, `.tsv` | rows of numbers and texts, one column the label; `NAME_test.csv` beside `NAME.csv` is the test part, `NAME_val.csv` the validation part |
+ * | `.csv`, `.tsv` | rows of numbers and texts, one column the label, or several the targets; `NAME_test.csv` beside `NAME.csv` is the test part, `NAME_val.csv` the validation part |
  * | folder of folders | PNG, JPEG, WebP, BMP and GIF images by class, or `train/`, `val/` (`valid/`, `validation/`) and `test/` with these |
  *
  * Pixels are normalised and columns standardised by what is measured over the training rows; {@link preprocessingOf}
@@ -127,14 +127,16 @@ async function splitRaw(
   { testFraction, splitSeed }: ResolvedLoading,
   options: BuildOptions,
 ): Promise<Omit<DataSets, "name">> {
-  const { labels } = raw.train;
+  const isOther = raw.train.targets !== undefined;
+  // Without classes all samples are alike.
+  const labels = isOther ? new Int32Array(raw.train.labels.length) : raw.train.labels;
   if (raw.test !== null || testFraction === 0) return toDatasets(raw, path, indexRange(0, labels.length), options);
   const known = labels.filter((label) => label !== NO_LABEL);
   if (new Set(known).size === known.length) {
     throw badData(path, "no class has two samples, one of which could be held out for testing");
   }
   const split = { fraction: testFraction, seed: splitSeed };
-  const parts = stratify(labels, raw.classes, split, known.length < labels.length);
+  const parts = stratify(labels, isOther ? 1 : raw.classes, split, known.length < labels.length);
   const { train: whole, validation } = await toDatasets(raw, path, parts.train, options);
   const { train, heldOut: test } = subsetsOf(whole, parts, split, "test");
   return { train, test, validation };

@@ -2,6 +2,7 @@ import * as v from "valibot";
 import { expectOptions, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { boolean, expected, fractionBelow1, integer, issuesOf, oneOf } from "../registry/index.js";
+import { TASK_NAMES } from "./dataset.js";
 
 /** How an option is written on the command line, and what help texts say of it. */
 export interface OptionFlag {
@@ -61,6 +62,24 @@ export const loadSchema = v.strictObject({
     flag(column(), {
       value: "<name>",
       help: "label column of a .csv, or its place: 0 the first, -1 the last (default: label, class, target, y, or the last)",
+    }),
+  ),
+  /** Several label columns of a table, instead of one: targets of a regression, or labels that are 0 or 1. */
+  labelColumns: v.optional(
+    flag(columns(), {
+      value: "<names>",
+      help: "several label columns of a .csv, such as height,width: targets, or labels of 0 and 1",
+      parse: "list",
+    }),
+  ),
+  /**
+   * What networks are trained for; default: as the labels are. One class a sample; numbers (regression); several labels at once,
+   * each 0 or 1; vectors, such as embeddings.
+   */
+  task: v.optional(
+    flag(oneOf(TASK_NAMES), {
+      value: "<name>",
+      help: `${TASK_NAMES.join(", ")} (default: found from the labels, and said)`,
     }),
   ),
   /** Whether the first line of a table names the columns; default: whether it has no number. */
@@ -155,7 +174,10 @@ export interface LoadDataOptions extends Readonly<Options> {
 export interface ResolvedLoading extends Readonly<v.InferOutput<typeof loadSchema>>, Pick<LoadDataOptions, "onNote"> {}
 /** How a table is read. */
 export interface TableOptions
-  extends Pick<LoadDataOptions, "labelColumn" | "header" | "encoding" | "dropColumns" | "missing" | "unlabelled"> {}
+  extends Pick<
+    LoadDataOptions,
+    "labelColumn" | "labelColumns" | "task" | "header" | "encoding" | "dropColumns" | "missing" | "unlabelled"
+  > {}
 /** How images are made alike. */
 export interface ImageOptions extends Pick<LoadDataOptions, "imageSize" | "grey" | "exifOrientation"> {}
 

@@ -1,10 +1,11 @@
 import * as v from "valibot";
 import { badData } from "../files/index.js";
 import { expected } from "../registry/index.js";
-import { type Dataset, indexRange, labelsOf } from "./dataset.js";
+import { type Dataset, indexRange } from "./dataset.js";
 import { DerivedDataset, sourceOf } from "./derived_dataset.js";
 import { stratify } from "./split.js";
 import { type Selection, Subset } from "./subset.js";
+import { strataOf } from "./targets.js";
 
 /** Which samples of a source a data set has: ties a network to the samples that it was trained on. */
 export interface DataOrigin {
@@ -58,7 +59,8 @@ export function testPartOf({ selections }: DataOrigin, source: Dataset): Subset 
   const [first] = selections;
   if (first === undefined || "bits" in first || first.of !== "test") return null;
   const { part: _, of: __, ...split } = first;
-  const { heldOut } = stratify(labelsOf(source), source.classes, split);
+  const { strata, count } = strataOf(source);
+  const { heldOut } = stratify(strata, count, split);
   return new Subset(source, heldOut, { ...first, part: "heldOut" });
 }
 
@@ -72,7 +74,7 @@ function selectionsOf(dataset: Dataset): Selection[] | null {
 
 /** The indices in the source that are left after all selections. */
 function chosenIn({ selections }: DataOrigin, source: Dataset): Int32Array {
-  const labels = labelsOf(source);
+  const { strata, count } = strataOf(source);
   return selections.reduce(
     (indices, selection) => {
       if ("bits" in selection) {
@@ -80,8 +82,8 @@ function chosenIn({ selections }: DataOrigin, source: Dataset): Int32Array {
         return indices.filter((_, i) => ((bits[i >> 3] >> (i & 7)) & 1) === 1);
       }
       const { part, of: _, ...split } = selection;
-      const own = indices.map((index) => labels[index]);
-      return stratify(own, source.classes, split)[part].map((i) => indices[i]);
+      const own = indices.map((index) => strata[index]);
+      return stratify(own, count, split)[part].map((i) => indices[i]);
     },
     indexRange(0, source.length),
   );

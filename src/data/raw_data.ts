@@ -4,17 +4,18 @@ import { expectInteger } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { badData } from "../files/index.js";
 import { Tensor } from "../tensor/tensor.js";
-import { type Dataset, expectClassNames, NO_LABEL, type ValueLayout } from "./dataset.js";
+import { type Dataset, expectClassNames, NO_LABEL, type TaskName, type ValueLayout } from "./dataset.js";
 import { EncodedRows, measureTable } from "./encoded_table.js";
 import { ImageDataset, type ImageSize } from "./image_dataset.js";
 import { setSourceHash } from "./origin.js";
 import type { Preprocessing } from "./preprocessing/spec.js";
-import { featuresOf, materialize, type RowSource, rowBytes, visitRows } from "./row_source.js";
+import { featuresOf, MemoryRows, materialize, type RowSource, rowBytes, visitRows } from "./row_source.js";
 import { measureColumns, StandardizedRows } from "./standardize.js";
 import { ChannelStatistics, type Normalisation } from "./statistics.js";
 import { StreamedDataset } from "./streamed_dataset.js";
 import type { TableReader } from "./table_reader.js";
-import { bytesOf, StandardizedDataset, TableDataset, TensorDataset } from "./tensor_dataset.js";
+import { type GivenLabels, standardized } from "./targets.js";
+import { bytesOf, type DatasetOptions, StandardizedDataset, TableDataset, TensorDataset } from "./tensor_dataset.js";
 
 /** What a format finds at a path: samples before anything is measured, and their labels. */
 export interface RawData {
@@ -23,6 +24,9 @@ export interface RawData {
   readonly test: RawPart | null;
   /** Samples to choose epochs by, if the source has them. */
   readonly validation?: RawPart | null;
+  /** Default: classification. */
+  readonly task?: TaskName;
+  /** The number of outputs. */
   readonly classes: number;
   readonly classNames?: readonly string[];
 }
@@ -33,6 +37,8 @@ export interface RawPart {
   readonly rows: RowSource;
   /** [rows]. */
   readonly labels: Int32Array;
+  /** [rows, classes], in the unit of their columns: of another task than classification, whose labels are all -1. */
+  readonly targets?: Float64Array;
   /** For bytes: whether their shape is [channels, height, width]; default true. */
   readonly isImage?: boolean;
   /** For numbers: whether they are the columns of a matrix, which are standardised. */
@@ -74,7 +80,8 @@ export async function toDatasets(
   options: BuildOptions,
 ): Promise<{ train: Dataset; test: Dataset | null; validation: Dataset | null }> {
   const rows = options.stream ? train.rows : await materialize(train.rows, source);
-  const fitted = await measureRows({ ...train, rows }, measured, options, source);
+  const targetScale = await measureTargets(train, shared, measured, options);
+  const fitted = { ...(await measureRows({ ...train, rows }, measured, options, source)), targetScale };
   const first = await build({ ...train, rows }, shared, fitted, options, source);
   const other = async (part: RawPart | null) => {
     if (part === null) return null;
@@ -84,8 +91,22 @@ export async function toDatasets(
   return { train: first, test: await other(test), validation: await other(validation) };
 }
 
+/** What standardises the targets of a regression. */
+async function measureTargets(
+  { targets }: RawPart,
+  { task, classes }: Pick<RawData, "task" | "classes">,
+  measured: Int32Array,
+  { preprocessing, standardize = true }: BuildOptions,
+): Promise<ValueLayout | undefined> {
+  if (preprocessing !== undefined) return preprocessing.targets;
+  if (targets === undefined || task !== "regression" || !standardize) return undefined;
+  const { mean, std } = await measureColumns(new MemoryRows(targets, [classes]), measured, CHUNK_BYTES, []);
+  return { mean: [...mean], std: [...std] };
+}
+
 /** What is measured over the training rows. */
 interface Fitted {
+  readonly targetScale?: ValueLayout | undefined;
   readonly normalisation?: Normalisation;
   readonly table?: Awaited<ReturnType<typeof measureTable>>;
   readonly values?: ValueLayout;
@@ -146,19 +167,23 @@ async function measureMatrix(
 
 async function build(
   part: RawPart,
-  { classes, classNames }: Pick<RawData, "classes" | "classNames">,
-  { normalisation, table, values, sha256 }: Fitted,
+  { task, classes, classNames }: Pick<RawData, "task" | "classes" | "classNames">,
+  { normalisation, table, values, targetScale, sha256 }: Fitted,
   options: BuildOptions,
   source: string,
 ): Promise<Dataset> {
   const { labels, isImage = true } = part;
   const { name, stream } = options;
   const rows = encoded(part, { table, values }, source);
-  const unlabelled = labels.includes(NO_LABEL);
+  const targets =
+    part.targets && new Tensor(Float32Array.from(standardized(part.targets, targetScale)), [labels.length, classes]);
+  const given = targets ?? labels;
+  const unlabelled = targets === undefined && labels.includes(NO_LABEL);
   if (unlabelled && stream) {
     throw new DistilleryError("BAD_ARGUMENT", `stream: ${source} has samples without labels, which are read whole`);
   }
-  const shared = { name, classes, unlabelled, ...(classNames && { classNames }) };
+  const ofTargets = { ...(task && { task }), ...(targetScale && { targetScale }) };
+  const shared = { name, classes, unlabelled, ...(classNames && { classNames }), ...ofTargets };
   if (stream) {
     expectInteger("the number of rows", rows.length, 1, 2 ** 31 - 1);
     expectInteger("the values of a row", featuresOf(rows), 1, 2 ** 31 - 1);
@@ -166,33 +191,41 @@ async function build(
     const isBytes = rows.dtype === "uint8";
     const own = sha256 ?? (await hashOf(part.rows, chunk));
     const dataset = new StreamedDataset({
-      ...{ rows, labels, name, classes, classNames: expectClassNames(classNames, classes), table, values, chunk },
+      ...{
+        rows,
+        labels,
+        targets,
+        ...ofTargets,
+        name,
+        classes,
+        classNames: expectClassNames(classNames, classes),
+        table,
+        values,
+        chunk,
+      },
       isImage: isBytes && isImage,
       mean: isBytes ? byChannel(part, normalisation?.mean ?? 0) : [],
       std: isBytes ? byChannel(part, normalisation?.std ?? 1) : [],
       sha256: own,
     });
-    return setSourceHash(dataset, () => part.sha256 ?? withLabels(own, labels));
+    return setSourceHash(dataset, () => part.sha256 ?? withLabels(own, part));
   }
   const { data } = await materialize(rows, source);
   if (types.isUint8Array(data)) {
     const [channels, height, width] = rows.shape;
     const image: ImageSize | undefined = isImage ? { channels, height, width } : undefined;
     const numbers = normalisation ?? { mean: 0, std: 1 };
-    const dataset = new ImageDataset(data, labels, { ...shared, ...numbers, features: featuresOf(rows), image });
-    return setSourceHash(dataset, () => withLabels(sha256Of(data), labels));
+    const dataset = new ImageDataset(data, given, { ...shared, ...numbers, features: featuresOf(rows), image });
+    return setSourceHash(dataset, () => withLabels(sha256Of(data), part));
   }
   const inputs = new Tensor(data as Float32Array, [rows.length, featuresOf(rows)]);
-  const own = part.sha256 ?? withLabels(sha256Of((await materialize(part.rows, source)).data), labels);
-  return setSourceHash(ofValues(inputs, labels, { ...shared, table, values }), () => own);
+  const own = part.sha256 ?? withLabels(sha256Of((await materialize(part.rows, source)).data), part);
+  return setSourceHash(ofValues(inputs, given, { ...shared, table, values }), () => own);
 }
 
-type Described = { name: string; classes: number; unlabelled: boolean; classNames?: readonly string[] } & Pick<
-  Fitted,
-  "table" | "values"
->;
+type Described = DatasetOptions & { name: string } & Pick<Fitted, "table" | "values">;
 
-function ofValues(inputs: Tensor, labels: Int32Array, { table, values, ...shared }: Described): Dataset {
+function ofValues(inputs: Tensor, labels: GivenLabels, { table, values, ...shared }: Described): Dataset {
   if (table !== undefined) return new TableDataset(inputs, labels, { ...shared, table });
   if (values !== undefined) return new StandardizedDataset(inputs, labels, { ...shared, values });
   return new TensorDataset(inputs, labels, shared);
@@ -203,8 +236,10 @@ function sha256Of(data: ArrayBufferView): string {
 }
 
 /** A hash that depends on the labels too. */
-function withLabels(sha256: string, labels: Int32Array): string {
-  return createHash("sha256").update(sha256).update(bytesOf(labels)).digest("hex");
+function withLabels(sha256: string, { labels, targets }: RawPart): string {
+  const hash = createHash("sha256").update(sha256).update(bytesOf(labels));
+  if (targets !== undefined) hash.update(bytesOf(targets));
+  return hash.digest("hex");
 }
 
 function identity(features: number): ValueLayout {

@@ -2,8 +2,9 @@ import { expectInteger, expectNumber, expectOptions, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { type Labels, labelData } from "../tensor/int_tensor.js";
 import { Generator, randperm, withGenerator } from "../tensor/random.js";
-import { type Dataset, indexRange, labelsOf, NO_LABEL } from "./dataset.js";
+import { type Dataset, indexRange, NO_LABEL } from "./dataset.js";
 import { type Selection, Subset } from "./subset.js";
+import { strataOf } from "./targets.js";
 
 /** How much is held out: `fraction` or `count`, one of the two. */
 export interface SplitOptions {
@@ -17,7 +18,7 @@ export interface SplitOptions {
 
 /**
  * A stratified split: each class gives the same fraction of its samples to the part that is held out, such as validation
- * data out of training data. Drawn from a stream of its own: the same seed gives the same parts, whatever was drawn from
+ * data out of training data; samples of another task than classification are all alike. Drawn from a stream of its own: the same seed gives the same parts, whatever was drawn from
  * the current stream.
  *
  * The parts of the classes are rounded so that their sum is right (largest remainder), and each class leaves at least one
@@ -30,7 +31,8 @@ export interface SplitOptions {
  * ```
  */
 export function splitDataset(dataset: Dataset, options: SplitOptions): { train: Subset; heldOut: Subset } {
-  const parts = stratify(labelsOf(dataset), dataset.classes, options, dataset.unlabelled === true);
+  const { strata, count } = strataOf(dataset);
+  const parts = stratify(strata, count, options, dataset.unlabelled === true);
   return subsetsOf(dataset, parts, options);
 }
 

@@ -11,10 +11,11 @@ import {
   type ImageLayout,
   indexRange,
   type TableLayout,
+  type TaskName,
   type ValueLayout,
 } from "./dataset.js";
 import { featuresOf, newRows, type RowData, type RowSource } from "./row_source.js";
-import { bytesOf } from "./tensor_dataset.js";
+import { bytesOf, rowsOf, targetsText } from "./tensor_dataset.js";
 
 /** What is found when the files are opened. */
 interface StreamedParts {
@@ -22,6 +23,10 @@ interface StreamedParts {
   readonly rows: RowSource;
   readonly name: string;
   readonly labels: Int32Array;
+  /** [rows, classes], of another task than classification. */
+  readonly targets: Tensor | undefined;
+  readonly task?: TaskName;
+  readonly targetScale?: ValueLayout;
   readonly classes: number;
   readonly classNames: readonly string[] | undefined;
   /** For bytes: the mean and deviation of each channel. */
@@ -48,11 +53,14 @@ export class StreamedDataset implements Dataset {
   readonly image?: ImageLayout;
   readonly table?: TableLayout;
   readonly values?: ValueLayout;
+  readonly task?: TaskName;
+  readonly targetScale?: ValueLayout;
   readonly replayable = true;
   /** Samples that are read at once. */
   readonly chunk: number;
   /** [length]; these are in memory. */
   readonly labels: IntTensor;
+  readonly #targets: Tensor | undefined;
   readonly #rows: RowSource;
   readonly #chunks: ChunkCache;
   readonly #mean: Float32Array;
@@ -71,6 +79,9 @@ export class StreamedDataset implements Dataset {
     if (isImage) this.image = { channels, height, width, mean, std };
     if (parts.table !== undefined) this.table = parts.table;
     if (parts.values !== undefined) this.values = parts.values;
+    if (parts.task !== undefined) this.task = parts.task;
+    if (parts.targetScale !== undefined) this.targetScale = parts.targetScale;
+    this.#targets = parts.targets;
     this.chunk = parts.chunk;
     this.labels = new IntTensor(labels);
     this.#rows = rows;
@@ -97,7 +108,8 @@ export class StreamedDataset implements Dataset {
       native.gatherBytes(pixels, all, inputs.data, indices.length, features, this.#mean, this.#std);
     }
     const labels = indices.map((index) => this.labels.data[index]);
-    return { inputs, labels: new IntTensor(labels), indices };
+    const targets = this.#targets && { targets: rowsOf(this.#targets, indices) };
+    return { inputs, labels: new IntTensor(labels), ...targets, indices };
   }
 
   slice(start: number, end: number): Batch {
@@ -109,7 +121,9 @@ export class StreamedDataset implements Dataset {
     const layout = (name: "table" | "values") => (this[name] ? `, ${name} ${JSON.stringify(this[name])}` : "");
     const kind = `${this.#rows.dtype}, mean ${this.#mean}, std ${this.#std}${layout("table")}${layout("values")}`;
     const text = `${kind} [${this.length}, ${this.features}], in chunks of ${this.chunk}\n${this.#sha256}\n`;
-    return createHash("sha256").update(text).update(bytesOf(this.labels.data)).digest("hex");
+    const hash = createHash("sha256").update(text).update(bytesOf(this.labels.data));
+    if (this.#targets !== undefined) hash.update(targetsText(this)).update(bytesOf(this.#targets.data));
+    return hash.digest("hex");
   }
 
   /** Copies the rows with these indices; a chunk is read once, whatever their order. */

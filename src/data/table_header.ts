@@ -12,8 +12,10 @@ export interface TableHeader {
   readonly isNamed: boolean;
   /** Whether an option said whether a line names them. */
   readonly isGiven: boolean;
-  /** The index of the label. */
+  /** The index of the label, or of the first of several. */
   readonly label: number;
+  /** Those of all labels. */
+  readonly labels: readonly number[];
   /** How the label was found: by an option, by its usual name, or as the last column. */
   readonly labelBy: "option" | "name" | "place";
   /** The indices of the columns that are left out. */
@@ -25,6 +27,8 @@ export interface ColumnIndices {
   readonly columns: readonly number[];
   /** -1: the file has no labels. */
   readonly label: number;
+  /** Those of all labels; none if one is missing. */
+  readonly labels: readonly number[];
   /** The cells of a record. */
   readonly width: number;
 }
@@ -53,31 +57,48 @@ export function readTableHeader(
   cells: readonly string[],
   line: number,
   file: string,
-  { labelColumn, header, dropColumns = [] }: TableOptions,
+  { labelColumn, labelColumns, header, dropColumns = [] }: TableOptions,
 ): TableHeader {
   const isNamed = header ?? namesColumns(cells, line, file);
   const dropped = new Set(dropColumns.map((column) => indexOf(cells, "dropColumns", column, file)));
   const names = isNamed ? expectNames(cells, line, file, dropped) : cells.map((_, index) => String(index));
   if (names.length < 2) throw badData(file, `line ${line}: expected at least two columns, got ${names.length}`);
   const usual = isNamed ? names.filter(isLabel) : [];
-  if (labelColumn === undefined && usual.length > 1) {
+  if (labelColumn !== undefined && labelColumns !== undefined) {
+    throw new DistilleryError("BAD_ARGUMENT", "labelColumns: expected one of labelColumn and labelColumns");
+  }
+  const several = labelColumns?.map((column) => indexOf(names, "labelColumns", column, file));
+  if (several?.length === 0 || new Set(several).size < (several?.length ?? 0)) {
+    throw new DistilleryError(
+      "BAD_ARGUMENT",
+      `labelColumns: expected columns, each once, got ${showList(labelColumns?.map(String) ?? [])}`,
+    );
+  }
+  if (labelColumn === undefined && several === undefined && usual.length > 1) {
     throw badData(file, `line ${line}: ${showList(usual)} could each be the label: say which with labelColumn`);
   }
   const isByName = labelColumn === undefined && usual.length === 1;
   const place = isByName ? names.indexOf(usual[0]) : names.length - 1;
-  const label = labelColumn === undefined ? place : indexOf(names, "labelColumn", labelColumn, file);
-  if (dropped.has(label)) {
-    throw new DistilleryError("BAD_ARGUMENT", `dropColumns: ${show(names[label])} is the label of ${file}`);
+  const labels = several ?? [labelColumn === undefined ? place : indexOf(names, "labelColumn", labelColumn, file)];
+  const twice = labels.find((label) => dropped.has(label));
+  if (twice !== undefined) {
+    throw new DistilleryError("BAD_ARGUMENT", `dropColumns: ${show(names[twice])} is the label of ${file}`);
   }
-  if (dropped.size === names.length - 1) throw new DistilleryError("BAD_ARGUMENT", `dropColumns: no column is left`);
-  const labelBy = labelColumn !== undefined ? "option" : isByName ? "name" : "place";
-  return { names, isNamed, isGiven: header !== undefined, label, labelBy, dropped };
+  if (dropped.size >= names.length - labels.length)
+    throw new DistilleryError("BAD_ARGUMENT", `dropColumns: no column is left`);
+  const labelBy = labelColumn !== undefined || several !== undefined ? "option" : isByName ? "name" : "place";
+  return { names, isNamed, isGiven: header !== undefined, label: labels[0], labels, labelBy, dropped };
 }
 
 /** The indices of the values and of the label in the file that has this header. */
-export function indicesOf({ names, label, dropped }: Pick<TableHeader, "names" | "label" | "dropped">): ColumnIndices {
-  const columns = names.map((_, index) => index).filter((index) => index !== label && !dropped.has(index));
-  return { columns, label, width: names.length };
+export function indicesOf({
+  names,
+  label,
+  labels,
+  dropped,
+}: Pick<TableHeader, "names" | "label" | "labels" | "dropped">): ColumnIndices {
+  const columns = names.map((_, index) => index).filter((index) => !labels.includes(index) && !dropped.has(index));
+  return { columns, label, labels, width: names.length };
 }
 
 /**
@@ -85,7 +106,12 @@ export function indicesOf({ names, label, dropped }: Pick<TableHeader, "names" |
  * in their order, with or without the label. `BAD_DATA` for one that is missing.
  */
 export function findColumns(
-  { columns, label, header }: Pick<TableLayout, "label" | "header"> & { columns: readonly { name: string }[] },
+  {
+    columns,
+    label,
+    labels = [label],
+    header,
+  }: Pick<TableLayout, "label" | "labels" | "header"> & { columns: readonly { name: string }[] },
   cells: readonly string[],
   line: number,
   file: string,
@@ -93,10 +119,11 @@ export function findColumns(
   const width = cells.length;
   if (!header) {
     const own = columns.map(({ name }) => Number(name));
-    const most = Math.max(label.index, ...own.slice(-1)) + 1;
-    const hasDropped = most > columns.length + 1;
-    if (width === columns.length) return { columns: columns.map((_, index) => index), label: -1, width };
-    if (hasDropped ? width >= most : width === most) return { columns: own, label: label.index, width };
+    const at = labels.map(({ index }) => index);
+    const most = Math.max(...at, ...own.slice(-1)) + 1;
+    const hasDropped = most > columns.length + labels.length;
+    if (width === columns.length) return { columns: columns.map((_, index) => index), label: -1, labels: [], width };
+    if (hasDropped ? width >= most : width === most) return { columns: own, label: label.index, labels: at, width };
     const text = `expected ${hasDropped ? "at least " : ""}${most} cells, or ${columns.length} without the label, got ${width}`;
     throw badData(file, `line ${line}: ${text}`);
   }
@@ -107,7 +134,10 @@ export function findColumns(
   const missing = columns.find(({ name }) => !places.has(name));
   if (missing === undefined) {
     const indices = columns.map(({ name }) => places.get(name) as number);
-    return { columns: indices, label: places.get(label.name) ?? -1, width };
+    const own = labels.map(({ name }) => places.get(name) ?? -1);
+    return own.includes(-1)
+      ? { columns: indices, label: -1, labels: [], width }
+      : { columns: indices, label: own[0], labels: own, width };
   }
   throw badData(file, `line ${line}: no column is called ${show(missing.name)}, as one of the training file`);
 }

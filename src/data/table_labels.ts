@@ -12,18 +12,19 @@ export class TableLabels {
   readonly #codes: number[] = [];
   /** The code of each label's text, and the line that has it first. */
   readonly #texts = new Map<string, { code: number; line: number }>();
-  readonly #name: string;
+  readonly #lines: number[] = [];
 
   constructor(
     private readonly file: string,
-    private readonly header: TableHeader,
+    /** Of its column. */
+    readonly name: string,
+    private readonly labelBy: TableHeader["labelBy"],
     private readonly unlabelled = false,
-  ) {
-    this.#name = header.names[header.label];
-  }
+  ) {}
 
   add(text: string, line: number): void {
     const isNone = text === "" || isMissing(text);
+    this.#lines.push(line);
     if (isNone && this.unlabelled) {
       this.#codes.push(NO_LABEL);
       return;
@@ -31,7 +32,7 @@ export class TableLabels {
     if (isNone) {
       const what = text === "" ? "empty" : `missing: ${show(text)}`;
       const advice = "leave the row out, or take it without a label (--unlabelled)";
-      throw badData(this.file, `line ${line}: its label, ${show(this.#name)}, is ${what}: ${advice}`);
+      throw badData(this.file, `line ${line}: its label, ${show(this.name)}, is ${what}: ${advice}`);
     }
     const known = this.#texts.get(text);
     if (known === undefined) this.#texts.set(text, { code: this.#texts.size, line });
@@ -40,9 +41,9 @@ export class TableLabels {
 
   /**
    * The names of the classes, sorted: by their number if all labels are whole numbers, otherwise as texts. `BAD_DATA` if
-   * they are numbers as those of a regression.
+   * they are numbers as those of a regression, unless it is said that they are classes.
    */
-  classNames(): string[] {
+  classNames(isSaid = false): string[] {
     const texts = [...this.#texts.keys()];
     const numbers = texts.map(parseNumber);
     // A code such as 007 is no number.
@@ -53,15 +54,43 @@ export class TableLabels {
     }
     for (const [text, { line }] of this.#texts) {
       if (Number.isSafeInteger(parseNumber(text))) continue;
-      const advice = `regression is not supported: name the column of the classes (--label-column)`;
+      const advice = "name the column of the classes (--label-column), or --task regression takes it as a number";
       throw badData(
         this.file,
-        `line ${line}: expected a class as label, ${show(this.#name)}, got ${show(text)}: ${advice}`,
+        `line ${line}: expected a class as label, ${show(this.name)}, got ${show(text)}: ${advice}`,
       );
     }
     const classes = [...new Set(numbers as number[])].sort((a, b) => a - b);
-    this.#expectClasses(classes);
+    if (!isSaid) this.#expectClasses(classes);
     return classes.map(String);
+  }
+
+  /** Whether all cells are 0 or 1. */
+  get isBinary(): boolean {
+    return [...this.#texts.keys()].every((text) => [0, 1].includes(parseNumber(text) ?? -1));
+  }
+
+  /** The number of different numbers, if they are rather the targets of a regression, and their column was named; otherwise null. */
+  get isRegression(): number | null {
+    const numbers = [...this.#texts.keys()].map((text) => (/^0\d/.test(text) ? null : parseNumber(text)));
+    if (this.labelBy === "place" || numbers.includes(null)) return null;
+    const different = [...new Set(numbers as number[])].sort((a, b) => a - b);
+    return looksLikeRegression(different, this.#codes.length, true) ? different.length : null;
+  }
+
+  /** The numbers of the rows, and the line of each; `BAD_DATA` with the line of a cell that is none. */
+  numbers(): { values: Float64Array; lineOf: (row: number) => number } {
+    const numbers = [...this.#texts].map(([text, { line }]) => {
+      const number = parseNumber(text);
+      if (number !== null) return number;
+      throw badData(this.file, `line ${line}: expected a number as target, ${show(this.name)}, got ${show(text)}`);
+    });
+    const missing = this.#codes.indexOf(NO_LABEL);
+    if (missing >= 0) {
+      const problem = `its target, ${show(this.name)}, is missing: leave the row out`;
+      throw badData(this.file, `line ${this.#lines[missing]}: ${problem}`);
+    }
+    return { values: Float64Array.from(this.#codes, (code) => numbers[code]), lineOf: (row) => this.#lines[row] };
   }
 
   /** The classes of the rows; `BAD_DATA` with the line of a label that is no class. */
@@ -87,16 +116,13 @@ export class TableLabels {
     return this.#texts.has(text);
   }
 
-  /** Refuses many different numbers, which are no classes unless their column was named and they look like classes. */
+  /** Refuses many different numbers in the last column, which nobody named: they are rather no labels. */
   #expectClasses(classes: readonly number[]): void {
     const rows = this.#codes.length;
-    if (!looksLikeRegression(classes, rows, this.header.labelBy !== "place")) return;
-    const what = `its label, ${show(this.#name)}, has ${regressionText(classes, rows)}`;
-    const name = "name the column of the classes (--label-column)";
+    if (this.labelBy !== "place" || !looksLikeRegression(classes, rows, false)) return;
+    const what = `its label, ${show(this.name)}, has ${regressionText(classes, rows)}`;
     const advice =
-      this.header.labelBy === "place"
-        ? `${name}, this one too if it is meant`
-        : `${name}, or write classes as texts, such as "c${classes[0]}"`;
+      "name the column of the labels (--label-column), this one too if it is meant; --task says what it is for";
     throw badData(this.file, `${what}: ${advice}`);
   }
 
@@ -106,7 +132,7 @@ export class TableLabels {
     const rows = this.#codes.reduce((sum, code) => sum + (codes.has(code) ? 1 : 0), 0);
     if (odd.length > 1 || this.#texts.size < 4 || rows * 10 > this.#codes.length) return;
     const { line } = this.#texts.get(odd[0]) as { line: number };
-    const problem = `expected a number as label, ${show(this.#name)}, as nearly all others are`;
+    const problem = `expected a number as label, ${show(this.name)}, as nearly all others are`;
     throw badData(this.file, `line ${line}: ${problem}, got ${show(odd[0])}`);
   }
 }

@@ -140,7 +140,8 @@ const ADVICE = "missing (--missing) says what becomes of it: error (the default)
 export class TableReader {
   /** In the order of the training file, without the label. */
   readonly columns: readonly ReadColumn[];
-  readonly labels: TableLabels;
+  /** Of each label column. */
+  readonly labels: readonly TableLabels[];
 
   constructor(
     readonly file: string,
@@ -152,18 +153,20 @@ export class TableReader {
   ) {
     const own = () => indices.columns.map((index) => new ReadColumn(header.names[index], file));
     this.columns = training?.columns ?? own();
-    this.labels = new TableLabels(file, header, unlabelled);
+    const { names, labels, labelBy } = training?.header ?? header;
+    this.labels = labels.map((index) => new TableLabels(file, names[index], labelBy, unlabelled));
   }
 
-  /** The name and index of the label. */
-  get label(): TableLayout["label"] {
-    return { name: this.header.names[this.header.label], index: this.header.label };
+  /** The names and indices of the label, and of several. */
+  get labelLayout(): Pick<TableLayout, "label" | "labels"> {
+    const [label, ...more] = this.header.labels.map((index) => ({ name: this.header.names[index], index }));
+    return { label, ...(more.length > 0 && { labels: [label, ...more] }) };
   }
 
   /** Reads a record for the first time, into a row that is right unless {@link finish} says otherwise. */
   see(cells: readonly string[], line: number, out: RowData, at: number): void {
     expectWidth(cells, this.indices, line, this.file);
-    this.labels.add(cells[this.indices.label], line);
+    for (let i = 0; i < this.labels.length; i++) this.labels[i].add(cells[this.indices.labels[i]], line);
     if (this.training === undefined) this.#seeRow(cells, line, out, at);
     else this.readRow(cells, line, out, at);
   }
@@ -228,10 +231,10 @@ export class TableReader {
     const { isGiven, isNamed, names, label } = this.header;
     if (isGiven) return;
     const isTextLabel = parseNumber(cells[label]) === null;
-    if (!isNamed && isTextLabel && this.labels.isFirstAlone) {
+    if (!isNamed && isTextLabel && this.labels[0].isFirstAlone) {
       throw ambiguousHeader(cells, line, this.file, `, whose label, ${show(cells[label])}, no other row has`);
     }
-    if (!isNamed || !this.labels.has(names[label])) return;
+    if (!isNamed || !this.labels[0].has(names[label])) return;
     const areValues = this.columns.every(({ codes, name }) => codes?.has(name));
     if (areValues) throw ambiguousHeader(cells, line, this.file, ", whose cells occur in the rows below too");
   }

@@ -1,14 +1,13 @@
 import { createHash } from "node:crypto";
-import { expectInteger, expectObject, expectOptions, expectShape, show } from "../checks.js";
+import { expectInteger, expectNumber, expectObject, expectOptions, expectShape, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { detach, slice } from "../ops/index.js";
 import { allocate } from "../tensor/buffer_pool.js";
-import { IntTensor, type Labels } from "../tensor/int_tensor.js";
+import { IntTensor } from "../tensor/int_tensor.js";
 import { expectTensor, Tensor } from "../tensor/tensor.js";
 import {
   type Batch,
-  checkLabels,
   type Dataset,
   expectClassNames,
   expectIndices,
@@ -16,8 +15,10 @@ import {
   indexRange,
   NO_LABEL,
   type TableLayout,
+  type TaskName,
   type ValueLayout,
 } from "./dataset.js";
+import { type GivenLabels, readLabels } from "./targets.js";
 
 /** The options of a data set in memory. */
 export interface DatasetOptions {
@@ -29,10 +30,14 @@ export interface DatasetOptions {
   name?: string;
   /** Whether samples may have no label, which is then -1: a transfer set. Default false. */
   unlabelled?: boolean;
+  /** What networks are trained for; default: a float tensor in place of the labels is the targets of a regression. */
+  task?: TaskName;
+  /** What standardised the targets; default: they are as they are. */
+  targetScale?: ValueLayout;
 }
 
 /** The names of {@link DatasetOptions}. */
-export const DATASET_OPTIONS = ["classes", "classNames", "name", "unlabelled"] as const;
+export const DATASET_OPTIONS = ["classes", "classNames", "name", "unlabelled", "task", "targetScale"] as const;
 
 /** What data sets in memory have in common: labels, checks and batches. Subclasses hold and gather the values. */
 export abstract class InMemoryDataset implements Dataset {
@@ -43,19 +48,33 @@ export abstract class InMemoryDataset implements Dataset {
   readonly classes: number;
   readonly classNames?: readonly string[];
   readonly unlabelled: boolean;
+  readonly task?: TaskName;
+  readonly targetScale?: ValueLayout;
   readonly replayable = true;
   /** [length]; -1: none. */
   readonly labels: IntTensor;
+  readonly #targets: Tensor | undefined;
   #fingerprint: string | null = null;
 
   /** `size`: the number of samples; `shape`: that of one. */
-  constructor(size: number, shape: readonly number[], labels: Labels, options: DatasetOptions & { name: string }) {
-    const { name, classNames, classes = expectClassNames(classNames)?.length, unlabelled = false } = options;
+  constructor(size: number, shape: readonly number[], labels: GivenLabels, options: DatasetOptions & { name: string }) {
+    const {
+      name,
+      classNames,
+      task,
+      targetScale,
+      classes = expectClassNames(classNames)?.length,
+      unlabelled = false,
+    } = options;
     const features = shape.reduce((product, length) => product * length, 1);
     this.length = expectInteger("samples", size, 1, 2 ** 31 - 1);
     this.features = expectInteger("features", features, 1, 2 ** 31 - 1);
     this.shape = shape;
-    ({ labels: this.labels, classes: this.classes } = checkLabels(labels, this.length, classes, unlabelled));
+    const checked = readLabels(labels, this.length, { classes, task, unlabelled });
+    ({ labels: this.labels, classes: this.classes } = checked);
+    if (checked.task !== undefined) this.task = checked.task;
+    this.#targets = checked.targets;
+    if (targetScale !== undefined) this.targetScale = expectScale(targetScale, this.classes);
     this.unlabelled = unlabelled;
     if (classNames !== undefined) this.classNames = expectClassNames(classNames, this.classes);
     if (typeof name !== "string") throw new DistilleryError("BAD_ARGUMENT", `name: expected a text, got ${show(name)}`);
@@ -73,7 +92,7 @@ export abstract class InMemoryDataset implements Dataset {
     const inputs = new Tensor(allocate(indices.length * this.features), [indices.length, this.features]);
     this.gather(indices, inputs.data);
     const labels = indices.map((index) => this.labels.data[index]);
-    return { inputs, labels: new IntTensor(labels), indices };
+    return { inputs, labels: new IntTensor(labels), ...this.#targetsAt(indices), indices };
   }
 
   slice(start: number, end: number): Batch {
@@ -85,8 +104,20 @@ export abstract class InMemoryDataset implements Dataset {
     if (this.#fingerprint !== null) return this.#fingerprint;
     const { kind, values } = this.content();
     const hash = createHash("sha256").update(`${kind} [${this.length}, ${this.features}]\n`);
-    this.#fingerprint = hash.update(values).update(bytesOf(this.labels.data)).digest("hex");
+    hash.update(values).update(bytesOf(this.labels.data));
+    if (this.#targets !== undefined) hash.update(targetsText(this)).update(bytesOf(this.#targets.data));
+    this.#fingerprint = hash.digest("hex");
     return this.#fingerprint;
+  }
+
+  /** The targets of these samples, if there are any. */
+  #targetsAt(indices: Int32Array): Pick<Batch, "targets"> {
+    return this.#targets === undefined ? {} : { targets: rowsOf(this.#targets, indices) };
+  }
+
+  /** Those of the samples `start` to `end`. */
+  protected targetsIn(start: number, end: number): Pick<Batch, "targets"> {
+    return this.#targets === undefined ? {} : { targets: slice(this.#targets, start, end) };
   }
 
   /** The indices `start` to `end` (not included). */
@@ -97,8 +128,9 @@ export abstract class InMemoryDataset implements Dataset {
 }
 
 /**
- * Samples in tensors: inputs [n, features], not copied, and labels [n]. `torch.utils.data.TensorDataset`. Samples without
- * labels, for a transfer set: null for the labels, or with `unlabelled` -1 for a label.
+ * Samples in tensors: inputs [n, features], not copied, and labels [n]; or a float tensor of targets [n] or [n, outputs], of a
+ * regression unless `task` says otherwise. `torch.utils.data.TensorDataset`. Samples without labels, for a transfer set: null
+ * for the labels, or with `unlabelled` -1 for a label.
  *
  * @throws DistilleryError `SHAPE_MISMATCH`, `LABEL_OUT_OF_RANGE`, and `NON_FINITE` with the row and column, counted
  * from 0.
@@ -112,7 +144,7 @@ export class TensorDataset extends InMemoryDataset {
   /** [length, features], outside of the tape. */
   readonly inputs: Tensor;
 
-  constructor(inputs: Tensor, labels: Labels | null, options: DatasetOptions = {}) {
+  constructor(inputs: Tensor, labels: GivenLabels | null, options: DatasetOptions = {}) {
     expectTensor("inputs", inputs);
     expectShape("inputs", inputs.shape, [-1, -1]);
     expectOptions(new.target.name, options, DATASET_OPTIONS);
@@ -130,7 +162,8 @@ export class TensorDataset extends InMemoryDataset {
   /** Shares memory with the tensors. */
   override slice(start: number, end: number): Batch {
     const indices = this.range(start, end);
-    return { inputs: slice(this.inputs, start, end), labels: this.labels.slice(start, end), indices };
+    const labels = this.labels.slice(start, end);
+    return { inputs: slice(this.inputs, start, end), labels, ...this.targetsIn(start, end), indices };
   }
 
   protected override content() {
@@ -142,7 +175,7 @@ export class TensorDataset extends InMemoryDataset {
 export class TableDataset extends TensorDataset {
   readonly table: TableLayout;
 
-  constructor(inputs: Tensor, labels: Labels, options: DatasetOptions & { table: TableLayout }) {
+  constructor(inputs: Tensor, labels: GivenLabels, options: DatasetOptions & { table: TableLayout }) {
     expectObject("TableDataset", options);
     const { table, ...shared } = options;
     super(inputs, labels, shared);
@@ -154,12 +187,35 @@ export class TableDataset extends TensorDataset {
 export class StandardizedDataset extends TensorDataset {
   readonly values: ValueLayout;
 
-  constructor(inputs: Tensor, labels: Labels, options: DatasetOptions & { values: ValueLayout }) {
+  constructor(inputs: Tensor, labels: GivenLabels, options: DatasetOptions & { values: ValueLayout }) {
     expectObject("StandardizedDataset", options);
     const { values, ...shared } = options;
     super(inputs, labels, shared);
     this.values = values;
   }
+}
+
+/** Rows of targets, copied. */
+export function rowsOf({ data, shape }: Tensor, indices: Int32Array): Tensor {
+  const [rows, width] = shape;
+  const out = new Tensor(allocate(indices.length * width), [indices.length, width]);
+  native.gatherRows(data, indices, out.data, rows, width);
+  return out;
+}
+
+/** What a fingerprint is taken over beside the targets themselves. */
+export function targetsText({ task, targetScale }: Pick<Dataset, "task" | "targetScale">): string {
+  return `${task} ${JSON.stringify(targetScale ?? null)}\n`;
+}
+
+function expectScale(scale: ValueLayout, outputs: number): ValueLayout {
+  expectOptions("targetScale", scale, ["mean", "std"]);
+  for (const [name, list] of Object.entries(scale)) {
+    expectShape(`targetScale.${name}`, [list.length], [outputs]);
+    for (const [i, x] of list.entries())
+      expectNumber(`targetScale.${name}[${i}]`, x, (y) => name === "mean" || y > 0, "a finite number, a std above 0");
+  }
+  return scale;
 }
 
 /** The memory of an array, byte by byte. */

@@ -1,5 +1,6 @@
 import { extname } from "node:path";
 import { badArgument, expectInteger, show } from "../checks.js";
+import type { ValueLayout } from "../data/dataset.js";
 import { inputFeatures, PREPROCESSING_KEY, type Preprocessing } from "../data/preprocessing/spec.js";
 import { DistilleryError } from "../errors.js";
 import { writeWhole } from "../files/index.js";
@@ -45,7 +46,7 @@ export interface OnnxSummary {
  * and the random stream stay as they are.
  *
  * The format is that of `torch.onnx.export`. Its bytes depend only on the network and the options. The file of a network that
- * was trained on a table takes its numbers as they are, as those of scikit-learn do; the names of inputs and classes are in
+ * was trained on a table gives the targets of a regression in the unit of their columns, and takes its numbers as they are, as those of scikit-learn do; the names of inputs and classes are in
  * `metadata_props`.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for a wrong option, or a network whose forward does something that ONNX can't
@@ -141,10 +142,12 @@ function writeModel(network: Module, given: OnnxOptions): OnnxSummary & { model:
     shape: onnxShape(graph.input.shape),
   };
   const output: OnnxValue = { name: options.output, dtype: "float32", shape: onnxShape(graph.output.shape) };
-  const onnx = new OnnxGraph(opset, [input.name, output.name]);
+  const onnx = new OnnxGraph(opset, [input.name, output.name, STANDARDISED]);
   const scaled = () => (standardisation === null ? input.name : standardise(onnx, input.name, standardisation));
   const made = () => (isPixels ? normalise(onnx, input.name, width, options) : scaled());
-  onnx.add(graph, embedded ? made() : input.name, output.name);
+  const targets = preprocessing?.targets;
+  onnx.add(graph, embedded ? made() : input.name, targets === undefined ? output.name : STANDARDISED);
+  if (targets !== undefined) inUnits(onnx, targets, output.name);
   const model = encode(MODEL, {
     // The version of the format that brought what is used here, so that older runtimes read it.
     irVersion: opset < 15 ? 7 : 8,
@@ -175,6 +178,17 @@ function normalise(onnx: OnnxGraph, pixels: string, features: number, { normalis
   const scaled = onnx.node({ type: "Div", inputs: [floats, constant("white", 255)] });
   const centred = onnx.node({ type: "Sub", inputs: [scaled, constant("mean", mean)] });
   return onnx.node({ type: "Div", inputs: [centred, constant("std", std)] });
+}
+
+/** The output of the network of a regression, before it is in the unit of its columns. */
+const STANDARDISED = "targets.standardised";
+
+/** The nodes from outputs to values in the unit of their columns: output * std + mean. */
+function inUnits(onnx: OnnxGraph, { mean, std }: ValueLayout, output: string): void {
+  const constant = (name: string, values: readonly number[]) =>
+    onnx.constant(perChannel(`targets.${name}`, values, values.length));
+  const scaled = onnx.node({ type: "Mul", inputs: [STANDARDISED, constant("std", std)] });
+  onnx.node({ type: "Add", inputs: [scaled, constant("mean", mean)] }, output);
 }
 
 /** The options, with what the network was trained with where they do not say it. */

@@ -29,8 +29,8 @@ export class OnnxGraph implements OnnxBuilder {
     if (graph.output.kind === "input") this.#add({ type: "Identity", inputs: [input] }, output);
   }
 
-  node(node: OnnxNode): string {
-    return this.#add(node);
+  node(node: OnnxNode, output?: string): string {
+    return this.#add(node, output);
   }
 
   scalar(name: string, value: number): string {

@@ -1,8 +1,10 @@
 import type { Dataset } from "../data/dataset.js";
 import { preprocessingOf } from "../data/preprocessing/spec.js";
 import { pixelsOf } from "../data/samples.js";
+import { standardized } from "../data/targets.js";
 import { DistilleryError } from "../errors.js";
-import { argmax } from "../ops/max.js";
+import { mainFigure } from "../tasks/figures.js";
+import { evaluateOutputs } from "../tasks/index.js";
 import { Tensor } from "../tensor/tensor.js";
 import { getNumThreads } from "../threads.js";
 import { failedToLoad, importRuntime } from "./import_runtime.js";
@@ -12,8 +14,7 @@ import { type Standardisation, standardisationOf } from "./preprocessing.js";
 const BATCH = 1000;
 
 /**
- * The fraction of samples, from 0 to 1, that an ONNX file with the logits of classes classifies right, by ONNX Runtime on
- * the CPU, and the runtime's version. Null if the package `onnxruntime-node` is not installed.
+ * The figure of the task, of classes the accuracy, of an ONNX file's outputs by ONNX Runtime on the CPU, and the runtime's version. Null if the package `onnxruntime-node` is not installed.
  *
  * @throws DistilleryError `IO_ERROR` if the runtime is installed but can't be loaded, or can't read the file.
  */
@@ -28,10 +29,11 @@ export async function accuracyByOnnxRuntime(
     failedToLoad(file),
   );
   const standardisation = embedded ? standardisationOf(preprocessingOf(data)) : null;
-  let correct = 0;
+  const all: Float32Array[] = [];
+  const classes = data.classes;
   for (let start = 0; start < data.length; start += BATCH) {
     const end = Math.min(start + BATCH, data.length);
-    const { inputs, labels } = data.slice(start, end);
+    const { inputs } = data.slice(start, end);
     const shape = [end - start, data.features];
     const fed =
       input.dtype === "uint8"
@@ -39,11 +41,16 @@ export async function accuracyByOnnxRuntime(
         : new ort.Tensor("float32", standardisation ? numbersOf(inputs.data, standardisation) : inputs.data, shape);
     const results = await session.run({ [input.name]: fed });
     const logits = results[output.name] as { data: Float32Array; dims: readonly number[] };
-    const predicted = argmax(new Tensor(logits.data, logits.dims)).data;
-    correct += labels.data.filter((label, i) => label === predicted[i]).length;
+    all.push(logits.data.slice());
   }
   await session.release();
-  return { accuracy: correct / data.length, version: ort.env.versions.node ?? "" };
+  const given = Float32Array.from({ length: data.length * classes }, (_, i) => {
+    const batch = all[Math.floor(i / (BATCH * classes))];
+    return batch[i % (BATCH * classes)];
+  });
+  // Targets of a regression come in the unit of their columns.
+  const outputs = new Tensor(standardized(given, data.targetScale), [data.length, classes]);
+  return { accuracy: mainFigure(data, evaluateOutputs(outputs, data)), version: ort.env.versions.node ?? "" };
 }
 
 /** The numbers that were standardised. */

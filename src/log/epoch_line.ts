@@ -25,10 +25,10 @@ export function formatEpoch(lossName: string, record: EpochRecord, options: { de
   const parts = [`Epoch [${epoch}/${epochs}]`, `${lossName}: ${loss.toFixed(4)}`, `LR: ${lr.toFixed(6)}`];
   if (options.details) {
     for (const [name, value] of Object.entries(metrics))
-      if (!SHOWN.has(name) && figureOfMetric(name) === null) parts.push(`${name}: ${value.toFixed(4)}`);
+      if (!SHOWN.has(name) && figureOfMetric(name, metrics) === null) parts.push(`${name}: ${value.toFixed(4)}`);
   }
   for (const [name, value] of Object.entries(metrics)) {
-    const figure = figureOfMetric(name);
+    const figure = figureOfMetric(name, metrics);
     if (figure !== null) parts.push(`${titleOf(figure)}: ${showFigure(figure, value)}`);
   }
   return parts.join(" | ");

@@ -7,6 +7,7 @@ import { crdEntry } from "./crd_loss.js";
 import { crossEntropyEntry } from "./cross_entropy.js";
 import { distEntry } from "./dist_loss.js";
 import { dkdEntry } from "./dkd_loss.js";
+import { forTask } from "./for_task.js";
 import { functionLoss, type LossFunction } from "./function_loss.js";
 import { hintEntry } from "./hint_loss.js";
 import { jsdEntry } from "./jsd_loss.js";
@@ -18,7 +19,9 @@ import { multiLabelKdEntry } from "./multi_label_kd_loss.js";
 import { pktEntry } from "./pkt_loss.js";
 import { rkdEntry } from "./rkd_loss.js";
 import { similarityPreservingEntry } from "./similarity_preserving_loss.js";
+import { bceEntry, cosineEntry, huberEntry, maeEntry, mseEntry } from "./target_losses.js";
 import { topKKdEntry } from "./top_k_kd_loss.js";
+import { vectorKdEntry } from "./vector_kd_loss.js";
 import { vidEntry } from "./vid_loss.js";
 import { withWarmup } from "./warmup.js";
 import { weightedSum } from "./weighted_sum.js";
@@ -70,11 +73,19 @@ export { pktDistillationLoss, pktLoss } from "./pkt_loss.js";
 export { type RkdLossOptions, rkdDistillationLoss, rkdLoss } from "./rkd_loss.js";
 export { similarityPreservingDistillationLoss, similarityPreservingLoss } from "./similarity_preserving_loss.js";
 export {
+  bceDistillationLoss,
+  cosineDistillationLoss,
+  huberDistillationLoss,
+  maeDistillationLoss,
+  mseDistillationLoss,
+} from "./target_losses.js";
+export {
   type TopKKdDistillationLossOptions,
   type TopKKdLossOptions,
   topKKdDistillationLoss,
   topKKdLoss,
 } from "./top_k_kd_loss.js";
+export { type VectorKdLossOptions, vectorKdDistillationLoss, vectorKdLoss } from "./vector_kd_loss.js";
 export { type VidLossOptions, VidRegressor, vidDistillationLoss, vidLoss } from "./vid_loss.js";
 export { weightedSum } from "./weighted_sum.js";
 
@@ -88,6 +99,7 @@ const ENTRIES = [
   jsdEntry,
   topKKdEntry,
   multiLabelKdEntry,
+  vectorKdEntry,
   hintEntry,
   cosineFeatureEntry,
   rkdEntry,
@@ -98,8 +110,11 @@ const ENTRIES = [
   crdEntry,
 ].map(withWarmup);
 
+/** Losses of the student's outputs with what the data say. */
+const HARD = [crossEntropyEntry, mseEntry, maeEntry, huberEntry, bceEntry, cosineEntry];
+
 /** The losses that have a name: to add one, write its file and add its entry here. */
-export const LOSSES = new Registry<DistillationLoss, LossContext>("loss", [crossEntropyEntry, ...ENTRIES], {
+export const LOSSES = new Registry<DistillationLoss, LossContext>("loss", [...HARD, ...ENTRIES].map(forTask), {
   expected: "a loss with name, compute, config and needsTeacher, or a function that makes one",
   advice:
     "it is called with { classes, labelSmoothing, tapShape, features, samples, labels } and its arguments, and makes a loss; a function of the batch is exported as () => ({ student, teacher }) => ...",

@@ -1,6 +1,6 @@
 import { types } from "node:util";
 import { show } from "../checks.js";
-import { NO_LABEL } from "../data/dataset.js";
+import { NO_LABEL, type TaskName } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
 import { Module } from "../nn/module.js";
 import { type Labels, labelData } from "../tensor/int_tensor.js";
@@ -21,6 +21,8 @@ export interface LossBatch {
   readonly teacher: Outputs;
   /** [n], -1 for a sample without a label; null if the data have none at all. */
   readonly labels: Labels | null;
+  /** [n, outputs]: the targets of another task than classification, standardised if the data are; of that none. */
+  readonly targets?: Tensor | null;
   /** The index of each sample in its data set. */
   readonly indices: Int32Array;
   /** The epoch that it belongs to, from 1: for weights and temperatures that follow a schedule. */
@@ -76,11 +78,13 @@ export interface DistillationLoss {
 
 /** What a loss may be made for. */
 export interface LossContext {
-  /** The number of classes. */
+  /** The number of classes, or of other outputs. */
   readonly classes: number;
+  /** What the network is trained for; default: classification. */
+  readonly task?: TaskName | undefined;
   /** The label smoothing of a run's hard targets, for losses whose own is not given. */
   readonly labelSmoothing: number;
-  /** The shape of a module's output for one sample, by the module's path: for regressors between hidden layers. */
+  /** The shape of a module's output for one sample, by the module's path, the network's own by an empty one: for regressors between hidden layers. */
   tapShape(network: "student" | "teacher", path: string): readonly number[];
   /** The path of a network's features: what the layer reads that gives its logits, as `fc3:input`. */
   features(network: "student" | "teacher"): string;

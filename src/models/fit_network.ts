@@ -56,8 +56,9 @@ class FittedNetwork extends Module {
   readonly #network: Module;
   readonly #inputs: { index: Int32Array | null; scale: Tensor; offset: Tensor } | null;
   readonly #classes: Int32Array | null;
+  readonly #outputs: { scale: Tensor; offset: Tensor } | null;
 
-  constructor(network: Module, { inputs, classes }: Adaptation) {
+  constructor(network: Module, { inputs, classes, outputs }: Adaptation) {
     super();
     this.#network = network;
     this.#inputs = inputs && {
@@ -66,6 +67,10 @@ class FittedNetwork extends Module {
       offset: new Tensor(inputs.offset, [inputs.offset.length]),
     };
     this.#classes = classes;
+    this.#outputs = outputs && {
+      scale: new Tensor(outputs.scale, [outputs.scale.length]),
+      offset: new Tensor(outputs.offset, [outputs.offset.length]),
+    };
     // The mode is the network's own: whoever sets it sets that.
     Object.defineProperty(this, "training", {
       get: () => network.training,
@@ -77,7 +82,8 @@ class FittedNetwork extends Module {
 
   override forward(x: Tensor): Tensor {
     const logits = this.#network.forward(this.#adapt(x));
-    return this.#classes === null ? logits : indexSelect(logits, 1, this.#classes);
+    const ordered = this.#classes === null ? logits : indexSelect(logits, 1, this.#classes);
+    return this.#outputs === null ? ordered : add(mul(ordered, this.#outputs.scale), this.#outputs.offset);
   }
 
   override namedParameters(): ReturnType<Module["namedParameters"]> {

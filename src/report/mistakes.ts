@@ -1,5 +1,6 @@
 import { takeBatch } from "../data/dataset.js";
 import { type Dataset, labelsOf } from "../data/index.js";
+import { hasTargets } from "../data/targets.js";
 import { argmax } from "../ops/max.js";
 import { softmax } from "../tasks/softmax.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -20,6 +21,7 @@ export interface Logits {
  * most confident first.
  */
 export function mistakesOf(data: Dataset, { student, teacher }: Logits): Mistake[] {
+  if (hasTargets(data)) return [];
   const [labels, predicted] = [labelsOf(data), argmax(student).data];
   const byTeacher = teacher && argmax(teacher).data;
   const confidence = (index: number) => Math.max(...softmax(rowOf(student, index)));

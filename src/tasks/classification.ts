@@ -2,6 +2,7 @@ import { crossEntropyDistillationLoss } from "../losses/cross_entropy.js";
 import { kdDistillationLoss } from "../losses/kd_loss.js";
 import { argmax } from "../ops/max.js";
 import { ClassificationMetrics, type Evaluation } from "./classification_metrics.js";
+import { classPredictions } from "./prediction.js";
 import type { Task } from "./task.js";
 
 /** One class a sample: cross-entropy with labels, the divergence of softened probabilities from a teacher's. */
@@ -17,5 +18,6 @@ export const classification: Task<Evaluation> = {
       report: () => metrics.report(),
     };
   },
+  predictions: (outputs, { classNames }) => classPredictions(outputs, classNames),
   keep: (outputs) => argmax(outputs).data,
 };

@@ -59,6 +59,23 @@ const FIGURES: Readonly<Record<TaskName, readonly [Figure, ...Figure[]]>> = {
       of: (evaluation) => (evaluation as Evaluation).calibration.error,
     }),
   ],
+  regression: [
+    figure({ name: "r2", label: "R2", kind: "number" }),
+    figure({ name: "rmse", label: "RMSE", kind: "number", better: "lower" }),
+    figure({ name: "mae", label: "MAE", kind: "number", better: "lower" }),
+    { ...AGREEMENT, label: "R2 with the teacher's values", kind: "number" },
+  ],
+  "multi-label": [
+    figure({ name: "averagePrecision", label: "average precision" }),
+    figure({ name: "f1", label: "F1" }),
+    AGREEMENT,
+  ],
+  vectors: [
+    figure({ name: "retrieval", label: "retrieval agreement @10" }),
+    figure({ name: "spearman", label: "Spearman of similarities", kind: "number" }),
+    figure({ name: "cosine", label: "cosine", kind: "number" }),
+    { ...AGREEMENT, label: "retrieval agreement @10 with the teacher" },
+  ],
 };
 
 const ALL = Object.values(FIGURES).flat();
@@ -95,9 +112,10 @@ export function testMetric({ name }: Figure): `test${string}` {
   return `test${capital(name)}`;
 }
 
-/** The figure that a record has, or a best epoch, by its name there; null for another number. */
-export function figureOfMetric(metric: string): Figure | null {
-  return ALL.find((one) => one.perEpoch && epochMetric(one) === metric) ?? null;
+/** The figure that a record has, or a best epoch, by its name there; null for another number. The others tell the task. */
+export function figureOfMetric(metric: string, record: Readonly<Record<string, unknown>> = {}): Figure | null {
+  const own = Object.values(FIGURES).find(([main]) => Object.hasOwn(record, epochMetric(main)));
+  return (own ?? ALL).find((one) => one.perEpoch && epochMetric(one) === metric) ?? null;
 }
 
 /** Whether an evaluation is of classes. */

@@ -1,12 +1,21 @@
 import { type Dataset, labelsOf, type TaskName } from "../data/dataset.js";
+import { targetsOf } from "../data/targets.js";
 import { IntTensor } from "../tensor/int_tensor.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { classification } from "./classification.js";
 import type { TaskEvaluation } from "./figures.js";
+import { multiLabel } from "./multi_label.js";
+import { regression } from "./regression.js";
 import type { Task } from "./task.js";
+import { vectors } from "./vectors.js";
 
 /** What networks are trained for, by name: to add one, write its file and add it here. */
-export const TASKS: Readonly<Record<TaskName, Task>> = { classification };
+export const TASKS: Readonly<Record<TaskName, Task>> = {
+  classification,
+  regression,
+  "multi-label": multiLabel,
+  vectors,
+};
 
 /** The task of a data set. */
 export function taskOf({ task = "classification" }: { readonly task?: TaskName | undefined }): Task {
@@ -17,6 +26,8 @@ export function taskOf({ task = "classification" }: { readonly task?: TaskName |
 export function evaluateOutputs(outputs: Tensor, data: Dataset, teacherOutputs?: Tensor): TaskEvaluation {
   const task = taskOf(data);
   const evaluating = task.evaluating(data);
-  evaluating.add(outputs, { labels: new IntTensor(labelsOf(data)) }, teacherOutputs && task.keep(teacherOutputs));
+  const targets = targetsOf(data);
+  const labels = new IntTensor(labelsOf(data));
+  evaluating.add(outputs, { labels, ...(targets && { targets }) }, teacherOutputs && task.keep(teacherOutputs));
   return evaluating.report();
 }

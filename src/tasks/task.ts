@@ -1,7 +1,9 @@
 import type { Batch, Dataset, TaskName } from "../data/dataset.js";
+import type { ClassSpec } from "../data/preprocessing/spec.js";
 import type { DistillationLoss } from "../losses/loss.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { TaskEvaluation } from "./figures.js";
+import type { TaskPrediction } from "./prediction.js";
 
 /** What of a teacher's outputs is kept for the agreement with it. */
 export type Kept = Int32Array | Float32Array;
@@ -34,6 +36,8 @@ export interface Task<E extends TaskEvaluation = TaskEvaluation> {
   distillationLoss(options: TaskLossOptions): DistillationLoss;
   /** Evaluates outputs for samples of the data. */
   evaluating(data: Pick<Dataset, "classes" | "classNames" | "targetScale">): Evaluating<E>;
+  /** What outputs [n, outputs] say of each sample, in the words and units of the data. */
+  predictions(outputs: Tensor, spec: Pick<ClassSpec, "classNames" | "targets">): TaskPrediction[];
   /** What is kept of a teacher's outputs [n, outputs]. */
   keep(outputs: Tensor): Kept;
 }

@@ -1,6 +1,11 @@
 import { setImmediate } from "node:timers/promises";
 import { type Dataset, labelsOf, NO_LABEL } from "../data/dataset.js";
+import { hasTargets, targetsOf } from "../data/targets.js";
+import { figuresOf, mainFigure, showFigure } from "../tasks/figures.js";
+import { taskOf } from "../tasks/index.js";
+import { IntTensor } from "../tensor/int_tensor.js";
 import { Generator, withGenerator } from "../tensor/random.js";
+import { Tensor } from "../tensor/tensor.js";
 
 /** Samples that are read before other work gets its turn. */
 const TURN = 4096;
@@ -16,6 +21,7 @@ export async function noteAccuracy(
   logitsOf: (index: number) => Float32Array,
 ): Promise<void> {
   if (onNote === undefined) return;
+  if (hasTargets(data)) return noteFigure(teacher, data, onNote, logitsOf);
   const labels = withGenerator(new Generator(), () => labelsOf(data));
   const counts = new Array<number>(data.classes).fill(0);
   let [labelled, correct] = [0, 0];
@@ -34,4 +40,27 @@ export async function noteAccuracy(
   if (correct >= most) return onNote(text);
   const advice = "are its rows the samples, its columns the classes, in the data's order?";
   onNote(`warning: ${text}, less than the ${share(most)} of their most frequent class: ${advice}`);
+}
+
+/** The same of another task: its figure, with a warning if the teacher does no better than the targets' mean. */
+async function noteFigure(
+  teacher: string,
+  data: Dataset,
+  onNote: (text: string) => void,
+  outputsOf: (index: number) => Float32Array,
+): Promise<void> {
+  const targets = withGenerator(new Generator(), () => targetsOf(data)) as Tensor;
+  const { length, classes } = data;
+  const outputs = new Tensor(new Float32Array(length * classes), [length, classes]);
+  for (let index = 0; index < length; index++) {
+    if (index % TURN === TURN - 1) await setImmediate();
+    outputs.data.set(outputsOf(index), index * classes);
+  }
+  const evaluating = taskOf(data).evaluating(data);
+  evaluating.add(outputs, { labels: new IntTensor(labelsOf(data)), targets });
+  const [[figure], value] = [figuresOf(data), mainFigure(data, evaluating.report())];
+  const text = `teacher: ${teacher}: ${figure.label} ${showFigure(figure, value)} on the ${length.toLocaleString("en-US")} training samples`;
+  if (value > 0) return onNote(text);
+  const advice = "are its rows the samples, its columns the targets, in the data's order and unit?";
+  onNote(`warning: ${text}, no better than always the same: ${advice}`);
 }

@@ -1,5 +1,6 @@
 import type { Batch, Dataset } from "../data/dataset.js";
 import { type Base, basesOf } from "../data/derived_dataset.js";
+import { outputsText } from "../data/targets.js";
 import { DistilleryError } from "../errors.js";
 import type { Outputs } from "../losses/loss.js";
 import { noteAccuracy } from "./accuracy_note.js";
@@ -89,13 +90,14 @@ class ByIndex implements Teacher {
   }
 
   #read(place: number, out: Float32Array): Float32Array {
-    const columns = this.#columns;
-    if (columns === null) {
-      this.rows.read(place, out);
-      return out;
+    const [columns, scale] = [this.#columns, this.#data?.targetScale];
+    if (columns === null) this.rows.read(place, out);
+    else {
+      this.rows.read(place, this.#row);
+      for (let c = 0; c < out.length; c++) out[c] = this.#row[columns[c]];
     }
-    this.rows.read(place, this.#row);
-    for (let c = 0; c < out.length; c++) out[c] = this.#row[columns[c]];
+    // Values of a regression are in the unit of their columns, as the data are before they are standardised.
+    if (scale !== undefined) for (let c = 0; c < out.length; c++) out[c] = (out[c] - scale.mean[c]) / scale.std[c];
     return out;
   }
 }
@@ -111,11 +113,12 @@ export function expectNotAugmented(data: Dataset, teacher: string, otherwise?: s
 }
 
 /** Refuses another number of columns than the data's classes. */
-function expectClasses(rows: LogitsRows, { name, classes }: Dataset): void {
+function expectClasses(rows: LogitsRows, data: Dataset): void {
+  const { name, classes } = data;
   const { classes: columns, lowestClasses } = rows;
   if (columns !== null ? columns !== classes : lowestClasses > classes) {
     const got = columns === null ? `the class ${lowestClasses - 1}` : `${columns} columns`;
-    throw refused(rows, `expected a column for each of the ${classes} classes of ${name}, got ${got}`);
+    throw refused(rows, `expected a column for each of the ${outputsText(data)} of ${name}, got ${got}`);
   }
 }
 

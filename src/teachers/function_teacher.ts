@@ -4,6 +4,7 @@ import { types } from "node:util";
 import { expectInteger, expectNumber, expectOptions, show } from "../checks.js";
 import { type Batch, type Dataset, takeBatch } from "../data/dataset.js";
 import { type RawSample, samplesOf } from "../data/samples.js";
+import { standardized } from "../data/targets.js";
 import { DistilleryError } from "../errors.js";
 import type { Outputs } from "../losses/loss.js";
 import { Tensor } from "../tensor/tensor.js";
@@ -181,9 +182,16 @@ class FunctionTeacher implements Teacher {
     });
     const classes = data?.classes ?? null;
     return types.isPromise(given)
-      ? given.then((answer) => asOutputs(answer, indices, classes))
-      : asOutputs(given, indices, classes);
+      ? given.then((answer) => scaled(asOutputs(answer, indices, classes), data))
+      : scaled(asOutputs(given, indices, classes), data);
   }
+}
+
+/** Values of a regression come in the unit of their columns. */
+function scaled(outputs: Outputs, data: Dataset | null): Outputs {
+  const { logits } = outputs;
+  if (data?.targetScale === undefined) return outputs;
+  return { ...outputs, logits: new Tensor(standardized(logits.data, data.targetScale), logits.shape) };
 }
 
 function asOutputs(given: TeacherAnswer, indices: Int32Array, classes: number | null): Outputs {

@@ -11,7 +11,8 @@ import { byIndex } from "./by_index.js";
 import type { Teacher } from "./teacher.js";
 
 /** How {@link logitsColumn} reads a table. */
-export interface LogitsColumnOptions extends Pick<TableOptions, "header" | "encoding" | "labelColumn"> {
+export interface LogitsColumnOptions
+  extends Pick<TableOptions, "header" | "encoding" | "labelColumn" | "labelColumns"> {
   /** The names of the classes in the order of a cell's numbers; default: the data's order. */
   classes?: readonly string[];
 }
@@ -32,7 +33,7 @@ export async function logitsColumn(
   column: string | number,
   options: LogitsColumnOptions = {},
 ): Promise<Teacher> {
-  expectOptions("logitsColumn", options, ["header", "encoding", "labelColumn", "classes"]);
+  expectOptions("logitsColumn", options, ["header", "encoding", "labelColumn", "labelColumns", "classes"]);
   const { classes: names, encoding, ...table } = options;
   const file = await tableOf(path);
   const records = await openTableRecords(file, encoding);

@@ -18,7 +18,8 @@ export interface LogitsFileOptions {
 /**
  * The logits in a `.npy`, `.npz` or `.safetensors` file as a teacher: `logits` [samples, classes], or `ids` and `logprobs`
  * [samples, k], whose remaining probability is spread evenly over the classes that are not named. A single array may have any
- * name. Log-probabilities are logits. Row i belongs to sample i of the source, in the order of its file, or of the training
+ * name. Log-probabilities are logits. Of a regression they are the teacher's values [samples, targets], or [samples], in the unit of
+ * the columns. Row i belongs to sample i of the source, in the order of its file, or of the training
  * data as they are given.
  *
  * All numbers are checked when the file is opened; the number of rows, the classes and, if the file keeps it, the hash of the
@@ -77,6 +78,9 @@ function sourceOf(file: string, arrays: ReadonlyMap<string, StoredArray>): Sourc
 
 function expectMatrix(array: StoredArray): StoredArray {
   const { where, shape } = array;
+  // One target a sample, as scikit-learn's predict gives it.
+  if (shape.length === 1 && shape[0] > 0)
+    return { ...array, shape: [shape[0], 1], read: (start, end) => array.read(start, end) };
   if (shape.length === 2 && shape[0] > 0 && shape[1] > 0) return array;
   throw badData(where, `expected a shape of [samples, classes], got [${shape.join(", ")}]`);
 }

@@ -2,6 +2,7 @@ import { types } from "node:util";
 import type { InferenceSession, TypedTensor } from "onnxruntime-common";
 import { showList } from "../checks.js";
 import type { Dataset } from "../data/dataset.js";
+import { standardized } from "../data/targets.js";
 import { DistilleryError } from "../errors.js";
 import { importRuntime } from "../export/import_runtime.js";
 import { type OnnxRecord, onnxRecordOf } from "../export/onnx_record.js";
@@ -138,7 +139,8 @@ export class OnnxNetwork {
     }
     const logits = classes === null ? given : inOrder(given, outputs, classes);
     expectFiniteLogits(this.file, logits, data.classes, first);
-    return logits;
+    // Values of a regression come in the unit of their columns.
+    return standardized(logits, data.targetScale);
   }
 
   async #runOnce(

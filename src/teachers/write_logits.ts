@@ -6,6 +6,7 @@ import { expectInteger, expectOneOf, expectOptions, show } from "../checks.js";
 import { type Dataset, expectDataset } from "../data/dataset.js";
 import { sourceOf } from "../data/derived_dataset.js";
 import { encodeNpyTexts, npyHeader } from "../data/formats/npy_writer.js";
+import { inUnits } from "../data/targets.js";
 import { DistilleryError } from "../errors.js";
 import { ioError, kindOf, openSliced, readSlice, readWhole, type SlicedFile, writeWhole } from "../files/index.js";
 import { native } from "../native.js";
@@ -98,8 +99,9 @@ export async function writeLogits(
       stopped();
       const answer = opened.outputs.bind(opened);
       for await (const logits of logitsInOrder(answer, whole, { start: rows.count, batchSize })) {
-        if (dtype === "float16") expectFloat16(logits, whole.classes, rows.count);
-        await rows.append(logits);
+        const values = inUnits(logits, whole.targetScale);
+        if (dtype === "float16") expectFloat16(values, whole.classes, rows.count);
+        await rows.append(values);
         if (rows.count < whole.length) stopped();
       }
       const stored = { rows: await openSliced(rows.file), dtype };
@@ -201,7 +203,8 @@ async function assemble(
     const { classNames } = data;
     const metadata = {
       dataHash: data.fingerprint(),
-      ...(teacher !== null && { teacherHash: teacher }),
+      // A cache holds values as they are standardised, this file those in the unit of their columns.
+      ...(teacher !== null && data.targetScale === undefined && { teacherHash: teacher }),
       // Of rounded ones no cache can be made, which is exact.
       ...(dtype === "float32" && { logitsHash: hashOf(rows, shape) }),
       ...(classNames && { classNames: JSON.stringify(classNames) }),

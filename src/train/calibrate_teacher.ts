@@ -1,5 +1,6 @@
 import { expectShape } from "../checks.js";
 import { type Dataset, labelsOf, takeSlice } from "../data/dataset.js";
+import { hasTargets } from "../data/targets.js";
 import { DistilleryError } from "../errors.js";
 import { changedLoss, type DistillationLoss } from "../losses/loss.js";
 import type { Teacher } from "../teachers/index.js";
@@ -27,6 +28,8 @@ export async function calibrateTeacher(teacher: Teacher, validation: Dataset | u
   const refuse = (text: string): never => {
     throw new DistilleryError("BAD_ARGUMENT", `calibrateTeacher: ${text}`);
   };
+  if (validation !== undefined && hasTargets(validation))
+    return refuse(`is for classes, and the data are for ${validation.task}`);
   if (validation === undefined) return refuse("needs a validation set, on which the temperature is chosen");
   const { evaluate } = teacher;
   if (evaluate === undefined) return refuse(`the teacher ${teacher.name} gives no outputs for the validation set`);

@@ -1,5 +1,6 @@
 import { types } from "node:util";
 import { type Batch, type Dataset, labelsOf, NO_LABEL } from "../data/dataset.js";
+import { hasTargets, outputsText } from "../data/targets.js";
 import { DistilleryError } from "../errors.js";
 import { drawsRandomNumbers } from "../graph/index.js";
 import type { Metrics } from "../log/epoch_record.js";
@@ -33,14 +34,14 @@ export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Tea
     );
     const teacherOutputs = types.isPromise(outputs) ? await step.arrival(outputs) : outputs;
     step.run(() => {
-      const { inputs, indices, mixed } = batch;
+      const { inputs, targets = null, indices, mixed } = batch;
       const labels = labelling.of(batch);
       const { value: logits, taps } = tapped.record(() => model.forward(inputs));
       if (teacher !== null) expectTaps(teacher, loss, teacherOutputs);
       const outputs = { student: { logits, taps }, teacher: teacherOutputs };
       const place = { epoch: trainer.epochNumber, epochs: options.epochs };
       const mixture = mixed && { labels: labelling.of({ labels: mixed.labels }), weight: mixed.weight };
-      const result = computed(loss, { ...outputs, labels, indices, ...place }, mixture, data);
+      const result = computed(loss, { ...outputs, labels, targets, indices, ...place }, mixture, data);
       expectFinite(`loss ${loss.name}`, result.loss.item());
       if (step.isFirstOfGroup) optimizer.zeroGrad();
       (step.groupSize === 1 ? result.loss : result.loss.mul(1 / step.groupSize)).backward();
@@ -61,7 +62,7 @@ export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Tea
 }
 
 /** A loss; if it refuses the logits of a network that gives another number of them than there are classes, says which. */
-function computed(loss: DistillationLoss, batch: LossBatch, mixture: Mixture | undefined, { classes }: Dataset) {
+function computed(loss: DistillationLoss, batch: LossBatch, mixture: Mixture | undefined, data: Dataset) {
   try {
     return mixture === undefined ? computeLoss(loss, batch) : computeMixedLoss(loss, batch, mixture);
   } catch (error) {
@@ -69,10 +70,11 @@ function computed(loss: DistillationLoss, batch: LossBatch, mixture: Mixture | u
       error instanceof DistilleryError && (error.code === "SHAPE_MISMATCH" || error.code === "LABEL_OUT_OF_RANGE");
     const { student, teacher } = batch;
     const networks = teacher === NO_TEACHER ? { model: student } : { student, teacher };
-    const wrong = Object.entries(networks).find(([, { logits }]) => logits.shape.at(-1) !== classes);
+    const wrong = Object.entries(networks).find(([, { logits }]) => logits.shape.at(-1) !== data.classes);
     if (!isRefusal || wrong === undefined) throw error;
     const [name, { logits }] = wrong;
-    const text = `${name}: gives ${logits.shape.at(-1)} logits a sample, the data have ${classes} classes`;
+    const given = hasTargets(data) ? "outputs" : "logits";
+    const text = `${name}: gives ${logits.shape.at(-1)} ${given} a sample, the data have ${outputsText(data)}`;
     throw new DistilleryError(error.code, text, { cause: error });
   }
 }
@@ -84,7 +86,7 @@ class Labelling {
 
   constructor(data: Dataset) {
     this.#mayLack = data.unlabelled === true;
-    this.#lacksAll = this.#mayLack && labelsOf(data).every((label) => label === NO_LABEL);
+    this.#lacksAll = hasTargets(data) || (this.#mayLack && labelsOf(data).every((label) => label === NO_LABEL));
   }
 
   of({ labels }: Pick<Batch, "labels">): Labels | null {

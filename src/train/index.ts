@@ -6,11 +6,15 @@ export {
   evaluateLogits,
 } from "../tasks/classification_metrics.js";
 export type { TaskEvaluation } from "../tasks/figures.js";
+export type { LabelReport, MultiLabelEvaluation } from "../tasks/multi_label.js";
+export type { LabelPrediction, Prediction, TaskPrediction, ValuePrediction } from "../tasks/prediction.js";
+export type { RegressionEvaluation, TargetReport } from "../tasks/regression.js";
+export type { VectorEvaluation } from "../tasks/vectors.js";
 export type { RunControls, RunResult, StepRecord } from "./controls.js";
 export { type DistillInput, distill, STUDENT_FILE } from "./distill.js";
 export { estimateRun, type RunEstimate } from "./estimate.js";
 export { type EvaluatedLogits, evaluateRun, type RunEvaluation } from "./evaluate_run.js";
-export { evaluate, logitsOf, measureLatency, measureThroughput, type Prediction, predict } from "./inference.js";
+export { evaluate, logitsOf, measureLatency, measureThroughput, predict } from "./inference.js";
 export { type MutualInput, mutual } from "./mutual.js";
 export type { DistillationOptions, ResolvedDistillation, ResolvedTraining, TrainingOptions } from "./options.js";
 export { readPreprocessing } from "./read_preprocessing.js";

@@ -2,21 +2,27 @@ import { expectInteger, expectOptions, expectShape, show } from "../checks.js";
 import { type Batch, expectDataset, takeSlice } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { DataLoader } from "../data/loader.js";
+import type { Preprocessing } from "../data/preprocessing/spec.js";
 import { DistilleryError } from "../errors.js";
 import { fitNetwork } from "../models/fit_network.js";
+import { recordOf } from "../models/training_record.js";
 import { expectModule } from "../nn/expect_module.js";
 import { withEvalMode } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
-import { argmax } from "../ops/max.js";
 import type { Evaluation } from "../tasks/classification_metrics.js";
 import type { TaskEvaluation } from "../tasks/figures.js";
 import { taskOf } from "../tasks/index.js";
-import { softmax } from "../tasks/softmax.js";
+import type { Prediction, TaskPrediction } from "../tasks/prediction.js";
 import { noGrad } from "../tensor/autograd.js";
 import { withArena } from "../tensor/buffer_pool.js";
 import { Tensor } from "../tensor/tensor.js";
 
 const BATCH = 1000;
+
+/** How many outputs a network for the data has: as many as classes or targets; vectors may be of any length. */
+export function widthFor({ task, classes }: Pick<Dataset, "task" | "classes">): number {
+  return task === "vectors" ? -1 : classes;
+}
 
 /** The logits [n, classes] of inputs in eval mode; -1: any number of classes. The network's modes are restored. */
 export function forwardEval(network: Module, inputs: Tensor, classes: number): Tensor {
@@ -38,9 +44,14 @@ export function forwardEval(network: Module, inputs: Tensor, classes: number): T
  */
 export function logitsOf(model: Module, data: Dataset, options: { batchSize?: number } = {}): Tensor {
   expectOptions("logitsOf", options, ["batchSize"]);
-  const out = new Float32Array((data?.length ?? 0) * (data?.classes ?? 0));
-  eachBatch(model, data, options.batchSize, ({ logits }, start) => out.set(logits.data, start * data.classes));
-  return new Tensor(out, [data.length, data.classes]);
+  let out: Float32Array | null = null;
+  let width = 0;
+  eachBatch(model, data, options.batchSize, ({ logits }, start) => {
+    width = logits.shape[1];
+    out ??= new Float32Array(data.length * width);
+    out.set(logits.data, start * width);
+  });
+  return new Tensor(out ?? new Float32Array(0), [data.length, width]);
 }
 
 /**
@@ -68,7 +79,7 @@ export function evaluate<E extends TaskEvaluation = Evaluation>(
   const task = taskOf(data);
   const evaluating = task.evaluating(data);
   eachBatch(model, data, batchSize, ({ logits, batch }) => {
-    evaluating.add(logits, batch, other && task.keep(forwardEval(other, batch.inputs, data.classes)));
+    evaluating.add(logits, batch, other && task.keep(forwardEval(other, batch.inputs, widthFor(data))));
   });
   return evaluating.report() as E;
 }
@@ -92,66 +103,53 @@ function eachBatch(
   for (let i = 0; i < loader.length; i++) {
     withArena(() => {
       const batch = loader.batch(i);
-      body({ logits: forwardEval(network, batch.inputs, data.classes), batch }, start);
+      body({ logits: forwardEval(network, batch.inputs, widthFor(data)), batch }, start);
       start += batch.labels.size;
     });
   }
 }
 
-/** A network's prediction for one sample. */
-export interface Prediction {
-  /** The most probable class, its name or its number, and its probability. */
-  class: number;
-  className: string;
-  probability: number;
-  /** By class; their sum is 1. */
-  probabilities: number[];
-}
-
 /**
- * Classifies samples without labels: the softmax of the network's logits, in eval mode. Inputs are [n, features], as
- * `encodeSamples` makes them. The network's modes are restored.
+ * What a network says of samples without labels, in eval mode: of a classification the softmax of its logits. Inputs are
+ * [n, features], as `encodeSamples` makes them. The network's modes are restored. What the network was trained for, and in what unit
+ * its targets are, is what its record says, or `preprocessing`.
  *
  * @throws DistilleryError `SHAPE_MISMATCH` if the network does not fit the inputs or the names of the classes,
- * `NON_FINITE` if its logits are not finite.
+ * `NON_FINITE` if its outputs are not finite.
  * @example
  * ```ts
  * const inputs = encodeSamples(preprocessingOf(train), [{ height: 1.62, colour: "red" }]);
  * const [{ className, probability }] = predict(student, inputs, { classNames: train.classNames });
  * ```
  */
-export function predict(
+export function predict<P extends TaskPrediction = Prediction>(
   model: Module,
   inputs: Tensor,
-  options: { classNames?: readonly string[] | null | undefined } = {},
-): Prediction[] {
+  options: { classNames?: readonly string[] | null | undefined; preprocessing?: Preprocessing | null | undefined } = {},
+): P[] {
   expectModule("model", model);
-  expectOptions("predict", options, ["classNames"]);
+  expectOptions("predict", options, ["classNames", "preprocessing"]);
   if (!(inputs instanceof Tensor)) {
     throw new DistilleryError("BAD_DTYPE", `inputs: expected a Tensor [n, features], got ${show(inputs)}`);
   }
   expectShape("inputs", inputs.shape, [-1, -1]);
-  const names = options.classNames ?? null;
+  const spec = options.preprocessing ?? recordOf(model)?.preprocessing ?? null;
+  const task = taskOf(spec ?? {});
+  const names = options.classNames ?? (task.name === "classification" ? null : (spec?.classNames ?? null));
+  const width = task.name === "vectors" ? -1 : (names?.length ?? -1);
   const [rows] = inputs.shape;
   const starts = Array.from({ length: Math.ceil(rows / BATCH) }, (_, i) => i * BATCH);
   return starts.flatMap((start) =>
     withArena(() => {
-      const logits = forwardEval(model, inputs.slice(start, Math.min(start + BATCH, rows)), names?.length ?? -1);
-      return predictionsOf(logits, names, start);
+      const outputs = forwardEval(model, inputs.slice(start, Math.min(start + BATCH, rows)), width);
+      const wrong = outputs.data.findIndex((x) => Number.isNaN(x) || x === Number.POSITIVE_INFINITY);
+      if (wrong >= 0) {
+        const sample = start + Math.floor(wrong / outputs.shape[1]);
+        throw new DistilleryError("NON_FINITE", `inputs[${sample}]: the network's logits are not finite`);
+      }
+      return task.predictions(outputs, { classNames: names, ...(spec?.targets && { targets: spec.targets }) }) as P[];
     }),
   );
-}
-
-function predictionsOf(logits: Tensor, names: readonly string[] | null, start: number): Prediction[] {
-  const [, classes] = logits.shape;
-  return Array.from(argmax(logits).data, (top, i) => {
-    const probabilities = softmax(logits.data.subarray(i * classes, (i + 1) * classes));
-    const probability = probabilities[top];
-    if (Number.isNaN(probability)) {
-      throw new DistilleryError("NON_FINITE", `inputs[${start + i}]: the network's logits are not finite`);
-    }
-    return { class: top, className: names?.[top] ?? String(top), probability, probabilities };
-  });
 }
 
 const LATENCY_RUNS = 200;

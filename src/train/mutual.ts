@@ -1,6 +1,7 @@
 import { show } from "../checks.js";
 import { expectDataset } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
+import { hasTargets } from "../data/targets.js";
 import { DistilleryError } from "../errors.js";
 import type { DistillationLoss, LossSpec } from "../losses/index.js";
 import { computeLoss, type LossBatch } from "../losses/loss.js";
@@ -59,6 +60,10 @@ export function mutual(input: MutualInput): RunHandle {
     const [controls, { students, data, validation, loss: spec = MUTUAL_LOSS, ...rest }] = splitControls(given);
     expectStudents(students);
     expectDataset(data, "data");
+    if (hasTargets(data)) {
+      const text = `data: students teach each other classes, and the data are for ${data.task}`;
+      throw new DistilleryError("BAD_ARGUMENT", text);
+    }
     if (validation !== undefined) expectDataset(validation, "validation");
     const options = resolveOptions(trainingSchema, rest);
     const { labelSmoothing } = options;

@@ -34,7 +34,7 @@ export async function resolveLoss(spec: LossSpec, use: LossUse): Promise<Distill
     : undefined;
   const { data, labelSmoothing, generator } = use;
   const context: LossContext = {
-    ...{ classes: data.classes, labelSmoothing, samples: data.length },
+    ...{ classes: data.classes, task: data.task, labelSmoothing, samples: data.length },
     tapShape: (network, path) => tapShapeOf(use[network], data, network, path),
     features: (network) => {
       const module = expectNetwork(use[network], network);
@@ -68,6 +68,7 @@ export function readsLogitsAlone({ needsTeacher, taps }: DistillationLoss): bool
 /** The shape of a module's output for one sample, from a forward pass in eval mode. */
 function tapShapeOf(network: unknown, data: Dataset, argument: string, path: string): readonly number[] {
   const module = expectNetwork(network, argument);
+  if (path === "") return forwardOnce(module, data).shape.slice(1);
   const { taps } = new Taps(module, [path], argument).record(() => forwardOnce(module, data));
   return taps[path].shape.slice(1);
 }

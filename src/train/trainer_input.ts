@@ -64,6 +64,10 @@ export function validateInput({ model, parts, data, validation, options }: Train
   }
   if (validation !== null) {
     expectShape("validation", [validation.features, validation.classes], [data.features, data.classes]);
+    if ((validation.task ?? "classification") !== (data.task ?? "classification")) {
+      const text = `validation: is for ${validation.task ?? "classification"}, the data for ${data.task ?? "classification"}`;
+      throw new DistilleryError("BAD_ARGUMENT", text);
+    }
   } else if (options.patience !== null) {
     throw new DistilleryError("BAD_ARGUMENT", "patience: needs a validation set to tell which epoch is better");
   }
@@ -96,6 +100,7 @@ export function configOf(input: TrainerInput, made: MadeOfOptions): RunConfig {
     samples: data.length,
     features: data.features,
     classes: data.classes,
+    ...(data.task && { task: data.task }),
     dataHash: data.fingerprint(),
     ...(validation && { validationSamples: validation.length, validationHash: validation.fingerprint() }),
     modelHash: fingerprint(model.stateDict()),

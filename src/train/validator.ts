@@ -12,7 +12,7 @@ import type { Teacher } from "../teachers/index.js";
 import { type Generator, withGenerator } from "../tensor/random.js";
 import { TensorArena } from "../tensor/step.js";
 import { expectFinite } from "./arguments.js";
-import { forwardEval } from "./inference.js";
+import { forwardEval, widthFor } from "./inference.js";
 import type { Part } from "./trainer_input.js";
 
 const BATCH = 512;
@@ -60,7 +60,7 @@ export class Validator {
         const own = known?.[i] ?? (this.#teacher && (await this.#keep(this.#teacher, batch, run)));
         if (own !== null) kept.push(own);
         run(() => {
-          const { value: logits, taps } = tapped.record(() => forwardEval(model, batch.inputs, data.classes));
+          const { value: logits, taps } = tapped.record(() => forwardEval(model, batch.inputs, widthFor(data)));
           for (const [i, { path }] of this.parts.entries()) ofParts[i].add(taps[path], batch);
           metrics.add(logits, batch, own ?? undefined);
         });

@@ -350,7 +350,7 @@ describe("refused", () => {
       "labels that are floats",
       idx([2, 1, 1], pixels),
       npy("<f4", [2], floats(0, 0.5)),
-      "Y: label 1: expected a class, a whole number from 0, got 0.5, as of a regression, which is not supported",
+      "Y: label 1: expected a class, a whole number from 0, got 0.5: --task regression takes numbers as targets",
     ],
   ])("%s", async (_, x, y, problem) => {
     const opened = open(x, y);

@@ -164,9 +164,9 @@ describe("refused in one line", () => {
     ["NaN in a .npz", () => inNpz(nan()), /logits\.npz: logits: row 17, column 1: expected a finite number/],
     ["NaN in a .safetensors", () => inSafetensors(nan()), /: logits: row 17, column 1: expected a finite number/],
     [
-      "a vector",
-      () => write("v.npy", npy([6], new Float32Array(6))),
-      /expected a shape of \[samples, classes\], got \[6\]/,
+      "four axes",
+      () => write("v.npy", npy([6, 1, 1, 1], new Float32Array(6))),
+      /expected a shape of \[samples, classes\], got \[6, 1, 1, 1\]/,
     ],
     [
       "no logits in an archive",

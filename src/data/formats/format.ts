@@ -79,6 +79,8 @@ export interface FileSamples {
   readonly locations: readonly string[];
   /** For a table that has its label: the class of each row, -1 for a text that is none; otherwise null. */
   readonly labels: Int32Array | null;
+  /** Of another task than classification: the targets [n, outputs] in the unit of their columns, NaN for a cell that is none. */
+  readonly targets?: Float64Array;
 }
 
 /** The locations of the samples of a file by their indices. */

@@ -1,9 +1,8 @@
 import { badData } from "../../files/index.js";
 import { NO_LABEL } from "../dataset.js";
-import { looksLikeRegression, regressionText } from "../regression_labels.js";
 import type { NpyArray } from "./npy.js";
 
-const REGRESSION = ", as of a regression, which is not supported";
+const REGRESSION = ": --task regression takes numbers as targets";
 /** What takes samples without labels. */
 const BY_FLAG = "; --unlabelled takes -1 as no label";
 /** What makes classes of any labels. */
@@ -40,10 +39,6 @@ export function toLabels({ shape, data }: NpyArray, count: number, where: string
 export function countClasses(labels: Int32Array, where: string): number {
   const seen = new Set(labels);
   const highest = labels.reduce((a, b) => Math.max(a, b), 0);
-  const different = [...seen].sort((a, b) => a - b);
-  if (looksLikeRegression(different, labels.length, true)) {
-    throw badData(where, `labels of ${regressionText(different, labels.length)}: ${BY_UNIQUE} if they are classes`);
-  }
   for (let label = 0; label <= highest; label++) {
     if (seen.has(label)) continue;
     throw badData(where, `class ${label} has no sample, class ${highest} has: ${BY_UNIQUE}`);

@@ -3,14 +3,16 @@ import { basename, dirname, extname, join } from "node:path";
 import { showList } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { badData, kindOf, listFiles, readWhole } from "../../files/index.js";
+import type { TaskName } from "../dataset.js";
 import { encodeSamples } from "../preprocessing/encode.js";
 import type { ImagePreprocessing, ValuePreprocessing } from "../preprocessing/spec.js";
 import { expectSameKind, expectSeen, ON_DISK, type RawData, type RawPart } from "../raw_data.js";
 import { featuresOf, type MemoryRows } from "../row_source.js";
-import { type Format, numbered } from "./format.js";
+import { type Format, numbered, type OpenOptions } from "./format.js";
 import { decodeNpy, decodeNpyTexts, type NpyArray, openNpyFile } from "./npy.js";
 import { countClasses, toLabels } from "./npy_labels.js";
 import { type NpyRows, streamRows, toRows } from "./npy_rows.js";
+import { taskOfArray, toTargets } from "./npy_targets.js";
 
 /** The arrays of a data set: samples and labels for training, then for testing if they are there. */
 type Family = readonly [x: string, y: string, testX?: string, testY?: string];
@@ -42,17 +44,17 @@ export const numpy: Format = {
   folder: "x_train.npy and y_train.npy",
   detect: ({ files }) => familyOf(arrayNames(files)) !== null,
 
-  async open(path, { stream, unlabelled }): Promise<RawData> {
+  async open(path, { stream, ...labels }): Promise<RawData> {
     const isFolder = (await kindOf(path)) === "folder";
     const isArchive = !isFolder && extname(path).toLowerCase() === ".npz";
     if (isArchive && stream) {
       const text = `${path} is an archive, which can't be read in pieces: \`unzip\` makes .npy files of a .npz`;
       throw new DistilleryError("BAD_ARGUMENT", `stream: ${text}`);
     }
-    if (isArchive) return openArrays(await archiveArrays(path), unlabelled);
-    if (isFolder) return openArrays(folderArrays(path, await listFiles(path), stream), unlabelled);
+    if (isArchive) return openArrays(await archiveArrays(path), labels);
+    if (isFolder) return openArrays(folderArrays(path, await listFiles(path), stream), labels);
     const { arrays, family } = await familyOfFile(path, stream);
-    return openArrays(arrays, unlabelled, family);
+    return openArrays(arrays, labels, family);
   },
 
   pair: {
@@ -172,25 +174,53 @@ function refuseSize(bytes: number): string | null {
 
 const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`;
 
-async function openArrays(arrays: Arrays, unlabelled = false, family = expectFamily(arrays)): Promise<RawData> {
+/** What is said of the labels. */
+type LabelOptions = Pick<OpenOptions, "unlabelled" | "task" | "onNote" | "preprocessing">;
+
+async function openArrays(arrays: Arrays, options: LabelOptions, family = expectFamily(arrays)): Promise<RawData> {
   const [x, y, testX, testY] = family;
-  const train = await openPart(arrays, x, y, unlabelled);
-  const test = testX === undefined || testY === undefined ? null : await openPart(arrays, testX, testY);
-  const classes = countClasses(train.labels, arrays.locationOf(y));
+  const { outputs, task, ...train } = await openPart(arrays, x, y, options);
+  const other = async (names: readonly [string, string] | null) => {
+    if (names === null) return null;
+    const { outputs: own, task: _, ...part } = await openPart(arrays, ...names, { task });
+    if (own === outputs) return part;
+    throw badData(arrays.locationOf(names[1]), `expected ${outputs} targets a sample, as for training, got ${own}`);
+  };
+  const test = await other(testX === undefined || testY === undefined ? null : [testX, testY]);
+  const classes = outputs ?? countClasses(train.labels, arrays.locationOf(y));
   const validation = validationFamily(family, arrays.names);
-  const valid = validation === null ? null : await openPart(arrays, ...validation);
+  const valid = await other(validation);
   for (const [part, partX, partY] of [
     [test, testX, testY],
     [valid, ...(validation ?? [])],
   ] as const) {
     if (part === null || partX === undefined || partY === undefined) continue;
     expectSameKind(train.rows, part.rows, arrays.locationOf(partX));
-    expectSeen(train.labels, part.labels, arrays.locationOf(partY));
+    if (outputs === null) expectSeen(train.labels, part.labels, arrays.locationOf(partY));
   }
-  return { train, test, validation: valid, classes };
+  return { train, test, validation: valid, ...(outputs !== null && { task }), classes };
 }
 
-async function openPart(arrays: Arrays, x: string, y: string, unlabelled = false): Promise<RawPart> {
+/** What the labels are for: what is said, or what was found, which is said. */
+function taskOf(array: NpyArray, where: string, { task, preprocessing, onNote }: LabelOptions): TaskName {
+  if (task !== undefined) return task;
+  if (preprocessing !== undefined) return preprocessing.task ?? "classification";
+  const found = taskOfArray(array, where);
+  if (found !== "classification") {
+    const what =
+      found === "multi-label" ? "0 and 1 alone: several labels" : "numbers that are no classes: a regression";
+    onNote?.(`${where}: ${what} (--task ${found})`);
+  }
+  return found;
+}
+
+/** `outputs`: the number of targets of a sample; null for classes. */
+async function openPart(
+  arrays: Arrays,
+  x: string,
+  y: string,
+  options: LabelOptions,
+): Promise<RawPart & { task: TaskName; outputs: number | null }> {
   const missing = [x, y].find((array) => !arrays.names.has(array));
   if (missing !== undefined) throw badData(arrays.source, `${missing} is missing beside ${missing === x ? y : x}`);
   const { rows, isImage, isMatrix } = await arrays.rows(x);
@@ -200,8 +230,11 @@ async function openPart(arrays: Arrays, x: string, y: string, unlabelled = false
     const shape = [rows.length, ...rows.shape].join(", ");
     throw badData(arrays.locationOf(x), `${text}; got bytes of shape [${shape}]`);
   }
-  const labels = toLabels(await arrays.read(y), rows.length, arrays.locationOf(y), unlabelled);
-  return { rows, labels, isImage, isMatrix };
+  const [given, where] = [await arrays.read(y), arrays.locationOf(y)];
+  const task = taskOf(given, where, options);
+  const part = { rows, isImage, isMatrix, task };
+  if (task !== "classification") return { ...part, ...toTargets(given, rows.length, where, task) };
+  return { ...part, labels: toLabels(given, rows.length, where, options.unlabelled), outputs: null };
 }
 
 /** The arrays that are the data; `BAD_DATA` with the names that were looked for. */

@@ -7,7 +7,8 @@ import { show, showList } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { badData, ioError, kindOf, listFiles, MAX_FILE_BYTES } from "../../files/index.js";
 import { Tensor } from "../../tensor/tensor.js";
-import type { TableOptions } from "../load_options.js";
+import { NO_LABEL, type TaskName } from "../dataset.js";
+import type { LoadDataOptions, TableOptions } from "../load_options.js";
 import { encodeCell } from "../preprocessing/encode.js";
 import { parseNumber } from "../preprocessing/number_format.js";
 import { type ClassSpec, columnWidth, type TablePreprocessing, widthOf } from "../preprocessing/spec.js";
@@ -15,6 +16,8 @@ import { ON_DISK, type RawData, type RawPart } from "../raw_data.js";
 import { featuresOf, MemoryRows, newRows, type RowData, type RowSource } from "../row_source.js";
 import { type ColumnIndices, expectWidth, findColumns, indicesOf, readTableHeader } from "../table_header.js";
 import { TableReader } from "../table_reader.js";
+import { tableTargets, taskOfTable } from "../table_task.js";
+import { targetText, wrongTarget } from "../targets.js";
 import type { CellRecords, FileSamples, Format } from "./format.js";
 import { partOf } from "./part_names.js";
 
@@ -63,7 +66,7 @@ export function tableFormat({ samplesHelp, takesOthers = false, openRecords, ...
   };
 }
 
-type OpenTable = { stream: boolean } & TableOptions;
+type OpenTable = { stream: boolean } & TableOptions & Pick<LoadDataOptions, "onNote">;
 
 /** The files beside a table that are its other parts. */
 interface OtherFiles {
@@ -92,7 +95,20 @@ async function openTable(
           otherReader(path, reader, cells, line),
         );
   const [tested, validated] = [await other(others.test), await other(others.validation)];
-  const classNames = reader.labels.classNames();
+  const task = taskOfTable(reader, options);
+  if (task !== "classification") {
+    const part = async ({ rows, reader: table }: ReadTable): Promise<RawPart> => {
+      return { rows, ...tableTargets(table, task), table, sha256: await hashOf(table.file) };
+    };
+    const names = reader.labels.map(({ name }) => name);
+    return {
+      train: await part(training),
+      test: tested && (await part(tested)),
+      validation: validated && (await part(validated)),
+      ...{ task, classes: names.length, classNames: names },
+    };
+  }
+  const classNames = reader.labels[0].classNames(options.task === "classification");
   if (classNames.length === 0) {
     throw badData(
       file,
@@ -101,7 +117,7 @@ async function openTable(
   }
   if (classNames.length < 2) throw badData(file, `expected at least two classes, got ${showList(classNames)} alone`);
   const part = async ({ rows, reader: table }: ReadTable): Promise<RawPart> => {
-    return { rows, labels: table.labels.classes(classNames), table, sha256: await hashOf(table.file) };
+    return { rows, labels: table.labels[0].classes(classNames), table, sha256: await hashOf(table.file) };
   };
   const parts = {
     train: await part(training),
@@ -119,18 +135,18 @@ async function openEncoded(
   openRecords: (file: string) => Promise<CellRecords>,
 ): Promise<RawData> {
   const part = async (path: string): Promise<RawPart> => {
-    const { inputs, labels } = await readSampleRows(path, await openRecords(path), spec, true);
+    const { inputs, labels, targets } = await readSampleRows(path, await openRecords(path), spec, true);
     if (labels === null) throw badData(path, `the label, ${show(spec.label.name)}, is missing`);
     const rows = new MemoryRows(inputs.data, [inputs.shape[1]]);
-    return { rows, labels, isEncoded: true, sha256: await hashOf(path) };
+    return { rows, labels, ...(targets && { targets }), isEncoded: true, sha256: await hashOf(path) };
   };
-  const { classes, classNames } = spec;
+  const { task, classes, classNames } = spec;
   const parts = {
     train: await part(file),
     test: test === null ? null : await part(test),
     validation: validation === null ? null : await part(validation),
   };
-  return { ...parts, classes, ...(classNames && { classNames }) };
+  return { ...parts, ...(task && { task }), classes, ...(classNames && { classNames }) };
 }
 
 /** SHA-256 in hex over a file, as it is. */
@@ -146,8 +162,9 @@ async function hashOf(file: string): Promise<string> {
 
 /** A test or validation file has the columns of the training file, in any order if they are named, and the label. */
 function otherReader(file: string, training: TableReader, cells: readonly string[], line: number): TableReader {
-  const { columns, label, header } = training;
-  const indices = findColumns({ columns, label, header: header.isNamed }, cells, line, file);
+  const { columns, labelLayout, header } = training;
+  const { label } = labelLayout;
+  const indices = findColumns({ columns, ...labelLayout, header: header.isNamed }, cells, line, file);
   if (indices.label >= 0) return new TableReader(file, header, indices, training.missing, training);
   const advice = `move the file away, and a fraction of the rows of ${training.file} is held out instead`;
   throw badData(file, `line ${line}: the label, ${show(label.name)}, is missing: add it; or ${advice}`);
@@ -290,6 +307,8 @@ async function readSampleRows(
   const { columns, header } = spec;
   const features = widthOf(columns);
   const [rows, locations, labels]: [Float32Array[], string[], number[]] = [[], [], []];
+  const isOther = spec.task !== undefined;
+  const targets: number[] = [];
   let indices: ColumnIndices | undefined;
   await records.scan((cells, line) => {
     if (indices === undefined) {
@@ -307,6 +326,19 @@ async function readSampleRows(
     rows.push(row);
     locations.push(`${file}, line ${line}`);
     if (indices.label < 0) return;
+    if (isOther) {
+      for (const [c, index] of indices.labels.entries()) {
+        const x = parseNumber(cells[index]);
+        if (isLabelled && (x === null || wrongTarget(Float64Array.of(x), spec.task as TaskName) >= 0)) {
+          const name = show((spec.labels ?? [spec.label])[c].name);
+          const text = `expected ${targetText(spec.task as TaskName)} as target, ${name}, got ${show(cells[index])}`;
+          throw badData(file, `line ${line}: ${text}`);
+        }
+        targets.push(x ?? Number.NaN);
+      }
+      labels.push(NO_LABEL);
+      return;
+    }
     const label = classOf(cells[indices.label], spec);
     if (label < 0 && isLabelled) {
       const [got, known] = [show(cells[indices.label]), showList(spec.classNames ?? [], 8)];
@@ -318,7 +350,8 @@ async function readSampleRows(
   const values = new Float32Array(rows.length * features);
   for (const [i, row] of rows.entries()) values.set(row, i * features);
   const inputs = new Tensor(values, [rows.length, features]);
-  return { inputs, locations, labels: labels.length === 0 ? null : Int32Array.from(labels) };
+  const given = labels.length === 0 ? null : Int32Array.from(labels);
+  return { inputs, locations, labels: given, ...(isOther && given && { targets: Float64Array.from(targets) }) };
 }
 
 function classOf(text: string, { classNames }: ClassSpec): number {

@@ -1,6 +1,7 @@
 import { show, showList } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
-import type { TableColumn } from "../dataset.js";
+import type { TableColumn, ValueLayout } from "../dataset.js";
+import { outputsText } from "../targets.js";
 import { columnWidth, inputFeatures, type Preprocessing, type TablePreprocessing } from "./spec.js";
 
 /**
@@ -16,6 +17,8 @@ export interface Adaptation {
   } | null;
   /** Null: the classes are the network's, in their order. */
   readonly classes: Int32Array | null;
+  /** Each output times `scale` plus `offset` is what the data's targets are standardised by; null: they are the same. */
+  readonly outputs: { readonly scale: Float32Array; readonly offset: Float32Array } | null;
 }
 
 /** A preprocessing, and what errors call it. */
@@ -36,7 +39,22 @@ interface Named<P = Preprocessing> {
 export function adaptationOf(network: Named, data: Named): Adaptation | null {
   const inputs = inputsOf(network, data);
   const classes = classesOf(network, data);
-  return inputs === null && classes === null ? null : { inputs, classes };
+  const outputs = outputsOf(network.spec, data.spec);
+  return inputs === null && classes === null && outputs === null ? null : { inputs, classes, outputs };
+}
+
+/** From what the network's targets were standardised by to the data's; the order of the targets is the data's. */
+function outputsOf({ targets: from, classNames: known }: Preprocessing, data: Preprocessing): Adaptation["outputs"] {
+  const { targets: to, classes, classNames } = data;
+  const place = (i: number) => (known === null || classNames === null ? i : known.indexOf(classNames[i]));
+  const at = (scale: ValueLayout | undefined, i: number) => [scale?.mean[i] ?? 0, scale?.std[i] ?? 1] as const;
+  const [scale, offset] = [new Float32Array(classes), new Float32Array(classes)];
+  for (let i = 0; i < classes; i++) {
+    const [[mean, std], [otherMean, otherStd]] = [at(from, place(i)), at(to, i)];
+    scale[i] = std / otherStd;
+    offset[i] = (mean - otherMean) / otherStd;
+  }
+  return scale.every((x, i) => x === 1 && offset[i] === 0) ? null : { scale, offset };
 }
 
 /** What a network's samples are, for errors. */
@@ -184,10 +202,14 @@ function expectKnown(network: Named, data: Named, to: TextColumn, from: TextColu
 
 function classesOf(network: Named, data: Named): Int32Array | null {
   const [to, from] = [network.spec, data.spec];
+  if ((to.task ?? "classification") !== (from.task ?? "classification")) {
+    const [own, other] = [to, from].map(({ task = "classification" }) => task);
+    throw refusal(network, `was trained for ${own}: ${data.name} is for ${other}`);
+  }
   const matched = classPlaces(to, from);
   if (matched === null) {
     if (to.classes !== from.classes) {
-      throw refusal(network, `has ${to.classes} classes: ${data.name} has ${from.classes}`);
+      throw refusal(network, `has ${outputsText(to)}: ${data.name} has ${from.classes}`);
     }
     const problem = data.isLabelled === false ? null : namelessProblem(to, from);
     if (problem === null) return null;

@@ -6,8 +6,10 @@ import {
   type Dataset,
   expectDataset,
   type ImageLayout,
+  TASK_NAMES,
   type TableColumn,
   type TableLayout,
+  type TaskName,
   type ValueLayout,
 } from "../dataset.js";
 
@@ -17,11 +19,16 @@ import {
  */
 export type Preprocessing = ImagePreprocessing | TablePreprocessing | ValuePreprocessing;
 
-/** The classes of a {@link Preprocessing}. */
+/** The outputs of a {@link Preprocessing}. */
 export interface ClassSpec {
+  /** Default: classification. */
+  readonly task?: TaskName;
+  /** The number of classes, or of targets. */
   readonly classes: number;
-  /** Null: their numbers. */
+  /** Their names; null: their numbers. */
   readonly classNames: readonly string[] | null;
+  /** What standardised the targets of a regression: an output times std plus mean is in the unit of its column. */
+  readonly targets?: ValueLayout;
 }
 
 /** Images, pixels in bytes. */
@@ -55,8 +62,12 @@ export type TableRow = Readonly<Record<string, string | number>>;
  * ```
  */
 export function preprocessingOf(dataset: Dataset): Preprocessing {
-  const { image, table, values, features, classes, classNames } = expectDataset(dataset);
-  const names = { classes, classNames: classNames === undefined ? null : [...classNames] };
+  const { image, table, values, features, task, classes, classNames, targetScale } = expectDataset(dataset);
+  const names = {
+    ...(task && { task }),
+    ...{ classes, classNames: classNames === undefined ? null : [...classNames] },
+    ...(targetScale && { targets: structuredClone(targetScale) }),
+  };
   if (image !== undefined) return { kind: "image", ...structuredClone(image), ...names };
   if (table !== undefined) return { kind: "table", ...structuredClone(table), ...names };
   return { kind: "values", features, ...structuredClone(values), ...names };
@@ -123,7 +134,12 @@ function texts(most: number) {
   );
 }
 
-const CLASSES = { classes: integer(1), classNames: v.nullable(texts(MOST)) };
+const CLASSES = {
+  task: v.exactOptional(v.picklist(TASK_NAMES, expected(`one of ${TASK_NAMES.join(", ")}`))),
+  classes: integer(1),
+  classNames: v.nullable(texts(MOST)),
+  targets: v.exactOptional(v.object({ mean: v.array(finite()), std: v.array(deviation()) })),
+};
 const FORMAT = v.object({
   decimal: v.picklist([".", ","]),
   group: v.picklist(["", ".", ",", " ", "'"]),
@@ -142,6 +158,7 @@ const COLUMN = v.union(
   ],
   "expected a column with mean and std, or with categories",
 );
+const LABEL = v.object({ name: v.string(), index: integer(0) }, expected("the label's name and index"));
 const DESCRIPTION = v.variant(
   "kind",
   [
@@ -157,7 +174,8 @@ const DESCRIPTION = v.variant(
     v.object({
       kind: v.literal("table"),
       columns: v.pipe(v.array(COLUMN), v.minLength(1, "expected at least one column")),
-      label: v.object({ name: v.string(), index: integer(0) }, expected("the label's name and index")),
+      label: LABEL,
+      labels: v.exactOptional(v.array(LABEL)),
       header: v.boolean(expected("true or false")),
       ...CLASSES,
     }),
@@ -189,6 +207,7 @@ export function parsePreprocessing(value: unknown, file: string): Preprocessing 
   if (classNames !== null && classNames.length !== classes) {
     throw refuse(file, "classNames", `expected ${classes} names, got ${classNames.length}`);
   }
+  if (output.targets !== undefined) expectEach(file, output.targets, classes, "target");
   if (output.kind === "image") {
     expectEach(file, output, output.channels, "channel");
   }

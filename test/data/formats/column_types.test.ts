@@ -185,27 +185,14 @@ describe("columns that are left out", () => {
 describe("a label column of many numbers", () => {
   const table = (count: number, label: (i: number) => unknown, name = "price") =>
     `a,${name}\n${Array.from({ length: count }, (_, i) => `${i},${label(i)}\n`).join("")}`;
-  const REGRESSION =
-    "as the target of a regression, which is not supported: name the column of the classes (--label-column)";
+  const REGRESSION = "as the target of a regression: name the column of the labels (--label-column)";
 
   test.each<[string, string, LoadDataOptions, string]>([
     [
       "the last of a table without a header",
       Array.from({ length: 242 }, (_, i) => `${i % 7},${i % 121}\n`).join(""),
       {},
-      `its label, "1", has 121 different numbers in 242 rows, ${REGRESSION}, this one too if it is meant`,
-    ],
-    [
-      "whole numbers far apart",
-      table(100, (i) => 1000 + 37 * (i % 50)),
-      { labelColumn: "price" },
-      `its label, "price", has 50 different numbers in 100 rows, ${REGRESSION}, or write classes as texts, such as "c1000"`,
-    ],
-    [
-      "of a usual name",
-      table(100, (i) => 5 * (i % 50), "target"),
-      {},
-      `its label, "target", has 50 different numbers in 100 rows, ${REGRESSION}, or write classes as texts, such as "c0"`,
+      `its label, "1", has 121 different numbers in 242 rows, ${REGRESSION}, this one too if it is meant; --task says what it is for`,
     ],
   ])("%s is refused", async (_, content, options, problem) => {
     const { file, sets } = load(content, options);
@@ -218,8 +205,27 @@ describe("a label column of many numbers", () => {
     ["numbers that follow each other, named", table(100, (i) => i % 50), { labelColumn: "price" }, 50],
     ["many rows each, named", table(250, (i) => 7 * (i % 25)), { labelColumn: -1 }, 25],
     ["texts", table(100, (i) => `c${i % 50}`), {}, 50],
+    [
+      "numbers far apart, said to be",
+      table(100, (i) => 37 * (i % 50)),
+      { labelColumn: "price", task: "classification" },
+      50,
+    ],
   ])("%s are classes", async (_, content, options, classes) => {
     expect((await load(content, options).sets).train.classes).toBe(classes);
+  });
+
+  test.each<[string, string, LoadDataOptions, number]>([
+    ["whole numbers far apart, named", table(100, (i) => 1000 + 37 * (i % 50)), { labelColumn: "price" }, 50],
+    ["of a usual name", table(100, (i) => 5 * (i % 50), "target"), {}, 50],
+    ["fractions, named", table(100, (i) => (i % 25) / 4), { labelColumn: "price" }, 25],
+  ])("%s are the target of a regression, and it is said", async (_, content, options, different) => {
+    const notes: string[] = [];
+    const { train } = await load(content, { ...options, onNote: (text) => notes.push(text) }).sets;
+    expect([train.task, train.classes]).toEqual(["regression", 1]);
+    expect(notes).toEqual([
+      expect.stringContaining(`has ${different} different numbers: a regression (--task regression;`),
+    ]);
   });
 });
 

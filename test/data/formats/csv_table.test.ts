@@ -299,7 +299,7 @@ describe("refused", () => {
     [
       "a regression",
       "a,label\n1,2\n2,2.5\n",
-      'line 3: expected a class as label, "label", got "2.5": regression is not supported: name the column of the classes (--label-column)',
+      'line 3: expected a class as label, "label", got "2.5": name the column of the classes (--label-column), or --task regression takes it as a number',
     ],
     ["an open quote", 'a,label\n1,x\n2,"y\n', "line 3: quoted field unterminated"],
     ["text after a quote", 'a,label\n1,x\n2,"y"z\n3,x\n', "line 3: trailing quote on quoted field is malformed"],

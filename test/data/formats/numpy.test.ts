@@ -209,9 +209,11 @@ describe("labels of NumPy's other types", () => {
   test("the target of a regression is not made classes", async () => {
     const target = Int32Array.from({ length: 100 }, (_, i) => 1000 + 37 * (i % 50));
     const { folder, sets } = load({ "x.npy": npy([100, 1], new Float32Array(100)), "y.npy": npy([100], target) });
-    expect(await refusal("BAD_DATA", () => sets())).toBe(
-      `${folder}/y.npy: labels of 50 different numbers in 100 rows, as the target of a regression, which is not supported: ` +
-        "np.unique(y, return_inverse=True) numbers them from 0 on if they are classes",
+    const { train } = await sets();
+    expect([train.task, train.classes]).toEqual(["regression", 1]);
+    const labelled = loadData(folder, { task: "classification" });
+    expect(await refusal("BAD_DATA", () => labelled)).toBe(
+      `${folder}/y.npy: class 0 has no sample, class 2813 has: np.unique(y, return_inverse=True) numbers them from 0 on`,
     );
   });
 
@@ -247,7 +249,7 @@ describe("refused", () => {
     [
       "one-hot labels",
       { ...numbers, "y.npy": npy([6, 2], new Uint8Array(12)) },
-      "/y.npy: expected labels of shape [6], got [6, 2]: argmax(axis=1) makes classes of one-hot rows",
+      "/y.npy: expected labels of shape [6], got [6, 2]: argmax(axis=1) makes classes of one-hot rows; --task multi-label takes them as labels",
     ],
     [
       "a negative label",
@@ -257,7 +259,7 @@ describe("refused", () => {
     [
       "half a label",
       { ...numbers, "y.npy": npy([6], Float32Array.of(0, 1, 0.5, 0, 1, 0)) },
-      "/y.npy: label 2: expected a class, a whole number from 0, got 0.5, as of a regression, which is not supported",
+      "/y.npy: label 2: expected a class, a whole number from 0, got 0.5: --task regression takes numbers as targets",
     ],
     [
       "a huge label",

@@ -1,0 +1,138 @@
+import { badArgument, expectInteger, expectShape, show } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
+import { Tensor } from "../tensor/tensor.js";
+import {
+  checkLabels,
+  type Dataset,
+  expectDataset,
+  labelsOf,
+  NO_LABEL,
+  TASK_NAMES,
+  type TaskName,
+  takeSlice,
+  type ValueLayout,
+} from "./dataset.js";
+
+/** What the labels of samples are given as: classes [n], or the targets [n] or [n, outputs] of another task. */
+export type GivenLabels = Labels | Tensor;
+
+/** Labels and targets, checked. */
+interface CheckedLabels {
+  readonly labels: IntTensor;
+  /** The number of outputs. */
+  readonly classes: number;
+  readonly task?: TaskName;
+  /** [samples, outputs]. */
+  readonly targets?: Tensor;
+}
+
+/**
+ * The labels of samples by the task: classes from 0, or numbers. A float tensor is that of a regression unless `task` says otherwise.
+ *
+ * @throws DistilleryError `SHAPE_MISMATCH`, `LABEL_OUT_OF_RANGE`, `NON_FINITE` with the row and column, `BAD_ARGUMENT`.
+ */
+export function readLabels(
+  given: GivenLabels,
+  samples: number,
+  options: { classes?: number | undefined; task?: TaskName | undefined; unlabelled?: boolean },
+): CheckedLabels {
+  const { classes, unlabelled = false, task = given instanceof Tensor ? "regression" : "classification" } = options;
+  expectTask(task);
+  if (task === "classification") {
+    if (given instanceof Tensor) throw badArgument("labels", "whole numbers, as an Int32Array or an IntTensor", given);
+    return checkLabels(given, samples, classes, unlabelled);
+  }
+  if (unlabelled) throw new DistilleryError("BAD_ARGUMENT", `unlabelled: of a ${task} every sample has its targets`);
+  const shape = given instanceof Tensor || given instanceof IntTensor ? given.shape : [given.length];
+  const data = given instanceof Tensor ? given.data : Float32Array.from(labelData(given));
+  const outputs = shape.length < 2 ? 1 : shape[1];
+  expectShape("targets", shape, shape.length < 2 ? [samples] : [samples, -1]);
+  expectInteger("targets.shape[1]", outputs, 1, 2 ** 31 - 1);
+  if (classes !== undefined && classes !== outputs) {
+    throw new DistilleryError("SHAPE_MISMATCH", `targets: expected ${classes} numbers a sample, got ${outputs}`);
+  }
+  const wrong = wrongTarget(data, task);
+  if (wrong >= 0) {
+    const place = `targets[${Math.floor(wrong / outputs)}][${wrong % outputs}]`;
+    const code = Number.isFinite(data[wrong]) ? "BAD_ARGUMENT" : "NON_FINITE";
+    throw new DistilleryError(code, `${place}: expected ${targetText(task)}, got ${data[wrong]}`);
+  }
+  const labels = new IntTensor(new Int32Array(samples).fill(NO_LABEL));
+  return { labels, classes: outputs, task, targets: new Tensor(data, [samples, outputs]) };
+}
+
+/** The index of the first target that is none of the task; -1: all are. */
+export function wrongTarget(data: Float32Array | Float64Array, task: TaskName): number {
+  if (task === "multi-label") return data.findIndex((x) => x !== 0 && x !== 1);
+  return data.findIndex((x) => !Number.isFinite(Math.fround(x)));
+}
+
+/** What a target is, for errors. */
+export function targetText(task: TaskName): string {
+  return task === "multi-label" ? "0 or 1" : "a finite number of float32's range";
+}
+
+/** Refuses a name that no task has. */
+function expectTask(task: unknown): void {
+  if ((TASK_NAMES as readonly unknown[]).includes(task)) return;
+  throw new DistilleryError("BAD_ARGUMENT", `task: expected one of ${TASK_NAMES.join(", ")}, got ${show(task)}`);
+}
+
+/** Whether samples have targets instead of classes. */
+export function hasTargets({ task = "classification" }: Pick<Dataset, "task">): boolean {
+  return task !== "classification";
+}
+
+/** What the outputs of a network for the data are: `10 classes`, `1 target`. */
+export function outputsText({ task = "classification", classes }: Pick<Dataset, "task" | "classes">): string {
+  const [one, several] = OUTPUTS[task];
+  return `${classes} ${classes === 1 ? one : several}`;
+}
+
+const OUTPUTS: Readonly<Record<TaskName, readonly [one: string, several: string]>> = {
+  classification: ["class", "classes"],
+  regression: ["target", "targets"],
+  "multi-label": ["label", "labels"],
+  vectors: ["dimension", "dimensions"],
+};
+
+const BATCH = 512;
+
+/** The targets of all samples [length, classes], as a network gives them; undefined for classes. */
+export function targetsOf(dataset: Dataset): Tensor | undefined {
+  if (!hasTargets(expectDataset(dataset))) return undefined;
+  const { length, classes } = dataset;
+  const all = new Float32Array(length * classes);
+  for (let start = 0; start < length; start += BATCH) {
+    const { targets } = takeSlice(dataset, start, Math.min(start + BATCH, length));
+    all.set((targets as Tensor).data, start * classes);
+  }
+  return new Tensor(all, [length, classes]);
+}
+
+/** What a split is stratified by: the classes; samples of another task are all alike. */
+export function strataOf(dataset: Dataset): { strata: Int32Array; count: number } {
+  if (!hasTargets(dataset)) return { strata: labelsOf(dataset), count: dataset.classes };
+  return { strata: new Int32Array(dataset.length), count: 1 };
+}
+
+/** Values of targets, row after row, in the unit of their columns. */
+export function inUnits<A extends Float32Array | Float64Array>(values: A, scale: ValueLayout | undefined): A {
+  return scale === undefined ? values : affine(values, (x, c) => x * scale.std[c] + scale.mean[c], scale);
+}
+
+/** The same as a network gives them: (x - mean) / std of their column. */
+export function standardized<A extends Float32Array | Float64Array>(values: A, scale: ValueLayout | undefined): A {
+  return scale === undefined ? values : affine(values, (x, c) => (x - scale.mean[c]) / scale.std[c], scale);
+}
+
+function affine<A extends Float32Array | Float64Array>(
+  values: A,
+  change: (x: number, column: number) => number,
+  { mean }: ValueLayout,
+): A {
+  const out = values.slice() as A;
+  for (let i = 0; i < out.length; i++) out[i] = change(values[i], i % mean.length);
+  return out;
+}

@@ -1,0 +1,135 @@
+import * as v from "valibot";
+import { expectNumber, expectOptions, withDefaults } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { binaryCrossEntropyWithLogits, l1Loss, mseLoss, smoothL1Loss } from "../ops/index.js";
+import { defineEntry, described, positive } from "../registry/index.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { unit } from "./features.js";
+import { finite } from "./logits.js";
+import type { DistillationLoss, Json, LossBatch } from "./loss.js";
+
+/** Of a loss that has none, so that what is meant for another one is refused. */
+type NoOptions = Readonly<Record<string, never>>;
+
+/** The targets of a batch [n, outputs]; `BAD_ARGUMENT` if the data have classes. */
+function targetsFor(loss: string, { targets }: LossBatch): Tensor {
+  if (targets !== undefined && targets !== null) return targets;
+  const text = "compares outputs with targets, and the data have classes: use cross-entropy, or data of another task";
+  throw new DistilleryError("BAD_ARGUMENT", `${loss}: ${text}`);
+}
+
+function targetLoss(
+  name: string,
+  compute: (outputs: Tensor, targets: Tensor) => Tensor,
+  options: Readonly<Record<string, Json>> = {},
+): DistillationLoss {
+  return {
+    name,
+    needsTeacher: false,
+    compute(batch) {
+      const { logits: outputs } = batch.student;
+      return { loss: finite(name, compute(outputs, targetsFor(name, batch)), { outputs }), metrics: {} };
+    },
+    config: () => ({ name, ...options }),
+  };
+}
+
+/**
+ * The mean squared error of the student's outputs and the targets [rows, outputs], over all elements, as a loss of `distill` and
+ * `trainTeacher`: `mse` in expressions. Targets of a table are standardised. `torch.nn.MSELoss`.
+ *
+ * @example
+ * ```ts
+ * await trainTeacher({ model, data, loss: mseDistillationLoss() });
+ * ```
+ */
+export function mseDistillationLoss(options: NoOptions = {}): DistillationLoss {
+  expectOptions("mseDistillationLoss", options, []);
+  return targetLoss("mse", (outputs, targets) => mseLoss(outputs, targets));
+}
+
+/** The mean absolute error, as {@link mseDistillationLoss}: `mae` in expressions. `torch.nn.L1Loss`. */
+export function maeDistillationLoss(options: NoOptions = {}): DistillationLoss {
+  expectOptions("maeDistillationLoss", options, []);
+  return targetLoss("mae", (outputs, targets) => l1Loss(outputs, targets));
+}
+
+const HUBER_DEFAULTS = { delta: 1 } as const;
+
+/**
+ * Huber's loss (1964), as {@link mseDistillationLoss}: d² / 2 for a difference d up to `delta` (default 1), delta (|d| - delta / 2) beyond; `huber` in
+ * expressions. `torch.nn.HuberLoss`.
+ */
+export function huberDistillationLoss(options: { delta?: number } = {}): DistillationLoss {
+  expectOptions("huberDistillationLoss", options, Object.keys(HUBER_DEFAULTS));
+  const { delta } = withDefaults(HUBER_DEFAULTS, options);
+  expectNumber("delta", delta, (d) => d > 0, "a number above 0");
+  return targetLoss("huber", (outputs, targets) => smoothL1Loss(outputs, targets, { beta: delta }).mul(delta), {
+    delta,
+  });
+}
+
+/**
+ * The binary cross-entropy of sigmoid(outputs) with targets of 0 and 1 [rows, labels], over all elements: `bce` in expressions.
+ * `torch.nn.BCEWithLogitsLoss`.
+ */
+export function bceDistillationLoss(options: NoOptions = {}): DistillationLoss {
+  expectOptions("bceDistillationLoss", options, []);
+  return targetLoss("bce", (outputs, targets) => binaryCrossEntropyWithLogits(outputs, targets));
+}
+
+/**
+ * The mean over rows of 1 - cos(outputs, targets), for vectors [rows, dimensions]: `cosine` in expressions. A vector of zeros has cosine
+ * 0. `torch.nn.CosineEmbeddingLoss` with targets of 1.
+ */
+export function cosineDistillationLoss(options: NoOptions = {}): DistillationLoss {
+  expectOptions("cosineDistillationLoss", options, []);
+  return targetLoss("cosine", (outputs, targets) => cosineDistance(outputs, targets));
+}
+
+/** The mean over rows of 1 - cos(a, b). */
+export function cosineDistance(a: Tensor, b: Tensor): Tensor {
+  return unit(a).mul(unit(b)).sum(1).mean().neg().add(1);
+}
+
+/** `mse` in expressions. */
+export const mseEntry = defineEntry({
+  name: "mse",
+  help: "mean squared error of the outputs with the targets of a regression, or vectors",
+  options: {},
+  create: () => mseDistillationLoss(),
+});
+
+/** `mae` in expressions. */
+export const maeEntry = defineEntry({
+  name: "mae",
+  help: "mean absolute error of the outputs with the targets of a regression",
+  options: {},
+  create: () => maeDistillationLoss(),
+});
+
+/** `huber` in expressions. */
+export const huberEntry = defineEntry({
+  name: "huber",
+  help: "Huber's loss of the outputs with the targets of a regression (1964)",
+  options: {
+    delta: described(v.optional(positive(), HUBER_DEFAULTS.delta), "the difference up to which it is squared"),
+  },
+  create: (options) => huberDistillationLoss(options),
+});
+
+/** `bce` in expressions. */
+export const bceEntry = defineEntry({
+  name: "bce",
+  help: "binary cross-entropy of each output's sigmoid with labels of 0 and 1",
+  options: {},
+  create: () => bceDistillationLoss(),
+});
+
+/** `cosine` in expressions. */
+export const cosineEntry = defineEntry({
+  name: "cosine",
+  help: "1 - cosine of the outputs with target vectors",
+  options: {},
+  create: () => cosineDistillationLoss(),
+});

@@ -1,0 +1,90 @@
+import * as v from "valibot";
+import { expectNumber, expectOptions, withDefaults } from "../checks.js";
+import { Linear } from "../nn/linear.js";
+import type { Module } from "../nn/module.js";
+import { mseLoss } from "../ops/index.js";
+import { boolean, defineEntry, described, nonNegative } from "../registry/index.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { expectFeatures, expectSameChannels } from "./features.js";
+import { finite } from "./logits.js";
+import type { DistillationLoss, LossContext } from "./loss.js";
+import { cosineDistance } from "./target_losses.js";
+
+/** The options of {@link vectorKdLoss}. */
+export interface VectorKdLossOptions {
+  /** The weight of 1 - cosine. Default 1. */
+  cosine?: number;
+  /** The weight of the mean squared error. Default 1. */
+  mse?: number;
+  /** Makes the student's dimensions the teacher's, such as `new Linear(64, 384)`; default: none, for equal ones. */
+  projection?: Module | undefined;
+}
+
+const DEFAULTS = { cosine: 1, mse: 1 } as const;
+
+/**
+ * Distillation of vectors, such as embeddings [rows, dimensions], a scalar: `cosine` times the mean over rows of 1 - cos(p(student),
+ * teacher), plus `mse` times the mean square of p(student) - teacher over all elements, as Sentence Transformers distil embeddings
+ * (Reimers and Gurevych, 2020: mean squared error). No gradient flows to the teacher.
+ *
+ * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `BAD_ARGUMENT`, `NON_FINITE`.
+ * @example
+ * ```ts
+ * const loss = vectorKdLoss(student.forward(inputs), teacherVectors, { projection: new Linear(64, 384) });
+ * ```
+ */
+export function vectorKdLoss(
+  studentVectors: Tensor,
+  teacherVectors: Tensor,
+  options: VectorKdLossOptions = {},
+): Tensor {
+  const name = "vectorKdLoss";
+  expectOptions(name, options, [...Object.keys(DEFAULTS), "projection"]);
+  const { projection, ...weights } = options;
+  const { cosine, mse } = withDefaults(DEFAULTS, weights);
+  for (const [option, weight] of Object.entries({ cosine, mse })) {
+    expectNumber(option, weight, (w) => w >= 0, "a number of at least 0");
+  }
+  const { student, teacher } = expectFeatures(name, studentVectors, teacherVectors);
+  const mapped = projection?.forward(student) ?? student;
+  expectSameChannels(name, mapped, teacher);
+  const loss = cosineDistance(mapped, teacher).mul(cosine).add(mseLoss(mapped, teacher).mul(mse));
+  return finite(name, loss, { studentVectors, teacherVectors });
+}
+
+/**
+ * {@link vectorKdLoss} of the outputs as a loss of `distill`: `vector-kd` in expressions. A projection is trained with the student and
+ * is no part of it afterwards.
+ */
+export function vectorKdDistillationLoss(options: VectorKdLossOptions = {}): DistillationLoss {
+  expectOptions("vectorKdDistillationLoss", options, [...Object.keys(DEFAULTS), "projection"]);
+  const { projection, ...weights } = options;
+  const all = withDefaults(DEFAULTS, weights);
+  const name = "vector-kd";
+  return {
+    name,
+    needsTeacher: true,
+    modules: projection === undefined ? {} : { projection },
+    compute: ({ student, teacher }) => ({ loss: vectorKdLoss(student.logits, teacher.logits, options), metrics: {} }),
+    config: () => ({ name, ...all, projection: projection !== undefined }),
+  };
+}
+
+/** `vector-kd` in expressions. */
+export const vectorKdEntry = defineEntry({
+  name: "vector-kd",
+  help: "1 - cosine and squared error of output vectors with the teacher's (Reimers and Gurevych, 2020)",
+  options: {
+    cosine: described(v.optional(nonNegative(), DEFAULTS.cosine), "weight of 1 - cosine"),
+    mse: described(v.optional(nonNegative(), DEFAULTS.mse), "weight of the mean squared error"),
+    projection: described(
+      v.optional(boolean(), false),
+      "whether a Linear makes the student's dimensions the teacher's: trained with it, and dropped at the end",
+    ),
+  },
+  create({ projection, ...weights }, context: LossContext): DistillationLoss {
+    if (!projection) return vectorKdDistillationLoss(weights);
+    const own = context.tapShape("student", "")[0];
+    return vectorKdDistillationLoss({ ...weights, projection: new Linear(own, context.classes) });
+  },
+});

@@ -1,0 +1,64 @@
+import { expectShape } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import type { TaskEvaluation } from "./figures.js";
+import type { Evaluating } from "./task.js";
+
+/** Outputs and targets of all samples, row after row. */
+export interface Collected {
+  readonly samples: number;
+  /** The numbers of a row of outputs, of targets, and of the teacher's outputs. */
+  readonly width: number;
+  readonly targetWidth: number;
+  readonly teacherWidth: number;
+  readonly outputs: Float32Array;
+  readonly targets: Float32Array;
+  /** Null without a teacher. */
+  readonly teacher: Float32Array | null;
+}
+
+/** Evaluates all outputs at once, when all of them are there. */
+export function collecting<E extends TaskEvaluation>(report: (all: Collected) => E): Evaluating<E> {
+  const [outputs, targets, teachers]: [Float32Array[], Float32Array[], Float32Array[]] = [[], [], []];
+  let [samples, width, targetWidth] = [0, 0, 0];
+  return {
+    add({ data, shape }, batch, teacher) {
+      if (batch.targets === undefined) throw new DistilleryError("BAD_ARGUMENT", "targets: needed for every sample");
+      expectShape("outputs", shape, [batch.targets.shape[0], -1]);
+      [width, targetWidth] = [shape[1], batch.targets.shape[1]];
+      samples += shape[0];
+      // The memory of a step is used again.
+      outputs.push(data.slice());
+      targets.push(batch.targets.data.slice());
+      if (teacher !== undefined) teachers.push(Float32Array.from(teacher));
+    },
+    report() {
+      const teacher = teachers.length === 0 ? null : joined(teachers);
+      return report({
+        ...{ samples, width, targetWidth, teacherWidth: teacher === null ? 0 : teacher.length / samples },
+        ...{ outputs: joined(outputs), targets: joined(targets), teacher },
+      });
+    },
+  };
+}
+
+function joined(parts: readonly Float32Array[]): Float32Array {
+  const all = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
+
+/** A column of rows, in double precision. */
+export function columnOf(rows: Float32Array, width: number, column: number): Float64Array {
+  return Float64Array.from({ length: rows.length / width }, (_, i) => rows[i * width + column]);
+}
+
+/** The mean of numbers. */
+export function mean(values: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i];
+  return sum / values.length;
+}

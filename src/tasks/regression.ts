@@ -1,0 +1,79 @@
+import type { ValueLayout } from "../data/dataset.js";
+import { inUnits } from "../data/targets.js";
+import { logitMseDistillationLoss } from "../losses/logit_mse.js";
+import { mseDistillationLoss } from "../losses/target_losses.js";
+import { type Collected, collecting, mean } from "./collecting.js";
+import type { TaskEvaluation } from "./figures.js";
+import { rowsOf } from "./prediction.js";
+import type { Task } from "./task.js";
+import { withTeacher } from "./with_teacher.js";
+
+/** How well a network tells one target. Errors are in the unit of its column. */
+export interface TargetReport extends Readonly<Record<string, number>> {
+  /** The coefficient of determination; as scikit-learn has it, 1 or, if there is any error, 0 for a target that is always the same. */
+  r2: number;
+  rmse: number;
+  mae: number;
+}
+
+/** How well a network does in a regression: means over the targets, each of the same weight. */
+export interface RegressionEvaluation extends TaskEvaluation, Pick<TargetReport, "r2" | "rmse" | "mae"> {
+  /** The mean squared error of the values as the network gives them: standardised, if the targets are. */
+  loss: number;
+  perTarget: TargetReport[];
+  /** With a teacher: its R2, and that of the student with what the teacher says as the truth. */
+  teacherR2?: number;
+  agreement?: number;
+}
+
+/** Numbers: mean squared error with the targets, and with what a teacher says of them. */
+export const regression: Task<RegressionEvaluation> = {
+  name: "regression",
+  help: "one number or several",
+  hardLoss: () => mseDistillationLoss(),
+  distillationLoss: ({ alpha }) => withTeacher(alpha, [mseDistillationLoss()], logitMseDistillationLoss()),
+  evaluating: ({ targetScale }) => collecting((all) => evaluation(all, targetScale)),
+  predictions: (outputs, { targets }) =>
+    rowsOf(outputs).map((row) => ({ values: Array.from(inUnits(Float64Array.from(row), targets)) })),
+  keep: ({ data }) => data,
+};
+
+function evaluation(
+  { samples, width, outputs, targets, teacher }: Collected,
+  scale: ValueLayout | undefined,
+): RegressionEvaluation {
+  const [predicted, truth] = [outputs, targets].map((values) => inUnits(Float64Array.from(values), scale));
+  const said = teacher && inUnits(Float64Array.from(teacher), scale);
+  const all = reports(predicted, truth, width);
+  return {
+    ...meanOf(all),
+    samples,
+    loss: mean(outputs.map((x, i) => (x - targets[i]) ** 2)),
+    perTarget: all,
+    ...(said && {
+      teacherR2: meanOf(reports(said, truth, width)).r2,
+      agreement: meanOf(reports(predicted, said, width)).r2,
+    }),
+  };
+}
+
+function reports(predicted: Float64Array, truth: Float64Array, width: number): TargetReport[] {
+  return Array.from({ length: width }, (_, c) => {
+    const own = (values: Float64Array) => values.filter((_, i) => i % width === c);
+    return report(own(predicted), own(truth));
+  });
+}
+
+function report(predicted: Float64Array, truth: Float64Array): TargetReport {
+  const middle = mean(truth);
+  const squares = mean(predicted.map((x, i) => (x - truth[i]) ** 2));
+  const variance = mean(truth.map((x) => (x - middle) ** 2));
+  const isConstant = truth.every((x) => x === truth[0]);
+  const r2 = isConstant ? Number(squares === 0) : 1 - squares / variance;
+  return { r2, rmse: Math.sqrt(squares), mae: mean(predicted.map((x, i) => Math.abs(x - truth[i]))) };
+}
+
+function meanOf(all: readonly TargetReport[]): TargetReport {
+  const of = (name: keyof TargetReport) => mean(all.map((one) => one[name]));
+  return { r2: of("r2"), rmse: of("rmse"), mae: of("mae") };
+}

@@ -1,0 +1,145 @@
+import { cosineDistillationLoss, mseDistillationLoss } from "../losses/target_losses.js";
+import { vectorKdDistillationLoss } from "../losses/vector_kd_loss.js";
+import { weightedSum } from "../losses/weighted_sum.js";
+import { type Collected, collecting, mean } from "./collecting.js";
+import type { TaskEvaluation } from "./figures.js";
+import { rowsOf } from "./prediction.js";
+import type { Task } from "./task.js";
+import { withTeacher } from "./with_teacher.js";
+
+/** How alike a network's vectors and the targets are; similarities are cosines, and the numbers of dimensions may differ. */
+export interface VectorEvaluation extends TaskEvaluation {
+  /** The mean over samples of how many of the ten nearest others among the targets are among the ten nearest here, as a fraction. */
+  retrieval: number;
+  /** Spearman's correlation of the similarities of all pairs; 0 if one side's are all the same. */
+  spearman: number;
+  /** The mean cosine of a vector and its target; missing if their dimensions differ. */
+  cosine?: number;
+  /** 1 - cosine plus the mean squared error or, if the dimensions differ, 1 - spearman. */
+  loss: number;
+  /** With a teacher: its retrieval agreement with the targets, and the student's with the teacher. */
+  teacherRetrieval?: number;
+  agreement?: number;
+}
+
+/** Vectors, such as embeddings: cosine and squared error with the targets, and with a teacher's. */
+export const vectors: Task<VectorEvaluation> = {
+  name: "vectors",
+  help: "vectors, such as embeddings",
+  hardLoss: () => weightedSum(hard().map((loss) => [1, loss])),
+  distillationLoss: ({ alpha }) => withTeacher(alpha, hard(), vectorKdDistillationLoss()),
+  evaluating: () => collecting(evaluation),
+  predictions: (outputs) => rowsOf(outputs).map((row) => ({ values: Array.from(row) })),
+  keep: ({ data }) => data,
+};
+
+const hard = () => [cosineDistillationLoss(), mseDistillationLoss()];
+
+/** Neighbours that are compared. */
+const NEAREST = 10;
+/** Samples that pairs are made of: of more, this many at even distances. */
+const MOST = 1000;
+
+function evaluation(all: Collected): VectorEvaluation {
+  const { samples, width, targetWidth, teacherWidth, outputs, targets, teacher } = all;
+  const step = Math.max(1, samples / MOST);
+  const chosen = Int32Array.from({ length: Math.min(samples, MOST) }, (_, i) => Math.floor(i * step));
+  const [own, wanted] = [similarities(outputs, width, chosen), similarities(targets, targetWidth, chosen)];
+  const said = teacher && similarities(teacher, teacherWidth, chosen);
+  const spearman = correlation(ranks(pairs(own, chosen.length)), ranks(pairs(wanted, chosen.length)));
+  const cosine = width === targetWidth ? meanCosine(outputs, targets, width) : null;
+  const squares = cosine === null ? 0 : mean(Float64Array.from(outputs, (x, i) => (x - targets[i]) ** 2));
+  return {
+    retrieval: overlap(own, wanted, chosen.length),
+    spearman,
+    ...(cosine !== null && { cosine }),
+    samples,
+    loss: cosine === null ? 1 - spearman : 1 - cosine + squares,
+    ...(said && {
+      teacherRetrieval: overlap(said, wanted, chosen.length),
+      agreement: overlap(own, said, chosen.length),
+    }),
+  };
+}
+
+/** Rows of length 1; one of zeros stays. */
+function units(rows: Float32Array, width: number, chosen: Int32Array): Float64Array {
+  const out = new Float64Array(chosen.length * width);
+  for (const [i, row] of chosen.entries()) {
+    const own = rows.subarray(row * width, (row + 1) * width);
+    const norm = Math.sqrt(own.reduce((sum, x) => sum + x * x, 0)) || 1;
+    for (let c = 0; c < width; c++) out[i * width + c] = own[c] / norm;
+  }
+  return out;
+}
+
+/** The cosines of all pairs of the chosen rows [n, n]. */
+function similarities(rows: Float32Array, width: number, chosen: Int32Array): Float64Array {
+  const [unit, n] = [units(rows, width, chosen), chosen.length];
+  const out = new Float64Array(n * n);
+  for (let i = 0; i < n; i++) {
+    for (let j = i; j < n; j++) {
+      let dot = 0;
+      for (let c = 0; c < width; c++) dot += unit[i * width + c] * unit[j * width + c];
+      out[i * n + j] = dot;
+      out[j * n + i] = dot;
+    }
+  }
+  return out;
+}
+
+/** Of each pair once. */
+function pairs(matrix: Float64Array, n: number): Float64Array {
+  const out = new Float64Array((n * (n - 1)) / 2);
+  let at = 0;
+  for (let i = 0; i < n; i++) for (let j = i + 1; j < n; j++) out[at++] = matrix[i * n + j];
+  return out;
+}
+
+/** The mean fraction of each row's nearest others that two matrices of similarities have in common. */
+function overlap(a: Float64Array, b: Float64Array, n: number): number {
+  const k = Math.min(NEAREST, n - 1);
+  if (k < 1) return 1;
+  const nearest = (matrix: Float64Array, i: number) => {
+    const others = Array.from({ length: n }, (_, j) => j).filter((j) => j !== i);
+    return others.sort((p, q) => matrix[i * n + q] - matrix[i * n + p] || p - q).slice(0, k);
+  };
+  let common = 0;
+  for (let i = 0; i < n; i++) {
+    const wanted = new Set(nearest(b, i));
+    for (const j of nearest(a, i)) common += Number(wanted.has(j));
+  }
+  return common / (n * k);
+}
+
+/** From 1; equal values share the mean of theirs. `scipy.stats.rankdata`. */
+function ranks(values: Float64Array): Float64Array {
+  const order = Uint32Array.from(values.keys()).sort((a, b) => values[a] - values[b]);
+  const out = new Float64Array(values.length);
+  for (let start = 0; start < order.length; ) {
+    let end = start + 1;
+    while (end < order.length && values[order[end]] === values[order[start]]) end++;
+    for (let i = start; i < end; i++) out[order[i]] = (start + end + 1) / 2;
+    start = end;
+  }
+  return out;
+}
+
+/** Pearson's correlation; 0 if one of the two is constant. */
+function correlation(a: Float64Array, b: Float64Array): number {
+  const [middleA, middleB] = [mean(a), mean(b)];
+  let [product, squaresA, squaresB] = [0, 0, 0];
+  for (let i = 0; i < a.length; i++) {
+    const [x, y] = [a[i] - middleA, b[i] - middleB];
+    product += x * y;
+    squaresA += x * x;
+    squaresB += y * y;
+  }
+  return squaresA === 0 || squaresB === 0 || a.length === 0 ? 0 : product / Math.sqrt(squaresA * squaresB);
+}
+
+function meanCosine(a: Float32Array, b: Float32Array, width: number): number {
+  const all = Int32Array.from({ length: a.length / width }, (_, i) => i);
+  const [x, y] = [units(a, width, all), units(b, width, all)];
+  return (mean(x.map((value, i) => value * y[i])) * x.length) / all.length;
+}
