@@ -1,7 +1,10 @@
 /** The layers. To add one, write its file and its line here. */
+export { GELU, Hardswish, LeakyReLU, ReLU6, SiLU, Softmax } from "./activations.js";
 export { BatchNorm1d, BatchNorm2d } from "./batch_norm.js";
 export { Conv1d, type Conv1dOptions, Conv2d, type ConvOptions } from "./conv.js";
+export { GroupNorm } from "./group_norm.js";
 export { LayerNorm, type LayerNormOptions } from "./layer_norm.js";
-export { Dropout, Flatten, Identity, ReLU, Sequential } from "./layers.js";
+export { Dropout, Dropout2d, Flatten, Identity, ReLU, Sequential } from "./layers.js";
 export { Linear } from "./linear.js";
 export { AdaptiveAvgPool2d, AvgPool2d, MaxPool2d } from "./pooling.js";
+export { Upsample, type UpsampleOptions } from "./upsample.js";

@@ -1,4 +1,5 @@
 import { badArgument, expectInteger, expectNumber } from "../checks.js";
+import { DistilleryError } from "../errors.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { expectModule } from "./expect_module.js";
 import { dropout, relu } from "./functional.js";
@@ -28,6 +29,24 @@ export class Dropout extends Module {
 
   override extraRepr(): string {
     return `p=${this.p}, inplace=False`;
+  }
+}
+
+/**
+ * Zeroes whole channels of x [images, channels, ...] with chance p in train mode and divides the others by 1 - p.
+ * `torch.nn.Dropout2d`.
+ */
+export class Dropout2d extends Dropout {
+  override forward(x: Tensor): Tensor {
+    expectTensor("Dropout2d: x", x);
+    if (x.shape.length < 3) {
+      const text = `Dropout2d: expected x [images, channels, ...], got [${x.shape.join(", ")}]`;
+      throw new DistilleryError("SHAPE_MISMATCH", text);
+    }
+    if (!this.training || this.p === 0) return x;
+    // A number of each channel, as its power of 0 a 1: so the mask follows x, whatever the number of images.
+    const first = x.reshape([x.shape[0], x.shape[1], -1]).slice(0, 1, { dim: 2 }).detach();
+    return x.mul(dropout(first.pow(0), this.p).reshape([...x.shape.slice(0, 2), ...x.shape.slice(2).map(() => 1)]));
   }
 }
 

@@ -24,6 +24,16 @@ LAYERS = [
     ("Flatten", [], {}, [2, 3, 2, 2]),
     ("Flatten", [0, 1], {}, [2, 3, 2]),
     ("Identity", [], {}, [2, 3]),
+    ("ReLU6", [], {}, [2, 9]), ("LeakyReLU", [], {}, [2, 9]), ("LeakyReLU", [0.2], {}, [3]), ("SiLU", [], {}, [2, 9]),
+    ("GELU", [], {}, [2, 9]), ("GELU", [], {"approximate": "tanh"}, [2, 9]), ("Hardswish", [], {}, [2, 9]),
+    ("Softmax", [1], {}, [2, 3, 4]),
+    ("GroupNorm", [2, 6], {}, [3, 6, 4, 5]),
+    ("GroupNorm", [3, 3], {"eps": 0.002, "affine": False}, [2, 3, 7]),
+    ("Upsample", [], {"scale_factor": 2, "mode": "nearest"}, [1, 2, 3, 4]),
+    ("Upsample", [], {"scale_factor": [1.5, 0.7], "mode": "nearest"}, [1, 2, 7, 11]),
+    ("Upsample", [], {"size": [5, 9], "mode": "nearest"}, [1, 2, 3, 7]),
+    ("Dropout2d", [0.4], {}, [3, 4, 2, 3]),
+    ("GroupNorm", [1, 2], {"bias": False}, [2, 2, 3]),
 ]
 
 
@@ -38,6 +48,7 @@ def case(name, args, options, shape):
     after = torch.rand(1).item()
     state = {key: value.clone() for key, value in layer.state_dict().items()}
     x = torch.randn(shape, requires_grad=True)
+    torch.manual_seed(9)
     out = layer(x)
     upstream = torch.randn(out.shape)
     (out * upstream).sum().backward()

@@ -8,6 +8,7 @@ mod shape;
 use crate::error::{Result, expect_shape};
 use crate::matmul::{self, Bias, Epilogue, Reading};
 use crate::parallel;
+use crate::plane_sums;
 use ndarray::{Array2, ArrayView2, ArrayView4, ArrayViewMut4, Axis, Slice, s};
 use shape::OP;
 pub use shape::{Shape, Window};
@@ -156,7 +157,7 @@ fn bias_gradient([images, outputs, height, width]: [usize; 4], grad: &[f32], gra
     parallel::for_each(grad_bias, (1 << 14) / (images * plane).max(1) + 1, |first, part| {
         for (i, sum) in part.iter_mut().enumerate() {
             let planes = (0..images).map(|n| &grad[(n * outputs + first + i) * plane..][..plane]);
-            *sum = planes.map(|plane| crate::plane_sums::sum(plane)).sum::<f64>() as f32;
+            *sum = planes.map(plane_sums::sum).sum::<f64>() as f32;
         }
     });
 }

@@ -320,7 +320,7 @@ unsafe fn copy<S: Simd>(from: *const f32, to: *mut f32, len: usize) {
         }
         macro_rules! part {
             ($($n:literal)+) => {$(
-                while at + $n <= len {
+                while len - at >= $n {
                     to.add(at).cast::<[f32; $n]>().write_unaligned(from.add(at).cast::<[f32; $n]>().read_unaligned());
                     at += $n;
                 }

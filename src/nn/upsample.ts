@@ -1,0 +1,78 @@
+import { badArgument, expectNumber, expectOptions } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { type Pair, pairOf } from "../ops/conv2d.js";
+import { IntTensor } from "../tensor/int_tensor.js";
+import { expectTensor, type Tensor } from "../tensor/tensor.js";
+import { Module } from "./module.js";
+
+/** The options of {@link Upsample}: one of size and scaleFactor. */
+export interface UpsampleOptions {
+  /** Rows and columns of the output. */
+  size?: Pair;
+  /** Output rows and columns per input row and column. */
+  scaleFactor?: number | readonly [rows: number, columns: number];
+  /** Only "nearest": each output is the input's element at floor(i / scale). */
+  mode?: "nearest";
+}
+
+/**
+ * Repeats the rows and columns of images x [images, channels, height, width]. `torch.nn.Upsample` in mode "nearest".
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` unless one of size and scaleFactor is given; `SHAPE_MISMATCH` for x of another rank.
+ * @example
+ * ```ts
+ * new Upsample({ scaleFactor: 2 }).forward(randn([8, 16, 7, 7])).shape; // [8, 16, 14, 14]
+ * ```
+ */
+export class Upsample extends Module {
+  readonly #size: readonly [number, number] | null;
+  readonly #scale: readonly [number, number] | null;
+  readonly #given: UpsampleOptions;
+
+  constructor(options: UpsampleOptions) {
+    super();
+    expectOptions("Upsample", options, ["size", "scaleFactor", "mode"]);
+    const { size, scaleFactor, mode = "nearest" } = options;
+    if (mode !== "nearest") throw badArgument("mode", '"nearest"', mode);
+    if ((size === undefined) === (scaleFactor === undefined)) {
+      throw new DistilleryError("BAD_ARGUMENT", "Upsample: expected size or scaleFactor, and not both");
+    }
+    this.#size = size === undefined ? null : pairOf("size", size, 1);
+    const factor = (value: number) => expectNumber("scaleFactor", value, (x) => x > 0, "a number above 0");
+    const factors = Array.isArray(scaleFactor) ? scaleFactor : [scaleFactor, scaleFactor];
+    if (factors.length !== 2)
+      throw badArgument("scaleFactor", "a number, or one for rows and one for columns", scaleFactor);
+    this.#scale = scaleFactor === undefined ? null : [factor(factors[0]), factor(factors[1])];
+    this.#given = options;
+  }
+
+  override forward(x: Tensor): Tensor {
+    expectTensor("Upsample: x", x);
+    if (x.shape.length !== 4) {
+      const text = `Upsample: expected x [images, channels, height, width], got [${x.shape.join(", ")}]`;
+      throw new DistilleryError("SHAPE_MISMATCH", text);
+    }
+    return x.indexSelect(2, this.#places(x, 0)).indexSelect(3, this.#places(x, 1));
+  }
+
+  /** The input's row, or column, of each of the output. */
+  #places({ shape }: Tensor, axis: 0 | 1): IntTensor {
+    const length = shape[axis + 2];
+    const scale = this.#scale?.[axis];
+    const outputs = this.#size?.[axis] ?? Math.floor(length * (scale as number));
+    // In single precision, as PyTorch has it.
+    const step = Math.fround(scale === undefined ? length / outputs : 1 / scale);
+    const places = Int32Array.from({ length: outputs }, (_, i) =>
+      Math.min(Math.floor(Math.fround(i * step)), length - 1),
+    );
+    return new IntTensor(places);
+  }
+
+  override extraRepr(): string {
+    const text = (value: unknown) => (Array.isArray(value) ? `(${value.map(float).join(", ")})` : float(value));
+    const float = (value: unknown) => (this.#scale !== null && Number.isInteger(value) ? `${value}.0` : String(value));
+    const given =
+      this.#scale === null ? `size=${text(this.#given.size)}` : `scale_factor=${text(this.#given.scaleFactor)}`;
+    return `${given}, mode='nearest'`;
+  }
+}
