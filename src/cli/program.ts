@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import { MANIFEST } from "../package.js";
-import { errorBoundary, reportFailure } from "./error_boundary.js";
+import { errorBoundary, reportFailure, UsageError } from "./error_boundary.js";
+import { toList } from "./flag_values.js";
 import { configured } from "./settings.js";
 import { writeError, writeOutput } from "./terminal.js";
 
@@ -75,6 +76,7 @@ const requested = process.argv[2] ?? "";
 const names = Object.hasOwn(COMMANDS, requested) ? [requested] : Object.keys(COMMANDS);
 for (const name of names) program.addCommand(await (COMMANDS[name] as () => Promise<Command>)());
 for (const command of [program, ...program.commands]) {
+  refuseRepeated(command);
   command.exitOverride().configureOutput({
     writeOut: writeOutput,
     writeErr: writeError,
@@ -86,6 +88,20 @@ for (const command of [program, ...program.commands]) {
       write(`distillery: ${problem} (BAD_ARGUMENT); see --help\n`);
     },
   });
+}
+
+/** Refuses a flag that is given again, which would replace the first one, unless it makes a list of all. */
+function refuseRepeated(command: Command): void {
+  const given = new Map<string, string>();
+  for (const option of command.options.filter(({ parseArg }) => parseArg !== toList)) {
+    command.on(`option:${option.name()}`, () => {
+      const [name, flag] = [option.attributeName(), option.long ?? option.flags];
+      const before = given.get(name);
+      given.set(name, flag);
+      if (before === undefined) return;
+      throw new UsageError(before === flag ? `${flag}: given twice: give it once` : `${flag}: given with ${before}`);
+    });
+  }
 }
 
 try {

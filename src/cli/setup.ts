@@ -5,7 +5,7 @@ import { type dataSchema, type ResolvedConfig, type RunName, runMetadata, teache
 import { AVERAGE_OPTIONS } from "../config/schemas.js";
 import { type AugmentOptions, augment } from "../data/augment.js";
 import type { Dataset } from "../data/dataset.js";
-import { onlyLoading } from "../data/load_options.js";
+import { givenFormatOptions, onlyLoading } from "../data/load_options.js";
 import type { Preprocessing } from "../data/preprocessing/spec.js";
 import { splitDataset } from "../data/split.js";
 import { synthetic } from "../data/synthetic.js";
@@ -61,6 +61,8 @@ export async function setUp(
 ): Promise<{ source: Source; seed: number }> {
   const { threads, seed } = options;
   if (threads !== undefined) setNumThreads(threads);
+  const [foreign] = options.data === "synthetic" ? givenFormatOptions(options) : [];
+  if (foreign !== undefined) throw new UsageError(`${flagOf(foreign)}: the synthetic data are drawn, not read`);
   const source =
     options.data === "synthetic" ? syntheticSource(options) : await openSource(options, preprocessing, quiet);
   manualSeed(seed);

@@ -4,7 +4,7 @@ import { badData } from "../files/index.js";
 import { conform } from "./conform.js";
 import { type Dataset, indexRange, NO_LABEL } from "./dataset.js";
 import type { OpenOptions } from "./formats/format.js";
-import { detectFormat, FORMATS } from "./formats/index.js";
+import { detectFormat, expectTaken, FORMATS } from "./formats/index.js";
 import { DATASET_NAMES, datasetInfo, findData, notFound } from "./hub/locate.js";
 import { ImageDataset } from "./image_dataset.js";
 import { type ImageOptions, type LoadDataOptions, type ResolvedLoading, resolveLoading } from "./load_options.js";
@@ -70,7 +70,7 @@ export async function loadData(source: string, options: LoadDataOptions & ForNet
   const loading = resolveLoading(given);
   const { stream, standardize } = loading;
   const network = preprocessing && { preprocessing };
-  const opened = await openSource(source, { ...loading, ...imageOptionsOf(preprocessing), ...network });
+  const opened = await openSource(source, { ...loading, ...imageOptionsOf(preprocessing), ...network }, given);
   const { path, ...build } = opened;
   const raw = preprocessing === undefined ? opened.raw : conform(opened.raw, preprocessing, path);
   return { name: build.name, ...(await splitRaw(raw, path, loading, { ...build, stream, standardize, ...network })) };
@@ -104,9 +104,10 @@ interface Source extends Pick<BuildOptions, "name" | "normalisation"> {
   readonly raw: RawData;
 }
 
-async function openSource(source: string, options: OpenOptions): Promise<Source> {
+async function openSource(source: string, options: OpenOptions, given: LoadDataOptions): Promise<Source> {
   if (!DATASET_NAMES.includes(source)) {
     const { format, name } = await detectFormat(source, DATASET_NAMES);
+    expectTaken(format, given, source);
     return { name, path: source, raw: await format.open(source, options) };
   }
   const info = datasetInfo(source);
@@ -114,6 +115,7 @@ async function openSource(source: string, options: OpenOptions): Promise<Source>
   if (found === null) throw notFound(source, info);
   const format = FORMATS.find(({ name }) => name === info.format);
   if (format === undefined) throw new Error(`no format is called ${info.format}`);
+  expectTaken(format, given, source);
   const raw = await format.open(found.folder, options);
   const { normalisation, classNames } = info;
   const named = classNames?.length === raw.classes ? { ...raw, classNames } : raw;

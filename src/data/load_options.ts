@@ -165,7 +165,7 @@ export const loadSchema = v.strictObject({
 });
 
 type Options = v.InferInput<typeof loadSchema>;
-/** The options of {@link loadData}; those of another format than the one that is found do nothing. */
+/** The options of {@link loadData}; those of another format than the one that is found are refused. */
 export interface LoadDataOptions extends Readonly<Options> {
   /** Gets what a user should know, such as which files of a folder are not read. */
   readonly onNote?: (text: string) => void;
@@ -182,6 +182,20 @@ export interface TableOptions
 export interface ImageOptions extends Pick<LoadDataOptions, "imageSize" | "grey" | "exifOrientation"> {}
 
 const NAMES = Object.keys(loadSchema.entries);
+
+/** Options of all formats. */
+const COMMON = ["stream", "testFraction", "splitSeed"] as const;
+/** An option that not all formats take. */
+export type FormatOption = Exclude<keyof Options, (typeof COMMON)[number]>;
+
+/** The options that not all formats take, and that say something else than their defaults. */
+export function givenFormatOptions(options: LoadDataOptions): FormatOption[] {
+  const isGiven = (name: string) => {
+    const value = options[name as keyof Options];
+    return value !== undefined && value !== v.getDefault(loadSchema.entries[name as keyof Options]);
+  };
+  return NAMES.filter((name) => !(COMMON as readonly string[]).includes(name) && isGiven(name)) as FormatOption[];
+}
 
 /** Those of a command's options that say how data are read. */
 export function onlyLoading(options: LoadDataOptions): LoadDataOptions {

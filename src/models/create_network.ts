@@ -218,7 +218,7 @@ function loaded(spec: NetworkSpec, state: StateDict, { modules, onNote }: Networ
   const module = withElementLimit(
     ELEMENTS_PER_STORED * elements + MORE_ELEMENTS,
     () => misfit(`it has more than ${elements} values`),
-    () => createNetwork(network, spec, { argument: source ?? "network", ...(modules && { modules }) }),
+    () => createNetwork(network, { shape, classes }, { argument: source ?? "network", ...(modules && { modules }) }),
   );
   try {
     const { prefix } = fittingState(module.stateDict(), state);

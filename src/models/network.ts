@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectInteger, show } from "../checks.js";
+import { expectInteger, expectOptions, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import type { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
@@ -41,6 +41,7 @@ export function expectContext(context: NetworkContext): NetworkContext {
     const text = `context: expected { shape, classes }, as { shape: [784], classes: 10 }, got ${show(context)}`;
     throw new DistilleryError("BAD_ARGUMENT", text);
   }
+  expectOptions("context", context, ["shape", "classes"]);
   const { shape, classes } = context;
   if (!Array.isArray(shape) || shape.length === 0) {
     throw new DistilleryError("BAD_ARGUMENT", `shape: expected the shape of one sample, as [784], got ${show(shape)}`);

@@ -2,6 +2,18 @@ import { showList } from "../checks.js";
 import type { Dataset } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
 
+/** The names of a teacher's classes: those that its file says, or those that are given; `BAD_ARGUMENT` if they differ. */
+export function namesOf(
+  teacher: string,
+  own: readonly string[] | null | undefined,
+  given: readonly string[] | undefined,
+): readonly string[] | undefined {
+  if (given === undefined) return own ?? undefined;
+  if (own == null || (own.length === given.length && own.every((name, i) => name === given[i]))) return given;
+  const text = `says that its classes are ${showList(own, 8)}: leave teacherClasses (--teacher-classes) out, or mend the file`;
+  throw new DistilleryError("BAD_ARGUMENT", `${teacher}: ${text}; got ${showList(given, 8)}`);
+}
+
 /**
  * The place of each of the data's classes among a teacher's outputs, which have these names; null: they are the same, or nothing
  * is known of them. `BAD_ARGUMENT` for other classes.

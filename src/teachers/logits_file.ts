@@ -4,6 +4,7 @@ import { expectInteger, expectOptions, showList } from "../checks.js";
 import { expectClassNames } from "../data/dataset.js";
 import { badData } from "../files/index.js";
 import { byIndex, type LogitsRows } from "./by_index.js";
+import { namesOf } from "./class_columns.js";
 import { openStoredArrays, type StoredArray } from "./stored_arrays.js";
 import type { Teacher } from "./teacher.js";
 
@@ -38,7 +39,7 @@ export async function logitsFile(file: string, options: LogitsFileOptions = {}):
   expectInteger("memory", memory, 0);
   const { arrays, classNames, dataHash } = await openStoredArrays(file);
   const source = sourceOf(file, arrays);
-  const names = expectClassNames(options.classes ?? classNames, source.classes ?? undefined);
+  const names = expectClassNames(namesOf(file, classNames, options.classes), source.classes ?? undefined);
   const { hash, values } = await scan(source, memory);
   const rows: LogitsRows = {
     ...{ name: file, samples: source.samples, classes: source.classes, hash, lowestClasses: source.lowestClasses() },

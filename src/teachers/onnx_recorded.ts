@@ -3,6 +3,7 @@ import type { Dataset } from "../data/index.js";
 import { type Adaptation, adaptationOf } from "../data/preprocessing/adapt.js";
 import { type Preprocessing, preprocessingOf } from "../data/preprocessing/spec.js";
 import type { OnnxRecord } from "../export/onnx_record.js";
+import { namesOf } from "./class_columns.js";
 import type { TeacherInputs } from "./onnx_inputs.js";
 
 /** How samples of some data go into a file of Distillery's own, and its classes out of it. */
@@ -30,7 +31,7 @@ export function recordedUse(
 ): RecordedUse {
   const { preprocessing, embedded } = record;
   const { classes } = preprocessing;
-  const classNames = names === undefined ? preprocessing.classNames : [...expectClassNames(names, classes)];
+  const classNames = namesOf(file, preprocessing.classNames, names && expectClassNames(names, classes)) ?? null;
   const isImage = preprocessing.kind === "image" && data.image !== undefined;
   const isGiven = isImage ? inputs.size !== undefined : inputs.mean !== undefined || inputs.std !== undefined;
   const own: Preprocessing = isGiven

@@ -68,6 +68,13 @@ describe("wrong usage: exit code 2", () => {
       "train-teacher --data t.csv --batch-size 99 --drop-last --validation 0 --test-fraction 0",
       "--batch-size: expected at most the 12 samples, as the last short batch is dropped, got 99 (BAD_ARGUMENT)",
     ],
+    ["distill --epochs 2 --epochs 3", "--epochs: given twice: give it once (BAD_ARGUMENT)"],
+    ["distill --shuffle --no-shuffle", "--no-shuffle: given with --shuffle (BAD_ARGUMENT)"],
+    ["distill --grey", "--grey: the synthetic data are drawn, not read (BAD_ARGUMENT)"],
+    [
+      "train-teacher --data t.csv --image-size 8",
+      "--image-size: is an option of a folder of PNG, JPEG, WebP, BMP or GIF images by class: t.csv is a .csv or .tsv table (BAD_ARGUMENT)",
+    ],
     ["sweep --data t.csv --temperatures 1,1", "--temperatures[1]: expected each once, got 1 again (BAD_ARGUMENT)"],
     ["data fashon-mnist", 'unknown data set "fashon-mnist", did you mean fashion-mnist? (BAD_ARGUMENT)'],
     ["list looses", 'unknown kind "looses", did you mean losses? (BAD_ARGUMENT)'],

@@ -285,3 +285,10 @@ describe("keys under a prefix", () => {
     expect(await refusal("STATE_DICT_MISMATCH", () => networkFrom(state, named))).toContain(`do: ${advice}`);
   });
 });
+
+test("what a network is not made for is refused with the nearest name", async () => {
+  const context = { shape: [4], classes: 2, normalize: true } as never;
+  expect(await refusal("BAD_ARGUMENT", () => createNetwork("mlp(hidden=[4])", context))).toBe(
+    'context: unknown option "normalize", expected one of shape, classes',
+  );
+});

@@ -87,10 +87,21 @@ test("what is written as .safetensors is a TeacherCache, and tied to the data", 
   const { inputs, labels } = data.slice(0, SAMPLES);
   const changed = inputs.data.slice();
   changed[0] += 1;
-  const other = new TensorDataset(new Tensor(changed, inputs.shape), labels, { name: "insects" });
-  const read = await logitsFile(file, { classes: ["0", "1", "2"] });
+  const { classNames } = data;
+  const other = new TensorDataset(new Tensor(changed, inputs.shape), labels, { name: "insects", classNames });
+  const read = await logitsFile(file, { classes: classNames as string[] });
   expect(() => read.open?.({ data: other, taps: [] })).toThrow(
     /was computed from other data than insects, by their hash/,
+  );
+});
+
+test("other class names than the file's own are refused", async () => {
+  const { teacher, data } = own();
+  const file = join(folder, "named.npz");
+  await writeLogits(teacher, data, file);
+  const error = await failure(logitsFile(file, { classes: ["bee", "ant", "Käfer"] }), "BAD_ARGUMENT");
+  expect(error.message).toBe(
+    `${file}: says that its classes are "ant", "bee", "Käfer": leave teacherClasses (--teacher-classes) out, or mend the file; got "bee", "ant", "Käfer"`,
   );
 });
 

@@ -7,6 +7,7 @@ export const csvTable = tableFormat({
   name: "csv",
   help: "a .csv or .tsv table",
   extensions: [".csv", ".tsv"],
+  takes: ["header", "labelColumn", "encoding", "dropColumns", "missing", "unlabelled", "standardize"],
   samplesHelp: "rows of a .csv or .tsv file (with or without labels)",
   takesOthers: true,
   openRecords: openCsv,

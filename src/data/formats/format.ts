@@ -1,5 +1,5 @@
 import type { Tensor } from "../../tensor/tensor.js";
-import type { LoadDataOptions, ResolvedLoading } from "../load_options.js";
+import type { FormatOption, LoadDataOptions, ResolvedLoading } from "../load_options.js";
 import type { Preprocessing } from "../preprocessing/spec.js";
 import type { RawData, RawPart } from "../raw_data.js";
 import type { TextRecords } from "./text_records.js";
@@ -14,6 +14,8 @@ export interface Format {
   readonly help: string;
   /** The extensions of its files, in lower case. */
   readonly extensions: readonly string[];
+  /** Which of the options it takes that not all formats take. */
+  readonly takes: readonly FormatOption[];
   /** What is looked for in a folder, for errors; null: only files are of this format. */
   readonly folder: string | null;
   /** Whether a folder is of this format. */
@@ -40,7 +42,7 @@ export interface Folder {
   readonly folders: readonly string[];
 }
 
-/** The options of formats; those of another format do nothing. */
+/** The options of formats. */
 export interface OpenOptions extends Omit<ResolvedLoading, "testFraction" | "splitSeed"> {
   /** That of the network which the samples are for: a table is then encoded by it, and one class alone will do. */
   readonly preprocessing?: Preprocessing;

@@ -2,6 +2,7 @@ import { basename, extname, parse, resolve } from "node:path";
 import { expectOptions, show, showList, suggestion } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { badData, kindOf, listFiles, listFolders } from "../../files/index.js";
+import { givenFormatOptions, type LoadDataOptions } from "../load_options.js";
 import { samplesText } from "../preprocessing/adapt.js";
 import { expectPreprocessing, type Preprocessing } from "../preprocessing/spec.js";
 import { cifar } from "./cifar.js";
@@ -20,6 +21,15 @@ export const FORMATS_HELP = FORMATS.map(({ help }) => help).join(", ");
 
 /** What `predict` takes, for help texts. */
 export const SAMPLES_HELP = FORMATS.flatMap(({ samples }) => (samples === undefined ? [] : [samples.help])).join(", ");
+
+/** Refuses options that a source of this format does not take; `BAD_ARGUMENT` that names the first. */
+export function expectTaken(format: Format, options: LoadDataOptions, source: string): void {
+  const foreign = givenFormatOptions(options).find((name) => !format.takes.includes(name));
+  if (foreign === undefined) return;
+  const takers = FORMATS.filter(({ takes }) => takes.includes(foreign)).map(({ help }) => help);
+  const text = `is an option of ${takers.join(" or ")}: ${source} is ${format.help}`;
+  throw new DistilleryError("BAD_ARGUMENT", `${foreign}: ${text}`);
+}
 
 /**
  * The format of a path: a file's by its extension, a folder's by its content. `name`: what a data set there is called.

@@ -13,6 +13,7 @@ import { decodeNpy, decodeNpyTexts, type NpyArray, openNpyFile } from "./npy.js"
 import { countClasses, toLabels } from "./npy_labels.js";
 import { type NpyRows, streamRows, toRows } from "./npy_rows.js";
 import { taskOfArray, toTargets } from "./npy_targets.js";
+import { partOf, VALIDATION_WORDS } from "./part_names.js";
 
 /** The arrays of a data set: samples and labels for training, then for testing if they are there. */
 type Family = readonly [x: string, y: string, testX?: string, testY?: string];
@@ -41,6 +42,7 @@ export const numpy: Format = {
   name: "numpy",
   help: "a .npz or .npy file, a folder of .npy files",
   extensions: [".npz", ".npy"],
+  takes: ["unlabelled", "standardize"],
   folder: "x_train.npy and y_train.npy",
   detect: ({ files }) => familyOf(arrayNames(files)) !== null,
 
@@ -189,6 +191,7 @@ async function openArrays(arrays: Arrays, options: LabelOptions, family = expect
   const test = await other(testX === undefined || testY === undefined ? null : [testX, testY]);
   const classes = outputs ?? countClasses(train.labels, arrays.locationOf(y));
   const validation = validationFamily(family, arrays.names);
+  expectNoOtherPart(arrays, [...family, ...(validation ?? [])]);
   const valid = await other(validation);
   for (const [part, partX, partY] of [
     [test, testX, testY],
@@ -253,25 +256,55 @@ async function familyOfFile(file: string, stream: boolean): Promise<{ arrays: Ar
   const folder = dirname(file);
   const arrays = folderArrays(folder, await listFiles(folder), stream);
   const stem = basename(file, extname(file));
-  const family = FAMILIES.find((names) => names.includes(stem) && isThere(names, arrays.names));
+  const families = [...FAMILIES, ...FAMILIES.map((one) => asWritten(one, arrays.names))];
+  const family = families.find((names) => names.includes(stem) && isThere(names, arrays.names));
   if (family !== undefined) return { arrays, family: withoutMissing(family, arrays.names) };
   const candidates = [`${stem}_labels`, "labels", "y"].filter((other) => other !== stem);
   const labels = candidates.find((other) => arrays.names.has(other));
-  if (labels !== undefined) return { arrays, family: [stem, labels] };
+  if (labels !== undefined) return { arrays, family: [stem, labels, ...testBeside(stem, labels, arrays.names)] };
   const wanted = candidates.map((other) => `${other}.npy`).join(", ");
   throw new DistilleryError("NOT_FOUND", `${file}: expected its labels beside it, in one of ${wanted}`);
+}
+
+/** The arrays of the test part beside `train.npy`: `Test.npy` and `Test_labels.npy` beside `Train.npy` and its labels. */
+function testBeside(stem: string, labels: string, names: ReadonlySet<string>): [string, string] | [] {
+  if (partOf(stem) !== "train" || labels !== `${stem}_labels`) return [];
+  const test = [...names].find((name) => partOf(name) === "test" && names.has(`${name}_labels`));
+  return test === undefined ? [] : [test, `${test}_labels`];
 }
 
 function arrayNames(files: ReadonlySet<string>): Set<string> {
   return new Set([...files].filter((file) => file.endsWith(".npy")).map((file) => file.slice(0, -4)));
 }
 
+/** Refuses samples and labels beside the training part that no part is called after: `x_dev` and `y_dev`. */
+function expectNoOtherPart({ source, names }: Arrays, used: readonly (string | undefined)[]): void {
+  const [x, y] = used as [string, string];
+  if (!/train/i.test(x) || !/train/i.test(y)) return;
+  const [before, after] = x.split(/train(?:ing)?/i);
+  for (const name of names) {
+    if (used.includes(name) || !name.startsWith(before) || !name.endsWith(after)) continue;
+    const part = name.slice(before.length, name.length - after.length);
+    if (part === "" || !names.has(y.replace(/train(ing)?/i, part))) continue;
+    const text = `expected train, val and test alone, has ${JSON.stringify(name)} too: rename it or take it out`;
+    throw badData(source, text);
+  }
+}
+
 /** The arrays of the validation part: `x_val` and `y_val` beside `x_train`, and the like. */
 function validationFamily([x, y]: Family, names: ReadonlySet<string>): readonly [string, string] | null {
-  if (!x.includes("train") || !y.includes("train")) return null;
-  const candidates = ["val", "valid", "validation"].map((part) => [x.replace("train", part), y.replace("train", part)]);
-  const found = candidates.find((pair) => pair.some((name) => names.has(name)));
-  return found === undefined ? null : [found[0], found[1]];
+  const called = (name: string, part: string) => {
+    const wanted = name.replace(/train(ing)?/i, part).toLowerCase();
+    return [...names].find((one) => one.toLowerCase() === wanted);
+  };
+  if (!/train/i.test(x) || !/train/i.test(y)) return null;
+  for (const part of VALIDATION_WORDS) {
+    const [own, labels] = [called(x, part), called(y, part)];
+    if (own === undefined && labels === undefined) continue;
+    // What is missing is said when it is read.
+    return [own ?? x.replace(/train(ing)?/i, part), labels ?? y.replace(/train(ing)?/i, part)];
+  }
+  return null;
 }
 
 function isThere([x, y]: Family, names: ReadonlySet<string>): boolean {
@@ -280,7 +313,15 @@ function isThere([x, y]: Family, names: ReadonlySet<string>): boolean {
 
 function familyOf(names: ReadonlySet<string>): Family | null {
   const family = FAMILIES.find((candidate) => isThere(candidate, names));
-  return family === undefined ? null : withoutMissing(family, names);
+  if (family !== undefined) return withoutMissing(family, names);
+  const alike = FAMILIES.map((candidate) => asWritten(candidate, names)).find((one) => isThere(one, names));
+  return alike === undefined ? null : withoutMissing(alike, names);
+}
+
+/** A family by the names that arrays have, which may differ in case: `X_Train`. */
+function asWritten(family: Family, names: ReadonlySet<string>): Family {
+  const written = (wanted: string) => [...names].find((name) => name.toLowerCase() === wanted.toLowerCase()) ?? wanted;
+  return family.map((name) => name && written(name)) as unknown as Family;
 }
 
 /** A family without its test part if no array of that is there. */

@@ -9,3 +9,6 @@ export function partOf(name: string): "train" | "validation" | "test" | null {
   const word = name.toLowerCase().replace(/[-_ ]?set$/, "");
   return Object.hasOwn(WORDS, word) ? WORDS[word] : null;
 }
+
+/** What the validation part is called beside a training part. */
+export const VALIDATION_WORDS = Object.keys(WORDS).filter((word) => WORDS[word] === "validation");

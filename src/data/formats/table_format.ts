@@ -19,10 +19,10 @@ import { TableReader } from "../table_reader.js";
 import { tableTargets, taskOfTable } from "../table_task.js";
 import { targetText, wrongTarget } from "../targets.js";
 import type { CellRecords, FileSamples, Format } from "./format.js";
-import { partOf } from "./part_names.js";
+import { partOf, VALIDATION_WORDS } from "./part_names.js";
 
 /** What distinguishes the formats of tables. */
-interface TableFormat extends Pick<Format, "name" | "help" | "extensions"> {
+interface TableFormat extends Pick<Format, "name" | "help" | "extensions" | "takes"> {
   /** What files of new samples are, for help texts. */
   readonly samplesHelp: string;
   /** Whether a file of another extension with new samples is read as one of these. */
@@ -73,9 +73,6 @@ interface OtherFiles {
   readonly test: string | null;
   readonly validation: string | null;
 }
-
-/** The names of the validation part. */
-const VALIDATION = ["val", "valid", "validation"];
 
 async function openTable(
   file: string,
@@ -267,7 +264,7 @@ class TextRows implements RowSource {
 async function validationFile(file: string): Promise<string | null> {
   const { name, ext } = parse(file);
   const files = await listFiles(dirname(file));
-  const [found, again] = VALIDATION.map(
+  const [found, again] = VALIDATION_WORDS.map(
     (part) => (/(^|[_-])train$/i.test(name) ? name.replace(/train$/i, part) : `${name}_${part}`) + ext,
   ).filter((candidate) => files.has(candidate));
   if (again !== undefined) throw badData(file, `${found} and ${again} beside it are both its val part: keep one`);

@@ -1,4 +1,5 @@
 import { setImmediate } from "node:timers/promises";
+import { DistilleryError } from "../../errors.js";
 import { badData, readSlice, type SlicedFile } from "../../files/index.js";
 
 /**
@@ -103,13 +104,36 @@ export function decodeText(
   file: string,
   { encoding = "utf-8", isStart = true, line = 1 }: { encoding?: string; isStart?: boolean; line?: number } = {},
 ): string {
+  const utf16 = encoding === "utf-8" && isStart ? utf16Of(bytes) : null;
+  if (utf16 !== null) {
+    const text = `has a NUL in every second byte, as ${utf16.toUpperCase()} without a byte order mark`;
+    throw badData(file, `line ${line}: ${text}: encoding (--encoding) ${utf16} reads it as such`);
+  }
   try {
     const text = new TextDecoder(encoding, { fatal: true, ignoreBOM: !isStart }).decode(bytes);
+    if (text.includes("\0")) {
+      const nul = line + text.slice(0, text.indexOf("\0")).split("\n").length - 1;
+      throw badData(file, `line ${nul}: has a NUL character: is this a text file?`);
+    }
     return text.includes("\r") ? text.replaceAll(/\r\n?/g, "\n") : text;
   } catch (error) {
+    if (error instanceof DistilleryError) throw error;
     const wrong = `line ${line + goodLines(bytes, encoding)}: not text in ${encoding.toUpperCase()}`;
     throw badData(file, `${wrong}: encoding (--encoding) says what it is in, such as latin1`, error);
   }
+}
+
+/** Bytes at the start of a text by which its encoding is told. */
+const TOLD_BY = 256;
+
+/** The encoding of text without a byte order mark whose every second byte is mostly 0, as in UTF-16; null for other text. */
+function utf16Of(bytes: Uint8Array): "utf-16le" | "utf-16be" | null {
+  const start = bytes.subarray(0, TOLD_BY);
+  const zeros = [0, 0];
+  for (const [i, byte] of start.entries()) if (byte === 0) zeros[i % 2] += 1;
+  const [even, odd] = zeros.map((count) => count > start.length / 4);
+  if (even === odd) return null;
+  return odd ? "utf-16le" : "utf-16be";
 }
 
 /** How many lines come before the first that cannot be decoded. */

@@ -472,6 +472,33 @@ describe("how a file is written", () => {
     expect(inputs).toEqual(train.slice(0, 2).inputs);
   });
 
+  test("UTF-16 without a byte order mark, and a NUL, are said", async () => {
+    const named = async (encoding: "utf-16le" | "utf-16be") => {
+      const bytes = Buffer.from("a,b,label\n1,é,k\n2,ü,l\n", "utf16le");
+      const content = encoding === "utf-16be" ? bytes.swap16() : bytes;
+      const { file, sets } = load(content, WHOLE);
+      expect(await refusal("BAD_DATA", () => sets)).toBe(
+        `${file}: line 1: has a NUL in every second byte, as ${encoding.toUpperCase()} without a byte order mark: encoding (--encoding) ${encoding} reads it as such`,
+      );
+      expect((await load(content, { ...WHOLE, encoding }).sets).train.length).toBe(2);
+    };
+    await named("utf-16le");
+    await named("utf-16be");
+    const { file, sets } = load("a,label\n1,x\n2,\0y\n", WHOLE);
+    expect(await refusal("BAD_DATA", () => sets)).toBe(`${file}: line 3: has a NUL character: is this a text file?`);
+  });
+
+  test("options of images are refused", async () => {
+    expect(await refusal("BAD_ARGUMENT", () => load(ROWS, { ...WHOLE, imageSize: 8 }).sets)).toMatch(
+      /^imageSize: is an option of a folder of PNG, .* images by class: .*t\.csv is a \.csv or \.tsv table$/,
+    );
+    expect(await refusal("BAD_ARGUMENT", () => load(ROWS, { ...WHOLE, grey: false }).sets)).toMatch(
+      /^grey: is an option/,
+    );
+    // Defaults say nothing.
+    expect((await load(ROWS, { ...WHOLE, exifOrientation: false, standardize: true }).sets).train.length).toBe(3);
+  });
+
   test("an encoding that does not exist, and bytes that are not in it", async () => {
     expect(await refusal("BAD_ARGUMENT", () => load(plain, { ...WHOLE, encoding: "latin-9000" }).sets)).toBe(
       'encoding: expected an encoding, such as utf-8, utf-16le, latin1 or windows-1252, got "latin-9000"',

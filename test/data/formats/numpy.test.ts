@@ -414,3 +414,26 @@ describe("refused", () => {
     );
   });
 });
+
+test("names are read in any case, and the test part of Train.npy is Test.npy beside it", async () => {
+  const usual = await load({
+    "X_Train.npy": npy([6, 2], x),
+    "Y_train.npy": npy([6], y),
+    "X_VAL.npy": npy([6, 2], x),
+    "y_val.npy": npy([6], y),
+  }).sets();
+  expect([usual.train.length, usual.validation?.length, usual.test]).toEqual([6, 6, null]);
+  const parts = ["Train", "Test", "Validation"].flatMap((part): [string, Uint8Array][] => [
+    [`${part}.npy`, npy([6, 2], x)],
+    [`${part}_labels.npy`, npy([6], y)],
+  ]);
+  const beside = await load(Object.fromEntries(parts), "Train.npy").sets();
+  expect([beside.train.length, beside.validation?.length, beside.test?.length]).toEqual([6, 6, 6]);
+});
+
+test("options of tables are refused", async () => {
+  const folder = folderOf(numbers);
+  expect(await refusal("BAD_ARGUMENT", () => loadData(folder, { labelColumn: "y" }))).toMatch(
+    /^labelColumn: is an option of a \.csv or \.tsv table or a \.jsonl table: .* is a \.npz or \.npy file/,
+  );
+});

@@ -266,6 +266,11 @@ describe("errors are those of the reader in memory", () => {
     ["BAD_DATA", { "x_train.npy": x, "y_train.npy": y, "x_val.npy": x }, "y_val is missing beside x_val"],
     [
       "BAD_DATA",
+      { "x_train.npy": x, "y_train.npy": y, "x_dev.npy": x, "y_dev.npy": y },
+      'expected train, val and test alone, has "x_dev" too: rename it or take it out',
+    ],
+    [
+      "BAD_DATA",
       {
         "x_train.npy": x,
         "y_train.npy": y,
