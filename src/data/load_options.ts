@@ -192,6 +192,8 @@ export type FormatOption = Exclude<keyof Options, (typeof COMMON)[number]>;
 export function givenFormatOptions(options: LoadDataOptions): FormatOption[] {
   const isGiven = (name: string) => {
     const value = options[name as keyof Options];
+    // All formats have classes.
+    if (name === "task" && value === "classification") return false;
     return value !== undefined && value !== v.getDefault(loadSchema.entries[name as keyof Options]);
   };
   return NAMES.filter((name) => !(COMMON as readonly string[]).includes(name) && isGiven(name)) as FormatOption[];

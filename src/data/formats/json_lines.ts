@@ -8,7 +8,7 @@ export const jsonLines = tableFormat({
   name: "jsonl",
   help: "a .jsonl table",
   extensions: [".jsonl", ".ndjson"],
-  takes: ["labelColumn", "encoding", "dropColumns", "missing", "unlabelled", "standardize"],
+  takes: ["labelColumn", "labelColumns", "task", "encoding", "dropColumns", "missing", "unlabelled", "standardize"],
   samplesHelp: "lines of a .jsonl file (with or without labels)",
   openRecords: openJsonLines,
 });
