@@ -45,7 +45,7 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
       flags,
     );
   // Loaded late: the other commands start without it.
-  const { compare, compareSummary, methodsSummary } = await import("../compare/index.js");
+  const { compare, compareCaveats, compareSummary, methodsSummary, scopeOf } = await import("../compare/index.js");
   const metadata = await runMetadata(withTeacherNetwork(config, task.teacher), userOptions);
   const printer = new ExperimentPrinter(flags);
   try {
@@ -79,7 +79,10 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
     const { data, sizes, difference } = result;
     const methods = several && { methods: result.methods };
     const object = { answer, difference, data, seeds: result.seeds, sizes, ...figures(result), ...methods, files };
-    const conclusions = several ?? [answer, compareSummary(result, "last")];
+    const conclusions =
+      several === null
+        ? [answer, compareSummary(result, "last"), ...compareCaveats(result)]
+        : [...several, scopeOf(result)];
     printer.end(object, [
       "",
       several ? methodsTable(result) : table(result),

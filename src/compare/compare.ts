@@ -2,7 +2,7 @@ import { expectObject, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import type { LossSpec } from "../losses/index.js";
 import { KD_DEFAULTS } from "../losses/kd_loss.js";
-import { figuresOf } from "../tasks/figures.js";
+import { epochMetric, figuresOf } from "../tasks/figures.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import {
   describeConfig,
@@ -15,15 +15,15 @@ import {
   readSeeds,
 } from "./experiment.js";
 import { withExperimentFolder } from "./experiment_folder.js";
-import { BASELINE, methodsOf, type NamedLoss, nameLoss, nameLosses } from "./methods.js";
+import { BASELINE, differenceOf, methodsOf, type NamedLoss, nameLoss, nameLosses } from "./methods.js";
 import { SEEDS } from "./options.js";
 import { expectLogitsAlone, runExperiment } from "./pool.js";
 import {
   aggregate,
   type CompareResult,
+  type ExaminedStudents,
   expectUnchanged,
   measureSize,
-  type StudentFigures,
   sizeOfTeacher,
   TestEvaluator,
   testLogitsOf,
@@ -126,16 +126,15 @@ async function comparison(experiment: Experiment, { seeds, losses, trials, confi
   const teacherLogits = await testLogitsOf(teacher, experiment.outside, test, controls.signal);
   const evaluator = new TestEvaluator(test, teacherLogits, student, controls.signal);
   const ofASeed = losses.length + 1;
-  const figures: StudentFigures[] = [];
-  for (let at = 0; at < ofASeed; at++) {
-    const ofOne = outcomes.filter((_, i) => i % ofASeed === at);
-    figures.push(await aggregate(ofOne, evaluator));
-  }
-  const [baseline, ...ofLosses] = figures;
-  const [distilled] = ofLosses;
-  const [{ name }] = figuresOf(task.data);
-  const difference = (weights: "best" | "last") =>
-    pairedDifference(distilled[weights][name].values, baseline[weights][name].values);
+  const outcomesOf = (at: number) => outcomes.filter((_, i) => i % ofASeed === at);
+  const students: ExaminedStudents[] = [];
+  for (let at = 0; at < ofASeed; at++) students.push(await aggregate(outcomesOf(at), evaluator));
+  const [ofBaseline, ...ofLosses] = students;
+  const [ofFirst] = ofLosses;
+  const [baseline, distilled] = [ofBaseline.figures, ofFirst.figures];
+  const [figure] = figuresOf(task.data);
+  const difference = (weights: "best" | "last") => differenceOf(ofFirst, ofBaseline, weights, figure.name);
+  const onValidation = (at: number) => outcomesOf(at).map(({ best }) => best[epochMetric(figure)]);
   return {
     kind: "compare",
     data: describeData(experiment),
@@ -151,8 +150,12 @@ async function comparison(experiment: Experiment, { seeds, losses, trials, confi
     },
     baseline,
     distilled,
-    difference: { best: difference("best"), last: difference("last") },
-    methods: methodsOf(losses, ofLosses, baseline, name),
+    difference: {
+      best: difference("best"),
+      last: difference("last"),
+      validation: pairedDifference(onValidation(1), onValidation(0)),
+    },
+    methods: methodsOf(losses, ofLosses, ofBaseline, figure.name),
     config: { ...config, teacherHash: hashOf(teacher.source) },
   };
 }

@@ -1,4 +1,5 @@
 export { type CompareInput, compare } from "./compare.js";
+export { type CrossedDifference, crossedDifference, type SourceOfChance } from "./crossed_difference.js";
 export type {
   ExperimentControls,
   ExperimentInput,
@@ -17,6 +18,6 @@ export type {
   SweepResult,
 } from "./results.js";
 export { holm, type PairedDifference, pairedDifference, type SampleStats, sampleStats } from "./statistics.js";
-export { compareSummary, methodsSummary, sweepSummary } from "./summary.js";
+export { compareCaveats, compareSummary, methodsSummary, scopeOf, sweepSummary } from "./summary.js";
 export { type SweepInput, sweep } from "./sweep.js";
 export type { Task } from "./task.js";

@@ -4,8 +4,9 @@ import { DistilleryError } from "../errors.js";
 import type { LossSpec } from "../losses/index.js";
 import { isDistillationLoss } from "../losses/loss.js";
 import { formatExpression } from "../registry/index.js";
-import type { CorrectedDifference, Method, StudentFigures } from "./results.js";
-import { holm, type PairedDifference, pairedDifference } from "./statistics.js";
+import { type CrossedDifference, crossedDifference, differenceOverSeeds } from "./crossed_difference.js";
+import type { CorrectedDifference, ExaminedStudents, Method } from "./results.js";
+import { holm } from "./statistics.js";
 
 /** A loss of a comparison, with what it is called and its runs' folder below a seed's. */
 export interface NamedLoss {
@@ -58,27 +59,38 @@ function folderOf(label: string): string {
 
 const MAX_LENGTH = 100;
 
+/** What one way to train has more of a figure than another one, on the test set. */
+export function differenceOf(
+  a: ExaminedStudents,
+  b: ExaminedStudents,
+  weights: "best" | "last",
+  figure: string,
+): CrossedDifference {
+  if (a.scores !== null && b.scores !== null) return crossedDifference(a.scores[weights], b.scores[weights]);
+  return differenceOverSeeds(a.figures[weights][figure].values, b.figures[weights][figure].values);
+}
+
 /** Every loss against the baseline and against the first one by a figure, each family of comparisons corrected for itself. */
 export function methodsOf(
   losses: readonly NamedLoss[],
-  figures: readonly StudentFigures[],
-  baseline: StudentFigures,
+  students: readonly ExaminedStudents[],
+  baseline: ExaminedStudents,
   figure = "accuracy",
 ): Method[] {
-  const [first, ...others] = figures;
-  const against = (weights: "best" | "last", of: readonly StudentFigures[], base: StudentFigures) =>
-    corrected(of.map((one) => pairedDifference(one[weights][figure].values, base[weights][figure].values)));
-  const ofBaseline = { best: against("best", figures, baseline), last: against("last", figures, baseline) };
+  const [first, ...others] = students;
+  const against = (weights: "best" | "last", of: readonly ExaminedStudents[], base: ExaminedStudents) =>
+    corrected(of.map((one) => differenceOf(one, base, weights, figure)));
+  const ofBaseline = { best: against("best", students, baseline), last: against("last", students, baseline) };
   const ofFirst = { best: against("best", others, first), last: against("last", others, first) };
   return losses.map(({ label }, i) => {
-    const { best, last, files } = figures[i];
+    const { best, last, files } = students[i].figures;
     const of = ({ best, last }: typeof ofBaseline, at: number) => ({ best: best[at], last: last[at] });
     const difference = of(ofBaseline, i);
     return { loss: label, best, last, files, difference, againstFirst: i === 0 ? null : of(ofFirst, i - 1) };
   });
 }
 
-function corrected(differences: readonly PairedDifference[]): CorrectedDifference[] {
+function corrected(differences: readonly CrossedDifference[]): CorrectedDifference[] {
   const pValues = holm(differences.map(({ pValue }) => pValue));
   return differences.map((one, i) => ({
     ...one,

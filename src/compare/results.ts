@@ -7,9 +7,10 @@ import { DistilleryError } from "../errors.js";
 import type { EpochRecord } from "../log/epoch_record.js";
 import { Module } from "../nn/module.js";
 import { figuresOf, type TaskEvaluation } from "../tasks/figures.js";
-import { evaluateOutputs } from "../tasks/index.js";
+import { evaluateOutputs, taskOf } from "../tasks/index.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { logitsOf, measureLatency, measureThroughput } from "../train/index.js";
+import type { CrossedDifference } from "./crossed_difference.js";
 import type { OutsideTeacher } from "./outside_teacher.js";
 import { type PairedDifference, type SampleStats, sampleStats } from "./statistics.js";
 import { hashOf, type TrainedTeacher } from "./teacher.js";
@@ -44,7 +45,7 @@ export interface StudentFigures {
 }
 
 /** A difference that is one of several. */
-export interface CorrectedDifference extends PairedDifference {
+export interface CorrectedDifference extends CrossedDifference {
   /** Holm's correction (1979) of the p value, for as many comparisons as there are losses. */
   correctedPValue: number;
   /** Whether the corrected p value is below 1 - confidence. The interval is that of the one difference. */
@@ -86,8 +87,11 @@ export interface CompareResult {
   baseline: StudentFigures;
   /** Of the first loss. */
   distilled: StudentFigures;
-  /** The task's first figure, such as accuracy, of distilled minus baseline. */
-  difference: { best: PairedDifference; last: PairedDifference };
+  /**
+   * The task's first figure, such as accuracy, of distilled minus baseline: on the test set with the best epoch's weights, which
+   * the answer rests on, and with the last one's; and on the validation set, which chose the best epoch, over the seeds alone.
+   */
+  difference: { best: CrossedDifference; last: CrossedDifference; validation: PairedDifference };
   /** Every loss side by side, with p values corrected for their number. */
   methods: Method[];
   /** All that the numbers follow from. */
@@ -134,6 +138,20 @@ export async function testLogitsOf(
   return source instanceof Module ? logitsOf(source, test) : null;
 }
 
+/** A student on the test set. */
+interface Examined {
+  evaluation: TaskEvaluation;
+  /** By sample, if the task's first figure is their mean. */
+  scores: ArrayLike<number> | null;
+}
+
+/** The figures of one way to train, and the scores of the test samples by seed. */
+export interface ExaminedStudents {
+  figures: StudentFigures;
+  /** Null if the task's first figure is no mean over samples. */
+  scores: Record<"best" | "last", ArrayLike<number>[]> | null;
+}
+
 /** Evaluates on the test set, after all training is done. */
 export class TestEvaluator {
   readonly teacherEvaluation: TaskEvaluation | null;
@@ -149,11 +167,13 @@ export class TestEvaluator {
   }
 
   /** The student's figures with the weights of a file. */
-  async evaluate(file: string): Promise<TaskEvaluation> {
+  async evaluate(file: string): Promise<Examined> {
     await setImmediate();
     if (this.signal.aborted) throw new DistilleryError("ABORTED", "stopped while the test set was read");
     this.student.loadStateDict(await load(file));
-    return evaluateOutputs(logitsOf(this.student, this.test), this.test, this.teacherLogits ?? undefined);
+    const logits = logitsOf(this.student, this.test);
+    const scores = taskOf(this.test).scores?.(logits, this.test) ?? null;
+    return { evaluation: evaluateOutputs(logits, this.test, this.teacherLogits ?? undefined), scores };
   }
 
   /** The figures of several evaluations, as they spread. */
@@ -174,19 +194,27 @@ export async function expectUnchanged({ source, file }: TrainedTeacher): Promise
 }
 
 /** The figures of one way to train, over its trials. */
-export async function aggregate(outcomes: readonly Outcome[], evaluator: TestEvaluator): Promise<StudentFigures> {
-  const [best, last]: [TaskEvaluation[], TaskEvaluation[]] = [[], []];
+export async function aggregate(outcomes: readonly Outcome[], evaluator: TestEvaluator): Promise<ExaminedStudents> {
+  const [best, last]: [Examined[], Examined[]] = [[], []];
   for (const { files } of outcomes) {
     best.push(await evaluator.evaluate(files.best));
     last.push(await evaluator.evaluate(files.last));
   }
-  return {
-    best: { ...evaluator.spreads(best), epoch: sampleStats(outcomes.map((outcome) => outcome.best.epoch)) },
-    last: evaluator.spreads(last),
+  const evaluationsOf = (examined: readonly Examined[]) => examined.map(({ evaluation }) => evaluation);
+  const scoresOf = (examined: readonly Examined[]) =>
+    examined.flatMap(({ scores }) => (scores === null ? [] : [scores]));
+  const figures = {
+    best: {
+      ...evaluator.spreads(evaluationsOf(best)),
+      epoch: sampleStats(outcomes.map((outcome) => outcome.best.epoch)),
+    },
+    last: evaluator.spreads(evaluationsOf(last)),
     histories: outcomes.map(({ history }) => history),
-    evaluations: best,
+    evaluations: evaluationsOf(best),
     files: outcomes.map(({ files }) => files.best),
   };
+  const scores = { best: scoresOf(best), last: scoresOf(last) };
+  return { figures, scores: scores.best.length === outcomes.length ? scores : null };
 }
 
 /** The size of a network of Distillery's; null for another teacher. */

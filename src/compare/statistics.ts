@@ -1,5 +1,6 @@
 import { expectNumber, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
+import { criticalValue, twoSidedPValue } from "./t_distribution.js";
 
 /** A figure over the seeds. */
 export interface SampleStats {
@@ -44,7 +45,7 @@ export function sampleStats(values: readonly number[]): SampleStats {
 /**
  * What a's values have more than b's, pair by pair: the mean of the differences with its confidence interval, and the
  * two-sided p value of the paired t-test (Student, 1908), `scipy.stats.ttest_rel`. Of one pair, and where all differences
- * are equal, as they can be on a small test set, how far they sampleStats is not known: the interval is infinite and p is 1.
+ * are equal, as they can be on a small test set, how far they spread is not known: the interval is infinite and p is 1.
  *
  * @example
  * ```ts
@@ -62,12 +63,16 @@ export function pairedDifference(a: readonly number[], b: readonly number[], con
   const { mean, std } = differences;
   const degrees = a.length - 1;
   const error = std / Math.sqrt(a.length);
-  // Equal shares of a test set, whose differences rounding keeps from being equal.
-  const alike = std <= 4 * Number.EPSILON * Math.max(...[...a, ...b].map(Math.abs));
+  const alike = isAlike(differences, [...a, ...b]);
   const reach = alike ? Infinity : error * criticalValue(1 - confidence, degrees);
   const [low, high] = [mean - reach, mean + reach];
   const pValue = alike ? 1 : twoSidedPValue(mean / error, degrees);
   return { ...differences, confidence, low, high, pValue, distinguishable: low > 0 || high < 0 };
+}
+
+/** Whether differences are equal but for the rounding of the values that they are of, such as equal shares of a test set. */
+export function isAlike({ std }: SampleStats, values: readonly number[]): boolean {
+  return std <= 4 * Number.EPSILON * Math.max(...values.map(Math.abs));
 }
 
 /**
@@ -102,60 +107,4 @@ function expectValues(name: string, values: unknown): void {
   values.forEach((value, i) => {
     expectNumber(`${name}[${i}]`, value, () => true, "a finite number");
   });
-}
-
-/**
- * P(|T| > t) for Student's t with a whole number of degrees of freedom, to about 1e-13 of itself: the regularised
- * incomplete beta function I_x(degrees / 2, 1/2) at x = degrees / (degrees + t²).
- */
-export function twoSidedPValue(t: number, degrees: number): number {
-  const square = t * t;
-  if (square === Infinity) return 0;
-  const [x, y] = [degrees / (degrees + square), square / (degrees + square)];
-  const [a, b] = [degrees / 2, 1 / 2];
-  const scale = inverseBeta(degrees) * x ** a * y ** b;
-  // The fraction converges fast on this side; the other is its complement.
-  if (x < (a + 1) / (a + b + 2)) return (scale * betaFraction(a, b, x)) / a;
-  return 1 - (scale * betaFraction(b, a, y)) / b;
-}
-
-/** The t with P(|T| > t) = tail, 0 < tail < 1, by bisection. */
-export function criticalValue(tail: number, degrees: number): number {
-  let high = 1;
-  while (twoSidedPValue(high, degrees) > tail) high *= 2;
-  let low = 0;
-  for (;;) {
-    const middle = (low + high) / 2;
-    if (middle <= low || middle >= high) return high;
-    if (twoSidedPValue(middle, degrees) > tail) low = middle;
-    else high = middle;
-  }
-}
-
-/** 1 / B(degrees / 2, 1/2), from B(1/2, 1/2) = pi and B(1, 1/2) = 2 on. */
-function inverseBeta(degrees: number): number {
-  let inverse = degrees % 2 === 1 ? 1 / Math.PI : 1 / 2;
-  for (let a = degrees % 2 === 1 ? 1 / 2 : 1; a < degrees / 2; a++) inverse *= (a + 1 / 2) / a;
-  return inverse;
-}
-
-const SMALLEST = 1e-300;
-
-/** The continued fraction of the incomplete beta function by Lentz's method: Numerical Recipes, 3rd edition, 6.4. */
-function betaFraction(a: number, b: number, x: number): number {
-  const apart = (value: number) => (Math.abs(value) < SMALLEST ? SMALLEST : value);
-  let c = 1;
-  let d = 1 / apart(1 - ((a + b) * x) / (a + 1));
-  let fraction = d;
-  for (let m = 1; ; m++) {
-    const even = (m * (b - m) * x) / ((a + 2 * m - 1) * (a + 2 * m));
-    const odd = (-(a + m) * (a + b + m) * x) / ((a + 2 * m) * (a + 2 * m + 1));
-    const before = fraction;
-    for (const term of [even, odd]) {
-      d = 1 / apart(1 + term * d);
-      c = apart(1 + term / c);
-      fraction *= d * c;
-    }
-    if (Math.abs(fraction - before) <= Number.EPSILON * Math.abs(fraction)) return fraction;
-  }
 }

@@ -23,9 +23,52 @@ export function compareSummary({ data, difference, seeds }: CompareResult, weigh
   if (!Number.isFinite(low)) {
     return `${changed} with each of ${seeds.length} seeds alike: how far chance reaches is not known; give more seeds.`;
   }
-  if (!distinguishable) return `${changed} ${about(low, high)}: not distinguishable from chance.`;
+  if (!distinguishable) {
+    const { seeds: alone } = difference[weights];
+    const ofSeeds =
+      alone !== undefined && alone.pValue < 1 - confidence
+        ? `; with these test samples it holds for other seeds (${points(alone.low)} to ${points(alone.high)}), with others it may not`
+        : "";
+    return `${changed} ${about(low, high)}: not distinguishable from chance${ofSeeds}.`;
+  }
   const [change, interval] = mean < 0 ? ["lowered", about(-high, -low)] : ["raised", about(low, high)];
   return `Distilling ${change} ${what} by ${points(Math.abs(mean))}${unit} ${interval}: distinguishable from chance.`;
+}
+
+/** What the intervals of a comparison have in them, and what they have not. */
+export function scopeOf({ difference }: CompareResult): string {
+  const samples = isKnown(difference.best.samples?.low)
+    ? "other seeds and other test samples of the same kind"
+    : "other seeds";
+  const missing = isKnown(difference.best.samples?.low) ? "" : "other test samples, ";
+  return `Intervals are for ${samples}, not for ${missing}another teacher, data set, split or setting.`;
+}
+
+/** In JSON an infinite number is null. */
+function isKnown(bound: number | null | undefined): boolean {
+  return bound === undefined || (bound !== null && Number.isFinite(bound));
+}
+
+/**
+ * What has to be known beside {@link compareSummary}: where best epoch, last epoch and validation set contradict each other, and
+ * what the interval does not cover.
+ */
+export function compareCaveats(result: CompareResult): string[] {
+  const { data, difference, seeds } = result;
+  const { best, last, validation } = difference;
+  const [figure] = figuresOf(data);
+  if (seeds.length < 2) return [];
+  const lines: string[] = [];
+  if (best.distinguishable !== last.distinguishable || (best.distinguishable && best.mean * last.mean < 0)) {
+    lines.push(
+      "Best and last epoch give different answers: the evidence depends on which weights are taken, so it is weak.",
+    );
+  }
+  if (best.mean * validation.mean < 0) {
+    const against = `${showSigned(figure, validation.mean)}${unitOf(figure)}, p ${validation.pValue.toPrecision(2)}`;
+    lines.push(`On the validation set, which chose the epochs, the difference is the other way round (${against}).`);
+  }
+  return [...lines, scopeOf(result)];
 }
 
 /**
@@ -34,15 +77,22 @@ export function compareSummary({ data, difference, seeds }: CompareResult, weigh
  */
 export function methodsSummary({ data, methods, seeds }: CompareResult): string[] {
   const [figure] = figuresOf(data);
-  return methods.map(({ loss, difference: { best } }) => {
-    const { mean, low, high, confidence, correctedPValue, significant } = best;
+  return methods.map(({ loss, difference: { best, last } }) => {
+    const { mean, low, high, confidence, correctedPValue, significant, distinguishable } = best;
     const of = figure.kind === "share" ? " of" : "";
     const change = `${loss}: ${showSigned(figure, mean)}${unitOf(figure)}${of} test ${figure.label} against the baseline`;
     if (!Number.isFinite(low))
       return `${change} (${seeds.length < 2 ? "1 seed" : "all seeds alike"}): give more seeds.`;
     const interval = `${percent(confidence)}% interval ${showChange(figure, low)} to ${showChange(figure, high)}`;
     const sure = significant ? "distinguishable" : "not distinguishable";
-    return `${change} (${interval}, p ${correctedPValue.toPrecision(2)} corrected for ${methods.length} losses): ${sure} from chance.`;
+    const but = [
+      distinguishable && !significant
+        ? `its own interval leaves 0 out, as one of ${methods.length} would more often than ${percent(1 - confidence)} times in 100 by chance`
+        : "",
+      significant && !last.significant ? "at the last epoch it is not" : "",
+    ].filter((text) => text !== "");
+    const rest = but.length === 0 ? "" : `; ${but.join("; ")}`;
+    return `${change} (${interval}, p ${correctedPValue.toPrecision(2)} corrected for ${methods.length} losses): ${sure} from chance${rest}.`;
   });
 }
 

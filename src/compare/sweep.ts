@@ -142,7 +142,7 @@ async function swept(
   const student = withGenerator(new Generator(0), task.student);
   const teacherLogits = await testLogitsOf(teacher, experiment.outside, test, controls.signal);
   const evaluator = new TestEvaluator(test, teacherLogits, student, controls.signal);
-  const evaluation = await evaluator.evaluate(chosen.file);
+  const { evaluation } = await evaluator.evaluate(chosen.file);
   return {
     kind: "sweep",
     data: describeData(experiment),

@@ -11,6 +11,8 @@ export interface Verdict {
   headline: string;
   /** What it rests on. */
   detail: string;
+  /** What else has to be known to read it: contradictions, and what it does not cover. */
+  caveats?: readonly string[];
 }
 
 /** Common to all reports: the verdict, and what is needed to repeat the run. */

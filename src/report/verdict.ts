@@ -1,5 +1,6 @@
 import type { CompareResult, Method, StudentFigures, SweepResult } from "../compare/results.js";
 import type { SampleStats } from "../compare/statistics.js";
+import { compareCaveats, scopeOf } from "../compare/summary.js";
 import {
   agreementOf,
   epochMetric,
@@ -17,7 +18,8 @@ import type { RunReport, Verdict } from "./report_data.js";
 import { count, counted, percent, points, pValue, short, times } from "./text.js";
 
 /**
- * Did distilling help, by how much, how sure: the difference with the weights that were best on the validation set.
+ * Did distilling help, by how much, how sure: the difference with the weights that were best on the validation set, with an
+ * interval for other seeds and other test samples.
  *
  * @example
  * ```ts
@@ -45,19 +47,29 @@ export function compareVerdict(result: CompareResult): Verdict {
     return { answer: "unclear", headline, detail: `${why} ${accuracies}` };
   }
   const interval = `${percent(confidence, 0)} interval ${change(low)} to ${change(high)}${unit}`;
-  const detail = `${interval}, ${counted(seeds.length, "seed")}, p ${pValue(p)}. ${accuracies}`;
+  const others = Number.isFinite(difference.best.samples.high) ? "other seeds and other test samples" : "other seeds";
+  const detail = `${interval} for ${others}, ${counted(seeds.length, "seed")}, p ${pValue(p)}. ${accuracies}`;
+  const caveats = compareCaveats(result);
+  const { seeds: alone } = difference.best;
+  if (!distinguishable && alone.pValue < 1 - confidence) {
+    const range = `${change(alone.low)} to ${change(alone.high)}${unit}`;
+    caveats.unshift(
+      `With these test samples the difference holds for other seeds (${range}); with other samples it may not.`,
+    );
+  }
   if (!distinguishable) {
     const headline = `Not distinguishable from chance: test ${figure.label} changed by ${change(mean)}${unit}`;
-    return { answer: "unclear", headline, detail };
+    return { answer: "unclear", headline, detail, caveats };
   }
   const by = `test ${figure.label} by ${showChange(figure, Math.abs(mean))}${unit}`;
   return isHigher(figure, mean, 0)
-    ? { answer: "yes", headline: `Yes: distilling ${went(mean)} ${by}`, detail }
-    : { answer: "no", headline: `No: distilling ${went(mean)} ${by}`, detail };
+    ? { answer: "yes", headline: `Yes: distilling ${went(mean)} ${by}`, detail, caveats }
+    : { answer: "no", headline: `No: distilling ${went(mean)} ${by}`, detail, caveats };
 }
 
 /** Which of several losses help, after correction for their number. */
-function methodsVerdict({ methods, baseline, teacher, data, seeds }: CompareResult): Verdict {
+function methodsVerdict(result: CompareResult): Verdict {
+  const { methods, baseline, teacher, data, seeds } = result;
   const [figure] = figuresOf(data);
   const meanOf = ({ best }: Pick<Method, "best">) => best[figure.name].mean;
   const better = methods.filter(({ difference: { best } }) => best.significant && isHigher(figure, best.mean, 0));
@@ -67,17 +79,27 @@ function methodsVerdict({ methods, baseline, teacher, data, seeds }: CompareResu
     `The baseline student ${gets(figure, spread(figure, baseline.best[figure.name]), `${count(data.test)} test samples`)},`,
     `${[`${top.loss} ${spread(figure, top.best[figure.name])}`, ...ofTeacher({ data, teacher })].join(", ")}.`,
   ].join(" ");
+  const alone = methods.filter(({ difference: { best } }) => best.distinguishable && !best.significant);
+  const last = better.filter(({ difference }) => !difference.last.significant);
+  const list = (some: typeof methods) => some.map(({ loss }) => loss).join(", ");
+  const caveats = [
+    alone.length > 0 &&
+      `By its own interval, ${list(alone)} differs too; by chance one of ${methods.length} would more often than it says.`,
+    last.length > 0 && `At the last epoch ${list(last)} is not distinguishable from the baseline.`,
+    scopeOf(result),
+  ].filter((text) => typeof text === "string");
   if (better.length === 0) {
     return {
       answer: "unclear",
       headline: `None of ${methods.length} losses is distinguishable from the baseline`,
       detail,
+      caveats,
     };
   }
   const names = better
     .map(({ loss, difference: { best } }) => `${loss} (${changeOf(figure, best.mean)}${unitOf(figure)})`)
     .join(", ");
-  return { answer: "yes", headline: `Better than the baseline: ${names}`, detail };
+  return { answer: "yes", headline: `Better than the baseline: ${names}`, detail, caveats };
 }
 
 /** The best temperature and alpha, and how far apart two points have to be to mean something. */

@@ -1,3 +1,4 @@
+import { labelsOf } from "../data/dataset.js";
 import { crossEntropyDistillationLoss } from "../losses/cross_entropy.js";
 import { kdDistillationLoss } from "../losses/kd_loss.js";
 import { argmax } from "../ops/max.js";
@@ -19,5 +20,9 @@ export const classification: Task<Evaluation> = {
     };
   },
   predictions: (outputs, { classNames }) => classPredictions(outputs, classNames),
+  scores(outputs, data) {
+    const labels = labelsOf(data);
+    return Uint8Array.from(argmax(outputs).data, (predicted, i) => Number(predicted === labels[i]));
+  },
   keep: (outputs) => argmax(outputs).data,
 };

@@ -38,6 +38,8 @@ export interface Task<E extends TaskEvaluation = TaskEvaluation> {
   evaluating(data: Pick<Dataset, "classes" | "classNames" | "targetScale">): Evaluating<E>;
   /** What outputs [n, outputs] say of each sample, in the words and units of the data. */
   predictions(outputs: Tensor, spec: Pick<ClassSpec, "classNames" | "targets">): TaskPrediction[];
+  /** Of each sample a number, whose mean is the task's first figure; without it that is no mean over samples. */
+  scores?(outputs: Tensor, data: Dataset): ArrayLike<number>;
   /** What is kept of a teacher's outputs [n, outputs]. */
   keep(outputs: Tensor): Kept;
 }

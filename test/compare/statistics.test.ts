@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { criticalValue, holm, pairedDifference, sampleStats, twoSidedPValue } from "../../src/compare/statistics.js";
+import { crossedDifference } from "../../src/compare/crossed_difference.js";
+import { holm, pairedDifference, sampleStats } from "../../src/compare/statistics.js";
+import { criticalValue, twoSidedPValue } from "../../src/compare/t_distribution.js";
 import { expectClose } from "../parity/close.js";
 
 interface Fixture {
@@ -16,10 +18,31 @@ interface Fixture {
     high: number;
     p: number;
   }[];
+  parts: { degrees: number; t: number; p: number }[];
+  crossed: Crossed[];
+}
+
+interface Source {
+  error: number;
+  low: number;
+  high: number;
+  p: number;
+}
+
+/** Right and wrong as texts of 1 and 0, a seed each. */
+interface Crossed {
+  a: string[];
+  b: string[];
+  mean: number;
+  degrees: number;
+  both: Source;
+  seeds: Source;
+  samples: Source;
+  bootstrap: { samples: number; both: number };
 }
 
 const path = new URL("fixtures/t_distribution.json", import.meta.url);
-const { tails, quantiles, paired } = JSON.parse(readFileSync(path, "utf8")) as Fixture;
+const { tails, quantiles, paired, parts, crossed } = JSON.parse(readFileSync(path, "utf8")) as Fixture;
 const CLOSE = { rel: 1e-10 };
 
 describe("Student's t is SciPy's", () => {
@@ -34,6 +57,14 @@ describe("Student's t is SciPy's", () => {
       tails.map(({ t, degrees }) => twoSidedPValue(-t, degrees)),
       got,
       {},
+    );
+  });
+
+  it("with degrees that are no whole numbers", () => {
+    expectClose(
+      parts.map(({ t, degrees }) => twoSidedPValue(t, degrees)),
+      parts.map(({ p }) => p),
+      CLOSE,
     );
   });
 
@@ -131,7 +162,81 @@ describe("pairedDifference", () => {
   });
 });
 
+describe("crossedDifference", () => {
+  const scoresOf = (texts: readonly string[]) => texts.map((text) => Uint8Array.from(text, Number));
+
+  it.each(crossed)("is SciPy's, of $a.length seeds", ({ a, b, mean, degrees, both, seeds, samples, bootstrap }) => {
+    const got = crossedDifference(scoresOf(a), scoresOf(b));
+    const flat = ({ error, low, high, pValue }: typeof got.seeds) => [error, low, high, pValue];
+    expectClose(
+      [got.mean, got.degrees, got.low, got.high, got.pValue],
+      [mean, degrees, both.low, both.high, both.p],
+      CLOSE,
+    );
+    for (const [one, expected] of [
+      [got.seeds, seeds],
+      [got.samples, samples],
+    ] as const) {
+      expectClose(flat(one), [expected.error, expected.low, expected.high, expected.p], CLOSE);
+    }
+    expect(got.distinguishable).toBe(both.p < 0.05);
+    // NumPy's bootstrap, of samples alone and of both, up to its own noise; of few seeds it is too small by their number less 1.
+    expectClose([got.samples.error], [bootstrap.samples], { rel: 0.05 });
+    expectClose([both.error], [bootstrap.both], { rel: 0.2 });
+    // The seeds' part is the paired t-test over their accuracies.
+    const share = (scores: Uint8Array[]) => scores.map((one) => one.reduce((x, y) => x + y, 0) / one.length);
+    const { low, high, pValue, values } = pairedDifference(share(scoresOf(a)), share(scoresOf(b)));
+    expect(got.values).toEqual(values);
+    expectClose([got.seeds.low, got.seeds.high, got.seeds.pValue], [low, high, pValue], CLOSE);
+  });
+
+  it("by hand: one seed has the error of McNemar's test, and no interval", () => {
+    // 6 of 10 alike, 3 gained, 1 lost: the variance of the mean is (4 / 10 - 0.2²) / 9.
+    const got = crossedDifference(scoresOf(["1111111001"]), scoresOf(["0001111011"]));
+    expectClose([got.mean, got.samples.error], [0.2, Math.sqrt((0.4 - 0.04) / 9)], CLOSE);
+    expect(got).toMatchObject({ low: -Infinity, high: Infinity, pValue: 1, degrees: 0, distinguishable: false });
+    expect(got.seeds).toEqual({ error: 0, low: -Infinity, high: Infinity, pValue: 1 });
+  });
+
+  it("seeds that differ by the same, and equal scores", () => {
+    const alike = crossedDifference(scoresOf(["110", "011"]), scoresOf(["100", "001"]));
+    expect(alike).toMatchObject({ low: -Infinity, high: Infinity, distinguishable: false });
+    expectClose([alike.samples.error], [1 / 3], CLOSE);
+    expect(crossedDifference(scoresOf(["110"]), scoresOf(["110"]))).toMatchObject({ mean: 0, pValue: 1 });
+  });
+
+  it("holds the true difference as often as it says, and more", () => {
+    // Students of 5 seeds on 200 samples; sample, seed and both at once add to the difference, whose mean is 0.
+    let state = 1;
+    const uniform = () => {
+      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+      return (state + 0.5) / 2 ** 32;
+    };
+    const normal = () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform());
+    const times = 1000;
+    const outside = { both: 0, seeds: 0 };
+    for (let k = 0; k < times; k++) {
+      const bySample = Float64Array.from({ length: 200 }, normal);
+      const a = Array.from({ length: 5 }, () => {
+        const seed = 0.1 * normal();
+        return bySample.map((x) => x + seed + normal());
+      });
+      const { distinguishable, seeds } = crossedDifference(a, Array(5).fill(new Float64Array(200)));
+      outside.both += Number(distinguishable);
+      outside.seeds += Number(seeds.pValue < 0.05);
+    }
+    expect(outside.both / times).toBeLessThan(0.06);
+    expect(outside.both / times).toBeGreaterThan(0.01);
+    // What the seeds alone say is wrong a fifth of the time or more.
+    expect(outside.seeds / times).toBeGreaterThan(0.15);
+  });
+});
+
 it.each<[string, () => unknown]>([
+  ["a: expected the scores of at least one seed", () => crossedDifference([], [])],
+  ["b: expected 2 lists of scores, one for each of a", () => crossedDifference([[1], [1]], [[1]])],
+  ["b[0]: expected 2 scores, got 1", () => crossedDifference([[1, 0]], [[1]])],
+  ["a[0]: expected at least 1 scores, got 0", () => crossedDifference([[]], [[]])],
   ["values: expected a list of at least one number, got none", () => sampleStats([])],
   ["values: expected a list of at least one number, got 3", () => sampleStats(3 as never)],
   ["values[1]: expected a finite number, got NaN", () => sampleStats([1, Number.NaN])],

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type CompareResult, compareSummary, type SweepResult, sweepSummary } from "../../src/index.js";
+import { type CompareResult, compareCaveats, compareSummary, type SweepResult, sweepSummary } from "../../src/index.js";
 
 /** A result with nothing but what the answer is made of. */
 const compared = (best: Partial<CompareResult["difference"]["best"]>, seeds = 5): CompareResult =>
@@ -31,6 +31,40 @@ describe("a comparison's answer", () => {
       "Distilling changed test accuracy by 0.00 points with each of 5 seeds alike: how far chance reaches is not known; give more seeds.",
     ],
   ])("%j", (given, sentence) => expect(compareSummary(compared(...given))).toBe(sentence));
+});
+
+describe("what has to be known beside it", () => {
+  const of = (best: object, last: object, validation: object, seeds = [0, 1]) =>
+    compareCaveats({ seeds, difference: { best, last, validation } } as CompareResult);
+  const yes = { distinguishable: true, mean: 0.002 };
+  const no = { distinguishable: false, mean: 0.001 };
+  const up = { mean: 0.001, pValue: 0.2 };
+
+  test("what the interval covers; nothing of one seed", () => {
+    expect(of(yes, yes, up)).toEqual([
+      "Intervals are for other seeds and other test samples of the same kind, not for another teacher, data set, split or setting.",
+    ]);
+    expect(of(yes, yes, up, [0])).toEqual([]);
+  });
+
+  test("answers that contradict each other", () => {
+    const text =
+      "Best and last epoch give different answers: the evidence depends on which weights are taken, so it is weak.";
+    expect(of(yes, no, up)[0]).toBe(text);
+    expect(of(no, yes, up)[0]).toBe(text);
+    expect(of(yes, { ...yes, mean: -0.002 }, up)[0]).toBe(text);
+    expect(of(no, no, up)).toHaveLength(1);
+    expect(of(yes, yes, { mean: -0.0015, pValue: 0.034 })[0]).toBe(
+      "On the validation set, which chose the epochs, the difference is the other way round (-0.15 points, p 0.034).",
+    );
+  });
+});
+
+test("seeds that agree on these test samples alone", () => {
+  const seeds = { error: 0.0004, low: 0.0012, high: 0.0035, pValue: 0.005 };
+  expect(compareSummary(compared({ mean: 0.0023, low: -0.0001, high: 0.0047, distinguishable: false, seeds }))).toBe(
+    "Distilling changed test accuracy by +0.23 points (95% interval -0.01 to 0.47, 5 seeds): not distinguishable from chance; with these test samples it holds for other seeds (0.12 to 0.35), with others it may not.",
+  );
 });
 
 test("a sweep's answer", () => {

@@ -1,5 +1,6 @@
 import {
   type CompareResult,
+  crossedDifference,
   pairedDifference,
   type SweepPoint,
   type SweepResult,
@@ -73,7 +74,14 @@ export function compareResult(
   ...more: number[][]
 ): CompareResult {
   const evaluation = evaluate(student, test, { teacher });
-  const figures = (accuracies: number[]) => {
+  const students = (accuracies: number[]) => {
+    const right = (share: number) => Uint8Array.from({ length: 10_000 }, (_, i) => Number(i < Math.round(1e4 * share)));
+    return {
+      figures: figuresOf(accuracies),
+      scores: { best: accuracies.map(right), last: accuracies.map((x) => right(x - 0.01)) },
+    };
+  };
+  const figuresOf = (accuracies: number[]) => {
     const same = sampleStats(accuracies.map(() => 0.5));
     return {
       best: {
@@ -90,18 +98,24 @@ export function compareResult(
       files: accuracies.map((_, i) => `seed${i}.safetensors`),
     };
   };
-  const [ofBaseline, ofDistilled] = [figures(baseline), figures(distilled)];
-  const all = [ofDistilled, ...more.map(figures)];
+  const [ofBaseline, ofDistilled] = [students(baseline), students(distilled)];
+  const all = [ofDistilled, ...more.map(students)];
+  const difference = (weights: "best" | "last") =>
+    crossedDifference(ofDistilled.scores[weights], ofBaseline.scores[weights]);
   return {
     kind: "compare",
     data: DATA,
     seeds: baseline.map((_, i) => i),
     sizes: SIZES,
     teacher: { file: "teacher.pth", history: [], evaluation: evaluate(teacher, test) },
-    baseline: ofBaseline,
-    distilled: ofDistilled,
+    baseline: ofBaseline.figures,
+    distilled: ofDistilled.figures,
     methods: methodsOf(nameLosses(["kd", "dkd", "dist"].slice(0, all.length)), all, ofBaseline),
-    difference: { best: pairedDifference(distilled, baseline), last: pairedDifference(distilled, baseline) },
+    difference: {
+      best: difference("best"),
+      last: difference("last"),
+      validation: pairedDifference(distilled, baseline),
+    },
     config: { command: "compare", temperature: 2.5, dataHash: "ab".repeat(32) },
   };
 }

@@ -1,8 +1,8 @@
 import type { CorrectedDifference, NetworkSize, StudentFigures } from "../../compare/results.js";
 import type { SampleStats } from "../../compare/statistics.js";
-import { type Figure, figuresOf, mainFigure, showChange, showFigure, unitOf } from "../../tasks/figures.js";
+import { type Figure, figuresOf, mainFigure, showChange, showFigure } from "../../tasks/figures.js";
 import type { CompareReport } from "../report_data.js";
-import { bytes, count, counted, percent, pValue, short } from "../text.js";
+import { bytes, count, counted, short } from "../text.js";
 import { changeOf } from "../verdict.js";
 import { compareCurves } from "./curves.js";
 import { type Content, h } from "./dom.js";
@@ -27,7 +27,7 @@ export function comparePage(report: CompareReport): (HTMLElement | null)[] {
     { name: "distilled", colour: "--student", evaluation: predictions.evaluation },
   ];
   return [
-    hero(report, tilesOf(report), figures(intervalFigure(figure, difference.best, seeds))),
+    hero(report, tilesOf(report), figures(intervalFigure(figure, difference, seeds))),
     section("The figures", h("p", { class: "lead" }, leadOf(report)), figuresTable(report), bySeed(report)),
     result.methods.length > 1 ? section("Loss by loss", ...methodsTable(report)) : null,
     section(
@@ -98,15 +98,6 @@ function figuresTable({ result }: CompareReport): HTMLElement {
 function bySeed({ result: { data, difference, baseline, distilled, seeds } }: CompareReport): HTMLElement {
   const [figure] = figuresOf(data);
   const points = (x: number) => changeOf(figure, x);
-  const line = ({ mean, low, high, confidence, pValue: p, distinguishable }: typeof difference.best, which: string) => {
-    const known = low !== null && high !== null;
-    const interval = known
-      ? `, ${percent(confidence, 0)} interval ${points(low)} to ${points(high)}, p ${pValue(p)}`
-      : "";
-    const text = known ? `: ${distinguishable ? "distinguishable" : "not distinguishable"} from chance` : "";
-    return h("li", {}, `${which}: ${points(mean)}${unitOf(figure)}${interval}${text}.`);
-  };
-  const lines = h("ul", { class: "plain" }, line(difference.best, "Best epoch"), line(difference.last, "Last epoch"));
   const rows = seeds.map((seed, i) => [
     String(seed),
     showFigure(figure, baseline.best[figure.name].values[i] ?? 0),
@@ -119,7 +110,6 @@ function bySeed({ result: { data, difference, baseline, distilled, seeds } }: Co
     "div",
     {},
     h("h3", {}, "Distilled minus baseline, pair by pair"),
-    lines,
     table({ caption: `Test ${figure.label} by seed`, columns: names.map((name) => ({ name })), rows }),
   );
 }
@@ -160,7 +150,7 @@ function methodsTable({ result: { data, methods, baseline, seeds } }: CompareRep
   ];
   const level = Number((1 - methods[0].difference.best.confidence).toPrecision(6));
   const what = figure.kind === "share" ? `Points of test ${figure.label}` : `Test ${figure.label}`;
-  const text = `${what} with the best epoch's weights, over ${counted(seeds.length, "seed")}. Intervals are those of one difference; p values are corrected for the number of losses (Holm), and * marks those below ${level}.`;
+  const text = `${what} with the best epoch's weights, over ${counted(seeds.length, "seed")}. Intervals are for other seeds and other test samples, each of one difference; p values are corrected for the number of losses (Holm), and * marks those below ${level}.`;
   return [
     h("p", { class: "lead" }, text),
     table({ caption: "Losses side by side", columns: columns.map((name, i) => ({ name, text: i === 0 })), rows }),

@@ -22,6 +22,9 @@ export function hero({ title, verdict }: Report, tiles: readonly Tile[], ...more
     h("h1", {}, verdict.headline),
     verdict.detail === "" ? null : h("p", { class: "detail" }, verdict.detail),
     ...more,
+    verdict.caveats === undefined
+      ? null
+      : h("ul", { class: "caveats" }, ...verdict.caveats.map((text) => h("li", {}, text))),
     tiles.length === 0 ? null : h("dl", { class: "tiles" }, ...tiles.map(tileOf)),
   );
 }

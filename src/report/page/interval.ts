@@ -1,56 +1,120 @@
-import type { PairedDifference } from "../../compare/statistics.js";
+import type { CompareResult } from "../../compare/results.js";
 import { type Figure, unitOf } from "../../tasks/figures.js";
-import { percent } from "../text.js";
+import { percent, pValue } from "../text.js";
 import { changeOf } from "../verdict.js";
-import { h } from "./dom.js";
+import { type Content, h } from "./dom.js";
 import { figure } from "./figure.js";
 import { table } from "./table.js";
 
-/** The difference on a scale around zero: a mark for each seed, the mean, and the interval. */
-export function intervalFigure(shown: Figure, difference: PairedDifference, seeds: readonly number[]): HTMLElement {
-  const points = (x: number) => changeOf(shown, x);
-  const { values, mean, low, high, confidence } = difference;
-  const known = isKnown(low) && isKnown(high);
-  const all = [0, ...values, ...(known ? [low, high] : [])];
-  const [least, most] = [Math.min(...all), Math.max(...all)];
-  const room = (most - least || 0.01) * 0.08;
-  const [start, end] = [least - room, most + room];
-  const place = (x: number) => `${((100 * (x - start)) / (end - start)).toFixed(2)}%`;
-  const image = h(
-    "div",
-    { class: "interval" },
-    known && h("span", { class: "range", "--from": place(low), "--to": place(high) }),
-    h("span", { class: "zero", "--at": place(0) }),
-    h("span", { class: "zero-name", "--at": place(0), "--shift": shift(place(0)) }, "no difference"),
-    ...values.map((value) => h("span", { class: "seed", "--at": place(value) })),
-    h("span", { class: "mean", "--at": place(mean) }),
-    h(
-      "span",
-      { class: "mean-name", "--at": place(mean), "--shift": shift(place(mean)) },
-      `${points(mean)}${unitOf(shown)}`,
-    ),
-  );
-  const range = known
-    ? `The bar is the ${percent(confidence, 0)} interval of the mean, ${points(low)} to ${points(high)}${unitOf(shown)}.`
-    : "";
+/** A row of the figure: a mean with its interval. */
+interface Row {
+  name: string;
+  /** What its interval is for. */
+  note: string;
+  mean: number;
+  low: number;
+  high: number;
+  p: number;
+  /** Marks, one a seed. */
+  marks?: readonly number[];
+  /** Less than the whole answer: drawn paler. */
+  part?: boolean;
+}
+
+/** The differences on one scale around zero: with all chance in them, of each source alone, and at other weights. */
+export function intervalFigure(
+  shown: Figure,
+  difference: CompareResult["difference"],
+  seeds: readonly number[],
+): HTMLElement {
+  const write = (x: number) => changeOf(shown, x);
+  const { best, last, validation } = difference;
+  const both = isKnown(best.samples.low) ? "other seeds and other samples" : "other seeds";
+  const all: Row[] = [
+    { name: "Best epoch", note: both, ...rowOf(best), marks: best.values },
+    { name: "seeds alone", note: "other seeds, these samples", ...rowOf({ ...best, ...best.seeds }), part: true },
+    ...(isKnown(best.samples.low)
+      ? [
+          {
+            name: "samples alone",
+            note: "these seeds, other samples",
+            ...rowOf({ ...best, ...best.samples }),
+            part: true,
+          },
+        ]
+      : []),
+    { name: "Last epoch", note: both, ...rowOf(last), marks: last.values },
+    {
+      name: "Validation set",
+      note: "best epoch, other seeds; it chose the epochs",
+      ...rowOf(validation),
+      marks: validation.values,
+    },
+  ];
+  const place = scaleOf(all);
+  const image = h("div", { class: "forest" }, ...all.map((row) => rowElement(row, place, write)));
   return figure({
-    title: `Distilled minus baseline, in ${shown.kind === "share" ? "points of " : ""}test ${shown.label}`,
+    title: `Distilled minus baseline, in ${shown.kind === "share" ? "points of " : ""}${shown.label}`,
     level: 2,
-    description: `A mark for each seed, the dot their mean. ${range}`,
+    description: `A mark for each seed, the dot their mean, the bar its ${percent(best.confidence, 0)} interval. The first row is the answer; the two below it are its parts. All but the last are of the test set.`,
     image,
-    data: () =>
-      table({
-        caption: "The difference by seed",
-        columns: [{ name: "seed" }, { name: shown.kind === "share" ? "points" : shown.label }],
-        rows: [...values.map((value, i) => [String(seeds[i]), points(value)]), ["mean", points(mean)]],
-      }),
+    data: () => numbers(all, seeds, shown),
     className: "wide",
   });
 }
 
-/** How a text is moved to the left of its place: by half of it, less near an end of the scale. */
-function shift(place: string): string {
-  return `-${place}`;
+function rowOf({ mean, low, high, pValue: p }: { mean: number; low: number; high: number; pValue: number }) {
+  return { mean, low, high, p };
+}
+
+/** Where a value is on the scale of all rows, in percent of its width. */
+function scaleOf(rows: readonly Row[]): (x: number) => string {
+  const known = rows.flatMap(({ mean, low, high, marks = [] }) => [mean, ...marks, ...[low, high].filter(isKnown)]);
+  const all = [0, ...known];
+  const [least, most] = [Math.min(...all), Math.max(...all)];
+  const room = (most - least || 0.01) * 0.05;
+  const [start, end] = [least - room, most + room];
+  return (x) => `${((100 * (x - start)) / (end - start)).toFixed(2)}%`;
+}
+
+function rowElement(
+  { name, note, mean, low, high, marks = [], part = false }: Row,
+  place: (x: number) => string,
+  points: (x: number) => string,
+) {
+  const known = isKnown(low) && isKnown(high);
+  const track = h(
+    "div",
+    { class: "interval" },
+    h("span", { class: "zero", "--at": place(0) }),
+    known && h("span", { class: "range", "--from": place(low), "--to": place(high) }),
+    ...marks.map((value) => h("span", { class: "seed", "--at": place(value) })),
+    h("span", { class: "mean", "--at": place(mean) }),
+  );
+  const range = known ? `${points(low)} to ${points(high)}` : "interval unknown";
+  return h(
+    "div",
+    { class: part ? "forest-row part" : "forest-row" },
+    h("div", {}, h("strong", {}, name), h("small", {}, note)),
+    track,
+    h("div", { class: "forest-value" }, h("strong", {}, points(mean)), h("small", {}, range)),
+  );
+}
+
+function numbers(rows: readonly Row[], seeds: readonly number[], shown: Figure): HTMLElement {
+  const points = (x: number) => changeOf(shown, x);
+  const columns = [unitOf(shown).trim() || "difference", "from", "to", "p", ...seeds.map((seed) => `seed ${seed}`)];
+  return table({
+    caption: "Differences with their intervals",
+    columns: [{ name: "", text: true }, ...columns.map((name) => ({ name }))],
+    rows: rows.map(({ name, mean, low, high, p, marks }): Content[] => [
+      name,
+      points(mean),
+      ...[low, high].map((x) => (isKnown(x) ? points(x) : "unknown")),
+      isKnown(low) ? pValue(p).replace("= ", "") : "unknown",
+      ...seeds.map((_, i) => (marks?.[i] === undefined ? "" : points(marks[i]))),
+    ]),
+  });
 }
 
 /** JSON has no infinity: it arrives as null. */

@@ -1,0 +1,136 @@
+import { expectNumber } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { isAlike, type PairedDifference, pairedDifference, type SampleStats, sampleStats } from "./statistics.js";
+import { criticalValue, twoSidedPValue } from "./t_distribution.js";
+
+/** What one source of chance says of a mean difference, the other source taken as it is. */
+export interface SourceOfChance {
+  /** The standard error of the mean that comes from it; 0 if it is not known. */
+  error: number;
+  /** The interval; infinite if the error is not known. */
+  low: number;
+  high: number;
+  /** Two-sided, that the mean is 0. */
+  pValue: number;
+}
+
+/**
+ * The mean difference of two ways to train, over seeds and test samples, with one confidence interval for other seeds and
+ * other samples of the same kind: `low`, `high` and `pValue` have both in them.
+ */
+export interface CrossedDifference extends PairedDifference {
+  /** The degrees of freedom of the interval (Satterthwaite); 0 if it is infinite. */
+  degrees: number;
+  /** Other seeds on these test samples: the paired t-test over the seeds. */
+  seeds: SourceOfChance;
+  /** Other test samples with these seeds: the paired test over the samples, of the seeds' mean difference. */
+  samples: SourceOfChance;
+}
+
+/**
+ * What a's scores have more than b's. Both are [seeds][samples]: the score of each test sample with each seed, 1 for right and
+ * 0 for wrong; `values` are the seeds' mean differences.
+ *
+ * With d the differences of n seeds and m samples, the variance of their mean is estimated as S / n + T / m: S is the variance
+ * of the seeds' means, T that of the samples' means. It is what either source adds alone; their interaction, students that
+ * change their mind on a sample from seed to seed, is counted in both, so the interval is rather too wide than too narrow (Owen,
+ * The pigeonhole bootstrap, 2007). The interval is Student's t, its degrees of freedom (S / n + T / m)² / ((S / n)² / (n - 1)
+ * + (T / m)² / (m - 1)) (Satterthwaite, 1946). With one seed T / m is the squared error of McNemar's test (1947).
+ *
+ * With one seed, or if all seeds differ by the same, their variance is not known, and the interval is infinite.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` if the lists are empty or of other lengths.
+ * @example
+ * ```ts
+ * const { mean, low, high, seeds, samples } = crossedDifference(distilled, baseline);
+ * ```
+ */
+export function crossedDifference(
+  a: readonly ArrayLike<number>[],
+  b: readonly ArrayLike<number>[],
+  confidence = 0.95,
+): CrossedDifference {
+  const samples = expectScores(a, b);
+  expectNumber("confidence", confidence, (x) => x > 0 && x < 1, "a number between 0 and 1");
+  const [ofA, ofB] = [a, b].map((scores) => scores.map((one) => sum(one) / samples));
+  const bySeed = sampleStats(ofA.map((x, i) => x - ofB[i]));
+  const bySample = sampleStats(sampleMeans(a, b, samples));
+  const ofSeeds = varianceOf(bySeed, isAlike(bySeed, [...ofA, ...ofB]));
+  const ofSamples = varianceOf(bySample, bySample.std === 0);
+  const both = ofSeeds && ofSamples && sumOf(ofSeeds, ofSamples);
+  const source = (variance: MeanVariance | null): SourceOfChance => {
+    const { low, high, pValue } = intervalOf(bySeed.mean, variance, confidence);
+    return { error: variance === null ? 0 : Math.sqrt(variance.variance), low, high, pValue };
+  };
+  // If the seeds' differences are the same for each sample, the samples add nothing.
+  const whole = intervalOf(bySeed.mean, both ?? (ofSamples === null && samples > 1 ? ofSeeds : null), confidence);
+  return { ...bySeed, confidence, ...whole, seeds: source(ofSeeds), samples: source(ofSamples) };
+}
+
+/**
+ * The same of a figure that is no mean over samples, such as R², from its values by seed: its interval is for other seeds alone, and
+ * nothing is known of the samples' part.
+ */
+export function differenceOverSeeds(a: readonly number[], b: readonly number[], confidence = 0.95): CrossedDifference {
+  const difference = pairedDifference(a, b, confidence);
+  const { low, high, pValue, std } = difference;
+  const isKnown = Number.isFinite(low);
+  const error = isKnown ? std / Math.sqrt(a.length) : 0;
+  const samples = { error: 0, low: -Infinity, high: Infinity, pValue: 1 };
+  return { ...difference, degrees: isKnown ? a.length - 1 : 0, seeds: { error, low, high, pValue }, samples };
+}
+
+/** A mean's estimated variance, with the degrees of freedom of the estimate. */
+interface MeanVariance {
+  variance: number;
+  degrees: number;
+}
+
+/** Null if it is not known. */
+function varianceOf({ std, values }: SampleStats, isUnknown: boolean): MeanVariance | null {
+  return isUnknown ? null : { variance: std ** 2 / values.length, degrees: values.length - 1 };
+}
+
+/** The variance of a sum (Satterthwaite, An approximate distribution of estimates of variance components, 1946). */
+function sumOf(a: MeanVariance, b: MeanVariance): MeanVariance {
+  const variance = a.variance + b.variance;
+  return { variance, degrees: variance ** 2 / (a.variance ** 2 / a.degrees + b.variance ** 2 / b.degrees) };
+}
+
+function intervalOf(mean: number, of: MeanVariance | null, confidence: number) {
+  if (of === null) return { low: -Infinity, high: Infinity, pValue: 1, degrees: 0, distinguishable: false };
+  const error = Math.sqrt(of.variance);
+  const reach = error * criticalValue(1 - confidence, of.degrees);
+  const [low, high] = [mean - reach, mean + reach];
+  const pValue = twoSidedPValue(mean / error, of.degrees);
+  return { low, high, pValue, degrees: of.degrees, distinguishable: low > 0 || high < 0 };
+}
+
+/** The mean difference of each sample over the seeds. */
+function sampleMeans(a: readonly ArrayLike<number>[], b: readonly ArrayLike<number>[], samples: number): number[] {
+  return Array.from({ length: samples }, (_, j) => {
+    let total = 0;
+    for (let i = 0; i < a.length; i++) total += a[i][j] - b[i][j];
+    return total / a.length;
+  });
+}
+
+function sum(values: ArrayLike<number>): number {
+  let total = 0;
+  for (let i = 0; i < values.length; i++) total += values[i];
+  return total;
+}
+
+/** Gives the number of samples. */
+function expectScores(a: readonly ArrayLike<number>[], b: readonly ArrayLike<number>[]): number {
+  const refuse = (text: string) => new DistilleryError("BAD_ARGUMENT", text);
+  if (!Array.isArray(a) || a.length === 0) throw refuse("a: expected the scores of at least one seed");
+  if (!Array.isArray(b) || b.length !== a.length)
+    throw refuse(`b: expected ${a.length} lists of scores, one for each of a`);
+  const samples = a[0].length;
+  for (const [name, scores] of Object.entries({ a, b })) {
+    const i = scores.findIndex((one) => one.length !== samples || samples === 0);
+    if (i >= 0) throw refuse(`${name}[${i}]: expected ${samples || "at least 1"} scores, got ${scores[i].length}`);
+  }
+  return samples;
+}
