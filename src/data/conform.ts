@@ -21,7 +21,8 @@ export function conform(raw: RawData, spec: Preprocessing, source: string): RawD
     throw badData(source, `the network was trained for ${own}, the data have ${outputsText(raw)}`);
   }
   const places = placesOf(raw, spec, source);
-  const relabelled = (part: RawPart): RawPart => ({ ...part, labels: part.labels.map((label) => places[label]) });
+  const placeOf = (label: number) => (label === NO_LABEL ? NO_LABEL : places[label]);
+  const relabelled = (part: RawPart): RawPart => ({ ...part, labels: part.labels.map(placeOf) });
   return {
     train: relabelled(train),
     test: test && relabelled(test),

@@ -63,7 +63,8 @@ class ByIndex implements Teacher {
     this.#training = indices;
     this.#data = data;
     this.#classes = data.classes;
-    this.#row = new Float32Array(data.classes);
+    // Rows with names may have more classes than the data.
+    this.#row = new Float32Array(rows.classNames?.length ?? data.classes);
     const same = validation === null ? undefined : basesOf(validation).find((base) => base.dataset === dataset);
     this.#validation = same?.indices ?? null;
   }
@@ -115,7 +116,9 @@ export function expectNotAugmented(data: Dataset, teacher: string, otherwise?: s
 /** Refuses another number of columns than the data's classes. */
 function expectClasses(rows: LogitsRows, data: Dataset): void {
   const { name, classes } = data;
-  const { classes: columns, lowestClasses } = rows;
+  const { classes: columns, lowestClasses, classNames } = rows;
+  // Then each class is looked for by its name.
+  if (classNames !== undefined && lowestClasses <= classNames.length) return;
   if (columns !== null ? columns !== classes : lowestClasses > classes) {
     const got = columns === null ? `the class ${lowestClasses - 1}` : `${columns} columns`;
     throw refused(rows, `expected a column for each of the ${outputsText(data)} of ${name}, got ${got}`);

@@ -1,5 +1,6 @@
 import { showList } from "../checks.js";
 import type { Dataset } from "../data/dataset.js";
+import { classNamesOf, classPlaces } from "../data/preprocessing/adapt.js";
 import { DistilleryError } from "../errors.js";
 
 /** The names of a teacher's classes: those that its file says, or those that are given; `BAD_ARGUMENT` if they differ. */
@@ -21,17 +22,17 @@ export function namesOf(
 export function columnsOf(
   teacher: string,
   names: readonly string[] | undefined,
-  { name, classes, classNames }: Pick<Dataset, "name" | "classes" | "classNames">,
+  data: Pick<Dataset, "name" | "classes" | "classNames">,
 ): Int32Array | null {
   if (names === undefined) return null;
-  const refuse = (problem: string) => new DistilleryError("BAD_ARGUMENT", `${teacher}: ${problem}`);
-  if (names.length !== classes) throw refuse(`names ${names.length} classes, ${name} has ${classes}`);
-  const own = classNames ?? names.map((_, i) => String(i));
-  const places = own.map((given) => names.indexOf(given));
-  const unknown = own.filter((_, i) => places[i] < 0);
+  const own = classNamesOf(data);
+  const matched = classPlaces({ classNames: names }, { classes: data.classes, classNames: own });
+  const { places = [], unknown = own } = matched ?? {};
   if (unknown.length > 0) {
     const which = `the ${unknown.length === 1 ? "class" : "classes"} ${showList(unknown, 8)}`;
-    throw refuse(`has no column of ${which} of ${name}: it has ${showList(names, 8)}`);
+    const text = `has no column of ${which} of ${data.name}: it has ${showList(names, 8)}`;
+    throw new DistilleryError("BAD_ARGUMENT", `${teacher}: ${text}`);
   }
-  return places.every((place, i) => place === i) ? null : Int32Array.from(places);
+  const isSame = places.length === names.length && places.every((place, i) => place === i);
+  return isSame ? null : Int32Array.from(places);
 }

@@ -71,7 +71,11 @@ export class OnnxNetwork {
     const { session, use, record, file } = this;
     const recorded: RecordedUse =
       record === null
-        ? { inputs: use.inputs, outputs: data.classes, classes: columnsOf(file, use.classes, data) }
+        ? {
+            inputs: use.inputs,
+            outputs: use.classes?.length ?? data.classes,
+            classes: columnsOf(file, use.classes, data),
+          }
         : recordedUse(record, file, data, use);
     const { outputs: width, classes } = recorded;
     const [inputs, outputs] = [session.inputMetadata, session.outputMetadata].map((values) => values.map(valueFrom));

@@ -252,3 +252,16 @@ test("a loop of one's own takes the logits of a file, too", async () => {
     seen.push(...outputs.logits.data);
   expect(seen).toEqual([...logits]);
 });
+
+test("rows with more classes than the data: each is found by its name, or its number", async () => {
+  const { data } = own();
+  const wide = Float32Array.from({ length: 50 * 5 }, (_, i) => i % 5);
+  const file = write("wide.npy", npy([50, 5], wide));
+  const of = async (classes: string[]) => {
+    const teacher = await logitsFile(file, { classes });
+    teacher.open?.({ data, taps: [] });
+    return [...(await teacher.outputs(data.slice(0, 1))).logits.data];
+  };
+  expect(await of(["7", "2", "1", "x", "0"])).toEqual([4, 2, 1]);
+  expect(await of(["0", "1", "2", "3", "4"])).toEqual([0, 1, 2]);
+});

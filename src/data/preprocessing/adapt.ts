@@ -65,15 +65,28 @@ export function samplesText(spec: Preprocessing): string {
   return `rows of a table with the columns ${showList(names, 8)}`;
 }
 
+/** The names of a data set's classes: those that it has, or their numbers. */
+export function classNamesOf({ classes, classNames }: Classes): readonly string[] {
+  return classNames ?? Array.from({ length: classes }, (_, i) => String(i));
+}
+
+interface Classes {
+  readonly classes: number;
+  readonly classNames?: readonly string[] | null;
+}
+
 /**
- * The network's number of each of the data's classes, by their names, and the names that the network does not know. Null if
- * one of the two has no names: then only the numbers of classes can be compared.
+ * The network's number of each of the data's classes, by their names, and the names that the network does not know: the one rule
+ * by which classes are matched. Classes without names go by their numbers, if the network knows those. Null if one of the two has
+ * no names: then only the numbers of classes can be compared.
  */
 export function classPlaces(
   { classNames: known }: Pick<Preprocessing, "classNames">,
-  { classNames: wanted }: { readonly classNames?: readonly string[] | null },
+  data: Classes,
 ): { places: readonly number[]; unknown: readonly string[]; known: readonly string[] } | null {
-  if (known === null || wanted === null || wanted === undefined) return null;
+  if (known === null) return null;
+  const wanted = classNamesOf(data);
+  if (data.classNames == null && !wanted.every((name) => known.includes(name))) return null;
   const places = wanted.map((name) => known.indexOf(name));
   return { places, unknown: wanted.filter((_, i) => places[i] < 0), known };
 }

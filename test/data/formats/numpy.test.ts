@@ -437,3 +437,11 @@ test("options of tables are refused", async () => {
     /^labelColumn: is an option of a \.csv or \.tsv table or a \.jsonl table: .* is a \.npz or \.npy file/,
   );
 });
+
+test("samples without a label stay without one where a network's classes are given", async () => {
+  const files = { "x.npy": npy([6, 2], x), "y.npy": npy([6], Int32Array.of(0, 1, -1, 1, 0, -1)) };
+  const options = { ...WHOLE, unlabelled: true };
+  const { train } = await load(files).sets(options);
+  const again = await load(files).sets({ ...options, preprocessing: preprocessingOf(train) } as never);
+  expect([...labelsOf(again.train)]).toEqual([0, 1, -1, 1, 0, -1]);
+});
