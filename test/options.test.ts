@@ -76,6 +76,8 @@ const CALLS: Record<string, Before> = {
   Tensor: [[new Float32Array(2), [2]]],
   tensor: [[[1, 2]]],
   compare: [[], { data: data(), out: folder }],
+  compareShare: [[], { data: data(), out: folder }],
+  sweepShare: [[], { data: data(), out: folder }],
   sweep: [[], { data: data(), out: folder }],
   distill: [[], { teacher: net(), student: net(), data: data(), epochs: 1 }],
   trainTeacher: [[], { model: net(), data: data(), epochs: 1 }],

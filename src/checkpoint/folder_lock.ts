@@ -130,7 +130,7 @@ async function isSilent(file: string, milliseconds: number): Promise<boolean> {
 }
 
 /** A file's content and time of change, as its server has them: opening it passes by what NFS caches; null if it is missing. */
-function readFresh(file: string): { text: string; modified: number } | null {
+export function readFresh(file: string): { text: string; modified: number } | null {
   try {
     const handle = openSync(file, "r");
     try {

@@ -4,7 +4,7 @@ import type { CompareResult, Method, NetworkSize, SampleStats, StudentFigures } 
 import { runMetadata, SCHEMAS, trainingOptions } from "../config/index.js";
 import { type Figure, figuresOf, showChange, showFigure, showSigned, type TaskEvaluation } from "../tasks/figures.js";
 import { interruptible } from "./error_boundary.js";
-import { dryRunExperiment, networksOf, openExperiment, workersOf } from "./experiment.js";
+import { dryRunExperiment, experimentControls, networksOf, openExperiment } from "./experiment.js";
 import {
   addLoading,
   addOptions,
@@ -18,21 +18,24 @@ import { ExperimentPrinter } from "./printer.js";
 import { commandLine } from "./run_summary.js";
 import type { Settings } from "./settings.js";
 import { withTeacherNetwork } from "./setup.js";
+import { addShares, type ShareFlags, shareLine, shareOf } from "./share.js";
 import { formatTable } from "./table.js";
 
-type CompareFlags = TrainingFlags & LoadFlags;
+type CompareFlags = TrainingFlags & LoadFlags & ShareFlags;
 
 /** `distillery compare`. */
 export function compareCommand(run: (flags: CompareFlags) => Promise<void>): Command {
   const command = new Command("compare").description(
     "does distilling help? baseline and distilled students of several seeds, on the same data with the same budget",
   );
-  return addLoading(addRunning(addOptions(command, SCHEMAS.compare, REAL_DATA))).action(() => run(givenFlags(command)));
+  addLoading(addShares(addRunning(addOptions(command, SCHEMAS.compare, REAL_DATA))));
+  return command.action(() => run(givenFlags(command)));
 }
 
 /** Compares, prints a line a run, and at the end the figures and the conclusion. */
 export async function runCompare(settings: Settings<"compare">, flags: CompareFlags): Promise<void> {
   const { config, userOptions } = settings;
+  const share = shareOf(flags);
   const experiment = { ...settings, flags };
   const opened = await openExperiment(experiment);
   const { task, test } = opened;
@@ -45,28 +48,28 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
       flags,
     );
   // Loaded late: the other commands start without it.
-  const { compare, compareCaveats, compareSummary, methodsSummary, scopeOf } = await import("../compare/index.js");
+  const { compare, compareCaveats, compareShare, compareSummary, methodsSummary, scopeOf } = await import(
+    "../compare/index.js"
+  );
   const metadata = await runMetadata(withTeacherNetwork(config, task.teacher), userOptions);
   const printer = new ExperimentPrinter(flags);
   try {
-    const result = await interruptible(printer.note, (signal) =>
-      compare({
-        ...{ ...task, test, out, signal, temperature, alpha },
-        ...trainingOptions(config),
-        ...(loss !== undefined && { loss }),
-        ...(losses !== undefined && { losses }),
-        ...(config.calibrateTeacher !== undefined && { calibrateTeacher: config.calibrateTeacher }),
-        seeds: Array.from({ length: seeds }, (_, i) => seed + i),
-        ...{
-          resume: flags.resume ?? false,
-          overwrite: flags.overwrite ?? false,
-          keepCheckpoints: config.keepCheckpoints,
-        },
-        metadata,
-        workers: workersOf(experiment, opened),
-        ...printer.controls,
-      }),
-    );
+    const inputOf = (signal: AbortSignal) => ({
+      ...{ ...task, test, out, signal, temperature, alpha },
+      ...trainingOptions(config),
+      ...(loss !== undefined && { loss }),
+      ...(losses !== undefined && { losses }),
+      ...(config.calibrateTeacher !== undefined && { calibrateTeacher: config.calibrateTeacher }),
+      seeds: Array.from({ length: seeds }, (_, i) => seed + i),
+      ...experimentControls(experiment, opened),
+      metadata,
+      ...printer.controls,
+    });
+    if (share !== null) {
+      const done = await interruptible(printer.note, (signal) => compareShare(inputOf(signal), share));
+      return printer.end({ ...done, out }, [shareLine(done, out)]);
+    }
+    const result = await interruptible(printer.note, (signal) => compare(inputOf(signal)));
     const several = losses === undefined ? null : methodsSummary(result);
     const answer = several?.join(" ") ?? compareSummary(result);
     const files = [join(out, "compare.json")];

@@ -8,13 +8,16 @@ import { ROOT } from "../package.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import type { ResolvedTraining } from "../train/options.js";
 import { dryRun, type PlannedRun } from "./dry_run.js";
-import type { LoadFlags, ShowFlags } from "./flags.js";
+import type { LoadFlags, ShowFlags, TrainingFlags } from "./flags.js";
 import { columnTeacher, expectNoNetworkOptions, withoutTeacherColumn } from "./outside_teacher.js";
 import type { Settings } from "./settings.js";
 import { expectBatches, Networks, type Source, setUp } from "./setup.js";
+import type { ShareFlags } from "./share.js";
 
 /** What says which experiment it is, here and in a worker process. */
-type ExperimentSettings = (Settings<"compare"> | Settings<"sweep">) & { flags: LoadFlags };
+type ExperimentSettings = (Settings<"compare"> | Settings<"sweep">) & {
+  flags: LoadFlags & Pick<TrainingFlags, "resume" | "overwrite"> & ShareFlags;
+};
 
 /** What the students of an experiment are trained on and compared with. */
 interface OpenExperiment {
@@ -59,8 +62,16 @@ export default async function taskOf(settings: ExperimentSettings): Promise<Task
   return (await openExperiment({ ...settings, flags: { ...settings.flags, quiet: true } })).task;
 }
 
+/** How an experiment is kept, and its processes. */
+export function experimentControls(settings: ExperimentSettings, opened: OpenExperiment) {
+  const { config, flags } = settings;
+  const { resume = false, overwrite = false, collect = false } = flags;
+  const { keepCheckpoints } = config;
+  return { resume, overwrite, collect, keepCheckpoints, workers: workersOf(settings, opened) };
+}
+
 /** Processes that open the same task, as many as `parallel` says. */
-export function workersOf(settings: ExperimentSettings, { openSeconds }: OpenExperiment): Workers {
+function workersOf(settings: ExperimentSettings, { openSeconds }: OpenExperiment): Workers {
   const { parallel } = settings.config as ResolvedConfig<"compare">;
   return {
     module: new URL("dist/cli/experiment.js", ROOT),

@@ -140,7 +140,8 @@ export async function writeReportOf(
   });
 }
 
-/** The command, quoted for a shell. */
+/** The command that repeats all of it, quoted for a shell. */
 export function commandLine(): string {
-  return ["distillery", ...process.argv.slice(2).map(shellQuoted)].join(" ");
+  const args = process.argv.slice(2).filter((argument) => argument !== "--collect");
+  return ["distillery", ...args.map(shellQuoted)].join(" ");
 }

@@ -4,7 +4,7 @@ import type { SweepResult } from "../compare/index.js";
 import { runMetadata, SCHEMAS, trainingOptions } from "../config/index.js";
 import { epochMetric, figuresOf, showFigure, testMetric } from "../tasks/figures.js";
 import { interruptible } from "./error_boundary.js";
-import { dryRunExperiment, networksOf, openExperiment, workersOf } from "./experiment.js";
+import { dryRunExperiment, experimentControls, networksOf, openExperiment } from "./experiment.js";
 import {
   addLoading,
   addOptions,
@@ -18,21 +18,24 @@ import { ExperimentPrinter } from "./printer.js";
 import { commandLine } from "./run_summary.js";
 import type { Settings } from "./settings.js";
 import { withTeacherNetwork } from "./setup.js";
+import { addShares, type ShareFlags, shareLine, shareOf } from "./share.js";
 import { formatTable } from "./table.js";
 
-type SweepFlags = TrainingFlags & LoadFlags;
+type SweepFlags = TrainingFlags & LoadFlags & ShareFlags;
 
 /** `distillery sweep`. */
 export function sweepCommand(run: (flags: SweepFlags) => Promise<void>): Command {
   const command = new Command("sweep").description(
     "the best temperature and alpha: a student of each pair, chosen by the validation set",
   );
-  return addLoading(addRunning(addOptions(command, SCHEMAS.sweep, REAL_DATA))).action(() => run(givenFlags(command)));
+  addLoading(addShares(addRunning(addOptions(command, SCHEMAS.sweep, REAL_DATA))));
+  return command.action(() => run(givenFlags(command)));
 }
 
 /** Tries every temperature with every alpha, prints a line a run, and at the end the grid and the best. */
 export async function runSweep(settings: Settings<"sweep">, flags: SweepFlags): Promise<void> {
   const { config, userOptions } = settings;
+  const share = shareOf(flags);
   const experiment = { ...settings, flags };
   const opened = await openExperiment(experiment);
   const { task, test } = opened;
@@ -50,26 +53,24 @@ export async function runSweep(settings: Settings<"sweep">, flags: SweepFlags): 
       flags,
     );
   // Loaded late: the other commands start without it.
-  const { sweep, sweepSummary } = await import("../compare/index.js");
+  const { sweep, sweepShare, sweepSummary } = await import("../compare/index.js");
   const metadata = await runMetadata(withTeacherNetwork(config, task.teacher), userOptions);
   const printer = new ExperimentPrinter(flags);
   try {
-    const result = await interruptible(printer.note, (signal) =>
-      sweep({
-        ...{ ...task, test, out, signal, seed, ...grid },
-        ...trainingOptions(config),
-        ...(config.loss !== undefined && { loss: config.loss }),
-        ...(config.calibrateTeacher !== undefined && { calibrateTeacher: config.calibrateTeacher }),
-        ...{
-          resume: flags.resume ?? false,
-          overwrite: flags.overwrite ?? false,
-          keepCheckpoints: config.keepCheckpoints,
-        },
-        metadata,
-        workers: workersOf(experiment, opened),
-        ...printer.controls,
-      }),
-    );
+    const inputOf = (signal: AbortSignal) => ({
+      ...{ ...task, test, out, signal, seed, ...grid },
+      ...trainingOptions(config),
+      ...(config.loss !== undefined && { loss: config.loss }),
+      ...(config.calibrateTeacher !== undefined && { calibrateTeacher: config.calibrateTeacher }),
+      ...experimentControls(experiment, opened),
+      metadata,
+      ...printer.controls,
+    });
+    if (share !== null) {
+      const done = await interruptible(printer.note, (signal) => sweepShare(inputOf(signal), share));
+      return printer.end({ ...done, out }, [shareLine(done, out)]);
+    }
+    const result = await interruptible(printer.note, (signal) => sweep(inputOf(signal)));
     const answer = sweepSummary(result);
     const files = [join(out, "sweep.json")];
     if (config.report) {

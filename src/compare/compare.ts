@@ -28,6 +28,7 @@ import {
   TestEvaluator,
   testLogitsOf,
 } from "./results.js";
+import { runShare, type Share, type ShareResult } from "./share.js";
 import { pairedDifference } from "./statistics.js";
 import { hashOf, TEACHER } from "./teacher.js";
 import type { Trial } from "./trial.js";
@@ -66,20 +67,41 @@ export interface CompareInput extends ExperimentInput {
  * ```
  */
 export async function compare(options: CompareInput): Promise<CompareResult> {
+  const plan = await planOf(options);
+  const { experiment, trials, config } = plan;
+  const runs = [...trials.map(({ name }) => name), TEACHER];
+  return withExperimentFolder({ experiment, runs, config, result: "compare.json" }, () => comparison(experiment, plan));
+}
+
+/**
+ * Trains one share of a comparison's runs: for several processes, on one machine or on many that share the folder `out`, in any
+ * order, again after a failure, without a coordinator. Share 0 trains the teacher, and the others wait for it. When all are done,
+ * `compare({ ..., collect: true })` gives the result that one call gives.
+ *
+ * @throws DistilleryError as {@link compare}; what share 0 failed with.
+ * @example
+ * ```ts
+ * const options = { teacher, student, data: train, test, epochs: 12, out: "/shared/compare" };
+ * const { runs } = await compareShare(options, { index: Number(process.env.SLURM_ARRAY_TASK_ID), of: 4 });
+ * ```
+ */
+export async function compareShare(options: CompareInput, share: Share): Promise<ShareResult> {
+  const plan = await planOf(options);
+  return runShare({ ...plan, teacherSeed: plan.seeds[0] }, share);
+}
+
+async function planOf(options: CompareInput): Promise<Plan & { experiment: Experiment }> {
   expectObject("compare", options);
   const { seeds: givenSeeds = SEEDS, losses: given, ...input } = options;
   const seeds = readSeeds(givenSeeds);
   const experiment = parseExperiment(input);
   const losses = lossesOf(experiment, given);
   const trials = seeds.flatMap((seed) => studentsOf(seed, experiment, losses));
-  const runs = [...trials.map(({ name }) => name), TEACHER];
   const { classes } = experiment.task.data;
   const described = given?.map((loss) => describeLoss(loss, classes));
   const config = describeConfig("compare", experiment, { seeds, ...(described && { losses: described }) });
   await expectLogitsAlone(experiment, trials);
-  return withExperimentFolder({ experiment, runs, config, result: "compare.json" }, () =>
-    comparison(experiment, { seeds, losses, trials, config }),
-  );
+  return { experiment, seeds, losses, trials, config };
 }
 
 function lossesOf({ loss, options, controls }: Experiment, given: readonly LossSpec[] | undefined): NamedLoss[] {

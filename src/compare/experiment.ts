@@ -73,6 +73,11 @@ export interface ExperimentControls {
   resume?: boolean;
   /** Whether an experiment with other options in `out` is replaced; default: it is refused. */
   overwrite?: boolean;
+  /**
+   * Trains nothing: takes the runs that {@link compareShare} or {@link sweepShare} left in `out`, for the result that one call
+   * would give. `NOT_FOUND` names those that are not done.
+   */
+  collect?: boolean;
   /** How many checkpoints of each run are kept, as {@link distill} takes it; default 0: none with the optimizer's state. */
   keepCheckpoints?: number;
   /** What `config.json` keeps beside the options. */
@@ -114,7 +119,7 @@ export interface Experiment {
     Required<
       Pick<
         ExperimentControls,
-        "resume" | "overwrite" | "keepCheckpoints" | "signal" | "onProgress" | "onTrial" | "onNote"
+        "resume" | "overwrite" | "collect" | "keepCheckpoints" | "signal" | "onProgress" | "onTrial" | "onNote"
       >
     > & {
       /** What the callbacks answer. */
@@ -129,6 +134,7 @@ export function parseExperiment(input: ExperimentInput): Experiment {
     out,
     resume = false,
     overwrite = false,
+    collect = false,
     keepCheckpoints = 0,
     metadata,
     workers,
@@ -140,6 +146,7 @@ export function parseExperiment(input: ExperimentInput): Experiment {
     calibrateTeacher = false,
     ...rest
   } = more;
+  expectFlags({ resume, overwrite, collect });
   const options = resolveOptions(distillationSchema, rest);
   expectFlags({ calibrateTeacher });
   if (options.teacherMode === "train") {
@@ -164,7 +171,7 @@ export function parseExperiment(input: ExperimentInput): Experiment {
   return {
     ...{ task, test, options, loss, calibrateTeacher, outside, teacherRatio: ratioOf(task) },
     controls: {
-      ...{ out, resume, overwrite, keepCheckpoints, signal: signal ?? new AbortController().signal },
+      ...{ out, resume, overwrite, collect, keepCheckpoints, signal: signal ?? new AbortController().signal },
       ...(metadata && { metadata }),
       ...(workers && { workers }),
       answers,

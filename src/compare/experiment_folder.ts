@@ -7,8 +7,12 @@ import {
   expectResumable,
   lockFolder,
 } from "../checkpoint/index.js";
+import { DistilleryError } from "../errors.js";
 import { ioError, writeWhole } from "../files/index.js";
 import type { Experiment } from "./experiment.js";
+import { readyHash, TEACHER_STATE } from "./shared_teacher.js";
+
+const CONFIG = "config.json";
 
 /** The contents of an experiment's folder. */
 interface FolderContents {
@@ -34,28 +38,53 @@ const GROWS = ["seeds", "losses", "temperatures", "alphas"];
 export async function withExperimentFolder<T>(contents: FolderContents, body: () => Promise<T>): Promise<T> {
   const { experiment, runs, config, result: name } = contents;
   const { controls, outside } = experiment;
-  const { out, resume, overwrite } = controls;
+  const { out, resume, overwrite, collect, onNote } = controls;
+  const isKept = resume || collect;
   const expectOurs = async () => {
-    if (!resume && !overwrite) await expectReplaceable(out, config, { grows: GROWS });
-    return resume && (await expectResumable(out, config, MAY_CHANGE));
+    if (!isKept && !overwrite) await expectReplaceable(out, config, { grows: GROWS });
+    return isKept && (await expectResumable(out, config, MAY_CHANGE));
   };
   if (outside !== null) {
-    await expectFreeFolder(out);
+    if (!collect) await expectFreeFolder(out);
     await expectOurs();
-    await outside.prepare(controls);
+    const hash = collect ? readyHash(out) : null;
+    await outside.prepare({ ...controls, resume: isKept, hash });
   }
-  const lock = await lockFolder(out, { onNote: controls.onNote });
+  const lock = await lockFolder(out, { shared: collect, onNote });
   try {
     const isResumed = await expectOurs();
-    if (!resume) {
+    if (collect && !isResumed) throw new DistilleryError("NOT_FOUND", `${out}: no share of it has begun`);
+    if (!isKept) {
       for (const run of runs) new CheckpointFiles(join(out, run), 2).remove();
-      await remove(join(out, name));
+      for (const file of [name, TEACHER_STATE]) await remove(join(out, file));
     }
-    if (!isResumed) await writeJson(join(out, "config.json"), config);
+    if (!isResumed) await writeJson(join(out, CONFIG), config);
     const result = await body();
-    if (isResumed) await writeJson(join(out, "config.json"), config);
+    if (isResumed) await writeJson(join(out, CONFIG), config);
     await writeJson(join(out, name), result);
     return result;
+  } finally {
+    outside?.close();
+    lock.release();
+  }
+}
+
+/**
+ * Runs `body` for a share of an experiment while the folder is locked for shares alone; the first one writes the configuration.
+ * `expectSame` refuses one that has come there meanwhile from a share with other options.
+ */
+export async function withShareFolder<T>(
+  { experiment, config }: Pick<FolderContents, "experiment" | "config">,
+  isFirst: boolean,
+  body: (expectSame: () => Promise<boolean>) => Promise<T>,
+): Promise<T> {
+  const { controls, outside } = experiment;
+  const { out, onNote } = controls;
+  const lock = await lockFolder(out, { shared: true, onNote });
+  const expectSame = () => expectResumable(out, config, MAY_CHANGE);
+  try {
+    if (!(await expectSame()) && isFirst) await writeJson(join(out, CONFIG), config);
+    return await body(expectSame);
   } finally {
     outside?.close();
     lock.release();

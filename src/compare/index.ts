@@ -1,4 +1,4 @@
-export { type CompareInput, compare } from "./compare.js";
+export { type CompareInput, compare, compareShare } from "./compare.js";
 export { type CrossedDifference, crossedDifference, type SourceOfChance } from "./crossed_difference.js";
 export type {
   ExperimentControls,
@@ -17,7 +17,8 @@ export type {
   SweepPoint,
   SweepResult,
 } from "./results.js";
+export type { Share, ShareResult } from "./share.js";
 export { holm, type PairedDifference, pairedDifference, type SampleStats, sampleStats } from "./statistics.js";
 export { compareCaveats, compareSummary, methodsSummary, scopeOf, sweepSummary } from "./summary.js";
-export { type SweepInput, sweep } from "./sweep.js";
+export { type SweepInput, sweep, sweepShare } from "./sweep.js";
 export type { Task } from "./task.js";

@@ -54,9 +54,11 @@ export function taught(name: string, { training, validation }: TaughtLogits): Te
 }
 
 /** Where and how a teacher is asked. */
-interface Preparation {
+export interface Preparation {
   readonly out: string;
   readonly resume: boolean;
+  /** What tells the logits that were kept, if the teacher says nothing itself before it is asked. */
+  readonly hash?: string | null;
   readonly signal: AbortSignal;
   readonly onNote: (text: string) => void;
 }
@@ -87,10 +89,10 @@ export class OutsideTeacher {
   }
 
   /** Asks about all samples, unless an interrupted call kept its logits in `out`. */
-  async prepare({ out, resume, signal, onNote }: Preparation): Promise<void> {
+  async prepare({ out, resume, hash: kept = null, signal, onNote }: Preparation): Promise<void> {
     const { teacher } = this;
     const { data, validation } = this.task;
-    const hash = teacher.fingerprint();
+    const hash = kept ?? teacher.fingerprint();
     if (resume) {
       const files = logitsFilesIn(out);
       const training = await storedLogits(files.training, hash, data);
@@ -117,12 +119,17 @@ export class OutsideTeacher {
 
   /** Keeps the logits for other processes, and another call. */
   async save(out: string): Promise<LogitsFiles> {
+    const files = this.filesIn(out);
+    if (files.training !== null) await this.#logits?.training.save(files.training);
+    if (files.validation !== null) await this.#logits?.validation?.save(files.validation);
+    return files;
+  }
+
+  /** The files in which they are kept. */
+  filesIn(out: string): LogitsFiles {
     if (this.#logits === null) return { training: null, validation: null };
-    const { training, validation } = this.#logits;
-    const files = logitsFilesIn(out);
-    await training.save(files.training);
-    await validation?.save(files.validation);
-    return { training: files.training, validation: validation && files.validation };
+    const { training, validation } = logitsFilesIn(out);
+    return { training, validation: this.#logits.validation && validation };
   }
 
   /** Its logits for the test set; null if it knows none. */

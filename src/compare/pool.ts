@@ -1,15 +1,27 @@
 import { setMaxListeners } from "node:events";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { DistilleryError } from "../errors.js";
 import { Module } from "../nn/module.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { getNumThreads } from "../threads.js";
+import type { ResolvedDistillation } from "../train/options.js";
 import { readsLogitsAlone, resolveLoss } from "../train/resolve_loss.js";
 import { stepsPerEpoch } from "../train/steps_per_epoch.js";
+import { progressOf } from "../train/trainer_state.js";
 import type { Experiment, ExperimentProgress } from "./experiment.js";
-import { type LogitsFiles, logitsFilesIn, type TaughtLogits } from "./outside_teacher.js";
-import { computeTeacherLogits, TEACHER, type TrainedTeacher, trainOrTakeTeacher } from "./teacher.js";
+import { logitsFilesIn } from "./outside_teacher.js";
+import { announced, readyTeacher } from "./shared_teacher.js";
+import {
+  computeTeacherLogits,
+  describeTeacher,
+  NO_LOGITS,
+  type SharedLogits,
+  TEACHER,
+  type TrainedTeacher,
+  takeTeacher,
+  trainOrTakeTeacher,
+} from "./teacher.js";
 import { InProcessRunner, type Outcome, type Trial, type TrialRunner } from "./trial.js";
 import { START_SECONDS, WorkerRunner } from "./worker_runner.js";
 
@@ -20,22 +32,47 @@ export interface Trained {
   outcomes: Outcome[];
 }
 
-/** Trains the teacher with a seed, computes its logits and runs all trials. */
+/** The share of the runs that a process trains. */
+interface OwnShare {
+  index: number;
+  of: number;
+  /** Refuses a configuration that another share wrote meanwhile with other options. */
+  expectSame: () => Promise<unknown>;
+}
+
+/** Whether a run belongs to a share, by its place. */
+export function isOfShare(place: number, { index, of }: Pick<OwnShare, "index" | "of">): boolean {
+  return place % of === index;
+}
+
+/** What the trials need: the teacher, and how they use it. */
+interface Prepared {
+  teacher: TrainedTeacher;
+  logits: SharedLogits;
+  trials: Trial[];
+}
+
+/** Trains the teacher with a seed, computes its logits and runs all trials, or those of a share. */
 export async function runExperiment(
   experiment: Experiment,
   planned: readonly Trial[],
   teacherSeed: number,
+  share: OwnShare | null = null,
 ): Promise<Trained> {
-  const { task, options, controls } = experiment;
-  const { out, signal, keepCheckpoints, onNote } = controls;
-  const totals = totalsOf(experiment, planned);
+  const { task, outside, options, controls } = experiment;
+  const { out, signal, keepCheckpoints, collect, onNote } = controls;
+  const own = <T>(trials: readonly T[]) => trials.filter((_, i) => share === null || isOfShare(i, share));
+  const isTrained = typeof task.teacher === "function" && (share === null || share.index === 0);
+  const ownRuns = [...(isTrained ? [TEACHER] : []), ...own(planned).map(({ name }) => name)];
+  if (collect) await expectFinished(ownRuns, out, options);
+  const totals = totalsOf(experiment, ownRuns);
   let done = 0;
   const onTrial = (name: string, { history, best }: Outcome, seconds: number) => {
     done += 1;
     totals.finish(name);
     controls.onTrial({ name, epochs: history.length, best, seconds });
   };
-  try {
+  const prepare = async (): Promise<Prepared> => {
     const start = performance.now();
     const onStep = (step: number) => totals.update(TEACHER, step);
     const training = { out, keepCheckpoints, seed: teacherSeed, options, signal, onStep, onNote };
@@ -44,6 +81,27 @@ export async function runExperiment(
     const trials = await withCacheUse(experiment, planned, teacher.source);
     const isRead = trials.some(({ usesCachedLogits }) => usesCachedLogits);
     const logits = isRead ? await logitsFor(experiment, teacher.source) : NO_LOGITS;
+    return { teacher, logits, trials: own(trials) };
+  };
+  const place = { out, seed: teacherSeed, epochs: options.epochs };
+  /** In a share but the first. */
+  const taken = async ({ index, of, expectSame }: OwnShare): Promise<Prepared> => {
+    const ready = await readyTeacher(place, { who: `share ${index} of ${of}`, signal, onNote });
+    await expectSame();
+    const { teacher, logits } = await takeTeacher(experiment, ready);
+    return { teacher, logits, trials: await withCacheUse(experiment, own(planned), teacher.source) };
+  };
+  const prepared = () => {
+    if (share === null) return prepare();
+    if (share.index > 0) return taken(share);
+    const make = async () => {
+      await outside?.prepare({ ...controls, resume: true });
+      return prepare();
+    };
+    return announced(place, make, ({ teacher, logits }) => describeTeacher(teacher, logits.known, out));
+  };
+  try {
+    const { teacher, logits, trials } = await prepared();
     const runners = await openRunners(experiment, trials.length, teacher, logits);
     try {
       const outcomes = await runTrials(trials, runners, {
@@ -58,19 +116,11 @@ export async function runExperiment(
     }
   } catch (error) {
     if (!isAbort(error)) throw error;
-    const runs = typeof task.teacher === "function" ? planned.length + 1 : planned.length;
-    const text = `stopped with ${done} of ${runs} runs done; their state is saved in ${out}: re-run with --resume to continue`;
+    const again = share === null ? "re-run with --resume to continue" : "run this share again to continue";
+    const text = `stopped with ${done} of ${ownRuns.length} runs done; their state is saved in ${out}: ${again}`;
     throw new DistilleryError("ABORTED", text, { cause: error });
   }
 }
-
-/** The logits that trials share, and their files for other processes. */
-interface SharedLogits {
-  known: TaughtLogits | null;
-  files: LogitsFiles;
-}
-
-const NO_LOGITS: SharedLogits = { known: null, files: { training: null, validation: null } };
 
 async function logitsFor(
   { task, outside, controls }: Experiment,
@@ -82,6 +132,23 @@ async function logitsFor(
   const training = await computeTeacherLogits(teacher, task.data, controls);
   if (training === null) return NO_LOGITS;
   return { known: { training, validation: null }, files: { training: logitsFilesIn(out).training, validation: null } };
+}
+
+/** Refuses, `NOT_FOUND`, where a run is not done. */
+async function expectFinished(
+  names: readonly string[],
+  out: string,
+  options: Pick<ResolvedDistillation, "epochs" | "patience">,
+): Promise<void> {
+  const missing: string[] = [];
+  for (const name of names) {
+    const progress = await progressOf(join(out, name), options);
+    if (progress === null) missing.push(`${name} (not begun)`);
+    else if (!progress.isDone) missing.push(`${name} (in epoch ${progress.epoch} of ${options.epochs})`);
+  }
+  if (missing.length === 0) return;
+  const text = `${missing.length} of ${names.length} runs are not done: ${missing.join(", ")}`;
+  throw new DistilleryError("NOT_FOUND", `${out}: ${text}: run their shares, then collect again`);
 }
 
 /** Refuses losses that read more of a teacher from elsewhere than its logits, before anything is written. */
@@ -107,12 +174,10 @@ async function withCacheUse({ task }: Experiment, trials: readonly Trial[], teac
 }
 
 /** All steps to make, weighted by the networks' parameters, to which their time is proportional. */
-function totalsOf({ task, options, teacherRatio, controls }: Experiment, trials: readonly Trial[]): ProgressTotals {
-  const { teacher, data } = task;
+function totalsOf({ task, options, teacherRatio, controls }: Experiment, runs: readonly string[]): ProgressTotals {
   const totals = new ProgressTotals(controls.onProgress);
-  const steps = options.epochs * stepsPerEpoch(data, options);
-  if (typeof teacher === "function") totals.add(TEACHER, steps, teacherRatio);
-  for (const { name } of trials) totals.add(name, steps, 1);
+  const steps = options.epochs * stepsPerEpoch(task.data, options);
+  for (const name of runs) totals.add(name, steps, name === TEACHER ? teacherRatio : 1);
   return totals;
 }
 
@@ -123,10 +188,10 @@ async function openRunners(
   teacher: TrainedTeacher,
   { known, files }: SharedLogits,
 ): Promise<TrialRunner[]> {
-  const { out, workers, keepCheckpoints, signal, onNote } = controls;
+  const { out, workers, keepCheckpoints, collect, signal, onNote } = controls;
   const { student, data, validation } = task;
   const count = Math.min(trials, workers?.count ?? getNumThreads());
-  if (workers === undefined || count < 2) {
+  if (workers === undefined || count < 2 || collect) {
     return [
       new InProcessRunner({
         out,

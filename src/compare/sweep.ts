@@ -26,6 +26,7 @@ import {
   TestEvaluator,
   testLogitsOf,
 } from "./results.js";
+import { runShare, type Share, type ShareResult } from "./share.js";
 import { hashOf, TEACHER } from "./teacher.js";
 import type { Outcome, Trial } from "./trial.js";
 
@@ -55,16 +56,41 @@ export interface SweepInput extends Omit<ExperimentInput, "temperature" | "alpha
  * ```
  */
 export async function sweep(input: SweepInput): Promise<SweepResult> {
+  const plan = await planOf(input);
+  const { experiment, trials, config } = plan;
+  const runs = [...trials.map(({ name }) => name), TEACHER];
+  return withExperimentFolder({ experiment, runs, config, result: "sweep.json" }, () => swept(experiment, plan));
+}
+
+/**
+ * Trains one share of a sweep's runs, as {@link compareShare} does of a comparison's; `sweep({ ..., collect: true })` gives the result.
+ *
+ * @example
+ * ```ts
+ * const options = { teacher, student, data: train, test, epochs: 12, out: "/shared/sweep" };
+ * await sweepShare(options, { index: 0, of: 4 });
+ * ```
+ */
+export async function sweepShare(input: SweepInput, share: Share): Promise<ShareResult> {
+  const plan = await planOf(input);
+  return runShare({ ...plan, teacherSeed: plan.grid.seed }, share);
+}
+
+interface Plan {
+  grid: Grid;
+  points: readonly Point[];
+  trials: readonly Trial[];
+  config: SweepResult["config"];
+}
+
+async function planOf(input: SweepInput): Promise<Plan & { experiment: Experiment }> {
   expectObject("sweep", input);
   const { grid, experiment } = readSweep(input);
   const points = grid.temperatures.flatMap((temperature) => grid.alphas.map((alpha) => ({ temperature, alpha })));
   const trials = points.map((point) => trialOf(experiment, point, grid.seed));
-  const runs = [...trials.map(({ name }) => name), TEACHER];
   const { temperature: _, alpha: __, ...config } = describeConfig("sweep", experiment, { ...grid });
   await expectLogitsAlone(experiment, trials);
-  return withExperimentFolder({ experiment, runs, config, result: "sweep.json" }, () =>
-    swept(experiment, { grid, points, trials, config }),
-  );
+  return { experiment, grid, points, trials, config };
 }
 
 type Point = Pick<SweepPoint, "temperature" | "alpha">;
@@ -129,10 +155,7 @@ function trialOf({ options, loss, calibrateTeacher }: Experiment, point: Point, 
   return { name, kind: "distilled", seed, options, loss: formatExpression(terms), calibrateTeacher };
 }
 
-async function swept(
-  experiment: Experiment,
-  parts: { grid: Grid; points: readonly Point[]; trials: readonly Trial[]; config: SweepResult["config"] },
-): Promise<SweepResult> {
+async function swept(experiment: Experiment, parts: Plan): Promise<SweepResult> {
   const { task, test, controls } = experiment;
   const { grid, trials, config } = parts;
   const { teacher, outcomes } = await runExperiment(experiment, trials, grid.seed);

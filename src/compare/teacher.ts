@@ -1,6 +1,7 @@
-import { join } from "node:path";
-import { fingerprint, save } from "../checkpoint/index.js";
+import { join, relative } from "node:path";
+import { fingerprint, load, save } from "../checkpoint/index.js";
 import type { Dataset } from "../data/index.js";
+import { DistilleryError } from "../errors.js";
 import { makeFolder } from "../files/index.js";
 import { networkMetadata } from "../models/create_network.js";
 import { recordMetadata, recordOf } from "../models/training_record.js";
@@ -9,7 +10,15 @@ import { type Teacher, TeacherCache } from "../teachers/index.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { trainTeacher } from "../train/index.js";
 import type { ResolvedDistillation } from "../train/options.js";
-import { logitsFilesIn, storedLogits } from "./outside_teacher.js";
+import {
+  type LogitsFiles,
+  logitsFilesIn,
+  type OutsideTeacher,
+  type Preparation,
+  storedLogits,
+  type TaughtLogits,
+} from "./outside_teacher.js";
+import type { ReadyTeacher } from "./shared_teacher.js";
 import type { SplitTask } from "./task.js";
 import { type Outcome, ofTraining, outcomeOf, resuming } from "./trial.js";
 
@@ -90,4 +99,52 @@ export async function computeTeacherLogits(
   const cache = await TeacherCache.compute(teacher, data, { signal });
   await cache.save(file);
   return cache;
+}
+
+/** Where the other shares find a teacher that share 0 made. */
+export function describeTeacher(
+  { source, file }: TrainedTeacher,
+  logits: TaughtLogits | null,
+  out: string,
+): ReadyTeacher {
+  const hash = logits?.training.teacherHash ?? hashOf(source);
+  return { file: file && relative(out, file), hash, hasLogits: logits !== null };
+}
+
+/** The logits that trials share, and their files for other processes. */
+export interface SharedLogits {
+  known: TaughtLogits | null;
+  files: LogitsFiles;
+}
+
+/** None: the teacher is asked at each step. */
+export const NO_LOGITS: SharedLogits = { known: null, files: { training: null, validation: null } };
+
+/** The teacher that share 0 made, and its logits; `BAD_CHECKPOINT` if others are there now. */
+export async function takeTeacher(
+  { task, outside, controls }: { task: SplitTask; outside: OutsideTeacher | null; controls: Preparation },
+  { file, hash, hasLogits }: ReadyTeacher,
+): Promise<{ teacher: TrainedTeacher; logits: SharedLogits }> {
+  const { out } = controls;
+  const { teacher, data } = task;
+  if (outside !== null) {
+    await outside.prepare({ ...controls, resume: true, hash });
+    const logits = { known: outside.logits, files: outside.filesIn(out) };
+    return { teacher: { source: outside.teacher, file: null, outcome: null }, logits };
+  }
+  const path = join(out, file ?? "");
+  const module = typeof teacher === "function" ? withGenerator(new Generator(), teacher) : (teacher as Module);
+  if (typeof teacher === "function") module.loadStateDict(await load(path, { allowNonFinite: true }));
+  if (fingerprint(module.stateDict()) !== hash) throw changedMeanwhile(path);
+  const taken = { source: module, file: path, outcome: null };
+  if (!hasLogits) return { teacher: taken, logits: NO_LOGITS };
+  const files = logitsFilesIn(out);
+  const training = await storedLogits(files.training, hash, data);
+  if (training === null) throw changedMeanwhile(files.training);
+  const known = { training, validation: null };
+  return { teacher: taken, logits: { known, files: { training: files.training, validation: null } } };
+}
+
+function changedMeanwhile(file: string): DistilleryError {
+  return new DistilleryError("BAD_CHECKPOINT", `${file}: is not what share 0 made: run share 0 again`);
 }

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { badCheckpoint, type Safetensors } from "../checkpoint/index.js";
+import { badCheckpoint, CheckpointFiles, type Safetensors } from "../checkpoint/index.js";
 import { expectInteger } from "../checks.js";
 import type { DataLoader, EpochBatches } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
@@ -166,6 +166,21 @@ export function loadStateDict(
   state.order = batches?.order ?? null;
   state.best = target.best;
   return batches;
+}
+
+/**
+ * Whether the run in a folder is done, and its present epoch, by its newest checkpoint; null if it has none. `patience` stops a
+ * run early.
+ */
+export async function progressOf(
+  folder: string,
+  { epochs, patience }: { epochs: number; patience: number | null },
+): Promise<{ isDone: boolean; epoch: number } | null> {
+  const checkpoint = await new CheckpointFiles(folder, 1).newest(() => {});
+  if (checkpoint === null) return null;
+  const { epoch, best, withoutOptimizer = false } = readProgress(checkpoint.metadata.progress, checkpoint.file);
+  const isStopped = withoutOptimizer || (patience !== null && best !== null && epoch - best.epoch >= patience);
+  return { isDone: epoch >= epochs || isStopped, epoch: epoch + 1 };
 }
 
 /** A generator's state, sharing memory with it. */
