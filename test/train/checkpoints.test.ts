@@ -102,7 +102,9 @@ describe("one run a folder", () => {
     const first = start({ out });
     const second = start({ out });
     const { message } = await failure(second.done, "IN_USE");
-    expect(message).toBe(`${out}: another run is writing there: wait for its end or choose another folder`);
+    expect(message).toMatch(
+      /: another run is writing there \(process \d+ on .+\): wait for its end or choose another folder$/,
+    );
     expect(await first.end).toEqual(alone);
     expect(await start({ out }).end).toEqual(alone);
   });
