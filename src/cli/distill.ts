@@ -1,12 +1,13 @@
 import { Command } from "commander";
 import { distillationOptions, SCHEMAS } from "../config/index.js";
 import { hasTargets } from "../data/targets.js";
+import type { NetworkContext } from "../models/network.js";
 import { overlapOf } from "../models/overlap.js";
 import { Module } from "../nn/module.js";
 import type { Teacher } from "../teachers/index.js";
 import { distill } from "../train/index.js";
 import { dryRun } from "./dry_run.js";
-import { interruptible } from "./error_boundary.js";
+import { interruptible, UsageError } from "./error_boundary.js";
 import {
   addLoading,
   addOptions,
@@ -46,7 +47,7 @@ export async function runDistill(settings: Settings<"distill">, flags: DistillFl
   const teacher = column ?? (await teacherOf(config, networks, flags, source));
   const network = teacher instanceof Module ? teacher.freeze() : null;
   if (network === null) expectNoNetworkOptions(userOptions);
-  const student = await networks.makeFrom("student", source.context, config.from, flags);
+  const student = await networks.makeFrom("student", studentContext(config, source), config.from, flags);
   const input = {
     ...distillationOptions(config),
     teacher,
@@ -76,6 +77,14 @@ export async function runDistill(settings: Settings<"distill">, flags: DistillFl
   } finally {
     printer.close();
   }
+}
+
+/** What the student is made for: of vectors its dimensions may be others than the targets'. */
+function studentContext({ dimensions }: Settings<"distill">["config"], { context, train }: Source): NetworkContext {
+  if (dimensions === undefined) return context;
+  const { task = "classification" } = train();
+  if (task === "vectors") return { ...context, classes: dimensions };
+  throw new UsageError(`--dimensions: are of vectors (--task vectors), and the data are for ${task}`);
 }
 
 /** The teacher of a file, or without one a network as it is drawn. */

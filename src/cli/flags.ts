@@ -72,6 +72,11 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = {
   "Networks:": {
     student: [NETWORK, `network that is trained, ${MODELS.names.join(", ")} or a class of your own, ${OWN}`, toList],
     teacherNetwork: [NETWORK, "network of the teacher, if its file does not say it"],
+    dimensions: [
+      "<number>",
+      "of vectors, those of the student; \"vector-kd(projection=true)\" makes them the teacher's, and is dropped (default: the targets')",
+      toNumber,
+    ],
     from: ["<file>", "weights that training starts from (default: drawn from the seed)"],
     teacher: [
       "<file>",

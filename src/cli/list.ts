@@ -6,6 +6,7 @@ import * as layers from "../nn/index.js";
 import * as ops from "../ops/index.js";
 import { OPTIMIZERS, SCHEDULES } from "../optim/index.js";
 import type { OptionHelp } from "../registry/index.js";
+import { TASKS } from "../tasks/index.js";
 import { TEACHERS } from "../teachers/open_teacher.js";
 import { UsageError, unknownName } from "./error_boundary.js";
 import { addShowing, type ShowFlags } from "./flags.js";
@@ -34,6 +35,10 @@ const KINDS: Readonly<Record<string, () => Promise<Reference>>> = {
   losses: async () => ({
     usage: 'distill --loss "0.1*cross-entropy + 0.9*kd(temperature=4)"; distill({ loss }) in programs',
     entries: LOSSES.describe(),
+  }),
+  tasks: async () => ({
+    usage: "train-teacher --task regression; loadData({ task }) in programs; found from the data",
+    entries: Object.values(TASKS).map(({ name, help }) => ({ name, help, options: [] })),
   }),
   teachers: async () => ({
     usage: 'distill --teacher "ema(decay=0.99)"; files of weights or logits have no name',

@@ -60,7 +60,8 @@ export async function runPredict(flags: PredictFlags): Promise<void> {
   const { classes, classNames } = description;
   expectFits(student, network, {
     name: flags.data ?? "its description of inputs",
-    context: { shape: [inputFeatures(description)], classes },
+    // Vectors may have other dimensions than the targets.
+    context: { shape: [inputFeatures(description)], classes: description.task === "vectors" ? -1 : classes },
   });
   const results: FilePredictions[] = [];
   for (const file of files) {
@@ -103,7 +104,8 @@ const SHOWN = 8;
 
 /** The values or labels of each sample, with what the file says of them. */
 function targetTable(results: readonly FilePredictions[], { task, classes, classNames }: Preprocessing): string {
-  const names = Array.from({ length: Math.min(classes, SHOWN) }, (_, i) => classNames?.[i] ?? String(i));
+  const width = task === "vectors" ? (results[0].predictions[0] as ValuePrediction).values.length : classes;
+  const names = Array.from({ length: Math.min(width, SHOWN) }, (_, i) => classNames?.[i] ?? String(i));
   const isGiven = results.some(({ targets }) => targets !== undefined);
   const number = (x: number) => (Number.isNaN(x) ? "?" : String(Number(x.toPrecision(6))));
   const rows = results.flatMap(({ file, predictions, locations, targets }) =>
@@ -119,8 +121,8 @@ function targetTable(results: readonly FilePredictions[], { task, classes, class
   );
   const given = isGiven ? names.map((name) => `${name}, given`) : [];
   const more =
-    classes > SHOWN
-      ? `\nThe first ${SHOWN} of ${classes} ${task === "vectors" ? "dimensions" : "outputs"}; --json has all`
+    width > SHOWN
+      ? `\nThe first ${SHOWN} of ${width} ${task === "vectors" ? "dimensions" : "outputs"}; --json has all`
       : "";
   return `${formatTable([["", ...names, ...given], ...rows])}${more}`;
 }

@@ -256,7 +256,7 @@ export function expectFits(
   const spec = networkSpecOf(network);
   if (spec === null) return;
   const [inputs, features] = [spec.shape, context.shape].map((shape) => shape.reduce((product, n) => product * n, 1));
-  if (inputs === features && spec.classes === context.classes) return;
+  if (inputs === features && (spec.classes === context.classes || context.classes < 0)) return;
   const takes = `${file}: a network of ${inputs} inputs and ${spec.classes} classes; ${name} has ${features} and ${context.classes}`;
   throw new DistilleryError("SHAPE_MISMATCH", isSynthetic ? `${takes}: --data is needed, with its own data` : takes);
 }

@@ -222,6 +222,8 @@ const distillSchema = v.strictObject({
   temperature,
   alpha,
   loss: LOSS,
+  /** Of vectors: the student's dimensions; default: the targets'. */
+  dimensions: v.optional(integer(1, 2 ** 31 - 1)),
   /** Default, with synthetic data only: drawn from the seed. */
   ...TEACHER,
   ...OUTSIDE_TEACHER,

@@ -30,7 +30,6 @@ export async function accuracyByOnnxRuntime(
   );
   const standardisation = embedded ? standardisationOf(preprocessingOf(data)) : null;
   const all: Float32Array[] = [];
-  const classes = data.classes;
   for (let start = 0; start < data.length; start += BATCH) {
     const end = Math.min(start + BATCH, data.length);
     const { inputs } = data.slice(start, end);
@@ -44,12 +43,12 @@ export async function accuracyByOnnxRuntime(
     all.push(logits.data.slice());
   }
   await session.release();
-  const given = Float32Array.from({ length: data.length * classes }, (_, i) => {
-    const batch = all[Math.floor(i / (BATCH * classes))];
-    return batch[i % (BATCH * classes)];
-  });
+  // Vectors may have other dimensions than the targets.
+  const width = all[0].length / Math.min(BATCH, data.length);
+  const given = new Float32Array(data.length * width);
+  for (const [i, part] of all.entries()) given.set(part, i * BATCH * width);
   // Targets of a regression come in the unit of their columns.
-  const outputs = new Tensor(standardized(given, data.targetScale), [data.length, classes]);
+  const outputs = new Tensor(standardized(given, data.targetScale), [data.length, width]);
   return { accuracy: mainFigure(data, evaluateOutputs(outputs, data)), version: ort.env.versions.node ?? "" };
 }
 

@@ -184,7 +184,8 @@ function speed({ student, teacher }: RunReport["sizes"]): string {
 
 /** `gets 90.18% of 1,000 test samples right`, `has an R2 of 0.4523 on 89 test samples`. */
 function gets({ name, label }: Figure, value: string, samples: string): string {
-  return name === "accuracy" ? `gets ${value} of ${samples} right` : `has an ${label} of ${value} on ${samples}`;
+  if (name === "accuracy") return `gets ${value} of ${samples} right`;
+  return `has ${/^[aR]\d?/.test(label) ? "an" : "a"} ${label} of ${value} on ${samples}`;
 }
 
 function went(change: number): string {

@@ -1,10 +1,12 @@
 import { copyFileSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { zipStored } from "../../src/checkpoint/zip_writer.js";
 import { LOSSES } from "../../src/losses/index.js";
 import { encodePng } from "../../src/report/png.js";
 import { temporaryFolder } from "../checkpoint/support.js";
 import { image } from "../data/image_support.js";
+import { npy } from "../data/numpy_support.js";
 import { idx } from "../data/support.js";
 import { commandsOf, documentation } from "./documented_commands.js";
 import { STUDENT, succeed, tree, userFolder } from "./support.js";
@@ -19,6 +21,7 @@ beforeAll(() => {
   cwd = userFolder(folder);
   const flowers = Array.from({ length: 120 }, (_, i) => `${(i % 3) + (i % 7) / 20},${2 - (i % 3)},${"rgb"[i % 3]}`);
   writeFileSync(join(cwd, "flowers.csv"), ["width,height,label", ...flowers].join("\n"));
+  writeTargets();
   writeFileSync(join(cwd, "new.csv"), "width,height\n1.1,0.9\n0.1,2\n");
   const examples = new URL("../../examples/", import.meta.url);
   for (const file of readdirSync(examples).filter((name) => name.endsWith(".mjs"))) {
@@ -39,6 +42,31 @@ afterAll(() => {
   if (before === undefined) delete process.env.DISTILLERY_DATA;
   else process.env.DISTILLERY_DATA = before;
 });
+
+/** Small ones of the data of other tasks: a table of numbers, one of labels, vectors, and what a teacher says of them. */
+function writeTargets(): void {
+  const rows = Array.from({ length: 80 }, (_, i) => [(i % 9) / 4 - 1, ((i * i) % 11) / 5 - 1, ((7 * i) % 13) / 6 - 1]);
+  const table = (names: string, of: (row: number[]) => number[], from: number, to: number) =>
+    [`a,b,c,${names}`, ...rows.slice(from, to).map((row) => [...row, ...of(row)].join(","))].join("\n");
+  const progression = ([a = 0, b = 0, c = 0]: number[]) => [150 + 40 * a - 25 * b + 10 * c * c];
+  writeFileSync(join(cwd, "diabetes.csv"), table("progression", progression, 0, 60));
+  writeFileSync(join(cwd, "diabetes_test.csv"), table("progression", progression, 60, 80));
+  writeFileSync(
+    join(cwd, "diabetes_teacher.npy"),
+    npy([60], Float32Array.from(rows.slice(0, 60).flatMap(progression))),
+  );
+  const labels = ([a = 0, b = 0, c = 0]: number[]) => [a + b, b - c, a].map((x) => Number(x > 0));
+  writeFileSync(join(cwd, "tags.csv"), table("red,green,blue", labels, 0, 80));
+  const vectors = Float32Array.from(
+    rows.flatMap(([a = 0, b = 0, c = 0]) => [a, b, c, a * b, b + c, c - a, a + b + c, b * c, 1, a, b, c]),
+  );
+  writeFileSync(join(cwd, "vectors_teacher.npy"), npy([80, 12], vectors));
+  const arrays = { x: npy([80, 3], Float32Array.from(rows.flat())), y: npy([80, 12], vectors) };
+  writeFileSync(
+    join(cwd, "vectors.npz"),
+    zipStored(Object.entries(arrays).map(([name, data]) => ({ name: `${name}.npy`, data }))),
+  );
+}
 
 /** An image of a class, by a bright column. */
 function pixels(label: number): number[] {
@@ -92,11 +120,25 @@ test("the guide: losses, networks, optimizers by name, and modules of one's own"
 
 test("the guide: every loss by its name", async () => {
   const [[command]] = commandsOf(documentation("docs/guide.md", "Losses"));
-  const named = LOSSES.names.filter((name) => name !== "attention-transfer");
+  const ofTargets = ["mse", "mae", "huber", "bce", "cosine"];
+  const named = LOSSES.names.filter((name) => name !== "attention-transfer" && !ofTargets.includes(name));
   expect(named.filter((name) => !command.join(" ").includes(name))).toEqual([]);
   expect(await run([[...command, "--epochs", "2", "--no-report"]])).toMatch(
     /^\[0\.9, 0\]\*kd\(temperature=\[4, 1\]\)/m,
   );
+});
+
+test.each([
+  ["Regression", /^baseline student +-?\d\.\d{4} ± /m],
+  ["Several labels at once", /^green +\d+\.\d\d% /m],
+  ["Vectors", /^retrieval agreement @10 +\d+\.\d\d%$/m],
+])("the guide: %s", async (section, printed) => {
+  const [commands] = commandsOf(documentation("docs/guide.md", section));
+  const fewer = commands.map((command) => {
+    const epochs = command.includes("--epochs") ? ["--epochs", "2"] : [];
+    return [...command, ...epochs, ...(command[0] === "compare" ? ["--seeds", "1", "--no-report"] : [])];
+  });
+  expect(await run(fewer)).toMatch(printed);
 });
 
 test("the guide: compare and sweep", async () => {

@@ -15,11 +15,13 @@ import {
   logitsFile,
   Mlp,
   manualSeed,
+  onnxTeacher,
   predict,
   preprocessingOf,
   type RegressionEvaluation,
   randn,
   readPreprocessing,
+  saveOnnx,
   splitDataset,
   sweep,
   type TaskEvaluation,
@@ -192,6 +194,24 @@ describe("a regression", () => {
       (thrown: Error) => thrown,
     );
     expect(error.message).toContain(problem);
+  });
+
+  test("an ONNX file tells in the unit of the columns, to whoever has others", async () => {
+    manualSeed(4);
+    const model = createNetwork("mlp(hidden=[24])", { shape: [3], classes: 2 });
+    await trainTeacher({ model, data: train, ...OPTIONS, epochs: 5 });
+    const file = join(folder, "values.onnx");
+    await saveOnnx(model, file);
+    const teacher = await onnxTeacher(file);
+    const data = linear({ mean: [0, 0], std: [1000, 1] });
+    teacher.open?.({ data, taps: [] });
+    const { logits } = await teacher.outputs(data.slice(0, 4));
+    const wanted = predict<ValuePrediction>(model, data.slice(0, 4).inputs).flatMap(({ values: [a = 0, b = 0] }) => [
+      a / 1000,
+      b,
+    ]);
+    expect(Array.from(logits.data)).toEqual(wanted.map((x) => expect.closeTo(x, 5)));
+    teacher.close?.();
   });
 
   test("a file of other targets, and a network of another task, are refused", async () => {
