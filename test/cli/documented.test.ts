@@ -73,6 +73,12 @@ function pixels(label: number): number[] {
   return Array.from({ length: SIDE * SIDE }, (_, at) => (Math.floor((at % SIDE) / 2) === label ? 220 : 10 + (at % 5)));
 }
 
+/** A command with the values of these flags in place of its own. */
+function having(command: readonly string[], flags: Readonly<Record<string, string>>): string[] {
+  const kept = command.filter((word, i) => !(word in flags) && !((command[i - 1] ?? "") in flags));
+  return [...kept, ...Object.entries(flags).flat()];
+}
+
 /** Runs commands, each as it stands in the documentation; gives what the last one printed. */
 async function run(commands: readonly string[][]): Promise<string> {
   expect(commands.length).toBeGreaterThan(0);
@@ -104,7 +110,7 @@ test("README: losses and networks by name, and one's own", async () => {
   copyFileSync(join(cwd, "runs/flowers/teacher.safetensors"), join(cwd, "teacher.safetensors"));
   // The folder of the commands above.
   expect(own).toHaveLength(2);
-  const [first, second] = own.map((command) => [...command, "--overwrite", "--epochs", "3"]);
+  const [first, second] = own.map((command) => [...having(command, { "--epochs": "3" }), "--overwrite"]);
   expect(await run([first, second])).toMatch(/^Test accuracy: student /m);
 });
 
@@ -113,7 +119,7 @@ test("README has no other commands", () => expect(README).toHaveLength(3));
 test("the guide: losses, networks, optimizers by name, and modules of one's own", async () => {
   const blocks = commandsOf(documentation("docs/guide.md", "Losses, networks, teachers, optimizers"));
   expect(blocks).toHaveLength(2);
-  expect(await run(blocks.flat().map((command) => [...command, "--overwrite", "--epochs", "3"]))).toMatch(
+  expect(await run(blocks.flat().map((command) => [...having(command, { "--epochs": "3" }), "--overwrite"]))).toMatch(
     /^Test accuracy: student /m,
   );
 });
@@ -123,7 +129,7 @@ test("the guide: every loss by its name", async () => {
   const ofTargets = ["mse", "mae", "huber", "bce", "cosine"];
   const named = LOSSES.names.filter((name) => name !== "attention-transfer" && !ofTargets.includes(name));
   expect(named.filter((name) => !command.join(" ").includes(name))).toEqual([]);
-  expect(await run([[...command, "--epochs", "2", "--no-report"]])).toMatch(
+  expect(await run([[...having(command, { "--epochs": "2" }), "--no-report"]])).toMatch(
     /^\[0\.9, 0\]\*kd\(temperature=\[4, 1\]\)/m,
   );
 });
@@ -135,8 +141,9 @@ test.each([
 ])("the guide: %s", async (section, printed) => {
   const [commands] = commandsOf(documentation("docs/guide.md", section));
   const fewer = commands.map((command) => {
-    const epochs = command.includes("--epochs") ? ["--epochs", "2"] : [];
-    return [...command, ...epochs, ...(command[0] === "compare" ? ["--seeds", "1", "--no-report"] : [])];
+    if (!command.includes("--epochs")) return command;
+    const short = having(command, { "--epochs": "2" });
+    return command[0] === "compare" ? [...having(short, { "--seeds": "1" }), "--no-report"] : short;
   });
   expect(await run(fewer)).toMatch(printed);
 });
@@ -147,7 +154,7 @@ test("the guide: compare and sweep", async () => {
     ["compare", "--data", "fashion-mnist"],
     ["sweep", "--data", "fashion-mnist"],
   ]);
-  expect(await run([[...blocks[1][0], "--epochs", "2"]])).toContain("temperature");
+  expect(await run([having(blocks[1][0], { "--epochs": "2" })])).toContain("temperature");
 });
 
 test("the guide: using a student", async () => {
