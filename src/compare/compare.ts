@@ -1,9 +1,13 @@
 import { expectObject, show } from "../checks.js";
+import { labelsOf } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import type { LossSpec } from "../losses/index.js";
 import { KD_DEFAULTS } from "../losses/kd_loss.js";
+import { Module } from "../nn/module.js";
 import { epochMetric, figuresOf } from "../tasks/figures.js";
+import { taskOf } from "../tasks/index.js";
 import { Generator, withGenerator } from "../tensor/random.js";
+import type { Tensor } from "../tensor/tensor.js";
 import {
   describeConfig,
   describeData,
@@ -15,11 +19,13 @@ import {
   readSeeds,
 } from "./experiment.js";
 import { withExperimentFolder } from "./experiment_folder.js";
+import { comparableLogits, fidelityOfFiles } from "./fidelity.js";
 import { BASELINE, differenceOf, methodsOf, type NamedLoss, nameLoss, nameLosses } from "./methods.js";
 import { SEEDS } from "./options.js";
 import { expectLogitsAlone, runExperiment } from "./pool.js";
 import {
   aggregate,
+  type ComparedBehaviour,
   type CompareResult,
   type ExaminedStudents,
   expectUnchanged,
@@ -28,9 +34,10 @@ import {
   TestEvaluator,
   testLogitsOf,
 } from "./results.js";
+import { classDifferences, flipsOf } from "./sample_changes.js";
 import { runShare, type Share, type ShareResult } from "./share.js";
 import { pairedDifference } from "./statistics.js";
-import { hashOf, TEACHER } from "./teacher.js";
+import { hashOf, TEACHER, type TrainedTeacher } from "./teacher.js";
 import type { Trial } from "./trial.js";
 
 /** What {@link compare} takes. */
@@ -177,7 +184,49 @@ async function comparison(experiment: Experiment, { seeds, losses, trials, confi
       last: difference("last"),
       validation: pairedDifference(onValidation(1), onValidation(0)),
     },
+    changes: await behaviourOf(experiment, teacher, {
+      teacherLogits,
+      student,
+      baseline: ofBaseline,
+      distilled: ofFirst,
+    }),
     methods: methodsOf(losses, ofLosses, ofBaseline, figure.name),
     config: { ...config, teacherHash: hashOf(teacher.source) },
+  };
+}
+
+interface ToCompare {
+  teacherLogits: Tensor | null;
+  /** Takes the weights of one file after the other. */
+  student: Module;
+  baseline: ExaminedStudents;
+  distilled: ExaminedStudents;
+}
+
+async function behaviourOf(
+  { task, test, controls: { signal } }: Experiment,
+  { source }: TrainedTeacher,
+  { teacherLogits, student, baseline, distilled }: ToCompare,
+): Promise<ComparedBehaviour | null> {
+  if ((task.data.task ?? "classification") !== "classification") return null;
+  const [before, now] = [baseline, distilled].map(({ scores }) => scores?.best ?? []);
+  const onTraining = source instanceof Module ? comparableLogits(source, task.data) : null;
+  const fidelity = async ({ figures: { files } }: ExaminedStudents) => ({
+    test: await fidelityOfFiles(files, student, { data: test, teacherLogits, signal }),
+    training: await fidelityOfFiles(files, student, { data: task.data, teacherLogits: onTraining, signal }),
+  });
+  const ofTeacher = teacherLogits && taskOf(test).scores?.(teacherLogits, test);
+  return {
+    fidelity: { baseline: await fidelity(baseline), distilled: await fidelity(distilled) },
+    flips: {
+      baseline: flipsOf(now, before),
+      teacher: ofTeacher
+        ? flipsOf(
+            now,
+            now.map(() => ofTeacher),
+          )
+        : null,
+    },
+    perClass: classDifferences(now, before, labelsOf(test), test.classes),
   };
 }

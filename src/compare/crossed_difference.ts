@@ -1,6 +1,6 @@
 import { expectNumber } from "../checks.js";
 import { DistilleryError } from "../errors.js";
-import { isAlike, type PairedDifference, pairedDifference, type SampleStats, sampleStats } from "./statistics.js";
+import { holm, isAlike, type PairedDifference, pairedDifference, type SampleStats, sampleStats } from "./statistics.js";
 import { criticalValue, twoSidedPValue } from "./t_distribution.js";
 
 /** What one source of chance says of a mean difference, the other source taken as it is. */
@@ -25,6 +25,14 @@ export interface CrossedDifference extends PairedDifference {
   seeds: SourceOfChance;
   /** Other test samples with these seeds: the paired test over the samples, of the seeds' mean difference. */
   samples: SourceOfChance;
+}
+
+/** A difference that is one of several. */
+export interface CorrectedDifference extends CrossedDifference {
+  /** Holm's correction (1979) of the p value, for as many comparisons as there are losses. */
+  correctedPValue: number;
+  /** Whether the corrected p value is below 1 - confidence. The interval is that of the one difference. */
+  significant: boolean;
 }
 
 /**
@@ -78,6 +86,16 @@ export function differenceOverSeeds(a: readonly number[], b: readonly number[], 
   const error = isKnown ? std / Math.sqrt(a.length) : 0;
   const samples = { error: 0, low: -Infinity, high: Infinity, pValue: 1 };
   return { ...difference, degrees: isKnown ? a.length - 1 : 0, seeds: { error, low, high, pValue }, samples };
+}
+
+/** Differences of one family, p values corrected for their number (Holm). */
+export function corrected(differences: readonly CrossedDifference[]): CorrectedDifference[] {
+  const pValues = holm(differences.map(({ pValue }) => pValue));
+  return differences.map((one, i) => ({
+    ...one,
+    correctedPValue: pValues[i],
+    significant: pValues[i] < 1 - one.confidence,
+  }));
 }
 
 /** A mean's estimated variance, with the degrees of freedom of the estimate. */

@@ -1,5 +1,10 @@
 export { type CompareInput, compare, compareShare } from "./compare.js";
-export { type CrossedDifference, crossedDifference, type SourceOfChance } from "./crossed_difference.js";
+export {
+  type CorrectedDifference,
+  type CrossedDifference,
+  crossedDifference,
+  type SourceOfChance,
+} from "./crossed_difference.js";
 export type {
   ExperimentControls,
   ExperimentInput,
@@ -7,9 +12,10 @@ export type {
   TrialRecord,
   Workers,
 } from "./experiment.js";
+export type { Fidelity } from "./fidelity.js";
 export type {
+  ComparedBehaviour,
   CompareResult,
-  CorrectedDifference,
   FigureStats,
   Method,
   NetworkSize,
@@ -17,6 +23,7 @@ export type {
   SweepPoint,
   SweepResult,
 } from "./results.js";
+export type { ClassDifference, Flips } from "./sample_changes.js";
 export type { Share, ShareResult } from "./share.js";
 export { holm, type PairedDifference, pairedDifference, type SampleStats, sampleStats } from "./statistics.js";
 export { compareCaveats, compareSummary, methodsSummary, scopeOf, sweepSummary } from "./summary.js";

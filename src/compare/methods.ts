@@ -4,9 +4,8 @@ import { DistilleryError } from "../errors.js";
 import type { LossSpec } from "../losses/index.js";
 import { isDistillationLoss } from "../losses/loss.js";
 import { formatExpression } from "../registry/index.js";
-import { type CrossedDifference, crossedDifference, differenceOverSeeds } from "./crossed_difference.js";
-import type { CorrectedDifference, ExaminedStudents, Method } from "./results.js";
-import { holm } from "./statistics.js";
+import { type CrossedDifference, corrected, crossedDifference, differenceOverSeeds } from "./crossed_difference.js";
+import type { ExaminedStudents, Method } from "./results.js";
 
 /** A loss of a comparison, with what it is called and its runs' folder below a seed's. */
 export interface NamedLoss {
@@ -88,13 +87,4 @@ export function methodsOf(
     const difference = of(ofBaseline, i);
     return { loss: label, best, last, files, difference, againstFirst: i === 0 ? null : of(ofFirst, i - 1) };
   });
-}
-
-function corrected(differences: readonly CrossedDifference[]): CorrectedDifference[] {
-  const pValues = holm(differences.map(({ pValue }) => pValue));
-  return differences.map((one, i) => ({
-    ...one,
-    correctedPValue: pValues[i],
-    significant: pValues[i] < 1 - one.confidence,
-  }));
 }

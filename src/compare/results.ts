@@ -10,8 +10,10 @@ import { figuresOf, type TaskEvaluation } from "../tasks/figures.js";
 import { evaluateOutputs, taskOf } from "../tasks/index.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { logitsOf, measureLatency, measureThroughput } from "../train/index.js";
-import type { CrossedDifference } from "./crossed_difference.js";
+import type { CorrectedDifference, CrossedDifference } from "./crossed_difference.js";
+import type { Fidelity } from "./fidelity.js";
 import type { OutsideTeacher } from "./outside_teacher.js";
+import type { ClassDifference, Flips } from "./sample_changes.js";
 import { type PairedDifference, type SampleStats, sampleStats } from "./statistics.js";
 import { hashOf, type TrainedTeacher } from "./teacher.js";
 import type { Outcome } from "./trial.js";
@@ -44,14 +46,6 @@ export interface StudentFigures {
   files: string[];
 }
 
-/** A difference that is one of several. */
-export interface CorrectedDifference extends CrossedDifference {
-  /** Holm's correction (1979) of the p value, for as many comparisons as there are losses. */
-  correctedPValue: number;
-  /** Whether the corrected p value is below 1 - confidence. The interval is that of the one difference. */
-  significant: boolean;
-}
-
 /** One of the losses that a comparison sets side by side. */
 export interface Method {
   /** As it was given: `cross-entropy + dkd(warmup=20)`. */
@@ -64,6 +58,15 @@ export interface Method {
   difference: { best: CorrectedDifference; last: CorrectedDifference };
   /** The same less that of the first loss; null for that one. */
   againstFirst: { best: CorrectedDifference; last: CorrectedDifference } | null;
+}
+
+/** How distilled students behave, beside how good they are. */
+export interface ComparedBehaviour {
+  /** On the test set and on the training data; null where the teacher does not know them, or they change at random. */
+  fidelity: Record<"baseline" | "distilled", { test: Fidelity | null; training: Fidelity | null }>;
+  /** Test samples on which the distilled student differs from the baseline, and from the teacher if it knows them. */
+  flips: { baseline: Flips; teacher: Flips | null };
+  perClass: ClassDifference[];
 }
 
 /** What `compare` finds. */
@@ -92,6 +95,8 @@ export interface CompareResult {
    * the answer rests on, and with the last one's; and on the validation set, which chose the best epoch, over the seeds alone.
    */
   difference: { best: CrossedDifference; last: CrossedDifference; validation: PairedDifference };
+  /** Of a classification: what distilling changes beside its figures, with the best epoch's weights; null of another task. */
+  changes: ComparedBehaviour | null;
   /** Every loss side by side, with p values corrected for their number. */
   methods: Method[];
   /** All that the numbers follow from. */

@@ -157,7 +157,7 @@ describe("the figures are those of the trials' own folders", () => {
       alpha: 0.6,
       seeds: [0, 1, 2],
     });
-    expect(JSON.parse(readFileSync(join(out, "compare.json"), "utf8"))).toEqual(result);
+    expect(JSON.parse(readFileSync(join(out, "compare.json"), "utf8"))).toEqual(JSON.parse(JSON.stringify(result)));
     const { teacherHash: _, ...before } = config;
     expect(JSON.parse(readFileSync(join(out, "config.json"), "utf8"))).toEqual(before);
     expect(readdirSync(out).sort()).toEqual(

@@ -7,6 +7,7 @@ import {
   sampleStats,
 } from "../../src/compare/index.js";
 import { methodsOf, nameLosses } from "../../src/compare/methods.js";
+import { classDifferences, flipsOf } from "../../src/compare/sample_changes.js";
 import {
   type BestWeights,
   type Dataset,
@@ -102,6 +103,10 @@ export function compareResult(
   const all = [ofDistilled, ...more.map(students)];
   const difference = (weights: "best" | "last") =>
     crossedDifference(ofDistilled.scores[weights], ofBaseline.scores[weights]);
+  const [now, before] = [ofDistilled.scores.best, ofBaseline.scores.best];
+  const labels = Int32Array.from({ length: 10_000 }, (_, i) => i % CLASSES);
+  const one = { agreement: sampleStats([0.9, 0.8]), divergence: sampleStats([0.125, 0.25]) };
+  const fidelity = { test: one, training: one };
   return {
     kind: "compare",
     data: DATA,
@@ -110,6 +115,11 @@ export function compareResult(
     teacher: { file: "teacher.pth", history: [], evaluation: evaluate(teacher, test) },
     baseline: ofBaseline.figures,
     distilled: ofDistilled.figures,
+    changes: {
+      fidelity: { baseline: fidelity, distilled: fidelity },
+      flips: { baseline: flipsOf(now, before), teacher: null },
+      perClass: classDifferences(now, before, labels, CLASSES),
+    },
     methods: methodsOf(nameLosses(["kd", "dkd", "dist"].slice(0, all.length)), all, ofBaseline),
     difference: {
       best: difference("best"),

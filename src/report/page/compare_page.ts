@@ -1,9 +1,11 @@
-import type { CorrectedDifference, NetworkSize, StudentFigures } from "../../compare/results.js";
+import type { CorrectedDifference } from "../../compare/crossed_difference.js";
+import type { NetworkSize, StudentFigures } from "../../compare/results.js";
 import type { SampleStats } from "../../compare/statistics.js";
 import { type Figure, figuresOf, mainFigure, showChange, showFigure } from "../../tasks/figures.js";
 import type { CompareReport } from "../report_data.js";
 import { bytes, count, counted, short } from "../text.js";
 import { changeOf } from "../verdict.js";
+import { behaviourFigures } from "./behaviour.js";
 import { compareCurves } from "./curves.js";
 import { type Content, h } from "./dom.js";
 import { hero, type Tile } from "./hero.js";
@@ -30,6 +32,7 @@ export function comparePage(report: CompareReport): (HTMLElement | null)[] {
     hero(report, tilesOf(report), figures(intervalFigure(figure, difference, seeds))),
     section("The figures", h("p", { class: "lead" }, leadOf(report)), figuresTable(report), bySeed(report)),
     result.methods.length > 1 ? section("Loss by loss", ...methodsTable(report)) : null,
+    section("What else changed", result.changes && behaviourFigures(result.changes, report.classNames)),
     section(
       "How they went",
       smallFigures(

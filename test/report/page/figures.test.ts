@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import type { ComparedBehaviour } from "../../../src/compare/results.js";
 import type { CompareReport } from "../../../src/report/report_data.js";
 import type { Evaluation } from "../../../src/tasks/classification_metrics.js";
 import { CHROMIUM, describeWith } from "../../helpers/needs.js";
@@ -101,6 +102,16 @@ describeWith(CHROMIUM, "in Chromium", () => {
       "+3.00",
       "+3.00",
     ]);
+    const { perClass } = (at.reports.compare as CompareReport).result.changes as ComparedBehaviour;
+    const classes = await rowsOf(
+      at.page.getByRole("region", { name: "Accuracy by class, baseline against distilled" }),
+    );
+    expect(classes.map(([name, before, now]) => [name, before, now])).toEqual(
+      perClass.map((one) => [
+        NAMES[one.class],
+        ...[one.baseline, one.distilled].map((x) => `${(100 * x).toFixed(2)}%`),
+      ]),
+    );
     // A thin line a seed and their mean, of each kind of student: in the table all of them.
     const losses = await at.numbersOf("Training loss");
     expect(losses[0]).toHaveLength(1 + 2 * (3 + 1));

@@ -1,0 +1,102 @@
+import type { ComparedBehaviour } from "../../compare/results.js";
+import type { SampleStats } from "../../compare/statistics.js";
+import { showChange, showFigure, showSigned } from "../../tasks/figures.js";
+import { count, counted, pValue } from "../text.js";
+import { type Content, h } from "./dom.js";
+import { figure } from "./figure.js";
+import { figures } from "./sections.js";
+import { table } from "./table.js";
+
+const SHARE = { kind: "share" } as const;
+
+/** What distilling changed beside accuracy: how far the students follow the teacher, sample by sample and class by class. */
+export function behaviourFigures(changes: ComparedBehaviour, names: readonly string[]): HTMLElement | null {
+  return figures(fidelityFigure(changes), flipsFigure(changes), classesFigure(changes, names));
+}
+
+function fidelityFigure({ fidelity: { baseline, distilled } }: ComparedBehaviour): HTMLElement | null {
+  const row = (name: string, part: "test" | "training", of: "agreement" | "divergence"): Content[][] => {
+    const [before, now] = [baseline[part]?.[of], distilled[part]?.[of]];
+    if (before === undefined || now === undefined) return [];
+    const text = (stats: SampleStats) => (of === "agreement" ? share(stats) : stats.mean.toFixed(4));
+    return [[name, text(before), text(now)]];
+  };
+  const rows = [
+    ...row("agreement, training data", "training", "agreement"),
+    ...row("agreement, test set", "test", "agreement"),
+    ...row("divergence, training data", "training", "divergence"),
+    ...row("divergence, test set", "test", "divergence"),
+  ];
+  if (rows.length === 0) return null;
+  return figure({
+    title: "Fidelity to the teacher",
+    description:
+      "The share of samples that student and teacher classify alike, right or wrong; and KL(teacher || student) of their probabilities at temperature 1, less is closer. If they differ on training data already, longer training helps more than more data.",
+    content: [
+      table({
+        caption: "Fidelity to the teacher",
+        columns: [{ name: "", text: true }, { name: "baseline" }, { name: "distilled" }],
+        rows,
+      }),
+    ],
+  });
+}
+
+function flipsFigure({ flips }: ComparedBehaviour): HTMLElement {
+  const row = (name: string, of: typeof flips.teacher): Content[][] =>
+    of === null ? [] : [[name, share(of.gained), share(of.lost)]];
+  return figure({
+    title: "Flips",
+    description:
+      "Shares of the test samples on which the distilled student is right where another network is wrong (gained), and wrong where that one is right (lost).",
+    content: [
+      table({
+        caption: "Test samples that change sides",
+        columns: [{ name: "against", text: true }, { name: "gained" }, { name: "lost" }],
+        rows: [...row("baseline student", flips.baseline), ...row("teacher", flips.teacher)],
+      }),
+    ],
+  });
+}
+
+function classesFigure({ perClass }: ComparedBehaviour, names: readonly string[]): HTMLElement {
+  const significant = perClass.filter((one) => one.significant);
+  const rows = perClass.map((one): Content[] => [
+    names[one.class] ?? String(one.class),
+    showFigure(SHARE, one.baseline),
+    showFigure(SHARE, one.distilled),
+    showSigned(SHARE, one.mean),
+    isKnown(one.low) && isKnown(one.high)
+      ? `${showSigned(SHARE, one.low)} to ${showSigned(SHARE, one.high)}`
+      : "unknown",
+    h("span", {}, isKnown(one.low) ? pValue(one.correctedPValue).replace("= ", "") : "", one.significant && " *"),
+    count(one.support),
+  ]);
+  const found =
+    significant.length === 0
+      ? "No class alone differs distinguishably."
+      : `${counted(significant.length, "class").replace(/classs$/, "classes")} of ${perClass.length} differ distinguishably (*).`;
+  const columns = ["baseline", "distilled", "points", "interval", "p", "samples"];
+  return figure({
+    title: "Class by class, baseline against distilled",
+    description: `The share of each class that is found, mean over the seeds; the interval is for other seeds and other samples, p values are corrected for the number of classes (Holm). ${found}`,
+    content: [
+      table({
+        caption: "Accuracy by class, baseline against distilled",
+        columns: [{ name: "class", text: true }, ...columns.map((name) => ({ name }))],
+        rows,
+      }),
+    ],
+    className: "wide",
+  });
+}
+
+function share(stats: SampleStats): HTMLElement {
+  const deviation = stats.values.length < 2 ? "" : `\u00b1 ${showChange(SHARE, stats.std)}`;
+  return h("span", {}, showFigure(SHARE, stats.mean), " ", h("small", {}, deviation));
+}
+
+/** JSON has no infinity: it arrives as null. */
+function isKnown(x: number | null): boolean {
+  return x !== null && Number.isFinite(x);
+}
