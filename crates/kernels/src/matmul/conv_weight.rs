@@ -148,7 +148,7 @@ impl WithSimd for WeightGradient<'_> {
         // A task is a part of the rows of a group.
         let parts = (2 * threads).div_ceil(groups).min(call.m.div_ceil(MR)).max(1);
         let part = call.m.div_ceil(parts).next_multiple_of(MR);
-        let pieces: Vec<_> = sums
+        let mut pieces: Vec<_> = sums
             .chunks_mut(call.m * row)
             .enumerate()
             .flat_map(|(group, sums)| {
@@ -159,13 +159,18 @@ impl WithSimd for WeightGradient<'_> {
                 })
             })
             .collect();
-        let mut pieces = pieces;
+        // The last vector of a run may reach beyond the source.
+        let room = call.extent[0] * call.extent[1] * call.source.channels + LINE;
         let grain = if threads == 1 { pieces.len() } else { 1 };
         parallel::for_each(&mut pieces[..], grain, |_, pieces| {
-            for (images, rows, sums) in pieces {
-                let (images, rows, vectors) = (images.clone(), rows.clone(), &vectors[..]);
-                simd.vectorize(Group { call, vectors, images, rows, sums });
-            }
+            pack::with_buffer(room, |source| {
+                for (images, rows, sums) in pieces {
+                    let (images, rows, vectors) = (images.clone(), rows.clone(), &vectors[..]);
+                    // SAFETY: the buffer is this long.
+                    unsafe { std::slice::from_raw_parts_mut(source, room).fill(0.0) };
+                    simd.vectorize(Group { call, vectors, images, rows, sums, source });
+                }
+            });
         });
         let (run, channels, kx) = (call.run(), call.source.channels, call.kernel[1]);
         let per_run = run.div_ceil(S::F32_LANES) * S::F32_LANES;
@@ -194,6 +199,8 @@ struct Group<'a> {
     images: Range<usize>,
     rows: Range<usize>,
     sums: &'a mut [f32],
+    /// Room for a padded source, all zeros.
+    source: *mut f32,
 }
 
 impl WithSimd for Group<'_> {
@@ -201,37 +208,31 @@ impl WithSimd for Group<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { call, vectors, images, rows, sums } = self;
+        let Self { call, vectors, images, rows, sums, source } = self;
         let (row, channels) = (vectors.len() * S::F32_LANES, call.source.channels);
-        let turned = call.extent[0] * call.extent[1] * channels;
-        pack::with_buffer(turned + LINE, |source| {
-            // SAFETY: the buffer is this long. The last vector of a run may reach beyond the source.
-            unsafe { std::slice::from_raw_parts_mut(source, turned + LINE).fill(0.0) };
-            for n in images {
-                // SAFETY: the buffer has room for a padded image.
-                unsafe { call.turn::<S>(n, source) };
-                let grad = call.grad.data.wrapping_add(n * call.grad.image);
-                for m in rows.clone().step_by(MR) {
-                    let tile_rows = MR.min(rows.end - m);
-                    for first in (0..vectors.len()).step_by(nr_vectors::<S>()) {
-                        let count = nr_vectors::<S>().min(vectors.len() - first);
-                        let tile = Tile {
-                            grad: grad.wrapping_add(m * call.grad.plane),
-                            rs_grad: call.grad.plane,
-                            grid: call.grid,
-                            source,
-                            step: call.reading.step[1] * channels,
-                            jump: call.reading.step[0] * call.extent[1] * channels,
-                            vectors: &vectors[first..first + count],
-                            sums: sums[(m - rows.start) * row + first * S::F32_LANES..].as_mut_ptr(),
-                            rs_sums: row,
-                        };
-                        // SAFETY: gradients, source and sums reach what the sizes say.
-                        unsafe { tile.by_size(simd, tile_rows) };
-                    }
+        for n in images {
+            // SAFETY: the buffer has room for a padded image.
+            unsafe { call.turn::<S>(n, source) };
+            let grad = call.grad.data.wrapping_add(n * call.grad.image);
+            for m in rows.clone().step_by(MR) {
+                for first in (0..vectors.len()).step_by(nr_vectors::<S>()) {
+                    let count = nr_vectors::<S>().min(vectors.len() - first);
+                    let tile = Tile {
+                        grad: grad.wrapping_add(m * call.grad.plane),
+                        rs_grad: call.grad.plane,
+                        grid: call.grid,
+                        source,
+                        step: call.reading.step[1] * channels,
+                        jump: call.reading.step[0] * call.extent[1] * channels,
+                        vectors: &vectors[first..first + count],
+                        sums: sums[(m - rows.start) * row + first * S::F32_LANES..].as_mut_ptr(),
+                        rs_sums: row,
+                    };
+                    // SAFETY: gradients, source and sums reach what the sizes say.
+                    unsafe { tile.by_size(simd, MR.min(rows.end - m)) };
                 }
             }
-        });
+        }
     }
 }
 
