@@ -12,6 +12,7 @@ import {
   loadNetwork,
 } from "../../src/index.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { npy } from "../data/numpy_support.js";
 import { bytes, distillery, jsonLines, refused, STUDENT, succeed, userFolder } from "./support.js";
 
 const temporary = temporaryFolder();
@@ -46,6 +47,13 @@ const configOf = (...out: string[]) => JSON.parse(readFileSync(join(cwd, ...out,
 beforeAll(() => {
   cwd = userFolder(temporary);
   copyFileSync(join(cwd, "rows.csv"), join(cwd, "flowers.csv"));
+  // Right but for every fourth flower, of which they are too sure.
+  const logits = Float32Array.from({ length: 270 }, (_, i) => {
+    const [row, column] = [Math.floor(i / 3), i % 3];
+    const right = column === 2 - (row % 3);
+    return row % 4 === 1 ? (right ? 0 : 9 * column) : right ? 4 : 0;
+  });
+  writeFileSync(join(cwd, "logits.npy"), npy([90, 3], logits));
 });
 
 describe("several teachers", () => {
@@ -53,7 +61,10 @@ describe("several teachers", () => {
   const common = ["--data", "flowers.csv", "--epochs", "2"];
 
   test("the guide's commands", async () => {
-    expect(await runSection("Several teachers")).toMatch(/Test accuracy: student .*, teacher .*, agreement /);
+    const printed: string[] = [];
+    for (const command of commandsOf("Several teachers")) printed.push(await succeed(command, cwd));
+    expect(printed.at(-2)).toMatch(/Test accuracy: student .*, teacher .*, agreement /);
+    expect(configOf("runs", "confident").teacherTemperature).toBeGreaterThan(1);
     expect(configOf("runs", "averaged")).toMatchObject({
       teacherNetwork: expect.stringContaining("hidden=[64]"),
       average: "probabilities",
@@ -201,21 +212,28 @@ test("without labels: the guide's command", async () => {
   expect(configOf("runs", "partly").unlabelled).toBe(true);
 });
 
-test("the guide's programs of a chain, generations and mutual learning", async () => {
-  const programs = ["Teacher assistants", "Born-again networks", "Mutual learning"].map((section) => {
-    const text = guide.split(/^#{2,3} /m).find((part) => part.startsWith(`${section}\n`)) ?? "";
-    return /```ts\n(.*?)```/s.exec(text)?.[1] ?? "";
-  });
-  const names = "createNetwork, distillChain, Ensemble, evaluate, loadData, mutual, splitDataset";
+test("the guide's programs of losses and ways to train", async () => {
+  const programs = ["Teacher assistants", "Born-again networks", "Mutual learning", "Without labels", "Losses"].map(
+    (section) => {
+      const text = guide.split(/^#{2,3} /m).find((part) => part.startsWith(`${section}\n`)) ?? "";
+      return /```ts\n(.*?)```/s.exec(text)?.[1] ?? "";
+    },
+  );
+  const names =
+    "createNetwork, distill, distillChain, dkdLoss, Ensemble, evaluate, loadData, mutual, rkdLoss, splitDataset, TensorDataset, tensor";
   const library = new URL("../../dist/index.js", import.meta.url).href;
   const source = [`import { ${names} } from ${JSON.stringify(library)};`, ...programs].join("\n");
   // The only types in them.
   writeFileSync(join(cwd, "program.mjs"), source.replace("(network: string)", "(network)"));
   const { stdout, stderr } = spawnSync(process.execPath, ["program.mjs"], { cwd, encoding: "utf8" });
-  expect(stdout, stderr).toMatch(/^link-1 [\d.]+\nlink-2 [\d.]+\nlink-3 [\d.]+\n[\d.]+\n$/);
+  expect(stdout, stderr).toMatch(
+    /^link-1 [\d.]+\nlink-2 [\d.]+\nlink-3 [\d.]+\n[\d.]+\nwithout labels [\d.]+\n[\d.]+ \[ 2, 3 \]\n$/,
+  );
   // The first run is that of the command, to the bit; later a command draws the teacher that it reads before the student.
-  const first = (out: string) => bytes(cwd, out, "link-1", "teacher_best.safetensors");
-  expect(first("runs/chain-of-a-program")).toBe(first("runs/chain"));
+  const command = ["train-teacher", "--data", "flowers.csv", "--epochs", "20", "--out", "first", "--no-report"];
+  await succeed([...command, "--teacher-network", "mlp(hidden=[64])"], cwd);
+  const first = (...out: string[]) => bytes(cwd, ...out, "teacher_best.safetensors");
+  expect(first("runs/chain-of-a-program", "link-1")).toBe(first("first"));
   expect(existsSync(join(cwd, "runs/mutual-of-a-program/student-2.safetensors"))).toBe(true);
 });
 
