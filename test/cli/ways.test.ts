@@ -230,10 +230,10 @@ test("the guide's programs of losses and ways to train", async () => {
     /^link-1 [\d.]+\nlink-2 [\d.]+\nlink-3 [\d.]+\n[\d.]+\nwithout labels [\d.]+\n[\d.]+ \[ 2, 3 \]\n$/,
   );
   // The first run is that of the command, to the bit; later a command draws the teacher that it reads before the student.
-  const command = ["train-teacher", "--data", "flowers.csv", "--epochs", "20", "--out", "alone", "--no-report"];
+  const command = ["train-teacher", "--data", "flowers.csv", "--epochs", "20", "--out", "by-itself", "--no-report"];
   await succeed([...command, "--teacher-network", "mlp(hidden=[64])"], cwd);
   const first = (...out: string[]) => bytes(cwd, ...out, "teacher_best.safetensors");
-  expect(first("runs/chain-of-a-program", "link-1")).toBe(first("alone"));
+  expect(first("runs/chain-of-a-program", "link-1")).toBe(first("by-itself"));
   expect(existsSync(join(cwd, "runs/mutual-of-a-program/student-2.safetensors"))).toBe(true);
 });
 
