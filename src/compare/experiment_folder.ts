@@ -16,7 +16,7 @@ const CONFIG = "config.json";
 
 /** The contents of an experiment's folder. */
 interface FolderContents {
-  experiment: Pick<Experiment, "controls" | "outside">;
+  experiment: Pick<Experiment, "controls" | "outside" | "calibrateTeacher">;
   /** The runs' folders below it. */
   runs: readonly string[];
   /** Written as `config.json`. */

@@ -5,6 +5,7 @@ import { DistilleryError } from "../errors.js";
 import { cached, type Teacher, TeacherCache } from "../teachers/index.js";
 import { allLogits, isRowByRow } from "../teachers/logits_in_order.js";
 import { Tensor } from "../tensor/tensor.js";
+import { calibrateTeacher } from "../train/calibrate_teacher.js";
 import type { SplitTask } from "./task.js";
 
 /** The files of a teacher's logits below `out`; null: there are none. */
@@ -115,6 +116,12 @@ export class OutsideTeacher {
       training: TeacherCache.of(training, teacherHash, data),
       validation: ofValidation ? TeacherCache.of(ofValidation, teacherHash, validation) : null,
     };
+  }
+
+  /** Refuses a teacher whose logits can't be calibrated, before anything is written; each run calibrates them by itself. */
+  async expectCalibrated(): Promise<void> {
+    const { teacher, logits } = this;
+    await calibrateTeacher(logits === null ? teacher : taught(teacher.name, logits), this.task.validation);
   }
 
   /** Keeps the logits for other processes, and another call. */

@@ -139,6 +139,10 @@ test("what can't be is refused in one line, and nothing is written", async () =>
   expect(await refused({ teacher: functionTeacher(oneNaN) })).toBe(
     "teacher: sample 70, class 0: expected a finite number, got NaN",
   );
+  const ofTraining = functionTeacher(({ indices }) => new Float32Array(3 * indices.length), { version: "zeros" });
+  expect(await refused({ teacher: ofTraining, calibrateTeacher: true })).toMatch(
+    /^calibrateTeacher: the teacher .* gives no outputs for the validation set$/,
+  );
   expect(await refused({ teacher: emaTeacher() })).toMatch(/ema\(decay=0.999\) changes with the run/);
   expect(await refused({ teacher: await logits(300), loss: "hint(student=fc1, teacher=fc1)" })).toMatch(/teacher/);
   const { inputs, labels } = PROBLEM.data.slice(0, 300);
