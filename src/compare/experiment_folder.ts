@@ -49,6 +49,7 @@ export async function withExperimentFolder<T>(contents: FolderContents, body: ()
     await expectOurs();
     const hash = collect ? readyHash(out) : null;
     await outside.prepare({ ...controls, resume: isKept, hash });
+    if (experiment.calibrateTeacher) await outside.expectCalibrated();
   }
   const lock = await lockFolder(out, { shared: collect, onNote });
   try {
