@@ -15,7 +15,7 @@ export {
   type ReadOptions,
 } from "./load.js";
 export { type LoadNetworkOptions, loadNetwork, modelMetadata } from "./load_network.js";
-export { expectReplaceable, expectResumable, RunDirectory } from "./run_directory.js";
+export { countTestLook, expectReplaceable, expectResumable, RunDirectory } from "./run_directory.js";
 export { expectFreeFolder, isFileOfRun, lockFolder } from "./run_folder.js";
 export {
   decodeSafetensors,

@@ -37,6 +37,10 @@ export function distillCommand(run: (flags: DistillFlags) => Promise<void>): Com
   ).action(() => run(givenFlags(command)));
 }
 
+/** What the reference script does, which looks like a mistake. */
+const ON_NOISE =
+  "The reference script: an untrained teacher is distilled on random data, on purpose, to compare numbers with PyTorch's. --data and --teacher take real ones.";
+
 /** Distils, prints a line an epoch, and says where the student is and how accurate it is; nothing for a dry run. */
 export async function runDistill(settings: Settings<"distill">, flags: DistillFlags): Promise<RunSummary | null> {
   const { config, userOptions } = settings;
@@ -68,6 +72,7 @@ export async function runDistill(settings: Settings<"distill">, flags: DistillFl
   const lossName = isDefault ? "KD Loss" : "Loss";
   const printer = new RunPrinter(flags, { lossName, epochs: config.epochs, details: !isDefault });
   const overlap = source.test && network && overlapOf(network, source.test, "teacher");
+  if (config.data === "synthetic" && config.teacher === undefined) printer.note(ON_NOISE);
   try {
     const result = await interruptible(printer.note, (signal) =>
       distill({ ...input, ...controls, signal, ...printer.controls }),

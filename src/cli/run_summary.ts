@@ -1,3 +1,4 @@
+import { countTestLook } from "../checkpoint/index.js";
 import type { Dataset } from "../data/index.js";
 import type { Metrics } from "../log/index.js";
 import type { Overlap } from "../models/overlap.js";
@@ -67,6 +68,8 @@ export async function summarizeRun(printer: Printer, run: FinishedRun): Promise<
   const shown = (of: TaskEvaluation) => figuresText(role, of, source.test);
   if (evaluation) lines.push(`Test ${figure.label}: ${shown(evaluation)}`);
   if (bestEvaluation && !isLast) lines.push(`Test ${figure.label}, best epoch: ${shown(bestEvaluation)}`);
+  const testLooks = source.test && (await countTestLook(out, source.test.fingerprint()));
+  if (testLooks !== null) lines.push(looksText(testLooks, best !== null));
   let report: string | null = null;
   try {
     if (run.report) report = await writeReportOf(run, onTest);
@@ -81,6 +84,7 @@ export async function summarizeRun(printer: Printer, run: FinishedRun): Promise<
         evaluation,
         best: summary,
         stoppedEarly,
+        ...(testLooks !== null && { testLooks }),
         report,
         ...(overlap && { teacherTrainedOn: overlap.count }),
       },
@@ -99,6 +103,13 @@ export async function summarizeRun(printer: Printer, run: FinishedRun): Promise<
     ...ofValidation,
     ...ofTest,
   };
+}
+
+/** What test figures are for, and how often they were looked at. */
+function looksText(looks: number, isValidated: boolean): string {
+  const by = isValidated ? "choose by the validation set" : "choose by a validation set (--validation 0.1)";
+  const often = looks === 1 ? "" : `; runs in this folder looked at it ${looks} times`;
+  return `The test set is for the end: ${by}${often}.`;
 }
 
 /** The figure of the validation set that the best epoch was chosen by, under its name in an epoch's record. */
