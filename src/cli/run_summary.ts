@@ -68,7 +68,7 @@ export async function summarizeRun(printer: Printer, run: FinishedRun): Promise<
   const shown = (of: TaskEvaluation) => figuresText(role, of, source.test);
   if (evaluation) lines.push(`Test ${figure.label}: ${shown(evaluation)}`);
   if (bestEvaluation && !isLast) lines.push(`Test ${figure.label}, best epoch: ${shown(bestEvaluation)}`);
-  const testLooks = source.test && (await countTestLook(out, source.test.fingerprint()));
+  const testLooks = source.test && (await countTestLook(run.out, source.test.fingerprint()));
   if (testLooks !== null) lines.push(looksText(testLooks, best !== null));
   let report: string | null = null;
   try {

@@ -1,10 +1,21 @@
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { countTestLook } from "../../src/checkpoint/index.js";
 import { RunPrinter } from "../../src/cli/printer.js";
 import { summarizeRun } from "../../src/cli/run_summary.js";
 import type { Source } from "../../src/cli/setup.js";
-import { Linear, type Module, manualSeed, type Tensor, TensorDataset, tensor } from "../../src/index.js";
+import {
+  Generator,
+  Linear,
+  type Module,
+  manualSeed,
+  type Tensor,
+  TensorDataset,
+  tensor,
+  trainTeacher,
+  withGenerator,
+} from "../../src/index.js";
 import { cloneState } from "../../src/train/trainer_state.js";
 import { temporaryFolder } from "../checkpoint/support.js";
 import { newFolder } from "./support.js";
@@ -52,5 +63,30 @@ test.each([
       source: { test: data, validation: data } as unknown as Source,
     });
     expect(counters.map(({ passes }) => passes)).toEqual([expected, 1]);
+    const { testLooks } = JSON.parse(readFileSync(join(out, "config.json"), "utf8"));
+    expect(testLooks).toEqual({ hash: data.fingerprint(), count: 1 });
   },
 );
+
+test("looks at a test set are counted through all runs of a folder, and change nothing of a run", async () => {
+  const out = newFolder(temporary);
+  const inputs = tensor(
+    Float32Array.from({ length: 4 * SAMPLES }, (_, i) => Math.sin(i)),
+    { shape: [SAMPLES, 4] },
+  );
+  const data = new TensorDataset(
+    inputs,
+    Int32Array.from({ length: SAMPLES }, (_, i) => i % 3),
+  );
+  const train = (more: object) =>
+    trainTeacher({ model: new Linear(4, 3), data, epochs: 1, out, report: false, ...more });
+  const state = new Generator(5);
+  await withGenerator(state, () => train({}));
+  expect(await countTestLook(out, "a")).toBe(1);
+  // The same run goes on, and another one replaces it.
+  await withGenerator(new Generator(5), () => train({ resume: true }));
+  expect(await countTestLook(out, "a")).toBe(2);
+  await train({ overwrite: true, lr: 0.5 });
+  expect(await countTestLook(out, "a")).toBe(3);
+  expect(await countTestLook(out, "b")).toBe(1);
+});

@@ -11,6 +11,7 @@ import { type Content, h } from "./dom.js";
 import { hero, type Tile } from "./hero.js";
 import { intervalFigure } from "./interval.js";
 import { figures, predictionSections, section, smallFigures } from "./sections.js";
+import { NETWORK_STYLES } from "./series.js";
 import { sizesFigure } from "./sizes.js";
 import { table } from "./table.js";
 
@@ -20,13 +21,11 @@ export function comparePage(report: CompareReport): (HTMLElement | null)[] {
   const { data, baseline, distilled, teacher, difference, seeds, sizes } = result;
   const [figure] = figuresOf(data);
   const evaluated = [
-    ...(teacher.evaluation
-      ? [{ name: "teacher", colour: "--teacher", dash: "dashed" as const, evaluation: teacher.evaluation }]
-      : []),
+    ...(teacher.evaluation ? [{ name: "teacher", ...NETWORK_STYLES.teacher, evaluation: teacher.evaluation }] : []),
     ...baseline.evaluations
       .slice(0, 1)
-      .map((evaluation) => ({ name: "baseline", colour: "--baseline", dash: "dotted" as const, evaluation })),
-    { name: "distilled", colour: "--student", evaluation: predictions.evaluation },
+      .map((evaluation) => ({ name: "baseline", ...NETWORK_STYLES.baseline, evaluation })),
+    { name: "distilled", ...NETWORK_STYLES.student, evaluation: predictions.evaluation },
   ];
   return [
     hero(report, tilesOf(report), figures(intervalFigure(figure, difference, seeds))),

@@ -2,7 +2,7 @@ import type { EpochRecord } from "../../log/epoch_record.js";
 import { agreementOf, epochMetric, type Figure, figuresOf, showFigure } from "../../tasks/figures.js";
 import { counted, percent } from "../text.js";
 import { type Axis, type Line, lineChart } from "./line_chart.js";
-import { lineOf, linesOf, lossMetrics, type Metric } from "./series.js";
+import { lineOf, linesOf, lossMetrics, type Metric, NETWORK_STYLES } from "./series.js";
 
 const LOSS: Axis = { name: "loss", format: plain, exact: (x) => x.toFixed(4) };
 const SHARE: Axis = { name: "share", format: (x) => `${plain(100 * x)}%`, exact: (x) => percent(x) };
@@ -25,14 +25,12 @@ export function runCurves(
   const parts = lossMetrics(history);
   const losses = [
     ...line("loss", parts.length > 0 ? "total" : "training", "--student"),
-    ...parts.flatMap((name, i) =>
-      i % 2 === 0 ? line(name, name, "--teacher", "dashed") : line(name, name, "--baseline", "dotted"),
-    ),
+    ...parts.flatMap((name, i) => line(name, name, "--student", i % 2 === 0 ? "dashed" : "dotted")),
     ...line("validationLoss", "validation", "--other"),
   ];
   const shares = [
     ...line(epochMetric(figure), figure.label, "--student"),
-    ...line("agreement", "agreement with the teacher", "--teacher", "dashed"),
+    ...line("agreement", "agreement with the teacher", "--other", "dashed"),
   ];
   const [first, last] = [history[0], history.at(-1)];
   if (first === undefined || last === undefined) return [];
@@ -57,11 +55,10 @@ export function compareCurves(
   const [figure] = figuresOf(data);
   const metric = epochMetric(figure);
   const both = (metric: Metric) => [
-    ...linesOf(runs.baseline, metric, { name: "baseline", colour: "--baseline", dash: "dashed" }, seeds),
+    ...linesOf(runs.baseline, metric, { name: "baseline", ...NETWORK_STYLES.baseline }, seeds),
     ...linesOf(runs.distilled, metric, { name: "distilled", colour: "--student" }, seeds),
   ];
-  const ofTeacher = (metric: Metric) =>
-    lineOf(teacher, metric, { name: "teacher", colour: "--teacher", dash: "dotted" });
+  const ofTeacher = (metric: Metric) => lineOf(teacher, metric, { name: "teacher", ...NETWORK_STYLES.teacher });
   const distilled = (metric: Metric) =>
     linesOf(runs.distilled, metric, { name: "distilled", colour: "--student" }, seeds);
   const each = seeds.length > 1 ? "A thin line for each seed, their mean thick." : "After each epoch.";

@@ -1,4 +1,5 @@
 import { type Content, h, newId } from "./dom.js";
+import { downloads } from "./downloads.js";
 
 interface FigureOptions {
   title: string;
@@ -31,7 +32,14 @@ export function figure(options: FigureOptions): HTMLElement {
     image,
     ...content,
     data && disclosed("The numbers", data),
+    downloads(title, { table: data ?? tableIn(content), ...(image && { image }) }),
   );
+}
+
+/** The first table of a figure's content. */
+function tableIn(content: readonly Content[]): (() => HTMLElement) | null {
+  const table = content.find((part) => part instanceof HTMLElement && part.querySelector("table") !== null);
+  return table instanceof HTMLElement ? () => table.querySelector("table") as HTMLElement : null;
 }
 
 /** Something to unfold, made when it first is. */

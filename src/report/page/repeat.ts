@@ -1,6 +1,5 @@
 import type { Report } from "../report_data.js";
 import { h } from "./dom.js";
-import { disclosed } from "./figure.js";
 
 /** What is needed to make the figures again. */
 export function repeatSection({ command, config, versions, created }: Report): HTMLElement[] {
@@ -22,8 +21,7 @@ export function repeatSection({ command, config, versions, created }: Report): H
         hashes.length > 0 && listing("Started from (SHA-256)", hashes),
       ),
     ),
-    disclosed("As JSON", () => h("pre", { tabindex: 0 }, h("code", {}, JSON.stringify(config, null, 2)))),
-  ].filter((part): part is HTMLDivElement | HTMLDetailsElement => part !== null);
+  ].filter((part): part is HTMLDivElement => part !== null);
 }
 
 function listing(title: string, entries: readonly (readonly [string, unknown])[]): HTMLElement {
@@ -39,7 +37,10 @@ function worded(name: string): string {
 function shown(value: unknown): string {
   if (value === null) return "none";
   if (Array.isArray(value) && value.every((item) => typeof item !== "object")) return value.join(", ");
-  return typeof value === "object" && value !== null ? JSON.stringify(value) : String(value);
+  if (Array.isArray(value)) return value.map(shown).join("; ");
+  if (typeof value !== "object") return String(value);
+  const entries = Object.entries(value as object).map(([name, one]) => `${worded(name)} ${shown(one)}`);
+  return entries.length === 0 ? "none" : entries.join(", ");
 }
 
 /** Only if the browser lets a page write to the clipboard. */

@@ -4,6 +4,7 @@ import { count, short, times } from "../text.js";
 import { runCurves } from "./curves.js";
 import { hero, type Tile } from "./hero.js";
 import { figures, predictionSections, section, smallFigures } from "./sections.js";
+import { NETWORK_STYLES } from "./series.js";
 import { sizesFigure } from "./sizes.js";
 
 /** The page of one run. */
@@ -11,9 +12,7 @@ export function runPage(report: RunReport): (HTMLElement | null)[] {
   const { predictions, history, best, sizes, config } = report;
   const network = config.command === "train-teacher" ? "network" : "student";
   const evaluated = predictions && [
-    ...(predictions.teacher
-      ? [{ name: "teacher", colour: "--teacher", dash: "dashed" as const, evaluation: predictions.teacher }]
-      : []),
+    ...(predictions.teacher ? [{ name: "teacher", ...NETWORK_STYLES.teacher, evaluation: predictions.teacher }] : []),
     { name: network, colour: "--student", evaluation: predictions.evaluation },
   ];
   return [

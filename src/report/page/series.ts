@@ -14,6 +14,13 @@ export function lossMetrics(history: readonly EpochRecord[]): Metric[] {
 
 type LineStyle = Omit<Line, "points">;
 
+/** How the lines of each network look, in every chart. */
+export const NETWORK_STYLES = {
+  teacher: { colour: "--teacher", dash: "dashed" },
+  baseline: { colour: "--baseline", dash: "dotted" },
+  student: { colour: "--student", dash: "solid" },
+} as const;
+
 /** A metric over the epochs of one run; nothing if no epoch has it. */
 export function lineOf(history: readonly EpochRecord[], metric: Metric, style: LineStyle): Line[] {
   const points = pointsOf(history, metric);

@@ -17,6 +17,7 @@ import { h } from "./dom.js";
 import { disclosed, figure } from "./figure.js";
 import { hero, type Tile } from "./hero.js";
 import { figures, predictionSections, section, smallFigures } from "./sections.js";
+import { NETWORK_STYLES } from "./series.js";
 import { sizesFigure } from "./sizes.js";
 import { scrolling, table } from "./table.js";
 
@@ -27,9 +28,7 @@ export function sweepPage(report: SweepReport): (HTMLElement | null)[] {
   const { result, predictions } = report;
   const { best, points, teacher, sizes, data } = result;
   const evaluated = [
-    ...(teacher.evaluation
-      ? [{ name: "teacher", colour: "--teacher", dash: "dashed" as const, evaluation: teacher.evaluation }]
-      : []),
+    ...(teacher.evaluation ? [{ name: "teacher", ...NETWORK_STYLES.teacher, evaluation: teacher.evaluation }] : []),
     { name: "student", colour: "--student", evaluation: best.evaluation },
   ];
   const named = points.map((point) => ({ name: nameOf(point), history: point.history, best: isSame(point, best) }));
