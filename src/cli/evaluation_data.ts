@@ -32,7 +32,7 @@ export async function evaluationData(
     const { source } = await setUp(options);
     if (source.isSynthetic) return { source, data: scriptData(source), notes: [] };
     const isMeasured = !DATASET_NAMES.includes(options.data);
-    const notes = isMeasured ? [unknownText(file, source.name)] : [];
+    const notes = isMeasured ? [unknownText(file, source)] : [];
     return { source, data: source.test ?? source.train(), notes };
   }
   const { preprocessing } = record;

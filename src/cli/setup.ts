@@ -217,7 +217,7 @@ export class Networks {
     else {
       expectFits(file, module, source);
       const isTable = !source.isSynthetic && source.train().table !== undefined;
-      if (isTable && flags.quiet !== true) printError(unknownText(file, source.name));
+      if (isTable && flags.quiet !== true) printError(unknownText(file, source));
     }
     return module;
   }
@@ -242,9 +242,12 @@ const DEFAULTS = { network: "student", student: "student", teacherNetwork: "teac
 const NETWORK_OPTIONS = Object.keys(DEFAULTS) as (keyof NetworkOptions)[];
 
 /** That nothing says which columns and classes a network of a file was trained with. */
-export function unknownText(file: string, name: string): string {
+export function unknownText(file: string, source: Source): string {
+  const { name } = source;
   const given = `it gets the columns and classes of ${name} in their order, by the statistics of ${name}`;
-  return `${file}: does not say what it was trained with, as the .safetensors files of runs do: ${given}`;
+  const isScaled = source.train().targetScale !== undefined;
+  const taken = isScaled ? `, and what it gives counts as standardised by the targets' of ${name}` : "";
+  return `${file}: does not say what it was trained with, as the .safetensors files of runs do: ${given}${taken}`;
 }
 
 /** Refuses a network that does not fit the data, naming its file. */

@@ -39,21 +39,22 @@ export async function runSweep(settings: Settings<"sweep">, flags: SweepFlags): 
   const experiment = { ...settings, flags };
   const opened = await openExperiment(experiment);
   const { task, test } = opened;
-  const { temperatures, alphas, seed, out, loss } = config;
-  // With --loss only the lists that were given: the loss may lack the other argument.
+  const { seed, out, loss = null } = config;
+  // Only the lists that were given: the loss may lack the other argument.
   const given = { temperatures: userOptions.temperatures, alphas: userOptions.alphas };
-  const grid = Object.fromEntries(
-    Object.entries(loss === undefined ? { temperatures, alphas } : given).filter(([, list]) => list !== undefined),
-  );
-  if (flags.dryRun)
+  const grid = Object.fromEntries(Object.entries(given).filter(([, list]) => list !== undefined));
+  // Loaded late: the other commands start without it.
+  const { sweep, sweepShare, sweepSummary } = await import("../compare/index.js");
+  if (flags.dryRun) {
+    const { sweepArguments } = await import("../compare/sweep.js");
+    const swept = sweepArguments(loss, task.data).map((name) => config[`${name}s`].length);
     return dryRunExperiment(
       opened,
       { ...trainingOptions(config), loss: config.loss },
-      { baseline: 0, distilled: temperatures.length * alphas.length },
+      { baseline: 0, distilled: swept.reduce((runs, length) => runs * length) },
       flags,
     );
-  // Loaded late: the other commands start without it.
-  const { sweep, sweepShare, sweepSummary } = await import("../compare/index.js");
+  }
   const metadata = await runMetadata(withTeacherNetwork(config, task.teacher), userOptions);
   const printer = new ExperimentPrinter(flags);
   try {

@@ -1,9 +1,11 @@
 import { expectInteger, expectNumber, expectObject } from "../checks.js";
+import type { Dataset } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
 import { LOSSES } from "../losses/index.js";
 import { isDistillationLoss } from "../losses/loss.js";
 import { type Expression, formatExpression, isModulePath, parseExpression, type Term } from "../registry/index.js";
 import { type Figure, figuresOf } from "../tasks/figures.js";
+import { taskOf } from "../tasks/index.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { figuresOfEpoch, isBetter } from "../train/trainer_state.js";
 import {
@@ -102,7 +104,7 @@ function readSweep({ seed = 0, temperatures, alphas, ...rest }: SweepInput): { g
   const isTemperature = (name: string, t: unknown) => expectNumber(name, t, (x) => x > 0, "a number above 0");
   const isAlpha = (name: string, a: unknown) => expectNumber(name, a, (x) => x >= 0 && x <= 1, "a number from 0 to 1");
   const experiment = parseExperiment(rest);
-  const takes = argumentsOf(experiment.loss);
+  const takes = sweepArguments(experiment.loss, experiment.task.data);
   const { temperature, alpha } = experiment.options;
   const grid = {
     seed: expectInteger("seed", seed, 0),
@@ -119,9 +121,12 @@ function readSweep({ seed = 0, temperatures, alphas, ...rest }: SweepInput): { g
 const ARGUMENTS = ["temperature", "alpha"] as const;
 type Argument = (typeof ARGUMENTS)[number];
 
-/** What of a loss is swept: the arguments that any of its terms takes; a module of the user's own gets both. */
-function argumentsOf(loss: Experiment["loss"]): Argument[] {
-  if (loss === null) return [...ARGUMENTS];
+/**
+ * What of a loss is swept: the arguments that any of its terms takes; a module of the user's own gets both. Without a loss, what
+ * that of the data's task reads.
+ */
+export function sweepArguments(loss: Experiment["loss"], data: Dataset): Argument[] {
+  if (loss === null) return ARGUMENTS.filter((name) => taskOf(data).reads.includes(name));
   if (typeof loss === "function" || isDistillationLoss(loss)) {
     throw new DistilleryError(
       "BAD_ARGUMENT",

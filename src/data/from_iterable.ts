@@ -40,7 +40,7 @@ export async function fromIterable(
     const location = `sample ${rows.length}`;
     rows.push(readInput(location, sample, rows[0]?.length));
     if (isOther)
-      labels.push(...[sample.label].flatMap((label) => (typeof label === "number" ? [label] : Array.from(label))));
+      labels.push(...readTargets(location, sample, rows.length > 1 ? labels.length / (rows.length - 1) : null));
     else labels.push(readLabel(location, sample, classes));
   }
   const [first] = rows;
@@ -87,6 +87,14 @@ function readInput(location: string, sample: Sample, expected: number | undefine
     }
   }
   return row;
+}
+
+/** What they have to be, the data set says; each sample has as many. */
+function readTargets(location: string, { label }: Sample, expected: number | null): number[] {
+  const targets = typeof label === "number" ? [label] : Array.from(label ?? []);
+  if (targets.length === (expected ?? Math.max(1, targets.length))) return targets;
+  const text = `${expected ?? "one value or several"}${expected === null ? "" : " values as in sample 0"}, got ${targets.length}`;
+  throw new DistilleryError("SHAPE_MISMATCH", `${location}: label: expected ${text}`);
 }
 
 function readLabel(location: string, { label }: Sample, classes: number): number {

@@ -10,6 +10,7 @@ import type { Task } from "./task.js";
 export const classification: Task<Evaluation> = {
   name: "classification",
   help: "one class a sample",
+  reads: ["temperature", "alpha", "labelSmoothing"],
   hardLoss: ({ labelSmoothing }) => crossEntropyDistillationLoss({ labelSmoothing }),
   distillationLoss: kdDistillationLoss,
   evaluating({ classes }) {

@@ -1,12 +1,14 @@
 import { type Dataset, labelsOf, type TaskName } from "../data/dataset.js";
 import { targetsOf } from "../data/targets.js";
+import { DistilleryError } from "../errors.js";
+import { KD_DEFAULTS } from "../losses/kd_loss.js";
 import { IntTensor } from "../tensor/int_tensor.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { classification } from "./classification.js";
 import type { TaskEvaluation } from "./figures.js";
 import { multiLabel } from "./multi_label.js";
 import { regression } from "./regression.js";
-import type { Task } from "./task.js";
+import type { Task, TaskLossOptions } from "./task.js";
 import { vectors } from "./vectors.js";
 
 /** What networks are trained for, by name: to add one, write its file and add it here. */
@@ -20,6 +22,16 @@ export const TASKS: Readonly<Record<TaskName, Task>> = {
 /** The task of a data set. */
 export function taskOf({ task = "classification" }: { readonly task?: TaskName | undefined }): Task {
   return TASKS[task];
+}
+
+/** Refuses an option other than its default that no loss of the data's task reads, rather than train as if it was not given. */
+export function expectRead(data: Dataset, given: Partial<TaskLossOptions>): void {
+  const { name, reads } = taskOf(data);
+  const unread = (Object.keys(given) as (keyof TaskLossOptions)[]).find(
+    (option) => given[option] !== KD_DEFAULTS[option] && !reads.includes(option),
+  );
+  if (unread === undefined) return;
+  throw new DistilleryError("BAD_ARGUMENT", `${unread}: no loss for ${name} reads it: leave it out`);
 }
 
 /** Evaluates a network's outputs [samples, outputs] for a whole data set, and those of a teacher. */

@@ -34,6 +34,7 @@ export interface MultiLabelEvaluation extends TaskEvaluation {
 export const multiLabel: Task<MultiLabelEvaluation> = {
   name: "multi-label",
   help: "several labels at once, each 0 or 1",
+  reads: ["temperature", "alpha"],
   hardLoss: () => bceDistillationLoss(),
   distillationLoss: ({ alpha, temperature }) =>
     withTeacher(alpha, [bceDistillationLoss()], multiLabelKdDistillationLoss({ temperature })),

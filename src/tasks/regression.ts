@@ -30,6 +30,7 @@ export interface RegressionEvaluation extends TaskEvaluation, Pick<TargetReport,
 export const regression: Task<RegressionEvaluation> = {
   name: "regression",
   help: "one number or several",
+  reads: ["alpha"],
   hardLoss: () => mseDistillationLoss(),
   distillationLoss: ({ alpha }) => withTeacher(alpha, [mseDistillationLoss()], logitMseDistillationLoss()),
   evaluating: ({ targetScale }) => collecting((all) => evaluation(all, targetScale)),

@@ -9,7 +9,7 @@ import type { TaskPrediction } from "./prediction.js";
 export type Kept = Int32Array | Float32Array;
 
 /** The options of a run that a task's own losses read. */
-interface TaskLossOptions {
+export interface TaskLossOptions {
   readonly temperature: number;
   readonly alpha: number;
   readonly labelSmoothing: number;
@@ -30,6 +30,8 @@ export interface Task<E extends TaskEvaluation = TaskEvaluation> {
   readonly name: TaskName;
   /** For help texts. */
   readonly help: string;
+  /** The options that its own losses read. */
+  readonly reads: readonly (keyof TaskLossOptions)[];
   /** What a network learns with from the data alone. */
   hardLoss(options: Pick<TaskLossOptions, "labelSmoothing">): DistillationLoss;
   /** What a student learns with from teacher and data, if nothing else is said: `alpha` of it from the teacher. */

@@ -26,6 +26,7 @@ export interface VectorEvaluation extends TaskEvaluation {
 export const vectors: Task<VectorEvaluation> = {
   name: "vectors",
   help: "vectors, such as embeddings",
+  reads: ["alpha"],
   hardLoss: () => weightedSum(hard().map((loss) => [1, loss])),
   distillationLoss: ({ alpha }) => withTeacher(alpha, hard(), vectorKdDistillationLoss()),
   evaluating: () => collecting(evaluation),

@@ -8,7 +8,7 @@ import { isLabelFree } from "../losses/label_free.js";
 import { fitNetwork } from "../models/fit_network.js";
 import { expectModule } from "../nn/expect_module.js";
 import { Module } from "../nn/module.js";
-import { taskOf } from "../tasks/index.js";
+import { expectRead, taskOf } from "../tasks/index.js";
 import { asTeacher } from "../teachers/as_teacher.js";
 import { chooseTeacher, expectCache } from "../teachers/choose.js";
 import type { Teacher, TeacherCache, TeacherFunction } from "../teachers/index.js";
@@ -130,6 +130,8 @@ export async function distillationLoss(
   { temperature, alpha, ...use }: LossUse & { temperature: number; alpha: number },
 ): Promise<DistillationLoss> {
   refuseBoth(spec, { temperature, alpha });
+  if (spec === undefined) expectRead(use.data, { temperature, alpha });
+  expectRead(use.data, { labelSmoothing: use.labelSmoothing });
   if (spec !== undefined) return resolveLoss(spec, use);
   return taskOf(use.data).distillationLoss({ temperature, alpha, labelSmoothing: use.labelSmoothing });
 }

@@ -5,7 +5,7 @@ import { DistilleryError } from "../errors.js";
 import type { LossSpec } from "../losses/index.js";
 import { expectModule } from "../nn/expect_module.js";
 import type { Module } from "../nn/module.js";
-import { taskOf } from "../tasks/index.js";
+import { expectRead, taskOf } from "../tasks/index.js";
 import { type RunControls, splitControls } from "./controls.js";
 import { fit } from "./fit.js";
 import { resolveOptions, type TrainingOptions, trainingSchema } from "./options.js";
@@ -38,6 +38,7 @@ export function trainTeacher(input: TrainTeacherInput): RunHandle {
     }
     const options = resolveOptions(trainingSchema, rest);
     const { labelSmoothing } = options;
+    expectRead(data, { labelSmoothing });
     const loss =
       spec === undefined
         ? taskOf(data).hardLoss({ labelSmoothing })

@@ -78,7 +78,7 @@ describe("what is refused, before anything is written", () => {
     [["--temperature", "3"], "unknown option '--temperature'"],
   ])("%j", async (more, text) => {
     const folder = newFolder(temporary);
-    const args = more.length === 0 ? ["sweep"] : [...ARGS, ...more];
+    const args = more.length === 0 ? ["sweep"] : ["sweep", "--data", data, ...more];
     expect(await refused(args, folder, 2, "BAD_ARGUMENT")).toContain(text);
     expect(tree(folder)).toEqual([]);
   });

@@ -299,6 +299,10 @@ describe("targets in a program", () => {
     expect(data.slice(1, 2).targets?.toArray()).toEqual([[1, 1]]);
     const samples = [1, 2, 3].map((i) => ({ input: [i], label: [i, -i] }));
     expect((await fromIterable(samples, { task: "regression" })).slice(2, 3).targets?.toArray()).toEqual([[3, -3]]);
+    const uneven = [...samples, { input: [1], label: [1] }];
+    await expect(fromIterable(uneven, { task: "regression" })).rejects.toThrow(
+      `sample ${samples.length}: label: expected 2 values as in sample 0, got 1`,
+    );
   });
 
   test.each<[string, () => unknown, string]>([

@@ -165,15 +165,17 @@ describe("a regression", () => {
     const { best, points } = await sweep({
       ...common,
       alphas: [0.2, 0.8],
-      temperatures: [1],
       out: join(folder, "sweep"),
     });
+    expect(points.map(({ alpha }) => alpha)).toEqual([0.2, 0.8]);
     expect(best.validationR2).toBe(Math.max(...points.map((point) => point.validationR2 as number)));
   });
 
   test.each<[string, object, string]>([
     ["kd", { loss: "kd" }, "kd is for classes, and the data are for regression: mse, mae and huber"],
     ["cross-entropy in a sum", { loss: "mse + cross-entropy" }, "cross-entropy is for classes"],
+    ["a temperature", { temperature: 2 }, "temperature: no loss for regression reads it: leave it out"],
+    ["label smoothing", { labelSmoothing: 0.1 }, "labelSmoothing: no loss for regression reads it"],
     ["calibration", { calibrateTeacher: true }, "calibrateTeacher: is for classes"],
     [
       "a teacher of other outputs",

@@ -1,0 +1,20 @@
+import { expect, test } from "vitest";
+import type { TaskName } from "../../src/data/dataset.js";
+import { Tensor, TensorDataset } from "../../src/index.js";
+import { undefinedFigures } from "../../src/tasks/undefined_figures.js";
+
+const dataOf = (task: TaskName, targets: readonly number[]) =>
+  new TensorDataset(new Tensor(new Float32Array(3), [3, 1]), new Tensor(Float32Array.from(targets), [3, 2]), {
+    task,
+    classNames: ["a", "b"],
+  });
+
+test("says of which targets a figure is not defined, and what stands for it", () => {
+  expect(undefinedFigures(dataOf("regression", [1, 2, 1, 3, 1, 4]))).toEqual([
+    '"a" is the same in all 3 samples, of which R2 is not defined: it counts as 0, without any error as 1',
+  ]);
+  expect(undefinedFigures(dataOf("multi-label", [1, 0, 1, 0, 1, 0]))).toEqual([
+    '"b": none of 3 samples has this label, of which average precision is not defined: it counts as 0',
+  ]);
+  expect(undefinedFigures(dataOf("vectors", [1, 1, 1, 1, 1, 1]))).toEqual([]);
+});
