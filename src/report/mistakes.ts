@@ -1,5 +1,6 @@
 import { takeBatch } from "../data/dataset.js";
 import { type Dataset, labelsOf } from "../data/index.js";
+import { samplesOf } from "../data/samples.js";
 import { hasTargets } from "../data/targets.js";
 import { argmax } from "../ops/max.js";
 import { softmax } from "../tasks/softmax.js";
@@ -37,11 +38,13 @@ export function mistakesOf(data: Dataset, { student, teacher }: Logits): Mistake
   );
   if (indices.length === 0) return [];
   const { inputs } = takeBatch(data, indices);
+  const rows = data.table === undefined ? null : (samplesOf(data, inputs) as Required<Mistake>["cells"][]);
   return Array.from(indices, (index, i) => ({
     index,
     label: labels[index],
     student: rounded(rowOf(student, index)),
     ...(teacher && { teacher: rounded(rowOf(teacher, index)) }),
+    ...(rows && { cells: rows[i] }),
     ...(data.image && { image: imageUri(rowOf(inputs, i), data.image) }),
   }));
 }

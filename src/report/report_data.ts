@@ -41,6 +41,8 @@ export interface Mistake {
   /** Logits by class. */
   student: readonly number[];
   teacher?: readonly number[];
+  /** The cells of a table's row by their columns' names; null: missing. */
+  cells?: Readonly<Record<string, number | string | null>>;
   /** The sample as a PNG in a data URI, if it is an image. */
   image?: string;
 }

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { TableDataset } from "../../src/data/tensor_dataset.js";
 import { Tensor, TensorDataset, zeros } from "../../src/index.js";
 import { mistakesOf } from "../../src/report/mistakes.js";
 import { images } from "./support.js";
@@ -50,4 +51,16 @@ test("no mistake; and images where there are some", () => {
   const student = new Tensor(new Float32Array(4 * data.classes), [4, data.classes]);
   const [mistake] = mistakesOf(data, { student });
   expect(mistake?.image).toMatch(/^data:image\/png;base64,iVBORw0KGgo/);
+});
+
+test("the row of a table, as it was in the file", () => {
+  const columns = [
+    { name: "length", mean: 2, std: 0.5 },
+    { name: "colour", categories: ["red", "blue"] },
+  ];
+  const table = { columns, label: { name: "kind", index: 2 }, header: true };
+  const inputs = new Tensor(Float32Array.of((1.3 - 2) / 0.5, 0, 1, 0, 1, 0), [2, 3]);
+  const data = new TableDataset(inputs, Int32Array.of(1, 0), { table, classes: CLASSES });
+  const [mistake, ...others] = mistakesOf(data, { student: predictions(2).student });
+  expect([mistake?.index, mistake?.cells, others]).toEqual([0, { length: 1.3, colour: "blue" }, []]);
 });

@@ -3,6 +3,7 @@ import type { Mistake } from "../report_data.js";
 import { count, percent } from "../text.js";
 import { choice } from "./choice.js";
 import { h } from "./dom.js";
+import { disclosed } from "./figure.js";
 import { probabilityBars } from "./probabilities.js";
 
 interface MistakesOptions {
@@ -96,7 +97,7 @@ interface Card {
 }
 
 function mistakeCard(
-  { index, label, student, teacher, image }: Mistake,
+  { index, label, student, teacher, image, cells }: Mistake,
   names: readonly string[],
   network: string,
 ): Card {
@@ -122,7 +123,34 @@ function mistakeCard(
   );
   const bars = probabilityBars({ names, label, predicted, student, teacher });
   return {
-    element: h("li", { class: "card" }, h("div", { class: "card-head" }, thumbnail || null, facts), bars.element),
+    element: h(
+      "li",
+      { class: "card" },
+      h("div", { class: "card-head" }, thumbnail || null, facts),
+      bars.element,
+      cells && cellList(cells),
+    ),
     update: bars.update,
   };
+}
+
+/** More columns are unfolded. */
+const FIRST_CELLS = 6;
+
+/** A table's row, column by column. */
+function cellList(cells: NonNullable<Mistake["cells"]>): HTMLElement {
+  const list = (entries: readonly [string, number | string | null][]) =>
+    h(
+      "dl",
+      { class: "cells" },
+      ...entries.flatMap(([name, value]) => [
+        h("dt", {}, name),
+        h("dd", {}, value === null ? "missing" : String(value)),
+      ]),
+    );
+  const entries = Object.entries(cells);
+  if (entries.length <= FIRST_CELLS) return list(entries);
+  const rest = entries.slice(FIRST_CELLS);
+  const more = disclosed(`${rest.length} more columns`, () => list(rest));
+  return h("div", {}, list(entries.slice(0, FIRST_CELLS)), more);
 }

@@ -18,7 +18,10 @@ interface TableOptions {
 /** A table that scrolls inside its own box if it is too wide or too long. */
 export function table({ caption, columns, rows, className = "" }: TableOptions): HTMLElement {
   const kind = (i: number) => (columns[i]?.text ? "text" : "number");
-  const head = columns.map(({ name }, i) => h("th", { scope: "col", class: kind(i) }, name));
+  // A heading without a name is none.
+  const head = columns.map(({ name }, i) =>
+    name === "" ? h("td", { class: kind(i) }) : h("th", { scope: "col", class: kind(i) }, name),
+  );
   const body = rows.map((row) =>
     h(
       "tr",
