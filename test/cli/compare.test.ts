@@ -18,6 +18,7 @@ import { ended, imageFolder, jsonLines, launch, lines, newFolder, refused, succe
 const temporary = temporaryFolder();
 const data = imageFolder();
 const ARGS = ["compare", "--data", data, "--epochs", "3", "--seeds", "2", "--batch-size", "16", "--lr", "1e-4"];
+const withValue = (flag: string, value: string) => ARGS.with(ARGS.indexOf(flag) + 1, value);
 const OUT = join("runs", "compare");
 let cwd: string;
 let printed: string[];
@@ -166,12 +167,12 @@ describe("an interrupted comparison resumes", () => {
 
   test("with more seeds", async () => {
     const folder = newFolder(temporary);
-    await succeed([...ARGS, "--seeds", "1", "--no-report"], folder);
+    await succeed([...withValue("--seeds", "1"), "--no-report"], folder);
     await resumed(folder);
   });
 
   test("not with other options", async () => {
-    const text = await refused([...ARGS, "--lr", "1e-3", "--resume"], cwd, 78, "BAD_CONFIG");
+    const text = await refused([...withValue("--lr", "1e-3"), "--resume"], cwd, 78, "BAD_CONFIG");
     expect(text).toContain("lr was 0.0001, is 0.001");
   });
 });
