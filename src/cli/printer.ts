@@ -39,6 +39,12 @@ export class Printer {
   }
 }
 
+/** The width that lines have to fit: that of a terminal; a file and a pipe take any. */
+function terminalWidth(): { width?: number } {
+  const { isTTY, columns } = process.stdout;
+  return isTTY && columns > 0 ? { width: columns } : {};
+}
+
 /** Shows one run: a line an epoch. */
 export class RunPrinter extends Printer {
   /** What a run calls. */
@@ -50,7 +56,8 @@ export class RunPrinter extends Printer {
     super(flags, bar);
     this.controls = {
       onStep: (record) => bar?.update(record),
-      onEpoch: (record) => this.print(flattenRecord(record), () => formatEpoch(lossName, record, { details })),
+      onEpoch: (record) =>
+        this.print(flattenRecord(record), () => formatEpoch(lossName, record, { details, ...terminalWidth() })),
       onNote: this.note,
     };
   }

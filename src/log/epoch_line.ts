@@ -1,4 +1,4 @@
-import { expectOptions } from "../checks.js";
+import { expectInteger, expectOptions } from "../checks.js";
 import { type Figure, figureOfMetric, showFigure } from "../tasks/figures.js";
 import { type EpochRecord, expectRecord } from "./epoch_record.js";
 
@@ -7,7 +7,8 @@ const SHOWN = new Set(["loss", "validationLoss"]);
 
 /**
  * The reference script's line of an epoch; with a validation set, its figures such as accuracy and agreement follow. With `details` so do
- * the loss's own metrics.
+ * the loss's own metrics. A line that is longer than `width` columns takes shorter words, then leaves out the learning rate, then the
+ * details.
  *
  * @example
  * ```ts
@@ -17,26 +18,44 @@ const SHOWN = new Set(["loss", "validationLoss"]);
  * ```
  * @throws DistilleryError `BAD_ARGUMENT` for what is no epoch record.
  */
-export function formatEpoch(lossName: string, record: EpochRecord, options: { details?: boolean } = {}): string {
+export function formatEpoch(
+  lossName: string,
+  record: EpochRecord,
+  options: { details?: boolean; width?: number } = {},
+): string {
   expectRecord("record", record);
-  expectOptions("formatEpoch", options, ["details"]);
+  expectOptions("formatEpoch", options, ["details", "width"]);
+  const { details: isDetailed = false, width = Infinity } = options;
+  if (width !== Infinity) expectInteger("width", width, 1);
   const { epoch, epochs, lr, metrics } = record;
   const { loss = Number.NaN } = metrics;
-  const parts = [`Epoch [${epoch}/${epochs}]`, `${lossName}: ${loss.toFixed(4)}`, `LR: ${lr.toFixed(6)}`];
-  if (options.details) {
-    for (const [name, value] of Object.entries(metrics))
-      if (!SHOWN.has(name) && figureOfMetric(name, metrics) === null) parts.push(`${name}: ${value.toFixed(4)}`);
-  }
-  for (const [name, value] of Object.entries(metrics)) {
-    const figure = figureOfMetric(name, metrics);
-    if (figure !== null) parts.push(`${titleOf(figure)}: ${showFigure(figure, value)}`);
-  }
-  return parts.join(" | ");
+  const start = [`Epoch [${epoch}/${epochs}]`, `${lossName}: ${loss.toFixed(4)}`];
+  const rate = [`LR: ${lr.toFixed(6)}`];
+  const named = Object.entries(metrics).map(([name, value]) => ({
+    name,
+    value,
+    figure: figureOfMetric(name, metrics),
+  }));
+  const details = named
+    .filter(({ name, figure }) => isDetailed && !SHOWN.has(name) && figure === null)
+    .map(({ name, value }) => `${name}: ${value.toFixed(4)}`);
+  const figures = (isShort: boolean) =>
+    named.flatMap(({ value, figure }) =>
+      figure === null ? [] : [`${titleOf(figure, isShort)}: ${showFigure(figure, value)}`],
+    );
+  const forms = [
+    [...start, ...rate, ...details, ...figures(false)],
+    [...start, ...rate, ...details, ...figures(true)],
+    [...start, ...details, ...figures(true)],
+    [...start, ...figures(true)],
+  ].map((parts) => parts.join(" | "));
+  return forms.find((line) => line.length <= width) ?? (forms.at(-1) as string);
 }
 
-function titleOf({ name, label }: Figure): string {
-  if (name === "agreement") return "Agreement";
-  return name === "accuracy" ? "Validation" : `Validation ${label}`;
+function titleOf({ name, label }: Figure, isShort: boolean): string {
+  if (name === "agreement") return isShort ? "Agree" : "Agreement";
+  const title = isShort ? "Val" : "Validation";
+  return name === "accuracy" ? title : `${title} ${label}`;
 }
 
 /** 0.9018 as 90.18%. */

@@ -34,3 +34,14 @@ test("with details, the loss's own metrics by their names", () => {
     "Epoch [1/150] | Loss: 1.0000 | LR: 0.000031 | dkd/target: 0.2500 | nckd: 0.0000 | Validation: 50.00%",
   );
 });
+
+test.each([
+  [80, "Epoch [1/150] | Loss: 1.0000 | LR: 0.000031 | soft: 0.2500 | Val: 50.00% | Agree: 95.00%"],
+  [79, "Epoch [1/150] | Loss: 1.0000 | soft: 0.2500 | Val: 50.00% | Agree: 95.00%"],
+  [60, "Epoch [1/150] | Loss: 1.0000 | Val: 50.00% | Agree: 95.00%"],
+  [10, "Epoch [1/150] | Loss: 1.0000 | Val: 50.00% | Agree: 95.00%"],
+])("in %i columns", (width, line) => {
+  const long = { ...record, metrics: { loss: 1, soft: 0.25, validationAccuracy: 0.5, agreement: 0.95 } };
+  expect(formatEpoch("Loss", long, { details: true, width: width === 80 ? line.length : width })).toBe(line);
+  expect(() => formatEpoch("Loss", long, { width: 0 })).toThrow("width: expected a whole number of at least 1, got 0");
+});
