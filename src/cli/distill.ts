@@ -72,8 +72,9 @@ export async function runDistill(settings: Settings<"distill">, flags: DistillFl
   const lossName = isDefault ? "KD Loss" : "Loss";
   const printer = new RunPrinter(flags, { lossName, epochs: config.epochs, details: !isDefault });
   const overlap = source.test && network && overlapOf(network, source.test, "teacher");
-  // For a person: scripts compare what is printed with PyTorch's.
-  if (config.data === "synthetic" && config.teacher === undefined && process.stderr.isTTY) printer.note(ON_NOISE);
+  // Of `npm start` alone: scripts compare what the command prints with PyTorch's.
+  const isStart = process.env.npm_lifecycle_event === "start";
+  if (isStart && config.data === "synthetic" && config.teacher === undefined) printer.note(ON_NOISE);
   try {
     const result = await interruptible(printer.note, (signal) =>
       distill({ ...input, ...controls, signal, ...printer.controls }),
