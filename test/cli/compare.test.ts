@@ -188,7 +188,7 @@ describe("what is refused, before anything is written", () => {
     [["--alpha", "2"], "--alpha: expected a number from 0 to 1, got 2"],
   ])("%j", async (more, text) => {
     const folder = newFolder(temporary);
-    const args = more.length === 0 ? ["compare"] : [...ARGS, ...more];
+    const args = more.length === 0 ? ["compare"] : ["compare", "--data", data, ...more];
     expect(await refused(args, folder, 2, "BAD_ARGUMENT")).toContain(text);
     expect(tree(folder)).toEqual([]);
   });
