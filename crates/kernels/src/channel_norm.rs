@@ -85,8 +85,11 @@ pub fn forward(x: ArrayView3<f32>, norm: Norm, outputs: Outputs) -> Result<()> {
             } else {
                 let count = (images * length) as f64;
                 let average = planes().map(plane_sums::sum).sum::<f64>() / count;
-                let var = planes().map(|plane| plane_sums::squares(plane, average)).sum::<f64>() / count;
-                (**mean, **inv_std) = (average as f32, (1.0 / (var + f64::from(eps)).sqrt()) as f32);
+                // The distances are from the rounded mean: what that lacks is taken off.
+                let (rounded, rest) = (average as f32, average - f64::from(average as f32));
+                let squares = planes().map(|plane| plane_sums::squares(plane, rounded)).sum::<f64>();
+                let var = (squares / count - rest * rest).max(0.0);
+                (**mean, **inv_std) = (rounded, (1.0 / (var + f64::from(eps)).sqrt()) as f32);
                 *moments = [average, var * (count / (count - 1.0))];
             }
             for (x, mut out) in planes().zip(out.rows_mut()) {

@@ -11,6 +11,7 @@
 //! ```
 
 use super::epilogue::Epilogue;
+use super::in_place::{self, Vectors};
 use super::mat::MatRef;
 use super::microkernel::{self, F32, MicroTile};
 use super::pack;
@@ -154,10 +155,10 @@ struct Task<'a, 'b> {
 
 /// Adjacent columns of a panel whose elements are adjacent somewhere.
 #[derive(Clone, Copy, Default)]
-struct Segment {
-    at: usize,
-    column: usize,
-    len: usize,
+pub(super) struct Segment {
+    pub at: usize,
+    pub column: usize,
+    pub len: usize,
 }
 
 type Segments = [Segment; NR_MAX];
@@ -189,13 +190,17 @@ impl WithSimd for Task<'_, '_> {
         for first in (0..columns).step_by(nr::<S>()) {
             let columns = first..columns.min(first + nr::<S>());
             let from = self.segments(&columns, &mut segments, |n, y, x| n * layout.image + layout.at(y, x));
-            // SAFETY: the segments lie in the source for each offset, and there is room for a panel.
-            unsafe { self.pack(simd, source, from, columns.len()) };
+            let whole = from.iter().all(|segment| segment.len % S::F32_LANES == 0);
+            let vectors = whole.then(|| Vectors::of::<S>(source, self.offsets, from));
+            if vectors.is_none() {
+                // SAFETY: the segments lie in the source for each offset, and there is room for a panel.
+                unsafe { self.pack(simd, source, from, columns.len()) };
+            }
             let Target { image, y: down, x: across, .. } = call.target;
             let to = self.segments(&columns, &mut segments, |n, y, x| {
                 (images.start + n) * image + (rows.start + y) * down + x * across
             });
-            self.multiply(simd, columns.len(), to, edge.0.as_mut_ptr().cast());
+            self.multiply(simd, columns.len(), vectors, to, edge.0.as_mut_ptr().cast());
         }
     }
 }
@@ -248,9 +253,16 @@ impl Task<'_, '_> {
         }
     }
 
-    /// Computes the outputs of the packed panel, tile by tile, as they are or by the edge tile.
+    /// Computes the outputs of a panel, which is packed or read in place, tile by tile, as they are or by the edge tile.
     #[inline(always)]
-    fn multiply<S: Simd>(&self, simd: S, columns: usize, segments: &[Segment], edge: *mut f32) {
+    fn multiply<S: Simd>(
+        &self,
+        simd: S,
+        columns: usize,
+        in_place: Option<Vectors>,
+        segments: &[Segment],
+        edge: *mut f32,
+    ) {
         let Convolution { ref a, epilogue, target, .. } = *self.call;
         let ((m, k), mr) = (a.dim(), mr::<S>(columns));
         let left = MatRef { ptr: a.as_ptr(), rs: a.strides()[0], cs: a.strides()[1] };
@@ -271,8 +283,14 @@ impl Task<'_, '_> {
                 prefetch: Prefetch::rows(left, 0),
                 epilogue: epilogue.tile(rows.clone(), std::ptr::null()),
             };
-            // SAFETY: the tile lies inside the outputs or the edge tile, and its panel was packed to whole vectors.
-            unsafe { microkernel::compute(simd, rows.len(), vectors, micro) };
+            // SAFETY: the tile lies inside the outputs or the edge tile, and its panel was packed to whole vectors, or is
+            // read where each vector of each row of patches lies.
+            unsafe {
+                match in_place {
+                    None => microkernel::compute(simd, rows.len(), vectors, micro),
+                    Some(b) => in_place::compute(simd, rows.len(), vectors, micro, b),
+                }
+            }
             if direct {
                 continue;
             }

@@ -8,6 +8,7 @@ mod conv;
 mod conv_weight;
 mod epilogue;
 mod gemm;
+mod in_place;
 mod macrokernel;
 mod mat;
 mod microkernel;

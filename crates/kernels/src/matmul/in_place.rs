@@ -1,0 +1,99 @@
+//! Microtiles of a convolution whose patches are not packed: if each vector of columns lies side by side in the source, the
+//! microkernel reads it there, at the offset of each row of patches. The sums are those of the packed form, in its order.
+
+use super::conv::Segment;
+use super::mat::{MatRef, vector};
+use super::microkernel::{F32, MicroTile};
+use super::params::{MR, MR_NARROW, NR_VECTORS};
+use pulp::Simd;
+
+/// Where the vectors of a panel lie.
+#[derive(Clone, Copy)]
+pub(super) struct Vectors<'a> {
+    /// Each vector's element of the first row of patches.
+    columns: [*const f32; NR_VECTORS],
+    /// How far the other rows are.
+    offsets: &'a [usize],
+}
+
+impl<'a> Vectors<'a> {
+    /// From segments of whole vectors.
+    #[inline(always)]
+    pub fn of<S: Simd>(source: *const f32, offsets: &'a [usize], segments: &[Segment]) -> Self {
+        let mut columns = [std::ptr::null(); NR_VECTORS];
+        for segment in segments {
+            for i in 0..segment.len / S::F32_LANES {
+                columns[segment.column / S::F32_LANES + i] = source.wrapping_add(segment.at + i * S::F32_LANES);
+            }
+        }
+        Self { columns, offsets }
+    }
+}
+
+/// Computes a microtile of any size up to the full ones, and applies its epilogue; its own `b` is not read.
+///
+/// # Safety
+/// As `microkernel::compute`, for vectors that lie where `b` says.
+#[inline(always)]
+pub(super) unsafe fn compute<S: Simd>(simd: S, rows: usize, vectors: usize, tile: MicroTile<F32>, b: Vectors) {
+    macro_rules! by_size {
+        ($($rows:literal)+; $vectors:tt) => {
+            match rows {
+                $($rows => by_size!(@ $rows $vectors),)+
+                _ => unreachable!("no microtile has {rows} rows"),
+            }
+        };
+        (@ $rows:literal ($($vectors:literal)+)) => {
+            match vectors {
+                // SAFETY: as promised by the caller.
+                $($vectors => unsafe { run::<S, $rows, $vectors>(simd, tile, b) },)+
+                _ => unreachable!("no microtile has {vectors} vectors"),
+            }
+        };
+    }
+    const { assert!(MR == 6 && MR_NARROW == 12 && NR_VECTORS == 4, "the sizes below are all there are") };
+    if rows > MR {
+        by_size!(12 11 10 9 8 7; (1 2));
+    } else {
+        by_size!(6 5 4 3 2 1; (1 2 3 4));
+    }
+    // SAFETY: as promised by the caller.
+    unsafe { tile.epilogue.apply(simd, rows, vectors, tile.c, tile.rs_c) };
+}
+
+/// # Safety
+/// As `compute`.
+#[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "counted loops are unrolled, which keeps the sums in registers")]
+unsafe fn run<S: Simd, const R: usize, const V: usize>(simd: S, tile: MicroTile<F32>, b: Vectors) {
+    let MicroTile { a: MatRef { mut ptr, rs, cs }, c, rs_c, .. } = tile;
+    // SAFETY: the caller's promise covers every element that is read or written.
+    unsafe {
+        for (part, offsets) in b.offsets.chunks(tile.kc_sum).enumerate() {
+            let mut sums = [[simd.splat_f32s(0.0); V]; R];
+            for &offset in offsets {
+                let mut columns = [simd.splat_f32s(0.0); V];
+                for j in 0..V {
+                    columns[j] = b.columns[j].add(offset).cast::<S::f32s>().read_unaligned();
+                }
+                for i in 0..R {
+                    let x = simd.splat_f32s(*ptr.offset(i as isize * rs));
+                    for j in 0..V {
+                        sums[i][j] = simd.mul_add_f32s(x, columns[j], sums[i][j]);
+                    }
+                }
+                ptr = ptr.wrapping_offset(cs);
+            }
+            for i in 0..R {
+                for j in 0..V {
+                    let to = vector::<S>(c.offset(i as isize * rs_c), j).cast_mut();
+                    to.write_unaligned(if part == 0 {
+                        sums[i][j]
+                    } else {
+                        simd.add_f32s(to.read_unaligned(), sums[i][j])
+                    });
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! BatchNorm of images: values and gradients against naive loops in double precision.
+
+use crate::common::{close, dot, fill, refuses, same_bits, slope};
+use distillery_kernels::batch_norm::{Affine, Norm};
+use distillery_kernels::batch_stats::{RunningUpdate, Statistics};
+use distillery_kernels::channel_norm::{Gradients, Outputs, Saved, backward, forward};
+use ndarray::{ArrayView3, ArrayViewMut3};
+
+const EPS: f32 = 1e-3;
+/// Images, channels, length.
+const SHAPES: [[usize; 3]; 5] = [[2, 1, 1], [1, 3, 7], [3, 5, 65], [7, 2, 1000], [5, 9, 257]];
+
+fn naive(shape: [usize; 3], x: &[f64], weight: &[f64], bias: &[f64]) -> Vec<f64> {
+    let [images, channels, length] = shape;
+    let channel = |i: usize| i / length % channels;
+    let count = (images * length) as f64;
+    let (mut mean, mut var) = (vec![0.0; channels], vec![0.0; channels]);
+    x.iter().enumerate().for_each(|(i, x)| mean[channel(i)] += x / count);
+    x.iter().enumerate().for_each(|(i, x)| var[channel(i)] += (x - mean[channel(i)]).powi(2) / count);
+    let normal = |(i, x): (usize, &f64)| {
+        let c = channel(i);
+        (x - mean[c]) / (var[c] + f64::from(EPS)).sqrt() * weight[c] + bias[c]
+    };
+    x.iter().enumerate().map(normal).collect()
+}
+
+struct Run {
+    out: Vec<f32>,
+    mean: Vec<f32>,
+    inv_std: Vec<f32>,
+    running: [Vec<f32>; 2],
+}
+
+fn run(shape: [usize; 3], x: &[f32], weight: &[f32], bias: &[f32]) -> Run {
+    let channels = shape[1];
+    let blank = || vec![f32::NAN; channels];
+    let (mut out, mut mean, mut inv_std) = (vec![f32::NAN; x.len()], blank(), blank());
+    let [mut running_mean, mut running_var] = [vec![0.0; channels], vec![1.0; channels]];
+    let update = RunningUpdate { mean: &mut running_mean, var: &mut running_var, momentum: 0.25 };
+    let norm = Norm { affine: Affine { weight, bias }, statistics: Statistics::Batch(update), eps: EPS };
+    let view = ArrayViewMut3::from_shape(shape, &mut out).unwrap();
+    let outputs = Outputs { mean: &mut mean, inv_std: &mut inv_std, out: view };
+    forward(ArrayView3::from_shape(shape, x).unwrap(), norm, outputs).unwrap();
+    Run { out, mean, inv_std, running: [running_mean, running_var] }
+}
+
+fn gradients(shape: [usize; 3], x: &[f32], weight: &[f32], bias: &[f32], grad: &[f32]) -> [Vec<f32>; 3] {
+    let Run { mean, inv_std, .. } = run(shape, x, weight, bias);
+    let [mut grad_x, mut grad_weight, mut grad_bias] = [x.len(), shape[1], shape[1]].map(|len| vec![f32::NAN; len]);
+    let view = |data| ArrayView3::from_shape(shape, data).unwrap();
+    let saved = Saved { x: view(x), mean: &mean, inv_std: &inv_std, train: true };
+    let into = Gradients {
+        x: ArrayViewMut3::from_shape(shape, &mut grad_x).unwrap(),
+        weight: &mut grad_weight,
+        bias: &mut grad_bias,
+    };
+    backward(view(grad), &saved, weight, into).unwrap();
+    [grad_x, grad_weight, grad_bias]
+}
+
+fn wide(x: &[f32]) -> Vec<f64> {
+    x.iter().map(|&x| x.into()).collect()
+}
+
+#[test]
+fn forward_is_the_naive_loop_and_moves_the_running_statistics() {
+    for shape in SHAPES {
+        let size = shape.iter().product();
+        // A mean far from 0, of which single precision keeps few digits.
+        let x: Vec<f32> = fill(size, 1).iter().map(|x| x * 3.0 + 20.0).collect();
+        let (weight, bias) = (fill(shape[1], 2), fill(shape[1], 3));
+        let got = run(shape, &x, &weight, &bias);
+        close(&format!("{shape:?}"), &got.out, &naive(shape, &wide(&x), &wide(&weight), &wide(&bias)), 2e-5);
+        let count = (shape[0] * shape[2]) as f64;
+        for c in 0..shape[1] {
+            let of_channel: Vec<f64> =
+                (0..size).filter(|i| i / shape[2] % shape[1] == c).map(|i| x[i].into()).collect();
+            let mean = of_channel.iter().sum::<f64>() / count;
+            let var = of_channel.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (count - 1.0);
+            close("running mean", &got.running[0][c..=c], &[0.25 * mean], 1e-6);
+            close("running variance", &got.running[1][c..=c], &[0.75 + 0.25 * var], 2e-6);
+        }
+    }
+}
+
+#[test]
+fn gradients_are_slopes() {
+    for shape in [[2, 3, 3], [3, 2, 17], [1, 1, 20]] {
+        let (x, grad) = (fill(shape.iter().product(), 1), fill(shape.iter().product(), 4));
+        let (weight, bias) = (fill(shape[1], 2), fill(shape[1], 3));
+        let (x64, weight64, bias64, grad64) = (wide(&x), wide(&weight), wide(&bias), wide(&grad));
+        let [got_x, got_weight, got_bias] = gradients(shape, &x, &weight, &bias, &grad);
+        let loss = |x: &[f64], weight: &[f64], bias: &[f64]| dot(&naive(shape, x, weight, bias), &grad64);
+        close("x", &got_x, &slope(&x64, |x| loss(x, &weight64, &bias64)), 1e-5);
+        close("weight", &got_weight, &slope(&weight64, |weight| loss(&x64, weight, &bias64)), 1e-5);
+        close("bias", &got_bias, &slope(&bias64, |bias| loss(&x64, &weight64, bias)), 1e-5);
+    }
+}
+
+#[test]
+fn threads_do_not_change_the_bits() {
+    let shape = [9, 12, 700];
+    let (x, grad, weight, bias) = (fill(75_600, 1), fill(75_600, 2), fill(12, 3), fill(12, 4));
+    same_bits("channel_norm", || {
+        let Run { out, running, .. } = run(shape, &x, &weight, &bias);
+        let all = [&[out][..], &running, &gradients(shape, &x, &weight, &bias, &grad)].concat().concat();
+        all.into_iter().map(f64::from).collect()
+    });
+}
+
+#[test]
+fn a_batch_without_variance_is_refused() {
+    let (mut out, mut mean, mut inv_std) = ([0.0; 2], [0.0; 2], [0.0; 2]);
+    let [mut running_mean, mut running_var] = [[0.0; 2], [1.0; 2]];
+    let update = RunningUpdate { mean: &mut running_mean, var: &mut running_var, momentum: 0.1 };
+    let norm =
+        Norm { affine: Affine { weight: &[1.0; 2], bias: &[0.0; 2] }, statistics: Statistics::Batch(update), eps: EPS };
+    let view = ArrayViewMut3::from_shape([1, 2, 1], &mut out).unwrap();
+    let x = ArrayView3::from_shape([1, 2, 1], &[1.0, 2.0]).unwrap();
+    refuses(
+        forward(x, norm, Outputs { mean: &mut mean, inv_std: &mut inv_std, out: view }),
+        "BATCH_TOO_SMALL",
+        "batch_norm: expected more than 1 value per channel when training, got a batch of 1",
+    );
+}
