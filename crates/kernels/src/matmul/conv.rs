@@ -16,7 +16,7 @@ use super::mat::MatRef;
 use super::microkernel::{self, F32, MicroTile};
 use super::pack;
 use super::params::{MR_NARROW, NR_MAX, PARALLEL_MIN, TASKS_PER_THREAD, kc_sum, mr, nr};
-use super::patches::{Images, Layout, Window};
+use super::patches::{Images, Layout, Segment, Window};
 use super::prefetch::Prefetch;
 use crate::parallel;
 use ndarray::{ArrayView2, ArrayView4, ArrayViewMut4};
@@ -151,14 +151,6 @@ struct Task<'a, 'b> {
     rows: Range<usize>,
     copy: *mut f32,
     packed: *mut f32,
-}
-
-/// Adjacent columns of a panel whose elements are adjacent somewhere.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Segment {
-    pub at: usize,
-    pub column: usize,
-    pub len: usize,
 }
 
 type Segments = [Segment; NR_MAX];

@@ -1,10 +1,10 @@
 //! Microtiles of a convolution whose patches are not packed: if each vector of columns lies side by side in the source, the
 //! microkernel reads it there, at the offset of each row of patches. The sums are those of the packed form, in its order.
 
-use super::conv::Segment;
 use super::mat::{MatRef, vector};
 use super::microkernel::{F32, MicroTile};
 use super::params::{MR, MR_NARROW, NR_VECTORS};
+use super::patches::Segment;
 use pulp::Simd;
 
 /// Where the vectors of a panel lie.

@@ -53,6 +53,14 @@ pub(super) struct Layout {
     pub in_place: bool,
 }
 
+/// Adjacent columns of a panel whose elements are adjacent somewhere.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Segment {
+    pub at: usize,
+    pub column: usize,
+    pub len: usize,
+}
+
 impl Window {
     /// The layout for so many rows of outputs at a time.
     pub(super) fn layout(&self, source: &Images, rows: usize) -> Layout {
