@@ -72,7 +72,11 @@ export async function takeLock(path: string, options: LockOptions = {}): Promise
       },
       release() {
         heart.stop();
-        if (readFresh(file)?.text === text) rmSync(file, { force: true });
+        try {
+          if (readFresh(file)?.text === text) rmSync(file, { force: true });
+        } catch {
+          // The disk takes no change any more: what is left names a process that holds no lock, and the next one replaces it.
+        }
         lock.release();
       },
     };

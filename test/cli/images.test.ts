@@ -73,6 +73,7 @@ describe("images in a folder, from the teacher to the evaluation", () => {
       `Best epoch: ${bestOf(history).text}, saved to ${TEACHER_BEST}`,
       `Test accuracy: teacher ${percent(accuracy)}`,
       ...best,
+      "The test set is for the end: choose by the validation set.",
       `Report: ${join("runs", "teacher", "report.html")}`,
     ]);
     const config = JSON.parse(readFileSync(join(cwd, "runs", "teacher", "config.json"), "utf8"));
@@ -98,6 +99,7 @@ describe("images in a folder, from the teacher to the evaluation", () => {
       `Best epoch: ${text}, saved to ${best}`,
       `Test accuracy: ${await figures(student)}`,
       ...(epoch === 4 ? [] : [`Test accuracy, best epoch: ${await figures(best)}`]),
+      "The test set is for the end: choose by the validation set.",
       `Report: ${join("runs", "distill", "report.html")}`,
     ]);
     const config = JSON.parse(readFileSync(join(cwd, "runs", "distill", "config.json"), "utf8"));

@@ -109,6 +109,7 @@ describe("a user's table", () => {
       ),
       `Test accuracy: ${await accuracyOf("teacher.pth")}`,
       `Test accuracy, best epoch: ${await accuracyOf("teacher_best.pth")}`,
+      "The test set is for the end: choose by the validation set.",
       `Report: ${join(out, "report.html")}`,
     ]);
   });
@@ -130,7 +131,10 @@ describe("a user's table", () => {
         "--validation 0 trains without a validation set (BAD_DATA)",
     );
     const args = ["train-teacher", "--data", "few.csv", "--validation", "0", "--epochs", "2", "--out", "few"];
-    expect(lines(await succeed(args, cwd)).at(-2)).toMatch(/^Test accuracy: teacher /);
+    expect(lines(await succeed(args, cwd)).slice(-3, -1)).toEqual([
+      expect.stringMatching(/^Test accuracy: teacher /),
+      "The test set is for the end: choose by a validation set (--validation 0.1).",
+    ]);
   });
 });
 

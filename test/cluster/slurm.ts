@@ -101,9 +101,13 @@ PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
       .join("\n");
   }
 
-  stop(): void {
+  /** Ends the daemons, and waits until they no longer write. */
+  async stop(): Promise<void> {
     this.say("scancel", "--user=root");
-    for (const daemon of this.#daemons.toReversed()) daemon.kill("SIGTERM");
+    for (const daemon of this.#daemons.toReversed()) {
+      const ended = new Promise((resolve) => daemon.once("exit", resolve));
+      if (daemon.exitCode === null && daemon.kill("SIGTERM")) await ended;
+    }
   }
 
   #daemon(program: string, args: readonly string[]): void {
