@@ -9,14 +9,19 @@ import {
 } from "../checkpoint/index.js";
 import { DistilleryError } from "../errors.js";
 import { ioError, writeWhole } from "../files/index.js";
+import { fitNetwork } from "../models/fit_network.js";
+import { Module } from "../nn/module.js";
+import { live } from "../teachers/index.js";
+import { calibrateTeacher, expectCalibratable } from "../train/calibrate_teacher.js";
 import type { Experiment } from "./experiment.js";
 import { readyHash, TEACHER_STATE } from "./shared_teacher.js";
+import type { SplitTask } from "./task.js";
 
 const CONFIG = "config.json";
 
 /** The contents of an experiment's folder. */
 interface FolderContents {
-  experiment: Pick<Experiment, "controls" | "outside" | "calibrateTeacher">;
+  experiment: Pick<Experiment, "task" | "controls" | "outside" | "calibrateTeacher">;
   /** The runs' folders below it. */
   runs: readonly string[];
   /** Written as `config.json`. */
@@ -49,8 +54,8 @@ export async function withExperimentFolder<T>(contents: FolderContents, body: ()
     await expectOurs();
     const hash = collect ? readyHash(out) : null;
     await outside.prepare({ ...controls, resume: isKept, hash });
-    if (experiment.calibrateTeacher) await outside.expectCalibrated();
   }
+  if (experiment.calibrateTeacher && !collect) await (outside?.expectCalibrated() ?? expectCalibrated(experiment.task));
   const lock = await lockFolder(out, { shared: collect, onNote });
   try {
     const isResumed = await expectOurs();
@@ -81,6 +86,8 @@ export async function withShareFolder<T>(
 ): Promise<T> {
   const { controls, outside } = experiment;
   const { out, onNote } = controls;
+  // A share asks a teacher from elsewhere later.
+  if (experiment.calibrateTeacher && isFirst && outside === null) await expectCalibrated(experiment.task);
   const lock = await lockFolder(out, { shared: true, onNote });
   const expectSame = () => expectResumable(out, config, MAY_CHANGE);
   try {
@@ -90,6 +97,12 @@ export async function withShareFolder<T>(
     outside?.close();
     lock.release();
   }
+}
+
+/** Refuses a network whose logits can't be calibrated, and of one that is yet to be trained the data. */
+async function expectCalibrated({ teacher, data, validation }: SplitTask): Promise<void> {
+  if (teacher instanceof Module) await calibrateTeacher(live(fitNetwork(teacher, data, "teacher")), validation);
+  else expectCalibratable(validation);
 }
 
 async function writeJson(file: string, value: unknown): Promise<void> {

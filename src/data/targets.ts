@@ -90,6 +90,11 @@ export function outputsText({ task = "classification", classes }: Pick<Dataset, 
   return `${classes} ${classes === 1 ? one : several}`;
 }
 
+/** What one of them is called: class, target. */
+export function outputText(task: TaskName = "classification"): string {
+  return OUTPUTS[task][0];
+}
+
 const OUTPUTS: Readonly<Record<TaskName, readonly [one: string, several: string]>> = {
   classification: ["class", "classes"],
   regression: ["target", "targets"],

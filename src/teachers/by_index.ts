@@ -20,6 +20,8 @@ export interface LogitsRows {
   readonly classNames?: readonly string[];
   /** The fingerprint of the data that they belong to, if that is known. */
   readonly dataHash?: string;
+  /** Whether values of a regression are standardised as the data's targets are; default: in the unit of their columns. */
+  readonly isStandardized?: boolean;
   /** Tells them from others. */
   readonly hash: string;
   /** The logits of a sample, one for each class. */
@@ -97,8 +99,9 @@ class ByIndex implements Teacher {
       this.rows.read(place, this.#row);
       for (let c = 0; c < out.length; c++) out[c] = this.#row[columns[c]];
     }
-    // Values of a regression are in the unit of their columns, as the data are before they are standardised.
-    if (scale !== undefined) for (let c = 0; c < out.length; c++) out[c] = (out[c] - scale.mean[c]) / scale.std[c];
+    if (scale === undefined || this.rows.isStandardized === true) return out;
+    // Values in the unit of their columns, as the data are before they are standardised.
+    for (let c = 0; c < out.length; c++) out[c] = (out[c] - scale.mean[c]) / scale.std[c];
     return out;
   }
 }

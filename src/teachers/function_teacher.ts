@@ -4,7 +4,7 @@ import { types } from "node:util";
 import { expectInteger, expectNumber, expectOptions, show } from "../checks.js";
 import { type Batch, type Dataset, takeBatch } from "../data/dataset.js";
 import { type RawSample, samplesOf } from "../data/samples.js";
-import { standardized } from "../data/targets.js";
+import { outputText, standardized } from "../data/targets.js";
 import { DistilleryError } from "../errors.js";
 import type { Outputs } from "../losses/loss.js";
 import { Tensor } from "../tensor/tensor.js";
@@ -180,10 +180,9 @@ class FunctionTeacher implements Teacher {
         return samples;
       },
     });
-    const classes = data?.classes ?? null;
     return types.isPromise(given)
-      ? given.then((answer) => scaled(asOutputs(answer, indices, classes), data))
-      : scaled(asOutputs(given, indices, classes), data);
+      ? given.then((answer) => scaled(asOutputs(answer, indices, data), data))
+      : scaled(asOutputs(given, indices, data), data);
   }
 }
 
@@ -194,10 +193,11 @@ function scaled(outputs: Outputs, data: Dataset | null): Outputs {
   return { ...outputs, logits: new Tensor(standardized(logits.data, data.targetScale), logits.shape) };
 }
 
-function asOutputs(given: TeacherAnswer, indices: Int32Array, classes: number | null): Outputs {
-  const outputs = toOutputs(given, indices, classes);
+function asOutputs(given: TeacherAnswer, indices: Int32Array, of: Dataset | null): Outputs {
+  const outputs = toOutputs(given, indices, of);
   const { shape, data } = outputs.logits;
-  if (classes === null) return outputs;
+  if (of === null) return outputs;
+  const { classes } = of;
   if (shape.length !== 2 || shape[0] !== indices.length || shape[1] !== classes) {
     throw wrong(indices, `expected logits [${indices.length}, ${classes}], got [${shape.join(", ")}]`);
   }
@@ -205,7 +205,8 @@ function asOutputs(given: TeacherAnswer, indices: Int32Array, classes: number | 
   return outputs;
 }
 
-function toOutputs(given: TeacherAnswer, indices: Int32Array, classes: number | null): Outputs {
+function toOutputs(given: TeacherAnswer, indices: Int32Array, data: Dataset | null): Outputs {
+  const classes = data?.classes ?? null;
   if (given instanceof Tensor) return { logits: given, taps: {} };
   if (types.isFloat32Array(given)) {
     const width = classes ?? given.length / indices.length;
@@ -214,7 +215,7 @@ function toOutputs(given: TeacherAnswer, indices: Int32Array, classes: number | 
     const wanted = `${indices.length} x ${width} = ${indices.length * width} numbers`;
     throw wrong(indices, `expected ${wanted}, got ${given.length}`);
   }
-  if (isRows(given)) return { logits: fromRows(given, indices, classes), taps: {} };
+  if (isRows(given)) return { logits: fromRows(given, indices, data), taps: {} };
   if ((given as Partial<Outputs> | null)?.logits instanceof Tensor) return given.taps ? given : { ...given, taps: {} };
   throw wrong(indices, `expected ${FORM}, got ${show(given)}`);
 }
@@ -223,22 +224,23 @@ const FORM = "a list of numbers for each sample, as [[0.1, 2.5, -1], ...], or a 
 
 const isRows = (given: TeacherAnswer): given is readonly Row[] => Array.isArray(given);
 
-function fromRows(rows: readonly unknown[], indices: Int32Array, classes: number | null): Tensor {
+function fromRows(rows: readonly unknown[], indices: Int32Array, data: Dataset | null): Tensor {
   if (rows.length !== indices.length) {
     const flat = typeof rows[0] === "number" ? `: expected ${FORM}` : "";
     throw wrong(indices, `expected ${indices.length} rows, one for each sample, got a list of ${rows.length}${flat}`);
   }
-  const width = classes ?? (rows[0] as Row | null)?.length ?? 0;
+  const width = data?.classes ?? (rows[0] as Row | null)?.length ?? 0;
+  const output = outputText(data?.task);
   const all = new Float32Array(rows.length * width);
   for (const [i, row] of rows.entries()) {
     if (!Array.isArray(row) && !types.isFloat32Array(row) && !types.isFloat64Array(row)) {
       throw wrong(indices.subarray(i, i + 1), `expected ${FORM}, got ${show(row)}`);
     }
     if (row.length !== width) {
-      throw wrong(indices.subarray(i, i + 1), `expected ${width} numbers, one for each class, got ${row.length}`);
+      throw wrong(indices.subarray(i, i + 1), `expected ${width} numbers, one for each ${output}, got ${row.length}`);
     }
     const at = row.findIndex((x) => typeof x !== "number");
-    if (at >= 0) throw wrong(indices.subarray(i, i + 1), `class ${at}: expected a number, got ${show(row[at])}`);
+    if (at >= 0) throw wrong(indices.subarray(i, i + 1), `${output} ${at}: expected a number, got ${show(row[at])}`);
     all.set(row, i * width);
   }
   return new Tensor(all, [rows.length, width]);

@@ -20,7 +20,7 @@ export interface LogitsFileOptions {
  * The logits in a `.npy`, `.npz` or `.safetensors` file as a teacher: `logits` [samples, classes], or `ids` and `logprobs`
  * [samples, k], whose remaining probability is spread evenly over the classes that are not named. A single array may have any
  * name. Log-probabilities are logits. Of a regression they are the teacher's values [samples, targets], or [samples], in the unit of
- * the columns. Row i belongs to sample i of the source, in the order of its file, or of the training
+ * the columns, but in a file of `TeacherCache.save` standardised, as its metadata say. Row i belongs to sample i of the source, in the order of its file, or of the training
  * data as they are given.
  *
  * All numbers are checked when the file is opened; the number of rows, the classes and, if the file keeps it, the hash of the
@@ -37,7 +37,7 @@ export async function logitsFile(file: string, options: LogitsFileOptions = {}):
   expectOptions("logitsFile", options, ["classes", "memory"]);
   const { memory = 2 ** 29 } = options;
   expectInteger("memory", memory, 0);
-  const { arrays, classNames, dataHash } = await openStoredArrays(file);
+  const { arrays, classNames, dataHash, isStandardized = false } = await openStoredArrays(file);
   const source = sourceOf(file, arrays);
   const names = expectClassNames(namesOf(file, classNames, options.classes), source.classes ?? undefined);
   const { hash, values } = await scan(source, memory);
@@ -45,6 +45,7 @@ export async function logitsFile(file: string, options: LogitsFileOptions = {}):
     ...{ name: file, samples: source.samples, classes: source.classes, hash, lowestClasses: source.lowestClasses() },
     ...(names && { classNames: names }),
     ...(dataHash !== undefined && { dataHash }),
+    isStandardized,
     read(index, out) {
       if (values !== null) source.expand(values, index * source.width, out);
       else source.expand(source.read(index, index + 1), 0, out);

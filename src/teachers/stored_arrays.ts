@@ -1,5 +1,6 @@
 import { extname } from "node:path";
 import { openSafetensors } from "../checkpoint/index.js";
+import { show } from "../checks.js";
 import { openNpyFile } from "../data/formats/npy.js";
 import { openNpz } from "../data/formats/numpy.js";
 import { badData, readWhole } from "../files/index.js";
@@ -19,7 +20,12 @@ interface StoredArrays {
   readonly classNames?: readonly string[];
   /** The fingerprint of the data that they were computed from. */
   readonly dataHash?: string;
+  /** Whether values of a regression are standardised as its targets are, not in the unit of their columns. */
+  readonly isStandardized?: boolean;
 }
+
+/** The `unit` in the metadata of a `.safetensors` whose values are standardised. */
+export const STANDARDIZED = "standardized";
 
 /** The extensions of files that hold arrays. */
 export const ARRAY_FILES = [".npy", ".npz", ".safetensors"] as const;
@@ -34,7 +40,7 @@ const CLASSES = "classes";
 
 /**
  * Opens the arrays of a `.npy`, `.npz` or `.safetensors` file. The class names are the texts `classes` of a `.npz`, and the
- * JSON list `classNames` in the metadata of a `.safetensors`; the data's hash is `dataHash` there.
+ * JSON list `classNames` in the metadata of a `.safetensors`; the data's hash is `dataHash` there, and `unit` is "standardized" if values of a regression are.
  */
 export async function openStoredArrays(file: string): Promise<StoredArrays> {
   const extension = extname(file).toLowerCase();
@@ -68,11 +74,15 @@ async function openTensors(file: string): Promise<StoredArrays> {
     name,
     { where: `${file}: ${name}`, ...array },
   ]);
-  const { classNames, dataHash } = metadata;
+  const { classNames, dataHash, unit } = metadata;
+  if (unit !== undefined && unit !== STANDARDIZED) {
+    throw badData(file, `its metadata: unit: expected ${STANDARDIZED} or none, got ${show(unit)}`);
+  }
   return {
     arrays: new Map(arrays),
     ...(classNames !== undefined && { classNames: parseNames(classNames, file) }),
     ...(dataHash !== undefined && { dataHash }),
+    isStandardized: unit !== undefined,
   };
 }
 

@@ -14,6 +14,7 @@ import { noGrad } from "../tensor/autograd.js";
 import { allocate, withArena } from "../tensor/buffer_pool.js";
 import { currentGenerator } from "../tensor/random.js";
 import { Tensor } from "../tensor/tensor.js";
+import { STANDARDIZED } from "./stored_arrays.js";
 
 const BATCH = 512;
 
@@ -38,6 +39,8 @@ export class TeacherCache {
     readonly teacherHash: string,
     private readonly dataHash: string,
     samples: number,
+    /** Whether they are the values of a regression, standardised as its targets are. */
+    private readonly isStandardized: boolean,
   ) {
     this.samples = samples;
     this.classes = logits.length / samples;
@@ -61,7 +64,7 @@ export class TeacherCache {
         throw new DistilleryError("ABORTED", "stopped while the teacher's logits were computed");
       withArena(() => logits.push(forward(network, inputs).data.slice()));
     }
-    return new TeacherCache(concatenate(logits), fingerprint(teacher.stateDict()), data.fingerprint(), data.length);
+    return TeacherCache.of(concatenate(logits), fingerprint(teacher.stateDict()), data);
   }
 
   /**
@@ -72,7 +75,7 @@ export class TeacherCache {
   static of(logits: Float32Array, teacherHash: string, data: Dataset): TeacherCache {
     expectDataset(data, "data");
     expectShape("logits", [logits.length], [data.length * data.classes]);
-    return new TeacherCache(logits, teacherHash, data.fingerprint(), data.length);
+    return new TeacherCache(logits, teacherHash, data.fingerprint(), data.length, data.targetScale !== undefined);
   }
 
   /**
@@ -110,11 +113,12 @@ export class TeacherCache {
       throw badCheckpoint(file, "holds no teacher's logits as TeacherCache.save writes them");
     }
     if (fingerprint({ logits }) !== logitsHash) throw badCheckpoint(file, "is damaged: its checksum is wrong");
-    return new TeacherCache(logits.data, teacherHash, dataHash, samples);
+    return new TeacherCache(logits.data, teacherHash, dataHash, samples, metadata.unit === STANDARDIZED);
   }
 
   /**
-   * Writes the logits and the two hashes as `.safetensors`, for another process or another day.
+   * Writes the logits and the two hashes as `.safetensors`, for another process or another day. Values of a regression stay
+   * standardised, for the same bits later; the metadata then say `unit: "standardized"`, which a run that gets the file as its teacher reads.
    *
    * @example
    * ```ts
@@ -125,7 +129,8 @@ export class TeacherCache {
   async save(file: string): Promise<void> {
     const logits = new Tensor(this.logits, [this.samples, this.classes]);
     const { teacherHash, dataHash } = this;
-    await save({ logits }, file, { metadata: { teacherHash, dataHash, logitsHash: fingerprint({ logits }) } });
+    const metadata = { teacherHash, dataHash, logitsHash: fingerprint({ logits }) };
+    await save({ logits }, file, { metadata: { ...metadata, ...(this.isStandardized && { unit: STANDARDIZED }) } });
   }
 
   /** Its contents, for a log: `60,000 x 10 logits computed once, 2.4 MB`. */

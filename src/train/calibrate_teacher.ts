@@ -28,8 +28,7 @@ export async function calibrateTeacher(teacher: Teacher, validation: Dataset | u
   const refuse = (text: string): never => {
     throw new DistilleryError("BAD_ARGUMENT", `calibrateTeacher: ${text}`);
   };
-  if (validation !== undefined && hasTargets(validation))
-    return refuse(`is for classes, and the data are for ${validation.task}`);
+  if (validation !== undefined) expectCalibratable(validation);
   if (validation === undefined) return refuse("needs a validation set, on which the temperature is chosen");
   const { evaluate } = teacher;
   if (evaluate === undefined) return refuse(`the teacher ${teacher.name} gives no outputs for the validation set`);
@@ -46,6 +45,13 @@ export async function calibrateTeacher(teacher: Teacher, validation: Dataset | u
   return fitTemperature(logits, labelsOf(validation), validation.classes);
 }
 
+/** Refuses data of another task, of which no teacher is calibrated; `BAD_ARGUMENT`. */
+export function expectCalibratable(data: Dataset): void {
+  if (!hasTargets(data)) return;
+  const text = `calibrateTeacher: is for classes, and the data are for ${data.task}`;
+  throw new DistilleryError("BAD_ARGUMENT", text);
+}
+
 /** The temperature of logits, row by row in one array, and their labels. */
 export function fitTemperature(logits: Float64Array, labels: Int32Array, classes: number): Calibration {
   const at = (temperature: number) => likelihood(logits, labels, classes, 1 / temperature);
@@ -53,7 +59,7 @@ export function fitTemperature(logits: Float64Array, labels: Int32Array, classes
   // The slope by 1 / T rises with 1 / T: below 0 where T is too large.
   if (!(at(LEAST).slope > 0 && at(MOST).slope < 0)) {
     const reason =
-      at(LEAST).slope <= 0
+      at(MOST).slope < 0
         ? "the teacher has every label of the validation set right: the smaller the temperature, the better"
         : "the teacher does no better than chance on the validation set: the larger the temperature, the better";
     throw new DistilleryError("BAD_ARGUMENT", `calibrateTeacher: ${reason}; there is no best one`);

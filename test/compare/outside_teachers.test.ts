@@ -151,3 +151,16 @@ test("what can't be is refused in one line, and nothing is written", async () =>
   expect(await refused({ teacher, data: named })).toMatch(/has no column of the class "c" of named/);
   expect(existsSync(out) ? readdirSync(out).filter((name) => name !== "teacher_answers") : []).toEqual([]);
 });
+
+test("a network that can't be calibrated is refused before anything is written", async () => {
+  const network = new Linear(4, 3);
+  network.weight.data.fill(0);
+  network.bias?.data.fill(0);
+  for (const run of [compare, sweep]) {
+    const out = newRun();
+    const input = run === compare ? compareInput(out, { teacher: network }) : sweepInput(out, { teacher: network });
+    const { message } = await failure(() => run({ ...input, calibrateTeacher: true } as never));
+    expect(message).toMatch(/^calibrateTeacher: the teacher does no better than chance on the validation set/);
+    expect(existsSync(out)).toBe(false);
+  }
+});

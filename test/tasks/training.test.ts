@@ -11,6 +11,7 @@ import {
   evaluate,
   functionTeacher,
   type LabelPrediction,
+  live,
   loadNetwork,
   logitsFile,
   Mlp,
@@ -25,6 +26,7 @@ import {
   splitDataset,
   sweep,
   type TaskEvaluation,
+  TeacherCache,
   type Tensor,
   TensorDataset,
   tensor,
@@ -171,6 +173,39 @@ describe("a regression", () => {
     expect(best.validationR2).toBe(Math.max(...points.map((point) => point.validationR2 as number)));
   });
 
+  test("logits that a comparison or a cache leaves are read back as they were, and those of writeLogits in the columns' unit", async () => {
+    manualSeed(6);
+    const model = network(2);
+    const own = live(model);
+    const cache = await TeacherCache.compute(model, train);
+    const files = ["cache.safetensors", "again.safetensors", "written.safetensors"].map((name) => join(folder, name));
+    await cache.save(files[0]);
+    await (await TeacherCache.load(files[0])).save(files[1]);
+    await writeLogits(model, train, files[2]);
+    const out = join(folder, "left");
+    await compare({
+      teacher: model,
+      student: () => network(2, [4]),
+      data: train,
+      test: heldOut,
+      ...OPTIONS,
+      epochs: 1,
+      seeds: 1,
+      out,
+    });
+    const part = splitDataset(train, { fraction: 0.1, seed: 0 }).train;
+    for (const [file, samples] of [
+      ...files.map((name) => [name, train] as const),
+      [join(out, "teacher_logits.safetensors"), part] as const,
+    ]) {
+      const teacher = await logitsFile(file);
+      teacher.open?.({ data: samples, taps: [] });
+      const batch = samples.slice(0, 8);
+      const [{ logits }, wanted] = [await teacher.outputs(batch), await own.outputs(batch)];
+      expect(Array.from(logits.data), file).toEqual(Array.from(wanted.logits.data).map((x) => expect.closeTo(x, 5)));
+    }
+  });
+
   test.each<[string, object, string]>([
     ["kd", { loss: "kd" }, "kd is for classes, and the data are for regression: mse, mae and huber"],
     ["cross-entropy in a sum", { loss: "mse + cross-entropy" }, "cross-entropy is for classes"],
@@ -180,7 +215,7 @@ describe("a regression", () => {
     [
       "a teacher of other outputs",
       { teacher: functionTeacher(({ indices }) => Array.from(indices, () => [1, 2, 3])) },
-      "expected 2 numbers, one for each class, got 3",
+      "expected 2 numbers, one for each target, got 3",
     ],
   ])("%s is refused", async (_, options, problem) => {
     const run = distill({
