@@ -16,7 +16,7 @@ export {
 } from "./load.js";
 export { type LoadNetworkOptions, loadNetwork, modelMetadata } from "./load_network.js";
 export { countTestLook, expectReplaceable, expectResumable, RunDirectory } from "./run_directory.js";
-export { expectFreeFolder, isFileOfRun, lockFolder } from "./run_folder.js";
+export { expectFreeFolder, isFileOfRun, lockFolder, withLockedFolder } from "./run_folder.js";
 export {
   decodeSafetensors,
   encodeSafetensors,

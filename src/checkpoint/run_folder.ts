@@ -1,4 +1,4 @@
-import { lstatSync, readdirSync, realpathSync, rmSync, statSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync, realpathSync, rmdirSync, rmSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { DistilleryError } from "../errors.js";
 import { ioError, makeFolder } from "../files/index.js";
@@ -44,6 +44,43 @@ export async function lockFolder(path: string, options: LockOptions = {}): Promi
     throw error;
   }
   return lock;
+}
+
+/**
+ * Locks a folder as {@link lockFolder} does while `body` runs in it. If that throws and nothing was written there, the folder is left as it
+ * was found.
+ */
+export async function withLockedFolder<T>(path: string, options: LockOptions, body: () => Promise<T>): Promise<T> {
+  const isNew = !namesIn(path).includes(LOCK);
+  const above = missingAbove(path);
+  const lock = await lockFolder(path, options);
+  let isDone = false;
+  try {
+    const result = await body();
+    isDone = true;
+    return result;
+  } finally {
+    lock.release();
+    if (!isDone && isNew) removeUnwritten(path, above);
+  }
+}
+
+/** The folders of a path that are not there, the innermost first. */
+function missingAbove(path: string): string[] {
+  const missing: string[] = [];
+  for (let at = resolve(path); !existsSync(at); at = dirname(at)) missing.push(at);
+  return missing;
+}
+
+/** Removes the lock of a folder that holds nothing else, and folders that were made for it. */
+function removeUnwritten(path: string, folders: readonly string[]): void {
+  if (namesIn(path).some((name) => name !== LOCK)) return;
+  try {
+    rmSync(join(path, LOCK), { force: true });
+    for (const folder of folders) rmdirSync(folder);
+  } catch {
+    // Another run has come there.
+  }
 }
 
 /** Refuses a folder that {@link lockFolder} would refuse, as far as this host knows, and changes nothing. */

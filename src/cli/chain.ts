@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { CheckpointFiles, lockFolder } from "../checkpoint/index.js";
+import { CheckpointFiles, withLockedFolder } from "../checkpoint/index.js";
 import { type ConfigOf, distillationOptions, type ResolvedConfig, SCHEMAS, trainingOptions } from "../config/index.js";
 import { AVERAGE_OPTIONS } from "../config/schemas.js";
 import { hasTargets } from "../data/targets.js";
@@ -50,40 +50,47 @@ function linksOf(config: ResolvedConfig<"distill">): Link[] {
  * `distill` (the first one of `train-teacher`, if there is no teacher) with the next seed and a folder of its own.
  */
 export async function runChain(settings: DistillSettings, flags: TrainingFlags & LoadFlags): Promise<void> {
-  const { config, userOptions } = settings;
+  const { config } = settings;
   const links = linksOf(config);
   if (flags.dryRun) return dryRunChain(settings, links, flags);
   const printer = new Printer(flags);
-  const lock = await lockFolder(config.out, { onNote: printer.note });
   try {
-    // Else each link's folder is checked when it is opened. What is replaced must not be resumed later, if this call is interrupted.
-    if (flags.overwrite) for (const { out } of links) new CheckpointFiles(out, config.keepCheckpoints).remove();
-    const summaries = await runLinks(links, (link, before: RunSummary | null) => {
-      const { name, network, isDistilled, seed } = link;
-      printer.note(`${name}: ${network}, seed ${seed}, ${isDistilled ? "distilled" : "trained on the labels"}`);
-      return runLink(link, userOptions, before?.file ?? null, flags) as Promise<RunSummary>;
-    });
-    const { source } = await setUp(withoutTeacherColumn(config));
-    const [figure] = figuresOf(source.train());
-    const ensemble = config.generations === undefined ? null : await ensembleFigure(config, links, summaries, source);
-    const result = links.map((link, i) => ({ ...link, ...summaries[i] }));
-    const file = join(config.out, config.chain === undefined ? "generations.json" : "chain.json");
-    await writeWhole(file, `${JSON.stringify({ links: result, ensemble }, null, 2)}\n`);
-    const last = summaries.at(-1) as RunSummary;
-    printer.end({ links: result, ensemble, files: [last.file, file] }, [
-      "",
-      networkTable(figure, [
-        ...result,
-        ...(ensemble === null ? [] : [{ name: "ensemble", network: "", [testMetric(figure)]: ensemble }]),
-      ]),
-      "",
-      `Student: ${last.file}`,
-      `Written to ${file}`,
-    ]);
+    await withLockedFolder(config.out, { onNote: printer.note }, () => train(settings, links, flags, printer));
   } finally {
     printer.close();
-    lock.release();
   }
+}
+
+async function train(
+  { config, userOptions }: DistillSettings,
+  links: readonly Link[],
+  flags: TrainingFlags & LoadFlags,
+  printer: Printer,
+): Promise<void> {
+  // Else each link's folder is checked when it is opened. What is replaced must not be resumed later, if this call is interrupted.
+  if (flags.overwrite) for (const { out } of links) new CheckpointFiles(out, config.keepCheckpoints).remove();
+  const summaries = await runLinks(links, (link, before: RunSummary | null) => {
+    const { name, network, isDistilled, seed } = link;
+    printer.note(`${name}: ${network}, seed ${seed}, ${isDistilled ? "distilled" : "trained on the labels"}`);
+    return runLink(link, userOptions, before?.file ?? null, flags) as Promise<RunSummary>;
+  });
+  const { source } = await setUp(withoutTeacherColumn(config));
+  const [figure] = figuresOf(source.train());
+  const ensemble = config.generations === undefined ? null : await ensembleFigure(config, links, summaries, source);
+  const result = links.map((link, i) => ({ ...link, ...summaries[i] }));
+  const file = join(config.out, config.chain === undefined ? "generations.json" : "chain.json");
+  await writeWhole(file, `${JSON.stringify({ links: result, ensemble }, null, 2)}\n`);
+  const last = summaries.at(-1) as RunSummary;
+  printer.end({ links: result, ensemble, files: [last.file, file] }, [
+    "",
+    networkTable(figure, [
+      ...result,
+      ...(ensemble === null ? [] : [{ name: "ensemble", network: "", [testMetric(figure)]: ensemble }]),
+    ]),
+    "",
+    `Student: ${last.file}`,
+    `Written to ${file}`,
+  ]);
 }
 
 /** Trains a link: by the options of the command, with those of the link; `before` is the file of the link before. */

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import {
@@ -154,6 +154,17 @@ describe("a chain and generations", () => {
       /^distillery: chain.link-1: a run with other options is there: epochs was 3, is 4/m,
     );
     expect(kept()).toEqual(checkpoints);
+  });
+
+  test("a first link that is refused leaves nothing, and what was there", async () => {
+    const chain = ["distill", ...common, "--chain", "mlp([4]) -> mlp([2])", "--teacher", "missing.pth"];
+    mkdirSync(join(cwd, "was-there"));
+    for (const out of [join("no", "chain"), "was-there"]) {
+      const { stderr } = await distillery([...chain, "--out", out], cwd);
+      expect(stderr).toMatch(/^distillery: missing\.pth: no such file \(NOT_FOUND\)$/m);
+    }
+    expect(existsSync(join(cwd, "no"))).toBe(false);
+    expect(readdirSync(join(cwd, "was-there"))).toEqual([]);
   });
 
   test("generations from a teacher: the first is distilled from it", async () => {
