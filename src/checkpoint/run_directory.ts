@@ -204,17 +204,23 @@ export async function expectResumable(
   path: string,
   config: RunConfig,
   mayChange: ReadonlySet<string>,
+  advice?: string,
 ): Promise<boolean> {
   const file = join(path, CONFIG);
   if ((await kindOf(file)) === null) return false;
   const before = await readConfig(file);
-  if (!canGoOn(before, config, mayChange)) refuseOther(path, before, config, mayChange);
+  if (!canGoOn(before, config, mayChange)) refuseOther(path, before, config, mayChange, advice);
   return true;
 }
 
-function refuseOther(path: string, before: RunConfig, now: RunConfig, free?: ReadonlySet<string>): never {
+function refuseOther(
+  path: string,
+  before: RunConfig,
+  now: RunConfig,
+  free?: ReadonlySet<string>,
+  advice = "give the options of before, choose another folder, or --overwrite instead of --resume",
+): never {
   const text = `${path}: can't resume a run with another configuration: ${changesOf(before, now, free).join("; ")}`;
-  const advice = "give the options of before, choose another folder, or --overwrite instead of --resume";
   throw new DistilleryError("BAD_CONFIG", `${text}: ${advice}`);
 }
 

@@ -68,7 +68,8 @@ function scheduled(of: number | undefined, env: Environment): (Share & { by: str
       number("SLURM_ARRAY_TASK_MIN", 0),
       number("SLURM_ARRAY_TASK_MAX"),
     ];
-    const step = number("SLURM_ARRAY_TASK_STEP", 1) || 1;
+    const step = number("SLURM_ARRAY_TASK_STEP", 1) as number;
+    if (step < 1) throw new UsageError(`SLURM_ARRAY_TASK_STEP: expected a number from 1, got ${step}`);
     if (count === undefined) throw new UsageError("SLURM_ARRAY_TASK_COUNT: missing: give --of, the number of shares");
     const isRegular = max === undefined || max === (min as number) + (count - 1) * step;
     const index = (task - (min as number)) / step;

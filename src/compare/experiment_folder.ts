@@ -36,6 +36,9 @@ const MAY_CHANGE = new Set(["seed", "seeds", "loss", "losses", "modules", "tempe
 /** Lists of it, which a resumed experiment may have longer. */
 const GROWS = ["seeds", "losses", "temperatures", "alphas"];
 
+/** What to do about other options where shares refuse `--overwrite`. */
+const OF_SHARES = "give the options of the other shares, or choose another folder for all of them";
+
 /**
  * Runs `body` while the folder is locked, and writes its result there. A teacher from elsewhere is asked before. Without `resume`, an earlier result and the trials'
  * checkpoints are removed first; with it, what may have changed is written once no trial has refused it.
@@ -47,8 +50,10 @@ export async function withExperimentFolder<T>(contents: FolderContents, body: ()
   const isKept = resume || collect;
   const expectOurs = async () => {
     if (!isKept && !overwrite) await expectReplaceable(out, config, { grows: GROWS });
-    return isKept && (await expectResumable(out, config, MAY_CHANGE));
+    return isKept && (await expectResumable(out, config, MAY_CHANGE, collect ? OF_SHARES : undefined));
   };
+  // Before the folder is made.
+  if (collect && !(await expectOurs())) throw new DistilleryError("NOT_FOUND", `${out}: no share of it has begun`);
   if (outside !== null) {
     if (!collect) await expectFreeFolder(out);
     await expectOurs();
@@ -59,7 +64,6 @@ export async function withExperimentFolder<T>(contents: FolderContents, body: ()
   const lock = await lockFolder(out, { shared: collect, onNote });
   try {
     const isResumed = await expectOurs();
-    if (collect && !isResumed) throw new DistilleryError("NOT_FOUND", `${out}: no share of it has begun`);
     if (!isKept) {
       for (const run of runs) new CheckpointFiles(join(out, run), 2).remove();
       for (const file of [name, TEACHER_STATE]) await remove(join(out, file));
@@ -89,7 +93,7 @@ export async function withShareFolder<T>(
   // A share asks a teacher from elsewhere later.
   if (experiment.calibrateTeacher && isFirst && outside === null) await expectCalibrated(experiment.task);
   const lock = await lockFolder(out, { shared: true, onNote });
-  const expectSame = () => expectResumable(out, config, MAY_CHANGE);
+  const expectSame = () => expectResumable(out, config, MAY_CHANGE, OF_SHARES);
   try {
     if (!(await expectSame()) && isFirst) await writeJson(join(out, CONFIG), config);
     return await body(expectSame);

@@ -36,7 +36,7 @@ export async function runShare({ experiment, trials, teacherSeed, config }: Plan
     const name = controls.overwrite ? "overwrite" : "collect";
     throw new DistilleryError(
       "BAD_ARGUMENT",
-      `${name}: a share replaces and collects nothing: leave one of the two out`,
+      `${name}: a share (--index ${share.index} --of ${share.of}) replaces and collects nothing: leave one of the two out`,
     );
   }
   const isFirst = share.index === 0;

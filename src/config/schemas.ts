@@ -2,6 +2,7 @@ import * as v from "valibot";
 import { show } from "../checks.js";
 import { MOST_SEEDS, SEEDS, SWEEP_DEFAULTS } from "../compare/options.js";
 import { loadSchema } from "../data/load_options.js";
+import { MOST_MIXUP } from "../data/mixup.js";
 import { LOSSES } from "../losses/index.js";
 import { AVERAGES } from "../models/ensemble.js";
 import { MODELS } from "../models/index.js";
@@ -22,6 +23,7 @@ import {
   path,
   positive,
   type Registry,
+  range,
   text,
 } from "../registry/index.js";
 import { teacherSchema } from "../teachers/index.js";
@@ -95,7 +97,7 @@ const TRAINING_DATA = {
         /** The standard deviation of normal noise. */
         noise: v.optional(nonNegative()),
         /** Samples are mixed with each other by a weight of Beta(mixup, mixup). */
-        mixup: v.optional(nonNegative()),
+        mixup: v.optional(range(0, MOST_MIXUP, `a number from 0 to ${MOST_MIXUP}`)),
       },
       expected("shift, flip, crop, noise and mixup by their names"),
     ),

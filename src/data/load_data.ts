@@ -135,7 +135,10 @@ async function splitRaw(
   if (raw.test !== null || testFraction === 0) return toDatasets(raw, path, indexRange(0, labels.length), options);
   const known = labels.filter((label) => label !== NO_LABEL);
   if (new Set(known).size === known.length) {
-    throw badData(path, "no class has two samples, one of which could be held out for testing");
+    const text = isOther
+      ? "expected at least two samples, to hold one out for testing, got 1"
+      : "no class has two samples, one of which could be held out for testing";
+    throw badData(path, text);
   }
   const split = { fraction: testFraction, seed: splitSeed };
   const parts = stratify(labels, isOther ? 1 : raw.classes, split, known.length < labels.length);

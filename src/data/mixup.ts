@@ -5,6 +5,9 @@ import { rand, randn, randperm } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { Batch } from "./dataset.js";
 
+/** The largest alpha: of more, each weight is half, but for rounding. */
+export const MOST_MIXUP = 1e6;
+
 /**
  * A batch whose samples are mixed with each other (mixup: Zhang et al., 2018): each becomes w times itself and 1 - w times another
  * one, in a random order of the batch. w is drawn from Beta(alpha, alpha), one for the batch, and the order after it, both from
@@ -28,6 +31,8 @@ export function mixUp(batch: Batch, alpha: number): Batch {
 /** A number from 0 to 1 of the distribution Beta(alpha, alpha): X / (X + Y) of two of Gamma(alpha). */
 export function symmetricBeta(alpha: number): number {
   const [x, y] = [logGamma(alpha), logGamma(alpha)];
+  // Of an alpha near 0, both are below all numbers: one of the two is all the same far above the other.
+  if (x === y && !Number.isFinite(x)) return uniform() < 0.5 ? 0 : 1;
   return 1 / (1 + Math.exp(y - x));
 }
 

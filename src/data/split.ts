@@ -102,7 +102,9 @@ function holdOut(sizes: ReadonlyMap<number, number>, { fraction, count }: SplitO
   }
   const divisible = [...sizes].filter(([, size]) => size > 1);
   if (divisible.length === 0) {
-    throw new DistilleryError("BAD_ARGUMENT", "labels: expected a class of at least two samples to split, got none");
+    const text =
+      sizes.size === 1 ? "at least two samples to split, got 1" : "a class of at least two samples to split, got none";
+    throw new DistilleryError("BAD_ARGUMENT", `labels: expected ${text}`);
   }
   const counts = divisible.map(([, size]) => size);
   const of =

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import * as v from "valibot";
 import { badArgument, expectInteger, expectObject } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { expectModule } from "../nn/expect_module.js";
@@ -39,6 +40,11 @@ export interface TrainedLink extends Link, Pick<RunResult, "history" | "best" | 
 
 /** What a run takes that is no option of training. */
 const OF_RUN = ["data", "validation", "report", "loss", "teacherCache", "calibrateTeacher"];
+/** For the check of names alone. */
+const CHAIN = v.strictObject({
+  ...Object.fromEntries([...OF_RUN, "networks", "teacher", "seed", "out"].map((name) => [name, v.optional(v.any())])),
+  ...distillationSchema.entries,
+});
 /** What only a run with a teacher takes. */
 const OF_DISTILLATION = ["temperature", "alpha", "teacherMode", "teacherCache", "calibrateTeacher", "loss"];
 
@@ -60,11 +66,9 @@ export async function distillChain(input: ChainInput): Promise<TrainedLink[]> {
   expectObject("distillChain", input);
   const { networks, teacher, seed = 0, out, ...common } = input;
   const [, options] = splitControls(common);
-  resolveOptions(distillationSchema, without(options, OF_RUN));
+  resolveOptions(CHAIN, { networks, teacher, ...options });
   expectInteger("seed", seed, 0);
-  if (!Array.isArray(networks) || networks.length === 0 || networks.some((make) => typeof make !== "function")) {
-    throw badArgument("networks", "a list of functions that make a network, as [() => new Net()]", networks);
-  }
+  expectMakers(networks);
   const links = planLinks(networks, { seed, hasTeacher: teacher !== undefined });
   return runLinks(links, async ({ item: make, ...link }, before: TrainedLink | null) => {
     const run = { ...common, ...(out !== undefined && { out: join(out, link.name) }) };
@@ -84,6 +88,16 @@ export async function distillChain(input: ChainInput): Promise<TrainedLink[]> {
     if (result.best !== null) network.loadStateDict(result.best.state);
     return { ...link, network, ...result };
   });
+}
+
+function expectMakers(networks: unknown): void {
+  const expected = "a list of functions that make a network, as [() => new Net()]";
+  if (!Array.isArray(networks)) throw badArgument("networks", expected, networks);
+  if (networks.length === 0)
+    throw new DistilleryError("BAD_ARGUMENT", `networks: expected ${expected}, got an empty list`);
+  for (const [i, make] of networks.entries()) {
+    if (typeof make !== "function") throw badArgument(`networks[${i}]`, "a function that makes a network", make);
+  }
 }
 
 /** The runs of a chain, in their order, each with its item; `first` is the number of the first. */

@@ -42,6 +42,7 @@ describe("a process's share is", () => {
     [{ index: 0, of: 0 }, {}, "--of: expected a number of shares from 1, got 0"],
     [{ collect: true, of: 3 }, {}, "--of: --collect takes all shares: leave one of the two out"],
     [{}, array(7, { min: 3, max: 7, count: 2 }), /^SLURM_ARRAY_TASK_ID: task 7 is of a list with gaps: give --of/],
+    [{}, array(2, { step: 0 }), "SLURM_ARRAY_TASK_STEP: expected a number from 1, got 0"],
     [{ of: 4 }, array(7), "SLURM_ARRAY_TASK_ID: expected an index from 0 to 3, got 7"],
     [{}, { SLURM_ARRAY_TASK_ID: "x" }, 'SLURM_ARRAY_TASK_ID: expected a number, got "x"'],
     [
@@ -86,7 +87,7 @@ test("wrong use is told, and SIGUSR1 while it waits is for the scheduler", async
   const cwd = userFolder(temporary);
   expect(await refused([...ARGS, "--of", "2"], cwd, 2, "BAD_ARGUMENT")).toContain("--index is needed");
   expect(await refused([...ARGS, "--index", "0", "--of", "2", "--overwrite"], cwd, 2, "BAD_ARGUMENT")).toContain(
-    "--overwrite: a share replaces and collects nothing",
+    "--overwrite: a share (--index 0 --of 2) replaces and collects nothing",
   );
   expect((await distillery([...ARGS, "--collect"], cwd)).stderr).toContain("run: no share of it has begun (NOT_FOUND)");
   const child = launch([...ARGS, "--index", "1", "--of", "2"], cwd);

@@ -57,6 +57,15 @@ describe("shares give what one call gives", () => {
       { share: { index: 2, of: 3 }, runs: ["seed-1/baseline", "seed-2/distilled"] },
       { share: { index: 1, of: 3 }, runs: ["seed-0/distilled", "seed-2/baseline"] },
     ]);
+    for (const share of [1, 0]) {
+      const other = compareShare({ ...input, batchSize: 10 }, { index: share, of: 2 });
+      expect((await failure(other, "BAD_CONFIG")).message).toMatch(
+        /batchSize .*: give the options of the other shares, or choose another folder for all of them$/,
+      );
+    }
+    const nowhere = join(out, "no", "folder");
+    await failure(compare({ ...input, out: nowhere, collect: true }), "NOT_FOUND");
+    expect(existsSync(join(out, "no"))).toBe(false);
     rmSync(join(out, "seed-1", "distilled"), { recursive: true });
     const missing = await failure(compare({ ...input, collect: true }), "NOT_FOUND");
     expect(missing.message).toBe(

@@ -65,7 +65,15 @@ test("what is wrong is said, and in which link", async () => {
   const input = setting();
   const refused = async (more: object) =>
     (await failure(distillChain({ ...input, networks, ...more }), "BAD_ARGUMENT")).message;
-  expect(await refused({ networks: [] })).toMatch(/^networks: expected a list of functions that make a network/);
+  const makers = "networks: expected a list of functions that make a network, as [() => new Net()], got";
+  expect(await refused({ networks: [] })).toBe(`${makers} an empty list`);
+  expect(await refused({ networks: undefined })).toBe(`${makers} undefined`);
+  expect(await refused({ networks: [networks[0], 2] })).toBe(
+    "networks[1]: expected a function that makes a network, got 2",
+  );
+  expect(await refused({ networks: undefined, netwroks: networks })).toBe(
+    "netwroks: unknown option, did you mean networks?",
+  );
   expect(await refused({ seed: -1 })).toBe("seed: expected a whole number of at least 0, got -1");
   expect(await refused({ temprature: 2 })).toMatch(/^temprature: unknown option, did you mean temperature/);
   expect(await refused({ loss: "hint(student=fc9)" })).toMatch(/^link-2: .*fc9/);

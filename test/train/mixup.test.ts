@@ -62,6 +62,12 @@ test("an extreme alpha gives one of two samples, or half of each", () => {
   const least = drawn(1e-5);
   expect(least.every((w) => w < 1e-6 || w > 1 - 1e-6)).toBe(true);
   expect(least.filter((w) => w > 0.5).length).toBeGreaterThan(60);
+  for (const alpha of [1e-307, 1e-320, Number.MIN_VALUE]) {
+    const weights = drawn(alpha);
+    expect(weights.every((w) => w === 0 || w === 1)).toBe(true);
+    expect(weights.filter((w) => w === 1).length).toBeGreaterThan(60);
+    expect(weights.filter((w) => w === 0).length).toBeGreaterThan(60);
+  }
   expect(Math.max(...drawn(1e6).map((w) => Math.abs(w - 0.5)))).toBeLessThan(0.003);
 });
 
@@ -190,5 +196,6 @@ test("what does not go together is refused with the reason", async () => {
   expect(await refused({ teacher: fixed })).toMatch(/augmented at random, and its answers are those of the samples/);
   expect(await refused({ teacherCache: true })).toBe("teacherCache: the data are augmented at random");
   expect(await refused({ loss: "crd(negatives=4)" })).toMatch(/crd: .*a mixed one is none of them: leave mixup out/);
-  expect(() => augment(plain, { mixup: -1 })).toThrow("mixup: expected a number of at least 0, got -1");
+  expect(() => augment(plain, { mixup: -1 })).toThrow("mixup: expected a number from 0 to 1000000, got -1");
+  expect(() => augment(plain, { mixup: 1e300 })).toThrow("mixup: expected a number from 0 to 1000000, got 1e+300");
 });

@@ -355,6 +355,12 @@ describe("refused", () => {
     expect(await refusal("BAD_DATA", () => sets)).toBe(`${file}: ${problem}`);
   });
 
+  test("one row of a regression, which has no classes", async () => {
+    const { file, sets } = load("a,label\n1,2.5\n", { task: "regression" });
+    const problem = "expected at least two samples, to hold one out for testing, got 1";
+    expect(await refusal("BAD_DATA", () => sets)).toBe(`${file}: ${problem}`);
+  });
+
   test("bytes that are no text", async () => {
     const folder = folderOf({ "t.csv": Uint8Array.of(0x61, 0xff, 0x0a) });
     expect(await refusal("BAD_DATA", () => loadData(join(folder, "t.csv")))).toBe(
