@@ -9,7 +9,7 @@ import { withTeacher } from "./with_teacher.js";
 
 /** How alike a network's vectors and the targets are; similarities are cosines, and the numbers of dimensions may differ. */
 export interface VectorEvaluation extends TaskEvaluation {
-  /** The mean over samples of how many of the ten nearest others among the targets are among the ten nearest here, as a fraction. */
+  /** The mean over samples of how many of the ten nearest others among the targets are among the ten nearest here, as a fraction; of fewer than 21 samples the nearer half. 1 of fewer than 3. */
   retrieval: number;
   /** Spearman's correlation of the similarities of all pairs; 0 if one side's are all the same. */
   spearman: number;
@@ -38,6 +38,15 @@ const hard = () => [cosineDistillationLoss(), mseDistillationLoss()];
 
 /** Neighbours that are compared. */
 const NEAREST = 10;
+
+/**
+ * How many nearest others of each of `samples` retrieval compares: ten, but at most half of all others, as all of them agree whatever a
+ * network says; 0 if there is no such half.
+ */
+export function neighboursOf(samples: number): number {
+  return Math.min(NEAREST, Math.floor((samples - 1) / 2));
+}
+
 /** Samples that pairs are made of: of more, this many at even distances. */
 const MOST = 1000;
 
@@ -99,7 +108,7 @@ function pairs(matrix: Float64Array, n: number): Float64Array {
 
 /** The mean fraction of each row's nearest others that two matrices of similarities have in common. */
 function overlap(a: Float64Array, b: Float64Array, n: number): number {
-  const k = Math.min(NEAREST, n - 1);
+  const k = neighboursOf(n);
   if (k < 1) return 1;
   const nearest = (matrix: Float64Array, i: number) => {
     const others = Array.from({ length: n }, (_, j) => j).filter((j) => j !== i);

@@ -16,7 +16,7 @@ import { type Calibration, calibrated, calibrateTeacher } from "./calibrate_teac
 import { type RunControls, splitControls } from "./controls.js";
 import { fit } from "./fit.js";
 import { type DistillationOptions, distillationSchema, resolveOptions } from "./options.js";
-import { type LossUse, resolveLoss } from "./resolve_loss.js";
+import { expectDimensions, type LossUse, resolveLoss } from "./resolve_loss.js";
 import { type RunHandle, startRun } from "./run_handle.js";
 import { Trainer } from "./trainer.js";
 
@@ -133,6 +133,7 @@ export async function distillationLoss(
   if (spec === undefined) expectRead(use.data, { temperature, alpha });
   expectRead(use.data, { labelSmoothing: use.labelSmoothing });
   if (spec !== undefined) return resolveLoss(spec, use);
+  if (use.data.task === "vectors") expectDimensions(use, alpha);
   return taskOf(use.data).distillationLoss({ temperature, alpha, labelSmoothing: use.labelSmoothing });
 }
 

@@ -49,6 +49,21 @@ export async function resolveLoss(spec: LossSpec, use: LossUse): Promise<Distill
   return loss;
 }
 
+/** Refuses a student whose vectors have other dimensions than the targets' or the teacher's, as the default loss compares them. */
+export function expectDimensions({ student, teacher, data }: LossUse, alpha: number): void {
+  const width = (module: Module) => withGenerator(new Generator(), () => tapShapeOf(module, data, "student", ""))[0];
+  const own = width(student);
+  const wanted = [
+    ...(alpha < 1 ? [["targets'", data.classes] as const] : []),
+    ...(alpha > 0 && teacher instanceof Module ? [["teacher's", width(teacher)] as const] : []),
+  ];
+  const other = wanted.find(([, dimensions]) => dimensions !== own);
+  if (other === undefined) return;
+  const text = `the ${other[0]} ${other[1]} dimensions, as the default loss compares them, got ${own}`;
+  const advice = 'give the loss "vector-kd(projection=true)", which trains a Linear between them';
+  throw new DistilleryError("SHAPE_MISMATCH", `student: expected ${text}: ${advice}`);
+}
+
 /** Refuses a loss that would train the teacher: the loss's modules are trained. */
 function expectApart({ modules = {} }: DistillationLoss, teacher: unknown): void {
   if (!(teacher instanceof Module)) return;

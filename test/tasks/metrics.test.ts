@@ -109,6 +109,19 @@ describe("vectors as scikit-learn and SciPy judge them", () => {
   });
 });
 
+test("retrieval of few samples tells networks apart", () => {
+  // Two of the four others are compared.
+  const points = [0, 0.1, 0.3, 1.5, 1.7].map((angle) => [Math.cos(angle), Math.sin(angle)]);
+  const moved = [points[3], points[1], points[2], points[0], points[4]] as number[][];
+  const of = (given: number[][]) => {
+    const data = new TensorDataset(tensor(given), tensor(points), { task: "vectors" });
+    return evaluate<VectorEvaluation>(new Part(0, 2), data).retrieval;
+  };
+  expect(of(points)).toBe(1);
+  // Each row has one of its two in common.
+  expect(of(moved)).toBe(0.5);
+});
+
 describe("losses with targets have PyTorch's values and gradients", () => {
   const { outputs, targets, hot, ...wanted } = FIXTURES.losses;
 

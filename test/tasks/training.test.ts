@@ -318,6 +318,15 @@ describe("vectors", () => {
     await distill({ teacher, student: whole, data: train, validation: heldOut, ...OPTIONS });
     const before = evaluate<VectorEvaluation>(narrow, heldOut);
     const out = join(folder, "projection");
+    const refused = await failure(
+      distill({ teacher, student: narrow, data: train, ...OPTIONS, out }),
+      "SHAPE_MISMATCH",
+    );
+    expect(refused.message).toBe(
+      "student: expected the targets' 6 dimensions, as the default loss compares them, got 2: " +
+        'give the loss "vector-kd(projection=true)", which trains a Linear between them',
+    );
+    expect(existsSync(out)).toBe(false);
     const { history } = await distill({
       teacher,
       student: narrow,

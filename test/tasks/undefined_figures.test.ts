@@ -16,5 +16,10 @@ test("says of which targets a figure is not defined, and what stands for it", ()
   expect(undefinedFigures(dataOf("multi-label", [1, 0, 1, 0, 1, 0]))).toEqual([
     '"b": none of 3 samples has this label, of which average precision is not defined: it counts as 0',
   ]);
-  expect(undefinedFigures(dataOf("vectors", [1, 1, 1, 1, 1, 1]))).toEqual([]);
+  const fewer = "retrieval agreement @10 is @1 here: of 3 samples, at most half of the 2 others are compared";
+  expect(undefinedFigures(dataOf("vectors", [1, 1, 1, 1, 1, 1]))).toEqual([fewer]);
+  expect(undefinedFigures(dataOf("vectors", [1, 1, 0, 0, 1, 0]))).toEqual([
+    fewer,
+    "1 of 3 target vectors are all zeros, of which the cosine is not defined: it counts as 0",
+  ]);
 });
