@@ -113,7 +113,7 @@ export const NO_LABEL = -1;
 
 /** Some samples of a {@link Dataset}. */
 export interface Batch {
-  /** [n, features]. */
+  /** [n, ...shape] of the data set: [n, features], or of images [n, channels, height, width]. */
   readonly inputs: Tensor;
   /** [n]; of another task than classification -1 for all. */
   readonly labels: IntTensor;
@@ -174,7 +174,7 @@ export function expectDataset(dataset: Dataset, name = "dataset"): Dataset {
 export function takeBatch(dataset: Dataset, indices: Int32Array): Batch {
   const batch = dataset.batch(indices);
   const problem = problemOf(dataset, batch, indices.length);
-  if (problem === null) return batch;
+  if (problem === null) return asImages(dataset, batch);
   const first = Array.from(indices.subarray(0, 3)).join(", ");
   throw badBatch(dataset, `batch([${first}${indices.length > 3 ? `, ... ${indices.length} indices` : ""}])`, problem);
 }
@@ -183,8 +183,15 @@ export function takeBatch(dataset: Dataset, indices: Int32Array): Batch {
 export function takeSlice(dataset: Dataset, start: number, end: number): Batch {
   const batch = dataset.slice(start, end);
   const problem = problemOf(dataset, batch, end - start);
-  if (problem === null) return batch;
+  if (problem === null) return asImages(dataset, batch);
   throw badBatch(dataset, `slice(${start}, ${end})`, problem);
+}
+
+/** A batch of a data set whose shape is that of images, if they came as rows of values. */
+function asImages({ shape }: Dataset, batch: Batch): Batch {
+  const { inputs } = batch;
+  if (shape?.length !== 3 || inputs.shape.length !== 2) return batch;
+  return { ...batch, inputs: new Tensor(inputs.data, [inputs.shape[0], ...shape]) };
 }
 
 type Problem = readonly [code: ErrorCode, text: string];

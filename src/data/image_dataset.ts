@@ -20,13 +20,14 @@ export interface ImageDatasetOptions extends DatasetOptions, Normalisation {
 
 /**
  * Images in bytes, not copied, [length, features]: channel after channel, each row by row; with labels [n]. Batches hold
- * (pixel / 255 - mean) / std, as torchvision's `ToTensor` and `Normalize` compute it.
+ * (pixel / 255 - mean) / std, as torchvision's `ToTensor` and `Normalize` compute it: [n, channels, height, width], or [n, features]
+ * if rows and columns are not known.
  *
  * @example
  * ```ts
  * const image = { channels: 1, height: 1, width: 2 };
  * const dataset = new ImageDataset(Uint8Array.of(0, 255), Int32Array.of(0), { image, mean: 0.5, std: 0.5 });
- * dataset.slice(0, 1).inputs.toArray(); // [[-1, 1]]
+ * dataset.slice(0, 1).inputs.toArray(); // [[[[-1, 1]]]]
  * ```
  */
 export class ImageDataset extends InMemoryDataset implements Normalisation {

@@ -73,7 +73,7 @@ export class StreamedDataset implements Dataset {
     this.name = parts.name;
     this.length = rows.length;
     this.features = featuresOf(rows);
-    this.shape = rows.shape;
+    this.shape = isImage ? rows.shape : [this.features];
     this.classes = parts.classes;
     this.classNames = parts.classNames;
     if (isImage) this.image = { channels, height, width, mean, std };
@@ -99,7 +99,7 @@ export class StreamedDataset implements Dataset {
   batch(indices: Int32Array): Batch {
     expectIndices(indices, this.length);
     const { features } = this;
-    const inputs = new Tensor(allocate(indices.length * features), [indices.length, features]);
+    const inputs = new Tensor(allocate(indices.length * features), [indices.length, ...this.shape]);
     if (this.#rows.dtype === "float32") this.#copyRows(indices, inputs.data);
     else {
       const pixels = allocateBytes(indices.length * features);

@@ -89,7 +89,7 @@ export abstract class InMemoryDataset implements Dataset {
 
   batch(indices: Int32Array): Batch {
     expectIndices(indices, this.length);
-    const inputs = new Tensor(allocate(indices.length * this.features), [indices.length, this.features]);
+    const inputs = new Tensor(allocate(indices.length * this.features), [indices.length, ...this.shape]);
     this.gather(indices, inputs.data);
     const labels = indices.map((index) => this.labels.data[index]);
     return { inputs, labels: new IntTensor(labels), ...this.#targetsAt(indices), indices };
@@ -128,9 +128,9 @@ export abstract class InMemoryDataset implements Dataset {
 }
 
 /**
- * Samples in tensors: inputs [n, features], not copied, and labels [n]; or a float tensor of targets [n] or [n, outputs], of a
- * regression unless `task` says otherwise. `torch.utils.data.TensorDataset`. Samples without labels, for a transfer set: null
- * for the labels, or with `unlabelled` -1 for a label.
+ * Samples in tensors: inputs [n, ...] of any shape, not copied (images are [n, channels, height, width]), and labels [n]; or a float
+ * tensor of targets [n] or [n, outputs], of a regression unless `task` says otherwise. `torch.utils.data.TensorDataset`. Samples
+ * without labels, for a transfer set: null for the labels, or with `unlabelled` -1 for a label.
  *
  * @throws DistilleryError `SHAPE_MISMATCH`, `LABEL_OUT_OF_RANGE`, and `NON_FINITE` with the row and column, counted
  * from 0.
@@ -141,16 +141,16 @@ export abstract class InMemoryDataset implements Dataset {
  * ```
  */
 export class TensorDataset extends InMemoryDataset {
-  /** [length, features], outside of the tape. */
+  /** [length, ...shape], outside of the tape. */
   readonly inputs: Tensor;
 
   constructor(inputs: Tensor, labels: GivenLabels | null, options: DatasetOptions = {}) {
     expectTensor("inputs", inputs);
-    expectShape("inputs", inputs.shape, [-1, -1]);
+    const [size = 0, ...shape] = inputs.shape;
+    if (shape.length === 0) expectShape("inputs", inputs.shape, [-1, -1]);
     expectOptions(new.target.name, options, DATASET_OPTIONS);
-    const [size, features] = inputs.shape;
     const { name = "tensors", unlabelled = labels === null } = options;
-    super(size, [features], labels ?? new Int32Array(size).fill(NO_LABEL), { ...options, name, unlabelled });
+    super(size, shape, labels ?? new Int32Array(size).fill(NO_LABEL), { ...options, name, unlabelled });
     expectFinite(inputs, this.features);
     this.inputs = detach(inputs);
   }
@@ -167,7 +167,8 @@ export class TensorDataset extends InMemoryDataset {
   }
 
   protected override content() {
-    return { kind: "float32", values: bytesOf(this.inputs.data) };
+    const shape = this.shape.length === 1 ? "" : ` of [${this.shape.join(", ")}]`;
+    return { kind: `float32${shape}`, values: bytesOf(this.inputs.data) };
   }
 }
 

@@ -1,7 +1,7 @@
 import { extname } from "node:path";
 import { badArgument, expectInteger, show } from "../checks.js";
 import type { ValueLayout } from "../data/dataset.js";
-import { inputFeatures, PREPROCESSING_KEY, type Preprocessing } from "../data/preprocessing/spec.js";
+import { inputFeatures, PREPROCESSING_KEY, type Preprocessing, sampleShape } from "../data/preprocessing/spec.js";
 import { DistilleryError } from "../errors.js";
 import { writeWhole } from "../files/index.js";
 import { foldBatchNorm, type Graph, quantizeWeights, traceModule, UntraceableError } from "../graph/index.js";
@@ -92,18 +92,20 @@ export function exportedGraph(network: Module, options: Pick<OnnxOptions, "quant
   return options.quantize === "int8" ? quantizeWeights(folded) : folded;
 }
 
-function traced(network: Module, given: number | undefined): Graph {
-  const features = given ?? featuresOf(network);
+function traced(network: Module, given: OnnxOptions["features"]): Graph {
+  const features = given ?? (network.readsImages ? null : featuresOf(network));
   if (features === null) {
-    throw new DistilleryError("BAD_ARGUMENT", "features: needed for a network without Linear and BatchNorm1d");
+    const what = network.readsImages ? "for images: [channels, height, width]" : "without Linear and BatchNorm1d";
+    throw new DistilleryError("BAD_ARGUMENT", `features: needed for a network ${what}`);
   }
-  expectInteger("features", features, 1, 2 ** 31 - 1);
+  const shape = typeof features === "number" ? [features] : [...features];
+  for (const length of shape) expectInteger("features", length, 1, 2 ** 31 - 1);
   try {
-    return traceModule(network, [features], { training: false });
+    return traceModule(network, shape, { training: false });
   } catch (error) {
     if (error instanceof UntraceableError) throw cannotExport(error.reason);
     if (given !== undefined || !(error instanceof DistilleryError) || error.code === "BAD_DTYPE") throw error;
-    const guess = `${features} values a row, as its first layer takes, do not go through its forward: pass features`;
+    const guess = `${shape.join(" x ")} values a row, as its first layer takes, do not go through its forward: pass features`;
     throw new DistilleryError(
       error.code,
       `network: ${guess}, the number of values in a row of the input: ${error.message}`,
@@ -134,7 +136,7 @@ function writeModel(network: Module, given: OnnxOptions): OnnxSummary & { model:
     throw badArgument("normalisation", "{ mean, std }, which embedNormalisation puts into the graph", normalisation);
   }
   const graph = exportedGraph(network, options);
-  const width = graph.input.shape[1] as number;
+  const shape = graph.input.shape.slice(1) as number[];
   const isPixels = embedded && normalisation !== undefined;
   const input: OnnxValue = {
     name: options.input,
@@ -144,7 +146,7 @@ function writeModel(network: Module, given: OnnxOptions): OnnxSummary & { model:
   const output: OnnxValue = { name: options.output, dtype: "float32", shape: onnxShape(graph.output.shape) };
   const onnx = new OnnxGraph(opset, [input.name, output.name, STANDARDISED]);
   const scaled = () => (standardisation === null ? input.name : standardise(onnx, input.name, standardisation));
-  const made = () => (isPixels ? normalise(onnx, input.name, width, options) : scaled());
+  const made = () => (isPixels ? normalise(onnx, input.name, shape, options) : scaled());
   const targets = preprocessing?.targets;
   onnx.add(graph, embedded ? made() : input.name, targets === undefined ? output.name : STANDARDISED);
   if (targets !== undefined) inUnits(onnx, targets, output.name);
@@ -170,10 +172,10 @@ function writeModel(network: Module, given: OnnxOptions): OnnxSummary & { model:
 }
 
 /** The nodes from pixels in bytes to the network's own input: (pixel / 255 - mean) / std, rounded as in training. */
-function normalise(onnx: OnnxGraph, pixels: string, features: number, { normalisation }: OnnxOptions): string {
+function normalise(onnx: OnnxGraph, pixels: string, shape: readonly number[], { normalisation }: OnnxOptions): string {
   const { mean, std } = normalisation as NonNullable<typeof normalisation>;
   const constant = (name: string, value: number | readonly number[]) =>
-    onnx.constant(perChannel(`normalisation.${name}`, value, features));
+    onnx.constant(perChannel(`normalisation.${name}`, value, shape));
   const floats = onnx.node({ type: "Cast", inputs: [pixels], attributes: [int("to", DATA_TYPE.float)] });
   const scaled = onnx.node({ type: "Div", inputs: [floats, constant("white", 255)] });
   const centred = onnx.node({ type: "Sub", inputs: [scaled, constant("mean", mean)] });
@@ -186,7 +188,7 @@ const STANDARDISED = "targets.standardised";
 /** The nodes from outputs to values in the unit of their columns: output * std + mean. */
 function inUnits(onnx: OnnxGraph, { mean, std }: ValueLayout, output: string): void {
   const constant = (name: string, values: readonly number[]) =>
-    onnx.constant(perChannel(`targets.${name}`, values, values.length));
+    onnx.constant(perChannel(`targets.${name}`, values, [values.length]));
   const scaled = onnx.node({ type: "Mul", inputs: [STANDARDISED, constant("std", std)] });
   onnx.node({ type: "Add", inputs: [scaled, constant("mean", mean)] }, output);
 }
@@ -196,7 +198,8 @@ function withRecord<O extends OnnxOptions>(network: Module, options: O): O & { p
   const { preprocessing = recordOf(network)?.preprocessing ?? null, normalisation, features } = options;
   const image = preprocessing?.kind === "image" ? preprocessing : undefined;
   const pixels = normalisation ?? (image && { mean: image.mean, std: image.std });
-  const width = features ?? (preprocessing === null ? undefined : inputFeatures(preprocessing));
+  const made = preprocessing && (network.readsImages ? sampleShape(preprocessing) : inputFeatures(preprocessing));
+  const width = features ?? made ?? undefined;
   return {
     ...options,
     preprocessing,

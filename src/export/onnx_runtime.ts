@@ -33,7 +33,7 @@ export async function accuracyByOnnxRuntime(
   for (let start = 0; start < data.length; start += BATCH) {
     const end = Math.min(start + BATCH, data.length);
     const { inputs } = data.slice(start, end);
-    const shape = [end - start, data.features];
+    const shape = [end - start, ...(input.shape.slice(1) as number[])];
     const fed =
       input.dtype === "uint8"
         ? new ort.Tensor("uint8", bytesOf(inputs.data, data), shape)

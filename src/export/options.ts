@@ -38,8 +38,11 @@ export interface OnnxOptions {
   quantize?: "int8";
   /** The version of ONNX's operators, from 13 to 24. Default 17, which ONNX Runtime reads since 1.12. */
   opset?: number;
-  /** The number of values in a row of the input. Default: that of `preprocessing`, or what the first Linear or BatchNorm1d takes. */
-  features?: number;
+  /**
+   * The number of values in a row of the input, or [channels, height, width] for a network that reads images. Default: that of
+   * `preprocessing`, or what the first Linear or BatchNorm1d takes.
+   */
+  features?: number | readonly number[];
 }
 
 const DEFAULTS = { input: "input", output: "logits", opset: 17 } as const;

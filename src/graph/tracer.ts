@@ -1,4 +1,5 @@
 import { DistilleryError } from "../errors.js";
+import { inputsFor } from "../nn/inputs_for.js";
 import type { Module } from "../nn/module.js";
 import { Taps } from "../nn/taps.js";
 import { noGrad } from "../tensor/autograd.js";
@@ -57,7 +58,9 @@ export function drawsRandomNumbers(module: Module, sampleShape: readonly number[
   const inputs = withGenerator(new Generator(1), () => randn([2, ...sampleShape]));
   const before = generator.state.slice();
   try {
-    keepingBuffers(module, () => withGenerator(generator, () => noGrad(() => module.forward(inputs))));
+    keepingBuffers(module, () =>
+      withGenerator(generator, () => noGrad(() => module.forward(inputsFor(module, inputs)))),
+    );
   } catch {
     return true;
   }

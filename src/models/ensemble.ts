@@ -8,6 +8,7 @@ import {
   withDefaults,
 } from "../checks.js";
 import { expectModule } from "../nn/expect_module.js";
+import { inputsFor } from "../nn/inputs_for.js";
 import { Module } from "../nn/module.js";
 import { logsumexp, stack } from "../ops/index.js";
 import { Tensor } from "../tensor/tensor.js";
@@ -107,7 +108,7 @@ export class Ensemble extends Module {
   override forward(x: Tensor): Tensor {
     const weights = Array.from(this.#weights.data);
     return averageLogits(
-      this.networks.map((network) => network.forward(x)),
+      this.networks.map((network) => network.forward(inputsFor(network, x))),
       { ...this.#averaging, weights },
     );
   }

@@ -86,6 +86,10 @@ class FittedNetwork extends Module {
     return this.#outputs === null ? ordered : add(mul(ordered, this.#outputs.scale), this.#outputs.offset);
   }
 
+  override get readsImages(): boolean {
+    return this.#network.readsImages;
+  }
+
   override namedParameters(): ReturnType<Module["namedParameters"]> {
     return this.#network.namedParameters();
   }
@@ -110,6 +114,8 @@ class FittedNetwork extends Module {
   #adapt(x: Tensor): Tensor {
     if (this.#inputs === null) return x;
     const { index, scale, offset } = this.#inputs;
-    return add(mul(index === null ? x : indexSelect(x, 1, index), scale), offset);
+    if (index !== null) return add(mul(indexSelect(x, 1, index), scale), offset);
+    const shape = x.shape.slice(1);
+    return add(mul(x, new Tensor(scale.data, shape)), new Tensor(offset.data, shape));
   }
 }

@@ -1,20 +1,49 @@
 import { Module } from "../nn/module.js";
 import { Registry } from "../registry/index.js";
+import { lenet5 } from "./lenet5.js";
 import { lenet300 } from "./lenet300.js";
 import { mlp } from "./mlp.js";
+import { mobileNetV2 } from "./mobilenetv2.js";
 import type { NetworkContext, NetworkEntry } from "./network.js";
+import { resNets } from "./resnet.js";
+import { cifarResNets } from "./resnet_cifar.js";
+import { shuffleNetV1 } from "./shufflenetv1.js";
+import { shuffleNetV2 } from "./shufflenetv2.js";
 import { student } from "./student_net.js";
 import { teacher } from "./teacher_net.js";
+import { vggs } from "./vgg.js";
+import { wideResNets } from "./wrn.js";
 
 export { type AverageOptions, Ensemble } from "./ensemble.js";
+export { LeNet5, type LeNet5Options } from "./lenet5.js";
 export { LeNet300 } from "./lenet300.js";
 export { Mlp } from "./mlp.js";
+export { MobileNetV2, type MobileNetV2Options } from "./mobilenetv2.js";
 export type { NetworkContext, NetworkEntry } from "./network.js";
+export { ResNet, type ResNetOptions } from "./resnet.js";
+export { CifarResNet, type CifarResNetOptions } from "./resnet_cifar.js";
+export { ShuffleNetV1, type ShuffleNetV1Options } from "./shufflenetv1.js";
+export { ShuffleNetV2, type ShuffleNetV2Options } from "./shufflenetv2.js";
 export { StudentNet } from "./student_net.js";
 export { TeacherNet } from "./teacher_net.js";
+export { Vgg, type VggOptions } from "./vgg.js";
+export { WideResNet, type WideResNetOptions } from "./wrn.js";
 
 /** To add a network, write a file with its class and its entry, and add the entry here. */
-const NETWORKS: readonly NetworkEntry[] = [lenet300, mlp, student, teacher];
+const NETWORKS: readonly NetworkEntry[] = [
+  lenet300,
+  mlp,
+  student,
+  teacher,
+  lenet5,
+  ...cifarResNets,
+  ...wideResNets,
+  ...vggs,
+  mobileNetV2,
+  shuffleNetV1,
+  shuffleNetV2,
+  ...resNets,
+];
 
 /** The networks that can be made by name: `createNetwork("mlp(hidden=[64])", ...)`, `--student "mlp(hidden=[64])"`. */
 export const MODELS = new Registry<Module, NetworkContext, NetworkEntry>("network", NETWORKS, {

@@ -2,11 +2,11 @@ import { expectOptions } from "../checks.js";
 import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { defineNetwork, features } from "./network.js";
+import { asRows, defineNetwork, features } from "./network.js";
 
 /**
  * LeNet-300-100 (LeCun et al., 1998): two hidden layers of 300 and 100, here with ReLU.
- * x [rows, inFeatures] to logits [rows, classes].
+ * x [rows, inFeatures], or images of so many values, to logits [rows, classes].
  *
  * @example
  * ```ts
@@ -28,7 +28,7 @@ export class LeNet300 extends Module {
   }
 
   override forward(x: Tensor): Tensor {
-    const h1 = this.fc1.forward(x).relu();
+    const h1 = this.fc1.forward(asRows(x)).relu();
     const h2 = this.fc2.forward(h1).relu();
     return this.fc3.forward(h2);
   }

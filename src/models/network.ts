@@ -4,6 +4,7 @@ import { DistilleryError } from "../errors.js";
 import type { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { type Entry, expected, formatExpression, integer, list, type OptionsOf } from "../registry/index.js";
+import type { Tensor } from "../tensor/tensor.js";
 
 /** What a network is made for. */
 export interface NetworkContext {
@@ -48,6 +49,11 @@ export function expectContext(context: NetworkContext): NetworkContext {
   }
   for (const [i, length] of shape.entries()) expectInteger(`shape[${i}]`, length, 1, 2 ** 31 - 1);
   return { shape, classes: expectInteger("classes", classes, 1, 2 ** 31 - 1) };
+}
+
+/** Each sample as a row of values: [rows, features]. */
+export function asRows(x: Tensor): Tensor {
+  return x.shape.length === 2 ? x : x.flatten(1);
 }
 
 /** The number of values of a sample. */

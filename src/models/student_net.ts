@@ -4,11 +4,11 @@ import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
 import { described } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { defineNetwork, features, layerSizes, widths } from "./network.js";
+import { asRows, defineNetwork, features, layerSizes, widths } from "./network.js";
 
 /**
  * The small network of the script: 784-512-256-10 by default, ReLU between the layers.
- * x [rows, inFeatures] to logits [rows, classes].
+ * x [rows, inFeatures], or images of so many values, to logits [rows, classes].
  *
  * @example
  * ```ts
@@ -30,7 +30,7 @@ export class StudentNet extends Module {
   }
 
   override forward(x: Tensor): Tensor {
-    const h1 = this.fc1.forward(x).relu();
+    const h1 = this.fc1.forward(asRows(x)).relu();
     const h2 = this.fc2.forward(h1).relu();
     return this.fc3.forward(h2);
   }

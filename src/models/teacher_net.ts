@@ -6,11 +6,11 @@ import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
 import { described } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { defineNetwork, features, layerSizes, widths } from "./network.js";
+import { asRows, defineNetwork, features, layerSizes, widths } from "./network.js";
 
 /**
  * The large network of the script: 784-2048-1024-512-10 by default; after each hidden layer BatchNorm, ReLU,
- * and dropout of .3, .3 and .2. x [rows, inFeatures] to logits [rows, classes].
+ * and dropout of .3, .3 and .2. x [rows, inFeatures], or images of so many values, to logits [rows, classes].
  *
  * @example
  * ```ts
@@ -44,7 +44,7 @@ export class TeacherNet extends Module {
   }
 
   override forward(x: Tensor): Tensor {
-    let h = this.dropout1.forward(this.bn1.forward(this.fc1.forward(x)).relu());
+    let h = this.dropout1.forward(this.bn1.forward(this.fc1.forward(asRows(x))).relu());
     h = this.dropout2.forward(this.bn2.forward(this.fc2.forward(h)).relu());
     h = this.dropout3.forward(this.bn3.forward(this.fc3.forward(h)).relu());
     return this.fc4.forward(h);

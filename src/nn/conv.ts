@@ -93,6 +93,10 @@ export class Conv2d extends Conv {
     this.dilation = dilation;
   }
 
+  override get readsImages(): boolean {
+    return true;
+  }
+
   override forward(x: Tensor): Tensor {
     const { weight, bias, stride, padding, dilation, groups } = this;
     return conv2d(x, weight, bias, { stride, padding, dilation, groups });

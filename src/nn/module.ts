@@ -54,6 +54,14 @@ export abstract class Module {
     });
   }
 
+  /**
+   * Whether `forward` takes images as [rows, channels, height, width]: if one of the modules inside does, as convolutions do. Runs
+   * give other networks each image as a row of values, [rows, channels * height * width]. A module that reshapes by itself may say true.
+   */
+  get readsImages(): boolean {
+    return this.namedChildren().some(([, child]) => child.readsImages);
+  }
+
   /** Parameters and buffers under PyTorch's keys and in its order; the tensors themselves, not copies. */
   stateDict(): StateDict {
     return Object.fromEntries(

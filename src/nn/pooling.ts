@@ -17,6 +17,10 @@ export class MaxPool2d extends Module {
     this.options = { ...options };
   }
 
+  override get readsImages(): boolean {
+    return true;
+  }
+
   override forward(x: Tensor): Tensor {
     return maxPool2d(x, this.kernelSize, this.options);
   }
@@ -41,6 +45,10 @@ export class AvgPool2d extends Module {
     this.options = { ...options };
   }
 
+  override get readsImages(): boolean {
+    return true;
+  }
+
   override forward(x: Tensor): Tensor {
     return avgPool2d(x, this.kernelSize, this.options);
   }
@@ -55,6 +63,10 @@ export class AdaptiveAvgPool2d extends Module {
   constructor(readonly outputSize: AdaptiveSize) {
     super();
     adaptiveSize(outputSize);
+  }
+
+  override get readsImages(): boolean {
+    return true;
   }
 
   override forward(x: Tensor): Tensor {

@@ -3,6 +3,7 @@ import { DistilleryError } from "../errors.js";
 import { FrozenModel } from "../graph/index.js";
 import type { Outputs } from "../losses/loss.js";
 import { fitNetwork } from "../models/fit_network.js";
+import { inputsFor } from "../nn/inputs_for.js";
 import type { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { currentGenerator } from "../tensor/random.js";
@@ -60,14 +61,19 @@ export function frozen(module: Module, options: NetworkTeacherOptions = {}): Tea
       network = fitNetwork(module, run.data, "teacher");
     },
     outputs(batch) {
-      const model = isTracing() ? null : modelFor(batch.inputs);
-      return model === null ? withWeights(() => alive.outputs(batch)) : take(model, batch.inputs);
+      const inputs = inputsFor(network, batch.inputs);
+      const model = isTracing() ? null : modelFor(inputs);
+      return model === null ? withWeights(() => alive.outputs(batch)) : take(model, inputs);
     },
     evaluate(batch) {
-      const model = modelFor(batch.inputs);
-      return model === null || training ? withWeights(() => alive.evaluate(batch)) : take(model, batch.inputs);
+      const inputs = inputsFor(network, batch.inputs);
+      const model = modelFor(inputs);
+      return model === null || training ? withWeights(() => alive.evaluate(batch)) : take(model, inputs);
     },
-    prefetch: ({ inputs }) => modelFor(inputs)?.enqueue(inputs, currentGenerator()),
+    prefetch(batch) {
+      const inputs = inputsFor(network, batch.inputs);
+      modelFor(inputs)?.enqueue(inputs, currentGenerator());
+    },
     prefetchDepth(rows) {
       const threads = getNumThreads();
       if (threads < 2 || model === null) return 0;

@@ -4,6 +4,7 @@ import type { Batch } from "../data/dataset.js";
 import type { Outputs } from "../losses/loss.js";
 import { fitNetwork } from "../models/fit_network.js";
 import { expectModule } from "../nn/expect_module.js";
+import { inputsFor } from "../nn/inputs_for.js";
 import { Modes } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
 import { Taps } from "../nn/taps.js";
@@ -46,7 +47,9 @@ export function live(module: Module, options: NetworkTeacherOptions = {}): Netwo
   const tapped = new Taps(module, taps, "teacher");
   let network = module;
   const forward = (within: Modes, { inputs }: Batch): Outputs => {
-    const { value: logits, taps } = within.run(() => noGrad(() => tapped.record(() => network.forward(inputs))));
+    const { value: logits, taps } = within.run(() =>
+      noGrad(() => tapped.record(() => network.forward(inputsFor(network, inputs)))),
+    );
     return { logits, taps };
   };
   return {

@@ -8,6 +8,7 @@ import { DistilleryError } from "../errors.js";
 import { fitNetwork } from "../models/fit_network.js";
 import { native } from "../native.js";
 import { expectModule } from "../nn/expect_module.js";
+import { inputsFor } from "../nn/inputs_for.js";
 import { withEvalMode } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
 import { noGrad } from "../tensor/autograd.js";
@@ -164,7 +165,7 @@ function fromAnother(what: string): DistilleryError {
 }
 
 function forward(teacher: Module, inputs: Tensor): Tensor {
-  return withEvalMode(teacher, () => noGrad(() => teacher.forward(inputs)));
+  return withEvalMode(teacher, () => noGrad(() => teacher.forward(inputsFor(teacher, inputs))));
 }
 
 function concatenate(parts: readonly Float32Array[]): Float32Array {

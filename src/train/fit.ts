@@ -7,6 +7,7 @@ import type { Metrics } from "../log/epoch_record.js";
 import type { DistillationLoss, Outputs } from "../losses/index.js";
 import { computeLoss, type LossBatch } from "../losses/loss.js";
 import { computeMixedLoss, type Mixture } from "../losses/mixed_labels.js";
+import { inputsFor } from "../nn/inputs_for.js";
 import { Taps } from "../nn/taps.js";
 import { clipGradNorm } from "../optim/clip_grad_norm.js";
 import type { Teacher } from "../teachers/index.js";
@@ -34,7 +35,8 @@ export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Tea
     );
     const teacherOutputs = types.isPromise(outputs) ? await step.arrival(outputs) : outputs;
     step.run(() => {
-      const { inputs, targets = null, indices, mixed } = batch;
+      const { targets = null, indices, mixed } = batch;
+      const inputs = inputsFor(model, batch.inputs);
       const labels = labelling.of(batch);
       const { value: logits, taps } = tapped.record(() => model.forward(inputs));
       if (teacher !== null) expectTaps(teacher, loss, teacherOutputs);

@@ -7,6 +7,7 @@ import { DistilleryError } from "../errors.js";
 import { fitNetwork } from "../models/fit_network.js";
 import { recordOf } from "../models/training_record.js";
 import { expectModule } from "../nn/expect_module.js";
+import { inputsFor } from "../nn/inputs_for.js";
 import { withEvalMode } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
 import type { Evaluation } from "../tasks/classification_metrics.js";
@@ -26,7 +27,7 @@ export function widthFor({ task, classes }: Pick<Dataset, "task" | "classes">): 
 
 /** The logits [n, classes] of inputs in eval mode; -1: any number of classes. The network's modes are restored. */
 export function forwardEval(network: Module, inputs: Tensor, classes: number): Tensor {
-  const logits = withEvalMode(network, () => noGrad(() => network.forward(inputs)));
+  const logits = withEvalMode(network, () => noGrad(() => network.forward(inputsFor(network, inputs))));
   expectShape("logits", logits.shape, [inputs.shape[0], classes]);
   return logits;
 }
@@ -111,8 +112,8 @@ function eachBatch(
 
 /**
  * What a network says of samples without labels, in eval mode: of a classification the softmax of its logits. Inputs are
- * [n, features], as `encodeSamples` makes them. The network's modes are restored. What the network was trained for, and in what unit
- * its targets are, is what its record says, or `preprocessing`.
+ * [n, features] or [n, channels, height, width], as `encodeSamples` makes them. The network's modes are restored. What the network was
+ * trained for, and in what unit its targets are, is what its record says, or `preprocessing`.
  *
  * @throws DistilleryError `SHAPE_MISMATCH` if the network does not fit the inputs or the names of the classes,
  * `NON_FINITE` if its outputs are not finite.
@@ -132,7 +133,7 @@ export function predict<P extends TaskPrediction = Prediction>(
   if (!(inputs instanceof Tensor)) {
     throw new DistilleryError("BAD_DTYPE", `inputs: expected a Tensor [n, features], got ${show(inputs)}`);
   }
-  expectShape("inputs", inputs.shape, [-1, -1]);
+  if (inputs.shape.length < 2) expectShape("inputs", inputs.shape, [-1, -1]);
   const spec = options.preprocessing ?? recordOf(model)?.preprocessing ?? null;
   const task = taskOf(spec ?? {});
   const names = options.classNames ?? (task.name === "classification" ? null : (spec?.classNames ?? null));
@@ -187,8 +188,8 @@ function medianTime(model: Module, data: Dataset, samples: number, runs: number)
   expectModule("model", model);
   expectDataset(data, "data");
   expectInteger("data.length", data.length, 1);
-  const { inputs } = takeSlice(data, 0, samples);
   const network = fitNetwork(model, data, "model");
+  const inputs = inputsFor(network, takeSlice(data, 0, samples).inputs);
   const once = () => {
     const start = performance.now();
     withArena(() => noGrad(() => network.forward(inputs)));

@@ -3,6 +3,7 @@ import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import { createLoss, type DistillationLoss, type LossSpec } from "../losses/index.js";
 import { isDistillationLoss, type LossContext } from "../losses/loss.js";
+import { inputsFor } from "../nn/inputs_for.js";
 import { withEvalMode } from "../nn/modes.js";
 import { Module } from "../nn/module.js";
 import { featuresPath, Taps } from "../nn/taps.js";
@@ -96,7 +97,9 @@ function expectNetwork(network: unknown, argument: string): Module {
 /** A network's output for the first sample, in eval mode. */
 function forwardOnce(network: Module, data: Dataset): Tensor {
   const { inputs } = takeSlice(data, 0, 1);
-  return withGenerator(new Generator(), () => noGrad(() => withEvalMode(network, () => network.forward(inputs))));
+  return withGenerator(new Generator(), () =>
+    noGrad(() => withEvalMode(network, () => network.forward(inputsFor(network, inputs)))),
+  );
 }
 
 function expectLabelled(labels: Int32Array): Int32Array {

@@ -103,7 +103,7 @@ describe("refused", () => {
       "labels: expected an IntTensor or Int32Array",
     ],
     ["SHAPE_MISMATCH", () => new TensorDataset(zeros([4]), four), "inputs: expected shape [*, *], got [4]"],
-    ["SHAPE_MISMATCH", () => new TensorDataset(zeros([4, 2, 2]), four), "inputs: expected shape [*, *], got [4, 2, 2]"],
+    ["SHAPE_MISMATCH", () => new TensorDataset(zeros([3, 2, 2]), four), "labels: expected shape [3], got [4]"],
     ["SHAPE_MISMATCH", () => new TensorDataset(zeros([3, 2]), four), "labels: expected shape [3], got [4]"],
     [
       "SHAPE_MISMATCH",

@@ -64,20 +64,22 @@ export function floats(bytes: Uint8Array, name: string): Float32Array {
 export const opTypes = (bytes: Uint8Array): string[] =>
   readModel(bytes).graph.node?.map(({ op_type }) => op_type) ?? [];
 
-/** Runs a file by ONNX Runtime on rows, `batch` at a time, and gives all its answers. */
+/** Runs a file by ONNX Runtime on samples of so many values or of a shape, `batch` at a time, and gives all its outputs. */
 export async function run(
   bytes: Uint8Array,
   rows: Float32Array | Uint8Array,
-  features: number,
+  sample: number | readonly number[],
   batch: number,
 ): Promise<{ data: Float32Array; dims: readonly number[] }> {
   const session = await InferenceSession.create(bytes, { intraOpNumThreads: 1 });
   const [input, output] = [session.inputNames[0], session.outputNames[0]] as [string, string];
   const parts: Float32Array[] = [];
   let dims: readonly number[] = [];
+  const lengths = typeof sample === "number" ? [sample] : sample;
+  const features = lengths.reduce((product, length) => product * length, 1);
   for (let start = 0; start < rows.length; start += batch * features) {
     const part = rows.subarray(start, start + batch * features);
-    const shape = [part.length / features, features];
+    const shape = [part.length / features, ...lengths];
     const fed =
       part instanceof Uint8Array ? new OrtTensor("uint8", part, shape) : new OrtTensor("float32", part, shape);
     const result = (await session.run({ [input]: fed }))[output] as { data: unknown; dims: readonly number[] };

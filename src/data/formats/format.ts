@@ -75,7 +75,7 @@ export interface SampleReader {
 
 /** Samples out of a file, as a network takes them. */
 export interface FileSamples {
-  /** [n, features]. */
+  /** [n, features], or of images [n, channels, height, width]. */
   readonly inputs: Tensor;
   /** Where each sample is: the file, with its line or index if the file has several. */
   readonly locations: readonly string[];

@@ -10,6 +10,7 @@ import {
   type ImagePreprocessing,
   inputFeatures,
   type Preprocessing,
+  sampleShape,
   type TablePreprocessing,
   type TableRow,
   type ValuePreprocessing,
@@ -20,8 +21,8 @@ import {
 export type Cell = string | number;
 
 /**
- * New samples as the network takes them, [n, features]: pixels of images (channel after channel), rows of a table, or
- * values.
+ * New samples as the network takes them: pixels of images (channel after channel) as [n, channels, height, width], rows of a table or
+ * values as [n, features].
  *
  * @throws DistilleryError `BAD_ARGUMENT` with the row and column of a cell that can't be encoded, `SHAPE_MISMATCH`,
  * `BAD_DTYPE`.
@@ -58,7 +59,7 @@ const KINDS: readonly unknown[] = ["image", "values"];
 function encodePixels(spec: ImagePreprocessing, pixels: Uint8Array): Tensor {
   const features = inputFeatures(spec);
   const length = expectSamples("pixels", pixels.length, features);
-  const out = new Tensor(new Float32Array(pixels.length), [length, features]);
+  const out = new Tensor(new Float32Array(pixels.length), [length, ...sampleShape(spec)]);
   const [mean, std] = [Float32Array.from(spec.mean), Float32Array.from(spec.std)];
   native.gatherBytes(pixels, indexRange(0, length), out.data, length, features, mean, std);
   return out;

@@ -88,6 +88,11 @@ export function inputFeatures(spec: Preprocessing): number {
   return spec.kind === "table" ? widthOf(spec.columns) : spec.features;
 }
 
+/** The shape of a sample: [channels, height, width] of images, otherwise [features]. */
+export function sampleShape(spec: Preprocessing): readonly number[] {
+  return spec.kind === "image" ? [spec.channels, spec.height, spec.width] : [inputFeatures(spec)];
+}
+
 /** The number of values that the columns of a table become. */
 export function widthOf(columns: readonly TableColumn[]): number {
   return columns.reduce((sum, column) => sum + columnWidth(column), 0);

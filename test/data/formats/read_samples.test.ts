@@ -27,7 +27,12 @@ describe("images", () => {
   test("a image, as grey or colour, of its own size or another", async () => {
     const file = put("a.png", image("colour.png"));
     const { inputs, locations, labels } = await readSamples(file, colour);
-    expect([inputs.shape, bytes(inputs), locations, labels]).toEqual([[1, 351], planes("colour.rgb"), [file], null]);
+    expect([inputs.shape, bytes(inputs), locations, labels]).toEqual([
+      [1, 3, 9, 13],
+      planes("colour.rgb"),
+      [file],
+      null,
+    ]);
     expect(bytes((await readSamples(file, grey)).inputs)).toEqual(planes("colour.grey", 1));
     const large = put("b.PNG", image("large.png"));
     expect(bytes((await readSamples(large, { ...colour, height: 8, width: 8 })).inputs)).toEqual(
@@ -50,7 +55,7 @@ describe("images", () => {
       put("i.npy", npy([2, 9, 13], Uint8Array.from(pixels))),
     ]) {
       const { inputs, locations } = await readSamples(file, grey);
-      expect([inputs.shape, bytes(inputs), locations]).toEqual([[2, 117], pixels, [`${file}, 0`, `${file}, 1`]]);
+      expect([inputs.shape, bytes(inputs), locations]).toEqual([[2, 1, 9, 13], pixels, [`${file}, 0`, `${file}, 1`]]);
     }
   });
 

@@ -1,0 +1,81 @@
+import * as v from "valibot";
+import { expectInteger, expectOptions } from "../checks.js";
+import { Conv2d } from "../nn/conv.js";
+import { Linear } from "../nn/linear.js";
+import { Module } from "../nn/module.js";
+import { MaxPool2d } from "../nn/pooling.js";
+import { described, integer } from "../registry/index.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { expectImages } from "./images.js";
+import { defineNetwork, type NetworkContext } from "./network.js";
+
+/** Sides of the images of the paper, in which digits of 28 have a margin of 2. */
+const SIDE = 32;
+/** The sides of what the second maximum gives, for images of a side with padding. */
+const lastSide = (side: number, padding: number) => Math.floor((Math.floor((side + 2 * padding - 4) / 2) - 4) / 2);
+/** The least side that leaves a pixel, without padding. */
+const LEAST_SIDE = 16;
+
+/** The arguments of {@link LeNet5}. */
+export interface LeNet5Options {
+  /** Of the images: [channels, height, width]. Default [1, 28, 28]. */
+  shape?: readonly number[];
+  /** Zeros around the images; default: 2 if a side is below 32 pixels, otherwise 0. */
+  padding?: number;
+  /** Default 10. */
+  classes?: number;
+}
+
+/**
+ * LeNet-5 (LeCun et al., 1998) as today's tutorials have it, with ReLU and maxima: 5x5 convolutions of 6 and 16 channels, each with
+ * a 2x2 maximum after it, then Linear layers of 120, 84 and `classes`. State dict keys: `conv1`, `conv2`, `fc1`, `fc2`, `fc3`, those
+ * of PyTorch's tutorials. x [rows, channels, height, width] to logits [rows, classes].
+ *
+ * @example
+ * ```ts
+ * const student = new LeNet5({ shape: [1, 28, 28] }); // 61,706 parameters
+ * ```
+ */
+export class LeNet5 extends Module {
+  readonly conv1: Conv2d;
+  readonly conv2: Conv2d;
+  readonly fc1: Linear;
+  readonly fc2: Linear;
+  readonly fc3: Linear;
+  readonly #pool = new MaxPool2d(2);
+
+  constructor(options: LeNet5Options = {}) {
+    super();
+    expectOptions("LeNet5", options, ["shape", "padding", "classes"]);
+    const { shape = [1, 28, 28], classes = 10 } = options;
+    const small = expectImages("lenet5", { shape });
+    const { padding = Math.min(small.height, small.width) < SIDE ? 2 : 0 } = options;
+    expectInteger("padding", padding, 0, 2 ** 15);
+    const { channels, height, width } = expectImages("lenet5", { shape }, Math.max(1, LEAST_SIDE - 2 * padding));
+    this.conv1 = new Conv2d(channels, 6, 5, { padding });
+    this.conv2 = new Conv2d(6, 16, 5);
+    this.fc1 = new Linear(16 * lastSide(height, padding) * lastSide(width, padding), 120);
+    this.fc2 = new Linear(120, 84);
+    this.fc3 = new Linear(84, classes);
+  }
+
+  override forward(x: Tensor): Tensor {
+    const first = this.#pool.forward(this.conv1.forward(x).relu());
+    const second = this.#pool.forward(this.conv2.forward(first).relu());
+    const hidden = this.fc1.forward(second.flatten(1)).relu();
+    return this.fc3.forward(this.fc2.forward(hidden).relu());
+  }
+}
+
+export const lenet5 = defineNetwork({
+  name: "lenet5",
+  help: "LeNet-5: two convolutions and three linear layers (LeCun et al., 1998)",
+  options: {
+    padding: described(
+      v.optional(integer(0, 2 ** 15)),
+      "zeros around the images (default: 2 if a side is below 32 pixels, otherwise 0)",
+    ),
+  },
+  create: ({ padding }, { shape, classes }: NetworkContext) =>
+    new LeNet5({ shape, classes, ...(padding !== undefined && { padding }) }),
+});

@@ -1,0 +1,96 @@
+import { expectInteger, expectOptions } from "../checks.js";
+import { BatchNorm2d } from "../nn/batch_norm.js";
+import { Conv2d } from "../nn/conv.js";
+import type { Sequential } from "../nn/layers.js";
+import { Linear } from "../nn/linear.js";
+import { Module } from "../nn/module.js";
+import { AdaptiveAvgPool2d } from "../nn/pooling.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { expectImages } from "./images.js";
+import { drawByOutputs } from "./initial_values.js";
+import { defineNetwork } from "./network.js";
+import { BasicBlock, residualStage } from "./residual_block.js";
+
+/** The arguments of {@link CifarResNet}. */
+export interface CifarResNetOptions {
+  /** Blocks of each of the three stages: (depth - 2) / 6. */
+  blocks: number;
+  /** Channels of the first convolution and of the three stages. Default `[16, 16, 32, 64]`. */
+  widths?: readonly [number, number, number, number];
+  /** Of the images; default 3. */
+  channels?: number;
+  /** Default 10. */
+  classes?: number;
+}
+
+/**
+ * A residual network for small images (He et al., 2016, section 4.2) as RepDistiller and mdistiller have it, with their state dict
+ * keys, initial values and draws: a convolution, three stages of basic blocks with the outputs `layer1`, `layer2` and `layer3`,
+ * the mean over all positions, a Linear. x [rows, channels, height, width] of any size to logits [rows, classes].
+ *
+ * @example
+ * ```ts
+ * const student = new CifarResNet({ blocks: 1, classes: 100 }); // resnet8
+ * student.forward(randn([2, 3, 32, 32])).shape; // [2, 100]
+ * ```
+ */
+export class CifarResNet extends Module {
+  readonly conv1: Conv2d;
+  readonly bn1: BatchNorm2d;
+  readonly layer1: Sequential;
+  readonly layer2: Sequential;
+  readonly layer3: Sequential;
+  readonly avgpool = new AdaptiveAvgPool2d(1);
+  readonly fc: Linear;
+
+  constructor(options: CifarResNetOptions) {
+    super();
+    expectOptions("CifarResNet", options, ["blocks", "widths", "channels", "classes"]);
+    const { blocks, widths = [16, 16, 32, 64], channels = 3, classes = 10 } = options;
+    expectInteger("blocks", blocks, 1);
+    const [stem, one, two, three] = widths;
+    this.conv1 = new Conv2d(channels, stem, 3, { padding: 1, bias: false });
+    this.bn1 = new BatchNorm2d(stem);
+    this.layer1 = residualStage(BasicBlock, stem, one, blocks, 1);
+    this.layer2 = residualStage(BasicBlock, one, two, blocks, 2);
+    this.layer3 = residualStage(BasicBlock, two, three, blocks, 2);
+    this.fc = new Linear(three, classes);
+    drawByOutputs(this);
+  }
+
+  override forward(x: Tensor): Tensor {
+    const first = this.bn1.forward(this.conv1.forward(x)).relu();
+    const maps = this.layer3.forward(this.layer2.forward(this.layer1.forward(first)));
+    return this.fc.forward(this.avgpool.forward(maps).flatten(1));
+  }
+}
+
+const WIDE = [32, 64, 128, 256] as const;
+
+function entry(name: string, blocks: number, widths?: CifarResNetOptions["widths"]) {
+  const channels = widths === undefined ? "" : ", four times as wide";
+  return defineNetwork({
+    name,
+    help: `residual network of ${6 * blocks + 2} layers for small images${channels} (He et al., 2016)`,
+    options: {},
+    create: (_, context) =>
+      new CifarResNet({
+        blocks,
+        ...(widths && { widths }),
+        channels: expectImages(name, context).channels,
+        classes: context.classes,
+      }),
+  });
+}
+
+export const cifarResNets = [
+  entry("resnet8", 1),
+  entry("resnet14", 2),
+  entry("resnet20", 3),
+  entry("resnet32", 5),
+  entry("resnet44", 7),
+  entry("resnet56", 9),
+  entry("resnet110", 18),
+  entry("resnet8x4", 1, WIDE),
+  entry("resnet32x4", 5, WIDE),
+];

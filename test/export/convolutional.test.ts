@@ -1,0 +1,38 @@
+import { expect, test } from "vitest";
+import { createNetwork, exportOnnx, manualSeed, randn, tensor } from "../../src/index.js";
+import { answers, relativeError, run } from "./support.js";
+
+const SHAPE = [3, 32, 32];
+
+test.each(["resnet8", "wrn_16_1", "vgg8", "MobileNetV2", "ShuffleNetV1", "ShuffleNetV2", "lenet5", "resnet18"])(
+  "%s in ONNX Runtime gives its logits in eval mode",
+  async (name) => {
+    manualSeed(5);
+    const network = createNetwork(name, { shape: SHAPE, classes: 10 });
+    // Moves the running statistics.
+    for (let i = 0; i < 3; i++) network.train().forward(randn([4, ...SHAPE]));
+    const x = randn([3, ...SHAPE]);
+    const { data, dims } = await run(exportOnnx(network.eval(), { features: SHAPE }), x.data, SHAPE, 2);
+    expect(dims.at(-1)).toBe(10);
+    expect(relativeError(data, answers(network, x).data, 10)).toBeLessThan(1e-4);
+  },
+);
+
+test("pixels in bytes, with a mean and a deviation for each channel", async () => {
+  const network = createNetwork("resnet8", { shape: SHAPE, classes: 10 });
+  const normalisation = { mean: [0.5, 0.4, 0.3], std: [0.2, 0.3, 0.4] };
+  const pixels = Uint8Array.from({ length: 2 * 3 * 32 * 32 }, (_, i) => (i * 37) % 256);
+  const values = Float32Array.from(pixels, (pixel, i) => {
+    const channel = Math.floor(i / 1024) % 3;
+    return (pixel / 255 - (normalisation.mean[channel] ?? 0)) / (normalisation.std[channel] ?? 1);
+  });
+  const file = exportOnnx(network, { features: SHAPE, normalisation, embedNormalisation: true });
+  const { data } = await run(file, pixels, SHAPE, 2);
+  const expected = answers(network, tensor(values, { shape: [2, ...SHAPE] })).data;
+  expect(relativeError(data, expected, 10)).toBeLessThan(1e-4);
+});
+
+test("a network that reads images needs their shape", () => {
+  const network = createNetwork("resnet8", { shape: SHAPE, classes: 10 });
+  expect(() => exportOnnx(network)).toThrow("features: needed for a network for images: [channels, height, width]");
+});

@@ -1,0 +1,53 @@
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { createNetwork, manualSeed, randn } from "../../src/index.js";
+
+interface Expected {
+  /** Of the images, in pixels. */
+  side: number;
+  parameters: number;
+  /** SHA-256 of the state dict's keys, a line each. */
+  keys: string;
+  /** Four logits of each of three images. */
+  train: number[];
+  eval: number[];
+}
+
+const EXPECTED = JSON.parse(readFileSync(new URL("fixtures/networks.json", import.meta.url), "utf8")) as Record<
+  string,
+  Expected
+>;
+
+describe("the authors' networks in PyTorch, with the weights that a seed draws", () => {
+  test.each(Object.entries(EXPECTED))(
+    "%s: keys, draws, logits in train mode and then in eval mode",
+    (name, expected) => {
+      manualSeed(3);
+      const network = createNetwork(name, { shape: [3, expected.side, expected.side], classes: 100 });
+      const x = randn([3, 3, expected.side, expected.side]);
+      expect(network.parameterCount()).toBe(expected.parameters);
+      const keys = Object.keys(network.stateDict()).join("\n");
+      expect(createHash("sha256").update(keys).digest("hex")).toBe(expected.keys);
+      for (const mode of ["train", "eval"] as const) {
+        const { data } = network.train(mode === "train").forward(x);
+        // Deep networks that were never trained give logits of thousands in eval mode.
+        const size = Math.max(1, ...expected[mode].map(Math.abs));
+        for (const [i, value] of expected[mode].entries()) {
+          const logit = data[Math.floor(i / 4) * 100 + (i % 4)];
+          expect(Math.abs(logit - value) / size, `${mode} ${i}`).toBeLessThan(1e-4);
+        }
+      }
+    },
+  );
+
+  test("images that a network can't take: both shapes in one line", () => {
+    const make = (name: string, shape: readonly number[]) => () => createNetwork(name, { shape, classes: 10 });
+    expect(make("resnet20", [784])).toThrow(
+      "network: resnet20 takes images [channels, height, width], got samples of [784]",
+    );
+    expect(make("vgg8", [3, 7, 32])).toThrow(
+      "network: vgg8 takes images [channels, height, width] of at least 8 x 8 pixels, got samples of [3, 7, 32]",
+    );
+  });
+});
