@@ -211,6 +211,7 @@ export class Networks {
       ...loadOptions(flags),
       argument: flagOf(option),
       ...(network !== undefined && { network, modules: this.modules }),
+      ...(source !== undefined && { imageShape: source.context.shape }),
     });
     if (source === undefined) return module;
     if (recordOf(module) !== null && !source.isSynthetic) fitNetwork(module, source.train());

@@ -85,6 +85,8 @@ export function networkMetadata(module: Module): Record<string, string> {
 export interface NetworkOfState extends Partial<NetworkContext> {
   /** As the user names it; default: what `metadata` says, or else what the keys say. */
   network?: Expression;
+  /** The shape of a sample if the first weight is a convolution's, which does not tell it: that of the data at hand. */
+  imageShape?: readonly number[];
   /** The texts of the `.safetensors` file that the state dict is from. */
   metadata?: Readonly<Record<string, string>>;
   /** Modules of the user's own, from `importModules`. */
@@ -96,7 +98,9 @@ export interface NetworkOfState extends Partial<NetworkContext> {
 }
 
 /** The names of {@link NetworkOfState}. */
-export const NETWORK_OPTIONS = ["network", "shape", "classes", "metadata", "modules", "argument", "onNote"] as const;
+export const NETWORK_OPTIONS = [
+  ...["network", "shape", "classes", "imageShape", "metadata", "modules", "argument", "onNote"],
+] as const;
 
 /**
  * The network that a state dict belongs to, with its values: the one that is named, or that the file's metadata name, or a
@@ -127,7 +131,7 @@ export function networkFrom(state: StateDict, options: NetworkOfState = {}): Mod
   if (stored !== null && !isModulePath(named[0].name) && text !== stored.network) {
     throw new DistilleryError("BAD_CHECKPOINT", `was made as ${shortened(stored.network)}, not as ${shortened(text)}`);
   }
-  const shape = options.shape ?? stored?.shape ?? inputShape(state);
+  const shape = options.shape ?? stored?.shape ?? inputShape(state, options.imageShape);
   const classes = options.classes ?? stored?.classes ?? outputClasses(state);
   return loaded({ network: text, shape, classes }, state, options, "network");
 }
@@ -231,10 +235,11 @@ function loaded(spec: NetworkSpec, state: StateDict, { modules, onNote }: Networ
   }
 }
 
-/** The number of values that the first matrix of a state dict takes. */
-function inputShape(state: StateDict): number[] {
+/** The number of values that the first matrix of a state dict takes; of a convolution the shape of images. */
+function inputShape(state: StateDict, images: readonly number[] | undefined): readonly number[] {
   const first = Object.values(state).find(({ shape }) => shape.length > 1);
   if (first?.shape.length === 2) return [first.shape[1]];
+  if (first?.shape.length === 4 && images !== undefined) return images;
   throw new DistilleryError("BAD_ARGUMENT", "shape: needed: the first weight does not tell the shape of a sample");
 }
 
