@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { expectNumber, expectOptions, withDefaults } from "../checks.js";
+import { DistilleryError } from "../errors.js";
 import { Linear } from "../nn/linear.js";
 import type { Module } from "../nn/module.js";
 import { mseLoss } from "../ops/index.js";
@@ -83,8 +84,14 @@ export const vectorKdEntry = defineEntry({
     ),
   },
   create({ projection, ...weights }, context: LossContext): DistillationLoss {
-    if (!projection) return vectorKdDistillationLoss(weights);
+    if (!projection && context?.task !== "vectors") return vectorKdDistillationLoss(weights);
     const own = context.tapShape("student", "")[0];
+    if (!projection) {
+      if (own === context.classes) return vectorKdDistillationLoss(weights);
+      const text = `vector-kd compares with the teacher's ${context.classes} dimensions, and the student has ${own}`;
+      const advice = "projection=true trains a Linear between them";
+      throw new DistilleryError("SHAPE_MISMATCH", `loss: ${text}: ${advice}`);
+    }
     return vectorKdDistillationLoss({ ...weights, projection: new Linear(own, context.classes) });
   },
 });

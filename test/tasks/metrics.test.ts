@@ -129,7 +129,7 @@ describe("losses with targets have PyTorch's values and gradients", () => {
     "%s",
     (name, { value, gradient }) => {
       const task = name === "bce" ? "multi-label" : name.includes("cosine") ? "vectors" : "regression";
-      const context = { classes: 3, task, labelSmoothing: 0, samples: 6 } as never;
+      const context = { classes: 3, task, labelSmoothing: 0, samples: 6, tapShape: () => [3] } as never;
       const logits = tensor(outputs);
       logits.requiresGrad = true;
       const given = { logits: tensor(targets), taps: {} };

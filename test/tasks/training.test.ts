@@ -326,6 +326,10 @@ describe("vectors", () => {
       "student: expected the targets' 6 dimensions, as the default loss compares them, got 2: " +
         'give the loss "vector-kd(projection=true)", which trains a Linear between them',
     );
+    const same = distill({ teacher, student: narrow, data: train, loss: "vector-kd", ...OPTIONS, out });
+    expect((await failure(same, "SHAPE_MISMATCH")).message).toBe(
+      "loss: vector-kd compares with the teacher's 6 dimensions, and the student has 2: projection=true trains a Linear between them",
+    );
     expect(existsSync(out)).toBe(false);
     const { history } = await distill({
       teacher,
