@@ -68,6 +68,11 @@ export async function summarizeRun(printer: Printer, run: FinishedRun): Promise<
   const shown = (of: TaskEvaluation) => figuresText(role, of, source.test);
   if (evaluation) lines.push(`Test ${figure.label}: ${shown(evaluation)}`);
   if (bestEvaluation && !isLast) lines.push(`Test ${figure.label}, best epoch: ${shown(bestEvaluation)}`);
+  if (source.test && role === "student" && teacher === undefined) {
+    lines.push(
+      "The teacher is no network of Distillery's and is not asked about the test set: compare tests one that knows it.",
+    );
+  }
   const testLooks = source.test && (await countTestLook(run.out, source.test.fingerprint()));
   if (testLooks !== null) lines.push(looksText(testLooks, best !== null));
   let report: string | null = null;

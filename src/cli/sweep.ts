@@ -91,7 +91,7 @@ export async function runSweep(settings: Settings<"sweep">, flags: SweepFlags): 
 }
 
 /** The figure of the validation set, a temperature a row and an alpha a column. */
-function table({ data, temperatures, alphas, points, best }: SweepResult): string {
+function table({ data, temperatures, alphas, points, best, swept }: SweepResult): string {
   const [figure] = figuresOf(data);
   const name = epochMetric(figure);
   const cell = (temperature: number, alpha: number) => {
@@ -99,10 +99,13 @@ function table({ data, temperatures, alphas, points, best }: SweepResult): strin
     const mark = temperature === best.temperature && alpha === best.alpha ? "*" : " ";
     return point === undefined ? "" : `${showFigure(figure, point[name])}${mark}`;
   };
+  // One that the loss does not read has no name.
+  const head = (name: "temperature" | "alpha", value: number) =>
+    swept?.includes(name) === false ? "" : `${name} ${value}`;
   return formatTable([
-    [`validation ${figure.label}`, ...alphas.map((alpha) => `alpha ${alpha} `)],
+    [`validation ${figure.label}`, ...alphas.map((alpha) => `${head("alpha", alpha)} `)],
     ...temperatures.map((temperature) => [
-      `temperature ${temperature}`,
+      head("temperature", temperature),
       ...alphas.map((alpha) => cell(temperature, alpha)),
     ]),
   ]);

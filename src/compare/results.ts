@@ -121,6 +121,8 @@ export interface SweepResult {
   kind: "sweep";
   data: CompareResult["data"];
   seed: number;
+  /** What the loss reads of the two; one that it does not read has its default. Absent: both. */
+  swept?: readonly ("temperature" | "alpha")[];
   temperatures: number[];
   alphas: number[];
   /** Row by row: temperatures, then alphas. */

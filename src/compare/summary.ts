@@ -97,12 +97,12 @@ export function methodsSummary({ data, methods, seeds }: CompareResult): string[
 }
 
 /** What a sweep finds, in one sentence. */
-export function sweepSummary({ data, best }: SweepResult): string {
-  const { temperature, alpha, evaluation } = best;
+export function sweepSummary({ data, best, swept = ["temperature", "alpha"] }: SweepResult): string {
+  const { evaluation } = best;
   const [figure] = figuresOf(data);
   const value = best[epochMetric(figure)];
   const figures = `${shown(figure, value)} on the validation set, ${shown(figure, figure.of(evaluation) ?? 0)} on the test set`;
-  return `Best with temperature ${temperature} and alpha ${alpha}: ${figures}.`;
+  return `Best with ${swept.map((name) => `${name} ${best[name]}`).join(" and ")}: ${figures}.`;
 }
 
 /** Accuracy goes without saying. */

@@ -175,6 +175,7 @@ async function swept(experiment: Experiment, parts: Plan): Promise<SweepResult> 
     kind: "sweep",
     data: describeData(experiment),
     ...grid,
+    swept: sweepArguments(experiment.loss, task.data),
     points,
     best: { ...chosen, evaluation },
     teacher: { file: teacher.file, evaluation: evaluator.teacherEvaluation },

@@ -103,12 +103,18 @@ function methodsVerdict(result: CompareResult): Verdict {
 }
 
 /** The best temperature and alpha, and how far apart two points have to be to mean something. */
-export function sweepVerdict({ best, data, teacher, points: all }: SweepResult): Verdict {
-  const { temperature, alpha } = best;
+export function sweepVerdict({
+  best,
+  data,
+  teacher,
+  points: all,
+  swept = ["temperature", "alpha"],
+}: SweepResult): Verdict {
   const [figure] = figuresOf(data);
   const metric = epochMetric(figure);
   const shown = (value: number) => showFigure(figure, value);
-  const headline = `Temperature ${temperature} with alpha ${alpha} does best: ${shown(best[metric])} on the validation set`;
+  const chosen = swept.map((name) => `${name} ${best[name]}`).join(" with ");
+  const headline = `${chosen[0].toUpperCase()}${chosen.slice(1)} does best: ${shown(best[metric])} on the validation set`;
   const test = [
     `On the test set, read once at the end, it gets ${[shown(mainFigure(data, best.evaluation)), ...ofTeacher({ data, teacher })].join(", ")}.`,
   ];

@@ -25,6 +25,7 @@ import {
   saveOnnx,
   splitDataset,
   sweep,
+  sweepSummary,
   type TaskEvaluation,
   TeacherCache,
   type Tensor,
@@ -164,11 +165,14 @@ describe("a regression", () => {
       out: join(folder, "s"),
     }).catch((error: Error) => error);
     expect(String(swept)).toContain("there is nothing to sweep");
-    const { best, points } = await sweep({
+    const result = await sweep({
       ...common,
       alphas: [0.2, 0.8],
       out: join(folder, "sweep"),
     });
+    const { best, points, swept: read } = result;
+    expect(read).toEqual(["alpha"]);
+    expect(sweepSummary(result)).toMatch(/^Best with alpha 0\.[28]: R2/);
     expect(points.map(({ alpha }) => alpha)).toEqual([0.2, 0.8]);
     expect(best.validationR2).toBe(Math.max(...points.map((point) => point.validationR2 as number)));
   });

@@ -68,12 +68,11 @@ export function sweepPage(report: SweepReport): (HTMLElement | null)[] {
   ];
 }
 
-function tilesOf({ result: { data, best, teacher } }: SweepReport): Tile[] {
+function tilesOf({ result: { data, best, teacher, swept = ["temperature", "alpha"] } }: SweepReport): Tile[] {
   const [figure] = figuresOf(data);
   const shown = (evaluation: TaskEvaluation) => showFigure(figure, mainFigure(data, evaluation));
   return [
-    { name: "temperature", value: String(best.temperature) },
-    { name: "alpha", value: String(best.alpha) },
+    ...swept.map((name) => ({ name, value: String(best[name]) })),
     { name: `test ${figure.label}`, value: shown(best.evaluation), colour: "--student" },
     ...(teacher.evaluation ? [{ name: "the teacher's", value: shown(teacher.evaluation), colour: "--teacher" }] : []),
   ];
