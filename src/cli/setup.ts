@@ -9,6 +9,7 @@ import { givenFormatOptions, onlyLoading } from "../data/load_options.js";
 import type { Preprocessing } from "../data/preprocessing/spec.js";
 import { splitDataset } from "../data/split.js";
 import { synthetic } from "../data/synthetic.js";
+import { hasTargets } from "../data/targets.js";
 import { DistilleryError } from "../errors.js";
 import { csvLog, type MetricsLog, tensorBoardLog } from "../log/index.js";
 import { createNetwork, networkSpecOf } from "../models/create_network.js";
@@ -20,6 +21,7 @@ import { parseRecord, recordOf, setRecord } from "../models/training_record.js";
 import { BatchNorm1d } from "../nn/batch_norm.js";
 import { Module } from "../nn/module.js";
 import { type Expression, importModules, type UserModules } from "../registry/index.js";
+import { undefinedFigures } from "../tasks/undefined_figures.js";
 import { averaged, openTeachers, type Teacher, type TeacherOptions } from "../teachers/index.js";
 import { manualSeed } from "../tensor/random.js";
 import { setNumThreads } from "../threads.js";
@@ -95,6 +97,9 @@ async function openSource(
   });
   const isSplit = validation > 0 && own === null;
   const { train, heldOut } = isSplit ? split(all, validation, splitSeed) : { train: all, heldOut: own };
+  if (validation > 0 && heldOut?.task === "vectors" && !quiet) {
+    for (const note of undefinedFigures(heldOut)) printError(`validation: ${note}`);
+  }
   const changed = changes === undefined ? train : augment(train, changes);
   const context = { shape: all.shape ?? [all.features], classes: all.classes };
   return {
@@ -112,8 +117,12 @@ function split(whole: Dataset, fraction: number, seed: number): { train: Dataset
     return splitDataset(whole, { fraction, seed });
   } catch (error) {
     if (!(error instanceof DistilleryError) || error.code !== "BAD_ARGUMENT") throw error;
-    const text = `${whole.name}: no class has two samples for training, one of which could be held out`;
-    throw new DistilleryError("BAD_DATA", `${text}: --validation 0 trains without a validation set`, { cause: error });
+    const text = hasTargets(whole)
+      ? "expected at least two samples for training, to hold one out, got 1"
+      : "no class has two samples for training, one of which could be held out";
+    throw new DistilleryError("BAD_DATA", `${whole.name}: ${text}: --validation 0 trains without a validation set`, {
+      cause: error,
+    });
   }
 }
 
