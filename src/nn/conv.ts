@@ -1,4 +1,4 @@
-import { expectFlags, expectInteger, expectOptions, expectShape } from "../checks.js";
+import { expectElements, expectFlags, expectInteger, expectOptions, expectShape } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { type Conv2dAttributes, conv2dAttributes, pairOf } from "../ops/conv2d.js";
 import type { Conv2dOptions, Pair } from "../ops/index.js";
@@ -43,6 +43,7 @@ abstract class Conv extends Module {
       throw new DistilleryError("BAD_ARGUMENT", `${text}, got ${groups}`);
     }
     const shape = [outChannels, inChannels / groups, ...kernelSize];
+    expectElements("weight", shape);
     // kaiming_uniform(a = sqrt(5)), as PyTorch has it.
     const bound = 1 / Math.sqrt(shape.slice(1).reduce((product, length) => product * length, 1));
     this.weight = new Parameter(rand(shape, -bound, bound).data, shape);

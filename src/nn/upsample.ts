@@ -1,4 +1,4 @@
-import { badArgument, expectNumber, expectOptions } from "../checks.js";
+import { badArgument, expectElements, expectNumber, expectOptions } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { type Pair, pairOf } from "../ops/conv2d.js";
 import { IntTensor } from "../tensor/int_tensor.js";
@@ -52,14 +52,22 @@ export class Upsample extends Module {
       const text = `Upsample: expected x [images, channels, height, width], got [${x.shape.join(", ")}]`;
       throw new DistilleryError("SHAPE_MISMATCH", text);
     }
-    return x.indexSelect(2, this.#places(x, 0)).indexSelect(3, this.#places(x, 1));
+    const [images, channels, ...lengths] = x.shape;
+    const outputs = lengths.map(
+      (length, axis) => this.#size?.[axis] ?? Math.floor(length * (this.#scale?.[axis] ?? 1)),
+    );
+    if (outputs.includes(0)) {
+      const text = `Upsample: expected an output of at least one row and column, got [${outputs.join(", ")}]`;
+      throw new DistilleryError("SHAPE_MISMATCH", text);
+    }
+    expectElements("Upsample: output", [images, channels, ...outputs]);
+    const [rows, columns] = outputs.map((_, axis) => this.#places(lengths[axis], outputs[axis], axis));
+    return x.indexSelect(2, rows).indexSelect(3, columns);
   }
 
   /** The input's row, or column, of each of the output. */
-  #places({ shape }: Tensor, axis: 0 | 1): IntTensor {
-    const length = shape[axis + 2];
+  #places(length: number, outputs: number, axis: number): IntTensor {
     const scale = this.#scale?.[axis];
-    const outputs = this.#size?.[axis] ?? Math.floor(length * (scale as number));
     // In single precision, as PyTorch has it.
     const step = Math.fround(scale === undefined ? length / outputs : 1 / scale);
     const places = Int32Array.from({ length: outputs }, (_, i) =>

@@ -1,4 +1,4 @@
-import { expectInteger, expectOptions, expectShape, show } from "../checks.js";
+import { expectElements, expectInteger, expectOptions, expectShape, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
@@ -146,6 +146,7 @@ function outputShape(
   if (x.length !== 4) throw refusal("x [images, channels, height, width]");
   if (x[1] % groups !== 0 || weight[0] % groups !== 0)
     throw refusal(`channels and outputs that ${groups} groups divide`);
+  if (weight[0] === 0) throw refusal("a weight of at least one output");
   if (x[1] / groups !== weight[1])
     throw refusal(`x of ${weight[1] * groups} channels in ${groups} ${groups === 1 ? "group" : "groups"}`);
   const whole = [x[2] + 2 * padding[0], x[3] + 2 * padding[1]];
@@ -154,6 +155,7 @@ function outputShape(
     throw refusal(`a kernel that fits its padded input: it covers [${reach.join(", ")}] of [${whole.join(", ")}]`);
   }
   const lengths = whole.map((length, axis) => Math.floor((length - reach[axis]) / stride[axis]) + 1);
+  expectElements("conv2d: output", [x[0], weight[0], ...lengths]);
   return [x[0], weight[0], ...lengths];
 }
 

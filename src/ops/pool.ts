@@ -1,4 +1,4 @@
-import { badArgument, expectFlags, expectInteger, expectOptions } from "../checks.js";
+import { badArgument, expectElements, expectFlags, expectInteger, expectOptions } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
@@ -145,6 +145,7 @@ export function adaptiveAvgPool2d(x: Tensor, outputSize: AdaptiveSize): Tensor {
   expectImages("adaptiveAvgPool2d", x);
   const lengths = x.shape.slice(-2);
   const sizes = adaptiveSize(outputSize).map((size, axis) => size ?? lengths[axis]);
+  expectElements("adaptiveAvgPool2d: output", [...x.shape.slice(0, -2), ...sizes]);
   const windows = sizes.map((size, axis) => adaptiveSpans(lengths[axis], size)) as [number[], number[]];
   const isEven = lengths.every((length, axis) => length % sizes[axis] === 0);
   const axes = sizes.map((size, axis) => {

@@ -172,3 +172,29 @@ test("BatchNorm2d folds into a convolution before it, with and without groups", 
   const folded = new GraphModule(foldBatchNorm(traceModule(network, [2, 5, 5], { training: false })));
   close(folded.forward(x).data, [...expected.data], "logits");
 });
+
+const { AdaptiveAvgPool2d, Conv2d, F, ones, Upsample, zeros } = D;
+
+describe("extreme options", () => {
+  const x = ones([2, 4, 6, 6]);
+  const weight = ones([4, 4, 3, 3]);
+
+  test("a stride beyond the input costs no memory: one output", () => {
+    const inputs = ones([2, 4, 6, 6], { requiresGrad: true });
+    const y = F.conv2d(inputs, weight, null, { stride: 2 ** 31 - 1 });
+    expect([y.shape, [...y.data]]).toEqual([[2, 4, 1, 1], Array(8).fill(36)]);
+    y.sum().backward();
+    expect(inputs.grad?.data.slice(0, 6)).toEqual(Float32Array.of(4, 4, 4, 0, 0, 0));
+  });
+
+  test.each([
+    ["SHAPE_MISMATCH", () => F.conv2d(x, zeros([0, 4, 3, 3])), "a weight of at least one output"],
+    ["BAD_ARGUMENT", () => F.conv2d(x, weight, null, { padding: 2 ** 30 }), "conv2d: output"],
+    ["BAD_ARGUMENT", () => new Conv2d(2 ** 31 - 1, 2 ** 31 - 1, 3), "weight"],
+    ["BAD_ARGUMENT", () => new AdaptiveAvgPool2d(2 ** 31 - 1).forward(x), "adaptiveAvgPool2d: output"],
+    ["BAD_ARGUMENT", () => new Upsample({ scaleFactor: 1e9 }).forward(x), "Upsample: output"],
+    ["SHAPE_MISMATCH", () => new Upsample({ scaleFactor: 0.01 }).forward(x), "at least one row and column, got [0, 0]"],
+  ])("%s %#", (code, make, text) => {
+    expect(make).toThrow(expect.objectContaining({ code, message: expect.stringContaining(text) }));
+  });
+});

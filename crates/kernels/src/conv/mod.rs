@@ -191,5 +191,5 @@ fn view_mut(shape: [usize; 4], data: &mut [f32]) -> ArrayViewMut4<'_, f32> {
 }
 
 fn matrix(data: &[f32], rows: usize) -> ArrayView2<'_, f32> {
-    ArrayView2::from_shape((rows, data.len() / rows), data).expect("whole rows")
+    ArrayView2::from_shape((rows, data.len().checked_div(rows).unwrap_or(0)), data).expect("whole rows")
 }

@@ -41,9 +41,14 @@ impl Shape {
         };
         let [sy, sx, py, px, dy, dx, groups] =
             *<&[usize; 7]>::try_from(numbers).map_err(|_| refuse("window", numbers, 7))?;
-        let window = Window { stride: [sy, sx], padding: [py, px], dilation: [dy, dx] };
-        let x = x.try_into().map_err(|_| refuse("x", x, 4))?;
-        let weight = weight.try_into().map_err(|_| refuse("weight", weight, 4))?;
+        let x: [usize; 4] = x.try_into().map_err(|_| refuse("x", x, 4))?;
+        let weight: [usize; 4] = weight.try_into().map_err(|_| refuse("weight", weight, 4))?;
+        // A step beyond the padded input leads nowhere: the memory of the kernels follows the shortest with the same outputs.
+        let step = |stride: usize, padding: usize, length: usize| {
+            stride.min(padding.saturating_mul(2).saturating_add(length).max(1))
+        };
+        let stride = [step(sy, py, x[2]), step(sx, px, x[3])];
+        let window = Window { stride, padding: [py, px], dilation: [dy, dx] };
         Ok(Self { x, weight, window, groups })
     }
 
