@@ -5,15 +5,24 @@ import { type Constant, type Graph, rewrite, type Value } from "./graph.js";
 const LARGEST = 127;
 
 /**
- * The graph with the weights of its matrix products in 8 bits, symmetric, a scale for each output: q = round(w / scale),
+ * The graph with the weights of its matrix products and convolutions in 8 bits, symmetric, a scale for each output: q = round(w / scale),
  * scale = max|w| / 127. Biases and activations stay in single precision, so that the logits of a sample depend on nothing
  * but the sample.
  */
 export function quantizeWeights(graph: Graph): Graph {
-  const done = { linear: new Map<Value, Constant>(), matmul: new Map<Value, Constant>() };
+  const done = {
+    conv2d: new Map<Value, Constant>(),
+    linear: new Map<Value, Constant>(),
+    matmul: new Map<Value, Constant>(),
+  };
   return rewrite(graph, (node) => {
     const op = node.op.name;
     const [x, weight, ...bias] = node.inputs;
+    if (op === "conv2d" && weight.kind === "constant") {
+      const kernels = done.conv2d.get(weight) ?? quantize(weight);
+      done.conv2d.set(weight, kernels);
+      return { ...node, inputs: [x, kernels, ...bias] };
+    }
     if ((op !== "linear" && op !== "matmul") || weight.kind !== "constant" || weight.shape.length !== 2) return node;
     const weights = done[op].get(weight) ?? quantize(op === "linear" ? weight : transpose(weight));
     done[op].set(weight, weights);
@@ -23,9 +32,10 @@ export function quantizeWeights(graph: Graph): Graph {
   });
 }
 
-/** A weight [outputs, inputs] in 8 bits. */
+/** A weight [outputs, ...] in 8 bits. */
 function quantize(weight: Constant): Constant {
-  const [rows, columns] = weight.shape;
+  const [rows] = weight.shape;
+  const columns = weight.data.length / rows;
   const scales = new Float32Array(rows);
   const values = new Int8Array(rows * columns);
   const data = new Float32Array(rows * columns);

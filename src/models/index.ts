@@ -19,7 +19,7 @@ export { LeNet5, type LeNet5Options } from "./lenet5.js";
 export { LeNet300 } from "./lenet300.js";
 export { Mlp } from "./mlp.js";
 export { MobileNetV2, type MobileNetV2Options } from "./mobilenetv2.js";
-export type { NetworkContext, NetworkEntry } from "./network.js";
+export type { NetworkContext, NetworkCost, NetworkEntry } from "./network.js";
 export { ResNet, type ResNetOptions } from "./resnet.js";
 export { CifarResNet, type CifarResNetOptions } from "./resnet_cifar.js";
 export { ShuffleNetV1, type ShuffleNetV1Options } from "./shufflenetv1.js";

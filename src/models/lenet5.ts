@@ -76,6 +76,7 @@ export const lenet5 = defineNetwork({
       "zeros around the images (default: 2 if a side is below 32 pixels, otherwise 0)",
     ),
   },
+  size: { parameters: 61_706, multiplyAdds: 416_520, shape: [1, 28, 28], classes: 10 },
   create: ({ padding }, { shape, classes }: NetworkContext) =>
     new LeNet5({ shape, classes, ...(padding !== undefined && { padding }) }),
 });

@@ -111,6 +111,7 @@ export const mobileNetV2 = defineNetwork({
   name: "MobileNetV2",
   help: "MobileNetV2 for small images, of half the width (Sandler et al., 2018)",
   options: { width: described(v.optional(positive(), HALF), "what the channels are multiplied by") },
+  size: { parameters: 812_836, multiplyAdds: 6_523_648 },
   create: ({ width }, context) =>
     new MobileNetV2({ width, channels: expectImages("MobileNetV2", context).channels, classes: context.classes }),
 });

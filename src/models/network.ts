@@ -20,9 +20,20 @@ export interface NetworkSpec extends NetworkContext {
   readonly network: string;
 }
 
+/** What a network costs for samples of a shape: by default images of [3, 32, 32] in 100 classes. */
+export interface NetworkCost {
+  readonly parameters: number;
+  /** Of the products of a forward pass of one sample. */
+  readonly multiplyAdds: number;
+  readonly shape?: readonly number[];
+  readonly classes?: number;
+}
+
 /** A network that can be made by its name. */
 export interface NetworkEntry<E extends v.ObjectEntries = v.ObjectEntries> extends Entry<Module, NetworkContext, E> {
   create(options: OptionsOf<E>, context: NetworkContext): Module;
+  /** What it costs with its defaults; part of its help. */
+  readonly size?: NetworkCost;
   /** The class whose instances `recognize` is for, with the computation that this entry makes. */
   readonly type?: abstract new (
     ...args: never[]
@@ -31,9 +42,15 @@ export interface NetworkEntry<E extends v.ObjectEntries = v.ObjectEntries> exten
   recognize?(state: StateDict): NetworkSpec | null;
 }
 
-/** A network's entry whose `create` gets the types of its own options. */
+/** A network's entry whose `create` gets the types of its own options; what it costs becomes part of its help. */
 export function defineNetwork<E extends v.ObjectEntries>(entry: NetworkEntry<E>): NetworkEntry<E> {
-  return entry;
+  const { size, help } = entry;
+  return size === undefined ? entry : { ...entry, help: `${help}; ${sizeText(size)}` };
+}
+
+function sizeText({ parameters, multiplyAdds, shape = [3, 32, 32], classes = 100 }: NetworkCost): string {
+  const [values, products] = [parameters, multiplyAdds].map((count) => count.toLocaleString("en-US"));
+  return `${values} parameters and ${products} multiply-adds for ${shape.join("x")} in ${classes} classes`;
 }
 
 /** Checks what a network is made for; `BAD_ARGUMENT` otherwise. */

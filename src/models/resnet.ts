@@ -8,7 +8,7 @@ import { AdaptiveAvgPool2d, MaxPool2d } from "../nn/pooling.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { expectImages } from "./images.js";
 import { drawByOutputs } from "./initial_values.js";
-import { defineNetwork } from "./network.js";
+import { defineNetwork, type NetworkCost } from "./network.js";
 import { BasicBlock, type BlockClass, Bottleneck, residualStage } from "./residual_block.js";
 
 /** What blocks a {@link ResNet} is made of. */
@@ -71,19 +71,35 @@ export class ResNet extends Module {
   }
 }
 
-function entry(depth: number, blocks: ResNetOptions["blocks"], block: keyof typeof BLOCKS) {
+function entry(depth: number, blocks: ResNetOptions["blocks"], block: keyof typeof BLOCKS, size: NetworkCost) {
   const name = `resnet${depth}`;
   return defineNetwork({
     name,
     help: `torchvision's residual network of ${depth} layers for images of any size (He et al., 2016)`,
     options: {},
+    size,
     create: (_, context) =>
       new ResNet({ blocks, block, channels: expectImages(name, context).channels, classes: context.classes }),
   });
 }
 
 export const resNets = [
-  entry(18, [2, 2, 2, 2], "basic"),
-  entry(34, [3, 4, 6, 3], "basic"),
-  entry(50, [3, 4, 6, 3], "bottleneck"),
+  entry(18, [2, 2, 2, 2], "basic", {
+    parameters: 11_689_512,
+    multiplyAdds: 1_814_073_344,
+    shape: [3, 224, 224],
+    classes: 1000,
+  }),
+  entry(34, [3, 4, 6, 3], "basic", {
+    parameters: 21_797_672,
+    multiplyAdds: 3_663_761_408,
+    shape: [3, 224, 224],
+    classes: 1000,
+  }),
+  entry(50, [3, 4, 6, 3], "bottleneck", {
+    parameters: 25_557_032,
+    multiplyAdds: 4_089_184_256,
+    shape: [3, 224, 224],
+    classes: 1000,
+  }),
 ];

@@ -8,7 +8,7 @@ import { AdaptiveAvgPool2d } from "../nn/pooling.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { expectImages } from "./images.js";
 import { drawByOutputs } from "./initial_values.js";
-import { defineNetwork } from "./network.js";
+import { defineNetwork, type NetworkCost } from "./network.js";
 import { BasicBlock, residualStage } from "./residual_block.js";
 
 /** The arguments of {@link CifarResNet}. */
@@ -67,12 +67,13 @@ export class CifarResNet extends Module {
 
 const WIDE = [32, 64, 128, 256] as const;
 
-function entry(name: string, blocks: number, widths?: CifarResNetOptions["widths"]) {
+function entry(name: string, blocks: number, size: NetworkCost, widths?: CifarResNetOptions["widths"]) {
   const channels = widths === undefined ? "" : ", four times as wide";
   return defineNetwork({
     name,
     help: `residual network of ${6 * blocks + 2} layers for small images${channels} (He et al., 2016)`,
     options: {},
+    size,
     create: (_, context) =>
       new CifarResNet({
         blocks,
@@ -84,13 +85,13 @@ function entry(name: string, blocks: number, widths?: CifarResNetOptions["widths
 }
 
 export const cifarResNets = [
-  entry("resnet8", 1),
-  entry("resnet14", 2),
-  entry("resnet20", 3),
-  entry("resnet32", 5),
-  entry("resnet44", 7),
-  entry("resnet56", 9),
-  entry("resnet110", 18),
-  entry("resnet8x4", 1, WIDE),
-  entry("resnet32x4", 5, WIDE),
+  entry("resnet8", 1, { parameters: 83_892, multiplyAdds: 12_507_392 }),
+  entry("resnet14", 2, { parameters: 181_108, multiplyAdds: 26_663_168 }),
+  entry("resnet20", 3, { parameters: 278_324, multiplyAdds: 40_818_944 }),
+  entry("resnet32", 5, { parameters: 472_756, multiplyAdds: 69_130_496 }),
+  entry("resnet44", 7, { parameters: 667_188, multiplyAdds: 97_442_048 }),
+  entry("resnet56", 9, { parameters: 861_620, multiplyAdds: 125_753_600 }),
+  entry("resnet110", 18, { parameters: 1_736_564, multiplyAdds: 253_155_584 }),
+  entry("resnet8x4", 1, { parameters: 1_233_540, multiplyAdds: 177_071_104 }, WIDE),
+  entry("resnet32x4", 5, { parameters: 7_433_860, multiplyAdds: 1_083_040_768 }, WIDE),
 ];

@@ -113,6 +113,7 @@ export const shuffleNetV1 = defineNetwork({
   name: "ShuffleNetV1",
   help: "ShuffleNet of 3 groups for small images (Zhang et al., 2018)",
   options: {},
+  size: { parameters: 949_258, multiplyAdds: 38_691_456 },
   create: (_, context) =>
     new ShuffleNetV1({ channels: expectImages("ShuffleNetV1", context).channels, classes: context.classes }),
 });

@@ -26,7 +26,7 @@ function depthwise(channels: number, stride: number): Conv2d {
 }
 
 /** Half of the channels pass as they are, the other half through three convolutions. */
-class BasicBlock extends Module {
+class SplitBlock extends Module {
   readonly conv1: Conv2d;
   readonly bn1: BatchNorm2d;
   readonly conv2: Conv2d;
@@ -149,13 +149,14 @@ export class ShuffleNetV2 extends Module {
 
 function stage(inChannels: number, channels: number, count: number): Sequential {
   const first = new DownBlock(inChannels, channels);
-  return new Sequential(first, ...Array.from({ length: count }, () => new BasicBlock(channels)));
+  return new Sequential(first, ...Array.from({ length: count }, () => new SplitBlock(channels)));
 }
 
 export const shuffleNetV2 = defineNetwork({
   name: "ShuffleNetV2",
   help: "ShuffleNetV2 for small images (Ma et al., 2018)",
   options: {},
+  size: { parameters: 1_355_528, multiplyAdds: 44_504_448 },
   create: (_, context) =>
     new ShuffleNetV2({ channels: expectImages("ShuffleNetV2", context).channels, classes: context.classes }),
 });

@@ -8,7 +8,7 @@ import { AdaptiveAvgPool2d, MaxPool2d } from "../nn/pooling.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { expectImages } from "./images.js";
 import { drawByOutputs } from "./initial_values.js";
-import { defineNetwork } from "./network.js";
+import { defineNetwork, type NetworkCost } from "./network.js";
 
 const WIDTHS = [64, 128, 256, 512, 512] as const;
 /** Three times half the size. */
@@ -86,22 +86,23 @@ function block(inChannels: number, channels: number, count: number): Sequential 
   return new Sequential(...layers.slice(0, -1));
 }
 
-function entry(convolutions: VggOptions["convolutions"]) {
+function entry(convolutions: VggOptions["convolutions"], size: NetworkCost) {
   const layers = convolutions.reduce((sum, count) => sum + count, 3);
   const name = `vgg${layers}`;
   return defineNetwork({
     name,
     help: `VGG's ${layers - 3} convolutions with BatchNorm and one linear layer (Simonyan and Zisserman, 2015)`,
     options: {},
+    size,
     create: (_, context) =>
       new Vgg({ convolutions, channels: expectImages(name, context, LEAST_SIDE).channels, classes: context.classes }),
   });
 }
 
 export const vggs = [
-  entry([1, 1, 1, 1, 1]),
-  entry([1, 1, 2, 2, 2]),
-  entry([2, 2, 2, 2, 2]),
-  entry([2, 2, 3, 3, 3]),
-  entry([2, 2, 4, 4, 4]),
+  entry([1, 1, 1, 1, 1], { parameters: 3_965_028, multiplyAdds: 96_192_512 }),
+  entry([1, 1, 2, 2, 2], { parameters: 9_277_284, multiplyAdds: 209_438_720 }),
+  entry([2, 2, 2, 2, 2], { parameters: 9_462_180, multiplyAdds: 284_936_192 }),
+  entry([2, 2, 3, 3, 3], { parameters: 14_774_436, multiplyAdds: 398_182_400 }),
+  entry([2, 2, 4, 4, 4], { parameters: 20_086_692, multiplyAdds: 511_428_608 }),
 ];

@@ -8,7 +8,7 @@ import { AdaptiveAvgPool2d } from "../nn/pooling.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { expectImages } from "./images.js";
 import { drawByOutputs } from "./initial_values.js";
-import { defineNetwork } from "./network.js";
+import { defineNetwork, type NetworkCost } from "./network.js";
 
 /** BatchNorm and ReLU before each of two 3x3 convolutions, beside the identity, or a 1x1 convolution to other channels. */
 class PreActivationBlock extends Module {
@@ -105,16 +105,22 @@ export class WideResNet extends Module {
   }
 }
 
-function entry(blocks: number, widen: number) {
+function entry(blocks: number, widen: number, size: NetworkCost) {
   const depth = 6 * blocks + 4;
   const name = `wrn_${depth}_${widen}`;
   return defineNetwork({
     name,
     help: `wide residual network of ${depth} layers, ${widen} times the width (Zagoruyko and Komodakis, 2016)`,
     options: {},
+    size,
     create: (_, context) =>
       new WideResNet({ blocks, widen, channels: expectImages(name, context).channels, classes: context.classes }),
   });
 }
 
-export const wideResNets = [entry(2, 1), entry(2, 2), entry(6, 1), entry(6, 2)];
+export const wideResNets = [
+  entry(2, 1, { parameters: 180_916, multiplyAdds: 26_663_168 }),
+  entry(2, 2, { parameters: 703_284, multiplyAdds: 101_118_464 }),
+  entry(6, 1, { parameters: 569_780, multiplyAdds: 83_286_272 }),
+  entry(6, 2, { parameters: 2_255_156, multiplyAdds: 327_610_880 }),
+];

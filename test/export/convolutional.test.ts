@@ -1,4 +1,6 @@
 import { expect, test } from "vitest";
+import { exportedGraph } from "../../src/export/index.js";
+import { GraphModule } from "../../src/graph/index.js";
 import { createNetwork, exportOnnx, manualSeed, randn, tensor } from "../../src/index.js";
 import { answers, relativeError, run } from "./support.js";
 
@@ -35,4 +37,20 @@ test("pixels in bytes, with a mean and a deviation for each channel", async () =
 test("a network that reads images needs their shape", () => {
   const network = createNetwork("resnet8", { shape: SHAPE, classes: 10 });
   expect(() => exportOnnx(network)).toThrow("features: needed for a network for images: [channels, height, width]");
+});
+
+test("8-bit weights: a quarter of the file, logits of the weights that were rounded", async () => {
+  manualSeed(6);
+  const network = createNetwork("resnet8", { shape: SHAPE, classes: 10 });
+  for (let i = 0; i < 3; i++) network.train().forward(randn([4, ...SHAPE]));
+  const [whole, rounded] = [{}, { quantize: "int8" } as const].map((options) =>
+    exportOnnx(network.eval(), { features: SHAPE, ...options }),
+  );
+  expect(rounded.length).toBeLessThan(0.35 * whole.length);
+  const x = randn([3, ...SHAPE]);
+  const { data } = await run(rounded, x.data, SHAPE, 2);
+  const graph = new GraphModule(exportedGraph(network, { features: SHAPE, quantize: "int8" }));
+  expect(relativeError(data, answers(graph, x).data, 10)).toBeLessThan(1e-4);
+  const error = relativeError(data, answers(network, x).data, 10);
+  expect([error > 1e-4, error < 0.1]).toEqual([true, true]);
 });
