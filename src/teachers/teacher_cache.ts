@@ -65,7 +65,8 @@ export class TeacherCache {
         throw new DistilleryError("ABORTED", "stopped while the teacher's logits were computed");
       withArena(() => logits.push(forward(network, inputs).data.slice()));
     }
-    return TeacherCache.of(concatenate(logits), fingerprint(teacher.stateDict()), data);
+    const hash = fingerprint(teacher.stateDict());
+    return new TeacherCache(concatenate(logits), hash, data.fingerprint(), data.length, data.targetScale !== undefined);
   }
 
   /**
