@@ -10,7 +10,8 @@ export class Modes {
 
   constructor(modes: readonly Mode[]) {
     this.#modules = modes.flatMap(([network]) => modulesOf(network));
-    this.#wanted = this.#restoring(() => {
+    this.#wanted = this.#current();
+    this.#wanted = this.run(() => {
       for (const [network, training] of modes) network.train(training);
       return this.#current();
     });
@@ -18,15 +19,9 @@ export class Modes {
 
   /** Runs `body` in these modes; the mode of each module is set back afterwards. */
   run<T>(body: () => T): T {
-    return this.#restoring(() => {
-      this.#set(this.#wanted);
-      return body();
-    });
-  }
-
-  #restoring<T>(body: () => T): T {
     const before = this.#current();
     try {
+      this.#set(this.#wanted);
       return body();
     } finally {
       this.#set(before);

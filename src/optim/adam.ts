@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectFlags, expectNumber, expectOptions, withDefaults } from "../checks.js";
+import { atLeast0, expectFlags, expectNumber, expectOptions, withDefaults } from "../checks.js";
 import { native } from "../native.js";
 import { boolean, defineEntry, described, fractionBelow1, nonNegative } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -65,14 +65,19 @@ export class Adam extends Optimizer<AdamGroup, AdamState> {
   protected override update(group: AdamGroup, params: readonly Tensor[], gradScale: number): void {
     const { lr, betas, eps, weightDecay, decoupledWeightDecay, amsgrad, maximize } = group;
     for (const [step, alike] of partition(params, (param) => this.#stateOf(param, amsgrad).step)) {
-      const states = alike.map((param) => this.state.get(param) as AdamState);
+      const states = alike.map((param) => this.#stateOf(param, amsgrad));
       native.adamStep({
         params: alike.map(({ data }) => data),
         grads: gradsOf(alike),
         expAvgs: states.map(({ expAvg }) => expAvg),
         expAvgSqs: states.map(({ expAvgSq }) => expAvgSq),
         maxExpAvgSqs: amsgrad ? states.flatMap(({ maxExpAvgSq }) => maxExpAvgSq ?? []) : null,
-        ...{ lr, beta1: betas[0], beta2: betas[1], eps, weightDecay, decoupledWeightDecay },
+        lr,
+        beta1: betas[0],
+        beta2: betas[1],
+        eps,
+        weightDecay,
+        decoupledWeightDecay,
         step: step + 1,
         gradScale: maximize ? -gradScale : gradScale,
       });
@@ -92,10 +97,11 @@ export class Adam extends Optimizer<AdamGroup, AdamState> {
   }
 
   protected override checkGroup({ lr, betas, eps, weightDecay, amsgrad, maximize }: AdamGroup): void {
-    expectNumber("lr", lr, (x) => x >= 0, "a number of at least 0");
-    for (const i of [0, 1]) expectNumber(`betas[${i}]`, betas[i], (x) => x >= 0 && x < 1, "a number from 0 to below 1");
-    expectNumber("eps", eps, (x) => x >= 0, "a number of at least 0");
-    expectNumber("weightDecay", weightDecay, (x) => x >= 0, "a number of at least 0");
+    expectNumber("lr", lr, atLeast0, "a number of at least 0");
+    expectNumber("betas[0]", betas[0], below1, "a number from 0 to below 1");
+    expectNumber("betas[1]", betas[1], below1, "a number from 0 to below 1");
+    expectNumber("eps", eps, atLeast0, "a number of at least 0");
+    expectNumber("weightDecay", weightDecay, atLeast0, "a number of at least 0");
     expectFlags({ amsgrad, maximize });
   }
 
@@ -118,6 +124,10 @@ export class Adam extends Optimizer<AdamGroup, AdamState> {
   protected override stateKeys({ amsgrad }: Partial<AdamGroup>): readonly string[] {
     return ["step", "exp_avg", "exp_avg_sq", ...(amsgrad ? ["max_exp_avg_sq"] : [])];
   }
+}
+
+function below1(x: number): boolean {
+  return x >= 0 && x < 1;
 }
 
 /** The arguments of `adam` and `adamw` in expressions. */

@@ -1,7 +1,7 @@
-import { badArgument, expectNumber, expectOptions } from "../checks.js";
+import { atLeast0, badArgument, expectNumber, expectOptions } from "../checks.js";
 import { native } from "../native.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { expectParameters } from "./optimizer.js";
+import { expectParameters, gradsOf } from "./optimizer.js";
 
 /**
  * Scales all gradients so that their common norm, of `normType` 2 (Euclidean, the default), 1 or Infinity, is at most `maxNorm`, by maxNorm / (norm + 1e-6), and gives
@@ -18,8 +18,9 @@ export function clipGradNorm(
   options?: { normType?: 1 | 2 | typeof Infinity },
 ): number {
   const normType = normTypeOf(options);
-  if (maxNorm !== Infinity) expectNumber("maxNorm", maxNorm, (x) => x >= 0, "a number of at least 0");
-  const grads = expectParameters(parameters).flatMap((parameter) => parameter.materializedGrad() ?? []);
+  if (maxNorm !== Infinity) expectNumber("maxNorm", maxNorm, atLeast0, "a number of at least 0");
+  for (const parameter of expectParameters(parameters)) parameter.materializedGrad();
+  const grads = gradsOf(parameters);
   const norm = normType === 2 ? native.gradNorm(grads) : otherNorm(grads, normType);
   const coefficient = maxNorm / (norm + 1e-6);
   if (!(coefficient >= 1)) for (const parameter of parameters) parameter.scaleGrad(coefficient);
@@ -52,7 +53,7 @@ function otherNorm(grads: readonly Float32Array[], normType: number): number {
  * ```
  */
 export function clipGradValue(parameters: readonly Tensor[], clipValue: number): void {
-  expectNumber("clipValue", clipValue, (x) => x >= 0, "a number of at least 0");
+  expectNumber("clipValue", clipValue, atLeast0, "a number of at least 0");
   for (const parameter of expectParameters(parameters)) {
     const grad = parameter.materializedGrad();
     // Not Math.min and Math.max, whose -0 and 0 differ: PyTorch keeps what is in the range as it is.

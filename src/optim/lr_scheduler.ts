@@ -95,9 +95,9 @@ export abstract class LRScheduler {
   protected moveTo(step: number): void {
     const { paramGroups } = this.optimizer;
     // A group may have been added since.
-    this.baseLrs.push(...paramGroups.slice(this.baseLrs.length).map(initialLr));
+    for (let i = this.baseLrs.length; i < paramGroups.length; i++) this.baseLrs.push(initialLr(paramGroups[i]));
     const lrs = paramGroups.map((_, i) => this.lrAt(step, this.baseLrs[i], i));
-    for (const [i, group] of paramGroups.entries()) group.lr = lrs[i];
+    for (let i = 0; i < lrs.length; i++) paramGroups[i].lr = lrs[i];
     this.lastStep = step;
   }
 

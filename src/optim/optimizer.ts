@@ -64,7 +64,7 @@ export abstract class Optimizer<G extends ParamGroup = ParamGroup, S extends obj
     const name = this.paramGroups.length === 0 ? "options" : `paramGroups[${this.paramGroups.length}]`;
     const known = Object.keys(this.#defaults).filter((option) => !this.#fixed.includes(option));
     expectOptions(name, options, known);
-    const added = expectParameters(params instanceof Tensor ? [params] : params);
+    const added = [...expectParameters(params instanceof Tensor ? [params] : params)];
     expectParameters([...this.parameters, ...added]);
     const whole = { ...withDefaults<object, object>(this.#defaults, options), params: added } as unknown as G;
     this.checkGroup(whole);
@@ -81,7 +81,7 @@ export abstract class Optimizer<G extends ParamGroup = ParamGroup, S extends obj
     for (const group of this.paramGroups) this.checkGroup(group);
     for (const group of this.paramGroups) {
       const withGrad = group.params.filter(({ gradData }) => gradData !== null);
-      for (const [gradScale, params] of partition(withGrad, (param) => param.gradScale)) {
+      for (const [gradScale, params] of partition(withGrad, ({ gradScale }) => gradScale)) {
         this.update(group, params, gradScale);
       }
     }
@@ -139,7 +139,14 @@ export abstract class Optimizer<G extends ParamGroup = ParamGroup, S extends obj
 }
 
 /** Parameters by what they have in common, in the order in which each comes first. */
-export function partition<K>(params: readonly Tensor[], keyOf: (param: Tensor) => K): Map<K, Tensor[]> {
+export function partition<K>(
+  params: readonly Tensor[],
+  keyOf: (param: Tensor) => K,
+): Iterable<readonly [K, readonly Tensor[]]> {
+  if (params.length === 0) return [];
+  // At nearly every step all have the same.
+  const first = keyOf(params[0]);
+  if (params.every((param) => keyOf(param) === first)) return [[first, params]];
   const parts = new Map<K, Tensor[]>();
   for (const param of params) {
     const key = keyOf(param);
@@ -152,7 +159,9 @@ export function partition<K>(params: readonly Tensor[], keyOf: (param: Tensor) =
 
 /** The gradients' arrays of parameters that have one. */
 export function gradsOf(params: readonly Tensor[]): Float32Array[] {
-  return params.flatMap(({ gradData }) => gradData ?? []);
+  const grads: Float32Array[] = [];
+  for (const { gradData } of params) if (gradData !== null) grads.push(gradData);
+  return grads;
 }
 
 /** Refuses an empty list, anything but tensors, and duplicates. */
@@ -163,7 +172,7 @@ export function expectParameters(params: readonly Tensor[]): readonly Tensor[] {
   if (new Set(params).size !== params.length) {
     throw new DistilleryError("BAD_ARGUMENT", "parameters: expected each parameter once, got one twice");
   }
-  return [...params];
+  return params;
 }
 
 function noParameters(name: string): DistilleryError {

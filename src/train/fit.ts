@@ -16,6 +16,7 @@ import type { Labels } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
 import { expectFinite } from "./arguments.js";
 import type { RunResult } from "./controls.js";
+import type { Step } from "./step.js";
 import type { Trainer } from "./trainer.js";
 
 /**
@@ -23,43 +24,53 @@ import type { Trainer } from "./trainer.js";
  */
 export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Teacher | null): Promise<RunResult> {
   const { model, data, clipGroups, optimizer, scheduler, average, options } = trainer;
+  const place = `loss ${loss.name}`;
   const drawsOtherwise = (shape: readonly number[]) =>
     loss.drawsRandomNumbers === true || drawsRandomNumbers(model, shape);
   const batches = teacher && new TeacherPrefetcher(teacher, data, drawsOtherwise);
   const labelling = new Labelling(data);
   const tapped = new Taps(model, loss.taps?.student ?? [], "student");
 
-  for await (const step of trainer.steps()) {
-    const { batch, outputs } = step.run(
-      () => batches?.next(step.epoch, step.index) ?? { batch: step.epoch.batch(step.index), outputs: NO_TEACHER },
-    );
-    const teacherOutputs = types.isPromise(outputs) ? await step.arrival(outputs) : outputs;
+  const learn = (step: Step, batch: Batch, teacherOutputs: Outputs) => {
+    const { targets = null, indices, mixed } = batch;
+    const inputs = inputsFor(model, batch.inputs);
+    const { value: logits, taps } = tapped.record(() => model.forward(inputs));
+    if (teacher !== null) expectTaps(teacher, loss, teacherOutputs);
+    const lossBatch = {
+      student: { logits, taps },
+      teacher: teacherOutputs,
+      labels: labelling.of(batch),
+      targets,
+      indices,
+      epoch: trainer.epochNumber,
+      epochs: options.epochs,
+    };
+    const mixture = mixed && { labels: labelling.of({ labels: mixed.labels }), weight: mixed.weight };
+    const result = computed(loss, lossBatch, mixture, data);
+    const value = expectFinite(place, result.loss.item());
+    if (step.isFirstOfGroup) optimizer.zeroGrad();
+    (step.groupSize === 1 ? result.loss : result.loss.mul(1 / step.groupSize)).backward();
+    step.report(value, labelling.metrics(batch, result.metrics));
+    if (!step.isLastOfGroup) return;
+    step.gradNorm = 0;
+    for (const parameters of clipGroups) {
+      const norm = expectFinite("gradient norm", clipGradNorm(parameters, options.maxGradNorm));
+      step.gradNorm = clipGroups.length === 1 ? norm : Math.hypot(step.gradNorm, norm);
+    }
+    optimizer.step();
+    scheduler.step();
+    average?.update();
+    teacher?.afterStep?.();
+  };
+
+  await trainer.eachStep((step) =>
     step.run(() => {
-      const { targets = null, indices, mixed } = batch;
-      const inputs = inputsFor(model, batch.inputs);
-      const labels = labelling.of(batch);
-      const { value: logits, taps } = tapped.record(() => model.forward(inputs));
-      if (teacher !== null) expectTaps(teacher, loss, teacherOutputs);
-      const outputs = { student: { logits, taps }, teacher: teacherOutputs };
-      const place = { epoch: trainer.epochNumber, epochs: options.epochs };
-      const mixture = mixed && { labels: labelling.of({ labels: mixed.labels }), weight: mixed.weight };
-      const result = computed(loss, { ...outputs, labels, targets, indices, ...place }, mixture, data);
-      expectFinite(`loss ${loss.name}`, result.loss.item());
-      if (step.isFirstOfGroup) optimizer.zeroGrad();
-      (step.groupSize === 1 ? result.loss : result.loss.mul(1 / step.groupSize)).backward();
-      step.report(result.loss.item(), labelling.metrics(batch, result.metrics));
-      if (!step.isLastOfGroup) return;
-      step.gradNorm = 0;
-      for (const parameters of clipGroups) {
-        const norm = expectFinite("gradient norm", clipGradNorm(parameters, options.maxGradNorm));
-        step.gradNorm = clipGroups.length === 1 ? norm : Math.hypot(step.gradNorm, norm);
-      }
-      optimizer.step();
-      scheduler.step();
-      average?.update();
-      teacher?.afterStep?.();
-    });
-  }
+      const { epoch, index } = step;
+      const { batch, outputs } = batches?.next(epoch, index) ?? { batch: epoch.batch(index), outputs: NO_TEACHER };
+      if (!types.isPromise(outputs)) return learn(step, batch, outputs);
+      return step.arrival(outputs).then((outputs) => step.run(() => learn(step, batch, outputs)));
+    }),
+  );
   return trainer.finish();
 }
 

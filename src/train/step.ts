@@ -63,12 +63,12 @@ export class Step {
    * others than those of the epoch's steps before, whose mean over the steps is logged.
    */
   report(loss: number, metrics: Metrics): void {
+    const { known } = this;
     for (const [name, value] of Object.entries(metrics)) {
-      expectMetricName("the name of a loss's metric", name);
+      if (!known?.includes(name)) expectMetricName("the name of a loss's metric", name);
       expectFinite(`metric ${name}`, value);
     }
     const all: Metrics = { loss, ...metrics };
-    const { known } = this;
     const missing = known?.find((name) => !Object.hasOwn(all, name));
     const added = known && Object.keys(all).find((name) => !known.includes(name));
     const name = missing ?? added ?? null;

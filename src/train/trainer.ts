@@ -148,23 +148,24 @@ export class Trainer {
   }
 
   /**
-   * The remaining steps, a batch each, in all epochs. Between them the event loop gets its turn, checkpoints are written and
-   * the run stops if its signal says so; after each epoch it is validated and recorded.
+   * Makes the remaining steps, a batch each, in all epochs. Between them the event loop gets its turn, checkpoints are written
+   * and the run stops if its signal says so; after each epoch it is validated and recorded.
    */
-  async *steps(): AsyncGenerator<Step, void> {
+  async eachStep(body: (step: Step) => void | Promise<void>): Promise<void> {
     const { progress } = this.state;
     const { accumulate } = this.options;
     const change = () => this.#layout.change();
     while (!this.isFinished) {
       const epoch = this.#beginEpoch();
+      const place = () => this.#place(epoch);
       while (progress.step < epoch.length) {
         await this.#betweenSteps(progress.step % accumulate === 0, epoch);
         const start = performance.now();
         const known = progress.step === 0 ? null : Object.keys(progress.sums);
-        const place = () => this.#place(epoch);
         const step = new Step(epoch, progress.step, accumulate, this.#modes, this.input.stream, known, place, change);
         try {
-          yield step;
+          const pending = body(step);
+          if (pending !== undefined) await pending;
         } finally {
           step.release();
         }
