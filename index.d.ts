@@ -166,18 +166,8 @@ export interface Conv2DForward {
   window: List<number>
 }
 
-/** The mean cross-entropy; writes its gradient */
-export declare function crossEntropy(call: CrossEntropy): number
-
-/** Logits and grad are [rows, classes], labels [rows]; grad receives the gradient of the logits */
-export interface CrossEntropy {
-  logits: F32
-  labels: I32
-  grad: F32Mut
-  rows: number
-  classes: number
-  labelSmoothing: number
-}
+/** The mean cross-entropy of logits [rows, classes] and labels [rows]; grad receives its gradient by the logits */
+export declare function crossEntropy(logits: F32, labels: I32, grad: F32Mut, rows: number, classes: number, labelSmoothing: number): number
 
 /** The sums along the middle axis of x[outer, length, inner] so far, from its end if `reverse` */
 export declare function cumsum(x: F32, out: F32Mut, outer: number, length: number, inner: number, reverse: boolean): void
@@ -277,21 +267,11 @@ export declare function inferenceRelease(queue: ExternalObject<InferenceQueue | 
  */
 export declare function inferenceTake(queue: ExternalObject<InferenceQueue | undefined | null>, input: F32, rows: number, state: U32Mut, outputs: List<F32Mut>): boolean
 
-/** The distillation loss as [total, soft, hard]; writes the gradient of the total */
-export declare function kdLoss(call: KdLoss): [total: number, soft: number, hard: number]
-
-/** Logits and grad are [rows, classes], labels [rows]; grad receives the gradient of the student's logits */
-export interface KdLoss {
-  studentLogits: F32
-  teacherLogits: F32
-  labels: I32
-  grad: F32Mut
-  rows: number
-  classes: number
-  temperature: number
-  alpha: number
-  labelSmoothing: number
-}
+/**
+ * The distillation loss of logits [rows, classes] and labels [rows] as [total, soft, hard]; grad receives the gradient of the
+ * total by the student's logits
+ */
+export declare function kdLoss(studentLogits: F32, teacherLogits: F32, labels: I32, grad: F32Mut, rows: number, classes: number, temperature: number, alpha: number, labelSmoothing: number): [total: number, soft: number, hard: number]
 
 /** Sets a file's time of change every so many milliseconds while its content is `text`, whatever the event loop does */
 export declare function keepFresh(path: string, text: string, everyMs: number): Heartbeat
@@ -303,37 +283,11 @@ export interface Linear {
   bias: F32 | null
 }
 
-/** gradX = grad weight, gradWeight = grad^T x, gradBias = the column sums of grad */
-export declare function linearBackward(call: LinearBackward): void
+/** gradX = grad weight, gradWeight = grad^T x, gradBias = the column sums of grad[rows, outputs]: those that are not null */
+export declare function linearBackward(grad: F32, x: F32, weight: F32, gradX: F32Mut | undefined | null, gradWeight: F32Mut | undefined | null, gradBias: F32Mut | undefined | null, rows: number, inputs: number, outputs: number): void
 
-/** grad[rows, outputs] of linearForward without ReLU, its x and weight, and the gradients that are wanted, else null */
-export interface LinearBackward {
-  grad: F32
-  x: F32
-  weight: F32
-  gradX: F32Mut | null
-  gradWeight: F32Mut | null
-  gradBias: F32Mut | null
-  rows: number
-  inputs: number
-  outputs: number
-}
-
-/** out = x weight^T + bias, then ReLU if relu */
-export declare function linearForward(call: LinearForward): void
-
-/** x[rows, inputs], weight[outputs, inputs], bias[outputs] or null, out[rows, outputs] */
-export interface LinearForward {
-  x: F32
-  weight: F32
-  bias: F32 | null
-  /** Whether ReLU follows */
-  relu: boolean
-  out: F32Mut
-  rows: number
-  inputs: number
-  outputs: number
-}
+/** out[rows, outputs] = x[rows, inputs] weight[outputs, inputs]^T + bias[outputs] or nothing, then ReLU if relu */
+export declare function linearForward(x: F32, weight: F32, bias: F32 | undefined | null, out: F32Mut, rows: number, inputs: number, outputs: number, relu: boolean): void
 
 /** out = dropout(relu(batchNorm(linear(x)))), with the bits of the four kernels one after another */
 export declare function linearNormReluDropoutForward(call: LinearNormReluDropoutForward): void

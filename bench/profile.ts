@@ -12,27 +12,20 @@ interface Sum {
   flops: number;
 }
 
-/** The arguments of the kernels that multiply matrices. */
-interface Product {
-  rows: number;
-  inputs: number;
-  outputs: number;
-  features: number;
-  gradX: unknown;
-  gradWeight: unknown;
-}
-
 /** The FLOP of the matrix products, from their arguments. Other kernels are rated in bytes. */
 const PRODUCTS: Readonly<Record<string, (args: readonly unknown[]) => number>> = {
-  linearForward: ([call]) => flops(call as Product),
-  linearNormReluDropoutForward: ([call]) => flops(call as Product),
-  linearBackward: ([call]) => {
-    const { gradX, gradWeight } = call as Product;
-    return [gradX, gradWeight].filter((into) => into !== null).length * flops(call as Product);
+  linearForward: flops,
+  linearNormReluDropoutForward: ([call]) => {
+    const { rows, inputs, features } = call as Record<"rows" | "inputs" | "features", number>;
+    return flops([rows, inputs, features]);
   },
-  matmul: (args) => 2 * numbersOf(args).reduce((product, x) => product * x, 1),
-  matmulNt: (args) => 2 * numbersOf(args).reduce((product, x) => product * x, 1),
-  matmulTn: (args) => 2 * numbersOf(args).reduce((product, x) => product * x, 1),
+  linearBackward: (args) => {
+    const [gradX, gradWeight] = args.slice(3);
+    return [gradX, gradWeight].filter((into) => into !== null).length * flops(args);
+  },
+  matmul: flops,
+  matmulNt: flops,
+  matmulTn: flops,
 };
 
 /** Kernels that enqueue or await work on other threads: their arguments do not measure it. */
@@ -86,8 +79,9 @@ function entriesOf(sums: ReadonlyMap<string, Sum>, stepMs: number, steps: number
   return [...entries.sort((a, b) => b.ms - a.ms), { ...rest, gigabytesPerSecond: 0, gflops: null }];
 }
 
-function flops({ rows, inputs, outputs, features }: Product): number {
-  return 2 * rows * inputs * (outputs ?? features);
+/** Of a product, whose three lengths are the only numbers among the arguments. */
+function flops(args: readonly unknown[]): number {
+  return 2 * args.filter((x) => typeof x === "number").reduce((product, x) => product * x, 1);
 }
 
 /** The bytes of all arrays, by themselves or inside lists and objects. */
@@ -99,8 +93,4 @@ function bytesOf(args: readonly unknown[]): number {
 function arraysIn(value: unknown): ArrayBufferView[] {
   if (ArrayBuffer.isView(value)) return [value];
   return typeof value === "object" && value !== null ? Object.values(value).flatMap(arraysIn) : [];
-}
-
-function numbersOf(args: readonly unknown[]): number[] {
-  return args.filter((x) => typeof x === "number");
 }

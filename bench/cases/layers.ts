@@ -28,7 +28,7 @@ function linearForwardCase(inputs: number, outputs: number): Case {
     name: "linear + ReLU",
     shape: `${ROWS}×${inputs} → ${outputs}`,
     work: product(ROWS, inputs, outputs),
-    kernel: () => native.linearForward({ x, weight, bias, relu: true, out, rows: ROWS, inputs, outputs }),
+    kernel: () => native.linearForward(x, weight, bias, out, ROWS, inputs, outputs, true),
     plain: () => linearForward(layer, x, true),
     results: [out, layer.out],
   };
@@ -44,7 +44,7 @@ function linearBackwardCase(inputs: number, outputs: number): Case {
     name: "linear, gradients",
     shape: `${ROWS}×${inputs} → ${outputs}`,
     work: both(product(outputs, ROWS, inputs), product(ROWS, outputs, inputs)),
-    kernel: () => native.linearBackward({ grad, x, weight, gradX, gradWeight, gradBias, rows: ROWS, inputs, outputs }),
+    kernel: () => native.linearBackward(grad, x, weight, gradX, gradWeight, gradBias, ROWS, inputs, outputs),
     plain: () => linearBackward(layer, grads, x, grad),
     results: [gradWeight, grads.weight],
   };

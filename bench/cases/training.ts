@@ -26,7 +26,17 @@ function kdLossCase(rows: number, classes: number): Case {
     shape: `${rows}×${classes}`,
     work: elementwise(student.length, 25, student.length, teacher.length, rows, grad.length),
     kernel: () =>
-      native.kdLoss({ studentLogits: student, teacherLogits: teacher, labels, grad, rows, classes, ...options }),
+      native.kdLoss(
+        student,
+        teacher,
+        labels,
+        grad,
+        rows,
+        classes,
+        options.temperature,
+        options.alpha,
+        options.labelSmoothing,
+      ),
     plain: () => kdLoss(student, teacher, labels, gradPlain, options),
     results: [grad, gradPlain],
   };
@@ -40,7 +50,7 @@ function crossEntropyCase(rows: number, classes: number): Case {
     name: "cross-entropy, with its gradient",
     shape: `${rows}×${classes}`,
     work: elementwise(logits.length, 7, logits.length, rows, grad.length),
-    kernel: () => native.crossEntropy({ logits, labels, grad, rows, classes, labelSmoothing: 0 }),
+    kernel: () => native.crossEntropy(logits, labels, grad, rows, classes, 0),
     plain: () => crossEntropy(logits, labels, gradPlain),
     results: [grad, gradPlain],
   };

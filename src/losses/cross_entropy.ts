@@ -39,14 +39,7 @@ export function crossEntropy(logits: Tensor, labels: Labels, options: CrossEntro
   expectLabelSmoothing(labelSmoothing);
   const [rows, classes] = logits.shape;
   const grad = allocate(logits.size);
-  const loss = native.crossEntropy({
-    logits: logits.data,
-    labels: labelData(labels),
-    grad,
-    rows,
-    classes,
-    labelSmoothing,
-  });
+  const loss = native.crossEntropy(logits.data, labelData(labels), grad, rows, classes, labelSmoothing);
   return lossOutput(loss, logits, grad);
 }
 

@@ -77,17 +77,17 @@ export function kdLossParts(
   expectLabelSmoothing(labelSmoothing);
   const [rows, classes] = studentLogits.shape;
   const grad = allocate(studentLogits.size);
-  const [total, soft, hard] = native.kdLoss({
-    studentLogits: studentLogits.data,
-    teacherLogits: teacherLogits.data,
-    labels: labelData(labels),
+  const [total, soft, hard] = native.kdLoss(
+    studentLogits.data,
+    teacherLogits.data,
+    labelData(labels),
     grad,
     rows,
     classes,
     temperature,
     alpha,
     labelSmoothing,
-  });
+  );
   return { loss: lossOutput(total, studentLogits, grad), soft, hard };
 }
 

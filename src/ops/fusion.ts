@@ -370,17 +370,7 @@ export const fusedOp: Op<{ training: boolean; p: number }, Saved> = {
       rows,
       features,
     });
-    native.linearBackward({
-      grad,
-      x: x.data,
-      weight: weight.data,
-      gradX: intoX,
-      gradWeight: intoWeight,
-      gradBias: intoBias ?? null,
-      rows,
-      inputs,
-      outputs: features,
-    });
+    native.linearBackward(grad, x.data, weight.data, intoX, intoWeight, intoBias ?? null, rows, inputs, features);
   },
   lower: (attributes) => ({ kind: "linearBatchNormReluDropout", ...attributes }),
 };

@@ -15,16 +15,7 @@ export const linearOp = defineOp<{ relu: boolean }, null>({
     const [rows, inputs] = x.shape;
     const outputs = weight.shape[0];
     const data = allocate(rows * outputs);
-    native.linearForward({
-      x: x.data,
-      weight: weight.data,
-      bias: bias === undefined ? null : bias.data,
-      relu,
-      out: data,
-      rows,
-      inputs,
-      outputs,
-    });
+    native.linearForward(x.data, weight.data, bias?.data ?? null, data, rows, inputs, outputs, relu);
     return { data, shape: [rows, outputs], saved: null };
   },
   backward(upstream, [gradX, gradWeight, gradBias], { inputs: [x, weight], attributes: { relu }, output }) {
@@ -32,17 +23,8 @@ export const linearOp = defineOp<{ relu: boolean }, null>({
     const outputs = weight.shape[0];
     const grad = relu ? allocate(upstream.length) : upstream;
     if (relu) native.reluBackward(upstream, output, grad);
-    native.linearBackward({
-      grad,
-      x: x.data,
-      weight: weight.data,
-      gradX,
-      gradWeight,
-      gradBias: gradBias ?? null,
-      rows,
-      inputs,
-      outputs,
-    });
+    const bias = gradBias ?? null;
+    native.linearBackward(grad, x.data, weight.data, gradX, gradWeight, bias, rows, inputs, outputs);
   },
   onnx({ inputs, attributes: { relu } }, builder) {
     const gemm = { type: "Gemm", inputs, attributes: [int("transB", 1)] };

@@ -28,14 +28,7 @@ describe("DistilleryError", () => {
 describe("an error of the binding", () => {
   it("keeps its code and text, and is the cause", () => {
     const error = caught(() =>
-      native.crossEntropy({
-        logits: new Float32Array(6),
-        labels: Int32Array.of(0, 7),
-        grad: new Float32Array(6),
-        rows: 2,
-        classes: 3,
-        labelSmoothing: 0,
-      }),
+      native.crossEntropy(new Float32Array(6), Int32Array.of(0, 7), new Float32Array(6), 2, 3, 0),
     );
     expect(error.code).toBe("LABEL_OUT_OF_RANGE");
     expect(error.message).toBe("cross_entropy: labels[1]: expected a class from 0 to 2, got 7");

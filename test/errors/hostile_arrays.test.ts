@@ -186,16 +186,16 @@ describe("a kernel that takes an object", () => {
   });
 
   it("looks arrays up after the last getter has run", () => {
-    const x = new Float32Array(6);
-    const properties = { logits: x, labels: Int32Array.of(0, 1), grad: new Float32Array(6), rows: 2, classes: 3 };
+    const grad = new Float32Array(6);
+    const numbers = { lr: 0.1, momentum: 0, dampening: 0, weightDecay: 0, nesterov: false, isFirst: true };
     const detaching = {
-      ...properties,
-      get labelSmoothing() {
-        structuredClone(x.buffer, { transfer: [x.buffer] });
-        return 0;
+      ...{ params: [new Float32Array(6)], grads: [grad], momentumBuffers: null, ...numbers },
+      get gradScale() {
+        structuredClone(grad.buffer, { transfer: [grad.buffer] });
+        return 1;
       },
     };
-    expect(refusalOf(() => native.crossEntropy(detaching))).toBe("SHAPE_MISMATCH");
+    expect(refusalOf(() => native.sgdStep(detaching))).toBe("SHAPE_MISMATCH");
   });
 });
 
