@@ -223,8 +223,9 @@ function problemOf(
   if (labels.shape.length !== 1 || labels.size !== samples) {
     return ["SHAPE_MISMATCH", `labels: expected shape [${samples}], got [${labels.shape.join(", ")}]`];
   }
+  const { data } = labels;
   for (let i = 0; i < samples; i++) {
-    const label = labels.data[i];
+    const label = data[i];
     if ((label >= 0 && label < classes) || ((unlabelled || isOther) && label === NO_LABEL)) continue;
     const text = `labels[${i}]: expected a class from 0 to ${classes - 1}, as its classes say, got ${label}`;
     return ["LABEL_OUT_OF_RANGE", text];
@@ -257,7 +258,9 @@ export function expectRange(start: number, end: number, length: number): void {
 
 /** The indices `start` to `end` (not included). */
 export function indexRange(start: number, end: number): Int32Array {
-  return new Int32Array(end - start).map((_, i) => start + i);
+  const indices = new Int32Array(end - start);
+  for (let i = 0; i < indices.length; i++) indices[i] = start + i;
+  return indices;
 }
 
 /**

@@ -131,9 +131,9 @@ export function endByDropout(x: Tensor): void {
 
 /** The chain with BatchNorm and ReLU that ends with x; otherwise one of its weight will be put off until dropout. */
 function dropoutChain(x: Tensor): Chain | null {
-  for (const mode of ["train", "eval"] as const) {
-    const weight = weightAt(x, mode);
-    if (weight !== null) dropped[mode].add(weight);
+  const stage = x.fusionStage;
+  if (stage instanceof Stage && (stage.reached === "train" || stage.reached === "eval")) {
+    dropped[stage.reached].add(stage.weight);
   }
   const chain = chainOf(x);
   if (chain?.length !== 3) return null;
@@ -230,8 +230,10 @@ class Chain {
     const { p } = dropout === undefined ? { p: 0 } : (dropout.attributes as { p: number });
     const [rows, inputs] = x.shape;
     const features = weight.shape[0];
-    const [product, out] = [allocate(rows * features), allocate(rows * features)];
-    const [mean, invStd] = [allocate(features), allocate(features)];
+    const product = allocate(rows * features);
+    const out = allocate(rows * features);
+    const mean = allocate(features);
+    const invStd = allocate(features);
     const mask = p > 0 ? allocateBytes(rows * features) : null;
     native.linearNormReluDropoutForward({
       linear: { x: x.data, weight: weight.data, bias: bias === undefined ? null : bias.data },
@@ -257,20 +259,21 @@ class Chain {
     if (!this.isDropped) this.end.fusionStage = new Stage(weight, this.mode);
     const saved: Saved = { product, mean, invStd, mask };
     // Copies: an optimizer may step before somebody reads what lies inside of the chain.
-    const [weightCopy, biasCopy, varCopy] = [scale, shift, runningVar].map(({ data }) => copyOf(data));
     this.#norm = {
       product,
       mean,
-      weight: weightCopy,
-      bias: biasCopy,
-      runningVar: varCopy,
+      weight: copyOf(scale.data),
+      bias: copyOf(shift.data),
+      runningVar: copyOf(runningVar.data),
       train: training,
       eps,
       momentum,
     };
     if (norm.node !== null) norm.node.saved = { mean, invStd };
     if (dropout !== undefined && dropout.node !== null) dropout.node.saved = mask;
-    this.#fuse(fusedOp, [x, weight, scale, shift, ...(bias === undefined ? [] : [bias])], { training, p }, saved);
+    const sources = [x, weight, scale, shift];
+    if (bias !== undefined) sources.push(bias);
+    this.#fuse(fusedOp, sources, { training, p }, saved);
   }
 
   /** Puts one node in the place of the last call's own, if every call is recorded. */
