@@ -1,11 +1,12 @@
 // Makes the script and the style of report.html out of src/report/page: dist/report/page.js, in which the parts of ECharts
-// that it draws with are, and page.css.
+// that it draws with are, and page.css; and out of src/watch/page those of the page that follows runs, watch.js and watch.css.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { rolldown } from "rolldown";
 import { ROOT } from "./shell.mjs";
 
 const PAGE = join(ROOT, "src", "report", "page");
+const WATCH = join(ROOT, "src", "watch", "page");
 // In this order: the last two change what is before them.
 const STYLES = [
   ...["theme", "page", "hero", "figures", "interval", "tables", "heat", "choice", "mistakes", "repeat"],
@@ -20,25 +21,33 @@ It draws with zrender:
 ${textOf("zrender/LICENSE")}
 */`;
 
-const page = await rolldown({
-  input: join(PAGE, "main.ts"),
-  platform: "browser",
-  tsconfig: join(ROOT, "tsconfig.page.json"),
-  // Leaves ECharts' checks for developers out.
-  transform: { define: { "process.env.NODE_ENV": '"production"' } },
-  onwarn: (warning) => {
-    throw new Error(`report: ${warning.message}`);
-  },
-});
-await page.write({
-  file: join(ROOT, "dist", "report", "page.js"),
-  format: "iife",
-  minify: true,
-  comments: false,
-  postBanner: licences,
-});
-const style = STYLES.map((name) => readFileSync(join(PAGE, "style", `${name}.css`), "utf8")).join("\n");
-writeFileSync(join(ROOT, "dist", "report", "page.css"), style);
+await build("page", join(PAGE, "main.ts"), STYLES);
+await build("watch", join(WATCH, "main.ts"), [...STYLES.slice(0, -2), "watch", ...STYLES.slice(-2)]);
+
+/** One script and one style. */
+async function build(name, input, styles) {
+  const page = await rolldown({
+    input,
+    platform: "browser",
+    tsconfig: join(ROOT, "tsconfig.page.json"),
+    // Leaves ECharts' checks for developers out.
+    transform: { define: { "process.env.NODE_ENV": '"production"' } },
+    onwarn: (warning) => {
+      throw new Error(`report: ${warning.message}`);
+    },
+  });
+  await page.write({
+    file: join(ROOT, "dist", "report", `${name}.js`),
+    format: "iife",
+    minify: true,
+    comments: false,
+    postBanner: licences,
+  });
+  const style = styles
+    .map((one) => readFileSync(join(one === "watch" ? WATCH : PAGE, "style", `${one}.css`), "utf8"))
+    .join("\n");
+  writeFileSync(join(ROOT, "dist", "report", `${name}.css`), style);
+}
 
 function textOf(file) {
   return readFileSync(join(ROOT, "node_modules", file), "utf8").trim();

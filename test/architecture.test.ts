@@ -24,14 +24,14 @@ const LAYERS = [
     "checkpoint",
     "export",
   ],
-  ...["log", "teachers", "train", "compare", "report", "config", "cli"],
+  ...["log", "teachers", "train", "compare", "report", "watch", "config", "cli"],
 ];
 
 /** Folders in which a file is an entry of a registry: its one importer is the folder's list. */
 const REGISTRIES = ["ops", "losses", "tasks", "models", "teachers", "optim", "data/formats", "cli"];
 
 /** Files that a program starts from or loads by name, so that none imports them. */
-const ENTRIES = ["cli/main.ts", "report/page/main.ts", "compare/worker.ts"];
+const ENTRIES = ["cli/main.ts", "report/page/main.ts", "watch/page/main.ts", "compare/worker.ts"];
 
 const imports = typescriptImports(SRC);
 const crates = readdirSync(join(ROOT, "crates"));

@@ -93,6 +93,14 @@ export function expectUnlocked(path: string): void {
   lock.release();
 }
 
+/** Whether a process has the folder, by its signs of life; takes no lock, so that no run is refused meanwhile. */
+export function showsLife(path: string): boolean {
+  const found = readFresh(join(path, OWNER));
+  if (found === null || Date.now() - found.modified > TIMES.silence) return false;
+  const owner = ownerOf(found.text);
+  return owner === null || owner.host !== hostname() || owner.boot !== BOOT || isAlive(owner.pid);
+}
+
 /** Writes the owner's file, or where the lock is shared only waits until there is no other's. */
 async function expectNoOther(path: string, text: string, isHeld: boolean, options: LockOptions): Promise<void> {
   const { shared = false, onNote = () => {}, times = TIMES } = options;

@@ -3,7 +3,7 @@ export { CheckpointFiles, type FoundCheckpoint } from "./checkpoint_files.js";
 export type { CheckpointDict, CheckpointValue } from "./checkpoint_value.js";
 export type { RunConfig } from "./config_changes.js";
 export { fingerprint } from "./fingerprint.js";
-export { readFresh } from "./folder_lock.js";
+export { readFresh, showsLife } from "./folder_lock.js";
 export {
   type CheckpointSummary,
   inspectCheckpoint,

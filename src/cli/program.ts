@@ -62,6 +62,10 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
     const { listCommand, runList } = await import("./list.js");
     return listCommand(errorBoundary(runList));
   },
+  async watch() {
+    const { runWatch, watchCommand } = await import("./watch.js");
+    return watchCommand(errorBoundary(runWatch));
+  },
   async data() {
     const { dataCommand, runData } = await import("./data.js");
     return dataCommand(errorBoundary(runData));

@@ -25,6 +25,15 @@ export function flattenRecord({ epoch, epochs, metrics, ...rest }: EpochRecord):
   return { epoch, epochs, ...metrics, ...rest };
 }
 
+/** The record of a row of `metrics.jsonl`; null for what is none. */
+export function recordOfRow(row: unknown): EpochRecord | null {
+  if (typeof row !== "object" || row === null) return null;
+  const { epoch, epochs, lr, seconds, samplesPerSecond, ...metrics } = row as Record<string, number>;
+  const own = { epoch, epochs, lr, seconds, samplesPerSecond };
+  const isRecord = Object.values(own).every((value) => typeof value === "number");
+  return isRecord ? { ...own, metrics } : null;
+}
+
 /** Refuses anything but an epoch record; `BAD_ARGUMENT`. */
 export function expectRecord(name: string, record: EpochRecord): void {
   if (typeof record !== "object" || record === null) throw badArgument(name, "an epoch record", record);

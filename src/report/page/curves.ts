@@ -1,7 +1,7 @@
 import type { EpochRecord } from "../../log/epoch_record.js";
-import { agreementOf, epochMetric, type Figure, figuresOf, showFigure } from "../../tasks/figures.js";
+import { agreementOf, epochMetric, type Figure, figureOfMetric, figuresOf, showFigure } from "../../tasks/figures.js";
 import { counted, percent } from "../text.js";
-import { type Axis, type Line, lineChart } from "./line_chart.js";
+import { type Axis, type Line, type LineChartOptions, lineChart } from "./line_chart.js";
 import { lineOf, linesOf, lossMetrics, type Metric, NETWORK_STYLES } from "./series.js";
 
 const LOSS: Axis = { name: "loss", format: plain, exact: (x) => x.toFixed(4) };
@@ -126,7 +126,24 @@ function capital(text: string): string {
 }
 
 function chart(title: string, description: string, lines: readonly Line[], y: Axis): HTMLElement[] {
-  if (lines.length === 0) return [];
+  return lines.length === 0 ? [] : [lineChart(overEpochs(title, description, lines, y))];
+}
+
+/** Any metric of an epoch's record, over the epochs of several runs; `record`: one that has it. */
+export function metricCurve(
+  metric: Metric,
+  record: Pick<EpochRecord, "metrics">,
+  lines: readonly Line[],
+): LineChartOptions {
+  if (metric === "lr") return overEpochs("Learning rate", "After each epoch's last step.", lines, RATE);
+  if (metric === "loss") return overEpochs("Training loss", "What each run is trained with.", lines, LOSS);
+  const own = figureOfMetric(metric, record.metrics);
+  if (metric === "validationLoss") return overEpochs("Loss on the validation set", "After each epoch.", lines, LOSS);
+  if (own === null) return overEpochs(`${metric} in training`, "As the loss reports it.", lines, LOSS);
+  return overEpochs(`${capital(own.label)} on the validation set`, "After each epoch.", lines, axisOf(own));
+}
+
+function overEpochs(title: string, description: string, lines: readonly Line[], y: Axis): LineChartOptions {
   const epochs = lines.flatMap(({ points }) => points.map(([epoch]) => epoch));
   const [first, last] = [Math.min(...epochs), Math.max(...epochs)];
   const x = {
@@ -136,7 +153,7 @@ function chart(title: string, description: string, lines: readonly Line[], y: Ax
   };
   const log = y === LOSS && isWide(lines.flatMap(({ points }) => points.map(([, value]) => value)));
   const text = log ? `${description} The scale is logarithmic.` : description;
-  return [lineChart({ title, description: text, lines, x, y: { ...y, log } })];
+  return { title, description: text, lines, x, y: { ...y, log } };
 }
 
 /** Whether most of the lines would lie flat at the bottom of an even scale. */

@@ -17,7 +17,7 @@ export function hero({ title, verdict }: Report, tiles: readonly Tile[], ...more
   return h(
     "header",
     { class: `hero ${verdict.answer ?? ""}` },
-    h("div", { class: "masthead" }, h("span", { class: "wordmark" }, "Distillery"), themeSwitch()),
+    masthead(),
     h("p", { class: "kicker" }, title),
     h("h1", {}, verdict.headline),
     verdict.detail === "" ? null : h("p", { class: "detail" }, verdict.detail),
@@ -27,6 +27,11 @@ export function hero({ title, verdict }: Report, tiles: readonly Tile[], ...more
       : h("ul", { class: "caveats" }, ...verdict.caveats.map((text) => h("li", {}, text))),
     tiles.length === 0 ? null : h("dl", { class: "tiles" }, ...tiles.map(tileOf)),
   );
+}
+
+/** The name and the switch between themes. */
+export function masthead(): HTMLElement {
+  return h("div", { class: "masthead" }, h("span", { class: "wordmark" }, "Distillery"), themeSwitch());
 }
 
 function tileOf({ name, value, note, colour }: Tile): HTMLElement {

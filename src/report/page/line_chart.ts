@@ -36,13 +36,22 @@ export interface Axis {
   log?: boolean;
 }
 
-interface LineChartOptions {
+export interface LineChartOptions {
   title: string;
   description: string;
   lines: readonly Line[];
   x: Axis;
   y: Axis;
   className?: string;
+}
+
+/** What a chart shows, and what a newer one replaces. */
+type Drawn = Pick<LineChartOptions, "description" | "lines" | "x" | "y">;
+
+/** A chart whose lines go on. */
+export interface LiveChart {
+  readonly element: HTMLElement;
+  update(drawn: Drawn): void;
 }
 
 const FONT = getComputedStyle(document.documentElement).getPropertyValue("--font");
@@ -52,21 +61,63 @@ const WIDE_ON_PAPER = { width: 640, height: 240 };
 const MOST_POINTS_WITH_SYMBOLS = 24;
 
 /** Lines over a common axis, with a legend, a tooltip and the table behind them. */
-export function lineChart({ title, description, lines, x, y, className }: LineChartOptions): HTMLElement {
+export function lineChart(options: LineChartOptions): HTMLElement {
+  return liveChart(options).element;
+}
+
+/** The same for a run that still goes on. */
+export function liveChart({ title, className, ...first }: LineChartOptions): LiveChart {
+  let drawn: Drawn = first;
   const image = h("div", { class: "plot" });
-  drawOnceShown(image, () => draw(image, lines, x, y));
-  const named = lines.filter(({ faint, silent }) => !faint && !silent);
-  const legend = named.length < 2 ? null : h("ul", { class: "legend" }, ...named.map(legendEntry));
-  const data = () => dataTable(title, lines, x, y);
-  return figure({ title, description, image, legend, data, className });
+  let redraw = () => {};
+  drawOnceShown(image, () => {
+    redraw = draw(image, () => drawn);
+  });
+  const legend = h("ul", { class: "legend" });
+  const fillLegend = () => {
+    const named = drawn.lines.filter(({ faint, silent }) => !faint && !silent);
+    legend.replaceChildren(...(named.length < 2 ? [] : named.map(legendEntry)));
+    legend.hidden = named.length < 2;
+  };
+  fillLegend();
+  const data = () => dataTable(title, drawn.lines, drawn.x, drawn.y);
+  const element = figure({ title, description: first.description, image, legend, data, className });
+  return {
+    element,
+    update(next) {
+      drawn = next;
+      redraw();
+      fillLegend();
+      element.querySelector("figcaption > .note")?.replaceChildren(next.description);
+      element.querySelector("details > .scroll")?.replaceWith(data());
+    },
+  };
 }
 
 function legendEntry({ name, colour, dash = "solid" }: Line): HTMLElement {
   return h("li", {}, h("span", { class: `swatch ${dash}`, "--colour": `var(${colour})`, "aria-hidden": "true" }), name);
 }
 
-function draw(image: HTMLElement, lines: readonly Line[], x: Axis, y: Axis): void {
+/** Draws what there is; gives what draws it anew. */
+function draw(image: HTMLElement, drawn: () => Drawn): () => void {
   const chart = init(image, null, { renderer: "svg" });
+  const redraw = () => chart.setOption(optionsOf(drawn()), { notMerge: true });
+  redraw();
+  const resized = (size: { width?: number | "auto"; height?: number | "auto" } = {}) => {
+    chart.resize(size);
+    // At once: a page that is being printed draws no more frames.
+    chart.getZr().flush();
+    // Lets the style stretch it, as on paper.
+    const svg = image.querySelector("svg");
+    svg?.setAttribute("viewBox", `0 0 ${chart.getWidth()} ${chart.getHeight()}`);
+  };
+  new ResizeObserver(() => resized()).observe(image);
+  addEventListener("beforeprint", () => resized(image.closest(".full-on-paper") ? WIDE_ON_PAPER : ON_PAPER));
+  addEventListener("afterprint", () => resized({ width: "auto", height: "auto" }));
+  return redraw;
+}
+
+function optionsOf({ lines, x, y }: Drawn) {
   const axis = {
     type: "value" as const,
     axisLine: { show: false },
@@ -75,7 +126,7 @@ function draw(image: HTMLElement, lines: readonly Line[], x: Axis, y: Axis): voi
     nameTextStyle: { color: "var(--muted)", fontSize: 12, fontFamily: FONT },
     splitNumber: SPLITS,
   };
-  chart.setOption({
+  return {
     animation: false,
     textStyle: { fontFamily: FONT },
     grid: { left: 8, right: 14, top: 12, bottom: 26, containLabel: true },
@@ -111,18 +162,7 @@ function draw(image: HTMLElement, lines: readonly Line[], x: Axis, y: Axis): voi
       formatter: (shown: unknown) => tooltip(shown as Shown[], lines, x, y),
     },
     series: lines.map(seriesOf),
-  });
-  const resized = (size: { width?: number | "auto"; height?: number | "auto" } = {}) => {
-    chart.resize(size);
-    // At once: a page that is being printed draws no more frames.
-    chart.getZr().flush();
-    // Lets the style stretch it, as on paper.
-    const svg = image.querySelector("svg");
-    svg?.setAttribute("viewBox", `0 0 ${chart.getWidth()} ${chart.getHeight()}`);
   };
-  new ResizeObserver(() => resized()).observe(image);
-  addEventListener("beforeprint", () => resized(image.closest(".full-on-paper") ? WIDE_ON_PAPER : ON_PAPER));
-  addEventListener("afterprint", () => resized({ width: "auto", height: "auto" }));
 }
 
 function seriesOf({ name, points, colour, dash = "solid", faint = false, silent = false }: Line): LineSeriesOption {

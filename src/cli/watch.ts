@@ -1,0 +1,49 @@
+import { Command } from "commander";
+import { expectInteger } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { kindOf } from "../files/index.js";
+import { watchServer } from "../watch/index.js";
+import { interruptible } from "./error_boundary.js";
+import { toNumber } from "./flag_values.js";
+import { addShowing, type ShowFlags } from "./flags.js";
+import { print, printError } from "./terminal.js";
+
+type WatchFlags = ShowFlags & { folder: string; port: number };
+
+const PORT = 8765;
+const MOST_PORT = 65_535;
+const FOLDER = "runs";
+
+/** `distillery watch [FOLDER]`. */
+export function watchCommand(run: (flags: WatchFlags) => Promise<void>): Command {
+  const command = new Command("watch")
+    .description("a page on this machine that follows the runs in a folder, also those of other processes")
+    .argument("[folder]", "folder with runs, comparisons and sweeps", FOLDER)
+    .option("--port <number>", "port of the page, 0 for any that is free", toNumber, PORT);
+  return addShowing(command, "print a JSON object").action((folder: string, flags: Omit<WatchFlags, "folder">) =>
+    run({ ...flags, folder }),
+  );
+}
+
+/** Serves the page until Ctrl-C. */
+export async function runWatch({ folder, port, json }: WatchFlags): Promise<void> {
+  expectInteger("port", port, 0, MOST_PORT);
+  const kind = await kindOf(folder);
+  // The first run makes the folder that all commands write to unless they are told another.
+  if (kind !== "folder" && !(kind === null && folder === FOLDER)) {
+    throw new DistilleryError("NOT_FOUND", `${folder}: ${kind === null ? "no such folder" : "is no folder"}`);
+  }
+  await interruptible(
+    printError,
+    async (signal) => {
+      const { url, close } = await watchServer(folder, { port });
+      print(json ? JSON.stringify({ event: "watching", folder, url }) : `${folder}: ${url} (Ctrl-C ends it)`);
+      await new Promise<void>((resolve) => {
+        signal.addEventListener("abort", () => resolve(), { once: true });
+        if (signal.aborted) resolve();
+      });
+      await close();
+    },
+    "closing the page",
+  );
+}

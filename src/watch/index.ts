@@ -1,0 +1,1 @@
+export { type WatchServer, watchServer } from "./watch_server.js";

@@ -1,0 +1,117 @@
+import type { EpochRecord } from "../../log/epoch_record.js";
+import type { Line } from "../../report/page/line_chart.js";
+import { count, counted } from "../../report/text.js";
+import { epochMetric, type Figure, figureOfMetric, isHigher } from "../../tasks/figures.js";
+import type { Changes, WatchedRun } from "../watched_run.js";
+
+/** A run with all of its records, as the page knows it. */
+export interface Run extends WatchedRun {
+  readonly records: readonly EpochRecord[];
+}
+
+/** A run whose curves are shown, with the look of its lines in every chart. */
+export interface ShownRun {
+  readonly run: Run;
+  readonly style: Omit<Line, "points">;
+}
+
+const COLOURS = 8;
+const DASHES = ["solid", "dashed", "dotted"] as const;
+/** Of runs that nobody chose. */
+const MOST_SHOWN = COLOURS;
+
+/** The runs that the page knows, and which of them are chosen. */
+export class Runs {
+  #runs = new Map<string, Run>();
+  /** What the reader chose; null as long as nothing was. */
+  #chosen: Set<string> | null = null;
+
+  replace(all: Changes): void {
+    this.#runs = new Map();
+    this.apply(all);
+  }
+
+  apply({ changed, removed }: Changes): void {
+    for (const path of removed) this.#runs.delete(path);
+    for (const { from, records, ...run } of changed) {
+      const before = this.#runs.get(run.path)?.records.slice(0, from) ?? [];
+      this.#runs.set(run.path, { ...run, records: [...before, ...records] });
+    }
+  }
+
+  choose(path: string, isShown: boolean): void {
+    this.#chosen ??= new Set(this.shown().map(({ run }) => run.path));
+    if (isShown) this.#chosen.add(path);
+    else this.#chosen.delete(path);
+  }
+
+  /** Chooses a run and those below it. */
+  showOnly(path: string): void {
+    this.#chosen = new Set([path]);
+  }
+
+  /** The runs, an experiment's below it; what runs comes first, then what changed last. */
+  ordered(): Run[] {
+    const all = [...this.#runs.values()];
+    const groups = new Map<string, Run[]>();
+    for (const run of all) {
+      const above = all.filter(({ path }) => path === "" || run.path.startsWith(`${path}/`));
+      const top = above.reduce((a, b) => (b.path.length < a.path.length ? b : a), run).path;
+      groups.set(top, [...(groups.get(top) ?? []), run]);
+    }
+    const rank = (group: readonly Run[]) => [
+      Number(group.some(({ state }) => state === "running")),
+      Math.max(...group.map(({ changed }) => changed)),
+    ];
+    const byRank = (a: readonly Run[], b: readonly Run[]) => rank(b)[0] - rank(a)[0] || rank(b)[1] - rank(a)[1];
+    const byPath = (a: Run, b: Run) => a.path.localeCompare(b.path, "en", { numeric: true });
+    return [...groups.values()].sort(byRank).flatMap((group) => group.sort(byPath));
+  }
+
+  /** The runs whose curves are shown: what was chosen, otherwise what runs, otherwise what ran last. */
+  shown(): ShownRun[] {
+    const withCurves = this.ordered().filter(({ records }) => records.length > 0);
+    const running = withCurves.filter(({ state }) => state === "running");
+    const usual = (running.length > 0 ? running : withCurves).slice(0, MOST_SHOWN);
+    const chosen = this.#chosen;
+    const isChosen = ({ path }: Run) =>
+      chosen?.has(path) || [...(chosen ?? [])].some((above) => this.#isAbove(above, path));
+    const shown = chosen === null ? usual : withCurves.filter(isChosen);
+    return shown.map((run, i) => ({
+      run,
+      style: {
+        name: run.path || run.command,
+        colour: `--run-${(i % COLOURS) + 1}`,
+        dash: DASHES[Math.floor(i / COLOURS) % DASHES.length],
+      },
+    }));
+  }
+
+  /** An experiment stands for its runs. */
+  #isAbove(above: string, path: string): boolean {
+    const experiment = this.#runs.get(above);
+    return experiment?.records.length === 0 && (above === "" || path.startsWith(`${above}/`));
+  }
+
+  summary(): string {
+    const all = [...this.#runs.values()];
+    if (all.length === 0) return "No run yet: the first one appears by itself.";
+    const texts = (["running", "done", "stopped"] as const).map((state) => {
+      const n = all.filter((run) => run.state === state).length;
+      return n === 0 ? "" : `${count(n)} ${state}`;
+    });
+    return `${counted(all.length, "folder")}: ${texts.filter((text) => text !== "").join(", ")}. Followed live.`;
+  }
+}
+
+/** The best value of the figure that networks are compared by, which chose the best epoch; null without a validation set. */
+export function bestOf({ records }: Run): { figure: Figure; value: number; epoch: number } | null {
+  const [first] = records;
+  const names = Object.keys(first?.metrics ?? {});
+  const found = names.flatMap((name) => figureOfMetric(name, first.metrics) ?? [])[0];
+  if (found === undefined) return null;
+  const metric = epochMetric(found);
+  const known = records.filter(({ metrics }) => typeof metrics[metric] === "number");
+  const best = known.reduce((a, b) => (isHigher(found, b.metrics[metric], a.metrics[metric]) ? b : a), known[0]);
+  return best === undefined ? null : { figure: found, value: best.metrics[metric], epoch: best.epoch };
+}

@@ -1,0 +1,187 @@
+import { createHash } from "node:crypto";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { fileURLToPath } from "node:url";
+import { DistilleryError } from "../errors.js";
+import { readWhole } from "../files/index.js";
+import { ROOT } from "../package.js";
+import { WatchedFolder } from "./watched_folder.js";
+import type { Changes } from "./watched_run.js";
+
+const HOST = "127.0.0.1";
+const SCAN_MS = 500;
+/** A line without meaning, so that a connection whose other end is gone is noticed. */
+const BEAT_MS = 15_000;
+
+/** A page that is being served. */
+export interface WatchServer {
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/**
+ * Serves a page about the runs below a folder, on this machine alone: what it reads are their files, and it changes nothing. Port 0 takes
+ * any that is free.
+ *
+ * @throws DistilleryError `IN_USE` if the port is taken; `IO_ERROR`.
+ * @example
+ * ```ts
+ * const { url, close } = await watchServer("runs", { port: 0 });
+ * ```
+ */
+export async function watchServer(folder: string, { port }: { port: number }): Promise<WatchServer> {
+  const [script, style] = await Promise.all(
+    ["watch.js", "watch.css"].map(async (name) => {
+      const file = fileURLToPath(new URL(`dist/report/${name}`, ROOT));
+      return Buffer.from(await readWhole(file))
+        .toString()
+        .trim();
+    }),
+  );
+  const watched = new WatchedFolder(folder);
+  watched.scan();
+  const page = pageOf(script as string, style as string);
+  const readers = new Set<ServerResponse>();
+  const server = createServer((request, response) => {
+    void answer(request, response, { page, watched, readers }).catch(() => response.destroy());
+  });
+  await listening(server, port);
+  const scans = setInterval(() => {
+    // Nobody looks: the next one to come is told all.
+    if (readers.size === 0) return;
+    const changes = watched.scan();
+    if (changes.changed.length + changes.removed.length === 0) return;
+    for (const reader of readers) send(reader, "changes", changes);
+  }, SCAN_MS);
+  const beats = setInterval(() => {
+    for (const reader of readers) reader.write(":\n\n");
+  }, BEAT_MS);
+  return {
+    url: `http://${HOST}:${(server.address() as AddressInfo).port}/`,
+    async close() {
+      clearInterval(scans);
+      clearInterval(beats);
+      const closed = new Promise((resolve) => server.close(resolve));
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+}
+
+async function listening(server: Server, port: number): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (error: NodeJS.ErrnoException) => {
+      const isTaken = error.code === "EADDRINUSE";
+      const text = isTaken
+        ? `port ${port} is taken: give another, or 0 for any that is free`
+        : `port ${port}: ${error.message}`;
+      reject(new DistilleryError(isTaken ? "IN_USE" : "IO_ERROR", text, { cause: error }));
+    });
+    server.listen(port, HOST, resolve);
+  });
+}
+
+interface Served {
+  page: Page;
+  watched: WatchedFolder;
+  readers: Set<ServerResponse>;
+}
+
+async function answer(request: IncomingMessage, response: ServerResponse, served: Served): Promise<void> {
+  response.setHeader("Cache-Control", "no-store");
+  response.setHeader("X-Content-Type-Options", "nosniff");
+  response.setHeader("Referrer-Policy", "no-referrer");
+  response.setHeader("Cross-Origin-Resource-Policy", "same-origin");
+  // A name that was made to point here would let a page from elsewhere read what is served.
+  const port = request.socket.localPort;
+  const isOurs = [`${HOST}:${port}`, `localhost:${port}`].includes(request.headers.host ?? "");
+  if (!isOurs) return refuse(response, 403, `expected the host ${HOST}:${port}`);
+  if (request.method !== "GET") return refuse(response, 405, "expected GET");
+  const { page, watched, readers } = served;
+  const { pathname } = new URL(request.url ?? "/", `http://${HOST}`);
+  if (pathname === "/") return html(response, page.text, page.rules);
+  if (pathname === "/events") return follow(request, response, watched, readers);
+  const [, folder, file] = /^\/runs\/(?:(.*)\/)?(report\.html)?$/.exec(decoded(pathname)) ?? [];
+  const path = folder ?? "";
+  if (file !== undefined && watched.reportOf(path) !== null) {
+    // A report may be a stranger's: its script sees nothing but itself.
+    const rules =
+      "sandbox allow-scripts allow-downloads; default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
+    return html(response, Buffer.from(await readWhole(watched.reportOf(path) as string)), rules);
+  }
+  // A report's links to its runs.
+  if (file === undefined && pathname.startsWith("/runs/") && watched.has(path)) {
+    response.writeHead(302, { Location: `/#${encodeURI(path)}` }).end();
+    return;
+  }
+  refuse(response, 404, "no such page");
+}
+
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return "";
+  }
+}
+
+function refuse(response: ServerResponse, status: number, text: string): void {
+  response.writeHead(status, { "Content-Type": "text/plain; charset=utf-8" }).end(`${text}\n`);
+}
+
+function html(response: ServerResponse, text: string | Buffer, rules: string): void {
+  const headers = {
+    "Content-Type": "text/html; charset=utf-8",
+    "Content-Security-Policy": `${rules}; frame-ancestors 'none'`,
+  };
+  response.writeHead(200, headers).end(text);
+}
+
+/** Tells all there is, and from then on what changes (server-sent events). */
+function follow(
+  request: IncomingMessage,
+  response: ServerResponse,
+  watched: WatchedFolder,
+  readers: Set<ServerResponse>,
+): void {
+  response.writeHead(200, { "Content-Type": "text/event-stream; charset=utf-8" });
+  const changes = watched.scan();
+  for (const reader of readers) send(reader, "changes", changes);
+  send(response, "all", watched.all());
+  readers.add(response);
+  request.on("close", () => readers.delete(response));
+}
+
+function send(response: ServerResponse, event: string, changes: Changes): void {
+  response.write(`event: ${event}\ndata: ${JSON.stringify(changes)}\n\n`);
+}
+
+interface Page {
+  text: string;
+  /** Its content security policy. */
+  rules: string;
+}
+
+function pageOf(script: string, style: string): Page {
+  const hash = createHash("sha256").update(script).digest("base64");
+  const rules = `default-src 'none'; connect-src 'self'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-${hash}'; base-uri 'none'; form-action 'none'`;
+  const text = `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>Runs | Distillery</title>
+<link rel="icon" href="data:,">
+<style>
+${style}
+</style>
+</head>
+<body>
+<noscript><p class="noscript">This page is drawn by its script: allow scripts to see it.</p></noscript>
+<script>${script}</script>
+</body>
+</html>
+`;
+  return { text, rules };
+}

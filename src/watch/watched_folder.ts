@@ -1,0 +1,157 @@
+import { type Dirent, readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { showsLife } from "../checkpoint/index.js";
+import { recordOfRow } from "../log/epoch_record.js";
+import type { EpochRecord } from "../log/index.js";
+import type { Changes, WatchedRun } from "./watched_run.js";
+
+/** Deeper than any experiment's runs. */
+const MOST_LEVELS = 6;
+const MOST_FOLDERS = 10_000;
+/** Of a file that is read whole each time it changes. */
+const MOST_BYTES = 2 ** 26;
+const EXPERIMENTS: ReadonlySet<string> = new Set(["compare", "sweep"]);
+/** A run's weights at its end, and an experiment's result. */
+const RESULT = /^(?!checkpoint|teacher_logits)(.*(?<!_best)\.(pth|safetensors)|compare\.json|sweep\.json)$/;
+
+/** A run as it was last seen. */
+interface Seen {
+  run: WatchedRun;
+  /** What tells whether its metrics changed. */
+  stamp: string;
+  /** The lines of its metrics. */
+  lines: readonly string[];
+  records: readonly EpochRecord[];
+}
+
+/** The runs below a folder, found and followed by their files alone, whichever process writes them. */
+export class WatchedFolder {
+  #seen = new Map<string, Seen>();
+
+  constructor(private readonly root: string) {}
+
+  /** What is new since the last call. */
+  scan(): Changes {
+    const before = this.#seen;
+    this.#seen = new Map();
+    const changed = runFolders(this.root).flatMap(({ path, names }) => {
+      const old = before.get(path);
+      const now = look(join(this.root, path), path, names, old);
+      if (now === null) return [];
+      this.#seen.set(path, now);
+      const from = old === undefined ? 0 : commonLength(old.lines, now.lines);
+      const isSame = old !== undefined && from === now.lines.length && from === old.lines.length;
+      if (isSame && JSON.stringify(old.run) === JSON.stringify(now.run)) return [];
+      return [{ ...now.run, from, records: now.records.slice(from) }];
+    });
+    return { changed, removed: [...before.keys()].filter((path) => !this.#seen.has(path)) };
+  }
+
+  /** All there is, as the last call of {@link scan} saw it. */
+  all(): Changes {
+    const changed = [...this.#seen.values()].map(({ run, records }) => ({ ...run, from: 0, records }));
+    return { changed, removed: [] };
+  }
+
+  /** The report of a run that was seen; null if it has none. */
+  reportOf(path: string): string | null {
+    return this.#seen.get(path)?.run.hasReport ? join(this.root, path, "report.html") : null;
+  }
+
+  /** Whether a run is there. */
+  has(path: string): boolean {
+    return this.#seen.has(path);
+  }
+}
+
+/** Folders with a run's configuration, with the names of their files; links are not followed. */
+function runFolders(root: string): { path: string; names: readonly string[] }[] {
+  const found: { path: string; names: readonly string[] }[] = [];
+  const left = [{ path: "", level: 0 }];
+  for (let i = 0; i < left.length && i < MOST_FOLDERS; i++) {
+    const { path, level } = left[i];
+    const entries = entriesOf(join(root, path));
+    const names = entries.filter((entry) => entry.isFile()).map(({ name }) => name);
+    if (names.includes("config.json")) found.push({ path, names });
+    if (level === MOST_LEVELS) continue;
+    for (const { name } of entries.filter((entry) => entry.isDirectory())) {
+      if (!name.startsWith(".") && name !== "node_modules") {
+        left.push({ path: path === "" ? name : `${path}/${name}`, level: level + 1 });
+      }
+    }
+  }
+  return found;
+}
+
+function entriesOf(folder: string): Dirent[] {
+  try {
+    return readdirSync(folder, { withFileTypes: true });
+  } catch {
+    // Not there yet, gone, or not ours to read: nothing is to be seen in it.
+    return [];
+  }
+}
+
+/** A run by its files; null for a folder whose `config.json` is none of ours, or that is going away. */
+function look(folder: string, path: string, names: readonly string[], old: Seen | undefined): Seen | null {
+  const config = configOf(join(folder, "config.json"));
+  if (config === null) return null;
+  const { command, data, epochs } = config;
+  const metrics = join(folder, "metrics.jsonl");
+  const status = statSync(metrics, { throwIfNoEntry: false });
+  const stamp = status === undefined ? "" : `${status.ino} ${status.size} ${status.mtimeMs}`;
+  const { lines, records } = old?.stamp === stamp ? old : rowsOf(metrics);
+  const isExperiment = EXPERIMENTS.has(command);
+  const all = typeof epochs === "number" && !isExperiment ? epochs : null;
+  const isDone = names.some((name) => RESULT.test(name)) || (all !== null && (records.at(-1)?.epoch ?? 0) >= all);
+  const run: WatchedRun = {
+    ...{ path, command, data: typeof data === "string" ? data : null, epochs: all },
+    state: showsLife(folder) ? "running" : isDone ? "done" : "stopped",
+    hasReport: names.includes("report.html"),
+    changed: Math.round(status?.mtimeMs ?? statSync(folder, { throwIfNoEntry: false })?.mtimeMs ?? 0),
+  };
+  return { run, stamp, lines, records };
+}
+
+function configOf(file: string): { command: string; data?: unknown; epochs?: unknown } | null {
+  try {
+    const config = JSON.parse(textOf(file)) as { command?: unknown } | null;
+    return typeof config?.command === "string" ? { ...config, command: config.command } : null;
+  } catch {
+    return null;
+  }
+}
+
+/** The rows that are whole: a process may be writing the last one, or have died there. */
+function rowsOf(file: string): Pick<Seen, "lines" | "records"> {
+  const rows = textOf(file)
+    .split("\n")
+    .slice(0, -1)
+    .map((line) => ({ line, record: recordOf(line) }));
+  const whole = rows.filter((row): row is { line: string; record: EpochRecord } => row.record !== null);
+  return { lines: whole.map(({ line }) => line), records: whole.map(({ record }) => record) };
+}
+
+function recordOf(line: string): EpochRecord | null {
+  try {
+    return recordOfRow(JSON.parse(line));
+  } catch {
+    return null;
+  }
+}
+
+/** A file's text; of one that is not there, or is too large for one of ours, none. */
+function textOf(file: string): string {
+  const status = statSync(file, { throwIfNoEntry: false });
+  if (!status?.isFile() || status.size > MOST_BYTES) return "";
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+function commonLength(a: readonly string[], b: readonly string[]): number {
+  const other = a.findIndex((line, i) => line !== b[i]);
+  return other < 0 ? a.length : other;
+}

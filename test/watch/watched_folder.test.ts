@@ -1,0 +1,83 @@
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { WatchedFolder } from "../../src/watch/watched_folder.js";
+import { temporaryFolder } from "../checkpoint/support.js";
+import { newFolder } from "../cli/support.js";
+
+const temporary = temporaryFolder();
+const row = (epoch: number, loss: number) =>
+  `${JSON.stringify({ epoch, epochs: 3, loss, validationAccuracy: 0.5, lr: 0.1, seconds: 1, samplesPerSecond: 9 })}\n`;
+
+/** A folder with one run, and a name for each of its files. */
+function folder(name = "a") {
+  const root = newFolder(temporary);
+  const file = (...path: string[]) => join(root, name, ...path);
+  mkdirSync(file());
+  writeFileSync(file("config.json"), JSON.stringify({ command: "distill", data: "flowers", epochs: 3 }));
+  return { root, file, watched: new WatchedFolder(root) };
+}
+
+test("a run's records come as its file grows, is cut off and goes on", () => {
+  const { file, watched } = folder();
+  const news = () =>
+    watched.scan().changed.map(({ from, records }) => [from, records.map(({ metrics }) => metrics.loss)]);
+  expect(news()).toEqual([[0, []]]);
+  expect(news()).toEqual([]);
+  // The process dies while it writes.
+  writeFileSync(file("metrics.jsonl"), `${row(1, 3)}${row(2, 2)}{"epoch":3,"ep`);
+  expect(news()).toEqual([[0, [3, 2]]]);
+  // It is resumed from its first epoch, and comes to another second one.
+  writeFileSync(file("metrics.jsonl"), `${row(1, 3)}${row(2, 2.5)}`);
+  expect(news()).toEqual([[1, [2.5]]]);
+  writeFileSync(file("metrics.jsonl"), `${row(1, 3)}${row(2, 2.5)}${row(3, 1)}`);
+  expect(news()).toEqual([[2, [1]]]);
+  expect(watched.all().changed).toMatchObject([
+    { path: "a", command: "distill", data: "flowers", epochs: 3, state: "done" },
+  ]);
+  expect(watched.all().changed[0]?.records[0]).toEqual({
+    ...{ epoch: 1, epochs: 3, lr: 0.1, seconds: 1, samplesPerSecond: 9 },
+    metrics: { loss: 3, validationAccuracy: 0.5 },
+  });
+  rmSync(file(), { recursive: true });
+  expect(watched.scan()).toEqual({ changed: [], removed: ["a"] });
+});
+
+test("a run is running while its owner shows signs of life, on this host and on another", () => {
+  const { file, watched } = folder();
+  const state = () => {
+    watched.scan();
+    return watched.all().changed.map((run) => run.state);
+  };
+  const owner = (host: string, pid: number) =>
+    writeFileSync(file("run.owner"), JSON.stringify({ host, boot: host === "far" ? "x" : bootId(), pid, id: "x" }));
+  expect(state()).toEqual(["stopped"]);
+  owner(hostname(), process.pid);
+  expect(state()).toEqual(["running"]);
+  owner(hostname(), 2 ** 22 + 1);
+  expect(state()).toEqual(["stopped"]);
+  owner("far", 1);
+  expect(state()).toEqual(["running"]);
+  utimesSync(file("run.owner"), 0, Date.now() / 1000 - 60);
+  expect(state()).toEqual(["stopped"]);
+});
+
+test("folders of others, links and damaged files are passed over", () => {
+  const { root, file, watched } = folder();
+  for (const name of ["other", "node_modules", ".hidden", "damaged"]) mkdirSync(join(root, name));
+  writeFileSync(join(root, "other", "config.json"), '{"name": "x"}');
+  writeFileSync(join(root, "damaged", "config.json"), "{");
+  for (const name of ["node_modules", ".hidden"])
+    writeFileSync(join(root, name, "config.json"), '{"command":"distill"}');
+  symlinkSync(root, join(root, "circle"));
+  symlinkSync("/etc/passwd", file("report.html"));
+  expect(watched.scan().changed.map(({ path }) => path)).toEqual(["a"]);
+  expect(watched.reportOf("a")).toBe(null);
+  expect(new WatchedFolder(join(root, "missing")).scan()).toEqual({ changed: [], removed: [] });
+});
+
+function bootId(): string {
+  const file = "/proc/sys/kernel/random/boot_id";
+  return existsSync(file) ? readFileSync(file, "utf8").trim() : "";
+}
