@@ -34,7 +34,19 @@ export {
 } from "./config/index.js";
 export * from "./data/index.js";
 export { DistilleryError, type ErrorCode } from "./errors.js";
-export { exportOnnx, type OnnxOptions, type OnnxSummary, type OnnxValue, saveOnnx } from "./export/index.js";
+export {
+  exportJs,
+  exportOnnx,
+  type GraphOptions,
+  type JsModule,
+  type JsOptions,
+  type JsSummary,
+  type OnnxOptions,
+  type OnnxSummary,
+  type OnnxValue,
+  saveJs,
+  saveOnnx,
+} from "./export/index.js";
 export {
   csvLog,
   DEFAULT_LOG_FILE,
@@ -100,6 +112,7 @@ export {
 export * from "./teachers/index.js";
 export { noGrad } from "./tensor/autograd.js";
 export { IntTensor, type Labels, LongTensor } from "./tensor/int_tensor.js";
+export type { JsBuilder, JsFunction, JsStep } from "./tensor/js_form.js";
 export type { OnnxAttribute, OnnxBuilder, OnnxNode, OnnxStep } from "./tensor/onnx_node.js";
 export type { Call, LoweredNode, Op, Result } from "./tensor/op.js";
 export { Generator, manualSeed, rand, randint, randn, randperm, withGenerator } from "./tensor/random.js";

@@ -115,6 +115,8 @@ const CALLS: Record<string, Before> = {
   defineFunction: [[], { name: "f", forward: (_: unknown, y: D.Tensor) => y, backward: () => [null] }],
   defineOp: [[], { name: "f", forward: () => x, backward: () => [null] }],
   exportOnnx: [[module]],
+  exportJs: [[module]],
+  saveJs: [[module, `${folder}/a.mjs`]],
   saveOnnx: [[module, `${folder}/a.onnx`]],
   save: [[state, `${folder}/a.safetensors`]],
   load: [["a.pth"]],

@@ -1,8 +1,9 @@
 import { extname, join, parse, resolve } from "node:path";
 import { Command, Option } from "commander";
 import { dataSchema } from "../config/index.js";
-import type { Dataset } from "../data/index.js";
-import type { OnnxOptions, OnnxSummary, OnnxValue } from "../export/index.js";
+import { type Dataset, type Preprocessing, preprocessingOf } from "../data/index.js";
+import type { GraphOptions, JsOptions, OnnxOptions, OnnxValue } from "../export/index.js";
+import { WEIGHT_TYPES, type WeightType } from "../graph/index.js";
 import { recordOf } from "../models/training_record.js";
 import type { Module } from "../nn/module.js";
 import { figuresOf, mainFigure, showChange, showFigure, unitOf } from "../tasks/figures.js";
@@ -20,7 +21,8 @@ type ExportFlags = ShowFlags &
     file: string;
     data?: string;
     onnx?: string | true;
-    quantize?: "int8";
+    js?: string | true;
+    quantize?: WeightType;
     embedNormalisation?: boolean;
   };
 
@@ -33,7 +35,8 @@ export function exportCommand(run: (flags: ExportFlags) => Promise<void>): Comma
     .description("write a network for other runtimes")
     .argument("<file>", "the network's weights, .pth or .safetensors")
     .option("--onnx [out]", "write ONNX (default: beside the file, with .onnx)")
-    .addOption(new Option("--quantize <type>", "store the weights in 8 bits").choices(["int8"]))
+    .option("--js [out]", "write one JavaScript module (default: beside the file, with .mjs)")
+    .addOption(new Option("--quantize <type>", "store the weights in 8 or 16 bits").choices(WEIGHT_TYPES))
     .option(
       "--embed-normalisation",
       "compute in the graph what made the inputs: of images, it then takes pixels in bytes",
@@ -47,59 +50,143 @@ export function exportCommand(run: (flags: ExportFlags) => Promise<void>): Comma
   ).action((file: string) => run({ ...givenFlags(command), file }));
 }
 
-/** Writes the file, says what is in it, and with data what it costs in accuracy. */
+/** Writes the files, says what is in each, and with data what it costs in accuracy. */
 export async function runExport(flags: ExportFlags): Promise<void> {
-  const out = outFile(flags);
+  const outs = outFiles(flags);
   const networks = await Networks.open(flags);
   const network = await networks.read(flags.file, "network", flags);
   const record = recordOf(network);
   const test = await testOf(flags, network);
-  const image = test?.image;
-  if (flags.embedNormalisation && record === null && image === undefined) {
+  if (flags.embedNormalisation && record === null && test?.image === undefined) {
     throw new UsageError("--embed-normalisation: needs --data with images, whose normalisation it is");
   }
-  // Loaded late: the other commands start without it.
-  const { saveOnnx } = await import("../export/index.js");
-  const options: OnnxOptions = {
-    ...(flags.quantize && { quantize: flags.quantize }),
-    ...(image && record === null && { normalisation: image }),
-    ...(flags.embedNormalisation !== undefined && { embedNormalisation: flags.embedNormalisation }),
-  };
-  const summary = await saveOnnx(network, out, options);
-  const accuracy = test && (await compare(network, out, summary, options, test));
-  if (flags.json) {
-    const { quantize = null } = flags;
-    print(JSON.stringify({ file: flags.file, onnx: out, ...summary, quantize, data: flags.data, accuracy }));
-    return;
+  // What the data are like, of a network that does not say it.
+  const known = test !== null && record === null ? preprocessingOf(test) : undefined;
+  const original = test && mainFigure(test, evaluate(network, test));
+  for (const { format, out } of outs) {
+    const written = await FORMATS[format](network, out, flags, known, test);
+    const { lines, values, accuracy } = written;
+    const lost = original !== null && accuracy !== null ? original - accuracy.exported : 0;
+    if (flags.json) {
+      const { file, quantize = null, data } = flags;
+      const compared = accuracy && { original, exported: accuracy.exported, lost, by: accuracy.by };
+      print(JSON.stringify({ file, [format]: out, ...values, quantize, data, accuracy: compared }));
+      continue;
+    }
+    for (const line of lines) print(line);
+    if (accuracy === null || original === null) continue;
+    const [figure] = figuresOf(test ?? undefined);
+    const change = `${lost < 0 ? "gained" : "lost"} ${showChange(figure, Math.abs(lost))}${unitOf(figure)}`;
+    const [own, there] = [original, accuracy.exported].map((value) => showFigure(figure, value));
+    print(`Test ${figure.label}: ${flags.file} ${own}, ${out} ${there}, ${change}; by ${accuracy.by}`);
   }
-  const [input, output] = [summary.input, summary.output].map(described);
-  const weights = flags.quantize ? ", weights in 8 bits" : "";
-  print(`${out}: ${(summary.bytes / 1e6).toFixed(2)} MB, opset ${summary.opset}, ${input} to ${output}${weights}`);
-  const { inputNames, classNames } = summary;
-  if (inputNames !== null)
-    print(`Inputs: ${shortList(inputNames)}${summary.embedded ? ", as in the table" : ", standardised"}`);
-  const task = record?.preprocessing.task ?? "classification";
-  if (classNames !== null) print(`${task === "classification" ? "Classes" : "Outputs"}: ${shortList(classNames)}`);
-  if (accuracy === null) return;
-  const { original, exported, lost, by } = accuracy;
-  const [figure] = figuresOf(test ?? undefined);
-  const change = `${lost < 0 ? "gained" : "lost"} ${showChange(figure, Math.abs(lost))}${unitOf(figure)}`;
-  const [own, there] = [original, exported].map((value) => showFigure(figure, value));
-  print(`Test ${figure.label}: ${flags.file} ${own}, ${out} ${there}, ${change}; by ${by}`);
 }
 
-function outFile({ file, onnx }: ExportFlags): string {
-  if (onnx === undefined)
-    throw new UsageError(
-      "export: needs the format to write: --onnx (writes NAME.onnx beside the file) or --onnx OUT.onnx",
-    );
-  const { dir, name } = parse(file);
-  const out = onnx === true ? join(dir, `${name}.onnx`) : onnx;
-  if (extname(out).toLowerCase() !== ".onnx") {
-    throw new UsageError(`--onnx: expected a name that ends in .onnx, got ${JSON.stringify(out)}`);
+/** What an export wrote: for people, for programs, and how well it does on the test samples. */
+interface Written {
+  lines: string[];
+  values: object;
+  accuracy: { exported: number; by: string } | null;
+}
+
+type Write = (
+  network: Module,
+  out: string,
+  flags: ExportFlags,
+  known: Preprocessing | undefined,
+  test: Dataset | null,
+) => Promise<Written>;
+
+/** The formats by their flags, each loaded when it is written. */
+const FORMATS = { onnx: writeOnnx, js: writeJs } satisfies Record<string, Write>;
+type Format = keyof typeof FORMATS;
+const ENDINGS: Readonly<Record<Format, string>> = { onnx: ".onnx", js: ".mjs" };
+
+function outFiles(flags: ExportFlags): { format: Format; out: string }[] {
+  const { dir, name } = parse(flags.file);
+  const outs = (Object.keys(FORMATS) as Format[]).flatMap((format) => {
+    const given = flags[format];
+    if (given === undefined) return [];
+    const out = given === true ? join(dir, `${name}${ENDINGS[format]}`) : given;
+    const endings = format === "js" ? [".mjs", ".js"] : [ENDINGS[format]];
+    if (!endings.includes(extname(out).toLowerCase())) {
+      throw new UsageError(
+        `--${format}: expected a name that ends in ${endings.join(" or ")}, got ${JSON.stringify(out)}`,
+      );
+    }
+    if (resolve(out) === resolve(flags.file)) {
+      throw new UsageError(`--${format}: ${out} is the file to read: give another name`);
+    }
+    return [{ format, out }];
+  });
+  if (outs.length > 0) return outs;
+  throw new UsageError(
+    "export: needs the format to write: --onnx or --js (NAME.onnx, NAME.mjs beside the file), or --onnx OUT.onnx, --js OUT.mjs",
+  );
+}
+
+async function writeOnnx(
+  network: Module,
+  out: string,
+  { quantize, embedNormalisation }: ExportFlags,
+  known: Preprocessing | undefined,
+  test: Dataset | null,
+): Promise<Written> {
+  // Loaded late: the other commands start without it.
+  const { accuracyByOnnxRuntime, saveOnnx } = await import("../export/index.js");
+  const options: OnnxOptions = {
+    ...(quantize && { quantize }),
+    ...(known?.kind === "image" && { normalisation: { mean: known.mean, std: known.std } }),
+    ...(embedNormalisation !== undefined && { embedNormalisation }),
+  };
+  const summary = await saveOnnx(network, out, options);
+  const [input, output] = [summary.input, summary.output].map(described);
+  const size = `${megabytes(summary.bytes)}, opset ${summary.opset}, ${input} to ${output}`;
+  const lines = [`${out}: ${size}${weightsText(quantize)}`];
+  const { inputNames, classNames } = summary;
+  if (inputNames !== null) {
+    lines.push(`Inputs: ${shortList(inputNames)}${summary.embedded ? ", as in the table" : ", standardised"}`);
   }
-  if (resolve(out) === resolve(file)) throw new UsageError(`--onnx: ${out} is the file to read: give another name`);
-  return out;
+  const task = recordOf(network)?.preprocessing.task ?? "classification";
+  if (classNames !== null) lines.push(`${task === "classification" ? "Classes" : "Outputs"}: ${shortList(classNames)}`);
+  const byRuntime = test && (await accuracyByOnnxRuntime(out, summary, test));
+  const accuracy = byRuntime
+    ? { exported: byRuntime.accuracy, by: `ONNX Runtime ${byRuntime.version}` }
+    : test && (await byKernels(network, test, options, ", as onnxruntime-node is not installed"));
+  return { lines, values: summary, accuracy };
+}
+
+async function writeJs(
+  network: Module,
+  out: string,
+  { quantize }: ExportFlags,
+  known: Preprocessing | undefined,
+  test: Dataset | null,
+): Promise<Written> {
+  const { saveJs } = await import("../export/index.js");
+  const options: JsOptions = { ...(quantize && { quantize }), ...(known && { preprocessing: known }) };
+  const summary = await saveJs(network, out, options);
+  const call = `${summary.name}(input) takes ${summary.input}`;
+  const lines = [`${out}: ${megabytes(summary.bytes)}, ${call}${weightsText(quantize)}; types in ${summary.types}`];
+  return { lines, values: summary, accuracy: test && (await byKernels(network, test, options, ", with its weights")) };
+}
+
+/** How well the exported graph does by our own kernels. */
+async function byKernels(network: Module, test: Dataset, options: GraphOptions, why: string) {
+  const { exportedGraph } = await import("../export/index.js");
+  const { GraphModule } = await import("../graph/index.js");
+  const features = options.features ?? (network.readsImages ? test.shape : undefined);
+  const graph = exportedGraph(network, { quantize: options.quantize, ...(features && { features }) });
+  return { exported: mainFigure(test, evaluate(new GraphModule(graph), test)), by: `Distillery's kernels${why}` };
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(2)} MB`;
+}
+
+function weightsText(quantize: ExportFlags["quantize"]): string {
+  if (quantize === undefined) return "";
+  return quantize === "int8" ? ", weights in 8 bits" : ", weights in float16";
 }
 
 /** The samples that the file is tried on; null without `--data`. */
@@ -121,26 +208,6 @@ async function testOf(flags: ExportFlags, network: Module): Promise<Dataset | nu
 function shortList(names: readonly string[]): string {
   const most = 12;
   return names.length <= most ? names.join(", ") : `${names.slice(0, most).join(", ")} and ${names.length - most} more`;
-}
-
-/** The accuracy of the network and of the file, by ONNX Runtime if it is installed. */
-async function compare(
-  network: Module,
-  file: string,
-  summary: OnnxSummary,
-  options: OnnxOptions,
-  test: Dataset,
-): Promise<{ original: number; exported: number; lost: number; by: string }> {
-  const { accuracyByOnnxRuntime, exportedGraph } = await import("../export/index.js");
-  const { GraphModule } = await import("../graph/index.js");
-  const original = mainFigure(test, evaluate(network, test));
-  const byRuntime = await accuracyByOnnxRuntime(file, summary, test);
-  const exported =
-    byRuntime?.accuracy ?? mainFigure(test, evaluate(new GraphModule(exportedGraph(network, options)), test));
-  const by = byRuntime
-    ? `ONNX Runtime ${byRuntime.version}`
-    : "Distillery's kernels, as onnxruntime-node is not installed";
-  return { original, exported, lost: original - exported, by };
 }
 
 function described({ name, dtype, shape }: OnnxValue): string {

@@ -1,3 +1,5 @@
-export { exportedGraph, exportOnnx, type OnnxSummary, type OnnxValue, saveOnnx } from "./onnx.js";
+export { exportedGraph, type GraphOptions } from "./exported_graph.js";
+export { exportJs, type JsModule, type JsOptions, type JsSummary, saveJs } from "./js/export_js.js";
+export { exportOnnx, type OnnxSummary, type OnnxValue, saveOnnx } from "./onnx.js";
 export { accuracyByOnnxRuntime } from "./onnx_runtime.js";
 export type { OnnxOptions } from "./options.js";

@@ -1,17 +1,15 @@
 import { extname } from "node:path";
-import { badArgument, expectInteger, show } from "../checks.js";
+import { badArgument, show } from "../checks.js";
 import type { ValueLayout } from "../data/dataset.js";
-import { inputFeatures, PREPROCESSING_KEY, type Preprocessing, sampleShape } from "../data/preprocessing/spec.js";
+import { PREPROCESSING_KEY, type Preprocessing } from "../data/preprocessing/spec.js";
 import { DistilleryError } from "../errors.js";
 import { writeWhole } from "../files/index.js";
-import { foldBatchNorm, type Graph, quantizeWeights, traceModule, UntraceableError } from "../graph/index.js";
 import { recordOf } from "../models/training_record.js";
-import { BatchNorm1d } from "../nn/batch_norm.js";
-import { Linear } from "../nn/linear.js";
-import { Module } from "../nn/module.js";
+import type { Module } from "../nn/module.js";
 import { int } from "../tensor/onnx_node.js";
-import { finiteGraph, perChannel } from "./constants.js";
-import { cannotExport, OnnxGraph, onnxShape } from "./onnx_graph.js";
+import { perChannel } from "./constants.js";
+import { exportedGraph, recordedFeatures } from "./exported_graph.js";
+import { OnnxGraph, onnxShape } from "./onnx_graph.js";
 import { DATA_TYPE, MODEL, type VALUE_INFO } from "./onnx_schema.js";
 import { checkOnnxOptions, type OnnxOptions } from "./options.js";
 import { inputNames, standardisationOf, standardise } from "./preprocessing.js";
@@ -83,50 +81,6 @@ export async function saveOnnx(network: Module, file: string, options: OnnxOptio
   return summary;
 }
 
-/** What an exported file computes: the network with BatchNorm folded and, if chosen, its weights quantised. */
-export function exportedGraph(network: Module, options: Pick<OnnxOptions, "quantize" | "features"> = {}): Graph {
-  if (!(network instanceof Module)) {
-    throw new DistilleryError("BAD_DTYPE", `network: expected a Module, got ${show(network)}`);
-  }
-  const folded = finiteGraph(foldBatchNorm(finiteGraph(traced(network, options.features))));
-  return options.quantize === "int8" ? quantizeWeights(folded) : folded;
-}
-
-function traced(network: Module, given: OnnxOptions["features"]): Graph {
-  const features = given ?? (network.readsImages ? null : featuresOf(network));
-  if (features === null) {
-    const what = network.readsImages ? "for images: [channels, height, width]" : "without Linear and BatchNorm1d";
-    throw new DistilleryError("BAD_ARGUMENT", `features: needed for a network ${what}`);
-  }
-  const shape = typeof features === "number" ? [features] : [...features];
-  for (const length of shape) expectInteger("features", length, 1, 2 ** 31 - 1);
-  try {
-    return traceModule(network, shape, { training: false });
-  } catch (error) {
-    if (error instanceof UntraceableError) throw cannotExport(error.reason);
-    if (given !== undefined || !(error instanceof DistilleryError) || error.code === "BAD_DTYPE") throw error;
-    const guess = `${shape.join(" x ")} values a row, as its first layer takes, do not go through its forward: pass features`;
-    throw new DistilleryError(
-      error.code,
-      `network: ${guess}, the number of values in a row of the input: ${error.message}`,
-      {
-        cause: error,
-      },
-    );
-  }
-}
-
-/** What the first layer that says so takes. */
-function featuresOf(network: Module): number | null {
-  if (network instanceof Linear) return network.inFeatures;
-  if (network instanceof BatchNorm1d) return network.numFeatures;
-  for (const [, child] of network.namedChildren()) {
-    const features = featuresOf(child);
-    if (features !== null) return features;
-  }
-  return null;
-}
-
 function writeModel(network: Module, given: OnnxOptions): OnnxSummary & { model: Uint8Array } {
   const options = withRecord(network, checkOnnxOptions(given));
   const { opset, preprocessing, normalisation } = options;
@@ -135,7 +89,7 @@ function writeModel(network: Module, given: OnnxOptions): OnnxSummary & { model:
   if (embedded && normalisation === undefined && standardisation === null) {
     throw badArgument("normalisation", "{ mean, std }, which embedNormalisation puts into the graph", normalisation);
   }
-  const graph = exportedGraph(network, options);
+  const graph = exportedGraph(network, options, "ONNX");
   const shape = graph.input.shape.slice(1) as number[];
   const isPixels = embedded && normalisation !== undefined;
   const input: OnnxValue = {
@@ -198,8 +152,7 @@ function withRecord<O extends OnnxOptions>(network: Module, options: O): O & { p
   const { preprocessing = recordOf(network)?.preprocessing ?? null, normalisation, features } = options;
   const image = preprocessing?.kind === "image" ? preprocessing : undefined;
   const pixels = normalisation ?? (image && { mean: image.mean, std: image.std });
-  const made = preprocessing && (network.readsImages ? sampleShape(preprocessing) : inputFeatures(preprocessing));
-  const width = features ?? made ?? undefined;
+  const width = features ?? recordedFeatures(network, preprocessing);
   return {
     ...options,
     preprocessing,

@@ -1,7 +1,8 @@
-import { DistilleryError } from "../errors.js";
+import type { DistilleryError } from "../errors.js";
 import type { Constant, Graph, Length, Node, Value } from "../graph/index.js";
 import { int, type OnnxAttribute, type OnnxBuilder, type OnnxNode } from "../tensor/onnx_node.js";
 import { scalar } from "./constants.js";
+import { cannotExport } from "./exported_graph.js";
 import { DATA_TYPE, type NODE, type TENSOR } from "./onnx_schema.js";
 import type { Message } from "./protobuf.js";
 
@@ -42,14 +43,19 @@ export class OnnxGraph implements OnnxBuilder {
   }
 
   refusal(reason: string): DistilleryError {
-    return cannotExport(reason);
+    return cannotExport(reason, "ONNX");
   }
 
   /** The name of a constant, which is written once. */
   constant(constant: Constant): string {
     const known = this.#names.get(constant);
     if (known !== undefined) return known;
-    const name = constant.quantized === undefined ? this.#floats(constant) : this.#quantized(constant);
+    const name =
+      constant.quantized !== undefined
+        ? this.#quantized(constant)
+        : constant.half !== undefined
+          ? this.#half(constant)
+          : this.#floats(constant);
     this.#names.set(constant, name);
     return name;
   }
@@ -58,7 +64,7 @@ export class OnnxGraph implements OnnxBuilder {
     const inputs = values.map((value) =>
       value.kind === "constant" ? this.constant(value) : (this.#names.get(value) as string),
     );
-    if (op.onnx === undefined) throw cannotExport(`it has no form for the operation "${op.name}"`);
+    if (op.onnx === undefined) throw this.refusal(`it has no form for the operation "${op.name}"`);
     if (typeof op.onnx === "string") return { type: op.onnx, inputs };
     return op.onnx({ inputs, attributes, shape: onnxShape(shape) }, this);
   }
@@ -84,11 +90,17 @@ export class OnnxGraph implements OnnxBuilder {
     return this.node({ type: "DequantizeLinear", inputs: [q, scale], attributes: [int("axis", 0)] });
   }
 
+  /** Weights as float16, and the node that makes floats of them. */
+  #half({ name, shape, half }: Constant): string {
+    const stored = this.#initializer(`${name}.float16`, DATA_TYPE.float16, shape, half as Uint16Array);
+    return this.node({ type: "Cast", inputs: [stored], attributes: [int("to", DATA_TYPE.float)] });
+  }
+
   #initializer(
     name: string,
     dataType: number,
     dims: readonly number[],
-    data: Float32Array | Int8Array | BigInt64Array,
+    data: Float32Array | Int8Array | Uint16Array | BigInt64Array,
   ): string {
     const unique = this.#unique(name);
     this.initializers.push({ dims, dataType, name: unique, rawData: littleEndian(data) });
@@ -101,11 +113,6 @@ export class OnnxGraph implements OnnxBuilder {
     this.#taken.add(unique);
     return unique;
   }
-}
-
-/** Why a network has no file of its own. */
-export function cannotExport(reason: string): DistilleryError {
-  return new DistilleryError("BAD_ARGUMENT", `network: expected one that ONNX can express; in forward(), ${reason}`);
 }
 
 /** The bytes of an array as they lie in memory: every platform that Node.js and the kernels run on is little-endian. */

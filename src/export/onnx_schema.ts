@@ -73,4 +73,4 @@ export const MODEL = {
 export type { GRAPH, TENSOR, VALUE_INFO };
 
 /** `TensorProto.DataType`. */
-export const DATA_TYPE = { float: 1, uint8: 2, int8: 3, int64: 7 } as const;
+export const DATA_TYPE = { float: 1, uint8: 2, int8: 3, int64: 7, float16: 10 } as const;

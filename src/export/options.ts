@@ -8,6 +8,7 @@ import {
   withDefaults,
 } from "../checks.js";
 import type { Preprocessing } from "../data/preprocessing/spec.js";
+import { WEIGHT_TYPES, type WeightType } from "../graph/index.js";
 
 /** How an ONNX file is written. */
 export interface OnnxOptions {
@@ -31,11 +32,11 @@ export interface OnnxOptions {
    */
   preprocessing?: Preprocessing | null;
   /**
-   * `int8`: the weights of matrix products in 8 bits, a scale for each output; all else in single precision. The file is
-   * a quarter of the size. ONNX Runtime makes floats of them at each call, unless its session option
+   * `int8`: the weights of matrix products in 8 bits, a scale for each output; `float16`: in half precision; all else in single
+   * precision. The file is a quarter or half of the size. ONNX Runtime makes floats of them at each call, unless its session option
    * `session.disable_quant_qdq` is 1: then once, when it loads the file.
    */
-  quantize?: "int8";
+  quantize?: WeightType;
   /** The version of ONNX's operators, from 13 to 24. Default 17, which ONNX Runtime reads since 1.12. */
   opset?: number;
   /**
@@ -64,7 +65,7 @@ export function checkOnnxOptions(
   }
   if (input === output) throw badArgument("output", "another name than the input's", output);
   expectInteger("opset", opset, 13, 24);
-  if (quantize !== undefined) expectOneOf("quantize", quantize, ["int8"]);
+  if (quantize !== undefined) expectOneOf("quantize", quantize, WEIGHT_TYPES);
   if (embedNormalisation !== undefined) expectFlags({ embedNormalisation });
   if (normalisation !== undefined) {
     if (typeof normalisation !== "object" || normalisation === null) {

@@ -30,6 +30,8 @@ export interface Constant {
   readonly shape: readonly number[];
   /** Set if it is stored in 8 bits; `data` is then what they stand for. */
   readonly quantized?: Quantized;
+  /** Set if it is stored as float16: its bits; `data` is then what they stand for. */
+  readonly half?: Uint16Array;
 }
 
 /** The batch. */

@@ -8,11 +8,12 @@ export {
   type Graph,
   type Input,
   type Length,
+  lengthFor,
   type Node,
   rewrite,
   type Value,
 } from "./graph.js";
 export { GraphModule } from "./graph_module.js";
-export { quantizeWeights } from "./quantize.js";
+export { quantizeWeights, WEIGHT_TYPES, type WeightType } from "./quantize.js";
 export { type TraceOptions, traceModule } from "./trace.js";
 export { drawsRandomNumbers, UntraceableError } from "./tracer.js";

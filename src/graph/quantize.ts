@@ -1,15 +1,24 @@
+import { DistilleryError } from "../errors.js";
 import { linearOp } from "../ops/linear.js";
+import { fromFloat16, toFloat16 } from "../tensor/float16.js";
 import type { Op } from "../tensor/op.js";
 import { type Constant, type Graph, rewrite, type Value } from "./graph.js";
 
 const LARGEST = 127;
 
+/** In what the weights of an exported network are stored, if not in single precision. */
+export const WEIGHT_TYPES = ["int8", "float16"] as const;
+export type WeightType = (typeof WEIGHT_TYPES)[number];
+
 /**
- * The graph with the weights of its matrix products and convolutions in 8 bits, symmetric, a scale for each output: q = round(w / scale),
- * scale = max|w| / 127. Biases and activations stay in single precision, so that the logits of a sample depend on nothing
- * but the sample.
+ * The graph with the weights of its matrix products and convolutions in float16, the nearest ones, or in 8 bits, symmetric, a
+ * scale for each output: q = round(w / scale), scale = max|w| / 127. Biases and activations stay in single precision, so that
+ * the logits of a sample depend on nothing but the sample.
+ *
+ * @throws DistilleryError `NON_FINITE` for a weight beyond float16's 65504.
  */
-export function quantizeWeights(graph: Graph): Graph {
+export function quantizeWeights(graph: Graph, type: WeightType): Graph {
+  const quantize = type === "int8" ? toInt8 : toHalf;
   const done = {
     conv2d: new Map<Value, Constant>(),
     linear: new Map<Value, Constant>(),
@@ -33,7 +42,7 @@ export function quantizeWeights(graph: Graph): Graph {
 }
 
 /** A weight [outputs, ...] in 8 bits. */
-function quantize(weight: Constant): Constant {
+function toInt8(weight: Constant): Constant {
   const [rows] = weight.shape;
   const columns = weight.data.length / rows;
   const scales = new Float32Array(rows);
@@ -52,6 +61,16 @@ function quantize(weight: Constant): Constant {
     }
   }
   return { ...weight, data, quantized: { values, scales } };
+}
+
+/** A weight as the nearest float16 numbers. */
+function toHalf(weight: Constant): Constant {
+  const half = toFloat16(weight.data);
+  const data = fromFloat16(half);
+  const at = data.findIndex((value) => !Number.isFinite(value));
+  if (at < 0) return { ...weight, data, half };
+  const text = `${weight.name}: expected values that float16 has, up to 65504, got ${weight.data[at]} at ${at}`;
+  throw new DistilleryError("NON_FINITE", text);
 }
 
 function transpose({ name, data, shape }: Constant): Constant {

@@ -1,6 +1,7 @@
 import { expectOptions, expectShape } from "../checks.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
+import type { JsFunction } from "../tensor/js_form.js";
 import { float } from "../tensor/onnx_node.js";
 import { numel } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
@@ -18,6 +19,20 @@ interface Saved {
   readonly mean: Float32Array;
   readonly invStd: Float32Array;
 }
+
+const BATCH_NORM: JsFunction = {
+  name: "batchNorm",
+  source: `
+/** (x - mean) / sqrt(variance + eps) * weight + bias of x [rows, features, length], by feature. */
+function batchNorm(x, weight, bias, mean, variance, eps, length) {
+  const y = new Float32Array(x.length);
+  for (let i = 0; i < x.length; i++) {
+    const f = Math.floor(i / length) % weight.length;
+    y[i] = ((x[i] - mean[f]) / Math.sqrt(variance[f] + eps)) * weight[f] + bias[f];
+  }
+  return y;
+}`,
+};
 
 /** Inputs x [rows, features, ...], weight, bias, running mean and running variance. */
 export const batchNormOp = defineOp<BatchNormAttributes, Saved>({
@@ -66,6 +81,10 @@ export const batchNormOp = defineOp<BatchNormAttributes, Saved>({
     return { type: "BatchNormalization", inputs, attributes: [float("epsilon", eps)] };
   },
   lower: (attributes) => ({ kind: "batchNorm", ...attributes }),
+  js({ inputs, attributes: { training, eps }, shape }, { call, refusal }) {
+    if (training) throw refusal("batchNorm with training: true mixes the rows of a batch");
+    return call(BATCH_NORM, ...inputs, eps, numel(shape.slice(2)));
+  },
 });
 
 /** What {@link batchNorm} needs beside its input, each of shape [features]. */

@@ -2,9 +2,10 @@ import { badArgument } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
+import type { JsFunction } from "../tensor/js_form.js";
 import { numel } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
-import { broadcastOperand, broadcastShape, writeSummed } from "./broadcast.js";
+import { broadcastJs, broadcastOperand, broadcastShape, writeSummed } from "./broadcast.js";
 import { defineOp } from "./define_op.js";
 import { defineUnaryWith } from "./define_unary.js";
 import { defineMethods } from "./methods.js";
@@ -32,14 +33,25 @@ declare module "../tensor/tensor.js" {
 /** The positions of the native table's rows. */
 const ROWS = new Map(native.binaryNames().map((name, row) => [name, row]));
 
+const ZIP: JsFunction = {
+  name: "zip",
+  source: `
+/** f of each two elements. */
+function zip(a, b, f) {
+  const y = new Float32Array(a.length);
+  for (let i = 0; i < y.length; i++) y[i] = f(a[i], b[i]);
+  return y;
+}`,
+};
+
 /** The operation of a row of the native table `crates/kernels/src/binary.rs`, broadcast as NumPy does. */
 function defineBinary(
   name: string,
-  options: { onnx?: string; passesGradient?: boolean },
+  options: { onnx?: string; passesGradient?: boolean; js: string },
 ): (a: Tensor, b: Tensor) => Tensor {
   const row = ROWS.get(name);
   if (row === undefined) throw new DistilleryError("INTERNAL", `${name}: no row of the native table`);
-  const { onnx, passesGradient = false } = options;
+  const { onnx, passesGradient = false, js } = options;
   const op = defineOp<null, readonly number[]>({
     name,
     forward([a, b]) {
@@ -59,6 +71,10 @@ function defineBinary(
       }
     },
     lower: () => ({ kind: name }),
+    js({ inputs, shapes, shape }, builder) {
+      const [a, b] = inputs.map((x, i) => broadcastJs(x, shapes[i], shape, builder));
+      return builder.call(ZIP, a, b, `(a, b) => ${js}`);
+    },
     ...(onnx !== undefined && { onnx }),
   });
   return (a, b) => {
@@ -68,11 +84,11 @@ function defineBinary(
   };
 }
 
-const addTensor = defineBinary("add", { onnx: "Add", passesGradient: true });
-const mulTensor = defineBinary("mul", { onnx: "Mul" });
-const subTensor = defineBinary("sub", { onnx: "Sub" });
-const divTensor = defineBinary("div", { onnx: "Div" });
-const powTensor = defineBinary("pow", { onnx: "Pow" });
+const addTensor = defineBinary("add", { js: "a + b", onnx: "Add", passesGradient: true });
+const mulTensor = defineBinary("mul", { js: "a * b", onnx: "Mul" });
+const subTensor = defineBinary("sub", { js: "a - b", onnx: "Sub" });
+const divTensor = defineBinary("div", { js: "a / b", onnx: "Div" });
+const powTensor = defineBinary("pow", { js: "a ** b", onnx: "Pow" });
 
 /** factor * x + offset. */
 const affine = defineOp<{ factor: number; offset: number }, null>({
@@ -91,17 +107,27 @@ const affine = defineOp<{ factor: number; offset: number }, null>({
       ? { type: "Add", inputs: [...inputs, builder.scalar("constant", offset)] }
       : { type: "Mul", inputs: [...inputs, builder.scalar("constant", factor)] },
   lower: (attributes) => ({ kind: "affine", ...attributes }),
+  js: ({ inputs: [x], attributes: { factor, offset } }) =>
+    `${x}.map((v) => ${factor === 1 ? `v + ${offset}` : `${factor} * v + ${offset}`})`,
 });
 
-const divideBy = defineUnaryWith("divideBy", (x, builder, { a }) => ({
-  type: "Div",
-  inputs: [x, builder.scalar("constant", a)],
-}));
+const divideBy = defineUnaryWith(
+  "divideBy",
+  ({ a }) => `v / ${a}`,
+  (x, builder, { a }) => ({
+    type: "Div",
+    inputs: [x, builder.scalar("constant", a)],
+  }),
+);
 
-const power = defineUnaryWith("power", (x, builder, { a }) => ({
-  type: "Pow",
-  inputs: [x, builder.scalar("exponent", a)],
-}));
+const power = defineUnaryWith(
+  "power",
+  ({ a }) => `v ** ${a}`,
+  (x, builder, { a }) => ({
+    type: "Pow",
+    inputs: [x, builder.scalar("exponent", a)],
+  }),
+);
 
 /** Of options such as PyTorch's `alpha`, which would be ignored. */
 function oneTooMany(name: string, extra: unknown): DistilleryError {
@@ -142,16 +168,18 @@ export function pow(a: Tensor, b: Tensor | number, extra?: never): Tensor {
  * The larger one of each two elements; NaN if one is. Two equal ones get half of the gradient each.
  * `torch.maximum`.
  */
-export const maximum = defineBinary("maximum", { onnx: "Max" });
+export const maximum = defineBinary("maximum", { js: "Math.max(a, b)", onnx: "Max" });
 
 /** The smaller one of each two elements; otherwise as {@link maximum}. `torch.minimum`. */
-export const minimum = defineBinary("minimum", { onnx: "Min" });
+export const minimum = defineBinary("minimum", { js: "Math.min(a, b)", onnx: "Min" });
 
 /**
  * p log(p / q) - p + q of log p and log q: at least 0, and over distributions its sum is KL(p ‖ q), without the cancellation
  * of p (log p - log q). Where both are 0 it is 0.
  */
-export const klTerm = defineBinary("klTerm", {});
+export const klTerm = defineBinary("klTerm", {
+  js: "(a === -Infinity ? 0 : Math.exp(a) * (a - b)) - Math.exp(a) + Math.exp(b)",
+});
 
 /** number - x. `torch.rsub`. */
 export function rsub(x: Tensor, number: number): Tensor {

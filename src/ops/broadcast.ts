@@ -1,6 +1,7 @@
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
+import type { JsBuilder, JsFunction } from "../tensor/js_form.js";
 import { isSameShape, numel, stridesOf } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 
@@ -47,6 +48,44 @@ export function expanded(data: Float32Array, from: readonly number[], shape: rea
   const wide = allocate(numel(shape));
   native.stridedCopy(data, [...shape], expandedStrides(from, shape), 0, wide);
   return wide;
+}
+
+const STRIDED: JsFunction = {
+  name: "strided",
+  source: `
+/** The elements of x from an offset on, by the lengths of axes and the steps along them. */
+function strided(x, lengths, steps, offset = 0) {
+  const y = new Float32Array(lengths.reduce((product, length) => product * length, 1));
+  const last = lengths.length - 1;
+  let at = 0;
+  const copy = (axis, from) => {
+    for (let i = 0; i < lengths[axis]; i++, from += steps[axis]) {
+      if (axis === last) y[at++] = x[from];
+      else copy(axis + 1, from);
+    }
+  };
+  copy(0, offset);
+  return y;
+}`,
+};
+
+/** The JavaScript of a strided copy, without axes of length 1. */
+export function stridedJs(
+  x: string,
+  shape: readonly number[],
+  strides: readonly number[],
+  offset: number,
+  { call }: JsBuilder,
+): string {
+  const axes = shape.flatMap((length, axis) => (length === 1 ? [] : [axis]));
+  const kept = axes.length === 0 ? [shape.length - 1] : axes;
+  const [lengths, steps] = [shape, strides].map((all) => `[${kept.map((axis) => all[axis] ?? 1).join(", ")}]`);
+  return call(STRIDED, x, lengths, steps, ...(offset === 0 ? [] : [offset]));
+}
+
+/** The JavaScript of an operand, repeated to a larger shape. */
+export function broadcastJs(x: string, from: readonly number[], shape: readonly number[], builder: JsBuilder): string {
+  return numel(from) === numel(shape) ? x : stridedJs(x, shape, expandedStrides(from, shape), 0, builder);
 }
 
 /** The strides that repeat a shape to a larger one: 0 along what is repeated. */

@@ -2,6 +2,7 @@ import { expectInteger, expectList, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
+import type { JsFunction } from "../tensor/js_form.js";
 import { int } from "../tensor/onnx_node.js";
 import { axisOf, numel, stridesOf } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
@@ -16,6 +17,24 @@ declare module "../tensor/tensor.js" {
     split(size: number | readonly number[], dim?: number): Tensor[];
   }
 }
+
+const CAT: JsFunction = {
+  name: "cat",
+  source: `
+/** Parts joined along an axis, before which there are so many elements. */
+function cat(parts, outer) {
+  const y = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (let i = 0; i < outer; i++) {
+    for (const part of parts) {
+      const width = part.length / outer;
+      y.set(part.subarray(i * width, (i + 1) * width), at);
+      at += width;
+    }
+  }
+  return y;
+}`,
+};
 
 const catOp = defineOp<{ axis: number }, null>({
   name: "cat",
@@ -44,6 +63,8 @@ const catOp = defineOp<{ axis: number }, null>({
   },
   onnx: ({ inputs, attributes: { axis } }) => ({ type: "Concat", inputs, attributes: [int("axis", axis)] }),
   lower: ({ axis }) => ({ kind: "cat", axes: [axis] }),
+  js: ({ inputs, attributes: { axis }, shape }, { call }) =>
+    call(CAT, `[${inputs.join(", ")}]`, numel(shape.slice(0, axis))),
 });
 
 /** Tensors joined along an axis; the other lengths are equal. `torch.cat`. */

@@ -2,10 +2,12 @@ import { expectElements, expectInteger, expectOptions, expectShape, show } from 
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
+import type { JsFunction } from "../tensor/js_form.js";
 import { int, ints } from "../tensor/onnx_node.js";
 import { numel } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { defineOp } from "./define_op.js";
+import { RELU } from "./relu.js";
 
 /** A number of rows and one of columns; one number is both. */
 export type Pair = number | readonly [rows: number, columns: number];
@@ -32,6 +34,43 @@ export interface Conv2dAttributes {
 }
 
 const MOST = 2 ** 31 - 1;
+
+const CONV2D: JsFunction = {
+  name: "conv2d",
+  source: `
+/** The convolution of images [..., channels, height, width]; sums are in double precision. */
+function conv2d(x, weight, bias, { size, output, kernel, stride, padding, dilation, groups }) {
+  const [channels, height, width] = size;
+  const [outputs, rows, columns] = output;
+  const [depth, area] = [channels / groups, kernel[0] * kernel[1]];
+  const images = x.length / (channels * height * width);
+  const y = new Float32Array(images * outputs * rows * columns);
+  const plane = new Float64Array(rows * columns);
+  for (let at = 0; at < images * outputs; at++) {
+    const o = at % outputs;
+    plane.fill(bias === null ? 0 : bias[o]);
+    const firstChannel = Math.floor(at / outputs) * channels + Math.floor((o * groups) / outputs) * depth;
+    for (let i = 0; i < depth * area; i++) {
+      const w = weight[o * depth * area + i];
+      const channel = firstChannel + Math.floor(i / area);
+      const top = dilation[0] * Math.floor((i % area) / kernel[1]) - padding[0];
+      const left = dilation[1] * (i % kernel[1]) - padding[1];
+      // The columns for which this element of the kernel lies inside of the image.
+      const first = Math.max(0, Math.ceil(-left / stride[1]));
+      const end = Math.min(columns, Math.ceil((width - left) / stride[1]));
+      for (let row = 0; row < rows; row++) {
+        const from = row * stride[0] + top;
+        if (from < 0 || from >= height) continue;
+        const line = (channel * height + from) * width + left;
+        const to = row * columns;
+        for (let c = first; c < end; c++) plane[to + c] += w * x[line + c * stride[1]];
+      }
+    }
+    y.set(plane, at * rows * columns);
+  }
+  return y;
+}`,
+};
 
 /** Inputs x [images, channels, height, width], weight, and bias if there is one; then ReLU if it was fused with it. */
 const conv2dOp = defineOp<Conv2dAttributes, null>({
@@ -77,6 +116,14 @@ const conv2dOp = defineOp<Conv2dAttributes, null>({
     return relu ? { type: "Relu", inputs: [builder.node(conv)] } : conv;
   },
   lower: ({ relu, ...attributes }) => ({ kind: "conv2d", relu, window: windowOf(attributes) }),
+  js({ inputs: [x, weight, bias = "null"], shapes: [from, kernels], attributes, shape }, { call }) {
+    const list = (numbers: readonly number[]) => `[${numbers.join(", ")}]`;
+    const { stride, padding, dilation, groups, relu } = attributes;
+    const lists = { size: from.slice(1), output: shape.slice(1), kernel: kernels.slice(2), stride, padding, dilation };
+    const options = [...Object.entries(lists).map(([name, value]) => `${name}: ${list(value)}`), `groups: ${groups}`];
+    const y = call(CONV2D, x, weight, bias, `{ ${options.join(", ")} }`);
+    return relu ? call(RELU, y) : y;
+  },
 });
 
 /**

@@ -1,5 +1,6 @@
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
+import type { JsFunction } from "../tensor/js_form.js";
 import { aroundAxis, axisOf } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { defineOp } from "./define_op.js";
@@ -11,6 +12,22 @@ declare module "../tensor/tensor.js" {
     cumsum(dim: number): Tensor;
   }
 }
+
+const CUMSUM: JsFunction = {
+  name: "cumsum",
+  source: `
+/** The sums so far along an axis of x [..., length, inner]. */
+function cumsum(x, length, inner) {
+  const y = new Float32Array(x.length);
+  for (let first = 0; first < x.length; first += length * inner) {
+    for (let i = first; i < first + inner; i++) {
+      let sum = 0;
+      for (let at = i; at < first + length * inner; at += inner) y[at] = sum += x[at];
+    }
+  }
+  return y;
+}`,
+};
 
 const cumsumOp = defineOp<{ axis: number }, null>({
   name: "cumsum",
@@ -25,6 +42,10 @@ const cumsumOp = defineOp<{ axis: number }, null>({
     if (into) native.cumsum(grad, into, outer, length, inner, true);
   },
   lower: ({ axis }) => ({ kind: "cumsum", axes: [axis] }),
+  js({ inputs: [x], attributes: { axis }, shape }, { call }) {
+    const { length, inner } = aroundAxis(shape, axis);
+    return call(CUMSUM, x, length, inner);
+  },
 });
 
 /** The sums along an axis so far, taken in double precision. `torch.cumsum`. */

@@ -1,6 +1,7 @@
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
+import type { JsBuilder } from "../tensor/js_form.js";
 import type { OnnxBuilder, OnnxNode } from "../tensor/onnx_node.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { defineOp } from "./define_op.js";
@@ -16,10 +17,17 @@ interface Parameters {
 
 const NONE: Parameters = { a: 0, b: 0 };
 
+/** The value of an element `v` as JavaScript. */
+type JsForm = string | ((parameters: Parameters, builder: JsBuilder) => string);
+
 type OnnxForm = string | ((x: string, builder: OnnxBuilder, parameters: Parameters) => OnnxNode);
 
 /** The operation of a row of the native table `crates/kernels/src/unary.rs`, that may take parameters. */
-export function defineUnaryWith(name: string, onnx?: OnnxForm): (x: Tensor, parameters: Parameters) => Tensor {
+export function defineUnaryWith(
+  name: string,
+  js: JsForm,
+  onnx?: OnnxForm,
+): (x: Tensor, parameters: Parameters) => Tensor {
   const row = ROWS.get(name);
   if (row === undefined) throw new DistilleryError("INTERNAL", `${name}: no row of the native table`);
   const op = defineOp<Parameters, null>({
@@ -33,6 +41,9 @@ export function defineUnaryWith(name: string, onnx?: OnnxForm): (x: Tensor, para
       if (into) native.unaryBackward(row, grad, x.data, output, a, b, into);
     },
     lower: ({ a, b }) => ({ kind: name, factor: a, offset: b }),
+    js({ inputs: [x], attributes }, builder) {
+      return `${x}.map((v) => ${typeof js === "string" ? js : js(attributes, builder)})`;
+    },
     ...(onnx !== undefined && {
       onnx: typeof onnx === "string" ? onnx : ({ inputs: [x], attributes }, builder) => onnx(x, builder, attributes),
     }),
@@ -44,7 +55,7 @@ export function defineUnaryWith(name: string, onnx?: OnnxForm): (x: Tensor, para
 }
 
 /** The operation of a row of the native table. */
-export function defineUnary(name: string, onnx?: OnnxForm): (x: Tensor) => Tensor {
-  const op = defineUnaryWith(name, onnx);
+export function defineUnary(name: string, js: JsForm, onnx?: OnnxForm): (x: Tensor) => Tensor {
+  const op = defineUnaryWith(name, js, onnx);
   return (x) => op(x, NONE);
 }

@@ -13,6 +13,7 @@ export const detachOp = defineOp<null, null>({
   name: "detach",
   forward: ([{ data, shape }]) => ({ data, shape, saved: null }),
   onnx: "Identity",
+  js: ({ inputs: [x] }) => x,
 });
 
 /** The same memory outside of the tape. `torch.Tensor.detach`. */

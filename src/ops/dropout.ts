@@ -20,6 +20,9 @@ const dropoutOp = defineOp<{ p: number }, Uint8Array>({
   onnx(_, builder) {
     throw builder.refusal("dropout with training: true is random");
   },
+  js(_, builder) {
+    throw builder.refusal("dropout with training: true is random");
+  },
   lower: ({ p }) => ({ kind: "dropout", p }),
 });
 

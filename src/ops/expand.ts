@@ -4,7 +4,7 @@ import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import { numel } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
-import { expandedStrides, writeSummed } from "./broadcast.js";
+import { broadcastJs, expandedStrides, writeSummed } from "./broadcast.js";
 import { defineOp } from "./define_op.js";
 import { defineMethods } from "./methods.js";
 
@@ -35,6 +35,7 @@ const expandOp = defineOp<{ shape: readonly number[] }, null>({
     return { type: "Expand", inputs: [...inputs, builder.integers("shape", lengths)] };
   },
   lower: () => ({ kind: "expand" }),
+  js: ({ inputs: [x], shapes: [from], shape }, builder) => broadcastJs(x, from, shape, builder),
 });
 
 /** x repeated along its axes of length 1, and along new axes in front; -1 keeps a length. A copy. `torch.Tensor.expand`. */

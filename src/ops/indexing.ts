@@ -3,8 +3,9 @@ import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
+import type { JsFunction } from "../tensor/js_form.js";
 import { int } from "../tensor/onnx_node.js";
-import { aroundAxis, axisOf, numel } from "../tensor/shape.js";
+import { aroundAxis, axisOf, numel, stridesOf } from "../tensor/shape.js";
 import { expectTensor, Tensor } from "../tensor/tensor.js";
 import { defineOp } from "./define_op.js";
 import { defineMethods } from "./methods.js";
@@ -25,6 +26,23 @@ interface Attributes {
   readonly index: IntTensor;
 }
 
+const INDEX_SELECT: JsFunction = {
+  name: "indexSelect",
+  source: `
+/** The elements at these places along an axis of x [..., length, inner]. */
+function indexSelect(x, places, length, inner) {
+  const outer = x.length / (length * inner);
+  const y = new Float32Array(outer * places.length * inner);
+  for (let i = 0; i < outer; i++) {
+    places.forEach((place, j) => {
+      const from = (i * length + place) * inner;
+      y.set(x.subarray(from, from + inner), (i * places.length + j) * inner);
+    });
+  }
+  return y;
+}`,
+};
+
 const indexSelectOp = defineOp<Attributes, null>({
   name: "indexSelect",
   forward([x], { axis, index }) {
@@ -43,7 +61,33 @@ const indexSelectOp = defineOp<Attributes, null>({
     attributes: [int("axis", axis)],
   }),
   lower: ({ axis, index }) => ({ kind: "indexSelect", axes: [axis], indices: [...index.data] }),
+  js({ inputs: [x], shapes: [from], attributes: { axis, index } }, { call, list }) {
+    const { length, inner } = aroundAxis(from, axis);
+    return call(INDEX_SELECT, x, list("places", [...index.data]), length, inner);
+  },
 });
+
+const SCATTER: JsFunction = {
+  name: "scatter",
+  source: `
+/** A copy of x with other elements at these places. */
+function scatter(x, places, elements) {
+  const y = x.slice();
+  places.forEach((place, i) => {
+    y[place] = elements[i];
+  });
+  return y;
+}`,
+};
+
+/** Where the elements that an index names along an axis lie in an array of a shape. */
+function flatPlaces(shape: readonly number[], axis: number, index: IntTensor): number[] {
+  const [strides, own] = [stridesOf(shape), stridesOf(index.shape)];
+  return Array.from(index.data, (place, at) => {
+    const coordinate = (i: number) => (i === axis ? place : Math.floor(at / own[i]) % index.shape[i]);
+    return strides.reduce((sum, stride, i) => sum + stride * coordinate(i), 0);
+  });
+}
 
 const gatherOp = defineOp<Attributes, null>({
   name: "gather",
@@ -56,6 +100,9 @@ const gatherOp = defineOp<Attributes, null>({
     if (into) native.scatter(grad, into.fill(0), [...x.shape], axis, index.data, [...index.shape], true);
   },
   lower: ({ axis, index }) => ({ kind: "gather", axes: [axis], indices: [...index.data] }),
+  js({ inputs: [x], shapes: [from], attributes: { axis, index } }, { call, list }) {
+    return call(INDEX_SELECT, x, list("places", flatPlaces(from, axis, index)), numel(from), 1);
+  },
 });
 
 /** Inputs x and the source. */
@@ -76,6 +123,8 @@ const scatterOp = defineOp<Attributes, null>({
     if (intoSrc) native.gather(grad, shape, axis, index.data, [...index.shape], intoSrc);
   },
   lower: ({ axis, index }) => ({ kind: "scatter", axes: [axis], indices: [...index.data] }),
+  js: ({ inputs: [x, src], shapes: [from], attributes: { axis, index } }, { call, list }) =>
+    call(SCATTER, x, list("places", flatPlaces(from, axis, index)), src),
 });
 
 const ZERO = new Float32Array(1);

@@ -1,12 +1,62 @@
 import { expectShape } from "../checks.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
+import type { JsFunction } from "../tensor/js_form.js";
 import { int } from "../tensor/onnx_node.js";
 import { numel } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { defineOp } from "./define_op.js";
 import { deferLinear, rememberProduct } from "./fusion.js";
+import { RELU } from "./relu.js";
 import { reshape } from "./reshape.js";
+
+const LINEAR: JsFunction = {
+  name: "linear",
+  source: `
+/** Each row of x [rows, inputs] times weight [outputs, inputs] transposed, plus bias; sums are in double precision. */
+function linear(x, weight, bias, inputs) {
+  const rows = x.length / inputs;
+  const outputs = weight.length / inputs;
+  const y = new Float32Array(rows * outputs);
+  const [at, values] = [new Int32Array(inputs), new Float32Array(inputs)];
+  for (let row = 0; row < rows; row++) {
+    // What is 0, as half of the outputs of ReLU are, is left out.
+    let count = 0;
+    for (let i = 0; i < inputs; i++) {
+      const v = x[row * inputs + i];
+      if (v === 0) continue;
+      at[count] = i;
+      values[count++] = v;
+    }
+    const to = row * outputs;
+    let o = 0;
+    // Eight outputs at a time: each input is read once for all of them.
+    for (; o + 8 <= outputs; o += 8) {
+      let a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0;
+      for (let i = 0; i < count; i++) {
+        const v = values[i];
+        const w = o * inputs + at[i];
+        a += v * weight[w];
+        b += v * weight[w + inputs];
+        c += v * weight[w + 2 * inputs];
+        d += v * weight[w + 3 * inputs];
+        e += v * weight[w + 4 * inputs];
+        f += v * weight[w + 5 * inputs];
+        g += v * weight[w + 6 * inputs];
+        h += v * weight[w + 7 * inputs];
+      }
+      y.set([a, b, c, d, e, f, g, h], to + o);
+    }
+    for (; o < outputs; o++) {
+      let sum = 0;
+      for (let i = 0; i < count; i++) sum += values[i] * weight[o * inputs + at[i]];
+      y[to + o] = sum;
+    }
+    if (bias !== null) for (let i = 0; i < outputs; i++) y[to + i] += bias[i];
+  }
+  return y;
+}`,
+};
 
 /** Inputs x, weight [outputs, inputs], and bias if there is one; then ReLU if it was fused with it. */
 export const linearOp = defineOp<{ relu: boolean }, null>({
@@ -31,6 +81,10 @@ export const linearOp = defineOp<{ relu: boolean }, null>({
     return relu ? { type: "Relu", inputs: [builder.node(gemm)] } : gemm;
   },
   lower: ({ relu }) => ({ kind: "linear", relu }),
+  js({ inputs: [x, weight, bias = "null"], shapes: [[, inputs]], attributes: { relu } }, { call }) {
+    const y = call(LINEAR, x, weight, bias, inputs);
+    return relu ? call(RELU, y) : y;
+  },
 });
 
 /**

@@ -2,6 +2,7 @@ import { expectShape } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
+import type { JsFunction } from "../tensor/js_form.js";
 import { isSameShape, numel } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { mul } from "./binary.js";
@@ -23,6 +24,27 @@ declare module "../tensor/tensor.js" {
   }
 }
 
+const MATMUL: JsFunction = {
+  name: "matmul",
+  source: `
+/** The matrix products of a [batch, m, k] and b [batch, k, n]; sums are in double precision. */
+function matmul(a, b, k, n, batch = 1) {
+  const rows = a.length / k;
+  const y = new Float32Array(rows * n);
+  const sums = new Float64Array(n);
+  for (let row = 0; row < rows; row++) {
+    const first = Math.floor((row * batch) / rows) * k * n;
+    sums.fill(0);
+    for (let i = 0; i < k; i++) {
+      const v = a[row * k + i];
+      for (let j = 0; j < n; j++) sums[j] += v * b[first + i * n + j];
+    }
+    y.set(sums, row * n);
+  }
+  return y;
+}`,
+};
+
 export const matmulOp = defineOp<null, null>({
   name: "matmul",
   forward([a, b]) {
@@ -40,6 +62,7 @@ export const matmulOp = defineOp<null, null>({
   },
   onnx: "MatMul",
   lower: () => ({ kind: "matmul" }),
+  js: ({ inputs: [a, b], shapes: [, [k, n]] }, { call }) => call(MATMUL, a, b, k, n),
 });
 
 const bmmOp = defineOp<null, null>({
@@ -59,6 +82,7 @@ const bmmOp = defineOp<null, null>({
   },
   onnx: "MatMul",
   lower: () => ({ kind: "matmul" }),
+  js: ({ inputs: [a, b], shapes: [, [batch, k, n]] }, { call }) => call(MATMUL, a, b, k, n, batch),
 });
 
 /** The forms of the native batched product. */

@@ -2,6 +2,7 @@ import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import { IntTensor } from "../tensor/int_tensor.js";
+import type { JsFunction } from "../tensor/js_form.js";
 import { int, ints } from "../tensor/onnx_node.js";
 import { aroundAxis, axisOf, numel, reducedShape } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
@@ -35,6 +36,22 @@ interface Attributes {
   readonly keepdim: boolean;
 }
 
+const REDUCE: JsFunction = {
+  name: "reduce",
+  source: `
+/** f of all elements along an axis of x [..., length, inner]. */
+function reduce(x, length, inner, f, start) {
+  const y = new Float32Array(x.length / length);
+  for (let i = 0; i < y.length; i++) {
+    const first = Math.floor(i / inner) * length * inner + (i % inner);
+    let value = start;
+    for (let at = 0; at < length; at++) value = f(value, x[first + at * inner]);
+    y[i] = value;
+  }
+  return y;
+}`,
+};
+
 const maxOp = define("max", true);
 const minOp = define("min", false);
 
@@ -62,6 +79,10 @@ function define(name: "max" | "min", largest: boolean) {
       return { type, inputs: [...inputs, builder.integers("axes", [axis])], attributes: [keep] };
     },
     lower: ({ axis }) => ({ kind: name, ...(axis !== null && { axes: [axis] }) }),
+    js({ inputs: [x], shapes: [from], attributes: { axis } }, { call }) {
+      const { length, inner } = aroundAxis(from, axis);
+      return call(REDUCE, x, length, inner, `Math.${name}`, largest ? "-Infinity" : "Infinity");
+    },
   });
 }
 

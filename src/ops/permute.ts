@@ -5,6 +5,7 @@ import { allocate } from "../tensor/buffer_pool.js";
 import { ints } from "../tensor/onnx_node.js";
 import { axisOf, stridesOf } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
+import { stridedJs } from "./broadcast.js";
 import { defineOp } from "./define_op.js";
 import { defineMethods } from "./methods.js";
 
@@ -38,6 +39,11 @@ const permuteOp = defineOp<{ dims: readonly number[] }, null>({
   },
   onnx: ({ inputs, attributes: { dims } }) => ({ type: "Transpose", inputs, attributes: [ints("perm", dims)] }),
   lower: ({ dims }) => ({ kind: "permute", axes: dims }),
+  js({ inputs: [x], shapes: [from], attributes: { dims }, shape }, builder) {
+    const strides = stridesOf(from);
+    const permuted = dims.map((axis) => strides[axis]);
+    return stridedJs(x, shape, permuted, 0, builder);
+  },
 });
 
 /** Copies an array of a shape with its axes in another order, and gives the shape of the copy. */

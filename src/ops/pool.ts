@@ -2,6 +2,7 @@ import { badArgument, expectElements, expectFlags, expectInteger, expectOptions 
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
+import type { JsBuilder, JsFunction, JsStep } from "../tensor/js_form.js";
 import { int, ints } from "../tensor/onnx_node.js";
 import { numel } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
@@ -56,6 +57,59 @@ export interface AvgPool2dOptions {
   divisorOverride?: number | null;
 }
 
+const WINDOWS: JsFunction = {
+  name: "windows",
+  source: `
+/** y[i] = f(elements, count) of each window of images [height, width]: four numbers a window are start, end, step, count. */
+function windows(x, height, width, rows, columns, f) {
+  const y = [];
+  for (let plane = 0; plane < x.length; plane += height * width) {
+    for (let r = 0; r < rows.length; r += 4) {
+      for (let c = 0; c < columns.length; c += 4) {
+        const elements = [];
+        for (let i = rows[r]; i < rows[r + 1]; i += rows[r + 2]) {
+          for (let j = columns[c]; j < columns[c + 1]; j += columns[c + 2]) elements.push(x[plane + i * width + j]);
+        }
+        y.push(f(elements, rows[r + 3] * columns[c + 3]));
+      }
+    }
+  }
+  return Float32Array.from(y);
+}`,
+};
+
+const MAX_POOL: JsFunction = {
+  name: "maxPool2d",
+  calls: [WINDOWS],
+  source: `
+/** The largest element of each window. */
+function maxPool2d(x, height, width, rows, columns) {
+  return windows(x, height, width, rows, columns, (elements) => elements.reduce((a, b) => Math.max(a, b)));
+}`,
+};
+
+const AVG_POOL: JsFunction = {
+  name: "avgPool2d",
+  calls: [WINDOWS],
+  source: `
+/** The mean of each window, times a factor. */
+function avgPool2d(x, height, width, rows, columns, factor = 1) {
+  const mean = (elements, count) => (factor * elements.reduce((sum, v) => sum + v, 0)) / count;
+  return windows(x, height, width, rows, columns, mean);
+}`,
+};
+
+function poolJs(
+  pool: JsFunction,
+  { inputs: [x], shapes: [from], attributes }: JsStep<Attributes>,
+  { call, list }: JsBuilder,
+  ...rest: number[]
+): string {
+  const [height, width] = from.slice(-2);
+  const [rows, columns] = attributes.windows;
+  return call(pool, x, height, width, list("rows", rows), list("columns", columns), ...rest);
+}
+
 const maxPoolOp = defineOp<Attributes, null>({
   name: "maxPool2d",
   forward([x], attributes) {
@@ -72,6 +126,7 @@ const maxPoolOp = defineOp<Attributes, null>({
     return { type: "MaxPool", inputs, attributes: [...windowAttributes(axes, ceilMode), dilations] };
   },
   lower: ({ windows: [rows, columns] }) => ({ kind: "maxPool2d", rows, columns }),
+  js: (step, builder) => poolJs(MAX_POOL, step, builder),
 });
 
 const avgPoolOp = defineOp<Attributes, null>({
@@ -92,6 +147,8 @@ const avgPoolOp = defineOp<Attributes, null>({
     return { type: "AveragePool", inputs, attributes };
   },
   lower: ({ windows: [rows, columns], scale }) => ({ kind: "avgPool2d", rows, columns, factor: scale }),
+  js: (step, builder) =>
+    poolJs(AVG_POOL, step, builder, ...(step.attributes.scale === 1 ? [] : [step.attributes.scale])),
 });
 
 /**

@@ -1,5 +1,6 @@
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
+import type { JsFunction } from "../tensor/js_form.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { defineOp } from "./define_op.js";
 import { extendByRelu } from "./fusion.js";
@@ -11,6 +12,18 @@ declare module "../tensor/tensor.js" {
     relu(): Tensor;
   }
 }
+
+/** max(x, 0) in exported modules. */
+export const RELU: JsFunction = {
+  name: "relu",
+  source: `
+/** max(x, 0); NaN stays NaN. */
+function relu(x) {
+  const y = new Float32Array(x.length);
+  for (let i = 0; i < x.length; i++) y[i] = x[i] < 0 ? 0 : x[i];
+  return y;
+}`,
+};
 
 const reluOp = defineOp<null, null>({
   name: "relu",
@@ -24,6 +37,7 @@ const reluOp = defineOp<null, null>({
   },
   onnx: "Relu",
   lower: () => ({ kind: "relu" }),
+  js: ({ inputs: [x] }, { call }) => call(RELU, x),
 });
 
 /** max(x, 0); NaN stays NaN. `torch.relu`. */

@@ -24,6 +24,7 @@ export const reshapeOp = defineOp<{ shape: readonly number[] }, null>({
     return { type: "Reshape", inputs: [...inputs, builder.integers("shape", lengths)] };
   },
   lower: () => ({ kind: "reshape" }),
+  js: ({ inputs: [x] }) => x,
 });
 
 /** The same elements in another shape, one length of which may be -1; shares memory. `torch.reshape`. */

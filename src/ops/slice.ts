@@ -3,6 +3,7 @@ import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import { axisOf, numel, sliceRange, stridesOf } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
+import { stridedJs } from "./broadcast.js";
 import { defineOp } from "./define_op.js";
 import { defineMethods } from "./methods.js";
 
@@ -58,6 +59,10 @@ const sliceOp = defineOp<Attributes, null>({
       builder.integers("steps", [step]),
     ];
     return { type: "Slice", inputs: [...inputs, starts, ends, axes, steps] };
+  },
+  js({ inputs: [x], shapes: [from], attributes, shape }, builder) {
+    const { strides, offset } = viewOf(from, attributes);
+    return stridedJs(x, shape, strides, offset, builder);
   },
   // A slice is cut to what there is: the length of one of the batch follows the batch in another way.
   lower: ({ axis, start, step }, [shape]) =>

@@ -1,5 +1,6 @@
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
+import type { JsFunction } from "../tensor/js_form.js";
 import { int } from "../tensor/onnx_node.js";
 import { axisOf } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
@@ -15,6 +16,40 @@ declare module "../tensor/tensor.js" {
     logSoftmax(dim?: number): Tensor;
   }
 }
+
+const SOFTMAX: JsFunction = {
+  name: "softmax",
+  source: `
+/** exp(x) / sum(exp(x)) of each row of so many columns. */
+function softmax(x, columns) {
+  const y = new Float32Array(x.length);
+  for (let row = 0; row < x.length; row += columns) {
+    let largest = -Infinity;
+    for (let i = row; i < row + columns; i++) largest = Math.max(largest, x[i]);
+    let sum = 0;
+    for (let i = row; i < row + columns; i++) sum += y[i] = Math.exp(x[i] - largest);
+    for (let i = row; i < row + columns; i++) y[i] /= sum;
+  }
+  return y;
+}`,
+};
+
+const LOG_SOFTMAX: JsFunction = {
+  name: "logSoftmax",
+  source: `
+/** The logarithm of softmax of each row of so many columns. */
+function logSoftmax(x, columns) {
+  const y = new Float32Array(x.length);
+  for (let row = 0; row < x.length; row += columns) {
+    let largest = -Infinity;
+    for (let i = row; i < row + columns; i++) largest = Math.max(largest, x[i]);
+    let sum = 0;
+    for (let i = row; i < row + columns; i++) sum += Math.exp(x[i] - largest);
+    for (let i = row; i < row + columns; i++) y[i] = x[i] - largest - Math.log(sum);
+  }
+  return y;
+}`,
+};
 
 const softmaxOp = define("softmax", "Softmax", false);
 const logSoftmaxOp = define("logSoftmax", "LogSoftmax", true);
@@ -50,6 +85,7 @@ function define(name: string, type: string, log: boolean) {
     },
     onnx: ({ inputs }) => ({ type, inputs, attributes: [int("axis", -1)] }),
     lower: () => ({ kind: "softmax", log }),
+    js: ({ inputs: [x], shape }, { call }) => call(log ? LOG_SOFTMAX : SOFTMAX, x, shape[shape.length - 1]),
   });
 }
 

@@ -2,7 +2,9 @@ import { expectNumber } from "../checks.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { defineUnaryWith } from "./define_unary.js";
 
-const scaled = defineUnaryWith("softplus", (x, builder, { b: beta }) => {
+const js = ({ b: beta }: { b: number }) => `Math.max(v, 0) + Math.log1p(Math.exp(-Math.abs(${beta} * v))) / ${beta}`;
+
+const scaled = defineUnaryWith("softplus", js, (x, builder, { b: beta }) => {
   if (beta === 1) return { type: "Softplus", inputs: [x] };
   const scale = builder.scalar("beta", beta);
   const unit = builder.node({ type: "Softplus", inputs: [builder.node({ type: "Mul", inputs: [x, scale] })] });

@@ -2,9 +2,11 @@ import { badArgument, expectList } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
+import type { JsFunction } from "../tensor/js_form.js";
 import { int, ints } from "../tensor/onnx_node.js";
 import { axisOf, numel, stridesOf } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
+import { stridedJs } from "./broadcast.js";
 import { defineOp } from "./define_op.js";
 import { defineMethods } from "./methods.js";
 import { permuteData } from "./permute.js";
@@ -26,6 +28,22 @@ interface Attributes {
   readonly axes: readonly number[] | null;
   readonly keepdim: boolean;
 }
+
+const SUM: JsFunction = {
+  name: "sum",
+  source: `
+/** The sums along an axis of x [..., length, inner], in double precision, divided by a number. */
+function sum(x, length, inner, by = 1) {
+  const y = new Float32Array(x.length / length);
+  for (let i = 0; i < y.length; i++) {
+    const first = Math.floor(i / inner) * length * inner + (i % inner);
+    let total = 0;
+    for (let at = 0; at < length; at++) total += x[first + at * inner];
+    y[i] = total / by;
+  }
+  return y;
+}`,
+};
 
 const sumOp = define("sum");
 const meanOp = define("mean");
@@ -84,22 +102,39 @@ function define(name: "sum" | "mean") {
       return { type, inputs: [...inputs, builder.integers("axes", axes)], attributes: [keep] };
     },
     lower: ({ axes }) => ({ kind: name, ...(axes !== null && { axes }) }),
+    js({ inputs: [x], shapes: [from], attributes: { axes } }, builder) {
+      const { permutation, length, inner } = layoutOf(from, axes);
+      const strides = stridesOf(from);
+      const [shape, steps] = [from, strides].map((all) => permutation?.map((axis) => all[axis]) ?? []);
+      const lined = permutation === null ? x : stridedJs(x, shape, steps, 0, builder);
+      return builder.call(SUM, lined, length, inner, ...(name === "mean" ? [length] : []));
+    },
   });
+}
+
+/**
+ * How the reduced axes come to lie side by side: the order of the axes, null if they do, and how many elements lie before,
+ * along and after them.
+ */
+function layoutOf(shape: readonly number[], axes: readonly number[] | null) {
+  if (axes === null) return { permutation: null, outer: 1, length: numel(shape), inner: 1 };
+  const [first, last] = [axes[0], axes[axes.length - 1]];
+  if (last - first === axes.length - 1) {
+    const length = numel(shape.slice(first, last + 1));
+    return { permutation: null, outer: numel(shape.slice(0, first)), length, inner: numel(shape.slice(last + 1)) };
+  }
+  const kept = shape.flatMap((_, axis) => (axes.includes(axis) ? [] : [axis]));
+  const outer = numel(kept.map((axis) => shape[axis]));
+  return { permutation: [...kept, ...axes], outer, length: numel(axes.map((axis) => shape[axis])), inner: 1 };
 }
 
 /** The elements with the reduced axes side by side, and how many lie before, along and after these. */
 function together({ data, shape }: Tensor, axes: readonly number[] | null) {
-  if (axes === null) return { data, outer: 1, length: data.length, inner: 1 };
-  const [first, last] = [axes[0], axes[axes.length - 1]];
-  if (last - first === axes.length - 1) {
-    const length = numel(shape.slice(first, last + 1));
-    return { data, outer: numel(shape.slice(0, first)), length, inner: numel(shape.slice(last + 1)) };
-  }
-  const kept = shape.flatMap((_, axis) => (axes.includes(axis) ? [] : [axis]));
+  const { permutation, ...lengths } = layoutOf(shape, axes);
+  if (permutation === null) return { data, ...lengths };
   const permuted = allocate(data.length);
-  permuteData(data, shape, [...kept, ...axes], permuted);
-  const outer = numel(kept.map((axis) => shape[axis]));
-  return { data: permuted, outer, length: numel(axes.map((axis) => shape[axis])), inner: 1 };
+  permuteData(data, shape, permutation, permuted);
+  return { data: permuted, ...lengths };
 }
 
 function scale(x: Float32Array, factor: number): Float32Array {

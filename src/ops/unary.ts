@@ -1,5 +1,6 @@
 import { expectNumber, expectOptions } from "../checks.js";
 import { DistilleryError } from "../errors.js";
+import type { JsFunction } from "../tensor/js_form.js";
 import { float, type OnnxBuilder, type OnnxNode } from "../tensor/onnx_node.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { defineUnary, defineUnaryWith } from "./define_unary.js";
@@ -31,64 +32,72 @@ declare module "../tensor/tensor.js" {
 }
 
 /** -x. `torch.neg`. */
-export const neg = defineUnary("neg", "Neg");
+export const neg = defineUnary("neg", "-v", "Neg");
 
 /** |x|; the gradient at 0 is 0. `torch.abs`. */
-export const abs = defineUnary("abs", "Abs");
+export const abs = defineUnary("abs", "Math.abs(v)", "Abs");
 
 /** e^x. `torch.exp`. */
-export const exp = defineUnary("exp", "Exp");
+export const exp = defineUnary("exp", "Math.exp(v)", "Exp");
 
 /** The natural logarithm. `torch.log`. */
-export const log = defineUnary("log", "Log");
+export const log = defineUnary("log", "Math.log(v)", "Log");
 
 /** log(1 + x), exact for small x. `torch.log1p`. */
-export const log1p = defineUnary("log1p", (x, builder) => ({
+export const log1p = defineUnary("log1p", "Math.log1p(v)", (x, builder) => ({
   type: "Log",
   inputs: [builder.node({ type: "Add", inputs: [x, builder.scalar("one", 1)] })],
 }));
 
 /** The square root. `torch.sqrt`. */
-export const sqrt = defineUnary("sqrt", "Sqrt");
+export const sqrt = defineUnary("sqrt", "Math.sqrt(v)", "Sqrt");
 
 /** The square root, whose gradient at 0 is 0, as PyTorch has it inside of std and norm. */
-export const root = defineUnary("root", "Sqrt");
+export const root = defineUnary("root", "Math.sqrt(v)", "Sqrt");
 
 /** 1 / sqrt(x). `torch.rsqrt`. */
-export const rsqrt = defineUnary("rsqrt", (x, builder) => ({
+export const rsqrt = defineUnary("rsqrt", "1 / Math.sqrt(v)", (x, builder) => ({
   type: "Reciprocal",
   inputs: [builder.node({ type: "Sqrt", inputs: [x] })],
 }));
 
 /** The hyperbolic tangent. `torch.tanh`. */
-export const tanh = defineUnary("tanh", "Tanh");
+export const tanh = defineUnary("tanh", "Math.tanh(v)", "Tanh");
 
 /** 1 / (1 + e^-x). `torch.sigmoid`. */
-export const sigmoid = defineUnary("sigmoid", "Sigmoid");
+export const sigmoid = defineUnary("sigmoid", "1 / (1 + Math.exp(-v))", "Sigmoid");
 
 /** log(sigmoid(x)). `torch.nn.functional.logsigmoid`. */
-export const logSigmoid = defineUnary("logSigmoid", (x, builder) => ({
-  type: "Neg",
-  inputs: [builder.node({ type: "Softplus", inputs: [builder.node({ type: "Neg", inputs: [x] })] })],
-}));
+export const logSigmoid = defineUnary(
+  "logSigmoid",
+  "Math.min(v, 0) - Math.log1p(Math.exp(-Math.abs(v)))",
+  (x, builder) => ({
+    type: "Neg",
+    inputs: [builder.node({ type: "Softplus", inputs: [builder.node({ type: "Neg", inputs: [x] })] })],
+  }),
+);
 
 /** x sigmoid(x). `torch.nn.functional.silu`. */
-export const silu = defineUnary("silu", (x, builder) => ({
+export const silu = defineUnary("silu", "v / (1 + Math.exp(-v))", (x, builder) => ({
   type: "Mul",
   inputs: [x, builder.node({ type: "Sigmoid", inputs: [x] })],
 }));
 
 /** x min(max(x + 3, 0), 6) / 6 (Howard et al., 2019). `torch.nn.functional.hardswish`. */
-export const hardswish = defineUnary("hardswish", (x, builder) => {
+export const hardswish = defineUnary("hardswish", "(v * Math.min(Math.max(v + 3, 0), 6)) / 6", (x, builder) => {
   const gate = { type: "HardSigmoid", inputs: [x], attributes: [float("alpha", 1 / 6), float("beta", 0.5)] };
   return { type: "Mul", inputs: [x, builder.node(gate)] };
 });
 
-const leaky = defineUnaryWith("leakyRelu", (x, _, { a: slope }) => ({
-  type: "LeakyRelu",
-  inputs: [x],
-  attributes: [float("alpha", slope)],
-}));
+const leaky = defineUnaryWith(
+  "leakyRelu",
+  ({ a: slope }) => `v > 0 ? v : ${slope} * v`,
+  (x, _, { a: slope }) => ({
+    type: "LeakyRelu",
+    inputs: [x],
+    attributes: [float("alpha", slope)],
+  }),
+);
 
 /** x above 0, and `negativeSlope` times x elsewhere. `torch.nn.functional.leaky_relu`. */
 export function leakyRelu(x: Tensor, negativeSlope = 0.01): Tensor {
@@ -97,19 +106,47 @@ export function leakyRelu(x: Tensor, negativeSlope = 0.01): Tensor {
 }
 
 /** x log(x), which is 0 at 0. `torch.xlogy(x, x)`. */
-export const xLogX = defineUnary("xLogX");
+export const xLogX = defineUnary("xLogX", "v === 0 ? 0 : v * Math.log(v)");
 
-const geluErf = defineUnary("gelu", (x, builder) => {
-  const scaled = builder.node({ type: "Mul", inputs: [x, builder.scalar("scale", Math.SQRT1_2)] });
-  return halfTimesOnePlus(x, builder.node({ type: "Erf", inputs: [scaled] }), builder);
-});
+/** Numerical Recipes' fit (Press et al., section 6.2.2), relative error below 1.2e-7. */
+const ERFC: JsFunction = {
+  name: "erfc",
+  source: `
+/** The complementary error function 1 - erf(x), to a relative error of 1.2e-7. */
+function erfc(x) {
+  const z = Math.abs(x);
+  const t = 2 / (2 + z);
+  const coefficients = [
+    0.17087277, -0.82215223, 1.48851587, -1.13520398, 0.27886807, -0.18628806, 0.09678418, 0.37409196, 1.00002368,
+    -1.26551223,
+  ];
+  const y = t * Math.exp(-z * z + coefficients.reduce((sum, c) => sum * t + c, 0));
+  return x >= 0 ? y : 2 - y;
+}`,
+};
 
-const geluTanh = defineUnary("geluTanh", (x, builder) => {
-  const mul = (a: string, b: string) => builder.node({ type: "Mul", inputs: [a, b] });
-  const cube = mul(mul(mul(x, x), x), builder.scalar("cube", 0.044715));
-  const inner = mul(builder.node({ type: "Add", inputs: [x, cube] }), builder.scalar("scale", Math.sqrt(2 / Math.PI)));
-  return halfTimesOnePlus(x, builder.node({ type: "Tanh", inputs: [inner] }), builder);
-});
+const geluErf = defineUnary(
+  "gelu",
+  (_, { call }) => `0.5 * v * ${call(ERFC, "-v * Math.SQRT1_2")}`,
+  (x, builder) => {
+    const scaled = builder.node({ type: "Mul", inputs: [x, builder.scalar("scale", Math.SQRT1_2)] });
+    return halfTimesOnePlus(x, builder.node({ type: "Erf", inputs: [scaled] }), builder);
+  },
+);
+
+const geluTanh = defineUnary(
+  "geluTanh",
+  "0.5 * v * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (v + 0.044715 * v ** 3)))",
+  (x, builder) => {
+    const mul = (a: string, b: string) => builder.node({ type: "Mul", inputs: [a, b] });
+    const cube = mul(mul(mul(x, x), x), builder.scalar("cube", 0.044715));
+    const inner = mul(
+      builder.node({ type: "Add", inputs: [x, cube] }),
+      builder.scalar("scale", Math.sqrt(2 / Math.PI)),
+    );
+    return halfTimesOnePlus(x, builder.node({ type: "Tanh", inputs: [inner] }), builder);
+  },
+);
 
 function halfTimesOnePlus(x: string, y: string, builder: OnnxBuilder): OnnxNode {
   const half = builder.node({ type: "Mul", inputs: [x, builder.scalar("half", 0.5)] });
@@ -128,10 +165,14 @@ export function gelu(x: Tensor, options: { approximate?: "none" | "tanh" } = {})
   throw new DistilleryError("BAD_ARGUMENT", `gelu: approximate: expected "none" or "tanh", got ${String(approximate)}`);
 }
 
-const limit = defineUnaryWith("clamp", (x, builder, { a, b }) => ({
-  type: "Clip",
-  inputs: [x, builder.scalar("min", a), builder.scalar("max", b)],
-}));
+const limit = defineUnaryWith(
+  "clamp",
+  ({ a, b }) => `Math.min(Math.max(v, ${a}), ${b})`,
+  (x, builder, { a, b }) => ({
+    type: "Clip",
+    inputs: [x, builder.scalar("min", a), builder.scalar("max", b)],
+  }),
+);
 
 /** x limited to [min, max]; leave one out with null. The gradient is 0 outside and at the bounds. `torch.clamp`. */
 export function clamp(x: Tensor, min: number | null, max: number | null = null): Tensor {

@@ -1,3 +1,4 @@
+import type { JsBuilder, JsStep } from "./js_form.js";
 import type { OnnxBuilder, OnnxNode, OnnxStep } from "./onnx_node.js";
 import type { Tensor } from "./tensor.js";
 
@@ -43,6 +44,8 @@ export interface Op<A = unknown, S = unknown> {
    * Without it, or if it gives null, TypeScript runs the network.
    */
   lower?(attributes: A, shapes: readonly (readonly unknown[])[]): LoweredNode | null;
+  /** Its JavaScript in an exported module, an expression; without it a network of it can't become one. */
+  js?(step: JsStep<A>, builder: JsBuilder): string;
   /** Whether it draws random numbers. */
   readonly random?: boolean;
 }

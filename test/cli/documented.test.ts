@@ -104,6 +104,11 @@ test("README: a teacher, a student, its use", async () => {
   }
 });
 
+test("README: ship it", async () => {
+  const [, , , ship] = README;
+  expect(await run(ship)).toMatch(/^student\.mjs: .* MB, classify\(input\) takes 784 pixels /);
+});
+
 test("README: losses and networks by name, and one's own", async () => {
   const [, , own] = README;
   await run([["train-teacher", "--data", "flowers.csv", "--epochs", "2", "--out", "runs/flowers"]]);
@@ -114,7 +119,7 @@ test("README: losses and networks by name, and one's own", async () => {
   expect(await run([first, second])).toMatch(/^Test accuracy: student /m);
 });
 
-test("README has no other commands", () => expect(README).toHaveLength(3));
+test("README has no other commands", () => expect(README).toHaveLength(4));
 
 test("the guide: losses, networks, optimizers by name, and modules of one's own", async () => {
   const blocks = commandsOf(documentation("docs/guide.md", "Losses, networks, teachers, optimizers"));
@@ -165,4 +170,9 @@ test("the guide: using a student", async () => {
     copyFileSync(join(cwd, `images.${ending}`), join(cwd, `teacher.${ending}`));
   }
   expect(await run(commands)).toMatch(/^student\.onnx: /);
+});
+
+test("the guide: one JavaScript module", async () => {
+  const [commands] = commandsOf(documentation("docs/guide.md", "One JavaScript module"));
+  expect(await run(commands)).toMatch(/^flowers\.mjs: .*\nTest accuracy: /);
 });

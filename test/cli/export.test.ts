@@ -5,11 +5,13 @@ import { exportedGraph } from "../../src/export/index.js";
 import { GraphModule } from "../../src/graph/index.js";
 import {
   evaluate,
+  exportJs,
   exportOnnx,
   load,
   loadImages,
   manualSeed,
   networkFrom,
+  preprocessingOf,
   StudentNet,
   save,
   TeacherNet,
@@ -86,6 +88,29 @@ describe("export", () => {
     });
   });
 
+  test("as a JavaScript module, in 8 bits, with what they cost", async () => {
+    const args = ["teacher.safetensors", "--js", "t.mjs", "--quantize", "int8", "--data", data];
+    const printed = lines(await succeed(["export", ...args], cwd));
+    const { test: images } = await loadImages(data);
+    const teacher = await network("teacher.safetensors");
+    const { code, types } = exportJs(teacher, { quantize: "int8", preprocessing: preprocessingOf(images) });
+    expect(readFileSync(join(cwd, "t.mjs"), "utf8")).toBe(code);
+    expect(readFileSync(join(cwd, "t.d.mts"), "utf8")).toBe(types);
+    const share = `${(100 * evaluate(teacher, images).accuracy).toFixed(2)}%`;
+    expect(printed).toEqual([
+      `t.mjs: ${megabytes("t.mjs")} MB, classify(input) takes 16 pixels from 0 to 255 (1 x 4 x 4, channel after channel), or an ImageData of 4 x 4, weights in 8 bits; types in t.d.mts`,
+      `Test accuracy: teacher.safetensors ${share}, t.mjs ${share}, lost 0.00 points; by Distillery's kernels, with its weights`,
+    ]);
+  });
+
+  test("in both formats, half precision", async () => {
+    const args = ["student.pth", "--onnx", "h.onnx", "--js", "h.mjs", "--quantize", "float16"];
+    const printed = lines(await succeed(["export", ...args], cwd));
+    expect(printed.map((line) => line.split(":")[0])).toEqual(["h.onnx", "h.mjs"]);
+    expect(read("h.onnx")).toEqual(exportOnnx(await network("student.pth"), { quantize: "float16" }));
+    expect(read("h.onnx").length).toBeLessThan(0.75 * exportOnnx(await network("student.pth")).length);
+  });
+
   test("without ONNX Runtime the library's kernels tell the accuracy, and it says so", async () => {
     const hook = `export const resolve = (name, context, next) =>
       name === "onnxruntime-node"
@@ -119,7 +144,7 @@ describe("export, refused", () => {
       ["student.pth"],
       2,
       "BAD_ARGUMENT",
-      "export: needs the format to write: --onnx (writes NAME.onnx beside the file) or --onnx OUT.onnx",
+      "export: needs the format to write: --onnx or --js (NAME.onnx, NAME.mjs beside the file)",
     ],
     [["student.pth", "--onnx", "a.txt"], 2, "BAD_ARGUMENT", '--onnx: expected a name that ends in .onnx, got "a.txt"'],
     [["a.onnx", "--onnx"], 2, "BAD_ARGUMENT", "--onnx: a.onnx is the file to read: give another name"],

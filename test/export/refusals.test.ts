@@ -40,7 +40,7 @@ describe("options", () => {
     [{ opset: 12 }, "opset: expected a whole number from 13 to 24, got 12"],
     [{ opset: 25 }, "opset: expected a whole number from 13 to 24, got 25"],
     [{ opset: 17.5 }, "opset: expected a whole number from 13 to 24, got 17.5"],
-    [{ quantize: "int4" }, 'quantize: expected "int8", got "int4", did you mean int8?'],
+    [{ quantize: "int4" }, 'quantize: expected "int8" or "float16", got "int4", did you mean int8?'],
     [{ embedNormalisation: 1 }, "embedNormalisation: expected true or false, got 1"],
     [
       { embedNormalisation: true },

@@ -43,6 +43,14 @@ describe.each(NETWORKS)("%s in ONNX Runtime, on random images", (_, make, steps)
     expect(relativeError(data, logits, 10)).toBeLessThan(CLOSE);
   });
 
+  test("in half precision it gives the logits of the same weights in ours, in half of the bytes", async () => {
+    const bytes = exportOnnx(network, { quantize: "float16" });
+    const ours = answers(new GraphModule(exportedGraph(network, { quantize: "float16" })), inputs).data;
+    const { data } = await run(bytes, inputs.data, 784, 1000);
+    expect(relativeError(data, ours, 10)).toBeLessThan(CLOSE);
+    expect(bytes.length / exportOnnx(network).length).toBeLessThan(0.51);
+  });
+
   test("in 8 bits it gives the logits of the same weights in ours, whatever the other rows are, in a quarter of the bytes", async () => {
     const bytes = exportOnnx(network, { quantize: "int8" });
     const ours = answers(new GraphModule(exportedGraph(network, { quantize: "int8" })), inputs).data;

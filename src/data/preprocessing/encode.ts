@@ -131,7 +131,7 @@ export function encodeCell(column: TableColumn, cell: Cell, out: Float32Array, a
 }
 
 /** How files write that a value is missing; as pandas has them, a dash, and UCI's question mark. */
-const MISSING = new Set([
+export const MISSING_TEXTS: readonly string[] = [
   "",
   "-",
   "?",
@@ -148,7 +148,8 @@ const MISSING = new Set([
   "NULL",
   "null",
   "None",
-]);
+];
+const MISSING = new Set(MISSING_TEXTS);
 
 /** Whether a cell says that its value is missing. */
 export function isMissing(text: string): boolean {

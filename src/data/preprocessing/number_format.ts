@@ -63,6 +63,12 @@ export function parseFormatted(text: string, { decimal, group, unit }: NumberFor
   return parts.sign * Number(kept);
 }
 
+/** How other languages read numbers in a format: `parts` splits a text into signs, units and body, which `pattern` matches. */
+export function formatPattern({ decimal, group }: NumberFormat): { parts: RegExp; pattern: RegExp } {
+  const style = STYLES.findIndex((one) => one.decimal === decimal && one.group === group);
+  return { parts: SIGNED, pattern: PATTERNS[style] };
+}
+
 /** Whether a text is a number in any style: `1.5`, `1,5`, `1.234,5`, `12%`, `$3`. */
 export function isNumberLike(text: string): boolean {
   const parts = partsOf(text);

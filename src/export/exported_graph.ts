@@ -1,0 +1,84 @@
+import { expectInteger, show } from "../checks.js";
+import { inputFeatures, type Preprocessing, sampleShape } from "../data/preprocessing/spec.js";
+import { DistilleryError } from "../errors.js";
+import {
+  foldBatchNorm,
+  type Graph,
+  quantizeWeights,
+  traceModule,
+  UntraceableError,
+  type WeightType,
+} from "../graph/index.js";
+import { BatchNorm1d } from "../nn/batch_norm.js";
+import { Linear } from "../nn/linear.js";
+import { Module } from "../nn/module.js";
+import { finiteGraph } from "./constants.js";
+
+/** What of the options of an export determines its graph. */
+export interface GraphOptions {
+  /** In what the weights of matrix products and convolutions are stored; default: in single precision. */
+  quantize?: WeightType;
+  /** The number of values of a sample, or [channels, height, width] for a network that reads images. */
+  features?: number | readonly number[];
+}
+
+/**
+ * What an exported file computes: the network with BatchNorm folded and, if chosen, its weights quantised. `format` is what
+ * can't express it, for errors.
+ */
+export function exportedGraph(network: Module, options: GraphOptions = {}, format = "ONNX"): Graph {
+  if (!(network instanceof Module)) {
+    throw new DistilleryError("BAD_DTYPE", `network: expected a Module, got ${show(network)}`);
+  }
+  const folded = finiteGraph(foldBatchNorm(finiteGraph(traced(network, options.features, format))));
+  return options.quantize === undefined ? folded : quantizeWeights(folded, options.quantize);
+}
+
+function traced(network: Module, given: GraphOptions["features"], format: string): Graph {
+  const features = given ?? (network.readsImages ? null : featuresOf(network));
+  if (features === null) {
+    const what = network.readsImages ? "for images: [channels, height, width]" : "without Linear and BatchNorm1d";
+    throw new DistilleryError("BAD_ARGUMENT", `features: needed for a network ${what}`);
+  }
+  const shape = typeof features === "number" ? [features] : [...features];
+  for (const length of shape) expectInteger("features", length, 1, 2 ** 31 - 1);
+  try {
+    return traceModule(network, shape, { training: false });
+  } catch (error) {
+    if (error instanceof UntraceableError) throw cannotExport(error.reason, format);
+    if (given !== undefined || !(error instanceof DistilleryError) || error.code === "BAD_DTYPE") throw error;
+    const guess = `${shape.join(" x ")} values a row, as its first layer takes, do not go through its forward: pass features`;
+    throw new DistilleryError(
+      error.code,
+      `network: ${guess}, the number of values in a row of the input: ${error.message}`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+/** What the first layer that says so takes. */
+function featuresOf(network: Module): number | null {
+  if (network instanceof Linear) return network.inFeatures;
+  if (network instanceof BatchNorm1d) return network.numFeatures;
+  for (const [, child] of network.namedChildren()) {
+    const features = featuresOf(child);
+    if (features !== null) return features;
+  }
+  return null;
+}
+
+/** What a network's samples are like by what it was trained with; undefined if that is not known. */
+export function recordedFeatures(network: Module, preprocessing: Preprocessing | null): GraphOptions["features"] {
+  if (preprocessing === null) return undefined;
+  return network.readsImages ? sampleShape(preprocessing) : inputFeatures(preprocessing);
+}
+
+/** Why a network has no file of its own. */
+export function cannotExport(reason: string, format: string): DistilleryError {
+  return new DistilleryError(
+    "BAD_ARGUMENT",
+    `network: expected one that ${format} can express; in forward(), ${reason}`,
+  );
+}

@@ -1,0 +1,118 @@
+import { extname } from "node:path";
+import { expectOneOf, expectOptions, show } from "../../checks.js";
+import { expectPreprocessing, type Preprocessing } from "../../data/preprocessing/spec.js";
+import { DistilleryError } from "../../errors.js";
+import { writeWhole } from "../../files/index.js";
+import { WEIGHT_TYPES } from "../../graph/index.js";
+import { recordOf } from "../../models/training_record.js";
+import type { Module } from "../../nn/module.js";
+import { numel } from "../../tensor/shape.js";
+import { exportedGraph, type GraphOptions, recordedFeatures } from "../exported_graph.js";
+import { inputJs } from "./inputs.js";
+import { ModuleCode } from "./module_code.js";
+import { outputJs } from "./outputs.js";
+
+/** How a network becomes a module. */
+export interface JsOptions extends GraphOptions {
+  /**
+   * How samples become the network's inputs, and the names of the classes. Default: what the network was trained with, if that is
+   * known; null: its inputs are what the module takes.
+   */
+  preprocessing?: Preprocessing | null;
+}
+
+/** A network as JavaScript. */
+export interface JsModule {
+  /** The ES module, and its declarations for TypeScript. */
+  readonly code: string;
+  readonly types: string;
+  /** The function that takes a sample, and what a sample is. */
+  readonly name: "classify" | "predict" | "embed";
+  readonly input: string;
+}
+
+/** What was written. */
+export interface JsSummary extends Omit<JsModule, "code" | "types"> {
+  readonly bytes: number;
+  /** The file of the declarations, beside the module. */
+  readonly types: string;
+}
+
+const EXTENSIONS: Readonly<Record<string, string>> = { ".mjs": ".d.mts", ".js": ".d.ts" };
+
+/**
+ * A network in eval mode as one ES module for any runtime of JavaScript: Node.js 18 and later, browsers, Deno, Bun, workers at
+ * the edge. It has no dependency, reads no file and evaluates no text; its weights are in it. It makes the network's inputs out
+ * of raw samples as `encodeSamples` does, and says what `predict` says: `classify(input)`, of a regression `predict(input)`, of
+ * vectors `embed(input)`. BatchNorm is folded, dropout left out. The text depends only on the network and the options.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for a wrong option, or a network whose forward has an operation without a form in
+ * JavaScript, which the message names, or whose operations depend on the batch; `NON_FINITE` for weights with NaN or infinity.
+ * @example
+ * ```ts
+ * const { code, types } = exportJs(student, { quantize: "int8" });
+ * ```
+ */
+export function exportJs(network: Module, options: JsOptions = {}): JsModule {
+  expectOptions("options", options, ["preprocessing", "quantize", "features"]);
+  const { quantize } = options;
+  if (quantize !== undefined) expectOneOf("quantize", quantize, WEIGHT_TYPES);
+  if (options.preprocessing != null) expectPreprocessing(options.preprocessing);
+  const preprocessing =
+    options.preprocessing === undefined ? (recordOf(network)?.preprocessing ?? null) : options.preprocessing;
+  const features = options.features ?? recordedFeatures(network, preprocessing);
+  const graph = exportedGraph(network, { quantize, features }, "JavaScript");
+  const [inputShape, outputShape] = [graph.input, graph.output].map(({ shape }) => shape.slice(1) as number[]);
+  const module = new ModuleCode(graph);
+  const input = inputJs(preprocessing, numel(inputShape));
+  const output = outputJs(preprocessing, numel(outputShape));
+  const parts = [
+    `// A network that Distillery exported. ${output.name}(input) takes ${input.text}.`,
+    output.code,
+    input.code,
+    module.forward,
+    INPUT_ERROR,
+    module.functions,
+    module.numbers,
+  ];
+  const types = [INPUT_TYPES, input.types, output.types.replaceAll("INPUT", input.type)];
+  return {
+    code: `${parts.filter((part) => part !== "").join("\n\n")}\n`,
+    types: `${types.filter((part) => part !== undefined).join("\n\n")}\n`,
+    name: output.name,
+    input: input.text,
+  };
+}
+
+const INPUT_ERROR = `/** What is thrown for an input that the network can't take. */
+function inputError(code, message) {
+  return Object.assign(new TypeError(message), { code });
+}`;
+
+const INPUT_TYPES = `/** What is thrown for an input that the network can't take. */
+export interface InputError extends TypeError {
+  code: "SHAPE_MISMATCH" | "BAD_DTYPE" | "BAD_ARGUMENT" | "NON_FINITE";
+}`;
+
+/**
+ * Writes what {@link exportJs} gives into a file, and its declarations beside it, as `student.d.mts` for `student.mjs`.
+ *
+ * @throws DistilleryError as {@link exportJs}; `BAD_ARGUMENT` for another extension than .mjs or .js, `IO_ERROR` if a file can't be
+ * written; what was there before then stays.
+ * @example
+ * ```ts
+ * const { bytes } = await saveJs(student, "student.mjs", { quantize: "int8" });
+ * ```
+ */
+export async function saveJs(network: Module, file: string, options: JsOptions = {}): Promise<JsSummary> {
+  const ending = typeof file === "string" && !file.includes("\0") ? EXTENSIONS[extname(file)] : undefined;
+  if (ending === undefined) {
+    throw new DistilleryError("BAD_ARGUMENT", `file: expected a name that ends in .mjs or .js, got ${show(file)}`);
+  }
+  const { code, types, ...rest } = exportJs(network, options);
+  const declarations = `${file.slice(0, -extname(file).length)}${ending}`;
+  await writeWhole(declarations, Buffer.from(types));
+  const bytes = Buffer.from(code);
+  await writeWhole(file, bytes);
+  return { bytes: bytes.length, types: declarations, ...rest };
+}

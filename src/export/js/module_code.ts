@@ -1,0 +1,127 @@
+import { type Constant, type Graph, lengthFor, type Node, type Value } from "../../graph/index.js";
+import type { JsBuilder, JsFunction } from "../../tensor/js_form.js";
+import { cannotExport } from "../exported_graph.js";
+import { weightsJs } from "./weights.js";
+
+/** A module reads like code if no name of its own is one of these. */
+const RESERVED =
+  "arguments await break case catch class const continue debugger default delete do else enum eval export extends false finally for function if implements import in instanceof interface let new null package private protected public return static super switch this throw true try typeof undefined var void while with yield".split(
+    " ",
+  );
+
+/** Names that a module's own text has. */
+const OWN = ["x", "forward", "encode", "classify", "embed", "predict", "logits", "outputs", "classNames", "inputError"];
+
+/** Writes a graph as the JavaScript of one sample: the statements of its forward, the functions and the numbers that they need. */
+export class ModuleCode implements JsBuilder {
+  readonly #functions = new Map<string, JsFunction>();
+  readonly #lines: string[] = [];
+  readonly #names = new Map<Value, string>();
+  readonly #taken = new Set([...RESERVED, ...OWN]);
+  readonly #numbers: string[] = [];
+
+  constructor(readonly graph: Graph) {
+    this.#names.set(graph.input, "x");
+    // The functions' names come first, so that no value takes one.
+    for (const node of graph.nodes)
+      this.#expression(node, () => "", { call: this.call, refusal: this.refusal, list: () => "" });
+    for (const name of this.#functions.keys()) this.#taken.add(name);
+    for (const node of graph.nodes) this.#add(node);
+  }
+
+  readonly call = (callee: JsFunction, ...args: (string | number)[]): string => {
+    this.use(callee);
+    return `${callee.name}(${args.join(", ")})`;
+  };
+
+  readonly list = (name: string, values: readonly number[]): string => {
+    const own = this.#unique(name);
+    this.#numbers.push(`const ${own} = [${values.join(", ")}];`);
+    return own;
+  };
+
+  readonly refusal = (reason: string) => cannotExport(reason, "JavaScript");
+
+  /** Has the function, and those that it calls, in the module. */
+  use(callee: JsFunction): void {
+    const known = this.#functions.get(callee.name);
+    if (known !== undefined && known.source !== callee.source) {
+      throw this.refusal(`two operations have a function "${callee.name}"`);
+    }
+    if (known !== undefined) return;
+    this.#functions.set(callee.name, callee);
+    for (const other of callee.calls ?? []) this.use(other);
+  }
+
+  /** The function `forward`. */
+  get forward(): string {
+    const { input, output } = this.graph;
+    const [from, to] = [input, output].map((value) => shapeText(this.#shapeOf(value).slice(1)));
+    const statements = [...this.#lines, `return ${this.#names.get(output)};`].map((line) => `  ${line}`);
+    return `/** The network: values [${from}] to outputs [${to}]. */\nfunction forward(x) {\n${statements.join("\n")}\n}`;
+  }
+
+  /** The functions that are called, in the order of their first call. */
+  get functions(): string {
+    return [...this.#functions.values()].map(({ source }) => source.trim()).join("\n\n");
+  }
+
+  /** The weights and other numbers. */
+  get numbers(): string {
+    return this.#numbers.join("\n");
+  }
+
+  #add(node: Node): void {
+    const { op, inputs } = node;
+    const names = inputs.map((value) => this.#nameOf(value));
+    const js = this.#expression(node, (value) => this.#nameOf(value), this);
+    // Another name for the same numbers.
+    if (names.includes(js)) return void this.#names.set(node, js);
+    const layer = inputs.find((value): value is Constant => value.kind === "constant" && value.name.includes("."));
+    const name = this.#unique(layer === undefined ? `${op.name}1` : layer.name.replace(/\.[^.]*$/, ""));
+    this.#names.set(node, name);
+    this.#lines.push(`const ${name} = ${js}; // [${shapeText(this.#shapeOf(node).slice(1))}]`);
+  }
+
+  #expression(node: Node, nameOf: (value: Value) => string, builder: JsBuilder): string {
+    const { op, attributes, inputs } = node;
+    if (op.js === undefined) throw this.refusal(`it has no form for the operation "${op.name}"`);
+    const shapes = inputs.map((value) => this.#shapeOf(value));
+    return op.js({ inputs: inputs.map(nameOf), shapes, attributes, shape: this.#shapeOf(node) }, builder);
+  }
+
+  #nameOf(value: Value): string {
+    return value.kind === "constant" ? this.#constant(value) : (this.#names.get(value) as string);
+  }
+
+  #constant(constant: Constant): string {
+    const known = this.#names.get(constant);
+    if (known !== undefined) return known;
+    const name = this.#unique(constant.name);
+    this.#names.set(constant, name);
+    this.#numbers.push(`const ${name} = ${weightsJs(constant, this)}; // [${shapeText(constant.shape)}]`);
+    return name;
+  }
+
+  #shapeOf({ shape }: Value): number[] {
+    return shape.map((length) => {
+      const own = lengthFor(length, 1);
+      if (Number.isNaN(own)) throw this.refusal("a length follows the batch in another way");
+      return own;
+    });
+  }
+
+  /** A name that nothing else has. */
+  #unique(text: string): string {
+    const plain = text.replaceAll(/[^A-Za-z0-9_$]/g, "_").replace(/^(?=\d)/, "_");
+    const [, stem = plain, number = "2"] = /^(.*\D)(\d+)$/.exec(plain) ?? [];
+    let unique = plain;
+    for (let i = Number(number); this.#taken.has(unique); i++) unique = `${stem}${stem === plain ? "_" : ""}${i}`;
+    this.#taken.add(unique);
+    return unique;
+  }
+}
+
+function shapeText(shape: readonly number[]): string {
+  return shape.join(", ");
+}

@@ -1,0 +1,81 @@
+import type { Constant } from "../../graph/index.js";
+import type { JsBuilder, JsFunction } from "../../tensor/js_form.js";
+
+/** Up to so many numbers are written as such. */
+const SHORT = 16;
+
+const BYTES: JsFunction = {
+  name: "bytes",
+  source: `
+/** The bytes of a text in base64. */
+function bytes(text) {
+  const characters = atob(text);
+  const out = new Uint8Array(characters.length);
+  for (let i = 0; i < out.length; i++) out[i] = characters.charCodeAt(i);
+  return out;
+}`,
+};
+
+const FLOAT32: JsFunction = {
+  name: "float32",
+  calls: [BYTES],
+  source: `
+/** Numbers in single precision. */
+function float32(text) {
+  return new Float32Array(bytes(text).buffer);
+}`,
+};
+
+const FLOAT16: JsFunction = {
+  name: "float16",
+  calls: [BYTES],
+  source: `
+/** Numbers in half precision: a sign, 5 bits of exponent, 10 of mantissa. */
+function float16(text) {
+  return Float32Array.from(new Uint16Array(bytes(text).buffer), (bits) => {
+    const [exponent, mantissa] = [(bits >> 10) & 31, bits & 1023];
+    const size = exponent === 0 ? mantissa * 2 ** -24 : (1024 + mantissa) * 2 ** (exponent - 25);
+    return bits < 0x8000 ? size : -size;
+  });
+}`,
+};
+
+const INT8: JsFunction = {
+  name: "int8",
+  calls: [BYTES, FLOAT32],
+  source: `
+/** Numbers in 8 bits, by rows: each times the scale of its row. */
+function int8(text, scales) {
+  const values = new Int8Array(bytes(text).buffer);
+  const columns = values.length / scales.length;
+  const y = new Float32Array(values.length);
+  for (let row = 0, i = 0; row < scales.length; row++) {
+    for (let c = 0; c < columns; c++, i++) y[i] = values[i] * scales[row];
+  }
+  return y;
+}`,
+};
+
+/** The JavaScript of a constant's numbers. */
+export function weightsJs({ data, quantized, half }: Constant, builder: JsBuilder): string {
+  if (data.length <= SHORT) return `Float32Array.of(${Array.from(data, decimal).join(", ")})`;
+  if (quantized !== undefined) {
+    const scales = builder.call(FLOAT32, base64(quantized.scales));
+    return builder.call(INT8, base64(quantized.values), scales);
+  }
+  return half === undefined ? builder.call(FLOAT32, base64(data)) : builder.call(FLOAT16, base64(half));
+}
+
+/** The shortest decimal number whose nearest one in single precision is x. */
+function decimal(x: number): string {
+  for (let digits = 6; digits < 9; digits++) {
+    const short = Number(x.toPrecision(digits));
+    if (Math.fround(short) === x) return Object.is(short, -0) ? "-0" : String(short);
+  }
+  return String(Number(x.toPrecision(9)));
+}
+
+/** The bytes of an array as a text in base64: every platform is little-endian. */
+function base64(data: ArrayBufferView): string {
+  return JSON.stringify(Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString("base64"));
+}

@@ -1,0 +1,120 @@
+import { describe, expect, test } from "vitest";
+import { exportedGraph } from "../../../src/export/index.js";
+import { GraphModule } from "../../../src/graph/index.js";
+import {
+  createNetwork,
+  exportJs,
+  Linear,
+  Module,
+  manualSeed,
+  randn,
+  Sequential,
+  StudentNet,
+  type Tensor,
+} from "../../../src/index.js";
+import { MODULES, Tied } from "../../nn/networks.js";
+import { Everything, lived, Of } from "../networks.js";
+import { answers, relativeError } from "../support.js";
+import { type Exported, exported } from "./support.js";
+
+manualSeed(1);
+const CLOSE = 1e-5;
+
+/** The outputs of a module for each sample of a batch. */
+function outputsOf({ forward }: Exported, x: Tensor): Float32Array {
+  const [rows = 0] = x.shape;
+  const size = x.size / rows;
+  const parts = Array.from({ length: rows }, (_, i) => forward(x.data.slice(i * size, (i + 1) * size)));
+  return Float32Array.from(parts.flatMap((part) => [...part]));
+}
+
+describe("logits are ours to 1e-5 of a row's size", () => {
+  test.each([
+    ["StudentNet", new StudentNet(), 784],
+    ["every operation, BatchNorm that can't be folded", lived(new Everything(), 12), 12],
+    ["one weight in two layers", new Tied(), 2],
+    ["nothing", new Sequential(), 6],
+    ["a function", new Of((x) => x.mul(x.tanh()).add(1)), 3],
+  ] as [string, Module, number][])("%s", (_, network, features) => {
+    const x = randn([9, features]);
+    const expected = answers(network, x);
+    expect(relativeError(outputsOf(exported(network, { features }), x), expected.data, expected.size / 9)).toBeLessThan(
+      CLOSE,
+    );
+  });
+
+  test.each(Object.entries(MODULES))("%s", (_, make) => {
+    const network = make();
+    const first = network.namedParameters().find(([name]) => name.endsWith("weight"))?.[1];
+    const isBlock = network.namedChildren().some(([name]) => name === "block");
+    const features = isBlock ? 3 : (first?.shape.at(-1) ?? 4);
+    lived(network, features);
+    const x = randn([5, features]);
+    const expected = answers(network, x);
+    expect(relativeError(outputsOf(exported(network, { features }), x), expected.data, expected.size / 5)).toBeLessThan(
+      CLOSE,
+    );
+  });
+
+  test.each(["resnet8", "wrn_16_1", "vgg8", "MobileNetV2", "ShuffleNetV1", "ShuffleNetV2", "lenet5"])("%s", (name) => {
+    const shape = [3, 32, 32];
+    const network = createNetwork(name, { shape, classes: 10 });
+    // Moves the running statistics.
+    for (let i = 0; i < 3; i++) network.train().forward(randn([4, ...shape]));
+    network.eval();
+    const x = randn([2, ...shape]);
+    const got = outputsOf(exported(network, { features: shape }), x);
+    expect(relativeError(got, answers(network, x).data, 10)).toBeLessThan(CLOSE);
+  });
+});
+
+describe.each(["int8", "float16"] as const)("weights as %s", (quantize) => {
+  test.each([
+    ["StudentNet", new StudentNet({ inFeatures: 20, hidden: [18, 9], classes: 3 }), [20]],
+    ["resnet8", createNetwork("resnet8", { shape: [1, 12, 12], classes: 3 }).eval(), [1, 12, 12]],
+  ] as [string, Module, number[]][])("%s gives the logits of the rounded weights", (_, network, features) => {
+    const x = randn([4, ...features]);
+    const rounded = answers(new GraphModule(exportedGraph(network, { quantize, features })), x);
+    const got = outputsOf(exported(network, { quantize, features }), x);
+    expect(relativeError(got, rounded.data, 3)).toBeLessThan(CLOSE);
+    const error = relativeError(got, answers(network, x).data, 3);
+    expect([error > 1e-5, error < (quantize === "int8" ? 0.1 : 2e-3)]).toEqual([true, true]);
+  });
+
+  test("the text is shorter", () => {
+    const [whole, rounded] = [exportJs(new StudentNet()), exportJs(new StudentNet(), { quantize })];
+    expect(rounded.code.length / whole.code.length).toBeLessThan(quantize === "int8" ? 0.26 : 0.51);
+  });
+});
+
+test("the text reads like code: a statement a layer, only the functions that are called, numbers at the end", () => {
+  const { code } = exportJs(new StudentNet({ inFeatures: 4, hidden: [3, 2], classes: 2 }));
+  expect(code).toContain(`function forward(x) {
+  const fc1 = linear(x, fc1_weight, fc1_bias, 4); // [3]
+  const relu1 = relu(fc1); // [3]
+  const fc2 = linear(relu1, fc2_weight, fc2_bias, 3); // [2]
+  const relu2 = relu(fc2); // [2]
+  const fc3 = linear(relu2, fc3_weight, fc3_bias, 2); // [2]
+  return fc3;
+}`);
+  expect([...code.matchAll(/^(?:export )?function (\w+)/gm)].map(([, name]) => name)).toEqual([
+    ...["classify", "logits", "finite", "encode", "forward", "inputError", "linear", "relu"],
+  ]);
+  expect(code.trimEnd().split("\n").at(-1)).toMatch(/^const fc3_bias = Float32Array\.of\(.*\); \/\/ \[2\]$/);
+  expect(code).not.toMatch(/\bimport\b|\brequire\b|\beval\b|\bnew Function\b|\bawait\b/);
+});
+
+test("layers that are called as functions, reserved words and values of the module are", () => {
+  class Named extends Module {
+    readonly linear = new Linear(4, 4);
+    readonly relu = new Linear(4, 4);
+    readonly x = new Linear(4, 4);
+    readonly delete = new Linear(4, 4);
+    override forward(x: Tensor): Tensor {
+      return this.delete.forward(this.x.forward(this.relu.forward(this.linear.forward(x).relu())));
+    }
+  }
+  const network = new Named();
+  const x = randn([3, 4]);
+  expect(relativeError(outputsOf(exported(network), x), answers(network, x).data, 4)).toBeLessThan(CLOSE);
+});

@@ -1,0 +1,67 @@
+import { expect, test } from "vitest";
+import { exportJs, Module, noGrad, Tensor } from "../../../src/index.js";
+import { CASES, type Case, call, inputsOf } from "../../ops/support.js";
+import { exported } from "./support.js";
+
+/** The functions without a form in JavaScript, and why. */
+const WITHOUT: Readonly<Record<string, string>> = {
+  where: "its mask may depend on the sample",
+  topk: "its places may depend on the sample",
+  ...Object.fromEntries(
+    ["eq", "ne", "gt", "ge", "lt", "le", "argmax", "argmin", "oneHot"].map((name) => [name, "it gives whole numbers"]),
+  ),
+};
+
+/** Computes a case: a sample is all of its tensors one after the other. */
+class Computes extends Module {
+  constructor(
+    readonly one: Case,
+    readonly inputs: readonly Tensor[],
+  ) {
+    super();
+  }
+
+  override forward(x: Tensor): Tensor {
+    const all = x.sum(0, true);
+    let at = 0;
+    const parts = this.inputs.map(({ size, shape }) => {
+      at += size;
+      return all.slice(at - size, at, { dim: 1 }).reshape(shape);
+    });
+    const outputs = call(this.one, parts).filter((output) => output instanceof Tensor);
+    const [first, ...rest] = outputs.map((output) => output.reshape([1, output.size]));
+    return rest.reduce((joined, output) => joined.add(output.sum()), first);
+  }
+}
+
+const FUNCTIONS = [...new Set(CASES.map(({ op }) => op))];
+
+test.each(FUNCTIONS.filter((name) => WITHOUT[name] === undefined))("%s gives what forward does", (name) => {
+  for (const one of CASES.filter(({ op, outputs }) => op === name && outputs.some((output) => "float" in output))) {
+    const inputs = inputsOf(one).filter((input) => input instanceof Tensor);
+    const values = Float32Array.from(inputs.flatMap(({ data }) => [...data]));
+    if (values.length === 0) continue;
+    const network = new Computes(one, inputs).eval();
+    const expected = noGrad(() => network.forward(new Tensor(values, [1, values.length]))).data;
+    const { forward } = exported(network, { features: values.length });
+    const got = forward(values);
+    expect(got.length).toBe(expected.length);
+    const size = expected.reduce((most, x) => (Number.isFinite(x) ? Math.max(most, Math.abs(x)) : most), 0);
+    for (const [i, x] of expected.entries()) {
+      const error = Math.abs((got[i] as number) - x);
+      const isSame = Object.is(got[i], x) || error <= 1e-6 * Math.max(size, 1e-3) || error <= 1e-6 * Math.abs(x);
+      expect(isSame, `${JSON.stringify(one.args)} [${i}]: ${got[i]}, expected ${x}`).toBe(true);
+    }
+  }
+});
+
+test.each(Object.entries(WITHOUT))("%s is refused: %s", (name) => {
+  for (const one of CASES.filter(({ op }) => op === name)) {
+    const inputs = inputsOf(one).filter((input) => input instanceof Tensor);
+    const size = inputs.reduce((sum, input) => sum + input.size, 0);
+    if (size === 0 || !one.outputs.some((output) => "float" in output && output.float.length > 0)) continue;
+    expect(() => exportJs(new Computes(one, inputs), { features: size })).toThrow(
+      /^network: expected one that JavaScript can express; in forward\(\), /,
+    );
+  }
+});

@@ -1,0 +1,74 @@
+import { execFileSync } from "node:child_process";
+import { statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, expect, test } from "vitest";
+import { DistilleryError, type Module, manualSeed, randn, StudentNet, saveJs } from "../../../src/index.js";
+import { temporaryFolder } from "../../checkpoint/support.js";
+import { answers, relativeError } from "../support.js";
+
+const folder = temporaryFolder();
+const file = join(folder, "student.mjs");
+let student: Module;
+
+beforeAll(async () => {
+  manualSeed(4);
+  student = new StudentNet();
+  await saveJs(student, file);
+});
+
+test("Node.js imports it without a flag, and gives our logits", () => {
+  const x = randn([5, 784]);
+  const rows = Array.from({ length: 5 }, (_, i) => [...x.data.subarray(784 * i, 784 * (i + 1))]);
+  const script = join(folder, "use.mjs");
+  writeFileSync(
+    script,
+    `import { classify, logits } from "./student.mjs";
+    const rows = ${JSON.stringify(rows)};
+    process.stdout.write(JSON.stringify(rows.map((row) => ({ logits: [...logits(row)], ...classify(row) }))));`,
+  );
+  const printed = JSON.parse(execFileSync(process.execPath, [script], { encoding: "utf8" })) as {
+    logits: number[];
+    class: number;
+  }[];
+  const expected = answers(student, x);
+  const got = Float32Array.from(printed.flatMap(({ logits }) => logits));
+  expect(relativeError(got, expected.data, 10)).toBeLessThan(1e-5);
+  expect(printed.map((one) => one.class)).toEqual([...expected.argmax(1).data]);
+});
+
+test("TypeScript checks what it is given", async () => {
+  const { types } = await saveJs(student, join(folder, "typed.mjs"));
+  expect(types).toBe(join(folder, "typed.d.mts"));
+  const uses = (input: string) => `import { classify, type InputError, type Prediction } from "./typed.mjs";
+export const { className, probability }: Prediction = classify(${input});
+export const codeOf = (error: InputError): string => error.code;
+`;
+  const check = (name: string, input: string) => {
+    writeFileSync(join(folder, name), uses(input));
+    const tsc = join(process.cwd(), "node_modules/typescript/bin/tsc");
+    const options = [
+      "--noEmit",
+      "--ignoreConfig",
+      "--strict",
+      "--module",
+      "nodenext",
+      "--target",
+      "es2022",
+      "--types",
+      "",
+    ];
+    return execFileSync(process.execPath, [tsc, ...options, join(folder, name)], { encoding: "utf8", stdio: "pipe" });
+  };
+  expect(check("right.mts", "new Float32Array(784)")).toBe("");
+  expect(() => check("wrong.mts", '{ height: "1" }')).toThrow();
+});
+
+test("in 8 bits the student of the script takes a base64 digit a 6 bits, and 16 kB for the rest", async () => {
+  const { bytes } = await saveJs(student, join(folder, "int8.mjs"), { quantize: "int8" });
+  expect(bytes).toBe(statSync(join(folder, "int8.mjs")).size);
+  expect(bytes).toBeLessThan((4 / 3) * 535_040 + 16_000);
+});
+
+test.each(["student.txt", "student", "student.cjs", "a\0.mjs"])("%j is no name of a module", async (name) => {
+  await expect(saveJs(student, name)).rejects.toThrow(DistilleryError);
+});

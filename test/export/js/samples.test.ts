@@ -1,0 +1,238 @@
+import { describe, expect, test } from "vitest";
+import {
+  encodeSamples,
+  exportJs,
+  Linear,
+  manualSeed,
+  type Preprocessing,
+  predict,
+  Sequential,
+  type TablePreprocessing,
+} from "../../../src/index.js";
+import { exported } from "./support.js";
+
+manualSeed(3);
+const names = { classes: 3, classNames: ["ant", "bee", "</script>"] };
+const network = (inputs: number, outputs = 3) => new Sequential(new Linear(inputs, outputs)).eval();
+
+const GREY: Preprocessing = { kind: "image", channels: 1, height: 2, width: 3, mean: [0.286], std: [0.353], ...names };
+const COLOUR: Preprocessing = {
+  ...GREY,
+  channels: 3,
+  mean: [0.485, 0.456, 0.406],
+  std: [0.229, 0.224, 0.225],
+};
+const TABLE: TablePreprocessing = {
+  kind: "table",
+  header: true,
+  label: { name: "label", index: 4 },
+  columns: [
+    { name: "height", mean: 170.25, std: 12.5 },
+    { name: "colour", categories: ["", "red", "it's `blue`"] },
+    { name: "weight", mean: 70, std: 9, missing: "category" },
+    { name: "price", mean: 1000, std: 250, missing: true, format: { decimal: ",", group: ".", unit: "€" } },
+    { name: "constructor", categories: ["a", "b"] },
+  ],
+  ...names,
+};
+const VALUES: Preprocessing = { kind: "values", features: 2, mean: [1, -2], std: [0.5, 3], ...names };
+
+describe("samples become values as encodeSamples makes them, to the last bit", () => {
+  test.each([
+    ["grey", GREY, 6],
+    ["colour", COLOUR, 18],
+  ])("pixels, %s", (_, preprocessing, size) => {
+    const { encode } = exported(network(size), { preprocessing });
+    for (let first = 0; first < 256; first += 7) {
+      const pixels = Uint8Array.from({ length: size }, (_, i) => (first + 31 * i) % 256);
+      const expected = encodeSamples(preprocessing as never, pixels).data;
+      expect(encode(pixels)).toEqual(expected);
+      expect(encode([...pixels])).toEqual(expected);
+    }
+  });
+
+  test("an ImageData: grey is Pillow's, colours are planes", () => {
+    const data = Uint8ClampedArray.from({ length: 24 }, (_, i) => (i % 4 === 3 ? 255 : (i * 29) % 256));
+    const at = (channel: number) => Array.from({ length: 6 }, (_, i) => data[4 * i + channel] as number);
+    const [r, g, b] = [at(0), at(1), at(2)];
+    const grey = r.map((red, i) => (19595 * red + 38470 * (g[i] as number) + 7471 * (b[i] as number) + 32768) >> 16);
+    const image = { data, width: 3, height: 2 };
+    const [one, three] = [GREY, COLOUR].map((preprocessing, i) =>
+      exported(network([6, 18][i] as number), { preprocessing }),
+    );
+    expect(one?.encode(image)).toEqual(one?.encode(grey));
+    expect(three?.encode(image)).toEqual(three?.encode([...r, ...g, ...b]));
+  });
+
+  test.each([
+    { height: 171.5, colour: "red", weight: 70.25, price: "1.234,5 €", constructor: "a" },
+    { height: "155", colour: " red ", weight: "NA", price: "-12 €", constructor: "b" },
+    { height: "1e2", colour: "", weight: -0.5, price: 12.5, constructor: "b", more: 1 },
+    { height: ".5", colour: "?", price: "€0,5", constructor: "b" },
+    { height: 1, colour: "it's `blue`", weight: "None", price: "", constructor: "a" },
+  ])("a row: %j", (row) => {
+    const { encode } = exported(network(9), { preprocessing: TABLE });
+    expect(encode(row)).toEqual(encodeSamples(TABLE, [row as never]).data);
+  });
+
+  test("numbers", () => {
+    const numbers = [0.1, 1e5];
+    const { encode } = exported(network(2), { preprocessing: VALUES });
+    expect(encode(numbers)).toEqual(encodeSamples(VALUES as never, Float64Array.from(numbers)).data);
+    expect(exported(network(2)).encode(numbers)).toEqual(Float32Array.from(numbers));
+  });
+});
+
+describe("what a module says is what predict says", () => {
+  const sample = [0.25, -1];
+  const spec = { kind: "values", features: 2 } as const;
+  const said = (preprocessing: Preprocessing) => {
+    const model = network(2);
+    const inputs = encodeSamples(preprocessing as never, Float64Array.from(sample));
+    const { classNames } = preprocessing;
+    const [expected] = predict<never>(model, inputs, { preprocessing, classNames });
+    return { module: exported(model, { preprocessing }), expected: expected as Record<string, unknown> };
+  };
+  const close = (values: unknown) => (values as number[]).map((x) => expect.closeTo(x, 6));
+
+  test("classes", () => {
+    const { module, expected } = said({ ...spec, ...names });
+    const { probability, probabilities } = expected;
+    expect(module.classify(sample)).toEqual({
+      ...expected,
+      probability: expect.closeTo(probability as number, 6),
+      probabilities: close(probabilities),
+    });
+  });
+
+  test("several labels", () => {
+    const { module, expected } = said({ ...spec, ...names, task: "multi-label" });
+    expect(module.classify(sample)).toEqual({ ...expected, probabilities: close(expected.probabilities) });
+  });
+
+  test("a regression, in the unit of its columns", () => {
+    const targets = { mean: [100, 0, -5], std: [20, 1, 3] };
+    const { module, expected } = said({ ...spec, ...names, task: "regression", targets });
+    expect(module.predict(sample)).toEqual({ values: (expected.values as number[]).map((x) => expect.closeTo(x, 4)) });
+  });
+
+  test("vectors", () => {
+    const { module, expected } = said({ ...spec, classes: 3, classNames: null, task: "vectors" });
+    expect([...module.embed(sample)]).toEqual(close(expected.values));
+  });
+});
+
+describe("bad input: one clear error", () => {
+  const of = (preprocessing: Preprocessing | null, inputs: number) => exported(network(inputs), { preprocessing });
+  const row = { height: 1, colour: "red", price: 2, constructor: "a" };
+  test.each([
+    ["too few pixels", of(GREY, 6), new Uint8Array(5), "SHAPE_MISMATCH", "pixels: expected 6 (1 x 2 x 3), got 5"],
+    [
+      "no byte",
+      of(GREY, 6),
+      [0, 0, 0.5, 0, 0, 0],
+      "BAD_ARGUMENT",
+      "pixels[2]: expected a whole number from 0 to 255, got 0.5",
+    ],
+    [
+      "no pixels",
+      of(GREY, 6),
+      "abc",
+      "BAD_DTYPE",
+      "image: expected a Uint8Array of pixels, a list of them, or an ImageData",
+    ],
+    ["nothing", of(GREY, 6), undefined, "BAD_DTYPE", "image: expected"],
+    [
+      "another size",
+      of(GREY, 6),
+      { data: new Uint8ClampedArray(16), width: 2, height: 2 },
+      "SHAPE_MISMATCH",
+      "image: expected 3 x 2 pixels, got 2 x 2",
+    ],
+    ["no row", of(TABLE, 9), null, "BAD_DTYPE", "row: expected cells by the names of columns"],
+    ["a list", of(TABLE, 9), [1, 2], "BAD_DTYPE", "row: expected cells by the names of columns"],
+    [
+      "no column",
+      of(TABLE, 9),
+      { ...row, height: undefined },
+      "BAD_ARGUMENT",
+      'row, "height": expected a number, got nothing',
+    ],
+    [
+      "a method of objects",
+      of(TABLE, 9),
+      { height: 1, colour: "red", price: 2 },
+      "BAD_ARGUMENT",
+      'row, "constructor": expected one of "a", "b"; got nothing',
+    ],
+    [
+      "an unknown category",
+      of(TABLE, 9),
+      { ...row, colour: "pink" },
+      "BAD_ARGUMENT",
+      'row, "colour": expected one of "", "red", ',
+    ],
+    [
+      "no number",
+      of(TABLE, 9),
+      { ...row, height: "0x10" },
+      "BAD_ARGUMENT",
+      'row, "height": expected a number, got "0x10"',
+    ],
+    [
+      "another format",
+      of(TABLE, 9),
+      { ...row, price: "1,234.5 €" },
+      "BAD_ARGUMENT",
+      'row, "price": expected a number, got "1,234.5 €"',
+    ],
+    [
+      "an object",
+      of(TABLE, 9),
+      { ...row, height: {} },
+      "BAD_ARGUMENT",
+      'row, "height": expected a text or a number, got object',
+    ],
+    [
+      "beyond single precision",
+      of(TABLE, 9),
+      { ...row, height: 1e300 },
+      "BAD_ARGUMENT",
+      'row, "height": "1e+300" is too far from',
+    ],
+    ["too many numbers", of(null, 2), [1, 2, 3], "SHAPE_MISMATCH", "numbers: expected 2, got 3"],
+    ["NaN", of(null, 2), [1, Number.NaN], "BAD_ARGUMENT", "numbers[1]: expected a finite number, got NaN"],
+    ["a text", of(null, 2), "12", "BAD_DTYPE", "numbers: expected a list of numbers"],
+  ] as const)("%s", (_, { classify }, input, code, start) => {
+    const failing = () => classify(input);
+    expect(failing).toThrow(start);
+    expect(failing).toThrow(expect.objectContaining({ code, name: "TypeError" }));
+  });
+
+  test("outputs that overflow", () => {
+    const model = network(2);
+    model.parameters()[0]?.data.fill(3e38);
+    expect(() => exported(model).classify([3e38, 3e38])).toThrow(expect.objectContaining({ code: "NON_FINITE" }));
+  });
+});
+
+test("types: a row's columns, the input of each function", () => {
+  const { types } = exportJs(network(9), { preprocessing: TABLE });
+  expect(types).toContain(`export interface Row {
+  "height": number | string;
+  "colour"?: "" | "red" | "it's \`blue\`";
+  "weight"?: number | string;
+  "price"?: number | string;
+  "constructor": "a" | "b";
+}`);
+  expect(types).toContain("export function classify(input: Row): Prediction;");
+});
+
+test.each([
+  [{ quantize: "int4" }, 'quantize: expected "int8" or "float16", got "int4", did you mean int8?'],
+  [{ quantise: "int8" }, 'options: unknown option "quantise", did you mean quantize?'],
+  [{ preprocessing: 1 }, "preprocessing: expected"],
+  [{ features: 0 }, "features: expected"],
+])("a wrong option: %j", (options, message) => {
+  expect(() => exportJs(network(2), options as never)).toThrow(message);
+});
