@@ -109,6 +109,7 @@ export {
   type ReportedTrainTeacherInput as TrainTeacherInput,
   trainTeacher,
 } from "./report/runs.js";
+export { type ServedNetwork, type ServeOptions, serveNetwork } from "./serve/index.js";
 export * from "./teachers/index.js";
 export { noGrad } from "./tensor/autograd.js";
 export { IntTensor, type Labels, LongTensor } from "./tensor/int_tensor.js";

@@ -24,7 +24,7 @@ const LAYERS = [
     "checkpoint",
     "export",
   ],
-  ...["log", "teachers", "train", "compare", "report", "watch", "config", "cli"],
+  ...["log", "teachers", "train", "serve", "compare", "report", "watch", "config", "cli"],
 ];
 
 /** Folders in which a file is an entry of a registry: its one importer is the folder's list. */

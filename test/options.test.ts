@@ -116,6 +116,7 @@ const CALLS: Record<string, Before> = {
   defineOp: [[], { name: "f", forward: () => x, backward: () => [null] }],
   exportOnnx: [[module]],
   exportJs: [[module]],
+  serveNetwork: [[module]],
   saveJs: [[module, `${folder}/a.mjs`]],
   saveOnnx: [[module, `${folder}/a.onnx`]],
   save: [[state, `${folder}/a.safetensors`]],

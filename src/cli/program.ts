@@ -62,6 +62,10 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
     const { listCommand, runList } = await import("./list.js");
     return listCommand(errorBoundary(runList));
   },
+  async serve() {
+    const { runServe, serveCommand } = await import("./serve.js");
+    return serveCommand(errorBoundary(runServe));
+  },
   async watch() {
     const { runWatch, watchCommand } = await import("./watch.js");
     return watchCommand(errorBoundary(runWatch));

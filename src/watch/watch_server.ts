@@ -1,9 +1,8 @@
 import { createHash } from "node:crypto";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { fileURLToPath } from "node:url";
-import { DistilleryError } from "../errors.js";
 import { readWhole } from "../files/index.js";
+import { listen } from "../listen.js";
 import { ROOT } from "../package.js";
 import { WatchedFolder } from "./watched_folder.js";
 import type { Changes } from "./watched_run.js";
@@ -45,7 +44,7 @@ export async function watchServer(folder: string, { port }: { port: number }): P
   const server = createServer((request, response) => {
     void answer(request, response, { page, watched, readers }).catch(() => response.destroy());
   });
-  await listening(server, port);
+  const taken = await listen(server, port, HOST);
   const scans = setInterval(() => {
     // Nobody looks: the next one to come is told all.
     if (readers.size === 0) return;
@@ -57,7 +56,7 @@ export async function watchServer(folder: string, { port }: { port: number }): P
     for (const reader of readers) reader.write(":\n\n");
   }, BEAT_MS);
   return {
-    url: `http://${HOST}:${(server.address() as AddressInfo).port}/`,
+    url: `http://${HOST}:${taken}/`,
     async close() {
       clearInterval(scans);
       clearInterval(beats);
@@ -66,19 +65,6 @@ export async function watchServer(folder: string, { port }: { port: number }): P
       await closed;
     },
   };
-}
-
-async function listening(server: Server, port: number): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", (error: NodeJS.ErrnoException) => {
-      const isTaken = error.code === "EADDRINUSE";
-      const text = isTaken
-        ? `port ${port} is taken: give another, or 0 for any that is free`
-        : `port ${port}: ${error.message}`;
-      reject(new DistilleryError(isTaken ? "IN_USE" : "IO_ERROR", text, { cause: error }));
-    });
-    server.listen(port, HOST, resolve);
-  });
 }
 
 interface Served {

@@ -9,7 +9,7 @@ import { image } from "../data/image_support.js";
 import { npy } from "../data/numpy_support.js";
 import { idx } from "../data/support.js";
 import { commandsOf, documentation } from "./documented_commands.js";
-import { STUDENT, succeed, tree, userFolder } from "./support.js";
+import { ended, launch, STUDENT, succeed, tree, userFolder } from "./support.js";
 
 const folder = temporaryFolder();
 const SIDE = 28;
@@ -170,6 +170,18 @@ test("the guide: using a student", async () => {
     copyFileSync(join(cwd, `images.${ending}`), join(cwd, `teacher.${ending}`));
   }
   expect(await run(commands)).toMatch(/^student\.onnx: /);
+});
+
+test("the guide: a server", async () => {
+  const [[command]] = commandsOf(documentation("docs/guide.md", "A server"));
+  copyFileSync(join(cwd, "teacher.safetensors"), join(cwd, "student.safetensors"));
+  const child = launch([...having(command ?? [], { "--port": "0" }), "--json"], cwd);
+  const end = ended(child);
+  const line = await new Promise<string>((resolve) => child.stdout?.once("data", (part) => resolve(String(part))));
+  const { url } = JSON.parse(line) as { url: string };
+  expect((await fetch(`${url}healthz`)).status).toBe(200);
+  child.kill("SIGTERM");
+  expect((await end).code).toBe(0);
 });
 
 test("the guide: one JavaScript module", async () => {

@@ -1,0 +1,56 @@
+import { Command } from "commander";
+import { recordOf } from "../models/training_record.js";
+import { SERVE_DEFAULTS, serveNetwork } from "../serve/index.js";
+import { interruptible } from "./error_boundary.js";
+import { toNumber } from "./flag_values.js";
+import { addLoading, addNetwork, addShowing, givenFlags, type LoadFlags, type ShowFlags } from "./flags.js";
+import { type NetworkOptions, Networks } from "./setup.js";
+import { print, printError } from "./terminal.js";
+
+interface ServeFlags extends ShowFlags, LoadFlags, Pick<NetworkOptions, "network"> {
+  file: string;
+  port: number;
+  host: string;
+  maxBody: number;
+  timeout: number;
+}
+
+/** `distillery serve FILE`. */
+export function serveCommand(run: (flags: ServeFlags) => Promise<void>): Command {
+  const { port, host, maxBody, timeout } = SERVE_DEFAULTS;
+  const command = new Command("serve")
+    .description("predictions over HTTP: POST /predict takes a list of samples as JSON")
+    .argument("<file>", "the network's weights; a run's .safetensors describes what samples are")
+    .option("--port <number>", "port to listen at, 0 for any that is free", toNumber, port)
+    .option("--host <address>", "address to listen at; 0.0.0.0 for all of the machine", host)
+    .option("--max-body <bytes>", "the most bytes of a request", toNumber, maxBody)
+    .option("--timeout <ms>", "the most milliseconds in which a request has to arrive", toNumber, timeout);
+  return addNetwork(addLoading(addShowing(command, "print a JSON object"))).action((file: string) =>
+    run({ ...(command.opts() as ServeFlags), ...givenFlags(command), file }),
+  );
+}
+
+/** Serves until Ctrl-C or SIGTERM, then answers what came and ends. */
+export async function runServe(flags: ServeFlags): Promise<void> {
+  const { file, port, host, maxBody, timeout, json } = flags;
+  const networks = await Networks.open(flags);
+  const network = await networks.read(file, "network", flags);
+  await interruptible(
+    printError,
+    async (signal) => {
+      const { url, close } = await serveNetwork(network, { port, host, maxBody, timeout });
+      if (recordOf(network) === null) {
+        printError(
+          `${file} does not say how inputs are made, as the .safetensors files of runs do: samples are taken as they are`,
+        );
+      }
+      print(json ? JSON.stringify({ event: "serving", file, url }) : `${file}: POST ${url}predict (Ctrl-C ends it)`);
+      await new Promise<void>((resolve) => {
+        signal.addEventListener("abort", () => resolve(), { once: true });
+        if (signal.aborted) resolve();
+      });
+      await close();
+    },
+    "answering what came",
+  );
+}

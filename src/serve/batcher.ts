@@ -1,0 +1,59 @@
+import type { Tensor } from "../tensor/tensor.js";
+
+/** Inputs that wait for their predictions. */
+interface Waiting<P> {
+  readonly inputs: Tensor;
+  readonly resolve: (predictions: P[]) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * Computes together what comes at once: all inputs that came while the last batch was computed, or in one turn of the event
+ * loop, in one forward pass. What a sample gets does not depend on the others.
+ */
+export class Batcher<P> {
+  #waiting: Waiting<P>[] = [];
+
+  constructor(
+    readonly predict: (inputs: Tensor) => P[],
+    readonly join: (parts: readonly Tensor[]) => Tensor,
+  ) {}
+
+  /** The predictions for inputs [n, ...]. */
+  add(inputs: Tensor): Promise<P[]> {
+    return new Promise((resolve, reject) => {
+      // After all that the network has brought was read.
+      if (this.#waiting.length === 0) setImmediate(() => this.#run());
+      this.#waiting.push({ inputs, resolve, reject });
+    });
+  }
+
+  #run(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    try {
+      this.#answer(waiting);
+    } catch (error) {
+      // Somebody's samples can't be computed: each is on its own.
+      for (const one of waiting) {
+        try {
+          if (waiting.length === 1) throw error;
+          this.#answer([one]);
+        } catch (own) {
+          one.reject(own);
+        }
+      }
+    }
+  }
+
+  #answer(waiting: readonly Waiting<P>[]): void {
+    const inputs = waiting.length === 1 ? waiting[0].inputs : this.join(waiting.map(({ inputs }) => inputs));
+    const predictions = this.predict(inputs);
+    let at = 0;
+    for (const { inputs, resolve } of waiting) {
+      const end = at + inputs.shape[0];
+      resolve(predictions.slice(at, end));
+      at = end;
+    }
+  }
+}

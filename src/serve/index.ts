@@ -1,0 +1,1 @@
+export { SERVE_DEFAULTS, type ServedNetwork, type ServeOptions, serveNetwork } from "./serve_network.js";

@@ -1,0 +1,49 @@
+import { show } from "../checks.js";
+import { encodeSamples } from "../data/preprocessing/encode.js";
+import { inputFeatures, type Preprocessing, type TableRow } from "../data/preprocessing/spec.js";
+import { DistilleryError } from "../errors.js";
+import { Tensor } from "../tensor/tensor.js";
+
+/**
+ * The inputs of samples as JSON has them: rows of a table by the names of their columns, pixels from 0 to 255 or numbers. If
+ * nothing is known of how they become inputs, they are the inputs.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT`, `SHAPE_MISMATCH`, `NON_FINITE` with the place of what can't be one.
+ */
+export function samplesOf(body: unknown, preprocessing: Preprocessing | null): Tensor {
+  if (!Array.isArray(body) || body.length === 0) {
+    const got = Array.isArray(body) ? "an empty one" : show(body);
+    throw new DistilleryError("BAD_ARGUMENT", `body: expected a list of samples, got ${got}`);
+  }
+  if (preprocessing?.kind === "table") return encodeSamples(preprocessing, body as readonly TableRow[]);
+  const features = preprocessing === null ? lengthOf(body[0], 0) : inputFeatures(preprocessing);
+  const numbers = new Float64Array(body.length * features);
+  for (const [i, sample] of body.entries()) {
+    const length = lengthOf(sample, i);
+    if (length !== features) {
+      throw new DistilleryError("SHAPE_MISMATCH", `samples[${i}]: expected ${features} numbers, got ${length}`);
+    }
+    for (let j = 0; j < features; j++) numbers[i * features + j] = numberOf(sample[j], i, j, preprocessing?.kind);
+  }
+  if (preprocessing === null) return new Tensor(Float32Array.from(numbers), [body.length, features]);
+  if (preprocessing.kind === "image") return encodeSamples(preprocessing, Uint8Array.from(numbers));
+  return encodeSamples(preprocessing, numbers);
+}
+
+function lengthOf(sample: unknown, i: number): number {
+  if (Array.isArray(sample)) return sample.length;
+  throw new DistilleryError("BAD_ARGUMENT", `samples[${i}]: expected a list of numbers, got ${show(sample)}`);
+}
+
+function numberOf(x: unknown, i: number, j: number, kind: Preprocessing["kind"] | undefined): number {
+  const place = `samples[${i}][${j}]`;
+  if (typeof x !== "number") throw new DistilleryError("BAD_ARGUMENT", `${place}: expected a number, got ${show(x)}`);
+  // JSON has numbers that single precision has not.
+  if (!Number.isFinite(Math.fround(x))) {
+    throw new DistilleryError("NON_FINITE", `${place}: expected a finite number, got ${x}`);
+  }
+  if (kind === "image" && (!Number.isInteger(x) || x < 0 || x > 255)) {
+    throw new DistilleryError("BAD_ARGUMENT", `${place}: expected a pixel, a whole number from 0 to 255, got ${x}`);
+  }
+  return x;
+}

@@ -1,0 +1,184 @@
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { badArgument, expectInteger, expectOptions } from "../checks.js";
+import { expectPreprocessing, type Preprocessing } from "../data/preprocessing/spec.js";
+import { DistilleryError } from "../errors.js";
+import { listen } from "../listen.js";
+import { recordOf } from "../models/training_record.js";
+import { expectModule } from "../nn/expect_module.js";
+import type { Module } from "../nn/module.js";
+import { cat } from "../ops/cat.js";
+import type { TaskPrediction } from "../tasks/prediction.js";
+import { predict } from "../train/index.js";
+import { Batcher } from "./batcher.js";
+import { Metrics } from "./metrics.js";
+import { samplesOf } from "./samples.js";
+
+/** How a network is served, and what a request may cost. */
+export interface ServeOptions {
+  /** Default 8080; 0 takes any that is free. */
+  port?: number;
+  /** The address to listen at; default 127.0.0.1, this machine alone. */
+  host?: string;
+  /** The most bytes of a request's body; default 10 MB. */
+  maxBody?: number;
+  /** The most milliseconds in which a request has to arrive, and that a closing server waits for answers; default 10 s. */
+  timeout?: number;
+  /** How samples become inputs; default: what the network was trained with; null: they are the inputs. */
+  preprocessing?: Preprocessing | null;
+}
+
+/** The defaults of {@link ServeOptions}. */
+export const SERVE_DEFAULTS = { port: 8080, host: "127.0.0.1", maxBody: 10_000_000, timeout: 10_000 } as const;
+
+/** How often late requests are looked for. */
+const CHECK_MS = 500;
+
+/** A network that is being served. */
+export interface ServedNetwork {
+  readonly url: string;
+  /** Takes no more requests, answers those that came, and ends. */
+  close(): Promise<void>;
+}
+
+/** What an answer is refused for: its status and its code. */
+class Refusal extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/**
+ * Serves a network over HTTP: `POST /predict` takes a list of samples as JSON and gives `{ predictions }`, as {@link predict}
+ * has them; `GET /healthz` says whether it takes requests, `GET /metrics` how it does, as Prometheus reads it. What comes at
+ * once is computed at once. Errors are JSON, `{ code, message }`.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for a wrong option, `IN_USE` if the port is taken, `IO_ERROR`.
+ * @example
+ * ```ts
+ * const { url, close } = await serveNetwork(await loadNetwork("student.safetensors"), { port: 8080 });
+ * ```
+ */
+export async function serveNetwork(network: Module, options: ServeOptions = {}): Promise<ServedNetwork> {
+  expectModule("network", network);
+  expectOptions("options", options, ["port", "host", "maxBody", "timeout", "preprocessing"]);
+  const { port = SERVE_DEFAULTS.port, host = SERVE_DEFAULTS.host } = options;
+  const { maxBody = SERVE_DEFAULTS.maxBody, timeout = SERVE_DEFAULTS.timeout } = options;
+  if (typeof host !== "string" || host === "") throw badArgument("host", "an address", host);
+  expectInteger("port", port, 0, 65_535);
+  expectInteger("maxBody", maxBody, 1, 2 ** 30);
+  expectInteger("timeout", timeout, 1, 2 ** 31 - 1);
+  const { preprocessing = recordOf(network)?.preprocessing ?? null } = options;
+  if (preprocessing !== null) expectPreprocessing(preprocessing);
+  const metrics = new Metrics();
+  const batcher = new Batcher<TaskPrediction>((inputs) => {
+    metrics.batch(inputs.shape[0]);
+    return predict<TaskPrediction>(network, inputs, { preprocessing, classNames: preprocessing?.classNames });
+  }, cat);
+  let inFlight = 0;
+  let isClosing = false;
+
+  const answerPredict = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const start = performance.now();
+    inFlight += 1;
+    try {
+      const inputs = samplesOf(parsed(await bodyOf(request, maxBody)), preprocessing);
+      send(response, 200, { predictions: await batcher.add(inputs) });
+    } catch (error) {
+      refuse(response, error);
+    } finally {
+      inFlight -= 1;
+      metrics.request(response.statusCode, (performance.now() - start) / 1000);
+    }
+  };
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    // A client that keeps its connection would keep the server from closing.
+    if (isClosing) response.setHeader("Connection", "close");
+    const { method = "", url = "/" } = request;
+    const path = url.split("?", 1)[0];
+    const route = ROUTES.find((one) => one.path === path);
+    if (route === undefined) {
+      const known = ROUTES.map((one) => `${one.method} ${one.path}`).join(", ");
+      return refuse(response, new Refusal(404, "NOT_FOUND", `${path}: no such path, expected one of ${known}`));
+    }
+    if (method !== route.method) {
+      response.setHeader("Allow", route.method);
+      return refuse(response, new Refusal(405, "BAD_METHOD", `${path}: expected ${route.method}, got ${method}`));
+    }
+    if (path === "/predict") return answerPredict(request, response);
+    if (path === "/healthz") return send(response, isClosing ? 503 : 200, { status: isClosing ? "closing" : "ok" });
+    response.writeHead(200, { "Content-Type": "text/plain; version=0.0.4; charset=utf-8" });
+    response.end(metrics.text(inFlight));
+  };
+
+  const limits = { requestTimeout: timeout, headersTimeout: timeout, connectionsCheckingInterval: CHECK_MS };
+  const server = createServer(limits, (request, response) => {
+    void answer(request, response).catch(() => response.destroy());
+  });
+  server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
+    if (!socket.writable) return void socket.destroy();
+    const isLate = error.code === "ERR_HTTP_REQUEST_TIMEOUT";
+    const [status, code] = isLate ? ["408 Request Timeout", "TIMEOUT"] : ["400 Bad Request", "BAD_REQUEST"];
+    const text = isLate ? `expected the whole request within ${timeout} ms` : "expected a request of HTTP/1.1";
+    const body = JSON.stringify({ code, message: text });
+    const head = `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}`;
+    socket.end(`${head}\r\nConnection: close\r\n\r\n${body}`);
+  });
+  const taken = await listen(server, port, host);
+  return {
+    url: `http://${host.includes(":") ? `[${host}]` : host}:${taken}/`,
+    async close() {
+      isClosing = true;
+      const closed = new Promise((resolve) => server.close(resolve));
+      server.closeIdleConnections();
+      const late = setTimeout(() => server.closeAllConnections(), timeout);
+      await closed;
+      clearTimeout(late);
+    },
+  };
+}
+
+const ROUTES = [
+  { method: "POST", path: "/predict" },
+  { method: "GET", path: "/healthz" },
+  { method: "GET", path: "/metrics" },
+] as const;
+
+async function bodyOf(request: IncomingMessage, maxBody: number): Promise<string> {
+  const tooLarge = () => new Refusal(413, "TOO_LARGE", `body: expected at most ${maxBody} bytes, got more`);
+  if (Number(request.headers["content-length"] ?? 0) > maxBody) throw tooLarge();
+  const parts: Buffer[] = [];
+  let bytes = 0;
+  // An iterator that destroys the request would take the answer's connection with it.
+  for await (const part of request.iterator({ destroyOnReturn: false })) {
+    parts.push(part as Buffer);
+    bytes += (part as Buffer).length;
+    if (bytes > maxBody) throw tooLarge();
+  }
+  return Buffer.concat(parts).toString();
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Refusal(400, "BAD_JSON", `body: expected JSON: ${(error as Error).message}`);
+  }
+}
+
+function send(response: ServerResponse, status: number, value: object): void {
+  response.writeHead(status, { "Content-Type": "application/json" }).end(JSON.stringify(value));
+}
+
+/** What the sender got wrong is 400 and the like; a defect of ours 500. */
+function refuse(response: ServerResponse, error: unknown): void {
+  const { code = "INTERNAL", message } = error as Error & { code?: string };
+  const status =
+    error instanceof Refusal ? error.status : error instanceof DistilleryError && code !== "INTERNAL" ? 400 : 500;
+  // What is left of a body is read and dropped: a client that sends sees no answer before.
+  response.req.resume();
+  send(response, status, { code, message });
+}

@@ -1,0 +1,241 @@
+import { once } from "node:events";
+import { type IncomingMessage, request } from "node:http";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { afterEach, describe, expect, test } from "vitest";
+import {
+  loadNetwork,
+  type Module,
+  manualSeed,
+  type Prediction,
+  predict,
+  randn,
+  type ServedNetwork,
+  type ServeOptions,
+  StudentNet,
+  serveNetwork,
+  TableDataset,
+  Tensor,
+  trainTeacher,
+} from "../../src/index.js";
+import { temporaryFolder } from "../checkpoint/support.js";
+
+const folder = temporaryFolder();
+let served: ServedNetwork | null = null;
+afterEach(async () => {
+  await served?.close();
+  served = null;
+});
+
+async function serve(network: Module, options: ServeOptions = {}): Promise<string> {
+  served = await serveNetwork(network, { port: 0, timeout: 2000, ...options });
+  return served.url;
+}
+
+const small = () => {
+  manualSeed(2);
+  return new StudentNet({ inFeatures: 6, hidden: [5, 4], classes: 3 }).eval();
+};
+
+async function post(url: string, body: unknown): Promise<{ status: number; json: Record<string, never> }> {
+  const text = typeof body === "string" ? body : JSON.stringify(body);
+  const response = await fetch(`${url}predict`, { method: "POST", body: text });
+  return { status: response.status, json: (await response.json()) as Record<string, never> };
+}
+
+async function metric(url: string, name: string): Promise<number> {
+  const text = await (await fetch(`${url}metrics`)).text();
+  const line = text.split("\n").find((line) => line.startsWith(`${name} `));
+  return Number(line?.split(" ")[1]);
+}
+
+test("what it says is what predict says", async () => {
+  const network = small();
+  const url = await serve(network);
+  const rows = randn([4, 6]);
+  const { status, json } = await post(url, rows.toArray());
+  expect([status, json]).toEqual([200, { predictions: predict(network, rows) }]);
+});
+
+test("rows of a table by the names of their columns, classes by name", async () => {
+  const table = {
+    columns: [
+      { name: "a", mean: 100, std: 50 },
+      { name: "b", categories: ["x", "y"] },
+    ],
+    ...{ label: { name: "kind", index: 2 }, header: true },
+  };
+  const data = new TableDataset(randn([6, 3]), Int32Array.of(0, 1, 0, 1, 0, 1), { table, classNames: ["ant", "bee"] });
+  const model = new StudentNet({ inFeatures: 3, hidden: [5, 4], classes: 2 });
+  await trainTeacher({ model, data, epochs: 1, batchSize: 3, out: folder });
+  const url = await serve(await loadNetwork(join(folder, "teacher.safetensors")));
+  const { json } = await post(url, [{ b: "y", a: 150 }]);
+  const [expected] = predict(model, new Tensor(Float32Array.of(1, 0, 1), [1, 3]), { classNames: ["ant", "bee"] });
+  expect(json).toEqual({ predictions: [expected] });
+  expect(["ant", "bee"]).toContain((json.predictions as Prediction[])[0]?.className);
+  expect(await post(url, [{ a: 1, b: "z" }])).toEqual({
+    status: 400,
+    json: { code: "BAD_ARGUMENT", message: 'rows[0], "b": expected one of "x", "y", got "z"' },
+  });
+  expect((await post(url, [{ a: 1 }])).json).toMatchObject({ message: 'rows[0], "b": is empty' });
+});
+
+test("pixels", async () => {
+  const image = { channels: 1, height: 2, width: 3, mean: [0.5], std: [0.25] };
+  const preprocessing = { kind: "image", ...image, classes: 3, classNames: ["a", "b", "c"] } as const;
+  const url = await serve(small(), { preprocessing });
+  expect((await post(url, [[0, 255, 1, 2, 3, 4]])).status).toBe(200);
+  for (const [sample, code, message] of [
+    [[0, 255, 1, 2, 3, 256], "BAD_ARGUMENT", "samples[0][5]: expected a pixel, a whole number from 0 to 255, got 256"],
+    [[0, 255, 1, 2, 3], "SHAPE_MISMATCH", "samples[0]: expected 6 numbers, got 5"],
+  ] as const) {
+    expect(await post(url, [sample])).toEqual({ status: 400, json: { code, message } });
+  }
+});
+
+/** Sends requests as one packet, and gives the answers' bodies. */
+async function together(url: string, samples: readonly (readonly number[])[]): Promise<Record<string, unknown>[]> {
+  const socket = connect(Number(new URL(url).port), "127.0.0.1");
+  const requests = samples.map((sample, i) => {
+    const body = JSON.stringify([sample]);
+    const connection = i === samples.length - 1 ? "close" : "keep-alive";
+    return `POST /predict HTTP/1.1\r\nHost: x\r\nConnection: ${connection}\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+  });
+  socket.write(requests.join(""));
+  const text = Buffer.concat(await socket.toArray()).toString();
+  return [...text.matchAll(/^\{.*\}(?=HTTP|$)/gm)].map(([body]) => JSON.parse(body));
+}
+
+test("what comes at once is computed at once, and gets what it gets alone", async () => {
+  const network = small();
+  const rows = Array.from({ length: 40 }, (_, i) => Array.from({ length: 6 }, (_, j) => Math.sin(7 * i + j)));
+  const url = await serve(network);
+  const expected = predict(network, new Tensor(Float32Array.from(rows.flat()), [40, 6]));
+  expect(await together(url, rows)).toEqual(expected.map((one) => ({ predictions: [one] })));
+  expect(await metric(url, "distillery_samples_total")).toBe(40);
+  expect(await metric(url, "distillery_batch_size_count")).toBeLessThan(5);
+});
+
+test("a sample that the network can't compute spoils nobody else's", async () => {
+  const network = small();
+  network.parameters()[0]?.data.fill(3e38);
+  const url = await serve(network);
+  const answers = await together(url, [Array(6).fill(0), Array(6).fill(3e38), Array(6).fill(0)]);
+  expect(answers.map((answer) => Object.keys(answer))).toEqual([["predictions"], ["code", "message"], ["predictions"]]);
+  expect(answers[1]).toMatchObject({ code: "NON_FINITE" });
+});
+
+test("health and metrics, in Prometheus' text format", async () => {
+  const url = await serve(small());
+  const health = await fetch(`${url}healthz`);
+  expect([health.status, await health.json()]).toEqual([200, { status: "ok" }]);
+  await post(url, [Array(6).fill(0), Array(6).fill(1)]);
+  await post(url, "{");
+  const response = await fetch(`${url}metrics`);
+  expect(response.headers.get("content-type")).toBe("text/plain; version=0.0.4; charset=utf-8");
+  const lines = (await response.text()).trimEnd().split("\n");
+  expect(lines.filter((line) => !/^(# (HELP|TYPE) \w+ .+|\w+(\{\w+="[^"]+"\})? [\d.e+-]+)$/.test(line))).toEqual([]);
+  expect(lines).toEqual(
+    expect.arrayContaining([
+      'distillery_requests_total{status="200"} 1',
+      'distillery_requests_total{status="400"} 1',
+      "distillery_request_seconds_count 2",
+      "distillery_requests_in_flight 0",
+      "distillery_samples_total 2",
+      'distillery_batch_size_bucket{le="1"} 0',
+      'distillery_batch_size_bucket{le="2"} 1',
+    ]),
+  );
+});
+
+describe("refused, as JSON with a code", () => {
+  test.each([
+    ["no JSON", "{", "BAD_JSON", "body: expected JSON: "],
+    ["no list", { rows: [] }, "BAD_ARGUMENT", "body: expected a list of samples, got a value of type Object"],
+    ["no samples", [], "BAD_ARGUMENT", "body: expected a list of samples, got an empty one"],
+    ["no sample", [1], "BAD_ARGUMENT", "samples[0]: expected a list of numbers, got 1"],
+    ["no numbers", [[1, "2", 3, 4, 5, 6]], "BAD_ARGUMENT", 'samples[0][1]: expected a number, got "2"'],
+    ["rows of different lengths", [Array(6).fill(0), [1]], "SHAPE_MISMATCH", "samples[1]: expected 6 numbers, got 1"],
+    ["another length", [[1, 2]], "SHAPE_MISMATCH", "linear: x: expected shape"],
+    ["beyond doubles", `[[${Array(6).fill("1e999")}]]`, "NON_FINITE", "samples[0][0]: expected a finite number"],
+    [
+      "beyond single precision",
+      `[[${Array(6).fill("-1e39")}]]`,
+      "NON_FINITE",
+      "samples[0][0]: expected a finite number",
+    ],
+  ])("%s", async (_, body, code, start) => {
+    const url = await serve(small());
+    const { status, json } = await post(url, body);
+    expect([status, json.code]).toEqual([400, code]);
+    expect((json.message as string).startsWith(start), json.message).toBe(true);
+  });
+
+  test("another path, another method", async () => {
+    const url = await serve(small());
+    const [path, method] = await Promise.all([fetch(`${url}x`), fetch(`${url}predict`)]);
+    expect([path.status, ((await path.json()) as { code: string }).code]).toEqual([404, "NOT_FOUND"]);
+    expect([method.status, method.headers.get("allow")]).toEqual([405, "POST"]);
+    expect(await method.json()).toEqual({ code: "BAD_METHOD", message: "/predict: expected POST, got GET" });
+  });
+
+  test.each([false, true])("64 MB, chunked: %s", async (chunked) => {
+    const url = await serve(small());
+    const part = Buffer.alloc(2 ** 20, " ");
+    const headers = chunked ? {} : { "content-length": 64 * part.length };
+    const sent = request(`${url}predict`, { method: "POST", headers });
+    sent.setMaxListeners(0).on("error", () => {});
+    const answered = once(sent, "response") as Promise<[IncomingMessage]>;
+    for (let i = 0; i < 64 && !sent.destroyed; i++) {
+      if (!sent.write(part)) await Promise.race([once(sent, "drain").catch(() => {}), answered]);
+    }
+    const [response] = await answered;
+    const body = JSON.parse(Buffer.concat(await response.toArray()).toString()) as { code: string };
+    sent.destroy();
+    expect([response.statusCode, body.code]).toEqual([413, "TOO_LARGE"]);
+    expect((await post(url, [Array(6).fill(0)])).status).toBe(200);
+  });
+
+  test("a request that does not end, and one that is none", async () => {
+    const url = await serve(small(), { timeout: 300 });
+    const port = Number(new URL(url).port);
+    const talk = async (text: string) => {
+      const socket = connect(port, "127.0.0.1").on("error", () => {});
+      socket.write(text);
+      return Buffer.concat(await socket.toArray()).toString();
+    };
+    const late = await talk("POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n[[");
+    expect(late).toMatch(/^HTTP\/1\.1 408 .*\{"code":"TIMEOUT"/s);
+    expect(await talk("nonsense\r\n\r\n")).toMatch(/^HTTP\/1\.1 400 .*\{"code":"BAD_REQUEST"/s);
+    expect((await post(url, [Array(6).fill(0)])).status).toBe(200);
+  });
+});
+
+test("closing answers what came, and takes nothing more", async () => {
+  const url = await serve(small());
+  const asked = Array.from({ length: 20 }, () => post(url, [Array(6).fill(0)]));
+  await Promise.race(asked);
+  const closing = served?.close();
+  served = null;
+  const answers = await Promise.allSettled(asked);
+  expect(answers.filter(({ status }) => status === "fulfilled").length).toBeGreaterThan(0);
+  await closing;
+  await expect(fetch(`${url}healthz`)).rejects.toThrow();
+});
+
+test.each([
+  [{ port: 70_000 }, "port: expected"],
+  [{ host: "" }, 'host: expected an address, got ""'],
+  [{ maxBody: 0 }, "maxBody: expected"],
+  [{ timeout: -1 }, "timeout: expected"],
+  [{ preprocessing: 1 }, "preprocessing: expected"],
+  [{ prot: 1 }, 'options: unknown option "prot", did you mean port?'],
+])("a wrong option: %j", async (options, message) => {
+  await expect(serveNetwork(small(), options as never)).rejects.toThrow(message);
+});
+
+test("a port that is taken", async () => {
+  const url = await serve(small());
+  const port = Number(new URL(url).port);
+  await expect(serveNetwork(small(), { port })).rejects.toMatchObject({ code: "IN_USE" });
+});
