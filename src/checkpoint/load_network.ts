@@ -2,7 +2,7 @@ import { extname } from "node:path";
 import { expectOptions } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { NETWORK_OPTIONS, type NetworkOfState, networkFrom } from "../models/create_network.js";
-import { parseRecord, setRecord } from "../models/training_record.js";
+import { parseRecord, setRecord, type TrainingRecord } from "../models/training_record.js";
 import type { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { fingerprint } from "./fingerprint.js";
@@ -29,18 +29,41 @@ export interface LoadNetworkOptions extends LoadOptions, Omit<NetworkOfState, "m
 export async function loadNetwork(file: string, options: LoadNetworkOptions = {}): Promise<Module> {
   expectOptions("loadNetwork", options, [...LOAD_OPTIONS, ...NETWORK_OPTIONS.filter((name) => name !== "metadata")]);
   const { allowNonFinite, key, stripPrefix, onNote, ...naming } = options;
-  const { format, state, metadata } = await loadWithMetadata(file, { allowNonFinite, key, stripPrefix, onNote });
+  return (await openNetwork(file, { allowNonFinite, key, stripPrefix, onNote })).network(naming);
+}
+
+/** A network's file that was read. */
+export interface NetworkFile {
+  /** What the network was trained with; null if the file does not say it. */
+  readonly record: TrainingRecord | null;
+  /** Makes the network, as {@link loadNetwork} does. */
+  network(naming?: Omit<NetworkOfState, "metadata" | "onNote">): Module;
+}
+
+/**
+ * Reads the file of {@link loadNetwork} before its network is made: what it was trained with says how data are read, and these
+ * the shape of images.
+ *
+ * @throws DistilleryError as {@link load}.
+ */
+export async function openNetwork(file: string, options: LoadOptions = {}): Promise<NetworkFile> {
+  const { format, state, metadata } = await loadWithMetadata(file, options);
   const texts = format === "pth" ? await metadataBeside(file, state) : metadata;
   const record = parseRecord(texts, file);
-  try {
-    const noted = (text: string) => onNote?.(`${file}: ${text}`);
-    const network = networkFrom(state, { ...naming, metadata: texts, onNote: noted });
-    setRecord(network, record);
-    return network;
-  } catch (error) {
-    if (!(error instanceof DistilleryError)) throw error;
-    throw new DistilleryError(error.code, `${file}: ${error.message}`, { cause: error });
-  }
+  const onNote = (text: string) => options.onNote?.(`${file}: ${text}`);
+  return {
+    record,
+    network(naming = {}) {
+      try {
+        const network = networkFrom(state, { ...naming, metadata: texts, onNote });
+        setRecord(network, record);
+        return network;
+      } catch (error) {
+        if (!(error instanceof DistilleryError)) throw error;
+        throw new DistilleryError(error.code, `${file}: ${error.message}`, { cause: error });
+      }
+    },
+  };
 }
 
 /**

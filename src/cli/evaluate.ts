@@ -1,11 +1,10 @@
 import { Command } from "commander";
-import { inspectCheckpoint } from "../checkpoint/index.js";
+import { inspectCheckpoint, openNetwork } from "../checkpoint/index.js";
 import { evaluateSchema } from "../config/index.js";
 import { TASK_NAMES } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { printableInline } from "../log/index.js";
 import { overlapOf } from "../models/overlap.js";
-import { recordOf } from "../models/training_record.js";
 import { Module } from "../nn/module.js";
 import { figuresOf, isClassification, showFigure, type TaskEvaluation, teachersFigure } from "../tasks/figures.js";
 import { evaluateOutputs } from "../tasks/index.js";
@@ -22,6 +21,7 @@ import {
   addShowing,
   givenFlags,
   type LoadFlags,
+  loadOptions,
   partOptions,
   type ShowFlags,
   TEACHER_TEXT,
@@ -56,9 +56,11 @@ export function evaluateCommand(run: (flags: EvaluateFlags) => Promise<void>): C
 export async function runEvaluate(flags: EvaluateFlags): Promise<void> {
   const options = optionsOf(evaluateSchema, { ...flags });
   const networks = await Networks.open(flags);
-  const model = await networks.read(flags.file, "network", flags);
-  const { source, data, notes } = await evaluationData(flags.file, model, withoutTeacherColumn(options), { ...flags });
-  if (recordOf(model) === null || source.isSynthetic) expectFits(flags.file, model, source);
+  const opened = await openNetwork(flags.file, loadOptions(flags));
+  const { record } = opened;
+  const { source, data, notes } = await evaluationData(flags.file, record, withoutTeacherColumn(options), { ...flags });
+  const model = networks.of(opened, "network", source.isSynthetic ? undefined : source.context.shape);
+  if (record === null || source.isSynthetic) expectFits(flags.file, model, source);
   const ofFiles = async () =>
     options.teacher === undefined
       ? null

@@ -1,14 +1,13 @@
 import { DATASET_NAMES, type Dataset } from "../data/index.js";
 import { isSource, testPartOf } from "../data/origin.js";
 import { createNetwork } from "../models/create_network.js";
-import { recordOf } from "../models/training_record.js";
-import type { Module } from "../nn/module.js";
+import type { TrainingRecord } from "../models/training_record.js";
 import { UsageError } from "./error_boundary.js";
 import type { DataOptions } from "./settings.js";
 import { type Source, setUp, unknownText } from "./setup.js";
 
 /** What a network is evaluated on. */
-interface EvaluationData {
+export interface EvaluationData {
   source: Source;
   data: Dataset;
   /** What the user has to know of it. */
@@ -22,11 +21,10 @@ interface EvaluationData {
  */
 export async function evaluationData(
   file: string,
-  network: Module,
+  record: TrainingRecord | null,
   options: DataOptions,
   flags: Readonly<Record<string, unknown>>,
 ): Promise<EvaluationData> {
-  const record = recordOf(network);
   const isSplit = flags.testFraction !== undefined || flags.splitSeed !== undefined;
   if (options.data === "synthetic" || record === null) {
     const { source } = await setUp(options);

@@ -1,16 +1,26 @@
 import { extname, join, parse, resolve } from "node:path";
 import { Command, Option } from "commander";
+import { openNetwork } from "../checkpoint/index.js";
 import { dataSchema } from "../config/index.js";
 import { type Dataset, type Preprocessing, preprocessingOf } from "../data/index.js";
 import type { GraphOptions, JsOptions, OnnxOptions, OnnxValue } from "../export/index.js";
 import { WEIGHT_TYPES, type WeightType } from "../graph/index.js";
-import { recordOf } from "../models/training_record.js";
+import { recordOf, type TrainingRecord } from "../models/training_record.js";
 import type { Module } from "../nn/module.js";
 import { figuresOf, mainFigure, showChange, showFigure, unitOf } from "../tasks/figures.js";
 import { evaluate } from "../train/index.js";
 import { UsageError } from "./error_boundary.js";
-import { evaluationData } from "./evaluation_data.js";
-import { addLoading, addNetwork, addOptions, addShowing, givenFlags, type LoadFlags, type ShowFlags } from "./flags.js";
+import { type EvaluationData, evaluationData } from "./evaluation_data.js";
+import {
+  addLoading,
+  addNetwork,
+  addOptions,
+  addShowing,
+  givenFlags,
+  type LoadFlags,
+  loadOptions,
+  type ShowFlags,
+} from "./flags.js";
 import { optionsOf } from "./settings.js";
 import { expectFits, type NetworkOptions, Networks, setUp } from "./setup.js";
 import { print, printError } from "./terminal.js";
@@ -24,6 +34,7 @@ type ExportFlags = ShowFlags &
     js?: string | true;
     quantize?: WeightType;
     embedNormalisation?: boolean;
+    imageSize?: number | readonly number[];
   };
 
 const DATA =
@@ -54,9 +65,12 @@ export function exportCommand(run: (flags: ExportFlags) => Promise<void>): Comma
 export async function runExport(flags: ExportFlags): Promise<void> {
   const outs = outFiles(flags);
   const networks = await Networks.open(flags);
-  const network = await networks.read(flags.file, "network", flags);
-  const record = recordOf(network);
-  const test = await testOf(flags, network);
+  const opened = await openNetwork(flags.file, loadOptions(flags));
+  const { record } = opened;
+  const { source, data: test, notes } = await testOf(flags, record);
+  const network = networks.of(opened, "network", source?.context.shape ?? sidesOf(flags.imageSize));
+  if (source !== null && record === null) expectFits(flags.file, network, source);
+  for (const note of notes) printError(note);
   if (flags.embedNormalisation && record === null && test?.image === undefined) {
     throw new UsageError("--embed-normalisation: needs --data with images, whose normalisation it is");
   }
@@ -80,6 +94,11 @@ export async function runExport(flags: ExportFlags): Promise<void> {
     const [own, there] = [original, accuracy.exported].map((value) => showFigure(figure, value));
     print(`Test ${figure.label}: ${flags.file} ${own}, ${out} ${there}, ${change}; by ${accuracy.by}`);
   }
+}
+
+/** [height, width]; the flag was checked. */
+function sidesOf(size: number | readonly number[] | undefined): readonly number[] | undefined {
+  return typeof size === "number" ? [size, size] : size;
 }
 
 /** What an export wrote: for people, for programs, and how well it does on the test samples. */
@@ -175,8 +194,7 @@ async function writeJs(
 async function byKernels(network: Module, test: Dataset, options: GraphOptions, why: string) {
   const { exportedGraph } = await import("../export/index.js");
   const { GraphModule } = await import("../graph/index.js");
-  const features = options.features ?? (network.readsImages ? test.shape : undefined);
-  const graph = exportedGraph(network, { quantize: options.quantize, ...(features && { features }) });
+  const graph = exportedGraph(network, { quantize: options.quantize });
   return { exported: mainFigure(test, evaluate(new GraphModule(graph), test)), by: `Distillery's kernels${why}` };
 }
 
@@ -190,18 +208,19 @@ function weightsText(quantize: ExportFlags["quantize"]): string {
 }
 
 /** The samples that the file is tried on; null without `--data`. */
-async function testOf(flags: ExportFlags, network: Module): Promise<Dataset | null> {
+async function testOf(
+  flags: ExportFlags,
+  record: TrainingRecord | null,
+): Promise<EvaluationData | { source: null; data: null; notes: [] }> {
+  const options = optionsOf(dataSchema, { ...flags });
   if (flags.data === undefined) {
-    await setUp(optionsOf(dataSchema, { ...flags }));
-    return null;
+    const { imageSize: _, ...others } = options;
+    await setUp(record === null ? others : options);
+    return { source: null, data: null, notes: [] };
   }
-  const { source, data, notes } = await evaluationData(flags.file, network, optionsOf(dataSchema, { ...flags }), {
-    ...flags,
-  });
+  const { source, data, notes } = await evaluationData(flags.file, record, options, { ...flags });
   if (source.isSynthetic) throw new UsageError(`--data: expected data with a test part, got ${flags.data}`);
-  if (recordOf(network) === null) expectFits(flags.file, network, source);
-  for (const note of notes) printError(note);
-  return data;
+  return { source, data, notes };
 }
 
 /** Names in a line, the first few. */

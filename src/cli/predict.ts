@@ -1,13 +1,23 @@
 import { isDeepStrictEqual } from "node:util";
 import { Command, Option } from "commander";
+import { openNetwork } from "../checkpoint/index.js";
 import { dataSchema } from "../config/index.js";
 import { inputFeatures, type Preprocessing, preprocessingOf, readSamples, SAMPLES_HELP } from "../data/index.js";
+import { sampleShape } from "../data/preprocessing/spec.js";
 import { hasTargets } from "../data/targets.js";
-import { recordOf } from "../models/training_record.js";
 import { type Prediction, predict, type TaskPrediction, type ValuePrediction } from "../train/index.js";
 import { UsageError } from "./error_boundary.js";
 import { toNumber } from "./flag_values.js";
-import { addLoading, addNetwork, addOptions, addShowing, givenFlags, type LoadFlags, type ShowFlags } from "./flags.js";
+import {
+  addLoading,
+  addNetwork,
+  addOptions,
+  addShowing,
+  givenFlags,
+  type LoadFlags,
+  loadOptions,
+  type ShowFlags,
+} from "./flags.js";
 import { percent } from "./printer.js";
 import { optionsOf } from "./settings.js";
 import { expectFits, type NetworkOptions, Networks, setUp } from "./setup.js";
@@ -55,8 +65,9 @@ export async function runPredict(flags: PredictFlags): Promise<void> {
     throw new UsageError(`--top: expected a whole number of at least 1, got ${JSON.stringify(top)}`);
   }
   const networks = await Networks.open({ network: flags.network });
-  const network = await networks.read(student, "network", flags);
-  const description = await descriptionFor(student, recordOf(network)?.preprocessing ?? null, flags);
+  const opened = await openNetwork(student, loadOptions(flags));
+  const { description, shape } = await descriptionFor(student, opened.record?.preprocessing ?? null, flags);
+  const network = networks.of(opened, "network", shape);
   const { classes, classNames } = description;
   expectFits(student, network, {
     name: flags.data ?? "its description of inputs",
@@ -77,16 +88,20 @@ export async function runPredict(flags: PredictFlags): Promise<void> {
   else print(tableOf(results, Math.min(top, classes), classNames).join("\n"));
 }
 
-/** What the network was trained with or, if it does not say it, what the data are like. */
-async function descriptionFor(student: string, own: Preprocessing | null, flags: PredictFlags): Promise<Preprocessing> {
+/** What the network was trained with or, if it does not say it, what the data are like; and the shape of a sample. */
+async function descriptionFor(
+  student: string,
+  own: Preprocessing | null,
+  flags: PredictFlags,
+): Promise<{ description: Preprocessing; shape: readonly number[] }> {
   const options = optionsOf(dataSchema, { ...flags });
   if (flags.data !== undefined) {
     const { source } = await setUp(options);
     const description = preprocessingOf(source.train());
-    if (own === null || isDeepStrictEqual(own, description)) return description;
+    if (own === null || isDeepStrictEqual(own, description)) return { description, shape: source.context.shape };
     throw new UsageError(`--data: ${student} was trained with inputs made otherwise, which it knows: leave --data out`);
   }
-  if (own !== null) return own;
+  if (own !== null) return { description: own, shape: sampleShape(own) };
   const reason = `${student} does not say how inputs are made, as the .safetensors files of runs do`;
   throw new UsageError(`--data: ${reason}: give such a file as --student, or name the data it was trained on`);
 }

@@ -1,9 +1,18 @@
 import { Command } from "commander";
+import { openNetwork } from "../checkpoint/index.js";
 import { recordOf } from "../models/training_record.js";
 import { SERVE_DEFAULTS, serveNetwork } from "../serve/index.js";
 import { interruptible } from "./error_boundary.js";
 import { toNumber } from "./flag_values.js";
-import { addLoading, addNetwork, addShowing, givenFlags, type LoadFlags, type ShowFlags } from "./flags.js";
+import {
+  addLoading,
+  addNetwork,
+  addShowing,
+  givenFlags,
+  type LoadFlags,
+  loadOptions,
+  type ShowFlags,
+} from "./flags.js";
 import { type NetworkOptions, Networks } from "./setup.js";
 import { print, printError } from "./terminal.js";
 
@@ -34,7 +43,7 @@ export function serveCommand(run: (flags: ServeFlags) => Promise<void>): Command
 export async function runServe(flags: ServeFlags): Promise<void> {
   const { file, port, host, maxBody, timeout, json } = flags;
   const networks = await Networks.open(flags);
-  const network = await networks.read(file, "network", flags);
+  const network = networks.of(await openNetwork(file, loadOptions(flags)), "network", undefined);
   await interruptible(
     printError,
     async (signal) => {

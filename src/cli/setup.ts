@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { InferOutput } from "valibot";
-import { load, loadNetwork, modelMetadata } from "../checkpoint/index.js";
+import { load, modelMetadata, type NetworkFile, openNetwork } from "../checkpoint/index.js";
 import { type dataSchema, type ResolvedConfig, type RunName, runMetadata, teacherOptions } from "../config/index.js";
 import { AVERAGE_OPTIONS } from "../config/schemas.js";
 import { type AugmentOptions, augment } from "../data/augment.js";
@@ -20,6 +20,7 @@ import type { NetworkContext } from "../models/network.js";
 import { parseRecord, recordOf, setRecord } from "../models/training_record.js";
 import { BatchNorm1d } from "../nn/batch_norm.js";
 import { Module } from "../nn/module.js";
+import { misfitOf } from "../nn/state_dict.js";
 import { type Expression, importModules, type UserModules } from "../registry/index.js";
 import { undefinedFigures } from "../tasks/undefined_figures.js";
 import { averaged, openTeachers, type Teacher, type TeacherOptions } from "../teachers/index.js";
@@ -200,29 +201,19 @@ export class Networks {
     const module = this.make(option, context);
     if (file === undefined) return module;
     const state = await load(file, loadOptions(flags));
-    try {
-      module.loadStateDict(state);
-    } catch (error) {
-      if (!(error instanceof DistilleryError)) throw error;
-      throw new DistilleryError(error.code, `--from: ${file}: ${error.message}`, { cause: error });
-    }
+    const misfit = misfitOf(module.stateDict(), state);
+    if (misfit !== null) throw new DistilleryError("STATE_DICT_MISMATCH", `--from: ${file}: does not fit: ${misfit}`);
+    module.loadStateDict(state);
     setRecord(module, parseRecord(await modelMetadata(file, loadOptions(flags)), file));
     return module;
   }
 
   /**
-   * The network of a file, which has to fit the data if there are any: columns and classes by their names. The file says
-   * which network it is; if it does not, or is of a class of the user's own, the option does.
+   * The network of a file, which has to fit the data: columns and classes by their names. The file says which network it
+   * is; if it does not, or is of a class of the user's own, the option does.
    */
-  async read(file: string, option: keyof NetworkOptions, flags: LoadFlags, source?: Source): Promise<Module> {
-    const network = this.options[option];
-    const module = await loadNetwork(file, {
-      ...loadOptions(flags),
-      argument: flagOf(option),
-      ...(network !== undefined && { network, modules: this.modules }),
-      ...(source !== undefined && { imageShape: source.context.shape }),
-    });
-    if (source === undefined) return module;
+  async read(file: string, option: keyof NetworkOptions, flags: LoadFlags, source: Source): Promise<Module> {
+    const module = this.of(await openNetwork(file, loadOptions(flags)), option, source.context.shape);
     if (recordOf(module) !== null && !source.isSynthetic) fitNetwork(module, source.train());
     else {
       expectFits(file, module, source);
@@ -230,6 +221,16 @@ export class Networks {
       if (isTable && flags.quiet !== true) printError(unknownText(file, source));
     }
     return module;
+  }
+
+  /** The network of a file that was read, for images of a shape. */
+  of(opened: NetworkFile, option: keyof NetworkOptions, imageShape: readonly number[] | undefined): Module {
+    const network = this.options[option];
+    return opened.network({
+      argument: flagOf(option),
+      ...(network !== undefined && { network, modules: this.modules }),
+      ...(imageShape !== undefined && { imageShape }),
+    });
   }
 }
 

@@ -9,6 +9,7 @@ import {
   UntraceableError,
   type WeightType,
 } from "../graph/index.js";
+import { networkSpecOf } from "../models/create_network.js";
 import { BatchNorm1d } from "../nn/batch_norm.js";
 import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
@@ -35,7 +36,7 @@ export function exportedGraph(network: Module, options: GraphOptions = {}, forma
 }
 
 function traced(network: Module, given: GraphOptions["features"], format: string): Graph {
-  const features = given ?? (network.readsImages ? null : featuresOf(network));
+  const features = given ?? (network.readsImages ? (networkSpecOf(network)?.shape ?? null) : featuresOf(network));
   if (features === null) {
     const what = network.readsImages ? "for images: [channels, height, width]" : "without Linear and BatchNorm1d";
     throw new DistilleryError("BAD_ARGUMENT", `features: needed for a network ${what}`);

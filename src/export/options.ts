@@ -41,7 +41,7 @@ export interface OnnxOptions {
   opset?: number;
   /**
    * The number of values in a row of the input, or [channels, height, width] for a network that reads images. Default: that of
-   * `preprocessing`, or what the first Linear or BatchNorm1d takes.
+   * `preprocessing`, the shape that {@link createNetwork} made the network for, or what the first Linear or BatchNorm1d takes.
    */
   features?: number | readonly number[];
 }

@@ -12,6 +12,10 @@ export class GraphModule extends Module {
     this.#graph = graph;
   }
 
+  override get readsImages(): boolean {
+    return this.#graph.input.shape.length === 4;
+  }
+
   override forward(x: Tensor): Tensor {
     const results = new Map<Value, Tensor>([[this.#graph.input, x]]);
     const read = (value: Value): Tensor =>

@@ -2,7 +2,7 @@ import { expectOptions, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { prefixAdvice, unwrapped } from "../nn/key_prefixes.js";
 import type { Module } from "../nn/module.js";
-import { fittingState, type StateDict } from "../nn/state_dict.js";
+import { fittingState, misfitOf, type StateDict } from "../nn/state_dict.js";
 import {
   type Expression,
   formatExpression,
@@ -23,6 +23,8 @@ const CLASSES_KEY = "distillery.classes";
 /** What a network may allocate while it is made, by the values in its file: initial values are made by way of others. */
 const ELEMENTS_PER_STORED = 4;
 const MORE_ELEMENTS = 65_536;
+/** The same if the user named the network: a wider one is made, to say which shapes differ. */
+const MORE_ELEMENTS_NAMED = 2 ** 28;
 
 const SPECS = new WeakMap<Module, NetworkSpec>();
 
@@ -85,7 +87,10 @@ export function networkMetadata(module: Module): Record<string, string> {
 export interface NetworkOfState extends Partial<NetworkContext> {
   /** As the user names it; default: what `metadata` says, or else what the keys say. */
   network?: Expression;
-  /** The shape of a sample if the first weight is a convolution's, which does not tell it: that of the data at hand. */
+  /**
+   * The shape of a sample if the first weight is a convolution's, which does not tell it: that of the data at hand, or
+   * [height, width], with the channels that the convolution takes.
+   */
   imageShape?: readonly number[];
   /** The texts of the `.safetensors` file that the state dict is from. */
   metadata?: Readonly<Record<string, string>>;
@@ -212,35 +217,38 @@ function recognize(state: StateDict): NetworkSpec | null {
 
 function loaded(spec: NetworkSpec, state: StateDict, { modules, onNote }: NetworkOfState, source?: string): Module {
   const { network, shape, classes } = spec;
-  const misfit = (text: string, cause?: unknown) =>
+  const misfit = (text: string) =>
     new DistilleryError(
       "STATE_DICT_MISMATCH",
       `the weights do not fit ${shortened(network)} of [${shape.join(", ")}] to ${classes} classes: ${text}`,
-      { cause },
     );
   const elements = Object.values(state).reduce((sum, { size }) => sum + size, 0);
   const module = withElementLimit(
-    ELEMENTS_PER_STORED * elements + MORE_ELEMENTS,
+    ELEMENTS_PER_STORED * elements + (source === "network" ? MORE_ELEMENTS_NAMED : MORE_ELEMENTS),
     () => misfit(`it has more than ${elements} values`),
     () => createNetwork(network, { shape, classes }, { argument: source ?? "network", ...(modules && { modules }) }),
   );
-  try {
-    const { prefix } = fittingState(module.stateDict(), state);
-    module.loadStateDict(state);
-    if (prefix !== "") onNote?.(`took ${JSON.stringify(prefix)} off all keys`);
-    return module;
-  } catch (error) {
-    if (source === undefined || !(error instanceof DistilleryError)) throw error;
-    throw misfit(error.message, error);
-  }
+  const own = module.stateDict();
+  const difference = misfitOf(own, state);
+  if (difference !== null) throw misfit(difference);
+  module.loadStateDict(state);
+  const { prefix } = fittingState(own, state);
+  if (prefix !== "") onNote?.(`took ${JSON.stringify(prefix)} off all keys`);
+  return module;
 }
 
 /** The number of values that the first matrix of a state dict takes; of a convolution the shape of images. */
 function inputShape(state: StateDict, images: readonly number[] | undefined): readonly number[] {
   const first = Object.values(state).find(({ shape }) => shape.length > 1);
   if (first?.shape.length === 2) return [first.shape[1]];
-  if (first?.shape.length === 4 && images !== undefined) return images;
-  throw new DistilleryError("BAD_ARGUMENT", "shape: needed: the first weight does not tell the shape of a sample");
+  if (first?.shape.length === 4 && images !== undefined) {
+    return images.length === 2 ? [first.shape[1], ...images] : images;
+  }
+  const text =
+    first?.shape.length === 4
+      ? "imageShape: needed: the weights do not tell the size of images, data of images do, or --image-size 32"
+      : "shape: needed: the first weight does not tell the shape of a sample";
+  throw new DistilleryError("BAD_ARGUMENT", text);
 }
 
 /** The number of values that the last matrix of a state dict gives. */

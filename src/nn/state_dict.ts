@@ -19,9 +19,9 @@ export function loadInto(name: string, target: StateDict, given: StateDict, stri
     throw new DistilleryError("BAD_DTYPE", `state: expected a state dict, got ${show(given)}`);
   }
   const { state: source } = fittingState(target, given);
-  const problems = findMismatches(target, source, strict);
+  const problems = problemsOf(findMismatches(target, source), strict);
   if (problems.length > 0) {
-    const advice = prefixAdvice(given, (part) => findMismatches(target, part, true).length === 0);
+    const advice = prefixAdvice(given, (part) => fits(target, part));
     if (advice !== "") problems.push(`the keys as they are do not fit${advice.replace(" are:", " do:")}`);
     throw new DistilleryError(
       "STATE_DICT_MISMATCH",
@@ -44,30 +44,64 @@ export function fittingState(target: StateDict, source: StateDict): Unwrapped<St
   return isPart(asItIs) ? asItIs : (shorter.find(isPart) ?? asItIs);
 }
 
-function findMismatches(target: StateDict, source: StateDict, strict: boolean): string[] {
-  const quote = (keys: string[]) => `${keys.map((key) => `"${key}"`).join(", ")}.`;
-  const missing = Object.keys(target).filter((key) => !Object.hasOwn(source, key) && !COUNTER.test(key));
-  const unexpected = Object.keys(source).filter((key) => !Object.hasOwn(target, key));
-  const problems: string[] = [];
-  if (strict && missing.length > 0) problems.push(`Missing key(s) in state_dict: ${quote(missing)}`);
-  if (strict && unexpected.length > 0) problems.push(`Unexpected key(s) in state_dict: ${quote(unexpected)}`);
-  for (const [key, tensor] of Object.entries(target)) {
-    if (!Object.hasOwn(source, key)) continue;
-    const problem = mismatch(key, tensor, source[key]);
-    if (problem !== null) problems.push(problem);
-  }
-  return problems;
+/**
+ * A line on what keeps a state dict from being loaded: the first keys or the first shapes that differ, and how many more there are;
+ * null if it fits, with or without the prefixes of wrappers.
+ */
+export function misfitOf(target: StateDict, given: StateDict): string | null {
+  const { missing, unexpected, different } = findMismatches(target, fittingState(target, given).state);
+  const first = ([one, ...rest]: string[]) => (rest.length === 0 ? one : `${one}, and ${rest.length} more`);
+  const parts = [
+    ...(missing.length > 0 ? [`the file lacks ${first(missing.map(show))}`] : []),
+    ...(unexpected.length > 0 ? [`the network has no ${first(unexpected.map(show))}`] : []),
+    ...(different.length > 0
+      ? [first(different.map(({ key, is, expected }) => `${key} is ${is}, not ${expected}`))]
+      : []),
+  ];
+  if (parts.length === 0) return null;
+  return `${parts.join("; ")}${prefixAdvice(given, (part) => fits(target, part)).replace(" are:", " do:")}`;
 }
 
-function mismatch(key: string, tensor: StateDict[string], value: unknown): string | null {
+/** What differs between a state dict and the one of a network, in the network's order. */
+interface Mismatches {
+  missing: string[];
+  unexpected: string[];
+  /** Of a key in both: what stands there, and what is expected. */
+  different: { key: string; kind: "value" | "type" | "shape"; is: string; expected: string }[];
+}
+
+const fits = (target: StateDict, source: StateDict) => problemsOf(findMismatches(target, source), true).length === 0;
+
+function findMismatches(target: StateDict, source: StateDict): Mismatches {
+  const missing = Object.keys(target).filter((key) => !Object.hasOwn(source, key) && !COUNTER.test(key));
+  const unexpected = Object.keys(source).filter((key) => !Object.hasOwn(target, key));
+  const different = Object.entries(target).flatMap(([key, tensor]) => {
+    const difference = Object.hasOwn(source, key) ? differenceOf(tensor, source[key]) : null;
+    return difference === null ? [] : [{ key, ...difference }];
+  });
+  return { missing, unexpected, different };
+}
+
+function differenceOf(tensor: StateDict[string], value: unknown): Omit<Mismatches["different"][number], "key"> | null {
   if (!(value instanceof Tensor || value instanceof IntTensor || value instanceof LongTensor)) {
-    return `${key}: expected a tensor, got ${show(value)}.`;
+    return { kind: "value", is: show(value), expected: "a tensor" };
   }
   if (tensor instanceof Tensor !== value instanceof Tensor)
-    return `${key}: expected ${tensor.dtype}, got ${value.dtype}.`;
-  if (tensor.shape.join() === value.shape.join()) return null;
-  return (
-    `size mismatch for ${key}: copying a param with shape [${value.shape.join(", ")}] from checkpoint, ` +
-    `the shape in current model is [${tensor.shape.join(", ")}].`
-  );
+    return { kind: "type", is: value.dtype, expected: tensor.dtype };
+  const [is, expected] = [value, tensor].map(({ shape }) => `[${shape.join(", ")}]`);
+  return is === expected ? null : { kind: "shape", is, expected };
+}
+
+/** In the words of PyTorch. */
+function problemsOf({ missing, unexpected, different }: Mismatches, strict: boolean): string[] {
+  const quote = (keys: string[]) => `${keys.map((key) => `"${key}"`).join(", ")}.`;
+  return [
+    ...(strict && missing.length > 0 ? [`Missing key(s) in state_dict: ${quote(missing)}`] : []),
+    ...(strict && unexpected.length > 0 ? [`Unexpected key(s) in state_dict: ${quote(unexpected)}`] : []),
+    ...different.map(({ key, kind, is, expected }) =>
+      kind === "shape"
+        ? `size mismatch for ${key}: copying a param with shape ${is} from checkpoint, the shape in current model is ${expected}.`
+        : `${key}: expected ${expected}, got ${is}.`,
+    ),
+  ];
 }

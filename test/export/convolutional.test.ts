@@ -1,7 +1,16 @@
 import { expect, test } from "vitest";
 import { exportedGraph } from "../../src/export/index.js";
 import { GraphModule } from "../../src/graph/index.js";
-import { createNetwork, exportOnnx, manualSeed, randn, tensor } from "../../src/index.js";
+import {
+  CifarResNet,
+  createNetwork,
+  evaluate,
+  exportOnnx,
+  ImageDataset,
+  manualSeed,
+  randn,
+  tensor,
+} from "../../src/index.js";
 import { answers, relativeError, run } from "./support.js";
 
 const SHAPE = [3, 32, 32];
@@ -34,9 +43,25 @@ test("pixels in bytes, with a mean and a deviation for each channel", async () =
   expect(relativeError(data, expected, 10)).toBeLessThan(1e-4);
 });
 
+test("what an exported file computes takes images as the network does", () => {
+  const pixels = Uint8Array.from({ length: 12 * 3 * 8 * 8 }, (_, i) => (i * i * 7) % 256);
+  const image = { channels: 3, height: 8, width: 8 };
+  const labels = Int32Array.from({ length: 12 }, (_, i) => i % 10);
+  const data = new ImageDataset(pixels, labels, { image, mean: 0.5, std: 0.25 });
+  const network = createNetwork("resnet8", { shape: [3, 8, 8], classes: 10 });
+  const { accuracy, loss } = evaluate(network, data);
+  expect(evaluate(new GraphModule(exportedGraph(network)), data)).toMatchObject({
+    accuracy,
+    loss: expect.closeTo(loss, 4),
+  });
+});
+
 test("a network that reads images needs their shape", () => {
+  expect(() => exportOnnx(new CifarResNet({ blocks: 1 }))).toThrow(
+    "features: needed for a network for images: [channels, height, width]",
+  );
   const network = createNetwork("resnet8", { shape: SHAPE, classes: 10 });
-  expect(() => exportOnnx(network)).toThrow("features: needed for a network for images: [channels, height, width]");
+  expect(exportOnnx(network)).toEqual(exportOnnx(network, { features: SHAPE }));
 });
 
 test("8-bit weights: a quarter of the file, logits of the weights that were rounded", async () => {

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { createNetwork, manualSeed, networkFrom, randn } from "../../src/index.js";
+import { networkSpecOf } from "../../src/models/create_network.js";
 
 interface Expected {
   /** Of the images, in pixels. */
@@ -55,8 +56,10 @@ describe("the authors' networks in PyTorch, with the weights that a seed draws",
 test("a state dict of PyTorch says no size of images: that of the data, or a shape, is needed", () => {
   const network = createNetwork("resnet8", { shape: [3, 16, 16], classes: 7 });
   const state = network.stateDict();
-  expect(() => networkFrom(state, { network: "resnet8()" })).toThrow("shape: needed");
+  expect(() => networkFrom(state, { network: "resnet8()" })).toThrow("imageShape: needed");
   const read = networkFrom(state, { network: "resnet8()", imageShape: [3, 16, 16] });
+  const sized = networkFrom(state, { network: "resnet8()", imageShape: [16, 16] });
+  expect(networkSpecOf(sized)).toEqual({ network: "resnet8", shape: [3, 16, 16], classes: 7 });
   const x = randn([2, 3, 16, 16]);
   expect(read.eval().forward(x).data).toEqual(network.eval().forward(x).data);
   expect(() => networkFrom(state, { network: "resnet14()", shape: [3, 16, 16] })).toThrow("do not fit");
