@@ -1,26 +1,92 @@
-// Writes the reference pages of everything that has a name, docs/reference/KIND.md, from the registries in dist/: a new
-// loss or network appears by itself. The pages are not committed.
+// The reference pages: everything that has a name, from the registries in dist/, and every option of every command, from its
+// help. A new loss or option appears by itself.
 import { execFileSync } from "node:child_process";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT } from "./shell.mjs";
 
-const out = process.argv[2] ?? join(ROOT, "docs", "reference");
-const list = JSON.parse(
-  execFileSync(process.execPath, [join(ROOT, "dist", "cli", "main.js"), "list", "--json"], { encoding: "utf8" }),
-);
+/** Writes KIND.md for each kind of name, and options.md, into a folder. */
+export function writeReference(folder) {
+  mkdirSync(folder, { recursive: true });
+  for (const [kind, reference] of Object.entries(JSON.parse(said("list", "--json")))) {
+    writeFileSync(join(folder, `${kind}.md`), pageOf(kind, reference));
+  }
+  writeFileSync(join(folder, "options.md"), optionsPage());
+}
 
-rmSync(out, { recursive: true, force: true });
-mkdirSync(out, { recursive: true });
-for (const [kind, { usage, entries }] of Object.entries(list)) {
+function pageOf(kind, { usage, entries }) {
   const sections = entries.map(({ name, help, options }) => {
     const rows = options.map(({ name, default: usual, help }) => {
-      return `| \`${name}\` | ${usual === null ? "required" : usual === "" ? "" : `\`${usual}\``} | ${help} |`;
+      return `| \`${name}\` | ${usual === null ? "required" : usual === "" ? "" : `\`${usual}\``} | ${inCell(help)} |`;
     });
     const table = rows.length === 0 ? [] : ["", "| option | default | |", "|---|---|---|", ...rows];
-    const text = help === "" ? [] : ["", `${help[0].toUpperCase()}${help.slice(1)}.`];
+    const text = help === "" ? [] : ["", `${capital(escaped(help))}.`];
     return [`## ${name}`, ...text, ...table].join("\n");
   });
-  const title = `${kind[0].toUpperCase()}${kind.slice(1)}`;
-  writeFileSync(join(out, `${kind}.md`), `# ${title}\n\nUsed as: ${usage}\n\n${sections.join("\n\n")}\n`);
+  return `# ${capital(kind)}\n\nUsed as: ${escaped(usage)}\n\n${sections.join("\n\n")}\n`;
+}
+
+/** The options of all commands by topic, each once, with the commands that take it. */
+function optionsPage() {
+  const topics = new Map();
+  const all = Array.from(said("--help").matchAll(/^ {2}([a-z][\w-]*) \[options\]/gm), ([, name]) => name);
+  for (const command of all) {
+    for (const { topic, form, text } of optionsOf(said(command, "--help"))) {
+      const options = topics.get(topic) ?? new Map();
+      topics.set(topic, options);
+      const key = form.replace(/^-h, /, "");
+      const option = options.get(key) ?? { texts: new Map(), commands: [] };
+      options.set(key, option);
+      option.commands.push(command);
+      option.texts.set(text, [...(option.texts.get(text) ?? []), command]);
+    }
+  }
+  const intro =
+    "Every option of every command, by topic. In a configuration file and in a program an option has the same name in camel case: `batchSize` for `--batch-size`.";
+  const sections = [...topics].map(([topic, options]) => {
+    const rows = [...options].flatMap(([form, { texts }]) =>
+      [...texts].map(([text, commands]) => {
+        const [, what, usual = ""] = /^(.*?)(?: \(default: (.*)\))?$/.exec(text) ?? [];
+        const value = usual === "" ? (text.endsWith("(required)") ? "required" : "") : inCell(usual);
+        const names = commands.length === all.length ? "all" : commands.join(", ");
+        return `| \`${form.replaceAll("|", "\\|")}\` | ${value} | ${inCell(what)} | ${names} |`;
+      }),
+    );
+    return `## ${topic}\n\n| option | default | what it says | commands |\n|---|---|---|---|\n${rows.join("\n")}`;
+  });
+  return `# Options\n\n${intro}\n\n${sections.join("\n\n")}\n`;
+}
+
+/** The options in a help text: a line begins with two spaces and a dash, and goes on in deeper lines. */
+function optionsOf(help) {
+  const options = [];
+  let topic = "";
+  for (const line of help.split("\n")) {
+    const [, heading] = /^(\w[\w ]*):$/.exec(line) ?? [];
+    const [, form, text] = /^ {2}(-\S.*?)(?: {2,}(.*))?$/.exec(line) ?? [];
+    if (heading !== undefined) topic = heading;
+    else if (form !== undefined) options.push({ topic, form, text: text ?? "" });
+    else if (/^ {20}/.test(line) && options.length > 0) {
+      const last = options[options.length - 1];
+      last.text = `${last.text} ${line.trim()}`.trim();
+    } else if (line !== "") topic = "";
+  }
+  return options.filter(({ topic, form }) => topic !== "" && !form.startsWith("-h"));
+}
+
+function said(...args) {
+  return execFileSync(process.execPath, [join(ROOT, "dist", "cli", "main.js"), ...args], { encoding: "utf8" });
+}
+
+function inCell(text) {
+  return escaped(text).replaceAll("|", "\\|");
+}
+
+/** Markdown takes what stands between `<` and `>` for markup. */
+function escaped(text) {
+  return text.replaceAll("<", "&lt;");
+}
+
+function capital(text) {
+  return `${text[0].toUpperCase()}${text.slice(1)}`;
 }

@@ -121,6 +121,28 @@ test("README: losses and networks by name, and one's own", async () => {
 
 test("README has no other commands", () => expect(README).toHaveLength(4));
 
+test("get started: the README's commands", () => {
+  const known = README.flat().map(String);
+  expect(
+    commandsOf(documentation("docs/start.md"))
+      .flat()
+      .map(String)
+      .filter((command) => !known.includes(command)),
+  ).toEqual([]);
+});
+
+test("how to: the commands of each page, one page after the other", async () => {
+  const other = userFolder(folder);
+  for (const file of ["flowers.csv", "new.csv"]) copyFileSync(join(cwd, file), join(other, file));
+  const pages = ["csv", "loss", "network", "ship", "resume"].map((name) =>
+    commandsOf(documentation(`docs/how-to/${name}.md`)).flat(),
+  );
+  expect(pages.filter((commands) => commands.length === 0)).toEqual([]);
+  let last = "";
+  for (const command of pages.flat()) last = await succeed(command, other);
+  expect(last).toMatch(/^Epoch \[8\/8\]/m);
+});
+
 test("the guide: losses, networks, optimizers by name, and modules of one's own", async () => {
   const blocks = commandsOf(documentation("docs/guide.md", "Losses, networks, teachers, optimizers"));
   expect(blocks).toHaveLength(2);

@@ -1,7 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { FORMATS } from "../../src/data/formats/index.js";
 import * as distillery from "../../src/index.js";
@@ -42,7 +41,9 @@ describe("every registered entry appears by itself", () => {
 
   test("the reference pages", () => {
     const out = join(newFolder(temporary), "reference");
-    execFileSync(process.execPath, [fileURLToPath(new URL("../../scripts/reference.mjs", import.meta.url)), out]);
+    const script = new URL("../../scripts/reference.mjs", import.meta.url).href;
+    const code = `import { writeReference } from "${script}"; writeReference(${JSON.stringify(out)});`;
+    execFileSync(process.execPath, ["--input-type=module", "--eval", code]);
     for (const [kind, registry] of Object.entries(REGISTRIES)) {
       expect(readdirSync(out)).toContain(`${kind}.md`);
       const page = readFileSync(join(out, `${kind}.md`), "utf8");

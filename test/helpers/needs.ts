@@ -1,7 +1,7 @@
 // What some tests need and a machine may lack. A test whose need is not met is skipped, its reason in its title, which
 // `npm test` lists at its end. DISTILLERY_WITHOUT=fashion-mnist,chromium,pytorch hides what is there.
 import { execFileSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { describe, test } from "vitest";
 
@@ -67,6 +67,14 @@ export function mounts(): Need {
   const isRoot = process.platform === "linux" && process.getuid?.() === 0 && !hidden.has("mounts");
   const met = isRoot && succeeds("unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", "/tmp");
   return { met, reason: "root on Linux with the right to mount" };
+}
+
+/** What makes the site, fetched once by `npm run docs`. */
+export function siteBuilder(): Need {
+  const script = readFileSync(new URL("../../scripts/site.mjs", import.meta.url), "utf8");
+  const [version = ""] = /vitepress@[\d.]+/.exec(script) ?? [];
+  const met = !hidden.has("site") && succeeds("npx", "--offline", "--yes", "-p", version, "--", "node", "--eval", "");
+  return { met, reason: `${version}: npm run docs` };
 }
 
 /** util-linux's `prlimit`, and no limit on the size of a file yet. */

@@ -1,0 +1,35 @@
+import { execFileSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { join, normalize, posix } from "node:path";
+import { expect, test } from "vitest";
+import { anchorsOf, linksOf, pages, ROOT } from "./markdown.js";
+
+test.each(pages())("the links of %s lead somewhere", (page) => {
+  const broken = linksOf(page).filter((link) => {
+    const [path = "", anchor] = link.split("#");
+    const target = path === "" ? page : path.startsWith("/") ? `docs${path}.md` : normalize(join(page, "..", path));
+    if (!existsSync(join(ROOT, target))) return true;
+    return anchor !== undefined && !anchorsOf(target).includes(anchor);
+  });
+  expect(broken).toEqual([]);
+});
+
+test("the links of the pages that are packed lead to packed files", () => {
+  const args = ["pack", "--dry-run", "--json", "--ignore-scripts"];
+  const [{ files }] = JSON.parse(
+    execFileSync("npm", args, {
+      cwd: ROOT,
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+      shell: process.platform === "win32",
+    }),
+  ) as [{ files: { path: string }[] }];
+  const packed = files.map(({ path }) => path);
+  const missing = packed
+    .filter((path) => path.endsWith(".md"))
+    .flatMap((page) =>
+      linksOf(page).map((link) => posix.normalize(posix.join(posix.dirname(page), link.split("#")[0] ?? ""))),
+    )
+    .filter((target) => !packed.some((path) => path === target || path.startsWith(`${target.replace(/\/$/, "")}/`)));
+  expect([...new Set(missing)]).toEqual([]);
+});

@@ -1,0 +1,97 @@
+import { execFileSync } from "node:child_process";
+import { createReadStream, existsSync, rmSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { extname, join } from "node:path";
+import { type Browser, type Page, chromium as playwright } from "playwright-core";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { CHROMIUM, chromium, describeWith, siteBuilder } from "../helpers/needs.js";
+import { ROOT } from "./markdown.js";
+
+const folder = join(ROOT, "target", "site-test");
+const TYPES: Readonly<Record<string, string>> = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css" };
+
+/** What somebody wants to do, what they type, and what the page has that they come to. */
+const TASKS = [
+  ["install it in a project", "install", "start.html", "npm install"],
+  ["train on a table", "your csv", "how-to/csv.html", "--label-column"],
+  ["train on photographs", "images folder", "how-to/images.html", "--image-size"],
+  ["take a teacher from elsewhere", "onnx teacher", "guide.html", "--teacher teacher.onnx"],
+  ["write a loss", "your loss", "how-to/loss.html", "my_loss.mjs"],
+  ["write a network", "your network", "how-to/network.html", "extends Module"],
+  ["know whether it helps", "does distillation help", "start.html", "distillery compare"],
+  ["choose a temperature", "temperature", "concepts.html", "What is good."],
+  ["understand alpha", "alpha soft hard loss", "concepts.html", "(1 - alpha) hard"],
+  ["go on after an interruption", "resume", "how-to/resume.html", "--resume"],
+  ["run it in Docker", "docker", "how-to/docker.html", "docker run"],
+  ["run it beside a server", "worker thread", "how-to/worker.html", "new Worker"],
+  ["use it in Next.js", "next.js", "how-to/bundlers.html", "serverExternalPackages"],
+  ["use several machines", "slurm", "how-to/cluster.html", "--collect"],
+  ["look at a run", "follow runs", "how-to/follow.html", "distillery watch"],
+] as const;
+
+const needs = siteBuilder();
+
+describeWith(needs.met ? CHROMIUM : needs, "the site, in Chromium", () => {
+  let browser: Browser;
+  let server: Server;
+  let page: Page;
+  let url: string;
+  const asked: string[] = [];
+
+  beforeAll(async () => {
+    execFileSync(process.execPath, [join(ROOT, "scripts", "site.mjs"), "--into", folder], { stdio: "pipe" });
+    server = createServer(({ url = "/" }, response) => {
+      const { pathname } = new URL(url, "http://localhost");
+      const file = join(folder, "docs", pathname.endsWith("/") ? `${pathname}index.html` : pathname);
+      response.writeHead(existsSync(file) ? 200 : 404, {
+        "Content-Type": TYPES[extname(file)] ?? "application/octet-stream",
+      });
+      if (existsSync(file)) createReadStream(file).pipe(response);
+      else response.end();
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    browser = await playwright.launch({ executablePath: chromium, chromiumSandbox: process.getuid?.() !== 0 });
+    page = await browser.newPage();
+    page.on("request", (request) => asked.push(request.url()));
+  }, 240_000);
+
+  afterAll(async () => {
+    await browser?.close();
+    server?.closeAllConnections();
+    server?.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  test.each(TASKS)("%s: found in two clicks", async (_, words, target, text) => {
+    await page.goto(`${url}/`);
+    await page.getByRole("button", { name: "Search" }).first().click();
+    await page.locator("#localsearch-input").fill(words);
+    // Of the first five results, which are in sight.
+    const results = page.locator("#localsearch-list a.result");
+    await results.first().waitFor();
+    await expect
+      .poll(async () =>
+        (await results.evaluateAll((all) => all.map((one) => one.getAttribute("href") ?? "")))
+          .slice(0, 5)
+          .map((href) => href.slice(1).split("#")[0]),
+      )
+      .toContain(target);
+    const links = await results.evaluateAll((all) => all.map((one) => one.getAttribute("href") ?? ""));
+    await results.nth(links.findIndex((href) => href.slice(1).split("#")[0] === target)).click();
+    await page.waitForURL(`**/${target}*`);
+    await expect.poll(() => page.locator("main").textContent()).toContain(text);
+  });
+
+  test("it asks nobody else for anything", () => expect(asked.filter((one) => !one.startsWith(`${url}/`))).toEqual([]));
+
+  test.each(["index", "start", "concepts", "guide", "methods", "how-to/csv", "reference/options", "architecture"])(
+    "%s fits on a phone",
+    async (name) => {
+      await page.setViewportSize({ width: 390, height: 844 });
+      await page.goto(`${url}/${name}.html`);
+      expect(await page.evaluate("document.documentElement.scrollWidth - innerWidth")).toBe(0);
+    },
+  );
+});
