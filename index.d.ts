@@ -166,6 +166,9 @@ export interface Conv2DForward {
   window: List<number>
 }
 
+/** How many cores this process may use: those of its affinity, and no more than the CPUs of its control group's quota */
+export declare function cores(): number
+
 /** The mean cross-entropy of logits [rows, classes] and labels [rows]; grad receives its gradient by the logits */
 export declare function crossEntropy(logits: F32, labels: I32, grad: F32Mut, rows: number, classes: number, labelSmoothing: number): number
 

@@ -3,8 +3,14 @@ import { native } from "./native.js";
 
 export const MAX_THREADS = 1024;
 
+/** The cores that this process may use: of a container or a batch job those that it was given, not all of the host. */
+export function numCores(): number {
+  return native.cores();
+}
+
 /**
- * Sets how many threads the kernels may use (default: the cores). Results are the same bits at any number.
+ * Sets how many threads the kernels may use. The default is `$DISTILLERY_THREADS`, but at most the cores that the process may
+ * use, or else all of these. Results are the same bits at any number.
  *
  * @example
  * ```ts
@@ -18,4 +24,10 @@ export function setNumThreads(threads: number): void {
 /** How many threads the kernels may use. */
 export function getNumThreads(): number {
   return native.threads();
+}
+
+const { DISTILLERY_THREADS: preset = "" } = process.env;
+if (preset !== "") {
+  const threads = expectInteger("DISTILLERY_THREADS", /^\d+$/.test(preset) ? Number(preset) : preset, 1, MAX_THREADS);
+  setNumThreads(Math.min(threads, numCores()));
 }

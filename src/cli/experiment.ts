@@ -1,4 +1,3 @@
-import { availableParallelism } from "node:os";
 import { load } from "../checkpoint/index.js";
 import type { Task, Workers } from "../compare/index.js";
 import type { ResolvedConfig } from "../config/index.js";
@@ -6,6 +5,7 @@ import { DistilleryError } from "../errors.js";
 import { Module } from "../nn/module.js";
 import { ROOT } from "../package.js";
 import { Generator, withGenerator } from "../tensor/random.js";
+import { numCores } from "../threads.js";
 import type { ResolvedTraining } from "../train/options.js";
 import { dryRun, type PlannedRun } from "./dry_run.js";
 import type { LoadFlags, ShowFlags, TrainingFlags } from "./flags.js";
@@ -77,7 +77,7 @@ function workersOf(settings: ExperimentSettings, { openSeconds }: OpenExperiment
     module: new URL("dist/cli/experiment.js", ROOT),
     argument: settings,
     // As long as it took here, on each core; and all of them at once on a slow disk.
-    startSeconds: 60 + 10 * openSeconds * (parallel ?? availableParallelism()),
+    startSeconds: 60 + 10 * openSeconds * (parallel ?? numCores()),
     ...(parallel !== undefined && { count: parallel }),
   };
 }

@@ -199,7 +199,11 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = {
   },
   [RUNNING]: {
     seed: ["<number>", "seed of the random stream", toNumber],
-    threads: ["<number>", "compute threads, at most the cores (default: the cores)", toNumber],
+    threads: [
+      "<number>",
+      "compute threads, at most the cores (default: $DISTILLERY_THREADS, else the cores)",
+      toNumber,
+    ],
     forceThreads: ["", "take more threads than cores"],
   },
 };

@@ -1,4 +1,3 @@
-import { availableParallelism } from "node:os";
 import { extname } from "node:path";
 import type { InferOutput } from "valibot";
 import {
@@ -16,6 +15,7 @@ import { DATASET_NAMES } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import { kindOf } from "../files/index.js";
 import { withLogFile } from "../log/index.js";
+import { numCores } from "../threads.js";
 import { EXIT, errorBoundary, UsageError } from "./error_boundary.js";
 import { flagOf } from "./flag_names.js";
 import type { ShowFlags } from "./flags.js";
@@ -109,7 +109,7 @@ interface Threads {
 /** No more threads than cores unless that is forced: with more a run takes longer, with the same bits. */
 function cappedThreads<O extends Threads>(options: O): O {
   const { threads = 1, forceThreads = false } = options;
-  return threads <= availableParallelism() || forceThreads ? options : { ...options, threads: availableParallelism() };
+  return threads <= numCores() || forceThreads ? options : { ...options, threads: numCores() };
 }
 
 function sayCap({ threads }: Threads, { threads: used }: Threads, { quiet }: ShowFlags): void {

@@ -1,6 +1,6 @@
-import { availableParallelism, cpus } from "node:os";
+import { cpus } from "node:os";
 import { MANIFEST } from "../package.js";
-import { getNumThreads } from "../threads.js";
+import { getNumThreads, numCores } from "../threads.js";
 import type { ReportHead } from "./report_data.js";
 
 /** What a caller may say of a report. */
@@ -32,7 +32,7 @@ function versionsHere(): Record<string, string> {
     distillery: MANIFEST.version,
     node: versions.node,
     platform: `${platform} ${arch}`,
-    processor: `${cpus()[0]?.model.trim() || "unknown"}, ${availableParallelism()} cores`,
+    processor: `${cpus()[0]?.model.trim() || "unknown"}, ${numCores()} cores`,
     threads: String(getNumThreads()),
   };
 }

@@ -1,3 +1,5 @@
+import { execFileSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import { afterAll, describe, expect, it } from "vitest";
 import {
   AdamW,
@@ -14,6 +16,8 @@ import {
   setNumThreads,
   type Tensor,
 } from "../../src/index.js";
+import { numCores } from "../../src/threads.js";
+import { testWith } from "../helpers/needs.js";
 
 const before = getNumThreads();
 afterAll(() => setNumThreads(before));
@@ -54,6 +58,17 @@ function bitsAfterTraining(threads: number): Record<string, ArrayLike<number | b
   return bits;
 }
 
+const TASKSET = "/usr/bin/taskset";
+const PRINT = `import { getNumThreads } from ${JSON.stringify(new URL("../../dist/index.js", import.meta.url).href)};
+console.log(getNumThreads());`;
+
+/** What a new process prints as its number of threads. */
+function reported(env: Readonly<Record<string, string>>): string {
+  const { DISTILLERY_THREADS: _, ...own } = process.env;
+  const options = { encoding: "utf8", env: { ...own, ...env }, stdio: "pipe" } as const;
+  return execFileSync(process.execPath, ["--input-type=module", "-e", PRINT], options);
+}
+
 describe("the number of threads", () => {
   it("leaves every bit of forward, backward and step as it is", () => {
     const alone = bitsAfterTraining(1);
@@ -61,6 +76,27 @@ describe("the number of threads", () => {
     expect(Number.isFinite(alone["loss 2"]?.[0])).toBe(true);
     for (const threads of [2, 3]) expect(bitsAfterTraining(threads), `${threads} threads`).toEqual(alone);
   });
+
+  it("is by default the cores that the process may use, or DISTILLERY_THREADS if that is fewer", () => {
+    const cores = numCores();
+    expect(reported({})).toBe(`${cores}\n`);
+    expect(reported({ DISTILLERY_THREADS: "1" })).toBe("1\n");
+    expect(reported({ DISTILLERY_THREADS: "1000" })).toBe(`${cores}\n`);
+    for (const wrong of ["0", "2.5", "two", "-1", "1025"]) {
+      expect(() => reported({ DISTILLERY_THREADS: wrong })).toThrow(
+        /DISTILLERY_THREADS: expected a whole number from 1/,
+      );
+    }
+  });
+
+  testWith(
+    { met: existsSync(TASKSET), reason: "taskset: apt install util-linux" },
+    "is 1 on one core of the host",
+    () => {
+      const [program, ...args] = [process.execPath, "--input-type=module", "-e", PRINT];
+      expect(execFileSync(TASKSET, ["-c", "0", program, ...args], { encoding: "utf8" })).toBe("1\n");
+    },
+  );
 
   it("is what was set", () => {
     setNumThreads(3);

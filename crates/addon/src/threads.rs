@@ -7,6 +7,12 @@ pub fn set_threads(threads: u32) {
     parallel::set_threads(threads.min(1024) as usize);
 }
 
+/// How many cores this process may use: those of its affinity, and no more than the CPUs of its control group's quota
+#[napi(catch_unwind)]
+pub fn cores() -> u32 {
+    parallel::cores() as u32
+}
+
 /// How many threads the kernels may use
 #[napi(catch_unwind)]
 pub fn threads() -> u32 {

@@ -24,7 +24,8 @@ struct Pool {
     workers: Arc<SpinWait>,
 }
 
-/// The cores that the operating system gives this process. Cached: on Linux this reads files, which takes longer than many
+/// The cores that the operating system gives this process: on Linux those of its affinity, and no more than the whole CPUs of
+/// its control group's quota, as containers and batch systems set it. Cached: this reads files, which takes longer than many
 /// kernels run.
 pub fn cores() -> usize {
     static CORES: OnceLock<usize> = OnceLock::new();
