@@ -2,7 +2,7 @@
 
 use crate::common::{blank, close, dot, matrix, refuses, same_bits, slope, wide};
 use distillery_kernels::Result;
-use distillery_kernels::matmul::{matmul, matmul_nt, matmul_tn};
+use distillery_kernels::matmul::{kc_sum, matmul, matmul_bias_relu_at, matmul_nt, matmul_tn, simd_levels};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, s};
 
 /// A product, and which of a and b it takes transposed.
@@ -178,5 +178,29 @@ fn refuses_wrong_shapes() {
         (call(tn, [3, 2], [3, 5], [3, 5]), "matmul_tn: out: expected shape [2, 5], got [3, 5]"),
     ] {
         refuses(result, "SHAPE_MISMATCH", message);
+    }
+}
+
+#[test]
+fn every_simd_level_gives_the_bits_of_the_partial_sums() {
+    let numbers = |rows, columns| {
+        Array2::from_shape_fn((rows, columns), |(i, j)| ((i * 37 + j * 101) % 211) as f32 / 105.0 - 1.0)
+    };
+    for (m, k, n) in [(1, 1, 1), (7, 63, 65), (65, 7, 63), (13, 2500, 70), (130, 20, 33), (64, 10, 100), (3, 0, 5)] {
+        let (a, b, bias) = (numbers(m, k), numbers(k, n), numbers(1, n).into_raw_vec_and_offset().0);
+        let b_transposed = b.t().as_standard_layout().into_owned();
+        let want = Array2::from_shape_fn((m, n), |(i, j)| {
+            let sum = |ks: std::ops::Range<usize>| ks.fold(0.0, |sum, p| a[[i, p]].mul_add(b[[p, j]], sum));
+            let partial = (0..k).step_by(kc_sum(k)).map(|start| sum(start..k.min(start + kc_sum(k))));
+            let sum = partial.reduce(|a, b| a + b).unwrap_or(0.0) + bias[j];
+            if sum <= 0.0 { 0.0 } else { sum }
+        });
+        for level in simd_levels() {
+            for b in [b.view(), b_transposed.t()] {
+                let mut out = Array2::from_elem((m, n), f32::NAN);
+                matmul_bias_relu_at(level, a.view(), b, &bias, out.view_mut()).unwrap();
+                assert_eq!(out.mapv(f32::to_bits), want.mapv(f32::to_bits), "{level:?} {m}x{k}x{n}");
+            }
+        }
     }
 }

@@ -35,7 +35,7 @@ pub(super) const KC_SUM_MAX: usize = 384;
 /// The length of the partial sums of a product over k: k if that is at most 384, half of k if at most 768, else 384. MKL,
 /// which multiplies for PyTorch on x86, sums in the same runs: on one thread its products and ours have the same bits.
 #[inline(always)]
-pub(super) fn kc_sum(k: usize) -> usize {
+pub fn kc_sum(k: usize) -> usize {
     match k {
         0..=KC_SUM_MAX => k.max(1),
         k if k <= 2 * KC_SUM_MAX => k.div_ceil(2),
