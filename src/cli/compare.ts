@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { Command } from "commander";
 import type { CompareResult, Method, NetworkSize, SampleStats, StudentFigures } from "../compare/index.js";
 import { runMetadata, SCHEMAS, trainingOptions } from "../config/index.js";
+import { showCount } from "../show_count.js";
 import { type Figure, figuresOf, showChange, showFigure, showSigned, type TaskEvaluation } from "../tasks/figures.js";
 import { interruptible } from "./error_boundary.js";
 import { dryRunExperiment, experimentControls, networksOf, openExperiment } from "./experiment.js";
@@ -125,10 +126,10 @@ function table({ data, teacher, baseline, distilled, sizes, seeds }: CompareResu
     [`${main.label}, best epoch`, shown(main, teacher.evaluation), ...of(main, "best")],
     [`${main.label}, last epoch`, "", ...of(main, "last")],
     ...others.map((figure) => [figure.label, shown(figure, teacher.evaluation), ...of(figure, "best")]),
-    ["parameters", ...size(({ parameters }) => parameters.toLocaleString("en-US"))],
+    ["parameters", ...size(({ parameters }) => showCount(parameters))],
     ["file", ...size(({ bytes }) => `${(bytes / 1e6).toFixed(2)} MB`)],
     ["latency at batch 1", ...size(({ latencyMs }) => `${latencyMs.toFixed(3)} ms`)],
-    ["throughput", ...size(({ throughput }) => `${Math.round(throughput).toLocaleString("en-US")}/s`)],
+    ["throughput", ...size(({ throughput }) => `${showCount(Math.round(throughput))}/s`)],
   ]);
 }
 

@@ -3,6 +3,7 @@ import { formatText } from "../data/preprocessing/number_format.js";
 import { outputsText } from "../data/targets.js";
 import type { Module } from "../nn/module.js";
 import { repr } from "../nn/repr.js";
+import { showCount } from "../show_count.js";
 import {
   type DistillInput,
   estimateRun,
@@ -65,12 +66,12 @@ export async function dryRun(
     return;
   }
   const { training, validation, test, features } = data;
-  const samples = `${whole(training)} samples for training, ${whole(validation)} for validation, ${whole(test)} for testing`;
+  const samples = `${showCount(training)} samples for training, ${showCount(validation)} for validation, ${showCount(test)} for testing`;
   const lines = [
     ...shown.map(([role, text]) => `${role}: ${text}`),
     "",
     `Parameters: ${parametersText(parameters)}${compression === null ? "" : `, ${compression.toFixed(1)} times fewer`}`,
-    `Data: ${data.name}, ${samples}; ${whole(features)} values, ${outputsText(input.data)}`,
+    `Data: ${data.name}, ${samples}; ${showCount(features)} values, ${outputsText(input.data)}`,
     ...columnLines(input.data),
     `Memory, about: ${megabytes(total(largest.memory))}`,
     memoryTable(largest.memory),
@@ -88,7 +89,7 @@ const SHOWN = 30;
 
 /** What each column of a table was taken for. */
 function columnLines({ table, values, task, classes }: Dataset): string[] {
-  if (values !== undefined) return [`Columns: ${whole(values.mean.length)} of numbers, standardised`];
+  if (values !== undefined) return [`Columns: ${showCount(values.mean.length)} of numbers, standardised`];
   if (table === undefined) return [];
   const { columns, label, labels = [label] } = table;
   const lines = columns.slice(0, SHOWN).map((column) => `  ${column.name}: ${kindOf(column)}`);
@@ -96,9 +97,9 @@ function columnLines({ table, values, task, classes }: Dataset): string[] {
   return [
     ...["Columns:", ...lines],
     ...(task === undefined
-      ? [`  ${label.name}: the label, ${whole(classes)} classes`]
+      ? [`  ${label.name}: the label, ${showCount(classes)} classes`]
       : labels.map(({ name }) => `  ${name}: ${task === "regression" ? "the target of a regression" : `of ${task}`}`)),
-    ...(more > 0 ? [`  and ${whole(more)} more`] : []),
+    ...(more > 0 ? [`  and ${showCount(more)} more`] : []),
   ];
 }
 
@@ -111,7 +112,7 @@ function kindOf(column: TableColumn): string {
 
 function parametersText(parameters: Readonly<Record<string, number | undefined>>): string {
   return Object.entries(parameters)
-    .flatMap(([role, count]) => (count === undefined ? [] : [`${role} ${whole(count)}`]))
+    .flatMap(([role, count]) => (count === undefined ? [] : [`${role} ${showCount(count)}`]))
     .join(", ");
 }
 
@@ -122,12 +123,11 @@ function memoryTable(memory: RunMemory): string {
 
 function timeLine({ name, times, seconds, steps, stepSeconds }: RunEstimate & { name: string; times: number }): string {
   const often = times === 1 ? "" : `${times} times `;
-  const tried = `${whole(steps)} steps of ${(1000 * stepSeconds).toFixed(2)} ms, as tried just now on this machine`;
+  const tried = `${showCount(steps)} steps of ${(1000 * stepSeconds).toFixed(2)} ms, as tried just now on this machine`;
   return `Time of ${name}, about: ${often}${duration(seconds)} for ${tried}`;
 }
 
 const total = (memory: RunMemory): number => Object.values(memory).reduce((sum, bytes) => sum + bytes, 0);
-const whole = (n: number): string => n.toLocaleString("en-US");
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 
 /** 3725 seconds as 1 h 2 min, 80 as 1 min 20 s. */

@@ -6,6 +6,7 @@ import type { Dataset } from "../data/index.js";
 import { printableInline } from "../log/index.js";
 import { overlapOf } from "../models/overlap.js";
 import { Module } from "../nn/module.js";
+import { showCount } from "../show_count.js";
 import { figuresOf, isClassification, showFigure, type TaskEvaluation, teachersFigure } from "../tasks/figures.js";
 import { evaluateOutputs } from "../tasks/index.js";
 import { undefinedFigures } from "../tasks/undefined_figures.js";
@@ -82,9 +83,9 @@ export async function runEvaluate(flags: EvaluateFlags): Promise<void> {
     print(JSON.stringify({ file: flags.file, data: data.name, parameters, bytes, latencyMs, ...evaluation }));
     return;
   }
-  const size = `${parameters.toLocaleString("en-US")} parameters, ${(bytes / 1e6).toFixed(2)} MB`;
+  const size = `${showCount(parameters)} parameters, ${(bytes / 1e6).toFixed(2)} MB`;
   print(`${printableInline(flags.file)}: ${model.constructor.name}, ${size}`);
-  print(`${printableInline(data.name)}: ${evaluation.samples.toLocaleString("en-US")} samples\n`);
+  print(`${printableInline(data.name)}: ${showCount(evaluation.samples)} samples\n`);
   if (isClassification(evaluation)) print(`${summary(evaluation, latencyMs)}\n\n${classTable(evaluation, data)}`);
   else print([figureTable(evaluation, data, latencyMs), ...targetTable(evaluation, data)].join("\n\n"));
 }

@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import { dataSchema } from "../config/index.js";
 import { printableInline } from "../log/index.js";
+import { showCount } from "../show_count.js";
 import { type TeacherOptions, teacherSchema, writeLogits } from "../teachers/index.js";
 import { expectLogitsFile, LOGITS_DTYPES } from "../teachers/write_logits.js";
 import { interruptible, UsageError } from "./error_boundary.js";
@@ -62,6 +63,6 @@ export async function runLogits(flags: LogitsFlags): Promise<void> {
   );
   if (flags.json) return print(JSON.stringify({ teacher: file, data: source.name, ...written }));
   const { samples, classes, bytes } = written;
-  const size = `${samples.toLocaleString("en-US")} x ${classes} logits, ${bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`}`;
+  const size = `${showCount(samples)} x ${classes} logits, ${bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`}`;
   print(`${printableInline(out)}: ${size}, of ${printableInline(file)} for ${printableInline(source.name)}`);
 }

@@ -1,3 +1,4 @@
+import { showCount } from "../show_count.js";
 import { epochMetric, type Figure, showFigure, testMetric } from "../tasks/figures.js";
 import { formatTable } from "./table.js";
 
@@ -16,7 +17,7 @@ export function networkTable(figure: Figure, rows: readonly NetworkRow[]): strin
   return formatTable([
     ["", "network", "parameters", "validation", "test"],
     ...rows.map(({ name, network, parameters, ...figures }) => [
-      ...[name, network, parameters?.toLocaleString("en-US") ?? ""],
+      ...[name, network, parameters === undefined ? "" : showCount(parameters)],
       ...[shown(figures[epochMetric(figure)]), shown(figures[testMetric(figure)])],
     ]),
   ]);

@@ -1,3 +1,4 @@
+import { showCount } from "../show_count.js";
 import type { Metrics } from "./epoch_record.js";
 import { printable } from "./printable.js";
 import { formatSeconds } from "./time_left.js";
@@ -58,7 +59,7 @@ export function stepLine(
     loss: [`loss ${loss.toFixed(4)}`, `loss ${loss.toFixed(3)}`, ""],
     details: [details(4), details(3), ""],
     lr: [`lr ${lr.toFixed(6)}`, `lr ${lr.toExponential(1)}`, ""],
-    speed: [`${Math.round(samplesPerSecond).toLocaleString("en-US")} samples/s`, `${short(samplesPerSecond)}/s`, ""],
+    speed: [`${showCount(Math.round(samplesPerSecond))} samples/s`, `${short(samplesPerSecond)}/s`, ""],
   };
   return fitLine(step / steps, forms, SHORTEN, width, paint);
 }

@@ -11,6 +11,7 @@ import {
   type UserModules,
 } from "../registry/index.js";
 import { shortageOf } from "../shortage.js";
+import { showCount } from "../show_count.js";
 import { withElementLimit } from "../tensor/element_limit.js";
 import { MODELS } from "./index.js";
 import { expectContext, type NetworkContext, type NetworkSpec } from "./network.js";
@@ -58,7 +59,7 @@ function inMemory(shape: readonly number[], make: () => Module): Module {
     return make();
   } catch (error) {
     if (!(error instanceof RangeError) || shortageOf(error) === null) throw error;
-    const values = shape.reduce((product, length) => product * length, 1).toLocaleString("en-US");
+    const values = showCount(shape.reduce((product, length) => product * length, 1));
     const advice = "smaller images (--image-size), fewer columns (--drop-columns) or a smaller network";
     const text = `network: its weights for samples of ${values} values do not fit into memory: use ${advice}`;
     throw new DistilleryError("BAD_ARGUMENT", text, { cause: error });

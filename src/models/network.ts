@@ -4,6 +4,7 @@ import { DistilleryError } from "../errors.js";
 import type { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { type Entry, expected, formatExpression, integer, list, type OptionsOf } from "../registry/index.js";
+import { showCount } from "../show_count.js";
 import type { Tensor } from "../tensor/tensor.js";
 
 /** What a network is made for. */
@@ -49,7 +50,7 @@ export function defineNetwork<E extends v.ObjectEntries>(entry: NetworkEntry<E>)
 }
 
 function sizeText({ parameters, multiplyAdds, shape = [3, 32, 32], classes = 100 }: NetworkCost): string {
-  const [values, products] = [parameters, multiplyAdds].map((count) => count.toLocaleString("en-US"));
+  const [values, products] = [parameters, multiplyAdds].map(showCount);
   return `${values} parameters and ${products} multiply-adds for ${shape.join("x")} in ${classes} classes`;
 }
 

@@ -1,6 +1,7 @@
 import type { Dataset } from "../data/dataset.js";
 import { countSamplesOf } from "../data/origin.js";
 import type { Module } from "../nn/module.js";
+import { showCount } from "../show_count.js";
 import { Ensemble } from "./ensemble.js";
 import { recordOf } from "./training_record.js";
 
@@ -26,6 +27,6 @@ export function overlapOf(network: Module, data: Dataset, name: string): Overlap
   const advice = isSplit
     ? `testFraction ${first.fraction} with splitSeed ${first.seed} (--test-fraction, --split-seed) is the split it was trained with`
     : "it was trained without a test set";
-  const figures = `${count.toLocaleString("en-US")} of the ${data.length.toLocaleString("en-US")} test samples`;
+  const figures = `${showCount(count)} of the ${showCount(data.length)} test samples`;
   return { count, text: `${record.file ?? name}: was trained on ${figures}: ${advice}` };
 }

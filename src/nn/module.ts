@@ -1,4 +1,5 @@
 import { expectFlags, expectOptions } from "../checks.js";
+import { showCount } from "../show_count.js";
 import type { LongTensor } from "../tensor/int_tensor.js";
 import { Parameter, type Tensor } from "../tensor/tensor.js";
 import { repr } from "./repr.js";
@@ -119,7 +120,7 @@ export abstract class Module {
 
   /** The representation, like PyTorch's, with the parameter count. */
   toString(): string {
-    return `${repr(this)}\n${this.parameterCount().toLocaleString("en-US")} parameters`;
+    return `${repr(this)}\n${showCount(this.parameterCount())} parameters`;
   }
 
   [Symbol.for("nodejs.util.inspect.custom")](): string {

@@ -1,6 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import { type Dataset, labelsOf, NO_LABEL } from "../data/dataset.js";
 import { hasTargets, targetsOf } from "../data/targets.js";
+import { showCount } from "../show_count.js";
 import { figuresOf, mainFigure, showFigure } from "../tasks/figures.js";
 import { taskOf } from "../tasks/index.js";
 import { IntTensor } from "../tensor/int_tensor.js";
@@ -35,7 +36,7 @@ export async function noteAccuracy(
   }
   if (labelled === 0) return;
   const share = (count: number) => `${((100 * count) / labelled).toFixed(2)}%`;
-  const text = `teacher: ${teacher}: accuracy ${share(correct)} on the ${labelled.toLocaleString("en-US")} labelled training samples`;
+  const text = `teacher: ${teacher}: accuracy ${share(correct)} on the ${showCount(labelled)} labelled training samples`;
   const most = Math.max(...counts);
   if (correct >= most) return onNote(text);
   const advice = "are its rows the samples, its columns the classes, in the data's order?";
@@ -59,7 +60,7 @@ async function noteFigure(
   const evaluating = taskOf(data).evaluating(data);
   evaluating.add(outputs, { labels: new IntTensor(labelsOf(data)), targets });
   const [[figure], value] = [figuresOf(data), mainFigure(data, evaluating.report())];
-  const text = `teacher: ${teacher}: ${figure.label} ${showFigure(figure, value)} on the ${length.toLocaleString("en-US")} training samples`;
+  const text = `teacher: ${teacher}: ${figure.label} ${showFigure(figure, value)} on the ${showCount(length)} training samples`;
   if (value > 0) return onNote(text);
   const advice = "are its rows the samples, its columns the targets, in the data's order and unit?";
   onNote(`warning: ${text}, no better than always the same: ${advice}`);

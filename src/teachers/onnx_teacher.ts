@@ -5,6 +5,7 @@ import { type Batch, takeSlice } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
 import { readWhole } from "../files/index.js";
 import type { Outputs } from "../losses/loss.js";
+import { showCount } from "../show_count.js";
 import { Tensor } from "../tensor/tensor.js";
 import { noteAccuracy } from "./accuracy_note.js";
 import type { TeacherInputs } from "./onnx_inputs.js";
@@ -123,7 +124,7 @@ class OnnxTeacher implements Teacher {
       kept.set(await this.network.run(setting, inputs, start), start * data.classes);
     }
     this.#kept = kept;
-    onNote?.(`teacher: ${data.length.toLocaleString("en-US")} x ${data.classes} logits computed once`);
+    onNote?.(`teacher: ${showCount(data.length)} x ${data.classes} logits computed once`);
     const { classes } = data;
     await noteAccuracy(this.file, data, onNote, (index) => kept.subarray(index * classes, (index + 1) * classes));
   }

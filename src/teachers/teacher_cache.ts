@@ -11,6 +11,7 @@ import { expectModule } from "../nn/expect_module.js";
 import { inputsFor } from "../nn/inputs_for.js";
 import { withEvalMode } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
+import { showCount } from "../show_count.js";
 import { noGrad } from "../tensor/autograd.js";
 import { allocate, withArena } from "../tensor/buffer_pool.js";
 import { currentGenerator } from "../tensor/random.js";
@@ -139,7 +140,7 @@ export class TeacherCache {
   toString(): string {
     const { byteLength } = this.logits;
     const size = byteLength < 1e6 ? `${(byteLength / 1e3).toFixed(0)} kB` : `${(byteLength / 1e6).toFixed(1)} MB`;
-    return `${this.samples.toLocaleString("en-US")} x ${this.classes} logits computed once, ${size}`;
+    return `${showCount(this.samples)} x ${this.classes} logits computed once, ${size}`;
   }
 
   /** Refuses a teacher or data other than those that it was computed from; `BAD_ARGUMENT`. */

@@ -1,6 +1,7 @@
 import { join, relative } from "node:path";
 import { showList } from "../../checks.js";
 import { badData, listFiles, listFolders } from "../../files/index.js";
+import { showCount } from "../../show_count.js";
 import type { ImageSize } from "../image_dataset.js";
 import type { ImageOptions, LoadDataOptions } from "../load_options.js";
 import { encodeSamples } from "../preprocessing/encode.js";
@@ -127,7 +128,7 @@ async function classesOf(folder: string, onNote: Notes): Promise<Classes> {
   others.push(...(await otherFiles(folder)));
   if (others.length > 0) {
     const shown = others.map((file) => relative(folder, file)).sort();
-    const count = `${others.length.toLocaleString("en-US")} ${others.length === 1 ? "file is" : "files are"}`;
+    const count = `${showCount(others.length)} ${others.length === 1 ? "file is" : "files are"}`;
     onNote?.(`${folder}: ${count} not read, which ${READ}: ${showList(shown, 4)}`);
   }
   for (const [name, files] of classes) {
