@@ -3,7 +3,17 @@
 // what a release makes, with the binary in a package of its own, whole and damaged.
 // `pack_trial.mjs 20 22 26` runs under these versions of Node, from npm; `pack_trial.mjs /usr/bin/node` under that one.
 import { execFileSync, spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { kilobytes, output, pack, ROOT } from "./shell.mjs";
@@ -12,6 +22,8 @@ const BUNDLERS = [
   ...["esbuild@0.28.2", "rollup@4", "@rollup/plugin-commonjs@28", "@rollup/plugin-node-resolve@16", "vite@7"],
   ...["webpack@5", "typescript@5.9.3"],
 ];
+/** Bytes of the package with those that it needs. */
+const MOST_INSTALLED = 15e6;
 const { name, version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
 const work = mkdtempSync(join(tmpdir(), "distillery-pack-"));
 try {
@@ -31,9 +43,10 @@ function trySelfContained(nodes) {
   const folder = install("packed", [file]);
   const lock = JSON.parse(readFileSync(join(folder, "node_modules", ".package-lock.json"), "utf8"));
   const others = Object.keys(lock.packages).length - 1;
-  console.log(
-    `npm pack: ${files.length} files, ${kilobytes(size)} (${kilobytes(unpacked)} unpacked); with ${others} packages that it needs`,
-  );
+  const installed = bytesIn(join(folder, "node_modules"));
+  console.log(`npm pack: ${files.length} files, ${kilobytes(size)} (${kilobytes(unpacked)} unpacked)`);
+  console.log(`installed: ${kilobytes(installed)} with the ${others} packages that it needs`);
+  if (installed > MOST_INSTALLED) throw new Error(`it takes ${kilobytes(installed)}, more than 15 MB`);
   for (const node of nodes) tryAll(folder, node);
   // In a checkout npx runs the file itself, which nobody has made executable but the build.
   expectMatch("npx in the checkout", output("npx", ["--no", "--", name, "--version"]), new RegExp(`^${version}$`, "m"));
@@ -184,4 +197,9 @@ function nodeOf(wanted) {
   const carrier = `node-${platform}-${process.arch}`;
   output("npm", ["install", "--no-audit", "--no-fund", "--prefix", folder, `${carrier}@${wanted}`]);
   return join(folder, "node_modules", carrier, "bin", platform === "win" ? "node.exe" : "node");
+}
+
+function bytesIn(folder) {
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  return files.reduce((sum, { parentPath, name }) => sum + statSync(join(parentPath, name)).size, 0);
 }
