@@ -1,6 +1,7 @@
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** Tests that mock modules, or measure their process's memory or threads. */
 const OWN_PROCESS = [
@@ -12,8 +13,18 @@ const OWN_PROCESS = [
   "test/train/workers.test.ts",
 ];
 
+/** Files that start programs of their own, and take longest for their size, come first: no worker is left with one at the end. */
+class ProgramsFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    const isFirst = ({ moduleId }: TestSpecification) => /\/test\/(cli|cluster|compare)\//.test(moduleId);
+    return [...sorted.filter(isFirst), ...sorted.filter((file) => !isFirst(file))];
+  }
+}
+
 export default defineConfig({
   test: {
+    sequence: { sequencer: ProgramsFirst },
     // Long enough for whole runs on slow, busy machines.
     testTimeout: 60_000,
     hookTimeout: 60_000,
