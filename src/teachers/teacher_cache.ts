@@ -11,6 +11,7 @@ import { expectModule } from "../nn/expect_module.js";
 import { inputsFor } from "../nn/inputs_for.js";
 import { withEvalMode } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
+import { rowsFor } from "../nn/rows_for.js";
 import { showCount } from "../show_count.js";
 import { noGrad } from "../tensor/autograd.js";
 import { allocate, withArena } from "../tensor/buffer_pool.js";
@@ -60,7 +61,8 @@ export class TeacherCache {
     if (reason !== null) throw new DistilleryError("BAD_ARGUMENT", `teacherCache: ${reason}`);
     const network = fitNetwork(teacher, data, "teacher");
     const logits: Float32Array[] = [];
-    for (const { inputs } of new DataLoader(data, { batchSize: BATCH })) {
+    const batchSize = rowsFor([network], () => takeSlice(data, 0, 1).inputs, BATCH);
+    for (const { inputs } of new DataLoader(data, { batchSize })) {
       await setImmediate();
       if (options.signal?.aborted)
         throw new DistilleryError("ABORTED", "stopped while the teacher's logits were computed");

@@ -10,6 +10,7 @@ import { expectModule } from "../nn/expect_module.js";
 import { inputsFor } from "../nn/inputs_for.js";
 import { withEvalMode } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
+import { rowsFor } from "../nn/rows_for.js";
 import type { Evaluation } from "../tasks/classification_metrics.js";
 import type { TaskEvaluation } from "../tasks/figures.js";
 import { taskOf } from "../tasks/index.js";
@@ -47,7 +48,7 @@ export function logitsOf(model: Module, data: Dataset, options: { batchSize?: nu
   expectOptions("logitsOf", options, ["batchSize"]);
   let out: Float32Array | null = null;
   let width = 0;
-  eachBatch(model, data, options.batchSize, ({ logits }, start) => {
+  eachBatch([model], data, options.batchSize, ({ logits }, start) => {
     width = logits.shape[1];
     out ??= new Float32Array(data.length * width);
     out.set(logits.data, start * width);
@@ -79,7 +80,7 @@ export function evaluate<E extends TaskEvaluation = Evaluation>(
   const other = teacher && fitNetwork(teacher, data, "teacher");
   const task = taskOf(data);
   const evaluating = task.evaluating(data);
-  eachBatch(model, data, batchSize, ({ logits, batch }) => {
+  eachBatch([model, ...(other ? [other] : [])], data, batchSize, ({ logits, batch }) => {
     evaluating.add(logits, batch, other && task.keep(forwardEval(other, batch.inputs, widthFor(data))));
   });
   return evaluating.report() as E;
@@ -90,8 +91,9 @@ interface LogitBatch {
   batch: Batch;
 }
 
+/** Calls `body` with the logits of the first of `networks`; the others, which it runs too, count for the memory. */
 function eachBatch(
-  model: Module,
+  [model, ...others]: readonly [Module, ...Module[]],
   data: Dataset,
   batchSize: number | undefined,
   body: (batch: LogitBatch, start: number) => void,
@@ -99,7 +101,8 @@ function eachBatch(
   expectModule("model", model);
   expectDataset(data, "data");
   const network = fitNetwork(model, data, "model");
-  const loader = new DataLoader(data, { batchSize: batchSize ?? BATCH }).epochFrom(null);
+  const rows = batchSize ?? rowsFor([network, ...others], () => takeSlice(data, 0, 1).inputs, BATCH);
+  const loader = new DataLoader(data, { batchSize: rows }).epochFrom(null);
   let start = 0;
   for (let i = 0; i < loader.length; i++) {
     withArena(() => {
@@ -139,10 +142,11 @@ export function predict<P extends TaskPrediction = Prediction>(
   const names = options.classNames ?? (task.name === "classification" ? null : (spec?.classNames ?? null));
   const width = task.name === "vectors" ? -1 : (names?.length ?? -1);
   const [rows] = inputs.shape;
-  const starts = Array.from({ length: Math.ceil(rows / BATCH) }, (_, i) => i * BATCH);
+  const most = rows === 0 ? BATCH : rowsFor([model], () => inputs.slice(0, 1), BATCH);
+  const starts = Array.from({ length: Math.ceil(rows / most) }, (_, i) => i * most);
   return starts.flatMap((start) =>
     withArena(() => {
-      const outputs = forwardEval(model, inputs.slice(start, Math.min(start + BATCH, rows)), width);
+      const outputs = forwardEval(model, inputs.slice(start, Math.min(start + most, rows)), width);
       const wrong = outputs.data.findIndex((x) => Number.isNaN(x) || x === Number.POSITIVE_INFINITY);
       if (wrong >= 0) {
         const sample = start + Math.floor(wrong / outputs.shape[1]);
@@ -171,7 +175,7 @@ export function measureLatency(model: Module, data: Dataset): number {
 
 /**
  * Samples of a data set that a network in eval mode classifies in a second, in batches of 256 (or of all samples, if there
- * are fewer): the median of several runs, once warm.
+ * are fewer, or as many images as 128 MB of activations are of): the median of several runs, once warm.
  *
  * @example
  * ```ts
@@ -179,7 +183,11 @@ export function measureLatency(model: Module, data: Dataset): number {
  * ```
  */
 export function measureThroughput(model: Module, data: Dataset): number {
-  const samples = Math.min(THROUGHPUT_BATCH, data?.length);
+  expectModule("model", model);
+  expectDataset(data, "data");
+  expectInteger("data.length", data.length, 1);
+  const most = rowsFor([fitNetwork(model, data, "model")], () => takeSlice(data, 0, 1).inputs, THROUGHPUT_BATCH);
+  const samples = Math.min(most, data.length);
   return (1000 * samples) / medianTime(model, data, samples, THROUGHPUT_RUNS);
 }
 

@@ -1,9 +1,10 @@
 import { setImmediate } from "node:timers/promises";
 import { types } from "node:util";
 import { expectShape } from "../checks.js";
-import type { Batch, Dataset } from "../data/dataset.js";
+import { type Batch, type Dataset, takeSlice } from "../data/dataset.js";
 import { DataLoader } from "../data/loader.js";
 import type { Module } from "../nn/module.js";
+import { rowsFor } from "../nn/rows_for.js";
 import { Taps } from "../nn/taps.js";
 import { epochMetric, type Figure, figuresOf, type TaskEvaluation } from "../tasks/figures.js";
 import { taskOf } from "../tasks/index.js";
@@ -26,6 +27,8 @@ export class Validator {
   readonly #teacher: Teacher | null;
   /** What is kept of the teacher's outputs, by batch. */
   #kept: readonly Kept[] | null = null;
+  /** Of a batch. */
+  #rows: number | null = null;
 
   constructor(
     private readonly data: Dataset,
@@ -50,7 +53,8 @@ export class Validator {
     );
     const ofParts = this.parts.map(() => task.evaluating(data));
     const kept: Kept[] = [];
-    const loader = new DataLoader(data, { batchSize: BATCH }).epochFrom(null);
+    this.#rows ??= rowsFor([model], () => takeSlice(data, 0, 1).inputs, BATCH);
+    const loader = new DataLoader(data, { batchSize: this.#rows }).epochFrom(null);
     for (let i = 0; i < loader.length; i++) {
       await setImmediate();
       const arena = new TensorArena();

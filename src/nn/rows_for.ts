@@ -1,0 +1,36 @@
+import { noGrad } from "../tensor/autograd.js";
+import { Arena } from "../tensor/buffer_pool.js";
+import { Generator, withGenerator } from "../tensor/random.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { inputsFor } from "./inputs_for.js";
+import { withEvalMode } from "./modes.js";
+import type { Module } from "./module.js";
+
+/** What the activations of a batch may take: with more images at once, passes are slower. */
+const MOST_BYTES = 2 ** 27;
+
+/**
+ * How many samples go through networks at once in eval mode: `most`, or of networks that read images as many as there is room for
+ * the activations of, which a pass of one sample tells. What a sample gets does not depend on it.
+ *
+ * @param sample a batch of one sample.
+ */
+export function rowsFor(networks: readonly Module[], sample: () => Tensor, most: number): number {
+  const reading = networks.filter(({ readsImages }) => readsImages);
+  if (reading.length === 0) return most;
+  const arena = new Arena();
+  let bytes = 0;
+  try {
+    arena.run(() =>
+      withGenerator(new Generator(0), () => {
+        const inputs = sample();
+        for (const network of reading) {
+          withEvalMode(network, () => noGrad(() => network.forward(inputsFor(network, inputs))));
+        }
+      }),
+    );
+  } finally {
+    bytes = arena.release().reduce((sum, { byteLength }) => sum + byteLength, 0);
+  }
+  return Math.max(1, Math.min(most, Math.floor(MOST_BYTES / bytes)));
+}
