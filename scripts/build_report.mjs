@@ -1,5 +1,6 @@
 // Makes the script and the style of report.html out of src/report/page: dist/report/page.js, in which the parts of ECharts
-// that it draws with are, and page.css; and out of src/watch/page those of the page that follows runs, watch.js and watch.css.
+// that it draws with are, and page.css; out of src/watch/page those of the page that follows runs, watch.js and watch.css; and out of
+// src/export/page those of the page to try a network, demo.js and demo.css.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { rolldown } from "rolldown";
@@ -7,6 +8,7 @@ import { ROOT } from "./shell.mjs";
 
 const PAGE = join(ROOT, "src", "report", "page");
 const WATCH = join(ROOT, "src", "watch", "page");
+const DEMO = join(ROOT, "src", "export", "page");
 // In this order: the last two change what is before them.
 const STYLES = [
   ...["theme", "page", "hero", "figures", "interval", "tables", "heat", "choice", "mistakes", "repeat"],
@@ -21,13 +23,16 @@ It draws with zrender:
 ${textOf("zrender/LICENSE")}
 */`;
 
-await build("page", join(PAGE, "main.ts"), STYLES);
-await build("watch", join(WATCH, "main.ts"), [...STYLES.slice(0, -2), "watch", ...STYLES.slice(-2)]);
+const styleOf = (name) => join(PAGE, "style", `${name}.css`);
+const [most, last] = [STYLES.slice(0, -2).map(styleOf), STYLES.slice(-2).map(styleOf)];
+await build("page", PAGE, [...most, ...last], licences);
+await build("watch", WATCH, [...most, join(WATCH, "style", "watch.css"), ...last], licences);
+await build("demo", DEMO, [styleOf("theme"), join(DEMO, "demo.css")], "");
 
 /** One script and one style. */
-async function build(name, input, styles) {
+async function build(name, folder, styles, banner) {
   const page = await rolldown({
-    input,
+    input: join(folder, "main.ts"),
     platform: "browser",
     tsconfig: join(ROOT, "tsconfig.page.json"),
     // Leaves ECharts' checks for developers out.
@@ -41,11 +46,9 @@ async function build(name, input, styles) {
     format: "iife",
     minify: true,
     comments: false,
-    postBanner: licences,
+    postBanner: banner,
   });
-  const style = styles
-    .map((one) => readFileSync(join(one === "watch" ? WATCH : PAGE, "style", `${one}.css`), "utf8"))
-    .join("\n");
+  const style = styles.map((file) => readFileSync(file, "utf8")).join("\n");
   writeFileSync(join(ROOT, "dist", "report", `${name}.css`), style);
 }
 

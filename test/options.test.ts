@@ -117,6 +117,7 @@ const CALLS: Record<string, Before> = {
   exportOnnx: [[module]],
   exportJs: [[module]],
   serveNetwork: [[module]],
+  saveHtml: [[module, `${folder}/a.html`]],
   saveJs: [[module, `${folder}/a.mjs`]],
   saveOnnx: [[module, `${folder}/a.onnx`]],
   save: [[state, `${folder}/a.safetensors`]],

@@ -32,6 +32,7 @@ type ExportFlags = ShowFlags &
     data?: string;
     onnx?: string | true;
     js?: string | true;
+    html?: string | true;
     quantize?: WeightType;
     embedNormalisation?: boolean;
     imageSize?: number | readonly number[];
@@ -47,6 +48,7 @@ export function exportCommand(run: (flags: ExportFlags) => Promise<void>): Comma
     .argument("<file>", "the network's weights, .pth or .safetensors")
     .option("--onnx [out]", "write ONNX (default: beside the file, with .onnx)")
     .option("--js [out]", "write one JavaScript module (default: beside the file, with .mjs)")
+    .option("--html [out]", "write a page to try the network (default: beside the file, with .html)")
     .addOption(new Option("--quantize <type>", "store the weights in 8 or 16 bits").choices(WEIGHT_TYPES))
     .option(
       "--embed-normalisation",
@@ -117,9 +119,9 @@ type Write = (
 ) => Promise<Written>;
 
 /** The formats by their flags, each loaded when it is written. */
-const FORMATS = { onnx: writeOnnx, js: writeJs } satisfies Record<string, Write>;
+const FORMATS = { onnx: writeOnnx, js: writeJs, html: writeHtml } satisfies Record<string, Write>;
 type Format = keyof typeof FORMATS;
-const ENDINGS: Readonly<Record<Format, string>> = { onnx: ".onnx", js: ".mjs" };
+const ENDINGS: Readonly<Record<Format, string>> = { onnx: ".onnx", js: ".mjs", html: ".html" };
 
 function outFiles(flags: ExportFlags): { format: Format; out: string }[] {
   const { dir, name } = parse(flags.file);
@@ -140,7 +142,7 @@ function outFiles(flags: ExportFlags): { format: Format; out: string }[] {
   });
   if (outs.length > 0) return outs;
   throw new UsageError(
-    "export: needs the format to write: --onnx or --js (NAME.onnx, NAME.mjs beside the file), or --onnx OUT.onnx, --js OUT.mjs",
+    "export: needs the format to write: --onnx, --js or --html (NAME.onnx, NAME.mjs, NAME.html beside the file), or --onnx OUT.onnx and the like",
   );
 }
 
@@ -187,6 +189,20 @@ async function writeJs(
   const summary = await saveJs(network, out, options);
   const call = `${summary.name}(input) takes ${summary.input}`;
   const lines = [`${out}: ${megabytes(summary.bytes)}, ${call}${weightsText(quantize)}; types in ${summary.types}`];
+  return { lines, values: summary, accuracy: test && (await byKernels(network, test, options, ", with its weights")) };
+}
+
+async function writeHtml(
+  network: Module,
+  out: string,
+  { quantize }: ExportFlags,
+  known: Preprocessing | undefined,
+  test: Dataset | null,
+): Promise<Written> {
+  const { saveHtml } = await import("../export/index.js");
+  const options: JsOptions = { ...(quantize && { quantize }), ...(known && { preprocessing: known }) };
+  const summary = await saveHtml(network, out, options);
+  const lines = [`${out}: ${megabytes(summary.bytes)}, a page to try the network${weightsText(quantize)}`];
   return { lines, values: summary, accuracy: test && (await byKernels(network, test, options, ", with its weights")) };
 }
 

@@ -106,7 +106,7 @@ test("README: a teacher, a student, its use", async () => {
 
 test("README: ship it", async () => {
   const [, , , ship] = README;
-  expect(await run(ship)).toMatch(/^student\.mjs: .* MB, classify\(input\) takes 784 pixels /);
+  expect(await run(ship)).toMatch(/^demo\.html: .* MB, a page to try the network, weights in 8 bits/);
 });
 
 test("README: losses and networks by name, and one's own", async () => {

@@ -144,7 +144,7 @@ describe("export, refused", () => {
       ["student.pth"],
       2,
       "BAD_ARGUMENT",
-      "export: needs the format to write: --onnx or --js (NAME.onnx, NAME.mjs beside the file)",
+      "export: needs the format to write: --onnx, --js or --html (NAME.onnx, NAME.mjs, NAME.html beside the file)",
     ],
     [["student.pth", "--onnx", "a.txt"], 2, "BAD_ARGUMENT", '--onnx: expected a name that ends in .onnx, got "a.txt"'],
     [["a.onnx", "--onnx"], 2, "BAD_ARGUMENT", "--onnx: a.onnx is the file to read: give another name"],

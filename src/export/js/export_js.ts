@@ -29,10 +29,13 @@ export interface JsModule {
   /** The function that takes a sample, and what a sample is. */
   readonly name: "classify" | "predict" | "embed";
   readonly input: string;
+  /** How samples become inputs, if that is known, and how many values a sample becomes. */
+  readonly preprocessing: Preprocessing | null;
+  readonly features: number;
 }
 
 /** What was written. */
-export interface JsSummary extends Omit<JsModule, "code" | "types"> {
+export interface JsSummary extends Pick<JsModule, "name" | "input"> {
   readonly bytes: number;
   /** The file of the declarations, beside the module. */
   readonly types: string;
@@ -81,6 +84,8 @@ export function exportJs(network: Module, options: JsOptions = {}): JsModule {
     types: `${types.filter((part) => part !== undefined).join("\n\n")}\n`,
     name: output.name,
     input: input.text,
+    preprocessing,
+    features: numel(inputShape),
   };
 }
 
@@ -109,10 +114,10 @@ export async function saveJs(network: Module, file: string, options: JsOptions =
   if (ending === undefined) {
     throw new DistilleryError("BAD_ARGUMENT", `file: expected a name that ends in .mjs or .js, got ${show(file)}`);
   }
-  const { code, types, ...rest } = exportJs(network, options);
+  const { code, types, name, input } = exportJs(network, options);
   const declarations = `${file.slice(0, -extname(file).length)}${ending}`;
   await writeWhole(declarations, Buffer.from(types));
   const bytes = Buffer.from(code);
   await writeWhole(file, bytes);
-  return { bytes: bytes.length, types: declarations, ...rest };
+  return { bytes: bytes.length, types: declarations, name, input };
 }

@@ -1,0 +1,29 @@
+import type { Preprocessing } from "../data/preprocessing/spec.js";
+
+/** What a page is told of the network in it: plain JSON. */
+export interface Demo {
+  readonly title: string;
+  /** The size of the module in bytes. */
+  readonly bytes: number;
+  readonly input: DemoInput;
+  /** Of classes, labels or targets; null: of a vector. */
+  readonly names: readonly string[] | null;
+}
+
+/** What a sample is, in so far as somebody fills it in. */
+export type DemoInput =
+  | { readonly kind: "image"; readonly channels: number; readonly height: number; readonly width: number }
+  | { readonly kind: "table"; readonly columns: Extract<Preprocessing, { kind: "table" }>["columns"] }
+  | { readonly kind: "values"; readonly features: number };
+
+/** What the module's function says of a sample, whatever the network was trained for. */
+export type Answer =
+  | { readonly probabilities: readonly number[]; readonly labels?: readonly string[] }
+  | { readonly values: readonly number[] }
+  | Float32Array;
+
+/** The module's function. */
+export type Run = (input: unknown) => Answer;
+
+/** Has the sample answered; null: there is none yet. */
+export type OnSample = (sample: unknown) => void;

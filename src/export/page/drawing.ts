@@ -1,0 +1,135 @@
+import type { DemoInput, OnSample } from "../demo.js";
+import { element } from "./element.js";
+
+/** The side of the drawing in its own pixels: a whole number of times the image's. */
+const SIDE = 560;
+
+/** A canvas to draw on, by pointer or keys, that takes images by choosing, dropping and pasting. */
+export function drawing(input: Extract<DemoInput, { kind: "image" }>, onSample: OnSample): HTMLElement[] {
+  const { width, height, channels } = input;
+  const times = Math.max(1, Math.round(SIDE / Math.max(width, height)));
+  const canvas = element("canvas", { width: width * times, height: height * times, tabindex: 0 });
+  canvas.setAttribute("aria-label", "Drawing. Arrow keys move the pen, space lowers and lifts it, Delete clears.");
+  canvas.setAttribute("role", "img");
+  const seen = element("canvas", { width, height, class: "seen", "aria-hidden": "true" });
+  const [pen, small] = [contextOf(canvas), contextOf(seen)];
+  const invert = element("input", { type: "checkbox", id: "invert" });
+  const colour = element("input", { type: "color", id: "colour", value: "#ffffff" });
+  /** What the network's pixels are made of: the drawing, or an image as it came. */
+  let source: CanvasImageSource = canvas;
+  let at = { x: canvas.width / 2, y: canvas.height / 2 };
+  let isDown = false;
+
+  const show = () => {
+    small.imageSmoothingEnabled = true;
+    small.imageSmoothingQuality = "high";
+    small.drawImage(source, 0, 0, width, height);
+    const image = small.getImageData(0, 0, width, height);
+    if (invert.checked) {
+      for (let i = 0; i < image.data.length; i++) if (i % 4 !== 3) image.data[i] = 255 - (image.data[i] as number);
+      small.putImageData(image, 0, 0);
+    }
+    onSample(image);
+  };
+  const clear = () => {
+    pen.fillStyle = "#000";
+    pen.fillRect(0, 0, canvas.width, canvas.height);
+    source = canvas;
+    show();
+  };
+  const lineTo = (to: { x: number; y: number }) => {
+    source = canvas;
+    pen.strokeStyle = colour.value;
+    pen.lineWidth = Math.max(canvas.width, canvas.height) / 12;
+    pen.lineCap = "round";
+    pen.lineJoin = "round";
+    pen.beginPath();
+    pen.moveTo(at.x, at.y);
+    pen.lineTo(to.x, to.y);
+    pen.stroke();
+    at = to;
+  };
+  const placeOf = (event: PointerEvent) => {
+    const box = canvas.getBoundingClientRect();
+    return {
+      x: ((event.clientX - box.left) / box.width) * canvas.width,
+      y: ((event.clientY - box.top) / box.height) * canvas.height,
+    };
+  };
+  const take = async (file: Blob | null | undefined) => {
+    if (!file) return;
+    const problem = element(
+      "p",
+      { class: "problem", role: "alert" },
+      "This file is no image that the browser can read.",
+    );
+    status.replaceChildren();
+    try {
+      const image = await createImageBitmap(file);
+      // As predict does: the whole image, in the network's size.
+      pen.drawImage(image, 0, 0, canvas.width, canvas.height);
+      source = image;
+      show();
+    } catch {
+      status.replaceChildren(problem);
+    }
+  };
+
+  canvas.addEventListener("pointerdown", (event) => {
+    canvas.setPointerCapture(event.pointerId);
+    isDown = true;
+    at = placeOf(event);
+    lineTo({ x: at.x + 0.1, y: at.y });
+    show();
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    if (!isDown || !canvas.hasPointerCapture(event.pointerId)) return;
+    for (const part of event.getCoalescedEvents?.() ?? [event]) lineTo(placeOf(part));
+    show();
+  });
+  for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, () => (isDown = false));
+  canvas.addEventListener("keydown", (event) => {
+    const step = canvas.width / 28;
+    const moves: Record<string, [number, number]> = {
+      ...{ ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] },
+    };
+    const move = moves[event.key];
+    if (move !== undefined) {
+      const limit = (x: number, most: number) => Math.min(Math.max(x, 0), most);
+      const to = { x: limit(at.x + move[0], canvas.width), y: limit(at.y + move[1], canvas.height) };
+      if (isDown) lineTo(to);
+      else at = to;
+    } else if (event.key === " ") {
+      isDown = !isDown;
+      if (isDown) lineTo({ x: at.x + 0.1, y: at.y });
+    } else if (event.key === "Delete" || event.key === "Backspace") clear();
+    else return;
+    event.preventDefault();
+    show();
+  });
+  const area = element("div", { class: "drawing" }, canvas);
+  for (const name of ["dragover", "drop"]) document.addEventListener(name, (event) => event.preventDefault());
+  document.addEventListener("drop", (event) => void take((event as DragEvent).dataTransfer?.files[0]));
+  document.addEventListener("paste", (event) => void take((event as ClipboardEvent).clipboardData?.files[0]));
+  const chosen = element("input", { type: "file", accept: "image/*", id: "file", "aria-label": "Choose an image" });
+  chosen.addEventListener("change", () => void take(chosen.files?.[0]));
+  invert.addEventListener("change", show);
+  const clearing = element("button", { type: "button" }, "Clear");
+  clearing.addEventListener("click", clear);
+  const status = element("div");
+  const tools = [
+    clearing,
+    element("label", { class: "file button" }, "Choose an image", chosen),
+    element("label", { class: "check" }, invert, "Invert"),
+    ...(channels === 3 ? [element("label", { class: "check" }, colour, "Pen")] : []),
+  ];
+  const caption = `Draw, or drop or paste an image. The network sees ${width} x ${height} pixels:`;
+  queueMicrotask(clear);
+  return [area, element("div", { class: "tools" }, ...tools), element("p", { class: "hint" }, caption, seen), status];
+}
+
+function contextOf(canvas: HTMLCanvasElement): CanvasRenderingContext2D {
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  if (context === null) throw new Error("this browser has no canvas");
+  return context;
+}
