@@ -22,7 +22,7 @@ import { withExperimentFolder } from "./experiment_folder.js";
 import { comparableLogits, fidelityOfFiles } from "./fidelity.js";
 import { BASELINE, differenceOf, methodsOf, type NamedLoss, nameLoss, nameLosses } from "./methods.js";
 import { SEEDS } from "./options.js";
-import { expectLogitsAlone, runExperiment } from "./pool.js";
+import { expectLosses, runExperiment } from "./pool.js";
 import {
   aggregate,
   type ComparedBehaviour,
@@ -107,7 +107,7 @@ async function planOf(options: CompareInput): Promise<Plan & { experiment: Exper
   const { classes } = experiment.task.data;
   const described = given?.map((loss) => describeLoss(loss, classes));
   const config = describeConfig("compare", experiment, { seeds, ...(described && { losses: described }) });
-  await expectLogitsAlone(experiment, trials);
+  await expectLosses(experiment, trials);
   return { experiment, seeds, losses, trials, config };
 }
 

@@ -151,9 +151,11 @@ async function expectFinished(
   throw new DistilleryError("NOT_FOUND", `${out}: ${text}: run their shares, then collect again`);
 }
 
-/** Refuses losses that read more of a teacher from elsewhere than its logits, before anything is written. */
-export async function expectLogitsAlone(experiment: Experiment, trials: readonly Trial[]): Promise<void> {
-  if (experiment.outside !== null) await withCacheUse(experiment, trials, experiment.outside.teacher);
+/** Refuses losses that do not go with the data or the networks, before anything is written. */
+export async function expectLosses(experiment: Experiment, trials: readonly Trial[]): Promise<void> {
+  const { teacher } = experiment.task;
+  const network = typeof teacher === "function" ? withGenerator(new Generator(0), teacher) : teacher;
+  await withCacheUse(experiment, trials, experiment.outside?.teacher ?? network);
 }
 
 /** The trials with whether they use cached logits; each loss is made once to tell. */

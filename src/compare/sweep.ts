@@ -18,7 +18,7 @@ import {
 } from "./experiment.js";
 import { withExperimentFolder } from "./experiment_folder.js";
 import { SWEEP_DEFAULTS } from "./options.js";
-import { expectLogitsAlone, runExperiment } from "./pool.js";
+import { expectLosses, runExperiment } from "./pool.js";
 import {
   expectUnchanged,
   measureSize,
@@ -91,7 +91,7 @@ async function planOf(input: SweepInput): Promise<Plan & { experiment: Experimen
   const points = grid.temperatures.flatMap((temperature) => grid.alphas.map((alpha) => ({ temperature, alpha })));
   const trials = points.map((point) => trialOf(experiment, point, grid.seed));
   const { temperature: _, alpha: __, ...config } = describeConfig("sweep", experiment, { ...grid });
-  await expectLogitsAlone(experiment, trials);
+  await expectLosses(experiment, trials);
   return { experiment, grid, points, trials, config };
 }
 

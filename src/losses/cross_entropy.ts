@@ -70,6 +70,7 @@ export function crossEntropyDistillationLoss(options: CrossEntropyOptions = {}):
   return {
     name,
     needsTeacher: false,
+    tasks: ["classification"],
     compute: (batch) => ({
       loss: labelledCrossEntropy(batch.student.logits, someLabelsFor(name, batch), labelSmoothing),
       metrics: {},
@@ -82,6 +83,7 @@ export function crossEntropyDistillationLoss(options: CrossEntropyOptions = {}):
 export const crossEntropyEntry = defineEntry({
   name: "cross-entropy",
   help: "cross-entropy of the student with the labels",
+  tasks: ["classification"],
   options: {
     labelSmoothing: described(
       v.optional(fraction()),

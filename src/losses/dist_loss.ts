@@ -74,6 +74,7 @@ export function distDistillationLoss(options: DistDistillationLossOptions = {}):
   return {
     name,
     needsTeacher: true,
+    tasks: ["classification"],
     compute: (batch) => ({
       loss: distLoss(batch.student.logits, batch.teacher.logits, {
         ...all,
@@ -89,6 +90,7 @@ export function distDistillationLoss(options: DistDistillationLossOptions = {}):
 export const distEntry = defineEntry({
   name: "dist",
   help: "correlation of the probabilities, over classes and over the batch (Huang et al., 2022)",
+  tasks: ["classification"],
   options: {
     beta: described(v.optional(nonNegative(), DEFAULTS.beta), "weight of the correlation over a row's classes"),
     gamma: described(v.optional(nonNegative(), DEFAULTS.gamma), "weight of the correlation over the batch"),

@@ -103,6 +103,7 @@ export function dkdDistillationLoss(options: DkdDistillationLossOptions = {}): D
   return {
     name,
     needsTeacher: true,
+    tasks: ["classification"],
     compute: (batch) => ({
       loss: dkdLoss(batch.student.logits, batch.teacher.logits, labelsFor(name, batch), {
         ...all,
@@ -118,6 +119,7 @@ export function dkdDistillationLoss(options: DkdDistillationLossOptions = {}): D
 export const dkdEntry = defineEntry({
   name: "dkd",
   help: "kd of the label's class and of the others apart (Zhao et al., 2022)",
+  tasks: ["classification"],
   options: {
     alpha: described(v.optional(nonNegative(), DEFAULTS.alpha), "weight of the label's class against the others"),
     beta: described(v.optional(nonNegative(), DEFAULTS.beta), "weight of the distribution among the others"),

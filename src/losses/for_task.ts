@@ -1,30 +1,37 @@
+import type { TaskName } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
 import type { Entry } from "../registry/index.js";
 import type { DistillationLoss, LossContext } from "./loss.js";
 
-/** Losses that read logits as those of classes, of which a sample has one. */
-const OF_CLASSES = new Set(["cross-entropy", "kd", "logit-standardized-kd", "dkd", "dist", "jsd", "top-k-kd"]);
-
-/** What there is for other tasks instead. */
-const OTHERS = {
-  regression: "mse, mae and huber compare with the targets, logit-mse with the teacher's values",
-  "multi-label": "bce compares with the labels, multi-label-kd with the teacher's",
-  vectors: "cosine and mse compare with the vectors, vector-kd with the teacher's",
-} as const;
-
 /**
- * A loss's entry that refuses data of a task that it is not for: a softmax over outputs that are no classes means nothing, and
- * of one output it is always 1, from which nothing is learnt.
+ * Refuses a loss for data of a task that it is not for: a softmax over outputs that are no classes means nothing, and of one
+ * output it is always 1, from which nothing is learnt. `BAD_ARGUMENT` that names the losses of `entries` for that task alone.
  */
-export function forTask(entry: Entry<DistillationLoss, LossContext>): Entry<DistillationLoss, LossContext> {
-  if (!OF_CLASSES.has(entry.name)) return entry;
-  return {
-    ...entry,
-    create(options, context) {
-      const task = context?.task ?? "classification";
-      if (task === "classification") return entry.create(options, context);
-      const text = `${entry.name} is for classes, and the data are for ${task}: ${OTHERS[task]}`;
-      throw new DistilleryError("BAD_ARGUMENT", `loss: ${text}`);
-    },
-  };
+export function expectForTask(
+  loss: DistillationLoss,
+  task: TaskName = "classification",
+  entries: readonly Entry<DistillationLoss, LossContext>[],
+): DistillationLoss {
+  const { name, tasks } = loss;
+  if (tasks === undefined || tasks.includes(task)) return loss;
+  const others = entries.filter((entry) => entry.tasks?.includes(task)).map((entry) => entry.name);
+  const text = `${name} is for ${tasks.join(" and ")}, and the data are for ${task}`;
+  const advice = `leave it out, or take one of ${others.join(", ")}, or one for every task, as logit-mse`;
+  throw new DistilleryError("BAD_ARGUMENT", `loss: ${text}: ${advice}`);
+}
+
+/** The tasks that all losses are for; undefined if each is for every one. `BAD_ARGUMENT` if there is none. */
+export function commonTasks(losses: readonly DistillationLoss[]): readonly TaskName[] | undefined {
+  let common: readonly TaskName[] | undefined;
+  for (const [i, { tasks }] of losses.entries()) {
+    if (tasks === undefined) continue;
+    const both = common?.filter((task) => tasks.includes(task)) ?? tasks;
+    if (both.length === 0) {
+      const before = losses.slice(0, i).map((loss) => loss.name);
+      const text = `${losses[i].name} is for ${tasks.join(" and ")}, and ${before.join(" + ")} for ${common?.join(" and ")}`;
+      throw new DistilleryError("BAD_ARGUMENT", `terms[${i}]: ${text}: no data go with both`);
+    }
+    common = both;
+  }
+  return common;
 }

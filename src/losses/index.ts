@@ -7,7 +7,7 @@ import { crdEntry } from "./crd_loss.js";
 import { crossEntropyEntry } from "./cross_entropy.js";
 import { distEntry } from "./dist_loss.js";
 import { dkdEntry } from "./dkd_loss.js";
-import { forTask } from "./for_task.js";
+import { expectForTask } from "./for_task.js";
 import { functionLoss, type LossFunction } from "./function_loss.js";
 import { hintEntry } from "./hint_loss.js";
 import { jsdEntry } from "./jsd_loss.js";
@@ -114,7 +114,7 @@ const ENTRIES = [
 const HARD = [crossEntropyEntry, mseEntry, maeEntry, huberEntry, bceEntry, cosineEntry];
 
 /** The losses that have a name: to add one, write its file and add its entry here. */
-export const LOSSES = new Registry<DistillationLoss, LossContext>("loss", [...HARD, ...ENTRIES].map(forTask), {
+export const LOSSES = new Registry<DistillationLoss, LossContext>("loss", [...HARD, ...ENTRIES], {
   expected: "a loss with name, compute, config and needsTeacher, or a function that makes one",
   advice:
     "it is called with { classes, labelSmoothing, tapShape, features, samples, labels } and its arguments, and makes a loss; a function of the batch is exported as () => ({ student, teacher }) => ...",
@@ -130,7 +130,7 @@ export const LOSSES = new Registry<DistillationLoss, LossContext>("loss", [...HA
 export type LossSpec = Expression | DistillationLoss | LossFunction;
 
 /**
- * Makes the loss that a specification says.
+ * Makes the loss that a specification says, for data of the context's task.
  *
  * @throws DistilleryError `BAD_ARGUMENT` that names the argument, what came and what was expected.
  */
@@ -141,12 +141,14 @@ export function createLoss(
 ): DistillationLoss {
   expectOptions("createLoss", options, ["modules"]);
   if (typeof spec === "function") return functionLoss(spec, context.classes);
-  if (isDistillationLoss(spec)) return expectDistillationLoss(spec, "loss");
+  const checked = (loss: DistillationLoss) => expectForTask(loss, context.task, LOSSES.entries);
+  if (isDistillationLoss(spec)) return checked(expectDistillationLoss(spec, "loss"));
   if (typeof spec !== "string" && (typeof spec !== "object" || spec === null)) {
     const text = `loss: expected an expression, a loss or a function of the batch, got ${show(spec)}`;
     throw new DistilleryError("BAD_ARGUMENT", text);
   }
   const terms = LOSSES.resolveSum(spec, context, { argument: "loss", ...options });
+  for (const [, term] of terms) checked(term);
   const [first] = terms;
   return terms.length === 1 && first !== undefined && first[0] === 1 ? first[1] : weightedSum(terms);
 }

@@ -69,6 +69,7 @@ export function jsdDistillationLoss(options: JsdDistillationLossOptions = {}): D
   return {
     name,
     needsTeacher: true,
+    tasks: ["classification"],
     compute: (batch) => ({
       loss: jsdLoss(batch.student.logits, batch.teacher.logits, {
         ...all,
@@ -84,6 +85,7 @@ export function jsdDistillationLoss(options: JsdDistillationLossOptions = {}): D
 export const jsdEntry = defineEntry({
   name: "jsd",
   help: "generalised Jensen-Shannon divergence: forward and reverse KL and between (Agarwal et al., 2024)",
+  tasks: ["classification"],
   options: {
     beta: described(v.optional(fraction(), DEFAULTS.beta), "0 is the forward KL, 1 the reverse one"),
     temperature: described(v.optional(annealed(), DEFAULTS.temperature), "divides both networks' logits"),

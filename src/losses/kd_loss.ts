@@ -132,6 +132,7 @@ export function kdDistillationLoss(options: KdDistillationLossOptions = {}): Dis
     return {
       name,
       needsTeacher: true,
+      tasks: ["classification"],
       compute(batch) {
         const { student, teacher, labels } = batch;
         return { loss: softLoss(student.logits, teacher.logits, labels, inEpoch(temperature, batch)), metrics: {} };
@@ -150,6 +151,7 @@ export function kdDistillationLoss(options: KdDistillationLossOptions = {}): Dis
   return {
     name,
     needsTeacher: true,
+    tasks: ["classification"],
     compute(batch) {
       const labels = alpha === 1 ? batch.labels : someLabelsFor(name, batch);
       if (labels === null || labelledRows(labels) !== null) return partlyLabelled(batch, labels);
@@ -165,6 +167,7 @@ export function kdDistillationLoss(options: KdDistillationLossOptions = {}): Dis
 export const kdEntry = defineEntry({
   name: "kd",
   help: "divergence from the teacher's softened probabilities (Hinton et al., 2015)",
+  tasks: ["classification"],
   options: {
     temperature: described(v.optional(annealed(), KD_DEFAULTS.temperature), "divides both networks' logits"),
     alpha: described(

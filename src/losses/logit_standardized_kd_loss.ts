@@ -74,6 +74,7 @@ export function logitStandardizedKdDistillationLoss(options: { temperature?: Ann
   return {
     name,
     needsTeacher: true,
+    tasks: ["classification"],
     compute: (batch) => ({
       loss: logitStandardizedKdLoss(batch.student.logits, batch.teacher.logits, {
         temperature: inEpoch(temperature, batch),
@@ -88,6 +89,7 @@ export function logitStandardizedKdDistillationLoss(options: { temperature?: Ann
 export const logitStandardizedKdEntry = defineEntry({
   name: "logit-standardized-kd",
   help: "kd of logits with each row's mean and scale taken out (Sun et al., 2024)",
+  tasks: ["classification"],
   options: {
     temperature: described(v.optional(annealed(), DEFAULTS.temperature), "divides both networks' standardised logits"),
   },

@@ -1,6 +1,6 @@
 import { types } from "node:util";
-import { show } from "../checks.js";
-import { NO_LABEL, type TaskName } from "../data/dataset.js";
+import { expectOneOf, show } from "../checks.js";
+import { NO_LABEL, TASK_NAMES, type TaskName } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
 import { Module } from "../nn/module.js";
 import { type Labels, labelData } from "../tensor/int_tensor.js";
@@ -63,6 +63,8 @@ export interface DistillationLoss {
   readonly modules?: Readonly<Record<string, Module>>;
   /** Whether `compute` reads `batch.teacher`. */
   readonly needsTeacher: boolean;
+  /** The tasks whose outputs it is for: data of another one are refused. Default: every task. */
+  readonly tasks?: readonly TaskName[];
   /** Whether `compute` draws random numbers. Default false; a teacher is then prefetched. */
   readonly drawsRandomNumbers?: boolean;
   /** The loss as a scalar, and numbers for the logs by their names: means over the batch. */
@@ -96,11 +98,12 @@ export interface LossContext {
 
 /** A loss with some of its fields replaced; the others are its own, also those of its class. */
 export function changedLoss(loss: DistillationLoss, changes: Partial<DistillationLoss>): DistillationLoss {
-  const { name, taps, modules, needsTeacher, drawsRandomNumbers } = loss;
+  const { name, taps, modules, needsTeacher, tasks, drawsRandomNumbers } = loss;
   return {
     ...{ name, needsTeacher },
     ...(taps && { taps }),
     ...(modules && { modules }),
+    ...(tasks && { tasks }),
     ...(drawsRandomNumbers !== undefined && { drawsRandomNumbers }),
     compute: (batch) => loss.compute(batch),
     config: () => loss.config(),
@@ -119,11 +122,15 @@ export function expectDistillationLoss(value: unknown, place: string): Distillat
     throw new DistilleryError("BAD_ARGUMENT", `${place}: expected a loss ${text}, got ${show(got)}`);
   };
   if (typeof value !== "object" || value === null) return refuse("with name, compute, config and needsTeacher", value);
-  const { name, compute, config, needsTeacher, taps = {}, modules = {} } = value as Partial<DistillationLoss>;
+  const { name, compute, config, needsTeacher, tasks, taps = {}, modules = {} } = value as Partial<DistillationLoss>;
   if (typeof name !== "string") refuse("whose name is a text", name);
   if (typeof compute !== "function") refuse("whose compute is a function of the batch", compute);
   if (typeof config !== "function") refuse("whose config is a function, as () => ({ name })", config);
   if (typeof needsTeacher !== "boolean") refuse("whose needsTeacher is true or false", needsTeacher);
+  if (tasks !== undefined) {
+    if (!Array.isArray(tasks)) refuse("whose tasks are a list", tasks);
+    for (const [i, task] of tasks.entries()) expectOneOf(`${place}: tasks[${i}]`, task, TASK_NAMES);
+  }
   if (typeof taps !== "object" || taps === null) refuse("whose taps are { student, teacher }", taps);
   for (const network of ["student", "teacher"] as const) {
     const { [network]: paths = [] } = taps;

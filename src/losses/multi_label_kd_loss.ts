@@ -53,6 +53,7 @@ export function multiLabelKdDistillationLoss(options: { temperature?: Annealed }
   return {
     name,
     needsTeacher: true,
+    tasks: ["classification", "multi-label"],
     compute: (batch) => ({
       loss: multiLabelKdLoss(batch.student.logits, batch.teacher.logits, { temperature: inEpoch(temperature, batch) }),
       metrics: {},
@@ -65,6 +66,7 @@ export function multiLabelKdDistillationLoss(options: { temperature?: Annealed }
 export const multiLabelKdEntry = defineEntry({
   name: "multi-label-kd",
   help: "divergence from the teacher's probability of each label, by sigmoid (Yang et al., 2023)",
+  tasks: ["classification", "multi-label"],
   options: {
     temperature: described(v.optional(annealed(), DEFAULTS.temperature), "divides both networks' logits"),
   },

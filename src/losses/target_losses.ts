@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { expectNumber, expectOptions, withDefaults } from "../checks.js";
+import type { TaskName } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
 import { binaryCrossEntropyWithLogits, l1Loss, mseLoss, smoothL1Loss } from "../ops/index.js";
 import { defineEntry, described, positive } from "../registry/index.js";
@@ -18,14 +19,24 @@ function targetsFor(loss: string, { targets }: LossBatch): Tensor {
   throw new DistilleryError("BAD_ARGUMENT", `${loss}: ${text}`);
 }
 
+/** What each is for: of outputs that are no such targets its value would mean nothing. */
+const TASKS = {
+  mse: ["regression", "vectors"],
+  mae: ["regression", "vectors"],
+  huber: ["regression", "vectors"],
+  bce: ["multi-label"],
+  cosine: ["vectors"],
+} as const satisfies Readonly<Record<string, readonly TaskName[]>>;
+
 function targetLoss(
-  name: string,
+  name: keyof typeof TASKS,
   compute: (outputs: Tensor, targets: Tensor) => Tensor,
   options: Readonly<Record<string, Json>> = {},
 ): DistillationLoss {
   return {
     name,
     needsTeacher: false,
+    tasks: TASKS[name],
     compute(batch) {
       const { logits: outputs } = batch.student;
       return { loss: finite(name, compute(outputs, targetsFor(name, batch)), { outputs }), metrics: {} };
@@ -96,6 +107,7 @@ export function cosineDistance(a: Tensor, b: Tensor): Tensor {
 export const mseEntry = defineEntry({
   name: "mse",
   help: "mean squared error of the outputs with the targets of a regression, or vectors",
+  tasks: TASKS.mse,
   options: {},
   create: () => mseDistillationLoss(),
 });
@@ -104,6 +116,7 @@ export const mseEntry = defineEntry({
 export const maeEntry = defineEntry({
   name: "mae",
   help: "mean absolute error of the outputs with the targets of a regression",
+  tasks: TASKS.mae,
   options: {},
   create: () => maeDistillationLoss(),
 });
@@ -112,6 +125,7 @@ export const maeEntry = defineEntry({
 export const huberEntry = defineEntry({
   name: "huber",
   help: "Huber's loss of the outputs with the targets of a regression (1964)",
+  tasks: TASKS.huber,
   options: {
     delta: described(v.optional(positive(), HUBER_DEFAULTS.delta), "the difference up to which it is squared"),
   },
@@ -122,6 +136,7 @@ export const huberEntry = defineEntry({
 export const bceEntry = defineEntry({
   name: "bce",
   help: "binary cross-entropy of each output's sigmoid with labels of 0 and 1",
+  tasks: TASKS.bce,
   options: {},
   create: () => bceDistillationLoss(),
 });
@@ -130,6 +145,7 @@ export const bceEntry = defineEntry({
 export const cosineEntry = defineEntry({
   name: "cosine",
   help: "1 - cosine of the outputs with target vectors",
+  tasks: TASKS.cosine,
   options: {},
   create: () => cosineDistillationLoss(),
 });

@@ -127,6 +127,7 @@ export function topKKdDistillationLoss(options: TopKKdDistillationLossOptions = 
   return {
     name,
     needsTeacher: true,
+    tasks: ["classification"],
     compute({ student, teacher }) {
       const most = Math.min(k, teacher.logits.shape[1]);
       const { values, indices } = topk(logSoftmax(teacher.logits.detach()), most);
@@ -140,6 +141,7 @@ export function topKKdDistillationLoss(options: TopKKdDistillationLossOptions = 
 export const topKKdEntry = defineEntry({
   name: "top-k-kd",
   help: "divergence from the teacher's k most probable classes and the rest",
+  tasks: ["classification"],
   options: {
     k: described(v.optional(integer(1), ALL_DEFAULTS.k), "number of the teacher's classes that are kept"),
     tail: described(v.optional(oneOf(TAILS), DEFAULTS.tail), "the others: one bucket, or spread evenly"),

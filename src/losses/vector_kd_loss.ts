@@ -65,6 +65,7 @@ export function vectorKdDistillationLoss(options: VectorKdLossOptions = {}): Dis
   return {
     name,
     needsTeacher: true,
+    tasks: ["classification", "multi-label", "vectors"],
     modules: projection === undefined ? {} : { projection },
     compute: ({ student, teacher }) => ({ loss: vectorKdLoss(student.logits, teacher.logits, options), metrics: {} }),
     config: () => ({ name, ...all, projection: projection !== undefined }),
@@ -75,6 +76,7 @@ export function vectorKdDistillationLoss(options: VectorKdLossOptions = {}): Dis
 export const vectorKdEntry = defineEntry({
   name: "vector-kd",
   help: "1 - cosine and squared error of output vectors with the teacher's (Reimers and Gurevych, 2020)",
+  tasks: ["classification", "multi-label", "vectors"],
   options: {
     cosine: described(v.optional(nonNegative(), DEFAULTS.cosine), "weight of 1 - cosine"),
     mse: described(v.optional(nonNegative(), DEFAULTS.mse), "weight of the mean squared error"),

@@ -4,6 +4,7 @@ import type { Module } from "../nn/module.js";
 import { isWeight } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { type Annealed, inEpoch } from "./annealed.js";
+import { commonTasks } from "./for_task.js";
 import { functionLoss, type LossFunction } from "./function_loss.js";
 import { computeLoss, type DistillationLoss, expectDistillationLoss, type Json } from "./loss.js";
 import { expectMetricName } from "./metric_name.js";
@@ -14,7 +15,7 @@ import { expectMetricName } from "./metric_name.js";
  * and the term's own metrics as `NAME.METRIC`; a name that comes again gets a number: `kd`, `kd_2`.
  *
  * @throws DistilleryError `BAD_ARGUMENT` if there is no term, a weight is no number, a term is no loss or has a name
- * that no metric can have.
+ * that no metric can have, or no task goes with all of them.
  * @example
  * ```ts
  * const loss = weightedSum([[0.1, crossEntropyDistillationLoss()], [0.9, kdDistillationLoss({ temperature: 4 })]]);
@@ -40,10 +41,12 @@ export function weightedSum(
     expectMetricName(`terms[${i}]: name`, loss.name);
   }
   const losses = terms.map(([, loss]) => loss);
+  const tasks = commonTasks(losses);
   const names = uniqueNames(losses);
   return {
     name: names.join("+"),
     needsTeacher: losses.some(({ needsTeacher }) => needsTeacher),
+    ...(tasks && { tasks }),
     drawsRandomNumbers: losses.some(({ drawsRandomNumbers = false }) => drawsRandomNumbers),
     taps: {
       student: [...new Set(losses.flatMap(({ taps }) => taps?.student ?? []))],

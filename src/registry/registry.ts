@@ -30,6 +30,8 @@ export interface Entry<T, C = void, E extends v.ObjectEntries = v.ObjectEntries>
   readonly help: string;
   /** The schemas of the options, with defaults, in the order of positional arguments. */
   readonly options: E;
+  /** The tasks that it is for, if not for every one. */
+  readonly tasks?: readonly string[];
   create(options: OptionsOf<E>, context: C): T;
 }
 

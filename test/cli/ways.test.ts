@@ -167,6 +167,31 @@ describe("a chain and generations", () => {
     expect(readdirSync(join(cwd, "was-there"))).toEqual([]);
   });
 
+  test("a loss that the data are not for is refused, also as a module's object", async () => {
+    const numbers = Array.from({ length: 60 }, (_, i) => `${i % 7},${i % 5},${(i % 7) * 10.5 + (i % 5)}`);
+    writeFileSync(join(cwd, "numbers.csv"), ["a,b,price", ...numbers].join("\n"));
+    const text = 'import { kdDistillationLoss } from "distillery";\nexport default () => kdDistillationLoss();\n';
+    writeFileSync(join(cwd, "kd_object.mjs"), text);
+    const chain = [
+      "distill",
+      "--data",
+      "numbers.csv",
+      "--task",
+      "regression",
+      "--epochs",
+      "1",
+      "--chain",
+      "mlp([4]) -> mlp([2])",
+    ];
+    for (const [i, loss] of ["kd", "mse + 0.5*kd(warmup=1)", "./kd_object.mjs"].entries()) {
+      const { stderr, code } = await distillery([...chain, "--loss", loss, "--out", `no-${i}`, "--no-report"], cwd);
+      expect(code).toBe(2);
+      expect(stderr).toMatch(
+        /^distillery: .*loss: kd is for classification, and the data are for regression: .*mse, mae, huber/m,
+      );
+    }
+  });
+
   test("generations from a teacher: the first is distilled from it", async () => {
     const first = ["--teacher-network", "mlp(hidden=[16])", "--out", "first"];
     await succeed(["train-teacher", ...common, ...first], cwd);

@@ -211,8 +211,12 @@ describe("a regression", () => {
   });
 
   test.each<[string, object, string]>([
-    ["kd", { loss: "kd" }, "kd is for classes, and the data are for regression: mse, mae and huber"],
-    ["cross-entropy in a sum", { loss: "mse + cross-entropy" }, "cross-entropy is for classes"],
+    [
+      "kd",
+      { loss: "kd" },
+      "kd is for classification, and the data are for regression: leave it out, or take one of mse, mae, huber, or",
+    ],
+    ["cross-entropy in a sum", { loss: "mse + cross-entropy" }, "cross-entropy is for classification"],
     ["a temperature", { temperature: 2 }, "temperature: no loss for regression reads it: leave it out"],
     ["label smoothing", { labelSmoothing: 0.1 }, "labelSmoothing: no loss for regression reads it"],
     ["calibration", { calibrateTeacher: true }, "calibrateTeacher: is for classes"],
