@@ -167,6 +167,11 @@ async function writeOnnx(
   const { inputNames, classNames } = summary;
   if (inputNames !== null) {
     lines.push(`Inputs: ${shortList(inputNames)}${summary.embedded ? ", as in the table" : ", standardised"}`);
+    // ONNX Runtime takes numbers: which category a text is stays outside.
+    const spec = recordOf(network)?.preprocessing;
+    if (spec?.kind === "table" && spec.columns.some((column) => "categories" in column)) {
+      lines.push("Left to the caller: for each text 1 at its category (column=text), 0 at the column's others");
+    }
   }
   const task = recordOf(network)?.preprocessing.task ?? "classification";
   if (classNames !== null) lines.push(`${task === "classification" ? "Classes" : "Outputs"}: ${shortList(classNames)}`);

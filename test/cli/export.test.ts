@@ -103,6 +103,18 @@ describe("export", () => {
     ]);
   });
 
+  test("of a table: what the file takes, what is left to the caller, the classes", async () => {
+    const rows = Array.from({ length: 40 }, (_, i) => `${i % 7},${["red", "blue"][i % 2]},${["yes", "no"][i % 2]}`);
+    writeFileSync(join(cwd, "table.csv"), ["size,colour,label", ...rows].join("\n"));
+    await succeed(["train-teacher", "--data", "table.csv", "--epochs", "1", "--out", "table", "--no-report"], cwd);
+    const printed = lines(await succeed(["export", "table/teacher.safetensors", "--onnx", "table.onnx"], cwd));
+    expect(printed.slice(1)).toEqual([
+      "Inputs: size, colour=blue, colour=red, as in the table",
+      "Left to the caller: for each text 1 at its category (column=text), 0 at the column's others",
+      "Classes: no, yes",
+    ]);
+  });
+
   test("in both formats, half precision", async () => {
     const args = ["student.pth", "--onnx", "h.onnx", "--js", "h.mjs", "--quantize", "float16"];
     const printed = lines(await succeed(["export", ...args], cwd));

@@ -1,7 +1,10 @@
 import { execFileSync } from "node:child_process";
 import { statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { rolldown } from "rolldown";
 import { beforeAll, expect, test } from "vitest";
+import { exportedGraph } from "../../../src/export/index.js";
+import { GraphModule } from "../../../src/graph/index.js";
 import { DistilleryError, type Module, manualSeed, randn, StudentNet, saveJs } from "../../../src/index.js";
 import { temporaryFolder } from "../../checkpoint/support.js";
 import { answers, relativeError } from "../support.js";
@@ -34,6 +37,22 @@ test("Node.js imports it without a flag, and gives our logits", () => {
   const got = Float32Array.from(printed.flatMap(({ logits }) => logits));
   expect(relativeError(got, expected.data, 10)).toBeLessThan(1e-5);
   expect(printed.map((one) => one.class)).toEqual([...expected.argmax(1).data]);
+});
+
+test("a bundler adds less than 20 kB to the weights, and takes what is exported", async () => {
+  await saveJs(student, join(folder, "bundled.mjs"), { quantize: "int8" });
+  writeFileSync(join(folder, "entry.mjs"), `import { classify } from "./bundled.mjs";\nglobalThis.run = classify;\n`);
+  const bundle = await rolldown({ input: join(folder, "entry.mjs"), platform: "browser" });
+  const { output } = await bundle.generate({ format: "iife", minify: true });
+  const [{ code }] = output;
+  const weights = [...code.matchAll(/[A-Za-z0-9+/=]{60,}/g)].reduce((sum, [text]) => sum + text.length, 0);
+  expect(weights).toBeGreaterThan((4 / 3) * 535_040);
+  expect(code.length - weights).toBeLessThan(20_000);
+  const scope: { run?: (input: number[]) => { class: number } } = {};
+  new Function("globalThis", code)(scope);
+  const row = randn([1, 784]);
+  const expected = answers(new GraphModule(exportedGraph(student, { quantize: "int8" })), row).argmax(1).data[0];
+  expect(scope.run?.([...row.data]).class).toBe(expected);
 });
 
 test("TypeScript checks what it is given", async () => {
