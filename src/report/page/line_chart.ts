@@ -222,7 +222,7 @@ function dataTable(caption: string, lines: readonly Line[], x: Axis, y: Axis): H
     exact(x, at),
     ...byLine.map((values) => (values.has(at) ? exact(y, values.get(at) as number) : "")),
   ]);
-  return table({ caption, columns: [{ name: x.name }, ...shown], rows });
+  return table({ caption: `${caption}, by ${x.name}`, columns: [{ name: x.name }, ...shown], rows });
 }
 
 /** A chart needs its size: it is drawn once it has one. */

@@ -1,5 +1,6 @@
 import { h } from "../../report/page/dom.js";
 import { masthead } from "../../report/page/hero.js";
+import { section } from "../../report/page/sections.js";
 import type { Changes } from "../watched_run.js";
 import { Curves } from "./curves.js";
 import { RunTable } from "./run_table.js";
@@ -17,8 +18,8 @@ document.body.append(
     "main",
     { class: "watch" },
     h("header", {}, masthead(), h("h1", {}, "Runs"), summary),
-    h("section", { "aria-label": "All runs" }, table.element),
-    h("section", { "aria-label": "Curves" }, curves.element),
+    section("All of them", table.element),
+    section("Their curves", curves.element),
   ),
 );
 

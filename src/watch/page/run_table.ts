@@ -71,7 +71,7 @@ class Row {
     const address = `/runs/${run.path === "" ? "" : `${run.path.split("/").map(encodeURIComponent).join("/")}/`}report.html`;
     const link = h(
       "a",
-      { href: address, target: "_blank", "aria-label": `report of ${run.path || run.command}` },
+      { href: address, target: "_blank", "aria-label": `open the report of ${run.path || run.command}` },
       "open",
     );
     report.replaceChildren(run.hasReport ? link : "");

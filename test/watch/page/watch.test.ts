@@ -6,6 +6,7 @@ import { type WatchServer, watchServer } from "../../../src/watch/index.js";
 import { temporaryFolder } from "../../checkpoint/support.js";
 import { ended, launch, lines, succeed, userFolder } from "../../cli/support.js";
 import { CHROMIUM, chromium, describeWith } from "../../helpers/needs.js";
+import { violations } from "../../report/page/axe.js";
 import { rowsOf, unfolded } from "../../report/page/support.js";
 
 const temporary = temporaryFolder();
@@ -68,6 +69,19 @@ describeWith(CHROMIUM, "in Chromium", () => {
     await opened.locator("h1").waitFor();
     expect(await opened.title()).toContain("Comparison on rows");
     await opened.close();
+  });
+
+  test("axe finds nothing, light and dark, on a desktop and a phone", async () => {
+    for (const [width, colorScheme] of [
+      [1280, "light"],
+      [390, "dark"],
+    ] as const) {
+      await page.setViewportSize({ width, height: 900 });
+      await page.emulateMedia({ colorScheme });
+      expect(await violations(page), `${width} ${colorScheme}`).toEqual([]);
+    }
+    await page.setViewportSize({ width: 1280, height: 900 });
+    await page.emulateMedia({ colorScheme: "light" });
   });
 
   test("a run of another process is followed, dies, and comes back", async () => {
