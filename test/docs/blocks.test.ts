@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import * as library from "../../src/index.js";
 import { temporaryFolder } from "../checkpoint/support.js";
-import { blocksOf, pages, ROOT } from "./markdown.js";
+import { blocksOf, pages, ROOT, textOf } from "./markdown.js";
 
 const folder = temporaryFolder();
 
@@ -62,6 +62,14 @@ test("the TypeScript of every page is right", () => {
   writeFileSync(join(folder, "package.json"), '{"type":"module"}');
   writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions: options, files }));
   expect(mistakesIn(folder)).toBe("");
+});
+
+// parity/script.test.ts runs that file and compares what it saves.
+test("the first program of get started is examples/script.ts", () => {
+  const [, example] = /^[^\n]*\n(.*)$/s.exec(textOf("examples/script.ts")) ?? [];
+  expect(blocksOf("docs/start.md", "ts")[0]).toBe(
+    example?.replace('process.argv[2] ?? "student.pth"', '"student.pth"'),
+  );
 });
 
 /** A block that imports what it uses as it is; any other as a function, with what it leaves out. */
