@@ -162,8 +162,10 @@ export class TensorDataset extends InMemoryDataset {
   /** Shares memory with the tensors. */
   override slice(start: number, end: number): Batch {
     const indices = this.range(start, end);
-    const labels = this.labels.slice(start, end);
-    return { inputs: slice(this.inputs, start, end), labels, ...this.targetsIn(start, end), indices };
+    const values = this.inputs.data.subarray(start * this.features, end * this.features);
+    const inputs = new Tensor(values, [end - start, ...this.shape]);
+    const labels = new IntTensor(this.labels.data.subarray(start, end));
+    return { inputs, labels, ...this.targetsIn(start, end), indices };
   }
 
   protected override content() {
