@@ -81,6 +81,18 @@ export declare function avgPoolBackward(call: PoolBackward): void
 /** out = scale * the sum of each window of x / its counts */
 export declare function avgPoolForward(call: PoolForward): void
 
+/** Bags of ids [bags, length] into a table [rows, dim]; padding -1: no id stands for nothing */
+export interface BagsOfIds {
+  ids: F32
+  weights: F32 | null
+  bags: number
+  length: number
+  rows: number
+  dim: number
+  padding: number
+  mean: boolean
+}
+
 /**
  * out[i] = a[i] b[i] for each matrix of a batch: form 0: a[m, k] b[k, n], 1: a[m, k] b[n, k]^T,
  * 2: a[k, m]^T b[k, n]
@@ -190,6 +202,38 @@ export declare function dropoutBackward(grad: F32, p: number, mask: U8, gradX: F
 
 /** out = x with each element kept with probability 1 - p and divided by it; writes the mask, drawn from state */
 export declare function dropoutForward(x: F32, p: number, state: U32Mut, mask: U8Mut, out: F32Mut): void
+
+/** The gradients of the table, of all its rows or, if they are given, of the named ones alone, and of the weights [bags, length] */
+export declare function embeddingBagBackward(call: EmbeddingBagBackwardCall): void
+
+/** What embeddingBagBackward reads and writes: the gradients that are not null */
+export interface EmbeddingBagBackwardCall {
+  bags: BagsOfIds
+  grad: F32
+  table: F32
+  named: I32 | null
+  gradTable: F32Mut | null
+  gradWeights: F32Mut | null
+}
+
+/** What embeddingBagForward reads and writes */
+export interface EmbeddingBagCall {
+  bags: BagsOfIds
+  table: F32
+  out: F32Mut
+}
+
+/** out[bags, dim] = the sums or means of the rows of the table that the ids name */
+export declare function embeddingBagForward(call: EmbeddingBagCall): void
+
+/** Writes the rows that the ids name, each once, ascending; gives their number */
+export declare function embeddingBagRows(call: EmbeddingBagRowsCall): number
+
+/** What embeddingBagRows reads and writes */
+export interface EmbeddingBagRowsCall {
+  bags: BagsOfIds
+  out: I32Mut
+}
 
 /**
  * Ends the process `grace_ms` after a second SIGINT or SIGTERM, whatever its event loop does; elsewhere than on Unix
@@ -345,6 +389,8 @@ export interface NodeAttributes {
   factor?: number
   offset?: number
   window?: List<number>
+  mean?: boolean
+  padding?: number
   rows?: List<number>
   columns?: List<number>
 }

@@ -9,6 +9,7 @@ import { Tensor } from "../tensor/tensor.js";
 import { type Batch, chunkOf, type Dataset, expectDataset, type ImageLayout, takeBatch, takeSlice } from "./dataset.js";
 import { DerivedDataset } from "./derived_dataset.js";
 import { MOST_MIXUP, mixUp } from "./mixup.js";
+import { textColumnOf } from "./preprocessing/spec.js";
 
 /** How {@link augment} changes samples: at least one of them. */
 export interface AugmentOptions {
@@ -44,7 +45,7 @@ export interface AugmentOptions {
  * ```
  */
 export function augment(dataset: Dataset, options: AugmentOptions): Dataset {
-  return new AugmentedDataset(dataset, readAmounts(expectDataset(dataset), options));
+  return new AugmentedDataset(dataset, readAmounts(expectNumbers(expectDataset(dataset)), options));
 }
 
 /** The amount of each change; 0: none. */
@@ -54,6 +55,15 @@ interface Amounts {
   readonly noise: number;
   /** Left out if samples are not mixed. */
   readonly mixup?: number;
+}
+
+/** Refuses texts: their ids are names, and a changed one is another word. */
+function expectNumbers(dataset: Dataset): Dataset {
+  if (textColumnOf(dataset) === null) return dataset;
+  throw new DistilleryError(
+    "BAD_ARGUMENT",
+    `augment: ${dataset.name} has texts, which are ids: they can't be shifted or mixed`,
+  );
 }
 
 class AugmentedDataset extends DerivedDataset {

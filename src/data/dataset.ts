@@ -4,6 +4,7 @@ import { DistilleryError, type ErrorCode } from "../errors.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
 import type { NumberFormat } from "./preprocessing/number_format.js";
+import type { TextEncoding } from "./text/encodings.js";
 
 /** What networks can be trained for. */
 export const TASK_NAMES = ["classification", "regression", "multi-label", "vectors"] as const;
@@ -92,10 +93,16 @@ interface LabelColumn {
 }
 
 /**
- * A column of numbers, each of which becomes (x - mean) / std; or one of texts, which becomes a value for each category,
- * 1 if the cell has its text and 0 otherwise (one-hot).
+ * A column of numbers, each of which becomes (x - mean) / std; one of few texts, which becomes a value for each category,
+ * 1 if the cell has its text and 0 otherwise (one-hot); or one of texts to read, which become ids.
  */
-export type TableColumn = NumberColumn | { readonly name: string; readonly categories: readonly string[] };
+export type TableColumn = NumberColumn | { readonly name: string; readonly categories: readonly string[] } | TextColumn;
+
+/** A column of texts, each of which becomes `text.length` ids, 0 behind the last. */
+export interface TextColumn {
+  readonly name: string;
+  readonly text: TextEncoding;
+}
 
 /** A column of numbers. */
 interface NumberColumn {

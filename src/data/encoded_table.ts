@@ -54,6 +54,7 @@ export class EncodedRows implements RowSource {
         const { mean, std } = column;
         return { at: own, mean, std, codes: null, missing: column.missing === "category" ? 1 : -1 };
       }
+      if ("text" in column) throw new Error("texts are read as ids");
       const codes = [...(reader.columns[i].codes ?? [])].map(([text]) => column.categories.indexOf(text));
       return { at: own, mean: 0, std: 1, codes, missing: column.categories.indexOf("") };
     });

@@ -3,6 +3,7 @@ import { expectOptions, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { boolean, expected, fractionBelow1, integer, issuesOf, oneOf } from "../registry/index.js";
 import { TASK_NAMES } from "./dataset.js";
+import { TEXT_ENCODINGS } from "./text/encodings.js";
 
 /** How an option is written on the command line, and what help texts say of it. */
 export interface OptionFlag {
@@ -81,6 +82,26 @@ export const loadSchema = v.strictObject({
       value: "<name>",
       help: `${TASK_NAMES.join(", ")} (default: found from the labels, and said)`,
     }),
+  ),
+  /**
+   * The column of texts that a network reads, all else but the label being left out; default: the one that is called text, or that
+   * is the only one beside the label and has more different texts than can be categories.
+   */
+  textColumn: v.optional(
+    flag(column(), {
+      value: "<name>",
+      help: "column of a .csv whose texts the network reads (default: text, or a column of many texts if it is the only one)",
+    }),
+  ),
+  /** How texts become ids, as `hash(buckets=20000, words=1)`; default: `hash`. */
+  textEncoding: v.optional(
+    flag(
+      v.custom<string>(
+        (value) => TEXT_ENCODINGS.issueOf(value) === null,
+        ({ input }) => `${TEXT_ENCODINGS.issueOf(input)}`,
+      ),
+      { value: "<name>", help: 'how texts become ids, such as "hash(buckets=20000, words=1)" (default: hash)' },
+    ),
   ),
   /** Whether the first line of a table names the columns; default: whether it has no number. */
   header: v.optional(
@@ -176,7 +197,16 @@ export interface ResolvedLoading extends Readonly<v.InferOutput<typeof loadSchem
 export interface TableOptions
   extends Pick<
     LoadDataOptions,
-    "labelColumn" | "labelColumns" | "task" | "header" | "encoding" | "dropColumns" | "missing" | "unlabelled"
+    | "labelColumn"
+    | "labelColumns"
+    | "textColumn"
+    | "textEncoding"
+    | "task"
+    | "header"
+    | "encoding"
+    | "dropColumns"
+    | "missing"
+    | "unlabelled"
   > {}
 /** How images are made alike. */
 export interface ImageOptions extends Pick<LoadDataOptions, "imageSize" | "grey" | "exifOrientation"> {}

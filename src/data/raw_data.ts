@@ -4,7 +4,14 @@ import { expectInteger } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { badData } from "../files/index.js";
 import { Tensor } from "../tensor/tensor.js";
-import { type Dataset, expectClassNames, NO_LABEL, type TaskName, type ValueLayout } from "./dataset.js";
+import {
+  type Dataset,
+  expectClassNames,
+  NO_LABEL,
+  type TableLayout,
+  type TaskName,
+  type ValueLayout,
+} from "./dataset.js";
 import { EncodedRows, measureTable } from "./encoded_table.js";
 import { ImageDataset, type ImageSize } from "./image_dataset.js";
 import { setSourceHash } from "./origin.js";
@@ -45,6 +52,8 @@ export interface RawPart {
   readonly isMatrix?: boolean;
   /** For the cells of a table: what read them. */
   readonly table?: TableReader;
+  /** For texts, which are ids already: the table that they are of. */
+  readonly layout?: TableLayout;
   /** Whether they are the rows of a table that were encoded as a network takes them. */
   readonly isEncoded?: boolean;
   /** SHA-256 in hex over the file that the rows and labels are from; default: over these themselves. */
@@ -130,6 +139,10 @@ async function measureRows(
     const { standardize = true } = options;
     const layout = await measureTable(table, rows, { measured, step, standardize }, visitors);
     return { table: layout, sha256: digest() };
+  }
+  if (part.layout !== undefined) {
+    await visitRows(rows, step, visitors);
+    return { table: part.layout, sha256: digest() };
   }
   if (part.isMatrix && options.standardize !== false) {
     const values = await measureMatrix(rows, measured, step, visitors, source);

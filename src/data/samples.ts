@@ -38,6 +38,9 @@ function cellsOf(values: Float32Array, columns: readonly TableColumn[]): Record<
     const own = values.subarray(at, at + columnWidth(column));
     at += own.length;
     if ("categories" in column) return [column.name, column.categories[own.indexOf(1)] ?? null];
+    // The texts themselves are not kept.
+    if ("text" in column)
+      return [column.name, `ids ${own.subarray(0, own.findLastIndex((id) => id !== 0) + 1).join(" ")}`];
     const isMissing = column.missing === "category" && own[1] === 1;
     return [column.name, isMissing ? null : numberOf(own[0], column.mean, column.std)];
   });

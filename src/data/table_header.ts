@@ -163,12 +163,13 @@ function expectNames(
   return cells;
 }
 
-function isLabel(name: string): boolean {
+/** Whether a column has a usual name of labels. */
+export function isLabel(name: string): boolean {
   return LABELS.includes(name.toLowerCase());
 }
 
 /** The index of a column that an option names. */
-function indexOf(names: readonly string[], option: string, column: string | number, file: string): number {
+export function indexOf(names: readonly string[], option: string, column: string | number, file: string): number {
   const named = names.indexOf(String(column));
   if (typeof column === "string" && named >= 0) return named;
   const index = typeof column === "string" && !/^-?\d+$/.test(column) ? Number.NaN : Number(column);

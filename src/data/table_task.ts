@@ -6,12 +6,15 @@ import type { TableOptions } from "./load_options.js";
 import type { TableReader } from "./table_reader.js";
 import { targetText, wrongTarget } from "./targets.js";
 
+/** What read the labels of a file. */
+export type LabelReader = Pick<TableReader, "labels" | "file">;
+
 /**
  * What the label columns of a table are for: what `task` says; otherwise classes of one column, or, if it has many different
  * numbers and was named, a regression; of several columns labels if all are 0 or 1, else a regression. What was found is said.
  */
 export function taskOfTable(
-  { labels, file }: TableReader,
+  { labels, file }: LabelReader,
   { task, onNote }: TableOptions & { onNote?: ((text: string) => void) | undefined },
 ): TaskName {
   const names = labels.map(({ name }) => show(name)).join(", ");
@@ -40,7 +43,7 @@ export function taskOfTable(
 
 /** The targets of all rows [rows, columns]; `BAD_DATA` with the line of a cell that is none. */
 export function tableTargets(
-  { labels, file }: TableReader,
+  { labels, file }: LabelReader,
   task: TaskName,
 ): { labels: Int32Array; targets: Float64Array } {
   const columns = labels.map((column) => column.numbers());

@@ -33,7 +33,8 @@ export function standardisationOf(spec: Preprocessing | null): Standardisation |
 
 /** What the values of a row are, in their order: columns, and for texts `column=text`; null if they have no names. */
 export function inputNames(spec: Preprocessing): readonly string[] | null {
-  if (spec.kind !== "table") return null;
+  // Ids of texts are many, and alike.
+  if (spec.kind !== "table" || spec.columns.some((column) => "text" in column)) return null;
   return spec.columns.flatMap((column) => {
     if ("categories" in column) return column.categories.map((text) => `${column.name}=${text}`);
     return [column.name, `${column.name} is missing`].slice(0, columnWidth(column));

@@ -58,9 +58,10 @@ export function drawsRandomNumbers(module: Module, sampleShape: readonly number[
   const inputs = withGenerator(new Generator(1), () => randn([2, ...sampleShape]));
   const before = generator.state.slice();
   try {
-    keepingBuffers(module, () =>
-      withGenerator(generator, () => noGrad(() => module.forward(inputsFor(module, inputs)))),
-    );
+    const run = () => noGrad(() => module.forward(inputsFor(module, inputs)));
+    // As a trace: random numbers are no ids.
+    const traced = () => (module.vocabulary === null ? run() : withTracer(() => {}, run));
+    keepingBuffers(module, () => withGenerator(generator, traced));
   } catch {
     return true;
   }

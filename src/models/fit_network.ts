@@ -1,6 +1,6 @@
 import { type Dataset, labelsOf, NO_LABEL } from "../data/dataset.js";
 import { type Adaptation, adaptationOf } from "../data/preprocessing/adapt.js";
-import { preprocessingOf } from "../data/preprocessing/spec.js";
+import { preprocessingOf, textColumnOf } from "../data/preprocessing/spec.js";
 import { DistilleryError } from "../errors.js";
 import { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
@@ -27,6 +27,34 @@ export function fitNetwork(network: Module, data: Dataset, name = "the network")
     isLabelled: data.unlabelled !== true || labelsOf(data).some((label) => label !== NO_LABEL),
   });
   return adaptation === null ? network : new FittedNetwork(network, adaptation);
+}
+
+/** Refuses a network that takes numbers for texts, one of texts for other samples, and a table with fewer rows than there are ids. */
+export function expectReads(network: Module, data: Dataset, name: string): void {
+  if (network instanceof Ensemble) {
+    for (const [i, one] of network.networks.entries()) expectReads(one, data, `${name}.networks[${i}]`);
+    return;
+  }
+  const column = textColumnOf(data);
+  const { vocabulary } = network;
+  if (column === null && vocabulary === null) return;
+  if (column === null) {
+    throw new DistilleryError(
+      "BAD_ARGUMENT",
+      `${name}: reads texts, and ${data.name} has none: --text-column names their column`,
+    );
+  }
+  if (vocabulary === null) {
+    const advice = "a network for texts is text_bag";
+    throw new DistilleryError(
+      "BAD_ARGUMENT",
+      `${name}: takes numbers, and ${data.name} has texts, which are ids: ${advice}`,
+    );
+  }
+  const { buckets } = column.text;
+  if (vocabulary >= buckets) return;
+  const text = `its table has ${vocabulary} rows, the encoding of ${data.name} ${buckets} ids: give both the same buckets`;
+  throw new DistilleryError("SHAPE_MISMATCH", `${name}: ${text}`);
 }
 
 /**
@@ -88,6 +116,10 @@ class FittedNetwork extends Module {
 
   override get readsImages(): boolean {
     return this.#network.readsImages;
+  }
+
+  override get vocabulary(): number | null {
+    return this.#network.vocabulary;
   }
 
   override namedParameters(): ReturnType<Module["namedParameters"]> {

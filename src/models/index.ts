@@ -11,6 +11,7 @@ import { shuffleNetV1 } from "./shufflenetv1.js";
 import { shuffleNetV2 } from "./shufflenetv2.js";
 import { student } from "./student_net.js";
 import { teacher } from "./teacher_net.js";
+import { textBag } from "./text_bag.js";
 import { vggs } from "./vgg.js";
 import { wideResNets } from "./wrn.js";
 
@@ -26,6 +27,7 @@ export { ShuffleNetV1, type ShuffleNetV1Options } from "./shufflenetv1.js";
 export { ShuffleNetV2, type ShuffleNetV2Options } from "./shufflenetv2.js";
 export { StudentNet } from "./student_net.js";
 export { TeacherNet } from "./teacher_net.js";
+export { TextBag, type TextBagOptions } from "./text_bag.js";
 export { Vgg, type VggOptions } from "./vgg.js";
 export { WideResNet, type WideResNetOptions } from "./wrn.js";
 
@@ -43,6 +45,7 @@ const NETWORKS: readonly NetworkEntry[] = [
   shuffleNetV1,
   shuffleNetV2,
   ...resNets,
+  textBag,
 ];
 
 /** The networks that can be made by name: `createNetwork("mlp(hidden=[64])", ...)`, `--student "mlp(hidden=[64])"`. */

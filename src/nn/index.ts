@@ -2,6 +2,7 @@
 export { GELU, Hardswish, LeakyReLU, ReLU6, SiLU, Softmax } from "./activations.js";
 export { BatchNorm1d, BatchNorm2d } from "./batch_norm.js";
 export { Conv1d, type Conv1dOptions, Conv2d, type ConvOptions } from "./conv.js";
+export { Embedding, EmbeddingBag, type EmbeddingOptions } from "./embedding.js";
 export { GroupNorm } from "./group_norm.js";
 export { LayerNorm, type LayerNormOptions } from "./layer_norm.js";
 export { Dropout, Dropout2d, Flatten, Identity, ReLU, Sequential } from "./layers.js";

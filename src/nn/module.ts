@@ -63,6 +63,14 @@ export abstract class Module {
     return this.namedChildren().some(([, child]) => child.readsImages);
   }
 
+  /**
+   * The number of ids that `forward` knows if it reads texts, rows of ids; null: it takes numbers. A network whose first layer is an
+   * embedding says that layer's `numEmbeddings`.
+   */
+  get vocabulary(): number | null {
+    return null;
+  }
+
   /** Parameters and buffers under PyTorch's keys and in its order; the tensors themselves, not copies. */
   stateDict(): StateDict {
     return Object.fromEntries(

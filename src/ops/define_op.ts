@@ -26,7 +26,7 @@ export interface OpFunction<A, S> {
  * ```
  */
 export function defineOp<A, S>(op: Op<A, S>): OpFunction<A, S> {
-  expectOptions("defineOp", op, ["name", "forward", "backward", "onnx", "lower", "js", "random"]);
+  expectOptions("defineOp", op, ["name", "forward", "backward", "backwardRows", "onnx", "lower", "js", "random"]);
   const call = (inputs: readonly Tensor[], attributes: A) => callOp(op, inputs, attributes);
   const withSaved = (inputs: readonly Tensor[], attributes: A) => run(op, inputs, attributes);
   return Object.assign(call, { op, withSaved });

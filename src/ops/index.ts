@@ -7,6 +7,8 @@ export { type Conv2dOptions, conv2d, type Pair } from "./conv2d.js";
 export { cumsum } from "./cumsum.js";
 export { detach } from "./detach.js";
 export { dropout } from "./dropout.js";
+export { embedding } from "./embedding.js";
+export { type EmbeddingBagOptions, embeddingBag } from "./embedding_bag.js";
 export { expand } from "./expand.js";
 export { gather, indexSelect, oneHot, scatter } from "./indexing.js";
 export { linear } from "./linear.js";

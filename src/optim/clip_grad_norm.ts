@@ -19,7 +19,7 @@ export function clipGradNorm(
 ): number {
   const normType = normTypeOf(options);
   if (maxNorm !== Infinity) expectNumber("maxNorm", maxNorm, atLeast0, "a number of at least 0");
-  for (const parameter of expectParameters(parameters)) parameter.materializedGrad();
+  for (const parameter of expectParameters(parameters)) parameter.scaledGrad();
   const grads = gradsOf(parameters);
   const norm = normType === 2 ? native.gradNorm(grads) : otherNorm(grads, normType);
   const coefficient = maxNorm / (norm + 1e-6);
@@ -55,7 +55,7 @@ function otherNorm(grads: readonly Float32Array[], normType: number): number {
 export function clipGradValue(parameters: readonly Tensor[], clipValue: number): void {
   expectNumber("clipValue", clipValue, atLeast0, "a number of at least 0");
   for (const parameter of expectParameters(parameters)) {
-    const grad = parameter.materializedGrad();
+    const grad = parameter.scaledGrad();
     // Not Math.min and Math.max, whose -0 and 0 differ: PyTorch keeps what is in the range as it is.
     grad?.forEach((x, i) => {
       if (x > clipValue) grad[i] = clipValue;

@@ -2,6 +2,7 @@ import { expectObject, expectOptions, withDefaults } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { Tensor } from "../tensor/tensor.js";
 import type { ParamGroup, Params } from "./param_group.js";
+import { updateRows } from "./row_update.js";
 import { type OptimizerStateDict, readOptimizer, writeOptimizer } from "./state_dict.js";
 
 /** What a run gives an optimizer beside its options. */
@@ -80,9 +81,13 @@ export abstract class Optimizer<G extends ParamGroup = ParamGroup, S extends obj
   step(): void {
     for (const group of this.paramGroups) this.checkGroup(group);
     for (const group of this.paramGroups) {
-      const withGrad = group.params.filter(({ gradData }) => gradData !== null);
+      const withGrad = group.params.filter(({ gradData, gradRows }) => gradData !== null && gradRows === null);
       for (const [gradScale, params] of partition(withGrad, ({ gradScale }) => gradScale)) {
         this.update(group, params, gradScale);
+      }
+      for (const param of group.params) {
+        if (param.gradRows !== null)
+          updateRows(param, this.state, (part) => this.update(group, [part], param.gradScale));
       }
     }
   }

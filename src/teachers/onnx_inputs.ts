@@ -91,7 +91,7 @@ function numberLayout(
   if (values !== undefined) return values;
   if (table === undefined) return { mean: new Array(features).fill(0), std: new Array(features).fill(1) };
   const columns = table.columns.map((column) => {
-    if ("categories" in column || column.missing === "category") {
+    if (!("mean" in column) || column.missing === "category") {
       throw refused(spec, `mean and std: ${name} has columns of texts or missing cells, as ${show(column.name)}`);
     }
     return column;

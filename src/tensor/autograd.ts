@@ -12,6 +12,8 @@ interface Differentiable {
   node: Node | null;
   materializedGrad(): Float32Array | null;
   gradBuffer(): Float32Array;
+  /** Takes a gradient whose other rows are zero; false: it has one already that is written whole. */
+  takeGradRows(rows: Int32Array, values: Float32Array): boolean;
 }
 
 /** The arguments and results of a call that its backward pass reads. */
@@ -25,6 +27,10 @@ interface RecordedCall {
 /** The part of an operation that autograd uses. */
 interface DifferentiableOp {
   backward?(grad: Float32Array, into: readonly (Float32Array | null)[], call: RecordedCall): void;
+  backwardRows?(
+    grad: Float32Array,
+    call: RecordedCall,
+  ): { readonly input: number; readonly rows: Int32Array; readonly values: Float32Array } | null;
 }
 
 /** A recorded call of an operation. */
@@ -138,12 +144,14 @@ function propagate(node: Node, grads: Map<Node, Float32Array>): void {
     );
   }
   const { inputs } = node;
+  const byRows = deliverRows(node, grad);
   const into: (Float32Array | null)[] = [];
   const present: (Float32Array | null)[] = [];
-  for (const input of inputs) {
-    const before = input.requiresGrad ? gradientSoFar(input, grads) : null;
+  for (const [i, input] of inputs.entries()) {
+    const isWanted = input.requiresGrad && i !== byRows;
+    const before = isWanted ? gradientSoFar(input, grads) : null;
     present.push(before);
-    into.push(input.requiresGrad ? target(input, before, grads) : null);
+    into.push(isWanted ? target(input, before, grads) : null);
   }
   node.op.backward?.(grad, into, node);
   for (let i = 0; i < inputs.length; i++) {
@@ -152,6 +160,15 @@ function propagate(node: Node, grads: Map<Node, Float32Array>): void {
   }
   node.op = null;
   node.saved = null;
+}
+
+/** Gives a leaf the rows of its gradient alone, if the operation knows them; the index of that input, or -1. */
+function deliverRows(node: Node, grad: Float32Array): number {
+  const known = node.op?.backwardRows?.(grad, node) ?? null;
+  if (known === null) return -1;
+  const input = node.inputs[known.input];
+  if (!input.requiresGrad) return known.input;
+  return input.node === null && input.takeGradRows(known.rows, known.values) ? known.input : -1;
 }
 
 function gradientSoFar(input: Differentiable, grads: Map<Node, Float32Array>): Float32Array | null {

@@ -19,6 +19,16 @@ export interface Call<A, S> {
   readonly saved: S;
 }
 
+/** The rows of a matrix's gradient that are not zero. */
+export interface GradRows {
+  /** The index of the input. */
+  readonly input: number;
+  /** Ascending, each once. */
+  readonly rows: Int32Array;
+  /** [rows, columns]. */
+  readonly values: Float32Array;
+}
+
 /** A node of the native graph executor: what it runs, and with which numbers. */
 export type LoweredNode = Readonly<Record<string, unknown>> & { readonly kind: string };
 
@@ -37,6 +47,11 @@ export interface Op<A = unknown, S = unknown> {
    * What `into` holds before does not matter. An operation without it passes no gradient on.
    */
   backward?(grad: Float32Array, into: readonly (Float32Array | null)[], call: Call<A, S>): void;
+  /**
+   * Gives the gradient of one input, a matrix that is no result, by the rows of it that are not zero alone; null: `backward` writes it
+   * as all others.
+   */
+  backwardRows?(grad: Float32Array, call: Call<A, S>): GradRows | null;
   /** The type of its ONNX node, or a function that makes the node; without it a network of it can't be exported. */
   readonly onnx?: string | ((step: OnnxStep<A>, builder: OnnxBuilder) => OnnxNode);
   /**

@@ -60,6 +60,8 @@ export class Tensor {
   private compute: (() => Float32Array) | null = null;
   /** The gradient's values, for the library's own use. @internal */
   gradData: Float32Array | null = null;
+  /** The rows that `gradData` holds, if the others are zero and it holds none of them. @internal */
+  gradRows: Int32Array | null = null;
   #gradScale = 1;
   #recycledGrad: Float32Array | null = null;
   #grad: Tensor | null = null;
@@ -141,6 +143,7 @@ export class Tensor {
     }
     // A gradient that is computed in a step outlives it.
     this.gradData = grad === null ? null : made === null ? grad.data : grad.data.slice();
+    this.gradRows = null;
     this.#grad = made === null ? grad : null;
     this.#gradScale = 1;
     this.#recycledGrad = null;
@@ -148,8 +151,11 @@ export class Tensor {
 
   /** Forgets the gradient; its memory is used again unless {@link Tensor.grad} handed it out. */
   zeroGrad(): void {
-    if (this.gradData !== null) this.#recycledGrad = this.#grad === null ? this.gradData : null;
+    if (this.gradData !== null && this.gradRows === null) {
+      this.#recycledGrad = this.#grad === null ? this.gradData : null;
+    }
     this.gradData = null;
+    this.gradRows = null;
     this.#grad = null;
     this.#gradScale = 1;
   }
@@ -165,11 +171,31 @@ export class Tensor {
     if (this.#grad !== null) this.materializedGrad();
   }
 
-  /** The gradient's values with nothing left to do. @internal */
-  materializedGrad(): Float32Array | null {
+  /** Takes a gradient whose other rows are zero; false: it has one already that is not of just these rows. @internal */
+  takeGradRows(rows: Int32Array, values: Float32Array): boolean {
+    if (this.gradData !== null) return false;
+    this.gradData = values;
+    this.gradRows = rows;
+    return true;
+  }
+
+  /** `gradData` with nothing left to multiply. @internal */
+  scaledGrad(): Float32Array | null {
     if (this.gradData !== null && this.#gradScale !== 1) native.scaleGrads([this.gradData], this.#gradScale);
     this.#gradScale = 1;
     return this.gradData;
+  }
+
+  /** The gradient's values with nothing left to do. @internal */
+  materializedGrad(): Float32Array | null {
+    const data = this.scaledGrad();
+    if (data === null || this.gradRows === null) return data;
+    const [rows, columns] = this.shape;
+    const whole = new Float32Array(this.size);
+    native.indexAdd(data, 1, rows, columns, this.gradRows, whole);
+    this.gradData = whole;
+    this.gradRows = null;
+    return whole;
   }
 
   /** Memory for a new gradient. @internal */

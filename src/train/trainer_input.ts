@@ -3,7 +3,7 @@ import { expectShape } from "../checks.js";
 import { type Dataset, labelsOf, NO_LABEL } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
 import type { DistillationLoss, LossSpec } from "../losses/index.js";
-import { expectOrder } from "../models/fit_network.js";
+import { expectOrder, expectReads } from "../models/fit_network.js";
 import type { Module } from "../nn/module.js";
 import type { Optimizer } from "../optim/optimizer.js";
 import type { Schedule } from "../optim/schedules.js";
@@ -57,7 +57,10 @@ interface Preparation {
 
 /** Refuses weights of another order, and a validation set that is missing or does not fit. */
 export function validateInput({ model, parts, data, validation, options }: TrainerInput): void {
-  for (const { module, name } of parts ?? [{ module: model, name: "the network" }]) expectOrder(module, data, name);
+  for (const { module, name } of parts ?? [{ module: model, name: "the network" }]) {
+    expectReads(module, data, name);
+    expectOrder(module, data, name);
+  }
   if (validation?.unlabelled && labelsOf(validation).includes(NO_LABEL)) {
     const sample = labelsOf(validation).indexOf(NO_LABEL);
     throw new DistilleryError("BAD_ARGUMENT", `validation: sample ${sample} has no label, which accuracy needs`);

@@ -22,6 +22,7 @@ beforeAll(() => {
   const flowers = Array.from({ length: 120 }, (_, i) => `${(i % 3) + (i % 7) / 20},${2 - (i % 3)},${"rgb"[i % 3]}`);
   writeFileSync(join(cwd, "flowers.csv"), ["width,height,label", ...flowers].join("\n"));
   writeTargets();
+  writeTexts();
   writeFileSync(join(cwd, "new.csv"), "width,height\n1.1,0.9\n0.1,2\n");
   const examples = new URL("../../examples/", import.meta.url);
   for (const file of readdirSync(examples).filter((name) => name.endsWith(".mjs"))) {
@@ -66,6 +67,18 @@ function writeTargets(): void {
     join(cwd, "vectors.npz"),
     zipStored(Object.entries(arrays).map(([name, data]) => ({ name: `${name}.npy`, data }))),
   );
+}
+
+/** Reviews, good and bad, and a new one. */
+function writeTexts(): void {
+  const words = { good: ["quiet", "light", "fast", "bright"], bad: ["loud", "slow", "broken", "dim"] };
+  const lines = Array.from({ length: 60 }, (_, i) => {
+    const label = i % 2 === 0 ? "good" : "bad";
+    const of = (n: number) => words[label][(i * n) % 4];
+    return JSON.stringify({ label, text: `A ${of(1)} machine, and a ${of(3)} screen: ${i}` });
+  });
+  writeFileSync(join(cwd, "reviews.jsonl"), lines.join("\n"));
+  writeFileSync(join(cwd, "new.jsonl"), JSON.stringify({ text: "quiet, light and bright" }));
 }
 
 /** An image of a class, by a bright column. */
@@ -153,6 +166,14 @@ test("the guide: every loss by its name", async () => {
   expect(await run([[...having(command, { "--epochs": "2" }), "--no-report"]])).toMatch(
     /^\[0\.9, 0\]\*kd\(temperature=\[4, 1\]\)/m,
   );
+});
+
+test("the guide: texts", async () => {
+  const [commands] = commandsOf(documentation("docs/guide.md", "Texts"));
+  const last = await run(
+    commands.map((command) => (command[0] === "predict" ? command : having(command, { "--epochs": "4" }))),
+  );
+  expect(last).toMatch(/^line 1 +(good|bad) \d+\.\d\d% /m);
 });
 
 test.each([

@@ -44,6 +44,12 @@ const four = read(1, 2, 3, 4);
 const eight = read(...Array(8).keys());
 const twelve = read(...Array.from({ length: 12 }, (_, i) => i - 6));
 const sixteen = read(...Array(16).keys());
+const nine = read(...Array(9).keys());
+/** Two bags of two ids of a table [3, 3]. */
+const bags: Record<string, Argument> = {
+  ...{ "bags.ids": read(0, 2, -1, 1), "bags.weights": optional(four), "bags.bags": size(2), "bags.length": size(2) },
+  ...{ "bags.rows": size(3), "bags.dim": size(3), "bags.padding": real(0), "bags.mean": flag },
+};
 /** Windows of 2 x 2 of a plane of 4 x 4. */
 const spans = shape(0, 2, 1, 2, 2, 4, 1, 2);
 const windows: Record<string, Argument> = {
@@ -139,6 +145,16 @@ export const CALLS: Record<string, Argument[]> = {
   decodeImages: [list(free(readOf(PICTURE))), writeOf(new Uint8Array(12)), shape(3, 2, 2), flag, flag, flag],
   dropoutBackward: [six, real(0.5), readOf(new Uint8Array(6)), write(6)],
   dropoutForward: [six, real(0.5), stream(), writeOf(new Uint8Array(6)), write(6)],
+  embeddingBagBackward: named({
+    ...bags,
+    ...{ grad: six, table: nine, named: optional(readOf(Int32Array.of(0, 1, 2))) },
+    ...{ gradTable: optional(write(9)), gradWeights: optional(write(4)) },
+  }),
+  embeddingBagForward: named({ ...bags, table: nine, out: write(6) }),
+  embeddingBagRows: named({
+    ...{ ...bags, "bags.rows": real(3), "bags.dim": real(3) },
+    out: writeOf(new Int32Array(4)),
+  }),
   firstNonFinite: [free(six)],
   gather: [six, shape(2, 3), real(1), labelsOf(0, 1, 1, 0, 0, 1), shape(2, 3), write(6)],
   gatherBytes: [

@@ -32,6 +32,9 @@ const DEPTHWISE = { groups: 2, padding: [0, 1], dilation: [2, 1] } as const;
 const rows = (x: Tensor) => x.flatten(1);
 const row = tensor([0.5, -1, 2, 0.25, -0.75, 1]);
 const square = (x: Tensor) => x.mul(x).add(0.1);
+const table = tensor([0, 1, 2, 3].map((i) => [i / 2 - 1, 0.3 - i, i * i]));
+/** -2, 0 or 3: small values become padding. */
+const idsOf = (x: Tensor) => x.mul(1e9).clamp(-2, 3);
 
 /** A forward of each operation, and the types of its nodes. */
 const FORWARDS: Record<string, [(x: Tensor) => Tensor, string]> = {
@@ -66,6 +69,15 @@ const FORWARDS: Record<string, [(x: Tensor) => Tensor, string]> = {
   squeeze: [(x) => x.unsqueeze(1).squeeze(1), "Reshape Reshape"],
   matmulOfRank3: [(x) => x.reshape([-1, 2, 3]).matmul(ones([3, 2])), "Reshape Reshape MatMul Reshape"],
   indexSelect: [(x) => x.indexSelect(1, new IntTensor(Int32Array.of(3, 0, 3))), "Gather"],
+  embedding: [(x) => rows(F.embedding(idsOf(x.abs()), table)), "Abs Mul Clip Cast Gather Reshape"],
+  embeddingBag: [
+    (x) => F.embeddingBag(idsOf(x), table, { paddingIdx: 0 }),
+    "Mul Clip Abs Cast Gather Equal Not Cast Less Where Mul Unsqueeze MatMul ReduceSum Max Squeeze Div",
+  ],
+  embeddingBagOfWeights: [
+    (x) => F.embeddingBag(idsOf(x), table, { mode: "sum", perSampleWeights: x }),
+    "Mul Clip Abs Cast Gather Equal Not Cast Less Where Mul Mul Unsqueeze MatMul Squeeze",
+  ],
   hardswish: [(x) => F.hardswish(x.mul(3)), "Mul HardSigmoid Mul"],
   leakyRelu: [(x) => F.leakyRelu(x, 0.2), "LeakyRelu"],
   conv2d: [(x) => rows(F.conv2d(image(x), kernels, ones([2]), { padding: [1, 0], stride: 2 })), "Reshape Conv Reshape"],

@@ -58,6 +58,8 @@ const ELSEWHERE = [
   "defineFunction",
   "defineOp",
   "detach",
+  "embedding",
+  "embeddingBag",
   "dropout",
   "linearOp",
   "matmulOp",

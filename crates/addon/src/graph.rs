@@ -23,6 +23,8 @@ pub struct NodeAttributes {
     pub factor: Option<f64>,
     pub offset: Option<f64>,
     pub window: Option<List<u32>>,
+    pub mean: Option<bool>,
+    pub padding: Option<i32>,
     pub rows: Option<List<u32>>,
     pub columns: Option<List<u32>>,
 }
@@ -71,6 +73,8 @@ pub fn graph_node(builder: &mut External<GraphBuilder>, node: GraphNode) -> Resu
         factor: given.factor.unwrap_or_default(),
         offset: given.offset.unwrap_or_default(),
         window: given.window.map(|window| window.iter().map(|&n| n as usize).collect()).unwrap_or_default(),
+        mean: given.mean.unwrap_or_default(),
+        padding: given.padding.and_then(|padding| usize::try_from(padding).ok()),
         rows: given.rows.map(|spans| Span::list(&spans)).transpose().map_err(kernel)?.unwrap_or_default(),
         columns: given.columns.map(|spans| Span::list(&spans)).transpose().map_err(kernel)?.unwrap_or_default(),
         ..Attributes::default()

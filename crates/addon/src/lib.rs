@@ -12,6 +12,7 @@ mod conv;
 mod data;
 mod dropout;
 mod elementwise;
+mod embedding_bag;
 mod error;
 mod graph;
 mod images;

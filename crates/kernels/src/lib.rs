@@ -15,6 +15,7 @@ pub mod cross_entropy;
 pub mod dropout;
 pub mod elementwise;
 mod elementwise_loops;
+pub mod embedding_bag;
 pub mod error;
 pub mod gather;
 pub mod grad_norm;

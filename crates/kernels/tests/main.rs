@@ -11,6 +11,7 @@ mod cross_entropy;
 mod dropout;
 mod elementwise;
 mod elementwise_tables;
+mod embedding_bag;
 mod gather;
 mod grad_norm;
 mod graph;

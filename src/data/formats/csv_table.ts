@@ -11,6 +11,8 @@ export const csvTable = tableFormat({
     "header",
     "labelColumn",
     "labelColumns",
+    "textColumn",
+    "textEncoding",
     "task",
     "encoding",
     "dropColumns",

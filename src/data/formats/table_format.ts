@@ -16,10 +16,11 @@ import { ON_DISK, type RawData, type RawPart } from "../raw_data.js";
 import { featuresOf, MemoryRows, newRows, type RowData, type RowSource } from "../row_source.js";
 import { type ColumnIndices, expectWidth, findColumns, indicesOf, readTableHeader } from "../table_header.js";
 import { TableReader } from "../table_reader.js";
-import { tableTargets, taskOfTable } from "../table_task.js";
+import { type LabelReader, tableTargets, taskOfTable } from "../table_task.js";
 import { targetText, wrongTarget } from "../targets.js";
 import type { CellRecords, FileSamples, Format } from "./format.js";
 import { partOf, VALIDATION_WORDS } from "./part_names.js";
+import { readTexts, type TextHeader, TextReader, textHeader } from "./text_column.js";
 
 /** What distinguishes the formats of tables. */
 interface TableFormat extends Pick<Format, "name" | "help" | "extensions" | "takes"> {
@@ -80,32 +81,31 @@ async function openTable(
   options: OpenTable,
   openRecords: TableFormat["openRecords"],
 ): Promise<RawData> {
-  const training = await readTable(file, await openRecords(file, options.encoding), options, (cells, line) => {
-    const header = readTableHeader(cells, line, file, options);
-    return new TableReader(file, header, indicesOf(header), options.missing, undefined, options.unlabelled);
-  });
-  const { reader } = training;
-  const other = async (path: string | null) =>
-    path === null
-      ? null
-      : readTable(path, await openRecords(path, options.encoding), options, (cells, line) =>
-          otherReader(path, reader, cells, line),
-        );
+  const open = (path: string) => openRecords(path, options.encoding);
+  const texts = textHeader((await open(file)).first(), file, options);
+  const parts = texts === null ? tableParts(file, options, open) : textParts(file, texts, options, open);
+  const training = await parts.training();
+  const other = async (path: string | null) => (path === null ? null : parts.other(path, training.reader));
   const [tested, validated] = [await other(others.test), await other(others.validation)];
+  const { reader } = training;
   const task = taskOfTable(reader, options);
-  if (task !== "classification") {
-    const part = async ({ rows, reader: table }: ReadTable): Promise<RawPart> => {
-      return { rows, ...tableTargets(table, task), table, sha256: await hashOf(table.file) };
-    };
-    const names = reader.labels.map(({ name }) => name);
-    return {
-      train: await part(training),
-      test: tested && (await part(tested)),
-      validation: validated && (await part(validated)),
-      ...{ task, classes: names.length, classNames: names },
-    };
-  }
-  const classNames = reader.labels[0].classNames(options.task === "classification");
+  const isClasses = task === "classification";
+  const classNames = isClasses
+    ? expectClasses(reader.labels[0].classNames(options.task === "classification"), file)
+    : reader.labels.map(({ name }) => name);
+  const part = async ({ rows, reader: own, ...rest }: ReadTable): Promise<RawPart> => {
+    const targets = isClasses ? { labels: own.labels[0].classes(classNames) } : tableTargets(own, task);
+    return { rows, ...targets, ...rest, sha256: await hashOf(own.file) };
+  };
+  return {
+    train: await part(training),
+    test: tested && (await part(tested)),
+    validation: validated && (await part(validated)),
+    ...{ ...(!isClasses && { task }), classes: classNames.length, classNames },
+  };
+}
+
+function expectClasses(classNames: readonly string[], file: string): readonly string[] {
   if (classNames.length === 0) {
     throw badData(
       file,
@@ -113,15 +113,48 @@ async function openTable(
     );
   }
   if (classNames.length < 2) throw badData(file, `expected at least two classes, got ${showList(classNames)} alone`);
-  const part = async ({ rows, reader: table }: ReadTable): Promise<RawPart> => {
-    return { rows, labels: table.labels[0].classes(classNames), table, sha256: await hashOf(table.file) };
+  return classNames;
+}
+
+/** How the parts of a table are read: the training part first. */
+interface TableParts<R extends LabelReader> {
+  training(): Promise<ReadTable<R>>;
+  other(path: string, training: LabelReader): Promise<ReadTable>;
+}
+
+function tableParts(
+  file: string,
+  options: OpenTable,
+  open: (path: string) => Promise<CellRecords>,
+): TableParts<TableReader> {
+  return {
+    training: async () =>
+      readTable(file, await open(file), options, (cells, line) => {
+        const header = readTableHeader(cells, line, file, options);
+        return new TableReader(file, header, indicesOf(header), options.missing, undefined, options.unlabelled);
+      }),
+    other: async (path, training) =>
+      readTable(path, await open(path), options, (cells, line) =>
+        otherReader(path, training as TableReader, cells, line),
+      ),
   };
-  const parts = {
-    train: await part(training),
-    test: tested && (await part(tested)),
-    validation: validated && (await part(validated)),
+}
+
+function textParts(
+  file: string,
+  header: TextHeader,
+  options: OpenTable,
+  open: (path: string) => Promise<CellRecords>,
+): TableParts<TextReader> {
+  const { stream } = options;
+  return {
+    training: async () =>
+      readTexts(file, await open(file), stream, () => new TextReader(file, header, indicesOf(header), options)),
+    other: async (path, training) =>
+      readTexts(path, await open(path), stream, (cells, line) =>
+        (training as TextReader).other(path, cells, line, options),
+      ),
   };
-  return { ...parts, classes: classNames.length, classNames };
 }
 
 /** The rows of a table, encoded as those were that a network was trained on. */
@@ -167,9 +200,10 @@ function otherReader(file: string, training: TableReader, cells: readonly string
   throw badData(file, `line ${line}: the label, ${show(label.name)}, is missing: add it; or ${advice}`);
 }
 
-interface ReadTable {
+/** The rows of a file, what read their labels, and what else is known of them. */
+interface ReadTable<R extends LabelReader = LabelReader> extends Pick<RawPart, "table" | "layout"> {
   readonly rows: RowSource;
-  readonly reader: TableReader;
+  readonly reader: R;
 }
 
 async function readTable(
@@ -177,7 +211,7 @@ async function readTable(
   records: CellRecords,
   { stream }: OpenTable,
   open: (cells: readonly string[], line: number) => TableReader,
-): Promise<ReadTable> {
+): Promise<ReadTable<TableReader>> {
   const { size } = records.file;
   if (!stream && size > MAX_FILE_BYTES) {
     const text = `${file}: ${size} bytes; at most ${MAX_FILE_BYTES} can be read: ${ON_DISK}`;
@@ -204,7 +238,7 @@ async function readTable(
   const shape = [reader.columns.length];
   const rows = new TextRows(records, reader, count, shape);
   if (isOther) await rows.recode();
-  if (stream) return { rows, reader };
+  if (stream) return { rows, reader, table: reader };
   const memory = new MemoryRows(cells.subarray(0, count * shape[0]), shape);
   if (isOther) {
     // Their cells were taken for something else before all of them were seen.
@@ -215,7 +249,7 @@ async function readTable(
       await setImmediate();
     }
   }
-  return { rows: memory, reader };
+  return { rows: memory, reader, table: reader };
 }
 
 /** Cells that are read before other work gets its turn. */

@@ -45,6 +45,11 @@ export class TextRecords<R> {
     this.#encoding = new TextDecoder(encoding).encoding;
   }
 
+  /** The first records, those of a block. */
+  first(): readonly TextRecord<R>[] {
+    return this.file.size === 0 ? [] : this.#nextBlock(0, 1).records;
+  }
+
   /** Reads all records, `take` is called with each. */
   async scan(take: (record: R, line: number) => void): Promise<void> {
     let [start, line] = [0, 1];

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { show, showList } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import type { TableColumn, ValueLayout } from "../dataset.js";
@@ -189,8 +190,19 @@ function tableInputs(network: Named<TablePreprocessing>, data: Named<TablePrepro
         scale.push(place < 0 ? 0 : 1);
         offset.push(0);
       }
+    } else if ("text" in to && "text" in from) {
+      if (!isDeepStrictEqual(to.text, from.text)) {
+        throw refusal(network, `reads texts in the column ${show(to.name)} by another encoding than ${data.name}`);
+      }
+      for (let i = 0; i < to.text.length; i++) {
+        index.push(at + i);
+        scale.push(1);
+        offset.push(0);
+      }
     } else {
-      const [kind, other] = "mean" in to ? ["numbers", "texts"] : ["texts", "numbers"];
+      const kindOf = (column: TableColumn) =>
+        "mean" in column ? "numbers" : "text" in column ? "texts to read" : "texts";
+      const [kind, other] = [kindOf(to), kindOf(from)];
       throw refusal(network, `takes ${kind} in the column ${show(to.name)}: ${data.name} has ${other}`);
     }
   }
@@ -203,9 +215,9 @@ function tableInputs(network: Named<TablePreprocessing>, data: Named<TablePrepro
   };
 }
 
-type TextColumn = Extract<TableColumn, { categories: readonly string[] }>;
+type CategoryColumn = Extract<TableColumn, { categories: readonly string[] }>;
 
-function expectKnown(network: Named, data: Named, to: TextColumn, from: TextColumn): void {
+function expectKnown(network: Named, data: Named, to: CategoryColumn, from: CategoryColumn): void {
   const unknown = from.categories.filter((text) => !to.categories.includes(text));
   if (unknown.length === 0) return;
   const known = showList(to.categories, 8);

@@ -4,6 +4,7 @@ import { DistilleryError } from "../../errors.js";
 import { native } from "../../native.js";
 import { Tensor } from "../../tensor/tensor.js";
 import { indexRange, type TableColumn } from "../dataset.js";
+import { encodeText } from "../text/encodings.js";
 import { formatText, parseFormatted, parseNumber } from "./number_format.js";
 import {
   columnWidth,
@@ -108,6 +109,10 @@ function expectArray<A>(name: string, value: unknown, is: (value: unknown) => va
 export function encodeCell(column: TableColumn, cell: Cell, out: Float32Array, at: number): string | null {
   if (typeof cell !== "string" && typeof cell !== "number") return `expected a text or a number, got ${show(cell)}`;
   const text = typeof cell === "string" ? cell.trim() : String(cell);
+  if ("text" in column) {
+    encodeText(column.text, text, out.subarray(at, at + column.text.length));
+    return null;
+  }
   const isAbsent = isMissing(text);
   if ("mean" in column && isAbsent && column.missing) {
     if (column.missing === "category") out[at + 1] = 1;

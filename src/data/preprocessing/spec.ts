@@ -10,8 +10,11 @@ import {
   type TableColumn,
   type TableLayout,
   type TaskName,
+  type TextColumn,
   type ValueLayout,
 } from "../dataset.js";
+
+import { ENCODING_SCHEMA } from "../text/encodings.js";
 
 /**
  * How a sample becomes the values that a network takes, and what its classes are called: `preprocessor_config` of Hugging
@@ -82,6 +85,12 @@ export function expectPreprocessing(value: unknown): void {
 
 const KINDS: readonly unknown[] = ["image", "table", "values"];
 
+/** The column of texts whose ids are all that a sample is; null if it is something else. */
+export function textColumnOf({ table }: Pick<Dataset, "table">): TextColumn | null {
+  const [column, ...more] = table?.columns ?? [];
+  return column !== undefined && more.length === 0 && "text" in column ? column : null;
+}
+
 /** The number of values of a sample. */
 export function inputFeatures(spec: Preprocessing): number {
   if (spec.kind === "image") return spec.channels * spec.height * spec.width;
@@ -101,6 +110,7 @@ export function widthOf(columns: readonly TableColumn[]): number {
 /** The number of values that a cell of the column becomes. */
 export function columnWidth(column: TableColumn): number {
   if ("categories" in column) return column.categories.length;
+  if ("text" in column) return column.text.length;
   return column.missing === "category" ? 2 : 1;
 }
 
@@ -160,8 +170,9 @@ const COLUMN = v.union(
       format: v.exactOptional(FORMAT),
     }),
     v.object({ name: v.string(), categories: texts(MAX_CATEGORIES) }),
+    v.object({ name: v.string(), text: ENCODING_SCHEMA }),
   ],
-  "expected a column with mean and std, or with categories",
+  "expected a column with mean and std, with categories, or with the encoding of texts",
 );
 const LABEL = v.object({ name: v.string(), index: integer(0) }, expected("the label's name and index"));
 const DESCRIPTION = v.variant(

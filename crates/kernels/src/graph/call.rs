@@ -36,6 +36,10 @@ pub struct Attributes {
     pub offset: f64,
     /// How a convolution moves: stride, padding and dilation, each of rows and columns, and the groups.
     pub window: Vec<usize>,
+    /// Whether bags become means.
+    pub mean: bool,
+    /// The id that stands for nothing in a bag.
+    pub padding: Option<usize>,
     /// The windows of a pooling's rows of outputs.
     pub rows: Vec<Span>,
     /// Those of its columns.

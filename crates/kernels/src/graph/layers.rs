@@ -5,6 +5,7 @@ use super::first;
 use crate::batch_norm::{self as norms, Affine, Norm, Outputs};
 use crate::batch_stats::{Moments, Statistics};
 use crate::dropout::{self as masks, Mask};
+use crate::embedding_bag::{self, Bags};
 use crate::error::{KernelError, Result, expect_shape};
 use crate::linear as products;
 use crate::norm_relu_dropout::{self, Dropout, Linear};
@@ -77,6 +78,23 @@ pub(super) fn max_pool(attributes: &Attributes, inputs: &[Array], out: ArrayMut,
 
 pub(super) fn avg_pool(attributes: &Attributes, inputs: &[Array], out: ArrayMut, _: Room) -> Result<()> {
     pool::average(&windows(attributes, &inputs[0])?, attributes.factor, inputs[0].data, out.data)
+}
+
+/// The rows of a table that ids name, each a bag of its own.
+pub(super) fn embedding(_: &Attributes, inputs: &[Array], out: ArrayMut, _: Room) -> Result<()> {
+    let (ids, table) = (inputs[0].data, inputs[1].matrix()?);
+    let each = [ids.len(), 1];
+    let ids = Array { shape: &each, data: ids }.matrix()?;
+    let shape = [ids.nrows(), table.ncols()];
+    expect_shape(super::OP, "out", &[out.data.len()], &[shape[0] * shape[1]])?;
+    let bags = Bags { ids, weights: None, padding: None, mean: false };
+    embedding_bag::forward(table, bags, ArrayMut { shape: &shape, data: out.data }.matrix()?)
+}
+
+pub(super) fn embedding_bag(attributes: &Attributes, inputs: &[Array], out: ArrayMut, _: Room) -> Result<()> {
+    let weights = inputs.get(2).map(|weights| weights.data);
+    let bags = Bags { ids: inputs[0].matrix()?, weights, padding: attributes.padding, mean: attributes.mean };
+    embedding_bag::forward(inputs[1].matrix()?, bags, out.matrix()?)
 }
 
 /// How a batch is normalized: by scale, shift, running mean and running variance.

@@ -41,6 +41,8 @@ impl Op {
             "conv2d" => (layers::conv2d, without_or_with_bias(2)),
             "maxPool2d" => (layers::max_pool, 1),
             "avgPool2d" => (layers::avg_pool, 1),
+            "embedding" => (layers::embedding, 2),
+            "embeddingBag" => (layers::embedding_bag, without_or_with_bias(2)),
             "dropout" => {
                 drops = true;
                 (layers::dropout, 1)

@@ -1,0 +1,207 @@
+import { badArgument, show, showList } from "../../checks.js";
+import { badData } from "../../files/index.js";
+import type { TableLayout, TextColumn } from "../dataset.js";
+import type { LoadDataOptions, TableOptions } from "../load_options.js";
+import { isNumberLike } from "../preprocessing/number_format.js";
+import { MAX_CATEGORIES } from "../preprocessing/spec.js";
+import { MemoryRows, newRows, type RowData, type RowSource } from "../row_source.js";
+import {
+  type ColumnIndices,
+  expectWidth,
+  findColumns,
+  indexOf,
+  isLabel,
+  readTableHeader,
+  type TableHeader,
+} from "../table_header.js";
+import { TableLabels } from "../table_labels.js";
+import { encodeText, textEncoding } from "../text/encodings.js";
+import type { CellRecords } from "./format.js";
+
+/** The usual name of a column of texts to read. */
+const USUAL = "text";
+
+/** Which column of a table holds texts to read, and the label beside it: their header, with all else left out. */
+export interface TextHeader extends TableHeader {
+  /** The index of the texts. */
+  readonly text: number;
+}
+
+/**
+ * The header of a table of texts: of one with `textColumn`, or that shows by itself that it is one; null for another table. `first` are
+ * its first records.
+ */
+export function textHeader(
+  first: readonly { value: readonly string[]; line: number }[],
+  file: string,
+  options: TableOptions & Pick<LoadDataOptions, "onNote">,
+): TextHeader | null {
+  const { textColumn, header: isGiven } = options;
+  const [record] = first;
+  if (record === undefined) return null;
+  const { value: cells, line } = record;
+  const found =
+    textColumn === undefined
+      ? looksLikeTexts(
+          first.map(({ value }) => value),
+          options,
+        )
+      : -1;
+  if (textColumn === undefined && found < 0) return null;
+  const plain = readTableHeader(cells, line, file, { ...options, dropColumns: [] });
+  const text = textColumn === undefined ? found : indexOf(plain.names, "textColumn", textColumn, file);
+  const others = plain.names.map((_, i) => i).filter((i) => i !== text);
+  const isByPlace = plain.labelBy === "place";
+  if (plain.labels.includes(text) && !(isByPlace && others.length === 1)) {
+    const advice = isByPlace ? "name the label (--label-column)" : "name another one";
+    const what = isByPlace ? "is the last column, where the label is by default" : "is the label";
+    const expected = `a column beside the label: ${show(plain.names[text])} ${what}: ${advice}`;
+    throw badArgument("textColumn", expected, textColumn);
+  }
+  const labels = plain.labels.includes(text) ? others : plain.labels;
+  // With one other column there is nothing else that the label could be.
+  const labelBy = isByPlace && others.length === 1 ? "name" : plain.labelBy;
+  const rest = others.filter((i) => !labels.includes(i));
+  if (rest.length > 0 && textColumn === undefined) {
+    const names = showList(rest.map((i) => plain.names[i]));
+    options.onNote?.(`${file}: ${show(plain.names[text])} is read as text; left out: ${names}`);
+  }
+  const dropped = new Set(rest);
+  return { ...plain, isGiven: isGiven !== undefined, label: labels[0], labels, labelBy, dropped, text };
+}
+
+/** The index of a column that is called text, or of the only one beside the label if it holds more different texts than can be categories; -1: none. */
+function looksLikeTexts(
+  [names = [], ...rows]: readonly (readonly string[])[],
+  { header, labelColumn, labelColumns, dropColumns = [] }: TableOptions,
+): number {
+  if (header === false) return -1;
+  const given = [labelColumn, ...(labelColumns ?? [])].flatMap((name) => name ?? []);
+  const labels = given.length > 0 ? given.map(String) : names.filter(isLabel);
+  const free = (name: string) => !labels.includes(name) && !dropColumns.includes(name);
+  const usual = names.findIndex((name) => name.toLowerCase() === USUAL && free(name));
+  if (usual >= 0) return usual;
+  const others = names.map((_, i) => i).filter((i) => free(names[i]));
+  if (labels.length === 0 || others.length !== 1) return -1;
+  const [only] = others;
+  const different = new Set(rows.map((row) => row[only]).filter((cell) => cell !== undefined && !isNumberLike(cell)));
+  return different.size > MAX_CATEGORIES && different.size * 2 > rows.length ? only : -1;
+}
+
+/** Reads the labels of a table of texts, and what its texts become. */
+export class TextReader {
+  readonly labels: readonly TableLabels[];
+  readonly column: TextColumn;
+  /** The ids of all rows one after the other, and the end of each: a text has few of the most that it may have. */
+  #ids = new Float32Array(2 ** 16);
+  readonly #ends: number[] = [];
+
+  constructor(
+    readonly file: string,
+    readonly header: TextHeader,
+    private readonly indices: ColumnIndices,
+    { textEncoding: encoding, unlabelled }: Pick<TableOptions, "textEncoding" | "unlabelled">,
+  ) {
+    const { names, labels, labelBy, text } = header;
+    this.labels = labels.map((index) => new TableLabels(file, names[index], labelBy, unlabelled));
+    this.column = { name: names[text], text: textEncoding(encoding) };
+  }
+
+  /** That of another file of the same columns, in any order. */
+  other(file: string, cells: readonly string[], line: number, options: TableOptions): TextReader {
+    const { column, layout, header } = this;
+    const indices = findColumns({ ...layout, columns: [column], header: header.isNamed }, cells, line, file);
+    if (indices.label >= 0) return new TextReader(file, header, indices, options);
+    throw badData(file, `line ${line}: the label, ${show(layout.label.name)}, is missing`);
+  }
+
+  get layout(): TableLayout {
+    const { names, labels, isNamed } = this.header;
+    const [label, ...more] = labels.map((index) => ({ name: names[index], index }));
+    return { columns: [this.column], label, ...(more.length > 0 && { labels: [label, ...more] }), header: isNamed };
+  }
+
+  /** Takes note of a record; its ids too if they are kept. */
+  see(cells: readonly string[], line: number, isKept: boolean): void {
+    expectWidth(cells, this.indices, line, this.file);
+    for (let i = 0; i < this.labels.length; i++) this.labels[i].add(cells[this.indices.labels[i]], line);
+    if (!isKept) return;
+    const { length } = this.column.text;
+    const start = this.#ends.at(-1) ?? 0;
+    if (this.#ids.length < start + length) {
+      const larger = new Float32Array(2 * this.#ids.length + length);
+      larger.set(this.#ids);
+      this.#ids = larger;
+    }
+    this.#ends.push(
+      start + encodeText(this.column.text, this.#textOf(cells), this.#ids.subarray(start, start + length)),
+    );
+  }
+
+  /** The ids of a record in its row. */
+  readRow(cells: readonly string[], line: number, out: RowData, at: number): void {
+    expectWidth(cells, this.indices, line, this.file);
+    const { length } = this.column.text;
+    const row = (out as Float32Array).subarray(at, at + length).fill(0);
+    encodeText(this.column.text, this.#textOf(cells), row);
+  }
+
+  /** The rows that {@link see} kept: [rows, length]. */
+  rows(): RowSource {
+    const { length } = this.column.text;
+    const data = new Float32Array(this.#ends.length * length);
+    for (const [row, end] of this.#ends.entries()) {
+      data.set(this.#ids.subarray(row === 0 ? 0 : this.#ends[row - 1], end), row * length);
+    }
+    this.#ids = new Float32Array(0);
+    return new MemoryRows(data, [length]);
+  }
+
+  #textOf(cells: readonly string[]): string {
+    return cells[this.indices.columns[0]];
+  }
+}
+
+/** Texts that stay in their file, encoded when they are read. */
+class TextsOnDisk implements RowSource {
+  readonly dtype = "float32";
+  readonly shape: readonly number[];
+
+  constructor(
+    private readonly records: CellRecords,
+    private readonly reader: TextReader,
+    readonly length: number,
+  ) {
+    this.shape = [reader.column.text.length];
+  }
+
+  read(start: number, end: number, into: RowData = newRows(this, end - start)): RowData {
+    const first = this.reader.header.isNamed ? 1 : 0;
+    this.records.read(start + first, end + first, (cells, line, number) => {
+      this.reader.readRow(cells, line, into, (number - first - start) * this.shape[0]);
+    });
+    return into;
+  }
+}
+
+/** Reads a table of texts; with `stream` they stay in their file. */
+export async function readTexts(
+  file: string,
+  records: CellRecords,
+  stream: boolean,
+  open: (cells: readonly string[], line: number) => TextReader,
+): Promise<{ rows: RowSource; reader: TextReader; layout: TableLayout }> {
+  let reader: TextReader | undefined;
+  let count = 0;
+  await records.scan((cells, line) => {
+    if (reader === undefined) {
+      reader = open(cells, line);
+      if (reader.header.isNamed) return;
+    }
+    reader.see(cells, line, !stream);
+    count++;
+  });
+  if (reader === undefined || count === 0) throw badData(file, "truncated: it has no rows");
+  const rows = stream ? new TextsOnDisk(records, reader, count) : reader.rows();
+  return { rows, reader, layout: reader.layout };
+}

@@ -1,0 +1,79 @@
+/** How a text becomes ids of hashed n-grams. */
+export interface HashEncoding {
+  readonly kind: "hash";
+  /** The rows of the table that ids name: 0 stands for nothing, n-grams have 1 to `buckets - 1`. */
+  readonly buckets: number;
+  /** The most words of an n-gram: 2 has words and pairs of them. */
+  readonly words: number;
+  /** The least and most characters of the n-grams of a word between `<` and `>`; null: none. */
+  readonly characters: readonly [least: number, most: number] | null;
+  /** Whether the highest bit of a hash makes its id negative: its row is then subtracted. */
+  readonly signed: boolean;
+  /** The most ids of a text: further ones are left out. */
+  readonly length: number;
+}
+
+/** A run of letters, marks and digits; or any other character that is no space. */
+const TOKEN = /[\p{L}\p{M}\p{N}]+|[^\p{L}\p{M}\p{N}\p{White_Space}]/gu;
+
+/**
+ * The ids of a text: n-grams of words, those of one word first, then n-grams of characters, each hashed by FNV-1a of its UTF-8.
+ * fastText's features (Bojanowski et al., 2017; Joulin et al., 2017).
+ *
+ * @returns how many there are; `out` gets the first `out.length` of them.
+ */
+export function hashText(
+  { buckets, words, characters, signed, length }: HashEncoding,
+  text: string,
+  out: Float32Array,
+): number {
+  const most = Math.min(length, out.length);
+  let count = 0;
+  const add = (gram: string) => {
+    if (count < most) {
+      const hash = fnv1a(gram);
+      const id = 1 + (hash % (buckets - 1));
+      out[count] = signed && hash >= 2 ** 31 ? -id : id;
+    }
+    count++;
+  };
+  const tokens = text.toLowerCase().normalize("NFC").match(TOKEN) ?? [];
+  for (let n = 1; n <= words; n++) {
+    for (let i = 0; i + n <= tokens.length && count < most; i++) add(tokens.slice(i, i + n).join(" "));
+  }
+  if (characters === null) return Math.min(count, most);
+  for (const token of tokens) {
+    if (count >= most) break;
+    const points = ["<", ...token, ">"];
+    for (let n = characters[0]; n <= characters[1]; n++) {
+      for (let i = 0; i + n <= points.length; i++) add(points.slice(i, i + n).join(""));
+    }
+  }
+  return Math.min(count, most);
+}
+
+/** FNV-1a of 32 bits (Fowler, Noll and Vo) of a text's UTF-8; a lone surrogate counts as U+FFFD. */
+function fnv1a(text: string): number {
+  let hash = 0x811c9dc5;
+  const add = (byte: number) => {
+    hash = Math.imul(hash ^ byte, 0x01000193);
+  };
+  for (const character of text) {
+    const point = character.codePointAt(0) as number;
+    const code = point >= 0xd800 && point < 0xe000 ? 0xfffd : point;
+    if (code < 0x80) add(code);
+    else if (code < 0x800) {
+      add(0xc0 | (code >> 6));
+      add(0x80 | (code & 0x3f));
+    } else {
+      if (code < 0x10000) add(0xe0 | (code >> 12));
+      else {
+        add(0xf0 | (code >> 18));
+        add(0x80 | ((code >> 12) & 0x3f));
+      }
+      add(0x80 | ((code >> 6) & 0x3f));
+      add(0x80 | (code & 0x3f));
+    }
+  }
+  return hash >>> 0;
+}

@@ -1,0 +1,67 @@
+import { badArgument, expectFlags, expectInteger, expectOptions, expectShape } from "../checks.js";
+import { native } from "../native.js";
+import { allocate } from "../tensor/buffer_pool.js";
+import { int } from "../tensor/onnx_node.js";
+import { expectTensor, type Tensor } from "../tensor/tensor.js";
+import { isTracing } from "../tensor/tracer.js";
+import { defineOp } from "./define_op.js";
+import { bagsOf, type EmbeddingBagOptions, INT64, rowsOfGradient } from "./embedding_bag.js";
+
+interface Attributes {
+  /** The id whose row gets no gradient; -1: none. */
+  readonly padding: number;
+  readonly sparse: boolean;
+}
+
+/** Inputs ids and table: each id is a bag of its own. */
+const embeddingOp = defineOp<Attributes, null>({
+  name: "embedding",
+  forward([ids, table]) {
+    const data = allocate(ids.size * table.shape[1]);
+    // A trace has random numbers for ids: it asks for operations and shapes alone.
+    if (isTracing()) data.fill(0);
+    else native.embeddingBagForward({ bags: each(ids, table, -1), table: table.data, out: data });
+    return { data, shape: [...ids.shape, table.shape[1]], saved: null };
+  },
+  backward(grad, [, gradTable], { inputs: [ids, table], attributes: { padding } }) {
+    const bags = each(ids, table, padding);
+    native.embeddingBagBackward({ bags, grad, table: table.data, named: null, gradTable, gradWeights: null });
+  },
+  backwardRows: (grad, { inputs: [ids, table], attributes: { padding, sparse } }) =>
+    sparse ? rowsOfGradient(grad, table, each(ids, table, padding)) : null,
+  onnx({ inputs: [ids, table] }, builder) {
+    const places = builder.node({ type: "Cast", inputs: [ids], attributes: [int("to", INT64)] });
+    return { type: "Gather", inputs: [table, places], attributes: [int("axis", 0)] };
+  },
+  lower: () => ({ kind: "embedding" }),
+});
+
+/**
+ * The row of a table [rows, dim] that each id names: ids [...] to [..., dim]. The row of `paddingIdx` gets no gradient.
+ * `torch.nn.functional.embedding`.
+ *
+ * @throws DistilleryError `SHAPE_MISMATCH`, `BAD_ARGUMENT` for an id that names no row.
+ * @example
+ * ```ts
+ * F.embedding(tensor([1, 0]), tensor([[1, 2], [3, 4]])).toArray(); // [[3, 4], [1, 2]]
+ * ```
+ */
+export function embedding(
+  ids: Tensor,
+  table: Tensor,
+  options: Pick<EmbeddingBagOptions, "paddingIdx" | "sparse"> = {},
+): Tensor {
+  expectTensor("embedding: ids", ids);
+  expectTensor("embedding: table", table);
+  expectOptions("embedding", options, ["paddingIdx", "sparse"]);
+  const { paddingIdx = null, sparse = false } = options;
+  expectShape("embedding: table", table.shape, [-1, -1]);
+  expectFlags({ sparse });
+  if (ids.requiresGrad) throw badArgument("embedding: ids", "a tensor that requires no gradient", ids);
+  if (paddingIdx !== null) expectInteger("paddingIdx", paddingIdx, 0, table.shape[0] - 1);
+  return embeddingOp([ids, table], { padding: paddingIdx ?? -1, sparse });
+}
+
+function each(ids: Tensor, table: Tensor, padding: number) {
+  return { ...bagsOf([ids, table], { mean: false, padding }), bags: ids.size, length: 1 };
+}

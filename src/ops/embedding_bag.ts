@@ -1,0 +1,133 @@
+import { badArgument, expectFlags, expectInteger, expectOneOf, expectOptions, expectShape } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { native } from "../native.js";
+import { allocate } from "../tensor/buffer_pool.js";
+import { int } from "../tensor/onnx_node.js";
+import type { GradRows } from "../tensor/op.js";
+import { expectTensor, type Tensor } from "../tensor/tensor.js";
+import { isTracing } from "../tensor/tracer.js";
+import { defineOp } from "./define_op.js";
+
+const MODES = ["sum", "mean"] as const;
+
+/** The options of {@link embeddingBag}, with PyTorch's names and defaults. */
+export interface EmbeddingBagOptions {
+  /** What becomes of the rows of a bag; default `mean`. */
+  mode?: (typeof MODES)[number];
+  /** The id that stands for nothing: left out, also of a mean's count. Default: none does. */
+  paddingIdx?: number | null;
+  /** [bags, length]: what each row is multiplied by; with `mode` `sum` alone. */
+  perSampleWeights?: Tensor | null;
+  /**
+   * Whether the gradient of the table holds the rows of the batch alone, and an optimizer moves these alone. Default false: as in
+   * PyTorch all rows decay and follow their averages at each step.
+   */
+  sparse?: boolean;
+}
+
+interface Attributes {
+  readonly mean: boolean;
+  /** -1: none. */
+  readonly padding: number;
+  readonly sparse: boolean;
+}
+
+/** Inputs ids and table, and weights if there are some. */
+const embeddingBagOp = defineOp<Attributes, null>({
+  name: "embeddingBag",
+  forward(inputs, attributes) {
+    const [ids, table] = inputs;
+    const shape = [ids.shape[0], table.shape[1]];
+    const data = allocate(shape[0] * shape[1]);
+    // A trace has random numbers for ids: it asks for operations and shapes alone.
+    if (isTracing()) data.fill(0);
+    else native.embeddingBagForward({ bags: bagsOf(inputs, attributes), table: table.data, out: data });
+    return { data, shape, saved: null };
+  },
+  backward(grad, [, gradTable, gradWeights = null], { inputs, attributes }) {
+    const bags = bagsOf(inputs, attributes);
+    native.embeddingBagBackward({ bags, grad, table: inputs[1].data, named: null, gradTable, gradWeights });
+  },
+  backwardRows: (grad, { inputs, attributes }) =>
+    attributes.sparse ? rowsOfGradient(grad, inputs[1], bagsOf(inputs, attributes)) : null,
+  onnx({ inputs: [ids, table, weights], attributes: { mean, padding } }, builder) {
+    // The rows of a bag times their factors [bags, 1, length]: 0 for padding, -1 for a negative id.
+    const magnitude = builder.node({ type: "Abs", inputs: [ids] });
+    const places = builder.node({ type: "Cast", inputs: [magnitude], attributes: [int("to", INT64)] });
+    const rows = builder.node({ type: "Gather", inputs: [table, places], attributes: [int("axis", 0)] });
+    const isPadding = builder.node({ type: "Equal", inputs: [magnitude, builder.scalar("padding", padding)] });
+    const isKept = builder.node({ type: "Not", inputs: [isPadding] });
+    const kept = builder.node({ type: "Cast", inputs: [isKept], attributes: [int("to", FLOAT)] });
+    // The sign of 0 is 0: a row of its own, without padding, counts as it is.
+    const negative = builder.node({ type: "Less", inputs: [ids, builder.scalar("zero", 0)] });
+    const minus = builder.scalar("minus", -1);
+    const sign = builder.node({ type: "Where", inputs: [negative, minus, builder.scalar("one", 1)] });
+    const signed = builder.node({ type: "Mul", inputs: [kept, sign] });
+    const factors = weights === undefined ? signed : builder.node({ type: "Mul", inputs: [signed, weights] });
+    const wide = builder.node({ type: "Unsqueeze", inputs: [factors, builder.integers("axes", [1])] });
+    const product = builder.node({ type: "MatMul", inputs: [wide, rows] });
+    const sum = { type: "Squeeze", inputs: [product, builder.integers("axes", [1])] };
+    if (!mean) return sum;
+    const count = builder.node({
+      type: "ReduceSum",
+      inputs: [kept, builder.integers("axes", [1])],
+      attributes: [int("keepdims", 1)],
+    });
+    const least = builder.node({ type: "Max", inputs: [count, builder.scalar("one", 1)] });
+    return { type: "Div", inputs: [builder.node(sum), least] };
+  },
+  lower: ({ mean, padding }) => ({ kind: "embeddingBag", mean, padding }),
+});
+
+/** `TensorProto.DataType`. */
+const FLOAT = 1;
+export const INT64 = 7;
+
+/**
+ * The sum or mean of the rows of a table [rows, dim] that the ids [bags, length] of a bag name: [bags, dim]. An empty bag, of padding
+ * alone, gives zeros. A negative id is the row of its magnitude, subtracted, as signed feature hashing has it.
+ * `torch.nn.functional.embedding_bag` of a matrix of ids.
+ *
+ * @throws DistilleryError `SHAPE_MISMATCH`, `BAD_ARGUMENT` for an id that names no row, and for weights of a mean.
+ * @example
+ * ```ts
+ * const table = tensor([[0, 0], [1, 2], [3, 4]]);
+ * F.embeddingBag(tensor([[1, 2, 0]]), table, { paddingIdx: 0 }).toArray(); // [[2, 3]]
+ * ```
+ */
+export function embeddingBag(ids: Tensor, table: Tensor, options: EmbeddingBagOptions = {}): Tensor {
+  expectTensor("embeddingBag: ids", ids);
+  expectTensor("embeddingBag: table", table);
+  expectOptions("embeddingBag", options, ["mode", "paddingIdx", "perSampleWeights", "sparse"]);
+  const { mode = "mean", paddingIdx = null, perSampleWeights = null, sparse = false } = options;
+  expectOneOf("mode", mode, MODES);
+  expectFlags({ sparse });
+  expectShape("embeddingBag: ids", ids.shape, [-1, -1]);
+  expectShape("embeddingBag: table", table.shape, [-1, -1]);
+  if (ids.requiresGrad) throw badArgument("embeddingBag: ids", "a tensor that requires no gradient", ids);
+  if (paddingIdx !== null) expectInteger("paddingIdx", paddingIdx, 0, table.shape[0] - 1);
+  const attributes = { mean: mode === "mean", padding: paddingIdx ?? -1, sparse };
+  if (perSampleWeights === null) return embeddingBagOp([ids, table], attributes);
+  expectTensor("embeddingBag: perSampleWeights", perSampleWeights);
+  expectShape("embeddingBag: perSampleWeights", perSampleWeights.shape, ids.shape);
+  if (mode === "mean") {
+    throw new DistilleryError("BAD_ARGUMENT", 'perSampleWeights: expected mode "sum" with them, got "mean"');
+  }
+  return embeddingBagOp([ids, table, perSampleWeights], attributes);
+}
+
+/** What the kernels are told of bags: as many as ids has rows. */
+export function bagsOf([ids, table, weights]: readonly Tensor[], { mean, padding }: Omit<Attributes, "sparse">) {
+  const [[bags, length], [rows, dim]] = [ids.shape, table.shape];
+  return { ids: ids.data, weights: weights?.data ?? null, bags, length, rows, dim, padding, mean };
+}
+
+/** The gradient of the table, the second input, by the rows that ids name. */
+export function rowsOfGradient(grad: Float32Array, table: Tensor, bags: ReturnType<typeof bagsOf>): GradRows {
+  const out = new Int32Array(bags.ids.length);
+  const rows = out.slice(0, native.embeddingBagRows({ bags, out }));
+  const values = new Float32Array(rows.length * bags.dim);
+  const into = { named: rows, gradTable: values, gradWeights: null };
+  native.embeddingBagBackward({ bags, grad, table: table.data, ...into });
+  return { input: 1, rows, values };
+}

@@ -1,0 +1,97 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import { temporaryFolder } from "../checkpoint/support.js";
+import { newFolder, refused, STUDENT, succeed } from "./support.js";
+
+const folder = temporaryFolder();
+const WORDS = [
+  ["puzzle", "card", "board", "arcade"],
+  ["matrix", "solver", "algebra", "physics"],
+];
+const ENCODING = ["--text-encoding", "hash(buckets=500, length=40)"];
+const RUN = ["--epochs", "12", "--lr", "0.03", "--no-report"];
+let cwd: string;
+
+const textOf = (i: number) => [1, 3, 7].map((n) => WORDS[i % 2][(i * n) % 4]).join(" ");
+
+beforeAll(async () => {
+  cwd = newFolder(folder);
+  const section = (i: number) => ["games", "science"][i % 2];
+  const rows = Array.from({ length: 120 }, (_, i) => ({ id: i, section: section(i), summary: textOf(i) }));
+  writeFileSync(join(cwd, "t.jsonl"), rows.map((row) => JSON.stringify(row)).join("\n"));
+  const some = rows.map((row, i) => (i % 4 < 2 ? row : { ...row, section: null }));
+  writeFileSync(join(cwd, "some.jsonl"), some.map((row) => JSON.stringify(row)).join("\n"));
+  writeFileSync(join(cwd, "new.csv"), 'id,summary\n1,"a board, a card"\n2,🎲 solver of physics\n3,\n');
+  const lengths = rows.map(({ summary }, i) => `${summary},${summary.length},${i % 2},${1 - (i % 2)}`);
+  writeFileSync(join(cwd, "targets.csv"), ["summary,length,odd,even", ...lengths].join("\n"));
+  const data = ["--data", "t.jsonl", "--label-column", "section", "--text-column", "summary", ...ENCODING];
+  const network = ["--teacher-network", "text_bag(buckets=500, dim=16, hidden=16)"];
+  await succeed(["train-teacher", ...data, ...network, ...RUN, "--out", "teacher"], cwd);
+});
+
+const DATA = ["--data", "t.jsonl", "--label-column", "section", "--text-column", "summary", ...ENCODING];
+const STUDENT_NETWORK = ["--student", "text_bag(buckets=500, dim=4)"];
+const TEACHER = ["--teacher", "teacher/teacher.safetensors"];
+
+test("a student of texts is distilled, evaluated, exported, and predicts from raw texts", async () => {
+  const out = await succeed(["distill", ...DATA, ...TEACHER, ...STUDENT_NETWORK, ...RUN, "--out", "student"], cwd);
+  expect(out).toMatch(/^Test accuracy: student 100\.00%, teacher 100\.00%, agreement 100\.00%$/m);
+  const student = `student/${STUDENT}.safetensors`;
+  expect(readFileSync(join(cwd, student)).toString("latin1")).toContain('\\"kind\\":\\"hash\\",\\"buckets\\":500');
+  const lines = (await succeed(["predict", "new.csv", "--student", student, "--json"], cwd)).trim().split("\n");
+  expect(lines.map((line) => JSON.parse(line).className).slice(0, 2)).toEqual(["games", "science"]);
+  expect(lines).toHaveLength(3);
+  expect(await succeed(["evaluate", student, "--data", "t.jsonl"], cwd)).toContain("100.00%");
+  await succeed(["export", student, "--onnx", "s.onnx"], cwd);
+});
+
+test("streamed, the same run gives the same bits", async () => {
+  const common = ["distill", ...DATA, ...TEACHER, ...STUDENT_NETWORK, "--epochs", "2", "--no-report", "--no-shuffle"];
+  await succeed([...common, "--out", "whole"], cwd);
+  await succeed([...common, "--stream", "--out", "streamed"], cwd);
+  const [whole, streamed] = ["whole", "streamed"].map((out) => readFileSync(join(cwd, out, `${STUDENT}.pth`)));
+  expect(whole.equals(streamed)).toBe(true);
+});
+
+test("texts without a label teach too", async () => {
+  const data = ["--data", "some.jsonl", "--unlabelled", ...DATA.slice(2)];
+  const out = await succeed(["distill", ...data, ...TEACHER, ...STUDENT_NETWORK, ...RUN, "--out", "unlabelled"], cwd);
+  expect(out).toMatch(/^Test accuracy: student (9\d|100)/m);
+});
+
+test.each([
+  ["regression", ["--label-column", "length"], /R2/],
+  ["multi-label", ["--label-columns", "odd,even"], /average precision/i],
+])("%s of texts", async (task, labels, printed) => {
+  const data = ["--data", "targets.csv", "--text-column", "summary", ...labels, "--task", task, ...ENCODING];
+  const network = ["--teacher-network", "text_bag(buckets=500, dim=8)"];
+  const out = await succeed(["train-teacher", ...data, ...network, ...RUN, "--out", task], cwd);
+  expect(out).toMatch(printed);
+});
+
+describe("one clear line for", () => {
+  const distill = (...args: string[]) => ["distill", ...DATA, ...TEACHER, ...args, "--out", "refused"];
+
+  test("a text column that is missing", async () => {
+    const args = ["distill", "--data", "t.jsonl", "--text-column", "body", ...TEACHER, ...STUDENT_NETWORK];
+    expect(await refused(args, cwd, 2, "BAD_ARGUMENT")).toContain(
+      '--text-column: expected a column of t.jsonl, "id", "section", "summary"',
+    );
+  });
+
+  test("a table with fewer rows than there are ids", async () => {
+    expect(await refused(distill("--student", "text_bag(buckets=100)"), cwd, 1, "SHAPE_MISMATCH")).toContain(
+      "its table has 100 rows, the encoding of t 500 ids: give both the same buckets",
+    );
+  });
+
+  test("a network of numbers, and random changes", async () => {
+    expect(await refused(distill("--student", "mlp"), cwd, 1, "BAD_ARGUMENT")).toContain(
+      "takes numbers, and t has texts",
+    );
+    expect(await refused(distill(...STUDENT_NETWORK, "--augment", "mixup=1"), cwd, 2, "BAD_ARGUMENT")).toContain(
+      "has texts, which are ids: they can't be shifted or mixed",
+    );
+  });
+});

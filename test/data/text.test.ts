@@ -1,0 +1,162 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import {
+  augment,
+  encodeSamples,
+  loadData,
+  parsePreprocessing,
+  preprocessingOf,
+  readSamples,
+  type TablePreprocessing,
+} from "../../src/index.js";
+import { folderOf, refusal } from "./support.js";
+
+interface Case {
+  encoding: { kind: "hash"; length: number };
+  texts: { text: string; ids: number[] }[];
+}
+
+const CASES = JSON.parse(readFileSync(new URL("fixtures/text_hash.json", import.meta.url), "utf8")) as Case[];
+const bytes = (text: string) => Uint8Array.from(Buffer.from(text));
+const row = (ids: readonly number[], length: number) => [...ids, ...new Array(length - ids.length).fill(0)];
+
+describe("ids of hashed n-grams are those of an independent Python script", () => {
+  test.each(CASES.map((one) => [JSON.stringify(one.encoding), one] as const))("%s", (_, { encoding, texts }) => {
+    const spec = parsePreprocessing(
+      {
+        ...{ kind: "table", columns: [{ name: "text", text: encoding }], label: { name: "y", index: 1 } },
+        ...{ header: true, classes: 2, classNames: ["a", "b"] },
+      },
+      "x",
+    ) as TablePreprocessing;
+    for (const { text, ids } of texts) {
+      const { data } = encodeSamples(spec, [{ text }]);
+      expect([...data], JSON.stringify(text)).toEqual(row(ids, encoding.length));
+    }
+  });
+});
+
+test("a lone surrogate counts as U+FFFD, and a very long text keeps its first ids", async () => {
+  const { train } = await loadData(join(folderOf({ "t.jsonl": bytes(LINES) }), "t.jsonl"), { testFraction: 0 });
+  const spec = preprocessingOf(train) as TablePreprocessing;
+  const idsOf = (text: string) => [...encodeSamples(spec, [{ text }]).data];
+  expect(idsOf("\ud800")).toEqual(idsOf("\ufffd"));
+  const long = "word ".repeat(100_000);
+  expect(idsOf(long)).toEqual(idsOf(long.slice(0, 5000)));
+});
+
+const LINES = [
+  { label: "games", text: "A puzzle, with 🎲 and cards" },
+  { label: "science", text: "Numerical algebra in C++" },
+  { label: "games", text: "" },
+  { label: "science", text: "Größe und Maß" },
+]
+  .map((line) => `${JSON.stringify(line)}\n`)
+  .join("");
+
+describe("a column of texts", () => {
+  test("that is called text is read, all else but the label is left out, and is said", async () => {
+    const path = join(folderOf({ "t.csv": bytes("id,text,label\n1,the cat,a\n2,a dog,b\n3,,a\n") }), "t.csv");
+    const notes: string[] = [];
+    const { train } = await loadData(path, { testFraction: 0, onNote: (note) => notes.push(note) });
+    expect(notes).toEqual([`${path}: "text" is read as text; left out: "id"`]);
+    expect([train.shape, train.classNames]).toEqual([[256], ["a", "b"]]);
+    expect([...train.slice(2, 3).inputs.data].every((id) => id === 0)).toBe(true);
+    const spec = preprocessingOf(train) as TablePreprocessing;
+    expect(spec.columns).toEqual([
+      {
+        ...{ name: "text" },
+        text: { kind: "hash", buckets: 32768, words: 2, characters: [3, 5], signed: false, length: 256 },
+      },
+    ]);
+    expect(parsePreprocessing(JSON.parse(JSON.stringify(spec)), "x")).toEqual(spec);
+    expect([...train.slice(0, 2).inputs.data]).toEqual([
+      ...encodeSamples(spec, [{ text: "the cat" }, { text: "a dog" }]).data,
+    ]);
+  });
+
+  test("is named by textColumn, beside a label in the last place or not", async () => {
+    const folder = folderOf({ "t.csv": bytes("section,summary\nx,the cat\ny,a dog\n") });
+    const options = {
+      testFraction: 0,
+      textColumn: "summary",
+      textEncoding: "hash(buckets=50, characters=[], length=3)",
+    };
+    const { train } = await loadData(join(folder, "t.csv"), options);
+    expect([train.shape, train.classNames, train.table?.label]).toEqual([
+      [3],
+      ["x", "y"],
+      { name: "section", index: 0 },
+    ]);
+    const other = join(folderOf({ "new.csv": bytes("summary\na dog\n") }), "new.csv");
+    const { inputs, labels } = await readSamples(other, preprocessingOf(train));
+    expect([[...inputs.data], labels]).toEqual([[...train.slice(1, 2).inputs.data], null]);
+  });
+
+  test("alone beside the label is found if it has more texts than can be categories", async () => {
+    const rows = Array.from({ length: 150 }, (_, i) => `${i % 2 ? "a" : "b"},sentence number ${i}\n`).join("");
+    const path = join(folderOf({ "t.csv": bytes(`label,sentence\n${rows}`) }), "t.csv");
+    const { train } = await loadData(path, { testFraction: 0 });
+    expect(train.table?.columns[0]).toMatchObject({ name: "sentence", text: { kind: "hash" } });
+  });
+
+  test("is the same streamed, with a test part, and read for a network", async () => {
+    const folder = folderOf({
+      "t.jsonl": bytes(LINES),
+      "t_test.jsonl": bytes(LINES.split("\n").slice(0, 2).join("\n")),
+    });
+    const path = join(folder, "t.jsonl");
+    const [whole, streamed] = [await loadData(path), await loadData(path, { stream: true })];
+    for (const part of ["train", "test"] as const) {
+      const [a, b] = [whole[part], streamed[part]];
+      expect([...(b?.slice(0, b.length).inputs.data ?? [])]).toEqual([...(a?.slice(0, a.length).inputs.data ?? [])]);
+      expect(b?.labels?.data).toEqual(a?.labels?.data);
+    }
+    const again = await loadData(path, { preprocessing: preprocessingOf(whole.train) });
+    expect([...again.train.slice(0, 4).inputs.data]).toEqual([...whole.train.slice(0, 4).inputs.data]);
+  });
+
+  test("may have samples without a label, targets and several labels", async () => {
+    const folder = folderOf({
+      "u.csv": bytes("text,label\none,a\ntwo,\nthree,b\n"),
+      "r.csv": bytes("text,price\none,1.5\ntwo,2.5\n"),
+      "m.csv": bytes("text,old,new\none,1,0\ntwo,0,1\n"),
+    });
+    const load = (name: string, options: object) => loadData(join(folder, name), { testFraction: 0, ...options });
+    const { train } = await load("u.csv", { unlabelled: true });
+    expect(train.labels?.data).toEqual(Int32Array.of(0, -1, 1));
+    const prices = await load("r.csv", { task: "regression", standardize: false });
+    expect([...(prices.train.slice(0, 2).targets?.data ?? [])]).toEqual([1.5, 2.5]);
+    const several = await load("m.csv", { labelColumns: ["old", "new"] });
+    expect([several.train.task, [...(several.train.slice(0, 2).targets?.data ?? [])]]).toEqual([
+      "multi-label",
+      [1, 0, 0, 1],
+    ]);
+  });
+});
+
+describe("one clear error for", () => {
+  const at = (csv: string) => join(folderOf({ "t.csv": bytes(csv) }), "t.csv");
+
+  test("a text column that is missing, or is the label", async () => {
+    const path = at("summary,label\na,x\nb,y\n");
+    expect(await refusal("BAD_ARGUMENT", () => loadData(path, { textColumn: "txt" }))).toBe(
+      `textColumn: expected a column of ${path}, "summary", "label", or its index from 0, got "txt"`,
+    );
+    expect(await refusal("BAD_ARGUMENT", () => loadData(path, { textColumn: "label" }))).toBe(
+      'textColumn: expected a column beside the label: "label" is the label: name another one, got "label"',
+    );
+  });
+
+  test("an encoding that is none", async () => {
+    expect(
+      await refusal("BAD_ARGUMENT", () => loadData(at("text,label\na,x\nb,y\n"), { textEncoding: "hash(bucket=3)" })),
+    ).toMatch(/^textEncoding: hash: bucket: unknown argument, did you mean buckets\?/);
+  });
+
+  test("random changes of texts", async () => {
+    const { train } = await loadData(at("text,label\na b,x\nc,y\n"), { testFraction: 0 });
+    expect(() => augment(train, { noise: 0.1 })).toThrow("has texts, which are ids: they can't be shifted or mixed");
+  });
+});
