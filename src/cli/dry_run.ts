@@ -107,7 +107,7 @@ function kindOf(column: TableColumn): string {
   if ("categories" in column) return `texts, ${column.categories.length} categories`;
   if ("text" in column) {
     const { kind, buckets, length } = column.text;
-    return `texts, read as at most ${length} ids of ${whole(buckets)} (${kind})`;
+    return `texts, read as at most ${length} ids of ${showCount(buckets)} (${kind})`;
   }
   const format = column.format === undefined ? "" : `, written with ${formatText(column.format)}`;
   const missing = { true: ", missing ones become the mean", category: ", a second value says which are missing" };

@@ -1,6 +1,7 @@
 import { badArgument, expectFlags, expectInteger, expectOptions, expectShape } from "../checks.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
+import type { JsFunction } from "../tensor/js_form.js";
 import { int } from "../tensor/onnx_node.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { isTracing } from "../tensor/tracer.js";
@@ -12,6 +13,16 @@ interface Attributes {
   readonly padding: number;
   readonly sparse: boolean;
 }
+
+const EMBEDDING: JsFunction = {
+  name: "embedding",
+  source: `/** The row of a table that each id names. */
+function embedding(ids, table, dim) {
+  const y = new Float32Array(ids.length * dim);
+  for (let i = 0; i < ids.length; i++) for (let j = 0; j < dim; j++) y[i * dim + j] = table[ids[i] * dim + j];
+  return y;
+}`,
+};
 
 /** Inputs ids and table: each id is a bag of its own. */
 const embeddingOp = defineOp<Attributes, null>({
@@ -33,6 +44,7 @@ const embeddingOp = defineOp<Attributes, null>({
     const places = builder.node({ type: "Cast", inputs: [ids], attributes: [int("to", INT64)] });
     return { type: "Gather", inputs: [table, places], attributes: [int("axis", 0)] };
   },
+  js: ({ inputs: [ids, table], shapes: [, [, dim]] }, { call }) => call(EMBEDDING, ids, table, dim),
   lower: () => ({ kind: "embedding" }),
 });
 

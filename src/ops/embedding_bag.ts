@@ -2,6 +2,7 @@ import { badArgument, expectFlags, expectInteger, expectOneOf, expectOptions, ex
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
+import type { JsFunction } from "../tensor/js_form.js";
 import { int } from "../tensor/onnx_node.js";
 import type { GradRows } from "../tensor/op.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
@@ -31,6 +32,24 @@ interface Attributes {
   readonly padding: number;
   readonly sparse: boolean;
 }
+
+const EMBEDDING_BAG: JsFunction = {
+  name: "embeddingBag",
+  source: `/** The sum or mean of the rows of a table that ids name; a negative id subtracts its row. */
+function embeddingBag(ids, table, weights, dim, padding, mean) {
+  const y = new Float32Array(dim);
+  let count = 0;
+  for (let i = 0; i < ids.length; i++) {
+    const row = Math.abs(ids[i]);
+    if (row === padding) continue;
+    count++;
+    const factor = (ids[i] < 0 ? -1 : 1) * (weights === null ? 1 : weights[i]);
+    for (let j = 0; j < dim; j++) y[j] += factor * table[row * dim + j];
+  }
+  if (mean && count > 1) for (let j = 0; j < dim; j++) y[j] /= count;
+  return y;
+}`,
+};
 
 /** Inputs ids and table, and weights if there are some. */
 const embeddingBagOp = defineOp<Attributes, null>({
@@ -76,6 +95,8 @@ const embeddingBagOp = defineOp<Attributes, null>({
     const least = builder.node({ type: "Max", inputs: [count, builder.scalar("one", 1)] });
     return { type: "Div", inputs: [builder.node(sum), least] };
   },
+  js: ({ inputs: [ids, table, weights = "null"], shapes: [, [, dim]], attributes: { mean, padding } }, { call }) =>
+    call(EMBEDDING_BAG, ids, table, weights, dim, padding, String(mean)),
   lower: ({ mean, padding }) => ({ kind: "embeddingBag", mean, padding }),
 });
 

@@ -1,3 +1,4 @@
+import type { TableColumn, TextColumn } from "../../data/dataset.js";
 import { MISSING_TEXTS } from "../../data/preprocessing/encode.js";
 import { formatPattern } from "../../data/preprocessing/number_format.js";
 import type {
@@ -7,6 +8,7 @@ import type {
   ValuePreprocessing,
 } from "../../data/preprocessing/spec.js";
 import { columnWidth, inputFeatures } from "../../data/preprocessing/spec.js";
+import { DistilleryError } from "../../errors.js";
 
 /** How an exported module makes the network's values out of what it is given. */
 interface InputJs {
@@ -117,11 +119,15 @@ function encode(numbers) {
   return { code, type: "ArrayLike<number>", text: `${features} numbers` };
 }
 
-function table({ columns }: TablePreprocessing): InputJs {
+function table({ columns: all }: TablePreprocessing): InputJs {
+  const columns = all.filter((column): column is Exclude<TableColumn, TextColumn> => !("text" in column));
+  if (columns.length < all.length) {
+    throw new DistilleryError("BAD_ARGUMENT", "network: reads texts, which a module can't make into ids: write ONNX");
+  }
   const width = columns.reduce((sum, column) => sum + columnWidth(column), 0);
   const format = columns.map((column) => ("format" in column ? column.format : undefined)).find(Boolean);
   const described = columns.map((column) => {
-    if ("categories" in column || column.format === undefined) return JSON.stringify(column);
+    if (!("format" in column) || column.format === undefined) return JSON.stringify(column);
     const { format, ...rest } = column;
     const { unit, decimal } = format;
     return `{ ...${JSON.stringify({ ...rest, unit, decimal })}, pattern: ${formatPattern(format).pattern} }`;
