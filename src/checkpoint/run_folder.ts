@@ -14,13 +14,13 @@ const OWN =
   /^(config\.json|metrics\.jsonl|run\.lock|run\.owner|teacher\.json|report\.html|compare\.json|sweep\.json|checkpoint(\.\d+)?\.safetensors)$/;
 /** What else may lie where a run is to go: weights, logs, its own modules, what a person does not see. */
 const BESIDE =
-  /^\.|\.(pth|pt|safetensors|onnx|csv|log|txt|ya?ml|[cm]?js|ts|py)$|^tensorboard$|^(teacher(_answers|-\d+)?|seed-\d+|temperature-[\d.e+-]+)$/;
+  /^\.|\.(pth|pt|safetensors|onnx|csv|log|txt|ya?ml|[cm]?js|ts|py)$|^tensorboard$|^(teacher(_answers|-\d+)?|seed-\d+|temperature-[\d.e+-]+|fraction-[\d.e+-]+)$/;
 /** What a process that was killed while it wrote leaves: the file's name and a number, or a link that was to be renamed. */
 const LEFT = /^(.*)\.(\d+|new)$/;
 /** What a run has that got beyond its first step. Weights are taken for its own, although they may be another's. */
 const RESULT = /^(metrics\.jsonl|report\.html|compare\.json|sweep\.json)$|\.(safetensors|pth)$/;
 /** The folders with runs below an experiment's. */
-const RUNS_BELOW = /^(teacher|seed-\d+|temperature-.*)$/;
+const RUNS_BELOW = /^(teacher|seed-\d+|temperature-.*|fraction-.*)$/;
 const ANY_FOLDER = /^/;
 const WRITTEN = /\.(json|jsonl|html|safetensors|pth|owner)$/;
 

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { Command } from "commander";
+import { fractionOf } from "../compare/fraction_of.js";
 import type { CompareResult, Method, NetworkSize, SampleStats, StudentFigures } from "../compare/index.js";
 import { runMetadata, SCHEMAS, trainingOptions } from "../config/index.js";
 import { showCount } from "../show_count.js";
@@ -18,7 +19,7 @@ import {
 import { ExperimentPrinter } from "./printer.js";
 import { commandLine } from "./run_summary.js";
 import type { Settings } from "./settings.js";
-import { withTeacherNetwork } from "./setup.js";
+import { expectBatches, withTeacherNetwork } from "./setup.js";
 import { addShares, type ShareFlags, shareLine, shareOf } from "./share.js";
 import { formatTable } from "./table.js";
 
@@ -41,11 +42,15 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
   const opened = await openExperiment(experiment);
   const { task, test } = opened;
   const { temperature, alpha, seed, seeds, out, loss, losses } = config;
+  const parts = (config.fractions ?? []).filter((fraction) => fraction < 1).length;
+  for (const fraction of config.fractions ?? []) {
+    if (fraction > 0) expectBatches(task.student(), config, fractionOf(task.data, fraction));
+  }
   if (flags.dryRun)
     return dryRunExperiment(
       opened,
       { ...trainingOptions(config), loss: losses?.[0] ?? loss },
-      { baseline: seeds, distilled: seeds * (losses?.length ?? 1) },
+      { baseline: seeds * (1 + parts), distilled: seeds * ((losses?.length ?? 1) + parts) },
       flags,
     );
   // Loaded late: the other commands start without it.
@@ -60,6 +65,7 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
       ...trainingOptions(config),
       ...(loss !== undefined && { loss }),
       ...(losses !== undefined && { losses }),
+      ...(config.fractions !== undefined && { fractions: config.fractions }),
       ...(config.calibrateTeacher !== undefined && { calibrateTeacher: config.calibrateTeacher }),
       seeds: Array.from({ length: seeds }, (_, i) => seed + i),
       ...experimentControls(experiment, opened),
@@ -82,7 +88,18 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
     }
     const { data, sizes, difference } = result;
     const methods = several && { methods: result.methods };
-    const object = { answer, difference, data, seeds: result.seeds, sizes, ...figures(result), ...methods, files };
+    const curve = result.fractions && { fractions: result.fractions };
+    const object = {
+      answer,
+      difference,
+      data,
+      seeds: result.seeds,
+      sizes,
+      ...figures(result),
+      ...methods,
+      ...curve,
+      files,
+    };
     const conclusions =
       several === null
         ? [answer, compareSummary(result, "last"), ...compareCaveats(result)]
@@ -91,6 +108,7 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
       "",
       several ? methodsTable(result) : table(result),
       "",
+      ...(result.fractions === undefined ? [] : [fractionsTable(result), ""]),
       ...conclusions,
       `Written to ${files.join(" and ")}`,
     ]);
@@ -130,6 +148,22 @@ function table({ data, teacher, baseline, distilled, sizes, seeds }: CompareResu
     ["file", ...size(({ bytes }) => `${(bytes / 1e6).toFixed(2)} MB`)],
     ["latency at batch 1", ...size(({ latencyMs }) => `${latencyMs.toFixed(3)} ms`)],
     ["throughput", ...size(({ throughput }) => `${showCount(Math.round(throughput))}/s`)],
+  ]);
+}
+
+/** The data-size curve, a fraction of the training data a row. */
+function fractionsTable({ data, fractions = [] }: CompareResult): string {
+  const [main] = figuresOf(data);
+  const interval = ({ low, high }: { low: number; high: number }) =>
+    Number.isFinite(low) ? `${showSigned(main, low)} to ${showSigned(main, high)}` : "unknown";
+  return formatTable([
+    ["training samples", "baseline student", "distilled student", "difference", "interval"],
+    ...fractions.map(({ samples, baseline, distilled, difference }) => [
+      showCount(samples),
+      ...[baseline, distilled].map((stats) => spread(main, stats[main.name])),
+      showSigned(main, difference.mean),
+      interval(difference),
+    ]),
   ]);
 }
 

@@ -132,6 +132,11 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = {
       'losses to set side by side, instead of --loss: "kd, dkd(warmup=20), kd + rkd"',
       splitExpressions,
     ],
+    fractions: [
+      "<list>",
+      "fractions of the training data to train pairs of students on too, 0.03,0.1,0.3,1: a data-size curve",
+      toNumbers,
+    ],
     seeds: ["<number>", "number of seeds, starting at --seed", toNumber],
     temperatures: ["<list>", "temperatures; each is tried with each alpha", toNumbers],
     alphas: ["<list>", "weights of the soft targets, from 0 to 1", toNumbers],

@@ -20,6 +20,7 @@ import {
 } from "./experiment.js";
 import { withExperimentFolder } from "./experiment_folder.js";
 import { comparableLogits, fidelityOfFiles } from "./fidelity.js";
+import { fractionFigures, fractionTrials, readFractions } from "./fractions.js";
 import { BASELINE, differenceOf, methodsOf, type NamedLoss, nameLoss, nameLosses } from "./methods.js";
 import { SEEDS } from "./options.js";
 import { expectLosses, runExperiment } from "./pool.js";
@@ -29,6 +30,7 @@ import {
   type CompareResult,
   type ExaminedStudents,
   expectUnchanged,
+  type FractionFigures,
   measureSize,
   sizeOfTeacher,
   TestEvaluator,
@@ -49,6 +51,11 @@ export interface CompareInput extends ExperimentInput {
    * has all of them; its `distilled` and `difference` are those of the first.
    */
   losses?: readonly LossSpec[];
+  /**
+   * Fractions of the training data, from 0 to 1, at which pairs of students are trained too, with the first loss and for the same number of
+   * epochs: a data-size curve, the result's `fractions`. The teacher has all data.
+   */
+  fractions?: readonly number[];
 }
 
 /**
@@ -99,16 +106,21 @@ export async function compareShare(options: CompareInput, share: Share): Promise
 
 async function planOf(options: CompareInput): Promise<Plan & { experiment: Experiment }> {
   expectObject("compare", options);
-  const { seeds: givenSeeds = SEEDS, losses: given, ...input } = options;
+  const { seeds: givenSeeds = SEEDS, losses: given, fractions: parts, ...input } = options;
   const seeds = readSeeds(givenSeeds);
   const experiment = parseExperiment(input);
   const losses = lossesOf(experiment, given);
-  const trials = seeds.flatMap((seed) => studentsOf(seed, experiment, losses));
+  const fractions = parts === undefined ? [] : readFractions(parts, experiment);
+  const trials = [
+    ...seeds.flatMap((seed) => studentsOf(seed, experiment, losses)),
+    ...fractionTrials(fractions, seeds, experiment, losses[0]),
+  ];
   const { classes } = experiment.task.data;
   const described = given?.map((loss) => describeLoss(loss, classes));
-  const config = describeConfig("compare", experiment, { seeds, ...(described && { losses: described }) });
+  const more = { ...(described && { losses: described }), ...(parts && { fractions }) };
+  const config = describeConfig("compare", experiment, { seeds, ...more });
   await expectLosses(experiment, trials);
-  return { experiment, seeds, losses, trials, config };
+  return { experiment, seeds, losses, fractions, trials, config };
 }
 
 function lossesOf({ loss, options, controls }: Experiment, given: readonly LossSpec[] | undefined): NamedLoss[] {
@@ -143,11 +155,14 @@ function studentsOf(
 interface Plan {
   seeds: number[];
   losses: readonly NamedLoss[];
+  /** The smallest first; none if there is to be no data-size curve. */
+  fractions: readonly number[];
   trials: readonly Trial[];
   config: CompareResult["config"];
 }
 
-async function comparison(experiment: Experiment, { seeds, losses, trials, config }: Plan): Promise<CompareResult> {
+async function comparison(experiment: Experiment, plan: Plan): Promise<CompareResult> {
+  const { seeds, losses, fractions, trials, config } = plan;
   const { task, test, controls } = experiment;
   const { teacher, outcomes } = await runExperiment(experiment, trials, seeds[0]);
   await expectUnchanged(teacher);
@@ -155,7 +170,8 @@ async function comparison(experiment: Experiment, { seeds, losses, trials, confi
   const teacherLogits = await testLogitsOf(teacher, experiment.outside, test, controls.signal);
   const evaluator = new TestEvaluator(test, teacherLogits, student, controls.signal);
   const ofASeed = losses.length + 1;
-  const outcomesOf = (at: number) => outcomes.filter((_, i) => i % ofASeed === at);
+  const ofAll = seeds.length * ofASeed;
+  const outcomesOf = (at: number) => outcomes.filter((_, i) => i < ofAll && i % ofASeed === at);
   const students: ExaminedStudents[] = [];
   for (let at = 0; at < ofASeed; at++) students.push(await aggregate(outcomesOf(at), evaluator));
   const [ofBaseline, ...ofLosses] = students;
@@ -163,6 +179,21 @@ async function comparison(experiment: Experiment, { seeds, losses, trials, confi
   const [baseline, distilled] = [ofBaseline.figures, ofFirst.figures];
   const [figure] = figuresOf(task.data);
   const difference = (weights: "best" | "last") => differenceOf(ofFirst, ofBaseline, weights, figure.name);
+  const curve: FractionFigures[] = [];
+  for (const [i, fraction] of fractions.entries()) {
+    const from = ofAll + i * 2 * seeds.length;
+    const pairs = outcomes.slice(from, from + 2 * seeds.length);
+    const students = async (at: number) =>
+      aggregate(
+        pairs.filter((_, j) => j % 2 === at),
+        evaluator,
+      );
+    const both =
+      fraction === 1
+        ? { baseline: ofBaseline, distilled: ofFirst }
+        : { baseline: await students(0), distilled: await students(1) };
+    curve.push(fractionFigures(fraction, task.data, both, figure.name));
+  }
   const onValidation = (at: number) => outcomesOf(at).map(({ best }) => best[epochMetric(figure)]);
   return {
     kind: "compare",
@@ -191,6 +222,7 @@ async function comparison(experiment: Experiment, { seeds, losses, trials, confi
       distilled: ofFirst,
     }),
     methods: methodsOf(losses, ofLosses, ofBaseline, figure.name),
+    ...(curve.length > 0 && { fractions: curve }),
     config: { ...config, teacherHash: hashOf(teacher.source) },
   };
 }

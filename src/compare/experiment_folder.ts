@@ -31,10 +31,10 @@ interface FolderContents {
 }
 
 /** What may change when an experiment is resumed: which trials there are. Each trial compares what is its own. */
-const MAY_CHANGE = new Set(["seed", "seeds", "loss", "losses", "modules", "temperatures", "alphas"]);
+const MAY_CHANGE = new Set(["seed", "seeds", "loss", "losses", "modules", "temperatures", "alphas", "fractions"]);
 
 /** Lists of it, which a resumed experiment may have longer. */
-const GROWS = ["seeds", "losses", "temperatures", "alphas"];
+const GROWS = ["seeds", "losses", "temperatures", "alphas", "fractions"];
 
 /** What to do about other options where shares refuse `--overwrite`. */
 const OF_SHARES = "give the options of the other shares, or choose another folder for all of them";

@@ -17,6 +17,7 @@ export type {
   ComparedBehaviour,
   CompareResult,
   FigureStats,
+  FractionFigures,
   Method,
   NetworkSize,
   StudentFigures,

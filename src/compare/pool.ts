@@ -10,6 +10,7 @@ import { readsLogitsAlone, resolveLoss } from "../train/resolve_loss.js";
 import { stepsPerEpoch } from "../train/steps_per_epoch.js";
 import { progressOf } from "../train/trainer_state.js";
 import type { Experiment, ExperimentProgress } from "./experiment.js";
+import { fractionOf } from "./fraction_of.js";
 import { logitsFilesIn } from "./outside_teacher.js";
 import { announced, readyTeacher } from "./shared_teacher.js";
 import {
@@ -65,7 +66,7 @@ export async function runExperiment(
   const isTrained = typeof task.teacher === "function" && (share === null || share.index === 0);
   const ownRuns = [...(isTrained ? [TEACHER] : []), ...own(planned).map(({ name }) => name)];
   if (collect) await expectFinished(ownRuns, out, options);
-  const totals = totalsOf(experiment, ownRuns);
+  const totals = totalsOf(experiment, isTrained, own(planned));
   let done = 0;
   const onTrial = (name: string, { history, best }: Outcome, seconds: number) => {
     done += 1;
@@ -176,10 +177,15 @@ async function withCacheUse({ task }: Experiment, trials: readonly Trial[], teac
 }
 
 /** All steps to make, weighted by the networks' parameters, to which their time is proportional. */
-function totalsOf({ task, options, teacherRatio, controls }: Experiment, runs: readonly string[]): ProgressTotals {
+function totalsOf(
+  { task, options, teacherRatio, controls }: Experiment,
+  isTrained: boolean,
+  trials: readonly Trial[],
+): ProgressTotals {
   const totals = new ProgressTotals(controls.onProgress);
-  const steps = options.epochs * stepsPerEpoch(task.data, options);
-  for (const name of runs) totals.add(name, steps, name === TEACHER ? teacherRatio : 1);
+  const steps = (fraction = 1) => options.epochs * stepsPerEpoch(fractionOf(task.data, fraction), options);
+  if (isTrained) totals.add(TEACHER, steps(), teacherRatio);
+  for (const { name, fraction } of trials) totals.add(name, steps(fraction), 1);
   return totals;
 }
 

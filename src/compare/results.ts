@@ -99,8 +99,22 @@ export interface CompareResult {
   changes: ComparedBehaviour | null;
   /** Every loss side by side, with p values corrected for their number. */
   methods: Method[];
+  /** The data-size curve, the smallest fraction first; absent: none was asked for. */
+  fractions?: readonly FractionFigures[];
   /** All that the numbers follow from. */
   config: Readonly<Record<string, unknown>>;
+}
+
+/** Students of a fraction of the training data: a point of the data-size curve. */
+export interface FractionFigures {
+  fraction: number;
+  /** How many samples that is. */
+  samples: number;
+  /** With the weights of the best epoch, on the test set. */
+  baseline: FigureStats;
+  distilled: FigureStats;
+  /** The task's first figure of distilled minus baseline. */
+  difference: CrossedDifference;
 }
 
 /** One point of a sweep. */

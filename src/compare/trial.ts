@@ -8,6 +8,7 @@ import type { Teacher } from "../teachers/index.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { type BestEpoch, distill, type RunControls, type RunResult, trainTeacher } from "../train/index.js";
 import type { ResolvedDistillation } from "../train/options.js";
+import { fractionOf } from "./fraction_of.js";
 import { type TaughtLogits, taught } from "./outside_teacher.js";
 
 /** One training run of a student. */
@@ -20,6 +21,8 @@ export interface Trial {
   readonly options: ResolvedDistillation;
   /** Null: the loss of the options' temperature and alpha. */
   readonly loss: LossSpec | null;
+  /** Of the training data; default: all of them. */
+  readonly fraction?: number;
   /** As `distill` takes it. */
   readonly calibrateTeacher?: boolean;
   /** Whether the loss reads the teacher's logits and nothing else of it; default: not. */
@@ -64,8 +67,11 @@ export class InProcessRunner implements TrialRunner {
   constructor(private readonly shared: TrialSetting) {}
 
   async train(trial: Trial, signal: AbortSignal, onStep: (done: number) => void): Promise<Outcome> {
-    const { out, student, data, validation, teacher, logits, keepCheckpoints, onNote } = this.shared;
-    const known = (trial.usesCachedLogits && logits) || null;
+    const { out, student, data: all, validation, teacher, logits, keepCheckpoints, onNote } = this.shared;
+    const isWhole = trial.fraction === undefined;
+    const data = isWhole ? all : fractionOf(all, trial.fraction as number);
+    // Those of a part are computed by its run.
+    const known = (isWhole && trial.usesCachedLogits && logits) || null;
     const source = known === null || teacher instanceof Module ? teacher : taught(teacher.name, known);
     const controls: RunControls = {
       ...resuming(join(out, trial.name), onNote),
@@ -86,7 +92,7 @@ export class InProcessRunner implements TrialRunner {
               ...trial.options,
               teacher: source,
               student: model,
-              teacherCache: known?.training ?? false,
+              ...(isWhole && { teacherCache: known?.training ?? false }),
               calibrateTeacher: trial.calibrateTeacher ?? false,
             },
             ...(trial.loss !== null && { loss: trial.loss }),

@@ -268,6 +268,8 @@ const compareSchema = v.strictObject({
   loss: LOSS,
   /** Losses to set side by side, instead of one. */
   losses: v.optional(list(named(LOSSES, { sum: true, isShort: true }), "a list of losses")),
+  /** Parts of the training data that students are trained on too. */
+  fractions: v.optional(list(alpha.wrapped, "a list of fractions")),
   /** How many seeds, from `seed` on: each gives a pair of students. */
   seeds: v.optional(integer(1, MOST_SEEDS), SEEDS),
   /** Default: it is trained first. */

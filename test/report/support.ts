@@ -120,6 +120,10 @@ export function compareResult(
       flips: { baseline: flipsOf(now, before), teacher: null },
       perClass: classDifferences(now, before, labels, CLASSES),
     },
+    fractions: [0.1, 1].map((fraction) => ({
+      ...{ fraction, samples: 64 * fraction, baseline: ofBaseline.figures.last, distilled: ofDistilled.figures.best },
+      difference: difference("best"),
+    })),
     methods: methodsOf(nameLosses(["kd", "dkd", "dist"].slice(0, all.length)), all, ofBaseline),
     difference: {
       best: difference("best"),

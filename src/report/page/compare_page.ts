@@ -8,6 +8,7 @@ import { changeOf } from "../verdict.js";
 import { behaviourFigures } from "./behaviour.js";
 import { compareCurves } from "./curves.js";
 import { type Content, h } from "./dom.js";
+import { fractionsFigures } from "./fractions.js";
 import { hero, type Tile } from "./hero.js";
 import { intervalFigure } from "./interval.js";
 import { figures, predictionSections, section, smallFigures } from "./sections.js";
@@ -32,6 +33,16 @@ export function comparePage(report: CompareReport): (HTMLElement | null)[] {
     section("The figures", h("p", { class: "lead" }, leadOf(report)), figuresTable(report), bySeed(report)),
     result.methods.length > 1 ? section("Loss by loss", ...methodsTable(report)) : null,
     section("What else changed", result.changes && behaviourFigures(result.changes, report.classNames)),
+    section(
+      "With less training data",
+      result.fractions &&
+        fractionsFigures(
+          figure,
+          result.fractions,
+          teacher.evaluation && mainFigure(data, teacher.evaluation),
+          seeds.length,
+        ),
+    ),
     section(
       "How they went",
       smallFigures(

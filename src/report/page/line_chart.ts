@@ -133,7 +133,7 @@ function optionsOf({ lines, x, y }: Drawn) {
     xAxis: {
       ...axis,
       ...ends(x),
-      minInterval: x.max === 1 ? 0 : 1,
+      ...(x.log ? { type: "log" as const, logBase: 10 } : { minInterval: x.max === 1 ? 0 : 1 }),
       splitLine: { show: false },
       axisLine: { show: true, lineStyle: { color: "var(--line)" } },
       axisLabel: { ...axis.axisLabel, formatter: x.format },

@@ -112,6 +112,13 @@ describeWith(CHROMIUM, "in Chromium", () => {
         ...[one.baseline, one.distilled].map((x) => `${(100 * x).toFixed(2)}%`),
       ]),
     );
+    const curve = at.page.getByRole("region", { name: "Figures by the amount of training data" });
+    const { fractions = [] } = (at.reports.compare as CompareReport).result;
+    expect((await rowsOf(curve)).map((row) => row.slice(0, 4))).toEqual([
+      ["6.4", "10.0%", "80.00% \u00b1 1.00", "84.00% \u00b1 1.00"],
+      ["64", "100.0%", "80.00% \u00b1 1.00", "84.00% \u00b1 1.00"],
+    ]);
+    expect(await at.numbersOf("Test accuracy by the amount of training data")).toHaveLength(fractions.length);
     // A thin line a seed and their mean, of each kind of student: in the table all of them.
     const losses = await at.numbersOf("Training loss");
     expect(losses[0]).toHaveLength(1 + 2 * (3 + 1));

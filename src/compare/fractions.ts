@@ -1,0 +1,69 @@
+import { expectNumber } from "../checks.js";
+import type { Dataset } from "../data/index.js";
+import { DistilleryError } from "../errors.js";
+import { type Experiment, expectList } from "./experiment.js";
+import { fractionOf } from "./fraction_of.js";
+import { BASELINE, DISTILLED, differenceOf, type NamedLoss } from "./methods.js";
+import type { ExaminedStudents, FractionFigures } from "./results.js";
+import type { Trial } from "./trial.js";
+
+/** The fractions, the smallest first; 1, which is the comparison itself, is always among them. */
+export function readFractions(given: readonly number[], { task, outside }: Experiment): number[] {
+  const expected = "a number above 0, up to 1";
+  const fractions = expectList("fractions", given, (name, value) =>
+    expectNumber(name, value, (x) => x > 0 && x <= 1, expected),
+  );
+  if (outside !== null) {
+    const text = "fractions: expected a network as the teacher, whose logits can be computed for each part of the data";
+    throw new DistilleryError("BAD_ARGUMENT", text);
+  }
+  for (const fraction of fractions) {
+    try {
+      fractionOf(task.data, fraction);
+    } catch (error) {
+      if (!(error instanceof DistilleryError)) throw error;
+      throw new DistilleryError(error.code, `fractions: ${fraction} of ${task.data.length} samples: ${error.message}`, {
+        cause: error,
+      });
+    }
+  }
+  return [...new Set([...fractions, 1])].sort((a, b) => a - b);
+}
+
+/** A pair of students for each seed at each fraction below 1. */
+export function fractionTrials(
+  fractions: readonly number[],
+  seeds: readonly number[],
+  { options, calibrateTeacher }: Experiment,
+  { spec: loss }: NamedLoss,
+): Trial[] {
+  return fractions
+    .filter((fraction) => fraction < 1)
+    .flatMap((fraction) =>
+      seeds.flatMap((seed): Trial[] => {
+        const folder = `fraction-${fraction}/seed-${seed}`;
+        const common = { seed, options, loss, fraction };
+        return [
+          { ...common, name: `${folder}/${BASELINE}`, kind: "baseline" },
+          { ...common, name: `${folder}/${DISTILLED}`, kind: "distilled", calibrateTeacher },
+        ];
+      }),
+    );
+}
+
+/** What the students of a fraction came to. */
+export function fractionFigures(
+  fraction: number,
+  data: Dataset,
+  { baseline, distilled }: { baseline: ExaminedStudents; distilled: ExaminedStudents },
+  figure: string,
+): FractionFigures {
+  const of = ({ figures: { best } }: ExaminedStudents) => best;
+  return {
+    fraction,
+    samples: fractionOf(data, fraction).length,
+    baseline: of(baseline),
+    distilled: of(distilled),
+    difference: differenceOf(distilled, baseline, "best", figure),
+  };
+}

@@ -1,0 +1,86 @@
+import type { FractionFigures } from "../../compare/results.js";
+import type { SampleStats } from "../../compare/statistics.js";
+import { type Figure, showChange, showFigure } from "../../tasks/figures.js";
+import { count, counted, percent } from "../text.js";
+import { changeOf } from "../verdict.js";
+import { type Content, h } from "./dom.js";
+import { figure as boxed } from "./figure.js";
+import { type Line, lineChart } from "./line_chart.js";
+import { figures } from "./sections.js";
+import { NETWORK_STYLES } from "./series.js";
+import { table } from "./table.js";
+
+/** How the students do with less training data: a curve and its table. */
+export function fractionsFigures(
+  figure: Figure,
+  points: readonly FractionFigures[],
+  teacher: number | null,
+  seeds: number,
+): HTMLElement | null {
+  const of = (stats: FractionFigures["baseline"]) => stats[figure.name] as SampleStats;
+  const line = (name: "baseline" | "distilled", style: Omit<Line, "name" | "points">): Line => ({
+    ...{ name, ...style },
+    points: points.map((point) => [point.samples, of(point[name]).mean]),
+  });
+  const ends = [points[0]?.samples ?? 1, points.at(-1)?.samples ?? 1] as const;
+  const lines: Line[] = [
+    line("baseline", NETWORK_STYLES.baseline),
+    line("distilled", NETWORK_STYLES.student),
+    ...(teacher === null
+      ? []
+      : [
+          {
+            name: "teacher, all samples",
+            ...NETWORK_STYLES.teacher,
+            points: ends.map((at): [number, number] => [at, teacher]),
+          },
+        ]),
+  ];
+  const rows = points.map((point): Content[] => [
+    count(point.samples),
+    percent(point.fraction, 1),
+    spread(figure, of(point.baseline)),
+    spread(figure, of(point.distilled)),
+    changeOf(figure, point.difference.mean),
+    isKnown(point.difference.low)
+      ? `${changeOf(figure, point.difference.low)} to ${changeOf(figure, point.difference.high)}`
+      : "unknown",
+  ]);
+  const over = seeds < 2 ? "one seed" : `the mean of ${counted(seeds, "seed")}`;
+  const format = (x: number) => showFigure(figure, x);
+  return figures(
+    lineChart({
+      title: `Test ${figure.label} by the amount of training data`,
+      description: `Students of parts of the training data, ${over}, best epoch, on the same test set; the same number of epochs each. The scale of samples is logarithmic.`,
+      lines,
+      x: { name: "training samples", format: count, log: true },
+      y: { name: figure.label, format },
+    }),
+    boxed({
+      title: "Distilled minus baseline by the amount of training data",
+      description: "95% intervals for other seeds and other test samples, each of one difference.",
+      content: [
+        table({
+          caption: "Figures by the amount of training data",
+          columns: ["samples", "of all", "baseline", "distilled", "difference", "interval"].map((name) => ({ name })),
+          rows,
+        }),
+      ],
+    }),
+  );
+}
+
+function spread(figure: Figure, { mean, std, values }: SampleStats): Content {
+  return h(
+    "span",
+    {},
+    showFigure(figure, mean),
+    " ",
+    h("small", {}, values.length < 2 ? "" : `\u00b1 ${showChange(figure, std)}`),
+  );
+}
+
+/** JSON has no infinity: it arrives as null. */
+function isKnown(x: number | null): boolean {
+  return x !== null && Number.isFinite(x);
+}
