@@ -11,7 +11,7 @@ export const WEIGHT_TYPES = ["int8", "float16"] as const;
 export type WeightType = (typeof WEIGHT_TYPES)[number];
 
 /**
- * The graph with the weights of its matrix products and convolutions in float16, the nearest ones, or in 8 bits, symmetric, a
+ * The graph with the weights of its matrix products, convolutions and embeddings in float16, the nearest ones, or in 8 bits, symmetric, a
  * scale for each output: q = round(w / scale), scale = max|w| / 127. Biases and activations stay in single precision, so that
  * the logits of a sample depend on nothing but the sample.
  *
@@ -21,16 +21,18 @@ export function quantizeWeights(graph: Graph, type: WeightType): Graph {
   const quantize = type === "int8" ? toInt8 : toHalf;
   const done = {
     conv2d: new Map<Value, Constant>(),
+    embedding: new Map<Value, Constant>(),
+    embeddingBag: new Map<Value, Constant>(),
     linear: new Map<Value, Constant>(),
     matmul: new Map<Value, Constant>(),
   };
   return rewrite(graph, (node) => {
     const op = node.op.name;
     const [x, weight, ...bias] = node.inputs;
-    if (op === "conv2d" && weight.kind === "constant") {
-      const kernels = done.conv2d.get(weight) ?? quantize(weight);
-      done.conv2d.set(weight, kernels);
-      return { ...node, inputs: [x, kernels, ...bias] };
+    if (isByRows(op) && weight.kind === "constant") {
+      const rows = done[op].get(weight) ?? quantize(weight);
+      done[op].set(weight, rows);
+      return { ...node, inputs: [x, rows, ...bias] };
     }
     if ((op !== "linear" && op !== "matmul") || weight.kind !== "constant" || weight.shape.length !== 2) return node;
     const weights = done[op].get(weight) ?? quantize(op === "linear" ? weight : transpose(weight));
@@ -39,6 +41,13 @@ export function quantizeWeights(graph: Graph, type: WeightType): Graph {
     const attributes = op === "linear" ? node.attributes : { relu: false };
     return { ...node, op: linearOp.op as Op, attributes, inputs: [x, weights, ...bias] };
   });
+}
+
+/** The operations whose weight, as it is, has a scale for each of its first axis: kernels, rows of a table. */
+const BY_ROWS = ["conv2d", "embedding", "embeddingBag"] as const;
+
+function isByRows(op: string): op is (typeof BY_ROWS)[number] {
+  return (BY_ROWS as readonly string[]).includes(op);
 }
 
 /** A weight [outputs, ...] in 8 bits. */

@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { boolean, defineEntry, described, expected, integer, Registry } from "../../registry/index.js";
-import { type HashEncoding, hashText } from "./hash.js";
+import type { JsFunction } from "../../tensor/js_form.js";
+import { HASH_TEXT, type HashEncoding, hashText } from "./hash.js";
 
 /** How a text becomes ids, whole numbers that name rows of a network's table; 0 stands for nothing. Plain JSON. */
 export type TextEncoding = HashEncoding;
@@ -62,6 +63,11 @@ export const ENCODING_SCHEMA = v.variant("kind", [
     length: integer(1, MOST_LENGTH),
   }),
 ]);
+
+/** What {@link encodeText} is in exported modules. */
+export function encodeTextJs(_: TextEncoding): JsFunction {
+  return HASH_TEXT;
+}
 
 /** Writes the ids of a text into `out`, which holds zeros, as far as there is room; gives their number. */
 export function encodeText(encoding: TextEncoding, text: string, out: Float32Array): number {

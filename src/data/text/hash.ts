@@ -1,3 +1,5 @@
+import type { JsFunction } from "../../tensor/js_form.js";
+
 /** How a text becomes ids of hashed n-grams. */
 export interface HashEncoding {
   readonly kind: "hash";
@@ -77,3 +79,34 @@ function fnv1a(text: string): number {
   }
   return hash >>> 0;
 }
+
+/** {@link hashText} in exported modules. */
+export const HASH_TEXT: JsFunction = {
+  name: "hashText",
+  source: `
+/** Writes the ids of a text into out: n-grams of words, then of characters, hashed by FNV-1a of their UTF-8. */
+function hashText({ buckets, words, characters, signed }, text, out) {
+  const utf8 = new TextEncoder();
+  let count = 0;
+  const add = (gram) => {
+    let hash = 0x811c9dc5;
+    for (const byte of utf8.encode(gram)) hash = Math.imul(hash ^ byte, 0x01000193);
+    hash >>>= 0;
+    const id = 1 + (hash % (buckets - 1));
+    if (count < out.length) out[count++] = signed && hash >= 2 ** 31 ? -id : id;
+  };
+  const token = /[\\p{L}\\p{M}\\p{N}]+|[^\\p{L}\\p{M}\\p{N}\\p{White_Space}]/gu;
+  const tokens = text.toLowerCase().normalize("NFC").match(token) ?? [];
+  for (let n = 1; n <= words; n++) {
+    for (let i = 0; i + n <= tokens.length && count < out.length; i++) add(tokens.slice(i, i + n).join(" "));
+  }
+  if (characters === null) return;
+  for (const token of tokens) {
+    if (count === out.length) return;
+    const points = ["<", ...token, ">"];
+    for (let n = characters[0]; n <= characters[1]; n++) {
+      for (let i = 0; i + n <= points.length; i++) add(points.slice(i, i + n).join(""));
+    }
+  }
+}`,
+};

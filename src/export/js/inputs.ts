@@ -1,4 +1,4 @@
-import type { TableColumn, TextColumn } from "../../data/dataset.js";
+import type { TextColumn } from "../../data/dataset.js";
 import { MISSING_TEXTS } from "../../data/preprocessing/encode.js";
 import { formatPattern } from "../../data/preprocessing/number_format.js";
 import type {
@@ -8,7 +8,7 @@ import type {
   ValuePreprocessing,
 } from "../../data/preprocessing/spec.js";
 import { columnWidth, inputFeatures } from "../../data/preprocessing/spec.js";
-import { DistilleryError } from "../../errors.js";
+import { encodeTextJs } from "../../data/text/encodings.js";
 
 /** How an exported module makes the network's values out of what it is given. */
 interface InputJs {
@@ -119,11 +119,11 @@ function encode(numbers) {
   return { code, type: "ArrayLike<number>", text: `${features} numbers` };
 }
 
-function table({ columns: all }: TablePreprocessing): InputJs {
-  const columns = all.filter((column): column is Exclude<TableColumn, TextColumn> => !("text" in column));
-  if (columns.length < all.length) {
-    throw new DistilleryError("BAD_ARGUMENT", "network: reads texts, which a module can't make into ids: write ONNX");
-  }
+function table(spec: TablePreprocessing): InputJs {
+  const { columns } = spec;
+  const texts = columns.filter((column): column is TextColumn => "text" in column);
+  // A network that reads nothing but a text takes it as it is, too.
+  const only = columns.length === 1 ? texts[0] : undefined;
   const width = columns.reduce((sum, column) => sum + columnWidth(column), 0);
   const format = columns.map((column) => ("format" in column ? column.format : undefined)).find(Boolean);
   const described = columns.map((column) => {
@@ -145,6 +145,15 @@ function formatted(text, { pattern, unit, decimal }) {
   return (first + second === "-" ? -1 : 1) * Number(kept);
 }
 `;
+  const textCell =
+    texts.length === 0
+      ? ""
+      : `  if (column.text !== undefined) {
+    if (cell === undefined || cell === null) return "expected a text, got nothing";
+    hashText(column.text, text, x.subarray(at, at + column.text.length));
+    return null;
+  }
+`;
   const code = `
 const columns = [
 ${described.map((text) => `  ${text},`).join("\n")}
@@ -152,8 +161,8 @@ ${described.map((text) => `  ${text},`).join("\n")}
 const missing = new Set(${JSON.stringify(MISSING_TEXTS)});
 
 /** The values of a row's cells by the names of their columns: numbers as (x - mean) / std, of texts one value a category. */
-function encode(row) {
-  if (typeof row !== "object" || row === null || Array.isArray(row)) {
+function encode(${only === undefined ? "row" : "input"}) {
+${only === undefined ? "" : `  const row = typeof input === "string" ? { ${JSON.stringify(only.name)}: input } : input;\n`}  if (typeof row !== "object" || row === null || Array.isArray(row)) {
     throw inputError("BAD_DTYPE", "row: expected cells by the names of columns");
   }
   const x = new Float32Array(${width});
@@ -161,7 +170,7 @@ function encode(row) {
   for (const column of columns) {
     const problem = encodeCell(column, Object.hasOwn(row, column.name) ? row[column.name] : undefined, x, at);
     if (problem !== null) throw inputError("BAD_ARGUMENT", \`row, \${JSON.stringify(column.name)}: \${problem}\`);
-    at += column.categories?.length ?? (column.missing === "category" ? 2 : 1);
+    at += ${texts.length === 0 ? "" : "column.text?.length ?? "}column.categories?.length ?? (column.missing === "category" ? 2 : 1);
   }
   return x;
 }
@@ -173,7 +182,7 @@ function encodeCell(column, cell, x, at) {
     return \`expected a text or a number, got \${typeof cell}\`;
   }
   const text = String(cell ?? "").trim();
-  const isMissing = missing.has(text);
+${textCell}  const isMissing = missing.has(text);
   const got = cell === undefined || cell === null ? "nothing" : JSON.stringify(text);
   if (categories !== undefined) {
     const category = categories.indexOf(isMissing && categories.includes("") ? "" : text);
@@ -196,9 +205,10 @@ function encodeCell(column, cell, x, at) {
 function plain(text) {
   return /^[+-]?(?:\\d+\\.?\\d*|\\.\\d+)(?:[eE][+-]?\\d+)?$/.test(text) ? Number(text) : Number.NaN;
 }
-${formatted ?? ""}`;
+${formatted ?? ""}${texts.length === 0 ? "" : `\n${encodeTextJs(texts[0].text).source.trim()}\n`}`;
   const fields = columns.map((column) => {
     const name = JSON.stringify(column.name);
+    if ("text" in column) return `  ${name}: string;`;
     if ("categories" in column) {
       const texts = column.categories.map((text) => JSON.stringify(text)).join(" | ");
       return `  ${name}${column.categories.includes("") ? "?" : ""}: ${texts};`;
@@ -207,8 +217,8 @@ ${formatted ?? ""}`;
   });
   return {
     code: code.trim(),
-    type: "Row",
+    type: only === undefined ? "Row" : "Row | string",
     types: `/** A row: cells by the names of their columns; others are ignored. */\nexport interface Row {\n${fields.join("\n")}\n}`,
-    text: "a row, by the names of its columns",
+    text: only === undefined ? "a row, by the names of its columns" : "a text",
   };
 }

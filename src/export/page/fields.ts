@@ -5,6 +5,7 @@ import { element } from "./element.js";
 export function row({ columns }: Extract<DemoInput, { kind: "table" }>, onSample: OnSample): HTMLElement[] {
   const fields = columns.map((column, i) => {
     const id = `column-${i}`;
+    if ("text" in column) return { column, id, field: element("textarea", { id, rows: 5 }) };
     if ("categories" in column) {
       const options = column.categories.map((text) =>
         element("option", { value: text }, text === "" ? "(missing)" : text),

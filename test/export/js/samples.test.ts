@@ -1,7 +1,9 @@
 import { describe, expect, test } from "vitest";
 import {
+  createNetwork,
   encodeSamples,
   exportJs,
+  type JsModule,
   Linear,
   manualSeed,
   type Preprocessing,
@@ -235,4 +237,49 @@ test.each([
   [{ features: 0 }, "features: expected"],
 ])("a wrong option: %j", (options, message) => {
   expect(() => exportJs(network(2), options as never)).toThrow(message);
+});
+
+describe("texts", () => {
+  const text = { kind: "hash", buckets: 50, words: 2, characters: [3, 4], signed: true, length: 24 } as const;
+  const label = { name: "label", index: 1 };
+  const TEXT: TablePreprocessing = { kind: "table", header: true, label, columns: [{ name: "says", text }], ...names };
+  const model = createNetwork("text_bag(buckets=50, dim=8)", { shape: [24], classes: 3 }).eval();
+  const TEXTS = [
+    "Hello, World!",
+    "",
+    "  ",
+    "naïve Ünïcode NFC é é",
+    "日本語 テキスト",
+    "👩‍👩‍👧 \ud83d ☃",
+    "a ".repeat(500),
+  ];
+
+  test.each(TEXTS)("%j becomes the ids of encodeSamples, and logits are ours", (says) => {
+    const module = exported(model, { preprocessing: TEXT });
+    const inputs = encodeSamples(TEXT, [{ says }]);
+    expect(module.encode({ says })).toEqual(inputs.data);
+    expect(module.encode(says)).toEqual(inputs.data);
+    expect([...module.logits(says)]).toEqual([...model.forward(inputs).data].map((x) => expect.closeTo(x, 5)));
+  });
+
+  test("among other columns; a row without its text is refused", () => {
+    const columns = [{ name: "a", mean: 1, std: 2 }, ...TEXT.columns, { name: "b", categories: ["x", "y"] }];
+    const preprocessing = { ...TEXT, columns };
+    const module = exported(network(27), { preprocessing });
+    const row = { a: 3, says: "some words", b: "y" };
+    expect(module.encode(row)).toEqual(encodeSamples(preprocessing, [row]).data);
+    expect(() => module.encode({ a: 3, b: "y" })).toThrow('row, "says": expected a text, got nothing');
+    expect(() => module.encode("some words")).toThrow("row: expected cells by the names of columns");
+  });
+
+  test("in 8 bits the table of rows is a quarter, too", () => {
+    const [whole, rounded] = [{}, { quantize: "int8" } as const].map((options) =>
+      exportJs(createNetwork("text_bag(buckets=5000, dim=8)", { shape: [24], classes: 3 }), {
+        preprocessing: { ...TEXT, columns: [{ name: "says", text: { ...text, buckets: 5000 } }] },
+        ...options,
+      }),
+    );
+    expect((rounded as JsModule).code.length / (whole as JsModule).code.length).toBeLessThan(0.42);
+    expect(whole?.types).toContain("export function classify(input: Row | string): Prediction;");
+  });
 });

@@ -4,6 +4,7 @@ import { pathToFileURL } from "node:url";
 import { type Browser, type Page, chromium as playwright } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import {
+  createNetwork,
   DistilleryError,
   encodeSamples,
   Linear,
@@ -153,6 +154,20 @@ describeWith(CHROMIUM, "in Chromium, from disk", () => {
       await page.getByLabel("height").fill("tall");
       expect(await said(page)).toBe('row, "height": expected a number, got "tall"');
       expect(await bars(page)).toEqual([]);
+    });
+  });
+
+  test("a text", async () => {
+    const text = { kind: "hash", buckets: 50, words: 2, characters: null, signed: false, length: 9 } as const;
+    const preprocessing = { ...TABLE, columns: [{ name: "says", text }] };
+    const bag = createNetwork("text_bag(buckets=50, dim=8)", { shape: [9], classes: 3 });
+    // What it says depends on the text.
+    for (const { data } of bag.parameters()) for (let i = 0; i < data.length; i++) data[i] = Math.sin(i);
+    await saveHtml(bag, join(folder, "text.html"), { preprocessing });
+    await open("text", async (page) => {
+      await page.getByRole("textbox", { name: "says" }).fill("some words");
+      const inputs = encodeSamples(preprocessing as never, [{ says: "some words" }] as never);
+      expect(await bars(page)).toEqual(barsOf(predict(bag, inputs, { classNames })[0] as Prediction));
     });
   });
 
