@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { CheckpointFiles, withLockedFolder } from "../checkpoint/index.js";
 import { type ConfigOf, distillationOptions, type ResolvedConfig, SCHEMAS, trainingOptions } from "../config/index.js";
 import { AVERAGE_OPTIONS } from "../config/schemas.js";
-import { hasTargets } from "../data/targets.js";
+import { hasTargets } from "../data/task_name.js";
 import { writeWhole } from "../files/index.js";
 import { Ensemble } from "../models/ensemble.js";
 import { Module } from "../nn/module.js";

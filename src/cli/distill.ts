@@ -1,9 +1,10 @@
 import { Command } from "commander";
 import { distillationOptions, SCHEMAS } from "../config/index.js";
-import { hasTargets } from "../data/targets.js";
+import { hasTargets } from "../data/task_name.js";
 import type { NetworkContext } from "../models/network.js";
 import { overlapOf } from "../models/overlap.js";
 import { Module } from "../nn/module.js";
+import { taskOf } from "../tasks/index.js";
 import type { Teacher } from "../teachers/index.js";
 import { distill } from "../train/index.js";
 import { dryRun } from "./dry_run.js";
@@ -89,9 +90,9 @@ export async function runDistill(settings: Settings<"distill">, flags: DistillFl
 /** What the student is made for: of vectors its dimensions may be others than the targets'. */
 function studentContext({ dimensions }: Settings<"distill">["config"], { context, train }: Source): NetworkContext {
   if (dimensions === undefined) return context;
-  const { task = "classification" } = train();
-  if (task === "vectors") return { ...context, classes: dimensions };
-  throw new UsageError(`--dimensions: are of vectors (--task vectors), and the data are for ${task}`);
+  const { name, width } = taskOf(train());
+  if (width(context.classes) < 0) return { ...context, classes: dimensions };
+  throw new UsageError(`--dimensions: are of vectors (--task vectors), and the data are for ${name}`);
 }
 
 /** The teacher of a file, or without one a network as it is drawn. */

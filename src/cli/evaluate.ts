@@ -1,15 +1,20 @@
 import { Command } from "commander";
 import { inspectCheckpoint, openNetwork } from "../checkpoint/index.js";
 import { evaluateSchema } from "../config/index.js";
-import { TASK_NAMES } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { printableInline } from "../log/index.js";
 import { overlapOf } from "../models/overlap.js";
 import { Module } from "../nn/module.js";
 import { showCount } from "../show_count.js";
-import { figuresOf, isClassification, showFigure, type TaskEvaluation, teachersFigure } from "../tasks/figures.js";
-import { evaluateOutputs } from "../tasks/index.js";
-import { undefinedFigures } from "../tasks/undefined_figures.js";
+import {
+  figuresOf,
+  isClassification,
+  showFigure,
+  type TaskEvaluation,
+  targetTable,
+  teachersFigure,
+} from "../tasks/figures.js";
+import { evaluateOutputs, taskOf } from "../tasks/index.js";
 import type { Teacher } from "../teachers/index.js";
 import { allLogits } from "../teachers/logits_in_order.js";
 import { Tensor } from "../tensor/tensor.js";
@@ -76,7 +81,7 @@ export async function runEvaluate(flags: EvaluateFlags): Promise<void> {
     teacher === null || teacher instanceof Module
       ? evaluate<TaskEvaluation>(model, data, teacher ? { teacher } : {})
       : await evaluateAgainst(teacher, model, data);
-  for (const note of undefinedFigures(data)) printError(note);
+  for (const note of taskOf(data).undefinedFigures(data)) printError(note);
   const { bytes, parameters } = await inspectCheckpoint(flags.file, partOptions({ ...flags, quiet: true }));
   const latencyMs = measureLatency(model, data);
   if (flags.json) {
@@ -87,7 +92,12 @@ export async function runEvaluate(flags: EvaluateFlags): Promise<void> {
   print(`${printableInline(flags.file)}: ${model.constructor.name}, ${size}`);
   print(`${printableInline(data.name)}: ${showCount(evaluation.samples)} samples\n`);
   if (isClassification(evaluation)) print(`${summary(evaluation, latencyMs)}\n\n${classTable(evaluation, data)}`);
-  else print([figureTable(evaluation, data, latencyMs), ...targetTable(evaluation, data)].join("\n\n"));
+  else {
+    const perTarget = targetTable(data, evaluation, data.classNames ?? []);
+    const isSeveral = perTarget !== null && perTarget.rows.length > 1;
+    const tables = isSeveral ? [formatTable([["target", ...perTarget.columns], ...perTarget.rows])] : [];
+    print([figureTable(evaluation, data, latencyMs), ...tables].join("\n\n"));
+  }
 }
 
 /** The figures of another task. */
@@ -104,23 +114,6 @@ function figureTable(evaluation: TaskEvaluation, data: Dataset, latencyMs: numbe
     ["loss", evaluation.loss.toFixed(4)],
     ["latency at batch 1", `${latencyMs.toFixed(3)} ms`],
   ]);
-}
-
-/** Of several targets the figures of each. */
-function targetTable({ perTarget = [] }: TaskEvaluation, { classNames }: Dataset): string[] {
-  if (perTarget.length < 2) return [];
-  const names = Object.keys(perTarget[0]);
-  const known = new Map(
-    Object.values(TASK_NAMES)
-      .flatMap((task) => figuresOf({ task }))
-      .map((one) => [one.name, one]),
-  );
-  const shown = (name: string, value: number) => showFigure(known.get(name) ?? { kind: "number" }, value);
-  const rows = perTarget.map((target, i) => [
-    classNames?.[i] ?? String(i),
-    ...names.map((name) => (name === "support" ? String(target[name]) : shown(name, target[name]))),
-  ]);
-  return [formatTable([["target", ...names.map((name) => known.get(name)?.label ?? name)], ...rows])];
 }
 
 /** The figures with a teacher from elsewhere, which is asked about the samples. */

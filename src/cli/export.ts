@@ -3,6 +3,7 @@ import { Command, Option } from "commander";
 import { openNetwork } from "../checkpoint/index.js";
 import { dataSchema } from "../config/index.js";
 import { type Dataset, type Preprocessing, preprocessingOf } from "../data/index.js";
+import { hasTargets } from "../data/task_name.js";
 import type { GraphOptions, JsOptions, OnnxOptions, OnnxValue } from "../export/index.js";
 import { WEIGHT_TYPES, type WeightType } from "../graph/index.js";
 import { recordOf, type TrainingRecord } from "../models/training_record.js";
@@ -173,8 +174,8 @@ async function writeOnnx(
       lines.push("Left to the caller: for each text 1 at its category (column=text), 0 at the column's others");
     }
   }
-  const task = recordOf(network)?.preprocessing.task ?? "classification";
-  if (classNames !== null) lines.push(`${task === "classification" ? "Classes" : "Outputs"}: ${shortList(classNames)}`);
+  const ofTargets = hasTargets(recordOf(network)?.preprocessing ?? {});
+  if (classNames !== null) lines.push(`${ofTargets ? "Outputs" : "Classes"}: ${shortList(classNames)}`);
   const byRuntime = test && (await accuracyByOnnxRuntime(out, summary, test));
   const accuracy = byRuntime
     ? { exported: byRuntime.accuracy, by: `ONNX Runtime ${byRuntime.version}` }

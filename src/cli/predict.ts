@@ -4,7 +4,9 @@ import { openNetwork } from "../checkpoint/index.js";
 import { dataSchema } from "../config/index.js";
 import { inputFeatures, type Preprocessing, preprocessingOf, readSamples, SAMPLES_HELP } from "../data/index.js";
 import { sampleShape } from "../data/preprocessing/spec.js";
-import { hasTargets } from "../data/targets.js";
+import { outputsText } from "../data/targets.js";
+import { hasTargets } from "../data/task_name.js";
+import { taskOf } from "../tasks/index.js";
 import { type Prediction, predict, type TaskPrediction, type ValuePrediction } from "../train/index.js";
 import { UsageError } from "./error_boundary.js";
 import { toNumber } from "./flag_values.js";
@@ -72,7 +74,7 @@ export async function runPredict(flags: PredictFlags): Promise<void> {
   expectFits(student, network, {
     name: flags.data ?? "its description of inputs",
     // Vectors may have other dimensions than the targets.
-    context: { shape: [inputFeatures(description)], classes: description.task === "vectors" ? -1 : classes },
+    context: { shape: [inputFeatures(description)], classes: taskOf(description).width(classes) },
   });
   const results: FilePredictions[] = [];
   for (const file of files) {
@@ -118,8 +120,14 @@ function printJson({ file, predictions, labels, targets }: FilePredictions, { cl
 const SHOWN = 8;
 
 /** The values or labels of each sample, with what the file says of them. */
-function targetTable(results: readonly FilePredictions[], { task, classes, classNames }: Preprocessing): string {
-  const width = task === "vectors" ? (results[0].predictions[0] as ValuePrediction).values.length : classes;
+function targetTable(results: readonly FilePredictions[], description: Preprocessing): string {
+  const { classes, classNames } = description;
+  const [
+    {
+      predictions: [first],
+    },
+  ] = results;
+  const width = "values" in first ? first.values.length : classes;
   const names = Array.from({ length: Math.min(width, SHOWN) }, (_, i) => classNames?.[i] ?? String(i));
   const isGiven = results.some(({ targets }) => targets !== undefined);
   const number = (x: number) => (Number.isNaN(x) ? "?" : String(Number(x.toPrecision(6))));
@@ -136,9 +144,7 @@ function targetTable(results: readonly FilePredictions[], { task, classes, class
   );
   const given = isGiven ? names.map((name) => `${name}, given`) : [];
   const more =
-    width > SHOWN
-      ? `\nThe first ${SHOWN} of ${width} ${task === "vectors" ? "dimensions" : "outputs"}; --json has all`
-      : "";
+    width > SHOWN ? `\nThe first ${SHOWN} of ${outputsText({ ...description, classes: width })}; --json has all` : "";
   return `${formatTable([["", ...names, ...given], ...rows])}${more}`;
 }
 

@@ -9,7 +9,7 @@ import { givenFormatOptions, onlyLoading } from "../data/load_options.js";
 import type { Preprocessing } from "../data/preprocessing/spec.js";
 import { splitDataset } from "../data/split.js";
 import { synthetic } from "../data/synthetic.js";
-import { hasTargets } from "../data/targets.js";
+import { hasTargets } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
 import { csvLog, type MetricsLog, tensorBoardLog } from "../log/index.js";
 import { createNetwork, networkSpecOf } from "../models/create_network.js";
@@ -22,7 +22,7 @@ import { BatchNorm1d } from "../nn/batch_norm.js";
 import { Module } from "../nn/module.js";
 import { misfitOf } from "../nn/state_dict.js";
 import { type Expression, importModules, type UserModules } from "../registry/index.js";
-import { undefinedFigures } from "../tasks/undefined_figures.js";
+import { taskOf } from "../tasks/index.js";
 import { averaged, openTeachers, type Teacher, type TeacherOptions } from "../teachers/index.js";
 import { manualSeed } from "../tensor/random.js";
 import { setNumThreads } from "../threads.js";
@@ -98,8 +98,8 @@ async function openSource(
   });
   const isSplit = validation > 0 && own === null;
   const { train, heldOut } = isSplit ? split(all, validation, splitSeed) : { train: all, heldOut: own };
-  if (validation > 0 && heldOut?.task === "vectors" && !quiet) {
-    for (const note of undefinedFigures(heldOut)) printError(`validation: ${note}`);
+  if (heldOut !== null && !quiet) {
+    for (const note of taskOf(heldOut).undefinedFigures(heldOut)) printError(`validation: ${note}`);
   }
   const changed = changes === undefined ? train : augment(train, changes);
   const context = { shape: all.shape ?? [all.features], classes: all.classes };

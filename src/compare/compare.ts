@@ -1,5 +1,6 @@
 import { expectObject, show } from "../checks.js";
 import { labelsOf } from "../data/index.js";
+import { hasTargets } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
 import type { LossSpec } from "../losses/index.js";
 import { KD_DEFAULTS } from "../losses/kd_loss.js";
@@ -240,7 +241,7 @@ async function behaviourOf(
   { source }: TrainedTeacher,
   { teacherLogits, student, baseline, distilled }: ToCompare,
 ): Promise<ComparedBehaviour | null> {
-  if ((task.data.task ?? "classification") !== "classification") return null;
+  if (hasTargets(task.data)) return null;
   const [before, now] = [baseline, distilled].map(({ scores }) => scores?.best ?? []);
   const onTraining = source instanceof Module ? comparableLogits(source, task.data) : null;
   const fidelity = async ({ figures: { files } }: ExaminedStudents) => ({

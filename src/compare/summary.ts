@@ -79,7 +79,7 @@ export function methodsSummary({ data, methods, seeds }: CompareResult): string[
   const [figure] = figuresOf(data);
   return methods.map(({ loss, difference: { best, last } }) => {
     const { mean, low, high, confidence, correctedPValue, significant, distinguishable } = best;
-    const of = figure.kind === "share" ? " of" : "";
+    const of = figure.kind === "fraction" ? " of" : "";
     const change = `${loss}: ${showSigned(figure, mean)}${unitOf(figure)}${of} test ${figure.label} against the baseline`;
     if (!Number.isFinite(low))
       return `${change} (${seeds.length < 2 ? "1 seed" : "all seeds alike"}): give more seeds.`;

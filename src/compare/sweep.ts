@@ -7,7 +7,7 @@ import { type Expression, formatExpression, isModulePath, parseExpression, type 
 import { type Figure, figuresOf } from "../tasks/figures.js";
 import { taskOf } from "../tasks/index.js";
 import { Generator, withGenerator } from "../tensor/random.js";
-import { figuresOfEpoch, isBetter } from "../train/trainer_state.js";
+import { figuresOfEpoch, isBetterEpoch } from "../train/trainer_state.js";
 import {
   describeConfig,
   describeData,
@@ -190,7 +190,7 @@ async function swept(experiment: Experiment, parts: Plan): Promise<SweepResult> 
 /** Which did best on the validation set: by the task's figure or, if that is equal, in loss. */
 function bestOf(figure: Figure, outcomes: readonly Outcome[]): number {
   const all = outcomes.map(({ best }) => figuresOfEpoch(best));
-  return all.reduce((best, own, i) => (isBetter(figure, own, all[best]) ? i : best), 0);
+  return all.reduce((best, own, i) => (isBetterEpoch(figure, own, all[best]) ? i : best), 0);
 }
 
 function pointOf({ temperature, alpha }: Point, { history, best, files }: Outcome): SweepPoint {

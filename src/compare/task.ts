@@ -1,7 +1,7 @@
 import { expectNumber } from "../checks.js";
 import { expectDataset } from "../data/dataset.js";
 import { type Dataset, splitDataset } from "../data/index.js";
-import { hasTargets } from "../data/targets.js";
+import { hasTargets } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
 import { expectModule } from "../nn/expect_module.js";
 import type { Module } from "../nn/module.js";

@@ -5,7 +5,8 @@ import { classPlaces, namelessProblem, pixelsAdvice, samplesText } from "./prepr
 import { inputFeatures, type Preprocessing } from "./preprocessing/spec.js";
 import type { RawData, RawPart } from "./raw_data.js";
 import { featuresOf } from "./row_source.js";
-import { hasTargets, outputsText } from "./targets.js";
+import { outputsText } from "./targets.js";
+import { hasTargets, taskNameOf } from "./task_name.js";
 
 /**
  * What a format found, as a network's preprocessing has it: its samples have to be of the same kind and shape, and each label
@@ -17,7 +18,7 @@ export function conform(raw: RawData, spec: Preprocessing, source: string): RawD
   for (const part of [train, test, validation]) if (part !== null) expectSamples(part, spec, source);
   if (hasTargets(raw) || hasTargets(spec)) {
     if (raw.task === spec.task && raw.classes === spec.classes) return raw;
-    const own = `${spec.task ?? "classification"} with ${outputsText(spec)}`;
+    const own = `${taskNameOf(spec)} with ${outputsText(spec)}`;
     throw badData(source, `the network was trained for ${own}, the data have ${outputsText(raw)}`);
   }
   const places = placesOf(raw, spec, source);

@@ -4,11 +4,8 @@ import { DistilleryError, type ErrorCode } from "../errors.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
 import type { NumberFormat } from "./preprocessing/number_format.js";
+import { hasTargets, type TaskName } from "./task_name.js";
 import type { TextEncoding } from "./text/encodings.js";
-
-/** What networks can be trained for. */
-export const TASK_NAMES = ["classification", "regression", "multi-label", "vectors"] as const;
-export type TaskName = (typeof TASK_NAMES)[number];
 
 /**
  * Labelled samples that a {@link DataLoader} takes batches from: `torch.utils.data.Dataset`, a batch at a time. Own data
@@ -148,8 +145,8 @@ const LABEL_BATCH = 512;
  * ```
  */
 export function labelsOf(dataset: Dataset): Int32Array {
-  const { labels, length, task } = expectDataset(dataset);
-  if (task !== undefined && task !== "classification") return new Int32Array(length).fill(NO_LABEL);
+  const { labels, length } = expectDataset(dataset);
+  if (hasTargets(dataset)) return new Int32Array(length).fill(NO_LABEL);
   if (labels instanceof IntTensor && labels.size === length) return labels.data;
   const all = new Int32Array(length);
   for (let start = 0; start < length; start += LABEL_BATCH) {
@@ -220,7 +217,7 @@ function problemOf(
     return ["BAD_DTYPE", `expected inputs, labels and indices, got ${show(batch)}`];
   }
   const { inputs, labels, targets, indices } = batch;
-  const isOther = task !== undefined && task !== "classification";
+  const isOther = hasTargets({ task });
   if (!(inputs instanceof Tensor)) return ["BAD_DTYPE", `inputs: expected a Tensor, got ${show(inputs)}`];
   if (inputs.shape[0] !== samples || inputs.size !== samples * features) {
     const wanted = `[${samples}, ${features}], as its features say`;

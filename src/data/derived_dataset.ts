@@ -6,9 +6,9 @@ import {
   type ImageLayout,
   indexRange,
   type TableLayout,
-  type TaskName,
   type ValueLayout,
 } from "./dataset.js";
+import type { TaskName } from "./task_name.js";
 
 /** A data set made of another one, whose names, classes and layout it passes on. */
 export abstract class DerivedDataset implements Dataset {

@@ -2,6 +2,7 @@ import { expectInteger, expectOptions, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { Tensor } from "../tensor/tensor.js";
 import { expectClassNames } from "./dataset.js";
+import { hasTargets } from "./task_name.js";
 import { DATASET_OPTIONS, type DatasetOptions, TensorDataset } from "./tensor_dataset.js";
 
 /** A sample of the user's data. */
@@ -34,7 +35,7 @@ export async function fromIterable(
   expectOptions("fromIterable", options, DATASET_OPTIONS);
   const { classNames, classes = expectClassNames(classNames)?.length ?? 2 ** 31 - 1 } = options;
   expectInteger("classes", classes, 1, 2 ** 31 - 1);
-  const isOther = options.task !== undefined && options.task !== "classification";
+  const isOther = hasTargets(options);
   const [rows, labels]: [Float32Array[], number[]] = [[], []];
   for await (const sample of expectIterable(samples)) {
     const location = `sample ${rows.length}`;

@@ -2,7 +2,7 @@ import * as v from "valibot";
 import { expectOptions, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { boolean, expected, fractionBelow1, integer, issuesOf, oneOf } from "../registry/index.js";
-import { TASK_NAMES } from "./dataset.js";
+import { TASK_NAMES } from "./task_name.js";
 import { TEXT_ENCODINGS } from "./text/encodings.js";
 
 /** How an option is written on the command line, and what help texts say of it. */

@@ -4,14 +4,7 @@ import { expectInteger } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { badData } from "../files/index.js";
 import { Tensor } from "../tensor/tensor.js";
-import {
-  type Dataset,
-  expectClassNames,
-  NO_LABEL,
-  type TableLayout,
-  type TaskName,
-  type ValueLayout,
-} from "./dataset.js";
+import { type Dataset, expectClassNames, NO_LABEL, type TableLayout, type ValueLayout } from "./dataset.js";
 import { EncodedRows, measureTable } from "./encoded_table.js";
 import { ImageDataset, type ImageSize } from "./image_dataset.js";
 import { setSourceHash } from "./origin.js";
@@ -21,7 +14,8 @@ import { measureColumns, StandardizedRows } from "./standardize.js";
 import { ChannelStatistics, type Normalisation } from "./statistics.js";
 import { StreamedDataset } from "./streamed_dataset.js";
 import type { TableReader } from "./table_reader.js";
-import { type GivenLabels, standardized } from "./targets.js";
+import { type GivenLabels, isScaled, standardized } from "./targets.js";
+import { type TaskName, taskNameOf } from "./task_name.js";
 import { bytesOf, type DatasetOptions, StandardizedDataset, TableDataset, TensorDataset } from "./tensor_dataset.js";
 
 /** What a format finds at a path: samples before anything is measured, and their labels. */
@@ -108,7 +102,7 @@ async function measureTargets(
   { preprocessing, standardize = true }: BuildOptions,
 ): Promise<ValueLayout | undefined> {
   if (preprocessing !== undefined) return preprocessing.targets;
-  if (targets === undefined || task !== "regression" || !standardize) return undefined;
+  if (targets === undefined || !isScaled(taskNameOf({ task })) || !standardize) return undefined;
   const { mean, std } = await measureColumns(new MemoryRows(targets, [classes]), measured, CHUNK_BYTES, []);
   return { mean: [...mean], std: [...std] };
 }

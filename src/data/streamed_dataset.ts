@@ -11,10 +11,10 @@ import {
   type ImageLayout,
   indexRange,
   type TableLayout,
-  type TaskName,
   type ValueLayout,
 } from "./dataset.js";
 import { featuresOf, newRows, type RowData, type RowSource } from "./row_source.js";
+import type { TaskName } from "./task_name.js";
 import { bytesOf, rowsOf, targetsText } from "./tensor_dataset.js";
 
 /** What is found when the files are opened. */

@@ -1,10 +1,11 @@
 import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { badData } from "../files/index.js";
-import { NO_LABEL, type TaskName } from "./dataset.js";
+import { NO_LABEL } from "./dataset.js";
 import type { TableOptions } from "./load_options.js";
 import type { TableReader } from "./table_reader.js";
 import { targetText, wrongTarget } from "./targets.js";
+import type { TaskName } from "./task_name.js";
 
 /** What read the labels of a file. */
 export type LabelReader = Pick<TableReader, "labels" | "file">;

@@ -8,11 +8,10 @@ import {
   expectDataset,
   labelsOf,
   NO_LABEL,
-  TASK_NAMES,
-  type TaskName,
   takeSlice,
   type ValueLayout,
 } from "./dataset.js";
+import { hasTargets, type OfTask, TASK_NAMES, type TaskName, taskNameOf } from "./task_name.js";
 
 /** What the labels of samples are given as: classes [n], or the targets [n] or [n, outputs] of another task. */
 export type GivenLabels = Labels | Tensor;
@@ -62,15 +61,48 @@ export function readLabels(
   return { labels, classes: outputs, task, targets: new Tensor(data, [samples, outputs]) };
 }
 
+/** What the targets of a task are. */
+interface TargetKind {
+  /** What one of them has to be, for errors. */
+  readonly text: string;
+  accepts(x: number): boolean;
+  /** What an output for it is called: class, target. */
+  readonly output: readonly [one: string, several: string];
+  /** Whether a data set standardises them by default. */
+  readonly isScaled: boolean;
+}
+
+const NUMBER = {
+  text: "a finite number of float32's range",
+  accepts: (x: number) => Number.isFinite(Math.fround(x)),
+  isScaled: false,
+};
+
+/** The kinds of targets, by task. */
+const TARGETS: Readonly<Record<TaskName, TargetKind>> = {
+  classification: {
+    ...{ text: "a class, a whole number from 0", accepts: (x) => Number.isInteger(x) && x >= 0, isScaled: false },
+    output: ["class", "classes"],
+  },
+  regression: { ...NUMBER, output: ["target", "targets"], isScaled: true },
+  "multi-label": { text: "0 or 1", accepts: (x) => x === 0 || x === 1, output: ["label", "labels"], isScaled: false },
+  vectors: { ...NUMBER, output: ["dimension", "dimensions"] },
+};
+
 /** The index of the first target that is none of the task; -1: all are. */
 export function wrongTarget(data: Float32Array | Float64Array, task: TaskName): number {
-  if (task === "multi-label") return data.findIndex((x) => x !== 0 && x !== 1);
-  return data.findIndex((x) => !Number.isFinite(Math.fround(x)));
+  const { accepts } = TARGETS[task];
+  return data.findIndex((x) => !accepts(x));
 }
 
 /** What a target is, for errors. */
 export function targetText(task: TaskName): string {
-  return task === "multi-label" ? "0 or 1" : "a finite number of float32's range";
+  return TARGETS[task].text;
+}
+
+/** Whether a data set standardises the targets of a task by default. */
+export function isScaled(task: TaskName): boolean {
+  return TARGETS[task].isScaled;
 }
 
 /** Refuses a name that no task has. */
@@ -79,28 +111,16 @@ function expectTask(task: unknown): void {
   throw new DistilleryError("BAD_ARGUMENT", `task: expected one of ${TASK_NAMES.join(", ")}, got ${show(task)}`);
 }
 
-/** Whether samples have targets instead of classes. */
-export function hasTargets({ task = "classification" }: Pick<Dataset, "task">): boolean {
-  return task !== "classification";
-}
-
 /** What the outputs of a network for the data are: `10 classes`, `1 target`. */
-export function outputsText({ task = "classification", classes }: Pick<Dataset, "task" | "classes">): string {
-  const [one, several] = OUTPUTS[task];
+export function outputsText({ task, classes }: Pick<Dataset, "task" | "classes">): string {
+  const [one, several] = TARGETS[taskNameOf({ task })].output;
   return `${classes} ${classes === 1 ? one : several}`;
 }
 
 /** What one of them is called: class, target. */
-export function outputText(task: TaskName = "classification"): string {
-  return OUTPUTS[task][0];
+export function outputText(data: OfTask): string {
+  return TARGETS[taskNameOf(data)].output[0];
 }
-
-const OUTPUTS: Readonly<Record<TaskName, readonly [one: string, several: string]>> = {
-  classification: ["class", "classes"],
-  regression: ["target", "targets"],
-  "multi-label": ["label", "labels"],
-  vectors: ["dimension", "dimensions"],
-};
 
 const BATCH = 512;
 

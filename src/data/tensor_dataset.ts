@@ -15,10 +15,10 @@ import {
   indexRange,
   NO_LABEL,
   type TableLayout,
-  type TaskName,
   type ValueLayout,
 } from "./dataset.js";
 import { type GivenLabels, readLabels } from "./targets.js";
+import type { TaskName } from "./task_name.js";
 
 /** The options of a data set in memory. */
 export interface DatasetOptions {

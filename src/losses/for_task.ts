@@ -1,4 +1,4 @@
-import type { TaskName } from "../data/dataset.js";
+import type { TaskName } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
 import type { Entry } from "../registry/index.js";
 import type { DistillationLoss, LossContext } from "./loss.js";

@@ -1,13 +1,13 @@
 import * as v from "valibot";
 import { expectNumber, expectOptions, withDefaults } from "../checks.js";
-import type { TaskName } from "../data/dataset.js";
+import type { TaskName } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
 import { binaryCrossEntropyWithLogits, l1Loss, mseLoss, smoothL1Loss } from "../ops/index.js";
 import { defineEntry, described, positive } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { unit } from "./features.js";
 import { finite } from "./logits.js";
-import type { DistillationLoss, Json, LossBatch } from "./loss.js";
+import type { DistillationLoss, Json, LossBatch, LossContext } from "./loss.js";
 
 /** Of a loss that has none, so that what is meant for another one is refused. */
 type NoOptions = Readonly<Record<string, never>>;
@@ -43,6 +43,16 @@ function targetLoss(
     },
     config: () => ({ name, ...options }),
   };
+}
+
+/** Refuses a student whose vectors have other dimensions than the targets, before a run begins. */
+function expectDimensions(name: keyof typeof TASKS, context: LossContext | undefined): void {
+  if (context?.task !== "vectors") return;
+  const [own] = context.tapShape("student", "");
+  if (own === context.classes) return;
+  const text = `${name} compares with the targets' ${context.classes} dimensions, and the student has ${own}`;
+  const advice = '"vector-kd(projection=true)" trains a Linear between a student and its teacher';
+  throw new DistilleryError("SHAPE_MISMATCH", `loss: ${text}: ${advice}`);
 }
 
 /**
@@ -109,7 +119,10 @@ export const mseEntry = defineEntry({
   help: "mean squared error of the outputs with the targets of a regression, or vectors",
   tasks: TASKS.mse,
   options: {},
-  create: () => mseDistillationLoss(),
+  create: (_, context: LossContext) => {
+    expectDimensions("mse", context);
+    return mseDistillationLoss();
+  },
 });
 
 /** `mae` in expressions. */
@@ -118,7 +131,10 @@ export const maeEntry = defineEntry({
   help: "mean absolute error of the outputs with the targets of a regression",
   tasks: TASKS.mae,
   options: {},
-  create: () => maeDistillationLoss(),
+  create: (_, context: LossContext) => {
+    expectDimensions("mae", context);
+    return maeDistillationLoss();
+  },
 });
 
 /** `huber` in expressions. */
@@ -129,7 +145,10 @@ export const huberEntry = defineEntry({
   options: {
     delta: described(v.optional(positive(), HUBER_DEFAULTS.delta), "the difference up to which it is squared"),
   },
-  create: (options) => huberDistillationLoss(options),
+  create: (options, context: LossContext) => {
+    expectDimensions("huber", context);
+    return huberDistillationLoss(options);
+  },
 });
 
 /** `bce` in expressions. */
@@ -147,5 +166,8 @@ export const cosineEntry = defineEntry({
   help: "1 - cosine of the outputs with target vectors",
   tasks: TASKS.cosine,
   options: {},
-  create: () => cosineDistillationLoss(),
+  create: (_, context: LossContext) => {
+    expectDimensions("cosine", context);
+    return cosineDistillationLoss();
+  },
 });

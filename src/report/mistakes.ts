@@ -1,7 +1,7 @@
 import { takeBatch } from "../data/dataset.js";
 import { type Dataset, labelsOf } from "../data/index.js";
 import { samplesOf } from "../data/samples.js";
-import { hasTargets } from "../data/targets.js";
+import { hasTargets } from "../data/task_name.js";
 import { argmax } from "../ops/max.js";
 import { softmax } from "../tasks/softmax.js";
 import type { Tensor } from "../tensor/tensor.js";

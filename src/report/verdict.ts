@@ -6,7 +6,7 @@ import {
   epochMetric,
   type Figure,
   figuresOf,
-  isHigher,
+  isBetter,
   mainFigure,
   showChange,
   showFigure,
@@ -62,7 +62,7 @@ export function compareVerdict(result: CompareResult): Verdict {
     return { answer: "unclear", headline, detail, caveats };
   }
   const by = `test ${figure.label} by ${showChange(figure, Math.abs(mean))}${unit}`;
-  return isHigher(figure, mean, 0)
+  return isBetter(figure, mean, 0)
     ? { answer: "yes", headline: `Yes: distilling ${went(mean)} ${by}`, detail, caveats }
     : { answer: "no", headline: `No: distilling ${went(mean)} ${by}`, detail, caveats };
 }
@@ -72,8 +72,8 @@ function methodsVerdict(result: CompareResult): Verdict {
   const { methods, baseline, teacher, data, seeds } = result;
   const [figure] = figuresOf(data);
   const meanOf = ({ best }: Pick<Method, "best">) => best[figure.name].mean;
-  const better = methods.filter(({ difference: { best } }) => best.significant && isHigher(figure, best.mean, 0));
-  const [top] = [...methods].sort((a, b) => (isHigher(figure, meanOf(b), meanOf(a)) ? 1 : -1));
+  const better = methods.filter(({ difference: { best } }) => best.significant && isBetter(figure, best.mean, 0));
+  const [top] = [...methods].sort((a, b) => (isBetter(figure, meanOf(b), meanOf(a)) ? 1 : -1));
   const detail = [
     `Each loss against the baseline over ${counted(seeds.length, "seed")}, p values corrected for ${methods.length} losses (Holm).`,
     `The baseline student ${gets(figure, spread(figure, baseline.best[figure.name]), `${count(data.test)} test samples`)},`,
@@ -205,7 +205,7 @@ function spread(figure: Figure, { mean, std, values }: SampleStats): string {
 
 /** A change with its sign, of a share as {@link points} writes it. */
 export function changeOf(figure: Figure, change: number): string {
-  return figure.kind === "share" ? points(change) : showSigned(figure, change);
+  return figure.kind === "fraction" ? points(change) : showSigned(figure, change);
 }
 
 const TWO_SIDED_95 = 1.96;

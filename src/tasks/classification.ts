@@ -1,4 +1,4 @@
-import { labelsOf } from "../data/dataset.js";
+import { labelsOf, NO_LABEL } from "../data/dataset.js";
 import { crossEntropyDistillationLoss } from "../losses/cross_entropy.js";
 import { kdDistillationLoss } from "../losses/kd_loss.js";
 import { argmax } from "../ops/max.js";
@@ -13,6 +13,7 @@ export const classification: Task<Evaluation> = {
   reads: ["temperature", "alpha", "labelSmoothing"],
   hardLoss: ({ labelSmoothing }) => crossEntropyDistillationLoss({ labelSmoothing }),
   distillationLoss: kdDistillationLoss,
+  width: (classes) => classes,
   evaluating({ classes }) {
     const metrics = new ClassificationMetrics(classes);
     return {
@@ -26,4 +27,10 @@ export const classification: Task<Evaluation> = {
     return Uint8Array.from(argmax(outputs).data, (predicted, i) => Number(predicted === labels[i]));
   },
   keep: (outputs) => argmax(outputs).data,
+  chance({ labels }, { classes }) {
+    const counts = new Array<number>(classes).fill(0);
+    for (const label of labels.data) if (label !== NO_LABEL) counts[label]++;
+    return Math.max(...counts) / counts.reduce((sum, count) => sum + count, 0);
+  },
+  undefinedFigures: () => [],
 };

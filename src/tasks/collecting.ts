@@ -1,4 +1,6 @@
-import { expectShape } from "../checks.js";
+import { expectShape, show } from "../checks.js";
+import type { Dataset } from "../data/dataset.js";
+import { targetsOf } from "../data/targets.js";
 import { DistilleryError } from "../errors.js";
 import type { TaskEvaluation } from "./figures.js";
 import type { Evaluating } from "./task.js";
@@ -49,6 +51,16 @@ function joined(parts: readonly Float32Array[]): Float32Array {
     at += part.length;
   }
   return all;
+}
+
+/** The targets of some data that are the same in all samples: their names as errors show them, and their values. */
+export function constantTargets(data: Dataset): { name: string; value: number }[] {
+  const { classes, classNames } = data;
+  const rows = targetsOf(data)?.data ?? new Float32Array(0);
+  return Array.from({ length: classes }, (_, c) => columnOf(rows, classes, c)).flatMap((column, c) => {
+    const [value] = column;
+    return column.every((x) => x === value) ? [{ name: show(classNames?.[c] ?? String(c)), value }] : [];
+  });
 }
 
 /** A column of rows, in double precision. */

@@ -1,4 +1,4 @@
-import type { TaskName } from "../data/dataset.js";
+import { type OfTask, type TaskName, taskNameOf } from "../data/task_name.js";
 import type { Evaluation } from "./classification_metrics.js";
 
 /** What every evaluation has, whatever the task. */
@@ -16,8 +16,8 @@ export interface Figure {
   readonly name: string;
   /** In tables and sentences. */
   readonly label: string;
-  /** A share is shown in percent, and differences of it in points; a number as it is. */
-  readonly kind: "share" | "number";
+  /** A fraction is shown in percent, and differences of it in points; a number as it is, a count without digits behind the point. */
+  readonly kind: "fraction" | "number" | "count";
   readonly better: "higher" | "lower";
   /** Whether each epoch's record has it. */
   readonly perEpoch: boolean;
@@ -28,7 +28,7 @@ export interface Figure {
 type Given = Omit<Figure, "of" | "better" | "kind" | "perEpoch"> & Partial<Figure>;
 
 function figure({ name, ...rest }: Given): Figure {
-  return { name, kind: "share", better: "higher", perEpoch: true, of: (one) => numberIn(one, name), ...rest };
+  return { name, kind: "fraction", better: "higher", perEpoch: true, of: (one) => numberIn(one, name), ...rest };
 }
 
 function numberIn(evaluation: TaskEvaluation, name: string): number | undefined {
@@ -37,11 +37,6 @@ function numberIn(evaluation: TaskEvaluation, name: string): number | undefined 
 
 function capital(name: string): string {
   return `${name[0].toUpperCase()}${name.slice(1)}`;
-}
-
-/** Something that is of a task; of a classification, if it does not say so. */
-interface OfTask {
-  readonly task?: TaskName | undefined;
 }
 
 const AGREEMENT = figure({ name: "agreement", label: "agreement with the teacher" });
@@ -78,11 +73,38 @@ const FIGURES: Readonly<Record<TaskName, readonly [Figure, ...Figure[]]>> = {
   ],
 };
 
+/** Of tasks with several targets, the figures of each one. */
+const PER_TARGET: Readonly<Partial<Record<TaskName, readonly Figure[]>>> = {
+  regression: FIGURES.regression.filter(({ name }) => name !== AGREEMENT.name),
+  "multi-label": [
+    ...FIGURES["multi-label"].filter(({ name }) => name !== AGREEMENT.name),
+    figure({ name: "precision", label: "precision" }),
+    figure({ name: "recall", label: "recall" }),
+    figure({ name: "support", label: "samples", kind: "count" }),
+  ],
+};
+
+/** A table of the figures of each target: the names of its columns, and its rows; null if there are none. */
+export function targetTable(
+  data: OfTask,
+  { perTarget = [] }: TaskEvaluation,
+  names: readonly string[],
+): { columns: readonly string[]; rows: string[][] } | null {
+  const columns = PER_TARGET[taskNameOf(data)] ?? [];
+  if (columns.length === 0 || perTarget.length === 0) return null;
+  const shown = (target: Readonly<Record<string, number>>) =>
+    columns.map((one) => (target[one.name] === undefined ? "" : showFigure(one, target[one.name])));
+  return {
+    columns: columns.map(({ label }) => label),
+    rows: perTarget.map((target, i) => [names[i] ?? String(i), ...shown(target)]),
+  };
+}
+
 const ALL = Object.values(FIGURES).flat();
 
 /** The figures of the task of a data set or of a result's data; of a classification if nothing is said. */
 export function figuresOf(data?: OfTask): readonly [Figure, ...Figure[]] {
-  return FIGURES[data?.task ?? "classification"];
+  return FIGURES[taskNameOf(data ?? {})];
 }
 
 /** The agreement with a teacher, as the task has it. */
@@ -124,7 +146,7 @@ export function isClassification(evaluation: TaskEvaluation): evaluation is Eval
 }
 
 /** Whether a value of a figure is better than another one. */
-export function isHigher({ better }: Figure, value: number, other: number): boolean {
+export function isBetter({ better }: Figure, value: number, other: number): boolean {
   return better === "higher" ? value > other : value < other;
 }
 
@@ -132,12 +154,13 @@ const DIGITS = 4;
 
 /** A value as text: 90.18%, or 0.4523. */
 export function showFigure({ kind }: Pick<Figure, "kind">, value: number): string {
-  return kind === "share" ? `${(100 * value).toFixed(2)}%` : rounded(value);
+  if (kind === "count") return String(value);
+  return kind === "fraction" ? `${(100 * value).toFixed(2)}%` : rounded(value);
 }
 
 /** How much values of a figure differ: in points of a percent, or the number; never `-0.00`. */
 export function showChange({ kind }: Pick<Figure, "kind">, change: number): string {
-  const text = kind === "share" ? (100 * change).toFixed(2) : rounded(change);
+  const text = kind === "fraction" ? (100 * change).toFixed(2) : rounded(change);
   return Number(text) === 0 ? text.replace("-", "") : text;
 }
 
@@ -148,7 +171,7 @@ export function showSigned(figure: Pick<Figure, "kind">, change: number): string
 
 /** What follows the number of a change in a sentence. */
 export function unitOf({ kind }: Pick<Figure, "kind">): string {
-  return kind === "share" ? " points" : "";
+  return kind === "fraction" ? " points" : "";
 }
 
 /** Four digits behind the point; of large numbers, such as errors in a column's unit, fewer. */

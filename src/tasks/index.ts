@@ -1,5 +1,6 @@
-import { type Dataset, labelsOf, type TaskName } from "../data/dataset.js";
+import { type Dataset, labelsOf } from "../data/dataset.js";
 import { targetsOf } from "../data/targets.js";
+import { type OfTask, type TaskName, taskNameOf } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
 import { KD_DEFAULTS } from "../losses/kd_loss.js";
 import { IntTensor } from "../tensor/int_tensor.js";
@@ -20,8 +21,8 @@ export const TASKS: Readonly<Record<TaskName, Task>> = {
 };
 
 /** The task of a data set. */
-export function taskOf({ task = "classification" }: { readonly task?: TaskName | undefined }): Task {
-  return TASKS[task];
+export function taskOf(data: OfTask): Task {
+  return TASKS[taskNameOf(data)];
 }
 
 /** Refuses an option other than its default that no loss of the data's task reads, rather than train as if it was not given. */

@@ -1,6 +1,7 @@
 import { multiLabelKdDistillationLoss } from "../losses/multi_label_kd_loss.js";
 import { bceDistillationLoss } from "../losses/target_losses.js";
-import { type Collected, collecting, columnOf, mean } from "./collecting.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { type Collected, collecting, columnOf, constantTargets, mean } from "./collecting.js";
 import type { TaskEvaluation } from "./figures.js";
 import { labelPredictions } from "./prediction.js";
 import type { Task } from "./task.js";
@@ -38,9 +39,18 @@ export const multiLabel: Task<MultiLabelEvaluation> = {
   hardLoss: () => bceDistillationLoss(),
   distillationLoss: ({ alpha, temperature }) =>
     withTeacher(alpha, [bceDistillationLoss()], multiLabelKdDistillationLoss({ temperature })),
+  width: (classes) => classes,
   evaluating: () => collecting(evaluation),
   predictions: (outputs, { classNames }) => labelPredictions(outputs, classNames),
   keep: ({ data }) => data,
+  // In any order, average precision comes to the fraction of samples that have the label.
+  chance: ({ targets }) => mean((targets as Tensor).data),
+  undefinedFigures: (data) =>
+    constantTargets(data).flatMap(({ name, value }) => {
+      if (value !== 0) return [];
+      const text = `${name}: none of ${data.length} samples has this label, of which average precision is not defined`;
+      return [`${text}: it counts as 0`];
+    }),
 };
 
 function evaluation({ samples, width, outputs, targets, teacher }: Collected): MultiLabelEvaluation {

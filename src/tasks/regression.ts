@@ -2,7 +2,7 @@ import type { ValueLayout } from "../data/dataset.js";
 import { inUnits } from "../data/targets.js";
 import { logitMseDistillationLoss } from "../losses/logit_mse.js";
 import { mseDistillationLoss } from "../losses/target_losses.js";
-import { type Collected, collecting, mean } from "./collecting.js";
+import { type Collected, collecting, constantTargets, mean } from "./collecting.js";
 import type { TaskEvaluation } from "./figures.js";
 import { rowsOf } from "./prediction.js";
 import type { Task } from "./task.js";
@@ -33,10 +33,18 @@ export const regression: Task<RegressionEvaluation> = {
   reads: ["alpha"],
   hardLoss: () => mseDistillationLoss(),
   distillationLoss: ({ alpha }) => withTeacher(alpha, [mseDistillationLoss()], logitMseDistillationLoss()),
+  width: (classes) => classes,
   evaluating: ({ targetScale }) => collecting((all) => evaluation(all, targetScale)),
   predictions: (outputs, { targets }) =>
     rowsOf(outputs).map((row) => ({ values: Array.from(inUnits(Float64Array.from(row), targets)) })),
   keep: ({ data }) => data,
+  // R2 of the mean.
+  chance: () => 0,
+  undefinedFigures: (data) =>
+    constantTargets(data).map(({ name }) => {
+      const text = `${name} is the same in all ${data.length} samples, of which R2 is not defined`;
+      return `${text}: it counts as 0, without any error as 1`;
+    }),
 };
 
 function evaluation(

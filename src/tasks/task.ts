@@ -1,5 +1,6 @@
-import type { Batch, Dataset, TaskName } from "../data/dataset.js";
+import type { Batch, Dataset } from "../data/dataset.js";
 import type { ClassSpec } from "../data/preprocessing/spec.js";
+import type { TaskName } from "../data/task_name.js";
 import type { DistillationLoss } from "../losses/loss.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { TaskEvaluation } from "./figures.js";
@@ -24,7 +25,7 @@ export interface Evaluating<E extends TaskEvaluation = TaskEvaluation> {
 
 /**
  * What networks are trained for: what the targets of samples are, what is minimised by default, and how well a network does.
- * To add one, write a file with a `Task`, its figures in `figures.ts`, and its line in `TASKS`.
+ * To add one, write a file with a `Task`, its figures in `figures.ts`, and its name in `TASK_NAMES`: the compiler names the tables that want a row.
  */
 export interface Task<E extends TaskEvaluation = TaskEvaluation> {
   readonly name: TaskName;
@@ -36,6 +37,8 @@ export interface Task<E extends TaskEvaluation = TaskEvaluation> {
   hardLoss(options: Pick<TaskLossOptions, "labelSmoothing">): DistillationLoss;
   /** What a student learns with from teacher and data, if nothing else is said: `alpha` of it from the teacher. */
   distillationLoss(options: TaskLossOptions): DistillationLoss;
+  /** The number of outputs that a network for data with `classes` outputs has; -1: any. */
+  width(classes: number): number;
   /** Evaluates outputs for samples of the data. */
   evaluating(data: Pick<Dataset, "classes" | "classNames" | "targetScale">): Evaluating<E>;
   /** What outputs [n, outputs] say of each sample, in the words and units of the data. */
@@ -44,4 +47,8 @@ export interface Task<E extends TaskEvaluation = TaskEvaluation> {
   scores?(outputs: Tensor, data: Dataset): ArrayLike<number>;
   /** What is kept of a teacher's outputs [n, outputs]. */
   keep(outputs: Tensor): Kept;
+  /** The first figure's value of outputs that say nothing of the samples, for all `labels` or `targets` of some data. */
+  chance(truth: Pick<Batch, "labels" | "targets">, data: Pick<Dataset, "classes">): number;
+  /** Which figures are not defined for the targets of some data, with the value that stands for them, as scikit-learn has it. */
+  undefinedFigures(data: Dataset): string[];
 }

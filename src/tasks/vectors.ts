@@ -1,3 +1,5 @@
+import type { Dataset } from "../data/dataset.js";
+import { targetsOf } from "../data/targets.js";
 import { cosineDistillationLoss, mseDistillationLoss } from "../losses/target_losses.js";
 import { vectorKdDistillationLoss } from "../losses/vector_kd_loss.js";
 import { weightedSum } from "../losses/weighted_sum.js";
@@ -29,9 +31,17 @@ export const vectors: Task<VectorEvaluation> = {
   reads: ["alpha"],
   hardLoss: () => weightedSum(hard().map((loss) => [1, loss])),
   distillationLoss: ({ alpha }) => withTeacher(alpha, hard(), vectorKdDistillationLoss()),
+  // Similarities compare vectors of any length.
+  width: () => -1,
   evaluating: () => collecting(evaluation),
   predictions: (outputs) => rowsOf(outputs).map((row) => ({ values: Array.from(row) })),
   keep: ({ data }) => data,
+  // Each of the others is among the nearest with the same probability.
+  chance({ labels: { size } }) {
+    const compared = Math.min(size, MOST);
+    return neighboursOf(compared) / Math.max(1, compared - 1);
+  },
+  undefinedFigures,
 };
 
 const hard = () => [cosineDistillationLoss(), mseDistillationLoss()];
@@ -43,7 +53,7 @@ const NEAREST = 10;
  * How many nearest others of each of `samples` retrieval compares: ten, but at most half of all others, as all of them agree whatever a
  * network says; 0 if there is no such half.
  */
-export function neighboursOf(samples: number): number {
+function neighboursOf(samples: number): number {
   return Math.min(NEAREST, Math.floor((samples - 1) / 2));
 }
 
@@ -70,6 +80,32 @@ function evaluation(all: Collected): VectorEvaluation {
       agreement: overlap(own, said, chosen.length),
     }),
   };
+}
+
+/** Also where retrieval agreement compares fewer neighbours than ten. */
+function undefinedFigures(data: Dataset): string[] {
+  const { length, classes } = data;
+  const [usual, compared] = [neighboursOf(Number.POSITIVE_INFINITY), neighboursOf(length)];
+  const notes: string[] = [];
+  if (compared < 1) {
+    notes.push(
+      `retrieval agreement is not defined for fewer than 3 samples, got ${length}: it counts as 1; read the cosine instead`,
+    );
+  } else if (compared < usual) {
+    notes.push(
+      `retrieval agreement @${usual} is @${compared} here: of ${length} samples, at most half of the ${length - 1} others are compared`,
+    );
+  }
+  const rows = targetsOf(data)?.data ?? new Float32Array(0);
+  const zeros = Array.from({ length: rows.length / classes }, (_, i) => i).filter((i) =>
+    rows.subarray(i * classes, (i + 1) * classes).every((x) => x === 0),
+  );
+  if (zeros.length > 0) {
+    notes.push(
+      `${zeros.length} of ${length} target vectors are all zeros, of which the cosine is not defined: it counts as 0`,
+    );
+  }
+  return notes;
 }
 
 /** Rows of length 1; one of zeros stays. */

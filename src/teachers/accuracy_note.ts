@@ -1,6 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import { type Dataset, labelsOf, NO_LABEL } from "../data/dataset.js";
-import { hasTargets, targetsOf } from "../data/targets.js";
+import { targetsOf } from "../data/targets.js";
+import { hasTargets } from "../data/task_name.js";
 import { showCount } from "../show_count.js";
 import { figuresOf, mainFigure, showFigure } from "../tasks/figures.js";
 import { taskOf } from "../tasks/index.js";
@@ -24,26 +25,28 @@ export async function noteAccuracy(
   if (onNote === undefined) return;
   if (hasTargets(data)) return noteFigure(teacher, data, onNote, logitsOf);
   const labels = withGenerator(new Generator(), () => labelsOf(data));
-  const counts = new Array<number>(data.classes).fill(0);
   let [labelled, correct] = [0, 0];
   for (const [index, label] of labels.entries()) {
     if (index % TURN === TURN - 1) await setImmediate();
     if (label === NO_LABEL) continue;
     const logits = logitsOf(index);
     labelled++;
-    counts[label]++;
     if (logits.indexOf(logits.reduce((a, b) => Math.max(a, b))) === label) correct++;
   }
   if (labelled === 0) return;
-  const share = (count: number) => `${((100 * count) / labelled).toFixed(2)}%`;
-  const text = `teacher: ${teacher}: accuracy ${share(correct)} on the ${showCount(labelled)} labelled training samples`;
-  const most = Math.max(...counts);
-  if (correct >= most) return onNote(text);
+  const share = (value: number) => `${(100 * value).toFixed(2)}%`;
+  const accuracy = correct / labelled;
+  const text = `teacher: ${teacher}: accuracy ${share(accuracy)} on the ${showCount(labelled)} labelled training samples`;
+  const chance = taskOf(data).chance({ labels: new IntTensor(labels) }, data);
+  if (accuracy >= chance) return onNote(text);
   const advice = "are its rows the samples, its columns the classes, in the data's order?";
-  onNote(`warning: ${text}, less than the ${share(most)} of their most frequent class: ${advice}`);
+  onNote(`warning: ${text}, less than the ${share(chance)} of their most frequent class: ${advice}`);
 }
 
-/** The same of another task: its figure, with a warning if the teacher does no better than the targets' mean. */
+/** How far above chance, of the way to 1, what says nothing of finitely many samples may come. */
+const MARGIN = 0.02;
+
+/** The same of another task: its figure, with a warning if the teacher does hardly better than one that says nothing of them. */
 async function noteFigure(
   teacher: string,
   data: Dataset,
@@ -57,11 +60,15 @@ async function noteFigure(
     if (index % TURN === TURN - 1) await setImmediate();
     outputs.data.set(outputsOf(index), index * classes);
   }
-  const evaluating = taskOf(data).evaluating(data);
-  evaluating.add(outputs, { labels: new IntTensor(labelsOf(data)), targets });
+  const task = taskOf(data);
+  const [evaluating, truth] = [task.evaluating(data), { labels: new IntTensor(labelsOf(data)), targets }];
+  evaluating.add(outputs, truth);
   const [[figure], value] = [figuresOf(data), mainFigure(data, evaluating.report())];
   const text = `teacher: ${teacher}: ${figure.label} ${showFigure(figure, value)} on the ${showCount(length)} training samples`;
-  if (value > 0) return onNote(text);
+  const chance = task.chance(truth, data);
+  if (value > chance + MARGIN * (1 - chance)) return onNote(text);
   const advice = "are its rows the samples, its columns the targets, in the data's order and unit?";
-  onNote(`warning: ${text}, no better than always the same: ${advice}`);
+  onNote(
+    `warning: ${text}, hardly better than the ${showFigure(figure, chance)} of one that says nothing of them: ${advice}`,
+  );
 }

@@ -230,7 +230,7 @@ function fromRows(rows: readonly unknown[], indices: Int32Array, data: Dataset |
     throw wrong(indices, `expected ${indices.length} rows, one for each sample, got a list of ${rows.length}${flat}`);
   }
   const width = data?.classes ?? (rows[0] as Row | null)?.length ?? 0;
-  const output = outputText(data?.task);
+  const output = outputText(data ?? {});
   const all = new Float32Array(rows.length * width);
   for (const [i, row] of rows.entries()) {
     if (!Array.isArray(row) && !types.isFloat32Array(row) && !types.isFloat64Array(row)) {

@@ -1,6 +1,6 @@
 import { expectShape } from "../checks.js";
 import { type Dataset, labelsOf, takeSlice } from "../data/dataset.js";
-import { hasTargets } from "../data/targets.js";
+import { hasTargets } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
 import { changedLoss, type DistillationLoss } from "../losses/loss.js";
 import type { Teacher } from "../teachers/index.js";

@@ -133,7 +133,7 @@ export async function distillationLoss(
   if (spec === undefined) expectRead(use.data, { temperature, alpha });
   expectRead(use.data, { labelSmoothing: use.labelSmoothing });
   if (spec !== undefined) return resolveLoss(spec, use);
-  if (use.data.task === "vectors") expectDimensions(use, alpha);
+  if (taskOf(use.data).width(use.data.classes) < 0) expectDimensions(use, alpha);
   return taskOf(use.data).distillationLoss({ temperature, alpha, labelSmoothing: use.labelSmoothing });
 }
 

@@ -1,6 +1,7 @@
 import { types } from "node:util";
 import { type Batch, type Dataset, labelsOf, NO_LABEL } from "../data/dataset.js";
-import { hasTargets, outputsText } from "../data/targets.js";
+import { outputsText } from "../data/targets.js";
+import { hasTargets } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
 import { drawsRandomNumbers } from "../graph/index.js";
 import type { Metrics } from "../log/epoch_record.js";

@@ -3,6 +3,7 @@ import { type Batch, expectDataset, takeSlice } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { DataLoader } from "../data/loader.js";
 import type { Preprocessing } from "../data/preprocessing/spec.js";
+import { hasTargets } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
 import { fitNetwork } from "../models/fit_network.js";
 import { recordOf } from "../models/training_record.js";
@@ -21,9 +22,9 @@ import { Tensor } from "../tensor/tensor.js";
 
 const BATCH = 1000;
 
-/** How many outputs a network for the data has: as many as classes or targets; vectors may be of any length. */
-export function widthFor({ task, classes }: Pick<Dataset, "task" | "classes">): number {
-  return task === "vectors" ? -1 : classes;
+/** How many outputs a network for the data has; -1: any number. */
+export function widthFor(data: Pick<Dataset, "task" | "classes">): number {
+  return taskOf(data).width(data.classes);
 }
 
 /** The logits [n, classes] of inputs in eval mode; -1: any number of classes. The network's modes are restored. */
@@ -139,8 +140,8 @@ export function predict<P extends TaskPrediction = Prediction>(
   if (inputs.shape.length < 2) expectShape("inputs", inputs.shape, [-1, -1]);
   const spec = options.preprocessing ?? recordOf(model)?.preprocessing ?? null;
   const task = taskOf(spec ?? {});
-  const names = options.classNames ?? (task.name === "classification" ? null : (spec?.classNames ?? null));
-  const width = task.name === "vectors" ? -1 : (names?.length ?? -1);
+  const names = options.classNames ?? (hasTargets(spec ?? {}) ? (spec?.classNames ?? null) : null);
+  const width = task.width(names?.length ?? -1);
   const [rows] = inputs.shape;
   const most = rows === 0 ? BATCH : rowsFor([model], () => inputs.slice(0, 1), BATCH);
   const starts = Array.from({ length: Math.ceil(rows / most) }, (_, i) => i * most);

@@ -32,7 +32,7 @@ import {
   type BestWeights,
   bestWeights,
   figuresOfEpoch,
-  isBetter,
+  isBetterEpoch,
   loadStateDict,
   type TrainerState,
 } from "./trainer_state.js";
@@ -269,7 +269,7 @@ export class Trainer {
     const record = await this.#epochRecord();
     const { best } = this.state;
     const [figure] = figuresOf(this.data);
-    if (isBetter(figure, record.metrics, best && figuresOfEpoch(best))) {
+    if (isBetterEpoch(figure, record.metrics, best && figuresOfEpoch(best))) {
       this.state.best = bestWeights(figure, record, this.model);
     }
     return record;

@@ -1,6 +1,7 @@
 import { fingerprint, type RunConfig } from "../checkpoint/index.js";
 import { expectShape } from "../checks.js";
 import { type Dataset, labelsOf, NO_LABEL } from "../data/dataset.js";
+import { taskNameOf } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
 import type { DistillationLoss, LossSpec } from "../losses/index.js";
 import { expectOrder, expectReads } from "../models/fit_network.js";
@@ -67,10 +68,8 @@ export function validateInput({ model, parts, data, validation, options }: Train
   }
   if (validation !== null) {
     expectShape("validation", [validation.features, validation.classes], [data.features, data.classes]);
-    if ((validation.task ?? "classification") !== (data.task ?? "classification")) {
-      const text = `validation: is for ${validation.task ?? "classification"}, the data for ${data.task ?? "classification"}`;
-      throw new DistilleryError("BAD_ARGUMENT", text);
-    }
+    const [own, wanted] = [validation, data].map(taskNameOf);
+    if (own !== wanted) throw new DistilleryError("BAD_ARGUMENT", `validation: is for ${own}, the data for ${wanted}`);
   } else if (options.patience !== null) {
     throw new DistilleryError("BAD_ARGUMENT", "patience: needs a validation set to tell which epoch is better");
   }

@@ -8,7 +8,7 @@ import type { Module } from "../nn/module.js";
 import { loadInto, type StateDict } from "../nn/state_dict.js";
 import type { ExponentialMovingAverage } from "../optim/ema.js";
 import type { Optimizer } from "../optim/optimizer.js";
-import { epochMetric, type Figure, isHigher } from "../tasks/figures.js";
+import { epochMetric, type Figure, isBetter } from "../tasks/figures.js";
 import { IntTensor, LongTensor } from "../tensor/int_tensor.js";
 import type { Generator } from "../tensor/random.js";
 import { Tensor } from "../tensor/tensor.js";
@@ -62,11 +62,11 @@ export interface BestWeights extends BestEpoch {
 }
 
 /** Whether an epoch did better than the best so far: by the figure of the task or, if that is the same, in loss. */
-export function isBetter(figure: Figure, metrics: Metrics, best: Metrics | null): boolean {
+export function isBetterEpoch(figure: Figure, metrics: Metrics, best: Metrics | null): boolean {
   const name = epochMetric(figure);
   const { [name]: value, validationLoss: loss } = metrics;
   if (value === undefined || loss === undefined) return false;
-  if (best === null || isHigher(figure, value, best[name])) return true;
+  if (best === null || isBetter(figure, value, best[name])) return true;
   return value === best[name] && loss < best.validationLoss;
 }
 

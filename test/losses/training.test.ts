@@ -2,11 +2,15 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { fingerprint } from "../../src/checkpoint/fingerprint.js";
 import {
+  attentionTransferLoss,
+  createNetwork,
   type DistillInput,
   distill,
   Generator,
+  ImageDataset,
   Linear,
   Module,
+  randint,
   StudentNet,
   synthetic,
   TeacherNet,
@@ -15,6 +19,7 @@ import {
 } from "../../src/index.js";
 import { inEpoch } from "../../src/losses/annealed.js";
 import { createLoss, LOSSES, weightedSum } from "../../src/losses/index.js";
+import { Taps } from "../../src/nn/taps.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
 
 const folder = temporaryFolder();
@@ -86,6 +91,44 @@ describe("every loss trains a student by its name, and resumes to the bit", () =
       await failure(run(loss, { out, signal: controller.signal, onStep, resume: stopped > 1 }).done, "ABORTED");
     }
     expect(await run(loss, { out, resume: true }).end()).toBe(weights);
+  });
+});
+
+test("attention transfer teaches a resnet8 by its name from the feature maps of a resnet14", async () => {
+  const hidden = (path: string) => !path.startsWith("fc");
+  await withGenerator(new Generator(4), async () => {
+    const shape = [3, 8, 8];
+    const [teacher, student] = ["resnet14", "resnet8"].map((name) => createNetwork(name, { shape, classes: 4 }));
+    const image = { channels: 3, height: 8, width: 8 };
+    const pixels = Uint8Array.from(randint(0, 256, [16, ...shape]).data);
+    const data = new ImageDataset(pixels, randint(0, 4, [16]), { image, mean: 0.5, std: 0.25 });
+    const loss = "attention-transfer(student=layer2, teacher=layer2)";
+    const maps = (network: Module) => {
+      const taps = new Taps(network, ["layer2"], "student");
+      const { inputs } = data.slice(0, 16);
+      return taps.record(() => network.forward(inputs)).taps.layer2;
+    };
+    const expected = attentionTransferLoss(maps(student.train()), maps(teacher.eval()).detach()).item();
+    const before = structuredClone(
+      Object.entries(student.stateDict()).map(([path, { data: values }]) => [path, values]),
+    );
+    const { history } = await distill({
+      teacher,
+      student,
+      data,
+      loss,
+      teacherMode: "eval",
+      epochs: 4,
+      batchSize: 16,
+      lr: 0.01,
+    });
+    expect(history[0].metrics.loss).toBeCloseTo(expected, 5);
+    expect(history[3].metrics.loss).toBeLessThan(history[0].metrics.loss);
+    for (const [path, values] of before as [string, Float32Array][]) {
+      if (!path.endsWith("weight") || path.startsWith("layer3")) continue;
+      const isSame = values.every((x, i) => x === (student.stateDict()[path] as Tensor).data[i]);
+      expect(isSame, path).toBe(!hidden(path));
+    }
   });
 });
 

@@ -1,14 +1,18 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
+import type { TaskName } from "../../src/data/task_name.js";
 import {
   distill,
   emaTeacher,
   functionTeacher,
   logitsFile,
+  manualSeed,
+  rand,
   StudentNet,
   Tensor,
   TensorDataset,
+  tensor,
 } from "../../src/index.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { npy } from "../data/numpy_support.js";
@@ -46,6 +50,60 @@ test("a teacher's accuracy on the labelled training samples is said, and warned 
   const ask = ({ labels: own }: { labels: { data: Int32Array } }) =>
     [...own.data].map((y) => [0, 1, 2].map((c) => (c === y ? 1 : 0)));
   expect(await notesOf(ask)).toEqual([`teacher: ask: ${all}`]);
+});
+
+describe("of other tasks, a teacher at chance is warned of", () => {
+  /** Four targets of 0 and 1 of 64 samples, of which the last one is 1 in an eighth. */
+  const random = (() => {
+    manualSeed(0);
+    return rand([64, 4]).toArray() as number[][];
+  })();
+  const hot = random.map((row) => row.map((x, c) => Number(x > (c === 3 ? 0.875 : 0.5))));
+  const notesFor = async (task: TaskName, targets: number[][], answers: number[][]) => {
+    const samples = new TensorDataset(tensor(targets), tensor(targets), { task, name: "samples" });
+    const teacher = functionTeacher(({ indices }) => Array.from(indices, (i) => answers[i] as number[]));
+    const network = new StudentNet({ inFeatures: 4, classes: 4, hidden: [3, 3] });
+    const notes: string[] = [];
+    await distill({
+      teacher,
+      student: network,
+      data: samples,
+      epochs: 1,
+      batchSize: 16,
+      onNote: (text) => notes.push(text),
+    });
+    return notes.filter((note) => /teacher: /.test(note));
+  };
+  const constant = random.map(() => [1, 1, 1, 1]);
+
+  test("average precision, of which chance is how many samples have the label", async () => {
+    const mean = hot.flat().reduce((sum, x) => sum + x, 0) / hot.flat().length;
+    expect(await notesFor("multi-label", hot, constant)).toEqual([
+      expect.stringMatching(
+        `^warning: .*average precision ${(100 * mean).toFixed(2)}% .*, hardly better than the ${(100 * mean).toFixed(2)}% of one`,
+      ),
+    ]);
+    expect(await notesFor("multi-label", hot, hot)).toEqual([
+      expect.stringMatching(/^teacher: .*precision 100\.00% on/),
+    ]);
+  });
+
+  test("retrieval agreement, of which chance is ten of the others", async () => {
+    const last = random.toReversed();
+    expect(await notesFor("vectors", random, constant)).toEqual([
+      expect.stringMatching(/^warning: .* hardly better than the 15\.87% of one/),
+    ]);
+    expect((await notesFor("vectors", random, random)).join()).toMatch(/^teacher: .* @10 100\.00% on/);
+    expect((await notesFor("vectors", random, last)).join()).toMatch(/^warning: /);
+  });
+
+  test("R2, of which chance is 0", async () => {
+    const means = random.map(() => [0.5, 0.5, 0.5, 0.5]);
+    expect((await notesFor("regression", random, means)).join()).toMatch(
+      /^warning: .* hardly better than the 0\.0000 of one/,
+    );
+    expect((await notesFor("regression", random, random)).join()).toMatch(/^teacher: .* R2 1\.0000 on/);
+  });
 });
 
 test.each<[string, unknown, RegExp]>([

@@ -3,11 +3,11 @@ import { basename, dirname, extname, join } from "node:path";
 import { showList } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { badData, kindOf, listFiles, readWhole } from "../../files/index.js";
-import type { TaskName } from "../dataset.js";
 import { encodeSamples } from "../preprocessing/encode.js";
 import type { ImagePreprocessing, ValuePreprocessing } from "../preprocessing/spec.js";
 import { expectSameKind, expectSeen, ON_DISK, type RawData, type RawPart } from "../raw_data.js";
 import { featuresOf, type MemoryRows } from "../row_source.js";
+import { hasTargets, type TaskName, taskNameOf } from "../task_name.js";
 import { type Format, numbered, type OpenOptions } from "./format.js";
 import { decodeNpy, decodeNpyTexts, type NpyArray, openNpyFile } from "./npy.js";
 import { countClasses, toLabels } from "./npy_labels.js";
@@ -207,9 +207,9 @@ async function openArrays(arrays: Arrays, options: LabelOptions, family = expect
 /** What the labels are for: what is said, or what was found, which is said. */
 function taskOf(array: NpyArray, where: string, { task, preprocessing, onNote }: LabelOptions): TaskName {
   if (task !== undefined) return task;
-  if (preprocessing !== undefined) return preprocessing.task ?? "classification";
+  if (preprocessing !== undefined) return taskNameOf(preprocessing);
   const found = taskOfArray(array, where);
-  if (found !== "classification") {
+  if (hasTargets({ task: found })) {
     const what =
       found === "multi-label" ? "0 and 1 alone: several labels" : "numbers that are no classes: a regression";
     onNote?.(`${where}: ${what} (--task ${found})`);
@@ -236,7 +236,7 @@ async function openPart(
   const [given, where] = [await arrays.read(y), arrays.locationOf(y)];
   const task = taskOf(given, where, options);
   const part = { rows, isImage, isMatrix, task };
-  if (task !== "classification") return { ...part, ...toTargets(given, rows.length, where, task) };
+  if (hasTargets({ task })) return { ...part, ...toTargets(given, rows.length, where, task) };
   return { ...part, labels: toLabels(given, rows.length, where, options.unlabelled), outputs: null };
 }
 

@@ -7,7 +7,7 @@ import { show, showList } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { badData, ioError, kindOf, listFiles, MAX_FILE_BYTES } from "../../files/index.js";
 import { Tensor } from "../../tensor/tensor.js";
-import { NO_LABEL, type TaskName } from "../dataset.js";
+import { NO_LABEL } from "../dataset.js";
 import type { LoadDataOptions, TableOptions } from "../load_options.js";
 import { encodeCell } from "../preprocessing/encode.js";
 import { parseNumber } from "../preprocessing/number_format.js";
@@ -18,6 +18,7 @@ import { type ColumnIndices, expectWidth, findColumns, indicesOf, readTableHeade
 import { TableReader } from "../table_reader.js";
 import { type LabelReader, tableTargets, taskOfTable } from "../table_task.js";
 import { targetText, wrongTarget } from "../targets.js";
+import { hasTargets, type TaskName } from "../task_name.js";
 import type { CellRecords, FileSamples, Format } from "./format.js";
 import { partOf, VALIDATION_WORDS } from "./part_names.js";
 import { readTexts, type TextHeader, TextReader, textHeader } from "./text_column.js";
@@ -89,7 +90,7 @@ async function openTable(
   const [tested, validated] = [await other(others.test), await other(others.validation)];
   const { reader } = training;
   const task = taskOfTable(reader, options);
-  const isClasses = task === "classification";
+  const isClasses = !hasTargets({ task });
   const classNames = isClasses
     ? expectClasses(reader.labels[0].classNames(options.task === "classification"), file)
     : reader.labels.map(({ name }) => name);

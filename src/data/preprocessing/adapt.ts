@@ -3,6 +3,7 @@ import { show, showList } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import type { TableColumn, ValueLayout } from "../dataset.js";
 import { outputsText } from "../targets.js";
+import { taskNameOf } from "../task_name.js";
 import { columnWidth, inputFeatures, type Preprocessing, type TablePreprocessing } from "./spec.js";
 
 /**
@@ -227,8 +228,8 @@ function expectKnown(network: Named, data: Named, to: CategoryColumn, from: Cate
 
 function classesOf(network: Named, data: Named): Int32Array | null {
   const [to, from] = [network.spec, data.spec];
-  if ((to.task ?? "classification") !== (from.task ?? "classification")) {
-    const [own, other] = [to, from].map(({ task = "classification" }) => task);
+  const [own, other] = [to, from].map(taskNameOf);
+  if (own !== other) {
     throw refusal(network, `was trained for ${own}: ${data.name} is for ${other}`);
   }
   const matched = classPlaces(to, from);

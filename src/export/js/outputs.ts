@@ -1,4 +1,5 @@
 import type { Preprocessing } from "../../data/preprocessing/spec.js";
+import { taskNameOf } from "../../data/task_name.js";
 
 /** What an exported module says of a sample. */
 interface OutputJs {
@@ -21,10 +22,10 @@ export interface Prediction {
 
 /** The JavaScript that makes outputs what the task says; for classes their names are exported. */
 export function outputJs(spec: Preprocessing | null, outputs: number): OutputJs {
-  const { task = "classification", classNames = null, targets } = spec ?? {};
+  const { classNames = null, targets } = spec ?? {};
   const names = classNames ?? Array.from({ length: outputs }, (_, i) => String(i));
   const shown = `export const classNames = ${JSON.stringify(names)};`;
-  switch (task) {
+  switch (taskNameOf(spec ?? {})) {
     case "classification":
       return {
         name: "classify",
@@ -95,7 +96,7 @@ ${FINITE}`,
 export function predict(input: INPUT): { values: number[] };`,
       };
     }
-    default:
+    case "vectors":
       return {
         name: "embed",
         code: `/** The vector of a sample. */

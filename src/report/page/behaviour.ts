@@ -7,7 +7,7 @@ import { figure } from "./figure.js";
 import { figures } from "./sections.js";
 import { table } from "./table.js";
 
-const SHARE = { kind: "share" } as const;
+const FRACTION = { kind: "fraction" } as const;
 
 /** What distilling changed beside accuracy: how far the students follow the teacher, sample by sample and class by class. */
 export function behaviourFigures(changes: ComparedBehaviour, names: readonly string[]): HTMLElement | null {
@@ -63,11 +63,11 @@ function classesFigure({ perClass }: ComparedBehaviour, names: readonly string[]
   const significant = perClass.filter((one) => one.significant);
   const rows = perClass.map((one): Content[] => [
     names[one.class] ?? String(one.class),
-    showFigure(SHARE, one.baseline),
-    showFigure(SHARE, one.distilled),
-    showSigned(SHARE, one.mean),
+    showFigure(FRACTION, one.baseline),
+    showFigure(FRACTION, one.distilled),
+    showSigned(FRACTION, one.mean),
     isKnown(one.low) && isKnown(one.high)
-      ? `${showSigned(SHARE, one.low)} to ${showSigned(SHARE, one.high)}`
+      ? `${showSigned(FRACTION, one.low)} to ${showSigned(FRACTION, one.high)}`
       : "unknown",
     h("span", {}, isKnown(one.low) ? pValue(one.correctedPValue).replace("= ", "") : "", one.significant && " *"),
     count(one.support),
@@ -92,8 +92,8 @@ function classesFigure({ perClass }: ComparedBehaviour, names: readonly string[]
 }
 
 function share(stats: SampleStats): HTMLElement {
-  const deviation = stats.values.length < 2 ? "" : `\u00b1 ${showChange(SHARE, stats.std)}`;
-  return h("span", {}, showFigure(SHARE, stats.mean), " ", h("small", {}, deviation));
+  const deviation = stats.values.length < 2 ? "" : `\u00b1 ${showChange(FRACTION, stats.std)}`;
+  return h("span", {}, showFigure(FRACTION, stats.mean), " ", h("small", {}, deviation));
 }
 
 /** JSON has no infinity: it arrives as null. */

@@ -162,7 +162,7 @@ function methodsTable({ result: { data, methods, baseline, seeds } }: CompareRep
     ]),
   ];
   const level = Number((1 - methods[0].difference.best.confidence).toPrecision(6));
-  const what = figure.kind === "share" ? `Points of test ${figure.label}` : `Test ${figure.label}`;
+  const what = figure.kind === "fraction" ? `Points of test ${figure.label}` : `Test ${figure.label}`;
   const text = `${what} with the best epoch's weights, over ${counted(seeds.length, "seed")}. Intervals are for other seeds and other test samples, each of one difference; p values are corrected for the number of losses (Holm), and * marks those below ${level}.`;
   return [
     h("p", { class: "lead" }, text),

@@ -5,10 +5,10 @@ import { type Axis, type Line, type LineChartOptions, lineChart } from "./line_c
 import { lineOf, linesOf, lossMetrics, type Metric, NETWORK_STYLES } from "./series.js";
 
 const LOSS: Axis = { name: "loss", format: plain, exact: (x) => x.toFixed(4) };
-const SHARE: Axis = { name: "share", format: (x) => `${plain(100 * x)}%`, exact: (x) => percent(x) };
+const FRACTION: Axis = { name: "share", format: (x) => `${plain(100 * x)}%`, exact: (x) => percent(x) };
 /** The axis of a figure's values. */
 const axisOf = (figure: Figure): Axis =>
-  figure.kind === "share" ? SHARE : { name: figure.label, format: plain, exact: (x) => showFigure(figure, x) };
+  figure.kind === "fraction" ? FRACTION : { name: figure.label, format: plain, exact: (x) => showFigure(figure, x) };
 type OfTask = Parameters<typeof figuresOf>[0];
 const WIDE = 50;
 const RATE: Axis = { name: "learning rate", format: rate, exact: (x) => x.toFixed(6) };

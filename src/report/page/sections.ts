@@ -1,6 +1,6 @@
-import { isClassification, type TaskEvaluation } from "../../tasks/figures.js";
+import type { OfTask } from "../../data/task_name.js";
+import { isClassification, type TaskEvaluation, targetTable } from "../../tasks/figures.js";
 import type { HeldOutPredictions, Mistake, Report } from "../report_data.js";
-import { short } from "../text.js";
 import { classesFigure, confusionFigure } from "./class_figures.js";
 import { type Content, h, newId } from "./dom.js";
 import { mistakesSection } from "./mistakes.js";
@@ -27,11 +27,12 @@ export function smallFigures(content: readonly HTMLElement[]): HTMLElement | nul
 
 /** Where a network is right, where it is wrong, and what it believes there. */
 export function predictionSections(
-  { classNames, config }: Report,
+  report: Report,
   { evaluation, teacher, mistakes }: HeldOutPredictions,
   { network, evaluated }: { network: string; evaluated: readonly Judged[] },
 ): (HTMLElement | null)[] {
-  if (!isClassification(evaluation)) return [targetsSection(evaluation, classNames)];
+  const { classNames, config } = report;
+  if (!isClassification(evaluation)) return [targetsSection(report, evaluation, classNames)];
   const ofTeacher = teacher && isClassification(teacher) ? teacher : undefined;
   const wrong = evaluation.samples - evaluation.correct;
   const temperature = typeof config.temperature === "number" ? config.temperature : 1;
@@ -50,15 +51,11 @@ export function predictionSections(
 }
 
 /** The figures of each target, a target a row. */
-function targetsSection({ perTarget = [] }: TaskEvaluation, names: readonly string[]): HTMLElement | null {
-  const figures = Object.keys(perTarget[0] ?? {});
-  if (figures.length === 0) return null;
-  const rows = perTarget.map((target, i) => [
-    names[i] ?? String(i),
-    ...figures.map((name) => short(target[name] ?? 0)),
-  ]);
-  const columns = [{ name: "target", text: true }, ...figures.map((name) => ({ name }))];
-  return section("By target", table({ caption: "The figures of each target", columns, rows }));
+function targetsSection(data: OfTask, evaluation: TaskEvaluation, names: readonly string[]): HTMLElement | null {
+  const found = targetTable(data, evaluation, names);
+  if (found === null) return null;
+  const columns = [{ name: "target", text: true }, ...found.columns.map((name) => ({ name }))];
+  return section("By target", table({ caption: "The figures of each target", columns, rows: found.rows }));
 }
 
 function mistakesTitle(mistakes: readonly Mistake[]): string {

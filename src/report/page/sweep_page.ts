@@ -4,7 +4,7 @@ import {
   epochMetric,
   type Figure,
   figuresOf,
-  isHigher,
+  isBetter,
   mainFigure,
   showFigure,
   type TaskEvaluation,
@@ -111,7 +111,7 @@ function ranking({ result: { data, points } }: SweepReport): HTMLElement {
   const [figure] = figuresOf(data);
   const metric = epochMetric(figure);
   const rows = [...points]
-    .sort((a, b) => (isHigher(figure, b[metric], a[metric]) ? 1 : isHigher(figure, a[metric], b[metric]) ? -1 : 0))
+    .sort((a, b) => (isBetter(figure, b[metric], a[metric]) ? 1 : isBetter(figure, a[metric], b[metric]) ? -1 : 0))
     .map((point) => [
       String(point.temperature),
       String(point.alpha),

@@ -1,7 +1,7 @@
 import type { EpochRecord } from "../../log/epoch_record.js";
 import type { Line } from "../../report/page/line_chart.js";
 import { count, counted } from "../../report/text.js";
-import { epochMetric, type Figure, figureOfMetric, isHigher } from "../../tasks/figures.js";
+import { epochMetric, type Figure, figureOfMetric, isBetter } from "../../tasks/figures.js";
 import type { Changes, WatchedRun } from "../watched_run.js";
 
 /** A run with all of its records, as the page knows it. */
@@ -112,6 +112,6 @@ export function bestOf({ records }: Run): { figure: Figure; value: number; epoch
   if (found === undefined) return null;
   const metric = epochMetric(found);
   const known = records.filter(({ metrics }) => typeof metrics[metric] === "number");
-  const best = known.reduce((a, b) => (isHigher(found, b.metrics[metric], a.metrics[metric]) ? b : a), known[0]);
+  const best = known.reduce((a, b) => (isBetter(found, b.metrics[metric], a.metrics[metric]) ? b : a), known[0]);
   return best === undefined ? null : { figure: found, value: best.metrics[metric], epoch: best.epoch };
 }
