@@ -244,8 +244,8 @@ async function behaviourOf(
   if (hasTargets(task.data)) return null;
   const [before, now] = [baseline, distilled].map(({ scores }) => scores?.best ?? []);
   const onTraining = source instanceof Module ? comparableLogits(source, task.data) : null;
-  const fidelity = async ({ figures: { files } }: ExaminedStudents) => ({
-    test: await fidelityOfFiles(files, student, { data: test, teacherLogits, signal }),
+  const fidelity = async ({ figures: { files }, fidelity: ofTest }: ExaminedStudents) => ({
+    test: ofTest,
     training: await fidelityOfFiles(files, student, { data: task.data, teacherLogits: onTraining, signal }),
   });
   const ofTeacher = teacherLogits && taskOf(test).scores?.(teacherLogits, test);

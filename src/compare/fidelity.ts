@@ -16,7 +16,7 @@ export interface Fidelity {
   divergence: SampleStats;
 }
 
-/** The same of two classifiers on the same samples: logits [samples, classes] in double precision. */
+/** {@link Fidelity} of two classifiers on the same samples: logits [samples, classes] in double precision. */
 export function fidelityOf(student: Tensor, teacher: Tensor): { agreement: number; divergence: number } {
   const [samples, classes] = student.shape;
   let [alike, divergence] = [0, 0];
@@ -59,6 +59,11 @@ export async function fidelityOfFiles(
     student.loadStateDict(await load(file));
     all.push(fidelityOf(logitsOf(student, data), teacherLogits));
   }
+  return spreadOf(all);
+}
+
+/** How the fidelity of several students spreads. */
+export function spreadOf(all: readonly ReturnType<typeof fidelityOf>[]): Fidelity {
   return {
     agreement: sampleStats(all.map(({ agreement }) => agreement)),
     divergence: sampleStats(all.map(({ divergence }) => divergence)),

@@ -2,7 +2,7 @@ import { stat } from "node:fs/promises";
 import { setImmediate } from "node:timers/promises";
 import { fingerprint, load } from "../checkpoint/index.js";
 import type { Dataset } from "../data/index.js";
-import type { TaskName } from "../data/task_name.js";
+import { hasTargets, type TaskName } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
 import type { EpochRecord } from "../log/epoch_record.js";
 import { Module } from "../nn/module.js";
@@ -11,7 +11,7 @@ import { evaluateOutputs, taskOf } from "../tasks/index.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { logitsOf, measureLatency, measureThroughput } from "../train/index.js";
 import type { CorrectedDifference, CrossedDifference } from "./crossed_difference.js";
-import type { Fidelity } from "./fidelity.js";
+import { type Fidelity, fidelityOf, spreadOf } from "./fidelity.js";
 import type { OutsideTeacher } from "./outside_teacher.js";
 import type { ClassDifference, Flips } from "./sample_changes.js";
 import { type PairedDifference, type SampleStats, sampleStats } from "./statistics.js";
@@ -164,6 +164,8 @@ interface Examined {
   evaluation: TaskEvaluation;
   /** By sample, if the task's first figure is their mean. */
   scores: ArrayLike<number> | null;
+  /** With the teacher; null without its logits, and if the samples have no classes. */
+  fidelity: ReturnType<typeof fidelityOf> | null;
 }
 
 /** The figures of one way to train, and the scores of the test samples by seed. */
@@ -171,6 +173,8 @@ export interface ExaminedStudents {
   figures: StudentFigures;
   /** Null if the task's first figure is no mean over samples. */
   scores: Record<"best" | "last", ArrayLike<number>[]> | null;
+  /** How well the best weights follow the teacher on the test set; null without its logits, and if the samples have no classes. */
+  fidelity: Fidelity | null;
 }
 
 /** Evaluates on the test set, after all training is done. */
@@ -194,7 +198,12 @@ export class TestEvaluator {
     this.student.loadStateDict(await load(file));
     const logits = logitsOf(this.student, this.test);
     const scores = taskOf(this.test).scores?.(logits, this.test) ?? null;
-    return { evaluation: evaluateOutputs(logits, this.test, this.teacherLogits ?? undefined), scores };
+    const { teacherLogits } = this;
+    return {
+      evaluation: evaluateOutputs(logits, this.test, teacherLogits ?? undefined),
+      scores,
+      fidelity: teacherLogits === null || hasTargets(this.test) ? null : fidelityOf(logits, teacherLogits),
+    };
   }
 
   /** The figures of several evaluations, as they spread. */
@@ -235,7 +244,12 @@ export async function aggregate(outcomes: readonly Outcome[], evaluator: TestEva
     files: outcomes.map(({ files }) => files.best),
   };
   const scores = { best: scoresOf(best), last: scoresOf(last) };
-  return { figures, scores: scores.best.length === outcomes.length ? scores : null };
+  const followed = best.flatMap(({ fidelity }) => (fidelity === null ? [] : [fidelity]));
+  return {
+    figures,
+    scores: scores.best.length === outcomes.length ? scores : null,
+    fidelity: followed.length === outcomes.length ? spreadOf(followed) : null,
+  };
 }
 
 /** The size of a network of Distillery's; null for another teacher. */

@@ -80,6 +80,7 @@ export function compareResult(
     return {
       figures: figuresOf(accuracies),
       scores: { best: accuracies.map(right), last: accuracies.map((x) => right(x - 0.01)) },
+      fidelity: null,
     };
   };
   const figuresOf = (accuracies: number[]) => {
