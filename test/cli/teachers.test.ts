@@ -1,10 +1,11 @@
-import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { expect, test } from "vitest";
+import { createNetwork, IntTensor, save, saveOnnx, Tensor } from "../../src/index.js";
 import { temporaryFolder } from "../checkpoint/support.js";
 import { npy } from "../data/numpy_support.js";
-import { ended, launch, lines, refused, succeed, userFolder } from "./support.js";
+import { ended, imageFolder, launch, lines, refused, succeed, userFolder } from "./support.js";
 
 const folder = temporaryFolder();
 const guide = readFileSync(new URL("../../docs/guide.md", import.meta.url), "utf8");
@@ -34,8 +35,20 @@ function flowers(rows = 90): string {
   return cwd;
 }
 
+/** The two most probable classes of each flower, networks of another program, and images of three classes. */
+async function fromElsewhere(cwd: string): Promise<void> {
+  const ids = Int32Array.from({ length: 180 }, (_, i) => (2 - (Math.floor(i / 2) % 3) + (i % 2)) % 3);
+  const logprobs = Float32Array.from(ids, (_, i) => Math.log(i % 2 === 0 ? 0.9 : 0.07));
+  const shape = [90, 2];
+  await save({ ids: new IntTensor(ids, shape), logprobs: new Tensor(logprobs, shape) }, join(cwd, "top2.safetensors"));
+  await saveOnnx(createNetwork("mlp(hidden=[4])", { shape: [2], classes: 3 }), join(cwd, "raw.onnx"));
+  await saveOnnx(createNetwork("resnet8", { shape: [1, 8, 8], classes: 3 }), join(cwd, "images.onnx"));
+  cpSync(imageFolder(), join(cwd, "images"), { recursive: true });
+}
+
 test("the guide's commands on teachers from elsewhere do what they say", async () => {
   const cwd = flowers();
+  await fromElsewhere(cwd);
   expect(commands.length).toBeGreaterThan(0);
   for (const command of commands) {
     const trains = ["distill", "train-teacher"].includes(command[0]);
@@ -43,6 +56,9 @@ test("the guide's commands on teachers from elsewhere do what they say", async (
   }
   const records = readFileSync(join(cwd, "runs/distill/metrics.jsonl"), "utf8").trim().split("\n");
   expect(JSON.parse(records.at(-1) ?? "")).toMatchObject({ epoch: 3, agreement: expect.any(Number) });
+  const configOf = (run: string) => JSON.parse(readFileSync(join(cwd, "runs", run, "config.json"), "utf8"));
+  expect(configOf("top2").loss).toMatchObject({ name: "top-k-kd", k: 2 });
+  for (const run of ["raw", "resized"]) expect(configOf(run).teacher).toBe("onnx");
 });
 
 test("logits that do not fit the data are refused in one line, and nothing is written", async () => {
