@@ -1,9 +1,12 @@
-import { copyFileSync, readdirSync, readFileSync } from "node:fs";
+import { execFile } from "node:child_process";
+import { copyFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 import { temporaryFolder } from "./checkpoint/support.js";
 import { examples } from "./cli/examples.js";
-import { imageFolder, jsonLines, succeed, userFolder } from "./cli/support.js";
+import { imageFolder, jsonLines, newFolder, succeed, userFolder } from "./cli/support.js";
 
 // script.ts is in parity/script.test.ts, beside the whole run that it must equal.
 const run = examples();
@@ -82,4 +85,32 @@ test("the modules of the examples are network, loss and optimizer of a run on th
 
 test("they write nothing where they run", () => {
   expect(readdirSync(folder)).toEqual([]);
+});
+
+test("packages: Debian's packages as a table of texts", async () => {
+  const own = newFolder(userFolders);
+  const avail = [
+    "Package: a\nSection: games\nDescription: a puzzle\n of many lines",
+    'Package: b\nSection: contrib/net\nDescription-en: talks, "quickly"',
+    "Package: c\nSection: games\nDescription: a puzzle",
+    "Package: d\nSection: games",
+  ];
+  writeFileSync(join(own, "apt-cache"), `#!/bin/sh\ncat << 'END'\n${avail.join("\n\n")}\nEND\n`, { mode: 0o755 });
+  const env = { ...process.env, PATH: `${own}:${process.env.PATH}` };
+  const script = fileURLToPath(new URL("packages.mjs", EXAMPLES));
+  const { stdout } = await promisify(execFile)(process.execPath, [script, "p.jsonl"], { cwd: own, env });
+  expect(stdout).toBe("p.jsonl: 2 packages in 2 sections\n");
+  expect(
+    readFileSync(join(own, "p.jsonl"), "utf8")
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line)),
+  ).toEqual([
+    { section: "games", description: "a puzzle" },
+    { section: "net", description: 'talks, "quickly"' },
+  ]);
+  const failing = { ...process.env, PATH: join(own, "nothing") };
+  await expect(promisify(execFile)(process.execPath, [script], { cwd: own, env: failing })).rejects.toThrow(
+    "apt-cache dumpavail: spawnSync apt-cache ENOENT: it needs Debian or Ubuntu",
+  );
 });
