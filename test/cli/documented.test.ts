@@ -221,6 +221,12 @@ test("the guide: a server", async () => {
   expect((await end).code).toBe(0);
 });
 
+test("the guide: a page to try it", async () => {
+  const [commands] = commandsOf(documentation("docs/guide.md", "A page to try it"));
+  copyFileSync(join(cwd, "teacher.safetensors"), join(cwd, "student.safetensors"));
+  expect(await run(commands)).toMatch(/^demo\.html: .* MB, a page to try the network, weights in 8 bits/);
+});
+
 test("the guide: one JavaScript module", async () => {
   const [commands] = commandsOf(documentation("docs/guide.md", "One JavaScript module"));
   expect(await run(commands)).toMatch(/^flowers\.mjs: .*\nTest accuracy: /);
