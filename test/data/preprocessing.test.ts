@@ -149,7 +149,10 @@ describe("descriptions that are wrong", () => {
     [{ ...valid, classNames: ["a", "a"] }, ", classNames: expected each text once"],
     [{ ...valid, classes: "2" }, ', classes: expected a whole number from 1 to 2147483647, got "2"'],
     [{ ...rows, columns: [] }, ", columns: expected at least one column"],
-    [{ ...rows, columns: [{ name: "a" }] }, ", columns.0: expected a column with mean and std, or with categories"],
+    [
+      { ...rows, columns: [{ name: "a" }] },
+      ", columns.0: expected a column with mean and std, with categories, or with the encoding of texts",
+    ],
     [{ ...rows, columns: [{ ...column, std: 0 }] }, ", columns.0.std: expected a number above 0, got 0"],
     [{ ...rows, columns: [column, column] }, ', columns: two columns are called "a"'],
     [{ ...rows, label: 3 }, ", label: expected the label's name and index, got 3"],
