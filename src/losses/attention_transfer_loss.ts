@@ -1,4 +1,5 @@
-import { expectOptions, expectShape } from "../checks.js";
+import { expectOptions, expectShape, show } from "../checks.js";
+import { DistilleryError } from "../errors.js";
 import { mseLoss } from "../ops/index.js";
 import { defineEntry } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -60,10 +61,21 @@ export function attentionTransferDistillationLoss(layers: Layers): DistillationL
   };
 }
 
+function expectMaps(network: "student" | "teacher", path: string, context: LossContext): void {
+  const shape = context.tapShape(network, path);
+  if (shape.length === 3) return;
+  const text = `expected the path of a layer that gives [channels, height, width], got ${show(path)}, which gives [${shape.join(", ")}]`;
+  throw new DistilleryError("BAD_ARGUMENT", `attention-transfer: ${network}: ${text}`);
+}
+
 /** `attention-transfer` in expressions. */
 export const attentionTransferEntry = defineEntry({
   name: "attention-transfer",
   help: "where a hidden image is large (Zagoruyko and Komodakis, 2017)",
   options: LAYER_OPTIONS,
-  create: (paths, context: LossContext) => attentionTransferDistillationLoss(layersOf(paths, context)),
+  create(paths, context: LossContext) {
+    const layers = layersOf(paths, context);
+    for (const network of ["student", "teacher"] as const) expectMaps(network, layers[network], context);
+    return attentionTransferDistillationLoss(layers);
+  },
 });

@@ -61,6 +61,11 @@ export function expectLabelSmoothing(value: unknown): void {
 /**
  * {@link crossEntropy} of the student with the labels as a loss of `distill` and `trainTeacher`: `cross-entropy` in
  * expressions.
+ *
+ * @example
+ * ```ts
+ * await trainTeacher({ model, data, loss: crossEntropyDistillationLoss({ labelSmoothing: 0.1 }) });
+ * ```
  */
 export function crossEntropyDistillationLoss(options: CrossEntropyOptions = {}): DistillationLoss {
   expectOptions("crossEntropyDistillationLoss", options, ["labelSmoothing"]);

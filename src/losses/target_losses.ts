@@ -69,7 +69,14 @@ export function mseDistillationLoss(options: NoOptions = {}): DistillationLoss {
   return targetLoss("mse", (outputs, targets) => mseLoss(outputs, targets));
 }
 
-/** The mean absolute error, as {@link mseDistillationLoss}: `mae` in expressions. `torch.nn.L1Loss`. */
+/**
+ * The mean absolute error, as {@link mseDistillationLoss}: `mae` in expressions. `torch.nn.L1Loss`.
+ *
+ * @example
+ * ```ts
+ * await trainTeacher({ model, data, loss: maeDistillationLoss() });
+ * ```
+ */
 export function maeDistillationLoss(options: NoOptions = {}): DistillationLoss {
   expectOptions("maeDistillationLoss", options, []);
   return targetLoss("mae", (outputs, targets) => l1Loss(outputs, targets));
@@ -80,6 +87,11 @@ const HUBER_DEFAULTS = { delta: 1 } as const;
 /**
  * Huber's loss (1964), as {@link mseDistillationLoss}: d² / 2 for a difference d up to `delta` (default 1), delta (|d| - delta / 2) beyond; `huber` in
  * expressions. `torch.nn.HuberLoss`.
+ *
+ * @example
+ * ```ts
+ * await trainTeacher({ model, data, loss: huberDistillationLoss({ delta: 0.5 }) });
+ * ```
  */
 export function huberDistillationLoss(options: { delta?: number } = {}): DistillationLoss {
   expectOptions("huberDistillationLoss", options, Object.keys(HUBER_DEFAULTS));
@@ -93,6 +105,11 @@ export function huberDistillationLoss(options: { delta?: number } = {}): Distill
 /**
  * The binary cross-entropy of sigmoid(outputs) with targets of 0 and 1 [rows, labels], over all elements: `bce` in expressions.
  * `torch.nn.BCEWithLogitsLoss`.
+ *
+ * @example
+ * ```ts
+ * await trainTeacher({ model, data, loss: bceDistillationLoss() });
+ * ```
  */
 export function bceDistillationLoss(options: NoOptions = {}): DistillationLoss {
   expectOptions("bceDistillationLoss", options, []);
@@ -102,6 +119,11 @@ export function bceDistillationLoss(options: NoOptions = {}): DistillationLoss {
 /**
  * The mean over rows of 1 - cos(outputs, targets), for vectors [rows, dimensions]: `cosine` in expressions. A vector of zeros has cosine
  * 0. `torch.nn.CosineEmbeddingLoss` with targets of 1.
+ *
+ * @example
+ * ```ts
+ * await trainTeacher({ model, data, loss: cosineDistillationLoss() });
+ * ```
  */
 export function cosineDistillationLoss(options: NoOptions = {}): DistillationLoss {
   expectOptions("cosineDistillationLoss", options, []);

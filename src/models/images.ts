@@ -1,5 +1,8 @@
+import type * as v from "valibot";
 import { DistilleryError } from "../errors.js";
-import type { NetworkContext } from "./network.js";
+import type { Module } from "../nn/module.js";
+import type { OptionsOf } from "../registry/index.js";
+import { defineNetwork, type NetworkContext, type NetworkEntry } from "./network.js";
 
 /** The images that a convolutional network is made for. */
 interface Images {
@@ -18,4 +21,26 @@ export function expectImages(network: string, { shape }: Pick<NetworkContext, "s
   const size = least > 1 ? ` of at least ${least} x ${least} pixels` : "";
   const text = `${network} takes images [channels, height, width]${size}, got samples of [${shape.join(", ")}]`;
   throw new DistilleryError("BAD_ARGUMENT", `network: ${text}`);
+}
+
+/** What an entry of a network for images has instead of {@link NetworkEntry.create}. */
+interface ImageNetwork<E extends v.ObjectEntries> extends Omit<NetworkEntry<E>, "create"> {
+  /** The least height and width that it takes; default 1. */
+  readonly leastSide?: number;
+  /** Makes it by its options, for images of so many channels. */
+  make(options: OptionsOf<E> & { channels: number; classes: number }): Module;
+}
+
+/** The entry of a network whose weights depend on the channels of images and not on their size. */
+export function defineImageNetwork<E extends v.ObjectEntries>(network: ImageNetwork<E>): NetworkEntry<E> {
+  const { leastSide, make, ...entry } = network;
+  return defineNetwork({
+    ...entry,
+    create: (options, context) =>
+      make({
+        ...options,
+        channels: expectImages(entry.name, context, leastSide).channels,
+        classes: context.classes,
+      }),
+  });
 }

@@ -8,9 +8,8 @@ import { Module } from "../nn/module.js";
 import { AdaptiveAvgPool2d } from "../nn/pooling.js";
 import { described, positive } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { expectImages } from "./images.js";
+import { defineImageNetwork } from "./images.js";
 import { drawByOutputs } from "./initial_values.js";
-import { defineNetwork } from "./network.js";
 
 /** Of each stage: by how much its blocks widen their input, its channels at width 1, its blocks, the stride of the first. */
 const STAGES = [
@@ -107,11 +106,10 @@ export class MobileNetV2 extends Module {
   }
 }
 
-export const mobileNetV2 = defineNetwork({
+export const mobileNetV2 = defineImageNetwork({
   name: "MobileNetV2",
   help: "MobileNetV2 for small images, of half the width (Sandler et al., 2018)",
   options: { width: described(v.optional(positive(), HALF), "what the channels are multiplied by") },
   size: { parameters: 812_836, multiplyAdds: 6_523_648 },
-  create: ({ width }, context) =>
-    new MobileNetV2({ width, channels: expectImages("MobileNetV2", context).channels, classes: context.classes }),
+  make: (options) => new MobileNetV2(options),
 });

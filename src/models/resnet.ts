@@ -6,9 +6,9 @@ import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
 import { AdaptiveAvgPool2d, MaxPool2d } from "../nn/pooling.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { expectImages } from "./images.js";
+import { defineImageNetwork } from "./images.js";
 import { drawByOutputs } from "./initial_values.js";
-import { defineNetwork, type NetworkCost } from "./network.js";
+import type { NetworkCost } from "./network.js";
 import { BasicBlock, type BlockClass, Bottleneck, residualStage } from "./residual_block.js";
 
 /** What blocks a {@link ResNet} is made of. */
@@ -73,13 +73,12 @@ export class ResNet extends Module {
 
 function entry(depth: number, blocks: ResNetOptions["blocks"], block: keyof typeof BLOCKS, size: NetworkCost) {
   const name = `resnet${depth}`;
-  return defineNetwork({
+  return defineImageNetwork({
     name,
     help: `torchvision's residual network of ${depth} layers for images of any size (He et al., 2016)`,
     options: {},
     size,
-    create: (_, context) =>
-      new ResNet({ blocks, block, channels: expectImages(name, context).channels, classes: context.classes }),
+    make: (images) => new ResNet({ blocks, block, ...images }),
   });
 }
 

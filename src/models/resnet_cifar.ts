@@ -6,9 +6,9 @@ import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
 import { AdaptiveAvgPool2d } from "../nn/pooling.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { expectImages } from "./images.js";
+import { defineImageNetwork } from "./images.js";
 import { drawByOutputs } from "./initial_values.js";
-import { defineNetwork, type NetworkCost } from "./network.js";
+import type { NetworkCost } from "./network.js";
 import { BasicBlock, residualStage } from "./residual_block.js";
 
 /** The arguments of {@link CifarResNet}. */
@@ -69,18 +69,12 @@ const WIDE = [32, 64, 128, 256] as const;
 
 function entry(name: string, blocks: number, size: NetworkCost, widths?: CifarResNetOptions["widths"]) {
   const channels = widths === undefined ? "" : ", four times as wide";
-  return defineNetwork({
+  return defineImageNetwork({
     name,
     help: `residual network of ${6 * blocks + 2} layers for small images${channels} (He et al., 2016)`,
     options: {},
     size,
-    create: (_, context) =>
-      new CifarResNet({
-        blocks,
-        ...(widths && { widths }),
-        channels: expectImages(name, context).channels,
-        classes: context.classes,
-      }),
+    make: (images) => new CifarResNet({ blocks, ...(widths && { widths }), ...images }),
   });
 }
 

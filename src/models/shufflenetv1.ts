@@ -8,8 +8,7 @@ import { AdaptiveAvgPool2d, AvgPool2d } from "../nn/pooling.js";
 import { cat } from "../ops/index.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { channelShuffle } from "./channel_shuffle.js";
-import { expectImages } from "./images.js";
-import { defineNetwork } from "./network.js";
+import { defineImageNetwork } from "./images.js";
 
 const FIRST_CHANNELS = 24;
 const GROUPS = 3;
@@ -109,11 +108,10 @@ function stage(inChannels: number, channels: number, count: number): Sequential 
   return new Sequential(...blocks);
 }
 
-export const shuffleNetV1 = defineNetwork({
+export const shuffleNetV1 = defineImageNetwork({
   name: "ShuffleNetV1",
   help: "ShuffleNet of 3 groups for small images (Zhang et al., 2018)",
   options: {},
   size: { parameters: 949_258, multiplyAdds: 38_691_456 },
-  create: (_, context) =>
-    new ShuffleNetV1({ channels: expectImages("ShuffleNetV1", context).channels, classes: context.classes }),
+  make: (images) => new ShuffleNetV1(images),
 });

@@ -8,8 +8,7 @@ import { AdaptiveAvgPool2d } from "../nn/pooling.js";
 import { cat } from "../ops/index.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { channelShuffle } from "./channel_shuffle.js";
-import { expectImages } from "./images.js";
-import { defineNetwork } from "./network.js";
+import { defineImageNetwork } from "./images.js";
 
 const FIRST_CHANNELS = 24;
 const LAST_CHANNELS = 1024;
@@ -152,11 +151,10 @@ function stage(inChannels: number, channels: number, count: number): Sequential 
   return new Sequential(first, ...Array.from({ length: count }, () => new SplitBlock(channels)));
 }
 
-export const shuffleNetV2 = defineNetwork({
+export const shuffleNetV2 = defineImageNetwork({
   name: "ShuffleNetV2",
   help: "ShuffleNetV2 for small images (Ma et al., 2018)",
   options: {},
   size: { parameters: 1_355_528, multiplyAdds: 44_504_448 },
-  create: (_, context) =>
-    new ShuffleNetV2({ channels: expectImages("ShuffleNetV2", context).channels, classes: context.classes }),
+  make: (images) => new ShuffleNetV2(images),
 });

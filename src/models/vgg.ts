@@ -6,12 +6,12 @@ import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
 import { AdaptiveAvgPool2d, MaxPool2d } from "../nn/pooling.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { expectImages } from "./images.js";
+import { defineImageNetwork } from "./images.js";
 import { drawByOutputs } from "./initial_values.js";
-import { defineNetwork, type NetworkCost } from "./network.js";
+import type { NetworkCost } from "./network.js";
 
 const WIDTHS = [64, 128, 256, 512, 512] as const;
-/** Three times half the size. */
+/** Each of three maxima halves the sides: of 8 pixels one is left. */
 const LEAST_SIDE = 8;
 /** RepDistiller's fourth maximum, for Tiny ImageNet. */
 const TINY_IMAGENET_SIDE = 64;
@@ -89,13 +89,13 @@ function block(inChannels: number, channels: number, count: number): Sequential 
 function entry(convolutions: VggOptions["convolutions"], size: NetworkCost) {
   const layers = convolutions.reduce((sum, count) => sum + count, 3);
   const name = `vgg${layers}`;
-  return defineNetwork({
+  return defineImageNetwork({
     name,
     help: `VGG's ${layers - 3} convolutions with BatchNorm and one linear layer (Simonyan and Zisserman, 2015)`,
     options: {},
     size,
-    create: (_, context) =>
-      new Vgg({ convolutions, channels: expectImages(name, context, LEAST_SIDE).channels, classes: context.classes }),
+    leastSide: LEAST_SIDE,
+    make: (images) => new Vgg({ convolutions, ...images }),
   });
 }
 

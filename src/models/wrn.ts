@@ -6,9 +6,9 @@ import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
 import { AdaptiveAvgPool2d } from "../nn/pooling.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { expectImages } from "./images.js";
+import { defineImageNetwork } from "./images.js";
 import { drawByOutputs } from "./initial_values.js";
-import { defineNetwork, type NetworkCost } from "./network.js";
+import type { NetworkCost } from "./network.js";
 
 /** BatchNorm and ReLU before each of two 3x3 convolutions, beside the identity, or a 1x1 convolution to other channels. */
 class PreActivationBlock extends Module {
@@ -108,13 +108,12 @@ export class WideResNet extends Module {
 function entry(blocks: number, widen: number, size: NetworkCost) {
   const depth = 6 * blocks + 4;
   const name = `wrn_${depth}_${widen}`;
-  return defineNetwork({
+  return defineImageNetwork({
     name,
     help: `wide residual network of ${depth} layers, ${widen} times the width (Zagoruyko and Komodakis, 2016)`,
     options: {},
     size,
-    create: (_, context) =>
-      new WideResNet({ blocks, widen, channels: expectImages(name, context).channels, classes: context.classes }),
+    make: (images) => new WideResNet({ blocks, widen, ...images }),
   });
 }
 

@@ -3,14 +3,28 @@ import type { Tensor } from "../tensor/tensor.js";
 import { gelu, hardswish, leakyRelu, silu, softmax } from "./functional.js";
 import { Module } from "./module.js";
 
-/** x limited to [0, 6]. `torch.nn.ReLU6`. */
+/**
+ * x limited to [0, 6]. `torch.nn.ReLU6`.
+ *
+ * @example
+ * ```ts
+ * new ReLU6().forward(tensor([-1, 3, 8])); // [0, 3, 6]
+ * ```
+ */
 export class ReLU6 extends Module {
   override forward(x: Tensor): Tensor {
     return x.clamp(0, 6);
   }
 }
 
-/** x above 0, `negativeSlope` times x elsewhere. `torch.nn.LeakyReLU`. */
+/**
+ * x above 0, `negativeSlope` times x elsewhere. `torch.nn.LeakyReLU`.
+ *
+ * @example
+ * ```ts
+ * new LeakyReLU(0.1).forward(tensor([-2, 3])); // [-0.2, 3]
+ * ```
+ */
 export class LeakyReLU extends Module {
   constructor(readonly negativeSlope = 0.01) {
     super();
@@ -26,7 +40,14 @@ export class LeakyReLU extends Module {
   }
 }
 
-/** x times the chance that a standard normal is below x, or its approximation by tanh. `torch.nn.GELU`. */
+/**
+ * x times the chance that a standard normal is below x, or its approximation by tanh. `torch.nn.GELU`.
+ *
+ * @example
+ * ```ts
+ * new GELU().forward(tensor([-1, 0, 1])); // [-0.1587, 0, 0.8413]
+ * ```
+ */
 export class GELU extends Module {
   readonly approximate: "none" | "tanh";
 
@@ -46,21 +67,42 @@ export class GELU extends Module {
   }
 }
 
-/** x sigmoid(x). `torch.nn.SiLU`. */
+/**
+ * x sigmoid(x). `torch.nn.SiLU`.
+ *
+ * @example
+ * ```ts
+ * new SiLU().forward(tensor([-1, 0, 1])); // [-0.2689, 0, 0.7311]
+ * ```
+ */
 export class SiLU extends Module {
   override forward(x: Tensor): Tensor {
     return silu(x);
   }
 }
 
-/** x min(max(x + 3, 0), 6) / 6. `torch.nn.Hardswish`. */
+/**
+ * x min(max(x + 3, 0), 6) / 6. `torch.nn.Hardswish`.
+ *
+ * @example
+ * ```ts
+ * new Hardswish().forward(tensor([-3, 1, 4])); // [0, 0.6667, 4]
+ * ```
+ */
 export class Hardswish extends Module {
   override forward(x: Tensor): Tensor {
     return hardswish(x);
   }
 }
 
-/** Softmax along an axis, the last one by default. `torch.nn.Softmax`. */
+/**
+ * Softmax along an axis, the last one by default. `torch.nn.Softmax`.
+ *
+ * @example
+ * ```ts
+ * new Softmax().forward(tensor([[0, Math.log(3)]])); // [[0.25, 0.75]]
+ * ```
+ */
 export class Softmax extends Module {
   constructor(readonly dim = -1) {
     super();

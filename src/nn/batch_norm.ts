@@ -71,6 +71,7 @@ export abstract class BatchNorm extends Module {
 /**
  * Batch normalisation of x [rows, features], or [rows, features, length]. `torch.nn.BatchNorm1d`.
  *
+ * @throws DistilleryError `SHAPE_MISMATCH` for x of another rank or number of features.
  * @example
  * ```ts
  * const bn = new BatchNorm1d(8);
@@ -78,7 +79,13 @@ export abstract class BatchNorm extends Module {
  * bn.eval().forward(randn([1, 8])); // by the running ones
  * ```
  */
-export class BatchNorm1d extends BatchNorm {}
+export class BatchNorm1d extends BatchNorm {
+  override forward(x: Tensor): Tensor {
+    expectTensor("x", x);
+    if (x.shape.length > 3) expectShape("BatchNorm1d: x", x.shape, [-1, this.numFeatures, -1]);
+    return super.forward(x);
+  }
+}
 
 /**
  * Batch normalisation of images x [images, features, height, width] by channel. `torch.nn.BatchNorm2d`.

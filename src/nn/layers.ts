@@ -5,14 +5,30 @@ import { expectModule } from "./expect_module.js";
 import { dropout, relu } from "./functional.js";
 import { Module } from "./module.js";
 
-/** max(x, 0). `torch.nn.ReLU`. */
+/**
+ * max(x, 0). `torch.nn.ReLU`.
+ *
+ * @example
+ * ```ts
+ * new ReLU().forward(tensor([-1, 2])); // [0, 2]
+ * ```
+ */
 export class ReLU extends Module {
   override forward(x: Tensor): Tensor {
     return relu(x);
   }
 }
 
-/** Zeroes elements with chance p in train mode and divides the others by 1 - p. `torch.nn.Dropout`. */
+/**
+ * Zeroes elements with chance p in train mode and divides the others by 1 - p. `torch.nn.Dropout`.
+ *
+ * @example
+ * ```ts
+ * const layer = new Dropout(0.2);
+ * layer.forward(ones([4, 8])); // zeros and 1.25
+ * layer.eval().forward(ones([4, 8])); // ones
+ * ```
+ */
 export class Dropout extends Module {
   constructor(
     readonly p = 0.5,
@@ -35,6 +51,12 @@ export class Dropout extends Module {
 /**
  * Zeroes whole channels of x [images, channels, ...] with chance p in train mode and divides the others by 1 - p.
  * `torch.nn.Dropout2d`.
+ *
+ * @throws DistilleryError `SHAPE_MISMATCH` for x without axes behind the channels.
+ * @example
+ * ```ts
+ * new Dropout2d(0.5).forward(ones([2, 16, 8, 8])); // each 8 x 8 is zeros or twos
+ * ```
  */
 export class Dropout2d extends Dropout {
   override forward(x: Tensor): Tensor {
@@ -44,13 +66,20 @@ export class Dropout2d extends Dropout {
       throw new DistilleryError("SHAPE_MISMATCH", text);
     }
     if (!this.training || this.p === 0) return x;
-    // A number of each channel, as its power of 0 a 1: so the mask follows x, whatever the number of images.
-    const first = x.reshape([x.shape[0], x.shape[1], -1]).slice(0, 1, { dim: 2 }).detach();
-    return x.mul(dropout(first.pow(0), this.p).reshape([...x.shape.slice(0, 2), ...x.shape.slice(2).map(() => 1)]));
+    // Ones [images, channels] computed from x: a traced graph then draws as many as a later batch has images.
+    const ones = x.reshape([x.shape[0], x.shape[1], -1]).slice(0, 1, { dim: 2 }).detach().pow(0);
+    return x.mul(dropout(ones, this.p).reshape([...x.shape.slice(0, 2), ...x.shape.slice(2).map(() => 1)]));
   }
 }
 
-/** The axes from `startDim` to `endDim` as one. `torch.nn.Flatten`. */
+/**
+ * The axes from `startDim` to `endDim` as one. `torch.nn.Flatten`.
+ *
+ * @example
+ * ```ts
+ * new Flatten().forward(randn([64, 16, 8, 8])).shape; // [64, 1024]
+ * ```
+ */
 export class Flatten extends Module {
   constructor(
     readonly startDim = 1,
@@ -70,7 +99,14 @@ export class Flatten extends Module {
   }
 }
 
-/** Its input as it is. `torch.nn.Identity`. */
+/**
+ * Its input as it is. `torch.nn.Identity`.
+ *
+ * @example
+ * ```ts
+ * const shortcut = stride === 1 ? new Identity() : new Conv2d(16, 32, 1, { stride });
+ * ```
+ */
 export class Identity extends Module {
   override forward(x: Tensor): Tensor {
     return x;

@@ -4,7 +4,14 @@ import type { Tensor } from "../tensor/tensor.js";
 import { adaptiveAvgPool2d, avgPool2d, maxPool2d } from "./functional.js";
 import { Module } from "./module.js";
 
-/** The largest element of each window, as {@link maxPool2d}. `torch.nn.MaxPool2d`. */
+/**
+ * The largest element of each window, as {@link maxPool2d}. `torch.nn.MaxPool2d`.
+ *
+ * @example
+ * ```ts
+ * new MaxPool2d(2).forward(randn([8, 16, 32, 32])).shape; // [8, 16, 16, 16]
+ * ```
+ */
 export class MaxPool2d extends Module {
   readonly options: MaxPool2dOptions;
 
@@ -32,7 +39,14 @@ export class MaxPool2d extends Module {
   }
 }
 
-/** The mean of each window, as {@link avgPool2d}. `torch.nn.AvgPool2d`. */
+/**
+ * The mean of each window, as {@link avgPool2d}. `torch.nn.AvgPool2d`.
+ *
+ * @example
+ * ```ts
+ * new AvgPool2d(2).forward(randn([8, 16, 32, 32])).shape; // [8, 16, 16, 16]
+ * ```
+ */
 export class AvgPool2d extends Module {
   readonly options: AvgPool2dOptions;
 
@@ -58,7 +72,14 @@ export class AvgPool2d extends Module {
   }
 }
 
-/** The mean of so many windows, whatever the size of the input, as {@link adaptiveAvgPool2d}. `torch.nn.AdaptiveAvgPool2d`. */
+/**
+ * The mean of so many windows, whatever the size of the input, as {@link adaptiveAvgPool2d}. `torch.nn.AdaptiveAvgPool2d`.
+ *
+ * @example
+ * ```ts
+ * new AdaptiveAvgPool2d(1).forward(randn([8, 64, 7, 9])).shape; // [8, 64, 1, 1]
+ * ```
+ */
 export class AdaptiveAvgPool2d extends Module {
   constructor(readonly outputSize: AdaptiveSize) {
     super();

@@ -254,7 +254,7 @@ function axesOf(kernelSize: Pair, given: { stride?: Pair; padding?: Pair }, dila
     if (padding[i] <= size[i] / 2) {
       return { size: size[i], stride: stride[i], padding: padding[i], dilation: dilation[i] };
     }
-    throw badArgument("padding", `at most half of the kernel (${size[i]})`, padding[i]);
+    throw badArgument("padding", `at most ${Math.floor(size[i] / 2)}, half of the kernel`, padding[i]);
   };
   return [axis(0), axis(1)];
 }

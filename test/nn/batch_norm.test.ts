@@ -97,6 +97,7 @@ describe("refused", () => {
 
   it.each<[string, () => unknown, string]>([
     ["another number of columns", () => new BatchNorm1d(3).forward(zeros([2, 2])), "SHAPE_MISMATCH"],
+    ["images, as PyTorch", () => new BatchNorm1d(3).forward(zeros([2, 3, 4, 4])), "SHAPE_MISMATCH"],
     ["a row", () => new BatchNorm1d(3).forward(zeros([3])), "SHAPE_MISMATCH"],
     ["no tensor", () => new BatchNorm1d(3).forward([[1, 2, 3]] as never), "BAD_DTYPE"],
     ["no features", () => new BatchNorm1d(0), "BAD_ARGUMENT"],

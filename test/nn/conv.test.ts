@@ -120,7 +120,7 @@ test.each<[string, () => unknown, string, string]>([
     "padding above half of the kernel",
     () => new D.AvgPool2d(3, { padding: 2 }),
     "BAD_ARGUMENT",
-    "padding: expected at most half of the kernel (3), got 2",
+    "padding: expected at most 1, half of the kernel, got 2",
   ],
   [
     "a batch of other channels",
