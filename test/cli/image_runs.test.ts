@@ -1,0 +1,85 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import { temporaryFolder } from "../checkpoint/support.js";
+import {
+  bytes,
+  ended,
+  imageFolder,
+  jsonLines,
+  launch,
+  lines,
+  newFolder,
+  refused,
+  STUDENT,
+  succeed,
+} from "./support.js";
+
+const temporary = temporaryFolder();
+const data = imageFolder();
+let cwd: string;
+
+const RUN = ["--data", data, "--batch-size", "16", "--lr", "0.01", "--no-report", "--quiet"];
+const PAIR = ["--teacher", join("teacher", "teacher.safetensors"), "--student", "wrn_16_1()"];
+const distill = (out: string, ...more: string[]) => ["distill", ...RUN, ...PAIR, "--out", out, ...more];
+
+beforeAll(async () => {
+  cwd = newFolder(temporary);
+  await succeed(["train-teacher", "--teacher-network", "resnet8()", ...RUN, "--epochs", "1", "--out", "teacher"], cwd);
+});
+
+describe("a convolutional pair", () => {
+  test.each([
+    ["hint", "kd + hint(student=block2, teacher=layer2)"],
+    [
+      "attention transfer of two stages",
+      "kd + 100*attention-transfer(student=block1, teacher=layer1) + 100*attention-transfer(student=block2, teacher=layer2)",
+    ],
+    ["similarity-preserving", "kd + similarity-preserving(student=block3, teacher=layer3)"],
+    ["crd", "kd + crd(student=block3, teacher=layer3)"],
+  ])("%s by the names of its stages", async (_, loss) => {
+    const out = loss.replace(/\W/g, "");
+    await succeed(distill(out, "--epochs", "1", "--loss", loss), cwd);
+    const [{ loss: value }] = jsonLines(readFileSync(join(cwd, out, "metrics.jsonl"), "utf8")) as [{ loss: number }];
+    expect(value).toBeGreaterThan(0);
+    expect(value).toBeLessThan(100);
+  });
+
+  test("attention of a layer without positions is refused before anything is written", async () => {
+    const text = await refused(distill("none", "--loss", "attention-transfer()"), cwd, 1, "BAD_ARGUMENT");
+    expect(text).toContain(
+      "attention-transfer: student: expected the path of a layer that gives [channels, height, width], got ",
+    );
+    expect(text).toContain(", which gives [64]");
+    expect(existsSync(join(cwd, "none"))).toBe(false);
+  });
+
+  test("killed and resumed with crops and mirrors gives the same bits", async () => {
+    const options = ["--epochs", "4", "--augment", "crop=1,flip=0.5", "--checkpoint-every", "2steps"];
+    await succeed(distill("whole", ...options), cwd);
+    const child = launch(distill("killed", ...options), cwd);
+    const metrics = join(cwd, "killed", "metrics.jsonl");
+    while (child.exitCode === null && !(existsSync(metrics) && lines(readFileSync(metrics, "utf8")).length > 1)) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    child.kill("SIGKILL");
+    await ended(child);
+    await succeed(distill("killed", ...options, "--resume"), cwd);
+    for (const file of [`${STUDENT}.pth`, `${STUDENT}.safetensors`]) {
+      expect(bytes(cwd, "killed", file)).toBe(bytes(cwd, "whole", file));
+    }
+  });
+
+  test("compare, chain and mutual take it", async () => {
+    const [quick, pair] = [
+      ["--data", data, "--epochs", "1", "--batch-size", "32", "--quiet"],
+      ["resnet8()", "wrn_16_1()"],
+    ];
+    await succeed(["compare", ...quick, ...PAIR, "--seeds", "1", "--out", "compared"], cwd);
+    await succeed(["distill", ...quick, "--chain", pair.join(" -> "), "--out", "chain"], cwd);
+    await succeed(["mutual", ...quick, ...pair.flatMap((network) => ["--student", network]), "--out", "mutual"], cwd);
+    for (const file of [join("compared", "compare.json"), join("chain", "link-2"), join("mutual", "student-2.pth")]) {
+      expect(existsSync(join(cwd, file)), file).toBe(true);
+    }
+  });
+});
