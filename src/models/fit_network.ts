@@ -38,6 +38,8 @@ export function expectReads(network: Module, data: Dataset, name: string): void 
   const column = textColumnOf(data);
   const { vocabulary } = network;
   if (column === null && vocabulary === null) return;
+  // Plain numbers may be ids.
+  if (column === null && (data.image ?? data.table ?? data.values) === undefined) return;
   if (column === null) {
     throw new DistilleryError(
       "BAD_ARGUMENT",
@@ -48,7 +50,7 @@ export function expectReads(network: Module, data: Dataset, name: string): void 
     const advice = "a network for texts is text_bag";
     throw new DistilleryError(
       "BAD_ARGUMENT",
-      `${name}: takes numbers, and ${data.name} has texts, which are ids: ${advice}`,
+      `${name}: takes numbers, and ${data.name} has texts, which are ids: ${advice}, or one of your own with an embedding`,
     );
   }
   const { buckets } = column.text;

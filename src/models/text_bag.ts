@@ -45,10 +45,6 @@ export class TextBag extends Module {
     this.fc2 = hidden === 0 ? null : new Linear(hidden, classes);
   }
 
-  override get vocabulary(): number {
-    return this.bag.numEmbeddings;
-  }
-
   override forward(ids: Tensor): Tensor {
     const first = this.fc1.forward(this.bag.forward(ids));
     return this.fc2 === null ? first : this.fc2.forward(first.relu());

@@ -36,6 +36,10 @@ abstract class Table extends Module {
     }
   }
 
+  override get vocabulary(): number {
+    return this.numEmbeddings;
+  }
+
   override extraRepr(): string {
     const padding = this.paddingIdx === null ? "" : `, padding_idx=${this.paddingIdx}`;
     return `${this.numEmbeddings}, ${this.embeddingDim}${padding}`;

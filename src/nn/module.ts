@@ -64,10 +64,14 @@ export abstract class Module {
   }
 
   /**
-   * The number of ids that `forward` knows if it reads texts, rows of ids; null: it takes numbers. A network whose first layer is an
-   * embedding says that layer's `numEmbeddings`.
+   * The number of ids that `forward` knows if it reads ids, as those of texts: that of the first embedding inside; null: it takes
+   * numbers.
    */
   get vocabulary(): number | null {
+    for (const [, child] of this.namedChildren()) {
+      const { vocabulary } = child;
+      if (vocabulary !== null) return vocabulary;
+    }
     return null;
   }
 
