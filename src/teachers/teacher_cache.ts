@@ -14,7 +14,7 @@ import type { Module } from "../nn/module.js";
 import { rowsFor } from "../nn/rows_for.js";
 import { showCount } from "../show_count.js";
 import { noGrad } from "../tensor/autograd.js";
-import { allocate, withArena } from "../tensor/buffer_pool.js";
+import { allocate, emptyCache, withArena } from "../tensor/buffer_pool.js";
 import { currentGenerator } from "../tensor/random.js";
 import { Tensor } from "../tensor/tensor.js";
 import { STANDARDIZED } from "./stored_arrays.js";
@@ -68,6 +68,8 @@ export class TeacherCache {
         throw new DistilleryError("ABORTED", "stopped while the teacher's logits were computed");
       withArena(() => logits.push(forward(network, inputs).data.slice()));
     }
+    // The run that follows takes arrays of other lengths.
+    emptyCache();
     const hash = fingerprint(teacher.stateDict());
     return new TeacherCache(concatenate(logits), hash, data.fingerprint(), data.length, data.targetScale !== undefined);
   }
