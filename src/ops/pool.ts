@@ -31,6 +31,9 @@ interface Onnx {
   readonly countIncludePad: boolean;
 }
 
+/** Windows along an axis, at most: the kernels are given each. */
+const MOST_WINDOWS = 2 ** 20;
+
 /** What the windows of max pooling may be told. */
 export interface MaxPool2dOptions {
   /** From one window to the next; default: the size of the kernel. */
@@ -223,7 +226,7 @@ export function adaptiveSize(size: AdaptiveSize): readonly [number | null, numbe
     throw badArgument("outputSize", "a number, or one for rows and one for columns", size);
   }
   const [rows, columns] = pair.map((n, i) =>
-    n === null ? null : expectInteger(`outputSize[${i}]`, n, 1, 2 ** 31 - 1),
+    n === null ? null : expectInteger(`outputSize[${i}]`, n, 1, MOST_WINDOWS),
   );
   return [rows, columns];
 }

@@ -191,7 +191,13 @@ describe("extreme options", () => {
     ["SHAPE_MISMATCH", () => F.conv2d(x, zeros([0, 4, 3, 3])), "a weight of at least one output"],
     ["BAD_ARGUMENT", () => F.conv2d(x, weight, null, { padding: 2 ** 30 }), "conv2d: output"],
     ["BAD_ARGUMENT", () => new Conv2d(2 ** 31 - 1, 2 ** 31 - 1, 3), "weight"],
-    ["BAD_ARGUMENT", () => new AdaptiveAvgPool2d(2 ** 31 - 1).forward(x), "adaptiveAvgPool2d: output"],
+    [
+      "BAD_ARGUMENT",
+      () => F.conv2d(x, weight, null, { padding: 2 ** 12, stride: 2 ** 13 }),
+      "at most 2^20 elements in",
+    ],
+    ["BAD_ARGUMENT", () => new AdaptiveAvgPool2d(2 ** 20).forward(x), "adaptiveAvgPool2d: output"],
+    ["BAD_ARGUMENT", () => new AdaptiveAvgPool2d([2 ** 30, 1]).forward(x), "outputSize[0]"],
     ["BAD_ARGUMENT", () => new Upsample({ scaleFactor: 1e9 }).forward(x), "Upsample: output"],
     ["SHAPE_MISMATCH", () => new Upsample({ scaleFactor: 0.01 }).forward(x), "at least one row and column, got [0, 0]"],
   ])("%s %#", (code, make, text) => {

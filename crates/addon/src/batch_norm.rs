@@ -42,7 +42,7 @@ pub fn batch_norm_forward(mut call: BatchNormForward) -> Result<()> {
     if length != 1 {
         let x = planes("x", memory.read(&call.x)?, [rows, features, length])?;
         let norm = call.norm.borrow(&mut memory)?;
-        let outputs = channel_norm::Outputs {
+        let outputs = Outputs {
             mean: memory.write(&mut call.mean)?,
             inv_std: memory.write(&mut call.inv_std)?,
             out: planes_mut("out", memory.write(&mut call.out)?, [rows, features, length])?,
@@ -152,14 +152,14 @@ pub fn batch_norm_backward(mut call: BatchNormBackward) -> Result<()> {
     if length != 1 {
         let size = [rows, features, length];
         let grad = planes("grad", memory.read(&call.grad)?, size)?;
-        let saved = channel_norm::Saved {
+        let saved = Saved {
             x: planes("saved.x", memory.read(&call.saved.x)?, size)?,
             mean: memory.read(&call.saved.mean)?,
             inv_std: memory.read(&call.saved.inv_std)?,
             train: call.saved.train,
         };
         let weight = memory.read(&call.weight)?;
-        let into = channel_norm::Gradients {
+        let into = Gradients {
             x: planes_mut("gradients.x", memory.write(&mut call.gradients.x)?, size)?,
             weight: memory.write(&mut call.gradients.weight)?,
             bias: memory.write(&mut call.gradients.bias)?,

@@ -6,7 +6,7 @@ use crate::error::{Result, contiguous, contiguous_mut, expect_shape};
 use crate::parallel::{self, Rows};
 use crate::vectorised::vectorised;
 use crate::{dropout, relu};
-use ndarray::{ArrayView2, ArrayViewMut2};
+use ndarray::{ArrayView, ArrayView2, ArrayViewMut, Ix2};
 
 const OP: &str = "batch_norm";
 /// Elements per task, at least.
@@ -31,20 +31,20 @@ pub struct Norm<'a> {
     pub eps: f32,
 }
 
-/// What the forward pass writes.
-pub struct Outputs<'a> {
+/// What the forward pass writes. D is `Ix2` for rows of features, `Ix3` for images.
+pub struct Outputs<'a, D = Ix2> {
     /// The mean that was subtracted, [features], for the backward pass.
     pub mean: &'a mut [f32],
     /// 1 / sqrt(var + eps), [features], for the backward pass.
     pub inv_std: &'a mut [f32],
-    /// The output[rows, features].
-    pub out: ArrayViewMut2<'a, f32>,
+    /// The output[rows, features], or [images, features, length].
+    pub out: ArrayViewMut<'a, f32, D>,
 }
 
 /// What the backward pass needs of the forward pass.
-pub struct Saved<'a> {
-    /// The input x[rows, features].
-    pub x: ArrayView2<'a, f32>,
+pub struct Saved<'a, D = Ix2> {
+    /// The input x[rows, features], or [images, features, length].
+    pub x: ArrayView<'a, f32, D>,
     /// The mean that was subtracted, [features].
     pub mean: &'a [f32],
     /// 1 / sqrt(var + eps), [features].
@@ -54,9 +54,9 @@ pub struct Saved<'a> {
 }
 
 /// The gradients that the backward pass writes.
-pub struct Gradients<'a> {
-    /// Of the input[rows, features].
-    pub x: ArrayViewMut2<'a, f32>,
+pub struct Gradients<'a, D = Ix2> {
+    /// Of the input, in its shape.
+    pub x: ArrayViewMut<'a, f32, D>,
     /// Of gamma[features].
     pub weight: &'a mut [f32],
     /// Of beta[features].

@@ -2,49 +2,17 @@
 //!
 //! A thread takes whole channels: sums, then normalizes what its cache still holds.
 
-use crate::batch_norm::{Norm, normalize_element};
+use crate::batch_norm::{Gradients, Norm, Outputs, Saved, normalize_element};
 use crate::batch_stats::{Moments, RunningUpdate, Statistics, ema_update};
-use crate::error::{KernelError, Result, expect_shape};
+use crate::error::{Result, contiguous, expect_shape};
 use crate::parallel;
 use crate::plane_sums;
 use crate::vectorised::vectorised;
-use ndarray::{ArrayView3, ArrayViewMut2, ArrayViewMut3, Axis};
+use ndarray::{ArrayView3, ArrayViewMut2, Axis, Ix3};
 
 const OP: &str = "batch_norm";
 /// Elements per task, at least.
 const GRAIN: usize = 1 << 14;
-
-/// What the forward pass writes.
-pub struct Outputs<'a> {
-    /// The mean that was subtracted, [channels], for the backward pass.
-    pub mean: &'a mut [f32],
-    /// 1 / sqrt(var + eps), [channels], for the backward pass.
-    pub inv_std: &'a mut [f32],
-    /// The output[images, channels, length].
-    pub out: ArrayViewMut3<'a, f32>,
-}
-
-/// What the backward pass needs of the forward pass.
-pub struct Saved<'a> {
-    /// The input x[images, channels, length].
-    pub x: ArrayView3<'a, f32>,
-    /// The mean that was subtracted, [channels].
-    pub mean: &'a [f32],
-    /// 1 / sqrt(var + eps), [channels].
-    pub inv_std: &'a [f32],
-    /// Whether the statistics were the batch's own, and so depend on x.
-    pub train: bool,
-}
-
-/// The gradients that the backward pass writes.
-pub struct Gradients<'a> {
-    /// Of the input[images, channels, length].
-    pub x: ArrayViewMut3<'a, f32>,
-    /// Of gamma[channels].
-    pub weight: &'a mut [f32],
-    /// Of beta[channels].
-    pub bias: &'a mut [f32],
-}
 
 /// A channel of the forward pass.
 struct Channel<'a> {
@@ -56,12 +24,12 @@ struct Channel<'a> {
 }
 
 /// out = (x - mean) * inv_std * weight + bias by channel, for x[images, channels, length].
-pub fn forward(x: ArrayView3<f32>, norm: Norm, outputs: Outputs) -> Result<()> {
+pub fn forward(x: ArrayView3<f32>, norm: Norm, outputs: Outputs<Ix3>) -> Result<()> {
     let (images, channels, length) = x.dim();
     let Outputs { mean, inv_std, mut out } = outputs;
     expect_shape(OP, "out", out.shape(), x.shape())?;
-    expect_rows(&x)?;
-    expect_rows(&out.view())?;
+    let x = contiguous(OP, "x", &x)?;
+    contiguous(OP, "out", &out.view())?;
     norm.affine.check(channels)?;
     norm.statistics.check(OP, images * length, channels)?;
     expect_shape(OP, "mean", &[mean.len()], &[channels])?;
@@ -79,7 +47,7 @@ pub fn forward(x: ArrayView3<f32>, norm: Norm, outputs: Outputs) -> Result<()> {
     parallel::for_each(&mut parts[..], grain(images, length), |first, parts| {
         for (i, Channel { mean, inv_std, moments, out }) in parts.iter_mut().enumerate() {
             let c = first + i;
-            let planes = || (0..images).map(|n| plane(&x, n, c));
+            let planes = || (0..images).map(|n| plane(x, n * channels + c, length));
             if let Some((running_mean, var)) = running {
                 (**mean, **inv_std) = (running_mean[c], 1.0 / (var[c] + eps).sqrt());
             } else {
@@ -87,7 +55,7 @@ pub fn forward(x: ArrayView3<f32>, norm: Norm, outputs: Outputs) -> Result<()> {
                 let average = planes().map(plane_sums::sum).sum::<f64>() / count;
                 // The distances are from the rounded mean: what that lacks is taken off.
                 let (rounded, rest) = (average as f32, average - f64::from(average as f32));
-                let squares = planes().map(|plane| plane_sums::squares(plane, rounded)).sum::<f64>();
+                let squares = planes().map(|plane| plane_sums::squared_distances(plane, rounded)).sum::<f64>();
                 let var = (squares / count - rest * rest).max(0.0);
                 (**mean, **inv_std) = (rounded, (1.0 / (var + f64::from(eps)).sqrt()) as f32);
                 *moments = [average, var * (count / (count - 1.0))];
@@ -113,14 +81,13 @@ pub fn forward(x: ArrayView3<f32>, norm: Norm, outputs: Outputs) -> Result<()> {
 }
 
 /// The gradients of x[images, channels, length], weight[channels] and bias[channels] from grad[images, channels, length].
-pub fn backward(grad: ArrayView3<f32>, saved: &Saved, weight: &[f32], into: Gradients) -> Result<()> {
+pub fn backward(grad: ArrayView3<f32>, saved: &Saved<Ix3>, weight: &[f32], into: Gradients<Ix3>) -> Result<()> {
     let (images, channels, length) = saved.x.dim();
     let Gradients { x: mut grad_x, weight: grad_weight, bias: grad_bias } = into;
     expect_shape(OP, "grad", grad.shape(), saved.x.shape())?;
     expect_shape(OP, "grad_x", grad_x.shape(), saved.x.shape())?;
-    for view in [&grad, &saved.x, &grad_x.view()] {
-        expect_rows(view)?;
-    }
+    let (grad, x) = (contiguous(OP, "grad", &grad)?, contiguous(OP, "x", &saved.x)?);
+    contiguous(OP, "grad_x", &grad_x.view())?;
     for (what, len) in [
         ("mean", saved.mean.len()),
         ("inv_std", saved.inv_std.len()),
@@ -137,7 +104,8 @@ pub fn backward(grad: ArrayView3<f32>, saved: &Saved, weight: &[f32], into: Grad
         for (i, (grad_x, (grad_weight, grad_bias))) in parts.iter_mut().enumerate() {
             let c = first + i;
             let (mean, inv_std) = (saved.mean[c], saved.inv_std[c]);
-            let planes = || (0..images).map(|n| (plane(&grad, n, c), plane(&saved.x, n, c)));
+            let planes =
+                || (0..images).map(|n| n * channels + c).map(|i| (plane(grad, i, length), plane(x, i, length)));
             let [dots, sums] = planes()
                 .map(|(grad, x)| plane_sums::dots(grad, x, mean))
                 .fold([0.0; 2], |[a, b], [dots, sums]| [a + dots, b + sums]);
@@ -157,14 +125,9 @@ fn grain(images: usize, length: usize) -> usize {
     GRAIN / (images * length).max(1) + 1
 }
 
-fn plane<'a>(x: &'a ArrayView3<f32>, n: usize, c: usize) -> &'a [f32] {
-    let start = (n * x.dim().1 + c) * x.dim().2;
-    &x.as_slice().expect("checked before")[start..start + x.dim().2]
-}
-
-/// Refuses an array that is not contiguous.
-fn expect_rows(view: &ArrayView3<f32>) -> Result<()> {
-    if view.is_standard_layout() { Ok(()) } else { Err(KernelError::Layout { op: OP, what: "x" }) }
+/// The i-th plane: channel i % channels of image i / channels.
+fn plane(x: &[f32], i: usize, length: usize) -> &[f32] {
+    &x[i * length..][..length]
 }
 
 vectorised! {

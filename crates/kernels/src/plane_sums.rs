@@ -29,7 +29,7 @@ pub(crate) fn sum<'a>(x: &'a [f32]) -> f64 {
 
 vectorised! {
 /// The sum of squared distances from a mean.
-pub(crate) fn squares<'a>(x: &'a [f32], mean: f32) -> f64 {
+pub(crate) fn squared_distances<'a>(x: &'a [f32], mean: f32) -> f64 {
     let mut sums = [0.0f64; LANES];
     for block in x.chunks(BLOCK) {
         let mut lanes = [0.0f32; LANES];

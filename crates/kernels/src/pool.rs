@@ -60,10 +60,6 @@ impl Windows {
         Ok((plane, plane_out))
     }
 
-    fn grain(&self, plane: usize, plane_out: usize) -> usize {
-        GRAIN / (plane + plane_out) + 1
-    }
-
     /// Calls `f` with each output's place and window.
     fn each(&self, mut f: impl FnMut(usize, &Span, &Span)) {
         for (y, rows) in self.rows.iter().enumerate() {
@@ -96,13 +92,11 @@ pub fn max(windows: &Windows, x: &[f32], out: &mut [f32]) -> Result<()> {
     if out.is_empty() {
         return Ok(());
     }
-    parallel::for_each(Rows(out, plane_out), windows.grain(plane, plane_out), |first, part| {
-        for (i, out) in part.0.chunks_exact_mut(plane_out).enumerate() {
-            let x = &x[(first + i) * plane..][..plane];
-            windows.each(|at, rows, columns| {
-                out[at] = windows.largest(x, rows, columns).map_or(f32::NEG_INFINITY, |at| x[at]);
-            });
-        }
+    each_plane(out, plane_out, plane + plane_out, |i, out| {
+        let x = &x[i * plane..][..plane];
+        windows.each(|at, rows, columns| {
+            out[at] = windows.largest(x, rows, columns).map_or(f32::NEG_INFINITY, |at| x[at]);
+        });
     });
     Ok(())
 }
@@ -114,16 +108,14 @@ pub fn max_backward(windows: &Windows, grad: &[f32], x: &[f32], grad_x: &mut [f3
     if x.is_empty() {
         return Ok(());
     }
-    parallel::for_each(Rows(grad_x, plane), windows.grain(plane, plane_out), |first, part| {
-        for (i, grad_x) in part.0.chunks_exact_mut(plane).enumerate() {
-            let (x, grad) = (&x[(first + i) * plane..][..plane], &grad[(first + i) * plane_out..][..plane_out]);
-            grad_x.fill(0.0);
-            windows.each(|at, rows, columns| {
-                if let Some(place) = windows.largest(x, rows, columns) {
-                    grad_x[place] += grad[at];
-                }
-            });
-        }
+    each_plane(grad_x, plane, plane + plane_out, |i, grad_x| {
+        let (x, grad) = (&x[i * plane..][..plane], &grad[i * plane_out..][..plane_out]);
+        grad_x.fill(0.0);
+        windows.each(|at, rows, columns| {
+            if let Some(place) = windows.largest(x, rows, columns) {
+                grad_x[place] += grad[at];
+            }
+        });
     });
     Ok(())
 }
@@ -134,18 +126,16 @@ pub fn average(windows: &Windows, scale: f64, x: &[f32], out: &mut [f32]) -> Res
     if out.is_empty() {
         return Ok(());
     }
-    parallel::for_each(Rows(out, plane_out), windows.grain(plane, plane_out), |first, part| {
-        for (i, out) in part.0.chunks_exact_mut(plane_out).enumerate() {
-            let x = &x[(first + i) * plane..][..plane];
-            windows.each(|at, rows, columns| {
-                let mut sum = 0.0;
-                for y in (rows.start..rows.end).step_by(rows.step) {
-                    let row = &x[y * windows.width + columns.start..y * windows.width + columns.end];
-                    sum = row.iter().step_by(columns.step).fold(sum, |sum, x| sum + f64::from(*x));
-                }
-                out[at] = (sum * scale / (rows.count * columns.count) as f64) as f32;
-            });
-        }
+    each_plane(out, plane_out, plane + plane_out, |i, out| {
+        let x = &x[i * plane..][..plane];
+        windows.each(|at, rows, columns| {
+            let mut sum = 0.0;
+            for y in (rows.start..rows.end).step_by(rows.step) {
+                let row = &x[y * windows.width + columns.start..y * windows.width + columns.end];
+                sum = row.iter().step_by(columns.step).fold(sum, |sum, x| sum + f64::from(*x));
+            }
+            out[at] = (sum * scale / (rows.count * columns.count) as f64) as f32;
+        });
     });
     Ok(())
 }
@@ -157,18 +147,23 @@ pub fn average_backward(windows: &Windows, scale: f64, grad: &[f32], x: &[f32], 
     if grad_x.is_empty() {
         return Ok(());
     }
-    parallel::for_each(Rows(grad_x, plane), windows.grain(plane, plane_out), |first, part| {
-        for (i, grad_x) in part.0.chunks_exact_mut(plane).enumerate() {
-            let grad = &grad[(first + i) * plane_out..][..plane_out];
-            grad_x.fill(0.0);
-            windows.each(|at, rows, columns| {
-                let share = (f64::from(grad[at]) * scale / (rows.count * columns.count) as f64) as f32;
-                for y in (rows.start..rows.end).step_by(rows.step) {
-                    let row = &mut grad_x[y * windows.width + columns.start..y * windows.width + columns.end];
-                    row.iter_mut().step_by(columns.step).for_each(|into| *into += share);
-                }
-            });
-        }
+    each_plane(grad_x, plane, plane + plane_out, |i, grad_x| {
+        let grad = &grad[i * plane_out..][..plane_out];
+        grad_x.fill(0.0);
+        windows.each(|at, rows, columns| {
+            let share = (f64::from(grad[at]) * scale / (rows.count * columns.count) as f64) as f32;
+            for y in (rows.start..rows.end).step_by(rows.step) {
+                let row = &mut grad_x[y * windows.width + columns.start..y * windows.width + columns.end];
+                row.iter_mut().step_by(columns.step).for_each(|into| *into += share);
+            }
+        });
     });
     Ok(())
+}
+
+/// Calls `f` with each plane of `size` elements and its number, for work on `read` elements a plane.
+fn each_plane(planes: &mut [f32], size: usize, read: usize, f: impl Fn(usize, &mut [f32]) + Sync) {
+    parallel::for_each(Rows(planes, size), GRAIN / read + 1, |first, part| {
+        part.0.chunks_exact_mut(size).enumerate().for_each(|(i, plane)| f(first + i, plane));
+    });
 }

@@ -1,9 +1,9 @@
 //! BatchNorm of images: values and gradients against naive loops in double precision.
 
 use crate::common::{close, dot, fill, refuses, same_bits, slope};
-use distillery_kernels::batch_norm::{Affine, Norm};
+use distillery_kernels::batch_norm::{Affine, Gradients, Norm, Outputs, Saved};
 use distillery_kernels::batch_stats::{RunningUpdate, Statistics};
-use distillery_kernels::channel_norm::{Gradients, Outputs, Saved, backward, forward};
+use distillery_kernels::channel_norm::{backward, forward};
 use ndarray::{ArrayView3, ArrayViewMut3};
 
 const EPS: f32 = 1e-3;

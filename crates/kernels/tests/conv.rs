@@ -193,16 +193,20 @@ fn the_gradient_is_the_transposed_map() {
 fn what_does_not_fit_is_refused() {
     let shape = shape_of(([2, 4, 5, 5], [6, 3, 3], [1, 1], [0, 0], [1, 1], 2));
     let refused = |shape: Shape, message: &str| {
-        let code =
-            if message.contains("stride") || message.contains("padding") { "BAD_ARGUMENT" } else { "SHAPE_MISMATCH" };
+        let code = if message.contains("expected at ") { "BAD_ARGUMENT" } else { "SHAPE_MISMATCH" };
         refuses(shape.output(), code, message);
     };
-    refused(Shape { groups: 0, ..shape }, "conv2d: groups: expected shape [1], got [0]");
+    refused(Shape { groups: 0, ..shape }, "conv2d: groups: expected at least 1, got 0");
     refused(Shape { groups: 4, ..shape }, "conv2d: weight: expected shape [6, 1, 3, 3], got [6, 2, 3, 3]");
     refused(Shape { weight: [5, 2, 3, 3], ..shape }, "conv2d: channels: expected shape [0, 0], got [0, 1]");
     refused(Shape { weight: [6, 2, 3, 6], ..shape }, "conv2d: kernel: expected shape [5], got [6]");
     let window = |stride, padding| Window { stride: [1, stride], padding: [0, padding], dilation: [1, 1] };
     refused(Shape { window: window(0, 0), ..shape }, "conv2d: stride: expected at least 1, got 0");
+    let empty = Shape { weight: [6, 2, 0, 3], ..shape };
+    refused(empty, "conv2d: kernel: expected at least 1 row and 1 column, got 0");
+    let wide = Window { stride: [8192; 2], padding: [4096; 2], dilation: [1, 1] };
+    let limit = "at most 2^20 elements in a padded channel, or 16 times those of its input and output";
+    refused(Shape { window: wide, ..shape }, &format!("conv2d: padding: expected {limit}, got 67190809"));
     refuses(
         forward(&shape, Operands { x: &[0.0; 7], weight: &[0.0; 108], bias: None }, false, &mut [0.0; 108]),
         "SHAPE_MISMATCH",

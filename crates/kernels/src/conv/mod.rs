@@ -6,7 +6,7 @@ mod depthwise;
 mod shape;
 
 use crate::error::{Result, expect_shape};
-use crate::matmul::{self, Bias, Epilogue, Reading};
+use crate::matmul::{self, Bias, ConvParams, Epilogue};
 use crate::parallel;
 use crate::plane_sums;
 use ndarray::{Array2, ArrayView2, ArrayView4, ArrayViewMut4, Axis, Slice, s};
@@ -99,13 +99,13 @@ pub fn backward(shape: &Shape, grad: &[f32], x: &[f32], weight: &[f32], into: Gr
     if let Some(grad_weight) = into.weight {
         let x = view(shape.x, x);
         let (outputs, size) = (shape.weight[0] / shape.groups, weight.len() / shape.groups);
-        let Window { stride: step, padding, dilation } = shape.window;
+        let Window { stride, padding, dilation } = shape.window;
         for (group, x) in groups(shape, &x) {
             let rows = group * outputs..(group + 1) * outputs;
             let [_, channels, ky, kx] = shape.weight;
             let grad_weight = view_mut([outputs, channels, ky, kx], &mut grad_weight[group * size..][..size]);
             let grad = grad.slice_axis(Axis(1), Slice::from(rows));
-            matmul::weight_gradient(grad, x, Reading { step, padding, dilation }, grad_weight);
+            matmul::weight_gradient(grad, x, ConvParams { stride, padding, dilation }, grad_weight);
         }
     }
     Ok(())
@@ -138,14 +138,14 @@ fn input_gradient(shape: &Shape, grad: ArrayView4<f32>, weight: &[f32], grad_x: 
         let window = matmul::Window { grid, step: [1, 1], taps: met.iter().map(|(_, tap)| *tap).collect() };
         for group in 0..shape.groups {
             let of_group = &weight[group * outputs * per_group * ky * kx..];
-            let turned = Array2::from_shape_fn((per_group, outputs * met.len()), |(c, i)| {
+            let transposed = Array2::from_shape_fn((per_group, outputs * met.len()), |(c, i)| {
                 let (o, tap) = (i / met.len(), met[i % met.len()].0);
                 of_group[(o * per_group + c) * ky * kx + tap]
             });
             let grad = grad.slice_axis(Axis(1), Slice::from(group * outputs..(group + 1) * outputs));
             let rows = group * per_group..(group + 1) * per_group;
             let into = into.slice_axis_mut(Axis(1), Slice::from(rows));
-            matmul::convolve(turned.view(), grad, &window, Epilogue::default(), into);
+            matmul::convolve(transposed.view(), grad, &window, Epilogue::default(), into);
         }
     }
     debug_assert_eq!(channels, per_group * shape.groups);

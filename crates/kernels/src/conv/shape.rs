@@ -3,8 +3,10 @@
 use crate::error::{KernelError, Result, expect_shape, expect_that};
 
 pub(super) const OP: &str = "conv2d";
-/// Elements of a padded channel, at most: no kernel asks for more memory than its input and output stand for.
-const MOST_PADDED: usize = 1 << 28;
+/// Elements of a padded channel, at most, and as a multiple of those of its input and output: the padding is copied, so its
+/// cost is bounded by what the call reads and writes.
+const MOST_PADDED: usize = 1 << 20;
+const MOST_TIMES: usize = 16;
 
 /// How a kernel moves over its input; lengths are those of the two axes, rows first.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +57,7 @@ impl Shape {
     /// Refuses shapes that do not fit each other; gives that of the output[images, outputs, height, width].
     pub fn output(&self) -> Result<[usize; 4]> {
         let Self { x, weight, window, groups } = *self;
-        expect_shape(OP, "groups", &[groups], &[groups.max(1)])?;
+        expect_that(groups > 0, OP, "groups", 0.0, "at least 1")?;
         expect_shape(OP, "weight", &weight, &[weight[0], x[1] / groups, weight[2], weight[3]])?;
         expect_shape(OP, "channels", &[x[1] % groups, weight[0] % groups], &[0, 0])?;
         let mut out = [x[0], weight[0], 0, 0];
@@ -65,7 +67,7 @@ impl Shape {
             let (length, taps) = (x[axis + 2], weight[axis + 2]);
             expect_that(stride[axis] > 0, OP, "stride", 0.0, "at least 1")?;
             expect_that(dilation[axis] > 0, OP, "dilation", 0.0, "at least 1")?;
-            expect_shape(OP, "kernel", &[taps], &[taps.max(1)])?;
+            expect_that(taps > 0, OP, "kernel", 0.0, "at least 1 row and 1 column")?;
             let whole = padding[axis].checked_mul(2).and_then(|padding| padding.checked_add(length));
             let reach = (taps - 1).checked_mul(dilation[axis]).and_then(|reach| reach.checked_add(1));
             let (whole, reach) = (whole.unwrap_or(usize::MAX), reach.unwrap_or(usize::MAX));
@@ -75,7 +77,10 @@ impl Shape {
             }
             out[axis + 2] = (whole - reach) / stride[axis] + 1;
         }
-        expect_that(padded <= MOST_PADDED, OP, "padding", padded as f64, "fewer elements in a padded channel")?;
+        let own = (x[2].saturating_mul(x[3])).saturating_add(out[2].saturating_mul(out[3]));
+        let most = own.saturating_mul(MOST_TIMES).max(MOST_PADDED);
+        let expected = "at most 2^20 elements in a padded channel, or 16 times those of its input and output";
+        expect_that(padded <= most, OP, "padding", padded as f64, expected)?;
         Ok(out)
     }
 

@@ -30,7 +30,7 @@ pub(super) fn batch_norm(attributes: &Attributes, inputs: &[Array], out: ArrayMu
     let (mean, inv_std) = (first(mean, features), first(inv_std, features));
     let norm = norm(attributes, &inputs[1..], room.moments);
     if length != 1 {
-        return channel_norm::forward(x, norm, channel_norm::Outputs { mean, inv_std, out: out.planes()? });
+        return channel_norm::forward(x, norm, Outputs { mean, inv_std, out: out.planes()? });
     }
     let shape = [rows, features];
     let out = ArrayMut { shape: &shape, data: out.data }.matrix()?;

@@ -1,12 +1,13 @@
-//! The gradient of a convolution's weight: for each image the outputs' gradients times what they read. The source is turned
+//! The gradient of a convolution's weight: for each image the outputs' gradients times what they read. The source is copied
 //! to channels last, with its padding, so that what a row of the kernel reads is adjacent and loads as vectors.
 //!
 //! Images are summed in groups, the groups in order: how many there are depends on the shape alone, so the bits do not depend
 //! on the threads.
 
 use super::mat::vector;
+use super::microkernel::by_size;
 use super::pack;
-use super::params::{LINE, MR, NR_VECTORS, PARALLEL_MIN, nr_vectors};
+use super::params::{LINE, MR, PARALLEL_MIN, nr_vectors};
 use super::patches::Images;
 use super::transpose::{self, SIDE};
 use crate::parallel::{self, Rows};
@@ -16,15 +17,15 @@ use std::ops::Range;
 
 /// Groups of images, at most.
 const GROUPS: usize = 16;
-/// Elements of the turned images that a thread holds at once, about: half of a 1 MiB L2.
-const TURNED: usize = 1 << 17;
+/// Elements of the images with channels last that a thread holds at once, about: half of a 1 MiB L2.
+const COPY_ELEMS: usize = 1 << 17;
 /// Elements of all groups' sums together, about: 32 MiB.
 const SUMS: usize = 1 << 23;
 
-/// How a kernel reads: its size, and per axis the step, the padding before and the distance of its taps.
+/// How a kernel moves over its input, per axis: from one output to the next, the padding before, from one tap to the next.
 #[derive(Clone, Copy)]
-pub(crate) struct Reading {
-    pub step: [usize; 2],
+pub(crate) struct ConvParams {
+    pub stride: [usize; 2],
     pub padding: [usize; 2],
     pub dilation: [usize; 2],
 }
@@ -33,7 +34,7 @@ pub(crate) struct Reading {
 pub(crate) fn weight_gradient(
     grad: ArrayView4<f32>,
     x: ArrayView4<f32>,
-    reading: Reading,
+    params: ConvParams,
     mut grad_weight: ArrayViewMut4<f32>,
 ) {
     let ((images, m, height, width), (_, channels, ..)) = (grad.dim(), x.dim());
@@ -43,66 +44,67 @@ pub(crate) fn weight_gradient(
         return grad_weight.fill(0.0);
     }
     let extent = |axis: usize, outputs: usize, taps: usize| {
-        (outputs - 1) * reading.step[axis] + (taps - 1) * reading.dilation[axis] + 1
+        (outputs - 1) * params.stride[axis] + (taps - 1) * params.dilation[axis] + 1
     };
-    let call = Outer {
+    let call = Problem {
         grad: Images::new(&grad),
         source: Images::new(&x),
         images,
         m,
         kernel: [ky, kx],
         grid: [height, width],
-        reading,
+        params,
         extent: [extent(0, height, ky), extent(1, width, kx)],
     };
     Arch::new().dispatch(WeightGradient { call, grad_weight });
 }
 
 #[derive(Clone, Copy)]
-struct Outer {
+struct Problem {
     grad: Images,
     source: Images,
     images: usize,
     m: usize,
     kernel: [usize; 2],
     grid: [usize; 2],
-    reading: Reading,
+    params: ConvParams,
     /// Rows and columns of the padded source.
     extent: [usize; 2],
 }
 
 // SAFETY: the threads only read what the pointers lead to.
-unsafe impl Sync for Outer {}
+unsafe impl Sync for Problem {}
 // SAFETY: as above.
-unsafe impl Send for Outer {}
+unsafe impl Send for Problem {}
 
-impl Outer {
-    /// What lies side by side for one output: whole rows of the kernel, or single taps if they are apart.
+impl Problem {
+    /// How many adjacent elements of the source an output reads: those of a row of the kernel or, if the dilation separates
+    /// its taps, those of one tap.
     fn run(&self) -> usize {
         let channels = self.source.channels;
-        if self.reading.dilation[1] == 1 { self.kernel[1] * channels } else { channels }
+        if self.params.dilation[1] == 1 { self.kernel[1] * channels } else { channels }
     }
 
     /// Where a vector of each run begins, and which part of a run it holds.
     fn vectors(&self, lanes: usize) -> Vec<usize> {
         let ([ky, kx], channels) = (self.kernel, self.source.channels);
-        let taps = if self.reading.dilation[1] == 1 { 1 } else { kx };
+        let taps = if self.params.dilation[1] == 1 { 1 } else { kx };
         let starts = (0..ky).flat_map(|y| (0..taps).map(move |x| (y, x)));
         let at = |(y, x)| {
-            let [down, across] = self.reading.dilation;
+            let [down, across] = self.params.dilation;
             (y * down * self.extent[1] + x * across) * channels
         };
         starts.flat_map(|start| (0..self.run()).step_by(lanes).map(move |i| at(start) + i)).collect()
     }
 
-    /// Turns an image to channels last, inside of zeros that are there already.
+    /// Copies an image to channels last, inside of zeros that are there already.
     ///
     /// # Safety
     /// `to` has room for the padded source.
     #[inline(always)]
-    unsafe fn turn<S: Simd>(&self, image: usize, to: *mut f32) {
+    unsafe fn copy_channels_last<S: Simd>(&self, image: usize, to: *mut f32) {
         let Images { data, plane, channels, height, width, .. } = self.source;
-        let (from, [top, left]) = (data.wrapping_add(image * self.source.image), self.reading.padding);
+        let (from, [top, left]) = (data.wrapping_add(image * self.source.image), self.params.padding);
         // What no output reads stays away.
         let rows = height.min(self.extent[0].saturating_sub(top));
         let columns = width.min(self.extent[1].saturating_sub(left));
@@ -129,7 +131,7 @@ impl Outer {
 }
 
 struct WeightGradient<'a> {
-    call: Outer,
+    call: Problem,
     grad_weight: ArrayViewMut4<'a, f32>,
 }
 
@@ -163,7 +165,7 @@ impl WithSimd for WeightGradient<'_> {
             .collect();
         // The last vector of a run may reach beyond the source.
         let room = call.extent[0] * call.extent[1] * call.source.channels + LINE;
-        let at_once = (TURNED / room).clamp(1, call.images.div_ceil(groups));
+        let at_once = (COPY_ELEMS / room).clamp(1, call.images.div_ceil(groups));
         let grain = if threads == 1 { pieces.len() } else { 1 };
         parallel::for_each(&mut pieces[..], grain, |_, pieces| {
             pack::with_buffer(at_once * room, |source| {
@@ -197,7 +199,7 @@ impl WithSimd for WeightGradient<'_> {
 
 /// Some images' part of some rows of the gradient, added to what is there.
 struct Group<'a> {
-    call: Outer,
+    call: Problem,
     vectors: &'a [usize],
     images: Range<usize>,
     rows: Range<usize>,
@@ -219,7 +221,7 @@ impl WithSimd for Group<'_> {
             let images = first_image..images.end.min(first_image + at_once);
             for (i, n) in images.clone().enumerate() {
                 // SAFETY: the buffer has room for the padded images.
-                unsafe { call.turn::<S>(n, source.wrapping_add(i * room)) };
+                unsafe { call.copy_channels_last::<S>(n, source.wrapping_add(i * room)) };
             }
             for m in rows.clone().step_by(MR) {
                 for first in (0..vectors.len()).step_by(nr_vectors::<S>()) {
@@ -231,8 +233,8 @@ impl WithSimd for Group<'_> {
                             rs_grad: call.grad.plane,
                             grid: call.grid,
                             source: source.wrapping_add(i * room),
-                            step: call.reading.step[1] * channels,
-                            jump: call.reading.step[0] * call.extent[1] * channels,
+                            step: call.params.stride[1] * channels,
+                            jump: call.params.stride[0] * call.extent[1] * channels,
                             vectors: &vectors[first..first + count],
                             sums: sums[(m - rows.start) * row + first * S::F32_LANES..].as_mut_ptr(),
                             rs_sums: row,
@@ -266,23 +268,8 @@ impl Tile<'_> {
     /// As `run`.
     #[inline(always)]
     unsafe fn by_size<S: Simd>(self, simd: S, rows: usize) {
-        macro_rules! by_size {
-            ($($rows:literal)+; $vectors:tt) => {
-                match rows {
-                    $($rows => by_size!(@ $rows $vectors),)+
-                    _ => unreachable!("no tile has {rows} rows"),
-                }
-            };
-            (@ $rows:literal ($($vectors:literal)+)) => {
-                match self.vectors.len() {
-                    // SAFETY: as promised by the caller.
-                    $($vectors => unsafe { self.run::<S, $rows, $vectors>(simd) },)+
-                    _ => unreachable!("no tile has so many vectors"),
-                }
-            };
-        }
-        const { assert!(MR == 6 && NR_VECTORS == 4, "the sizes below are all there are") };
-        by_size!(6 5 4 3 2 1; (1 2 3 4));
+        // SAFETY: as promised by the caller.
+        by_size!(wide rows, self.vectors.len(), |R, V| unsafe { self.run::<S, R, V>(simd) });
     }
 
     /// Adds the products of an image to the sums.

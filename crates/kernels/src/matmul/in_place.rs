@@ -2,8 +2,8 @@
 //! microkernel reads it there, at the offset of each row of patches. The sums are those of the packed form, in its order.
 
 use super::mat::{MatRef, vector};
-use super::microkernel::{F32, MicroTile};
-use super::params::{MR, MR_NARROW, NR_VECTORS};
+use super::microkernel::{F32, MicroTile, by_size};
+use super::params::NR_VECTORS;
 use super::patches::Segment;
 use pulp::Simd;
 
@@ -36,27 +36,8 @@ impl<'a> Vectors<'a> {
 /// As `microkernel::compute`, for vectors that lie where `b` says.
 #[inline(always)]
 pub(super) unsafe fn compute<S: Simd>(simd: S, rows: usize, vectors: usize, tile: MicroTile<F32>, b: Vectors) {
-    macro_rules! by_size {
-        ($($rows:literal)+; $vectors:tt) => {
-            match rows {
-                $($rows => by_size!(@ $rows $vectors),)+
-                _ => unreachable!("no microtile has {rows} rows"),
-            }
-        };
-        (@ $rows:literal ($($vectors:literal)+)) => {
-            match vectors {
-                // SAFETY: as promised by the caller.
-                $($vectors => unsafe { run::<S, $rows, $vectors>(simd, tile, b) },)+
-                _ => unreachable!("no microtile has {vectors} vectors"),
-            }
-        };
-    }
-    const { assert!(MR == 6 && MR_NARROW == 12 && NR_VECTORS == 4, "the sizes below are all there are") };
-    if rows > MR {
-        by_size!(12 11 10 9 8 7; (1 2));
-    } else {
-        by_size!(6 5 4 3 2 1; (1 2 3 4));
-    }
+    // SAFETY: as promised by the caller.
+    by_size!(rows, vectors, |R, V| unsafe { run::<S, R, V>(simd, tile, b) });
     // SAFETY: as promised by the caller.
     unsafe { tile.epilogue.apply(simd, rows, vectors, tile.c, tile.rs_c) };
 }

@@ -15,6 +15,33 @@ use super::params::{LINE, MR, MR_NARROW, NR_VECTORS, nr_vectors};
 use super::prefetch::Prefetch;
 use pulp::Simd;
 
+/// Evaluates an expression with the size of a microtile as the constants R and V: any size up to the full ones, or with `wide`
+/// only those of up to MR rows.
+macro_rules! by_size {
+    (wide $rows:expr, $vectors:expr, |$R:ident, $V:ident| $run:expr) => {
+        by_size!(@ $rows, $vectors, $R, $V, $run; 6: 1 2 3 4; 5: 1 2 3 4; 4: 1 2 3 4; 3: 1 2 3 4; 2: 1 2 3 4; 1: 1 2 3 4;)
+    };
+    ($rows:expr, $vectors:expr, |$R:ident, $V:ident| $run:expr) => {
+        if $rows > $crate::matmul::params::MR {
+            by_size!(@ $rows, $vectors, $R, $V, $run; 12: 1 2; 11: 1 2; 10: 1 2; 9: 1 2; 8: 1 2; 7: 1 2;)
+        } else {
+            by_size!(wide $rows, $vectors, |$R, $V| $run)
+        }
+    };
+    (@ $rows:expr, $vectors:expr, $R:ident, $V:ident, $run:expr; $($r:literal: $($v:literal)+;)+) => {
+        match ($rows, $vectors) {
+            $($(($r, $v) => {
+                const $R: usize = $r;
+                const $V: usize = $v;
+                $run
+            })+)+
+            (rows, vectors) => unreachable!("no microtile has {rows} rows of {vectors} vectors"),
+        }
+    };
+}
+pub(super) use by_size;
+const _: () = assert!(MR == 6 && MR_NARROW == 12 && NR_VECTORS == 4, "the sizes above are all there are");
+
 /// One microtile: its operands, and where its sums go.
 #[derive(Clone, Copy)]
 pub(super) struct MicroTile<K: MicroKernel> {
@@ -61,27 +88,8 @@ pub(super) struct F32;
 #[inline(always)]
 pub(super) unsafe fn compute<S: Simd, K: MicroKernel>(simd: S, rows: usize, vectors: usize, tile: MicroTile<K>) {
     debug_assert!(vectors <= nr_vectors::<S>());
-    macro_rules! by_size {
-        ($($rows:literal)+; $vectors:tt) => {
-            match rows {
-                $($rows => by_size!(@ $rows $vectors),)+
-                _ => unreachable!("no microtile has {rows} rows"),
-            }
-        };
-        (@ $rows:literal ($($vectors:literal)+)) => {
-            match vectors {
-                // SAFETY: as promised by the caller.
-                $($vectors => unsafe { K::run::<S, $rows, $vectors>(simd, tile) },)+
-                _ => unreachable!("no microtile has {vectors} vectors"),
-            }
-        };
-    }
-    const { assert!(MR == 6 && MR_NARROW == 12 && NR_VECTORS == 4, "the sizes below are all there are") };
-    if rows > MR {
-        by_size!(12 11 10 9 8 7; (1 2));
-    } else {
-        by_size!(6 5 4 3 2 1; (1 2 3 4));
-    }
+    // SAFETY: as promised by the caller.
+    by_size!(rows, vectors, |R, V| unsafe { K::run::<S, R, V>(simd, tile) });
     // SAFETY: as promised by the caller.
     unsafe { tile.epilogue.apply(simd, rows, vectors, tile.c, tile.rs_c) };
 }

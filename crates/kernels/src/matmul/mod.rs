@@ -21,7 +21,7 @@ mod transpose;
 
 use crate::error::{Result, expect_shape};
 pub(crate) use conv::convolve;
-pub(crate) use conv_weight::{Reading, weight_gradient};
+pub(crate) use conv_weight::{ConvParams, weight_gradient};
 pub(crate) use epilogue::{Bias, Epilogue};
 use ndarray::{ArrayView2, ArrayViewMut2};
 pub use params::kc_sum;
