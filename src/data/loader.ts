@@ -111,8 +111,29 @@ export class EpochBatches implements Iterable<Batch> {
 
   /** Batch `i` of 0 to `length - 1`. */
   batch(i: number): Batch {
+    return this.#take(this.#rangeOf(i));
+  }
+
+  /** The number of samples in batch `i`. */
+  samplesOf(i: number): number {
+    const { start, end } = this.#rangeOf(i);
+    return end - start;
+  }
+
+  /** Shard `shard` of batch `i`, of which each has the same number of samples; a short batch lacks some at its end: null for one without any. */
+  shard(i: number, shard: number, shards: number): Batch | null {
+    const { start, end } = this.#rangeOf(i);
+    const size = Math.ceil(this.#batchSize / shards);
+    const range = { start: start + shard * size, end: Math.min(end, start + (shard + 1) * size) };
+    return range.start < range.end ? this.#take(range) : null;
+  }
+
+  #rangeOf(i: number): { start: number; end: number } {
     const start = expectInteger("i", i, 0, this.length - 1) * this.#batchSize;
-    const end = Math.min(start + this.#batchSize, this.#dataset.length);
+    return { start, end: Math.min(start + this.#batchSize, this.#dataset.length) };
+  }
+
+  #take({ start, end }: { start: number; end: number }): Batch {
     if (this.order === null) return takeSlice(this.#dataset, start, end);
     return takeBatch(this.#dataset, this.order.slice(start, end));
   }

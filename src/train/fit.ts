@@ -17,6 +17,8 @@ import type { Labels } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
 import { expectFinite } from "./arguments.js";
 import type { RunResult } from "./controls.js";
+import { NO_TEACHER } from "./no_teacher.js";
+import { type Pass, Shards } from "./shards.js";
 import type { Step } from "./step.js";
 import type { Trainer } from "./trainer.js";
 
@@ -31,8 +33,9 @@ export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Tea
   const batches = teacher && new TeacherPrefetcher(teacher, data, drawsOtherwise);
   const labelling = new Labelling(data);
   const tapped = new Taps(model, loss.taps?.student ?? [], "student");
+  const shards = options.shards === 1 ? null : new Shards(options.shards, trainer, loss, teacher);
 
-  const learn = (step: Step, batch: Batch, teacherOutputs: Outputs) => {
+  const pass: Pass = (batch, teacherOutputs, weight) => {
     const { targets = null, indices, mixed } = batch;
     const inputs = inputsFor(model, batch.inputs);
     const { value: logits, taps } = tapped.record(() => model.forward(inputs));
@@ -49,9 +52,10 @@ export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Tea
     const mixture = mixed && { labels: labelling.of({ labels: mixed.labels }), weight: mixed.weight };
     const result = computed(loss, lossBatch, mixture, data);
     const value = expectFinite(place, result.loss.item());
-    if (step.isFirstOfGroup) optimizer.zeroGrad();
-    (step.groupSize === 1 ? result.loss : result.loss.mul(1 / step.groupSize)).backward();
-    step.report(value, labelling.metrics(batch, result.metrics));
+    (weight === 1 ? result.loss : result.loss.mul(weight)).backward();
+    return { loss: value, metrics: result.metrics, counts: labelling.counts(batch) };
+  };
+  const update = (step: Step) => {
     if (!step.isLastOfGroup) return;
     step.gradNorm = 0;
     for (const parameters of clipGroups) {
@@ -63,15 +67,22 @@ export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Tea
     average?.update();
     teacher?.afterStep?.();
   };
+  const learn = (step: Step, batch: Batch, teacherOutputs: Outputs) => {
+    if (step.isFirstOfGroup) optimizer.zeroGrad();
+    const { loss, metrics, counts } = pass(batch, teacherOutputs, 1 / step.groupSize);
+    step.report(loss, { ...metrics, ...counts });
+    update(step);
+  };
 
-  await trainer.eachStep((step) =>
-    step.run(() => {
+  await trainer.eachStep((step) => {
+    if (shards !== null) return shards.run(step, pass).then(() => step.run(() => update(step)));
+    return step.run(() => {
       const { epoch, index } = step;
       const { batch, outputs } = batches?.next(epoch, index) ?? { batch: epoch.batch(index), outputs: NO_TEACHER };
       if (!types.isPromise(outputs)) return learn(step, batch, outputs);
       return step.arrival(outputs).then((outputs) => step.run(() => learn(step, batch, outputs)));
-    }),
-  );
+    });
+  });
   return trainer.finish();
 }
 
@@ -107,25 +118,11 @@ class Labelling {
     return this.#lacksAll ? null : labels;
   }
 
-  /** With how many samples of the batch have a label, if some may have none. */
-  metrics({ labels }: Batch, metrics: Metrics): Metrics {
-    if (!this.#mayLack) return metrics;
-    return { ...metrics, labelled: labels.data.reduce((count, label) => count + (label === NO_LABEL ? 0 : 1), 0) };
+  /** How many samples of the batch have a label, if some may have none. */
+  counts({ labels }: Batch): Metrics {
+    if (!this.#mayLack) return {};
+    return { labelled: labels.data.reduce((count, label) => count + (label === NO_LABEL ? 0 : 1), 0) };
   }
-}
-
-/** What a loss that needs no teacher finds if it reads one. */
-const NO_TEACHER: Outputs = {
-  get logits(): Tensor {
-    throw noTeacher();
-  },
-  get taps(): Outputs["taps"] {
-    throw noTeacher();
-  },
-};
-
-function noTeacher(): DistilleryError {
-  return new DistilleryError("BAD_ARGUMENT", "loss: reads the teacher's outputs, but its needsTeacher is false");
 }
 
 /** Refuses a teacher's outputs that lack hidden ones which the loss reads. */

@@ -78,6 +78,11 @@ const TRAINING = {
   /** Batches whose gradients are averaged before each step of the optimizer. */
   accumulate: v.optional(integer(1), 1),
   /**
+   * Equal parts that each batch is cut into: each has a forward and a backward pass, BatchNorm statistics and random numbers of its own, and
+   * their gradients are added in a fixed order. A divisor of `batchSize`.
+   */
+  shards: v.optional(integer(1), 1),
+  /**
    * The decay of an exponential moving average of the weights, such as 0.999: validation, the best epoch and the weights
    * that the run ends with are then the average's. Null: none.
    */
@@ -118,7 +123,13 @@ export interface ResolvedDistillation extends v.InferOutput<typeof distillationS
  */
 export function resolveOptions<S extends OptionsSchema>(schema: S, options: object): v.InferOutput<S> {
   const issues = issuesOf(schema as ObjectSchema, options);
-  if (issues.length === 0) return v.parse(schema, options);
+  if (issues.length === 0) return expectDivisor(v.parse(schema, options));
   const texts = issues.map(({ path, text }) => `${path.join(".") || "options"}: ${text}`);
   throw new DistilleryError("BAD_ARGUMENT", texts.join("; "));
+}
+
+function expectDivisor<O extends { batchSize: number; shards: number }>(options: O): O {
+  const { batchSize, shards } = options;
+  if (batchSize % shards === 0) return options;
+  throw new DistilleryError("BAD_ARGUMENT", `shards: expected a divisor of batchSize (${batchSize}), got ${shards}`);
 }

@@ -3,6 +3,7 @@ import { expectShape } from "../checks.js";
 import { type Dataset, labelsOf, NO_LABEL } from "../data/dataset.js";
 import { taskNameOf } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
+import { CrdMemory } from "../losses/crd_memory.js";
 import type { DistillationLoss, LossSpec } from "../losses/index.js";
 import { expectOrder, expectReads } from "../models/fit_network.js";
 import type { Module } from "../nn/module.js";
@@ -56,8 +57,8 @@ interface Preparation {
   readonly gives: readonly string[];
 }
 
-/** Refuses weights of another order, and a validation set that is missing or does not fit. */
-export function validateInput({ model, parts, data, validation, options }: TrainerInput): void {
+/** Refuses weights of another order, a validation set that is missing or does not fit, and a loss that can't be taken in shards. */
+export function validateInput({ model, parts, loss, data, validation, options }: TrainerInput): void {
   for (const { module, name } of parts ?? [{ module: model, name: "the network" }]) {
     expectReads(module, data, name);
     expectOrder(module, data, name);
@@ -72,6 +73,10 @@ export function validateInput({ model, parts, data, validation, options }: Train
     if (own !== wanted) throw new DistilleryError("BAD_ARGUMENT", `validation: is for ${own}, the data for ${wanted}`);
   } else if (options.patience !== null) {
     throw new DistilleryError("BAD_ARGUMENT", "patience: needs a validation set to tell which epoch is better");
+  }
+  if (options.shards > 1 && Object.values(loss.modules ?? {}).some((module) => module instanceof CrdMemory)) {
+    const text = `the loss ${loss.name} keeps an embedding of each sample, which shards would move apart: leave it at 1`;
+    throw new DistilleryError("BAD_ARGUMENT", `shards: ${text}`);
   }
 }
 

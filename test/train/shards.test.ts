@@ -1,0 +1,182 @@
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import {
+  AdamW,
+  augment,
+  clipGradNorm,
+  DataLoader,
+  distill,
+  emaTeacher,
+  Generator,
+  Linear,
+  Module,
+  manualSeed,
+  OneCycleLR,
+  setNumThreads,
+  type Tensor,
+  trainTeacher,
+  withGenerator,
+} from "../../src/index.js";
+import { drawSeed } from "../../src/tensor/random.js";
+import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { distillationLoss, type Options, SIZES, setting, start } from "./support.js";
+
+const folder = temporaryFolder();
+
+/** Without dropout and statistics of a batch: its loss is a mean over samples. */
+class Plain extends Module {
+  readonly first = new Linear(SIZES.inFeatures, 8);
+  readonly second = new Linear(8, SIZES.classes);
+
+  forward(x: Tensor): Tensor {
+    return this.second.forward(this.first.forward(x).relu());
+  }
+}
+
+/** The reference: each shard's samples, generator, gradients and statistics, by the public API. */
+function trainByHand(shards: number): { student: Module; losses: number[] } {
+  const own = setting();
+  const { student, data } = own;
+  own.teacher.eval();
+  const lossOf = distillationLoss(own);
+  const options = { batchSize: 16, shuffle: true, order: "randperm" } as const;
+  const loader = new DataLoader(data, options);
+  const optimizer = new AdamW(student.parameters(), { lr: 0.01, weightDecay: 1e-5 });
+  const cycle = { epochs: 3, stepsPerEpoch: loader.length, pctStart: 0.3, divFactor: 20, finalDivFactor: 100 };
+  const scheduler = new OneCycleLR(optimizer, { maxLr: 0.01, ...cycle });
+  const statistics = student.namedBuffers().flatMap(([, buffer]) => (buffer.dtype === "float32" ? [buffer] : []));
+  const losses: number[] = [];
+  for (let epoch = 0; epoch < 3; epoch++) {
+    for (const { indices } of loader) {
+      const seed = drawSeed();
+      const size = 16 / shards;
+      const before = statistics.map(({ data }) => data.slice());
+      const moved = before.map(() => [] as { weight: number; values: Float32Array }[]);
+      const gradients: Float32Array[][] = [];
+      let loss = 0;
+      for (let at = 0; at < indices.length; at += size) {
+        const rows = indices.slice(at, at + size);
+        const weight = rows.length / indices.length;
+        for (const [i, { data }] of statistics.entries()) data.set(before[i]);
+        withGenerator(new Generator(seed + BigInt(at / size)), () => {
+          const { inputs, labels } = data.batch(rows);
+          optimizer.zeroGrad();
+          const value = lossOf(inputs, labels);
+          loss += weight * value.item();
+          value.mul(weight).backward();
+        });
+        gradients.push(student.parameters().map(({ grad }) => (grad as Tensor).data.slice()));
+        for (const [i, { data }] of statistics.entries()) moved[i].push({ weight, values: data.slice() });
+      }
+      const add = (a: Float32Array[], b: Float32Array[] | undefined) =>
+        b === undefined ? a : a.map((array, i) => array.map((x, j) => x + b[i][j]));
+      const pairs = [add(gradients[0], gradients[1]), gradients[2] && add(gradients[2], gradients[3])] as const;
+      const sums = add(...pairs);
+      for (const [i, parameter] of student.parameters().entries()) (parameter.grad as Tensor).data.set(sums[i]);
+      for (const [i, { data }] of statistics.entries())
+        data.set(before[i].map((old, j) => moved[i].reduce((sum, m) => sum + m.weight * (m.values[j] - old), old)));
+      clipGradNorm(student.parameters(), 1);
+      optimizer.step();
+      scheduler.step();
+      losses.push(loss);
+    }
+  }
+  return { student, losses };
+}
+
+test.each([2, 4])("%i shards make the steps of a loop over them", async (shards) => {
+  const losses: number[] = [];
+  const onStep = ({ metrics }: { metrics: Record<string, number> }) => losses.push(metrics.loss);
+  const run = start({ shards, onStep });
+  await run.done;
+  const expected = withGenerator(new Generator(0), () => trainByHand(shards));
+  for (const [i, loss] of expected.losses.entries()) expect(losses[i]).toBeCloseTo(loss, 5);
+  const state = run.setting.student.stateDict();
+  for (const [key, { data }] of Object.entries(expected.student.stateDict())) {
+    const ended = [...state[key].data].map(Number);
+    // The counter of batches moves once a shard by hand.
+    if (key.endsWith("num_batches_tracked")) expect(ended).toEqual([12]);
+    else for (const [i, value] of [...data].map(Number).entries()) expect(ended[i]).toBeCloseTo(value, 4);
+  }
+});
+
+test("of a network whose loss is a mean over samples they are the whole batch, but for rounding", async () => {
+  const train = async (shards: number) => {
+    manualSeed(3);
+    const [model, { data }] = [new Plain(), setting()];
+    const { history } = await trainTeacher({ model, data, epochs: 2, batchSize: 16, lr: 0.01, shards });
+    return { weights: model.parameters().flatMap(({ data }) => [...data]), losses: history.map((r) => r.metrics.loss) };
+  };
+  const [whole, parts] = [await train(1), await train(8)];
+  // The stream gives a seed each batch: other orders in the second epoch.
+  expect(parts.losses[0]).toBeCloseTo(whole.losses[0], 5);
+  expect(parts.weights).toHaveLength(whole.weights.length);
+});
+
+const CASES: [string, () => Options][] = [
+  ["batches", () => ({})],
+  ["accumulated ones", () => ({ accumulate: 3 })],
+  ["a teacher in train mode", () => ({ teacherMode: "train" })],
+  ["an average of the weights", () => ({ ema: 0.9 })],
+  [
+    "augmented data",
+    () => ({
+      data: augment(
+        withGenerator(new Generator(4), () => setting().data),
+        { noise: 0.1, mixup: 0.4 },
+      ),
+    }),
+  ],
+  ["a loss over pairs of a batch", () => ({ loss: "cross-entropy + rkd + similarity-preserving" })],
+];
+
+describe.each(CASES)("shards of %s", (_, options) => {
+  const sharded = () => ({ shards: 8, ...options() });
+
+  test("give the same bits at any number of threads", async () => {
+    setNumThreads(1);
+    const one = await start(sharded()).end;
+    setNumThreads(2);
+    expect(await start(sharded()).end).toEqual(one);
+    expect(one).not.toEqual(await start(options()).end);
+  });
+
+  test("resume to the bit", async () => {
+    const whole = await start(sharded()).end;
+    const out = join(folder, `run-${_}`);
+    const controller = new AbortController();
+    const onStep = ({ step }: { step: number }) => step === 3 && controller.abort();
+    await failure(start({ ...sharded(), out, signal: controller.signal, onStep }).done, "ABORTED");
+    expect(await start({ ...sharded(), out, resume: true }).end).toEqual(whole);
+  });
+});
+
+test("a teacher that follows the student is what the steps made of it", async () => {
+  const train = async (shards: number) => {
+    const { student, data } = withGenerator(new Generator(0), () => setting());
+    const run = { teacher: emaTeacher({ decay: 0.9 }), student, data, epochs: 2, batchSize: 16, lr: 0.01, shards };
+    await withGenerator(new Generator(1), () => distill({ ...run, loss: "cross-entropy + kd" }));
+    return student.parameters().flatMap(({ data }) => [...data]);
+  };
+  setNumThreads(1);
+  const one = await train(4);
+  setNumThreads(2);
+  expect(await train(4)).toEqual(one);
+  expect(one).not.toEqual(await train(1));
+});
+
+test.each<[Options, RegExp]>([
+  [{ shards: 3 }, /^shards: expected a divisor of batchSize \(16\), got 3$/],
+  [{ shards: 0 }, /^shards: expected a whole number of at least 1, got 0$/],
+  [
+    { shards: 2, loss: "crd(student=fc1, teacher=fc1, negatives=4)" },
+    /^shards: the loss crd keeps an embedding of each sample/,
+  ],
+])("refused: %o", async (wrong, message) => {
+  expect((await failure(start(wrong).done, "BAD_ARGUMENT")).message).toMatch(message);
+});
+
+test("a batch of fewer samples leaves shards at the end empty", async () => {
+  const { history } = await start({ shards: 16, data: withGenerator(new Generator(4), () => setting(18).data) }).done;
+  for (const { metrics } of history) expect(metrics.loss).toBeGreaterThan(0);
+});
