@@ -23,6 +23,7 @@ import { RunPrinter } from "./printer.js";
 import { type RunSummary, summarizeRun } from "./run_summary.js";
 import type { Settings } from "./settings.js";
 import { controlsOf, expectBatches, Networks, type Source, setUp, withTeacherNetwork } from "./setup.js";
+import { isSilentRank } from "./with_ranks.js";
 
 type DistillFlags = TrainingFlags & LoadFlags;
 
@@ -80,6 +81,7 @@ export async function runDistill(settings: Settings<"distill">, flags: DistillFl
     const result = await interruptible(printer.note, (signal) =>
       distill({ ...input, ...controls, signal, ...printer.controls }),
     );
+    if (isSilentRank()) return null;
     const run = { role: "student", network: student, ...(network && { teacher: network }), overlap } as const;
     return await summarizeRun(printer, { ...run, result, source, out, report });
   } finally {

@@ -60,13 +60,15 @@ export function reportFailure(error: unknown, debug: boolean): void {
   process.exitCode = exitCodeOf(error);
 }
 
-function exitCodeOf(error: unknown): number {
+/** The exit code of a failed command. */
+export function exitCodeOf(error: unknown): number {
   if (error instanceof UsageError) return EXIT.usage;
   if (isAbort(error)) return OF_SCHEDULERS.includes(stoppedBy) ? EXIT.requeue : EXIT.interrupted;
   return error instanceof DistilleryError && error.code === "BAD_CONFIG" ? EXIT.configuration : EXIT.failed;
 }
 
-function oneLine(thrown: unknown): string {
+/** The line that says what failed. */
+export function oneLine(thrown: unknown): string {
   const error = lostFolder(thrown) ?? shortageOf(thrown) ?? fromUserCode(thrown) ?? thrown;
   const text = (error instanceof Error ? error.message : String(error)).replaceAll(/\s*\n\s*/g, " ");
   if (!(error instanceof DistilleryError)) return `distillery: unexpected failure, please report it: ${text}`;
@@ -80,7 +82,8 @@ function lostFolder(error: unknown): DistilleryError | null {
   return new DistilleryError("IO_ERROR", text, { cause: error });
 }
 
-function isAbort(error: unknown): boolean {
+/** Whether a signal stopped it. */
+export function isAbort(error: unknown): boolean {
   return error instanceof DistilleryError && error.code === "ABORTED";
 }
 

@@ -4,6 +4,7 @@ import { errorBoundary, reportFailure, UsageError } from "./error_boundary.js";
 import { toList } from "./flag_values.js";
 import { configured } from "./settings.js";
 import { writeError, writeOutput } from "./terminal.js";
+import { withRanks } from "./with_ranks.js";
 
 const EXIT_CODES = `
 Exit codes: 0 done; 1 failed; 2 wrong usage; 78 a mistake in a configuration file, or other options than those of the run
@@ -14,17 +15,20 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   async distill() {
     const { distillCommand, runDistill } = await import("./distill.js");
     return distillCommand(
-      configured("distill", async (settings, flags: Parameters<typeof runDistill>[1]) => {
-        const { chain, generations } = settings.config;
-        if (chain === undefined && generations === undefined) return runDistill(settings, flags);
-        const { runChain } = await import("./chain.js");
-        return runChain(settings, flags);
-      }),
+      configured(
+        "distill",
+        withRanks(async (settings, flags: Parameters<typeof runDistill>[1]) => {
+          const { chain, generations } = settings.config;
+          if (chain === undefined && generations === undefined) return runDistill(settings, flags);
+          const { runChain } = await import("./chain.js");
+          return runChain(settings, flags);
+        }),
+      ),
     );
   },
   async "train-teacher"() {
     const { runTrainTeacher, trainTeacherCommand } = await import("./train_teacher.js");
-    return trainTeacherCommand(configured("train-teacher", runTrainTeacher));
+    return trainTeacherCommand(configured("train-teacher", withRanks(runTrainTeacher)));
   },
   async mutual() {
     const { mutualCommand, runMutual } = await import("./mutual.js");

@@ -27,6 +27,7 @@ import { averaged, openTeachers, type Teacher, type TeacherOptions } from "../te
 import { manualSeed } from "../tensor/random.js";
 import { setNumThreads } from "../threads.js";
 import type { RunControls } from "../train/index.js";
+import { joinRanks } from "../train/ranks.js";
 import { UsageError } from "./error_boundary.js";
 import { flagOf } from "./flag_names.js";
 import { type LoadFlags, loadOptions, type ShowFlags, type TrainingFlags } from "./flags.js";
@@ -291,6 +292,7 @@ export async function controlsOf<C extends RunName>(
   { resume = false, overwrite = false }: TrainingFlags,
 ): Promise<RunControls> {
   const { out, checkpointEvery, keepCheckpoints } = config;
+  const ranks = joinRanks();
   return {
     out,
     ...{ resume, overwrite },
@@ -298,6 +300,7 @@ export async function controlsOf<C extends RunName>(
     keepCheckpoints,
     metadata: await runMetadata(config, userOptions),
     logs: logsOf(config),
+    ...(ranks && { ranks }),
   };
 }
 

@@ -8,6 +8,7 @@ import { RunPrinter } from "./printer.js";
 import { type RunSummary, summarizeRun } from "./run_summary.js";
 import type { Settings } from "./settings.js";
 import { controlsOf, expectBatches, Networks, setUp } from "./setup.js";
+import { isSilentRank } from "./with_ranks.js";
 
 const LOSS = "a loss that needs no teacher: cross-entropy (default), or a module of your own, ./my_loss.mjs";
 
@@ -51,6 +52,7 @@ export async function runTrainTeacher(
     const result = await interruptible(printer.note, (signal) =>
       trainTeacher({ ...input, ...controls, signal, ...printer.controls }),
     );
+    if (isSilentRank()) return null;
     return await summarizeRun(printer, { role: "teacher", network: model, result, source, out, report });
   } finally {
     printer.close();

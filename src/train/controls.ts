@@ -2,6 +2,7 @@ import { badArgument, expectFlags, expectInteger } from "../checks.js";
 import type { EpochRecord } from "../log/epoch_record.js";
 import type { MetricsLog } from "../log/metrics_log.js";
 import type { StepProgress } from "../log/progress_line.js";
+import { Ranks } from "./ranks.js";
 import type { BestWeights } from "./trainer_state.js";
 
 /** What a run reports after a step. */
@@ -54,6 +55,8 @@ export interface RunControls {
   logs?: readonly MetricsLog[];
   /** Called with a line for the user, such as where a run is resumed. */
   onNote?: (text: string) => void;
+  /** The processes that share the run, as {@link joinRanks} gives them: of each batch each takes a part of the `shards`. */
+  ranks?: Ranks;
 }
 
 /** Refuses a control that is not what it has to be; `BAD_ARGUMENT`. */
@@ -93,6 +96,7 @@ const CONTROLS: Readonly<Record<keyof RunControls, Check>> = {
     }
   },
   onNote: CALLED,
+  ranks: must((value) => value instanceof Ranks, "what joinRanks() gives"),
 };
 
 /** Refuses controls of an input that are not what they have to be; `BAD_ARGUMENT` that names the first. */

@@ -17,6 +17,7 @@ export { type EvaluatedLogits, evaluateRun, type RunEvaluation } from "./evaluat
 export { evaluate, logitsOf, measureLatency, measureThroughput, predict } from "./inference.js";
 export { type MutualInput, mutual } from "./mutual.js";
 export type { DistillationOptions, ResolvedDistillation, ResolvedTraining, TrainingOptions } from "./options.js";
+export { joinRanks, type Ranks } from "./ranks.js";
 export { readPreprocessing } from "./read_preprocessing.js";
 export type { RunHandle } from "./run_handle.js";
 export type { RunMemory } from "./run_memory.js";

@@ -17,7 +17,7 @@ export class ShardSum {
   #stack: PartialSum[] = [];
   readonly #spare: Float32Array[] = [];
 
-  constructor(private readonly length: number) {}
+  constructor(readonly length: number) {}
 
   /** Adds the sum of the shards that come next; `fill` writes it. */
   add(first: number, shards: number, fill: (into: Float32Array) => void): void {

@@ -8,6 +8,7 @@ import { LongTensor } from "../tensor/int_tensor.js";
 import { drawSeed, Generator, withGenerator } from "../tensor/random.js";
 import { Tensor } from "../tensor/tensor.js";
 import { NO_TEACHER } from "./no_teacher.js";
+import type { Ranks } from "./ranks.js";
 import { ShardSum } from "./shard_sum.js";
 import type { Step } from "./step.js";
 import type { Trainer } from "./trainer.js";
@@ -34,6 +35,7 @@ export class Shards {
   readonly #parameters: readonly Tensor[];
   /** What a pass may change, as running statistics. */
   readonly #buffers: readonly (Tensor | LongTensor)[];
+  readonly #ranks: Ranks | null;
   /** Of each parameter whether it has a gradient; the gradients; the changes of the buffers. */
   readonly #sum: ShardSum;
   /** Of the first two. */
@@ -43,12 +45,13 @@ export class Shards {
 
   constructor(
     private readonly count: number,
-    trainer: Pick<Trainer, "model" | "parameters">,
+    trainer: Pick<Trainer, "model" | "parameters" | "ranks">,
     loss: DistillationLoss,
     private readonly teacher: Teacher | null,
   ) {
     const modules = Object.values(loss.modules ?? {});
     this.#parameters = trainer.parameters;
+    this.#ranks = trainer.ranks;
     const buffers = [trainer.model, ...modules].flatMap((module) => module.namedBuffers().map(([, buffer]) => buffer));
     const moved = new Set([...buffers, ...Object.values(teacher?.state?.() ?? {})]);
     this.#buffers = [...moved].filter((buffer) => buffer instanceof Tensor || buffer instanceof LongTensor);
@@ -64,7 +67,8 @@ export class Shards {
     const before = this.#buffers.map(({ data }) => data.slice());
     const weighted: { weight: number; result: PassResult }[] = [];
     this.#sum.clear();
-    for (let shard = 0; shard < count; shard++) {
+    const { start, end } = this.#ranks?.shardsOf(count) ?? { start: 0, end: count };
+    for (let shard = start; shard < end; shard++) {
       const generator = new Generator(seed + BigInt(shard));
       const run = <T>(body: () => T) => step.run(() => withGenerator(generator, body));
       const taken = run(() => {
@@ -83,9 +87,13 @@ export class Shards {
         for (const [i, { data }] of this.#buffers.entries()) setAll(data, before[i]);
       });
     }
+    const ranks = this.#ranks;
+    const sum = ranks === null ? this.#sum.take() : await ranks.sum(this.#sum.partial, this.#sum.length);
+    const all =
+      ranks === null ? weighted : (await ranks.texts(JSON.stringify(weighted))).flatMap((text) => JSON.parse(text));
     step.run(() => {
-      this.#deliver(this.#sum.take(), before, step);
-      const { loss, ...metrics } = combined(weighted);
+      this.#deliver(sum, before, step);
+      const { loss, ...metrics } = combined(all);
       step.report(loss, metrics);
     });
   }

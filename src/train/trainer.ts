@@ -18,10 +18,12 @@ import { figuresOf } from "../tasks/figures.js";
 import { emptyCache } from "../tensor/buffer_pool.js";
 import { withGenerator } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
-import type { RunResult } from "./controls.js";
+import { without } from "../without.js";
+import type { RunControls, RunResult } from "./controls.js";
 import { changed, claim, Layout } from "./module_layout.js";
 import { createOptimizer } from "./optimizer.js";
 import type { ResolvedTraining } from "./options.js";
+import type { Ranks } from "./ranks.js";
 import { isExpression } from "./resolve_loss.js";
 import { RunFiles } from "./run_files.js";
 import { resolveSchedule } from "./schedule.js";
@@ -82,6 +84,10 @@ export class Trainer {
   static async open(input: TrainerInput): Promise<Trainer> {
     validateInput(input);
     const { model, loss, teacher, data, options, controls, stream } = input;
+    const { ranks } = controls;
+    // The first of several ranks writes.
+    const ownControls =
+      ranks === undefined || ranks.rank === 0 ? controls : (without(controls, ["out", "logs"]) as RunControls);
     const { batchSize, shuffle, dropLast, accumulate, lr, weightDecay } = options;
     const loader = new DataLoader(data, { batchSize, shuffle, dropLast, order: "randperm" });
     const modules = loss.modules ?? {};
@@ -103,7 +109,7 @@ export class Trainer {
     let files: RunFiles | null = null;
     try {
       if (input.preparation) {
-        await RunFiles.expectOpenable(controls, () => configOf(input, made), input.preparation.gives);
+        await RunFiles.expectOpenable(ownControls, () => configOf(input, made), input.preparation.gives);
         await input.preparation.run();
       }
       const progress = { epoch: 0, step: 0, sums: {}, seconds: 0, history: [] };
@@ -111,9 +117,10 @@ export class Trainer {
         ...{ model, modules, optimizer, average, progress },
         ...{ generator: stream.generator, teacher: teacher?.state?.() ?? {}, order: null, best: null },
       };
-      const opened = await RunFiles.open(controls, () => configOf(input, made));
+      await ranks?.expectSame(configOf(input, made));
+      const opened = await RunFiles.open(ownControls, () => configOf(input, made));
       files = opened.files;
-      const { checkpoint } = opened;
+      const checkpoint = ranks === undefined ? opened.checkpoint : await ranks.checkpoint(opened.checkpoint);
       let epoch: EpochBatches | null = null;
       if (checkpoint !== null) {
         epoch = loadStateDict(state, checkpoint, { file: checkpoint.file, loader, epochs: options.epochs });
@@ -135,6 +142,11 @@ export class Trainer {
   /** The averaged weights that the loop updates; null without. */
   get average(): ExponentialMovingAverage | null {
     return this.state.average;
+  }
+
+  /** The processes that share the run; null: it is alone. */
+  get ranks(): Ranks | null {
+    return this.input.controls.ranks ?? null;
   }
 
   /** Whether no epoch remains: all are done, or the run was stopped early. */
@@ -225,8 +237,10 @@ export class Trainer {
     const { lastStep } = this.scheduler;
     if (isGroupStart && this.files.isDue(lastStep, null)) await this.files.checkpoint(lastStep, this.state);
     await setImmediate();
+    if (!isGroupStart) return;
     const { controls, stream } = this.input;
-    if (isGroupStart && (controls.signal?.aborted || stream.isLeft)) await this.#stop(epoch);
+    const isOver = controls.signal?.aborted === true || stream.isLeft;
+    if (await (controls.ranks?.any(isOver) ?? isOver)) await this.#stop(epoch);
   }
 
   /** Gives what `onStep` answers. */
@@ -279,7 +293,9 @@ export class Trainer {
     const { epoch, sums, seconds, step } = this.state.progress;
     const means = Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, sum / step]));
     const [lr, samplesPerSecond] = [this.scheduler.getLastLr()[0], this.#speed()];
-    const metrics = { ...means, ...(await this.#validator?.validate(this.model)) };
+    const validate = async () => (await this.#validator?.validate(this.model)) ?? {};
+    const figures = await (this.input.controls.ranks?.fromFirst(validate) ?? validate());
+    const metrics = { ...means, ...figures };
     return { epoch: epoch + 1, epochs: this.options.epochs, lr, seconds, samplesPerSecond, metrics };
   }
 

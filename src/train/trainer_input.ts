@@ -58,7 +58,7 @@ interface Preparation {
 }
 
 /** Refuses weights of another order, a validation set that is missing or does not fit, and a loss that can't be taken in shards. */
-export function validateInput({ model, parts, loss, data, validation, options }: TrainerInput): void {
+export function validateInput({ model, parts, loss, data, validation, options, controls }: TrainerInput): void {
   for (const { module, name } of parts ?? [{ module: model, name: "the network" }]) {
     expectReads(module, data, name);
     expectOrder(module, data, name);
@@ -73,6 +73,11 @@ export function validateInput({ model, parts, loss, data, validation, options }:
     if (own !== wanted) throw new DistilleryError("BAD_ARGUMENT", `validation: is for ${own}, the data for ${wanted}`);
   } else if (options.patience !== null) {
     throw new DistilleryError("BAD_ARGUMENT", "patience: needs a validation set to tell which epoch is better");
+  }
+  const { size = 1 } = controls.ranks ?? {};
+  if (options.shards < size) {
+    const text = `expected at least one for each of the ${size} ranks, got ${options.shards}`;
+    throw new DistilleryError("BAD_ARGUMENT", `shards: ${text}`);
   }
   if (options.shards > 1 && Object.values(loss.modules ?? {}).some((module) => module instanceof CrdMemory)) {
     const text = `the loss ${loss.name} keeps an embedding of each sample, which shards would move apart: leave it at 1`;

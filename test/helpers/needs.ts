@@ -62,6 +62,13 @@ export function terminal(): Need {
   return { met, reason: "util-linux's script: apt install bsdutils" };
 }
 
+/** MPI's launcher, and the binding to it that `npm run build:mpi` makes. */
+export function mpi(): Need {
+  const isBuilt = existsSync(new URL("../../distillery-mpi.node", import.meta.url));
+  const met = !hidden.has("mpi") && isBuilt && onPath("mpirun") !== "";
+  return { met, reason: "MPI: apt install openmpi-bin libopenmpi-dev libclang-dev, npm run build:mpi" };
+}
+
 /** The right to mount a file system, which root has outside of most containers. */
 export function mounts(): Need {
   const isRoot = process.platform === "linux" && process.getuid?.() === 0 && !hidden.has("mounts");

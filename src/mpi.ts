@@ -1,0 +1,44 @@
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+import { DistilleryError } from "./errors.js";
+import { ROOT } from "./package.js";
+
+/** What `npm run build:mpi` makes of crates/mpi. */
+export interface Mpi {
+  /** Starts MPI; once a process. */
+  start(): { rank: number; size: number; host: string };
+  /** Sends message i to rank i; gives what each rank sent here. */
+  exchange(messages: readonly Uint8Array[]): Promise<Uint8Array[]>;
+  /** Ends MPI, once all ranks are here. */
+  stop(): void;
+  /** Ends all ranks with an exit code and a line on stderr. */
+  abort(line: string, code: number): never;
+}
+
+const FILE = "distillery-mpi.node";
+
+/** How many ranks `mpirun` started, by what Open MPI, MPICH and SLURM's PMI tell their processes; 1 without. */
+export function ranksOfJob(environment: NodeJS.ProcessEnv = process.env): number {
+  return Number(environment.OMPI_COMM_WORLD_SIZE ?? environment.PMI_SIZE ?? 1);
+}
+
+/**
+ * The binding to MPI.
+ *
+ * @throws DistilleryError `NATIVE` that says how to build it.
+ */
+export function loadMpi(): Mpi {
+  const file = fileURLToPath(new URL(FILE, ROOT));
+  if (!existsSync(file)) {
+    const advice =
+      "npm run build:mpi makes it, in a checkout with Rust, libclang and an MPI (apt install libopenmpi-dev libclang-dev)";
+    throw new DistilleryError("NATIVE", `several ranks need ${FILE} beside package.json: ${advice}`);
+  }
+  try {
+    return createRequire(import.meta.url)(file) as Mpi;
+  } catch (error) {
+    const text = `${FILE} can't be loaded: ${(error as Error).message}: npm run build:mpi makes it anew`;
+    throw new DistilleryError("NATIVE", text, { cause: error });
+  }
+}

@@ -1,0 +1,91 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, expect, test } from "vitest";
+import { temporaryFolder } from "../checkpoint/support.js";
+import { describeWith, mpi } from "../helpers/needs.js";
+import { bytes, ended, jsonLines, MAIN, newFolder, STUDENT, succeed } from "./support.js";
+
+const temporary = temporaryFolder();
+const ARGS = ["distill", "--epochs", "3", "--shards", "8", "--checkpoint-every", "5steps", "--out", "run"];
+
+/** `distillery ARGS` on so many ranks, over-subscribed. */
+function mpirun(ranks: number, args: readonly string[], cwd: string, more: readonly string[] = []): ChildProcess {
+  const given = [
+    "--oversubscribe",
+    "--allow-run-as-root",
+    "-n",
+    String(ranks),
+    ...more,
+    process.execPath,
+    MAIN,
+    ...args,
+  ];
+  return spawn("mpirun", given, { cwd, stdio: ["ignore", "pipe", "pipe"], detached: true });
+}
+
+describeWith(mpi(), "one run on several ranks", () => {
+  let alone = "";
+
+  beforeAll(async () => {
+    alone = newFolder(temporary);
+    await succeed([...ARGS, "--threads", "2"], alone);
+  }, 120_000);
+
+  const expectSame = (cwd: string) => {
+    for (const extension of ["pth", "safetensors"]) {
+      const file = `${STUDENT}.${extension}`;
+      expect(bytes(cwd, "run", file)).toBe(bytes(alone, "run", file));
+    }
+    const metrics = (folder: string) =>
+      jsonLines(readFileSync(join(folder, "run", "metrics.jsonl"), "utf8")).map(
+        ({ seconds: _, samplesPerSecond: __, ...rest }) => rest,
+      );
+    expect(metrics(cwd)).toEqual(metrics(alone));
+  };
+
+  test.each([2, 3, 4])("%i ranks write what one process does", { timeout: 240_000 }, async (ranks) => {
+    const cwd = newFolder(temporary);
+    const { code, stderr, stdout } = await ended(mpirun(ranks, [...ARGS, "--threads", "1"], cwd));
+    expect(code, stderr).toBe(0);
+    expect(stdout.match(/^Epoch \[1\/3\]/gm)).toHaveLength(1);
+    expectSame(cwd);
+  });
+
+  test("killed on 4 ranks it goes on with 2 to the same bits", { timeout: 240_000 }, async () => {
+    const cwd = newFolder(temporary);
+    const child = mpirun(4, ARGS, cwd);
+    child.stdout?.once("data", () => process.kill(-(child.pid as number), "SIGKILL"));
+    await ended(child);
+    expect(child.signalCode).toBe("SIGKILL");
+    const { code, stderr } = await ended(mpirun(2, [...ARGS, "--resume"], cwd));
+    expect(code, stderr).toBe(0);
+    expectSame(cwd);
+  });
+
+  test.each([
+    ["another seed", ["--seed", "7"], /^distillery: rank 1 on \S+: its seed is 7, rank 0 has \d+: all ranks/m],
+    ["other options", ["--lr", "0.5"], /^distillery: rank 1 on \S+: its lr is 0.5, rank 0 has/m],
+  ])("a rank of %s ends all, with a line that says which", { timeout: 60_000 }, async (_, more, line) => {
+    const cwd = newFolder(temporary);
+    const colon = [":", "-n", "1", process.execPath, MAIN, ...ARGS, ...more];
+    const { code, stderr } = await ended(mpirun(1, [...ARGS, ...colon], cwd));
+    expect(code).not.toBe(0);
+    expect(stderr).toMatch(line);
+  });
+
+  test("a rank that stands still ends all, with a line that says which", { timeout: 90_000 }, async () => {
+    const cwd = newFolder(temporary);
+    const long = ["distill", "--epochs", "1000", "--shards", "8", "--out", "run"];
+    const child = mpirun(2, long, cwd);
+    child.stdout?.once("data", () => {
+      const children = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, "utf8").trim().split(" ");
+      process.kill(Number(children.at(-1)), "SIGSTOP");
+    });
+    const start = performance.now();
+    const { code, stderr } = await ended(child);
+    expect(code).not.toBe(0);
+    expect(stderr).toMatch(/^distillery: rank 1 gave no sign of life for 10 s/m);
+    expect(performance.now() - start).toBeLessThan(60_000);
+  });
+});
