@@ -23,6 +23,12 @@ export function ranksOfJob(environment: NodeJS.ProcessEnv = process.env): number
   return Number(environment.OMPI_COMM_WORLD_SIZE ?? environment.PMI_SIZE ?? 1);
 }
 
+/** Whether another process of the job prints and writes for this one: all but rank 0 are silent. */
+export function isSilentRank(environment: NodeJS.ProcessEnv = process.env): boolean {
+  const rank = Number(environment.OMPI_COMM_WORLD_RANK ?? environment.PMI_RANK ?? 0);
+  return ranksOfJob(environment) > 1 && rank > 0;
+}
+
 /**
  * The binding to MPI.
  *

@@ -3,6 +3,7 @@ import { distillationOptions, SCHEMAS } from "../config/index.js";
 import { hasTargets } from "../data/task_name.js";
 import type { NetworkContext } from "../models/network.js";
 import { overlapOf } from "../models/overlap.js";
+import { isSilentRank } from "../mpi.js";
 import { Module } from "../nn/module.js";
 import { taskOf } from "../tasks/index.js";
 import type { Teacher } from "../teachers/index.js";
@@ -23,7 +24,6 @@ import { RunPrinter } from "./printer.js";
 import { type RunSummary, summarizeRun } from "./run_summary.js";
 import type { Settings } from "./settings.js";
 import { controlsOf, expectBatches, Networks, type Source, setUp, withTeacherNetwork } from "./setup.js";
-import { isSilentRank } from "./with_ranks.js";
 
 type DistillFlags = TrainingFlags & LoadFlags;
 

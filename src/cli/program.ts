@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { ranksOfJob } from "../mpi.js";
 import { MANIFEST } from "../package.js";
 import { errorBoundary, reportFailure, UsageError } from "./error_boundary.js";
 import { toList } from "./flag_values.js";
@@ -20,6 +21,11 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
         withRanks(async (settings, flags: Parameters<typeof runDistill>[1]) => {
           const { chain, generations } = settings.config;
           if (chain === undefined && generations === undefined) return runDistill(settings, flags);
+          if (ranksOfJob() > 1) {
+            throw new UsageError(
+              "--chain and --generations: mpirun takes one run at a time: start each link by itself",
+            );
+          }
           const { runChain } = await import("./chain.js");
           return runChain(settings, flags);
         }),

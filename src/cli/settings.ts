@@ -15,6 +15,7 @@ import { DATASET_NAMES } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import { kindOf } from "../files/index.js";
 import { withLogFile } from "../log/index.js";
+import { isSilentRank } from "../mpi.js";
 import { numCores } from "../threads.js";
 import { EXIT, errorBoundary, UsageError } from "./error_boundary.js";
 import { flagOf } from "./flag_names.js";
@@ -28,6 +29,9 @@ export interface Settings<C extends ConfigName> {
   /** From the configuration file and the flags, without defaults: `config.json` keeps them to configure another run. */
   userOptions: ConfigOf<C>;
 }
+
+/** The commands that `withRanks` runs. */
+const RANKED: readonly ConfigName[] = ["distill", "train-teacher"];
 
 /**
  * A command's body behind an error boundary. Its configuration is read and checked first; if it has a log file, what is
@@ -46,7 +50,8 @@ export function configured<C extends ConfigName, F extends ShowFlags>(
     expectOutputs(settings.config, given.config as string | undefined);
     const run = errorBoundary<F>(async (flags) => void (await body(settings, flags)));
     const { logFile } = settings.config;
-    if (logFile === false) await run(flags);
+    // The first of several ranks prints.
+    if (logFile === false || (RANKED.includes(command) && isSilentRank())) await run(flags);
     else await withLogFile(() => run(flags), logFile === true ? undefined : logFile, logFailed);
   });
 }

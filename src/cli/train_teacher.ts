@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { SCHEMAS, trainingOptions } from "../config/index.js";
+import { isSilentRank } from "../mpi.js";
 import { trainTeacher } from "../train/index.js";
 import { dryRun } from "./dry_run.js";
 import { interruptible } from "./error_boundary.js";
@@ -8,7 +9,6 @@ import { RunPrinter } from "./printer.js";
 import { type RunSummary, summarizeRun } from "./run_summary.js";
 import type { Settings } from "./settings.js";
 import { controlsOf, expectBatches, Networks, setUp } from "./setup.js";
-import { isSilentRank } from "./with_ranks.js";
 
 const LOSS = "a loss that needs no teacher: cross-entropy (default), or a module of your own, ./my_loss.mjs";
 

@@ -1,11 +1,7 @@
-import { joinRanks } from "../train/index.js";
+import { isSilentRank, ranksOfJob } from "../mpi.js";
+import type { Ranks } from "../train/index.js";
 import { exitCodeOf, isAbort, oneLine } from "./error_boundary.js";
 import type { ShowFlags } from "./flags.js";
-
-/** Whether another process prints and writes for this one. */
-export function isSilentRank(): boolean {
-  return (joinRanks()?.rank ?? 0) > 0;
-}
 
 /**
  * Runs a command as one of the ranks that `mpirun` started, or alone. All but the first are silent; a failure of one ends all. A stopped run
@@ -15,10 +11,12 @@ export function withRanks<S, F extends ShowFlags, T>(
   body: (settings: S, flags: F) => Promise<T>,
 ): (settings: S, flags: F) => Promise<T> {
   return async (settings, flags) => {
-    const ranks = joinRanks();
-    if (ranks === null) return body(settings, flags);
+    if (ranksOfJob() === 1) return body(settings, flags);
+    // Loaded late: a command starts without what only ranks need.
+    const { joinRanks } = await import("../train/ranks.js");
+    const ranks = joinRanks() as Ranks;
     try {
-      const result = await body(settings, ranks.rank === 0 ? flags : { ...flags, quiet: true });
+      const result = await body(settings, isSilentRank() ? { ...flags, quiet: true } : flags);
       ranks.stop();
       return result;
     } catch (error) {
