@@ -85,7 +85,7 @@ export const loadSchema = v.strictObject({
   ),
   /**
    * The column of texts that a network reads, all else but the label being left out; default: the one that is called text, or that
-   * is the only one beside the label and has more different texts than can be categories.
+   * is the only one beside the label and has more different texts than can be categories, mostly of several words.
    */
   textColumn: v.optional(
     flag(column(), {

@@ -95,7 +95,7 @@ class ReadColumn {
   /** Refuses more texts than can be categories. */
   expectFew(): void {
     if (this.#tooMany === null) return;
-    const limit = `only numbers and columns of at most ${MAX_CATEGORIES} texts are read`;
+    const limit = `only numbers and columns of at most ${MAX_CATEGORIES} texts are read, or one column of texts to read (--text-column)`;
     const { cell } = this.#tooMany;
     throw this.#refuse(
       this.#tooMany,

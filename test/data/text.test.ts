@@ -99,6 +99,10 @@ describe("a column of texts", () => {
     const path = join(folderOf({ "t.csv": bytes(`label,sentence\n${rows}`) }), "t.csv");
     const { train } = await loadData(path, { testFraction: 0 });
     expect(train.table?.columns[0]).toMatchObject({ name: "sentence", text: { kind: "hash" } });
+    const ids = join(folderOf({ "t.csv": bytes(`label,id\n${rows.replaceAll("sentence number ", "id-")}`) }), "t.csv");
+    expect(await refusal("BAD_DATA", () => loadData(ids, { testFraction: 0 }))).toContain(
+      "or one column of texts to read (--text-column)",
+    );
   });
 
   test("is the same streamed, with a test part, and read for a network", async () => {

@@ -62,15 +62,16 @@ export function textHeader(
   // With one other column there is nothing else that the label could be.
   const labelBy = isByPlace && others.length === 1 ? "name" : plain.labelBy;
   const rest = others.filter((i) => !labels.includes(i));
-  if (rest.length > 0 && textColumn === undefined) {
-    const names = showList(rest.map((i) => plain.names[i]));
-    options.onNote?.(`${file}: ${show(plain.names[text])} is read as text; left out: ${names}`);
+  if (textColumn === undefined) {
+    const left = rest.length === 0 ? "" : `; left out: ${showList(rest.map((i) => plain.names[i]))}`;
+    options.onNote?.(`${file}: ${show(plain.names[text])} is read as text${left}`);
   }
   const dropped = new Set(rest);
   return { ...plain, isGiven: isGiven !== undefined, label: labels[0], labels, labelBy, dropped, text };
 }
 
-/** The index of a column that is called text, or of the only one beside the label if it holds more different texts than can be categories; -1: none. */
+/** The index of a column that is called text, or of the only one beside the label if it holds more different texts than can be
+ * categories, mostly of several words; -1: none. */
 function looksLikeTexts(
   [names = [], ...rows]: readonly (readonly string[])[],
   { header, labelColumn, labelColumns, dropColumns = [] }: TableOptions,
@@ -84,8 +85,15 @@ function looksLikeTexts(
   const others = names.map((_, i) => i).filter((i) => free(names[i]));
   if (labels.length === 0 || others.length !== 1) return -1;
   const [only] = others;
-  const different = new Set(rows.map((row) => row[only]).filter((cell) => cell !== undefined && !isNumberLike(cell)));
-  return different.size > MAX_CATEGORIES && different.size * 2 > rows.length ? only : -1;
+  const cells = rows.map((row) => row[only]).filter((cell) => cell !== undefined);
+  const isMostly = (of: readonly string[]) => of.length * 2 > cells.length;
+  const different = [...new Set(cells)];
+  // Not ids or names of one word.
+  return different.length > MAX_CATEGORIES && isMostly(different) && isMostly(cells.filter(isSeveralWords)) ? only : -1;
+}
+
+function isSeveralWords(cell: string): boolean {
+  return /\S\s+\S/.test(cell) && /\p{L}/u.test(cell) && !isNumberLike(cell);
 }
 
 /** Reads the labels of a table of texts, and what its texts become. */

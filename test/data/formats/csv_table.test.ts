@@ -285,7 +285,7 @@ describe("refused", () => {
     [
       "too many texts",
       `a,label\n${many}`,
-      'line 102, "a": a column of texts, "n100" is number 101: only numbers and columns of at most 100 texts are read: leave the column out with dropColumns (--drop-columns)',
+      'line 102, "a": a column of texts, "n100" is number 101: only numbers and columns of at most 100 texts are read, or one column of texts to read (--text-column): leave the column out with dropColumns (--drop-columns)',
     ],
     ["a name twice", "a,b,a,label\n1,2,3,x\n", 'line 1: two columns are called "a"'],
     [
