@@ -81,7 +81,7 @@ export declare function avgPoolBackward(call: PoolBackward): void
 /** out = scale * the sum of each window of x / its counts */
 export declare function avgPoolForward(call: PoolForward): void
 
-/** Bags of ids [bags, length] into a table [rows, dim]; padding -1: no id stands for nothing */
+/** Bags of ids [bags, length] into a table [rows, dim]; padding -1: no id stands for nothing; signed: a negative id subtracts its row */
 export interface BagsOfIds {
   ids: F32
   weights: F32 | null
@@ -91,6 +91,7 @@ export interface BagsOfIds {
   dim: number
   padding: number
   mean: boolean
+  signed: boolean
 }
 
 /**

@@ -41,7 +41,7 @@ function traced(network: Module, given: GraphOptions["features"], format: string
     const what = network.readsImages ? "for images: [channels, height, width]" : "without Linear and BatchNorm1d";
     throw new DistilleryError("BAD_ARGUMENT", `features: needed for a network ${what}`);
   }
-  const shape = typeof features === "number" ? [features] : [...features];
+  const shape = Array.isArray(features) ? features : [features];
   for (const length of shape) expectInteger("features", length, 1, 2 ** 31 - 1);
   try {
     return traceModule(network, shape, { training: false });

@@ -19,7 +19,11 @@ const EMBEDDING: JsFunction = {
   source: `/** The row of a table that each id names. */
 function embedding(ids, table, dim) {
   const y = new Float32Array(ids.length * dim);
-  for (let i = 0; i < ids.length; i++) for (let j = 0; j < dim; j++) y[i * dim + j] = table[ids[i] * dim + j];
+  for (let i = 0; i < ids.length; i++) {
+    const row = ids[i];
+    if (!(Number.isInteger(row) && row >= 0 && row * dim < table.length)) throw inputError("BAD_ARGUMENT", \`id: names no row of the table: \${row}\`);
+    for (let j = 0; j < dim; j++) y[i * dim + j] = table[row * dim + j];
+  }
   return y;
 }`,
 };
@@ -75,5 +79,5 @@ export function embedding(
 }
 
 function each(ids: Tensor, table: Tensor, padding: number) {
-  return { ...bagsOf([ids, table], { mean: false, padding }), bags: ids.size, length: 1 };
+  return { ...bagsOf([ids, table], { mean: false, padding }), bags: ids.size, length: 1, signed: false };
 }

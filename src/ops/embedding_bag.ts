@@ -42,6 +42,7 @@ function embeddingBag(ids, table, weights, dim, padding, mean) {
   for (let i = 0; i < ids.length; i++) {
     const row = Math.abs(ids[i]);
     if (row === padding) continue;
+    if (!(Number.isInteger(row) && row * dim < table.length)) throw inputError("BAD_ARGUMENT", \`id: names no row of the table: \${ids[i]}\`);
     count++;
     const factor = (ids[i] < 0 ? -1 : 1) * (weights === null ? 1 : weights[i]);
     for (let j = 0; j < dim; j++) y[j] += factor * table[row * dim + j];
@@ -140,7 +141,7 @@ export function embeddingBag(ids: Tensor, table: Tensor, options: EmbeddingBagOp
 /** What the kernels are told of bags: as many as ids has rows. */
 export function bagsOf([ids, table, weights]: readonly Tensor[], { mean, padding }: Omit<Attributes, "sparse">) {
   const [[bags, length], [rows, dim]] = [ids.shape, table.shape];
-  return { ids: ids.data, weights: weights?.data ?? null, bags, length, rows, dim, padding, mean };
+  return { ids: ids.data, weights: weights?.data ?? null, bags, length, rows, dim, padding, mean, signed: true };
 }
 
 /** The gradient of the table, the second input, by the rows that ids name. */

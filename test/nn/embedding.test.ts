@@ -43,6 +43,17 @@ const close = (got: Float32Array | undefined, wanted: readonly number[]) => {
   for (const [i, x] of wanted.entries()) expect(got?.[i]).toBeCloseTo(x, 5);
 };
 
+test("an id that names no row is refused; of bags a negative one subtracts its row", () => {
+  const table = tensor([
+    [1, 2],
+    [3, 4],
+  ]);
+  for (const id of [-1, -0.5, 2, 1.5, Number.NaN]) {
+    expect(() => F.embedding(tensor([id]), table), `${id}`).toThrow(/id/);
+  }
+  expect(F.embeddingBag(tensor([[-1, 0]]), table, { mode: "sum" }).toArray()).toEqual([[-2, -2]]);
+});
+
 describe("equals PyTorch", () => {
   test.each(cases.map((one) => [one.function, JSON.stringify(one.options), one] as const))("%s %s", (_, __, one) => {
     const { mode, padding_idx: paddingIdx = null } = one.options;

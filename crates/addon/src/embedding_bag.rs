@@ -3,7 +3,7 @@ use crate::error::{Result, kernel};
 use distillery_kernels::embedding_bag::{self, Bags};
 use napi_derive::napi;
 
-/// Bags of ids [bags, length] into a table [rows, dim]; padding -1: no id stands for nothing
+/// Bags of ids [bags, length] into a table [rows, dim]; padding -1: no id stands for nothing; signed: a negative id subtracts its row
 #[napi(object, object_to_js = false, use_nullable = true)]
 pub struct BagsOfIds {
     pub ids: F32,
@@ -14,6 +14,7 @@ pub struct BagsOfIds {
     pub dim: u32,
     pub padding: i32,
     pub mean: bool,
+    pub signed: bool,
 }
 
 impl BagsOfIds {
@@ -23,6 +24,7 @@ impl BagsOfIds {
             weights: memory.read_some(&self.weights)?,
             padding: usize::try_from(self.padding).ok(),
             mean: self.mean,
+            signed: self.signed,
         })
     }
 }

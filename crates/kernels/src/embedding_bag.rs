@@ -1,7 +1,7 @@
 //! Sums or means of the rows of a table that ids name, a bag of them for each sample: `torch.nn.functional.embedding_bag`.
 //!
 //! Ids come as floats, as all inputs of a network do. A negative one means the row of its magnitude, subtracted: so signed
-//! feature hashing (Weinberger et al., 2009) needs no second array.
+//! feature hashing (Weinberger et al., 2009) needs no second array. Bags that are not `signed` refuse it.
 
 use crate::error::{Result, expect_shape, expect_that};
 use ndarray::{ArrayView2, ArrayViewMut2};
@@ -19,12 +19,14 @@ pub struct Bags<'a> {
     pub padding: Option<usize>,
     /// Whether the sum is divided by the number of ids.
     pub mean: bool,
+    /// Whether a negative id is the row of its magnitude, subtracted.
+    pub signed: bool,
 }
 
 /// An id: its row, and -1 or 1.
-fn id(value: f32, rows: usize) -> Result<(usize, f32)> {
-    let row = value.abs();
-    let inside = row.fract() == 0.0 && (row as usize) < rows;
+fn id(value: f32, rows: usize, signed: bool) -> Result<(usize, f32)> {
+    let row = if signed { value.abs() } else { value };
+    let inside = row >= 0.0 && row.fract() == 0.0 && (row as usize) < rows;
     expect_that(inside, OP, "id", f64::from(value), "a whole number below the table's number of rows")?;
     Ok((row as usize, if value < 0.0 { -1.0 } else { 1.0 }))
 }
@@ -43,7 +45,7 @@ impl Bags<'_> {
         for (bag, ids) in self.ids.rows().into_iter().enumerate() {
             let factor = if self.mean { 1.0 / self.count(bag) } else { 1.0 };
             for (i, &value) in ids.iter().enumerate() {
-                let (row, sign) = id(value, rows)?;
+                let (row, sign) = id(value, rows, self.signed)?;
                 if Some(row) != self.padding {
                     let place = bag * length + i;
                     each(bag, place, row, sign * factor * self.weights.map_or(1.0, |weights| weights[place]));

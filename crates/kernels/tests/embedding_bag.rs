@@ -41,7 +41,7 @@ fn sums_means_weights_and_their_gradients() {
     for mean in [false, true] {
         for padding in [None, Some(0)] {
             for weights in [None, Some(&all_weights[..])] {
-                let bags = Bags { ids: matrix(&IDS, 4), weights, padding, mean };
+                let bags = Bags { ids: matrix(&IDS, 4), weights, padding, mean, signed: true };
                 let factors = factors(weights, padding, mean);
                 let mut out = vec![f32::NAN; 3 * DIM];
                 forward(matrix(&table, DIM), bags, matrix_mut(&mut out, DIM)).unwrap();
@@ -87,7 +87,7 @@ fn refuses_ids_that_are_no_rows() {
     let table = fill(ROWS * DIM, 1);
     for id in [5.0, -5.0, 0.5, f32::NAN, f32::INFINITY] {
         let ids = [id];
-        let bags = Bags { ids: matrix(&ids, 1), weights: None, padding: None, mean: false };
+        let bags = Bags { ids: matrix(&ids, 1), weights: None, padding: None, mean: false, signed: true };
         let message = format!("embeddingBag: id: expected a whole number below the table's number of rows, got {id}");
         refuses(forward(matrix(&table, DIM), bags, matrix_mut(&mut [0.0; DIM], DIM)), "BAD_ARGUMENT", &message);
     }

@@ -32,26 +32,24 @@ export function hashText(
   const most = Math.min(length, out.length);
   let count = 0;
   const add = (gram: string) => {
-    if (count < most) {
-      const hash = fnv1a(gram);
-      const id = 1 + (hash % (buckets - 1));
-      out[count] = signed && hash >= 2 ** 31 ? -id : id;
-    }
-    count++;
+    const hash = fnv1a(gram);
+    const id = 1 + (hash % (buckets - 1));
+    out[count++] = signed && hash >= 2 ** 31 ? -id : id;
   };
   const tokens = text.toLowerCase().normalize("NFC").match(TOKEN) ?? [];
   for (let n = 1; n <= words; n++) {
     for (let i = 0; i + n <= tokens.length && count < most; i++) add(tokens.slice(i, i + n).join(" "));
   }
-  if (characters === null) return Math.min(count, most);
+  if (characters === null) return count;
   for (const token of tokens) {
-    if (count >= most) break;
-    const points = ["<", ...token, ">"];
+    if (count === most) break;
+    // Of a longer one there is no room for what follows.
+    const points = ["<", ...token.slice(0, 2 * (most + characters[1])), ">"];
     for (let n = characters[0]; n <= characters[1]; n++) {
-      for (let i = 0; i + n <= points.length; i++) add(points.slice(i, i + n).join(""));
+      for (let i = 0; i + n <= points.length && count < most; i++) add(points.slice(i, i + n).join(""));
     }
   }
-  return Math.min(count, most);
+  return count;
 }
 
 /** FNV-1a of 32 bits (Fowler, Noll and Vo) of a text's UTF-8; a lone surrogate counts as U+FFFD. */
@@ -93,7 +91,7 @@ function hashText({ buckets, words, characters, signed }, text, out) {
     for (const byte of utf8.encode(gram)) hash = Math.imul(hash ^ byte, 0x01000193);
     hash >>>= 0;
     const id = 1 + (hash % (buckets - 1));
-    if (count < out.length) out[count++] = signed && hash >= 2 ** 31 ? -id : id;
+    out[count++] = signed && hash >= 2 ** 31 ? -id : id;
   };
   const token = /[\\p{L}\\p{M}\\p{N}]+|[^\\p{L}\\p{M}\\p{N}\\p{White_Space}]/gu;
   const tokens = text.toLowerCase().normalize("NFC").match(token) ?? [];
@@ -103,9 +101,9 @@ function hashText({ buckets, words, characters, signed }, text, out) {
   if (characters === null) return;
   for (const token of tokens) {
     if (count === out.length) return;
-    const points = ["<", ...token, ">"];
+    const points = ["<", ...token.slice(0, 2 * (out.length + characters[1])), ">"];
     for (let n = characters[0]; n <= characters[1]; n++) {
-      for (let i = 0; i + n <= points.length; i++) add(points.slice(i, i + n).join(""));
+      for (let i = 0; i + n <= points.length && count < out.length; i++) add(points.slice(i, i + n).join(""));
     }
   }
 }`,

@@ -1,11 +1,12 @@
 import { extname } from "node:path";
 import { expectOneOf, expectOptions, show } from "../../checks.js";
-import { expectPreprocessing, type Preprocessing } from "../../data/preprocessing/spec.js";
+import { expectPreprocessing, inputFeatures, type Preprocessing } from "../../data/preprocessing/spec.js";
 import { DistilleryError } from "../../errors.js";
 import { writeWhole } from "../../files/index.js";
 import { WEIGHT_TYPES } from "../../graph/index.js";
 import { recordOf } from "../../models/training_record.js";
 import type { Module } from "../../nn/module.js";
+import { taskOf } from "../../tasks/index.js";
 import { numel } from "../../tensor/shape.js";
 import { exportedGraph, type GraphOptions, recordedFeatures } from "../exported_graph.js";
 import { inputJs } from "./inputs.js";
@@ -50,7 +51,7 @@ const EXTENSIONS: Readonly<Record<string, string>> = { ".mjs": ".d.mts", ".js": 
  * vectors `embed(input)`. BatchNorm is folded, dropout left out. The text depends only on the network and the options.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for a wrong option, or a network whose forward has an operation without a form in
- * JavaScript, which the message names, or whose operations depend on the batch; `NON_FINITE` for weights with NaN or infinity.
+ * JavaScript, which the message names, or whose operations depend on the batch; `SHAPE_MISMATCH` for a preprocessing of another network; `NON_FINITE` for weights with NaN or infinity.
  * @example
  * ```ts
  * const { code, types } = exportJs(student, { quantize: "int8" });
@@ -66,6 +67,7 @@ export function exportJs(network: Module, options: JsOptions = {}): JsModule {
   const features = options.features ?? recordedFeatures(network, preprocessing);
   const graph = exportedGraph(network, { quantize, features }, "JavaScript");
   const [inputShape, outputShape] = [graph.input, graph.output].map(({ shape }) => shape.slice(1) as number[]);
+  if (preprocessing !== null) expectFit(preprocessing, numel(inputShape), numel(outputShape));
   const module = new ModuleCode(graph);
   const input = inputJs(preprocessing, numel(inputShape));
   const output = outputJs(preprocessing, numel(outputShape));
@@ -87,6 +89,17 @@ export function exportJs(network: Module, options: JsOptions = {}): JsModule {
     preprocessing,
     features: numel(inputShape),
   };
+}
+
+/** Refuses what says of samples and outputs what the network has not. */
+function expectFit(spec: Preprocessing, inputs: number, outputs: number): void {
+  const refuse = (text: string) => {
+    throw new DistilleryError("SHAPE_MISMATCH", `preprocessing: ${text}`);
+  };
+  const values = inputFeatures(spec);
+  if (values !== inputs) refuse(`gives ${values} values a sample, and the network takes ${inputs}`);
+  const width = taskOf(spec).width(spec.classes);
+  if (width >= 0 && width !== outputs) refuse(`is of ${width} outputs, and the network has ${outputs}`);
 }
 
 const INPUT_ERROR = `/** What is thrown for an input that the network can't take. */

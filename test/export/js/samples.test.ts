@@ -283,3 +283,21 @@ describe("texts", () => {
     expect(whole?.types).toContain("export function classify(input: Row | string): Prediction;");
   });
 });
+
+test.each<[string, number, Preprocessing, string]>([
+  [
+    "of other values",
+    4,
+    { ...VALUES, features: 8, mean: Array(8).fill(0), std: Array(8).fill(1) },
+    "gives 8 values a sample, and the network takes 4",
+  ],
+  ["of other classes", 2, { ...VALUES, classes: 2, classNames: ["a", "b"] }, "is of 2 outputs, and the network has 3"],
+])("a preprocessing %s is refused", (_, inputs, preprocessing, text) => {
+  expect(() => exportJs(network(inputs), { preprocessing, features: inputs })).toThrow(`preprocessing: ${text}`);
+});
+
+test("features that are no numbers are refused", () => {
+  for (const features of [true, {}, "4", [[2]]]) {
+    expect(() => exportJs(network(4), { features } as never), String(features)).toThrow(/^features: expected/);
+  }
+});

@@ -87,13 +87,14 @@ pub(super) fn embedding(_: &Attributes, inputs: &[Array], out: ArrayMut, _: Room
     let ids = Array { shape: &each, data: ids }.matrix()?;
     let shape = [ids.nrows(), table.ncols()];
     expect_shape(super::OP, "out", &[out.data.len()], &[shape[0] * shape[1]])?;
-    let bags = Bags { ids, weights: None, padding: None, mean: false };
+    let bags = Bags { ids, weights: None, padding: None, mean: false, signed: false };
     embedding_bag::forward(table, bags, ArrayMut { shape: &shape, data: out.data }.matrix()?)
 }
 
 pub(super) fn embedding_bag(attributes: &Attributes, inputs: &[Array], out: ArrayMut, _: Room) -> Result<()> {
     let weights = inputs.get(2).map(|weights| weights.data);
-    let bags = Bags { ids: inputs[0].matrix()?, weights, padding: attributes.padding, mean: attributes.mean };
+    let bags =
+        Bags { ids: inputs[0].matrix()?, weights, padding: attributes.padding, mean: attributes.mean, signed: true };
     embedding_bag::forward(inputs[1].matrix()?, bags, out.matrix()?)
 }
 
