@@ -75,7 +75,11 @@ export function expectElements(name: string, shape: readonly number[]): void {
 /** How a value is shown in an error: short, and telling its type. */
 export function show(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}...` : value);
-  if (typeof value === "object" && value !== null) return `a value of type ${value.constructor?.name ?? "Object"}`;
+  if (typeof value === "object" && value !== null) {
+    // JSON may have a "constructor" of its own.
+    const name: unknown = value.constructor?.name;
+    return `a value of type ${typeof name === "string" ? name.slice(0, 60) : "Object"}`;
+  }
   if (typeof value === "function") return "a function";
   return typeof value === "bigint" ? `${value}n` : String(value);
 }

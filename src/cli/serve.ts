@@ -21,18 +21,25 @@ interface ServeFlags extends ShowFlags, LoadFlags, Pick<NetworkOptions, "network
   port: number;
   host: string;
   maxBody: number;
+  maxSamples: number;
   timeout: number;
 }
 
 /** `distillery serve FILE`. */
 export function serveCommand(run: (flags: ServeFlags) => Promise<void>): Command {
-  const { port, host, maxBody, timeout } = SERVE_DEFAULTS;
+  const { port, host, maxBody, maxSamples, timeout } = SERVE_DEFAULTS;
   const command = new Command("serve")
     .description("predictions over HTTP: POST /predict takes a list of samples as JSON")
     .argument("<file>", "the network's weights; a run's .safetensors describes what samples are")
     .option("--port <number>", "port to listen at, 0 for any that is free", toNumber, port)
     .option("--host <address>", "address to listen at; 0.0.0.0 for all of the machine", host)
     .option("--max-body <bytes>", "the most bytes of a request", toNumber, maxBody)
+    .option(
+      "--max-samples <number>",
+      "the most samples of a request, and of what is computed at once",
+      toNumber,
+      maxSamples,
+    )
     .option("--timeout <ms>", "the most milliseconds in which a request has to arrive", toNumber, timeout);
   return addNetwork(addLoading(addShowing(command, "print a JSON object"))).action((file: string) =>
     run({ ...(command.opts() as ServeFlags), ...givenFlags(command), file }),
@@ -41,13 +48,13 @@ export function serveCommand(run: (flags: ServeFlags) => Promise<void>): Command
 
 /** Serves until Ctrl-C or SIGTERM, then answers what came and ends. */
 export async function runServe(flags: ServeFlags): Promise<void> {
-  const { file, port, host, maxBody, timeout, json } = flags;
+  const { file, port, host, maxBody, maxSamples, timeout, json } = flags;
   const networks = await Networks.open(flags);
   const network = networks.of(await openNetwork(file, loadOptions(flags)), "network", undefined);
   await interruptible(
     printError,
     async (signal) => {
-      const { url, close } = await serveNetwork(network, { port, host, maxBody, timeout });
+      const { url, close } = await serveNetwork(network, { port, host, maxBody, maxSamples, timeout });
       if (recordOf(network) === null) {
         printError(
           `${file} does not say how inputs are made, as the .safetensors files of runs do: samples are taken as they are`,

@@ -9,7 +9,7 @@ interface Waiting<P> {
 
 /**
  * Computes together what comes at once: all inputs that came while the last batch was computed, or in one turn of the event
- * loop, in one forward pass. What a sample gets does not depend on the others.
+ * loop, in one forward pass of at most `most` samples. What a sample gets does not depend on the others.
  */
 export class Batcher<P> {
   #waiting: Waiting<P>[] = [];
@@ -17,6 +17,7 @@ export class Batcher<P> {
   constructor(
     readonly predict: (inputs: Tensor) => P[],
     readonly join: (parts: readonly Tensor[]) => Tensor,
+    readonly most: number,
   ) {}
 
   /** The predictions for inputs [n, ...]. */
@@ -29,8 +30,8 @@ export class Batcher<P> {
   }
 
   #run(): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
+    const waiting = this.#next();
+    if (this.#waiting.length > 0) setImmediate(() => this.#run());
     try {
       this.#answer(waiting);
     } catch (error) {
@@ -44,6 +45,16 @@ export class Batcher<P> {
         }
       }
     }
+  }
+
+  /** Takes the first, and those after it that fit into its pass. */
+  #next(): readonly Waiting<P>[] {
+    let samples = 0;
+    const end = this.#waiting.findIndex(({ inputs }, i) => {
+      samples += inputs.shape[0];
+      return i > 0 && samples > this.most;
+    });
+    return this.#waiting.splice(0, end < 0 ? this.#waiting.length : end);
   }
 
   #answer(waiting: readonly Waiting<P>[]): void {

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { badArgument, expectInteger, expectOptions } from "../checks.js";
+import type { Duplex } from "node:stream";
+import { badArgument, expectInteger, expectOptions, show } from "../checks.js";
 import { expectPreprocessing, type Preprocessing } from "../data/preprocessing/spec.js";
 import { DistilleryError } from "../errors.js";
 import { listen } from "../listen.js";
@@ -8,6 +9,7 @@ import { expectModule } from "../nn/expect_module.js";
 import type { Module } from "../nn/module.js";
 import { cat } from "../ops/cat.js";
 import type { TaskPrediction } from "../tasks/prediction.js";
+import type { Tensor } from "../tensor/tensor.js";
 import { predict } from "../train/index.js";
 import { Batcher } from "./batcher.js";
 import { Metrics } from "./metrics.js";
@@ -21,6 +23,8 @@ export interface ServeOptions {
   host?: string;
   /** The most bytes of a request's body; default 10 MB. */
   maxBody?: number;
+  /** The most samples of a request, and of what is computed at once; default 1000. */
+  maxSamples?: number;
   /** The most milliseconds in which a request has to arrive, and that a closing server waits for answers; default 10 s. */
   timeout?: number;
   /** How samples become inputs; default: what the network was trained with; null: they are the inputs. */
@@ -28,10 +32,18 @@ export interface ServeOptions {
 }
 
 /** The defaults of {@link ServeOptions}. */
-export const SERVE_DEFAULTS = { port: 8080, host: "127.0.0.1", maxBody: 10_000_000, timeout: 10_000 } as const;
+export const SERVE_DEFAULTS = {
+  port: 8080,
+  host: "127.0.0.1",
+  maxBody: 10_000_000,
+  maxSamples: 1000,
+  timeout: 10_000,
+} as const;
 
 /** How often late requests are looked for. */
 const CHECK_MS = 500;
+/** What nginx counts a request as whose client left before its answer. */
+const CLIENT_LEFT = 499;
 
 /** A network that is being served. */
 export interface ServedNetwork {
@@ -64,34 +76,43 @@ class Refusal extends Error {
  */
 export async function serveNetwork(network: Module, options: ServeOptions = {}): Promise<ServedNetwork> {
   expectModule("network", network);
-  expectOptions("options", options, ["port", "host", "maxBody", "timeout", "preprocessing"]);
+  expectOptions("options", options, ["port", "host", "maxBody", "maxSamples", "timeout", "preprocessing"]);
   const { port = SERVE_DEFAULTS.port, host = SERVE_DEFAULTS.host } = options;
-  const { maxBody = SERVE_DEFAULTS.maxBody, timeout = SERVE_DEFAULTS.timeout } = options;
+  const { maxBody = SERVE_DEFAULTS.maxBody, maxSamples = SERVE_DEFAULTS.maxSamples } = options;
+  const { timeout = SERVE_DEFAULTS.timeout } = options;
   if (typeof host !== "string" || host === "") throw badArgument("host", "an address", host);
   expectInteger("port", port, 0, 65_535);
   expectInteger("maxBody", maxBody, 1, 2 ** 30);
+  expectInteger("maxSamples", maxSamples, 1, 2 ** 31 - 1);
   expectInteger("timeout", timeout, 1, 2 ** 31 - 1);
   const { preprocessing = recordOf(network)?.preprocessing ?? null } = options;
   if (preprocessing !== null) expectPreprocessing(preprocessing);
   const metrics = new Metrics();
-  const batcher = new Batcher<TaskPrediction>((inputs) => {
+  const compute = (inputs: Tensor) => {
     metrics.batch(inputs.shape[0]);
     return predict<TaskPrediction>(network, inputs, { preprocessing, classNames: preprocessing?.classNames });
-  }, cat);
+  };
+  const batcher = new Batcher(compute, cat, maxSamples);
+  const late = new WeakSet<Duplex>();
   let inFlight = 0;
   let isClosing = false;
 
   const answerPredict = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const start = performance.now();
+    const { socket } = request;
     inFlight += 1;
     try {
-      const inputs = samplesOf(parsed(await bodyOf(request, maxBody)), preprocessing);
-      send(response, 200, { predictions: await batcher.add(inputs) });
+      const body = parsed(await bodyOf(request, maxBody));
+      if (Array.isArray(body) && body.length > maxSamples) {
+        throw new Refusal(413, "TOO_LARGE", `body: expected at most ${maxSamples} samples, got ${body.length}`);
+      }
+      send(response, 200, { predictions: await batcher.add(samplesOf(body, preprocessing)) });
     } catch (error) {
-      refuse(response, error);
+      if (!socket.destroyed) refuse(response, error);
     } finally {
       inFlight -= 1;
-      metrics.request(response.statusCode, (performance.now() - start) / 1000);
+      const status = late.has(socket) ? 408 : socket.destroyed ? CLIENT_LEFT : response.statusCode;
+      metrics.request(status, (performance.now() - start) / 1000);
     }
   };
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -104,8 +125,9 @@ export async function serveNetwork(network: Module, options: ServeOptions = {}):
       const known = ROUTES.map((one) => `${one.method} ${one.path}`).join(", ");
       return refuse(response, new Refusal(404, "NOT_FOUND", `${path}: no such path, expected one of ${known}`));
     }
-    if (method !== route.method) {
-      response.setHeader("Allow", route.method);
+    // Node.js leaves out the body of an answer to HEAD.
+    if ((method === "HEAD" ? "GET" : method) !== route.method) {
+      response.setHeader("Allow", route.method === "GET" ? "GET, HEAD" : route.method);
       return refuse(response, new Refusal(405, "BAD_METHOD", `${path}: expected ${route.method}, got ${method}`));
     }
     if (path === "/predict") return answerPredict(request, response);
@@ -115,12 +137,18 @@ export async function serveNetwork(network: Module, options: ServeOptions = {}):
   };
 
   const limits = { requestTimeout: timeout, headersTimeout: timeout, connectionsCheckingInterval: CHECK_MS };
-  const server = createServer(limits, (request, response) => {
+  const handle = (request: IncomingMessage, response: ServerResponse) => {
     void answer(request, response).catch(() => response.destroy());
+  };
+  const server = createServer(limits, handle);
+  server.on("checkContinue", (request, response) => {
+    if (!isTooLong(request, maxBody)) response.writeContinue();
+    handle(request, response);
   });
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
     if (!socket.writable) return void socket.destroy();
     const isLate = error.code === "ERR_HTTP_REQUEST_TIMEOUT";
+    if (isLate) late.add(socket);
     const [status, code] = isLate ? ["408 Request Timeout", "TIMEOUT"] : ["400 Bad Request", "BAD_REQUEST"];
     const text = isLate ? `expected the whole request within ${timeout} ms` : "expected a request of HTTP/1.1";
     const body = JSON.stringify({ code, message: text });
@@ -147,9 +175,17 @@ const ROUTES = [
   { method: "GET", path: "/metrics" },
 ] as const;
 
+function isTooLong({ headers }: IncomingMessage, maxBody: number): boolean {
+  return Number(headers["content-length"] ?? 0) > maxBody;
+}
+
 async function bodyOf(request: IncomingMessage, maxBody: number): Promise<string> {
   const tooLarge = () => new Refusal(413, "TOO_LARGE", `body: expected at most ${maxBody} bytes, got more`);
-  if (Number(request.headers["content-length"] ?? 0) > maxBody) throw tooLarge();
+  if (isTooLong(request, maxBody)) throw tooLarge();
+  const coding = request.headers["content-encoding"] ?? "identity";
+  if (coding.toLowerCase() !== "identity") {
+    throw new Refusal(415, "BAD_ENCODING", `body: expected no Content-Encoding, got ${show(coding)}`);
+  }
   const parts: Buffer[] = [];
   let bytes = 0;
   // An iterator that destroys the request would take the answer's connection with it.

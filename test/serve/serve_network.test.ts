@@ -116,6 +116,23 @@ test("what comes at once is computed at once, and gets what it gets alone", asyn
   expect(await metric(url, "distillery_batch_size_count")).toBeLessThan(5);
 });
 
+test("no more samples at once than a request may have", async () => {
+  const network = small();
+  const rows = Array.from({ length: 10 }, (_, i) => Array.from({ length: 6 }, (_, j) => Math.sin(7 * i + j)));
+  const url = await serve(network, { maxSamples: 4 });
+  const expected = predict(network, new Tensor(Float32Array.from(rows.flat()), [10, 6]));
+  expect(await together(url, rows)).toEqual(expected.map((one) => ({ predictions: [one] })));
+  expect(await metric(url, "distillery_samples_total")).toBe(10);
+  expect(await metric(url, 'distillery_batch_size_bucket{le="4"}')).toBeGreaterThan(2);
+  expect(await metric(url, 'distillery_batch_size_bucket{le="+Inf"}')).toBe(
+    await metric(url, 'distillery_batch_size_bucket{le="4"}'),
+  );
+  expect(await post(url, rows.slice(0, 5))).toEqual({
+    status: 413,
+    json: { code: "TOO_LARGE", message: "body: expected at most 4 samples, got 5" },
+  });
+});
+
 test("a sample that the network can't compute spoils nobody else's", async () => {
   const network = small();
   network.parameters()[0]?.data.fill(3e38);
@@ -152,6 +169,12 @@ describe("refused, as JSON with a code", () => {
   test.each([
     ["no JSON", "{", "BAD_JSON", "body: expected JSON: "],
     ["no list", { rows: [] }, "BAD_ARGUMENT", "body: expected a list of samples, got a value of type Object"],
+    [
+      "a constructor of its own",
+      '{"constructor":{"name":{"toString":1}}}',
+      "BAD_ARGUMENT",
+      "body: expected a list of samples, got a value of type Object",
+    ],
     ["no samples", [], "BAD_ARGUMENT", "body: expected a list of samples, got an empty one"],
     ["no sample", [1], "BAD_ARGUMENT", "samples[0]: expected a list of numbers, got 1"],
     ["no numbers", [[1, "2", 3, 4, 5, 6]], "BAD_ARGUMENT", 'samples[0][1]: expected a number, got "2"'],
@@ -177,6 +200,32 @@ describe("refused, as JSON with a code", () => {
     expect([path.status, ((await path.json()) as { code: string }).code]).toEqual([404, "NOT_FOUND"]);
     expect([method.status, method.headers.get("allow")]).toEqual([405, "POST"]);
     expect(await method.json()).toEqual({ code: "BAD_METHOD", message: "/predict: expected POST, got GET" });
+    const [head, put] = await Promise.all(["HEAD", "PUT"].map((method) => fetch(`${url}healthz`, { method })));
+    expect([head.status, await head.text()]).toEqual([200, ""]);
+    expect([put.status, put.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
+  });
+
+  test("a compressed body", async () => {
+    const headers = { "content-encoding": "gzip" };
+    const response = await fetch(`${await serve(small())}predict`, { method: "POST", headers, body: "[[1]]" });
+    const message = 'body: expected no Content-Encoding, got "gzip"';
+    expect([response.status, await response.json()]).toEqual([415, { code: "BAD_ENCODING", message }]);
+  });
+
+  test("a body is asked for unless it is too large", async () => {
+    const url = await serve(small(), { maxBody: 100 });
+    const first = async (length: number) => {
+      const headers = { expect: "100-continue", "content-length": length };
+      const sent = request(`${url}predict`, { method: "POST", headers }).on("error", () => {});
+      sent.flushHeaders();
+      const said = await Promise.race([
+        once(sent, "continue").then(() => 100),
+        once(sent, "response").then(([response]) => (response as IncomingMessage).statusCode),
+      ]);
+      sent.destroy();
+      return said;
+    };
+    expect(await Promise.all([first(100), first(101)])).toEqual([100, 413]);
   });
 
   test.each([false, true])("64 MB, chunked: %s", async (chunked) => {
@@ -204,8 +253,16 @@ describe("refused, as JSON with a code", () => {
       socket.write(text);
       return Buffer.concat(await socket.toArray()).toString();
     };
+    const counted = (status: number) => metric(url, `distillery_requests_total{status="${status}"}`);
     const late = await talk("POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n[[");
     expect(late).toMatch(/^HTTP\/1\.1 408 .*\{"code":"TIMEOUT"/s);
+    await expect.poll(() => counted(408)).toBe(1);
+    const left = connect(port, "127.0.0.1");
+    left.write("POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n[[");
+    await expect.poll(() => metric(url, "distillery_requests_in_flight")).toBe(1);
+    left.resetAndDestroy();
+    await expect.poll(() => counted(499)).toBe(1);
+    expect(await counted(500)).toBe(NaN);
     expect(await talk("nonsense\r\n\r\n")).toMatch(/^HTTP\/1\.1 400 .*\{"code":"BAD_REQUEST"/s);
     expect((await post(url, [Array(6).fill(0)])).status).toBe(200);
   });
@@ -227,6 +284,7 @@ test.each([
   [{ port: 70_000 }, "port: expected"],
   [{ host: "" }, 'host: expected an address, got ""'],
   [{ maxBody: 0 }, "maxBody: expected"],
+  [{ maxSamples: 0 }, "maxSamples: expected"],
   [{ timeout: -1 }, "timeout: expected"],
   [{ preprocessing: 1 }, "preprocessing: expected"],
   [{ prot: 1 }, 'options: unknown option "prot", did you mean port?'],
