@@ -11,6 +11,8 @@ const HOST = "127.0.0.1";
 const SCAN_MS = 500;
 /** A line without meaning, so that a connection whose other end is gone is noticed. */
 const BEAT_MS = 15_000;
+/** What waits for a reader that reads no more: it is dropped, and told all when it comes back. */
+const MOST_WAITING = 2 ** 24;
 
 /** A page that is being served. */
 export interface WatchServer {
@@ -48,12 +50,17 @@ export async function watchServer(folder: string, { port }: { port: number }): P
   const scans = setInterval(() => {
     // Nobody looks: the next one to come is told all.
     if (readers.size === 0) return;
-    const changes = watched.scan();
-    if (changes.changed.length + changes.removed.length === 0) return;
-    for (const reader of readers) send(reader, "changes", changes);
+    try {
+      const changes = watched.scan();
+      if (changes.changed.length + changes.removed.length === 0) return;
+      for (const reader of readers) send(reader, "changes", changes);
+    } catch {
+      // The readers come back, and are told all.
+      for (const reader of readers) reader.destroy();
+    }
   }, SCAN_MS);
   const beats = setInterval(() => {
-    for (const reader of readers) reader.write(":\n\n");
+    for (const reader of readers) write(reader, ":\n\n");
   }, BEAT_MS);
   return {
     url: `http://${HOST}:${taken}/`,
@@ -84,9 +91,10 @@ async function answer(request: IncomingMessage, response: ServerResponse, served
   if (!isOurs) return refuse(response, 403, `expected the host ${HOST}:${port}`);
   if (request.method !== "GET") return refuse(response, 405, "expected GET");
   const { page, watched, readers } = served;
-  const { pathname } = new URL(request.url ?? "/", `http://${HOST}`);
+  // As it came: a URL's parser takes `//name` for a host.
+  const [pathname] = (request.url ?? "/").split("?", 1);
   if (pathname === "/") return html(response, page.text, page.rules);
-  if (pathname === "/events") return follow(request, response, watched, readers);
+  if (pathname === "/events") return follow(response, watched, readers);
   const [, folder, file] = /^\/runs\/(?:(.*)\/)?(report\.html)?$/.exec(decoded(pathname)) ?? [];
   const path = folder ?? "";
   if (file !== undefined && watched.reportOf(path) !== null) {
@@ -124,22 +132,22 @@ function html(response: ServerResponse, text: string | Buffer, rules: string): v
 }
 
 /** Tells all there is, and from then on what changes (server-sent events). */
-function follow(
-  request: IncomingMessage,
-  response: ServerResponse,
-  watched: WatchedFolder,
-  readers: Set<ServerResponse>,
-): void {
+function follow(response: ServerResponse, watched: WatchedFolder, readers: Set<ServerResponse>): void {
   response.writeHead(200, { "Content-Type": "text/event-stream; charset=utf-8" });
   const changes = watched.scan();
   for (const reader of readers) send(reader, "changes", changes);
   send(response, "all", watched.all());
   readers.add(response);
-  request.on("close", () => readers.delete(response));
+  response.on("close", () => readers.delete(response));
 }
 
 function send(response: ServerResponse, event: string, changes: Changes): void {
-  response.write(`event: ${event}\ndata: ${JSON.stringify(changes)}\n\n`);
+  write(response, `event: ${event}\ndata: ${JSON.stringify(changes)}\n\n`);
+}
+
+function write(response: ServerResponse, text: string): void {
+  if (response.writableLength > MOST_WAITING) response.destroy();
+  else response.write(text);
 }
 
 interface Page {

@@ -1,4 +1,4 @@
-import { type Dirent, readdirSync, readFileSync, statSync } from "node:fs";
+import { type Dirent, lstatSync, readdirSync, readFileSync, type Stats } from "node:fs";
 import { join } from "node:path";
 import { showsLife } from "../checkpoint/index.js";
 import { recordOfRow } from "../log/epoch_record.js";
@@ -98,7 +98,7 @@ function look(folder: string, path: string, names: readonly string[], old: Seen 
   if (config === null) return null;
   const { command, data, epochs } = config;
   const metrics = join(folder, "metrics.jsonl");
-  const status = statSync(metrics, { throwIfNoEntry: false });
+  const status = statusOf(metrics);
   const stamp = status === undefined ? "" : `${status.ino} ${status.size} ${status.mtimeMs}`;
   const { lines, records } = old?.stamp === stamp ? old : rowsOf(metrics);
   const isExperiment = EXPERIMENTS.has(command);
@@ -106,11 +106,20 @@ function look(folder: string, path: string, names: readonly string[], old: Seen 
   const isDone = names.some((name) => RESULT.test(name)) || (all !== null && (records.at(-1)?.epoch ?? 0) >= all);
   const run: WatchedRun = {
     ...{ path, command, data: typeof data === "string" ? data : null, epochs: all },
-    state: showsLife(folder) ? "running" : isDone ? "done" : "stopped",
+    state: isOwned(folder) ? "running" : isDone ? "done" : "stopped",
     hasReport: names.includes("report.html"),
-    changed: Math.round(status?.mtimeMs ?? statSync(folder, { throwIfNoEntry: false })?.mtimeMs ?? 0),
+    changed: Math.round((status ?? statusOf(folder))?.mtimeMs ?? 0),
   };
   return { run, stamp, lines, records };
+}
+
+/** An owner's file that can't be read tells nothing. */
+function isOwned(folder: string): boolean {
+  try {
+    return showsLife(folder);
+  } catch {
+    return false;
+  }
 }
 
 function configOf(file: string): { command: string; data?: unknown; epochs?: unknown } | null {
@@ -140,9 +149,18 @@ function recordOf(line: string): EpochRecord | null {
   }
 }
 
-/** A file's text; of one that is not there, or is too large for one of ours, none. */
+/** A link's is its own; undefined for what is not there, or is not ours to read. */
+function statusOf(file: string): Stats | undefined {
+  try {
+    return lstatSync(file);
+  } catch {
+    return undefined;
+  }
+}
+
+/** A file's text; of one that is not there, is a link, or is too large for one of ours, none. */
 function textOf(file: string): string {
-  const status = statSync(file, { throwIfNoEntry: false });
+  const status = statusOf(file);
   if (!status?.isFile() || status.size > MOST_BYTES) return "";
   try {
     return readFileSync(file, "utf8");

@@ -77,6 +77,18 @@ test("folders of others, links and damaged files are passed over", () => {
   expect(new WatchedFolder(join(root, "missing")).scan()).toEqual({ changed: [], removed: [] });
 });
 
+test.each(["metrics.jsonl", "config.json", "run.owner"])("%s is a link to itself", (name) => {
+  const { root, file, watched } = folder();
+  writeFileSync(file("metrics.jsonl"), row(1, 3));
+  mkdirSync(join(root, "b"));
+  writeFileSync(join(root, "b", "config.json"), readFileSync(file("config.json")));
+  rmSync(file(name), { force: true });
+  symlinkSync(name, file(name));
+  const seen = watched.scan().changed.map(({ path, state, records }) => [path, state, records.length]);
+  const a = { "metrics.jsonl": [["a", "stopped", 0]], "run.owner": [["a", "stopped", 1]] }[name] ?? [];
+  expect(seen).toEqual([...a, ["b", "stopped", 0]]);
+});
+
 function bootId(): string {
   const file = "/proc/sys/kernel/random/boot_id";
   return existsSync(file) ? readFileSync(file, "utf8").trim() : "";

@@ -1,0 +1,44 @@
+import { once } from "node:events";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { get, type IncomingMessage } from "node:http";
+import { join } from "node:path";
+import { afterEach, expect, test } from "vitest";
+import { type WatchServer, watchServer } from "../../src/watch/watch_server.js";
+import { temporaryFolder } from "../checkpoint/support.js";
+import { newFolder } from "../cli/support.js";
+
+const temporary = temporaryFolder();
+let server: WatchServer | null = null;
+afterEach(async () => {
+  await server?.close();
+  server = null;
+});
+
+async function answerTo(url: string, path = ""): Promise<IncomingMessage> {
+  const { hostname, port } = new URL(url);
+  const [response] = (await once(get({ hostname, port, path }), "response")) as [IncomingMessage];
+  return response;
+}
+
+test.each(["//", "//x:y/", "/runs/%", "/%ff"])("%s is no page", async (path) => {
+  server = await watchServer(newFolder(temporary), { port: 0 });
+  const response = await answerTo(server.url, path);
+  expect([response.statusCode, Buffer.concat(await response.toArray()).toString()]).toEqual([404, "no such page\n"]);
+});
+
+test("a reader that reads no more is dropped", async () => {
+  const root = newFolder(temporary);
+  mkdirSync(join(root, "a"));
+  writeFileSync(join(root, "a", "config.json"), JSON.stringify({ command: "distill", epochs: 3 }));
+  const epoch = { epoch: 1, epochs: 3, loss: 1 / 3, lr: 0.1, seconds: 1, samplesPerSecond: 9 };
+  const row = `${JSON.stringify(epoch)}\n`;
+  const rows = row.repeat(Math.ceil(2 ** 25 / row.length));
+  writeFileSync(join(root, "a", "metrics.jsonl"), rows);
+  server = await watchServer(root, { port: 0 });
+  const response = await answerTo(server.url, "/events");
+  writeFileSync(join(root, "a", "metrics.jsonl"), rows + row);
+  const dropped = once(response, "error");
+  await new Promise((resolve) => setTimeout(resolve, 2500));
+  response.resume();
+  expect((await dropped)[0]).toMatchObject({ code: "ECONNRESET" });
+}, 30_000);
