@@ -34,9 +34,18 @@ function draw(): void {
     : "No connection: what is shown is how it was. It goes on once `distillery watch` runs again.";
 }
 
+/** Nothing, of what is no address. */
+function decoded(text: string): string {
+  try {
+    return decodeURI(text);
+  } catch {
+    return "";
+  }
+}
+
 /** A report's link to one of its runs shows that alone. */
 function followAddress(): void {
-  const path = decodeURI(location.hash.slice(1));
+  const path = decoded(location.hash.slice(1));
   if (path === "") return;
   runs.showOnly(path);
   draw();

@@ -52,12 +52,12 @@ export class Runs {
 
   /** The runs, an experiment's below it; what runs comes first, then what changed last. */
   ordered(): Run[] {
-    const all = [...this.#runs.values()];
     const groups = new Map<string, Run[]>();
-    for (const run of all) {
-      const above = all.filter(({ path }) => path === "" || run.path.startsWith(`${path}/`));
-      const top = above.reduce((a, b) => (b.path.length < a.path.length ? b : a), run).path;
-      groups.set(top, [...(groups.get(top) ?? []), run]);
+    for (const run of this.#runs.values()) {
+      const top = this.#topOf(run.path);
+      const group = groups.get(top);
+      if (group === undefined) groups.set(top, [run]);
+      else group.push(run);
     }
     const rank = (group: readonly Run[]) => [
       Number(group.some(({ state }) => state === "running")),
@@ -85,6 +85,15 @@ export class Runs {
         dash: DASHES[Math.floor(i / COLOURS) % DASHES.length],
       },
     }));
+  }
+
+  /** The shortest path of a run that is above a run, or its own. */
+  #topOf(path: string): string {
+    if (this.#runs.has("")) return "";
+    for (let end = path.indexOf("/"); end >= 0; end = path.indexOf("/", end + 1)) {
+      if (this.#runs.has(path.slice(0, end))) return path.slice(0, end);
+    }
+    return path;
   }
 
   /** An experiment stands for its runs. */
