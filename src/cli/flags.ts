@@ -45,7 +45,7 @@ const NETWORK = "<network>";
 const OWN = "./net.mjs#Tiny";
 
 /** What the texts of flags mean. */
-const PARSERS = { number: toNumber, sides: toSides, list: toTexts };
+const PARSERS = { number: toNumber, numbers: toNumbers, sides: toSides, list: toTexts };
 /** The flags of what says how data are read. */
 const LOADING = Object.fromEntries(Object.entries(LOADING_FLAGS).map(([name, flag]) => [name, toFlag(flag)]));
 

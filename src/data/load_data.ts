@@ -5,6 +5,7 @@ import { conform } from "./conform.js";
 import { type Dataset, indexRange, NO_LABEL } from "./dataset.js";
 import type { OpenOptions } from "./formats/format.js";
 import { detectFormat, expectTaken, FORMATS } from "./formats/index.js";
+import { givenNormalisation } from "./given_normalisation.js";
 import { DATASET_NAMES, datasetInfo, findData, notFound } from "./hub/locate.js";
 import { ImageDataset } from "./image_dataset.js";
 import { type ImageOptions, type LoadDataOptions, type ResolvedLoading, resolveLoading } from "./load_options.js";
@@ -50,7 +51,7 @@ export interface ImageSets extends Omit<DataSets, "validation"> {
  * | folder of folders | PNG, JPEG, WebP, BMP and GIF images by class, or `train/`, `val/` (`valid/`, `validation/`) and `test/` with these |
  *
  * Pixels are normalised and columns standardised by what is measured over the training rows; {@link preprocessingOf}
- * keeps how. Data sets of the catalog have their usual normalisation. With `stream` the data sets are
+ * keeps how. Data sets of the catalog have their usual normalisation, `mean` and `std` give another. With `stream` the data sets are
  * {@link StreamedDataset}s, or subsets of one, with the same values.
  *
  * @throws DistilleryError `NOT_FOUND` that lists what was looked for, `BAD_DATA` with the file and the line, index or
@@ -72,8 +73,15 @@ export async function loadData(source: string, options: LoadDataOptions & ForNet
   const network = preprocessing && { preprocessing };
   const opened = await openSource(source, { ...loading, ...imageOptionsOf(preprocessing), ...network }, given);
   const { path, ...build } = opened;
+  const normalisation = givenNormalisation(opened.raw.train, loading) ?? build.normalisation;
+  if (preprocessing !== undefined && loading.mean !== undefined) {
+    throw new DistilleryError("BAD_ARGUMENT", "mean, std: the network knows what it was trained with: leave them out");
+  }
   const raw = preprocessing === undefined ? opened.raw : conform(opened.raw, preprocessing, path);
-  return { name: build.name, ...(await splitRaw(raw, path, loading, { ...build, stream, standardize, ...network })) };
+  return {
+    name: build.name,
+    ...(await splitRaw(raw, path, loading, { ...build, normalisation, stream, standardize, ...network })),
+  };
 }
 
 /**

@@ -11,7 +11,7 @@ export interface OptionFlag {
   readonly value: string;
   readonly help: string;
   /** What its text means, if not itself. */
-  readonly parse?: "number" | "sides" | "list";
+  readonly parse?: "number" | "numbers" | "sides" | "list";
   /** What `--no-NAME` does, if there is one. */
   readonly negated?: string;
 }
@@ -29,6 +29,11 @@ const column = () =>
 function columns() {
   const message = expected("a list of columns, by their names or indices");
   return v.array(column(), message);
+}
+
+function numbers() {
+  const message = expected("a list of numbers, one for each channel");
+  return v.array(v.pipe(v.number(message), v.finite(message)), message);
 }
 
 /** An encoding that `TextDecoder` knows. */
@@ -170,6 +175,16 @@ export const loadSchema = v.strictObject({
     flag(boolean(), { value: "", help: "turn images as their EXIF orientation says (default: as they are stored)" }),
     false,
   ),
+  /** What is taken off pixels / 255, a number for each channel; default: the data set's usual one, or measured. With `std`. */
+  mean: v.optional(
+    flag(numbers(), {
+      value: "<list>",
+      help: "what pixels / 255 are normalised with, as 0.5071,0.4867,0.4408 (default: the data set's, or measured)",
+      parse: "numbers",
+    }),
+  ),
+  /** What the rest is divided by, a number for each channel. */
+  std: v.optional(flag(numbers(), { value: "<list>", help: "the same, as 0.2675,0.2565,0.2761", parse: "numbers" })),
   /** Whether the values stay on the disk and are read in shuffled chunks, for data that do not fit into memory. */
   stream: v.optional(flag(boolean(), { value: "", help: "stream from disk in shuffled chunks" }), false),
   /** The fraction of each class that is held out as test set if the source has none; 0: none is. */
@@ -209,7 +224,8 @@ export interface TableOptions
     | "unlabelled"
   > {}
 /** How images are made alike. */
-export interface ImageOptions extends Pick<LoadDataOptions, "imageSize" | "grey" | "exifOrientation"> {}
+export interface ImageOptions
+  extends Pick<LoadDataOptions, "imageSize" | "grey" | "exifOrientation" | "mean" | "std"> {}
 
 const NAMES = Object.keys(loadSchema.entries);
 

@@ -6,7 +6,7 @@ import { expectClassNames, indexRange } from "./dataset.js";
 import { CIFAR_VERSIONS, type Cifar, openCifar } from "./formats/cifar.js";
 import type { PairReader } from "./formats/format.js";
 import { FORMATS } from "./formats/index.js";
-import { expectChannels } from "./image_dataset.js";
+import { expectBothOrNone, givenNormalisation } from "./given_normalisation.js";
 import { type RawPart, toDatasets } from "./raw_data.js";
 import type { Normalisation } from "./statistics.js";
 import type { StreamedDataset } from "./streamed_dataset.js";
@@ -48,14 +48,12 @@ export async function openStreamed(source: StreamedFiles, options: StreamOptions
   expectOptions("openStreamed", options, ["chunkBytes", "mean", "std", "classes", "classNames", "name"]);
   const { chunkBytes, mean, std, classNames } = options;
   if (chunkBytes !== undefined) expectInteger("chunkBytes", chunkBytes, 1, 2 ** 30);
-  if ((mean === undefined) !== (std === undefined)) {
-    throw new DistilleryError("BAD_ARGUMENT", "mean, std: expected both or none, got one of them");
-  }
+  expectBothOrNone({ mean, std });
   const { part, path, labelsAt, classes: known } = await openFiles(source);
   const name = options.name ?? basename(path);
   if (typeof name !== "string") throw new DistilleryError("BAD_ARGUMENT", `name: expected a text, got ${show(name)}`);
   const classes = countClasses(part.labels, labelsAt, known, options);
-  const normalisation = mean === undefined || std === undefined ? undefined : givenNumbers(part, mean, std);
+  const normalisation = givenNormalisation(part, { mean, std });
   const raw = { train: part, test: null, classes, classNames: expectClassNames(classNames, classes) };
   const all = indexRange(0, part.rows.length);
   const { train } = await toDatasets(raw, path, all, { name, stream: true, chunkBytes, normalisation });
@@ -106,24 +104,6 @@ function readerOf(file: string, head: Uint8Array): PairReader {
   if (found !== undefined) return found;
   const start = head.length === 0 ? "it is empty" : `it begins with ${Buffer.from(head).toString("hex")}`;
   throw badData(file, `expected ${readers.map(({ help }) => help).join(" or ")}: ${start}`);
-}
-
-function givenNumbers(
-  { rows, isImage = true }: RawPart,
-  mean: Normalisation["mean"],
-  std: Normalisation["std"],
-): Normalisation {
-  if (rows.dtype !== "uint8") {
-    throw new DistilleryError(
-      "BAD_ARGUMENT",
-      "mean, std: expected them for bytes only: the columns of numbers have their own",
-    );
-  }
-  const channels = isImage ? rows.shape[0] : 1;
-  return {
-    mean: expectChannels("mean", mean, channels, () => true, "a finite number"),
-    std: expectChannels("std", std, channels, (x) => Math.fround(x) > 0, "a number above 0"),
-  };
 }
 
 /** The number of classes in the options, in the format, or as the labels show. */

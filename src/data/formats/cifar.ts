@@ -43,7 +43,7 @@ export const cifar: Format = {
   name: "cifar",
   help: "a folder with CIFAR's binary version",
   extensions: [],
-  takes: [],
+  takes: ["mean", "std"],
   folder: "CIFAR's binary version (data_batch_1.bin, ... or train.bin)",
   detect: (folder) => versionOf(folder) !== null,
 

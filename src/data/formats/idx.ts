@@ -21,7 +21,7 @@ export const idx: Format = {
   name: "idx",
   help: "a folder with the four IDX files of MNIST",
   extensions: [],
-  takes: [],
+  takes: ["mean", "std"],
   folder: `four IDX files (${IDX_FILES[0][0]}, ...)`,
   detect: ({ files }) => IDX_FILES.flat().some((file) => files.has(file)),
 

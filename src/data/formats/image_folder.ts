@@ -24,7 +24,7 @@ export const imageFolder: Format = {
   name: "images",
   help: "a folder of PNG, JPEG, WebP, BMP or GIF images by class",
   extensions: [],
-  takes: ["imageSize", "grey", "exifOrientation"],
+  takes: ["imageSize", "grey", "exifOrientation", "mean", "std"],
   folder: "folders of images, one a class, or train/, val/ and test/ with these",
 
   async detect({ path, folders }) {

@@ -42,7 +42,7 @@ export const numpy: Format = {
   name: "numpy",
   help: "a .npz or .npy file, a folder of .npy files",
   extensions: [".npz", ".npy"],
-  takes: ["unlabelled", "standardize", "task"],
+  takes: ["unlabelled", "standardize", "task", "mean", "std"],
   folder: "x_train.npy and y_train.npy",
   detect: ({ files }) => familyOf(arrayNames(files)) !== null,
 

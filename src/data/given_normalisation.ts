@@ -1,0 +1,32 @@
+import { DistilleryError } from "../errors.js";
+import { expectChannels } from "./image_dataset.js";
+import type { RawPart } from "./raw_data.js";
+import type { Normalisation } from "./statistics.js";
+
+type Given = { readonly [K in keyof Normalisation]?: Normalisation[K] | undefined };
+
+/** Refuses a mean without a deviation, and the other way round; `BAD_ARGUMENT`. */
+export function expectBothOrNone({ mean, std }: Given): void {
+  if ((mean === undefined) === (std === undefined)) return;
+  throw new DistilleryError("BAD_ARGUMENT", "mean, std: expected both or none, got one of them");
+}
+
+/**
+ * The mean and deviation that pixels are normalised with, as they were given: one number, or one for each channel. Undefined if none
+ * were.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for one without the other, another number of them, and other data than bytes.
+ */
+export function givenNormalisation({ rows, isImage = true }: RawPart, { mean, std }: Given): Normalisation | undefined {
+  expectBothOrNone({ mean, std });
+  if (mean === undefined || std === undefined) return undefined;
+  if (rows.dtype !== "uint8") {
+    const text = "mean, std: expected them for bytes only: the columns of numbers have their own";
+    throw new DistilleryError("BAD_ARGUMENT", text);
+  }
+  const channels = isImage ? rows.shape[0] : 1;
+  return {
+    mean: expectChannels("mean", mean, channels, () => true, "a finite number"),
+    std: expectChannels("std", std, channels, (x) => Math.fround(x) > 0, "a number above 0"),
+  };
+}
