@@ -97,7 +97,7 @@ export function compareResult(
         history.map((record) => ({ ...record, metrics: { ...record.metrics, loss: record.metrics.loss + i } })),
       ),
       evaluations: accuracies.map((): Evaluation => evaluation),
-      files: accuracies.map((_, i) => `seed${i}.safetensors`),
+      files: accuracies.map((_, i) => `out/seed-${i}/distilled/student_best.safetensors`),
     };
   };
   const [ofBaseline, ofDistilled] = [students(baseline), students(distilled)];

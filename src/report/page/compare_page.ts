@@ -113,8 +113,9 @@ function bySeed({ result: { data, difference, baseline, distilled, seeds } }: Co
   const points = (x: number) => changeOf(figure, x);
   const rows = seeds.map((seed, i) => [
     String(seed),
-    showFigure(figure, baseline.best[figure.name].values[i] ?? 0),
-    showFigure(figure, distilled.best[figure.name].values[i] ?? 0),
+    ...[baseline, distilled].map(({ best, files }) =>
+      linked(showFigure(figure, best[figure.name].values[i] ?? 0), files[i]),
+    ),
     points(difference.best.values[i] ?? 0),
     points(difference.last.values[i] ?? 0),
   ]);
@@ -125,6 +126,14 @@ function bySeed({ result: { data, difference, baseline, distilled, seeds } }: Co
     h("h3", {}, "Distilled minus baseline, pair by pair"),
     table({ caption: `Test ${figure.label} by seed`, columns: names.map((name) => ({ name })), rows }),
   );
+}
+
+/** A link to a run's folder beside the report, by one of its files: `seed-0/distilled/`. */
+function linked(text: string, file: string | undefined): Content {
+  const [, folder] = /[/\\](seed-\d+[/\\][^/\\]+)[/\\][^/\\]+$/.exec(file ?? "") ?? [];
+  if (folder === undefined) return text;
+  const parts = folder.split(/[/\\]/).map(encodeURIComponent);
+  return h("a", { href: `${parts.join("/")}/`, title: `the run's folder, ${folder}` }, text);
 }
 
 /** Every loss against the baseline and the first one. */

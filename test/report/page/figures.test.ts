@@ -102,6 +102,9 @@ describeWith(CHROMIUM, "in Chromium", () => {
       "+3.00",
       "+3.00",
     ]);
+    expect(await bySeed.locator("a").evaluateAll((links) => links.map((link) => link.getAttribute("href")))).toEqual(
+      [0, 0, 1, 1, 2, 2].map((seed) => `seed-${seed}/distilled/`),
+    );
     const { perClass } = (at.reports.compare as CompareReport).result.changes as ComparedBehaviour;
     const classes = await rowsOf(
       at.page.getByRole("region", { name: "Accuracy by class, baseline against distilled" }),
