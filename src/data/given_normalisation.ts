@@ -15,10 +15,9 @@ export function expectBothOrNone({ mean, std }: Given): void {
  * The mean and deviation that pixels are normalised with, as they were given: one number, or one for each channel. Undefined if none
  * were.
  *
- * @throws DistilleryError `BAD_ARGUMENT` for one without the other, another number of them, and other data than bytes.
+ * @throws DistilleryError `BAD_ARGUMENT` for another number of them than one or the channels, and other data than bytes.
  */
 export function givenNormalisation({ rows, isImage = true }: RawPart, { mean, std }: Given): Normalisation | undefined {
-  expectBothOrNone({ mean, std });
   if (mean === undefined || std === undefined) return undefined;
   if (rows.dtype !== "uint8") {
     const text = "mean, std: expected them for bytes only: the columns of numbers have their own";

@@ -5,7 +5,7 @@ import { conform } from "./conform.js";
 import { type Dataset, indexRange, NO_LABEL } from "./dataset.js";
 import type { OpenOptions } from "./formats/format.js";
 import { detectFormat, expectTaken, FORMATS } from "./formats/index.js";
-import { givenNormalisation } from "./given_normalisation.js";
+import { expectBothOrNone, givenNormalisation } from "./given_normalisation.js";
 import { DATASET_NAMES, datasetInfo, findData, notFound } from "./hub/locate.js";
 import { ImageDataset } from "./image_dataset.js";
 import { type ImageOptions, type LoadDataOptions, type ResolvedLoading, resolveLoading } from "./load_options.js";
@@ -69,14 +69,15 @@ export async function loadData(source: string, options: LoadDataOptions & ForNet
   expectObject("loadData", options);
   const { preprocessing, ...given } = options;
   const loading = resolveLoading(given);
+  expectBothOrNone(loading);
+  if (preprocessing !== undefined && loading.mean !== undefined) {
+    throw new DistilleryError("BAD_ARGUMENT", "mean, std: the network knows what it was trained with: leave them out");
+  }
   const { stream, standardize } = loading;
   const network = preprocessing && { preprocessing };
   const opened = await openSource(source, { ...loading, ...imageOptionsOf(preprocessing), ...network }, given);
   const { path, ...build } = opened;
   const normalisation = givenNormalisation(opened.raw.train, loading) ?? build.normalisation;
-  if (preprocessing !== undefined && loading.mean !== undefined) {
-    throw new DistilleryError("BAD_ARGUMENT", "mean, std: the network knows what it was trained with: leave them out");
-  }
   const raw = preprocessing === undefined ? opened.raw : conform(opened.raw, preprocessing, path);
   return {
     name: build.name,
