@@ -1,5 +1,7 @@
 // How figures are written, in the report's sentences and on its page alike.
 
+import { showCount } from "../show_count.js";
+
 /** 0.9018 as 90.18%; what is no number, which JSON holds as null, as "unknown". */
 export function percent(share: number, digits = 2): string {
   if (!Number.isFinite(share)) return "unknown";
@@ -13,14 +15,9 @@ export function points(difference: number, digits = 2): string {
   return Number(text) === 0 ? text : `${difference < 0 ? "\u2212" : "+"}${text}`;
 }
 
-/** 60000 as 60,000. */
-export function count(n: number): string {
-  return n.toLocaleString("en-US");
-}
-
 /** 1 epoch, 12 epochs. */
 export function counted(n: number, name: string): string {
-  return `${count(n)} ${name}${n === 1 ? "" : "s"}`;
+  return `${showCount(n)} ${name}${n === 1 ? "" : "s"}`;
 }
 
 /** 2140000 bytes as 2.14 MB. */

@@ -1,6 +1,7 @@
 import type { CompareResult, Method, StudentFigures, SweepResult } from "../compare/results.js";
 import type { SampleStats } from "../compare/statistics.js";
 import { compareCaveats, scopeOf } from "../compare/summary.js";
+import { showCount } from "../show_count.js";
 import {
   agreementOf,
   epochMetric,
@@ -15,7 +16,7 @@ import {
   unitOf,
 } from "../tasks/figures.js";
 import type { RunReport, Verdict } from "./report_data.js";
-import { count, counted, percent, points, pValue, short, times } from "./text.js";
+import { counted, percent, points, pValue, short, times } from "./text.js";
 
 /**
  * Did distilling help, by how much, how sure: the difference with the weights that were best on the validation set, with an
@@ -33,7 +34,7 @@ export function compareVerdict(result: CompareResult): Verdict {
   const [figure] = figuresOf(data);
   const of = ({ best }: StudentFigures) => spread(figure, best[figure.name]);
   const accuracies = `${[
-    `The distilled student ${gets(figure, of(distilled), `${count(data.test)} test samples`)}`,
+    `The distilled student ${gets(figure, of(distilled), `${showCount(data.test)} test samples`)}`,
     `the baseline student ${of(baseline)}`,
     ...ofTeacher({ data, teacher }),
   ].join(", ")}.`;
@@ -76,7 +77,7 @@ function methodsVerdict(result: CompareResult): Verdict {
   const [top] = [...methods].sort((a, b) => (isBetter(figure, meanOf(b), meanOf(a)) ? 1 : -1));
   const detail = [
     `Each loss against the baseline over ${counted(seeds.length, "seed")}, p values corrected for ${methods.length} losses (Holm).`,
-    `The baseline student ${gets(figure, spread(figure, baseline.best[figure.name]), `${count(data.test)} test samples`)},`,
+    `The baseline student ${gets(figure, spread(figure, baseline.best[figure.name]), `${showCount(data.test)} test samples`)},`,
     `${[`${top.loss} ${spread(figure, top.best[figure.name])}`, ...ofTeacher({ data, teacher })].join(", ")}.`,
   ].join(" ");
   const alone = methods.filter(({ difference: { best } }) => best.distinguishable && !best.significant);
@@ -123,7 +124,7 @@ export function sweepVerdict({
   const within = samplingMargin(best[metric], data.validation);
   const close = all.filter((point) => best[metric] - point[metric] < within).length - 1;
   const chance = [
-    `With ${count(data.validation)} validation samples less than ${(100 * within).toFixed(2)} points may be chance:`,
+    `With ${showCount(data.validation)} validation samples less than ${(100 * within).toFixed(2)} points may be chance:`,
     `${closePoints(close, all.length - 1)} as close.`,
   ];
   return { answer: null, headline, detail: [...test, ...chance].join(" ") };
@@ -137,8 +138,8 @@ function ofTeacher({ data, teacher }: Pick<SweepResult, "data" | "teacher">): st
 
 function closePoints(close: number, others: number): string {
   if (close === 0) return "no other point is";
-  if (close === others) return close === 1 ? "the other point is" : `all ${count(others)} other points are`;
-  return `${count(close)} of the ${count(others)} other points ${close === 1 ? "is" : "are"}`;
+  if (close === others) return close === 1 ? "the other point is" : `all ${showCount(others)} other points are`;
+  return `${showCount(close)} of the ${showCount(others)} other points ${close === 1 ? "is" : "are"}`;
 }
 
 /** How well a run's network classifies; without held-out data, how its loss went. */
@@ -168,7 +169,7 @@ export function runVerdict(run: Omit<RunReport, "verdict">): Verdict {
     detail.push(`The weights are those of epoch ${best.epoch} of ${epochs}, best on the validation set${last}.`);
   }
   const name = config.command === "train-teacher" ? "The teacher" : "The student";
-  const held = `${count(evaluation.samples)} ${part} samples`;
+  const held = `${showCount(evaluation.samples)} ${part} samples`;
   const headline = `${name} ${gets(figure, shown(mainFigure(run, evaluation)), held)}`;
   return { answer: null, headline, detail: detail.join(" ") };
 }

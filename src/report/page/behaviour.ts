@@ -1,7 +1,8 @@
 import type { ComparedBehaviour } from "../../compare/results.js";
 import type { SampleStats } from "../../compare/statistics.js";
+import { showCount } from "../../show_count.js";
 import { showChange, showFigure, showSigned } from "../../tasks/figures.js";
-import { count, counted, pValue } from "../text.js";
+import { counted, pValue } from "../text.js";
 import { type Content, h } from "./dom.js";
 import { figure } from "./figure.js";
 import { figures } from "./sections.js";
@@ -70,7 +71,7 @@ function classesFigure({ perClass }: ComparedBehaviour, names: readonly string[]
       ? `${showSigned(FRACTION, one.low)} to ${showSigned(FRACTION, one.high)}`
       : "unknown",
     h("span", {}, isKnown(one.low) ? pValue(one.correctedPValue).replace("= ", "") : "", one.significant && " *"),
-    count(one.support),
+    showCount(one.support),
   ]);
   const found =
     significant.length === 0

@@ -1,5 +1,6 @@
+import { showCount } from "../../show_count.js";
 import type { Evaluation } from "../../tasks/classification_metrics.js";
-import { count, percent } from "../text.js";
+import { percent } from "../text.js";
 import { type Content, h } from "./dom.js";
 import { figure } from "./figure.js";
 import { scrolling, table } from "./table.js";
@@ -78,9 +79,9 @@ function pairs(confusion: number[][], names: readonly string[], teacher?: Evalua
     rows: most.map(({ i, j, n, share }) => [
       names[i],
       names[j],
-      count(n),
+      showCount(n),
       percent(share, 1),
-      ...(teacher ? [count(teacher.confusion[i]?.[j] ?? 0)] : []),
+      ...(teacher ? [showCount(teacher.confusion[i]?.[j] ?? 0)] : []),
     ]),
   });
 }
@@ -94,7 +95,7 @@ export function classesFigure({ perClass }: Evaluation, names: readonly string[]
     percent(recall, 1),
     f1Bar(f1),
     ...(teacher ? [percent(teacher.perClass[i]?.f1 ?? 0, 1)] : []),
-    count(support),
+    showCount(support),
   ]);
   return figure({
     title: "By class",

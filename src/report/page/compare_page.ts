@@ -1,9 +1,10 @@
 import type { CorrectedDifference } from "../../compare/crossed_difference.js";
 import type { NetworkSize, StudentFigures } from "../../compare/results.js";
 import type { SampleStats } from "../../compare/statistics.js";
+import { showCount } from "../../show_count.js";
 import { type Figure, figuresOf, mainFigure, showChange, showFigure } from "../../tasks/figures.js";
 import type { CompareReport } from "../report_data.js";
-import { bytes, count, counted, short } from "../text.js";
+import { bytes, counted, short } from "../text.js";
 import { changeOf } from "../verdict.js";
 import { behaviourFigures } from "./behaviour.js";
 import { compareCurves } from "./curves.js";
@@ -78,7 +79,7 @@ function deviation(figure: Figure, { std, values }: SampleStats): string {
 
 function leadOf({ result: { data, seeds } }: CompareReport): string {
   const over = seeds.length < 2 ? "one seed" : `mean and standard deviation over ${counted(seeds.length, "seed")}`;
-  return `${over[0]?.toUpperCase()}${over.slice(1)}, on ${count(data.test)} test samples that were read once, at the end. The best epoch was chosen on ${count(data.validation)} validation samples, out of the training data.`;
+  return `${over[0]?.toUpperCase()}${over.slice(1)}, on ${showCount(data.test)} test samples that were read once, at the end. The best epoch was chosen on ${showCount(data.validation)} validation samples, out of the training data.`;
 }
 
 function figuresTable({ result }: CompareReport): HTMLElement {
@@ -99,10 +100,10 @@ function figuresTable({ result }: CompareReport): HTMLElement {
     [`${main.label}, last epoch`, "", ...of(main, "last")],
     ...others.map((figure): Content[] => [figure.label, ofTeacher(figure), ...of(figure, "best")]),
     ["best epoch", "", ...[baseline, distilled].map(({ best }) => best.epoch.mean.toFixed(1))],
-    ["parameters", ...size(({ parameters }) => count(parameters))],
+    ["parameters", ...size(({ parameters }) => showCount(parameters))],
     ["file", ...size((own) => bytes(own.bytes))],
     ["time for one sample", ...size(({ latencyMs }) => `${short(latencyMs)} ms`)],
-    ["samples a second", ...size(({ throughput }) => count(Math.round(throughput)))],
+    ["samples a second", ...size(({ throughput }) => showCount(Math.round(throughput)))],
   ];
   const columns = [{ name: "", text: true }, ...["teacher", "baseline", "distilled"].map((name) => ({ name }))];
   return table({ caption: "Teacher, baseline student and distilled student", columns, rows, className: "key" });

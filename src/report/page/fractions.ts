@@ -1,7 +1,8 @@
 import type { FractionFigures } from "../../compare/results.js";
 import type { SampleStats } from "../../compare/statistics.js";
+import { showCount } from "../../show_count.js";
 import { type Figure, showChange, showFigure } from "../../tasks/figures.js";
-import { count, counted, percent } from "../text.js";
+import { counted, percent } from "../text.js";
 import { changeOf } from "../verdict.js";
 import { type Content, h } from "./dom.js";
 import { figure as boxed } from "./figure.js";
@@ -37,7 +38,7 @@ export function fractionsFigures(
         ]),
   ];
   const rows = points.map((point): Content[] => [
-    count(point.samples),
+    showCount(point.samples),
     percent(point.fraction, 1),
     spread(figure, of(point.baseline)),
     spread(figure, of(point.distilled)),
@@ -53,7 +54,7 @@ export function fractionsFigures(
       title: `Test ${figure.label} by the amount of training data`,
       description: `Students of parts of the training data, ${over}, best epoch, on the same test set; the same number of epochs each. The scale of samples is logarithmic.`,
       lines,
-      x: { name: "training samples", format: count, log: true },
+      x: { name: "training samples", format: showCount, log: true },
       y: { name: figure.label, format },
     }),
     boxed({

@@ -1,6 +1,7 @@
+import { showCount } from "../../show_count.js";
 import { highest, softmax } from "../../tasks/softmax.js";
 import type { Mistake } from "../report_data.js";
-import { count, percent } from "../text.js";
+import { percent } from "../text.js";
 import { choice } from "./choice.js";
 import { h } from "./dom.js";
 import { disclosed } from "./figure.js";
@@ -61,7 +62,7 @@ export function mistakesSection(options: MistakesOptions): HTMLElement[] {
 }
 
 function leadOf({ wrong, network, temperature }: MistakesOptions, withTeacher: boolean): string {
-  const which = `${count(wrong)} are wrong; these are those on which the ${network} is most confident.`;
+  const which = `${showCount(wrong)} are wrong; these are those on which the ${network} is most confident.`;
   if (!withTeacher) return `${which} The bars are its probabilities, its logits divided by the temperature.`;
   const chosen = temperature === 1 ? "" : ` The slider starts at ${temperature}, the temperature of the distillation.`;
   return `${which} The bars are both networks' probabilities, their logits divided by the temperature: what the teacher believes beside its first choice is what a student can learn from it.${chosen}`;
@@ -115,7 +116,7 @@ function mistakeCard(
     "dl",
     {},
     h("dt", {}, "sample"),
-    h("dd", {}, count(index)),
+    h("dd", {}, showCount(index)),
     h("dt", {}, "true"),
     h("dd", {}, h("strong", {}, name(label))),
     ...claim(network, student),

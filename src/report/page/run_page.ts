@@ -1,6 +1,7 @@
+import { showCount } from "../../show_count.js";
 import { agreementOf, figuresOf, mainFigure, showFigure } from "../../tasks/figures.js";
 import type { RunReport } from "../report_data.js";
-import { count, short, times } from "../text.js";
+import { short, times } from "../text.js";
 import { runCurves } from "./curves.js";
 import { hero, type Tile } from "./hero.js";
 import { figures, predictionSections, section, smallFigures } from "./sections.js";
@@ -45,7 +46,7 @@ function tilesOf(report: RunReport): Tile[] {
   if (teacher === undefined || predictions.teacher === undefined) {
     const time =
       student.latencyMs === undefined ? [] : [{ name: "time for one sample", value: `${short(student.latencyMs)} ms` }];
-    return [own, ...more, { name: "parameters", value: count(student.parameters) }, ...time];
+    return [own, ...more, { name: "parameters", value: showCount(student.parameters) }, ...time];
   }
   const fewer = `${times(teacher.parameters / student.parameters)}\u00d7`;
   return [

@@ -1,5 +1,6 @@
+import { showCount } from "../../show_count.js";
 import type { SizeFigures } from "../report_data.js";
-import { bytes, count, short, times } from "../text.js";
+import { bytes, short, times } from "../text.js";
 import { type Content, h } from "./dom.js";
 import { figure } from "./figure.js";
 import { table } from "./table.js";
@@ -13,13 +14,13 @@ interface Measure {
 }
 
 const MEASURES: readonly Measure[] = [
-  { name: "parameters", of: ({ parameters }) => parameters, format: count, more: "smaller" },
+  { name: "parameters", of: ({ parameters }) => parameters, format: showCount, more: "smaller" },
   { name: "file", of: ({ bytes: size }) => size, format: bytes, more: "smaller" },
   { name: "time for one sample", of: ({ latencyMs }) => latencyMs, format: (ms) => `${short(ms)} ms`, more: "faster" },
   {
     name: "samples a second",
     of: ({ throughput }) => throughput,
-    format: (n) => count(Math.round(n)),
+    format: (n) => showCount(Math.round(n)),
     more: "faster",
   },
 ];

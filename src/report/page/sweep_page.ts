@@ -1,4 +1,5 @@
 import type { SweepPoint } from "../../compare/results.js";
+import { showCount } from "../../show_count.js";
 import {
   agreementOf,
   epochMetric,
@@ -10,7 +11,6 @@ import {
   type TaskEvaluation,
 } from "../../tasks/figures.js";
 import type { SweepReport } from "../report_data.js";
-import { count } from "../text.js";
 import { samplingMargin } from "../verdict.js";
 import { sweepCurves } from "./curves.js";
 import { h } from "./dom.js";
@@ -43,7 +43,7 @@ export function sweepPage(report: SweepReport): (HTMLElement | null)[] {
       h(
         "p",
         { class: "lead" },
-        `Each cell is one run with seed ${result.seed}, at its best epoch, on ${count(data.validation)} validation samples.${chance}`,
+        `Each cell is one run with seed ${result.seed}, at its best epoch, on ${showCount(data.validation)} validation samples.${chance}`,
       ),
       figures(
         grid(

@@ -1,6 +1,7 @@
 import type { EpochRecord } from "../../log/epoch_record.js";
 import type { Line } from "../../report/page/line_chart.js";
-import { count, counted } from "../../report/text.js";
+import { counted } from "../../report/text.js";
+import { showCount } from "../../show_count.js";
 import { epochMetric, type Figure, figureOfMetric, isBetter } from "../../tasks/figures.js";
 import type { Changes, WatchedRun } from "../watched_run.js";
 
@@ -107,7 +108,7 @@ export class Runs {
     if (all.length === 0) return "No run yet: the first one appears by itself.";
     const texts = (["running", "done", "stopped"] as const).map((state) => {
       const n = all.filter((run) => run.state === state).length;
-      return n === 0 ? "" : `${count(n)} ${state}`;
+      return n === 0 ? "" : `${showCount(n)} ${state}`;
     });
     return `${counted(all.length, "folder")}: ${texts.filter((text) => text !== "").join(", ")}. Followed live.`;
   }
