@@ -47,7 +47,7 @@ const sixteen = read(...Array(16).keys());
 const nine = read(...Array(9).keys());
 /** Two bags of two ids of a table [3, 3]. */
 const bags: Record<string, Argument> = {
-  ...{ "bags.ids": read(0, 2, -1, 1), "bags.weights": optional(four), "bags.bags": size(2), "bags.length": size(2) },
+  ...{ "bags.ids": read(0, 2, 1, 1), "bags.weights": optional(four), "bags.bags": size(2), "bags.length": size(2) },
   ...{ "bags.rows": size(3), "bags.dim": size(3), "bags.padding": real(0), "bags.mean": flag, "bags.signed": flag },
 };
 /** Windows of 2 x 2 of a plane of 4 x 4. */
