@@ -15,7 +15,8 @@ for (const script of ["bundle.mjs", "commonjs.mjs", "build_report.mjs"]) {
   execFileSync(process.execPath, [join(ROOT, "scripts", script)], { cwd: ROOT, stdio });
 }
 
-const binaries = readdirSync(ROOT).filter((name) => name.endsWith(".node"));
+// That of MPI is for the checkout alone: it is of the MPI that is installed there.
+const binaries = readdirSync(ROOT).filter((name) => name.startsWith("distillery.") && name.endsWith(".node"));
 if (binaries.length !== 1) {
   console.error(
     `distillery: one *.node is packed, here are ${binaries.length}: ${binaries.join(", ")}. Move the others`,
