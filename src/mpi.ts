@@ -18,13 +18,15 @@ export interface Mpi {
 
 const FILE = "distillery-mpi.node";
 
+type Environment = Readonly<Record<string, string | undefined>>;
+
 /** How many ranks `mpirun` started, by what Open MPI, MPICH and SLURM's PMI tell their processes; 1 without. */
-export function ranksOfJob(environment: NodeJS.ProcessEnv = process.env): number {
+export function ranksOfJob(environment: Environment = process.env): number {
   return Number(environment.OMPI_COMM_WORLD_SIZE ?? environment.PMI_SIZE ?? 1);
 }
 
 /** Whether another process of the job prints and writes for this one: all but rank 0 are silent. */
-export function isSilentRank(environment: NodeJS.ProcessEnv = process.env): boolean {
+export function isSilentRank(environment: Environment = process.env): boolean {
   const rank = Number(environment.OMPI_COMM_WORLD_RANK ?? environment.PMI_RANK ?? 0);
   return ranksOfJob(environment) > 1 && rank > 0;
 }
