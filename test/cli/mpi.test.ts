@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, expect, test } from "vitest";
+import { beforeAll, expect, test, vi } from "vitest";
+import { expectUnlocked } from "../../src/checkpoint/folder_lock.js";
 import { temporaryFolder } from "../checkpoint/support.js";
 import { describeWith, mpi } from "../helpers/needs.js";
 import { bytes, ended, jsonLines, MAIN, newFolder, STUDENT, succeed } from "./support.js";
@@ -23,6 +24,10 @@ function mpirun(ranks: number, args: readonly string[], cwd: string, more: reado
   ];
   return spawn("mpirun", given, { cwd, stdio: ["ignore", "pipe", "pipe"], detached: true });
 }
+
+/** The processes that mpirun started, by rank. */
+const ranksOf = ({ pid }: ChildProcess): number[] =>
+  readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").map(Number);
 
 describeWith(mpi(), "one run on several ranks", () => {
   let alone = "";
@@ -55,9 +60,13 @@ describeWith(mpi(), "one run on several ranks", () => {
   test("killed on 4 ranks it goes on with 2 to the same bits", { timeout: 240_000 }, async () => {
     const cwd = newFolder(temporary);
     const child = mpirun(4, ARGS, cwd);
-    child.stdout?.once("data", () => process.kill(-(child.pid as number), "SIGKILL"));
+    child.stdout?.once("data", () => {
+      for (const pid of [child.pid as number, ...ranksOf(child)]) process.kill(pid, "SIGKILL");
+    });
     await ended(child);
     expect(child.signalCode).toBe("SIGKILL");
+    // The ranks end a moment after mpirun.
+    await vi.waitFor(() => expectUnlocked(join(cwd, "run")), { timeout: 60_000 });
     const { code, stderr } = await ended(mpirun(2, [...ARGS, "--resume"], cwd));
     expect(code, stderr).toBe(0);
     expectSame(cwd);
@@ -79,8 +88,7 @@ describeWith(mpi(), "one run on several ranks", () => {
     const long = ["distill", "--epochs", "1000", "--shards", "8", "--out", "run"];
     const child = mpirun(2, long, cwd);
     child.stdout?.once("data", () => {
-      const children = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, "utf8").trim().split(" ");
-      process.kill(Number(children.at(-1)), "SIGSTOP");
+      process.kill(ranksOf(child).at(-1) as number, "SIGSTOP");
     });
     const start = performance.now();
     const { code, stderr } = await ended(child);
