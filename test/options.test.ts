@@ -103,6 +103,8 @@ const CALLS: Record<string, Before> = {
   cosineFeatureDistillationLoss: [[{ student: "fc1", teacher: "fc1" }]],
   crdDistillationLoss: [[{ student: "fc1", teacher: "fc1" }]],
   crdLoss: [[x, x, labels]],
+  reviewKdLoss: [[[x], [x]]],
+  reviewKdDistillationLoss: [[{ student: ["fc1"], teacher: ["fc1"] }]],
   topKKdLoss: [[x, new D.IntTensor(new Int32Array(2), [2, 1]), D.zeros([2, 1])]],
   predict: [[module, x]],
   runReport: [[], { config: {}, history: [], networks: {} }],

@@ -17,6 +17,7 @@ import { logitStandardizedKdEntry } from "./logit_standardized_kd_loss.js";
 import { type DistillationLoss, expectDistillationLoss, isDistillationLoss, type LossContext } from "./loss.js";
 import { multiLabelKdEntry } from "./multi_label_kd_loss.js";
 import { pktEntry } from "./pkt_loss.js";
+import { reviewKdEntry } from "./review_kd_loss.js";
 import { rkdEntry } from "./rkd_loss.js";
 import { similarityPreservingEntry } from "./similarity_preserving_loss.js";
 import { bceEntry, cosineEntry, huberEntry, maeEntry, mseEntry } from "./target_losses.js";
@@ -70,6 +71,13 @@ export {
   multiLabelKdLoss,
 } from "./multi_label_kd_loss.js";
 export { pktDistillationLoss, pktLoss } from "./pkt_loss.js";
+export {
+  ReviewFusion,
+  type ReviewKdLossOptions,
+  type ReviewLayers,
+  reviewKdDistillationLoss,
+  reviewKdLoss,
+} from "./review_kd_loss.js";
 export { type RkdLossOptions, rkdDistillationLoss, rkdLoss } from "./rkd_loss.js";
 export { similarityPreservingDistillationLoss, similarityPreservingLoss } from "./similarity_preserving_loss.js";
 export {
@@ -108,6 +116,7 @@ const ENTRIES = [
   attentionTransferEntry,
   vidEntry,
   crdEntry,
+  reviewKdEntry,
 ].map(withWarmup);
 
 /** Losses of the student's outputs with what the data say. */

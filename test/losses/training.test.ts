@@ -71,6 +71,7 @@ const EXPRESSIONS: Record<string, string> = {
   hint: "hint(student=fc1, teacher=fc2)",
   rkd: "kd + rkd",
   crd: "cross-entropy + 0.8*crd(dimension=6, negatives=5)",
+  "review-kd": "cross-entropy + review-kd(student=[maps], warmup=3)",
   "attention-transfer": "1000*attention-transfer(student=maps, teacher=maps)",
 };
 /** Those that compare with targets, which the data here have none of; test/tasks trains with them. */

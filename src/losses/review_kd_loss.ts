@@ -1,0 +1,244 @@
+import * as v from "valibot";
+import { badArgument, expectInteger, expectList, expectOptions, expectShape, show } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { BatchNorm2d } from "../nn/batch_norm.js";
+import { Conv2d } from "../nn/conv.js";
+import { adaptiveAvgPool2d } from "../nn/functional.js";
+import { Sequential } from "../nn/layers.js";
+import { Module } from "../nn/module.js";
+import { Upsample } from "../nn/upsample.js";
+import { cat, sigmoid } from "../ops/index.js";
+import { boolean, defineEntry, described, list } from "../registry/index.js";
+import { rand } from "../tensor/random.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { channelsOf, expectFeatures } from "./features.js";
+import { finite } from "./logits.js";
+import type { DistillationLoss, LossContext } from "./loss.js";
+
+const MOST_CHANNELS = 512;
+/** Rows and columns that the difference is averaged to, each with half of the weight of the one before. */
+const POOLED = [4, 2, 1];
+
+/** One stage of {@link ReviewFusion}: the student's maps, joined with what the deeper stages gave, as the teacher's. */
+class FusionStage extends Module {
+  readonly conv1: Sequential;
+  readonly conv2: Sequential;
+  /** How much of the stage's own maps and of the deeper ones is taken at each position; the deepest stage has none. */
+  readonly att_conv: Sequential | null;
+
+  constructor(student: number, middle: number, teacher: number, isDeepest: boolean) {
+    super();
+    const [first, second] = [
+      new Conv2d(student, middle, 1, { bias: false }),
+      new Conv2d(middle, teacher, 3, { padding: 1, bias: false }),
+    ];
+    this.conv1 = new Sequential(first, new BatchNorm2d(middle));
+    this.conv2 = new Sequential(second, new BatchNorm2d(teacher));
+    this.att_conv = isDeepest ? null : new Sequential(new Conv2d(2 * middle, 2, 1));
+    // kaiming_uniform(a = 1), drawn after the layers' own values, as the authors' code does.
+    for (const { weight } of [first, second]) {
+      const bound = Math.sqrt(3 / (weight.size / weight.shape[0]));
+      weight.data.set(rand(weight.shape, -bound, bound).data);
+    }
+  }
+
+  /** The maps for a shallower stage, of the size of `like`. */
+  join(own: Tensor, deeper: Tensor | null, like: Tensor): Tensor {
+    const x = this.conv1.forward(own);
+    if (this.att_conv === null || deeper === null) return resized(x, like);
+    const y = resized(deeper, x);
+    const shares = sigmoid(this.att_conv.forward(cat([x, y], 1)));
+    const [ofOwn, ofDeeper] = [shares.slice(0, 1, { dim: 1 }), shares.slice(1, 2, { dim: 1 })];
+    return resized(x.mul(ofOwn).add(y.mul(ofDeeper)), like);
+  }
+
+  override forward(joined: Tensor): Tensor {
+    return this.conv2.forward(joined);
+  }
+}
+
+/**
+ * What {@link reviewKdLoss} makes the teacher's maps of the student's with, from the deepest stage to the first: attention-based fusion
+ * (Chen et al., 2021), with the state dict keys of the authors' code. All of it is to be trained.
+ */
+export class ReviewFusion extends Module {
+  /** Deepest first. */
+  readonly abfs: readonly FusionStage[];
+
+  /** @param studentChannels and `teacherChannels`: of each stage, deepest last; the first one's deepest, at most 512, is the width between. */
+  constructor(
+    readonly studentChannels: readonly number[],
+    readonly teacherChannels: readonly number[],
+  ) {
+    super();
+    for (const [name, channels] of Object.entries({ studentChannels, teacherChannels })) {
+      for (const [i, n] of expectList(name, channels).entries()) expectInteger(`${name}[${i}]`, n, 1);
+    }
+    expectShape("ReviewFusion: teacherChannels", [teacherChannels.length], [studentChannels.length]);
+    const last = studentChannels.length - 1;
+    const middle = Math.min(MOST_CHANNELS, studentChannels[last]);
+    const stages = studentChannels.map((own, i) => new FusionStage(own, middle, teacherChannels[i], i === last));
+    this.abfs = stages.reverse();
+  }
+
+  /** The first stage of {@link fuse}, at the student's own sizes. */
+  override forward(...maps: Tensor[]): Tensor {
+    return this.fuse(maps, maps)[0];
+  }
+
+  /** The student's maps of each stage, deepest last, as the teacher's: with its channels, and as high and wide as those of `like`. */
+  fuse(maps: readonly Tensor[], like: readonly Tensor[]): Tensor[] {
+    expectShape("ReviewFusion: maps", [maps.length, like.length], [this.abfs.length, this.abfs.length]);
+    let joined: Tensor | null = null;
+    const fused: Tensor[] = [];
+    for (const [i, stage] of this.abfs.entries()) {
+      const place = maps.length - 1 - i;
+      joined = stage.join(maps[place], joined, like[place]);
+      fused.unshift(stage.forward(joined));
+    }
+    return fused;
+  }
+}
+
+/** The options of {@link reviewKdLoss}. */
+export interface ReviewKdLossOptions {
+  /** Makes the teacher's maps of the student's; default: none, for maps of equal shapes. */
+  fusion?: ReviewFusion | undefined;
+}
+
+/**
+ * Knowledge review (Chen et al., CVPR 2021), a scalar: the sum over the stages of how far the student's maps, each fused with those of the
+ * deeper stages, are from the teacher's. Of one stage that is the mean square of the difference d and of d averaged to 4x4, 2x2 and 1x1 positions,
+ * those that are smaller than the maps, weighed 1, 1/2, 1/4 and 1/8 and divided by the sum of the weights. Maps are listed from the first stage
+ * to the deepest, [rows, channels, height, width] of any sizes, or [rows, features] as one position. No gradient flows to the teacher.
+ *
+ * The authors' code has weight 1 and a warm-up of 20 epochs beside the cross-entropy (`review-kd(warmup=20)`); it reads the maps before the last ReLU of a
+ * stage, which here is a matter of the layers that are named. Maps need not be square.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for lists of other lengths, `BAD_DTYPE`, `SHAPE_MISMATCH`, `NON_FINITE`.
+ * @example
+ * ```ts
+ * const fusion = new ReviewFusion([16, 32], [64, 128]);
+ * const loss = reviewKdLoss([studentMaps1, studentMaps2], [teacherMaps1, teacherMaps2], { fusion });
+ * ```
+ */
+export function reviewKdLoss(
+  studentFeatures: readonly Tensor[],
+  teacherFeatures: readonly Tensor[],
+  options: ReviewKdLossOptions = {},
+): Tensor {
+  const name = "reviewKdLoss";
+  expectOptions(name, options, ["fusion"]);
+  const { fusion } = options;
+  if (fusion !== undefined && !(fusion instanceof ReviewFusion))
+    throw badArgument(`${name}: fusion`, "a ReviewFusion", fusion);
+  expectStages(name, studentFeatures, teacherFeatures);
+  const pairs = studentFeatures.map((features, i) =>
+    expectFeatures(`${name}: stage ${i}`, features, teacherFeatures[i]),
+  );
+  const [own, wanted] = [pairs.map(({ student }) => asMaps(student)), pairs.map(({ teacher }) => asMaps(teacher))];
+  const fused = fusion?.fuse(own, wanted) ?? own;
+  const losses = fused.map((maps, i) => {
+    expectShape(`${name}: stage ${i}: studentFeatures`, maps.shape, wanted[i].shape);
+    return pyramid(maps.sub(wanted[i]));
+  });
+  const inputs = pairs.flatMap(({ student, teacher }, i) => [
+    [`stage ${i}: studentFeatures`, student] as const,
+    [`stage ${i}: teacherFeatures`, teacher] as const,
+  ]);
+  return finite(
+    name,
+    losses.reduce((sum, loss) => sum.add(loss)),
+    Object.fromEntries(inputs),
+  );
+}
+
+function expectStages(name: string, student: readonly Tensor[], teacher: readonly Tensor[]): void {
+  for (const [argument, value] of Object.entries({ studentFeatures: student, teacherFeatures: teacher })) {
+    if (Array.isArray(value) && value.length > 0) continue;
+    throw badArgument(`${name}: ${argument}`, "a list of tensors, one a stage", value);
+  }
+  if (student.length === teacher.length) return;
+  const text = `expected as many stages of the teacher as of the student, ${student.length}, got ${teacher.length}`;
+  throw new DistilleryError("BAD_ARGUMENT", `${name}: teacherFeatures: ${text}`);
+}
+
+/** The mean square of a difference, at its own size and averaged to few positions. */
+function pyramid(difference: Tensor): Tensor {
+  const square = (x: Tensor) => x.mul(x).mean();
+  let [loss, weight, weights] = [square(difference), 1, 1];
+  const size = Math.min(difference.shape[2], difference.shape[3]);
+  for (const positions of POOLED.filter((n) => n < size)) {
+    weight /= 2;
+    weights += weight;
+    loss = loss.add(square(adaptiveAvgPool2d(difference, positions)).mul(weight));
+  }
+  return loss.div(weights);
+}
+
+/** [rows, features] as maps of one position. */
+function asMaps(x: Tensor): Tensor {
+  return x.shape.length === 4 ? x : x.reshape([...x.shape, 1, 1]);
+}
+
+/** Maps as high and wide as others, by the nearest position. */
+function resized(x: Tensor, like: Tensor): Tensor {
+  const [height, width] = like.shape.slice(2);
+  if (x.shape[2] === height && x.shape[3] === width) return x;
+  return new Upsample({ size: [height, width] }).forward(x);
+}
+
+/** The layers that {@link reviewKdDistillationLoss} reads, from the first stage to the deepest. */
+export interface ReviewLayers {
+  student: readonly string[];
+  teacher: readonly string[];
+}
+
+/** {@link reviewKdLoss} as a loss of `distill`: `review-kd` in expressions. The fusion is trained with the student. */
+export function reviewKdDistillationLoss(layers: ReviewLayers, options: ReviewKdLossOptions = {}): DistillationLoss {
+  expectOptions("reviewKdDistillationLoss", options, ["fusion"]);
+  expectOptions("layers", layers, ["student", "teacher"]);
+  const name = "review-kd";
+  const { fusion } = options;
+  const { student, teacher } = layers;
+  return {
+    name,
+    needsTeacher: true,
+    taps: { student, teacher },
+    modules: fusion === undefined ? {} : { fusion },
+    compute(batch) {
+      const ofStudent = student.map((path) => batch.student.taps[path]);
+      const ofTeacher = teacher.map((path) => batch.teacher.taps[path]);
+      return { loss: reviewKdLoss(ofStudent, ofTeacher, { fusion }), metrics: {} };
+    },
+    config: () => ({ name, student, teacher, fusion: fusion !== undefined }),
+  };
+}
+
+const paths = () => list(v.string(), "paths of layers, from the first stage to the deepest, as [layer1, layer2]");
+
+/** `review-kd` in expressions. */
+export const reviewKdEntry = defineEntry({
+  name: "review-kd",
+  help: "feature maps of several stages, each fused with the deeper ones (Chen et al., 2021)",
+  options: {
+    student: described(paths(), "paths of the student's layers, from the first stage to the deepest"),
+    teacher: described(
+      v.optional(paths()),
+      "paths of the teacher's, one for each of the student's (default: the same)",
+    ),
+    features: described(v.optional(boolean(), true), "whether what the last layers read follows as the deepest stage"),
+  },
+  create({ student, teacher = student, features }, context: LossContext): DistillationLoss {
+    if (student.length !== teacher.length) {
+      const text = `expected as many layers of the teacher as of the student, ${student.length}, got ${show(teacher)}`;
+      throw new DistilleryError("BAD_ARGUMENT", `review-kd: teacher: ${text}`);
+    }
+    const stages = (network: "student" | "teacher", given: readonly string[]) =>
+      features ? [...given, context.features(network)] : given;
+    const layers = { student: stages("student", student), teacher: stages("teacher", teacher) };
+    const channels = (network: "student" | "teacher") =>
+      layers[network].map((path) => channelsOf(context, network, path));
+    return reviewKdDistillationLoss(layers, { fusion: new ReviewFusion(channels("student"), channels("teacher")) });
+  },
+});
