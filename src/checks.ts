@@ -41,7 +41,10 @@ export function expectOneOf<N extends string>(name: string, value: unknown, name
 
 /** The given shape, -1 standing for any length; otherwise `SHAPE_MISMATCH`. */
 export function expectShape(name: string, got: readonly number[], expected: readonly number[]): void {
-  if (got.length === expected.length && expected.every((n, i) => n === -1 || n === got[i])) return;
+  let isAlike = got.length === expected.length;
+  // A loop: every operation comes here.
+  for (let i = 0; isAlike && i < expected.length; i++) isAlike = expected[i] === -1 || expected[i] === got[i];
+  if (isAlike) return;
   const wanted = expected.map((n) => (n === -1 ? "*" : n)).join(", ");
   throw new DistilleryError("SHAPE_MISMATCH", `${name}: expected shape [${wanted}], got [${got.join(", ")}]`);
 }

@@ -60,7 +60,9 @@ export abstract class Module {
    * give other networks each image as a row of values, [rows, channels * height * width]. A module that reshapes by itself may say true.
    */
   get readsImages(): boolean {
-    return this.namedChildren().some(([, child]) => child.readsImages);
+    // Without lists of names: runs come here in each step.
+    for (const value of Object.values(this)) if (childrenReadImages(value)) return true;
+    return false;
   }
 
   /**
@@ -161,6 +163,12 @@ export abstract class Module {
     const children = this.namedChildren().flatMap(([name, child]) => child.#walk(visit, `${prefix}${name}.`));
     return [...visit(this, prefix), ...children];
   }
+}
+
+/** Whether what a property holds are modules of which one reads images. */
+function childrenReadImages(value: unknown): boolean {
+  if (value instanceof Module) return value.readsImages;
+  return Array.isArray(value) && value.some((item) => item instanceof Module && item.readsImages);
 }
 
 /** The entries whose tensor did not come before. */

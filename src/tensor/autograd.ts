@@ -147,7 +147,8 @@ function propagate(node: Node, grads: Map<Node, Float32Array>): void {
   const byRows = deliverRows(node, grad);
   const into: (Float32Array | null)[] = [];
   const present: (Float32Array | null)[] = [];
-  for (const [i, input] of inputs.entries()) {
+  for (let i = 0; i < inputs.length; i++) {
+    const input = inputs[i];
     const isWanted = input.requiresGrad && i !== byRows;
     const before = isWanted ? gradientSoFar(input, grads) : null;
     present.push(before);

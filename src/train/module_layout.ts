@@ -1,6 +1,6 @@
 import { DistilleryError } from "../errors.js";
-import type { Module } from "../nn/module.js";
-import type { Parameter, Tensor } from "../tensor/tensor.js";
+import { Module } from "../nn/module.js";
+import { Parameter, type Tensor } from "../tensor/tensor.js";
 
 /** The parameters that some run moves. */
 const CLAIMED = new WeakSet<Tensor>();
@@ -21,13 +21,20 @@ export function claim(parameters: ReadonlySet<Tensor>): () => void {
 /** Which modules and parameters some networks are made of, as they are now: to tell later whether that has changed. */
 export class Layout {
   readonly #parts: ReadonlyMap<string, Module | Parameter>;
+  readonly #modules: readonly Module[];
+  readonly #held: readonly unknown[];
 
   constructor(private readonly networks: Readonly<Record<string, Module>>) {
     this.#parts = partsOf(networks);
+    this.#modules = [...this.#parts.values()].filter((part) => part instanceof Module);
+    this.#held = heldBy(this.#modules);
   }
 
   /** What has become of a module or parameter since then: `student: its fc1 was taken out`; null if all is as it was. */
   change(): string | null {
+    // Twice an epoch: paths are put together only if something differs.
+    const held = heldBy(this.#modules);
+    if (held.length === this.#held.length && held.every((part, i) => part === this.#held[i])) return null;
     const now = partsOf(this.networks);
     for (const [path, part] of this.#parts) {
       if (now.get(path) !== part) return describeChange(path, now.has(path) ? "was replaced" : "was taken out");
@@ -40,6 +47,12 @@ export class Layout {
 function describeChange(path: string, what: string): string {
   const [network = "", ...rest] = path.split(".");
   return `${network}: its ${rest.join(".")} ${what}`;
+}
+
+/** The modules and parameters that the properties of some modules hold, alone or in lists. */
+function heldBy(modules: readonly Module[]): unknown[] {
+  const isPart = (value: unknown) => value instanceof Module || value instanceof Parameter;
+  return modules.flatMap((module) => Object.values(module).flat().filter(isPart));
 }
 
 function partsOf(networks: Readonly<Record<string, Module>>): Map<string, Module | Parameter> {
