@@ -378,6 +378,8 @@ export declare function movingAverage(averages: List<F32Mut>, values: List<F32>,
 /** What a node is told besides its inputs: each operation reads its own */
 export interface NodeAttributes {
   relu?: boolean
+  norm?: boolean
+  addend?: boolean
   training?: boolean
   eps?: number
   momentum?: number

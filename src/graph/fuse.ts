@@ -1,30 +1,84 @@
+import { isDeepStrictEqual } from "node:util";
+import { fusedConv2dOp, fusedNormOp } from "../ops/fused_images.js";
 import { fusedOp } from "../ops/fusion.js";
 import type { Op } from "../tensor/op.js";
 import { countReaders, type Graph, type Node, rewrite, type Value } from "./graph.js";
 
 /**
- * The graph with linear -> ReLU, and linear -> batchNorm -> ReLU -> dropout (with or without dropout), as one node each if
- * nothing else reads what lies between. The bits stay the same.
+ * The graph with each of these as one node if nothing else reads what lies between: linear -> ReLU; linear -> batchNorm -> ReLU
+ * -> dropout, also without dropout; conv2d -> batchNorm in eval mode -> sum -> ReLU and batchNorm -> sum -> ReLU, also without
+ * some of what follows the first. The bits stay the same.
  */
 export function fuse(graph: Graph): Graph {
   const readers = countReaders(graph);
-  const isOnlyRead = (value: Value) => readers.get(value) === 1;
+  const isOnlyRead = (value: Value | undefined) => value !== undefined && readers.get(value) === 1;
   // A layer that is used twice moves its running statistics in the order of its calls.
   const moved = graph.nodes.filter(({ op }) => op.name === "batchNorm").map(({ inputs }) => inputs[3]);
   const isShared = (statistics: Value) => moved.filter((value) => value === statistics).length > 1;
   return rewrite(graph, (node, before) => {
-    const [x] = node.inputs;
-    const [xBefore] = before.inputs;
-    if (x?.kind !== "node" || xBefore.kind !== "node" || !isOnlyRead(xBefore)) return node;
-    if (node.op.name === "dropout" && x.op === (fusedOp as Op) && x.attributes.p === 0) {
-      return { ...x, attributes: { ...x.attributes, p: node.attributes.p } } satisfies Node;
+    for (const [i, x] of node.inputs.entries()) {
+      const xBefore = before.inputs[i];
+      if (x.kind !== "node" || xBefore.kind !== "node" || !isOnlyRead(xBefore)) continue;
+      if (x.op.name === "batchNorm" && x.attributes.training && isShared(x.inputs[3])) continue;
+      const fused = joinLinear(node, x, isOnlyRead(xBefore.inputs[0])) ?? joinConv2d(node, x) ?? joinNorm(node, x);
+      if (fused !== null) return fused;
     }
-    if (node.op.name !== "relu") return node;
-    if (x.op.name === "linear" && !x.attributes.relu) return { ...x, attributes: { ...x.attributes, relu: true } };
-    const [linear, ...norm] = x.inputs;
-    if (x.op.name !== "batchNorm" || linear.kind !== "node" || !isOnlyRead(xBefore.inputs[0])) return node;
-    if (linear.op.name !== "linear" || linear.attributes.relu || isShared(norm[2])) return node;
-    const attributes = { ...x.attributes, p: 0 };
-    return { ...node, op: fusedOp as Op, attributes, inputs: [...linear.inputs, ...norm] } satisfies Node;
+    return node;
   });
+}
+
+/** A node and the one of a Linear that it reads; `isOwn`: nothing else reads what this reads first. */
+function joinLinear(node: Node, x: Node, isOwn: boolean): Node | null {
+  if (node.op.name === "dropout" && x.op === (fusedOp as Op) && x.attributes.p === 0) {
+    return { ...x, attributes: { ...x.attributes, p: node.attributes.p } };
+  }
+  if (node.op.name !== "relu") return null;
+  if (x.op.name === "linear" && !x.attributes.relu) return { ...x, attributes: { ...x.attributes, relu: true } };
+  const [linear, ...norm] = x.inputs;
+  if (x.op.name !== "batchNorm" || linear.kind !== "node" || !isOwn) return null;
+  if (linear.op.name !== "linear" || linear.attributes.relu) return null;
+  const attributes = { ...x.attributes, p: 0 };
+  return { ...node, op: fusedOp as Op, attributes, inputs: [...linear.inputs, ...norm] };
+}
+
+/** A node and the convolution that it reads, with what follows that already. */
+function joinConv2d(node: Node, x: Node): Node | null {
+  const isPlain = x.op.name === "conv2d" && !x.attributes.relu;
+  if (!isPlain && x.op !== (fusedConv2dOp as Op)) return null;
+  const conv = isPlain
+    ? { ...x, op: fusedConv2dOp as Op, attributes: { ...x.attributes, norm: null, addend: false } }
+    : x;
+  if (node.op.name !== "batchNorm") return joinFinish(node, x, conv, conv.attributes.norm === null ? 0 : 4);
+  if (!isPlain || node.attributes.training || node.inputs[0] !== x) return null;
+  return {
+    ...conv,
+    attributes: { ...conv.attributes, norm: node.attributes },
+    inputs: [...x.inputs, ...node.inputs.slice(1)],
+  };
+}
+
+/** A node and the BatchNorm that it reads, with the sum that follows it already. */
+function joinNorm(node: Node, x: Node): Node | null {
+  if (x.op.name !== "batchNorm" && x.op !== (fusedNormOp as Op)) return null;
+  const isPlain = x.op.name === "batchNorm";
+  const norm = isPlain
+    ? { ...x, op: fusedNormOp as Op, attributes: { ...x.attributes, addend: false, relu: false } }
+    : x;
+  return joinFinish(node, x, norm, 4);
+}
+
+/** The sum with x, or its ReLU, as the end of `fused`, whose last `after` inputs stand behind the addend. */
+function joinFinish(node: Node, x: Node, fused: Node, after: number): Node | null {
+  const { attributes, inputs } = fused;
+  if (attributes.relu) return null;
+  if (node.op.name === "relu") return { ...fused, attributes: { ...attributes, relu: true } };
+  if (node.op.name !== "add" || attributes.addend) return null;
+  const addend = node.inputs[node.inputs[0] === x ? 1 : 0];
+  if (![addend.shape, node.shape].every((shape) => isDeepStrictEqual(shape, x.shape))) return null;
+  const place = inputs.length - after;
+  return {
+    ...fused,
+    attributes: { ...attributes, addend: true },
+    inputs: [...inputs.slice(0, place), addend, ...inputs.slice(place)],
+  };
 }

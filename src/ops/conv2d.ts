@@ -207,6 +207,6 @@ function outputShape(
 }
 
 /** The numbers of a window as the kernels take them. */
-function windowOf({ stride, padding, dilation, groups }: Omit<Conv2dAttributes, "relu">): number[] {
+export function windowOf({ stride, padding, dilation, groups }: Omit<Conv2dAttributes, "relu">): number[] {
   return [...stride, ...padding, ...dilation, groups];
 }

@@ -2,7 +2,7 @@ use crate::borrow::{F32, F32Mut, Memory, U8, U8Mut, U32Mut, expect_len, matrix, 
 use crate::error::{Result, kernel};
 use distillery_kernels::batch_norm::{self, Affine, Gradients, Outputs, Saved};
 use distillery_kernels::batch_stats::{RunningUpdate, Statistics};
-use distillery_kernels::channel_norm;
+use distillery_kernels::channel_norm::{self, Finish};
 use distillery_kernels::dropout::Mask;
 use distillery_kernels::norm_relu_dropout as fused;
 use distillery_kernels::rng::Generator;
@@ -47,7 +47,7 @@ pub fn batch_norm_forward(mut call: BatchNormForward) -> Result<()> {
             inv_std: memory.write(&mut call.inv_std)?,
             out: planes_mut("out", memory.write(&mut call.out)?, [rows, features, length])?,
         };
-        return channel_norm::forward(x, norm, outputs).map_err(kernel);
+        return channel_norm::forward(x, norm, Finish::default(), outputs).map_err(kernel);
     }
     let x = matrix("x", memory.read(&call.x)?, rows, features)?;
     let norm = call.norm.borrow(&mut memory)?;

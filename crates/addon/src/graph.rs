@@ -11,6 +11,8 @@ use napi_derive::napi;
 #[napi(object, object_to_js = false)]
 pub struct NodeAttributes {
     pub relu: Option<bool>,
+    pub norm: Option<bool>,
+    pub addend: Option<bool>,
     pub training: Option<bool>,
     pub eps: Option<f64>,
     pub momentum: Option<f64>,
@@ -61,6 +63,8 @@ pub fn graph_node(builder: &mut External<GraphBuilder>, node: GraphNode) -> Resu
     let GraphNode { op, inputs, shape, attributes: given } = node;
     let attributes = Attributes {
         relu: given.relu.unwrap_or_default(),
+        norm: given.norm.unwrap_or_default(),
+        addend: given.addend.unwrap_or_default(),
         training: given.training.unwrap_or_default(),
         eps: given.eps.unwrap_or_default(),
         momentum: given.momentum.unwrap_or_default(),

@@ -65,10 +65,15 @@ impl Statistics<'_> {
             Self::BatchDeferred(sink) => batch_moments(x, rows, sink, eps, mean, inv_std),
             Self::Running { mean: running_mean, var } => {
                 mean.copy_from_slice(running_mean);
-                inv_std.iter_mut().zip(var).for_each(|(inv_std, var)| *inv_std = 1.0 / (var + eps).sqrt());
+                inv_std.iter_mut().zip(var).for_each(|(inv_std, var)| *inv_std = self::inv_std(*var, eps));
             }
         }
     }
+}
+
+/// What a distance from a running mean is multiplied by.
+pub(crate) fn inv_std(var: f32, eps: f32) -> f32 {
+    1.0 / (var + eps).sqrt()
 }
 
 /// Moves an exponential moving average towards a batch's value.

@@ -3,10 +3,11 @@
 //! A thread takes whole channels: sums, then normalizes what its cache still holds.
 
 use crate::batch_norm::{Gradients, Norm, Outputs, Saved, normalize_element};
-use crate::batch_stats::{Moments, RunningUpdate, Statistics, ema_update};
+use crate::batch_stats::{self, Moments, RunningUpdate, Statistics, ema_update};
 use crate::error::{Result, contiguous, expect_shape};
 use crate::parallel;
 use crate::plane_sums;
+use crate::relu;
 use crate::vectorised::vectorised;
 use ndarray::{ArrayView3, ArrayViewMut2, Axis, Ix3};
 
@@ -23,11 +24,22 @@ struct Channel<'a> {
     out: ArrayViewMut2<'a, f32>,
 }
 
-/// out = (x - mean) * inv_std * weight + bias by channel, for x[images, channels, length].
-pub fn forward(x: ArrayView3<f32>, norm: Norm, outputs: Outputs<Ix3>) -> Result<()> {
+/// What follows the normalisation in its last pass, in this order.
+#[derive(Clone, Copy, Default)]
+pub struct Finish<'a> {
+    /// What is added, in the shape of x.
+    pub addend: Option<&'a [f32]>,
+    /// Whether ReLU follows.
+    pub relu: bool,
+}
+
+/// out = (x - mean) * inv_std * weight + bias by channel, for x[images, channels, length], and what follows.
+pub fn forward(x: ArrayView3<f32>, norm: Norm, finish: Finish, outputs: Outputs<Ix3>) -> Result<()> {
     let (images, channels, length) = x.dim();
     let Outputs { mean, inv_std, mut out } = outputs;
     expect_shape(OP, "out", out.shape(), x.shape())?;
+    let Finish { addend, relu } = finish;
+    expect_shape(OP, "addend", &[addend.map_or(x.len(), <[f32]>::len)], &[x.len()])?;
     let x = contiguous(OP, "x", &x)?;
     contiguous(OP, "out", &out.view())?;
     norm.affine.check(channels)?;
@@ -49,7 +61,7 @@ pub fn forward(x: ArrayView3<f32>, norm: Norm, outputs: Outputs<Ix3>) -> Result<
             let c = first + i;
             let planes = || (0..images).map(|n| plane(x, n * channels + c, length));
             if let Some((running_mean, var)) = running {
-                (**mean, **inv_std) = (running_mean[c], 1.0 / (var[c] + eps).sqrt());
+                (**mean, **inv_std) = (running_mean[c], batch_stats::inv_std(var[c], eps));
             } else {
                 let count = (images * length) as f64;
                 let average = planes().map(plane_sums::sum).sum::<f64>() / count;
@@ -60,9 +72,10 @@ pub fn forward(x: ArrayView3<f32>, norm: Norm, outputs: Outputs<Ix3>) -> Result<
                 (**mean, **inv_std) = (rounded, (1.0 / (var + f64::from(eps)).sqrt()) as f32);
                 *moments = [average, var * (count / (count - 1.0))];
             }
-            for (x, mut out) in planes().zip(out.rows_mut()) {
-                let out = out.as_slice_mut().expect("checked before");
-                normalize(x, [**mean, **inv_std, affine.weight[c], affine.bias[c]], out);
+            let numbers = [**mean, **inv_std, affine.weight[c], affine.bias[c]];
+            for (n, (x, mut out)) in planes().zip(out.rows_mut()).enumerate() {
+                let addend = addend.map(|addend| plane(addend, n * channels + c, length));
+                normalize(x, numbers, addend, relu, out.as_slice_mut().expect("checked before"));
             }
         }
     });
@@ -131,9 +144,18 @@ fn plane(x: &[f32], i: usize, length: usize) -> &[f32] {
 }
 
 vectorised! {
-fn normalize<'a>(x: &'a [f32], numbers: [f32; 4], out: &'a mut [f32]) {
+fn normalize<'a>(x: &'a [f32], numbers: [f32; 4], addend: Option<&'a [f32]>, relu: bool, out: &'a mut [f32]) {
     let [mean, inv_std, weight, bias] = numbers;
-    out.iter_mut().zip(x).for_each(|(out, x)| *out = normalize_element(*x, mean, inv_std, weight, bias));
+    let norm = |x: f32| normalize_element(x, mean, inv_std, weight, bias);
+    let to = out.iter_mut().zip(x);
+    match (addend, relu) {
+        (None, false) => to.for_each(|(out, x)| *out = norm(*x)),
+        (None, true) => to.for_each(|(out, x)| *out = relu::forward(norm(*x))),
+        (Some(addend), false) => to.zip(addend).for_each(|((out, x), addend)| *out = norm(*x) + addend),
+        (Some(addend), true) => {
+            to.zip(addend).for_each(|((out, x), addend)| *out = relu::forward(norm(*x) + addend));
+        }
+    }
 }
 }
 

@@ -18,7 +18,8 @@ pub fn forward(
 ) -> Result<()> {
     check(&x, &weight, bias.as_ref(), &mut out)?;
     let bias = bias.as_ref().map(|bias| contiguous(OP, "bias", bias)).transpose()?;
-    gemm_nt(OP, x, weight, Epilogue { bias: bias.map_or(Bias::None, Bias::Columns), relu }, out)
+    let epilogue = Epilogue { bias: bias.map_or(Bias::None, Bias::Columns), relu, ..Epilogue::default() };
+    gemm_nt(OP, x, weight, epilogue, out)
 }
 
 /// What `forward` refuses.

@@ -3,7 +3,7 @@
 use crate::common::{close, dot, fill, refuses, same_bits, slope};
 use distillery_kernels::batch_norm::{Affine, Gradients, Norm, Outputs, Saved};
 use distillery_kernels::batch_stats::{RunningUpdate, Statistics};
-use distillery_kernels::channel_norm::{backward, forward};
+use distillery_kernels::channel_norm::{Finish, backward, forward};
 use ndarray::{ArrayView3, ArrayViewMut3};
 
 const EPS: f32 = 1e-3;
@@ -40,7 +40,7 @@ fn run(shape: [usize; 3], x: &[f32], weight: &[f32], bias: &[f32]) -> Run {
     let norm = Norm { affine: Affine { weight, bias }, statistics: Statistics::Batch(update), eps: EPS };
     let view = ArrayViewMut3::from_shape(shape, &mut out).unwrap();
     let outputs = Outputs { mean: &mut mean, inv_std: &mut inv_std, out: view };
-    forward(ArrayView3::from_shape(shape, x).unwrap(), norm, outputs).unwrap();
+    forward(ArrayView3::from_shape(shape, x).unwrap(), norm, Finish::default(), outputs).unwrap();
     Run { out, mean, inv_std, running: [running_mean, running_var] }
 }
 
@@ -118,7 +118,7 @@ fn a_batch_without_variance_is_refused() {
     let view = ArrayViewMut3::from_shape([1, 2, 1], &mut out).unwrap();
     let x = ArrayView3::from_shape([1, 2, 1], &[1.0, 2.0]).unwrap();
     refuses(
-        forward(x, norm, Outputs { mean: &mut mean, inv_std: &mut inv_std, out: view }),
+        forward(x, norm, Finish::default(), Outputs { mean: &mut mean, inv_std: &mut inv_std, out: view }),
         "BATCH_TOO_SMALL",
         "batch_norm: expected more than 1 value per channel when training, got a batch of 1",
     );

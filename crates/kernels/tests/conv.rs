@@ -1,7 +1,7 @@
 //! Convolutions and their gradients against naive loops in double precision, over shapes that no block divides.
 
 use crate::common::{close, dot, fill, refuses, same_bits};
-use distillery_kernels::conv::{Gradients, Operands, Shape, Window, backward, forward};
+use distillery_kernels::conv::{Finish, Gradients, Operands, RowNorm, Shape, Window, backward, forward};
 
 /// Images, channels, height, width; outputs, kernel; stride, padding, dilation; groups.
 type Case = ([usize; 4], [usize; 3], [usize; 2], [usize; 2], [usize; 2], usize);
@@ -78,7 +78,8 @@ fn products(shape: &Shape, mut f: impl FnMut(usize, usize, usize)) {
 fn run(shape: &Shape, data: &Data, bias: bool, relu: bool) -> Vec<f32> {
     let mut out = vec![f32::NAN; data.grad.len()];
     let bias = bias.then_some(&data.bias[..]);
-    forward(shape, Operands { x: &data.x, weight: &data.weight, bias }, relu, &mut out).unwrap();
+    forward(shape, Operands { x: &data.x, weight: &data.weight, bias }, Finish { relu, ..Finish::default() }, &mut out)
+        .unwrap();
     out
 }
 
@@ -160,6 +161,36 @@ fn threads_do_not_change_the_bits() {
 }
 
 #[test]
+fn what_follows_has_the_bits_of_its_steps() {
+    for (i, case) in CASES.into_iter().enumerate() {
+        let shape = shape_of(case);
+        let (data, plane) = (data(&shape), shape.output().unwrap()[2..].iter().product::<usize>());
+        let of_channels = |seed| fill(shape.weight[0], seed);
+        let (mean, inv_std, weight, bias) = (of_channels(5), of_channels(6), of_channels(7), of_channels(8));
+        let addend = fill(data.grad.len(), 9);
+        let norm = RowNorm { mean: &mean, inv_std: &inv_std, weight: &weight, bias: &bias };
+        for (with_bias, norm, with_addend, relu) in
+            [(true, None, true, false), (false, Some(norm), false, true), (true, Some(norm), true, true)]
+        {
+            let mut want = run(&shape, &data, with_bias, false);
+            for (i, y) in want.iter_mut().enumerate() {
+                let c = i / plane % shape.weight[0];
+                if norm.is_some() {
+                    *y = (*y - mean[c]) * inv_std[c] * weight[c] + bias[c];
+                }
+                *y += if with_addend { addend[i] } else { 0.0 };
+                *y = if relu && *y <= 0.0 { 0.0 } else { *y };
+            }
+            let finish = Finish { norm, addend: with_addend.then_some(&addend), relu };
+            let bias = with_bias.then_some(&data.bias[..]);
+            let mut got = vec![f32::NAN; want.len()];
+            forward(&shape, Operands { x: &data.x, weight: &data.weight, bias }, finish, &mut got).unwrap();
+            assert_eq!(got, want, "case {i}");
+        }
+    }
+}
+
+#[test]
 fn an_image_alone_has_the_bits_that_it_has_in_a_batch() {
     let shape = shape_of(([37, 12, 8, 8], [20, 3, 3], [1, 1], [1, 1], [1, 1], 1));
     let data = data(&shape);
@@ -208,7 +239,7 @@ fn what_does_not_fit_is_refused() {
     let limit = "at most 2^20 elements in a padded channel, or 16 times those of its input and output";
     refused(Shape { window: wide, ..shape }, &format!("conv2d: padding: expected {limit}, got 67190809"));
     refuses(
-        forward(&shape, Operands { x: &[0.0; 7], weight: &[0.0; 108], bias: None }, false, &mut [0.0; 108]),
+        forward(&shape, Operands { x: &[0.0; 7], weight: &[0.0; 108], bias: None }, Finish::default(), &mut [0.0; 108]),
         "SHAPE_MISMATCH",
         "conv2d: x: expected shape [200], got [7]",
     );

@@ -1,7 +1,8 @@
 //! Convolutions whose channels do not meet: each output reads one channel, so there is no product to share work in. A row
 //! of outputs gathers the taps one after another, along what lies inside of the input.
 
-use super::{Operands, Shape, Window};
+use super::{Finish, Operands, Shape, Window};
+use crate::batch_norm::normalize_element;
 use crate::parallel::{self, Rows};
 use crate::relu;
 use crate::vectorised::vectorised;
@@ -46,8 +47,8 @@ impl Shape {
     }
 }
 
-/// out = the convolution plus the bias, then ReLU if `relu`.
-pub(super) fn forward(shape: &Shape, out_shape: [usize; 4], operands: Operands, relu: bool, out: &mut [f32]) {
+/// out = the convolution plus the bias, and what follows.
+pub(super) fn forward(shape: &Shape, out_shape: [usize; 4], operands: Operands, finish: Finish, out: &mut [f32]) {
     let Operands { x, weight, bias } = operands;
     let ([_, outputs, _, width], [_, channels, rows, columns]) = (out_shape, shape.x);
     let (plane, plane_x, taps) = (out_shape[2] * width, rows * columns, shape.taps());
@@ -70,9 +71,8 @@ pub(super) fn forward(shape: &Shape, out_shape: [usize; 4], operands: Operands, 
                     }
                 }
             }
-            if relu {
-                out.iter_mut().for_each(|y| *y = relu::forward(*y));
-            }
+            let addend = finish.addend.map(|addend| &addend[(first + i) * plane..][..plane]);
+            finish_plane(out, finish.norm.map(|norm| norm.row(o)), addend, finish.relu);
         }
     });
 }
@@ -139,6 +139,21 @@ pub(super) fn weight_gradient(shape: &Shape, out_shape: [usize; 4], grad: &[f32]
             }
         }
     });
+}
+
+vectorised! {
+/// What follows the convolution, for a plane that the cache holds.
+fn finish_plane<'a>(out: &'a mut [f32], norm: Option<[f32; 4]>, addend: Option<&'a [f32]>, relu: bool) {
+    if let Some([mean, inv_std, weight, bias]) = norm {
+        out.iter_mut().for_each(|y| *y = normalize_element(*y, mean, inv_std, weight, bias));
+    }
+    if let Some(addend) = addend {
+        out.iter_mut().zip(addend).for_each(|(y, addend)| *y += addend);
+    }
+    if relu {
+        out.iter_mut().for_each(|y| *y = relu::forward(*y));
+    }
+}
 }
 
 vectorised! {

@@ -6,6 +6,7 @@ mod depthwise;
 mod shape;
 
 use crate::error::{Result, expect_shape};
+pub use crate::matmul::RowNorm;
 use crate::matmul::{self, Bias, ConvParams, Epilogue};
 use crate::parallel;
 use crate::plane_sums;
@@ -24,8 +25,19 @@ pub struct Operands<'a> {
     pub bias: Option<&'a [f32]>,
 }
 
-/// out = the convolution of x with the weight, plus the bias; then ReLU if `relu`.
-pub fn forward(shape: &Shape, operands: Operands, relu: bool, out: &mut [f32]) -> Result<()> {
+/// What follows a convolution in its last write, in this order.
+#[derive(Clone, Copy, Default)]
+pub struct Finish<'a> {
+    /// A normalisation of each output channel.
+    pub norm: Option<RowNorm<'a>>,
+    /// What is added, in the shape of the output.
+    pub addend: Option<&'a [f32]>,
+    /// Whether ReLU follows.
+    pub relu: bool,
+}
+
+/// out = the convolution of x with the weight, plus the bias, and what follows.
+pub fn forward(shape: &Shape, operands: Operands, finish: Finish, out: &mut [f32]) -> Result<()> {
     let out_shape = shape.output()?;
     let Operands { x, weight, bias } = operands;
     check(shape, x, weight)?;
@@ -33,10 +45,18 @@ pub fn forward(shape: &Shape, operands: Operands, relu: bool, out: &mut [f32]) -
     if let Some(bias) = bias {
         expect_shape(OP, "bias", &[bias.len()], &[shape.weight[0]])?;
     }
+    let Finish { norm, addend, relu } = finish;
+    for array in norm.iter().flat_map(RowNorm::arrays) {
+        expect_shape(OP, "norm", &[array.len()], &[shape.weight[0]])?;
+    }
+    if let Some(addend) = addend {
+        expect_shape(OP, "addend", &[addend.len()], &[out.len()])?;
+    }
     if shape.is_depthwise() {
-        depthwise::forward(shape, out_shape, operands, relu, out);
+        depthwise::forward(shape, out_shape, operands, finish, out);
         return Ok(());
     }
+    let addend = addend.map(|addend| view(out_shape, addend));
     let (x, mut out) = (view(shape.x, x), view_mut(out_shape, out));
     let outputs = shape.weight[0] / shape.groups;
     let window = matmul::Window {
@@ -51,8 +71,10 @@ pub fn forward(shape: &Shape, operands: Operands, relu: bool, out: &mut [f32]) -
         let size = weight.len() / shape.groups;
         let weight = matrix(&weight[group * size..][..size], outputs);
         let bias = bias.map_or(Bias::None, |bias| Bias::Rows(&bias[rows.clone()]));
+        let epilogue = Epilogue { bias, norm: norm.map(|norm| norm.rows(rows.clone())), relu };
+        let addend = addend.as_ref().map(|addend| addend.slice_axis(Axis(1), Slice::from(rows.clone())));
         let out = out.slice_axis_mut(Axis(1), Slice::from(rows));
-        matmul::convolve(weight, x, &window, Epilogue { bias, relu }, out);
+        matmul::convolve(weight, x, &window, epilogue, addend, out);
     }
     Ok(())
 }
@@ -145,7 +167,7 @@ fn input_gradient(shape: &Shape, grad: ArrayView4<f32>, weight: &[f32], grad_x: 
             let grad = grad.slice_axis(Axis(1), Slice::from(group * outputs..(group + 1) * outputs));
             let rows = group * per_group..(group + 1) * per_group;
             let into = into.slice_axis_mut(Axis(1), Slice::from(rows));
-            matmul::convolve(transposed.view(), grad, &window, Epilogue::default(), into);
+            matmul::convolve(transposed.view(), grad, &window, Epilogue::default(), None, into);
         }
     }
     debug_assert_eq!(channels, per_group * shape.groups);

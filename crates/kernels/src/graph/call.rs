@@ -12,6 +12,10 @@ use ndarray::{ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMut3};
 pub struct Attributes {
     /// Whether ReLU follows.
     pub relu: bool,
+    /// Whether BatchNorm with running statistics comes before.
+    pub norm: bool,
+    /// Whether an input is added before ReLU.
+    pub addend: bool,
     /// Whether the statistics are the batch's own.
     pub training: bool,
     /// Added to a variance.

@@ -3,14 +3,15 @@
 use super::call::{Array, ArrayMut, Attributes, Room};
 use super::first;
 use crate::batch_norm::{self as norms, Affine, Norm, Outputs};
-use crate::batch_stats::{Moments, Statistics};
+use crate::batch_stats::{self, Moments, Statistics};
+use crate::conv::{self, Finish, RowNorm};
 use crate::dropout::{self as masks, Mask};
 use crate::embedding_bag::{self, Bags};
 use crate::error::{KernelError, Result, expect_shape};
 use crate::linear as products;
 use crate::norm_relu_dropout::{self, Dropout, Linear};
 use crate::pool::{self, Windows};
-use crate::{channel_norm, conv};
+use crate::{channel_norm, elementwise, relu};
 
 pub(super) fn linear(attributes: &Attributes, inputs: &[Array], out: ArrayMut, _: Room) -> Result<()> {
     let bias = inputs.get(2).map(|bias| bias.data.into());
@@ -23,18 +24,29 @@ pub(super) fn dropout(attributes: &Attributes, inputs: &[Array], out: ArrayMut, 
     masks::backward(inputs[0].data, Mask { keep, p: attributes.p }, out.data)
 }
 
+/// BatchNorm of x, then the sum with an addend, the second input, and ReLU if they follow.
 pub(super) fn batch_norm(attributes: &Attributes, inputs: &[Array], out: ArrayMut, room: Room) -> Result<()> {
+    let (inputs, of_norm) = inputs.split_at(inputs.len() - 4);
     let x = inputs[0].planes()?;
     let (rows, features, length) = x.dim();
     let [_, mean, inv_std] = room.scratch;
     let (mean, inv_std) = (first(mean, features), first(inv_std, features));
-    let norm = norm(attributes, &inputs[1..], room.moments);
+    let norm = norm(attributes, of_norm, room.moments);
+    let addend = inputs.get(1).map(|addend| addend.data);
     if length != 1 {
-        return channel_norm::forward(x, norm, Outputs { mean, inv_std, out: out.planes()? });
+        let finish = channel_norm::Finish { addend, relu: attributes.relu };
+        return channel_norm::forward(x, norm, finish, Outputs { mean, inv_std, out: out.planes()? });
     }
     let shape = [rows, features];
-    let out = ArrayMut { shape: &shape, data: out.data }.matrix()?;
-    norms::forward(Array { shape: &shape, ..inputs[0] }.matrix()?, norm, Outputs { mean, inv_std, out })
+    let into = ArrayMut { shape: &shape, data: &mut *out.data }.matrix()?;
+    norms::forward(Array { shape: &shape, ..inputs[0] }.matrix()?, norm, Outputs { mean, inv_std, out: into })?;
+    if let Some(addend) = addend {
+        elementwise::accumulate(addend, out.data)?;
+    }
+    if attributes.relu {
+        out.data.iter_mut().for_each(|y| *y = relu::forward(*y));
+    }
+    Ok(())
 }
 
 pub(super) fn linear_batch_norm_relu_dropout(
@@ -56,12 +68,26 @@ pub(super) fn linear_batch_norm_relu_dropout(
     norm_relu_dropout::linear_forward(linear, x, norm(attributes, of_norm, room.moments), dropout, outputs)
 }
 
-pub(super) fn conv2d(attributes: &Attributes, inputs: &[Array], out: ArrayMut, _: Room) -> Result<()> {
+/// A convolution of x with a weight, and a bias if there is one, then BatchNorm with running statistics, the sum with an addend,
+/// the input before BatchNorm's, and ReLU if they follow.
+pub(super) fn conv2d(attributes: &Attributes, inputs: &[Array], out: ArrayMut, room: Room) -> Result<()> {
+    let (inputs, of_norm) = inputs.split_at(inputs.len() - if attributes.norm { 4 } else { 0 });
+    let (inputs, addend) = inputs.split_at(inputs.len() - usize::from(attributes.addend));
     let shape = conv::Shape::of(inputs[0].shape, inputs[1].shape, &attributes.window)?;
     expect_shape(super::OP, "out", out.shape, &shape.output()?)?;
     let operands =
         conv::Operands { x: inputs[0].data, weight: inputs[1].data, bias: inputs.get(2).map(|bias| bias.data) };
-    conv::forward(&shape, operands, attributes.relu, out.data)
+    let norm = match of_norm {
+        [weight, bias, mean, var] => {
+            let inv_std = first(&mut room.scratch[0], var.data.len());
+            let eps = attributes.eps as f32;
+            inv_std.iter_mut().zip(var.data).for_each(|(to, &var)| *to = batch_stats::inv_std(var, eps));
+            Some(RowNorm { mean: mean.data, inv_std, weight: weight.data, bias: bias.data })
+        }
+        _ => None,
+    };
+    let addend = addend.first().map(|addend| addend.data);
+    conv::forward(&shape, operands, Finish { norm, addend, relu: attributes.relu }, out.data)
 }
 
 /// The windows of a node whose input is [..., height, width].

@@ -21,7 +21,7 @@ pub(super) struct Op {
 impl Op {
     /// The operation of a name, for so many inputs.
     pub fn new(name: &str, inputs: usize, attributes: &Attributes) -> Result<Self> {
-        let Attributes { training, p, momentum, .. } = *attributes;
+        let Attributes { norm, addend, training, p, momentum, .. } = *attributes;
         let mut attributes = attributes.clone();
         attributes.unary = Unary::ALL.iter().find(|(row, _)| *row == name).map(|(_, unary)| *unary);
         attributes.binary = Binary::ALL.iter().find(|(row, _)| *row == name).map(|(_, binary)| *binary);
@@ -32,13 +32,13 @@ impl Op {
             "linear" => (layers::linear, without_or_with_bias(2)),
             "batchNorm" => {
                 normalises = training;
-                (layers::batch_norm, 5)
+                (layers::batch_norm, 5 + usize::from(addend))
             }
             "linearBatchNormReluDropout" => {
                 (drops, normalises) = (p > 0.0, training);
                 (layers::linear_batch_norm_relu_dropout, without_or_with_bias(6))
             }
-            "conv2d" => (layers::conv2d, without_or_with_bias(2)),
+            "conv2d" => (layers::conv2d, without_or_with_bias(2 + 4 * usize::from(norm) + usize::from(addend))),
             "maxPool2d" => (layers::max_pool, 1),
             "avgPool2d" => (layers::avg_pool, 1),
             "embedding" => (layers::embedding, 2),

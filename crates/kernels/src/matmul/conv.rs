@@ -28,22 +28,25 @@ use std::ops::Range;
 const COPY_ELEMS: usize = 1 << 17;
 /// out[n, m, y, x] = epilogue(the sum over channels c and taps t of a[m, c * taps + t] x[n, c, at t of (y, x)]).
 ///
-/// The rows of x, and of out, are adjacent; out may be every other element of an array.
+/// The rows of x, and of out, are adjacent; out may be every other element of an array. The epilogue's addend lies as out does.
 pub(crate) fn convolve(
     a: ArrayView2<f32>,
     x: ArrayView4<f32>,
     window: &Window,
     epilogue: Epilogue,
+    addend: Option<ArrayView4<f32>>,
     mut out: ArrayViewMut4<f32>,
 ) {
     let (images, rows, height, width) = out.dim();
+    assert!(addend.is_none_or(|addend| (addend.dim(), addend.strides()) == (out.dim(), out.strides())));
     assert_eq!(a.dim(), (rows, x.dim().1 * window.taps.len()));
     assert_eq!((images, [height, width]), (x.dim().0, window.grid));
     if out.is_empty() {
         return;
     }
-    let strides = out.strides().iter().map(|&stride| stride as usize).collect::<Vec<_>>();
-    let target = Target { data: out.as_mut_ptr(), image: strides[0], row: strides[1], y: strides[2], x: strides[3] };
+    let [image, row, down, across] = [0, 1, 2, 3].map(|axis| out.strides()[axis] as usize);
+    let addend = addend.map(|addend| addend.as_ptr());
+    let target = Target { data: out.as_mut_ptr(), addend, image, row, y: down, x: across };
     Arch::new().dispatch(Convolution { a, source: Images::new(&x), images, window, epilogue, target });
 }
 
@@ -51,6 +54,7 @@ pub(crate) fn convolve(
 #[derive(Clone, Copy)]
 struct Target {
     data: *mut f32,
+    addend: Option<*const f32>,
     image: usize,
     row: usize,
     y: usize,
@@ -176,7 +180,7 @@ impl WithSimd for Task<'_, '_> {
             }
             self.copy.cast_const()
         };
-        let mut edge = EdgeTile([const { MaybeUninit::uninit() }; _]);
+        let [mut edge, mut edge_addend] = [const { EdgeTile([const { MaybeUninit::uninit() }; _]) }; 2];
         let mut segments = [Segment::default(); NR_MAX];
         let columns = images.len() * rows.len() * call.window.grid[1];
         for first in (0..columns).step_by(nr::<S>()) {
@@ -192,7 +196,8 @@ impl WithSimd for Task<'_, '_> {
             let to = self.segments(&columns, &mut segments, |n, y, x| {
                 (images.start + n) * image + (rows.start + y) * down + x * across
             });
-            self.multiply(simd, columns.len(), vectors, to, edge.0.as_mut_ptr().cast());
+            let edges = [&mut edge, &mut edge_addend].map(|edge| edge.0.as_mut_ptr().cast());
+            self.multiply(simd, columns.len(), vectors, to, edges);
         }
     }
 }
@@ -253,17 +258,33 @@ impl Task<'_, '_> {
         columns: usize,
         in_place: Option<Vectors>,
         segments: &[Segment],
-        edge: *mut f32,
+        [edge, edge_addend]: [*mut f32; 2],
     ) {
         let Convolution { ref a, epilogue, target, .. } = *self.call;
         let ((m, k), mr) = (a.dim(), mr::<S>(columns));
         let left = MatRef { ptr: a.as_ptr(), rs: a.strides()[0], cs: a.strides()[1] };
         let (vectors, width) = (columns.div_ceil(S::F32_LANES), columns.next_multiple_of(S::F32_LANES));
         let direct = segments.len() == 1 && columns == width && target.x == 1;
-        let out = |row: usize, segment: &Segment| target.data.wrapping_add(row * target.row + segment.at);
+        let place = |row: usize, segment: &Segment| row * target.row + segment.at;
         for row in (0..m).step_by(mr) {
             let rows = row..m.min(row + mr);
-            let (c, rs_c) = if direct { (out(row, &segments[0]), target.row) } else { (edge, width) };
+            let (c, rs_c) =
+                if direct { (target.data.wrapping_add(place(row, &segments[0])), target.row) } else { (edge, width) };
+            let addend = target.addend.map(|addend| {
+                if direct {
+                    return (addend.wrapping_add(place(row, &segments[0])), target.row);
+                }
+                for (i, row) in rows.clone().enumerate() {
+                    for segment in segments {
+                        let from = addend.wrapping_add(place(row, segment));
+                        // SAFETY: the addend lies as the outputs do, and the edge tile has room for them.
+                        unsafe {
+                            gather::<S>(from, target.x, edge_addend.add(i * width + segment.column), segment.len)
+                        };
+                    }
+                }
+                (edge_addend.cast_const(), width)
+            });
             let micro = MicroTile::<F32> {
                 kc: k,
                 kc_sum: kc_sum(k),
@@ -273,7 +294,7 @@ impl Task<'_, '_> {
                 rs_c: rs_c as isize,
                 accumulate: false,
                 prefetch: Prefetch::rows(left, 0),
-                epilogue: epilogue.tile(rows.clone(), std::ptr::null()),
+                epilogue: epilogue.tile(rows.clone(), std::ptr::null()).adding(addend),
             };
             // SAFETY: the tile lies inside the outputs or the edge tile, and its panel was packed to whole vectors, or is
             // read where each vector of each row of patches lies.
@@ -288,7 +309,8 @@ impl Task<'_, '_> {
             }
             for (i, row) in rows.enumerate() {
                 for segment in segments {
-                    let (from, to) = (edge.wrapping_add(i * width + segment.column), out(row, segment));
+                    let from = edge.wrapping_add(i * width + segment.column);
+                    let to = target.data.wrapping_add(place(row, segment));
                     // SAFETY: the segment's outputs are this task's own.
                     unsafe { scatter::<S>(from, to, segment.len, target.x) };
                 }
@@ -310,6 +332,23 @@ unsafe fn scatter<S: Simd>(from: *const f32, to: *mut f32, len: usize, step: usi
         }
         for i in 0..len {
             *to.add(i * step) = *from.add(i);
+        }
+    }
+}
+
+/// to[i] = from[i * step].
+///
+/// # Safety
+/// As `copy`.
+#[inline(always)]
+unsafe fn gather<S: Simd>(from: *const f32, step: usize, to: *mut f32, len: usize) {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        if step == 1 {
+            return copy::<S>(from, to, len);
+        }
+        for i in 0..len {
+            *to.add(i) = *from.add(i * step);
         }
     }
 }

@@ -1,16 +1,31 @@
-//! What is done to C in its last write: bias and ReLU, while the microtile is still in L1.
+//! What is done to C in its last write, while the microtile is still in L1: bias, normalisation, sum, ReLU.
 
 use super::mat::vector;
 use pulp::Simd;
 use std::ops::Range;
 
-/// C = relu(A B + bias), or less of it.
+/// C = relu(norm(A B + bias) + addend), or less of it. The addend, which lies as C does, is the caller's to pass on.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Epilogue<'a> {
     /// What is added.
     pub bias: Bias<'a>,
+    /// How rows are normalised.
+    pub norm: Option<RowNorm<'a>>,
     /// Whether ReLU follows.
     pub relu: bool,
+}
+
+/// (x - mean) * inv_std * weight + bias, each of them one number per row: BatchNorm in eval mode, with its roundings.
+#[derive(Clone, Copy)]
+pub struct RowNorm<'a> {
+    /// What is subtracted.
+    pub mean: &'a [f32],
+    /// What the distance is multiplied by first.
+    pub inv_std: &'a [f32],
+    /// And then.
+    pub weight: &'a [f32],
+    /// What is added.
+    pub bias: &'a [f32],
 }
 
 /// A bias of C.
@@ -29,8 +44,13 @@ pub(crate) enum Bias<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct TileEpilogue {
     bias: TileBias,
+    norm: Option<TileNorm>,
+    addend: Option<(*const f32, isize)>,
     relu: bool,
 }
+
+/// The first row's mean, inv_std, weight and bias.
+type TileNorm = [*const f32; 4];
 
 #[derive(Clone, Copy)]
 enum TileBias {
@@ -38,6 +58,24 @@ enum TileBias {
     Rows(*const f32),
     /// Readable up to whole vectors.
     Columns(*const f32),
+}
+
+impl<'a> RowNorm<'a> {
+    /// The numbers of some rows.
+    pub(crate) fn rows(&self, rows: Range<usize>) -> Self {
+        let [mean, inv_std, weight, bias] = self.arrays().map(|array| &array[rows.clone()]);
+        Self { mean, inv_std, weight, bias }
+    }
+
+    /// Those of a row, in the order of the formula.
+    pub(crate) fn row(&self, row: usize) -> [f32; 4] {
+        self.arrays().map(|array| array[row])
+    }
+
+    /// All of them, in the order of the formula.
+    pub(crate) fn arrays(&self) -> [&'a [f32]; 4] {
+        [self.mean, self.inv_std, self.weight, self.bias]
+    }
 }
 
 impl<'a> Epilogue<'a> {
@@ -62,28 +100,38 @@ impl<'a> Epilogue<'a> {
     pub(super) fn tile(&self, rows: Range<usize>, columns: *const f32) -> TileEpilogue {
         let bias = match self.bias {
             Bias::None => TileBias::None,
-            Bias::Rows(bias) => TileBias::Rows(bias[rows].as_ptr()),
+            Bias::Rows(bias) => TileBias::Rows(bias[rows.clone()].as_ptr()),
             Bias::Columns(_) => TileBias::Columns(columns),
         };
-        TileEpilogue { bias, relu: self.relu }
+        let norm = self.norm.map(|norm| norm.rows(rows).arrays().map(<[f32]>::as_ptr));
+        TileEpilogue { bias, norm, addend: None, relu: self.relu }
     }
 }
 
 impl TileEpilogue {
     /// Of a microtile whose sums are not complete yet.
-    pub const NONE: Self = Self { bias: TileBias::None, relu: false };
+    pub const NONE: Self = Self { bias: TileBias::None, norm: None, addend: None, relu: false };
+
+    /// With what is added before ReLU: its first row, and from one to the next.
+    #[inline(always)]
+    pub fn adding(self, addend: Option<(*const f32, usize)>) -> Self {
+        Self { addend: addend.map(|(first, rs)| (first, rs as isize)), ..self }
+    }
 
     /// Applies it to the sums that the microkernel has just written.
     ///
     /// # Safety
-    /// `c` may be read and written at `rows` rows of whole vectors, and the bias covers them.
+    /// `c` may be read and written at `rows` rows of whole vectors, and bias, norm and addend cover them.
     #[inline(always)]
     pub unsafe fn apply<S: Simd>(self, simd: S, rows: usize, vectors: usize, c: *mut f32, rs_c: isize) {
-        if !self.relu && matches!(self.bias, TileBias::None) {
+        if !self.relu && matches!(self.bias, TileBias::None) && self.norm.is_none() && self.addend.is_none() {
             return;
         }
         let zero = simd.splat_f32s(0.0);
         for i in 0..rows {
+            // SAFETY: as promised by the caller.
+            let norm = self.norm.map(|norm| norm.map(|array| simd.splat_f32s(unsafe { *array.add(i) })));
+            let addend = self.addend.map(|(first, rs)| first.wrapping_offset(i as isize * rs));
             for j in 0..vectors {
                 let at = vector::<S>(c.wrapping_offset(i as isize * rs_c), j).cast_mut();
                 // SAFETY: as promised by the caller.
@@ -93,6 +141,13 @@ impl TileEpilogue {
                         TileBias::None => (),
                         TileBias::Rows(bias) => sum = simd.add_f32s(sum, simd.splat_f32s(*bias.add(i))),
                         TileBias::Columns(bias) => sum = simd.add_f32s(sum, vector::<S>(bias, j).read_unaligned()),
+                    }
+                    if let Some([mean, inv_std, weight, bias]) = norm {
+                        let scaled = simd.mul_f32s(simd.mul_f32s(simd.sub_f32s(sum, mean), inv_std), weight);
+                        sum = simd.add_f32s(scaled, bias);
+                    }
+                    if let Some(addend) = addend {
+                        sum = simd.add_f32s(sum, vector::<S>(addend, j).read_unaligned());
                     }
                     if self.relu {
                         sum = simd.select_f32s(simd.less_than_or_equal_f32s(sum, zero), zero, sum);

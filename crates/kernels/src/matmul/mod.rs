@@ -22,6 +22,7 @@ mod transpose;
 use crate::error::{Result, expect_shape};
 pub(crate) use conv::convolve;
 pub(crate) use conv_weight::{ConvParams, weight_gradient};
+pub use epilogue::RowNorm;
 pub(crate) use epilogue::{Bias, Epilogue};
 use ndarray::{ArrayView2, ArrayViewMut2};
 pub use params::kc_sum;
@@ -61,7 +62,14 @@ pub fn matmul_bias_relu_at(
     bias: &[f32],
     out: ArrayViewMut2<f32>,
 ) -> Result<()> {
-    gemm_on(level, "matmul_bias_relu_at", a, b, Epilogue { bias: Bias::Columns(bias), relu: true }, out)
+    gemm_on(
+        level,
+        "matmul_bias_relu_at",
+        a,
+        b,
+        Epilogue { bias: Bias::Columns(bias), relu: true, ..Epilogue::default() },
+        out,
+    )
 }
 
 /// out[m, n] = epilogue(a[m, k] b[n, k]^T).

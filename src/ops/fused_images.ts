@@ -1,0 +1,38 @@
+import { DistilleryError } from "../errors.js";
+import type { Op } from "../tensor/op.js";
+import { type Conv2dAttributes, windowOf } from "./conv2d.js";
+
+/** What follows a convolution or a BatchNorm in its last write, in this order. */
+interface Finish {
+  /** Whether an input is added. */
+  readonly addend: boolean;
+  readonly relu: boolean;
+}
+
+/** BatchNorm as it was called. */
+interface Norm {
+  readonly training: boolean;
+  readonly momentum: number;
+  readonly eps: number;
+}
+
+/** Inputs x, weight, bias and addend if there are any, and those of BatchNorm in eval mode, if it follows, behind its x. */
+export const fusedConv2dOp: Op<Omit<Conv2dAttributes, "relu"> & Finish & { norm: Norm | null }> = {
+  name: "conv2dNormAddRelu",
+  forward: () => onlyInGraphs("conv2dNormAddRelu"),
+  lower: ({ addend, relu, norm, ...attributes }) => {
+    const finish = { addend, relu, norm: norm !== null, ...(norm !== null && { eps: norm.eps }) };
+    return { kind: "conv2d", window: windowOf(attributes), ...finish };
+  },
+};
+
+/** Inputs x, addend if there is one, and those of BatchNorm behind its x. */
+export const fusedNormOp: Op<Norm & Finish> = {
+  name: "batchNormAddRelu",
+  forward: () => onlyInGraphs("batchNormAddRelu"),
+  lower: (attributes) => ({ kind: "batchNorm", ...attributes }),
+};
+
+function onlyInGraphs(name: string): never {
+  throw new DistilleryError("INTERNAL", `${name}: is made of the nodes of a graph`);
+}
