@@ -3,8 +3,8 @@ import { digits, percent } from "../report.js";
 import type { Results, Row } from "../results.js";
 import { axis, COLOURS, FONT, renderSvg } from "./svg.js";
 
-const [LEAST_INTENSITY, LARGEST_INTENSITY] = [0.2, 64];
-const LEAST_RATE = 0.2;
+const [MIN_INTENSITY, LARGEST_INTENSITY] = [0.2, 64];
+const MIN_RATE = 0.2;
 const [WIDTH, HEIGHT] = [980, 620];
 const GROUP_COLOURS = {
   products: COLOURS.blue,
@@ -35,13 +35,13 @@ export function drawRoofline({ rows, limits, ...about }: Pick<Results, "rows" | 
       grid: { left: 80, right: 420, top: 100, bottom: 64 },
       xAxis: axis("arithmetic intensity (FLOP per byte of memory traffic)", {
         type: "log",
-        min: LEAST_INTENSITY,
+        min: MIN_INTENSITY,
         max: LARGEST_INTENSITY,
       }),
       yAxis: axis("rate (GFLOP/s)", {
         type: "log",
         nameGap: 48,
-        min: LEAST_RATE,
+        min: MIN_RATE,
         max: 100 * Math.ceil(limits.all.gflops / 50),
       }),
       series: [...roofs(limits.all), ...dots(kernels)],
@@ -58,7 +58,7 @@ function roofs({ gflops, bandwidths }: Ceiling): object[] {
     silent: true,
     lineStyle: { color: COLOURS.text, width: 1.5 },
     data: [
-      [LEAST_INTENSITY, LEAST_INTENSITY * gigabytesPerSecond],
+      [MIN_INTENSITY, MIN_INTENSITY * gigabytesPerSecond],
       [gflops / gigabytesPerSecond, gflops],
       [LARGEST_INTENSITY, gflops],
     ],
@@ -72,7 +72,7 @@ function roofs({ gflops, bandwidths }: Ceiling): object[] {
         fontSize: 10,
         formatter: `${(bytes / 2 ** 20).toFixed(0)} MiB: ${digits(gigabytesPerSecond)} GB/s`,
       },
-      data: [{ coord: [LEAST_INTENSITY, LEAST_INTENSITY * gigabytesPerSecond] }],
+      data: [{ coord: [MIN_INTENSITY, MIN_INTENSITY * gigabytesPerSecond] }],
     },
   }));
 }

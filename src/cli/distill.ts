@@ -10,6 +10,7 @@ import type { Teacher } from "../teachers/index.js";
 import { distill } from "../train/index.js";
 import { dryRun } from "./dry_run.js";
 import { interruptible, UsageError } from "./error_boundary.js";
+import { columnTeacher, expectNoNetworkOptions, withoutTeacherColumn } from "./external_teacher.js";
 import {
   addLoading,
   addOptions,
@@ -19,7 +20,6 @@ import {
   TEACHER_TEXT,
   type TrainingFlags,
 } from "./flags.js";
-import { columnTeacher, expectNoNetworkOptions, withoutTeacherColumn } from "./outside_teacher.js";
 import { RunPrinter } from "./printer.js";
 import { type RunSummary, summarizeRun } from "./run_summary.js";
 import type { Settings } from "./settings.js";

@@ -20,6 +20,7 @@ import { allLogits } from "../teachers/logits_in_order.js";
 import { Tensor } from "../tensor/tensor.js";
 import { type Evaluation, evaluate, logitsOf, measureLatency } from "../train/index.js";
 import { evaluationData } from "./evaluation_data.js";
+import { columnTeacher, withoutTeacherColumn } from "./external_teacher.js";
 import {
   addLoading,
   addNetwork,
@@ -32,7 +33,6 @@ import {
   type ShowFlags,
   TEACHER_TEXT,
 } from "./flags.js";
-import { columnTeacher, withoutTeacherColumn } from "./outside_teacher.js";
 import { percent } from "./printer.js";
 import { optionsOf } from "./settings.js";
 import { expectFits, type NetworkOptions, Networks } from "./setup.js";

@@ -11,7 +11,7 @@ import { print, printError } from "./terminal.js";
 type WatchFlags = ShowFlags & { folder: string; port: number };
 
 const PORT = 8765;
-const MOST_PORT = 65_535;
+const MAX_PORT = 65_535;
 const FOLDER = "runs";
 
 /** `distillery watch [FOLDER]`. */
@@ -27,7 +27,7 @@ export function watchCommand(run: (flags: WatchFlags) => Promise<void>): Command
 
 /** Serves the page until Ctrl-C. */
 export async function runWatch({ folder, port, json }: WatchFlags): Promise<void> {
-  expectInteger("port", port, 0, MOST_PORT);
+  expectInteger("port", port, 0, MAX_PORT);
   const kind = await kindOf(folder);
   // The first run makes the folder that all commands write to unless they are told another.
   if (kind !== "folder" && !(kind === null && folder === FOLDER)) {

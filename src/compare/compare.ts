@@ -168,7 +168,7 @@ async function comparison(experiment: Experiment, plan: Plan): Promise<CompareRe
   const { teacher, outcomes } = await runExperiment(experiment, trials, seeds[0]);
   await expectUnchanged(teacher);
   const student = withGenerator(new Generator(0), task.student);
-  const teacherLogits = await testLogitsOf(teacher, experiment.outside, test, controls.signal);
+  const teacherLogits = await testLogitsOf(teacher, experiment.external, test, controls.signal);
   const evaluator = new TestEvaluator(test, teacherLogits, student, controls.signal);
   const ofASeed = losses.length + 1;
   const ofAll = seeds.length * ofASeed;

@@ -22,8 +22,8 @@ import {
 } from "../train/options.js";
 import { describeSchedule, resolveSchedule, withoutScheduleOptions } from "../train/schedule.js";
 import { stepsPerEpoch } from "../train/steps_per_epoch.js";
-import { MOST_SEEDS } from "./options.js";
-import { OutsideTeacher } from "./outside_teacher.js";
+import { ExternalTeacher } from "./external_teacher.js";
+import { MAX_SEEDS } from "./options.js";
 import type { CompareResult } from "./results.js";
 import { expectLike, type SplitTask, splitTask, type Task } from "./task.js";
 import { hashOf } from "./teacher.js";
@@ -112,7 +112,7 @@ export interface Experiment {
   loss: LossSpec | null;
   calibrateTeacher: boolean;
   /** The teacher, if it is no network of Distillery's. */
-  outside: OutsideTeacher | null;
+  external: ExternalTeacher | null;
   /** Parameters of the teacher divided by those of the student. */
   teacherRatio: number;
   controls: ExperimentControls &
@@ -166,10 +166,10 @@ export function parseExperiment(input: ExperimentInput): Experiment {
   if (loss !== null) expectLoss(loss, workers);
   if (workers !== undefined) expectWorkers(workers, options);
   const answers = new PendingCallbacks();
-  const isOutside = typeof task.teacher !== "function" && !(task.teacher instanceof Module);
-  const outside = isOutside ? new OutsideTeacher(task.teacher as Teacher, task) : null;
+  const isExternal = typeof task.teacher !== "function" && !(task.teacher instanceof Module);
+  const external = isExternal ? new ExternalTeacher(task.teacher as Teacher, task) : null;
   return {
-    ...{ task, test, options, loss, calibrateTeacher, outside, teacherRatio: ratioOf(task) },
+    ...{ task, test, options, loss, calibrateTeacher, external, teacherRatio: ratioOf(task) },
     controls: {
       ...{ out, resume, overwrite, collect, keepCheckpoints, signal: signal ?? new AbortController().signal },
       ...(metadata && { metadata }),
@@ -234,7 +234,7 @@ function expectWorkers({ module, count, startSeconds }: Workers, { schedule }: R
 
 /** The seeds of a comparison: a number of them from 0, or a list, each once. */
 export function readSeeds(seeds: number | readonly number[]): number[] {
-  if (!Array.isArray(seeds)) return Array.from({ length: expectInteger("seeds", seeds, 1, MOST_SEEDS) }, (_, i) => i);
+  if (!Array.isArray(seeds)) return Array.from({ length: expectInteger("seeds", seeds, 1, MAX_SEEDS) }, (_, i) => i);
   return expectList("seeds", seeds, (name, seed) => expectInteger(name, seed, 0));
 }
 
@@ -243,8 +243,8 @@ export function expectList(name: string, values: unknown, check: (name: string, 
   if (!Array.isArray(values) || values.length === 0) {
     throw new DistilleryError("BAD_ARGUMENT", `${name}: expected a list of numbers, got ${show(values)}`);
   }
-  if (values.length > MOST_SEEDS) {
-    throw new DistilleryError("BAD_ARGUMENT", `${name}: expected at most ${MOST_SEEDS} numbers, got ${values.length}`);
+  if (values.length > MAX_SEEDS) {
+    throw new DistilleryError("BAD_ARGUMENT", `${name}: expected at most ${MAX_SEEDS} numbers, got ${values.length}`);
   }
   const checked = values.map((value, i) => check(`${name}[${i}]`, value));
   const again = checked.findIndex((value, i) => checked.indexOf(value) < i);

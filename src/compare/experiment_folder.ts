@@ -21,7 +21,7 @@ const CONFIG = "config.json";
 
 /** The contents of an experiment's folder. */
 interface FolderContents {
-  experiment: Pick<Experiment, "task" | "controls" | "outside" | "calibrateTeacher">;
+  experiment: Pick<Experiment, "task" | "controls" | "external" | "calibrateTeacher">;
   /** The runs' folders below it. */
   runs: readonly string[];
   /** Written as `config.json`. */
@@ -45,7 +45,7 @@ const OF_SHARES = "give the options of the other shares, or choose another folde
  */
 export async function withExperimentFolder<T>(contents: FolderContents, body: () => Promise<T>): Promise<T> {
   const { experiment, runs, config, result: name } = contents;
-  const { controls, outside } = experiment;
+  const { controls, external } = experiment;
   const { out, resume, overwrite, collect, onNote } = controls;
   const isKept = resume || collect;
   const expectOurs = async () => {
@@ -54,13 +54,14 @@ export async function withExperimentFolder<T>(contents: FolderContents, body: ()
   };
   // Before the folder is made.
   if (collect && !(await expectOurs())) throw new DistilleryError("NOT_FOUND", `${out}: no share of it has begun`);
-  if (outside !== null) {
+  if (external !== null) {
     if (!collect) await expectFreeFolder(out);
     await expectOurs();
     const hash = collect ? readyHash(out) : null;
-    await outside.prepare({ ...controls, resume: isKept, hash });
+    await external.prepare({ ...controls, resume: isKept, hash });
   }
-  if (experiment.calibrateTeacher && !collect) await (outside?.expectCalibrated() ?? expectCalibrated(experiment.task));
+  if (experiment.calibrateTeacher && !collect)
+    await (external?.expectCalibrated() ?? expectCalibrated(experiment.task));
   const lock = await lockFolder(out, { shared: collect, onNote });
   try {
     const isResumed = await expectOurs();
@@ -74,7 +75,7 @@ export async function withExperimentFolder<T>(contents: FolderContents, body: ()
     await writeJson(join(out, name), result);
     return result;
   } finally {
-    outside?.close();
+    external?.close();
     lock.release();
   }
 }
@@ -88,17 +89,17 @@ export async function withShareFolder<T>(
   isFirst: boolean,
   body: (expectSame: () => Promise<boolean>) => Promise<T>,
 ): Promise<T> {
-  const { controls, outside } = experiment;
+  const { controls, external } = experiment;
   const { out, onNote } = controls;
   // A share asks a teacher from elsewhere later.
-  if (experiment.calibrateTeacher && isFirst && outside === null) await expectCalibrated(experiment.task);
+  if (experiment.calibrateTeacher && isFirst && external === null) await expectCalibrated(experiment.task);
   const lock = await lockFolder(out, { shared: true, onNote });
   const expectSame = () => expectResumable(out, config, MAY_CHANGE, OF_SHARES);
   try {
     if (!(await expectSame()) && isFirst) await writeJson(join(out, CONFIG), config);
     return await body(expectSame);
   } finally {
-    outside?.close();
+    external?.close();
     lock.release();
   }
 }

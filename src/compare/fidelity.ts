@@ -37,11 +37,11 @@ function logSum(values: readonly number[]): number {
 }
 
 /** Logits of more numbers are not held in memory. */
-const MOST_LOGITS = 2 ** 26;
+const MAX_LOGITS = 2 ** 26;
 
 /** A teacher's logits for data that its students' are compared with; null if they change at random or are too many. */
 export function comparableLogits(teacher: Module, data: Dataset): Tensor | null {
-  if (data.augmented === true || data.length * data.classes > MOST_LOGITS) return null;
+  if (data.augmented === true || data.length * data.classes > MAX_LOGITS) return null;
   return logitsOf(teacher, data);
 }
 

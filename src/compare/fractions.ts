@@ -8,12 +8,12 @@ import type { ExaminedStudents, FractionFigures } from "./results.js";
 import type { Trial } from "./trial.js";
 
 /** The fractions, the smallest first; 1, which is the comparison itself, is always among them. */
-export function readFractions(given: readonly number[], { task, outside }: Experiment): number[] {
+export function readFractions(given: readonly number[], { task, external }: Experiment): number[] {
   const expected = "a number above 0, up to 1";
   const fractions = expectList("fractions", given, (name, value) =>
     expectNumber(name, value, (x) => x > 0 && x <= 1, expected),
   );
-  if (outside !== null) {
+  if (external !== null) {
     const text = "fractions: expected a network as the teacher, whose logits can be computed for each part of the data";
     throw new DistilleryError("BAD_ARGUMENT", text);
   }

@@ -3,4 +3,4 @@ export const SWEEP_DEFAULTS = { temperatures: [1, 2, 4, 8], alphas: [0.1, 0.5, 0
 /** How many pairs of students a comparison trains. */
 export const SEEDS = 5;
 /** The most numbers that a list of seeds, temperatures or alphas may have. */
-export const MOST_SEEDS = 1000;
+export const MAX_SEEDS = 1000;

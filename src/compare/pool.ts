@@ -10,8 +10,8 @@ import { readsLogitsAlone, resolveLoss } from "../train/resolve_loss.js";
 import { stepsPerEpoch } from "../train/steps_per_epoch.js";
 import { progressOf } from "../train/trainer_state.js";
 import type { Experiment, ExperimentProgress } from "./experiment.js";
+import { logitsFilesIn } from "./external_teacher.js";
 import { fractionOf } from "./fraction_of.js";
-import { logitsFilesIn } from "./outside_teacher.js";
 import { announced, readyTeacher } from "./shared_teacher.js";
 import {
   computeTeacherLogits,
@@ -60,7 +60,7 @@ export async function runExperiment(
   teacherSeed: number,
   share: OwnShare | null = null,
 ): Promise<Trained> {
-  const { task, outside, options, controls } = experiment;
+  const { task, external, options, controls } = experiment;
   const { out, signal, keepCheckpoints, collect, onNote } = controls;
   const own = <T>(trials: readonly T[]) => trials.filter((_, i) => share === null || isOfShare(i, share));
   const isTrained = typeof task.teacher === "function" && (share === null || share.index === 0);
@@ -96,7 +96,7 @@ export async function runExperiment(
     if (share === null) return prepare();
     if (share.index > 0) return taken(share);
     const make = async () => {
-      await outside?.prepare({ ...controls, resume: true });
+      await external?.prepare({ ...controls, resume: true });
       return prepare();
     };
     return announced(place, make, ({ teacher, logits }) => describeTeacher(teacher, logits.known, out));
@@ -124,11 +124,11 @@ export async function runExperiment(
 }
 
 async function logitsFor(
-  { task, outside, controls }: Experiment,
+  { task, external, controls }: Experiment,
   teacher: TrainedTeacher["source"],
 ): Promise<SharedLogits> {
   const { out } = controls;
-  if (outside !== null) return { known: outside.logits, files: await outside.save(out) };
+  if (external !== null) return { known: external.logits, files: await external.save(out) };
   if (!(teacher instanceof Module)) return NO_LOGITS;
   const training = await computeTeacherLogits(teacher, task.data, controls);
   if (training === null) return NO_LOGITS;
@@ -156,7 +156,7 @@ async function expectFinished(
 export async function expectLosses(experiment: Experiment, trials: readonly Trial[]): Promise<void> {
   const { teacher } = experiment.task;
   const network = typeof teacher === "function" ? withGenerator(new Generator(0), teacher) : teacher;
-  await withCacheUse(experiment, trials, experiment.outside?.teacher ?? network);
+  await withCacheUse(experiment, trials, experiment.external?.teacher ?? network);
 }
 
 /** The trials with whether they use cached logits; each loss is made once to tell. */

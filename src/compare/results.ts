@@ -11,8 +11,8 @@ import { evaluateOutputs, taskOf } from "../tasks/index.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { logitsOf, measureLatency, measureThroughput } from "../train/index.js";
 import type { CorrectedDifference, CrossedDifference } from "./crossed_difference.js";
+import type { ExternalTeacher } from "./external_teacher.js";
 import { type Fidelity, fidelityOf, spreadOf } from "./fidelity.js";
-import type { OutsideTeacher } from "./outside_teacher.js";
 import type { ClassDifference, Flips } from "./sample_changes.js";
 import { type PairedDifference, type SampleStats, sampleStats } from "./statistics.js";
 import { hashOf, type TrainedTeacher } from "./teacher.js";
@@ -151,11 +151,11 @@ export interface SweepResult {
 /** A teacher's logits for the test set, computed once all training is done; null if it knows none. */
 export async function testLogitsOf(
   { source }: TrainedTeacher,
-  outside: OutsideTeacher | null,
+  external: ExternalTeacher | null,
   test: Dataset,
   signal: AbortSignal,
 ): Promise<Tensor | null> {
-  if (outside !== null) return outside.testLogits(test, signal);
+  if (external !== null) return external.testLogits(test, signal);
   return source instanceof Module ? logitsOf(source, test) : null;
 }
 

@@ -168,7 +168,7 @@ async function swept(experiment: Experiment, parts: Plan): Promise<SweepResult> 
   const points = parts.points.map((point, i) => pointOf(point, outcomes[i]));
   const chosen = points[bestOf(figuresOf(task.data)[0], outcomes)];
   const student = withGenerator(new Generator(0), task.student);
-  const teacherLogits = await testLogitsOf(teacher, experiment.outside, test, controls.signal);
+  const teacherLogits = await testLogitsOf(teacher, experiment.external, test, controls.signal);
   const evaluator = new TestEvaluator(test, teacherLogits, student, controls.signal);
   const { evaluation } = await evaluator.evaluate(chosen.file);
   return {

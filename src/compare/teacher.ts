@@ -11,13 +11,13 @@ import { Generator, withGenerator } from "../tensor/random.js";
 import { trainTeacher } from "../train/index.js";
 import type { ResolvedDistillation } from "../train/options.js";
 import {
+  type ExternalTeacher,
   type LogitsFiles,
   logitsFilesIn,
-  type OutsideTeacher,
   type Preparation,
+  type SplitLogits,
   storedLogits,
-  type TaughtLogits,
-} from "./outside_teacher.js";
+} from "./external_teacher.js";
 import type { ReadyTeacher } from "./shared_teacher.js";
 import type { SplitTask } from "./task.js";
 import { type Outcome, ofTraining, outcomeOf, resuming } from "./trial.js";
@@ -104,7 +104,7 @@ export async function computeTeacherLogits(
 /** Where the other shares find a teacher that share 0 made. */
 export function describeTeacher(
   { source, file }: TrainedTeacher,
-  logits: TaughtLogits | null,
+  logits: SplitLogits | null,
   out: string,
 ): ReadyTeacher {
   const hash = logits?.training.teacherHash ?? hashOf(source);
@@ -113,7 +113,7 @@ export function describeTeacher(
 
 /** The logits that trials share, and their files for other processes. */
 export interface SharedLogits {
-  known: TaughtLogits | null;
+  known: SplitLogits | null;
   files: LogitsFiles;
 }
 
@@ -122,15 +122,15 @@ export const NO_LOGITS: SharedLogits = { known: null, files: { training: null, v
 
 /** The teacher that share 0 made, and its logits; `BAD_CHECKPOINT` if others are there now. */
 export async function takeTeacher(
-  { task, outside, controls }: { task: SplitTask; outside: OutsideTeacher | null; controls: Preparation },
+  { task, external, controls }: { task: SplitTask; external: ExternalTeacher | null; controls: Preparation },
   { file, hash, hasLogits }: ReadyTeacher,
 ): Promise<{ teacher: TrainedTeacher; logits: SharedLogits }> {
   const { out } = controls;
   const { teacher, data } = task;
-  if (outside !== null) {
-    await outside.prepare({ ...controls, resume: true, hash });
-    const logits = { known: outside.logits, files: outside.filesIn(out) };
-    return { teacher: { source: outside.teacher, file: null, outcome: null }, logits };
+  if (external !== null) {
+    await external.prepare({ ...controls, resume: true, hash });
+    const logits = { known: external.logits, files: external.filesIn(out) };
+    return { teacher: { source: external.teacher, file: null, outcome: null }, logits };
   }
   const path = join(out, file ?? "");
   const module = typeof teacher === "function" ? withGenerator(new Generator(), teacher) : (teacher as Module);

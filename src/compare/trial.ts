@@ -8,8 +8,8 @@ import type { Teacher } from "../teachers/index.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { type BestEpoch, distill, type RunControls, type RunResult, trainTeacher } from "../train/index.js";
 import type { ResolvedDistillation } from "../train/options.js";
+import { type SplitLogits, taught } from "./external_teacher.js";
 import { fractionOf } from "./fraction_of.js";
-import { type TaughtLogits, taught } from "./outside_teacher.js";
 
 /** One training run of a student. */
 export interface Trial {
@@ -56,7 +56,7 @@ interface TrialSetting {
   /** Trained. */
   teacher: Module | Teacher;
   /** Its logits; null if they cannot be cached, or a loss reads more of it or less. */
-  logits: TaughtLogits | null;
+  logits: SplitLogits | null;
   /** Of each run, as `distill` takes it. */
   keepCheckpoints: number;
   onNote: (text: string) => void;

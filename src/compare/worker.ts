@@ -6,7 +6,7 @@ import { shortageOf } from "../shortage.js";
 import { TeacherCache } from "../teachers/index.js";
 import { setNumThreads } from "../threads.js";
 import { fromUserCode } from "../user_code.js";
-import type { TaughtLogits } from "./outside_teacher.js";
+import type { SplitLogits } from "./external_teacher.js";
 import { splitTask, type Task } from "./task.js";
 import { InProcessRunner, type Trial } from "./trial.js";
 import type { Init, Request, Response } from "./worker_runner.js";
@@ -53,7 +53,7 @@ async function open(init: Init): Promise<InProcessRunner> {
   return new InProcessRunner({ out, keepCheckpoints, student, data, validation, teacher, logits, onNote });
 }
 
-async function readLogits({ training, validation }: Init["logitsFiles"]): Promise<TaughtLogits | null> {
+async function readLogits({ training, validation }: Init["logitsFiles"]): Promise<SplitLogits | null> {
   if (training === null) return null;
   return {
     training: await TeacherCache.load(training),

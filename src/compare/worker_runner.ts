@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { DistilleryError, type ErrorCode } from "../errors.js";
 import { ROOT } from "../package.js";
 import { SHORTAGES, shortageIn, shortageOf } from "../shortage.js";
-import type { LogitsFiles } from "./outside_teacher.js";
+import type { LogitsFiles } from "./external_teacher.js";
 import type { Outcome, Trial, TrialRunner } from "./trial.js";
 
 /** The first message to a worker: its task. */

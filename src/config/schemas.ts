@@ -1,8 +1,8 @@
 import * as v from "valibot";
 import { show } from "../checks.js";
-import { MOST_SEEDS, SEEDS, SWEEP_DEFAULTS } from "../compare/options.js";
+import { MAX_SEEDS, SEEDS, SWEEP_DEFAULTS } from "../compare/options.js";
 import { loadSchema } from "../data/load_options.js";
-import { MOST_MIXUP } from "../data/mixup.js";
+import { MAX_MIXUP } from "../data/mixup.js";
 import { LOSSES } from "../losses/index.js";
 import { AVERAGES } from "../models/ensemble.js";
 import { MODELS } from "../models/index.js";
@@ -97,7 +97,7 @@ const TRAINING_DATA = {
         /** The standard deviation of normal noise. */
         noise: v.optional(nonNegative()),
         /** Samples are mixed with each other by a weight of Beta(mixup, mixup). */
-        mixup: v.optional(range(0, MOST_MIXUP, `a number from 0 to ${MOST_MIXUP}`)),
+        mixup: v.optional(range(0, MAX_MIXUP, `a number from 0 to ${MAX_MIXUP}`)),
       },
       expected("shift, flip, crop, noise and mixup by their names"),
     ),
@@ -271,7 +271,7 @@ const compareSchema = v.strictObject({
   /** Parts of the training data that students are trained on too. */
   fractions: v.optional(list(alpha.wrapped, "a list of fractions")),
   /** How many seeds, from `seed` on: each gives a pair of students. */
-  seeds: v.optional(integer(1, MOST_SEEDS), SEEDS),
+  seeds: v.optional(integer(1, MAX_SEEDS), SEEDS),
   /** Default: it is trained first. */
   ...TEACHER,
   ...OUTSIDE_TEACHER,

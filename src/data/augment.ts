@@ -8,7 +8,7 @@ import { currentGenerator } from "../tensor/random.js";
 import { Tensor } from "../tensor/tensor.js";
 import { type Batch, chunkOf, type Dataset, expectDataset, type ImageLayout, takeBatch, takeSlice } from "./dataset.js";
 import { DerivedDataset } from "./derived_dataset.js";
-import { MOST_MIXUP, mixUp } from "./mixup.js";
+import { MAX_MIXUP, mixUp } from "./mixup.js";
 import { textColumnOf } from "./preprocessing/spec.js";
 
 /** How {@link augment} changes samples: at least one of them. */
@@ -130,7 +130,7 @@ function readAmounts({ image, features }: Dataset, options: AugmentOptions): Amo
   expectInteger("crop", crop, 0, max);
   expectNumber("flip", flip, (x) => x >= 0 && x <= 1, "a probability from 0 to 1");
   expectNumber("noise", noise, (x) => x >= 0 && Math.fround(x) < Infinity, "a standard deviation of at least 0");
-  expectNumber("mixup", mixup, (x) => x >= 0 && x <= MOST_MIXUP, `a number from 0 to ${MOST_MIXUP}`);
+  expectNumber("mixup", mixup, (x) => x >= 0 && x <= MAX_MIXUP, `a number from 0 to ${MAX_MIXUP}`);
   if (shift > 0 && crop > 0) {
     throw new DistilleryError("BAD_ARGUMENT", `shift, crop: expected one of the two, which are the same, got both`);
   }

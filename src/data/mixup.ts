@@ -6,7 +6,7 @@ import type { Tensor } from "../tensor/tensor.js";
 import type { Batch } from "./dataset.js";
 
 /** The largest alpha. The weight is 0.5 with a deviation of 0.5 / sqrt(2 alpha + 1): at 1e6 of 0.0004. */
-export const MOST_MIXUP = 1e6;
+export const MAX_MIXUP = 1e6;
 
 /**
  * A batch whose samples are mixed with each other (mixup: Zhang et al., 2018): each becomes w times itself and 1 - w times another

@@ -10,16 +10,16 @@ export class TimeLeft {
     const last = marks.at(-1);
     if (last === undefined) this.#start = now;
     const elapsed = now - this.#start;
-    if (last === undefined || now - last.time >= elapsed / MOST_MARKS) marks.push({ time: now, done });
+    if (last === undefined || now - last.time >= elapsed / MAX_MARKS) marks.push({ time: now, done });
     while ((marks[1]?.time ?? now) < now - elapsed / 2) marks.shift();
     const first = marks[0] as { time: number; done: number };
-    if (elapsed < LEAST_SECONDS || done <= first.done) return null;
+    if (elapsed < MIN_SECONDS || done <= first.done) return null;
     return ((total - done) * (now - first.time)) / (done - first.done);
   }
 }
 
-const MOST_MARKS = 200;
-const LEAST_SECONDS = 1;
+const MAX_MARKS = 200;
+const MIN_SECONDS = 1;
 
 /** 3725 seconds as 1:02:05. */
 export function formatSeconds(seconds: number): string {

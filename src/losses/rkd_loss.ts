@@ -65,7 +65,7 @@ function differences(x: Tensor): Tensor {
 /** Of all pairs [rows, rows], their mean 1. */
 function distances(between: Tensor, rows: number): Tensor {
   const others = othersOf(rows);
-  const all = sqrt(clamp(between.mul(between).sum(2), LEAST_SQUARE)).mul(others);
+  const all = sqrt(clamp(between.mul(between).sum(2), MIN_SQUARE)).mul(others);
   return all.div(
     all
       .sum()
@@ -74,7 +74,7 @@ function distances(between: Tensor, rows: number): Tensor {
   );
 }
 
-const LEAST_SQUARE = 1e-12;
+const MIN_SQUARE = 1e-12;
 
 /** 1 for each pair of two rows, 0 for a row with itself. */
 function othersOf(rows: number): Tensor {

@@ -14,7 +14,7 @@ const SIDE = 32;
 /** The sides of what the second maximum gives, for images of a side with padding. */
 const lastSide = (side: number, padding: number) => Math.floor((Math.floor((side + 2 * padding - 4) / 2) - 4) / 2);
 /** The least side that leaves a pixel, without padding. */
-const LEAST_SIDE = 16;
+const MIN_SIDE = 16;
 
 /** The arguments of {@link LeNet5}. */
 export interface LeNet5Options {
@@ -51,7 +51,7 @@ export class LeNet5 extends Module {
     const small = expectImages("lenet5", { shape });
     const { padding = Math.min(small.height, small.width) < SIDE ? 2 : 0 } = options;
     expectInteger("padding", padding, 0, 2 ** 15);
-    const { channels, height, width } = expectImages("lenet5", { shape }, Math.max(1, LEAST_SIDE - 2 * padding));
+    const { channels, height, width } = expectImages("lenet5", { shape }, Math.max(1, MIN_SIDE - 2 * padding));
     this.conv1 = new Conv2d(channels, 6, 5, { padding });
     this.conv2 = new Conv2d(6, 16, 5);
     this.fc1 = new Linear(16 * lastSide(height, padding) * lastSide(width, padding), 120);

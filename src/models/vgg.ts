@@ -12,7 +12,7 @@ import type { NetworkCost } from "./network.js";
 
 const WIDTHS = [64, 128, 256, 512, 512] as const;
 /** Each of three maxima halves the sides: of 8 pixels one is left. */
-const LEAST_SIDE = 8;
+const MIN_SIDE = 8;
 /** RepDistiller's fourth maximum, for Tiny ImageNet. */
 const TINY_IMAGENET_SIDE = 64;
 
@@ -94,7 +94,7 @@ function entry(convolutions: VggOptions["convolutions"], size: NetworkCost) {
     help: `VGG's ${layers - 3} convolutions with BatchNorm and one linear layer (Simonyan and Zisserman, 2015)`,
     options: {},
     size,
-    leastSide: LEAST_SIDE,
+    leastSide: MIN_SIDE,
     make: (images) => new Vgg({ convolutions, ...images }),
   });
 }

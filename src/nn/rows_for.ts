@@ -7,7 +7,7 @@ import { withEvalMode } from "./modes.js";
 import type { Module } from "./module.js";
 
 /** What the activations of a batch may take: with more images at once, passes are slower. */
-const MOST_BYTES = 2 ** 27;
+const MAX_BYTES = 2 ** 27;
 
 /**
  * How many samples go through networks at once in eval mode: `most`, or of networks that read images as many as there is room for
@@ -32,5 +32,5 @@ export function rowsFor(networks: readonly Module[], sample: () => Tensor, most:
   } finally {
     bytes = arena.release().reduce((sum, { byteLength }) => sum + byteLength, 0);
   }
-  return Math.max(1, Math.min(most, Math.floor(MOST_BYTES / bytes)));
+  return Math.max(1, Math.min(most, Math.floor(MAX_BYTES / bytes)));
 }

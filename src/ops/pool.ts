@@ -32,7 +32,7 @@ interface Onnx {
 }
 
 /** Windows along an axis, at most: the kernels are given each. */
-const MOST_WINDOWS = 2 ** 20;
+const MAX_WINDOWS = 2 ** 20;
 
 /** What the windows of max pooling may be told. */
 export interface MaxPool2dOptions {
@@ -226,7 +226,7 @@ export function adaptiveSize(size: AdaptiveSize): readonly [number | null, numbe
     throw badArgument("outputSize", "a number, or one for rows and one for columns", size);
   }
   const [rows, columns] = pair.map((n, i) =>
-    n === null ? null : expectInteger(`outputSize[${i}]`, n, 1, MOST_WINDOWS),
+    n === null ? null : expectInteger(`outputSize[${i}]`, n, 1, MAX_WINDOWS),
   );
   return [rows, columns];
 }

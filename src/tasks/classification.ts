@@ -14,7 +14,7 @@ export const classification: Task<Evaluation> = {
   hardLoss: ({ labelSmoothing }) => crossEntropyDistillationLoss({ labelSmoothing }),
   distillationLoss: kdDistillationLoss,
   width: (classes) => classes,
-  evaluating({ classes }) {
+  evaluator({ classes }) {
     const metrics = new ClassificationMetrics(classes);
     return {
       add: (outputs, { labels }, teacher) => void metrics.add(outputs, labels.data, teacher as Int32Array | undefined),

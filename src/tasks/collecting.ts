@@ -3,7 +3,7 @@ import type { Dataset } from "../data/dataset.js";
 import { targetsOf } from "../data/targets.js";
 import { DistilleryError } from "../errors.js";
 import type { TaskEvaluation } from "./figures.js";
-import type { Evaluating } from "./task.js";
+import type { Evaluator } from "./task.js";
 
 /** Outputs and targets of all samples, row after row. */
 export interface Collected {
@@ -19,7 +19,7 @@ export interface Collected {
 }
 
 /** Evaluates all outputs at once, when all of them are there. */
-export function collecting<E extends TaskEvaluation>(report: (all: Collected) => E): Evaluating<E> {
+export function collecting<E extends TaskEvaluation>(report: (all: Collected) => E): Evaluator<E> {
   const [outputs, targets, teachers]: [Float32Array[], Float32Array[], Float32Array[]] = [[], [], []];
   let [samples, width, targetWidth] = [0, 0, 0];
   return {

@@ -38,9 +38,9 @@ export function expectRead(data: Dataset, given: Partial<TaskLossOptions>): void
 /** Evaluates a network's outputs [samples, outputs] for a whole data set, and those of a teacher. */
 export function evaluateOutputs(outputs: Tensor, data: Dataset, teacherOutputs?: Tensor): TaskEvaluation {
   const task = taskOf(data);
-  const evaluating = task.evaluating(data);
+  const evaluator = task.evaluator(data);
   const targets = targetsOf(data);
   const labels = new IntTensor(labelsOf(data));
-  evaluating.add(outputs, { labels, ...(targets && { targets }) }, teacherOutputs && task.keep(teacherOutputs));
-  return evaluating.report();
+  evaluator.add(outputs, { labels, ...(targets && { targets }) }, teacherOutputs && task.keep(teacherOutputs));
+  return evaluator.report();
 }

@@ -40,7 +40,7 @@ export const multiLabel: Task<MultiLabelEvaluation> = {
   distillationLoss: ({ alpha, temperature }) =>
     withTeacher(alpha, [bceDistillationLoss()], multiLabelKdDistillationLoss({ temperature })),
   width: (classes) => classes,
-  evaluating: () => collecting(evaluation),
+  evaluator: () => collecting(evaluation),
   predictions: (outputs, { classNames }) => labelPredictions(outputs, classNames),
   keep: ({ data }) => data,
   // In any order, average precision comes to the fraction of samples that have the label.

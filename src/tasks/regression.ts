@@ -34,7 +34,7 @@ export const regression: Task<RegressionEvaluation> = {
   hardLoss: () => mseDistillationLoss(),
   distillationLoss: ({ alpha }) => withTeacher(alpha, [mseDistillationLoss()], logitMseDistillationLoss()),
   width: (classes) => classes,
-  evaluating: ({ targetScale }) => collecting((all) => evaluation(all, targetScale)),
+  evaluator: ({ targetScale }) => collecting((all) => evaluation(all, targetScale)),
   predictions: (outputs, { targets }) =>
     rowsOf(outputs).map((row) => ({ values: Array.from(inUnits(Float64Array.from(row), targets)) })),
   keep: ({ data }) => data,

@@ -7,7 +7,7 @@ import type { TaskEvaluation } from "./figures.js";
 import type { TaskPrediction } from "./prediction.js";
 
 /** What of a teacher's outputs is kept for the agreement with it. */
-export type Kept = Int32Array | Float32Array;
+export type TeacherOutputs = Int32Array | Float32Array;
 
 /** The options of a run that a task's own losses read. */
 export interface TaskLossOptions {
@@ -17,9 +17,9 @@ export interface TaskLossOptions {
 }
 
 /** Evaluates batch by batch. */
-export interface Evaluating<E extends TaskEvaluation = TaskEvaluation> {
+export interface Evaluator<E extends TaskEvaluation = TaskEvaluation> {
   /** Adds a network's outputs [n, outputs], the batch that they are for, and what {@link Task.keep} kept of a teacher's. */
-  add(outputs: Tensor, batch: Pick<Batch, "labels" | "targets">, teacher?: Kept): void;
+  add(outputs: Tensor, batch: Pick<Batch, "labels" | "targets">, teacher?: TeacherOutputs): void;
   report(): E;
 }
 
@@ -40,13 +40,13 @@ export interface Task<E extends TaskEvaluation = TaskEvaluation> {
   /** The number of outputs that a network for data with `classes` outputs has; -1: any. */
   width(classes: number): number;
   /** Evaluates outputs for samples of the data. */
-  evaluating(data: Pick<Dataset, "classes" | "classNames" | "targetScale">): Evaluating<E>;
+  evaluator(data: Pick<Dataset, "classes" | "classNames" | "targetScale">): Evaluator<E>;
   /** What outputs [n, outputs] say of each sample, in the words and units of the data. */
   predictions(outputs: Tensor, spec: Pick<ClassSpec, "classNames" | "targets">): TaskPrediction[];
   /** Of each sample a number, whose mean is the task's first figure; without it that is no mean over samples. */
   scores?(outputs: Tensor, data: Dataset): ArrayLike<number>;
   /** What is kept of a teacher's outputs [n, outputs]. */
-  keep(outputs: Tensor): Kept;
+  keep(outputs: Tensor): TeacherOutputs;
   /** The first figure's value of outputs that say nothing of the samples, for all `labels` or `targets` of some data. */
   chance(truth: Pick<Batch, "labels" | "targets">, data: Pick<Dataset, "classes">): number;
   /** Which figures are not defined for the targets of some data, with the value that stands for them, as scikit-learn has it. */

@@ -33,7 +33,7 @@ export const vectors: Task<VectorEvaluation> = {
   distillationLoss: ({ alpha }) => withTeacher(alpha, hard(), vectorKdDistillationLoss()),
   // Similarities compare vectors of any length.
   width: () => -1,
-  evaluating: () => collecting(evaluation),
+  evaluator: () => collecting(evaluation),
   predictions: (outputs) => rowsOf(outputs).map((row) => ({ values: Array.from(row) })),
   keep: ({ data }) => data,
   // Each of the others is among the nearest with the same probability.

@@ -61,9 +61,9 @@ async function noteFigure(
     outputs.data.set(outputsOf(index), index * classes);
   }
   const task = taskOf(data);
-  const [evaluating, truth] = [task.evaluating(data), { labels: new IntTensor(labelsOf(data)), targets }];
-  evaluating.add(outputs, truth);
-  const [[figure], value] = [figuresOf(data), mainFigure(data, evaluating.report())];
+  const [evaluator, truth] = [task.evaluator(data), { labels: new IntTensor(labelsOf(data)), targets }];
+  evaluator.add(outputs, truth);
+  const [[figure], value] = [figuresOf(data), mainFigure(data, evaluator.report())];
   const text = `teacher: ${teacher}: ${figure.label} ${showFigure(figure, value)} on the ${showCount(length)} training samples`;
   const chance = task.chance(truth, data);
   if (value > chance + MARGIN * (1 - chance)) return onNote(text);

@@ -98,7 +98,7 @@ function dense(logits: StoredArray): Source {
 }
 
 /** What is left of the probability if those that are named sum to 1: float32's rounding error. */
-const LEAST_REST = 2 ** -24;
+const MIN_REST = 2 ** -24;
 /** The most that probabilities in half precision sum to. */
 const MOST = 1 + 2e-3;
 
@@ -136,7 +136,7 @@ function topK(ids: StoredArray, logprobs: StoredArray): Source {
     expand(values, at, out) {
       let rest = 1;
       for (let j = 0; j < k; j++) rest -= Math.exp(values[at + k + j]);
-      out.fill(Math.log(Math.max(rest, LEAST_REST) / Math.max(1, out.length - k)));
+      out.fill(Math.log(Math.max(rest, MIN_REST) / Math.max(1, out.length - k)));
       for (let j = 0; j < k; j++) out[values[at + j]] = values[at + k + j];
     },
     lowestClasses: () => Math.max(k, highest + 1),

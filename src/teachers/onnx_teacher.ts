@@ -32,7 +32,7 @@ const NAMES = ["input", "output", "mean", "std", "size", "classes"];
 /** Rows that are run at once if the network takes any number. */
 const BATCH = 256;
 /** The most bytes of logits that are kept. */
-const MOST_KEPT = 2 ** 31;
+const MAX_KEPT = 2 ** 31;
 const PREFETCH_DEPTH = 2;
 
 /**
@@ -112,7 +112,7 @@ class OnnxTeacher implements Teacher {
       await this.network.run(setting, first.slice(0, 1)),
     ];
     const bytes = 4 * data.length * data.classes;
-    if (once || data.augmented === true || bytes > MOST_KEPT) return;
+    if (once || data.augmented === true || bytes > MAX_KEPT) return;
     if (!alone.every((x, i) => Object.is(x, together[i]))) {
       return onNote?.("teacher logits not cached: the teacher's logits depend on the other samples of a batch");
     }

@@ -49,7 +49,7 @@ const STORED = {
   float16: { bytes: 2, npy: "<f2", safetensors: "F16" },
 } as const;
 /** The most bytes of an archive, which is put together in memory. */
-const MOST_ARCHIVED = 2 ** 31 - 2 ** 20;
+const MAX_ARCHIVED = 2 ** 31 - 2 ** 20;
 
 /**
  * Writes a teacher's logits for all samples of the source that data are made of, in the order of their indices, as a `.npy`, `.npz`
@@ -77,7 +77,7 @@ export async function writeLogits(
   expectNotAugmented(expectDataset(data, "data"), "the logits of a file");
   const whole = sourceOf(data).dataset;
   const bytes = STORED[dtype].bytes * whole.length * whole.classes;
-  if (extension === ".npz" && bytes > MOST_ARCHIVED) {
+  if (extension === ".npz" && bytes > MAX_ARCHIVED) {
     throw new DistilleryError("BAD_ARGUMENT", `${file}: ${bytes} bytes are too many for an archive: write a .npy file`);
   }
   const reason = teacher instanceof Module ? TeacherCache.whyNotCacheable(teacher, whole) : null;

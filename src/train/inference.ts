@@ -80,11 +80,11 @@ export function evaluate<E extends TaskEvaluation = Evaluation>(
   if (teacher !== undefined) expectModule("teacher", teacher);
   const other = teacher && fitNetwork(teacher, data, "teacher");
   const task = taskOf(data);
-  const evaluating = task.evaluating(data);
+  const evaluator = task.evaluator(data);
   eachBatch([model, ...(other ? [other] : [])], data, batchSize, ({ logits, batch }) => {
-    evaluating.add(logits, batch, other && task.keep(forwardEval(other, batch.inputs, widthFor(data))));
+    evaluator.add(logits, batch, other && task.keep(forwardEval(other, batch.inputs, widthFor(data))));
   });
-  return evaluating.report() as E;
+  return evaluator.report() as E;
 }
 
 interface LogitBatch {

@@ -8,7 +8,7 @@ import { rowsFor } from "../nn/rows_for.js";
 import { Taps } from "../nn/taps.js";
 import { epochMetric, type Figure, figuresOf, type TaskEvaluation } from "../tasks/figures.js";
 import { taskOf } from "../tasks/index.js";
-import type { Kept, Task } from "../tasks/task.js";
+import type { Task, TeacherOutputs } from "../tasks/task.js";
 import type { Teacher } from "../teachers/index.js";
 import { type Generator, withGenerator } from "../tensor/random.js";
 import { TensorArena } from "../tensor/step.js";
@@ -26,7 +26,7 @@ export class Validator {
   readonly #task: Task;
   readonly #teacher: Teacher | null;
   /** What is kept of the teacher's outputs, by batch. */
-  #kept: readonly Kept[] | null = null;
+  #kept: readonly TeacherOutputs[] | null = null;
   /** Of a batch. */
   #rows: number | null = null;
 
@@ -45,14 +45,14 @@ export class Validator {
   async validate(model: Module): Promise<Record<string, number>> {
     const { data } = this;
     const [task, known] = [this.#task, this.#kept];
-    const metrics = task.evaluating(data);
+    const metrics = task.evaluator(data);
     const tapped = new Taps(
       model,
       this.parts.map(({ path }) => path),
       "model",
     );
-    const ofParts = this.parts.map(() => task.evaluating(data));
-    const kept: Kept[] = [];
+    const ofParts = this.parts.map(() => task.evaluator(data));
+    const kept: TeacherOutputs[] = [];
     this.#rows ??= rowsFor([model], () => takeSlice(data, 0, 1).inputs, BATCH);
     const loader = new DataLoader(data, { batchSize: this.#rows }).epochFrom(null);
     for (let i = 0; i < loader.length; i++) {
@@ -94,7 +94,7 @@ export class Validator {
     return Object.fromEntries(shown.filter(([, value]) => value !== undefined)) as Record<string, number>;
   }
 
-  async #keep(teacher: Teacher, batch: Batch, run: <T>(body: () => T) => T): Promise<Kept | null> {
+  async #keep(teacher: Teacher, batch: Batch, run: <T>(body: () => T) => T): Promise<TeacherOutputs | null> {
     const given = run(() => teacher.evaluate?.(batch));
     const outputs = types.isPromise(given) ? await given : given;
     if (outputs === undefined) return null;

@@ -12,7 +12,7 @@ const SCAN_MS = 500;
 /** A line without meaning, so that a connection whose other end is gone is noticed. */
 const BEAT_MS = 15_000;
 /** What waits for a reader that reads no more: it is dropped, and told all when it comes back. */
-const MOST_WAITING = 2 ** 24;
+const MAX_WAITING = 2 ** 24;
 
 /** A page that is being served. */
 export interface WatchServer {
@@ -146,7 +146,7 @@ function send(response: ServerResponse, event: string, changes: Changes): void {
 }
 
 function write(response: ServerResponse, text: string): void {
-  if (response.writableLength > MOST_WAITING) response.destroy();
+  if (response.writableLength > MAX_WAITING) response.destroy();
   else response.write(text);
 }
 

@@ -6,10 +6,10 @@ import type { EpochRecord } from "../log/index.js";
 import type { Changes, WatchedRun } from "./watched_run.js";
 
 /** Deeper than any experiment's runs. */
-const MOST_LEVELS = 6;
-const MOST_FOLDERS = 10_000;
+const MAX_LEVELS = 6;
+const MAX_FOLDERS = 10_000;
 /** Of a file that is read whole each time it changes. */
-const MOST_BYTES = 2 ** 26;
+const MAX_BYTES = 2 ** 26;
 const EXPERIMENTS: ReadonlySet<string> = new Set(["compare", "sweep"]);
 /** A run's weights at its end, and an experiment's result. */
 const RESULT = /^(?!checkpoint|teacher_logits)(.*(?<!_best)\.(pth|safetensors)|compare\.json|sweep\.json)$/;
@@ -68,12 +68,12 @@ export class WatchedFolder {
 function runFolders(root: string): { path: string; names: readonly string[] }[] {
   const found: { path: string; names: readonly string[] }[] = [];
   const left = [{ path: "", level: 0 }];
-  for (let i = 0; i < left.length && i < MOST_FOLDERS; i++) {
+  for (let i = 0; i < left.length && i < MAX_FOLDERS; i++) {
     const { path, level } = left[i];
     const entries = entriesOf(join(root, path));
     const names = entries.filter((entry) => entry.isFile()).map(({ name }) => name);
     if (names.includes("config.json")) found.push({ path, names });
-    if (level === MOST_LEVELS) continue;
+    if (level === MAX_LEVELS) continue;
     for (const { name } of entries.filter((entry) => entry.isDirectory())) {
       if (!name.startsWith(".") && name !== "node_modules") {
         left.push({ path: path === "" ? name : `${path}/${name}`, level: level + 1 });
@@ -161,7 +161,7 @@ function statusOf(file: string): Stats | undefined {
 /** A file's text; of one that is not there, is a link, or is too large for one of ours, none. */
 function textOf(file: string): string {
   const status = statusOf(file);
-  if (!status?.isFile() || status.size > MOST_BYTES) return "";
+  if (!status?.isFile() || status.size > MAX_BYTES) return "";
   try {
     return readFileSync(file, "utf8");
   } catch {

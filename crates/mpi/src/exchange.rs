@@ -13,7 +13,7 @@ use crate::{life, not_running, with_world};
 const MESSAGE: i32 = 1;
 /// A wait polls without sleeping for so long: ranks on machines of their own answer sooner.
 const EAGER: Duration = Duration::from_micros(200);
-const MOST_SLEEP: Duration = Duration::from_millis(1);
+const MAX_SLEEP: Duration = Duration::from_millis(1);
 
 /// Sends `messages[i]` to rank i; gives what each rank sent here.
 pub fn exchange(messages: &[&[u8]]) -> Result<Vec<Vec<u8>>> {
@@ -123,7 +123,7 @@ fn wait(mut poll: impl FnMut() -> Vec<usize>) {
         if waited < EAGER {
             yield_now()
         } else {
-            sleep((waited / 20).min(MOST_SLEEP))
+            sleep((waited / 20).min(MAX_SLEEP))
         }
     }
 }

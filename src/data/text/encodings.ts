@@ -7,9 +7,9 @@ import { HASH_TEXT, type HashEncoding, hashText } from "./hash.js";
 export type TextEncoding = HashEncoding;
 
 /** Ids are floats in a network's inputs, which are whole numbers up to here. */
-const MOST_IDS = 2 ** 24;
+const MAX_IDS = 2 ** 24;
 /** The most ids of a text. */
-const MOST_LENGTH = 65_536;
+const MAX_LENGTH = 65_536;
 
 const range = () => {
   const message = expected("the least and most characters, as [3, 5], or [] for none");
@@ -28,14 +28,14 @@ const hash = defineEntry({
   name: "hash",
   help: "hashed n-grams of words and of characters, as fastText's",
   options: {
-    buckets: described(v.optional(integer(2, MOST_IDS), 32_768), "rows of the network's table"),
+    buckets: described(v.optional(integer(2, MAX_IDS), 32_768), "rows of the network's table"),
     words: described(v.optional(integer(1, 8), 2), "most words of an n-gram"),
     characters: described(
       v.optional(range(), [3, 5]),
       "least and most characters of the n-grams of a word between < and >; []: none",
     ),
     signed: described(v.optional(boolean(), false), "whether half of the n-grams subtract their row"),
-    length: described(v.optional(integer(1, MOST_LENGTH), 256), "most ids of a text"),
+    length: described(v.optional(integer(1, MAX_LENGTH), 256), "most ids of a text"),
   },
   create: ({ characters, ...options }): TextEncoding => ({
     kind: "hash",
@@ -51,7 +51,7 @@ export const TEXT_ENCODINGS = new Registry<TextEncoding>("text encoding", [hash]
 export const ENCODING_SCHEMA = v.variant("kind", [
   v.object({
     kind: v.literal("hash"),
-    buckets: integer(2, MOST_IDS),
+    buckets: integer(2, MAX_IDS),
     words: integer(1, 8),
     characters: v.nullable(
       v.custom<readonly [number, number]>(
@@ -60,7 +60,7 @@ export const ENCODING_SCHEMA = v.variant("kind", [
       ),
     ),
     signed: boolean(),
-    length: integer(1, MOST_LENGTH),
+    length: integer(1, MAX_LENGTH),
   }),
 ]);
 

@@ -2,14 +2,14 @@ import type { Answer } from "../demo.js";
 import { element } from "./element.js";
 
 /** The most classes that are shown, and numbers of a vector. */
-const [MOST, MOST_NUMBERS] = [10, 16];
+const [MOST, MAX_NUMBERS] = [10, 16];
 
 /** What the network says, as elements, and in a line for those who listen. */
 export function answerOf(answer: Answer, names: readonly string[] | null): { shown: HTMLElement; said: string } {
   if (answer instanceof Float32Array) {
     const length = Math.sqrt(answer.reduce((sum, x) => sum + x * x, 0));
-    const first = Array.from(answer.subarray(0, MOST_NUMBERS), number).join(", ");
-    const more = answer.length > MOST_NUMBERS ? ` and ${answer.length - MOST_NUMBERS} more` : "";
+    const first = Array.from(answer.subarray(0, MAX_NUMBERS), number).join(", ");
+    const more = answer.length > MAX_NUMBERS ? ` and ${answer.length - MAX_NUMBERS} more` : "";
     const text = `A vector of ${answer.length} numbers, its length ${number(length)}`;
     return { shown: element("p", { class: "vector" }, `${first}${more}`), said: text };
   }

@@ -5,8 +5,8 @@ import { type Content, h } from "./dom.js";
 import { figure } from "./figure.js";
 import { scrolling, table } from "./table.js";
 
-const MOST_WITH_NUMBERS = 20;
-const MOST_PAIRS = 8;
+const MAX_WITH_NUMBERS = 20;
+const MAX_PAIRS = 8;
 
 /** Which class was taken for which: a table in colours, and the most frequent mistakes in words. */
 export function confusionFigure(
@@ -14,7 +14,7 @@ export function confusionFigure(
   names: readonly string[],
   teacher?: Evaluation,
 ): HTMLElement {
-  const small = names.length <= MOST_WITH_NUMBERS;
+  const small = names.length <= MAX_WITH_NUMBERS;
   const columns = names.map((name) => h("th", { scope: "col" }, h("span", {}, name)));
   const rows = confusion.map((row, i) => {
     const support = perClass[i]?.support ?? 0;
@@ -70,7 +70,7 @@ function pairs(confusion: number[][], names: readonly string[], teacher?: Evalua
   const most = all
     .filter(({ i, j, n }) => i !== j && n > 0)
     .sort((a, b) => b.n - a.n)
-    .slice(0, MOST_PAIRS);
+    .slice(0, MAX_PAIRS);
   if (most.length === 0) return h("p", { class: "note" }, "No mistake was made.");
   const columns = ["true class", "taken for"].map((name) => ({ name, text: true }));
   return table({

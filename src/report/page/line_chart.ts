@@ -58,7 +58,7 @@ const FONT = getComputedStyle(document.documentElement).getPropertyValue("--font
 const SPLITS = 5;
 const ON_PAPER = { width: 320, height: 190 };
 const WIDE_ON_PAPER = { width: 640, height: 240 };
-const MOST_POINTS_WITH_SYMBOLS = 24;
+const MAX_POINTS_WITH_SYMBOLS = 24;
 
 /** Lines over a common axis, with a legend, a tooltip and the table behind them. */
 export function lineChart(options: LineChartOptions): HTMLElement {
@@ -167,7 +167,7 @@ function optionsOf({ lines, x, y }: Drawn) {
 
 function seriesOf({ name, points, colour, dash = "solid", faint = false, silent = false }: Line): LineSeriesOption {
   // One point makes no line.
-  const withSymbols = !silent && (points.length === 1 || (!faint && points.length <= MOST_POINTS_WITH_SYMBOLS));
+  const withSymbols = !silent && (points.length === 1 || (!faint && points.length <= MAX_POINTS_WITH_SYMBOLS));
   return {
     type: "line",
     name,

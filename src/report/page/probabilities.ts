@@ -13,7 +13,7 @@ interface ProbabilityBars {
   teacher?: readonly number[] | undefined;
 }
 
-const MOST_CLASSES = 6;
+const MAX_CLASSES = 6;
 
 /** A row with a bar for each network. */
 interface Row {
@@ -32,7 +32,7 @@ export function probabilityBars({ names, label, predicted, student, teacher }: P
   const ranking = teacher ?? student;
   const order = Array.from(student.keys()).sort((a, b) => ranking[b] - ranking[a]);
   // One class alone is shown as itself, not as "1 others".
-  const most = student.length === MOST_CLASSES + 1 ? student.length : MOST_CLASSES;
+  const most = student.length === MAX_CLASSES + 1 ? student.length : MAX_CLASSES;
   const chosen = new Set([...new Set([label, predicted, ...order])].slice(0, most));
   const shown = order.filter((i) => chosen.has(i));
   const others = order.filter((i) => !chosen.has(i));

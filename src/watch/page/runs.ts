@@ -19,7 +19,7 @@ export interface ShownRun {
 const COLOURS = 8;
 const DASHES = ["solid", "dashed", "dotted"] as const;
 /** Of runs that nobody chose. */
-const MOST_SHOWN = COLOURS;
+const MAX_SHOWN = COLOURS;
 
 /** The runs that the page knows, and which of them are chosen. */
 export class Runs {
@@ -73,7 +73,7 @@ export class Runs {
   shown(): ShownRun[] {
     const withCurves = this.ordered().filter(({ records }) => records.length > 0);
     const running = withCurves.filter(({ state }) => state === "running");
-    const usual = (running.length > 0 ? running : withCurves).slice(0, MOST_SHOWN);
+    const usual = (running.length > 0 ? running : withCurves).slice(0, MAX_SHOWN);
     const chosen = this.#chosen;
     const isChosen = ({ path }: Run) =>
       chosen?.has(path) || [...(chosen ?? [])].some((above) => this.#isAbove(above, path));

@@ -5,8 +5,8 @@ use crate::error::{KernelError, Result, expect_shape, expect_that};
 pub(super) const OP: &str = "conv2d";
 /// Elements of a padded channel, at most, and as a multiple of those of its input and output: the padding is copied, so its
 /// cost is bounded by what the call reads and writes.
-const MOST_PADDED: usize = 1 << 20;
-const MOST_TIMES: usize = 16;
+const MAX_PADDED: usize = 1 << 20;
+const MAX_TIMES: usize = 16;
 
 /// How a kernel moves over its input; lengths are those of the two axes, rows first.
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +78,7 @@ impl Shape {
             out[axis + 2] = (whole - reach) / stride[axis] + 1;
         }
         let own = (x[2].saturating_mul(x[3])).saturating_add(out[2].saturating_mul(out[3]));
-        let most = own.saturating_mul(MOST_TIMES).max(MOST_PADDED);
+        let most = own.saturating_mul(MAX_TIMES).max(MAX_PADDED);
         let expected = "at most 2^20 elements in a padded channel, or 16 times those of its input and output";
         expect_that(padded <= most, OP, "padding", padded as f64, expected)?;
         Ok(out)

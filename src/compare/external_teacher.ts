@@ -15,7 +15,7 @@ export interface LogitsFiles {
 }
 
 /** A teacher's logits for the training data and, if it knows those, the validation set. */
-export interface TaughtLogits {
+export interface SplitLogits {
   readonly training: TeacherCache;
   readonly validation: TeacherCache | null;
 }
@@ -44,7 +44,7 @@ export async function storedLogits(
 }
 
 /** The logits as the teacher of a run, by the name of the one that gave them. */
-export function taught(name: string, { training, validation }: TaughtLogits): Teacher {
+export function taught(name: string, { training, validation }: SplitLogits): Teacher {
   const own: Teacher = {
     name,
     fingerprint: () => training.teacherHash,
@@ -68,8 +68,8 @@ export interface Preparation {
  * A teacher of a comparison or a sweep that is no network of Distillery's: a file of logits, an ONNX network, a function. It is
  * asked once, before anything is written, and all students get the same logits.
  */
-export class OutsideTeacher {
-  #logits: TaughtLogits | null = null;
+export class ExternalTeacher {
+  #logits: SplitLogits | null = null;
 
   /** Opens it; `BAD_ARGUMENT` if it does not fit the data, or changes with a run. */
   constructor(
@@ -85,7 +85,7 @@ export class OutsideTeacher {
   }
 
   /** Null: it answers at each step, as its answers depend on more than the sample. */
-  get logits(): TaughtLogits | null {
+  get logits(): SplitLogits | null {
     return this.#logits;
   }
 
