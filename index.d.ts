@@ -100,6 +100,9 @@ export interface BagsOfIds {
  */
 export declare function batchedMatmul(form: number, a: F32, b: F32, out: F32Mut, batch: number, m: number, k: number, n: number): void
 
+/** The mean of each feature of x[rows, features, length], then the sums of squared distances from them */
+export declare function batchMoments(x: F32, rows: number, features: number, length: number): Array<number>
+
 /** The gradients of batchNormForward from grad[rows, features, length] */
 export declare function batchNormBackward(call: BatchNormBackward): void
 

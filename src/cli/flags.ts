@@ -180,6 +180,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = {
     ema: ["<decay>", "keep an exponential moving average of the weights, such as 0.999 (default: none)", toNumber],
     accumulate: ["<number>", "batches whose gradients are averaged before each step", toNumber],
     shards: ["<number>", "equal parts of a batch whose gradients are computed apart", toNumber],
+    batchNorm: ["<whose>", "with --shards, whose statistics BatchNorm takes: shard or batch"],
     patience: [
       "<epochs>",
       "early stopping: epochs without improvement on the validation set (default: none)",

@@ -3,10 +3,12 @@ import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import type { JsFunction } from "../tensor/js_form.js";
 import { float } from "../tensor/onnx_node.js";
+import { isReplaying } from "../tensor/replay.js";
 import { numel } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { defineOp } from "./define_op.js";
 import { extendByNorm, rememberNorm } from "./fusion.js";
+import { type BatchNormState, batchNormOverShards } from "./synchronized_batch_norm.js";
 
 /** What {@link batchNormOp} is called with. */
 export interface BatchNormAttributes {
@@ -87,16 +89,6 @@ export const batchNormOp = defineOp<BatchNormAttributes, Saved>({
   },
 });
 
-/** What {@link batchNorm} needs beside its input, each of shape [features]. */
-export interface BatchNormState {
-  weight: Tensor;
-  bias: Tensor;
-  /** Moved in train mode, used in eval mode. */
-  runningMean: Tensor;
-  /** The same for the unbiased variance. */
-  runningVar: Tensor;
-}
-
 /**
  * Normalises each column of x [rows, features], or each channel of x [rows, features, ...], and applies weight and bias: in
  * train mode by the batch's own mean and biased variance, moving the running ones by `momentum`; in eval mode by the running
@@ -118,6 +110,7 @@ export function batchNorm(
   expectVector("runningMean", runningMean, features);
   expectVector("runningVar", runningVar, features);
   const { training, momentum, eps } = options;
+  if (training && isReplaying()) return batchNormOverShards(x, state, { momentum, eps });
   const inputs = [x, weight, bias, runningMean, runningVar];
   const attributes = { training, momentum, eps };
   return extendByNorm(batchNormOp, inputs, attributes) ?? rememberNorm(batchNormOp(inputs, attributes), x);

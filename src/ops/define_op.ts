@@ -1,6 +1,7 @@
 import { expectOptions } from "../checks.js";
 import { isRecording, record } from "../tensor/autograd.js";
 import type { Op } from "../tensor/op.js";
+import { once } from "../tensor/replay.js";
 import { Tensor } from "../tensor/tensor.js";
 import { traceOp } from "../tensor/tracer.js";
 
@@ -26,7 +27,17 @@ export interface OpFunction<A, S> {
  * ```
  */
 export function defineOp<A, S>(op: Op<A, S>): OpFunction<A, S> {
-  expectOptions("defineOp", op, ["name", "forward", "backward", "backwardRows", "onnx", "lower", "js", "random"]);
+  expectOptions("defineOp", op, [
+    "name",
+    "forward",
+    "backward",
+    "barrier",
+    "backwardRows",
+    "onnx",
+    "lower",
+    "js",
+    "random",
+  ]);
   const call = (inputs: readonly Tensor[], attributes: A) => callOp(op, inputs, attributes);
   const withSaved = (inputs: readonly Tensor[], attributes: A) => run(op, inputs, attributes);
   return Object.assign(call, { op, withSaved });
@@ -38,6 +49,10 @@ export function callOp<A, S>(op: Op<A, S>, inputs: readonly Tensor[], attributes
 }
 
 function run<A, S>(op: Op<A, S>, inputs: readonly Tensor[], attributes: A): readonly [Tensor, S] {
+  return once(() => computed(op, inputs, attributes));
+}
+
+function computed<A, S>(op: Op<A, S>, inputs: readonly Tensor[], attributes: A): readonly [Tensor, S] {
   const result = op.forward(inputs, attributes);
   const output = new Tensor(result.data, result.shape);
   traceOp(output, inputs, op as Op, attributes);

@@ -5,6 +5,7 @@ import { allocate, allocateBytes } from "../tensor/buffer_pool.js";
 import { defer, runDeferred } from "../tensor/deferred.js";
 import type { Op } from "../tensor/op.js";
 import { currentGenerator } from "../tensor/random.js";
+import { isReplaying } from "../tensor/replay.js";
 import { Tensor } from "../tensor/tensor.js";
 import { isTracing } from "../tensor/tracer.js";
 
@@ -76,7 +77,7 @@ interface Link {
 export function deferLinear({ op }: Defined, inputs: readonly Tensor[]): Tensor | null {
   // The input may be the end of another chain, or a chain of this weight end here.
   runDeferred();
-  if (isTracing() || !followed.has(inputs[1])) return null;
+  if (isTracing() || isReplaying() || !followed.has(inputs[1])) return null;
   pending = new Chain(op, inputs);
   defer(() => pending?.run());
   return pending.end;

@@ -1,5 +1,5 @@
 /** The operations. To add one, write its file and its line here. */
-export { type BatchNormAttributes, type BatchNormState, batchNorm } from "./batch_norm.js";
+export { type BatchNormAttributes, batchNorm } from "./batch_norm.js";
 export { add, div, maximum, minimum, mul, pow, sub } from "./binary.js";
 export { cat, split, stack } from "./cat.js";
 export { eq, ge, gt, le, lt, ne, where } from "./compare.js";
@@ -42,6 +42,7 @@ export { softplus } from "./softplus.js";
 export { flatten, squeeze, unsqueeze } from "./squeeze.js";
 export { norm, std, type VarianceOptions, variance as var } from "./statistics.js";
 export { mean, sum } from "./sum.js";
+export type { BatchNormState } from "./synchronized_batch_norm.js";
 export { topk } from "./topk.js";
 export {
   abs,

@@ -1,7 +1,8 @@
 import { types } from "node:util";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
-import { allocate, withArena } from "./buffer_pool.js";
+import type { Barrier } from "./barrier.js";
+import { Arena, allocate } from "./buffer_pool.js";
 
 /** The part of a tensor that autograd uses. */
 interface Differentiable {
@@ -27,6 +28,7 @@ interface RecordedCall {
 /** The part of an operation that autograd uses. */
 interface DifferentiableOp {
   backward?(grad: Float32Array, into: readonly (Float32Array | null)[], call: RecordedCall): void;
+  barrier?(grad: Float32Array, call: RecordedCall): Barrier;
   backwardRows?(
     grad: Float32Array,
     call: RecordedCall,
@@ -102,27 +104,67 @@ export function isPropagating(): boolean {
 
 /** Adds the gradients of `root`, a scalar, to the `grad` of every leaf that it was computed from. */
 export function runBackward(root: Differentiable): void {
-  if (!root.requiresGrad) {
-    throw new DistilleryError("NO_GRADIENT", "backward(): no input of the tensor requires a gradient");
+  if (new BackwardPass(root).run() === null) return;
+  const text = "backward(): a BatchNorm over several shards waits for the others: `distill` and `trainTeacher` run it";
+  throw new DistilleryError("BAD_ARGUMENT", text);
+}
+
+/** A backward pass that waits at barriers. */
+export class BackwardPass {
+  readonly #arena = new Arena();
+  readonly #grads = new Map<Node, Float32Array>();
+  readonly #nodes: readonly Node[];
+  #next = 0;
+  #waiting: Barrier | null = null;
+
+  constructor(private readonly root: Differentiable) {
+    if (!root.requiresGrad) {
+      throw new DistilleryError("NO_GRADIENT", "backward(): no input of the tensor requires a gradient");
+    }
+    if (root.size !== 1) {
+      const shape = `[${root.shape.join(", ")}]`;
+      throw new DistilleryError(
+        "SHAPE_MISMATCH",
+        `backward(): expected a scalar (take sum() or mean()), got shape ${shape}`,
+      );
+    }
+    this.#nodes = root.node === null ? [] : reachable(root.node);
   }
-  if (root.size !== 1) {
-    const shape = `[${root.shape.join(", ")}]`;
-    throw new DistilleryError(
-      "SHAPE_MISMATCH",
-      `backward(): expected a scalar (take sum() or mean()), got shape ${shape}`,
-    );
-  }
-  withArena(() => {
-    const one = allocate(1).fill(1);
-    if (root.node === null) return deliver(root, one);
-    const grads = new Map<Node, Float32Array>([[root.node, one]]);
+
+  /** Goes on to the next barrier, which it gives; null: it has ended. */
+  run(): Barrier | null {
     backwardPasses += 1;
     try {
-      for (const node of reachable(root.node)) propagate(node, grads);
+      const barrier = this.#arena.run(() => this.#toBarrier());
+      if (barrier === null) this.#arena.release();
+      return barrier;
+    } catch (error) {
+      this.#arena.release();
+      throw error;
     } finally {
       backwardPasses -= 1;
     }
-  });
+  }
+
+  #toBarrier(): Barrier | null {
+    const { root } = this;
+    if (this.#next === 0) {
+      const one = allocate(1).fill(1);
+      if (root.node === null) deliver(root, one);
+      else this.#grads.set(root.node, one);
+    }
+    for (; this.#next < this.#nodes.length; this.#next++) {
+      const node = this.#nodes[this.#next];
+      if (this.#waiting === null) {
+        const grad = this.#grads.get(node);
+        this.#waiting = (grad && node.op?.barrier?.(grad, node)) ?? null;
+        if (this.#waiting !== null) return this.#waiting;
+      }
+      this.#waiting = null;
+      propagate(node, this.#grads);
+    }
+    return null;
+  }
 }
 
 /** The nodes behind `root`, each before those that it read from. */

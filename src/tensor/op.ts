@@ -1,3 +1,4 @@
+import type { Barrier } from "./barrier.js";
 import type { JsBuilder, JsStep } from "./js_form.js";
 import type { OnnxBuilder, OnnxNode, OnnxStep } from "./onnx_node.js";
 import type { Tensor } from "./tensor.js";
@@ -47,6 +48,8 @@ export interface Op<A = unknown, S = unknown> {
    * What `into` holds before does not matter. An operation without it passes no gradient on.
    */
   backward?(grad: Float32Array, into: readonly (Float32Array | null)[], call: Call<A, S>): void;
+  /** Where the backward pass waits for other parts of the batch, ahead of `backward`. */
+  barrier?(grad: Float32Array, call: Call<A, S>): Barrier;
   /**
    * Gives the gradient of one input, a matrix that is no result, by the rows of it that are not zero alone; null: `backward` writes it
    * as all others.

@@ -31,6 +31,14 @@ function readRequiresGrad(options: { requiresGrad?: boolean }): boolean {
   return requiresGrad;
 }
 
+/** A gradient of a tensor beside its present one. @internal */
+export class KeptGrad {
+  data: Float32Array | null = null;
+  rows: Int32Array | null = null;
+  scale = 1;
+  recycled: Float32Array | null = null;
+}
+
 /** Numbers nested in arrays of equal lengths. */
 export type Nested = number | readonly Nested[];
 
@@ -203,6 +211,18 @@ export class Tensor {
     this.gradData = this.#recycledGrad ?? new Float32Array(this.size);
     this.#recycledGrad = null;
     return this.gradData;
+  }
+
+  /** Exchanges the gradient with one that is kept elsewhere. @internal */
+  swapGrad(kept: KeptGrad): void {
+    const { gradData, gradRows } = this;
+    const [scale, recycled] = [this.#gradScale, this.#recycledGrad];
+    this.gradData = kept.data;
+    this.gradRows = kept.rows;
+    this.#gradScale = kept.scale;
+    this.#recycledGrad = kept.recycled;
+    this.#grad = null;
+    Object.assign(kept, { data: gradData, rows: gradRows, scale, recycled });
   }
 
   /** The only element of a tensor of one. */

@@ -18,7 +18,8 @@ import { Tensor } from "../tensor/tensor.js";
 import { expectFinite } from "./arguments.js";
 import type { RunResult } from "./controls.js";
 import { NO_TEACHER } from "./no_teacher.js";
-import { type Pass, Shards } from "./shards.js";
+import { type Forward, weighted } from "./shard_pass.js";
+import { Shards } from "./shards.js";
 import type { Step } from "./step.js";
 import type { Trainer } from "./trainer.js";
 
@@ -33,9 +34,9 @@ export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Tea
   const batches = teacher && new TeacherPrefetcher(teacher, data, drawsOtherwise);
   const labelling = new Labelling(data);
   const tapped = new Taps(model, loss.taps?.student ?? [], "student");
-  const shards = options.shards === 1 ? null : new Shards(options.shards, trainer, loss, teacher);
+  const shards = options.shards === 1 ? null : new Shards(options, trainer, loss, teacher);
 
-  const pass: Pass = (batch, teacherOutputs, weight) => {
+  const forward: Forward = (batch, teacherOutputs) => {
     const { targets = null, indices, mixed } = batch;
     const inputs = inputsFor(model, batch.inputs);
     const { value: logits, taps } = tapped.record(() => model.forward(inputs));
@@ -52,8 +53,7 @@ export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Tea
     const mixture = mixed && { labels: labelling.of({ labels: mixed.labels }), weight: mixed.weight };
     const result = computed(loss, lossBatch, mixture, data);
     const value = expectFinite(place, result.loss.item());
-    (weight === 1 ? result.loss : result.loss.mul(weight)).backward();
-    return { loss: value, metrics: result.metrics, counts: labelling.counts(batch) };
+    return { root: result.loss, loss: value, metrics: result.metrics, counts: labelling.counts(batch) };
   };
   const update = (step: Step) => {
     if (!step.isLastOfGroup) return;
@@ -69,13 +69,14 @@ export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Tea
   };
   const learn = (step: Step, batch: Batch, teacherOutputs: Outputs) => {
     if (step.isFirstOfGroup) optimizer.zeroGrad();
-    const { loss, metrics, counts } = pass(batch, teacherOutputs, 1 / step.groupSize);
+    const { root, loss, metrics, counts } = forward(batch, teacherOutputs);
+    weighted(root, 1 / step.groupSize).backward();
     step.report(loss, { ...metrics, ...counts });
     update(step);
   };
 
   await trainer.eachStep((step) => {
-    if (shards !== null) return shards.run(step, pass).then(() => step.run(() => update(step)));
+    if (shards !== null) return shards.run(step, forward).then(() => step.run(() => update(step)));
     return step.run(() => {
       const { epoch, index } = step;
       const { batch, outputs } = batches?.next(epoch, index) ?? { batch: epoch.batch(index), outputs: NO_TEACHER };

@@ -78,10 +78,12 @@ const TRAINING = {
   /** Batches whose gradients are averaged before each step of the optimizer. */
   accumulate: v.optional(integer(1), 1),
   /**
-   * Equal parts that each batch is cut into: each has a forward and a backward pass, BatchNorm statistics and random numbers of its own, and
+   * Equal parts that each batch is cut into: each has a forward and a backward pass and random numbers of its own, and
    * their gradients are added in a fixed order. A divisor of `batchSize`.
    */
   shards: v.optional(integer(1), 1),
+  /** Whose statistics normalise a shard in train mode: its own, or the whole batch's as without shards (`torch.nn.SyncBatchNorm`). */
+  batchNorm: v.optional(oneOf(["shard", "batch"]), "shard"),
   /**
    * The decay of an exponential moving average of the weights, such as 0.999: validation, the best epoch and the weights
    * that the run ends with are then the average's. Null: none.
@@ -123,13 +125,22 @@ export interface ResolvedDistillation extends v.InferOutput<typeof distillationS
  */
 export function resolveOptions<S extends OptionsSchema>(schema: S, options: object): v.InferOutput<S> {
   const issues = issuesOf(schema as ObjectSchema, options);
-  if (issues.length === 0) return expectDivisor(v.parse(schema, options));
+  if (issues.length === 0) return expectShards(v.parse(schema, options));
   const texts = issues.map(({ path, text }) => `${path.join(".") || "options"}: ${text}`);
   throw new DistilleryError("BAD_ARGUMENT", texts.join("; "));
 }
 
-function expectDivisor<O extends { batchSize: number; shards: number }>(options: O): O {
-  const { batchSize, shards } = options;
-  if (batchSize % shards === 0) return options;
-  throw new DistilleryError("BAD_ARGUMENT", `shards: expected a divisor of batchSize (${batchSize}), got ${shards}`);
+type ShardOptions = Pick<ResolvedTraining, "batchSize" | "shards" | "batchNorm"> & { teacherMode?: "train" | "eval" };
+
+function expectShards<O extends ShardOptions>(options: O): O {
+  const { batchSize, shards, batchNorm, teacherMode } = options;
+  if (batchSize % shards !== 0) {
+    throw new DistilleryError("BAD_ARGUMENT", `shards: expected a divisor of batchSize (${batchSize}), got ${shards}`);
+  }
+  if (shards > 1 && batchNorm === "batch" && teacherMode === "train") {
+    const text =
+      '"batch" is for the student, and a teacher in train mode has statistics of each shard: use teacherMode "eval"';
+    throw new DistilleryError("BAD_ARGUMENT", `batchNorm: ${text}`);
+  }
+  return options;
 }

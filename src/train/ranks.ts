@@ -75,6 +75,18 @@ export class Ranks {
     return received.map((bytes) => new TextDecoder().decode(bytes));
   }
 
+  /** The arrays of all ranks, of one length on each, in their order. */
+  async numbers(own: readonly Float64Array[]): Promise<Float64Array[]> {
+    const length = own[0]?.length ?? 0;
+    const message = Float64Array.of(length, ...own.flatMap((array) => [...array]));
+    const received = await this.#exchange(this.#toAll(new Uint8Array(message.buffer)));
+    return received.flatMap((bytes) => {
+      const [length, ...values] = new Float64Array(bytes.slice().buffer);
+      const count = length === 0 ? 0 : values.length / length;
+      return Array.from({ length: count }, (_, i) => Float64Array.from(values.slice(i * length, (i + 1) * length)));
+    });
+  }
+
   /**
    * The sum over all shards: each rank adds a slice of the arrays, then the slices are gathered. A rank sends its sums' slices to all others
    * and its own slice of the result: for arrays of n bytes and R ranks with a power of two of shards 2 n (R - 1) / R bytes.

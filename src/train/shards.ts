@@ -1,35 +1,40 @@
 import { types } from "node:util";
-import type { Batch } from "../data/dataset.js";
 import type { Metrics } from "../log/epoch_record.js";
-import type { DistillationLoss, Outputs } from "../losses/index.js";
+import type { DistillationLoss } from "../losses/index.js";
 import { native } from "../native.js";
 import type { Teacher } from "../teachers/index.js";
 import { LongTensor } from "../tensor/int_tensor.js";
 import { drawSeed, Generator, withGenerator } from "../tensor/random.js";
-import { Tensor } from "../tensor/tensor.js";
+import { KeptGrad, Tensor } from "../tensor/tensor.js";
 import { NO_TEACHER } from "./no_teacher.js";
+import type { ResolvedTraining } from "./options.js";
 import type { Ranks } from "./ranks.js";
+import { type Forward, lockstep, ShardPass, type ShardResult, setAll, type Values } from "./shard_pass.js";
 import { ShardSum } from "./shard_sum.js";
 import type { Step } from "./step.js";
 import type { Trainer } from "./trainer.js";
 
-/** The forward and backward pass of some samples, whose gradients are multiplied by a weight. */
-export type Pass = (batch: Batch, teacher: Outputs, weight: number) => PassResult;
+interface WeightedResult {
+  readonly weight: number;
+  readonly result: ShardResult;
+}
 
-type Values = Float32Array | BigInt64Array;
-
-interface PassResult {
-  readonly loss: number;
-  /** Means over the samples. */
-  readonly metrics: Metrics;
-  /** Sums over the samples. */
-  readonly counts: Metrics;
+/** Which shards of a batch pass, and who takes what each gives. */
+interface Passes {
+  readonly start: number;
+  /** Not included. */
+  readonly end: number;
+  readonly seed: bigint;
+  /** The buffers that each starts from. */
+  readonly before: readonly Values[];
+  readonly take: (shard: number, pass: ShardPass) => void;
 }
 
 /**
  * Takes the batches of a run shard by shard. Each shard has the random stream of a seed that is drawn once a batch, plus the shard's
  * number, and starts from the same buffers. The gradients are those of the batch's mean: each shard's are weighted by its share of the
- * samples, and so are the changes of the buffers. Both are added in the order of a {@link ShardSum}, whoever computed them.
+ * samples, and so are the changes of the buffers. Both are added in the order of a {@link ShardSum}, whoever computed them. With `batchNorm`
+ * "batch" all shards wait for each other at each BatchNorm, forward and backward.
  */
 export class Shards {
   readonly #parameters: readonly Tensor[];
@@ -40,11 +45,13 @@ export class Shards {
   readonly #sum: ShardSum;
   /** Of the first two. */
   readonly #length: number;
+  /** Memory for the gradients of each shard while others pass. */
+  readonly #kept: KeptGrad[][] = [];
   /** The gradients of the batches before, of an optimizer's step. */
   #group: Float32Array | null = null;
 
   constructor(
-    private readonly count: number,
+    private readonly options: Pick<ResolvedTraining, "shards" | "batchSize" | "batchNorm">,
     trainer: Pick<Trainer, "model" | "parameters" | "ranks">,
     loss: DistillationLoss,
     private readonly teacher: Teacher | null,
@@ -60,37 +67,25 @@ export class Shards {
   }
 
   /** The passes of a batch; after the last one of a group the parameters have its gradients. */
-  async run(step: Step, pass: Pass): Promise<void> {
-    const { count, teacher } = this;
-    const seed = step.run(drawSeed);
-    const samples = step.epoch.samplesOf(step.index);
-    const before = this.#buffers.map(({ data }) => data.slice());
-    const weighted: { weight: number; result: PassResult }[] = [];
-    this.#sum.clear();
-    const { start, end } = this.#ranks?.shardsOf(count) ?? { start: 0, end: count };
-    for (let shard = start; shard < end; shard++) {
-      const generator = new Generator(seed + BigInt(shard));
-      const run = <T>(body: () => T) => step.run(() => withGenerator(generator, body));
-      const taken = run(() => {
-        const batch = step.epoch.shard(step.index, shard, count);
-        return batch && { batch, outputs: teacher?.outputs(batch) ?? NO_TEACHER };
-      });
-      if (taken === null) break;
-      const { batch, outputs } = taken;
-      const teacherOutputs = types.isPromise(outputs) ? await step.arrival(outputs) : outputs;
-      run(() => {
-        for (const parameter of this.#parameters) parameter.zeroGrad();
-        const weight = batch.indices.length / samples;
-        const result = pass(batch, teacherOutputs, weight / step.groupSize);
-        weighted.push({ weight, result });
-        this.#sum.add(shard, 1, (into) => this.#collect(into, before, weight));
-        for (const [i, { data }] of this.#buffers.entries()) setAll(data, before[i]);
-      });
-    }
+  async run(step: Step, forward: Forward): Promise<void> {
+    const { shards, batchNorm } = this.options;
     const ranks = this.#ranks;
+    const seed = step.run(drawSeed);
+    const before = this.#buffers.map(({ data }) => data.slice());
+    const results: WeightedResult[] = [];
+    const take = (shard: number, pass: ShardPass) => {
+      const weight = pass.samples / step.epoch.samplesOf(step.index);
+      results.push({ weight, result: pass.result });
+      this.#sum.add(shard, 1, (into) => this.#collect(into, before, pass.moved, weight));
+      this.#restore(before);
+    };
+    this.#sum.clear();
+    const { start, end } = ranks?.shardsOf(shards) ?? { start: 0, end: shards };
+    if (batchNorm === "batch") await this.#together(step, forward, { start, end, seed, before, take });
+    else await this.#oneByOne(step, forward, { start, end, seed, before, take });
     const sum = ranks === null ? this.#sum.take() : await ranks.sum(this.#sum.partial, this.#sum.length);
     const all =
-      ranks === null ? weighted : (await ranks.texts(JSON.stringify(weighted))).flatMap((text) => JSON.parse(text));
+      ranks === null ? results : (await ranks.texts(JSON.stringify(results))).flatMap((text) => JSON.parse(text));
     step.run(() => {
       this.#deliver(sum, before, step);
       const { loss, ...metrics } = combined(all);
@@ -98,8 +93,70 @@ export class Shards {
     });
   }
 
+  async #oneByOne(step: Step, forward: Forward, { start, end, seed, take }: Passes): Promise<void> {
+    for (let shard = start; shard < end; shard++) {
+      const pass = await this.#open(step, shard, seed);
+      if (pass === null) return;
+      step.run(() => {
+        for (const parameter of this.#parameters) parameter.zeroGrad();
+        pass.forward(forward);
+        pass.backward(this.#weightOf(pass, step));
+        take(shard, pass);
+      });
+    }
+  }
+
+  /** All shards at once, from barrier to barrier. */
+  async #together(step: Step, forward: Forward, { start, end, seed, before, take }: Passes): Promise<void> {
+    const passes: ShardPass[] = [];
+    for (let shard = start; shard < end; shard++) {
+      const pass = await this.#open(step, shard, seed);
+      if (pass === null) break;
+      passes.push(pass);
+      this.#restore(before);
+    }
+    const size = Math.ceil(this.options.batchSize / this.options.shards);
+    const parties = { shards: Math.ceil(step.epoch.samplesOf(step.index) / size), ranks: this.#ranks };
+    await lockstep(passes, (pass) => step.run(() => pass.replay(forward)), parties);
+    await lockstep(passes, (pass) => step.run(() => pass.propagate(this.#weightOf(pass, step))), parties);
+    for (const [i, pass] of passes.entries()) {
+      step.run(() =>
+        pass.withGradients(() => {
+          take(start + i, pass);
+          for (const parameter of this.#parameters) parameter.zeroGrad();
+        }),
+      );
+    }
+  }
+
+  /** A shard's samples and what the teacher gives for them; null for a shard of a short batch that has none. */
+  async #open(step: Step, shard: number, seed: bigint): Promise<ShardPass | null> {
+    const { shards } = this.options;
+    const generator = new Generator(seed + BigInt(shard));
+    const taken = step.run(() =>
+      withGenerator(generator, () => {
+        const batch = step.epoch.shard(step.index, shard, shards);
+        return batch && { batch, outputs: this.teacher?.outputs(batch) ?? NO_TEACHER };
+      }),
+    );
+    if (taken === null) return null;
+    const { batch, outputs } = taken;
+    const arrived = types.isPromise(outputs) ? await step.arrival(outputs) : outputs;
+    this.#kept[shard] ??= this.#parameters.map(() => new KeptGrad());
+    const input = { batch, outputs: arrived, generator, grads: this.#kept[shard] };
+    return new ShardPass({ parameters: this.#parameters, buffers: this.#buffers }, input);
+  }
+
+  #weightOf({ samples }: ShardPass, { epoch, index, groupSize }: Step): number {
+    return samples / epoch.samplesOf(index) / groupSize;
+  }
+
+  #restore(before: readonly Values[]): void {
+    for (const [i, { data }] of this.#buffers.entries()) setAll(data, before[i]);
+  }
+
   /** Writes what a shard gives to the sum. */
-  #collect(into: Float32Array, before: readonly Values[], weight: number): void {
+  #collect(into: Float32Array, before: readonly Values[], moved: readonly Values[], weight: number): void {
     let at = this.#parameters.length;
     for (const [i, parameter] of this.#parameters.entries()) {
       const gradient = parameter.materializedGrad();
@@ -108,7 +165,7 @@ export class Shards {
       else into.set(gradient, at);
       at += parameter.size;
     }
-    for (const [i, { data }] of this.#buffers.entries()) {
+    for (const [i, data] of moved.entries()) {
       for (let j = 0; j < data.length; j++) into[at + j] = weight * (Number(data[j]) - Number(before[i][j]));
       at += data.length;
     }
@@ -147,13 +204,8 @@ function sizeOf(tensors: readonly { readonly data: Values }[]): number {
   return tensors.reduce((sum, { data }) => sum + data.length, 0);
 }
 
-function setAll(data: Values, values: Values): void {
-  if (data instanceof Float32Array) data.set(values as Float32Array);
-  else data.set(values as BigInt64Array);
-}
-
 /** The loss and the metrics of a batch: means over its samples, and sums. */
-function combined(shards: readonly { weight: number; result: PassResult }[]): Metrics {
+function combined(shards: readonly WeightedResult[]): Metrics {
   const sums: Record<string, number> = {};
   for (const { weight, result } of shards) {
     const { loss, metrics, counts } = result;

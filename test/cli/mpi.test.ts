@@ -37,16 +37,16 @@ describeWith(mpi(), "one run on several ranks", () => {
     await succeed([...ARGS, "--threads", "2"], alone);
   }, 120_000);
 
-  const expectSame = (cwd: string) => {
+  const expectSame = (cwd: string, expected = alone) => {
     for (const extension of ["pth", "safetensors"]) {
       const file = `${STUDENT}.${extension}`;
-      expect(bytes(cwd, "run", file)).toBe(bytes(alone, "run", file));
+      expect(bytes(cwd, "run", file)).toBe(bytes(expected, "run", file));
     }
     const metrics = (folder: string) =>
       jsonLines(readFileSync(join(folder, "run", "metrics.jsonl"), "utf8")).map(
         ({ seconds: _, samplesPerSecond: __, ...rest }) => rest,
       );
-    expect(metrics(cwd)).toEqual(metrics(alone));
+    expect(metrics(cwd)).toEqual(metrics(expected));
   };
 
   test.each([2, 3, 4])("%i ranks write what one process does", { timeout: 240_000 }, async (ranks) => {
@@ -55,6 +55,19 @@ describeWith(mpi(), "one run on several ranks", () => {
     expect(code, stderr).toBe(0);
     expect(stdout.match(/^Epoch \[1\/3\]/gm)).toHaveLength(1);
     expectSame(cwd);
+  });
+
+  test("BatchNorm over the batch gives the same on 1, 3 and 8 ranks", { timeout: 300_000 }, async () => {
+    const batch = ["--batch-norm", "batch", "--teacher-mode", "eval"];
+    const args = ["distill", "--epochs", "1", "--shards", "8", "--out", "run", ...batch];
+    const one = newFolder(temporary);
+    await succeed(args, one);
+    for (const ranks of [3, 8]) {
+      const cwd = newFolder(temporary);
+      const { code, stderr } = await ended(mpirun(ranks, [...args, "--threads", "1"], cwd));
+      expect(code, stderr).toBe(0);
+      expectSame(cwd, one);
+    }
   });
 
   test("killed on 4 ranks it goes on with 2 to the same bits", { timeout: 240_000 }, async () => {

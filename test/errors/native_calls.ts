@@ -106,6 +106,7 @@ export const CALLS: Record<string, Argument[]> = {
     ...[stream(), read(...Array(24).keys()), three, write(24), size(2), size(3), size(2), size(2)],
     ...[real(1), real(0.5), real(0.1)],
   ],
+  batchMoments: [twelve, size(2), size(3), size(2)],
   batchNormBackward: named({
     grad: twelve,
     "saved.x": twelve,

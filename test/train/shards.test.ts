@@ -3,15 +3,20 @@ import { describe, expect, test } from "vitest";
 import {
   AdamW,
   augment,
+  BatchNorm1d,
   clipGradNorm,
+  createNetwork,
   DataLoader,
+  type Dataset,
   distill,
   emaTeacher,
   Generator,
+  ImageDataset,
   Linear,
   Module,
   manualSeed,
   OneCycleLR,
+  randint,
   setNumThreads,
   type Tensor,
   trainTeacher,
@@ -113,8 +118,54 @@ test("of a network whose loss is a mean over samples they are the whole batch, b
   expect(parts.weights).toHaveLength(whole.weights.length);
 });
 
+/** With BatchNorm ahead of an activation and beside a shortcut, as in the networks of the field. */
+class Normed extends Module {
+  readonly first = new Linear(SIZES.inFeatures, 8);
+  readonly norm = new BatchNorm1d(8);
+  readonly inner = new Linear(8, 8);
+  readonly innerNorm = new BatchNorm1d(8);
+  readonly last = new Linear(8, SIZES.classes);
+
+  forward(x: Tensor): Tensor {
+    const hidden = this.norm.forward(this.first.forward(x)).relu();
+    return this.last.forward(this.innerNorm.forward(this.inner.forward(hidden)).add(hidden).relu());
+  }
+}
+
+const images = () =>
+  new ImageDataset(
+    Uint8Array.from(randint(0, 256, [40 * 3 * 8 * 8]).data),
+    Int32Array.from({ length: 40 }, (_, i) => i % 4),
+    { image: { channels: 3, height: 8, width: 8 }, classes: 4, mean: 0.5, std: 0.25 },
+  );
+
+test.each<[string, Options, () => { model: Module; data: Dataset }]>([
+  ["rows", {}, () => ({ model: new Normed(), data: setting(40).data })],
+  ["accumulated batches", { accumulate: 3 }, () => ({ model: new Normed(), data: setting(40).data })],
+  ["images", {}, () => ({ model: createNetwork("resnet8", { shape: [3, 8, 8], classes: 4 }), data: images() })],
+])("BatchNorm over the batch makes of shards of %s the whole batch, but for rounding", async (_, options, make) => {
+  const train = async (shards: number) => {
+    const { model, data } = withGenerator(new Generator(3), make);
+    const run = { model, data, epochs: 1, batchSize: 16, lr: 0.001, optimizer: "sgd", ...options } as const;
+    manualSeed(3);
+    const { history } = await trainTeacher({ ...run, shards, batchNorm: "batch" });
+    return { state: model.stateDict(), loss: history[0].metrics.loss };
+  };
+  const whole = await train(1);
+  for (const shards of [2, 8, 16]) {
+    const parts = await train(shards);
+    expect(parts.loss).toBeCloseTo(whole.loss, 4);
+    for (const [key, { data }] of Object.entries(whole.state)) {
+      const values = parts.state[key].data;
+      const far = [...data].findIndex((value, i) => !(Math.abs(Number(value) - Number(values[i])) < 5e-6));
+      expect(far, key).toBe(-1);
+    }
+  }
+});
+
 const CASES: [string, () => Options][] = [
   ["batches", () => ({})],
+  ["batches with BatchNorm over all of them", () => ({ batchNorm: "batch" })],
   ["accumulated ones", () => ({ accumulate: 3 })],
   ["a teacher in train mode", () => ({ teacherMode: "train" })],
   ["an average of the weights", () => ({ ema: 0.9 })],
@@ -167,6 +218,7 @@ test("a teacher that follows the student is what the steps made of it", async ()
 
 test.each<[Options, RegExp]>([
   [{ shards: 3 }, /^shards: expected a divisor of batchSize \(16\), got 3$/],
+  [{ shards: 2, batchNorm: "batch", teacherMode: "train" }, /^batchNorm: "batch" is for the student/],
   [{ shards: 0 }, /^shards: expected a whole number of at least 1, got 0$/],
   [
     { shards: 2, loss: "crd(student=fc1, teacher=fc1, negatives=4)" },
@@ -174,6 +226,17 @@ test.each<[Options, RegExp]>([
   ],
 ])("refused: %o", async (wrong, message) => {
   expect((await failure(start(wrong).done, "BAD_ARGUMENT")).message).toMatch(message);
+});
+
+test("a network whose shards come to different BatchNorms is refused", async () => {
+  class Wilful extends Normed {
+    override forward(x: Tensor): Tensor {
+      return x.data[0] > 0 ? super.forward(x) : this.last.forward(this.first.forward(x).relu());
+    }
+  }
+  const { data } = setting();
+  const run = trainTeacher({ model: new Wilful(), data, epochs: 1, batchSize: 16, shards: 8, batchNorm: "batch" });
+  expect((await failure(run, "BAD_ARGUMENT")).message).toMatch(/batchNorm: \d of 8 shards wait at a BatchNorm that/);
 });
 
 test("a batch of fewer samples leaves shards at the end empty", async () => {

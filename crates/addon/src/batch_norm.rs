@@ -1,7 +1,7 @@
 use crate::borrow::{F32, F32Mut, Memory, U8, U8Mut, U32Mut, expect_len, matrix, matrix_mut, shape_error};
 use crate::error::{Result, kernel};
 use distillery_kernels::batch_norm::{self, Affine, Gradients, Outputs, Saved};
-use distillery_kernels::batch_stats::{RunningUpdate, Statistics};
+use distillery_kernels::batch_stats::{self, RunningUpdate, Statistics};
 use distillery_kernels::channel_norm::{self, Finish};
 use distillery_kernels::dropout::Mask;
 use distillery_kernels::norm_relu_dropout as fused;
@@ -57,6 +57,17 @@ pub fn batch_norm_forward(mut call: BatchNormForward) -> Result<()> {
         out: matrix_mut("out", memory.write(&mut call.out)?, rows, features)?,
     };
     batch_norm::forward(x, norm, outputs).map_err(kernel)
+}
+
+/// The mean of each feature of x[rows, features, length], then the sums of squared distances from them
+#[napi(catch_unwind)]
+pub fn batch_moments(x: F32, rows: u32, features: u32, length: u32) -> Result<Vec<f64>> {
+    let mut memory = Memory::new();
+    let x = planes("x", memory.read(&x)?, [rows, features, length])?;
+    let mut moments = vec![0.0; 2 * features as usize];
+    let (mean, squares) = moments.split_at_mut(features as usize);
+    batch_stats::moments(x, mean, squares).map_err(kernel)?;
+    Ok(moments)
 }
 
 /// A linear layer: x[rows, inputs], weight[features, inputs], bias[features] or null

@@ -1,9 +1,11 @@
 //! The statistics of BatchNorm: mean and inverse standard deviation of each column of a batch, or the running ones.
 //! Sums over the rows are taken in double precision and in row order.
 
-use crate::error::{KernelError, Result, expect_shape};
+use crate::error::{KernelError, Result, contiguous, expect_shape};
 use crate::parallel::{self, Split};
+use crate::plane_sums;
 use crate::vectorised::vectorised;
+use ndarray::ArrayView3;
 
 /// Columns that are summed side by side: 2 KiB of double-precision sums, which stay in L1.
 pub(crate) const COLUMN_BLOCK: usize = 256;
@@ -139,6 +141,36 @@ fn batch_moments(x: &[f32], rows: usize, sink: impl MomentSink, eps: f32, mean: 
             }
         }
     });
+}
+
+/// The mean of each feature of x[rows, features, length], and the sum of squared distances from it: what BatchNorm adds over parts of a batch.
+pub fn moments(x: ArrayView3<f32>, mean: &mut [f64], squares: &mut [f64]) -> Result<()> {
+    let (rows, features, length) = x.dim();
+    let x = contiguous("moments", "x", &x)?;
+    expect_shape("moments", "mean", &[mean.len()], &[features])?;
+    expect_shape("moments", "squares", &[squares.len()], &[features])?;
+    let count = (rows * length).max(1) as f64;
+    if length == 1 {
+        parallel::for_each((mean, squares), columns_per_task(rows), |first, (mean, squares)| {
+            mean.fill(0.0);
+            squares.fill(0.0);
+            column_sums(x, features, first, mean);
+            mean.iter_mut().for_each(|sum| *sum /= count);
+            column_squares(x, features, first, mean, squares);
+        });
+        return Ok(());
+    }
+    parallel::for_each((mean, squares), (GRAIN / (rows * length).max(1)).max(1), |first, (mean, squares)| {
+        for (c, (mean, squares)) in mean.iter_mut().zip(squares).enumerate() {
+            let planes = || (0..rows).map(|row| &x[(row * features + first + c) * length..][..length]);
+            *mean = planes().map(plane_sums::sum).sum::<f64>() / count;
+            // The distances are from the rounded mean: what that lacks is taken off.
+            let (rounded, rest) = (*mean as f32, *mean - f64::from(*mean as f32));
+            let distances = planes().map(|plane| plane_sums::squared_distances(plane, rounded)).sum::<f64>();
+            *squares = (distances - count * rest * rest).max(0.0);
+        }
+    });
+    Ok(())
 }
 
 /// The columns of a task that reads all rows.

@@ -2,7 +2,7 @@
 
 use crate::common::{close, dot, fill, refuses, same_bits, slope};
 use distillery_kernels::batch_norm::{Affine, Gradients, Norm, Outputs, Saved};
-use distillery_kernels::batch_stats::{RunningUpdate, Statistics};
+use distillery_kernels::batch_stats::{RunningUpdate, Statistics, moments};
 use distillery_kernels::channel_norm::{Finish, backward, forward};
 use ndarray::{ArrayView3, ArrayViewMut3};
 
@@ -122,4 +122,29 @@ fn a_batch_without_variance_is_refused() {
         "BATCH_TOO_SMALL",
         "batch_norm: expected more than 1 value per channel when training, got a batch of 1",
     );
+}
+
+#[test]
+fn moments_are_those_of_a_naive_loop() {
+    for shape in SHAPES.into_iter().chain([[1, 3, 1], [5, 300, 1]]) {
+        let [rows, features, length] = shape;
+        let x: Vec<f32> = fill(rows * features * length, 1).into_iter().map(|x| 3.0 + x).collect();
+        let (mut mean, mut squares) = (vec![f64::NAN; features], vec![f64::NAN; features]);
+        moments(ArrayView3::from_shape(shape, &x).unwrap(), &mut mean, &mut squares).unwrap();
+        for f in 0..features {
+            let values: Vec<f64> = (0..rows)
+                .flat_map(|row| &x[(row * features + f) * length..][..length])
+                .map(|x| f64::from(*x))
+                .collect();
+            let average = values.iter().sum::<f64>() / values.len() as f64;
+            let distances: f64 = values.iter().map(|x| (x - average).powi(2)).sum();
+            assert!((mean[f] - average).abs() < 1e-12, "{shape:?}: {} {average}", mean[f]);
+            assert!((squares[f] - distances).abs() <= 1e-5 * distances, "{shape:?}: {} {distances}", squares[f]);
+        }
+        same_bits("moments", || {
+            let (mut mean, mut squares) = (vec![f64::NAN; features], vec![f64::NAN; features]);
+            moments(ArrayView3::from_shape(shape, &x).unwrap(), &mut mean, &mut squares).unwrap();
+            [mean, squares].concat()
+        });
+    }
 }

@@ -1,0 +1,160 @@
+import type { Batch } from "../data/dataset.js";
+import { DistilleryError } from "../errors.js";
+import type { Metrics } from "../log/epoch_record.js";
+import type { Outputs } from "../losses/index.js";
+import { BackwardPass } from "../tensor/autograd.js";
+import { Barrier } from "../tensor/barrier.js";
+import type { LongTensor } from "../tensor/int_tensor.js";
+import { type Generator, withGenerator } from "../tensor/random.js";
+import { Replay } from "../tensor/replay.js";
+import type { KeptGrad, Tensor } from "../tensor/tensor.js";
+import type { Ranks } from "./ranks.js";
+
+/** The forward pass of some samples. */
+export type Forward = (batch: Batch, teacher: Outputs) => ForwardResult;
+
+/** What a shard tells of its samples. */
+export interface ShardResult {
+  readonly loss: number;
+  /** Means over the samples. */
+  readonly metrics: Metrics;
+  /** Sums over the samples. */
+  readonly counts: Metrics;
+}
+
+interface ForwardResult extends ShardResult {
+  /** The loss, for the backward pass. */
+  readonly root: Tensor;
+}
+
+export type Values = Float32Array | BigInt64Array;
+
+/** What all shards of a rank have in common. */
+export interface Shared {
+  readonly parameters: readonly Tensor[];
+  readonly buffers: readonly (Tensor | LongTensor)[];
+}
+
+/** What a shard computes with. */
+interface ShardInput {
+  readonly batch: Batch;
+  readonly outputs: Outputs;
+  readonly generator: Generator;
+  /** The gradients of the parameters while other shards pass. */
+  readonly grads: readonly KeptGrad[];
+}
+
+/** The forward and the backward pass of one shard, which may wait at barriers while other shards use the same networks. */
+export class ShardPass {
+  readonly #replay = new Replay();
+  /** The buffers and the random stream as the forward pass begins. */
+  readonly #start: readonly Values[];
+  readonly #random: Uint32Array;
+  #forward: ForwardResult | null = null;
+  #backward: BackwardPass | null = null;
+  /** The buffers as the forward pass left them. */
+  moved: readonly Values[] = [];
+
+  constructor(
+    private readonly shared: Shared,
+    private readonly input: ShardInput,
+  ) {
+    this.#start = shared.buffers.map(({ data }) => data.slice());
+    this.#random = input.generator.state.slice();
+  }
+
+  get samples(): number {
+    return this.input.batch.indices.length;
+  }
+
+  get result(): ShardResult {
+    const { loss, metrics, counts } = this.#forward as ForwardResult;
+    return { loss, metrics, counts };
+  }
+
+  /** Runs the forward pass to its end. */
+  forward(forward: Forward): void {
+    const { batch, outputs, generator } = this.input;
+    this.#forward = withGenerator(generator, () => forward(batch, outputs));
+    this.moved = this.shared.buffers.map(({ data }) => data.slice());
+  }
+
+  /** Runs the backward pass to its end: adds the gradients of the loss times a weight to those of the parameters. */
+  backward(weight: number): void {
+    weighted((this.#forward as ForwardResult).root, weight).backward();
+  }
+
+  /** Runs the forward pass from its beginning to the first barrier that waits, which it gives; null: it has ended. */
+  replay(forward: Forward): Barrier | null {
+    if (this.#forward !== null) return null;
+    const { batch, outputs, generator } = this.input;
+    for (const [i, { data }] of this.shared.buffers.entries()) setAll(data, this.#start[i]);
+    generator.state.set(this.#random);
+    const given = this.#replay.run(() => withGenerator(generator, () => forward(batch, outputs)));
+    if (given instanceof Barrier) return given;
+    this.#forward = given.value;
+    this.moved = this.shared.buffers.map(({ data }) => data.slice());
+    return null;
+  }
+
+  /** Goes on with the backward pass to the next barrier. */
+  propagate(weight: number): Barrier | null {
+    const { root } = this.#forward as ForwardResult;
+    this.#backward ??= new BackwardPass(weighted(root, weight));
+    return this.withGradients(() => (this.#backward as BackwardPass).run());
+  }
+
+  /** Runs `body` while the parameters have this shard's gradients. */
+  withGradients<T>(body: () => T): T {
+    const swap = () => {
+      for (const [i, parameter] of this.shared.parameters.entries()) parameter.swapGrad(this.input.grads[i]);
+    };
+    swap();
+    try {
+      return body();
+    } finally {
+      swap();
+    }
+  }
+}
+
+/** Who takes part in a batch. */
+interface Parties {
+  /** How many shards have samples, on all ranks. */
+  readonly shards: number;
+  readonly ranks: Ranks | null;
+}
+
+/**
+ * Runs a rank's parts of a batch from barrier to barrier, until all have ended: `turn` goes on with one, and gives the barrier that it waits at.
+ * What all shards of all ranks give there is combined in the shards' order.
+ */
+export async function lockstep<P>(
+  parts: readonly P[],
+  turn: (part: P) => Barrier | null,
+  { shards, ranks }: Parties,
+): Promise<void> {
+  for (;;) {
+    const waiting = parts.map(turn).filter((barrier) => barrier !== null);
+    const own = waiting.map((barrier) => barrier.own);
+    const alike = (arrays: readonly Float64Array[]) => arrays.every(({ length }) => length === arrays[0].length);
+    const all = ranks === null || !alike(own) ? own : await ranks.numbers(own);
+    if (all.length === 0) return;
+    if (all.length < shards || !alike(all)) {
+      const text = `${all.length} of ${shards} shards wait at a BatchNorm that the others do not have there`;
+      throw new DistilleryError("BAD_ARGUMENT", `batchNorm: ${text}: leave it at "shard"`);
+    }
+    for (const barrier of waiting) barrier.all = all.reduce(barrier.combine);
+  }
+}
+
+/** A loss times its weight. */
+export function weighted(loss: Tensor, weight: number): Tensor {
+  return weight === 1 ? loss : loss.mul(weight);
+}
+
+/** Writes values into an array of their length. */
+export function setAll(data: Values, values: Values): void {
+  if (data instanceof Float32Array) data.set(values as Float32Array);
+  else data.set(values as BigInt64Array);
+}
