@@ -87,10 +87,7 @@ export function crdLoss(
   const contrast = memory.contrast(indices);
   const normalizers = memory.normalizers.data;
   const against = (x: Tensor, bank: Tensor, which: 0 | 1) => {
-    // A copy: the memory moves before the backward pass reads it.
-    const kept = allocate(bank.size);
-    kept.set(bank.data);
-    const cosines = gather(linear(x, new Tensor(kept, bank.shape)), 1, contrast);
+    const cosines = gather(linear(x, memory.isShard ? bank : copyOf(bank)), 1, contrast);
     const values = exp(cosines.div(tau));
     if (normalizers[which] === 0) normalizers[which] = values.mean().item() * samples;
     return contrasted(values.div(normalizers[which]), memory.negatives, samples);
@@ -99,6 +96,13 @@ export function crdLoss(
   const checked = finite(name, loss, { studentFeatures, teacherFeatures });
   memory.update(indices, s.data, t.data);
   return checked;
+}
+
+/** The memory moves before the backward pass reads it. */
+function copyOf(bank: Tensor): Tensor {
+  const kept = allocate(bank.size);
+  kept.set(bank.data);
+  return new Tensor(kept, bank.shape);
 }
 
 /** Of h [rows, 1 + negatives], the positive first. Ratios: a sum of many logarithms that nearly cancel would lose digits. */

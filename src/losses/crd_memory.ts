@@ -19,6 +19,9 @@ export interface CrdMemoryOptions {
   labels?: Int32Array;
 }
 
+/** How far the streams of a batch's parts are from each other. */
+const SHARD_STEP = 0x9e3779b1n;
+
 /** The defaults of the authors' code. */
 export const CRD_MEMORY_DEFAULTS = { dimension: 128, negatives: 16384, momentum: 0.5 } as const;
 
@@ -39,6 +42,8 @@ export class CrdMemory extends Module {
   readonly #seed: LongTensor;
   readonly #batches: LongTensor;
   readonly #classes: Classes;
+  /** The part of a batch that is computed now, and where its new embeddings wait; null: a whole batch. */
+  #shard: { readonly number: number; readonly rows: Float64Array[] } | null = null;
 
   constructor(options: CrdMemoryOptions) {
     super();
@@ -74,7 +79,8 @@ export class CrdMemory extends Module {
       const text = `indices: expected samples from 0 to ${samples - 1}, got ${wrong}`;
       throw new DistilleryError("BAD_ARGUMENT", `CrdMemory: ${text}`);
     }
-    const generator = new Generator(this.#seed.data[0] + this.#batches.data[0]);
+    const salt = SHARD_STEP * BigInt(this.#shard?.number ?? 0);
+    const generator = new Generator(this.#seed.data[0] + this.#batches.data[0] + salt);
     this.#batches.data[0] += 1n;
     const width = 1 + this.negatives;
     const { data } = withGenerator(generator, () => randint(0, 2 ** 31 - 1, [indices.length, width]));
@@ -85,9 +91,42 @@ export class CrdMemory extends Module {
     return new IntTensor(data, [indices.length, width]);
   }
 
+  /** Whether new embeddings wait for the other parts of the batch. @internal */
+  get isShard(): boolean {
+    return this.#shard !== null;
+  }
+
+  /**
+   * Runs `body`, the forward pass of a part of a batch, with negatives of its own: each sample's index and new embeddings, student's and teacher's, are added to
+   * `rows`, for {@link CrdMemory.apply}. @internal
+   */
+  asShard<T>(number: number, rows: Float64Array[], body: () => T): T {
+    this.#shard = { number, rows };
+    try {
+      return body();
+    } finally {
+      this.#shard = null;
+    }
+  }
+
+  /** Updates the memory by the rows of all parts of a batch. @internal */
+  apply(rows: readonly Float64Array[]): void {
+    const dimension = this.student.shape[1];
+    for (const [index, ...values] of rows) {
+      const [student, teacher] = [values.slice(0, dimension), values.slice(dimension)];
+      this.update(Int32Array.of(index), Float32Array.from(student), Float32Array.from(teacher));
+    }
+  }
+
   /** Moves the samples' embeddings towards new ones [n, dimension], and makes them of length 1 again. */
   update(indices: Int32Array, student: Float32Array, teacher: Float32Array): void {
     const dimension = this.student.shape[1];
+    if (this.#shard !== null) {
+      const of = (values: Float32Array, row: number) => values.subarray(row * dimension, (row + 1) * dimension);
+      for (const [row, index] of indices.entries())
+        this.#shard.rows.push(Float64Array.of(index, ...of(student, row), ...of(teacher, row)));
+      return;
+    }
     for (const [bank, fresh] of [[this.student.data, student] as const, [this.teacher.data, teacher] as const]) {
       for (const [row, index] of indices.entries()) {
         const old = bank.subarray(index * dimension, (index + 1) * dimension);

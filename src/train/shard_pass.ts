@@ -1,6 +1,7 @@
 import type { Batch } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
 import type { Metrics } from "../log/epoch_record.js";
+import type { CrdMemory } from "../losses/crd_memory.js";
 import type { Outputs } from "../losses/index.js";
 import { BackwardPass } from "../tensor/autograd.js";
 import { Barrier } from "../tensor/barrier.js";
@@ -33,10 +34,13 @@ export type Values = Float32Array | BigInt64Array;
 export interface Shared {
   readonly parameters: readonly Tensor[];
   readonly buffers: readonly (Tensor | LongTensor)[];
+  /** Whose updates wait for the end of the batch. */
+  readonly memories: readonly CrdMemory[];
 }
 
 /** What a shard computes with. */
 interface ShardInput {
+  readonly shard: number;
   readonly batch: Batch;
   readonly outputs: Outputs;
   readonly generator: Generator;
@@ -54,6 +58,8 @@ export class ShardPass {
   #backward: BackwardPass | null = null;
   /** The buffers as the forward pass left them. */
   moved: readonly Values[] = [];
+  /** The updates of each memory. */
+  updates: readonly Float64Array[][] = [];
 
   constructor(
     private readonly shared: Shared,
@@ -74,8 +80,7 @@ export class ShardPass {
 
   /** Runs the forward pass to its end. */
   forward(forward: Forward): void {
-    const { batch, outputs, generator } = this.input;
-    this.#forward = withGenerator(generator, () => forward(batch, outputs));
+    this.#forward = this.#run(forward);
     this.moved = this.shared.buffers.map(({ data }) => data.slice());
   }
 
@@ -87,10 +92,9 @@ export class ShardPass {
   /** Runs the forward pass from its beginning to the first barrier that waits, which it gives; null: it has ended. */
   replay(forward: Forward): Barrier | null {
     if (this.#forward !== null) return null;
-    const { batch, outputs, generator } = this.input;
     for (const [i, { data }] of this.shared.buffers.entries()) setAll(data, this.#start[i]);
-    generator.state.set(this.#random);
-    const given = this.#replay.run(() => withGenerator(generator, () => forward(batch, outputs)));
+    this.input.generator.state.set(this.#random);
+    const given = this.#replay.run(() => this.#run(forward));
     if (given instanceof Barrier) return given;
     this.#forward = given.value;
     this.moved = this.shared.buffers.map(({ data }) => data.slice());
@@ -102,6 +106,18 @@ export class ShardPass {
     const { root } = this.#forward as ForwardResult;
     this.#backward ??= new BackwardPass(weighted(root, weight));
     return this.withGradients(() => (this.#backward as BackwardPass).run());
+  }
+
+  #run(forward: Forward): ForwardResult {
+    const { shard, batch, outputs, generator } = this.input;
+    const updates = this.shared.memories.map((): Float64Array[] => []);
+    const body = this.shared.memories.reduce(
+      (inner, memory, i) => () => memory.asShard(shard, updates[i], inner),
+      () => forward(batch, outputs),
+    );
+    const result = withGenerator(generator, body);
+    this.updates = updates;
+    return result;
   }
 
   /** Runs `body` while the parameters have this shard's gradients. */

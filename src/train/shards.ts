@@ -1,5 +1,6 @@
 import { types } from "node:util";
 import type { Metrics } from "../log/epoch_record.js";
+import { CrdMemory } from "../losses/crd_memory.js";
 import type { DistillationLoss } from "../losses/index.js";
 import { native } from "../native.js";
 import type { Teacher } from "../teachers/index.js";
@@ -40,6 +41,7 @@ export class Shards {
   readonly #parameters: readonly Tensor[];
   /** What a pass may change, as running statistics. */
   readonly #buffers: readonly (Tensor | LongTensor)[];
+  readonly #memories: readonly CrdMemory[];
   readonly #ranks: Ranks | null;
   /** Of each parameter whether it has a gradient; the gradients; the changes of the buffers. */
   readonly #sum: ShardSum;
@@ -61,6 +63,8 @@ export class Shards {
     this.#ranks = trainer.ranks;
     const buffers = [trainer.model, ...modules].flatMap((module) => module.namedBuffers().map(([, buffer]) => buffer));
     const moved = new Set([...buffers, ...Object.values(teacher?.state?.() ?? {})]);
+    this.#memories = modules.filter((module) => module instanceof CrdMemory);
+    for (const { student, teacher } of this.#memories) for (const bank of [student, teacher]) moved.delete(bank);
     this.#buffers = [...moved].filter((buffer) => buffer instanceof Tensor || buffer instanceof LongTensor);
     this.#length = this.#parameters.length + sizeOf(this.#parameters);
     this.#sum = new ShardSum(this.#length + sizeOf(this.#buffers));
@@ -73,9 +77,11 @@ export class Shards {
     const seed = step.run(drawSeed);
     const before = this.#buffers.map(({ data }) => data.slice());
     const results: WeightedResult[] = [];
+    const updates = this.#memories.map((): Float64Array[] => []);
     const take = (shard: number, pass: ShardPass) => {
       const weight = pass.samples / step.epoch.samplesOf(step.index);
       results.push({ weight, result: pass.result });
+      for (const [i, rows] of pass.updates.entries()) updates[i].push(...rows);
       this.#sum.add(shard, 1, (into) => this.#collect(into, before, pass.moved, weight));
       this.#restore(before);
     };
@@ -86,6 +92,8 @@ export class Shards {
     const sum = ranks === null ? this.#sum.take() : await ranks.sum(this.#sum.partial, this.#sum.length);
     const all =
       ranks === null ? results : (await ranks.texts(JSON.stringify(results))).flatMap((text) => JSON.parse(text));
+    for (const [i, memory] of this.#memories.entries())
+      memory.apply(ranks === null ? updates[i] : await ranks.numbers(updates[i]));
     step.run(() => {
       this.#deliver(sum, before, step);
       const { loss, ...metrics } = combined(all);
@@ -143,8 +151,9 @@ export class Shards {
     const { batch, outputs } = taken;
     const arrived = types.isPromise(outputs) ? await step.arrival(outputs) : outputs;
     this.#kept[shard] ??= this.#parameters.map(() => new KeptGrad());
-    const input = { batch, outputs: arrived, generator, grads: this.#kept[shard] };
-    return new ShardPass({ parameters: this.#parameters, buffers: this.#buffers }, input);
+    const input = { shard, batch, outputs: arrived, generator, grads: this.#kept[shard] };
+    const shared = { parameters: this.#parameters, buffers: this.#buffers, memories: this.#memories };
+    return new ShardPass(shared, input);
   }
 
   #weightOf({ samples }: ShardPass, { epoch, index, groupSize }: Step): number {

@@ -3,7 +3,6 @@ import { expectShape } from "../checks.js";
 import { type Dataset, labelsOf, NO_LABEL } from "../data/dataset.js";
 import { taskNameOf } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
-import { CrdMemory } from "../losses/crd_memory.js";
 import type { DistillationLoss, LossSpec } from "../losses/index.js";
 import { expectOrder, expectReads } from "../models/fit_network.js";
 import type { Module } from "../nn/module.js";
@@ -57,8 +56,8 @@ interface Preparation {
   readonly gives: readonly string[];
 }
 
-/** Refuses weights of another order, a validation set that is missing or does not fit, and a loss that can't be taken in shards. */
-export function validateInput({ model, parts, loss, data, validation, options, controls }: TrainerInput): void {
+/** Refuses weights of another order, a validation set that is missing or does not fit, and fewer shards than ranks. */
+export function validateInput({ model, parts, data, validation, options, controls }: TrainerInput): void {
   for (const { module, name } of parts ?? [{ module: model, name: "the network" }]) {
     expectReads(module, data, name);
     expectOrder(module, data, name);
@@ -77,10 +76,6 @@ export function validateInput({ model, parts, loss, data, validation, options, c
   const { size = 1 } = controls.ranks ?? {};
   if (options.shards < size) {
     const text = `expected at least one for each of the ${size} ranks, got ${options.shards}`;
-    throw new DistilleryError("BAD_ARGUMENT", `shards: ${text}`);
-  }
-  if (options.shards > 1 && Object.values(loss.modules ?? {}).some((module) => module instanceof CrdMemory)) {
-    const text = `the loss ${loss.name} keeps an embedding of each sample, which shards would move apart: leave it at 1`;
     throw new DistilleryError("BAD_ARGUMENT", `shards: ${text}`);
   }
 }

@@ -4,7 +4,10 @@ import {
   AdamW,
   augment,
   BatchNorm1d,
+  CrdEmbedding,
+  CrdMemory,
   clipGradNorm,
+  crdDistillationLoss,
   createNetwork,
   DataLoader,
   type Dataset,
@@ -178,6 +181,7 @@ const CASES: [string, () => Options][] = [
       ),
     }),
   ],
+  ["a loss with a memory", () => ({ loss: "cross-entropy + crd(student=fc1, teacher=fc1, negatives=4, dimension=6)" })],
   ["a loss over pairs of a batch", () => ({ loss: "cross-entropy + rkd + similarity-preserving" })],
 ];
 
@@ -220,12 +224,31 @@ test.each<[Options, RegExp]>([
   [{ shards: 3 }, /^shards: expected a divisor of batchSize \(16\), got 3$/],
   [{ shards: 2, batchNorm: "batch", teacherMode: "train" }, /^batchNorm: "batch" is for the student/],
   [{ shards: 0 }, /^shards: expected a whole number of at least 1, got 0$/],
-  [
-    { shards: 2, loss: "crd(student=fc1, teacher=fc1, negatives=4)" },
-    /^shards: the loss crd keeps an embedding of each sample/,
-  ],
 ])("refused: %o", async (wrong, message) => {
   expect((await failure(start(wrong).done, "BAD_ARGUMENT")).message).toMatch(message);
+});
+
+test("a memory takes each sample's new embeddings once a batch", async () => {
+  const train = async (shards: number) => {
+    const model = withGenerator(new Generator(0), () => new Plain());
+    const { teacher, data } = withGenerator(new Generator(2), () => setting(16));
+    const made = withGenerator(new Generator(1), () => ({
+      memory: new CrdMemory({ samples: 24, dimension: 5, negatives: 3 }),
+      student: new CrdEmbedding(8, 5),
+      teacher: new CrdEmbedding(12, 5),
+    }));
+    const before = [made.memory.student, made.memory.teacher].map(({ data }) => [...data]);
+    const loss = crdDistillationLoss({ student: "first", teacher: "fc1" }, made);
+    await distill({ teacher, student: model, data, epochs: 1, batchSize: 16, lr: 0.01, shards, loss });
+    return { before, after: [made.memory.student, made.memory.teacher].map(({ data }) => [...data]) };
+  };
+  const whole = await train(1);
+  const parts = await train(4);
+  for (const [i, bank] of parts.after.entries()) {
+    for (const [j, value] of bank.entries()) expect(value).toBeCloseTo(whole.after[i][j], 5);
+    expect(bank.slice(16 * 5)).toEqual(parts.before[i].slice(16 * 5));
+    expect(bank.slice(0, 5)).not.toEqual(parts.before[i].slice(0, 5));
+  }
 });
 
 test("a network whose shards come to different BatchNorms is refused", async () => {
