@@ -58,7 +58,7 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
     "../compare/index.js"
   );
   const metadata = await runMetadata(withTeacherNetwork(config, task.teacher), userOptions);
-  const printer = new ExperimentPrinter(flags);
+  const printer = new ExperimentPrinter(flags, opened.opening);
   try {
     const inputOf = (signal: AbortSignal) => ({
       ...{ ...task, test, out, signal, temperature, alpha },

@@ -20,6 +20,7 @@ import {
   TEACHER_TEXT,
   type TrainingFlags,
 } from "./flags.js";
+import { openingLines } from "./opening.js";
 import { RunPrinter } from "./printer.js";
 import { type RunSummary, summarizeRun } from "./run_summary.js";
 import type { Settings } from "./settings.js";
@@ -72,7 +73,9 @@ export async function runDistill(settings: Settings<"distill">, flags: DistillFl
   const controls = await controlsOf({ config: withTeacherNetwork(config, teacher), userOptions }, flags);
   const isDefault = config.loss === undefined && !hasTargets(input.data);
   const lossName = isDefault ? "KD Loss" : "Loss";
-  const printer = new RunPrinter(flags, { lossName, epochs: config.epochs, details: !isDefault });
+  const opening = (width: number) =>
+    openingLines({ source, training: input.data, validation: source.validation }, { teacher, student }, width);
+  const printer = new RunPrinter(flags, { lossName, epochs: config.epochs, details: !isDefault, opening });
   const overlap = source.test && network && overlapOf(network, source.test, "teacher");
   // Of `npm start` alone: scripts compare what the command prints with PyTorch's.
   const isStart = process.env.npm_lifecycle_event === "start";

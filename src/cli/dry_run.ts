@@ -1,6 +1,5 @@
 import type { Dataset, TableColumn } from "../data/dataset.js";
 import { formatText } from "../data/preprocessing/number_format.js";
-import { outputsText } from "../data/targets.js";
 import type { Module } from "../nn/module.js";
 import { repr } from "../nn/repr.js";
 import { showCount } from "../show_count.js";
@@ -12,6 +11,7 @@ import {
   type TrainTeacherInput,
 } from "../train/index.js";
 import type { ShowFlags } from "./flags.js";
+import { dataForms } from "./opening.js";
 import type { Source } from "./setup.js";
 import { formatTable } from "./table.js";
 import { print } from "./terminal.js";
@@ -65,13 +65,11 @@ export async function dryRun(
     print(JSON.stringify(object));
     return;
   }
-  const { training, validation, test, features } = data;
-  const samples = `${showCount(training)} samples for training, ${showCount(validation)} for validation, ${showCount(test)} for testing`;
   const lines = [
     ...shown.map(([role, text]) => `${role}: ${text}`),
     "",
     `Parameters: ${parametersText(parameters)}${compression === null ? "" : `, ${compression.toFixed(1)} times fewer`}`,
-    `Data: ${data.name}, ${samples}; ${showCount(features)} values, ${outputsText(input.data)}`,
+    dataForms({ source, training: input.data, validation: input.validation ?? null })[0],
     ...columnLines(input.data),
     `Memory, about: ${megabytes(total(largest.memory))}`,
     memoryTable(largest.memory),

@@ -4,12 +4,14 @@ import type { ResolvedConfig } from "../config/index.js";
 import { DistilleryError } from "../errors.js";
 import { Module } from "../nn/module.js";
 import { ROOT } from "../package.js";
+import type { Teacher } from "../teachers/index.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { numCores } from "../threads.js";
 import type { ResolvedTraining } from "../train/options.js";
 import { dryRun, type PlannedRun } from "./dry_run.js";
 import { columnTeacher, expectNoNetworkOptions, withoutTeacherColumn } from "./external_teacher.js";
 import type { LoadFlags, ShowFlags, TrainingFlags } from "./flags.js";
+import { openingLines } from "./opening.js";
 import type { Settings } from "./settings.js";
 import { expectBatches, Networks, type Source, setUp } from "./setup.js";
 import type { ShareFlags } from "./share.js";
@@ -24,6 +26,8 @@ interface OpenExperiment {
   task: Task;
   source: Source;
   test: NonNullable<Source["test"]>;
+  /** Lines of at most so many columns about data and networks. */
+  opening: (width: number) => string[];
   /** How long it took to open. */
   openSeconds: number;
 }
@@ -53,7 +57,10 @@ export async function openExperiment({ config, userOptions, flags }: ExperimentS
     ...(trained === null ? [networks.make("teacherNetwork", context)] : []),
   ]);
   for (const network of trainable) expectBatches(network, config, task.data);
-  return { task, source, test, openSeconds: (performance.now() - start) / 1000 };
+  const [student, teacher = trained as Module | Teacher] = trainable;
+  const opening = (width: number) =>
+    openingLines({ source, training: task.data, validation }, { teacher, student }, width);
+  return { task, source, test, opening, openSeconds: (performance.now() - start) / 1000 };
 }
 
 /** The task of an experiment in a worker process. */

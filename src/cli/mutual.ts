@@ -9,6 +9,7 @@ import { dryRun } from "./dry_run.js";
 import { interruptible } from "./error_boundary.js";
 import { addOptions, addRunning, givenFlags, type TrainingFlags } from "./flags.js";
 import { networkTable } from "./network_table.js";
+import { openingLines } from "./opening.js";
 import { RunPrinter } from "./printer.js";
 import { writeReportOf } from "./run_summary.js";
 import type { Settings } from "./settings.js";
@@ -54,7 +55,13 @@ export async function runMutual({ config, userOptions }: Settings<"mutual">, fla
     );
   }
   const controls = await controlsOf({ config, userOptions }, flags);
-  const printer = new RunPrinter(flags, { lossName: "Loss", epochs: config.epochs, details: false });
+  const opening = (width: number) =>
+    openingLines(
+      { source, training: input.data, validation: source.validation },
+      Object.fromEntries(students.map((student, i) => [`student ${i + 1}`, student])),
+      width,
+    );
+  const printer = new RunPrinter(flags, { lossName: "Loss", epochs: config.epochs, details: false, opening });
   try {
     const result = await interruptible(printer.note, (signal) =>
       mutual({ ...input, ...controls, students, signal, ...printer.controls }),

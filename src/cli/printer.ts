@@ -15,6 +15,15 @@ export class Printer {
     private readonly bar: Pick<Progress<unknown>, "clear" | "stop"> | null = null,
   ) {}
 
+  /** What is trained, once: when the first step is made, since what fails before says one line. */
+  protected open(opening: Opening): void {
+    if (this.#isOpen) return;
+    this.#isOpen = true;
+    if (!this.flags.json) this.note(opening(widthOf(process.stderr)).join("\n"));
+  }
+
+  #isOpen = false;
+
   /** The lines at the end, or one JSON object. */
   end(object: Record<string, unknown>, lines: readonly string[]): void {
     this.print({ event: "end", ...object }, () => lines.join("\n"));
@@ -40,10 +49,12 @@ export class Printer {
 }
 
 /** The width that lines have to fit: that of a terminal; a file and a pipe take any. */
-function terminalWidth(): { width?: number } {
-  const { isTTY, columns } = process.stdout;
-  return isTTY && columns > 0 ? { width: columns } : {};
+function widthOf({ isTTY, columns }: Pick<typeof process.stdout, "isTTY" | "columns">): number {
+  return isTTY && columns > 0 ? columns : Infinity;
 }
+
+/** Lines of at most so many columns that say what is trained. */
+type Opening = (width: number) => readonly string[];
 
 /** Shows one run: a line an epoch. */
 export class RunPrinter extends Printer {
@@ -51,13 +62,21 @@ export class RunPrinter extends Printer {
   readonly controls: Pick<RunControls, "onStep" | "onEpoch" | "onNote">;
 
   /** `details`: whether the line of an epoch shows the loss's own metrics. */
-  constructor(flags: ShowFlags, { lossName, epochs, details }: { lossName: string; epochs: number; details: boolean }) {
+  constructor(
+    flags: ShowFlags,
+    { lossName, epochs, details, opening }: { lossName: string; epochs: number; details: boolean; opening: Opening },
+  ) {
     const bar = flags.quiet ? null : progressBar(epochs);
     super(flags, bar);
     this.controls = {
-      onStep: (record) => bar?.update(record),
+      onStep: (record) => {
+        this.open(opening);
+        bar?.update(record);
+      },
       onEpoch: (record) =>
-        this.print(flattenRecord(record), () => formatEpoch(lossName, record, { details, ...terminalWidth() })),
+        this.print(flattenRecord(record), () =>
+          formatEpoch(lossName, record, { details, width: widthOf(process.stdout) }),
+        ),
       onNote: this.note,
     };
   }
@@ -68,11 +87,15 @@ export class ExperimentPrinter extends Printer {
   /** What a comparison or sweep calls. */
   readonly controls: Pick<ExperimentControls, "onProgress" | "onTrial" | "onNote">;
 
-  constructor(flags: ShowFlags) {
+  constructor(flags: ShowFlags, opening: Opening) {
     const bar = flags.quiet ? null : overallBar();
     super(flags, bar);
     this.controls = {
-      onProgress: ({ done, total, running }) => bar?.update({ done, total, text: running.join(", ") }),
+      onProgress: ({ done, total, running }) => {
+        this.open(opening);
+        const runs = running.map(({ metrics, ...run }) => ({ ...run, figures: metrics }));
+        bar?.update({ done, total, text: running.length === 0 ? "" : `${running.length} in progress`, runs });
+      },
       onTrial: (trial) => this.print({ event: "run", ...trial }, () => trialLine(trial)),
       onNote: this.note,
     };

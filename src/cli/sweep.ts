@@ -56,7 +56,7 @@ export async function runSweep(settings: Settings<"sweep">, flags: SweepFlags): 
     );
   }
   const metadata = await runMetadata(withTeacherNetwork(config, task.teacher), userOptions);
-  const printer = new ExperimentPrinter(flags);
+  const printer = new ExperimentPrinter(flags, opened.opening);
   try {
     const inputOf = (signal: AbortSignal) => ({
       ...{ ...task, test, out, signal, seed, ...grid },

@@ -5,6 +5,7 @@ import { trainTeacher } from "../train/index.js";
 import { dryRun } from "./dry_run.js";
 import { interruptible } from "./error_boundary.js";
 import { addLoading, addOptions, addRunning, givenFlags, type LoadFlags, type TrainingFlags } from "./flags.js";
+import { openingLines } from "./opening.js";
 import { RunPrinter } from "./printer.js";
 import { type RunSummary, summarizeRun } from "./run_summary.js";
 import type { Settings } from "./settings.js";
@@ -47,6 +48,8 @@ export async function runTrainTeacher(
     lossName: "Loss",
     epochs: config.epochs,
     details: config.loss !== undefined,
+    opening: (width) =>
+      openingLines({ source, training: input.data, validation: source.validation }, { teacher: model }, width),
   });
   try {
     const result = await interruptible(printer.note, (signal) =>

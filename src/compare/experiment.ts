@@ -27,6 +27,7 @@ import { MAX_SEEDS } from "./options.js";
 import type { CompareResult } from "./results.js";
 import { expectLike, type SplitTask, splitTask, type Task } from "./task.js";
 import { hashOf } from "./teacher.js";
+import type { RunProgress } from "./trial.js";
 
 /** Processes that train side by side. */
 export interface Workers {
@@ -50,8 +51,8 @@ export interface ExperimentProgress {
   total: number;
   /** The run that made the last step: `seed-0/distilled`. */
   trial: string;
-  /** The runs in progress. */
-  running: string[];
+  /** The runs in progress, with their names. */
+  running: (RunProgress & { name: string })[];
 }
 
 /** A run that is done. */

@@ -23,7 +23,7 @@ import {
   takeTeacher,
   trainOrTakeTeacher,
 } from "./teacher.js";
-import { InProcessRunner, type Outcome, type Trial, type TrialRunner } from "./trial.js";
+import { InProcessRunner, type Outcome, type RunProgress, type Trial, type TrialRunner } from "./trial.js";
 import { START_SECONDS, WorkerRunner } from "./worker_runner.js";
 
 /** The result of an experiment's training; nothing in it has seen the test set. */
@@ -75,7 +75,7 @@ export async function runExperiment(
   };
   const prepare = async (): Promise<Prepared> => {
     const start = performance.now();
-    const onStep = (step: number) => totals.update(TEACHER, step);
+    const onStep = (progress: RunProgress) => totals.update(TEACHER, progress);
     const training = { out, keepCheckpoints, seed: teacherSeed, options, signal, onStep, onNote };
     const teacher = await named(TEACHER, trainOrTakeTeacher(task, training));
     if (teacher.outcome !== null) onTrial(TEACHER, teacher.outcome, (performance.now() - start) / 1000);
@@ -108,7 +108,7 @@ export async function runExperiment(
       const outcomes = await runTrials(trials, runners, {
         signal,
         onTrial,
-        onStep: (name, step) => totals.update(name, step),
+        onStep: (name, progress) => totals.update(name, progress),
       });
       await controls.answers.settled();
       return { teacher, outcomes };
@@ -245,7 +245,7 @@ function addressOf(module: string | URL): string {
 /** Callbacks and the stop signal of {@link runTrials}. */
 interface PoolControls {
   signal: AbortSignal;
-  onStep: (name: string, done: number) => void;
+  onStep: (name: string, progress: RunProgress) => void;
   /** Called when a trial has finished, now or before. */
   onTrial: (name: string, outcome: Outcome, seconds: number) => void;
 }
@@ -271,7 +271,7 @@ async function runTrials(
       const start = performance.now();
       const outcome = await named(
         name,
-        runner.train(trial, either, (done) => onStep(name, done)),
+        runner.train(trial, either, (progress) => onStep(name, progress)),
       );
       outcomes.set(trial, outcome);
       onTrial(name, outcome, (performance.now() - start) / 1000);
@@ -308,30 +308,34 @@ export function isAbort(error: unknown): boolean {
 
 /** Sums the steps of trials that run side by side. */
 class ProgressTotals {
-  readonly #runs = new Map<string, { steps: number; weight: number; done: number }>();
+  readonly #runs = new Map<string, { steps: number; weight: number; done: number; progress: RunProgress | null }>();
 
   constructor(private readonly onProgress: (progress: ExperimentProgress) => void) {}
 
   /** Adds a trial with its number of steps. */
   add(name: string, steps: number, weight: number): void {
-    this.#runs.set(name, { steps, weight, done: 0 });
+    this.#runs.set(name, { steps, weight, done: 0, progress: null });
   }
 
-  /** Sets the number of steps that a trial has done. */
-  update(name: string, done: number): void {
-    const run = this.#runs.get(name);
-    if (run === undefined) return;
-    run.done = done;
-    this.onProgress({ ...this.#sums(), trial: name, running: this.#running() });
+  /** Sets how far a trial is. */
+  update(name: string, progress: RunProgress): void {
+    this.#set(name, progress.step, progress);
   }
 
   /** Marks a trial as finished, early or not. */
   finish(name: string): void {
-    this.update(name, this.#runs.get(name)?.steps ?? 0);
+    this.#set(name, this.#runs.get(name)?.steps ?? 0, null);
   }
 
-  #running(): string[] {
-    return [...this.#runs].flatMap(([name, { done, steps }]) => (done > 0 && done < steps ? [name] : []));
+  #set(name: string, done: number, progress: RunProgress | null): void {
+    const run = this.#runs.get(name);
+    if (run === undefined) return;
+    Object.assign(run, { done, progress });
+    this.onProgress({ ...this.#sums(), trial: name, running: this.#running() });
+  }
+
+  #running(): ExperimentProgress["running"] {
+    return [...this.#runs].flatMap(([name, { progress }]) => (progress === null ? [] : [{ name, ...progress }]));
   }
 
   #sums(): { done: number; total: number } {

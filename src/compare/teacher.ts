@@ -20,7 +20,7 @@ import {
 } from "./external_teacher.js";
 import type { ReadyTeacher } from "./shared_teacher.js";
 import type { SplitTask } from "./task.js";
-import { type Outcome, ofTraining, outcomeOf, resuming } from "./trial.js";
+import { type Outcome, ofTraining, outcomeOf, type RunProgress, reporting, resuming } from "./trial.js";
 
 /** The teacher's folder below `out`. */
 export const TEACHER = "teacher";
@@ -41,7 +41,7 @@ interface TeacherTraining {
   seed: number;
   options: ResolvedDistillation;
   signal: AbortSignal;
-  onStep: (done: number) => void;
+  onStep: (progress: RunProgress) => void;
   onNote: (text: string) => void;
 }
 
@@ -59,7 +59,7 @@ export async function trainOrTakeTeacher(task: SplitTask, training: TeacherTrain
       ...ofTraining(options),
       ...resuming(folder, onNote),
       ...{ model: module, data, validation, signal, keepCheckpoints, metadata: { seed } },
-      onStep: ({ step }) => onStep(step),
+      ...reporting(onStep, options.epochs),
     }),
   );
   if (result.best !== null) module.loadStateDict(result.best.state);

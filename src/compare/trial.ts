@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
-import type { EpochRecord } from "../log/epoch_record.js";
+import type { EpochRecord, Metrics } from "../log/epoch_record.js";
 import type { LossSpec } from "../losses/index.js";
 import { Module } from "../nn/module.js";
 import type { Teacher } from "../teachers/index.js";
@@ -38,10 +38,37 @@ export interface Outcome {
   readonly files: { best: string; last: string };
 }
 
+/** How far a run is. */
+export interface RunProgress {
+  /** Steps done. */
+  step: number;
+  /** From 1. */
+  epoch: number;
+  epochs: number;
+  /** Of the last step. */
+  loss: number;
+  /** The metrics of the last epoch that ended, as its record has them; empty before. */
+  metrics: Metrics;
+}
+
+/** What tells how far a run is, after each step. */
+export function reporting(
+  onStep: (progress: RunProgress) => void,
+  epochs: number,
+): Pick<RunControls, "onStep" | "onEpoch"> {
+  let metrics: Metrics = {};
+  return {
+    onStep: ({ step, epoch, metrics: { loss = Number.NaN } }) => onStep({ step, epoch, epochs, loss, metrics }),
+    onEpoch: (record) => {
+      metrics = record.metrics;
+    },
+  };
+}
+
 /** Runs trials, one at a time. */
 export interface TrialRunner {
-  /** Runs a trial, or takes it as it is if it has finished; `onStep` is called with the number of steps done. */
-  train(trial: Trial, signal: AbortSignal, onStep: (done: number) => void): Promise<Outcome>;
+  /** Runs a trial, or takes it as it is if it has finished; `onStep` is told how far it is. */
+  train(trial: Trial, signal: AbortSignal, onStep: (progress: RunProgress) => void): Promise<Outcome>;
   /** Ends the process that it runs in, if it has one of its own. */
   close(): void;
 }
@@ -66,7 +93,7 @@ interface TrialSetting {
 export class InProcessRunner implements TrialRunner {
   constructor(private readonly shared: TrialSetting) {}
 
-  async train(trial: Trial, signal: AbortSignal, onStep: (done: number) => void): Promise<Outcome> {
+  async train(trial: Trial, signal: AbortSignal, onStep: (progress: RunProgress) => void): Promise<Outcome> {
     const { out, student, data: all, validation, teacher, logits, keepCheckpoints, onNote } = this.shared;
     const isWhole = trial.fraction === undefined;
     const data = isWhole ? all : fractionOf(all, trial.fraction as number);
@@ -78,7 +105,7 @@ export class InProcessRunner implements TrialRunner {
       metadata: { seed: trial.seed },
       keepCheckpoints,
       signal,
-      onStep: ({ step }) => onStep(step),
+      ...reporting(onStep, trial.options.epochs),
     };
     // The same seed gives baseline and distilled student the same initial weights and the same order of batches.
     const result = await withGenerator(new Generator(trial.seed), () => {

@@ -75,10 +75,10 @@ function absent(module: string): (error: unknown) => never {
 
 async function train(trial: Trial): Promise<void> {
   let reported = 0;
-  const outcome = await runner.train(trial, stop.signal, (done) => {
+  const outcome = await runner.train(trial, stop.signal, (progress) => {
     if (performance.now() - reported < MILLISECONDS_BETWEEN_REPORTS) return;
     reported = performance.now();
-    report({ kind: "steps", done });
+    report({ kind: "progress", progress });
   });
   report({ kind: "outcome", outcome });
 }

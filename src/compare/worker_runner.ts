@@ -4,7 +4,7 @@ import { DistilleryError, type ErrorCode } from "../errors.js";
 import { ROOT } from "../package.js";
 import { SHORTAGES, shortageIn, shortageOf } from "../shortage.js";
 import type { LogitsFiles } from "./external_teacher.js";
-import type { Outcome, Trial, TrialRunner } from "./trial.js";
+import type { Outcome, RunProgress, Trial, TrialRunner } from "./trial.js";
 
 /** The first message to a worker: its task. */
 export interface Init {
@@ -29,7 +29,7 @@ export type Request = { kind: "open"; init: Init } | { kind: "train"; trial: Tri
 /** A message from a worker. */
 export type Response =
   | { kind: "ready" }
-  | { kind: "steps"; done: number }
+  | { kind: "progress"; progress: RunProgress }
   | { kind: "note"; text: string }
   | { kind: "outcome"; outcome: Outcome }
   | { kind: "failure"; code: ErrorCode; message: string };
@@ -59,7 +59,7 @@ export class WorkerRunner implements TrialRunner {
   readonly #child: ChildProcess;
   /** The request that is in flight. */
   #pending: { resolve: (report: Response) => void; reject: (error: unknown) => void } | null = null;
-  #onStep: (done: number) => void = () => {};
+  #onStep: (progress: RunProgress) => void = () => {};
   /** Why the process ended; null while it runs. */
   #ended: DistilleryError | null = null;
 
@@ -108,7 +108,7 @@ export class WorkerRunner implements TrialRunner {
     }
   }
 
-  async train(trial: Trial, signal: AbortSignal, onStep: (done: number) => void): Promise<Outcome> {
+  async train(trial: Trial, signal: AbortSignal, onStep: (progress: RunProgress) => void): Promise<Outcome> {
     this.#onStep = onStep;
     const stop = () => void (this.#child.connected && this.#child.send({ kind: "stop" } satisfies Request));
     signal.addEventListener("abort", stop, { once: true });
@@ -143,7 +143,7 @@ export class WorkerRunner implements TrialRunner {
   }
 
   #receive(report: Response): void {
-    if (report.kind === "steps") this.#onStep(report.done);
+    if (report.kind === "progress") this.#onStep(report.progress);
     else if (report.kind === "note") this.onNote(report.text);
     else this.#settle(report);
   }

@@ -1,4 +1,5 @@
 import { type OverallProgress, overallLine, type Paint, type StepProgress, stepLine } from "./progress_line.js";
+import { runningLines } from "./running_lines.js";
 import { openScreen, TerminalLine } from "./terminal_line.js";
 import { TimeLeft } from "./time_left.js";
 
@@ -20,18 +21,25 @@ const COLOURED: Paint = (done, left) => `\x1b[36m${done}\x1b[39m\x1b[2m${left}\x
 export function progressBar(epochs: number): Progress<StepProgress> {
   return bar(
     ({ step, steps }) => [step, steps],
-    (progress, rest) => stepLine(progress, { epochs, ...rest }),
+    (progress, { height: _, ...rest }) => stepLine(progress, { epochs, ...rest }),
   );
 }
 
-/** The bar of several runs that count as one: time left, and what is running. */
+/** The bar of several runs that count as one: time left, and what is running, a line a run. */
 export function overallBar(): Progress<OverallProgress> {
-  return bar(({ done, total }) => [done, total], overallLine);
+  return bar(
+    ({ done, total }) => [done, total],
+    (progress, { height, ...rest }) =>
+      [
+        overallLine(progress, rest),
+        ...runningLines(progress.runs ?? [], { width: rest.width, height: height - 1 }),
+      ].join("\n"),
+  );
 }
 
 function bar<T>(
   counts: (progress: T) => [done: number, total: number],
-  line: (progress: T, rest: { left: number | null; width: number; paint: Paint }) => string,
+  text: (progress: T, rest: { left: number | null; width: number; height: number; paint: Paint }) => string,
 ): Progress<T> {
   const screen = openScreen();
   if (screen === null) return SILENT;
@@ -40,7 +48,7 @@ function bar<T>(
   return {
     update(progress) {
       const left = time.after(...counts(progress), performance.now() / 1000);
-      terminal.show((width) => line(progress, { left, width, paint }));
+      terminal.show((width, height) => text(progress, { left, width, height, paint }));
     },
     clear: () => terminal.clear(),
     stop: () => terminal.stop(),

@@ -1,6 +1,7 @@
 import { showCount } from "../show_count.js";
+import { columns, cut, padded } from "./columns.js";
 import type { Metrics } from "./epoch_record.js";
-import { printable } from "./printable.js";
+import type { RunningRun } from "./running_lines.js";
 import { formatSeconds } from "./time_left.js";
 
 /** What a progress line shows of a training step. */
@@ -24,8 +25,9 @@ export interface OverallProgress {
   /** Steps made, of all. */
   done: number;
   total: number;
-  /** What runs. */
   text: string;
+  /** Those in progress. */
+  runs?: readonly RunningRun[];
 }
 
 /** A part of a line in its forms, the longest first; an empty form leaves it out. */
@@ -87,11 +89,6 @@ function timeLeft(seconds: number | null): Forms {
   return [`${text} left`, text, ""];
 }
 
-/** As wide as the largest number will be, so that the line does not shift. */
-function padded(value: number, largest: number): string {
-  return String(value).padStart(String(largest).length);
-}
-
 /** Three digits: 950, 12.3k, 1.20M. */
 function short(value: number): string {
   if (value < 999.5) return value.toFixed(0);
@@ -127,23 +124,4 @@ function fitLine(
   if (length < 1) return cut(text, width);
   const done = Math.floor(length * Math.min(1, Math.max(0, fraction)));
   return `${paint("━".repeat(done), "─".repeat(length - done))} ${text}`;
-}
-
-/** The text on one line, cut to `width` columns. */
-function cut(text: string, width: number): string {
-  const plain = printable(text.replaceAll("\n", " "));
-  if (columns(plain) <= width) return plain;
-  const letters: string[] = [];
-  let left = width - 1;
-  for (const letter of plain) {
-    left -= columns(letter);
-    if (left < 0) break;
-    letters.push(letter);
-  }
-  return width < 1 ? "" : `${letters.join("")}…`;
-}
-
-/** The columns that a text takes at most: characters from the Hangul block on may be two wide. */
-function columns(text: string): number {
-  return [...text].reduce((sum, letter) => sum + (letter < "\u1100" || letter === "…" ? 1 : 2), 0);
 }

@@ -10,18 +10,19 @@ const ERASE = "\r\x1b[J";
 export interface Screen {
   write(text: string): unknown;
   columns(): number;
+  lines(): number;
   hasColours: boolean;
   /** Calls back where the width changed, until what it gives is called. */
   onResize(changed: () => void): () => void;
 }
 
 /**
- * A line at the terminal's end that is drawn again and again. After a drawing the cursor is at its beginning: what
- * is printed there by others lands on it, and a narrower terminal, which breaks the line, leaves nothing of it behind.
+ * A line, or several, at the terminal's end that are drawn again and again. After a drawing the cursor is at their beginning: what
+ * is printed there by others lands on them, and a narrower terminal, which breaks a line, leaves nothing of it behind.
  * Nothing else of the terminal is changed, so that nothing has to be put back however the process ends.
  */
 export class TerminalLine {
-  #text: ((width: number) => string) | null = null;
+  #text: Text | null = null;
   #drawn = "";
   #nextDrawing = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -37,8 +38,8 @@ export class TerminalLine {
     };
   }
 
-  /** Shows a text of at most the given width, soon. */
-  show(text: (width: number) => string): void {
+  /** Shows a text of at most the given width, and of so many lines, soon. */
+  show(text: Text): void {
     this.#text = text;
     const wait = this.#nextDrawing - performance.now();
     if (wait <= 0) this.#draw();
@@ -65,11 +66,21 @@ export class TerminalLine {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     // The last column stays free: a terminal would go to its next line.
-    const text = this.#text?.(Math.max(1, this.screen.columns() - 1)) ?? "";
-    if (text !== this.#drawn) this.screen.write(`\r${text}\x1b[J\r`);
+    const [width, height] = [this.screen.columns() - 1, this.screen.lines() - 1].map((length) => Math.max(1, length));
+    const text = this.#text?.(width, height) ?? "";
+    if (text !== this.#drawn) this.screen.write(drawing(text));
     this.#drawn = text;
     this.#nextDrawing = performance.now() + MS_BETWEEN_DRAWINGS;
   }
+}
+
+type Text = (width: number, height: number) => string;
+
+/** What draws lines from the cursor's line on, and puts it back to the first one's beginning. */
+function drawing(text: string): string {
+  const lines = text.split("\n");
+  const back = lines.length === 1 ? "" : `\x1b[${lines.length - 1}A`;
+  return `\r${lines.join("\x1b[K\r\n")}\x1b[J\r${back}`;
 }
 
 /** Standard error, if it is a terminal on which a line can be drawn again; otherwise null. */
@@ -83,6 +94,7 @@ export function openScreen(): Screen | null {
     write: (text) => stream.write(text),
     // Only the process's own streams report a new width. Some terminals say 0.
     columns: () => process.stderr.columns || 80,
+    lines: () => process.stderr.rows || 24,
     hasColours: stream.hasColors(),
     onResize(changed) {
       process.stderr.on("resize", changed);

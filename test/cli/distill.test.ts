@@ -122,9 +122,9 @@ describe("distill with no data is the script", () => {
 describe("--log-file", () => {
   test("by default output_results/knowledge_distillation.txt", async () => {
     const cwd = newFolder(temporary);
-    const printed = await succeed(["distill", "--epochs", "1", "--log-file"], cwd);
-    expect(lines(printed)).toHaveLength(3);
-    expect(readFileSync(join(cwd, "output_results", "knowledge_distillation.txt"), "utf8")).toBe(printed);
+    const { stdout, opening } = await distillery(["distill", "--epochs", "1", "--log-file"], cwd);
+    expect(lines(stdout)).toHaveLength(3);
+    expect(readFileSync(join(cwd, "output_results", "knowledge_distillation.txt"), "utf8")).toBe(opening + stdout);
   });
 
   test("with a name; what was printed of a failure is there too", async () => {

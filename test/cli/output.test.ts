@@ -27,12 +27,9 @@ beforeAll(async () => {
 describe("standard output that goes away", () => {
   onUnix("training goes on to its end, and says so", async () => {
     const child = launch(["distill", "--epochs", "12", "--out", "gone"], cwd);
-    let stderr = "";
-    child.stderr?.on("data", (part) => {
-      stderr += part;
-    });
+    const end = ended(child);
     child.stdout?.once("data", () => child.stdout?.destroy());
-    const code = await new Promise((resolve) => child.on("close", resolve));
+    const { code, stderr } = await end;
     expect([code, stderr]).toEqual([
       0,
       "standard output was closed: nothing more is printed there; the work goes on\n",
@@ -45,7 +42,7 @@ describe("standard output that goes away", () => {
     const child = spawn("sh", ["-c", `exec 3>&1; { '${process.execPath}' '${MAIN}' list; echo $? >&3; } | true`], {
       cwd,
     });
-    expect(await ended(child)).toEqual({ code: 0, stdout: "0\n", stderr: "" });
+    expect(await ended(child)).toMatchObject({ code: 0, stdout: "0\n", stderr: "" });
   });
 });
 

@@ -57,11 +57,14 @@ test.each([
     const out = newFolder(temporary);
     writeFileSync(join(out, "config.json"), "{}");
     const counters = [student, teacher].map(countPasses);
-    await summarizeRun(new RunPrinter({ quiet: true }, { lossName: "Loss", epochs: 2, details: false }), {
-      ...{ role: "student" as const, network: student, teacher, out, report: true },
-      result: { history, files: ["a.pth", "a.safetensors", "b.pth"], best, stoppedEarly: false },
-      source: { test: data, validation: data } as unknown as Source,
-    });
+    await summarizeRun(
+      new RunPrinter({ quiet: true }, { lossName: "Loss", epochs: 2, details: false, opening: () => [] }),
+      {
+        ...{ role: "student" as const, network: student, teacher, out, report: true },
+        result: { history, files: ["a.pth", "a.safetensors", "b.pth"], best, stoppedEarly: false },
+        source: { test: data, validation: data } as unknown as Source,
+      },
+    );
     expect(counters.map(({ passes }) => passes)).toEqual([expected, 1]);
     const { testLooks } = JSON.parse(readFileSync(join(out, "config.json"), "utf8"));
     expect(testLooks).toEqual({ hash: data.fingerprint(), count: 1 });

@@ -10,8 +10,13 @@ export const MAIN = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.
 export interface Ended {
   code: number | null;
   stdout: string;
+  /** Without the opening. */
   stderr: string;
+  /** The two lines about data and networks that a run starts with. */
+  opening: string;
 }
+
+const OPENING = /^Data: .*\r?\n.*\d threads?\r?\n/m;
 
 /** Starts `distillery ARGS` in a folder; as a terminal does where it is to lead a process group of its own. */
 export function launch(args: readonly string[], cwd: string, { detached = false } = {}): ChildProcess {
@@ -27,8 +32,9 @@ export async function ended(child: ChildProcess): Promise<Ended> {
     return () => Buffer.concat(parts).toString();
   });
   const code = await new Promise<number | null>((resolve) => child.on("close", resolve));
-  const [stdout, stderr] = texts.map((text) => text()) as [string, string];
-  return { code, stdout, stderr };
+  const [stdout, printed] = texts.map((text) => text()) as [string, string];
+  const opening = OPENING.exec(printed)?.[0] ?? "";
+  return { code, stdout, stderr: printed.replace(opening, ""), opening };
 }
 
 /** Runs `distillery ARGS` in a folder to its end. */

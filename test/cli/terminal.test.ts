@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { expect, test } from "vitest";
@@ -36,7 +36,11 @@ describeWith(terminal(), "in a terminal", () => {
     const { code, stdout } = await ended(child);
     expect(code, stdout).toBe(0);
     const [out, log] = ["out.txt", "log.txt"].map((name) => readFileSync(join(cwd, name), "utf8")) as [string, string];
-    expect(log).toBe(out);
+    const [data, networks, ...rest] = lines(log);
+    expect(rest).toEqual(lines(out));
+    for (const line of [data, networks]) expect(line?.length, line).toBeLessThanOrEqual(Math.max(80, columns));
+    expect(data).toMatch(/^Data: synthetic[,;] /);
+    expect(networks).toMatch(/^Teacher: 4,242,954 parameters; student: 535,818 parameters; \d+ threads?$/);
     expect(
       lines(out)
         .slice(0, 2)
@@ -57,6 +61,26 @@ describeWith(terminal(), "in a terminal", () => {
     expect(printed.filter((line) => /[━─]/.test(line))).toEqual([]);
     // Whatever it wrote, it changed nothing that would have to be put back.
     expect(sequencesOf(stdout)).toEqual(["\x1b[22m", "\x1b[2m", "\x1b[36m", "\x1b[39m", "\x1b[J"].sort());
+  });
+
+  test("a comparison shows what runs, a line a run", async () => {
+    const cwd = newFolder(temporary);
+    const rows = Array.from({ length: 300 }, (_, i) => `${i % 3},${i % 7},${["x", "y", "z"][i % 3]}`);
+    writeFileSync(join(cwd, "rows.csv"), ["a,b,label", ...rows].join("\n"));
+    const { code, stdout } = await ended(
+      inTerminal(
+        "compare --data rows.csv --seeds 1 --epochs 40 --batch-size 8 --out c --parallel 1 --teacher-network 'mlp(hidden=[64])' --student 'mlp(hidden=[32])'",
+        cwd,
+        80,
+      ),
+    );
+    expect(code, stdout).toBe(0);
+    const [data, networks, ...rest] = lines(stdout).map(visible);
+    expect(data?.trimEnd()).toMatch(/Data: rows, 2 values, 3 classes; 216 training, 24 validation, 60 test$/);
+    expect(networks).toMatch(/^Teacher: [\d,]+ parameters; student: [\d,]+ parameters; \d threads?/);
+    const shown = rest.join("\n");
+    expect(shown).toMatch(/[━─] +\d+% \| .* left \| 1 in progress/);
+    expect(shown).toMatch(/^ {2}(teacher|seed-0\/\w+) {2}epoch +\d+\/40 {2}loss \d\.\d{4} {2}accuracy \d+\.\d\d%/m);
   });
 
   test("NO_COLOR: without colours", async () => {

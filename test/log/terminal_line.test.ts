@@ -12,18 +12,23 @@ class FakeTerminal implements Screen {
   constructor(private width: number) {}
 
   columns = () => this.width;
+  lines = () => 24;
   onResize(changed: () => void): () => void {
     this.listeners.add(changed);
     return () => this.listeners.delete(changed);
   }
 
   write(text: string): void {
-    const [first, ...rest] = text.split("\x1b[J") as [string, ...string[]];
-    this.#print(first);
-    for (const part of rest) {
-      this.rows = [...this.rows.slice(0, this.row), (this.rows[this.row] ?? "").slice(0, this.column)];
-      this.#print(part);
+    for (const part of text.split(SEQUENCES)) {
+      if (part.endsWith("\x1b[J")) this.rows = [...this.rows.slice(0, this.row), this.#start()];
+      else if (part.endsWith("\x1b[K")) this.rows[this.row] = this.#start();
+      else if (part.startsWith("\x1b[")) this.row -= Number(part.slice(2, -1));
+      else this.#print(part);
     }
+  }
+
+  #start(): string {
+    return (this.rows[this.row] ?? "").slice(0, this.column);
   }
 
   /** Breaks every row that has become too long, and stays at the same sign. */
@@ -59,6 +64,7 @@ class FakeTerminal implements Screen {
   }
 }
 
+const SEQUENCES = new RegExp(`(${"\x1b"}\\[\\d*[JKA])`);
 const long = (width: number) => "x".repeat(Math.min(60, width));
 let exits: number;
 
@@ -105,6 +111,34 @@ describe("TerminalLine", () => {
     expect(terminal.rows).toEqual(["Epoch 1", "Epoch 2", "epoch 3"]);
     line.stop();
     expect(terminal.rows).toEqual(["Epoch 1", "Epoch 2", ""]);
+  });
+
+  test("several lines are drawn over each other, and lines are printed above them", () => {
+    const terminal = new FakeTerminal(80);
+    const line = new TerminalLine(terminal);
+    const show = (text: string) => {
+      vi.advanceTimersByTime(125);
+      line.show(() => text);
+    };
+    terminal.write("Epoch 1\r\n");
+    show("all\n  one, long\n  two");
+    expect([terminal.rows, terminal.row, terminal.column]).toEqual([["Epoch 1", "all", "  one, long", "  two"], 1, 0]);
+    show("all\n  one");
+    expect(terminal.rows).toEqual(["Epoch 1", "all", "  one"]);
+    line.clear();
+    terminal.write("Epoch 2\r\n");
+    show("all\n  two\n  three");
+    expect(terminal.rows).toEqual(["Epoch 1", "Epoch 2", "all", "  two", "  three"]);
+    line.stop();
+    expect(terminal.rows).toEqual(["Epoch 1", "Epoch 2", ""]);
+  });
+
+  test("a text is given the columns and lines that are free", () => {
+    const terminal = new FakeTerminal(80);
+    const line = new TerminalLine(terminal);
+    line.show((width, height) => `${width} x ${height}`);
+    expect(terminal.rows).toEqual(["79 x 23"]);
+    line.stop();
   });
 
   test("after it was taken away, nothing draws it but the next text", () => {

@@ -1,0 +1,62 @@
+import type { Dataset } from "../data/dataset.js";
+import { outputsText } from "../data/targets.js";
+import { networkSpecOf } from "../models/create_network.js";
+import { Module } from "../nn/module.js";
+import { showCount } from "../show_count.js";
+import type { Teacher } from "../teachers/index.js";
+import { getNumThreads } from "../threads.js";
+import type { Source } from "./setup.js";
+
+/** The data of a command and their parts. */
+interface Parts {
+  source: Pick<Source, "name" | "context" | "test">;
+  training: Dataset;
+  validation: Dataset | null;
+}
+
+/** The networks of a command by their roles, in the order in which they are told. */
+type Roles = Readonly<Record<string, Module | Teacher>>;
+
+/** Two lines about what is trained: the data; the networks with their parameters, and the threads. On a narrow terminal they say less. */
+export function openingLines(parts: Parts, networks: Roles, width = Infinity): string[] {
+  return [dataForms(parts), networkForms(networks)].map(
+    (forms) => forms.find((line) => line.length <= width) ?? (forms.at(-1) as string),
+  );
+}
+
+/** What the data are, from the longest form to the shortest. */
+export function dataForms({ source, training, validation }: Parts): [string, ...string[]] {
+  const { name, context, test } = source;
+  const values = `${showCount(context.shape.reduce((product, n) => product * n, 1))} values`;
+  const outputs = outputsText(training);
+  const counts = [training.length, validation?.length ?? 0, test?.length ?? 0].map(showCount);
+  const [all, held, tested] = counts;
+  const samples = `${all} samples for training, ${held} for validation, ${tested} for testing`;
+  return [
+    `Data: ${name}, ${samples}; ${values}, ${outputs}`,
+    `Data: ${name}, ${values}, ${outputs}; ${all} training, ${held} validation, ${tested} test`,
+    `Data: ${name}, ${outputs}; ${all} training, ${held} validation, ${tested} test`,
+    `Data: ${name}; ${counts.join(" + ")} samples`,
+  ];
+}
+
+function networkForms(networks: Roles): [string, ...string[]] {
+  const given = Object.entries(networks);
+  const threads = `${getNumThreads()} ${getNumThreads() === 1 ? "thread" : "threads"}`;
+  const line = (isNamed: boolean) => {
+    const texts = given.map(([role, network]) => {
+      const name = nameOf(network);
+      const shown = (isNamed || !(network instanceof Module)) && name !== role ? [name] : [];
+      const size = network instanceof Module ? [`${showCount(network.parameterCount())} parameters`] : [];
+      return `${role}: ${[...shown, ...size].join(", ")}`;
+    });
+    const text = [...texts, threads].join("; ");
+    return `${text[0].toUpperCase()}${text.slice(1)}`;
+  };
+  return [line(true), line(false)];
+}
+
+function nameOf(network: Module | Teacher): string {
+  if (!(network instanceof Module)) return network.name;
+  return networkSpecOf(network)?.network ?? network.constructor.name;
+}
