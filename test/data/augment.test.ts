@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import {
@@ -5,6 +6,7 @@ import {
   augment,
   DataLoader,
   type Dataset,
+  ImageDataset,
   type ImageLayout,
   Subset,
   TensorDataset,
@@ -19,6 +21,14 @@ interface Fixture {
   image: ImageLayout;
   inputs: number[];
   cases: Record<string, { options: AugmentOptions; values: number[]; next: number }>;
+}
+/** What make_crop_fixture.py writes: a draw is the top and the left of the window, and 1 if it is mirrored. */
+interface Cropped {
+  seed: number;
+  draws: [top: number, left: number, flipped: number][];
+  corners: { image: number; draw: [number, number, number]; pixels: string }[];
+  sha256: string;
+  next: number;
 }
 const { image, inputs, cases } = JSON.parse(
   readFileSync(new URL("fixtures/augment.json", import.meta.url), "utf8"),
@@ -44,6 +54,46 @@ describe("torchvision's images, and where it leaves the stream", () => {
       expect(changed.data).toEqual(Float32Array.from(values));
       expect([changed.shape, Array.from(labels), indices]).toEqual([[8, 60], [0, 1, 2, 0, 1, 2, 0, 1], all]);
       expect(rand([1]).item()).toBe(Math.fround(next));
+    }
+  });
+});
+
+describe("CIFAR's augmentation is torchvision's: RandomCrop(32, padding=4), RandomHorizontalFlip", () => {
+  const { seed, draws, corners, sha256, next } = JSON.parse(
+    readFileSync(new URL("fixtures/crop32.json", import.meta.url), "utf8"),
+  ) as Cropped;
+  const [channels, side] = [3, 32];
+  const size = channels * side * side;
+  const pixels = draws.map((_, i) =>
+    Uint8Array.from({ length: size }, (_, at) => (at * 37 + Math.floor(at / 7) * 11 + i * 101) % 256),
+  );
+  const layout = { channels, height: side, width: side };
+  const labels = new Int32Array(draws.length);
+  const bytes = Uint8Array.from(pixels.flatMap((one) => [...one]));
+  const set = new ImageDataset(bytes, labels, { image: layout, mean: 0, std: 1 });
+  manualSeed(seed);
+  const changed = Uint8Array.from(valuesOf(augment(set, { crop: 4, flip: 0.5 })), (x) => Math.round(x * 255));
+  const after = rand([1]).item();
+
+  test("every pixel of 1000 images, and where the stream is left", () => {
+    expect(createHash("sha256").update(changed).digest("hex")).toBe(sha256);
+    expect(after).toBe(Math.fround(next));
+  });
+
+  test.each(corners)("at the corner $draw: image $image", ({ image, draw, pixels: expected }) => {
+    expect(draws[image]).toEqual(draw);
+    const ours = changed.subarray(image * size, (image + 1) * size);
+    expect(Buffer.from(ours).toString("base64")).toBe(expected);
+  });
+
+  test("each image is where torchvision cut it out, black outside", () => {
+    for (const [i, [top, left, flipped]] of draws.entries()) {
+      const at = Math.floor(i * 7919) % size;
+      const [channel, y, x] = [Math.floor(at / side ** 2), Math.floor(at / side) % side, at % side];
+      const [row, column] = [y + top - 4, (flipped === 1 ? side - 1 - x : x) + left - 4];
+      const isInside = row >= 0 && row < side && column >= 0 && column < side;
+      const source = isInside ? pixels[i][(channel * side + row) * side + column] : 0;
+      expect(changed[i * size + at], `image ${i}`).toBe(source);
     }
   });
 });
