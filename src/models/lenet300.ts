@@ -38,5 +38,6 @@ export const lenet300 = defineNetwork({
   name: "lenet300",
   help: "LeNet-300-100: two hidden layers of 300 and 100 with ReLU",
   options: {},
+  size: { parameters: 266_610, multiplyAdds: 266_200, shape: [1, 28, 28], classes: 10 },
   create: (_, context) => new LeNet300({ inFeatures: features(context), classes: context.classes }),
 });

@@ -109,5 +109,6 @@ export const mlp = defineNetwork({
     norm: described(v.optional(oneOf(NORM_NAMES), "none"), `after each hidden product: ${NORM_NAMES.join(", ")}`),
     activation: described(v.optional(oneOf(ACTIVATION_NAMES), "relu"), `one of ${ACTIVATION_NAMES.join(", ")}`),
   },
+  size: { parameters: 535_818, multiplyAdds: 535_040, shape: [1, 28, 28], classes: 10 },
   create: (options, context) => new Mlp({ ...options, inFeatures: features(context), classes: context.classes }),
 });

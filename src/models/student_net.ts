@@ -42,6 +42,7 @@ export const student = defineNetwork({
   options: {
     hidden: described(v.optional(widths(2), [512, 256]), "widths of the two hidden layers"),
   },
+  size: { parameters: 535_818, multiplyAdds: 535_040, shape: [1, 28, 28], classes: 10 },
   type: StudentNet,
   create: ({ hidden }, context) =>
     new StudentNet({ inFeatures: features(context), hidden: [hidden[0], hidden[1]], classes: context.classes }),

@@ -4,6 +4,10 @@ import { createNetwork, MODELS } from "../../src/index.js";
 
 const SIZED = MODELS.entries.flatMap(({ name, help, size }) => (size === undefined ? [] : [{ name, help, size }]));
 
+test("every network says what it costs, but those of texts, whose encodings have sizes of their own", () => {
+  for (const { name, size } of MODELS.entries) expect(size !== undefined || /^(text|bert)/.test(name), name).toBe(true);
+});
+
 test.each(SIZED)("$name costs what its help says", ({ name, help, size }) => {
   const { shape = [3, 32, 32], classes = 100 } = size;
   const network = createNetwork(name, { shape, classes });
