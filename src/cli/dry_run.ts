@@ -1,5 +1,6 @@
 import type { Dataset, TableColumn } from "../data/dataset.js";
 import { formatText } from "../data/preprocessing/number_format.js";
+import { entryOf } from "../data/text/encodings.js";
 import type { Module } from "../nn/module.js";
 import { repr } from "../nn/repr.js";
 import { showCount } from "../show_count.js";
@@ -104,8 +105,8 @@ function columnLines({ table, values, task, classes }: Dataset): string[] {
 function kindOf(column: TableColumn): string {
   if ("categories" in column) return `texts, ${column.categories.length} categories`;
   if ("text" in column) {
-    const { kind, buckets, length } = column.text;
-    return `texts, read as at most ${length} ids of ${showCount(buckets)} (${kind})`;
+    const { kind, length } = column.text;
+    return `texts, read as at most ${length} ids of ${showCount(entryOf(column.text).rows(column.text))} (${kind})`;
   }
   const format = column.format === undefined ? "" : `, written with ${formatText(column.format)}`;
   const missing = { true: ", missing ones become the mean", category: ", a second value says which are missing" };

@@ -1,5 +1,6 @@
 import { Argument, Command } from "commander";
 import { FORMATS } from "../data/index.js";
+import { TEXT_ENCODINGS } from "../data/text/encodings.js";
 import { LOSSES } from "../losses/index.js";
 import { MODELS } from "../models/index.js";
 import * as layers from "../nn/index.js";
@@ -55,6 +56,10 @@ const KINDS: Readonly<Record<string, () => Promise<Reference>>> = {
   formats: async () => ({
     usage: "distill --data FOLDER_OR_FILE; loadData() in programs",
     entries: FORMATS.map(({ name, help }) => ({ name, help, options: [] })),
+  }),
+  encodings: async () => ({
+    usage: 'distill --text-encoding "hash(buckets=20000)"; loadData({ textEncoding }) in programs',
+    entries: TEXT_ENCODINGS.describe(),
   }),
   layers: async () => ({
     usage: "new LayerNorm(64) in programs; arguments, names and state dict keys are those of PyTorch",

@@ -1,6 +1,7 @@
 import { type Dataset, labelsOf, NO_LABEL } from "../data/dataset.js";
 import { type Adaptation, adaptationOf } from "../data/preprocessing/adapt.js";
 import { preprocessingOf, textColumnOf } from "../data/preprocessing/spec.js";
+import { entryOf } from "../data/text/encodings.js";
 import { DistilleryError } from "../errors.js";
 import { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
@@ -53,9 +54,10 @@ export function expectReads(network: Module, data: Dataset, name: string): void 
       `${name}: takes numbers, and ${data.name} has texts, which are ids: ${advice}, or one of your own with an embedding`,
     );
   }
-  const { buckets } = column.text;
-  if (vocabulary >= buckets) return;
-  const text = `its table has ${vocabulary} rows, the encoding of ${data.name} ${buckets} ids: give both the same buckets`;
+  const { rows, advice } = entryOf(column.text);
+  const ids = rows(column.text);
+  if (vocabulary >= ids) return;
+  const text = `its table has ${vocabulary} rows, the encoding of ${data.name} ${ids} ids: ${advice}`;
   throw new DistilleryError("SHAPE_MISMATCH", `${name}: ${text}`);
 }
 

@@ -1,5 +1,7 @@
 import * as v from "valibot";
 import { expectInteger, expectOptions } from "../checks.js";
+import { MOST_IDS } from "../data/text/encoding.js";
+import { DEFAULT_BUCKETS } from "../data/text/hash.js";
 import { EmbeddingBag } from "../nn/embedding.js";
 import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
@@ -8,9 +10,18 @@ import { rand } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { defineNetwork } from "./network.js";
 
+const OPTIONS = {
+  buckets: described(
+    v.optional(integer(2, MOST_IDS), DEFAULT_BUCKETS),
+    "rows of the table, those of the texts' encoding",
+  ),
+  dim: described(v.optional(integer(1, 65_536), 64), "values of a row"),
+  hidden: described(v.optional(integer(0, 2 ** 31 - 1), 0), "width of a hidden layer, 0 for none"),
+};
+
 /** The arguments of {@link TextBag}. */
 export interface TextBagOptions {
-  /** Rows of the table, those of the texts' encoding. Default 32,768. */
+  /** Rows of the table, those of the texts' encoding; default: those of `hash`. */
   buckets?: number;
   /** Values of a row. Default 64. */
   dim?: number;
@@ -37,7 +48,7 @@ export class TextBag extends Module {
   constructor(options: TextBagOptions) {
     super();
     expectOptions("TextBag", options, ["buckets", "dim", "hidden", "classes"]);
-    const { buckets = 32_768, dim = 64, hidden = 0, classes } = options;
+    const { buckets, dim, hidden, classes } = { ...v.getDefaults(v.object(OPTIONS)), ...options };
     expectInteger("hidden", hidden, 0, 2 ** 31 - 1);
     this.bag = new EmbeddingBag(buckets, dim, { paddingIdx: 0, sparse: true });
     this.bag.weight.data.set(rand([buckets - 1, dim], -1 / dim, 1 / dim).data, dim);
@@ -54,10 +65,6 @@ export class TextBag extends Module {
 export const textBag = defineNetwork({
   name: "text_bag",
   help: "texts: the mean of a table's rows, then linear layers, as fastText (Joulin et al., 2017)",
-  options: {
-    buckets: described(v.optional(integer(2, 2 ** 24), 32_768), "rows of the table, those of the texts' encoding"),
-    dim: described(v.optional(integer(1, 65_536), 64), "values of a row"),
-    hidden: described(v.optional(integer(0, 2 ** 31 - 1), 0), "width of a hidden layer, 0 for none"),
-  },
+  options: OPTIONS,
   create: (options, { classes }) => new TextBag({ ...options, classes }),
 });

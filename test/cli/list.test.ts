@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { FORMATS } from "../../src/data/formats/index.js";
+import { TEXT_ENCODINGS } from "../../src/data/text/encodings.js";
 import * as distillery from "../../src/index.js";
 import { F, Tensor } from "../../src/index.js";
 import { LOSSES } from "../../src/losses/index.js";
@@ -15,6 +16,7 @@ import { newFolder, refused, succeed } from "./support.js";
 const temporary = temporaryFolder();
 const REGISTRIES = {
   networks: MODELS,
+  encodings: TEXT_ENCODINGS,
   losses: LOSSES,
   teachers: TEACHERS,
   optimizers: OPTIMIZERS,

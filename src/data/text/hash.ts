@@ -1,19 +1,62 @@
+import * as v from "valibot";
+import { boolean, described, expected, integer } from "../../registry/index.js";
 import type { JsFunction } from "../../tensor/js_form.js";
+import { defineTextEncoding, idsOfText, MOST_IDS } from "./encoding.js";
+
+/** The rows of a table by default: of the encoding, and of the networks that read it. */
+export const DEFAULT_BUCKETS = 32_768;
+
+const CHARACTERS = expected("the least and most characters, as [3, 5], or [] for none");
+
+function isRange(value: unknown): value is readonly [number, number] {
+  if (!Array.isArray(value) || value.length !== 2) return false;
+  const [least, most] = value as readonly number[];
+  return value.every((x) => Number.isInteger(x)) && least >= 1 && least <= most && most <= 32;
+}
 
 /** How a text becomes ids of hashed n-grams. */
-export interface HashEncoding {
-  readonly kind: "hash";
+type HashEncoding = v.InferOutput<typeof STORED>;
+
+const STORED = v.object({
+  kind: v.literal("hash"),
   /** The rows of the table that ids name: 0 stands for nothing, n-grams have 1 to `buckets - 1`. */
-  readonly buckets: number;
+  buckets: integer(2, MOST_IDS),
   /** The most words of an n-gram: 2 has words and pairs of them. */
-  readonly words: number;
+  words: integer(1, 8),
   /** The least and most characters of the n-grams of a word between `<` and `>`; null: none. */
-  readonly characters: readonly [least: number, most: number] | null;
+  characters: v.nullable(v.custom<readonly [number, number]>(isRange, expected("the least and most characters"))),
   /** Whether the highest bit of a hash makes its id negative: its row is then subtracted. */
-  readonly signed: boolean;
-  /** The most ids of a text: further ones are left out. */
-  readonly length: number;
-}
+  signed: boolean(),
+  length: idsOfText(),
+});
+
+export const hash = defineTextEncoding({
+  name: "hash",
+  help: "hashed n-grams of words and of characters, as fastText's",
+  options: {
+    buckets: described(v.optional(integer(2, MOST_IDS), DEFAULT_BUCKETS), "rows of the network's table"),
+    words: described(v.optional(integer(1, 8), 2), "most words of an n-gram"),
+    characters: described(
+      v.optional(
+        v.custom<readonly number[]>((value) => isRange(value) || (Array.isArray(value) && !value.length), CHARACTERS),
+        [3, 5],
+      ),
+      "least and most characters of the n-grams of a word between < and >; []: none",
+    ),
+    signed: described(v.optional(boolean(), false), "whether half of the n-grams subtract their row"),
+    length: described(v.optional(idsOfText(), 256), "most ids of a text"),
+  },
+  create: ({ characters, ...options }): HashEncoding => ({
+    kind: "hash",
+    ...options,
+    characters: isRange(characters) ? [characters[0], characters[1]] : null,
+  }),
+  stored: STORED,
+  rows: ({ buckets }) => buckets,
+  advice: "give both the same buckets",
+  encode: hashText,
+  js: () => HASH_TEXT,
+});
 
 /** A run of letters, marks and digits; or any other character that is no space. */
 const TOKEN = /[\p{L}\p{M}\p{N}]+|[^\p{L}\p{M}\p{N}\p{White_Space}]/gu;
@@ -24,7 +67,7 @@ const TOKEN = /[\p{L}\p{M}\p{N}]+|[^\p{L}\p{M}\p{N}\p{White_Space}]/gu;
  *
  * @returns how many there are; `out` gets the first `out.length` of them.
  */
-export function hashText(
+function hashText(
   { buckets, words, characters, signed, length }: HashEncoding,
   text: string,
   out: Float32Array,
@@ -79,7 +122,7 @@ function fnv1a(text: string): number {
 }
 
 /** {@link hashText} in exported modules. */
-export const HASH_TEXT: JsFunction = {
+const HASH_TEXT: JsFunction = {
   name: "hashText",
   source: `
 /** Writes the ids of a text into out: n-grams of words, then of characters, hashed by FNV-1a of their UTF-8. */

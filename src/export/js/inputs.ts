@@ -8,7 +8,7 @@ import type {
   ValuePreprocessing,
 } from "../../data/preprocessing/spec.js";
 import { columnWidth, inputFeatures } from "../../data/preprocessing/spec.js";
-import { encodeTextJs } from "../../data/text/encodings.js";
+import { entryOf } from "../../data/text/encodings.js";
 
 /** How an exported module makes the network's values out of what it is given. */
 interface InputJs {
@@ -145,12 +145,14 @@ function formatted(text, { pattern, unit, decimal }) {
   return (first + second === "-" ? -1 : 1) * Number(kept);
 }
 `;
+  // All texts of a data set are encoded the same way.
+  const encodeJs = texts.length === 0 ? null : entryOf(texts[0].text).js(texts[0].text);
   const textCell =
-    texts.length === 0
+    encodeJs === null
       ? ""
       : `  if (column.text !== undefined) {
     if (cell === undefined || cell === null) return "expected a text, got nothing";
-    hashText(column.text, text, x.subarray(at, at + column.text.length));
+    ${encodeJs.name}(column.text, text, x.subarray(at, at + column.text.length));
     return null;
   }
 `;
@@ -205,7 +207,7 @@ ${textCell}  const isMissing = missing.has(text);
 function plain(text) {
   return /^[+-]?(?:\\d+\\.?\\d*|\\.\\d+)(?:[eE][+-]?\\d+)?$/.test(text) ? Number(text) : Number.NaN;
 }
-${formatted ?? ""}${texts.length === 0 ? "" : `\n${encodeTextJs(texts[0].text).source.trim()}\n`}`;
+${formatted ?? ""}${encodeJs === null ? "" : `\n${encodeJs.source.trim()}\n`}`;
   const fields = columns.map((column) => {
     const name = JSON.stringify(column.name);
     if ("text" in column) return `  ${name}: string;`;

@@ -1,0 +1,39 @@
+import type * as v from "valibot";
+import { type Entry, integer } from "../../registry/index.js";
+import type { JsFunction } from "../../tensor/js_form.js";
+
+/** What every encoding of texts has. */
+export interface Encoding {
+  /** The name of its entry. */
+  readonly kind: string;
+  /** The most ids of a text: further ones are left out, 0 stands behind the last. */
+  readonly length: number;
+}
+
+/** An encoding of texts: its options, what a network's file keeps of it, and what it computes. */
+export interface TextEncodingEntry<T extends Encoding = Encoding, E extends v.ObjectEntries = v.ObjectEntries>
+  extends Entry<T, void, E> {
+  /** What a network's file keeps. */
+  readonly stored: v.GenericSchema;
+  /** The rows that a table needs: ids are below, or as far below 0 if they are signed. */
+  rows(encoding: T): number;
+  /** What to do about a table with fewer rows. */
+  readonly advice: string;
+  /** Writes the ids of a text into `out`, which holds zeros, as far as there is room; gives their number. */
+  encode(encoding: T, text: string, out: Float32Array): number;
+  /** The function `(encoding, text, out)` of exported modules; `BAD_ARGUMENT` if there is none. */
+  js(encoding: T): JsFunction;
+}
+
+/** An entry whose functions get the types of its own options. */
+export function defineTextEncoding<T extends Encoding, E extends v.ObjectEntries, S extends v.GenericSchema>(
+  entry: TextEncodingEntry<T, E> & { readonly stored: S },
+): TextEncodingEntry<T, E> & { readonly stored: S } {
+  return entry;
+}
+
+/** Ids are floats in a network's inputs, which are whole numbers up to here. */
+export const MOST_IDS = 2 ** 24;
+
+/** The most ids of a text. */
+export const idsOfText = () => integer(1, 65_536);
