@@ -41,6 +41,8 @@ const CALLS: Record<string, Before> = {
   GroupNorm: [[1, 3]],
   LayerNorm: [[3]],
   Linear: [[3, 2]],
+  MultiheadAttention: [[4, 2]],
+  TransformerEncoderLayer: [[4, 2]],
   LeNet300: [[]],
   LeNet5: [[]],
   CifarResNet: [[], { blocks: 1 }],

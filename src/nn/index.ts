@@ -7,5 +7,7 @@ export { GroupNorm } from "./group_norm.js";
 export { LayerNorm, type LayerNormOptions } from "./layer_norm.js";
 export { Dropout, Dropout2d, Flatten, Identity, ReLU, Sequential } from "./layers.js";
 export { Linear } from "./linear.js";
+export { MultiheadAttention, type MultiheadAttentionOptions } from "./multihead_attention.js";
 export { AdaptiveAvgPool2d, AvgPool2d, MaxPool2d } from "./pooling.js";
+export { TransformerEncoderLayer, type TransformerEncoderLayerOptions } from "./transformer_encoder_layer.js";
 export { Upsample, type UpsampleOptions } from "./upsample.js";

@@ -1,0 +1,157 @@
+import { readFileSync } from "node:fs";
+import { afterAll, describe, expect, test } from "vitest";
+import {
+  getNumThreads,
+  type Module,
+  MultiheadAttention,
+  manualSeed,
+  randn,
+  setNumThreads,
+  Tensor,
+  TransformerEncoderLayer,
+  tensor,
+} from "../../src/index.js";
+import { expectClose } from "../parity/close.js";
+import { checkGradients, leaves } from "../tensor/finite_differences.js";
+
+interface Values {
+  shape: number[];
+  data: number[];
+}
+
+interface Case {
+  width: number;
+  heads: number;
+  options: Record<string, unknown>;
+  padding: number[][] | null;
+  state: Record<string, Values>;
+  inputs: Record<string, Values>;
+  out: Values;
+  upstream: number[];
+  gradInputs: Record<string, number[]>;
+  grads: Record<string, number[]>;
+}
+
+interface Fixture {
+  attention: Case[];
+  layers: Case[];
+  drawn: { state: Record<string, Values>; x: Values; out: number[] };
+}
+
+const { attention, layers, drawn } = JSON.parse(
+  readFileSync(new URL("fixtures/attention.json", import.meta.url), "utf8"),
+) as Fixture;
+
+const camel = (options: Record<string, unknown>) =>
+  Object.fromEntries(
+    Object.entries(options).map(([key, x]) => [key.replace(/_(.)/g, (_, c: string) => c.toUpperCase()), x]),
+  );
+const leaf = ({ shape, data }: Values, requiresGrad = false) =>
+  new Tensor(Float32Array.from(data), shape, { requiresGrad });
+const stateOf = (state: Record<string, Values>) =>
+  Object.fromEntries(Object.entries(state).map(([key, values]) => [key, leaf(values)]));
+const close = (got: Float32Array | undefined, wanted: number[], what: string) =>
+  expectClose(got ?? [], wanted, { ofLargest: 3e-6, abs: 3e-6 }, what);
+
+function compare<M extends Module>(layer: M, one: Case, call: (layer: M, inputs: Record<string, Tensor>) => Tensor) {
+  expect(Object.keys(layer.stateDict())).toEqual(Object.keys(one.state));
+  layer.loadStateDict(stateOf(one.state));
+  const inputs = Object.fromEntries(Object.entries(one.inputs).map(([name, values]) => [name, leaf(values, true)]));
+  const out = call(layer, inputs);
+  expect(out.shape).toEqual(one.out.shape);
+  close(out.data, one.out.data, "out");
+  out
+    .mul(new Tensor(Float32Array.from(one.upstream), out.shape))
+    .sum()
+    .backward();
+  for (const [name, x] of Object.entries(inputs)) close(x.grad?.data, one.gradInputs[name], name);
+  for (const [name, { grad }] of layer.namedParameters()) close(grad?.data, one.grads[name], name);
+}
+
+const named = (cases: Case[]) =>
+  cases.map((one) => [`${one.width}, ${one.heads}, ${JSON.stringify(one.options)}`, one] as const);
+
+describe("equals torch.nn.MultiheadAttention", () => {
+  test.each(named(attention))("%s", (_, one) => {
+    const mask = one.padding === null ? undefined : tensor(one.padding);
+    const layer = new MultiheadAttention(one.width, one.heads, camel(one.options));
+    compare(layer, one, (layer, { query, key, value }) => layer.forward(query, key, value, mask));
+  });
+});
+
+describe("equals torch.nn.TransformerEncoderLayer", () => {
+  test.each(named(layers))("%s", (_, one) => {
+    const mask = one.padding === null ? undefined : tensor(one.padding);
+    const layer = new TransformerEncoderLayer(one.width, one.heads, { ...camel(one.options), dropout: 0 });
+    compare(layer, one, (layer, { src }) => layer.forward(src, mask));
+  });
+
+  test("in its initial values and what it drops", () => {
+    manualSeed(5);
+    const layer = new TransformerEncoderLayer(4, 2, { dimFeedforward: 3, dropout: 0.3, batchFirst: true });
+    const x = randn([2, 3, 4]);
+    expect([...x.data]).toEqual([...leaf(drawn.x).data]);
+    for (const [key, { data }] of Object.entries(layer.stateDict())) {
+      expectClose(Array.from(data, Number), drawn.state[key].data, { rel: 1e-6 }, key);
+    }
+    close(layer.forward(x).data, drawn.out, "out");
+  });
+});
+
+test("gradients are the slopes, with a mask too", () => {
+  manualSeed(2);
+  const layer = new TransformerEncoderLayer(6, 2, { dimFeedforward: 5, dropout: 0, activation: "gelu" });
+  const mask = tensor([
+    [0, 0, 1],
+    [0, 1, 1],
+  ]);
+  checkGradients((x) => layer.forward(x, mask), leaves([[3, 2, 6]]));
+});
+
+describe("the bits do not depend on the threads", () => {
+  const threads = getNumThreads();
+  afterAll(() => setNumThreads(threads));
+  const run = (count: number) => {
+    setNumThreads(count);
+    manualSeed(3);
+    const layer = new TransformerEncoderLayer(48, 4, { dimFeedforward: 96, batchFirst: true });
+    const x = randn([9, 33, 48], { requiresGrad: true });
+    const y = layer.forward(x);
+    y.mul(y).sum().backward();
+    return [y, x.grad, ...layer.parameters().map(({ grad }) => grad)].map((one) => one?.data);
+  };
+  test.each([2, 3])("%i", (count) => expect(run(count)).toEqual(run(1)));
+});
+
+test("what is padding does not matter, and a sequence of padding alone has numbers", () => {
+  const layer = new TransformerEncoderLayer(4, 2, { batchFirst: true }).eval();
+  const mask = tensor([
+    [0, 0, 1],
+    [1, 1, 1],
+  ]);
+  const x = randn([2, 3, 4]);
+  const other = new Tensor(Float32Array.from(x.data), x.shape);
+  other.data.set([9, -9, 9, -9], 8);
+  const [one, two] = [x, other].map((x) => layer.forward(x, mask));
+  expect([...one.data.subarray(0, 8)]).toEqual([...two.data.subarray(0, 8)]);
+  expect(one.data.every(Number.isFinite)).toBe(true);
+});
+
+test("refuses widths that heads do not share, other shapes, and a mask that is to be added", () => {
+  expect(() => new MultiheadAttention(6, 4)).toThrow("embedDim: expected a multiple of the 4 heads, got 6");
+  expect(() => new MultiheadAttention(6, 2, { dropout: 2 })).toThrow("dropout: expected a chance from 0 to 1, got 2");
+  expect(() => new TransformerEncoderLayer(6, 2, { activation: "tanh" as never })).toThrow("activation: expected");
+  const layer = new MultiheadAttention(4, 2, { batchFirst: true });
+  const x = randn([2, 3, 4]);
+  expect(() => layer.forward(randn([2, 3, 5]))).toThrow("MultiheadAttention: query: expected shape");
+  expect(() => layer.forward(x, randn([1, 3, 4]))).toThrow("MultiheadAttention: key: expected shape");
+  expect(() => layer.forward(x, x, randn([2, 2, 4]))).toThrow("MultiheadAttention: value: expected shape");
+  expect(() => layer.forward(x, x, x, tensor([[0, 0, 1]]))).toThrow("keyPaddingMask: expected shape");
+  const added = tensor([
+    [0, 0, Number.NEGATIVE_INFINITY],
+    [0, 0, 0],
+  ]);
+  expect(() => layer.forward(x, x, x, added)).toThrow(
+    "keyPaddingMask: expected 1 where a key is padding and 0 elsewhere",
+  );
+});

@@ -1,0 +1,69 @@
+"""Attention and the transformer's layer by PyTorch in single precision: writes fixtures/attention.json beside this file."""
+import json
+import pathlib
+
+import torch
+
+torch.manual_seed(11)
+PADDING = [[0, 0, 0, 1, 1], [0, 0, 0, 0, 0], [1, 0, 1, 0, 1]]
+
+
+def numbers(x):
+    return [float(f"{v:.8g}") for v in x.detach().flatten().tolist()]
+
+
+def tensor_of(x):
+    return dict(shape=list(x.shape), data=numbers(x))
+
+
+def run(layer, inputs, call):
+    for parameter in layer.parameters():
+        # Biases of zero would hide mistakes.
+        torch.nn.init.normal_(parameter, std=0.5)
+    inputs = {name: torch.randn(shape, requires_grad=True) for name, shape in inputs.items()}
+    out = call(layer, inputs)
+    upstream = torch.randn(out.shape)
+    (out * upstream).sum().backward()
+    return dict(state={k: tensor_of(v) for k, v in layer.state_dict().items()}, inputs={k: tensor_of(v) for k, v in inputs.items()},
+                out=tensor_of(out), upstream=numbers(upstream), gradInputs={k: numbers(v.grad) for k, v in inputs.items()},
+                grads={k: numbers(p.grad) for k, p in layer.named_parameters()})
+
+
+def masked(padding):
+    return None if padding is None else torch.tensor(padding, dtype=torch.bool)
+
+
+attention = []
+for width, heads, options, padding, shapes in [
+        (6, 2, dict(batch_first=True), PADDING, dict(query=[3, 5, 6])),
+        (6, 3, dict(batch_first=False, bias=False), PADDING, dict(query=[5, 3, 6])),
+        (5, 1, dict(batch_first=True), None, dict(query=[1, 1, 5])),
+        (4, 4, dict(batch_first=True), PADDING, dict(query=[3, 2, 4], key=[3, 5, 4], value=[3, 5, 4])),
+        (4, 2, dict(), None, dict(query=[7, 2, 4], key=[3, 2, 4])),
+]:
+    def call(layer, inputs, padding=padding):
+        query = inputs["query"]
+        key = inputs.get("key", query)
+        return layer(query, key, inputs.get("value", key), key_padding_mask=masked(padding), need_weights=False)[0]
+
+    layer = torch.nn.MultiheadAttention(width, heads, **options)
+    attention.append(dict(width=width, heads=heads, options=options, padding=padding, **run(layer, shapes, call)))
+
+layers = []
+for width, heads, options, padding, shape in [
+        (6, 2, dict(dim_feedforward=7, batch_first=True), PADDING, [3, 5, 6]),
+        (6, 3, dict(dim_feedforward=5, activation="gelu", norm_first=True), PADDING, [5, 3, 6]),
+        (3, 1, dict(dim_feedforward=4, activation="gelu", batch_first=True, bias=False, layer_norm_eps=1e-3), None, [2, 1, 3]),
+        (8, 4, dict(dim_feedforward=9, norm_first=True, batch_first=True), None, [1, 7, 8]),
+]:
+    layer = torch.nn.TransformerEncoderLayer(width, heads, dropout=0.0, **options)
+    case = run(layer, dict(src=shape), lambda layer, inputs, padding=padding: layer(inputs["src"], src_key_padding_mask=masked(padding)))
+    layers.append(dict(width=width, heads=heads, options=options, padding=padding, **case))
+
+torch.manual_seed(5)
+layer = torch.nn.TransformerEncoderLayer(4, 2, dim_feedforward=3, dropout=0.3, batch_first=True)
+x = torch.randn(2, 3, 4)
+drawn = dict(state={k: tensor_of(v) for k, v in layer.state_dict().items()}, x=tensor_of(x), out=numbers(layer(x)))
+
+path = pathlib.Path(__file__).parent / "fixtures" / "attention.json"
+path.write_text(json.dumps(dict(attention=attention, layers=layers, drawn=drawn), separators=(",", ":")) + "\n")
