@@ -32,9 +32,10 @@ if (process.argv[2] === "test") {
   step("target/onnxruntime/.prepared", ["scripts/prepare.mjs"], "ONNX Runtime for the tests (110 MB)", () => {
     run("npm", ["install", "--prefix", "target/onnxruntime", "--ignore-scripts", ...QUIET, "onnxruntime-node@1.30.0"]);
   });
-  const link = join(ROOT, "node_modules/onnxruntime-node");
-  if (!existsSync(link)) symlinkSync(join(ROOT, "target/onnxruntime/node_modules/onnxruntime-node"), link, "junction");
 }
+// `npm ci` takes it away.
+const [runtime, link] = ["target/onnxruntime/", ""].map((from) => join(ROOT, from, "node_modules/onnxruntime-node"));
+if (existsSync(runtime) && !existsSync(link)) symlinkSync(runtime, link, "junction");
 if (process.argv[2] === "bench") {
   step("dist-bench/.prepared", ["bench", "dist/.prepared", "tsconfig.bench.json"], "benchmark", () => {
     run("npm", ["run", "--silent", "build:bench"]);

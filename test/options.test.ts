@@ -55,6 +55,7 @@ const CALLS: Record<string, Before> = {
   Mlp: [[], { inFeatures: 3, hidden: [4], classes: 2 }],
   StudentNet: [[]],
   TextBag: [[], { classes: 2 }],
+  TextTransformer: [[], { length: 3, classes: 2 }],
   TeacherNet: [[]],
   ConstantLR: [[optimizer]],
   CosineAnnealingLR: [[optimizer], { tMax: 3 }],

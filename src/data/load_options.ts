@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { expectOptions, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
-import { boolean, expected, fractionBelow1, integer, issuesOf, oneOf } from "../registry/index.js";
+import { boolean, expected, formatExpression, fractionBelow1, integer, issuesOf, oneOf } from "../registry/index.js";
 import { TASK_NAMES } from "./task_name.js";
 import { TEXT_ENCODINGS } from "./text/encodings.js";
 
@@ -106,6 +106,16 @@ export const loadSchema = v.strictObject({
         ({ input }) => `${TEXT_ENCODINGS.issueOf(input)}`,
       ),
       { value: "<name>", help: 'how texts become ids, such as "hash(buckets=20000, words=1)" (default: hash)' },
+    ),
+  ),
+  /** A `tokenizer.json` of Hugging Face whose ids texts become: short for the encoding `tokenizer(file=...)`. */
+  tokenizer: v.optional(
+    flag(
+      v.pipe(v.string(expected("the path of a tokenizer.json")), v.nonEmpty("expected the path of a tokenizer.json")),
+      {
+        value: "<file>",
+        help: 'tokenizer.json whose ids texts become, short for --text-encoding "tokenizer(file=tokenizer.json)"',
+      },
     ),
   ),
   /** Whether the first line of a table names the columns; default: whether it has no number. */
@@ -216,6 +226,7 @@ export interface TableOptions
     | "labelColumns"
     | "textColumn"
     | "textEncoding"
+    | "tokenizer"
     | "task"
     | "header"
     | "encoding"
@@ -259,6 +270,14 @@ export const LOADING_FLAGS: Readonly<Record<string, OptionFlag>> = Object.fromEn
   ]),
 );
 
+/** What reads texts knows the encoding alone. */
+function withTokenizer<T extends Pick<Options, "tokenizer" | "textEncoding">>(options: T): T {
+  const { tokenizer: file, textEncoding } = options;
+  if (file === undefined) return options;
+  if (textEncoding === undefined) return { ...options, textEncoding: formatExpression({ name: "tokenizer", file }) };
+  throw new DistilleryError("BAD_ARGUMENT", `tokenizer: expected none beside textEncoding, got ${show(file)}`);
+}
+
 /** The options with their defaults; `BAD_ARGUMENT` that lists every mistake. */
 export function resolveLoading(options: LoadDataOptions): ResolvedLoading {
   expectOptions("loadData", options, [...NAMES, "onNote"]);
@@ -267,6 +286,6 @@ export function resolveLoading(options: LoadDataOptions): ResolvedLoading {
     throw new DistilleryError("BAD_ARGUMENT", `onNote: expected a function, got ${show(onNote)}`);
   }
   const issues = issuesOf(loadSchema, rest);
-  if (issues.length === 0) return { ...v.parse(loadSchema, rest), ...(onNote && { onNote }) };
+  if (issues.length === 0) return { ...withTokenizer(v.parse(loadSchema, rest)), ...(onNote && { onNote }) };
   throw new DistilleryError("BAD_ARGUMENT", issues.map(({ path, text }) => `${path[0]}: ${text}`).join("; "));
 }

@@ -48,7 +48,7 @@ export function expectReads(network: Module, data: Dataset, name: string): void 
     );
   }
   if (vocabulary === null) {
-    const advice = "a network for texts is text_bag";
+    const advice = "networks for texts are text_bag and text_transformer";
     throw new DistilleryError(
       "BAD_ARGUMENT",
       `${name}: takes numbers, and ${data.name} has texts, which are ids: ${advice}, or one of your own with an embedding`,

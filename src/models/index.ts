@@ -12,6 +12,7 @@ import { shuffleNetV2 } from "./shufflenetv2.js";
 import { student } from "./student_net.js";
 import { teacher } from "./teacher_net.js";
 import { textBag } from "./text_bag.js";
+import { textTransformer } from "./text_transformer.js";
 import { vggs } from "./vgg.js";
 import { wideResNets } from "./wrn.js";
 
@@ -28,6 +29,7 @@ export { ShuffleNetV2, type ShuffleNetV2Options } from "./shufflenetv2.js";
 export { StudentNet } from "./student_net.js";
 export { TeacherNet } from "./teacher_net.js";
 export { TextBag, type TextBagOptions } from "./text_bag.js";
+export { TextTransformer, type TextTransformerOptions } from "./text_transformer.js";
 export { Vgg, type VggOptions } from "./vgg.js";
 export { WideResNet, type WideResNetOptions } from "./wrn.js";
 
@@ -46,6 +48,7 @@ const NETWORKS: readonly NetworkEntry[] = [
   shuffleNetV2,
   ...resNets,
   textBag,
+  textTransformer,
 ];
 
 /** The networks that can be made by name: `createNetwork("mlp(hidden=[64])", ...)`, `--student "mlp(hidden=[64])"`. */

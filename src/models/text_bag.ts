@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import { expectInteger, expectOptions } from "../checks.js";
-import { MOST_IDS } from "../data/text/encoding.js";
+import { MAX_IDS } from "../data/text/encoding.js";
 import { DEFAULT_BUCKETS } from "../data/text/hash.js";
 import { EmbeddingBag } from "../nn/embedding.js";
 import { Linear } from "../nn/linear.js";
@@ -12,7 +12,7 @@ import { defineNetwork } from "./network.js";
 
 const OPTIONS = {
   buckets: described(
-    v.optional(integer(2, MOST_IDS), DEFAULT_BUCKETS),
+    v.optional(integer(2, MAX_IDS), DEFAULT_BUCKETS),
     "rows of the table, those of the texts' encoding",
   ),
   dim: described(v.optional(integer(1, 65_536), 64), "values of a row"),

@@ -168,10 +168,11 @@ export function gelu(x: Tensor, options: { approximate?: "none" | "tanh" } = {})
 const limit = defineUnaryWith(
   "clamp",
   ({ a, b }) => `Math.min(Math.max(v, ${a}), ${b})`,
-  (x, builder, { a, b }) => ({
-    type: "Clip",
-    inputs: [x, builder.scalar("min", a), builder.scalar("max", b)],
-  }),
+  (x, builder, { a, b }) => {
+    if (b === Number.POSITIVE_INFINITY) return { type: "Max", inputs: [x, builder.scalar("min", a)] };
+    if (a === Number.NEGATIVE_INFINITY) return { type: "Min", inputs: [x, builder.scalar("max", b)] };
+    return { type: "Clip", inputs: [x, builder.scalar("min", a), builder.scalar("max", b)] };
+  },
 );
 
 /** x limited to [min, max]; leave one out with null. The gradient is 0 outside and at the bounds. `torch.clamp`. */

@@ -13,6 +13,7 @@ export const csvTable = tableFormat({
     "labelColumns",
     "textColumn",
     "textEncoding",
+    "tokenizer",
     "task",
     "encoding",
     "dropColumns",

@@ -13,6 +13,7 @@ export const jsonLines = tableFormat({
     "labelColumns",
     "textColumn",
     "textEncoding",
+    "tokenizer",
     "task",
     "encoding",
     "dropColumns",

@@ -33,7 +33,7 @@ export function defineTextEncoding<T extends Encoding, E extends v.ObjectEntries
 }
 
 /** Ids are floats in a network's inputs, which are whole numbers up to here. */
-export const MOST_IDS = 2 ** 24;
+export const MAX_IDS = 2 ** 24;
 
 /** The most ids of a text. */
 export const idsOfText = () => integer(1, 65_536);

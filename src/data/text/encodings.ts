@@ -3,9 +3,10 @@ import { show } from "../../checks.js";
 import { Registry } from "../../registry/index.js";
 import type { TextEncodingEntry } from "./encoding.js";
 import { hash } from "./hash.js";
+import { tokenizer } from "./tokenizer.js";
 
 /** To add an encoding of texts, write a file with its entry, and add the entry here. */
-const ENCODINGS = [hash] as const;
+const ENCODINGS = [hash, tokenizer] as const;
 
 /** How a text becomes ids, whole numbers that name rows of a network's table. Plain JSON, part of the network's file. */
 export type TextEncoding = v.InferOutput<(typeof ENCODINGS)[number]["stored"]>;

@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { boolean, described, expected, integer } from "../../registry/index.js";
 import type { JsFunction } from "../../tensor/js_form.js";
-import { defineTextEncoding, idsOfText, MOST_IDS } from "./encoding.js";
+import { defineTextEncoding, idsOfText, MAX_IDS } from "./encoding.js";
 
 /** The rows of a table by default: of the encoding, and of the networks that read it. */
 export const DEFAULT_BUCKETS = 32_768;
@@ -20,7 +20,7 @@ type HashEncoding = v.InferOutput<typeof STORED>;
 const STORED = v.object({
   kind: v.literal("hash"),
   /** The rows of the table that ids name: 0 stands for nothing, n-grams have 1 to `buckets - 1`. */
-  buckets: integer(2, MOST_IDS),
+  buckets: integer(2, MAX_IDS),
   /** The most words of an n-gram: 2 has words and pairs of them. */
   words: integer(1, 8),
   /** The least and most characters of the n-grams of a word between `<` and `>`; null: none. */
@@ -34,7 +34,7 @@ export const hash = defineTextEncoding({
   name: "hash",
   help: "hashed n-grams of words and of characters, as fastText's",
   options: {
-    buckets: described(v.optional(integer(2, MOST_IDS), DEFAULT_BUCKETS), "rows of the network's table"),
+    buckets: described(v.optional(integer(2, MAX_IDS), DEFAULT_BUCKETS), "rows of the network's table"),
     words: described(v.optional(integer(1, 8), 2), "most words of an n-gram"),
     characters: described(
       v.optional(

@@ -1,0 +1,141 @@
+import { createRequire } from "node:module";
+import * as v from "valibot";
+import { show } from "../../checks.js";
+import { DistilleryError } from "../../errors.js";
+import { badData, readWholeSync } from "../../files/index.js";
+import { described, expected } from "../../registry/index.js";
+import { defineTextEncoding, idsOfText, MAX_IDS } from "./encoding.js";
+
+type Library = typeof import("@huggingface/tokenizers");
+
+/** A peer of those who want it, loaded when the first text is encoded. */
+const LIBRARY = "@huggingface/tokenizers";
+
+/** How a text becomes the ids of a tokenizer. */
+type TokenizerEncoding = v.InferOutput<typeof STORED>;
+
+const STORED = v.object({
+  kind: v.literal("tokenizer"),
+  length: idsOfText(),
+  /** The text of its `tokenizer.json`, without white space. */
+  tokenizer: v.string(expected("the JSON of a tokenizer")),
+});
+
+/** What is read of a `tokenizer.json`. */
+const TOKENIZER = v.looseObject({
+  model: v.looseObject({
+    vocab: v.union([v.record(v.string(), v.number()), v.array(v.tuple([v.string(), v.number()]))]),
+  }),
+  added_tokens: v.array(v.looseObject({ id: v.number(), content: v.string() })),
+});
+
+export const tokenizer = defineTextEncoding({
+  name: "tokenizer",
+  help: `the ids of a Hugging Face tokenizer.json, by the package ${LIBRARY}`,
+  options: {
+    file: described(v.pipe(v.string(), v.nonEmpty("expected the path of a tokenizer.json")), "the tokenizer.json"),
+    length: described(v.optional(idsOfText(), 128), "most ids of a text, those of its special tokens included"),
+  },
+  create: ({ file, length }) => readTokenizer(file, length),
+  stored: STORED,
+  rows: (encoding) => loaded(encoding).rows,
+  advice: "give the network that many buckets",
+  encode(encoding, text, out) {
+    const ids = idsOf(loaded(encoding), text, Math.min(encoding.length, out.length));
+    out.set(ids);
+    return ids.length;
+  },
+  js() {
+    const text =
+      "a network that reads a tokenizer's ids can't be a module: --onnx writes it, or let it read hashed n-grams";
+    throw new DistilleryError("BAD_ARGUMENT", text);
+  },
+});
+
+/** The encoding of a `tokenizer.json`. `NOT_FOUND`, or `BAD_DATA` for a file that is none. */
+function readTokenizer(file: string, length: number): TokenizerEncoding {
+  const text = new TextDecoder().decode(readWholeSync(file));
+  const encoding = { kind: "tokenizer" as const, length, tokenizer: JSON.stringify(parseJson(text, file)) };
+  const { specials } = loaded(encoding, file);
+  if (length > specials) return encoding;
+  const wanted = `more than the ${specials} ids that the tokenizer adds to each text`;
+  throw new DistilleryError("BAD_ARGUMENT", `textEncoding: tokenizer: length: expected ${wanted}, got ${length}`);
+}
+
+interface Loaded {
+  /** All ids of a text, with or without special tokens. */
+  readonly encode: (text: string, special: boolean) => number[];
+  readonly rows: number;
+  /** How many ids are added to each text. */
+  readonly specials: number;
+}
+
+const LOADED = new WeakMap<TokenizerEncoding, Loaded>();
+/** The last one: other objects hold the same text. */
+let last: { readonly text: string; readonly loaded: Loaded } | undefined;
+
+function loaded(encoding: TokenizerEncoding, file = "the network's tokenizer"): Loaded {
+  let known = LOADED.get(encoding);
+  if (known !== undefined) return known;
+  known = last?.text === encoding.tokenizer ? last.loaded : load(parseJson(encoding.tokenizer, file), file);
+  LOADED.set(encoding, known);
+  last = { text: encoding.tokenizer, loaded: known };
+  return known;
+}
+
+function parseJson(text: string, file: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw badData(file, `expected a tokenizer.json of Hugging Face, got ${show(text.slice(0, 40))}`);
+  }
+}
+
+function load(json: unknown, file: string): Loaded {
+  if (!v.is(TOKENIZER, json))
+    throw badData(file, "expected a tokenizer.json of Hugging Face, with model.vocab and added_tokens");
+  const { model, added_tokens: added } = json;
+  const ids = Array.isArray(model.vocab) ? model.vocab.map((_, i) => i) : Object.values(model.vocab);
+  const largest = [...ids, ...added.map(({ id }) => id)].reduce((most, id) => Math.max(most, id), 0);
+  // 0 stands for nothing: ids move by one if the tokenizer means something else by it.
+  const isPadding = added.some(({ id, content }) => id === 0 && /pad/i.test(content));
+  const offset = isPadding ? 0 : 1;
+  const rows = largest + 1 + offset;
+  if (!(rows <= MAX_IDS)) throw badData(file, `expected ids below ${MAX_IDS}, got ${largest}`);
+  const { Tokenizer } = library(file);
+  try {
+    const made = new Tokenizer(json, {});
+    const encode = (text: string, special: boolean) => {
+      // What is not in the vocabulary of a tokenizer without an id for it has none.
+      const ids: (number | undefined)[] = made.encode(text, { add_special_tokens: special }).ids;
+      return ids.flatMap((id) => (id === undefined ? [] : [id + offset]));
+    };
+    return { encode, rows, specials: encode("", true).length };
+  } catch (error) {
+    throw badData(file, `${LIBRARY} can't use this tokenizer: ${(error as Error).message}`);
+  }
+}
+
+/** At most so many ids: what a longer text has too much is cut off, between the special tokens before and behind it. */
+function idsOf({ encode, specials }: Loaded, text: string, most: number): number[] {
+  const all = encode(text, true);
+  if (all.length <= most) return all;
+  const plain = encode(text, false);
+  const added = all.length - plain.length;
+  const before =
+    Array.from({ length: added + 1 }, (_, i) => i).find((i) => plain.every((id, j) => all[i + j] === id)) ?? 0;
+  return [
+    ...all.slice(0, before),
+    ...plain.slice(0, Math.max(0, most - specials)),
+    ...all.slice(before + plain.length),
+  ];
+}
+
+function library(file: string): Library {
+  try {
+    return createRequire(import.meta.url)(LIBRARY) as Library;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "MODULE_NOT_FOUND") throw error;
+    throw new DistilleryError("BAD_ARGUMENT", `${file}: needs the package ${LIBRARY}: npm install ${LIBRARY}`);
+  }
+}

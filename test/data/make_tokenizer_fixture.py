@@ -1,0 +1,55 @@
+"""Tokenizers of Hugging Face, trained on a few lines, and their ids of texts: writes fixtures/tokenizer/ beside this file.
+
+Needs the package `tokenizers`.
+"""
+import json
+import pathlib
+
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+FOLDER = pathlib.Path(__file__).parent / "fixtures" / "tokenizer"
+LINES = ["the quick brown fox jumps over the lazy dog", "a library for numerical algebra in C++ and Python",
+         "puzzle games with cards and dice, for one player or two", "daemon that serves files over the network",
+         "Größe und Maß von Körpern", "play the piano; learn to play chess!", "unlabelled texts are texts, too"] * 4
+TEXTS = ["", "the quick brown fox", "Playing chess in Größe, naïve & UNLABELLED!", "emoji 🎲 and 漢字 text", "a  b\t\nc", "x" * 150,
+         "[SEP] inside [PAD] a text", "the library for the games with the cards and the dice over the network", "e\u0301te\u0301 \u212b \ufb01ne", "\ud83c".encode("utf-16", "surrogatepass").decode("utf-16", "replace")]
+LENGTH = 12
+
+
+def cases(tokenizer, pad):
+    def ids(text):
+        return tokenizer.encode(text).ids
+    tokenizer.no_truncation()
+    whole = [ids(text) for text in TEXTS]
+    tokenizer.enable_truncation(LENGTH)
+    return dict(pad=pad, length=LENGTH, texts=[dict(text=text, ids=all, cut=ids(text)) for text, all in zip(TEXTS, whole)])
+
+
+FOLDER.mkdir(exist_ok=True)
+wordpiece = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+wordpiece.normalizer = normalizers.BertNormalizer(lowercase=True)
+wordpiece.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+wordpiece.train_from_iterator(LINES, trainers.WordPieceTrainer(vocab_size=160, special_tokens=special, show_progress=False))
+wordpiece.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+                                                         special_tokens=[(t, wordpiece.token_to_id(t)) for t in ["[CLS]", "[SEP]"]])
+wordpiece.decoder = decoders.WordPiece()
+
+bpe = Tokenizer(models.BPE())
+bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+bpe.train_from_iterator(LINES, trainers.BpeTrainer(vocab_size=330, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False))
+bpe.decoder = decoders.ByteLevel()
+
+unigram = Tokenizer(models.Unigram())
+unigram.normalizer = normalizers.NFKC()
+unigram.pre_tokenizer = pre_tokenizers.Metaspace()
+unigram.train_from_iterator(LINES, trainers.UnigramTrainer(vocab_size=90, special_tokens=["<s>", "<pad>", "</s>", "<unk>"], unk_token="<unk>", show_progress=False))
+unigram.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
+unigram.decoder = decoders.Metaspace()
+
+found = {}
+for name, tokenizer, offset in [("wordpiece", wordpiece, 0), ("bpe", bpe, 1), ("unigram", unigram, 1)]:
+    tokenizer.no_truncation()
+    tokenizer.save(str(FOLDER / f"{name}.json"), pretty=False)
+    found[name] = cases(tokenizer, offset) | dict(rows=tokenizer.get_vocab_size() + offset)
+(FOLDER / "ids.json").write_text(json.dumps(found, ensure_ascii=True, separators=(",", ":")) + "\n")

@@ -1,0 +1,125 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import {
+  createNetwork,
+  encodeSamples,
+  loadData,
+  parsePreprocessing,
+  preprocessingOf,
+  type TablePreprocessing,
+  trainTeacher,
+} from "../../src/index.js";
+import { folderOf, refusal } from "./support.js";
+
+interface Cases {
+  /** What is added to each id: 1 if the tokenizer's id 0 is no padding. */
+  pad: number;
+  length: number;
+  rows: number;
+  texts: { text: string; ids: number[]; cut: number[] }[];
+}
+
+const fixture = (name: string) => fileURLToPath(new URL(`fixtures/tokenizer/${name}.json`, import.meta.url));
+const CASES = JSON.parse(readFileSync(fixture("ids"), "utf8")) as Record<string, Cases>;
+const bytes = (text: string) => Uint8Array.from(Buffer.from(text));
+const TABLE = bytes("text,label\nthe quick fox,a\nplay chess,b\nthe lazy dog,a\nlearn to play,b\n");
+const table = () => join(folderOf({ "t.csv": TABLE }), "t.csv");
+const expression = (file: string, length?: number) =>
+  `tokenizer(file=${JSON.stringify(file)}${length === undefined ? "" : `, length=${length}`})`;
+
+async function specOf(file: string, length: number): Promise<TablePreprocessing> {
+  const { train } = await loadData(table(), { testFraction: 0, textEncoding: expression(file, length) });
+  return parsePreprocessing(JSON.parse(JSON.stringify(preprocessingOf(train))), "x") as TablePreprocessing;
+}
+
+describe("ids are those of Hugging Face's tokenizers, 0 behind the last", () => {
+  test.each(Object.entries(CASES))("%s", async (name, { pad, length, texts }) => {
+    const [whole, cut] = [await specOf(fixture(name), 256), await specOf(fixture(name), length)];
+    for (const { text, ...wanted } of texts) {
+      const row = (ids: readonly number[], length: number) => [
+        ...ids.map((id) => id + pad),
+        ...new Array(length - ids.length).fill(0),
+      ];
+      const idsOf = (spec: TablePreprocessing) => [...encodeSamples(spec, [{ text }]).data];
+      // As cells of tables are: without space around them.
+      if (text !== text.trim()) continue;
+      expect(idsOf(whole), JSON.stringify(text)).toEqual(row(wanted.ids, 256));
+      expect(idsOf(cut), JSON.stringify(text)).toEqual(row(wanted.cut, length));
+    }
+  });
+});
+
+test("--tokenizer is the encoding with its default length, kept with the network", async () => {
+  const { train } = await loadData(table(), { testFraction: 0, tokenizer: fixture("wordpiece") });
+  expect(train.shape).toEqual([128]);
+  const { columns } = preprocessingOf(train) as TablePreprocessing;
+  expect(columns).toEqual([
+    {
+      name: "text",
+      text: {
+        ...{ kind: "tokenizer", length: 128 },
+        tokenizer: JSON.stringify(JSON.parse(readFileSync(fixture("wordpiece"), "utf8"))),
+      },
+    },
+  ]);
+});
+
+test("a table with fewer rows than the vocabulary is refused, one with as many is not", async () => {
+  const { train } = await loadData(table(), { testFraction: 0, tokenizer: fixture("bpe") });
+  const { rows } = CASES.bpe;
+  const learn = (buckets: number) =>
+    trainTeacher({
+      model: createNetwork(`text_bag(buckets=${buckets}, dim=2)`, { shape: [128], classes: 2 }),
+      data: train,
+      epochs: 1,
+      batchSize: 2,
+    });
+  expect(await refusal("SHAPE_MISMATCH", () => learn(rows - 1))).toContain(
+    `its table has ${rows - 1} rows, the encoding of t ${rows} ids: give the network that many buckets`,
+  );
+  await learn(rows);
+});
+
+describe("refuses", () => {
+  const load = (options: object) => () => loadData(table(), { testFraction: 0, ...options });
+  const file = (text: string) => join(folderOf({ "tokenizer.json": bytes(text) }), "tokenizer.json");
+
+  test.each([
+    ["text that is no JSON", "[CLS] [SEP]", "expected a tokenizer.json of Hugging Face, got"],
+    ["other JSON", '{"a": 1}', "expected a tokenizer.json of Hugging Face, with model.vocab and added_tokens"],
+    [
+      "a model that is unknown",
+      '{"model": {"type": "Other", "vocab": {"a": 0}}, "added_tokens": []}',
+      "@huggingface/tokenizers can't use this tokenizer: ",
+    ],
+  ])("%s", async (_, text, message) => {
+    const message_ = await refusal("BAD_DATA", load({ tokenizer: file(text) }));
+    expect(message_).toContain(message);
+    expect(message_).not.toContain("\n");
+  });
+
+  test("a file that is missing, a length without room, and two encodings", async () => {
+    expect(await refusal("NOT_FOUND", load({ tokenizer: "none.json" }))).toContain("none.json");
+    expect(await refusal("BAD_ARGUMENT", load({ textEncoding: expression(fixture("wordpiece"), 2) }))).toContain(
+      "length: expected more than the 2 ids that the tokenizer adds to each text, got 2",
+    );
+    expect(await refusal("BAD_ARGUMENT", load({ tokenizer: fixture("bpe"), textEncoding: "hash" }))).toContain(
+      "tokenizer: expected none beside textEncoding",
+    );
+    expect(await refusal("BAD_ARGUMENT", load({ textEncoding: "tokenizer" }))).toContain("file: needed");
+  });
+
+  test("a network's file whose tokenizer is damaged", async () => {
+    const spec = structuredClone(await specOf(fixture("bpe"), 8)) as TablePreprocessing;
+    const columns = spec.columns.map((column) => ({
+      ...column,
+      text: { kind: "tokenizer", length: 8, tokenizer: "{}" },
+    }));
+    const damaged = parsePreprocessing({ ...spec, columns }, "x") as TablePreprocessing;
+    expect(await refusal("BAD_DATA", () => encodeSamples(damaged, [{ text: "a" }]))).toContain(
+      "the network's tokenizer",
+    );
+  });
+});
