@@ -54,6 +54,7 @@ const CALLS: Record<string, Before> = {
   WideResNet: [[], { blocks: 1 }],
   Mlp: [[], { inFeatures: 3, hidden: [4], classes: 2 }],
   StudentNet: [[]],
+  Bert: [[], { layers: 1, dim: 2, heads: 1, hidden: 2, buckets: 2 }],
   TextBag: [[], { classes: 2 }],
   TextTransformer: [[], { length: 3, classes: 2 }],
   TeacherNet: [[]],

@@ -1,11 +1,12 @@
 import { extname } from "node:path";
 import { expectOptions } from "../checks.js";
 import { DistilleryError } from "../errors.js";
-import { NETWORK_OPTIONS, type NetworkOfState, networkFrom } from "../models/create_network.js";
+import { NETWORK_KEY, NETWORK_OPTIONS, type NetworkOfState, networkFrom } from "../models/create_network.js";
 import { parseRecord, setRecord, type TrainingRecord } from "../models/training_record.js";
 import type { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { fingerprint } from "./fingerprint.js";
+import { type Described, describedBeside, encoderOf } from "./hugging_face.js";
 import { LOAD_OPTIONS, type LoadOptions, loadWithMetadata, type ReadOptions } from "./load.js";
 
 /** How {@link loadNetwork} reads a file, and which network it makes. */
@@ -51,11 +52,15 @@ export async function openNetwork(file: string, options: LoadOptions = {}): Prom
   const texts = format === "pth" ? await metadataBeside(file, state) : metadata;
   const record = parseRecord(texts, file);
   const onNote = (text: string) => options.onNote?.(`${file}: ${text}`);
+  const isBert = Object.keys(state).some((key) => key.endsWith("embeddings.word_embeddings.weight"));
+  const described = isBert && !Object.hasOwn(texts, NETWORK_KEY) ? await describedBeside(file) : null;
   return {
     record,
     network(naming = {}) {
       try {
-        const network = networkFrom(state, { ...naming, metadata: texts, onNote });
+        const given = isBert ? encoderOf(state) : state;
+        const known = Object.hasOwn(texts, NETWORK_KEY) ? naming : byConfig(naming, described);
+        const network = networkFrom(given, { ...known, metadata: texts, onNote });
         setRecord(network, record);
         return network;
       } catch (error) {
@@ -64,6 +69,20 @@ export async function openNetwork(file: string, options: LoadOptions = {}): Prom
       }
     },
   };
+}
+
+/** The naming of a network that `config.json` describes: `bert` alone has the sizes that stand there. */
+function byConfig(naming: Omit<NetworkOfState, "metadata">, described: Described | null): typeof naming {
+  const { network, imageShape, shape } = naming;
+  if (network !== undefined && network !== "bert") return naming;
+  if (described === null && network === "bert") {
+    const text =
+      "the config.json of Hugging Face is needed beside it, which says bert's sizes; or name them, as bert(layers=6, heads=12)";
+    throw new DistilleryError("BAD_CHECKPOINT", text);
+  }
+  if (described === null) return naming;
+  const inputs = shape ?? (imageShape?.length === 1 ? imageShape : [described.length]);
+  return { ...naming, network: described.network, shape: inputs, classes: described.classes };
 }
 
 /**

@@ -17,7 +17,7 @@ import { MODELS } from "./index.js";
 import { expectContext, type NetworkContext, type NetworkSpec } from "./network.js";
 
 /** Keys of the texts that a `.safetensors` file keeps of its network. */
-const NETWORK_KEY = "distillery.network";
+export const NETWORK_KEY = "distillery.network";
 const SHAPE_KEY = "distillery.shape";
 const CLASSES_KEY = "distillery.classes";
 

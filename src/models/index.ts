@@ -1,5 +1,6 @@
 import { Module } from "../nn/module.js";
 import { Registry } from "../registry/index.js";
+import { bert } from "./bert.js";
 import { lenet5 } from "./lenet5.js";
 import { lenet300 } from "./lenet300.js";
 import { mlp } from "./mlp.js";
@@ -16,6 +17,7 @@ import { textTransformer } from "./text_transformer.js";
 import { vggs } from "./vgg.js";
 import { wideResNets } from "./wrn.js";
 
+export { Bert, type BertOptions } from "./bert.js";
 export { type AverageOptions, Ensemble } from "./ensemble.js";
 export { LeNet5, type LeNet5Options } from "./lenet5.js";
 export { LeNet300 } from "./lenet300.js";
@@ -49,6 +51,7 @@ const NETWORKS: readonly NetworkEntry[] = [
   ...resNets,
   textBag,
   textTransformer,
+  bert,
 ];
 
 /** The networks that can be made by name: `createNetwork("mlp(hidden=[64])", ...)`, `--student "mlp(hidden=[64])"`. */

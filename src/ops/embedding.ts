@@ -6,7 +6,7 @@ import { int } from "../tensor/onnx_node.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { isTracing } from "../tensor/tracer.js";
 import { defineOp } from "./define_op.js";
-import { bagsOf, type EmbeddingBagOptions, INT64, rowsOfGradient } from "./embedding_bag.js";
+import { bagsOf, type EmbeddingBagOptions, INT64, nameRows, rowsOfGradient } from "./embedding_bag.js";
 
 interface Attributes {
   /** The id whose row gets no gradient; -1: none. */
@@ -33,8 +33,7 @@ const embeddingOp = defineOp<Attributes, null>({
   name: "embedding",
   forward([ids, table]) {
     const data = allocate(ids.size * table.shape[1]);
-    // A trace has random numbers for ids: it asks for operations and shapes alone.
-    if (isTracing()) data.fill(0);
+    if (isTracing() && !nameRows(ids, table)) data.fill(0);
     else native.embeddingBagForward({ bags: each(ids, table, -1), table: table.data, out: data });
     return { data, shape: [...ids.shape, table.shape[1]], saved: null };
   },

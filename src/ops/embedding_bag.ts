@@ -59,8 +59,7 @@ const embeddingBagOp = defineOp<Attributes, null>({
     const [ids, table] = inputs;
     const shape = [ids.shape[0], table.shape[1]];
     const data = allocate(shape[0] * shape[1]);
-    // A trace has random numbers for ids: it asks for operations and shapes alone.
-    if (isTracing()) data.fill(0);
+    if (isTracing() && !nameRows(inputs[0], inputs[1])) data.fill(0);
     else native.embeddingBagForward({ bags: bagsOf(inputs, attributes), table: table.data, out: data });
     return { data, shape, saved: null };
   },
@@ -136,6 +135,14 @@ export function embeddingBag(ids: Tensor, table: Tensor, options: EmbeddingBagOp
     throw new DistilleryError("BAD_ARGUMENT", 'perSampleWeights: expected mode "sum" with them, got "mean"');
   }
   return embeddingBagOp([ids, table, perSampleWeights], attributes);
+}
+
+/**
+ * Whether all ids name rows of a table. A trace has random numbers for those of a batch, as it asks for operations and shapes alone;
+ * the others are the network's own.
+ */
+export function nameRows(ids: Tensor, table: Tensor): boolean {
+  return ids.data.every((id) => Number.isInteger(id) && Math.abs(id) < table.shape[0]);
 }
 
 /** What the kernels are told of bags: as many as ids has rows. */

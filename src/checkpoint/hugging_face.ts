@@ -1,0 +1,68 @@
+import { dirname, join } from "node:path";
+import * as v from "valibot";
+import { show } from "../checks.js";
+import { badData, kindOf, readWhole } from "../files/index.js";
+import type { StateDict } from "../nn/state_dict.js";
+import { formatExpression } from "../registry/index.js";
+
+/** What a `config.json` of Hugging Face says of a BERT. */
+const BERT = v.object({
+  hidden_act: v.literal("gelu"),
+  position_embedding_type: v.optional(v.literal("absolute")),
+  pad_token_id: v.optional(v.literal(0)),
+  num_hidden_layers: v.number(),
+  hidden_size: v.number(),
+  num_attention_heads: v.number(),
+  intermediate_size: v.number(),
+  vocab_size: v.number(),
+  max_position_embeddings: v.number(),
+  type_vocab_size: v.number(),
+  layer_norm_eps: v.number(),
+});
+
+/** A network that a `config.json` beside its weights describes. */
+export interface Described {
+  /** As `bert(layers=6, ...)`. */
+  readonly network: string;
+  /** The values of its vectors. */
+  readonly classes: number;
+  /** The most ids of a text. */
+  readonly length: number;
+}
+
+/** The network that the `config.json` beside a file of weights describes; null if there is none, or of another kind. */
+export async function describedBeside(file: string): Promise<Described | null> {
+  const path = join(dirname(file), "config.json");
+  if ((await kindOf(path)) !== "file") return null;
+  let config: unknown;
+  try {
+    config = JSON.parse(new TextDecoder().decode(await readWhole(path)));
+  } catch {
+    return null;
+  }
+  if (!v.is(v.looseObject({ model_type: v.literal("bert") }), config)) return null;
+  const { success, output, issues } = v.safeParse(BERT, config);
+  if (!success) {
+    const [{ input, expected }] = issues;
+    throw badData(path, `${v.getDotPath(issues[0])}: expected ${expected ?? "another value"}, got ${show(input)}`);
+  }
+  const { hidden_size: dim, max_position_embeddings: positions } = output;
+  const network = formatExpression({
+    ...{ name: "bert", layers: output.num_hidden_layers, dim, heads: output.num_attention_heads },
+    ...{ hidden: output.intermediate_size, buckets: output.vocab_size, positions },
+    ...{ types: output.type_vocab_size, eps: output.layer_norm_eps },
+  });
+  return { network, classes: dim, length: positions };
+}
+
+/** The encoder's tensors of a BERT: without the parts for other tasks, and the numbers of its positions. */
+export function encoderOf(state: StateDict): StateDict {
+  const prefix = Object.keys(state).some((key) => key.startsWith("bert.")) ? "bert." : "";
+  const entries = Object.entries(state).flatMap(([key, tensor]): [string, StateDict[string]][] => {
+    const own = key.slice(prefix.length);
+    return key.startsWith(prefix) && /^(embeddings|encoder)\./.test(own) && own !== "embeddings.position_ids"
+      ? [[own, tensor]]
+      : [];
+  });
+  return Object.fromEntries(entries);
+}

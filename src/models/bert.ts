@@ -1,0 +1,195 @@
+import * as v from "valibot";
+import { badArgument, expectOptions, expectShape } from "../checks.js";
+import { MAX_IDS } from "../data/text/encoding.js";
+import { attend } from "../nn/attention.js";
+import { Embedding } from "../nn/embedding.js";
+import { gelu, normalize } from "../nn/functional.js";
+import { LayerNorm } from "../nn/layer_norm.js";
+import { Linear } from "../nn/linear.js";
+import { Module } from "../nn/module.js";
+import { described, integer, nonNegative } from "../registry/index.js";
+import { Tensor } from "../tensor/tensor.js";
+import { meanOfTokens, paddingOf } from "./mean_of_tokens.js";
+import { defineNetwork } from "./network.js";
+
+const size = (value: number, help: string) => described(v.optional(integer(1, 2 ** 31 - 1), value), help);
+
+const OPTIONS = {
+  layers: size(6, "layers of attention"),
+  dim: size(384, "values of a token, and of the vector of a text"),
+  heads: size(12, "heads of a layer"),
+  hidden: size(1536, "width of the hidden layers"),
+  buckets: described(v.optional(integer(2, MAX_IDS), 30_522), "rows of the table, those of its tokenizer"),
+  positions: size(512, "most ids of a text"),
+  types: size(2, "kinds of tokens, of which texts alone have the first"),
+  eps: described(v.optional(nonNegative(), 1e-12), "added to the variances"),
+};
+
+/** The arguments of {@link Bert}. */
+export type BertOptions = v.InferInput<v.ObjectSchema<typeof OPTIONS, undefined>>;
+type Sizes = v.InferOutput<v.ObjectSchema<typeof OPTIONS, undefined>>;
+
+/**
+ * BERT's encoder (Devlin et al., 2019) as sentence-transformers use it: the mean over the tokens that are no padding, of length 1. Ids x
+ * [rows, length], 0 for none, to vectors [rows, dim]. State dict keys are those of Hugging Face's `BertModel` without its pooler; the
+ * sizes by default are those of all-MiniLM-L6-v2.
+ *
+ * @example
+ * ```ts
+ * const encoder = await loadNetwork("all-MiniLM-L6-v2/model.safetensors", { network: "bert", shape: [128] });
+ * ```
+ */
+export class Bert extends Module {
+  readonly embeddings: Embeddings;
+  readonly encoder: Encoder;
+
+  constructor(options: BertOptions = {}) {
+    super();
+    expectOptions("Bert", options, Object.keys(OPTIONS));
+    const sizes = { ...v.getDefaults(v.object(OPTIONS)), ...options } as Sizes;
+    if (sizes.dim % sizes.heads !== 0) throw badArgument("dim", `a multiple of the ${sizes.heads} heads`, sizes.dim);
+    this.embeddings = new Embeddings(sizes);
+    this.encoder = new Encoder(sizes);
+  }
+
+  override forward(ids: Tensor): Tensor {
+    const padding = paddingOf(ids);
+    return normalize(meanOfTokens(this.encoder.forward(this.embeddings.forward(ids), padding), padding));
+  }
+}
+
+/** The rows of tokens, positions and the first type, added and normalised. */
+class Embeddings extends Module {
+  readonly word_embeddings: Embedding;
+  readonly position_embeddings: Embedding;
+  readonly token_type_embeddings: Embedding;
+  readonly LayerNorm: LayerNorm;
+
+  constructor({ buckets, dim, positions, types, eps }: Sizes) {
+    super();
+    this.word_embeddings = new Embedding(buckets, dim, { paddingIdx: 0 });
+    this.position_embeddings = new Embedding(positions, dim);
+    this.token_type_embeddings = new Embedding(types, dim);
+    this.LayerNorm = new LayerNorm(dim, { eps });
+  }
+
+  override forward(ids: Tensor): Tensor {
+    const { numEmbeddings: positions } = this.position_embeddings;
+    expectShape("bert: ids", ids.shape, [-1, -1]);
+    const [, length] = ids.shape;
+    if (length > positions) throw badArgument("bert: ids", `at most ${positions} a text`, length);
+    const places = this.position_embeddings.forward(new Tensor(Float32Array.from({ length }, (_, i) => i)));
+    const first = this.token_type_embeddings.forward(new Tensor(Float32Array.of(0)));
+    return this.LayerNorm.forward(this.word_embeddings.forward(ids).add(first).add(places));
+  }
+}
+
+class Encoder extends Module {
+  readonly layer: readonly Layer[];
+
+  constructor(sizes: Sizes) {
+    super();
+    this.layer = Array.from({ length: sizes.layers }, () => new Layer(sizes));
+  }
+
+  override forward(x: Tensor, padding: Tensor): Tensor {
+    return this.layer.reduce((x, layer) => layer.forward(x, padding), x);
+  }
+}
+
+/** Attention, then a hidden layer, each added to its input and then normalised. */
+class Layer extends Module {
+  readonly attention: Attention;
+  readonly intermediate: Dense;
+  readonly output: Output;
+
+  constructor(sizes: Sizes) {
+    super();
+    const { dim, hidden, eps } = sizes;
+    this.attention = new Attention(sizes);
+    this.intermediate = new Dense(dim, hidden);
+    this.output = new Output(hidden, dim, eps);
+  }
+
+  override forward(x: Tensor, padding: Tensor): Tensor {
+    const attended = this.attention.forward(x, padding);
+    return this.output.forward(gelu(this.intermediate.forward(attended)), attended);
+  }
+}
+
+class Attention extends Module {
+  readonly self: Projections;
+  readonly output: Output;
+
+  constructor(sizes: Sizes) {
+    super();
+    this.self = new Projections(sizes);
+    this.output = new Output(sizes.dim, sizes.dim, sizes.eps);
+  }
+
+  override forward(x: Tensor, padding: Tensor): Tensor {
+    return this.output.forward(this.self.forward(x, padding), x);
+  }
+}
+
+class Projections extends Module {
+  readonly query: Linear;
+  readonly key: Linear;
+  readonly value: Linear;
+  readonly #heads: number;
+
+  constructor({ dim, heads }: Sizes) {
+    super();
+    this.query = new Linear(dim, dim);
+    this.key = new Linear(dim, dim);
+    this.value = new Linear(dim, dim);
+    this.#heads = heads;
+  }
+
+  override forward(x: Tensor, padding: Tensor): Tensor {
+    const [q, k, value] = [this.query, this.key, this.value].map((layer) => layer.forward(x));
+    return attend(q, k, value, { heads: this.#heads, padding, dropout: 0 });
+  }
+}
+
+class Dense extends Module {
+  readonly dense: Linear;
+
+  constructor(inputs: number, outputs: number) {
+    super();
+    this.dense = new Linear(inputs, outputs);
+  }
+
+  override forward(x: Tensor): Tensor {
+    return this.dense.forward(x);
+  }
+}
+
+class Output extends Module {
+  readonly dense: Linear;
+  readonly LayerNorm: LayerNorm;
+
+  constructor(inputs: number, outputs: number, eps: number) {
+    super();
+    this.dense = new Linear(inputs, outputs);
+    this.LayerNorm = new LayerNorm(outputs, { eps });
+  }
+
+  override forward(x: Tensor, before: Tensor): Tensor {
+    return this.LayerNorm.forward(this.dense.forward(x).add(before));
+  }
+}
+
+export const bert = defineNetwork({
+  name: "bert",
+  help: "texts: BERT's encoder, the mean over the tokens, of length 1; sizes are those in config.json beside its weights",
+  options: OPTIONS,
+  tasks: ["vectors"],
+  create(options, { shape, classes }) {
+    if (classes !== options.dim) throw badArgument("bert: dim", `${classes}, as the vectors have`, options.dim);
+    if (shape.length !== 1 || shape[0] > options.positions) {
+      throw badArgument("bert", `at most ${options.positions} ids a text`, shape);
+    }
+    return new Bert(options);
+  },
+});

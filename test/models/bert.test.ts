@@ -1,0 +1,126 @@
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { GraphModule, traceModule } from "../../src/graph/index.js";
+import { Bert, exportOnnx, loadData, loadNetwork, manualSeed, noGrad, save, tensor } from "../../src/index.js";
+import { networkMetadata } from "../../src/models/create_network.js";
+import { temporaryFolder } from "../checkpoint/support.js";
+import { folderOf, refusal } from "../data/support.js";
+import { exported } from "../export/js/support.js";
+import { relativeError, run } from "../export/support.js";
+import { expectClose } from "../parity/close.js";
+
+const FOLDER = fileURLToPath(new URL("fixtures/bert", import.meta.url));
+const FILE = join(FOLDER, "model.safetensors");
+const TOKENIZER = fileURLToPath(new URL("../data/fixtures/tokenizer/wordpiece.json", import.meta.url));
+const temporary = temporaryFolder();
+
+const { texts, ids, vectors } = JSON.parse(readFileSync(join(FOLDER, "vectors.json"), "utf8")) as {
+  texts: string[];
+  ids: number[][];
+  vectors: number[][];
+};
+
+const load = async () => (await loadNetwork(FILE, { network: "bert", shape: [16] })).eval();
+
+/** A copy of the model with another `config.json`; null: without one. */
+function modelWith(config: string | null): string {
+  const folder = folderOf({ ...(config !== null && { "config.json": Uint8Array.from(Buffer.from(config)) }) });
+  cpSync(FILE, join(folder, "model.safetensors"));
+  return join(folder, "model.safetensors");
+}
+
+describe("vectors are those of sentence-transformers", () => {
+  test("of ids", async () => {
+    const network = await load();
+    const { data, shape } = noGrad(() => network.forward(tensor(ids)));
+    expect(shape).toEqual([5, 12]);
+    expectClose(data, vectors.flat(), { abs: 2e-6 });
+  });
+
+  test("of texts by the model's own tokenizer, whatever the padding", async () => {
+    const lines = texts.map((text, i) => JSON.stringify({ text, label: "ab"[i % 2] })).join("\n");
+    const path = join(folderOf({ "t.jsonl": Uint8Array.from(Buffer.from(lines)) }), "t.jsonl");
+    const textEncoding = `tokenizer(file=${JSON.stringify(TOKENIZER)}, length=24)`;
+    const { train } = await loadData(path, { testFraction: 0, textEncoding });
+    const network = (await loadNetwork(FILE, { network: "bert", shape: [24] })).eval();
+    const { data } = noGrad(() => network.forward(train.slice(0, 5).inputs));
+    // The second text has more than 16 tokens.
+    for (const i of [0, 1, 3, 4]) expectClose(data.subarray(12 * i, 12 * i + 12), vectors[i], { abs: 2e-6 });
+  });
+
+  test("frozen, in ONNX Runtime and in a module", async () => {
+    const network = await load();
+    const graph = new GraphModule(traceModule(network, [16], { training: false }));
+    const x = tensor(ids);
+    expect(relativeError(noGrad(() => graph.forward(x)).data, Float32Array.from(vectors.flat()), 12)).toBeLessThan(
+      1e-5,
+    );
+    const { data } = await run(exportOnnx(network, { features: 16 }), x.data, 16, 5);
+    expect(relativeError(data, Float32Array.from(vectors.flat()), 12)).toBeLessThan(1e-5);
+    const { forward } = exported(network, { features: 16 });
+    const rows = ids.flatMap((row) => [...forward(Float32Array.from(row))]);
+    expect(relativeError(Float32Array.from(rows), Float32Array.from(vectors.flat()), 12)).toBeLessThan(1e-5);
+  });
+});
+
+test("a file of ours has the same network, and needs no config.json", async () => {
+  const network = await load();
+  const file = join(temporary, "copy.safetensors");
+  await save(network.stateDict(), file, { metadata: networkMetadata(network) });
+  const again = (await loadNetwork(file)).eval();
+  const x = tensor(ids);
+  expect(noGrad(() => again.forward(x)).data).toEqual(noGrad(() => network.forward(x)).data);
+});
+
+test("state keys are Hugging Face's", () => {
+  manualSeed(1);
+  const small = { dim: 4, hidden: 4, buckets: 5, positions: 3 };
+  const keys = Object.keys(new Bert({ layers: 1, heads: 2, ...small }).stateDict());
+  expect(keys.slice(0, 5)).toEqual([
+    "embeddings.word_embeddings.weight",
+    "embeddings.position_embeddings.weight",
+    "embeddings.token_type_embeddings.weight",
+    "embeddings.LayerNorm.weight",
+    "embeddings.LayerNorm.bias",
+  ]);
+  expect(keys).toContain("encoder.layer.0.attention.output.LayerNorm.weight");
+  expect(keys).toContain("encoder.layer.0.intermediate.dense.bias");
+});
+
+describe("refuses", () => {
+  const config = JSON.parse(readFileSync(join(FOLDER, "config.json"), "utf8"));
+  const loading =
+    (file: string, shape = [16], network = "bert") =>
+    () =>
+      loadNetwork(file, { network, shape });
+
+  test("a config.json of another activation, or of other sizes than the weights", async () => {
+    const other = (changes: object) => modelWith(JSON.stringify({ ...config, ...changes }));
+    expect(await refusal("BAD_DATA", loading(other({ hidden_act: "relu" })))).toMatch(
+      /config\.json: hidden_act: expected "gelu", got "relu"/,
+    );
+    expect(await refusal("STATE_DICT_MISMATCH", loading(other({ hidden_size: 24 })))).toContain(
+      "the weights do not fit",
+    );
+  });
+
+  test("weights without it, unless their sizes are named; more ids than positions", async () => {
+    expect(await refusal("BAD_CHECKPOINT", loading(modelWith(null)))).toContain(
+      "config.json of Hugging Face is needed",
+    );
+    const named = "bert(layers=2, dim=12, heads=3, hidden=20, buckets=160, positions=24)";
+    const network_ = (await loadNetwork(modelWith(null), { network: named, shape: [16], classes: 12 })).eval();
+    expectClose(noGrad(() => network_.forward(tensor(ids))).data, vectors.flat(), { abs: 2e-6 });
+    expect(await refusal("BAD_ARGUMENT", loading(FILE, [25]))).toContain("at most 24 ids a text");
+    const network = await load();
+    expect(() => network.forward(tensor([new Array(25).fill(1)]))).toThrow("bert: ids: expected at most 24 a text");
+  });
+
+  test("a config.json that is none is no help", async () => {
+    const file = modelWith("{");
+    writeFileSync(join(file, "..", "config.json"), "[1]");
+    expect(await refusal("BAD_CHECKPOINT", loading(file))).toContain("config.json of Hugging Face is needed");
+  });
+});
