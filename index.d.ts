@@ -132,6 +132,9 @@ export interface BatchNormForward {
   length: number
 }
 
+/** What products of operands in bfloat16 run on: "AVX512-BF16", or "float32 arithmetic" */
+export declare function bfloat16Unit(): string
+
 /** gradX = grad * the slope of f by a, or by b if `second`, before it is summed over what is repeated */
 export declare function binaryBackward(index: number, second: boolean, grad: F32, a: F32, eachA: number, b: F32, eachB: number, gradX: F32Mut): void
 
@@ -327,18 +330,28 @@ export declare function kdLoss(studentLogits: F32, teacherLogits: F32, labels: I
 /** Sets a file's time of change every so many milliseconds while its content is `text`, whatever the event loop does */
 export declare function keepFresh(path: string, text: string, everyMs: number): Heartbeat
 
-/** A linear layer: x[rows, inputs], weight[features, inputs], bias[features] or null */
+/**
+ * A linear layer: x[rows, inputs], weight[features, inputs], bias[features] or null; the operands of its product are rounded to
+ * bfloat16 if bfloat16
+ */
 export interface Linear {
   x: F32
   weight: F32
   bias: F32 | null
+  bfloat16: boolean
 }
 
-/** gradX = grad weight, gradWeight = grad^T x, gradBias = the column sums of grad[rows, outputs]: those that are not null */
-export declare function linearBackward(grad: F32, x: F32, weight: F32, gradX: F32Mut | undefined | null, gradWeight: F32Mut | undefined | null, gradBias: F32Mut | undefined | null, rows: number, inputs: number, outputs: number): void
+/**
+ * gradX = grad weight, gradWeight = grad^T x, gradBias = the column sums of grad[rows, outputs]: those that are not null; the
+ * operands of the products are rounded to bfloat16 if bfloat16
+ */
+export declare function linearBackward(grad: F32, x: F32, weight: F32, gradX: F32Mut | undefined | null, gradWeight: F32Mut | undefined | null, gradBias: F32Mut | undefined | null, rows: number, inputs: number, outputs: number, bfloat16: boolean): void
 
-/** out[rows, outputs] = x[rows, inputs] weight[outputs, inputs]^T + bias[outputs] or nothing, then ReLU if relu */
-export declare function linearForward(x: F32, weight: F32, bias: F32 | undefined | null, out: F32Mut, rows: number, inputs: number, outputs: number, relu: boolean): void
+/**
+ * out[rows, outputs] = x[rows, inputs] weight[outputs, inputs]^T + bias[outputs] or nothing, then ReLU if relu; the operands of the
+ * product are rounded to bfloat16 if bfloat16
+ */
+export declare function linearForward(x: F32, weight: F32, bias: F32 | undefined | null, out: F32Mut, rows: number, inputs: number, outputs: number, relu: boolean, bfloat16: boolean): void
 
 /** out = dropout(relu(batchNorm(linear(x)))), with the bits of the four kernels one after another */
 export declare function linearNormReluDropoutForward(call: LinearNormReluDropoutForward): void
@@ -383,6 +396,7 @@ export interface NodeAttributes {
   relu?: boolean
   norm?: boolean
   addend?: boolean
+  bfloat16?: boolean
   training?: boolean
   eps?: number
   momentum?: number

@@ -118,6 +118,7 @@ export { IntTensor, type Labels, LongTensor } from "./tensor/int_tensor.js";
 export type { JsBuilder, JsFunction, JsStep } from "./tensor/js_form.js";
 export type { OnnxAttribute, OnnxBuilder, OnnxNode, OnnxStep } from "./tensor/onnx_node.js";
 export type { Call, LoweredNode, Op, Result } from "./tensor/op.js";
+export { bfloat16Unit, type Precision, withPrecision } from "./tensor/precision.js";
 export { Generator, manualSeed, rand, randint, randn, randperm, withGenerator } from "./tensor/random.js";
 export { step } from "./tensor/step.js";
 export { type Nested, ones, Parameter, Tensor, tensor, zeros } from "./tensor/tensor.js";

@@ -28,7 +28,7 @@ function linearForwardCase(inputs: number, outputs: number): Case {
     name: "linear + ReLU",
     shape: `${ROWS}×${inputs} → ${outputs}`,
     work: product(ROWS, inputs, outputs),
-    kernel: () => native.linearForward(x, weight, bias, out, ROWS, inputs, outputs, true),
+    kernel: () => native.linearForward(x, weight, bias, out, ROWS, inputs, outputs, true, false),
     plain: () => linearForward(layer, x, true),
     results: [out, layer.out],
   };
@@ -44,7 +44,7 @@ function linearBackwardCase(inputs: number, outputs: number): Case {
     name: "linear, gradients",
     shape: `${ROWS}×${inputs} → ${outputs}`,
     work: both(product(outputs, ROWS, inputs), product(ROWS, outputs, inputs)),
-    kernel: () => native.linearBackward(grad, x, weight, gradX, gradWeight, gradBias, ROWS, inputs, outputs),
+    kernel: () => native.linearBackward(grad, x, weight, gradX, gradWeight, gradBias, ROWS, inputs, outputs, false),
     plain: () => linearBackward(layer, grads, x, grad),
     results: [gradWeight, grads.weight],
   };
@@ -134,7 +134,7 @@ function hiddenCase(name: string, inputs: number, features: number, p: number): 
     work: both(product(ROWS, inputs, features), more),
     kernel: () =>
       native.linearNormReluDropoutForward({
-        linear: { x: input, weight, bias },
+        linear: { x: input, weight, bias, bfloat16: false },
         norm,
         dropout: { p, mask, state },
         linearOut: x,

@@ -124,13 +124,13 @@ export async function runExperiment(
 }
 
 async function logitsFor(
-  { task, external, controls }: Experiment,
+  { task, external, options, controls }: Experiment,
   teacher: TrainedTeacher["source"],
 ): Promise<SharedLogits> {
   const { out } = controls;
   if (external !== null) return { known: external.logits, files: await external.save(out) };
   if (!(teacher instanceof Module)) return NO_LOGITS;
-  const training = await computeTeacherLogits(teacher, task.data, controls);
+  const training = await computeTeacherLogits(teacher, task.data, { ...controls, precision: options.precision });
   if (training === null) return NO_LOGITS;
   return { known: { training, validation: null }, files: { training: logitsFilesIn(out).training, validation: null } };
 }

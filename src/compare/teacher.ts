@@ -7,6 +7,7 @@ import { networkMetadata } from "../models/create_network.js";
 import { recordMetadata, recordOf } from "../models/training_record.js";
 import { Module } from "../nn/module.js";
 import { type Teacher, TeacherCache } from "../teachers/index.js";
+import type { Precision } from "../tensor/precision.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { trainTeacher } from "../train/index.js";
 import type { ResolvedDistillation } from "../train/options.js";
@@ -86,7 +87,7 @@ export function hashOf(teacher: Module | Teacher): string | null {
 export async function computeTeacherLogits(
   teacher: Module,
   data: Dataset,
-  { out, signal, onNote }: Pick<TeacherTraining, "out" | "signal" | "onNote">,
+  { out, precision, signal, onNote }: Pick<TeacherTraining, "out" | "signal" | "onNote"> & { precision: Precision },
 ): Promise<TeacherCache | null> {
   const reason = TeacherCache.whyNotCacheable(teacher, data);
   if (reason !== null) {
@@ -95,8 +96,8 @@ export async function computeTeacherLogits(
   }
   const { training: file } = logitsFilesIn(out);
   const kept = await storedLogits(file, hashOf(teacher), data);
-  if (kept !== null) return kept;
-  const cache = await TeacherCache.compute(teacher, data, { signal });
+  if (kept?.precision === precision) return kept;
+  const cache = await TeacherCache.compute(teacher, data, { signal, precision });
   await cache.save(file);
   return cache;
 }

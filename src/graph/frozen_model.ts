@@ -5,6 +5,7 @@ import { Modes } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import type { LoweredNode } from "../tensor/op.js";
+import { currentPrecision } from "../tensor/precision.js";
 import { Generator } from "../tensor/random.js";
 import { Tensor } from "../tensor/tensor.js";
 import { fuse } from "./fuse.js";
@@ -30,7 +31,7 @@ export interface FrozenOutputs {
  * A snapshot of a module in native memory, made when it is asked for: its passes run beside other kernels, whatever becomes
  * of the module's own weights meanwhile. In train mode each pass draws its masks from the generator that it is given, in the
  * order in which the module's `forward` draws them, and the module's running statistics move when its outputs are taken.
- * The bits are those of `forward`.
+ * The bits are those of `forward`. In bfloat16 its weights are packed once.
  *
  * @example
  * ```ts
@@ -42,6 +43,8 @@ export interface FrozenOutputs {
 export class FrozenModel {
   /** Whether a pass draws random numbers. */
   readonly drawsRandomNumbers: boolean;
+  /** Of its linear layers' products: the one that was current when it was made. */
+  readonly precision = currentPrecision();
   readonly #graph: Graph;
   readonly #outputs: readonly Value[];
   readonly #moved: readonly MovedStatistics[];

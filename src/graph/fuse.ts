@@ -37,7 +37,8 @@ function joinLinear(node: Node, x: Node, isOwn: boolean): Node | null {
   const [linear, ...norm] = x.inputs;
   if (x.op.name !== "batchNorm" || linear.kind !== "node" || !isOwn) return null;
   if (linear.op.name !== "linear" || linear.attributes.relu) return null;
-  const attributes = { ...x.attributes, p: 0 };
+  const { bfloat16 } = linear.attributes;
+  const attributes = { ...x.attributes, p: 0, ...(bfloat16 === true && { bfloat16 }) };
   return { ...node, op: fusedOp as Op, attributes, inputs: [...linear.inputs, ...norm] };
 }
 

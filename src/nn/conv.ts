@@ -23,7 +23,7 @@ export interface Conv1dOptions {
 }
 
 /** What both convolutions hold: weight [outputs, channels / groups, ...kernel], then bias, uniform in ±1/sqrt(inputs of an output). */
-abstract class Conv extends Module {
+export abstract class Conv extends Module {
   readonly weight: Parameter;
   readonly bias: Parameter | null;
 

@@ -44,6 +44,13 @@ interface Defined {
   readonly op: Op<any, any>;
 }
 
+/** Those of a linear layer's product. */
+export interface LinearAttributes {
+  readonly relu: boolean;
+  /** Whether its operands are rounded to bfloat16, in its backward pass too. */
+  readonly bfloat16?: boolean;
+}
+
 interface NormAttributes {
   readonly training: boolean;
   readonly momentum: number;
@@ -74,11 +81,11 @@ interface Link {
 }
 
 /** x weight^T + bias, for inputs x, weight and perhaps bias, put off; null if it is to be computed at once. */
-export function deferLinear({ op }: Defined, inputs: readonly Tensor[]): Tensor | null {
+export function deferLinear({ op }: Defined, inputs: readonly Tensor[], attributes: LinearAttributes): Tensor | null {
   // The input may be the end of another chain, or a chain of this weight end here.
   runDeferred();
   if (isTracing() || isReplaying() || !followed.has(inputs[1])) return null;
-  pending = new Chain(op, inputs);
+  pending = new Chain(op, inputs, attributes);
   defer(() => pending?.run());
   return pending.end;
 }
@@ -161,9 +168,9 @@ class Chain {
   #norm: FusedNorm | null = null;
   #failure: unknown = null;
 
-  constructor(linear: Op, inputs: readonly Tensor[]) {
+  constructor(linear: Op, inputs: readonly Tensor[], attributes: LinearAttributes) {
     const [x, weight] = inputs;
-    this.#add(linear, inputs, { relu: false }, [x.shape[0], weight.shape[0]]);
+    this.#add(linear, inputs, attributes, [x.shape[0], weight.shape[0]]);
   }
 
   get length(): number {
@@ -228,6 +235,7 @@ class Chain {
     const [x, weight, bias] = linear.inputs;
     const [, scale, shift, runningMean, runningVar] = norm.inputs;
     const { training, momentum, eps } = norm.attributes as NormAttributes;
+    const { bfloat16 = false } = linear.attributes as LinearAttributes;
     const { p } = dropout === undefined ? { p: 0 } : (dropout.attributes as { p: number });
     const [rows, inputs] = x.shape;
     const features = weight.shape[0];
@@ -237,7 +245,7 @@ class Chain {
     const invStd = allocate(features);
     const mask = p > 0 ? allocateBytes(rows * features) : null;
     native.linearNormReluDropoutForward({
-      linear: { x: x.data, weight: weight.data, bias: bias === undefined ? null : bias.data },
+      linear: { x: x.data, weight: weight.data, bias: bias === undefined ? null : bias.data, bfloat16 },
       norm: {
         weight: scale.data,
         bias: shift.data,
@@ -274,7 +282,7 @@ class Chain {
     if (dropout !== undefined && dropout.node !== null) dropout.node.saved = mask;
     const sources = [x, weight, scale, shift];
     if (bias !== undefined) sources.push(bias);
-    this.#fuse(fusedOp, sources, { training, p }, saved);
+    this.#fuse(fusedOp, sources, { training, p, ...(bfloat16 && { bfloat16 }) }, saved);
   }
 
   /** Puts one node in the place of the last call's own, if every call is recorded. */
@@ -352,12 +360,16 @@ function copyOf(data: Float32Array): Float32Array {
 }
 
 /** The gradients of dropout(relu(batchNorm(linear(x)))) for inputs x, weight, scale, shift and perhaps bias. */
-export const fusedOp: Op<{ training: boolean; p: number }, Saved> = {
+export const fusedOp: Op<{ training: boolean; p: number; bfloat16?: boolean }, Saved> = {
   name: "linearBatchNormReluDropout",
   forward() {
     throw new DistilleryError("INTERNAL", "linearBatchNormReluDropout: is made of the calls of a chain");
   },
-  backward(upstream, into, { inputs: [x, weight, scale, shift], attributes: { training, p }, saved }) {
+  backward(
+    upstream,
+    into,
+    { inputs: [x, weight, scale, shift], attributes: { training, p, bfloat16 = false }, saved },
+  ) {
     const [intoX, intoWeight, intoScale, intoShift, intoBias] = into;
     const [rows, inputs] = x.shape;
     const features = weight.shape[0];
@@ -374,7 +386,8 @@ export const fusedOp: Op<{ training: boolean; p: number }, Saved> = {
       rows,
       features,
     });
-    native.linearBackward(grad, x.data, weight.data, intoX, intoWeight, intoBias ?? null, rows, inputs, features);
+    const gradBias = intoBias ?? null;
+    native.linearBackward(grad, x.data, weight.data, intoX, intoWeight, gradBias, rows, inputs, features, bfloat16);
   },
   lower: (attributes) => ({ kind: "linearBatchNormReluDropout", ...attributes }),
 };

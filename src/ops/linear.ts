@@ -3,10 +3,11 @@ import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import type { JsFunction } from "../tensor/js_form.js";
 import { int } from "../tensor/onnx_node.js";
+import { currentPrecision } from "../tensor/precision.js";
 import { numel } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { defineOp } from "./define_op.js";
-import { deferLinear, rememberProduct } from "./fusion.js";
+import { deferLinear, type LinearAttributes, rememberProduct } from "./fusion.js";
 import { RELU } from "./relu.js";
 import { reshape } from "./reshape.js";
 
@@ -59,28 +60,32 @@ function linear(x, weight, bias, inputs) {
 };
 
 /** Inputs x, weight [outputs, inputs], and bias if there is one; then ReLU if it was fused with it. */
-export const linearOp = defineOp<{ relu: boolean }, null>({
+export const linearOp = defineOp<LinearAttributes, null>({
   name: "linear",
-  forward([x, weight, bias], { relu }) {
+  forward([x, weight, bias], { relu, bfloat16 = false }) {
     const [rows, inputs] = x.shape;
     const outputs = weight.shape[0];
     const data = allocate(rows * outputs);
-    native.linearForward(x.data, weight.data, bias?.data ?? null, data, rows, inputs, outputs, relu);
+    native.linearForward(x.data, weight.data, bias?.data ?? null, data, rows, inputs, outputs, relu, bfloat16);
     return { data, shape: [rows, outputs], saved: null };
   },
-  backward(upstream, [gradX, gradWeight, gradBias], { inputs: [x, weight], attributes: { relu }, output }) {
+  backward(
+    upstream,
+    [gradX, gradWeight, gradBias],
+    { inputs: [x, weight], attributes: { relu, bfloat16 = false }, output },
+  ) {
     const [rows, inputs] = x.shape;
     const outputs = weight.shape[0];
     const grad = relu ? allocate(upstream.length) : upstream;
     if (relu) native.reluBackward(upstream, output, grad);
     const bias = gradBias ?? null;
-    native.linearBackward(grad, x.data, weight.data, gradX, gradWeight, bias, rows, inputs, outputs);
+    native.linearBackward(grad, x.data, weight.data, gradX, gradWeight, bias, rows, inputs, outputs, bfloat16);
   },
   onnx({ inputs, attributes: { relu } }, builder) {
     const gemm = { type: "Gemm", inputs, attributes: [int("transB", 1)] };
     return relu ? { type: "Relu", inputs: [builder.node(gemm)] } : gemm;
   },
-  lower: ({ relu }) => ({ kind: "linear", relu }),
+  lower: (attributes) => ({ kind: "linear", ...attributes }),
   js({ inputs: [x, weight, bias = "null"], shapes: [[, inputs]], attributes: { relu } }, { call }) {
     const y = call(LINEAR, x, weight, bias, inputs);
     return relu ? call(RELU, y) : y;
@@ -110,5 +115,6 @@ export function linear(x: Tensor, weight: Tensor, bias: Tensor | null = null): T
     return reshape(linear(reshape(x, [numel(lead), inputs]), weight, bias), [...lead, outputs]);
   }
   const sources = bias === null ? [x, weight] : [x, weight, bias];
-  return deferLinear(linearOp, sources) ?? rememberProduct(linearOp(sources, { relu: false }), weight);
+  const attributes = { relu: false, ...(currentPrecision() === "bfloat16" && { bfloat16: true }) };
+  return deferLinear(linearOp, sources, attributes) ?? rememberProduct(linearOp(sources, attributes), weight);
 }

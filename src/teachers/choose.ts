@@ -2,6 +2,7 @@ import { show } from "../checks.js";
 import type { Dataset } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
 import type { Module } from "../nn/module.js";
+import type { Precision } from "../tensor/precision.js";
 import { cached } from "./cached.js";
 import { frozen } from "./frozen.js";
 import { live, type NetworkTeacherOptions } from "./live.js";
@@ -14,6 +15,7 @@ interface TeacherUse extends NetworkTeacherOptions {
   data: Dataset;
   /** Whether logits are cached, or the cache; undefined: if that is exact. */
   teacherCache?: boolean | TeacherCache | undefined;
+  precision: Precision;
   signal?: AbortSignal;
   onNote?: (text: string) => void;
 }
@@ -38,7 +40,7 @@ export function expectCache(value: unknown): asserts value is boolean | TeacherC
 
 /** The cache of a teacher's logits that a run uses; null if it uses none. The errors are those of {@link chooseTeacher}. */
 export async function openCache(teacher: Module, use: TeacherUse): Promise<TeacherCache | null> {
-  const { data, teacherCache, mode = "eval", signal, onNote } = use;
+  const { data, teacherCache, mode = "eval", precision, signal, onNote } = use;
   if (teacherCache === false) return null;
   const reason = whyNotCacheable(teacher, use);
   if (reason !== null && teacherCache === undefined) {
@@ -48,10 +50,10 @@ export async function openCache(teacher: Module, use: TeacherUse): Promise<Teach
   }
   if (reason !== null) throw new DistilleryError("BAD_ARGUMENT", `teacherCache: ${reason}`);
   if (teacherCache instanceof TeacherCache) {
-    teacherCache.expectOf(teacher, data);
+    teacherCache.expectOf(teacher, data, precision);
     return teacherCache;
   }
-  const cache = await TeacherCache.compute(teacher, data, signal && { signal });
+  const cache = await TeacherCache.compute(teacher, data, { precision, ...(signal && { signal }) });
   onNote?.(`teacher: ${cache}`);
   return cache;
 }

@@ -6,6 +6,7 @@ import { fitNetwork } from "../models/fit_network.js";
 import { inputsFor } from "../nn/inputs_for.js";
 import type { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
+import { currentPrecision } from "../tensor/precision.js";
 import { currentGenerator } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { isTracing } from "../tensor/tracer.js";
@@ -44,9 +45,10 @@ export function frozen(module: Module, options: NetworkTeacherOptions = {}): Tea
   const modelFor = (inputs: Tensor): FrozenModel | null => {
     if (model === undefined) {
       model = freeze(network, inputs.shape.slice(1), { training, taps });
-      if (model === null || training) weights = new KeptWeights(module, training);
+      if (model?.precision !== "float32" || training) weights = new KeptWeights(module, training);
     }
-    return model?.fits(inputs) ? model : null;
+    // In another precision the network runs itself.
+    return model?.fits(inputs) && model.precision === currentPrecision() ? model : null;
   };
   const withWeights = (pass: () => Outputs) => weights?.run(pass) ?? pass();
   const take = (model: FrozenModel, inputs: Tensor): Outputs => {

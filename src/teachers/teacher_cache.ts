@@ -15,6 +15,7 @@ import { rowsFor } from "../nn/rows_for.js";
 import { showCount } from "../show_count.js";
 import { noGrad } from "../tensor/autograd.js";
 import { allocate, emptyCache, withArena } from "../tensor/buffer_pool.js";
+import { currentPrecision, type Precision, withPrecision } from "../tensor/precision.js";
 import { currentGenerator } from "../tensor/random.js";
 import { Tensor } from "../tensor/tensor.js";
 import { STANDARDIZED } from "./stored_arrays.js";
@@ -23,7 +24,7 @@ const BATCH = 512;
 
 /**
  * A teacher's logits for every sample of a data set, computed once in eval mode and kept by the sample's index. Tied to the
- * teacher's weights and to the data by their hashes: it is refused for any other.
+ * teacher's weights and to the data by their hashes, and to the precision: it is refused for any other.
  *
  * @example
  * ```ts
@@ -44,6 +45,8 @@ export class TeacherCache {
     samples: number,
     /** Whether they are the values of a regression, standardised as its targets are. */
     private readonly isStandardized: boolean,
+    /** What the products of the teacher's linear layers were computed in. */
+    readonly precision: Precision,
   ) {
     this.samples = samples;
     this.classes = logits.length / samples;
@@ -54,7 +57,12 @@ export class TeacherCache {
    *
    * @throws DistilleryError `BAD_ARGUMENT` if there is a {@link TeacherCache.whyNotCacheable} reason, `ABORTED` by the signal.
    */
-  static async compute(teacher: Module, data: Dataset, options: { signal?: AbortSignal } = {}): Promise<TeacherCache> {
+  static async compute(
+    teacher: Module,
+    data: Dataset,
+    options: { signal?: AbortSignal; precision?: Precision } = {},
+  ): Promise<TeacherCache> {
+    const { signal, precision = currentPrecision() } = options;
     expectModule("teacher", teacher);
     expectDataset(data, "data");
     const reason = TeacherCache.whyNotCacheable(teacher, data);
@@ -64,14 +72,14 @@ export class TeacherCache {
     const batchSize = rowsFor([network], () => takeSlice(data, 0, 1).inputs, BATCH);
     for (const { inputs } of new DataLoader(data, { batchSize })) {
       await setImmediate();
-      if (options.signal?.aborted)
-        throw new DistilleryError("ABORTED", "stopped while the teacher's logits were computed");
-      withArena(() => logits.push(forward(network, inputs).data.slice()));
+      if (signal?.aborted) throw new DistilleryError("ABORTED", "stopped while the teacher's logits were computed");
+      withArena(() => withPrecision(precision, () => logits.push(forward(network, inputs).data.slice())));
     }
     // The run that follows takes arrays of other lengths.
     emptyCache();
     const hash = fingerprint(teacher.stateDict());
-    return new TeacherCache(concatenate(logits), hash, data.fingerprint(), data.length, data.targetScale !== undefined);
+    const isStandardized = data.targetScale !== undefined;
+    return new TeacherCache(concatenate(logits), hash, data.fingerprint(), data.length, isStandardized, precision);
   }
 
   /**
@@ -82,7 +90,8 @@ export class TeacherCache {
   static of(logits: Float32Array, teacherHash: string, data: Dataset): TeacherCache {
     expectDataset(data, "data");
     expectShape("logits", [logits.length], [data.length * data.classes]);
-    return new TeacherCache(logits, teacherHash, data.fingerprint(), data.length, data.targetScale !== undefined);
+    const isStandardized = data.targetScale !== undefined;
+    return new TeacherCache(logits, teacherHash, data.fingerprint(), data.length, isStandardized, "float32");
   }
 
   /**
@@ -120,7 +129,8 @@ export class TeacherCache {
       throw badCheckpoint(file, "holds no teacher's logits as TeacherCache.save writes them");
     }
     if (fingerprint({ logits }) !== logitsHash) throw badCheckpoint(file, "is damaged: its checksum is wrong");
-    return new TeacherCache(logits.data, teacherHash, dataHash, samples, metadata.unit === STANDARDIZED);
+    const precision = metadata.precision === "bfloat16" ? metadata.precision : "float32";
+    return new TeacherCache(logits.data, teacherHash, dataHash, samples, metadata.unit === STANDARDIZED, precision);
   }
 
   /**
@@ -136,7 +146,10 @@ export class TeacherCache {
   async save(file: string): Promise<void> {
     const logits = new Tensor(this.logits, [this.samples, this.classes]);
     const { teacherHash, dataHash } = this;
-    const metadata = { teacherHash, dataHash, logitsHash: fingerprint({ logits }) };
+    const metadata = {
+      ...{ teacherHash, dataHash, logitsHash: fingerprint({ logits }) },
+      ...(this.precision !== "float32" && { precision: this.precision }),
+    };
     await save({ logits }, file, { metadata: { ...metadata, ...(this.isStandardized && { unit: STANDARDIZED }) } });
   }
 
@@ -147,8 +160,12 @@ export class TeacherCache {
     return `${showCount(this.samples)} x ${this.classes} logits computed once, ${size}`;
   }
 
-  /** Refuses a teacher or data other than those that it was computed from; `BAD_ARGUMENT`. */
-  expectOf(teacher: Module, data: Dataset): void {
+  /** Refuses a teacher, data or a precision other than those that it was computed with; `BAD_ARGUMENT`. */
+  expectOf(teacher: Module, data: Dataset, precision: Precision = "float32"): void {
+    if (precision !== this.precision) {
+      const text = `was computed in ${this.precision}, the run is in ${precision}: compute it again`;
+      throw new DistilleryError("BAD_ARGUMENT", `teacherCache: ${text}`);
+    }
     if (fingerprint(teacher.stateDict()) !== this.teacherHash) throw fromAnother("teacher");
     this.expectData(data);
   }

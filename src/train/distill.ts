@@ -109,7 +109,10 @@ export function distill(input: DistillInput): RunHandle {
     let running = teacher;
     try {
       if (source instanceof Module && loss.needsTeacher && !trainer.isFinished) {
-        running = await chooseTeacher(source, { ...use, student, data, teacherCache, ...controls });
+        running = await chooseTeacher(source, {
+          ...{ ...use, student, data, teacherCache, precision: options.precision },
+          ...controls,
+        });
       }
       return await fit(trainer, loss, loss.needsTeacher ? running : null);
     } finally {

@@ -125,12 +125,13 @@ async function timeTeacherLogits(input: Input): Promise<{ seconds: number; cache
   const loss = await lossOf(input);
   if (!loss.needsTeacher) return none;
   const data = firstOf(input.data, minSamples(input));
-  const use = { student, data, teacherCache, mode: teacherMode, taps: loss.taps?.teacher ?? [] };
+  const { precision } = resolved(input);
+  const use = { student, data, teacherCache, precision, mode: teacherMode, taps: loss.taps?.teacher ?? [] };
   const cache = await openCache(teacher, use);
   if (cache === null) return none;
   // That was the first pass, with cold caches and threads: a warm one is timed.
   const start = performance.now();
-  await TeacherCache.compute(teacher, data);
+  await TeacherCache.compute(teacher, data, { precision });
   const seconds = (performance.now() - start) / 1000;
   return { seconds: (seconds * input.data.length) / data.length, cache };
 }

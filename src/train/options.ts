@@ -16,6 +16,7 @@ import {
   positive,
 } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
+import { precision } from "./precision.js";
 
 /** An expression, or what `accepts` tells. */
 const spec = <T>(what: string, accepts: (value: unknown) => boolean) =>
@@ -84,6 +85,12 @@ const TRAINING = {
   shards: v.optional(integer(1), 1),
   /** Whose statistics normalise a shard in train mode: its own, or the whole batch's as without shards (`torch.nn.SyncBatchNorm`). */
   batchNorm: v.optional(oneOf(["shard", "batch"]), "shard"),
+  /**
+   * What the operands of linear layers' products are rounded to, in the student's forward and backward passes and in the teacher's
+   * forward pass: "bfloat16" (or "bf16") is faster on processors with AVX512-BF16. Sums, weights, all other operations and
+   * evaluations are float32, and so are convolutions.
+   */
+  precision: v.optional(precision(), "float32"),
   /**
    * The decay of an exponential moving average of the weights, such as 0.999: validation, the best epoch and the weights
    * that the run ends with are then the average's. Null: none.

@@ -3,6 +3,7 @@ import { DistilleryError } from "../errors.js";
 import type { Metrics } from "../log/epoch_record.js";
 import { expectMetricName } from "../losses/metric_name.js";
 import type { Modes } from "../nn/modes.js";
+import { type Precision, withPrecision } from "../tensor/precision.js";
 import { withGenerator } from "../tensor/random.js";
 import { TensorArena } from "../tensor/step.js";
 import { fromUserCode } from "../user_code.js";
@@ -10,7 +11,7 @@ import { expectFinite } from "./arguments.js";
 import { changed } from "./module_layout.js";
 import type { RunStream } from "./run_handle.js";
 
-/** One batch of a run: the parts of its work run in the run's modes, with its random stream and its own arena. */
+/** One batch of a run: the parts of its work run in the run's modes and precision, with its random stream and its own arena. */
 export class Step {
   /** Of its loss, by name. */
   metrics: Metrics = {};
@@ -28,6 +29,7 @@ export class Step {
     accumulate: number,
     private readonly modes: Modes,
     private readonly stream: RunStream,
+    private readonly precision: Precision,
     /** The metrics of the epoch's steps before; null in its first one. */
     private readonly known: readonly string[] | null,
     private readonly place: () => string,
@@ -43,7 +45,8 @@ export class Step {
   /** Runs a part of the step; its arrays are valid until the step ends. */
   run<T>(body: () => T): T {
     try {
-      return this.#arena.run(() => this.modes.run(() => withGenerator(this.stream.generator, body)));
+      const inStream = () => withGenerator(this.stream.generator, body);
+      return this.#arena.run(() => this.modes.run(() => withPrecision(this.precision, inStream)));
     } catch (error) {
       throw this.#located(error);
     }

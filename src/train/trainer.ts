@@ -23,6 +23,7 @@ import type { RunControls, RunResult } from "./controls.js";
 import { changed, claim, Layout } from "./module_layout.js";
 import { createOptimizer } from "./optimizer.js";
 import type { ResolvedTraining } from "./options.js";
+import { precisionNote } from "./precision.js";
 import type { Ranks } from "./ranks.js";
 import { isExpression } from "./resolve_loss.js";
 import { RunFiles } from "./run_files.js";
@@ -77,7 +78,8 @@ export class Trainer {
     this.#modes = new Modes([model, ...Object.values(loss.modules ?? {})].map((module) => [module, true] as const));
     const role = input.command === "distill" ? "student" : "model";
     this.#layout = new Layout({ [role]: model, ...loss.modules });
-    this.#validator = validation && new Validator(validation, teacher, stream.generator, input.parts);
+    this.#validator =
+      validation && new Validator(validation, teacher, stream.generator, options.precision, input.parts);
   }
 
   /** Sets a run up; with `resume` in the state of its checkpoint. */
@@ -130,6 +132,7 @@ export class Trainer {
       for (const module of [model, ...(input.parts ?? []).map((part) => part.module)])
         setRecord(module, recordFor(data));
       const trainer = new Trainer(input, optimizer, scheduler, loader, state, files, epoch, letGo);
+      if (options.precision === "bfloat16") controls.onNote?.(precisionNote(model));
       if (checkpoint !== null) trainer.#noteResumption();
       return trainer;
     } catch (error) {
@@ -165,7 +168,9 @@ export class Trainer {
    */
   async eachStep(body: (step: Step) => void | Promise<void>): Promise<void> {
     const { progress } = this.state;
-    const { accumulate } = this.options;
+    const { accumulate, precision } = this.options;
+    const { stream } = this.input;
+    const modes = this.#modes;
     const change = () => this.#layout.change();
     while (!this.isFinished) {
       const epoch = this.#beginEpoch();
@@ -174,7 +179,7 @@ export class Trainer {
         await this.#betweenSteps(progress.step % accumulate === 0, epoch);
         const start = performance.now();
         const known = progress.step === 0 ? null : Object.keys(progress.sums);
-        const step = new Step(epoch, progress.step, accumulate, this.#modes, this.input.stream, known, place, change);
+        const step = new Step(epoch, progress.step, accumulate, modes, stream, precision, known, place, change);
         try {
           const pending = body(step);
           if (pending !== undefined) await pending;

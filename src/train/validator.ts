@@ -10,6 +10,7 @@ import { epochMetric, type Figure, figuresOf, type TaskEvaluation } from "../tas
 import { taskOf } from "../tasks/index.js";
 import type { Task, TeacherOutputs } from "../tasks/task.js";
 import type { Teacher } from "../teachers/index.js";
+import { type Precision, withPrecision } from "../tensor/precision.js";
 import { type Generator, withGenerator } from "../tensor/random.js";
 import { TensorArena } from "../tensor/step.js";
 import { expectFinite } from "./arguments.js";
@@ -34,6 +35,8 @@ export class Validator {
     private readonly data: Dataset,
     teacher: Teacher | null,
     private readonly generator: Generator,
+    /** Of the teacher; the model is evaluated in float32, as it will be used. */
+    private readonly precision: Precision,
     /** Networks in the model whose own figure is reported too. */
     private readonly parts: readonly Part[] = [],
   ) {
@@ -95,7 +98,7 @@ export class Validator {
   }
 
   async #keep(teacher: Teacher, batch: Batch, run: <T>(body: () => T) => T): Promise<TeacherOutputs | null> {
-    const given = run(() => teacher.evaluate?.(batch));
+    const given = run(() => withPrecision(this.precision, () => teacher.evaluate?.(batch)));
     const outputs = types.isPromise(given) ? await given : given;
     if (outputs === undefined) return null;
     const { indices } = batch;

@@ -13,7 +13,7 @@ describe("defaults", () => {
       ...{ standardize: true, stream: false, exifOrientation: false },
       ...{ epochs: 150, batchSize: 64, shuffle: false, dropLast: false, lr: 6e-4, schedule: "one-cycle" },
       accumulate: 1,
-      ...{ shards: 1, batchNorm: "shard" },
+      ...{ shards: 1, batchNorm: "shard", precision: "float32" },
       ...{ weightDecay: 1e-5, maxGradNorm: 1, labelSmoothing: 0, optimizer: "adamw", ema: null, patience: null },
       ...{ temperature: 3.5, alpha: 0.6, teacherMode: "train" },
       ...{

@@ -15,6 +15,7 @@ import {
   type Tensor,
   tensor,
   withGenerator,
+  withPrecision,
 } from "../../src/index.js";
 import { native } from "../../src/native.js";
 import { withArena } from "../../src/tensor/buffer_pool.js";
@@ -110,6 +111,17 @@ describe("layers called one after another have the bits of the operations one by
     expect(fused).toHaveBeenCalledTimes(2);
     expect(got).toEqual(run(make, apart));
     expect(fused).toHaveBeenCalledTimes(2);
+  });
+
+  test.each(MODES)("%s, in bfloat16", (_, make) => {
+    const rounded = (forward: typeof chained): typeof chained => {
+      return (x, own) => withPrecision("bfloat16", () => forward(x, own));
+    };
+    const fused = vi.spyOn(native, "linearNormReluDropoutForward");
+    const got = run(make, rounded(chained));
+    expect(fused).toHaveBeenCalledTimes(2);
+    expect(got).toEqual(run(make, rounded(apart)));
+    expect(got).not.toEqual(run(make, chained));
   });
 
   test.each(MODES)("%s, linear and ReLU", (_, make) => {

@@ -1,9 +1,11 @@
 use crate::borrow::{F32, F32Mut, Memory, U8, U8Mut, U32Mut, expect_len, matrix, matrix_mut, shape_error};
 use crate::error::{Result, kernel};
+use crate::linear::precision;
 use distillery_kernels::batch_norm::{self, Affine, Gradients, Outputs, Saved};
 use distillery_kernels::batch_stats::{self, RunningUpdate, Statistics};
 use distillery_kernels::channel_norm::{self, Finish};
 use distillery_kernels::dropout::Mask;
+use distillery_kernels::linear::Weight;
 use distillery_kernels::norm_relu_dropout as fused;
 use distillery_kernels::rng::Generator;
 use napi_derive::napi;
@@ -70,12 +72,14 @@ pub fn batch_moments(x: F32, rows: u32, features: u32, length: u32) -> Result<Ve
     Ok(moments)
 }
 
-/// A linear layer: x[rows, inputs], weight[features, inputs], bias[features] or null
+/// A linear layer: x[rows, inputs], weight[features, inputs], bias[features] or null; the operands of its product are rounded to
+/// bfloat16 if bfloat16
 #[napi(object, object_to_js = false, use_nullable = true)]
 pub struct Linear {
     pub x: F32,
     pub weight: F32,
     pub bias: Option<F32>,
+    pub bfloat16: bool,
 }
 
 /// A dropout layer: p is the probability that an element is dropped; the mask[rows, features] is drawn from state
@@ -108,7 +112,10 @@ pub fn linear_norm_relu_dropout_forward(mut call: LinearNormReluDropoutForward) 
     let mut memory = Memory::new();
     let linear = fused::Linear {
         input: matrix("linear.x", memory.read(&call.linear.x)?, rows, inputs)?,
-        weight: matrix("linear.weight", memory.read(&call.linear.weight)?, features, inputs)?,
+        weight: Weight::Matrix(
+            matrix("linear.weight", memory.read(&call.linear.weight)?, features, inputs)?,
+            precision(call.linear.bfloat16),
+        ),
         bias: memory.read_some(&call.linear.bias)?.map(Into::into),
     };
     let linear_out = matrix_mut("linearOut", memory.write(&mut call.linear_out)?, rows, features)?;

@@ -1,9 +1,12 @@
 use crate::borrow::{F32, F32Mut, Memory, matrix, matrix_mut};
 use crate::error::{Result, kernel};
-use distillery_kernels::linear::{self, Gradients};
+use distillery_kernels::linear::{self, Gradients, Weight};
+use distillery_kernels::matmul::Precision;
+use distillery_kernels::matmul::bf16::Unit;
 use napi_derive::napi;
 
-/// out[rows, outputs] = x[rows, inputs] weight[outputs, inputs]^T + bias[outputs] or nothing, then ReLU if relu
+/// out[rows, outputs] = x[rows, inputs] weight[outputs, inputs]^T + bias[outputs] or nothing, then ReLU if relu; the operands of the
+/// product are rounded to bfloat16 if bfloat16
 #[napi(catch_unwind)]
 #[allow(clippy::too_many_arguments, reason = "a flat call costs less than an object")]
 pub fn linear_forward(
@@ -15,16 +18,18 @@ pub fn linear_forward(
     inputs: u32,
     outputs: u32,
     relu: bool,
+    bfloat16: bool,
 ) -> Result<()> {
     let mut memory = Memory::new();
     let x = matrix("x", memory.read(&x)?, rows, inputs)?;
     let weight = matrix("weight", memory.read(&weight)?, outputs, inputs)?;
     let bias = memory.read_some(&bias)?.map(Into::into);
     let out = matrix_mut("out", memory.write(&mut out)?, rows, outputs)?;
-    linear::forward(x, weight, bias, relu, out).map_err(kernel)
+    linear::forward(x, Weight::Matrix(weight, precision(bfloat16)), bias, relu, out).map_err(kernel)
 }
 
-/// gradX = grad weight, gradWeight = grad^T x, gradBias = the column sums of grad[rows, outputs]: those that are not null
+/// gradX = grad weight, gradWeight = grad^T x, gradBias = the column sums of grad[rows, outputs]: those that are not null; the
+/// operands of the products are rounded to bfloat16 if bfloat16
 #[napi(catch_unwind)]
 #[allow(clippy::too_many_arguments, reason = "a flat call costs less than an object")]
 pub fn linear_backward(
@@ -37,6 +42,7 @@ pub fn linear_backward(
     rows: u32,
     inputs: u32,
     outputs: u32,
+    bfloat16: bool,
 ) -> Result<()> {
     let mut memory = Memory::new();
     let grad = matrix("grad", memory.read(&grad)?, rows, outputs)?;
@@ -50,5 +56,15 @@ pub fn linear_backward(
         into.weight = Some(matrix_mut("gradWeight", grad_weight, outputs, inputs)?);
     }
     into.bias = memory.write_some(&mut grad_bias)?.map(Into::into);
-    linear::backward(grad, x, weight, into).map_err(kernel)
+    linear::backward(precision(bfloat16), grad, x, weight, into).map_err(kernel)
+}
+
+/// What products of operands in bfloat16 run on: "AVX512-BF16", or "float32 arithmetic"
+#[napi(catch_unwind)]
+pub fn bfloat16_unit() -> &'static str {
+    Unit::best().name()
+}
+
+pub(crate) fn precision(bfloat16: bool) -> Precision {
+    if bfloat16 { Precision::Bfloat16 } else { Precision::Float32 }
 }

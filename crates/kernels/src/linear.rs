@@ -1,36 +1,70 @@
 //! The fully connected layer, `torch.nn.functional.linear`, with bias and ReLU fused into the matrix product.
 
 use crate::error::{Result, contiguous, contiguous_mut, expect_shape};
-use crate::matmul::{Bias, Epilogue, gemm_nt, matmul, matmul_tn};
+use crate::matmul::bf16::{self, Packed, Rhs, Unit};
+use crate::matmul::{Bias, Epilogue, Precision, gemm_nt, product};
 use crate::parallel;
 use crate::vectorised::vectorised;
 use ndarray::{ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2};
 
 const OP: &str = "linear";
 
+/// The weight[outputs, inputs], and how it is multiplied.
+#[derive(Clone, Copy)]
+pub enum Weight<'a> {
+    /// In this precision.
+    Matrix(ArrayView2<'a, f32>, Precision),
+    /// In bfloat16: its transpose, packed before.
+    Packed(&'a Packed),
+}
+
+impl<'a> From<ArrayView2<'a, f32>> for Weight<'a> {
+    fn from(weight: ArrayView2<'a, f32>) -> Self {
+        Self::Matrix(weight, Precision::Float32)
+    }
+}
+
+impl Weight<'_> {
+    /// Outputs and inputs.
+    fn dim(&self) -> (usize, usize) {
+        match self {
+            Self::Matrix(weight, _) => weight.dim(),
+            Self::Packed(packed) => (packed.columns(), packed.rows()),
+        }
+    }
+}
+
 /// out[rows, outputs] = x[rows, inputs] weight[outputs, inputs]^T + bias[outputs], then ReLU if `relu`.
-pub fn forward(
+pub fn forward<'a>(
     x: ArrayView2<f32>,
-    weight: ArrayView2<f32>,
+    weight: impl Into<Weight<'a>>,
     bias: Option<ArrayView1<f32>>,
     relu: bool,
     mut out: ArrayViewMut2<f32>,
 ) -> Result<()> {
+    let weight = weight.into();
     check(&x, &weight, bias.as_ref(), &mut out)?;
     let bias = bias.as_ref().map(|bias| contiguous(OP, "bias", bias)).transpose()?;
-    let epilogue = Epilogue { bias: bias.map_or(Bias::None, Bias::Columns), relu, ..Epilogue::default() };
-    gemm_nt(OP, x, weight, epilogue, out)
+    let b = match weight {
+        Weight::Matrix(weight, Precision::Float32) => {
+            let epilogue = Epilogue { bias: bias.map_or(Bias::None, Bias::Columns), relu, ..Epilogue::default() };
+            return gemm_nt(OP, x, weight, epilogue, out);
+        }
+        Weight::Matrix(weight, Precision::Bfloat16) => Rhs::Matrix(weight.reversed_axes()),
+        Weight::Packed(packed) => Rhs::Packed(packed),
+    };
+    bf16::gemm(Unit::best(), OP, x, b, bias, relu, out)
 }
 
 /// What `forward` refuses.
 pub(crate) fn check(
     x: &ArrayView2<f32>,
-    weight: &ArrayView2<f32>,
+    weight: &Weight,
     bias: Option<&ArrayView1<f32>>,
     out: &mut ArrayViewMut2<f32>,
 ) -> Result<()> {
-    let outputs = weight.nrows();
-    expect_shape(OP, "x", x.shape(), &[x.nrows(), weight.ncols()])?;
+    let (outputs, inputs) = weight.dim();
+    expect_shape(OP, "x", x.shape(), &[x.nrows(), inputs])?;
     expect_shape(OP, "out", out.shape(), &[x.nrows(), outputs])?;
     if let Some(bias) = bias {
         expect_shape(OP, "bias", bias.shape(), &[outputs])?;
@@ -52,7 +86,13 @@ pub struct Gradients<'a> {
 
 /// The gradients from grad[rows, outputs], x[rows, inputs] and weight[outputs, inputs]: that of the input in parallel with
 /// those of weight and bias.
-pub fn backward(grad: ArrayView2<f32>, x: ArrayView2<f32>, weight: ArrayView2<f32>, mut into: Gradients) -> Result<()> {
+pub fn backward(
+    precision: Precision,
+    grad: ArrayView2<f32>,
+    x: ArrayView2<f32>,
+    weight: ArrayView2<f32>,
+    mut into: Gradients,
+) -> Result<()> {
     let ((rows, outputs), inputs) = (grad.dim(), weight.ncols());
     expect_shape(OP, "weight", weight.shape(), &[outputs, inputs])?;
     expect_shape(OP, "x", x.shape(), &[rows, inputs])?;
@@ -67,9 +107,9 @@ pub fn backward(grad: ArrayView2<f32>, x: ArrayView2<f32>, weight: ArrayView2<f3
         contiguous(OP, "grad", &grad)?;
         contiguous_mut(OP, "grad_bias", grad_bias)?;
     }
-    let input = || into.x.map_or(Ok(()), |grad_x| backward_input(grad, weight, grad_x));
+    let input = || into.x.map_or(Ok(()), |grad_x| backward_input(precision, grad, weight, grad_x));
     let parameters = || {
-        into.weight.map_or(Ok(()), |grad_weight| backward_weight(grad, x, grad_weight))?;
+        into.weight.map_or(Ok(()), |grad_weight| backward_weight(precision, grad, x, grad_weight))?;
         into.bias.map_or(Ok(()), |grad_bias| backward_bias(grad, grad_bias))
     };
     let (input, parameters) = parallel::join(input, parameters);
@@ -77,13 +117,23 @@ pub fn backward(grad: ArrayView2<f32>, x: ArrayView2<f32>, weight: ArrayView2<f3
 }
 
 /// The gradient of the input: grad_x[rows, inputs] = grad[rows, outputs] weight[outputs, inputs].
-pub fn backward_input(grad: ArrayView2<f32>, weight: ArrayView2<f32>, grad_x: ArrayViewMut2<f32>) -> Result<()> {
-    matmul(grad, weight, grad_x)
+pub fn backward_input(
+    precision: Precision,
+    grad: ArrayView2<f32>,
+    weight: ArrayView2<f32>,
+    grad_x: ArrayViewMut2<f32>,
+) -> Result<()> {
+    product(precision, OP, grad, weight, grad_x)
 }
 
 /// The gradient of the weight: grad_weight[outputs, inputs] = grad[rows, outputs]^T x[rows, inputs].
-pub fn backward_weight(grad: ArrayView2<f32>, x: ArrayView2<f32>, grad_weight: ArrayViewMut2<f32>) -> Result<()> {
-    matmul_tn(grad, x, grad_weight)
+pub fn backward_weight(
+    precision: Precision,
+    grad: ArrayView2<f32>,
+    x: ArrayView2<f32>,
+    grad_weight: ArrayViewMut2<f32>,
+) -> Result<()> {
+    product(precision, OP, grad.reversed_axes(), x, grad_weight)
 }
 
 /// The gradient of the bias: the column sums of grad[rows, outputs], in row order.

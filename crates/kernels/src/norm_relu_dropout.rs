@@ -27,7 +27,7 @@ pub struct Linear<'a> {
     /// The input[rows, inputs].
     pub input: ArrayView2<'a, f32>,
     /// The weight[features, inputs].
-    pub weight: ArrayView2<'a, f32>,
+    pub weight: linear::Weight<'a>,
     /// The bias[features].
     pub bias: Option<ArrayView1<'a, f32>>,
 }

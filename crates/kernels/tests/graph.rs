@@ -6,6 +6,8 @@ use distillery_kernels::batch_norm::{Affine, Norm, Outputs};
 use distillery_kernels::batch_stats::{RunningUpdate, Statistics};
 use distillery_kernels::graph::{Attributes, Graph, GraphBuilder, Length};
 use distillery_kernels::inference_queue::{InferenceQueue, Request};
+use distillery_kernels::linear::Weight;
+use distillery_kernels::matmul::Precision;
 use distillery_kernels::norm_relu_dropout::{self, Dropout, Linear};
 use distillery_kernels::rng::{Generator, STATE_WORDS};
 use distillery_kernels::{KernelError, Result, batch_norm, elementwise, linear, matmul, reduce, softmax};
@@ -68,6 +70,11 @@ fn rows_of(columns: usize) -> Vec<Length> {
 
 /// Two layers that normalise, of which one drops, and a last one; fused, or each operation a node.
 fn network(train: bool, fused: bool) -> InferenceQueue {
+    network_in(Precision::Float32, train, fused)
+}
+
+fn network_in(precision: Precision, train: bool, fused: bool) -> InferenceQueue {
+    let of_linear = Attributes { bfloat16: precision == Precision::Bfloat16, ..Attributes::default() };
     let state = State::new();
     let mut graph = GraphBuilder::new(rows_of(WIDTHS[0]));
     let mut value = 0;
@@ -82,12 +89,12 @@ fn network(train: bool, fused: bool) -> InferenceQueue {
         let p = if train { p } else { 0.0 };
         let of_norm = Attributes { training: train, eps: EPS, momentum: MOMENTUM, ..Attributes::default() };
         if fused {
-            let attributes = Attributes { p, ..of_norm };
+            let attributes = Attributes { p, bfloat16: of_linear.bfloat16, ..of_norm };
             let inputs = [vec![value, weight, bias], norm].concat();
             value = graph.node("linearBatchNormReluDropout", inputs, shape, &attributes).unwrap();
             continue;
         }
-        value = graph.node("linear", vec![value, weight, bias], shape.clone(), &Attributes::default()).unwrap();
+        value = graph.node("linear", vec![value, weight, bias], shape.clone(), &of_linear).unwrap();
         value = graph.node("batchNorm", [vec![value], norm].concat(), shape.clone(), &of_norm).unwrap();
         value = graph.node("relu", vec![value], shape.clone(), &Attributes::default()).unwrap();
         if p > 0.0 {
@@ -98,13 +105,17 @@ fn network(train: bool, fused: bool) -> InferenceQueue {
     let (weight, bias) = weights(2);
     let weight = graph.constant(weight.as_slice().unwrap(), weight.shape()).unwrap();
     let bias = graph.constant(bias.as_slice().unwrap(), bias.shape()).unwrap();
-    let last = Attributes { relu: true, ..Attributes::default() };
+    let last = Attributes { relu: true, ..of_linear };
     let out = graph.node("linear", vec![value, weight, bias], rows_of(WIDTHS[3]), &last).unwrap();
     InferenceQueue::new(graph.finish(vec![out]).unwrap())
 }
 
 /// The same, kernel by kernel.
 fn by_hand(state: &mut State, input: &Array2<f32>, train: bool) -> Vec<f32> {
+    by_hand_in(Precision::Float32, state, input, train)
+}
+
+fn by_hand_in(precision: Precision, state: &mut State, input: &Array2<f32>, train: bool) -> Vec<f32> {
     let rows = input.nrows();
     let mut generator = Generator::new(&mut state.stream).unwrap();
     let mut values = input.clone();
@@ -122,14 +133,16 @@ fn by_hand(state: &mut State, input: &Array2<f32>, train: bool) -> Vec<f32> {
         let affine = Affine { weight: scale.as_slice().unwrap(), bias: shift.as_slice().unwrap() };
         let norm = Norm { affine, statistics, eps: EPS as f32 };
         let dropout = (train && p > 0.0).then_some(Dropout { p, generator: Some(&mut generator), keep: &mut keep });
-        let linear = Linear { input: values.view(), weight: weight.view(), bias: Some(bias.view()) };
+        let linear =
+            Linear { input: values.view(), weight: Weight::Matrix(weight.view(), precision), bias: Some(bias.view()) };
         let outputs = Outputs { mean: &mut mean, inv_std: &mut inv_std, out: out.view_mut() };
         norm_relu_dropout::linear_forward(linear, x.view_mut(), norm, dropout, outputs).unwrap();
         values = out;
     }
     let (weight, bias) = weights(2);
     let mut out = blank(rows, WIDTHS[3]);
-    linear::forward(values.view(), weight.view(), Some(bias.view()), true, out.view_mut()).unwrap();
+    linear::forward(values.view(), Weight::Matrix(weight.view(), precision), Some(bias.view()), true, out.view_mut())
+        .unwrap();
     out.into_raw_vec_and_offset().0
 }
 
@@ -141,17 +154,22 @@ fn batches() -> Vec<Array2<f32>> {
 #[test]
 fn passes_in_flight_have_the_bits_of_the_kernels() {
     let modes = [(false, false), (false, true), (true, false), (true, true)];
-    for (threads, (train, fused)) in [1, 2, 3].into_iter().flat_map(|threads| modes.map(|mode| (threads, mode))) {
+    let modes =
+        [Precision::Float32, Precision::Bfloat16].into_iter().flat_map(|precision| modes.map(|mode| (precision, mode)));
+    for (threads, (precision, (train, fused))) in
+        [1, 2, 3].into_iter().flat_map(|threads| modes.clone().map(move |mode| (threads, mode)))
+    {
         with_threads(threads, || {
-            let label = format!("{threads} threads, train {train}, fused {fused}");
-            let (mut queue, mut state, mut want) = (network(train, fused), State::new(), State::new());
+            let label = format!("{threads} threads, {precision:?}, train {train}, fused {fused}");
+            let queue = network_in(precision, train, fused);
+            let (mut queue, mut state, mut want) = (queue, State::new(), State::new());
             let mut stream = state.stream.clone();
             let batches = batches();
             for input in &batches[..3] {
                 enqueue(&mut queue, &mut stream, input);
             }
             for (i, input) in batches.iter().enumerate() {
-                let logits = by_hand(&mut want, input, train);
+                let logits = by_hand_in(precision, &mut want, input, train);
                 assert_eq!(state.take(&mut queue, input, train), Some(logits), "pass {i}, {label}");
                 assert_eq!(state, want, "pass {i}, {label}");
                 if let Some(input) = batches.get(i + 3) {

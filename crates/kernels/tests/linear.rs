@@ -2,8 +2,12 @@
 
 use crate::common::{blank, close, dot, matrix, refuses, same_bits, shaped, slope, vector, wide};
 use distillery_kernels::Result;
-use distillery_kernels::linear::{Gradients, backward, backward_bias, backward_input, backward_weight, forward};
-use ndarray::{Array1, Array2, ArrayView1};
+use distillery_kernels::linear::{
+    Gradients, Weight, backward, backward_bias, backward_input, backward_weight, forward,
+};
+use distillery_kernels::matmul::Precision;
+use distillery_kernels::matmul::bf16::{self, Packed, Rhs, Unit};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 
 /// Rows, inputs and outputs.
 const SHAPES: [(usize, usize, usize); 8] = [
@@ -74,8 +78,8 @@ fn gradients_are_the_slopes() {
     let (x, weight, bias) = (matrix(rows, inputs, 1), matrix(outputs, inputs, 2), vector(outputs, 3));
     let grad = matrix(rows, outputs, 4);
     let (mut grad_x, mut grad_weight) = (blank(rows, inputs), blank(outputs, inputs));
-    backward_input(grad.view(), weight.view(), grad_x.view_mut()).unwrap();
-    backward_weight(grad.view(), x.view(), grad_weight.view_mut()).unwrap();
+    backward_input(Precision::Float32, grad.view(), weight.view(), grad_x.view_mut()).unwrap();
+    backward_weight(Precision::Float32, grad.view(), x.view(), grad_weight.view_mut()).unwrap();
     let [x, weight, bias] = [wide(x.view()), wide(weight.view()), wide(bias.view())];
     let loss = |x: &[f64], weight: &[f64], bias: &[f64]| dot(&naive(x, weight, bias, false), &wide(grad.view()));
     close("grad_x", grad_x.as_slice().unwrap(), &slope(&x, |x| loss(x, &weight, &bias)), 1e-6);
@@ -88,8 +92,8 @@ fn gradients_together_are_each_alone() {
     for (rows, inputs, outputs) in SHAPES {
         let (x, weight, grad) = (matrix(rows, inputs, 1), matrix(outputs, inputs, 2), matrix(rows, outputs, 4));
         let (mut want_x, mut want_weight) = (blank(rows, inputs), blank(outputs, inputs));
-        backward_input(grad.view(), weight.view(), want_x.view_mut()).unwrap();
-        backward_weight(grad.view(), x.view(), want_weight.view_mut()).unwrap();
+        backward_input(Precision::Float32, grad.view(), weight.view(), want_x.view_mut()).unwrap();
+        backward_weight(Precision::Float32, grad.view(), x.view(), want_weight.view_mut()).unwrap();
         let want_bias = bias_gradient(&grad);
         same_bits(&format!("gradients {rows}x{inputs}x{outputs}"), || {
             let (mut into_x, mut into_weight) = (blank(rows, inputs), blank(outputs, inputs));
@@ -99,13 +103,13 @@ fn gradients_together_are_each_alone() {
                 weight: Some(into_weight.view_mut()),
                 bias: Some(into_bias.view_mut()),
             };
-            backward(grad.view(), x.view(), weight.view(), into).unwrap();
+            backward(Precision::Float32, grad.view(), x.view(), weight.view(), into).unwrap();
             assert_eq!((&into_x, &into_weight, &into_bias), (&want_x, &want_weight, &want_bias));
             wide(into_x.view())
         });
         let mut into_weight = blank(outputs, inputs);
         let into = Gradients { weight: Some(into_weight.view_mut()), ..Gradients::default() };
-        backward(grad.view(), x.view(), weight.view(), into).unwrap();
+        backward(Precision::Float32, grad.view(), x.view(), weight.view(), into).unwrap();
         assert_eq!(into_weight, want_weight);
     }
 }
@@ -115,16 +119,16 @@ fn gradients_of_wrong_shapes_are_refused_before_any_is_written() {
     let (x, weight, grad) = (blank(2, 3), blank(5, 3), blank(2, 5));
     let (mut into_x, mut wrong, mut short) = (Array2::zeros((2, 3)), blank(3, 5), vector(4, 1));
     let into = Gradients { x: Some(into_x.view_mut()), weight: Some(wrong.view_mut()), bias: None };
-    let refused = backward(grad.view(), x.view(), weight.view(), into);
+    let refused = backward(Precision::Float32, grad.view(), x.view(), weight.view(), into);
     refuses(refused, "SHAPE_MISMATCH", "linear: grad_weight: expected shape [5, 3], got [3, 5]");
     let into = Gradients { x: Some(into_x.view_mut()), weight: None, bias: Some(short.view_mut()) };
-    let refused = backward(grad.view(), x.view(), weight.view(), into);
+    let refused = backward(Precision::Float32, grad.view(), x.view(), weight.view(), into);
     refuses(refused, "SHAPE_MISMATCH", "linear: grad_bias: expected shape [5], got [4]");
     let into = Gradients { x: Some(wrong.view_mut()), ..Gradients::default() };
-    let refused = backward(grad.view(), x.view(), weight.view(), into);
+    let refused = backward(Precision::Float32, grad.view(), x.view(), weight.view(), into);
     refuses(refused, "SHAPE_MISMATCH", "linear: grad_x: expected shape [2, 3], got [3, 5]");
     assert_eq!(into_x, Array2::<f32>::zeros((2, 3)));
-    let refused = backward(grad.view(), grad.view(), weight.view(), Gradients::default());
+    let refused = backward(Precision::Float32, grad.view(), grad.view(), weight.view(), Gradients::default());
     refuses(refused, "SHAPE_MISMATCH", "linear: x: expected shape [2, 3], got [2, 5]");
 }
 
@@ -198,4 +202,30 @@ fn refuses_arrays_that_are_not_row_major() {
         "SHAPE_MISMATCH",
         "linear: grad_bias: expected a contiguous row-major array",
     );
+}
+
+/// Each of its three products is the one in bfloat16 of the same operands.
+#[test]
+fn products_in_bfloat16_have_their_own_bits() {
+    let multiply = |a: ArrayView2<f32>, b: ArrayView2<f32>| {
+        let mut out = blank(a.nrows(), b.ncols());
+        bf16::multiply(Unit::best(), a, Rhs::Matrix(b), None, false, out.view_mut()).unwrap();
+        out
+    };
+    for (rows, inputs, outputs) in SHAPES {
+        let (x, weight, grad) = (matrix(rows, inputs, 1), matrix(outputs, inputs, 2), matrix(rows, outputs, 4));
+        let (mut out, mut packed, mut grad_x, mut grad_weight) =
+            (blank(rows, outputs), blank(rows, outputs), blank(rows, inputs), blank(outputs, inputs));
+        let of_weight = Weight::Matrix(weight.view(), Precision::Bfloat16);
+        forward(x.view(), of_weight, None, false, out.view_mut()).unwrap();
+        let panels = Packed::new(Unit::best(), weight.t());
+        forward(x.view(), Weight::Packed(&panels), None, false, packed.view_mut()).unwrap();
+        let into =
+            Gradients { x: Some(grad_x.view_mut()), weight: Some(grad_weight.view_mut()), ..Gradients::default() };
+        backward(Precision::Bfloat16, grad.view(), x.view(), weight.view(), into).unwrap();
+        assert_eq!(out, multiply(x.view(), weight.t()), "forward {rows}x{inputs}x{outputs}");
+        assert_eq!(packed, out, "packed {rows}x{inputs}x{outputs}");
+        assert_eq!(grad_x, multiply(grad.view(), weight.view()), "input {rows}x{inputs}x{outputs}");
+        assert_eq!(grad_weight, multiply(grad.t(), x.view()), "weight {rows}x{inputs}x{outputs}");
+    }
 }

@@ -5,6 +5,7 @@ mod common;
 mod adam;
 mod augment;
 mod batch_norm;
+mod bf16;
 mod channel_norm;
 mod conv;
 mod cross_entropy;

@@ -98,7 +98,7 @@ impl Layer {
             let norm = Norm { affine, statistics, eps: EPS };
             let outputs = outputs(&mut mean, &mut inv_std, &mut out);
             let dropout = self.p.map(|p| Dropout { p, generator: Some(generator), keep: &mut keep });
-            let linear = Linear { input: self.input.view(), weight: self.weight.view(), bias: None };
+            let linear = Linear { input: self.input.view(), weight: self.weight.view().into(), bias: None };
             if with_linear {
                 fused::linear_forward(linear, x.view_mut(), norm, dropout, outputs).unwrap();
             } else {

@@ -3,6 +3,7 @@
 use super::OP;
 use crate::binary::Binary;
 use crate::error::{KernelError, Result};
+use crate::matmul::bf16::Packed;
 use crate::pool::Span;
 use crate::unary::Unary;
 use ndarray::{ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMut3};
@@ -16,6 +17,8 @@ pub struct Attributes {
     pub norm: bool,
     /// Whether an input is added before ReLU.
     pub addend: bool,
+    /// Whether a product is one in bfloat16.
+    pub bfloat16: bool,
     /// Whether the statistics are the batch's own.
     pub training: bool,
     /// Added to a variance.
@@ -59,6 +62,8 @@ pub(super) struct Room<'a> {
     pub mask: Option<&'a mut [u8]>,
     pub moments: &'a mut [f64],
     pub scratch: &'a mut [Vec<f32>; 3],
+    /// The node's weight, if it is a constant and multiplied in bfloat16.
+    pub packed: Option<&'a Packed>,
 }
 
 /// An array that is read.

@@ -8,14 +8,22 @@ use crate::conv::{self, Finish, RowNorm};
 use crate::dropout::{self as masks, Mask};
 use crate::embedding_bag::{self, Bags};
 use crate::error::{KernelError, Result, expect_shape};
-use crate::linear as products;
+use crate::linear::{self as products, Weight};
+use crate::matmul::Precision;
+use crate::matmul::bf16::Packed;
 use crate::norm_relu_dropout::{self, Dropout, Linear};
 use crate::pool::{self, Windows};
 use crate::{channel_norm, elementwise, relu};
 
-pub(super) fn linear(attributes: &Attributes, inputs: &[Array], out: ArrayMut, _: Room) -> Result<()> {
+pub(super) fn linear(attributes: &Attributes, inputs: &[Array], out: ArrayMut, room: Room) -> Result<()> {
     let bias = inputs.get(2).map(|bias| bias.data.into());
-    products::forward(inputs[0].matrix()?, inputs[1].matrix()?, bias, attributes.relu, out.matrix()?)
+    let weight = weight(attributes, &inputs[1], room.packed)?;
+    products::forward(inputs[0].matrix()?, weight, bias, attributes.relu, out.matrix()?)
+}
+
+fn weight<'a>(attributes: &Attributes, weight: &Array<'a>, packed: Option<&'a Packed>) -> Result<Weight<'a>> {
+    let precision = if attributes.bfloat16 { Precision::Bfloat16 } else { Precision::Float32 };
+    packed.map_or_else(|| Ok(Weight::Matrix(weight.matrix()?, precision)), |packed| Ok(Weight::Packed(packed)))
 }
 
 pub(super) fn dropout(attributes: &Attributes, inputs: &[Array], out: ArrayMut, room: Room) -> Result<()> {
@@ -57,7 +65,8 @@ pub(super) fn linear_batch_norm_relu_dropout(
 ) -> Result<()> {
     let (linear, of_norm) = inputs.split_at(inputs.len() - 4);
     let bias = linear.get(2).map(|bias| bias.data.into());
-    let linear = Linear { input: linear[0].matrix()?, weight: linear[1].matrix()?, bias };
+    let weight = weight(attributes, &linear[1], room.packed)?;
+    let linear = Linear { input: linear[0].matrix()?, weight, bias };
     let out = out.matrix()?;
     let (rows, features) = out.dim();
     let dropout = room.mask.map(|keep| Dropout { p: attributes.p, generator: None, keep });

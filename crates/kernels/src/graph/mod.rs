@@ -13,8 +13,10 @@ pub use call::Attributes;
 use crate::batch_stats::ema_update;
 use crate::dropout;
 use crate::error::{KernelError, Result, expect_shape, expect_that};
+use crate::matmul::bf16::{Packed, Unit};
 use crate::rng::Generator;
 use call::{Array, ArrayMut, Room};
+use ndarray::ArrayView2;
 use op::Op;
 
 const OP: &str = "graph";
@@ -46,6 +48,7 @@ struct Node {
     op: Op,
     inputs: Vec<usize>,
     output: usize,
+    packed: Option<Packed>,
 }
 
 /// Collects the nodes of a graph, each after those whose outputs it reads.
@@ -121,7 +124,8 @@ impl GraphBuilder {
         }
         let op = Op::new(name, inputs.len(), attributes)?;
         let output = self.value(shape, Place::Buffer(self.nodes.len()));
-        self.nodes.push(Node { op, inputs, output });
+        let packed = op.has_packed_weight().then(|| self.packed(inputs[1])).flatten();
+        self.nodes.push(Node { op, inputs, output, packed });
         Ok(output)
     }
 
@@ -132,6 +136,14 @@ impl GraphBuilder {
         }
         let buffers = self.share_buffers(&outputs);
         Ok(Graph { values: self.values, constants: self.constants, nodes: self.nodes, outputs, buffers })
+    }
+
+    /// A constant weight[outputs, inputs], packed for a product in bfloat16.
+    fn packed(&self, weight: usize) -> Option<Packed> {
+        let Value { shape, place: Place::Constant(i) } = &self.values[weight] else { return None };
+        let [Length::Fixed(outputs), Length::Fixed(inputs)] = shape[..] else { return None };
+        let weight = ArrayView2::from_shape((outputs, inputs), &self.constants[*i]).ok()?;
+        Some(Packed::new(Unit::best(), weight.reversed_axes()))
     }
 
     fn value(&mut self, shape: Vec<Length>, place: Place) -> usize {
@@ -224,7 +236,7 @@ impl Graph {
                 &mut []
             };
             let out = ArrayMut { shape: &shape, data: first(&mut data, numel(&shape)) };
-            let done = node.op.run(&inputs, out, Room { mask, moments: kept, scratch });
+            let done = node.op.run(&inputs, out, Room { mask, moments: kept, scratch, packed: node.packed.as_ref() });
             buffers[buffer] = data;
             done?;
         }

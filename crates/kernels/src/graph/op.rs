@@ -16,12 +16,14 @@ pub(super) struct Op {
     attributes: Attributes,
     drop_chance: Option<f64>,
     momentum: Option<f32>,
+    /// Whether its second input is the weight of a product in bfloat16.
+    has_packed_weight: bool,
 }
 
 impl Op {
     /// The operation of a name, for so many inputs.
     pub fn new(name: &str, inputs: usize, attributes: &Attributes) -> Result<Self> {
-        let Attributes { norm, addend, training, p, momentum, .. } = *attributes;
+        let Attributes { norm, addend, training, p, momentum, bfloat16, .. } = *attributes;
         let mut attributes = attributes.clone();
         attributes.unary = Unary::ALL.iter().find(|(row, _)| *row == name).map(|(_, unary)| *unary);
         attributes.binary = Binary::ALL.iter().find(|(row, _)| *row == name).map(|(_, binary)| *binary);
@@ -76,6 +78,7 @@ impl Op {
             attributes,
             drop_chance: drops.then_some(p),
             momentum: normalises.then_some(momentum as f32),
+            has_packed_weight: bfloat16 && matches!(name, "linear" | "linearBatchNormReluDropout"),
         })
     }
 
@@ -87,6 +90,11 @@ impl Op {
     /// The share of a batch in the running statistics, if it normalises by the batch.
     pub fn momentum(&self) -> Option<f32> {
         self.momentum
+    }
+
+    /// Whether its second input, if that is a constant, is better packed before.
+    pub fn has_packed_weight(&self) -> bool {
+        self.has_packed_weight
     }
 
     /// Computes the output.

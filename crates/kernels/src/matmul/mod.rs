@@ -4,6 +4,7 @@
 //! order, from zero; the partial sums are added in order. So its bits depend on its row of A and its column of B only: not
 //! on the number of threads, nor on the other rows and columns, nor on the SIMD level of the processor.
 
+pub mod bf16;
 mod conv;
 mod conv_weight;
 mod epilogue;
@@ -20,6 +21,7 @@ mod problem;
 mod transpose;
 
 use crate::error::{Result, expect_shape};
+use bf16::{Rhs, Unit};
 pub(crate) use conv::convolve;
 pub(crate) use conv_weight::{ConvParams, weight_gradient};
 pub use epilogue::RowNorm;
@@ -70,6 +72,30 @@ pub fn matmul_bias_relu_at(
         Epilogue { bias: Bias::Columns(bias), relu: true, ..Epilogue::default() },
         out,
     )
+}
+
+/// What the operands of a product are rounded to; sums are in single precision.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// Single precision: as they are.
+    #[default]
+    Float32,
+    /// bfloat16, by the best unit of this processor.
+    Bfloat16,
+}
+
+/// out[m, n] = a[m, k] b[k, n].
+pub(crate) fn product(
+    precision: Precision,
+    op: &'static str,
+    a: ArrayView2<f32>,
+    b: ArrayView2<f32>,
+    out: ArrayViewMut2<f32>,
+) -> Result<()> {
+    match precision {
+        Precision::Float32 => gemm_on(Arch::new(), op, a, b, Epilogue::default(), out),
+        Precision::Bfloat16 => bf16::gemm(Unit::best(), op, a, Rhs::Matrix(b), None, false, out),
+    }
 }
 
 /// out[m, n] = epilogue(a[m, k] b[n, k]^T).

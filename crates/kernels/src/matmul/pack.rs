@@ -19,7 +19,11 @@ use std::cell::Cell;
 /// A cache line: vectors that do not cross lines load at full speed.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-struct Line(#[allow(dead_code, reason = "read through pointers only")] [f32; LINE]);
+pub(super) struct Line(#[allow(dead_code, reason = "read through pointers only")] [f32; LINE]);
+
+impl Line {
+    pub const ZERO: Self = Self([0.0; LINE]);
+}
 
 thread_local! {
     static BUFFER: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
@@ -30,7 +34,7 @@ pub(super) fn with_buffer(len: usize, f: impl FnOnce(*mut f32)) {
     // Taken out: a product that this thread starts while this one waits for others finds none and allocates its own.
     let mut lines = BUFFER.take();
     if lines.len() < len.div_ceil(LINE) {
-        lines.resize(len.div_ceil(LINE), Line([0.0; LINE]));
+        lines.resize(len.div_ceil(LINE), Line::ZERO);
     }
     f(lines.as_mut_ptr().cast());
     BUFFER.set(lines);

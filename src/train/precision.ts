@@ -1,0 +1,30 @@
+import * as v from "valibot";
+import { show, suggestion } from "../checks.js";
+import { Conv } from "../nn/conv.js";
+import type { Module } from "../nn/module.js";
+import { bfloat16Unit, type Precision } from "../tensor/precision.js";
+
+const NAMES = ["float32", "bfloat16", "bf16"] as const;
+
+/** A precision by its name or, on a command line, by the short one. */
+export function precision() {
+  const known = v.picklist(NAMES, ({ input }) => {
+    const advice = typeof input === "string" ? suggestion(input, NAMES) : "";
+    return `expected "float32" or "bfloat16" (in short "bf16"), got ${show(input)}${advice}`;
+  });
+  return v.pipe(
+    known,
+    v.transform((name): Precision => (name === "bf16" ? "bfloat16" : name)),
+  );
+}
+
+/** What multiplies in bfloat16, and what of a network does not. */
+export function precisionNote(network: Module): string {
+  const unit = bfloat16Unit();
+  const slower = unit === "AVX512-BF16" ? "" : ", which is slower than float32";
+  return `bfloat16: ${unit}${slower}${hasConvolution(network) ? "; convolutions stay in float32" : ""}`;
+}
+
+function hasConvolution(module: Module): boolean {
+  return module instanceof Conv || module.namedChildren().some(([, child]) => hasConvolution(child));
+}

@@ -1,0 +1,116 @@
+import { describe, expect, test } from "vitest";
+import { FrozenModel } from "../../src/graph/index.js";
+import {
+  BatchNorm1d,
+  Dropout,
+  F,
+  Generator,
+  Linear,
+  type Module,
+  ReLU,
+  randn,
+  Sequential,
+  type Tensor,
+  withGenerator,
+  withPrecision,
+} from "../../src/index.js";
+import { refusal } from "../data/support.js";
+
+/** A number as bfloat16 has it: the upper 16 bits, rounded to the nearest even. */
+function rounded(x: number): number {
+  const bits = new Uint32Array(Float32Array.of(x).buffer);
+  bits[0] = ((bits[0] + 0x7fff + ((bits[0] >>> 16) & 1)) >>> 16) << 16;
+  return new Float32Array(bits.buffer)[0];
+}
+
+/** a [m, k] times b [k, n] of rounded elements, by functions of their indices. */
+function product(
+  m: number,
+  k: number,
+  n: number,
+  a: (i: number, p: number) => number,
+  b: (p: number, j: number) => number,
+) {
+  return Array.from({ length: m * n }, (_, at) => {
+    const [i, j] = [Math.floor(at / n), at % n];
+    return Array.from({ length: k }, (_, p) => rounded(a(i, p)) * rounded(b(p, j))).reduce((sum, x) => sum + x, 0);
+  });
+}
+
+function expectClose(got: ArrayLike<number>, want: readonly number[]): void {
+  expect(got.length).toBe(want.length);
+  for (const [i, x] of want.entries()) expect(Math.abs(got[i] - x)).toBeLessThan(1e-5 * Math.max(1, Math.abs(x)));
+}
+
+test("a linear layer's three products are those of rounded operands, its bias and its sums float32", () => {
+  const [rows, inputs, outputs] = [7, 65, 33];
+  const generator = new Generator(1);
+  const [x, weight, bias, grad] = withGenerator(generator, () => [
+    randn([rows, inputs], { requiresGrad: true }),
+    randn([outputs, inputs], { requiresGrad: true }),
+    randn([outputs], { requiresGrad: true }),
+    randn([rows, outputs]),
+  ]);
+  const y = withPrecision("bfloat16", () => F.linear(x, weight, bias));
+  // In the same precision, although it runs outside.
+  y.mul(grad).sum().backward();
+  const at =
+    ({ data }: Tensor, columns: number) =>
+    (i: number, j: number) =>
+      data[i * columns + j];
+  const [ofX, ofWeight, ofGrad] = [at(x, inputs), at(weight, inputs), at(grad, outputs)];
+  const products = product(rows, inputs, outputs, ofX, (p, j) => ofWeight(j, p));
+  expectClose(
+    y.data,
+    products.map((sum, i) => sum + bias.data[i % outputs]),
+  );
+  expectClose((x.grad as Tensor).data, product(rows, outputs, inputs, ofGrad, ofWeight));
+  expectClose(
+    (weight.grad as Tensor).data,
+    product(outputs, rows, inputs, (i, p) => ofGrad(p, i), ofX),
+  );
+});
+
+const layers = (p: number | null): Module[] => [
+  new Linear(20, 40),
+  new BatchNorm1d(40),
+  new ReLU(),
+  ...(p === null ? [] : [new Dropout(p)]),
+  new Linear(40, 5),
+];
+
+describe.each([[null], [0], [0.3]])("a chain with dropout %s", (p) => {
+  const make = () => withGenerator(new Generator(2), () => new Sequential(...layers(p)));
+  const inputs = withGenerator(new Generator(3), () => randn([24, 20]));
+  test.each([[false], [true]])("frozen, training %s: the bits of forward", (training) => {
+    const [live, source] = [make(), make()];
+    const frozen = withPrecision("bfloat16", () => FrozenModel.from(source, [20], { training }));
+    expect(frozen.precision).toBe("bfloat16");
+    live.train(training);
+    for (let i = 0; i < 3; i++) {
+      const want = withGenerator(new Generator(5), () => withPrecision("bfloat16", () => live.forward(inputs).data));
+      expect(frozen.take(inputs, new Generator(5)).output.data).toEqual(want);
+    }
+    frozen.release();
+  });
+});
+
+test("the precision is the caller's again afterwards", () => {
+  const [x, weight] = withGenerator(new Generator(6), () => [randn([3, 9]), randn([2, 9])]);
+  const exact = F.linear(x, weight).data;
+  expect(() =>
+    withPrecision("bfloat16", () => {
+      throw new RangeError("own");
+    }),
+  ).toThrow("own");
+  expect(F.linear(x, weight).data).toEqual(exact);
+  const inner = withPrecision("bfloat16", () => withPrecision("float32", () => F.linear(x, weight).data));
+  expect(inner).toEqual(exact);
+  expect(withPrecision("bfloat16", () => F.linear(x, weight).data)).not.toEqual(exact);
+});
+
+test("another precision is refused with the nearest name", async () => {
+  expect(await refusal("BAD_ARGUMENT", () => withPrecision("bfloat61" as "bfloat16", () => 1))).toBe(
+    'precision: expected "float32" or "bfloat16", got "bfloat61", did you mean bfloat16?',
+  );
+});
