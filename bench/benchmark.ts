@@ -1,12 +1,23 @@
+import { commitOf } from "./against/checkout.js";
+import { compareWith } from "./against/compare.js";
+import { measureConvolution } from "./convolution.js";
 import { type Extent, FULL, QUICK } from "./extent.js";
+import { host } from "./host.js";
+import { measureInference } from "./inference.js";
 import { measureKernels } from "./kernels.js";
 import { conditions, type Limits, measureLimits } from "./machine.js";
 import { measurePeers } from "./peers/compare.js";
 import { profileStep } from "./profile.js";
 import {
+  againstCells,
+  againstTable,
+  convolutionCells,
+  convolutionTable,
   formatConditions,
   formatLimits,
   formatStep,
+  inferenceCells,
+  inferenceTable,
   peerCells,
   peersTable,
   profileCells,
@@ -18,7 +29,19 @@ import {
   scalingCells,
   scalingTable,
 } from "./report.js";
-import type { Peers, ProcessRun, Results, Row, Scaling, StepProfile, StepRow } from "./results.js";
+import type {
+  AgainstResults,
+  AgainstRow,
+  ConvolutionRow,
+  InferenceRow,
+  Peers,
+  ProcessRun,
+  Results,
+  Row,
+  Scaling,
+  StepProfile,
+  StepRow,
+} from "./results.js";
 import { measureScaling, measureSteps } from "./steps/measure.js";
 import { TITLES } from "./steps/setup.js";
 import { measureRuns } from "./whole_run/measure.js";
@@ -36,22 +59,52 @@ export async function benchmark(options: { quick: boolean; peers: boolean }, pri
   const rows = [...printKernels(extent, limits, about.threads, print)];
   const steps = await printSteps(extent, limits, about.threads, print);
   const profiles = await printProfiles(extent, print);
+  const convolution = await printConvolution(extent, limits, print);
+  const inference = printInference(extent, print);
   const runs = await printRuns(extent, print);
   const scaling = await printScaling(extent, limits, print);
   const peers = options.peers ? await printPeers(extent, print) : null;
+  printBusy(print);
   const versions = { ...about.versions, ...peers?.versions };
   return {
-    format: 1,
+    format: 2,
     ...about,
     versions,
     quick: options.quick,
     limits,
     rows: [...rows, ...steps],
     profiles,
+    convolution,
+    inference,
     runs,
     scaling,
     peers,
   };
+}
+
+/** Compares this checkout with another commit; prints each line once it is known. */
+export async function comparison(
+  { against, quick }: { against: string; quick: boolean },
+  print: Print,
+): Promise<AgainstResults> {
+  const table = againstTable(commitOf(against));
+  const about = conditions();
+  print(formatConditions(about));
+  const notes: string[] = [];
+  print(table.heading("this checkout beside another commit, in turns: median (95% interval)"));
+  const onNote = (note: string) => {
+    notes.push(note);
+    print(note);
+  };
+  const onRow = (row: AgainstRow) => print(table.row(againstCells(row)));
+  const { commit, rows } = await compareWith(against, quick ? QUICK : FULL, onRow, onNote);
+  printBusy(print);
+  return { format: 1, ...about, quick, against: commit, rows, notes };
+}
+
+function printBusy(print: Print): void {
+  const note = host.note();
+  if (note !== null) print(`\n${note}`);
 }
 
 function printKernels(extent: Extent, limits: Limits, threads: number, print: Print): Row[] {
@@ -73,7 +126,7 @@ async function printSteps(extent: Extent, limits: Limits, threads: number, print
     print(table.row(rowCells(row)));
     rows.push(row);
   }
-  print(["median (range) of the rounds, and what arithmetic and memory allow:", ...rows.map(formatStep)].join("\n"));
+  print(["what arithmetic and memory allow:", ...rows.map(formatStep)].join("\n"));
   return rows;
 }
 
@@ -86,6 +139,26 @@ async function printProfiles({ profiledEpochs }: Extent, print: Print): Promise<
     profiles.push(profile);
   }
   return profiles;
+}
+
+async function printConvolution({ convolution }: Extent, { all }: Limits, print: Print): Promise<ConvolutionRow[]> {
+  const rows: ConvolutionRow[] = [];
+  print(convolutionTable.heading("convolutional networks, 64 images of 3x32x32: median (95% interval)"));
+  for await (const row of measureConvolution(convolution, all.gflops)) {
+    print(convolutionTable.row(convolutionCells(row)));
+    rows.push(row);
+  }
+  return rows;
+}
+
+function printInference({ kernel }: Extent, print: Print): InferenceRow[] {
+  const rows: InferenceRow[] = [];
+  print(inferenceTable.heading("few samples: predict() by the script's networks"));
+  for (const row of measureInference(kernel.milliseconds)) {
+    print(inferenceTable.row(inferenceCells(row)));
+    rows.push(row);
+  }
+  return rows;
 }
 
 async function printRuns(extent: Extent, print: Print): Promise<ProcessRun[]> {
@@ -106,7 +179,7 @@ async function printScaling(extent: Extent, limits: Limits, print: Print): Promi
 }
 
 async function printPeers(extent: Extent, print: Print): Promise<Peers> {
-  print(peersTable.heading("peers, in turns: median (range); the same losses first"));
+  print(peersTable.heading("peers, in turns: median (95% interval); the same losses first"));
   const peers = await measurePeers(extent, (row) => print(peersTable.row(peerCells(row))));
   for (const note of peers.notes) print(note);
   return peers;

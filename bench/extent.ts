@@ -1,3 +1,5 @@
+import type { Group } from "./against/workloads.js";
+import { TRAINED } from "./convolution.js";
 import type { Budget } from "./measure.js";
 
 /** How much is measured, and for how long. */
@@ -19,6 +21,10 @@ export interface Extent {
   /** Turns with the peers, and whole runs with them. */
   readonly peerRounds: number;
   readonly peerRuns: number;
+  /** The convolutional networks that are trained, and whether passes of a frozen one are measured too. */
+  readonly convolution: { readonly trained: readonly string[]; readonly passes: boolean; readonly rounds: number };
+  /** What is compared with another commit. */
+  readonly compared: readonly Group[];
 }
 
 export const FULL: Extent = {
@@ -33,18 +39,22 @@ export const FULL: Extent = {
   widths: [0.25, 0.5, 0.75, 1, 1.5, 2],
   peerRounds: 9,
   peerRuns: 3,
+  convolution: { trained: TRAINED, passes: true, rounds: 7 },
+  compared: ["steps", "kernels", "convolution", "inference"],
 };
 
 export const QUICK: Extent = {
   kernel: { milliseconds: 30, leastRuns: 2 },
   plainSteps: 2,
-  rounds: 3,
-  turnMs: 80,
+  rounds: 6,
+  turnMs: 60,
   profiledEpochs: 2,
   epochs: 10,
   starts: 3,
   batches: [16, 64, 1024],
   widths: [0.5, 1, 2],
-  peerRounds: 3,
+  peerRounds: 6,
   peerRuns: 1,
+  convolution: { trained: TRAINED.slice(0, 1), passes: false, rounds: 2 },
+  compared: ["steps", "inference"],
 };

@@ -6,7 +6,7 @@ import { matmulCases } from "./cases/matmul.js";
 import { trainingCases } from "./cases/training.js";
 import { withThreads } from "./library.js";
 import { type Limits, shareOf } from "./machine.js";
-import { type Budget, medianTime } from "./measure.js";
+import { type Budget, callTime } from "./measure.js";
 import type { Row } from "./results.js";
 
 const GROUPS = {
@@ -16,7 +16,12 @@ const GROUPS = {
   "losses and optimizer": trainingCases,
 } as const;
 
-/** Measures every kernel at the script's shapes, once it and plain TypeScript gave the same values. */
+/** Every kernel at the script's shapes. */
+export function* kernelCases(): Generator<Case> {
+  for (const cases of Object.values(GROUPS)) yield* cases();
+}
+
+/** Measures every kernel, once it and plain TypeScript gave the same values. */
 export function* measureKernels(budget: Budget, limits: Limits): Generator<Row> {
   for (const [group, cases] of Object.entries(GROUPS)) {
     for (const each of cases()) yield measureCase(group as keyof typeof GROUPS, each, budget, limits);
@@ -26,9 +31,10 @@ export function* measureKernels(budget: Budget, limits: Limits): Generator<Row> 
 function measureCase(group: Row["group"], each: Case, budget: Budget, limits: Limits): Row {
   compareResults(each);
   const { name, shape, work, kernel } = each;
-  const oneThreadMs = withThreads(1, () => medianTime(kernel, budget));
-  const allThreadsMs = getNumThreads() === 1 ? oneThreadMs : medianTime(kernel, budget);
-  const plainMs = medianTime(each.plain, budget);
+  const oneThread = withThreads(1, () => callTime(kernel, budget));
+  const allThreads = getNumThreads() === 1 ? oneThread : callTime(kernel, budget);
+  const [oneThreadMs, allThreadsMs] = [oneThread.median, allThreads.median];
+  const plainMs = callTime(each.plain, budget).median;
   return {
     group,
     name,
@@ -42,5 +48,6 @@ function measureCase(group: Row["group"], each: Case, budget: Budget, limits: Li
     rate: rateOf(work, allThreadsMs),
     share: shareOf(work, allThreadsMs, limits.all),
     shareOneThread: shareOf(work, oneThreadMs, limits.one),
+    estimates: { oneThread, allThreads },
   };
 }

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { getNumThreads } from "distillery";
 import type { Work } from "./cases/case.js";
 import { native, ROOT, withThreads } from "./library.js";
-import { type Budget, medianTime } from "./measure.js";
+import { type Budget, callTime } from "./measure.js";
 
 /** What the numbers were measured on. */
 export interface Machine {
@@ -138,7 +138,7 @@ export function measureLimits(lastLevelCacheBytes: number | null, budget: Budget
 function bandwidth(bytes: number, budget: Budget): number {
   const length = Math.floor(bytes / 8);
   const [x, into] = [new Float32Array(length).fill(1), new Float32Array(length).fill(1)];
-  return (12 * length) / medianTime(() => native.accumulate(x, into), budget) / 1e6;
+  return (12 * length) / callTime(() => native.accumulate(x, into), budget).median / 1e6;
 }
 
 /** The bandwidth, in GB/s, of the smallest measured working set that holds `bytes`. */

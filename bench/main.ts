@@ -10,7 +10,9 @@ async function run(args: readonly string[]): Promise<number> {
   try {
     const options = readOptions(args);
     if (options.threads !== null) setNumThreads(options.threads);
-    await (options.soak === null ? measure(options) : watchMemory(options.soak));
+    if (options.soak !== null) await watchMemory(options.soak);
+    else if (options.against !== null) await compare(options.against, options);
+    else await measure(options);
     return 0;
   } catch (error) {
     if (error instanceof NoOptions) {
@@ -24,16 +26,29 @@ async function run(args: readonly string[]): Promise<number> {
 
 async function measure({ json, draw, quick, peers }: BenchOptions): Promise<void> {
   const { benchmark } = await import("./benchmark.js");
-  const print = json === true ? () => {} : (text: string) => console.log(text);
-  const results = await benchmark({ quick, peers }, print);
-  const text = JSON.stringify(results, null, 2);
-  if (json === true) console.log(text);
-  else if (json !== null) await write(json, `${text}\n`);
+  const results = await benchmark({ quick, peers }, printer(json));
+  await give(results, json);
   if (draw === null) return;
   const { drawRoofline } = await import("./draw/roofline.js");
   const { drawScaling } = await import("./draw/scaling.js");
   await write(join(draw, "roofline.svg"), drawRoofline(results));
   await write(join(draw, "scaling.svg"), drawScaling(results));
+}
+
+async function compare(against: string, { json, quick }: BenchOptions): Promise<void> {
+  const { comparison } = await import("./benchmark.js");
+  await give(await comparison({ against, quick }, printer(json)), json);
+}
+
+/** Prints the tables, unless standard output is for the JSON. */
+function printer(json: BenchOptions["json"]): (text: string) => void {
+  return json === true ? () => {} : (text) => console.log(text);
+}
+
+async function give(results: object, json: BenchOptions["json"]): Promise<void> {
+  const text = JSON.stringify(results, null, 2);
+  if (json === true) console.log(text);
+  else if (json !== null) await write(json, `${text}\n`);
 }
 
 async function watchMemory(steps: number): Promise<void> {

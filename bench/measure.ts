@@ -1,4 +1,5 @@
 import { Bench } from "tinybench";
+import { host } from "./host.js";
 
 /** How long one body is run. */
 export interface Budget {
@@ -6,47 +7,69 @@ export interface Budget {
   readonly leastRuns: number;
 }
 
-/** Times of several rounds. */
-export interface Spread {
+/** The middle of several measurements, and where the middle of all such measurements lies, at 95%. */
+export interface Estimate {
   readonly median: number;
-  readonly min: number;
-  readonly max: number;
+  readonly low: number;
+  readonly high: number;
 }
 
-/** The median time of one call in milliseconds, after a warm-up. */
-export function medianTime(body: () => unknown, { milliseconds, leastRuns }: Budget): number {
+/** How often a round is made again because the host was busy. */
+const MAX_REPEATS = 3;
+
+/** The time of one call in milliseconds, after a warm-up. */
+export function callTime(body: () => unknown, { milliseconds, leastRuns }: Budget): Estimate {
   const bench = new Bench({
     time: milliseconds,
     iterations: leastRuns,
     warmupTime: milliseconds / 4,
     warmupIterations: Math.ceil(leastRuns / 2),
+    retainSamples: true,
     throws: true,
   });
   const [task] = bench.add("body", () => void body()).runSync();
   const result = task?.result;
   if (result?.state !== "completed") throw new Error(`measure: expected a completed run, got ${result?.state}`);
-  return result.latency.p50;
-}
-
-/** The middle one of some numbers, or the mean of the two in the middle, with the least and the largest. */
-export function spread(values: readonly number[]): Spread {
-  const sorted = [...values].sort((a, b) => a - b);
-  const [lower, upper] = [sorted[(sorted.length - 1) >> 1], sorted[sorted.length >> 1]];
-  if (lower === undefined || upper === undefined) throw new Error("spread: expected at least one number, got none");
-  return { median: (lower + upper) / 2, min: sorted[0] as number, max: sorted.at(-1) as number };
+  return estimate(result.latency.samples as readonly number[]);
 }
 
 /**
- * Takes turns: each round asks every body once, in order, so that a change of the machine's speed meets all of them.
- * Gives each body's spread.
+ * The middle one of some numbers, or the mean of the two in the middle, between the order statistics that hold the median of
+ * what they are drawn from in 95% of all cases, whatever its distribution. Fewer than 6 numbers can't be that sure: theirs
+ * are the least and the largest.
+ */
+export function estimate(values: readonly number[]): Estimate {
+  const sorted = [...values].sort((a, b) => a - b);
+  const n = sorted.length;
+  if (n === 0) throw new Error("estimate: expected at least one number, got none");
+  // The normal approximation of the binomial distribution, rounded to the safe side.
+  const beyond = Math.max(0, Math.floor((n - 1 - 1.96 * Math.sqrt(n)) / 2));
+  const at = (i: number) => sorted[i] as number;
+  return { median: (at((n - 1) >> 1) + at(n >> 1)) / 2, low: at(beyond), high: at(n - 1 - beyond) };
+}
+
+/** The quotients of two bodies' times, round by round: what a busy host does to both is not in it. */
+export function ratios(times: readonly number[], to: readonly number[]): Estimate {
+  return estimate(times.map((time, i) => time / (to[i] as number)));
+}
+
+/**
+ * Takes turns: each round asks every body once, so that a change of the machine's speed meets all of them; every other
+ * round in the opposite order. A round in which the host was busy is made again. Gives each body's numbers.
  */
 export async function takeTurns(
   rounds: number,
   bodies: readonly (() => number | Promise<number>)[],
-): Promise<Spread[]> {
+  isBusy = () => host.isBusy(),
+): Promise<number[][]> {
   const samples = bodies.map(() => [] as number[]);
+  const order = [...bodies.keys()];
   for (let round = 0; round < rounds; round++) {
-    for (const [i, body] of bodies.entries()) samples[i]?.push(await body());
+    for (let repeat = 0; ; repeat++) {
+      for (const i of order) (samples[i] as number[])[round] = await (bodies[i] as () => number | Promise<number>)();
+      if (!isBusy() || repeat === MAX_REPEATS) break;
+    }
+    order.reverse();
   }
-  return samples.map(spread);
+  return samples;
 }

@@ -1,4 +1,4 @@
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, Option } from "commander";
 
 /** What the command line of `npm run bench` says. */
 export interface BenchOptions {
@@ -12,6 +12,8 @@ export interface BenchOptions {
   readonly draw: string | null;
   /** Steps to make while memory is watched, in place of the measurements. */
   readonly soak: number | null;
+  /** A commit to compare with, in place of the measurements. */
+  readonly against: string | null;
 }
 
 /** How the reading of a command line ended without options: with the help, or with a mistake. */
@@ -34,7 +36,7 @@ export function readOptions(args: readonly string[]): BenchOptions {
     if (error.exitCode === 0) throw new NoOptions(command.helpInformation().trimEnd(), 0);
     throw new NoOptions(`${error.message.replace(/^error: /, "")}\n\n${command.helpInformation().trimEnd()}`, 2);
   }
-  const { quick = false, peers = false, threads, json, draw, soak } = command.opts<Given>();
+  const { quick = false, peers = false, threads, json, draw, soak, against } = command.opts<Given>();
   return {
     quick,
     peers,
@@ -42,6 +44,7 @@ export function readOptions(args: readonly string[]): BenchOptions {
     json: json ?? null,
     draw: draw ?? null,
     soak: whole("--soak", soak),
+    against: against ?? null,
   };
 }
 
@@ -52,6 +55,7 @@ interface Given {
   json?: string | true;
   draw?: string;
   soak?: string;
+  against?: string;
 }
 
 function benchCommand(): Command {
@@ -63,6 +67,13 @@ function benchCommand(): Command {
     .option("--draw <folder>", "draw roofline.svg and scaling.svg there")
     .option("--peers", "PyTorch ($DISTILLERY_PYTHON or python3) and TensorFlow.js beside it, if they are found")
     .option("--soak <steps>", "only run this many steps of the script and print the memory in use")
+    .addOption(
+      new Option("--against <commit>", "only build another commit and compare with it, in turns").conflicts([
+        "peers",
+        "draw",
+        "soak",
+      ]),
+    )
     .helpOption("--help", "this text")
     .allowExcessArguments(false)
     .configureOutput({ writeOut: () => {}, writeErr: () => {} })

@@ -1,8 +1,17 @@
 import type { Work } from "./cases/case.js";
 import type { Ceiling, Conditions, Limits } from "./machine.js";
-import type { Spread } from "./measure.js";
-import type { PeerRow, ProcessRun, ProfileEntry, Row, ScalingPoint, StepRow } from "./results.js";
-import { TITLES } from "./steps/setup.js";
+import type { Estimate } from "./measure.js";
+import type {
+  AgainstRow,
+  ConvolutionRow,
+  InferenceRow,
+  PeerRow,
+  ProcessRun,
+  ProfileEntry,
+  Row,
+  ScalingPoint,
+  StepRow,
+} from "./results.js";
 
 /** How a column is set. */
 export interface Column {
@@ -76,6 +85,7 @@ export function rowsTable(threads: number): Table {
     { title: "shape", width: 15 },
     { title: "1 thread ms", width: 13 },
     { title: `${threads} threads ms`, width: 14 },
+    { title: "95%", width: 16 },
     { title: "speed-up", width: 10 },
     { title: "plain ms", width: 10 },
     { title: "ratio", width: 8 },
@@ -87,12 +97,13 @@ export function rowsTable(threads: number): Table {
 
 /** The cells of a row; the last cell of a step's row is the machine's limit. */
 export function rowCells(row: Row | StepRow): string[] {
-  const { name, shape, work, oneThreadMs, allThreadsMs, speedUp, plainMs, ratio, rate, share } = row;
+  const { name, shape, work, oneThreadMs, allThreadsMs, estimates, speedUp, plainMs, ratio, rate, share } = row;
   return [
     name,
     shape,
     digits(oneThreadMs),
     digits(allThreadsMs),
+    interval(estimates.allThreads),
     `${speedUp.toFixed(2)}x`,
     digits(plainMs),
     `${digits(ratio)}x`,
@@ -102,10 +113,9 @@ export function rowCells(row: Row | StepRow): string[] {
   ];
 }
 
-/** What the steps' limits are, and the range of their rounds. */
-export function formatStep({ name, limitMs, allThreadsMs, spread: { allThreads } }: StepRow): string {
-  const range = allThreads.min === allThreads.max ? "" : ` (${digits(allThreads.min)}-${digits(allThreads.max)})`;
-  return `  ${name}: ${digits(allThreadsMs)} ms${range}, limit ${digits(limitMs)} ms`;
+/** What arithmetic and memory allow a step. */
+export function formatStep({ name, limitMs, allThreadsMs }: StepRow): string {
+  return `  ${name}: ${digits(allThreadsMs)} ms, limit ${digits(limitMs)} ms`;
 }
 
 function formatRate(rate: number, unit: Work["unit"]): string {
@@ -125,6 +135,36 @@ export const profileTable = new Table([
 export function profileCells({ kernel, calls, ms, share, gigabytesPerSecond, gflops }: ProfileEntry): string[] {
   const bandwidth = gigabytesPerSecond === 0 ? "" : digits(gigabytesPerSecond);
   return [kernel, digits(calls), digits(ms), percent(share), gflops === null ? "" : digits(gflops), bandwidth];
+}
+
+/** Convolutional networks. */
+export const convolutionTable = new Table([
+  { title: "", width: 34, left: true },
+  { title: "GFLOP", width: 8 },
+  { title: "1 thread ms", width: 20 },
+  { title: "all threads ms", width: 20 },
+  { title: "speed-up", width: 10 },
+  { title: "of peak", width: 9 },
+]);
+
+export function convolutionCells({ name, flops, oneThread, allThreads, shareOfPeak }: ConvolutionRow): string[] {
+  const speedUp = `${(oneThread.median / allThreads.median).toFixed(2)}x`;
+  const times = [oneThread, allThreads].map(formatEstimate);
+  return [name, digits(flops / 1e9), ...times, speedUp, percent(shareOfPeak)];
+}
+
+/** Few samples a call. */
+export const inferenceTable = new Table([
+  { title: "", width: 10, left: true },
+  { title: "batch", width: 7 },
+  { title: "1 thread p50 ms", width: 17 },
+  { title: "p99 ms", width: 9 },
+  { title: "all threads p50 ms", width: 20 },
+  { title: "p99 ms", width: 9 },
+]);
+
+export function inferenceCells({ network, rows, oneThread, allThreads }: InferenceRow): string[] {
+  return [network, String(rows), ...[oneThread, allThreads].flatMap(({ p50, p99 }) => [digits(p50), digits(p99)])];
 }
 
 /** Runs in their own processes. */
@@ -156,11 +196,12 @@ export const scalingTable = new Table([
   { title: "width", width: 8 },
   { title: "MFLOP", width: 9 },
   { title: "ms a step", width: 11 },
+  { title: "95%", width: 16 },
   { title: "of peak", width: 9 },
 ]);
 
-export function scalingCells({ rows, width, flops, ms, shareOfPeak }: ScalingPoint): string[] {
-  return [String(rows), `x${width}`, (flops / 1e6).toFixed(0), digits(ms), percent(shareOfPeak)];
+export function scalingCells({ rows, width, flops, ms, estimate, shareOfPeak }: ScalingPoint): string[] {
+  return [String(rows), `x${width}`, (flops / 1e6).toFixed(0), digits(ms), interval(estimate), percent(shareOfPeak)];
 }
 
 /** Peers beside the library. */
@@ -170,15 +211,32 @@ export const peersTable = new Table([
   { title: "unit", width: 11, left: true },
   { title: "theirs", width: 20 },
   { title: "ours", width: 20 },
-  { title: "ratio", width: 8 },
+  { title: "ratio", width: 20 },
 ]);
 
-export function peerCells({ mode, peer, ours, theirs, ratio, unit }: PeerRow): string[] {
-  const title = mode === "whole run" ? "whole run, teacher in eval mode" : TITLES[mode];
-  return [title, peer, unit, formatSpread(theirs), formatSpread(ours), `${ratio.toFixed(2)}x`];
+export function peerCells({ work, peer, ours, theirs, ratio, unit }: PeerRow): string[] {
+  return [work, peer, unit, formatEstimate(theirs), formatEstimate(ours), formatEstimate(ratio)];
 }
 
-/** The median, with the least and the largest behind it. */
-function formatSpread({ median, min, max }: Spread): string {
-  return `${digits(median)} (${digits(min)}-${digits(max)})`;
+/** This checkout beside another commit. */
+export const againstTable = (commit: string) =>
+  new Table([
+    { title: "", width: 42, left: true },
+    { title: "threads", width: 8 },
+    { title: `${commit} ms`, width: 24 },
+    { title: "here ms", width: 24 },
+    { title: "here / there", width: 24 },
+  ]);
+
+export function againstCells({ name, threads, ours, theirs, ratio }: AgainstRow): string[] {
+  return [name, String(threads), ...[theirs, ours, ratio].map(formatEstimate)];
+}
+
+/** The median with its interval behind it. */
+export function formatEstimate(estimate: Estimate): string {
+  return `${digits(estimate.median)} (${interval(estimate)})`;
+}
+
+function interval({ low, high }: Estimate): string {
+  return `${digits(low)}-${digits(high)}`;
 }

@@ -1,6 +1,6 @@
 import type { Work } from "./cases/case.js";
 import type { Conditions, Limits, Share } from "./machine.js";
-import type { Spread } from "./measure.js";
+import type { Estimate } from "./measure.js";
 import type { Mode, StepSetup } from "./steps/setup.js";
 
 /** One line of the tables: some work by the kernels on one thread and on all, and in plain TypeScript. */
@@ -21,6 +21,8 @@ export interface Row {
   /** On all threads; of a whole step, its share of the arithmetic peak. */
   readonly share: Share | null;
   readonly shareOneThread: Share | null;
+  /** The times with their intervals. */
+  readonly estimates: { readonly oneThread: Estimate; readonly allThreads: Estimate };
 }
 
 /** A row of a whole step. */
@@ -28,7 +30,6 @@ export interface StepRow extends Row {
   readonly mode: Mode;
   /** Arithmetic at its peak, then the optimizer's memory traffic at the bandwidth of its size; all threads. */
   readonly limitMs: number;
-  readonly spread: { readonly oneThread: Spread; readonly allThreads: Spread };
 }
 
 /** What a kernel does in one step, as the library calls it. */
@@ -65,10 +66,36 @@ export interface ProcessRun {
   readonly peakRssBytes: number;
 }
 
+/** A step of a convolutional network's training, or a pass of a frozen one. */
+export interface ConvolutionRow {
+  readonly name: string;
+  /** The multiplications and additions of its products. */
+  readonly flops: number;
+  readonly oneThread: Estimate;
+  readonly allThreads: Estimate;
+  /** Of the arithmetic peak, on all threads. */
+  readonly shareOfPeak: number;
+}
+
+/** The latency of single calls, in ms: the median and the 99th percentile. */
+export interface Latency {
+  readonly p50: number;
+  readonly p99: number;
+}
+
+/** Calls of `predict()` with few samples. */
+export interface InferenceRow {
+  readonly network: string;
+  readonly rows: number;
+  readonly oneThread: Latency;
+  readonly allThreads: Latency;
+}
+
 /** A step of another size. */
 export interface ScalingPoint extends StepSetup {
   readonly flops: number;
   readonly ms: number;
+  readonly estimate: Estimate;
   readonly shareOfPeak: number;
 }
 
@@ -80,13 +107,35 @@ export interface Scaling {
 
 /** The same work by a peer and by the library, in turns. */
 export interface PeerRow {
-  readonly mode: Mode | "whole run";
+  readonly work: string;
   readonly peer: string;
-  readonly ours: Spread;
-  readonly theirs: Spread;
-  /** How many times as long the peer takes. */
-  readonly ratio: number;
+  readonly ours: Estimate;
+  readonly theirs: Estimate;
+  /** How many times as long the peer takes, round by round. */
+  readonly ratio: Estimate;
   readonly unit: "ms a step" | "s a run";
+}
+
+/** The same work by this checkout and by another commit, in turns. */
+export interface AgainstRow {
+  readonly group: string;
+  readonly name: string;
+  readonly threads: number;
+  /** In ms a step, or a call. */
+  readonly ours: Estimate;
+  readonly theirs: Estimate;
+  /** How many times as long this checkout takes, round by round. */
+  readonly ratio: Estimate;
+}
+
+/** This checkout beside another commit: the JSON of `--against`. */
+export interface AgainstResults extends Conditions {
+  readonly format: 1;
+  readonly quick: boolean;
+  readonly against: string;
+  readonly rows: readonly AgainstRow[];
+  /** What could not be compared, and why. */
+  readonly notes: readonly string[];
 }
 
 /** What was found of the peers. */
@@ -100,11 +149,13 @@ export interface Peers {
 /** All that one benchmark gives: the JSON. */
 export interface Results extends Conditions {
   /** Grows when a field changes its meaning. */
-  readonly format: 1;
+  readonly format: 2;
   readonly quick: boolean;
   readonly limits: Limits;
   readonly rows: readonly (Row | StepRow)[];
   readonly profiles: readonly StepProfile[];
+  readonly convolution: readonly ConvolutionRow[];
+  readonly inference: readonly InferenceRow[];
   readonly runs: readonly ProcessRun[];
   readonly scaling: Scaling;
   /** null without `--peers`. */

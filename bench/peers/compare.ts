@@ -1,12 +1,13 @@
 import { setTimeout } from "node:timers/promises";
 import { distill, withGenerator } from "distillery";
 import { compareLosses } from "../agreement.js";
+import { startPasses, startTraining, TEACHER } from "../convolution.js";
 import type { Extent } from "../extent.js";
-import { type Spread, takeTurns } from "../measure.js";
+import { estimate, ratios, takeTurns } from "../measure.js";
 import type { PeerRow, Peers } from "../results.js";
 import { epochsFor } from "../steps/measure.js";
-import { PacedRun } from "../steps/paced_run.js";
-import { MODES, type Mode, scriptSetup, start } from "../steps/setup.js";
+import { type Paced, PacedRun } from "../steps/paced_run.js";
+import { MODES, scriptSetup, start, TITLES } from "../steps/setup.js";
 import { type FoundPeers, findPeers, type Peer } from "./peer.js";
 
 /** Long enough for the other side's threads to stop waiting actively for more work. */
@@ -17,7 +18,14 @@ export async function measurePeers(extent: Extent, onRow: (row: PeerRow) => void
   const found = await findPeers();
   const [rows, notes] = [[] as PeerRow[], [...found.notes]];
   try {
-    for (const measure of [...MODES.map((mode) => measureMode(mode)), measureWholeRun]) {
+    const { trained, passes } = extent.convolution;
+    const measures = [
+      ...MODES.map((mode) => measureMode(mode, TITLES[mode], () => PacedRun.start(scriptSetup(mode)))),
+      measureWholeRun,
+      ...trained.map((name) => measureMode(name, `step of ${name}`, () => startTraining(name))),
+      ...(passes ? [measureMode(`pass ${TEACHER}`, `forward of the frozen ${TEACHER}`, startPasses)] : []),
+    ];
+    for (const measure of measures) {
       for (const row of await measure(found, extent, notes)) {
         rows.push(row);
         onRow(row);
@@ -31,15 +39,15 @@ export async function measurePeers(extent: Extent, onRow: (row: PeerRow) => void
 
 type Measure = (found: FoundPeers, extent: Extent, notes: string[]) => Promise<PeerRow[]>;
 
-function measureMode(mode: Mode): Measure {
+function measureMode(mode: string, work: string, start: () => Promise<Paced>): Measure {
   return async ({ peers }, extent, notes) => {
     if (peers.length === 0) return [];
-    const run = await PacedRun.start(scriptSetup(mode));
+    const run = await start();
     const present: Peer[] = [];
     for (const peer of peers) if (await opens(peer, mode, run.losses, notes)) present.push(peer);
     const epochs = await epochsFor(run, extent.turnMs);
     const steps = epochs * run.stepsPerEpoch;
-    const [ours, ...theirs] = await takeTurns(extent.peerRounds, [
+    const [ours = [], ...theirs] = await takeTurns(extent.peerRounds, [
       async () => {
         await setTimeout(PAUSE_MS);
         await run.epoch();
@@ -52,12 +60,12 @@ function measureMode(mode: Mode): Measure {
       }),
     ]);
     await run.stop();
-    return present.map((peer, i) => peerRow(mode, peer, ours as Spread, theirs[i] as Spread, "ms a step"));
+    return present.map((peer, i) => peerRow(work, peer, ours, theirs[i] as number[], "ms a step"));
   };
 }
 
 /** Whether a peer does a mode; then its first losses are the library's. */
-async function opens(peer: Peer, mode: Mode, ours: readonly number[], notes: string[]): Promise<boolean> {
+async function opens(peer: Peer, mode: string, ours: readonly number[], notes: string[]): Promise<boolean> {
   const comparable = peer.comparable(mode);
   if (comparable === null) return false;
   let losses: readonly number[];
@@ -76,7 +84,7 @@ async function measureWholeRun({ peers }: FoundPeers, extent: Extent): Promise<P
   const eager = peers.filter(({ variant }) => variant === "eager");
   if (eager.length === 0) return [];
   const steps = (extent.epochs * 1024) / 64;
-  const [ours, ...theirs] = await takeTurns(extent.peerRuns, [
+  const [ours = [], ...theirs] = await takeTurns(extent.peerRuns, [
     async () => {
       await setTimeout(PAUSE_MS);
       return wholeRunSeconds(extent.epochs);
@@ -86,7 +94,9 @@ async function measureWholeRun({ peers }: FoundPeers, extent: Extent): Promise<P
       return ask(peer, { whole: "eval", steps });
     }),
   ]);
-  return eager.map((peer, i) => peerRow("whole run", peer, ours as Spread, theirs[i] as Spread, "s a run"));
+  return eager.map((peer, i) =>
+    peerRow("whole run, teacher in eval mode", peer, ours, theirs[i] as number[], "s a run"),
+  );
 }
 
 /** What `distill()` takes, from networks just made. */
@@ -104,6 +114,12 @@ async function ask({ process, variant }: Peer, request: Readonly<Record<string, 
   return seconds;
 }
 
-function peerRow(mode: PeerRow["mode"], { name }: Peer, ours: Spread, theirs: Spread, unit: PeerRow["unit"]): PeerRow {
-  return { mode, peer: name, ours, theirs, ratio: theirs.median / ours.median, unit };
+function peerRow(
+  work: string,
+  { name }: Peer,
+  ours: readonly number[],
+  theirs: readonly number[],
+  unit: PeerRow["unit"],
+): PeerRow {
+  return { work, peer: name, ours: estimate(ours), theirs: estimate(theirs), ratio: ratios(theirs, ours), unit };
 }

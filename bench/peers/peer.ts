@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { createInterface, type Interface } from "node:readline";
 import { getNumThreads } from "distillery";
 import { ROOT } from "../library.js";
-import type { Mode } from "../steps/setup.js";
+import { MODES } from "../steps/setup.js";
 
 /** A way to do the same work that the library is compared with. */
 export interface Peer {
@@ -12,10 +12,10 @@ export interface Peer {
   readonly variant: string;
   readonly process: PeerProcess;
   /**
-   * How many of its first losses are the library's in a mode: fewer if the peer's random masks or its optimizer
-   * differ; null if it has no such mode.
+   * How many of its first losses are the library's in a mode, which may be a convolutional network: fewer if the peer's
+   * random masks, its optimizer or its precision differ; null if it has no such mode.
    */
-  comparable(mode: Mode): number | null;
+  comparable(mode: string): number | null;
 }
 
 /** The peers that were found, what they are, and why others were not. */
@@ -45,15 +45,23 @@ async function findPyTorch(): Promise<FoundPeers> {
     const script = join(ROOT, "bench", "peers", "pytorch.py");
     const [child, { versions = {} }] = await PeerProcess.start(python, [script], getNumThreads());
     const common = { process: child };
+    // Compiled code draws dropout's masks from another stream.
+    const hasDropout = (mode: string) => mode === "train" || mode === "teacher";
     const peers: Peer[] = [
       { ...common, name: "PyTorch", variant: "eager", comparable: () => STEPS },
       {
         ...common,
+        name: "PyTorch, channels_last",
+        variant: "channels_last",
+        comparable: (mode) => (MODES.some((one) => one === mode) ? null : STEPS),
+      },
+      {
+        ...common,
         name: "PyTorch, compiled and fused",
         variant: "compiled",
-        // Compiled code draws dropout's masks from another stream.
-        comparable: (mode) => (mode === "train" || mode === "teacher" ? 0 : STEPS),
+        comparable: (mode) => (hasDropout(mode) ? 0 : STEPS),
       },
+      { ...common, name: "PyTorch, the same in bfloat16", variant: "bfloat16", comparable: () => 0 },
     ];
     return { peers, versions, notes: [] };
   } catch (error) {
@@ -67,7 +75,7 @@ async function findTensorFlow(): Promise<FoundPeers> {
   const script = join(ROOT, "bench", "peers", "tfjs.mjs");
   try {
     const [child, { versions = {} }] = await PeerProcess.start(process.execPath, [script, name], getNumThreads());
-    const comparable = (mode: Mode) => (mode === "eval" || mode === "cached" ? FIRST_STEP : null);
+    const comparable = (mode: string) => (mode === "eval" || mode === "cached" ? FIRST_STEP : null);
     return { peers: [{ name, variant: "", process: child, comparable }], versions, notes: [] };
   } catch (error) {
     return { peers: [], versions: {}, notes: [`${name}: ${(error as Error).message}`] };

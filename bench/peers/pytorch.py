@@ -5,8 +5,9 @@
 {"run": "train", "variant": "eager", "steps": 16}          -> {"seconds": 0.18}
 {"whole": "eval", "variant": "eager", "steps": 2400}       -> {"seconds": 19.9}, from networks just made
 
-The reply to a failure is {"error": "..."}. Modes are train, eval, cached and teacher; variants are "eager", as people write
-it, and "compiled", with torch.compile and the fused AdamW.
+The reply to a failure is {"error": "..."}. Modes are train, eval, cached and teacher, the name of a convolutional network that is
+trained, and "pass NAME" for the forward pass of a frozen one. Variants are "eager", as people write it; "channels_last", for
+images; "compiled", with torch.compile, the fused optimizer and channels last; "bfloat16", the same by autocast.
 """
 
 import json
@@ -17,7 +18,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from networks import NETWORKS
+
 ROWS, EXAMPLES, EPOCHS = 64, 1024, 100_000
+COMPILED = ("compiled", "bfloat16")
 TEMPERATURE, ALPHA = 3.5, 0.6
 
 
@@ -66,13 +70,13 @@ class Session:
             self.teacher.eval()
         with torch.no_grad():
             self.logits = self.teacher(self.x) if mode == "cached" else None
-        compiled = variant == "compiled"
+        compiled = variant in COMPILED
         self.optimizer = torch.optim.AdamW(self.trained.parameters(), lr=6e-4, weight_decay=1e-5, fused=compiled or None)
         self.scheduler = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer, max_lr=6e-4, epochs=EPOCHS, steps_per_epoch=EXAMPLES // ROWS,
             pct_start=0.3, div_factor=20, final_div_factor=100,
         )
-        self.loss = torch.compile(self.compute_loss) if compiled else self.compute_loss
+        self.loss = variant_of(self.compute_loss, variant)
 
     def compute_loss(self, inputs, labels, known):
         if self.mode == "teacher":
@@ -100,6 +104,61 @@ class Session:
         return time.perf_counter() - begun
 
 
+class ImageSession:
+    """The training of a convolutional network by SGD, or the forward pass of a frozen one, on images of 3x32x32."""
+
+    def __init__(self, mode, variant):
+        torch.manual_seed(0)
+        name = mode.removeprefix("pass ")
+        self.at, self.is_frozen, self.network = 0, name != mode, NETWORKS[name]()
+        images = ROWS if self.is_frozen else 2 * ROWS
+        self.x, self.y = torch.randn(images, 3, 32, 32), torch.randint(0, 100, (images,))
+        if variant != "eager":
+            self.network, self.x = (value.to(memory_format=torch.channels_last) for value in (self.network, self.x))
+        if self.is_frozen:
+            self.network.eval().requires_grad_(False)
+        self.optimizer = self.is_frozen or torch.optim.SGD(
+            self.network.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4, fused=variant in COMPILED or None
+        )
+        self.forward = variant_of(self.network if self.is_frozen else self.compute_loss, variant)
+
+    def compute_loss(self, inputs, labels):
+        return F.cross_entropy(self.network(inputs), labels)
+
+    def step(self):
+        if self.is_frozen:
+            with torch.no_grad():
+                return self.forward(self.x).mean().item()
+        rows = slice(self.at, self.at + ROWS)
+        self.at = (self.at + ROWS) % len(self.x)
+        loss = self.forward(self.x[rows], self.y[rows])
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return loss.item()
+
+    seconds = Session.seconds
+
+
+def variant_of(body, variant):
+    """A function as a variant runs it."""
+    if variant not in COMPILED:
+        return body
+    compiled = torch.compile(body)
+    if variant == "compiled":
+        return compiled
+
+    def by_autocast(*args):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return compiled(*args)
+
+    return by_autocast
+
+
+def open_session(mode, variant):
+    return (Session if mode in ("train", "eval", "cached", "teacher") else ImageSession)(mode, variant)
+
+
 sessions = {}
 
 
@@ -109,7 +168,7 @@ def reply_to(request):
         torch.set_num_threads(request["threads"])
         return {"versions": {"PyTorch": torch.__version__}}
     if "open" in request:
-        session = sessions[request["open"], variant] = Session(request["open"], variant)
+        session = sessions[request["open"], variant] = open_session(request["open"], variant)
         return {"losses": [session.step() for _ in range(3)]}
     if "whole" in request:
         return {"seconds": Session(request["whole"], variant).seconds(request["steps"])}

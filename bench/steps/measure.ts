@@ -4,9 +4,9 @@ import { rateOf } from "../cases/case.js";
 import type { Extent } from "../extent.js";
 import { withThreadsAsync } from "../library.js";
 import { bandwidthFor, type Ceiling, type Limits, type Share } from "../machine.js";
-import { type Spread, takeTurns } from "../measure.js";
+import { type Estimate, estimate, takeTurns } from "../measure.js";
 import type { Scaling, ScalingPoint, StepRow } from "../results.js";
-import { PacedRun } from "./paced_run.js";
+import { type Paced, PacedRun } from "./paced_run.js";
 import { plainStep, stepByHand } from "./reference_steps.js";
 import { MODES, type Mode, type StepSetup, scriptSetup, stepWork, TITLES } from "./setup.js";
 
@@ -46,10 +46,10 @@ async function measureMode(mode: Mode, extent: Extent, limits: Limits): Promise<
   const turns = loops.flatMap(({ turn }) => counts.map((count) => () => withThreadsAsync(count, async () => turn())));
   const times = await takeTurns(extent.rounds, turns);
   for (const each of [run, ...others]) await each.stop();
-  const plainMs = (await takeTurns(extent.plainSteps, [() => meanTime(plain, 1)]))[0]?.median ?? Number.NaN;
+  const plainMs = estimate(Array.from({ length: extent.plainSteps }, () => meanTime(plain, 1))).median;
   return loops.map(({ name }, i) => {
-    const [one, all] = times.slice(i * counts.length) as [Spread, Spread];
-    return stepRow(name, setup, one, threads === 1 ? one : all, plainMs, limits);
+    const [one, all = one] = times.slice(i * counts.length, (i + 1) * counts.length).map(estimate) as Estimate[];
+    return stepRow(name, setup, one as Estimate, all as Estimate, plainMs, limits);
   });
 }
 
@@ -71,12 +71,19 @@ function meanTime(step: () => number, steps: number): number {
 }
 
 /** The number of epochs that take about that many milliseconds. */
-export async function epochsFor(run: PacedRun, milliseconds: number): Promise<number> {
+export async function epochsFor(run: Paced, milliseconds: number): Promise<number> {
   const ms = await run.epoch();
   return Math.max(1, Math.round(milliseconds / (ms * run.stepsPerEpoch)));
 }
 
-function stepRow(name: string, setup: StepSetup, one: Spread, all: Spread, plainMs: number, limits: Limits): StepRow {
+function stepRow(
+  name: string,
+  setup: StepSetup,
+  one: Estimate,
+  all: Estimate,
+  plainMs: number,
+  limits: Limits,
+): StepRow {
   const work = stepWork(setup);
   const ofPeak = (ms: number, { gflops }: Ceiling): Share => ({
     bound: "arithmetic",
@@ -97,7 +104,7 @@ function stepRow(name: string, setup: StepSetup, one: Spread, all: Spread, plain
     share: ofPeak(all.median, limits.all),
     shareOneThread: ofPeak(one.median, limits.one),
     limitMs: work.flops / limits.all.gflops / 1e6 + work.bytes / bandwidthFor(limits.all, work.bytes) / 1e6,
-    spread: { oneThread: one, allThreads: all },
+    estimates: { oneThread: one, allThreads: all },
   };
 }
 
@@ -114,9 +121,10 @@ export async function measureScaling(extent: Extent, limits: Limits): Promise<Sc
 async function measurePoint(setup: StepSetup, extent: Extent, limits: Limits): Promise<ScalingPoint> {
   const run = await PacedRun.start(setup);
   const epochs = await epochsFor(run, extent.turnMs);
-  const [time] = await takeTurns(extent.rounds, [() => run.epoch(epochs)]);
+  const [times = []] = await takeTurns(extent.rounds, [() => run.epoch(epochs)]);
   await run.stop();
   const { flops } = stepWork(setup);
-  const ms = time?.median ?? Number.NaN;
-  return { ...setup, flops, ms, shareOfPeak: flops / ms / 1e6 / limits.all.gflops };
+  const time = estimate(times);
+  const ms = time.median;
+  return { ...setup, flops, ms, estimate: time, shareOfPeak: flops / ms / 1e6 / limits.all.gflops };
 }

@@ -1,6 +1,37 @@
 import { DistilleryError, distill, type StepRecord, trainTeacher, withGenerator } from "distillery";
 import { EXAMPLES, SCHEDULE, type StepSetup, start, teacherAs } from "./setup.js";
 
+/** What a run is paced by. */
+export interface PacedControls {
+  readonly signal: AbortSignal;
+  readonly onStep: (record: StepRecord) => void;
+  readonly onEpoch: () => Promise<void>;
+}
+
+/** Steps that are made some epochs at a time. */
+export interface Paced {
+  /** The losses of the first epoch, which is the warm-up; none if there are no losses. */
+  readonly losses: readonly number[];
+  readonly stepsPerEpoch: number;
+  /** Makes the steps of `epochs` epochs; gives the milliseconds that one step took. */
+  epoch(epochs?: number): Promise<number>;
+  stop(): Promise<void>;
+}
+
+/** Calls of a function as steps, an epoch each. */
+export function pacedCalls(call: () => unknown): Paced {
+  return {
+    losses: [],
+    stepsPerEpoch: 1,
+    async epoch(epochs = 1) {
+      const begun = performance.now();
+      for (let i = 0; i < epochs; i++) call();
+      return (performance.now() - begun) / epochs;
+    },
+    async stop() {},
+  };
+}
+
 /**
  * A run of the library's own loops, `distill` and `trainTeacher`, that waits after each epoch until the next one is
  * requested: what is timed is what a user of these functions gets.
@@ -12,30 +43,48 @@ import { EXAMPLES, SCHEDULE, type StepSetup, start, teacherAs } from "./setup.js
  * await run.stop();
  * ```
  */
-export class PacedRun {
-  /** The losses of the first epoch, which is the warm-up. */
+export class PacedRun implements Paced {
   readonly losses: number[] = [];
-  readonly stepsPerEpoch: number;
   readonly #abort = new AbortController();
   readonly #ended: Promise<void>;
   #arrive: () => void = () => {};
   #leave: () => void = () => {};
 
-  private constructor(setup: StepSetup) {
-    this.stepsPerEpoch = EXAMPLES / setup.rows;
-    this.#ended = this.#train(setup).catch((error: unknown) => {
-      if (!(error instanceof DistilleryError && error.code === "ABORTED")) throw error;
+  private constructor(
+    readonly stepsPerEpoch: number,
+    train: (controls: PacedControls) => Promise<unknown>,
+  ) {
+    const ended = train({
+      signal: this.#abort.signal,
+      onStep: ({ metrics: { loss } }) => {
+        if (this.losses.length < this.stepsPerEpoch) this.losses.push(loss as number);
+      },
+      onEpoch: () =>
+        new Promise<void>((resolve) => {
+          this.#leave = resolve;
+          this.#arrive();
+        }),
     });
+    this.#ended = ended.then(
+      () => {},
+      (error: unknown) => {
+        if (!(error instanceof DistilleryError && error.code === "ABORTED")) throw error;
+      },
+    );
   }
 
-  /** Starts a run, and waits for its first epoch. */
-  static async start(setup: StepSetup): Promise<PacedRun> {
-    const run = new PacedRun(setup);
+  /** Starts a run of the script's, and waits for its first epoch. */
+  static start(setup: StepSetup): Promise<PacedRun> {
+    return PacedRun.of(EXAMPLES / setup.rows, (controls) => scriptRun(setup, controls));
+  }
+
+  /** Starts any run, which passes the controls on, and waits for its first epoch. */
+  static async of(stepsPerEpoch: number, train: (controls: PacedControls) => Promise<unknown>): Promise<PacedRun> {
+    const run = new PacedRun(stepsPerEpoch, train);
     await run.#arrival();
     return run;
   }
 
-  /** Makes the steps of `epochs` epochs; gives the milliseconds that one step took. */
   async epoch(epochs = 1): Promise<number> {
     const begun = performance.now();
     for (let i = 0; i < epochs; i++) {
@@ -60,32 +109,17 @@ export class PacedRun {
     });
     return Promise.race([arrived, this.#ended]);
   }
+}
 
-  async #train(setup: StepSetup): Promise<void> {
-    const { mode, rows } = setup;
-    const { teacher, student, data, generator } = start(setup);
-    const { maxLr: lr, ...schedule } = SCHEDULE;
-    const run = {
-      ...schedule,
-      lr,
-      data,
-      batchSize: rows,
-      shuffle: false,
-      signal: this.#abort.signal,
-      onStep: ({ metrics: { loss } }: StepRecord) => {
-        if (this.losses.length < this.stepsPerEpoch) this.losses.push(loss);
-      },
-      onEpoch: () =>
-        new Promise<void>((resolve) => {
-          this.#leave = resolve;
-          this.#arrive();
-        }),
-    };
-    await withGenerator(generator, () => {
-      if (student === null) return trainTeacher({ ...run, model: teacher });
-      const teacherMode = mode === "train" ? "train" : "eval";
-      const network = teacherAs(teacher, setup.teacherClass).freeze();
-      return distill({ ...run, teacher: network, student, teacherMode, teacherCache: mode === "cached" });
-    });
-  }
+function scriptRun(setup: StepSetup, controls: PacedControls): Promise<unknown> {
+  const { mode, rows } = setup;
+  const { teacher, student, data, generator } = start(setup);
+  const { maxLr: lr, ...schedule } = SCHEDULE;
+  const run = { ...schedule, ...controls, lr, data, batchSize: rows, shuffle: false };
+  return withGenerator(generator, () => {
+    if (student === null) return trainTeacher({ ...run, model: teacher });
+    const teacherMode = mode === "train" ? "train" : "eval";
+    const network = teacherAs(teacher, setup.teacherClass).freeze();
+    return distill({ ...run, teacher: network, student, teacherMode, teacherCache: mode === "cached" });
+  });
 }

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { getNumThreads } from "distillery";
 import type { Extent } from "../extent.js";
 import { LIBRARY } from "../library.js";
-import { spread } from "../measure.js";
+import { estimate } from "../measure.js";
 import type { ProcessRun } from "../results.js";
 
 const file = (name: string) => fileURLToPath(new URL(name, import.meta.url));
@@ -25,7 +25,7 @@ export async function* measureRuns({ epochs, starts }: Extent): AsyncGenerator<P
 async function measureStart(starts: number): Promise<ProcessRun> {
   const runs: ProcessRun[] = [];
   for (let i = 0; i < starts; i++) runs.push(await libraryRun("distill(), the script: start", "train", 1));
-  const middle = (value: (run: ProcessRun) => number | null) => spread(runs.map((run) => value(run) ?? 0)).median;
+  const middle = (value: (run: ProcessRun) => number | null) => estimate(runs.map((run) => value(run) ?? 0)).median;
   return {
     ...runs[0],
     seconds: middle(({ seconds }) => seconds),

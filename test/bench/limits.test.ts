@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { elementwise, product, rateOf } from "../../bench/cases/case.js";
+import { Host } from "../../bench/host.js";
 import { bandwidthFor, limitOf, shareOf, workingSets } from "../../bench/machine.js";
-import { spread, takeTurns } from "../../bench/measure.js";
+import { estimate, ratios, takeTurns } from "../../bench/measure.js";
 import { STUDENT_SIZES, stepWork, TEACHER_SIZES } from "../../bench/steps/setup.js";
 import { LIMITS } from "./sample.js";
 
@@ -50,10 +51,30 @@ describe("the work of a step", () => {
 });
 
 describe("times of several rounds", () => {
-  it("have a median and a range", () => {
-    expect(spread([5, 1, 3])).toEqual({ median: 3, min: 1, max: 5 });
-    expect(spread([4, 1])).toEqual({ median: 2.5, min: 1, max: 4 });
-    expect(() => spread([])).toThrow("at least one");
+  it("have a median, and from 9 on an interval inside of their range", () => {
+    expect(estimate([5, 1, 3])).toEqual({ median: 3, low: 1, high: 5 });
+    expect(estimate([4, 1])).toEqual({ median: 2.5, low: 1, high: 4 });
+    expect(estimate([9, 8, 7, 6, 5, 4, 3, 2, 1])).toEqual({ median: 5, low: 2, high: 8 });
+    expect(() => estimate([])).toThrow("at least one");
+  });
+
+  it.each([1, 5, 6, 9, 15, 40])(
+    "have an interval of %i numbers that holds the median in 95% of all cases, or their range",
+    (n) => {
+      const { low } = estimate(Array.from({ length: n }, (_, i) => i));
+      // The interval misses it if at most `low` of n fair coins show the one side, or the other.
+      let [outcomes, misses] = [1, 0];
+      for (let k = 0; k <= low; k++) {
+        misses += (2 * outcomes) / 2 ** n;
+        outcomes *= (n - k) / (k + 1);
+      }
+      if (low > 0) expect(misses).toBeLessThan(0.05);
+      expect(estimate(Array.from({ length: n }, (_, i) => i)).high).toBe(n - 1 - low);
+    },
+  );
+
+  it("are compared round by round", () => {
+    expect(ratios([2, 4, 6], [1, 2, 2])).toEqual({ median: 2, low: 2, high: 3 });
   });
 
   it("come from bodies that take turns", async () => {
@@ -62,8 +83,21 @@ describe("times of several rounds", () => {
       asked.push(name);
       return value;
     };
-    const spreads = await takeTurns(2, [body("a", 1), body("b", 2)]);
-    expect(asked).toEqual(["a", "b", "a", "b"]);
-    expect(spreads.map(({ median }) => median)).toEqual([1, 2]);
+    const times = await takeTurns(3, [body("a", 1), body("b", 2)], () => false);
+    expect(asked).toEqual(["a", "b", "b", "a", "a", "b"]);
+    expect(times).toEqual([
+      [1, 1, 1],
+      [2, 2, 2],
+    ]);
+  });
+
+  it("are taken again if the host was busy, a few times", async () => {
+    let calls = 0;
+    const peaks = [100, 79, 81, 50, 50, 50, 50];
+    const host = new Host(() => peaks.shift() as number);
+    const times = await takeTurns(3, [() => ++calls], () => host.isBusy());
+    expect(times).toEqual([[1, 3, 7]]);
+    expect(host.busy).toBe(5);
+    expect(host.note()).toContain("busy after 5 rounds");
   });
 });

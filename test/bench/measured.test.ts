@@ -1,6 +1,7 @@
 import { setNumThreads } from "distillery";
 import { beforeAll, describe, expect, it } from "vitest";
 import { QUICK } from "../../bench/extent.js";
+import { latency, prediction } from "../../bench/inference.js";
 import { measureKernels } from "../../bench/kernels.js";
 import { conditions, measureLimits } from "../../bench/machine.js";
 import { profileStep } from "../../bench/profile.js";
@@ -63,6 +64,12 @@ describe("what the benchmark measures", () => {
     expect(total).toBeCloseTo(stepMs, 6);
     expect(entries.find(({ kernel }) => kernel === "adamStep")?.calls).toBe(1);
     expect(entries.at(-1)?.kernel).toBe("around the kernels");
+  });
+
+  it("says how long single calls take", () => {
+    const { p50, p99 } = latency(prediction("student", 1), 5);
+    expect(p50).toBeGreaterThan(0);
+    expect(p99).toBeGreaterThanOrEqual(p50);
   });
 
   it("goes over batches and widths", async () => {

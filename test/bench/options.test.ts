@@ -21,6 +21,7 @@ describe("the options of the benchmark", () => {
       json: null,
       draw: null,
       soak: null,
+      against: null,
     });
   });
 
@@ -33,7 +34,9 @@ describe("the options of the benchmark", () => {
       json: "out.json",
       draw: "docs/",
       soak: 20000,
+      against: null,
     });
+    expect(readOptions(["--against", "HEAD~3", "--quick"])).toMatchObject({ against: "HEAD~3", quick: true });
   });
 
   it("take --json without a file, before another option too", () => {
@@ -47,6 +50,7 @@ describe("the options of the benchmark", () => {
     [["--threads"], "argument missing"],
     [["--threads", "0"], 'whole number of at least 1, got "0"'],
     [["--threads", "two"], 'whole number of at least 1, got "two"'],
+    [["--against", "main", "--peers"], "cannot be used with option '--peers'"],
     [["--soak", "1.5"], 'whole number of at least 1, got "1.5"'],
   ])("refuse %j with exit code 2", (args, text) => {
     const { message, exitCode } = mistake(...args);
@@ -57,7 +61,7 @@ describe("the options of the benchmark", () => {
   it("print every option for --help, with exit code 0", () => {
     const { message, exitCode } = mistake("--help");
     expect(exitCode).toBe(0);
-    for (const option of ["--quick", "--threads", "--json", "--draw", "--peers", "--soak", "--help"]) {
+    for (const option of ["--quick", "--threads", "--json", "--draw", "--peers", "--soak", "--against", "--help"]) {
       expect(message).toContain(option);
     }
   });

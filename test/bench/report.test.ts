@@ -1,9 +1,12 @@
 import { describe, expect, it } from "vitest";
 import {
+  againstCells,
+  convolutionCells,
   digits,
   formatConditions,
   formatLimits,
   formatStep,
+  inferenceCells,
   peerCells,
   peersTable,
   percent,
@@ -49,6 +52,7 @@ describe("the tables of the benchmark", () => {
       "100×100×100",
       "0.0360",
       "0.0200",
+      "0.0195-0.0210",
       "1.80x",
       "2.00",
       "100x",
@@ -56,17 +60,18 @@ describe("the tables of the benchmark", () => {
       "50%",
       "arithmetic",
     ]);
-    expect(rowsTable(2).row(rowCells(ROW))).toContain("0.0200     1.80x");
+    expect(rowsTable(2).row(rowCells(ROW))).toContain("0.0200   0.0195-0.0210     1.80x");
   });
 
   it("tell rates in bytes and draws, and no share where there is none", () => {
     const draws = { ...ROW, work: { ...ROW.work, unit: "draws" as const }, rate: 0.25, share: null };
     expect(rowCells(draws).slice(-3)).toEqual(["250 M/s", "", ""]);
-    expect(rowCells({ ...ROW, work: { ...ROW.work, unit: "B" as const } })[7]).toBe("100 GB/s");
+    expect(rowCells({ ...ROW, work: { ...ROW.work, unit: "B" as const } })[8]).toBe("100 GB/s");
   });
 
-  it("tell a step's range and limit", () => {
-    expect(formatStep(STEP_ROW)).toBe("  the script: 4.00 ms (3.90-4.25), limit 3.50 ms");
+  it("tell a step's interval and limit", () => {
+    expect(rowCells(STEP_ROW)[4]).toBe("3.90-4.25");
+    expect(formatStep(STEP_ROW)).toBe("  the script: 4.00 ms, limit 3.50 ms");
   });
 
   it("tell the conditions and the limits", () => {
@@ -85,9 +90,38 @@ describe("the tables of the benchmark", () => {
     expect(profileCells(entry)).toEqual(["matmul", "2.00", "0.500", "13%", "150", "4.00"]);
     const run = { name: "a", epochs: 3, seconds: 1, distillSeconds: null, firstStepSeconds: 0.25, peakRssBytes: 1.2e8 };
     expect(runCells(run)).toEqual(["a", "3", "1.00", "", "0.250", "120"]);
-    expect(scalingCells(RESULTS.scaling.overWidth[0] as never)).toEqual(["64", "x0.25", "175", "0.777", "61%"]);
-    const cells = ["teacher's logits known", "PyTorch", "ms a step", "2.50 (2.25-3.00)", "1.00 (0.900-1.10)", "2.50x"];
+    expect(scalingCells(RESULTS.scaling.overWidth[0] as never)).toEqual([
+      "64",
+      "x0.25",
+      "175",
+      "0.777",
+      "0.777-0.777",
+      "61%",
+    ]);
+    const time = { median: 200, low: 190, high: 220 };
+    const row = {
+      name: "step of a",
+      flops: 2e10,
+      oneThread: { ...time, median: 300 },
+      allThreads: time,
+      shareOfPeak: 0.5,
+    };
+    const times = ["300 (190-220)", "200 (190-220)"];
+    expect(convolutionCells(row)).toEqual(["step of a", "20.0", ...times, "1.50x", "50%"]);
+    const latency = { p50: 0.125, p99: 0.5 };
+    const call = { network: "student", rows: 8, oneThread: latency, allThreads: { ...latency, p50: 0.1 } };
+    expect(inferenceCells(call)).toEqual(["student", "8", "0.125", "0.500", "0.100", "0.500"]);
+    const against = { group: "steps", name: "a", threads: 2, ours: time, theirs: time, ratio: PEER_ROW.ours };
+    expect(againstCells(against)).toEqual(["a", "2", "200 (190-220)", "200 (190-220)", "1.00 (0.900-1.10)"]);
+    const cells = [
+      "teacher's logits known",
+      "PyTorch",
+      "ms a step",
+      "2.50 (2.25-3.00)",
+      "1.00 (0.900-1.10)",
+      "2.50 (2.40-2.75)",
+    ];
     expect(peerCells(PEER_ROW)).toEqual(cells);
-    expect(peersTable.row(cells)).toMatch(/2\.50x$/);
+    expect(peersTable.row(cells)).toMatch(/2\.50 \(2\.40-2\.75\)$/);
   });
 });

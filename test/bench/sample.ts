@@ -33,6 +33,10 @@ export const ROW: Row = {
   rate: 100,
   share: { bound: "arithmetic", share: 0.5 },
   shareOneThread: { bound: "arithmetic", share: 0.556 },
+  estimates: {
+    oneThread: { median: 0.036, low: 0.035, high: 0.037 },
+    allThreads: { median: 0.02, low: 0.0195, high: 0.021 },
+  },
 };
 
 export const STEP_ROW: StepRow = {
@@ -43,25 +47,33 @@ export const STEP_ROW: StepRow = {
   work: stepWork({ mode: "train", rows: 64, width: 1 }),
   limitMs: 3.5,
   allThreadsMs: 4,
-  spread: { oneThread: { median: 8, min: 7, max: 9 }, allThreads: { median: 4, min: 3.9, max: 4.25 } },
+  estimates: { oneThread: { median: 8, low: 7, high: 9 }, allThreads: { median: 4, low: 3.9, high: 4.25 } },
 };
 
 export const PEER_ROW: PeerRow = {
-  mode: "cached",
+  work: "teacher's logits known",
   peer: "PyTorch",
-  ours: { median: 1, min: 0.9, max: 1.1 },
-  theirs: { median: 2.5, min: 2.25, max: 3 },
-  ratio: 2.5,
+  ours: { median: 1, low: 0.9, high: 1.1 },
+  theirs: { median: 2.5, low: 2.25, high: 3 },
+  ratio: { median: 2.5, low: 2.4, high: 2.75 },
   unit: "ms a step",
 };
 
 function point(rows: number, width: number, ms: number): ScalingPoint {
-  return { mode: "train", rows, width, flops: 7e8 * width, ms, shareOfPeak: 0.61 };
+  return {
+    mode: "train",
+    rows,
+    width,
+    flops: 7e8 * width,
+    ms,
+    estimate: { median: ms, low: ms, high: ms },
+    shareOfPeak: 0.61,
+  };
 }
 
 /** A whole benchmark's results. */
 export const RESULTS: Results = {
-  format: 1,
+  format: 2,
   machine: { cpu: "A Processor", cores: 2, memoryBytes: 8 * 1024 * MIB, lastLevelCacheBytes: null, platform: "x-y" },
   threads: 2,
   commit: "abc1234",
@@ -71,6 +83,8 @@ export const RESULTS: Results = {
   limits: LIMITS,
   rows: [ROW, STEP_ROW],
   profiles: [],
+  convolution: [],
+  inference: [],
   runs: [],
   scaling: {
     overBatch: [point(16, 1, 2.345), point(1024, 1, 77.77)],

@@ -1,0 +1,85 @@
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { cpSync, rmSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { ROOT } from "../library.js";
+
+/** Another commit of this repository, built, with the benchmark of this checkout. */
+export interface Checkout {
+  readonly folder: string;
+  /** Short. */
+  readonly commit: string;
+}
+
+/** Where checkouts are made, and what cargo builds for them is kept. */
+const HOME = join(ROOT, "target", "against");
+
+/** The short hash of a commit. */
+export function commitOf(ref: string): string {
+  try {
+    return git("rev-parse", "--verify", "--quiet", "--short", "--end-of-options", `${ref}^{commit}`);
+  } catch {
+    throw new Error(`--against: expected a commit, a branch or a tag of this repository, got ${JSON.stringify(ref)}`);
+  }
+}
+
+/** Runs `body` with a commit's checkout, which is removed afterwards: also if the process is interrupted. */
+export async function withCheckout<T>(ref: string, body: (checkout: Checkout) => Promise<T>): Promise<T> {
+  const commit = commitOf(ref);
+  const folder = join(HOME, commit);
+  const build = new Build(folder);
+  const interrupted = (signal: NodeJS.Signals) => {
+    build.end();
+    remove(folder);
+    process.exit(signal === "SIGINT" ? 130 : 143);
+  };
+  process.once("SIGINT", interrupted).once("SIGTERM", interrupted);
+  try {
+    // What a process that was killed left behind.
+    remove(folder);
+    git("worktree", "add", "--quiet", "--detach", folder, commit);
+    symlinkSync(join(ROOT, "node_modules"), join(folder, "node_modules"), "junction");
+    console.error(`preparing: ${commit}, its native addon and its TypeScript`);
+    for (const script of ["build:native", "build:ts"]) await build.run(script);
+    cpSync(join(ROOT, "dist-bench"), join(folder, "dist-bench"), { recursive: true });
+    return await body({ folder, commit });
+  } finally {
+    process.off("SIGINT", interrupted).off("SIGTERM", interrupted);
+    remove(folder);
+  }
+}
+
+/** Runs the package's scripts in a folder, one at a time. */
+class Build {
+  #child: ChildProcess | null = null;
+
+  constructor(private readonly folder: string) {}
+
+  async run(script: string): Promise<void> {
+    // A target folder for all checkouts: what they depend on is built once. A process group of its own, to be ended whole.
+    const env = { ...process.env, CARGO_TARGET_DIR: join(HOME, "cargo") };
+    const child = spawn("npm", ["run", "--silent", script], {
+      ...{ cwd: this.folder, env, stdio: ["ignore", 2, 2], detached: process.platform !== "win32" },
+    });
+    this.#child = child;
+    const [code] = await once(child, "exit");
+    this.#child = null;
+    if (code !== 0) throw new Error(`--against: \`npm run ${script}\` of ${this.folder} failed: see above`);
+  }
+
+  end(): void {
+    const pid = this.#child?.pid;
+    if (pid === undefined) return;
+    if (process.platform === "win32") this.#child?.kill();
+    else process.kill(-pid, "SIGKILL");
+  }
+}
+
+function remove(folder: string): void {
+  rmSync(folder, { recursive: true, force: true });
+  git("worktree", "prune");
+}
+
+function git(...args: string[]): string {
+  return execFileSync("git", args, { cwd: ROOT, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] }).trim();
+}

@@ -1,0 +1,44 @@
+import { getNumThreads, predict, randn, StudentNet, TeacherNet } from "distillery";
+import { withThreads } from "./library.js";
+import type { InferenceRow, Latency } from "./results.js";
+
+/** Samples a call. */
+export const BATCHES = [1, 8, 16] as const;
+/** The script's networks. */
+export const NETWORKS = { student: StudentNet, teacher: TeacherNet } as const;
+
+/** A call of `predict()` for that many samples. */
+export function prediction(network: keyof typeof NETWORKS, rows: number): () => unknown {
+  const [model, inputs] = [new NETWORKS[network](), randn([rows, 784])];
+  return () => predict(model, inputs);
+}
+
+/** Measures calls of both networks, some milliseconds for each number of samples and of threads. */
+export function* measureInference(milliseconds: number): Generator<InferenceRow> {
+  for (const network of Object.keys(NETWORKS) as (keyof typeof NETWORKS)[]) {
+    for (const rows of BATCHES) {
+      const call = prediction(network, rows);
+      const oneThread = withThreads(1, () => latency(call, milliseconds));
+      const allThreads = getNumThreads() === 1 ? oneThread : latency(call, milliseconds);
+      yield { network, rows, oneThread, allThreads };
+    }
+  }
+}
+
+/** The median and the 99th percentile of single calls, in milliseconds, once warm. */
+export function latency(call: () => unknown, milliseconds: number): Latency {
+  timesOf(call, milliseconds / 4);
+  const times = timesOf(call, milliseconds).sort((a, b) => a - b);
+  const at = (share: number) => times[Math.floor(share * (times.length - 1))] as number;
+  return { p50: at(0.5), p99: at(0.99) };
+}
+
+function timesOf(call: () => unknown, milliseconds: number): number[] {
+  const times: number[] = [];
+  const end = performance.now() + milliseconds;
+  for (let begun = performance.now(); begun < end || times.length === 0; begun = performance.now()) {
+    call();
+    times.push(performance.now() - begun);
+  }
+  return times;
+}
