@@ -66,7 +66,7 @@ export async function runMutual({ config, userOptions }: Settings<"mutual">, fla
     const result = await interruptible(printer.note, (signal) =>
       mutual({ ...input, ...controls, students, signal, ...printer.controls }),
     );
-    const { best, files, history } = result;
+    const { best, files, history, steps } = result;
     if (best !== null) model.loadStateDict(best.state);
     const [figure] = figuresOf(input.data);
     const names = students.map((_, i) => `student-${i + 1}`);
@@ -79,7 +79,7 @@ export async function runMutual({ config, userOptions }: Settings<"mutual">, fla
     }));
     const kept = files.filter((file) => file.endsWith(".safetensors")).slice(-students.length);
     const report = config.report
-      ? await writeReportOf({ network: model, result: { history, best }, source, out }, null)
+      ? await writeReportOf({ network: model, result: { history, steps, best }, source, out }, null)
       : null;
     const lines = ["", networkTable(figure, results), "", `Students saved to ${kept.join(", ")}`];
     if (best !== null) lines.push(`Best epoch, of all together: ${best.epoch} of ${history.length}`);

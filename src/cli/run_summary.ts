@@ -142,13 +142,16 @@ function figuresText(role: string, evaluation: TaskEvaluation, data: Dataset | n
 
 /** Writes the report of a run into its folder; gives its file. */
 export async function writeReportOf(
-  run: Pick<FinishedRun, "network" | "teacher" | "source" | "out"> & { result: Pick<RunResult, "history" | "best"> },
+  run: Pick<FinishedRun, "network" | "teacher" | "source" | "out"> & {
+    result: Pick<RunResult, "history" | "steps" | "best">;
+  },
   evaluation: RunEvaluation | null,
 ): Promise<string> {
   const { network, teacher, result, source, out } = run;
   const { writeRunReport } = await import("../report/runs.js");
   return writeRunReport(out, {
     history: result.history,
+    steps: result.steps,
     networks: { student: network, ...(teacher && { teacher }), best: result.best },
     data: { test: source.test, validation: source.validation },
     ...(evaluation && { evaluation }),

@@ -2,6 +2,7 @@ import { expectDataset } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { expectModule } from "../nn/expect_module.js";
 import type { Module } from "../nn/module.js";
+import { evaluateOutputs } from "../tasks/index.js";
 import { type EvaluatedLogits, logitsOf } from "../train/index.js";
 import { mistakesOf } from "./mistakes.js";
 import type { HeldOutPredictions, Mistake } from "./report_data.js";
@@ -22,12 +23,20 @@ export function expectNetworks({ student, teacher }: Networks): void {
 export function predictionsOf(
   data: Dataset,
   { student, teacher }: { student: EvaluatedLogits; teacher: EvaluatedLogits | null },
-  about: Pick<HeldOutPredictions, "part" | "weights">,
+  {
+    teacherTemperature: temperature,
+    ...about
+  }: Pick<HeldOutPredictions, "part" | "weights"> & { teacherTemperature?: number },
 ): HeldOutPredictions {
+  const calibrated = (temperature: number, { logits }: EvaluatedLogits) => ({
+    temperature,
+    teacher: evaluateOutputs(logits.div(temperature), data),
+  });
   return {
     ...about,
     evaluation: student.evaluation,
     ...(teacher && { teacher: teacher.evaluation }),
+    ...(teacher && temperature !== undefined && { calibrated: calibrated(temperature, teacher) }),
     mistakes: mistakesOf(data, { student: student.logits, ...(teacher && { teacher: teacher.logits }) }),
   };
 }

@@ -2,6 +2,7 @@ import type { CompareResult, NetworkSize, SweepResult } from "../compare/results
 import type { TaskName } from "../data/task_name.js";
 import type { EpochRecord } from "../log/epoch_record.js";
 import type { TaskEvaluation } from "../tasks/figures.js";
+import type { StepPoint } from "../train/step_trace.js";
 
 /** What a report says first. */
 export interface Verdict {
@@ -54,6 +55,8 @@ export interface HeldOutPredictions {
   weights: "best" | "last";
   evaluation: TaskEvaluation;
   teacher?: TaskEvaluation;
+  /** What its logits were divided by in training, if it was calibrated, and the teacher so. */
+  calibrated?: { temperature: number; teacher: TaskEvaluation };
   mistakes: readonly Mistake[];
 }
 
@@ -64,6 +67,8 @@ export type SizeFigures = Pick<NetworkSize, "parameters" | "bytes"> & Partial<Ne
 export interface RunReport extends ReportHead {
   kind: "run";
   history: readonly EpochRecord[];
+  /** Loss and gradient norm by step; of a long run not of each. */
+  steps: readonly StepPoint[];
   /** The epoch that was best on the validation set. */
   best: { epoch: number; [figure: `validation${string}`]: number } | null;
   /** Null without held-out data. */

@@ -6,7 +6,7 @@ import { DistilleryError } from "../errors.js";
 import type { EpochRecord } from "../log/epoch_record.js";
 import type { Module } from "../nn/module.js";
 import { epochMetric, figuresOf, mainFigure } from "../tasks/figures.js";
-import { type BestWeights, evaluateRun, measureLatency, type RunEvaluation } from "../train/index.js";
+import { type BestWeights, evaluateRun, measureLatency, type RunEvaluation, type StepPoint } from "../train/index.js";
 import { classNamesOf, headOf, type ReportOptions } from "./head.js";
 import { expectNetworks, type Networks, predictionsOf } from "./predictions.js";
 import type { RunReport, SizeFigures } from "./report_data.js";
@@ -18,6 +18,8 @@ export interface RunReportInput extends ReportOptions {
   config: Readonly<Record<string, unknown>>;
   /** A record an epoch. */
   history: readonly EpochRecord[];
+  /** Loss and gradient norm by step, as a run's result has them. */
+  steps?: readonly StepPoint[];
   networks: Networks & {
     /** The weights of the best epoch: if there are any, the report shows their predictions, not those of the last. */
     best?: BestWeights | null;
@@ -40,12 +42,22 @@ export interface RunReportInput extends ReportOptions {
  * ```
  */
 export function runReport(input: RunReportInput): RunReport {
-  expectOptions("runReport", input, ["config", "history", "networks", "data", "evaluation", "title", "command"]);
-  const { config, history, networks, data = {}, evaluation: known, ...options } = input;
+  expectOptions("runReport", input, [
+    "config",
+    "history",
+    "steps",
+    "networks",
+    "data",
+    "evaluation",
+    "title",
+    "command",
+  ]);
+  const { config, history, steps = [], networks, data = {}, evaluation: known, ...options } = input;
   expectObject("networks", networks);
   const { student, teacher, best = null } = networks;
   expectConfig(config);
   expectHistory(history);
+  expectSteps(steps);
   expectNetworks(networks);
   const held = data.test ?? data.validation ?? null;
   if (held !== null) expectDataset(held);
@@ -61,9 +73,15 @@ export function runReport(input: RunReportInput): RunReport {
       ...options,
     }),
     history,
+    steps,
     ...(held?.task && { task: held.task }),
     best: best && { epoch: best.epoch, [metric]: best[metric] },
-    predictions: shown && predictionsOf(held, shown, { part, weights: best === null ? "last" : "best" }),
+    predictions:
+      shown &&
+      predictionsOf(held, shown, {
+        ...{ part, weights: best === null ? "last" : "best" },
+        ...(typeof config.teacherTemperature === "number" && { teacherTemperature: config.teacherTemperature }),
+      }),
     lastFigure: evaluation?.best ? mainFigure(held ?? undefined, evaluation.last.evaluation) : null,
     sizes: { student: sizeOf(student, held), ...(teacher && { teacher: sizeOf(teacher, held) }) },
   };
@@ -95,4 +113,14 @@ function expectHistory(history: readonly EpochRecord[]): void {
   );
   if (at < 0) return;
   throw new DistilleryError("BAD_ARGUMENT", `history[${at}]: expected an epoch's record, got ${show(history[at])}`);
+}
+
+/** Refuses anything but a list of steps. */
+function expectSteps(steps: readonly StepPoint[]): void {
+  if (!Array.isArray(steps)) throw new DistilleryError("BAD_ARGUMENT", `steps: expected a list, got ${show(steps)}`);
+  const isNumber = (value: unknown) => typeof value === "number";
+  const at = steps.findIndex((one) => ![one?.step, one?.loss, one?.gradNorm].every(isNumber));
+  if (at < 0) return;
+  const text = `expected { step, loss, gradNorm }, got ${show(steps[at])}`;
+  throw new DistilleryError("BAD_ARGUMENT", `steps[${at}]: ${text}`);
 }

@@ -75,7 +75,7 @@ function reporting<I extends RunControls & Reported & Pick<DistillInput, "valida
   if (out === undefined || !report || !isCalled) return rest;
   const write = async (result: RunResult) => {
     const networks = networksOf(result);
-    await writeRunReport(out, { history: result.history, networks, data: { validation } });
+    await writeRunReport(out, { history: result.history, steps: result.steps, networks, data: { validation } });
     await onEnd?.(result);
   };
   return { ...rest, onEnd: write };

@@ -3,6 +3,7 @@ import type { EpochRecord } from "../log/epoch_record.js";
 import type { MetricsLog } from "../log/metrics_log.js";
 import type { StepProgress } from "../log/progress_line.js";
 import { Ranks } from "./ranks.js";
+import type { StepPoint } from "./step_trace.js";
 import type { BestWeights } from "./trainer_state.js";
 
 /** What a run reports after a step. */
@@ -15,6 +16,8 @@ export interface StepRecord extends StepProgress {
 export interface RunResult {
   /** A record an epoch, those from before the run was resumed included. */
   history: EpochRecord[];
+  /** Loss and gradient norm by step; of a run of more than 600 steps every 2nd, 4th, ... of them. */
+  steps: StepPoint[];
   /** The files of weights that were written: the last ones, and the best on the validation set if there is one. */
   files: string[];
   /** The epoch that did best on the validation set, with its weights; null without one. */

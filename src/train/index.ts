@@ -21,5 +21,6 @@ export { joinRanks, type Ranks } from "./ranks.js";
 export { readPreprocessing } from "./read_preprocessing.js";
 export type { RunHandle } from "./run_handle.js";
 export type { RunMemory } from "./run_memory.js";
+export type { StepPoint } from "./step_trace.js";
 export { type TrainTeacherInput, trainTeacher } from "./train_teacher.js";
 export type { BestEpoch, BestWeights } from "./trainer_state.js";

@@ -29,6 +29,7 @@ import { isExpression } from "./resolve_loss.js";
 import { RunFiles } from "./run_files.js";
 import { resolveSchedule } from "./schedule.js";
 import { Step } from "./step.js";
+import { keepStep, keptSteps, newStepTrace } from "./step_trace.js";
 import { stepsPerEpoch } from "./steps_per_epoch.js";
 import { configOf, type Part, type TrainerInput, validateInput } from "./trainer_input.js";
 import {
@@ -114,7 +115,7 @@ export class Trainer {
         await RunFiles.expectOpenable(ownControls, () => configOf(input, made), input.preparation.gives);
         await input.preparation.run();
       }
-      const progress = { epoch: 0, step: 0, sums: {}, seconds: 0, history: [] };
+      const progress = { epoch: 0, step: 0, sums: {}, seconds: 0, history: [], steps: newStepTrace() };
       const state: TrainerState = {
         ...{ model, modules, optimizer, average, progress },
         ...{ generator: stream.generator, teacher: teacher?.state?.() ?? {}, order: null, best: null },
@@ -214,7 +215,11 @@ export class Trainer {
     average?.swap();
     stream.origin.copyFrom(stream.generator);
     emptyCache();
-    const result = { history: progress.history, files, best, stoppedEarly: this.#isOutOfPatience };
+    const result = {
+      history: progress.history,
+      steps: keptSteps(progress.steps),
+      ...{ files, best, stoppedEarly: this.#isOutOfPatience },
+    };
     await controls.onEnd?.(result);
     return result;
   }
@@ -259,6 +264,7 @@ export class Trainer {
     const metrics = this.#group;
     this.#group = {};
     const { lastStep, totalSteps } = this.scheduler;
+    keepStep(progress.steps, { step: lastStep, loss: metrics.loss, gradNorm: step.gradNorm });
     return this.input.controls.onStep?.({
       ...{ epoch: progress.epoch + 1, step: lastStep, steps: totalSteps, metrics },
       ...{ lr: this.scheduler.getLastLr()[0], samplesPerSecond: this.#speed(), gradNorm: step.gradNorm },

@@ -12,6 +12,7 @@ import { epochMetric, type Figure, isBetter } from "../tasks/figures.js";
 import { IntTensor, LongTensor } from "../tensor/int_tensor.js";
 import type { Generator } from "../tensor/random.js";
 import { Tensor } from "../tensor/tensor.js";
+import { newStepTrace, stepTraceSchema } from "./step_trace.js";
 
 const number = v.pipe(v.number(), v.finite());
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -30,6 +31,8 @@ const progressSchema = v.strictObject({
   sums: metrics,
   seconds: number,
   history: v.array(epochRecord),
+  /** Absent in checkpoints of before. */
+  steps: v.optional(stepTraceSchema, newStepTrace),
 });
 const bestEpoch = v.objectWithRest({ epoch: count, validationLoss: number }, number);
 const storedSchema = v.strictObject({

@@ -1,6 +1,14 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { fingerprint } from "../../src/checkpoint/index.js";
-import { argmax, type Evaluation, encodeSafetensors, evaluate, logitsOf, networkFrom } from "../../src/index.js";
+import {
+  argmax,
+  type Evaluation,
+  encodeSafetensors,
+  evaluate,
+  evaluateLogits,
+  logitsOf,
+  networkFrom,
+} from "../../src/index.js";
 import { compareReport, runReport, sweepReport } from "../../src/report/index.js";
 import { compareResult, sweepResult, type Trained, trained } from "./support.js";
 
@@ -15,10 +23,14 @@ describe("a run's report", () => {
     const before = fingerprint(student.stateDict());
     student.train();
     const report = runReport({
-      config: { command: "distill" },
+      config: { command: "distill", teacherTemperature: 2.5 },
       history,
       networks: { teacher, student, best },
       data: { test: data },
+    });
+    expect(report.predictions?.calibrated).toEqual({
+      temperature: 2.5,
+      teacher: evaluateLogits(logitsOf(teacher, data).div(2.5), data.slice(0, data.length).labels),
     });
     expect([fingerprint(student.stateDict()), student.training]).toEqual([before, true]);
     expect(report.lastFigure).toBe(evaluate(student, data).accuracy);
@@ -59,6 +71,11 @@ describe("a run's report", () => {
         expect.objectContaining({ code: "BAD_ARGUMENT", message }),
       );
     refused({ config: 3 }, "config: expected an object, got 3");
+    refused({ steps: 3 }, "steps: expected a list, got 3");
+    refused(
+      { steps: [{ step: 1, loss: 2 }] },
+      "steps[0]: expected { step, loss, gradNorm }, got a value of type Object",
+    );
     refused({ history: "all" }, 'history: expected a list of epochs\' records, got "all"');
     refused({ history: [history[0], {}] }, "history[1]: expected an epoch's record, got a value of type Object");
     refused({ networks: { student: 1 } }, "networks.student: expected a Module, got 1");

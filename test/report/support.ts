@@ -18,6 +18,7 @@ import {
   Generator,
   ImageDataset,
   type Module,
+  type StepPoint,
   StudentNet,
   TeacherNet,
   withGenerator,
@@ -46,6 +47,7 @@ export interface Trained {
   student: Module;
   test: Dataset;
   history: EpochRecord[];
+  steps: StepPoint[];
   best: BestWeights | null;
 }
 
@@ -56,8 +58,8 @@ export async function trained(seed = 0, classNames?: readonly string[]): Promise
     const student = new StudentNet({ ...sizes, hidden: [10, 8] });
     const options = { epochs: 3, batchSize: 16, lr: 0.02, temperature: 2.5 };
     const [data, validation] = [images(64), images(40, undefined, 2)];
-    const { history, best } = await distill({ teacher, student, data, validation, ...options });
-    return { teacher, student, test: images(96, classNames, 3), history, best };
+    const { history, steps, best } = await distill({ teacher, student, data, validation, ...options });
+    return { teacher, student, test: images(96, classNames, 3), history, steps, best };
   });
 }
 

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { fingerprint } from "../../src/checkpoint/fingerprint.js";
 import { flattenRecord, Generator, load, TeacherNet, trainTeacher, withGenerator } from "../../src/index.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
-import { BATCH, type Ending, type Options, SIZES, STEPS, setting, start, timeless } from "./support.js";
+import { BATCH, type Ending, mean, type Options, SIZES, STEPS, setting, start, timeless } from "./support.js";
 
 const folder = temporaryFolder();
 let runs = 0;
@@ -38,7 +38,13 @@ async function expectSame(out: string, options: Options, alone: Ending): Promise
   const notes: string[] = [];
   const { end, done } = start({ ...options, out, resume: true, onNote: (text) => notes.push(text) });
   expect(await end).toEqual(alone);
-  expect(metricsOf(out)).toEqual((await done).history.map(flattenRecord));
+  const { history, steps } = await done;
+  expect(metricsOf(out)).toEqual(history.map(flattenRecord));
+  expect(steps.map(({ step }) => step)).toEqual(Array.from({ length: 3 * STEPS }, (_, i) => i + 1));
+  for (const { epoch, metrics } of history) {
+    const losses = steps.slice((epoch - 1) * STEPS, epoch * STEPS).map(({ loss }) => loss);
+    expect(mean(losses)).toBeCloseTo(metrics.loss, 5);
+  }
   expect(notes[0]).toMatch(/: resumed at epoch \d of 3, step \d$/);
 }
 

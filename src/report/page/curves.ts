@@ -1,7 +1,8 @@
 import type { EpochRecord } from "../../log/epoch_record.js";
 import { agreementOf, epochMetric, type Figure, figureOfMetric, figuresOf, showFigure } from "../../tasks/figures.js";
+import type { RunReport } from "../report_data.js";
 import { counted, percent } from "../text.js";
-import { type Axis, type Line, type LineChartOptions, lineChart } from "./line_chart.js";
+import { type Axis, type Line, type LineChartOptions, lineChart, type Point } from "./line_chart.js";
 import { lineOf, linesOf, lossMetrics, type Metric, NETWORK_STYLES } from "./series.js";
 
 const LOSS: Axis = { name: "loss", format: plain, exact: (x) => x.toFixed(4) };
@@ -9,6 +10,7 @@ const FRACTION: Axis = { name: "share", format: (x) => `${plain(100 * x)}%`, exa
 /** The axis of a figure's values. */
 const axisOf = (figure: Figure): Axis =>
   figure.kind === "fraction" ? FRACTION : { name: figure.label, format: plain, exact: (x) => showFigure(figure, x) };
+const NORM: Axis = { name: "gradient norm", format: plain, exact: (x) => String(x) };
 type OfTask = Parameters<typeof figuresOf>[0];
 const WIDE = 50;
 const RATE: Axis = { name: "learning rate", format: rate, exact: (x) => x.toFixed(6) };
@@ -43,6 +45,38 @@ export function runCurves(
     chart(`${capital(figure.label)} on the validation set`, `After each epoch.${bestText}`, shares, axisOf(figure)),
     chart("Learning rate", "After each epoch's last step.", line("lr", "learning rate", "--student"), RATE),
   ].flat();
+}
+
+/** Loss and gradient norm by step. */
+export function stepCurves(steps: RunReport["steps"], maxGradNorm: unknown): HTMLElement[] {
+  const [first, second] = steps;
+  if (first === undefined || second === undefined) return [];
+  const every = second.step - first.step;
+  const each = every === 1 ? "Each step." : `Each ${every}th step.`.replace("2th", "2nd");
+  const line = (name: string, of: (step: RunReport["steps"][number]) => number) => [
+    { name, colour: "--student", points: steps.map((step): Point => [step.step, of(step)]) },
+  ];
+  const clipped = steps.filter(({ gradNorm }) => gradNorm > Number(maxGradNorm)).length;
+  const text =
+    typeof maxGradNorm === "number"
+      ? ` Before it was clipped to ${maxGradNorm}, as in ${percent(clipped / steps.length, 0)} of them.`
+      : "";
+  return [
+    ...chart(
+      "Loss by step",
+      each,
+      line("loss", ({ loss }) => loss),
+      LOSS,
+      "step",
+    ),
+    ...chart(
+      "Gradient norm by step",
+      each + text,
+      line("gradient norm", ({ gradNorm }) => gradNorm),
+      NORM,
+      "step",
+    ),
+  ];
 }
 
 /** How the runs of a comparison went: a thin line a seed, their mean thick. */
@@ -125,8 +159,8 @@ function capital(text: string): string {
   return `${text[0]?.toUpperCase()}${text.slice(1)}`;
 }
 
-function chart(title: string, description: string, lines: readonly Line[], y: Axis): HTMLElement[] {
-  return lines.length === 0 ? [] : [lineChart(overEpochs(title, description, lines, y))];
+function chart(title: string, description: string, lines: readonly Line[], y: Axis, x = "epoch"): HTMLElement[] {
+  return lines.length === 0 ? [] : [lineChart(over(x, title, description, lines, y))];
 }
 
 /** Any metric of an epoch's record, over the epochs of several runs; `record`: one that has it. */
@@ -144,14 +178,18 @@ export function metricCurve(
 }
 
 function overEpochs(title: string, description: string, lines: readonly Line[], y: Axis): LineChartOptions {
-  const epochs = lines.flatMap(({ points }) => points.map(([epoch]) => epoch));
-  const [first, last] = [Math.min(...epochs), Math.max(...epochs)];
+  return over("epoch", title, description, lines, y);
+}
+
+function over(name: string, title: string, description: string, lines: readonly Line[], y: Axis): LineChartOptions {
+  const places = lines.flatMap(({ points }) => points.map(([at]) => at));
+  const [first, last] = [Math.min(...places), Math.max(...places)];
   const x = {
-    name: "epoch",
+    name,
     format: String,
     ...(last > first ? { min: first, max: last } : { min: first - 1, max: first + 1 }),
   };
-  const log = y === LOSS && isWide(lines.flatMap(({ points }) => points.map(([, value]) => value)));
+  const log = (y === LOSS || y === NORM) && isWide(lines.flatMap(({ points }) => points.map(([, value]) => value)));
   const text = log ? `${description} The scale is logarithmic.` : description;
   return { title, description: text, lines, x, y: { ...y, log } };
 }

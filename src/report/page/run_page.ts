@@ -1,27 +1,38 @@
 import { showCount } from "../../show_count.js";
 import { agreementOf, figuresOf, mainFigure, showFigure } from "../../tasks/figures.js";
-import type { RunReport } from "../report_data.js";
+import type { HeldOutPredictions, RunReport } from "../report_data.js";
 import { short, times } from "../text.js";
-import { runCurves } from "./curves.js";
+import { runCurves, stepCurves } from "./curves.js";
 import { hero, type Tile } from "./hero.js";
+import type { Judged } from "./reliability.js";
 import { figures, predictionSections, section, smallFigures } from "./sections.js";
 import { NETWORK_STYLES } from "./series.js";
 import { sizesFigure } from "./sizes.js";
 
 /** The page of one run. */
 export function runPage(report: RunReport): (HTMLElement | null)[] {
-  const { predictions, history, best, sizes, config } = report;
+  const { predictions, history, steps, best, sizes, config } = report;
   const network = config.command === "train-teacher" ? "network" : "student";
   const evaluated = predictions && [
     ...(predictions.teacher ? [{ name: "teacher", ...NETWORK_STYLES.teacher, evaluation: predictions.teacher }] : []),
     { name: network, colour: "--student", evaluation: predictions.evaluation },
+    ...(predictions.calibrated ? [calibratedTeacher(predictions.calibrated)] : []),
   ];
   return [
     hero(report, tilesOf(report)),
-    section("How it went", smallFigures(runCurves(report, history, best))),
+    section(
+      "How it went",
+      smallFigures([...runCurves(report, history, best), ...stepCurves(steps, config.maxGradNorm)]),
+    ),
     ...(predictions && evaluated ? predictionSections(report, predictions, { network, evaluated }) : []),
     section("Against the teacher", sizes.teacher && figures(sizesFigure(sizes.student, sizes.teacher))),
   ];
+}
+
+/** The teacher that the student learned from. */
+function calibratedTeacher({ temperature, teacher }: NonNullable<HeldOutPredictions["calibrated"]>): Judged {
+  const name = `calibrated teacher (logits / ${Number(temperature.toPrecision(3))})`;
+  return { name, colour: "--other", dash: "dotted", evaluation: teacher };
 }
 
 function tilesOf(report: RunReport): Tile[] {

@@ -26,6 +26,28 @@ describeWith(CHROMIUM, "in Chromium", () => {
     );
   });
 
+  test("loss and gradient norm of each step", async () => {
+    await at.open("run");
+    const { steps } = at.run;
+    expect(await at.numbersOf("Loss by step")).toEqual(steps.map(({ step, loss }) => [String(step), loss.toFixed(4)]));
+    expect(await at.numbersOf("Gradient norm by step")).toEqual(
+      steps.map(({ step, gradNorm }) => [String(step), String(gradNorm)]),
+    );
+    const clipped = steps.filter(({ gradNorm }) => gradNorm > 1).length / steps.length;
+    expect(await at.figure("Gradient norm by step").locator("figcaption > .note").textContent()).toContain(
+      `Each step. Before it was clipped to 1, as in ${(100 * clipped).toFixed(0)}% of them.`,
+    );
+  });
+
+  test("the teacher before and after its calibration", async () => {
+    await at.open("run");
+    const { teacher, calibrated } = at.predictions;
+    const shown = (evaluation: unknown) => `${(100 * (evaluation as Evaluation).calibration.error).toFixed(1)}%`;
+    const text = await at.figure("Reliability").locator("figcaption > .note").textContent();
+    expect(text).toContain(`teacher ${shown(teacher)}, student `);
+    expect(text).toContain(`, calibrated teacher (logits / 1.75) ${shown(calibrated?.teacher)}.`);
+  });
+
   test("lines are drawn where their values lie", async () => {
     await at.open("run");
     const figure = at.figure("Learning rate");

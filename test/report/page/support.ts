@@ -93,7 +93,7 @@ export function openedReports(): Opened {
 }
 
 function reportsOf(run: Trained): Record<Kind, Report> {
-  const { teacher, student, test, history, best } = run;
+  const { teacher, student, test, history, steps, best } = run;
   const networks = { student, teacher };
   const config = { command: "distill", temperature: 2.5, [EVIL]: EVIL, dataHash: "ab".repeat(32) };
   const extras = { networks, test, command: `distillery compare --data '${EVIL}'` };
@@ -102,7 +102,10 @@ function reportsOf(run: Trained): Record<Kind, Report> {
     [0.83, 0.85, 0.84],
   ];
   return {
-    run: runReport({ config, history, networks: { ...networks, best }, data: { test }, command: EVIL, title: EVIL }),
+    run: runReport({
+      ...{ config: { ...config, teacherTemperature: 1.75, maxGradNorm: 1 }, history, steps },
+      ...{ networks: { ...networks, best }, data: { test }, command: EVIL, title: EVIL },
+    }),
     bare: runReport({ config, history: history.slice(0, 1), networks: { student } }),
     compare: compareReport(compareResult(run, ...accuracies), extras),
     losses: compareReport(compareResult(run, ...accuracies, [0.81, 0.8, 0.83], [0.7, 0.71, 0.72]), extras),

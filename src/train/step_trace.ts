@@ -1,0 +1,47 @@
+import * as v from "valibot";
+
+const number = v.pipe(v.number(), v.finite());
+const step = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
+
+/** Loss and gradient norm of the steps that a run keeps, as its checkpoint has them. */
+export const stepTraceSchema = v.strictObject({
+  /** Of so many steps one is kept. */
+  every: step,
+  points: v.array(v.tuple([step, number, number])),
+});
+type StepTrace = v.InferOutput<typeof stepTraceSchema>;
+
+/** A step of the optimizer. */
+export interface StepPoint {
+  /** From 1. */
+  step: number;
+  loss: number;
+  /** Before it was clipped. */
+  gradNorm: number;
+}
+
+const MOST = 600;
+const DIGITS = 6;
+
+/** A run's trace before its first step. */
+export function newStepTrace(): StepTrace {
+  return { every: 1, points: [] };
+}
+
+/** Keeps a step, with six digits; if there are too many by then, every second one goes. Which ones stay depends on their number alone. */
+export function keepStep(trace: StepTrace, { step, loss, gradNorm }: StepPoint): void {
+  if (step % trace.every !== 0) return;
+  trace.points.push([step, rounded(loss), rounded(gradNorm)]);
+  if (trace.points.length <= MOST) return;
+  trace.every *= 2;
+  trace.points = trace.points.filter(([at]) => at % trace.every === 0);
+}
+
+/** The steps that a trace keeps. */
+export function keptSteps({ points }: StepTrace): StepPoint[] {
+  return points.map(([step, loss, gradNorm]) => ({ step, loss, gradNorm }));
+}
+
+function rounded(value: number): number {
+  return Number(value.toPrecision(DIGITS));
+}
