@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { Command } from "commander";
 import type { SweepResult } from "../compare/index.js";
 import { runMetadata, SCHEMAS, trainingOptions } from "../config/index.js";
-import { epochMetric, figuresOf, showFigure, testMetric } from "../tasks/figures.js";
+import { epochMetric, figuresOf, showChange, showFigure, testMetric } from "../tasks/figures.js";
 import { interruptible } from "./error_boundary.js";
 import { dryRunExperiment, experimentControls, networksOf, openExperiment } from "./experiment.js";
 import {
@@ -39,19 +39,19 @@ export async function runSweep(settings: Settings<"sweep">, flags: SweepFlags): 
   const experiment = { ...settings, flags };
   const opened = await openExperiment(experiment);
   const { task, test } = opened;
-  const { seed, out, loss = null } = config;
+  const { seed, seeds, out, loss = null } = config;
   // Only the lists that were given: the loss may lack the other argument.
   const given = { temperatures: userOptions.temperatures, alphas: userOptions.alphas };
   const grid = Object.fromEntries(Object.entries(given).filter(([, list]) => list !== undefined));
   // Loaded late: the other commands start without it.
-  const { sweep, sweepShare, sweepSummary } = await import("../compare/index.js");
+  const { sweep, sweepCaveats, sweepShare, sweepSummary } = await import("../compare/index.js");
   if (flags.dryRun) {
     const { sweepArguments } = await import("../compare/sweep.js");
     const swept = sweepArguments(loss, task.data).map((name) => config[`${name}s`].length);
     return dryRunExperiment(
       opened,
       { ...trainingOptions(config), loss: config.loss },
-      { baseline: 0, distilled: swept.reduce((runs, length) => runs * length) },
+      { baseline: 0, distilled: swept.reduce((runs, length) => runs * length, seeds) },
       flags,
     );
   }
@@ -59,7 +59,8 @@ export async function runSweep(settings: Settings<"sweep">, flags: SweepFlags): 
   const printer = new ExperimentPrinter(flags, opened.opening);
   try {
     const inputOf = (signal: AbortSignal) => ({
-      ...{ ...task, test, out, signal, seed, ...grid },
+      ...{ ...task, test, out, signal, ...grid },
+      seeds: Array.from({ length: seeds }, (_, i) => seed + i),
       ...trainingOptions(config),
       ...(config.loss !== undefined && { loss: config.loss }),
       ...(config.calibrateTeacher !== undefined && { calibrateTeacher: config.calibrateTeacher }),
@@ -84,26 +85,31 @@ export async function runSweep(settings: Settings<"sweep">, flags: SweepFlags): 
     const { history: _, evaluation, ...best } = result.best;
     const [figure] = figuresOf(result.data);
     const object = { answer, best: { ...best, [testMetric(figure)]: figure.of(evaluation) }, points, files };
-    printer.end(object, ["", table(result), "", answer, `Written to ${files.join(" and ")}`]);
+    printer.end(object, ["", table(result), "", answer, ...sweepCaveats(result), `Written to ${files.join(" and ")}`]);
   } finally {
     printer.close();
   }
 }
 
 /** The figure of the validation set, a temperature a row and an alpha a column. */
-function table({ data, temperatures, alphas, points, best, swept }: SweepResult): string {
+function table({ data, seeds, temperatures, alphas, points, best, swept }: SweepResult): string {
   const [figure] = figuresOf(data);
   const name = epochMetric(figure);
   const cell = (temperature: number, alpha: number) => {
     const point = points.find((one) => one.temperature === temperature && one.alpha === alpha);
     const mark = temperature === best.temperature && alpha === best.alpha ? "*" : " ";
-    return point === undefined ? "" : `${showFigure(figure, point[name])}${mark}`;
+    if (point === undefined) return "";
+    const { spread } = point;
+    return `${showFigure(figure, point[name])}${spread ? ` ± ${showChange(figure, spread.figure.std)}` : ""}${mark}`;
   };
   // One that the loss does not read has no name.
   const head = (name: "temperature" | "alpha", value: number) =>
     swept?.includes(name) === false ? "" : `${name} ${value}`;
   return formatTable([
-    [`validation ${figure.label}`, ...alphas.map((alpha) => `${head("alpha", alpha)} `)],
+    [
+      `validation ${figure.label}${seeds.length < 2 ? "" : `, mean and sd of ${seeds.length}`}`,
+      ...alphas.map((alpha) => `${head("alpha", alpha)} `),
+    ],
     ...temperatures.map((temperature) => [
       head("temperature", temperature),
       ...alphas.map((alpha) => cell(temperature, alpha)),

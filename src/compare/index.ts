@@ -13,6 +13,7 @@ export type {
   Workers,
 } from "./experiment.js";
 export type { Fidelity } from "./fidelity.js";
+export type { Lead, PointSpread } from "./point_spread.js";
 export type {
   ComparedBehaviour,
   CompareResult,
@@ -27,6 +28,6 @@ export type {
 export type { ClassDifference, Flips } from "./sample_changes.js";
 export type { Share, ShareResult } from "./share.js";
 export { holm, type PairedDifference, pairedDifference, type SampleStats, sampleStats } from "./statistics.js";
-export { compareCaveats, compareSummary, methodsSummary, scopeOf, sweepSummary } from "./summary.js";
+export { compareCaveats, compareSummary, methodsSummary, scopeOf, sweepCaveats, sweepSummary } from "./summary.js";
 export { type SweepInput, sweep, sweepShare } from "./sweep.js";
 export type { Task } from "./task.js";

@@ -13,6 +13,7 @@ import { logitsOf, measureLatency, measureThroughput } from "../train/index.js";
 import type { CorrectedDifference, CrossedDifference } from "./crossed_difference.js";
 import type { ExternalTeacher } from "./external_teacher.js";
 import { type Fidelity, fidelityOf, spreadOf } from "./fidelity.js";
+import type { PointSpread } from "./point_spread.js";
 import type { ClassDifference, Flips } from "./sample_changes.js";
 import { type PairedDifference, type SampleStats, sampleStats } from "./statistics.js";
 import { hashOf, type TrainedTeacher } from "./teacher.js";
@@ -121,20 +122,24 @@ export interface FractionFigures {
 export interface SweepPoint {
   temperature: number;
   alpha: number;
-  /** The figure that points are compared by, on the validation set, best epoch: `validationAccuracy` of a classification. */
+  /** The figure that points are compared by, on the validation set, best epoch, the mean over the seeds: `validationAccuracy` of a classification. */
   [figure: `validation${string}`]: number;
-  /** Null if the teacher does not know the validation set. */
+  /** The mean over the seeds; null if the teacher does not know the validation set. */
   agreement: number | null;
+  /** Of the first seed, as `history` and `file`. */
   bestEpoch: number;
   history: EpochRecord[];
   file: string;
+  /** With several seeds. */
+  spread?: PointSpread;
 }
 
 /** What `sweep` finds: every temperature with every alpha, chosen by the validation set. */
 export interface SweepResult {
   kind: "sweep";
   data: CompareResult["data"];
-  seed: number;
+  /** Of each point's students; the teacher is trained with the first one. */
+  seeds: number[];
   /** What the loss reads of the two; one that it does not read has its default. Absent: both. */
   swept?: readonly ("temperature" | "alpha")[];
   temperatures: number[];
@@ -142,7 +147,12 @@ export interface SweepResult {
   /** Row by row: temperatures, then alphas. */
   points: SweepPoint[];
   /** The point that is best on the validation set, with its test figures, read once at the end. */
-  best: SweepPoint & { evaluation: TaskEvaluation };
+  best: SweepPoint & {
+    /** Of the first seed. */
+    evaluation: TaskEvaluation;
+    /** The test figures over the seeds, if there are several. */
+    test?: FigureStats;
+  };
   teacher: Omit<CompareResult["teacher"], "history">;
   sizes: CompareResult["sizes"];
   config: Readonly<Record<string, unknown>>;

@@ -1,5 +1,15 @@
-import { epochMetric, type Figure, figuresOf, showChange, showFigure, showSigned, unitOf } from "../tasks/figures.js";
+import {
+  epochMetric,
+  type Figure,
+  figuresOf,
+  isBetter,
+  showChange,
+  showFigure,
+  showSigned,
+  unitOf,
+} from "../tasks/figures.js";
 import type { CompareResult, SweepResult } from "./results.js";
+import type { SampleStats } from "./statistics.js";
 
 /**
  * What a comparison finds, in one sentence: the difference with the weights of the epochs that were best on the validation
@@ -96,13 +106,45 @@ export function methodsSummary({ data, methods, seeds }: CompareResult): string[
   });
 }
 
-/** What a sweep finds, in one sentence. */
-export function sweepSummary({ data, best, swept = ["temperature", "alpha"] }: SweepResult): string {
-  const { evaluation } = best;
+/** What a sweep finds, in one sentence; with several seeds by their mean, with the standard deviation. */
+export function sweepSummary({ data, best, seeds = [], swept = ["temperature", "alpha"] }: SweepResult): string {
+  const { evaluation, spread, test } = best;
   const [figure] = figuresOf(data);
   const value = best[epochMetric(figure)];
-  const figures = `${shown(figure, value)} on the validation set, ${shown(figure, figure.of(evaluation) ?? 0)} on the test set`;
-  return `Best with ${swept.map((name) => `${name} ${best[name]}`).join(" and ")}: ${figures}.`;
+  const around = (stats: SampleStats | undefined) => (stats === undefined ? "" : ` ± ${showChange(figure, stats.std)}`);
+  const ofTest = test?.[figure.name];
+  const figures = [
+    `${shown(figure, value)}${around(spread?.figure)} on the validation set`,
+    `${shown(figure, ofTest?.mean ?? figure.of(evaluation) ?? 0)}${around(ofTest)} on the test set`,
+  ].join(", ");
+  const over = spread === undefined ? "" : ` (mean and sd of ${seeds.length} seeds)`;
+  return `Best with ${swept.map((name) => `${name} ${best[name]}`).join(" and ")}: ${figures}${over}.`;
+}
+
+/** What has to be known beside {@link sweepSummary}: whether the best point can be told from the others. */
+export function sweepCaveats({ data, points, seeds }: SweepResult): string[] {
+  if (points.length < 2) return [];
+  if (seeds.length < 2) return ["1 seed can't tell its lead from chance; give more seeds."];
+  const [figure] = figuresOf(data);
+  const { ahead, others } = countLeads(points, figure);
+  const which = (count: number) => (others === 1 ? "the other point" : `${count} of the ${others} other points`);
+  const about = `paired over ${seeds.length} seeds, p corrected for ${others} ${others === 1 ? "point" : "points"}`;
+  const luck =
+    "Of several points the best one is also the luckiest: its own figure on the validation set is too high by that.";
+  if (ahead === others) return [`Its lead is distinguishable from chance against ${which(others)} (${about}).`, luck];
+  const [sure, not] = [
+    `distinguishable from chance against ${which(ahead)}`,
+    `not distinguishable against ${which(others - ahead)}`,
+  ];
+  const text = ahead === 0 ? not.replace(" against", " from chance against") : `${sure}, ${not}`;
+  return [`Its lead is ${text} (${about}).`, luck];
+}
+
+/** How many other points the chosen one leads beyond chance, and how many there are. */
+function countLeads(points: SweepResult["points"], figure: Figure): { ahead: number; others: number } {
+  const leads = points.flatMap(({ spread }) => (spread?.lead ? [spread.lead] : []));
+  const ahead = leads.filter(({ significant, mean }) => significant && isBetter(figure, mean, 0)).length;
+  return { ahead, others: leads.length };
 }
 
 /** Accuracy goes without saying. */

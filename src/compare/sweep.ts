@@ -1,10 +1,11 @@
-import { expectInteger, expectNumber, expectObject } from "../checks.js";
+import { expectNumber, expectObject } from "../checks.js";
 import type { Dataset } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
+import type { Metrics } from "../log/epoch_record.js";
 import { LOSSES } from "../losses/index.js";
 import { isDistillationLoss } from "../losses/loss.js";
 import { type Expression, formatExpression, isModulePath, parseExpression, type Term } from "../registry/index.js";
-import { type Figure, figuresOf } from "../tasks/figures.js";
+import { epochMetric, type Figure, figuresOf, type TaskEvaluation } from "../tasks/figures.js";
 import { taskOf } from "../tasks/index.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { figuresOfEpoch, isBetterEpoch } from "../train/trainer_state.js";
@@ -15,9 +16,11 @@ import {
   type ExperimentInput,
   expectList,
   parseExperiment,
+  readSeeds,
 } from "./experiment.js";
 import { withExperimentFolder } from "./experiment_folder.js";
 import { SWEEP_DEFAULTS } from "./options.js";
+import { spreadOfPoints } from "./point_spread.js";
 import { expectLosses, runExperiment } from "./pool.js";
 import {
   expectUnchanged,
@@ -29,6 +32,7 @@ import {
   testLogitsOf,
 } from "./results.js";
 import { runShare, type Share, type ShareResult } from "./share.js";
+import { sampleStats } from "./statistics.js";
 import { hashOf, TEACHER } from "./teacher.js";
 import type { Outcome, Trial } from "./trial.js";
 
@@ -38,14 +42,15 @@ export interface SweepInput extends Omit<ExperimentInput, "temperature" | "alpha
   temperatures?: readonly number[];
   /** Default 0.1, 0.5, 0.9. */
   alphas?: readonly number[];
-  /** The seed of every student, and of the teacher if it is trained; default 0. */
-  seed?: number;
+  /** Seeds of each point's students, or how many from 0 on; the teacher is trained with the first one. Default 1. */
+  seeds?: number | readonly number[];
 }
 
 /**
  * Distils a student with every temperature and every alpha, all from the same initial weights with the batches in the same
  * order, and chooses by the validation set. The teacher's logits are computed once for all; the test set is read once, for the chosen one,
- * when all training is done.
+ * when all training is done. With several `seeds` points are ranked by their mean, and the chosen one's lead over each other one has its
+ * interval and a p value that is corrected for their number.
  *
  * Each run has its folder below `out`, as a run of {@link distill} has; `sweep.json` there is the result. `resume`, and what is
  * thrown, as with {@link compare}.
@@ -75,7 +80,7 @@ export async function sweep(input: SweepInput): Promise<SweepResult> {
  */
 export async function sweepShare(input: SweepInput, share: Share): Promise<ShareResult> {
   const plan = await planOf(input);
-  return runShare({ ...plan, teacherSeed: plan.grid.seed }, share);
+  return runShare({ ...plan, teacherSeed: plan.grid.seeds[0] }, share);
 }
 
 interface Plan {
@@ -89,16 +94,25 @@ async function planOf(input: SweepInput): Promise<Plan & { experiment: Experimen
   expectObject("sweep", input);
   const { grid, experiment } = readSweep(input);
   const points = grid.temperatures.flatMap((temperature) => grid.alphas.map((alpha) => ({ temperature, alpha })));
-  const trials = points.map((point) => trialOf(experiment, point, grid.seed));
+  const trials = grid.seeds.flatMap((seed, i) =>
+    points.map((point) => {
+      const trial = trialOf(experiment, point, seed);
+      // Without a folder of its own the first seed's runs are those of a sweep of one seed, which goes on with more.
+      return i === 0 ? trial : { ...trial, name: `seed-${seed}/${trial.name}` };
+    }),
+  );
   const { temperature: _, alpha: __, ...config } = describeConfig("sweep", experiment, { ...grid });
   await expectLosses(experiment, trials);
   return { experiment, grid, points, trials, config };
 }
 
 type Point = Pick<SweepPoint, "temperature" | "alpha">;
-type Grid = Pick<SweepResult, "seed" | "temperatures" | "alphas">;
+type Grid = Pick<SweepResult, "seeds" | "temperatures" | "alphas">;
 
-function readSweep({ seed = 0, temperatures, alphas, ...rest }: SweepInput): { grid: Grid; experiment: Experiment } {
+function readSweep({ seeds = SWEEP_DEFAULTS.seeds, temperatures, alphas, ...rest }: SweepInput): {
+  grid: Grid;
+  experiment: Experiment;
+} {
   const single = ["temperature", "alpha"].find((name) => name in rest);
   if (single !== undefined) throw new DistilleryError("BAD_ARGUMENT", `${single}: a sweep takes a list, ${single}s`);
   const isTemperature = (name: string, t: unknown) => expectNumber(name, t, (x) => x > 0, "a number above 0");
@@ -107,7 +121,7 @@ function readSweep({ seed = 0, temperatures, alphas, ...rest }: SweepInput): { g
   const takes = sweepArguments(experiment.loss, experiment.task.data);
   const { temperature, alpha } = experiment.options;
   const grid = {
-    seed: expectInteger("seed", seed, 0),
+    seeds: readSeeds(seeds),
     temperatures: takes.includes("temperature")
       ? expectList("temperatures", temperatures ?? SWEEP_DEFAULTS.temperatures, isTemperature)
       : fixed("temperature", temperatures, temperature),
@@ -163,21 +177,27 @@ function trialOf({ options, loss, calibrateTeacher }: Experiment, point: Point, 
 async function swept(experiment: Experiment, parts: Plan): Promise<SweepResult> {
   const { task, test, controls } = experiment;
   const { grid, trials, config } = parts;
-  const { teacher, outcomes } = await runExperiment(experiment, trials, grid.seed);
+  const { teacher, outcomes } = await runExperiment(experiment, trials, grid.seeds[0]);
   await expectUnchanged(teacher);
-  const points = parts.points.map((point, i) => pointOf(point, outcomes[i]));
-  const chosen = points[bestOf(figuresOf(task.data)[0], outcomes)];
+  const [figure] = figuresOf(task.data);
+  const all = parts.points.map((point, i) => pointOf(figure, point, bySeed(outcomes, parts.points.length, i)));
+  const at = bestOf(figure, all);
+  const spreads = grid.seeds.length < 2 ? null : spreadOfPoints(all, at);
+  const points = all.map(({ point }, i): SweepPoint => ({ ...point, ...(spreads && { spread: spreads[i] }) }));
+  const chosen = points[at];
   const student = withGenerator(new Generator(0), task.student);
   const teacherLogits = await testLogitsOf(teacher, experiment.external, test, controls.signal);
   const evaluator = new TestEvaluator(test, teacherLogits, student, controls.signal);
-  const { evaluation } = await evaluator.evaluate(chosen.file);
+  const evaluations: TaskEvaluation[] = [];
+  for (const file of all[at].files) evaluations.push((await evaluator.evaluate(file)).evaluation);
+  const [evaluation] = evaluations;
   return {
     kind: "sweep",
     data: describeData(experiment),
     ...grid,
     swept: sweepArguments(experiment.loss, task.data),
     points,
-    best: { ...chosen, evaluation },
+    best: { ...chosen, evaluation, ...(spreads && { test: evaluator.spreads(evaluations) }) },
     teacher: { file: teacher.file, evaluation: evaluator.teacherEvaluation },
     sizes: {
       teacher: await sizeOfTeacher(teacher, test),
@@ -187,14 +207,36 @@ async function swept(experiment: Experiment, parts: Plan): Promise<SweepResult> 
   };
 }
 
-/** Which did best on the validation set: by the task's figure or, if that is equal, in loss. */
-function bestOf(figure: Figure, outcomes: readonly Outcome[]): number {
-  const all = outcomes.map(({ best }) => figuresOfEpoch(best));
-  return all.reduce((best, own, i) => (isBetterEpoch(figure, own, all[best]) ? i : best), 0);
+/** The outcomes of a point, seed by seed. */
+function bySeed(outcomes: readonly Outcome[], points: number, point: number): Outcome[] {
+  return outcomes.filter((_, i) => i % points === point);
 }
 
-function pointOf({ temperature, alpha }: Point, { history, best, files }: Outcome): SweepPoint {
-  const { validationLoss: _, epoch, ...chosenBy } = best;
-  const agreement = history[epoch - 1]?.metrics.agreement ?? null;
-  return { temperature, alpha, ...chosenBy, agreement, bestEpoch: epoch, history, file: files.best };
+interface Measured {
+  point: Omit<SweepPoint, "spread">;
+  /** The figure by seed, and the best weights. */
+  values: number[];
+  files: string[];
+  /** The means over the seeds of what points are compared by. */
+  means: Metrics;
+}
+
+function pointOf(figure: Figure, { temperature, alpha }: Point, outcomes: readonly Outcome[]): Measured {
+  const metric = epochMetric(figure);
+  const all = outcomes.map(({ best }) => figuresOfEpoch(best));
+  const values = all.map((one) => one[metric]);
+  const means = {
+    [metric]: sampleStats(values).mean,
+    validationLoss: sampleStats(all.map(({ validationLoss }) => validationLoss)).mean,
+  };
+  const agreements = outcomes.flatMap(({ history, best }) => history[best.epoch - 1]?.metrics.agreement ?? []);
+  const agreement = agreements.length === outcomes.length ? sampleStats(agreements).mean : null;
+  const [{ history, best, files }] = outcomes;
+  const of = { [metric]: means[metric], agreement, bestEpoch: best.epoch, history, file: files.best };
+  return { point: { temperature, alpha, ...of }, values, files: outcomes.map(({ files }) => files.best), means };
+}
+
+/** Which did best on the validation set: by the mean of the task's figure or, if that is equal, in loss. */
+function bestOf(figure: Figure, points: readonly Measured[]): number {
+  return points.reduce((best, { means }, i) => (isBetterEpoch(figure, means, points[best].means) ? i : best), 0);
 }

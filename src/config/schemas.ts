@@ -290,6 +290,8 @@ const sweepSchema = v.strictObject({
   /** Each is tried with each alpha. */
   temperatures: v.optional(list(temperature.wrapped, "a list of numbers"), [...SWEEP_DEFAULTS.temperatures]),
   alphas: v.optional(list(alpha.wrapped, "a list of numbers"), [...SWEEP_DEFAULTS.alphas]),
+  /** How many seeds, from `seed` on: each gives a student of every point. */
+  seeds: v.optional(integer(1, MAX_SEEDS), SWEEP_DEFAULTS.seeds),
   /** Default: it is trained first. */
   ...TEACHER,
   ...OUTSIDE_TEACHER,

@@ -1,6 +1,6 @@
 import type { CompareResult, Method, StudentFigures, SweepResult } from "../compare/results.js";
 import type { SampleStats } from "../compare/statistics.js";
-import { compareCaveats, scopeOf } from "../compare/summary.js";
+import { compareCaveats, scopeOf, sweepCaveats, sweepSummary } from "../compare/summary.js";
 import { showCount } from "../show_count.js";
 import {
   agreementOf,
@@ -104,13 +104,8 @@ function methodsVerdict(result: CompareResult): Verdict {
 }
 
 /** The best temperature and alpha, and how far apart two points have to be to mean something. */
-export function sweepVerdict({
-  best,
-  data,
-  teacher,
-  points: all,
-  swept = ["temperature", "alpha"],
-}: SweepResult): Verdict {
+export function sweepVerdict(result: SweepResult): Verdict {
+  const { best, data, teacher, points: all, swept = ["temperature", "alpha"] } = result;
   const [figure] = figuresOf(data);
   const metric = epochMetric(figure);
   const shown = (value: number) => showFigure(figure, value);
@@ -119,6 +114,10 @@ export function sweepVerdict({
   const test = [
     `On the test set, read once at the end, it gets ${[shown(mainFigure(data, best.evaluation)), ...ofTeacher({ data, teacher })].join(", ")}.`,
   ];
+  if (best.spread !== undefined) {
+    const caveats = sweepCaveats(result);
+    return { answer: null, headline, detail: sweepSummary(result), caveats };
+  }
   // How far chance reaches is known of shares of samples alone.
   if (figure.name !== "accuracy") return { answer: null, headline, detail: test.join(" ") };
   const within = samplingMargin(best[metric], data.validation);

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { type SweepResult, sweepSummary } from "../../src/index.js";
+import { type SweepResult, sweepCaveats, sweepSummary } from "../../src/index.js";
 import { temporaryFolder } from "../checkpoint/support.js";
 import { timeless } from "../compare/support.js";
 import { ended, imageFolder, jsonLines, launch, lines, newFolder, refused, succeed, tree } from "./support.js";
@@ -41,7 +41,7 @@ describe("sweep", () => {
     for (const temperature of [1, 4]) {
       expect(row(`temperature ${temperature} `)).toEqual([`temperature ${temperature}`, ...accuracies(temperature)]);
     }
-    expect(printed.at(-2)).toBe(sweepSummary(result));
+    expect(printed.slice(-3, -1)).toEqual([sweepSummary(result), ...sweepCaveats(result)]);
     expect(printed.at(-1)).toBe(`Written to ${join(OUT, "sweep.json")} and ${join(OUT, "report.html")}`);
     expect(existsSync(join(cwd, OUT, "report.html"))).toBe(true);
 
@@ -49,9 +49,29 @@ describe("sweep", () => {
     const objects = jsonLines(await succeed([...ARGS, "--parallel", "1", "--json", "--no-report"], again));
     expect(timeless(resultOf(again), OUT)).toEqual(timeless(result, OUT));
     const { answer, points, best } = objects.at(-1) ?? {};
-    expect(answer).toBe(printed.at(-2));
+    expect(answer).toBe(printed.at(-3));
     expect(points).toEqual(result.points.map(({ history: _, ...point }) => point));
     expect(best).toMatchObject({ temperature: result.best.temperature, alpha: result.best.alpha });
+  });
+
+  test("--seeds: the mean with its standard deviation, and what can be told apart", async () => {
+    const cwd = newFolder(temporary);
+    const printed = lines(
+      await succeed([...ARGS.map((arg) => (arg === "0.1,0.5,0.9" ? "0.5" : arg)), "--seeds", "2"], cwd),
+    );
+    const result = resultOf(cwd);
+    expect(result.seeds).toEqual([0, 1]);
+    const { best, points } = result;
+    const cell = ({ validationAccuracy, spread }: SweepResult["points"][number]) =>
+      `${(100 * validationAccuracy).toFixed(2)}% ± ${(100 * (spread?.figure.std as number)).toFixed(2)}`;
+    for (const point of points) {
+      const mark = point.temperature === best.temperature ? "*" : "";
+      const line = printed.find((line) => line.startsWith(`temperature ${point.temperature} `));
+      expect(line?.trim().split(/ {2,}/)).toEqual([`temperature ${point.temperature}`, cell(point) + mark]);
+    }
+    expect(printed.find((line) => line.startsWith("validation accuracy, mean and sd of 2"))).toBeDefined();
+    expect(printed.slice(-4, -1)).toEqual([sweepSummary(result), ...sweepCaveats(result)]);
+    expect(tree(join(cwd, OUT, "seed-1"))).toContain("temperature-4");
   });
 
   test("Ctrl-C saves, and it resumes", async () => {

@@ -1,5 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { type CompareResult, compareCaveats, compareSummary, type SweepResult, sweepSummary } from "../../src/index.js";
+import {
+  type CompareResult,
+  compareCaveats,
+  compareSummary,
+  type SweepResult,
+  sweepCaveats,
+  sweepSummary,
+} from "../../src/index.js";
 
 /** A result with nothing but what the answer is made of. */
 const compared = (best: Partial<CompareResult["difference"]["best"]>, seeds = 5): CompareResult =>
@@ -72,6 +79,35 @@ test("a sweep's answer", () => {
   expect(sweepSummary({ best } as unknown as SweepResult)).toBe(
     "Best with temperature 4 and alpha 0.9: 90.12% on the validation set, 89.55% on the test set.",
   );
+});
+
+test("a sweep's answer over several seeds, and what it can tell apart", () => {
+  const chosen = { temperature: 4, alpha: 0.9, validationAccuracy: 0.9012 };
+  const best = {
+    ...{ ...chosen, spread: { figure: { std: 0.0021 } }, evaluation: { accuracy: 0.8955 } },
+    test: { accuracy: { mean: 0.8961, std: 0.0012 } },
+  };
+  const [clear, close] = [true, false].map((significant) => ({ spread: { lead: { significant, mean: 0.01 } } }));
+  const caveats = (seeds: number, ...points: unknown[]) =>
+    sweepCaveats({
+      best,
+      points: [{ spread: { lead: null } }, ...points],
+      seeds: [0, 1, 2].slice(0, seeds),
+    } as unknown as SweepResult);
+  expect(sweepSummary({ best, seeds: [0, 1, 2] } as unknown as SweepResult)).toBe(
+    "Best with temperature 4 and alpha 0.9: 90.12% ± 0.21 on the validation set, 89.61% ± 0.12 on the test set (mean and sd of 3 seeds).",
+  );
+  expect(caveats(3, clear, close, close)[0]).toBe(
+    "Its lead is distinguishable from chance against 1 of the 3 other points, not distinguishable against 2 of the 3 other points (paired over 3 seeds, p corrected for 3 points).",
+  );
+  expect(caveats(3, close, close)[0]).toBe(
+    "Its lead is not distinguishable from chance against 2 of the 2 other points (paired over 3 seeds, p corrected for 2 points).",
+  );
+  expect(caveats(2, clear)[0]).toBe(
+    "Its lead is distinguishable from chance against the other point (paired over 2 seeds, p corrected for 1 point).",
+  );
+  expect(caveats(1, close)).toEqual(["1 seed can't tell its lead from chance; give more seeds."]);
+  expect(caveats(3)).toEqual([]);
 });
 
 test("a comparison's answer for the last epoch", () => {

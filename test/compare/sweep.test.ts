@@ -6,11 +6,14 @@ import {
   distill,
   evaluate,
   Generator,
+  holm,
   load,
+  pairedDifference,
   type SweepInput,
   type SweepResult,
   splitDataset,
   sweep,
+  sweepShare,
   type TrialRecord,
   withGenerator,
 } from "../../src/index.js";
@@ -81,7 +84,7 @@ describe("a sweep", () => {
   test("is kept, and the same call again gives the same figures", async () => {
     const { config } = await whole();
     expect(JSON.parse(readFileSync(join(out, "sweep.json"), "utf8"))).toEqual(result);
-    expect(config).toMatchObject({ seed: 0, temperatures: [1, 4], alphas: [0.2, 0.8], epochs: 3 });
+    expect(config).toMatchObject({ seeds: [0], temperatures: [1, 4], alphas: [0.2, 0.8], epochs: 3 });
     expect(config).not.toHaveProperty("temperature");
     const again = newRun();
     expect(timeless(await sweep(sweepInput(again)), again)).toEqual(timeless(result, out));
@@ -92,6 +95,47 @@ describe("a sweep", () => {
     const { distilled } = await compare(compareInput(newRun(), { seeds: 1, temperature: 4, alpha: 0.8 }));
     expect(distilled.histories[0]?.map(timelessRecord)).toEqual(points[3]?.history.map(timelessRecord));
   });
+});
+
+test("several seeds: each as by itself, ranked by their mean; a sweep of one seed goes on with more, also in shares", async () => {
+  const [out, shared] = [newRun(), newRun()];
+  const teacher = PROBLEM.teacher();
+  const one = await sweep(sweepInput(out, { teacher, seeds: [3] }));
+  const other = await sweep(sweepInput(newRun(), { teacher, seeds: [5] }));
+  const trained: string[] = [];
+  const onTrial = ({ name, seconds }: TrialRecord) => void (seconds > 0 && trained.push(name));
+  const both = await sweep(sweepInput(out, { teacher, seeds: [3, 5], resume: true, onTrial }));
+  expect(trained.filter((name) => name.startsWith("seed-5/temperature-"))).toHaveLength(4);
+  const accuracies = [one, other].map(({ points }) => points.map((point) => point.validationAccuracy as number));
+  const means = accuracies[0]?.map((x, i) => (x + (accuracies[1]?.[i] as number)) / 2) as number[];
+  for (const [i, { spread, ...point }] of both.points.entries()) {
+    expect(spread?.figure.values).toEqual(accuracies.map((values) => values[i]));
+    expect(point.validationAccuracy).toBeCloseTo(means[i] as number, 12);
+    expect(point.history.map(timelessRecord)).toEqual(one.points[i]?.history.map(timelessRecord));
+    expect(await load(spread?.files[1] as string)).toEqual(await load(other.points[i]?.file as string));
+  }
+  const at = both.points.findIndex(({ spread }) => spread?.lead === null);
+  expect(means[at]).toBe(Math.max(...means));
+  const { evaluation, test, ...chosen } = both.best;
+  expect(both.points[at]).toEqual(chosen);
+  const student = PROBLEM.student();
+  const byHand: number[] = [];
+  for (const file of chosen.spread?.files ?? []) {
+    byHand.push(evaluate(student.loadStateDict(await load(file)), PROBLEM.test).accuracy);
+  }
+  expect([test?.accuracy?.values, evaluation]).toEqual([byHand, expect.objectContaining({ accuracy: byHand[0] })]);
+  const leads = both.points.flatMap(({ spread }) => (spread?.lead ? [spread.lead] : []));
+  expect(leads.map(({ correctedPValue }) => correctedPValue)).toEqual(holm(leads.map(({ pValue }) => pValue)));
+  for (const [i, { spread }] of both.points.entries()) {
+    const [best, own] = [at, i].map((k) => accuracies.map((values) => values[k] as number)) as [number[], number[]];
+    if (i !== at) expect(spread?.lead).toMatchObject(pairedDifference(best, own));
+  }
+
+  for (const index of [0, 1, 2]) {
+    await sweepShare(sweepInput(shared, { teacher, seeds: [3, 5] }), { index, of: 3 });
+  }
+  const collected = await sweep(sweepInput(shared, { teacher, seeds: [3, 5], collect: true }));
+  expect(timeless(collected, shared)).toEqual(timeless(both, out));
 });
 
 test("the test set is not read before all training is done", async () => {
@@ -113,7 +157,9 @@ describe("what is refused, before anything is written", () => {
     ["an alpha above 1", { alphas: [1.5] }, "alphas[0]: expected a number from 0 to 1, got 1.5"],
     ["an alpha twice", { alphas: [0.5, 0.5] }, "alphas[1]: expected each once, got 0.5 again"],
     ["a list that is none", { alphas: 0.5 as never }, "alphas: expected a list of numbers, got 0.5"],
-    ["a negative seed", { seed: -1 }, "seed: expected a whole number of at least 0, got -1"],
+    ["a negative seed", { seeds: [-1] }, "seeds[0]: expected a whole number of at least 0, got -1"],
+    ["no seed", { seeds: 0 }, "seeds: expected a whole number from 1 to 1000, got 0"],
+    ["a seed twice", { seeds: [3, 3] }, "seeds[1]: expected each once, got 3 again"],
     ["an option", { epochs: 0 }, "epochs: expected a whole number of at least 1, got 0"],
     [
       "one temperature beside the list",

@@ -153,7 +153,7 @@ export function sweepResult({ teacher, student, test, history }: Trained, accura
   return {
     kind: "sweep",
     data: DATA,
-    seed: 7,
+    seeds: [7],
     temperatures,
     alphas,
     points,

@@ -7,10 +7,13 @@ import {
   figuresOf,
   isBetter,
   mainFigure,
+  showChange,
   showFigure,
+  showSigned,
   type TaskEvaluation,
 } from "../../tasks/figures.js";
 import type { SweepReport } from "../report_data.js";
+import { pValue } from "../text.js";
 import { samplingMargin } from "../verdict.js";
 import { sweepCurves } from "./curves.js";
 import { h } from "./dom.js";
@@ -35,16 +38,17 @@ export function sweepPage(report: SweepReport): (HTMLElement | null)[] {
   const [figure] = figuresOf(data);
   const metric = epochMetric(figure);
   const within = `${(100 * samplingMargin(best[metric], data.validation)).toFixed(2)} points`;
-  const chance = figure.name === "accuracy" ? ` Differences below ${within} may be chance.` : "";
+  const { seeds } = result;
+  const cells =
+    seeds.length < 2
+      ? `Each cell is one run with seed ${seeds[0]}, at its best epoch,`
+      : `Each cell is the mean of ${seeds.length} seeds, each at its best epoch,`;
+  const chance = figure.name === "accuracy" && seeds.length < 2 ? ` Differences below ${within} may be chance.` : "";
   return [
     hero(report, tilesOf(report)),
     section(
       "The grid",
-      h(
-        "p",
-        { class: "lead" },
-        `Each cell is one run with seed ${result.seed}, at its best epoch, on ${showCount(data.validation)} validation samples.${chance}`,
-      ),
+      h("p", { class: "lead" }, `${cells} on ${showCount(data.validation)} validation samples.${chance}`),
       figures(
         grid(
           report,
@@ -58,7 +62,10 @@ export function sweepPage(report: SweepReport): (HTMLElement | null)[] {
       ),
       ranking(report),
     ),
-    section("How they went", smallFigures(sweepCurves(data, named))),
+    section(
+      seeds.length < 2 ? "How they went" : `How they went, seed ${seeds[0]}`,
+      smallFigures(sweepCurves(data, named)),
+    ),
     h("p", { class: "aside" }, `From here on: the student of ${nameOf(best)}.`),
     ...predictionSections({ ...report, config: { ...report.config, temperature: best.temperature } }, predictions, {
       network: "student",
@@ -118,10 +125,23 @@ function ranking({ result: { data, points } }: SweepReport): HTMLElement {
       showFigure(figure, point[metric]),
       point.agreement === null ? "" : showFigure(agreementOf(data), point.agreement),
       String(point.bestEpoch),
+      ...leadCells(figure, point),
     ]);
-  const names = ["temperature", "alpha", figure.label, "agreement", "best epoch"];
+  const ofLead = points.some(({ spread }) => spread !== undefined) ? ["sd", "the best has more", "p, corrected"] : [];
+  const names = ["temperature", "alpha", figure.label, "agreement", "best epoch", ...ofLead];
   const columns = names.map((name) => ({ name }));
   return disclosed("All points, best first", () => table({ caption: "All points, best first", columns, rows }));
+}
+
+/** How the point's figure spreads over the seeds, and how far the chosen one is ahead. */
+function leadCells(figure: Figure, { spread }: SweepPoint): string[] {
+  if (spread === undefined) return [];
+  const { lead } = spread;
+  const sd = showChange(figure, spread.figure.std);
+  if (lead === null) return [sd, "", ""];
+  const known = lead.low !== null && Number.isFinite(lead.low);
+  const interval = known ? ` (${showChange(figure, lead.low)} to ${showChange(figure, lead.high)})` : "";
+  return [sd, `${showSigned(figure, lead.mean)}${interval}`, pValue(lead.correctedPValue)];
 }
 
 function nameOf({ temperature, alpha }: SweepPoint): string {
