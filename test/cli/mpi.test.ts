@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test, vi } from "vitest";
 import { expectUnlocked } from "../../src/checkpoint/folder_lock.js";
@@ -94,6 +94,42 @@ describeWith(mpi(), "one run on several ranks", () => {
     const { code, stderr } = await ended(mpirun(1, [...ARGS, ...colon], cwd));
     expect(code).not.toBe(0);
     expect(stderr).toMatch(line);
+  });
+
+  test.each(["--chain", "--generations"])(
+    "%s is refused by all ranks, in one line",
+    { timeout: 60_000 },
+    async (flag) => {
+      const cwd = newFolder(temporary);
+      const value = flag === "--chain" ? "student() -> student()" : "1";
+      const { code, stderr } = await ended(mpirun(2, [...ARGS, flag, value], cwd));
+      expect(code).toBe(2);
+      expect(stderr.match(/^distillery: /gm)).toHaveLength(1);
+      expect(stderr).toMatch(/^distillery: rank 0 on \S+: --chain and --generations: mpirun takes one run at a time/m);
+      expect(existsSync(join(cwd, "run"))).toBe(false);
+    },
+  );
+
+  test("streamed data give the same on 1 and 2 ranks", { timeout: 120_000 }, async () => {
+    const data = Array.from({ length: 120 }, (_, i) => `${Math.sin(i)},${Math.cos(3 * i)},${"abc"[i % 3]}`);
+    const args = [
+      "train-teacher",
+      "--data",
+      "t.csv",
+      "--stream",
+      "--epochs",
+      "2",
+      "--shards",
+      "4",
+      "--batch-size",
+      "16",
+    ];
+    const [one, two] = [newFolder(temporary), newFolder(temporary)];
+    for (const cwd of [one, two]) writeFileSync(join(cwd, "t.csv"), `x,z,label\n${data.join("\n")}\n`);
+    await succeed([...args, "--out", "run"], one);
+    const { code, stderr } = await ended(mpirun(2, [...args, "--out", "run", "--threads", "1"], two));
+    expect(code, stderr).toBe(0);
+    expect(bytes(two, "run", "teacher.safetensors")).toBe(bytes(one, "run", "teacher.safetensors"));
   });
 
   test("a rank that stands still ends all, with a line that says which", { timeout: 90_000 }, async () => {

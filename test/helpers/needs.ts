@@ -69,6 +69,16 @@ export function mpi(): Need {
   return { met, reason: "MPI: apt install openmpi-bin libopenmpi-dev libclang-dev, npm run build:mpi" };
 }
 
+/** What {@link mpi} is, and the right to make network namespaces with a limited link between them. */
+export function hosts(): Need {
+  if (!mpi().met) return mpi();
+  const isRoot = process.platform === "linux" && process.getuid?.() === 0 && !hidden.has("namespaces");
+  const make =
+    "ip link add veth0 type veth peer name veth1 && tc qdisc add dev veth0 root tbf rate 1gbit burst 64kb latency 50ms";
+  const met = isRoot && succeeds("unshare", "-n", "sh", "-c", make) && succeeds("ip", "netns", "list");
+  return { met, reason: "root on Linux with the right to make network namespaces, and iproute2" };
+}
+
 /** The right to mount a file system, which root has outside of most containers. */
 export function mounts(): Need {
   const isRoot = process.platform === "linux" && process.getuid?.() === 0 && !hidden.has("mounts");

@@ -1,0 +1,99 @@
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { type Dataset, Generator, withGenerator } from "../../src/index.js";
+import type { Mpi } from "../../src/mpi.js";
+import { Ranks } from "../../src/train/ranks.js";
+import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { BATCH, type Ending, type Options, SAMPLES, setting, start } from "./support.js";
+
+const folder = temporaryFolder();
+
+/** Ranks in this process, whose messages wait until all have sent theirs. */
+function ranksHere(size: number): Ranks[] {
+  const calls: { messages: (readonly Uint8Array[])[]; done: Promise<void>; arrive: () => void }[] = [];
+  const callOf = (i: number) => {
+    let arrive = () => {};
+    const done = new Promise<void>((resolve) => {
+      arrive = resolve;
+    });
+    calls[i] ??= { messages: [], done, arrive };
+    return calls[i];
+  };
+  const never = (): never => {
+    throw new Error("not of this test");
+  };
+  return Array.from({ length: size }, (_, rank) => {
+    let next = 0;
+    const mpi: Mpi = {
+      ...{ start: never, stop: never, abort: never },
+      async exchange(messages) {
+        const call = callOf(next++);
+        call.messages[rank] = messages;
+        if (Object.keys(call.messages).length === size) call.arrive();
+        await call.done;
+        return call.messages.map((sent) => sent[rank].slice());
+      },
+    };
+    return new Ranks(mpi, rank, size, `host-${rank}`);
+  });
+}
+
+/** How so many ranks end, each with networks and data of its own. */
+function endings(size: number, options: (rank: number) => Options): Promise<Ending[]> {
+  return Promise.all(ranksHere(size).map((ranks, rank) => start({ shards: 8, ...options(rank), ranks }).end));
+}
+
+describe.each<[string, Options]>([
+  ["a run", {}],
+  ["BatchNorm over the batch", { batchNorm: "batch" }],
+  ["accumulated batches", { accumulate: 3 }],
+  ["a loss with a memory", { loss: "cross-entropy + crd(student=fc1, teacher=fc1, negatives=4, dimension=6)" }],
+])("%s", (name, options) => {
+  test("ends with the same bits on 1, 2, 3 and 8 ranks", async () => {
+    const alone = await start({ shards: 8, ...options }).end;
+    for (const size of [2, 3, 8]) {
+      for (const ending of await endings(size, () => options)) expect(ending).toEqual(alone);
+    }
+  });
+
+  test("goes on with another number of ranks to the same bits", async () => {
+    const alone = await start({ shards: 8, ...options }).end;
+    const out = join(folder, name);
+    const controller = new AbortController();
+    const onStep = ({ step }: { step: number }) => step === 2 && controller.abort();
+    const of = (rank: number) => (rank === 0 ? { ...options, out } : options);
+    const runs = ranksHere(4).map((ranks, rank) =>
+      start({ shards: 8, ...of(rank), ranks, ...(rank === 1 && { signal: controller.signal, onStep }) }),
+    );
+    for (const { done } of runs) await failure(done, "ABORTED");
+    for (const ending of await endings(3, (rank) => ({ ...of(rank), resume: rank === 0 })))
+      expect(ending).toEqual(alone);
+  });
+});
+
+test("each rank reads the samples of its shards alone", async () => {
+  const read: number[][] = [[], [], [], []];
+  const watched = (rank: number): Dataset => {
+    const { data } = withGenerator(new Generator(7), () => setting());
+    const batch = data.batch.bind(data);
+    data.batch = (indices) => {
+      read[rank].push(...indices);
+      return batch(indices);
+    };
+    return data;
+  };
+  const options = { teacherCache: false, epochs: 1, shuffle: true };
+  await endings(4, (rank) => ({ ...options, data: watched(rank) }));
+  // Three batches of 16, of which each has 4, and one of 2, which is all of the first rank's.
+  expect(read.map(({ length }) => length)).toEqual([14, 12, 12, 12]);
+  expect(read.flat().toSorted((a, b) => a - b)).toEqual(Array.from({ length: SAMPLES }, (_, i) => i));
+  expect(SAMPLES % BATCH).toBe(2);
+});
+
+test("a rank of other options is named by all", async () => {
+  const runs = ranksHere(2).map((ranks, rank) => start({ shards: 8, lr: rank === 1 ? 0.02 : 0.01, ranks }));
+  for (const { done } of runs) {
+    const { message } = await failure(done, "BAD_ARGUMENT");
+    expect(message).toMatch(/^rank 1 on host-1: its lr is 0.02, rank 0 has 0.01: all ranks need the same/);
+  }
+});
