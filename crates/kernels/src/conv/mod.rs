@@ -10,7 +10,7 @@ pub use crate::matmul::RowNorm;
 use crate::matmul::{self, Bias, ConvParams, Epilogue};
 use crate::parallel;
 use crate::plane_sums;
-use ndarray::{Array2, ArrayView2, ArrayView4, ArrayViewMut4, Axis, Slice, s};
+use ndarray::{ArrayView2, ArrayView4, ArrayViewMut4, Axis, Slice, s};
 use shape::OP;
 pub use shape::{Shape, Window};
 
@@ -160,14 +160,18 @@ fn input_gradient(shape: &Shape, grad: ArrayView4<f32>, weight: &[f32], grad_x: 
         let window = matmul::Window { grid, step: [1, 1], taps: met.iter().map(|(_, tap)| *tap).collect() };
         for group in 0..shape.groups {
             let of_group = &weight[group * outputs * per_group * ky * kx..];
-            let transposed = Array2::from_shape_fn((per_group, outputs * met.len()), |(c, i)| {
-                let (o, tap) = (i / met.len(), met[i % met.len()].0);
-                of_group[(o * per_group + c) * ky * kx + tap]
-            });
             let grad = grad.slice_axis(Axis(1), Slice::from(group * outputs..(group + 1) * outputs));
             let rows = group * per_group..(group + 1) * per_group;
             let into = into.slice_axis_mut(Axis(1), Slice::from(rows));
-            matmul::convolve(transposed.view(), grad, &window, Epilogue::default(), None, into);
+            matmul::with_scratch(weight.len() / (shape.groups * ky * kx) * met.len(), |transposed| {
+                for (i, to) in transposed.chunks_exact_mut(met.len()).enumerate() {
+                    let (c, o) = (i / outputs, i % outputs);
+                    let from = &of_group[(o * per_group + c) * ky * kx..];
+                    to.iter_mut().zip(&met).for_each(|(to, (tap, _))| *to = from[*tap]);
+                }
+                let transposed = matrix(transposed, per_group);
+                matmul::convolve(transposed, grad, &window, Epilogue::default(), None, into);
+            });
         }
     }
     debug_assert_eq!(channels, per_group * shape.groups);

@@ -17,8 +17,9 @@ use super::microkernel::{self, F32, MicroTile};
 use super::pack;
 use super::params::{MR_NARROW, NR_MAX, PARALLEL_MIN, TASKS_PER_THREAD, kc_sum, mr, nr};
 use super::patches::{Images, Layout, Segment, Window};
-use super::prefetch::Prefetch;
+use super::prefetch::{self, Prefetch};
 use crate::parallel;
+use crate::relu;
 use ndarray::{ArrayView2, ArrayView4, ArrayViewMut4};
 use pulp::{Arch, Simd, WithSimd};
 use std::mem::MaybeUninit;
@@ -180,7 +181,7 @@ impl WithSimd for Task<'_, '_> {
             }
             self.copy.cast_const()
         };
-        let [mut edge, mut edge_addend] = [const { EdgeTile([const { MaybeUninit::uninit() }; _]) }; 2];
+        let mut edge = EdgeTile([const { MaybeUninit::uninit() }; _]);
         let mut segments = [Segment::default(); NR_MAX];
         let columns = images.len() * rows.len() * call.window.grid[1];
         for first in (0..columns).step_by(nr::<S>()) {
@@ -196,8 +197,7 @@ impl WithSimd for Task<'_, '_> {
             let to = self.segments(&columns, &mut segments, |n, y, x| {
                 (images.start + n) * image + (rows.start + y) * down + x * across
             });
-            let edges = [&mut edge, &mut edge_addend].map(|edge| edge.0.as_mut_ptr().cast());
-            self.multiply(simd, columns.len(), vectors, to, edges);
+            self.multiply(simd, columns.len(), vectors, to, edge.0.as_mut_ptr().cast());
         }
     }
 }
@@ -258,34 +258,25 @@ impl Task<'_, '_> {
         columns: usize,
         in_place: Option<Vectors>,
         segments: &[Segment],
-        [edge, edge_addend]: [*mut f32; 2],
+        edge: *mut f32,
     ) {
         let Convolution { ref a, epilogue, target, .. } = *self.call;
         let ((m, k), mr) = (a.dim(), mr::<S>(columns));
         let left = MatRef { ptr: a.as_ptr(), rs: a.strides()[0], cs: a.strides()[1] };
         let (vectors, width) = (columns.div_ceil(S::F32_LANES), columns.next_multiple_of(S::F32_LANES));
-        let direct = segments.len() == 1 && columns == width && target.x == 1;
-        let place = |row: usize, segment: &Segment| row * target.row + segment.at;
+        // Rows of outputs are often a multiple of 4 KiB apart, so that their lines share a set of the cache: what is more than a
+        // write of each waits in the edge tile.
+        let direct = segments.len() == 1
+            && columns == width
+            && target.x == 1
+            && target.addend.is_none()
+            && epilogue.norm.is_none();
         for row in (0..m).step_by(mr) {
             let rows = row..m.min(row + mr);
+            let place = |row: usize, segment: &Segment| row * target.row + segment.at;
             let (c, rs_c) =
                 if direct { (target.data.wrapping_add(place(row, &segments[0])), target.row) } else { (edge, width) };
-            let addend = target.addend.map(|addend| {
-                if direct {
-                    return (addend.wrapping_add(place(row, &segments[0])), target.row);
-                }
-                for (i, row) in rows.clone().enumerate() {
-                    for segment in segments {
-                        let from = addend.wrapping_add(place(row, segment));
-                        // SAFETY: the addend lies as the outputs do, and the edge tile has room for them.
-                        unsafe {
-                            gather::<S>(from, target.x, edge_addend.add(i * width + segment.column), segment.len)
-                        };
-                    }
-                }
-                (edge_addend.cast_const(), width)
-            });
-            let micro = MicroTile::<F32> {
+            let mut micro = MicroTile::<F32> {
                 kc: k,
                 kc_sum: kc_sum(k),
                 a: left.from(row, 0),
@@ -294,8 +285,16 @@ impl Task<'_, '_> {
                 rs_c: rs_c as isize,
                 accumulate: false,
                 prefetch: Prefetch::rows(left, 0),
-                epilogue: epilogue.tile(rows.clone(), std::ptr::null()).adding(addend),
+                epilogue: epilogue.tile(rows.clone(), std::ptr::null()),
             };
+            if let Some(addend) = target.addend {
+                micro.epilogue = micro.epilogue.linear();
+                for row in rows.clone() {
+                    for segment in segments {
+                        prefetch::line_by_line(addend.wrapping_add(place(row, segment)), segment.len);
+                    }
+                }
+            }
             // SAFETY: the tile lies inside the outputs or the edge tile, and its panel was packed to whole vectors, or is
             // read where each vector of each row of patches lies.
             unsafe {
@@ -309,12 +308,54 @@ impl Task<'_, '_> {
             }
             for (i, row) in rows.enumerate() {
                 for segment in segments {
-                    let from = edge.wrapping_add(i * width + segment.column);
+                    let from = edge.wrapping_add(i * width + segment.column).cast_const();
                     let to = target.data.wrapping_add(place(row, segment));
-                    // SAFETY: the segment's outputs are this task's own.
-                    unsafe { scatter::<S>(from, to, segment.len, target.x) };
+                    // SAFETY: the segment's outputs are this task's own, and the addend lies as they do.
+                    unsafe {
+                        if let Some(addend) = target.addend {
+                            let addend = addend.wrapping_add(place(row, segment));
+                            scatter_sum(simd, from, addend, to, segment.len, target.x, epilogue.relu);
+                        } else {
+                            scatter::<S>(from, to, segment.len, target.x);
+                        }
+                    }
                 }
             }
+        }
+    }
+}
+
+/// to[i * step] = from[i] + addend[i * step], then ReLU if `relu`.
+///
+/// # Safety
+/// As `copy`.
+#[inline(always)]
+unsafe fn scatter_sum<S: Simd>(
+    simd: S,
+    from: *const f32,
+    addend: *const f32,
+    to: *mut f32,
+    len: usize,
+    step: usize,
+    relu: bool,
+) {
+    let zero = simd.splat_f32s(0.0);
+    let mut at = 0;
+    // SAFETY: as promised by the caller.
+    unsafe {
+        while step == 1 && at + S::F32_LANES <= len {
+            let a = from.add(at).cast::<S::f32s>().read_unaligned();
+            let b = addend.add(at).cast::<S::f32s>().read_unaligned();
+            let mut sum = simd.add_f32s(a, b);
+            if relu {
+                sum = simd.select_f32s(simd.less_than_or_equal_f32s(sum, zero), zero, sum);
+            }
+            to.add(at).cast::<S::f32s>().write_unaligned(sum);
+            at += S::F32_LANES;
+        }
+        for i in at..len {
+            let sum = *from.add(i) + *addend.add(i * step);
+            *to.add(i * step) = if relu { relu::forward(sum) } else { sum };
         }
     }
 }
@@ -332,23 +373,6 @@ unsafe fn scatter<S: Simd>(from: *const f32, to: *mut f32, len: usize, step: usi
         }
         for i in 0..len {
             *to.add(i * step) = *from.add(i);
-        }
-    }
-}
-
-/// to[i] = from[i * step].
-///
-/// # Safety
-/// As `copy`.
-#[inline(always)]
-unsafe fn gather<S: Simd>(from: *const f32, step: usize, to: *mut f32, len: usize) {
-    // SAFETY: as promised by the caller.
-    unsafe {
-        if step == 1 {
-            return copy::<S>(from, to, len);
-        }
-        for i in 0..len {
-            *to.add(i) = *from.add(i * step);
         }
     }
 }

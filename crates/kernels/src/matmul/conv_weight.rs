@@ -19,8 +19,8 @@ use std::ops::Range;
 const GROUPS: usize = 16;
 /// Elements of the images with channels last that a thread holds at once, about: half of a 1 MiB L2.
 const COPY_ELEMS: usize = 1 << 17;
-/// Elements of all groups' sums together, about: 32 MiB.
-const SUMS: usize = 1 << 23;
+/// Elements of all groups' sums together, about: 8 MiB.
+const SUMS: usize = 1 << 21;
 
 /// How a kernel moves over its input, per axis: from one output to the next, the padding before, from one tap to the next.
 #[derive(Clone, Copy)]
@@ -146,11 +146,30 @@ impl WithSimd for WeightGradient<'_> {
         let width = call.vectors(LINE).len() * LINE;
         let groups = (SUMS / (call.m * width)).clamp(1, GROUPS).min(call.images);
         let row = vectors.len() * S::F32_LANES;
-        let mut sums = vec![0.0; groups * call.m * row];
+        pack::with_scratch(groups * call.m * row, |sums| {
+            sums.fill(0.0);
+            call.add_groups(simd, &vectors, groups, width, sums);
+            let (sums, others) = sums.split_at_mut(call.m * row);
+            parallel::for_each(&mut *sums, 1 << 14, |first, part| {
+                for other in others.chunks(call.m * row) {
+                    part.iter_mut().zip(&other[first..]).for_each(|(sum, other)| *sum += other);
+                }
+            });
+            call.place(sums, row, S::F32_LANES, &mut grad_weight);
+        });
+    }
+}
+
+impl Problem {
+    /// Adds each group's part to its sums.
+    #[inline(always)]
+    fn add_groups<S: Simd>(&self, simd: S, vectors: &[usize], groups: usize, width: usize, sums: &mut [f32]) {
+        let (call, row) = (*self, vectors.len() * S::F32_LANES);
         let work = call.m * width * call.images * call.grid[0] * call.grid[1];
         let threads = if work < PARALLEL_MIN { 1 } else { parallel::threads() };
         // A task is a part of the rows of a group.
         let parts = (2 * threads).div_ceil(groups).min(call.m.div_ceil(MR)).max(1);
+        let parts = if threads == 1 { 1 } else { parts };
         let part = call.m.div_ceil(parts).next_multiple_of(MR);
         let mut pieces: Vec<_> = sums
             .chunks_mut(call.m * row)
@@ -169,28 +188,29 @@ impl WithSimd for WeightGradient<'_> {
         let grain = if threads == 1 { pieces.len() } else { 1 };
         parallel::for_each(&mut pieces[..], grain, |_, pieces| {
             pack::with_buffer(at_once * room, |source| {
+                // The padding stays zero: each image is copied inside of it.
+                // SAFETY: the buffer is this long.
+                unsafe { std::slice::from_raw_parts_mut(source, at_once * room).fill(0.0) };
                 for (images, rows, sums) in pieces {
-                    let (images, rows, vectors) = (images.clone(), rows.clone(), &vectors[..]);
-                    // SAFETY: the buffer is this long.
-                    unsafe { std::slice::from_raw_parts_mut(source, at_once * room).fill(0.0) };
+                    let (images, rows) = (images.clone(), rows.clone());
                     simd.vectorize(Group { call, vectors, images, rows, sums, source, room, at_once });
                 }
             });
         });
-        let (run, channels, kx) = (call.run(), call.source.channels, call.kernel[1]);
-        let per_run = run.div_ceil(S::F32_LANES) * S::F32_LANES;
-        let taps = call.kernel[0] * kx;
+    }
+
+    /// The gradient from the sums, whose order is that of the source with channels last.
+    fn place(&self, sums: &[f32], row: usize, lanes: usize, grad_weight: &mut ArrayViewMut4<f32>) {
+        let (run, channels) = (self.run(), self.source.channels);
+        let per_run = run.div_ceil(lanes) * lanes;
+        let taps = self.kernel[0] * self.kernel[1];
         let slice = grad_weight.as_slice_mut().expect("a contiguous gradient");
-        parallel::for_each(Rows(slice, channels * taps), (1 << 14) / (groups * row) + 1, |first, part| {
+        parallel::for_each(Rows(slice, channels * taps), (1 << 14) / row + 1, |first, part| {
             for (i, out) in part.0.chunks_exact_mut(channels * taps).enumerate() {
-                for c in 0..channels {
-                    for tap in 0..taps {
-                        // The tap's place among the runs.
-                        let place = tap * channels + c;
-                        let at = (first + i) * row + place / run * per_run + place % run;
-                        let column = sums[at..].iter().step_by(call.m * row).take(groups);
-                        out[c * taps + tap] = column.copied().reduce(|a, b| a + b).unwrap_or(0.0);
-                    }
+                for tap in 0..taps {
+                    let at = (first + i) * row + tap * channels / run * per_run + tap * channels % run;
+                    let into = out[tap..].iter_mut().step_by(taps);
+                    into.zip(&sums[at..at + channels]).for_each(|(into, sum)| *into = *sum);
                 }
             }
         });
@@ -223,11 +243,11 @@ impl WithSimd for Group<'_> {
                 // SAFETY: the buffer has room for the padded images.
                 unsafe { call.copy_channels_last::<S>(n, source.wrapping_add(i * room)) };
             }
-            for m in rows.clone().step_by(MR) {
-                for first in (0..vectors.len()).step_by(nr_vectors::<S>()) {
-                    let count = nr_vectors::<S>().min(vectors.len() - first);
-                    // The images one after the other while the cache holds their sums.
-                    for (i, n) in images.clone().enumerate() {
+            for first in (0..vectors.len()).step_by(nr_vectors::<S>()) {
+                let count = nr_vectors::<S>().min(vectors.len() - first);
+                for (i, n) in images.clone().enumerate() {
+                    // The rows one after the other while the cache holds what they read of the image.
+                    for m in rows.clone().step_by(MR) {
                         let tile = Tile {
                             grad: call.grad.data.wrapping_add(n * call.grad.image + m * call.grad.plane),
                             rs_grad: call.grad.plane,

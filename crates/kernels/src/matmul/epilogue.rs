@@ -45,7 +45,6 @@ pub(crate) enum Bias<'a> {
 pub(super) struct TileEpilogue {
     bias: TileBias,
     norm: Option<TileNorm>,
-    addend: Option<(*const f32, isize)>,
     relu: bool,
 }
 
@@ -104,34 +103,41 @@ impl<'a> Epilogue<'a> {
             Bias::Columns(_) => TileBias::Columns(columns),
         };
         let norm = self.norm.map(|norm| norm.rows(rows).arrays().map(<[f32]>::as_ptr));
-        TileEpilogue { bias, norm, addend: None, relu: self.relu }
+        TileEpilogue { bias, norm, relu: self.relu }
     }
 }
 
 impl TileEpilogue {
     /// Of a microtile whose sums are not complete yet.
-    pub const NONE: Self = Self { bias: TileBias::None, norm: None, addend: None, relu: false };
+    pub const NONE: Self = Self { bias: TileBias::None, norm: None, relu: false };
 
-    /// With what is added before ReLU: its first row, and from one to the next.
+    /// Without ReLU.
     #[inline(always)]
-    pub fn adding(self, addend: Option<(*const f32, usize)>) -> Self {
-        Self { addend: addend.map(|(first, rs)| (first, rs as isize)), ..self }
+    pub fn linear(self) -> Self {
+        Self { relu: false, ..self }
     }
 
     /// Applies it to the sums that the microkernel has just written.
     ///
     /// # Safety
-    /// `c` may be read and written at `rows` rows of whole vectors, and bias, norm and addend cover them.
+    /// `c` may be read and written at `rows` rows of whole vectors, and bias and norm cover them.
     #[inline(always)]
     pub unsafe fn apply<S: Simd>(self, simd: S, rows: usize, vectors: usize, c: *mut f32, rs_c: isize) {
-        if !self.relu && matches!(self.bias, TileBias::None) && self.norm.is_none() && self.addend.is_none() {
+        if !self.relu && matches!(self.bias, TileBias::None) && self.norm.is_none() {
             return;
         }
         let zero = simd.splat_f32s(0.0);
         for i in 0..rows {
-            // SAFETY: as promised by the caller.
-            let norm = self.norm.map(|norm| norm.map(|array| simd.splat_f32s(unsafe { *array.add(i) })));
-            let addend = self.addend.map(|(first, rs)| first.wrapping_offset(i as isize * rs));
+            let [mut mean, mut inv_std, mut weight, mut shift] = [zero; 4];
+            if let Some(arrays) = self.norm {
+                // SAFETY: as promised by the caller.
+                unsafe {
+                    mean = simd.splat_f32s(*arrays[0].add(i));
+                    inv_std = simd.splat_f32s(*arrays[1].add(i));
+                    weight = simd.splat_f32s(*arrays[2].add(i));
+                    shift = simd.splat_f32s(*arrays[3].add(i));
+                }
+            }
             for j in 0..vectors {
                 let at = vector::<S>(c.wrapping_offset(i as isize * rs_c), j).cast_mut();
                 // SAFETY: as promised by the caller.
@@ -142,12 +148,9 @@ impl TileEpilogue {
                         TileBias::Rows(bias) => sum = simd.add_f32s(sum, simd.splat_f32s(*bias.add(i))),
                         TileBias::Columns(bias) => sum = simd.add_f32s(sum, vector::<S>(bias, j).read_unaligned()),
                     }
-                    if let Some([mean, inv_std, weight, bias]) = norm {
+                    if self.norm.is_some() {
                         let scaled = simd.mul_f32s(simd.mul_f32s(simd.sub_f32s(sum, mean), inv_std), weight);
-                        sum = simd.add_f32s(scaled, bias);
-                    }
-                    if let Some(addend) = addend {
-                        sum = simd.add_f32s(sum, vector::<S>(addend, j).read_unaligned());
+                        sum = simd.add_f32s(scaled, shift);
                     }
                     if self.relu {
                         sum = simd.select_f32s(simd.less_than_or_equal_f32s(sum, zero), zero, sum);

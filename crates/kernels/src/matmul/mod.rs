@@ -27,6 +27,7 @@ pub(crate) use conv_weight::{ConvParams, weight_gradient};
 pub use epilogue::RowNorm;
 pub(crate) use epilogue::{Bias, Epilogue};
 use ndarray::{ArrayView2, ArrayViewMut2};
+pub(crate) use pack::with_scratch;
 pub use params::kc_sum;
 pub(crate) use patches::Window;
 use problem::Gemm;

@@ -14,7 +14,7 @@ use super::mat::MatRef;
 use super::params::{LINE, nr};
 use super::transpose::{self, SIDE};
 use pulp::{Simd, WithSimd};
-use std::cell::Cell;
+use std::cell::RefCell;
 
 /// A cache line: vectors that do not cross lines load at full speed.
 #[derive(Clone, Copy)]
@@ -26,18 +26,26 @@ impl Line {
 }
 
 thread_local! {
-    static BUFFER: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
+    /// Those that nobody uses now, the one that was used last at the end.
+    static BUFFERS: RefCell<Vec<Vec<Line>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Calls `f` with room for `len` elements that this thread reuses.
-pub(super) fn with_buffer(len: usize, f: impl FnOnce(*mut f32)) {
-    // Taken out: a product that this thread starts while this one waits for others finds none and allocates its own.
-    let mut lines = BUFFER.take();
+/// Calls `f` with room for `len` elements that this thread reuses; what they hold is left over. Within `f` another call takes
+/// another buffer.
+pub(super) fn with_buffer<T>(len: usize, f: impl FnOnce(*mut f32) -> T) -> T {
+    let mut lines = BUFFERS.with_borrow_mut(|buffers| buffers.pop().unwrap_or_default());
     if lines.len() < len.div_ceil(LINE) {
         lines.resize(len.div_ceil(LINE), Line::ZERO);
     }
-    f(lines.as_mut_ptr().cast());
-    BUFFER.set(lines);
+    let result = f(lines.as_mut_ptr().cast());
+    BUFFERS.with_borrow_mut(|buffers| buffers.push(lines));
+    result
+}
+
+/// The same as a slice.
+pub(crate) fn with_scratch<T>(len: usize, f: impl FnOnce(&mut [f32]) -> T) -> T {
+    // SAFETY: the buffer is this long, and all of it was set.
+    with_buffer(len, |data| f(unsafe { std::slice::from_raw_parts_mut(data, len) }))
 }
 
 /// Packs some rows of some columns, which begin with a panel's first.

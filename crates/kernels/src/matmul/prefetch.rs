@@ -64,6 +64,14 @@ impl Prefetch {
     }
 }
 
+/// Prefetches what is read when a microtile's sums are complete.
+#[inline(always)]
+pub(super) fn line_by_line(from: *const f32, len: usize) {
+    for at in (0..len).step_by(LINE) {
+        fetch(from.wrapping_add(at));
+    }
+}
+
 /// Prefetches a cache line into L2; any address will do.
 #[inline(always)]
 fn fetch(_address: *const f32) {
