@@ -106,9 +106,14 @@ export declare function batchMoments(x: F32, rows: number, features: number, len
 /** The gradients of batchNormForward from grad[rows, features, length] */
 export declare function batchNormBackward(call: BatchNormBackward): void
 
-/** What batchNormBackward reads and writes */
+/**
+ * What batchNormBackward reads and writes: y is the output if ReLU followed, else null; gradAddend takes the gradient of the
+ * addend, null if there was none
+ */
 export interface BatchNormBackward {
   grad: F32
+  y: F32 | null
+  gradAddend: F32Mut | null
   saved: NormSaved
   weight: F32
   gradients: NormGradients
@@ -120,10 +125,15 @@ export interface BatchNormBackward {
 /** BatchNorm: normalizes each feature by the batch's statistics in train mode, by the running ones in eval mode */
 export declare function batchNormForward(call: BatchNormForward): void
 
-/** What batchNormForward reads and writes: x and out are [rows, features, length], mean and invStd (for the backward pass) [features] */
+/**
+ * What batchNormForward reads and writes: x and out are [rows, features, length], mean and invStd (for the backward pass)
+ * [features]; addend, of out's shape, is added if it is not null, and ReLU follows if relu
+ */
 export interface BatchNormForward {
   x: F32
   norm: Norm
+  addend: F32 | null
+  relu: boolean
   mean: F32Mut
   invStd: F32Mut
   out: F32Mut

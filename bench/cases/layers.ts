@@ -62,7 +62,18 @@ function batchNormCase(features: number): Case {
     shape: `${ROWS}×${features}`,
     work: elementwise(x.length, 7, x.length, out.length),
     kernel: () => {
-      native.batchNormForward({ x, norm, mean, invStd, out: normal, rows: ROWS, features, length: 1 });
+      native.batchNormForward({
+        x,
+        norm,
+        addend: null,
+        relu: false,
+        mean,
+        invStd,
+        out: normal,
+        rows: ROWS,
+        features,
+        length: 1,
+      });
       native.reluForward(normal, out);
     },
     plain: () => batchNormTrain(layer, x, outPlain, ROWS),
@@ -85,6 +96,8 @@ function batchNormBackwardCase(features: number): Case {
     work: elementwise(x.length, 9, x.length, grad.length, gradX.length),
     kernel: () =>
       native.batchNormBackward({
+        y: null,
+        gradAddend: null,
         grad,
         saved: { x, mean, invStd, train: true },
         weight,

@@ -8,6 +8,7 @@ import { numel } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { defineOp } from "./define_op.js";
 import { extendByNorm, rememberNorm } from "./fusion.js";
+import { deferNorm, rememberImageNorm } from "./image_fusion.js";
 import { type BatchNormState, batchNormOverShards } from "./synchronized_batch_norm.js";
 
 /** What {@link batchNormOp} is called with. */
@@ -53,6 +54,8 @@ export const batchNormOp = defineOp<BatchNormAttributes, Saved>({
         eps,
         momentum,
       },
+      addend: null,
+      relu: false,
       mean,
       invStd,
       out: data,
@@ -66,6 +69,8 @@ export const batchNormOp = defineOp<BatchNormAttributes, Saved>({
     const [rows, features] = x.shape;
     native.batchNormBackward({
       grad,
+      y: null,
+      gradAddend: null,
       saved: { x: x.data, mean: saved.mean, invStd: saved.invStd, train: attributes.training },
       weight: weight.data,
       gradients: {
@@ -113,7 +118,8 @@ export function batchNorm(
   if (training && isReplaying()) return batchNormOverShards(x, state, { momentum, eps });
   const inputs = [x, weight, bias, runningMean, runningVar];
   const attributes = { training, momentum, eps };
-  return extendByNorm(batchNormOp, inputs, attributes) ?? rememberNorm(batchNormOp(inputs, attributes), x);
+  const deferred = extendByNorm(batchNormOp, inputs, attributes) ?? deferNorm(batchNormOp, inputs, attributes);
+  return deferred ?? rememberImageNorm(rememberNorm(batchNormOp(inputs, attributes), x), weight);
 }
 
 function expectVector(name: string, x: unknown, features: number): void {

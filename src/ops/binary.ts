@@ -4,10 +4,12 @@ import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import type { JsFunction } from "../tensor/js_form.js";
 import { numel } from "../tensor/shape.js";
-import { expectTensor, type Tensor } from "../tensor/tensor.js";
+import { expectTensor, Tensor } from "../tensor/tensor.js";
 import { broadcastJs, broadcastOperand, broadcastShape, writeSummed } from "./broadcast.js";
 import { defineOp } from "./define_op.js";
 import { defineUnaryWith } from "./define_unary.js";
+import type { Defined } from "./fusion.js";
+import { extendByAdd, rememberSum } from "./image_fusion.js";
 import { defineMethods } from "./methods.js";
 import { neg } from "./unary.js";
 
@@ -48,7 +50,7 @@ function zip(a, b, f) {
 function defineBinary(
   name: string,
   options: { onnx?: string; passesGradient?: boolean; js: string },
-): (a: Tensor, b: Tensor) => Tensor {
+): ((a: Tensor, b: Tensor) => Tensor) & Defined {
   const row = ROWS.get(name);
   if (row === undefined) throw new DistilleryError("INTERNAL", `${name}: no row of the native table`);
   const { onnx, passesGradient = false, js } = options;
@@ -77,11 +79,12 @@ function defineBinary(
     },
     ...(onnx !== undefined && { onnx }),
   });
-  return (a, b) => {
+  const call = (a: Tensor, b: Tensor) => {
     expectTensor(`${name}: x`, a);
     expectTensor(`${name}: other`, b);
     return op([a, b], null);
   };
+  return Object.assign(call, { op: op.op });
 }
 
 const addTensor = defineBinary("add", { js: "a + b", onnx: "Add", passesGradient: true });
@@ -137,7 +140,9 @@ function oneTooMany(name: string, extra: unknown): DistilleryError {
 /** a + b, broadcast as NumPy does, or a + number. `torch.add`. */
 export function add(a: Tensor, b: Tensor | number, extra?: never): Tensor {
   if (extra !== undefined) throw oneTooMany("add", extra);
-  return typeof b === "number" ? affine([a], { factor: 1, offset: b }) : addTensor(a, b);
+  if (typeof b === "number") return affine([a], { factor: 1, offset: b });
+  if (!(a instanceof Tensor && b instanceof Tensor)) return addTensor(a, b);
+  return extendByAdd(addTensor, a, b) ?? rememberSum(addTensor(a, b), a, b);
 }
 
 /** a - b, broadcast as NumPy does, or a - number. `torch.sub`. */

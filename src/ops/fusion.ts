@@ -39,7 +39,7 @@ type Mode = "train" | "eval";
 let pending: Chain | null = null;
 
 /** An operation as `defineOp` gives it. */
-interface Defined {
+export interface Defined {
   // biome-ignore lint/suspicious/noExplicitAny: operations of any attributes.
   readonly op: Op<any, any>;
 }
@@ -318,7 +318,7 @@ class Chain {
 }
 
 /** A recorded call whose output is computed when its backward pass reads it. */
-class DeferredNode implements Node {
+export class DeferredNode implements Node {
   readonly order = nextOrder();
   saved: unknown = null;
 
@@ -344,6 +344,8 @@ function recomputeNorm({ product, mean, ...norm }: FusedNorm, out: Float32Array)
   native.batchNormForward({
     x: product,
     norm: { ...norm, ...running },
+    addend: null,
+    relu: false,
     mean: scratch(),
     invStd: scratch(),
     out,

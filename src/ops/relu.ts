@@ -4,6 +4,7 @@ import type { JsFunction } from "../tensor/js_form.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { defineOp } from "./define_op.js";
 import { extendByRelu } from "./fusion.js";
+import { endByRelu } from "./image_fusion.js";
 import { defineMethods } from "./methods.js";
 
 declare module "../tensor/tensor.js" {
@@ -43,7 +44,7 @@ const reluOp = defineOp<null, null>({
 /** max(x, 0); NaN stays NaN. `torch.relu`. */
 export function relu(x: Tensor): Tensor {
   expectTensor("x", x);
-  return extendByRelu(reluOp, x) ?? reluOp([x], null);
+  return extendByRelu(reluOp, x) ?? endByRelu(reluOp, x) ?? reluOp([x], null);
 }
 
 defineMethods({ relu });

@@ -46,7 +46,7 @@ const synchronizedBatchNormOp = defineOp<Attributes, Saved>({
     const [rows, features] = x.shape;
     const own = { x: allocate(x.size), weight: allocate(features), bias: allocate(features) };
     native.batchNormBackward({
-      grad,
+      ...{ grad, y: null, gradAddend: null },
       saved: { x: x.data, mean: saved.mean, invStd: saved.invStd, train: false },
       weight: weight.data,
       gradients: own,
@@ -140,6 +140,7 @@ function normalize(x: Tensor, norm: Norm, into: readonly [Float32Array, Float32A
   native.batchNormForward({
     x: x.data,
     norm: { weight, bias, runningMean, runningVar, train: false, eps, momentum: 0 },
+    ...{ addend: null, relu: false },
     ...{ mean, invStd, out, rows, features, length: numel(x.shape.slice(2)) },
   });
 }

@@ -104,7 +104,7 @@ describe("numbers out of range", () => {
 
   it("a batch of one in train mode", () => {
     const one = new Float32Array(3);
-    const args = argumentsOf("batchNormForward", { 0: one, 7: new Float32Array(3), 8: 1, 10: 1 });
+    const args = argumentsOf("batchNormForward", { 0: one, 7: new Float32Array(3), 8: 1, 10: 1, 15: null });
     expect(refusal("batchNormForward", args)).toBe("BATCH_TOO_SMALL");
   });
 });

@@ -120,6 +120,8 @@ export const CALLS: Record<string, Argument[]> = {
     features: size(3),
     length: size(2),
     "saved.train": flag,
+    y: optional(twelve),
+    gradAddend: optional(write(12)),
   }),
   batchNormForward: named({
     x: twelve,
@@ -136,6 +138,8 @@ export const CALLS: Record<string, Argument[]> = {
     "norm.train": flag,
     "norm.eps": real(1e-5),
     "norm.momentum": real(0.1),
+    relu: flag,
+    addend: optional(twelve),
   }),
   batchedMatmul: [real(0), eight, eight, write(8), size(2), size(2), size(2), size(2)],
   binaryBackward: [real(2), flag, six, six, real(1), six, real(1), write(6)],

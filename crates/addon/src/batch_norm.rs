@@ -3,7 +3,7 @@ use crate::error::{Result, kernel};
 use crate::linear::precision;
 use distillery_kernels::batch_norm::{self, Affine, Gradients, Outputs, Saved};
 use distillery_kernels::batch_stats::{self, RunningUpdate, Statistics};
-use distillery_kernels::channel_norm::{self, Finish};
+use distillery_kernels::channel_norm::{self, Finish, FinishGradient};
 use distillery_kernels::dropout::Mask;
 use distillery_kernels::linear::Weight;
 use distillery_kernels::norm_relu_dropout as fused;
@@ -23,11 +23,14 @@ pub struct Norm {
     pub momentum: f64,
 }
 
-/// What batchNormForward reads and writes: x and out are [rows, features, length], mean and invStd (for the backward pass) [features]
-#[napi(object, object_to_js = false)]
+/// What batchNormForward reads and writes: x and out are [rows, features, length], mean and invStd (for the backward pass)
+/// [features]; addend, of out's shape, is added if it is not null, and ReLU follows if relu
+#[napi(object, object_to_js = false, use_nullable = true)]
 pub struct BatchNormForward {
     pub x: F32,
     pub norm: Norm,
+    pub addend: Option<F32>,
+    pub relu: bool,
     pub mean: F32Mut,
     pub inv_std: F32Mut,
     pub out: F32Mut,
@@ -41,7 +44,7 @@ pub struct BatchNormForward {
 pub fn batch_norm_forward(mut call: BatchNormForward) -> Result<()> {
     let BatchNormForward { rows, features, length, .. } = call;
     let mut memory = Memory::new();
-    if length != 1 {
+    if length != 1 || call.relu || call.addend.is_some() {
         let x = planes("x", memory.read(&call.x)?, [rows, features, length])?;
         let norm = call.norm.borrow(&mut memory)?;
         let outputs = Outputs {
@@ -49,7 +52,8 @@ pub fn batch_norm_forward(mut call: BatchNormForward) -> Result<()> {
             inv_std: memory.write(&mut call.inv_std)?,
             out: planes_mut("out", memory.write(&mut call.out)?, [rows, features, length])?,
         };
-        return channel_norm::forward(x, norm, Finish::default(), outputs).map_err(kernel);
+        let finish = Finish { addend: memory.read_some(&call.addend)?, relu: call.relu };
+        return channel_norm::forward(x, norm, finish, outputs).map_err(kernel);
     }
     let x = matrix("x", memory.read(&call.x)?, rows, features)?;
     let norm = call.norm.borrow(&mut memory)?;
@@ -150,10 +154,13 @@ pub struct NormGradients {
     pub bias: F32Mut,
 }
 
-/// What batchNormBackward reads and writes
-#[napi(object, object_to_js = false)]
+/// What batchNormBackward reads and writes: y is the output if ReLU followed, else null; gradAddend takes the gradient of the
+/// addend, null if there was none
+#[napi(object, object_to_js = false, use_nullable = true)]
 pub struct BatchNormBackward {
     pub grad: F32,
+    pub y: Option<F32>,
+    pub grad_addend: Option<F32Mut>,
     pub saved: NormSaved,
     pub weight: F32,
     pub gradients: NormGradients,
@@ -167,7 +174,7 @@ pub struct BatchNormBackward {
 pub fn batch_norm_backward(mut call: BatchNormBackward) -> Result<()> {
     let BatchNormBackward { rows, features, length, .. } = call;
     let mut memory = Memory::new();
-    if length != 1 {
+    if length != 1 || call.y.is_some() || call.grad_addend.is_some() {
         let size = [rows, features, length];
         let grad = planes("grad", memory.read(&call.grad)?, size)?;
         let saved = Saved {
@@ -182,7 +189,9 @@ pub fn batch_norm_backward(mut call: BatchNormBackward) -> Result<()> {
             weight: memory.write(&mut call.gradients.weight)?,
             bias: memory.write(&mut call.gradients.bias)?,
         };
-        return channel_norm::backward(grad, &saved, weight, into).map_err(kernel);
+        let finish =
+            FinishGradient { y: memory.read_some(&call.y)?, addend: memory.write_some(&mut call.grad_addend)? };
+        return channel_norm::backward(grad, &saved, weight, finish, into).map_err(kernel);
     }
     let grad = matrix("grad", memory.read(&call.grad)?, rows, features)?;
     let saved = call.saved.borrow(&mut memory, rows, features)?;

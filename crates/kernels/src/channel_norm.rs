@@ -9,7 +9,7 @@ use crate::parallel;
 use crate::plane_sums;
 use crate::relu;
 use crate::vectorised::vectorised;
-use ndarray::{ArrayView3, ArrayViewMut2, Axis, Ix3};
+use ndarray::{ArrayView3, ArrayViewMut2, ArrayViewMut3, Axis, Ix3};
 
 const OP: &str = "batch_norm";
 /// Elements per task, at least.
@@ -93,9 +93,36 @@ pub fn forward(x: ArrayView3<f32>, norm: Norm, finish: Finish, outputs: Outputs<
     Ok(())
 }
 
-/// The gradients of x[images, channels, length], weight[channels] and bias[channels] from grad[images, channels, length].
-pub fn backward(grad: ArrayView3<f32>, saved: &Saved<Ix3>, weight: &[f32], into: Gradients<Ix3>) -> Result<()> {
+/// What the gradient passes before the normalisation, of what followed it.
+#[derive(Default)]
+pub struct FinishGradient<'a> {
+    /// The output, if ReLU followed.
+    pub y: Option<&'a [f32]>,
+    /// Where the gradient of the addend goes, if there was one.
+    pub addend: Option<&'a mut [f32]>,
+}
+
+/// A channel of the backward pass.
+struct ChannelGradient<'a> {
+    x: ArrayViewMut2<'a, f32>,
+    addend: Option<ArrayViewMut2<'a, f32>>,
+    weight: &'a mut f32,
+    bias: &'a mut f32,
+}
+
+/// The gradients of x[images, channels, length], weight[channels] and bias[channels], and of what was added, from
+/// grad[images, channels, length].
+pub fn backward(
+    grad: ArrayView3<f32>,
+    saved: &Saved<Ix3>,
+    weight: &[f32],
+    finish: FinishGradient,
+    into: Gradients<Ix3>,
+) -> Result<()> {
     let (images, channels, length) = saved.x.dim();
+    let FinishGradient { y, addend } = finish;
+    expect_shape(OP, "y", &[y.map_or(grad.len(), <[f32]>::len)], &[grad.len()])?;
+    expect_shape(OP, "grad_addend", &[addend.as_ref().map_or(grad.len(), |addend| addend.len())], &[grad.len()])?;
     let Gradients { x: mut grad_x, weight: grad_weight, bias: grad_bias } = into;
     expect_shape(OP, "grad", grad.shape(), saved.x.shape())?;
     expect_shape(OP, "grad_x", grad_x.shape(), saved.x.shape())?;
@@ -111,22 +138,51 @@ pub fn backward(grad: ArrayView3<f32>, saved: &Saved<Ix3>, weight: &[f32], into:
         expect_shape(OP, what, &[len], &[channels])?;
     }
     let scale = if saved.train { 1.0 / (images * length) as f32 } else { 0.0 };
-    let sums = grad_weight.iter_mut().zip(grad_bias.iter_mut());
-    let mut parts: Vec<_> = grad_x.axis_iter_mut(Axis(1)).zip(sums).collect();
+    let mut addend = addend.map(|addend| ArrayViewMut3::from_shape(saved.x.dim(), addend).expect("checked before"));
+    let mut addends = addend.as_mut().map(|addend| addend.axis_iter_mut(Axis(1)));
+    let mut parts: Vec<_> = grad_x
+        .axis_iter_mut(Axis(1))
+        .zip(grad_weight.iter_mut().zip(grad_bias.iter_mut()))
+        .map(|(x, (weight, bias))| {
+            let addend = addends.as_mut().and_then(Iterator::next);
+            ChannelGradient { x, addend, weight, bias }
+        })
+        .collect();
     parallel::for_each(&mut parts[..], grain(images, length), |first, parts| {
-        for (i, (grad_x, (grad_weight, grad_bias))) in parts.iter_mut().enumerate() {
+        for (i, into) in parts.iter_mut().enumerate() {
             let c = first + i;
             let (mean, inv_std) = (saved.mean[c], saved.inv_std[c]);
-            let planes =
-                || (0..images).map(|n| n * channels + c).map(|i| (plane(grad, i, length), plane(x, i, length)));
-            let [dots, sums] = planes()
-                .map(|(grad, x)| plane_sums::dots(grad, x, mean))
-                .fold([0.0; 2], |[a, b], [dots, sums]| [a + dots, b + sums]);
-            **grad_weight = (dots * f64::from(inv_std)) as f32;
-            **grad_bias = sums as f32;
-            let numbers = [mean, inv_std, weight[c] * inv_std, scale, **grad_weight, **grad_bias];
-            for ((grad, x), mut grad_x) in planes().zip(grad_x.rows_mut()) {
-                input_gradient(grad, x, numbers, grad_x.as_slice_mut().expect("checked before"));
+            let place = |n: usize| n * channels + c;
+            // Where the gradient behind ReLU goes: to the addend's, or to that of x for now.
+            let mut sums = [0.0; 2];
+            for n in 0..images {
+                let mut grad = plane(grad, place(n), length);
+                let adds = into.addend.is_some();
+                let behind = into.addend.as_mut().unwrap_or(&mut into.x).row_mut(n).into_slice();
+                let behind = behind.expect("checked before");
+                if let Some(y) = y {
+                    relu_gradient(grad, plane(y, place(n), length), behind);
+                    grad = behind;
+                } else if adds {
+                    behind.copy_from_slice(grad);
+                }
+                let [dots, grads] = plane_sums::dots(grad, plane(x, place(n), length), mean);
+                sums = [sums[0] + dots, sums[1] + grads];
+            }
+            *into.weight = (sums[0] * f64::from(inv_std)) as f32;
+            *into.bias = sums[1] as f32;
+            let numbers = [mean, inv_std, weight[c] * inv_std, scale, *into.weight, *into.bias];
+            for n in 0..images {
+                let mut grad_x = into.x.row_mut(n);
+                let grad_x = grad_x.as_slice_mut().expect("checked before");
+                let x = plane(x, place(n), length);
+                match &into.addend {
+                    Some(addend) => {
+                        input_gradient(addend.row(n).to_slice().expect("checked before"), x, numbers, grad_x)
+                    }
+                    None if y.is_some() => input_gradient_in_place(x, numbers, grad_x),
+                    None => input_gradient(plane(grad, place(n), length), x, numbers, grad_x),
+                }
             }
         }
     });
@@ -160,11 +216,26 @@ fn normalize<'a>(x: &'a [f32], numbers: [f32; 4], addend: Option<&'a [f32]>, rel
 }
 
 vectorised! {
-fn input_gradient<'a>(grad: &'a [f32], x: &'a [f32], numbers: [f32; 6], out: &'a mut [f32]) {
-    let [mean, inv_std, factor, scale, grad_weight, grad_bias] = numbers;
-    for (out, (grad, x)) in out.iter_mut().zip(grad.iter().zip(x)) {
-        let x_hat = (x - mean) * inv_std;
-        *out = factor * (grad - scale * (grad_bias + x_hat * grad_weight));
-    }
+fn relu_gradient<'a>(grad: &'a [f32], y: &'a [f32], out: &'a mut [f32]) {
+    out.iter_mut().zip(grad.iter().zip(y)).for_each(|(out, (grad, y))| *out = relu::backward(*grad, *y));
 }
+}
+
+vectorised! {
+fn input_gradient<'a>(grad: &'a [f32], x: &'a [f32], numbers: [f32; 6], out: &'a mut [f32]) {
+    out.iter_mut().zip(grad.iter().zip(x)).for_each(|(out, (grad, x))| *out = gradient_element(*grad, *x, numbers));
+}
+}
+
+vectorised! {
+/// The same from the gradient that stands in `grad`, to there.
+fn input_gradient_in_place<'a>(x: &'a [f32], numbers: [f32; 6], grad: &'a mut [f32]) {
+    grad.iter_mut().zip(x).for_each(|(grad, x)| *grad = gradient_element(*grad, *x, numbers));
+}
+}
+
+#[inline(always)]
+fn gradient_element(grad: f32, x: f32, [mean, inv_std, factor, scale, grad_weight, grad_bias]: [f32; 6]) -> f32 {
+    let x_hat = (x - mean) * inv_std;
+    factor * (grad - scale * (grad_bias + x_hat * grad_weight))
 }

@@ -3,7 +3,7 @@
 use crate::common::{close, dot, fill, refuses, same_bits, slope};
 use distillery_kernels::batch_norm::{Affine, Gradients, Norm, Outputs, Saved};
 use distillery_kernels::batch_stats::{RunningUpdate, Statistics, moments};
-use distillery_kernels::channel_norm::{Finish, backward, forward};
+use distillery_kernels::channel_norm::{Finish, FinishGradient, backward, forward};
 use ndarray::{ArrayView3, ArrayViewMut3};
 
 const EPS: f32 = 1e-3;
@@ -32,6 +32,10 @@ struct Run {
 }
 
 fn run(shape: [usize; 3], x: &[f32], weight: &[f32], bias: &[f32]) -> Run {
+    run_with(shape, x, weight, bias, Finish::default())
+}
+
+fn run_with(shape: [usize; 3], x: &[f32], weight: &[f32], bias: &[f32], finish: Finish) -> Run {
     let channels = shape[1];
     let blank = || vec![f32::NAN; channels];
     let (mut out, mut mean, mut inv_std) = (vec![f32::NAN; x.len()], blank(), blank());
@@ -40,7 +44,7 @@ fn run(shape: [usize; 3], x: &[f32], weight: &[f32], bias: &[f32]) -> Run {
     let norm = Norm { affine: Affine { weight, bias }, statistics: Statistics::Batch(update), eps: EPS };
     let view = ArrayViewMut3::from_shape(shape, &mut out).unwrap();
     let outputs = Outputs { mean: &mut mean, inv_std: &mut inv_std, out: view };
-    forward(ArrayView3::from_shape(shape, x).unwrap(), norm, Finish::default(), outputs).unwrap();
+    forward(ArrayView3::from_shape(shape, x).unwrap(), norm, finish, outputs).unwrap();
     Run { out, mean, inv_std, running: [running_mean, running_var] }
 }
 
@@ -54,7 +58,7 @@ fn gradients(shape: [usize; 3], x: &[f32], weight: &[f32], bias: &[f32], grad: &
         weight: &mut grad_weight,
         bias: &mut grad_bias,
     };
-    backward(view(grad), &saved, weight, into).unwrap();
+    backward(view(grad), &saved, weight, FinishGradient::default(), into).unwrap();
     [grad_x, grad_weight, grad_bias]
 }
 
@@ -94,6 +98,40 @@ fn gradients_are_slopes() {
         close("x", &got_x, &slope(&x64, |x| loss(x, &weight64, &bias64)), 1e-5);
         close("weight", &got_weight, &slope(&weight64, |weight| loss(&x64, weight, &bias64)), 1e-5);
         close("bias", &got_bias, &slope(&bias64, |bias| loss(&x64, &weight64, bias)), 1e-5);
+    }
+}
+
+#[test]
+fn what_follows_has_the_bits_of_its_steps() {
+    for shape in SHAPES {
+        let size = shape.iter().product();
+        let (x, addend, grad) = (fill(size, 1), fill(size, 5), fill(size, 4));
+        let (weight, bias) = (fill(shape[1], 2), fill(shape[1], 3));
+        let Run { out: alone, mean, inv_std, .. } = run(shape, &x, &weight, &bias);
+        for with_addend in [false, true] {
+            let sums: Vec<f32> =
+                alone.iter().zip(&addend).map(|(y, addend)| y + if with_addend { *addend } else { 0.0 }).collect();
+            let want: Vec<f32> = sums.iter().map(|&y| if y <= 0.0 { 0.0 } else { y }).collect();
+            let finish = Finish { addend: with_addend.then_some(&addend[..]), relu: true };
+            let got = run_with(shape, &x, &weight, &bias, finish).out;
+            assert_eq!(got, want);
+            let behind: Vec<f32> =
+                grad.iter().zip(&want).map(|(grad, y)| if *y <= 0.0 { 0.0 } else { *grad }).collect();
+            let [want_x, want_weight, want_bias] = gradients(shape, &x, &weight, &bias, &behind);
+            let [mut grad_x, mut grad_addend] = [0; 2].map(|_| vec![f32::NAN; size]);
+            let [mut grad_weight, mut grad_bias] = [0; 2].map(|_| vec![f32::NAN; shape[1]]);
+            let view = |data| ArrayView3::from_shape(shape, data).unwrap();
+            let saved = Saved { x: view(&x), mean: &mean, inv_std: &inv_std, train: true };
+            let into = Gradients {
+                x: ArrayViewMut3::from_shape(shape, &mut grad_x).unwrap(),
+                weight: &mut grad_weight,
+                bias: &mut grad_bias,
+            };
+            let finish = FinishGradient { y: Some(&want), addend: with_addend.then_some(&mut grad_addend[..]) };
+            backward(view(&grad), &saved, &weight, finish, into).unwrap();
+            assert_eq!([grad_x, grad_weight, grad_bias], [want_x, want_weight, want_bias]);
+            assert!(!with_addend || grad_addend == behind);
+        }
     }
 }
 
