@@ -25,7 +25,7 @@ const DATA = "the samples: a row is written for each of the training part, those
 export function logitsCommand(run: (flags: LogitsFlags) => Promise<void>): Command {
   const command = new Command("logits")
     .description(
-      "write a teacher's logits for all samples to a file, which --teacher takes; goes on where it was interrupted",
+      "write a teacher's logits, or a text encoder's vectors, for all samples to a file, which --teacher takes (vectors --targets too); goes on where it was interrupted",
     )
     .option("--teacher <file>", "weights, an ONNX network, a file of logits, or a function of your own, ./teacher.mjs")
     .option("--out <file>", "what is written: .npy, .npz or .safetensors")
@@ -46,7 +46,7 @@ export async function runLogits(flags: LogitsFlags): Promise<void> {
   expectLogitsFile(out, "out");
   const networks = await Networks.open(flags);
   const { source } = await setUp(optionsOf(dataSchema, { ...flags }), undefined, flags);
-  const teacher = await networks.readTeacher({ ...flags, teacher: file }, flags, source);
+  const teacher = await networks.readTeacher({ ...flags, teacher: file }, flags, { ...source, takesVectors: true });
   const note = (text: string) => {
     printError(text);
   };

@@ -12,7 +12,7 @@ import { synthetic } from "../data/synthetic.js";
 import { hasTargets } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
 import { csvLog, type MetricsLog, tensorBoardLog } from "../log/index.js";
-import { createNetwork, networkSpecOf } from "../models/create_network.js";
+import { createNetwork, networkSpecOf, vectorsOf } from "../models/create_network.js";
 import { Ensemble } from "../models/ensemble.js";
 import { fitNetwork } from "../models/fit_network.js";
 import { MODELS } from "../models/index.js";
@@ -52,6 +52,8 @@ export interface Source {
   validation: Dataset | null;
   /** Null for synthetic data, and if there is none. */
   test: Dataset | null;
+  /** Whether a network may give vectors of its own, whatever the labels are. */
+  takesVectors?: boolean;
 }
 
 /**
@@ -266,12 +268,18 @@ export function unknownText(file: string, source: Source): string {
 export function expectFits(
   file: string,
   network: Module,
-  { context, name, isSynthetic = false }: Pick<Source, "context" | "name"> & Partial<Pick<Source, "isSynthetic">>,
+  {
+    context,
+    name,
+    isSynthetic = false,
+    takesVectors = false,
+  }: Pick<Source, "context" | "name"> & Partial<Pick<Source, "isSynthetic" | "takesVectors">>,
 ): void {
   const spec = networkSpecOf(network);
   if (spec === null) return;
   const [inputs, features] = [spec.shape, context.shape].map((shape) => shape.reduce((product, n) => product * n, 1));
-  if (inputs === features && (spec.classes === context.classes || context.classes < 0)) return;
+  const isAnyWidth = context.classes < 0 || (takesVectors && vectorsOf(network) !== null);
+  if (inputs === features && (spec.classes === context.classes || isAnyWidth)) return;
   const takes = `${file}: a network of ${inputs} inputs and ${spec.classes} classes; ${name} has ${features} and ${context.classes}`;
   throw new DistilleryError("SHAPE_MISMATCH", isSynthetic ? `${takes}: --data is needed, with its own data` : takes);
 }

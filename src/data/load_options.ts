@@ -118,6 +118,13 @@ export const loadSchema = v.strictObject({
       },
     ),
   ),
+  /** A `.npy` file of targets [rows, outputs] of a table of texts, such as a teacher's vectors, instead of a label column. */
+  targets: v.optional(
+    flag(v.pipe(v.string(expected("the path of a .npy file")), v.nonEmpty("expected the path of a .npy file")), {
+      value: "<file>",
+      help: "targets of the texts of a table, .npy [rows, outputs], instead of a label column (default task: vectors)",
+    }),
+  ),
   /** Whether the first line of a table names the columns; default: whether it has no number. */
   header: v.optional(
     flag(boolean(), {
@@ -227,6 +234,7 @@ export interface TableOptions
     | "textColumn"
     | "textEncoding"
     | "tokenizer"
+    | "targets"
     | "task"
     | "header"
     | "encoding"

@@ -76,6 +76,14 @@ export function networkSpecOf(module: Module): NetworkSpec | null {
   return entry?.recognize?.(module.stateDict()) ?? null;
 }
 
+/** How long the vectors of a network are that gives them for any data, such as BERT; null: its outputs are those that data want. */
+export function vectorsOf(module: Module): number | null {
+  const spec = networkSpecOf(module);
+  if (spec === null) return null;
+  const [{ name }] = parseExpression(spec.network);
+  return !isModulePath(name) && MODELS.get(name).tasks?.includes("vectors") ? spec.classes : null;
+}
+
 /** What a `.safetensors` file keeps of its network; nothing if {@link networkSpecOf} knows nothing of it. */
 export function networkMetadata(module: Module): Record<string, string> {
   const spec = networkSpecOf(module);

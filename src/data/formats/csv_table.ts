@@ -14,6 +14,7 @@ export const csvTable = tableFormat({
     "textColumn",
     "textEncoding",
     "tokenizer",
+    "targets",
     "task",
     "encoding",
     "dropColumns",

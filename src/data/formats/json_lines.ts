@@ -14,6 +14,7 @@ export const jsonLines = tableFormat({
     "textColumn",
     "textEncoding",
     "tokenizer",
+    "targets",
     "task",
     "encoding",
     "dropColumns",

@@ -3,7 +3,7 @@ import { createReadStream } from "node:fs";
 import { dirname, join, parse } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { setImmediate } from "node:timers/promises";
-import { show, showList } from "../../checks.js";
+import { badArgument, show, showList } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { badData, ioError, kindOf, listFiles, MAX_FILE_BYTES } from "../../files/index.js";
 import { Tensor } from "../../tensor/tensor.js";
@@ -20,6 +20,7 @@ import { type LabelReader, tableTargets, taskOfTable } from "../table_task.js";
 import { targetText, wrongTarget } from "../targets.js";
 import { hasTargets, type TaskName } from "../task_name.js";
 import type { CellRecords, FileSamples, Format } from "./format.js";
+import { GivenTargets } from "./given_targets.js";
 import { partOf, VALIDATION_WORDS } from "./part_names.js";
 import { readTexts, type TextHeader, TextReader, textHeader } from "./text_column.js";
 
@@ -53,9 +54,13 @@ export function tableFormat({ samplesHelp, takesOthers = false, openRecords, ...
       const file = isFolder ? join(path, name) : path;
       const others = { test: await testFile(file), validation: await validationFile(file) };
       const { preprocessing } = options;
+      const given = await GivenTargets.open(options);
+      if (given !== null && (others.test ?? others.validation) !== null) {
+        throw badArgument("targets", `those of all samples: ${file} has other parts beside it`, options.targets);
+      }
       if (preprocessing?.kind === "table")
-        return openEncoded(file, others, preprocessing, (one) => openRecords(one, options.encoding));
-      return openTable(file, others, options, openRecords);
+        return openEncoded(file, others, preprocessing, (one) => openRecords(one, options.encoding), given);
+      return openTable(file, others, options, openRecords, given);
     },
 
     samples: {
@@ -81,8 +86,10 @@ async function openTable(
   others: OtherFiles,
   options: OpenTable,
   openRecords: TableFormat["openRecords"],
+  given: GivenTargets | null,
 ): Promise<RawData> {
   const open = (path: string) => openRecords(path, options.encoding);
+  if (given !== null) return openGiven(file, options, open, given);
   const texts = textHeader((await open(file)).first(), file, options);
   const parts = texts === null ? tableParts(file, options, open) : textParts(file, texts, options, open);
   const training = await parts.training();
@@ -104,6 +111,22 @@ async function openTable(
     validation: validated && (await part(validated)),
     ...{ ...(!isClasses && { task }), classes: classNames.length, classNames },
   };
+}
+
+/** A table of texts whose targets are in a file of their own. */
+async function openGiven(
+  file: string,
+  options: OpenTable,
+  openRecords: (file: string) => Promise<CellRecords>,
+  given: GivenTargets,
+): Promise<RawData> {
+  const open = async (path: string) => given.beside(await openRecords(path));
+  const own = given.within(options);
+  const texts = textHeader((await open(file)).first(), file, own);
+  if (texts === null) throw badArgument("targets", "a table of texts (--text-column)", options.targets);
+  const { rows, reader, layout } = await textParts(file, texts, own, open).training();
+  const train = { rows, ...given.of(rows.length), reader, layout, sha256: await hashOf(file) };
+  return { train, test: null, validation: null, task: given.task, classes: given.classes };
 }
 
 function expectClasses(classNames: readonly string[], file: string): readonly string[] {
@@ -164,9 +187,11 @@ async function openEncoded(
   { test, validation }: OtherFiles,
   spec: TablePreprocessing,
   openRecords: (file: string) => Promise<CellRecords>,
+  given: GivenTargets | null,
 ): Promise<RawData> {
   const part = async (path: string): Promise<RawPart> => {
-    const { inputs, labels, targets } = await readSampleRows(path, await openRecords(path), spec, true);
+    const read = await readSampleRows(path, await openRecords(path), spec, given === null);
+    const { inputs, labels, targets } = given === null ? read : { ...read, ...given.of(read.inputs.shape[0]) };
     if (labels === null) throw badData(path, `the label, ${show(spec.label.name)}, is missing`);
     const rows = new MemoryRows(inputs.data, [inputs.shape[1]]);
     return { rows, labels, ...(targets && { targets }), isEncoded: true, sha256: await hashOf(path) };

@@ -45,6 +45,16 @@ export class TextRecords<R> {
     this.#encoding = new TextDecoder(encoding).encoding;
   }
 
+  /** The same with each record changed. */
+  map<S>(change: (record: R, isFirst: boolean) => S): TextRecords<S> {
+    const parse: ParseText<S> = (text, line, isLast) =>
+      this.parse(text, line, isLast)?.map((record, i) => ({
+        value: change(record.value, line === 1 && i === 0),
+        line: record.line,
+      })) ?? null;
+    return new TextRecords(this.file, parse, this.#encoding);
+  }
+
   /** The first records, those of a block. */
   first(): readonly TextRecord<R>[] {
     return this.file.size === 0 ? [] : this.#nextBlock(0, 1).records;

@@ -1,0 +1,53 @@
+import { basename } from "node:path";
+import { badArgument } from "../../checks.js";
+import { readWhole } from "../../files/index.js";
+import type { TableOptions } from "../load_options.js";
+import type { RawPart } from "../raw_data.js";
+import { hasTargets, type TaskName } from "../task_name.js";
+import type { CellRecords } from "./format.js";
+import { decodeNpy, type NpyArray } from "./npy.js";
+import { toTargets } from "./npy_targets.js";
+
+/** Targets in a `.npy` file of their own: the table of texts then has one more column, the label, of the file's name. */
+export class GivenTargets {
+  private constructor(
+    private readonly file: string,
+    private readonly array: NpyArray,
+    readonly task: TaskName,
+  ) {}
+
+  /** Those that the options name; null: none. */
+  static async open({ targets: file, task = "vectors", ...options }: TableOptions): Promise<GivenTargets | null> {
+    if (file === undefined) return null;
+    if (!hasTargets({ task })) throw badArgument("targets", "another task than classification", task);
+    const label = options.labelColumn ?? options.labelColumns;
+    if (label !== undefined) throw badArgument("targets", "no label column beside them", label);
+    return new GivenTargets(file, decodeNpy(await readWhole(file), file), task);
+  }
+
+  /** The name of the column. */
+  get name(): string {
+    return basename(this.file);
+  }
+
+  /** The number of targets of a sample. */
+  get classes(): number {
+    return this.array.shape[1] ?? 1;
+  }
+
+  /** The records with the column, whose cells are empty. */
+  beside(records: CellRecords): CellRecords {
+    return records.map((cells, isFirst) => [...cells, isFirst ? this.name : ""]);
+  }
+
+  /** The options with which such records are read. */
+  within<O extends TableOptions>(options: O): O {
+    return { ...options, labelColumn: this.name, unlabelled: true };
+  }
+
+  /** The targets of so many rows; `BAD_DATA` for another number of them. */
+  of(rows: number): Pick<RawPart, "labels" | "targets"> {
+    const { labels, targets } = toTargets(this.array, rows, this.file, this.task);
+    return { labels, targets };
+  }
+}
