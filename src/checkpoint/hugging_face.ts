@@ -33,19 +33,14 @@ export interface Described {
 /** The network that the `config.json` beside a file of weights describes; null if there is none, or of another kind. */
 export async function describedBeside(file: string): Promise<Described | null> {
   const path = join(dirname(file), "config.json");
-  if ((await kindOf(path)) !== "file") return null;
-  let config: unknown;
-  try {
-    config = JSON.parse(new TextDecoder().decode(await readWhole(path)));
-  } catch {
-    return null;
-  }
+  const config = await jsonOf(path);
   if (!v.is(v.looseObject({ model_type: v.literal("bert") }), config)) return null;
   const { success, output, issues } = v.safeParse(BERT, config);
   if (!success) {
     const [{ input, expected }] = issues;
     throw badData(path, `${v.getDotPath(issues[0])}: expected ${expected ?? "another value"}, got ${show(input)}`);
   }
+  await expectMean(join(dirname(file), "1_Pooling", "config.json"));
   const { hidden_size: dim, max_position_embeddings: positions } = output;
   const network = formatExpression({
     ...{ name: "bert", layers: output.num_hidden_layers, dim, heads: output.num_attention_heads },
@@ -53,6 +48,24 @@ export async function describedBeside(file: string): Promise<Described | null> {
     ...{ types: output.type_vocab_size, eps: output.layer_norm_eps },
   });
   return { network, classes: dim, length: positions };
+}
+
+/** Refuses what sentence-transformers keep of a model that makes its vectors otherwise than by the mean over the tokens. */
+async function expectMean(path: string): Promise<void> {
+  const pooling = await jsonOf(path);
+  const isOf = (entries: v.ObjectEntries) => v.is(v.looseObject(entries), pooling);
+  const isMean = isOf({ pooling_mode_mean_tokens: v.literal(true) }) || isOf({ pooling_mode: v.literal("mean") });
+  if (pooling !== null && !isMean) throw badData(path, "expected the mean over the tokens, pooling_mode_mean_tokens");
+}
+
+/** The JSON in a file; null if there is none. */
+async function jsonOf(path: string): Promise<unknown> {
+  if ((await kindOf(path)) !== "file") return null;
+  try {
+    return JSON.parse(new TextDecoder().decode(await readWhole(path)));
+  } catch {
+    return null;
+  }
 }
 
 /** The encoder's tensors of a BERT: without the parts for other tasks, and the numbers of its positions. */

@@ -28,5 +28,14 @@ export async function runInspect({ file, json, ...part }: InspectFlags): Promise
   const rows = tensors.map(({ key, dtype, shape }) => [key, dtype, `[${shape.join(", ")}]`]);
   print(`${printableInline(file)}: ${format}, ${(bytes / 1e6).toFixed(2)} MB, ${showCount(parameters)} parameters\n`);
   print(formatTable([["tensor", "type", "shape"], ...rows]));
-  for (const [key, text] of Object.entries(metadata)) print(`\n${printableInline(key)}: ${text}`);
+  for (const [key, text] of Object.entries(metadata)) print(`\n${printableInline(key)}: ${shortened(text)}`);
+}
+
+/** The most characters of a text that are shown: the texts of a network hold its tokenizer. */
+const SHOWN = 4000;
+
+function shortened(text: string): string {
+  return text.length > SHOWN
+    ? `${text.slice(0, SHOWN)}... (${showCount(text.length)} characters; --json has all)`
+    : text;
 }

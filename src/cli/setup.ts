@@ -221,7 +221,7 @@ export class Networks {
     else {
       expectFits(file, module, source);
       const isTable = !source.isSynthetic && source.train().table !== undefined;
-      if (isTable && flags.quiet !== true) printError(unknownText(file, source));
+      if (isTable && vectorsOf(module) === null && flags.quiet !== true) printError(unknownText(file, source));
     }
     return module;
   }

@@ -3,6 +3,7 @@ import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import { createLoss, type DistillationLoss, type LossSpec } from "../losses/index.js";
 import { isDistillationLoss, type LossContext } from "../losses/loss.js";
+import { expectReads } from "../models/fit_network.js";
 import { inputsFor } from "../nn/inputs_for.js";
 import { withEvalMode } from "../nn/modes.js";
 import { Module } from "../nn/module.js";
@@ -84,6 +85,8 @@ export function readsLogitsAlone({ needsTeacher, taps }: DistillationLoss): bool
 /** The shape of a module's output for one sample, from a forward pass in eval mode. */
 function tapShapeOf(network: unknown, data: Dataset, argument: string, path: string): readonly number[] {
   const module = expectNetwork(network, argument);
+  // Ids that name no row are refused by what they come from.
+  expectReads(module, data, `the ${argument}`);
   if (path === "") return forwardOnce(module, data).shape.slice(1);
   const { taps } = new Taps(module, [path], argument).record(() => forwardOnce(module, data));
   return taps[path].shape.slice(1);

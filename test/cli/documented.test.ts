@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { copyFileSync, cpSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { zipStored } from "../../src/checkpoint/zip_writer.js";
@@ -79,6 +79,10 @@ function writeTexts(): void {
   });
   writeFileSync(join(cwd, "reviews.jsonl"), lines.join("\n"));
   writeFileSync(join(cwd, "new.jsonl"), JSON.stringify({ text: "quiet, light and bright" }));
+  const of = (path: string) => new URL(`../${path}`, import.meta.url);
+  const encoder = join(cwd, "all-MiniLM-L6-v2");
+  cpSync(of("models/fixtures/bert"), encoder, { recursive: true });
+  cpSync(of("data/fixtures/tokenizer/wordpiece.json"), join(encoder, "tokenizer.json"));
 }
 
 /** An image of a class, by a bright column. */
@@ -179,6 +183,7 @@ test("the guide: texts", async () => {
 test.each([
   ["Regression", /^baseline student +-?\d\.\d{4} ± /m],
   ["Several labels at once", /^green +\d+\.\d\d% /m],
+  ["Vectors of texts", /^retrieval agreement @10 +\d+\.\d\d%$/m],
   ["Vectors", /^retrieval agreement @10 +\d+\.\d\d%$/m],
 ])("the guide: %s", async (section, printed) => {
   const [commands] = commandsOf(documentation("docs/guide.md", section));

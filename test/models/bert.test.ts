@@ -1,5 +1,5 @@
-import { cpSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { GraphModule, traceModule } from "../../src/graph/index.js";
@@ -106,16 +106,26 @@ describe("refuses", () => {
     );
   });
 
+  test("vectors that are not the mean over the tokens", async () => {
+    const file = modelWith(JSON.stringify(config));
+    mkdirSync(join(dirname(file), "1_Pooling"));
+    const pooled = (text: string) => writeFileSync(join(dirname(file), "1_Pooling", "config.json"), text);
+    pooled('{"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": false}');
+    expect(await refusal("BAD_DATA", loading(file))).toContain("expected the mean over the tokens");
+    pooled('{"pooling_mode_cls_token": false, "pooling_mode_mean_tokens": true}');
+    await loading(file)();
+  });
+
   test("weights without it, unless their sizes are named; more ids than positions", async () => {
     expect(await refusal("BAD_CHECKPOINT", loading(modelWith(null)))).toContain(
       "config.json of Hugging Face is needed",
     );
-    const named = "bert(layers=2, dim=12, heads=3, hidden=20, buckets=160, positions=24)";
+    const named = "bert(layers=2, dim=12, heads=3, hidden=20, buckets=160, positions=64)";
     const network_ = (await loadNetwork(modelWith(null), { network: named, shape: [16], classes: 12 })).eval();
     expectClose(noGrad(() => network_.forward(tensor(ids))).data, vectors.flat(), { abs: 2e-6 });
-    expect(await refusal("BAD_ARGUMENT", loading(FILE, [25]))).toContain("at most 24 ids a text");
+    expect(await refusal("BAD_ARGUMENT", loading(FILE, [65]))).toContain("at most 64 ids a text");
     const network = await load();
-    expect(() => network.forward(tensor([new Array(25).fill(1)]))).toThrow("bert: ids: expected at most 24 a text");
+    expect(() => network.forward(tensor([new Array(65).fill(1)]))).toThrow("bert: ids: expected at most 64 a text");
   });
 
   test("a config.json that is none is no help", async () => {

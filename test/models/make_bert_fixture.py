@@ -16,7 +16,7 @@ TEXTS = ["", "the quick brown fox", "puzzle games with cards and dice, for one p
 torch.manual_seed(4)
 tokenizer = Tokenizer.from_file(str(HERE.parent / "data" / "fixtures" / "tokenizer" / "wordpiece.json"))
 config = BertConfig(vocab_size=tokenizer.get_vocab_size(), hidden_size=12, num_hidden_layers=2, num_attention_heads=3, intermediate_size=20,
-                    max_position_embeddings=24, initializer_range=0.4)
+                    max_position_embeddings=64, initializer_range=0.4)
 model = BertModel(config).eval()
 with torch.no_grad():
     for parameter in model.parameters():
