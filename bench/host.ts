@@ -23,7 +23,7 @@ export class Host {
   /** A line on the rounds that were made again; null if none was. */
   note(): string | null {
     if (this.busy === 0) return null;
-    return `the host was busy after ${this.busy} rounds (peak below ${100 * BUSY_BELOW}% of the best): they were made again`;
+    return `the host was busy after ${this.busy} rounds (peak below ${100 * BUSY_BELOW}% of the best), which were made again as far as there was room`;
   }
 }
 

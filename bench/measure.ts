@@ -14,9 +14,6 @@ export interface Estimate {
   readonly high: number;
 }
 
-/** How often a round is made again because the host was busy. */
-const MAX_REPEATS = 3;
-
 /** The time of one call in milliseconds, after a warm-up. */
 export function callTime(body: () => unknown, { milliseconds, leastRuns }: Budget): Estimate {
   const bench = new Bench({
@@ -55,7 +52,8 @@ export function ratios(times: readonly number[], to: readonly number[]): Estimat
 
 /**
  * Takes turns: each round asks every body once, so that a change of the machine's speed meets all of them; every other
- * round in the opposite order. A round in which the host was busy is made again. Gives each body's numbers.
+ * round in the opposite order. A round in which the host was busy is made again, but no more of them than there are rounds: on a
+ * host that is busy all the time, the benchmark takes twice as long, not for ever. Gives each body's numbers.
  */
 export async function takeTurns(
   rounds: number,
@@ -64,10 +62,12 @@ export async function takeTurns(
 ): Promise<number[][]> {
   const samples = bodies.map(() => [] as number[]);
   const order = [...bodies.keys()];
+  let repeats = rounds;
   for (let round = 0; round < rounds; round++) {
-    for (let repeat = 0; ; repeat++) {
+    for (;;) {
       for (const i of order) (samples[i] as number[])[round] = await (bodies[i] as () => number | Promise<number>)();
-      if (!isBusy() || repeat === MAX_REPEATS) break;
+      if (!isBusy() || repeats === 0) break;
+      repeats -= 1;
     }
     order.reverse();
   }

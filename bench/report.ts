@@ -81,7 +81,7 @@ function formatCeiling({ threads, gflops, bandwidths }: Ceiling): string {
 /** The table of kernels and of whole steps. */
 export function rowsTable(threads: number): Table {
   return new Table([
-    { title: "", width: 37, left: true },
+    { title: "", width: 48, left: true },
     { title: "shape", width: 15 },
     { title: "1 thread ms", width: 13 },
     { title: `${threads} threads ms`, width: 14 },

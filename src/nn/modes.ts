@@ -42,6 +42,8 @@ export function withEvalMode<T>(network: Module, body: () => T): T {
   return new Modes([[network, false]]).run(body);
 }
 
-function modulesOf(network: Module): Module[] {
-  return [network, ...network.namedChildren().flatMap(([, child]) => modulesOf(child))];
+function modulesOf(network: Module, into: Module[] = []): Module[] {
+  into.push(network);
+  for (const [, child] of network.namedChildren()) modulesOf(child, into);
+  return into;
 }

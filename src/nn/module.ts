@@ -48,11 +48,16 @@ export abstract class Module {
 
   /** The modules directly inside this one, with the names of their properties. */
   namedChildren(): [string, Module][] {
-    return this.#own().flatMap(([name, value]): [string, Module][] => {
-      if (value instanceof Module) return [[name, value]];
-      if (!Array.isArray(value)) return [];
-      return value.flatMap((item, i): [string, Module][] => (item instanceof Module ? [[`${name}.${i}`, item]] : []));
-    });
+    const children: [string, Module][] = [];
+    // Loops: a prediction of one sample comes here.
+    for (const [name, value] of this.#own()) {
+      if (value instanceof Module) children.push([name, value]);
+      else if (Array.isArray(value)) {
+        for (let i = 0; i < value.length; i++)
+          if (value[i] instanceof Module) children.push([`${name}.${i}`, value[i]]);
+      }
+    }
+    return children;
   }
 
   /**
