@@ -1,8 +1,11 @@
-import { existsSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { DistilleryError } from "./errors.js";
-import { ROOT } from "./package.js";
+import { bindingFile } from "./native.js";
+import { codeFolder, ROOT } from "./package.js";
 
 /** What `npm run build:mpi` makes of crates/mpi. */
 export interface Mpi {
@@ -29,6 +32,20 @@ export function ranksOfJob(environment: Environment = process.env): number {
 export function isSilentRank(environment: Environment = process.env): boolean {
   const rank = Number(environment.OMPI_COMM_WORLD_RANK ?? environment.PMI_RANK ?? 0);
   return ranksOfJob(environment) > 1 && rank > 0;
+}
+
+/**
+ * SHA-256 of the code that runs: its JavaScript and the native binding. One version may be built twice; ranks of different code would give
+ * other bits than one process.
+ */
+export function codeHash(): string {
+  const folder = fileURLToPath(codeFolder());
+  const names = readdirSync(folder, { recursive: true }).map(String).sort();
+  const hash = createHash("sha256");
+  for (const name of names.filter((name) => /(?<!\.d)\.[cm]?[jt]s$/.test(name))) {
+    hash.update(`${name.replaceAll("\\", "/")}\n`).update(readFileSync(join(folder, name)));
+  }
+  return hash.update(readFileSync(bindingFile())).digest("hex");
 }
 
 /**

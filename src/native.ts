@@ -16,6 +16,12 @@ export const native = Object.fromEntries(
   Object.entries(loadBinding()).map(([key, kernel]) => [key, guard(kernel as Kernel)]),
 ) as Binding;
 
+/** The file of the binding that was loaded. */
+export function bindingFile(): string {
+  const path = fileURLToPath(new URL(`${napi.binaryName}.${platformName()}.node`, ROOT));
+  return existsSync(path) ? path : require.resolve(`${name}-${platformName()}`);
+}
+
 function guard(kernel: Kernel): Kernel {
   return (...args) => {
     try {

@@ -18,6 +18,12 @@ export const ROOT: URL = packageFolder();
 /** What package.json says. */
 export const MANIFEST: Manifest = readManifest(ROOT);
 
+/** The folder of the code that runs: `src/` of a checkout, else `dist/`. */
+export function codeFolder(): URL {
+  const [folder] = (HERE as string).slice(ROOT.href.length).split("/");
+  return new URL(`${folder}/`, ROOT);
+}
+
 function packageFolder(): URL {
   const folder = HERE === undefined ? null : folderAbove(new URL(".", HERE));
   if (folder === null || !isOwn(readManifest(folder)) || !runsHere()) throw bundled();

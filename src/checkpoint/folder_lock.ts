@@ -1,5 +1,5 @@
 import { randomInt, randomUUID } from "node:crypto";
-import { closeSync, fstatSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
@@ -10,7 +10,7 @@ import { native } from "../native.js";
 /** The file that the operating system locks. */
 export const LOCK = "run.lock";
 /** The file that says which process has the folder, also to hosts that see no other's locks. */
-const OWNER = "run.owner";
+export const OWNER = "run.owner";
 
 /** A lock on a folder. */
 export interface FolderLock {
@@ -141,10 +141,10 @@ async function isSilent(file: string, milliseconds: number): Promise<boolean> {
   return true;
 }
 
-/** A file's content and time of change, as its server has them: opening it passes by what NFS caches; null if it is missing. */
+/** A file's content and time of change, as its server has them: opening it passes by what NFS caches; null if it is missing. Does not wait for what writes into a pipe. */
 export function readFresh(file: string): { text: string; modified: number } | null {
   try {
-    const handle = openSync(file, "r");
+    const handle = openSync(file, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
     try {
       return { modified: fstatSync(handle).mtimeMs, text: readFileSync(handle, "utf8") };
     } finally {

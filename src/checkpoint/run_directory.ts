@@ -213,12 +213,15 @@ export async function expectResumable(
   return true;
 }
 
+/** What to do about other options, where a run can be replaced. */
+export const OVERWRITE_ADVICE = "give the options of before, choose another folder, or --overwrite instead of --resume";
+
 function refuseOther(
   path: string,
   before: RunConfig,
   now: RunConfig,
   free?: ReadonlySet<string>,
-  advice = "give the options of before, choose another folder, or --overwrite instead of --resume",
+  advice = OVERWRITE_ADVICE,
 ): never {
   const text = `${path}: can't resume a run with another configuration: ${changesOf(before, now, free).join("; ")}`;
   throw new DistilleryError("BAD_CONFIG", `${text}: ${advice}`);

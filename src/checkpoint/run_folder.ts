@@ -2,7 +2,7 @@ import { existsSync, lstatSync, readdirSync, realpathSync, rmdirSync, rmSync, st
 import { basename, dirname, join, resolve } from "node:path";
 import { DistilleryError } from "../errors.js";
 import { ioError, makeFolder } from "../files/index.js";
-import { expectUnlocked, type FolderLock, LOCK, type LockOptions, takeLock } from "./folder_lock.js";
+import { expectUnlocked, type FolderLock, LOCK, type LockOptions, OWNER, takeLock } from "./folder_lock.js";
 
 /** The file of a run's options and of all else that determines its numbers. */
 export const CONFIG = "config.json";
@@ -35,7 +35,7 @@ export async function lockFolder(path: string, options: LockOptions = {}): Promi
   expectPlace(path);
   makeFolder(path);
   // Opening a pipe would wait for its other end.
-  for (const name of [LOCK, METRICS]) expectFile(join(path, name));
+  for (const name of [LOCK, OWNER, METRICS]) expectFile(join(path, name));
   const lock = await takeLock(path, options);
   try {
     if (!options.shared) removeLeftOvers(path);

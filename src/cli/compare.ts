@@ -50,7 +50,11 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
     return dryRunExperiment(
       opened,
       { ...trainingOptions(config), loss: losses?.[0] ?? loss },
-      { baseline: seeds * (1 + parts), distilled: seeds * ((losses?.length ?? 1) + parts) },
+      [
+        ...repeated(seeds, ["baseline", ...repeated(losses?.length ?? 1, ["distilled"] as const)] as const),
+        ...repeated(seeds * parts, ["baseline", "distilled"] as const),
+      ],
+      share,
       flags,
     );
   // Loaded late: the other commands start without it.
@@ -115,6 +119,10 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
   } finally {
     printer.close();
   }
+}
+
+function repeated<T>(times: number, items: readonly T[]): T[] {
+  return Array.from({ length: times }, () => items).flat();
 }
 
 /** The figures of the result, without what only the file needs. */

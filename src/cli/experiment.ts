@@ -1,5 +1,5 @@
 import { load } from "../checkpoint/index.js";
-import type { Task, Workers } from "../compare/index.js";
+import type { Share, Task, Workers } from "../compare/index.js";
 import type { ResolvedConfig } from "../config/index.js";
 import { DistilleryError } from "../errors.js";
 import { Module } from "../nn/module.js";
@@ -103,25 +103,36 @@ export async function networksOf(
   };
 }
 
-/** Prints what would be trained: how many baseline and distilled students, and the teacher if it does not come trained. */
-export function dryRunExperiment(
+/** Prints what would be trained: how many baseline and distilled students, in a share its own, and the teacher if it does not come trained. */
+export async function dryRunExperiment(
   { task, source }: OpenExperiment,
   options: ResolvedTraining & { loss?: string | undefined },
-  { baseline, distilled }: { baseline: number; distilled: number },
+  /** In the order of the trials. */
+  kinds: readonly ("baseline" | "distilled")[],
+  share: Share | null,
   flags: ShowFlags,
 ): Promise<void> {
+  // Loaded late: the other commands start without it.
+  const { isOfShare } = await import("../compare/pool.js");
+  const own = kinds.filter((_, i) => share === null || isOfShare(i, share));
+  const count = (kind: "baseline" | "distilled") => own.filter((one) => one === kind).length;
+  const [baseline, distilled] = [count("baseline"), count("distilled")];
   const { teacher: given, student: make, data } = task;
   const [teacher, student] = [typeof given === "function" ? given() : given, make()];
   const { loss: text, ...training } = options;
   const loss = text === undefined ? {} : { loss: text };
   const common = { ...training, data, ...(source.validation && { validation: source.validation }) };
-  const ofStudents: [PlannedRun, ...PlannedRun[]] = [
-    { name: "a distilled student", times: distilled, input: { ...common, ...loss, teacher, student } },
-    ...(baseline === 0 ? [] : [{ name: "a baseline student", times: baseline, input: { ...common, model: student } }]),
-  ];
+  const ofDistilled = {
+    name: "a distilled student",
+    times: distilled,
+    input: { ...common, ...loss, teacher, student },
+  };
+  const ofBaseline = { name: "a baseline student", times: baseline, input: { ...common, model: student } };
+  const ofStudents: [PlannedRun, ...PlannedRun[]] =
+    baseline === 0 ? [ofDistilled] : distilled === 0 ? [ofBaseline] : [ofDistilled, ofBaseline];
   const network = teacher instanceof Module ? teacher : null;
   const planned: [PlannedRun, ...PlannedRun[]] =
-    typeof given === "function" && network !== null
+    typeof given === "function" && network !== null && (share?.index ?? 0) === 0
       ? [{ name: "the teacher", times: 1, input: { ...common, model: network } }, ...ofStudents]
       : ofStudents;
   return dryRun({ teacher: network, student }, planned, source, flags);

@@ -51,7 +51,8 @@ export async function runSweep(settings: Settings<"sweep">, flags: SweepFlags): 
     return dryRunExperiment(
       opened,
       { ...trainingOptions(config), loss: config.loss },
-      { baseline: 0, distilled: swept.reduce((runs, length) => runs * length, seeds) },
+      Array.from({ length: swept.reduce((runs, length) => runs * length, seeds) }, () => "distilled" as const),
+      share,
       flags,
     );
   }

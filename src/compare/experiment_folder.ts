@@ -37,7 +37,7 @@ const MAY_CHANGE = new Set(["seed", "seeds", "loss", "losses", "modules", "tempe
 const GROWS = ["seeds", "losses", "temperatures", "alphas", "fractions"];
 
 /** What to do about other options where shares refuse `--overwrite`. */
-const OF_SHARES = "give the options of the other shares, or choose another folder for all of them";
+export const OF_SHARES = "give the options of the other shares, or choose another folder for all of them";
 
 /**
  * Runs `body` while the folder is locked, and writes its result there. A teacher from elsewhere is asked before. Without `resume`, an earlier result and the trials'

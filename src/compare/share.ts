@@ -1,7 +1,8 @@
+import { OVERWRITE_ADVICE } from "../checkpoint/run_directory.js";
 import { expectInteger, expectObject, expectOptions } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import type { Experiment } from "./experiment.js";
-import { withShareFolder } from "./experiment_folder.js";
+import { OF_SHARES, withShareFolder } from "./experiment_folder.js";
 import { isOfShare, runExperiment } from "./pool.js";
 import type { Trial } from "./trial.js";
 
@@ -42,11 +43,21 @@ export async function runShare({ experiment, trials, teacherSeed, config }: Plan
   const isFirst = share.index === 0;
   const own = trials.filter((_, i) => isOfShare(i, share));
   if (isFirst || own.length > 0) {
-    await withShareFolder({ experiment, config }, isFirst, (expectSame) =>
-      runExperiment(experiment, trials, teacherSeed, { ...share, expectSame }),
-    );
+    await withShareFolder({ experiment, config }, isFirst, async (expectSame) => {
+      try {
+        return await runExperiment(experiment, trials, teacherSeed, { ...share, expectSame });
+      } catch (error) {
+        throw withoutOverwrite(error);
+      }
+    });
   }
   return { share, runs: own.map(({ name }) => name) };
+}
+
+/** A trial that refuses other options does not know that a share replaces nothing. */
+function withoutOverwrite(error: unknown): unknown {
+  if (!(error instanceof DistilleryError) || !error.message.includes(OVERWRITE_ADVICE)) return error;
+  return new DistilleryError(error.code, error.message.replace(OVERWRITE_ADVICE, OF_SHARES), { cause: error });
 }
 
 function expectShare(share: Share): Share {

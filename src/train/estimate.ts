@@ -77,7 +77,12 @@ async function estimate(input: Input): Promise<RunEstimate> {
   const logits = await timeTeacherLogits(input);
   const { stepSeconds, optimizer } = await trySteps(input, logits.cache);
   const validationPasses = validation === undefined ? 0 : timeValidation(input, validation) * options.epochs;
-  const sizes = { optimizer, activations: cachedBytes(), hasAverage: options.ema !== null };
+  const sizes = {
+    optimizer,
+    activations: cachedBytes(),
+    hasAverage: options.ema !== null,
+    ...{ shards: options.shards, batchNorm: options.batchNorm },
+  };
   const memory = memoryOf({
     networks: networksOf(input),
     modules: modulesOf(input),

@@ -2,7 +2,7 @@ import { setTimeout } from "node:timers/promises";
 import type { FoundCheckpoint, RunConfig } from "../checkpoint/index.js";
 import { decodeSafetensors, encodeSafetensors } from "../checkpoint/safetensors.js";
 import { DistilleryError } from "../errors.js";
-import { loadMpi, type Mpi, ranksOfJob } from "../mpi.js";
+import { codeHash, loadMpi, type Mpi, ranksOfJob } from "../mpi.js";
 import { MANIFEST } from "../package.js";
 import { type PartialSum, ShardSum } from "./shard_sum.js";
 
@@ -36,7 +36,7 @@ export class Ranks {
   /** Refuses ranks of other code, options, data or weights than the first one's. */
   async expectSame(config: RunConfig): Promise<void> {
     const { userOptions: _, ...own } = config;
-    const mine = { version: MANIFEST.version, node: process.versions.node.split(".")[0], ...own };
+    const mine = { version: MANIFEST.version, code: codeHash(), node: process.versions.node.split(".")[0], ...own };
     const all = (await this.texts(JSON.stringify({ host: this.host, mine }))).map((text) => JSON.parse(text));
     const [first] = all;
     for (const [rank, { host, mine }] of all.entries()) {

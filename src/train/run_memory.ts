@@ -7,6 +7,7 @@ import type { Module } from "../nn/module.js";
 export interface RunMemory {
   /** Of all networks. */
   weights: number;
+  /** With shards also those of each shard, and their sums. */
   gradients: number;
   /** The optimizer's state, such as AdamW's moments. */
   optimizer: number;
@@ -34,20 +35,22 @@ interface MemoryInputs {
   hasAverage: boolean;
   /** Whether the teacher's logits are cached. */
   isCached: boolean;
+  shards: number;
+  batchNorm: "shard" | "batch";
 }
 
 const FLOAT = 4;
 
 /** The memory of a run, part by part. Call it while the process holds the networks, the data and what a step needs. */
 export function memoryOf({ networks, modules, data, validation, ...more }: MemoryInputs): RunMemory {
-  const { optimizer, activations, hasAverage, isCached } = more;
+  const { optimizer, activations, hasAverage, isCached, shards, batchNorm } = more;
   const size = (network: Module) => FLOAT * network.parameterCount();
   const sizes = (all: readonly Module[]) => all.reduce((sum, network) => sum + size(network), 0);
   const trained = sizes([networks[0], ...modules]);
   const [average, best] = [hasAverage, validation !== undefined].map((has) => (has ? size(networks[0]) : 0));
   const parts = {
     weights: sizes([...networks, ...modules]),
-    gradients: trained,
+    gradients: trained * (1 + shardCopies(shards, batchNorm)),
     optimizer,
     activations,
     data: bytesOf(validation === undefined ? [data] : [data, validation]),
@@ -60,6 +63,12 @@ export function memoryOf({ networks, modules, data, validation, ...more }: Memor
     copies: average + 2 * best + 2 * (trained + optimizer + average + best),
     process: Math.max(0, process.memoryUsage.rss() - here),
   };
+}
+
+/** How often the gradients are there beside those of the parameters: the sums of a binary tree, and of all shards that wait for each other. */
+function shardCopies(shards: number, batchNorm: "shard" | "batch"): number {
+  if (shards === 1) return 0;
+  return 1 + Math.ceil(Math.log2(shards)) + (batchNorm === "batch" ? shards : 0);
 }
 
 /** Of the data sets behind these, each once. */

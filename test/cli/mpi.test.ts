@@ -1,5 +1,14 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  copyFileSync,
+  cpSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test, vi } from "vitest";
 import { expectUnlocked } from "../../src/checkpoint/folder_lock.js";
@@ -94,6 +103,21 @@ describeWith(mpi(), "one run on several ranks", () => {
     const { code, stderr } = await ended(mpirun(1, [...ARGS, ...colon], cwd));
     expect(code).not.toBe(0);
     expect(stderr).toMatch(line);
+  });
+
+  test("a rank of other code ends all, though its version is the same", { timeout: 60_000 }, async () => {
+    const [cwd, copy] = [newFolder(temporary), newFolder(temporary)];
+    const root = join(MAIN, "..", "..", "..");
+    for (const name of readdirSync(root).filter((name) => name === "package.json" || name.endsWith(".node")))
+      copyFileSync(join(root, name), join(copy, name));
+    symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));
+    cpSync(join(root, "dist"), join(copy, "dist"), { recursive: true });
+    const main = join(copy, "dist", "cli", "main.js");
+    appendFileSync(main, "// built again\n");
+    const colon = [":", "-n", "1", process.execPath, main, ...ARGS];
+    const { code, stderr } = await ended(mpirun(1, [...ARGS, ...colon], cwd));
+    expect(code).not.toBe(0);
+    expect(stderr).toMatch(/^distillery: rank 1 on \S+: its code is "[0-9a-f]{64}", rank 0 has "/m);
   });
 
   test.each(["--chain", "--generations"])(

@@ -83,6 +83,19 @@ test("two processes and --collect write compare.json and report.html of one", as
   expect(reportOf(cwd)).toBe(reportOf(whole));
 });
 
+test("--dry-run of a share is of its own runs", async () => {
+  const cwd = userFolder(temporary);
+  const runs = async (index: number, of: number) => {
+    const text = await succeed([...ARGS, "--dry-run", "--json", "--index", `${index}`, "--of", `${of}`], cwd);
+    return JSON.parse(text).runs.map(({ name, times }: { name: string; times: number }) => [name, times]);
+  };
+  expect(await runs(0, 2)).toEqual([
+    ["the teacher", 1],
+    ["a baseline student", 2],
+  ]);
+  expect(await runs(1, 2)).toEqual([["a distilled student", 2]]);
+});
+
 test("wrong use is told, and SIGUSR1 while it waits is for the scheduler", async () => {
   const cwd = userFolder(temporary);
   expect(await refused([...ARGS, "--of", "2"], cwd, 2, "BAD_ARGUMENT")).toContain("--index is needed");

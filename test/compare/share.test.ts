@@ -146,6 +146,14 @@ describe("a share ends", () => {
     expect(changed.message).toBe(`${file}: is not what share 0 made: run share 0 again`);
   });
 
+  test("if a run of its own has other options, without advice to replace it", async () => {
+    const out = newRun();
+    const share = { index: 0, of: 1 };
+    await compareShare(compareInput(out, { seeds: [0] }), share);
+    const { message } = await failure(compareShare(compareInput(out, { seeds: [0], loss: "kd" }), share), "BAD_CONFIG");
+    expect(message).toMatch(/give the options of the other shares, or choose another folder for all of them$/);
+  });
+
   test("if it is none, or replaces or collects", async () => {
     const out = newRun();
     const share = { index: 0, of: 2 };

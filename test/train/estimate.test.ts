@@ -146,3 +146,12 @@ test("what a run refuses is refused", async () => {
   ).toContain("expected at most the 8 samples");
   expect(await refusal("BAD_ARGUMENT", () => estimateRun({ model: student, data, epochs: 0 }))).toContain("epochs:");
 });
+
+test("the memory of shards has the gradients of each and their sums", async () => {
+  const own = setting();
+  const of = async (more: object) =>
+    (await estimateRun({ ...own, ...options, batchSize: 16, ...more })).memory.gradients;
+  const plain = await of({});
+  expect(await of({ shards: 8 })).toBe(5 * plain);
+  expect(await of({ shards: 8, batchNorm: "batch" })).toBe(13 * plain);
+});

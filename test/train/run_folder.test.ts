@@ -152,8 +152,8 @@ describe("a folder that is no place for a run", () => {
     expect(message).toBe("/proc/x/y: the system makes no folder there: choose another");
   });
 
-  test.skipIf(isWindows)("a pipe as run.lock or metrics.jsonl: one line, at once", async () => {
-    for (const name of ["run.lock", "metrics.jsonl"]) {
+  test.skipIf(isWindows)("a pipe as run.lock, run.owner or metrics.jsonl: one line, at once", async () => {
+    for (const name of ["run.lock", "run.owner", "metrics.jsonl"]) {
       const out = join(folder, `pipe-${name}`);
       mkdirSync(out);
       execFileSync("mkfifo", [join(out, name)]);
