@@ -23,7 +23,7 @@ import {
   type ShowFlags,
 } from "./flags.js";
 import { optionsOf } from "./settings.js";
-import { expectFits, type NetworkOptions, Networks, setUp } from "./setup.js";
+import { expectFits, type NetworkOptions, Networks, setUp, sidesOf } from "./setup.js";
 import { print, printError } from "./terminal.js";
 
 type ExportFlags = ShowFlags &
@@ -99,11 +99,6 @@ export async function runExport(flags: ExportFlags): Promise<void> {
   }
 }
 
-/** [height, width]; the flag was checked. */
-function sidesOf(size: number | readonly number[] | undefined): readonly number[] | undefined {
-  return typeof size === "number" ? [size, size] : size;
-}
-
 /** What an export wrote: for people, for programs, and how well it does on the test samples. */
 interface Written {
   lines: string[];
@@ -130,8 +125,10 @@ function outFiles(flags: ExportFlags): { format: Format; out: string }[] {
     const given = flags[format];
     if (given === undefined) return [];
     const out = given === true ? join(dir, `${name}${ENDINGS[format]}`) : given;
-    const endings = format === "js" ? [".mjs", ".js"] : [ENDINGS[format]];
-    if (!endings.includes(extname(out).toLowerCase())) {
+    // Node.js knows modules by their ending, in small letters.
+    const isJs = format === "js";
+    const endings = isJs ? [".mjs", ".js"] : [ENDINGS[format]];
+    if (!endings.includes(isJs ? extname(out) : extname(out).toLowerCase())) {
       throw new UsageError(
         `--${format}: expected a name that ends in ${endings.join(" or ")}, got ${JSON.stringify(out)}`,
       );

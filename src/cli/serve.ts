@@ -1,19 +1,23 @@
 import { Command } from "commander";
 import { openNetwork } from "../checkpoint/index.js";
+import { serveSchema } from "../config/index.js";
 import { recordOf } from "../models/training_record.js";
 import { SERVE_DEFAULTS, serveNetwork } from "../serve/index.js";
+import { setNumThreads } from "../threads.js";
 import { interruptible } from "./error_boundary.js";
 import { toNumber } from "./flag_values.js";
 import {
   addLoading,
   addNetwork,
+  addOptions,
   addShowing,
   givenFlags,
   type LoadFlags,
   loadOptions,
   type ShowFlags,
 } from "./flags.js";
-import { type NetworkOptions, Networks } from "./setup.js";
+import { optionsOf } from "./settings.js";
+import { type NetworkOptions, Networks, sidesOf } from "./setup.js";
 import { print, printError } from "./terminal.js";
 
 interface ServeFlags extends ShowFlags, LoadFlags, Pick<NetworkOptions, "network"> {
@@ -41,16 +45,19 @@ export function serveCommand(run: (flags: ServeFlags) => Promise<void>): Command
       maxSamples,
     )
     .option("--timeout <ms>", "the most milliseconds in which a request has to arrive", toNumber, timeout);
-  return addNetwork(addLoading(addShowing(command, "print a JSON object"))).action((file: string) =>
-    run({ ...(command.opts() as ServeFlags), ...givenFlags(command), file }),
+  const sizes = { imageSize: "pixels of the images that a .pth file's network is for, such as 32 or 32x48" };
+  return addNetwork(addLoading(addShowing(addOptions(command, serveSchema, sizes), "print a JSON object"))).action(
+    (file: string) => run({ ...(command.opts() as ServeFlags), ...givenFlags(command), file }),
   );
 }
 
 /** Serves until Ctrl-C or SIGTERM, then answers what came and ends. */
 export async function runServe(flags: ServeFlags): Promise<void> {
   const { file, port, host, maxBody, maxSamples, timeout, json } = flags;
+  const { imageSize, threads } = optionsOf(serveSchema, { ...flags });
+  if (threads !== undefined) setNumThreads(threads);
   const networks = await Networks.open(flags);
-  const network = networks.of(await openNetwork(file, loadOptions(flags)), "network", undefined);
+  const network = networks.of(await openNetwork(file, loadOptions(flags)), "network", sidesOf(imageSize));
   await interruptible(
     printError,
     async (signal) => {

@@ -10,6 +10,7 @@ import {
   readUserOptions,
   resolveConfig,
   SCHEMAS,
+  type serveSchema,
 } from "../config/index.js";
 import { DATASET_NAMES } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
@@ -96,7 +97,7 @@ export function settingsFrom<C extends ConfigName>(command: C, userOptions: Conf
 export type DataOptions = InferOutput<typeof dataSchema>;
 
 /** The options of a schema among the flags of a command without a configuration. */
-export function optionsOf<S extends typeof dataSchema | typeof evaluateSchema>(
+export function optionsOf<S extends typeof dataSchema | typeof evaluateSchema | typeof serveSchema>(
   schema: S,
   flags: Readonly<Record<string, unknown>>,
 ): InferOutput<S> {

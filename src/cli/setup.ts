@@ -245,6 +245,11 @@ interface TeacherConfig extends TeacherOptions {
   teacherConfidence?: boolean | undefined;
 }
 
+/** [height, width] of `--image-size`, which was checked. */
+export function sidesOf(size: number | readonly number[] | undefined): readonly number[] | undefined {
+  return typeof size === "number" ? [size, size] : size;
+}
+
 /** Which networks a command is about, as the user named them. */
 export interface NetworkOptions {
   network?: Expression | undefined;

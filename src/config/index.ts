@@ -21,5 +21,6 @@ export {
   type RunName,
   SCHEMAS,
   type SweepConfig,
+  serveSchema,
   type TrainTeacherConfig,
 } from "./schemas.js";

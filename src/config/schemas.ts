@@ -301,6 +301,13 @@ const sweepSchema = v.strictObject({
 /** The options of a command that reads data and has no configuration file. */
 export const dataSchema = v.strictObject(DATA);
 
+/** The options of `serve`, beside those of the server itself. */
+export const serveSchema = v.strictObject({
+  imageSize: DATA.imageSize,
+  threads: DATA.threads,
+  forceThreads: DATA.forceThreads,
+});
+
 /** The options of `evaluate`. */
 export const evaluateSchema = v.strictObject({
   ...DATA,

@@ -11,13 +11,34 @@ import { deferLinear, type LinearAttributes, rememberProduct } from "./fusion.js
 import { RELU } from "./relu.js";
 import { reshape } from "./reshape.js";
 
+const PANELS: JsFunction = {
+  name: "panels",
+  source: `
+const panelsOf = new WeakMap();
+
+/** A weight [outputs, inputs] by eights of its outputs, side by side for each input, so that memory is read in order; zeros fill the last. */
+function panels(weight, inputs) {
+  const known = panelsOf.get(weight);
+  if (known !== undefined) return known;
+  const y = new Float32Array(Math.ceil(weight.length / inputs / 8) * 8 * inputs);
+  for (let i = 0; i < weight.length; i++) {
+    const output = Math.floor(i / inputs);
+    y[((output >> 3) * inputs + (i % inputs)) * 8 + (output & 7)] = weight[i];
+  }
+  panelsOf.set(weight, y);
+  return y;
+}`,
+};
+
 const LINEAR: JsFunction = {
   name: "linear",
+  calls: [PANELS],
   source: `
 /** Each row of x [rows, inputs] times weight [outputs, inputs] transposed, plus bias; sums are in double precision. */
 function linear(x, weight, bias, inputs) {
   const rows = x.length / inputs;
   const outputs = weight.length / inputs;
+  const packed = panels(weight, inputs);
   const y = new Float32Array(rows * outputs);
   const [at, values] = [new Int32Array(inputs), new Float32Array(inputs)];
   for (let row = 0; row < rows; row++) {
@@ -26,34 +47,27 @@ function linear(x, weight, bias, inputs) {
     for (let i = 0; i < inputs; i++) {
       const v = x[row * inputs + i];
       if (v === 0) continue;
-      at[count] = i;
+      at[count] = 8 * i;
       values[count++] = v;
     }
-    const to = row * outputs;
-    let o = 0;
     // Eight outputs at a time: each input is read once for all of them.
-    for (; o + 8 <= outputs; o += 8) {
+    for (let o = 0; o < outputs; o += 8) {
       let a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0;
       for (let i = 0; i < count; i++) {
         const v = values[i];
         const w = o * inputs + at[i];
-        a += v * weight[w];
-        b += v * weight[w + inputs];
-        c += v * weight[w + 2 * inputs];
-        d += v * weight[w + 3 * inputs];
-        e += v * weight[w + 4 * inputs];
-        f += v * weight[w + 5 * inputs];
-        g += v * weight[w + 6 * inputs];
-        h += v * weight[w + 7 * inputs];
+        a += v * packed[w];
+        b += v * packed[w + 1];
+        c += v * packed[w + 2];
+        d += v * packed[w + 3];
+        e += v * packed[w + 4];
+        f += v * packed[w + 5];
+        g += v * packed[w + 6];
+        h += v * packed[w + 7];
       }
-      y.set([a, b, c, d, e, f, g, h], to + o);
+      y.set([a, b, c, d, e, f, g, h].slice(0, outputs - o), row * outputs + o);
     }
-    for (; o < outputs; o++) {
-      let sum = 0;
-      for (let i = 0; i < count; i++) sum += values[i] * weight[o * inputs + at[i]];
-      y[to + o] = sum;
-    }
-    if (bias !== null) for (let i = 0; i < outputs; i++) y[to + i] += bias[i];
+    if (bias !== null) for (let i = 0; i < outputs; i++) y[row * outputs + i] += bias[i];
   }
   return y;
 }`,

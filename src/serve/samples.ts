@@ -6,17 +6,17 @@ import { Tensor } from "../tensor/tensor.js";
 
 /**
  * The inputs of samples as JSON has them: rows of a table by the names of their columns, pixels from 0 to 255 or numbers. If
- * nothing is known of how they become inputs, they are the inputs.
+ * nothing is known of how they become inputs, they are the inputs, `known` numbers each if that is said.
  *
  * @throws DistilleryError `BAD_ARGUMENT`, `SHAPE_MISMATCH`, `NON_FINITE` with the place of what can't be one.
  */
-export function samplesOf(body: unknown, preprocessing: Preprocessing | null): Tensor {
+export function samplesOf(body: unknown, preprocessing: Preprocessing | null, known: number | null = null): Tensor {
   if (!Array.isArray(body) || body.length === 0) {
     const got = Array.isArray(body) ? "an empty one" : show(body);
     throw new DistilleryError("BAD_ARGUMENT", `body: expected a list of samples, got ${got}`);
   }
   if (preprocessing?.kind === "table") return encodeSamples(preprocessing, body as readonly TableRow[]);
-  const features = preprocessing === null ? lengthOf(body[0], 0) : inputFeatures(preprocessing);
+  const features = preprocessing === null ? (known ?? lengthOf(body[0], 0)) : inputFeatures(preprocessing);
   const numbers = new Float64Array(body.length * features);
   for (const [i, sample] of body.entries()) {
     const length = lengthOf(sample, i);

@@ -4,11 +4,13 @@ import { badArgument, expectInteger, expectOptions, show } from "../checks.js";
 import { expectPreprocessing, type Preprocessing } from "../data/preprocessing/spec.js";
 import { DistilleryError } from "../errors.js";
 import { listen } from "../listen.js";
+import { networkSpecOf } from "../models/create_network.js";
 import { recordOf } from "../models/training_record.js";
 import { expectModule } from "../nn/expect_module.js";
 import type { Module } from "../nn/module.js";
 import { cat } from "../ops/cat.js";
 import type { TaskPrediction } from "../tasks/prediction.js";
+import { numel } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { predict } from "../train/index.js";
 import { Batcher } from "./batcher.js";
@@ -88,8 +90,12 @@ export async function serveNetwork(network: Module, options: ServeOptions = {}):
   const { preprocessing = recordOf(network)?.preprocessing ?? null } = options;
   if (preprocessing !== null) expectPreprocessing(preprocessing);
   const metrics = new Metrics();
-  const compute = (inputs: Tensor) => {
-    metrics.batch(inputs.shape[0]);
+  // The shape of samples that come as they are: a network of images reads no rows.
+  const own = network.readsImages ? networkSpecOf(network)?.shape : undefined;
+  const compute = (samples: Tensor) => {
+    metrics.batch(samples.shape[0]);
+    const inputs =
+      own !== undefined && samples.shape.length === 2 ? samples.reshape([samples.shape[0], ...own]) : samples;
     return predict<TaskPrediction>(network, inputs, { preprocessing, classNames: preprocessing?.classNames });
   };
   const batcher = new Batcher(compute, cat, maxSamples);
@@ -106,7 +112,9 @@ export async function serveNetwork(network: Module, options: ServeOptions = {}):
       if (Array.isArray(body) && body.length > maxSamples) {
         throw new Refusal(413, "TOO_LARGE", `body: expected at most ${maxSamples} samples, got ${body.length}`);
       }
-      send(response, 200, { predictions: await batcher.add(samplesOf(body, preprocessing)) });
+      send(response, 200, {
+        predictions: await batcher.add(samplesOf(body, preprocessing, own === undefined ? null : numel(own))),
+      });
     } catch (error) {
       if (!socket.destroyed) refuse(response, error);
     } finally {

@@ -159,6 +159,12 @@ describe("export, refused", () => {
       "export: needs the format to write: --onnx, --js or --html (NAME.onnx, NAME.mjs, NAME.html beside the file)",
     ],
     [["student.pth", "--onnx", "a.txt"], 2, "BAD_ARGUMENT", '--onnx: expected a name that ends in .onnx, got "a.txt"'],
+    [
+      ["student.pth", "--js", "a.MJS"],
+      2,
+      "BAD_ARGUMENT",
+      '--js: expected a name that ends in .mjs or .js, got "a.MJS"',
+    ],
     [["a.onnx", "--onnx"], 2, "BAD_ARGUMENT", "--onnx: a.onnx is the file to read: give another name"],
     [
       ["student.pth", "--onnx", "r.onnx", "--embed-normalisation"],

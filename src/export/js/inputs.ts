@@ -165,7 +165,7 @@ const missing = new Set(${JSON.stringify(MISSING_TEXTS)});
 /** The values of a row's cells by the names of their columns: numbers as (x - mean) / std, of texts one value a category. */
 function encode(${only === undefined ? "row" : "input"}) {
 ${only === undefined ? "" : `  const row = typeof input === "string" ? { [${JSON.stringify(only.name)}]: input } : input;\n`}  if (typeof row !== "object" || row === null || Array.isArray(row)) {
-    throw inputError("BAD_DTYPE", "row: expected cells by the names of columns");
+    throw inputError("BAD_DTYPE", "${only === undefined ? "row: expected cells by the names of columns" : "text: expected a text, or cells by the names of columns"}");
   }
   const x = new Float32Array(${width});
   let at = 0;

@@ -1,5 +1,6 @@
 import type { Constant } from "../../graph/index.js";
 import type { JsBuilder, JsFunction } from "../../tensor/js_form.js";
+import { packInt8, UNPACKED } from "./packed_int8.js";
 
 /** Up to so many numbers are written as such. */
 const SHORT = 16;
@@ -42,11 +43,9 @@ function float16(text) {
 
 const INT8: JsFunction = {
   name: "int8",
-  calls: [BYTES, FLOAT32],
   source: `
 /** Numbers in 8 bits, by rows: each times the scale of its row. */
-function int8(text, scales) {
-  const values = new Int8Array(bytes(text).buffer);
+function int8(values, scales) {
   const columns = values.length / scales.length;
   const y = new Float32Array(values.length);
   for (let row = 0, i = 0; row < scales.length; row++) {
@@ -61,9 +60,16 @@ export function weightsJs({ data, quantized, half }: Constant, builder: JsBuilde
   if (data.length <= SHORT) return `Float32Array.of(${Array.from(data, decimal).join(", ")})`;
   if (quantized !== undefined) {
     const scales = builder.call(FLOAT32, base64(quantized.scales));
-    return builder.call(INT8, base64(quantized.values), scales);
+    return builder.call(INT8, int8Js(quantized.values, builder), scales);
   }
   return half === undefined ? builder.call(FLOAT32, base64(data)) : builder.call(FLOAT16, base64(half));
+}
+
+/** 8-bit numbers in the shorter of two texts. */
+function int8Js(values: Int8Array, builder: JsBuilder): string {
+  const [packed, plain] = [JSON.stringify(packInt8(values)), base64(values)];
+  if (packed.length < plain.length) return builder.call(UNPACKED, packed, values.length);
+  return `new Int8Array(${builder.call(BYTES, plain)}.buffer)`;
 }
 
 /** The shortest decimal number whose nearest one in single precision is x. */

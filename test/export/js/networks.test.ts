@@ -98,7 +98,7 @@ test("the text reads like code: a statement a layer, only the functions that are
   return fc3;
 }`);
   expect([...code.matchAll(/^(?:export )?function (\w+)/gm)].map(([, name]) => name)).toEqual([
-    ...["classify", "logits", "finite", "encode", "forward", "inputError", "linear", "relu"],
+    ...["classify", "logits", "finite", "encode", "forward", "inputError", "linear", "panels", "relu"],
   ]);
   expect(code.trimEnd().split("\n").at(-1)).toMatch(/^const fc3_bias = Float32Array\.of\(.*\); \/\/ \[2\]$/);
   expect(code).not.toMatch(/\bimport\b|\brequire\b|\beval\b|\bnew Function\b|\bawait\b/);

@@ -262,6 +262,12 @@ describe("texts", () => {
     expect([...module.logits(says)]).toEqual([...model.forward(inputs).data].map((x) => expect.closeTo(x, 5)));
   });
 
+  test.each([5, null, undefined, ["words"]])("%j is no text", (input) => {
+    const { classify } = exported(model, { preprocessing: TEXT });
+    const expected = { code: "BAD_DTYPE", message: "text: expected a text, or cells by the names of columns" };
+    expect(() => classify(input)).toThrow(expect.objectContaining(expected));
+  });
+
   test("among other columns; a row without its text is refused", () => {
     const columns = [{ name: "a", mean: 1, std: 2 }, ...TEXT.columns, { name: "b", categories: ["x", "y"] }];
     const preprocessing = { ...TEXT, columns };

@@ -1,0 +1,97 @@
+import type { JsFunction } from "../../tensor/js_form.js";
+
+/** Numbers from -127 to 127. */
+const NUMBERS = 255;
+const LARGEST = 127;
+/** What the shares of all numbers add up to. */
+const SLOTS = 4096;
+/** The state that a coder has is from here to below `BASE` times as much. */
+const LEAST = 2 ** 20;
+const BASE = 92;
+const STATE_DIGITS = 5;
+/** The digits: what ASCII prints, but the quote and the backslash, which a text escapes, and `<`, which may end a script in a page. */
+const DIGITS = Array.from({ length: BASE }, (_, i) =>
+  String.fromCharCode(35 + i)
+    .replace("<", " ")
+    .replace("\\", "!"),
+);
+
+/**
+ * Numbers in 8 bits as a text of 92 digits, in which a frequent number takes less of a digit than a rare one: asymmetric numeral
+ * systems (Duda, arXiv 1311.2540) that count in base 92. First come the shares of the numbers, out of 4096, two digits each, then the state, then
+ * what it takes in.
+ */
+export function packInt8(values: Int8Array): string {
+  const shares = sharesOf(values);
+  const starts = shares.map((_, n) => shares.slice(0, n).reduce((sum, share) => sum + share, 0));
+  const digits: number[] = [];
+  let state = LEAST;
+  // Backwards: what is put in last is read first.
+  for (let i = values.length - 1; i >= 0; i--) {
+    const n = values[i] + LARGEST;
+    const share = shares[n];
+    while (state >= (LEAST / SLOTS) * BASE * share) {
+      digits.push(state % BASE);
+      state = Math.floor(state / BASE);
+    }
+    state = Math.floor(state / share) * SLOTS + starts[n] + (state % share);
+  }
+  for (let i = 0; i < STATE_DIGITS; i++) {
+    digits.push(state % BASE);
+    state = Math.floor(state / BASE);
+  }
+  const table = shares.flatMap((share) => [Math.floor(share / BASE), share % BASE]);
+  return [...table, ...digits.reverse()].map((digit) => DIGITS[digit]).join("");
+}
+
+/** How many of the slots each number gets: by its frequency, and at least one if it occurs. */
+function sharesOf(values: Int8Array): number[] {
+  const counts = new Array<number>(NUMBERS).fill(0);
+  for (const value of values) counts[value + LARGEST] += 1;
+  const shares = counts.map((count) => (count === 0 ? 0 : Math.max(1, Math.round((count / values.length) * SLOTS))));
+  // What rounding left over or took too much is the most frequent one's, whose share it changes least.
+  for (let rest = SLOTS - sum(shares); rest !== 0; rest = SLOTS - sum(shares)) {
+    const most = shares.indexOf(Math.max(...shares));
+    shares[most] = Math.max(1, shares[most] + Math.max(rest, -Math.ceil(shares[most] / 8)));
+  }
+  return shares;
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, n) => total + n, 0);
+}
+
+/** The function of exported modules that reads what {@link packInt8} writes. */
+export const UNPACKED: JsFunction = {
+  name: "unpacked",
+  source: `
+/**
+ * Numbers in 8 bits from a text of 92 digits, in which a frequent number takes less than a rare one (asymmetric numeral systems, Duda,
+ * arXiv 1311.2540). First come the shares of -127 to 127, out of 4096, then the state, then what it takes in.
+ */
+function unpacked(text, length) {
+  let at = 0;
+  // From # to ~; a blank stands for <, and ! for the backslash.
+  const digit = () => {
+    const code = text.charCodeAt(at++);
+    return code > 34 ? code - 35 : code === 32 ? 25 : 57;
+  };
+  const [shares, starts, numbers] = [new Int32Array(255), new Int32Array(255), new Uint8Array(4096)];
+  for (let n = 0, start = 0; n < 255; start += shares[n++]) {
+    shares[n] = 92 * digit() + digit();
+    starts[n] = start;
+    numbers.fill(n, start, start + shares[n]);
+  }
+  let state = 0;
+  for (let i = 0; i < 5; i++) state = 92 * state + digit();
+  const y = new Int8Array(length);
+  for (let i = 0; i < length; i++) {
+    const slot = state & 4095;
+    const n = numbers[slot];
+    y[i] = n - 127;
+    state = shares[n] * (state >> 12) + slot - starts[n];
+    while (state < 1048576) state = 92 * state + digit();
+  }
+  return y;
+}`,
+};
