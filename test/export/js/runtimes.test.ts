@@ -1,11 +1,12 @@
 import { execFileSync } from "node:child_process";
 import { statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { createContext, runInContext } from "node:vm";
 import { rolldown } from "rolldown";
 import { beforeAll, expect, test } from "vitest";
 import { exportedGraph } from "../../../src/export/index.js";
 import { GraphModule } from "../../../src/graph/index.js";
-import { DistilleryError, type Module, manualSeed, randn, StudentNet, saveJs } from "../../../src/index.js";
+import { DistilleryError, exportJs, type Module, manualSeed, randn, StudentNet, saveJs } from "../../../src/index.js";
 import { temporaryFolder } from "../../checkpoint/support.js";
 import { answers, relativeError } from "../support.js";
 
@@ -54,6 +55,28 @@ test("a bundler adds less than 20 kB to the weights, and takes what is exported"
   const expected = answers(new GraphModule(exportedGraph(student, { quantize: "int8" })), row).argmax(1).data[0];
   expect(scope.run?.([...row.data]).class).toBe(expected);
 });
+
+test.each(["float32", "float16", "int8"] as const)(
+  "where there is nothing but the language and atob, and no eval, as in workers at the edge: %s",
+  (type) => {
+    const quantize = type === "float32" ? {} : { quantize: type };
+    const { code } = exportJs(student, quantize);
+    const bare = { codeGeneration: { strings: false, wasm: false } };
+    const context = createContext({ atob: (text: string) => atob(text) }, bare);
+    const { classify, logits } = runInContext(
+      `"use strict";\n${code.replaceAll(/^export /gm, "")}\n({ classify, logits });`,
+      context,
+    ) as { classify(row: number[]): { class: number }; logits(row: number[]): ArrayLike<number> };
+    const row = randn([1, 784]);
+    const expected = answers(new GraphModule(exportedGraph(student, quantize)), row);
+    expect(relativeError(Float32Array.from(logits([...row.data])), expected.data, 10)).toBeLessThan(1e-5);
+    expect(classify([...row.data]).class).toBe(expected.argmax(1).data[0]);
+    expect(() => runInContext("eval('1')", context)).toThrow("Code generation from strings disallowed");
+    expect(runInContext("typeof process + typeof require + typeof Buffer + typeof fetch", context)).toBe(
+      "undefined".repeat(4),
+    );
+  },
+);
 
 test("TypeScript checks what it is given", async () => {
   const { types } = await saveJs(student, join(folder, "typed.mjs"));
