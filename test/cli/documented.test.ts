@@ -164,8 +164,9 @@ test("the guide: losses, networks, optimizers by name, and modules of one's own"
 
 test("the guide: every loss by its name", async () => {
   const [[command]] = commandsOf(documentation("docs/guide.md", "Losses"));
-  const ofTargets = ["mse", "mae", "huber", "bce", "cosine"];
-  const named = LOSSES.names.filter((name) => name !== "attention-transfer" && !ofTargets.includes(name));
+  // Those of targets, and of feature maps.
+  const others = ["mse", "mae", "huber", "bce", "cosine", "attention-transfer", "review-kd"];
+  const named = LOSSES.names.filter((name) => !others.includes(name));
   expect(named.filter((name) => !command.join(" ").includes(name))).toEqual([]);
   expect(await run([[...having(command, { "--epochs": "2" }), "--no-report"]])).toMatch(
     /^\[0\.9, 0\]\*kd\(temperature=\[4, 1\]\)/m,
