@@ -14,6 +14,7 @@ import {
   type Labels,
   load,
   splitDataset,
+  TeacherCache,
   TeacherNet,
   type TrialRecord,
   trainTeacher,
@@ -42,6 +43,21 @@ async function examined(out: string, trial: string, weights: "best" | "last"): P
 
 const std = (values: readonly number[]) =>
   Math.sqrt(values.reduce((sum, x) => sum + (x - mean(values)) ** 2, 0) / (values.length - 1));
+
+test("in bfloat16: settings, teacher, its logits and all students are of that precision", async () => {
+  const out = newRun();
+  const notes: string[] = [];
+  const onNote = (text: string) => notes.push(text);
+  await compare(compareInput(out, { seeds: 1, precision: "bfloat16", onNote }));
+  const configs = ["", "teacher", "seed-0/baseline", "seed-0/distilled"].map((folder) => {
+    return JSON.parse(readFileSync(join(out, folder, "config.json"), "utf8"));
+  });
+  expect(configs.map(({ precision }) => precision)).toEqual(Array(4).fill("bfloat16"));
+  expect((await TeacherCache.load(join(out, "teacher_logits.safetensors"))).precision).toBe("bfloat16");
+  expect(notes.filter((note) => note.startsWith("bfloat16: "))).toHaveLength(1);
+  const again = compare(compareInput(out, { seeds: 1, resume: true }));
+  expect((await failure(again, "BAD_CONFIG")).message).toContain('precision was "bfloat16", is "float32"');
+});
 
 test.each([true, false])(
   "a loss that reads hidden outputs or no teacher: no logits are computed (hidden: %s)",

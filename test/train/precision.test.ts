@@ -2,15 +2,21 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import {
   bfloat16Unit,
+  Conv2d,
+  Flatten,
   getNumThreads,
+  Linear,
   type Module,
   type Precision,
+  ReLU,
+  Sequential,
   StudentNet,
   setNumThreads,
   synthetic,
   TeacherCache,
   trainTeacher,
 } from "../../src/index.js";
+import { precisionNote } from "../../src/train/precision.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { type Options, setting, start } from "./support.js";
 
@@ -90,6 +96,11 @@ describe("what is said at the start", () => {
     const make = () => new StudentNet({ inFeatures: 6, classes: 3, hidden: [8, 5] });
     expect(await notesOf("bfloat16", make())).toEqual([`bfloat16: ${bfloat16Unit()}${slower}`]);
     expect(await notesOf("float32", make())).toEqual([]);
+  });
+
+  test("that convolutions stay in float32", () => {
+    const network = new Sequential(new Conv2d(1, 4, 1), new ReLU(), new Flatten(), new Linear(24, 3));
+    expect(precisionNote(network)).toMatch(/^bfloat16: .*; convolutions stay in float32$/);
   });
 });
 

@@ -16,6 +16,7 @@ use super::super::microkernel::by_size;
 use super::super::pack::{self, Line};
 use super::super::params::{LINE, MR, MR_NARROW, NR_VECTORS, PARALLEL_MIN, TASKS_PER_THREAD};
 use super::super::prefetch::Prefetch;
+use super::round::to_bits;
 use crate::parallel;
 use ndarray::{ArrayView2, ArrayViewMut2};
 use std::arch::x86_64::*;
@@ -352,74 +353,85 @@ fn bf16s(bits: __m512i) -> __m512bh {
     unsafe { std::mem::transmute(bits) }
 }
 
-/// Up to 32 numbers of a row as 16 pairs, filled up with zeros.
+/// 32 numbers of a row as 16 pairs; zeros in the place of those that the masks leave out.
 ///
 /// # Safety
-/// `count` numbers may be read.
+/// What the masks leave may be read.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bf16,avx512bw,avx512vl")]
-unsafe fn along(from: *const f32, count: usize) -> __m512i {
-    // SAFETY: masks keep to what may be read; the types have the same size.
+unsafe fn along(from: *const f32, masks: [__mmask16; 2]) -> __m512i {
+    // SAFETY: as promised by the caller; the types have the same size.
     unsafe {
-        let low = _mm512_maskz_loadu_ps(mask(count), from);
-        let high = _mm512_maskz_loadu_ps(mask(count.saturating_sub(LINE)), from.wrapping_add(LINE));
+        let low = _mm512_maskz_loadu_ps(masks[0], from);
+        let high = _mm512_maskz_loadu_ps(masks[1], from.wrapping_add(LINE));
         std::mem::transmute(_mm512_cvtne2ps_pbh(high, low))
     }
 }
 
-/// Up to 16 numbers of two rows as pairs, filled up with zeros; without a second row its numbers are zeros.
+/// 16 numbers of each of two rows as pairs; zeros in the place of those that the masks leave out.
 ///
 /// # Safety
-/// `count` numbers of each row may be read.
+/// What the masks leave may be read.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bf16,avx512bw,avx512vl")]
-unsafe fn across(first: *const f32, second: Option<*const f32>, count: usize) -> __m512i {
-    // SAFETY: masks keep to what may be read; the types have the same size.
+unsafe fn across(rows: [*const f32; 2], masks: [__mmask16; 2]) -> __m512i {
+    const ORDER: [u16; 2 * LINE] = {
+        let mut order = [0; 2 * LINE];
+        let mut i = 0;
+        while i < 2 * LINE {
+            order[i] = (i / 2 + i % 2 * LINE) as u16;
+            i += 1;
+        }
+        order
+    };
+    // SAFETY: as promised by the caller; the types have the same size.
     unsafe {
-        let low = _mm512_maskz_loadu_ps(mask(count), first);
-        let high = second.map_or(_mm512_setzero_ps(), |row| _mm512_maskz_loadu_ps(mask(count), row));
+        let low = _mm512_maskz_loadu_ps(masks[0], rows[0]);
+        let high = _mm512_maskz_loadu_ps(masks[1], rows[1]);
         let both: __m512i = std::mem::transmute(_mm512_cvtne2ps_pbh(high, low));
-        const ORDER: [u16; 32] = {
-            let mut order = [0; 32];
-            let mut i = 0;
-            while i < 32 {
-                order[i] = (i / 2 + i % 2 * 16) as u16;
-                i += 1;
-            }
-            order
-        };
         _mm512_permutexvar_epi16(_mm512_loadu_si512(ORDER.as_ptr().cast()), both)
     }
 }
 
-/// Packs a block of `kc` rows and up to NR columns of B.
+/// Packs a block of `kc` rows and up to NR columns of B; what fills the last vector up is never stored in C.
 ///
 /// # Safety
 /// B has them, `to` holds as many pairs of whole vectors, and the processor has the unit.
 #[target_feature(enable = "avx512f,avx512bf16,avx512bw,avx512vl")]
+#[allow(clippy::needless_range_loop, reason = "counted loops are unrolled, which keeps the block in registers")]
 unsafe fn pack_b(b: MatRef, kc: usize, nc: usize, to: *mut u32) {
     let (kp, width) = (pairs(kc), nc.next_multiple_of(LINE));
-    // SAFETY: as promised by the caller.
+    // SAFETY: as promised by the caller; masks and clamped columns keep to B.
     unsafe {
         if b.cs == 1 {
             for p in 0..kp {
-                let (first, second) = (b.at(2 * p, 0), (2 * p + 1 < kc).then(|| b.at(2 * p + 1, 0)));
+                let has_second = 2 * p + 1 < kc;
                 for j in (0..nc).step_by(LINE) {
-                    let next = second.map(|row| row.add(j));
-                    _mm512_storeu_si512(to.add(p * width + j).cast(), across(first.add(j), next, nc - j));
+                    let first = mask(nc - j);
+                    let pairs =
+                        across([b.at(2 * p, j), b.at(2 * p + 1, j)], [first, if has_second { first } else { 0 }]);
+                    _mm512_storeu_si512(to.add(p * width + j).cast(), pairs);
                 }
             }
-            return;
-        }
-        for start in (0..nc).step_by(LINE) {
-            for first in (0..kp).step_by(LINE) {
-                let mut block = [_mm512_setzero_si512(); LINE];
-                for (j, row) in block.iter_mut().enumerate().take(nc - start) {
-                    let from = b.at(2 * first, start + j);
-                    *row = if b.rs == 1 { along(from, kc - 2 * first) } else { strided(from, b.rs, kc - 2 * first) };
+        } else if b.rs == 1 {
+            for start in (0..nc).step_by(LINE) {
+                for first in (0..kp).step_by(LINE) {
+                    let masks = masks(kc - 2 * first);
+                    let mut block = [_mm512_setzero_si512(); LINE];
+                    for j in 0..LINE {
+                        block[j] = along(b.at(2 * first, (start + j).min(nc - 1)), masks);
+                    }
+                    let block = turn(block);
+                    for p in 0..LINE {
+                        let at = to.wrapping_add((first + p) * width + start);
+                        _mm512_mask_storeu_epi32(at.cast(), if first + p < kp { !0 } else { 0 }, block[p]);
+                    }
                 }
-                for (p, row) in turn(block).into_iter().enumerate().take(kp - first) {
-                    _mm512_storeu_si512(to.add((first + p) * width + start).cast(), row);
+            }
+        } else {
+            for p in 0..kp {
+                for j in 0..nc {
+                    *to.add(p * width + j) = pair_at(b, 2 * p, kc, j);
                 }
             }
         }
@@ -431,49 +443,59 @@ unsafe fn pack_b(b: MatRef, kc: usize, nc: usize, to: *mut u32) {
 /// # Safety
 /// A has them, `to` holds their pairs, and the processor has the unit.
 #[target_feature(enable = "avx512f,avx512bf16,avx512bw,avx512vl")]
+#[allow(clippy::needless_range_loop, reason = "counted loops are unrolled, which keeps the block in registers")]
 unsafe fn pack_a(a: MatRef, kc: usize, rows: usize, to: *mut u32) {
     let kp = pairs(kc);
-    // SAFETY: as promised by the caller.
+    // SAFETY: as promised by the caller; masks keep to A and to what `to` holds.
     unsafe {
-        if a.rs == 1 && a.cs != 1 {
+        if a.cs == 1 {
+            for i in 0..rows {
+                for first in (0..kp).step_by(LINE) {
+                    let row = along(a.at(i, 2 * first), masks(kc - 2 * first));
+                    _mm512_mask_storeu_epi32(to.add(i * kp + first).cast(), mask(kp - first), row);
+                }
+            }
+        } else if a.rs == 1 {
             for start in (0..rows).step_by(LINE) {
                 for first in (0..kp).step_by(LINE) {
+                    let there = mask(rows - start);
                     let mut block = [_mm512_setzero_si512(); LINE];
-                    for (p, row) in (first..kp).zip(&mut block) {
-                        let second = (2 * p + 1 < kc).then(|| a.at(start, 2 * p + 1));
-                        *row = across(a.at(start, 2 * p), second, rows - start);
+                    for p in 0..LINE {
+                        let k = 2 * (first + p);
+                        let masks = [if k < kc { there } else { 0 }, if k + 1 < kc { there } else { 0 }];
+                        block[p] = across([a.at(start, k), a.at(start, k + 1)], masks);
                     }
-                    for (i, row) in turn(block).into_iter().enumerate().take(rows - start) {
-                        _mm512_mask_storeu_epi32(to.add((start + i) * kp + first).cast(), mask(kp - first), row);
+                    let (block, columns) = (turn(block), mask(kp - first));
+                    for i in 0..LINE {
+                        let at = to.wrapping_add((start + i) * kp + first);
+                        _mm512_mask_storeu_epi32(at.cast(), if start + i < rows { columns } else { 0 }, block[i]);
                     }
                 }
             }
-            return;
-        }
-        for i in 0..rows {
-            for first in (0..kp).step_by(LINE) {
-                let from = a.at(i, 2 * first);
-                let row = if a.cs == 1 { along(from, kc - 2 * first) } else { strided(from, a.cs, kc - 2 * first) };
-                _mm512_mask_storeu_epi32(to.add(i * kp + first).cast(), mask(kp - first), row);
+        } else {
+            for i in 0..rows {
+                for p in 0..kp {
+                    *to.add(i * kp + p) = pair_at(a.transposed(), 2 * p, kc, i);
+                }
             }
         }
     }
 }
 
-/// Up to 32 numbers, which are `stride` apart, as 16 pairs, filled up with zeros.
+/// The masks of up to 32 numbers.
+#[inline]
+fn masks(count: usize) -> [__mmask16; 2] {
+    [mask(count), mask(count.saturating_sub(LINE))]
+}
+
+/// The pair of the rows k and k + 1, of which there are `kc`, in a column.
 ///
 /// # Safety
-/// `count` numbers may be read.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bf16,avx512bw,avx512vl")]
-unsafe fn strided(from: *const f32, stride: isize, count: usize) -> __m512i {
-    let mut numbers = [0.0; 2 * LINE];
-    for (i, number) in numbers.iter_mut().enumerate().take(count) {
-        // SAFETY: as promised by the caller.
-        *number = unsafe { *from.offset(i as isize * stride) };
-    }
-    // SAFETY: they are all there.
-    unsafe { along(numbers.as_ptr(), 2 * LINE) }
+/// They may be read.
+unsafe fn pair_at(x: MatRef, k: usize, kc: usize, column: usize) -> u32 {
+    // SAFETY: as promised by the caller.
+    let bits = |k: usize| if k < kc { u32::from(to_bits(unsafe { *x.at(k, column) })) } else { 0 };
+    bits(k) | bits(k + 1) << 16
 }
 
 /// A block of 16 x 16 pairs with rows and columns exchanged.
@@ -486,21 +508,23 @@ fn turn(x: [__m512i; LINE]) -> [__m512i; LINE] {
         by_two[2 * i + 1] = _mm512_unpackhi_epi32(x[2 * i], x[2 * i + 1]);
     }
     // Then row 4 i + c has in its lane l the elements of column 4 l + c of rows 4 i to 4 i + 3.
-    for i in (0..LINE).step_by(4) {
-        by_four[i] = _mm512_unpacklo_epi64(by_two[i], by_two[i + 2]);
-        by_four[i + 1] = _mm512_unpackhi_epi64(by_two[i], by_two[i + 2]);
-        by_four[i + 2] = _mm512_unpacklo_epi64(by_two[i + 1], by_two[i + 3]);
-        by_four[i + 3] = _mm512_unpackhi_epi64(by_two[i + 1], by_two[i + 3]);
+    for i in 0..LINE / 4 {
+        by_four[4 * i] = _mm512_unpacklo_epi64(by_two[4 * i], by_two[4 * i + 2]);
+        by_four[4 * i + 1] = _mm512_unpackhi_epi64(by_two[4 * i], by_two[4 * i + 2]);
+        by_four[4 * i + 2] = _mm512_unpacklo_epi64(by_two[4 * i + 1], by_two[4 * i + 3]);
+        by_four[4 * i + 3] = _mm512_unpackhi_epi64(by_two[4 * i + 1], by_two[4 * i + 3]);
     }
     const EVEN: i32 = 0x88;
     const ODD: i32 = 0xdd;
     for c in 0..4 {
-        let even = [0, 8].map(|i| _mm512_shuffle_i32x4::<EVEN>(by_four[i + c], by_four[i + 4 + c]));
-        let odd = [0, 8].map(|i| _mm512_shuffle_i32x4::<ODD>(by_four[i + c], by_four[i + 4 + c]));
-        turned[c] = _mm512_shuffle_i32x4::<EVEN>(even[0], even[1]);
-        turned[4 + c] = _mm512_shuffle_i32x4::<EVEN>(odd[0], odd[1]);
-        turned[8 + c] = _mm512_shuffle_i32x4::<ODD>(even[0], even[1]);
-        turned[12 + c] = _mm512_shuffle_i32x4::<ODD>(odd[0], odd[1]);
+        let even = _mm512_shuffle_i32x4::<EVEN>(by_four[c], by_four[4 + c]);
+        let even_below = _mm512_shuffle_i32x4::<EVEN>(by_four[8 + c], by_four[12 + c]);
+        let odd = _mm512_shuffle_i32x4::<ODD>(by_four[c], by_four[4 + c]);
+        let odd_below = _mm512_shuffle_i32x4::<ODD>(by_four[8 + c], by_four[12 + c]);
+        turned[c] = _mm512_shuffle_i32x4::<EVEN>(even, even_below);
+        turned[4 + c] = _mm512_shuffle_i32x4::<EVEN>(odd, odd_below);
+        turned[8 + c] = _mm512_shuffle_i32x4::<ODD>(even, even_below);
+        turned[12 + c] = _mm512_shuffle_i32x4::<ODD>(odd, odd_below);
     }
     turned
 }
