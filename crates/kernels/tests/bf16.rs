@@ -46,7 +46,9 @@ fn check(label: &str, got: &Array2<f32>, a: &Array2<f32>, b: &Array2<f32>) {
 #[test]
 fn products_are_those_of_rounded_operands() {
     let sizes = pairs().flat_map(|(m, k)| SIZES.map(|n| (m, k, n))).filter(|&(m, k, n)| m * k * n <= 65 * 1000 * 65);
-    for (m, k, n) in sizes.chain([(12, 255, 31), (13, 257, 33), (5, 513, 48), (100, 2, 130)]) {
+    for (m, k, n) in
+        sizes.chain([(12, 255, 31), (13, 257, 33), (5, 513, 48), (100, 2, 130), (257, 300, 70), (301, 33, 200)])
+    {
         let (a, b) = (matrix(m, k, 1), matrix(k, n, 2));
         for unit in Unit::all() {
             let plain = product(unit, &a, &b, LAYOUTS[0], false);
@@ -93,7 +95,15 @@ fn bias_and_relu_follow_the_sum() {
 
 #[test]
 fn same_bits_at_any_number_of_threads() {
-    for (m, k, n) in [(1, 1000, 257), (64, 784, 2048), (64, 2048, 100), (1000, 63, 65), (2048, 64, 784), (97, 300, 7)] {
+    for (m, k, n) in [
+        (1, 1000, 257),
+        (64, 784, 2048),
+        (64, 2048, 100),
+        (1000, 63, 65),
+        (2048, 64, 784),
+        (300, 70, 100),
+        (97, 300, 7),
+    ] {
         let (a, b) = (matrix(m, k, 1), matrix(k, n, 2));
         for unit in Unit::all() {
             for (turned, packed) in [([false, false], false), ([true, true], false), ([false, true], true)] {

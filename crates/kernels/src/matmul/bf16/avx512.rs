@@ -332,6 +332,15 @@ unsafe fn compute<const R: usize, const V: usize>(tile: Tile) {
                 }
             }
         }
+        // Masked stores of lines that no cache holds take three times as long on Zen 5.
+        if columns == V * LINE {
+            for i in 0..R {
+                for j in 0..V {
+                    _mm512_storeu_ps(c.offset(i as isize * rs_c).add(j * LINE), sums[i][j]);
+                }
+            }
+            return;
+        }
         for i in 0..R {
             for j in 0..V {
                 _mm512_mask_storeu_ps(c.offset(i as isize * rs_c).add(j * LINE), masks[j], sums[i][j]);
