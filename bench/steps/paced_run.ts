@@ -56,8 +56,9 @@ export class PacedRun implements Paced {
   ) {
     const ended = train({
       signal: this.#abort.signal,
-      onStep: ({ metrics: { loss } }) => {
-        if (this.losses.length < this.stepsPerEpoch) this.losses.push(loss as number);
+      // An older version, which `--against` measures, may have no metrics: its losses are compared with nothing.
+      onStep: ({ metrics }: Partial<StepRecord>) => {
+        if (this.losses.length < this.stepsPerEpoch) this.losses.push(metrics?.loss ?? Number.NaN);
       },
       onEpoch: () =>
         new Promise<void>((resolve) => {
