@@ -4,6 +4,7 @@ import { isPropagating, isRecording, type Node } from "../tensor/autograd.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import { defer, runDeferred } from "../tensor/deferred.js";
 import type { Op } from "../tensor/op.js";
+import { isReplaying } from "../tensor/replay.js";
 import { numel } from "../tensor/shape.js";
 import { Tensor } from "../tensor/tensor.js";
 import { isTracing } from "../tensor/tracer.js";
@@ -57,7 +58,7 @@ interface Link {
 /** BatchNorm for inputs x, weight, bias and running statistics, put off; null if it is to be computed at once. */
 export function deferNorm({ op }: Defined, inputs: readonly Tensor[], attributes: NormAttributes): Tensor | null {
   const [x, weight] = inputs;
-  if (isTracing() || !followed.has(weight) || numel(x.shape.slice(2)) === 1) return null;
+  if (isTracing() || isReplaying() || !followed.has(weight) || numel(x.shape.slice(2)) === 1) return null;
   runDeferred();
   const chain = new Chain(op, inputs, attributes);
   pending = chain;

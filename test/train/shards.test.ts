@@ -4,6 +4,8 @@ import {
   AdamW,
   augment,
   BatchNorm1d,
+  BatchNorm2d,
+  Conv2d,
   CrdEmbedding,
   CrdMemory,
   clipGradNorm,
@@ -13,6 +15,7 @@ import {
   type Dataset,
   distill,
   emaTeacher,
+  F,
   Generator,
   ImageDataset,
   Linear,
@@ -135,6 +138,22 @@ class Normed extends Module {
   }
 }
 
+/** With a BatchNorm whose statistics stay, ahead of one whose statistics are the batch's. */
+class PartlyFrozen extends Module {
+  readonly conv = new Conv2d(3, 4, 3);
+  readonly fixed = new BatchNorm2d(4);
+  readonly inner = new Conv2d(4, 4, 3);
+  readonly norm = new BatchNorm2d(4);
+  readonly last = new Linear(64, 4);
+
+  forward(x: Tensor): Tensor {
+    const { weight, bias, runningMean, runningVar } = this.fixed;
+    const state = { weight, bias, runningMean, runningVar };
+    const fixed = F.batchNorm(this.conv.forward(x), state, { training: false, momentum: 0, eps: 1e-5 }).relu();
+    return this.last.forward(this.norm.forward(this.inner.forward(fixed)).relu().flatten(1));
+  }
+}
+
 const images = () =>
   new ImageDataset(
     Uint8Array.from(randint(0, 256, [40 * 3 * 8 * 8]).data),
@@ -145,6 +164,7 @@ const images = () =>
 test.each<[string, Options, () => { model: Module; data: Dataset }]>([
   ["rows", {}, () => ({ model: new Normed(), data: setting(40).data })],
   ["accumulated batches", { accumulate: 3 }, () => ({ model: new Normed(), data: setting(40).data })],
+  ["images, some of it in eval mode", {}, () => ({ model: new PartlyFrozen(), data: images() })],
   ["images", {}, () => ({ model: createNetwork("resnet8", { shape: [3, 8, 8], classes: 4 }), data: images() })],
 ])("BatchNorm over the batch makes of shards of %s the whole batch, but for rounding", async (_, options, make) => {
   const train = async (shards: number) => {
