@@ -44,7 +44,7 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
   const { temperature, alpha, seed, seeds, out, loss, losses } = config;
   const parts = (config.fractions ?? []).filter((fraction) => fraction < 1).length;
   for (const fraction of config.fractions ?? []) {
-    if (fraction > 0) expectBatches(task.student(), config, fractionOf(task.data, fraction));
+    expectBatches(task.student(), config, fractionOf(task.data, fraction));
   }
   if (flags.dryRun)
     return dryRunExperiment(

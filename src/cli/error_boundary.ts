@@ -122,3 +122,11 @@ export async function interruptible<T>(
     for (const name of STOPPING) process.off(name, stop);
   }
 }
+
+/** Waits for a signal to abort. */
+export function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    signal.addEventListener("abort", () => resolve(), { once: true });
+    if (signal.aborted) resolve();
+  });
+}

@@ -4,7 +4,7 @@ import { serveSchema } from "../config/index.js";
 import { recordOf } from "../models/training_record.js";
 import { SERVE_DEFAULTS, serveNetwork } from "../serve/index.js";
 import { setNumThreads } from "../threads.js";
-import { interruptible } from "./error_boundary.js";
+import { interruptible, untilAborted } from "./error_boundary.js";
 import { toNumber } from "./flag_values.js";
 import {
   addLoading,
@@ -68,10 +68,7 @@ export async function runServe(flags: ServeFlags): Promise<void> {
         );
       }
       print(json ? JSON.stringify({ event: "serving", file, url }) : `${file}: POST ${url}predict (Ctrl-C ends it)`);
-      await new Promise<void>((resolve) => {
-        signal.addEventListener("abort", () => resolve(), { once: true });
-        if (signal.aborted) resolve();
-      });
+      await untilAborted(signal);
       await close();
     },
     "answering what came",

@@ -3,7 +3,7 @@ import { expectInteger } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { kindOf } from "../files/index.js";
 import { watchServer } from "../watch/index.js";
-import { interruptible } from "./error_boundary.js";
+import { interruptible, untilAborted } from "./error_boundary.js";
 import { toNumber } from "./flag_values.js";
 import { addShowing, type ShowFlags } from "./flags.js";
 import { print, printError } from "./terminal.js";
@@ -38,10 +38,7 @@ export async function runWatch({ folder, port, json }: WatchFlags): Promise<void
     async (signal) => {
       const { url, close } = await watchServer(folder, { port });
       print(json ? JSON.stringify({ event: "watching", folder, url }) : `${folder}: ${url} (Ctrl-C ends it)`);
-      await new Promise<void>((resolve) => {
-        signal.addEventListener("abort", () => resolve(), { once: true });
-        if (signal.aborted) resolve();
-      });
+      await untilAborted(signal);
       await close();
     },
     "closing the page",

@@ -15,6 +15,7 @@ import {
   expected,
   formatExpression,
   fraction,
+  fractionAbove0,
   fractionBelow1,
   integer,
   list,
@@ -269,7 +270,7 @@ const compareSchema = v.strictObject({
   /** Losses to set side by side, instead of one. */
   losses: v.optional(list(named(LOSSES, { sum: true, isShort: true }), "a list of losses")),
   /** Parts of the training data that students are trained on too. */
-  fractions: v.optional(list(alpha.wrapped, "a list of fractions")),
+  fractions: v.optional(list(fractionAbove0(), "a list of fractions")),
   /** How many seeds, from `seed` on: each gives a pair of students. */
   seeds: v.optional(integer(1, MAX_SEEDS), SEEDS),
   /** Default: it is trained first. */

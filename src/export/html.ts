@@ -66,8 +66,8 @@ function inputOf(preprocessing: Preprocessing | null, features: number): DemoInp
 
 function pageOf(demo: Demo, module: string, script: string, style: string): string {
   // Nothing in a string of the module may end the element that it is in.
-  const [asking, network] = [script.trim(), module.replaceAll("</", "<\\/").replaceAll("<!--", "<\\!--")];
-  const hashes = [asking, network].map((text) => `'sha256-${createHash("sha256").update(text).digest("base64")}'`);
+  const [pageScript, network] = [script.trim(), module.replaceAll("</", "<\\/").replaceAll("<!--", "<\\!--")];
+  const hashes = [pageScript, network].map((text) => `'sha256-${createHash("sha256").update(text).digest("base64")}'`);
   const rules = `default-src 'none'; img-src blob: data:; style-src 'unsafe-inline'; script-src ${hashes.join(" ")}`;
   const title = demo.title.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
   return `<!doctype html>
@@ -87,7 +87,7 @@ ${style.trim()}
 <div id="page"></div>
 <noscript><p>The network is computed by the script inside this file: allow scripts to try it.</p></noscript>
 <script type="application/json" id="demo">${JSON.stringify(demo).replaceAll("<", "\\u003c")}</script>
-<script>${asking}</script>
+<script>${pageScript}</script>
 <script type="module">${network}</script>
 </body>
 </html>

@@ -47,6 +47,8 @@ export function range(min: number, max: number, what: string) {
 export const nonNegative = () => range(0, Number.MAX_VALUE, "a number of at least 0");
 /** A number from 0 to 1. */
 export const fraction = () => range(0, 1, "a number from 0 to 1");
+/** A number above 0, up to 1. */
+export const fractionAbove0 = () => range(Number.MIN_VALUE, 1, "a number above 0, up to 1");
 /** A number from 0 to below 1. */
 export const fractionBelow1 = () => range(0, 1 - Number.EPSILON, "a number from 0 to below 1");
 /** True or false. */

@@ -48,7 +48,7 @@ export async function watchServer(folder: string, { port }: { port: number }): P
   });
   const taken = await listen(server, port, HOST);
   const scans = setInterval(() => {
-    // Nobody looks: the next one to come is told all.
+    // Without a reader nothing is scanned: the next one gets everything.
     if (readers.size === 0) return;
     try {
       const changes = watched.scan();

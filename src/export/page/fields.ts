@@ -12,7 +12,6 @@ export function row({ columns }: Extract<DemoInput, { kind: "table" }>, onSample
       );
       return { column, id, field: element("select", { id }, ...options) };
     }
-    if ("text" in column) return { column, id, field: element("textarea", { id, rows: 4 }) };
     const field = element("input", { id, inputmode: "decimal", autocomplete: "off" });
     // A column of its own format keeps its way of writing numbers.
     field.value = column.format === undefined ? String(Number(column.mean.toPrecision(4))) : "";

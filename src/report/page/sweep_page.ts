@@ -66,7 +66,11 @@ export function sweepPage(report: SweepReport): (HTMLElement | null)[] {
       seeds.length < 2 ? "How they went" : `How they went, seed ${seeds[0]}`,
       smallFigures(sweepCurves(data, named)),
     ),
-    h("p", { class: "aside" }, `From here on: the student of ${nameOf(best)}.`),
+    h(
+      "p",
+      { class: "aside" },
+      `From here on: the student of ${nameOf(best)}${seeds.length < 2 ? "" : `, seed ${seeds[0]}`}.`,
+    ),
     ...predictionSections({ ...report, config: { ...report.config, temperature: best.temperature } }, predictions, {
       network: "student",
       evaluated,
@@ -78,9 +82,15 @@ export function sweepPage(report: SweepReport): (HTMLElement | null)[] {
 function tilesOf({ result: { data, best, teacher, swept = ["temperature", "alpha"] } }: SweepReport): Tile[] {
   const [figure] = figuresOf(data);
   const shown = (evaluation: TaskEvaluation) => showFigure(figure, mainFigure(data, evaluation));
+  const spread = best.test?.[figure.name];
   return [
     ...swept.map((name) => ({ name, value: String(best[name]) })),
-    { name: `test ${figure.label}`, value: shown(best.evaluation), colour: "--student" },
+    {
+      name: `test ${figure.label}`,
+      value: spread === undefined ? shown(best.evaluation) : showFigure(figure, spread.mean),
+      colour: "--student",
+      ...(spread && { note: `\u00b1 ${showChange(figure, spread.std)}` }),
+    },
     ...(teacher.evaluation ? [{ name: "the teacher's", value: shown(teacher.evaluation), colour: "--teacher" }] : []),
   ];
 }

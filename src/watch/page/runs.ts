@@ -75,8 +75,7 @@ export class Runs {
     const running = withCurves.filter(({ state }) => state === "running");
     const usual = (running.length > 0 ? running : withCurves).slice(0, MAX_SHOWN);
     const chosen = this.#chosen;
-    const isChosen = ({ path }: Run) =>
-      chosen?.has(path) || [...(chosen ?? [])].some((above) => this.#isAbove(above, path));
+    const isChosen = ({ path }: Run) => pathsDownTo(path).some((at) => chosen?.has(at) && this.#standsFor(at, path));
     const shown = chosen === null ? usual : withCurves.filter(isChosen);
     return shown.map((run, i) => ({
       run,
@@ -90,17 +89,12 @@ export class Runs {
 
   /** The shortest path of a run that is above a run, or its own. */
   #topOf(path: string): string {
-    if (this.#runs.has("")) return "";
-    for (let end = path.indexOf("/"); end >= 0; end = path.indexOf("/", end + 1)) {
-      if (this.#runs.has(path.slice(0, end))) return path.slice(0, end);
-    }
-    return path;
+    return pathsDownTo(path).find((at) => this.#runs.has(at)) ?? path;
   }
 
-  /** An experiment stands for its runs. */
-  #isAbove(above: string, path: string): boolean {
-    const experiment = this.#runs.get(above);
-    return experiment?.records.length === 0 && (above === "" || path.startsWith(`${above}/`));
+  /** A run stands for itself, an experiment for its runs. */
+  #standsFor(above: string, path: string): boolean {
+    return above === path || this.#runs.get(above)?.records.length === 0;
   }
 
   summary(): string {
@@ -112,6 +106,12 @@ export class Runs {
     });
     return `${counted(all.length, "folder")}: ${texts.filter((text) => text !== "").join(", ")}. Followed live.`;
   }
+}
+
+/** The watched folder, which has no name, the folders on the way to a path, and the path itself. */
+function pathsDownTo(path: string): string[] {
+  const parts = path === "" ? [] : path.split("/");
+  return ["", ...parts.map((_, i) => parts.slice(0, i + 1).join("/"))];
 }
 
 /** The best value of the figure that networks are compared by, which chose the best epoch; null without a validation set. */

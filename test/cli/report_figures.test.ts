@@ -1,0 +1,66 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import type { CompareResult, SweepResult } from "../../src/index.js";
+import type { CompareReport, RunReport, SweepReport } from "../../src/report/report_data.js";
+import { temporaryFolder } from "../checkpoint/support.js";
+import { imageFolder, jsonLines, newFolder, succeed } from "./support.js";
+
+const temporary = temporaryFolder();
+const BUDGET = ["--data", imageFolder(), "--epochs", "2", "--batch-size", "16", "--lr", "1e-4"];
+const SMALL = ["--teacher-network", "mlp(hidden=[24])", "--student", "mlp(hidden=[8])"];
+
+const textOf = (...path: string[]) => readFileSync(join(...path), "utf8");
+const embedded = (folder: string): unknown =>
+  JSON.parse(
+    /<script type="application\/json" id="data">(.*?)<\/script>/s.exec(textOf(folder, "report.html"))?.[1] ?? "",
+  );
+/** The report shows one confusion matrix, and leaves those of the other networks out. */
+const withoutConfusion = (value: unknown): unknown =>
+  JSON.parse(JSON.stringify(value, (key, own) => (key === "confusion" ? undefined : own)));
+/** The records of a run, as its metrics.jsonl has them. */
+const metricsOf = (folder: string) => jsonLines(textOf(folder, "metrics.jsonl"));
+const rows = (history: RunReport["history"]) =>
+  history.map(({ metrics, ...rest }) => ({ ...rest, ...metrics }) as Record<string, unknown>);
+
+test("the report of a run has the figures of metrics.jsonl and of what was printed", async () => {
+  const cwd = newFolder(temporary);
+  const end = jsonLines(
+    await succeed(
+      ["train-teacher", ...BUDGET, ...SMALL.slice(0, 2), "--validation", "0.2", "--out", "t", "--json"],
+      cwd,
+    ),
+  ).at(-1);
+  const report = embedded(join(cwd, "t")) as RunReport;
+  expect(rows(report.history)).toEqual(metricsOf(join(cwd, "t")));
+  const { evaluation, best } = end as { evaluation: object; best: { evaluation: object } };
+  expect(report.predictions?.evaluation).toEqual(best.evaluation ?? evaluation);
+});
+
+test("the reports of a comparison and of a sweep have the figures of compare.json, sweep.json and metrics.jsonl", async () => {
+  const cwd = newFolder(temporary);
+  await succeed(["compare", ...BUDGET, ...SMALL, "--seeds", "2", "--out", "c"], cwd);
+  const { config, ...result } = JSON.parse(textOf(cwd, "c", "compare.json")) as CompareResult;
+  const compared = embedded(join(cwd, "c")) as CompareReport;
+  expect(withoutConfusion([compared.result, compared.config])).toEqual(withoutConfusion([result, config]));
+  for (const [i, seed] of result.seeds.entries()) {
+    for (const kind of ["baseline", "distilled"] as const) {
+      expect(rows(compared.result[kind].histories[i] ?? [])).toEqual(metricsOf(join(cwd, "c", `seed-${seed}`, kind)));
+    }
+  }
+
+  const teacher = ["--teacher", join("c", "teacher", "teacher_best.safetensors")];
+  const grid = ["--temperatures", "1,4", "--alphas", "0.5", "--seeds", "2"];
+  await succeed(["sweep", ...BUDGET, ...SMALL.slice(2), ...teacher, ...grid, "--out", "s"], cwd);
+  const { config: options, ...found } = JSON.parse(textOf(cwd, "s", "sweep.json")) as SweepResult;
+  const swept = embedded(join(cwd, "s")) as SweepReport;
+  expect(withoutConfusion([swept.result, swept.config])).toEqual(withoutConfusion([found, options]));
+  for (const { temperature, alpha, history, spread } of swept.result.points) {
+    const run = join(`temperature-${temperature}`, `alpha-${alpha}`);
+    expect(rows(history)).toEqual(metricsOf(join(cwd, "s", run)));
+    const bests = [run, join("seed-1", run)].map((at) =>
+      Math.max(...metricsOf(join(cwd, "s", at)).map(({ validationAccuracy }) => validationAccuracy as number)),
+    );
+    expect(spread?.figure.values).toEqual(bests);
+  }
+});
