@@ -21,7 +21,7 @@ export interface TextEncodingEntry<T extends Encoding = Encoding, E extends v.Ob
   readonly advice: string;
   /** Writes the ids of a text into `out`, which holds zeros, as far as there is room; gives their number. */
   encode(encoding: T, text: string, out: Float32Array): number;
-  /** The function `(encoding, text, out)` of exported modules; `BAD_ARGUMENT` if there is none. */
+  /** The function `(encoding, text, out)` of exported modules. */
   js(encoding: T): JsFunction;
 }
 

@@ -5,6 +5,7 @@ import { DistilleryError } from "../../errors.js";
 import { badData, readWholeSync } from "../../files/index.js";
 import { described, expected } from "../../registry/index.js";
 import { defineTextEncoding, idsOfText, MAX_IDS } from "./encoding.js";
+import { tokenizerJs } from "./tokenizer_js.js";
 
 type Library = typeof import("@huggingface/tokenizers");
 
@@ -45,11 +46,7 @@ export const tokenizer = defineTextEncoding({
     out.set(ids);
     return ids.length;
   },
-  js() {
-    const text =
-      "a network that reads a tokenizer's ids can't be a module: --onnx writes it, or let it read hashed n-grams";
-    throw new DistilleryError("BAD_ARGUMENT", text);
-  },
+  js: (encoding) => tokenizerJs(LIBRARY, loaded(encoding)),
 });
 
 /** The encoding of a `tokenizer.json`. `NOT_FOUND`, or `BAD_DATA` for a file that is none. */
@@ -66,6 +63,8 @@ interface Loaded {
   /** All ids of a text, with or without special tokens. */
   readonly encode: (text: string, special: boolean) => number[];
   readonly rows: number;
+  /** What is added to each id. */
+  readonly offset: number;
   /** How many ids are added to each text. */
   readonly specials: number;
 }
@@ -110,7 +109,7 @@ function load(json: unknown, file: string): Loaded {
       const ids: (number | undefined)[] = made.encode(text, { add_special_tokens: special }).ids;
       return ids.flatMap((id) => (id === undefined ? [] : [id + offset]));
     };
-    return { encode, rows, specials: encode("", true).length };
+    return { encode, rows, offset, specials: encode("", true).length };
   } catch (error) {
     throw badData(file, `${LIBRARY} can't use this tokenizer: ${(error as Error).message}`);
   }

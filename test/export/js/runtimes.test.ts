@@ -1,12 +1,25 @@
 import { execFileSync } from "node:child_process";
 import { statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { createContext, runInContext } from "node:vm";
 import { rolldown } from "rolldown";
 import { beforeAll, expect, test } from "vitest";
+import { textEncoding } from "../../../src/data/text/encodings.js";
 import { exportedGraph } from "../../../src/export/index.js";
 import { GraphModule } from "../../../src/graph/index.js";
-import { DistilleryError, exportJs, type Module, manualSeed, randn, StudentNet, saveJs } from "../../../src/index.js";
+import {
+  createNetwork,
+  DistilleryError,
+  encodeSamples,
+  exportJs,
+  type Module,
+  manualSeed,
+  randn,
+  StudentNet,
+  saveJs,
+  type TablePreprocessing,
+} from "../../../src/index.js";
 import { temporaryFolder } from "../../checkpoint/support.js";
 import { answers, relativeError } from "../support.js";
 
@@ -77,6 +90,32 @@ test.each(["float32", "float16", "int8"] as const)(
     );
   },
 );
+
+test("Node.js and a bundler take one with a tokenizer in it", async () => {
+  const tokenizer = fileURLToPath(new URL("../../data/fixtures/tokenizer/wordpiece.json", import.meta.url));
+  const preprocessing: TablePreprocessing = {
+    ...{ kind: "table", header: true, label: { name: "label", index: 1 }, classes: 2, classNames: null },
+    columns: [{ name: "text", text: textEncoding(`tokenizer(file=${JSON.stringify(tokenizer)}, length=8)`) }],
+  };
+  const network = createNetwork("text_transformer(layers=1, dim=8, buckets=160)", { shape: [8], classes: 2 });
+  await saveJs(network, join(folder, "reader.mjs"), { preprocessing });
+  const text = "play chess with cards";
+  const expected = [...answers(network, encodeSamples(preprocessing, [{ text }])).data].map((x) =>
+    expect.closeTo(x, 5),
+  );
+  writeFileSync(
+    join(folder, "read.mjs"),
+    `import { logits } from "./reader.mjs";\nprocess.stdout.write(JSON.stringify([...logits("${text}")]));\n`,
+  );
+  const printed = execFileSync(process.execPath, [join(folder, "read.mjs")], { encoding: "utf8" });
+  expect(JSON.parse(printed)).toEqual(expected);
+  writeFileSync(join(folder, "reading.mjs"), `import { logits } from "./reader.mjs";\nglobalThis.run = logits;\n`);
+  const bundle = await rolldown({ input: join(folder, "reading.mjs"), platform: "browser" });
+  const [{ code }] = (await bundle.generate({ format: "iife", minify: true })).output;
+  const scope: { run?: (input: string) => Float32Array } = {};
+  new Function("globalThis", code)(scope);
+  expect([...(scope.run?.(text) ?? [])]).toEqual(expected);
+});
 
 test("TypeScript checks what it is given", async () => {
   const { types } = await saveJs(student, join(folder, "typed.mjs"));

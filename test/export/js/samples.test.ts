@@ -1,4 +1,6 @@
+import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { textEncoding } from "../../../src/data/text/encodings.js";
 import {
   createNetwork,
   encodeSamples,
@@ -237,6 +239,26 @@ test.each([
   [{ features: 0 }, "features: expected"],
 ])("a wrong option: %j", (options, message) => {
   expect(() => exportJs(network(2), options as never)).toThrow(message);
+});
+
+test.each(["wordpiece", "bpe", "unigram"])("a text becomes the ids of the tokenizer %s", (name) => {
+  const file = fileURLToPath(new URL(`../../data/fixtures/tokenizer/${name}.json`, import.meta.url));
+  const spec: TablePreprocessing = {
+    ...{ kind: "table", header: true, label: { name: "label", index: 1 }, ...names },
+    columns: [{ name: "says", text: textEncoding(`tokenizer(file=${JSON.stringify(file)}, length=12)`) }],
+  };
+  const model = createNetwork("text_transformer(layers=1, dim=8, buckets=400)", { shape: [12], classes: 3 }).eval();
+  const module = exported(model, { preprocessing: spec });
+  for (const says of [
+    "",
+    "the quick brown fox",
+    "Größe, naïve 🎲 漢字",
+    "play chess with cards and dice over the network, too",
+  ]) {
+    const inputs = encodeSamples(spec, [{ says }]);
+    expect(module.encode(says), says).toEqual(inputs.data);
+    expect([...module.logits(says)]).toEqual([...model.forward(inputs).data].map((x) => expect.closeTo(x, 5)));
+  }
 });
 
 describe("texts", () => {

@@ -1,0 +1,53 @@
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { DistilleryError } from "../../errors.js";
+import type { JsFunction } from "../../tensor/js_form.js";
+
+/** What a tokenizer's ids are in an exported module: how much higher they are, and how many are added to each text. */
+interface Numbers {
+  readonly offset: number;
+  readonly specials: number;
+}
+
+/** The function of exported modules that encodes a text by a tokenizer: with the library's own code, which is one file without imports. */
+export function tokenizerJs(library: string, { offset, specials }: Numbers): JsFunction {
+  const { code, version, license } = codeOf(library);
+  return {
+    name: "encodeTokens",
+    source: `
+// ${library} ${version} as its authors publish it, under the licence ${license}.
+const { Tokenizer } = (() => {
+  const module = { exports: {} };
+${code.trim()}
+  return module.exports;
+})();
+let made;
+
+/** Writes the ids of a text into out: what a longer one has too much is cut off, between the special tokens before and behind it. */
+function encodeTokens({ tokenizer }, text, out) {
+  made ??= new Tokenizer(JSON.parse(tokenizer), {});
+  const idsOf = (special) => {
+    const { ids } = made.encode(text, { add_special_tokens: special });
+    return ids.filter((id) => id !== undefined)${offset === 0 ? "" : `.map((id) => id + ${offset})`};
+  };
+  const all = idsOf(true);
+  if (all.length <= out.length) return out.set(all);
+  const plain = idsOf(false);
+  let before = 0;
+  while (before + plain.length < all.length && !plain.every((id, i) => all[before + i] === id)) before++;
+  out.set([...all.slice(0, before), ...plain.slice(0, out.length - ${specials}), ...all.slice(before + plain.length)]);
+}`,
+  };
+}
+
+function codeOf(library: string): { code: string; version: string; license: string } {
+  const folder = dirname(createRequire(import.meta.url).resolve(library));
+  try {
+    const { version, license } = JSON.parse(readFileSync(join(folder, "..", "package.json"), "utf8"));
+    return { code: readFileSync(join(folder, "tokenizers.min.cjs"), "utf8"), version, license };
+  } catch (error) {
+    const text = `${library}: expected its code in one file, which modules carry, as version 0.2 has it`;
+    throw new DistilleryError("BAD_ARGUMENT", text, { cause: error });
+  }
+}
