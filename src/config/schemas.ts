@@ -168,7 +168,7 @@ const TEACHER = {
 } as const;
 
 /** What is said of a teacher from elsewhere. */
-const OUTSIDE_TEACHER = {
+const EXTERNAL_TEACHER = {
   ...teacherSchema.entries,
   /** The column of a table that has the teacher's logits, a number for each class in a cell. */
   teacherColumn: v.optional(text("a column's name")),
@@ -229,7 +229,7 @@ const distillSchema = v.strictObject({
   dimensions: v.optional(integer(1, 2 ** 31 - 1)),
   /** Default, with synthetic data only: drawn from the seed. */
   ...TEACHER,
-  ...OUTSIDE_TEACHER,
+  ...EXTERNAL_TEACHER,
   /** Default: "train" with synthetic data, as in the reference script, else "eval". */
   teacherMode: v.optional(teacherMode.wrapped),
   /** Students, each distilled from the one before: `"mlp(hidden=[64]) -> mlp(hidden=[16])"`, or a list. */
@@ -275,7 +275,7 @@ const compareSchema = v.strictObject({
   seeds: v.optional(integer(1, MAX_SEEDS), SEEDS),
   /** Default: it is trained first. */
   ...TEACHER,
-  ...OUTSIDE_TEACHER,
+  ...EXTERNAL_TEACHER,
   out: folder("runs/compare"),
 });
 
@@ -295,7 +295,7 @@ const sweepSchema = v.strictObject({
   seeds: v.optional(integer(1, MAX_SEEDS), SWEEP_DEFAULTS.seeds),
   /** Default: it is trained first. */
   ...TEACHER,
-  ...OUTSIDE_TEACHER,
+  ...EXTERNAL_TEACHER,
   out: folder("runs/sweep"),
 });
 
@@ -314,7 +314,7 @@ export const evaluateSchema = v.strictObject({
   ...DATA,
   ...TEACHER,
   ...teacherSchema.entries,
-  teacherColumn: OUTSIDE_TEACHER.teacherColumn,
+  teacherColumn: EXTERNAL_TEACHER.teacherColumn,
 });
 
 /** The options of each command that can be configured by a file. */

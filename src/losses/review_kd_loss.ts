@@ -15,7 +15,7 @@ import { channelsOf, expectFeatures } from "./features.js";
 import { finite } from "./logits.js";
 import type { DistillationLoss, LossContext } from "./loss.js";
 
-const MOST_CHANNELS = 512;
+const MAX_CHANNELS = 512;
 /** Rows and columns that the difference is averaged to, each with half of the weight of the one before. */
 const POOLED = [4, 2, 1];
 
@@ -76,7 +76,7 @@ export class ReviewFusion extends Module {
     }
     expectShape("ReviewFusion: teacherChannels", [teacherChannels.length], [studentChannels.length]);
     const last = studentChannels.length - 1;
-    const middle = Math.min(MOST_CHANNELS, studentChannels[last]);
+    const middle = Math.min(MAX_CHANNELS, studentChannels[last]);
     const stages = studentChannels.map((own, i) => new FusionStage(own, middle, teacherChannels[i], i === last));
     this.abfs = stages.reverse();
   }

@@ -33,7 +33,7 @@ export interface Conv2dAttributes {
   readonly relu: boolean;
 }
 
-const MOST = 2 ** 31 - 1;
+const MAX = 2 ** 31 - 1;
 
 const CONV2D: JsFunction = {
   name: "conv2d",
@@ -159,14 +159,14 @@ export function conv2dAttributes(what: string, options: Conv2dOptions) {
     stride: pairOf("stride", stride, 1),
     padding: pairOf("padding", padding, 0),
     dilation: pairOf("dilation", dilation, 1),
-    groups: expectInteger("groups", groups, 1, MOST),
+    groups: expectInteger("groups", groups, 1, MAX),
   };
 }
 
 /** A number for rows and one for columns, each of at least `least`. */
 export function pairOf(name: string, value: Pair, least: number): readonly [number, number] {
   if (typeof value === "number") {
-    const both = expectInteger(name, value, least, MOST);
+    const both = expectInteger(name, value, least, MAX);
     return [both, both];
   }
   if (!Array.isArray(value) || value.length !== 2) {
@@ -177,7 +177,7 @@ export function pairOf(name: string, value: Pair, least: number): readonly [numb
     );
   }
   const [rows, columns] = value as readonly number[];
-  return [expectInteger(`${name}[0]`, rows, least, MOST), expectInteger(`${name}[1]`, columns, least, MOST)];
+  return [expectInteger(`${name}[0]`, rows, least, MAX), expectInteger(`${name}[1]`, columns, least, MAX)];
 }
 
 /** The output's shape; refuses shapes that do not fit each other, with both. */

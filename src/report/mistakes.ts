@@ -8,7 +8,7 @@ import type { Tensor } from "../tensor/tensor.js";
 import { imageUri } from "./png.js";
 import type { Mistake } from "./report_data.js";
 
-const MOST = 24;
+const MAX = 24;
 const DIGITS = 6;
 
 /** Logits [samples, classes] of both networks, in the order of the data. */
@@ -31,7 +31,7 @@ export function mistakesOf(data: Dataset, { student, teacher }: Logits): Mistake
     .map((index) => ({ index, confidence: confidence(index) }))
     .sort((a, b) => b.confidence - a.confidence || a.index - b.index);
   const learnable = wrong.filter(({ index }) => byTeacher?.[index] === labels[index]);
-  const chosen = new Set([...wrong.slice(0, MOST), ...learnable.slice(0, MOST)]);
+  const chosen = new Set([...wrong.slice(0, MAX), ...learnable.slice(0, MAX)]);
   const indices = Int32Array.from(
     wrong.filter((sample) => chosen.has(sample)),
     ({ index }) => index,

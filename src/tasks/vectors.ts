@@ -38,7 +38,7 @@ export const vectors: Task<VectorEvaluation> = {
   keep: ({ data }) => data,
   // Each of the others is among the nearest with the same probability.
   chance({ labels: { size } }) {
-    const compared = Math.min(size, MOST);
+    const compared = Math.min(size, MAX);
     return neighboursOf(compared) / Math.max(1, compared - 1);
   },
   undefinedFigures,
@@ -58,12 +58,12 @@ function neighboursOf(samples: number): number {
 }
 
 /** Samples that pairs are made of: of more, this many at even distances. */
-const MOST = 1000;
+const MAX = 1000;
 
 function evaluation(all: Collected): VectorEvaluation {
   const { samples, width, targetWidth, teacherWidth, outputs, targets, teacher } = all;
-  const step = Math.max(1, samples / MOST);
-  const chosen = Int32Array.from({ length: Math.min(samples, MOST) }, (_, i) => Math.floor(i * step));
+  const step = Math.max(1, samples / MAX);
+  const chosen = Int32Array.from({ length: Math.min(samples, MAX) }, (_, i) => Math.floor(i * step));
   const [own, wanted] = [similarities(outputs, width, chosen), similarities(targets, targetWidth, chosen)];
   const said = teacher && similarities(teacher, teacherWidth, chosen);
   const spearman = correlation(ranks(pairs(own, chosen.length)), ranks(pairs(wanted, chosen.length)));

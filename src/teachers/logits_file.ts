@@ -100,7 +100,7 @@ function dense(logits: StoredArray): Source {
 /** What is left of the probability if those that are named sum to 1: float32's rounding error. */
 const MIN_REST = 2 ** -24;
 /** The most that probabilities in half precision sum to. */
-const MOST = 1 + 2e-3;
+const MAX = 1 + 2e-3;
 
 function topK(ids: StoredArray, logprobs: StoredArray): Source {
   const [samples, k] = logprobs.shape;
@@ -123,7 +123,7 @@ function topK(ids: StoredArray, logprobs: StoredArray): Source {
         }
         const named = logs.subarray((row - start) * k, (row - start + 1) * k);
         const sum = named.reduce((total, log) => total + Math.exp(log), 0);
-        if (!(sum <= MOST)) {
+        if (!(sum <= MAX)) {
           const text = `row ${row}: expected log-probabilities, got numbers whose exponentials sum to ${sum.toPrecision(4)}`;
           throw badData(logprobs.where, text);
         }

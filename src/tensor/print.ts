@@ -1,7 +1,7 @@
 import { types } from "node:util";
 
 /** Values beyond this number are shown as the first and last few of each axis. PyTorch's `threshold` and `edgeitems`. */
-const MOST = 1000;
+const MAX = 1000;
 const EDGE = 3;
 const LINE = 80;
 
@@ -34,7 +34,7 @@ function printValues<T>(
   shape: readonly number[],
   formatOf: (shown: readonly T[]) => (value: T) => string,
 ): string {
-  const isLong = data.length > MOST;
+  const isLong = data.length > MAX;
   /** The places along an axis; -1 for those left out. */
   const placesOf = (length: number): number[] => {
     if (!isLong || length <= 2 * EDGE) return Array.from({ length }, (_, i) => i);

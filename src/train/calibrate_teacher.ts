@@ -8,7 +8,7 @@ import { Generator, withGenerator } from "../tensor/random.js";
 
 const BATCH = 512;
 /** No useful temperature is outside: there the logarithm of the likelihood has no minimum. */
-const [LEAST, MOST] = [0.01, 100];
+const [MIN, MAX] = [0.01, 100];
 
 /** A teacher's temperature, with what it changes on the validation set. */
 export interface Calibration {
@@ -55,11 +55,11 @@ export function expectCalibratable(data: Dataset): void {
 /** The temperature of logits, row by row in one array, and their labels. */
 export function fitTemperature(logits: Float64Array, labels: Int32Array, classes: number): Calibration {
   const at = (temperature: number) => likelihood(logits, labels, classes, 1 / temperature);
-  let [low, high] = [Math.log(LEAST), Math.log(MOST)];
+  let [low, high] = [Math.log(MIN), Math.log(MAX)];
   // The slope by 1 / T rises with 1 / T: below 0 where T is too large.
-  if (!(at(LEAST).slope > 0 && at(MOST).slope < 0)) {
+  if (!(at(MIN).slope > 0 && at(MAX).slope < 0)) {
     const reason =
-      at(MOST).slope < 0
+      at(MAX).slope < 0
         ? "the teacher has every label of the validation set right: the smaller the temperature, the better"
         : "the teacher does no better than chance on the validation set: the larger the temperature, the better";
     throw new DistilleryError("BAD_ARGUMENT", `calibrateTeacher: ${reason}; there is no best one`);

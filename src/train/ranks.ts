@@ -78,12 +78,15 @@ export class Ranks {
   /** The arrays of all ranks, of one length on each, in their order. */
   async numbers(own: readonly Float64Array[]): Promise<Float64Array[]> {
     const length = own[0]?.length ?? 0;
-    const message = Float64Array.of(length, ...own.flatMap((array) => [...array]));
+    const message = new Float64Array(1 + length * own.length);
+    message[0] = length;
+    for (const [i, array] of own.entries()) message.set(array, 1 + i * length);
     const received = await this.#exchange(this.#toAll(new Uint8Array(message.buffer)));
     return received.flatMap((bytes) => {
-      const [length, ...values] = new Float64Array(bytes.slice().buffer);
+      const numbers = new Float64Array(bytes.slice().buffer);
+      const [length, values] = [numbers[0], numbers.subarray(1)];
       const count = length === 0 ? 0 : values.length / length;
-      return Array.from({ length: count }, (_, i) => Float64Array.from(values.slice(i * length, (i + 1) * length)));
+      return Array.from({ length: count }, (_, i) => values.slice(i * length, (i + 1) * length));
     });
   }
 

@@ -20,7 +20,7 @@ export interface StepPoint {
   gradNorm: number;
 }
 
-const MOST = 600;
+const MAX = 600;
 const DIGITS = 6;
 
 /** A run's trace before its first step. */
@@ -32,7 +32,7 @@ export function newStepTrace(): StepTrace {
 export function keepStep(trace: StepTrace, { step, loss, gradNorm }: StepPoint): void {
   if (step % trace.every !== 0) return;
   trace.points.push([step, rounded(loss), rounded(gradNorm)]);
-  if (trace.points.length <= MOST) return;
+  if (trace.points.length <= MAX) return;
   trace.every *= 2;
   trace.points = trace.points.filter(([at]) => at % trace.every === 0);
 }

@@ -173,7 +173,7 @@ test("BatchNorm2d folds into a convolution before it, with and without groups", 
   close(folded.forward(x).data, [...expected.data], "logits");
 });
 
-const { AdaptiveAvgPool2d, Conv2d, F, ones, Upsample, zeros } = D;
+const { AdaptiveAvgPool2d, Conv2d, F, ones, tensor, Upsample, zeros } = D;
 
 describe("extreme options", () => {
   const x = ones([2, 4, 6, 6]);
@@ -185,6 +185,16 @@ describe("extreme options", () => {
     expect([y.shape, [...y.data]]).toEqual([[2, 4, 1, 1], Array(8).fill(36)]);
     y.sum().backward();
     expect(inputs.grad?.data.slice(0, 6)).toEqual(Float32Array.of(4, 4, 4, 0, 0, 0));
+  });
+
+  test("channels without rows, of which padding makes outputs: the bias, and an empty gradient", () => {
+    const inputs = zeros([1, 2, 0, 3], { requiresGrad: true });
+    const kernel = ones([2, 1, 1, 3], { requiresGrad: true });
+    const y = F.conv2d(inputs, kernel, tensor([1, 2]), { padding: 1, groups: 2 });
+    expect([y.shape, [...y.data]]).toEqual([[1, 2, 2, 3], [1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2]]);
+    y.sum().backward();
+    expect(inputs.grad?.shape).toEqual([1, 2, 0, 3]);
+    expect([...(kernel.grad as D.Tensor).data]).toEqual([0, 0, 0, 0, 0, 0]);
   });
 
   test.each([

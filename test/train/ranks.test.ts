@@ -71,6 +71,12 @@ describe.each<[string, Options]>([
   });
 });
 
+test("as many numbers as a large batch has are gathered in the ranks' order", async () => {
+  const own = (rank: number) => Array.from({ length: 2048 }, (_, i) => new Float64Array(257).fill(2048 * rank + i));
+  const gathered = await Promise.all(ranksHere(2).map((ranks, rank) => ranks.numbers(own(rank))));
+  for (const numbers of gathered) expect(numbers).toEqual([...own(0), ...own(1)]);
+});
+
 test("each rank reads the samples of its shards alone", async () => {
   const read: number[][] = [[], [], [], []];
   const watched = (rank: number): Dataset => {

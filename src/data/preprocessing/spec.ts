@@ -115,15 +115,15 @@ export function columnWidth(column: TableColumn): number {
 
 /** The most categories of a column. */
 export const MAX_CATEGORIES = 100;
-const MOST = 2 ** 31 - 1;
+const MAX = 2 ** 31 - 1;
 const expected =
   (what: string) =>
   ({ input }: { input: unknown }) =>
     `expected ${what}, got ${show(input)}`;
 
 function integer(least: number) {
-  const message = expected(`a whole number from ${least} to ${MOST}`);
-  return v.pipe(v.number(message), v.integer(message), v.minValue(least, message), v.maxValue(MOST, message));
+  const message = expected(`a whole number from ${least} to ${MAX}`);
+  return v.pipe(v.number(message), v.integer(message), v.minValue(least, message), v.maxValue(MAX, message));
 }
 
 function finite() {
@@ -151,7 +151,7 @@ function texts(most: number) {
 const CLASSES = {
   task: v.exactOptional(v.picklist(TASK_NAMES, expected(`one of ${TASK_NAMES.join(", ")}`))),
   classes: integer(1),
-  classNames: v.nullable(texts(MOST)),
+  classNames: v.nullable(texts(MAX)),
   targets: v.exactOptional(v.object({ mean: v.array(finite()), std: v.array(deviation()) })),
 };
 const FORMAT = v.object({
@@ -233,7 +233,7 @@ export function parsePreprocessing(value: unknown, file: string): Preprocessing 
     const twice = firstRepeated(output.columns.map(({ name }) => name));
     if (twice !== undefined) throw refuse(file, "columns", `two columns are called ${show(twice)}`);
   }
-  if (inputFeatures(output) > MOST) throw refuse(file, "", `expected at most ${MOST} values a sample`);
+  if (inputFeatures(output) > MAX) throw refuse(file, "", `expected at most ${MAX} values a sample`);
   return output;
 }
 

@@ -6,7 +6,7 @@ const LARGEST = 127;
 /** What the shares of all numbers add up to. */
 const SLOTS = 4096;
 /** The state that a coder has is from here to below `BASE` times as much. */
-const LEAST = 2 ** 20;
+const MIN = 2 ** 20;
 const BASE = 92;
 const STATE_DIGITS = 5;
 /** The digits: what ASCII prints, but the quote and the backslash, which a text escapes, and `<`, which may end a script in a page. */
@@ -25,12 +25,12 @@ export function packInt8(values: Int8Array): string {
   const shares = sharesOf(values);
   const starts = shares.map((_, n) => shares.slice(0, n).reduce((sum, share) => sum + share, 0));
   const digits: number[] = [];
-  let state = LEAST;
+  let state = MIN;
   // Backwards: what is put in last is read first.
   for (let i = values.length - 1; i >= 0; i--) {
     const n = values[i] + LARGEST;
     const share = shares[n];
-    while (state >= (LEAST / SLOTS) * BASE * share) {
+    while (state >= (MIN / SLOTS) * BASE * share) {
       digits.push(state % BASE);
       state = Math.floor(state / BASE);
     }

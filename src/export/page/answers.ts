@@ -2,7 +2,7 @@ import type { Answer } from "../demo.js";
 import { element } from "./element.js";
 
 /** The most classes that are shown, and numbers of a vector. */
-const [MOST, MAX_NUMBERS] = [10, 16];
+const [MAX, MAX_NUMBERS] = [10, 16];
 
 /** What the network says, as elements, and in a line for those who listen. */
 export function answerOf(answer: Answer, names: readonly string[] | null): { shown: HTMLElement; said: string } {
@@ -25,7 +25,7 @@ export function answerOf(answer: Answer, names: readonly string[] | null): { sho
   const all = probabilities.map((p, i) => ({ p, name: nameOf(i) }));
   // Labels keep their places, classes come by their probability.
   const ordered = labels === undefined ? all.sort((a, b) => b.p - a.p) : all;
-  const bars = ordered.slice(0, MOST).map(({ p, name }) => {
+  const bars = ordered.slice(0, MAX).map(({ p, name }) => {
     const bar = element("span", { class: "bar" });
     bar.style.width = `${100 * p}%`;
     return element(

@@ -19,7 +19,7 @@ interface MistakesOptions {
 }
 
 const FIRST = 12;
-const MOST = 24;
+const MAX = 24;
 const [COLDEST, HOTTEST] = [1, 20];
 
 /** The samples that the student gets wrong, with what both networks believe at the temperature of a slider. */
@@ -35,7 +35,7 @@ export function mistakesSection(options: MistakesOptions): HTMLElement[] {
   const only = (wanted: boolean) => {
     let shown = 0;
     for (const [i, { element }] of cards.entries()) {
-      element.hidden = (wanted && !isLearnable(mistakes[i])) || shown >= MOST;
+      element.hidden = (wanted && !isLearnable(mistakes[i])) || shown >= MAX;
       if (element.hidden) continue;
       element.classList.toggle("later", shown >= FIRST);
       shown += 1;

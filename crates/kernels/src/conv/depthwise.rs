@@ -106,7 +106,7 @@ pub(super) fn forward(shape: &Shape, out_shape: [usize; 4], operands: Operands, 
 pub(super) fn input_gradient(shape: &Shape, out_shape: [usize; 4], grad: &[f32], weight: &[f32], grad_x: &mut [f32]) {
     let ([_, outputs, height, width], [_, channels, rows, columns]) = (out_shape, shape.x);
     let (plane, plane_x, taps, multiplier) = (height * width, rows * columns, shape.taps(), shape.multiplier());
-    if grad.is_empty() {
+    if grad.is_empty() || grad_x.is_empty() {
         return grad_x.fill(0.0);
     }
     let Window { stride, padding, .. } = shape.window;

@@ -332,7 +332,7 @@ unsafe fn compute<const R: usize, const V: usize>(tile: Tile) {
                 }
             }
         }
-        // Masked stores of lines that no cache holds take three times as long on Zen 5.
+        // Masked stores of lines that no cache holds take about twice as long on Zen 5.
         if columns == V * LINE {
             for i in 0..R {
                 for j in 0..V {
