@@ -191,7 +191,10 @@ describe("extreme options", () => {
     const inputs = zeros([1, 2, 0, 3], { requiresGrad: true });
     const kernel = ones([2, 1, 1, 3], { requiresGrad: true });
     const y = F.conv2d(inputs, kernel, tensor([1, 2]), { padding: 1, groups: 2 });
-    expect([y.shape, [...y.data]]).toEqual([[1, 2, 2, 3], [1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2]]);
+    expect([y.shape, [...y.data]]).toEqual([
+      [1, 2, 2, 3],
+      [1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2],
+    ]);
     y.sum().backward();
     expect(inputs.grad?.shape).toEqual([1, 2, 0, 3]);
     expect([...(kernel.grad as D.Tensor).data]).toEqual([0, 0, 0, 0, 0, 0]);
