@@ -19,7 +19,7 @@ export function currentPrecision(): Precision {
  *
  * @example
  * ```ts
- * const loss = withPrecision("bfloat16", () => F.crossEntropy(network.forward(inputs), labels));
+ * const loss = withPrecision("bfloat16", () => crossEntropy(network.forward(inputs), labels));
  * loss.backward();
  * ```
  */
