@@ -1,3 +1,4 @@
+import { types } from "node:util";
 import { closestMatch } from "leven";
 import { DistilleryError } from "./errors.js";
 
@@ -37,6 +38,14 @@ export function expectOneOf<N extends string>(name: string, value: unknown, name
   const advice = typeof value === "string" ? suggestion(value, names) : "";
   const quoted = names.map((known) => show(known)).join(" or ");
   throw new DistilleryError("BAD_ARGUMENT", `${name}: expected ${quoted}, got ${show(value)}${advice}`);
+}
+
+/** What the body of a function gave; `BAD_ARGUMENT` for a promise, as the function ends at the body's first `await`. */
+export function expectSync<T>(name: string, result: T): T {
+  if (!types.isPromise(result)) return result;
+  result.catch(() => {});
+  const text = `body: expected a function that is not async: await outside of ${name}, which ends at the first await`;
+  throw new DistilleryError("BAD_ARGUMENT", text);
 }
 
 /** The given shape, -1 standing for any length; otherwise `SHAPE_MISMATCH`. */

@@ -1,4 +1,4 @@
-import { types } from "node:util";
+import { expectSync } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import type { Barrier } from "./barrier.js";
@@ -61,13 +61,7 @@ export function noGrad<T>(body: () => T): T {
   const before = enabled;
   enabled = false;
   try {
-    const result = body();
-    if (!types.isPromise(result)) return result;
-    result.catch(() => {});
-    throw new DistilleryError(
-      "BAD_ARGUMENT",
-      "body: expected a function that is not async: await outside of noGrad, which ends at the first await",
-    );
+    return expectSync("noGrad", body());
   } finally {
     enabled = before;
   }

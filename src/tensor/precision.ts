@@ -1,4 +1,4 @@
-import { expectOneOf } from "../checks.js";
+import { expectOneOf, expectSync } from "../checks.js";
 import { native } from "../native.js";
 
 /** What the operands of a linear layer's products are rounded to; sums, and all else, are float32. */
@@ -14,9 +14,10 @@ export function currentPrecision(): Precision {
 }
 
 /**
- * Runs `body`, a function that returns when it is done, with the products of its linear layers in a precision. Their backward pass
+ * Runs `body` with the products of its linear layers in a precision. Their backward pass
  * has it too, wherever it runs. `torch.autocast`, for linear layers alone: weights, all other operations and all sums are float32.
  *
+ * @throws DistilleryError `BAD_ARGUMENT` for an `async` function, which would go on in the precision from before.
  * @example
  * ```ts
  * const loss = withPrecision("bfloat16", () => crossEntropy(network.forward(inputs), labels));
@@ -25,6 +26,11 @@ export function currentPrecision(): Precision {
  */
 export function withPrecision<T>(precision: Precision, body: () => T): T {
   expectOneOf("precision", precision, PRECISIONS);
+  return expectSync("withPrecision", inPrecision(precision, body));
+}
+
+/** {@link withPrecision} for an `async` body too, of which it is for what comes before the first `await`. */
+export function inPrecision<T>(precision: Precision, body: () => T): T {
   const before = current;
   current = precision;
   try {

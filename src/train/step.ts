@@ -3,7 +3,7 @@ import { DistilleryError } from "../errors.js";
 import type { Metrics } from "../log/epoch_record.js";
 import { expectMetricName } from "../losses/metric_name.js";
 import type { Modes } from "../nn/modes.js";
-import { type Precision, withPrecision } from "../tensor/precision.js";
+import { inPrecision, type Precision } from "../tensor/precision.js";
 import { withGenerator } from "../tensor/random.js";
 import { TensorArena } from "../tensor/step.js";
 import { fromUserCode } from "../user_code.js";
@@ -46,7 +46,7 @@ export class Step {
   run<T>(body: () => T): T {
     try {
       const inStream = () => withGenerator(this.stream.generator, body);
-      return this.#arena.run(() => this.modes.run(() => withPrecision(this.precision, inStream)));
+      return this.#arena.run(() => this.modes.run(() => inPrecision(this.precision, inStream)));
     } catch (error) {
       throw this.#located(error);
     }

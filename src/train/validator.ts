@@ -10,7 +10,7 @@ import { epochMetric, type Figure, figuresOf, type TaskEvaluation } from "../tas
 import { taskOf } from "../tasks/index.js";
 import type { Task, TeacherOutputs } from "../tasks/task.js";
 import type { Teacher } from "../teachers/index.js";
-import { type Precision, withPrecision } from "../tensor/precision.js";
+import { inPrecision, type Precision } from "../tensor/precision.js";
 import { type Generator, withGenerator } from "../tensor/random.js";
 import { TensorArena } from "../tensor/step.js";
 import { expectFinite } from "./arguments.js";
@@ -98,7 +98,7 @@ export class Validator {
   }
 
   async #keep(teacher: Teacher, batch: Batch, run: <T>(body: () => T) => T): Promise<TeacherOutputs | null> {
-    const given = run(() => withPrecision(this.precision, () => teacher.evaluate?.(batch)));
+    const given = run(() => inPrecision(this.precision, () => teacher.evaluate?.(batch)));
     const outputs = types.isPromise(given) ? await given : given;
     if (outputs === undefined) return null;
     const { indices } = batch;

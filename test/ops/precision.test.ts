@@ -109,6 +109,12 @@ test("the precision is the caller's again afterwards", () => {
   expect(withPrecision("bfloat16", () => F.linear(x, weight).data)).not.toEqual(exact);
 });
 
+test("an async body is refused: it would go on in the precision from before", async () => {
+  expect(await refusal("BAD_ARGUMENT", () => withPrecision("bfloat16", async () => 1))).toBe(
+    "body: expected a function that is not async: await outside of withPrecision, which ends at the first await",
+  );
+});
+
 test("another precision is refused with the nearest name", async () => {
   expect(await refusal("BAD_ARGUMENT", () => withPrecision("bfloat61" as "bfloat16", () => 1))).toBe(
     'precision: expected "float32" or "bfloat16", got "bfloat61", did you mean bfloat16?',
