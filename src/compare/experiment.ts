@@ -168,7 +168,7 @@ export function parseExperiment(input: ExperimentInput): Experiment {
   if (workers !== undefined) expectWorkers(workers, options);
   const answers = new PendingCallbacks();
   const isExternal = typeof task.teacher !== "function" && !(task.teacher instanceof Module);
-  const external = isExternal ? new ExternalTeacher(task.teacher as Teacher, task) : null;
+  const external = isExternal ? new ExternalTeacher(task.teacher as Teacher, task, options.precision) : null;
   return {
     ...{ task, test, options, loss, calibrateTeacher, external, teacherRatio: ratioOf(task) },
     controls: {

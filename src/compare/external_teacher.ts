@@ -3,7 +3,8 @@ import { join } from "node:path";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import { cached, type Teacher, TeacherCache } from "../teachers/index.js";
-import { allLogits, isRowByRow } from "../teachers/logits_in_order.js";
+import { type Answer, allLogits, isRowByRow } from "../teachers/logits_in_order.js";
+import { inPrecision, type Precision } from "../tensor/precision.js";
 import { Tensor } from "../tensor/tensor.js";
 import { calibrateTeacher } from "../train/calibrate_teacher.js";
 import type { SplitTask } from "./task.js";
@@ -28,14 +29,16 @@ export function logitsFilesIn(out: string): { training: string; validation: stri
   };
 }
 
-/** Logits that an interrupted call left in a file; null if it has none of this teacher and these data. */
+/** Logits that an interrupted call left in a file; null if it has none of this teacher, these data and this precision. */
 export async function storedLogits(
   file: string,
   teacherHash: string | null,
   data: Dataset,
+  precision: Precision,
 ): Promise<TeacherCache | null> {
   try {
     const cache = await TeacherCache.load(file);
+    cache.expectPrecision(precision);
     cache.expectData(data);
     return cache.teacherHash === teacherHash ? cache : null;
   } catch {
@@ -66,7 +69,7 @@ export interface Preparation {
 
 /**
  * A teacher of a comparison or a sweep that is no network of Distillery's: a file of logits, an ONNX network, a function. It is
- * asked once, before anything is written, and all students get the same logits.
+ * asked once, in the runs' precision and before anything is written, and all students get the same logits.
  */
 export class ExternalTeacher {
   #logits: SplitLogits | null = null;
@@ -75,13 +78,14 @@ export class ExternalTeacher {
   constructor(
     readonly teacher: Teacher,
     private readonly task: SplitTask,
+    private readonly precision: Precision,
   ) {
     const { data, validation } = task;
     if (teacher.isFixed === false) {
       const text = `${teacher.name} changes with the run that it teaches in, and all students are to have the same one`;
       throw new DistilleryError("BAD_ARGUMENT", `teacher: ${text}: distill takes it`);
     }
-    teacher.open?.({ data, validation, taps: [] });
+    teacher.open?.({ data, validation, taps: [], precision });
   }
 
   /** Null: it answers at each step, as its answers depend on more than the sample. */
@@ -93,11 +97,12 @@ export class ExternalTeacher {
   async prepare({ out, resume, hash: kept = null, signal, onNote }: Preparation): Promise<void> {
     const { teacher } = this;
     const { data, validation } = this.task;
+    const { precision } = this;
     const hash = kept ?? teacher.fingerprint();
     if (resume) {
       const files = logitsFilesIn(out);
-      const training = await storedLogits(files.training, hash, data);
-      const ofValidation = training && (await storedLogits(files.validation, hash, validation));
+      const training = await storedLogits(files.training, hash, data, precision);
+      const ofValidation = training && (await storedLogits(files.validation, hash, validation, precision));
       if (training !== null && (ofValidation !== null || teacher.evaluate === undefined)) {
         this.#logits = { training, validation: ofValidation };
         return;
@@ -105,16 +110,17 @@ export class ExternalTeacher {
     }
     await teacher.prepare?.({ out, once: true, signal, onNote });
     if (data.augmented === true) return onNote("teacher logits not cached: the data are augmented at random");
-    const answer = teacher.outputs.bind(teacher);
+    const answer = this.#asked(teacher.outputs.bind(teacher));
     if (!(await isRowByRow(answer, data))) {
       return onNote("teacher logits not cached: the teacher's logits depend on the other samples of a batch");
     }
     const training = await allLogits(answer, data, signal);
-    const ofValidation = teacher.evaluate && (await allLogits(teacher.evaluate.bind(teacher), validation, signal));
+    const ofValidation =
+      teacher.evaluate && (await allLogits(this.#asked(teacher.evaluate.bind(teacher)), validation, signal));
     const teacherHash = hash ?? createHash("sha256").update(training).digest("hex");
     this.#logits = {
-      training: TeacherCache.of(training, teacherHash, data),
-      validation: ofValidation ? TeacherCache.of(ofValidation, teacherHash, validation) : null,
+      training: TeacherCache.of(training, teacherHash, data, precision),
+      validation: ofValidation ? TeacherCache.of(ofValidation, teacherHash, validation, precision) : null,
     };
   }
 
@@ -139,12 +145,17 @@ export class ExternalTeacher {
     return { training, validation: this.#logits.validation && validation };
   }
 
-  /** Its logits for the test set; null if it knows none. */
+  /** Its logits for the test set, in float32 as all that is tested; null if it knows none. */
   async testLogits(test: Dataset, signal: AbortSignal): Promise<Tensor | null> {
     const { teacher } = this;
-    teacher.open?.({ data: this.task.data, validation: test, taps: [] });
+    teacher.open?.({ data: this.task.data, validation: test, taps: [], precision: this.precision });
     if (teacher.evaluate === undefined) return null;
     return new Tensor(await allLogits(teacher.evaluate.bind(teacher), test, signal), [test.length, test.classes]);
+  }
+
+  /** `outputs` or `evaluate`, in the runs' precision. */
+  #asked(answer: Answer): Answer {
+    return (batch) => inPrecision(this.precision, () => answer(batch));
   }
 
   close(): void {

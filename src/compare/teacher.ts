@@ -95,8 +95,8 @@ export async function computeTeacherLogits(
     return null;
   }
   const { training: file } = logitsFilesIn(out);
-  const kept = await storedLogits(file, hashOf(teacher), data);
-  if (kept?.precision === precision) return kept;
+  const kept = await storedLogits(file, hashOf(teacher), data, precision);
+  if (kept !== null) return kept;
   const cache = await TeacherCache.compute(teacher, data, { signal, precision });
   await cache.save(file);
   return cache;
@@ -121,9 +121,17 @@ export interface SharedLogits {
 /** None: the teacher is asked at each step. */
 export const NO_LOGITS: SharedLogits = { known: null, files: { training: null, validation: null } };
 
+/** What the experiment of a share says of its teacher. */
+interface TakenFrom {
+  task: SplitTask;
+  external: ExternalTeacher | null;
+  options: ResolvedDistillation;
+  controls: Preparation;
+}
+
 /** The teacher that share 0 made, and its logits; `BAD_CHECKPOINT` if others are there now. */
 export async function takeTeacher(
-  { task, external, controls }: { task: SplitTask; external: ExternalTeacher | null; controls: Preparation },
+  { task, external, options, controls }: TakenFrom,
   { file, hash, hasLogits }: ReadyTeacher,
 ): Promise<{ teacher: TrainedTeacher; logits: SharedLogits }> {
   const { out } = controls;
@@ -140,7 +148,7 @@ export async function takeTeacher(
   const taken = { source: module, file: path, outcome: null };
   if (!hasLogits) return { teacher: taken, logits: NO_LOGITS };
   const files = logitsFilesIn(out);
-  const training = await storedLogits(files.training, hash, data);
+  const training = await storedLogits(files.training, hash, data, options.precision);
   if (training === null) throw changedMeanwhile(files.training);
   const known = { training, validation: null };
   return { teacher: taken, logits: { known, files: { training: files.training, validation: null } } };

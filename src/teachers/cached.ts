@@ -1,11 +1,14 @@
+import { createHash } from "node:crypto";
 import { badArgument } from "../checks.js";
 import { DistilleryError } from "../errors.js";
+import { currentPrecision } from "../tensor/precision.js";
 import type { Teacher } from "./teacher.js";
 import { TeacherCache } from "./teacher_cache.js";
 
 /**
  * Logits that were computed before, by the index of each sample in the training data. Outside of the training data `inner`
- * gives the outputs; without it no agreement is reported. A run on other data than the cache's is refused.
+ * gives the outputs; without it no agreement is reported. A run on other data than the cache's, or in another
+ * precision, is refused.
  *
  * @example
  * ```ts
@@ -19,18 +22,25 @@ export function cached(cache: TeacherCache, inner?: Teacher): Teacher {
   }
   return {
     name: "cached",
-    fingerprint: () => cache.teacherHash,
-    open({ data, taps }) {
+    fingerprint: () => identityOf(cache),
+    open({ data, taps, precision = currentPrecision() }) {
       if (taps.length > 0) {
         const text = `teacher: cached logits have no output of the module "${taps[0]}", which the loss reads`;
         throw new DistilleryError("BAD_ARGUMENT", `${text}: give the network, or frozen(network)`);
       }
+      cache.expectPrecision(precision);
       cache.expectData(data);
-      inner?.open?.({ data, taps });
+      inner?.open?.({ data, taps, precision });
     },
     outputs: ({ indices }) => ({ logits: cache.batch(indices), taps: {} }),
     ...(inner?.evaluate && { evaluate: (batch) => (inner.evaluate as NonNullable<Teacher["evaluate"]>)(batch) }),
     ...(inner?.isFixed !== undefined && { isFixed: inner.isFixed }),
     close: () => inner?.close?.(),
   };
+}
+
+/** The teacher's hash; in another precision than float32 that of both. */
+function identityOf({ teacherHash, precision }: TeacherCache): string {
+  if (precision === "float32") return teacherHash;
+  return createHash("sha256").update(`${teacherHash} ${precision}`).digest("hex");
 }

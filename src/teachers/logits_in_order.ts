@@ -7,7 +7,7 @@ import { Generator, withGenerator } from "../tensor/random.js";
 import { expectFiniteLogits } from "./sample_logits.js";
 
 /** A teacher's `outputs` or `evaluate`. */
-type Answer = (batch: Batch) => Outputs | Promise<Outputs>;
+export type Answer = (batch: Batch) => Outputs | Promise<Outputs>;
 
 /** Samples that are asked about at once. */
 export const LOGITS_BATCH = 256;

@@ -2,6 +2,7 @@ import type { Batch, Dataset } from "../data/dataset.js";
 import type { Outputs } from "../losses/loss.js";
 import type { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
+import type { Precision } from "../tensor/precision.js";
 
 /** What a teacher is opened for. */
 export interface TeacherRun {
@@ -14,6 +15,8 @@ export interface TeacherRun {
   readonly labelFree?: () => boolean;
   /** What `evaluate` is called for; null: nothing. */
   readonly validation?: Dataset | null;
+  /** Of the products of its linear layers; default: the one that is current. */
+  readonly precision?: Precision;
 }
 
 /** What a teacher prepares for. */
@@ -47,8 +50,8 @@ export interface Teacher {
   /** Tells teachers of other outputs apart, as the SHA-256 of their weights; null if that is not known. */
   fingerprint(): string | null;
   /**
-   * Called before a run is set up; refuses one that it has no outputs for: other data, or hidden outputs that it does not
-   * have. `BAD_ARGUMENT`.
+   * Called before a run is set up; refuses one that it has no outputs for: other data, another precision, or hidden
+   * outputs that it does not have. `BAD_ARGUMENT`.
    */
   open?(run: TeacherRun): void;
   /** Called once before the first step of a run, after `open`, for what takes time, such as asking a server. A dry run does not. */

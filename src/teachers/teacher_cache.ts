@@ -83,15 +83,15 @@ export class TeacherCache {
   }
 
   /**
-   * Logits [samples, classes] that another teacher gave for data: `teacherHash` tells it from others.
+   * Logits [samples, classes] that another teacher gave for data in a run's precision: `teacherHash` tells it from others.
    *
    * @throws DistilleryError `SHAPE_MISMATCH` for another number of them.
    */
-  static of(logits: Float32Array, teacherHash: string, data: Dataset): TeacherCache {
+  static of(logits: Float32Array, teacherHash: string, data: Dataset, precision: Precision = "float32"): TeacherCache {
     expectDataset(data, "data");
     expectShape("logits", [logits.length], [data.length * data.classes]);
     const isStandardized = data.targetScale !== undefined;
-    return new TeacherCache(logits, teacherHash, data.fingerprint(), data.length, isStandardized, "float32");
+    return new TeacherCache(logits, teacherHash, data.fingerprint(), data.length, isStandardized, precision);
   }
 
   /**
@@ -162,12 +162,16 @@ export class TeacherCache {
 
   /** Refuses a teacher, data or a precision other than those that it was computed with; `BAD_ARGUMENT`. */
   expectOf(teacher: Module, data: Dataset, precision: Precision = "float32"): void {
-    if (precision !== this.precision) {
-      const text = `was computed in ${this.precision}, the run is in ${precision}: compute it again`;
-      throw new DistilleryError("BAD_ARGUMENT", `teacherCache: ${text}`);
-    }
+    this.expectPrecision(precision);
     if (fingerprint(teacher.stateDict()) !== this.teacherHash) throw fromAnother("teacher");
     this.expectData(data);
+  }
+
+  /** Refuses a precision other than that which it was computed in; `BAD_ARGUMENT`. */
+  expectPrecision(precision: Precision): void {
+    if (precision === this.precision) return;
+    const text = `was computed in ${this.precision}, the run is in ${precision}: compute it again`;
+    throw new DistilleryError("BAD_ARGUMENT", `teacherCache: ${text}`);
   }
 
   /** Refuses data other than those that it was computed from, and those of them that are augmented; `BAD_ARGUMENT`. */

@@ -82,7 +82,8 @@ export function distill(input: DistillInput): RunHandle {
     const teacher = asTeacher(source, use);
     if (plain.needsTeacher) {
       const labelFree = () => isLabelFree(plain, data.classes);
-      teacher.open?.({ data, student, taps: use.taps, validation: validation ?? null, labelFree });
+      const { precision } = options;
+      teacher.open?.({ data, student, taps: use.taps, validation: validation ?? null, labelFree, precision });
     }
     let loss = plain;
     let calibration: Calibration | null = null;

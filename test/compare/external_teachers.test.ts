@@ -10,10 +10,12 @@ import {
   emaTeacher,
   functionTeacher,
   Linear,
+  live,
   logitsFile,
   logitsOf,
   sweep,
   type TeacherBatch,
+  TeacherCache,
   TensorDataset,
 } from "../../src/index.js";
 import { temporaryFolder } from "../checkpoint/support.js";
@@ -65,6 +67,20 @@ test("logits in a file teach as the network that gave them", async () => {
     teacher: "file",
     teacherHash: (await logitsFile(file)).fingerprint(),
   });
+});
+
+test("in bfloat16 a teacher that gives a network's logits teaches as the network", async () => {
+  const { network } = taught();
+  const input = { seeds: 1, epochs: 2, precision: "bfloat16" } satisfies Partial<CompareInput>;
+  const ofNetwork = figures(await compare(compareInput(newRun(), { ...input, teacher: network })));
+  const out = newRun();
+  const ask = (more = {}) => compare(compareInput(out, { ...input, ...more, teacher: live(network) }));
+  expect(figures(await ask())).toEqual(ofNetwork);
+  const file = join(out, "teacher_logits.safetensors");
+  expect((await TeacherCache.load(file)).precision).toBe("bfloat16");
+  expect(figures(await ask({ resume: true }))).toEqual(ofNetwork);
+  const exact = await compare(compareInput(newRun(), { seeds: 1, epochs: 2, teacher: live(network) }));
+  expect(figures(exact).losses).not.toEqual(ofNetwork.losses);
 });
 
 test("a teacher of any sample is tested too, and calibrated", async () => {

@@ -1,23 +1,29 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { fingerprint } from "../../src/checkpoint/index.js";
 import {
   augment,
+  averaged,
   cached,
   DataLoader,
   type Dataset,
   type DistillationLoss,
   distill,
+  Generator,
   load,
   prefetch,
   save,
   splitDataset,
+  type Teacher,
   TeacherCache,
   type Tensor,
   tensor,
+  withGenerator,
+  withPrecision,
 } from "../../src/index.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
-import { BATCH, setting } from "../train/support.js";
+import { BATCH, type Setting, setting } from "../train/support.js";
 
 const folder = temporaryFolder();
 const file = join(folder, "teacher_logits.safetensors");
@@ -89,6 +95,46 @@ describe("cached(cache) as a run's teacher", () => {
     );
     const { history } = await run(() => ({ loss: "cross-entropy", data: setting().data }));
     expect(history).toHaveLength(1);
+  });
+});
+
+describe("cached(cache) of logits in bfloat16", () => {
+  const BFLOAT16 = { precision: "bfloat16" } as const;
+  const text = "teacherCache: was computed in bfloat16, the run is in float32: compute it again";
+  const started = async (make: (own: Setting, cache: TeacherCache) => Teacher, more: object) => {
+    const own = withGenerator(new Generator(1), () => setting());
+    const teacher = make(own, await TeacherCache.compute(own.teacher, own.data, BFLOAT16));
+    const { student, data } = own;
+    return withGenerator(new Generator(2), () =>
+      distill({ teacher, student, data, epochs: 1, batchSize: BATCH, ...more }),
+    );
+  };
+  const alone = (_: Setting, cache: TeacherCache) => cached(cache);
+
+  test.each<[string, typeof alone]>([
+    ["alone", alone],
+    ["averaged with a network", ({ teacher }, cache) => averaged([cached(cache), teacher]) as Teacher],
+  ])("is refused in float32, %s", async (_, make) => {
+    expect((await failure(started(make, {}), "BAD_ARGUMENT")).message).toBe(text);
+    expect((await started(make, BFLOAT16)).history).toHaveLength(1);
+  });
+
+  test("is refused in a loop of one's own that is in float32", async () => {
+    const { teacher, data } = setting();
+    const source = cached(await TeacherCache.compute(teacher, data, BFLOAT16));
+    const pass = () => [...prefetch(new DataLoader(data, { batchSize: BATCH }), source)].length;
+    expect(pass).toThrow(text);
+    expect(withPrecision("bfloat16", pass)).toBe(4);
+  });
+
+  test("is another teacher than that of logits in float32", async () => {
+    const { teacher, data } = setting();
+    const [exact, rounded] = await Promise.all(
+      [{}, BFLOAT16].map(async (options) => cached(await TeacherCache.compute(teacher, data, options)).fingerprint()),
+    );
+    expect(exact).toBe(fingerprint(teacher.stateDict()));
+    expect(rounded).toMatch(/^[0-9a-f]{64}$/);
+    expect(rounded).not.toBe(exact);
   });
 });
 
