@@ -25,7 +25,7 @@ const MAX_PREFETCH_BYTES = 128e6;
  * student's small kernels leave idle, with the same bits. In "train" mode the network's own running statistics move.
  *
  * Any network of the library's operations can be frozen. If its forward depends on the batch or has operations that only run
- * in TypeScript, it runs in each step, with the weights that were copied.
+ * in TypeScript, or in another precision than that of the first request, it runs in each step, with the weights that were copied.
  *
  * @example
  * ```ts
@@ -45,9 +45,9 @@ export function frozen(module: Module, options: NetworkTeacherOptions = {}): Tea
   const modelFor = (inputs: Tensor): FrozenModel | null => {
     if (model === undefined) {
       model = freeze(network, inputs.shape.slice(1), { training, taps });
-      if (model?.precision !== "float32" || training) weights = new KeptWeights(module, training);
+      weights = new KeptWeights(module, training);
     }
-    // In another precision the network runs itself.
+    // In another precision the network runs itself, with the copies.
     return model?.fits(inputs) && model.precision === currentPrecision() ? model : null;
   };
   const withWeights = (pass: () => Outputs) => weights?.run(pass) ?? pass();

@@ -13,6 +13,8 @@ import {
   Linear,
   live,
   Module,
+  type Outputs,
+  type Precision,
   prefetch,
   ReLU,
   randn,
@@ -24,6 +26,7 @@ import {
   TeacherNet,
   type Tensor,
   withGenerator,
+  withPrecision,
 } from "../../src/index.js";
 import { native } from "../../src/native.js";
 
@@ -111,6 +114,24 @@ test.each(["eval", "train"] as const)("a teacher of one's own is prefetched in d
   const [ahead, inStep] = [await run(frozen), await run(live)];
   expect([ahead.passes, inStep.passes]).toEqual([10, 0]);
   expect({ ...ahead, passes: 0 }).toEqual(inStep);
+});
+
+test.each([
+  ["float32", "bfloat16"],
+  ["bfloat16", "float32"],
+] as const)("a teacher frozen in %s has the weights from then in %s too", (first, second) => {
+  const network = withGenerator(new Generator(7), () => new Residual());
+  const batch = data().batch(Int32Array.of(3, 1, 4));
+  const logits = (precision: Precision, teacher: Teacher) =>
+    withPrecision(precision, () => [...(teacher.outputs(batch) as Outputs).logits.data]);
+  const want = [first, second].map((precision) => logits(precision, live(network)));
+  const teacher = frozen(network);
+  expect(logits(first, teacher)).toEqual(want[0]);
+  network.out.weight.data.fill(1);
+  expect(logits(second, teacher)).toEqual(want[1]);
+  expect(logits(first, teacher)).toEqual(want[0]);
+  expect(network.out.weight.data.every((x) => x === 1)).toBe(true);
+  teacher.close?.();
 });
 
 test("the next batches are in flight while the loop works", () => {
