@@ -25,7 +25,9 @@ export class Replay {
     this.#next = 0;
     this.#waiting = null;
     try {
-      return { value: body() };
+      const value = body();
+      // Its own code may have caught what leaves it.
+      return this.#waiting ?? { value };
     } catch (error) {
       if (this.#waiting !== null) return this.#waiting;
       throw error;
@@ -36,6 +38,7 @@ export class Replay {
 
   once<T>(compute: () => T): T {
     if (this.#isComputing) return compute();
+    if (this.#waiting !== null) throw leaving();
     if (this.#next < this.#entries.length) return this.#repeat() as T;
     const { state } = currentGenerator();
     const before = state.slice();
@@ -55,7 +58,7 @@ export class Replay {
     const barrier = this.once(make);
     if (barrier.all !== null) return barrier.all;
     this.#waiting = barrier;
-    throw new DistilleryError("INTERNAL", "waits for other parts of the batch");
+    throw leaving();
   }
 
   #repeat(): unknown {
@@ -64,6 +67,11 @@ export class Replay {
     if (random !== null) currentGenerator().state.set(random);
     return value;
   }
+}
+
+/** Leaves the function at a barrier. */
+function leaving(): DistilleryError {
+  return new DistilleryError("INTERNAL", "waits for other parts of the batch");
 }
 
 let current: Replay | null = null;

@@ -186,6 +186,30 @@ test.each<[string, Options, () => { model: Module; data: Dataset }]>([
   }
 });
 
+/** Passes over what one of its layers throws. */
+class Catching extends Normed {
+  override forward(x: Tensor): Tensor {
+    let hidden = this.first.forward(x);
+    try {
+      hidden = this.norm.forward(hidden);
+    } catch {}
+    hidden = hidden.relu();
+    return this.last.forward(this.innerNorm.forward(this.inner.forward(hidden)).add(hidden).relu());
+  }
+}
+
+test("a network that catches what its BatchNorm throws waits for the other shards all the same", async () => {
+  const train = async (make: () => Normed) => {
+    const { model, data } = withGenerator(new Generator(3), () => ({ model: make(), data: setting(40).data }));
+    manualSeed(3);
+    const run = { model, data, epochs: 2, batchSize: 16, lr: 0.01, shards: 4, batchNorm: "batch" } as const;
+    const { history } = await trainTeacher(run);
+    const weights = Object.values(model.stateDict()).map(({ data }) => Array.from(data, Number));
+    return { weights, losses: history.map(({ metrics }) => metrics.loss) };
+  };
+  expect(await train(() => new Catching())).toEqual(await train(() => new Normed()));
+});
+
 const CASES: [string, () => Options][] = [
   ["batches", () => ({})],
   ["batches with BatchNorm over all of them", () => ({ batchNorm: "batch" })],
