@@ -30,17 +30,28 @@ export interface Described {
   readonly length: number;
 }
 
-/** The network that the `config.json` beside a file of weights describes; null if there is none, or of another kind. */
-export async function describedBeside(file: string): Promise<Described | null> {
+/**
+ * Reads the `config.json` beside a file of weights: what gives the network that it describes, or refuses a BERT that is another; null if
+ * there is none, or of another kind.
+ */
+export async function describedBeside(file: string): Promise<(() => Described) | null> {
   const path = join(dirname(file), "config.json");
   const config = await jsonOf(path);
   if (!v.is(v.looseObject({ model_type: v.literal("bert") }), config)) return null;
+  const pooling = join(dirname(file), "1_Pooling", "config.json");
+  const pooled = await jsonOf(pooling);
+  return () => {
+    expectMean(pooling, pooled);
+    return described(path, config);
+  };
+}
+
+function described(path: string, config: unknown): Described {
   const { success, output, issues } = v.safeParse(BERT, config);
   if (!success) {
     const [{ input, expected }] = issues;
     throw badData(path, `${v.getDotPath(issues[0])}: expected ${expected ?? "another value"}, got ${show(input)}`);
   }
-  await expectMean(join(dirname(file), "1_Pooling", "config.json"));
   const { hidden_size: dim, max_position_embeddings: positions } = output;
   const network = formatExpression({
     ...{ name: "bert", layers: output.num_hidden_layers, dim, heads: output.num_attention_heads },
@@ -51,8 +62,7 @@ export async function describedBeside(file: string): Promise<Described | null> {
 }
 
 /** Refuses what sentence-transformers keep of a model that makes its vectors otherwise than by the mean over the tokens. */
-async function expectMean(path: string): Promise<void> {
-  const pooling = await jsonOf(path);
+function expectMean(path: string, pooling: unknown): void {
   const isOf = (entries: v.ObjectEntries) => v.is(v.looseObject(entries), pooling);
   const isMean = isOf({ pooling_mode_mean_tokens: v.literal(true) }) || isOf({ pooling_mode: v.literal("mean") });
   if (pooling !== null && !isMean) throw badData(path, "expected the mean over the tokens, pooling_mode_mean_tokens");

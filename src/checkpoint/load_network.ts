@@ -5,6 +5,7 @@ import { NETWORK_KEY, NETWORK_OPTIONS, type NetworkOfState, networkFrom } from "
 import { parseRecord, setRecord, type TrainingRecord } from "../models/training_record.js";
 import type { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
+import { parseExpression } from "../registry/index.js";
 import { fingerprint } from "./fingerprint.js";
 import { type Described, describedBeside, encoderOf } from "./hugging_face.js";
 import { LOAD_OPTIONS, type LoadOptions, loadWithMetadata, type ReadOptions } from "./load.js";
@@ -52,14 +53,16 @@ export async function openNetwork(file: string, options: LoadOptions = {}): Prom
   const texts = format === "pth" ? await metadataBeside(file, state) : metadata;
   const record = parseRecord(texts, file);
   const onNote = (text: string) => options.onNote?.(`${file}: ${text}`);
-  const isBert = Object.keys(state).some((key) => key.endsWith("embeddings.word_embeddings.weight"));
-  const described = isBert && !Object.hasOwn(texts, NETWORK_KEY) ? await describedBeside(file) : null;
+  const isKnown = Object.hasOwn(texts, NETWORK_KEY);
+  const hasWords = Object.keys(state).some((key) => key.endsWith("embeddings.word_embeddings.weight"));
+  const describe = hasWords && !isKnown ? await describedBeside(file) : null;
   return {
     record,
     network(naming = {}) {
       try {
-        const given = isBert ? encoderOf(state) : state;
-        const known = Object.hasOwn(texts, NETWORK_KEY) ? naming : byConfig(naming, described);
+        const known = isKnown ? naming : byConfig(naming, describe);
+        // A network of one's own may hold a BERT and more.
+        const given = hasWords && isBert(known.network) ? encoderOf(state) : state;
         const network = networkFrom(given, { ...known, metadata: texts, onNote });
         setRecord(network, record);
         return network;
@@ -71,9 +74,16 @@ export async function openNetwork(file: string, options: LoadOptions = {}): Prom
   };
 }
 
+/** Whether a network's text names {@link Bert}. */
+function isBert(network: NetworkOfState["network"]): boolean {
+  return network !== undefined && parseExpression(network, "network")[0].name === "bert";
+}
+
 /** The naming of a network that `config.json` describes: `bert` alone has the sizes that stand there. */
-function byConfig(naming: Omit<NetworkOfState, "metadata">, described: Described | null): typeof naming {
+function byConfig(naming: Omit<NetworkOfState, "metadata">, describe: (() => Described) | null): typeof naming {
   const { network, imageShape, shape } = naming;
+  if (network !== undefined && !isBert(network)) return naming;
+  const described = describe?.() ?? null;
   if (network !== undefined && network !== "bert") return naming;
   if (described === null && network === "bert") {
     const text =

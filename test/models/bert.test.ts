@@ -3,7 +3,19 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { GraphModule, traceModule } from "../../src/graph/index.js";
-import { Bert, exportOnnx, loadData, loadNetwork, manualSeed, noGrad, save, tensor } from "../../src/index.js";
+import {
+  Bert,
+  exportOnnx,
+  Linear,
+  loadData,
+  loadNetwork,
+  Module,
+  manualSeed,
+  noGrad,
+  save,
+  type Tensor,
+  tensor,
+} from "../../src/index.js";
 import { networkMetadata } from "../../src/models/create_network.js";
 import { temporaryFolder } from "../checkpoint/support.js";
 import { folderOf, refusal } from "../data/support.js";
@@ -72,6 +84,28 @@ test("a file of ours has the same network, and needs no config.json", async () =
   const again = (await loadNetwork(file)).eval();
   const x = tensor(ids);
   expect(noGrad(() => again.forward(x)).data).toEqual(noGrad(() => network.forward(x)).data);
+});
+
+test("a network of one's own that holds a BERT keeps its other weights", async () => {
+  const sizes = { layers: 2, dim: 12, heads: 3, hidden: 20, buckets: 160, positions: 64 };
+  class Mine extends Module {
+    bert = new Bert(sizes);
+    fc = new Linear(12, 3);
+
+    override forward(x: Tensor): Tensor {
+      return this.fc.forward(this.bert.forward(x));
+    }
+  }
+  const mine = new Mine().eval();
+  const modules = new Map<string, unknown>([["./mine.mjs#Mine", Mine]]);
+  // Beside a config.json too, even one that the encoder alone would be refused for.
+  for (const config of [null, '{"model_type": "bert", "hidden_act": "relu"}']) {
+    const file = modelWith(config);
+    await save(mine.stateDict(), file);
+    const again = await loadNetwork(file, { network: "./mine.mjs#Mine", modules, shape: [16], classes: 3 });
+    const x = tensor(ids);
+    expect(noGrad(() => again.eval().forward(x)).data).toEqual(noGrad(() => mine.forward(x)).data);
+  }
 });
 
 test("state keys are Hugging Face's", () => {
