@@ -1,6 +1,6 @@
 import { dirname, join } from "node:path";
 import * as v from "valibot";
-import { show } from "../checks.js";
+import { show, showList } from "../checks.js";
 import { badData, kindOf, readWhole } from "../files/index.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { formatExpression } from "../registry/index.js";
@@ -18,6 +18,7 @@ const BERT = v.object({
   max_position_embeddings: v.number(),
   type_vocab_size: v.number(),
   layer_norm_eps: v.number(),
+  is_decoder: v.optional(v.literal(false)),
 });
 
 /** A network that a `config.json` beside its weights describes. */
@@ -38,15 +39,16 @@ export async function describedBeside(file: string): Promise<(() => Described) |
   const path = join(dirname(file), "config.json");
   const config = await jsonOf(path);
   if (!v.is(v.looseObject({ model_type: v.literal("bert") }), config)) return null;
-  const pooling = join(dirname(file), "1_Pooling", "config.json");
-  const pooled = await jsonOf(pooling);
+  const [modules, pooling] = [join(dirname(file), "modules.json"), join(dirname(file), "1_Pooling", "config.json")];
+  const [steps, pooled] = [await jsonOf(modules), await jsonOf(pooling)];
   return () => {
-    expectMean(pooling, pooled);
-    return described(path, config);
+    const normalize = steps === null || isNormalized(modules, steps);
+    if (steps !== null || pooled !== null) expectMean(pooling, pooled);
+    return described(path, config, normalize);
   };
 }
 
-function described(path: string, config: unknown): Described {
+function described(path: string, config: unknown, normalize: boolean): Described {
   const { success, output, issues } = v.safeParse(BERT, config);
   if (!success) {
     const [{ input, expected }] = issues;
@@ -56,25 +58,46 @@ function described(path: string, config: unknown): Described {
   const network = formatExpression({
     ...{ name: "bert", layers: output.num_hidden_layers, dim, heads: output.num_attention_heads },
     ...{ hidden: output.intermediate_size, buckets: output.vocab_size, positions },
-    ...{ types: output.type_vocab_size, eps: output.layer_norm_eps },
+    ...{ types: output.type_vocab_size, eps: output.layer_norm_eps, normalize },
   });
   return { network, classes: dim, length: positions };
 }
 
-/** Refuses what sentence-transformers keep of a model that makes its vectors otherwise than by the mean over the tokens. */
-function expectMean(path: string, pooling: unknown): void {
-  const isOf = (entries: v.ObjectEntries) => v.is(v.looseObject(entries), pooling);
-  const isMean = isOf({ pooling_mode_mean_tokens: v.literal(true) }) || isOf({ pooling_mode: v.literal("mean") });
-  if (pooling !== null && !isMean) throw badData(path, "expected the mean over the tokens, pooling_mode_mean_tokens");
+/** What sentence-transformers make a vector by, one after the other, whatever module of theirs holds it. */
+const MODULES = v.array(v.looseObject({ type: v.string() }));
+const STEPS = ["Transformer", "Pooling", "Normalize"];
+
+/** Whether a `modules.json` ends with `Normalize`; refuses steps that `bert` does not compute. */
+function isNormalized(path: string, modules: unknown): boolean {
+  const steps = v.is(MODULES, modules) ? modules.map(({ type }) => type.split(".").at(-1) ?? "") : [];
+  const isKnown = steps.length >= 2 && steps.every((step, i) => step === STEPS[i]);
+  if (isKnown) return steps.length === STEPS.length;
+  const got = steps.length === 0 ? "no such list" : showList(steps);
+  throw badData(path, `expected Transformer, Pooling and then Normalize or nothing, which bert computes, got ${got}`);
 }
 
-/** The JSON in a file; null if there is none. */
+const MEAN = "pooling_mode_mean_tokens";
+
+/** Refuses what sentence-transformers keep of a model that makes its vectors otherwise than by the mean over the tokens alone. */
+function expectMean(path: string, pooling: unknown): void {
+  const modes = v.is(v.record(v.string(), v.unknown()), pooling) ? pooling : {};
+  const isMean = modes[MEAN] === true || modes.pooling_mode === "mean";
+  const more = Object.keys(modes).find(
+    (key) => key.startsWith("pooling_mode_") && key !== MEAN && modes[key] !== false,
+  );
+  if (isMean && more === undefined) return;
+  const got = more === undefined ? (pooling === null ? "no such file" : "another") : more;
+  throw badData(path, `expected the mean over the tokens alone, ${MEAN}, got ${got}`);
+}
+
+/** The JSON in a file; null if there is no file, undefined if it has none. */
 async function jsonOf(path: string): Promise<unknown> {
   if ((await kindOf(path)) !== "file") return null;
   try {
-    return JSON.parse(new TextDecoder().decode(await readWhole(path)));
-  } catch {
-    return null;
+    return JSON.parse(new TextDecoder().decode(await readWhole(path))) ?? undefined;
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    return undefined;
   }
 }
 

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { badArgument, expectOptions, expectShape } from "../checks.js";
+import { badArgument, expectFlags, expectOptions, expectShape } from "../checks.js";
 import { MAX_IDS } from "../data/text/encoding.js";
 import { attend } from "../nn/attention.js";
 import { Embedding } from "../nn/embedding.js";
@@ -7,7 +7,7 @@ import { gelu, normalize } from "../nn/functional.js";
 import { LayerNorm } from "../nn/layer_norm.js";
 import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
-import { described, integer, nonNegative } from "../registry/index.js";
+import { boolean, described, integer, nonNegative } from "../registry/index.js";
 import { Tensor } from "../tensor/tensor.js";
 import { meanOfTokens, paddingOf } from "./mean_of_tokens.js";
 import { defineNetwork } from "./network.js";
@@ -23,6 +23,7 @@ const OPTIONS = {
   positions: size(512, "most ids of a text"),
   types: size(2, "kinds of tokens, of which texts alone have the first"),
   eps: described(v.optional(nonNegative(), 1e-12), "added to the variances"),
+  normalize: described(v.optional(boolean(), true), "whether the vectors are of length 1"),
 };
 
 /** The arguments of {@link Bert}. */
@@ -30,8 +31,8 @@ export type BertOptions = v.InferInput<v.ObjectSchema<typeof OPTIONS, undefined>
 type Sizes = v.InferOutput<v.ObjectSchema<typeof OPTIONS, undefined>>;
 
 /**
- * BERT's encoder (Devlin et al., 2019) as sentence-transformers use it: the mean over the tokens that are no padding, of length 1. Ids x
- * [rows, length], 0 for none, to vectors [rows, dim]. State dict keys are those of Hugging Face's `BertModel` without its pooler; the
+ * BERT's encoder (Devlin et al., 2019) as sentence-transformers use it: the mean over the tokens that are no padding, of length 1 if
+ * `normalize` is true. Ids x [rows, length], 0 for none, to vectors [rows, dim]. State dict keys are those of Hugging Face's `BertModel` without its pooler; the
  * sizes by default are those of all-MiniLM-L6-v2.
  *
  * @example
@@ -42,6 +43,7 @@ type Sizes = v.InferOutput<v.ObjectSchema<typeof OPTIONS, undefined>>;
 export class Bert extends Module {
   readonly embeddings: Embeddings;
   readonly encoder: Encoder;
+  readonly #normalize: boolean;
 
   constructor(options: BertOptions = {}) {
     super();
@@ -50,11 +52,14 @@ export class Bert extends Module {
     if (sizes.dim % sizes.heads !== 0) throw badArgument("dim", `a multiple of the ${sizes.heads} heads`, sizes.dim);
     this.embeddings = new Embeddings(sizes);
     this.encoder = new Encoder(sizes);
+    expectFlags({ normalize: sizes.normalize });
+    this.#normalize = sizes.normalize;
   }
 
   override forward(ids: Tensor): Tensor {
     const padding = paddingOf(ids);
-    return normalize(meanOfTokens(this.encoder.forward(this.embeddings.forward(ids), padding), padding));
+    const mean = meanOfTokens(this.encoder.forward(this.embeddings.forward(ids), padding), padding);
+    return this.#normalize ? normalize(mean) : mean;
   }
 }
 

@@ -140,14 +140,62 @@ describe("refuses", () => {
     );
   });
 
-  test("vectors that are not the mean over the tokens", async () => {
+  /** The model with what sentence-transformers keep beside it: modules by their last names, and the pooling. */
+  function kept(modules: readonly string[] | null, pooling: object | null): string {
     const file = modelWith(JSON.stringify(config));
+    const list = modules?.map((name, idx) => ({ idx, type: `sentence_transformers.models.${name}` }));
+    if (list) writeFileSync(join(dirname(file), "modules.json"), JSON.stringify(list));
     mkdirSync(join(dirname(file), "1_Pooling"));
-    const pooled = (text: string) => writeFileSync(join(dirname(file), "1_Pooling", "config.json"), text);
-    pooled('{"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": false}');
-    expect(await refusal("BAD_DATA", loading(file))).toContain("expected the mean over the tokens");
-    pooled('{"pooling_mode_cls_token": false, "pooling_mode_mean_tokens": true}');
-    await loading(file)();
+    if (pooling) writeFileSync(join(dirname(file), "1_Pooling", "config.json"), JSON.stringify(pooling));
+    return file;
+  }
+  const MEAN = { pooling_mode_cls_token: false, pooling_mode_mean_tokens: true, pooling_mode_lasttoken: false };
+
+  test("vectors that are not the mean over the tokens alone", async () => {
+    const pooled = (pooling: object | null, modules: string[] | null = null) => loading(kept(modules, pooling));
+    const steps = ["Transformer", "Pooling"];
+    expect(await refusal("BAD_DATA", pooled({ ...MEAN, pooling_mode_mean_tokens: false }))).toContain(
+      "expected the mean over the tokens alone, pooling_mode_mean_tokens, got another",
+    );
+    for (const more of ["pooling_mode_cls_token", "pooling_mode_max_tokens"]) {
+      expect(await refusal("BAD_DATA", pooled({ ...MEAN, [more]: true }))).toContain(`got ${more}`);
+    }
+    expect(await refusal("BAD_DATA", pooled(null, steps))).toContain("got no such file");
+    await pooled(MEAN)();
+    await pooled({ pooling_mode: "mean" }, steps)();
+  });
+
+  test("steps of a modules.json that it does not compute; without Normalize the vectors are as long as they are", async () => {
+    for (const steps of [
+      ["Transformer", "Pooling", "Dense", "Normalize"],
+      ["Transformer"],
+      ["Pooling", "Transformer"],
+    ]) {
+      const text = await refusal("BAD_DATA", loading(kept(steps, MEAN)));
+      expect(text).toContain(`modules.json: expected Transformer, Pooling and then Normalize or nothing`);
+      expect(text).toContain(`got ${steps.map((step) => JSON.stringify(step)).join(", ")}`);
+    }
+    const file = kept(["Transformer", "Pooling", "Normalize"], MEAN);
+    const forward = async (path: string) => {
+      const network = (await loadNetwork(path, { network: "bert", shape: [16] })).eval();
+      return { network, vectors: noGrad(() => network.forward(tensor(ids))) };
+    };
+    expectClose((await forward(file)).vectors.data, vectors.flat(), { abs: 2e-6 });
+    writeFileSync(join(dirname(file), "modules.json"), "{");
+    expect(await refusal("BAD_DATA", loading(file))).toContain("modules.json: expected Transformer");
+    const plain = await forward(kept(["Transformer", "Pooling"], MEAN));
+    const lengths = (plain.vectors.toArray() as number[][]).map((row) => Math.hypot(...row));
+    expect(lengths.every((length) => Math.abs(length - 1) > 0.05)).toBe(true);
+    expectClose(
+      Array.from(plain.vectors.data, (x, i) => x / lengths[Math.floor(i / 12)]),
+      vectors.flat(),
+      { abs: 2e-6 },
+    );
+    // The file that is saved says so.
+    const copy = join(temporary, "plain.safetensors");
+    await save(plain.network.stateDict(), copy, { metadata: networkMetadata(plain.network) });
+    const again = (await loadNetwork(copy)).eval();
+    expect(noGrad(() => again.forward(tensor(ids))).data).toEqual(plain.vectors.data);
   });
 
   test("weights without it, unless their sizes are named; more ids than positions", async () => {
