@@ -124,6 +124,9 @@ export function findColumns(
     const hasDropped = most > columns.length + labels.length;
     if (width === columns.length) return { columns: columns.map((_, index) => index), label: -1, labels: [], width };
     if (hasDropped ? width >= most : width === most) return { columns: own, label: label.index, labels: at, width };
+    // The labels are the last columns, as targets of a file of their own are, and are left out.
+    const isOwn = width === most - labels.length && own.every((index) => index < width);
+    if (isOwn) return { columns: own, label: -1, labels: [], width };
     const text = `expected ${hasDropped ? "at least " : ""}${most} cells, or ${columns.length} without the label, got ${width}`;
     throw badData(file, `line ${line}: ${text}`);
   }

@@ -20,6 +20,7 @@ import {
   writeLogits,
 } from "../../src/index.js";
 import { expectClose } from "../parity/close.js";
+import { npy } from "./numpy_support.js";
 import { folderOf, refusal } from "./support.js";
 
 const FOLDER = fileURLToPath(new URL("../models/fixtures/bert", import.meta.url));
@@ -74,6 +75,36 @@ test("an encoder's vectors are written, and are the targets of a student that re
   }
 });
 
+test("tables without names have targets beside them too, and are read again, with a label's column or without", async () => {
+  const { at } = await files();
+  const bare = TEXTS.map((text, i) => `${i % 2 ? "even" : "odd"},${text}`).join("\n");
+  const folder = folderOf({
+    "bare.csv": bytes(bare),
+    "numbers.csv": bytes(TEXTS.map((t, i) => `${i},${t}`).join("\n")),
+  });
+  const options = { testFraction: 0, targets: at("vectors.npy"), textColumn: 1 };
+  const named = (await loadData(at("t.csv"), options)).train.slice(0, 60);
+  for (const [name, more] of [
+    ["bare.csv", { header: false }],
+    ["numbers.csv", { header: false }],
+    // Whose first line is found to name nothing.
+    ["numbers.csv", {}],
+  ] as const) {
+    const file = join(folder, name);
+    const { train } = await loadData(file, { ...options, ...more });
+    const whole = train.slice(0, 60);
+    expect(whole.inputs.data).toEqual(named.inputs.data);
+    expect(whole.targets?.data).toEqual(named.targets?.data);
+    const preprocessing = preprocessingOf(train) as TablePreprocessing;
+    const again = (await loadData(file, { testFraction: 0, targets: at("vectors.npy"), preprocessing })).train;
+    expect(again.slice(0, 60).inputs.data).toEqual(named.inputs.data);
+    expect(again.slice(0, 60).targets?.data).toEqual(named.targets?.data);
+    const { inputs, labels } = await readSamples(file, preprocessing);
+    expect(inputs.data).toEqual(named.inputs.data);
+    expect(labels).toBeNull();
+  }
+});
+
 test("a test part is held out with its targets", async () => {
   const { at } = await files();
   const { train, test } = await loadData(at("t.csv"), { testFraction: 0.25, targets: at("vectors.npy"), stream: true });
@@ -85,6 +116,27 @@ test("a test part is held out with its targets", async () => {
 });
 
 describe("refuses", () => {
+  test("targets of another width or task than the network's", async () => {
+    const { at } = await files();
+    const narrow = join(folderOf({ "narrow.npy": npy([60, 10], new Float32Array(600).fill(0.5)) }), "narrow.npy");
+    const load = (options: object, again: object) => async () => {
+      const { train: read } = await loadData(at("t.csv"), { testFraction: 0, ...options });
+      await loadData(at("t.csv"), { testFraction: 0, preprocessing: preprocessingOf(read), ...again });
+    };
+    const given = { targets: at("vectors.npy") };
+    expect(await refusal("BAD_DATA", load(given, { targets: narrow }))).toContain(
+      "narrow.npy: targets: the network was trained for vectors with 12 dimensions, these are vectors with 10 dimensions",
+    );
+    expect(await refusal("BAD_DATA", load({ labelColumn: "section" }, given))).toContain(
+      "vectors.npy: targets: the network was trained for classification with 2 classes, these are vectors with 12",
+    );
+    // The task is the network's, unless another is named.
+    await load({ ...given, task: "regression" }, given)();
+    expect(await refusal("BAD_DATA", load({ ...given, task: "regression" }, { ...given, task: "vectors" }))).toContain(
+      "trained for regression with 12 targets, these are vectors",
+    );
+  });
+
   test("another number of rows, labels beside them, other tables, and tasks", async () => {
     const { at } = await files();
     const load = (name: string, options: object) => () =>

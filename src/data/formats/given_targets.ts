@@ -1,9 +1,11 @@
 import { basename } from "node:path";
 import { badArgument } from "../../checks.js";
-import { readWhole } from "../../files/index.js";
+import { badData, readWhole } from "../../files/index.js";
 import type { TableOptions } from "../load_options.js";
+import type { TablePreprocessing } from "../preprocessing/spec.js";
 import type { RawPart } from "../raw_data.js";
-import { hasTargets, type TaskName } from "../task_name.js";
+import { outputsText } from "../targets.js";
+import { hasTargets, type TaskName, taskNameOf } from "../task_name.js";
 import type { CellRecords } from "./format.js";
 import { decodeNpy, type NpyArray } from "./npy.js";
 import { toTargets } from "./npy_targets.js";
@@ -40,9 +42,17 @@ export class GivenTargets {
     return records.map((cells, isFirst) => [...cells, isFirst ? this.name : ""]);
   }
 
-  /** The options with which such records are read. */
+  /** The options with which such records are read: the column is the last, whatever names columns. */
   within<O extends TableOptions>(options: O): O {
-    return { ...options, labelColumn: this.name, unlabelled: true };
+    return { ...options, labelColumn: -1, unlabelled: true };
+  }
+
+  /** Refuses targets of another task or width than those that a network was trained for. */
+  expectFit(network: Pick<TablePreprocessing, "task" | "classes">): void {
+    const { file, task, classes } = this;
+    if (task === taskNameOf(network) && classes === network.classes) return;
+    const own = `${taskNameOf(network)} with ${outputsText(network)}`;
+    throw badData(file, `targets: the network was trained for ${own}, these are ${task} with ${outputsText(this)}`);
   }
 
   /** The targets of so many rows; `BAD_DATA` for another number of them. */

@@ -54,7 +54,8 @@ export function tableFormat({ samplesHelp, takesOthers = false, openRecords, ...
       const file = isFolder ? join(path, name) : path;
       const others = { test: await testFile(file), validation: await validationFile(file) };
       const { preprocessing } = options;
-      const given = await GivenTargets.open(options);
+      const task = options.task ?? (preprocessing?.kind === "table" ? preprocessing.task : undefined);
+      const given = await GivenTargets.open({ ...options, ...(task && { task }) });
       if (given !== null && (others.test ?? others.validation) !== null) {
         throw badArgument("targets", `those of all samples: ${file} has other parts beside it`, options.targets);
       }
@@ -189,8 +190,10 @@ async function openEncoded(
   openRecords: (file: string) => Promise<CellRecords>,
   given: GivenTargets | null,
 ): Promise<RawData> {
+  given?.expectFit(spec);
   const part = async (path: string): Promise<RawPart> => {
-    const read = await readSampleRows(path, await openRecords(path), spec, given === null);
+    const records = await openRecords(path);
+    const read = await readSampleRows(path, given === null ? records : given.beside(records), spec, given === null);
     const { inputs, labels, targets } = given === null ? read : { ...read, ...given.of(read.inputs.shape[0]) };
     if (labels === null) throw badData(path, `the label, ${show(spec.label.name)}, is missing`);
     const rows = new MemoryRows(inputs.data, [inputs.shape[1]]);

@@ -78,7 +78,8 @@ function looksLikeTexts(
 ): number {
   if (header === false) return -1;
   const given = [labelColumn, ...(labelColumns ?? [])].flatMap((name) => name ?? []);
-  const labels = given.length > 0 ? given.map(String) : names.filter(isLabel);
+  const named = given.map((column) => (typeof column === "number" ? names.at(column) : column));
+  const labels = given.length > 0 ? named : names.filter(isLabel);
   const free = (name: string) => !labels.includes(name) && !dropColumns.includes(name);
   const usual = names.findIndex((name) => name.toLowerCase() === USUAL && free(name));
   if (usual >= 0) return usual;
