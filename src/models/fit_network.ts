@@ -3,6 +3,7 @@ import { type Adaptation, adaptationOf } from "../data/preprocessing/adapt.js";
 import { preprocessingOf, textColumnOf } from "../data/preprocessing/spec.js";
 import { entryOf } from "../data/text/encodings.js";
 import { DistilleryError } from "../errors.js";
+import { Embedding } from "../nn/embedding.js";
 import { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { add, indexSelect, mul } from "../ops/index.js";
@@ -16,10 +17,12 @@ import { recordOf } from "./training_record.js";
  * network itself if nothing differs, or nothing is known of it.
  *
  * @param name what errors call it, if it has no file.
- * @throws DistilleryError `SHAPE_MISMATCH` that names what the network takes, or the columns or classes that are missing.
+ * @throws DistilleryError `SHAPE_MISMATCH` that names what the network takes, or the columns or classes that are missing;
+ * `BAD_ARGUMENT` for an encoding of texts with negative ids that its table does not take.
  */
 export function fitNetwork(network: Module, data: Dataset, name = "the network"): Module {
   if (network instanceof Ensemble) return network.map((one, i) => fitNetwork(one, data, `${name}.networks[${i}]`));
+  expectSign(network, data, name);
   const record = recordOf(network);
   if (record === null) return network;
   const own = { spec: record.preprocessing, name: record.file ?? name };
@@ -30,7 +33,10 @@ export function fitNetwork(network: Module, data: Dataset, name = "the network")
   return adaptation === null ? network : new FittedNetwork(network, adaptation);
 }
 
-/** Refuses a network that takes numbers for texts, one of texts for other samples, and a table with fewer rows than there are ids. */
+/**
+ * Refuses a network that takes numbers for texts, one of texts for other samples, and a table with fewer rows than there are ids or
+ * that does not take negative ones.
+ */
 export function expectReads(network: Module, data: Dataset, name: string): void {
   if (network instanceof Ensemble) {
     for (const [i, one] of network.networks.entries()) expectReads(one, data, `${name}.networks[${i}]`);
@@ -54,11 +60,27 @@ export function expectReads(network: Module, data: Dataset, name: string): void 
       `${name}: takes numbers, and ${data.name} has texts, which are ids: ${advice}, or one of your own with an embedding`,
     );
   }
+  expectSign(network, data, name);
   const { rows, advice } = entryOf(column.text);
   const ids = rows(column.text);
   if (vocabulary >= ids) return;
   const text = `its table has ${vocabulary} rows, the encoding of ${data.name} ${ids} ids: ${advice}`;
   throw new DistilleryError("SHAPE_MISMATCH", `${name}: ${text}`);
+}
+
+/** Refuses a table that takes no negative ids for an encoding that gives them. */
+function expectSign(network: Module, data: Dataset, name: string): void {
+  const column = textColumnOf(data);
+  if (column === null || network.vocabulary === null || !entryOf(column.text).isSigned?.(column.text)) return;
+  if (!(firstTable(network) instanceof Embedding)) return;
+  const text = `its table is an Embedding, and the encoding of ${data.name} has negative ids, which only an EmbeddingBag takes`;
+  throw new DistilleryError("BAD_ARGUMENT", `${name}: ${text}: use an encoding without signed=true, or text_bag`);
+}
+
+/** The module inside that says the network's {@link Module.vocabulary}. */
+function firstTable(network: Module): Module {
+  const child = network.namedChildren().find(([, one]) => one.vocabulary !== null);
+  return child === undefined ? network : firstTable(child[1]);
 }
 
 /**

@@ -3,6 +3,8 @@ import { expect, test } from "vitest";
 import { GraphModule, traceModule } from "../../src/graph/index.js";
 import {
   createNetwork,
+  distill,
+  evaluate,
   exportOnnx,
   loadData,
   type Module,
@@ -101,4 +103,25 @@ test("refuses heads that do not share dim, and options that do not exist", async
   expect(await refusal("BAD_ARGUMENT", make("text_transformer(dim=6, heads=4)"))).toContain("embedDim");
   expect(await refusal("BAD_ARGUMENT", make("text_transformer(dropout=2)"))).toContain("dropout: expected a chance");
   expect(await refusal("BAD_ARGUMENT", make("text_transformer(layer=2)"))).toContain("did you mean layers?");
+});
+
+test("an encoding with negative ids is refused before the run; text_bag subtracts their rows", async () => {
+  const rows = Array.from({ length: 24 }, (_, i) =>
+    JSON.stringify({ text: `word${i} of ${i % 5}`, label: "ab"[i % 2] }),
+  );
+  const path = join(folderOf({ "t.jsonl": Uint8Array.from(Buffer.from(rows.join("\n"))) }), "t.jsonl");
+  const { train } = await loadData(path, { testFraction: 0, textEncoding: "hash(buckets=50, length=5, signed=true)" });
+  expect(train.slice(0, 24).inputs.data.some((id) => id < 0)).toBe(true);
+  const model = (text: string) => createNetwork(text, { shape: [5], classes: 2 });
+  const training = (text: string) => () => trainTeacher({ model: model(text), data: train, epochs: 1 });
+  const transformer = "text_transformer(layers=1, dim=4, heads=1, buckets=50)";
+  const refused = await refusal("BAD_ARGUMENT", training(transformer));
+  expect(refused).toContain(
+    "its table is an Embedding, and the encoding of t has negative ids, which only an EmbeddingBag takes: use an encoding without signed=true",
+  );
+  const student = model("text_bag(buckets=50, dim=4)");
+  const distilling = () => distill({ teacher: model(transformer), student, data: train, epochs: 1 });
+  expect(await refusal("BAD_ARGUMENT", distilling)).toContain("teacher: its table is an Embedding");
+  expect(() => evaluate(model(transformer), train)).toThrow("model: its table is an Embedding");
+  await training("text_bag(buckets=50, dim=4)")();
 });

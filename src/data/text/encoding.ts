@@ -17,6 +17,8 @@ export interface TextEncodingEntry<T extends Encoding = Encoding, E extends v.Ob
   readonly stored: v.GenericSchema;
   /** The rows that a table needs: ids are below, or as far below 0 if they are signed. */
   rows(encoding: T): number;
+  /** Whether ids may be negative; default: they are not. */
+  isSigned?(encoding: T): boolean;
   /** What to do about a table with fewer rows. */
   readonly advice: string;
   /** Writes the ids of a text into `out`, which holds zeros, as far as there is room; gives their number. */

@@ -43,7 +43,7 @@ export const hash = defineTextEncoding({
       ),
       "least and most characters of the n-grams of a word between < and >; []: none",
     ),
-    signed: described(v.optional(boolean(), false), "whether half of the n-grams subtract their row"),
+    signed: described(v.optional(boolean(), false), "whether half of the n-grams subtract their row, for text_bag"),
     length: described(v.optional(idsOfText(), 256), "most ids of a text"),
   },
   create: ({ characters, ...options }): HashEncoding => ({
@@ -53,6 +53,7 @@ export const hash = defineTextEncoding({
   }),
   stored: STORED,
   rows: ({ buckets }) => buckets,
+  isSigned: ({ signed }) => signed,
   advice: "give both the same buckets",
   encode: hashText,
   js: () => HASH_TEXT,
