@@ -100,6 +100,18 @@ describe("refuses", () => {
     expect(message_).not.toContain("\n");
   });
 
+  test.each([
+    ['{"good": -5}', "[]", -5],
+    ['{"good": 1.5}', "[]", 1.5],
+    ['{"good": 4000000000}', "[]", 4e9],
+    ['{"good": 0}', '[{"id": -1, "content": "[PAD]"}]', -1],
+  ])("ids that name no row: %s, %s", async (vocab, added, id) => {
+    const path = file(`{"model": {"type": "WordPiece", "vocab": ${vocab}}, "added_tokens": ${added}}`);
+    expect(await refusal("BAD_DATA", load({ tokenizer: path }))).toContain(
+      `${path}: expected whole ids from 0 to 16777214, got ${id}`,
+    );
+  });
+
   test("a file that is missing, a length without room, and two encodings", async () => {
     expect(await refusal("NOT_FOUND", load({ tokenizer: "none.json" }))).toContain("none.json");
     expect(await refusal("BAD_ARGUMENT", load({ textEncoding: expression(fixture("wordpiece"), 2) }))).toContain(

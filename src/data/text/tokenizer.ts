@@ -94,13 +94,15 @@ function load(json: unknown, file: string): Loaded {
   if (!v.is(TOKENIZER, json))
     throw badData(file, "expected a tokenizer.json of Hugging Face, with model.vocab and added_tokens");
   const { model, added_tokens: added } = json;
-  const ids = Array.isArray(model.vocab) ? model.vocab.map((_, i) => i) : Object.values(model.vocab);
-  const largest = [...ids, ...added.map(({ id }) => id)].reduce((most, id) => Math.max(most, id), 0);
+  const known = Array.isArray(model.vocab) ? model.vocab.map((_, i) => i) : Object.values(model.vocab);
+  const ids = [...known, ...added.map(({ id }) => id)];
   // 0 stands for nothing: ids move by one if the tokenizer means something else by it.
   const isPadding = added.some(({ id, content }) => id === 0 && /pad/i.test(content));
   const offset = isPadding ? 0 : 1;
-  const rows = largest + 1 + offset;
-  if (!(rows <= MAX_IDS)) throw badData(file, `expected ids below ${MAX_IDS}, got ${largest}`);
+  const most = MAX_IDS - 1 - offset;
+  const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id > most);
+  if (wrong !== undefined) throw badData(file, `expected whole ids from 0 to ${most}, got ${wrong}`);
+  const rows = ids.reduce((largest, id) => Math.max(largest, id), 0) + 1 + offset;
   const { Tokenizer } = library(file);
   try {
     const made = new Tokenizer(json, {});
