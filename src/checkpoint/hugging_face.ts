@@ -7,6 +7,7 @@ import { formatExpression } from "../registry/index.js";
 
 /** What a `config.json` of Hugging Face says of a BERT. */
 const BERT = v.object({
+  model_type: v.literal("bert"),
   hidden_act: v.literal("gelu"),
   position_embedding_type: v.optional(v.literal("absolute")),
   pad_token_id: v.optional(v.literal(0)),
@@ -33,15 +34,16 @@ export interface Described {
 
 /**
  * Reads the `config.json` beside a file of weights: what gives the network that it describes, or refuses a BERT that is another; null if
- * there is none, or of another kind.
+ * there is none. Of another kind it gives null, too, if `bert` is not named.
  */
-export async function describedBeside(file: string): Promise<(() => Described) | null> {
+export async function describedBeside(file: string): Promise<((isNamed: boolean) => Described | null) | null> {
   const path = join(dirname(file), "config.json");
   const config = await jsonOf(path);
-  if (!v.is(v.looseObject({ model_type: v.literal("bert") }), config)) return null;
+  if (config === null) return null;
   const [modules, pooling] = [join(dirname(file), "modules.json"), join(dirname(file), "1_Pooling", "config.json")];
   const [steps, pooled] = [await jsonOf(modules), await jsonOf(pooling)];
-  return () => {
+  return (isNamed) => {
+    if (!isNamed && !v.is(v.looseObject({ model_type: BERT.entries.model_type }), config)) return null;
     const normalize = steps === null || isNormalized(modules, steps);
     if (steps !== null || pooled !== null) expectMean(pooling, pooled);
     return described(path, config, normalize);
@@ -52,7 +54,10 @@ function described(path: string, config: unknown, normalize: boolean): Described
   const { success, output, issues } = v.safeParse(BERT, config);
   if (!success) {
     const [{ input, expected }] = issues;
-    throw badData(path, `${v.getDotPath(issues[0])}: expected ${expected ?? "another value"}, got ${show(input)}`);
+    const key = v.getDotPath(issues[0]);
+    if (key === null || Array.isArray(config)) throw badData(path, "expected the JSON object of a BERT");
+    const text = input === undefined ? "needed" : `expected ${expected ?? "another value"}, got ${show(input)}`;
+    throw badData(path, `${key}: ${text}`);
   }
   const { hidden_size: dim, max_position_embeddings: positions } = output;
   const network = formatExpression({
@@ -80,7 +85,10 @@ const MEAN = "pooling_mode_mean_tokens";
 
 /** Refuses what sentence-transformers keep of a model that makes its vectors otherwise than by the mean over the tokens alone. */
 function expectMean(path: string, pooling: unknown): void {
-  const modes = v.is(v.record(v.string(), v.unknown()), pooling) ? pooling : {};
+  if (pooling !== null && !v.is(v.record(v.string(), v.unknown()), pooling)) {
+    throw badData(path, "expected a JSON object that names the pooling");
+  }
+  const modes = pooling ?? {};
   const isMean = modes[MEAN] === true || modes.pooling_mode === "mean";
   const more = Object.keys(modes).find(
     (key) => key.startsWith("pooling_mode_") && key !== MEAN && modes[key] !== false,

@@ -80,10 +80,13 @@ function isBert(network: NetworkOfState["network"]): boolean {
 }
 
 /** The naming of a network that `config.json` describes: `bert` alone has the sizes that stand there. */
-function byConfig(naming: Omit<NetworkOfState, "metadata">, describe: (() => Described) | null): typeof naming {
+function byConfig(
+  naming: Omit<NetworkOfState, "metadata">,
+  describe: ((isNamed: boolean) => Described | null) | null,
+): typeof naming {
   const { network, imageShape, shape } = naming;
   if (network !== undefined && !isBert(network)) return naming;
-  const described = describe?.() ?? null;
+  const described = describe?.(network !== undefined) ?? null;
   if (network !== undefined && network !== "bert") return naming;
   if (described === null && network === "bert") {
     const text =

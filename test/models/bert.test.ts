@@ -210,9 +210,31 @@ describe("refuses", () => {
     expect(() => network.forward(tensor([new Array(65).fill(1)]))).toThrow("bert: ids: expected at most 64 a text");
   });
 
-  test("a config.json that is none is no help", async () => {
-    const file = modelWith("{");
-    writeFileSync(join(file, "..", "config.json"), "[1]");
-    expect(await refusal("BAD_CHECKPOINT", loading(file))).toContain("config.json of Hugging Face is needed");
+  test("a config.json that is none, or of another kind: what is wrong in it", async () => {
+    for (const text of ["", "{", "null", "[1]", "3"]) {
+      expect(await refusal("BAD_DATA", loading(modelWith(text)))).toMatch(
+        /config\.json: expected the JSON object of a BERT$/,
+      );
+    }
+    const { model_type: _, ...unnamed } = config;
+    expect(await refusal("BAD_DATA", loading(modelWith(JSON.stringify(unnamed))))).toMatch(
+      /config\.json: model_type: needed$/,
+    );
+    const roberta = modelWith(JSON.stringify({ ...config, model_type: "roberta" }));
+    for (const network of ["bert", "bert(layers=2, dim=12, heads=3, hidden=20, buckets=160, positions=64)"]) {
+      expect(await refusal("BAD_DATA", loading(roberta, [16], network))).toMatch(
+        /config\.json: model_type: expected "bert", got "roberta"$/,
+      );
+    }
+  });
+
+  test("a pooling that is no JSON object", async () => {
+    for (const text of ["{", "null", ""]) {
+      const file = kept(null, MEAN);
+      writeFileSync(join(dirname(file), "1_Pooling", "config.json"), text);
+      expect(await refusal("BAD_DATA", loading(file))).toMatch(
+        /1_Pooling\/config\.json: expected a JSON object that names the pooling$/,
+      );
+    }
   });
 });
