@@ -8,6 +8,7 @@ import { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { add, indexSelect, mul } from "../ops/index.js";
 import { Tensor } from "../tensor/tensor.js";
+import { Bert } from "./bert.js";
 import { Ensemble } from "./ensemble.js";
 import { recordOf } from "./training_record.js";
 
@@ -18,11 +19,11 @@ import { recordOf } from "./training_record.js";
  *
  * @param name what errors call it, if it has no file.
  * @throws DistilleryError `SHAPE_MISMATCH` that names what the network takes, or the columns or classes that are missing;
- * `BAD_ARGUMENT` for an encoding of texts with negative ids that its table does not take.
+ * `BAD_ARGUMENT` for an encoding of texts whose ids the network does not read.
  */
 export function fitNetwork(network: Module, data: Dataset, name = "the network"): Module {
   if (network instanceof Ensemble) return network.map((one, i) => fitNetwork(one, data, `${name}.networks[${i}]`));
-  expectSign(network, data, name);
+  expectIds(network, data, name);
   const record = recordOf(network);
   if (record === null) return network;
   const own = { spec: record.preprocessing, name: record.file ?? name };
@@ -35,7 +36,7 @@ export function fitNetwork(network: Module, data: Dataset, name = "the network")
 
 /**
  * Refuses a network that takes numbers for texts, one of texts for other samples, and a table with fewer rows than there are ids or
- * that does not take negative ones.
+ * that does not take negative ones; {@link Bert} for other ids than its tokenizer's.
  */
 export function expectReads(network: Module, data: Dataset, name: string): void {
   if (network instanceof Ensemble) {
@@ -60,7 +61,7 @@ export function expectReads(network: Module, data: Dataset, name: string): void 
       `${name}: takes numbers, and ${data.name} has texts, which are ids: ${advice}, or one of your own with an embedding`,
     );
   }
-  expectSign(network, data, name);
+  expectIds(network, data, name);
   const { rows, advice } = entryOf(column.text);
   const ids = rows(column.text);
   if (vocabulary >= ids) return;
@@ -68,13 +69,25 @@ export function expectReads(network: Module, data: Dataset, name: string): void 
   throw new DistilleryError("SHAPE_MISMATCH", `${name}: ${text}`);
 }
 
-/** Refuses a table that takes no negative ids for an encoding that gives them. */
-function expectSign(network: Module, data: Dataset, name: string): void {
+/** Refuses an encoding whose ids the network does not read. */
+function expectIds(network: Module, data: Dataset, name: string): void {
   const column = textColumnOf(data);
-  if (column === null || network.vocabulary === null || !entryOf(column.text).isSigned?.(column.text)) return;
-  if (!(firstTable(network) instanceof Embedding)) return;
+  if (column === null || network.vocabulary === null) return;
+  const entry = entryOf(column.text);
+  if (holdsBert(network)) {
+    const offset = entry.offset?.(column.text);
+    if (offset === 0) return;
+    const reads = "bert reads the ids of a tokenizer whose id 0 is its padding, such as [PAD]";
+    const got = offset === undefined ? `are those of ${column.text.kind}` : `are ${offset} higher, as its id 0 is none`;
+    throw new DistilleryError("BAD_ARGUMENT", `${name}: ${reads}; the ids of ${data.name} ${got}`);
+  }
+  if (!entry.isSigned?.(column.text) || !(firstTable(network) instanceof Embedding)) return;
   const text = `its table is an Embedding, and the encoding of ${data.name} has negative ids, which only an EmbeddingBag takes`;
   throw new DistilleryError("BAD_ARGUMENT", `${name}: ${text}: use an encoding without signed=true, or text_bag`);
+}
+
+function holdsBert(network: Module): boolean {
+  return network instanceof Bert || network.namedChildren().some(([, child]) => holdsBert(child));
 }
 
 /** The module inside that says the network's {@link Module.vocabulary}. */

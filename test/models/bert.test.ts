@@ -15,6 +15,7 @@ import {
   save,
   type Tensor,
   tensor,
+  writeLogits,
 } from "../../src/index.js";
 import { networkMetadata } from "../../src/models/create_network.js";
 import { temporaryFolder } from "../checkpoint/support.js";
@@ -235,6 +236,38 @@ describe("refuses", () => {
       expect(await refusal("BAD_DATA", loading(file))).toMatch(
         /1_Pooling\/config\.json: expected a JSON object that names the pooling$/,
       );
+    }
+  });
+
+  test("texts whose ids are not its tokenizer's: hashed words, and a tokenizer whose id 0 is no padding", async () => {
+    const lines = texts.map((text, i) => JSON.stringify({ text, label: "ab"[i % 2] })).join("\n");
+    const path = join(folderOf({ "t.jsonl": Uint8Array.from(Buffer.from(lines)) }), "t.jsonl");
+    const { model, added_tokens, ...rest } = JSON.parse(readFileSync(TOKENIZER, "utf8"));
+    const vocab = { ...model.vocab, "[PAD]": 4, "[MASK]": 0 };
+    const tokens = added_tokens.map((token: { content: string }) => ({ ...token, id: vocab[token.content] }));
+    const shifted = join(temporary, "shifted.json");
+    writeFileSync(shifted, JSON.stringify({ ...rest, model: { ...model, vocab }, added_tokens: tokens }));
+    class Mine extends Module {
+      constructor(readonly encoder: Module) {
+        super();
+      }
+
+      override forward(x: Tensor): Tensor {
+        return this.encoder.forward(x);
+      }
+    }
+    const network = await load();
+    for (const [textEncoding, got] of [
+      ["hash(buckets=22, length=16)", "the ids of t are those of hash"],
+      [`tokenizer(file=${JSON.stringify(shifted)}, length=16)`, "the ids of t are 1 higher, as its id 0 is none"],
+    ]) {
+      const { train } = await loadData(path, { testFraction: 0, textEncoding });
+      for (const teacher of [network, new Mine(network)]) {
+        const file = join(temporary, "none.npy");
+        expect(await refusal("BAD_ARGUMENT", () => writeLogits(teacher, train, file))).toBe(
+          `teacher: bert reads the ids of a tokenizer whose id 0 is its padding, such as [PAD]; ${got}`,
+        );
+      }
     }
   });
 });

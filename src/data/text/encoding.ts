@@ -19,6 +19,8 @@ export interface TextEncodingEntry<T extends Encoding = Encoding, E extends v.Ob
   rows(encoding: T): number;
   /** Whether ids may be negative; default: they are not. */
   isSigned?(encoding: T): boolean;
+  /** What is added to a tokenizer's own ids; absent if ids are not a tokenizer's. */
+  offset?(encoding: T): number;
   /** What to do about a table with fewer rows. */
   readonly advice: string;
   /** Writes the ids of a text into `out`, which holds zeros, as far as there is room; gives their number. */

@@ -40,6 +40,7 @@ export const tokenizer = defineTextEncoding({
   create: ({ file, length }) => readTokenizer(file, length),
   stored: STORED,
   rows: (encoding) => loaded(encoding).rows,
+  offset: (encoding) => loaded(encoding).offset,
   advice: "give the network that many buckets",
   encode(encoding, text, out) {
     const ids = idsOf(loaded(encoding), text, Math.min(encoding.length, out.length));
