@@ -128,7 +128,7 @@ export function expectOptions(what: string, options: object, names: readonly str
 
 /** An object of options; otherwise `BAD_ARGUMENT` that names what takes them. */
 export function expectObject(what: string, options: unknown): void {
-  if (typeof options === "object" && options !== null) return;
+  if (typeof options === "object" && options !== null && !Array.isArray(options)) return;
   throw badArgument(what, "options by their names", options);
 }
 

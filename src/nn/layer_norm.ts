@@ -1,7 +1,7 @@
 import { expectDimensions, expectNumber, expectOptions, expectShape } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { mean, var as variance } from "../ops/index.js";
-import { ones, Parameter, type Tensor, zeros } from "../tensor/tensor.js";
+import { expectTensor, ones, Parameter, type Tensor, zeros } from "../tensor/tensor.js";
 import { pythonFloat } from "./batch_norm.js";
 import { Module } from "./module.js";
 
@@ -50,6 +50,7 @@ export class LayerNorm extends Module {
 
   override forward(x: Tensor): Tensor {
     const { normalizedShape, eps, weight, bias } = this;
+    expectTensor("LayerNorm: x", x);
     expectShape("LayerNorm: last axes of x", x.shape.slice(-normalizedShape.length), normalizedShape);
     const axes = normalizedShape.map((_, i) => i - normalizedShape.length);
     const centred = x.sub(mean(x, axes, true));

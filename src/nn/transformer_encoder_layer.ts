@@ -1,6 +1,6 @@
-import { expectFlags, expectInteger, expectOneOf, expectOptions } from "../checks.js";
+import { atLeast0, expectFlags, expectInteger, expectNumber, expectOneOf, expectOptions } from "../checks.js";
 import { transpose } from "../ops/index.js";
-import type { Tensor } from "../tensor/tensor.js";
+import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { gelu, relu } from "./functional.js";
 import { LayerNorm } from "./layer_norm.js";
 import { Dropout } from "./layers.js";
@@ -59,6 +59,7 @@ export class TransformerEncoderLayer extends Module {
     const { dimFeedforward = 2048, dropout = 0.1, activation = "relu", normFirst = false } = options;
     const { layerNormEps: eps = 1e-5, batchFirst = false, bias = true } = options;
     expectInteger("dimFeedforward", dimFeedforward, 1, 2 ** 31 - 1);
+    expectNumber("layerNormEps", eps, atLeast0, "a number of at least 0");
     expectFlags({ normFirst });
     this.activation = expectOneOf("activation", activation, Object.keys(ACTIVATIONS) as (keyof typeof ACTIVATIONS)[]);
     this.normFirst = normFirst;
@@ -74,6 +75,7 @@ export class TransformerEncoderLayer extends Module {
 
   /** @param srcKeyPaddingMask [batch, length]: 1 where a token is padding, which no other attends to, 0 elsewhere. */
   override forward(src: Tensor, srcKeyPaddingMask?: Tensor): Tensor {
+    expectTensor("TransformerEncoderLayer: src", src);
     const { norm1, norm2 } = this;
     const attention = (x: Tensor) => this.#dropped(this.self_attn.forward(x, x, x, srcKeyPaddingMask));
     if (this.normFirst) {

@@ -1,4 +1,4 @@
-import { expectOneOf, expectSync } from "../checks.js";
+import { badArgument, expectOneOf, expectSync } from "../checks.js";
 import { native } from "../native.js";
 
 /** What the operands of a linear layer's products are rounded to; sums, and all else, are float32. */
@@ -17,7 +17,7 @@ export function currentPrecision(): Precision {
  * Runs `body` with the products of its linear layers in a precision. Their backward pass
  * has it too, wherever it runs. `torch.autocast`, for linear layers alone: weights, all other operations and all sums are float32.
  *
- * @throws DistilleryError `BAD_ARGUMENT` for an `async` function, which would go on in the precision from before.
+ * @throws DistilleryError `BAD_ARGUMENT` for a body that is no function, and for an `async` one, which would go on in the precision from before.
  * @example
  * ```ts
  * const loss = withPrecision("bfloat16", () => crossEntropy(network.forward(inputs), labels));
@@ -26,6 +26,7 @@ export function currentPrecision(): Precision {
  */
 export function withPrecision<T>(precision: Precision, body: () => T): T {
   expectOneOf("precision", precision, PRECISIONS);
+  if (typeof body !== "function") throw badArgument("body", "a function", body);
   return expectSync("withPrecision", inPrecision(precision, body));
 }
 

@@ -141,8 +141,20 @@ test("refuses widths that heads do not share, other shapes, and a mask that is t
   expect(() => new MultiheadAttention(6, 4)).toThrow("embedDim: expected a multiple of the 4 heads, got 6");
   expect(() => new MultiheadAttention(6, 2, { dropout: 2 })).toThrow("dropout: expected a chance from 0 to 1, got 2");
   expect(() => new TransformerEncoderLayer(6, 2, { activation: "tanh" as never })).toThrow("activation: expected");
+  expect(() => new TransformerEncoderLayer(6, 2, { layerNormEps: -1 })).toThrow("layerNormEps: expected a number");
+  expect(() => new MultiheadAttention(6, 2, [] as never)).toThrow(
+    "MultiheadAttention: expected options by their names",
+  );
   const layer = new MultiheadAttention(4, 2, { batchFirst: true });
   const x = randn([2, 3, 4]);
+  expect(() => layer.forward(undefined as never)).toThrow(
+    "MultiheadAttention: query: expected a Tensor, got undefined",
+  );
+  for (const normFirst of [false, true]) {
+    expect(() => new TransformerEncoderLayer(4, 2, { normFirst }).forward(undefined as never)).toThrow(
+      "TransformerEncoderLayer: src: expected a Tensor, got undefined",
+    );
+  }
   expect(() => layer.forward(randn([2, 3, 5]))).toThrow("MultiheadAttention: query: expected shape");
   expect(() => layer.forward(x, randn([1, 3, 4]))).toThrow("MultiheadAttention: key: expected shape");
   expect(() => layer.forward(x, x, randn([2, 2, 4]))).toThrow("MultiheadAttention: value: expected shape");

@@ -115,6 +115,12 @@ test("an async body is refused: it would go on in the precision from before", as
   );
 });
 
+test("a call without a body is refused", async () => {
+  expect(await refusal("BAD_ARGUMENT", () => withPrecision("bfloat16", undefined as never))).toBe(
+    "body: expected a function, got undefined",
+  );
+});
+
 test("another precision is refused with the nearest name", async () => {
   expect(await refusal("BAD_ARGUMENT", () => withPrecision("bfloat61" as "bfloat16", () => 1))).toBe(
     'precision: expected "float32" or "bfloat16", got "bfloat61", did you mean bfloat16?',
