@@ -35,11 +35,15 @@ export async function resolveLoss(spec: LossSpec, use: LossUse): Promise<Distill
     ? await importModules([formatExpression(parseExpression(spec, "loss"))])
     : undefined;
   const { data, labelSmoothing, generator } = use;
+  const networkOf = (network: "student" | "teacher") => {
+    if (network === "teacher" && use.teacher === null) throw missingTeacher(isExpression(spec) ? namesOf(spec) : "it");
+    return use[network];
+  };
   const context: LossContext = {
     ...{ classes: data.classes, task: data.task, labelSmoothing, samples: data.length },
-    tapShape: (network, path) => tapShapeOf(use[network], data, network, path),
+    tapShape: (network, path) => tapShapeOf(networkOf(network), data, network, path),
     features: (network) => {
-      const module = expectNetwork(use[network], network);
+      const module = expectNetwork(networkOf(network), network);
       return featuresPath(module, () => forwardOnce(module, data), network);
     },
     labels: () => expectLabelled(labelsOf(data)),
@@ -49,6 +53,18 @@ export async function resolveLoss(spec: LossSpec, use: LossUse): Promise<Distill
   const loss = withGenerator(own, () => createLoss(spec, context, modules && { modules }));
   expectApart(loss, use.teacher);
   return loss;
+}
+
+/** The names of an expression's losses, as their sum has them. */
+function namesOf(expression: Expression): string {
+  return parseExpression(expression, "loss")
+    .map(({ name }) => name)
+    .join("+");
+}
+
+/** The error of a loss that reads a teacher, in a run that has none. */
+export function missingTeacher(loss: string): DistilleryError {
+  return new DistilleryError("BAD_ARGUMENT", `loss: ${loss} needs a teacher: use distill`);
 }
 
 /** Refuses a student whose vectors have other dimensions than the targets' or the teacher's, as the default loss compares them. */
@@ -83,7 +99,7 @@ export function readsLogitsAlone({ needsTeacher, taps }: DistillationLoss): bool
 }
 
 /** The shape of a module's output for one sample, from a forward pass in eval mode. */
-function tapShapeOf(network: unknown, data: Dataset, argument: string, path: string): readonly number[] {
+export function tapShapeOf(network: unknown, data: Dataset, argument: string, path: string): readonly number[] {
   const module = expectNetwork(network, argument);
   // Ids that name no row are refused by what they come from.
   expectReads(module, data, `the ${argument}`);

@@ -9,7 +9,7 @@ import { expectRead, taskOf } from "../tasks/index.js";
 import { type RunControls, splitControls } from "./controls.js";
 import { fit } from "./fit.js";
 import { resolveOptions, type TrainingOptions, trainingSchema } from "./options.js";
-import { resolveLoss } from "./resolve_loss.js";
+import { missingTeacher, resolveLoss } from "./resolve_loss.js";
 import { type RunHandle, startRun } from "./run_handle.js";
 import { Trainer } from "./trainer.js";
 
@@ -43,7 +43,7 @@ export function trainTeacher(input: TrainTeacherInput): RunHandle {
       spec === undefined
         ? taskOf(data).hardLoss({ labelSmoothing })
         : await resolveLoss(spec, { student: model, teacher: null, data, labelSmoothing, generator: stream.generator });
-    if (loss.needsTeacher) throw new DistilleryError("BAD_ARGUMENT", `loss: ${loss.name} needs a teacher: use distill`);
+    if (loss.needsTeacher) throw missingTeacher(loss.name);
     const trainer = await Trainer.open({
       ...{
         command: "train-teacher",
