@@ -6,7 +6,7 @@ import { runMetadata, SCHEMAS, trainingOptions } from "../config/index.js";
 import { showCount } from "../show_count.js";
 import { type Figure, figuresOf, showChange, showFigure, showSigned, type TaskEvaluation } from "../tasks/figures.js";
 import { interruptible } from "./error_boundary.js";
-import { dryRunExperiment, experimentControls, networksOf, openExperiment } from "./experiment.js";
+import { dryRunExperiment, expectTaskBatches, experimentControls, networksOf, openExperiment } from "./experiment.js";
 import {
   addLoading,
   addOptions,
@@ -19,7 +19,7 @@ import {
 import { ExperimentPrinter } from "./printer.js";
 import { commandLine } from "./run_summary.js";
 import type { Settings } from "./settings.js";
-import { expectBatches, withTeacherNetwork } from "./setup.js";
+import { withTeacherNetwork } from "./setup.js";
 import { addShares, type ShareFlags, shareLine, shareOf } from "./share.js";
 import { formatTable } from "./table.js";
 
@@ -44,7 +44,7 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
   const { temperature, alpha, seed, seeds, out, loss, losses } = config;
   const parts = (config.fractions ?? []).filter((fraction) => fraction < 1).length;
   for (const fraction of config.fractions ?? []) {
-    expectBatches(task.student(), config, fractionOf(task.data, fraction));
+    await expectTaskBatches({ ...task, data: fractionOf(task.data, fraction) }, config);
   }
   if (flags.dryRun)
     return dryRunExperiment(

@@ -10,6 +10,7 @@ import type { Teacher } from "../teachers/index.js";
 import { distill } from "../train/index.js";
 import { dryRun } from "./dry_run.js";
 import { interruptible, UsageError } from "./error_boundary.js";
+import { expectBatches, expectLossBatches } from "./expect_batches.js";
 import { columnTeacher, expectNoNetworkOptions, withoutTeacherColumn } from "./external_teacher.js";
 import {
   addLoading,
@@ -24,7 +25,7 @@ import { openingLines } from "./opening.js";
 import { RunPrinter } from "./printer.js";
 import { type RunSummary, summarizeRun } from "./run_summary.js";
 import type { Settings } from "./settings.js";
-import { controlsOf, expectBatches, Networks, type Source, setUp, withTeacherNetwork } from "./setup.js";
+import { controlsOf, Networks, type Source, setUp, withTeacherNetwork } from "./setup.js";
 
 type DistillFlags = TrainingFlags & LoadFlags;
 
@@ -66,6 +67,7 @@ export async function runDistill(settings: Settings<"distill">, flags: DistillFl
   };
   expectBatches(student, input, input.data);
   if (input.teacherMode === "train" && network !== null) expectBatches(network, input, input.data);
+  await expectLossBatches(config.loss, input, input);
   if (flags.dryRun) {
     await dryRun({ teacher: network, student }, [{ name: "the distillation", input, times: 1 }], source, flags);
     return null;

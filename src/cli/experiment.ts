@@ -9,11 +9,12 @@ import { Generator, withGenerator } from "../tensor/random.js";
 import { numCores } from "../threads.js";
 import type { ResolvedTraining } from "../train/options.js";
 import { dryRun, type PlannedRun } from "./dry_run.js";
+import { expectBatches, expectLossBatches } from "./expect_batches.js";
 import { columnTeacher, expectNoNetworkOptions, withoutTeacherColumn } from "./external_teacher.js";
 import type { LoadFlags, ShowFlags, TrainingFlags } from "./flags.js";
 import { openingLines } from "./opening.js";
 import type { Settings } from "./settings.js";
-import { expectBatches, Networks, type Source, setUp } from "./setup.js";
+import { Networks, type Source, setUp } from "./setup.js";
 import type { ShareFlags } from "./share.js";
 
 /** What says which experiment it is, here and in a worker process. */
@@ -52,15 +53,26 @@ export async function openExperiment({ config, userOptions, flags }: ExperimentS
     data: source.train(),
     ...(validation && { validation }),
   };
-  const trainable = withGenerator(new Generator(), () => [
-    task.student(),
-    ...(trained === null ? [networks.make("teacherNetwork", context)] : []),
-  ]);
-  for (const network of trainable) expectBatches(network, config, task.data);
-  const [student, teacher = trained as Module | Teacher] = trainable;
+  const { student, teacher } = await expectTaskBatches(task, config);
   const opening = (width: number) =>
     openingLines({ source, training: task.data, validation }, { teacher, student }, width);
   return { task, source, test, opening, openSeconds: (performance.now() - start) / 1000 };
+}
+
+/** Networks as the task has them; refuses batches that they, or the modules of the losses, can't be trained with. */
+export async function expectTaskBatches(
+  { teacher: given, student: make, data }: Pick<Task, "teacher" | "student" | "data">,
+  config: ExperimentSettings["config"],
+): Promise<{ student: Module; teacher: Module | Teacher }> {
+  const { student, teacher } = withGenerator(new Generator(), () => ({
+    student: make(),
+    teacher: typeof given === "function" ? given() : given,
+  }));
+  expectBatches(student, config, data);
+  if (typeof given === "function" && teacher instanceof Module) expectBatches(teacher, config, data);
+  const losses = ("losses" in config ? config.losses : undefined) ?? [config.loss];
+  for (const loss of losses) await expectLossBatches(loss, { student, teacher, data }, config);
+  return { student, teacher };
 }
 
 /** The task of an experiment in a worker process. */

@@ -7,13 +7,14 @@ import { evaluate, mutual } from "../train/index.js";
 import { cohortOf, MUTUAL_LOSS } from "../train/mutual.js";
 import { dryRun } from "./dry_run.js";
 import { interruptible } from "./error_boundary.js";
+import { expectBatches } from "./expect_batches.js";
 import { addOptions, addRunning, givenFlags, type TrainingFlags } from "./flags.js";
 import { networkTable } from "./network_table.js";
 import { openingLines } from "./opening.js";
 import { RunPrinter } from "./printer.js";
 import { writeReportOf } from "./run_summary.js";
 import type { Settings } from "./settings.js";
-import { controlsOf, expectBatches, Networks, setUp } from "./setup.js";
+import { controlsOf, Networks, setUp } from "./setup.js";
 
 const STUDENT = `network that is trained, ${MODELS.names.join(", ")} or a class of your own; once for each student (default: student, twice)`;
 const LOSS = `what each student learns with from each other one (default: ${MUTUAL_LOSS})`;

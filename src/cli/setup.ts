@@ -18,7 +18,6 @@ import { fitNetwork } from "../models/fit_network.js";
 import { MODELS } from "../models/index.js";
 import type { NetworkContext } from "../models/network.js";
 import { parseRecord, recordOf, setRecord } from "../models/training_record.js";
-import { BatchNorm1d } from "../nn/batch_norm.js";
 import { Module } from "../nn/module.js";
 import { misfitOf } from "../nn/state_dict.js";
 import { type Expression, importModules, type UserModules } from "../registry/index.js";
@@ -128,21 +127,6 @@ function split(whole: Dataset, fraction: number, seed: number): { train: Dataset
       cause: error,
     });
   }
-}
-
-/** Refuses a last batch of one sample, which BatchNorm in train mode can't take, before anything runs. */
-export function expectBatches(
-  network: Module,
-  { batchSize, dropLast }: { batchSize: number; dropLast: boolean },
-  data: Dataset,
-): void {
-  if (dropLast || data.length % batchSize !== 1 || !hasBatchNorm(network)) return;
-  const text = `${batchSize} leaves a last batch of one of ${data.length} samples, which BatchNorm can't take`;
-  throw new UsageError(`--batch-size: ${text}: --drop-last leaves it out`);
-}
-
-function hasBatchNorm(network: Module): boolean {
-  return network instanceof BatchNorm1d || network.namedChildren().some(([, child]) => hasBatchNorm(child));
 }
 
 /** Makes networks by the options of a configuration, and reads them from files. */

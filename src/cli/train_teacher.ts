@@ -4,12 +4,13 @@ import { isSilentRank } from "../mpi.js";
 import { trainTeacher } from "../train/index.js";
 import { dryRun } from "./dry_run.js";
 import { interruptible } from "./error_boundary.js";
+import { expectBatches, expectLossBatches } from "./expect_batches.js";
 import { addLoading, addOptions, addRunning, givenFlags, type LoadFlags, type TrainingFlags } from "./flags.js";
 import { openingLines } from "./opening.js";
 import { RunPrinter } from "./printer.js";
 import { type RunSummary, summarizeRun } from "./run_summary.js";
 import type { Settings } from "./settings.js";
-import { controlsOf, expectBatches, Networks, setUp } from "./setup.js";
+import { controlsOf, Networks, setUp } from "./setup.js";
 
 const LOSS = "a loss that needs no teacher: cross-entropy (default), or a module of your own, ./my_loss.mjs";
 
@@ -39,6 +40,7 @@ export async function runTrainTeacher(
     ...(source.validation && { validation: source.validation }),
   };
   expectBatches(model, input, input.data);
+  await expectLossBatches(config.loss, { student: model, teacher: null, data: input.data }, input);
   if (flags.dryRun) {
     await dryRun({ teacher: model, student: null }, [{ name: "the training", input, times: 1 }], source, flags);
     return null;

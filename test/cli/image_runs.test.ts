@@ -29,6 +29,16 @@ beforeAll(async () => {
 });
 
 describe("a convolutional pair", () => {
+  test("a last batch of one sample is refused for the BatchNorm of a loss", async () => {
+    const loss = "review-kd(student=[block1,block2], teacher=[layer1,layer2])";
+    const flags = ["--batch-size", "19", "--validation", "0", "--loss", `cross-entropy + ${loss}`];
+    expect(await refused(["distill", "--data", data, ...PAIR, ...flags, "--out", "none"], cwd, 2, "BAD_ARGUMENT")).toBe(
+      "--batch-size: 19 leaves a last batch of one of 96 samples, which BatchNorm of the loss cross-entropy+review-kd " +
+        "can't take: --drop-last leaves it out (BAD_ARGUMENT)",
+    );
+    expect(existsSync(join(cwd, "none"))).toBe(false);
+  });
+
   test.each([
     ["hint", "kd + hint(student=block2, teacher=layer2)"],
     [

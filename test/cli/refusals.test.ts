@@ -68,6 +68,24 @@ describe("wrong usage: exit code 2", () => {
       "train-teacher --data t.csv --batch-size 99 --drop-last --validation 0 --test-fraction 0",
       "--batch-size: expected at most the 12 samples, as the last short batch is dropped, got 99 (BAD_ARGUMENT)",
     ],
+    [
+      "train-teacher --data t.csv --batch-size 22 --shards 2 --validation 0 --test-fraction 0",
+      "--shards: 2 leaves a last shard of one of the last batch's 12 samples, which BatchNorm can't take: " +
+        "--drop-last leaves the batch out, --batch-norm batch normalises over all shards (BAD_ARGUMENT)",
+    ],
+    [
+      "train-teacher --data t.csv --batch-size 1 --validation 0 --test-fraction 0",
+      "--batch-size: 1 makes batches of one sample, which BatchNorm can't take: give at least 2 (BAD_ARGUMENT)",
+    ],
+    [
+      "compare --data t.csv --student mlp(hidden=[4],norm=batch) --batch-size 4 --shards 4",
+      "--shards: 4 of batches of 4 makes shards of one sample, which BatchNorm can't take: " +
+        "--batch-norm batch normalises over all shards (BAD_ARGUMENT)",
+    ],
+    [
+      "train-teacher --data t.csv --loss review-kd(student=[fc1])",
+      "--loss: review-kd needs a teacher: use distill (BAD_ARGUMENT)",
+    ],
     ["distill --epochs 2 --epochs 3", "--epochs: given twice: give it once (BAD_ARGUMENT)"],
     ["distill --shuffle --no-shuffle", "--no-shuffle: given with --shuffle (BAD_ARGUMENT)"],
     ["distill --grey", "--grey: the synthetic data are drawn, not read (BAD_ARGUMENT)"],
