@@ -64,7 +64,8 @@ export async function runEvaluate(flags: EvaluateFlags): Promise<void> {
   const networks = await Networks.open(flags);
   const opened = await openNetwork(flags.file, loadOptions(flags));
   const { record } = opened;
-  const { source, data, notes } = await evaluationData(flags.file, record, withoutTeacherColumn(options), { ...flags });
+  const own = record === null ? withoutTeacherColumn(options) : options;
+  const { source, data, notes } = await evaluationData(flags.file, record, own, { ...flags });
   const model = networks.of(opened, "network", source.isSynthetic ? undefined : source.context.shape);
   if (record === null || source.isSynthetic) expectFits(flags.file, model, source);
   const ofFiles = async () =>

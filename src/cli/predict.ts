@@ -2,13 +2,16 @@ import { isDeepStrictEqual } from "node:util";
 import { Command, Option } from "commander";
 import { openNetwork } from "../checkpoint/index.js";
 import { dataSchema } from "../config/index.js";
+import { expectUndecided, isDecided } from "../data/decided_options.js";
 import { inputFeatures, type Preprocessing, preprocessingOf, readSamples, SAMPLES_HELP } from "../data/index.js";
+import { onlyLoading } from "../data/load_options.js";
 import { sampleShape } from "../data/preprocessing/spec.js";
 import { outputsText } from "../data/targets.js";
 import { hasTargets } from "../data/task_name.js";
 import { taskOf } from "../tasks/index.js";
 import { type Prediction, predict, type TaskPrediction, type ValuePrediction } from "../train/index.js";
 import { UsageError } from "./error_boundary.js";
+import { flagOf } from "./flag_names.js";
 import { toNumber } from "./flag_values.js";
 import {
   addLoading,
@@ -103,9 +106,26 @@ async function descriptionFor(
     if (own === null || isDeepStrictEqual(own, description)) return { description, shape: source.context.shape };
     throw new UsageError(`--data: ${student} was trained with inputs made otherwise, which it knows: leave --data out`);
   }
-  if (own !== null) return { description: own, shape: sampleShape(own) };
+  if (own !== null) {
+    expectOfSamples(flags, own);
+    return { description: own, shape: sampleShape(own) };
+  }
   const reason = `${student} does not say how inputs are made, as the .safetensors files of runs do`;
   throw new UsageError(`--data: ${reason}: give such a file as --student, or name the data it was trained on`);
+}
+
+/** Of the options of data, new samples take those that say how a file is read. */
+const OF_SAMPLES: readonly string[] = ["encoding", "exifOrientation"];
+
+/** Refuses options of data that the network's own preprocessing decides, and those of training data, of which there are none. */
+function expectOfSamples(flags: PredictFlags, own: Preprocessing): void {
+  const given = onlyLoading({ ...flags });
+  expectUndecided(given, own);
+  const foreign = Object.keys(given).find((name) => !isDecided(name) && !OF_SAMPLES.includes(name));
+  if (foreign === undefined) return;
+  throw new UsageError(
+    `${flagOf(foreign)}: says how --data are read, and the network's file says it all: leave it out`,
+  );
 }
 
 function printJson({ file, predictions, labels, targets }: FilePredictions, { classes }: Preprocessing): void {

@@ -3,6 +3,7 @@ import { DistilleryError } from "../errors.js";
 import { badData } from "../files/index.js";
 import { conform } from "./conform.js";
 import { type Dataset, indexRange, NO_LABEL } from "./dataset.js";
+import { expectUndecided } from "./decided_options.js";
 import type { OpenOptions } from "./formats/format.js";
 import { detectFormat, expectTaken, FORMATS } from "./formats/index.js";
 import { expectBothOrNone, givenNormalisation } from "./given_normalisation.js";
@@ -73,6 +74,7 @@ export async function loadData(source: string, options: LoadDataOptions & ForNet
   if (preprocessing !== undefined && loading.mean !== undefined) {
     throw new DistilleryError("BAD_ARGUMENT", "mean, std: the network knows what it was trained with: leave them out");
   }
+  if (preprocessing !== undefined) expectUndecided(given, preprocessing);
   const { stream, standardize } = loading;
   const network = preprocessing && { preprocessing };
   const opened = await openSource(source, { ...loading, ...imageOptionsOf(preprocessing), ...network }, given);

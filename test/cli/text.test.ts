@@ -86,6 +86,47 @@ describe("one clear line for", () => {
     );
   });
 
+  test("an encoding of texts for a table without them", async () => {
+    writeFileSync(join(cwd, "numbers.csv"), ["a,b,y", "1,2,p", "2,1,q", "1,3,p", "3,1,q", ""].join("\n"));
+    const args = (...more: string[]) => ["distill", "--data", "numbers.csv", ...TEACHER, ...more, "--out", "refused"];
+    const text = "numbers.csv has no text column, which would be encoded: textColumn (--text-column) names one";
+    for (const [flag, value] of [
+      ["--tokenizer", "nope.json"],
+      ["--text-encoding", "tokenizer(file=nope.json)"],
+      ["--text-encoding", "hash(buckets=10)"],
+    ]) {
+      expect(await refused(args(flag, value), cwd, 2, "BAD_ARGUMENT")).toBe(`${flag}: ${text} (BAD_ARGUMENT)`);
+    }
+  });
+
+  test("what the network's file decides, unless it is the same", async () => {
+    const file = TEACHER[1];
+    const commands = [
+      ["evaluate", file, "--data", "t.jsonl"],
+      ["predict", "new.csv", "--student", file],
+    ];
+    const leave = "which its file says: leave it out (BAD_ARGUMENT)";
+    for (const command of commands) {
+      for (const [flag, value, own] of [
+        ["--text-encoding", "hash", "another encoding, hash"],
+        ["--text-column", "nope", 'the text column "summary"'],
+        ["--label-column", "nope", 'the label "section"'],
+        ["--drop-columns", "summary", 'the columns "summary", "section"'],
+      ]) {
+        const text = `${flag}: the network was trained with ${own}, ${leave}`;
+        expect(await refused([...command, flag, value], cwd, 2, "BAD_ARGUMENT")).toBe(text);
+      }
+      expect(await refused([...command, "--tokenizer", "nope.json"], cwd, 1, "NOT_FOUND")).toContain("nope.json");
+      const plain = JSON.parse((await succeed([...command, "--json"], cwd)).split("\n")[0]);
+      const same = ["--label-column", "section", "--text-column", "summary", "--drop-columns", "id", ...ENCODING];
+      const again = JSON.parse((await succeed([...command, ...same, "--json"], cwd)).split("\n")[0]);
+      expect({ ...again, latencyMs: 0 }).toEqual({ ...plain, latencyMs: 0 });
+    }
+    expect(await refused([...commands[1], "--targets", "nope.npy"], cwd, 2, "BAD_ARGUMENT")).toBe(
+      "--targets: says how --data are read, and the network's file says it all: leave it out (BAD_ARGUMENT)",
+    );
+  });
+
   test("a network of numbers, and random changes", async () => {
     expect(await refused(distill("--student", "mlp"), cwd, 1, "BAD_ARGUMENT")).toContain(
       "takes numbers, and t has texts",

@@ -57,6 +57,25 @@ describe("evaluate", () => {
     expect(whole.stderr).toContain("was trained on 108 of the 150 test samples");
   });
 
+  test("refuses options that the network's file decides, unless they say the same", async () => {
+    const evaluate = ["evaluate", TEACHER, "--data", "later.csv"];
+    for (const [own, ...args] of [
+      ['the label "label"', "--label-column", "a"],
+      ['the columns "a", "b", "label"', "--drop-columns", "a"],
+      ["standardised columns", "--no-standardize"],
+      ["no text column", "--text-column", "nope"],
+      ["a first line of names", "--no-header"],
+      ["classification", "--task", "regression"],
+    ]) {
+      expect(await refused([...evaluate, ...args], cwd, 2, "BAD_ARGUMENT")).toBe(
+        `${args[0].replace("--no-", "--")}: the network was trained with ${own}, which its file says: leave it out (BAD_ARGUMENT)`,
+      );
+    }
+    const same = ["--label-column", "label", "--drop-columns", "id", "--header", "--task", "classification"];
+    const [plain, again] = [await evaluated(evaluate.slice(2)), await evaluated([...evaluate.slice(2), ...same])];
+    expect({ ...again.result, latencyMs: 0 }).toEqual({ ...plain.result, latencyMs: 0 });
+  });
+
   test("refuses what the network can't take, in one line", async () => {
     writeFileSync(join(cwd, "dogs.csv"), table(6, 0).replace("cat", "dog"));
     const args = (data: string) => ["evaluate", TEACHER, "--data", data];

@@ -92,6 +92,7 @@ async function openTable(
   const open = (path: string) => openRecords(path, options.encoding);
   if (given !== null) return openGiven(file, options, open, given);
   const texts = textHeader((await open(file)).first(), file, options);
+  if (texts === null) expectNoEncoding(file, options);
   const parts = texts === null ? tableParts(file, options, open) : textParts(file, texts, options, open);
   const training = await parts.training();
   const other = async (path: string | null) => (path === null ? null : parts.other(path, training.reader));
@@ -112,6 +113,13 @@ async function openTable(
     validation: validated && (await part(validated)),
     ...{ ...(!isClasses && { task }), classes: classNames.length, classNames },
   };
+}
+
+/** Refuses an encoding of texts for a table without them. */
+function expectNoEncoding(file: string, { tokenizer, textEncoding }: TableOptions): void {
+  if (textEncoding === undefined) return;
+  const text = `${file} has no text column, which would be encoded: textColumn (--text-column) names one`;
+  throw new DistilleryError("BAD_ARGUMENT", `${tokenizer === undefined ? "textEncoding" : "tokenizer"}: ${text}`);
 }
 
 /** A table of texts whose targets are in a file of their own. */
