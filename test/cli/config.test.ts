@@ -43,8 +43,10 @@ describe("--config", () => {
 
   test("with a log file", async () => {
     writeFileSync(join(cwd, "log.json"), '{ "epochs": 1, "logFile": "logs/run.txt", "out": "logged" }');
-    const printed = await succeed(["distill", "--config", "log.json"], cwd);
-    expect(readFileSync(join(cwd, "logs", "run.txt"), "utf8")).toBe(printed);
+    const { code, stdout, opening } = await distillery(["distill", "--config", "log.json"], cwd);
+    expect(code).toBe(0);
+    expect(opening).toMatch(/^Data: synthetic/);
+    expect(readFileSync(join(cwd, "logs", "run.txt"), "utf8")).toBe(opening + stdout);
   });
 
   test("a run is not resumed with another one", async () => {
