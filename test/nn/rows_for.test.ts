@@ -6,12 +6,13 @@ const SHAPE = [3, 32, 32];
 const one = () => randn([1, ...SHAPE]);
 
 test("images go through a network as many at once as 128 MB of activations are of", () => {
-  const network = createNetwork("resnet8", { shape: SHAPE, classes: 10 });
-  const rows = rowsFor([network], one, 10_000);
+  // New ones: a first pass takes more than later ones, which know what is fused.
+  const fresh = () => createNetwork("resnet8", { shape: SHAPE, classes: 10 });
+  const rows = rowsFor([fresh()], one, 10_000);
   expect(rows).toBeGreaterThan(64);
   expect(rows).toBeLessThan(1000);
-  expect(rowsFor([network], one, 7)).toBe(7);
-  expect(rowsFor([network, network], one, 10_000)).toBe(Math.floor(rows / 2));
+  expect(rowsFor([fresh()], one, 7)).toBe(7);
+  expect(rowsFor([fresh(), fresh()], one, 10_000)).toBe(Math.floor(rows / 2));
   expect(rowsFor([new Mlp({ inFeatures: 3072, hidden: [8], classes: 10 })], one, 10_000)).toBe(10_000);
 });
 
