@@ -7,7 +7,7 @@ import { writeWhole } from "../files/index.js";
 import { Ensemble } from "../models/ensemble.js";
 import { Module } from "../nn/module.js";
 import { type Link as PlannedLink, planLinks, runLinks } from "../report/chain.js";
-import { figuresOf, mainFigure, testMetric } from "../tasks/figures.js";
+import { mainMetric, metricsOf, testKey } from "../tasks/metrics.js";
 import { teacherSchema } from "../teachers/options.js";
 import { evaluate } from "../train/index.js";
 import { without } from "../without.js";
@@ -75,7 +75,7 @@ async function train(
     return runLink(link, userOptions, before?.file ?? null, flags) as Promise<RunSummary>;
   });
   const { source } = await setUp(withoutTeacherColumn(config));
-  const [figure] = figuresOf(source.train());
+  const [metric] = metricsOf(source.train());
   const ensemble = config.generations === undefined ? null : await ensembleFigure(config, links, summaries, source);
   const result = links.map((link, i) => ({ ...link, ...summaries[i] }));
   const file = join(config.out, config.chain === undefined ? "generations.json" : "chain.json");
@@ -83,9 +83,9 @@ async function train(
   const last = summaries.at(-1) as RunSummary;
   printer.end({ links: result, ensemble, files: [last.file, file] }, [
     "",
-    networkTable(figure, [
+    networkTable(metric, [
       ...result,
-      ...(ensemble === null ? [] : [{ name: "ensemble", network: "", [testMetric(figure)]: ensemble }]),
+      ...(ensemble === null ? [] : [{ name: "ensemble", network: "", [testKey(metric)]: ensemble }]),
     ]),
     "",
     `Student: ${last.file}`,
@@ -128,7 +128,7 @@ async function ensembleFigure(
   const generations: Module[] = [];
   for (const file of files) generations.push(await networks.read(file, "student", {}, source));
   const average = hasTargets(source.test) ? "logits" : "probabilities";
-  return mainFigure(source.test, evaluate(new Ensemble(generations, { average }), source.test));
+  return mainMetric(source.test, evaluate(new Ensemble(generations, { average }), source.test));
 }
 
 async function dryRunChain(

@@ -1,10 +1,10 @@
 import { join } from "node:path";
 import { Command } from "commander";
 import { fractionOf } from "../compare/fraction_of.js";
-import type { CompareResult, Method, NetworkSize, SampleStats, StudentFigures } from "../compare/index.js";
+import type { CompareResult, Method, NetworkSize, SampleStats, StudentMetrics } from "../compare/index.js";
 import { runMetadata, SCHEMAS, trainingOptions } from "../config/index.js";
 import { showCount } from "../show_count.js";
-import { type Figure, figuresOf, showChange, showFigure, showSigned, type TaskEvaluation } from "../tasks/figures.js";
+import { type Metric, metricsOf, showChange, showMetric, showSigned, type TaskEvaluation } from "../tasks/metrics.js";
 import { interruptible } from "./error_boundary.js";
 import { dryRunExperiment, expectTaskBatches, experimentControls, networksOf, openExperiment } from "./experiment.js";
 import {
@@ -127,9 +127,9 @@ function repeated<T>(times: number, items: readonly T[]): T[] {
 
 /** The figures of the result, without what only the file needs. */
 function figures({ data, teacher, baseline, distilled }: CompareResult): Record<string, unknown> {
-  const ofTeacher = figuresOf(data).flatMap((figure) => {
-    const value = teacher.evaluation && figure.of(teacher.evaluation);
-    return value == null ? [] : [[figure.name, value]];
+  const ofTeacher = metricsOf(data).flatMap((metric) => {
+    const value = teacher.evaluation && metric.of(teacher.evaluation);
+    return value == null ? [] : [[metric.name, value]];
   });
   return {
     teacher: { ...Object.fromEntries(ofTeacher), file: teacher.file },
@@ -140,9 +140,9 @@ function figures({ data, teacher, baseline, distilled }: CompareResult): Record<
 
 /** The figures, a network a column. */
 function table({ data, teacher, baseline, distilled, sizes, seeds }: CompareResult): string {
-  const [main, ...others] = figuresOf(data);
-  const of = (figure: Figure, weights: "best" | "last") =>
-    [baseline, distilled].map((student) => spread(figure, student[weights][figure.name]));
+  const [main, ...others] = metricsOf(data);
+  const of = (metric: Metric, weights: "best" | "last") =>
+    [baseline, distilled].map((student) => spread(metric, student[weights][metric.name]));
   const size = (text: (size: NetworkSize) => string) => [
     sizes.teacher === null ? "" : text(sizes.teacher),
     ...[text(sizes.student), text(sizes.student)],
@@ -151,7 +151,7 @@ function table({ data, teacher, baseline, distilled, sizes, seeds }: CompareResu
     [`test set, mean and sd of ${seeds.length}`, "teacher", "baseline student", "distilled student"],
     [`${main.label}, best epoch`, shown(main, teacher.evaluation), ...of(main, "best")],
     [`${main.label}, last epoch`, "", ...of(main, "last")],
-    ...others.map((figure) => [figure.label, shown(figure, teacher.evaluation), ...of(figure, "best")]),
+    ...others.map((metric) => [metric.label, shown(metric, teacher.evaluation), ...of(metric, "best")]),
     ["parameters", ...size(({ parameters }) => showCount(parameters))],
     ["file", ...size(({ bytes }) => `${(bytes / 1e6).toFixed(2)} MB`)],
     ["latency at batch 1", ...size(({ latencyMs }) => `${latencyMs.toFixed(3)} ms`)],
@@ -161,7 +161,7 @@ function table({ data, teacher, baseline, distilled, sizes, seeds }: CompareResu
 
 /** The data-size curve, a fraction of the training data a row. */
 function fractionsTable({ data, fractions = [] }: CompareResult): string {
-  const [main] = figuresOf(data);
+  const [main] = metricsOf(data);
   const interval = ({ low, high }: { low: number; high: number }) =>
     Number.isFinite(low) ? `${showSigned(main, low)} to ${showSigned(main, high)}` : "unknown";
   return formatTable([
@@ -177,10 +177,10 @@ function fractionsTable({ data, fractions = [] }: CompareResult): string {
 
 /** The figures, a loss a row. */
 function methodsTable({ data, teacher, baseline, methods, seeds }: CompareResult): string {
-  const [main, ...others] = figuresOf(data);
-  const row = ({ best, last }: Pick<StudentFigures, "best" | "last">) => [
+  const [main, ...others] = metricsOf(data);
+  const row = ({ best, last }: Pick<StudentMetrics, "best" | "last">) => [
     ...[best, last].map((stats) => spread(main, stats[main.name])),
-    ...others.map((figure) => spread(figure, best[figure.name])),
+    ...others.map((metric) => spread(metric, best[metric.name])),
   ];
   return formatTable([
     [
@@ -196,20 +196,20 @@ function methodsTable({ data, teacher, baseline, methods, seeds }: CompareResult
   ]);
 }
 
-function againstFirst(figure: Figure, { againstFirst: difference }: Method): string {
+function againstFirst(metric: Metric, { againstFirst: difference }: Method): string {
   if (difference === null) return "";
   const { mean, correctedPValue } = difference.best;
-  return `${showSigned(figure, mean)}, p ${correctedPValue.toPrecision(2)}`;
+  return `${showSigned(metric, mean)}, p ${correctedPValue.toPrecision(2)}`;
 }
 
 /** Empty if there is no such figure, as a teacher's agreement with itself. */
-function shown(figure: Figure, evaluation: TaskEvaluation | null): string {
-  const value = evaluation && figure.of(evaluation);
-  return value == null ? "" : showFigure(figure, value);
+function shown(metric: Metric, evaluation: TaskEvaluation | null): string {
+  const value = evaluation && metric.of(evaluation);
+  return value == null ? "" : showMetric(metric, value);
 }
 
-function spread(figure: Figure, stats: SampleStats | undefined): string {
+function spread(metric: Metric, stats: SampleStats | undefined): string {
   if (stats === undefined) return "";
   const { mean, std } = stats;
-  return `${showFigure(figure, mean)} ± ${showChange(figure, std)}`;
+  return `${showMetric(metric, mean)} ± ${showChange(metric, std)}`;
 }

@@ -6,15 +6,15 @@ import { printableInline } from "../log/index.js";
 import { overlapOf } from "../models/overlap.js";
 import { Module } from "../nn/module.js";
 import { showCount } from "../show_count.js";
+import { evaluateOutputs, taskOf } from "../tasks/index.js";
 import {
-  figuresOf,
   isClassification,
-  showFigure,
+  metricsOf,
+  showMetric,
   type TaskEvaluation,
   targetTable,
-  teachersFigure,
-} from "../tasks/figures.js";
-import { evaluateOutputs, taskOf } from "../tasks/index.js";
+  teachersMetric,
+} from "../tasks/metrics.js";
 import type { Teacher } from "../teachers/index.js";
 import { allLogits } from "../teachers/logits_in_order.js";
 import { Tensor } from "../tensor/tensor.js";
@@ -82,7 +82,7 @@ export async function runEvaluate(flags: EvaluateFlags): Promise<void> {
     teacher === null || teacher instanceof Module
       ? evaluate<TaskEvaluation>(model, data, teacher ? { teacher } : {})
       : await evaluateAgainst(teacher, model, data);
-  for (const note of taskOf(data).undefinedFigures(data)) printError(note);
+  for (const note of taskOf(data).undefinedMetrics(data)) printError(note);
   const { bytes, parameters } = await inspectCheckpoint(flags.file, partOptions({ ...flags, quiet: true }));
   const latencyMs = measureLatency(model, data);
   if (flags.json) {
@@ -103,13 +103,13 @@ export async function runEvaluate(flags: EvaluateFlags): Promise<void> {
 
 /** The figures of another task. */
 function figureTable(evaluation: TaskEvaluation, data: Dataset, latencyMs: number): string {
-  const rows = figuresOf(data).flatMap((figure) => {
-    const value = figure.of(evaluation);
-    return value === undefined ? [] : [[figure.label, showFigure(figure, value)]];
+  const rows = metricsOf(data).flatMap((metric) => {
+    const value = metric.of(evaluation);
+    return value === undefined ? [] : [[metric.label, showMetric(metric, value)]];
   });
-  const [{ label, kind }] = figuresOf(data);
-  const teacher = teachersFigure(data, evaluation);
-  if (teacher !== undefined) rows.push([`teacher's ${label}`, showFigure({ kind }, teacher)]);
+  const [{ label, kind }] = metricsOf(data);
+  const teacher = teachersMetric(data, evaluation);
+  if (teacher !== undefined) rows.push([`teacher's ${label}`, showMetric({ kind }, teacher)]);
   return formatTable([
     ...rows,
     ["loss", evaluation.loss.toFixed(4)],

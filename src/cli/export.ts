@@ -8,7 +8,7 @@ import type { GraphOptions, JsOptions, OnnxOptions, OnnxValue } from "../export/
 import { WEIGHT_TYPES, type WeightType } from "../graph/index.js";
 import { recordOf, type TrainingRecord } from "../models/training_record.js";
 import type { Module } from "../nn/module.js";
-import { figuresOf, mainFigure, showChange, showFigure, unitOf } from "../tasks/figures.js";
+import { mainMetric, metricsOf, showChange, showMetric, unitOf } from "../tasks/metrics.js";
 import { evaluate } from "../train/index.js";
 import { UsageError } from "./error_boundary.js";
 import { type EvaluationData, evaluationData } from "./evaluation_data.js";
@@ -79,7 +79,7 @@ export async function runExport(flags: ExportFlags): Promise<void> {
   }
   // What the data are like, of a network that does not say it.
   const known = test !== null && record === null ? preprocessingOf(test) : undefined;
-  const original = test && mainFigure(test, evaluate(network, test));
+  const original = test && mainMetric(test, evaluate(network, test));
   for (const { format, out } of outs) {
     const written = await FORMATS[format](network, out, flags, known, test);
     const { lines, values, accuracy } = written;
@@ -92,10 +92,10 @@ export async function runExport(flags: ExportFlags): Promise<void> {
     }
     for (const line of lines) print(line);
     if (accuracy === null || original === null) continue;
-    const [figure] = figuresOf(test ?? undefined);
-    const change = `${lost < 0 ? "gained" : "lost"} ${showChange(figure, Math.abs(lost))}${unitOf(figure)}`;
-    const [own, there] = [original, accuracy.exported].map((value) => showFigure(figure, value));
-    print(`Test ${figure.label}: ${flags.file} ${own}, ${out} ${there}, ${change}; by ${accuracy.by}`);
+    const [metric] = metricsOf(test ?? undefined);
+    const change = `${lost < 0 ? "gained" : "lost"} ${showChange(metric, Math.abs(lost))}${unitOf(metric)}`;
+    const [own, there] = [original, accuracy.exported].map((value) => showMetric(metric, value));
+    print(`Test ${metric.label}: ${flags.file} ${own}, ${out} ${there}, ${change}; by ${accuracy.by}`);
   }
 }
 
@@ -214,7 +214,7 @@ async function byKernels(network: Module, test: Dataset, options: GraphOptions, 
   const { exportedGraph } = await import("../export/index.js");
   const { GraphModule } = await import("../graph/index.js");
   const graph = exportedGraph(network, { quantize: options.quantize });
-  return { exported: mainFigure(test, evaluate(new GraphModule(graph), test)), by: `Distillery's kernels${why}` };
+  return { exported: mainMetric(test, evaluate(new GraphModule(graph), test)), by: `Distillery's kernels${why}` };
 }
 
 function megabytes(bytes: number): string {

@@ -2,7 +2,7 @@ import { Command } from "commander";
 import { SCHEMAS, trainingOptions } from "../config/index.js";
 import { MODELS } from "../models/index.js";
 import type { Module } from "../nn/module.js";
-import { epochMetric, figuresOf, mainFigure, testMetric } from "../tasks/figures.js";
+import { epochKey, mainMetric, metricsOf, testKey } from "../tasks/metrics.js";
 import { evaluate, mutual } from "../train/index.js";
 import { cohortOf, MUTUAL_LOSS } from "../train/mutual.js";
 import { dryRun } from "./dry_run.js";
@@ -69,20 +69,20 @@ export async function runMutual({ config, userOptions }: Settings<"mutual">, fla
     );
     const { best, files, history, steps } = result;
     if (best !== null) model.loadStateDict(best.state);
-    const [figure] = figuresOf(input.data);
+    const [metric] = metricsOf(input.data);
     const names = students.map((_, i) => `student-${i + 1}`);
     const results = [...students, model].map((network, i) => ({
       name: names[i] ?? "together",
       network: config.student[i] ?? "mean of the probabilities",
       parameters: network.parameterCount(),
-      [epochMetric(figure)]: source.validation && mainFigure(source.validation, evaluate(network, source.validation)),
-      [testMetric(figure)]: source.test && mainFigure(source.test, evaluate(network, source.test)),
+      [epochKey(metric)]: source.validation && mainMetric(source.validation, evaluate(network, source.validation)),
+      [testKey(metric)]: source.test && mainMetric(source.test, evaluate(network, source.test)),
     }));
     const kept = files.filter((file) => file.endsWith(".safetensors")).slice(-students.length);
     const report = config.report
       ? await writeReportOf({ network: model, result: { history, steps, best }, source, out }, null)
       : null;
-    const lines = ["", networkTable(figure, results), "", `Students saved to ${kept.join(", ")}`];
+    const lines = ["", networkTable(metric, results), "", `Students saved to ${kept.join(", ")}`];
     if (best !== null) lines.push(`Best epoch, of all together: ${best.epoch} of ${history.length}`);
     if (report !== null) lines.push(`Report: ${report}`);
     printer.end({ students: results, files, report }, lines);

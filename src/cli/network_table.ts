@@ -1,5 +1,5 @@
 import { showCount } from "../show_count.js";
-import { epochMetric, type Figure, showFigure, testMetric } from "../tasks/figures.js";
+import { epochKey, type Metric, showMetric, testKey } from "../tasks/metrics.js";
 import { formatTable } from "./table.js";
 
 /** A network that was trained, with the task's figures by their names, as `testAccuracy`. */
@@ -8,17 +8,17 @@ interface NetworkRow {
   readonly network: string;
   /** Undefined: not of interest. */
   readonly parameters?: number;
-  readonly [figure: string]: unknown;
+  readonly [metric: string]: unknown;
 }
 
 /** What several networks of one call came to, a network a row. */
-export function networkTable(figure: Figure, rows: readonly NetworkRow[]): string {
-  const shown = (value: unknown) => (typeof value === "number" ? showFigure(figure, value) : "");
+export function networkTable(metric: Metric, rows: readonly NetworkRow[]): string {
+  const shown = (value: unknown) => (typeof value === "number" ? showMetric(metric, value) : "");
   return formatTable([
     ["", "network", "parameters", "validation", "test"],
     ...rows.map(({ name, network, parameters, ...figures }) => [
       ...[name, network, parameters === undefined ? "" : showCount(parameters)],
-      ...[shown(figures[epochMetric(figure)]), shown(figures[testMetric(figure)])],
+      ...[shown(figures[epochKey(metric)]), shown(figures[testKey(metric)])],
     ]),
   ]);
 }

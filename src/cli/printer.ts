@@ -1,8 +1,8 @@
 import type { ExperimentControls, TrialRecord } from "../compare/index.js";
 import { flattenRecord, formatEpoch, overallBar, type Progress, progressBar } from "../log/index.js";
-import { type Figure, figureOfMetric, showFigure } from "../tasks/figures.js";
+import { type Metric, metricOfKey, showMetric } from "../tasks/metrics.js";
 import type { RunControls } from "../train/index.js";
-import { figuresOfEpoch } from "../train/trainer_state.js";
+import { metricsOfEpoch } from "../train/trainer_state.js";
 import type { ShowFlags } from "./flags.js";
 import { print, printError } from "./terminal.js";
 
@@ -103,8 +103,8 @@ export class ExperimentPrinter extends Printer {
 }
 
 function trialLine({ name, epochs, best, seconds }: TrialRecord): string {
-  const [[metric, value]] = Object.entries(figuresOfEpoch(best)).filter(([metric]) => metric !== "validationLoss");
-  const figure = figureOfMetric(metric) as Figure;
-  const text = `validation ${figure.label} ${showFigure(figure, value)} in epoch ${best.epoch} of ${epochs}`;
+  const [[key, value]] = Object.entries(metricsOfEpoch(best)).filter(([key]) => key !== "validationLoss");
+  const metric = metricOfKey(key) as Metric;
+  const text = `validation ${metric.label} ${showMetric(metric, value)} in epoch ${best.epoch} of ${epochs}`;
   return `${name}: ${text}, ${seconds.toFixed(1)} s`;
 }

@@ -6,19 +6,19 @@ import type { Module } from "../nn/module.js";
 import { shellQuoted } from "../shell_quoted.js";
 import {
   agreementOf,
-  epochMetric,
-  type Figure,
-  figureOfMetric,
-  figuresOf,
-  mainFigure,
-  showFigure,
+  epochKey,
+  type Metric,
+  mainMetric,
+  metricOfKey,
+  metricsOf,
+  showMetric,
   type TaskEvaluation,
-  teachersFigure,
-  testMetric,
-} from "../tasks/figures.js";
+  teachersMetric,
+  testKey,
+} from "../tasks/metrics.js";
 import { evaluateRun, type RunEvaluation } from "../train/evaluate_run.js";
 import type { BestWeights, RunResult } from "../train/index.js";
-import { figuresOfEpoch } from "../train/trainer_state.js";
+import { metricsOfEpoch } from "../train/trainer_state.js";
 import type { Printer } from "./printer.js";
 import type { Source } from "./setup.js";
 
@@ -46,7 +46,7 @@ export interface RunSummary {
    * The task's figure, such as `validationAccuracy`, null without a validation set; and on the test set with the weights of that
    * file, `testAccuracy`, null without a test set.
    */
-  [figure: `validation${string}` | `test${string}`]: number | null;
+  [metric: `validation${string}` | `test${string}`]: number | null;
 }
 
 /**
@@ -64,10 +64,10 @@ export async function summarizeRun(printer: Printer, run: FinishedRun): Promise<
   const lines = [`${role === "student" ? "Student" : "Teacher"} saved to ${last}`];
   if (best !== null) lines.push(`Best epoch: ${bestText(best, result)}, saved to ${bestFile}`);
   if (overlap) lines.push(overlap.text);
-  const [figure] = figuresOf(source.test ?? source.train());
+  const [metric] = metricsOf(source.test ?? source.train());
   const shown = (of: TaskEvaluation) => figuresText(role, of, source.test);
-  if (evaluation) lines.push(`Test ${figure.label}: ${shown(evaluation)}`);
-  if (bestEvaluation && !isLast) lines.push(`Test ${figure.label}, best epoch: ${shown(bestEvaluation)}`);
+  if (evaluation) lines.push(`Test ${metric.label}: ${shown(evaluation)}`);
+  if (bestEvaluation && !isLast) lines.push(`Test ${metric.label}, best epoch: ${shown(bestEvaluation)}`);
   if (source.test && role === "student" && teacher === undefined) {
     lines.push(
       "The teacher is no network of Distillery's and is not asked about the test set: compare tests one that knows it.",
@@ -97,10 +97,10 @@ export async function summarizeRun(printer: Printer, run: FinishedRun): Promise<
     );
   }
   const ofValidation: Record<`validation${string}`, number | null> = {
-    [epochMetric(figure)]: best?.[epochMetric(figure)] ?? null,
+    [epochKey(metric)]: best?.[epochKey(metric)] ?? null,
   };
   const ofTest: Record<`test${string}`, number | null> = {
-    [testMetric(figure)]: evaluation && (figure.of(bestEvaluation ?? evaluation) ?? null),
+    [testKey(metric)]: evaluation && (metric.of(bestEvaluation ?? evaluation) ?? null),
   };
   return {
     file: files.filter((file) => file.endsWith(".safetensors")).at(-1) as string,
@@ -119,25 +119,25 @@ function looksText(looks: number, isValidated: boolean): string {
 
 /** The figure of the validation set that the best epoch was chosen by, under its name in an epoch's record. */
 function chosenBy(best: BestWeights): Metrics {
-  const { validationLoss: _, ...figures } = figuresOfEpoch(best);
+  const { validationLoss: _, ...figures } = metricsOfEpoch(best);
   return figures;
 }
 
 function bestText(best: BestWeights, { history, stoppedEarly }: RunResult): string {
   const { epoch } = best;
   const [[name, value]] = Object.entries(chosenBy(best));
-  const figure = figureOfMetric(name) as Figure;
-  const what = figure.name === "accuracy" ? "" : `${figure.label} `;
+  const metric = metricOfKey(name) as Metric;
+  const what = metric.name === "accuracy" ? "" : `${metric.label} `;
   const early = stoppedEarly ? ` (stopped early: none better in ${history.length - epoch})` : "";
-  return `${epoch} of ${history.length}${early}, ${what}${showFigure(figure, value)} on the validation set`;
+  return `${epoch} of ${history.length}${early}, ${what}${showMetric(metric, value)} on the validation set`;
 }
 
 function figuresText(role: string, evaluation: TaskEvaluation, data: Dataset | null): string {
-  const [[figure], agreement] = [figuresOf(data ?? undefined), agreementOf(data ?? undefined)];
-  const own = `${role} ${showFigure(figure, mainFigure(data ?? undefined, evaluation))}`;
-  const [teacher, agreed] = [teachersFigure(data ?? undefined, evaluation), agreement.of(evaluation)];
+  const [[metric], agreement] = [metricsOf(data ?? undefined), agreementOf(data ?? undefined)];
+  const own = `${role} ${showMetric(metric, mainMetric(data ?? undefined, evaluation))}`;
+  const [teacher, agreed] = [teachersMetric(data ?? undefined, evaluation), agreement.of(evaluation)];
   if (teacher === undefined || agreed === undefined) return own;
-  return `${own}, teacher ${showFigure(figure, teacher)}, agreement ${showFigure(agreement, agreed)}`;
+  return `${own}, teacher ${showMetric(metric, teacher)}, agreement ${showMetric(agreement, agreed)}`;
 }
 
 /** Writes the report of a run into its folder; gives its file. */

@@ -101,7 +101,7 @@ async function openSource(
   const isSplit = validation > 0 && own === null;
   const { train, heldOut } = isSplit ? split(all, validation, splitSeed) : { train: all, heldOut: own };
   if (heldOut !== null && !quiet) {
-    for (const note of taskOf(heldOut).undefinedFigures(heldOut)) printError(`validation: ${note}`);
+    for (const note of taskOf(heldOut).undefinedMetrics(heldOut)) printError(`validation: ${note}`);
   }
   const changed = changes === undefined ? train : augment(train, changes);
   const context = { shape: all.shape ?? [all.features], classes: all.classes };

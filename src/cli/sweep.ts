@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { Command } from "commander";
 import type { SweepResult } from "../compare/index.js";
 import { runMetadata, SCHEMAS, trainingOptions } from "../config/index.js";
-import { epochMetric, figuresOf, showChange, showFigure, testMetric } from "../tasks/figures.js";
+import { epochKey, metricsOf, showChange, showMetric, testKey } from "../tasks/metrics.js";
 import { interruptible } from "./error_boundary.js";
 import { dryRunExperiment, experimentControls, networksOf, openExperiment } from "./experiment.js";
 import {
@@ -84,8 +84,8 @@ export async function runSweep(settings: Settings<"sweep">, flags: SweepFlags): 
     }
     const points = result.points.map(({ history: _, ...point }) => point);
     const { history: _, evaluation, ...best } = result.best;
-    const [figure] = figuresOf(result.data);
-    const object = { answer, best: { ...best, [testMetric(figure)]: figure.of(evaluation) }, points, files };
+    const [metric] = metricsOf(result.data);
+    const object = { answer, best: { ...best, [testKey(metric)]: metric.of(evaluation) }, points, files };
     printer.end(object, ["", table(result), "", answer, ...sweepCaveats(result), `Written to ${files.join(" and ")}`]);
   } finally {
     printer.close();
@@ -94,21 +94,21 @@ export async function runSweep(settings: Settings<"sweep">, flags: SweepFlags): 
 
 /** The figure of the validation set, a temperature a row and an alpha a column. */
 function table({ data, seeds, temperatures, alphas, points, best, swept }: SweepResult): string {
-  const [figure] = figuresOf(data);
-  const name = epochMetric(figure);
+  const [metric] = metricsOf(data);
+  const name = epochKey(metric);
   const cell = (temperature: number, alpha: number) => {
     const point = points.find((one) => one.temperature === temperature && one.alpha === alpha);
     const mark = temperature === best.temperature && alpha === best.alpha ? "*" : " ";
     if (point === undefined) return "";
     const { spread } = point;
-    return `${showFigure(figure, point[name])}${spread ? ` ± ${showChange(figure, spread.figure.std)}` : ""}${mark}`;
+    return `${showMetric(metric, point[name])}${spread ? ` ± ${showChange(metric, spread.figure.std)}` : ""}${mark}`;
   };
   // One that the loss does not read has no name.
   const head = (name: "temperature" | "alpha", value: number) =>
     swept?.includes(name) === false ? "" : `${name} ${value}`;
   return formatTable([
     [
-      `validation ${figure.label}${seeds.length < 2 ? "" : `, mean and sd of ${seeds.length}`}`,
+      `validation ${metric.label}${seeds.length < 2 ? "" : `, mean and sd of ${seeds.length}`}`,
       ...alphas.map((alpha) => `${head("alpha", alpha)} `),
     ],
     ...temperatures.map((temperature) => [

@@ -5,8 +5,8 @@ import { DistilleryError } from "../errors.js";
 import type { LossSpec } from "../losses/index.js";
 import { KD_DEFAULTS } from "../losses/kd_loss.js";
 import { Module } from "../nn/module.js";
-import { epochMetric, figuresOf } from "../tasks/figures.js";
 import { taskOf } from "../tasks/index.js";
+import { epochKey, metricsOf } from "../tasks/metrics.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
 import {
@@ -21,7 +21,7 @@ import {
 } from "./experiment.js";
 import { withExperimentFolder } from "./experiment_folder.js";
 import { comparableLogits, fidelityOfFiles } from "./fidelity.js";
-import { fractionFigures, fractionTrials, readFractions } from "./fractions.js";
+import { fractionMetrics, fractionTrials, readFractions } from "./fractions.js";
 import { BASELINE, differenceOf, methodsOf, type NamedLoss, nameLoss, nameLosses } from "./methods.js";
 import { SEEDS } from "./options.js";
 import { expectLosses, runExperiment } from "./pool.js";
@@ -31,7 +31,7 @@ import {
   type CompareResult,
   type ExaminedStudents,
   expectUnchanged,
-  type FractionFigures,
+  type FractionMetrics,
   measureSize,
   sizeOfTeacher,
   TestEvaluator,
@@ -178,9 +178,9 @@ async function comparison(experiment: Experiment, plan: Plan): Promise<CompareRe
   const [ofBaseline, ...ofLosses] = students;
   const [ofFirst] = ofLosses;
   const [baseline, distilled] = [ofBaseline.figures, ofFirst.figures];
-  const [figure] = figuresOf(task.data);
-  const difference = (weights: "best" | "last") => differenceOf(ofFirst, ofBaseline, weights, figure.name);
-  const curve: FractionFigures[] = [];
+  const [metric] = metricsOf(task.data);
+  const difference = (weights: "best" | "last") => differenceOf(ofFirst, ofBaseline, weights, metric.name);
+  const curve: FractionMetrics[] = [];
   for (const [i, fraction] of fractions.entries()) {
     const from = ofAll + i * 2 * seeds.length;
     const pairs = outcomes.slice(from, from + 2 * seeds.length);
@@ -193,9 +193,9 @@ async function comparison(experiment: Experiment, plan: Plan): Promise<CompareRe
       fraction === 1
         ? { baseline: ofBaseline, distilled: ofFirst }
         : { baseline: await students(0), distilled: await students(1) };
-    curve.push(fractionFigures(fraction, task.data, both, figure.name));
+    curve.push(fractionMetrics(fraction, task.data, both, metric.name));
   }
-  const onValidation = (at: number) => outcomesOf(at).map(({ best }) => best[epochMetric(figure)]);
+  const onValidation = (at: number) => outcomesOf(at).map(({ best }) => best[epochKey(metric)]);
   return {
     kind: "compare",
     data: describeData(experiment),
@@ -222,7 +222,7 @@ async function comparison(experiment: Experiment, plan: Plan): Promise<CompareRe
       baseline: ofBaseline,
       distilled: ofFirst,
     }),
-    methods: methodsOf(losses, ofLosses, ofBaseline, figure.name),
+    methods: methodsOf(losses, ofLosses, ofBaseline, metric.name),
     ...(curve.length > 0 && { fractions: curve }),
     config: { ...config, teacherHash: hashOf(teacher.source) },
   };

@@ -4,7 +4,7 @@ import { DistilleryError } from "../errors.js";
 import { type Experiment, expectList } from "./experiment.js";
 import { fractionOf } from "./fraction_of.js";
 import { BASELINE, DISTILLED, differenceOf, type NamedLoss } from "./methods.js";
-import type { ExaminedStudents, FractionFigures } from "./results.js";
+import type { ExaminedStudents, FractionMetrics } from "./results.js";
 import type { Trial } from "./trial.js";
 
 /** The fractions, the smallest first; 1, which is the comparison itself, is always among them. */
@@ -52,18 +52,18 @@ export function fractionTrials(
 }
 
 /** What the students of a fraction came to. */
-export function fractionFigures(
+export function fractionMetrics(
   fraction: number,
   data: Dataset,
   { baseline, distilled }: { baseline: ExaminedStudents; distilled: ExaminedStudents },
-  figure: string,
-): FractionFigures {
+  metric: string,
+): FractionMetrics {
   const of = ({ figures: { best } }: ExaminedStudents) => best;
   return {
     fraction,
     samples: fractionOf(data, fraction).length,
     baseline: of(baseline),
     distilled: of(distilled),
-    difference: differenceOf(distilled, baseline, "best", figure),
+    difference: differenceOf(distilled, baseline, "best", metric),
   };
 }

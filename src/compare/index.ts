@@ -17,11 +17,11 @@ export type { Lead, PointSpread } from "./point_spread.js";
 export type {
   ComparedBehaviour,
   CompareResult,
-  FigureStats,
-  FractionFigures,
+  FractionMetrics,
   Method,
+  MetricStats,
   NetworkSize,
-  StudentFigures,
+  StudentMetrics,
   SweepPoint,
   SweepResult,
 } from "./results.js";

@@ -63,10 +63,10 @@ export function differenceOf(
   a: ExaminedStudents,
   b: ExaminedStudents,
   weights: "best" | "last",
-  figure: string,
+  metric: string,
 ): CrossedDifference {
   if (a.scores !== null && b.scores !== null) return crossedDifference(a.scores[weights], b.scores[weights]);
-  return differenceOverSeeds(a.figures[weights][figure].values, b.figures[weights][figure].values);
+  return differenceOverSeeds(a.figures[weights][metric].values, b.figures[weights][metric].values);
 }
 
 /** Every loss against the baseline and against the first one by a figure, each family of comparisons corrected for itself. */
@@ -74,11 +74,11 @@ export function methodsOf(
   losses: readonly NamedLoss[],
   students: readonly ExaminedStudents[],
   baseline: ExaminedStudents,
-  figure = "accuracy",
+  metric = "accuracy",
 ): Method[] {
   const [first, ...others] = students;
   const against = (weights: "best" | "last", of: readonly ExaminedStudents[], base: ExaminedStudents) =>
-    corrected(of.map((one) => differenceOf(one, base, weights, figure)));
+    corrected(of.map((one) => differenceOf(one, base, weights, metric)));
   const ofBaseline = { best: against("best", students, baseline), last: against("last", students, baseline) };
   const ofFirst = { best: against("best", others, first), last: against("last", others, first) };
   return losses.map(({ label }, i) => {

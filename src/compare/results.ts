@@ -6,8 +6,8 @@ import { hasTargets, type TaskName } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
 import type { EpochRecord } from "../log/epoch_record.js";
 import { Module } from "../nn/module.js";
-import { figuresOf, type TaskEvaluation } from "../tasks/figures.js";
 import { evaluateOutputs, taskOf } from "../tasks/index.js";
+import { metricsOf, type TaskEvaluation } from "../tasks/metrics.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { logitsOf, measureLatency, measureThroughput } from "../train/index.js";
 import type { CorrectedDifference, CrossedDifference } from "./crossed_difference.js";
@@ -31,14 +31,14 @@ export interface NetworkSize {
 }
 
 /** The task's figures by their names: of a classification `accuracy`, `agreement` and `calibrationError`. One that is not known is left out. */
-export type FigureStats = Record<string, SampleStats>;
+export type MetricStats = Record<string, SampleStats>;
 
 /** One way to train the student, over all seeds; figures are of the test set, which was read once, at the end. */
-export interface StudentFigures {
+export interface StudentMetrics {
   /** With the weights of the epoch that was best on the validation set; `epoch` is that one. */
-  best: FigureStats & { epoch: SampleStats };
+  best: MetricStats & { epoch: SampleStats };
   /** With the weights of the last epoch. */
-  last: FigureStats;
+  last: MetricStats;
   /** By seed. */
   histories: EpochRecord[][];
   /** By seed, best epoch. */
@@ -51,8 +51,8 @@ export interface StudentFigures {
 export interface Method {
   /** As it was given: `cross-entropy + dkd(warmup=20)`. */
   loss: string;
-  best: StudentFigures["best"];
-  last: StudentFigures["last"];
+  best: StudentMetrics["best"];
+  last: StudentMetrics["last"];
   /** By seed: the best weights. */
   files: string[];
   /** The task's first figure, such as accuracy, less that of the baseline. */
@@ -88,9 +88,9 @@ export interface CompareResult {
   sizes: { teacher: NetworkSize | null; student: NetworkSize };
   /** Null: the file and size of one that is no network of Distillery's, the figures of one that does not know the test set. */
   teacher: { file: string | null; history: EpochRecord[]; evaluation: TaskEvaluation | null };
-  baseline: StudentFigures;
+  baseline: StudentMetrics;
   /** Of the first loss. */
-  distilled: StudentFigures;
+  distilled: StudentMetrics;
   /**
    * The task's first figure, such as accuracy, of distilled minus baseline: on the test set with the best epoch's weights, which
    * the answer rests on, and with the last one's; and on the validation set, which chose the best epoch, over the seeds alone.
@@ -101,19 +101,19 @@ export interface CompareResult {
   /** Every loss side by side, with p values corrected for their number. */
   methods: Method[];
   /** The data-size curve, the smallest fraction first; absent: none was asked for. */
-  fractions?: readonly FractionFigures[];
+  fractions?: readonly FractionMetrics[];
   /** All that the numbers follow from. */
   config: Readonly<Record<string, unknown>>;
 }
 
 /** Students of a fraction of the training data: a point of the data-size curve. */
-export interface FractionFigures {
+export interface FractionMetrics {
   fraction: number;
   /** How many samples that is. */
   samples: number;
   /** With the weights of the best epoch, on the test set. */
-  baseline: FigureStats;
-  distilled: FigureStats;
+  baseline: MetricStats;
+  distilled: MetricStats;
   /** The task's first figure of distilled minus baseline. */
   difference: CrossedDifference;
 }
@@ -123,7 +123,7 @@ export interface SweepPoint {
   temperature: number;
   alpha: number;
   /** The figure that points are compared by, on the validation set, best epoch, the mean over the seeds: `validationAccuracy` of a classification. */
-  [figure: `validation${string}`]: number;
+  [metric: `validation${string}`]: number;
   /** The mean over the seeds; null if the teacher does not know the validation set. */
   agreement: number | null;
   /** Of the first seed, as `history` and `file`. */
@@ -151,7 +151,7 @@ export interface SweepResult {
     /** Of the first seed. */
     evaluation: TaskEvaluation;
     /** The test figures over the seeds, if there are several. */
-    test?: FigureStats;
+    test?: MetricStats;
   };
   teacher: Omit<CompareResult["teacher"], "history">;
   sizes: CompareResult["sizes"];
@@ -180,7 +180,7 @@ interface Examined {
 
 /** The figures of one way to train, and the scores of the test samples by seed. */
 export interface ExaminedStudents {
-  figures: StudentFigures;
+  figures: StudentMetrics;
   /** Null if the task's first figure is no mean over samples. */
   scores: Record<"best" | "last", ArrayLike<number>[]> | null;
   /** How well the best weights follow the teacher on the test set; null without its logits, and if the samples have no classes. */
@@ -217,11 +217,11 @@ export class TestEvaluator {
   }
 
   /** The figures of several evaluations, as they spread. */
-  spreads(evaluations: readonly TaskEvaluation[]): FigureStats {
-    const all = figuresOf(this.test).flatMap((figure): [string, SampleStats][] => {
-      const values = evaluations.map((evaluation) => figure.of(evaluation));
+  spreads(evaluations: readonly TaskEvaluation[]): MetricStats {
+    const all = metricsOf(this.test).flatMap((metric): [string, SampleStats][] => {
+      const values = evaluations.map((evaluation) => metric.of(evaluation));
       const isKnown = values.every((value): value is number => value !== undefined);
-      return isKnown ? [[figure.name, sampleStats(values as number[])]] : [];
+      return isKnown ? [[metric.name, sampleStats(values as number[])]] : [];
     });
     return Object.fromEntries(all);
   }

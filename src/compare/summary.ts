@@ -1,13 +1,13 @@
 import {
-  epochMetric,
-  type Figure,
-  figuresOf,
+  epochKey,
   isBetter,
+  type Metric,
+  metricsOf,
   showChange,
-  showFigure,
+  showMetric,
   showSigned,
   unitOf,
-} from "../tasks/figures.js";
+} from "../tasks/metrics.js";
 import type { CompareResult, SweepResult } from "./results.js";
 import type { SampleStats } from "./statistics.js";
 
@@ -23,10 +23,10 @@ import type { SampleStats } from "./statistics.js";
  */
 export function compareSummary({ data, difference, seeds }: CompareResult, weights: "best" | "last" = "best"): string {
   const { mean, low, high, confidence, distinguishable } = difference[weights];
-  const [figure] = figuresOf(data);
-  const what = `${weights === "best" ? "" : "the last epoch's "}test ${figure.label}`;
-  const [points, unit] = [(change: number) => showChange(figure, change), unitOf(figure)];
-  const changed = `Distilling changed ${what} by ${showSigned(figure, mean)}${unit}`;
+  const [metric] = metricsOf(data);
+  const what = `${weights === "best" ? "" : "the last epoch's "}test ${metric.label}`;
+  const [points, unit] = [(change: number) => showChange(metric, change), unitOf(metric)];
+  const changed = `Distilling changed ${what} by ${showSigned(metric, mean)}${unit}`;
   if (seeds.length < 2) return `${changed} (1 seed): one pair can't tell it from chance; give more seeds.`;
   const about = (from: number, to: number) =>
     `(${percent(confidence)}% interval ${points(from)} to ${points(to)}, ${seeds.length} seeds)`;
@@ -66,7 +66,7 @@ function isKnown(bound: number | null | undefined): boolean {
 export function compareCaveats(result: CompareResult): string[] {
   const { data, difference, seeds } = result;
   const { best, last, validation } = difference;
-  const [figure] = figuresOf(data);
+  const [metric] = metricsOf(data);
   if (seeds.length < 2) return [];
   const lines: string[] = [];
   if (best.distinguishable !== last.distinguishable || (best.distinguishable && best.mean * last.mean < 0)) {
@@ -75,7 +75,7 @@ export function compareCaveats(result: CompareResult): string[] {
     );
   }
   if (best.mean * validation.mean < 0) {
-    const against = `${showSigned(figure, validation.mean)}${unitOf(figure)}, p ${validation.pValue.toPrecision(2)}`;
+    const against = `${showSigned(metric, validation.mean)}${unitOf(metric)}, p ${validation.pValue.toPrecision(2)}`;
     lines.push(`On the validation set, which chose the epochs, the difference is the other way round (${against}).`);
   }
   return [...lines, scopeOf(result)];
@@ -86,14 +86,14 @@ export function compareCaveats(result: CompareResult): string[] {
  * distinguishable from chance after Holm's correction.
  */
 export function methodsSummary({ data, methods, seeds }: CompareResult): string[] {
-  const [figure] = figuresOf(data);
+  const [metric] = metricsOf(data);
   return methods.map(({ loss, difference: { best, last } }) => {
     const { mean, low, high, confidence, correctedPValue, significant, distinguishable } = best;
-    const of = figure.kind === "fraction" ? " of" : "";
-    const change = `${loss}: ${showSigned(figure, mean)}${unitOf(figure)}${of} test ${figure.label} against the baseline`;
+    const of = metric.kind === "fraction" ? " of" : "";
+    const change = `${loss}: ${showSigned(metric, mean)}${unitOf(metric)}${of} test ${metric.label} against the baseline`;
     if (!Number.isFinite(low))
       return `${change} (${seeds.length < 2 ? "1 seed" : "all seeds alike"}): give more seeds.`;
-    const interval = `${percent(confidence)}% interval ${showChange(figure, low)} to ${showChange(figure, high)}`;
+    const interval = `${percent(confidence)}% interval ${showChange(metric, low)} to ${showChange(metric, high)}`;
     const sure = significant ? "distinguishable" : "not distinguishable";
     const but = [
       distinguishable && !significant
@@ -109,13 +109,13 @@ export function methodsSummary({ data, methods, seeds }: CompareResult): string[
 /** What a sweep finds, in one sentence; with several seeds by their mean, with the standard deviation. */
 export function sweepSummary({ data, best, seeds = [], swept = ["temperature", "alpha"] }: SweepResult): string {
   const { evaluation, spread, test } = best;
-  const [figure] = figuresOf(data);
-  const value = best[epochMetric(figure)];
-  const around = (stats: SampleStats | undefined) => (stats === undefined ? "" : ` ± ${showChange(figure, stats.std)}`);
-  const ofTest = test?.[figure.name];
+  const [metric] = metricsOf(data);
+  const value = best[epochKey(metric)];
+  const around = (stats: SampleStats | undefined) => (stats === undefined ? "" : ` ± ${showChange(metric, stats.std)}`);
+  const ofTest = test?.[metric.name];
   const figures = [
-    `${shown(figure, value)}${around(spread?.figure)} on the validation set`,
-    `${shown(figure, ofTest?.mean ?? figure.of(evaluation) ?? 0)}${around(ofTest)} on the test set`,
+    `${shown(metric, value)}${around(spread?.figure)} on the validation set`,
+    `${shown(metric, ofTest?.mean ?? metric.of(evaluation) ?? 0)}${around(ofTest)} on the test set`,
   ].join(", ");
   const over = spread === undefined ? "" : ` (mean and sd of ${seeds.length} seeds)`;
   return `Best with ${swept.map((name) => `${name} ${best[name]}`).join(" and ")}: ${figures}${over}.`;
@@ -125,8 +125,8 @@ export function sweepSummary({ data, best, seeds = [], swept = ["temperature", "
 export function sweepCaveats({ data, points, seeds }: SweepResult): string[] {
   if (points.length < 2) return [];
   if (seeds.length < 2) return ["1 seed can't tell its lead from chance; give more seeds."];
-  const [figure] = figuresOf(data);
-  const { ahead, others } = countLeads(points, figure);
+  const [metric] = metricsOf(data);
+  const { ahead, others } = countLeads(points, metric);
   const which = (count: number) => (others === 1 ? "the other point" : `${count} of the ${others} other points`);
   const about = `paired over ${seeds.length} seeds, p corrected for ${others} ${others === 1 ? "point" : "points"}`;
   const luck =
@@ -141,15 +141,15 @@ export function sweepCaveats({ data, points, seeds }: SweepResult): string[] {
 }
 
 /** How many other points the chosen one leads beyond chance, and how many there are. */
-function countLeads(points: SweepResult["points"], figure: Figure): { ahead: number; others: number } {
+function countLeads(points: SweepResult["points"], metric: Metric): { ahead: number; others: number } {
   const leads = points.flatMap(({ spread }) => (spread?.lead ? [spread.lead] : []));
-  const ahead = leads.filter(({ significant, mean }) => significant && isBetter(figure, mean, 0)).length;
+  const ahead = leads.filter(({ significant, mean }) => significant && isBetter(metric, mean, 0)).length;
   return { ahead, others: leads.length };
 }
 
 /** Accuracy goes without saying. */
-function shown(figure: Figure, value: number): string {
-  return figure.name === "accuracy" ? showFigure(figure, value) : `${figure.label} ${showFigure(figure, value)}`;
+function shown(metric: Metric, value: number): string {
+  return metric.name === "accuracy" ? showMetric(metric, value) : `${metric.label} ${showMetric(metric, value)}`;
 }
 
 function percent(share: number): string {

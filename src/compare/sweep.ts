@@ -5,10 +5,10 @@ import type { Metrics } from "../log/epoch_record.js";
 import { LOSSES } from "../losses/index.js";
 import { isDistillationLoss } from "../losses/loss.js";
 import { type Expression, formatExpression, isModulePath, parseExpression, type Term } from "../registry/index.js";
-import { epochMetric, type Figure, figuresOf, type TaskEvaluation } from "../tasks/figures.js";
 import { taskOf } from "../tasks/index.js";
+import { epochKey, type Metric, metricsOf, type TaskEvaluation } from "../tasks/metrics.js";
 import { Generator, withGenerator } from "../tensor/random.js";
-import { figuresOfEpoch, isBetterEpoch } from "../train/trainer_state.js";
+import { isBetterEpoch, metricsOfEpoch } from "../train/trainer_state.js";
 import {
   describeConfig,
   describeData,
@@ -179,9 +179,9 @@ async function swept(experiment: Experiment, parts: Plan): Promise<SweepResult> 
   const { grid, trials, config } = parts;
   const { teacher, outcomes } = await runExperiment(experiment, trials, grid.seeds[0]);
   await expectUnchanged(teacher);
-  const [figure] = figuresOf(task.data);
-  const all = parts.points.map((point, i) => pointOf(figure, point, bySeed(outcomes, parts.points.length, i)));
-  const at = bestOf(figure, all);
+  const [metric] = metricsOf(task.data);
+  const all = parts.points.map((point, i) => pointOf(metric, point, bySeed(outcomes, parts.points.length, i)));
+  const at = bestOf(metric, all);
   const spreads = grid.seeds.length < 2 ? null : spreadOfPoints(all, at);
   const points = all.map(({ point }, i): SweepPoint => ({ ...point, ...(spreads && { spread: spreads[i] }) }));
   const chosen = points[at];
@@ -221,22 +221,22 @@ interface Measured {
   means: Metrics;
 }
 
-function pointOf(figure: Figure, { temperature, alpha }: Point, outcomes: readonly Outcome[]): Measured {
-  const metric = epochMetric(figure);
-  const all = outcomes.map(({ best }) => figuresOfEpoch(best));
-  const values = all.map((one) => one[metric]);
+function pointOf(metric: Metric, { temperature, alpha }: Point, outcomes: readonly Outcome[]): Measured {
+  const key = epochKey(metric);
+  const all = outcomes.map(({ best }) => metricsOfEpoch(best));
+  const values = all.map((one) => one[key]);
   const means = {
-    [metric]: sampleStats(values).mean,
+    [key]: sampleStats(values).mean,
     validationLoss: sampleStats(all.map(({ validationLoss }) => validationLoss)).mean,
   };
   const agreements = outcomes.flatMap(({ history, best }) => history[best.epoch - 1]?.metrics.agreement ?? []);
   const agreement = agreements.length === outcomes.length ? sampleStats(agreements).mean : null;
   const [{ history, best, files }] = outcomes;
-  const of = { [metric]: means[metric], agreement, bestEpoch: best.epoch, history, file: files.best };
+  const of = { [key]: means[key], agreement, bestEpoch: best.epoch, history, file: files.best };
   return { point: { temperature, alpha, ...of }, values, files: outcomes.map(({ files }) => files.best), means };
 }
 
 /** Which did best on the validation set: by the mean of the task's figure or, if that is equal, in loss. */
-function bestOf(figure: Figure, points: readonly Measured[]): number {
-  return points.reduce((best, { means }, i) => (isBetterEpoch(figure, means, points[best].means) ? i : best), 0);
+function bestOf(metric: Metric, points: readonly Measured[]): number {
+  return points.reduce((best, { means }, i) => (isBetterEpoch(metric, means, points[best].means) ? i : best), 0);
 }

@@ -3,8 +3,8 @@ import { preprocessingOf } from "../data/preprocessing/spec.js";
 import { pixelsOf } from "../data/samples.js";
 import { standardized } from "../data/targets.js";
 import { DistilleryError } from "../errors.js";
-import { mainFigure } from "../tasks/figures.js";
 import { evaluateOutputs } from "../tasks/index.js";
+import { mainMetric } from "../tasks/metrics.js";
 import { Tensor } from "../tensor/tensor.js";
 import { getNumThreads } from "../threads.js";
 import { failedToLoad, importRuntime } from "./import_runtime.js";
@@ -49,7 +49,7 @@ export async function accuracyByOnnxRuntime(
   for (const [i, part] of all.entries()) given.set(part, i * BATCH * width);
   // Targets of a regression come in the unit of their columns.
   const outputs = new Tensor(standardized(given, data.targetScale), [data.length, width]);
-  return { accuracy: mainFigure(data, evaluateOutputs(outputs, data)), version: ort.env.versions.node ?? "" };
+  return { accuracy: mainMetric(data, evaluateOutputs(outputs, data)), version: ort.env.versions.node ?? "" };
 }
 
 /** The numbers that were standardised. */

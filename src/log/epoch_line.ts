@@ -1,5 +1,5 @@
 import { expectInteger, expectOptions } from "../checks.js";
-import { type Figure, figureOfMetric, showFigure } from "../tasks/figures.js";
+import { type Metric, metricOfKey, showMetric } from "../tasks/metrics.js";
 import { type EpochRecord, expectRecord } from "./epoch_record.js";
 
 /** Metrics that the line shows in its own words, or not at all. */
@@ -34,14 +34,14 @@ export function formatEpoch(
   const named = Object.entries(metrics).map(([name, value]) => ({
     name,
     value,
-    figure: figureOfMetric(name, metrics),
+    metric: metricOfKey(name, metrics),
   }));
   const details = named
-    .filter(({ name, figure }) => isDetailed && !SHOWN.has(name) && figure === null)
+    .filter(({ name, metric }) => isDetailed && !SHOWN.has(name) && metric === null)
     .map(({ name, value }) => `${name}: ${value.toFixed(4)}`);
   const figures = (isShort: boolean) =>
-    named.flatMap(({ value, figure }) =>
-      figure === null ? [] : [`${titleOf(figure, isShort)}: ${showFigure(figure, value)}`],
+    named.flatMap(({ value, metric }) =>
+      metric === null ? [] : [`${titleOf(metric, isShort)}: ${showMetric(metric, value)}`],
     );
   const forms = [
     [...start, ...rate, ...details, ...figures(false)],
@@ -52,7 +52,7 @@ export function formatEpoch(
   return forms.find((line) => line.length <= width) ?? (forms.at(-1) as string);
 }
 
-function titleOf({ name, label }: Figure, isShort: boolean): string {
+function titleOf({ name, label }: Metric, isShort: boolean): string {
   if (name === "agreement") return isShort ? "Agree" : "Agreement";
   const title = isShort ? "Val" : "Validation";
   return name === "accuracy" ? title : `${title} ${label}`;

@@ -1,4 +1,4 @@
-import { figureOfMetric, showFigure } from "../tasks/figures.js";
+import { metricOfKey, showMetric } from "../tasks/metrics.js";
 import { columns, cut, padded } from "./columns.js";
 import type { Metrics } from "./epoch_record.js";
 
@@ -36,9 +36,9 @@ export function runningLines(
 const SHORTEST = 4;
 
 function textOf({ epoch, epochs, loss, figures }: RunningRun): string {
-  const [figure] = Object.entries(figures).flatMap(([metric, value]) => {
-    const one = figureOfMetric(metric, figures);
-    return one === null ? [] : [`  ${one.label} ${showFigure(one, value)}`];
+  const [metric] = Object.entries(figures).flatMap(([key, value]) => {
+    const one = metricOfKey(key, figures);
+    return one === null ? [] : [`  ${one.label} ${showMetric(one, value)}`];
   });
-  return `epoch ${padded(epoch, epochs)}/${epochs}  loss ${loss.toFixed(4)}${figure ?? ""}`;
+  return `epoch ${padded(epoch, epochs)}/${epochs}  loss ${loss.toFixed(4)}${metric ?? ""}`;
 }

@@ -2,7 +2,7 @@ import { readdir, rm, truncate } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, join } from "node:path";
 import { ioError } from "../files/index.js";
-import { figureOfMetric } from "../tasks/figures.js";
+import { metricOfKey } from "../tasks/metrics.js";
 import type { EpochRecord } from "./epoch_record.js";
 import { expectPath, FileMetricsLog, type MetricsLog } from "./metrics_log.js";
 
@@ -52,9 +52,9 @@ function tagged({ metrics, lr, samplesPerSecond }: EpochRecord): Record<string, 
   return { ...Object.fromEntries(named), learning_rate: lr, samples_per_second: samplesPerSecond };
 }
 
-function tagOf(metric: string): string {
-  const figure = figureOfMetric(metric);
-  return TAGS[metric] ?? (figure === null ? `loss/${metric}` : `validation/${figure.name}`);
+function tagOf(key: string): string {
+  const metric = metricOfKey(key);
+  return TAGS[key] ?? (metric === null ? `loss/${key}` : `validation/${metric.name}`);
 }
 
 /** As TensorBoard's own writer names files: it reads those of a folder in the order of their names. */

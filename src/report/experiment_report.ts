@@ -1,8 +1,8 @@
 import { expectOptions, show } from "../checks.js";
-import type { CompareResult, StudentFigures, SweepResult } from "../compare/results.js";
+import type { CompareResult, StudentMetrics, SweepResult } from "../compare/results.js";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
-import { isClassification, type TaskEvaluation } from "../tasks/figures.js";
+import { isClassification, type TaskEvaluation } from "../tasks/metrics.js";
 import { classNamesOf, headOf, type ReportOptions } from "./head.js";
 import { mistakesIn, type Networks } from "./predictions.js";
 import type { CompareReport, HeldOutPredictions, SweepReport } from "./report_data.js";
@@ -87,7 +87,7 @@ function predictionsOf(
 }
 
 /** One confusion matrix is shown; those of all seeds and many classes would make the file large. */
-function withoutConfusion(figures: StudentFigures): StudentFigures {
+function withoutConfusion(figures: StudentMetrics): StudentMetrics {
   const without = (evaluation: TaskEvaluation) =>
     isClassification(evaluation) ? { ...evaluation, confusion: [] } : evaluation;
   return { ...figures, evaluations: figures.evaluations.map(without) };

@@ -1,7 +1,7 @@
 import type { CompareResult, NetworkSize, SweepResult } from "../compare/results.js";
 import type { TaskName } from "../data/task_name.js";
 import type { EpochRecord } from "../log/epoch_record.js";
-import type { TaskEvaluation } from "../tasks/figures.js";
+import type { TaskEvaluation } from "../tasks/metrics.js";
 import type { StepPoint } from "../train/step_trace.js";
 
 /** What a report says first. */
@@ -61,7 +61,7 @@ export interface HeldOutPredictions {
 }
 
 /** A network's size, and its speed if that was measured. */
-export type SizeFigures = Pick<NetworkSize, "parameters" | "bytes"> & Partial<NetworkSize>;
+export type SizeMetrics = Pick<NetworkSize, "parameters" | "bytes"> & Partial<NetworkSize>;
 
 /** One run: a distillation, or the training of a teacher. */
 export interface RunReport extends ReportHead {
@@ -70,12 +70,12 @@ export interface RunReport extends ReportHead {
   /** Loss and gradient norm by step; of a long run not of each. */
   steps: readonly StepPoint[];
   /** The epoch that was best on the validation set. */
-  best: { epoch: number; [figure: `validation${string}`]: number } | null;
+  best: { epoch: number; [metric: `validation${string}`]: number } | null;
   /** Null without held-out data. */
   predictions: HeldOutPredictions | null;
   /** The task's figure, such as accuracy, on the same data with the last epoch's weights, if the predictions are the best ones'. */
-  lastFigure: number | null;
-  sizes: { student: SizeFigures; teacher?: SizeFigures };
+  lastMetric: number | null;
+  sizes: { student: SizeMetrics; teacher?: SizeMetrics };
 }
 
 /** A comparison: the figures of `compare`, and the predictions of the first seed's distilled student. */

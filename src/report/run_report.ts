@@ -5,11 +5,11 @@ import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import type { EpochRecord } from "../log/epoch_record.js";
 import type { Module } from "../nn/module.js";
-import { epochMetric, figuresOf, mainFigure } from "../tasks/figures.js";
+import { epochKey, mainMetric, metricsOf } from "../tasks/metrics.js";
 import { type BestWeights, evaluateRun, measureLatency, type RunEvaluation, type StepPoint } from "../train/index.js";
 import { classNamesOf, headOf, type ReportOptions } from "./head.js";
 import { expectNetworks, type Networks, predictionsOf } from "./predictions.js";
-import type { RunReport, SizeFigures } from "./report_data.js";
+import type { RunReport, SizeMetrics } from "./report_data.js";
 import { runVerdict } from "./verdict.js";
 
 /** What {@link runReport} takes. */
@@ -64,7 +64,7 @@ export function runReport(input: RunReportInput): RunReport {
   const part = data.test ? "test" : "validation";
   const evaluation = held && (known ?? evaluateRun(networks, held));
   const shown = evaluation && { student: evaluation.best ?? evaluation.last, teacher: evaluation.teacher };
-  const metric = epochMetric(figuresOf(held ?? undefined)[0]);
+  const metric = epochKey(metricsOf(held ?? undefined)[0]);
   const title = config.command === "train-teacher" ? "Training of a teacher" : "Distillation";
   const report = {
     kind: "run" as const,
@@ -82,14 +82,14 @@ export function runReport(input: RunReportInput): RunReport {
         ...{ part, weights: best === null ? "last" : "best" },
         ...(typeof config.teacherTemperature === "number" && { teacherTemperature: config.teacherTemperature }),
       }),
-    lastFigure: evaluation?.best ? mainFigure(held ?? undefined, evaluation.last.evaluation) : null,
+    lastMetric: evaluation?.best ? mainMetric(held ?? undefined, evaluation.last.evaluation) : null,
     sizes: { student: sizeOf(student, held), ...(teacher && { teacher: sizeOf(teacher, held) }) },
   };
   return { ...report, verdict: runVerdict(report) };
 }
 
 /** The size of a network, and, if there are samples, its latency in milliseconds. */
-function sizeOf(network: Module, samples: Dataset | null): SizeFigures {
+function sizeOf(network: Module, samples: Dataset | null): SizeMetrics {
   return {
     parameters: network.parameterCount(),
     bytes: safetensorsBytes(network.stateDict()),

@@ -1,20 +1,20 @@
-import type { CompareResult, Method, StudentFigures, SweepResult } from "../compare/results.js";
+import type { CompareResult, Method, StudentMetrics, SweepResult } from "../compare/results.js";
 import type { SampleStats } from "../compare/statistics.js";
 import { compareCaveats, scopeOf, sweepCaveats, sweepSummary } from "../compare/summary.js";
 import { showCount } from "../show_count.js";
 import {
   agreementOf,
-  epochMetric,
-  type Figure,
-  figuresOf,
+  epochKey,
   isBetter,
-  mainFigure,
+  type Metric,
+  mainMetric,
+  metricsOf,
   showChange,
-  showFigure,
+  showMetric,
   showSigned,
-  teachersFigure,
+  teachersMetric,
   unitOf,
-} from "../tasks/figures.js";
+} from "../tasks/metrics.js";
 import type { RunReport, Verdict } from "./report_data.js";
 import { counted, percent, points, pValue, short, times } from "./text.js";
 
@@ -31,20 +31,20 @@ export function compareVerdict(result: CompareResult): Verdict {
   const { difference, distilled, baseline, teacher, data, seeds, methods } = result;
   if (methods.length > 1) return methodsVerdict(result);
   const { mean, low, high, confidence, pValue: p, distinguishable } = difference.best;
-  const [figure] = figuresOf(data);
-  const of = ({ best }: StudentFigures) => spread(figure, best[figure.name]);
+  const [metric] = metricsOf(data);
+  const of = ({ best }: StudentMetrics) => spread(metric, best[metric.name]);
   const accuracies = `${[
-    `The distilled student ${gets(figure, of(distilled), `${showCount(data.test)} test samples`)}`,
+    `The distilled student ${gets(metric, of(distilled), `${showCount(data.test)} test samples`)}`,
     `the baseline student ${of(baseline)}`,
     ...ofTeacher({ data, teacher }),
   ].join(", ")}.`;
-  const [change, unit] = [(x: number) => changeOf(figure, x), unitOf(figure)];
+  const [change, unit] = [(x: number) => changeOf(metric, x), unitOf(metric)];
   if (!Number.isFinite(low) || !Number.isFinite(high)) {
     const [who, why] =
       seeds.length < 2
         ? ["One seed", "What one seed gives may be chance; with several there is an interval."]
         : ["Seeds that are all alike", "They do not show how far chance reaches; more seeds may."];
-    const headline = `${who} can't tell: test ${figure.label} changed by ${change(mean)}${unit}`;
+    const headline = `${who} can't tell: test ${metric.label} changed by ${change(mean)}${unit}`;
     return { answer: "unclear", headline, detail: `${why} ${accuracies}` };
   }
   const interval = `${percent(confidence, 0)} interval ${change(low)} to ${change(high)}${unit}`;
@@ -59,11 +59,11 @@ export function compareVerdict(result: CompareResult): Verdict {
     );
   }
   if (!distinguishable) {
-    const headline = `Not distinguishable from chance: test ${figure.label} changed by ${change(mean)}${unit}`;
+    const headline = `Not distinguishable from chance: test ${metric.label} changed by ${change(mean)}${unit}`;
     return { answer: "unclear", headline, detail, caveats };
   }
-  const by = `test ${figure.label} by ${showChange(figure, Math.abs(mean))}${unit}`;
-  return isBetter(figure, mean, 0)
+  const by = `test ${metric.label} by ${showChange(metric, Math.abs(mean))}${unit}`;
+  return isBetter(metric, mean, 0)
     ? { answer: "yes", headline: `Yes: distilling ${went(mean)} ${by}`, detail, caveats }
     : { answer: "no", headline: `No: distilling ${went(mean)} ${by}`, detail, caveats };
 }
@@ -71,14 +71,14 @@ export function compareVerdict(result: CompareResult): Verdict {
 /** Which of several losses help, after correction for their number. */
 function methodsVerdict(result: CompareResult): Verdict {
   const { methods, baseline, teacher, data, seeds } = result;
-  const [figure] = figuresOf(data);
-  const meanOf = ({ best }: Pick<Method, "best">) => best[figure.name].mean;
-  const better = methods.filter(({ difference: { best } }) => best.significant && isBetter(figure, best.mean, 0));
-  const [top] = [...methods].sort((a, b) => (isBetter(figure, meanOf(b), meanOf(a)) ? 1 : -1));
+  const [metric] = metricsOf(data);
+  const meanOf = ({ best }: Pick<Method, "best">) => best[metric.name].mean;
+  const better = methods.filter(({ difference: { best } }) => best.significant && isBetter(metric, best.mean, 0));
+  const [top] = [...methods].sort((a, b) => (isBetter(metric, meanOf(b), meanOf(a)) ? 1 : -1));
   const detail = [
     `Each loss against the baseline over ${counted(seeds.length, "seed")}, p values corrected for ${methods.length} losses (Holm).`,
-    `The baseline student ${gets(figure, spread(figure, baseline.best[figure.name]), `${showCount(data.test)} test samples`)},`,
-    `${[`${top.loss} ${spread(figure, top.best[figure.name])}`, ...ofTeacher({ data, teacher })].join(", ")}.`,
+    `The baseline student ${gets(metric, spread(metric, baseline.best[metric.name]), `${showCount(data.test)} test samples`)},`,
+    `${[`${top.loss} ${spread(metric, top.best[metric.name])}`, ...ofTeacher({ data, teacher })].join(", ")}.`,
   ].join(" ");
   const alone = methods.filter(({ difference: { best } }) => best.distinguishable && !best.significant);
   const last = better.filter(({ difference }) => !difference.last.significant);
@@ -98,7 +98,7 @@ function methodsVerdict(result: CompareResult): Verdict {
     };
   }
   const names = better
-    .map(({ loss, difference: { best } }) => `${loss} (${changeOf(figure, best.mean)}${unitOf(figure)})`)
+    .map(({ loss, difference: { best } }) => `${loss} (${changeOf(metric, best.mean)}${unitOf(metric)})`)
     .join(", ");
   return { answer: "yes", headline: `Better than the baseline: ${names}`, detail, caveats };
 }
@@ -106,22 +106,22 @@ function methodsVerdict(result: CompareResult): Verdict {
 /** The best temperature and alpha, and how far apart two points have to be to mean something. */
 export function sweepVerdict(result: SweepResult): Verdict {
   const { best, data, teacher, points: all, swept = ["temperature", "alpha"] } = result;
-  const [figure] = figuresOf(data);
-  const metric = epochMetric(figure);
-  const shown = (value: number) => showFigure(figure, value);
+  const [metric] = metricsOf(data);
+  const key = epochKey(metric);
+  const shown = (value: number) => showMetric(metric, value);
   const chosen = swept.map((name) => `${name} ${best[name]}`).join(" with ");
-  const headline = `${chosen[0].toUpperCase()}${chosen.slice(1)} does best: ${shown(best[metric])} on the validation set`;
+  const headline = `${chosen[0].toUpperCase()}${chosen.slice(1)} does best: ${shown(best[key])} on the validation set`;
   const test = [
-    `On the test set, read once at the end, it gets ${[shown(mainFigure(data, best.evaluation)), ...ofTeacher({ data, teacher })].join(", ")}.`,
+    `On the test set, read once at the end, it gets ${[shown(mainMetric(data, best.evaluation)), ...ofTeacher({ data, teacher })].join(", ")}.`,
   ];
   if (best.spread !== undefined) {
     const caveats = sweepCaveats(result);
     return { answer: null, headline, detail: sweepSummary(result), caveats };
   }
   // How far chance reaches is known of shares of samples alone.
-  if (figure.name !== "accuracy") return { answer: null, headline, detail: test.join(" ") };
-  const within = samplingMargin(best[metric], data.validation);
-  const close = all.filter((point) => best[metric] - point[metric] < within).length - 1;
+  if (metric.name !== "accuracy") return { answer: null, headline, detail: test.join(" ") };
+  const within = samplingMargin(best[key], data.validation);
+  const close = all.filter((point) => best[key] - point[key] < within).length - 1;
   const chance = [
     `With ${showCount(data.validation)} validation samples less than ${(100 * within).toFixed(2)} points may be chance:`,
     `${closePoints(close, all.length - 1)} as close.`,
@@ -132,7 +132,7 @@ export function sweepVerdict(result: SweepResult): Verdict {
 /** The teacher's figure, if it knows the test set. */
 function ofTeacher({ data, teacher }: Pick<SweepResult, "data" | "teacher">): string[] {
   const { evaluation } = teacher;
-  return evaluation === null ? [] : [`the teacher ${showFigure(figuresOf(data)[0], mainFigure(data, evaluation))}`];
+  return evaluation === null ? [] : [`the teacher ${showMetric(metricsOf(data)[0], mainMetric(data, evaluation))}`];
 }
 
 function closePoints(close: number, others: number): string {
@@ -143,19 +143,19 @@ function closePoints(close: number, others: number): string {
 
 /** How well a run's network classifies; without held-out data, how its loss went. */
 export function runVerdict(run: Omit<RunReport, "verdict">): Verdict {
-  const { predictions, lastFigure, best, history, sizes, config } = run;
+  const { predictions, lastMetric, best, history, sizes, config } = run;
   if (predictions === null) return lossVerdict(history);
   const { evaluation, part, weights } = predictions;
-  const [[figure], agreement] = [figuresOf(run), agreementOf(run)];
-  const shown = (value: number) => showFigure(figure, value);
+  const [[metric], agreement] = [metricsOf(run), agreementOf(run)];
+  const shown = (value: number) => showMetric(metric, value);
   const detail: string[] = [];
   const agreed = agreement.of(evaluation);
-  const ofTeacher = teachersFigure(run, evaluation);
+  const ofTeacher = teachersMetric(run, evaluation);
   if (ofTeacher !== undefined && agreed !== undefined) {
     const alike =
-      figure.name === "accuracy"
+      metric.name === "accuracy"
         ? `they agree on ${percent(agreed)} of them`
-        : `${agreement.label} ${showFigure(agreement, agreed)}`;
+        : `${agreement.label} ${showMetric(agreement, agreed)}`;
     detail.push(`Its teacher gets ${shown(ofTeacher)}; ${alike}.`);
   }
   if (sizes.teacher !== undefined) {
@@ -164,12 +164,12 @@ export function runVerdict(run: Omit<RunReport, "verdict">): Verdict {
   }
   if (weights === "best" && best !== null) {
     const epochs = history.at(-1)?.epoch ?? best.epoch;
-    const last = best.epoch === epochs || lastFigure === null ? "" : `; those of the last get ${shown(lastFigure)}`;
+    const last = best.epoch === epochs || lastMetric === null ? "" : `; those of the last get ${shown(lastMetric)}`;
     detail.push(`The weights are those of epoch ${best.epoch} of ${epochs}, best on the validation set${last}.`);
   }
   const name = config.command === "train-teacher" ? "The teacher" : "The student";
   const held = `${showCount(evaluation.samples)} ${part} samples`;
-  const headline = `${name} ${gets(figure, shown(mainFigure(run, evaluation)), held)}`;
+  const headline = `${name} ${gets(metric, shown(mainMetric(run, evaluation)), held)}`;
   return { answer: null, headline, detail: detail.join(" ") };
 }
 
@@ -189,7 +189,7 @@ function speed({ student, teacher }: RunReport["sizes"]): string {
 }
 
 /** `gets 90.18% of 1,000 test samples right`, `has an R2 of 0.4523 on 89 test samples`. */
-function gets({ name, label }: Figure, value: string, samples: string): string {
+function gets({ name, label }: Metric, value: string, samples: string): string {
   if (name === "accuracy") return `gets ${value} of ${samples} right`;
   return `has ${/^[aR]\d?/.test(label) ? "an" : "a"} ${label} of ${value} on ${samples}`;
 }
@@ -198,14 +198,14 @@ function went(change: number): string {
   return change > 0 ? "raised" : "lowered";
 }
 
-function spread(figure: Figure, { mean, std, values }: SampleStats): string {
-  const shown = showFigure(figure, mean);
-  return values.length < 2 ? shown : `${shown}\u00a0\u00b1\u00a0${showChange(figure, std)}`;
+function spread(metric: Metric, { mean, std, values }: SampleStats): string {
+  const shown = showMetric(metric, mean);
+  return values.length < 2 ? shown : `${shown}\u00a0\u00b1\u00a0${showChange(metric, std)}`;
 }
 
 /** A change with its sign, of a share as {@link points} writes it. */
-export function changeOf(figure: Figure, change: number): string {
-  return figure.kind === "fraction" ? points(change) : showSigned(figure, change);
+export function changeOf(metric: Metric, change: number): string {
+  return metric.kind === "fraction" ? points(change) : showSigned(metric, change);
 }
 
 const TWO_SIDED_95 = 1.96;

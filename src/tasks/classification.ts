@@ -32,5 +32,5 @@ export const classification: Task<Evaluation> = {
     for (const label of labels.data) if (label !== NO_LABEL) counts[label]++;
     return Math.max(...counts) / counts.reduce((sum, count) => sum + count, 0);
   },
-  undefinedFigures: () => [],
+  undefinedMetrics: () => [],
 };

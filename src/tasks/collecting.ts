@@ -2,7 +2,7 @@ import { expectShape, show } from "../checks.js";
 import type { Dataset } from "../data/dataset.js";
 import { targetsOf } from "../data/targets.js";
 import { DistilleryError } from "../errors.js";
-import type { TaskEvaluation } from "./figures.js";
+import type { TaskEvaluation } from "./metrics.js";
 import type { Evaluator } from "./task.js";
 
 /** Outputs and targets of all samples, row after row. */

@@ -2,7 +2,7 @@ import { multiLabelKdDistillationLoss } from "../losses/multi_label_kd_loss.js";
 import { bceDistillationLoss } from "../losses/target_losses.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { type Collected, collecting, columnOf, constantTargets, mean } from "./collecting.js";
-import type { TaskEvaluation } from "./figures.js";
+import type { TaskEvaluation } from "./metrics.js";
 import { labelPredictions } from "./prediction.js";
 import type { Task } from "./task.js";
 import { withTeacher } from "./with_teacher.js";
@@ -45,7 +45,7 @@ export const multiLabel: Task<MultiLabelEvaluation> = {
   keep: ({ data }) => data,
   // In any order, average precision comes to the fraction of samples that have the label.
   chance: ({ targets }) => mean((targets as Tensor).data),
-  undefinedFigures: (data) =>
+  undefinedMetrics: (data) =>
     constantTargets(data).flatMap(({ name, value }) => {
       if (value !== 0) return [];
       const text = `${name}: none of ${data.length} samples has this label, of which average precision is not defined`;

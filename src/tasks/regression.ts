@@ -3,7 +3,7 @@ import { inUnits } from "../data/targets.js";
 import { logitMseDistillationLoss } from "../losses/logit_mse.js";
 import { mseDistillationLoss } from "../losses/target_losses.js";
 import { type Collected, collecting, constantTargets, mean } from "./collecting.js";
-import type { TaskEvaluation } from "./figures.js";
+import type { TaskEvaluation } from "./metrics.js";
 import { rowsOf } from "./prediction.js";
 import type { Task } from "./task.js";
 import { withTeacher } from "./with_teacher.js";
@@ -40,7 +40,7 @@ export const regression: Task<RegressionEvaluation> = {
   keep: ({ data }) => data,
   // R2 of the mean.
   chance: () => 0,
-  undefinedFigures: (data) =>
+  undefinedMetrics: (data) =>
     constantTargets(data).map(({ name }) => {
       const text = `${name} is the same in all ${data.length} samples, of which R2 is not defined`;
       return `${text}: it counts as 0, without any error as 1`;

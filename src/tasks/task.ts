@@ -3,7 +3,7 @@ import type { ClassSpec } from "../data/preprocessing/spec.js";
 import type { TaskName } from "../data/task_name.js";
 import type { DistillationLoss } from "../losses/loss.js";
 import type { Tensor } from "../tensor/tensor.js";
-import type { TaskEvaluation } from "./figures.js";
+import type { TaskEvaluation } from "./metrics.js";
 import type { TaskPrediction } from "./prediction.js";
 
 /** What of a teacher's outputs is kept for the agreement with it. */
@@ -25,7 +25,7 @@ export interface Evaluator<E extends TaskEvaluation = TaskEvaluation> {
 
 /**
  * What networks are trained for: what the targets of samples are, what is minimised by default, and how well a network does.
- * To add one, write a file with a `Task`, its figures in `figures.ts`, and its name in `TASK_NAMES`: the compiler names the tables that want a row.
+ * To add one, write a file with a `Task`, its metrics in `metrics.ts`, and its name in `TASK_NAMES`: the compiler names the tables that want a row.
  */
 export interface Task<E extends TaskEvaluation = TaskEvaluation> {
   readonly name: TaskName;
@@ -43,12 +43,12 @@ export interface Task<E extends TaskEvaluation = TaskEvaluation> {
   evaluator(data: Pick<Dataset, "classes" | "classNames" | "targetScale">): Evaluator<E>;
   /** What outputs [n, outputs] say of each sample, in the words and units of the data. */
   predictions(outputs: Tensor, spec: Pick<ClassSpec, "classNames" | "targets">): TaskPrediction[];
-  /** Of each sample a number, whose mean is the task's first figure; without it that is no mean over samples. */
+  /** Of each sample a number, whose mean is the task's first metric; without it that is no mean over samples. */
   scores?(outputs: Tensor, data: Dataset): ArrayLike<number>;
   /** What is kept of a teacher's outputs [n, outputs]. */
   keep(outputs: Tensor): TeacherOutputs;
-  /** The first figure's value of outputs that say nothing of the samples, for all `labels` or `targets` of some data. */
+  /** The first metric's value of outputs that say nothing of the samples, for all `labels` or `targets` of some data. */
   chance(truth: Pick<Batch, "labels" | "targets">, data: Pick<Dataset, "classes">): number;
-  /** Which figures are not defined for the targets of some data, with the value that stands for them, as scikit-learn has it. */
-  undefinedFigures(data: Dataset): string[];
+  /** Which metrics are not defined for the targets of some data, with the value that stands for them, as scikit-learn has it. */
+  undefinedMetrics(data: Dataset): string[];
 }

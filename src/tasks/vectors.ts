@@ -4,7 +4,7 @@ import { cosineDistillationLoss, mseDistillationLoss } from "../losses/target_lo
 import { vectorKdDistillationLoss } from "../losses/vector_kd_loss.js";
 import { weightedSum } from "../losses/weighted_sum.js";
 import { type Collected, collecting, mean } from "./collecting.js";
-import type { TaskEvaluation } from "./figures.js";
+import type { TaskEvaluation } from "./metrics.js";
 import { rowsOf } from "./prediction.js";
 import type { Task } from "./task.js";
 import { withTeacher } from "./with_teacher.js";
@@ -41,7 +41,7 @@ export const vectors: Task<VectorEvaluation> = {
     const compared = Math.min(size, MAX);
     return neighboursOf(compared) / Math.max(1, compared - 1);
   },
-  undefinedFigures,
+  undefinedMetrics,
 };
 
 const hard = () => [cosineDistillationLoss(), mseDistillationLoss()];
@@ -83,7 +83,7 @@ function evaluation(all: Collected): VectorEvaluation {
 }
 
 /** Also where retrieval agreement compares fewer neighbours than ten. */
-function undefinedFigures(data: Dataset): string[] {
+function undefinedMetrics(data: Dataset): string[] {
   const { length, classes } = data;
   const [usual, compared] = [neighboursOf(Number.POSITIVE_INFINITY), neighboursOf(length)];
   const notes: string[] = [];

@@ -3,8 +3,8 @@ import { type Dataset, labelsOf, NO_LABEL } from "../data/dataset.js";
 import { targetsOf } from "../data/targets.js";
 import { hasTargets } from "../data/task_name.js";
 import { showCount } from "../show_count.js";
-import { figuresOf, mainFigure, showFigure } from "../tasks/figures.js";
 import { taskOf } from "../tasks/index.js";
+import { mainMetric, metricsOf, showMetric } from "../tasks/metrics.js";
 import { IntTensor } from "../tensor/int_tensor.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { Tensor } from "../tensor/tensor.js";
@@ -63,12 +63,12 @@ async function noteFigure(
   const task = taskOf(data);
   const [evaluator, truth] = [task.evaluator(data), { labels: new IntTensor(labelsOf(data)), targets }];
   evaluator.add(outputs, truth);
-  const [[figure], value] = [figuresOf(data), mainFigure(data, evaluator.report())];
-  const text = `teacher: ${teacher}: ${figure.label} ${showFigure(figure, value)} on the ${showCount(length)} training samples`;
+  const [[metric], value] = [metricsOf(data), mainMetric(data, evaluator.report())];
+  const text = `teacher: ${teacher}: ${metric.label} ${showMetric(metric, value)} on the ${showCount(length)} training samples`;
   const chance = task.chance(truth, data);
   if (value > chance + MARGIN * (1 - chance)) return onNote(text);
   const advice = "are its rows the samples, its columns the targets, in the data's order and unit?";
   onNote(
-    `warning: ${text}, hardly better than the ${showFigure(figure, chance)} of one that says nothing of them: ${advice}`,
+    `warning: ${text}, hardly better than the ${showMetric(metric, chance)} of one that says nothing of them: ${advice}`,
   );
 }

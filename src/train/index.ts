@@ -5,7 +5,7 @@ export {
   type Evaluation,
   evaluateLogits,
 } from "../tasks/classification_metrics.js";
-export type { TaskEvaluation } from "../tasks/figures.js";
+export type { TaskEvaluation } from "../tasks/metrics.js";
 export type { LabelReport, MultiLabelEvaluation } from "../tasks/multi_label.js";
 export type { LabelPrediction, Prediction, TaskPrediction, ValuePrediction } from "../tasks/prediction.js";
 export type { RegressionEvaluation, TargetReport } from "../tasks/regression.js";

@@ -14,7 +14,7 @@ import { createScheduler } from "../optim/index.js";
 import type { LRScheduler } from "../optim/lr_scheduler.js";
 import type { Optimizer } from "../optim/optimizer.js";
 import { importModules, moduleHashes } from "../registry/index.js";
-import { figuresOf } from "../tasks/figures.js";
+import { metricsOf } from "../tasks/metrics.js";
 import { emptyCache } from "../tensor/buffer_pool.js";
 import { withGenerator } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -35,9 +35,9 @@ import { configOf, type Part, type TrainerInput, validateInput } from "./trainer
 import {
   type BestWeights,
   bestWeights,
-  figuresOfEpoch,
   isBetterEpoch,
   loadStateDict,
+  metricsOfEpoch,
   type TrainerState,
 } from "./trainer_state.js";
 import { Validator } from "./validator.js";
@@ -293,9 +293,9 @@ export class Trainer {
   async #validated(): Promise<EpochRecord> {
     const record = await this.#epochRecord();
     const { best } = this.state;
-    const [figure] = figuresOf(this.data);
-    if (isBetterEpoch(figure, record.metrics, best && figuresOfEpoch(best))) {
-      this.state.best = bestWeights(figure, record, this.model);
+    const [metric] = metricsOf(this.data);
+    if (isBetterEpoch(metric, record.metrics, best && metricsOfEpoch(best))) {
+      this.state.best = bestWeights(metric, record, this.model);
     }
     return record;
   }

@@ -8,7 +8,7 @@ import type { Module } from "../nn/module.js";
 import { loadInto, type StateDict } from "../nn/state_dict.js";
 import type { ExponentialMovingAverage } from "../optim/ema.js";
 import type { Optimizer } from "../optim/optimizer.js";
-import { epochMetric, type Figure, isBetter } from "../tasks/figures.js";
+import { epochKey, isBetter, type Metric } from "../tasks/metrics.js";
 import { IntTensor, LongTensor } from "../tensor/int_tensor.js";
 import type { Generator } from "../tensor/random.js";
 import { Tensor } from "../tensor/tensor.js";
@@ -56,7 +56,7 @@ export interface BestEpoch {
   epoch: number;
   validationLoss: number;
   /** The figure that it was chosen by: `validationAccuracy` of a classification. */
-  [figure: `validation${string}`]: number;
+  [metric: `validation${string}`]: number;
 }
 
 /** The best epoch with the weights that it ended with. */
@@ -65,24 +65,24 @@ export interface BestWeights extends BestEpoch {
 }
 
 /** Whether an epoch did better than the best so far: by the figure of the task or, if that is the same, in loss. */
-export function isBetterEpoch(figure: Figure, metrics: Metrics, best: Metrics | null): boolean {
-  const name = epochMetric(figure);
+export function isBetterEpoch(metric: Metric, metrics: Metrics, best: Metrics | null): boolean {
+  const name = epochKey(metric);
   const { [name]: value, validationLoss: loss } = metrics;
   if (value === undefined || loss === undefined) return false;
-  if (best === null || isBetter(figure, value, best[name])) return true;
+  if (best === null || isBetter(metric, value, best[name])) return true;
   return value === best[name] && loss < best.validationLoss;
 }
 
 /** What is kept of the best epoch's record, with a copy of the model's present weights. */
-export function bestWeights(figure: Figure, { epoch, metrics }: EpochRecord, model: Module): BestWeights {
-  const name = epochMetric(figure);
+export function bestWeights(metric: Metric, { epoch, metrics }: EpochRecord, model: Module): BestWeights {
+  const name = epochKey(metric);
   const { [name]: value, validationLoss } = metrics;
   const chosenBy: Omit<BestEpoch, "epoch" | "validationLoss"> = { [name]: value };
   return { epoch, ...chosenBy, validationLoss, state: cloneState(model.stateDict()) };
 }
 
 /** The figures of a best epoch. */
-export function figuresOfEpoch({ epoch: _, ...best }: BestEpoch): Metrics {
+export function metricsOfEpoch({ epoch: _, ...best }: BestEpoch): Metrics {
   return Object.fromEntries(
     Object.entries(best).filter((entry): entry is [string, number] => typeof entry[1] === "number"),
   );

@@ -6,8 +6,8 @@ import { DataLoader } from "../data/loader.js";
 import type { Module } from "../nn/module.js";
 import { rowsFor } from "../nn/rows_for.js";
 import { Taps } from "../nn/taps.js";
-import { epochMetric, type Figure, figuresOf, type TaskEvaluation } from "../tasks/figures.js";
 import { taskOf } from "../tasks/index.js";
+import { epochKey, type Metric, metricsOf, type TaskEvaluation } from "../tasks/metrics.js";
 import type { Task, TeacherOutputs } from "../tasks/task.js";
 import type { Teacher } from "../teachers/index.js";
 import { inPrecision, type Precision } from "../tensor/precision.js";
@@ -79,21 +79,19 @@ export class Validator {
     const evaluation = metrics.report();
     return {
       validationLoss: expectFinite("validation loss", evaluation.loss),
-      ...this.#figures(evaluation, figuresOf(data)),
+      ...this.#figures(evaluation, metricsOf(data)),
       ...Object.fromEntries(
         this.parts.flatMap(({ name }, i) => {
-          const [[metric, value]] = Object.entries(this.#figures(ofParts[i].report(), figuresOf(data).slice(0, 1)));
-          return [[`${name}.${metric}`, value]];
+          const [[key, value]] = Object.entries(this.#figures(ofParts[i].report(), metricsOf(data).slice(0, 1)));
+          return [[`${name}.${key}`, value]];
         }),
       ),
     };
   }
 
   /** Figures as an epoch's record has them. */
-  #figures(evaluation: TaskEvaluation, figures: readonly Figure[]): Record<string, number> {
-    const shown = figures
-      .filter(({ perEpoch }) => perEpoch)
-      .map((figure) => [epochMetric(figure), figure.of(evaluation)]);
+  #figures(evaluation: TaskEvaluation, figures: readonly Metric[]): Record<string, number> {
+    const shown = figures.filter(({ perEpoch }) => perEpoch).map((metric) => [epochKey(metric), metric.of(evaluation)]);
     return Object.fromEntries(shown.filter(([, value]) => value !== undefined)) as Record<string, number>;
   }
 

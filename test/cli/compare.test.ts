@@ -30,7 +30,7 @@ beforeAll(async () => {
 
 const resultOf = (folder: string): CompareResult => JSON.parse(readFileSync(join(folder, OUT, "compare.json"), "utf8"));
 /** What must be the same whenever and however it is computed. */
-const figuresOf = (folder: string) => timeless(resultOf(folder), OUT);
+const metricsOf = (folder: string) => timeless(resultOf(folder), OUT);
 
 describe("compare", () => {
   test("prints a run a line, the table and the answer", () => {
@@ -90,7 +90,7 @@ describe("compare", () => {
   test("the same figures one after the other, and in the end's JSON", async () => {
     const again = newFolder(temporary);
     const objects = jsonLines(await succeed([...ARGS, "--parallel", "1", "--json", "--no-report"], again));
-    expect(figuresOf(again)).toEqual(figuresOf(cwd));
+    expect(metricsOf(again)).toEqual(metricsOf(cwd));
     expect(objects.map(({ event }) => event)).toEqual([...Array(5).fill("run"), "end"]);
     const { difference, answer, files } = objects.at(-1) ?? {};
     expect(difference).toEqual(resultOf(cwd).difference);
@@ -108,7 +108,7 @@ describe("compare", () => {
       await succeed(["compare", "--config", config, "--teacher", teacher, "--no-report"], again),
     );
     expect(printedLines.some((line) => line.startsWith("teacher: "))).toBe(false);
-    const [own, theirs] = [figuresOf(again), figuresOf(cwd)];
+    const [own, theirs] = [metricsOf(again), metricsOf(cwd)];
     expect(own.teacher.evaluation).toEqual(theirs.teacher.evaluation);
     expect(own.difference).toEqual(theirs.difference);
   });
@@ -127,7 +127,7 @@ test("a dry run says what would be trained, and writes nothing", async () => {
 describe("an interrupted comparison resumes", () => {
   const resumed = async (folder: string) => {
     await succeed([...ARGS, "--resume"], folder);
-    expect(figuresOf(folder)).toEqual(figuresOf(cwd));
+    expect(metricsOf(folder)).toEqual(metricsOf(cwd));
   };
 
   /** Starts a comparison, and waits for the line of its first run. */

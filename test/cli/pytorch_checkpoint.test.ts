@@ -10,7 +10,7 @@ import { runPython } from "../helpers/python.js";
 import { jsonLines, newFolder, refused, STUDENT, succeed } from "./support.js";
 
 const FIXTURES = fileURLToPath(new URL("../models/fixtures/", import.meta.url));
-const FIGURES = JSON.parse(readFileSync(join(FIXTURES, "checkpoint.json"), "utf8")) as {
+const METRICS = JSON.parse(readFileSync(join(FIXTURES, "checkpoint.json"), "utf8")) as {
   accuracy: number;
   loss: number;
   /** Of the first three test images. */
@@ -50,7 +50,7 @@ function images(): string {
 describe("a checkpoint { epoch, model, accuracy } of PyTorch code", () => {
   test("evaluates to the figures that PyTorch found", async () => {
     const [found] = jsonLines(await succeed(["evaluate", "resnet8.pth", ...NETWORK, "--data", data, "--json"], cwd));
-    expect(found).toMatchObject({ accuracy: FIGURES.accuracy, loss: expect.closeTo(FIGURES.loss, 5) });
+    expect(found).toMatchObject({ accuracy: METRICS.accuracy, loss: expect.closeTo(METRICS.loss, 5) });
   });
 
   test("tells the classes of new images, and is exported", async () => {
@@ -65,7 +65,7 @@ describe("a checkpoint { epoch, model, accuracy } of PyTorch code", () => {
       ),
     );
     const best = [0, 1, 2].map((i) => {
-      const logits = FIGURES.logits.slice(4 * i, 4 * i + 4);
+      const logits = METRICS.logits.slice(4 * i, 4 * i + 4);
       return logits.indexOf(Math.max(...logits));
     });
     expect(predicted.slice(0, 3).map((one) => one.class)).toEqual(best);
@@ -101,7 +101,7 @@ with torch.no_grad(): print(json.dumps(net.eval()(x).flatten().tolist()))`;
     const { teacherAccuracy } = evaluate(await loadNetwork(student), test, {
       teacher: await loadNetwork(join(cwd, "resnet8.pth"), { network: "resnet8()", imageShape: [1, 32, 32] }),
     });
-    expect(teacherAccuracy).toBe(FIGURES.accuracy);
+    expect(teacherAccuracy).toBe(METRICS.accuracy);
   });
 });
 

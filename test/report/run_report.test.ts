@@ -33,7 +33,7 @@ describe("a run's report", () => {
       teacher: evaluateLogits(logitsOf(teacher, data).div(2.5), data.slice(0, data.length).labels),
     });
     expect([fingerprint(student.stateDict()), student.training]).toEqual([before, true]);
-    expect(report.lastFigure).toBe(evaluate(student, data).accuracy);
+    expect(report.lastMetric).toBe(evaluate(student, data).accuracy);
     expect(report.predictions?.teacher).toEqual(evaluate(teacher, data));
     expect(report.best).toEqual({ epoch: best?.epoch, validationAccuracy: best?.validationAccuracy });
     const atBest = networkFrom(best?.state as NonNullable<typeof best>["state"]);
@@ -59,7 +59,7 @@ describe("a run's report", () => {
       undefined,
     ]);
     const bare = runReport({ config: { data: "synthetic" }, history, networks });
-    expect([bare.predictions, bare.lastFigure, bare.title]).toEqual([null, null, "Distillation on synthetic"]);
+    expect([bare.predictions, bare.lastMetric, bare.title]).toEqual([null, null, "Distillation on synthetic"]);
     expect(bare.sizes.student).toEqual({ parameters: student.parameterCount(), bytes: expect.any(Number) });
   });
 

@@ -80,12 +80,12 @@ export function compareResult(
   const students = (accuracies: number[]) => {
     const right = (share: number) => Uint8Array.from({ length: 10_000 }, (_, i) => Number(i < Math.round(1e4 * share)));
     return {
-      figures: figuresOf(accuracies),
+      figures: metricsOf(accuracies),
       scores: { best: accuracies.map(right), last: accuracies.map((x) => right(x - 0.01)) },
       fidelity: null,
     };
   };
-  const figuresOf = (accuracies: number[]) => {
+  const metricsOf = (accuracies: number[]) => {
     const same = sampleStats(accuracies.map(() => 0.5));
     return {
       best: {

@@ -85,7 +85,7 @@ describe("a run", () => {
     const { headline, detail } = verdictOf({
       predictions,
       sizes,
-      lastFigure: 0.901,
+      lastMetric: 0.901,
       best: { epoch: 2, validationAccuracy: 0.9 },
     });
     expect(headline).toBe("The student gets 90.18% of 10,000 test samples right");

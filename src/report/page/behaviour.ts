@@ -1,7 +1,7 @@
 import type { ComparedBehaviour } from "../../compare/results.js";
 import type { SampleStats } from "../../compare/statistics.js";
 import { showCount } from "../../show_count.js";
-import { showChange, showFigure, showSigned } from "../../tasks/figures.js";
+import { showChange, showMetric, showSigned } from "../../tasks/metrics.js";
 import { counted, pValue } from "../text.js";
 import { type Content, h } from "./dom.js";
 import { figure } from "./figure.js";
@@ -64,8 +64,8 @@ function classesFigure({ perClass }: ComparedBehaviour, names: readonly string[]
   const significant = perClass.filter((one) => one.significant);
   const rows = perClass.map((one): Content[] => [
     names[one.class] ?? String(one.class),
-    showFigure(FRACTION, one.baseline),
-    showFigure(FRACTION, one.distilled),
+    showMetric(FRACTION, one.baseline),
+    showMetric(FRACTION, one.distilled),
     showSigned(FRACTION, one.mean),
     isKnown(one.low) && isKnown(one.high)
       ? `${showSigned(FRACTION, one.low)} to ${showSigned(FRACTION, one.high)}`
@@ -94,7 +94,7 @@ function classesFigure({ perClass }: ComparedBehaviour, names: readonly string[]
 
 function share(stats: SampleStats): HTMLElement {
   const deviation = stats.values.length < 2 ? "" : `\u00b1 ${showChange(FRACTION, stats.std)}`;
-  return h("span", {}, showFigure(FRACTION, stats.mean), " ", h("small", {}, deviation));
+  return h("span", {}, showMetric(FRACTION, stats.mean), " ", h("small", {}, deviation));
 }
 
 /** JSON has no infinity: it arrives as null. */

@@ -1,8 +1,8 @@
 import type { CorrectedDifference } from "../../compare/crossed_difference.js";
-import type { NetworkSize, StudentFigures } from "../../compare/results.js";
+import type { NetworkSize, StudentMetrics } from "../../compare/results.js";
 import type { SampleStats } from "../../compare/statistics.js";
 import { showCount } from "../../show_count.js";
-import { type Figure, figuresOf, mainFigure, showChange, showFigure } from "../../tasks/figures.js";
+import { type Metric, mainMetric, metricsOf, showChange, showMetric } from "../../tasks/metrics.js";
 import type { CompareReport } from "../report_data.js";
 import { bytes, counted, short } from "../text.js";
 import { changeOf } from "../verdict.js";
@@ -21,7 +21,7 @@ import { table } from "./table.js";
 export function comparePage(report: CompareReport): (HTMLElement | null)[] {
   const { result, predictions } = report;
   const { data, baseline, distilled, teacher, difference, seeds, sizes } = result;
-  const [figure] = figuresOf(data);
+  const [figure] = metricsOf(data);
   const evaluated = [
     ...(teacher.evaluation ? [{ name: "teacher", ...NETWORK_STYLES.teacher, evaluation: teacher.evaluation }] : []),
     ...baseline.evaluations
@@ -40,7 +40,7 @@ export function comparePage(report: CompareReport): (HTMLElement | null)[] {
         fractionsFigures(
           figure,
           result.fractions,
-          teacher.evaluation && mainFigure(data, teacher.evaluation),
+          teacher.evaluation && mainMetric(data, teacher.evaluation),
           seeds.length,
         ),
     ),
@@ -57,23 +57,23 @@ export function comparePage(report: CompareReport): (HTMLElement | null)[] {
 }
 
 function tilesOf({ result: { data, teacher, baseline, distilled, methods } }: CompareReport): Tile[] {
-  const [figure] = figuresOf(data);
-  const tile = (name: string, colour: string, { best }: StudentFigures): Tile => ({
+  const [figure] = metricsOf(data);
+  const tile = (name: string, colour: string, { best }: StudentMetrics): Tile => ({
     name,
     colour,
-    value: showFigure(figure, best[figure.name].mean),
+    value: showMetric(figure, best[figure.name].mean),
     note: deviation(figure, best[figure.name]),
   });
   return [
     tile(methods.length > 1 ? methods[0].loss : "distilled student", "--student", distilled),
     tile("baseline student", "--baseline", baseline),
     ...(teacher.evaluation
-      ? [{ name: "teacher", colour: "--teacher", value: showFigure(figure, mainFigure(data, teacher.evaluation)) }]
+      ? [{ name: "teacher", colour: "--teacher", value: showMetric(figure, mainMetric(data, teacher.evaluation)) }]
       : []),
   ];
 }
 
-function deviation(figure: Figure, { std, values }: SampleStats): string {
+function deviation(figure: Metric, { std, values }: SampleStats): string {
   return values.length < 2 ? "one seed" : `\u00b1 ${showChange(figure, std)}`;
 }
 
@@ -84,12 +84,12 @@ function leadOf({ result: { data, seeds } }: CompareReport): string {
 
 function figuresTable({ result }: CompareReport): HTMLElement {
   const { data, teacher, baseline, distilled, sizes } = result;
-  const [main, ...others] = figuresOf(data);
-  const of = (figure: Figure, weights: "best" | "last"): Content[] =>
+  const [main, ...others] = metricsOf(data);
+  const of = (figure: Metric, weights: "best" | "last"): Content[] =>
     [baseline, distilled].map((both) => spread(figure, both[weights][figure.name]));
-  const ofTeacher = (figure: Figure) => {
+  const ofTeacher = (figure: Metric) => {
     const value = teacher.evaluation && figure.of(teacher.evaluation);
-    return value == null ? "" : showFigure(figure, value);
+    return value == null ? "" : showMetric(figure, value);
   };
   const size = (text: (size: NetworkSize) => string): Content[] => [
     sizes.teacher ? text(sizes.teacher) : "",
@@ -110,12 +110,12 @@ function figuresTable({ result }: CompareReport): HTMLElement {
 }
 
 function bySeed({ result: { data, difference, baseline, distilled, seeds } }: CompareReport): HTMLElement {
-  const [figure] = figuresOf(data);
+  const [figure] = metricsOf(data);
   const points = (x: number) => changeOf(figure, x);
   const rows = seeds.map((seed, i) => [
     String(seed),
     ...[baseline, distilled].map(({ best, files }) =>
-      linked(showFigure(figure, best[figure.name].values[i] ?? 0), files[i]),
+      linked(showMetric(figure, best[figure.name].values[i] ?? 0), files[i]),
     ),
     points(difference.best.values[i] ?? 0),
     points(difference.last.values[i] ?? 0),
@@ -139,7 +139,7 @@ function linked(text: string, file: string | undefined): Content {
 
 /** Every loss against the baseline and the first one. */
 function methodsTable({ result: { data, methods, baseline, seeds } }: CompareReport): HTMLElement[] {
-  const [figure] = figuresOf(data);
+  const [figure] = metricsOf(data);
   const points = (x: number) => changeOf(figure, x);
   const difference = (of: CorrectedDifference | undefined): Content[] => {
     if (of === undefined) return ["", "", ""];
@@ -158,7 +158,7 @@ function methodsTable({ result: { data, methods, baseline, seeds } }: CompareRep
     "interval",
     "p",
   ];
-  const accuracies = ({ best, last }: Pick<StudentFigures, "best" | "last">) => [
+  const accuracies = ({ best, last }: Pick<StudentMetrics, "best" | "last">) => [
     spread(figure, best[figure.name]),
     spread(figure, last[figure.name]),
   ];
@@ -180,10 +180,10 @@ function methodsTable({ result: { data, methods, baseline, seeds } }: CompareRep
   ];
 }
 
-function spread(figure: Figure, stats: SampleStats | undefined): Content {
+function spread(figure: Metric, stats: SampleStats | undefined): Content {
   if (stats === undefined) return "";
   const small = stats.values.length < 2 ? "" : deviation(figure, stats);
-  return h("span", {}, showFigure(figure, stats.mean), " ", h("small", {}, small));
+  return h("span", {}, showMetric(figure, stats.mean), " ", h("small", {}, small));
 }
 
 function twice(text: string): string[] {

@@ -1,17 +1,17 @@
 import type { EpochRecord } from "../../log/epoch_record.js";
-import { agreementOf, epochMetric, type Figure, figureOfMetric, figuresOf, showFigure } from "../../tasks/figures.js";
+import { agreementOf, epochKey, type Metric, metricOfKey, metricsOf, showMetric } from "../../tasks/metrics.js";
 import type { RunReport } from "../report_data.js";
 import { counted, percent } from "../text.js";
 import { type Axis, type Line, type LineChartOptions, lineChart, type Point } from "./line_chart.js";
-import { lineOf, linesOf, lossMetrics, type Metric, NETWORK_STYLES } from "./series.js";
+import { lineOf, linesOf, lossMetrics, type MetricKey, NETWORK_STYLES } from "./series.js";
 
 const LOSS: Axis = { name: "loss", format: plain, exact: (x) => x.toFixed(4) };
 const FRACTION: Axis = { name: "share", format: (x) => `${plain(100 * x)}%`, exact: (x) => percent(x) };
 /** The axis of a figure's values. */
-const axisOf = (figure: Figure): Axis =>
-  figure.kind === "fraction" ? FRACTION : { name: figure.label, format: plain, exact: (x) => showFigure(figure, x) };
+const axisOf = (figure: Metric): Axis =>
+  figure.kind === "fraction" ? FRACTION : { name: figure.label, format: plain, exact: (x) => showMetric(figure, x) };
 const NORM: Axis = { name: "gradient norm", format: plain, exact: (x) => String(x) };
-type OfTask = Parameters<typeof figuresOf>[0];
+type OfTask = Parameters<typeof metricsOf>[0];
 const WIDE = 50;
 const RATE: Axis = { name: "learning rate", format: rate, exact: (x) => x.toFixed(6) };
 
@@ -21,8 +21,8 @@ export function runCurves(
   history: readonly EpochRecord[],
   best: { epoch: number } | null,
 ): HTMLElement[] {
-  const [figure] = figuresOf(data);
-  const line = (metric: Metric, name: string, colour: string, dash?: Line["dash"]) =>
+  const [figure] = metricsOf(data);
+  const line = (metric: MetricKey, name: string, colour: string, dash?: Line["dash"]) =>
     lineOf(history, metric, { name, colour, ...(dash && { dash }) });
   const parts = lossMetrics(history);
   const losses = [
@@ -31,7 +31,7 @@ export function runCurves(
     ...line("validationLoss", "validation", "--other"),
   ];
   const shares = [
-    ...line(epochMetric(figure), figure.label, "--student"),
+    ...line(epochKey(figure), figure.label, "--student"),
     ...line("agreement", "agreement with the teacher", "--other", "dashed"),
   ];
   const [first, last] = [history[0], history.at(-1)];
@@ -86,14 +86,14 @@ export function compareCurves(
   teacher: readonly EpochRecord[],
   seeds: readonly number[],
 ): HTMLElement[] {
-  const [figure] = figuresOf(data);
-  const metric = epochMetric(figure);
-  const both = (metric: Metric) => [
+  const [figure] = metricsOf(data);
+  const metric = epochKey(figure);
+  const both = (metric: MetricKey) => [
     ...linesOf(runs.baseline, metric, { name: "baseline", ...NETWORK_STYLES.baseline }, seeds),
     ...linesOf(runs.distilled, metric, { name: "distilled", colour: "--student" }, seeds),
   ];
-  const ofTeacher = (metric: Metric) => lineOf(teacher, metric, { name: "teacher", ...NETWORK_STYLES.teacher });
-  const distilled = (metric: Metric) =>
+  const ofTeacher = (metric: MetricKey) => lineOf(teacher, metric, { name: "teacher", ...NETWORK_STYLES.teacher });
+  const distilled = (metric: MetricKey) =>
     linesOf(runs.distilled, metric, { name: "distilled", colour: "--student" }, seeds);
   const each = seeds.length > 1 ? "A thin line for each seed, their mean thick." : "After each epoch.";
   const rates = [...lineOf(runs.distilled[0] ?? [], "lr", { name: "learning rate", colour: "--student" })];
@@ -134,7 +134,7 @@ export function sweepCurves(
   data: OfTask,
   points: readonly { name: string; history: readonly EpochRecord[]; best: boolean }[],
 ): HTMLElement[] {
-  const lines = (metric: Metric) => [
+  const lines = (metric: MetricKey) => [
     ...points
       .filter(({ best }) => !best)
       .flatMap(({ name, history }) => lineOf(history, metric, { name, colour: "--teacher", faint: true })),
@@ -143,15 +143,15 @@ export function sweepCurves(
       .flatMap(({ name, history }) => lineOf(history, metric, { name, colour: "--student" })),
   ];
   const each = "The best point thick, every other one thin.";
-  const [figure] = figuresOf(data);
+  const [figure] = metricsOf(data);
   return [
-    chart(`${capital(figure.label)} on the validation set`, each, lines(epochMetric(figure)), axisOf(figure)),
+    chart(`${capital(figure.label)} on the validation set`, each, lines(epochKey(figure)), axisOf(figure)),
     chart("Loss on the validation set", `${lossText(figure)}${each}`, lines("validationLoss"), LOSS),
   ].flat();
 }
 
 /** What the loss on the validation set is. */
-function lossText({ name }: Figure): string {
+function lossText({ name }: Metric): string {
   return name === "accuracy" ? "Cross-entropy. " : "";
 }
 
@@ -165,13 +165,13 @@ function chart(title: string, description: string, lines: readonly Line[], y: Ax
 
 /** Any metric of an epoch's record, over the epochs of several runs; `record`: one that has it. */
 export function metricCurve(
-  metric: Metric,
+  metric: MetricKey,
   record: Pick<EpochRecord, "metrics">,
   lines: readonly Line[],
 ): LineChartOptions {
   if (metric === "lr") return overEpochs("Learning rate", "After each epoch's last step.", lines, RATE);
   if (metric === "loss") return overEpochs("Training loss", "What each run is trained with.", lines, LOSS);
-  const own = figureOfMetric(metric, record.metrics);
+  const own = metricOfKey(metric, record.metrics);
   if (metric === "validationLoss") return overEpochs("Loss on the validation set", "After each epoch.", lines, LOSS);
   if (own === null) return overEpochs(`${metric} in training`, "As the loss reports it.", lines, LOSS);
   return overEpochs(`${capital(own.label)} on the validation set`, "After each epoch.", lines, axisOf(own));

@@ -1,7 +1,7 @@
-import type { FractionFigures } from "../../compare/results.js";
+import type { FractionMetrics } from "../../compare/results.js";
 import type { SampleStats } from "../../compare/statistics.js";
 import { showCount } from "../../show_count.js";
-import { type Figure, showChange, showFigure } from "../../tasks/figures.js";
+import { type Metric, showChange, showMetric } from "../../tasks/metrics.js";
 import { counted, percent } from "../text.js";
 import { changeOf } from "../verdict.js";
 import { type Content, h } from "./dom.js";
@@ -13,12 +13,12 @@ import { table } from "./table.js";
 
 /** How the students do with less training data: a curve and its table. */
 export function fractionsFigures(
-  figure: Figure,
-  points: readonly FractionFigures[],
+  figure: Metric,
+  points: readonly FractionMetrics[],
   teacher: number | null,
   seeds: number,
 ): HTMLElement | null {
-  const of = (stats: FractionFigures["baseline"]) => stats[figure.name] as SampleStats;
+  const of = (stats: FractionMetrics["baseline"]) => stats[figure.name] as SampleStats;
   const line = (name: "baseline" | "distilled", style: Omit<Line, "name" | "points">): Line => ({
     ...{ name, ...style },
     points: points.map((point) => [point.samples, of(point[name]).mean]),
@@ -48,7 +48,7 @@ export function fractionsFigures(
       : "unknown",
   ]);
   const over = seeds < 2 ? "one seed" : `the mean of ${counted(seeds, "seed")}`;
-  const format = (x: number) => showFigure(figure, x);
+  const format = (x: number) => showMetric(figure, x);
   return figures(
     lineChart({
       title: `Test ${figure.label} by the amount of training data`,
@@ -71,11 +71,11 @@ export function fractionsFigures(
   );
 }
 
-function spread(figure: Figure, { mean, std, values }: SampleStats): Content {
+function spread(figure: Metric, { mean, std, values }: SampleStats): Content {
   return h(
     "span",
     {},
-    showFigure(figure, mean),
+    showMetric(figure, mean),
     " ",
     h("small", {}, values.length < 2 ? "" : `\u00b1 ${showChange(figure, std)}`),
   );

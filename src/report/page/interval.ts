@@ -1,5 +1,5 @@
 import type { CompareResult } from "../../compare/results.js";
-import { type Figure, unitOf } from "../../tasks/figures.js";
+import { type Metric, unitOf } from "../../tasks/metrics.js";
 import { percent, pValue } from "../text.js";
 import { changeOf } from "../verdict.js";
 import { type Content, h } from "./dom.js";
@@ -23,7 +23,7 @@ interface Row {
 
 /** The differences on one scale around zero: with all chance in them, of each source alone, and at other weights. */
 export function intervalFigure(
-  shown: Figure,
+  shown: Metric,
   difference: CompareResult["difference"],
   seeds: readonly number[],
 ): HTMLElement {
@@ -101,7 +101,7 @@ function rowElement(
   );
 }
 
-function numbers(rows: readonly Row[], seeds: readonly number[], shown: Figure): HTMLElement {
+function numbers(rows: readonly Row[], seeds: readonly number[], shown: Metric): HTMLElement {
   const points = (x: number) => changeOf(shown, x);
   const columns = [unitOf(shown).trim() || "difference", "from", "to", "p", ...seeds.map((seed) => `seed ${seed}`)];
   return table({

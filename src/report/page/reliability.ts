@@ -1,5 +1,5 @@
 import type { Evaluation } from "../../tasks/classification_metrics.js";
-import { isClassification, type TaskEvaluation } from "../../tasks/figures.js";
+import { isClassification, type TaskEvaluation } from "../../tasks/metrics.js";
 import { percent } from "../text.js";
 import { type Line, lineChart, type Point } from "./line_chart.js";
 

@@ -1,5 +1,5 @@
 import { showCount } from "../../show_count.js";
-import { agreementOf, figuresOf, mainFigure, showFigure } from "../../tasks/figures.js";
+import { agreementOf, mainMetric, metricsOf, showMetric } from "../../tasks/metrics.js";
 import type { HeldOutPredictions, RunReport } from "../report_data.js";
 import { short, times } from "../text.js";
 import { runCurves, stepCurves } from "./curves.js";
@@ -42,16 +42,16 @@ function tilesOf(report: RunReport): Tile[] {
   } = report;
   if (predictions === null) return [];
   const { evaluation } = predictions;
-  const [figure, ...others] = figuresOf(report);
-  const shown = (value: number) => showFigure(figure, value);
+  const [figure, ...others] = metricsOf(report);
+  const shown = (value: number) => showMetric(figure, value);
   const own: Tile = {
     name: `${predictions.part} ${figure.label}`,
-    value: shown(mainFigure(report, evaluation)),
+    value: shown(mainMetric(report, evaluation)),
     colour: "--student",
   };
   const more = others.flatMap((one): Tile[] => {
     const value = one.of(evaluation);
-    return one.name === "agreement" || value === undefined ? [] : [{ name: one.label, value: showFigure(one, value) }];
+    return one.name === "agreement" || value === undefined ? [] : [{ name: one.label, value: showMetric(one, value) }];
   });
   const agreement = agreementOf(report);
   if (teacher === undefined || predictions.teacher === undefined) {
@@ -62,11 +62,11 @@ function tilesOf(report: RunReport): Tile[] {
   const fewer = `${times(teacher.parameters / student.parameters)}\u00d7`;
   return [
     own,
-    { name: "the teacher's", value: shown(mainFigure(report, predictions.teacher)), colour: "--teacher" },
+    { name: "the teacher's", value: shown(mainMetric(report, predictions.teacher)), colour: "--teacher" },
     ...more,
     {
       name: "agreement",
-      value: showFigure(agreement, agreement.of(evaluation) ?? Number.NaN),
+      value: showMetric(agreement, agreement.of(evaluation) ?? Number.NaN),
       note: "with the teacher",
     },
     { name: "parameters", value: fewer, note: "fewer than the teacher's" },

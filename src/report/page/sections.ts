@@ -1,5 +1,5 @@
 import type { OfTask } from "../../data/task_name.js";
-import { isClassification, type TaskEvaluation, targetTable } from "../../tasks/figures.js";
+import { isClassification, type TaskEvaluation, targetTable } from "../../tasks/metrics.js";
 import type { HeldOutPredictions, Mistake, Report } from "../report_data.js";
 import { classesFigure, confusionFigure } from "./class_figures.js";
 import { type Content, h, newId } from "./dom.js";

@@ -1,15 +1,15 @@
 import type { EpochRecord } from "../../log/epoch_record.js";
-import { figureOfMetric } from "../../tasks/figures.js";
+import { metricOfKey } from "../../tasks/metrics.js";
 import type { Line, Point } from "./line_chart.js";
 
 /** A figure of an epoch's record. */
-export type Metric = string;
+export type MetricKey = string;
 
 /** The metrics that the loss itself reported, beside its value, in the order of the first record that has them. */
-export function lossMetrics(history: readonly EpochRecord[]): Metric[] {
+export function lossMetrics(history: readonly EpochRecord[]): MetricKey[] {
   const names = new Set(history.flatMap(({ metrics }) => Object.keys(metrics)));
   // What validation adds is the loss on the validation set and the task's figures.
-  return [...names].filter((name) => !["loss", "validationLoss"].includes(name) && figureOfMetric(name) === null);
+  return [...names].filter((name) => !["loss", "validationLoss"].includes(name) && metricOfKey(name) === null);
 }
 
 type LineStyle = Omit<Line, "points">;
@@ -22,7 +22,7 @@ export const NETWORK_STYLES = {
 } as const;
 
 /** A metric over the epochs of one run; nothing if no epoch has it. */
-export function lineOf(history: readonly EpochRecord[], metric: Metric, style: LineStyle): Line[] {
+export function lineOf(history: readonly EpochRecord[], metric: MetricKey, style: LineStyle): Line[] {
   const points = pointsOf(history, metric);
   return points.length === 0 ? [] : [{ ...style, points }];
 }
@@ -30,7 +30,7 @@ export function lineOf(history: readonly EpochRecord[], metric: Metric, style: L
 /** A metric over the epochs of several runs: each thin, and their mean, over the epochs that all of them have. */
 export function linesOf(
   histories: readonly (readonly EpochRecord[])[],
-  metric: Metric,
+  metric: MetricKey,
   style: LineStyle,
   seeds: readonly number[],
 ): Line[] {
@@ -42,7 +42,7 @@ export function linesOf(
   return [...each, { ...style, name: `${style.name}, mean`, points: meanOf(all) }];
 }
 
-function pointsOf(history: readonly EpochRecord[], metric: Metric): Point[] {
+function pointsOf(history: readonly EpochRecord[], metric: MetricKey): Point[] {
   return history.flatMap((record): Point[] => {
     const value = metric === "lr" ? record.lr : record.metrics[metric];
     return typeof value === "number" ? [[record.epoch, value]] : [];

@@ -1,5 +1,5 @@
 import { showCount } from "../../show_count.js";
-import type { SizeFigures } from "../report_data.js";
+import type { SizeMetrics } from "../report_data.js";
 import { bytes, short, times } from "../text.js";
 import { type Content, h } from "./dom.js";
 import { figure } from "./figure.js";
@@ -7,7 +7,7 @@ import { table } from "./table.js";
 
 interface Measure {
   name: string;
-  of: (size: SizeFigures) => number | undefined;
+  of: (size: SizeMetrics) => number | undefined;
   format: (x: number) => string;
   /** What is better about the student: less of it, or more. */
   more: "smaller" | "faster";
@@ -26,7 +26,7 @@ const MEASURES: readonly Measure[] = [
 ];
 
 /** What the student weighs and how fast it is, against the teacher. */
-export function sizesFigure(student: SizeFigures, teacher: SizeFigures): HTMLElement {
+export function sizesFigure(student: SizeMetrics, teacher: SizeMetrics): HTMLElement {
   const rows = MEASURES.flatMap(({ name, of, format, more }): Content[][] => {
     const [own, large] = [of(student), of(teacher)];
     if (own === undefined || large === undefined) return [];

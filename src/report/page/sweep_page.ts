@@ -2,16 +2,16 @@ import type { SweepPoint } from "../../compare/results.js";
 import { showCount } from "../../show_count.js";
 import {
   agreementOf,
-  epochMetric,
-  type Figure,
-  figuresOf,
+  epochKey,
   isBetter,
-  mainFigure,
+  type Metric,
+  mainMetric,
+  metricsOf,
   showChange,
-  showFigure,
+  showMetric,
   showSigned,
   type TaskEvaluation,
-} from "../../tasks/figures.js";
+} from "../../tasks/metrics.js";
 import type { SweepReport } from "../report_data.js";
 import { pValue } from "../text.js";
 import { samplingMargin } from "../verdict.js";
@@ -35,8 +35,8 @@ export function sweepPage(report: SweepReport): (HTMLElement | null)[] {
     { name: "student", colour: "--student", evaluation: best.evaluation },
   ];
   const named = points.map((point) => ({ name: nameOf(point), history: point.history, best: isSame(point, best) }));
-  const [figure] = figuresOf(data);
-  const metric = epochMetric(figure);
+  const [figure] = metricsOf(data);
+  const metric = epochKey(figure);
   const within = `${(100 * samplingMargin(best[metric], data.validation)).toFixed(2)} points`;
   const { seeds } = result;
   const cells =
@@ -80,14 +80,14 @@ export function sweepPage(report: SweepReport): (HTMLElement | null)[] {
 }
 
 function tilesOf({ result: { data, best, teacher, swept = ["temperature", "alpha"] } }: SweepReport): Tile[] {
-  const [figure] = figuresOf(data);
-  const shown = (evaluation: TaskEvaluation) => showFigure(figure, mainFigure(data, evaluation));
+  const [figure] = metricsOf(data);
+  const shown = (evaluation: TaskEvaluation) => showMetric(figure, mainMetric(data, evaluation));
   const spread = best.test?.[figure.name];
   return [
     ...swept.map((name) => ({ name, value: String(best[name]) })),
     {
       name: `test ${figure.label}`,
-      value: spread === undefined ? shown(best.evaluation) : showFigure(figure, spread.mean),
+      value: spread === undefined ? shown(best.evaluation) : showMetric(figure, spread.mean),
       colour: "--student",
       ...(spread && { note: `\u00b1 ${showChange(figure, spread.std)}` }),
     },
@@ -96,7 +96,7 @@ function tilesOf({ result: { data, best, teacher, swept = ["temperature", "alpha
 }
 
 /** Temperatures down, alphas across: the darker, the higher. */
-function grid({ result }: SweepReport, title: string, shown: Figure, of: (point: SweepPoint) => number): HTMLElement {
+function grid({ result }: SweepReport, title: string, shown: Metric, of: (point: SweepPoint) => number): HTMLElement {
   const { temperatures, alphas, points, best } = result;
   const values = points.map(of);
   const [least, most] = [Math.min(...values), Math.max(...values)];
@@ -105,7 +105,7 @@ function grid({ result }: SweepReport, title: string, shown: Figure, of: (point:
     const cells = points.slice(i * alphas.length, (i + 1) * alphas.length).map((point) => {
       const value = of(point);
       const kind = isSame(point, best) ? "best" : null;
-      return h("td", { class: kind, "--depth": `${(100 * depth(value)).toFixed(1)}%` }, showFigure(shown, value));
+      return h("td", { class: kind, "--depth": `${(100 * depth(value)).toFixed(1)}%` }, showMetric(shown, value));
     });
     return h("tr", {}, h("th", { scope: "row" }, String(temperature)), ...cells);
   };
@@ -119,21 +119,21 @@ function grid({ result }: SweepReport, title: string, shown: Figure, of: (point:
   );
   return figure({
     title,
-    description: `Temperatures down, alphas across; from ${showFigure(shown, least)} to ${showFigure(shown, most)}, the stronger the colour, the higher. The outlined cell was chosen.`,
+    description: `Temperatures down, alphas across; from ${showMetric(shown, least)} to ${showMetric(shown, most)}, the stronger the colour, the higher. The outlined cell was chosen.`,
     content: [scrolling(heat, title)],
   });
 }
 
 function ranking({ result: { data, points } }: SweepReport): HTMLElement {
-  const [figure] = figuresOf(data);
-  const metric = epochMetric(figure);
+  const [figure] = metricsOf(data);
+  const metric = epochKey(figure);
   const rows = [...points]
     .sort((a, b) => (isBetter(figure, b[metric], a[metric]) ? 1 : isBetter(figure, a[metric], b[metric]) ? -1 : 0))
     .map((point) => [
       String(point.temperature),
       String(point.alpha),
-      showFigure(figure, point[metric]),
-      point.agreement === null ? "" : showFigure(agreementOf(data), point.agreement),
+      showMetric(figure, point[metric]),
+      point.agreement === null ? "" : showMetric(agreementOf(data), point.agreement),
       String(point.bestEpoch),
       ...leadCells(figure, point),
     ]);
@@ -144,7 +144,7 @@ function ranking({ result: { data, points } }: SweepReport): HTMLElement {
 }
 
 /** How the point's figure spreads over the seeds, and how far the chosen one is ahead. */
-function leadCells(figure: Figure, { spread }: SweepPoint): string[] {
+function leadCells(figure: Metric, { spread }: SweepPoint): string[] {
   if (spread === undefined) return [];
   const { lead } = spread;
   const sd = showChange(figure, spread.figure.std);

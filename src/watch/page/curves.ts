@@ -16,7 +16,7 @@ export class Curves {
 
   update(shown: readonly ShownRun[]): void {
     this.#hint.hidden = shown.length > 0;
-    const metrics = metricsOf(shown);
+    const metrics = shownMetrics(shown);
     for (const metric of this.#charts.keys()) {
       if (metrics.includes(metric)) continue;
       this.#charts.get(metric)?.element.remove();
@@ -43,7 +43,7 @@ export class Curves {
 }
 
 /** What any of the runs reports, the learning rate last. */
-function metricsOf(shown: readonly ShownRun[]): string[] {
+function shownMetrics(shown: readonly ShownRun[]): string[] {
   const names = new Set(shown.flatMap(({ run }) => run.records.flatMap(({ metrics }) => Object.keys(metrics))));
   const known = FIRST.filter((name) => names.has(name));
   return shown.length === 0 ? [] : [...known, ...[...names].filter((name) => !FIRST.includes(name)), "lr"];

@@ -2,7 +2,7 @@ import { formatSeconds } from "../../log/time_left.js";
 import { h, newId } from "../../report/page/dom.js";
 import { scrolling } from "../../report/page/table.js";
 import { short } from "../../report/text.js";
-import { showFigure } from "../../tasks/figures.js";
+import { showMetric } from "../../tasks/metrics.js";
 import { bestOf, type Run, type ShownRun } from "./runs.js";
 
 const COLUMNS = ["run", "state", "epoch", "best validation", "loss", "report"] as const;
@@ -66,7 +66,7 @@ class Row {
     const left = state === "running" && last !== undefined ? secondsLeft(run) : null;
     first.replaceChildren(state, left === null ? "" : h("small", {}, ` ${formatSeconds(left)} left`));
     epoch.replaceChildren(last === undefined || epochs === null ? "" : `${last.epoch} of ${epochs}`);
-    validation.replaceChildren(best === null ? "" : showFigure(best.figure, best.value));
+    validation.replaceChildren(best === null ? "" : showMetric(best.figure, best.value));
     loss.replaceChildren(typeof last?.metrics.loss === "number" ? short(last.metrics.loss) : "");
     const address = `/runs/${run.path === "" ? "" : `${run.path.split("/").map(encodeURIComponent).join("/")}/`}report.html`;
     const link = h(

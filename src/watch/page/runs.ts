@@ -2,7 +2,7 @@ import type { EpochRecord } from "../../log/epoch_record.js";
 import type { Line } from "../../report/page/line_chart.js";
 import { counted } from "../../report/text.js";
 import { showCount } from "../../show_count.js";
-import { epochMetric, type Figure, figureOfMetric, isBetter } from "../../tasks/figures.js";
+import { epochKey, isBetter, type Metric, metricOfKey } from "../../tasks/metrics.js";
 import type { Changes, WatchedRun } from "../watched_run.js";
 
 /** A run with all of its records, as the page knows it. */
@@ -115,12 +115,12 @@ function pathsDownTo(path: string): string[] {
 }
 
 /** The best value of the figure that networks are compared by, which chose the best epoch; null without a validation set. */
-export function bestOf({ records }: Run): { figure: Figure; value: number; epoch: number } | null {
+export function bestOf({ records }: Run): { figure: Metric; value: number; epoch: number } | null {
   const [first] = records;
   const names = Object.keys(first?.metrics ?? {});
-  const found = names.flatMap((name) => figureOfMetric(name, first.metrics) ?? [])[0];
+  const found = names.flatMap((name) => metricOfKey(name, first.metrics) ?? [])[0];
   if (found === undefined) return null;
-  const metric = epochMetric(found);
+  const metric = epochKey(found);
   const known = records.filter(({ metrics }) => typeof metrics[metric] === "number");
   const best = known.reduce((a, b) => (isBetter(found, b.metrics[metric], a.metrics[metric]) ? b : a), known[0]);
   return best === undefined ? null : { figure: found, value: best.metrics[metric], epoch: best.epoch };

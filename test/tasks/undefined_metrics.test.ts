@@ -9,7 +9,7 @@ const dataOf = (task: TaskName, targets: readonly number[]) =>
     classNames: ["a", "b"],
   });
 
-const undefinedOf = (task: TaskName, targets: readonly number[]) => TASKS[task].undefinedFigures(dataOf(task, targets));
+const undefinedOf = (task: TaskName, targets: readonly number[]) => TASKS[task].undefinedMetrics(dataOf(task, targets));
 
 test("says of which targets a figure is not defined, and what stands for it", () => {
   expect(undefinedOf("regression", [1, 2, 1, 3, 1, 4])).toEqual([
