@@ -35,7 +35,7 @@ export function isSilentRank(environment: Environment = process.env): boolean {
 }
 
 /**
- * SHA-256 of the code that runs: its JavaScript and the native binding. One version may be built twice; ranks of different code would give
+ * SHA-256 of the code that runs: its JavaScript and the native bindings. One version may be built twice; ranks of different code would give
  * other bits than one process.
  */
 export function codeHash(): string {
@@ -45,7 +45,8 @@ export function codeHash(): string {
   for (const name of names.filter((name) => /(?<!\.d)\.[cm]?[jt]s$/.test(name))) {
     hash.update(`${name.replaceAll("\\", "/")}\n`).update(readFileSync(join(folder, name)));
   }
-  return hash.update(readFileSync(bindingFile())).digest("hex");
+  for (const file of [bindingFile(), mpiFile()].filter(existsSync)) hash.update(readFileSync(file));
+  return hash.digest("hex");
 }
 
 /**
@@ -54,7 +55,7 @@ export function codeHash(): string {
  * @throws DistilleryError `NATIVE` that says how to build it.
  */
 export function loadMpi(): Mpi {
-  const file = fileURLToPath(new URL(FILE, ROOT));
+  const file = mpiFile();
   if (!existsSync(file)) {
     const advice =
       "npm run build:mpi makes it, in a checkout with Rust, libclang and an MPI (apt install libopenmpi-dev libclang-dev)";
@@ -66,4 +67,8 @@ export function loadMpi(): Mpi {
     const text = `${FILE} can't be loaded: ${(error as Error).message}: npm run build:mpi makes it anew`;
     throw new DistilleryError("NATIVE", text, { cause: error });
   }
+}
+
+function mpiFile(): string {
+  return fileURLToPath(new URL(FILE, ROOT));
 }

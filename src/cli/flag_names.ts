@@ -13,7 +13,8 @@ const POSITIONAL: readonly string[] = ["file", "files", "name", "kind"];
 export function namedByFlag(message: string, flags: Readonly<Record<string, unknown>>): string | null {
   const [name = "", path = ""] = /^(\w+)((?:\[\d+\]|\.\w+)*)(?=: )/.exec(message)?.slice(1) ?? [];
   const rest = message.slice(name.length + path.length);
-  if (name !== "" && Object.hasOwn(flags, name) && !POSITIONAL.includes(name)) return `${flagOf(name)}${path}${rest}`;
+  if (name !== "" && Object.hasOwn(flags, name) && !POSITIONAL.includes(name))
+    return `${flagOf(name)}${path.replaceAll(/\[\d+\]/g, "")}${rest}`;
   const { augment } = flags;
   if (typeof augment !== "object" || augment === null) return null;
   // What is changed is called by the function that changes it.

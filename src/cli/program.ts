@@ -5,7 +5,7 @@ import { errorBoundary, reportFailure, UsageError } from "./error_boundary.js";
 import { toList } from "./flag_values.js";
 import { configured } from "./settings.js";
 import { writeError, writeOutput } from "./terminal.js";
-import { withRanks } from "./with_ranks.js";
+import { refuseRanks, withRanks } from "./with_ranks.js";
 
 const EXIT_CODES = `
 Exit codes: 0 done; 1 failed; 2 wrong usage; 78 a mistake in a configuration file, or other options than those of the run
@@ -93,6 +93,7 @@ const program = new Command("distillery")
 const requested = process.argv[2] ?? "";
 const names = Object.hasOwn(COMMANDS, requested) ? [requested] : Object.keys(COMMANDS);
 for (const name of names) program.addCommand(await (COMMANDS[name] as () => Promise<Command>)());
+program.hook("preAction", (_, command) => refuseRanks(command.name()));
 for (const command of [program, ...program.commands]) {
   refuseRepeated(command);
   command.exitOverride().configureOutput({

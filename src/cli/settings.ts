@@ -31,9 +31,6 @@ export interface Settings<C extends ConfigName> {
   userOptions: ConfigOf<C>;
 }
 
-/** The commands that `withRanks` runs. */
-const RANKED: readonly ConfigName[] = ["distill", "train-teacher"];
-
 /**
  * A command's body behind an error boundary. Its configuration is read and checked first; if it has a log file, what is
  * printed goes there too.
@@ -52,7 +49,7 @@ export function configured<C extends ConfigName, F extends ShowFlags>(
     const run = errorBoundary<F>(async (flags) => void (await body(settings, flags)));
     const { logFile } = settings.config;
     // The first of several ranks prints.
-    if (logFile === false || (RANKED.includes(command) && isSilentRank())) await run(flags);
+    if (logFile === false || isSilentRank()) await run(flags);
     else await withLogFile(() => run(flags), logFile === true ? undefined : logFile, logFailed);
   });
 }
@@ -127,9 +124,9 @@ function only(entries: object, flags: Readonly<Record<string, unknown>>): object
   return Object.fromEntries(Object.entries(flags).filter(([name]) => Object.hasOwn(entries, name)));
 }
 
-/** `--augment shift` for `augment.shift`. */
+/** `--augment shift` for `augment.shift`, `--seeds` for `seeds.1`. */
 function nameOf([option = "", ...rest]: readonly string[]): string {
-  return [flagOf(option), ...(rest[0] === "steps" ? [] : rest)].join(" ");
+  return [flagOf(option), ...rest.filter((name) => name !== "steps" && !/^\d+$/.test(name))].join(" ");
 }
 
 /** Mistakes in options are wrong usage here. */

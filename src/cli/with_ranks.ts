@@ -1,6 +1,6 @@
 import { isSilentRank, ranksOfJob } from "../mpi.js";
 import type { Ranks } from "../train/index.js";
-import { exitCodeOf, isAbort, oneLine } from "./error_boundary.js";
+import { exitCodeOf, isAbort, oneLine, UsageError } from "./error_boundary.js";
 import type { ShowFlags } from "./flags.js";
 
 /**
@@ -25,4 +25,16 @@ export function withRanks<S, F extends ShowFlags, T>(
       throw error;
     }
   };
+}
+
+/** The commands that {@link withRanks} runs. */
+const RANKED: readonly string[] = ["distill", "train-teacher"];
+
+/** Refuses several ranks of a command that would do its whole work on each of them. */
+export function refuseRanks(command: string): void {
+  const ranks = ranksOfJob();
+  if (!(ranks > 1) || RANKED.includes(command)) return;
+  const share = ["compare", "sweep"].includes(command) ? "; --index and --of run a share of the trials" : "";
+  const text = `mpirun -n ${ranks} would do its whole work ${ranks} times: only ${RANKED.join(" and ")} divide a run`;
+  throw new UsageError(`${command}: ${text}${share}`);
 }

@@ -1,17 +1,17 @@
 import { show } from "../checks.js";
 import type { Schedule } from "../optim/schedules.js";
 import type { Issue } from "../registry/index.js";
+import { type ShardOptions, shardIssue } from "../train/options.js";
 import { type ScheduleOptions, scheduleIssue } from "../train/schedule.js";
 import { AVERAGE_OPTIONS } from "./schemas.js";
 
 /** The options that rules are about; undefined if a command lacks one. */
-interface Ruled extends ScheduleOptions {
+interface Ruled extends ScheduleOptions, ShardOptions {
   schedule: string | Schedule;
   data: string;
   teacher?: string | readonly string[] | undefined;
   teacherWeights?: readonly number[] | undefined;
   teacherColumn?: string | undefined;
-  teacherMode?: string;
   teacherCache?: boolean | undefined;
   calibrateTeacher?: boolean | undefined;
   validation: number;
@@ -118,6 +118,6 @@ export function rulesBroken(config: Ruled, userOptions: object): Issue[] {
     ]),
   ];
   const issues = rules.filter(([broken]) => broken).map(([, option, text]): Issue => ({ path: [option], text }));
-  const ofSchedule = scheduleIssue(config.schedule, config);
-  return ofSchedule === null ? issues : [...issues, ofSchedule];
+  const ofOthers = [scheduleIssue(config.schedule, config), shardIssue(config)];
+  return [...issues, ...ofOthers.filter((issue) => issue !== null)];
 }

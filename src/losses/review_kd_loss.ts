@@ -237,8 +237,23 @@ export const reviewKdEntry = defineEntry({
     const stages = (network: "student" | "teacher", given: readonly string[]) =>
       features ? [...given, context.features(network)] : given;
     const layers = { student: stages("student", student), teacher: stages("teacher", teacher) };
+    for (const network of ["student", "teacher"] as const) expectDeepening(context, network, layers[network]);
     const channels = (network: "student" | "teacher") =>
       layers[network].map((path) => channelsOf(context, network, path));
     return reviewKdDistillationLoss(layers, { fusion: new ReviewFusion(channels("student"), channels("teacher")) });
   },
 });
+
+/** Refuses a layer whose maps have more positions than one listed before it: the list does not go from the first stage to the deepest. */
+function expectDeepening(context: LossContext, network: "student" | "teacher", paths: readonly string[]): void {
+  const counts = paths.map((path) =>
+    context
+      .tapShape(network, path)
+      .slice(1)
+      .reduce((product, length) => product * length, 1),
+  );
+  const at = counts.findIndex((count, i) => i > 0 && count > counts[i - 1]);
+  if (at < 0) return;
+  const text = `expected layers from the first stage to the deepest, but ${show(paths[at])} has more positions than ${show(paths[at - 1])}`;
+  throw new DistilleryError("BAD_ARGUMENT", `review-kd: ${network}: ${text}`);
+}

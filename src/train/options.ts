@@ -8,6 +8,7 @@ import {
   type Expression,
   expected,
   fraction,
+  type Issue,
   integer,
   issuesOf,
   nonNegative,
@@ -137,17 +138,25 @@ export function resolveOptions<S extends OptionsSchema>(schema: S, options: obje
   throw new DistilleryError("BAD_ARGUMENT", texts.join("; "));
 }
 
-type ShardOptions = Pick<ResolvedTraining, "batchSize" | "shards" | "batchNorm"> & { teacherMode?: "train" | "eval" };
+export type ShardOptions = Pick<ResolvedTraining, "batchSize" | "shards" | "batchNorm"> & {
+  teacherMode?: "train" | "eval";
+};
 
 function expectShards<O extends ShardOptions>(options: O): O {
-  const { batchSize, shards, batchNorm, teacherMode } = options;
+  const issue = shardIssue(options);
+  if (issue === null) return options;
+  throw new DistilleryError("BAD_ARGUMENT", `${issue.path.join(".")}: ${issue.text}`);
+}
+
+/** What is wrong with the shards of a batch; null if nothing is. */
+export function shardIssue({ batchSize, shards, batchNorm, teacherMode }: ShardOptions): Issue | null {
   if (batchSize % shards !== 0) {
-    throw new DistilleryError("BAD_ARGUMENT", `shards: expected a divisor of batchSize (${batchSize}), got ${shards}`);
+    return { path: ["shards"], text: `expected a divisor of batchSize (${batchSize}), got ${shards}` };
   }
   if (shards > 1 && batchNorm === "batch" && teacherMode === "train") {
     const text =
       '"batch" is for the student, and a teacher in train mode has statistics of each shard: use teacherMode "eval"';
-    throw new DistilleryError("BAD_ARGUMENT", `batchNorm: ${text}`);
+    return { path: ["batchNorm"], text };
   }
-  return options;
+  return null;
 }

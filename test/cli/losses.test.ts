@@ -84,7 +84,7 @@ describe("a user's loss and network", () => {
     const missing = await refused(distill("none", "--loss", "hint(student=fc9)"), cwd, 1, "BAD_ARGUMENT");
     expect(missing).toMatch(/student: no module "fc9"/);
     const refusedList = (...flags: string[]) => refused([...compared, ...flags], cwd, 2, "BAD_ARGUMENT");
-    expect(await refusedList("--losses", "kd, dkdd")).toMatch(/--losses 1: unknown loss "dkdd", did you mean dkd\?/);
+    expect(await refusedList("--losses", "kd, dkdd")).toMatch(/--losses: unknown loss "dkdd", did you mean dkd\?/);
     expect(await refusedList("--losses", "kd", "--loss", "kd")).toMatch(/--losses: expected one of loss and losses/);
   });
 

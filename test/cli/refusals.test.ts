@@ -1,7 +1,7 @@
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { beforeAll, describe, expect, test } from "vitest";
+import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { Linear, StudentNet, save } from "../../src/index.js";
 import { temporaryFolder } from "../checkpoint/support.js";
 import { distillery, newFolder, refused, succeed, tree } from "./support.js";
@@ -93,7 +93,7 @@ describe("wrong usage: exit code 2", () => {
       "train-teacher --data t.csv --image-size 8",
       "--image-size: is an option of a folder of PNG, JPEG, WebP, BMP or GIF images by class: t.csv is a .csv or .tsv table (BAD_ARGUMENT)",
     ],
-    ["sweep --data t.csv --temperatures 1,1", "--temperatures[1]: expected each once, got 1 again (BAD_ARGUMENT)"],
+    ["sweep --data t.csv --temperatures 1,1", "--temperatures: expected each once, got 1 again (BAD_ARGUMENT)"],
     ["data fashon-mnist", 'unknown data set "fashon-mnist", did you mean fashion-mnist? (BAD_ARGUMENT)'],
     ["list looses", 'unknown kind "looses", did you mean losses? (BAD_ARGUMENT)'],
     ["train-teacher --alpha 0.5", "unknown option '--alpha' (BAD_ARGUMENT); see --help"],
@@ -208,5 +208,20 @@ describe("help and version: exit code 0", () => {
     })) {
       expect(text).toMatch(new RegExp(`${flag} <\\w+> [^<]*\\(default: ${value.replaceAll(".", "\\.")}\\)`));
     }
+  });
+});
+
+describe("several ranks of a command that runs on one", () => {
+  afterEach(() => {
+    vi.unstubAllEnvs();
+  });
+
+  test.each([
+    ["compare --data t.csv", "only distill and train-teacher divide a run; --index and --of run a share of the trials"],
+    ["evaluate student.pth --data t.csv", "only distill and train-teacher divide a run (BAD_ARGUMENT)"],
+  ])("%s", async (line, message) => {
+    vi.stubEnv("OMPI_COMM_WORLD_SIZE", "3");
+    const text = await leavesNothing(line.split(" "), 2, "BAD_ARGUMENT");
+    expect(text).toContain(`${line.split(" ")[0]}: mpirun -n 3 would do its whole work 3 times: ${message}`);
   });
 });

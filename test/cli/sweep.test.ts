@@ -92,9 +92,9 @@ describe("sweep", () => {
 describe("what is refused, before anything is written", () => {
   test.each([
     [[], "--data: expected a data set's name, folder or file: the synthetic data are noise"],
-    [["--temperatures", "1,hot"], '--temperatures 1: expected a number above 0, got "hot"'],
-    [["--temperatures", "1,0"], "--temperatures 1: expected a number above 0, got 0"],
-    [["--alphas", ""], '--alphas 0: expected a number from 0 to 1, got ""'],
+    [["--temperatures", "1,hot"], '--temperatures: expected a number above 0, got "hot"'],
+    [["--temperatures", "1,0"], "--temperatures: expected a number above 0, got 0"],
+    [["--alphas", ""], '--alphas: expected a number from 0 to 1, got ""'],
     [["--temperature", "3"], "unknown option '--temperature'"],
   ])("%j", async (more, text) => {
     const folder = newFolder(temporary);

@@ -114,6 +114,10 @@ describe("refusals", () => {
       "review-kd(student=[layer1, layer2], teacher=[block1])",
       "expected as many layers of the teacher as of the student, 2",
     ],
+    [
+      "review-kd(student=[layer1, layer3, layer2], teacher=[block1, block2, block3])",
+      'student: expected layers from the first stage to the deepest, but "layer2" has more positions than "layer3"',
+    ],
     ["review-kd(student=[layer4], teacher=[block1])", 'no module "layer4", did you mean layer1?'],
   ])("%s", async (loss, message) => {
     expect((await failure(run(loss).done, "BAD_ARGUMENT")).message).toContain(message);
