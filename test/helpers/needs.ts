@@ -69,6 +69,13 @@ export function mpi(): Need {
   return { met, reason: "MPI: apt install openmpi-bin libopenmpi-dev libclang-dev, npm run build:mpi" };
 }
 
+/** Ray's program. */
+export const rayProgram = (): string => (hidden.has("ray") ? "" : onPath("ray"));
+
+export function ray(): Need {
+  return { met: rayProgram() !== "", reason: 'Ray on the path: pip install "ray[default]"' };
+}
+
 /** What {@link mpi} is, and the right to make network namespaces with a limited link between them. */
 export function hosts(): Need {
   if (!mpi().met) return mpi();
