@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -52,6 +53,11 @@ async function script(seed: number, teacherMode: Mode, onLine: (line: string) =>
   return student;
 }
 
+/** Made by make_student.mjs. */
+const hashes: Record<Mode, string> = JSON.parse(
+  readFileSync(new URL("fixtures/student_seed0.json", import.meta.url), "utf8"),
+);
+
 const lossOf = (line = "") => Number(/KD Loss: (\d+\.\d{4}) /.exec(line)?.[1]);
 const withoutLoss = (line: string) => line.replace(/KD Loss: \d+\.\d{4} /, "KD Loss: #.#### ");
 
@@ -82,6 +88,12 @@ describe.each<Mode>(["train", "eval"])(
         return !(Math.abs(units) <= Math.round(tolerance / UNIT));
       });
       expect(wrong, `PyTorch:\n${expected.slice(from - 1, to).join("\n")}`).toEqual([]);
+    });
+
+    test("the student has the bits that it always had", () => {
+      const hash = createHash("sha256");
+      for (const { data } of Object.values(student.stateDict())) hash.update(data);
+      expect(hash.digest("hex")).toBe(hashes[mode]);
     });
 
     if (mode === "train")
