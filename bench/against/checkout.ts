@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { cpSync, rmSync, symlinkSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT } from "../library.js";
 
@@ -27,10 +27,12 @@ export function commitOf(ref: string): string {
 export async function withCheckout<T>(ref: string, body: (checkout: Checkout) => Promise<T>): Promise<T> {
   const commit = commitOf(ref);
   const folder = join(HOME, commit);
+  const unlock = lock(HOME);
   const build = new Build(folder);
   const interrupted = (signal: NodeJS.Signals) => {
     build.end();
     remove(folder);
+    unlock();
     process.exit(signal === "SIGINT" ? 130 : 143);
   };
   process.once("SIGINT", interrupted).once("SIGTERM", interrupted);
@@ -46,6 +48,35 @@ export async function withCheckout<T>(ref: string, body: (checkout: Checkout) =>
   } finally {
     process.off("SIGINT", interrupted).off("SIGTERM", interrupted);
     remove(folder);
+    unlock();
+  }
+}
+
+/**
+ * Takes a folder for this process and gives what releases it. Two comparisons at once would build into the same files, and each would measure
+ * the other's load.
+ */
+export function lock(folder: string): () => void {
+  const file = join(folder, "lock");
+  mkdirSync(folder, { recursive: true });
+  try {
+    writeFileSync(file, `${process.pid}`, { flag: "wx" });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    const owner = Number(readFileSync(file, "utf8"));
+    if (isAlive(owner)) throw new Error(`--against: process ${owner} measures already: wait for its end`);
+    // One that was killed.
+    rmSync(file);
+    return lock(folder);
+  }
+  return () => rmSync(file, { force: true });
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }
 

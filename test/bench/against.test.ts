@@ -1,8 +1,13 @@
 import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { commitOf } from "../../bench/against/checkout.js";
+import { commitOf, lock } from "../../bench/against/checkout.js";
 import { workloadsOf } from "../../bench/against/workloads.js";
 import { TITLES } from "../../bench/steps/setup.js";
+import { temporaryFolder } from "../checkpoint/support.js";
+
+const folder = temporaryFolder();
 
 const isCheckout = (() => {
   try {
@@ -22,6 +27,18 @@ describe("a comparison with another commit", () => {
     expect(() => commitOf(ref)).toThrow(
       `--against: expected a commit, a branch or a tag of this repository, got ${JSON.stringify(ref)}`,
     );
+  });
+
+  it("waits for no other one, but takes over from a process that ended", () => {
+    const file = join(folder, "lock");
+    const unlock = lock(folder);
+    expect(readFileSync(file, "utf8")).toBe(`${process.pid}`);
+    expect(() => lock(folder)).toThrow(`--against: process ${process.pid} measures already: wait for its end`);
+    unlock();
+    expect(existsSync(file)).toBe(false);
+    writeFileSync(file, `${2 ** 22 + 1}`);
+    lock(folder)();
+    expect(existsSync(file)).toBe(false);
   });
 
   it("compares steps, convolutions and few samples", async () => {
