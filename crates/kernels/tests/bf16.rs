@@ -5,10 +5,11 @@ use distillery_kernels::matmul::bf16::{Packed, Rhs, Unit, from_bits, multiply, t
 use ndarray::{Array1, Array2, ArrayView2, s};
 
 /// a b + bias by a unit, with either factor stored transposed.
-fn product(unit: Unit, a: &Array2<f32>, b: &Array2<f32>, turned: [bool; 2], packed: bool) -> Array2<f32> {
-    let stored =
-        |x: &Array2<f32>, turn| if turn { x.t().as_standard_layout().reversed_axes().into_owned() } else { x.clone() };
-    let (a, b) = (stored(a, turned[0]), stored(b, turned[1]));
+fn product(unit: Unit, a: &Array2<f32>, b: &Array2<f32>, transposed: [bool; 2], packed: bool) -> Array2<f32> {
+    let stored = |x: &Array2<f32>, transposed| {
+        if transposed { x.t().as_standard_layout().reversed_axes().into_owned() } else { x.clone() }
+    };
+    let (a, b) = (stored(a, transposed[0]), stored(b, transposed[1]));
     let mut out = blank(a.nrows(), b.ncols());
     let panels;
     let right = if packed {
@@ -53,10 +54,10 @@ fn products_are_those_of_rounded_operands() {
         for unit in Unit::all() {
             let plain = product(unit, &a, &b, LAYOUTS[0], false);
             check(&format!("{unit:?} {m}x{k}x{n}"), &plain, &a, &b);
-            for turned in LAYOUTS {
+            for transposed in LAYOUTS {
                 for packed in [false, true] {
-                    let got = product(unit, &a, &b, turned, packed);
-                    assert_eq!(got, plain, "{unit:?} {m}x{k}x{n} turned {turned:?} packed {packed}");
+                    let got = product(unit, &a, &b, transposed, packed);
+                    assert_eq!(got, plain, "{unit:?} {m}x{k}x{n} transposed {transposed:?} packed {packed}");
                 }
             }
         }
@@ -106,9 +107,9 @@ fn same_bits_at_any_number_of_threads() {
     ] {
         let (a, b) = (matrix(m, k, 1), matrix(k, n, 2));
         for unit in Unit::all() {
-            for (turned, packed) in [([false, false], false), ([true, true], false), ([false, true], true)] {
-                let label = format!("{unit:?} {m}x{k}x{n} {turned:?}");
-                same_bits(&label, || wide(product(unit, &a, &b, turned, packed).view()));
+            for (transposed, packed) in [([false, false], false), ([true, true], false), ([false, true], true)] {
+                let label = format!("{unit:?} {m}x{k}x{n} {transposed:?}");
+                same_bits(&label, || wide(product(unit, &a, &b, transposed, packed).view()));
             }
         }
     }
@@ -160,11 +161,14 @@ fn units_round_alike() {
     let want = x.mapv(|x| from_bits(to_bits(x))).mapv(|x| if x.is_finite() { x } else { f32::NAN });
     let one = Array2::eye(N);
     for unit in Unit::all() {
-        for turned in LAYOUTS {
-            for got in [product(unit, &x, &one, turned, false), product(unit, &one, &x, turned, false)] {
+        for transposed in LAYOUTS {
+            for got in [product(unit, &x, &one, transposed, false), product(unit, &one, &x, transposed, false)] {
                 for ((at, &got), &want) in got.indexed_iter().zip(&want) {
                     let column_has_infinity = want.is_nan() || !got.is_finite();
-                    assert!(got == want || column_has_infinity, "{unit:?} {turned:?} {at:?}: {got:e}, want {want:e}");
+                    assert!(
+                        got == want || column_has_infinity,
+                        "{unit:?} {transposed:?} {at:?}: {got:e}, want {want:e}"
+                    );
                 }
             }
         }

@@ -21,7 +21,8 @@ const FORMS: [Form; 3] = [
 impl Form {
     /// a[m, k] b[k, n], with each factor laid out as the form takes it.
     fn multiply(&self, a: &Array2<f32>, b: &Array2<f32>) -> Array2<f32> {
-        let stored = |x: &Array2<f32>, turn| if turn { x.t().as_standard_layout().into_owned() } else { x.clone() };
+        let stored =
+            |x: &Array2<f32>, transposed| if transposed { x.t().as_standard_layout().into_owned() } else { x.clone() };
         let mut out = blank(a.nrows(), b.ncols());
         (self.kernel)(stored(a, self.transposed[0]).view(), stored(b, self.transposed[1]).view(), out.view_mut())
             .unwrap();

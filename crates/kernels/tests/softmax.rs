@@ -165,14 +165,14 @@ fn sizes_of_zero_give_an_answer() {
 fn refuses_wrong_shapes() {
     for form in &FORMS {
         let name = form.name;
-        let (x, turned) = (blank(2, 3), blank(3, 2));
+        let (x, transposed) = (blank(2, 3), blank(3, 2));
         let mut out = blank(2, 3);
         for (result, message) in [
             ((form.forward)(x.view(), blank(3, 2).view_mut()), "out: expected shape [2, 3], got [3, 2]"),
-            ((form.forward)(turned.t(), out.view_mut()), "x: expected a contiguous row-major array"),
-            ((form.backward)(turned.view(), x.view(), out.view_mut()), "grad: expected shape [2, 3], got [3, 2]"),
+            ((form.forward)(transposed.t(), out.view_mut()), "x: expected a contiguous row-major array"),
+            ((form.backward)(transposed.view(), x.view(), out.view_mut()), "grad: expected shape [2, 3], got [3, 2]"),
             ((form.backward)(x.view(), x.view(), blank(3, 2).view_mut()), "grad_x: expected shape [2, 3], got [3, 2]"),
-            ((form.backward)(x.view(), turned.t(), out.view_mut()), "y: expected a contiguous row-major array"),
+            ((form.backward)(x.view(), transposed.t(), out.view_mut()), "y: expected a contiguous row-major array"),
         ] {
             refuses(result, "SHAPE_MISMATCH", &format!("{name}: {message}"));
         }

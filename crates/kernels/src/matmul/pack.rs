@@ -25,6 +25,9 @@ impl Line {
     pub const ZERO: Self = Self([0.0; LINE]);
 }
 
+/// Lines of a buffer that is kept, at most: 64 MiB. What needs more computes for so long that new memory does not matter.
+const KEPT: usize = 1 << 20;
+
 thread_local! {
     /// Those that nobody uses now, the one that was used last at the end.
     static BUFFERS: RefCell<Vec<Vec<Line>>> = const { RefCell::new(Vec::new()) };
@@ -38,7 +41,9 @@ pub(super) fn with_buffer<T>(len: usize, f: impl FnOnce(*mut f32) -> T) -> T {
         lines.resize(len.div_ceil(LINE), Line::ZERO);
     }
     let result = f(lines.as_mut_ptr().cast());
-    BUFFERS.with_borrow_mut(|buffers| buffers.push(lines));
+    if lines.len() <= KEPT {
+        BUFFERS.with_borrow_mut(|buffers| buffers.push(lines));
+    }
     result
 }
 

@@ -20,7 +20,6 @@ use super::round::to_bits;
 use crate::parallel;
 use ndarray::{ArrayView2, ArrayViewMut2};
 use std::arch::x86_64::*;
-use std::cell::Cell;
 use std::ops::Range;
 use std::ptr::null;
 
@@ -62,10 +61,6 @@ impl Shared {
     fn add(&self, offset: usize) -> *mut u32 {
         self.0.wrapping_add(offset)
     }
-}
-
-thread_local! {
-    static PACKED_A: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
 }
 
 impl Panels {
@@ -125,13 +120,7 @@ unsafe impl Sync for Gemm<'_> {}
 pub fn multiply(a: &ArrayView2<f32>, b: Rhs, bias: Option<&[f32]>, relu: bool, out: &mut ArrayViewMut2<f32>) {
     let ((m, k), n) = (a.dim(), out.ncols());
     let gemm = Gemm { m, n, k, a: a.into(), b, c: out.into(), bias, relu };
-    let mut lines = PACKED_A.take();
-    let len = (m * pairs(k)).div_ceil(LINE);
-    if lines.len() < len {
-        lines.resize(len, Line::ZERO);
-    }
-    gemm.run(Shared(lines.as_mut_ptr().cast()));
-    PACKED_A.set(lines);
+    pack::with_buffer(m * pairs(k), |packed| gemm.run(Shared(packed.cast())));
 }
 
 /// Pairs of so many steps over k; the last one is filled up with zeros.
@@ -430,7 +419,7 @@ unsafe fn pack_b(b: MatRef, kc: usize, nc: usize, to: *mut u32) {
                     for j in 0..LINE {
                         block[j] = along(b.at(2 * first, (start + j).min(nc - 1)), masks);
                     }
-                    let block = turn(block);
+                    let block = transpose(block);
                     for p in 0..LINE {
                         let at = to.wrapping_add((first + p) * width + start);
                         _mm512_mask_storeu_epi32(at.cast(), if first + p < kp { !0 } else { 0 }, block[p]);
@@ -474,7 +463,7 @@ unsafe fn pack_a(a: MatRef, kc: usize, rows: usize, to: *mut u32) {
                         let masks = [if k < kc { there } else { 0 }, if k + 1 < kc { there } else { 0 }];
                         block[p] = across([a.at(start, k), a.at(start, k + 1)], masks);
                     }
-                    let (block, columns) = (turn(block), mask(kp - first));
+                    let (block, columns) = (transpose(block), mask(kp - first));
                     for i in 0..LINE {
                         let at = to.wrapping_add((start + i) * kp + first);
                         _mm512_mask_storeu_epi32(at.cast(), if start + i < rows { columns } else { 0 }, block[i]);
@@ -510,8 +499,8 @@ unsafe fn pair_at(x: MatRef, k: usize, kc: usize, column: usize) -> u32 {
 /// A block of 16 x 16 pairs with rows and columns exchanged.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn turn(x: [__m512i; LINE]) -> [__m512i; LINE] {
-    let (mut by_two, mut by_four, mut turned) = (x, x, x);
+fn transpose(x: [__m512i; LINE]) -> [__m512i; LINE] {
+    let (mut by_two, mut by_four, mut transposed) = (x, x, x);
     for i in 0..LINE / 2 {
         by_two[2 * i] = _mm512_unpacklo_epi32(x[2 * i], x[2 * i + 1]);
         by_two[2 * i + 1] = _mm512_unpackhi_epi32(x[2 * i], x[2 * i + 1]);
@@ -530,10 +519,10 @@ fn turn(x: [__m512i; LINE]) -> [__m512i; LINE] {
         let even_below = _mm512_shuffle_i32x4::<EVEN>(by_four[8 + c], by_four[12 + c]);
         let odd = _mm512_shuffle_i32x4::<ODD>(by_four[c], by_four[4 + c]);
         let odd_below = _mm512_shuffle_i32x4::<ODD>(by_four[8 + c], by_four[12 + c]);
-        turned[c] = _mm512_shuffle_i32x4::<EVEN>(even, even_below);
-        turned[4 + c] = _mm512_shuffle_i32x4::<EVEN>(odd, odd_below);
-        turned[8 + c] = _mm512_shuffle_i32x4::<ODD>(even, even_below);
-        turned[12 + c] = _mm512_shuffle_i32x4::<ODD>(odd, odd_below);
+        transposed[c] = _mm512_shuffle_i32x4::<EVEN>(even, even_below);
+        transposed[4 + c] = _mm512_shuffle_i32x4::<EVEN>(odd, odd_below);
+        transposed[8 + c] = _mm512_shuffle_i32x4::<ODD>(even, even_below);
+        transposed[12 + c] = _mm512_shuffle_i32x4::<ODD>(odd, odd_below);
     }
-    turned
+    transposed
 }
