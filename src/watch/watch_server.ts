@@ -1,9 +1,7 @@
-import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { fileURLToPath } from "node:url";
+import { builtPage, htmlPage } from "../files/html_page.js";
 import { readWhole } from "../files/index.js";
 import { listen } from "../listen.js";
-import { ROOT } from "../package.js";
 import { WatchedFolder } from "./watched_folder.js";
 import type { Changes } from "./watched_run.js";
 
@@ -31,17 +29,16 @@ export interface WatchServer {
  * ```
  */
 export async function watchServer(folder: string, { port }: { port: number }): Promise<WatchServer> {
-  const [script, style] = await Promise.all(
-    ["watch.js", "watch.css"].map(async (name) => {
-      const file = fileURLToPath(new URL(`dist/report/${name}`, ROOT));
-      return Buffer.from(await readWhole(file))
-        .toString()
-        .trim();
-    }),
-  );
   const watched = new WatchedFolder(folder);
   watched.scan();
-  const page = pageOf(script as string, style as string);
+  const { script, style } = await builtPage("watch");
+  const page = htmlPage({
+    title: "Runs | Distillery",
+    style,
+    body: '<noscript><p class="noscript">This page is drawn by its script: allow scripts to see it.</p></noscript>',
+    scripts: [{ code: script }],
+    policy: ["connect-src 'self'", "img-src data:", "base-uri 'none'", "form-action 'none'"],
+  });
   const readers = new Set<ServerResponse>();
   const server = createServer((request, response) => {
     void answer(request, response, { page, watched, readers }).catch(() => response.destroy());
@@ -75,7 +72,7 @@ export async function watchServer(folder: string, { port }: { port: number }): P
 }
 
 interface Served {
-  page: Page;
+  page: ReturnType<typeof htmlPage>;
   watched: WatchedFolder;
   readers: Set<ServerResponse>;
 }
@@ -148,34 +145,4 @@ function send(response: ServerResponse, event: string, changes: Changes): void {
 function write(response: ServerResponse, text: string): void {
   if (response.writableLength > MAX_WAITING) response.destroy();
   else response.write(text);
-}
-
-interface Page {
-  text: string;
-  /** Its content security policy. */
-  rules: string;
-}
-
-function pageOf(script: string, style: string): Page {
-  const hash = createHash("sha256").update(script).digest("base64");
-  const rules = `default-src 'none'; connect-src 'self'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-${hash}'; base-uri 'none'; form-action 'none'`;
-  const text = `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>Runs | Distillery</title>
-<link rel="icon" href="data:,">
-<style>
-${style}
-</style>
-</head>
-<body>
-<noscript><p class="noscript">This page is drawn by its script: allow scripts to see it.</p></noscript>
-<script>${script}</script>
-</body>
-</html>
-`;
-  return { text, rules };
 }

@@ -2,7 +2,8 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { embeddedJson, pageHtml } from "../../src/report/html.js";
+import { embeddedJson } from "../../src/files/html_page.js";
+import { pageHtml } from "../../src/report/html.js";
 import { runReport, writeReport } from "../../src/report/index.js";
 import { type Trained, trained } from "./support.js";
 
