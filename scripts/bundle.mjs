@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { rolldown } from "rolldown";
 import { ROOT } from "./shell.mjs";
 
-// What is loaded by name: by users, by npm's bin, by processes of their own, and by the benchmark.
-const ENTRIES = ["index", "cli/main", "cli/experiment", "compare/worker", "native"];
+// What is loaded by name: by users, by npm's bin, by processes of their own, by the tests and by the benchmark.
+const ENTRIES = ["index", "cli/main", "cli/program", "cli/experiment", "compare/worker", "native"];
 const CHUNKS = join(ROOT, "dist", "chunks");
 
 const library = await rolldown({

@@ -20,7 +20,8 @@ const NEEDED = [
 const shortage = tooLittle();
 if (shortage === null) {
   try {
-    await import("./program.js");
+    const { run } = await import("./program.js");
+    await run();
   } catch (error) {
     const { reportFailure } = await import("./error_boundary.js");
     reportFailure(error, process.argv.includes("--debug"));

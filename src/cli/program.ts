@@ -86,27 +86,39 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   },
 };
 
-const program = new Command("distillery")
-  .description("Knowledge distillation: train a teacher, distil it into a small student, prove that it helped")
-  .version(MANIFEST.version)
-  .addHelpText("after", EXIT_CODES);
-const requested = process.argv[2] ?? "";
-const names = Object.hasOwn(COMMANDS, requested) ? [requested] : Object.keys(COMMANDS);
-for (const name of names) program.addCommand(await (COMMANDS[name] as () => Promise<Command>)());
-program.hook("preAction", (_, command) => refuseRanks(command.name()));
-for (const command of [program, ...program.commands]) {
-  refuseRepeated(command);
-  command.exitOverride().configureOutput({
-    writeOut: writeOutput,
-    writeErr: writeError,
-    outputError: (text, write) => {
-      const problem = text
-        .replace(/^error: /, "")
-        .trim()
-        .replaceAll(/\s*\n\s*/g, " ");
-      write(`distillery: ${problem} (BAD_ARGUMENT); see --help\n`);
-    },
-  });
+/** Runs the command that `process.argv` asks for. A failure is printed, and sets the exit code. */
+export async function run(): Promise<void> {
+  try {
+    const program = await requestedProgram(process.argv[2] ?? "");
+    await program.parseAsync();
+  } catch (error) {
+    reportFailure(error, process.argv.includes("--debug"));
+  }
+}
+
+async function requestedProgram(requested: string): Promise<Command> {
+  const program = new Command("distillery")
+    .description("Knowledge distillation: train a teacher, distil it into a small student, prove that it helped")
+    .version(MANIFEST.version)
+    .addHelpText("after", EXIT_CODES);
+  const names = Object.hasOwn(COMMANDS, requested) ? [requested] : Object.keys(COMMANDS);
+  for (const name of names) program.addCommand(await (COMMANDS[name] as () => Promise<Command>)());
+  program.hook("preAction", (_, command) => refuseRanks(command.name()));
+  for (const command of [program, ...program.commands]) {
+    refuseRepeated(command);
+    command.exitOverride().configureOutput({
+      writeOut: writeOutput,
+      writeErr: writeError,
+      outputError: (text, write) => {
+        const problem = text
+          .replace(/^error: /, "")
+          .trim()
+          .replaceAll(/\s*\n\s*/g, " ");
+        write(`distillery: ${problem} (BAD_ARGUMENT); see --help\n`);
+      },
+    });
+  }
+  return program;
 }
 
 /** Refuses a flag that is given again, which would replace the first one, unless it makes a list of all. */
@@ -121,10 +133,4 @@ function refuseRepeated(command: Command): void {
       throw new UsageError(before === flag ? `${flag}: given twice: give it once` : `${flag}: given with ${before}`);
     });
   }
-}
-
-try {
-  await program.parseAsync();
-} catch (error) {
-  reportFailure(error, process.argv.includes("--debug"));
 }

@@ -4,8 +4,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect } from "vitest";
 import { folderOf, idx } from "../data/support.js";
+import { commandEnvironment, freeHost, MAIN } from "./command_host.js";
 
-export const MAIN = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+export { MAIN };
 
 export interface Ended {
   code: number | null;
@@ -20,7 +21,7 @@ const OPENING = /^Data: .*\r?\n.*\d threads?\r?\n/m;
 
 /** Starts `distillery ARGS` in a folder; as a terminal does where it is to lead a process group of its own. */
 export function launch(args: readonly string[], cwd: string, { detached = false } = {}): ChildProcess {
-  const { NO_COLOR: _, ...env } = process.env;
+  const env = commandEnvironment();
   return spawn(process.execPath, [MAIN, ...args], { cwd, env, detached, stdio: ["ignore", "pipe", "pipe"] });
 }
 
@@ -32,14 +33,22 @@ export async function ended(child: ChildProcess): Promise<Ended> {
     return () => Buffer.concat(parts).toString();
   });
   const code = await new Promise<number | null>((resolve) => child.on("close", resolve));
-  const [stdout, printed] = texts.map((text) => text()) as [string, string];
-  const opening = OPENING.exec(printed)?.[0] ?? "";
-  return { code, stdout, stderr: printed.replace(opening, ""), opening };
+  const [stdout, stderr] = texts.map((text) => text()) as [string, string];
+  return withoutOpening({ code, stdout, stderr });
 }
 
-/** Runs `distillery ARGS` in a folder to its end. */
-export function distillery(args: readonly string[], cwd: string): Promise<Ended> {
-  return ended(launch(args, cwd));
+function withoutOpening({ code, stdout, stderr }: Omit<Ended, "opening">): Ended {
+  const opening = OPENING.exec(stderr)?.[0] ?? "";
+  return { code, stdout, stderr: stderr.replace(opening, ""), opening };
+}
+
+/**
+ * Runs `distillery ARGS` in a folder to its end: in the process that has run others, or in one of its own while that is busy. Tests of
+ * signals, of open files or of a process's end `launch` one.
+ */
+export async function distillery(args: readonly string[], cwd: string): Promise<Ended> {
+  const host = freeHost(cwd);
+  return host === null ? ended(launch(args, cwd)) : withoutOpening(await host.run(args, cwd));
 }
 
 /** Runs what must succeed, and gives its standard output. */

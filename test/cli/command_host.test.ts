@@ -1,0 +1,76 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, expect, test, vi } from "vitest";
+import { temporaryFolder } from "../checkpoint/support.js";
+import { freeHost } from "./command_host.js";
+import { bytes, distillery, ended, launch, newFolder, succeed, tree, userFolder } from "./support.js";
+
+const temporary = temporaryFolder();
+let cwd: string;
+const TRAIN = "train-teacher --teacher-network mlp(hidden=[8]) --data rows.csv --epochs 2 --no-report".split(" ");
+const COMMANDS = ["distill", "train-teacher", "mutual", "compare", "sweep", "logits", "evaluate", "predict"];
+const OTHERS = ["inspect", "export", "list", "serve", "watch", "data"];
+
+/** What takes time differs from run to run. */
+const untimed = (text: string) => text.replaceAll(/\d+(\.\d+)? ?m?s\b/g, "TIME");
+
+beforeAll(async () => {
+  cwd = userFolder(temporary);
+  await succeed([...TRAIN, "--out", "teacher"], cwd);
+});
+
+test.each([
+  ...[...COMMANDS, ...OTHERS].map((command) => [command, "--help"]),
+  ...[[], ["--version"], ["--help"], ["distil"], ["inspect", "missing.pth"], ["distill", "--epochs", "0"]],
+  ["inspect", "teacher/teacher.safetensors", "--json"],
+  ["evaluate", "--student", "teacher/teacher.safetensors", "--data", "rows.csv"],
+  ["predict", "--student", "teacher/teacher.safetensors", "rows.csv"],
+  ["list"],
+  ["list", "loss"],
+  ["data"],
+  ["distill", "--data", "rows.csv", "--teacher", "teacher/teacher.safetensors", "--epochs", "1", "--dry-run"],
+])("%s %s: what it prints, and its exit code, are those of a process of its own", async (...args) => {
+  const [own, hosted] = [await ended(launch(args, cwd)), await distillery(args, cwd)];
+  const { code, stdout, stderr, opening } = own;
+  expect({ ...hosted, stdout: untimed(hosted.stdout), stderr: untimed(hosted.stderr) }).toEqual({
+    ...{ code, opening, stdout: untimed(stdout), stderr: untimed(stderr) },
+  });
+});
+
+test("a run after others has the bits of one in a process of its own", async () => {
+  await distillery(["distill", "--epochs", "0"], cwd);
+  const distill =
+    "distill --data rows.csv --teacher teacher/teacher.safetensors --student mlp(hidden=[4]) --seed 3".split(" ");
+  for (const [args, name] of [
+    [TRAIN, "trained"],
+    [[...distill, "--epochs", "2"], "distilled"],
+  ] as const) {
+    const [own, hosted] = ["own", "hosted"].map((kind) => `${name}-${kind}`) as [string, string];
+    const { code, stderr } = await ended(launch([...args, "--out", own], cwd));
+    expect(code, stderr).toBe(0);
+    await succeed([...args, "--out", hosted], cwd);
+    expect(tree(join(cwd, hosted))).toEqual(tree(join(cwd, own)));
+    const weights = tree(join(cwd, own)).filter((file) => /(?<!checkpoint)\.(pth|safetensors)$/.test(file));
+    expect(weights.length).toBeGreaterThan(0);
+    for (const file of weights) expect(bytes(cwd, hosted, file)).toBe(bytes(cwd, own, file));
+  }
+});
+
+test("one that runs meanwhile, another environment and a module that changed have a process of their own", async () => {
+  const folder = newFolder(temporary);
+  const first = freeHost(folder);
+  const running = first?.run(["list"], folder);
+  expect(freeHost(folder)).toBeNull();
+  await running;
+  expect(freeHost(folder)).toBe(first);
+  vi.stubEnv("DISTILLERY_THREADS", "1");
+  const second = freeHost(folder);
+  expect(second).not.toBe(first);
+  writeFileSync(join(folder, "mine.mjs"), "export default 1;\n");
+  await second?.run(["list"], folder);
+  expect(freeHost(folder)).toBe(second);
+  writeFileSync(join(folder, "mine.mjs"), `export default ${"2".repeat(9)};\n`);
+  expect(freeHost(folder)).not.toBe(second);
+  expect(readFileSync(join(folder, "mine.mjs"), "utf8")).toContain("222");
+  vi.unstubAllEnvs();
+});
