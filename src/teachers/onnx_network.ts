@@ -5,8 +5,7 @@ import type { Dataset } from "../data/dataset.js";
 import { standardized } from "../data/targets.js";
 import { DistilleryError } from "../errors.js";
 import { importRuntime } from "../export/import_runtime.js";
-import { type OnnxRecord, onnxRecordOf } from "../export/onnx_record.js";
-
+import type { OnnxRecord } from "../export/onnx_record.js";
 import { badData } from "../files/index.js";
 import { fromFloat16 } from "../tensor/float16.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -63,6 +62,8 @@ export class OnnxNetwork {
       throw badData(file, `is no ONNX file that ONNX Runtime reads: ${lineOf(error)}`, error);
     });
     const makeTensor: MakeTensor = (data, dims) => new runtime.Tensor(...tensorOf(data, dims));
+    // Loaded late: it brings the reader of protobuf.
+    const { onnxRecordOf } = await import("../export/onnx_record.js");
     return new OnnxNetwork(file, session, makeTensor, use, onnxRecordOf(bytes, file));
   }
 
