@@ -30,7 +30,8 @@ export default defineConfig({
     hookTimeout: 60_000,
     // Processes, not threads: the kernels' thread count and the random stream belong to the process.
     pool: "forks",
-    maxWorkers: availableParallelism(),
+    // One more than cores: tests also wait, for timers, kills and programs of one thread.
+    maxWorkers: availableParallelism() + 1,
     // The user's settings and downloads must not matter.
     env: { DISTILLERY_DATA: "", DISTILLERY_CACHE: join(tmpdir(), "distillery-no-cache"), DISTILLERY_MIRROR: "" },
     projects: [
