@@ -11,8 +11,11 @@ const TRAIN = "train-teacher --teacher-network mlp(hidden=[8]) --data rows.csv -
 const COMMANDS = ["distill", "train-teacher", "mutual", "compare", "sweep", "logits", "evaluate", "predict"];
 const OTHERS = ["inspect", "export", "list", "serve", "watch", "data"];
 
-/** What takes time differs from run to run. */
-const untimed = (text: string) => text.replaceAll(/\d+(\.\d+)? ?m?s\b/g, "TIME");
+/** Without times, and what a dry run says of the process's memory. */
+const untimed = (text: string) =>
+  text
+    .replaceAll(/\d+(\.\d+)? ?m?s\b/g, "TIME")
+    .replaceAll(/^( *Memory, about: | *Node\.js and the code +).*$/gm, "$1MEMORY");
 
 beforeAll(async () => {
   cwd = userFolder(temporary);
