@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { fusedConv2dOp, fusedNormOp } from "../ops/fused_images.js";
-import { fusedOp } from "../ops/fusion.js";
+import { fusedOp } from "../ops/linear_fusion.js";
 import type { Op } from "../tensor/op.js";
 import { countReaders, type Graph, type Node, rewrite, type Value } from "./graph.js";
 
@@ -49,7 +49,7 @@ function joinConv2d(node: Node, x: Node): Node | null {
   const conv = isPlain
     ? { ...x, op: fusedConv2dOp as Op, attributes: { ...x.attributes, norm: null, addend: false } }
     : x;
-  if (node.op.name !== "batchNorm") return joinFinish(node, x, conv, conv.attributes.norm === null ? 0 : 4);
+  if (node.op.name !== "batchNorm") return joinEpilogue(node, x, conv, conv.attributes.norm === null ? 0 : 4);
   if (!isPlain || node.attributes.training || node.inputs[0] !== x) return null;
   return {
     ...conv,
@@ -65,11 +65,11 @@ function joinNorm(node: Node, x: Node): Node | null {
   const norm = isPlain
     ? { ...x, op: fusedNormOp as Op, attributes: { ...x.attributes, addend: false, relu: false } }
     : x;
-  return joinFinish(node, x, norm, 4);
+  return joinEpilogue(node, x, norm, 4);
 }
 
 /** The sum with x, or its ReLU, as the end of `fused`, whose last `after` inputs stand behind the addend. */
-function joinFinish(node: Node, x: Node, fused: Node, after: number): Node | null {
+function joinEpilogue(node: Node, x: Node, fused: Node, after: number): Node | null {
   const { attributes, inputs } = fused;
   if (attributes.relu) return null;
   if (node.op.name === "relu") return { ...fused, attributes: { ...attributes, relu: true } };

@@ -7,21 +7,10 @@ import { isReplaying } from "../tensor/replay.js";
 import { numel } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { defineOp } from "./define_op.js";
-import { extendByNorm, rememberNorm } from "./fusion.js";
 import { deferNorm, rememberImageNorm } from "./image_fusion.js";
+import { extendByNorm, rememberNorm } from "./linear_fusion.js";
+import { type BatchNormAttributes, type NormSaved, normCall } from "./norm_call.js";
 import { type BatchNormState, batchNormOverShards } from "./synchronized_batch_norm.js";
-
-/** What {@link batchNormOp} is called with. */
-export interface BatchNormAttributes {
-  readonly training: boolean;
-  readonly momentum: number;
-  readonly eps: number;
-}
-
-interface Saved {
-  readonly mean: Float32Array;
-  readonly invStd: Float32Array;
-}
 
 const BATCH_NORM: JsFunction = {
   name: "batchNorm",
@@ -38,22 +27,15 @@ function batchNorm(x, weight, bias, mean, variance, eps, length) {
 };
 
 /** Inputs x [rows, features, ...], weight, bias, running mean and running variance. */
-export const batchNormOp = defineOp<BatchNormAttributes, Saved>({
+export const batchNormOp = defineOp<BatchNormAttributes, NormSaved>({
   name: "batchNorm",
-  forward([x, weight, bias, runningMean, runningVar], { training, momentum, eps }) {
+  forward(inputs, attributes) {
+    const [x] = inputs;
     const [rows, features] = x.shape;
     const [data, mean, invStd] = [allocate(x.size), allocate(features), allocate(features)];
     native.batchNormForward({
       x: x.data,
-      norm: {
-        weight: weight.data,
-        bias: bias.data,
-        runningMean: runningMean.data,
-        runningVar: runningVar.data,
-        train: training,
-        eps,
-        momentum,
-      },
+      norm: normCall(inputs, attributes),
       addend: null,
       relu: false,
       mean,

@@ -4,7 +4,7 @@ import { allocate, allocateBytes } from "../tensor/buffer_pool.js";
 import { currentGenerator } from "../tensor/random.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { defineOp } from "./define_op.js";
-import { endByDropout, extendByDropout } from "./fusion.js";
+import { endByDropout, extendByDropout } from "./linear_fusion.js";
 
 const dropoutOp = defineOp<{ p: number }, Uint8Array>({
   name: "dropout",

@@ -1,26 +1,29 @@
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
-import { isPropagating, isRecording, type Node } from "../tensor/autograd.js";
 import { allocate } from "../tensor/buffer_pool.js";
-import { defer, runDeferred } from "../tensor/deferred.js";
+import { runDeferred } from "../tensor/deferred.js";
 import type { Op } from "../tensor/op.js";
 import { isReplaying } from "../tensor/replay.js";
-import { numel } from "../tensor/shape.js";
-import { Tensor } from "../tensor/tensor.js";
+import { isSameShape, numel } from "../tensor/shape.js";
+import type { Tensor } from "../tensor/tensor.js";
 import { isTracing } from "../tensor/tracer.js";
-import { DeferredNode, type Defined } from "./fusion.js";
+import { Chain, chainAt, type Defined } from "./chain.js";
+import {
+  type BatchNormAttributes,
+  keepNormCall,
+  type NormCall,
+  type NormSaved,
+  normCall,
+  repeatNormCall,
+} from "./norm_call.js";
 
 /**
  * BatchNorm of images -> sum with a tensor of its shape -> ReLU, with or without the sum, called one after another by any module,
- * runs as one kernel, and so do their gradients: the same bits in fewer passes over memory.
+ * runs as one kernel, and so do their gradients.
  *
- * BatchNorm is put off if ReLU followed when its layer was called last. The sum extends the chain, ReLU ends it and runs it; the
- * first access to any tensor's `data` before runs its operations one by one. If somebody reads an output inside of the chain
- * afterwards, it is computed, and the gradients are from then on those of the single operations.
+ * BatchNorm is put off if ReLU followed when its layer was called last. The sum extends the chain, ReLU ends it and runs it.
  */
 const followed = new WeakSet<Tensor>();
-/** The chain that is not computed yet. */
-let pending: Chain | null = null;
 let stages = 0;
 
 /** BatchNorm's output, or its sum, that was computed at once, by the weight of its layer: set as {@link Tensor.fusionStage}. */
@@ -33,37 +36,11 @@ class Stage {
   ) {}
 }
 
-interface NormAttributes {
-  readonly training: boolean;
-  readonly momentum: number;
-  readonly eps: number;
-}
-
-interface Saved {
-  readonly mean: Float32Array;
-  readonly invStd: Float32Array;
-}
-
-type Norm = Parameters<typeof native.batchNormForward>[0]["norm"];
-
-/** A call in a chain. */
-interface Link {
-  readonly op: Op;
-  readonly inputs: readonly Tensor[];
-  readonly attributes: unknown;
-  readonly output: Tensor;
-  readonly node: DeferredNode | null;
-}
-
 /** BatchNorm for inputs x, weight, bias and running statistics, put off; null if it is to be computed at once. */
-export function deferNorm({ op }: Defined, inputs: readonly Tensor[], attributes: NormAttributes): Tensor | null {
+export function deferNorm(norm: Defined, inputs: readonly Tensor[], attributes: BatchNormAttributes): Tensor | null {
   const [x, weight] = inputs;
   if (isTracing() || isReplaying() || !followed.has(weight) || numel(x.shape.slice(2)) === 1) return null;
-  runDeferred();
-  const chain = new Chain(op, inputs, attributes);
-  pending = chain;
-  defer(() => chain.run());
-  return chain.end;
+  return new ImageChain(norm, inputs, attributes, x.shape).start();
 }
 
 /** Remembers the layer of an output of BatchNorm that was computed at once, if it is one of images. */
@@ -73,99 +50,55 @@ export function rememberImageNorm(output: Tensor, weight: Tensor): Tensor {
 }
 
 /** a + b, if one of them is the end of a chain; null if it is to be computed at once. */
-export function extendByAdd({ op }: Defined, a: Tensor, b: Tensor): Tensor | null {
-  const chain = chainOf(a) ?? chainOf(b);
-  return chain !== null && !chain.isSum && a !== b && hasShapeOf(a, b) ? chain.extend(op, [a, b]) : null;
+export function extendByAdd(add: Defined, a: Tensor, b: Tensor): Tensor | null {
+  const chain = imageChainAt(a) ?? imageChainAt(b);
+  return chain?.length === 1 && a !== b && isSameShape(a.shape, b.shape) ? chain.extend(add, [a, b], null) : null;
 }
 
 /** Remembers the layer behind a sum that was computed at once: of two the one that was called last. */
 export function rememberSum(sum: Tensor, a: Tensor, b: Tensor): Tensor {
   const stages = [a, b].map(({ fusionStage }) => fusionStage).filter((stage) => stage instanceof Stage && !stage.isSum);
   const [first, second = first] = stages as Stage[];
-  if (first === undefined || !hasShapeOf(a, b)) return sum;
+  if (first === undefined || !isSameShape(a.shape, b.shape)) return sum;
   sum.fusionStage = new Stage((first.order > second.order ? first : second).weight, true);
   return sum;
 }
 
 /** ReLU of x, if that is the end of a chain, which is run; otherwise BatchNorm of its layer will be put off. */
-export function endByRelu({ op }: Defined, x: Tensor): Tensor | null {
+export function endByRelu(relu: Defined, x: Tensor): Tensor | null {
   if (x.fusionStage instanceof Stage) followed.add(x.fusionStage.weight);
-  const chain = chainOf(x);
+  const chain = imageChainAt(x);
   if (chain === null) return null;
-  const output = chain.extend(op, [x]);
+  const output = chain.extend(relu, [x], null);
   chain.isRectified = true;
   runDeferred();
   return output;
 }
 
-function chainOf(x: Tensor): Chain | null {
-  return pending?.end === x && !isTracing() ? pending : null;
+function imageChainAt(x: Tensor): ImageChain | null {
+  const chain = chainAt(x);
+  return chain instanceof ImageChain ? chain : null;
 }
 
-function hasShapeOf({ shape }: Tensor, other: Tensor): boolean {
-  return shape.length === other.shape.length && shape.every((length, axis) => length === other.shape[axis]);
-}
-
-class Chain {
+class ImageChain extends Chain {
   /** Whether ReLU ends it. */
   isRectified = false;
-  readonly #links: Link[] = [];
-  /** The node of the whole chain, while it takes the place of ReLU's own. */
-  #fused: Node | null = null;
-  /** What the kernel read and wrote, to compute what lies inside again. */
-  #norm: Norm | null = null;
-  #failure: unknown = null;
+  #norm: NormCall | null = null;
 
-  constructor(norm: Op, inputs: readonly Tensor[], attributes: NormAttributes) {
-    this.#add(norm, inputs, attributes, inputs[0].shape);
-  }
-
-  get end(): Tensor {
-    return this.#links[this.#links.length - 1].output;
-  }
-
-  get isSum(): boolean {
-    return this.#links.length > 1;
-  }
-
-  extend(op: Op, inputs: readonly Tensor[]): Tensor {
-    return this.#add(op, inputs, null, this.end.shape);
-  }
-
-  run(): void {
-    pending = null;
-    try {
-      if (this.isRectified) this.#runFused();
-      else this.#runApart();
-    } catch (error) {
-      this.#failure = error;
-      throw error;
+  protected override runFused(): boolean {
+    const [norm, sum] = this.links;
+    const [x, weight, bias] = norm.inputs;
+    if (!this.isRectified) {
+      followed.delete(weight);
+      return false;
     }
-  }
-
-  #runApart(): void {
-    followed.delete(this.#links[0].inputs[1]);
-    for (const { op, inputs, attributes, output, node } of this.#links) {
-      const { data, saved } = op.forward(inputs, attributes);
-      output.settle(data);
-      if (node !== null) node.saved = saved;
-    }
-  }
-
-  #runFused(): void {
-    const [norm, sum] = this.#links;
-    const [x, weight, bias, runningMean, runningVar] = norm.inputs;
-    const { training, momentum, eps } = norm.attributes as NormAttributes;
-    const features = weight.size;
+    const [images, features] = x.shape;
     const [out, mean, invStd] = [allocate(x.size), allocate(features), allocate(features)];
     const addend = this.#addend;
-    const state = { weight: weight.data, bias: bias.data, runningMean: runningMean.data, runningVar: runningVar.data };
-    const call = { train: training, eps, momentum };
-    const [images] = x.shape;
-    const length = x.size / images / features;
+    const call = normCall(norm.inputs, norm.attributes as BatchNormAttributes);
     native.batchNormForward({
       x: x.data,
-      norm: { ...state, ...call },
+      norm: call,
       addend: addend?.data ?? null,
       relu: true,
       mean,
@@ -173,91 +106,39 @@ class Chain {
       out,
       rows: images,
       features,
-      length,
+      length: x.size / images / features,
     });
     this.end.settle(out);
-    // Copies: an optimizer may step before somebody reads what lies inside of the chain.
-    const [scale, shift, variance] = [weight, bias, runningVar].map(({ data }) => copyOf(data));
-    this.#norm = { weight: scale, bias: shift, runningMean: mean, runningVar: variance, ...call };
+    this.#norm = keepNormCall(call, mean);
     const saved = { mean, invStd };
     if (norm.node !== null) norm.node.saved = saved;
     // What the sum keeps is its shape.
     if (addend !== null && sum.node !== null) sum.node.saved = this.end.shape;
-    const { node } = this.end;
-    if (node === null || this.#links.some((link) => link.node === null)) return;
     // In the order in which the operations pass their gradients on.
     const inputs = addend === null ? [x, weight, bias] : [addend, x, weight, bias];
-    this.#fused = { order: node.order, op: normReluOp as Op, inputs, attributes: { training }, output: out, saved };
-    this.end.node = this.#fused;
+    this.fuse(normAddReluOp, inputs, { training: call.train }, saved);
+    return true;
   }
 
   /** What is added to BatchNorm's output, if anything is. */
   get #addend(): Tensor | null {
-    const [norm, sum] = this.#links;
-    if (this.#links.length < 3) return null;
+    const [norm, sum] = this.links;
+    if (this.length < 3) return null;
     return sum.inputs[0] === norm.output ? sum.inputs[1] : sum.inputs[0];
   }
 
-  #add(op: Op, inputs: readonly Tensor[], attributes: unknown, shape: readonly number[]): Tensor {
-    const place = this.#links.length;
-    const output = Tensor.deferred(shape, () => this.#read(place));
-    const node = isRecording(inputs) ? new DeferredNode(op, inputs, attributes, output) : null;
-    if (node !== null) {
-      output.node = node;
-      output.requiresGrad = true;
-    }
-    this.#links.push({ op, inputs, attributes, output, node });
-    return output;
+  protected override valuesInside(place: number): Float32Array {
+    const [x] = this.links[0].inputs;
+    const addend = place === 0 ? null : (this.#addend?.data ?? null);
+    return repeatNormCall(this.#norm as NormCall, x.data, x.shape, addend);
   }
-
-  /** The values of an output inside of the chain. Not from the pool: an arena that is open now may be younger than it. */
-  #read(place: number): Float32Array {
-    if (this.#failure !== null) throw this.#failure;
-    this.#takeApart();
-    const { output } = this.#links[place];
-    const data = new Float32Array(output.size);
-    const norm = this.#norm as Norm;
-    const [x] = this.#links[0].inputs;
-    const [images, features] = x.shape;
-    const scratch = () => new Float32Array(features);
-    // In train mode its statistics are computed again, and nothing moves.
-    const running = norm.train ? { runningMean: scratch(), runningVar: scratch() } : {};
-    native.batchNormForward({
-      x: x.data,
-      norm: { ...norm, ...running },
-      addend: place === 0 ? null : (this.#addend?.data ?? null),
-      relu: false,
-      mean: scratch(),
-      invStd: scratch(),
-      out: data,
-      rows: images,
-      features,
-      length: x.size / images / features,
-    });
-    return data;
-  }
-
-  /** Gives ReLU its own node back. Not within a backward pass, which has listed its nodes. */
-  #takeApart(): void {
-    if (this.#fused === null || isPropagating()) return;
-    // A graph that is used up stays so.
-    if (this.#fused.op === null) for (const { node } of this.#links) if (node !== null) node.op = null;
-    this.end.node = this.#links[this.#links.length - 1].node;
-    this.#fused = null;
-  }
-}
-
-function copyOf(data: Float32Array): Float32Array {
-  const copy = allocate(data.length);
-  copy.set(data);
-  return copy;
 }
 
 /** The gradients of relu(batchNorm(x) + addend) for inputs addend, if there is one, x, weight and bias. */
-const normReluOp: Op<{ training: boolean }, Saved> = {
-  name: "batchNormAddRelu",
+const normAddReluOp: Op<{ training: boolean }, NormSaved> = {
+  name: "batchNormAddReluBackward",
   forward() {
-    throw new DistilleryError("INTERNAL", "batchNormAddRelu: is made of the calls of a chain");
+    throw new DistilleryError("INTERNAL", "batchNormAddReluBackward: is made of the calls of a chain");
   },
   backward(grad, into, { inputs, attributes, output, saved }) {
     const [intoX, intoWeight, intoBias] = into.slice(-3);

@@ -1,5 +1,5 @@
 /** The operations. To add one, write its file and its line here. */
-export { type BatchNormAttributes, batchNorm } from "./batch_norm.js";
+export { batchNorm } from "./batch_norm.js";
 export { add, div, maximum, minimum, mul, pow, sub } from "./binary.js";
 export { cat, split, stack } from "./cat.js";
 export { eq, ge, gt, le, lt, ne, where } from "./compare.js";
@@ -24,6 +24,7 @@ export {
 } from "./losses.js";
 export { bmm, matmul, outer } from "./matmul.js";
 export { argmax, argmin, max, min, type ValuesAndIndices } from "./max.js";
+export type { BatchNormAttributes } from "./norm_call.js";
 export { permute, transpose } from "./permute.js";
 export {
   type AdaptiveSize,

@@ -7,7 +7,7 @@ import { currentPrecision } from "../tensor/precision.js";
 import { numel } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { defineOp } from "./define_op.js";
-import { deferLinear, type LinearAttributes, rememberProduct } from "./fusion.js";
+import { deferLinear, type LinearAttributes, rememberProduct } from "./linear_fusion.js";
 import { RELU } from "./relu.js";
 import { reshape } from "./reshape.js";
 

@@ -3,8 +3,8 @@ import { allocate } from "../tensor/buffer_pool.js";
 import type { JsFunction } from "../tensor/js_form.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { defineOp } from "./define_op.js";
-import { extendByRelu } from "./fusion.js";
 import { endByRelu } from "./image_fusion.js";
+import { extendByRelu } from "./linear_fusion.js";
 import { defineMethods } from "./methods.js";
 
 declare module "../tensor/tensor.js" {

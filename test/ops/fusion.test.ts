@@ -18,6 +18,7 @@ import {
   withPrecision,
 } from "../../src/index.js";
 import { native } from "../../src/native.js";
+import { defineOp } from "../../src/ops/define_op.js";
 import { withArena } from "../../src/tensor/buffer_pool.js";
 
 const [ROWS, INPUTS, FEATURES] = [20, 13, 37];
@@ -104,6 +105,13 @@ function partlyFrozen(own: Layers, frozen: (own: Layers) => { requiresGrad: bool
   return own;
 }
 
+/** A call that reads nothing, so that it runs nothing that was put off; its gradient is `factor` times what came. */
+const silent = defineOp<number, null>({
+  name: "silent",
+  forward: ([x]) => ({ data: new Float32Array(x.size), shape: x.shape, saved: null }),
+  backward: (grad, [into], { attributes: factor }) => into?.set(grad.map((value) => factor * value)),
+});
+
 describe("layers called one after another have the bits of the operations one by one", () => {
   test.each(MODES)("%s", (_, make) => {
     const fused = vi.spyOn(native, "linearNormReluDropoutForward");
@@ -122,6 +130,24 @@ describe("layers called one after another have the bits of the operations one by
     expect(fused).toHaveBeenCalledTimes(2);
     expect(got).toEqual(run(make, rounded(apart)));
     expect(got).not.toEqual(run(make, chained));
+  });
+
+  test("gradients of calls inside of the chain are added in the order of the calls", () => {
+    const between =
+      (use: (x: Tensor) => Tensor) =>
+      (x: Tensor, { linear, norm, dropout }: Layers) => {
+        const h = use(linear.forward(x));
+        const others = [silent([x], 1 / 3), silent([x], 1e4 / 7)];
+        const out = dropout.forward(use(norm.forward(h)).relu());
+        return others.reduce((sum, other) => sum.add(other.mean()), out);
+      };
+    const fused = vi.spyOn(native, "linearNormReluDropoutForward");
+    const got = run(
+      () => layers(0.3),
+      between((x) => x),
+    );
+    expect(fused).toHaveBeenCalledTimes(2);
+    expect(got).toEqual(run(() => layers(0.3), between(read)));
   });
 
   test.each(MODES)("%s, linear and ReLU", (_, make) => {

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { BatchNorm2d, createNetwork, Generator, noGrad, randn, type Tensor, withGenerator } from "../../src/index.js";
 import { native } from "../../src/native.js";
+import { defineOp } from "../../src/ops/define_op.js";
 
 const SHAPE = [6, 5, 3, 7];
 const [, FEATURES] = SHAPE;
@@ -133,6 +134,29 @@ const USES: [string, Forward][] = [
     })(),
   ],
 ];
+
+/** A call that reads nothing, so that it runs nothing that was put off; its gradient is `factor` times what came. */
+const silent = defineOp<number, null>({
+  name: "silent",
+  forward: ([x]) => ({ data: new Float32Array(x.size), shape: x.shape, saved: null }),
+  backward: (grad, [into], { attributes: factor }) => into?.set(grad.map((value) => factor * value)),
+});
+
+test.each(MODES)(
+  "gradients of calls between BatchNorm and the sum are added in the order of the calls, %s",
+  (_, prepare) => {
+    const forward: Forward = (x, beside, { norm }, after) => {
+      const h = after(norm.forward(x));
+      const others = [silent([x], 1 / 3), silent([x], 1e4 / 7)];
+      const out = after(h.add(beside)).relu();
+      return others.reduce((sum, other) => sum.add(other), out);
+    };
+    const kernel = vi.spyOn(native, "batchNormForward");
+    const got = run(forward, keep, prepare);
+    expect(kernel.mock.calls.filter(([{ relu }]) => relu).length).toBe(2);
+    expect(got).toEqual(run(forward, read, prepare));
+  },
+);
 
 describe("an output inside of a chain may be used, with the same bits and gradients", () => {
   test.each(USES)("%s", (_, forward) => {

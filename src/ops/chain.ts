@@ -1,0 +1,153 @@
+import { isPropagating, isRecording, type Node, nextOrder } from "../tensor/autograd.js";
+import { defer } from "../tensor/deferred.js";
+import type { Op } from "../tensor/op.js";
+import { Tensor } from "../tensor/tensor.js";
+import { isTracing } from "../tensor/tracer.js";
+
+/** An operation as `defineOp` gives it. */
+export interface Defined {
+  // biome-ignore lint/suspicious/noExplicitAny: operations of any attributes.
+  readonly op: Op<any, any>;
+}
+
+/** A call in a chain. */
+interface Link {
+  readonly op: Op;
+  readonly inputs: readonly Tensor[];
+  readonly attributes: unknown;
+  readonly output: Tensor;
+  /** Its own node; null if it is not recorded. */
+  readonly node: DeferredNode | null;
+}
+
+/** The chain that is not computed yet. */
+let pending: Chain | null = null;
+
+/** The chain that ends with x and can be extended, if there is one. */
+export function chainAt(x: Tensor): Chain | null {
+  return pending?.end === x && !isTracing() ? pending : null;
+}
+
+/**
+ * Calls, each of which reads the output of the one before, that are put off to run as one kernel: the same bits in fewer passes
+ * over memory. The first access to any tensor's `data` runs them: another operation, `backward()`, the end of an arena.
+ *
+ * If somebody reads an output inside of the chain after all, it is computed, and the chain's gradients are from then on those of
+ * its operations one by one. So the bits never depend on what was fused.
+ */
+export abstract class Chain {
+  readonly #links: Link[] = [];
+  /** The node of the whole chain, while it takes the place of the last call's own. */
+  #fused: Node | null = null;
+  #failure: unknown = null;
+
+  constructor({ op }: Defined, inputs: readonly Tensor[], attributes: unknown, shape: readonly number[]) {
+    this.#add(op, inputs, attributes, shape);
+  }
+
+  protected get links(): readonly Link[] {
+    return this.#links;
+  }
+
+  get length(): number {
+    return this.#links.length;
+  }
+
+  /** The output of the last call. */
+  get end(): Tensor {
+    return this.#links[this.length - 1].output;
+  }
+
+  /** Puts the first call off and gives its output. */
+  start(): Tensor {
+    defer(() => this.#run());
+    pending = this;
+    return this.end;
+  }
+
+  /** Puts a call off that reads the end, whose shape it keeps, and gives its output. */
+  extend({ op }: Defined, inputs: readonly Tensor[], attributes: unknown): Tensor {
+    return this.#add(op, inputs, attributes, this.end.shape);
+  }
+
+  /** Computes the end as one kernel, if the chain is one of those that are: else false. */
+  protected abstract runFused(): boolean;
+
+  /** The values of an output inside of the chain, which was run as one kernel. */
+  protected abstract valuesInside(place: number): Float32Array;
+
+  /**
+   * Puts one node in the place of the last call's own, if every call is recorded and nothing else was meanwhile: that would pass
+   * its gradient to an input of the chain before the first call does, and the sum would have other roundings.
+   */
+  protected fuse<A, S>(op: Op<A, S>, inputs: readonly Tensor[], attributes: A, saved: S): void {
+    const { end } = this;
+    const [{ node: first }] = this.#links;
+    if (end.node === null || first === null || end.node.order - first.order !== this.length - 1) return;
+    const { order } = end.node;
+    this.#fused = { order, op: op as Op, inputs, attributes, output: end.data, saved };
+    end.node = this.#fused;
+  }
+
+  #run(): void {
+    pending = null;
+    try {
+      if (!this.runFused()) this.#runApart();
+    } catch (error) {
+      this.#failure = error;
+      throw error;
+    }
+  }
+
+  #runApart(): void {
+    for (const { op, inputs, attributes, output, node } of this.#links) {
+      const { data, saved } = op.forward(inputs, attributes);
+      output.settle(data);
+      if (node !== null) node.saved = saved;
+    }
+  }
+
+  #add(op: Op, inputs: readonly Tensor[], attributes: unknown, shape: readonly number[]): Tensor {
+    const place = this.length;
+    const output = Tensor.deferred(shape, () => this.#read(place));
+    const node = isRecording(inputs) ? new DeferredNode(op, inputs, attributes, output) : null;
+    if (node !== null) {
+      output.node = node;
+      output.requiresGrad = true;
+    }
+    this.#links.push({ op, inputs, attributes, output, node });
+    return output;
+  }
+
+  #read(place: number): Float32Array {
+    if (this.#failure !== null) throw this.#failure;
+    this.#takeApart();
+    return this.valuesInside(place);
+  }
+
+  /** Gives the last call its own node back. Not within a backward pass, which has listed its nodes. */
+  #takeApart(): void {
+    if (this.#fused === null || isPropagating()) return;
+    // A graph that is used up stays so.
+    if (this.#fused.op === null) for (const { node } of this.#links) if (node !== null) node.op = null;
+    this.end.node = this.#links[this.length - 1].node;
+    this.#fused = null;
+  }
+}
+
+/** A recorded call whose output is computed when its backward pass reads it. */
+class DeferredNode implements Node {
+  readonly order = nextOrder();
+  saved: unknown = null;
+
+  constructor(
+    public op: Op | null,
+    readonly inputs: readonly Tensor[],
+    readonly attributes: unknown,
+    private readonly tensor: Tensor,
+  ) {}
+
+  get output(): Float32Array {
+    return this.tensor.data;
+  }
+}
