@@ -16,7 +16,15 @@ export interface NormSaved {
 }
 
 /** BatchNorm as its kernels take it. */
-export type NormCall = Parameters<typeof native.batchNormForward>[0]["norm"];
+export interface NormCall {
+  readonly weight: Float32Array;
+  readonly bias: Float32Array;
+  readonly runningMean: Float32Array;
+  readonly runningVar: Float32Array;
+  readonly train: boolean;
+  readonly eps: number;
+  readonly momentum: number;
+}
 
 /** The call of BatchNorm for inputs x, weight, bias, running mean and running variance. */
 export function normCall(
