@@ -9,9 +9,10 @@ import { ROOT } from "./shell.mjs";
 const PAGE = join(ROOT, "src", "report", "page");
 const WATCH = join(ROOT, "src", "watch", "page");
 const DEMO = join(ROOT, "src", "export", "page");
+const THEME = join(ROOT, "src", "page", "theme.css");
 // In this order: the last two change what is before them.
 const STYLES = [
-  ...["theme", "page", "hero", "figures", "interval", "tables", "heat", "choice", "mistakes", "repeat"],
+  ...["page", "hero", "figures", "interval", "tables", "heat", "choice", "mistakes", "repeat"],
   ...["narrow", "print"],
 ];
 
@@ -24,10 +25,10 @@ ${textOf("zrender/LICENSE")}
 */`;
 
 const styleOf = (name) => join(PAGE, "style", `${name}.css`);
-const [most, last] = [STYLES.slice(0, -2).map(styleOf), STYLES.slice(-2).map(styleOf)];
+const [most, last] = [[THEME, ...STYLES.slice(0, -2).map(styleOf)], STYLES.slice(-2).map(styleOf)];
 await build("page", PAGE, [...most, ...last], licences);
 await build("watch", WATCH, [...most, join(WATCH, "style", "watch.css"), ...last], licences);
-await build("demo", DEMO, [styleOf("theme"), join(DEMO, "demo.css")], "");
+await build("demo", DEMO, [THEME, join(DEMO, "demo.css")], "");
 
 /** One script and one style. */
 async function build(name, folder, styles, banner) {

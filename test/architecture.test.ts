@@ -12,6 +12,7 @@ const LAYERS = [
   ...[
     "registry",
     "files",
+    "page",
     "tensor",
     "ops",
     "nn",

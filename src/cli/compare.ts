@@ -58,9 +58,8 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
       flags,
     );
   // Loaded late: the other commands start without it.
-  const { compare, compareCaveats, compareShare, compareSummary, methodsSummary, scopeOf } = await import(
-    "../compare/index.js"
-  );
+  const { compare, calibrationSummary, compareCaveats, compareShare, compareSummary, methodsSummary, scopeOf } =
+    await import("../compare/index.js");
   const metadata = await runMetadata(withTeacherNetwork(config, task.teacher), userOptions);
   const printer = new ExperimentPrinter(flags, opened.opening);
   try {
@@ -104,6 +103,7 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
       ...curve,
       files,
     };
+    const calibration = calibrationSummary(result);
     const conclusions =
       several === null
         ? [answer, compareSummary(result, "last"), ...compareCaveats(result)]
@@ -114,6 +114,7 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
       "",
       ...(result.fractions === undefined ? [] : [fractionsTable(result), ""]),
       ...conclusions,
+      ...(calibration === null ? [] : [calibration]),
       `Written to ${files.join(" and ")}`,
     ]);
   } finally {

@@ -9,6 +9,7 @@ import { taskOf } from "../tasks/index.js";
 import { epochKey, metricsOf } from "../tasks/metrics.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
+import { calibrationOf, withWeights } from "./calibration.js";
 import {
   describeConfig,
   describeData,
@@ -248,6 +249,7 @@ async function behaviourOf(
     test: ofTest,
     training: await fidelityOfFiles(files, student, { data: task.data, teacherLogits: onTraining, signal }),
   });
+  const parts = { validation: task.validation, test };
   const ofTeacher = teacherLogits && taskOf(test).scores?.(teacherLogits, test);
   return {
     fidelity: { baseline: await fidelity(baseline), distilled: await fidelity(distilled) },
@@ -261,5 +263,10 @@ async function behaviourOf(
         : null,
     },
     perClass: classDifferences(now, before, labelsOf(test), test.classes),
+    calibration: {
+      teacher: source instanceof Module ? await calibrationOf([source], parts) : null,
+      baseline: await calibrationOf(withWeights(baseline.figures.files, student, signal), parts),
+      distilled: await calibrationOf(withWeights(distilled.figures.files, student, signal), parts),
+    },
   };
 }

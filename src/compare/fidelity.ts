@@ -1,11 +1,9 @@
-import { setImmediate } from "node:timers/promises";
-import { load } from "../checkpoint/index.js";
 import type { Dataset } from "../data/index.js";
-import { DistilleryError } from "../errors.js";
 import type { Module } from "../nn/module.js";
 import { highest, softmax } from "../tasks/softmax.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { logitsOf } from "../train/index.js";
+import { withWeights } from "./calibration.js";
 import { type SampleStats, sampleStats } from "./statistics.js";
 
 /** How well students do what their teacher does, right or wrong, over the seeds (Stanton et al., 2021). */
@@ -53,11 +51,8 @@ export async function fidelityOfFiles(
 ): Promise<Fidelity | null> {
   if (teacherLogits === null) return null;
   const all: ReturnType<typeof fidelityOf>[] = [];
-  for (const file of files) {
-    await setImmediate();
-    if (signal.aborted) throw new DistilleryError("ABORTED", "stopped while students and teacher were compared");
-    student.loadStateDict(await load(file));
-    all.push(fidelityOf(logitsOf(student, data), teacherLogits));
+  for await (const network of withWeights(files, student, signal)) {
+    all.push(fidelityOf(logitsOf(network, data), teacherLogits));
   }
   return spreadOf(all);
 }

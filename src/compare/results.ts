@@ -10,6 +10,7 @@ import { evaluateOutputs, taskOf } from "../tasks/index.js";
 import { metricsOf, type TaskEvaluation } from "../tasks/metrics.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { logitsOf, measureLatency, measureThroughput } from "../train/index.js";
+import type { ScaledCalibration } from "./calibration.js";
 import type { CorrectedDifference, CrossedDifference } from "./crossed_difference.js";
 import type { ExternalTeacher } from "./external_teacher.js";
 import { type Fidelity, fidelityOf, spreadOf } from "./fidelity.js";
@@ -68,6 +69,8 @@ export interface ComparedBehaviour {
   /** Test samples on which the distilled student differs from the baseline, and from the teacher if it knows them. */
   flips: { baseline: Flips; teacher: Flips | null };
   perClass: ClassDifference[];
+  /** On the test set, before and after temperature scaling; null for a teacher that does not know test and validation set. */
+  calibration: Record<"baseline" | "distilled", ScaledCalibration> & { teacher: ScaledCalibration | null };
 }
 
 /** What `compare` finds. */

@@ -81,6 +81,19 @@ export function compareCaveats(result: CompareResult): string[] {
   return [...lines, scopeOf(result)];
 }
 
+/** How well the networks know how sure to be, and what temperature scaling makes of it; null of another task than classification. */
+export function calibrationSummary({ changes }: CompareResult): string | null {
+  if (changes === null) return null;
+  const shown = (x: number) => showMetric({ kind: "fraction" }, x);
+  const parts = (["teacher", "baseline", "distilled"] as const).flatMap((name) => {
+    const of = changes.calibration[name];
+    if (of === null) return [];
+    const scaled = of.scaledError === null ? "" : ` to ${shown(of.scaledError.mean)}`;
+    return [`${name} ${shown(of.error.mean)}${scaled}`];
+  });
+  return `Calibration error, by temperature scaling on the validation set: ${parts.join(", ")}.`;
+}
+
 /**
  * What a comparison of several losses finds, in one sentence a loss: its difference to the baseline, and whether that is
  * distinguishable from chance after Holm's correction.

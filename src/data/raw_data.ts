@@ -10,6 +10,7 @@ import { ImageDataset, type ImageSize } from "./image_dataset.js";
 import { setSourceHash } from "./origin.js";
 import type { Preprocessing } from "./preprocessing/spec.js";
 import { featuresOf, MemoryRows, materialize, type RowSource, rowBytes, visitRows } from "./row_source.js";
+import { type ReadSourceRow, setSourceRows } from "./source_rows.js";
 import { measureColumns, StandardizedRows } from "./standardize.js";
 import { ChannelStatistics, type Normalisation } from "./statistics.js";
 import { StreamedDataset } from "./streamed_dataset.js";
@@ -48,6 +49,8 @@ export interface RawPart {
   readonly table?: TableReader;
   /** For texts, which are ids already: the table that they are of. */
   readonly layout?: TableLayout;
+  /** Finds a row in its file again. */
+  readonly sourceRow?: ReadSourceRow;
   /** Whether they are the rows of a table that were encoded as a network takes them. */
   readonly isEncoded?: boolean;
   /** SHA-256 in hex over the file that the rows and labels are from; default: over these themselves. */
@@ -85,11 +88,12 @@ export async function toDatasets(
   const rows = options.stream ? train.rows : await materialize(train.rows, source);
   const targetScale = await measureTargets(train, shared, measured, options);
   const fitted = { ...(await measureRows({ ...train, rows }, measured, options, source)), targetScale };
-  const first = await build({ ...train, rows }, shared, fitted, options, source);
+  const first = setSourceRows(await build({ ...train, rows }, shared, fitted, options, source), train.sourceRow);
   const other = async (part: RawPart | null) => {
     if (part === null) return null;
     const partRows = options.stream ? part.rows : await materialize(part.rows, source);
-    return build({ ...part, rows: partRows }, shared, { ...fitted, sha256: null }, options, source);
+    const made = await build({ ...part, rows: partRows }, shared, { ...fitted, sha256: null }, options, source);
+    return setSourceRows(made, part.sourceRow);
   };
   return { train: first, test: await other(test), validation: await other(validation) };
 }

@@ -1,6 +1,8 @@
+import { basename } from "node:path";
 import { takeBatch } from "../data/dataset.js";
 import { type Dataset, labelsOf } from "../data/index.js";
 import { samplesOf } from "../data/samples.js";
+import { type SourceRow, sourceRowsOf } from "../data/source_rows.js";
 import { hasTargets } from "../data/task_name.js";
 import { argmax } from "../ops/max.js";
 import { softmax } from "../tasks/softmax.js";
@@ -38,15 +40,23 @@ export function mistakesOf(data: Dataset, { student, teacher }: Logits): Mistake
   );
   if (indices.length === 0) return [];
   const { inputs } = takeBatch(data, indices);
-  const rows = data.table === undefined ? null : (samplesOf(data, inputs) as Required<Mistake>["cells"][]);
+  const found = sourceRowsOf(data, indices);
+  const isText = data.table?.columns.some((column) => "text" in column);
+  const rows =
+    data.table === undefined || (isText && found) ? null : (samplesOf(data, inputs) as Required<Mistake>["cells"][]);
   return Array.from(indices, (index, i) => ({
     index,
     label: labels[index],
     student: rounded(rowOf(student, index)),
     ...(teacher && { teacher: rounded(rowOf(teacher, index)) }),
+    ...(found && sourceOf(found[i])),
     ...(rows && { cells: rows[i] }),
     ...(data.image && { image: imageUri(rowOf(inputs, i), data.image) }),
   }));
+}
+
+function sourceOf({ file, line, text }: SourceRow): Pick<Mistake, "source" | "text"> {
+  return { source: { file: basename(file), line }, ...(text !== undefined && { text }) };
 }
 
 function rowOf({ data, shape }: Tensor, row: number): Float32Array {

@@ -42,6 +42,10 @@ export interface Mistake {
   /** Logits by class. */
   student: readonly number[];
   teacher?: readonly number[];
+  /** Where it stands: a file's name, and a line counted from 1. */
+  source?: { file: string; line: number };
+  /** A text that was read. */
+  text?: string;
   /** The cells of a table's row by their columns' names; null: missing. */
   cells?: Readonly<Record<string, number | string | null>>;
   /** The sample as a PNG in a data URI, if it is an image. */

@@ -3,7 +3,19 @@ import { expect, test } from "vitest";
 import { crossedDifference } from "../../src/compare/crossed_difference.js";
 import { fidelityOf } from "../../src/compare/fidelity.js";
 import { classDifferences, flipsOf } from "../../src/compare/sample_changes.js";
-import { compare, evaluate, F, holm, load, splitDataset, tensor } from "../../src/index.js";
+import { calibrationSummary } from "../../src/compare/summary.js";
+import {
+  compare,
+  evaluate,
+  evaluateLogits,
+  F,
+  holm,
+  labelsOf,
+  load,
+  logitsOf,
+  splitDataset,
+  tensor,
+} from "../../src/index.js";
 import { temporaryFolder } from "../checkpoint/support.js";
 import { expectClose } from "../parity/close.js";
 import { compareInput, PROBLEM } from "./support.js";
@@ -64,8 +76,9 @@ test("classes: each by its own samples, corrected for their number; one without 
 
 test("compare has them of its students' files", async () => {
   const out = join(temporary, "run");
-  const { changes, teacher, distilled, baseline, difference } = await compare(compareInput(out, { seeds: 2 }));
-  const { train } = splitDataset(PROBLEM.data, { fraction: 0.1, seed: 0 });
+  const result = await compare(compareInput(out, { seeds: 2 }));
+  const { changes, teacher, distilled, baseline, difference } = result;
+  const { train, heldOut } = splitDataset(PROBLEM.data, { fraction: 0.1, seed: 0 });
   const large = PROBLEM.teacher();
   large.loadStateDict(await load(teacher.file as string));
   for (const [kind, { files }] of Object.entries({ baseline, distilled })) {
@@ -74,8 +87,20 @@ test("compare has them of its students' files", async () => {
       const student = PROBLEM.student().loadStateDict(await load(file));
       expect(onTest?.agreement.values[i]).toBe(evaluate(student, PROBLEM.test, { teacher: large }).agreement);
       expect(training?.agreement.values[i]).toBe(evaluate(student, train, { teacher: large }).agreement);
+      const of = changes?.calibration[kind as "baseline"];
+      expect(of?.error.values[i]).toBe(evaluate(student, PROBLEM.test).calibration.error);
+      const temperature = of?.temperature?.values[i] as number;
+      // The best one on the validation set: a little more and a little less fit its labels worse.
+      const lossAt = (t: number) => evaluateLogits(logitsOf(student, heldOut).div(t), labelsOf(heldOut)).loss;
+      for (const other of [0.99, 1.01]) expect(lossAt(other * temperature)).toBeGreaterThan(lossAt(temperature));
+      const scaled = evaluateLogits(logitsOf(student, PROBLEM.test).div(temperature), labelsOf(PROBLEM.test));
+      expect(of?.scaledError?.values[i]).toBe(scaled.calibration.error);
     }
   }
+  expect(changes?.calibration.teacher?.error.values).toEqual([evaluate(large, PROBLEM.test).calibration.error]);
+  expect(calibrationSummary(result)).toMatch(
+    /^Calibration error, by temperature scaling on the validation set: teacher \d+\.\d\d% to \d+\.\d\d%, baseline .* to .*%, distilled .* to .*%\.$/,
+  );
   const { gained, lost } = (changes as NonNullable<typeof changes>).flips.baseline;
   expectClose([gained.mean - lost.mean], [difference.best.mean], { rel: 1e-9, abs: 1e-12 });
   const weighted = changes?.perClass.reduce((sum, one) => sum + (one.mean * one.support) / 150, 0);

@@ -1,7 +1,10 @@
+import { rmSync } from "node:fs";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { TableDataset } from "../../src/data/tensor_dataset.js";
-import { Tensor, TensorDataset, zeros } from "../../src/index.js";
+import { loadData, Tensor, TensorDataset, zeros } from "../../src/index.js";
 import { mistakesOf } from "../../src/report/mistakes.js";
+import { folderOf } from "../data/support.js";
 import { images } from "./support.js";
 
 const CLASSES = 3;
@@ -63,4 +66,43 @@ test("the row of a table, as it was in the file", () => {
   const data = new TableDataset(inputs, Int32Array.of(1, 0), { table, classes: CLASSES });
   const [mistake, ...others] = mistakesOf(data, { student: predictions(2).student });
   expect([mistake?.index, mistake?.cells, others]).toEqual([0, { length: 1.3, colour: "blue" }, []]);
+});
+
+/** The mistakes, all of class 0, in the test part of a file whose rows are all of class 1 and 2. */
+async function mistakesIn(name: string, lines: readonly string[], stream: boolean) {
+  const folder = folderOf({ [name]: Uint8Array.from(Buffer.from(lines.join("\n"))) });
+  const { test } = await loadData(join(folder, name), { stream, testFraction: 0.5, labelColumn: "label" });
+  const samples = test?.length ?? 0;
+  return { folder, data: test as NonNullable<typeof test>, student: predictions(samples).student };
+}
+
+test.each([false, true])("where a table's row stands, its cells, streamed: %s", async (stream) => {
+  // Class 0 is there, so that the others are wrong.
+  const rows = Array.from({ length: 12 }, (_, i) => `${i / 4},${"abc"[i % 3]}`);
+  const lines = ["x,label", "", ...rows];
+  const { folder, data, student } = await mistakesIn("t.csv", lines, stream);
+  const mistakes = mistakesOf(data, { student });
+  expect(mistakes).toHaveLength(4);
+  for (const { source, cells, label } of mistakes) {
+    expect(source?.file).toBe("t.csv");
+    expect(lines[(source?.line ?? 0) - 1]).toBe(`${cells?.x},${"abc"[label]}`);
+  }
+  if (stream) return;
+  rmSync(folder, { recursive: true });
+  const [gone] = mistakesOf(data, { student });
+  expect([gone?.source, gone?.cells]).toEqual([undefined, mistakes[0]?.cells]);
+});
+
+test.each([false, true])("where a text stands, and the text, streamed: %s", async (stream) => {
+  const lines = Array.from({ length: 12 }, (_, i) =>
+    JSON.stringify({ text: `words, number ${i}\nand more`, label: "abc"[i % 3] }),
+  );
+  const { data, student } = await mistakesIn("t.jsonl", lines, stream);
+  const mistakes = mistakesOf(data, { student });
+  expect(mistakes).toHaveLength(4);
+  for (const { source, text, label, cells } of mistakes) {
+    expect(source?.file).toBe("t.jsonl");
+    expect(JSON.parse(lines[(source?.line ?? 0) - 1] as string)).toEqual({ text, label: "abc"[label] });
+    expect(cells).toBeUndefined();
+  }
 });

@@ -122,6 +122,18 @@ export function compareResult(
       fidelity: { baseline: fidelity, distilled: fidelity },
       flips: { baseline: flipsOf(now, before), teacher: null },
       perClass: classDifferences(now, before, labels, CLASSES),
+      calibration: {
+        teacher: {
+          error: sampleStats([0.0625]),
+          temperature: sampleStats([1.5]),
+          scaledError: sampleStats([0.015625]),
+        },
+        baseline: {
+          ...{ error: sampleStats([0.1, 0.11]), temperature: sampleStats([1.25, 1.75]) },
+          scaledError: sampleStats([0.02, 0.03]),
+        },
+        distilled: { error: sampleStats([0.05]), temperature: null, scaledError: null },
+      },
     },
     fractions: [0.1, 1].map((fraction) => ({
       ...{ fraction, samples: 64 * fraction, baseline: ofBaseline.figures.last, distilled: ofDistilled.figures.best },

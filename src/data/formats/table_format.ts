@@ -22,7 +22,7 @@ import { hasTargets, type TaskName } from "../task_name.js";
 import type { CellRecords, FileSamples, Format } from "./format.js";
 import { GivenTargets } from "./given_targets.js";
 import { partOf, VALIDATION_WORDS } from "./part_names.js";
-import { readTexts, type TextHeader, TextReader, textHeader } from "./text_column.js";
+import { readTexts, sourceRowIn, type TextHeader, TextReader, textHeader } from "./text_column.js";
 
 /** What distinguishes the formats of tables. */
 interface TableFormat extends Pick<Format, "name" | "help" | "extensions" | "takes"> {
@@ -238,7 +238,7 @@ function otherReader(file: string, training: TableReader, cells: readonly string
 }
 
 /** The rows of a file, what read their labels, and what else is known of them. */
-interface ReadTable<R extends LabelReader = LabelReader> extends Pick<RawPart, "table" | "layout"> {
+interface ReadTable<R extends LabelReader = LabelReader> extends Pick<RawPart, "table" | "layout" | "sourceRow"> {
   readonly rows: RowSource;
   readonly reader: R;
 }
@@ -275,7 +275,8 @@ async function readTable(
   const shape = [reader.columns.length];
   const rows = new TextRows(records, reader, count, shape);
   if (isOther) await rows.recode();
-  if (stream) return { rows, reader, table: reader };
+  const read = { reader, table: reader, sourceRow: sourceRowIn(records, reader.header.isNamed) };
+  if (stream) return { rows, ...read };
   const memory = new MemoryRows(cells.subarray(0, count * shape[0]), shape);
   if (isOther) {
     // Their cells were taken for something else before all of them were seen.
@@ -286,7 +287,7 @@ async function readTable(
       await setImmediate();
     }
   }
-  return { rows: memory, reader, table: reader };
+  return { rows: memory, ...read };
 }
 
 /** Cells that are read before other work gets its turn. */

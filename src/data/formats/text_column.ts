@@ -5,6 +5,7 @@ import type { LoadDataOptions, TableOptions } from "../load_options.js";
 import { isNumberLike } from "../preprocessing/number_format.js";
 import { MAX_CATEGORIES } from "../preprocessing/spec.js";
 import { MemoryRows, newRows, type RowData, type RowSource } from "../row_source.js";
+import type { ReadSourceRow, SourceRow } from "../source_rows.js";
 import {
   type ColumnIndices,
   expectWidth,
@@ -166,8 +167,13 @@ export class TextReader {
     return new MemoryRows(data, [length]);
   }
 
+  /** The index of the texts in this file. */
+  get textIndex(): number {
+    return this.indices.columns[0];
+  }
+
   #textOf(cells: readonly string[]): string {
-    return cells[this.indices.columns[0]];
+    return cells[this.textIndex];
   }
 }
 
@@ -199,7 +205,7 @@ export async function readTexts(
   records: CellRecords,
   stream: boolean,
   open: (cells: readonly string[], line: number) => TextReader,
-): Promise<{ rows: RowSource; reader: TextReader; layout: TableLayout }> {
+): Promise<{ rows: RowSource; reader: TextReader; layout: TableLayout; sourceRow: ReadSourceRow }> {
   let reader: TextReader | undefined;
   let count = 0;
   await records.scan((cells, line) => {
@@ -212,5 +218,20 @@ export async function readTexts(
   });
   if (reader === undefined || count === 0) throw badData(file, "truncated: it has no rows");
   const rows = stream ? new TextsOnDisk(records, reader, count) : reader.rows();
-  return { rows, reader, layout: reader.layout };
+  const { header, layout, textIndex } = reader;
+  return { rows, reader, layout, sourceRow: sourceRowIn(records, header.isNamed, textIndex) };
+}
+
+/** Finds a row of a file again, and the cell of its text, behind the names of the columns. */
+export function sourceRowIn(records: CellRecords, isNamed: boolean, text?: number): ReadSourceRow {
+  const file = records.file.path;
+  return (row) => {
+    const number = row + (isNamed ? 1 : 0);
+    let found: SourceRow | undefined;
+    records.read(number, number + 1, (cells, line) => {
+      found = { file, line, ...(text !== undefined && { text: cells[text] }) };
+    });
+    if (found === undefined) throw badData(file, `has no row ${row + 1}`);
+    return found;
+  };
 }

@@ -1,5 +1,5 @@
+import { h } from "../../page/dom.js";
 import type { DemoInput, OnSample } from "../demo.js";
-import { element } from "./element.js";
 
 /** The side of the drawing in its own pixels: a whole number of times the image's. */
 const SIDE = 560;
@@ -8,13 +8,13 @@ const SIDE = 560;
 export function drawing(input: Extract<DemoInput, { kind: "image" }>, onSample: OnSample): HTMLElement[] {
   const { width, height, channels } = input;
   const times = Math.max(1, Math.round(SIDE / Math.max(width, height)));
-  const canvas = element("canvas", { width: width * times, height: height * times, tabindex: 0 });
+  const canvas = h("canvas", { width: width * times, height: height * times, tabindex: 0 });
   canvas.setAttribute("aria-label", "Drawing. Arrow keys move the pen, space lowers and lifts it, Delete clears.");
   canvas.setAttribute("role", "img");
-  const seen = element("canvas", { width, height, class: "seen", "aria-hidden": "true" });
+  const seen = h("canvas", { width, height, class: "seen", "aria-hidden": "true" });
   const [pen, small] = [contextOf(canvas), contextOf(seen)];
-  const invert = element("input", { type: "checkbox", id: "invert" });
-  const colour = element("input", { type: "color", id: "colour", value: "#ffffff" });
+  const invert = h("input", { type: "checkbox", id: "invert" });
+  const colour = h("input", { type: "color", id: "colour", value: "#ffffff" });
   /** What the network's pixels are made of: the drawing, or an image as it came. */
   let source: CanvasImageSource = canvas;
   let at = { x: canvas.width / 2, y: canvas.height / 2 };
@@ -58,11 +58,7 @@ export function drawing(input: Extract<DemoInput, { kind: "image" }>, onSample: 
   };
   const take = async (file: Blob | null | undefined) => {
     if (!file) return;
-    const problem = element(
-      "p",
-      { class: "problem", role: "alert" },
-      "This file is no image that the browser can read.",
-    );
+    const problem = h("p", { class: "problem", role: "alert" }, "This file is no image that the browser can read.");
     status.replaceChildren();
     try {
       const image = await createImageBitmap(file);
@@ -107,25 +103,25 @@ export function drawing(input: Extract<DemoInput, { kind: "image" }>, onSample: 
     event.preventDefault();
     show();
   });
-  const area = element("div", { class: "drawing" }, canvas);
+  const area = h("div", { class: "drawing" }, canvas);
   for (const name of ["dragover", "drop"]) document.addEventListener(name, (event) => event.preventDefault());
   document.addEventListener("drop", (event) => void take((event as DragEvent).dataTransfer?.files[0]));
   document.addEventListener("paste", (event) => void take((event as ClipboardEvent).clipboardData?.files[0]));
-  const chosen = element("input", { type: "file", accept: "image/*", id: "file", "aria-label": "Choose an image" });
+  const chosen = h("input", { type: "file", accept: "image/*", id: "file", "aria-label": "Choose an image" });
   chosen.addEventListener("change", () => void take(chosen.files?.[0]));
   invert.addEventListener("change", show);
-  const clearing = element("button", { type: "button" }, "Clear");
+  const clearing = h("button", { type: "button" }, "Clear");
   clearing.addEventListener("click", clear);
-  const status = element("div");
+  const status = h("div");
   const tools = [
     clearing,
-    element("label", { class: "file button" }, "Choose an image", chosen),
-    element("label", { class: "check" }, invert, "Invert"),
-    ...(channels === 3 ? [element("label", { class: "check" }, colour, "Pen")] : []),
+    h("label", { class: "file button" }, "Choose an image", chosen),
+    h("label", { class: "check" }, invert, "Invert"),
+    ...(channels === 3 ? [h("label", { class: "check" }, colour, "Pen")] : []),
   ];
   const caption = `Draw, or drop or paste an image. The network sees ${width} x ${height} pixels:`;
   queueMicrotask(clear);
-  return [area, element("div", { class: "tools" }, ...tools), element("p", { class: "hint" }, caption, seen), status];
+  return [area, h("div", { class: "tools" }, ...tools), h("p", { class: "hint" }, caption, seen), status];
 }
 
 function contextOf(canvas: HTMLCanvasElement): CanvasRenderingContext2D {

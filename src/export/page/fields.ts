@@ -1,27 +1,25 @@
+import { h } from "../../page/dom.js";
 import type { DemoInput, OnSample } from "../demo.js";
-import { element } from "./element.js";
 
 /** A field for each column of a table, filled with its mean or its first text. */
 export function row({ columns }: Extract<DemoInput, { kind: "table" }>, onSample: OnSample): HTMLElement[] {
   const fields = columns.map((column, i) => {
     const id = `column-${i}`;
-    if ("text" in column) return { column, id, field: element("textarea", { id, rows: 5 }) };
+    if ("text" in column) return { column, id, field: h("textarea", { id, rows: 5 }) };
     if ("categories" in column) {
-      const options = column.categories.map((text) =>
-        element("option", { value: text }, text === "" ? "(missing)" : text),
-      );
-      return { column, id, field: element("select", { id }, ...options) };
+      const options = column.categories.map((text) => h("option", { value: text }, text === "" ? "(missing)" : text));
+      return { column, id, field: h("select", { id }, ...options) };
     }
-    const field = element("input", { id, inputmode: "decimal", autocomplete: "off" });
+    const field = h("input", { id, inputmode: "decimal", autocomplete: "off" });
     // A column of its own format keeps its way of writing numbers.
     field.value = column.format === undefined ? String(Number(column.mean.toPrecision(4))) : "";
     if (column.missing) field.placeholder = "missing";
     return { column, id, field };
   });
-  const form = element(
+  const form = h(
     "form",
     { class: "fields" },
-    ...fields.flatMap(({ column, id, field }) => [element("label", { for: id }, column.name), field]),
+    ...fields.flatMap(({ column, id, field }) => [h("label", { for: id }, column.name), field]),
   );
   const show = () => {
     // A number in the column's own format is a text; any other is one too, which the module reads.
@@ -35,7 +33,7 @@ export function row({ columns }: Extract<DemoInput, { kind: "table" }>, onSample
 
 /** A field of numbers, as many as the network takes. */
 export function numbers({ features }: Extract<DemoInput, { kind: "values" }>, onSample: OnSample): HTMLElement[] {
-  const field = element("textarea", { id: "numbers", rows: 6, spellcheck: "false" });
+  const field = h("textarea", { id: "numbers", rows: 6, spellcheck: "false" });
   field.value = Array(features).fill(0).join(" ");
   const show = () => {
     const texts = field.value.split(/[\s,;[\]]+/).filter((text) => text !== "");
@@ -43,5 +41,5 @@ export function numbers({ features }: Extract<DemoInput, { kind: "values" }>, on
   };
   field.addEventListener("input", show);
   queueMicrotask(show);
-  return [element("label", { for: "numbers" }, `${features} numbers, separated by spaces or commas`), field];
+  return [h("label", { for: "numbers" }, `${features} numbers, separated by spaces or commas`), field];
 }

@@ -1,7 +1,7 @@
+import { h } from "../../page/dom.js";
 import type { Demo, DemoInput, OnSample, Run } from "../demo.js";
 import { answerOf } from "./answers.js";
 import { drawing } from "./drawing.js";
-import { element } from "./element.js";
 import { numbers, row } from "./fields.js";
 
 /** The kinds of samples, each with what one fills in: to add one, write its function here. */
@@ -12,9 +12,9 @@ const INPUTS: {
 /** Fills the page; the module's own script calls it with its function. */
 function start(run: Run): void {
   const demo = JSON.parse(document.getElementById("demo")?.textContent ?? "") as Demo;
-  const answer = element("div", { class: "answer" });
-  const said = element("p", { class: "said", role: "status" });
-  const time = element("p", { class: "hint" });
+  const answer = h("div", { class: "answer" });
+  const said = h("p", { class: "said", role: "status" });
+  const time = h("p", { class: "hint" });
   const onSample: OnSample = (sample) => {
     try {
       const before = performance.now();
@@ -37,12 +37,12 @@ function start(run: Run): void {
   document
     .getElementById("page")
     ?.append(
-      element("header", {}, element("h1", {}, demo.title), element("p", {}, `A network of ${size}, in this file.`)),
-      element(
+      h("header", {}, h("h1", {}, demo.title), h("p", {}, `A network of ${size}, in this file.`)),
+      h(
         "main",
         {},
-        element("section", { "aria-label": "Sample" }, ...make(demo.input, onSample)),
-        element("section", { "aria-label": "What the network says" }, said, answer, time),
+        h("section", { "aria-label": "Sample" }, ...make(demo.input, onSample)),
+        h("section", { "aria-label": "What the network says" }, said, answer, time),
       ),
     );
 }

@@ -1,9 +1,10 @@
+import type { ScaledCalibration } from "../../compare/calibration.js";
 import type { ComparedBehaviour } from "../../compare/results.js";
 import type { SampleStats } from "../../compare/statistics.js";
+import { type Content, h } from "../../page/dom.js";
 import { showCount } from "../../show_count.js";
 import { showChange, showMetric, showSigned } from "../../tasks/metrics.js";
 import { counted, pValue } from "../text.js";
-import { type Content, h } from "./dom.js";
 import { figure } from "./figure.js";
 import { figures } from "./sections.js";
 import { table } from "./table.js";
@@ -12,7 +13,12 @@ const FRACTION = { kind: "fraction" } as const;
 
 /** What distilling changed beside accuracy: how far the students follow the teacher, sample by sample and class by class. */
 export function behaviourFigures(changes: ComparedBehaviour, names: readonly string[]): HTMLElement | null {
-  return figures(fidelityFigure(changes), flipsFigure(changes), classesFigure(changes, names));
+  return figures(
+    fidelityFigure(changes),
+    flipsFigure(changes),
+    calibrationFigure(changes),
+    classesFigure(changes, names),
+  );
 }
 
 function fidelityFigure({ fidelity: { baseline, distilled } }: ComparedBehaviour): HTMLElement | null {
@@ -55,6 +61,26 @@ function flipsFigure({ flips }: ComparedBehaviour): HTMLElement {
         caption: "Test samples that change sides",
         columns: [{ name: "against", text: true }, { name: "gained" }, { name: "lost" }],
         rows: [...row("baseline student", flips.baseline), ...row("teacher", flips.teacher)],
+      }),
+    ],
+  });
+}
+
+function calibrationFigure({ calibration }: ComparedBehaviour): HTMLElement {
+  const { teacher, baseline, distilled } = calibration;
+  const row = (name: string, of: ScaledCalibration | null): Content[][] =>
+    of === null
+      ? []
+      : [[name, share(of.error), of.temperature?.mean.toFixed(2) ?? "", of.scaledError && share(of.scaledError)]];
+  return figure({
+    title: "Calibration, before and after temperature scaling",
+    description:
+      "The calibration error on the test set as the networks are, and after their logits were divided by the temperature that fits the validation set best: above 1 for a network that is too sure, below 1 for one that is not sure enough. An error that one number removes is no reason to prefer a student.",
+    content: [
+      table({
+        caption: "Calibration error",
+        columns: [{ name: "", text: true }, { name: "error" }, { name: "temperature" }, { name: "error, scaled" }],
+        rows: [...row("teacher", teacher), ...row("baseline", baseline), ...row("distilled", distilled)],
       }),
     ],
   });

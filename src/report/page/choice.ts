@@ -1,4 +1,4 @@
-import { h, newId } from "./dom.js";
+import { h, newId } from "../../page/dom.js";
 
 /** A few alternatives beside each other, of which one holds; the first at the beginning. */
 export function choice(label: string, names: readonly string[], chosen: (i: number) => void): HTMLElement {

@@ -1,7 +1,7 @@
+import { type Content, h } from "../../page/dom.js";
 import { showCount } from "../../show_count.js";
 import type { Evaluation } from "../../tasks/classification_metrics.js";
 import { percent } from "../text.js";
-import { type Content, h } from "./dom.js";
 import { figure } from "./figure.js";
 import { scrolling, table } from "./table.js";
 

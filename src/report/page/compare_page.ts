@@ -1,6 +1,7 @@
 import type { CorrectedDifference } from "../../compare/crossed_difference.js";
 import type { NetworkSize, StudentMetrics } from "../../compare/results.js";
 import type { SampleStats } from "../../compare/statistics.js";
+import { type Content, h } from "../../page/dom.js";
 import { showCount } from "../../show_count.js";
 import { type Metric, mainMetric, metricsOf, showChange, showMetric } from "../../tasks/metrics.js";
 import type { CompareReport } from "../report_data.js";
@@ -8,7 +9,6 @@ import { bytes, counted, short } from "../text.js";
 import { changeOf } from "../verdict.js";
 import { behaviourFigures } from "./behaviour.js";
 import { compareCurves } from "./curves.js";
-import { type Content, h } from "./dom.js";
 import { fractionsFigures } from "./fractions.js";
 import { hero, type Tile } from "./hero.js";
 import { intervalFigure } from "./interval.js";

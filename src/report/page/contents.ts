@@ -1,4 +1,4 @@
-import { h } from "./dom.js";
+import { h } from "../../page/dom.js";
 
 /** The fewest sections that are worth a list of them. */
 const FEWEST = 3;

@@ -1,4 +1,4 @@
-import { h } from "./dom.js";
+import { h } from "../../page/dom.js";
 
 /** Buttons that save a figure's numbers as CSV and its drawing as SVG; null if it has neither. */
 export function downloads(title: string, { table, image }: { table: (() => HTMLElement) | null; image?: HTMLElement }) {

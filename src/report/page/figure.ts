@@ -1,4 +1,4 @@
-import { type Content, h, newId } from "./dom.js";
+import { type Content, h, newId } from "../../page/dom.js";
 import { downloads } from "./downloads.js";
 
 interface FigureOptions {

@@ -1,10 +1,10 @@
 import type { FractionMetrics } from "../../compare/results.js";
 import type { SampleStats } from "../../compare/statistics.js";
+import { type Content, h } from "../../page/dom.js";
 import { showCount } from "../../show_count.js";
 import { type Metric, showChange, showMetric } from "../../tasks/metrics.js";
 import { counted, percent } from "../text.js";
 import { changeOf } from "../verdict.js";
-import { type Content, h } from "./dom.js";
 import { figure as boxed } from "./figure.js";
 import { type Line, lineChart } from "./line_chart.js";
 import { figures } from "./sections.js";

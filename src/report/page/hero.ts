@@ -1,6 +1,6 @@
+import { type Content, h } from "../../page/dom.js";
 import type { Report } from "../report_data.js";
 import { choice } from "./choice.js";
-import { type Content, h } from "./dom.js";
 
 const THEMES = ["auto", "light", "dark"] as const;
 

@@ -1,8 +1,8 @@
 import type { CompareResult } from "../../compare/results.js";
+import { type Content, h } from "../../page/dom.js";
 import { type Metric, unitOf } from "../../tasks/metrics.js";
 import { percent, pValue } from "../text.js";
 import { changeOf } from "../verdict.js";
-import { type Content, h } from "./dom.js";
 import { figure } from "./figure.js";
 import { table } from "./table.js";
 

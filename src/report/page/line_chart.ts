@@ -2,7 +2,7 @@ import { LineChart, type LineSeriesOption } from "echarts/charts";
 import { GridComponent, TooltipComponent } from "echarts/components";
 import { init, use } from "echarts/core";
 import { SVGRenderer } from "echarts/renderers";
-import { h } from "./dom.js";
+import { h } from "../../page/dom.js";
 import { figure } from "./figure.js";
 import { table } from "./table.js";
 

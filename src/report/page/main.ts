@@ -1,7 +1,7 @@
+import { h } from "../../page/dom.js";
 import type { Report } from "../report_data.js";
 import { comparePage } from "./compare_page.js";
 import { addContents, markCurrent } from "./contents.js";
-import { h } from "./dom.js";
 import { repeatSection } from "./repeat.js";
 import { runPage } from "./run_page.js";
 import { section } from "./sections.js";

@@ -1,9 +1,9 @@
+import { h } from "../../page/dom.js";
 import { showCount } from "../../show_count.js";
 import { highest, softmax } from "../../tasks/softmax.js";
 import type { Mistake } from "../report_data.js";
 import { percent } from "../text.js";
 import { choice } from "./choice.js";
-import { h } from "./dom.js";
 import { disclosed } from "./figure.js";
 import { probabilityBars } from "./probabilities.js";
 
@@ -98,7 +98,7 @@ interface Card {
 }
 
 function mistakeCard(
-  { index, label, student, teacher, image, cells }: Mistake,
+  { index, label, student, teacher, image, cells, source, text }: Mistake,
   names: readonly string[],
   network: string,
 ): Card {
@@ -115,8 +115,8 @@ function mistakeCard(
   const facts = h(
     "dl",
     {},
-    h("dt", {}, "sample"),
-    h("dd", {}, showCount(index)),
+    h("dt", {}, source ? "line" : "sample"),
+    h("dd", source ? { title: `sample ${index}` } : {}, source ? `${source.line} of ${source.file}` : showCount(index)),
     h("dt", {}, "true"),
     h("dd", {}, h("strong", {}, name(label))),
     ...claim(network, student),
@@ -129,10 +129,27 @@ function mistakeCard(
       { class: "card" },
       h("div", { class: "card-head" }, thumbnail || null, facts),
       bars.element,
+      text !== undefined && passage(text),
       cells && cellList(cells),
     ),
     update: bars.update,
   };
+}
+
+/** More characters of a text are unfolded. */
+const FIRST_CHARACTERS = 240;
+
+/** A text, of a long one its start. */
+function passage(text: string): HTMLElement {
+  if (text.length <= FIRST_CHARACTERS) return h("blockquote", {}, text);
+  const start = text.slice(0, FIRST_CHARACTERS).replace(/\s*\S*$/, "");
+  const rest = text.slice(start.length).trim();
+  return h(
+    "div",
+    {},
+    h("blockquote", {}, `${start} \u2026`),
+    disclosed("the rest", () => h("blockquote", {}, rest)),
+  );
 }
 
 /** More columns are unfolded. */

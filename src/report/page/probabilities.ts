@@ -1,6 +1,6 @@
+import { h } from "../../page/dom.js";
 import { softmax } from "../../tasks/softmax.js";
 import { percent } from "../text.js";
-import { h } from "./dom.js";
 
 interface ProbabilityBars {
   names: readonly string[];

@@ -1,5 +1,5 @@
+import { h } from "../../page/dom.js";
 import type { Report } from "../report_data.js";
-import { h } from "./dom.js";
 
 /** What is needed to make the figures again. */
 export function repeatSection({ command, config, versions, created }: Report): HTMLElement[] {

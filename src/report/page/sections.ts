@@ -1,8 +1,8 @@
 import type { OfTask } from "../../data/task_name.js";
+import { type Content, h, newId } from "../../page/dom.js";
 import { isClassification, type TaskEvaluation, targetTable } from "../../tasks/metrics.js";
 import type { HeldOutPredictions, Mistake, Report } from "../report_data.js";
 import { classesFigure, confusionFigure } from "./class_figures.js";
-import { type Content, h, newId } from "./dom.js";
 import { mistakesSection } from "./mistakes.js";
 import { type Judged, reliabilityFigure } from "./reliability.js";
 import { table } from "./table.js";

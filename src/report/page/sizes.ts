@@ -1,7 +1,7 @@
+import { type Content, h } from "../../page/dom.js";
 import { showCount } from "../../show_count.js";
 import type { SizeMetrics } from "../report_data.js";
 import { bytes, short, times } from "../text.js";
-import { type Content, h } from "./dom.js";
 import { figure } from "./figure.js";
 import { table } from "./table.js";
 

@@ -1,4 +1,5 @@
 import type { SweepPoint } from "../../compare/results.js";
+import { h } from "../../page/dom.js";
 import { showCount } from "../../show_count.js";
 import {
   agreementOf,
@@ -16,7 +17,6 @@ import type { SweepReport } from "../report_data.js";
 import { pValue } from "../text.js";
 import { samplingMargin } from "../verdict.js";
 import { sweepCurves } from "./curves.js";
-import { h } from "./dom.js";
 import { disclosed, figure } from "./figure.js";
 import { hero, type Tile } from "./hero.js";
 import { figures, predictionSections, section, smallFigures } from "./sections.js";

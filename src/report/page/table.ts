@@ -1,4 +1,4 @@
-import { type Content, h } from "./dom.js";
+import { type Content, h } from "../../page/dom.js";
 
 /** A column of a table; numbers are right-aligned. */
 export interface Column {

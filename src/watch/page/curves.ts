@@ -1,5 +1,5 @@
+import { h } from "../../page/dom.js";
 import { metricCurve } from "../../report/page/curves.js";
-import { h } from "../../report/page/dom.js";
 import { type LiveChart, liveChart } from "../../report/page/line_chart.js";
 import { lineOf } from "../../report/page/series.js";
 import type { ShownRun } from "./runs.js";

@@ -1,4 +1,4 @@
-import { h } from "../../report/page/dom.js";
+import { h } from "../../page/dom.js";
 import { masthead } from "../../report/page/hero.js";
 import { section } from "../../report/page/sections.js";
 import type { Changes } from "../watched_run.js";

@@ -1,5 +1,5 @@
 import { formatSeconds } from "../../log/time_left.js";
-import { h, newId } from "../../report/page/dom.js";
+import { h, newId } from "../../page/dom.js";
 import { scrolling } from "../../report/page/table.js";
 import { short } from "../../report/text.js";
 import { showMetric } from "../../tasks/metrics.js";

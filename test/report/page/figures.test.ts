@@ -137,6 +137,11 @@ describeWith(CHROMIUM, "in Chromium", () => {
         ...[one.baseline, one.distilled].map((x) => `${(100 * x).toFixed(2)}%`),
       ]),
     );
+    expect(await rowsOf(at.page.getByRole("region", { name: "Calibration error" }))).toEqual([
+      ["teacher", "6.25% ", "1.50", "1.56% "],
+      ["baseline", "10.50% \u00b1 0.71", "1.50", "2.50% \u00b1 0.71"],
+      ["distilled", "5.00% ", "", ""],
+    ]);
     const curve = at.page.getByRole("region", { name: "Figures by the amount of training data" });
     const { fractions = [] } = (at.reports.compare as CompareReport).result;
     expect((await rowsOf(curve)).map((row) => row.slice(0, 4))).toEqual([

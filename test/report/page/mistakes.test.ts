@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { CHROMIUM, describeWith } from "../../helpers/needs.js";
 import { softmaxOf } from "../support.js";
-import { NAMES, openedReports } from "./support.js";
+import { NAMES, openedReports, TEXTS, unfolded } from "./support.js";
 
 describeWith(CHROMIUM, "in Chromium", () => {
   const at = openedReports();
@@ -75,5 +75,16 @@ describeWith(CHROMIUM, "in Chromium", () => {
     const right = mistakes.filter(({ teacher = [], label }) => teacher.indexOf(Math.max(...teacher)) === label);
     expect(right.length).toBeGreaterThan(0);
     expect(await shown()).toEqual(right.map(({ index }) => String(index)));
+  });
+
+  test("a text, and the line that it is in", async () => {
+    await at.open("sweep");
+    const [first, second] = await at.page.locator(".card").all();
+    expect(await first?.locator("blockquote").textContent()).toBe(TEXTS[0]);
+    expect(await first?.locator("dd").first().textContent()).toBe("2 of reviews.jsonl");
+    expect(await second?.locator("blockquote").textContent()).toMatch(/^(word )+\u2026$/);
+    if (second) await unfolded(second.locator("details"));
+    const parts = (await second?.locator("blockquote").allTextContents()) ?? [];
+    expect(parts.join(" ").replace(" \u2026", "")).toBe(TEXTS[1]);
   });
 });

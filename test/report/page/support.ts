@@ -110,6 +110,19 @@ function reportsOf(run: Trained): Record<Kind, Report> {
     compare: compareReport(compareResult(run, ...accuracies), extras),
     losses: compareReport(compareResult(run, ...accuracies, [0.81, 0.8, 0.83], [0.7, 0.71, 0.72]), extras),
     "one seed": compareReport(compareResult(run, [0.5], [0.6]), { title: EVIL }),
-    sweep: sweepReport(sweepResult(run, [0.5, 0.55, 0.6, 0.05, 0.8, 0.7]), extras),
+    sweep: ofTexts(sweepReport(sweepResult(run, [0.5, 0.55, 0.6, 0.05, 0.8, 0.7]), extras)),
   };
+}
+
+/** The second of them is unfolded by those who want to read it. */
+export const TEXTS = [EVIL, `${"word ".repeat(60)}${EVIL}`];
+
+/** The same of texts in lines of a file instead of images. */
+function ofTexts<R extends { predictions: NonNullable<RunReport["predictions"]> }>(report: R): R {
+  const mistakes = report.predictions.mistakes.map(({ image: _, ...mistake }, i) => ({
+    ...mistake,
+    source: { file: "reviews.jsonl", line: i + 2 },
+    text: TEXTS[i % TEXTS.length],
+  }));
+  return { ...report, predictions: { ...report.predictions, mistakes } };
 }
