@@ -60,7 +60,7 @@ function sourceOf({ file, line, text }: SourceRow): Pick<Mistake, "source" | "te
 }
 
 function rowOf({ data, shape }: Tensor, row: number): Float32Array {
-  const length = shape[1];
+  const length = data.length / shape[0];
   return data.subarray(row * length, (row + 1) * length);
 }
 

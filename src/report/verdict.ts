@@ -204,7 +204,7 @@ function spread(metric: Metric, { mean, std, values }: SampleStats): string {
 }
 
 /** A change with its sign, of a share as {@link points} writes it. */
-export function changeOf(metric: Metric, change: number): string {
+export function changeOf(metric: Pick<Metric, "kind">, change: number): string {
   return metric.kind === "fraction" ? points(change) : showSigned(metric, change);
 }
 

@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import { TableDataset } from "../../src/data/tensor_dataset.js";
 import { loadData, Tensor, TensorDataset, zeros } from "../../src/index.js";
 import { mistakesOf } from "../../src/report/mistakes.js";
+import { imageUri } from "../../src/report/png.js";
 import { folderOf } from "../data/support.js";
 import { images } from "./support.js";
 
@@ -53,7 +54,9 @@ test("no mistake; and images where there are some", () => {
   const data = images(4);
   const student = new Tensor(new Float32Array(4 * data.classes), [4, data.classes]);
   const [mistake] = mistakesOf(data, { student });
-  expect(mistake?.image).toMatch(/^data:image\/png;base64,iVBORw0KGgo/);
+  const { index = 0, image } = mistake ?? {};
+  const { inputs } = data.slice(index, index + 1);
+  expect(image).toBe(imageUri(inputs.data, data.image as NonNullable<typeof data.image>));
 });
 
 test("the row of a table, as it was in the file", () => {

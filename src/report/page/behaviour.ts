@@ -3,8 +3,9 @@ import type { ComparedBehaviour } from "../../compare/results.js";
 import type { SampleStats } from "../../compare/statistics.js";
 import { type Content, h } from "../../page/dom.js";
 import { showCount } from "../../show_count.js";
-import { showChange, showMetric, showSigned } from "../../tasks/metrics.js";
+import { showChange, showMetric } from "../../tasks/metrics.js";
 import { counted, pValue } from "../text.js";
+import { changeOf } from "../verdict.js";
 import { figure } from "./figure.js";
 import { figures } from "./sections.js";
 import { table } from "./table.js";
@@ -92,9 +93,9 @@ function classesFigure({ perClass }: ComparedBehaviour, names: readonly string[]
     names[one.class] ?? String(one.class),
     showMetric(FRACTION, one.baseline),
     showMetric(FRACTION, one.distilled),
-    showSigned(FRACTION, one.mean),
+    changeOf(FRACTION, one.mean),
     isKnown(one.low) && isKnown(one.high)
-      ? `${showSigned(FRACTION, one.low)} to ${showSigned(FRACTION, one.high)}`
+      ? `${changeOf(FRACTION, one.low)} to ${changeOf(FRACTION, one.high)}`
       : "unknown",
     h("span", {}, isKnown(one.low) ? pValue(one.correctedPValue).replace("= ", "") : "", one.significant && " *"),
     showCount(one.support),
