@@ -29,6 +29,14 @@ export type {
 export type { ClassDifference, Flips } from "./sample_changes.js";
 export type { Share, ShareResult } from "./share.js";
 export { holm, type PairedDifference, pairedDifference, type SampleStats, sampleStats } from "./statistics.js";
-export { calibrationSummary, compareCaveats, compareSummary, methodsSummary, scopeOf, sweepCaveats, sweepSummary } from "./summary.js";
+export {
+  calibrationSummary,
+  compareCaveats,
+  compareSummary,
+  methodsSummary,
+  scopeOf,
+  sweepCaveats,
+  sweepSummary,
+} from "./summary.js";
 export { type SweepInput, sweep, sweepShare } from "./sweep.js";
 export type { Task } from "./task.js";
