@@ -9,19 +9,35 @@ export function documentation(file: string, section?: string): string {
   return found;
 }
 
-/** The `npx distillery` commands of a text, block by block: the arguments of each. */
+/** The `npx distillery` commands of a text's blocks of `sh`, block by block: the arguments of each. */
 export function commandsOf(text: string): string[][][] {
-  const blocks = [...text.matchAll(/^```sh\n(.*?)^```/gms)].map(([, block = ""]) => block.replaceAll("\\\n", " "));
-  return blocks.flatMap((block) => {
-    const commands = block.split("\n").flatMap((line) => argumentsOf(line) ?? []);
+  return blocksIn(text, "sh").flatMap((block) => {
+    const commands = linesOf(block).flatMap(([npx, name, ...args]) =>
+      npx === "npx" && name === "distillery" ? [args] : [],
+    );
     return commands.length === 0 ? [] : [commands];
   });
 }
 
-/** A line's arguments after `npx distillery`, as a shell splits them; null for another command. */
-function argumentsOf(line: string): [string[]] | null {
-  const words = [...line.replace(/ #.*$/, "").matchAll(/"([^"]*)"|(\S+)/g)].map(
-    ([, quoted, plain]) => quoted ?? plain ?? "",
+/** Every line of a text's blocks of `sh` (which tests run) and `bash` (which would take too long), in words. */
+export function shellLines(text: string): string[][] {
+  return blocksIn(text, "sh|bash").flatMap(linesOf);
+}
+
+function blocksIn(text: string, languages: string): string[] {
+  return Array.from(
+    text.matchAll(new RegExp(`^\`\`\`(?:${languages})\n(.*?)^\`\`\``, "gms")),
+    ([, block = ""]) => block,
   );
-  return words[0] === "npx" && words[1] === "distillery" ? [words.slice(2)] : null;
+}
+
+/** The lines of a block, split as a shell does it; `a && b` is two. */
+function linesOf(block: string): string[][] {
+  return block
+    .replaceAll("\\\n", " ")
+    .split(/\n| && /)
+    .map((line) =>
+      Array.from(line.replace(/ +#.*$/, "").matchAll(/"([^"]*)"|(\S+)/g), ([, quoted, plain]) => quoted ?? plain ?? ""),
+    )
+    .filter(([first]) => first !== undefined);
 }

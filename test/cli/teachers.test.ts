@@ -5,19 +5,15 @@ import { expect, test } from "vitest";
 import { createNetwork, IntTensor, save, saveOnnx, Tensor } from "../../src/index.js";
 import { temporaryFolder } from "../checkpoint/support.js";
 import { npy } from "../data/numpy_support.js";
+import { commandsOf, documentation } from "./documented_commands.js";
 import { ended, imageFolder, launch, lines, refused, succeed, userFolder } from "./support.js";
 
 const folder = temporaryFolder();
-const guide = readFileSync(new URL("../../docs/guide.md", import.meta.url), "utf8");
-
-const section = guide.split("### Teachers from elsewhere")[1]?.split(/\n##+ /)[0] ?? "";
+const section = documentation("docs/guide.md", "Teachers from elsewhere");
 /** The module that the section shows. */
 const teacherModule = /```js\n(.*?)```/s.exec(section)?.[1] ?? "";
 /** The commands of the guide's section on teachers from elsewhere, as they are written there. */
-const commands = [...section.matchAll(/```sh\n(.*?)```/gs)]
-  .flatMap(([, block = ""]) => block.replaceAll("\\\n", "").split("\n"))
-  .filter((line) => line.startsWith("npx distillery "))
-  .map((line) => line.slice("npx distillery ".length).replaceAll('"', "").split(/ +/));
+const commands = commandsOf(section).flat();
 
 /** A user's folder with the guide's table of 90 flowers, and logits that know them. */
 function flowers(rows = 90): string {

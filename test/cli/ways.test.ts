@@ -13,30 +13,19 @@ import {
 } from "../../src/index.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { npy } from "../data/numpy_support.js";
+import { commandsOf, documentation } from "./documented_commands.js";
 import { bytes, distillery, jsonLines, refused, STUDENT, succeed, userFolder } from "./support.js";
 
 const temporary = temporaryFolder();
 let cwd: string;
 
-const guide = readFileSync(new URL("../../docs/guide.md", import.meta.url), "utf8");
 /** The commands of a section of the guide, as arguments. */
-function commandsOf(section: string): string[][] {
-  const text = guide.split(/^#{2,3} /m).find((part) => part.startsWith(`${section}\n`)) ?? "";
-  const blocks = [...text.matchAll(/^```sh\n(.*?)^```/gms)].map(([, block]) => block.replaceAll("\\\n", " "));
-  return blocks.flatMap((block) =>
-    block
-      .trim()
-      .split("\n")
-      .map((line) => [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain))
-      .map(([npx, name, ...args]) => {
-        expect([npx, name]).toEqual(["npx", "distillery"]);
-        return args;
-      }),
-  );
+function guided(section: string): string[][] {
+  return commandsOf(documentation("docs/guide.md", section)).flat();
 }
 
 async function runSection(section: string): Promise<string> {
-  const commands = commandsOf(section);
+  const commands = guided(section);
   expect(commands.length).toBeGreaterThan(0);
   let last = "";
   for (const command of commands) last = await succeed(command, cwd);
@@ -62,7 +51,7 @@ describe("several teachers", () => {
 
   test("the guide's commands", async () => {
     const printed: string[] = [];
-    for (const command of commandsOf("Several teachers")) printed.push(await succeed(command, cwd));
+    for (const command of guided("Several teachers")) printed.push(await succeed(command, cwd));
     expect(printed.at(-2)).toMatch(/Test accuracy: student .*, teacher .*, agreement /);
     expect(configOf("runs", "confident").teacherTemperature).toBeGreaterThan(1);
     expect(configOf("runs", "averaged")).toMatchObject({
@@ -224,7 +213,7 @@ test("mutual learning: the guide's command, resumed and as a dry run", async () 
     student: [expect.stringContaining("hidden=[32]"), expect.stringContaining("hidden=[16, 16]")],
     userOptions: { student: ["mlp(hidden=[32])", "mlp(hidden=[16, 16])"] },
   });
-  const [command] = commandsOf("Mutual learning");
+  const [command] = guided("Mutual learning");
   const weights = () => bytes(cwd, "runs", "mutual", "student-2_best.safetensors");
   const before = weights();
   rmSync(join(cwd, "runs", "mutual", "student-2_best.safetensors"));
@@ -251,7 +240,7 @@ test("without labels: the guide's command", async () => {
 test("the guide's programs of losses and ways to train", async () => {
   const programs = ["Teacher assistants", "Born-again networks", "Mutual learning", "Without labels", "Losses"].map(
     (section) => {
-      const text = guide.split(/^#{2,3} /m).find((part) => part.startsWith(`${section}\n`)) ?? "";
+      const text = documentation("docs/guide.md", section);
       return /```ts\n(.*?)```/s.exec(text)?.[1] ?? "";
     },
   );
