@@ -43,10 +43,12 @@ try {
 function checkVersions() {
   const { version } = manifest;
   const rust = /^version = "(.*)"$/m.exec(readFileSync(join(ROOT, "Cargo.toml"), "utf8"))?.[1];
-  const [heading, changed, rest] = /^## (\S+)(.*)$/m.exec(readFileSync(join(ROOT, "CHANGELOG.md"), "utf8")) ?? [];
+  const [heading, changed, rest] = /^## \[(.+?)\](.*)$/m.exec(readFileSync(join(ROOT, "CHANGELOG.md"), "utf8")) ?? [];
   if (rust !== version) throw new Error(`package.json has version ${version}, Cargo.toml ${rust}`);
   if (changed !== version) throw new Error(`package.json has version ${version}, CHANGELOG.md ${changed}`);
-  if (rest !== "" && !values.partial) throw new Error(`CHANGELOG.md still says "${heading}"`);
+  if (!/^ - \d{4}-\d{2}-\d{2}$/.test(rest) && !values.partial) {
+    throw new Error(`CHANGELOG.md says "${heading}": expected the day of the release, as "## [${version}] - 2027-01-31"`);
+  }
 }
 
 /** Unpacks what `npm pack` makes here, so that its list of files is the only one, and makes the packages of that. */

@@ -77,7 +77,7 @@ export async function expectTaskBatches(
 
 /** The task of an experiment in a worker process. */
 export default async function taskOf(settings: ExperimentSettings): Promise<Task> {
-  // What is to be told of the teacher's file was told by the process that started this one.
+  // Notes about the teacher's file were printed by the process that started this one.
   return (await openExperiment({ ...settings, flags: { ...settings.flags, quiet: true } })).task;
 }
 

@@ -313,7 +313,7 @@ export function loadOptions(flags: LoadFlags): LoadOptions {
   return { ...partOptions(flags), allowNonFinite: flags.allowNonFinite ?? false };
 }
 
-/** Which tensors of a file are meant; what was left out of it is told on standard error. */
+/** Which tensors of a file are meant; what was left out of it is printed to standard error. */
 export function partOptions({ key, stripPrefix, quiet = false }: Omit<LoadFlags, "allowNonFinite">): ReadOptions {
   return {
     ...(key !== undefined && { key }),

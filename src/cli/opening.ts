@@ -14,7 +14,7 @@ interface Parts {
   validation: Dataset | null;
 }
 
-/** The networks of a command by their roles, in the order in which they are told. */
+/** The networks of a command by their roles, in the order in which they are printed. */
 type Roles = Readonly<Record<string, Module | Teacher>>;
 
 /** Two lines about what is trained: the data; the networks with their parameters, and the threads. On a narrow terminal they say less. */

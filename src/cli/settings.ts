@@ -43,7 +43,7 @@ export function configured<C extends ConfigName, F extends ShowFlags>(
     const given = { ...flags } as Record<string, unknown>;
     const settings = await settingsOf(command, given);
     if (given.resume === true && given.overwrite === true) {
-      throw new UsageError("--overwrite: --resume goes on with the run that it would replace: give one of the two");
+      throw new UsageError("--overwrite: --resume continues the run that it would replace: give one of the two");
     }
     expectOutputs(settings.config, given.config as string | undefined);
     const run = errorBoundary<F>(async (flags) => void (await body(settings, flags)));

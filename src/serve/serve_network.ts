@@ -90,7 +90,7 @@ export async function serveNetwork(network: Module, options: ServeOptions = {}):
   const { preprocessing = recordOf(network)?.preprocessing ?? null } = options;
   if (preprocessing !== null) expectPreprocessing(preprocessing);
   const metrics = new Metrics();
-  // The shape of samples that come as they are: a network of images reads no rows.
+  // Without preprocessing samples arrive as rows of values; a network of images takes them in its own shape.
   const own = network.readsImages ? networkSpecOf(network)?.shape : undefined;
   const compute = (samples: Tensor) => {
     metrics.batch(samples.shape[0]);
@@ -124,7 +124,7 @@ export async function serveNetwork(network: Module, options: ServeOptions = {}):
     }
   };
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    // A client that keeps its connection would keep the server from closing.
+    // The server closes only when no connection is left, and clients keep theirs unless told otherwise.
     if (isClosing) response.setHeader("Connection", "close");
     const { method = "", url = "/" } = request;
     const path = url.split("?", 1)[0];
@@ -196,7 +196,7 @@ async function bodyOf(request: IncomingMessage, maxBody: number): Promise<string
   }
   const parts: Buffer[] = [];
   let bytes = 0;
-  // An iterator that destroys the request would take the answer's connection with it.
+  // By default, leaving the loop early destroys the request, and with it the connection that the answer needs.
   for await (const part of request.iterator({ destroyOnReturn: false })) {
     parts.push(part as Buffer);
     bytes += (part as Buffer).length;
@@ -222,7 +222,7 @@ function refuse(response: ServerResponse, error: unknown): void {
   const { code = "INTERNAL", message } = error as Error & { code?: string };
   const status =
     error instanceof Refusal ? error.status : error instanceof DistilleryError && code !== "INTERNAL" ? 400 : 500;
-  // What is left of a body is read and dropped: a client that sends sees no answer before.
+  // The rest of the body is read and dropped: many clients read no answer before they have sent all of it.
   response.req.resume();
   send(response, status, { code, message });
 }

@@ -92,7 +92,7 @@ describe("evaluate", () => {
   });
 });
 
-test("predict says what the network takes, of a picture and of a table", async () => {
+test("predict says what the network takes, of an image and of a table", async () => {
   const images = imageFolder();
   const picture = join(images, "train-images-idx3-ubyte");
   copyFileSync(picture, join(cwd, "0.png"));
