@@ -26,7 +26,7 @@ export class Printer {
 
   /** The lines at the end, or one JSON object. */
   end(object: Record<string, unknown>, lines: readonly string[]): void {
-    this.print({ event: "end", ...object }, () => lines.join("\n"));
+    this.print({ event: "end", ...object }, () => wrapped(lines.join("\n"), widthOf(process.stdout)));
   }
 
   /** A line on standard error. */
@@ -46,6 +46,23 @@ export class Printer {
     this.bar?.clear();
     print(this.flags.json ? JSON.stringify(object) : text());
   }
+}
+
+/** Lines of a text broken between words where they are longer; a table's, whose cells have two spaces between them, are not. */
+export function wrapped(text: string, width: number): string {
+  const broken = (line: string) => {
+    const lines = [""];
+    for (const word of line.split(" ")) {
+      const last = lines.length - 1;
+      if (lines[last] !== "" && lines[last].length + 1 + word.length > width) lines.push(word);
+      else lines[last] += lines[last] === "" ? word : ` ${word}`;
+    }
+    return lines.join("\n");
+  };
+  return text
+    .split("\n")
+    .map((line) => (line.length <= width || line.includes("  ") ? line : broken(line)))
+    .join("\n");
 }
 
 /** The width that lines have to fit: that of a terminal; a file and a pipe take any. */
