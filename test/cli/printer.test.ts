@@ -1,0 +1,17 @@
+import { expect, test } from "vitest";
+import { wrapped } from "../../src/cli/printer.js";
+
+test("sentences break between words; tables, and words that are longer than a line, do not", () => {
+  const table = "accuracy, best epoch           90.16%     89.75% ± 0.16";
+  const text = `${table}\n\none two three\nWritten to runs/compare/compare.json`;
+  expect(wrapped(text, 9).split("\n")).toEqual([
+    table,
+    "",
+    "one two",
+    "three",
+    "Written",
+    "to",
+    "runs/compare/compare.json",
+  ]);
+  expect(wrapped(text, Number.POSITIVE_INFINITY)).toBe(text);
+});
