@@ -47,7 +47,9 @@ function checkVersions() {
   if (rust !== version) throw new Error(`package.json has version ${version}, Cargo.toml ${rust}`);
   if (changed !== version) throw new Error(`package.json has version ${version}, CHANGELOG.md ${changed}`);
   if (!/^ - \d{4}-\d{2}-\d{2}$/.test(rest) && !values.partial) {
-    throw new Error(`CHANGELOG.md says "${heading}": expected the day of the release, as "## [${version}] - 2027-01-31"`);
+    throw new Error(
+      `CHANGELOG.md says "${heading}": expected the day of the release, as "## [${version}] - 2027-01-31"`,
+    );
   }
 }
 

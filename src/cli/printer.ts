@@ -4,7 +4,7 @@ import { type Metric, metricOfKey, showMetric } from "../tasks/metrics.js";
 import type { RunControls } from "../train/index.js";
 import { metricsOfEpoch } from "../train/trainer_state.js";
 import type { ShowFlags } from "./flags.js";
-import { print, printError } from "./terminal.js";
+import { print, printError, widthOf, wrapped } from "./terminal.js";
 
 export { percent } from "../log/index.js";
 
@@ -46,28 +46,6 @@ export class Printer {
     this.bar?.clear();
     print(this.flags.json ? JSON.stringify(object) : text());
   }
-}
-
-/** Lines of a text broken between words where they are longer; a table's, whose cells have two spaces between them, are not. */
-export function wrapped(text: string, width: number): string {
-  const broken = (line: string) => {
-    const lines = [""];
-    for (const word of line.split(" ")) {
-      const last = lines.length - 1;
-      if (lines[last] !== "" && lines[last].length + 1 + word.length > width) lines.push(word);
-      else lines[last] += lines[last] === "" ? word : ` ${word}`;
-    }
-    return lines.join("\n");
-  };
-  return text
-    .split("\n")
-    .map((line) => (line.length <= width || line.includes("  ") ? line : broken(line)))
-    .join("\n");
-}
-
-/** The width that lines have to fit: that of a terminal; a file and a pipe take any. */
-function widthOf({ isTTY, columns }: Pick<typeof process.stdout, "isTTY" | "columns">): number {
-  return isTTY && columns > 0 ? columns : Infinity;
 }
 
 /** Lines of at most so many columns that say what is trained. */

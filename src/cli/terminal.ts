@@ -18,6 +18,31 @@ export function printError(text: string): void {
   writeError(`${text}\n`);
 }
 
+/**
+ * Lines of a text broken between words where they are longer; a table's, whose cells have two spaces between
+ * them, are not.
+ */
+export function wrapped(text: string, width: number): string {
+  const broken = (line: string) => {
+    const lines = [""];
+    for (const word of line.split(" ")) {
+      const last = lines.length - 1;
+      if (lines[last] !== "" && lines[last].length + 1 + word.length > width) lines.push(word);
+      else lines[last] += lines[last] === "" ? word : ` ${word}`;
+    }
+    return lines.join("\n");
+  };
+  return text
+    .split("\n")
+    .map((line) => (line.length <= width || line.includes("  ") ? line : broken(line)))
+    .join("\n");
+}
+
+/** The width that lines have to fit: that of a terminal; a file and a pipe take any. */
+export function widthOf({ isTTY, columns }: Pick<typeof process.stdout, "isTTY" | "columns">): number {
+  return isTTY && columns > 0 ? columns : Infinity;
+}
+
 /** Prints a text on standard output as it is, but for what a terminal would obey. */
 export function writeOutput(text: string): void {
   process.stdout.write(printable(text));

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { wrapped } from "../../src/cli/printer.js";
+import { wrapped } from "../../src/cli/terminal.js";
 
 test("sentences break between words; tables, and words that are longer than a line, do not", () => {
   const table = "accuracy, best epoch           90.16%     89.75% ± 0.16";
