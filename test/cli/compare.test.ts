@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
+import { calibrationSummary } from "../../src/compare/summary.js";
 import {
   type CompareResult,
   compareCaveats,
@@ -60,10 +61,11 @@ describe("compare", () => {
     expect(row("parameters")).toEqual(["parameters", large, small, small]);
     const caveats = compareCaveats(result);
     expect(caveats.at(-1)).toContain("not for another teacher");
-    expect(printed.slice(-3 - caveats.length, -1)).toEqual([
+    expect(printed.slice(-4 - caveats.length, -1)).toEqual([
       compareSummary(result),
       compareSummary(result, "last"),
       ...caveats,
+      calibrationSummary(result),
     ]);
     expect(printed.at(-1)).toBe(`Written to ${join(OUT, "compare.json")} and ${join(OUT, "report.html")}`);
     expect(existsSync(join(cwd, OUT, "report.html"))).toBe(true);

@@ -84,6 +84,7 @@ function calibrationFigure({ calibration }: ComparedBehaviour): HTMLElement {
         rows: [...row("teacher", teacher), ...row("baseline", baseline), ...row("distilled", distilled)],
       }),
     ],
+    className: "wide",
   });
 }
 
