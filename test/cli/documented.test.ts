@@ -1,6 +1,6 @@
 import { copyFileSync, cpSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { zipStored } from "../../src/checkpoint/zip_writer.js";
 import { LOSSES } from "../../src/losses/index.js";
 import { encodePng } from "../../src/report/png.js";
@@ -10,6 +10,9 @@ import { npy } from "../data/numpy_support.js";
 import { idx } from "../data/support.js";
 import { commandsOf, documentation } from "./documented_commands.js";
 import { ended, launch, STUDENT, succeed, tree, userFolder } from "./support.js";
+
+// Comparisons as they are documented, with all their seeds.
+vi.setConfig({ testTimeout: 300_000 });
 
 const folder = temporaryFolder();
 const SIDE = 28;
