@@ -1,6 +1,13 @@
 // The site that `npm run docs` builds. It loads nothing from elsewhere: letters, search and icons are its own files.
 const pages = (folder, names) => Object.entries(names).map(([name, text]) => ({ text, link: `/${folder}${name}` }));
 
+/** A corner of a table that says nothing is no header. */
+function emptyHeadersAsCells({ renderer }) {
+  const tagAt = (tokens, content) => (tokens[content].content === "" ? "td" : "th");
+  renderer.rules.th_open = (tokens, i) => `<${tagAt(tokens, i + 1)}>`;
+  renderer.rules.th_close = (tokens, i) => `</${tagAt(tokens, i - 1)}>`;
+}
+
 export default {
   title: "Distillery",
   description: "Knowledge distillation for Node.js",
@@ -9,7 +16,10 @@ export default {
   outDir: "../docs",
   // Written by TypeDoc after the site.
   ignoreDeadLinks: [/^\/api\//],
-  markdown: { theme: { light: "github-light-high-contrast", dark: "github-dark-high-contrast" } },
+  markdown: {
+    theme: { light: "github-light-high-contrast", dark: "github-dark-high-contrast" },
+    config: emptyHeadersAsCells,
+  },
   themeConfig: {
     search: { provider: "local" },
     outline: [2, 3],

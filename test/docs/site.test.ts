@@ -6,6 +6,7 @@ import { extname, join } from "node:path";
 import { type Browser, type Page, chromium as playwright } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { CHROMIUM, chromium, describeWith, siteBuilder } from "../helpers/needs.js";
+import { violations } from "../report/page/axe.js";
 import { ROOT } from "./markdown.js";
 
 const folder = join(ROOT, "target", "site-test");
@@ -85,6 +86,23 @@ describeWith(needs.met ? CHROMIUM : needs, "the site, in Chromium", () => {
   });
 
   test("it asks nobody else for anything", () => expect(asked.filter((one) => !one.startsWith(`${url}/`))).toEqual([]));
+
+  test.each(["index", "start", "guide", "how-to/csv", "reference/options"])(
+    "%s: axe finds nothing, light on a desktop, dark on a phone",
+    async (name) => {
+      for (const [width, colorScheme] of [
+        [1280, "light"],
+        [390, "dark"],
+      ] as const) {
+        await page.setViewportSize({ width, height: 900 });
+        await page.emulateMedia({ colorScheme });
+        await page.goto(`${url}/${name}.html`, { waitUntil: "load" });
+        await page.locator("[role=main], main").first().waitFor();
+        expect(await violations(page), `${width} ${colorScheme}`).toEqual([]);
+      }
+      await page.setViewportSize({ width: 1280, height: 900 });
+    },
+  );
 
   test.each(["index", "start", "concepts", "guide", "methods", "how-to/csv", "reference/options", "architecture"])(
     "%s fits on a phone",
