@@ -4,7 +4,7 @@ import { openNetwork } from "../checkpoint/index.js";
 import { dataSchema } from "../config/index.js";
 import { type Dataset, type Preprocessing, preprocessingOf } from "../data/index.js";
 import { hasTargets } from "../data/task_name.js";
-import type { GraphOptions, JsOptions, OnnxOptions, OnnxValue } from "../export/index.js";
+import type { ExportFormat, JsOptions, OnnxOptions, OnnxValue } from "../export/index.js";
 import { WEIGHT_TYPES, type WeightType } from "../graph/index.js";
 import { recordOf, type TrainingRecord } from "../models/training_record.js";
 import type { Module } from "../nn/module.js";
@@ -176,7 +176,7 @@ async function writeOnnx(
   const byRuntime = test && (await accuracyByOnnxRuntime(out, summary, test));
   const accuracy = byRuntime
     ? { exported: byRuntime.accuracy, by: `ONNX Runtime ${byRuntime.version}` }
-    : test && (await byKernels(network, test, options, ", as onnxruntime-node is not installed"));
+    : test && (await byKernels(network, test, "ONNX", quantize, ", as onnxruntime-node is not installed"));
   return { lines, values: summary, accuracy };
 }
 
@@ -192,7 +192,11 @@ async function writeJs(
   const summary = await saveJs(network, out, options);
   const call = `${summary.name}(input) takes ${summary.input}`;
   const lines = [`${out}: ${megabytes(summary.bytes)}, ${call}${weightsText(quantize)}; types in ${summary.types}`];
-  return { lines, values: summary, accuracy: test && (await byKernels(network, test, options, ", with its weights")) };
+  return {
+    lines,
+    values: summary,
+    accuracy: test && (await byKernels(network, test, "JavaScript", quantize, ", with its weights")),
+  };
 }
 
 async function writeHtml(
@@ -206,14 +210,24 @@ async function writeHtml(
   const options: JsOptions = { ...(quantize && { quantize }), ...(known && { preprocessing: known }) };
   const summary = await saveHtml(network, out, options);
   const lines = [`${out}: ${megabytes(summary.bytes)}, a page to try the network${weightsText(quantize)}`];
-  return { lines, values: summary, accuracy: test && (await byKernels(network, test, options, ", with its weights")) };
+  return {
+    lines,
+    values: summary,
+    accuracy: test && (await byKernels(network, test, "JavaScript", quantize, ", with its weights")),
+  };
 }
 
 /** How well the exported graph does by our own kernels. */
-async function byKernels(network: Module, test: Dataset, options: GraphOptions, why: string) {
+async function byKernels(
+  network: Module,
+  test: Dataset,
+  format: ExportFormat,
+  quantize: WeightType | undefined,
+  why: string,
+) {
   const { exportedGraph } = await import("../export/index.js");
   const { GraphModule } = await import("../graph/index.js");
-  const graph = exportedGraph(network, { quantize: options.quantize });
+  const graph = exportedGraph(network, { quantize }, format);
   return { exported: mainMetric(test, evaluate(new GraphModule(graph), test)), by: `Distillery's kernels${why}` };
 }
 

@@ -4,21 +4,19 @@ import { fromFloat16, toFloat16 } from "../tensor/float16.js";
 import type { Op } from "../tensor/op.js";
 import { type Constant, type Graph, rewrite, type Value } from "./graph.js";
 
-const LARGEST = 127;
-
 /** In what the weights of an exported network are stored, if not in single precision. */
 export const WEIGHT_TYPES = ["int8", "float16"] as const;
 export type WeightType = (typeof WEIGHT_TYPES)[number];
 
 /**
  * The graph with the weights of its matrix products, convolutions and embeddings in float16, the nearest ones, or in 8 bits, symmetric, a
- * scale for each output: q = round(w / scale), scale = max|w| / 127. Biases and activations stay in single precision, so that
+ * scale for each output: q = round(w / scale), scale = max|w| / largest. Biases and activations stay in single precision, so that
  * the logits of a sample depend on nothing but the sample.
  *
  * @throws DistilleryError `NON_FINITE` for a weight beyond float16's 65504.
  */
-export function quantizeWeights(graph: Graph, type: WeightType): Graph {
-  const quantize = type === "int8" ? toInt8 : toHalf;
+export function quantizeWeights(graph: Graph, type: WeightType, largest = 127): Graph {
+  const quantize = (weight: Constant) => (type === "int8" ? toInt8(weight, largest) : toHalf(weight));
   const done = {
     conv2d: new Map<Value, Constant>(),
     embedding: new Map<Value, Constant>(),
@@ -51,7 +49,7 @@ function isByRows(op: string): op is (typeof BY_ROWS)[number] {
 }
 
 /** A weight [outputs, ...] in 8 bits. */
-function toInt8(weight: Constant): Constant {
+function toInt8(weight: Constant, largest: number): Constant {
   const [rows] = weight.shape;
   const columns = weight.data.length / rows;
   const scales = new Float32Array(rows);
@@ -59,13 +57,13 @@ function toInt8(weight: Constant): Constant {
   const data = new Float32Array(rows * columns);
   for (let row = 0; row < rows; row++) {
     const weights = weight.data.subarray(row * columns, (row + 1) * columns);
-    const largest = weights.reduce((most, w) => Math.max(most, Math.abs(w)), 0);
+    const most = weights.reduce((most, w) => Math.max(most, Math.abs(w)), 0);
     // If all are 0, or so small that the scale would be, any scale will do.
-    const scale = Math.fround(largest / LARGEST) || 1;
+    const scale = Math.fround(most / largest) || 1;
     scales[row] = scale;
     for (let i = 0; i < columns; i++) {
       const at = row * columns + i;
-      values[at] = Math.min(Math.max(Math.round(weights[i] / scale), -LARGEST), LARGEST);
+      values[at] = Math.min(Math.max(Math.round(weights[i] / scale), -largest), largest);
       data[at] = values[at] * scale;
     }
   }

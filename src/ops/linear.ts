@@ -11,34 +11,16 @@ import { deferLinear, type LinearAttributes, rememberProduct } from "./linear_fu
 import { RELU } from "./relu.js";
 import { reshape } from "./reshape.js";
 
-const PANELS: JsFunction = {
-  name: "panels",
-  source: `
-const panelsOf = new WeakMap();
-
-/** A weight [outputs, inputs] by eights of its outputs, side by side for each input, so that memory is read in order; zeros fill the last. */
-function panels(weight, inputs) {
-  const known = panelsOf.get(weight);
-  if (known !== undefined) return known;
-  const y = new Float32Array(Math.ceil(weight.length / inputs / 8) * 8 * inputs);
-  for (let i = 0; i < weight.length; i++) {
-    const output = Math.floor(i / inputs);
-    y[((output >> 3) * inputs + (i % inputs)) * 8 + (output & 7)] = weight[i];
-  }
-  panelsOf.set(weight, y);
-  return y;
-}`,
-};
-
 const LINEAR: JsFunction = {
   name: "linear",
-  calls: [PANELS],
   source: `
-/** Each row of x [rows, inputs] times weight [outputs, inputs] transposed, plus bias; sums are in double precision. */
+/**
+ * Each row of x [rows, inputs] times weight [outputs, inputs] transposed, plus bias; sums are in double precision. The weight lies by eights of
+ * its outputs, side by side for each input, so that memory is read in order; the last outputs may be fewer.
+ */
 function linear(x, weight, bias, inputs) {
   const rows = x.length / inputs;
   const outputs = weight.length / inputs;
-  const packed = panels(weight, inputs);
   const y = new Float32Array(rows * outputs);
   const [at, values] = [new Int32Array(inputs), new Float32Array(inputs)];
   for (let row = 0; row < rows; row++) {
@@ -51,21 +33,27 @@ function linear(x, weight, bias, inputs) {
       values[count++] = v;
     }
     // Eight outputs at a time: each input is read once for all of them.
-    for (let o = 0; o < outputs; o += 8) {
+    let o = 0;
+    for (; o + 8 <= outputs; o += 8) {
       let a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0;
       for (let i = 0; i < count; i++) {
         const v = values[i];
         const w = o * inputs + at[i];
-        a += v * packed[w];
-        b += v * packed[w + 1];
-        c += v * packed[w + 2];
-        d += v * packed[w + 3];
-        e += v * packed[w + 4];
-        f += v * packed[w + 5];
-        g += v * packed[w + 6];
-        h += v * packed[w + 7];
+        a += v * weight[w];
+        b += v * weight[w + 1];
+        c += v * weight[w + 2];
+        d += v * weight[w + 3];
+        e += v * weight[w + 4];
+        f += v * weight[w + 5];
+        g += v * weight[w + 6];
+        h += v * weight[w + 7];
       }
-      y.set([a, b, c, d, e, f, g, h].slice(0, outputs - o), row * outputs + o);
+      y.set([a, b, c, d, e, f, g, h], row * outputs + o);
+    }
+    for (let rest = outputs - o, j = 0; j < rest; j++) {
+      let sum = 0;
+      for (let i = 0; i < count; i++) sum += values[i] * weight[o * inputs + rest * (at[i] >> 3) + j];
+      y[row * outputs + o + j] = sum;
     }
     if (bias !== null) for (let i = 0; i < outputs; i++) y[row * outputs + i] += bias[i];
   }
@@ -100,8 +88,8 @@ export const linearOp = defineOp<LinearAttributes, null>({
     return relu ? { type: "Relu", inputs: [builder.node(gemm)] } : gemm;
   },
   lower: (attributes) => ({ kind: "linear", ...attributes }),
-  js({ inputs: [x, weight, bias = "null"], shapes: [[, inputs]], attributes: { relu } }, { call }) {
-    const y = call(LINEAR, x, weight, bias, inputs);
+  js({ inputs: [x, weight, bias = "null"], shapes: [[, inputs]], attributes: { relu } }, { call, panels }) {
+    const y = call(LINEAR, x, panels(weight, inputs), bias, inputs);
     return relu ? call(RELU, y) : y;
   },
 });

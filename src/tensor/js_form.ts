@@ -19,6 +19,11 @@ export interface JsStep<A> {
 export interface JsBuilder {
   /** The function, which the module then has; gives the call with these arguments. */
   call(callee: JsFunction, ...args: (string | number)[]): string;
+  /**
+   * A matrix by panels: eight rows at a time, those of a column side by side; the last panel may have fewer rows. A constant that nothing
+   * else reads is stored so.
+   */
+  panels(matrix: string, columns: number): string;
   /** A list of numbers, which the module names and keeps. */
   list(name: string, values: readonly number[]): string;
   /** The error that says why the network can't be a module: throw it. */

@@ -1,6 +1,7 @@
 import { type Constant, type Graph, lengthFor, type Node, type Value } from "../../graph/index.js";
 import type { JsBuilder, JsFunction } from "../../tensor/js_form.js";
 import { cannotExport } from "../exported_graph.js";
+import { PANEL, PANELS } from "./panels.js";
 import { weightsJs } from "./weights.js";
 
 /** A module reads like code if no name of its own is one of these. */
@@ -19,12 +20,13 @@ export class ModuleCode implements JsBuilder {
   readonly #names = new Map<Value, string>();
   readonly #taken = new Set([...RESERVED, ...OWN]);
   readonly #numbers: string[] = [];
+  /** The constants that are read by panels alone; of those that have a name, that. */
+  #onlyPanels: ReadonlySet<Value> = new Set();
+  readonly #inPanels = new Set<string>();
 
   constructor(readonly graph: Graph) {
     this.#names.set(graph.input, "x");
-    // The functions' names come first, so that no value takes one.
-    for (const node of graph.nodes)
-      this.#expression(node, () => "", { call: this.call, refusal: this.refusal, list: () => "" });
+    this.#look();
     for (const name of this.#functions.keys()) this.#taken.add(name);
     for (const node of graph.nodes) this.#add(node);
   }
@@ -41,6 +43,9 @@ export class ModuleCode implements JsBuilder {
   };
 
   readonly refusal = (reason: string) => cannotExport(reason, "JavaScript");
+
+  readonly panels = (matrix: string, columns: number): string =>
+    this.#inPanels.has(matrix) ? matrix : this.call(PANELS, matrix, columns);
 
   /** Has the function, and those that it calls, in the module. */
   use(callee: JsFunction): void {
@@ -71,6 +76,26 @@ export class ModuleCode implements JsBuilder {
     return this.#numbers.join("\n");
   }
 
+  /** Goes through the nodes once: the functions' names come first, so that no value takes one, and so does how constants are read. */
+  #look(): void {
+    const values: Value[] = [];
+    const [byPanels, plain] = [new Set<Value>(), new Set<Value>()];
+    const marked = (mark: string) => values[Number(mark.slice(1, -1))];
+    const panels = (mark: string, columns: number) => {
+      const value = marked(mark);
+      if (value.kind !== "constant") return this.call(PANELS, mark, columns);
+      byPanels.add(value);
+      return "";
+    };
+    const mark = (value: Value) => `@${values.push(value) - 1}@`;
+    for (const node of this.graph.nodes) {
+      const js = this.#expression(node, mark, { call: this.call, refusal: this.refusal, list: () => "", panels });
+      for (const [one] of js.matchAll(/@\d+@/g)) plain.add(marked(one));
+    }
+    for (const value of byPanels) if (plain.has(value)) this.use(PANELS);
+    this.#onlyPanels = new Set([...byPanels].filter((value) => !plain.has(value)));
+  }
+
   #add(node: Node): void {
     const { op, inputs } = node;
     const names = inputs.map((value) => this.#nameOf(value));
@@ -99,7 +124,11 @@ export class ModuleCode implements JsBuilder {
     if (known !== undefined) return known;
     const name = this.#unique(constant.name);
     this.#names.set(constant, name);
-    this.#numbers.push(`const ${name} = ${weightsJs(constant, this)}; // [${shapeText(constant.shape)}]`);
+    const inPanels = this.#onlyPanels.has(constant);
+    if (inPanels) this.#inPanels.add(name);
+    const order = inPanels ? `, ${PANEL} rows at a time` : "";
+    const js = weightsJs(constant, inPanels ? PANEL : 1, this);
+    this.#numbers.push(`const ${name} = ${js}; // [${shapeText(constant.shape)}]${order}`);
     return name;
   }
 

@@ -76,20 +76,22 @@ function unpacked(text, length) {
     const code = text.charCodeAt(at++);
     return code > 34 ? code - 35 : code === 32 ? 25 : 57;
   };
-  const [shares, starts, numbers] = [new Int32Array(255), new Int32Array(255), new Uint8Array(4096)];
-  for (let n = 0, start = 0; n < 255; start += shares[n++]) {
-    shares[n] = 92 * digit() + digit();
-    starts[n] = start;
-    numbers.fill(n, start, start + shares[n]);
+  const [shares, within, numbers] = [new Int32Array(4096), new Int32Array(4096), new Int8Array(4096)];
+  for (let n = -127, slot = 0; n <= 127; n++) {
+    const share = 92 * digit() + digit();
+    for (let i = 0; i < share; i++, slot++) {
+      shares[slot] = share;
+      within[slot] = i;
+      numbers[slot] = n;
+    }
   }
   let state = 0;
   for (let i = 0; i < 5; i++) state = 92 * state + digit();
   const y = new Int8Array(length);
   for (let i = 0; i < length; i++) {
     const slot = state & 4095;
-    const n = numbers[slot];
-    y[i] = n - 127;
-    state = shares[n] * (state >> 12) + slot - starts[n];
+    y[i] = numbers[slot];
+    state = shares[slot] * (state >> 12) + within[slot];
     while (state < 1048576) state = 92 * state + digit();
   }
   return y;

@@ -1,6 +1,7 @@
 import type { Constant } from "../../graph/index.js";
 import type { JsBuilder, JsFunction } from "../../tensor/js_form.js";
 import { packInt8, UNPACKED } from "./packed_int8.js";
+import { byPanels } from "./panels.js";
 
 /** Up to so many numbers are written as such. */
 const SHORT = 16;
@@ -44,25 +45,31 @@ function float16(text) {
 const INT8: JsFunction = {
   name: "int8",
   source: `
-/** Numbers in 8 bits, by rows: each times the scale of its row. */
-function int8(values, scales) {
+/** Numbers in 8 bits, each times the scale of its row; the rows lie by panels of so many, those of a column side by side. */
+function int8(values, scales, panel) {
   const columns = values.length / scales.length;
   const y = new Float32Array(values.length);
-  for (let row = 0, i = 0; row < scales.length; row++) {
-    for (let c = 0; c < columns; c++, i++) y[i] = values[i] * scales[row];
+  for (let row = 0, i = 0; row < scales.length; row += panel) {
+    const end = Math.min(row + panel, scales.length);
+    for (let c = 0; c < columns; c++) {
+      for (let r = row; r < end; r++, i++) y[i] = values[i] * scales[r];
+    }
   }
   return y;
 }`,
 };
 
-/** The JavaScript of a constant's numbers. */
-export function weightsJs({ data, quantized, half }: Constant, builder: JsBuilder): string {
-  if (data.length <= SHORT) return `Float32Array.of(${Array.from(data, decimal).join(", ")})`;
+/** The JavaScript of a constant's numbers, its rows by panels of so many. */
+export function weightsJs({ data, shape, quantized, half }: Constant, panel: number, builder: JsBuilder): string {
+  const [rows = 1] = shape;
+  if (data.length <= SHORT) return `Float32Array.of(${Array.from(byPanels(data, rows, panel), decimal).join(", ")})`;
   if (quantized !== undefined) {
     const scales = builder.call(FLOAT32, base64(quantized.scales));
-    return builder.call(INT8, int8Js(quantized.values, builder), scales);
+    return builder.call(INT8, int8Js(byPanels(quantized.values, rows, panel), builder), scales, panel);
   }
-  return half === undefined ? builder.call(FLOAT32, base64(data)) : builder.call(FLOAT16, base64(half));
+  return half === undefined
+    ? builder.call(FLOAT32, base64(byPanels(data, rows, panel)))
+    : builder.call(FLOAT16, base64(byPanels(half, rows, panel)));
 }
 
 /** 8-bit numbers in the shorter of two texts. */

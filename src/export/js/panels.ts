@@ -1,0 +1,41 @@
+import type { JsFunction } from "../../tensor/js_form.js";
+
+/** How many rows of a matrix lie side by side in a module: what a product computes at a time. */
+export const PANEL = 8;
+
+/** A matrix of so many rows by panels of its rows: in each panel column after column, a column's rows side by side. The last panel may have fewer. */
+export function byPanels<T extends Float32Array | Int8Array | Uint16Array>(matrix: T, rows: number, panel: number): T {
+  if (panel === 1) return matrix;
+  const columns = matrix.length / rows;
+  const packed = matrix.slice() as T;
+  for (let first = 0, at = 0; first < rows; first += panel) {
+    const end = Math.min(first + panel, rows);
+    for (let c = 0; c < columns; c++) {
+      for (let row = first; row < end; row++) packed[at++] = matrix[row * columns + c];
+    }
+  }
+  return packed;
+}
+
+/** The function of exported modules that does this with what is no constant, or is read in rows as well. */
+export const PANELS: JsFunction = {
+  name: "panels",
+  source: `
+const panelsOf = new WeakMap();
+
+/** A matrix by panels: eight rows at a time, those of a column side by side; the last panel may have fewer rows. */
+function panels(matrix, columns) {
+  const known = panelsOf.get(matrix);
+  if (known !== undefined) return known;
+  const rows = matrix.length / columns;
+  const packed = new Float32Array(matrix.length);
+  for (let first = 0, at = 0; first < rows; first += 8) {
+    const end = Math.min(first + 8, rows);
+    for (let c = 0; c < columns; c++) {
+      for (let row = first; row < end; row++) packed[at++] = matrix[row * columns + c];
+    }
+  }
+  panelsOf.set(matrix, packed);
+  return packed;
+}`,
+};
