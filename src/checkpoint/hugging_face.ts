@@ -1,4 +1,4 @@
-import { dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import * as v from "valibot";
 import { show, showList } from "../checks.js";
 import { badData, kindOf, readWhole } from "../files/index.js";
@@ -40,7 +40,8 @@ export async function describedBeside(file: string): Promise<((isNamed: boolean)
   const path = join(dirname(file), "config.json");
   const config = await jsonOf(path);
   if (config === null) return null;
-  const [modules, pooling] = [join(dirname(file), "modules.json"), join(dirname(file), "1_Pooling", "config.json")];
+  const folder = await folderOfModules(dirname(file));
+  const [modules, pooling] = [join(folder, "modules.json"), join(folder, "1_Pooling", "config.json")];
   const [steps, pooled] = [await jsonOf(modules), await jsonOf(pooling)];
   return (isNamed) => {
     if (!isNamed && !v.is(v.looseObject({ model_type: BERT.entries.model_type }), config)) return null;
@@ -48,6 +49,15 @@ export async function describedBeside(file: string): Promise<((isNamed: boolean)
     if (steps !== null || pooled !== null) expectMean(pooling, pooled);
     return described(path, config, normalize);
   };
+}
+
+/** Where sentence-transformers keep what belongs to a transformer: its own folder, or the one above, whose `modules.json` names it. */
+async function folderOfModules(own: string): Promise<string> {
+  const above = dirname(resolve(own));
+  if ((await kindOf(join(own, "modules.json"))) !== null) return own;
+  const modules = await jsonOf(join(above, "modules.json"));
+  const isNamed = v.is(MODULES, modules) && modules.some(({ path }) => path === basename(resolve(own)));
+  return isNamed ? above : own;
 }
 
 function described(path: string, config: unknown, normalize: boolean): Described {
@@ -69,7 +79,7 @@ function described(path: string, config: unknown, normalize: boolean): Described
 }
 
 /** What sentence-transformers make a vector by, one after the other, whatever module of theirs holds it. */
-const MODULES = v.array(v.looseObject({ type: v.string() }));
+const MODULES = v.array(v.looseObject({ type: v.string(), path: v.optional(v.string()) }));
 const STEPS = ["Transformer", "Pooling", "Normalize"];
 
 /** Whether a `modules.json` ends with `Normalize`; refuses steps that `bert` does not compute. */

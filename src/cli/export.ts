@@ -6,6 +6,7 @@ import { type Dataset, type Preprocessing, preprocessingOf } from "../data/index
 import { hasTargets } from "../data/task_name.js";
 import type { ExportFormat, JsOptions, OnnxOptions, OnnxValue } from "../export/index.js";
 import { WEIGHT_TYPES, type WeightType } from "../graph/index.js";
+import { printableInline } from "../log/index.js";
 import { recordOf, type TrainingRecord } from "../models/training_record.js";
 import type { Module } from "../nn/module.js";
 import { mainMetric, metricsOf, showChange, showMetric, unitOf } from "../tasks/metrics.js";
@@ -259,7 +260,8 @@ async function testOf(
 /** Names in a line, the first few. */
 function shortList(names: readonly string[]): string {
   const most = 12;
-  return names.length <= most ? names.join(", ") : `${names.slice(0, most).join(", ")} and ${names.length - most} more`;
+  const shown = names.slice(0, most).map(printableInline).join(", ");
+  return names.length <= most ? shown : `${shown} and ${names.length - most} more`;
 }
 
 function described({ name, dtype, shape }: OnnxValue): string {

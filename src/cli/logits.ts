@@ -17,6 +17,7 @@ interface LogitsFlags extends ShowFlags, LoadFlags, TeacherOptions, Pick<Network
   out?: string;
   batchSize?: number;
   dtype?: string;
+  overwrite?: boolean;
 }
 
 const DATA = "the samples: a row is written for each of the training part, those that are held out included";
@@ -30,6 +31,7 @@ export function logitsCommand(run: (flags: LogitsFlags) => Promise<void>): Comma
     .option("--teacher <file>", "weights, an ONNX network, a file of logits, or a function of your own, ./teacher.mjs")
     .option("--out <file>", "what is written: .npy, .npz or .safetensors")
     .option("--batch-size <number>", "samples at once (default: 256)", toNumber)
+    .option("--overwrite", "replace a file that is there")
     .option("--dtype <name>", `how numbers are stored: ${LOGITS_DTYPES.join(" or ")} (default: ${LOGITS_DTYPES[0]})`);
   addOptions(command, { entries: { ...teacherSchema.entries, ...dataSchema.entries } }, { data: DATA });
   return addLoading(addShowing(addNetwork(command, "--teacher-network"), "print a JSON object")).action(() =>
@@ -50,9 +52,9 @@ export async function runLogits(flags: LogitsFlags): Promise<void> {
   const note = (text: string) => {
     printError(text);
   };
-  const { batchSize, dtype } = flags;
+  const { batchSize, dtype, overwrite = false } = flags;
   const options = {
-    onNote: note,
+    ...{ onNote: note, overwrite },
     ...(batchSize !== undefined && { batchSize }),
     ...(dtype !== undefined && { dtype: dtype as (typeof LOGITS_DTYPES)[number] }),
   };

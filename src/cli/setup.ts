@@ -269,9 +269,16 @@ export function expectFits(
   const [inputs, features] = [spec.shape, context.shape].map((shape) => shape.reduce((product, n) => product * n, 1));
   const isAnyWidth = context.classes < 0 || (takesVectors && vectorsOf(network) !== null);
   if (inputs === features && (spec.classes === context.classes || isAnyWidth)) return;
+  if (vectorsOf(network) !== null && spec.classes !== context.classes) {
+    const text = `gives vectors of ${spec.classes} numbers, ${name} has ${context.classes} classes`;
+    throw new DistilleryError("SHAPE_MISMATCH", `${file}: ${text}: ${KEEP_VECTORS}`);
+  }
   const takes = `${file}: a network of ${inputs} inputs and ${spec.classes} classes; ${name} has ${features} and ${context.classes}`;
   throw new DistilleryError("SHAPE_MISMATCH", isSynthetic ? `${takes}: --data is needed, with its own data` : takes);
 }
+
+const KEEP_VECTORS =
+  "`distillery logits` keeps its vectors in a file, which --targets and --teacher then take for a student of any encoding";
 
 /** The configuration with the network that the teacher's file names, or the sum of several, if the teacher is read from one. */
 export function withTeacherNetwork<

@@ -79,7 +79,9 @@ function expectIds(network: Module, data: Dataset, name: string): void {
     if (offset === 0) return;
     const reads = "bert reads the ids of a tokenizer whose id 0 is its padding, such as [PAD]";
     const got = offset === undefined ? `are those of ${column.text.kind}` : `are ${offset} higher, as its id 0 is none`;
-    throw new DistilleryError("BAD_ARGUMENT", `${name}: ${reads}; the ids of ${data.name} ${got}`);
+    const how =
+      "give its own (--tokenizer); for a student of another encoding `distillery logits` keeps bert's vectors in a file first";
+    throw new DistilleryError("BAD_ARGUMENT", `${name}: ${reads}; the ids of ${data.name} ${got}: ${how}`);
   }
   if (!entry.isSigned?.(column.text) || !(firstTable(network) instanceof Embedding)) return;
   const text = `its table is an Embedding, and the encoding of ${data.name} has negative ids, which only an EmbeddingBag takes`;

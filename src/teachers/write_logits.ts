@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { mkdir, open, rm } from "node:fs/promises";
 import { extname, join } from "node:path";
 import { zipStored } from "../checkpoint/zip_writer.js";
-import { expectInteger, expectOneOf, expectOptions, show } from "../checks.js";
+import { expectFlags, expectInteger, expectOneOf, expectOptions, show } from "../checks.js";
 import { type Batch, type Dataset, expectDataset, NO_LABEL } from "../data/dataset.js";
 import { sourceOf } from "../data/derived_dataset.js";
 import { encodeNpyTexts, npyHeader } from "../data/formats/npy_writer.js";
@@ -28,6 +28,8 @@ export interface WriteLogitsOptions {
   batchSize?: number;
   /** How the numbers are stored; default float32. In float16 they take half the space and are rounded to 11 bits. */
   dtype?: LogitsDtype;
+  /** Whether a file that is there is replaced; default false. */
+  overwrite?: boolean;
   /** Stops after the batch that it is in: the next call goes on from there. */
   signal?: AbortSignal;
   /** Called with lines for the user, such as where it goes on. */
@@ -58,7 +60,7 @@ const MAX_ARCHIVED = 2 ** 31 - 2 ** 20;
  * or `.safetensors` file that {@link logitsFile} reads. The file is written whole or not at all: what is done is kept in the
  * folder `FILE.part` until then, and another call with the same teacher, data and file goes on from there.
  *
- * @throws DistilleryError `BAD_ARGUMENT` for samples that change at random and a network whose rows depend on each other, `ABORTED` by
+ * @throws DistilleryError `BAD_ARGUMENT` for samples that change at random and a network whose rows depend on each other, and if the file is there, `ABORTED` by
  * the signal, `IN_USE` if another process writes the file, `IO_ERROR`.
  * @example
  * ```ts
@@ -71,11 +73,15 @@ export async function writeLogits(
   file: string,
   options: WriteLogitsOptions = {},
 ): Promise<WrittenLogits> {
-  expectOptions("writeLogits", options, ["batchSize", "dtype", "signal", "onNote"]);
-  const { batchSize = LOGITS_BATCH, dtype = "float32", signal, onNote } = options;
+  expectOptions("writeLogits", options, ["batchSize", "dtype", "overwrite", "signal", "onNote"]);
+  const { batchSize = LOGITS_BATCH, dtype = "float32", overwrite = false, signal, onNote } = options;
+  expectFlags({ overwrite });
   expectInteger("batchSize", batchSize, 1);
   expectOneOf("dtype", dtype, LOGITS_DTYPES);
   const extension = expectLogitsFile(file);
+  if (!overwrite && (await kindOf(file)) !== null) {
+    throw new DistilleryError("BAD_ARGUMENT", `${file}: is there already: overwrite (--overwrite) replaces it`);
+  }
   expectNotAugmented(expectDataset(data, "data"), "the logits of a file");
   const source = sourceOf(data).dataset;
   const vectors = teacher instanceof Module ? vectorsOf(teacher) : null;

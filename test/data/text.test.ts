@@ -48,10 +48,11 @@ test("a lone surrogate counts as U+FFFD, and a very long text keeps its first id
   expect(idsOf(word)).toEqual(idsOf(word.slice(0, 5000)).map((id, i) => (i === 0 ? idsOf(word)[0] : id)));
 });
 
-test("a row without its text is refused", async () => {
+test("null is an empty text, a row without its text is refused", async () => {
   const { train } = await loadData(join(folderOf({ "t.jsonl": bytes(LINES) }), "t.jsonl"), { testFraction: 0 });
   const spec = preprocessingOf(train) as TablePreprocessing;
-  for (const row of [{ txet: "a" }, { text: null }, { text: undefined }]) {
+  expect(encodeSamples(spec, [{ text: null }])).toEqual(encodeSamples(spec, [{ text: "" }]));
+  for (const row of [{ txet: "a" }, { text: undefined }]) {
     const encode = () => encodeSamples(spec, [{ text: "a" }, row as never]);
     expect(await refusal("BAD_ARGUMENT", encode)).toMatch(/rows\[1\], "text": expected a text, got nothing/);
   }

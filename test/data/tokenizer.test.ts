@@ -135,3 +135,40 @@ describe("refuses", () => {
     );
   });
 });
+
+describe("do_lower_case of the files beside a tokenizer", () => {
+  const json = JSON.parse(readFileSync(fixture("wordpiece"), "utf8"));
+  const idsWith = async (files: Record<string, object>, text: string) => {
+    const folder = folderOf({
+      "tokenizer.json": bytes(JSON.stringify(json)),
+      ...Object.fromEntries(Object.entries(files).map(([name, of]) => [name, bytes(JSON.stringify(of))])),
+    });
+    const spec = await specOf(join(folder, "tokenizer.json"), 8);
+    return [...encodeSamples(spec, [{ text }]).data];
+  };
+
+  test("is that of BERT's normaliser, and of sentence-transformers it comes before", async () => {
+    const [small, large] = [await idsWith({}, "play chess"), await idsWith({}, "PLAY chess")];
+    expect(large).toEqual(small);
+    const cased = { "tokenizer_config.json": { do_lower_case: false } };
+    expect(await idsWith(cased, "PLAY chess")).not.toEqual(small);
+    expect(await idsWith(cased, "play chess")).toEqual(small);
+    const before = { ...cased, "sentence_bert_config.json": { do_lower_case: true } };
+    expect(await idsWith(before, "PLAY chess")).toEqual(small);
+  });
+});
+
+test("a tokenizer that knows no word of the texts is said", async () => {
+  const notes = async (text: string, tokenizer: string) => {
+    const heard: string[] = [];
+    await loadData(join(folderOf({ "t.csv": bytes(text) }), "t.csv"), {
+      ...{ testFraction: 0, tokenizer, onNote: (note: string) => heard.push(note) },
+    });
+    return heard.filter((note) => note.includes("knows no word"));
+  };
+  const foreign = "text,label\n愛 和平,a\nмир,b\n";
+  expect(await notes(foreign, fixture("wordpiece"))).toEqual([
+    expect.stringMatching(/t\.csv: the encoding tokenizer knows no word of column "text"$/),
+  ]);
+  expect(await notes(`${foreign}play,a\n`, fixture("wordpiece"))).toEqual([]);
+});

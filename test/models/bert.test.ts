@@ -229,6 +229,18 @@ describe("refuses", () => {
     }
   });
 
+  test("modules of the folder above, if they name that of the weights", async () => {
+    const above = join(temporary, "above");
+    cpSync(dirname(modelWith(JSON.stringify(config))), join(above, "0_Transformer"), { recursive: true });
+    const of = (path: string) => {
+      const modules = ["Transformer", "Dense"].map((name) => ({ path, type: `sentence_transformers.models.${name}` }));
+      writeFileSync(join(above, "modules.json"), JSON.stringify(modules));
+      return loading(join(above, "0_Transformer", "model.safetensors"));
+    };
+    await of("another")();
+    expect(await refusal("BAD_DATA", of("0_Transformer"))).toContain(`${join(above, "modules.json")}: expected`);
+  });
+
   test("a pooling that is no JSON object", async () => {
     for (const text of ["{", "null", ""]) {
       const file = kept(null, MEAN);
@@ -265,7 +277,7 @@ describe("refuses", () => {
       for (const teacher of [network, new Mine(network)]) {
         const file = join(temporary, "none.npy");
         expect(await refusal("BAD_ARGUMENT", () => writeLogits(teacher, train, file))).toBe(
-          `teacher: bert reads the ids of a tokenizer whose id 0 is its padding, such as [PAD]; ${got}`,
+          `teacher: bert reads the ids of a tokenizer whose id 0 is its padding, such as [PAD]; ${got}: give its own (--tokenizer); for a student of another encoding \`distillery logits\` keeps bert's vectors in a file first`,
         );
       }
     }

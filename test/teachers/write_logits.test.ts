@@ -95,6 +95,18 @@ test("what is written as .safetensors is a TeacherCache, and tied to the data", 
   );
 });
 
+test("a file that is there is replaced if that is asked for", async () => {
+  const { teacher, data } = own();
+  const file = join(folder, "there.npy");
+  await writeLogits(teacher, data, file);
+  const before = readFileSync(file);
+  const error = await failure(writeLogits(teacher, data, file, { dtype: "float16" }), "BAD_ARGUMENT");
+  expect(error.message).toBe(`${file}: is there already: overwrite (--overwrite) replaces it`);
+  expect(readFileSync(file).equals(before)).toBe(true);
+  await writeLogits(teacher, data, file, { dtype: "float16", overwrite: true });
+  expect(readFileSync(file).length).toBe(before.length - 300);
+});
+
 test("other class names than the file's own are refused", async () => {
   const { teacher, data } = own();
   const file = join(folder, "named.npz");

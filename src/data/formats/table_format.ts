@@ -179,12 +179,11 @@ function textParts(
   options: OpenTable,
   open: (path: string) => Promise<CellRecords>,
 ): TableParts<TextReader> {
-  const { stream } = options;
   return {
     training: async () =>
-      readTexts(file, await open(file), stream, () => new TextReader(file, header, indicesOf(header), options)),
+      readTexts(file, await open(file), options, () => new TextReader(file, header, indicesOf(header), options)),
     other: async (path, training) =>
-      readTexts(path, await open(path), stream, (cells, line) =>
+      readTexts(path, await open(path), options, (cells, line) =>
         (training as TextReader).other(path, cells, line, options),
       ),
   };

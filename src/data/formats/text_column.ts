@@ -16,7 +16,7 @@ import {
   type TableHeader,
 } from "../table_header.js";
 import { TableLabels } from "../table_labels.js";
-import { encodeText, textEncoding } from "../text/encodings.js";
+import { encodeText, knowsAny, textEncoding } from "../text/encodings.js";
 import type { CellRecords } from "./format.js";
 
 /** The usual name of a column of texts to read. */
@@ -104,6 +104,7 @@ export class TextReader {
   readonly column: TextColumn;
   /** The ids of all rows one after the other, and the end of each: a text has few of the most that it may have. */
   #ids = new Float32Array(2 ** 16);
+  #knows = false;
   readonly #ends: number[] = [];
 
   constructor(
@@ -143,9 +144,10 @@ export class TextReader {
       larger.set(this.#ids);
       this.#ids = larger;
     }
-    this.#ends.push(
-      start + encodeText(this.column.text, this.#textOf(cells), this.#ids.subarray(start, start + length)),
-    );
+    const out = this.#ids.subarray(start, start + length);
+    const count = encodeText(this.column.text, this.#textOf(cells), out);
+    this.#knows ||= knowsAny(this.column.text, out.subarray(0, count));
+    this.#ends.push(start + count);
   }
 
   /** The ids of a record in its row. */
@@ -154,6 +156,11 @@ export class TextReader {
     const { length } = this.column.text;
     const row = (out as Float32Array).subarray(at, at + length).fill(0);
     encodeText(this.column.text, this.#textOf(cells), row);
+  }
+
+  /** Whether the encoding knows something in the texts that {@link see} kept. */
+  get knows(): boolean {
+    return this.#knows;
   }
 
   /** The rows that {@link see} kept: [rows, length]. */
@@ -203,7 +210,7 @@ class TextsOnDisk implements RowSource {
 export async function readTexts(
   file: string,
   records: CellRecords,
-  stream: boolean,
+  { stream, onNote }: { stream: boolean } & Pick<LoadDataOptions, "onNote">,
   open: (cells: readonly string[], line: number) => TextReader,
 ): Promise<{ rows: RowSource; reader: TextReader; layout: TableLayout; sourceRow: ReadSourceRow }> {
   let reader: TextReader | undefined;
@@ -217,6 +224,10 @@ export async function readTexts(
     count++;
   });
   if (reader === undefined || count === 0) throw badData(file, "truncated: it has no rows");
+  if (!stream && !reader.knows) {
+    const { name, text } = reader.column;
+    onNote?.(`${file}: the encoding ${text.kind} knows no word of column ${show(name)}`);
+  }
   const rows = stream ? new TextsOnDisk(records, reader, count) : reader.rows();
   const { header, layout, textIndex } = reader;
   return { rows, reader, layout, sourceRow: sourceRowIn(records, header.isNamed, textIndex) };

@@ -86,8 +86,8 @@ function encodeRows({ columns }: TablePreprocessing, rows: readonly TableRow[]):
     }
     for (const column of columns) {
       const cell = Object.hasOwn(row, column.name) ? row[column.name] : undefined;
-      // Only of a text is an empty one a value like others.
-      const isAbsent = "text" in column && (cell === undefined || cell === null);
+      // Only of a text is an empty one, or null, a value like others.
+      const isAbsent = "text" in column && cell === undefined;
       const problem = isAbsent ? "expected a text, got nothing" : encodeCell(column, cell ?? "", data, at);
       if (problem !== null) throw new DistilleryError("BAD_ARGUMENT", `rows[${i}], ${show(column.name)}: ${problem}`);
       at += columnWidth(column);

@@ -53,7 +53,7 @@ export interface ValuePreprocessing extends Partial<ValueLayout>, ClassSpec {
 export const PREPROCESSING_KEY = "distillery.preprocessing";
 
 /** The cells of a row by the names of their columns. */
-export type TableRow = Readonly<Record<string, string | number>>;
+export type TableRow = Readonly<Record<string, string | number | null>>;
 
 /**
  * How the samples of a data set were made into values.

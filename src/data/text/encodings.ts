@@ -34,6 +34,11 @@ export function encodeText(encoding: TextEncoding, text: string, out: Float32Arr
   return entryOf(encoding).encode(encoding, text, out);
 }
 
+/** Whether any of these ids is of something that the encoding knows, such as a word of a tokenizer. */
+export function knowsAny(encoding: TextEncoding, ids: Float32Array): boolean {
+  return entryOf(encoding).knows?.(encoding, ids) ?? true;
+}
+
 /** The encoding that an expression names, as `hash(buckets=20000, words=1)`. */
 export function textEncoding(expression = "hash"): TextEncoding {
   return TEXT_ENCODINGS.resolve(expression, undefined, { argument: "textEncoding" });

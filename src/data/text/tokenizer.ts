@@ -1,10 +1,12 @@
 import { createRequire } from "node:module";
+import { dirname } from "node:path";
 import * as v from "valibot";
 import { show } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { badData, readWholeSync } from "../../files/index.js";
 import { described, expected } from "../../registry/index.js";
 import { defineTextEncoding, idsOfText, MAX_IDS } from "./encoding.js";
+import { withCase } from "./tokenizer_case.js";
 import { tokenizerJs } from "./tokenizer_js.js";
 
 type Library = typeof import("@huggingface/tokenizers");
@@ -26,6 +28,8 @@ const STORED = v.object({
 const TOKENIZER = v.looseObject({
   model: v.looseObject({
     vocab: v.union([v.record(v.string(), v.number()), v.array(v.tuple([v.string(), v.number()]))]),
+    unk_token: v.nullish(v.string()),
+    unk_id: v.nullish(v.number()),
   }),
   added_tokens: v.array(v.looseObject({ id: v.number(), content: v.string() })),
 });
@@ -47,13 +51,18 @@ export const tokenizer = defineTextEncoding({
     out.set(ids);
     return ids.length;
   },
+  knows(encoding, ids) {
+    const { unknown } = loaded(encoding);
+    return ids.some((id) => !unknown.has(id));
+  },
   js: (encoding) => tokenizerJs(LIBRARY, loaded(encoding)),
 });
 
 /** The encoding of a `tokenizer.json`. `NOT_FOUND`, or `BAD_DATA` for a file that is none. */
 function readTokenizer(file: string, length: number): TokenizerEncoding {
   const text = new TextDecoder().decode(readWholeSync(file));
-  const encoding = { kind: "tokenizer" as const, length, tokenizer: JSON.stringify(parseJson(text, file)) };
+  const json = withCase(parseJson(text, file), dirname(file));
+  const encoding = { kind: "tokenizer" as const, length, tokenizer: JSON.stringify(json) };
   const { specials } = loaded(encoding, file);
   if (length > specials) return encoding;
   const wanted = `more than the ${specials} ids that the tokenizer adds to each text`;
@@ -68,6 +77,8 @@ interface Loaded {
   readonly offset: number;
   /** How many ids are added to each text. */
   readonly specials: number;
+  /** The ids of no word of the vocabulary: the unknown one, and those that are added to each text. */
+  readonly unknown: ReadonlySet<number>;
 }
 
 const LOADED = new WeakMap<TokenizerEncoding, Loaded>();
@@ -112,7 +123,11 @@ function load(json: unknown, file: string): Loaded {
       const ids: (number | undefined)[] = made.encode(text, { add_special_tokens: special }).ids;
       return ids.flatMap((id) => (id === undefined ? [] : [id + offset]));
     };
-    return { encode, rows, offset, specials: encode("", true).length };
+    const around = encode("", true);
+    const { vocab, unk_token: token, unk_id: id } = model;
+    const unknown = id ?? (token && !Array.isArray(vocab) ? vocab[token] : undefined);
+    const known = unknown === undefined ? around : [...around, unknown + offset];
+    return { encode, rows, offset, specials: around.length, unknown: new Set(known) };
   } catch (error) {
     throw badData(file, `${LIBRARY} can't use this tokenizer: ${(error as Error).message}`);
   }

@@ -151,7 +151,7 @@ function formatted(text, { pattern, unit, decimal }) {
     encodeJs === null
       ? ""
       : `  if (column.text !== undefined) {
-    if (cell === undefined || cell === null) return "expected a text, got nothing";
+    if (cell === undefined) return "expected a text, got nothing";
     ${encodeJs.name}(column.text, text, x.subarray(at, at + column.text.length));
     return null;
   }
@@ -210,7 +210,7 @@ function plain(text) {
 ${formatted ?? ""}${encodeJs === null ? "" : `\n${encodeJs.source.trim()}\n`}`;
   const fields = columns.map((column) => {
     const name = JSON.stringify(column.name);
-    if ("text" in column) return `  ${name}: string;`;
+    if ("text" in column) return `  ${name}: string | null;`;
     if ("categories" in column) {
       const texts = column.categories.map((text) => JSON.stringify(text)).join(" | ");
       return `  ${name}${column.categories.includes("") ? "?" : ""}: ${texts};`;

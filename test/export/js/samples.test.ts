@@ -290,12 +290,13 @@ describe("texts", () => {
     expect(() => classify(input)).toThrow(expect.objectContaining(expected));
   });
 
-  test("among other columns; a row without its text is refused", () => {
+  test("among other columns; null is an empty text, a row without its text is refused", () => {
     const columns = [{ name: "a", mean: 1, std: 2 }, ...TEXT.columns, { name: "b", categories: ["x", "y"] }];
     const preprocessing = { ...TEXT, columns };
     const module = exported(network(27), { preprocessing });
     const row = { a: 3, says: "some words", b: "y" };
     expect(module.encode(row)).toEqual(encodeSamples(preprocessing, [row]).data);
+    expect(module.encode({ ...row, says: null })).toEqual(encodeSamples(preprocessing, [{ ...row, says: "" }]).data);
     expect(() => module.encode({ a: 3, b: "y" })).toThrow('row, "says": expected a text, got nothing');
     expect(() => module.encode("some words")).toThrow("row: expected cells by the names of columns");
   });
