@@ -65,8 +65,9 @@ export class MultiheadAttention extends Module {
    * Attends from queries to keys, by default the queries themselves, with values, by default the keys.
    *
    * @param keyPaddingMask [batch, keys]: 1 where a key is padding, which no query attends to, 0 elsewhere.
+   * @param attnMask [queries, keys], or [batch * heads, queries, keys]: 1 where a query does not attend to a key, 0 elsewhere.
    */
-  override forward(query: Tensor, key = query, value = key, keyPaddingMask?: Tensor): Tensor {
+  override forward(query: Tensor, key = query, value = key, keyPaddingMask?: Tensor, attnMask?: Tensor): Tensor {
     const { embedDim, numHeads, batchFirst, training, dropout } = this;
     for (const [name, x] of Object.entries({ query, key, value })) {
       expectTensor(`MultiheadAttention: ${name}`, x);
@@ -79,12 +80,22 @@ export class MultiheadAttention extends Module {
     if (keyPaddingMask !== undefined) {
       expectTensor("keyPaddingMask", keyPaddingMask);
       expectShape("keyPaddingMask", keyPaddingMask.shape, [query.shape[batch], key.shape[length]]);
-      expectMask("keyPaddingMask", keyPaddingMask);
+      expectMask("keyPaddingMask", keyPaddingMask, "a key is padding");
+    }
+    if (attnMask !== undefined) {
+      expectTensor("attnMask", attnMask);
+      const each = [query.shape[length], key.shape[length]];
+      expectShape(
+        "attnMask",
+        attnMask.shape,
+        attnMask.shape.length < 3 ? each : [query.shape[batch] * numHeads, ...each],
+      );
+      expectMask("attnMask", attnMask, "a query does not attend to a key");
     }
     const batched = (x: Tensor) => (batchFirst ? x : transpose(x, 0, 1));
     const [q, k, v] = this.#projected(query, key, value).map(batched);
-    const padding = keyPaddingMask ?? null;
-    const mixed = attend(q, k, v, { heads: numHeads, padding, dropout: training ? dropout : 0 });
+    const masks = { padding: keyPaddingMask ?? null, mask: attnMask ?? null };
+    const mixed = attend(q, k, v, { heads: numHeads, ...masks, dropout: training ? dropout : 0 });
     return this.out_proj.forward(batched(mixed));
   }
 

@@ -36,9 +36,10 @@ interface Fixture {
   attention: Case[];
   layers: Case[];
   drawn: { state: Record<string, Values>; x: Values; out: number[] };
+  masks: (Case & { mask: number[][] | number[][][] })[];
 }
 
-const { attention, layers, drawn } = JSON.parse(
+const { attention, layers, drawn, masks } = JSON.parse(
   readFileSync(new URL("fixtures/attention.json", import.meta.url), "utf8"),
 ) as Fixture;
 
@@ -77,6 +78,18 @@ describe("equals torch.nn.MultiheadAttention", () => {
     const layer = new MultiheadAttention(one.width, one.heads, camel(one.options));
     compare(layer, one, (layer, { query, key, value }) => layer.forward(query, key, value, mask));
   });
+});
+
+describe("equals torch.nn.MultiheadAttention with an attn_mask", () => {
+  test.each(masks.map((one) => [`of ${tensor(one.mask as number[][]).shape.join(" x ")}`, one] as const))(
+    "%s",
+    (_, one) => {
+      const padding = one.padding === null ? undefined : tensor(one.padding);
+      const layer = new MultiheadAttention(one.width, one.heads, camel(one.options));
+      const mask = tensor(one.mask as number[][]);
+      compare(layer, one, (layer, { query, key }) => layer.forward(query, key, key, padding, mask));
+    },
+  );
 });
 
 describe("equals torch.nn.TransformerEncoderLayer", () => {
@@ -159,6 +172,13 @@ test("refuses widths that heads do not share, other shapes, and a mask that is t
   expect(() => layer.forward(x, randn([1, 3, 4]))).toThrow("MultiheadAttention: key: expected shape");
   expect(() => layer.forward(x, x, randn([2, 2, 4]))).toThrow("MultiheadAttention: value: expected shape");
   expect(() => layer.forward(x, x, x, tensor([[0, 0, 1]]))).toThrow("keyPaddingMask: expected shape");
+  expect(() => layer.forward(x, x, x, undefined, tensor([[0, 0, 1]]))).toThrow(
+    "attnMask: expected shape [3, 3], got [1, 3]",
+  );
+  expect(() => layer.forward(x, x, x, undefined, randn([2, 3, 3]))).toThrow("attnMask: expected shape [4, 3, 3]");
+  expect(() => layer.forward(x, x, x, undefined, randn([3, 3]))).toThrow(
+    "attnMask: expected 1 where a query does not attend to a key and 0 elsewhere",
+  );
   const added = tensor([
     [0, 0, Number.NEGATIVE_INFINITY],
     [0, 0, 0],

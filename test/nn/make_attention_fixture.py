@@ -65,5 +65,20 @@ layer = torch.nn.TransformerEncoderLayer(4, 2, dim_feedforward=3, dropout=0.3, b
 x = torch.randn(2, 3, 4)
 drawn = dict(state={k: tensor_of(v) for k, v in layer.state_dict().items()}, x=tensor_of(x), out=numbers(layer(x)))
 
+torch.manual_seed(12)
+CAUSAL = torch.ones(5, 5).triu(1)
+masks = []
+for width, heads, options, padding, mask, shapes in [
+        (6, 2, dict(batch_first=True), None, CAUSAL, dict(query=[3, 5, 6])),
+        (4, 2, dict(), PADDING, (torch.rand(6, 2, 5) < 0.3).float() * torch.tensor([1.0, 0, 1, 1, 1]), dict(query=[2, 3, 4], key=[5, 3, 4])),
+]:
+    def call(layer, inputs, padding=padding, mask=mask):
+        query = inputs["query"]
+        key = inputs.get("key", query)
+        return layer(query, key, key, key_padding_mask=masked(padding), attn_mask=mask.bool(), need_weights=False)[0]
+
+    layer = torch.nn.MultiheadAttention(width, heads, **options)
+    masks.append(dict(width=width, heads=heads, options=options, padding=padding, mask=mask.tolist(), **run(layer, shapes, call)))
+
 path = pathlib.Path(__file__).parent / "fixtures" / "attention.json"
-path.write_text(json.dumps(dict(attention=attention, layers=layers, drawn=drawn), separators=(",", ":")) + "\n")
+path.write_text(json.dumps(dict(attention=attention, layers=layers, drawn=drawn, masks=masks), separators=(",", ":")) + "\n")
