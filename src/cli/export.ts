@@ -164,10 +164,13 @@ async function writeOnnx(
   const size = `${megabytes(summary.bytes)}, opset ${summary.opset}, ${input} to ${output}`;
   const lines = [`${out}: ${size}${weightsText(quantize)}`];
   const { inputNames, classNames } = summary;
+  const spec = recordOf(network)?.preprocessing;
+  if (spec?.kind === "table" && spec.columns.some((column) => "text" in column)) {
+    lines.push("Left to the caller: the ids of each text, by the encoding in the metadata (distillery.preprocessing)");
+  }
   if (inputNames !== null) {
     lines.push(`Inputs: ${shortList(inputNames)}${summary.embedded ? ", as in the table" : ", standardised"}`);
     // ONNX Runtime takes numbers: which category a text is stays outside.
-    const spec = recordOf(network)?.preprocessing;
     if (spec?.kind === "table" && spec.columns.some((column) => "categories" in column)) {
       lines.push("Left to the caller: for each text 1 at its category (column=text), 0 at the column's others");
     }
