@@ -1,12 +1,12 @@
+import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import * as v from "valibot";
 import { show } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { badData, readWholeSync } from "../../files/index.js";
 import { described, expected } from "../../registry/index.js";
 import { defineTextEncoding, idsOfText, MAX_IDS } from "./encoding.js";
-import { withCase } from "./tokenizer_case.js";
 import { tokenizerJs } from "./tokenizer_js.js";
 
 type Library = typeof import("@huggingface/tokenizers");
@@ -33,6 +33,10 @@ const TOKENIZER = v.looseObject({
   }),
   added_tokens: v.array(v.looseObject({ id: v.number(), content: v.string() })),
 });
+
+const CASED = v.looseObject({ do_lower_case: v.boolean() });
+const BERT_NORMALIZER = v.looseObject({ type: v.literal("BertNormalizer") });
+const NORMALIZED = v.looseObject({ normalizer: v.nullish(v.looseObject({ type: v.string() })) });
 
 export const tokenizer = defineTextEncoding({
   name: "tokenizer",
@@ -67,6 +71,32 @@ function readTokenizer(file: string, length: number): TokenizerEncoding {
   if (length > specials) return encoding;
   const wanted = `more than the ${specials} ids that the tokenizer adds to each text`;
   throw new DistilleryError("BAD_ARGUMENT", `textEncoding: tokenizer: length: expected ${wanted}, got ${length}`);
+}
+
+/**
+ * A tokenizer with the case that the files beside it ask for, as Hugging Face's libraries read them: `do_lower_case` of `tokenizer_config.json` is that of BERT's
+ * normaliser, and that of `sentence_bert_config.json`, if it is true, makes the texts small before.
+ */
+function withCase(tokenizer: unknown, folder: string): unknown {
+  if (!v.is(NORMALIZED, tokenizer)) return tokenizer;
+  const bert = lowerCase(join(folder, "tokenizer_config.json"));
+  const { normalizer } = tokenizer;
+  const own = bert !== undefined && v.is(BERT_NORMALIZER, normalizer) ? { ...normalizer, lowercase: bert } : normalizer;
+  if (lowerCase(join(folder, "sentence_bert_config.json")) !== true) return { ...tokenizer, normalizer: own };
+  const normalizers = [{ type: "Lowercase" }, ...(own ? [own] : [])];
+  return { ...tokenizer, normalizer: { type: "Sequence", normalizers } };
+}
+
+/** What a file says of it; undefined if it says nothing, or is not there. */
+function lowerCase(file: string): boolean | undefined {
+  if (!existsSync(file)) return undefined;
+  try {
+    const json: unknown = JSON.parse(new TextDecoder().decode(readWholeSync(file)));
+    return v.is(CASED, json) ? json.do_lower_case : undefined;
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    return undefined;
+  }
 }
 
 interface Loaded {
