@@ -142,7 +142,7 @@ export interface BatchNormForward {
   length: number
 }
 
-/** What products of operands in bfloat16 run on: "AVX512-BF16", or "float32 arithmetic" */
+/** What products of operands in bfloat16 run on: "AMX-BF16", "AVX512-BF16", or "float32 arithmetic" */
 export declare function bfloat16Unit(): string
 
 /** gradX = grad * the slope of f by a, or by b if `second`, before it is summed over what is repeated */

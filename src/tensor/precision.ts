@@ -42,8 +42,8 @@ export function inPrecision<T>(precision: Precision, body: () => T): T {
 }
 
 /**
- * What multiplies in bfloat16 on this processor: "AVX512-BF16", or "float32 arithmetic" on rounded operands, which is slower than
- * float32.
+ * What multiplies in bfloat16 on this processor: "AMX-BF16", "AVX512-BF16", or "float32 arithmetic" on rounded operands, which is
+ * slower than float32.
  *
  * @example
  * ```ts

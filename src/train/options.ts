@@ -88,7 +88,7 @@ const TRAINING = {
   batchNorm: v.optional(oneOf(["shard", "batch"]), "shard"),
   /**
    * What the operands of linear layers' products are rounded to, in the student's forward and backward passes and in the teacher's
-   * forward pass: "bfloat16" (or "bf16") is faster on processors with AVX512-BF16. Sums, weights, all other operations and
+   * forward pass: "bfloat16" (or "bf16") is faster on processors with AMX or AVX512-BF16. Sums, weights, all other operations and
    * evaluations are float32, and so are convolutions.
    */
   precision: v.optional(precision(), "float32"),

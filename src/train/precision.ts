@@ -21,7 +21,7 @@ export function precision() {
 /** What multiplies in bfloat16, and what of a network does not. */
 export function precisionNote(network: Module): string {
   const unit = bfloat16Unit();
-  const slower = unit === "AVX512-BF16" ? "" : ", which is slower than float32";
+  const slower = unit === "float32 arithmetic" ? ", which is slower than float32" : "";
   return `bfloat16: ${unit}${slower}${hasConvolution(network) ? "; convolutions stay in float32" : ""}`;
 }
 

@@ -91,8 +91,8 @@ describe("what is said at the start", () => {
   };
 
   test("what multiplies", async () => {
-    expect(["AVX512-BF16", "float32 arithmetic"]).toContain(bfloat16Unit());
-    const slower = bfloat16Unit() === "AVX512-BF16" ? "" : ", which is slower than float32";
+    expect(["AMX-BF16", "AVX512-BF16", "float32 arithmetic"]).toContain(bfloat16Unit());
+    const slower = bfloat16Unit() === "float32 arithmetic" ? ", which is slower than float32" : "";
     const make = () => new StudentNet({ inFeatures: 6, classes: 3, hidden: [8, 5] });
     expect(await notesOf("bfloat16", make())).toEqual([`bfloat16: ${bfloat16Unit()}${slower}`]);
     expect(await notesOf("float32", make())).toEqual([]);

@@ -59,7 +59,7 @@ pub fn linear_backward(
     linear::backward(precision(bfloat16), grad, x, weight, into).map_err(kernel)
 }
 
-/// What products of operands in bfloat16 run on: "AVX512-BF16", or "float32 arithmetic"
+/// What products of operands in bfloat16 run on: "AMX-BF16", "AVX512-BF16", or "float32 arithmetic"
 #[napi(catch_unwind)]
 pub fn bfloat16_unit() -> &'static str {
     Unit::best().name()

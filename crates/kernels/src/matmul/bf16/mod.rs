@@ -4,7 +4,13 @@
 //! of A, its column of B and the unit: not on the number of threads, nor on other rows and columns.
 
 #[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod gemm;
+#[cfg(target_arch = "x86_64")]
+mod pack;
 mod round;
 
 use super::{Bias, Epilogue, gemm_on};
@@ -16,6 +22,8 @@ pub use round::{from_bits, to_bits};
 /// What multiplies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
+    /// `tdpbf16ps`: tiles of 16 x 16. It takes operands and sums below 2^-126 for zeros.
+    Amx,
     /// `vdpbf16ps`: two products at a time. It takes operands and sums below 2^-126 for zeros.
     Avx512,
     /// Single precision's fused multiply-adds of the rounded operands. It takes operands below 2^-126 for zeros, not sums.
@@ -25,25 +33,47 @@ pub enum Unit {
 impl Unit {
     /// The best one that this processor has.
     pub fn best() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        if avx512::is_available() {
-            return Self::Avx512;
+        if Self::Amx.is_available() {
+            Self::Amx
+        } else if Self::Avx512.is_available() {
+            Self::Avx512
+        } else {
+            Self::Portable
         }
-        Self::Portable
     }
 
     /// All that this processor has, the best one first.
     pub fn all() -> Vec<Self> {
-        let mut units = vec![Self::best()];
-        if units[0] != Self::Portable {
-            units.push(Self::Portable);
+        [Self::Amx, Self::Avx512, Self::Portable].into_iter().filter(|unit| unit.is_available()).collect()
+    }
+
+    fn is_available(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Amx => amx::is_available(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => avx512::is_available(),
+            #[cfg(not(target_arch = "x86_64"))]
+            Self::Amx | Self::Avx512 => false,
+            Self::Portable => true,
         }
-        units
+    }
+
+    /// Its microkernel, if it has one of its own and this processor has the unit.
+    #[cfg(target_arch = "x86_64")]
+    fn kernel(self) -> Option<&'static gemm::Kernel> {
+        let kernel = match self {
+            Self::Amx => &amx::KERNEL,
+            Self::Avx512 => &avx512::KERNEL,
+            Self::Portable => return None,
+        };
+        self.is_available().then_some(kernel)
     }
 
     /// As it is printed.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Amx => "AMX-BF16",
             Self::Avx512 => "AVX512-BF16",
             Self::Portable => "float32 arithmetic",
         }
@@ -59,19 +89,25 @@ pub struct Packed {
 
 enum Panels {
     #[cfg(target_arch = "x86_64")]
-    Avx512(avx512::Panels),
+    Pairs(gemm::Panels),
     Portable(Array2<f32>),
+}
+
+impl Panels {
+    fn new(unit: Unit, b: ArrayView2<f32>) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(kernel) = unit.kernel() {
+            return Self::Pairs(gemm::Panels::new(kernel, &b));
+        }
+        let _ = unit;
+        Self::Portable(rounded(b))
+    }
 }
 
 impl Packed {
     /// Packs B.
     pub fn new(unit: Unit, b: ArrayView2<f32>) -> Self {
-        let panels = match unit {
-            #[cfg(target_arch = "x86_64")]
-            Unit::Avx512 if avx512::is_available() => Panels::Avx512(avx512::Panels::new(&b)),
-            _ => Panels::Portable(rounded(b)),
-        };
-        Self { k: b.nrows(), n: b.ncols(), panels }
+        Self { k: b.nrows(), n: b.ncols(), panels: Panels::new(unit, b) }
     }
 
     /// k.
@@ -126,41 +162,40 @@ pub(crate) fn gemm(
     if let Some(bias) = bias {
         expect_shape(op, "bias", &[bias.len()], &[n])?;
     }
-    let b = match (unit, &b) {
-        #[cfg(target_arch = "x86_64")]
-        (_, Rhs::Packed(Packed { panels: Panels::Avx512(panels), .. })) => Some(avx512::Rhs::Panels(panels)),
-        #[cfg(target_arch = "x86_64")]
-        (Unit::Avx512, Rhs::Matrix(b)) if avx512::is_available() => Some(avx512::Rhs::Matrix(b.into())),
-        _ => None,
-    }
-    .ok_or(b);
-    match b {
-        #[cfg(target_arch = "x86_64")]
-        Ok(b) if out.strides()[1] == 1 || n < 2 => avx512::multiply(&a, b, bias, relu, &mut out),
-        #[cfg(target_arch = "x86_64")]
-        Ok(b) => {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(b) = pairs(unit, &b) {
+        if out.strides()[1] == 1 || n < 2 {
+            gemm::multiply(&a, b, bias, relu, &mut out);
+        } else {
             let mut rows = Array2::zeros((m, n));
-            avx512::multiply(&a, b, bias, relu, &mut rows.view_mut());
+            gemm::multiply(&a, b, bias, relu, &mut rows.view_mut());
             out.assign(&rows);
         }
-        Err(b) => {
-            let epilogue = Epilogue { bias: bias.map_or(Bias::None, Bias::Columns), relu, ..Epilogue::default() };
-            let own;
-            let b = match b {
-                Rhs::Packed(Packed { panels: Panels::Portable(b), .. }) => b.view(),
-                Rhs::Matrix(b) => {
-                    own = rounded(b);
-                    own.view()
-                }
-                #[cfg(target_arch = "x86_64")]
-                Rhs::Packed(_) => unreachable!("panels of a unit are multiplied by it"),
-            };
-            gemm_on(Arch::new(), op, rounded(a).view(), b, epilogue, out)?;
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        Ok(()) => unreachable!("there is no other unit"),
+        return Ok(());
     }
-    Ok(())
+    let _ = unit;
+    let own;
+    let b = match b {
+        Rhs::Packed(Packed { panels: Panels::Portable(b), .. }) => b.view(),
+        Rhs::Matrix(b) => {
+            own = rounded(b);
+            own.view()
+        }
+        #[cfg(target_arch = "x86_64")]
+        Rhs::Packed(_) => unreachable!("panels of pairs were multiplied above"),
+    };
+    let epilogue = Epilogue { bias: bias.map_or(Bias::None, Bias::Columns), relu, ..Epilogue::default() };
+    gemm_on(Arch::new(), op, rounded(a).view(), b, epilogue, out)
+}
+
+/// B for a microkernel that reads pairs: the one that it was packed for, else the unit's.
+#[cfg(target_arch = "x86_64")]
+fn pairs<'a>(unit: Unit, b: &Rhs<'a>) -> Option<gemm::Rhs<'a>> {
+    match b {
+        Rhs::Packed(Packed { panels: Panels::Pairs(panels), .. }) => Some(gemm::Rhs::Panels(panels)),
+        Rhs::Packed(_) => None,
+        Rhs::Matrix(b) => unit.kernel().map(|kernel| gemm::Rhs::Matrix(kernel, b.into())),
+    }
 }
 
 /// The matrix, in its own order, each element as bfloat16 has it.

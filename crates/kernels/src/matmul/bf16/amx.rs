@@ -1,0 +1,268 @@
+//! The microkernel of AMX-BF16. `tdpbf16ps` multiplies a tile of A (16 rows, 16 pairs) by one of B (16 pairs, 16 columns) and adds the
+//! product to a tile of C, each 1 KiB:
+//!
+//! ```text
+//!                   packed B, 16 pairs of steps
+//!                     | tmm6 | tmm7 |
+//!  packed A  | tmm4 | | tmm0 | tmm1 |
+//!            | tmm5 | | tmm2 | tmm3 |    c += a b
+//! ```
+//!
+//! The sums go through a buffer in L1 to C, as the other unit's go there from registers.
+
+use super::super::params::LINE;
+use super::avx512::{self, finish};
+use super::gemm::{Kernel, Tile};
+use std::arch::asm;
+use std::arch::x86_64::*;
+use std::mem::MaybeUninit;
+use std::sync::LazyLock;
+
+/// Rows of a tile, and pairs or sums of its rows.
+const SIDE: usize = LINE;
+/// Bytes of a row of a tile.
+const ROW: usize = 4 * SIDE;
+
+/// A block of a panel of B has 32 KiB.
+pub static KERNEL: Kernel = Kernel {
+    kc: 512,
+    nr: 2 * SIDE,
+    unit_of_pairs: SIDE,
+    rows_of_tile: |_| 2 * SIDE,
+    tiles_of_part: 2,
+    prefetches: |_| 0,
+    enter: configure,
+    leave: release,
+    compute: |rows, vectors, tile| {
+        // SAFETY: as promised by the caller.
+        unsafe {
+            match (rows.div_ceil(SIDE), vectors) {
+                (1, 1) => compute::<1, 1>(rows, tile),
+                (1, 2) => compute::<1, 2>(rows, tile),
+                (2, 1) => compute::<2, 1>(rows, tile),
+                (2, 2) => compute::<2, 2>(rows, tile),
+                (rows, vectors) => unreachable!("no tiles for {rows} x {vectors}"),
+            }
+        }
+    },
+};
+
+/// Whether the processor has it and the operating system lets this process use it, for which it is asked once.
+pub fn is_available() -> bool {
+    static IS_AVAILABLE: LazyLock<bool> = LazyLock::new(|| avx512::is_available() && has_tiles() && is_permitted());
+    *IS_AVAILABLE
+}
+
+/// Whether the processor has the tiles, and the operating system saves them.
+fn has_tiles() -> bool {
+    const AMX_BF16: u32 = 1 << 22;
+    const AMX_TILE: u32 = 1 << 24;
+    const TILE_STATE: u64 = 1 << 17 | 1 << 18;
+    let has = |bits: u32, of: u32| of & bits == bits;
+    // SAFETY: every x86-64 processor has `cpuid`.
+    #[allow(unused_unsafe, reason = "safe from Rust 1.94 on")]
+    let (leaves, extensions) = unsafe { (__cpuid(0).eax, __cpuid_count(7, 0).edx) };
+    // SAFETY: the operating system saves AVX-512's registers, so that there is `xgetbv`.
+    leaves >= 7 && has(AMX_BF16 | AMX_TILE, extensions) && unsafe { saved_state() } & TILE_STATE == TILE_STATE
+}
+
+/// The registers that the operating system saves.
+///
+/// # Safety
+/// There is `xgetbv`.
+#[target_feature(enable = "xsave")]
+unsafe fn saved_state() -> u64 {
+    // SAFETY: as promised by the caller.
+    unsafe { _xgetbv(0) }
+}
+
+/// Asks Linux for the tiles: it then makes room for them where it saves a thread's registers, once that thread uses them.
+#[cfg(target_os = "linux")]
+fn is_permitted() -> bool {
+    const ARCH_PRCTL: isize = 158;
+    const ARCH_REQ_XCOMP_PERM: usize = 0x1023;
+    const TILE_DATA: usize = 18;
+    let answer: isize;
+    // SAFETY: a system call that reads and writes no memory of ours. One that is not known, or not allowed, answers with an error.
+    unsafe {
+        asm!(
+            "syscall",
+            inlateout("rax") ARCH_PRCTL => answer,
+            in("rdi") ARCH_REQ_XCOMP_PERM,
+            in("rsi") TILE_DATA,
+            lateout("rcx") _,
+            lateout("r11") _,
+            options(nostack),
+        );
+    }
+    answer == 0
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_permitted() -> bool {
+    false
+}
+
+/// The shapes of the tiles, as `ldtilecfg` reads them.
+#[repr(C, align(64))]
+struct Config {
+    palette: u8,
+    start_row: u8,
+    reserved: [u8; 14],
+    bytes_per_row: [u16; 8],
+    no_more_bytes: [u16; 8],
+    rows: [u8; 8],
+    no_more_rows: [u8; 8],
+}
+
+/// Sets up this thread's eight tiles.
+fn configure() {
+    static CONFIG: Config = Config {
+        palette: 1,
+        start_row: 0,
+        reserved: [0; 14],
+        bytes_per_row: [ROW as u16; 8],
+        no_more_bytes: [0; 8],
+        rows: [SIDE as u8; 8],
+        no_more_rows: [0; 8],
+    };
+    // SAFETY: kernels of this unit run where it is available; all other code leaves the tiles alone.
+    unsafe {
+        asm!(
+            "ldtilecfg [{}]", in(reg) &raw const CONFIG,
+            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+            options(nostack, readonly, preserves_flags),
+        );
+    }
+}
+
+/// Empties them: the operating system need not save them.
+fn release() {
+    // SAFETY: as in `configure`.
+    unsafe {
+        asm!(
+            "tilerelease",
+            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+            options(nostack, nomem, preserves_flags),
+        );
+    }
+}
+
+/// Sums of 2 x 2 tiles, row after row.
+#[repr(align(64))]
+struct Sums([MaybeUninit<f32>; 4 * SIDE * SIDE]);
+
+/// Computes up to R x V tiles of C.
+///
+/// # Safety
+/// As in `Kernel::compute`; so many whole tiles of A and B may be read.
+#[target_feature(enable = "avx512f,avx512bf16,avx512bw,avx512vl")]
+unsafe fn compute<const R: usize, const V: usize>(rows: usize, tile: Tile) {
+    let mut sums = Sums([const { MaybeUninit::uninit() }; _]);
+    let sums: *mut f32 = sums.0.as_mut_ptr().cast();
+    // SAFETY: as promised by the caller; there are R rows of V tiles of sums.
+    unsafe {
+        multiply::<R, V>(&tile, sums);
+        for i in 0..rows {
+            let mut row = [[_mm512_setzero_ps(); V]];
+            for (j, vector) in row[0].iter_mut().enumerate() {
+                *vector = _mm512_load_ps(sums.add((i * V + j) * SIDE));
+            }
+            finish(row, &Tile { c: tile.c.offset(i as isize * tile.rs_c), ..tile });
+        }
+    }
+}
+
+/// Writes the sums of R x V tiles as rows of V vectors.
+///
+/// # Safety
+/// As in `compute`; `sums` holds them.
+unsafe fn multiply<const R: usize, const V: usize>(tile: &Tile, sums: *mut f32) {
+    macro_rules! run {
+        ([$($start:literal)*] [$($step:literal)*] [$($end:literal)*]) => {
+            asm!(
+                $($start,)*
+                "test {steps}, {steps}",
+                "jz 3f",
+                "2:",
+                $($step,)*
+                "add {a}, 64",
+                "add {below}, 64",
+                "add {b}, {step_b}",
+                "dec {steps}",
+                "jnz 2b",
+                "3:",
+                $($end,)*
+                steps = inout(reg) tile.kp / SIDE => _,
+                a = inout(reg) tile.a => _,
+                below = inout(reg) tile.a.wrapping_add(SIDE * tile.kp) => _,
+                rs_a = in(reg) 4 * tile.kp,
+                b = inout(reg) tile.b => _,
+                rs_b = in(reg) V * ROW,
+                step_b = in(reg) SIDE * V * ROW,
+                c = in(reg) sums,
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                options(nostack),
+            )
+        };
+    }
+    // SAFETY: as promised by the caller; the tiles are those of `configure`.
+    unsafe {
+        match (R, V) {
+            (1, 1) => run!(
+                ["tilezero tmm0"]
+                [
+                    "tileloadd tmm6, [{b} + {rs_b}]"
+                    "tileloadd tmm4, [{a} + {rs_a}]"
+                    "tdpbf16ps tmm0, tmm4, tmm6"
+                ]
+                ["tilestored [{c} + {rs_b}], tmm0"]
+            ),
+            (1, 2) => run!(
+                ["tilezero tmm0" "tilezero tmm1"]
+                [
+                    "tileloadd tmm6, [{b} + {rs_b}]"
+                    "tileloadd tmm4, [{a} + {rs_a}]"
+                    "tdpbf16ps tmm0, tmm4, tmm6"
+                    "tileloadd tmm7, [{b} + {rs_b} + 64]"
+                    "tdpbf16ps tmm1, tmm4, tmm7"
+                ]
+                ["tilestored [{c} + {rs_b}], tmm0" "tilestored [{c} + {rs_b} + 64], tmm1"]
+            ),
+            (2, 1) => run!(
+                ["tilezero tmm0" "tilezero tmm2"]
+                [
+                    "tileloadd tmm6, [{b} + {rs_b}]"
+                    "tileloadd tmm4, [{a} + {rs_a}]"
+                    "tdpbf16ps tmm0, tmm4, tmm6"
+                    "tileloadd tmm5, [{below} + {rs_a}]"
+                    "tdpbf16ps tmm2, tmm5, tmm6"
+                ]
+                ["tilestored [{c} + {rs_b}], tmm0" "tilestored [{c} + {rs_b} + 1024], tmm2"]
+            ),
+            (2, 2) => run!(
+                ["tilezero tmm0" "tilezero tmm1" "tilezero tmm2" "tilezero tmm3"]
+                [
+                    "tileloadd tmm6, [{b} + {rs_b}]"
+                    "tileloadd tmm4, [{a} + {rs_a}]"
+                    "tdpbf16ps tmm0, tmm4, tmm6"
+                    "tileloadd tmm7, [{b} + {rs_b} + 64]"
+                    "tdpbf16ps tmm1, tmm4, tmm7"
+                    "tileloadd tmm5, [{below} + {rs_a}]"
+                    "tdpbf16ps tmm2, tmm5, tmm6"
+                    "tdpbf16ps tmm3, tmm5, tmm7"
+                ]
+                [
+                    "tilestored [{c} + {rs_b}], tmm0"
+                    "tilestored [{c} + {rs_b} + 64], tmm1"
+                    "tilestored [{c} + {rs_b} + 2048], tmm2"
+                    "tilestored [{c} + {rs_b} + 2112], tmm3"
+                ]
+            ),
+            _ => unreachable!("there are four shapes"),
+        }
+    }
+}

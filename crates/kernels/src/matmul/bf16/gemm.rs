@@ -1,0 +1,281 @@
+//! The loops of a product whose microkernel reads k in pairs.
+//!
+//! k is cut into blocks of KC. A is packed whole, block after block, in each row after row. B is packed panel by panel, in each block
+//! after block: one block of a panel stays in L1 while the rows of A stream past it. The sums of a block are added to what C holds.
+
+use super::super::mat::{MatMut, MatRef};
+use super::super::pack::{Line, with_buffer};
+use super::super::params::{LINE, PARALLEL_MIN, TASKS_PER_THREAD};
+use super::super::prefetch::Prefetch;
+use super::pack::{pack_a, pack_b};
+use crate::parallel;
+use ndarray::{ArrayView2, ArrayViewMut2};
+use std::ops::Range;
+use std::ptr::null;
+
+/// A microkernel and the sizes that suit it. The processor has its unit, and AVX512-BF16.
+pub struct Kernel {
+    /// Steps over k of a block.
+    pub kc: usize,
+    /// Columns of a panel.
+    pub nr: usize,
+    /// A block's pairs are filled up to a multiple of this.
+    pub unit_of_pairs: usize,
+    /// Rows of a tile of a product with so many columns.
+    pub rows_of_tile: fn(n: usize) -> usize,
+    /// Tiles in a part of a panel's rows, at least.
+    pub tiles_of_part: usize,
+    /// How often a tile of so many pairs prefetches.
+    pub prefetches: fn(pairs: usize) -> usize,
+    /// Called before the tiles of a task.
+    pub enter: fn(),
+    /// Called after them, on the same thread.
+    pub leave: fn(),
+    /// Computes a tile of so many rows and vectors, of which the last one may be in part. Between `enter` and `leave`; the pointers
+    /// reach what the sizes say, and nobody else accesses C's part.
+    pub compute: unsafe fn(rows: usize, vectors: usize, tile: Tile),
+}
+
+/// The right operand.
+#[derive(Clone, Copy)]
+pub enum Rhs<'a> {
+    Matrix(&'static Kernel, MatRef),
+    Panels(&'a Panels),
+}
+
+/// B in panels, for a kernel.
+pub struct Panels {
+    kernel: &'static Kernel,
+    lines: Vec<Line>,
+}
+
+/// A buffer that threads fill, each its own part.
+#[derive(Clone, Copy)]
+struct Shared(*mut u32);
+
+// SAFETY: each part is written by one thread, and read by others only after all have been written.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    fn add(&self, offset: usize) -> *mut u32 {
+        self.0.wrapping_add(offset)
+    }
+}
+
+impl Panels {
+    /// Packs B.
+    pub fn new(kernel: &'static Kernel, b: &ArrayView2<f32>) -> Self {
+        let (k, n) = b.dim();
+        let mut lines = vec![Line::ZERO; kernel.pairs(k) * n.next_multiple_of(LINE) / LINE];
+        let (b, to) = (Source(b.into()), Shared(lines.as_mut_ptr().cast()));
+        parallel::for_each_chunk(0..n.div_ceil(kernel.nr), usize::MAX, |panels| {
+            for panel in panels {
+                let columns = panel * kernel.nr..n.min((panel + 1) * kernel.nr);
+                for ks in kernel.blocks(k) {
+                    let (b, kp) = (b.from(ks.start, columns.start), kernel.pairs(ks.len()));
+                    let to = to.add(kernel.offset(k, &ks, &columns));
+                    // SAFETY: this block lies inside B, and its place in the buffer is its own.
+                    unsafe { pack_b(b, ks.len(), kp, columns.len(), to) };
+                }
+            }
+        });
+        Self { kernel, lines }
+    }
+
+    /// A block of a panel, if there are `k` steps in all.
+    fn block(&self, k: usize, ks: &Range<usize>, columns: &Range<usize>) -> *const u32 {
+        self.lines.as_ptr().cast::<u32>().wrapping_add(self.kernel.offset(k, ks, columns))
+    }
+}
+
+/// A matrix that threads read.
+#[derive(Clone, Copy)]
+struct Source(MatRef);
+
+// SAFETY: it is borrowed for the whole call, and nobody writes it.
+unsafe impl Sync for Source {}
+
+impl Source {
+    fn from(&self, i: usize, j: usize) -> MatRef {
+        self.0.from(i, j)
+    }
+}
+
+/// C[m, n] = relu(A[m, k] B[k, n] + bias[n]), whose rows are contiguous.
+struct Gemm<'a> {
+    kernel: &'static Kernel,
+    m: usize,
+    n: usize,
+    k: usize,
+    a: MatRef,
+    b: Rhs<'a>,
+    c: MatMut,
+    bias: Option<&'a [f32]>,
+    relu: bool,
+}
+
+// SAFETY: the threads read A and B, which are borrowed for the whole call, and write parts of C that do not overlap.
+unsafe impl Sync for Gemm<'_> {}
+
+/// out = relu(a b + bias); the shapes fit, and the rows of `out` are contiguous.
+pub fn multiply(a: &ArrayView2<f32>, b: Rhs, bias: Option<&[f32]>, relu: bool, out: &mut ArrayViewMut2<f32>) {
+    let ((m, k), n) = (a.dim(), out.ncols());
+    let kernel = match b {
+        Rhs::Matrix(kernel, _) => kernel,
+        Rhs::Panels(panels) => panels.kernel,
+    };
+    let gemm = Gemm { kernel, m, n, k, a: a.into(), b, c: out.into(), bias, relu };
+    // A kernel may read whole lines of rows.
+    let len = m.next_multiple_of(LINE) * kernel.pairs(k);
+    with_buffer(len, |packed| gemm.run(Shared(packed.cast())));
+}
+
+impl Kernel {
+    /// Pairs of so many steps over k; the last ones are filled up with zeros.
+    fn pairs(&self, k: usize) -> usize {
+        k.div_ceil(2).next_multiple_of(self.unit_of_pairs)
+    }
+
+    /// k in blocks; if k is 0 one empty block, which writes the zeros.
+    fn blocks(&self, k: usize) -> impl Iterator<Item = Range<usize>> {
+        (0..k.max(1)).step_by(self.kc).map(move |start| start.min(k)..k.min(start + self.kc))
+    }
+
+    /// Where a block of a panel begins, if there are `k` steps in all.
+    fn offset(&self, k: usize, ks: &Range<usize>, columns: &Range<usize>) -> usize {
+        self.pairs(k) * columns.start + self.pairs(ks.start) * width(columns)
+    }
+}
+
+/// The columns of a panel in whole vectors.
+fn width(columns: &Range<usize>) -> usize {
+    columns.len().next_multiple_of(LINE)
+}
+
+impl Gemm<'_> {
+    fn run(&self, packed: Shared) {
+        let Self { kernel, m, n, k, .. } = *self;
+        let nr = kernel.nr;
+        let tasks = if m * n * k < PARALLEL_MIN { 1 } else { parallel::threads() * TASKS_PER_THREAD };
+        let rows_of_tile = (kernel.rows_of_tile)(n);
+        let (panels, tiles) = (n.div_ceil(nr), m.div_ceil(rows_of_tile));
+        if panels == 0 || m == 0 {
+            return;
+        }
+        parallel::for_each_chunk(0..m.div_ceil(LINE), tasks, |lines| {
+            let rows = lines.start * LINE..m.min(lines.end * LINE);
+            for ks in kernel.blocks(k) {
+                let kp = kernel.pairs(ks.len());
+                let to = packed.add(kernel.pairs(ks.start) * m + rows.start * kp);
+                // SAFETY: the block lies inside A, and its place in the buffer is its own.
+                unsafe { pack_a(self.a.from(rows.start, ks.start), ks.len(), kp, rows.len(), to) };
+            }
+        });
+        // Panels are shared out; if they are few, so are the rows: each part packs the panel for itself.
+        let parts = tasks.div_ceil(panels).min(tiles.div_ceil(kernel.tiles_of_part));
+        let rows = tiles.div_ceil(parts) * rows_of_tile;
+        parallel::for_each_chunk(0..panels * parts, if tasks == 1 { 1 } else { usize::MAX }, |tasks| {
+            let end = tasks.end;
+            for task in tasks {
+                let (panel, part) = (task / parts, task % parts);
+                let columns = panel * nr..n.min((panel + 1) * nr);
+                let rows = (part * rows).min(m)..m.min((part + 1) * rows);
+                let next = (task + 1 < end && parts == 1).then(|| columns.end..n.min(columns.end + nr));
+                // SAFETY: rows and columns lie inside C, and are no other task's.
+                unsafe { self.panel(packed, rows, rows_of_tile, columns, next) };
+            }
+        });
+    }
+
+    /// Some rows of a panel of C; `next` are the columns that follow.
+    ///
+    /// # Safety
+    /// Nobody else accesses them, and A is packed.
+    unsafe fn panel(
+        &self,
+        packed_a: Shared,
+        rows: Range<usize>,
+        rows_of_tile: usize,
+        columns: Range<usize>,
+        next: Option<Range<usize>>,
+    ) {
+        let Self { kernel, k, .. } = *self;
+        let width = width(&columns);
+        (kernel.enter)();
+        with_buffer(kernel.nr * kernel.kc / 2, |buffer| {
+            for ks in kernel.blocks(k) {
+                let kp = kernel.pairs(ks.len());
+                let b = match self.b {
+                    Rhs::Panels(panels) => panels.block(k, &ks, &columns),
+                    Rhs::Matrix(_, b) => {
+                        let to = buffer.cast::<u32>();
+                        // SAFETY: the block lies inside B, and the buffer holds it.
+                        unsafe { pack_b(b.from(ks.start, columns.start), ks.len(), kp, columns.len(), to) };
+                        to
+                    }
+                };
+                let is_last = ks.end == k;
+                let ahead = if is_last {
+                    next.clone().map(|next| (0..k.min(kernel.kc), next))
+                } else {
+                    Some((ks.end..k.min(ks.end + kernel.kc), columns.clone()))
+                };
+                let (tiles, times) = (rows.len().div_ceil(rows_of_tile), (kernel.prefetches)(kp));
+                for (i, first) in rows.clone().step_by(rows_of_tile).enumerate() {
+                    let tile = Tile {
+                        kp,
+                        a: packed_a.add(kernel.pairs(ks.start) * self.m + first * kp),
+                        b,
+                        c: self.c.at(first, columns.start),
+                        rs_c: self.c.rs,
+                        columns: columns.len(),
+                        accumulate: ks.start > 0,
+                        bias: self.bias.filter(|_| is_last).map_or(null(), |bias| bias[columns.clone()].as_ptr()),
+                        relu: self.relu && is_last,
+                        prefetch: self.prefetch(ahead.as_ref(), i * times, tiles * times),
+                    };
+                    let rows = rows_of_tile.min(rows.end - first);
+                    // SAFETY: as promised by the caller.
+                    unsafe { (kernel.compute)(rows, width / LINE, tile) };
+                }
+            }
+        });
+        (kernel.leave)();
+    }
+
+    /// What a microtile prefetches of the next block of B, if `done` of `total` parts were before.
+    fn prefetch(&self, next: Option<&(Range<usize>, Range<usize>)>, done: usize, total: usize) -> Prefetch {
+        match (next, self.b) {
+            (Some((ks, columns)), Rhs::Panels(panels)) => {
+                let line = MatRef { ptr: panels.block(self.k, ks, columns).cast(), rs: 0, cs: 1 };
+                Prefetch::block(line, 0..1, 0..self.kernel.pairs(ks.len()) * width(columns), done, total)
+            }
+            (Some((ks, columns)), Rhs::Matrix(_, b)) if b.cs == 1 => {
+                Prefetch::block(b, ks.clone(), columns.clone(), done, total)
+            }
+            (Some((ks, columns)), Rhs::Matrix(_, b)) if b.rs == 1 => {
+                Prefetch::block(b.transposed(), columns.clone(), ks.clone(), done, total)
+            }
+            _ => Prefetch::rows(self.a, 0),
+        }
+    }
+}
+
+/// A microtile: its operands, and where its sums go.
+pub struct Tile {
+    /// Pairs.
+    pub kp: usize,
+    /// The rows of A, one after the other.
+    pub a: *const u32,
+    /// A block of a panel of B.
+    pub b: *const u32,
+    pub c: *mut f32,
+    pub rs_c: isize,
+    pub columns: usize,
+    pub accumulate: bool,
+    /// Of its columns; null: none.
+    pub bias: *const f32,
+    pub relu: bool,
+    /// What will be read soon.
+    pub prefetch: Prefetch,
+}
