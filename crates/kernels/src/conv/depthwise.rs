@@ -1,136 +1,230 @@
-//! Convolutions whose channels do not meet: each output reads one channel, so there is no product to share work in. A plane is
-//! copied inside of zeros, and row follows row without an end: each tap is then an offset for all outputs at once.
+//! Convolutions whose channels do not meet: each output reads one channel, so there is no product to share work in. Sixteen planes are
+//! computed side by side, one in each lane of a vector, so that planes of any size fill the vectors. They are copied inside of zeros:
+//! each tap is then an offset.
 //!
 //! ```text
 //!   a b c            0 0 0 0 0
-//!   d e f     ->     0 a b c 0     out[i] = the sum of w[tap] * copy[i + offset of tap], of which those between two rows
-//!                    0 d e f 0     are thrown away
+//!   d e f     ->     0 a b c 0     out[y][x] = the sum of w[tap] * copy[y * pitch + x + offset of tap]
+//!                    0 d e f 0     each letter is a vector: its element of 16 planes
 //!                    0 0 0 0 0
 //! ```
 
 use super::{Finish, Operands, Shape, Window};
 use crate::batch_norm::normalize_element;
-use crate::matmul::with_scratch;
+use crate::matmul::{LANES, deinterleave, interleave, with_scratch};
 use crate::parallel::{self, Rows};
 use crate::relu;
 use crate::vectorised::vectorised;
+use std::ops::Range;
 
 /// Multiply-adds per task, at least.
 const GRAIN: usize = 1 << 16;
-/// Sums that run side by side.
-const LANES: usize = 64;
+/// Places of a copy, at most if a row of outputs does not need more: 128 KiB.
+const COPY_PLACES: usize = 1 << 11;
+/// Outputs, or taps, whose sums run side by side.
+const SUMS: usize = 4;
+/// Images whose part of a weight's gradient is a task.
+const IMAGES: usize = 16;
+/// Places whose products are summed in single precision.
+const RUN: usize = 256;
 
-/// Where the elements of a plane stand among zeros: (y, x) at `(first[0] + y * step[0]) * pitch + first[1] + x * step[1]`, if that
-/// is one of the rows and columns.
-struct Spread {
-    first: [usize; 2],
-    step: [usize; 2],
-    rows: usize,
-    pitch: usize,
+/// An element of some planes.
+type Lanes = [f32; LANES];
+
+/// A convolution of single planes: output (y, x) reads the place (y * down, x * down) + tap of a grid of zeros, where the source's
+/// element (y, x) stands at (y * up, x * up) + first, if that is inside.
+struct Planes {
+    source: [usize; 2],
+    up: [usize; 2],
+    first: [isize; 2],
+    out: [usize; 2],
+    down: [usize; 2],
+    kernel: [usize; 2],
+    dilation: [usize; 2],
 }
 
-/// The copies of a plane of x and of one of outputs, and how far the taps lie from each other.
-struct Layout {
-    /// How many places the outputs of a plane reach over, up to whole lanes.
-    len: usize,
-    /// How far the element that each tap reads lies from an output's place.
-    taps: Vec<usize>,
-    /// The same for the outputs that read an element.
-    back: Vec<usize>,
-    /// Elements of a copy.
-    room: usize,
+/// Some rows of outputs, and where the grid lies that they read.
+struct Band {
+    rows: Range<usize>,
+    /// The rows of the source in it.
+    source: Range<usize>,
+    /// How many places the grid has.
+    places: usize,
 }
 
 impl Shape {
-    /// Planes of outputs in a task.
-    fn planes_per_task(&self, [_, _, height, width]: [usize; 4]) -> usize {
-        GRAIN / (height * width * self.taps()).max(1) + 1
-    }
-
     /// Outputs of each channel.
     fn multiplier(&self) -> usize {
         self.weight[0] / self.x[1]
     }
 
+    fn forward_planes(&self, [_, _, height, width]: [usize; 4]) -> Planes {
+        let Window { stride, padding, dilation } = self.window;
+        Planes {
+            source: [self.x[2], self.x[3]],
+            up: [1, 1],
+            first: padding.map(|padding| padding as isize),
+            out: [height, width],
+            down: stride,
+            kernel: [self.weight[2], self.weight[3]],
+            dilation,
+        }
+    }
+
+    /// The gradients of x read those of the outputs, with zeros between them if there is a stride, with the kernel turned round.
+    fn backward_planes(&self, out_shape: [usize; 4]) -> Planes {
+        let forward = self.forward_planes(out_shape);
+        let first = [0, 1].map(|axis| forward.reach(axis) as isize - forward.first[axis]);
+        Planes { source: forward.out, up: forward.down, first, out: forward.source, down: [1, 1], ..forward }
+    }
+}
+
+impl Planes {
     /// From the first tap to the last one.
     fn reach(&self, axis: usize) -> usize {
-        (self.weight[axis + 2] - 1) * self.window.dilation[axis]
+        (self.kernel[axis] - 1) * self.dilation[axis]
     }
 
-    /// As many rows, or columns, as outputs reach over, if there were one at each place of the source.
-    fn extent(&self, out: [usize; 4], axis: usize) -> usize {
-        (out[axis + 2] - 1) * self.window.stride[axis] + 1
+    fn pitch(&self) -> usize {
+        (self.out[1] - 1) * self.down[1] + self.reach(1) + 1
     }
 
-    fn layout(&self, rows: usize, pitch: usize, columns: usize) -> Layout {
-        let [ky, kx] = [self.weight[2], self.weight[3]];
-        let [down, across] = self.window.dilation;
-        let len = ((rows - 1) * pitch + columns).next_multiple_of(LANES);
-        let taps: Vec<usize> = (0..ky * kx).map(|tap| tap / kx * down * pitch + tap % kx * across).collect();
-        let last = taps[taps.len() - 1];
-        let back = taps.iter().map(|tap| last - tap).collect();
-        Layout { len, taps, back, room: len + last }
+    /// How far each tap reads from an output's place.
+    fn offsets(&self) -> Vec<usize> {
+        let ([ky, kx], [down, across]) = (self.kernel, self.dilation);
+        (0..ky * kx).map(|tap| tap / kx * down * self.pitch() + tap % kx * across).collect()
     }
+
+    /// All rows of outputs.
+    fn bands(&self) -> impl Iterator<Item = Band> {
+        let of_rows = |rows: usize| (rows - 1) * self.down[0] + self.reach(0) + 1;
+        let most = (COPY_PLACES / self.pitch()).saturating_sub(self.reach(0) + 1) / self.down[0] + 1;
+        (0..self.out[0]).step_by(most).map(move |row| {
+            let rows = row..self.out[0].min(row + most);
+            let height = of_rows(rows.len());
+            // The source's rows y with 0 <= y * up + first - top < height.
+            let before = |place: isize| {
+                let y = (place - self.first[0]).max(0) as usize;
+                y.div_ceil(self.up[0]).min(self.source[0])
+            };
+            let top = (row * self.down[0]) as isize;
+            Band { rows, source: before(top)..before(top + height as isize), places: height * self.pitch() }
+        })
+    }
+
+    /// Places of the largest grid, and elements of the largest part of a source and of outputs.
+    fn room(&self) -> [usize; 3] {
+        self.bands().fold([0; 3], |[places, source, out], band| {
+            [
+                places.max(band.places),
+                source.max(band.source.len() * self.source[1]),
+                out.max(band.rows.len() * self.out[1]),
+            ]
+        })
+    }
+
+    /// Copies a band's part of some planes, which begin `stride` elements from each other, to its grid.
+    fn copy(&self, band: &Band, from: &[f32], stride: usize, planes: usize, part: &mut [Lanes], grid: &mut [Lanes]) {
+        let (width, pitch) = (self.source[1], self.pitch());
+        grid.fill([0.0; LANES]);
+        if band.source.is_empty() {
+            return;
+        }
+        interleave(&from[band.source.start * width..], stride, planes, part);
+        let columns = (0..width).filter_map(|x| {
+            let at = usize::try_from((x * self.up[1]) as isize + self.first[1]).ok()?;
+            (at < pitch).then_some((x, at))
+        });
+        let Some((left, at)) = columns.clone().next() else { return };
+        let count = columns.count();
+        for (y, row) in band.source.clone().zip(part.chunks_exact(width)) {
+            let place = (y * self.up[0]) as isize + self.first[0] - (band.rows.start * self.down[0]) as isize;
+            let to = grid[place as usize * pitch + at..].iter_mut().step_by(self.up[1]);
+            to.zip(&row[left..left + count]).for_each(|(to, from)| *to = *from);
+        }
+    }
+}
+
+/// Rows of one number for each channel, the first ones once more behind the last, so that the numbers of any adjacent planes are
+/// adjacent.
+struct Table {
+    numbers: Vec<f32>,
+    channels: usize,
+}
+
+impl Table {
+    fn new(rows: usize, channels: usize, number: impl Fn(usize, usize) -> f32) -> Self {
+        let width = channels + LANES;
+        let numbers = (0..rows * width).map(|i| number(i / width, i % width % channels)).collect();
+        Self { numbers, channels }
+    }
+
+    /// The numbers of the planes from this one on.
+    fn at(&self, row: usize, plane: usize) -> &Lanes {
+        let at = row * (self.channels + LANES) + plane % self.channels;
+        self.numbers[at..].first_chunk().expect("a row is that much longer")
+    }
+
+    /// The same of all rows.
+    fn all(&self, plane: usize) -> Vec<Lanes> {
+        let rows = self.numbers.len() / (self.channels + LANES);
+        (0..rows).map(|row| *self.at(row, plane)).collect()
+    }
+}
+
+/// Calls `f` with scratch memory in three parts of so many places.
+fn with_lanes(room: [usize; 3], f: impl FnOnce(&mut [Lanes], &mut [Lanes], &mut [Lanes])) {
+    with_scratch(room.iter().sum::<usize>() * LANES, |scratch| {
+        let (a, rest) = scratch.as_chunks_mut().0.split_at_mut(room[0]);
+        let (b, c) = rest.split_at_mut(room[1]);
+        f(a, b, c);
+    });
 }
 
 /// out = the convolution plus the bias, and what follows.
 pub(super) fn forward(shape: &Shape, out_shape: [usize; 4], operands: Operands, finish: Finish, out: &mut [f32]) {
     let Operands { x, weight, bias } = operands;
-    let ([_, outputs, height, width], [_, channels, rows, columns]) = (out_shape, shape.x);
-    let (plane, plane_x, taps) = (height * width, rows * columns, shape.taps());
+    let (planes, multiplier, taps, channels) =
+        (shape.forward_planes(out_shape), shape.multiplier(), shape.taps(), shape.x[1]);
+    let [plane, plane_x] = [planes.out, planes.source].map(|[height, width]| height * width);
     if out.is_empty() {
         return;
     }
-    let Window { stride, padding, .. } = shape.window;
-    let pitch = shape.extent(out_shape, 1) + shape.reach(1);
-    let layout = shape.layout(shape.extent(out_shape, 0), pitch, shape.extent(out_shape, 1));
-    let spread = Spread { first: padding, step: [1, 1], rows: shape.extent(out_shape, 0) + shape.reach(0), pitch };
-    parallel::for_each(Rows(out, plane), shape.planes_per_task(out_shape), |first, part| {
-        with_scratch(layout.room + layout.len, |scratch| {
-            let (copy, sums) = scratch.split_at_mut(layout.room);
-            copy.fill(0.0);
-            for (i, out) in part.0.chunks_exact_mut(plane).enumerate() {
-                let (n, o) = ((first + i) / outputs, (first + i) % outputs);
-                spread.copy(&x[(n * channels + o / shape.multiplier()) * plane_x..][..plane_x], columns, copy);
-                correlate(copy, &weight[o * taps..][..taps], &layout.taps, bias.map_or(0.0, |bias| bias[o]), sums);
-                collect(sums, stride, pitch, width, out);
-                let addend = finish.addend.map(|addend| &addend[(first + i) * plane..][..plane]);
-                finish_plane(out, finish.norm.map(|norm| norm.row(o)), addend, finish.relu);
-            }
-        });
-    });
-}
-
-/// The gradient of x: the convolution of the outputs' gradients, with zeros between them if there is a stride, with the kernel
-/// turned round.
-pub(super) fn input_gradient(shape: &Shape, out_shape: [usize; 4], grad: &[f32], weight: &[f32], grad_x: &mut [f32]) {
-    let ([_, outputs, height, width], [_, channels, rows, columns]) = (out_shape, shape.x);
-    let (plane, plane_x, taps, multiplier) = (height * width, rows * columns, shape.taps(), shape.multiplier());
-    if grad.is_empty() || grad_x.is_empty() {
-        return grad_x.fill(0.0);
-    }
-    let Window { stride, padding, .. } = shape.window;
-    // The copy begins `reach` before the first output, and an element of x lies `padding` behind the output that reads it first.
-    let whole = |axis: usize| shape.x[axis + 2] + padding[axis] + shape.reach(axis);
-    let pitch = whole(1);
-    let layout = shape.layout(rows + padding[0], pitch, columns + padding[1]);
-    let spread = Spread { first: [shape.reach(0), shape.reach(1)], step: stride, rows: whole(0), pitch };
-    parallel::for_each(Rows(grad_x, plane_x), shape.planes_per_task(out_shape), |first, part| {
-        with_scratch(layout.room + layout.len, |scratch| {
-            let (copy, sums) = scratch.split_at_mut(layout.room);
-            copy.fill(0.0);
-            for (i, grad_x) in part.0.chunks_exact_mut(plane_x).enumerate() {
-                let (n, c) = ((first + i) / channels, (first + i) % channels);
-                for o in c * multiplier..(c + 1) * multiplier {
-                    spread.copy(&grad[(n * outputs + o) * plane..][..plane], width, copy);
-                    correlate(copy, &weight[o * taps..][..taps], &layout.back, 0.0, sums);
-                    let from = &sums[padding[0] * pitch + padding[1]..];
-                    if o == c * multiplier {
-                        collect(from, [1, 1], pitch, columns, grad_x);
-                    } else {
-                        for (row, from) in grad_x.chunks_exact_mut(columns).zip(from.chunks(pitch)) {
-                            row.iter_mut().zip(from).for_each(|(into, sum)| *into += sum);
-                        }
+    let (offsets, room) = (planes.offsets(), planes.room());
+    // By output of a channel: its taps, its bias, its norm.
+    let tables: Vec<[Table; 3]> = (0..multiplier)
+        .map(|j| {
+            let of = |c: usize| c * multiplier + j;
+            [
+                Table::new(taps, channels, |tap, c| weight[of(c) * taps + tap]),
+                Table::new(1, channels, |_, c| bias.map_or(0.0, |bias| bias[of(c)])),
+                Table::new(4, channels, |i, c| finish.norm.map_or(0.0, |norm| norm.row(of(c))[i])),
+            ]
+        })
+        .collect();
+    let grain = GRAIN / (plane * taps * multiplier).max(1) + 1;
+    parallel::for_each(Rows(out, plane * multiplier), grain, |first, part| {
+        with_lanes(room, |grid, source, sums| {
+            for (i, out) in part.0.chunks_mut(LANES * multiplier * plane).enumerate() {
+                let (first, count) = (first + i * LANES, out.len() / (multiplier * plane));
+                for band in planes.bands() {
+                    let grid = &mut grid[..band.places];
+                    let source = &mut source[..band.source.len() * planes.source[1]];
+                    planes.copy(&band, &x[first * plane_x..], plane_x, count, source, grid);
+                    let at = band.rows.start * planes.out[1];
+                    let sums = &mut sums[..band.rows.len() * planes.out[1]];
+                    for (j, [weights, bias, norm]) in tables.iter().enumerate() {
+                        let (weights, step) = (weights.all(first), [planes.down[0] * planes.pitch(), planes.down[1]]);
+                        correlate(grid, &weights, &offsets, bias.at(0, first), planes.out[1], step, sums);
+                        let norm = finish.norm.map(|_| [0, 1, 2, 3].map(|i| *norm.at(i, first)));
+                        let (place, stride) = (j * plane + at, multiplier * plane);
+                        let addend = finish.addend.map(|addend| {
+                            let mut lanes = vec![[0.0; LANES]; sums.len()];
+                            interleave(&addend[first * stride + place..], stride, count, &mut lanes);
+                            lanes
+                        });
+                        finish_lanes(sums, norm, addend.as_deref(), finish.relu);
+                        deinterleave(sums, &mut out[place..], stride, count);
                     }
                 }
             }
@@ -138,118 +232,221 @@ pub(super) fn input_gradient(shape: &Shape, out_shape: [usize; 4], grad: &[f32],
     });
 }
 
-/// The gradient of the weight: sums over places, image by image.
-pub(super) fn weight_gradient(shape: &Shape, out_shape: [usize; 4], grad: &[f32], x: &[f32], grad_weight: &mut [f32]) {
-    let ([images, outputs, height, width], [_, channels, rows, columns]) = (out_shape, shape.x);
-    let (plane, plane_x, taps) = (height * width, rows * columns, shape.taps());
-    if grad.is_empty() {
-        return grad_weight.fill(0.0);
+/// The gradient of x.
+pub(super) fn input_gradient(shape: &Shape, out_shape: [usize; 4], grad: &[f32], weight: &[f32], grad_x: &mut [f32]) {
+    let (multiplier, taps, channels) = (shape.multiplier(), shape.taps(), shape.x[1]);
+    if grad.is_empty() || grad_x.is_empty() {
+        return grad_x.fill(0.0);
     }
-    let Window { stride, padding, .. } = shape.window;
-    let extent = [shape.extent(out_shape, 0), shape.extent(out_shape, 1)];
-    let pitch = extent[1] + shape.reach(1);
-    let layout = shape.layout(extent[0], pitch, extent[1]);
-    let of_x = Spread { first: padding, step: [1, 1], rows: extent[0] + shape.reach(0), pitch };
-    let of_grad = Spread { first: [0, 0], step: stride, rows: extent[0], pitch };
-    let grain = GRAIN / (images * plane * taps).max(1) + 1;
-    parallel::for_each(Rows(grad_weight, taps), grain, |first, part| {
-        with_scratch(layout.room + layout.len, |scratch| {
-            let (copy, grads) = scratch.split_at_mut(layout.room);
-            copy.fill(0.0);
-            grads.fill(0.0);
-            let mut sums = vec![0.0f64; taps];
-            for (i, grad_weight) in part.0.chunks_exact_mut(taps).enumerate() {
-                let o = first + i;
-                sums.fill(0.0);
-                for n in 0..images {
-                    of_x.copy(&x[(n * channels + o / shape.multiplier()) * plane_x..][..plane_x], columns, copy);
-                    of_grad.copy(&grad[(n * outputs + o) * plane..][..plane], width, grads);
-                    add_dots(grads, copy, &layout.taps, &mut sums);
+    let planes = shape.backward_planes(out_shape);
+    let [plane, plane_x] = [planes.source, planes.out].map(|[height, width]| height * width);
+    let (offsets, room) = (planes.offsets(), planes.room());
+    let tables: Vec<_> = (0..multiplier)
+        .map(|j| Table::new(taps, channels, |tap, c| weight[(c * multiplier + j) * taps + taps - 1 - tap]))
+        .collect();
+    let grain = GRAIN / (plane_x * taps * multiplier).max(1) + 1;
+    parallel::for_each(Rows(grad_x, plane_x), grain, |first, part| {
+        with_lanes(room, |grid, source, sums| {
+            let mut total = vec![[0.0; LANES]; if multiplier > 1 { room[2] } else { 0 }];
+            for (i, grad_x) in part.0.chunks_mut(LANES * plane_x).enumerate() {
+                let (first, count) = (first + i * LANES, grad_x.len() / plane_x);
+                for band in planes.bands() {
+                    let grid = &mut grid[..band.places];
+                    let source = &mut source[..band.source.len() * planes.source[1]];
+                    let sums = &mut sums[..band.rows.len() * planes.out[1]];
+                    total.fill([0.0; LANES]);
+                    for (j, weights) in tables.iter().enumerate() {
+                        let stride = multiplier * plane;
+                        planes.copy(&band, &grad[first * stride + j * plane..], stride, count, source, grid);
+                        let step = [planes.pitch(), 1];
+                        correlate(grid, &weights.all(first), &offsets, &[0.0; LANES], planes.out[1], step, sums);
+                        if multiplier > 1 {
+                            total.as_flattened_mut().iter_mut().zip(sums.as_flattened()).for_each(|(a, b)| *a += b);
+                        }
+                    }
+                    let sums = if multiplier > 1 { &total[..sums.len()] } else { sums };
+                    deinterleave(sums, &mut grad_x[band.rows.start * planes.out[1]..], plane_x, count);
                 }
-                grad_weight.iter_mut().zip(&sums).for_each(|(into, sum)| *into = *sum as f32);
             }
         });
     });
 }
 
-impl Spread {
-    /// Copies a plane to its places, between which there are zeros already.
-    fn copy(&self, plane: &[f32], width: usize, to: &mut [f32]) {
-        let Self { first, step, rows, pitch } = *self;
-        let columns = pitch.saturating_sub(first[1]).div_ceil(step[1]).min(width);
-        if columns == 0 {
-            return;
-        }
-        let places = (first[0]..rows).step_by(step[0]);
-        for (y, from) in places.zip(plane.chunks_exact(width)) {
-            let to = &mut to[y * pitch + first[1]..];
-            if step[1] == 1 {
-                to[..columns].copy_from_slice(&from[..columns]);
-            } else {
-                to.iter_mut().step_by(step[1]).zip(&from[..columns]).for_each(|(to, x)| *to = *x);
+/// The gradient of the weight: sums over places and images. Those of some images are a task, and are added in order.
+pub(super) fn weight_gradient(shape: &Shape, out_shape: [usize; 4], grad: &[f32], x: &[f32], grad_weight: &mut [f32]) {
+    let (multiplier, taps, [images, channels, ..]) = (shape.multiplier(), shape.taps(), shape.x);
+    if grad.is_empty() {
+        return grad_weight.fill(0.0);
+    }
+    let planes = shape.forward_planes(out_shape);
+    let [plane, plane_x] = [planes.out, planes.source].map(|[height, width]| height * width);
+    let (offsets, room) = (planes.offsets(), planes.room());
+    let per_channel = multiplier * taps;
+    let mut parts = vec![0.0f64; images.div_ceil(IMAGES) * grad_weight.len()];
+    let mut tasks: Vec<_> = parts
+        .chunks_mut(grad_weight.len())
+        .enumerate()
+        .flat_map(|(group, sums)| {
+            let images = group * IMAGES..images.min((group + 1) * IMAGES);
+            let blocks = sums.chunks_mut(LANES * per_channel).enumerate();
+            blocks.map(move |(block, sums)| (images.clone(), block * LANES, sums))
+        })
+        .collect();
+    let grain = GRAIN / (IMAGES * LANES * plane * per_channel).max(1) + 1;
+    parallel::for_each(&mut tasks[..], grain, |_, tasks| {
+        with_lanes(room, |grid, source, grads| {
+            for (images, first, into) in tasks {
+                let count = into.len() / per_channel;
+                let mut sums = vec![[0.0; LANES]; per_channel];
+                let mut summed = 0;
+                for n in images.clone() {
+                    for band in planes.bands() {
+                        let grid = &mut grid[..band.places];
+                        let source = &mut source[..band.source.len() * planes.source[1]];
+                        let grads = &mut grads[..band.rows.len() * planes.out[1]];
+                        planes.copy(&band, &x[(n * channels + *first) * plane_x..], plane_x, count, source, grid);
+                        let stride = multiplier * plane;
+                        for (j, sums) in sums.chunks_exact_mut(taps).enumerate() {
+                            let at = (n * channels + *first) * stride + j * plane + band.rows.start * planes.out[1];
+                            interleave(&grad[at..], stride, count, grads);
+                            let step = [planes.down[0] * planes.pitch(), planes.down[1]];
+                            add_dots(grads, grid, &offsets, planes.out[1], step, sums);
+                        }
+                        summed += grads.len();
+                        if summed >= RUN {
+                            flush(&mut sums, into, per_channel);
+                            summed = 0;
+                        }
+                    }
+                }
+                flush(&mut sums, into, per_channel);
             }
-        }
+        });
+    });
+    let len = grad_weight.len();
+    for (i, into) in grad_weight.iter_mut().enumerate() {
+        *into = parts[i..].iter().step_by(len).sum::<f64>() as f32;
     }
 }
 
-/// out[y, x] = the sum at (y * step, x * step).
-fn collect(sums: &[f32], step: [usize; 2], pitch: usize, width: usize, out: &mut [f32]) {
-    for (out, sums) in out.chunks_exact_mut(width).zip(sums.chunks(pitch * step[0])) {
-        if step[1] == 1 {
-            out.copy_from_slice(&sums[..width]);
-        } else {
-            out.iter_mut().zip(sums.iter().step_by(step[1])).for_each(|(out, sum)| *out = *sum);
-        }
+/// Adds the sums, which begin again at 0, to those of each channel.
+fn flush(sums: &mut [Lanes], into: &mut [f64], per_channel: usize) {
+    for (lane, into) in into.chunks_exact_mut(per_channel).enumerate() {
+        into.iter_mut().zip(&*sums).for_each(|(into, sums)| *into += f64::from(sums[lane]));
     }
+    sums.fill([0.0; LANES]);
 }
 
 vectorised! {
-/// sums[i] = bias + the sum over taps of weights[tap] * x[i + offsets[tap]].
-fn correlate<'a>(x: &'a [f32], weights: &'a [f32], offsets: &'a [usize], bias: f32, sums: &'a mut [f32]) {
-    for (i, sums) in sums.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
-        let mut lanes = [bias; LANES];
-        for (w, offset) in weights.iter().zip(offsets) {
-            let x: &[f32; LANES] = x[i * LANES + offset..].first_chunk().expect("a copy reaches as far as its taps");
+/// sums[y][x] = bias + the sum over taps of weights[tap] * grid[y * step[0] + x * step[1] + offsets[tap]].
+fn correlate<'a>(
+    grid: &'a [Lanes],
+    weights: &'a [Lanes],
+    offsets: &'a [usize],
+    bias: &'a Lanes,
+    width: usize,
+    step: [usize; 2],
+    sums: &'a mut [Lanes],
+) {
+    for (y, row) in sums.chunks_exact_mut(width).enumerate() {
+        let grid = &grid[y * step[0]..];
+        let (whole, rest) = row.as_chunks_mut::<SUMS>();
+        let done = whole.len() * SUMS;
+        for (i, into) in whole.iter_mut().enumerate() {
+            *into = sums_at(&grid[i * SUMS * step[1]..], weights, offsets, bias, step[1]);
+        }
+        let (pairs, rest) = rest.as_chunks_mut::<2>();
+        for into in &mut *pairs {
+            *into = sums_at(&grid[done * step[1]..], weights, offsets, bias, step[1]);
+        }
+        for into in rest {
+            [*into] = sums_at(&grid[(done + 2 * pairs.len()) * step[1]..], weights, offsets, bias, step[1]);
+        }
+    }
+}
+}
+
+/// The sums of some outputs of a row.
+#[inline(always)]
+fn sums_at<const N: usize>(
+    grid: &[Lanes],
+    weights: &[Lanes],
+    offsets: &[usize],
+    bias: &Lanes,
+    step: usize,
+) -> [Lanes; N] {
+    let mut sums = [*bias; N];
+    for (w, offset) in weights.iter().zip(offsets) {
+        let x = &grid[*offset..][..(N - 1) * step + 1];
+        for i in 0..N {
             for j in 0..LANES {
-                lanes[j] += w * x[j];
+                sums[i][j] += w[j] * x[i * step][j];
             }
         }
-        *sums = lanes;
+    }
+    sums
+}
+
+vectorised! {
+/// sums[tap] += the sum over outputs of grads[y][x] * grid[y * step[0] + x * step[1] + offsets[tap]].
+fn add_dots<'a>(
+    grads: &'a [Lanes],
+    grid: &'a [Lanes],
+    offsets: &'a [usize],
+    width: usize,
+    step: [usize; 2],
+    sums: &'a mut [Lanes],
+) {
+    let ((whole, rest), (offsets, rest_offsets)) = (sums.as_chunks_mut::<SUMS>(), offsets.as_chunks::<SUMS>());
+    for (sums, offsets) in whole.iter_mut().zip(offsets) {
+        add_dots_of(grads, grid, offsets, width, step, sums);
+    }
+    for (sum, offset) in rest.as_chunks_mut().0.iter_mut().zip(rest_offsets.as_chunks::<1>().0) {
+        add_dots_of(grads, grid, offset, width, step, sum);
     }
 }
 }
 
-vectorised! {
-/// sums[tap] += the sum of grad[i] * x[i + offsets[tap]].
-fn add_dots<'a>(grad: &'a [f32], x: &'a [f32], offsets: &'a [usize], sums: &'a mut [f64]) {
-    for (sum, offset) in sums.iter_mut().zip(offsets) {
-        let mut lanes = [0.0; LANES];
-        for (grad, x) in grad.as_chunks::<LANES>().0.iter().zip(x[*offset..].as_chunks::<LANES>().0) {
-            for j in 0..LANES {
-                lanes[j] += grad[j] * x[j];
+/// The same for some taps.
+#[inline(always)]
+fn add_dots_of<const N: usize>(
+    grads: &[Lanes],
+    grid: &[Lanes],
+    offsets: &[usize; N],
+    width: usize,
+    step: [usize; 2],
+    into: &mut [Lanes; N],
+) {
+    let mut sums = *into;
+    for (y, grads) in grads.chunks_exact(width).enumerate() {
+        let rows = offsets.map(|offset| &grid[y * step[0] + offset..][..(width - 1) * step[1] + 1]);
+        for (x, grad) in grads.iter().enumerate() {
+            for i in 0..N {
+                let x = &rows[i][x * step[1]];
+                for j in 0..LANES {
+                    sums[i][j] += grad[j] * x[j];
+                }
             }
         }
-        for half in [LANES / 2, LANES / 4] {
-            for j in 0..half {
-                lanes[j] += lanes[j + half];
-            }
-        }
-        *sum += lanes[..LANES / 4].iter().map(|&lane| f64::from(lane)).sum::<f64>();
     }
-}
+    *into = sums;
 }
 
 vectorised! {
-/// What follows the convolution, for a plane that the cache holds.
-fn finish_plane<'a>(out: &'a mut [f32], norm: Option<[f32; 4]>, addend: Option<&'a [f32]>, relu: bool) {
+/// What follows the convolution, with the numbers of each plane's norm.
+fn finish_lanes<'a>(sums: &'a mut [Lanes], norm: Option<[Lanes; 4]>, addend: Option<&'a [Lanes]>, relu: bool) {
     if let Some([mean, inv_std, weight, bias]) = norm {
-        out.iter_mut().for_each(|y| *y = normalize_element(*y, mean, inv_std, weight, bias));
+        for y in &mut *sums {
+            for j in 0..LANES {
+                y[j] = normalize_element(y[j], mean[j], inv_std[j], weight[j], bias[j]);
+            }
+        }
     }
     if let Some(addend) = addend {
-        out.iter_mut().zip(addend).for_each(|(y, addend)| *y += addend);
+        sums.as_flattened_mut().iter_mut().zip(addend.as_flattened()).for_each(|(y, addend)| *y += addend);
     }
     if relu {
-        out.iter_mut().for_each(|y| *y = relu::forward(*y));
+        sums.as_flattened_mut().iter_mut().for_each(|y| *y = relu::forward(*y));
     }
 }
 }

@@ -32,6 +32,7 @@ pub use params::kc_sum;
 pub(crate) use patches::Window;
 use problem::Gemm;
 use pulp::Arch;
+pub(crate) use transpose::{LANES, deinterleave, interleave};
 
 /// out[m, n] = a[m, k] b[k, n], `torch.matmul` of two matrices.
 pub fn matmul(a: ArrayView2<f32>, b: ArrayView2<f32>, out: ArrayViewMut2<f32>) -> Result<()> {

@@ -1,9 +1,133 @@
 //! Transposes blocks of 8 x 8 in registers: what packing a transposed B and writing a transposed C take.
 
-use pulp::Simd;
+use pulp::{Arch, Simd, WithSimd};
 
 /// The side of a block.
 pub(super) const SIDE: usize = 8;
+/// The side of a block where a whole one does not fit.
+const HALF: usize = SIDE / 2;
+/// Rows that are interleaved, at most: one in each element of a vector.
+pub(crate) const LANES: usize = 16;
+
+/// to[j][i] = from[i * stride + j] for i < rows; the lanes behind are 0.
+pub(crate) fn interleave(from: &[f32], stride: usize, rows: usize, to: &mut [[f32; LANES]]) {
+    let len = to.len();
+    assert!(rows <= LANES && (rows == 0 || (rows - 1) * stride + len <= from.len()));
+    if rows < LANES {
+        to.iter_mut().for_each(|lanes| lanes[rows..].fill(0.0));
+    }
+    let to = to.as_mut_ptr().cast();
+    Arch::new().dispatch(Transpose { from: from.as_ptr(), rs_from: stride, size: [rows, len], to, rs_to: LANES });
+}
+
+/// to[i * stride + j] = from[j][i] for i < rows.
+pub(crate) fn deinterleave(from: &[[f32; LANES]], to: &mut [f32], stride: usize, rows: usize) {
+    let len = from.len();
+    assert!(rows <= LANES && (rows == 0 || (rows - 1) * stride + len <= to.len()));
+    let (from, to) = (from.as_ptr().cast(), to.as_mut_ptr());
+    Arch::new().dispatch(Transpose { from, rs_from: LANES, size: [len, rows], to, rs_to: stride });
+}
+
+/// to[j * rs_to + i] = from[i * rs_from + j] for a whole matrix, which both pointers reach.
+struct Transpose {
+    from: *const f32,
+    rs_from: usize,
+    size: [usize; 2],
+    to: *mut f32,
+    rs_to: usize,
+}
+
+impl WithSimd for Transpose {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        // SAFETY: whoever makes one has checked that the matrix lies inside of both arrays.
+        unsafe { matrix::<S>(self.from, self.rs_from, self.size, self.to, self.rs_to) };
+    }
+}
+
+/// to[j * rs_to + i] = from[i * rs_from + j] for i < rows and j < columns.
+///
+/// # Safety
+/// Both matrices lie in memory that may be read and written.
+#[inline(always)]
+pub(super) unsafe fn matrix<S: Simd>(
+    from: *const f32,
+    rs_from: usize,
+    [rows, columns]: [usize; 2],
+    to: *mut f32,
+    rs_to: usize,
+) {
+    for i in (0..rows).step_by(SIDE) {
+        for j in (0..columns).step_by(SIDE) {
+            let (rows, columns) = (SIDE.min(rows - i), SIDE.min(columns - j));
+            let (from, to) = (from.wrapping_add(i * rs_from + j), to.wrapping_add(j * rs_to + i));
+            // SAFETY: the block lies inside the matrices.
+            unsafe {
+                if rows == SIDE && columns == SIDE {
+                    block::<S>(from, rs_from as isize, to, rs_to as isize);
+                } else {
+                    rest(from, rs_from, [rows, columns], to, rs_to);
+                }
+            }
+        }
+    }
+}
+
+/// A block that is smaller.
+///
+/// # Safety
+/// As `matrix`.
+#[inline(always)]
+unsafe fn rest(from: *const f32, rs_from: usize, [rows, columns]: [usize; 2], to: *mut f32, rs_to: usize) {
+    for i in (0..rows).step_by(HALF) {
+        for j in (0..columns).step_by(HALF) {
+            let (rows, columns) = (HALF.min(rows - i), HALF.min(columns - j));
+            // SAFETY: as promised by the caller.
+            unsafe {
+                let (from, to) = (from.add(i * rs_from + j), to.add(j * rs_to + i));
+                if rows == HALF && columns == HALF {
+                    half(from, rs_from, to, rs_to);
+                    continue;
+                }
+                for i in 0..rows {
+                    for j in 0..columns {
+                        *to.add(j * rs_to + i) = *from.add(i * rs_from + j);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A block of 4 x 4.
+///
+/// # Safety
+/// As `matrix`.
+#[inline(always)]
+unsafe fn half(from: *const f32, rs_from: usize, to: *mut f32, rs_to: usize) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::*;
+        // SAFETY: as promised by the caller; each processor of this architecture has SSE.
+        unsafe {
+            let row = |i: usize| _mm_loadu_ps(from.add(i * rs_from));
+            let [mut a, mut b, mut c, mut d] = [row(0), row(1), row(2), row(3)];
+            _MM_TRANSPOSE4_PS(&mut a, &mut b, &mut c, &mut d);
+            for (j, column) in [a, b, c, d].into_iter().enumerate() {
+                _mm_storeu_ps(to.add(j * rs_to), column);
+            }
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    for i in 0..HALF {
+        for j in 0..HALF {
+            // SAFETY: as promised by the caller.
+            unsafe { *to.add(j * rs_to + i) = *from.add(i * rs_from + j) };
+        }
+    }
+}
 
 /// to[j][i] = from[i][j] for a block; the row strides are in elements.
 ///
