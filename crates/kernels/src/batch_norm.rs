@@ -184,7 +184,8 @@ pub(crate) fn normalize_element(x: f32, mean: f32, inv_std: f32, weight: f32, bi
 }
 
 vectorised! {
-fn normalize_row<'a, const RELU: bool>(
+/// A row of the output, with ReLU if it follows.
+pub(crate) fn normalize_row<'a, const RELU: bool>(
     x: &'a [f32],
     mean: &'a [f32],
     inv_std: &'a [f32],
@@ -203,7 +204,7 @@ fn normalize_row<'a, const RELU: bool>(
 
 vectorised! {
 /// Adds a row to the sums by column: of grad * (x - mean), and of grad.
-fn add_gradients<'a>(
+pub(crate) fn add_gradients<'a>(
     x: &'a [f32],
     grad: &'a [f32],
     mean: &'a [f32],
@@ -220,7 +221,7 @@ fn add_gradients<'a>(
 vectorised! {
 /// A row of the input's gradient, which replaces the row of the output's gradient. `scale` is 1 / rows in train mode,
 /// where the statistics depend on x, else 0.
-fn input_gradient<'a>(
+pub(crate) fn input_gradient<'a>(
     x: &'a [f32],
     mean: &'a [f32],
     inv_std: &'a [f32],

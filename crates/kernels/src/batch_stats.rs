@@ -180,7 +180,7 @@ pub(crate) fn columns_per_task(rows: usize) -> usize {
 
 vectorised! {
 /// Adds the columns from `first` on to the sums.
-fn column_sums<'a>(x: &'a [f32], features: usize, first: usize, sums: &'a mut [f64]) {
+pub(crate) fn column_sums<'a>(x: &'a [f32], features: usize, first: usize, sums: &'a mut [f64]) {
     for row in x.chunks_exact(features) {
         sums.iter_mut().zip(&row[first..]).for_each(|(sum, &x)| *sum += f64::from(x));
     }
@@ -189,7 +189,7 @@ fn column_sums<'a>(x: &'a [f32], features: usize, first: usize, sums: &'a mut [f
 
 vectorised! {
 /// Adds the squared distances from the means, for the columns from `first` on, to the sums.
-fn column_squares<'a>(x: &'a [f32], features: usize, first: usize, means: &'a [f64], sums: &'a mut [f64]) {
+pub(crate) fn column_squares<'a>(x: &'a [f32], features: usize, first: usize, means: &'a [f64], sums: &'a mut [f64]) {
     for row in x.chunks_exact(features) {
         for ((sum, &x), mean) in sums.iter_mut().zip(&row[first..]).zip(means) {
             let distance = f64::from(x) - mean;

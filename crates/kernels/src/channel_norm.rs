@@ -1,6 +1,7 @@
 //! Batch normalization of images by channel, `torch.nn.BatchNorm2d`, and its gradients: x[images, channels, length].
 //!
-//! A thread takes whole channels: sums, then normalizes what its cache still holds.
+//! A thread takes whole channels: sums, then normalizes what its cache still holds. Planes that are short are columns of rows instead
+//! (`short_planes.rs`).
 
 use crate::batch_norm::{Gradients, Norm, Outputs, Saved, normalize_element};
 use crate::batch_stats::{self, Moments, RunningUpdate, Statistics, ema_update};
@@ -8,6 +9,7 @@ use crate::error::{Result, contiguous, expect_shape};
 use crate::parallel;
 use crate::plane_sums;
 use crate::relu;
+use crate::short_planes;
 use crate::vectorised::vectorised;
 use ndarray::{ArrayView3, ArrayViewMut2, ArrayViewMut3, Axis, Ix3};
 
@@ -20,7 +22,7 @@ struct Channel<'a> {
     mean: &'a mut f32,
     inv_std: &'a mut f32,
     /// Mean and unbiased variance of the batch.
-    moments: [f64; 2],
+    moments: &'a mut [f64; 2],
     out: ArrayViewMut2<'a, f32>,
 }
 
@@ -47,15 +49,22 @@ pub fn forward(x: ArrayView3<f32>, norm: Norm, finish: Finish, outputs: Outputs<
     expect_shape(OP, "mean", &[mean.len()], &[channels])?;
     expect_shape(OP, "inv_std", &[inv_std.len()], &[channels])?;
     let Norm { affine, statistics, eps } = norm;
-    let mut parts: Vec<Channel> = out
-        .axis_iter_mut(Axis(1))
-        .zip(mean.iter_mut().zip(inv_std.iter_mut()))
-        .map(|(out, (mean, inv_std))| Channel { mean, inv_std, moments: [0.0; 2], out })
-        .collect();
     let running = match &statistics {
         Statistics::Running { mean, var } => Some((*mean, *var)),
         _ => None,
     };
+    let mut moments = vec![[0.0; 2]; channels];
+    if short_planes::fit(length) {
+        let call = short_planes::Forward { x, affine, running, eps, addend, relu };
+        call.run(mean, inv_std, &mut moments, out);
+        update(statistics, &moments);
+        return Ok(());
+    }
+    let mut parts: Vec<Channel> = out
+        .axis_iter_mut(Axis(1))
+        .zip(mean.iter_mut().zip(inv_std.iter_mut()).zip(&mut moments))
+        .map(|(out, ((mean, inv_std), moments))| Channel { mean, inv_std, moments, out })
+        .collect();
     parallel::for_each(&mut parts[..], grain(images, length), |first, parts| {
         for (i, Channel { mean, inv_std, moments, out }) in parts.iter_mut().enumerate() {
             let c = first + i;
@@ -70,7 +79,7 @@ pub fn forward(x: ArrayView3<f32>, norm: Norm, finish: Finish, outputs: Outputs<
                 let squares = planes().map(|plane| plane_sums::squared_distances(plane, rounded)).sum::<f64>();
                 let var = (squares / count - rest * rest).max(0.0);
                 (**mean, **inv_std) = (rounded, (1.0 / (var + f64::from(eps)).sqrt()) as f32);
-                *moments = [average, var * (count / (count - 1.0))];
+                **moments = [average, var * (count / (count - 1.0))];
             }
             let numbers = [**mean, **inv_std, affine.weight[c], affine.bias[c]];
             for (n, (x, mut out)) in planes().zip(out.rows_mut()).enumerate() {
@@ -79,18 +88,23 @@ pub fn forward(x: ArrayView3<f32>, norm: Norm, finish: Finish, outputs: Outputs<
             }
         }
     });
-    let met = parts.iter().map(|part| part.moments).enumerate();
+    update(statistics, &moments);
+    Ok(())
+}
+
+/// Passes on the mean and the unbiased variance of each channel of the batch.
+fn update(statistics: Statistics, moments: &[[f64; 2]]) {
+    let met = moments.iter().enumerate();
     match statistics {
         Statistics::Running { .. } => (),
-        Statistics::Batch(RunningUpdate { mean, var, momentum }) => met.for_each(|(c, [batch_mean, batch_var])| {
+        Statistics::Batch(RunningUpdate { mean, var, momentum }) => met.for_each(|(c, &[batch_mean, batch_var])| {
             ema_update(&mut mean[c], batch_mean, momentum);
             ema_update(&mut var[c], batch_var, momentum);
         }),
-        Statistics::BatchDeferred(Moments { mean, var }) => met.for_each(|(c, [batch_mean, batch_var])| {
+        Statistics::BatchDeferred(Moments { mean, var }) => met.for_each(|(c, &[batch_mean, batch_var])| {
             (mean[c], var[c]) = (batch_mean, batch_var);
         }),
     }
-    Ok(())
 }
 
 /// What the gradient passes before the normalisation, of what followed it.
@@ -138,6 +152,12 @@ pub fn backward(
         expect_shape(OP, what, &[len], &[channels])?;
     }
     let scale = if saved.train { 1.0 / (images * length) as f32 } else { 0.0 };
+    if short_planes::fit(length) {
+        let (mean, inv_std) = (saved.mean, saved.inv_std);
+        let call = short_planes::Backward { grad, y, x, mean, inv_std, weight, scale };
+        call.run(grad_x, addend, grad_weight, grad_bias);
+        return Ok(());
+    }
     let mut addend = addend.map(|addend| ArrayViewMut3::from_shape(saved.x.dim(), addend).expect("checked before"));
     let mut addends = addend.as_mut().map(|addend| addend.axis_iter_mut(Axis(1)));
     let mut parts: Vec<_> = grad_x
@@ -216,7 +236,7 @@ fn normalize<'a>(x: &'a [f32], numbers: [f32; 4], addend: Option<&'a [f32]>, rel
 }
 
 vectorised! {
-fn relu_gradient<'a>(grad: &'a [f32], y: &'a [f32], out: &'a mut [f32]) {
+pub(crate) fn relu_gradient<'a>(grad: &'a [f32], y: &'a [f32], out: &'a mut [f32]) {
     out.iter_mut().zip(grad.iter().zip(y)).for_each(|(out, (grad, y))| *out = relu::backward(*grad, *y));
 }
 }

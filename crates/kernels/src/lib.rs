@@ -36,6 +36,7 @@ pub mod reduce;
 mod relu;
 pub mod rng;
 pub mod sgd;
+mod short_planes;
 mod smoothed_label;
 pub mod softmax;
 mod spin_wait;

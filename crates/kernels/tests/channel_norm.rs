@@ -8,7 +8,8 @@ use ndarray::{ArrayView3, ArrayViewMut3};
 
 const EPS: f32 = 1e-3;
 /// Images, channels, length.
-const SHAPES: [[usize; 3]; 5] = [[2, 1, 1], [1, 3, 7], [3, 5, 65], [7, 2, 1000], [5, 9, 257]];
+const SHAPES: [[usize; 3]; 8] =
+    [[2, 1, 1], [1, 3, 7], [3, 5, 65], [7, 2, 1000], [5, 9, 257], [4, 150, 4], [33, 21, 16], [3, 5, 64]];
 
 fn naive(shape: [usize; 3], x: &[f64], weight: &[f64], bias: &[f64]) -> Vec<f64> {
     let [images, channels, length] = shape;

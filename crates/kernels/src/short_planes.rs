@@ -1,0 +1,183 @@
+//! BatchNorm of images whose planes are short: a plane alone fills few vectors, and planes of a channel lie far apart. So an image is
+//! a row, its elements are columns, and what a channel's columns sum to is added at the end.
+
+use crate::batch_norm::{Affine, add_gradients, input_gradient, normalize_row};
+use crate::batch_stats::{self, COLUMN_BLOCK, column_squares, column_sums};
+use crate::channel_norm::relu_gradient;
+use crate::parallel;
+use crate::relu;
+use crate::vectorised::vectorised;
+use ndarray::{ArrayViewMut3, Axis};
+
+/// Elements of a short plane, at most.
+const LENGTH: usize = 64;
+/// Elements per task, at least.
+const GRAIN: usize = 1 << 14;
+
+/// Whether planes of so many elements are short.
+pub(crate) fn fit(length: usize) -> bool {
+    (1..=LENGTH).contains(&length)
+}
+
+/// Channels that are summed side by side.
+fn block_of(length: usize) -> usize {
+    COLUMN_BLOCK / length
+}
+
+/// Blocks of a task.
+fn grain(images: usize) -> usize {
+    GRAIN / (images * COLUMN_BLOCK).max(1) + 1
+}
+
+/// The numbers of a block's channels, each once for each of their columns.
+fn spread(numbers: &[f32], length: usize) -> [f32; COLUMN_BLOCK] {
+    let mut columns = [0.0; COLUMN_BLOCK];
+    columns.chunks_exact_mut(length).zip(numbers).for_each(|(columns, number)| columns.fill(*number));
+    columns
+}
+
+/// The forward pass of x[images, channels, length].
+pub(crate) struct Forward<'a> {
+    pub x: &'a [f32],
+    pub affine: Affine<'a>,
+    /// The running mean and variance, if they normalize.
+    pub running: Option<(&'a [f32], &'a [f32])>,
+    pub eps: f32,
+    pub addend: Option<&'a [f32]>,
+    pub relu: bool,
+}
+
+impl Forward<'_> {
+    /// Writes the statistics, the mean and unbiased variance of the batch if they are its own, and the output.
+    pub fn run(self, mean: &mut [f32], inv_std: &mut [f32], moments: &mut [[f64; 2]], mut out: ArrayViewMut3<f32>) {
+        let Self { x, affine, running, eps, addend, relu } = self;
+        let (images, channels, length) = out.dim();
+        let (block, features, count) = (block_of(length), channels * length, (images * length) as f64);
+        let mut parts: Vec<_> = out
+            .axis_chunks_iter_mut(Axis(1), block)
+            .zip(mean.chunks_mut(block).zip(inv_std.chunks_mut(block)).zip(moments.chunks_mut(block)))
+            .collect();
+        parallel::for_each(&mut parts[..], grain(images), |at, parts| {
+            for (i, (out, ((mean, inv_std), moments))) in parts.iter_mut().enumerate() {
+                let first = (at + i) * block;
+                let (last, start, width) = (first + mean.len(), first * length, mean.len() * length);
+                if let Some((running_mean, var)) = running {
+                    mean.copy_from_slice(&running_mean[first..last]);
+                    inv_std
+                        .iter_mut()
+                        .zip(&var[first..last])
+                        .for_each(|(to, var)| *to = batch_stats::inv_std(*var, eps));
+                } else {
+                    let (mut sums, mut means, mut squares) =
+                        ([0.0; COLUMN_BLOCK], [0.0; COLUMN_BLOCK], [0.0; COLUMN_BLOCK]);
+                    column_sums(x, features, start, &mut sums[..width]);
+                    for (means, sums) in means.chunks_exact_mut(length).zip(sums.chunks_exact(length)) {
+                        means.fill(sums.iter().sum::<f64>() / count);
+                    }
+                    column_squares(x, features, start, &means[..width], &mut squares[..width]);
+                    for (c, squares) in squares[..width].chunks_exact(length).enumerate() {
+                        let var = squares.iter().sum::<f64>() / count;
+                        (mean[c], inv_std[c]) =
+                            (means[c * length] as f32, (1.0 / (var + f64::from(eps)).sqrt()) as f32);
+                        moments[c] = [means[c * length], var * (count / (count - 1.0))];
+                    }
+                }
+                let numbers = [&**mean, &**inv_std, &affine.weight[first..last], &affine.bias[first..last]];
+                let [mean, inv_std, weight, bias] = numbers.map(|numbers| spread(numbers, length));
+                for (n, mut out) in out.outer_iter_mut().enumerate() {
+                    let out = out.as_slice_mut().expect("checked before");
+                    let row = &x[n * features + start..][..width];
+                    if relu && addend.is_none() {
+                        normalize_row::<true>(row, &mean, &inv_std, &weight, &bias, out);
+                    } else {
+                        normalize_row::<false>(row, &mean, &inv_std, &weight, &bias, out);
+                    }
+                    if let Some(addend) = addend {
+                        add(&addend[n * features + start..][..width], relu, out);
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// The backward pass of x[images, channels, length].
+pub(crate) struct Backward<'a> {
+    pub grad: &'a [f32],
+    /// The output, if ReLU followed.
+    pub y: Option<&'a [f32]>,
+    pub x: &'a [f32],
+    pub mean: &'a [f32],
+    pub inv_std: &'a [f32],
+    pub weight: &'a [f32],
+    /// 1 / the elements of a channel in train mode, else 0.
+    pub scale: f32,
+}
+
+impl Backward<'_> {
+    /// Writes the gradients of x, of what was added, of weight and bias.
+    pub fn run(
+        self,
+        mut grad_x: ArrayViewMut3<f32>,
+        addend: Option<&mut [f32]>,
+        grad_weight: &mut [f32],
+        grad_bias: &mut [f32],
+    ) {
+        let Self { grad, y, x, mean, inv_std, weight, scale } = self;
+        let (images, channels, length) = grad_x.dim();
+        let (block, features) = (block_of(length), channels * length);
+        let shape = grad_x.dim();
+        let mut addend = addend.map(|addend| ArrayViewMut3::from_shape(shape, addend).expect("checked before"));
+        let mut addends = addend.as_mut().map(|addend| addend.axis_chunks_iter_mut(Axis(1), block));
+        let mut parts: Vec<_> = grad_x
+            .axis_chunks_iter_mut(Axis(1), block)
+            .zip(grad_weight.chunks_mut(block).zip(grad_bias.chunks_mut(block)))
+            .map(|(x, sums)| (x, addends.as_mut().and_then(Iterator::next), sums))
+            .collect();
+        parallel::for_each(&mut parts[..], grain(images), |at, parts| {
+            for (i, (grad_x, addend, (grad_weight, grad_bias))) in parts.iter_mut().enumerate() {
+                let first = (at + i) * block;
+                let (last, start, width) = (first + grad_bias.len(), first * length, grad_bias.len() * length);
+                let numbers = [mean, inv_std, weight].map(|numbers| spread(&numbers[first..last], length));
+                let (mut dots, mut sums) = ([0.0; COLUMN_BLOCK], [0.0; COLUMN_BLOCK]);
+                for (n, mut behind) in grad_x.outer_iter_mut().enumerate() {
+                    // The gradient behind ReLU stands in that of x for now.
+                    let behind = behind.as_slice_mut().expect("checked before");
+                    let place = n * features + start..n * features + start + width;
+                    match y {
+                        Some(y) => relu_gradient(&grad[place.clone()], &y[place.clone()], behind),
+                        None => behind.copy_from_slice(&grad[place.clone()]),
+                    }
+                    if let Some(addend) = addend {
+                        let mut row = addend.index_axis_mut(Axis(0), n);
+                        row.as_slice_mut().expect("checked before").copy_from_slice(behind);
+                    }
+                    add_gradients(&x[place], behind, &numbers[0][..width], &mut dots[..width], &mut sums[..width]);
+                }
+                let of_channels = dots[..width].chunks_exact(length).zip(sums[..width].chunks_exact(length));
+                for (c, (dots, sums)) in of_channels.enumerate() {
+                    grad_weight[c] = (dots.iter().sum::<f64>() * f64::from(inv_std[first + c])) as f32;
+                    grad_bias[c] = sums.iter().sum::<f64>() as f32;
+                }
+                let [mean, inv_std, weight] = &numbers;
+                let [grad_weight, grad_bias] = [&**grad_weight, &**grad_bias].map(|sums| spread(sums, length));
+                for (n, mut row) in grad_x.outer_iter_mut().enumerate() {
+                    let (x, row) = (&x[n * features + start..][..width], row.as_slice_mut().expect("checked before"));
+                    input_gradient(x, mean, inv_std, weight, &grad_weight, &grad_bias, scale, row);
+                }
+            }
+        });
+    }
+}
+
+vectorised! {
+/// out += addend, then ReLU if it follows.
+fn add<'a>(addend: &'a [f32], relu: bool, out: &'a mut [f32]) {
+    let sums = out.iter_mut().zip(addend);
+    if relu {
+        sums.for_each(|(out, addend)| *out = relu::forward(*out + addend));
+    } else {
+        sums.for_each(|(out, addend)| *out += addend);
+    }
+}
+}
