@@ -181,7 +181,7 @@ pub fn backward(
                 let behind = into.addend.as_mut().unwrap_or(&mut into.x).row_mut(n).into_slice();
                 let behind = behind.expect("checked before");
                 if let Some(y) = y {
-                    relu_gradient(grad, plane(y, place(n), length), behind);
+                    relu::gradient(grad, plane(y, place(n), length), behind);
                     grad = behind;
                 } else if adds {
                     behind.copy_from_slice(grad);
@@ -232,12 +232,6 @@ fn normalize<'a>(x: &'a [f32], numbers: [f32; 4], addend: Option<&'a [f32]>, rel
             to.zip(addend).for_each(|((out, x), addend)| *out = relu::forward(norm(*x) + addend));
         }
     }
-}
-}
-
-vectorised! {
-pub(crate) fn relu_gradient<'a>(grad: &'a [f32], y: &'a [f32], out: &'a mut [f32]) {
-    out.iter_mut().zip(grad.iter().zip(y)).for_each(|(out, (grad, y))| *out = relu::backward(*grad, *y));
 }
 }
 

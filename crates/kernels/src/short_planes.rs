@@ -3,7 +3,6 @@
 
 use crate::batch_norm::{Affine, add_gradients, input_gradient, normalize_row};
 use crate::batch_stats::{self, COLUMN_BLOCK, column_squares, column_sums};
-use crate::channel_norm::relu_gradient;
 use crate::parallel;
 use crate::relu;
 use crate::vectorised::vectorised;
@@ -145,7 +144,7 @@ impl Backward<'_> {
                     let behind = behind.as_slice_mut().expect("checked before");
                     let place = n * features + start..n * features + start + width;
                     match y {
-                        Some(y) => relu_gradient(&grad[place.clone()], &y[place.clone()], behind),
+                        Some(y) => relu::gradient(&grad[place.clone()], &y[place.clone()], behind),
                         None => behind.copy_from_slice(&grad[place.clone()]),
                     }
                     if let Some(addend) = addend {
