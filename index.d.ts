@@ -171,6 +171,8 @@ export interface Conv2DBackward {
   gradX: F32Mut | null
   gradWeight: F32Mut | null
   gradBias: F32Mut | null
+  /** As conv2dForward's */
+  bfloat16: boolean
   xShape: List<number>
   weightShape: List<number>
   window: List<number>
@@ -189,6 +191,8 @@ export interface Conv2DForward {
   bias: F32 | null
   /** Whether ReLU follows */
   relu: boolean
+  /** Whether operands are rounded to bfloat16, unless each channel has kernels of its own */
+  bfloat16: boolean
   out: F32Mut
   xShape: List<number>
   weightShape: List<number>
@@ -324,6 +328,12 @@ export declare function inferenceQueue(builder: ExternalObject<GraphBuilder>, ou
 
 /** Frees a queue's memory, which the garbage collector might hold for long */
 export declare function inferenceRelease(queue: ExternalObject<InferenceQueue | undefined | null>): void
+
+/**
+ * Runs a pass of an input of so many rows now, and writes its outputs; the random stream moves past its draws. Passes in flight
+ * are discarded
+ */
+export declare function inferenceRun(queue: ExternalObject<InferenceQueue | undefined | null>, input: F32, rows: number, state: U32Mut, outputs: List<F32Mut>): void
 
 /**
  * Writes the outputs of the oldest pass in flight, and moves the random stream past its draws. False, and nothing is

@@ -1,19 +1,30 @@
-import { getNumThreads, predict, randn, StudentNet, TeacherNet } from "distillery";
+import * as library from "distillery";
+import { getNumThreads, type Module, predict, randn, StudentNet, TeacherNet } from "distillery";
 import { withThreads } from "./library.js";
 import type { InferenceRow, Latency } from "./results.js";
 
 /** Samples a call. */
 export const BATCHES = [1, 8, 16] as const;
-/** The script's networks. */
-export const NETWORKS = { student: StudentNet, teacher: TeacherNet } as const;
+/** The script's networks, as they are and frozen. */
+export const NETWORKS = {
+  student: () => new StudentNet(),
+  "frozen student": () => frozen(new StudentNet()),
+  teacher: () => new TeacherNet(),
+  "frozen teacher": () => frozen(new TeacherNet()),
+} as const;
 
 /** A call of `predict()` for that many samples. */
 export function prediction(network: keyof typeof NETWORKS, rows: number): () => unknown {
-  const [model, inputs] = [new NETWORKS[network](), randn([rows, 784])];
+  const [model, inputs] = [NETWORKS[network](), randn([rows, 784])];
   return () => predict(model, inputs);
 }
 
-/** Measures calls of both networks, some milliseconds for each number of samples and of threads. */
+/** Not imported by its name: another version of the library may lack it. */
+function frozen(network: Module): Module {
+  return library.freezeGraph(network, [784]);
+}
+
+/** Measures calls of the networks, some milliseconds for each number of samples and of threads. */
 export function* measureInference(milliseconds: number): Generator<InferenceRow> {
   for (const network of Object.keys(NETWORKS) as (keyof typeof NETWORKS)[]) {
     for (const rows of BATCHES) {

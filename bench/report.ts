@@ -155,7 +155,7 @@ export function convolutionCells({ name, flops, oneThread, allThreads, shareOfPe
 
 /** Few samples a call. */
 export const inferenceTable = new Table([
-  { title: "", width: 10, left: true },
+  { title: "", width: 15, left: true },
   { title: "batch", width: 7 },
   { title: "1 thread p50 ms", width: 17 },
   { title: "p99 ms", width: 9 },

@@ -179,7 +179,10 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = {
     labelSmoothing: ["<fraction>", "fraction of a label's probability that is spread over all classes", toNumber],
     ema: ["<decay>", "keep an exponential moving average of the weights, such as 0.999 (default: none)", toNumber],
     accumulate: ["<number>", "batches whose gradients are averaged before each step", toNumber],
-    precision: ["<name>", "of linear layers' products: float32, or bf16, faster with AMX or AVX512-BF16; float32 sums"],
+    precision: [
+      "<name>",
+      "of linear layers' and convolutions' products: float32, or bf16, faster with AMX or AVX512-BF16; float32 sums",
+    ],
     shards: ["<number>", "equal parts of a batch whose gradients are computed apart", toNumber],
     batchNorm: ["<whose>", "with --shards, whose statistics BatchNorm takes: shard or batch"],
     patience: [

@@ -31,7 +31,7 @@ export interface FrozenOutputs {
  * A snapshot of a module in native memory, made when it is asked for: its passes run beside other kernels, whatever becomes
  * of the module's own weights meanwhile. In train mode each pass draws its masks from the generator that it is given, in the
  * order in which the module's `forward` draws them, and the module's running statistics move when its outputs are taken.
- * The bits are those of `forward`. In bfloat16 its weights are packed once.
+ * The bits are those of `forward`. Weights of linear layers are packed once: in bfloat16, and for few rows.
  *
  * @example
  * ```ts
@@ -106,10 +106,7 @@ export class FrozenModel {
   take(inputs: Tensor, generator: Generator): FrozenOutputs {
     const { data, shape } = inputs;
     const rows = shape[0];
-    const tensors = this.#outputs.map(({ shape }) => {
-      const lengths = lengthsOf(shape, rows);
-      return new Tensor(allocate(lengths.reduce((product, length) => product * length, 1)), lengths);
-    });
+    const tensors = this.#outputs.map(({ shape }) => outputOf(shape, rows));
     const arrays = tensors.map(({ data }) => data);
     const take = () => native.inferenceTake(this.#queue, data, rows, generator.state, arrays);
     if (this.#inFlight === 0 || !take()) {
@@ -124,6 +121,20 @@ export class FrozenModel {
     }
     const [output, ...rest] = tensors;
     return { output, taps: Object.fromEntries(Object.keys(this.#graph.taps).map((path, i) => [path, rest[i]])) };
+  }
+
+  /** The result of `forward` for inputs [rows, ...] in eval mode, now and on all threads; passes in flight are discarded. */
+  run({ data, shape }: Tensor, { state }: Generator): Tensor {
+    const tensors = this.#outputs.map((output) => outputOf(output.shape, shape[0]));
+    this.#inFlight = 0;
+    native.inferenceRun(
+      this.#queue,
+      data,
+      shape[0],
+      state,
+      tensors.map(({ data }) => data),
+    );
+    return tensors[0];
   }
 
   /** Forgets the passes in flight. */
@@ -180,6 +191,11 @@ function layerOf(mean: Float32Array, module: Module): BatchNorm | null {
     if (layer !== null) return layer;
   }
   return null;
+}
+
+function outputOf(shape: readonly Length[], rows: number): Tensor {
+  const lengths = lengthsOf(shape, rows);
+  return new Tensor(allocate(numel(shape, rows)), lengths);
 }
 
 function lengthsOf(shape: readonly Length[], rows: number): number[] {

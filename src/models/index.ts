@@ -19,6 +19,7 @@ import { wideResNets } from "./wrn.js";
 
 export { Bert, type BertOptions } from "./bert.js";
 export { type AverageOptions, Ensemble } from "./ensemble.js";
+export { freezeGraph } from "./freeze_graph.js";
 export { LeNet5, type LeNet5Options } from "./lenet5.js";
 export { LeNet300 } from "./lenet300.js";
 export { Mlp } from "./mlp.js";

@@ -4,6 +4,7 @@ import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import type { JsFunction } from "../tensor/js_form.js";
 import { int, ints } from "../tensor/onnx_node.js";
+import { currentPrecision } from "../tensor/precision.js";
 import { numel } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { defineOp } from "./define_op.js";
@@ -31,6 +32,8 @@ export interface Conv2dAttributes {
   readonly dilation: readonly [number, number];
   readonly groups: number;
   readonly relu: boolean;
+  /** Whether operands are rounded to bfloat16, in its backward pass too. */
+  readonly bfloat16?: boolean;
 }
 
 const MAX = 2 ** 31 - 1;
@@ -83,6 +86,7 @@ const conv2dOp = defineOp<Conv2dAttributes, null>({
       weight: weight.data,
       bias: bias === undefined ? null : bias.data,
       relu: attributes.relu,
+      bfloat16: attributes.bfloat16 ?? false,
       out: data,
       xShape: [...x.shape],
       weightShape: [...weight.shape],
@@ -100,6 +104,7 @@ const conv2dOp = defineOp<Conv2dAttributes, null>({
       gradX,
       gradWeight,
       gradBias: gradBias ?? null,
+      bfloat16: attributes.bfloat16 ?? false,
       xShape: [...x.shape],
       weightShape: [...weight.shape],
       window: windowOf(attributes),
@@ -115,7 +120,12 @@ const conv2dOp = defineOp<Conv2dAttributes, null>({
     const conv = { type: "Conv", inputs, attributes };
     return relu ? { type: "Relu", inputs: [builder.node(conv)] } : conv;
   },
-  lower: ({ relu, ...attributes }) => ({ kind: "conv2d", relu, window: windowOf(attributes) }),
+  lower: ({ relu, bfloat16 = false, ...attributes }) => ({
+    kind: "conv2d",
+    relu,
+    bfloat16,
+    window: windowOf(attributes),
+  }),
   js({ inputs: [x, weight, bias = "null"], shapes: [from, kernels], attributes, shape }, { call }) {
     const list = (numbers: readonly number[]) => `[${numbers.join(", ")}]`;
     const { stride, padding, dilation, groups, relu } = attributes;
@@ -141,7 +151,11 @@ const conv2dOp = defineOp<Conv2dAttributes, null>({
 export function conv2d(x: Tensor, weight: Tensor, bias: Tensor | null = null, options: Conv2dOptions = {}): Tensor {
   expectTensor("conv2d: x", x);
   expectTensor("conv2d: weight", weight);
-  const attributes = { ...conv2dAttributes("conv2d", options), relu: false };
+  const attributes = {
+    ...conv2dAttributes("conv2d", options),
+    relu: false,
+    ...(currentPrecision() === "bfloat16" && { bfloat16: true }),
+  };
   expectShape("conv2d: weight", weight.shape, [-1, -1, -1, -1]);
   if (bias !== null) {
     expectTensor("conv2d: bias", bias);

@@ -14,8 +14,8 @@ interface Epilogue {
 export const fusedConv2dOp: Op<Omit<Conv2dAttributes, "relu"> & Epilogue & { norm: BatchNormAttributes | null }> = {
   name: "conv2dNormAddRelu",
   forward: () => onlyInGraphs("conv2dNormAddRelu"),
-  lower: ({ addend, relu, norm, ...attributes }) => {
-    const epilogue = { addend, relu, norm: norm !== null, ...(norm !== null && { eps: norm.eps }) };
+  lower: ({ addend, relu, norm, bfloat16 = false, ...attributes }) => {
+    const epilogue = { addend, relu, bfloat16, norm: norm !== null, ...(norm !== null && { eps: norm.eps }) };
     return { kind: "conv2d", window: windowOf(attributes), ...epilogue };
   },
 };

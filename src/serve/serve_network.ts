@@ -5,12 +5,14 @@ import { expectPreprocessing, type Preprocessing } from "../data/preprocessing/s
 import { DistilleryError } from "../errors.js";
 import { listen } from "../listen.js";
 import { networkSpecOf } from "../models/create_network.js";
+import { freezeGraph } from "../models/index.js";
 import { recordOf } from "../models/training_record.js";
 import { expectModule } from "../nn/expect_module.js";
+import { inputsFor } from "../nn/inputs_for.js";
 import type { Module } from "../nn/module.js";
 import { cat } from "../ops/cat.js";
 import type { TaskPrediction } from "../tasks/prediction.js";
-import { numel } from "../tensor/shape.js";
+import { isSameShape, numel } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { predict } from "../train/index.js";
 import { Batcher } from "./batcher.js";
@@ -68,7 +70,7 @@ class Refusal extends Error {
 /**
  * Serves a network over HTTP: `POST /predict` takes a list of samples as JSON and gives `{ predictions }`, as {@link predict}
  * has them; `GET /healthz` says whether it takes requests, `GET /metrics` how it does, as Prometheus reads it. What comes at
- * once is computed at once. Errors are JSON, `{ code, message }`.
+ * once is computed at once, by the network as it was when the first samples came. Errors are JSON, `{ code, message }`.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for a wrong option, `IN_USE` if the port is taken, `IO_ERROR`.
  * @example
@@ -92,11 +94,18 @@ export async function serveNetwork(network: Module, options: ServeOptions = {}):
   const metrics = new Metrics();
   // Without preprocessing samples arrive as rows of values; a network of images takes them in its own shape.
   const own = network.readsImages ? networkSpecOf(network)?.shape : undefined;
+  // For samples of the shape that was answered first. Null: it can't be, and the network answers by itself.
+  let frozen: { network: Module; shape: readonly number[] } | null | undefined;
   const compute = (samples: Tensor) => {
     metrics.batch(samples.shape[0]);
     const inputs =
       own !== undefined && samples.shape.length === 2 ? samples.reshape([samples.shape[0], ...own]) : samples;
-    return predict<TaskPrediction>(network, inputs, { preprocessing, classNames: preprocessing?.classNames });
+    const shape = inputsFor(network, inputs).shape.slice(1);
+    const asked = frozen && isSameShape(frozen.shape, shape) ? frozen.network : network;
+    const options = { preprocessing, classNames: preprocessing?.classNames };
+    const predictions = predict<TaskPrediction>(asked, inputs, options);
+    if (frozen === undefined) frozen = frozenFor(network, shape);
+    return predictions;
   };
   const batcher = new Batcher(compute, cat, maxSamples);
   const late = new WeakSet<Duplex>();
@@ -225,4 +234,13 @@ function refuse(response: ServerResponse, error: unknown): void {
   // The rest of the body is read and dropped: many clients read no answer before they have sent all of it.
   response.req.resume();
   send(response, status, { code, message });
+}
+
+function frozenFor(network: Module, shape: readonly number[]): { network: Module; shape: readonly number[] } | null {
+  try {
+    return { network: freezeGraph(network, shape), shape };
+  } catch (error) {
+    if (error instanceof DistilleryError) return null;
+    throw error;
+  }
 }

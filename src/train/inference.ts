@@ -143,7 +143,7 @@ export function predict<P extends TaskPrediction = Prediction>(
   const names = options.classNames ?? (hasTargets(spec ?? {}) ? (spec?.classNames ?? null) : null);
   const width = task.width(names?.length ?? -1);
   const [rows] = inputs.shape;
-  const most = rows === 0 ? BATCH : rowsFor([model], () => inputs.slice(0, 1), BATCH);
+  const most = rows < 2 ? BATCH : rowsFor([model], () => inputs.slice(0, 1), BATCH);
   const starts = Array.from({ length: Math.ceil(rows / most) }, (_, i) => i * most);
   return starts.flatMap((start) =>
     withArena(() => {

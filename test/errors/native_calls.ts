@@ -180,6 +180,7 @@ export const CALLS: Record<string, Argument[]> = {
   inferenceMoveStatistics: [queue(true), real(0), write(3), write(3)],
   inferenceQueue: [builder(), { kind: "options", value: [0] }],
   inferenceRelease: [queue()],
+  inferenceRun: [queue(), six, size(2), stream(), list(write(6))],
   inferenceTake: [queue(), six, size(2), stream(), list(write(6))],
   imageSize: [free(readOf(PICTURE)), flag],
   indexAdd: [twelve, size(2), size(2), size(3), labelsOf(1, 0), write(12)],
@@ -206,6 +207,7 @@ export const CALLS: Record<string, Argument[]> = {
     gradX: optional(write(16)),
     gradWeight: optional(write(8)),
     gradBias: optional(write(2)),
+    bfloat16: flag,
     ...convolution,
   }),
   conv2DForward: named({
@@ -213,6 +215,7 @@ export const CALLS: Record<string, Argument[]> = {
     weight: eight,
     bias: optional(read(1, 2)),
     relu: flag,
+    bfloat16: flag,
     out: write(8),
     ...convolution,
   }),

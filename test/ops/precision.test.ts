@@ -2,15 +2,18 @@ import { describe, expect, test } from "vitest";
 import { FrozenModel } from "../../src/graph/index.js";
 import {
   BatchNorm1d,
+  createNetwork,
   Dropout,
   F,
   Generator,
   Linear,
   type Module,
+  noGrad,
   ReLU,
   randn,
   Sequential,
   type Tensor,
+  tensor,
   withGenerator,
   withPrecision,
 } from "../../src/index.js";
@@ -125,4 +128,38 @@ test("another precision is refused with the nearest name", async () => {
   expect(await refusal("BAD_ARGUMENT", () => withPrecision("bfloat61" as "bfloat16", () => 1))).toBe(
     'precision: expected "float32" or "bfloat16", got "bfloat61", did you mean bfloat16?',
   );
+});
+
+test.each([1, 2])("a convolution of stride %i in bfloat16: rounded operands, in its gradients too", (stride) => {
+  const generator = new Generator(7);
+  const [x, weight, bias] = withGenerator(generator, () => [
+    randn([3, 5, 9, 16], { requiresGrad: true }),
+    randn([7, 5, 3, 3], { requiresGrad: true }),
+    randn([7]),
+  ]);
+  const of = (x: Tensor, weight: Tensor) => F.conv2d(x, weight, bias, { stride, padding: 1 });
+  const leafOf = (one: Tensor) => {
+    const leaf = one.detach();
+    leaf.requiresGrad = true;
+    return leaf;
+  };
+  const roundedTensor = ({ data, shape }: Tensor) => tensor(data.map(rounded)).reshape(shape);
+  const y = withPrecision("bfloat16", () => of(x, weight));
+  const grad = withGenerator(generator, () => randn(y.shape));
+  y.mul(grad).sum().backward();
+  expectClose(y.data, [...of(roundedTensor(x), roundedTensor(weight)).data]);
+  const [ofRounded, other] = [leafOf(roundedTensor(x)), leafOf(roundedTensor(weight))];
+  of(ofRounded, other).mul(roundedTensor(grad)).sum().backward();
+  expectClose((x.grad as Tensor).data, [...(ofRounded.grad as Tensor).data]);
+  expectClose((weight.grad as Tensor).data, [...(other.grad as Tensor).data]);
+});
+
+test("a frozen convolutional network in bfloat16 has the bits of forward", () => {
+  const network = createNetwork("resnet8", { shape: [3, 16, 16], classes: 4 }).eval();
+  const inputs = withGenerator(new Generator(8), () => randn([6, 3, 16, 16]));
+  const frozen = withPrecision("bfloat16", () => FrozenModel.from(network, [3, 16, 16], { training: false }));
+  const want = withPrecision("bfloat16", () => noGrad(() => network.forward(inputs).data));
+  expect(frozen.take(inputs, new Generator(8)).output.data).toEqual(want);
+  expect(want).not.toEqual(noGrad(() => network.forward(inputs).data));
+  frozen.release();
 });

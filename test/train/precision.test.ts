@@ -5,7 +5,6 @@ import {
   Conv2d,
   Flatten,
   getNumThreads,
-  Linear,
   type Module,
   type Precision,
   ReLU,
@@ -98,9 +97,10 @@ describe("what is said at the start", () => {
     expect(await notesOf("float32", make())).toEqual([]);
   });
 
-  test("that convolutions stay in float32", () => {
-    const network = new Sequential(new Conv2d(1, 4, 1), new ReLU(), new Flatten(), new Linear(24, 3));
-    expect(precisionNote(network)).toMatch(/^bfloat16: .*; convolutions stay in float32$/);
+  test("what of convolutions stays in float32", () => {
+    const network = (groups: number) => new Sequential(new Conv2d(4, 4, 1, { groups }), new ReLU(), new Flatten());
+    expect(precisionNote(network(4))).toMatch(/^bfloat16: .*; depthwise convolutions stay in float32$/);
+    expect(precisionNote(network(2))).not.toContain("convolutions");
   });
 });
 

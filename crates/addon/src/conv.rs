@@ -1,5 +1,6 @@
 use crate::borrow::{F32, F32Mut, Memory, expect_len};
 use crate::error::{Result, kernel};
+use crate::linear::precision;
 use crate::list::List;
 use distillery_kernels::conv::{self, Finish, Gradients, Operands, Shape};
 use napi_derive::napi;
@@ -13,6 +14,8 @@ pub struct Conv2dForward {
     pub bias: Option<F32>,
     /// Whether ReLU follows
     pub relu: bool,
+    /// Whether operands are rounded to bfloat16, unless each channel has kernels of its own
+    pub bfloat16: bool,
     pub out: F32Mut,
     pub x_shape: List<u32>,
     pub weight_shape: List<u32>,
@@ -27,7 +30,7 @@ pub fn conv2d_forward(mut call: Conv2dForward) -> Result<()> {
     let shape = shape(x, &call.x_shape, weight, &call.weight_shape, &call.window)?;
     let operands = Operands { x, weight, bias: memory.read_some(&call.bias)? };
     let finish = Finish { relu: call.relu, ..Finish::default() };
-    conv::forward(&shape, operands, finish, memory.write(&mut call.out)?).map_err(kernel)
+    conv::forward(precision(call.bfloat16), &shape, operands, finish, memory.write(&mut call.out)?).map_err(kernel)
 }
 
 /// grad, of the shape of conv2dForward's out without ReLU, its x and weight, and the gradients that are wanted, else null
@@ -39,6 +42,8 @@ pub struct Conv2dBackward {
     pub grad_x: Option<F32Mut>,
     pub grad_weight: Option<F32Mut>,
     pub grad_bias: Option<F32Mut>,
+    /// As conv2dForward's
+    pub bfloat16: bool,
     pub x_shape: List<u32>,
     pub weight_shape: List<u32>,
     pub window: List<u32>,
@@ -56,7 +61,7 @@ pub fn conv2d_backward(mut call: Conv2dBackward) -> Result<()> {
         weight: memory.write_some(&mut call.grad_weight)?,
         bias: memory.write_some(&mut call.grad_bias)?,
     };
-    conv::backward(&shape, grad, x, weight, into).map_err(kernel)
+    conv::backward(precision(call.bfloat16), &shape, grad, x, weight, into).map_err(kernel)
 }
 
 fn shape(x: &[f32], x_shape: &[u32], weight: &[f32], weight_shape: &[u32], window: &[u32]) -> Result<Shape> {

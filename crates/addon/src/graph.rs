@@ -113,6 +113,22 @@ pub fn inference_enqueue(
     open(queue)?.enqueue(Request { input, rows: rows as usize, state }).map_err(kernel)
 }
 
+/// Runs a pass of an input of so many rows now, and writes its outputs; the random stream moves past its draws. Passes in flight
+/// are discarded
+#[napi(catch_unwind)]
+pub fn inference_run(
+    queue: &mut External<Option<InferenceQueue>>,
+    input: F32,
+    rows: u32,
+    mut state: U32Mut,
+    mut outputs: List<F32Mut>,
+) -> Result<()> {
+    let mut memory = Memory::new();
+    let (input, state) = (memory.read(&input)?, memory.write(&mut state)?);
+    let mut outputs = memory.write_all(&mut outputs)?;
+    open(queue)?.run(Request { input, rows: rows as usize, state }, &mut outputs).map_err(kernel)
+}
+
 /// Writes the outputs of the oldest pass in flight, and moves the random stream past its draws. False, and nothing is
 /// written, if none is in flight, its input was another one, or the stream is not where it began: all are discarded then
 #[napi(catch_unwind)]

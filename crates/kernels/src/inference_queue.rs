@@ -53,14 +53,8 @@ impl InferenceQueue {
     /// Starts a pass. Its random numbers are drawn at once; the stream moves past them.
     pub fn enqueue(&mut self, request: Request) -> Result<()> {
         let Request { input, rows, state } = request;
-        expect_shape("inference", "input", &[input.len()], &[self.graph.input_len(rows)])?;
         let before = state.to_vec();
-        let mut generator = Generator::new(state)?;
-        let mut pass = self.spare.pop().unwrap_or_default();
-        pass.rows = rows;
-        pass.input.clear();
-        pass.input.extend_from_slice(input);
-        self.graph.draw(&mut pass, &mut generator);
+        let mut pass = self.begin(Request { input, rows, state: &mut *state })?;
         let (graph, (send, receive)) = (Arc::clone(&self.graph), sync_channel(1));
         self.in_flight.push_back(InFlight { before, after: state.to_vec(), pass: receive });
         parallel::spawn(move || {
@@ -72,37 +66,69 @@ impl InferenceQueue {
         Ok(())
     }
 
+    /// Runs a pass right now, its kernels on all threads, and writes its outputs. Passes in flight are discarded.
+    pub fn run(&mut self, request: Request, outputs: &mut [&mut [f32]]) -> Result<()> {
+        self.check(&request, outputs)?;
+        self.discard();
+        let mut pass = self.begin(request)?;
+        self.graph.run(&mut pass)?;
+        self.deliver(pass, outputs);
+        Ok(())
+    }
+
     /// Writes the outputs of the oldest pass in flight, if it is that of the request, and moves the stream past its draws.
     /// If its input is another one, or if the graph draws and the stream is not where the pass began, all passes are
     /// discarded, nothing is written, and the answer is false; as it is if none is in flight.
     pub fn take(&mut self, request: Request, outputs: &mut [&mut [f32]]) -> Result<bool> {
+        self.check(&request, outputs)?;
         let Request { input, rows, state } = request;
-        expect_shape("inference", "input", &[input.len()], &[self.graph.input_len(rows)])?;
-        expect_shape("inference", "outputs", &[outputs.len()], &[self.graph.outputs()])?;
-        for (i, out) in outputs.iter().enumerate() {
-            expect_shape("inference", "output", &[out.len()], &[self.graph.output_len(i, rows)])?;
-        }
         Generator::new(state)?;
         let Some(InFlight { before, .. }) = self.in_flight.front() else { return Ok(false) };
         if self.graph.draws() && before != state {
             self.discard();
             return Ok(false);
         }
-        let Some((mut pass, after, result)) = self.wait() else { return Ok(false) };
+        let Some((pass, after, result)) = self.wait() else { return Ok(false) };
         if pass.rows != rows || !same_bits(&pass.input, input) {
             self.discard();
             return Ok(false);
         }
         result.unwrap_or_else(|panic| resume_unwind(panic))?;
-        for (i, out) in outputs.iter_mut().enumerate() {
-            out.copy_from_slice(self.graph.output(&pass, i));
-        }
         if self.graph.draws() {
             state.copy_from_slice(&after);
         }
+        self.deliver(pass, outputs);
+        Ok(true)
+    }
+
+    fn check(&self, Request { input, rows, .. }: &Request, outputs: &[&mut [f32]]) -> Result<()> {
+        expect_shape("inference", "input", &[input.len()], &[self.graph.input_len(*rows)])?;
+        expect_shape("inference", "outputs", &[outputs.len()], &[self.graph.outputs()])?;
+        for (i, out) in outputs.iter().enumerate() {
+            expect_shape("inference", "output", &[out.len()], &[self.graph.output_len(i, *rows)])?;
+        }
+        Ok(())
+    }
+
+    /// A pass that is ready to run.
+    fn begin(&mut self, Request { input, rows, state }: Request) -> Result<Pass> {
+        expect_shape("inference", "input", &[input.len()], &[self.graph.input_len(rows)])?;
+        let mut generator = Generator::new(state)?;
+        let mut pass = self.spare.pop().unwrap_or_default();
+        pass.rows = rows;
+        pass.input.clear();
+        pass.input.extend_from_slice(input);
+        self.graph.draw(&mut pass, &mut generator);
+        Ok(pass)
+    }
+
+    /// Writes the outputs of a pass that ran, and keeps what it met and its memory.
+    fn deliver(&mut self, mut pass: Pass, outputs: &mut [&mut [f32]]) {
+        for (i, out) in outputs.iter_mut().enumerate() {
+            out.copy_from_slice(self.graph.output(&pass, i));
+        }
         pass.swap_moments(self.taken.get_or_insert_default());
         self.spare.push(pass);
-        Ok(true)
     }
 
     /// Moves the running statistics of the i-th node that normalises by the batch, by the pass that was taken last.

@@ -1,8 +1,8 @@
 //! The fully connected layer, `torch.nn.functional.linear`, with bias and ReLU fused into the matrix product.
 
 use crate::error::{Result, contiguous, contiguous_mut, expect_shape};
-use crate::matmul::bf16::{self, Packed, Rhs, Unit};
-use crate::matmul::{Bias, Epilogue, Precision, gemm_nt, product};
+use crate::matmul::bf16::{self, Rhs, Unit};
+use crate::matmul::{Bias, Epilogue, Packed, Precision, gemm_nt, product};
 use crate::parallel;
 use crate::vectorised::vectorised;
 use ndarray::{ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2};
@@ -14,7 +14,7 @@ const OP: &str = "linear";
 pub enum Weight<'a> {
     /// In this precision.
     Matrix(ArrayView2<'a, f32>, Precision),
-    /// In bfloat16: its transpose, packed before.
+    /// Its transpose, packed before.
     Packed(&'a Packed),
 }
 
@@ -45,15 +45,17 @@ pub fn forward<'a>(
     let weight = weight.into();
     check(&x, &weight, bias.as_ref(), &mut out)?;
     let bias = bias.as_ref().map(|bias| contiguous(OP, "bias", bias)).transpose()?;
-    let b = match weight {
-        Weight::Matrix(weight, Precision::Float32) => {
-            let epilogue = Epilogue { bias: bias.map_or(Bias::None, Bias::Columns), relu, ..Epilogue::default() };
-            return gemm_nt(OP, x, weight, epilogue, out);
+    let epilogue = Epilogue { bias: bias.map_or(Bias::None, Bias::Columns), relu, ..Epilogue::default() };
+    let rounded = |b: Rhs, out| bf16::gemm(Unit::best(), OP, x, b, bias, relu, out);
+    match weight {
+        Weight::Matrix(weight, Precision::Float32) => gemm_nt(OP, x, weight, epilogue, out),
+        Weight::Matrix(weight, Precision::Bfloat16) => rounded(Rhs::Matrix(weight.reversed_axes()), out),
+        Weight::Packed(Packed::Float32(panels)) => {
+            panels.multiply(&x, epilogue, &mut out);
+            Ok(())
         }
-        Weight::Matrix(weight, Precision::Bfloat16) => Rhs::Matrix(weight.reversed_axes()),
-        Weight::Packed(packed) => Rhs::Packed(packed),
-    };
-    bf16::gemm(Unit::best(), OP, x, b, bias, relu, out)
+        Weight::Packed(Packed::Bfloat16(packed)) => rounded(Rhs::Packed(packed), out),
+    }
 }
 
 /// What `forward` refuses.

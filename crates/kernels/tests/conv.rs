@@ -2,6 +2,8 @@
 
 use crate::common::{close, dot, fill, refuses, same_bits};
 use distillery_kernels::conv::{Finish, Gradients, Operands, RowNorm, Shape, Window, backward, forward};
+use distillery_kernels::matmul::Precision;
+use distillery_kernels::matmul::bf16::{from_bits, to_bits};
 
 /// Images, channels, height, width; outputs, kernel; stride, padding, dilation; groups.
 type Case = ([usize; 4], [usize; 3], [usize; 2], [usize; 2], [usize; 2], usize);
@@ -83,18 +85,27 @@ fn products(shape: &Shape, mut f: impl FnMut(usize, usize, usize)) {
 }
 
 fn run(shape: &Shape, data: &Data, bias: bool, relu: bool) -> Vec<f32> {
+    run_in(Precision::Float32, shape, data, bias, relu)
+}
+
+fn run_in(precision: Precision, shape: &Shape, data: &Data, bias: bool, relu: bool) -> Vec<f32> {
     let mut out = vec![f32::NAN; data.grad.len()];
     let bias = bias.then_some(&data.bias[..]);
-    forward(shape, Operands { x: &data.x, weight: &data.weight, bias }, Finish { relu, ..Finish::default() }, &mut out)
-        .unwrap();
+    let (operands, finish) =
+        (Operands { x: &data.x, weight: &data.weight, bias }, Finish { relu, ..Finish::default() });
+    forward(precision, shape, operands, finish, &mut out).unwrap();
     out
 }
 
 fn gradients(shape: &Shape, data: &Data) -> [Vec<f32>; 3] {
+    gradients_in(Precision::Float32, shape, data)
+}
+
+fn gradients_in(precision: Precision, shape: &Shape, data: &Data) -> [Vec<f32>; 3] {
     let [mut x, mut weight, mut bias] =
         [data.x.len(), data.weight.len(), data.bias.len()].map(|len| vec![f32::NAN; len]);
     let into = Gradients { x: Some(&mut x), weight: Some(&mut weight), bias: Some(&mut bias) };
-    backward(shape, &data.grad, &data.x, &data.weight, into).unwrap();
+    backward(precision, shape, &data.grad, &data.x, &data.weight, into).unwrap();
     [x, weight, bias]
 }
 
@@ -141,13 +152,50 @@ fn gradients_are_the_naive_loops() {
     }
 }
 
+/// Operands in bfloat16 are rounded, unless each channel has kernels of its own.
+#[test]
+fn products_in_bfloat16_are_those_of_rounded_operands() {
+    let round = |data: &[f32]| data.iter().map(|&x| from_bits(to_bits(x))).collect::<Vec<_>>();
+    for case in CASES {
+        let shape = shape_of(case);
+        let data = data(&shape);
+        let out = run_in(Precision::Bfloat16, &shape, &data, true, true);
+        let [x, weight, bias] = gradients_in(Precision::Bfloat16, &shape, &data);
+        let [plain_x, plain_weight, plain_bias] = gradients(&shape, &data);
+        assert_eq!(bias, plain_bias, "{shape:?}");
+        if shape.weight[1] == 1 && shape.groups > 1 {
+            assert_eq!((out, x, weight), (run(&shape, &data, true, true), plain_x, plain_weight), "{shape:?}");
+            continue;
+        }
+        let rounded =
+            Data { x: round(&data.x), weight: round(&data.weight), grad: round(&data.grad), bias: data.bias.clone() };
+        let plane: usize = shape.output().unwrap()[2..].iter().product();
+        let mut want: Vec<f64> = (0..out.len()).map(|i| f64::from(data.bias[i / plane % data.bias.len()])).collect();
+        let (mut want_x, mut want_weight) = (vec![0.0; x.len()], vec![0.0; weight.len()]);
+        products(&shape, |out, x, weight| {
+            want[out] += f64::from(rounded.x[x]) * f64::from(rounded.weight[weight]);
+            want_x[x] += f64::from(rounded.grad[out]) * f64::from(rounded.weight[weight]);
+            want_weight[weight] += f64::from(rounded.grad[out]) * f64::from(rounded.x[x]);
+        });
+        want.iter_mut().for_each(|y| *y = y.max(0.0));
+        close(&format!("{shape:?}"), &out, &want, 2e-5);
+        close(&format!("grad_x {shape:?}"), &x, &want_x, 2e-5);
+        let terms = (data.grad.len() / shape.weight[0]) as f64;
+        close(&format!("grad_weight {shape:?}"), &weight, &want_weight, 2e-6 * terms.sqrt().max(1.0));
+    }
+}
+
 #[test]
 fn threads_do_not_change_the_bits() {
     for (i, case) in CASES.into_iter().enumerate() {
         let shape = shape_of(case);
         let data = data(&shape);
         same_bits(&format!("case {i}"), || {
-            let all = [vec![run(&shape, &data, true, false)], gradients(&shape, &data).to_vec()].concat().concat();
+            let of = |precision| {
+                let out = run_in(precision, &shape, &data, true, false);
+                [vec![out], gradients_in(precision, &shape, &data).to_vec()].concat().concat()
+            };
+            let all = [of(Precision::Float32), of(Precision::Bfloat16)].concat();
             all.into_iter().map(f64::from).collect()
         });
     }
@@ -161,7 +209,11 @@ fn threads_do_not_change_the_bits() {
         let shape = shape_of(case);
         let data = data(&shape);
         same_bits(&format!("{shape:?}"), || {
-            let all = [vec![run(&shape, &data, true, false)], gradients(&shape, &data).to_vec()].concat().concat();
+            let of = |precision| {
+                let out = run_in(precision, &shape, &data, true, false);
+                [vec![out], gradients_in(precision, &shape, &data).to_vec()].concat().concat()
+            };
+            let all = [of(Precision::Float32), of(Precision::Bfloat16)].concat();
             all.into_iter().map(f64::from).collect()
         });
     }
@@ -191,7 +243,8 @@ fn what_follows_has_the_bits_of_its_steps() {
             let finish = Finish { norm, addend: with_addend.then_some(&addend), relu };
             let bias = with_bias.then_some(&data.bias[..]);
             let mut got = vec![f32::NAN; want.len()];
-            forward(&shape, Operands { x: &data.x, weight: &data.weight, bias }, finish, &mut got).unwrap();
+            forward(Precision::Float32, &shape, Operands { x: &data.x, weight: &data.weight, bias }, finish, &mut got)
+                .unwrap();
             assert_eq!(got, want, "case {i}");
         }
     }
@@ -199,9 +252,14 @@ fn what_follows_has_the_bits_of_its_steps() {
 
 #[test]
 fn an_image_alone_has_the_bits_that_it_has_in_a_batch() {
+    alone_and_in_a_batch(Precision::Float32);
+    alone_and_in_a_batch(Precision::Bfloat16);
+}
+
+fn alone_and_in_a_batch(precision: Precision) {
     let shape = shape_of(([37, 12, 8, 8], [20, 3, 3], [1, 1], [1, 1], [1, 1], 1));
     let data = data(&shape);
-    let all = run(&shape, &data, true, true);
+    let all = run_in(precision, &shape, &data, true, true);
     for n in 0..37 {
         let alone = Shape { x: [1, 12, 8, 8], ..shape };
         let size = 12 * 64;
@@ -211,7 +269,7 @@ fn an_image_alone_has_the_bits_that_it_has_in_a_batch() {
             weight: data.weight.clone(),
             bias: data.bias.clone(),
         };
-        assert_eq!(run(&alone, &image, true, true), all[n * 20 * 64..][..20 * 64], "image {n}");
+        assert_eq!(run_in(precision, &alone, &image, true, true), all[n * 20 * 64..][..20 * 64], "image {n}");
     }
 }
 
@@ -246,7 +304,13 @@ fn what_does_not_fit_is_refused() {
     let limit = "at most 2^20 elements in a padded channel, or 16 times those of its input and output";
     refused(Shape { window: wide, ..shape }, &format!("conv2d: padding: expected {limit}, got 67190809"));
     refuses(
-        forward(&shape, Operands { x: &[0.0; 7], weight: &[0.0; 108], bias: None }, Finish::default(), &mut [0.0; 108]),
+        forward(
+            Precision::Float32,
+            &shape,
+            Operands { x: &[0.0; 7], weight: &[0.0; 108], bias: None },
+            Finish::default(),
+            &mut [0.0; 108],
+        ),
         "SHAPE_MISMATCH",
         "conv2d: x: expected shape [200], got [7]",
     );

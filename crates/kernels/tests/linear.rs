@@ -1,12 +1,12 @@
 //! The fully connected layer: outputs and gradients against naive loops and slopes.
 
-use crate::common::{blank, close, dot, matrix, refuses, same_bits, shaped, slope, vector, wide};
+use crate::common::{blank, close, dot, matrix, refuses, same_bits, shaped, slope, vector, wide, with_threads};
 use distillery_kernels::Result;
 use distillery_kernels::linear::{
     Gradients, Weight, backward, backward_bias, backward_input, backward_weight, forward,
 };
-use distillery_kernels::matmul::Precision;
-use distillery_kernels::matmul::bf16::{self, Packed, Rhs, Unit};
+use distillery_kernels::matmul::bf16::{self, Rhs, Unit};
+use distillery_kernels::matmul::{Packed, Precision};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 
 /// Rows, inputs and outputs.
@@ -218,7 +218,7 @@ fn products_in_bfloat16_have_their_own_bits() {
             (blank(rows, outputs), blank(rows, outputs), blank(rows, inputs), blank(outputs, inputs));
         let of_weight = Weight::Matrix(weight.view(), Precision::Bfloat16);
         forward(x.view(), of_weight, None, false, out.view_mut()).unwrap();
-        let panels = Packed::new(Unit::best(), weight.t());
+        let panels = Packed::new(Precision::Bfloat16, weight.t());
         forward(x.view(), Weight::Packed(&panels), None, false, packed.view_mut()).unwrap();
         let into =
             Gradients { x: Some(grad_x.view_mut()), weight: Some(grad_weight.view_mut()), ..Gradients::default() };
@@ -227,5 +227,28 @@ fn products_in_bfloat16_have_their_own_bits() {
         assert_eq!(packed, out, "packed {rows}x{inputs}x{outputs}");
         assert_eq!(grad_x, multiply(grad.view(), weight.view()), "input {rows}x{inputs}x{outputs}");
         assert_eq!(grad_weight, multiply(grad.t(), x.view()), "weight {rows}x{inputs}x{outputs}");
+    }
+}
+
+/// A weight that was packed before gives the same bits: few rows and many, panels in part, and several runs of k.
+#[test]
+fn packed_weights_change_no_bits() {
+    for (inputs, outputs) in [(784, 512), (1030, 70), (400, 64), (5, 3), (0, 4), (37, 0)] {
+        let (weight, bias) = (matrix(outputs, inputs, 2), vector(outputs, 3));
+        let panels = Packed::new(Precision::Float32, weight.t());
+        for rows in [0, 1, 2, 6, 7, 16, 65] {
+            let x = matrix(rows, inputs, 1);
+            for (bias, relu) in [(None, false), (Some(bias.view()), true)] {
+                let (mut plain, mut packed) = (blank(rows, outputs), blank(rows, outputs));
+                forward(x.view(), weight.view(), bias, relu, plain.view_mut()).unwrap();
+                for threads in [1, 3] {
+                    packed.fill(f32::NAN);
+                    with_threads(threads, || {
+                        forward(x.view(), Weight::Packed(&panels), bias, relu, packed.view_mut()).unwrap();
+                    });
+                    assert_eq!(packed, plain, "{rows}x{inputs}x{outputs} on {threads} threads");
+                }
+            }
+        }
     }
 }

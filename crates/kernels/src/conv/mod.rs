@@ -7,7 +7,7 @@ mod shape;
 
 use crate::error::{Result, expect_shape};
 pub use crate::matmul::RowNorm;
-use crate::matmul::{self, Bias, ConvParams, Epilogue};
+use crate::matmul::{self, Bias, ConvParams, Epilogue, Precision};
 use crate::parallel;
 use crate::plane_sums;
 use ndarray::{ArrayView2, ArrayView4, ArrayViewMut4, Axis, Slice, s};
@@ -36,8 +36,8 @@ pub struct Finish<'a> {
     pub relu: bool,
 }
 
-/// out = the convolution of x with the weight, plus the bias, and what follows.
-pub fn forward(shape: &Shape, operands: Operands, finish: Finish, out: &mut [f32]) -> Result<()> {
+/// out = the convolution of x with the weight, plus the bias, and what follows. A depthwise one is in single precision.
+pub fn forward(precision: Precision, shape: &Shape, operands: Operands, finish: Finish, out: &mut [f32]) -> Result<()> {
     let out_shape = shape.output()?;
     let Operands { x, weight, bias } = operands;
     check(shape, x, weight)?;
@@ -74,7 +74,7 @@ pub fn forward(shape: &Shape, operands: Operands, finish: Finish, out: &mut [f32
         let epilogue = Epilogue { bias, norm: norm.map(|norm| norm.rows(rows.clone())), relu };
         let addend = addend.as_ref().map(|addend| addend.slice_axis(Axis(1), Slice::from(rows.clone())));
         let out = out.slice_axis_mut(Axis(1), Slice::from(rows));
-        matmul::convolve(weight, x, &window, epilogue, addend, out);
+        matmul::convolve(precision, weight, x, &window, epilogue, addend, out);
     }
     Ok(())
 }
@@ -90,8 +90,15 @@ pub struct Gradients<'a> {
     pub bias: Option<&'a mut [f32]>,
 }
 
-/// The gradients from that of the output without ReLU.
-pub fn backward(shape: &Shape, grad: &[f32], x: &[f32], weight: &[f32], into: Gradients) -> Result<()> {
+/// The gradients from that of the output without ReLU. Those of a depthwise convolution are in single precision.
+pub fn backward(
+    precision: Precision,
+    shape: &Shape,
+    grad: &[f32],
+    x: &[f32],
+    weight: &[f32],
+    into: Gradients,
+) -> Result<()> {
     let out_shape = shape.output()?;
     check(shape, x, weight)?;
     expect_shape(OP, "grad", &[grad.len()], &[out_shape.iter().product()])?;
@@ -116,7 +123,7 @@ pub fn backward(shape: &Shape, grad: &[f32], x: &[f32], weight: &[f32], into: Gr
     }
     let grad = view(out_shape, grad);
     if let Some(grad_x) = into.x {
-        input_gradient(shape, grad, weight, grad_x);
+        input_gradient(precision, shape, grad, weight, grad_x);
     }
     if let Some(grad_weight) = into.weight {
         let x = view(shape.x, x);
@@ -127,7 +134,7 @@ pub fn backward(shape: &Shape, grad: &[f32], x: &[f32], weight: &[f32], into: Gr
             let [_, channels, ky, kx] = shape.weight;
             let grad_weight = view_mut([outputs, channels, ky, kx], &mut grad_weight[group * size..][..size]);
             let grad = grad.slice_axis(Axis(1), Slice::from(rows));
-            matmul::weight_gradient(grad, x, ConvParams { stride, padding, dilation }, grad_weight);
+            matmul::weight_gradient(precision, grad, x, ConvParams { stride, padding, dilation }, grad_weight);
         }
     }
     Ok(())
@@ -135,7 +142,7 @@ pub fn backward(shape: &Shape, grad: &[f32], x: &[f32], weight: &[f32], into: Gr
 
 /// The gradient of x: for each remainder of its rows and columns by the stride, a convolution of the outputs' gradients with
 /// the taps that meet these, and every tap of each channel.
-fn input_gradient(shape: &Shape, grad: ArrayView4<f32>, weight: &[f32], grad_x: &mut [f32]) {
+fn input_gradient(precision: Precision, shape: &Shape, grad: ArrayView4<f32>, weight: &[f32], grad_x: &mut [f32]) {
     let [_, channels, height, width] = shape.x;
     let Window { stride, padding, dilation } = shape.window;
     let [_, per_group, ky, kx] = shape.weight;
@@ -170,7 +177,7 @@ fn input_gradient(shape: &Shape, grad: ArrayView4<f32>, weight: &[f32], grad_x: 
                     to.iter_mut().zip(&met).for_each(|(to, (tap, _))| *to = from[*tap]);
                 }
                 let transposed = matrix(transposed, per_group);
-                matmul::convolve(transposed, grad, &window, Epilogue::default(), None, into);
+                matmul::convolve(precision, transposed, grad, &window, Epilogue::default(), None, into);
             });
         }
     }

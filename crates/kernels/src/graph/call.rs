@@ -3,7 +3,7 @@
 use super::OP;
 use crate::binary::Binary;
 use crate::error::{KernelError, Result};
-use crate::matmul::bf16::Packed;
+use crate::matmul::{Packed, Precision};
 use crate::pool::Span;
 use crate::unary::Unary;
 use ndarray::{ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMut3};
@@ -57,12 +57,19 @@ pub struct Attributes {
     pub binary: Option<Binary>,
 }
 
+impl Attributes {
+    /// What the operands of its product are rounded to.
+    pub(super) fn precision(&self) -> Precision {
+        if self.bfloat16 { Precision::Bfloat16 } else { Precision::Float32 }
+    }
+}
+
 /// What a node has of its pass besides its inputs and its output.
 pub(super) struct Room<'a> {
     pub mask: Option<&'a mut [u8]>,
     pub moments: &'a mut [f64],
     pub scratch: &'a mut [Vec<f32>; 3],
-    /// The node's weight, if it is a constant and multiplied in bfloat16.
+    /// The node's weight, if it was packed.
     pub packed: Option<&'a Packed>,
 }
 

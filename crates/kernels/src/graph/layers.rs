@@ -9,8 +9,7 @@ use crate::dropout::{self as masks, Mask};
 use crate::embedding_bag::{self, Bags};
 use crate::error::{KernelError, Result, expect_shape};
 use crate::linear::{self as products, Weight};
-use crate::matmul::Precision;
-use crate::matmul::bf16::Packed;
+use crate::matmul::Packed;
 use crate::norm_relu_dropout::{self, Dropout, Linear};
 use crate::pool::{self, Windows};
 use crate::{channel_norm, elementwise, relu};
@@ -22,8 +21,10 @@ pub(super) fn linear(attributes: &Attributes, inputs: &[Array], out: ArrayMut, r
 }
 
 fn weight<'a>(attributes: &Attributes, weight: &Array<'a>, packed: Option<&'a Packed>) -> Result<Weight<'a>> {
-    let precision = if attributes.bfloat16 { Precision::Bfloat16 } else { Precision::Float32 };
-    packed.map_or_else(|| Ok(Weight::Matrix(weight.matrix()?, precision)), |packed| Ok(Weight::Packed(packed)))
+    packed.map_or_else(
+        || Ok(Weight::Matrix(weight.matrix()?, attributes.precision())),
+        |packed| Ok(Weight::Packed(packed)),
+    )
 }
 
 pub(super) fn dropout(attributes: &Attributes, inputs: &[Array], out: ArrayMut, room: Room) -> Result<()> {
@@ -96,7 +97,7 @@ pub(super) fn conv2d(attributes: &Attributes, inputs: &[Array], out: ArrayMut, r
         _ => None,
     };
     let addend = addend.first().map(|addend| addend.data);
-    conv::forward(&shape, operands, Finish { norm, addend, relu: attributes.relu }, out.data)
+    conv::forward(attributes.precision(), &shape, operands, Finish { norm, addend, relu: attributes.relu }, out.data)
 }
 
 /// The windows of a node whose input is [..., height, width].

@@ -13,13 +13,17 @@ pub use call::Attributes;
 use crate::batch_stats::ema_update;
 use crate::dropout;
 use crate::error::{KernelError, Result, expect_shape, expect_that};
-use crate::matmul::bf16::{Packed, Unit};
+use crate::matmul::{Packed, Precision};
 use crate::rng::Generator;
 use call::{Array, ArrayMut, Room};
 use ndarray::ArrayView2;
 use op::Op;
+use std::sync::OnceLock;
 
 const OP: &str = "graph";
+/// Rows for which a packed weight in single precision pays. With more of them the product packs those instead, which are less, and reads the
+/// weight in place.
+const FEW_ROWS: usize = 16;
 
 /// The length of an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +52,8 @@ struct Node {
     op: Op,
     inputs: Vec<usize>,
     output: usize,
-    packed: Option<Packed>,
+    /// The weight of its product: in bfloat16 from the beginning, in single precision from the first pass of few rows on.
+    packed: OnceLock<Packed>,
 }
 
 /// Collects the nodes of a graph, each after those whose outputs it reads.
@@ -124,7 +129,14 @@ impl GraphBuilder {
         }
         let op = Op::new(name, inputs.len(), attributes)?;
         let output = self.value(shape, Place::Buffer(self.nodes.len()));
-        let packed = op.has_packed_weight().then(|| self.packed(inputs[1])).flatten();
+        let packed = OnceLock::new();
+        if let Some(weight) = op
+            .product()
+            .filter(|&precision| precision == Precision::Bfloat16)
+            .and_then(|precision| pack(precision, &self.values[inputs[1]], &self.constants))
+        {
+            packed.get_or_init(|| weight);
+        }
         self.nodes.push(Node { op, inputs, output, packed });
         Ok(output)
     }
@@ -135,15 +147,22 @@ impl GraphBuilder {
             expect_that(output < self.values.len(), OP, "output", output as f64, "the number of a value")?;
         }
         let buffers = self.share_buffers(&outputs);
+        self.drop_packed(&outputs);
         Ok(Graph { values: self.values, constants: self.constants, nodes: self.nodes, outputs, buffers })
     }
 
-    /// A constant weight[outputs, inputs], packed for a product in bfloat16.
-    fn packed(&self, weight: usize) -> Option<Packed> {
-        let Value { shape, place: Place::Constant(i) } = &self.values[weight] else { return None };
-        let [Length::Fixed(outputs), Length::Fixed(inputs)] = shape[..] else { return None };
-        let weight = ArrayView2::from_shape((outputs, inputs), &self.constants[*i]).ok()?;
-        Some(Packed::new(Unit::best(), weight.reversed_axes()))
+    /// Frees the constants that are read in packed form only.
+    fn drop_packed(&mut self, outputs: &[usize]) {
+        let mut read = vec![false; self.constants.len()];
+        let of_nodes = self.nodes.iter().flat_map(|Node { inputs, packed, .. }| {
+            inputs.iter().enumerate().filter(|&(i, _)| i != 1 || packed.get().is_none()).map(|(_, value)| value)
+        });
+        for &value in of_nodes.chain(outputs) {
+            if let Place::Constant(i) = self.values[value].place {
+                read[i] = true;
+            }
+        }
+        self.constants.iter_mut().zip(read).filter(|(_, read)| !read).for_each(|(constant, _)| *constant = Vec::new());
     }
 
     fn value(&mut self, shape: Vec<Length>, place: Place) -> usize {
@@ -222,7 +241,11 @@ impl Graph {
                 .inputs
                 .iter()
                 .zip(&shapes)
-                .map(|(&value, shape)| Array { shape, data: &self.data(value, input, buffers)[..numel(shape)] })
+                .map(|(&value, shape)| {
+                    // A constant that was packed is not there.
+                    let data = self.data(value, input, buffers).get(..numel(shape)).unwrap_or_default();
+                    Array { shape, data }
+                })
                 .collect();
             let mask = node.op.drop_chance().and_then(|_| masks.next()).map(|mask| &mut mask[..numel(&shape)]);
             let kept = if node.op.momentum().is_some() {
@@ -236,11 +259,28 @@ impl Graph {
                 &mut []
             };
             let out = ArrayMut { shape: &shape, data: first(&mut data, numel(&shape)) };
-            let done = node.op.run(&inputs, out, Room { mask, moments: kept, scratch, packed: node.packed.as_ref() });
+            let done =
+                node.op.run(&inputs, out, Room { mask, moments: kept, scratch, packed: self.packed(node, &shapes) });
             buffers[buffer] = data;
             done?;
         }
         Ok(())
+    }
+
+    /// The packed weight of a node for inputs of these shapes, if it has one that pays.
+    fn packed<'a>(&self, node: &'a Node, shapes: &[Vec<usize>]) -> Option<&'a Packed> {
+        let precision = node.op.product()?;
+        if precision == Precision::Float32 {
+            if shapes[0].first().is_none_or(|&rows| rows > FEW_ROWS) {
+                return None;
+            }
+            if node.packed.get().is_none() {
+                let weight = pack(precision, &self.values[node.inputs[1]], &self.constants)?;
+                // Another pass may have been first.
+                node.packed.get_or_init(|| weight);
+            }
+        }
+        node.packed.get()
     }
 
     /// How many outputs it has.
@@ -290,6 +330,14 @@ impl Graph {
             Place::Buffer(i) => &buffers[i],
         }
     }
+}
+
+/// A constant weight[outputs, inputs], packed for a product.
+fn pack(precision: Precision, weight: &Value, constants: &[Vec<f32>]) -> Option<Packed> {
+    let Value { shape, place: Place::Constant(i) } = weight else { return None };
+    let [Length::Fixed(outputs), Length::Fixed(inputs)] = shape[..] else { return None };
+    let weight = ArrayView2::from_shape((outputs, inputs), &constants[*i]).ok()?;
+    Some(Packed::new(precision, weight.reversed_axes()))
 }
 
 /// The first `len` of a vector, which grows if it is shorter.

@@ -6,6 +6,7 @@ use super::{arrays, layers};
 use crate::binary::Binary;
 use crate::dropout;
 use crate::error::{KernelError, Result};
+use crate::matmul::Precision;
 use crate::unary::Unary;
 
 type Kernel = fn(&Attributes, &[Array], ArrayMut, Room) -> Result<()>;
@@ -16,14 +17,14 @@ pub(super) struct Op {
     attributes: Attributes,
     drop_chance: Option<f64>,
     momentum: Option<f32>,
-    /// Whether its second input is the weight of a product in bfloat16.
-    has_packed_weight: bool,
+    /// The precision of a product whose weight is the second input.
+    product: Option<Precision>,
 }
 
 impl Op {
     /// The operation of a name, for so many inputs.
     pub fn new(name: &str, inputs: usize, attributes: &Attributes) -> Result<Self> {
-        let Attributes { norm, addend, training, p, momentum, bfloat16, .. } = *attributes;
+        let Attributes { norm, addend, training, p, momentum, .. } = *attributes;
         let mut attributes = attributes.clone();
         attributes.unary = Unary::ALL.iter().find(|(row, _)| *row == name).map(|(_, unary)| *unary);
         attributes.binary = Binary::ALL.iter().find(|(row, _)| *row == name).map(|(_, binary)| *binary);
@@ -73,12 +74,13 @@ impl Op {
             return Err(operands(inputs, arity));
         }
         dropout::expect_probability(p)?;
+        let product = matches!(name, "linear" | "linearBatchNormReluDropout").then(|| attributes.precision());
         Ok(Self {
             kernel,
             attributes,
             drop_chance: drops.then_some(p),
             momentum: normalises.then_some(momentum as f32),
-            has_packed_weight: bfloat16 && matches!(name, "linear" | "linearBatchNormReluDropout"),
+            product,
         })
     }
 
@@ -92,9 +94,9 @@ impl Op {
         self.momentum
     }
 
-    /// Whether its second input, if that is a constant, is better packed before.
-    pub fn has_packed_weight(&self) -> bool {
-        self.has_packed_weight
+    /// The precision of its product, whose weight is its second input.
+    pub fn product(&self) -> Option<Precision> {
+        self.product
     }
 
     /// Computes the output.

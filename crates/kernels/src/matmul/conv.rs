@@ -10,6 +10,7 @@
 //!   +-----------+        +-----+-----+               +-----+-----+
 //! ```
 
+use super::conv_elements::Elements;
 use super::epilogue::Epilogue;
 use super::in_place::{self, Vectors};
 use super::mat::MatRef;
@@ -30,7 +31,8 @@ const COPY_ELEMS: usize = 1 << 17;
 /// out[n, m, y, x] = epilogue(the sum over channels c and taps t of a[m, c * taps + t] x[n, c, at t of (y, x)]).
 ///
 /// The rows of x, and of out, are adjacent; out may be every other element of an array. The epilogue's addend lies as out does.
-pub(crate) fn convolve(
+pub(super) fn convolve(
+    elements: Elements,
     a: ArrayView2<f32>,
     x: ArrayView4<f32>,
     window: &Window,
@@ -48,7 +50,7 @@ pub(crate) fn convolve(
     let [image, row, down, across] = [0, 1, 2, 3].map(|axis| out.strides()[axis] as usize);
     let addend = addend.map(|addend| addend.as_ptr());
     let target = Target { data: out.as_mut_ptr(), addend, image, row, y: down, x: across };
-    Arch::new().dispatch(Convolution { a, source: Images::new(&x), images, window, epilogue, target });
+    Arch::new().dispatch(Convolution { elements, a, source: Images::new(&x), images, window, epilogue, target });
 }
 
 /// Where outputs go: element (n, m, y, x) to `n * image + m * row + y * self.y + x * self.x`.
@@ -63,6 +65,7 @@ struct Target {
 }
 
 struct Convolution<'a> {
+    elements: Elements,
     a: ArrayView2<'a, f32>,
     source: Images,
     images: usize,
@@ -110,6 +113,11 @@ impl WithSimd for Convolution<'_> {
         let taps: Vec<usize> = taps.collect();
         let offsets: Vec<usize> =
             (0..self.source.channels).flat_map(|c| taps.iter().map(move |tap| c * layout.plane + tap)).collect();
+        // Where the rows of a packed panel of pairs are.
+        let packed_rows: Vec<usize> = match self.elements {
+            Elements::Numbers => Vec::new(),
+            Elements::Pairs(_) => (0..k).map(|row| row * nr::<S>()).collect(),
+        };
         let room = layout.len(tasks.images);
         parallel::for_each_chunk(0..tasks.count, threads.saturating_mul(TASKS_PER_THREAD), |chunk| {
             pack::with_buffer(room + k * nr::<S>(), |copy| {
@@ -118,8 +126,8 @@ impl WithSimd for Convolution<'_> {
                     let images = group * tasks.images..self.images.min((group + 1) * tasks.images);
                     let rows = band * tasks.rows..self.window.grid[0].min((band + 1) * tasks.rows);
                     let packed = copy.wrapping_add(room);
-                    let (call, offsets) = (&self, &offsets[..]);
-                    simd.vectorize(Task { call, layout, offsets, images, rows, copy, packed });
+                    let (call, offsets, packed_rows) = (&self, &offsets[..], &packed_rows[..]);
+                    simd.vectorize(Task { call, layout, offsets, packed_rows, images, rows, copy, packed });
                 }
             });
         });
@@ -152,6 +160,8 @@ struct Task<'a, 'b> {
     layout: Layout,
     /// How far the element of each row of patches lies from the first.
     offsets: &'a [usize],
+    /// Of pairs: how far each row of a packed panel lies from the first.
+    packed_rows: &'a [usize],
     images: Range<usize>,
     rows: Range<usize>,
     copy: *mut f32,
@@ -189,10 +199,14 @@ impl WithSimd for Task<'_, '_> {
             let from = self.segments(&columns, &mut segments, |n, y, x| n * layout.image + layout.at(y, x));
             let whole = from.iter().all(|segment| segment.len % S::F32_LANES == 0);
             let vectors = whole.then(|| Vectors::of::<S>(source, self.offsets, from));
-            if vectors.is_none() {
+            let vectors = vectors.or_else(|| {
                 // SAFETY: the segments lie in the source for each offset, and there is room for a panel.
                 unsafe { self.pack(simd, source, from, columns.len()) };
-            }
+                match call.elements {
+                    Elements::Numbers => None,
+                    Elements::Pairs(_) => Some(Vectors::packed::<S>(self.packed, self.packed_rows)),
+                }
+            });
             let Target { image, y: down, x: across, .. } = call.target;
             let to = self.segments(&columns, &mut segments, |n, y, x| {
                 (images.start + n) * image + (rows.start + y) * down + x * across
@@ -236,8 +250,12 @@ impl Task<'_, '_> {
     #[inline(always)]
     unsafe fn pack<S: Simd>(&self, simd: S, source: *const f32, segments: &[Segment], columns: usize) {
         let width = columns.next_multiple_of(S::F32_LANES);
+        let pitch = match self.call.elements {
+            Elements::Numbers => width,
+            Elements::Pairs(_) => nr::<S>(),
+        };
         for (k, offset) in self.offsets.iter().enumerate() {
-            let (from, to) = (source.wrapping_add(*offset), self.packed.wrapping_add(k * width));
+            let (from, to) = (source.wrapping_add(*offset), self.packed.wrapping_add(k * pitch));
             // SAFETY: as promised by the caller; the buffer has room for k rows of a panel.
             unsafe {
                 if columns < width {
@@ -298,9 +316,14 @@ impl Task<'_, '_> {
             // SAFETY: the tile lies inside the outputs or the edge tile, and its panel was packed to whole vectors, or is
             // read where each vector of each row of patches lies.
             unsafe {
-                match in_place {
-                    None => microkernel::compute(simd, rows.len(), vectors, micro),
-                    Some(b) => in_place::compute(simd, rows.len(), vectors, micro, b),
+                match (self.call.elements, in_place) {
+                    (Elements::Numbers, None) => microkernel::compute(simd, rows.len(), vectors, micro),
+                    (Elements::Numbers, Some(b)) => in_place::compute(simd, rows.len(), vectors, micro, b),
+                    (Elements::Pairs(kernels), Some(b)) => {
+                        (kernels.multiply)(rows.len(), vectors, micro, b);
+                        micro.epilogue.apply(simd, rows.len(), vectors, micro.c, micro.rs_c);
+                    }
+                    (Elements::Pairs(_), None) => unreachable!("pairs are read where they are, or in their panel"),
                 }
             }
             if direct {

@@ -4,6 +4,7 @@
 //! Images are summed in groups, the groups in order: how many there are depends on the shape alone, so the bits do not depend
 //! on the threads.
 
+use super::conv_elements::{Elements, WeightTile};
 use super::mat::vector;
 use super::microkernel::by_size;
 use super::pack;
@@ -31,7 +32,8 @@ pub(crate) struct ConvParams {
 }
 
 /// grad_weight[m, c, ky, kx] = the sum over images and outputs of grad[n, m, y, x] x[n, c, what the tap reads for (y, x)].
-pub(crate) fn weight_gradient(
+pub(super) fn weight_gradient(
+    elements: Elements,
     grad: ArrayView4<f32>,
     x: ArrayView4<f32>,
     params: ConvParams,
@@ -47,6 +49,7 @@ pub(crate) fn weight_gradient(
         (outputs - 1) * params.stride[axis] + (taps - 1) * params.dilation[axis] + 1
     };
     let call = Problem {
+        elements,
         grad: Images::new(&grad),
         source: Images::new(&x),
         images,
@@ -61,6 +64,7 @@ pub(crate) fn weight_gradient(
 
 #[derive(Clone, Copy)]
 struct Problem {
+    elements: Elements,
     grad: Images,
     source: Images,
     images: usize,
@@ -248,7 +252,7 @@ impl WithSimd for Group<'_> {
                 for (i, n) in images.clone().enumerate() {
                     // The rows one after the other while the cache holds what they read of the image.
                     for m in rows.clone().step_by(MR) {
-                        let tile = Tile {
+                        let tile = WeightTile {
                             grad: call.grad.data.wrapping_add(n * call.grad.image + m * call.grad.plane),
                             rs_grad: call.grad.plane,
                             grid: call.grid,
@@ -260,7 +264,12 @@ impl WithSimd for Group<'_> {
                             rs_sums: row,
                         };
                         // SAFETY: gradients, source and sums reach what the sizes say.
-                        unsafe { tile.by_size(simd, MR.min(rows.end - m)) };
+                        unsafe {
+                            match call.elements {
+                                Elements::Numbers => tile.by_size(simd, MR.min(rows.end - m)),
+                                Elements::Pairs(kernels) => (kernels.add_products)(MR.min(rows.end - m), tile),
+                            }
+                        }
                     }
                 }
             }
@@ -268,22 +277,7 @@ impl WithSimd for Group<'_> {
     }
 }
 
-/// Rows of gradients times vectors of the source, in registers while the outputs of an image run.
-#[derive(Clone, Copy)]
-struct Tile<'a> {
-    grad: *const f32,
-    rs_grad: usize,
-    grid: [usize; 2],
-    source: *const f32,
-    /// From one output's element of the source to the next in its row, and to that below.
-    step: usize,
-    jump: usize,
-    vectors: &'a [usize],
-    sums: *mut f32,
-    rs_sums: usize,
-}
-
-impl Tile<'_> {
+impl WeightTile<'_> {
     /// # Safety
     /// As `run`.
     #[inline(always)]

@@ -18,7 +18,7 @@
 //! The packed block of B (KC x NC) stays in L2, a panel of it (KC x NR) streams through L1, the microtile of C (MR x NR)
 //! stays in registers. With shared B the threads wait for each other twice per block; with private B never.
 
-use super::macrokernel::MacroKernel;
+use super::macrokernel::{Ahead, MacroKernel};
 use super::pack::{self, PackB};
 use super::params::{KC_MAX, KC_TASK, PACK_B_ELEMS, PARALLEL_MIN, TASKS_PER_THREAD, kc_sum, nr};
 use super::problem::Gemm;
@@ -104,7 +104,8 @@ impl Gemm<'_> {
                     next = blocks.next();
                     self.pack(simd, panels.clone(), ks.clone(), packed);
                     // LOOP ic: a single block of all rows.
-                    let next = next.clone();
+                    let next =
+                        next.clone().map(|(panels, ks)| Ahead { b: self.b, ks, columns: self.columns::<S>(&panels) });
                     simd.vectorize(MacroKernel { gemm: self, panels, tiles: 0..tiles, ks, packed, next });
                 }
             });
@@ -134,7 +135,7 @@ impl Gemm<'_> {
     }
 
     fn pack<S: Simd>(&self, simd: S, panels: Range<usize>, ks: Range<usize>, to: *mut f32) {
-        let columns = panels.start * nr::<S>()..self.n.min(panels.end * nr::<S>());
+        let columns = self.columns::<S>(&panels);
         simd.vectorize(PackB { b: self.b.from(ks.start, columns.start), kc: ks.len(), nc: columns.len(), to });
     }
 }

@@ -28,6 +28,24 @@ impl<'a> Vectors<'a> {
         }
         Self { columns, offsets }
     }
+
+    /// From a packed panel whose rows are `nr` apart, at these offsets.
+    #[inline(always)]
+    pub fn packed<S: Simd>(panel: *const f32, offsets: &'a [usize]) -> Self {
+        Self { columns: std::array::from_fn(|j| panel.wrapping_add(j * S::F32_LANES)), offsets }
+    }
+
+    /// Each vector's element of the first row of patches.
+    #[inline(always)]
+    pub fn columns(&self) -> &[*const f32; NR_VECTORS] {
+        &self.columns
+    }
+
+    /// How far each row of patches is from the first.
+    #[inline(always)]
+    pub fn offsets(&self) -> &'a [usize] {
+        self.offsets
+    }
 }
 
 /// Computes a microtile of any size up to the full ones, and applies its epilogue; its own `b` is not read.

@@ -22,8 +22,15 @@ pub(super) struct MacroKernel<'a, 'b> {
     pub ks: Range<usize>,
     /// The packed block.
     pub packed: *const f32,
-    /// Panels and rows of the block that this thread packs next.
-    pub next: Option<(Range<usize>, Range<usize>)>,
+    /// What this thread reads next.
+    pub next: Option<Ahead>,
+}
+
+/// A block of a matrix that is prefetched, if its rows are adjacent elements.
+pub(super) struct Ahead {
+    pub b: MatRef,
+    pub ks: Range<usize>,
+    pub columns: Range<usize>,
 }
 
 /// Sums of some microtiles on their way to a C that cannot take whole vectors: it is not row-major, or its last columns
@@ -153,17 +160,16 @@ impl MacroKernel<'_, '_> {
         unsafe { microkernel::compute(simd, rows.len(), panel.vectors, micro) };
     }
 
-    /// What to prefetch during a microtile: the block of B that this thread packs next, spread over the microtiles of the
+    /// What to prefetch during a microtile: the block that this thread reads next, spread over the microtiles of the
     /// current one; else the next tile's rows of A.
     #[inline(always)]
     fn prefetch<S: Simd>(&self, tile: usize, panel: usize) -> Prefetch {
-        let Gemm { a, b, n, .. } = *self.gemm;
+        let Gemm { a, .. } = *self.gemm;
         match &self.next {
-            Some((panels, ks)) if b.cs == 1 => {
-                let columns = panels.start * nr::<S>()..n.min(panels.end * nr::<S>());
+            Some(Ahead { b, ks, columns }) if b.cs == 1 => {
                 let times = self.ks.len().div_ceil(LINE);
                 let (done, total) = (tile * self.panels.len() + panel, self.tiles.len() * self.panels.len());
-                Prefetch::block(b, ks.clone(), columns, done * times, total * times)
+                Prefetch::block(*b, ks.clone(), columns.clone(), done * times, total * times)
             }
             _ => {
                 let mr = self.gemm.mr::<S>();

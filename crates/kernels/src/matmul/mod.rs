@@ -6,6 +6,7 @@
 
 pub mod bf16;
 mod conv;
+mod conv_elements;
 mod conv_weight;
 mod epilogue;
 mod gemm;
@@ -14,6 +15,7 @@ mod macrokernel;
 mod mat;
 mod microkernel;
 mod pack;
+mod packed;
 mod params;
 mod patches;
 mod prefetch;
@@ -22,12 +24,13 @@ mod transpose;
 
 use crate::error::{Result, expect_shape};
 use bf16::{Rhs, Unit};
-pub(crate) use conv::convolve;
-pub(crate) use conv_weight::{ConvParams, weight_gradient};
+use conv_elements::Elements;
+pub(crate) use conv_weight::ConvParams;
 pub use epilogue::RowNorm;
 pub(crate) use epilogue::{Bias, Epilogue};
-use ndarray::{ArrayView2, ArrayViewMut2};
+use ndarray::{ArrayView2, ArrayView4, ArrayViewMut2, ArrayViewMut4};
 pub(crate) use pack::with_scratch;
+pub use packed::{Packed, Panels};
 pub use params::kc_sum;
 pub(crate) use patches::Window;
 use problem::Gemm;
@@ -97,6 +100,36 @@ pub(crate) fn product(
     match precision {
         Precision::Float32 => gemm_on(Arch::new(), op, a, b, Epilogue::default(), out),
         Precision::Bfloat16 => bf16::gemm(Unit::best(), op, a, Rhs::Matrix(b), None, false, out),
+    }
+}
+
+/// `conv::convolve` of operands in a precision.
+pub(crate) fn convolve(
+    precision: Precision,
+    a: ArrayView2<f32>,
+    x: ArrayView4<f32>,
+    window: &Window,
+    epilogue: Epilogue,
+    addend: Option<ArrayView4<f32>>,
+    out: ArrayViewMut4<f32>,
+) {
+    match precision {
+        Precision::Bfloat16 if !a.is_empty() && !x.is_empty() => bf16::convolve(a, x, window, epilogue, addend, out),
+        _ => conv::convolve(Elements::Numbers, a, x, window, epilogue, addend, out),
+    }
+}
+
+/// `conv_weight::weight_gradient` of operands in a precision.
+pub(crate) fn weight_gradient(
+    precision: Precision,
+    grad: ArrayView4<f32>,
+    x: ArrayView4<f32>,
+    params: ConvParams,
+    grad_weight: ArrayViewMut4<f32>,
+) {
+    match precision {
+        Precision::Bfloat16 if !grad.is_empty() && !x.is_empty() => bf16::weight_gradient(grad, x, params, grad_weight),
+        _ => conv_weight::weight_gradient(Elements::Numbers, grad, x, params, grad_weight),
     }
 }
 

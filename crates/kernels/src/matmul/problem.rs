@@ -53,6 +53,11 @@ impl Gemm<'_> {
         self.n.div_ceil(nr::<S>())
     }
 
+    /// The columns of some panels.
+    pub(super) fn columns<S: Simd>(&self, panels: &Range<usize>) -> Range<usize> {
+        panels.start * nr::<S>()..self.n.min(panels.end * nr::<S>())
+    }
+
     /// k in blocks of `kc`; if k is 0 one empty block, which writes the zeros.
     pub(super) fn k_blocks(&self, kc: usize) -> impl Iterator<Item = Range<usize>> {
         let k = self.k;

@@ -135,7 +135,7 @@ pub unsafe fn finish<const R: usize, const V: usize>(mut sums: [[__m512; V]; R],
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn bf16s(bits: __m512i) -> __m512bh {
+pub fn bf16s(bits: __m512i) -> __m512bh {
     // SAFETY: both are 512 bits of any value.
     unsafe { std::mem::transmute(bits) }
 }

@@ -11,11 +11,16 @@ mod avx512;
 mod gemm;
 #[cfg(target_arch = "x86_64")]
 mod pack;
+#[cfg(target_arch = "x86_64")]
+mod pairs;
 mod round;
 
-use super::{Bias, Epilogue, gemm_on};
+use super::conv;
+use super::conv_elements::Elements;
+use super::conv_weight::{self, ConvParams};
+use super::{Bias, Epilogue, Window, gemm_on};
 use crate::error::{Result, expect_shape};
-use ndarray::{Array2, ArrayView2, ArrayViewMut2};
+use ndarray::{Array2, Array4, ArrayView2, ArrayView4, ArrayViewMut2, ArrayViewMut4};
 use pulp::Arch;
 pub use round::{from_bits, to_bits};
 
@@ -196,6 +201,48 @@ fn pairs<'a>(unit: Unit, b: &Rhs<'a>) -> Option<gemm::Rhs<'a>> {
         Rhs::Packed(_) => None,
         Rhs::Matrix(b) => unit.kernel().map(|kernel| gemm::Rhs::Matrix(kernel, b.into())),
     }
+}
+
+/// As `matmul::convolve`, of rounded operands.
+pub(super) fn convolve(
+    a: ArrayView2<f32>,
+    x: ArrayView4<f32>,
+    window: &Window,
+    epilogue: Epilogue,
+    addend: Option<ArrayView4<f32>>,
+    out: ArrayViewMut4<f32>,
+) {
+    #[cfg(target_arch = "x86_64")]
+    if has_pairs() {
+        return pairs::convolve(a, x, window, epilogue, addend, out);
+    }
+    conv::convolve(Elements::Numbers, rounded(a).view(), rounded_images(&x).view(), window, epilogue, addend, out);
+}
+
+/// As `matmul::weight_gradient`, of rounded operands.
+pub(super) fn weight_gradient(
+    grad: ArrayView4<f32>,
+    x: ArrayView4<f32>,
+    params: ConvParams,
+    grad_weight: ArrayViewMut4<f32>,
+) {
+    #[cfg(target_arch = "x86_64")]
+    if has_pairs() {
+        return pairs::weight_gradient(grad, x, params, grad_weight);
+    }
+    let (grad, x) = (rounded_images(&grad), rounded_images(&x));
+    conv_weight::weight_gradient(Elements::Numbers, grad.view(), x.view(), params, grad_weight);
+}
+
+/// Whether convolutions multiply pairs, with vectors of 16.
+#[cfg(target_arch = "x86_64")]
+fn has_pairs() -> bool {
+    Unit::Avx512.is_available() && matches!(Arch::new(), Arch::V4(_))
+}
+
+/// Images as convolutions take them, each element as bfloat16 has it.
+fn rounded_images(x: &ArrayView4<f32>) -> Array4<f32> {
+    x.as_standard_layout().mapv(|x| from_bits(to_bits(x)))
 }
 
 /// The matrix, in its own order, each element as bfloat16 has it.

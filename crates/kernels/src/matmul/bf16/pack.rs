@@ -39,7 +39,7 @@ unsafe fn along(from: *const f32, masks: [__mmask16; 2]) -> __m512i {
 /// What the masks leave may be read.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bf16,avx512bw,avx512vl")]
-unsafe fn across(rows: [*const f32; 2], masks: [__mmask16; 2]) -> __m512i {
+pub unsafe fn across(rows: [*const f32; 2], masks: [__mmask16; 2]) -> __m512i {
     const ORDER: [u16; 2 * LINE] = {
         let mut order = [0; 2 * LINE];
         let mut i = 0;

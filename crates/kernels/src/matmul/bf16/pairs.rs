@@ -1,0 +1,220 @@
+//! Convolutions in bfloat16: numbers in pairs, as the steps over k of `vdpbf16ps` are. The outputs sum over channels, so channels are
+//! paired; the gradient of the weight sums over images, so images are.
+//!
+//! ```text
+//!  x: planes of channels         pairs: half as many planes        weight, a row: channels, taps
+//!  c0: p0 p1 p2 ..               (c0 p0, c1 p0) (c0 p1, c1 p1) ..   (c0 t0, c1 t0) (c0 t1, c1 t1) ..
+//!  c1: p0 p1 p2 ..       ->
+//! ```
+//!
+//! A pair is as wide as a number in single precision, so that the product of pairs is the one of such numbers with half the channels, or half
+//! the images (`conv.rs`, `conv_weight.rs`): the same tasks, copies and places. Only the innermost loop is another one.
+
+use super::super::conv;
+use super::super::conv_elements::{Elements, PairKernels, WeightTile};
+use super::super::conv_weight::{self, ConvParams};
+use super::super::epilogue::Epilogue;
+use super::super::in_place::Vectors;
+use super::super::mat::MatRef;
+use super::super::microkernel::{F32, MicroTile, by_size};
+use super::super::params::LINE;
+use super::super::patches::Window;
+use super::super::with_scratch;
+use super::avx512::bf16s;
+use super::pack::{across, mask};
+use crate::parallel::{self, Rows};
+use ndarray::{ArrayView2, ArrayView4, ArrayViewMut4, Axis};
+use std::arch::x86_64::*;
+use std::ptr::null;
+
+/// Pairs of a partial sum.
+const PAIRS: usize = 128;
+/// Elements of x that are worth a thread.
+const GRAIN: usize = 1 << 16;
+
+/// The elements of both operands.
+const ELEMENTS: Elements = Elements::Pairs(&PairKernels { multiply, add_products });
+
+/// As `matmul::convolve`, by this unit, which the processor has.
+pub fn convolve(
+    a: ArrayView2<f32>,
+    x: ArrayView4<f32>,
+    window: &Window,
+    epilogue: Epilogue,
+    addend: Option<ArrayView4<f32>>,
+    out: ArrayViewMut4<f32>,
+) {
+    let ((images, channels, height, width), taps, m) = (x.dim(), window.taps.len(), a.nrows());
+    let (pairs, plane) = (channels.div_ceil(2), height * width);
+    let rows_of_a: Vec<&[f32]> =
+        a.outer_iter().map(|row| row.to_slice().expect("the rows of a weight are contiguous")).collect();
+    with_scratch(images * pairs * plane, |planes| {
+        with_scratch(m * pairs * taps, |left| {
+            parallel::for_each(
+                Rows(planes, pairs * plane),
+                (GRAIN / (channels * plane)).max(1),
+                |first, Rows(to, len)| {
+                    for (i, to) in to.chunks_exact_mut(len).enumerate() {
+                        let image = x.index_axis(Axis(0), first + i);
+                        let of_channel = |c: usize| image.index_axis(Axis(0), c).as_ptr();
+                        for (p, to) in to.chunks_exact_mut(plane).enumerate() {
+                            let second = (2 * p + 1 < channels).then(|| of_channel(2 * p + 1));
+                            // SAFETY: the elements of a plane are adjacent, and the processor has the unit.
+                            unsafe { pair(of_channel(2 * p), second, to) };
+                        }
+                    }
+                },
+            );
+            for (row, to) in rows_of_a.iter().zip(left.chunks_exact_mut(pairs * taps)) {
+                for (taps_of_pair, to) in row.chunks(2 * taps).zip(to.chunks_exact_mut(taps)) {
+                    let second = (taps_of_pair.len() > taps).then(|| taps_of_pair[taps..].as_ptr());
+                    // SAFETY: each channel has as many taps.
+                    unsafe { pair(taps_of_pair.as_ptr(), second, to) };
+                }
+            }
+            let planes =
+                ArrayView4::from_shape((images, pairs, height, width), &*planes).expect("as long as its shape says");
+            let left = ArrayView2::from_shape((m, pairs * taps), &*left).expect("as long as its shape says");
+            conv::convolve(ELEMENTS, left, planes, window, epilogue, addend, out);
+        });
+    });
+}
+
+/// As `matmul::weight_gradient`, by this unit, which the processor has.
+pub fn weight_gradient(grad: ArrayView4<f32>, x: ArrayView4<f32>, params: ConvParams, grad_weight: ArrayViewMut4<f32>) {
+    with_image_pairs(&grad, |grad| {
+        with_image_pairs(&x, |x| conv_weight::weight_gradient(ELEMENTS, grad, x, params, grad_weight));
+    });
+}
+
+/// Calls `f` with the images in pairs, the last one with zeros if their number is odd.
+fn with_image_pairs(x: &ArrayView4<f32>, f: impl FnOnce(ArrayView4<f32>)) {
+    let (images, channels, height, width) = x.dim();
+    let (pairs, image) = (images.div_ceil(2), channels * height * width);
+    with_scratch(pairs * image, |planes| {
+        parallel::for_each(Rows(planes, image), (GRAIN / image).max(1), |first, Rows(to, _)| {
+            for (i, to) in to.chunks_exact_mut(image).enumerate() {
+                let of_image = |n: usize| x.index_axis(Axis(0), n).as_ptr();
+                let n = 2 * (first + i);
+                // SAFETY: the channels of an image are adjacent, and the processor has the unit.
+                unsafe { pair(of_image(n), (n + 1 < images).then(|| of_image(n + 1)), to) };
+            }
+        });
+        f(ArrayView4::from_shape((pairs, channels, height, width), planes).expect("as long as its shape says"));
+    });
+}
+
+/// The numbers of two arrays, or of one and zeros, rounded, in pairs.
+///
+/// # Safety
+/// The arrays are as long as `to`, and the processor has the unit.
+#[target_feature(enable = "avx512f,avx512bf16,avx512bw,avx512vl")]
+unsafe fn pair(first: *const f32, second: Option<*const f32>, to: &mut [f32]) {
+    let whole = to.len() - to.len() % LINE;
+    let (all, rest) = ([!0, if second.is_some() { !0 } else { 0 }], mask(to.len() - whole));
+    let (second, to) = (second.unwrap_or(first), to.as_mut_ptr().cast::<i32>());
+    // No closures, which would be calls: they have not these features.
+    // SAFETY: the vectors lie inside the arrays, and the masks keep to them.
+    unsafe {
+        for i in (0..whole).step_by(LINE) {
+            _mm512_storeu_si512(to.add(i).cast(), across([first.add(i), second.add(i)], all));
+        }
+        if rest != 0 {
+            let pairs = across([first.add(whole), second.add(whole)], [all[0] & rest, all[1] & rest]);
+            _mm512_mask_storeu_epi32(to.add(whole), rest, pairs);
+        }
+    }
+}
+
+/// Computes a microtile of any size up to the full ones, of pairs that lie where `b` says.
+///
+/// # Safety
+/// As `in_place::compute`, with vectors of 16, and the processor has the unit.
+unsafe fn multiply(rows: usize, vectors: usize, tile: MicroTile<F32>, b: Vectors) {
+    // SAFETY: as promised by the caller.
+    by_size!(rows, vectors, |R, V| unsafe { run::<R, V>(tile, b) });
+}
+
+/// # Safety
+/// As `WeightTile::by_size`, with vectors of 16, and the processor has the unit.
+unsafe fn add_products(rows: usize, tile: WeightTile) {
+    // SAFETY: as promised by the caller.
+    by_size!(wide rows, tile.vectors.len(), |R, V| unsafe { add::<R, V>(tile) });
+}
+
+/// # Safety
+/// As `multiply`.
+#[target_feature(enable = "avx512f,avx512bf16,avx512bw,avx512vl")]
+#[allow(clippy::needless_range_loop, reason = "counted loops are unrolled, which keeps the sums in registers")]
+unsafe fn run<const R: usize, const V: usize>(tile: MicroTile<F32>, b: Vectors) {
+    let MicroTile { a: MatRef { mut ptr, rs, cs }, c, rs_c, .. } = tile;
+    let mut columns = [null(); V];
+    columns.copy_from_slice(&b.columns()[..V]);
+    // SAFETY: the caller's promise covers every element that is read or written.
+    unsafe {
+        for (part, offsets) in b.offsets().chunks(PAIRS).enumerate() {
+            let mut sums = [[_mm512_setzero_ps(); V]; R];
+            for &offset in offsets {
+                let mut right = [_mm512_setzero_si512(); V];
+                for j in 0..V {
+                    right[j] = _mm512_loadu_si512(columns[j].add(offset).cast());
+                }
+                for i in 0..R {
+                    let left = _mm512_set1_epi32(ptr.offset(i as isize * rs).cast::<i32>().read());
+                    for j in 0..V {
+                        sums[i][j] = _mm512_dpbf16_ps(sums[i][j], bf16s(left), bf16s(right[j]));
+                    }
+                }
+                ptr = ptr.wrapping_offset(cs);
+            }
+            for i in 0..R {
+                for j in 0..V {
+                    let to = c.offset(i as isize * rs_c).add(j * LINE);
+                    if part > 0 {
+                        sums[i][j] = _mm512_add_ps(_mm512_loadu_ps(to), sums[i][j]);
+                    }
+                    _mm512_storeu_ps(to, sums[i][j]);
+                }
+            }
+        }
+    }
+}
+
+/// Adds the products of a pair of images to the sums.
+///
+/// # Safety
+/// As `add_products`.
+#[target_feature(enable = "avx512f,avx512bf16,avx512bw,avx512vl")]
+#[allow(clippy::needless_range_loop, reason = "counted loops are unrolled, which keeps the sums in registers")]
+unsafe fn add<const R: usize, const V: usize>(tile: WeightTile) {
+    let mut offsets = [0; V];
+    offsets.copy_from_slice(tile.vectors);
+    let mut sums = [[_mm512_setzero_ps(); V]; R];
+    let mut grad = tile.grad;
+    // SAFETY: as promised by the caller.
+    unsafe {
+        for y in 0..tile.grid[0] {
+            let mut source = tile.source.wrapping_add(y * tile.jump);
+            for _ in 0..tile.grid[1] {
+                let mut right = [_mm512_setzero_si512(); V];
+                for j in 0..V {
+                    right[j] = _mm512_loadu_si512(source.add(offsets[j]).cast());
+                }
+                for i in 0..R {
+                    let left = _mm512_set1_epi32(grad.add(i * tile.rs_grad).cast::<i32>().read());
+                    for j in 0..V {
+                        sums[i][j] = _mm512_dpbf16_ps(sums[i][j], bf16s(left), bf16s(right[j]));
+                    }
+                }
+                grad = grad.wrapping_add(1);
+                source = source.wrapping_add(tile.step);
+            }
+        }
+        for i in 0..R {
+            for j in 0..V {
+                let to = tile.sums.add(i * tile.rs_sums + j * LINE);
+                _mm512_storeu_ps(to, _mm512_add_ps(_mm512_loadu_ps(to), sums[i][j]));
+            }
+        }
+    }
+}

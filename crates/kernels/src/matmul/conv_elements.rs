@@ -1,0 +1,36 @@
+//! What the elements of a convolution's operands are: all but the innermost loops is the same for each.
+
+use super::in_place::Vectors;
+use super::microkernel::{F32, MicroTile};
+
+/// The elements of both operands.
+#[derive(Clone, Copy)]
+pub(super) enum Elements {
+    /// Numbers in single precision.
+    Numbers,
+    /// Pairs of numbers, as wide as one of them, of two channels or two images.
+    Pairs(&'static PairKernels),
+}
+
+/// The innermost loops for pairs, with vectors of 16, on a processor that has what they take.
+pub(super) struct PairKernels {
+    /// As `in_place::compute` for a microtile of rows and vectors, without its epilogue.
+    pub multiply: unsafe fn(usize, usize, MicroTile<F32>, Vectors),
+    /// As `WeightTile::by_size` for a number of rows.
+    pub add_products: unsafe fn(usize, WeightTile),
+}
+
+/// Rows of gradients times vectors of the source, in registers while the outputs of an image run.
+#[derive(Clone, Copy)]
+pub(super) struct WeightTile<'a> {
+    pub grad: *const f32,
+    pub rs_grad: usize,
+    pub grid: [usize; 2],
+    pub source: *const f32,
+    /// From one output's element of the source to the next in its row, and to that below.
+    pub step: usize,
+    pub jump: usize,
+    pub vectors: &'a [usize],
+    pub sums: *mut f32,
+    pub rs_sums: usize,
+}
