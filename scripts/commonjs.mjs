@@ -1,6 +1,7 @@
 // Makes dist/cjs: what require("distillery") finds. The JavaScript is the ES modules themselves, so that a program has one
-// copy whichever way it loads them; the declarations are copies, which TypeScript takes for CommonJS's in this folder.
-import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+// copy whichever way it loads them. The declarations move there, where TypeScript takes them for CommonJS's: ES modules may import
+// those too, but not the other way round.
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { ROOT } from "./shell.mjs";
 
@@ -25,5 +26,7 @@ for (const file of files) {
     files.add(join(dirname(file), `${path}.d.ts`));
   const within = relative(DIST, file);
   if (within.startsWith("..")) throw new Error(`commonjs: ${within} is outside of dist`);
-  cpSync(file, join(INTO, within));
+  mkdirSync(dirname(join(INTO, within)), { recursive: true });
+  renameSync(file, join(INTO, within));
 }
+writeFileSync(join(DIST, "index.d.ts"), 'export * from "./cjs/index.js";\n');
