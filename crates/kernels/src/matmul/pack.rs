@@ -11,7 +11,7 @@
 //! ```
 
 use super::mat::MatRef;
-use super::params::{LINE, nr};
+use super::params::{LINE, nr, nr_vectors};
 use super::transpose::{self, SIDE};
 use pulp::{Simd, WithSimd};
 use std::cell::RefCell;
@@ -91,27 +91,27 @@ impl PackB {
     /// As in `with_simd`.
     #[inline(always)]
     unsafe fn copy_rows<S: Simd>(&self, simd: S, nr: usize) {
-        let whole = self.nc - self.nc % S::F32_LANES;
-        let rest_width = (self.nc % nr).next_multiple_of(S::F32_LANES);
+        let full = self.nc / nr;
+        let (rest, width) = (self.nc % nr, (self.nc % nr).next_multiple_of(S::F32_LANES));
         for k in 0..self.kc {
-            let row = self.b.at(k, 0);
-            let packed = |j: usize| {
-                let (panel, inside) = (j - j % nr, j % nr);
-                let width = if panel + nr <= self.nc { nr } else { rest_width };
-                self.to.wrapping_add(panel * self.kc + k * width + inside)
-            };
-            for j in (0..whole).step_by(S::F32_LANES) {
-                // SAFETY: the vector lies inside the row and inside its panel.
-                unsafe {
-                    let vector = row.add(j).cast::<S::f32s>().read_unaligned();
-                    packed(j).cast::<S::f32s>().write_unaligned(vector);
+            let (mut from, mut to) = (self.b.at(k, 0), self.to.wrapping_add(k * nr));
+            for _ in 0..full {
+                for j in 0..nr_vectors::<S>() {
+                    // SAFETY: the vector lies inside the row and inside its panel.
+                    unsafe {
+                        let vector = from.cast::<S::f32s>().add(j).read_unaligned();
+                        to.cast::<S::f32s>().add(j).write_unaligned(vector);
+                    }
                 }
+                (from, to) = (from.wrapping_add(nr), to.wrapping_add(nr * self.kc));
             }
-            if whole < self.nc {
-                // SAFETY: the last vector of the last panel, of which the row has a part.
+            if rest > 0 {
+                let to = self.to.wrapping_add(full * nr * self.kc + k * width);
+                // SAFETY: the last panel has this row, filled up to whole vectors.
                 unsafe {
-                    packed(whole).cast::<S::f32s>().write_unaligned(simd.splat_f32s(0.0));
-                    row.add(whole).copy_to_nonoverlapping(packed(whole), self.nc - whole);
+                    let last = to.add(width - S::F32_LANES).cast::<S::f32s>();
+                    last.write_unaligned(simd.splat_f32s(0.0));
+                    from.copy_to_nonoverlapping(to, rest);
                 }
             }
         }
