@@ -1,7 +1,7 @@
 import { expectShape } from "../checks.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
-import type { JsFunction } from "../tensor/js_form.js";
+import { type JsFunction, PANEL } from "../tensor/js_form.js";
 import { int } from "../tensor/onnx_node.js";
 import { currentPrecision } from "../tensor/precision.js";
 import { numel } from "../tensor/shape.js";
@@ -11,12 +11,15 @@ import { deferLinear, type LinearAttributes, rememberProduct } from "./linear_fu
 import { RELU } from "./relu.js";
 import { reshape } from "./reshape.js";
 
+/** The variables of a module that sum a panel's outputs. */
+const SUMS = Array.from({ length: PANEL }, (_, i) => String.fromCharCode(97 + i));
+
 const LINEAR: JsFunction = {
   name: "linear",
   source: `
 /**
- * Each row of x [rows, inputs] times weight [outputs, inputs] transposed, plus bias; sums are in double precision. The weight lies by eights of
- * its outputs, side by side for each input, so that memory is read in order; the last outputs may be fewer.
+ * Each row of x [rows, inputs] times weight [outputs, inputs] transposed, plus bias; sums are in double precision. The weight lies by panels of
+ * ${PANEL} outputs, side by side for each input, so that memory is read in order; the last outputs may be fewer.
  */
 function linear(x, weight, bias, inputs) {
   const rows = x.length / inputs;
@@ -29,30 +32,23 @@ function linear(x, weight, bias, inputs) {
     for (let i = 0; i < inputs; i++) {
       const v = x[row * inputs + i];
       if (v === 0) continue;
-      at[count] = 8 * i;
+      at[count] = ${PANEL} * i;
       values[count++] = v;
     }
-    // Eight outputs at a time: each input is read once for all of them.
+    // ${PANEL} outputs at a time: each input is read once for all of them.
     let o = 0;
-    for (; o + 8 <= outputs; o += 8) {
-      let a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0;
+    for (; o + ${PANEL} <= outputs; o += ${PANEL}) {
+      let ${SUMS.map((sum) => `${sum} = 0`).join(", ")};
       for (let i = 0; i < count; i++) {
         const v = values[i];
         const w = o * inputs + at[i];
-        a += v * weight[w];
-        b += v * weight[w + 1];
-        c += v * weight[w + 2];
-        d += v * weight[w + 3];
-        e += v * weight[w + 4];
-        f += v * weight[w + 5];
-        g += v * weight[w + 6];
-        h += v * weight[w + 7];
+${SUMS.map((sum, i) => `        ${sum} += v * weight[${i === 0 ? "w" : `w + ${i}`}];`).join("\n")}
       }
-      y.set([a, b, c, d, e, f, g, h], row * outputs + o);
+      y.set([${SUMS.join(", ")}], row * outputs + o);
     }
     for (let rest = outputs - o, j = 0; j < rest; j++) {
       let sum = 0;
-      for (let i = 0; i < count; i++) sum += values[i] * weight[o * inputs + rest * (at[i] >> 3) + j];
+      for (let i = 0; i < count; i++) sum += values[i] * weight[o * inputs + rest * (at[i] >> ${Math.log2(PANEL)}) + j];
       y[row * outputs + o + j] = sum;
     }
     if (bias !== null) for (let i = 0; i < outputs; i++) y[row * outputs + i] += bias[i];

@@ -1,7 +1,7 @@
 import { type Constant, type Graph, lengthFor, type Node, type Value } from "../../graph/index.js";
-import type { JsBuilder, JsFunction } from "../../tensor/js_form.js";
+import { type JsBuilder, type JsFunction, PANEL } from "../../tensor/js_form.js";
 import { cannotExport } from "../exported_graph.js";
-import { PANEL, PANELS } from "./panels.js";
+import { PANELS } from "./panels.js";
 import { weightsJs } from "./weights.js";
 
 /** A module reads like code if no name of its own is one of these. */

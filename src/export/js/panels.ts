@@ -1,7 +1,4 @@
-import type { JsFunction } from "../../tensor/js_form.js";
-
-/** How many rows of a matrix lie side by side in a module: what a product computes at a time. */
-export const PANEL = 8;
+import { type JsFunction, PANEL } from "../../tensor/js_form.js";
 
 /** A matrix of so many rows by panels of its rows: in each panel column after column, a column's rows side by side. The last panel may have fewer. */
 export function byPanels<T extends Float32Array | Int8Array | Uint16Array>(matrix: T, rows: number, panel: number): T {
@@ -23,14 +20,14 @@ export const PANELS: JsFunction = {
   source: `
 const panelsOf = new WeakMap();
 
-/** A matrix by panels: eight rows at a time, those of a column side by side; the last panel may have fewer rows. */
+/** A matrix by panels: ${PANEL} rows at a time, those of a column side by side; the last panel may have fewer rows. */
 function panels(matrix, columns) {
   const known = panelsOf.get(matrix);
   if (known !== undefined) return known;
   const rows = matrix.length / columns;
   const packed = new Float32Array(matrix.length);
-  for (let first = 0, at = 0; first < rows; first += 8) {
-    const end = Math.min(first + 8, rows);
+  for (let first = 0, at = 0; first < rows; first += ${PANEL}) {
+    const end = Math.min(first + ${PANEL}, rows);
     for (let c = 0; c < columns; c++) {
       for (let row = first; row < end; row++) packed[at++] = matrix[row * columns + c];
     }
