@@ -1,5 +1,6 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { beforeAll, expect, test, vi } from "vitest";
 import { temporaryFolder } from "../checkpoint/support.js";
 import { freeHost } from "./command_host.js";
@@ -15,6 +16,7 @@ const OTHERS = ["inspect", "export", "list", "serve", "watch", "data"];
 const untimed = (text: string) =>
   text
     .replaceAll(/\d+(\.\d+)? ?m?s\b/g, "TIME")
+    .replaceAll(/^( *throughput) .*$/gm, "$1")
     .replaceAll(/^( *Memory, about: | *Node\.js and the code +).*$/gm, "$1MEMORY");
 
 beforeAll(async () => {
@@ -38,6 +40,51 @@ test.each([
   expect({ ...hosted, stdout: untimed(hosted.stdout), stderr: untimed(hosted.stderr) }).toEqual({
     ...{ code, opening, stdout: untimed(stdout), stderr: untimed(stderr) },
   });
+});
+
+test.each([
+  [
+    "compare",
+    "--data rows.csv --epochs 1 --seeds 2 --parallel 1 --no-report --teacher-network mlp(hidden=[8]) --student mlp(hidden=[4])",
+  ],
+  ["logits", "--data rows.csv --teacher teacher/teacher.safetensors"],
+  ["train-teacher", "--teacher-network mlp(hidden=[8]) --data rows.csv --epochs 1 --no-report --precision bf16"],
+  [
+    "distill",
+    "--data rows.csv --teacher teacher/teacher.safetensors --student mlp(hidden=[4]) --epochs 1 --loss ./rejects.mjs --no-report",
+  ],
+  ["export", "teacher/teacher.safetensors"],
+])("%s %s: what it says, and its files, are those of a process of its own", async (command, options) => {
+  const late = 'void Promise.reject(new RangeError("of my own"))';
+  const loss = `export default () => ({ compute({ student }) { ${late}; return { loss: student.logits.mean() }; } });\n`;
+  writeFileSync(join(cwd, "rejects.mjs"), loss);
+  const [own, hosted] = [newFolder(temporary), newFolder(temporary)];
+  const args = (folder: string) => [
+    ...[command, ...options.split(" "), command === "export" ? "--js" : "--out"],
+    join(folder, { export: "run.mjs", logits: "run.safetensors" }[command] ?? "run"),
+  ];
+  const [alone, kept] = [await ended(launch(args(own), cwd)), await distillery(args(hosted), cwd)];
+  const said = ({ stdout, stderr }: typeof alone, folder: string) =>
+    untimed(stdout + stderr).replaceAll(folder, "FOLDER");
+  expect(kept.code).toBe(alone.code);
+  expect(said(kept, hosted)).toBe(said(alone, own));
+  expect(tree(hosted)).toEqual(tree(own));
+});
+
+test("a command that leaves its process open fails, and so does the one after a late failure", async () => {
+  const train = async (name: string, text: string) => {
+    writeFileSync(join(cwd, name), `${text};\nexport default 1;\n`);
+    const options = "--data rows.csv --teacher teacher/teacher.safetensors --student mlp(hidden=[4]) --loss";
+    return distillery(["distill", ...options.split(" "), `./${name}`], cwd);
+  };
+  await expect(train("open.mjs", "setInterval(() => {}, 1000)")).rejects.toThrow(
+    "the command leaves its process open: Timeout",
+  );
+  const late = 'setTimeout(() => { throw new Error("of my own"); }, 500).unref()';
+  expect((await train("late.mjs", late)).code).toBe(2);
+  await setTimeout(1500);
+  await expect(distillery(["list"], cwd)).rejects.toThrow(/after the command before: .*of my own/);
+  expect((await distillery(["list"], cwd)).code).toBe(0);
 });
 
 test("a run after others has the bits of one in a process of its own", async () => {
@@ -71,6 +118,8 @@ test("one that runs meanwhile, another environment and a module that changed hav
   expect(second).not.toBe(first);
   writeFileSync(join(folder, "mine.mjs"), "export default 1;\n");
   await second?.run(["list"], folder);
+  mkdirSync(join(folder, "below"));
+  writeFileSync(join(folder, "below", "mine.ts"), "export default 1;\n");
   expect(freeHost(folder)).toBe(second);
   writeFileSync(join(folder, "mine.mjs"), `export default ${"2".repeat(9)};\n`);
   expect(freeHost(folder)).not.toBe(second);

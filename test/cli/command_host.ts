@@ -10,6 +10,10 @@ interface Answer {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
+  /** What a process of the command's own would not have done. */
+  readonly failure?: string;
+  /** The process ends with it. */
+  readonly ends?: true;
 }
 
 /** The environment of a command's process. */
@@ -25,6 +29,10 @@ class CommandHost {
   /** When the files that it may have imported were last changed, by path: it would not read them again. */
   readonly #modules = new Map<string, number>();
   isBusy = false;
+  #asked: { resolve(answer: Answer): void; reject(error: Error): void } | null = null;
+  /** What came when nothing had been asked. */
+  #late: string | null = null;
+  #hasEnded = false;
 
   constructor() {
     this.#process = fork(HOST, [], {
@@ -32,12 +40,23 @@ class CommandHost {
       env: commandEnvironment(),
       stdio: ["ignore", "ignore", "ignore", "ipc"],
     });
+    this.#process.on("message", (answer: Answer) => this.#tell(answer));
+    this.#process.on("close", (code, signal) => {
+      const text = `the host ended: ${code ?? signal}`;
+      if (this.#asked !== null) this.#asked.reject(new Error(text));
+      else if (!this.#hasEnded) this.#late ??= text;
+      this.#hasEnded = true;
+    });
     this.#hold(false);
   }
 
-  /** Whether a command runs in it as in a new process: not once the environment or a module in its folder has changed. */
+  /**
+   * Whether a command runs in it as in a new process: not once the environment or a module in its folder has changed. One that failed
+   * after the answer takes the next command, to tell it.
+   */
   suits(cwd: string): boolean {
-    if (!this.#process.connected || this.#environment !== JSON.stringify(commandEnvironment())) return false;
+    if (this.#late !== null) return true;
+    if (this.#hasEnded || this.#environment !== JSON.stringify(commandEnvironment())) return false;
     return modulesIn(cwd).every(([file, changed]) => (this.#modules.get(file) ?? changed) === changed);
   }
 
@@ -45,18 +64,31 @@ class CommandHost {
     for (const [file, changed] of modulesIn(cwd)) this.#modules.set(file, changed);
     this.#hold(true);
     try {
-      return await new Promise((resolve, reject) => {
-        this.#process.once("message", resolve);
-        this.#process.once("close", (code, signal) => reject(new Error(`the host ended: ${code ?? signal}`)));
+      if (this.#late !== null) throw new Error(`after the command before: ${this.#late}`);
+      const { code, stdout, stderr, failure } = await new Promise<Answer>((resolve, reject) => {
+        this.#asked = { resolve, reject };
         this.#process.send({ argv: [process.execPath, MAIN, ...args], cwd });
       });
+      if (failure !== undefined) throw new Error(`${failure}\n${stdout}${stderr}`);
+      return { code, stdout, stderr };
+    } catch (error) {
+      this.#late = null;
+      this.end();
+      throw error;
     } finally {
-      this.#process.removeAllListeners("message").removeAllListeners("close");
+      this.#asked = null;
       this.#hold(false);
     }
   }
 
+  #tell(answer: Answer): void {
+    if (this.#asked !== null) this.#asked.resolve(answer);
+    else if (!this.#hasEnded) this.#late ??= answer.stderr;
+    if (answer.ends) this.#hasEnded = true;
+  }
+
   end(): void {
+    this.#hasEnded = true;
     if (this.#process.connected) this.#process.disconnect();
   }
 
@@ -82,8 +114,11 @@ export function freeHost(cwd: string): CommandHost | null {
   return host;
 }
 
-/** The modules of the user's own in a folder, with the time of their last change. */
+/** The modules of the user's own in a folder and below it, with the time of their last change. */
 function modulesIn(folder: string): [string, number][] {
-  const names = readdirSync(folder).filter((name) => /\.[cm]?js$/.test(name));
-  return names.map((name) => [join(folder, name), statSync(join(folder, name)).mtimeMs]);
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return entry.name === "node_modules" ? [] : modulesIn(path);
+    return /\.[cm]?[jt]s$/.test(entry.name) ? [[path, statSync(path).mtimeMs]] : [];
+  });
 }

@@ -5,6 +5,8 @@ import { getNumThreads, manualSeed, setNumThreads } from "../../dist/index.js";
 /** The seed that PyTorch starts from without `manual_seed`. */
 const DEFAULT_SEED = 67280421310721n;
 const THREADS = getNumThreads();
+/** How long what a command leaves may take to close. */
+const CLOSING_MS = 2000;
 
 const printed = { stdout: [], stderr: [] };
 for (const [name, parts] of Object.entries(printed)) {
@@ -19,10 +21,15 @@ process.on("warning", ({ name, message }) => printed.stderr.push(Buffer.from(`${
 // What nobody catches ends a process.
 process.on("uncaughtException", (error) => {
   printed.stderr.push(Buffer.from(`${error?.stack ?? error}\n`));
-  answer(1, () => process.exit(1));
+  answer({ code: 1, ends: true }, () => process.exit(1));
 });
 process.on("disconnect", () => process.exit());
 process.on("message", async ({ argv, cwd }) => {
+  if (printed.stdout.length + printed.stderr.length > 0) {
+    answer({ code: 1, failure: "printed after the end of a command" });
+    return;
+  }
+  const before = process.getActiveResourcesInfo();
   process.chdir(cwd);
   process.argv = argv;
   process.exitCode = undefined;
@@ -30,10 +37,22 @@ process.on("message", async ({ argv, cwd }) => {
   manualSeed(DEFAULT_SEED);
   await run();
   // Rejections that nobody caught are told before.
-  setImmediate(() => answer(process.exitCode ?? 0));
+  await new Promise(setImmediate);
+  const open = await leftOpen(before);
+  const failure = open.length === 0 ? undefined : `the command leaves its process open: ${open.join(", ")}`;
+  answer({ code: process.exitCode ?? 0, failure });
 });
 
-function answer(code, sent) {
+/** What a command leaves that would keep a process of its own from ending. The pipe to the parent was there before. */
+async function leftOpen(before) {
+  for (const end = performance.now() + CLOSING_MS; ; await new Promise((done) => setTimeout(done, 10).unref())) {
+    const open = process.getActiveResourcesInfo();
+    for (const resource of before) if (open.includes(resource)) open.splice(open.indexOf(resource), 1);
+    if (open.length === 0 || performance.now() > end) return open;
+  }
+}
+
+function answer(end, sent) {
   const [stdout, stderr] = [printed.stdout, printed.stderr].map((parts) => Buffer.concat(parts.splice(0)).toString());
-  process.send({ code, stdout, stderr }, sent);
+  process.send({ ...end, stdout, stderr }, sent);
 }
