@@ -1,7 +1,9 @@
-import { execFile, execFileSync } from "node:child_process";
-import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { dirname, join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { temporaryFolder } from "../checkpoint/support.js";
@@ -23,16 +25,36 @@ describeWith(ray(), "a job of Ray", () => {
     RAY_USAGE_STATS_ENABLED: "0",
     RAY_ADDRESS: "",
   };
+  let files = "";
   let address = "";
+  let head: ChildProcess;
 
   beforeAll(async () => {
     const [port, dashboard] = await Promise.all([freePort(), freePort()]);
     address = `http://127.0.0.1:${dashboard}`;
-    const head = ["start", "--head", "--node-ip-address=127.0.0.1", `--port=${port}`, `--dashboard-port=${dashboard}`];
-    // Ray's sockets are below it, and their paths may have 107 characters.
-    await run(program, [...head, "--num-cpus=2", "--temp-dir=/tmp/distillery-ray"], { env });
+    files = mkdtempSync("/tmp/ray-");
+    const ports = [`--port=${port}`, `--dashboard-port=${dashboard}`];
+    // Ray's sockets are below its folder, and their paths may have 107 characters.
+    const options = ["--node-ip-address=127.0.0.1", ...ports, "--num-cpus=2", `--temp-dir=${files}`, "--block"];
+    // It leads a process group, which ends with it: `ray stop` ends every Ray of the machine.
+    head = spawn(program, ["start", "--head", ...options], { env, detached: true, stdio: "ignore" });
+    while (!(await fetch(`${address}/api/version`).catch(() => null))?.ok) {
+      if (head.exitCode !== null) throw new Error(`ray start ended: ${head.exitCode}`);
+      await setTimeout(200);
+    }
   }, 120_000);
-  afterAll(() => void execFileSync(program, ["stop"], { env, stdio: "ignore" }));
+  afterAll(async () => {
+    const closed = once(head, "close");
+    process.kill(-(head.pid as number), "SIGTERM");
+    await Promise.race([closed, setTimeout(10_000)]);
+    try {
+      process.kill(-(head.pid as number), "SIGKILL");
+    } catch (error) {
+      // None is left.
+      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+    }
+    rmSync(files, { recursive: true, force: true, maxRetries: 10 });
+  }, 30_000);
 
   test("of three shares: the result of one machine", async () => {
     const [whole, cwd, code] = [userFolder(temporary), userFolder(temporary), newFolder(temporary)];
