@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { afterEach, beforeAll, expect, test } from "vitest";
@@ -42,6 +42,13 @@ describeWith(mounts(), "a disk that fails in mid-run", () => {
     mount("-t", "tmpfs", "-o", `size=${megabytes}m`, "tmpfs", disk);
     return join(disk, "run");
   };
+  /** A run that ended before the fault came would show nothing. */
+  const expectInterrupted = (out: string) => {
+    const { length } = existsSync(join(out, "metrics.jsonl"))
+      ? jsonLines(readFileSync(join(out, "metrics.jsonl"), "utf8"))
+      : [];
+    expect(length).toBeLessThan(EPOCHS);
+  };
   const expectWhole = (out: string) => {
     for (const file of FILES) expect(bytes(out, file)).toBe(bytes(whole, "run", file));
     const metrics = jsonLines(Buffer.from(bytes(out, "metrics.jsonl"), "base64").toString());
@@ -57,6 +64,7 @@ describeWith(mounts(), "a disk that fails in mid-run", () => {
     const { code, stderr } = await running;
     expect(code, stderr).toBe(1);
     expect(stderr).toMatch(/^distillery: [^\n]*the disk is read-only[^\n]*\(IO_ERROR\)\n$/);
+    expectInterrupted(out);
     mount("-o", "remount,rw", disk);
     await succeed([...ARGS, "--out", out, "--resume"], temporary);
     expectWhole(out);
@@ -68,6 +76,7 @@ describeWith(mounts(), "a disk that fails in mid-run", () => {
     const { code, stderr } = await distillery([...ARGS, "--out", out], temporary);
     expect(code, stderr).toBe(1);
     expect(stderr).toMatch(/^distillery: [^\n]*the disk is full[^\n]*\(IO_ERROR\)\n$/);
+    expectInterrupted(out);
     mount("-o", "remount,size=64m", disk);
     await succeed([...ARGS, "--out", out, "--resume"], temporary);
     expectWhole(out);

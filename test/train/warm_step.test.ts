@@ -18,7 +18,7 @@ const SAMPLES = 120;
 const ROWS = 4;
 const SHAPE = [3, 16, 16] as const;
 const plain = globalThis.Float32Array;
-/** The lengths of arrays that were made meanwhile. A scalar, such as the loss, is one element and does not count. */
+/** The lengths of arrays that `new Float32Array` made meanwhile: not `slice` and `map`, nor other types. A scalar, such as the loss, is one element and does not count. */
 let made: number[] = [];
 
 beforeEach(() => {
@@ -61,7 +61,7 @@ async function arraysOf(train: (onStep: () => void) => Promise<unknown>) {
   return { first, warm };
 }
 
-test("a warm step of training on augmented images allocates no array of numbers", async () => {
+test("a warm step of training on augmented images makes no Float32Array by `new`", async () => {
   const { student, data } = setting();
   const options = { data: augment(data, { crop: 2, flip: 0.5 }), batchSize: ROWS, epochs: 1, lr: 0.01 };
   const { first, warm } = await arraysOf((onStep) => trainTeacher({ ...options, model: student, onStep }));
