@@ -1,3 +1,4 @@
+import { DistilleryError } from "../errors.js";
 import type { Dataset } from "./dataset.js";
 import { sourceOf } from "./derived_dataset.js";
 
@@ -28,7 +29,8 @@ export function sourceRowsOf(dataset: Dataset, samples: Int32Array): SourceRow[]
   if (read === undefined) return null;
   try {
     return Array.from(samples, (sample) => read(indices[sample]));
-  } catch {
-    return null;
+  } catch (error) {
+    if (error instanceof DistilleryError) return null;
+    throw error;
   }
 }

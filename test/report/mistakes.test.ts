@@ -1,6 +1,7 @@
-import { rmSync } from "node:fs";
+import { rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { setSourceRows } from "../../src/data/source_rows.js";
 import { TableDataset } from "../../src/data/tensor_dataset.js";
 import { loadData, Tensor, TensorDataset, zeros } from "../../src/index.js";
 import { mistakesOf } from "../../src/report/mistakes.js";
@@ -108,4 +109,25 @@ test.each([false, true])("where a text stands, and the text, streamed: %s", asyn
     expect(JSON.parse(lines[(source?.line ?? 0) - 1] as string)).toEqual({ text, label: "abc"[label] });
     expect(cells).toBeUndefined();
   }
+});
+
+test("no line of a file that was rewritten with the same size", async () => {
+  const lines = ["x,label", ...Array.from({ length: 12 }, (_, i) => `${10 + i},${"abc"[i % 3]}`)];
+  const { folder, data, student } = await mistakesIn("t.csv", lines, false);
+  const before = mistakesOf(data, { student });
+  const [header, ...rows] = lines;
+  const file = join(folder, "t.csv");
+  writeFileSync(file, [header, ...rows.reverse()].join("\n"));
+  // Not within the same tick of the file system's clock.
+  utimesSync(file, new Date(), new Date(Date.now() + 1000));
+  const after = mistakesOf(data, { student });
+  expect(before.every(({ source }) => source !== undefined)).toBe(true);
+  expect(after).toEqual(before.map(({ source: _, ...rest }) => rest));
+});
+
+test("an error of reading a row that is not the file's is not hidden", () => {
+  const data = setSourceRows(dataOf([1, 2]), () => {
+    throw new TypeError("a defect");
+  });
+  expect(() => mistakesOf(data, { student: predictions(2).student })).toThrow(TypeError);
 });
