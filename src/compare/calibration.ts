@@ -59,11 +59,12 @@ export async function* withWeights(files: readonly string[], network: Module, si
 
 /** Null if the validation set's labels are all right, or none better than by chance. */
 function bestTemperature(network: Module, validation: Dataset): number | null {
+  const logits = Float64Array.from(logitsOf(network, validation).data);
+  const labels = labelsOf(validation);
   try {
-    const { data } = logitsOf(network, validation);
-    return fitTemperature(Float64Array.from(data), labelsOf(validation), validation.classes).temperature;
+    return fitTemperature(logits, labels, validation.classes).temperature;
   } catch (error) {
-    if (error instanceof DistilleryError) return null;
+    if (error instanceof DistilleryError && error.code === "BAD_ARGUMENT") return null;
     throw error;
   }
 }

@@ -88,10 +88,11 @@ export function calibrationSummary({ changes }: CompareResult): string | null {
   const parts = (["teacher", "baseline", "distilled"] as const).flatMap((name) => {
     const of = changes.calibration[name];
     if (of === null) return [];
-    const scaled = of.scaledError === null ? "" : ` to ${shown(of.scaledError.mean)}`;
+    const scaled = of.scaledError === null ? "" : ` -> ${shown(of.scaledError.mean)}`;
     return [`${name} ${shown(of.error.mean)}${scaled}`];
   });
-  return `Calibration error, by temperature scaling on the validation set: ${parts.join(", ")}.`;
+  const what = "Calibration error on the test set, before and after temperature scaling (fitted on the validation set)";
+  return `${what}: ${parts.join(", ")}.`;
 }
 
 /**

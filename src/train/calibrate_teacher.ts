@@ -52,9 +52,16 @@ export function expectCalibratable(data: Dataset): void {
   throw new DistilleryError("BAD_ARGUMENT", text);
 }
 
-/** The temperature of logits, row by row in one array, and their labels. */
+/**
+ * The temperature of logits, row by row in one array, and their labels.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` that says why there is none; `NON_FINITE`.
+ */
 export function fitTemperature(logits: Float64Array, labels: Int32Array, classes: number): Calibration {
   const at = (temperature: number) => likelihood(logits, labels, classes, 1 / temperature);
+  if (Number.isNaN(at(1).loss)) {
+    throw new DistilleryError("NON_FINITE", "calibrateTeacher: logits of the validation set are NaN or infinite");
+  }
   let [low, high] = [Math.log(MIN), Math.log(MAX)];
   // The slope by 1 / T rises with 1 / T: below 0 where T is too large.
   if (!(at(MIN).slope > 0 && at(MAX).slope < 0)) {

@@ -99,7 +99,7 @@ test("compare has them of its students' files", async () => {
   }
   expect(changes?.calibration.teacher?.error.values).toEqual([evaluate(large, PROBLEM.test).calibration.error]);
   expect(calibrationSummary(result)).toMatch(
-    /^Calibration error, by temperature scaling on the validation set: teacher \d+\.\d\d% to \d+\.\d\d%, baseline .* to .*%, distilled .* to .*%\.$/,
+    /^Calibration error on the test set, before and after temperature scaling \(fitted on the validation set\): teacher \d+\.\d\d% -> \d+\.\d\d%, baseline .* -> .*%, distilled .* -> .*%\.$/,
   );
   const { gained, lost } = (changes as NonNullable<typeof changes>).flips.baseline;
   expectClose([gained.mean - lost.mean], [difference.best.mean], { rel: 1e-9, abs: 1e-12 });

@@ -58,6 +58,9 @@ describe("the temperature", () => {
     const right = Float64Array.of(2, 0, 0, 3);
     expect(() => fitTemperature(right, Int32Array.of(0, 1), 2)).toThrow(/every label of the validation set right/);
     expect(() => fitTemperature(right, Int32Array.of(1, 0), 2)).toThrow(/no better than chance/);
+    const code = (call: () => unknown) => expect(call).toThrow(expect.objectContaining({ code: "NON_FINITE" }));
+    for (const wrong of [Number.NaN, Number.POSITIVE_INFINITY])
+      code(() => fitTemperature(Float64Array.of(2, 0, wrong, 3), Int32Array.of(0, 1), 2));
   });
 });
 
