@@ -16,6 +16,7 @@ import type { Optimizer } from "../optim/optimizer.js";
 import { importModules, moduleHashes } from "../registry/index.js";
 import { metricsOf } from "../tasks/metrics.js";
 import { emptyCache } from "../tensor/buffer_pool.js";
+import { bfloat16Unit } from "../tensor/precision.js";
 import { withGenerator } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { without } from "../without.js";
@@ -115,12 +116,14 @@ export class Trainer {
         await RunFiles.expectOpenable(ownControls, () => configOf(input, made), input.preparation.gives);
         await input.preparation.run();
       }
-      const progress = { epoch: 0, step: 0, sums: {}, seconds: 0, history: [], steps: newStepTrace() };
+      // Each unit adds in an order of its own.
+      const unit = options.precision === "bfloat16" && { bfloat16Unit: bfloat16Unit() };
+      const progress = { epoch: 0, step: 0, sums: {}, seconds: 0, history: [], steps: newStepTrace(), ...unit };
       const state: TrainerState = {
         ...{ model, modules, optimizer, average, progress },
         ...{ generator: stream.generator, teacher: teacher?.state?.() ?? {}, order: null, best: null },
       };
-      await ranks?.expectSame(configOf(input, made));
+      await ranks?.expectSame({ ...configOf(input, made), ...unit });
       const opened = await RunFiles.open(ownControls, () => configOf(input, made));
       files = opened.files;
       const checkpoint = ranks === undefined ? opened.checkpoint : await ranks.checkpoint(opened.checkpoint);
@@ -324,9 +327,12 @@ export class Trainer {
 
   #noteResumption(): void {
     const { onNote, out } = this.input.controls;
-    const { epoch, step } = this.state.progress;
+    const { epoch, step, bfloat16Unit: began } = this.state.progress;
     if (this.isFinished) onNote?.(`${out}: this run is finished`);
     else onNote?.(`${out}: resumed at epoch ${epoch + 1} of ${this.options.epochs}, step ${step + 1}`);
+    const unit = bfloat16Unit();
+    if (this.isFinished || began === undefined || began === unit) return;
+    onNote?.(`this run began on ${began}, goes on on ${unit}: its bits differ from an uninterrupted run`);
   }
 
   async #stop(epoch: EpochBatches): Promise<never> {

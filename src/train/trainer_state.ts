@@ -33,6 +33,8 @@ const progressSchema = v.strictObject({
   history: v.array(epochRecord),
   /** Absent in checkpoints of before. */
   steps: v.optional(stepTraceSchema, newStepTrace),
+  /** What multiplied where a run in bfloat16 began. */
+  bfloat16Unit: v.optional(v.string()),
 });
 const bestEpoch = v.objectWithRest({ epoch: count, validationLoss: number }, number);
 const storedSchema = v.strictObject({

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import {
   bfloat16Unit,
   Conv2d,
@@ -15,6 +15,7 @@ import {
   TeacherCache,
   trainTeacher,
 } from "../../src/index.js";
+import { native } from "../../src/native.js";
 import { precisionNote } from "../../src/train/precision.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { type Options, setting, start } from "./support.js";
@@ -72,6 +73,27 @@ describe.each(KINDS)("a run in bfloat16, with %s", (_, options) => {
 test("cached logits and a frozen teacher give the same bits", async () => {
   const [known, frozen] = [true, false].map((teacherCache) => start({ ...BFLOAT16, teacherCache }).end);
   expect(await known).toEqual(await frozen);
+});
+
+test("a resumed run says that it goes on on another unit", async () => {
+  const out = newRun();
+  const stoppedAt = async (end: number, notes: string[]) => {
+    const controller = new AbortController();
+    const onStep = ({ step }: { step: number }) => step === end && controller.abort();
+    const onNote = (text: string) => notes.push(text);
+    await failure(start({ ...BFLOAT16, out, resume: true, signal: controller.signal, onStep, onNote }).done, "ABORTED");
+  };
+  const unit = bfloat16Unit();
+  const elsewhere = vi.spyOn(native, "bfloat16Unit").mockReturnValue("elsewhere");
+  await stoppedAt(2, []);
+  const [again, here]: [string[], string[]] = [[], []];
+  await stoppedAt(3, again);
+  expect(again.filter((note) => note.includes("began"))).toEqual([]);
+  elsewhere.mockRestore();
+  await stoppedAt(4, here);
+  expect(here.filter((note) => note.includes("began"))).toEqual([
+    `this run began on elsewhere, goes on on ${unit}: its bits differ from an uninterrupted run`,
+  ]);
 });
 
 test("another precision is noticed on resume", async () => {

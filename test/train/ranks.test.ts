@@ -1,7 +1,8 @@
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { type Dataset, Generator, withGenerator } from "../../src/index.js";
 import type { Mpi } from "../../src/mpi.js";
+import { native } from "../../src/native.js";
 import { Ranks } from "../../src/train/ranks.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { BATCH, type Ending, type Options, SAMPLES, setting, start } from "./support.js";
@@ -102,4 +103,19 @@ test("a rank of other options is named by all", async () => {
     const { message } = await failure(done, "BAD_ARGUMENT");
     expect(message).toMatch(/^rank 1 on host-1: its lr is 0.02, rank 0 has 0.01: all ranks need the same/);
   }
+});
+
+test("a rank that multiplies in bfloat16 by another unit is named by all, in such a run alone", async () => {
+  const run = async (precision: "bfloat16" | "float32") => {
+    vi.spyOn(native, "bfloat16Unit").mockReturnValueOnce("another");
+    const runs = ranksHere(2).map((ranks) => start({ shards: 8, epochs: 1, precision, ranks }));
+    return Promise.allSettled(runs.map(({ done }) => done));
+  };
+  for (const end of await run("bfloat16")) {
+    const { code, message } = (end as PromiseRejectedResult).reason;
+    expect(code).toBe("BAD_ARGUMENT");
+    expect(message).toMatch(/^rank 1 on host-1: its bfloat16Unit is ".*", rank 0 has ".*": all ranks need the same/);
+    expect(message).toContain('"another"');
+  }
+  expect((await run("float32")).map(({ status }) => status)).toEqual(["fulfilled", "fulfilled"]);
 });
