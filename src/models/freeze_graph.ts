@@ -1,7 +1,11 @@
-import { expectDimensions, expectShape } from "../checks.js";
+import { expectDimensions, expectFlags, expectShape } from "../checks.js";
+import { DistilleryError } from "../errors.js";
 import { FrozenModel } from "../graph/index.js";
 import { expectModule } from "../nn/expect_module.js";
 import { Module } from "../nn/module.js";
+import type { StateDict } from "../nn/state_dict.js";
+import { isRecording } from "../tensor/autograd.js";
+import { countNativeBytes } from "../tensor/buffer_pool.js";
 import { currentGenerator } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { recordOf, setRecord } from "./training_record.js";
@@ -11,6 +15,7 @@ class FrozenNetwork extends Module {
   readonly #model: FrozenModel;
   readonly #sampleShape: readonly number[];
   readonly #readsImages: boolean;
+  readonly #bytesPerSample: number;
 
   constructor(network: Module, sampleShape: readonly number[]) {
     super();
@@ -18,6 +23,7 @@ class FrozenNetwork extends Module {
     this.#model = FrozenModel.from(network, sampleShape, { training: false });
     this.#sampleShape = sampleShape;
     this.#readsImages = network.readsImages;
+    this.#bytesPerSample = this.#model.activationBytes(1);
   }
 
   override get readsImages(): boolean {
@@ -26,13 +32,30 @@ class FrozenNetwork extends Module {
 
   override forward(x: Tensor): Tensor {
     expectShape("x", x.shape, [-1, ...this.#sampleShape]);
+    if (isRecording([x])) throw refusal("gives no gradients, and x requires one: ask in noGrad, or the network itself");
+    countNativeBytes(x.shape[0] * this.#bytesPerSample);
     return this.#model.run(x, currentGenerator());
   }
+
+  override train(mode = true): this {
+    expectFlags({ mode });
+    if (mode) throw refusal("stays in eval mode: train the network that it was made from");
+    return super.train(mode);
+  }
+
+  /** Without a state no fingerprint, which all frozen networks would share. */
+  override stateDict(): StateDict {
+    throw refusal("has no state dict: give the network that it was made from (a teacher is frozen anyway)");
+  }
+}
+
+function refusal(text: string): DistilleryError {
+  return new DistilleryError("BAD_ARGUMENT", `network: is frozen by freezeGraph and ${text}`);
 }
 
 /**
  * A network in eval mode as it is now, to be asked: its weights are copied and packed once, and its forward pass runs as one native call. One sample takes a fraction
- * of the time, and what it gets has the same bits. It has no parameters and gives no gradients. TensorFlow's `freeze_graph`, `torch.jit.freeze`.
+ * of the time, and what it gets has the same bits. It has no parameters and no state dict, gives no gradients and stays in eval mode: as a teacher or in a file goes the network itself. TensorFlow's `freeze_graph`, `torch.jit.freeze`.
  *
  * @param sampleShape a sample's: `[784]`, or `[3, 32, 32]`.
  * @throws DistilleryError `BAD_ARGUMENT` if the network's forward pass can't be traced, or has an operation that only runs in TypeScript.

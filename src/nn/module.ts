@@ -84,12 +84,12 @@ export abstract class Module {
 
   /** Parameters and buffers under PyTorch's keys and in its order; the tensors themselves, not copies. */
   stateDict(): StateDict {
-    return Object.fromEntries(
-      this.#walk<[string, ModuleBuffer]>((module, prefix) => [
-        ...module.#ownParameters(prefix),
-        ...module.#ownBuffers(prefix),
-      ]),
-    );
+    const state: StateDict = Object.fromEntries([...this.#ownParameters(""), ...this.#ownBuffers("")]);
+    // A child has the last word on its own state.
+    for (const [name, child] of this.namedChildren()) {
+      for (const [key, tensor] of Object.entries(child.stateDict())) state[`${name}.${key}`] = tensor;
+    }
+    return state;
   }
 
   /**

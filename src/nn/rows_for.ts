@@ -1,5 +1,5 @@
 import { noGrad } from "../tensor/autograd.js";
-import { Arena } from "../tensor/buffer_pool.js";
+import { Arena, countedNativeBytes } from "../tensor/buffer_pool.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { inputsFor } from "./inputs_for.js";
@@ -19,6 +19,7 @@ export function rowsFor(networks: readonly Module[], sample: () => Tensor, most:
   const reading = networks.filter(({ readsImages }) => readsImages);
   if (reading.length === 0) return most;
   const arena = new Arena();
+  const before = countedNativeBytes();
   let bytes = 0;
   try {
     arena.run(() =>
@@ -30,7 +31,8 @@ export function rowsFor(networks: readonly Module[], sample: () => Tensor, most:
       }),
     );
   } finally {
-    bytes = arena.release().reduce((sum, { byteLength }) => sum + byteLength, 0);
+    const native = countedNativeBytes() - before;
+    bytes = arena.release().reduce((sum, { byteLength }) => sum + byteLength, native);
   }
   return Math.max(1, Math.min(most, Math.floor(MAX_BYTES / bytes)));
 }

@@ -70,7 +70,9 @@ class Refusal extends Error {
 /**
  * Serves a network over HTTP: `POST /predict` takes a list of samples as JSON and gives `{ predictions }`, as {@link predict}
  * has them; `GET /healthz` says whether it takes requests, `GET /metrics` how it does, as Prometheus reads it. What comes at
- * once is computed at once, by the network as it was when the first samples came. Errors are JSON, `{ code, message }`.
+ * once is computed at once. Samples of the shape that comes first are, from the second batch on, computed by {@link freezeGraph} of the
+ * network, whose weights are therefore not to change; others, and those of a network that can't be frozen, by the network as it is.
+ * Errors are JSON, `{ code, message }`.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for a wrong option, `IN_USE` if the port is taken, `IO_ERROR`.
  * @example
@@ -240,7 +242,8 @@ function frozenFor(network: Module, shape: readonly number[]): { network: Module
   try {
     return { network: freezeGraph(network, shape), shape };
   } catch (error) {
-    if (error instanceof DistilleryError) return null;
+    // What freezeGraph says of a network that it can't freeze.
+    if (error instanceof DistilleryError && error.code === "BAD_ARGUMENT") return null;
     throw error;
   }
 }

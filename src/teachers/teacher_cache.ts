@@ -67,6 +67,7 @@ export class TeacherCache {
     expectDataset(data, "data");
     const reason = TeacherCache.whyNotCacheable(teacher, data);
     if (reason !== null) throw new DistilleryError("BAD_ARGUMENT", `teacherCache: ${reason}`);
+    const hash = fingerprint(teacher.stateDict());
     const network = fitNetwork(teacher, data, "teacher");
     const logits: Float32Array[] = [];
     const batchSize = rowsFor([network], () => takeSlice(data, 0, 1).inputs, BATCH);
@@ -77,7 +78,6 @@ export class TeacherCache {
     }
     // The run that follows takes arrays of other lengths.
     emptyCache();
-    const hash = fingerprint(teacher.stateDict());
     const isStandardized = data.targetScale !== undefined;
     return new TeacherCache(concatenate(logits), hash, data.fingerprint(), data.length, isStandardized, precision);
   }

@@ -8,6 +8,7 @@ const free = new Map<number, Float32Array[]>();
 const freeBytes = new Map<number, Uint8Array[]>();
 let inUse: Float32Array[] | null = null;
 let bytesInUse: Uint8Array[] = [];
+let nativeBytes = 0;
 
 /** An array of `size` floats with any contents: every kernel writes all of its output. */
 export function allocate(size: number): Float32Array {
@@ -23,6 +24,16 @@ export function allocateBytes(size: number): Uint8Array {
   const array = freeBytes.get(size)?.pop() ?? new Uint8Array(size);
   bytesInUse.push(array);
   return array;
+}
+
+/** Counts what a pass in native memory holds, which no arena sees. */
+export function countNativeBytes(bytes: number): void {
+  nativeBytes += bytes;
+}
+
+/** The bytes that were counted so far. */
+export function countedNativeBytes(): number {
+  return nativeBytes;
 }
 
 /** The arrays of one step, which may consist of several parts with other work between them. */

@@ -1,18 +1,27 @@
 import { describe, expect, test } from "vitest";
+import { fingerprint } from "../../src/checkpoint/index.js";
 import { preprocessingOf } from "../../src/data/preprocessing/spec.js";
+import { FrozenModel } from "../../src/graph/index.js";
 import {
   createNetwork,
+  distill,
+  Ensemble,
   freezeGraph,
+  Linear,
   noGrad,
   predict,
   randn,
+  Sequential,
   StudentNet,
   synthetic,
+  TeacherCache,
   TeacherNet,
   withPrecision,
 } from "../../src/index.js";
 import { recordOf, setRecord } from "../../src/models/training_record.js";
 import { Module } from "../../src/nn/module.js";
+import { rowsFor } from "../../src/nn/rows_for.js";
+import { Generator } from "../../src/tensor/random.js";
 import type { Tensor } from "../../src/tensor/tensor.js";
 
 const evaluated = (network: Module, x: Tensor) => noGrad(() => network.eval().forward(x)).data;
@@ -65,5 +74,70 @@ describe("a frozen network", () => {
     expect(() => freezeGraph(new StudentNet(), [784]).forward(randn([2, 783]))).toThrow(
       expect.objectContaining({ code: "SHAPE_MISMATCH", message: expect.stringContaining("[*, 784]") }),
     );
+  });
+
+  test("has no state dict, which would be that of every other one", async () => {
+    const [network, other] = [new StudentNet(), new StudentNet()];
+    const frozen = freezeGraph(network, [784]);
+    const refused = expect.objectContaining({
+      code: "BAD_ARGUMENT",
+      message: expect.stringMatching(/frozen.*give the network/),
+    });
+    for (const holder of [frozen, new Sequential(frozen), new Ensemble([frozen, other])]) {
+      expect(() => holder.stateDict()).toThrow(refused);
+      expect(() => holder.loadStateDict({})).toThrow(refused);
+    }
+    const data = synthetic({ samples: 8 });
+    await expect(TeacherCache.compute(frozen, data)).rejects.toThrow(refused);
+    const cache = await TeacherCache.compute(network, data);
+    expect(() => cache.expectOf(frozen, data)).toThrow(refused);
+    await expect(distill({ teacher: frozen, student: other, data, epochs: 1 })).rejects.toThrow(refused);
+    expect(() => freezeGraph(frozen, [784])).toThrow(refused);
+    const state = new Sequential(network, new Sequential(other)).stateDict();
+    expect(Object.keys(state).slice(5, 8)).toEqual(["0.fc3.bias", "1.0.fc1.weight", "1.0.fc1.bias"]);
+    expect(fingerprint(network.stateDict())).not.toBe(fingerprint(other.stateDict()));
+  });
+
+  test("stays in eval mode and gives no gradients", () => {
+    const frozen = freezeGraph(new StudentNet(), [784]);
+    expect(frozen.eval()).toBe(frozen);
+    for (const network of [frozen, new Sequential(frozen)]) {
+      expect(() => network.train()).toThrow(
+        expect.objectContaining({ code: "BAD_ARGUMENT", message: expect.stringContaining("stays in eval mode") }),
+      );
+    }
+    const x = randn([2, 784]);
+    const before = frozen.forward(x).data;
+    x.requiresGrad = true;
+    expect(() => frozen.forward(x)).toThrow(
+      expect.objectContaining({ code: "BAD_ARGUMENT", message: expect.stringContaining("gives no gradients") }),
+    );
+    expect(noGrad(() => frozen.forward(x)).data).toEqual(before);
+  });
+
+  test("takes as many images at once as there is room for", () => {
+    const shape = [3, 32, 32];
+    const frozen = freezeGraph(createNetwork("resnet8", { shape, classes: 10 }), shape);
+    const one = () => randn([1, ...shape]);
+    const rows = rowsFor([frozen], one, 10_000);
+    // Three arrays of 16 channels and the image, in 128 MB.
+    expect(rows).toBe(Math.floor(2 ** 27 / (4 * (3 * 16 + 3) * 1024)));
+    expect(rowsFor([new Ensemble([frozen, frozen])], one, 10_000)).toBeLessThanOrEqual(rows / 2);
+  });
+
+  test("keeps packed weights, as a model that runs ahead of a training does not", () => {
+    const network = new Linear(4096, 4096);
+    const bytes = 4 * 4096 ** 2;
+    const model = FrozenModel.from(network, [4096], { training: false });
+    const x = randn([4, 4096]);
+    const grown = (pass: () => Tensor) => {
+      const { rss } = process.memoryUsage();
+      const { data } = pass();
+      return { data, isPacked: process.memoryUsage().rss - rss > bytes / 2 };
+    };
+    const taken = grown(() => model.take(x, new Generator()).output);
+    const run = grown(() => model.run(x, new Generator()));
+    expect([taken.isPacked, run.isPacked]).toEqual([false, true]);
+    expect(taken.data).toEqual(run.data);
   });
 });

@@ -4,8 +4,10 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import {
+  DistilleryError,
+  Linear,
   loadNetwork,
-  type Module,
+  Module,
   manualSeed,
   type Prediction,
   predict,
@@ -16,6 +18,7 @@ import {
   serveNetwork,
   TableDataset,
   Tensor,
+  tensor,
   trainTeacher,
 } from "../../src/index.js";
 import { temporaryFolder } from "../checkpoint/support.js";
@@ -55,6 +58,41 @@ test("what it says is what predict says", async () => {
   const rows = randn([4, 6]);
   const { status, json } = await post(url, rows.toArray());
   expect([status, json]).toEqual([200, { predictions: predict(network, rows) }]);
+});
+
+test("samples of the first shape by the network as it was then, others and those of an untraceable one by the network as it is", async () => {
+  class Scaled extends Module {
+    readonly fc = new Linear(1, 2);
+    constructor(readonly isTraceable: boolean) {
+      super();
+    }
+    override forward(x: Tensor) {
+      const scale = this.isTraceable ? 1 : (x.data[0] as number);
+      return this.fc.forward(x.mean(1, true).mul(scale));
+    }
+  }
+  for (const isTraceable of [true, false]) {
+    const network = new Scaled(isTraceable).eval();
+    const url = await serve(network);
+    const first = await post(url, [[1, 2]]);
+    for (const { data } of network.parameters()) data.fill(0);
+    const now = { predictions: predict(network, tensor([[1, 2]])) };
+    expect((await post(url, [[1, 2]])).json).toEqual(isTraceable ? first.json : now);
+    expect((await post(url, [[1, 2, 3]])).json).toEqual(now);
+    await served?.close();
+  }
+});
+
+test("an error of another kind while it freezes is not passed over", async () => {
+  class Failing extends Module {
+    passes = 0;
+    override forward(x: Tensor) {
+      this.passes += 1;
+      if (this.passes > 1) throw new DistilleryError("IO_ERROR", "x.csv: can't be read");
+      return x;
+    }
+  }
+  expect((await post(await serve(new Failing()), [[1, 2]])).json).toMatchObject({ code: "IO_ERROR" });
 });
 
 test("rows of a table by the names of their columns, classes by name", async () => {

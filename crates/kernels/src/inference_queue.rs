@@ -53,12 +53,13 @@ impl InferenceQueue {
     /// Starts a pass. Its random numbers are drawn at once; the stream moves past them.
     pub fn enqueue(&mut self, request: Request) -> Result<()> {
         let Request { input, rows, state } = request;
+        self.check_input(input, rows)?;
         let before = state.to_vec();
         let mut pass = self.begin(Request { input, rows, state: &mut *state })?;
         let (graph, (send, receive)) = (Arc::clone(&self.graph), sync_channel(1));
         self.in_flight.push_back(InFlight { before, after: state.to_vec(), pass: receive });
         parallel::spawn(move || {
-            let result = catch_unwind(AssertUnwindSafe(|| graph.run(&mut pass)));
+            let result = catch_unwind(AssertUnwindSafe(|| graph.run(&mut pass, false)));
             drop(graph);
             // Nobody receives it if the pass was discarded.
             let _ = send.send((pass, result));
@@ -66,12 +67,13 @@ impl InferenceQueue {
         Ok(())
     }
 
-    /// Runs a pass right now, its kernels on all threads, and writes its outputs. Passes in flight are discarded.
+    /// Runs a pass right now, its kernels on all threads, and writes its outputs. Passes in flight are discarded. Weights stay packed for
+    /// passes of few rows.
     pub fn run(&mut self, request: Request, outputs: &mut [&mut [f32]]) -> Result<()> {
         self.check(&request, outputs)?;
         self.discard();
         let mut pass = self.begin(request)?;
-        self.graph.run(&mut pass)?;
+        self.graph.run(&mut pass, true)?;
         self.deliver(pass, outputs);
         Ok(())
     }
@@ -102,7 +104,7 @@ impl InferenceQueue {
     }
 
     fn check(&self, Request { input, rows, .. }: &Request, outputs: &[&mut [f32]]) -> Result<()> {
-        expect_shape("inference", "input", &[input.len()], &[self.graph.input_len(*rows)])?;
+        self.check_input(input, *rows)?;
         expect_shape("inference", "outputs", &[outputs.len()], &[self.graph.outputs()])?;
         for (i, out) in outputs.iter().enumerate() {
             expect_shape("inference", "output", &[out.len()], &[self.graph.output_len(i, *rows)])?;
@@ -110,9 +112,12 @@ impl InferenceQueue {
         Ok(())
     }
 
-    /// A pass that is ready to run.
+    fn check_input(&self, input: &[f32], rows: usize) -> Result<()> {
+        expect_shape("inference", "input", &[input.len()], &[self.graph.input_len(rows)])
+    }
+
+    /// A pass that is ready to run, of an input that was checked.
     fn begin(&mut self, Request { input, rows, state }: Request) -> Result<Pass> {
-        expect_shape("inference", "input", &[input.len()], &[self.graph.input_len(rows)])?;
         let mut generator = Generator::new(state)?;
         let mut pass = self.spare.pop().unwrap_or_default();
         pass.rows = rows;

@@ -52,7 +52,7 @@ struct Node {
     op: Op,
     inputs: Vec<usize>,
     output: usize,
-    /// The weight of its product: in bfloat16 from the beginning, in single precision from the first pass of few rows on.
+    /// The weight of its product: in bfloat16 from the beginning, in single precision from the first pass of few rows on that is to keep it.
     packed: OnceLock<Packed>,
 }
 
@@ -226,7 +226,10 @@ impl Graph {
     }
 
     /// Runs the nodes, as their kernels would one by one; `draw` comes before.
-    pub fn run(&self, pass: &mut Pass) -> Result<()> {
+    ///
+    /// With `keep_packed` weights in single precision are packed at the first pass of few rows, and kept so beside themselves: twice the
+    /// memory, for a caller that asks for few rows again and again.
+    pub fn run(&self, pass: &mut Pass, keep_packed: bool) -> Result<()> {
         let Pass { rows, input, buffers, masks, moments, scratch } = pass;
         let rows = *rows;
         expect_shape(OP, "input", &[input.len()], &[self.input_len(rows)])?;
@@ -259,8 +262,8 @@ impl Graph {
                 &mut []
             };
             let out = ArrayMut { shape: &shape, data: first(&mut data, numel(&shape)) };
-            let done =
-                node.op.run(&inputs, out, Room { mask, moments: kept, scratch, packed: self.packed(node, &shapes) });
+            let packed = self.packed(node, &shapes, keep_packed);
+            let done = node.op.run(&inputs, out, Room { mask, moments: kept, scratch, packed });
             buffers[buffer] = data;
             done?;
         }
@@ -268,13 +271,13 @@ impl Graph {
     }
 
     /// The packed weight of a node for inputs of these shapes, if it has one that pays.
-    fn packed<'a>(&self, node: &'a Node, shapes: &[Vec<usize>]) -> Option<&'a Packed> {
+    fn packed<'a>(&self, node: &'a Node, shapes: &[Vec<usize>], keep: bool) -> Option<&'a Packed> {
         let precision = node.op.product()?;
         if precision == Precision::Float32 {
             if shapes[0].first().is_none_or(|&rows| rows > FEW_ROWS) {
                 return None;
             }
-            if node.packed.get().is_none() {
+            if keep && node.packed.get().is_none() {
                 let weight = pack(precision, &self.values[node.inputs[1]], &self.constants)?;
                 // Another pass may have been first.
                 node.packed.get_or_init(|| weight);
