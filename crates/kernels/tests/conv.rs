@@ -152,6 +152,32 @@ fn gradients_are_the_naive_loops() {
     }
 }
 
+/// Few places are summed in single precision, however large planes are: rows that are many to a run, and longer than one.
+#[test]
+fn depthwise_gradients_of_large_planes_are_the_naive_loops() {
+    let cases: [Case; 4] = [
+        ([5, 3, 112, 112], [3, 3, 3], [1, 1], [1, 1], [1, 1], 3),
+        ([2, 2, 112, 112], [4, 3, 3], [2, 2], [1, 1], [1, 1], 2),
+        ([3, 2, 5, 700], [2, 3, 3], [1, 1], [1, 1], [1, 1], 2),
+        ([2, 2, 9, 1300], [4, 3, 5], [1, 2], [1, 2], [1, 1], 2),
+    ];
+    for case in cases {
+        let shape = shape_of(case);
+        let data = data(&shape);
+        let (mut want, mut size) = (vec![0.0; data.weight.len()], vec![0.0; data.weight.len()]);
+        products(&shape, |out, at, of| {
+            let product = f64::from(data.grad[out]) * f64::from(data.x[at]);
+            want[of] += product;
+            size[of] += product.abs();
+        });
+        let [_, weight, _] = gradients(&shape, &data);
+        for (i, got) in weight.into_iter().enumerate() {
+            let error = (f64::from(got) - want[i]).abs() / size[i];
+            assert!(error < 1e-7, "{shape:?}: weight {i}: {error:e} of its products");
+        }
+    }
+}
+
 /// Operands in bfloat16 are rounded, unless each channel has kernels of its own.
 #[test]
 fn products_in_bfloat16_are_those_of_rounded_operands() {

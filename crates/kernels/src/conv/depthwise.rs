@@ -25,7 +25,7 @@ const COPY_PLACES: usize = 1 << 11;
 const SUMS: usize = 4;
 /// Images whose part of a weight's gradient is a task.
 const IMAGES: usize = 16;
-/// Places whose products are summed in single precision.
+/// Places whose products are summed in single precision, at most.
 const RUN: usize = 256;
 
 /// An element of some planes.
@@ -298,28 +298,45 @@ pub(super) fn weight_gradient(shape: &Shape, out_shape: [usize; 4], grad: &[f32]
             for (images, first, into) in tasks {
                 let count = into.len() / per_channel;
                 let mut sums = vec![[0.0; LANES]; per_channel];
+                let mut totals = vec![[0.0f64; LANES]; per_channel];
+                let width = planes.out[1];
+                // Rows, or parts of a row.
+                let across = width.min(RUN);
+                let down = RUN / across;
                 let mut summed = 0;
                 for n in images.clone() {
                     for band in planes.bands() {
                         let grid = &mut grid[..band.places];
                         let source = &mut source[..band.source.len() * planes.source[1]];
-                        let grads = &mut grads[..band.rows.len() * planes.out[1]];
+                        let grads = &mut grads[..band.rows.len() * width];
                         planes.copy(&band, &x[(n * channels + *first) * plane_x..], plane_x, count, source, grid);
                         let stride = multiplier * plane;
-                        for (j, sums) in sums.chunks_exact_mut(taps).enumerate() {
-                            let at = (n * channels + *first) * stride + j * plane + band.rows.start * planes.out[1];
+                        let step = [planes.down[0] * planes.pitch(), planes.down[1]];
+                        let before = summed;
+                        for j in 0..multiplier {
+                            let at = (n * channels + *first) * stride + j * plane + band.rows.start * width;
                             interleave(&grad[at..], stride, count, grads);
-                            let step = [planes.down[0] * planes.pitch(), planes.down[1]];
-                            add_dots(grads, grid, &offsets, planes.out[1], step, sums);
-                        }
-                        summed += grads.len();
-                        if summed >= RUN {
-                            flush(&mut sums, into, per_channel);
-                            summed = 0;
+                            let taps = j * taps..(j + 1) * taps;
+                            let (sums, totals) = (&mut sums[taps.clone()], &mut totals[taps]);
+                            summed = before;
+                            for (y, rows) in grads.chunks(down * width).enumerate() {
+                                for (x, part) in rows.chunks(down * across).enumerate() {
+                                    if summed + part.len() > RUN {
+                                        flush(sums, totals);
+                                        summed = 0;
+                                    }
+                                    let grid = &grid[y * down * step[0] + x * across * step[1]..];
+                                    add_dots(part, grid, &offsets, across.min(part.len()), step, sums);
+                                    summed += part.len();
+                                }
+                            }
                         }
                     }
                 }
-                flush(&mut sums, into, per_channel);
+                flush(&mut sums, &mut totals);
+                for (lane, into) in into.chunks_exact_mut(per_channel).enumerate() {
+                    into.iter_mut().zip(&totals).for_each(|(into, total)| *into = total[lane]);
+                }
             }
         });
     });
@@ -329,12 +346,16 @@ pub(super) fn weight_gradient(shape: &Shape, out_shape: [usize; 4], grad: &[f32]
     }
 }
 
-/// Adds the sums, which begin again at 0, to those of each channel.
-fn flush(sums: &mut [Lanes], into: &mut [f64], per_channel: usize) {
-    for (lane, into) in into.chunks_exact_mut(per_channel).enumerate() {
-        into.iter_mut().zip(&*sums).for_each(|(into, sums)| *into += f64::from(sums[lane]));
+vectorised! {
+/// Adds the sums, which begin again at 0, to the totals.
+fn flush<'a>(sums: &'a mut [Lanes], totals: &'a mut [[f64; LANES]]) {
+    for (sums, totals) in sums.iter_mut().zip(totals) {
+        for j in 0..LANES {
+            totals[j] += f64::from(sums[j]);
+        }
+        *sums = [0.0; LANES];
     }
-    sums.fill([0.0; LANES]);
+}
 }
 
 vectorised! {
