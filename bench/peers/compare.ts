@@ -75,7 +75,8 @@ async function opens(peer: Peer, mode: string, ours: readonly number[], notes: s
     notes.push(`${peer.name}, ${mode}: not measured (${(error as Error).message})`);
     return false;
   }
-  compareLosses(`${peer.name}, ${mode}`, ours, losses.slice(0, comparable));
+  // The first epoch of a convolutional run has two steps.
+  compareLosses(`${peer.name}, ${mode}`, ours, losses.slice(0, Math.min(comparable, ours.length)));
   return true;
 }
 
