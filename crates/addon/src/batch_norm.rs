@@ -3,7 +3,7 @@ use crate::error::{Result, kernel};
 use crate::linear::precision;
 use distillery_kernels::batch_norm::{self, Affine, Gradients, Outputs, Saved};
 use distillery_kernels::batch_stats::{self, RunningUpdate, Statistics};
-use distillery_kernels::channel_norm::{self, Finish, FinishGradient};
+use distillery_kernels::channel_norm::{self, Epilogue, EpilogueGradient};
 use distillery_kernels::dropout::Mask;
 use distillery_kernels::linear::Weight;
 use distillery_kernels::norm_relu_dropout as fused;
@@ -52,8 +52,8 @@ pub fn batch_norm_forward(mut call: BatchNormForward) -> Result<()> {
             inv_std: memory.write(&mut call.inv_std)?,
             out: planes_mut("out", memory.write(&mut call.out)?, [rows, features, length])?,
         };
-        let finish = Finish { addend: memory.read_some(&call.addend)?, relu: call.relu };
-        return channel_norm::forward(x, norm, finish, outputs).map_err(kernel);
+        let epilogue = Epilogue { addend: memory.read_some(&call.addend)?, relu: call.relu };
+        return channel_norm::forward(x, norm, epilogue, outputs).map_err(kernel);
     }
     let x = matrix("x", memory.read(&call.x)?, rows, features)?;
     let norm = call.norm.borrow(&mut memory)?;
@@ -189,9 +189,9 @@ pub fn batch_norm_backward(mut call: BatchNormBackward) -> Result<()> {
             weight: memory.write(&mut call.gradients.weight)?,
             bias: memory.write(&mut call.gradients.bias)?,
         };
-        let finish =
-            FinishGradient { y: memory.read_some(&call.y)?, addend: memory.write_some(&mut call.grad_addend)? };
-        return channel_norm::backward(grad, &saved, weight, finish, into).map_err(kernel);
+        let epilogue =
+            EpilogueGradient { y: memory.read_some(&call.y)?, addend: memory.write_some(&mut call.grad_addend)? };
+        return channel_norm::backward(grad, &saved, weight, epilogue, into).map_err(kernel);
     }
     let grad = matrix("grad", memory.read(&call.grad)?, rows, features)?;
     let saved = call.saved.borrow(&mut memory, rows, features)?;

@@ -28,7 +28,7 @@ struct Channel<'a> {
 
 /// What follows the normalisation in its last pass, in this order.
 #[derive(Clone, Copy, Default)]
-pub struct Finish<'a> {
+pub struct Epilogue<'a> {
     /// What is added, in the shape of x.
     pub addend: Option<&'a [f32]>,
     /// Whether ReLU follows.
@@ -36,11 +36,11 @@ pub struct Finish<'a> {
 }
 
 /// out = (x - mean) * inv_std * weight + bias by channel, for x[images, channels, length], and what follows.
-pub fn forward(x: ArrayView3<f32>, norm: Norm, finish: Finish, outputs: Outputs<Ix3>) -> Result<()> {
+pub fn forward(x: ArrayView3<f32>, norm: Norm, epilogue: Epilogue, outputs: Outputs<Ix3>) -> Result<()> {
     let (images, channels, length) = x.dim();
     let Outputs { mean, inv_std, mut out } = outputs;
     expect_shape(OP, "out", out.shape(), x.shape())?;
-    let Finish { addend, relu } = finish;
+    let Epilogue { addend, relu } = epilogue;
     expect_shape(OP, "addend", &[addend.map_or(x.len(), <[f32]>::len)], &[x.len()])?;
     let x = contiguous(OP, "x", &x)?;
     contiguous(OP, "out", &out.view())?;
@@ -109,7 +109,7 @@ fn update(statistics: Statistics, moments: &[[f64; 2]]) {
 
 /// What the gradient passes before the normalisation, of what followed it.
 #[derive(Default)]
-pub struct FinishGradient<'a> {
+pub struct EpilogueGradient<'a> {
     /// The output, if ReLU followed.
     pub y: Option<&'a [f32]>,
     /// Where the gradient of the addend goes, if there was one.
@@ -130,11 +130,11 @@ pub fn backward(
     grad: ArrayView3<f32>,
     saved: &Saved<Ix3>,
     weight: &[f32],
-    finish: FinishGradient,
+    epilogue: EpilogueGradient,
     into: Gradients<Ix3>,
 ) -> Result<()> {
     let (images, channels, length) = saved.x.dim();
-    let FinishGradient { y, addend } = finish;
+    let EpilogueGradient { y, addend } = epilogue;
     expect_shape(OP, "y", &[y.map_or(grad.len(), <[f32]>::len)], &[grad.len()])?;
     expect_shape(OP, "grad_addend", &[addend.as_ref().map_or(grad.len(), |addend| addend.len())], &[grad.len()])?;
     let Gradients { x: mut grad_x, weight: grad_weight, bias: grad_bias } = into;

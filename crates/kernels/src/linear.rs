@@ -2,7 +2,7 @@
 
 use crate::error::{Result, contiguous, contiguous_mut, expect_shape};
 use crate::matmul::bf16::{self, Rhs, Unit};
-use crate::matmul::{Bias, Epilogue, Packed, Precision, gemm_nt, product};
+use crate::matmul::{Bias, Epilogue, PackedB, Precision, gemm_nt, product};
 use crate::parallel;
 use crate::vectorised::vectorised;
 use ndarray::{ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2};
@@ -15,7 +15,7 @@ pub enum Weight<'a> {
     /// In this precision.
     Matrix(ArrayView2<'a, f32>, Precision),
     /// Its transpose, packed before.
-    Packed(&'a Packed),
+    Packed(&'a PackedB),
 }
 
 impl<'a> From<ArrayView2<'a, f32>> for Weight<'a> {
@@ -50,11 +50,11 @@ pub fn forward<'a>(
     match weight {
         Weight::Matrix(weight, Precision::Float32) => gemm_nt(OP, x, weight, epilogue, out),
         Weight::Matrix(weight, Precision::Bfloat16) => rounded(Rhs::Matrix(weight.reversed_axes()), out),
-        Weight::Packed(Packed::Float32(panels)) => {
+        Weight::Packed(PackedB::Float32(panels)) => {
             panels.multiply(&x, epilogue, &mut out);
             Ok(())
         }
-        Weight::Packed(Packed::Bfloat16(packed)) => rounded(Rhs::Packed(packed), out),
+        Weight::Packed(PackedB::Bfloat16(packed)) => rounded(Rhs::Packed(packed), out),
     }
 }
 

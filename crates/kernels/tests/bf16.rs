@@ -1,7 +1,7 @@
 //! Products in bfloat16: against rounded operands in double precision, bits at any number of threads, what is special.
 
 use crate::common::{SIZES, bits, blank, dot, matrix, pairs, refuses, same_bits, vector, wide};
-use distillery_kernels::matmul::bf16::{Packed, Rhs, Unit, from_bits, multiply, to_bits};
+use distillery_kernels::matmul::bf16::{PackedBf16, Rhs, Unit, from_bits, multiply, to_bits};
 use ndarray::{Array1, Array2, ArrayView2, s};
 
 /// a b + bias by a unit, with either factor stored transposed.
@@ -13,7 +13,7 @@ fn product(unit: Unit, a: &Array2<f32>, b: &Array2<f32>, transposed: [bool; 2], 
     let mut out = blank(a.nrows(), b.ncols());
     let panels;
     let right = if packed {
-        panels = Packed::new(unit, b.view());
+        panels = PackedBf16::new(unit, b.view());
         Rhs::Packed(&panels)
     } else {
         Rhs::Matrix(b.view())
@@ -207,7 +207,7 @@ fn refuses_shapes_that_do_not_fit() {
         let right = matrix(4, 2, 2);
         let result = multiply(unit, a.view(), Rhs::Matrix(right.view()), bias.as_slice(), false, out.view_mut());
         refuses(result, "SHAPE_MISMATCH", "bf16: bias: expected shape [2], got [3]");
-        let packed = Packed::new(unit, b.view());
+        let packed = PackedBf16::new(unit, b.view());
         let result = multiply(unit, a.view(), Rhs::Packed(&packed), None, false, out.view_mut());
         refuses(result, "SHAPE_MISMATCH", "bf16: b: expected shape [4, 2], got [5, 2]");
     }

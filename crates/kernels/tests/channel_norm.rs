@@ -3,7 +3,7 @@
 use crate::common::{close, dot, fill, refuses, same_bits, slope};
 use distillery_kernels::batch_norm::{Affine, Gradients, Norm, Outputs, Saved};
 use distillery_kernels::batch_stats::{RunningUpdate, Statistics, moments};
-use distillery_kernels::channel_norm::{Finish, FinishGradient, backward, forward};
+use distillery_kernels::channel_norm::{Epilogue, EpilogueGradient, backward, forward};
 use ndarray::{ArrayView3, ArrayViewMut3};
 
 const EPS: f32 = 1e-3;
@@ -33,10 +33,10 @@ struct Run {
 }
 
 fn run(shape: [usize; 3], x: &[f32], weight: &[f32], bias: &[f32]) -> Run {
-    run_with(shape, x, weight, bias, Finish::default())
+    run_with(shape, x, weight, bias, Epilogue::default())
 }
 
-fn run_with(shape: [usize; 3], x: &[f32], weight: &[f32], bias: &[f32], finish: Finish) -> Run {
+fn run_with(shape: [usize; 3], x: &[f32], weight: &[f32], bias: &[f32], epilogue: Epilogue) -> Run {
     let channels = shape[1];
     let blank = || vec![f32::NAN; channels];
     let (mut out, mut mean, mut inv_std) = (vec![f32::NAN; x.len()], blank(), blank());
@@ -45,7 +45,7 @@ fn run_with(shape: [usize; 3], x: &[f32], weight: &[f32], bias: &[f32], finish: 
     let norm = Norm { affine: Affine { weight, bias }, statistics: Statistics::Batch(update), eps: EPS };
     let view = ArrayViewMut3::from_shape(shape, &mut out).unwrap();
     let outputs = Outputs { mean: &mut mean, inv_std: &mut inv_std, out: view };
-    forward(ArrayView3::from_shape(shape, x).unwrap(), norm, finish, outputs).unwrap();
+    forward(ArrayView3::from_shape(shape, x).unwrap(), norm, epilogue, outputs).unwrap();
     Run { out, mean, inv_std, running: [running_mean, running_var] }
 }
 
@@ -59,7 +59,7 @@ fn gradients(shape: [usize; 3], x: &[f32], weight: &[f32], bias: &[f32], grad: &
         weight: &mut grad_weight,
         bias: &mut grad_bias,
     };
-    backward(view(grad), &saved, weight, FinishGradient::default(), into).unwrap();
+    backward(view(grad), &saved, weight, EpilogueGradient::default(), into).unwrap();
     [grad_x, grad_weight, grad_bias]
 }
 
@@ -113,8 +113,8 @@ fn what_follows_has_the_bits_of_its_steps() {
             let sums: Vec<f32> =
                 alone.iter().zip(&addend).map(|(y, addend)| y + if with_addend { *addend } else { 0.0 }).collect();
             let want: Vec<f32> = sums.iter().map(|&y| if y <= 0.0 { 0.0 } else { y }).collect();
-            let finish = Finish { addend: with_addend.then_some(&addend[..]), relu: true };
-            let got = run_with(shape, &x, &weight, &bias, finish).out;
+            let epilogue = Epilogue { addend: with_addend.then_some(&addend[..]), relu: true };
+            let got = run_with(shape, &x, &weight, &bias, epilogue).out;
             assert_eq!(got, want);
             let behind: Vec<f32> =
                 grad.iter().zip(&want).map(|(grad, y)| if *y <= 0.0 { 0.0 } else { *grad }).collect();
@@ -128,8 +128,8 @@ fn what_follows_has_the_bits_of_its_steps() {
                 weight: &mut grad_weight,
                 bias: &mut grad_bias,
             };
-            let finish = FinishGradient { y: Some(&want), addend: with_addend.then_some(&mut grad_addend[..]) };
-            backward(view(&grad), &saved, &weight, finish, into).unwrap();
+            let epilogue = EpilogueGradient { y: Some(&want), addend: with_addend.then_some(&mut grad_addend[..]) };
+            backward(view(&grad), &saved, &weight, epilogue, into).unwrap();
             assert_eq!([grad_x, grad_weight, grad_bias], [want_x, want_weight, want_bias]);
             assert!(!with_addend || grad_addend == behind);
         }
@@ -157,7 +157,7 @@ fn a_batch_without_variance_is_refused() {
     let view = ArrayViewMut3::from_shape([1, 2, 1], &mut out).unwrap();
     let x = ArrayView3::from_shape([1, 2, 1], &[1.0, 2.0]).unwrap();
     refuses(
-        forward(x, norm, Finish::default(), Outputs { mean: &mut mean, inv_std: &mut inv_std, out: view }),
+        forward(x, norm, Epilogue::default(), Outputs { mean: &mut mean, inv_std: &mut inv_std, out: view }),
         "BATCH_TOO_SMALL",
         "batch_norm: expected more than 1 value per channel when training, got a batch of 1",
     );

@@ -1,7 +1,7 @@
 //! Convolutions and their gradients against naive loops in double precision, over shapes that no block divides.
 
 use crate::common::{close, dot, fill, refuses, same_bits};
-use distillery_kernels::conv::{Finish, Gradients, Operands, RowNorm, Shape, Window, backward, forward};
+use distillery_kernels::conv::{Epilogue, Gradients, Operands, RowNorm, Shape, Window, backward, forward};
 use distillery_kernels::matmul::Precision;
 use distillery_kernels::matmul::bf16::{from_bits, to_bits};
 
@@ -91,9 +91,9 @@ fn run(shape: &Shape, data: &Data, bias: bool, relu: bool) -> Vec<f32> {
 fn run_in(precision: Precision, shape: &Shape, data: &Data, bias: bool, relu: bool) -> Vec<f32> {
     let mut out = vec![f32::NAN; data.grad.len()];
     let bias = bias.then_some(&data.bias[..]);
-    let (operands, finish) =
-        (Operands { x: &data.x, weight: &data.weight, bias }, Finish { relu, ..Finish::default() });
-    forward(precision, shape, operands, finish, &mut out).unwrap();
+    let (operands, epilogue) =
+        (Operands { x: &data.x, weight: &data.weight, bias }, Epilogue { relu, ..Epilogue::default() });
+    forward(precision, shape, operands, epilogue, &mut out).unwrap();
     out
 }
 
@@ -266,11 +266,17 @@ fn what_follows_has_the_bits_of_its_steps() {
                 *y += if with_addend { addend[i] } else { 0.0 };
                 *y = if relu && *y <= 0.0 { 0.0 } else { *y };
             }
-            let finish = Finish { norm, addend: with_addend.then_some(&addend), relu };
+            let epilogue = Epilogue { norm, addend: with_addend.then_some(&addend), relu };
             let bias = with_bias.then_some(&data.bias[..]);
             let mut got = vec![f32::NAN; want.len()];
-            forward(Precision::Float32, &shape, Operands { x: &data.x, weight: &data.weight, bias }, finish, &mut got)
-                .unwrap();
+            forward(
+                Precision::Float32,
+                &shape,
+                Operands { x: &data.x, weight: &data.weight, bias },
+                epilogue,
+                &mut got,
+            )
+            .unwrap();
             assert_eq!(got, want, "case {i}");
         }
     }
@@ -334,7 +340,7 @@ fn what_does_not_fit_is_refused() {
             Precision::Float32,
             &shape,
             Operands { x: &[0.0; 7], weight: &[0.0; 108], bias: None },
-            Finish::default(),
+            Epilogue::default(),
             &mut [0.0; 108],
         ),
         "SHAPE_MISMATCH",

@@ -6,7 +6,7 @@ use distillery_kernels::linear::{
     Gradients, Weight, backward, backward_bias, backward_input, backward_weight, forward,
 };
 use distillery_kernels::matmul::bf16::{self, Rhs, Unit};
-use distillery_kernels::matmul::{Packed, Precision};
+use distillery_kernels::matmul::{PackedB, Precision};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 
 /// Rows, inputs and outputs.
@@ -218,7 +218,7 @@ fn products_in_bfloat16_have_their_own_bits() {
             (blank(rows, outputs), blank(rows, outputs), blank(rows, inputs), blank(outputs, inputs));
         let of_weight = Weight::Matrix(weight.view(), Precision::Bfloat16);
         forward(x.view(), of_weight, None, false, out.view_mut()).unwrap();
-        let panels = Packed::new(Precision::Bfloat16, weight.t());
+        let panels = PackedB::new(Precision::Bfloat16, weight.t());
         forward(x.view(), Weight::Packed(&panels), None, false, packed.view_mut()).unwrap();
         let into =
             Gradients { x: Some(grad_x.view_mut()), weight: Some(grad_weight.view_mut()), ..Gradients::default() };
@@ -235,7 +235,7 @@ fn products_in_bfloat16_have_their_own_bits() {
 fn packed_weights_change_no_bits() {
     for (inputs, outputs) in [(784, 512), (1030, 70), (400, 64), (5, 3), (0, 4), (37, 0)] {
         let (weight, bias) = (matrix(outputs, inputs, 2), vector(outputs, 3));
-        let panels = Packed::new(Precision::Float32, weight.t());
+        let panels = PackedB::new(Precision::Float32, weight.t());
         for rows in [0, 1, 2, 6, 7, 16, 65] {
             let x = matrix(rows, inputs, 1);
             for (bias, relu) in [(None, false), (Some(bias.view()), true)] {

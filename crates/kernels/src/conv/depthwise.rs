@@ -9,7 +9,7 @@
 //!                    0 0 0 0 0
 //! ```
 
-use super::{Finish, Operands, Shape, Window};
+use super::{Epilogue, Operands, Shape, Window};
 use crate::batch_norm::normalize_element;
 use crate::matmul::{LANES, deinterleave, interleave, with_scratch};
 use crate::parallel::{self, Rows};
@@ -182,7 +182,7 @@ fn with_lanes(room: [usize; 3], f: impl FnOnce(&mut [Lanes], &mut [Lanes], &mut 
 }
 
 /// out = the convolution plus the bias, and what follows.
-pub(super) fn forward(shape: &Shape, out_shape: [usize; 4], operands: Operands, finish: Finish, out: &mut [f32]) {
+pub(super) fn forward(shape: &Shape, out_shape: [usize; 4], operands: Operands, epilogue: Epilogue, out: &mut [f32]) {
     let Operands { x, weight, bias } = operands;
     let (planes, multiplier, taps, channels) =
         (shape.forward_planes(out_shape), shape.multiplier(), shape.taps(), shape.x[1]);
@@ -198,7 +198,7 @@ pub(super) fn forward(shape: &Shape, out_shape: [usize; 4], operands: Operands, 
             [
                 Table::new(taps, channels, |tap, c| weight[of(c) * taps + tap]),
                 Table::new(1, channels, |_, c| bias.map_or(0.0, |bias| bias[of(c)])),
-                Table::new(4, channels, |i, c| finish.norm.map_or(0.0, |norm| norm.row(of(c))[i])),
+                Table::new(4, channels, |i, c| epilogue.norm.map_or(0.0, |norm| norm.row(of(c))[i])),
             ]
         })
         .collect();
@@ -216,14 +216,14 @@ pub(super) fn forward(shape: &Shape, out_shape: [usize; 4], operands: Operands, 
                     for (j, [weights, bias, norm]) in tables.iter().enumerate() {
                         let (weights, step) = (weights.all(first), [planes.down[0] * planes.pitch(), planes.down[1]]);
                         correlate(grid, &weights, &offsets, bias.at(0, first), planes.out[1], step, sums);
-                        let norm = finish.norm.map(|_| [0, 1, 2, 3].map(|i| *norm.at(i, first)));
+                        let norm = epilogue.norm.map(|_| [0, 1, 2, 3].map(|i| *norm.at(i, first)));
                         let (place, stride) = (j * plane + at, multiplier * plane);
-                        let addend = finish.addend.map(|addend| {
+                        let addend = epilogue.addend.map(|addend| {
                             let mut lanes = vec![[0.0; LANES]; sums.len()];
                             interleave(&addend[first * stride + place..], stride, count, &mut lanes);
                             lanes
                         });
-                        finish_lanes(sums, norm, addend.as_deref(), finish.relu);
+                        apply_epilogue(sums, norm, addend.as_deref(), epilogue.relu);
                         deinterleave(sums, &mut out[place..], stride, count);
                     }
                 }
@@ -455,7 +455,7 @@ fn add_dots_of<const N: usize>(
 
 vectorised! {
 /// What follows the convolution, with the numbers of each plane's norm.
-fn finish_lanes<'a>(sums: &'a mut [Lanes], norm: Option<[Lanes; 4]>, addend: Option<&'a [Lanes]>, relu: bool) {
+fn apply_epilogue<'a>(sums: &'a mut [Lanes], norm: Option<[Lanes; 4]>, addend: Option<&'a [Lanes]>, relu: bool) {
     if let Some([mean, inv_std, weight, bias]) = norm {
         for y in &mut *sums {
             for j in 0..LANES {

@@ -7,7 +7,7 @@ mod shape;
 
 use crate::error::{Result, expect_shape};
 pub use crate::matmul::RowNorm;
-use crate::matmul::{self, Bias, ConvParams, Epilogue, Precision};
+use crate::matmul::{self, Bias, ConvParams, Precision};
 use crate::parallel;
 use crate::plane_sums;
 use ndarray::{ArrayView2, ArrayView4, ArrayViewMut4, Axis, Slice, s};
@@ -27,7 +27,7 @@ pub struct Operands<'a> {
 
 /// What follows a convolution in its last write, in this order.
 #[derive(Clone, Copy, Default)]
-pub struct Finish<'a> {
+pub struct Epilogue<'a> {
     /// A normalisation of each output channel.
     pub norm: Option<RowNorm<'a>>,
     /// What is added, in the shape of the output.
@@ -37,7 +37,13 @@ pub struct Finish<'a> {
 }
 
 /// out = the convolution of x with the weight, plus the bias, and what follows. A depthwise one is in single precision.
-pub fn forward(precision: Precision, shape: &Shape, operands: Operands, finish: Finish, out: &mut [f32]) -> Result<()> {
+pub fn forward(
+    precision: Precision,
+    shape: &Shape,
+    operands: Operands,
+    epilogue: Epilogue,
+    out: &mut [f32],
+) -> Result<()> {
     let out_shape = shape.output()?;
     let Operands { x, weight, bias } = operands;
     check(shape, x, weight)?;
@@ -45,7 +51,7 @@ pub fn forward(precision: Precision, shape: &Shape, operands: Operands, finish: 
     if let Some(bias) = bias {
         expect_shape(OP, "bias", &[bias.len()], &[shape.weight[0]])?;
     }
-    let Finish { norm, addend, relu } = finish;
+    let Epilogue { norm, addend, relu } = epilogue;
     for array in norm.iter().flat_map(RowNorm::arrays) {
         expect_shape(OP, "norm", &[array.len()], &[shape.weight[0]])?;
     }
@@ -53,7 +59,7 @@ pub fn forward(precision: Precision, shape: &Shape, operands: Operands, finish: 
         expect_shape(OP, "addend", &[addend.len()], &[out.len()])?;
     }
     if shape.is_depthwise() {
-        depthwise::forward(shape, out_shape, operands, finish, out);
+        depthwise::forward(shape, out_shape, operands, epilogue, out);
         return Ok(());
     }
     let addend = addend.map(|addend| view(out_shape, addend));
@@ -71,7 +77,7 @@ pub fn forward(precision: Precision, shape: &Shape, operands: Operands, finish: 
         let size = weight.len() / shape.groups;
         let weight = matrix(&weight[group * size..][..size], outputs);
         let bias = bias.map_or(Bias::None, |bias| Bias::Rows(&bias[rows.clone()]));
-        let epilogue = Epilogue { bias, norm: norm.map(|norm| norm.rows(rows.clone())), relu };
+        let epilogue = matmul::Epilogue { bias, norm: norm.map(|norm| norm.rows(rows.clone())), relu };
         let addend = addend.as_ref().map(|addend| addend.slice_axis(Axis(1), Slice::from(rows.clone())));
         let out = out.slice_axis_mut(Axis(1), Slice::from(rows));
         matmul::convolve(precision, weight, x, &window, epilogue, addend, out);
@@ -177,7 +183,7 @@ fn input_gradient(precision: Precision, shape: &Shape, grad: ArrayView4<f32>, we
                     to.iter_mut().zip(&met).for_each(|(to, (tap, _))| *to = from[*tap]);
                 }
                 let transposed = matrix(transposed, per_group);
-                matmul::convolve(precision, transposed, grad, &window, Epilogue::default(), None, into);
+                matmul::convolve(precision, transposed, grad, &window, matmul::Epilogue::default(), None, into);
             });
         }
     }

@@ -3,7 +3,7 @@
 use super::OP;
 use crate::binary::Binary;
 use crate::error::{KernelError, Result};
-use crate::matmul::{Packed, Precision};
+use crate::matmul::{PackedB, Precision};
 use crate::pool::Span;
 use crate::unary::Unary;
 use ndarray::{ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMut3};
@@ -70,7 +70,7 @@ pub(super) struct Room<'a> {
     pub moments: &'a mut [f64],
     pub scratch: &'a mut [Vec<f32>; 3],
     /// The node's weight, if it was packed.
-    pub packed: Option<&'a Packed>,
+    pub packed: Option<&'a PackedB>,
 }
 
 /// An array that is read.

@@ -4,12 +4,12 @@ use super::call::{Array, ArrayMut, Attributes, Room};
 use super::first;
 use crate::batch_norm::{self as norms, Affine, Norm, Outputs};
 use crate::batch_stats::{self, Moments, Statistics};
-use crate::conv::{self, Finish, RowNorm};
+use crate::conv::{self, Epilogue, RowNorm};
 use crate::dropout::{self as masks, Mask};
 use crate::embedding_bag::{self, Bags};
 use crate::error::{KernelError, Result, expect_shape};
 use crate::linear::{self as products, Weight};
-use crate::matmul::Packed;
+use crate::matmul::PackedB;
 use crate::norm_relu_dropout::{self, Dropout, Linear};
 use crate::pool::{self, Windows};
 use crate::{channel_norm, elementwise, relu};
@@ -20,7 +20,7 @@ pub(super) fn linear(attributes: &Attributes, inputs: &[Array], out: ArrayMut, r
     products::forward(inputs[0].matrix()?, weight, bias, attributes.relu, out.matrix()?)
 }
 
-fn weight<'a>(attributes: &Attributes, weight: &Array<'a>, packed: Option<&'a Packed>) -> Result<Weight<'a>> {
+fn weight<'a>(attributes: &Attributes, weight: &Array<'a>, packed: Option<&'a PackedB>) -> Result<Weight<'a>> {
     packed.map_or_else(
         || Ok(Weight::Matrix(weight.matrix()?, attributes.precision())),
         |packed| Ok(Weight::Packed(packed)),
@@ -43,8 +43,8 @@ pub(super) fn batch_norm(attributes: &Attributes, inputs: &[Array], out: ArrayMu
     let norm = norm(attributes, of_norm, room.moments);
     let addend = inputs.get(1).map(|addend| addend.data);
     if length != 1 {
-        let finish = channel_norm::Finish { addend, relu: attributes.relu };
-        return channel_norm::forward(x, norm, finish, Outputs { mean, inv_std, out: out.planes()? });
+        let epilogue = channel_norm::Epilogue { addend, relu: attributes.relu };
+        return channel_norm::forward(x, norm, epilogue, Outputs { mean, inv_std, out: out.planes()? });
     }
     let shape = [rows, features];
     let into = ArrayMut { shape: &shape, data: &mut *out.data }.matrix()?;
@@ -97,7 +97,7 @@ pub(super) fn conv2d(attributes: &Attributes, inputs: &[Array], out: ArrayMut, r
         _ => None,
     };
     let addend = addend.first().map(|addend| addend.data);
-    conv::forward(attributes.precision(), &shape, operands, Finish { norm, addend, relu: attributes.relu }, out.data)
+    conv::forward(attributes.precision(), &shape, operands, Epilogue { norm, addend, relu: attributes.relu }, out.data)
 }
 
 /// The windows of a node whose input is [..., height, width].

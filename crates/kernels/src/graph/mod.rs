@@ -13,7 +13,7 @@ pub use call::Attributes;
 use crate::batch_stats::ema_update;
 use crate::dropout;
 use crate::error::{KernelError, Result, expect_shape, expect_that};
-use crate::matmul::{Packed, Precision};
+use crate::matmul::{PackedB, Precision};
 use crate::rng::Generator;
 use call::{Array, ArrayMut, Room};
 use ndarray::ArrayView2;
@@ -53,7 +53,7 @@ struct Node {
     inputs: Vec<usize>,
     output: usize,
     /// The weight of its product: in bfloat16 from the beginning, in single precision from the first pass of few rows on that is to keep it.
-    packed: OnceLock<Packed>,
+    packed: OnceLock<PackedB>,
 }
 
 /// Collects the nodes of a graph, each after those whose outputs it reads.
@@ -271,7 +271,7 @@ impl Graph {
     }
 
     /// The packed weight of a node for inputs of these shapes, if it has one that pays.
-    fn packed<'a>(&self, node: &'a Node, shapes: &[Vec<usize>], keep: bool) -> Option<&'a Packed> {
+    fn packed<'a>(&self, node: &'a Node, shapes: &[Vec<usize>], keep: bool) -> Option<&'a PackedB> {
         let precision = node.op.product()?;
         if precision == Precision::Float32 {
             if shapes[0].first().is_none_or(|&rows| rows > FEW_ROWS) {
@@ -336,11 +336,11 @@ impl Graph {
 }
 
 /// A constant weight[outputs, inputs], packed for a product.
-fn pack(precision: Precision, weight: &Value, constants: &[Vec<f32>]) -> Option<Packed> {
+fn pack(precision: Precision, weight: &Value, constants: &[Vec<f32>]) -> Option<PackedB> {
     let Value { shape, place: Place::Constant(i) } = weight else { return None };
     let [Length::Fixed(outputs), Length::Fixed(inputs)] = shape[..] else { return None };
     let weight = ArrayView2::from_shape((outputs, inputs), &constants[*i]).ok()?;
-    Some(Packed::new(precision, weight.reversed_axes()))
+    Some(PackedB::new(precision, weight.reversed_axes()))
 }
 
 /// The first `len` of a vector, which grows if it is shorter.

@@ -30,7 +30,7 @@ pub use epilogue::RowNorm;
 pub(crate) use epilogue::{Bias, Epilogue};
 use ndarray::{ArrayView2, ArrayView4, ArrayViewMut2, ArrayViewMut4};
 pub(crate) use pack::with_scratch;
-pub use packed::{Packed, Panels};
+pub use packed::{PackedB, PackedF32};
 pub use params::kc_sum;
 pub(crate) use patches::Window;
 use problem::Gemm;

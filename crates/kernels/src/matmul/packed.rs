@@ -18,27 +18,27 @@ use std::ops::Range;
 const SHARED_MIN: usize = 1 << 18;
 
 /// B[k, n], packed for products in a precision.
-pub enum Packed {
+pub enum PackedB {
     /// Single precision.
-    Float32(Panels),
+    Float32(PackedF32),
     /// bfloat16, by the best unit of this processor.
-    Bfloat16(bf16::Packed),
+    Bfloat16(bf16::PackedBf16),
 }
 
 /// B[k, n] in single precision: panels of all its rows, as the macrokernel reads them.
-pub struct Panels {
+pub struct PackedF32 {
     arch: Arch,
     k: usize,
     n: usize,
     lines: Vec<Line>,
 }
 
-impl Packed {
+impl PackedB {
     /// Packs B.
     pub fn new(precision: Precision, b: ArrayView2<f32>) -> Self {
         match precision {
-            Precision::Float32 => Self::Float32(Panels::new(Arch::new(), b)),
-            Precision::Bfloat16 => Self::Bfloat16(bf16::Packed::new(Unit::best(), b)),
+            Precision::Float32 => Self::Float32(PackedF32::new(Arch::new(), b)),
+            Precision::Bfloat16 => Self::Bfloat16(bf16::PackedBf16::new(Unit::best(), b)),
         }
     }
 
@@ -59,7 +59,7 @@ impl Packed {
     }
 }
 
-impl Panels {
+impl PackedF32 {
     fn new(arch: Arch, b: ArrayView2<f32>) -> Self {
         let (k, n) = b.dim();
         let mut lines = vec![Line::ZERO; k * n.div_ceil(LINE)];

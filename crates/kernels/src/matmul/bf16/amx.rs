@@ -11,7 +11,7 @@
 //! The sums go through a buffer in L1 to C, as the other unit's go there from registers.
 
 use super::super::params::LINE;
-use super::avx512::{self, finish};
+use super::avx512::{self, write_tile};
 use super::gemm::{Kernel, Tile};
 use std::arch::asm;
 use std::arch::x86_64::*;
@@ -172,7 +172,7 @@ unsafe fn compute<const R: usize, const V: usize>(rows: usize, tile: Tile) {
             for (j, vector) in row[0].iter_mut().enumerate() {
                 *vector = _mm512_load_ps(sums.add((i * V + j) * SIDE));
             }
-            finish(row, &Tile { c: tile.c.offset(i as isize * tile.rs_c), ..tile });
+            write_tile(row, &Tile { c: tile.c.offset(i as isize * tile.rs_c), ..tile });
         }
     }
 }

@@ -70,18 +70,18 @@ unsafe fn compute<const R: usize, const V: usize>(tile: Tile) {
                 b = b.add(V * LINE);
             }
         }
-        finish(sums, &tile);
+        write_tile(sums, &tile);
     }
 }
 
-/// Adds to C's part what is to be added, and writes it.
+/// The epilogue of a tile: adds to C's part what is to be added, and writes it.
 ///
 /// # Safety
 /// C's part has R rows and the columns, of V vectors, the bias too; nobody else accesses it.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bf16,avx512bw,avx512vl")]
 #[allow(clippy::needless_range_loop, reason = "counted loops are unrolled, which keeps the sums in registers")]
-pub unsafe fn finish<const R: usize, const V: usize>(mut sums: [[__m512; V]; R], tile: &Tile) {
+pub unsafe fn write_tile<const R: usize, const V: usize>(mut sums: [[__m512; V]; R], tile: &Tile) {
     let Tile { c, rs_c, columns, .. } = *tile;
     let zero = _mm512_setzero_ps();
     // SAFETY: as promised by the caller; masks keep to the columns that there are.

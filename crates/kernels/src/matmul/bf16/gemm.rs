@@ -40,11 +40,11 @@ pub struct Kernel {
 #[derive(Clone, Copy)]
 pub enum Rhs<'a> {
     Matrix(&'static Kernel, MatRef),
-    Panels(&'a Panels),
+    Panels(&'a PairPanels),
 }
 
-/// B in panels, for a kernel.
-pub struct Panels {
+/// B in panels of pairs, for a kernel.
+pub struct PairPanels {
     kernel: &'static Kernel,
     lines: Vec<Line>,
 }
@@ -62,7 +62,7 @@ impl Shared {
     }
 }
 
-impl Panels {
+impl PairPanels {
     /// Packs B.
     pub fn new(kernel: &'static Kernel, b: &ArrayView2<f32>) -> Self {
         let (k, n) = b.dim();

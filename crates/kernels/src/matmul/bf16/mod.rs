@@ -86,33 +86,34 @@ impl Unit {
 }
 
 /// B[k, n], rounded and in the order in which a unit reads it.
-pub struct Packed {
+pub struct PackedBf16 {
     k: usize,
     n: usize,
-    panels: Panels,
+    b: RoundedB,
 }
 
-enum Panels {
+/// B as a unit reads it.
+enum RoundedB {
     #[cfg(target_arch = "x86_64")]
-    Pairs(gemm::Panels),
+    Pairs(gemm::PairPanels),
     Portable(Array2<f32>),
 }
 
-impl Panels {
+impl RoundedB {
     fn new(unit: Unit, b: ArrayView2<f32>) -> Self {
         #[cfg(target_arch = "x86_64")]
         if let Some(kernel) = unit.kernel() {
-            return Self::Pairs(gemm::Panels::new(kernel, &b));
+            return Self::Pairs(gemm::PairPanels::new(kernel, &b));
         }
         let _ = unit;
         Self::Portable(rounded(b))
     }
 }
 
-impl Packed {
+impl PackedBf16 {
     /// Packs B.
     pub fn new(unit: Unit, b: ArrayView2<f32>) -> Self {
-        Self { k: b.nrows(), n: b.ncols(), panels: Panels::new(unit, b) }
+        Self { k: b.nrows(), n: b.ncols(), b: RoundedB::new(unit, b) }
     }
 
     /// k.
@@ -132,7 +133,7 @@ pub enum Rhs<'a> {
     /// A matrix, which the product rounds and packs.
     Matrix(ArrayView2<'a, f32>),
     /// One that was packed before.
-    Packed(&'a Packed),
+    Packed(&'a PackedBf16),
 }
 
 /// out[m, n] = a[m, k] b[k, n] + bias[n], then ReLU if `relu`.
@@ -181,7 +182,7 @@ pub(crate) fn gemm(
     let _ = unit;
     let own;
     let b = match b {
-        Rhs::Packed(Packed { panels: Panels::Portable(b), .. }) => b.view(),
+        Rhs::Packed(PackedBf16 { b: RoundedB::Portable(b), .. }) => b.view(),
         Rhs::Matrix(b) => {
             own = rounded(b);
             own.view()
@@ -197,7 +198,7 @@ pub(crate) fn gemm(
 #[cfg(target_arch = "x86_64")]
 fn pairs<'a>(unit: Unit, b: &Rhs<'a>) -> Option<gemm::Rhs<'a>> {
     match b {
-        Rhs::Packed(Packed { panels: Panels::Pairs(panels), .. }) => Some(gemm::Rhs::Panels(panels)),
+        Rhs::Packed(PackedBf16 { b: RoundedB::Pairs(panels), .. }) => Some(gemm::Rhs::Panels(panels)),
         Rhs::Packed(_) => None,
         Rhs::Matrix(b) => unit.kernel().map(|kernel| gemm::Rhs::Matrix(kernel, b.into())),
     }
