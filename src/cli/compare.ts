@@ -11,6 +11,7 @@ import {
   addLoading,
   addOptions,
   addRunning,
+  type Flag,
   givenFlags,
   type LoadFlags,
   REAL_DATA,
@@ -25,12 +26,19 @@ import { formatTable } from "./table.js";
 
 type CompareFlags = TrainingFlags & LoadFlags & ShareFlags;
 
+const CALIBRATE: Flag = [
+  "[both]",
+  "divide the teacher's logits by the temperature that fits the validation set best; both: students with and without, side by side",
+];
+
 /** `distillery compare`. */
 export function compareCommand(run: (flags: CompareFlags) => Promise<void>): Command {
   const command = new Command("compare").description(
     "does distilling help? baseline and distilled students of several seeds, on the same data with the same budget",
   );
-  addLoading(addShares(addRunning(addOptions(command, SCHEMAS.compare, REAL_DATA))));
+  addLoading(
+    addShares(addRunning(addOptions(command, SCHEMAS.compare, { ...REAL_DATA, calibrateTeacher: CALIBRATE }))),
+  );
   return command.action(() => run(givenFlags(command)));
 }
 
@@ -41,7 +49,8 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
   const experiment = { ...settings, flags };
   const opened = await openExperiment(experiment);
   const { task, test } = opened;
-  const { temperature, alpha, seed, seeds, out, loss, losses } = config;
+  const { temperature, alpha, seed, seeds, out, loss, losses, calibrateTeacher } = config;
+  const methods = (losses?.length ?? 1) * (calibrateTeacher === "both" ? 2 : 1);
   const parts = (config.fractions ?? []).filter((fraction) => fraction < 1).length;
   for (const fraction of config.fractions ?? []) {
     await expectTaskBatches({ ...task, data: fractionOf(task.data, fraction) }, config);
@@ -51,7 +60,7 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
       opened,
       { ...trainingOptions(config), loss: losses?.[0] ?? loss },
       [
-        ...repeated(seeds, ["baseline", ...repeated(losses?.length ?? 1, ["distilled"] as const)] as const),
+        ...repeated(seeds, ["baseline", ...repeated(methods, ["distilled"] as const)] as const),
         ...repeated(seeds * parts, ["baseline", "distilled"] as const),
       ],
       share,
@@ -69,7 +78,7 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
       ...(loss !== undefined && { loss }),
       ...(losses !== undefined && { losses }),
       ...(config.fractions !== undefined && { fractions: config.fractions }),
-      ...(config.calibrateTeacher !== undefined && { calibrateTeacher: config.calibrateTeacher }),
+      ...(calibrateTeacher !== undefined && { calibrateTeacher }),
       seeds: Array.from({ length: seeds }, (_, i) => seed + i),
       ...experimentControls(experiment, opened),
       metadata,
@@ -80,7 +89,7 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
       return printer.end({ ...done, out }, [shareLine(done, out)]);
     }
     const result = await interruptible(printer.note, (signal) => compare(inputOf(signal)));
-    const several = losses === undefined ? null : methodsSummary(result);
+    const several = losses === undefined && methods === 1 ? null : methodsSummary(result);
     const answer = several?.join(" ") ?? compareSummary(result);
     const files = [join(out, "compare.json")];
     if (config.report) {
@@ -90,7 +99,6 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
       await writeReport(files[1], compareReport(result, { networks, test, command: commandLine() }));
     }
     const { data, sizes, difference } = result;
-    const methods = several && { methods: result.methods };
     const curve = result.fractions && { fractions: result.fractions };
     const object = {
       answer,
@@ -99,7 +107,7 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
       seeds: result.seeds,
       sizes,
       ...figures(result),
-      ...methods,
+      ...(several && { methods: result.methods }),
       ...curve,
       files,
     };
@@ -176,7 +184,7 @@ function fractionsTable({ data, fractions = [] }: CompareResult): string {
   ]);
 }
 
-/** The figures, a loss a row. */
+/** The figures, a method a row. */
 function methodsTable({ data, teacher, baseline, methods, seeds }: CompareResult): string {
   const [main, ...others] = metricsOf(data);
   const row = ({ best, last }: Pick<StudentMetrics, "best" | "last">) => [
@@ -193,7 +201,7 @@ function methodsTable({ data, teacher, baseline, methods, seeds }: CompareResult
     ],
     ["teacher", shown(main, teacher.evaluation), "", ...others.map((one) => shown(one, teacher.evaluation)), ""],
     ["baseline student", ...row(baseline), ""],
-    ...methods.map((method) => [method.loss, ...row(method), againstFirst(main, method)]),
+    ...methods.map((method) => [method.name, ...row(method), againstFirst(main, method)]),
   ]);
 }
 

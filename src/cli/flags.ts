@@ -37,7 +37,7 @@ export interface LoadFlags {
   quiet?: boolean;
 }
 
-type Flag = readonly [value: string, text: string, parse?: (text: string, before: unknown) => unknown];
+export type Flag = readonly [value: string, text: string, parse?: (text: string, before: unknown) => unknown];
 
 const RUNNING = "Running:";
 const READING = "Reading weights:";
@@ -240,19 +240,25 @@ export const REAL_DATA = {
   teacher: `${TEACHER_TEXT} (default: one is trained)`,
 } as const;
 
-/** Adds a flag for each option of a schema, with its default; `own` has a command's own texts. */
-export function addOptions(command: Command, { entries }: Fields, own: Readonly<Record<string, string>> = {}): Command {
+/** Adds a flag for each option of a schema, with its default; `own` has a command's own texts and values. */
+export function addOptions(
+  command: Command,
+  { entries }: Fields,
+  own: Readonly<Record<string, string | Flag>> = {},
+): Command {
   for (const [group, flags] of Object.entries(GROUPS)) {
-    for (const [name, [value, text, parse]] of Object.entries(flags)) {
+    for (const [name, usualFlag] of Object.entries(flags)) {
       const field = Object.hasOwn(entries, name) ? entries[name] : undefined;
       if (field === undefined) continue;
+      const given = own[name];
+      const [value, text, parse] = typeof given === "object" ? given : usualFlag;
       const usual = getDefault(field);
       const option = (form: string, description: string) => {
         const one = new Option(form, description).helpGroup(group);
         command.addOption(parse === undefined ? one : one.argParser(parse));
       };
       const isShown = typeof usual === "string" || typeof usual === "number" || Array.isArray(usual);
-      const full = own[name] ?? (isShown ? `${text} (default: ${usual})` : text);
+      const full = typeof given === "string" ? given : isShown ? `${text} (default: ${usual})` : text;
       if (usual !== true) option(`${flagOf(name)} ${value}`.trim(), full);
       const negated = NEGATED[name];
       if (negated !== undefined) option(flagOf(name).replace("--", "--no-"), negated);

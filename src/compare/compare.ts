@@ -23,7 +23,7 @@ import {
 import { withExperimentFolder } from "./experiment_folder.js";
 import { comparableLogits, fidelityOfFiles } from "./fidelity.js";
 import { fractionMetrics, fractionTrials, readFractions } from "./fractions.js";
-import { BASELINE, differenceOf, methodsOf, type NamedLoss, nameLoss, nameLosses } from "./methods.js";
+import { BASELINE, differenceOf, methodsOf, type NamedMethod, nameMethod, nameMethods } from "./methods.js";
 import { SEEDS } from "./options.js";
 import { expectLosses, runExperiment } from "./pool.js";
 import {
@@ -45,7 +45,7 @@ import { hashOf, TEACHER, type TrainedTeacher } from "./teacher.js";
 import type { Trial } from "./trial.js";
 
 /** What {@link compare} takes. */
-export interface CompareInput extends ExperimentInput {
+export interface CompareInput extends Omit<ExperimentInput, "calibrateTeacher"> {
   /** How many, from 0; or which. Each gives a pair of students. Default 5. */
   seeds?: number | readonly number[];
   /**
@@ -53,6 +53,11 @@ export interface CompareInput extends ExperimentInput {
    * has all of them; its `distilled` and `difference` are those of the first.
    */
   losses?: readonly LossSpec[];
+  /**
+   * Whether the teacher's logits are scaled to fit the validation set, as {@link distill} takes it; default false. `"both"`: a student
+   * of each for each seed and each loss, so that the result's `methods` has what calibrating the teacher changes.
+   */
+  calibrateTeacher?: boolean | "both";
   /**
    * Fractions of the training data, from 0 to 1, at which pairs of students are trained too, with the first loss and for the same number of
    * epochs: a data-size curve, the result's `fractions`. The teacher has all data.
@@ -108,25 +113,39 @@ export async function compareShare(options: CompareInput, share: Share): Promise
 
 async function planOf(options: CompareInput): Promise<Plan & { experiment: Experiment }> {
   expectObject("compare", options);
-  const { seeds: givenSeeds = SEEDS, losses: given, fractions: parts, ...input } = options;
+  const { seeds: givenSeeds = SEEDS, losses: given, fractions: parts, calibrateTeacher = false, ...input } = options;
   const seeds = readSeeds(givenSeeds);
-  const experiment = parseExperiment(input);
-  const losses = lossesOf(experiment, given);
+  if (typeof calibrateTeacher !== "boolean" && calibrateTeacher !== "both") {
+    const text = `calibrateTeacher: expected true, false or "both", got ${show(calibrateTeacher)}`;
+    throw new DistilleryError("BAD_ARGUMENT", text);
+  }
+  const experiment = parseExperiment({ ...input, calibrateTeacher: calibrateTeacher !== false });
+  const methods = readMethods(experiment, given, calibrateTeacher);
   const fractions = parts === undefined ? [] : readFractions(parts, experiment);
   const trials = [
-    ...seeds.flatMap((seed) => studentsOf(seed, experiment, losses)),
-    ...fractionTrials(fractions, seeds, experiment, losses[0]),
+    ...seeds.flatMap((seed) => studentsOf(seed, experiment, methods)),
+    ...fractionTrials(fractions, seeds, experiment, methods[0]),
   ];
   const { classes } = experiment.task.data;
   const described = given?.map((loss) => describeLoss(loss, classes));
-  const more = { ...(described && { losses: described }), ...(parts && { fractions }) };
+  const more = {
+    ...(described && { losses: described }),
+    ...(calibrateTeacher === "both" && { calibrateTeacher }),
+    ...(parts && { fractions }),
+  };
   const config = describeConfig("compare", experiment, { seeds, ...more });
   await expectLosses(experiment, trials);
-  return { experiment, seeds, losses, fractions, trials, config };
+  return { experiment, seeds, methods, fractions, trials, config };
 }
 
-function lossesOf({ loss, options, controls }: Experiment, given: readonly LossSpec[] | undefined): NamedLoss[] {
-  if (given === undefined) return [nameLoss(loss)];
+function readMethods(
+  { loss, options, controls }: Experiment,
+  given: readonly LossSpec[] | undefined,
+  calibrateTeacher: boolean | "both",
+): NamedMethod[] {
+  if (given === undefined) {
+    return calibrateTeacher === "both" ? nameMethods([loss], calibrateTeacher) : [nameMethod(loss, calibrateTeacher)];
+  }
   const refuse = (text: string) => {
     throw new DistilleryError("BAD_ARGUMENT", text);
   };
@@ -136,19 +155,15 @@ function lossesOf({ loss, options, controls }: Experiment, given: readonly LossS
   if (name !== undefined)
     refuse(`${name}: each of losses has its own, as "kd(temperature=4)": leave one of the two out`);
   for (const one of given) expectLoss(one, controls.workers);
-  return nameLosses(given);
+  return nameMethods(given, calibrateTeacher);
 }
 
 /** The students of a seed, the baseline first. They differ in one thing: what they are trained with. */
-function studentsOf(
-  seed: number,
-  { options, loss, calibrateTeacher }: Experiment,
-  losses: readonly NamedLoss[],
-): Trial[] {
+function studentsOf(seed: number, { options, loss }: Experiment, methods: readonly NamedMethod[]): Trial[] {
   const baseline: Trial = { name: `seed-${seed}/${BASELINE}`, kind: "baseline", seed, options, loss };
   return [
     baseline,
-    ...losses.map(({ spec, folder }): Trial => {
+    ...methods.map(({ spec, folder, calibrateTeacher }): Trial => {
       return { name: `seed-${seed}/${folder}`, kind: "distilled", seed, options, loss: spec, calibrateTeacher };
     }),
   ];
@@ -156,7 +171,7 @@ function studentsOf(
 
 interface Plan {
   seeds: number[];
-  losses: readonly NamedLoss[];
+  methods: readonly NamedMethod[];
   /** The smallest first; none if there is to be no data-size curve. */
   fractions: readonly number[];
   trials: readonly Trial[];
@@ -164,20 +179,20 @@ interface Plan {
 }
 
 async function comparison(experiment: Experiment, plan: Plan): Promise<CompareResult> {
-  const { seeds, losses, fractions, trials, config } = plan;
+  const { seeds, methods, fractions, trials, config } = plan;
   const { task, test, controls } = experiment;
   const { teacher, outcomes } = await runExperiment(experiment, trials, seeds[0]);
   await expectUnchanged(teacher);
   const student = withGenerator(new Generator(0), task.student);
   const teacherLogits = await testLogitsOf(teacher, experiment.external, test, controls.signal);
   const evaluator = new TestEvaluator(test, teacherLogits, student, controls.signal);
-  const ofASeed = losses.length + 1;
+  const ofASeed = methods.length + 1;
   const ofAll = seeds.length * ofASeed;
   const outcomesOf = (at: number) => outcomes.filter((_, i) => i < ofAll && i % ofASeed === at);
   const students: ExaminedStudents[] = [];
   for (let at = 0; at < ofASeed; at++) students.push(await aggregate(outcomesOf(at), evaluator));
-  const [ofBaseline, ...ofLosses] = students;
-  const [ofFirst] = ofLosses;
+  const [ofBaseline, ...ofMethods] = students;
+  const [ofFirst] = ofMethods;
   const [baseline, distilled] = [ofBaseline.figures, ofFirst.figures];
   const [metric] = metricsOf(task.data);
   const difference = (weights: "best" | "last") => differenceOf(ofFirst, ofBaseline, weights, metric.name);
@@ -223,7 +238,7 @@ async function comparison(experiment: Experiment, plan: Plan): Promise<CompareRe
       baseline: ofBaseline,
       distilled: ofFirst,
     }),
-    methods: methodsOf(losses, ofLosses, ofBaseline, metric.name),
+    methods: methodsOf(methods, ofMethods, ofBaseline, metric.name),
     ...(curve.length > 0 && { fractions: curve }),
     config: { ...config, teacherHash: hashOf(teacher.source) },
   };

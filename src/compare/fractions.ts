@@ -3,7 +3,7 @@ import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import { type Experiment, expectList } from "./experiment.js";
 import { fractionOf } from "./fraction_of.js";
-import { BASELINE, DISTILLED, differenceOf, type NamedLoss } from "./methods.js";
+import { BASELINE, DISTILLED, differenceOf, type NamedMethod } from "./methods.js";
 import type { ExaminedStudents, FractionMetrics } from "./results.js";
 import type { Trial } from "./trial.js";
 
@@ -34,8 +34,8 @@ export function readFractions(given: readonly number[], { task, external }: Expe
 export function fractionTrials(
   fractions: readonly number[],
   seeds: readonly number[],
-  { options, calibrateTeacher }: Experiment,
-  { spec: loss }: NamedLoss,
+  { options }: Experiment,
+  { spec: loss, calibrateTeacher }: NamedMethod,
 ): Trial[] {
   return fractions
     .filter((fraction) => fraction < 1)

@@ -6,12 +6,15 @@ import { isDistillationLoss } from "../losses/loss.js";
 import { formatExpression } from "../registry/index.js";
 import { type CrossedDifference, corrected, crossedDifference, differenceOverSeeds } from "./crossed_difference.js";
 import type { ExaminedStudents, Method } from "./results.js";
+import { type PairedDifference, pairedDifference } from "./statistics.js";
 
-/** A loss of a comparison, with what it is called and its runs' folder below a seed's. */
-export interface NamedLoss {
+/** A way to distil, with what it and its loss are called and its runs' folder below a seed's. */
+export interface NamedMethod {
   spec: LossSpec | null;
-  label: string;
+  loss: string;
+  name: string;
   folder: string;
+  calibrateTeacher: boolean;
 }
 
 /** The folder of the only student that is distilled, below a seed's. */
@@ -19,27 +22,36 @@ export const DISTILLED = "distilled";
 /** The folder of the student that learns from the labels alone. */
 export const BASELINE = "baseline";
 
-/** The losses of a comparison by name. A folder follows from the loss alone: with `resume` losses come and change places. */
-export function nameLosses(losses: readonly LossSpec[]): NamedLoss[] {
-  const named = losses.map((spec) => ({ spec, label: labelOf(spec) }));
-  const again = named.find(({ label }, i) => named.findIndex((other) => other.label === label) < i);
+/**
+ * The losses of a comparison by name, each with its teacher as it is, calibrated, or both. A folder follows from the loss alone:
+ * with `resume` losses come and change places.
+ */
+export function nameMethods(losses: readonly (LossSpec | null)[], calibrateTeacher: boolean | "both"): NamedMethod[] {
+  const named = losses.map((spec) => ({ spec, loss: labelOf(spec) }));
+  const again = named.find(({ loss }, i) => named.findIndex((other) => other.loss === loss) < i);
   if (again !== undefined) {
-    throw new DistilleryError("BAD_ARGUMENT", `losses: expected each once, got ${show(again.label)} again`);
+    throw new DistilleryError("BAD_ARGUMENT", `losses: expected each once, got ${show(again.loss)} again`);
   }
   const seen = new Map([[BASELINE, 1]]);
-  return named.map(({ spec, label }) => {
-    const folder = folderOf(label);
+  return named.flatMap((one) => {
+    const folder = folderOf(one.loss);
     // Names that differ in case are one on some file systems.
     const key = folder.toLowerCase();
     const count = (seen.get(key) ?? 0) + 1;
     seen.set(key, count);
-    return { spec, label, folder: count === 1 ? folder : `${folder}-${count}` };
+    const own = count === 1 ? folder : `${folder}-${count}`;
+    if (calibrateTeacher !== "both") return { ...one, name: one.loss, folder: own, calibrateTeacher };
+    return [
+      { ...one, name: one.loss, folder: own, calibrateTeacher: false },
+      { ...one, name: `${one.loss}, calibrated teacher`, folder: `${own}@calibrated`, calibrateTeacher: true },
+    ];
   });
 }
 
-/** The only loss of a comparison. */
-export function nameLoss(spec: LossSpec | null): NamedLoss {
-  return { spec, label: labelOf(spec), folder: DISTILLED };
+/** The only way to distil of a comparison. */
+export function nameMethod(spec: LossSpec | null, calibrateTeacher: boolean): NamedMethod {
+  const loss = labelOf(spec);
+  return { spec, loss, name: loss, folder: DISTILLED, calibrateTeacher };
 }
 
 function labelOf(spec: LossSpec | null): string {
@@ -69,9 +81,9 @@ export function differenceOf(
   return differenceOverSeeds(a.figures[weights][metric].values, b.figures[weights][metric].values);
 }
 
-/** Every loss against the baseline and against the first one by a figure, each family of comparisons corrected for itself. */
+/** Every way to distil against the baseline and against the first one by a figure, each family of comparisons corrected for itself. */
 export function methodsOf(
-  losses: readonly NamedLoss[],
+  methods: readonly NamedMethod[],
   students: readonly ExaminedStudents[],
   baseline: ExaminedStudents,
   metric = "accuracy",
@@ -81,10 +93,21 @@ export function methodsOf(
     corrected(of.map((one) => differenceOf(one, base, weights, metric)));
   const ofBaseline = { best: against("best", students, baseline), last: against("last", students, baseline) };
   const ofFirst = { best: against("best", others, first), last: against("last", others, first) };
-  return losses.map(({ label }, i) => {
+  return methods.map(({ name, loss, calibrateTeacher }, i) => {
     const { best, last, files } = students[i].figures;
     const of = ({ best, last }: typeof ofBaseline, at: number) => ({ best: best[at], last: last[at] });
     const difference = of(ofBaseline, i);
-    return { loss: label, best, last, files, difference, againstFirst: i === 0 ? null : of(ofFirst, i - 1) };
+    const againstFirst =
+      i === 0 ? null : { ...of(ofFirst, i - 1), others: otherDifferences(students[i], first, metric) };
+    return { name, loss, calibrateTeacher, best, last, files, difference, againstFirst };
   });
+}
+
+/** The figures beside the one that networks are compared by, of a's best weights less those of b's, over the seeds. */
+function otherDifferences(a: ExaminedStudents, b: ExaminedStudents, metric: string): Record<string, PairedDifference> {
+  const { epoch: _, [metric]: __, ...others } = a.figures.best;
+  const known = Object.entries(others).filter(([name]) => name in b.figures.best);
+  return Object.fromEntries(
+    known.map(([name, { values }]) => [name, pairedDifference(values, b.figures.best[name].values)]),
+  );
 }

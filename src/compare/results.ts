@@ -48,18 +48,29 @@ export interface StudentMetrics {
   files: string[];
 }
 
-/** One of the losses that a comparison sets side by side. */
+/** One of the ways to distil that a comparison sets side by side. */
 export interface Method {
+  /** What tells it from the others: its loss, and `, calibrated teacher` beside the same loss without. */
+  name: string;
   /** As it was given: `cross-entropy + dkd(warmup=20)`. */
   loss: string;
+  /** Whether the teacher's logits were scaled to fit the validation set. */
+  calibrateTeacher: boolean;
   best: StudentMetrics["best"];
   last: StudentMetrics["last"];
   /** By seed: the best weights. */
   files: string[];
   /** The task's first figure, such as accuracy, less that of the baseline. */
   difference: { best: CorrectedDifference; last: CorrectedDifference };
-  /** The same less that of the first loss; null for that one. */
-  againstFirst: { best: CorrectedDifference; last: CorrectedDifference } | null;
+  /**
+   * The same less that of the first method; null for that one. `others`: the other figures with the best epoch's weights, such as
+   * `calibrationError`, each by itself, with an interval for other seeds alone.
+   */
+  againstFirst: {
+    best: CorrectedDifference;
+    last: CorrectedDifference;
+    others: Record<string, PairedDifference>;
+  } | null;
 }
 
 /** How distilled students behave, beside how good they are. */
@@ -101,7 +112,7 @@ export interface CompareResult {
   difference: { best: CrossedDifference; last: CrossedDifference; validation: PairedDifference };
   /** Of a classification: what distilling changes beside its figures, with the best epoch's weights; null of another task. */
   changes: ComparedBehaviour | null;
-  /** Every loss side by side, with p values corrected for their number. */
+  /** Every loss, or every loss with the teacher as it is and calibrated, side by side, with p values corrected for their number. */
   methods: Method[];
   /** The data-size curve, the smallest fraction first; absent: none was asked for. */
   fractions?: readonly FractionMetrics[];

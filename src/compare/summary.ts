@@ -8,8 +8,8 @@ import {
   showSigned,
   unitOf,
 } from "../tasks/metrics.js";
-import type { CompareResult, SweepResult } from "./results.js";
-import type { SampleStats } from "./statistics.js";
+import type { CompareResult, Method, SweepResult } from "./results.js";
+import type { PairedDifference, SampleStats } from "./statistics.js";
 
 /**
  * What a comparison finds, in one sentence: the difference with the weights of the epochs that were best on the validation
@@ -96,28 +96,43 @@ export function calibrationSummary({ changes }: CompareResult): string | null {
 }
 
 /**
- * What a comparison of several losses finds, in one sentence a loss: its difference to the baseline, and whether that is
- * distinguishable from chance after Holm's correction.
+ * What a comparison of several methods finds, in one sentence each: its difference to the baseline, and to the first method, and
+ * whether that is distinguishable from chance after Holm's correction.
  */
 export function methodsSummary({ data, methods, seeds }: CompareResult): string[] {
-  const [metric] = metricsOf(data);
-  return methods.map(({ loss, difference: { best, last } }) => {
+  const [metric, ...others] = metricsOf(data);
+  const [first] = methods;
+  const of = metric.kind === "fraction" ? " of" : "";
+  const sentence = (name: string, against: string, family: number, { best, last }: Method["difference"]) => {
     const { mean, low, high, confidence, correctedPValue, significant, distinguishable } = best;
-    const of = metric.kind === "fraction" ? " of" : "";
-    const change = `${loss}: ${showSigned(metric, mean)}${unitOf(metric)}${of} test ${metric.label} against the baseline`;
-    if (!Number.isFinite(low))
-      return `${change} (${seeds.length < 2 ? "1 seed" : "all seeds alike"}): give more seeds.`;
+    const change = `${name}: ${showSigned(metric, mean)}${unitOf(metric)}${of} test ${metric.label} against ${against}`;
+    if (!Number.isFinite(low)) return `${change} (${seeds.length < 2 ? "1 seed" : "all seeds alike"}): give more seeds`;
     const interval = `${percent(confidence)}% interval ${showChange(metric, low)} to ${showChange(metric, high)}`;
-    const sure = significant ? "distinguishable" : "not distinguishable";
+    const among = family < 2 ? "" : ` corrected for ${family} methods`;
     const but = [
       distinguishable && !significant
-        ? `its own interval leaves 0 out, as one of ${methods.length} would more often than ${percent(1 - confidence)} times in 100 by chance`
+        ? `its own interval leaves 0 out, as one of ${family} would more often than ${percent(1 - confidence)} times in 100 by chance`
         : "",
       significant && !last.significant ? "at the last epoch it is not" : "",
     ].filter((text) => text !== "");
-    const rest = but.length === 0 ? "" : `; ${but.join("; ")}`;
-    return `${change} (${interval}, p ${correctedPValue.toPrecision(2)} corrected for ${methods.length} losses): ${sure} from chance${rest}.`;
-  });
+    const sure = [`${significant ? "" : "not "}distinguishable from chance`, ...but].join("; ");
+    return `${change} (${interval}, p ${correctedPValue.toPrecision(2)}${among}): ${sure}`;
+  };
+  const ofOthers = (differences: Record<string, PairedDifference>) =>
+    others.flatMap((other) => {
+      const { mean, low, high } = differences[other.name] ?? { low: Number.NaN };
+      if (!Number.isFinite(low)) return [];
+      return [`${other.label} ${showSigned(other, mean)} (${showChange(other, low)} to ${showChange(other, high)})`];
+    });
+  return [
+    ...methods.map(({ name, difference }) => `${sentence(name, "the baseline", methods.length, difference)}.`),
+    ...methods.flatMap(({ name, againstFirst }) => {
+      if (againstFirst === null) return [];
+      const beside = ofOthers(againstFirst.others);
+      const rest = beside.length === 0 ? "" : ` Over the seeds: ${beside.join(", ")}.`;
+      return [`${sentence(name, first.name, methods.length - 1, againstFirst)}.${rest}`];
+    }),
+  ];
 }
 
 /** What a sweep finds, in one sentence; with several seeds by their mean, with the standard deviation. */

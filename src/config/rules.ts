@@ -13,7 +13,7 @@ interface Ruled extends ScheduleOptions, ShardOptions {
   teacherWeights?: readonly number[] | undefined;
   teacherColumn?: string | undefined;
   teacherCache?: boolean | undefined;
-  calibrateTeacher?: boolean | undefined;
+  calibrateTeacher?: boolean | "both" | undefined;
   validation: number;
   augment?: { shift?: number | undefined; crop?: number | undefined; flip?: number | undefined } | undefined;
   patience: number | null;
@@ -101,7 +101,7 @@ export function rulesBroken(config: Ruled, userOptions: object): Issue[] {
     [patience !== null && validation === 0, "patience", "needs a validation set, which tells which epoch is better"],
     [config.loss !== undefined && config.losses !== undefined, "losses", "expected one of loss and losses"],
     [
-      config.calibrateTeacher === true && validation === 0,
+      (config.calibrateTeacher ?? false) !== false && validation === 0,
       "calibrateTeacher",
       "needs a validation set, on which the temperature is chosen",
     ],

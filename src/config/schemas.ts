@@ -276,6 +276,8 @@ const compareSchema = v.strictObject({
   /** Default: it is trained first. */
   ...TEACHER,
   ...EXTERNAL_TEACHER,
+  /** Whether the teacher's logits are scaled to fit the validation set, or students of both are compared; default: they are as they are. */
+  calibrateTeacher: v.optional(v.union([v.boolean(), v.literal("both")], expected('true, false or "both"'))),
   out: folder("runs/compare"),
 });
 

@@ -68,7 +68,7 @@ export function compareVerdict(result: CompareResult): Verdict {
     : { answer: "no", headline: `No: distilling ${went(mean)} ${by}`, detail, caveats };
 }
 
-/** Which of several losses help, after correction for their number. */
+/** Which of several methods help, after correction for their number. */
 function methodsVerdict(result: CompareResult): Verdict {
   const { methods, baseline, teacher, data, seeds } = result;
   const [metric] = metricsOf(data);
@@ -76,13 +76,13 @@ function methodsVerdict(result: CompareResult): Verdict {
   const better = methods.filter(({ difference: { best } }) => best.significant && isBetter(metric, best.mean, 0));
   const [top] = [...methods].sort((a, b) => (isBetter(metric, meanOf(b), meanOf(a)) ? 1 : -1));
   const detail = [
-    `Each loss against the baseline over ${counted(seeds.length, "seed")}, p values corrected for ${methods.length} losses (Holm).`,
+    `Each method against the baseline over ${counted(seeds.length, "seed")}, p values corrected for ${methods.length} methods (Holm).`,
     `The baseline student ${gets(metric, spread(metric, baseline.best[metric.name]), `${showCount(data.test)} test samples`)},`,
-    `${[`${top.loss} ${spread(metric, top.best[metric.name])}`, ...ofTeacher({ data, teacher })].join(", ")}.`,
+    `${[`${top.name} ${spread(metric, top.best[metric.name])}`, ...ofTeacher({ data, teacher })].join(", ")}.`,
   ].join(" ");
   const alone = methods.filter(({ difference: { best } }) => best.distinguishable && !best.significant);
   const last = better.filter(({ difference }) => !difference.last.significant);
-  const list = (some: typeof methods) => some.map(({ loss }) => loss).join(", ");
+  const list = (some: typeof methods) => some.map(({ name }) => name).join(", ");
   const caveats = [
     alone.length > 0 &&
       `By its own interval, ${list(alone)} differs too; by chance one of ${methods.length} would more often than it says.`,
@@ -92,13 +92,13 @@ function methodsVerdict(result: CompareResult): Verdict {
   if (better.length === 0) {
     return {
       answer: "unclear",
-      headline: `None of ${methods.length} losses is distinguishable from the baseline`,
+      headline: `None of ${methods.length} methods is distinguishable from the baseline`,
       detail,
       caveats,
     };
   }
   const names = better
-    .map(({ loss, difference: { best } }) => `${loss} (${changeOf(metric, best.mean)}${unitOf(metric)})`)
+    .map(({ name, difference: { best } }) => `${name} (${changeOf(metric, best.mean)}${unitOf(metric)})`)
     .join(", ");
   return { answer: "yes", headline: `Better than the baseline: ${names}`, detail, caveats };
 }

@@ -1,9 +1,16 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { nameLosses } from "../../src/compare/methods.js";
+import { nameMethods } from "../../src/compare/methods.js";
 import { holm } from "../../src/compare/statistics.js";
-import { type CompareInput, type CompareResult, compare, type LossBatch, methodsSummary } from "../../src/index.js";
+import {
+  type CompareInput,
+  type CompareResult,
+  compare,
+  type LossBatch,
+  methodsSummary,
+  pairedDifference,
+} from "../../src/index.js";
 import { splitExpressions } from "../../src/registry/index.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { compareInput } from "./support.js";
@@ -51,7 +58,51 @@ test("several losses stand side by side, against one baseline and the first", as
   expect(existsSync(join(out, "seed-0", "dist", "metrics.jsonl"))).toBe(true);
 });
 
+test("the teacher as it is and calibrated, side by side, in one comparison", async () => {
+  const out = newRun();
+  const result = await compare(compareInput(out, { calibrateTeacher: "both", fractions: [0.5] }));
+  const { methods, distilled, difference, fractions, config } = result;
+  expect(methods.map(({ name, loss, calibrateTeacher }) => [name, loss, calibrateTeacher])).toEqual([
+    ["kd", "kd", false],
+    ["kd, calibrated teacher", "kd", true],
+  ]);
+  expect(config.calibrateTeacher).toBe("both");
+  const [plain, calibrated] = methods;
+  // The same students as in two comparisons.
+  const alone = [false, true].map((calibrateTeacher) => compare(compareInput(newRun(), { calibrateTeacher })));
+  const [without, only] = await Promise.all(alone);
+  expect([plain.best, calibrated.best]).toEqual([without.distilled.best, only.distilled.best]);
+  expect(plain.best.accuracy.values).not.toEqual(calibrated.best.accuracy.values);
+  expect([distilled.best, difference]).toEqual([without.distilled.best, without.difference]);
+  // The curve is that of the first method.
+  expect(fractions?.at(-1)?.distilled).toEqual(plain.best);
+  // The difference that it is about, pair by pair.
+  const pairs = (name: string) => calibrated.best[name].values.map((x, i) => x - plain.best[name].values[i]);
+  expect(calibrated.againstFirst?.best.values).toEqual(pairs("accuracy"));
+  expect(Object.keys(calibrated.againstFirst?.others ?? {})).toEqual(["agreement", "calibrationError"]);
+  const error = calibrated.againstFirst?.others.calibrationError;
+  expect(error).toEqual(pairedDifference(calibrated.best.calibrationError.values, plain.best.calibrationError.values));
+  expect(methodsSummary(result).at(-1)).toMatch(
+    /^kd, calibrated teacher: [+-]?\d+\.\d\d points of test accuracy against kd \(95% interval \S+ to \S+, p \S+\): not distinguishable from chance.*\. Over the seeds: agreement with the teacher \S+ \(\S+ to \S+\), calibration error \S+ \(\S+ to \S+\)\.$/,
+  );
+  const again = await compare(compareInput(out, { calibrateTeacher: "both", fractions: [0.5], resume: true }));
+  expect(accuracies(again)).toEqual(accuracies(result));
+});
+
+test("with several losses, each is there with its teacher as it is and calibrated", () => {
+  const all = nameMethods(["kd", "dkd", functionNamed("KD")], "both");
+  expect(all.map(({ name, folder }) => [name, folder])).toEqual([
+    ["kd", "kd"],
+    ["kd, calibrated teacher", "kd@calibrated"],
+    ["dkd", "dkd"],
+    ["dkd, calibrated teacher", "dkd@calibrated"],
+    ["KD", "KD-2"],
+    ["KD, calibrated teacher", "KD-2@calibrated"],
+  ]);
+});
+
 test.each<[Partial<CompareInput>, string]>([
+  [{ calibrateTeacher: "bth" as never }, 'calibrateTeacher: expected true, false or "both", got "bth"'],
   [{ losses: [] }, "losses: expected a list of losses"],
   [{ losses: "kd" as never }, "losses: expected a list of losses"],
   [{ losses: ["kd", "kd"] }, 'losses: expected each once, got "kd" again'],
@@ -92,7 +143,7 @@ test("losses that come, go and change places keep their runs", async () => {
 
 test("folders of losses are names on every file system", () => {
   const losses = ["./a/own.mjs", "kd(temperature=[4, 1])", `${"kd + ".repeat(60)}rkd`];
-  const folders = nameLosses([...losses, functionNamed("KD"), functionNamed("kd")]).map(({ folder }) => folder);
+  const folders = nameMethods([...losses, functionNamed("KD"), functionNamed("kd")], false).map(({ folder }) => folder);
   expect(folders).toEqual([
     "a-own.mjs",
     "kd-temperature=4,1",

@@ -281,7 +281,7 @@ describe("a teacher that was trained on rows of the test set", () => {
     const { seeds: _, ...grid } = options;
     const { temperatures: __, alphas: ___, ...pairs } = options;
     const input = { teacher, student, data, test: held, out: join(folder, name), ...(name === "sweep" ? grid : pairs) };
-    await expect(call(input as Parameters<typeof compare>[0])).rejects.toThrow(
+    await expect(call(input as Parameters<typeof compare>[0] & Parameters<typeof sweep>[0])).rejects.toThrow(
       /teacher\.safetensors: was trained on \d+ of the 30 test samples: testFraction 0\.2 with splitSeed 0 \(--test-fraction, --split-seed\) is the split it was trained with: /,
     );
   });

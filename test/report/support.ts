@@ -6,7 +6,7 @@ import {
   type SweepResult,
   sampleStats,
 } from "../../src/compare/index.js";
-import { methodsOf, nameLosses } from "../../src/compare/methods.js";
+import { methodsOf, nameMethods } from "../../src/compare/methods.js";
 import { classDifferences, flipsOf } from "../../src/compare/sample_changes.js";
 import {
   type BestWeights,
@@ -139,7 +139,7 @@ export function compareResult(
       ...{ fraction, samples: 64 * fraction, baseline: ofBaseline.figures.last, distilled: ofDistilled.figures.best },
       difference: difference("best"),
     })),
-    methods: methodsOf(nameLosses(["kd", "dkd", "dist"].slice(0, all.length)), all, ofBaseline),
+    methods: methodsOf(nameMethods(["kd", "dkd", "dist"].slice(0, all.length), false), all, ofBaseline),
     difference: {
       best: difference("best"),
       last: difference("last"),

@@ -113,7 +113,7 @@ test("of several losses: those that help after correction, or that none does", (
   const some = compareVerdict(compareResult(run, baseline, up(unclear), up(clear), up(unclear)));
   expect(some.answer).toBe("yes");
   expect(some.headline).toBe("Better than the baseline: dkd (+2.04 points)");
-  expect(some.detail).toContain("p values corrected for 3 losses (Holm)");
+  expect(some.detail).toContain("p values corrected for 3 methods (Holm)");
   const none = compareVerdict(compareResult(run, baseline, up(unclear), up(unclear)));
-  expect([none.answer, none.headline]).toEqual(["unclear", "None of 2 losses is distinguishable from the baseline"]);
+  expect([none.answer, none.headline]).toEqual(["unclear", "None of 2 methods is distinguishable from the baseline"]);
 });

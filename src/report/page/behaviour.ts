@@ -3,9 +3,10 @@ import type { ComparedBehaviour } from "../../compare/results.js";
 import type { SampleStats } from "../../compare/statistics.js";
 import { type Content, h } from "../../page/dom.js";
 import { showCount } from "../../show_count.js";
-import { showChange, showMetric } from "../../tasks/metrics.js";
+import { showMetric } from "../../tasks/metrics.js";
 import { counted, pValue } from "../text.js";
 import { changeOf } from "../verdict.js";
+import { intervalCell, isKnown, spreadCell } from "./cells.js";
 import { figure } from "./figure.js";
 import { figures } from "./sections.js";
 import { table } from "./table.js";
@@ -95,9 +96,7 @@ function classesFigure({ perClass }: ComparedBehaviour, names: readonly string[]
     showMetric(FRACTION, one.baseline),
     showMetric(FRACTION, one.distilled),
     changeOf(FRACTION, one.mean),
-    isKnown(one.low) && isKnown(one.high)
-      ? `${changeOf(FRACTION, one.low)} to ${changeOf(FRACTION, one.high)}`
-      : "unknown",
+    intervalCell(FRACTION, one),
     h("span", {}, isKnown(one.low) ? pValue(one.correctedPValue).replace("= ", "") : "", one.significant && " *"),
     showCount(one.support),
   ]);
@@ -120,12 +119,6 @@ function classesFigure({ perClass }: ComparedBehaviour, names: readonly string[]
   });
 }
 
-function share(stats: SampleStats): HTMLElement {
-  const deviation = stats.values.length < 2 ? "" : `\u00b1 ${showChange(FRACTION, stats.std)}`;
-  return h("span", {}, showMetric(FRACTION, stats.mean), " ", h("small", {}, deviation));
-}
-
-/** JSON has no infinity: it arrives as null. */
-function isKnown(x: number | null): boolean {
-  return x !== null && Number.isFinite(x);
+function share(stats: SampleStats): Content {
+  return spreadCell(FRACTION, stats);
 }

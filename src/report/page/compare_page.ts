@@ -1,13 +1,13 @@
 import type { CorrectedDifference } from "../../compare/crossed_difference.js";
 import type { NetworkSize, StudentMetrics } from "../../compare/results.js";
-import type { SampleStats } from "../../compare/statistics.js";
 import { type Content, h } from "../../page/dom.js";
 import { showCount } from "../../show_count.js";
-import { type Metric, mainMetric, metricsOf, showChange, showMetric } from "../../tasks/metrics.js";
+import { type Metric, mainMetric, metricsOf, showMetric } from "../../tasks/metrics.js";
 import type { CompareReport } from "../report_data.js";
 import { bytes, counted, short } from "../text.js";
 import { changeOf } from "../verdict.js";
 import { behaviourFigures } from "./behaviour.js";
+import { deviation, intervalCell, spreadCell } from "./cells.js";
 import { compareCurves } from "./curves.js";
 import { fractionsFigures } from "./fractions.js";
 import { hero, type Tile } from "./hero.js";
@@ -32,7 +32,7 @@ export function comparePage(report: CompareReport): (HTMLElement | null)[] {
   return [
     hero(report, tilesOf(report), figures(intervalFigure(figure, difference, seeds))),
     section("The figures", h("p", { class: "lead" }, leadOf(report)), figuresTable(report), bySeed(report)),
-    result.methods.length > 1 ? section("Loss by loss", ...methodsTable(report)) : null,
+    result.methods.length > 1 ? section("Method by method", ...methodsTable(report), ...otherFigures(report)) : null,
     section("What else changed", result.changes && behaviourFigures(result.changes, report.classNames)),
     section(
       "With less training data",
@@ -62,19 +62,15 @@ function tilesOf({ result: { data, teacher, baseline, distilled, methods } }: Co
     name,
     colour,
     value: showMetric(figure, best[figure.name].mean),
-    note: deviation(figure, best[figure.name]),
+    note: best[figure.name].values.length < 2 ? "one seed" : deviation(figure, best[figure.name]),
   });
   return [
-    tile(methods.length > 1 ? methods[0].loss : "distilled student", "--student", distilled),
+    tile(methods.length > 1 ? methods[0].name : "distilled student", "--student", distilled),
     tile("baseline student", "--baseline", baseline),
     ...(teacher.evaluation
       ? [{ name: "teacher", colour: "--teacher", value: showMetric(figure, mainMetric(data, teacher.evaluation)) }]
       : []),
   ];
-}
-
-function deviation(figure: Metric, { std, values }: SampleStats): string {
-  return values.length < 2 ? "one seed" : `\u00b1 ${showChange(figure, std)}`;
 }
 
 function leadOf({ result: { data, seeds } }: CompareReport): string {
@@ -86,7 +82,7 @@ function figuresTable({ result }: CompareReport): HTMLElement {
   const { data, teacher, baseline, distilled, sizes } = result;
   const [main, ...others] = metricsOf(data);
   const of = (figure: Metric, weights: "best" | "last"): Content[] =>
-    [baseline, distilled].map((both) => spread(figure, both[weights][figure.name]));
+    [baseline, distilled].map((both) => spreadCell(figure, both[weights][figure.name]));
   const ofTeacher = (figure: Metric) => {
     const value = teacher.evaluation && figure.of(teacher.evaluation);
     return value == null ? "" : showMetric(figure, value);
@@ -137,15 +133,17 @@ function linked(text: string, file: string | undefined): Content {
   return h("a", { href: `${parts.join("/")}/`, title: `the run's folder, ${folder}` }, text);
 }
 
-/** Every loss against the baseline and the first one. */
+/** Every method against the baseline and the first one. */
 function methodsTable({ result: { data, methods, baseline, seeds } }: CompareReport): HTMLElement[] {
   const [figure] = metricsOf(data);
   const points = (x: number) => changeOf(figure, x);
   const difference = (of: CorrectedDifference | undefined): Content[] => {
     if (of === undefined) return ["", "", ""];
-    const known = of.low !== null && of.high !== null && Number.isFinite(of.low);
-    const interval = known ? `${points(of.low)} to ${points(of.high)}` : "unknown";
-    return [points(of.mean), interval, h("span", {}, of.correctedPValue.toPrecision(2), of.significant ? " *" : "")];
+    return [
+      points(of.mean),
+      intervalCell(figure, of),
+      h("span", {}, of.correctedPValue.toPrecision(2), of.significant ? " *" : ""),
+    ];
   };
   const columns = [
     "",
@@ -159,13 +157,13 @@ function methodsTable({ result: { data, methods, baseline, seeds } }: CompareRep
     "p",
   ];
   const accuracies = ({ best, last }: Pick<StudentMetrics, "best" | "last">) => [
-    spread(figure, best[figure.name]),
-    spread(figure, last[figure.name]),
+    spreadCell(figure, best[figure.name]),
+    spreadCell(figure, last[figure.name]),
   ];
   const rows: Content[][] = [
     ["baseline", ...accuracies(baseline), ...difference(undefined), ...difference(undefined)],
     ...methods.map((method) => [
-      method.loss,
+      method.name,
       ...accuracies(method),
       ...difference(method.difference.best),
       ...difference(method.againstFirst?.best),
@@ -173,17 +171,40 @@ function methodsTable({ result: { data, methods, baseline, seeds } }: CompareRep
   ];
   const level = Number((1 - methods[0].difference.best.confidence).toPrecision(6));
   const what = figure.kind === "fraction" ? `Points of test ${figure.label}` : `Test ${figure.label}`;
-  const text = `${what} with the best epoch's weights, over ${counted(seeds.length, "seed")}. Intervals are for other seeds and other test samples, each of one difference; p values are corrected for the number of losses (Holm), and * marks those below ${level}.`;
+  const text = `${what} with the best epoch's weights, over ${counted(seeds.length, "seed")}. Intervals are for other seeds and other test samples, each of one difference; p values are corrected for the number of methods (Holm), and * marks those below ${level}.`;
   return [
     h("p", { class: "lead" }, text),
-    table({ caption: "Losses side by side", columns: columns.map((name, i) => ({ name, text: i === 0 })), rows }),
+    table({ caption: "Methods side by side", columns: columns.map((name, i) => ({ name, text: i === 0 })), rows }),
   ];
 }
 
-function spread(figure: Metric, stats: SampleStats | undefined): Content {
-  if (stats === undefined) return "";
-  const small = stats.values.length < 2 ? "" : deviation(figure, stats);
-  return h("span", {}, showMetric(figure, stats.mean), " ", h("small", {}, small));
+/** What the other figures of each method are less those of the first one. */
+function otherFigures({ result: { data, methods, seeds } }: CompareReport): HTMLElement[] {
+  const [, ...others] = metricsOf(data);
+  const [first] = methods;
+  const rows = methods.flatMap(({ name, best, againstFirst }) =>
+    others.flatMap((other): Content[][] => {
+      const difference = againstFirst?.others[other.name];
+      if (difference === undefined) return [];
+      const both = [best, first.best].map((stats) => spreadCell(other, stats[other.name]));
+      return [[name, other.label, ...both, changeOf(other, difference.mean), intervalCell(other, difference)]];
+    }),
+  );
+  if (rows.length === 0) return [];
+  const columns = ["", "figure", "its own", "of the first", "difference", "interval"];
+  return [
+    h("h3", {}, `The other figures, against ${first.name}`),
+    h(
+      "p",
+      { class: "note" },
+      `Best epoch, over ${counted(seeds.length, "seed")}. Intervals are for other seeds alone, and not corrected for the number of figures.`,
+    ),
+    table({
+      caption: `The other figures, against ${first.name}`,
+      columns: columns.map((name, i) => ({ name, text: i < 2 })),
+      rows,
+    }),
+  ];
 }
 
 function twice(text: string): string[] {

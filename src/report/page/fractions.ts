@@ -1,10 +1,11 @@
 import type { FractionMetrics } from "../../compare/results.js";
 import type { SampleStats } from "../../compare/statistics.js";
-import { type Content, h } from "../../page/dom.js";
+import type { Content } from "../../page/dom.js";
 import { showCount } from "../../show_count.js";
-import { type Metric, showChange, showMetric } from "../../tasks/metrics.js";
+import { type Metric, showMetric } from "../../tasks/metrics.js";
 import { counted, percent } from "../text.js";
 import { changeOf } from "../verdict.js";
+import { intervalCell, spreadCell } from "./cells.js";
 import { figure as boxed } from "./figure.js";
 import { type Line, lineChart } from "./line_chart.js";
 import { figures } from "./sections.js";
@@ -40,12 +41,10 @@ export function fractionsFigures(
   const rows = points.map((point): Content[] => [
     showCount(point.samples),
     percent(point.fraction, 1),
-    spread(figure, of(point.baseline)),
-    spread(figure, of(point.distilled)),
+    spreadCell(figure, of(point.baseline)),
+    spreadCell(figure, of(point.distilled)),
     changeOf(figure, point.difference.mean),
-    isKnown(point.difference.low)
-      ? `${changeOf(figure, point.difference.low)} to ${changeOf(figure, point.difference.high)}`
-      : "unknown",
+    intervalCell(figure, point.difference),
   ]);
   const over = seeds < 2 ? "one seed" : `the mean of ${counted(seeds, "seed")}`;
   const format = (x: number) => showMetric(figure, x);
@@ -69,19 +68,4 @@ export function fractionsFigures(
       ],
     }),
   );
-}
-
-function spread(figure: Metric, { mean, std, values }: SampleStats): Content {
-  return h(
-    "span",
-    {},
-    showMetric(figure, mean),
-    " ",
-    h("small", {}, values.length < 2 ? "" : `\u00b1 ${showChange(figure, std)}`),
-  );
-}
-
-/** JSON has no infinity: it arrives as null. */
-function isKnown(x: number | null): boolean {
-  return x !== null && Number.isFinite(x);
 }

@@ -3,6 +3,7 @@ import { type Content, h } from "../../page/dom.js";
 import { type Metric, unitOf } from "../../tasks/metrics.js";
 import { percent, pValue } from "../text.js";
 import { changeOf } from "../verdict.js";
+import { isKnown } from "./cells.js";
 import { figure } from "./figure.js";
 import { table } from "./table.js";
 
@@ -115,9 +116,4 @@ function numbers(rows: readonly Row[], seeds: readonly number[], shown: Metric):
       ...seeds.map((_, i) => (marks?.[i] === undefined ? "" : points(marks[i]))),
     ]),
   });
-}
-
-/** JSON has no infinity: it arrives as null. */
-function isKnown(x: number | null): boolean {
-  return x !== null && Number.isFinite(x);
 }

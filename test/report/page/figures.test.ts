@@ -1,9 +1,13 @@
 import { expect, test } from "vitest";
 import type { ComparedBehaviour } from "../../../src/compare/results.js";
+import type { SampleStats } from "../../../src/compare/statistics.js";
 import type { CompareReport } from "../../../src/report/report_data.js";
 import type { Evaluation } from "../../../src/tasks/classification_metrics.js";
 import { CHROMIUM, describeWith } from "../../helpers/needs.js";
 import { NAMES, openedReports, rowsOf, unfolded } from "./support.js";
+
+/** A difference of shares, as a page writes it. */
+const points = (x: number) => `${x > 0 ? "+" : "\u2212"}${Math.abs(100 * x).toFixed(2)}`;
 
 describeWith(CHROMIUM, "in Chromium", () => {
   const at = openedReports();
@@ -88,7 +92,7 @@ describeWith(CHROMIUM, "in Chromium", () => {
 
   test("losses stand side by side, with corrected p values", async () => {
     await at.open("losses");
-    const rows = await rowsOf(at.page.getByRole("region", { name: "Losses side by side" }));
+    const rows = await rowsOf(at.page.getByRole("region", { name: "Methods side by side" }));
     expect(rows.map(([name, accuracy]) => [name, accuracy])).toEqual([
       ["baseline", "81.00% \u00b1 1.00"],
       ["kd", "84.00% \u00b1 1.00"],
@@ -100,6 +104,15 @@ describeWith(CHROMIUM, "in Chromium", () => {
     const { difference, againstFirst } = methods[1];
     expect([dkd[3], dkd[5]]).toEqual(["+0.33", difference.best.correctedPValue.toPrecision(2)]);
     expect([dkd[6], dkd[8]]).toEqual(["\u22122.67", againstFirst?.best.correctedPValue.toPrecision(2)]);
+    const others = await rowsOf(at.page.getByRole("region", { name: "The other figures, against kd" }));
+    expect(others.map(([name, figure]) => [name, figure])).toEqual([
+      ["dkd", "agreement with the teacher"],
+      ["dkd", "calibration error"],
+      ["dist", "agreement with the teacher"],
+      ["dist", "calibration error"],
+    ]);
+    // All seeds alike: how far chance reaches is not known.
+    expect(others[1]?.slice(2)).toEqual(["50.00% \u00b1 0.00", "50.00% \u00b1 0.00", "0.00", "unknown"]);
     expect(await at.page.locator(".tile").first().textContent()).toContain("kd84.00%");
   });
 
@@ -127,16 +140,30 @@ describeWith(CHROMIUM, "in Chromium", () => {
     expect(await bySeed.locator("a").evaluateAll((links) => links.map((link) => link.getAttribute("href")))).toEqual(
       [0, 0, 1, 1, 2, 2].map((seed) => `seed-${seed}/distilled/`),
     );
-    const { perClass } = (at.reports.compare as CompareReport).result.changes as ComparedBehaviour;
+    const { perClass, flips } = (at.reports.compare as CompareReport).result.changes as ComparedBehaviour;
     const classes = await rowsOf(
       at.page.getByRole("region", { name: "Accuracy by class, baseline against distilled" }),
     );
-    expect(classes.map(([name, before, now]) => [name, before, now])).toEqual(
+    expect(classes).toEqual(
       perClass.map((one) => [
         NAMES[one.class],
         ...[one.baseline, one.distilled].map((x) => `${(100 * x).toFixed(2)}%`),
+        points(one.mean),
+        `${points(one.low)} to ${points(one.high)}`,
+        `${one.correctedPValue < 0.001 ? "below 0.001" : one.correctedPValue.toFixed(3)}${one.significant ? " *" : ""}`,
+        one.support.toLocaleString("en"),
       ]),
     );
+    expect(await rowsOf(at.page.getByRole("region", { name: "Fidelity to the teacher" }))).toEqual([
+      ["agreement, training data", "85.00% \u00b1 7.07", "85.00% \u00b1 7.07"],
+      ["agreement, test set", "85.00% \u00b1 7.07", "85.00% \u00b1 7.07"],
+      ["divergence, training data", "0.1875", "0.1875"],
+      ["divergence, test set", "0.1875", "0.1875"],
+    ]);
+    const spread = ({ mean, std }: SampleStats) => `${(100 * mean).toFixed(2)}% \u00b1 ${(100 * std).toFixed(2)}`;
+    expect(await rowsOf(at.page.getByRole("region", { name: "Test samples that change sides" }))).toEqual([
+      ["baseline student", spread(flips.baseline.gained), spread(flips.baseline.lost)],
+    ]);
     expect(await rowsOf(at.page.getByRole("region", { name: "Calibration error" }))).toEqual([
       ["teacher", "6.25% ", "1.50", "1.56% "],
       ["baseline", "10.50% \u00b1 0.71", "1.50", "2.50% \u00b1 0.71"],
