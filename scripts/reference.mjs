@@ -35,26 +35,42 @@ function optionsPage() {
       const options = topics.get(topic) ?? new Map();
       topics.set(topic, options);
       const key = form.replace(/^-h, /, "");
-      const option = options.get(key) ?? { texts: new Map(), commands: [] };
-      options.set(key, option);
-      option.commands.push(command);
-      option.texts.set(text, [...(option.texts.get(text) ?? []), command]);
+      const [, what, usual, required = ""] = /^(.*?)(?: \((?:default: (.*)|(required))\))?$/.exec(text) ?? [];
+      const variants = options.get(key) ?? [];
+      options.set(key, variants);
+      variants.push({ command, what, usual: usual ?? required });
     }
   }
   const intro =
     "Every option of every command, by topic. In a configuration file and in a program an option has the same name in camel case: `batchSize` for `--batch-size`.";
   const sections = [...topics].map(([topic, options]) => {
-    const rows = [...options].flatMap(([form, { texts }]) =>
-      [...texts].map(([text, commands]) => {
-        const [, what, usual = ""] = /^(.*?)(?: \(default: (.*)\))?$/.exec(text) ?? [];
-        const value = usual === "" ? (text.endsWith("(required)") ? "required" : "") : inCell(usual);
-        const names = commands.length === all.length ? "all" : commands.join(", ");
-        return `| \`${form.replaceAll("|", "\\|")}\` | ${value} | ${inCell(what)} | ${names} |`;
-      }),
-    );
+    const rows = [...options].map(([form, variants]) => {
+      const whats = variants.map(({ what }) => what);
+      // What a longer text of the same option says too is said once.
+      const said = ({ what }) => whats.find((other) => other !== what && other.startsWith(what)) ?? what;
+      const names = variants.length === all.length ? "all" : variants.map(({ command }) => command).join(", ");
+      const usual = cellOf(
+        variants,
+        (variant) => variant.usual,
+        (value, commands) => `${value} (${commands})`,
+      );
+      const text = cellOf(variants, said, (value, commands) => `${commands}: ${value}`);
+      return `| \`${form.replaceAll("|", "\\|")}\` | ${usual} | ${text} | ${names} |`;
+    });
     return `## ${topic}\n\n| option | default | what it says | commands |\n|---|---|---|---|\n${rows.join("\n")}`;
   });
   return `# Options\n\n${intro}\n\n${sections.join("\n\n")}\n`;
+}
+
+/** What the commands say of an option: once if they say the same, else a line for each that they say, with its commands. */
+function cellOf(variants, of, line) {
+  const values = [...new Set(variants.map(of))];
+  if (values.length === 1) return inCell(values[0]);
+  const commandsOf = (value) => variants.filter((variant) => of(variant) === value).map(({ command }) => command);
+  return values
+    .filter((value) => value !== "")
+    .map((value) => inCell(line(value, commandsOf(value).join(", "))))
+    .join("<br>");
 }
 
 /** The options in a help text: a line begins with two spaces and a dash, and goes on in deeper lines. */

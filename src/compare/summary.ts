@@ -165,7 +165,8 @@ export function sweepCaveats({ data, points, seeds }: SweepResult): string[] {
     `distinguishable from chance against ${which(ahead)}`,
     `not distinguishable against ${which(others - ahead)}`,
   ];
-  const text = ahead === 0 ? not.replace(" against", " from chance against") : `${sure}, ${not}`;
+  const none = `not distinguishable from chance against ${others === 1 ? "the other point" : `any of the ${others} other points`}`;
+  const text = ahead === 0 ? none : `${sure}, ${not}`;
   return [`Its lead is ${text} (${about}).`, luck];
 }
 

@@ -1,6 +1,6 @@
 import type { CompareResult, Method, StudentMetrics, SweepResult } from "../compare/results.js";
 import type { SampleStats } from "../compare/statistics.js";
-import { compareCaveats, scopeOf, sweepCaveats, sweepSummary } from "../compare/summary.js";
+import { compareCaveats, methodsSummary, scopeOf, sweepCaveats, sweepSummary } from "../compare/summary.js";
 import { showCount } from "../show_count.js";
 import {
   agreementOf,
@@ -73,7 +73,9 @@ function methodsVerdict(result: CompareResult): Verdict {
   const { methods, baseline, teacher, data, seeds } = result;
   const [metric] = metricsOf(data);
   const meanOf = ({ best }: Pick<Method, "best">) => best[metric.name].mean;
-  const better = methods.filter(({ difference: { best } }) => best.significant && isBetter(metric, best.mean, 0));
+  const significant = methods.filter(({ difference: { best } }) => best.significant);
+  const better = significant.filter(({ difference: { best } }) => isBetter(metric, best.mean, 0));
+  const worse = significant.filter((method) => !better.includes(method));
   const [top] = [...methods].sort((a, b) => (isBetter(metric, meanOf(b), meanOf(a)) ? 1 : -1));
   const detail = [
     `Each method against the baseline over ${counted(seeds.length, "seed")}, p values corrected for ${methods.length} methods (Holm).`,
@@ -81,26 +83,29 @@ function methodsVerdict(result: CompareResult): Verdict {
     `${[`${top.name} ${spread(metric, top.best[metric.name])}`, ...ofTeacher({ data, teacher })].join(", ")}.`,
   ].join(" ");
   const alone = methods.filter(({ difference: { best } }) => best.distinguishable && !best.significant);
-  const last = better.filter(({ difference }) => !difference.last.significant);
+  const last = significant.filter(({ difference }) => !difference.last.significant);
   const list = (some: typeof methods) => some.map(({ name }) => name).join(", ");
+  const changes = (some: typeof methods) =>
+    some
+      .map(({ name, difference: { best } }) => `${name} (${changeOf(metric, best.mean)}${unitOf(metric)})`)
+      .join(", ");
   const caveats = [
+    better.length > 0 && worse.length > 0 && `Worse than the baseline: ${changes(worse)}.`,
+    // Of two, the one sentence that sets them against each other.
+    methods.length === 2 && methodsSummary(result)[2],
     alone.length > 0 &&
       `By its own interval, ${list(alone)} differs too; by chance one of ${methods.length} would more often than it says.`,
     last.length > 0 && `At the last epoch ${list(last)} is not distinguishable from the baseline.`,
     scopeOf(result),
   ].filter((text) => typeof text === "string");
-  if (better.length === 0) {
-    return {
-      answer: "unclear",
-      headline: `None of ${methods.length} methods is distinguishable from the baseline`,
-      detail,
-      caveats,
-    };
+  if (better.length > 0) {
+    return { answer: "yes", headline: `Better than the baseline: ${changes(better)}`, detail, caveats };
   }
-  const names = better
-    .map(({ name, difference: { best } }) => `${name} (${changeOf(metric, best.mean)}${unitOf(metric)})`)
-    .join(", ");
-  return { answer: "yes", headline: `Better than the baseline: ${names}`, detail, caveats };
+  if (worse.length > 0) {
+    return { answer: "no", headline: `Worse than the baseline: ${changes(worse)}`, detail, caveats };
+  }
+  const headline = `None of ${methods.length} methods is distinguishable from the baseline`;
+  return { answer: "unclear", headline, detail, caveats };
 }
 
 /** The best temperature and alpha, and how far apart two points have to be to mean something. */
@@ -116,7 +121,8 @@ export function sweepVerdict(result: SweepResult): Verdict {
   ];
   if (best.spread !== undefined) {
     const caveats = sweepCaveats(result);
-    return { answer: null, headline, detail: sweepSummary(result), caveats };
+    // A deviation stays with its figure.
+    return { answer: null, headline, detail: sweepSummary(result).replaceAll(" ± ", "\u00a0±\u00a0"), caveats };
   }
   // How far chance reaches is known of shares of samples alone.
   if (metric.name !== "accuracy") return { answer: null, headline, detail: test.join(" ") };

@@ -166,7 +166,8 @@ export function showChange({ kind }: Pick<Metric, "kind">, change: number): stri
 
 /** The same with its sign. */
 export function showSigned(metric: Pick<Metric, "kind">, change: number): string {
-  return change > 0 ? `+${showChange(metric, change)}` : showChange(metric, change);
+  const text = showChange(metric, change);
+  return Number(text) > 0 ? `+${text}` : text;
 }
 
 /** What follows the number of a change in a sentence. */

@@ -8,7 +8,7 @@ import { temporaryFolder } from "../checkpoint/support.js";
 import { image } from "../data/image_support.js";
 import { npy } from "../data/numpy_support.js";
 import { idx } from "../data/support.js";
-import { commandsOf, documentation } from "./documented_commands.js";
+import { commandsOf, documentation, shellLines } from "./documented_commands.js";
 import { ended, launch, STUDENT, succeed, tree, userFolder } from "./support.js";
 
 // Comparisons as they are documented, with all their seeds.
@@ -31,6 +31,32 @@ beforeAll(() => {
   for (const file of readdirSync(examples).filter((name) => name.endsWith(".mjs"))) {
     copyFileSync(new URL(file, examples), join(cwd, file));
   }
+  writeFileSync(
+    join(cwd, "breast_cancer.csv"),
+    [
+      "radius,texture,diagnosis",
+      ...flowers
+        .slice(0, 60)
+        .map((row) => row.replace(/,[rgb]$/, (end) => end.replace(/[rgb]/, (at) => (at === "r" ? "M" : "B")))),
+    ].join("\n"),
+  );
+  writeFileSync(
+    join(cwd, "breast_cancer_teacher.npy"),
+    npy(
+      [60, 2],
+      Float32Array.from({ length: 120 }, (_, i) => (i * 7) % 5),
+    ),
+  );
+  for (const [i, name] of ["cat", "dog"].entries()) {
+    mkdirSync(join(cwd, "pets", name), { recursive: true });
+    for (let one = 0; one < 12; one++) {
+      writeFileSync(
+        join(cwd, "pets", name, `${one}.png`),
+        encodePng(Uint8Array.from(pixels(3 * i + (one % 3))), SIDE, SIDE),
+      );
+    }
+  }
+  writeFileSync(join(cwd, "new.jpg"), image("shades.jpg"));
   writeFileSync(join(cwd, "shoe.png"), encodePng(Uint8Array.from(pixels(0)), SIDE, SIDE));
   writeFileSync(join(cwd, "boot.jpg"), image("shades.jpg"));
   const data = join(folder, "data", "fashion-mnist");
@@ -125,6 +151,30 @@ test("get started: a teacher, a student, its use", async () => {
   }
 });
 
+test.each([
+  ["docs/guide.md", "Precision", /^Test accuracy: student \d+\.\d\d%/m],
+  ["docs/guide.md", "Networks of images", /^Test accuracy: student \d+\.\d\d%/m],
+  ["docs/methods.md", "Side by side", /^cross-entropy \+ rkd: .* give more seeds\.$/m],
+  ["docs/methods.md", "Trees as teachers", /^kd\(temperature=2\): .* give more seeds\.$/m],
+  ["docs/scale.md", "Shares", /^Distilling changed test accuracy by .* \(1 seed\)/m],
+  ["docs/how-to/images.md", undefined, /^new\.jpg +(cat|dog) \d+\.\d\d%/m],
+])("%s, %s: what takes long, with one seed and one epoch", async (page, section, printed) => {
+  const less = shellLines(documentation(page, section)).flatMap((words) => {
+    if (!words.includes("distillery")) return [];
+    const [name = "", ...flags] = words
+      .slice(words.indexOf("distillery") + 1)
+      .map((word) => word.replace(/^\/shared/, "shared"));
+    if (name === "predict") return [[name, ...flags]];
+    const share: Record<string, string> = flags.includes("--of") ? { "--of": "2" } : {};
+    const small: Record<string, string> = flags.includes("shared/run")
+      ? { "--teacher-network": "mlp([16])", "--student": "mlp([8])" }
+      : {};
+    const short = having([name, ...flags], { "--epochs": "1", ...share, ...small });
+    return [name === "compare" ? having(short, { "--seeds": "1" }) : [...short, "--overwrite"]];
+  });
+  expect(await run(less)).toMatch(printed);
+});
+
 test("get started: ship it", async () => {
   const [, , , ship] = START;
   expect(await run(ship)).toMatch(/^demo\.html: .* MB, a page to try the network, weights in 8 bits/);
@@ -205,7 +255,8 @@ test("the guide: compare and sweep", async () => {
     ["compare", "--data", "fashion-mnist"],
     ["sweep", "--data", "fashion-mnist"],
   ]);
-  expect(await run([having(blocks[1][0], { "--epochs": "2" })])).toContain("temperature");
+  const small = { "--epochs": "2", "--teacher-network": "mlp([16])", "--student": "mlp([8])" };
+  expect(await run([having(blocks[1][0], small)])).toContain("temperature");
 });
 
 test("the guide: using a student", async () => {

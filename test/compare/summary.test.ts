@@ -101,7 +101,7 @@ test("a sweep's answer over several seeds, and what it can tell apart", () => {
     "Its lead is distinguishable from chance against 1 of the 3 other points, not distinguishable against 2 of the 3 other points (paired over 3 seeds, p corrected for 3 points).",
   );
   expect(caveats(3, close, close)[0]).toBe(
-    "Its lead is not distinguishable from chance against 2 of the 2 other points (paired over 3 seeds, p corrected for 2 points).",
+    "Its lead is not distinguishable from chance against any of the 2 other points (paired over 3 seeds, p corrected for 2 points).",
   );
   expect(caveats(2, clear)[0]).toBe(
     "Its lead is distinguishable from chance against the other point (paired over 2 seeds, p corrected for 1 point).",

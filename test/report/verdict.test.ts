@@ -114,6 +114,15 @@ test("of several losses: those that help after correction, or that none does", (
   expect(some.answer).toBe("yes");
   expect(some.headline).toBe("Better than the baseline: dkd (+2.04 points)");
   expect(some.detail).toContain("p values corrected for 3 methods (Holm)");
+  const harmful = clear.map((x) => -x);
+  const both = compareVerdict(compareResult(run, baseline, up(harmful), up(clear), up(unclear)));
+  expect([both.headline, both.caveats?.[0]]).toEqual([
+    "Better than the baseline: dkd (+2.04 points)",
+    "Worse than the baseline: kd (\u22122.04 points).",
+  ]);
+  const worse = compareVerdict(compareResult(run, baseline, up(harmful), up(unclear)));
+  expect([worse.answer, worse.headline]).toEqual(["no", "Worse than the baseline: kd (\u22122.04 points)"]);
+  expect(worse.caveats?.[0]).toMatch(/^dkd: \+\d\.\d\d points of test accuracy against kd \(95% interval /);
   const none = compareVerdict(compareResult(run, baseline, up(unclear), up(unclear)));
   expect([none.answer, none.headline]).toEqual(["unclear", "None of 2 methods is distinguishable from the baseline"]);
 });

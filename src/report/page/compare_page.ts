@@ -20,7 +20,7 @@ import { table } from "./table.js";
 /** The page of a comparison. */
 export function comparePage(report: CompareReport): (HTMLElement | null)[] {
   const { result, predictions } = report;
-  const { data, baseline, distilled, teacher, difference, seeds, sizes } = result;
+  const { data, baseline, distilled, teacher, difference, seeds, sizes, methods } = result;
   const [figure] = metricsOf(data);
   const evaluated = [
     ...(teacher.evaluation ? [{ name: "teacher", ...NETWORK_STYLES.teacher, evaluation: teacher.evaluation }] : []),
@@ -30,9 +30,13 @@ export function comparePage(report: CompareReport): (HTMLElement | null)[] {
     { name: "distilled", ...NETWORK_STYLES.student, evaluation: predictions.evaluation },
   ];
   return [
-    hero(report, tilesOf(report), figures(intervalFigure(figure, difference, seeds))),
+    hero(
+      report,
+      tilesOf(report),
+      figures(intervalFigure(figure, difference, { seeds, of: methods.length > 1 ? methods[0].name : "Distilled" })),
+    ),
     section("The figures", h("p", { class: "lead" }, leadOf(report)), figuresTable(report), bySeed(report)),
-    result.methods.length > 1 ? section("Method by method", ...methodsTable(report), ...otherFigures(report)) : null,
+    methods.length > 1 ? section("Method by method", ...methodsTable(report), ...otherFigures(report)) : null,
     section("What else changed", result.changes && behaviourFigures(result.changes, report.classNames)),
     section(
       "With less training data",
@@ -73,9 +77,9 @@ function tilesOf({ result: { data, teacher, baseline, distilled, methods } }: Co
   ];
 }
 
-function leadOf({ result: { data, seeds } }: CompareReport): string {
+function leadOf({ result: { data, seeds, methods } }: CompareReport): string {
   const over = seeds.length < 2 ? "one seed" : `mean and standard deviation over ${counted(seeds.length, "seed")}`;
-  return `${over[0]?.toUpperCase()}${over.slice(1)}, on ${showCount(data.test)} test samples that were read once, at the end. The best epoch was chosen on ${showCount(data.validation)} validation samples, out of the training data.`;
+  return `${over[0]?.toUpperCase()}${over.slice(1)}, on ${showCount(data.test)} test samples that were read once, at the end. The best epoch was chosen on ${showCount(data.validation)} validation samples, out of the training data.${methods.length > 1 ? ` The distilled student is that of ${methods[0].name}, here and below.` : ""}`;
 }
 
 function figuresTable({ result }: CompareReport): HTMLElement {
@@ -174,7 +178,12 @@ function methodsTable({ result: { data, methods, baseline, seeds } }: CompareRep
   const text = `${what} with the best epoch's weights, over ${counted(seeds.length, "seed")}. Intervals are for other seeds and other test samples, each of one difference; p values are corrected for the number of methods (Holm), and * marks those below ${level}.`;
   return [
     h("p", { class: "lead" }, text),
-    table({ caption: "Methods side by side", columns: columns.map((name, i) => ({ name, text: i === 0 })), rows }),
+    table({
+      caption: "Methods side by side",
+      columns: columns.map((name, i) => ({ name, text: i === 0 })),
+      rows,
+      className: "named",
+    }),
   ];
 }
 
@@ -203,6 +212,7 @@ function otherFigures({ result: { data, methods, seeds } }: CompareReport): HTML
       caption: `The other figures, against ${first.name}`,
       columns: columns.map((name, i) => ({ name, text: i < 2 })),
       rows,
+      className: "named",
     }),
   ];
 }

@@ -38,7 +38,7 @@ export function runCurves(
   if (first === undefined || last === undefined) return [];
   const went = first === last ? "was" : `went from ${first.metrics.loss?.toFixed(4)} to`;
   const lossText = `Training loss ${went} ${last.metrics.loss?.toFixed(4)} after ${counted(history.length, "epoch")}.`;
-  const note = parts.length > 0 ? ` The loss itself reports ${parts.join(", ")}.` : "";
+  const note = parts.length > 0 ? ` Its parts: ${parts.join(", ")}.` : "";
   const bestText = best === null ? "" : ` It was best in epoch ${best.epoch}.`;
   return [
     chart("Loss", lossText + note, losses, LOSS),
@@ -59,7 +59,7 @@ export function stepCurves(steps: RunReport["steps"], maxGradNorm: unknown): HTM
   const clipped = steps.filter(({ gradNorm }) => gradNorm > Number(maxGradNorm)).length;
   const text =
     typeof maxGradNorm === "number"
-      ? ` Before it was clipped to ${maxGradNorm}, as in ${percent(clipped / steps.length, 0)} of them.`
+      ? ` Before it was clipped to ${maxGradNorm}, as ${clipped === 0 ? "none" : percent(clipped / steps.length, 0)} of them were.`
       : "";
   return [
     ...chart(

@@ -66,6 +66,7 @@ export function fractionsFigures(
           rows,
         }),
       ],
+      className: "wide",
     }),
   );
 }

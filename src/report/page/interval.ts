@@ -26,7 +26,8 @@ interface Row {
 export function intervalFigure(
   shown: Metric,
   difference: CompareResult["difference"],
-  seeds: readonly number[],
+  /** `of`: who is compared with the baseline. */
+  { seeds, of }: { seeds: readonly number[]; of: string },
 ): HTMLElement {
   const write = (x: number) => changeOf(shown, x);
   const { best, last, validation } = difference;
@@ -55,7 +56,7 @@ export function intervalFigure(
   const place = scaleOf(all);
   const image = h("div", { class: "forest" }, ...all.map((row) => rowElement(row, place, write)));
   return figure({
-    title: `Distilled minus baseline, in ${shown.kind === "fraction" ? "points of " : ""}${shown.label}`,
+    title: `${of} minus baseline, in ${shown.kind === "fraction" ? "points of " : ""}${shown.label}`,
     level: 2,
     description: `A mark for each seed, the dot their mean, the bar its ${percent(best.confidence, 0)} interval. The first row is the answer; the two below it are its parts. All but the last are of the test set.`,
     image,

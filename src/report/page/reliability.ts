@@ -37,7 +37,7 @@ export function reliabilityFigure(judged: readonly Judged[]): HTMLElement {
   const axis = { min: 0, max: 1, format: (x: number) => percent(x, 0), exact: (x: number) => percent(x, 1) };
   return lineChart({
     title: "Reliability",
-    description: `Accuracy by confidence; below the dotted line the network is overconfident. Larger points have more samples; those of less than ${FEWEST} are left out. Expected calibration error: ${errors}.`,
+    description: `Accuracy by confidence; below the diagonal the network is overconfident. Larger points have more samples; those of less than ${FEWEST} are left out. Expected calibration error: ${errors}.`,
     lines: [diagonal, ...lines],
     x: { name: "confidence", ...axis },
     y: { name: "accuracy", ...axis },
