@@ -26,7 +26,7 @@ function pageOf(kind, { usage, entries }) {
   return `# ${capital(kind)}\n\nUsed as: ${escaped(usage)}\n\n${sections.join("\n\n")}\n`;
 }
 
-/** The options of all commands by topic, each once, with the commands that take it. */
+/** The options of all commands by topic, each once: what the commands say of it, and which take it. */
 function optionsPage() {
   const topics = new Map();
   const all = Array.from(said("--help").matchAll(/^ {2}([a-z][\w-]*) \[options\]/gm), ([, name]) => name);
@@ -34,43 +34,30 @@ function optionsPage() {
     for (const { topic, form, text } of optionsOf(said(command, "--help"))) {
       const options = topics.get(topic) ?? new Map();
       topics.set(topic, options);
-      const key = form.replace(/^-h, /, "");
-      const [, what, usual, required = ""] = /^(.*?)(?: \((?:default: (.*)|(required))\))?$/.exec(text) ?? [];
-      const variants = options.get(key) ?? [];
-      options.set(key, variants);
-      variants.push({ command, what, usual: usual ?? required });
+      const texts = options.get(form) ?? new Map();
+      options.set(form, texts);
+      texts.set(text, [...(texts.get(text) ?? []), command]);
     }
   }
   const intro =
     "Every option of every command, by topic. In a configuration file and in a program an option has the same name in camel case: `batchSize` for `--batch-size`.";
   const sections = [...topics].map(([topic, options]) => {
-    const rows = [...options].map(([form, variants]) => {
-      const whats = variants.map(({ what }) => what);
-      // What a longer text of the same option says too is said once.
-      const said = ({ what }) => whats.find((other) => other !== what && other.startsWith(what)) ?? what;
-      const names = variants.length === all.length ? "all" : variants.map(({ command }) => command).join(", ");
-      const usual = cellOf(
-        variants,
-        (variant) => variant.usual,
-        (value, commands) => `${value} (${commands})`,
-      );
-      const text = cellOf(variants, said, (value, commands) => `${commands}: ${value}`);
-      return `| \`${form.replaceAll("|", "\\|")}\` | ${usual} | ${text} | ${names} |`;
-    });
-    return `## ${topic}\n\n| option | default | what it says | commands |\n|---|---|---|---|\n${rows.join("\n")}`;
+    const parts = [...options].map(([form, texts]) => `#### \`${form}\`\n\n${textOf(texts, all)}`);
+    return `## ${topic}\n\n${parts.join("\n\n")}`;
   });
   return `# Options\n\n${intro}\n\n${sections.join("\n\n")}\n`;
 }
 
-/** What the commands say of an option: once if they say the same, else a line for each that they say, with its commands. */
-function cellOf(variants, of, line) {
-  const values = [...new Set(variants.map(of))];
-  if (values.length === 1) return inCell(values[0]);
-  const commandsOf = (value) => variants.filter((variant) => of(variant) === value).map(({ command }) => command);
-  return values
-    .filter((value) => value !== "")
-    .map((value) => inCell(line(value, commandsOf(value).join(", "))))
-    .join("<br>");
+/** What commands say of an option: a paragraph if they say the same, else an item for each text. */
+function textOf(texts, all) {
+  const items = Array.from(texts, ([text, commands]) => {
+    const [, what, usual, required] = /^(.*?)(?: \((?:default: (.*)|(required))\))?$/.exec(text) ?? [];
+    const value = required ? "; required" : usual === undefined ? "" : `; default: ${usual}`;
+    const names = commands.length === all.length ? "all commands" : commands.join(", ");
+    return { names, text: escaped(`${what}${value}`) };
+  });
+  if (items.length === 1) return `${items[0].text}\n\n*${items[0].names}*`;
+  return items.map(({ names, text }) => `- *${names}*: ${text}`).join("\n");
 }
 
 /** The options in a help text: a line begins with two spaces and a dash, and goes on in deeper lines. */

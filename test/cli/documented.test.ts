@@ -154,6 +154,7 @@ test("get started: a teacher, a student, its use", async () => {
 test.each([
   ["docs/guide.md", "Precision", /^Test accuracy: student \d+\.\d\d%/m],
   ["docs/guide.md", "Networks of images", /^Test accuracy: student \d+\.\d\d%/m],
+  ["docs/methods.md", "Weights and schedules", /^kd, calibrated teacher: .* against kd \(1 seed\): give more seeds\./m],
   ["docs/methods.md", "Side by side", /^cross-entropy \+ rkd: .* give more seeds\.$/m],
   ["docs/methods.md", "Trees as teachers", /^kd\(temperature=2\): .* give more seeds\.$/m],
   ["docs/scale.md", "Shares", /^Distilling changed test accuracy by .* \(1 seed\)/m],
@@ -166,9 +167,10 @@ test.each([
       .map((word) => word.replace(/^\/shared/, "shared"));
     if (name === "predict") return [[name, ...flags]];
     const share: Record<string, string> = flags.includes("--of") ? { "--of": "2" } : {};
-    const small: Record<string, string> = flags.includes("shared/run")
-      ? { "--teacher-network": "mlp([16])", "--student": "mlp([8])" }
-      : {};
+    const small: Record<string, string> =
+      name === "compare" && flags.includes("fashion-mnist")
+        ? { "--teacher-network": "teacher(hidden=[16, 12, 8])", "--student": "student(hidden=[16, 8])" }
+        : {};
     const short = having([name, ...flags], { "--epochs": "1", ...share, ...small });
     return [name === "compare" ? having(short, { "--seeds": "1" }) : [...short, "--overwrite"]];
   });

@@ -59,7 +59,7 @@ export function stepCurves(steps: RunReport["steps"], maxGradNorm: unknown): HTM
   const clipped = steps.filter(({ gradNorm }) => gradNorm > Number(maxGradNorm)).length;
   const text =
     typeof maxGradNorm === "number"
-      ? ` Before it was clipped to ${maxGradNorm}, as ${clipped === 0 ? "none" : percent(clipped / steps.length, 0)} of them were.`
+      ? ` Before it was clipped to ${maxGradNorm}, as in ${percent(clipped / steps.length, 0)} of them.`
       : "";
   return [
     ...chart(
