@@ -42,10 +42,10 @@ function optionsPage() {
   const intro =
     "Every option of every command, by topic. In a configuration file and in a program an option has the same name in camel case: `batchSize` for `--batch-size`.";
   const sections = [...topics].map(([topic, options]) => {
-    const parts = [...options].map(([form, texts]) => `#### \`${form}\`\n\n${textOf(texts, all)}`);
+    const parts = [...options].map(([form, texts]) => `### \`${form}\`\n\n${textOf(texts, all)}`);
     return `## ${topic}\n\n${parts.join("\n\n")}`;
   });
-  return `# Options\n\n${intro}\n\n${sections.join("\n\n")}\n`;
+  return `---\noutline: 2\n---\n\n# Options\n\n${intro}\n\n${sections.join("\n\n")}\n`;
 }
 
 /** What commands say of an option: a paragraph if they say the same, else an item for each text. */

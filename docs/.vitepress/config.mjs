@@ -21,7 +21,17 @@ export default {
     config: emptyHeadersAsCells,
   },
   themeConfig: {
-    search: { provider: "local" },
+    search: {
+      provider: "local",
+      options: {
+        miniSearch: {
+          searchOptions: {
+            // What one wants to do before the options that it takes, each of which has a heading.
+            boostDocument: (id) => (id.includes("/how-to/") ? 2 : id.includes("/reference/options") ? 0.5 : 1),
+          },
+        },
+      },
+    },
     outline: [2, 3],
     nav: [
       { text: "Get started", link: "/start" },

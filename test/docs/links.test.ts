@@ -2,7 +2,8 @@ import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join, normalize, posix } from "node:path";
 import { expect, test } from "vitest";
-import { anchorsOf, linksOf, pages, ROOT } from "./markdown.js";
+import { anchorsOf, linksOf, pages, ROOT, textOf } from "./markdown.js";
+import { TASKS } from "./tasks.js";
 
 test.each(pages())("the links of %s lead somewhere", (page) => {
   const broken = linksOf(page).filter((link) => {
@@ -12,6 +13,19 @@ test.each(pages())("the links of %s lead somewhere", (page) => {
     return anchor !== undefined && !anchorsOf(target).includes(anchor);
   });
   expect(broken).toEqual([]);
+});
+
+test.each(TASKS)("%s: two clicks from README, without a search", (_, __, page, text) => {
+  const target = posix.join("docs", page.replace(/html$/, "md"));
+  const from = (start: string) =>
+    linksOf(start).map((link) => posix.normalize(posix.join(posix.dirname(start), link.split("#")[0] ?? "")));
+  const first = from("README.md");
+  // A folder lists its files.
+  const second = first.flatMap((page) =>
+    page.endsWith(".md") ? from(page) : [target].filter((one) => posix.dirname(one) === page),
+  );
+  expect([...first, ...second]).toContain(target);
+  expect(textOf(target)).toContain(text);
 });
 
 test("the links of the pages that are packed lead to packed files", () => {
