@@ -1,6 +1,7 @@
 import { basename, dirname, join, resolve } from "node:path";
 import * as v from "valibot";
 import { show, showList } from "../checks.js";
+import { type TextEncoding, textEncoding } from "../data/text/encodings.js";
 import { badData, kindOf, readWhole } from "../files/index.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { formatExpression } from "../registry/index.js";
@@ -106,6 +107,23 @@ function expectMean(path: string, pooling: unknown): void {
   if (isMean && more === undefined) return;
   const got = more === undefined ? (pooling === null ? "no such file" : "another") : more;
   throw badData(path, `expected the mean over the tokens alone, ${MEAN}, got ${got}`);
+}
+
+/** What sentence-transformers say of the most ids of a text; and what is taken if they say nothing. */
+const CUT = v.object({ max_seq_length: v.pipe(v.number(), v.integer(), v.minValue(1)) });
+const USUAL_LENGTH = 128;
+
+/** Reads the `tokenizer.json` beside a file of weights, with at most `positions` ids a text; null if there is none. */
+export async function tokenizerBeside(file: string, positions: number): Promise<(() => TextEncoding) | null> {
+  const path = join(dirname(file), "tokenizer.json");
+  if ((await kindOf(path)) !== "file") return null;
+  const cut = await jsonOf(join(dirname(file), "sentence_bert_config.json"));
+  const length = Math.min(v.is(CUT, cut) ? cut.max_seq_length : USUAL_LENGTH, positions);
+  let encoding: TextEncoding | undefined;
+  return () => {
+    encoding ??= textEncoding(formatExpression({ name: "tokenizer", file: path, length }));
+    return encoding;
+  };
 }
 
 /** The JSON in a file; null if there is no file, undefined if it has none. */

@@ -2,12 +2,13 @@ import { extname } from "node:path";
 import { expectOptions } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { NETWORK_KEY, NETWORK_OPTIONS, type NetworkOfState, networkFrom } from "../models/create_network.js";
+import { setTokenizer } from "../models/own_tokenizer.js";
 import { parseRecord, setRecord, type TrainingRecord } from "../models/training_record.js";
 import type { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { parseExpression } from "../registry/index.js";
 import { fingerprint } from "./fingerprint.js";
-import { type Described, describedBeside, encoderOf } from "./hugging_face.js";
+import { type Described, describedBeside, encoderOf, tokenizerBeside } from "./hugging_face.js";
 import { LOAD_OPTIONS, type LoadOptions, loadWithMetadata, type ReadOptions } from "./load.js";
 
 /** How {@link loadNetwork} reads a file, and which network it makes. */
@@ -56,6 +57,8 @@ export async function openNetwork(file: string, options: LoadOptions = {}): Prom
   const isKnown = Object.hasOwn(texts, NETWORK_KEY);
   const hasWords = Object.keys(state).some((key) => key.endsWith("embeddings.word_embeddings.weight"));
   const describe = hasWords && !isKnown ? await describedBeside(file) : null;
+  const positions = Object.entries(state).find(([key]) => key.endsWith("embeddings.position_embeddings.weight"))?.[1];
+  const tokenizer = hasWords && !isKnown ? await tokenizerBeside(file, positions?.shape[0] ?? 1) : null;
   return {
     record,
     network(naming = {}) {
@@ -65,6 +68,7 @@ export async function openNetwork(file: string, options: LoadOptions = {}): Prom
         const given = hasWords && isBert(known.network) ? encoderOf(state) : state;
         const network = networkFrom(given, { ...known, metadata: texts, onNote });
         setRecord(network, record);
+        if (tokenizer !== null) setTokenizer(network, tokenizer);
         return network;
       } catch (error) {
         if (!(error instanceof DistilleryError)) throw error;
@@ -94,7 +98,8 @@ function byConfig(
     throw new DistilleryError("BAD_CHECKPOINT", text);
   }
   if (described === null) return naming;
-  const inputs = shape ?? (imageShape?.length === 1 ? imageShape : [described.length]);
+  const isLength = imageShape?.length === 1 && imageShape[0] <= described.length;
+  const inputs = shape ?? (isLength ? imageShape : [described.length]);
   return { ...naming, network: described.network, shape: inputs, classes: described.classes };
 }
 

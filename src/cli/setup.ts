@@ -14,7 +14,7 @@ import { DistilleryError } from "../errors.js";
 import { csvLog, type MetricsLog, tensorBoardLog } from "../log/index.js";
 import { createNetwork, networkSpecOf, vectorsOf } from "../models/create_network.js";
 import { Ensemble } from "../models/ensemble.js";
-import { fitNetwork } from "../models/fit_network.js";
+import { encodingOf, fitNetwork } from "../models/fit_network.js";
 import { MODELS } from "../models/index.js";
 import type { NetworkContext } from "../models/network.js";
 import { parseRecord, recordOf, setRecord } from "../models/training_record.js";
@@ -201,9 +201,12 @@ export class Networks {
    */
   async read(file: string, option: keyof NetworkOptions, flags: LoadFlags, source: Source): Promise<Module> {
     const module = this.of(await openNetwork(file, loadOptions(flags)), option, source.context.shape);
-    if (recordOf(module) !== null && !source.isSynthetic) fitNetwork(module, source.train());
-    else {
-      expectFits(file, module, source);
+    const fitted = source.isSynthetic ? module : fitNetwork(module, source.train(), file);
+    if (source.isSynthetic || recordOf(module) === null) {
+      const { context } = source;
+      // One that encodes texts itself takes any length.
+      const shape = (encodingOf(fitted) === null ? null : networkSpecOf(module))?.shape ?? context.shape;
+      expectFits(file, module, { ...source, context: { ...context, shape } });
       const isTable = !source.isSynthetic && source.train().table !== undefined;
       if (isTable && vectorsOf(module) === null && flags.quiet !== true) printError(unknownText(file, source));
     }

@@ -50,6 +50,8 @@ export interface Dataset {
   batch(indices: Int32Array): Batch;
   /** The samples `start` to `end` (not included). */
   slice(start: number, end: number): Batch;
+  /** The texts of the samples with these indices, if the ids of texts are their values: networks of other encodings read them. */
+  texts?(indices: Int32Array): readonly string[];
   /** SHA-256 in hex over the values, the labels and the normalisation: ties caches and checkpoints to the data. */
   fingerprint(): string;
 }
@@ -125,6 +127,8 @@ export interface Batch {
   readonly targets?: Tensor;
   /** The index of each sample in the data set. */
   readonly indices: Int32Array;
+  /** The texts whose ids the inputs are, of a data set that has them ({@link Dataset.texts}). */
+  readonly texts?: () => readonly string[];
   /**
    * If each sample is mixed with another one (mixup): the labels of those [n], and the weight of the samples and labels
    * themselves, from 0 to 1.
@@ -178,7 +182,7 @@ export function expectDataset(dataset: Dataset, name = "dataset"): Dataset {
 export function takeBatch(dataset: Dataset, indices: Int32Array): Batch {
   const batch = dataset.batch(indices);
   const problem = problemOf(dataset, batch, indices.length);
-  if (problem === null) return asImages(dataset, batch);
+  if (problem === null) return completed(dataset, batch, indices);
   const first = Array.from(indices.subarray(0, 3)).join(", ");
   throw badBatch(dataset, `batch([${first}${indices.length > 3 ? `, ... ${indices.length} indices` : ""}])`, problem);
 }
@@ -187,13 +191,15 @@ export function takeBatch(dataset: Dataset, indices: Int32Array): Batch {
 export function takeSlice(dataset: Dataset, start: number, end: number): Batch {
   const batch = dataset.slice(start, end);
   const problem = problemOf(dataset, batch, end - start);
-  if (problem === null) return asImages(dataset, batch);
+  if (problem === null) return completed(dataset, batch, batch.indices);
   throw badBatch(dataset, `slice(${start}, ${end})`, problem);
 }
 
-/** A batch of a data set whose shape is that of images, if they came as rows of values. */
-function asImages({ shape }: Dataset, batch: Batch): Batch {
+/** A batch with the texts of its samples, and images in their shape if they came as rows of values. */
+function completed(dataset: Dataset, batch: Batch, indices: Int32Array): Batch {
   const { inputs } = batch;
+  const { shape } = dataset;
+  if (dataset.texts !== undefined) return { ...batch, texts: () => dataset.texts?.(indices) ?? [] };
   if (shape?.length !== 3 || inputs.shape.length !== 2) return batch;
   return { ...batch, inputs: new Tensor(inputs.data, [inputs.shape[0], ...shape]) };
 }

@@ -27,6 +27,7 @@ export abstract class DerivedDataset implements Dataset {
   readonly image?: ImageLayout;
   readonly table?: TableLayout;
   readonly values?: ValueLayout;
+  readonly texts?: (indices: Int32Array) => readonly string[];
   /** The samples of the base that are read together. */
   readonly chunk?: number;
   #fingerprint: string | null = null;
@@ -63,6 +64,7 @@ export abstract class DerivedDataset implements Dataset {
     this.table = table;
     this.values = values;
     this.chunk = chunk;
+    if (dataset.texts !== undefined) this.texts = (indices) => dataset.texts?.(this.inBase(indices)) ?? [];
   }
 
   abstract get length(): number;

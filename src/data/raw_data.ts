@@ -51,6 +51,8 @@ export interface RawPart {
   readonly layout?: TableLayout;
   /** Finds a row in its file again. */
   readonly sourceRow?: ReadSourceRow;
+  /** The texts of rows, if their ids are the values. */
+  readonly texts?: (rows: Int32Array) => readonly string[];
   /** Whether they are the rows of a table that were encoded as a network takes them. */
   readonly isEncoded?: boolean;
   /** SHA-256 in hex over the file that the rows and labels are from; default: over these themselves. */
@@ -88,14 +90,19 @@ export async function toDatasets(
   const rows = options.stream ? train.rows : await materialize(train.rows, source);
   const targetScale = await measureTargets(train, shared, measured, options);
   const fitted = { ...(await measureRows({ ...train, rows }, measured, options, source)), targetScale };
-  const first = setSourceRows(await build({ ...train, rows }, shared, fitted, options, source), train.sourceRow);
+  const first = withSource(await build({ ...train, rows }, shared, fitted, options, source), train);
   const other = async (part: RawPart | null) => {
     if (part === null) return null;
     const partRows = options.stream ? part.rows : await materialize(part.rows, source);
     const made = await build({ ...part, rows: partRows }, shared, { ...fitted, sha256: null }, options, source);
-    return setSourceRows(made, part.sourceRow);
+    return withSource(made, part);
   };
   return { train: first, test: await other(test), validation: await other(validation) };
+}
+
+/** A data set that knows the rows and texts that it was made of. */
+function withSource(dataset: Dataset, { sourceRow, texts }: RawPart): Dataset {
+  return setSourceRows(texts === undefined ? dataset : Object.assign(dataset, { texts }), sourceRow);
 }
 
 /** What standardises the targets of a regression. */

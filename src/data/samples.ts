@@ -1,6 +1,5 @@
-import type { Tensor } from "../tensor/tensor.js";
-import type { Dataset, ImageLayout, TableColumn } from "./dataset.js";
-import { columnWidth } from "./preprocessing/spec.js";
+import type { Batch, Dataset, ImageLayout, TableColumn } from "./dataset.js";
+import { columnWidth, textColumnOf } from "./preprocessing/spec.js";
 
 /**
  * A sample as it was before it became values: the cells of a table's row by the columns' names (null: missing), the bytes of an
@@ -8,9 +7,11 @@ import { columnWidth } from "./preprocessing/spec.js";
  */
 export type RawSample = Readonly<Record<string, number | string | null>> | Uint8Array | Float32Array;
 
-/** The samples that became the rows of `inputs`: of numbers the shortest that becomes the same value. */
-export function samplesOf(data: Dataset, inputs: Tensor): RawSample[] {
+/** The samples that became the inputs of a batch: of numbers the shortest that becomes the same value, of texts, if it has them, these. */
+export function samplesOf(data: Dataset, { inputs, texts }: Pick<Batch, "inputs" | "texts">): RawSample[] {
   const { image, table, values: layout } = data;
+  const column = textColumnOf(data);
+  if (column !== null && texts !== undefined) return texts().map((text) => ({ [column.name]: text }));
   const width = inputs.size / inputs.shape[0];
   return Array.from({ length: inputs.shape[0] }, (_, i): RawSample => {
     const values = inputs.data.slice(i * width, (i + 1) * width);
@@ -38,7 +39,6 @@ function cellsOf(values: Float32Array, columns: readonly TableColumn[]): Record<
     const own = values.subarray(at, at + columnWidth(column));
     at += own.length;
     if ("categories" in column) return [column.name, column.categories[own.indexOf(1)] ?? null];
-    // The texts themselves are not kept.
     if ("text" in column)
       return [column.name, `ids ${own.subarray(0, own.findLastIndex((id) => id !== 0) + 1).join(" ")}`];
     const isMissing = column.missing === "category" && own[1] === 1;

@@ -9,7 +9,7 @@ import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
 import { boolean, described, integer, nonNegative } from "../registry/index.js";
 import { Tensor } from "../tensor/tensor.js";
-import { meanOfTokens, paddingOf } from "./mean_of_tokens.js";
+import { meanOfTokens, paddingOf, withoutPadding } from "./mean_of_tokens.js";
 import { defineNetwork } from "./network.js";
 
 const size = (value: number, help: string) => described(v.optional(integer(1, 2 ** 31 - 1), value), help);
@@ -56,7 +56,9 @@ export class Bert extends Module {
     this.#normalize = sizes.normalize;
   }
 
-  override forward(ids: Tensor): Tensor {
+  override forward(all: Tensor): Tensor {
+    this.embeddings.expectIds(all);
+    const ids = withoutPadding(this, all);
     const padding = paddingOf(ids);
     const mean = meanOfTokens(this.encoder.forward(this.embeddings.forward(ids), padding), padding);
     return this.#normalize ? normalize(mean) : mean;
@@ -78,11 +80,14 @@ class Embeddings extends Module {
     this.LayerNorm = new LayerNorm(dim, { eps });
   }
 
-  override forward(ids: Tensor): Tensor {
+  expectIds({ shape }: Tensor): void {
     const { numEmbeddings: positions } = this.position_embeddings;
-    expectShape("bert: ids", ids.shape, [-1, -1]);
-    const [, length] = ids.shape;
-    if (length > positions) throw badArgument("bert: ids", `at most ${positions} a text`, length);
+    expectShape("bert: ids", shape, [-1, -1]);
+    if (shape[1] > positions) throw badArgument("bert: ids", `at most ${positions} a text`, shape[1]);
+  }
+
+  override forward(ids: Tensor): Tensor {
+    const length = ids.shape[1];
     const places = this.position_embeddings.forward(new Tensor(Float32Array.from({ length }, (_, i) => i)));
     const first = this.token_type_embeddings.forward(new Tensor(Float32Array.of(0)));
     return this.LayerNorm.forward(this.word_embeddings.forward(ids).add(first).add(places));

@@ -1,37 +1,91 @@
-import { type Dataset, labelsOf, NO_LABEL } from "../data/dataset.js";
+import { type Batch, type Dataset, labelsOf, NO_LABEL } from "../data/dataset.js";
 import { type Adaptation, adaptationOf } from "../data/preprocessing/adapt.js";
 import { preprocessingOf, textColumnOf } from "../data/preprocessing/spec.js";
-import { entryOf } from "../data/text/encodings.js";
+import { encodeText, entryOf, type TextEncoding } from "../data/text/encodings.js";
 import { DistilleryError } from "../errors.js";
 import { Embedding } from "../nn/embedding.js";
+import { inputsFor } from "../nn/inputs_for.js";
 import { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { add, indexSelect, mul } from "../ops/index.js";
+import { allocate } from "../tensor/buffer_pool.js";
 import { Tensor } from "../tensor/tensor.js";
 import { Bert } from "./bert.js";
 import { Ensemble } from "./ensemble.js";
+import { tokenizerOf } from "./own_tokenizer.js";
 import { recordOf } from "./training_record.js";
 
 /**
  * A network as one that takes the samples of a data set and gives logits of its classes, if the network's record says what it
- * was trained with: columns and classes go by their names, numbers are standardised by its own mean and deviation. The
- * network itself if nothing differs, or nothing is known of it.
+ * was trained with: columns and classes go by their names, numbers are standardised by its own mean and deviation, texts are encoded as
+ * it reads them, and so are those of a network with a tokenizer beside its weights. The network itself if nothing differs, or nothing is
+ * known of it. Its inputs are what {@link inputsOf} makes of a batch.
  *
  * @param name what errors call it, if it has no file.
  * @throws DistilleryError `SHAPE_MISMATCH` that names what the network takes, or the columns or classes that are missing;
  * `BAD_ARGUMENT` for an encoding of texts whose ids the network does not read.
  */
 export function fitNetwork(network: Module, data: Dataset, name = "the network"): Module {
-  if (network instanceof Ensemble) return network.map((one, i) => fitNetwork(one, data, `${name}.networks[${i}]`));
-  expectIds(network, data, name);
+  if (network instanceof FittedNetwork) return network;
+  if (network instanceof Ensemble) {
+    return network.map((one, i) => {
+      const part = `${name}.networks[${i}]`;
+      const fitted = fitNetwork(one, data, part);
+      if (encodingOf(fitted) === null) return fitted;
+      const text = `reads texts by another encoding than ${data.name}, which networks whose outputs are averaged have to share`;
+      throw new DistilleryError("BAD_ARGUMENT", `${recordOf(one)?.file ?? part}: ${text}`);
+    });
+  }
   const record = recordOf(network);
-  if (record === null) return network;
-  const own = { spec: record.preprocessing, name: record.file ?? name };
-  const adaptation = adaptationOf(own, {
-    ...{ spec: preprocessingOf(data), name: data.name },
-    isLabelled: data.unlabelled !== true || labelsOf(data).some((label) => label !== NO_LABEL),
-  });
+  const own = { spec: record?.preprocessing ?? null, name: record?.file ?? name };
+  const { spec } = own;
+  const adaptation =
+    spec === null
+      ? withTokenizer(network, data)
+      : adaptationOf(
+          { ...own, spec },
+          {
+            ...{ spec: preprocessingOf(data), name: data.name },
+            isLabelled: data.unlabelled !== true || labelsOf(data).some((label) => label !== NO_LABEL),
+          },
+        );
+  const encoding = adaptation?.encoding ?? null;
+  if (encoding === null) expectIds(network, data, name);
+  else if (data.texts === undefined) {
+    const text = `reads texts by another encoding than ${data.name}, which does not keep its texts`;
+    throw new DistilleryError("BAD_ARGUMENT", `${own.name}: ${text}: loadData does`);
+  } else expectRows(network, encoding, own.name, "its own encoding");
   return adaptation === null ? network : new FittedNetwork(network, adaptation);
+}
+
+/** What a network needs whose weights lie beside a tokenizer, if the ids of the data are those of something else; null: nothing. */
+function withTokenizer(network: Module, data: Dataset): Adaptation | null {
+  const [own, given] = [tokenizerOf(network), textColumnOf(data)?.text];
+  if (own === null || given === undefined) return null;
+  // Of the same tokenizer it takes as many ids as the user says.
+  if (given.kind === "tokenizer" && own.kind === "tokenizer" && given.tokenizer === own.tokenizer) return null;
+  return { inputs: null, encoding: own, classes: null, outputs: null };
+}
+
+/** How a network that was fitted reads the texts of a data set; null: by the ids that are their values. */
+export function encodingOf(network: Module): TextEncoding | null {
+  return network instanceof FittedNetwork ? network.encoding : null;
+}
+
+/** What a network takes of a batch: the ids of its texts, if it was fitted to read them by an encoding of its own; otherwise {@link inputsFor}. */
+export function inputsOf(network: Module, { inputs, texts }: Batch): Tensor {
+  const encoding = encodingOf(network);
+  if (encoding === null) return inputsFor(network, inputs);
+  if (texts === undefined) {
+    const text =
+      "batch: the teacher reads texts by an encoding of its own: expected a batch of a data set that has them";
+    throw new DistilleryError("BAD_ARGUMENT", text);
+  }
+  const all = texts();
+  const { length } = encoding;
+  const ids = allocate(all.length * length).fill(0);
+  for (const [i, text] of all.entries()) encodeText(encoding, text, ids.subarray(i * length, (i + 1) * length));
+  return new Tensor(ids, [all.length, length]);
 }
 
 /**
@@ -43,6 +97,8 @@ export function expectReads(network: Module, data: Dataset, name: string): void 
     for (const [i, one] of network.networks.entries()) expectReads(one, data, `${name}.networks[${i}]`);
     return;
   }
+  // Its own was checked when it was fitted.
+  if (encodingOf(network) !== null) return;
   const column = textColumnOf(data);
   const { vocabulary } = network;
   if (column === null && vocabulary === null) return;
@@ -62,10 +118,15 @@ export function expectReads(network: Module, data: Dataset, name: string): void 
     );
   }
   expectIds(network, data, name);
-  const { rows, advice } = entryOf(column.text);
-  const ids = rows(column.text);
-  if (vocabulary >= ids) return;
-  const text = `its table has ${vocabulary} rows, the encoding of ${data.name} ${ids} ids: ${advice}`;
+  expectRows(network, column.text, name, `the encoding of ${data.name}`);
+}
+
+/** Refuses a table with fewer rows than an encoding has ids. */
+function expectRows({ vocabulary }: Module, encoding: TextEncoding, name: string, whose: string): void {
+  const { rows, advice } = entryOf(encoding);
+  const ids = rows(encoding);
+  if (vocabulary === null || vocabulary >= ids) return;
+  const text = `its table has ${vocabulary} rows, ${whose} ${ids} ids: ${advice}`;
   throw new DistilleryError("SHAPE_MISMATCH", `${name}: ${text}`);
 }
 
@@ -79,8 +140,7 @@ function expectIds(network: Module, data: Dataset, name: string): void {
     if (offset === 0) return;
     const reads = "bert reads the ids of a tokenizer whose id 0 is its padding, such as [PAD]";
     const got = offset === undefined ? `are those of ${column.text.kind}` : `are ${offset} higher, as its id 0 is none`;
-    const how =
-      "give its own (--tokenizer); for a student of another encoding `distillery logits` keeps bert's vectors in a file first";
+    const how = "put its tokenizer.json beside its weights, or give it (--tokenizer)";
     throw new DistilleryError("BAD_ARGUMENT", `${name}: ${reads}; the ids of ${data.name} ${got}: ${how}`);
   }
   if (!entry.isSigned?.(column.text) || !(firstTable(network) instanceof Embedding)) return;
@@ -122,13 +182,15 @@ export function expectOrder(network: Module, data: Dataset, name: string): void 
 
 /** A network behind an {@link Adaptation}; its parameters, paths and modes are the network's. */
 class FittedNetwork extends Module {
+  readonly encoding: TextEncoding | null;
   readonly #network: Module;
   readonly #inputs: { index: Int32Array | null; scale: Tensor; offset: Tensor } | null;
   readonly #classes: Int32Array | null;
   readonly #outputs: { scale: Tensor; offset: Tensor } | null;
 
-  constructor(network: Module, { inputs, classes, outputs }: Adaptation) {
+  constructor(network: Module, { inputs, encoding, classes, outputs }: Adaptation) {
     super();
+    this.encoding = encoding;
     this.#network = network;
     this.#inputs = inputs && {
       index: inputs.index,

@@ -1,4 +1,31 @@
+import type { Module } from "../nn/module.js";
+import { isRecording } from "../tensor/autograd.js";
 import type { Tensor } from "../tensor/tensor.js";
+import { isTracing } from "../tensor/tracer.js";
+
+/** Ids that a batch has at least. */
+const LEAST = 8;
+/** A matrix product over more of them is a sum of partial sums, the first of which has more than half as many. */
+const ONE_SUM = 384;
+
+/**
+ * Ids [rows, length] up to the longest text's, at a power of two: what is left out is padding in all rows, which {@link paddingOf} keeps from
+ * counting. In eval mode the outputs have the same bits, so that the rest of a batch does not matter. Graphs have one length, and so has
+ * a teacher in train mode, which draws as its graph does. Powers of two, as memory is kept for each length.
+ */
+export function withoutPadding(network: Module, ids: Tensor): Tensor {
+  if (isTracing() || (network.training && !isRecording(network.parameters()))) return ids;
+  const [rows, length] = ids.shape;
+  let longest = LEAST;
+  for (let row = 0; row < rows; row++) {
+    for (let at = length - 1; at >= longest; at--) {
+      if (ids.data[row * length + at] === 0) continue;
+      while (longest <= at) longest *= 2;
+    }
+  }
+  const isSame = length <= ONE_SUM || longest <= ONE_SUM / 2;
+  return longest < length && isSame ? ids.slice(0, longest, { dim: 1 }) : ids;
+}
 
 /** Where ids [rows, length] are padding, 0: 1 there, 0 elsewhere. */
 export function paddingOf(ids: Tensor): Tensor {

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectOptions } from "../checks.js";
+import { expectOptions, expectShape } from "../checks.js";
 import { MAX_IDS } from "../data/text/encoding.js";
 import { DEFAULT_BUCKETS } from "../data/text/hash.js";
 import { Embedding } from "../nn/embedding.js";
@@ -11,7 +11,7 @@ import { TransformerEncoderLayer } from "../nn/transformer_encoder_layer.js";
 import { described, integer, range } from "../registry/index.js";
 import { randn } from "../tensor/random.js";
 import { Parameter, type Tensor } from "../tensor/tensor.js";
-import { meanOfTokens, paddingOf } from "./mean_of_tokens.js";
+import { meanOfTokens, paddingOf, withoutPadding } from "./mean_of_tokens.js";
 import { defineNetwork, features } from "./network.js";
 
 const OPTIONS = {
@@ -69,9 +69,12 @@ export class TextTransformer extends Module {
     this.fc = new Linear(dim, classes);
   }
 
-  override forward(ids: Tensor): Tensor {
+  override forward(all: Tensor): Tensor {
+    expectShape("text_transformer: ids", all.shape, [-1, this.positions.shape[0]]);
+    const ids = withoutPadding(this, all);
     const padding = paddingOf(ids);
-    let x = this.dropout.forward(this.tokens.forward(ids).add(this.positions));
+    const places = ids === all ? this.positions : this.positions.slice(0, ids.shape[1]);
+    let x = this.dropout.forward(this.tokens.forward(ids).add(places));
     for (const layer of this.layers) x = layer.forward(x, padding);
     return this.fc.forward(meanOfTokens(this.norm.forward(x), padding));
   }

@@ -39,11 +39,12 @@ export function mistakesOf(data: Dataset, { student, teacher }: Logits): Mistake
     ({ index }) => index,
   );
   if (indices.length === 0) return [];
-  const { inputs } = takeBatch(data, indices);
+  const batch = takeBatch(data, indices);
+  const { inputs } = batch;
   const found = sourceRowsOf(data, indices);
   const isText = data.table?.columns.some((column) => "text" in column);
   const rows =
-    data.table === undefined || (isText && found) ? null : (samplesOf(data, inputs) as Required<Mistake>["cells"][]);
+    data.table === undefined || (isText && found) ? null : (samplesOf(data, batch) as Required<Mistake>["cells"][]);
   return Array.from(indices, (index, i) => ({
     index,
     label: labels[index],

@@ -2,8 +2,7 @@ import { expectOptions } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { FrozenModel } from "../graph/index.js";
 import type { Outputs } from "../losses/loss.js";
-import { fitNetwork } from "../models/fit_network.js";
-import { inputsFor } from "../nn/inputs_for.js";
+import { fitNetwork, inputsOf } from "../models/fit_network.js";
 import type { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { currentPrecision } from "../tensor/precision.js";
@@ -63,17 +62,17 @@ export function frozen(module: Module, options: NetworkTeacherOptions = {}): Tea
       network = fitNetwork(module, run.data, "teacher");
     },
     outputs(batch) {
-      const inputs = inputsFor(network, batch.inputs);
+      const inputs = inputsOf(network, batch);
       const model = isTracing() ? null : modelFor(inputs);
       return model === null ? withWeights(() => alive.outputs(batch)) : take(model, inputs);
     },
     evaluate(batch) {
-      const inputs = inputsFor(network, batch.inputs);
+      const inputs = inputsOf(network, batch);
       const model = modelFor(inputs);
       return model === null || training ? withWeights(() => alive.evaluate(batch)) : take(model, inputs);
     },
     prefetch(batch) {
-      const inputs = inputsFor(network, batch.inputs);
+      const inputs = inputsOf(network, batch);
       modelFor(inputs)?.enqueue(inputs, currentGenerator());
     },
     prefetchDepth(rows) {

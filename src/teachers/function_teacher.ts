@@ -176,7 +176,7 @@ class FunctionTeacher implements Teacher {
       ...{ inputs, labels, indices, signal: this.#signal },
       // Few functions read them, and a table's take long.
       get samples() {
-        samples ??= data === null ? [] : samplesOf(data, inputs);
+        samples ??= data === null ? [] : samplesOf(data, batch);
         return samples;
       },
     });

@@ -2,9 +2,8 @@ import { fingerprint } from "../checkpoint/index.js";
 import { expectOneOf, expectOptions } from "../checks.js";
 import type { Batch } from "../data/dataset.js";
 import type { Outputs } from "../losses/loss.js";
-import { fitNetwork } from "../models/fit_network.js";
+import { fitNetwork, inputsOf } from "../models/fit_network.js";
 import { expectModule } from "../nn/expect_module.js";
-import { inputsFor } from "../nn/inputs_for.js";
 import { Modes } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
 import { Taps } from "../nn/taps.js";
@@ -46,9 +45,9 @@ export function live(module: Module, options: NetworkTeacherOptions = {}): Netwo
   const [modes, evalModes] = [new Modes([[module, training]]), new Modes([[module, false]])];
   const tapped = new Taps(module, taps, "teacher");
   let network = module;
-  const forward = (within: Modes, { inputs }: Batch): Outputs => {
+  const forward = (within: Modes, batch: Batch): Outputs => {
     const { value: logits, taps } = within.run(() =>
-      noGrad(() => tapped.record(() => network.forward(inputsFor(network, inputs)))),
+      noGrad(() => tapped.record(() => network.forward(inputsOf(network, batch)))),
     );
     return { logits, taps };
   };

@@ -5,10 +5,9 @@ import type { Dataset } from "../data/dataset.js";
 import { expectDataset, takeSlice } from "../data/dataset.js";
 import { DataLoader } from "../data/loader.js";
 import { DistilleryError } from "../errors.js";
-import { fitNetwork } from "../models/fit_network.js";
+import { fitNetwork, inputsOf } from "../models/fit_network.js";
 import { native } from "../native.js";
 import { expectModule } from "../nn/expect_module.js";
-import { inputsFor } from "../nn/inputs_for.js";
 import { withEvalMode } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
 import { rowsFor } from "../nn/rows_for.js";
@@ -71,10 +70,12 @@ export class TeacherCache {
     const network = fitNetwork(teacher, data, "teacher");
     const logits: Float32Array[] = [];
     const batchSize = rowsFor([network], () => takeSlice(data, 0, 1).inputs, BATCH);
-    for (const { inputs } of new DataLoader(data, { batchSize })) {
+    for (const batch of new DataLoader(data, { batchSize })) {
       await setImmediate();
       if (signal?.aborted) throw new DistilleryError("ABORTED", "stopped while the teacher's logits were computed");
-      withArena(() => withPrecision(precision, () => logits.push(forward(network, inputs).data.slice())));
+      withArena(() =>
+        withPrecision(precision, () => logits.push(forward(network, inputsOf(network, batch)).data.slice())),
+      );
     }
     // The run that follows takes arrays of other lengths.
     emptyCache();
@@ -100,10 +101,11 @@ export class TeacherCache {
    */
   static whyNotCacheable(teacher: Module, data: Dataset): string | null {
     if (data.augmented === true) return "the data are augmented at random";
-    const { inputs } = takeSlice(data, 0, Math.min(3, data.length));
+    const batch = takeSlice(data, 0, Math.min(3, data.length));
     const { state } = currentGenerator();
     const before = state.slice();
     const network = fitNetwork(teacher, data, "teacher");
+    const inputs = inputsOf(network, batch);
     const [together, alone] = [inputs, inputs.slice(0, 1)].map((rows) => forward(network, rows).data);
     if (before.some((word, i) => word !== state[i])) {
       state.set(before);
@@ -192,7 +194,7 @@ function fromAnother(what: string): DistilleryError {
 }
 
 function forward(teacher: Module, inputs: Tensor): Tensor {
-  return withEvalMode(teacher, () => noGrad(() => teacher.forward(inputsFor(teacher, inputs))));
+  return withEvalMode(teacher, () => noGrad(() => teacher.forward(inputs)));
 }
 
 function concatenate(parts: readonly Float32Array[]): Float32Array {

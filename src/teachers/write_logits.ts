@@ -130,13 +130,14 @@ export async function writeLogits(
 
 /** Samples of which only the inputs count, for vectors of so many numbers. */
 function forVectors(data: Dataset, classes: number): Dataset {
-  const { name, length, features, shape, image, table, values } = data;
+  const { name, length, features, shape, image, table, values, texts } = data;
   const unlabelled = ({ inputs, indices }: Batch): Batch => ({
     ...{ inputs, indices },
     labels: new IntTensor(new Int32Array(inputs.shape[0]).fill(NO_LABEL)),
   });
   return {
     ...{ name, length, features, shape, image, table, values, classes, unlabelled: true },
+    ...(texts && { texts: (indices: Int32Array) => texts.call(data, indices) }),
     fingerprint: () => data.fingerprint(),
     batch: (indices) => unlabelled(data.batch(indices)),
     slice: (start, end) => unlabelled(data.slice(start, end)),

@@ -5,7 +5,7 @@ import { DataLoader } from "../data/loader.js";
 import type { Preprocessing } from "../data/preprocessing/spec.js";
 import { hasTargets } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
-import { fitNetwork } from "../models/fit_network.js";
+import { fitNetwork, inputsOf } from "../models/fit_network.js";
 import { recordOf } from "../models/training_record.js";
 import { expectModule } from "../nn/expect_module.js";
 import { inputsFor } from "../nn/inputs_for.js";
@@ -82,7 +82,7 @@ export function evaluate<E extends TaskEvaluation = Evaluation>(
   const task = taskOf(data);
   const evaluator = task.evaluator(data);
   eachBatch([model, ...(other ? [other] : [])], data, batchSize, ({ logits, batch }) => {
-    evaluator.add(logits, batch, other && task.keep(forwardEval(other, batch.inputs, widthFor(data))));
+    evaluator.add(logits, batch, other && task.keep(forwardEval(other, inputsOf(other, batch), widthFor(data))));
   });
   return evaluator.report() as E;
 }
@@ -108,7 +108,7 @@ function eachBatch(
   for (let i = 0; i < loader.length; i++) {
     withArena(() => {
       const batch = loader.batch(i);
-      body({ logits: forwardEval(network, batch.inputs, widthFor(data)), batch }, start);
+      body({ logits: forwardEval(network, inputsOf(network, batch), widthFor(data)), batch }, start);
       start += batch.labels.size;
     });
   }
@@ -198,7 +198,7 @@ function medianTime(model: Module, data: Dataset, samples: number, runs: number)
   expectDataset(data, "data");
   expectInteger("data.length", data.length, 1);
   const network = fitNetwork(model, data, "model");
-  const inputs = inputsFor(network, takeSlice(data, 0, samples).inputs);
+  const inputs = inputsOf(network, takeSlice(data, 0, samples));
   const once = () => {
     const start = performance.now();
     withArena(() => noGrad(() => network.forward(inputs)));

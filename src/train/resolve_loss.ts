@@ -3,8 +3,7 @@ import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import { createLoss, type DistillationLoss, type LossSpec } from "../losses/index.js";
 import { isDistillationLoss, type LossContext } from "../losses/loss.js";
-import { expectReads } from "../models/fit_network.js";
-import { inputsFor } from "../nn/inputs_for.js";
+import { expectReads, inputsOf } from "../models/fit_network.js";
 import { withEvalMode } from "../nn/modes.js";
 import { Module } from "../nn/module.js";
 import { featuresPath, Taps } from "../nn/taps.js";
@@ -115,9 +114,9 @@ function expectNetwork(network: unknown, argument: string): Module {
 
 /** A network's output for the first sample, in eval mode. */
 function forwardOnce(network: Module, data: Dataset): Tensor {
-  const { inputs } = takeSlice(data, 0, 1);
+  const batch = takeSlice(data, 0, 1);
   return withGenerator(new Generator(), () =>
-    noGrad(() => withEvalMode(network, () => network.forward(inputsFor(network, inputs)))),
+    noGrad(() => withEvalMode(network, () => network.forward(inputsOf(network, batch)))),
   );
 }
 

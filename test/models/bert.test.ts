@@ -277,7 +277,7 @@ describe("refuses", () => {
       for (const teacher of [network, new Mine(network)]) {
         const file = join(temporary, "none.npy");
         expect(await refusal("BAD_ARGUMENT", () => writeLogits(teacher, train, file))).toBe(
-          `teacher: bert reads the ids of a tokenizer whose id 0 is its padding, such as [PAD]; ${got}: give its own (--tokenizer); for a student of another encoding \`distillery logits\` keeps bert's vectors in a file first`,
+          `teacher: bert reads the ids of a tokenizer whose id 0 is its padding, such as [PAD]; ${got}: put its tokenizer.json beside its weights, or give it (--tokenizer)`,
         );
       }
     }

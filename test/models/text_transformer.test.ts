@@ -1,20 +1,30 @@
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { GraphModule, traceModule } from "../../src/graph/index.js";
 import {
+  Bert,
   createNetwork,
+  crossEntropy,
   distill,
   evaluate,
   exportOnnx,
+  frozen,
+  Generator,
+  IntTensor,
+  live,
   loadData,
   type Module,
   manualSeed,
   networkFrom,
   noGrad,
+  type Outputs,
+  type Teacher,
   type Tensor,
   TextTransformer,
   tensor,
   trainTeacher,
+  withGenerator,
+  zeros,
 } from "../../src/index.js";
 import { folderOf, refusal } from "../data/support.js";
 import { exported } from "../export/js/support.js";
@@ -67,6 +77,65 @@ test("padding does not matter: a text alone, shorter, has the same logits", () =
   for (const [i, x] of short.entries()) expect(long[i]).toBeCloseTo(x, 6);
   // The logits of a text without ids are those of a mean of 0: the bias.
   expect([...logitsOf(network, IDS).data.subarray(6, 9)]).toEqual([...(network.fc.bias?.data ?? [])]);
+});
+
+describe("padding behind the longest text of a batch is left out", () => {
+  const LENGTH = 40;
+  const ids = (length: number, ...texts: readonly number[]) => {
+    const x = zeros([texts.length, length]);
+    for (const [row, count] of texts.entries()) {
+      for (let i = 0; i < count; i++) x.data[row * length + i] = 1 + ((7 * i + row) % 8);
+    }
+    return x;
+  };
+  const bert = { layers: 2, dim: 8, heads: 2, hidden: 12, buckets: 9, positions: 600 };
+  const of = (length: number, dropout = 0) => {
+    manualSeed(3);
+    return [new TextTransformer({ ...OPTIONS, dropout, length }), new Bert(bert)] as const;
+  };
+
+  test.each([
+    [LENGTH, 5],
+    [LENGTH, 21],
+    [300, 200],
+    [400, 100],
+    [400, 250],
+    [600, 300],
+  ])("of %d ids, %d at most are there: the bits are those of the whole, as a graph computes it", (length, longest) => {
+    for (const network of of(length)) {
+      network.eval();
+      const x = ids(length, 3, longest, 0);
+      const graph = new GraphModule(traceModule(network, [length], { training: false }));
+      expect(logitsOf(network, x).data).toEqual(logitsOf(graph, x).data);
+      expect(logitsOf(network, x.slice(0, 1)).data).toEqual(logitsOf(graph, x.slice(0, 1)).data);
+    }
+  });
+
+  test("gradients are those of a network that reads no more", () => {
+    const gradients = (length: number) => {
+      const [network] = of(LENGTH);
+      const narrow = new TextTransformer({ ...OPTIONS, dropout: 0, length });
+      narrow.loadStateDict({ ...network.stateDict(), positions: network.positions.slice(0, length) });
+      const own = length === LENGTH ? network : narrow;
+      crossEntropy(own.forward(ids(length, 3, 8)), Int32Array.of(0, 2)).backward();
+      return own.namedParameters().map(([name, { grad }]) => [name, [...(grad?.data ?? [])]] as const);
+    };
+    const narrow = new Map(gradients(8));
+    for (const [name, grad] of gradients(LENGTH)) {
+      const wanted = narrow.get(name) ?? [];
+      expect(grad.slice(0, wanted.length)).toEqual(wanted);
+      expect(grad.slice(wanted.length).every((x) => x === 0)).toBe(true);
+    }
+  });
+
+  test("a teacher in train mode draws for all of it, as its graph does", () => {
+    const [network] = of(LENGTH, 0.5);
+    const inputs = ids(LENGTH, 3, 8);
+    const batch = { inputs, labels: new IntTensor(Int32Array.of(0, 1)), indices: Int32Array.of(0, 1) };
+    const outputs = (teacher: Teacher) => withGenerator(new Generator(1), () => teacher.outputs(batch) as Outputs);
+    const [one, other] = [live, frozen].map((teacher) => outputs(teacher(network, { mode: "train" })));
+    expect(one.logits.data).toEqual(other.logits.data);
+  });
 });
 
 test("the graph, ONNX and JavaScript give the same logits", async () => {

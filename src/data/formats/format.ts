@@ -83,6 +83,8 @@ export interface FileSamples {
   readonly labels: Int32Array | null;
   /** Of another task than classification: the targets [n, outputs] in the unit of their columns, NaN for a cell that is none. */
   readonly targets?: Float64Array;
+  /** The texts whose ids the inputs are. */
+  readonly texts?: readonly string[];
 }
 
 /** The locations of the samples of a file by their indices. */

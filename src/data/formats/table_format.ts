@@ -11,7 +11,7 @@ import { NO_LABEL } from "../dataset.js";
 import type { LoadDataOptions, TableOptions } from "../load_options.js";
 import { encodeCell } from "../preprocessing/encode.js";
 import { parseNumber } from "../preprocessing/number_format.js";
-import { type ClassSpec, columnWidth, type TablePreprocessing, widthOf } from "../preprocessing/spec.js";
+import { type ClassSpec, columnWidth, type TablePreprocessing, textColumnOf, widthOf } from "../preprocessing/spec.js";
 import { ON_DISK, type RawData, type RawPart } from "../raw_data.js";
 import { featuresOf, MemoryRows, newRows, type RowData, type RowSource } from "../row_source.js";
 import { type ColumnIndices, expectWidth, findColumns, indicesOf, readTableHeader } from "../table_header.js";
@@ -133,8 +133,8 @@ async function openGiven(
   const own = given.within(options);
   const texts = textHeader((await open(file)).first(), file, own);
   if (texts === null) throw badArgument("targets", "a table of texts (--text-column)", options.targets);
-  const { rows, reader, layout } = await textParts(file, texts, own, open).training();
-  const train = { rows, ...given.of(rows.length), reader, layout, sha256: await hashOf(file) };
+  const { reader, ...rest } = await textParts(file, texts, own, open).training();
+  const train = { ...rest, ...given.of(rest.rows.length), sha256: await hashOf(file) };
   return { train, test: null, validation: null, task: given.task, classes: given.classes };
 }
 
@@ -201,10 +201,11 @@ async function openEncoded(
   const part = async (path: string): Promise<RawPart> => {
     const records = await openRecords(path);
     const read = await readSampleRows(path, given === null ? records : given.beside(records), spec, given === null);
-    const { inputs, labels, targets } = given === null ? read : { ...read, ...given.of(read.inputs.shape[0]) };
+    const { inputs, labels, targets, texts } = given === null ? read : { ...read, ...given.of(read.inputs.shape[0]) };
     if (labels === null) throw badData(path, `the label, ${show(spec.label.name)}, is missing`);
     const rows = new MemoryRows(inputs.data, [inputs.shape[1]]);
-    return { rows, labels, ...(targets && { targets }), isEncoded: true, sha256: await hashOf(path) };
+    const known = { ...(targets && { targets }), ...(texts && { texts: (of: Int32Array) => pick(texts, of) }) };
+    return { rows, labels, ...known, isEncoded: true, sha256: await hashOf(path) };
   };
   const { task, classes, classNames } = spec;
   const parts = {
@@ -237,7 +238,8 @@ function otherReader(file: string, training: TableReader, cells: readonly string
 }
 
 /** The rows of a file, what read their labels, and what else is known of them. */
-interface ReadTable<R extends LabelReader = LabelReader> extends Pick<RawPart, "table" | "layout" | "sourceRow"> {
+interface ReadTable<R extends LabelReader = LabelReader>
+  extends Pick<RawPart, "table" | "layout" | "sourceRow" | "texts"> {
   readonly rows: RowSource;
   readonly reader: R;
 }
@@ -365,6 +367,10 @@ function filesOf(part: "train" | "test", files: ReadonlySet<string>, extension: 
   return [...files].filter(isOne).sort();
 }
 
+function pick(texts: readonly string[], rows: Int32Array): string[] {
+  return Array.from(rows, (row) => texts[row]);
+}
+
 /** `isLabelled`: refuses a label that is no class of the network. */
 async function readSampleRows(
   file: string,
@@ -374,8 +380,9 @@ async function readSampleRows(
 ): Promise<FileSamples> {
   const { columns, header } = spec;
   const features = widthOf(columns);
-  const [rows, locations, labels]: [Float32Array[], string[], number[]] = [[], [], []];
+  const [rows, locations, labels, texts]: [Float32Array[], string[], number[], string[]] = [[], [], [], []];
   const isOther = spec.task !== undefined;
+  const isTexts = textColumnOf({ table: spec }) !== null;
   const targets: number[] = [];
   let indices: ColumnIndices | undefined;
   await records.scan((cells, line) => {
@@ -392,6 +399,7 @@ async function readSampleRows(
       at += columnWidth(column);
     }
     rows.push(row);
+    if (isTexts) texts.push(cells[indices.columns[0]]);
     locations.push(`${file}, line ${line}`);
     if (indices.label < 0) return;
     if (isOther) {
@@ -419,7 +427,13 @@ async function readSampleRows(
   for (const [i, row] of rows.entries()) values.set(row, i * features);
   const inputs = new Tensor(values, [rows.length, features]);
   const given = labels.length === 0 ? null : Int32Array.from(labels);
-  return { inputs, locations, labels: given, ...(isOther && given && { targets: Float64Array.from(targets) }) };
+  return {
+    inputs,
+    locations,
+    labels: given,
+    ...(isTexts && { texts }),
+    ...(isOther && given && { targets: Float64Array.from(targets) }),
+  };
 }
 
 function classOf(text: string, { classNames }: ClassSpec): number {

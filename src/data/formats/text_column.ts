@@ -4,6 +4,7 @@ import type { TableLayout, TextColumn } from "../dataset.js";
 import type { LoadDataOptions, TableOptions } from "../load_options.js";
 import { isNumberLike } from "../preprocessing/number_format.js";
 import { MAX_CATEGORIES } from "../preprocessing/spec.js";
+import type { RawPart } from "../raw_data.js";
 import { MemoryRows, newRows, type RowData, type RowSource } from "../row_source.js";
 import type { ReadSourceRow, SourceRow } from "../source_rows.js";
 import {
@@ -106,6 +107,7 @@ export class TextReader {
   #ids = new Float32Array(2 ** 16);
   #knows = false;
   readonly #ends: number[] = [];
+  readonly #texts: string[] = [];
 
   constructor(
     readonly file: string,
@@ -145,7 +147,9 @@ export class TextReader {
       this.#ids = larger;
     }
     const out = this.#ids.subarray(start, start + length);
-    const count = encodeText(this.column.text, this.#textOf(cells), out);
+    const text = cells[this.textIndex];
+    this.#texts.push(text);
+    const count = encodeText(this.column.text, text, out);
     this.#knows ||= knowsAny(this.column.text, out.subarray(0, count));
     this.#ends.push(start + count);
   }
@@ -155,12 +159,17 @@ export class TextReader {
     expectWidth(cells, this.indices, line, this.file);
     const { length } = this.column.text;
     const row = (out as Float32Array).subarray(at, at + length).fill(0);
-    encodeText(this.column.text, this.#textOf(cells), row);
+    encodeText(this.column.text, cells[this.textIndex], row);
   }
 
   /** Whether the encoding knows something in the texts that {@link see} kept. */
   get knows(): boolean {
     return this.#knows;
+  }
+
+  /** Those of the texts that {@link see} kept. */
+  texts(rows: Int32Array): string[] {
+    return Array.from(rows, (row) => this.#texts[row]);
   }
 
   /** The rows that {@link see} kept: [rows, length]. */
@@ -178,11 +187,10 @@ export class TextReader {
   get textIndex(): number {
     return this.indices.columns[0];
   }
-
-  #textOf(cells: readonly string[]): string {
-    return cells[this.textIndex];
-  }
 }
+
+/** Rows that are at most so far from each other are read together. */
+const NEAR = 1000;
 
 /** Texts that stay in their file, encoded when they are read. */
 class TextsOnDisk implements RowSource {
@@ -204,6 +212,26 @@ class TextsOnDisk implements RowSource {
     });
     return into;
   }
+
+  texts(rows: Int32Array): string[] {
+    const first = this.reader.header.isNamed ? 1 : 0;
+    const wanted = new Map(Array.from(rows, (row): [number, string] => [row, ""]));
+    const sorted = [...wanted.keys()].sort((a, b) => a - b);
+    for (let start = 0; start < sorted.length; ) {
+      let end = start + 1;
+      while (end < sorted.length && sorted[end] - sorted[end - 1] <= NEAR) end++;
+      this.records.read(sorted[start] + first, sorted[end - 1] + first + 1, (cells, _, number) => {
+        if (wanted.has(number - first)) wanted.set(number - first, cells[this.reader.textIndex]);
+      });
+      start = end;
+    }
+    return Array.from(rows, (row) => wanted.get(row) as string);
+  }
+}
+
+/** What {@link readTexts} reads. */
+interface ReadTexts extends Required<Pick<RawPart, "rows" | "layout" | "sourceRow" | "texts">> {
+  readonly reader: TextReader;
 }
 
 /** Reads a table of texts; with `stream` they stay in their file. */
@@ -212,7 +240,7 @@ export async function readTexts(
   records: CellRecords,
   { stream, onNote }: { stream: boolean } & Pick<LoadDataOptions, "onNote">,
   open: (cells: readonly string[], line: number) => TextReader,
-): Promise<{ rows: RowSource; reader: TextReader; layout: TableLayout; sourceRow: ReadSourceRow }> {
+): Promise<ReadTexts> {
   let reader: TextReader | undefined;
   let count = 0;
   await records.scan((cells, line) => {
@@ -228,9 +256,12 @@ export async function readTexts(
     const { name, text } = reader.column;
     onNote?.(`${file}: the encoding ${text.kind} knows no word of column ${show(name)}`);
   }
-  const rows = stream ? new TextsOnDisk(records, reader, count) : reader.rows();
   const { header, layout, textIndex } = reader;
-  return { rows, reader, layout, sourceRow: sourceRowIn(records, header.isNamed, textIndex) };
+  const onDisk = new TextsOnDisk(records, reader, count);
+  const rows = stream ? onDisk : reader.rows();
+  const kept = stream ? onDisk : reader;
+  const sourceRow = sourceRowIn(records, header.isNamed, textIndex);
+  return { rows, reader, layout, sourceRow, texts: (wanted) => kept.texts(wanted) };
 }
 
 /** Finds a row of a file again, and the cell of its text, behind the names of the columns. */

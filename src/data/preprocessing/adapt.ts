@@ -4,7 +4,8 @@ import { DistilleryError } from "../../errors.js";
 import type { TableColumn, ValueLayout } from "../dataset.js";
 import { outputsText } from "../targets.js";
 import { taskNameOf } from "../task_name.js";
-import { columnWidth, inputFeatures, type Preprocessing, type TablePreprocessing } from "./spec.js";
+import type { TextEncoding } from "../text/encodings.js";
+import { columnWidth, inputFeatures, type Preprocessing, type TablePreprocessing, textColumnOf } from "./spec.js";
 
 /**
  * What a network needs that is given samples of another preprocessing than its own: each of its inputs is `scale` times the
@@ -17,6 +18,8 @@ export interface Adaptation {
     readonly scale: Float32Array;
     readonly offset: Float32Array;
   } | null;
+  /** Null: texts are encoded as the network takes them. */
+  readonly encoding: TextEncoding | null;
   /** Null: the classes are the network's, in their order. */
   readonly classes: Int32Array | null;
   /** Each output times `scale` plus `offset` is what the data's targets are standardised by; null: they are the same. */
@@ -39,10 +42,20 @@ interface Named<P = Preprocessing> {
  * @throws DistilleryError `SHAPE_MISMATCH` that names the columns or classes that are missing, or what the network takes.
  */
 export function adaptationOf(network: Named, data: Named): Adaptation | null {
-  const inputs = inputsOf(network, data);
+  const encoding = otherEncoding(network.spec, data.spec);
+  const inputs = encoding === null ? inputsOf(network, data) : null;
   const classes = classesOf(network, data);
   const outputs = outputsOf(network.spec, data.spec);
-  return inputs === null && classes === null && outputs === null ? null : { inputs, classes, outputs };
+  const isSame = inputs === null && encoding === null && classes === null && outputs === null;
+  return isSame ? null : { inputs, encoding, classes, outputs };
+}
+
+/** The network's encoding of a column of texts that the data have by another one; null: it is the same, or they have no such column. */
+function otherEncoding(network: Preprocessing, data: Preprocessing): TextEncoding | null {
+  if (network.kind !== "table" || data.kind !== "table") return null;
+  const [own, given] = [network, data].map(({ columns }) => textColumnOf({ table: { columns } }));
+  if (own === null || own.name !== given?.name || isDeepStrictEqual(own.text, given.text)) return null;
+  return own.text;
 }
 
 /** From what the network's targets were standardised by to the data's; the order of the targets is the data's. */

@@ -85,7 +85,7 @@ export function expectPreprocessing(value: unknown): void {
 const KINDS: readonly unknown[] = ["image", "table", "values"];
 
 /** The column of texts whose ids are all that a sample is; null if it is something else. */
-export function textColumnOf({ table }: Pick<Dataset, "table">): TextColumn | null {
+export function textColumnOf({ table }: { readonly table?: Pick<TableLayout, "columns"> }): TextColumn | null {
   const [column, ...more] = table?.columns ?? [];
   return column !== undefined && more.length === 0 && "text" in column ? column : null;
 }
