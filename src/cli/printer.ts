@@ -15,7 +15,7 @@ export class Printer {
     private readonly bar: Pick<Progress<unknown>, "clear" | "stop"> | null = null,
   ) {}
 
-  /** What is trained, once: when the first step is made, since what fails before says one line. */
+  /** What is trained, once: before the first step, or what a run says before it; what fails earlier says one line. */
   protected open(opening: Opening): void {
     if (this.#isOpen) return;
     this.#isOpen = true;
@@ -72,7 +72,10 @@ export class RunPrinter extends Printer {
         this.print(flattenRecord(record), () =>
           formatEpoch(lossName, record, { details, width: widthOf(process.stdout) }),
         ),
-      onNote: this.note,
+      onNote: (text) => {
+        this.open(opening);
+        this.note(text);
+      },
     };
   }
 }
@@ -92,7 +95,10 @@ export class ExperimentPrinter extends Printer {
         bar?.update({ done, total, text: running.length === 0 ? "" : `${running.length} in progress`, runs });
       },
       onTrial: (trial) => this.print({ event: "run", ...trial }, () => trialLine(trial)),
-      onNote: this.note,
+      onNote: (text) => {
+        this.open(opening);
+        this.note(text);
+      },
     };
   }
 }

@@ -104,7 +104,8 @@ function methodsVerdict(result: CompareResult): Verdict {
   if (worse.length > 0) {
     return { answer: "no", headline: `Worse than the baseline: ${changes(worse)}`, detail, caveats };
   }
-  const headline = `None of ${methods.length} methods is distinguishable from the baseline`;
+  const none = methods.length === 2 ? "Neither method" : `None of ${methods.length} methods`;
+  const headline = `${none} is distinguishable from the baseline`;
   return { answer: "unclear", headline, detail, caveats };
 }
 

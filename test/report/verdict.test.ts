@@ -124,5 +124,5 @@ test("of several losses: those that help after correction, or that none does", (
   expect([worse.answer, worse.headline]).toEqual(["no", "Worse than the baseline: kd (\u22122.04 points)"]);
   expect(worse.caveats?.[0]).toMatch(/^dkd: \+\d\.\d\d points of test accuracy against kd \(95% interval /);
   const none = compareVerdict(compareResult(run, baseline, up(unclear), up(unclear)));
-  expect([none.answer, none.headline]).toEqual(["unclear", "None of 2 methods is distinguishable from the baseline"]);
+  expect([none.answer, none.headline]).toEqual(["unclear", "Neither method is distinguishable from the baseline"]);
 });
