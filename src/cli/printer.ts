@@ -94,7 +94,7 @@ export class ExperimentPrinter extends Printer {
         const runs = running.map(({ metrics, ...run }) => ({ ...run, figures: metrics }));
         bar?.update({ done, total, text: running.length === 0 ? "" : `${running.length} in progress`, runs });
       },
-      onTrial: (trial) => this.print({ event: "run", ...trial }, () => trialLine(trial)),
+      onTrial: (trial) => this.print({ event: "run", ...trial }, () => trialLine(trial, widthOf(process.stdout))),
       onNote: (text) => {
         this.open(opening);
         this.note(text);
@@ -103,9 +103,16 @@ export class ExperimentPrinter extends Printer {
   }
 }
 
-function trialLine({ name, epochs, best, seconds }: TrialRecord): string {
+/** A run that is done; on a narrow terminal without what the value is of, or without its seconds. */
+function trialLine({ name, epochs, best, seconds }: TrialRecord, width: number): string {
   const [[key, value]] = Object.entries(metricsOfEpoch(best)).filter(([key]) => key !== "validationLoss");
   const metric = metricOfKey(key) as Metric;
-  const text = `validation ${metric.label} ${showMetric(metric, value)} in epoch ${best.epoch} of ${epochs}`;
-  return `${name}: ${text}, ${seconds.toFixed(1)} s`;
+  const figure = `${showMetric(metric, value)} in epoch ${best.epoch} of ${epochs}`;
+  const time = `${seconds.toFixed(1)} s`;
+  const forms = [
+    `${name}: validation ${metric.label} ${figure}, ${time}`,
+    `${name}: validation ${figure}, ${time}`,
+    `${name}: ${figure}, ${time}`,
+  ];
+  return forms.find((line) => line.length <= width) ?? `${name}: ${figure}`;
 }

@@ -1,10 +1,50 @@
 import { printableInline } from "../log/index.js";
+import { widthOf } from "./terminal.js";
 
-/** Rows as aligned columns: the first to the left, the others to the right. */
-export function formatTable(given: readonly (readonly string[])[]): string {
+type Rows = readonly (readonly string[])[];
+
+/**
+ * Rows as aligned columns: the first to the left, the others to the right. What the first row's first cell says gets a line of its
+ * own if the table is too wide with it; one that is still too wide is written in parts, each with the first column.
+ */
+export function formatTable(given: Rows, width = widthOf(process.stdout)): string {
   const rows = given.map((row) => row.map(printableInline));
-  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
+  const widths = widthsOf(rows);
+  if (total(widths) <= width) return linesOf(rows, widths);
+  const [[title = "", ...heads] = [], ...rest] = rows;
+  const names = Math.max(0, ...rest.map(([name = ""]) => name.length));
+  if (title.length > names) return `${title}\n${formatTable([["", ...heads], ...rest], width)}`;
+  const parts: number[][] = [[]];
+  for (let column = 1; column < widths.length; column++) {
+    const part = parts[parts.length - 1];
+    if (part.length > 0 && total([0, ...part, column].map((i) => widths[i])) > width) parts.push([column]);
+    else part.push(column);
+  }
+  return parts
+    .map((part) =>
+      linesOf(
+        columnsOf(rows, [0, ...part]),
+        [0, ...part].map((i) => widths[i]),
+      ),
+    )
+    .join("\n\n");
+}
+
+function widthsOf(rows: Rows): number[] {
+  return (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
+}
+
+/** The width of a line: two spaces between columns. */
+function total(widths: readonly number[]): number {
+  return widths.reduce((sum, one) => sum + one + 2, -2);
+}
+
+function columnsOf(rows: Rows, columns: readonly number[]): string[][] {
+  return rows.map((row) => columns.map((i) => row[i] ?? ""));
+}
+
+function linesOf(rows: Rows, widths: readonly number[]): string {
   const line = (row: readonly string[]) =>
-    row.map((cell, i) => (i === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[i] ?? 0))).join("  ");
+    row.map((cell, i) => (i === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[i]))).join("  ");
   return rows.map(line).join("\n");
 }
