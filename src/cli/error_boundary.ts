@@ -5,7 +5,7 @@ import { DistilleryError } from "../errors.js";
 import { shortageOf } from "../shortage.js";
 import { fromUserCode } from "../user_code.js";
 import { namedByFlag } from "./flag_names.js";
-import { printError, whileRead, widthOf, wrapped } from "./terminal.js";
+import { printError, whileRead } from "./terminal.js";
 
 /** A command line that makes no sense: exit code 2. */
 export class UsageError extends DistilleryError {
@@ -56,7 +56,7 @@ export function reportFailure(error: unknown, debug: boolean): void {
     if (error.exitCode !== 0) process.exitCode = EXIT.usage;
     return;
   }
-  printError(debug && error instanceof Error ? inspect(error) : wrapped(oneLine(error), widthOf(process.stderr)));
+  printError(debug && error instanceof Error ? inspect(error) : oneLine(error));
   process.exitCode = exitCodeOf(error);
 }
 

@@ -18,7 +18,7 @@ import {
 } from "./flags.js";
 import { optionsOf } from "./settings.js";
 import { type NetworkOptions, Networks, sidesOf } from "./setup.js";
-import { print, printError } from "./terminal.js";
+import { print, printError, widthOf, wrapped } from "./terminal.js";
 
 interface ServeFlags extends ShowFlags, LoadFlags, Pick<NetworkOptions, "network"> {
   file: string;
@@ -67,7 +67,8 @@ export async function runServe(flags: ServeFlags): Promise<void> {
           `${file} does not say how inputs are made, as the .safetensors files of runs do: samples are taken as they are`,
         );
       }
-      print(json ? JSON.stringify({ event: "serving", file, url }) : `${file}: POST ${url}predict (Ctrl-C ends it)`);
+      const line = wrapped(`${file}: POST ${url}predict (Ctrl-C ends it)`, widthOf(process.stdout));
+      print(json ? JSON.stringify({ event: "serving", file, url }) : line);
       await untilAborted(signal);
       await close();
     },

@@ -13,9 +13,9 @@ export function print(text: string): void {
   writeOutput(`${text}\n`);
 }
 
-/** Prints lines on standard error. */
+/** Prints lines on standard error, broken between words where a terminal is narrower. */
 export function printError(text: string): void {
-  writeError(`${text}\n`);
+  writeError(`${wrapped(text, widthOf(process.stderr))}\n`);
 }
 
 /**

@@ -6,7 +6,7 @@ import { watchServer } from "../watch/index.js";
 import { interruptible, untilAborted } from "./error_boundary.js";
 import { toNumber } from "./flag_values.js";
 import { addShowing, type ShowFlags } from "./flags.js";
-import { print, printError } from "./terminal.js";
+import { print, printError, widthOf, wrapped } from "./terminal.js";
 
 type WatchFlags = ShowFlags & { folder: string; port: number };
 
@@ -37,7 +37,8 @@ export async function runWatch({ folder, port, json }: WatchFlags): Promise<void
     printError,
     async (signal) => {
       const { url, close } = await watchServer(folder, { port });
-      print(json ? JSON.stringify({ event: "watching", folder, url }) : `${folder}: ${url} (Ctrl-C ends it)`);
+      const line = wrapped(`${folder}: ${url} (Ctrl-C ends it)`, widthOf(process.stdout));
+      print(json ? JSON.stringify({ event: "watching", folder, url }) : line);
       await untilAborted(signal);
       await close();
     },
