@@ -15,12 +15,16 @@ export interface MultiheadAttentionOptions {
   bias?: boolean;
   /** Whether tensors are [batch, length, embedDim]; default false: [length, batch, embedDim]. */
   batchFirst?: boolean;
+  /** The values of a key; default embedDim. */
+  kdim?: number;
+  /** The values of a value; default embedDim. */
+  vdim?: number;
 }
 
 /**
  * Attention of several heads (Vaswani et al., 2017): queries, keys and values are projected, each head mixes the values by the softmax of
  * its scores, and what they give is projected. `torch.nn.MultiheadAttention`, with its initial values and its state keys: in_proj_weight,
- * in_proj_bias, out_proj.weight, out_proj.bias. It gives the output alone, not the weights. A sequence of padding alone attends to all of
+ * in_proj_bias, out_proj.weight, out_proj.bias; with another `kdim` or `vdim` q_proj_weight, k_proj_weight, v_proj_weight. It gives the output alone, not the weights. A sequence of padding alone attends to all of
  * it alike, where PyTorch gives NaN.
  *
  * @throws DistilleryError `BAD_ARGUMENT` if embedDim is no multiple of numHeads, `SHAPE_MISMATCH`.
@@ -33,7 +37,12 @@ export interface MultiheadAttentionOptions {
 export class MultiheadAttention extends Module {
   readonly dropout: number;
   readonly batchFirst: boolean;
-  readonly in_proj_weight: Parameter;
+  readonly kdim: number;
+  readonly vdim: number;
+  readonly q_proj_weight: Parameter | null;
+  readonly k_proj_weight: Parameter | null;
+  readonly v_proj_weight: Parameter | null;
+  readonly in_proj_weight: Parameter | null;
   readonly in_proj_bias: Parameter | null;
   readonly out_proj: Linear;
 
@@ -46,17 +55,21 @@ export class MultiheadAttention extends Module {
     expectInteger("embedDim", embedDim, 1, 2 ** 16);
     expectInteger("numHeads", numHeads, 1, 2 ** 16);
     if (embedDim % numHeads !== 0) throw badArgument("embedDim", `a multiple of the ${numHeads} heads`, embedDim);
-    expectOptions("MultiheadAttention", options, ["dropout", "bias", "batchFirst"]);
-    const { dropout = 0, bias = true, batchFirst = false } = options;
+    expectOptions("MultiheadAttention", options, ["dropout", "bias", "batchFirst", "kdim", "vdim"]);
+    const { dropout = 0, bias = true, batchFirst = false, kdim = embedDim, vdim = embedDim } = options;
     expectFlags({ bias, batchFirst });
+    this.kdim = expectInteger("kdim", kdim, 1, 2 ** 16);
+    this.vdim = expectInteger("vdim", vdim, 1, 2 ** 16);
     this.dropout = expectNumber("dropout", dropout, (p) => p >= 0 && p <= 1, "a chance from 0 to 1");
     this.batchFirst = batchFirst;
     // PyTorch draws the output's projection first.
     const outProj = new Linear(embedDim, embedDim, { bias });
     outProj.bias?.data.fill(0);
-    const bound = Math.sqrt(6 / (4 * embedDim));
-    const shape = [3 * embedDim, embedDim];
-    this.in_proj_weight = new Parameter(rand(shape, -bound, bound).data, shape);
+    const isSame = kdim === embedDim && vdim === embedDim;
+    this.q_proj_weight = isSame ? null : xavier(embedDim, embedDim);
+    this.k_proj_weight = isSame ? null : xavier(embedDim, kdim);
+    this.v_proj_weight = isSame ? null : xavier(embedDim, vdim);
+    this.in_proj_weight = isSame ? xavier(3 * embedDim, embedDim) : null;
     this.in_proj_bias = bias ? new Parameter(new Float32Array(3 * embedDim)) : null;
     this.out_proj = outProj;
   }
@@ -68,15 +81,17 @@ export class MultiheadAttention extends Module {
    * @param attnMask [queries, keys], or [batch * heads, queries, keys]: 1 where a query does not attend to a key, 0 elsewhere.
    */
   override forward(query: Tensor, key = query, value = key, keyPaddingMask?: Tensor, attnMask?: Tensor): Tensor {
-    const { embedDim, numHeads, batchFirst, training, dropout } = this;
-    for (const [name, x] of Object.entries({ query, key, value })) {
+    const { embedDim, numHeads, kdim, vdim, batchFirst, training, dropout } = this;
+    const inputs = { query: [query, embedDim], key: [key, kdim], value: [value, vdim] } as const;
+    for (const [name, [x, width]] of Object.entries(inputs)) {
       expectTensor(`MultiheadAttention: ${name}`, x);
-      expectShape(`MultiheadAttention: ${name}`, x.shape, [-1, -1, embedDim]);
+      expectShape(`MultiheadAttention: ${name}`, x.shape, [-1, -1, width]);
     }
     const [batch, length] = batchFirst ? [0, 1] : [1, 0];
-    const others = (of: number) => (batchFirst ? [query.shape[0], of, embedDim] : [of, query.shape[1], embedDim]);
-    expectShape("MultiheadAttention: key", key.shape, others(key.shape[length]));
-    expectShape("MultiheadAttention: value", value.shape, others(key.shape[length]));
+    const [rows, keys] = [query.shape[batch], key.shape[length]];
+    const others = (width: number) => (batchFirst ? [rows, keys, width] : [keys, rows, width]);
+    expectShape("MultiheadAttention: key", key.shape, others(kdim));
+    expectShape("MultiheadAttention: value", value.shape, others(vdim));
     if (keyPaddingMask !== undefined) {
       expectTensor("keyPaddingMask", keyPaddingMask);
       expectShape("keyPaddingMask", keyPaddingMask.shape, [query.shape[batch], key.shape[length]]);
@@ -99,14 +114,22 @@ export class MultiheadAttention extends Module {
     return this.out_proj.forward(batched(mixed));
   }
 
-  /** Query, key and value by the three parts of `in_proj_weight`: in one product if they are the same. */
+  /** Query, key and value by their weights, or by the three parts of `in_proj_weight`: in one product if they are the same. */
   #projected(...inputs: [query: Tensor, key: Tensor, value: Tensor]): Tensor[] {
     const { in_proj_weight: weight, in_proj_bias: bias, embedDim } = this;
     const part = (x: Tensor, i: number, axis: number) => slice(x, i * embedDim, (i + 1) * embedDim, { dim: axis });
-    if (inputs.every((x) => x === inputs[0])) {
+    if (weight !== null && inputs.every((x) => x === inputs[0])) {
       const all = linear(inputs[0], weight, bias);
       return inputs.map((_, i) => part(all, i, 2));
     }
-    return inputs.map((x, i) => linear(x, part(weight, i, 0), bias && part(bias, i, 0)));
+    const own = [this.q_proj_weight, this.k_proj_weight, this.v_proj_weight];
+    const weightOf = (i: number) => own[i] ?? part(weight as Parameter, i, 0);
+    return inputs.map((x, i) => linear(x, weightOf(i), bias && part(bias, i, 0)));
   }
+}
+
+/** A matrix [outputs, inputs] of uniform numbers, `torch.nn.init.xavier_uniform_`. */
+function xavier(outputs: number, inputs: number): Parameter {
+  const bound = Math.sqrt(6 / (outputs + inputs));
+  return new Parameter(rand([outputs, inputs], -bound, bound).data, [outputs, inputs]);
 }

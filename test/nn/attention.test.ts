@@ -1,16 +1,21 @@
 import { readFileSync } from "node:fs";
 import { afterAll, describe, expect, test } from "vitest";
 import {
+  exportOnnx,
   getNumThreads,
-  type Module,
+  Module,
   MultiheadAttention,
   manualSeed,
+  noGrad,
+  Parameter,
   randn,
   setNumThreads,
   Tensor,
   TransformerEncoderLayer,
   tensor,
 } from "../../src/index.js";
+import { exported } from "../export/js/support.js";
+import { relativeError, run } from "../export/support.js";
 import { expectClose } from "../parity/close.js";
 import { checkGradients, leaves } from "../tensor/finite_differences.js";
 
@@ -37,9 +42,11 @@ interface Fixture {
   layers: Case[];
   drawn: { state: Record<string, Values>; x: Values; out: number[] };
   masks: (Case & { mask: number[][] | number[][][] })[];
+  widths: Case[];
+  initial: Record<string, Values>;
 }
 
-const { attention, layers, drawn, masks } = JSON.parse(
+const { attention, layers, drawn, masks, widths, initial } = JSON.parse(
   readFileSync(new URL("fixtures/attention.json", import.meta.url), "utf8"),
 ) as Fixture;
 
@@ -73,11 +80,46 @@ const named = (cases: Case[]) =>
   cases.map((one) => [`${one.width}, ${one.heads}, ${JSON.stringify(one.options)}`, one] as const);
 
 describe("equals torch.nn.MultiheadAttention", () => {
-  test.each(named(attention))("%s", (_, one) => {
+  test.each(named([...attention, ...widths]))("%s", (_, one) => {
     const mask = one.padding === null ? undefined : tensor(one.padding);
     const layer = new MultiheadAttention(one.width, one.heads, camel(one.options));
     compare(layer, one, (layer, { query, key, value }) => layer.forward(query, key, value, mask));
   });
+
+  test("in its initial values, with keys and values of other widths", () => {
+    manualSeed(6);
+    const state = new MultiheadAttention(4, 2, { kdim: 3, vdim: 5 }).stateDict();
+    expect(Object.keys(state)).toEqual(Object.keys(initial));
+    for (const [key, { data }] of Object.entries(state)) {
+      expectClose(Array.from(data, Number), initial[key].data, { rel: 1e-6 }, key);
+    }
+  });
+});
+
+test("attention to another sequence is written as ONNX and JavaScript", async () => {
+  class Crossed extends Module {
+    readonly queries = new Parameter(randn([1, 2, 6]).data, [1, 2, 6]);
+    readonly attention = new MultiheadAttention(6, 2, { batchFirst: true, kdim: 4, vdim: 3 });
+    readonly again = new MultiheadAttention(6, 3, { batchFirst: true });
+
+    override forward(x: Tensor): Tensor {
+      const sequence = x.reshape([-1, 5, 7]);
+      const [key, value] = [sequence.slice(0, 4, { dim: 2 }), sequence.slice(4, 7, { dim: 2 })];
+      const padding = sequence.slice(0, 1, { dim: 2 }).squeeze(2).mul(0).clamp(0, 1);
+      const queries = this.queries.add(sequence.sum([1, 2], true).mul(0.1));
+      const seen = this.attention.forward(queries, key, value, padding);
+      return this.again.forward(seen, queries).reshape([-1, 12]);
+    }
+  }
+  manualSeed(8);
+  const network = new Crossed().eval();
+  const x = randn([3, 35]);
+  const { data } = noGrad(() => network.forward(x));
+  const onnx = await run(exportOnnx(network, { features: 35 }), x.data, 35, 3);
+  expect(relativeError(onnx.data, data, 12)).toBeLessThan(1e-5);
+  const { forward } = exported(network, { features: 35 });
+  const rows = [0, 1, 2].flatMap((i) => [...forward(x.data.slice(35 * i, 35 * i + 35))]);
+  expect(relativeError(Float32Array.from(rows), data, 12)).toBeLessThan(1e-5);
 });
 
 describe("equals torch.nn.MultiheadAttention with an attn_mask", () => {
@@ -169,6 +211,10 @@ test("refuses widths that heads do not share, other shapes, and a mask that is t
     );
   }
   expect(() => layer.forward(randn([2, 3, 5]))).toThrow("MultiheadAttention: query: expected shape");
+  expect(() => new MultiheadAttention(4, 2, { kdim: 0 })).toThrow("kdim: expected a whole number from 1");
+  expect(() => new MultiheadAttention(4, 2, { kdim: 3, batchFirst: true }).forward(x)).toThrow(
+    "MultiheadAttention: key: expected shape [*, *, 3], got [2, 3, 4]",
+  );
   expect(() => layer.forward(x, randn([1, 3, 4]))).toThrow("MultiheadAttention: key: expected shape");
   expect(() => layer.forward(x, x, randn([2, 2, 4]))).toThrow("MultiheadAttention: value: expected shape");
   expect(() => layer.forward(x, x, x, tensor([[0, 0, 1]]))).toThrow("keyPaddingMask: expected shape");

@@ -80,5 +80,21 @@ for width, heads, options, padding, mask, shapes in [
     layer = torch.nn.MultiheadAttention(width, heads, **options)
     masks.append(dict(width=width, heads=heads, options=options, padding=padding, mask=mask.tolist(), **run(layer, shapes, call)))
 
+torch.manual_seed(13)
+widths = []
+for width, heads, options, padding, shapes in [
+        (6, 2, dict(batch_first=True, kdim=4, vdim=5), PADDING, dict(query=[3, 2, 6], key=[3, 5, 4], value=[3, 5, 5])),
+        (4, 2, dict(kdim=3, bias=False), None, dict(query=[2, 3, 4], key=[5, 3, 3], value=[5, 3, 4])),
+        (4, 1, dict(vdim=7), None, dict(query=[2, 3, 4], key=[5, 3, 4], value=[5, 3, 7])),
+]:
+    def call(layer, inputs, padding=padding):
+        return layer(inputs["query"], inputs["key"], inputs["value"], key_padding_mask=masked(padding), need_weights=False)[0]
+
+    layer = torch.nn.MultiheadAttention(width, heads, **options)
+    widths.append(dict(width=width, heads=heads, options=options, padding=padding, **run(layer, shapes, call)))
+
+torch.manual_seed(6)
+initial = {k: tensor_of(v) for k, v in torch.nn.MultiheadAttention(4, 2, kdim=3, vdim=5).state_dict().items()}
+
 path = pathlib.Path(__file__).parent / "fixtures" / "attention.json"
-path.write_text(json.dumps(dict(attention=attention, layers=layers, drawn=drawn, masks=masks), separators=(",", ":")) + "\n")
+path.write_text(json.dumps(dict(attention=attention, layers=layers, drawn=drawn, masks=masks, widths=widths, initial=initial), separators=(",", ":")) + "\n")
