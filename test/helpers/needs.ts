@@ -32,6 +32,14 @@ export const python = hidden.has("pytorch") ? "" : (process.env.DISTILLERY_PYTHO
 /** The path of a Chromium; empty if there is none. */
 export const chromium = hidden.has("chromium") ? "" : onPath("chromium", "chromium-browser", "google-chrome");
 
+/** Where scripts/runtimes.sh put other programs that run JavaScript; empty if it did not. */
+export const runtimes = hidden.has("runtimes") ? "" : (process.env.DISTILLERY_RUNTIMES ?? "");
+
+export const RUNTIMES: Need = {
+  met: runtimes !== "",
+  reason: "Node.js 18 to 26, Deno and Bun: DISTILLERY_RUNTIMES=$(scripts/runtimes.sh)",
+};
+
 export const PYTORCH: Need = {
   met: python !== "",
   reason: "PyTorch: DISTILLERY_PYTHON=$(scripts/pytorch.sh)",
