@@ -70,15 +70,16 @@ export const UNPACKED: JsFunction = {
  * arXiv 1311.2540). First come the shares of -127 to 127, out of 4096, then the state, then what it takes in.
  */
 function unpacked(text, length) {
+  const digits = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    // From # to ~; a blank stands for <, and ! for the backslash.
+    digits[i] = code > 34 ? code - 35 : code === 32 ? 25 : 57;
+  }
   let at = 0;
-  // From # to ~; a blank stands for <, and ! for the backslash.
-  const digit = () => {
-    const code = text.charCodeAt(at++);
-    return code > 34 ? code - 35 : code === 32 ? 25 : 57;
-  };
   const [shares, within, numbers] = [new Int32Array(4096), new Int32Array(4096), new Int8Array(4096)];
   for (let n = -127, slot = 0; n <= 127; n++) {
-    const share = 92 * digit() + digit();
+    const share = 92 * digits[at++] + digits[at++];
     for (let i = 0; i < share; i++, slot++) {
       shares[slot] = share;
       within[slot] = i;
@@ -86,13 +87,13 @@ function unpacked(text, length) {
     }
   }
   let state = 0;
-  for (let i = 0; i < 5; i++) state = 92 * state + digit();
+  for (let i = 0; i < 5; i++) state = 92 * state + digits[at++];
   const y = new Int8Array(length);
   for (let i = 0; i < length; i++) {
     const slot = state & 4095;
     y[i] = numbers[slot];
     state = shares[slot] * (state >> 12) + within[slot];
-    while (state < 1048576) state = 92 * state + digit();
+    while (state < 1048576) state = 92 * state + digits[at++];
   }
   return y;
 }`,
