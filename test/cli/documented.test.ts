@@ -192,9 +192,23 @@ test("get started: losses and networks by name, and one's own", async () => {
   expect(await run([first, second])).toMatch(/^Test accuracy: student /m);
 });
 
+test("README: ship it", async () => {
+  const [, [compare, exported]] = README;
+  const rows = Array.from({ length: 60 }, (_, i) => {
+    const [section, word] = i % 2 === 0 ? ["games", "chess"] : ["haskell", "library"];
+    return JSON.stringify({ section, description: `A ${word} for people, number ${i}` });
+  });
+  writeFileSync(join(cwd, "packages.jsonl"), rows.join("\n"));
+  expect(await run([compare])).toContain("Written to runs/packages/compare.json");
+  expect(await run([exported])).toMatch(/^demo\.html: .* MB, a page to try the network, weights in 8 bits/m);
+  const { classify } = (await import(join(cwd, "student.mjs"))) as { classify(text: string): { className: string } };
+  expect(["games", "haskell"]).toContain(classify("chess").className);
+});
+
 test("README and get started have no other commands", () => {
   expect(START).toHaveLength(4);
-  expect(README).toEqual(START.slice(0, 1));
+  expect(README).toHaveLength(2);
+  expect(README[0]).toEqual(START[0]);
 });
 
 test("how to: the commands of each page, one page after the other", async () => {
