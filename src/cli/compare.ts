@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { Command } from "commander";
 import { fractionOf } from "../compare/fraction_of.js";
-import type { CompareResult, Method, NetworkSize, SampleStats, StudentMetrics } from "../compare/index.js";
+import type { CompareResult, NetworkSize, SampleStats, StudentMetrics } from "../compare/index.js";
 import { runMetadata, SCHEMAS, trainingOptions } from "../config/index.js";
 import { showCount } from "../show_count.js";
 import { type Metric, metricsOf, showChange, showMetric, showSigned, type TaskEvaluation } from "../tasks/metrics.js";
@@ -147,9 +147,15 @@ function figures({ data, teacher, baseline, distilled }: CompareResult): Record<
   };
 }
 
+/** Without those that nobody knows, as the agreement with a teacher that does not know the test set. */
+function knownMetrics({ data, baseline }: CompareResult): Metric[] {
+  return metricsOf(data).filter(({ name }) => name in baseline.best);
+}
+
 /** The figures, a network a column. */
-function table({ data, teacher, baseline, distilled, sizes, seeds }: CompareResult): string {
-  const [main, ...others] = metricsOf(data);
+function table(result: CompareResult): string {
+  const { teacher, baseline, distilled, sizes, seeds } = result;
+  const [main, ...others] = knownMetrics(result);
   const of = (metric: Metric, weights: "best" | "last") =>
     [baseline, distilled].map((student) => spread(metric, student[weights][metric.name]));
   const size = (text: (size: NetworkSize) => string) => [
@@ -185,8 +191,9 @@ function fractionsTable({ data, fractions = [] }: CompareResult): string {
 }
 
 /** The figures, a method a row. */
-function methodsTable({ data, teacher, baseline, methods, seeds }: CompareResult): string {
-  const [main, ...others] = metricsOf(data);
+function methodsTable(result: CompareResult): string {
+  const { teacher, baseline, methods, seeds } = result;
+  const [main, ...others] = knownMetrics(result);
   const row = ({ best, last }: Pick<StudentMetrics, "best" | "last">) => [
     ...[best, last].map((stats) => spread(main, stats[main.name])),
     ...others.map((metric) => spread(metric, best[metric.name])),
@@ -197,18 +204,11 @@ function methodsTable({ data, teacher, baseline, methods, seeds }: CompareResult
       main.label,
       "last epoch",
       ...others.map(({ name, label }) => (name === "agreement" ? name : label)),
-      "against the first",
     ],
-    ["teacher", shown(main, teacher.evaluation), "", ...others.map((one) => shown(one, teacher.evaluation)), ""],
-    ["baseline student", ...row(baseline), ""],
-    ...methods.map((method) => [method.name, ...row(method), againstFirst(main, method)]),
+    ["teacher", shown(main, teacher.evaluation), "", ...others.map((one) => shown(one, teacher.evaluation))],
+    ["baseline student", ...row(baseline)],
+    ...methods.map((method) => [method.name, ...row(method)]),
   ]);
-}
-
-function againstFirst(metric: Metric, { againstFirst: difference }: Method): string {
-  if (difference === null) return "";
-  const { mean, correctedPValue } = difference.best;
-  return `${showSigned(metric, mean)}, p ${correctedPValue.toPrecision(2)}`;
 }
 
 /** Empty if there is no such figure, as a teacher's agreement with itself. */

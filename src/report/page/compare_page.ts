@@ -84,7 +84,7 @@ function leadOf({ result: { data, seeds, methods } }: CompareReport): string {
 
 function figuresTable({ result }: CompareReport): HTMLElement {
   const { data, teacher, baseline, distilled, sizes } = result;
-  const [main, ...others] = metricsOf(data);
+  const [main, ...others] = metricsOf(data).filter(({ name }) => name in baseline.best);
   const of = (figure: Metric, weights: "best" | "last"): Content[] =>
     [baseline, distilled].map((both) => spreadCell(figure, both[weights][figure.name]));
   const ofTeacher = (figure: Metric) => {
