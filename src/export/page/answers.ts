@@ -21,8 +21,8 @@ export function answerOf(answer: Answer, names: readonly string[] | null): { sho
   }
   const { probabilities, labels } = answer;
   const all = probabilities.map((p, i) => ({ p, name: nameOf(i) }));
-  // Labels keep their places, classes come by their probability.
-  const ordered = labels === undefined ? all.sort((a, b) => b.p - a.p) : all;
+  // Labels keep their places if there is room for all of them, classes come by their probability.
+  const ordered = labels === undefined || all.length > MAX ? all.sort((a, b) => b.p - a.p) : all;
   const bars = ordered.slice(0, MAX).map(({ p, name }) => {
     return h(
       "li",
@@ -32,10 +32,12 @@ export function answerOf(answer: Answer, names: readonly string[] | null): { sho
       h("span", { class: "share" }, percent(p)),
     );
   });
+  const [next] = ordered.slice(MAX);
+  const more = next && h("li", { class: "more" }, `and ${ordered.length - MAX} more, at most ${percent(next.p)} each`);
   const [best] = ordered;
   const said =
     labels === undefined ? `${best?.name}, ${percent(best?.p ?? 0)}` : labels.join(", ") || "none of the labels";
-  return { shown: h("ol", { class: "bars" }, ...bars), said };
+  return { shown: h("ol", { class: "bars" }, ...bars, ...(more ? [more] : [])), said };
 }
 
 function percent(p: number): string {

@@ -15,6 +15,7 @@ import {
   predict,
   Sequential,
   saveHtml,
+  zeros,
 } from "../../../src/index.js";
 import { encodePng } from "../../../src/report/png.js";
 import { temporaryFolder } from "../../checkpoint/support.js";
@@ -114,6 +115,25 @@ describeWith(CHROMIUM, "in Chromium, from disk", () => {
       writeFileSync(text, "no image");
       await page.getByLabel("Choose an image").setInputFiles(text);
       await page.getByRole("alert").waitFor();
+    });
+  });
+
+  test.each([
+    ["classes", undefined],
+    ["labels", "multi-label"],
+  ] as const)("of many %s the ten most probable are shown, and how many are left", async (name, task) => {
+    const preprocessing: Preprocessing = {
+      ...{ kind: "values", features: 2, classes: 58, classNames: Array.from({ length: 58 }, (_, i) => `name ${i}`) },
+      ...(task && { task }),
+    };
+    manualSeed(6);
+    const many = network(2, 58);
+    await saveHtml(many, join(folder, `${name}.html`), { preprocessing });
+    const [{ probabilities }] = predict(many, zeros([1, 2]), { preprocessing });
+    const shares = [...probabilities].sort((a, b) => b - a).map((p) => `${(100 * p).toFixed(1)}%`);
+    await open(name, async (page) => {
+      await expect.poll(() => page.locator(".bars .share").allTextContents()).toEqual(shares.slice(0, 10));
+      expect(await page.locator(".more").textContent()).toBe(`and 48 more, at most ${shares[10]} each`);
     });
   });
 
