@@ -4,7 +4,7 @@ import { load, modelMetadata, type NetworkFile, openNetwork } from "../checkpoin
 import { type dataSchema, type ResolvedConfig, type RunName, runMetadata, teacherOptions } from "../config/index.js";
 import { AVERAGE_OPTIONS } from "../config/schemas.js";
 import { type AugmentOptions, augment } from "../data/augment.js";
-import type { Dataset } from "../data/dataset.js";
+import { type Dataset, labelsOf, NO_LABEL } from "../data/dataset.js";
 import { givenFormatOptions, onlyLoading } from "../data/load_options.js";
 import type { Preprocessing } from "../data/preprocessing/spec.js";
 import { splitDataset } from "../data/split.js";
@@ -120,6 +120,11 @@ function split(whole: Dataset, fraction: number, seed: number): { train: Dataset
     return splitDataset(whole, { fraction, seed });
   } catch (error) {
     if (!(error instanceof DistilleryError) || error.code !== "BAD_ARGUMENT") throw error;
+    if (!hasTargets(whole) && labelsOf(whole).every((label) => label === NO_LABEL)) {
+      const text =
+        "no sample has a label: --targets gives texts targets, such as the vectors that `distillery logits` writes";
+      throw new DistilleryError("BAD_DATA", `${whole.name}: ${text}`, { cause: error });
+    }
     const text = hasTargets(whole)
       ? "expected at least two samples for training, to hold one out, got 1"
       : "no class has two samples for training, one of which could be held out";

@@ -143,8 +143,11 @@ async function splitRaw(
   const isOther = raw.train.targets !== undefined;
   // Without classes all samples are alike.
   const labels = isOther ? new Int32Array(raw.train.labels.length) : raw.train.labels;
-  if (raw.test !== null || testFraction === 0) return toDatasets(raw, path, indexRange(0, labels.length), options);
   const known = labels.filter((label) => label !== NO_LABEL);
+  // Texts alone have nothing to be tested by.
+  if (raw.test !== null || testFraction === 0 || known.length === 0) {
+    return toDatasets(raw, path, indexRange(0, labels.length), options);
+  }
   if (new Set(known).size === known.length) {
     const text = isOther
       ? "expected at least two samples, to hold one out for testing, got 1"

@@ -179,6 +179,17 @@ describe("BERT with its tokenizer.json beside its weights", () => {
     expect(evaluate(bert, data)).toMatchObject({ cosine: expect.closeTo(1, 5) });
   });
 
+  test.each(["t.csv", "t.jsonl"])("of a table of texts alone, %s, which trains nothing by itself", async (name) => {
+    const lines =
+      name === "t.csv" ? ["text", ...TEXTS.map((text) => `"${text}"`)] : TEXTS.map((text) => JSON.stringify({ text }));
+    const path = join(folderOf({ [name]: Uint8Array.from(Buffer.from(lines.join("\n"))) }), name);
+    const { train, test } = await loadData(path, { textEncoding: HASH });
+    expect([train.length, test, train.unlabelled]).toEqual([40, null, true]);
+    expect(await vectors(beside(json, 16), train)).toEqual(await vectors(beside(json, 16), tokens));
+    const model = createNetwork("text_bag(buckets=60, dim=4)", { shape: [9], classes: 1 });
+    expect(await refusal("BAD_ARGUMENT", () => trainTeacher({ model, data: train, epochs: 1 }))).toContain("no label");
+  });
+
   test("refused in one line: none, one that is none, and one of more words than the table has rows", async () => {
     expect(await refusal("BAD_ARGUMENT", () => vectors(beside(null), hashed))).toContain(
       "the ids of t are those of hash: put its tokenizer.json beside its weights, or give it (--tokenizer)",

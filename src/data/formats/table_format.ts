@@ -91,6 +91,8 @@ async function openTable(
 ): Promise<RawData> {
   const open = (path: string) => openRecords(path, options.encoding);
   if (given !== null) return openGiven(file, options, open, given);
+  const alone = await openTextsAlone(file, others, options, open);
+  if (alone !== null) return alone;
   const texts = textHeader((await open(file)).first(), file, options);
   if (texts === null) expectNoEncoding(file, options);
   const parts = texts === null ? tableParts(file, options, open) : textParts(file, texts, options, open);
@@ -120,6 +122,26 @@ function expectNoEncoding(file: string, { tokenizer, textEncoding }: TableOption
   if (textEncoding === undefined) return;
   const text = `${file} has no text column, which would be encoded: textColumn (--text-column) names one`;
   throw new DistilleryError("BAD_ARGUMENT", `${tokenizer === undefined ? "textEncoding" : "tokenizer"}: ${text}`);
+}
+
+/** A table of one column, of texts: samples without labels, for a network whose outputs are vectors; null for another table. */
+async function openTextsAlone(
+  file: string,
+  others: OtherFiles,
+  options: OpenTable,
+  openRecords: (file: string) => Promise<CellRecords>,
+): Promise<RawData | null> {
+  const [first] = (await openRecords(file)).first();
+  const isNamed = (options.labelColumn ?? options.labelColumns) !== undefined;
+  if (first?.value.length !== 1 || isNamed || (others.test ?? others.validation) !== null) return null;
+  const open = async (path: string) =>
+    (await openRecords(path)).map((cells, isFirst) => [...cells, isFirst ? "label" : ""]);
+  const own = { ...options, labelColumn: -1, unlabelled: true };
+  const header = textHeader((await open(file)).first(), file, own);
+  if (header === null) return null;
+  const { reader, ...rest } = await textParts(file, header, own, open).training();
+  const train = { ...rest, labels: new Int32Array(rest.rows.length).fill(NO_LABEL), sha256: await hashOf(file) };
+  return { train, test: null, validation: null, classes: 1 };
 }
 
 /** A table of texts whose targets are in a file of their own. */
