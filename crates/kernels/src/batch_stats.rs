@@ -160,16 +160,9 @@ pub fn moments(x: ArrayView3<f32>, mean: &mut [f64], squares: &mut [f64]) -> Res
         });
         return Ok(());
     }
-    parallel::for_each((mean, squares), (GRAIN / (rows * length).max(1)).max(1), |first, (mean, squares)| {
-        for (c, (mean, squares)) in mean.iter_mut().zip(squares).enumerate() {
-            let planes = || (0..rows).map(|row| &x[(row * features + first + c) * length..][..length]);
-            *mean = planes().map(plane_sums::sum).sum::<f64>() / count;
-            // The distances are from the rounded mean: what that lacks is taken off.
-            let (rounded, rest) = (*mean as f32, *mean - f64::from(*mean as f32));
-            let distances = planes().map(|plane| plane_sums::squared_distances(plane, rounded)).sum::<f64>();
-            *squares = (distances - count * rest * rest).max(0.0);
-        }
-    });
+    for (c, moments) in plane_sums::moments(x, features, length).into_iter().enumerate() {
+        [mean[c], squares[c]] = moments;
+    }
     Ok(())
 }
 

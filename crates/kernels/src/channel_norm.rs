@@ -1,30 +1,21 @@
 //! Batch normalization of images by channel, `torch.nn.BatchNorm2d`, and its gradients: x[images, channels, length].
 //!
-//! A thread takes whole channels: sums, then normalizes what its cache still holds. Planes that are short are columns of rows instead
-//! (`short_planes.rs`).
+//! Sums are taken plane by plane in the order of memory, for the planes of a channel lie far apart: a processor that reads them one
+//! after the other waits for each. Planes that are short are columns of rows instead (`short_planes.rs`).
 
 use crate::batch_norm::{Gradients, Norm, Outputs, Saved, normalize_element};
 use crate::batch_stats::{self, Moments, RunningUpdate, Statistics, ema_update};
 use crate::error::{Result, contiguous, expect_shape};
-use crate::parallel;
+use crate::parallel::{self, Rows};
 use crate::plane_sums;
 use crate::relu;
 use crate::short_planes;
 use crate::vectorised::vectorised;
-use ndarray::{ArrayView3, ArrayViewMut2, ArrayViewMut3, Axis, Ix3};
+use ndarray::{ArrayView3, Ix3};
 
 const OP: &str = "batch_norm";
 /// Elements per task, at least.
 const GRAIN: usize = 1 << 14;
-
-/// A channel of the forward pass.
-struct Channel<'a> {
-    mean: &'a mut f32,
-    inv_std: &'a mut f32,
-    /// Mean and unbiased variance of the batch.
-    moments: &'a mut [f64; 2],
-    out: ArrayViewMut2<'a, f32>,
-}
 
 /// What follows the normalisation in its last pass, in this order.
 #[derive(Clone, Copy, Default)]
@@ -60,32 +51,23 @@ pub fn forward(x: ArrayView3<f32>, norm: Norm, epilogue: Epilogue, outputs: Outp
         update(statistics, &moments);
         return Ok(());
     }
-    let mut parts: Vec<Channel> = out
-        .axis_iter_mut(Axis(1))
-        .zip(mean.iter_mut().zip(inv_std.iter_mut()).zip(&mut moments))
-        .map(|(out, ((mean, inv_std), moments))| Channel { mean, inv_std, moments, out })
-        .collect();
-    parallel::for_each(&mut parts[..], grain(images, length), |first, parts| {
-        for (i, Channel { mean, inv_std, moments, out }) in parts.iter_mut().enumerate() {
-            let c = first + i;
-            let planes = || (0..images).map(|n| plane(x, n * channels + c, length));
-            if let Some((running_mean, var)) = running {
-                (**mean, **inv_std) = (running_mean[c], batch_stats::inv_std(var[c], eps));
-            } else {
-                let count = (images * length) as f64;
-                let average = planes().map(plane_sums::sum).sum::<f64>() / count;
-                // The distances are from the rounded mean: what that lacks is taken off.
-                let (rounded, rest) = (average as f32, average - f64::from(average as f32));
-                let squares = planes().map(|plane| plane_sums::squared_distances(plane, rounded)).sum::<f64>();
-                let var = (squares / count - rest * rest).max(0.0);
-                (**mean, **inv_std) = (rounded, (1.0 / (var + f64::from(eps)).sqrt()) as f32);
-                **moments = [average, var * (count / (count - 1.0))];
-            }
-            let numbers = [**mean, **inv_std, affine.weight[c], affine.bias[c]];
-            for (n, (x, mut out)) in planes().zip(out.rows_mut()).enumerate() {
-                let addend = addend.map(|addend| plane(addend, n * channels + c, length));
-                normalize(x, numbers, addend, relu, out.as_slice_mut().expect("checked before"));
-            }
+    if let Some((running_mean, var)) = running {
+        mean.copy_from_slice(running_mean);
+        inv_std.iter_mut().zip(var).for_each(|(inv_std, var)| *inv_std = batch_stats::inv_std(*var, eps));
+    } else {
+        let count = (images * length) as f64;
+        for (c, [average, squares]) in plane_sums::moments(x, channels, length).into_iter().enumerate() {
+            let var = squares / count;
+            (mean[c], inv_std[c]) = (average as f32, (1.0 / (var + f64::from(eps)).sqrt()) as f32);
+            moments[c] = [average, var * (count / (count - 1.0))];
+        }
+    }
+    let out = out.as_slice_mut().expect("checked before");
+    parallel::for_each(Rows(out, length), grain(length), |first, part| {
+        for (i, out) in (first..).zip(part.0.chunks_exact_mut(length)) {
+            let c = i % channels;
+            let numbers = [mean[c], inv_std[c], affine.weight[c], affine.bias[c]];
+            normalize(plane(x, i, length), numbers, addend.map(|addend| plane(addend, i, length)), relu, out);
         }
     });
     update(statistics, &moments);
@@ -114,14 +96,6 @@ pub struct EpilogueGradient<'a> {
     pub y: Option<&'a [f32]>,
     /// Where the gradient of the addend goes, if there was one.
     pub addend: Option<&'a mut [f32]>,
-}
-
-/// A channel of the backward pass.
-struct ChannelGradient<'a> {
-    x: ArrayViewMut2<'a, f32>,
-    addend: Option<ArrayViewMut2<'a, f32>>,
-    weight: &'a mut f32,
-    bias: &'a mut f32,
 }
 
 /// The gradients of x[images, channels, length], weight[channels] and bias[channels], and of what was added, from
@@ -158,60 +132,56 @@ pub fn backward(
         call.run(grad_x, addend, grad_weight, grad_bias);
         return Ok(());
     }
-    let mut addend = addend.map(|addend| ArrayViewMut3::from_shape(saved.x.dim(), addend).expect("checked before"));
-    let mut addends = addend.as_mut().map(|addend| addend.axis_iter_mut(Axis(1)));
-    let mut parts: Vec<_> = grad_x
-        .axis_iter_mut(Axis(1))
-        .zip(grad_weight.iter_mut().zip(grad_bias.iter_mut()))
-        .map(|(x, (weight, bias))| {
-            let addend = addends.as_mut().and_then(Iterator::next);
-            ChannelGradient { x, addend, weight, bias }
-        })
-        .collect();
-    parallel::for_each(&mut parts[..], grain(images, length), |first, parts| {
-        for (i, into) in parts.iter_mut().enumerate() {
-            let c = first + i;
-            let (mean, inv_std) = (saved.mean[c], saved.inv_std[c]);
-            let place = |n: usize| n * channels + c;
-            // Where the gradient behind ReLU goes: to the addend's, or to that of x for now.
-            let mut sums = [0.0; 2];
-            for n in 0..images {
-                let mut grad = plane(grad, place(n), length);
-                let adds = into.addend.is_some();
-                let behind = into.addend.as_mut().unwrap_or(&mut into.x).row_mut(n).into_slice();
-                let behind = behind.expect("checked before");
-                if let Some(y) = y {
-                    relu::gradient(grad, plane(y, place(n), length), behind);
-                    grad = behind;
-                } else if adds {
-                    behind.copy_from_slice(grad);
+    if x.is_empty() {
+        grad_weight.fill(0.0);
+        grad_bias.fill(0.0);
+        return Ok(());
+    }
+    let mut sums = vec![[0.0; 2]; images * channels];
+    let (grad, y) = match addend {
+        None => {
+            parallel::for_each(&mut sums[..], grain(length), |first, sums| {
+                for (i, sums) in (first..).zip(sums) {
+                    let y = y.map(|y| plane(y, i, length));
+                    *sums = plane_sums::dots(plane(grad, i, length), y, plane(x, i, length), saved.mean[i % channels]);
                 }
-                let [dots, grads] = plane_sums::dots(grad, plane(x, place(n), length), mean);
-                sums = [sums[0] + dots, sums[1] + grads];
-            }
-            *into.weight = (sums[0] * f64::from(inv_std)) as f32;
-            *into.bias = sums[1] as f32;
-            let numbers = [mean, inv_std, weight[c] * inv_std, scale, *into.weight, *into.bias];
-            for n in 0..images {
-                let mut grad_x = into.x.row_mut(n);
-                let grad_x = grad_x.as_slice_mut().expect("checked before");
-                let x = plane(x, place(n), length);
-                match &into.addend {
-                    Some(addend) => {
-                        input_gradient(addend.row(n).to_slice().expect("checked before"), x, numbers, grad_x)
+            });
+            (grad, y)
+        }
+        Some(addend) => {
+            let parts = (Rows(&mut *addend, length), &mut sums[..]);
+            parallel::for_each(parts, grain(length), |first, (addend, sums)| {
+                for (i, (behind, sums)) in (first..).zip(addend.0.chunks_exact_mut(length).zip(sums)) {
+                    match y {
+                        Some(y) => relu::gradient(plane(grad, i, length), plane(y, i, length), behind),
+                        None => behind.copy_from_slice(plane(grad, i, length)),
                     }
-                    None if y.is_some() => input_gradient_in_place(x, numbers, grad_x),
-                    None => input_gradient(plane(grad, place(n), length), x, numbers, grad_x),
+                    *sums = plane_sums::dots(behind, None, plane(x, i, length), saved.mean[i % channels]);
                 }
-            }
+            });
+            (&*addend, None)
+        }
+    };
+    for (c, [dots, grads]) in plane_sums::by_channel(&sums, channels).enumerate() {
+        grad_weight[c] = (dots * f64::from(saved.inv_std[c])) as f32;
+        grad_bias[c] = grads as f32;
+    }
+    let grad_x = grad_x.as_slice_mut().expect("checked before");
+    parallel::for_each(Rows(grad_x, length), grain(length), |first, part| {
+        for (i, grad_x) in (first..).zip(part.0.chunks_exact_mut(length)) {
+            let c = i % channels;
+            let (mean, inv_std) = (saved.mean[c], saved.inv_std[c]);
+            let numbers = [mean, inv_std, weight[c] * inv_std, scale, grad_weight[c], grad_bias[c]];
+            let y = y.map(|y| plane(y, i, length));
+            input_gradient(plane(grad, i, length), y, plane(x, i, length), numbers, grad_x);
         }
     });
     Ok(())
 }
 
-/// Channels of a task.
-fn grain(images: usize, length: usize) -> usize {
-    GRAIN / (images * length).max(1) + 1
+/// Planes of a task.
+fn grain(length: usize) -> usize {
+    GRAIN / length + 1
 }
 
 /// The i-th plane: channel i % channels of image i / channels.
@@ -236,15 +206,15 @@ fn normalize<'a>(x: &'a [f32], numbers: [f32; 4], addend: Option<&'a [f32]>, rel
 }
 
 vectorised! {
-fn input_gradient<'a>(grad: &'a [f32], x: &'a [f32], numbers: [f32; 6], out: &'a mut [f32]) {
-    out.iter_mut().zip(grad.iter().zip(x)).for_each(|(out, (grad, x))| *out = gradient_element(*grad, *x, numbers));
-}
-}
-
-vectorised! {
-/// The same from the gradient that stands in `grad`, to there.
-fn input_gradient_in_place<'a>(x: &'a [f32], numbers: [f32; 6], grad: &'a mut [f32]) {
-    grad.iter_mut().zip(x).for_each(|(grad, x)| *grad = gradient_element(*grad, *x, numbers));
+/// The gradient of x, from that of the output y if ReLU ended it.
+fn input_gradient<'a>(grad: &'a [f32], y: Option<&'a [f32]>, x: &'a [f32], numbers: [f32; 6], out: &'a mut [f32]) {
+    let places = out.iter_mut().zip(grad).zip(x);
+    match y {
+        None => places.for_each(|((out, grad), x)| *out = gradient_element(*grad, *x, numbers)),
+        Some(y) => places.zip(y).for_each(|(((out, grad), x), y)| {
+            *out = gradient_element(relu::backward(*grad, *y), *x, numbers);
+        }),
+    }
 }
 }
 

@@ -12,12 +12,12 @@
 
 use super::conv_elements::Elements;
 use super::epilogue::Epilogue;
-use super::in_place::{self, Vectors};
+use super::in_place::{self, HALF, Vectors};
 use super::mat::MatRef;
 use super::microkernel::{self, F32, MicroTile};
 use super::pack;
-use super::params::{MR_NARROW, NR_MAX, PARALLEL_MIN, TASKS_PER_THREAD, kc_sum, mr, nr};
-use super::patches::{Images, Layout, Segment, Window};
+use super::params::{LINE, MR_NARROW, NR_MAX, PARALLEL_MIN, TASKS_PER_THREAD, kc_sum, mr, nr};
+use super::patches::{self, Images, Layout, Segment, Window};
 use super::prefetch::{self, Prefetch};
 use crate::parallel;
 use crate::relu;
@@ -118,16 +118,20 @@ impl WithSimd for Convolution<'_> {
             Elements::Numbers => Vec::new(),
             Elements::Pairs(_) => (0..k).map(|row| row * nr::<S>()).collect(),
         };
-        let room = layout.len(tasks.images);
+        let span = self.span::<S>(&layout);
+        // What is computed for nothing reads a vector beyond the copy.
+        let room = layout.len(tasks.images) + LINE;
         parallel::for_each_chunk(0..tasks.count, threads.saturating_mul(TASKS_PER_THREAD), |chunk| {
             pack::with_buffer(room + k * nr::<S>(), |copy| {
+                // SAFETY: the buffer is longer.
+                unsafe { std::slice::from_raw_parts_mut(copy, room) }.fill(0.0);
                 for task in chunk {
                     let (group, band) = (task / tasks.bands, task % tasks.bands);
                     let images = group * tasks.images..self.images.min((group + 1) * tasks.images);
                     let rows = band * tasks.rows..self.window.grid[0].min((band + 1) * tasks.rows);
                     let packed = copy.wrapping_add(room);
                     let (call, offsets, packed_rows) = (&self, &offsets[..], &packed_rows[..]);
-                    simd.vectorize(Task { call, layout, offsets, packed_rows, images, rows, copy, packed });
+                    simd.vectorize(Task { call, layout, span, offsets, packed_rows, images, rows, copy, packed });
                 }
             });
         });
@@ -135,6 +139,18 @@ impl WithSimd for Convolution<'_> {
 }
 
 impl Convolution<'_> {
+    /// Columns of a row of outputs: its width, or what fills whole vectors, or halves of them, if that is not much more.
+    fn span<S: Simd>(&self, layout: &Layout) -> usize {
+        let width = self.window.grid[1];
+        if layout.in_place {
+            return width;
+        }
+        let whole = width.next_multiple_of(S::F32_LANES);
+        let halves = width.next_multiple_of(HALF);
+        let span = if self.elements.are_numbers() && S::F32_LANES == 2 * HALF { halves } else { whole };
+        if 2 * span <= 3 * width { span } else { width }
+    }
+
     fn tasks<S: Simd>(&self, threads: usize) -> Tasks {
         let [height, width] = self.window.grid;
         let per_image = height * width;
@@ -158,6 +174,8 @@ impl Convolution<'_> {
 struct Task<'a, 'b> {
     call: &'a Convolution<'b>,
     layout: Layout,
+    /// Columns of a row of outputs: some beyond its width are computed for nothing if vectors need no packing then.
+    span: usize,
     /// How far the element of each row of patches lies from the first.
     offsets: &'a [usize],
     /// Of pairs: how far each row of a packed panel lies from the first.
@@ -179,7 +197,7 @@ impl WithSimd for Task<'_, '_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { call, layout, ref images, ref rows, .. } = self;
+        let Self { call, layout, span, ref images, ref rows, .. } = self;
         let Images { data, image, .. } = call.source;
         let source = if layout.in_place {
             data.wrapping_add(images.start * image + layout.at(rows.start, 0))
@@ -187,18 +205,17 @@ impl WithSimd for Task<'_, '_> {
             for (i, n) in images.clone().enumerate() {
                 let from = Images { data: data.wrapping_add(n * image), ..call.source };
                 // SAFETY: the image exists, and the copy has room for all of the task's.
-                unsafe { layout.copy(from, rows.start, rows.len(), self.copy.wrapping_add(i * layout.image)) };
+                unsafe { layout.copy(simd, from, rows.start, rows.len(), self.copy.wrapping_add(i * layout.image)) };
             }
             self.copy.cast_const()
         };
         let mut edge = EdgeTile([const { MaybeUninit::uninit() }; _]);
         let mut segments = [Segment::default(); NR_MAX];
-        let columns = images.len() * rows.len() * call.window.grid[1];
+        let columns = images.len() * rows.len() * span;
         for first in (0..columns).step_by(nr::<S>()) {
             let columns = first..columns.min(first + nr::<S>());
-            let from = self.segments(&columns, &mut segments, |n, y, x| n * layout.image + layout.at(y, x));
-            let whole = from.iter().all(|segment| segment.len % S::F32_LANES == 0);
-            let vectors = whole.then(|| Vectors::of::<S>(source, self.offsets, from));
+            let from = self.segments(&columns, span, &mut segments, |n, y, x| n * layout.image + layout.at(y, x));
+            let vectors = Vectors::of::<S>(source, self.offsets, from, call.elements.are_numbers());
             let vectors = vectors.or_else(|| {
                 // SAFETY: the segments lie in the source for each offset, and there is room for a panel.
                 unsafe { self.pack(simd, source, from, columns.len()) };
@@ -208,7 +225,7 @@ impl WithSimd for Task<'_, '_> {
                 }
             });
             let Target { image, y: down, x: across, .. } = call.target;
-            let to = self.segments(&columns, &mut segments, |n, y, x| {
+            let to = self.segments(&columns, call.window.grid[1], &mut segments, |n, y, x| {
                 (images.start + n) * image + (rows.start + y) * down + x * across
             });
             self.multiply(simd, columns.len(), vectors, to, edge.0.as_mut_ptr().cast());
@@ -217,28 +234,33 @@ impl WithSimd for Task<'_, '_> {
 }
 
 impl Task<'_, '_> {
-    /// The segments of some columns, by the places of single outputs; rows that follow each other are one.
+    /// The segments of some columns, by the places of single outputs, of which the first `width` of a row count; rows that
+    /// follow each other are one.
     #[inline(always)]
     fn segments<'a>(
         &self,
         columns: &Range<usize>,
+        width: usize,
         into: &'a mut Segments,
         place: impl Fn(usize, usize, usize) -> usize,
     ) -> &'a [Segment] {
-        let width = self.call.window.grid[1];
-        let (mut count, mut column) = (0, columns.start);
-        while column < columns.end {
-            let (row, x) = (column / width, column % width);
-            let at = place(row / self.rows.len(), row % self.rows.len(), x);
-            let len = (width - x).min(columns.end - column);
-            match count {
-                1.. if into[count - 1].at + into[count - 1].len == at => into[count - 1].len += len,
+        let (mut count, mut at) = (0, columns.start);
+        while at < columns.end {
+            let (row, x) = (at / self.span, at % self.span);
+            let column = at - columns.start;
+            at = columns.end.min(at + self.span - x);
+            let len = width.saturating_sub(x).min(at - columns.start - column);
+            if len == 0 {
+                continue;
+            }
+            let place = place(row / self.rows.len(), row % self.rows.len(), x);
+            match into[..count].last_mut() {
+                Some(last) if (last.at + last.len, last.column + last.len) == (place, column) => last.len += len,
                 _ => {
-                    into[count] = Segment { at, column: column - columns.start, len };
+                    into[count] = Segment { at: place, column, len };
                     count += 1;
                 }
             }
-            column += len;
         }
         &into[..count]
     }
@@ -262,7 +284,7 @@ impl Task<'_, '_> {
                     to.add(width - S::F32_LANES).cast::<S::f32s>().write_unaligned(simd.splat_f32s(0.0));
                 }
                 for segment in segments {
-                    copy::<S>(from.add(segment.at), to.add(segment.column), segment.len);
+                    patches::copy::<S>(from.add(segment.at), to.add(segment.column), segment.len);
                 }
             }
         }
@@ -284,8 +306,7 @@ impl Task<'_, '_> {
         let (vectors, width) = (columns.div_ceil(S::F32_LANES), columns.next_multiple_of(S::F32_LANES));
         // Rows of outputs are often a multiple of 4 KiB apart, so that their lines share a set of the cache: what is more than a
         // write of each waits in the edge tile.
-        let direct = segments.len() == 1
-            && columns == width
+        let direct = matches!(segments, [segment] if segment.len == width)
             && target.x == 1
             && target.addend.is_none()
             && epilogue.norm.is_none();
@@ -351,7 +372,7 @@ impl Task<'_, '_> {
 /// to[i * step] = from[i] + addend[i * step], then ReLU if `relu`.
 ///
 /// # Safety
-/// As `copy`.
+/// As `patches::copy`.
 #[inline(always)]
 unsafe fn scatter_sum<S: Simd>(
     simd: S,
@@ -386,42 +407,16 @@ unsafe fn scatter_sum<S: Simd>(
 /// to[i * step] = from[i].
 ///
 /// # Safety
-/// As `copy`.
+/// As `patches::copy`.
 #[inline(always)]
 unsafe fn scatter<S: Simd>(from: *const f32, to: *mut f32, len: usize, step: usize) {
     // SAFETY: as promised by the caller.
     unsafe {
         if step == 1 {
-            return copy::<S>(from, to, len);
+            return patches::copy::<S>(from, to, len);
         }
         for i in 0..len {
             *to.add(i * step) = *from.add(i);
         }
-    }
-}
-
-/// Copies a few elements: whole vectors, then halves of what is left.
-///
-/// # Safety
-/// The elements exist, and do not overlap.
-#[inline(always)]
-unsafe fn copy<S: Simd>(from: *const f32, to: *mut f32, len: usize) {
-    let mut at = 0;
-    // SAFETY: as promised by the caller.
-    unsafe {
-        while at + S::F32_LANES <= len {
-            let vector = from.add(at).cast::<S::f32s>().read_unaligned();
-            to.add(at).cast::<S::f32s>().write_unaligned(vector);
-            at += S::F32_LANES;
-        }
-        macro_rules! part {
-            ($($n:literal)+) => {$(
-                while len - at >= $n {
-                    to.add(at).cast::<[f32; $n]>().write_unaligned(from.add(at).cast::<[f32; $n]>().read_unaligned());
-                    at += $n;
-                }
-            )+};
-        }
-        part!(8 4 2 1);
     }
 }

@@ -10,6 +10,7 @@
 //! What a tap reads for adjacent outputs is then adjacent, whatever the step.
 
 use super::params::LINE;
+use pulp::Simd;
 
 /// Images whose rows of elements are adjacent: element (n, c, y, x) is at `n * image + c * plane + y * width + x`.
 #[derive(Clone, Copy)]
@@ -102,12 +103,13 @@ impl Layout {
         if self.in_place { 0 } else { (images * self.image).next_multiple_of(LINE) }
     }
 
-    /// Copies an image's rows for the outputs from row `first` on, with zeros around them.
+    /// Copies an image's rows for the outputs from row `first` on to where zeros are, or what this wrote before: the columns of the
+    /// padding are left as they are.
     ///
     /// # Safety
     /// `source` is such an image, and `to` has room for `image` elements.
     #[inline(always)]
-    pub(super) unsafe fn copy(&self, source: Images, first: usize, rows: usize, to: *mut f32) {
+    pub(super) unsafe fn copy<S: Simd>(&self, simd: S, source: Images, first: usize, rows: usize, to: *mut f32) {
         let read = (rows - 1) * self.step[0] + self.reach + 1;
         for c in 0..source.channels {
             for row in 0..read {
@@ -116,10 +118,9 @@ impl Layout {
                 // SAFETY: the row lies inside the channel's rows, and what is read inside the source.
                 unsafe {
                     if y >= source.height {
-                        std::slice::from_raw_parts_mut(to, self.pitch).fill(0.0);
+                        zero(simd, to, self.pitch);
                     } else {
-                        let from = source.data.add(c * source.plane + y * source.width);
-                        self.copy_row(std::slice::from_raw_parts(from, source.width), to);
+                        self.copy_row::<S>(source.data.add(c * source.plane + y * source.width), source.width, to);
                     }
                 }
             }
@@ -127,25 +128,76 @@ impl Layout {
     }
 
     /// # Safety
-    /// `to` has room for a row.
+    /// `from` is a row of so many elements, and `to` has room for a padded one.
     #[inline(always)]
-    unsafe fn copy_row(&self, from: &[f32], to: *mut f32) {
+    unsafe fn copy_row<S: Simd>(&self, from: *const f32, width: usize, to: *mut f32) {
         let step = self.step[1];
-        for remainder in 0..step {
-            // SAFETY: as promised by the caller.
-            let part = unsafe { std::slice::from_raw_parts_mut(to.add(remainder * self.part), self.part) };
-            // Element i of the part is column i * step + remainder - before of the source.
-            let before = self.before[1].saturating_sub(remainder).div_ceil(step).min(part.len());
+        // Element `first` of the row is the first of the padded row's part of a remainder, or behind its padding; count follow.
+        let part = |remainder: usize| {
+            let before = self.before[1].saturating_sub(remainder).div_ceil(step).min(self.part);
             let first = (before * step + remainder).saturating_sub(self.before[1]);
-            let count = from.len().saturating_sub(first).div_ceil(step).min(part.len() - before);
-            part[..before].fill(0.0);
-            part[before + count..].fill(0.0);
-            let part = &mut part[before..before + count];
+            let count = width.saturating_sub(first).div_ceil(step).min(self.part - before);
+            (first, count, to.wrapping_add(remainder * self.part + before))
+        };
+        // SAFETY: as promised by the caller.
+        unsafe {
             if step == 1 {
-                part.copy_from_slice(&from[first..first + count]);
-            } else {
-                part.iter_mut().zip(from[first.min(from.len())..].iter().step_by(step)).for_each(|(to, x)| *to = *x);
+                let (first, count, to) = part(0);
+                return copy::<S>(from.add(first), to, count);
             }
+            for remainder in 0..step {
+                let (first, count, to) = part(remainder);
+                let from = from.wrapping_add(first);
+                if step == 2 {
+                    (0..count).for_each(|i| *to.add(i) = *from.add(2 * i));
+                } else {
+                    (0..count).for_each(|i| *to.add(i) = *from.add(step * i));
+                }
+            }
+        }
+    }
+}
+
+/// Copies a few elements: whole vectors, then halves of what is left.
+///
+/// # Safety
+/// The elements exist, and do not overlap.
+#[inline(always)]
+pub(super) unsafe fn copy<S: Simd>(from: *const f32, to: *mut f32, len: usize) {
+    let mut at = 0;
+    // SAFETY: as promised by the caller.
+    unsafe {
+        while at + S::F32_LANES <= len {
+            let vector = from.add(at).cast::<S::f32s>().read_unaligned();
+            to.add(at).cast::<S::f32s>().write_unaligned(vector);
+            at += S::F32_LANES;
+        }
+        macro_rules! part {
+            ($($n:literal)+) => {$(
+                while len - at >= $n {
+                    to.add(at).cast::<[f32; $n]>().write_unaligned(from.add(at).cast::<[f32; $n]>().read_unaligned());
+                    at += $n;
+                }
+            )+};
+        }
+        part!(8 4 2 1);
+    }
+}
+
+/// Sets some elements to zero, by whole vectors that overlap if there is room for one.
+///
+/// # Safety
+/// The elements exist.
+#[inline(always)]
+unsafe fn zero<S: Simd>(simd: S, to: *mut f32, len: usize) {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        if len < S::F32_LANES {
+            return (0..len).for_each(|i| *to.add(i) = 0.0);
+        }
+        for at in (0..len).step_by(S::F32_LANES) {
+            let at = at.min(len - S::F32_LANES);
+            to.add(at).cast::<S::f32s>().write_unaligned(simd.splat_f32s(0.0));
         }
     }
 }
