@@ -95,11 +95,7 @@ pub(super) unsafe fn compute<S: Simd>(simd: S, rows: usize, vectors: usize, tile
 /// As `compute`.
 #[inline(always)]
 #[allow(clippy::needless_range_loop, reason = "counted loops are unrolled, which keeps the sums in registers")]
-unsafe fn run<S: Simd, const R: usize, const V: usize, const HALVES: bool>(
-    simd: S,
-    tile: MicroTile<F32>,
-    b: Vectors,
-) {
+unsafe fn run<S: Simd, const R: usize, const V: usize, const HALVES: bool>(simd: S, tile: MicroTile<F32>, b: Vectors) {
     let halves = b.halves.unwrap_or(b.columns);
     let MicroTile { a: MatRef { mut ptr, rs, cs }, c, rs_c, .. } = tile;
     // SAFETY: the caller's promise covers every element that is read or written.

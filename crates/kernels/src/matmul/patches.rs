@@ -10,7 +10,7 @@
 //! What a tap reads for adjacent outputs is then adjacent, whatever the step.
 
 use super::params::LINE;
-use pulp::Simd;
+use pulp::{MemMask, Simd};
 
 /// Images whose rows of elements are adjacent: element (n, c, y, x) is at `n * image + c * plane + y * width + x`.
 #[derive(Clone, Copy)]
@@ -110,52 +110,117 @@ impl Layout {
     /// `source` is such an image, and `to` has room for `image` elements.
     #[inline(always)]
     pub(super) unsafe fn copy<S: Simd>(&self, simd: S, source: Images, first: usize, rows: usize, to: *mut f32) {
+        let first = first * self.step[0];
         let read = (rows - 1) * self.step[0] + self.reach + 1;
+        // The rows of the source among them, and how many of a step are read.
+        let above = self.before[0].saturating_sub(first).min(read);
+        let inside = above..(source.height + self.before[0]).saturating_sub(first).clamp(above, read);
+        let used = self.step[0].min(self.reach + 1);
+        let columns = [0, 1].map(|remainder| self.columns(remainder, source.width));
+        let rest = simd.mask_between_m32s(0, (columns[0].count % S::F32_LANES) as u32);
         for c in 0..source.channels {
-            for row in 0..read {
-                let to = to.wrapping_add(c * self.plane + row * self.pitch);
-                let y = (first * self.step[0] + row).wrapping_sub(self.before[0]);
-                // SAFETY: the row lies inside the channel's rows, and what is read inside the source.
-                unsafe {
-                    if y >= source.height {
-                        zero(simd, to, self.pitch);
-                    } else {
-                        self.copy_row::<S>(source.data.add(c * source.plane + y * source.width), source.width, to);
+            let to = to.wrapping_add(c * self.plane);
+            let from = (source.data).wrapping_add(c * source.plane + first * source.width);
+            let from = from.wrapping_sub(self.before[0] * source.width);
+            // SAFETY: the rows lie inside the channel's, and what is read inside the source.
+            unsafe {
+                zero(simd, to, inside.start * self.pitch);
+                zero(simd, to.wrapping_add(inside.end * self.pitch), (read - inside.end) * self.pitch);
+                for start in (0..read).step_by(self.step[0]) {
+                    for row in inside.start.max(start)..inside.end.min(start + used) {
+                        let (from, to) = (from.wrapping_add(row * source.width), to.wrapping_add(row * self.pitch));
+                        if self.step[1] == 1 {
+                            let Columns { first, count, at } = columns[0];
+                            copy_masked(simd, from.add(first), to.add(at), count, rest);
+                        } else {
+                            self.copy_row(columns, from, source.width, to);
+                        }
                     }
                 }
             }
         }
     }
 
+    /// The columns of a padded row that hold every `step`-th element of the source's, from a remainder on.
+    #[inline(always)]
+    fn columns(&self, remainder: usize, width: usize) -> Columns {
+        let step = self.step[1];
+        let before = self.before[1].saturating_sub(remainder).div_ceil(step).min(self.part);
+        let first = (before * step + remainder).saturating_sub(self.before[1]);
+        let count = width.saturating_sub(first).div_ceil(step).min(self.part - before);
+        Columns { first, count, at: remainder * self.part + before }
+    }
+
     /// # Safety
     /// `from` is a row of so many elements, and `to` has room for a padded one.
     #[inline(always)]
-    unsafe fn copy_row<S: Simd>(&self, from: *const f32, width: usize, to: *mut f32) {
+    unsafe fn copy_row(&self, columns: [Columns; 2], from: *const f32, width: usize, to: *mut f32) {
         let step = self.step[1];
-        // Element `first` of the row is the first of the padded row's part of a remainder, or behind its padding; count follow.
-        let part = |remainder: usize| {
-            let before = self.before[1].saturating_sub(remainder).div_ceil(step).min(self.part);
-            let first = (before * step + remainder).saturating_sub(self.before[1]);
-            let count = width.saturating_sub(first).div_ceil(step).min(self.part - before);
-            (first, count, to.wrapping_add(remainder * self.part + before))
-        };
         // SAFETY: as promised by the caller.
         unsafe {
-            if step == 1 {
-                let (first, count, to) = part(0);
-                return copy::<S>(from.add(first), to, count);
+            let mut done = 0;
+            if step == 2 {
+                let [even, odd] = if columns[0].first == 0 { columns } else { [columns[1], columns[0]] };
+                debug_assert_eq!([even.first, odd.first], [0, 1]);
+                done = split_pairs(from, even.count.min(odd.count), to.add(even.at), to.add(odd.at));
             }
             for remainder in 0..step {
-                let (first, count, to) = part(remainder);
-                let from = from.wrapping_add(first);
-                if step == 2 {
-                    (0..count).for_each(|i| *to.add(i) = *from.add(2 * i));
-                } else {
-                    (0..count).for_each(|i| *to.add(i) = *from.add(step * i));
-                }
+                let Columns { first, count, at } =
+                    columns.get(remainder).copied().unwrap_or_else(|| self.columns(remainder, width));
+                (done..count).for_each(|i| *to.add(at + i) = *from.add(first + step * i));
             }
         }
     }
+}
+
+/// Some columns of a padded row: `count` from `at` on hold elements of the source's row from `first` on.
+#[derive(Clone, Copy)]
+struct Columns {
+    first: usize,
+    count: usize,
+    at: usize,
+}
+
+/// Copies some elements: whole vectors, and the rest of the mask.
+///
+/// # Safety
+/// The elements exist, and do not overlap.
+#[inline(always)]
+unsafe fn copy_masked<S: Simd>(simd: S, from: *const f32, to: *mut f32, len: usize, rest: MemMask<S::m32s>) {
+    let whole = len / S::F32_LANES * S::F32_LANES;
+    // SAFETY: as promised by the caller.
+    unsafe {
+        for at in (0..whole).step_by(S::F32_LANES) {
+            to.add(at).cast::<S::f32s>().write_unaligned(from.add(at).cast::<S::f32s>().read_unaligned());
+        }
+        if whole < len {
+            simd.mask_store_ptr_f32s(rest, to.add(whole), simd.mask_load_ptr_f32s(rest, from.add(whole)));
+        }
+    }
+}
+
+/// Copies the first and the second element of some pairs, as many as fill vectors; returns how many.
+///
+/// # Safety
+/// The elements exist, and do not overlap.
+#[inline(always)]
+unsafe fn split_pairs(from: *const f32, pairs: usize, first: *mut f32, second: *mut f32) -> usize {
+    let mut done = 0;
+    macro_rules! blocks {
+        ($($n:literal)+) => {$(
+            while pairs - done >= $n {
+                // SAFETY: as promised by the caller.
+                unsafe {
+                    let block = from.add(2 * done).cast::<[[f32; 2]; $n]>().read_unaligned();
+                    first.add(done).cast::<[f32; $n]>().write_unaligned(block.map(|pair| pair[0]));
+                    second.add(done).cast::<[f32; $n]>().write_unaligned(block.map(|pair| pair[1]));
+                }
+                done += $n;
+            }
+        )+};
+    }
+    blocks!(16 8);
+    done
 }
 
 /// Copies a few elements: whole vectors, then halves of what is left.
