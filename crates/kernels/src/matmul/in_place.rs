@@ -82,9 +82,10 @@ impl<'a> Vectors<'a> {
 /// As `microkernel::compute`, for vectors that lie where `b` says.
 #[inline(always)]
 pub(super) unsafe fn compute<S: Simd>(simd: S, rows: usize, vectors: usize, tile: MicroTile<F32>, b: Vectors) {
-    // SAFETY: as promised by the caller.
     match b.halves {
+        // SAFETY: as promised by the caller.
         None => by_size!(rows, vectors, |R, V| unsafe { run::<S, R, V, false>(simd, tile, b) }),
+        // SAFETY: as promised by the caller.
         Some(_) => by_size!(rows, vectors, |R, V| unsafe { run::<S, R, V, true>(simd, tile, b) }),
     }
     // SAFETY: as promised by the caller.
