@@ -51,13 +51,13 @@ pub struct PairPanels {
 
 /// A buffer that threads fill, each its own part.
 #[derive(Clone, Copy)]
-struct Shared(*mut u32);
+pub struct Shared(pub *mut u32);
 
 // SAFETY: each part is written by one thread, and read by others only after all have been written.
 unsafe impl Sync for Shared {}
 
 impl Shared {
-    fn add(&self, offset: usize) -> *mut u32 {
+    pub fn add(&self, offset: usize) -> *mut u32 {
         self.0.wrapping_add(offset)
     }
 }
@@ -90,28 +90,28 @@ impl PairPanels {
 
 /// A matrix that threads read.
 #[derive(Clone, Copy)]
-struct Source(MatRef);
+pub struct Source(pub MatRef);
 
 // SAFETY: it is borrowed for the whole call, and nobody writes it.
 unsafe impl Sync for Source {}
 
 impl Source {
-    fn from(&self, i: usize, j: usize) -> MatRef {
+    pub fn from(&self, i: usize, j: usize) -> MatRef {
         self.0.from(i, j)
     }
 }
 
 /// C[m, n] = relu(A[m, k] B[k, n] + bias[n]), whose rows are contiguous.
-struct Gemm<'a> {
-    kernel: &'static Kernel,
-    m: usize,
-    n: usize,
-    k: usize,
-    a: MatRef,
+pub struct Gemm<'a> {
+    pub kernel: &'static Kernel,
+    pub m: usize,
+    pub n: usize,
+    pub k: usize,
+    pub a: MatRef,
     b: Rhs<'a>,
-    c: MatMut,
-    bias: Option<&'a [f32]>,
-    relu: bool,
+    pub c: MatMut,
+    pub bias: Option<&'a [f32]>,
+    pub relu: bool,
 }
 
 // SAFETY: the threads read A and B, which are borrowed for the whole call, and write parts of C that do not overlap.
@@ -125,6 +125,11 @@ pub fn multiply(a: &ArrayView2<f32>, b: Rhs, bias: Option<&[f32]>, relu: bool, o
         Rhs::Panels(panels) => panels.kernel,
     };
     let gemm = Gemm { kernel, m, n, k, a: a.into(), b, c: out.into(), bias, relu };
+    if let Rhs::Matrix(_, b) = b
+        && gemm.has_few_rows(b)
+    {
+        return gemm.run_few_rows(b);
+    }
     // A kernel may read whole lines of rows.
     let len = m.next_multiple_of(LINE) * kernel.pairs(k);
     with_buffer(len, |packed| gemm.run(Shared(packed.cast())));
@@ -132,13 +137,18 @@ pub fn multiply(a: &ArrayView2<f32>, b: Rhs, bias: Option<&[f32]>, relu: bool, o
 
 impl Kernel {
     /// Pairs of so many steps over k; the last ones are filled up with zeros.
-    fn pairs(&self, k: usize) -> usize {
+    pub fn pairs(&self, k: usize) -> usize {
         k.div_ceil(2).next_multiple_of(self.unit_of_pairs)
     }
 
     /// k in blocks; if k is 0 one empty block, which writes the zeros.
-    fn blocks(&self, k: usize) -> impl Iterator<Item = Range<usize>> {
-        (0..k.max(1)).step_by(self.kc).map(move |start| start.min(k)..k.min(start + self.kc))
+    pub fn blocks(&self, k: usize) -> impl Iterator<Item = Range<usize>> {
+        (0..k.max(1).div_ceil(self.kc)).map(move |block| self.block(k, block))
+    }
+
+    /// The steps of a block.
+    pub fn block(&self, k: usize, block: usize) -> Range<usize> {
+        block * self.kc..k.min((block + 1) * self.kc)
     }
 
     /// Where a block of a panel begins, if there are `k` steps in all.

@@ -70,7 +70,13 @@ pub unsafe fn pack_b(b: MatRef, kc: usize, kp: usize, nc: usize, to: *mut u32) {
     unsafe {
         if b.cs == 1 {
             for p in 0..kp {
-                for j in (0..nc).step_by(LINE) {
+                // Masks take longer than the rest.
+                let whole = if 2 * p + 1 < kc { nc / LINE * LINE } else { 0 };
+                for j in (0..whole).step_by(LINE) {
+                    let pairs = across([b.at(2 * p, j), b.at(2 * p + 1, j)], [!0; 2]);
+                    _mm512_storeu_si512(to.add(p * width + j).cast(), pairs);
+                }
+                for j in (whole..nc).step_by(LINE) {
                     let there = [2 * p, 2 * p + 1].map(|k| if k < kc { mask(nc - j) } else { 0 });
                     let pairs = across([b.at(2 * p, j), b.at(2 * p + 1, j)], there);
                     _mm512_storeu_si512(to.add(p * width + j).cast(), pairs);
@@ -111,8 +117,13 @@ pub unsafe fn pack_a(a: MatRef, kc: usize, kp: usize, rows: usize, to: *mut u32)
     // SAFETY: as promised by the caller; masks keep to A and to what `to` holds.
     unsafe {
         if a.cs == 1 {
+            let whole = kc / 2 / LINE * LINE;
             for i in 0..rows {
-                for first in (0..kp).step_by(LINE) {
+                // Masks take longer than the rest.
+                for first in (0..whole).step_by(LINE) {
+                    _mm512_storeu_si512(to.add(i * kp + first).cast(), along(a.at(i, 2 * first), [!0; 2]));
+                }
+                for first in (whole..kp).step_by(LINE) {
                     let row = along(a.at(i, 2 * first), masks(kc - 2 * first));
                     _mm512_mask_storeu_epi32(to.add(i * kp + first).cast(), mask(kp - first), row);
                 }
@@ -163,7 +174,7 @@ unsafe fn pair_at(x: MatRef, k: usize, kc: usize, column: usize) -> u32 {
 /// A block of 16 x 16 pairs with rows and columns exchanged.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn transpose(x: [__m512i; LINE]) -> [__m512i; LINE] {
+pub fn transpose(x: [__m512i; LINE]) -> [__m512i; LINE] {
     let (mut by_two, mut by_four, mut transposed) = (x, x, x);
     for i in 0..LINE / 2 {
         by_two[2 * i] = _mm512_unpacklo_epi32(x[2 * i], x[2 * i + 1]);

@@ -1,0 +1,151 @@
+//! The product of a few rows and a matrix whose columns are contiguous: samples, and a layer's weight as it lies in memory.
+//!
+//! To pack the matrix as the right operand would transpose all of it for those few rows. So it is the left operand, whose rows are
+//! rounded as they lie just before they are multiplied, and the few rows are the right one; the product is transposed, which is small:
+//!
+//! ```text
+//!               a^T, packed once                  c
+//!  b^T  | tile | x |  k  | = | sums | -> | sums transposed + bias |
+//! ```
+//!
+//! An element's sum has the same terms in the same order, so its bits are those of the other loops.
+
+use super::super::mat::MatRef;
+use super::super::pack::with_buffer;
+use super::super::params::{LINE, PARALLEL_MIN, TASKS_PER_THREAD};
+use super::super::prefetch::Prefetch;
+use super::gemm::{Gemm, Shared, Source, Tile};
+use super::pack::{mask, pack_a, pack_b, transpose};
+use crate::parallel;
+use std::arch::x86_64::*;
+use std::ops::Range;
+use std::ptr::null;
+
+/// Columns of a task, at most: whole lines of C, whose sums stay in the first cache.
+const COLUMNS_MAX: usize = 96;
+/// Rows from which on this takes less time than to transpose B.
+const ROWS_MIN: usize = 9;
+
+impl Gemm<'_> {
+    /// Whether `run_few_rows` is the way to multiply by this B.
+    pub(super) fn has_few_rows(&self, b: MatRef) -> bool {
+        b.rs == 1 && b.cs != 1 && (ROWS_MIN..=self.kernel.nr).contains(&self.m)
+    }
+
+    /// The product. B's columns are contiguous, and C has no more rows than a panel of the kernel has columns.
+    pub(super) fn run_few_rows(&self, b: MatRef) {
+        let Self { kernel, m, n, k, .. } = *self;
+        let tasks = if m * n * k < PARALLEL_MIN { 1 } else { parallel::threads() * TASKS_PER_THREAD };
+        let columns = COLUMNS_MAX.min(n.div_ceil(tasks).next_multiple_of(LINE));
+        let width = m.next_multiple_of(LINE);
+        with_buffer(kernel.pairs(k) * width, |packed| {
+            let packed = Shared(packed.cast());
+            let blocks = k.max(1).div_ceil(kernel.kc);
+            parallel::for_each_chunk(0..blocks, tasks, |blocks| {
+                for ks in blocks.map(|block| self.kernel.block(k, block)) {
+                    let to = packed.add(kernel.pairs(ks.start) * width);
+                    // SAFETY: the block lies inside A, and its place in the buffer is its own.
+                    unsafe { pack_b(self.a.transposed().from(ks.start, 0), ks.len(), kernel.pairs(ks.len()), m, to) };
+                }
+            });
+            let weight = Source(b.transposed());
+            parallel::for_each_chunk(0..n.div_ceil(columns), if tasks == 1 { 1 } else { usize::MAX }, |tasks| {
+                for task in tasks {
+                    // SAFETY: the columns lie inside C, and are no other task's; A is packed.
+                    unsafe { self.columns(packed, weight, task * columns..n.min((task + 1) * columns)) };
+                }
+            });
+        });
+    }
+
+    /// Some columns of C, by rows of B's transpose.
+    ///
+    /// # Safety
+    /// Nobody else accesses them, and A is packed.
+    unsafe fn columns(&self, packed_a: Shared, weight: Source, columns: Range<usize>) {
+        let Self { kernel, m, n, k, .. } = *self;
+        let (rows_of_tile, width, count) = ((kernel.rows_of_tile)(m), m.next_multiple_of(LINE), columns.len());
+        (kernel.enter)();
+        with_buffer(rows_of_tile.next_multiple_of(LINE) * kernel.kc / 2, |tile_of_weight| {
+            with_buffer(count.next_multiple_of(LINE) * width, |sums| {
+                for ks in kernel.blocks(k) {
+                    let kp = kernel.pairs(ks.len());
+                    let times = (kernel.prefetches)(kp);
+                    for first in (0..count).step_by(rows_of_tile) {
+                        let rows = rows_of_tile.min(count - first);
+                        let at = columns.start + first;
+                        let next = at + rows..n.min(at + rows + rows_of_tile);
+                        let prefetch = if next.end > next.start && times > 0 {
+                            Prefetch::block(weight.from(0, 0), next, ks.clone(), 0, times)
+                        } else {
+                            Prefetch::rows(self.a, 0)
+                        };
+                        let to = tile_of_weight.cast::<u32>();
+                        let tile = Tile {
+                            kp,
+                            a: to,
+                            b: packed_a.add(kernel.pairs(ks.start) * width),
+                            c: sums.wrapping_add(first * width),
+                            rs_c: width as isize,
+                            columns: m,
+                            accumulate: ks.start > 0,
+                            bias: null(),
+                            relu: false,
+                            prefetch,
+                        };
+                        // SAFETY: the rows lie inside the weight, and the buffers hold what is written.
+                        unsafe {
+                            pack_a(weight.from(at, ks.start), ks.len(), kp, rows, to);
+                            (kernel.compute)(rows, width / LINE, tile);
+                        }
+                    }
+                }
+                // SAFETY: as promised by the caller; the sums are complete.
+                unsafe { self.finish_columns(sums, columns) };
+            });
+        });
+        (kernel.leave)();
+    }
+
+    /// Writes columns of C from their sums, column after column; what fills the last vectors up is not written.
+    ///
+    /// # Safety
+    /// As in `columns`; the processor has AVX512-BF16.
+    #[target_feature(enable = "avx512f,avx512bf16,avx512bw,avx512vl")]
+    #[allow(clippy::needless_range_loop, reason = "counted loops are unrolled, which keeps the block in registers")]
+    unsafe fn finish_columns(&self, sums: *const f32, columns: Range<usize>) {
+        let (width, zero) = (self.m.next_multiple_of(LINE), _mm512_setzero_ps());
+        for j in columns.clone().step_by(LINE) {
+            let there = mask(columns.end - j);
+            // SAFETY: as promised by the caller; masks keep to the columns and to the bias.
+            unsafe {
+                let bias = self.bias.map_or(zero, |bias| _mm512_maskz_loadu_ps(there, bias[j..].as_ptr()));
+                for i in (0..self.m).step_by(LINE) {
+                    let mut block = [_mm512_setzero_si512(); LINE];
+                    for column in 0..LINE {
+                        let from = sums.wrapping_add((j - columns.start + column) * width + i);
+                        block[column] = _mm512_loadu_si512(from.cast());
+                    }
+                    let block = transpose(block);
+                    for row in 0..LINE.min(self.m - i) {
+                        let mut sum = _mm512_castsi512_ps(block[row]);
+                        if self.bias.is_some() {
+                            sum = _mm512_add_ps(sum, bias);
+                        }
+                        if self.relu {
+                            // NaN stays NaN.
+                            let negative = _mm512_cmp_ps_mask::<_CMP_LE_OQ>(sum, zero);
+                            sum = _mm512_mask_mov_ps(sum, negative, zero);
+                        }
+                        let to = self.c.at(i + row, j);
+                        if there == !0 {
+                            _mm512_storeu_ps(to, sum);
+                        } else {
+                            _mm512_mask_storeu_ps(to, there, sum);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
