@@ -10,6 +10,8 @@ interface Sum {
   ms: number;
   bytes: number;
   flops: number;
+  /** Spent on bytes and FLOP themselves, which is no part of a step. */
+  countingMs: number;
 }
 
 /** The FLOP of the matrix products, from their arguments. Other kernels are rated in bytes. */
@@ -36,8 +38,9 @@ export async function profileStep(mode: Mode, epochs: number): Promise<StepProfi
   const run = await PacedRun.start(scriptSetup(mode));
   const sums = new Map<string, Sum>();
   const restore = timeKernels(await libraryKernels(), sums);
-  const stepMs = await run.epoch(epochs).finally(restore);
+  const timedMs = await run.epoch(epochs).finally(restore);
   await run.stop();
+  const stepMs = timedMs - countingMs(sums) / (epochs * run.stepsPerEpoch);
   return { mode, stepMs, entries: entriesOf(sums, stepMs, epochs * run.stepsPerEpoch) };
 }
 
@@ -50,19 +53,25 @@ export function timeKernels(kernels: Binding, sums: Map<string, Sum>): () => voi
 }
 
 function timedKernel(name: string, kernel: Kernel, sums: Map<string, Sum>): Kernel {
-  const sum: Sum = { calls: 0, ms: 0, bytes: 0, flops: 0 };
+  const sum: Sum = { calls: 0, ms: 0, bytes: 0, flops: 0, countingMs: 0 };
   return (...args) => {
     const begun = performance.now();
     try {
       return kernel(...args);
     } finally {
-      sum.ms += performance.now() - begun;
+      const ended = performance.now();
+      sum.ms += ended - begun;
       sum.calls += 1;
       sum.bytes += bytesOf(args);
       sum.flops += PRODUCTS[name]?.(args) ?? 0;
       sums.set(name, sum);
+      sum.countingMs += performance.now() - ended;
     }
   };
+}
+
+function countingMs(sums: ReadonlyMap<string, Sum>): number {
+  return [...sums.values()].reduce((total, { countingMs }) => total + countingMs, 0);
 }
 
 function entriesOf(sums: ReadonlyMap<string, Sum>, stepMs: number, steps: number): ProfileEntry[] {
