@@ -96,9 +96,9 @@ export interface BagsOfIds {
 
 /**
  * out[i] = a[i] b[i] for each matrix of a batch: form 0: a[m, k] b[k, n], 1: a[m, k] b[n, k]^T,
- * 2: a[k, m]^T b[k, n]
+ * 2: a[k, m]^T b[k, n]; their operands are rounded to bfloat16 if bfloat16
  */
-export declare function batchedMatmul(form: number, a: F32, b: F32, out: F32Mut, batch: number, m: number, k: number, n: number): void
+export declare function batchedMatmul(form: number, a: F32, b: F32, out: F32Mut, batch: number, m: number, k: number, n: number, bfloat16: boolean): void
 
 /** The mean of each feature of x[rows, features, length], then the sums of squared distances from them */
 export declare function batchMoments(x: F32, rows: number, features: number, length: number): Array<number>

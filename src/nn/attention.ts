@@ -1,6 +1,6 @@
 import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
-import { dropout, matmul, permute, reshape, softmax } from "../ops/index.js";
+import { dropout, matmulInPrecision, permute, reshape, softmax } from "../ops/index.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { isTracing } from "../tensor/tracer.js";
 
@@ -32,12 +32,12 @@ export function attend(
   const width = q.shape[2];
   const split = (x: Tensor) => reshape(x, [-1, x.shape[1], heads, width / heads]);
   const scale = 1 / Math.sqrt(width / heads);
-  const scores = matmul(permute(split(q), [0, 2, 1, 3]).mul(scale), permute(split(k), [0, 2, 3, 1]));
+  const scores = matmulInPrecision(permute(split(q), [0, 2, 1, 3]).mul(scale), permute(split(k), [0, 2, 3, 1]));
   const kept = padding === null ? scores : scores.add(reshape(padding.mul(NEVER), [-1, 1, 1, k.shape[1]]));
   const perHead = mask?.shape.length === 3 ? heads : 1;
   const masked = mask === null ? kept : kept.add(reshape(mask.mul(NEVER), [-1, perHead, q.shape[1], k.shape[1]]));
   const weights = dropout(softmax(masked), p, p > 0);
-  const mixed = matmul(weights, permute(split(v), [0, 2, 1, 3]));
+  const mixed = matmulInPrecision(weights, permute(split(v), [0, 2, 1, 3]));
   return reshape(permute(mixed, [0, 2, 1, 3]), [-1, q.shape[1], width]);
 }
 

@@ -3,6 +3,7 @@ import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import type { JsFunction } from "../tensor/js_form.js";
+import { currentPrecision } from "../tensor/precision.js";
 import { isSameShape, numel } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { mul } from "./binary.js";
@@ -65,23 +66,28 @@ export const matmulOp = defineOp<null, null>({
   js: ({ inputs: [a, b], shapes: [, [k, n]] }, { call }) => call(MATMUL, a, b, k, n),
 });
 
-const bmmOp = defineOp<null, null>({
+/** Whether the operands of its products are rounded to bfloat16, in its backward pass too. */
+interface BmmAttributes {
+  readonly bfloat16?: boolean;
+}
+
+const bmmOp = defineOp<BmmAttributes, null>({
   name: "bmm",
-  forward([a, b]) {
+  forward([a, b], { bfloat16 = false }) {
     const [batch, m, k] = a.shape;
     const n = b.shape[2];
     const data = allocate(batch * m * n);
-    native.batchedMatmul(PLAIN, a.data, b.data, data, batch, m, k, n);
+    native.batchedMatmul(PLAIN, a.data, b.data, data, batch, m, k, n, bfloat16);
     return { data, shape: [batch, m, n], saved: null };
   },
-  backward(grad, [intoA, intoB], { inputs: [a, b] }) {
+  backward(grad, [intoA, intoB], { inputs: [a, b], attributes: { bfloat16 = false } }) {
     const [batch, k, n] = b.shape;
     const m = a.shape[1];
-    if (intoA) native.batchedMatmul(B_TRANSPOSED, grad, b.data, intoA, batch, m, n, k);
-    if (intoB) native.batchedMatmul(A_TRANSPOSED, a.data, grad, intoB, batch, k, m, n);
+    if (intoA) native.batchedMatmul(B_TRANSPOSED, grad, b.data, intoA, batch, m, n, k, bfloat16);
+    if (intoB) native.batchedMatmul(A_TRANSPOSED, a.data, grad, intoB, batch, k, m, n, bfloat16);
   },
   onnx: "MatMul",
-  lower: () => ({ kind: "matmul" }),
+  lower: (attributes) => ({ kind: "matmul", ...attributes }),
   js: ({ inputs: [a, b], shapes: [, [batch, k, n]] }, { call }) => call(MATMUL, a, b, k, n, batch),
 });
 
@@ -109,14 +115,25 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   if (rankA === 1) return squeeze(matmul(unsqueeze(a, 0), b), rankB === 1 ? 0 : -2);
   if (rankB === 1) return squeeze(matmul(a, unsqueeze(b, 1)), -1);
   expectInner(a, b);
-  const [m, k, n] = [a.shape[rankA - 2], a.shape[rankA - 1], b.shape[rankB - 1]];
+  const [k, n] = [a.shape[rankA - 1], b.shape[rankB - 1]];
   if (rankB === 2)
     return reshape(matmulOp([reshape(a, [numel(a.shape.slice(0, -1)), k]), b], null), [...a.shape.slice(0, -1), n]);
+  return batchedProduct(a, b, {});
+}
+
+/** {@link matmul} of two batches of matrices, rounded to the current precision as the operands of linear layers are. */
+export function matmulInPrecision(a: Tensor, b: Tensor): Tensor {
+  expectInner(a, b);
+  return batchedProduct(a, b, currentPrecision() === "bfloat16" ? { bfloat16: true } : {});
+}
+
+function batchedProduct(a: Tensor, b: Tensor, attributes: BmmAttributes): Tensor {
+  const [m, k, n] = [a.shape[a.shape.length - 2], a.shape[a.shape.length - 1], b.shape[b.shape.length - 1]];
   const batch = broadcastShape("matmul", { shape: a.shape.slice(0, -2) }, { shape: b.shape.slice(0, -2) });
   const size = numel(batch);
   const left = reshape(expandTo(a, [...batch, m, k]), [size, m, k]);
   const right = reshape(expandTo(b, [...batch, k, n]), [size, k, n]);
-  return reshape(bmmOp([left, right], null), [...batch, m, n]);
+  return reshape(bmmOp([left, right], attributes), [...batch, m, n]);
 }
 
 /** The matrix products of two batches, a [batch, m, k] and b [batch, k, n]. `torch.bmm`. */
@@ -125,7 +142,7 @@ export function bmm(a: Tensor, b: Tensor): Tensor {
   expectTensor("bmm: b", b);
   expectShape("bmm: a", a.shape, [-1, -1, -1]);
   expectShape("bmm: b", b.shape, [a.shape[0], a.shape[2], -1]);
-  return bmmOp([a, b], null);
+  return bmmOp([a, b], {});
 }
 
 /** a[i] b[j] of two vectors, [m, n]. `torch.outer`. */

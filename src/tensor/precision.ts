@@ -1,20 +1,20 @@
 import { badArgument, expectOneOf, expectSync } from "../checks.js";
 import { native } from "../native.js";
 
-/** What the operands of the products of linear layers and convolutions are rounded to; sums, and all else, are float32. */
+/** What the operands of the products of linear layers, attention and convolutions are rounded to; sums, and all else, are float32. */
 export type Precision = "float32" | "bfloat16";
 
 const PRECISIONS: readonly Precision[] = ["float32", "bfloat16"];
 
 let current: Precision = "float32";
 
-/** The precision of the products of linear layers and convolutions that run now. */
+/** The precision of the products of linear layers, attention and convolutions that run now. */
 export function currentPrecision(): Precision {
   return current;
 }
 
 /**
- * Runs `body` with the products of its linear layers and convolutions in a precision. Their backward pass
+ * Runs `body` with the products of its linear layers, attention and convolutions in a precision. Their backward pass
  * has it too, wherever it runs. `torch.autocast`, for these alone: weights, depthwise convolutions, all other operations and all sums
  * are float32.
  *

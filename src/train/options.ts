@@ -87,8 +87,8 @@ const TRAINING = {
   /** Whose statistics normalise a shard in train mode: its own, or the whole batch's as without shards (`torch.nn.SyncBatchNorm`). */
   batchNorm: v.optional(oneOf(["shard", "batch"]), "shard"),
   /**
-   * What the operands of linear layers' and convolutions' products are rounded to, in the student's forward and backward passes and in
-   * the teacher's forward pass: "bfloat16" (or "bf16") multiplies by AMX or AVX512-BF16 where the processor has it. Sums, weights,
+   * What the operands of linear layers', attention's and convolutions' products are rounded to, in the student's forward and backward passes
+   * and in the teacher's forward pass: "bfloat16" (or "bf16") multiplies by AMX or AVX512-BF16 where the processor has it. Sums, weights,
    * depthwise convolutions, all other operations and evaluations are float32.
    */
   precision: v.optional(precision(), "float32"),

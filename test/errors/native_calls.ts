@@ -141,7 +141,7 @@ export const CALLS: Record<string, Argument[]> = {
     relu: flag,
     addend: optional(twelve),
   }),
-  batchedMatmul: [real(0), eight, eight, write(8), size(2), size(2), size(2), size(2)],
+  batchedMatmul: [real(0), eight, eight, write(8), size(2), size(2), size(2), size(2), flag],
   binaryBackward: [real(2), flag, six, six, real(1), six, real(1), write(6)],
   binaryForward: [real(0), six, real(1), six, real(1), write(6)],
   compare: [real(0), six, real(1), six, real(1), writeOf(new Int32Array(6))],

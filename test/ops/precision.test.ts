@@ -8,6 +8,7 @@ import {
   Generator,
   Linear,
   type Module,
+  MultiheadAttention,
   noGrad,
   ReLU,
   randn,
@@ -17,6 +18,7 @@ import {
   withGenerator,
   withPrecision,
 } from "../../src/index.js";
+import { matmulInPrecision } from "../../src/ops/index.js";
 import { refusal } from "../data/support.js";
 
 /** A number as bfloat16 has it: the upper 16 bits, rounded to the nearest even. */
@@ -152,6 +154,46 @@ test.each([1, 2])("a convolution of stride %i in bfloat16: rounded operands, in 
   of(ofRounded, other).mul(roundedTensor(grad)).sum().backward();
   expectClose((x.grad as Tensor).data, [...(ofRounded.grad as Tensor).data]);
   expectClose((weight.grad as Tensor).data, [...(other.grad as Tensor).data]);
+});
+
+test("attention's products in bfloat16 are those of rounded operands, in their gradients too", () => {
+  const generator = new Generator(9);
+  const [a, b, grad] = withGenerator(generator, () => [
+    randn([2, 3, 5, 9], { requiresGrad: true }),
+    randn([2, 3, 9, 7], { requiresGrad: true }),
+    randn([2, 3, 5, 7]),
+  ]);
+  const asBfloat16 = ({ data, shape }: Tensor) => tensor(data.map(rounded)).reshape(shape);
+  const y = withPrecision("bfloat16", () => matmulInPrecision(a, b));
+  y.mul(grad).sum().backward();
+  const [left, right, upstream] = [a, b, grad].map(asBfloat16);
+  expectClose(y.data, [...left.matmul(right).data]);
+  expectClose((a.grad as Tensor).data, [...upstream.matmul(right.transpose(-1, -2)).data]);
+  expectClose((b.grad as Tensor).data, [...left.transpose(-1, -2).matmul(upstream).data]);
+  expect(matmulInPrecision(a, b).data).toEqual(a.matmul(b).data);
+  expect(withPrecision("bfloat16", () => a.matmul(b).data)).toEqual(a.matmul(b).data);
+});
+
+test("attention in bfloat16 rounds queries, keys, weights and values; frozen it has the bits of forward", () => {
+  const attention = withGenerator(new Generator(10), () => new MultiheadAttention(8, 2, { batchFirst: true })).eval();
+  const x = withGenerator(new Generator(11), () => randn([3, 5, 8]));
+  const asBfloat16 = ({ data, shape }: Tensor) => tensor(data.map(rounded)).reshape(shape);
+  const inBfloat16 = <T>(body: () => T) => noGrad(() => withPrecision("bfloat16", body));
+  const got = inBfloat16(() => attention.forward(x));
+  const { in_proj_weight: weight, in_proj_bias: bias, out_proj: last } = attention;
+  const parts = inBfloat16(() => F.linear(x, weight as Tensor, bias)).reshape([3, 5, 3, 2, 4]);
+  const [q, k, v] = [0, 1, 2].map((i) =>
+    parts
+      .slice(i, i + 1, { dim: 2 })
+      .reshape([3, 5, 2, 4])
+      .permute([0, 2, 1, 3]),
+  );
+  const scores = asBfloat16(q.mul(0.5)).matmul(asBfloat16(k).transpose(-1, -2));
+  const mixed = asBfloat16(scores.softmax()).matmul(asBfloat16(v)).permute([0, 2, 1, 3]).reshape([3, 5, 8]);
+  expectClose(got.data, [...inBfloat16(() => last.forward(mixed)).data]);
+  const frozen = inBfloat16(() => FrozenModel.from(attention, [5, 8], { training: false }));
+  expect(frozen.take(x, new Generator(12)).output.data).toEqual(got.data);
+  frozen.release();
 });
 
 test("a frozen convolutional network in bfloat16 has the bits of forward", () => {

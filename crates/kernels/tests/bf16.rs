@@ -2,6 +2,7 @@
 
 use crate::common::{SIZES, bits, blank, dot, matrix, pairs, refuses, same_bits, vector, wide};
 use distillery_kernels::matmul::bf16::{PackedBf16, Rhs, Unit, from_bits, multiply, to_bits};
+use distillery_kernels::matmul::{Form, Precision, batched_matmul, matmul};
 use ndarray::{Array1, Array2, ArrayView2, s};
 
 /// a b + bias by a unit, with either factor stored transposed.
@@ -113,6 +114,50 @@ fn same_bits_at_any_number_of_threads() {
             }
         }
     }
+}
+
+#[test]
+fn a_batch_of_products_has_the_bits_of_one_after_the_other() {
+    for (batch, m, k, n) in [(1, 3, 5, 2), (5, 17, 33, 9), (40, 40, 33, 50), (3, 4, 0, 6), (0, 2, 3, 4)] {
+        let (lefts, rights) = (matrix(batch * m, k, 1), matrix(batch * k, n, 2));
+        let pieces = |x: &Array2<f32>, rows| -> Vec<Array2<f32>> {
+            (0..batch).map(|i| x.slice(s![i * rows..(i + 1) * rows, ..]).to_owned()).collect()
+        };
+        let flat = |x: &[Array2<f32>], transposed: bool| -> Vec<f32> {
+            x.iter()
+                .flat_map(|x| {
+                    if transposed { x.t().iter().copied().collect() } else { x.iter().copied().collect::<Vec<_>>() }
+                })
+                .collect()
+        };
+        let (lefts, rights) = (pieces(&lefts, m), pieces(&rights, k));
+        for precision in [Precision::Float32, Precision::Bfloat16] {
+            let one = |(a, b): (&Array2<f32>, &Array2<f32>)| {
+                let mut out = blank(m, n);
+                match precision {
+                    Precision::Float32 => matmul(a.view(), b.view(), out.view_mut()).unwrap(),
+                    Precision::Bfloat16 => out = product(Unit::best(), a, b, LAYOUTS[0], false),
+                }
+                out
+            };
+            let want: Vec<Array2<f32>> = lefts.iter().zip(&rights).map(one).collect();
+            for (form, transposed) in
+                [(Form::Plain, [false, false]), (Form::Right, [false, true]), (Form::Left, [true, false])]
+            {
+                let (a, b) = (flat(&lefts, transposed[0]), flat(&rights, transposed[1]));
+                let label = format!("{batch} of {m}x{k}x{n} {precision:?} {form:?}");
+                same_bits(&label, || {
+                    let mut out = vec![f32::NAN; batch * m * n];
+                    batched_matmul(precision, form, batch, [m, k, n], [&a, &b], &mut out).unwrap();
+                    assert_eq!(out, flat(&want, false), "{label}");
+                    out.into_iter().map(f64::from).collect()
+                });
+            }
+        }
+    }
+    let result =
+        batched_matmul(Precision::Bfloat16, Form::Plain, 2, [2, 3, 4], [&[0.0; 12], &[0.0; 23]], &mut [0.0; 16]);
+    refuses(result, "SHAPE_MISMATCH", "batched_matmul: b: expected shape [24], got [23]");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::binary::Operand;
 use crate::elementwise;
 use crate::error::{KernelError, Result, expect_shape, expect_that};
 use crate::indexing::{self, Around, Gather};
-use crate::matmul as products;
+use crate::matmul::{self as products, Form};
 use crate::reduce;
 use crate::softmax as softmaxes;
 use crate::strided::{self, View, strides};
@@ -45,18 +45,14 @@ pub(super) fn relu(_: &Attributes, x: &[Array], out: ArrayMut, _: Room) -> Resul
 }
 
 /// The product of two matrices, or of each two of two batches.
-pub(super) fn matmul(_: &Attributes, x: &[Array], out: ArrayMut, _: Room) -> Result<()> {
+pub(super) fn matmul(attributes: &Attributes, x: &[Array], out: ArrayMut, _: Room) -> Result<()> {
     let [(batch, a), (batch_b, b), (batch_out, into)] =
         [batch_of(x[0].shape)?, batch_of(x[1].shape)?, batch_of(out.shape)?];
+    let (m, k, n) = (a[0], a[1], b[1]);
     expect_shape(OP, "batches", &[batch_b, batch_out], &[batch; 2])?;
-    let [size_a, size_b, size_out] = [numel(a), numel(b), numel(into)];
-    for i in 0..batch {
-        let a = Array { shape: a, data: &x[0].data[i * size_a..][..size_a] };
-        let b = Array { shape: b, data: &x[1].data[i * size_b..][..size_b] };
-        let out = ArrayMut { shape: into, data: &mut out.data[i * size_out..][..size_out] };
-        products::matmul(a.matrix()?, b.matrix()?, out.matrix()?)?;
-    }
-    Ok(())
+    expect_shape(OP, "b", b, &[k, n])?;
+    expect_shape(OP, "out", into, &[m, n])?;
+    products::batched_matmul(attributes.precision(), Form::Plain, batch, [m, k, n], [x[0].data, x[1].data], out.data)
 }
 
 /// How many matrices an array is, and the shape of one.

@@ -4,6 +4,7 @@
 //! order, from zero; the partial sums are added in order. So its bits depend on its row of A and its column of B only: not
 //! on the number of threads, nor on the other rows and columns, nor on the SIMD level of the processor.
 
+mod batched;
 pub mod bf16;
 mod conv;
 mod conv_elements;
@@ -23,6 +24,7 @@ mod problem;
 mod transpose;
 
 use crate::error::{Result, expect_shape};
+pub use batched::{Form, batched_matmul};
 use bf16::{Rhs, Unit};
 use conv_elements::Elements;
 pub(crate) use conv_weight::ConvParams;
