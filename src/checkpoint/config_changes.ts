@@ -19,9 +19,11 @@ const NONE: ReadonlySet<string> = new Set();
 /** What differs between two configurations, in words, but for what is `free`. */
 export function changesOf(before: RunConfig, now: RunConfig, free = NONE): string[] {
   const names = differing(before, now).filter((name) => !free.has(name));
-  // The options that the user wrote, if those explain the rest.
+  // The options that the user wrote, if those explain the rest: more epochs explain another schedule alone.
   const said = names.filter((name) => !name.endsWith("Hash"));
-  return (said.length > 0 ? said : names).flatMap((name) => changeOf(name, before[name], now[name]));
+  const isExplained = said.some((name) => name !== "epochs");
+  const hashes = names.filter((name) => name.endsWith("Hash") && (said.length === 0 || name !== "scheduleHash"));
+  return [...(isExplained ? [] : hashes), ...said].flatMap((name) => changeOf(name, before[name], now[name]));
 }
 
 /** Whether a run can go on with another configuration: only what is `free` differs, or there are more epochs. */

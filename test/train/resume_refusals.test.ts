@@ -48,6 +48,12 @@ describe("a run is not resumed as another one", () => {
       0,
       ["the training data have changed"],
     ],
+    [
+      "other data and more epochs",
+      { data: synthetic({ samples: 50, features: 6, classes: 3 }), epochs: 4 },
+      0,
+      ["the training data have changed", "epochs was 3, is 4"],
+    ],
     ["fewer data", { data: setting(40).data }, 0, ["samples was 50, is 40"]],
     ["another teacher", { teacher: setting().teacher }, 0, ["the teacher's file (its weights or answers) has changed"]],
     ["another student", { student: setting().student }, 0, ["the network's initial weights have changed"]],
