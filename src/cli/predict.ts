@@ -35,6 +35,7 @@ interface PredictFlags extends ShowFlags, LoadFlags, Pick<NetworkOptions, "netwo
   data?: string;
   encoding?: string;
   exifOrientation?: boolean;
+  dropColumns?: (string | number)[];
   top?: number | string;
 }
 
@@ -65,7 +66,7 @@ export function predictCommand(run: (flags: PredictFlags) => Promise<void>): Com
 
 /** Prints the most probable classes of each sample, as a table or as JSON lines. */
 export async function runPredict(flags: PredictFlags): Promise<void> {
-  const { files, student = "", top = 3, encoding, exifOrientation } = flags;
+  const { files, student = "", top = 3, encoding, exifOrientation, dropColumns } = flags;
   if (typeof top !== "number" || !Number.isInteger(top) || top < 1) {
     throw new UsageError(`--top: expected a whole number of at least 1, got ${JSON.stringify(top)}`);
   }
@@ -81,7 +82,7 @@ export async function runPredict(flags: PredictFlags): Promise<void> {
   });
   const results: FilePredictions[] = [];
   for (const file of files) {
-    const { inputs, ...rest } = await readSamples(file, description, { encoding, exifOrientation });
+    const { inputs, ...rest } = await readSamples(file, description, { encoding, exifOrientation, dropColumns });
     results.push({
       file,
       ...rest,

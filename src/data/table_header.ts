@@ -1,4 +1,4 @@
-import { show, showList } from "../checks.js";
+import { show, showList, suggestion } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { badData } from "../files/index.js";
 import type { TableLayout } from "./dataset.js";
@@ -178,6 +178,8 @@ export function indexOf(names: readonly string[], option: string, column: string
   const index = typeof column === "string" && !/^-?\d+$/.test(column) ? Number.NaN : Number(column);
   const fromStart = index < 0 ? names.length + index : index;
   if (Number.isInteger(index) && fromStart >= 0 && fromStart < names.length) return fromStart;
-  const text = `expected a column of ${file}, ${showList(names, 8)}, or its index from 0, got ${show(column)}`;
+  // Of one letter, or an index, any other is near.
+  const nearest = String(column).length > 2 ? suggestion(String(column), names) : "";
+  const text = `expected a column of ${file}, ${showList(names, 8)}, or its index from 0, got ${show(column)}${nearest}`;
   throw new DistilleryError("BAD_ARGUMENT", `${option}: ${text}`);
 }

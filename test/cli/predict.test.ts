@@ -83,6 +83,15 @@ describe("a user's table", () => {
     );
   });
 
+  test("a column to leave out that the file does not have", async () => {
+    writeFileSync(join(cwd, "more.csv"), "width,height,colour,number\n1,2,red,5\n");
+    const args = ["predict", "more.csv", "--student", DISTILLED, "--drop-columns"];
+    expect(await refused([...args, "numbre"], cwd, 2, "BAD_ARGUMENT")).toMatch(
+      /^--drop-columns: expected a column of more\.csv, .*, got "numbre", did you mean number\? \(BAD_ARGUMENT\)$/,
+    );
+    await succeed([...args, "number"], cwd);
+  });
+
   test("a last batch of one sample is refused before anything runs", async () => {
     const args = ["train-teacher", "--data", "flowers.csv", "--batch-size", "107", "--out", "none"];
     expect(await refused(args, cwd, 2, "BAD_ARGUMENT")).toBe(

@@ -71,6 +71,9 @@ describe("evaluate", () => {
         `${args[0].replace("--no-", "--")}: the network was trained with ${own}, which its file says: leave it out (BAD_ARGUMENT)`,
       );
     }
+    expect(await refused([...evaluate, "--drop-columns", "ids"], cwd, 2, "BAD_ARGUMENT")).toMatch(
+      /^--drop-columns: expected a column of later\.csv, .*, or its index from 0, got "ids", did you mean id\? \(BAD_ARGUMENT\)$/,
+    );
     const same = ["--label-column", "label", "--drop-columns", "id", "--header", "--task", "classification"];
     const [plain, again] = [await evaluated(evaluate.slice(2)), await evaluated([...evaluate.slice(2), ...same])];
     expect({ ...again.result, latencyMs: 0 }).toEqual({ ...plain.result, latencyMs: 0 });

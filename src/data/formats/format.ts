@@ -60,7 +60,7 @@ export interface PairReader {
 }
 
 /** How a file of new samples is read. */
-export interface SampleOptions extends Pick<LoadDataOptions, "encoding" | "exifOrientation"> {}
+export interface SampleOptions extends Pick<LoadDataOptions, "encoding" | "exifOrientation" | "dropColumns"> {}
 
 /** Reads new samples as the preprocessing of a network says. */
 export interface SampleReader {

@@ -87,7 +87,7 @@ export async function readSamples(
   spec: Preprocessing,
   options: SampleOptions = {},
 ): Promise<FileSamples> {
-  expectOptions("readSamples", options, ["encoding", "exifOrientation"]);
+  expectOptions("readSamples", options, ["encoding", "exifOrientation", "dropColumns"]);
   if (typeof file !== "string" || file === "" || file.includes("\0")) {
     throw new DistilleryError("BAD_ARGUMENT", `file: expected a file, got ${show(file)}`);
   }

@@ -14,7 +14,7 @@ import { parseNumber } from "../preprocessing/number_format.js";
 import { type ClassSpec, columnWidth, type TablePreprocessing, textColumnOf, widthOf } from "../preprocessing/spec.js";
 import { ON_DISK, type RawData, type RawPart } from "../raw_data.js";
 import { featuresOf, MemoryRows, newRows, type RowData, type RowSource } from "../row_source.js";
-import { type ColumnIndices, expectWidth, findColumns, indicesOf, readTableHeader } from "../table_header.js";
+import { type ColumnIndices, expectWidth, findColumns, indexOf, indicesOf, readTableHeader } from "../table_header.js";
 import { TableReader } from "../table_reader.js";
 import { type LabelReader, tableTargets, taskOfTable } from "../table_task.js";
 import { targetText, wrongTarget } from "../targets.js";
@@ -59,8 +59,11 @@ export function tableFormat({ samplesHelp, takesOthers = false, openRecords, ...
       if (given !== null && (others.test ?? others.validation) !== null) {
         throw badArgument("targets", `those of all samples: ${file} has other parts beside it`, options.targets);
       }
-      if (preprocessing?.kind === "table")
-        return openEncoded(file, others, preprocessing, (one) => openRecords(one, options.encoding), given);
+      if (preprocessing?.kind === "table") {
+        const open = (one: string) => openRecords(one, options.encoding);
+        expectColumns(file, await open(file), options.dropColumns);
+        return openEncoded(file, others, preprocessing, open, given);
+      }
       return openTable(file, others, options, openRecords, given);
     },
 
@@ -68,8 +71,11 @@ export function tableFormat({ samplesHelp, takesOthers = false, openRecords, ...
       help: samplesHelp,
       extensions: takesOthers ? [...format.extensions, ""] : format.extensions,
       accepts: (spec) => spec.kind === "table",
-      read: async (file, spec, { encoding }) =>
-        readSampleRows(file, await openRecords(file, encoding), spec as TablePreprocessing),
+      read: async (file, spec, { encoding, dropColumns }) => {
+        const records = await openRecords(file, encoding);
+        expectColumns(file, records, dropColumns);
+        return readSampleRows(file, records, spec as TablePreprocessing);
+      },
     },
   };
 }
@@ -209,6 +215,12 @@ function textParts(
         (training as TextReader).other(path, cells, line, options),
       ),
   };
+}
+
+/** Refuses columns to leave out that a file does not have. */
+function expectColumns(file: string, records: CellRecords, dropColumns: TableOptions["dropColumns"] = []): void {
+  const [first] = records.first();
+  if (first !== undefined) for (const column of dropColumns) indexOf(first.value, "dropColumns", column, file);
 }
 
 /** The rows of a table, encoded as those were that a network was trained on. */
