@@ -3,6 +3,7 @@ import { type Base, basesOf } from "../data/derived_dataset.js";
 import { outputsText } from "../data/targets.js";
 import { DistilleryError } from "../errors.js";
 import type { Outputs } from "../losses/loss.js";
+import { currentPrecision, expectPrecision, type Precision } from "../tensor/precision.js";
 import { noteAccuracy } from "./accuracy_note.js";
 import { columnsOf } from "./class_columns.js";
 import { logitsAt } from "./sample_logits.js";
@@ -22,6 +23,8 @@ export interface LogitsRows {
   readonly dataHash?: string;
   /** Whether values of a regression are standardised as the data's targets are; default: in the unit of their columns. */
   readonly isStandardized?: boolean;
+  /** The precision in which they were computed, if that is known. */
+  readonly precision?: Precision;
   /** Tells them from others. */
   readonly hash: string;
   /** The logits of a sample, one for each class. */
@@ -52,12 +55,13 @@ class ByIndex implements Teacher {
     return this.rows.hash;
   }
 
-  open({ data, taps, validation = null }: TeacherRun): void {
+  open({ data, taps, validation = null, precision = currentPrecision() }: TeacherRun): void {
     const { rows } = this;
     if (taps.length > 0) {
       const text = `its logits have no output of the module "${taps[0]}", which the loss reads: give the network`;
       throw refused(rows, text);
     }
+    if (rows.precision !== undefined) expectPrecision(rows.name, rows.precision, precision);
     expectNotAugmented(data, rows.name);
     expectClasses(rows, data);
     this.#columns = columnsOf(rows.name, rows.classNames, data);

@@ -24,7 +24,7 @@ export interface LogitsFileOptions {
  * data as they are given.
  *
  * All numbers are checked when the file is opened; the number of rows, the classes and, if the file keeps it, the hash of the
- * data when a run begins. Data that are augmented at random are refused.
+ * data when a run begins; logits that the file says were computed in bfloat16 are refused by a run in float32. Data that are augmented at random are refused.
  *
  * @throws DistilleryError `BAD_DATA` or `BAD_CHECKPOINT` with the file, the row and the column, `NOT_FOUND`, `IO_ERROR`; of
  * a run that the file does not fit `BAD_ARGUMENT`.
@@ -37,7 +37,7 @@ export async function logitsFile(file: string, options: LogitsFileOptions = {}):
   expectOptions("logitsFile", options, ["classes", "memory"]);
   const { memory = 2 ** 29 } = options;
   expectInteger("memory", memory, 0);
-  const { arrays, classNames, dataHash, isStandardized = false } = await openStoredArrays(file);
+  const { arrays, classNames, dataHash, precision, isStandardized = false } = await openStoredArrays(file);
   const source = sourceOf(file, arrays);
   const names = expectClassNames(namesOf(file, classNames, options.classes), source.classes ?? undefined);
   const { hash, values } = await scan(source, memory);
@@ -45,6 +45,7 @@ export async function logitsFile(file: string, options: LogitsFileOptions = {}):
     ...{ name: file, samples: source.samples, classes: source.classes, hash, lowestClasses: source.lowestClasses() },
     ...(names && { classNames: names }),
     ...(dataHash !== undefined && { dataHash }),
+    ...(precision !== undefined && { precision }),
     isStandardized,
     read(index, out) {
       if (values !== null) source.expand(values, index * source.width, out);

@@ -4,6 +4,7 @@ import { show } from "../checks.js";
 import { openNpyFile } from "../data/formats/npy.js";
 import { openNpz } from "../data/formats/numpy.js";
 import { badData, readWhole } from "../files/index.js";
+import type { Precision } from "../tensor/precision.js";
 
 /** An array of a file, whose rows are read piece by piece. */
 export interface StoredArray {
@@ -22,6 +23,8 @@ interface StoredArrays {
   readonly dataHash?: string;
   /** Whether values of a regression are standardised as its targets are, not in the unit of their columns. */
   readonly isStandardized?: boolean;
+  /** The precision of the network that gave them, if the file says it. */
+  readonly precision?: Precision;
 }
 
 /** The `unit` in the metadata of a `.safetensors` whose values are standardised. */
@@ -40,7 +43,8 @@ const CLASSES = "classes";
 
 /**
  * Opens the arrays of a `.npy`, `.npz` or `.safetensors` file. The class names are the texts `classes` of a `.npz`, and the
- * JSON list `classNames` in the metadata of a `.safetensors`; the data's hash is `dataHash` there, and `unit` is "standardized" if values of a regression are.
+ * JSON list `classNames` in the metadata of a `.safetensors`; the data's hash is `dataHash` there, `unit` is "standardized" if values of a regression are,
+ * and `precision` is "bfloat16" if the network ran in it.
  */
 export async function openStoredArrays(file: string): Promise<StoredArrays> {
   const extension = extname(file).toLowerCase();
@@ -74,7 +78,7 @@ async function openTensors(file: string): Promise<StoredArrays> {
     name,
     { where: `${file}: ${name}`, ...array },
   ]);
-  const { classNames, dataHash, unit } = metadata;
+  const { classNames, dataHash, unit, precision } = metadata;
   if (unit !== undefined && unit !== STANDARDIZED) {
     throw badData(file, `its metadata: unit: expected ${STANDARDIZED} or none, got ${show(unit)}`);
   }
@@ -83,6 +87,7 @@ async function openTensors(file: string): Promise<StoredArrays> {
     ...(classNames !== undefined && { classNames: parseNames(classNames, file) }),
     ...(dataHash !== undefined && { dataHash }),
     isStandardized: unit !== undefined,
+    ...(precision === "bfloat16" && { precision }),
   };
 }
 

@@ -14,7 +14,7 @@ import { rowsFor } from "../nn/rows_for.js";
 import { showCount } from "../show_count.js";
 import { noGrad } from "../tensor/autograd.js";
 import { allocate, emptyCache, withArena } from "../tensor/buffer_pool.js";
-import { currentPrecision, type Precision, withPrecision } from "../tensor/precision.js";
+import { currentPrecision, expectPrecision, type Precision, withPrecision } from "../tensor/precision.js";
 import { currentGenerator } from "../tensor/random.js";
 import { Tensor } from "../tensor/tensor.js";
 import { STANDARDIZED } from "./stored_arrays.js";
@@ -171,9 +171,7 @@ export class TeacherCache {
 
   /** Refuses a precision other than that which it was computed in; `BAD_ARGUMENT`. */
   expectPrecision(precision: Precision): void {
-    if (precision === this.precision) return;
-    const text = `was computed in ${this.precision}, the run is in ${precision}: compute it again`;
-    throw new DistilleryError("BAD_ARGUMENT", `teacherCache: ${text}`);
+    expectPrecision("teacherCache", this.precision, precision);
   }
 
   /** Refuses data other than those that it was computed from, and those of them that are augmented; `BAD_ARGUMENT`. */

@@ -1,4 +1,5 @@
 import { badArgument, expectOneOf, expectSync } from "../checks.js";
+import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 
 /** What the operands of the products of linear layers, attention and convolutions are rounded to; sums, and all else, are float32. */
@@ -29,6 +30,15 @@ export function withPrecision<T>(precision: Precision, body: () => T): T {
   expectOneOf("precision", precision, PRECISIONS);
   if (typeof body !== "function") throw badArgument("body", "a function", body);
   return expectSync("withPrecision", inPrecision(precision, body));
+}
+
+/** Refuses outputs that were computed in another precision than a run's. */
+export function expectPrecision(outputs: string, own: Precision, run: Precision): void {
+  if (own === run) return;
+  throw new DistilleryError(
+    "BAD_ARGUMENT",
+    `${outputs}: was computed in ${own}, the run is in ${run}: compute it again`,
+  );
 }
 
 /** {@link withPrecision} for an `async` body too, of which it is for what comes before the first `await`. */

@@ -19,6 +19,7 @@ import {
   Subset,
   splitDataset,
   type Teacher,
+  TeacherCache,
   Tensor,
   tensor,
   withGenerator,
@@ -242,6 +243,18 @@ describe("refused in one line", () => {
       /^teacherClasses: is an option of a file of logits or an ONNX network, and .*net\.safetensors is a network's weights$/,
     );
   });
+});
+
+test("those of a cache in bfloat16 are refused by a run in float32", async () => {
+  const { teacher, student, data } = own();
+  const file = join(folder, "bfloat16.safetensors");
+  await (await TeacherCache.compute(teacher, data, { precision: "bfloat16" })).save(file);
+  const run = async (more: object) =>
+    distill({ teacher: await logitsFile(file), student, data, epochs: 1, batchSize: BATCH, ...more });
+  expect((await failure(run({}), "BAD_ARGUMENT")).message).toBe(
+    `${file}: was computed in bfloat16, the run is in float32: compute it again`,
+  );
+  expect((await run({ precision: "bfloat16" })).history).toHaveLength(1);
 });
 
 test("a loop of one's own takes the logits of a file, too", async () => {
