@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectOptions, expectShape } from "../checks.js";
+import { badArgument, expectOptions, expectShape } from "../checks.js";
 import { MAX_IDS } from "../data/text/encoding.js";
 import { DEFAULT_BUCKETS } from "../data/text/hash.js";
 import { Embedding } from "../nn/embedding.js";
@@ -59,6 +59,7 @@ export class TextTransformer extends Module {
     expectOptions("TextTransformer", options, [...Object.keys(OPTIONS), "length", "classes"]);
     const given = { ...v.getDefaults(v.object(OPTIONS)), ...options };
     const { layers, dim, heads, hidden = 4 * dim, dropout, buckets, length, classes } = given;
+    if (dim % heads !== 0) throw badArgument("dim", `a multiple of the ${heads} heads`, dim);
     this.tokens = new Embedding(buckets, dim, { paddingIdx: 0, sparse: true });
     this.tokens.weight.data.set(randn([buckets - 1, dim]).mul(DEVIATION).data, dim);
     this.positions = new Parameter(randn([length, dim]).mul(DEVIATION).data, [length, dim]);

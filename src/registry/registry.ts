@@ -189,7 +189,12 @@ export class Registry<T, C = void, E extends Entry<T, C> = Entry<T, C>> {
   #create(term: Term, context: C, { argument = this.kind, modules }: ResolveOptions): T {
     if (isModulePath(term.name)) return this.#createOwn(term, context, argument, modules);
     const entry = this.get(term.name, argument);
-    return entry.create(this.#options(entry, term, argument), context);
+    const options = this.#options(entry, term, argument);
+    try {
+      return entry.create(options, context);
+    } catch (error) {
+      throw placed(error, entry, argument);
+    }
   }
 
   #options(entry: Entry<T, C>, term: Term, argument: string): Record<string, unknown> {
@@ -251,6 +256,15 @@ export class Registry<T, C = void, E extends Entry<T, C> = Entry<T, C>> {
     if (userDefined.accepts(value)) return value;
     throw new DistilleryError("BAD_ARGUMENT", `${place}: expected ${userDefined.expected}, got ${show(value)}`);
   }
+}
+
+/** What an entry refuses by its own name or that of one of its options, under the argument's name. */
+function placed(error: unknown, { name, options }: { name: string; options: object }, argument: string): unknown {
+  if (!(error instanceof DistilleryError) || error.code !== "BAD_ARGUMENT") return error;
+  const [, what = ""] = /^([\w-]+): /.exec(error.message) ?? [];
+  if (what === argument || (what !== name && !Object.hasOwn(options, what))) return error;
+  const place = what === name ? argument : `${argument}: ${name}`;
+  return new DistilleryError("BAD_ARGUMENT", `${place}: ${error.message}`, { cause: error });
 }
 
 function isEntry<T, C>(value: unknown): value is Entry<T, C> {

@@ -169,7 +169,9 @@ test("learns what the order of words says, which a bag of them can't", async () 
 
 test("refuses heads that do not share dim, and options that do not exist", async () => {
   const make = (text: string) => () => createNetwork(text, { shape: [5], classes: 2 });
-  expect(await refusal("BAD_ARGUMENT", make("text_transformer(dim=6, heads=4)"))).toContain("embedDim");
+  expect(await refusal("BAD_ARGUMENT", make("text_transformer(dim=6, heads=4)"))).toContain(
+    "network: text_transformer: dim: expected a multiple of the 4 heads, got 6",
+  );
   expect(await refusal("BAD_ARGUMENT", make("text_transformer(dropout=2)"))).toContain("dropout: expected a chance");
   expect(await refusal("BAD_ARGUMENT", make("text_transformer(layer=2)"))).toContain("did you mean layers?");
 });
