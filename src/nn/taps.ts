@@ -75,8 +75,8 @@ export function featuresPath(network: Module, forward: () => Tensor, argument: s
   throw new DistilleryError("BAD_ARGUMENT", `${argument}: ${text}`);
 }
 
-/** Calls `onCall` with what a module reads and gives, each time that its `forward` runs; gives what undoes it. */
-function hook(module: Module, onCall: (input: Tensor, output: Tensor) => void): () => void {
+/** Calls `onCall` with what a module reads and gives, each time that its `forward` runs; gives what undoes it. @internal */
+export function hook(module: Module, onCall: (input: Tensor, output: Tensor) => void): () => void {
   const own = Object.getOwnPropertyDescriptor(module, "forward");
   const forward = module.forward;
   Object.defineProperty(module, "forward", {

@@ -20,6 +20,7 @@ import { bfloat16Unit } from "../tensor/precision.js";
 import { withGenerator } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { without } from "../without.js";
+import { idleBatchNorm } from "./batch_norms.js";
 import type { RunControls, RunResult } from "./controls.js";
 import { changed, claim, Layout } from "./module_layout.js";
 import { createOptimizer } from "./optimizer.js";
@@ -136,6 +137,8 @@ export class Trainer {
       for (const module of [model, ...(input.parts ?? []).map((part) => part.module)])
         setRecord(module, recordFor(data));
       const trainer = new Trainer(input, optimizer, scheduler, loader, state, files, epoch, letGo);
+      const idle = idleBatchNorm(model, options);
+      if (idle !== null) controls.onNote?.(idle);
       if (options.precision === "bfloat16") controls.onNote?.(precisionNote(model));
       if (checkpoint !== null) trainer.#noteResumption();
       return trainer;

@@ -9,6 +9,7 @@ import type { Module } from "../nn/module.js";
 import type { Optimizer } from "../optim/optimizer.js";
 import type { Schedule } from "../optim/schedules.js";
 import type { Teacher } from "../teachers/index.js";
+import { singleFor } from "./batch_norms.js";
 import type { RunControls } from "./controls.js";
 import { describeOptimizer } from "./optimizer.js";
 import type { ResolvedTraining } from "./options.js";
@@ -56,11 +57,13 @@ interface Preparation {
   readonly gives: readonly string[];
 }
 
-/** Refuses weights of another order, a validation set that is missing or does not fit, and fewer shards than ranks. */
+/** Refuses weights of another order, a validation set that is missing or does not fit, batches of one sample for BatchNorm, and fewer shards than ranks. */
 export function validateInput({ model, parts, data, validation, options, controls }: TrainerInput): void {
   for (const { module, name } of parts ?? [{ module: model, name: "the network" }]) {
     expectReads(module, data, name);
     expectOrder(module, data, name);
+    const single = singleFor(module, options, data);
+    if (single !== null) throw new DistilleryError("BAD_ARGUMENT", `${single.path.join(".")}: ${single.text}`);
   }
   if (validation?.unlabelled && labelsOf(validation).includes(NO_LABEL)) {
     const sample = labelsOf(validation).indexOf(NO_LABEL);

@@ -9,10 +9,10 @@ import {
   jsonLines,
   launch,
   lines,
-  newFolder,
   refused,
   STUDENT,
   succeed,
+  userFolder,
 } from "./support.js";
 
 const temporary = temporaryFolder();
@@ -24,15 +24,16 @@ const PAIR = ["--teacher", join("teacher", "teacher.safetensors"), "--student", 
 const distill = (out: string, ...more: string[]) => ["distill", ...RUN, ...PAIR, "--out", out, ...more];
 
 beforeAll(async () => {
-  cwd = newFolder(temporary);
+  cwd = userFolder(temporary);
   await succeed(["train-teacher", "--teacher-network", "resnet8()", ...RUN, "--epochs", "1", "--out", "teacher"], cwd);
 });
 
 describe("a convolutional pair", () => {
   test("a last batch of one sample is refused for the BatchNorm of a loss", async () => {
-    const loss = "review-kd(student=[block1,block2], teacher=[layer1,layer2])";
-    const flags = ["--batch-size", "19", "--validation", "0", "--loss", `cross-entropy + ${loss}`];
-    expect(await refused(["distill", "--data", data, ...PAIR, ...flags, "--out", "none"], cwd, 2, "BAD_ARGUMENT")).toBe(
+    const loss = "review-kd(student=[first,second], teacher=[layer2,layer3])";
+    const flags = ["--batch-size", "19", "--validation", "0", "--loss", `cross-entropy + ${loss}`, "--out", "none"];
+    const pair = [...PAIR.slice(0, 2), "--student", "./net.mjs#Stages"];
+    expect(await refused(["distill", "--data", data, ...pair, ...flags], cwd, 2, "BAD_ARGUMENT")).toBe(
       "--batch-size: 19 leaves a last batch of one of 96 samples, which BatchNorm of the loss cross-entropy+review-kd " +
         "can't take: --drop-last leaves it out (BAD_ARGUMENT)",
     );
@@ -56,7 +57,7 @@ describe("a convolutional pair", () => {
   });
 
   test("attention of a layer without positions is refused before anything is written", async () => {
-    const text = await refused(distill("none", "--loss", "attention-transfer()"), cwd, 1, "BAD_ARGUMENT");
+    const text = await refused(distill("none", "--loss", "attention-transfer()"), cwd, 2, "BAD_ARGUMENT");
     expect(text).toContain(
       "attention-transfer: student: expected the path of a layer that gives [channels, height, width], got ",
     );

@@ -310,3 +310,75 @@ test("a batch of fewer samples leaves shards at the end empty", async () => {
   const { history } = await start({ shards: 16, data: withGenerator(new Generator(4), () => setting(18).data) }).done;
   for (const { metrics } of history) expect(metrics.loss).toBeGreaterThan(0);
 });
+
+describe("BatchNorm that a batch has one number for", () => {
+  const start = async (model: Module, more: object) => {
+    let steps = 0;
+    const data = withGenerator(new Generator(0), () => setting(49).data);
+    const run = trainTeacher({ model, data, epochs: 1, batchSize: 16, ...more, onStep: () => void steps++ });
+    const message = await run.then(
+      () => null,
+      (error: Error) => error.message,
+    );
+    return { steps, message };
+  };
+  /** Rows as images of one position. */
+  class OnePosition extends Module {
+    readonly norm = new BatchNorm2d(SIZES.inFeatures);
+    readonly last = new Linear(SIZES.inFeatures, SIZES.classes);
+
+    forward(x: Tensor): Tensor {
+      return this.last.forward(
+        this.norm.forward(x.reshape([-1, SIZES.inFeatures, 1, 1])).reshape([-1, SIZES.inFeatures]),
+      );
+    }
+  }
+  /** Whose statistics stay. */
+  class Kept extends OnePosition {
+    override train(mode = true): this {
+      super.train(mode);
+      this.norm.eval();
+      return this;
+    }
+  }
+
+  test.each<[string, () => Module, object, string | null]>([
+    [
+      "a last batch",
+      () => new Normed(),
+      {},
+      "batchSize: 16 leaves a last batch of one of 49 samples, which BatchNorm can't take: dropLast: true leaves it out",
+    ],
+    [
+      "a last batch of images of one position",
+      () => new OnePosition(),
+      {},
+      "batchSize: 16 leaves a last batch of one of 49 samples, which BatchNorm can't take: dropLast: true leaves it out",
+    ],
+    [
+      "a last shard",
+      () => new Normed(),
+      { batchSize: 46, shards: 23, dropLast: false },
+      "shards: 23 leaves a last shard of one of the last batch's 3 samples, which BatchNorm can't take: " +
+        'dropLast: true leaves the batch out, batchNorm: "batch" normalises over all shards',
+    ],
+    ["a last batch, left out", () => new Normed(), { dropLast: true }, null],
+    ["a last batch by statistics that stay", () => new Kept(), {}, null],
+  ])("%s", async (_, model, more, message) => {
+    const run = await start(model(), more);
+    expect(run.message).toBe(message);
+    if (message !== null) expect(run.steps).toBe(0);
+  });
+
+  test.each<[string, () => Module, number, string | null]>([
+    ["without shards", () => new Normed(), 1, "changes nothing without shards: statistics are the whole batch's"],
+    ["without BatchNorm", () => new Plain(), 2, "changes nothing: the network has no BatchNorm"],
+    ["with both", () => new Normed(), 2, null],
+  ])('batchNorm "batch" %s', async (_, model, shards, note) => {
+    const notes: string[] = [];
+    const onNote = (text: string) => void notes.push(text);
+    const { data } = setting(48);
+    await trainTeacher({ model: model(), data, epochs: 1, batchSize: 16, shards, batchNorm: "batch", onNote });
+    expect(notes).toEqual(note === null ? [] : [`batchNorm: "batch" ${note}`]);
+  });
+});

@@ -1,0 +1,84 @@
+import type { Dataset } from "../data/dataset.js";
+import { BatchNorm } from "../nn/batch_norm.js";
+import { Modes } from "../nn/modes.js";
+import type { Module } from "../nn/module.js";
+import { hook } from "../nn/taps.js";
+import type { Issue } from "../registry/index.js";
+import type { ResolvedTraining } from "./options.js";
+import { tapShapeOf } from "./resolve_loss.js";
+
+/** The options that say how many samples normalise each other. */
+export type BatchOptions = Pick<ResolvedTraining, "batchSize" | "dropLast" | "shards" | "batchNorm"> & {
+  teacherMode?: "train" | "eval";
+};
+
+/** What advice in an error calls options. */
+export interface AdviceNames {
+  readonly dropLast: string;
+  readonly batchNorm: string;
+}
+
+const IN_PROGRAMS: AdviceNames = { dropLast: "dropLast: true", batchNorm: 'batchNorm: "batch"' };
+
+/** What is wrong with the run's batches if one of them, or one of their shards, has one sample; else null. `what` can't take it. */
+export function singleIn(
+  { batchSize, shards, dropLast, batchNorm, teacherMode }: BatchOptions,
+  samples: number,
+  what: string,
+  names = IN_PROGRAMS,
+): Issue | null {
+  const size = batchNorm === "batch" ? batchSize : batchSize / shards;
+  const rest = dropLast ? 0 : samples % batchSize;
+  const cannot = `of one sample, which ${what} can't take`;
+  // Only for the student: a teacher in train mode has statistics of each shard.
+  const together = teacherMode === "train" ? "" : `${names.batchNorm} normalises over all shards`;
+  if (size === 1) {
+    if (batchSize === 1) return { path: ["batchSize"], text: `1 makes batches ${cannot}: give at least 2` };
+    const advice = together || `give at most ${batchSize / 2}`;
+    return { path: ["shards"], text: `${shards} of batches of ${batchSize} makes shards ${cannot}: ${advice}` };
+  }
+  if (rest % size !== 1) return null;
+  if (rest === 1) {
+    const text = `${batchSize} leaves a last batch of one of ${samples} samples, which ${what} can't take`;
+    return { path: ["batchSize"], text: `${text}: ${names.dropLast} leaves it out` };
+  }
+  const text = `${shards} leaves a last shard of one of the last batch's ${rest} samples, which ${what} can't take`;
+  return { path: ["shards"], text: `${text}: ${names.dropLast} leaves the batch out${together && `, ${together}`}` };
+}
+
+/** {@link singleIn} for a network with a BatchNorm that gets one number of each sample: images of several positions have more. */
+export function singleFor(network: Module, options: BatchOptions, data: Dataset, names = IN_PROGRAMS): Issue | null {
+  const issue = singleIn(options, data.length, "BatchNorm", names);
+  return issue !== null && normalizesSingles(network, data) ? issue : null;
+}
+
+function normalizesSingles(network: Module, data: Dataset): boolean {
+  let isSingle = false;
+  // Those that the network's own train() leaves in eval mode take any batch.
+  const inTraining = new Modes([[network, true]]).run(() => batchNormsOf(network).filter(({ training }) => training));
+  const restore = inTraining.map((module) =>
+    hook(module, ({ shape: [, , ...positions] }) => {
+      isSingle ||= positions.every((length) => length === 1);
+    }),
+  );
+  if (restore.length === 0) return false;
+  try {
+    tapShapeOf(network, data, "network", "");
+  } finally {
+    for (const undo of restore) undo();
+  }
+  return isSingle;
+}
+
+/** The layers of BatchNorm in a module. */
+export function batchNormsOf(module: Module): BatchNorm[] {
+  if (module instanceof BatchNorm) return [module];
+  return module.namedChildren().flatMap(([, child]) => batchNormsOf(child));
+}
+
+/** What a run has to say of `batchNorm` "batch" where it changes nothing; else null. */
+export function idleBatchNorm(network: Module, { shards, batchNorm }: BatchOptions): string | null {
+  if (batchNorm !== "batch") return null;
+  if (shards === 1) return 'batchNorm: "batch" changes nothing without shards: statistics are the whole batch\'s';
+  return batchNormsOf(network).length > 0 ? null : 'batchNorm: "batch" changes nothing: the network has no BatchNorm';
+}
