@@ -2,21 +2,8 @@ import { expectOptions } from "../checks.js";
 import type { Module } from "../nn/module.js";
 import { defineEntry } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import {
-  channelsOf,
-  expectFeatures,
-  expectSameChannels,
-  featuresOf,
-  LAYER_OPTIONS,
-  type Layers,
-  layersOf,
-  positions,
-  sameSize,
-  tapsOf,
-  unit,
-} from "./features.js";
-import { type HintLossOptions, regressorBetween } from "./hint_loss.js";
-import { finite } from "./logits.js";
+import { channelsOf, LAYER_OPTIONS, type Layers, layersOf, unit } from "./features.js";
+import { type HintLossOptions, regressedDistillationLoss, regressedLoss, regressorBetween } from "./hint_loss.js";
 import type { DistillationLoss, LossContext } from "./loss.js";
 
 /**
@@ -38,29 +25,14 @@ export function cosineFeatureLoss(
   teacherFeatures: Tensor,
   options: HintLossOptions = {},
 ): Tensor {
-  const name = "cosineFeatureLoss";
-  expectOptions(name, options, ["regressor"]);
-  const { student, teacher } = sameSize(name, expectFeatures(name, studentFeatures, teacherFeatures));
-  const [rows, target] = [positions(student), positions(teacher)];
-  const mapped = options.regressor?.forward(rows) ?? rows;
-  expectSameChannels(name, mapped, target);
-  const loss = unit(mapped).mul(unit(target)).sum(1).mean().neg().add(1);
-  return finite(name, loss, { studentFeatures, teacherFeatures });
+  const compare = (mapped: Tensor, target: Tensor) => unit(mapped).mul(unit(target)).sum(1).mean().neg().add(1);
+  return regressedLoss("cosineFeatureLoss", compare, { studentFeatures, teacherFeatures }, options);
 }
 
 /** {@link cosineFeatureLoss} as a loss of `distill`: `cosine-feature` in expressions. */
 export function cosineFeatureDistillationLoss(layers: Layers, options: HintLossOptions = {}): DistillationLoss {
   expectOptions("cosineFeatureDistillationLoss", options, ["regressor"]);
-  const name = "cosine-feature";
-  const { regressor } = options;
-  return {
-    name,
-    needsTeacher: true,
-    taps: tapsOf(layers),
-    modules: regressor === undefined ? {} : { regressor },
-    compute: (batch) => ({ loss: cosineFeatureLoss(...featuresOf(batch, layers), { regressor }), metrics: {} }),
-    config: () => ({ name, ...layers, regressor: regressor !== undefined }),
-  };
+  return regressedDistillationLoss("cosine-feature", cosineFeatureLoss, layers, options);
 }
 
 /** `cosine-feature` in expressions: with a regressor if the widths differ. */

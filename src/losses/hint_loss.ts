@@ -43,27 +43,43 @@ export interface HintLossOptions {
  * ```
  */
 export function hintLoss(studentFeatures: Tensor, teacherFeatures: Tensor, options: HintLossOptions = {}): Tensor {
-  const name = "hintLoss";
+  return regressedLoss("hintLoss", mseLoss, { studentFeatures, teacherFeatures }, options);
+}
+
+/** A loss of the student's rows of channels, through the regressor, and the teacher's. */
+export function regressedLoss(
+  name: string,
+  compare: (mapped: Tensor, target: Tensor) => Tensor,
+  features: { studentFeatures: Tensor; teacherFeatures: Tensor },
+  options: HintLossOptions,
+): Tensor {
   expectOptions(name, options, ["regressor"]);
-  const { student, teacher } = sameSize(name, expectFeatures(name, studentFeatures, teacherFeatures));
+  const { student, teacher } = sameSize(name, expectFeatures(name, features.studentFeatures, features.teacherFeatures));
   const rows = positions(student);
   const [mapped, target] = [options.regressor?.forward(rows) ?? rows, positions(teacher)];
   expectSameChannels(name, mapped, target);
-  const loss = mseLoss(mapped, target);
-  return finite(name, loss, { studentFeatures, teacherFeatures });
+  return finite(name, compare(mapped, target), features);
 }
 
 /** {@link hintLoss} as a loss of `distill`: `hint` in expressions. The regressor is trained with the student. */
 export function hintDistillationLoss(layers: Layers, options: HintLossOptions = {}): DistillationLoss {
   expectOptions("hintDistillationLoss", options, ["regressor"]);
-  const name = "hint";
-  const { regressor } = options;
+  return regressedDistillationLoss("hint", hintLoss, layers, options);
+}
+
+/** A {@link regressedLoss} as a loss of `distill`. */
+export function regressedDistillationLoss(
+  name: string,
+  lossOf: typeof hintLoss,
+  layers: Layers,
+  { regressor }: HintLossOptions,
+): DistillationLoss {
   return {
     name,
     needsTeacher: true,
     taps: tapsOf(layers),
     modules: regressor === undefined ? {} : { regressor },
-    compute: (batch) => ({ loss: hintLoss(...featuresOf(batch, layers), { regressor }), metrics: {} }),
+    compute: (batch) => ({ loss: lossOf(...featuresOf(batch, layers), { regressor }), metrics: {} }),
     config: () => ({ name, ...layers, regressor: regressor !== undefined }),
   };
 }
