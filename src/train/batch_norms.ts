@@ -13,7 +13,7 @@ export type BatchOptions = Pick<ResolvedTraining, "batchSize" | "dropLast" | "sh
 };
 
 /** What advice in an error calls options. */
-export interface AdviceNames {
+interface AdviceNames {
   readonly dropLast: string;
   readonly batchNorm: string;
 }

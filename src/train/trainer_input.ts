@@ -63,7 +63,7 @@ export function validateInput({ model, parts, data, validation, options, control
     expectReads(module, data, name);
     expectOrder(module, data, name);
     const single = singleFor(module, options, data);
-    if (single !== null) throw new DistilleryError("BAD_ARGUMENT", `${single.path.join(".")}: ${single.text}`);
+    if (single !== null) throw new DistilleryError("BATCH_TOO_SMALL", `${single.path.join(".")}: ${single.text}`);
   }
   if (validation?.unlabelled && labelsOf(validation).includes(NO_LABEL)) {
     const sample = labelsOf(validation).indexOf(NO_LABEL);

@@ -32,7 +32,7 @@ describe("a convolutional pair", () => {
   test("a last batch of one sample is refused for the BatchNorm of a loss", async () => {
     const loss = "review-kd(student=[first,second], teacher=[layer2,layer3])";
     const flags = ["--batch-size", "19", "--validation", "0", "--loss", `cross-entropy + ${loss}`, "--out", "none"];
-    const pair = [...PAIR.slice(0, 2), "--student", "./net.mjs#Stages"];
+    const pair = [...PAIR.slice(0, 2), "--student", "./stages.mjs"];
     expect(await refused(["distill", "--data", data, ...pair, ...flags], cwd, 2, "BAD_ARGUMENT")).toBe(
       "--batch-size: 19 leaves a last batch of one of 96 samples, which BatchNorm of the loss cross-entropy+review-kd " +
         "can't take: --drop-last leaves it out (BAD_ARGUMENT)",

@@ -81,7 +81,7 @@ describe("a user's loss and network", () => {
     expect(Object.keys(record)).toEqual(expect.arrayContaining(["cross-entropy", "dkd", "hint", "rkd", "crd"]));
     await succeed(distill("named-once", ...student, "--loss", loss, "--no-report"), cwd);
     expect(configOf("named-once").loss).toEqual(configOf(trial).loss);
-    const missing = await refused(distill("none", "--loss", "hint(student=fc9)"), cwd, 1, "BAD_ARGUMENT");
+    const missing = await refused(distill("none", "--loss", "hint(student=fc9)"), cwd, 2, "BAD_ARGUMENT");
     expect(missing).toMatch(/student: no module "fc9"/);
     const refusedList = (...flags: string[]) => refused([...compared, ...flags], cwd, 2, "BAD_ARGUMENT");
     expect(await refusedList("--losses", "kd, dkdd")).toMatch(/--losses: unknown loss "dkdd", did you mean dkd\?/);
