@@ -1,6 +1,7 @@
 //! A graph has the bits of its kernels one after another; its passes run beside each other and change nothing before their
 //! results are taken.
 
+use crate::common::allocations::{COUNTED, allocations};
 use crate::common::{blank, matrix, refuses, vector, with_threads};
 use distillery_kernels::batch_norm::{Affine, Norm, Outputs};
 use distillery_kernels::batch_stats::{RunningUpdate, Statistics};
@@ -340,4 +341,26 @@ fn a_batch_of_one_in_train_mode_is_refused_when_it_is_taken() {
     let request = Request { input: input.as_slice().unwrap(), rows: 1, state: &mut state.stream };
     let refused = queue.take(request, &mut [&mut [0.0; 7]]);
     assert_eq!(refused, Err(KernelError::BatchTooSmall { op: "batch_norm", rows: 1 }));
+}
+
+#[test]
+fn passes_right_now_keep_packed_weights_and_those_ahead_do_not() {
+    let (inputs, outputs, rows) = (301_usize, 1021_usize, 4);
+    assert_eq!(COUNTED, inputs * outputs.next_multiple_of(16) * 4);
+    let mut graph = GraphBuilder::new(rows_of(inputs));
+    let weight = graph.constant(matrix(outputs, inputs, 1).as_slice().unwrap(), &[outputs, inputs]).unwrap();
+    let out = graph.node("linear", vec![0, weight], rows_of(outputs), &Attributes::default()).unwrap();
+    let mut queue = InferenceQueue::new(graph.finish(vec![out]).unwrap());
+    let (x, mut state) = (matrix(rows, inputs, 2), State::new().stream);
+    let (mut ahead, mut now) = (vec![f32::NAN; rows * outputs], vec![f32::NAN; rows * outputs]);
+    let before = allocations();
+    enqueue(&mut queue, &mut state, &x);
+    let input = x.as_slice().unwrap();
+    assert!(queue.take(Request { input, rows, state: &mut state }, &mut [&mut ahead]).unwrap());
+    assert_eq!(allocations() - before, 0);
+    for _ in 0..2 {
+        queue.run(Request { input, rows, state: &mut state }, &mut [&mut now]).unwrap();
+        assert_eq!(allocations() - before, 1);
+        assert_eq!(now, ahead);
+    }
 }

@@ -1,5 +1,7 @@
 //! What the kernels' tests share: odd sizes, reproducible numbers, comparison with a reference, thread counts, refusals.
 
+pub mod allocations;
+
 use distillery_kernels::{Result, parallel};
 use ndarray::{Array1, Array2, ArrayView};
 use std::fmt::Debug;
