@@ -111,21 +111,30 @@ test("a run after others has the bits of one in a process of its own", async () 
 
 test("one that runs meanwhile, another environment and a module that changed have a process of their own", async () => {
   const folder = newFolder(temporary);
-  const first = freeHost(folder);
+  const first = freeHost([], folder);
   const running = first?.run(["list"], folder);
-  expect(freeHost(folder)).toBeNull();
+  expect(freeHost([], folder)).toBeNull();
   await running;
-  expect(freeHost(folder)).toBe(first);
+  expect(freeHost([], folder)).toBe(first);
   vi.stubEnv("DISTILLERY_THREADS", "1");
-  const second = freeHost(folder);
+  const second = freeHost([], folder);
   expect(second).not.toBe(first);
   writeFileSync(join(folder, "mine.mjs"), "export default 1;\n");
   await second?.run(["list"], folder);
   mkdirSync(join(folder, "below"));
   writeFileSync(join(folder, "below", "mine.ts"), "export default 1;\n");
-  expect(freeHost(folder)).toBe(second);
+  expect(freeHost([], folder)).toBe(second);
   writeFileSync(join(folder, "mine.mjs"), `export default ${"2".repeat(9)};\n`);
-  expect(freeHost(folder)).not.toBe(second);
+  expect(freeHost([], folder)).not.toBe(second);
   expect(readFileSync(join(folder, "mine.mjs"), "utf8")).toContain("222");
+  const other = newFolder(temporary);
+  const named = ["distill", "--loss", `kd + ${join(other, "loss.mjs")}(scale=2)`];
+  writeFileSync(join(other, "loss.mjs"), "export default 1;\n");
+  const third = freeHost(named, folder);
+  await third?.run([...named, "--dry-run"], folder);
+  expect(freeHost(named, folder)).toBe(third);
+  writeFileSync(join(other, "loss.mjs"), `export default ${"2".repeat(9)};\n`);
+  expect(freeHost(["list"], folder)).toBe(third);
+  expect(freeHost(named, folder)).not.toBe(third);
   vi.unstubAllEnvs();
 });

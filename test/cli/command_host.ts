@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from "node:child_process";
-import { readdirSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const MAIN = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
@@ -51,17 +51,17 @@ class CommandHost {
   }
 
   /**
-   * Whether a command runs in it as in a new process: not once the environment or a module in its folder has changed. One that failed
-   * after the answer takes the next command, to tell it.
+   * Whether a command runs in it as in a new process: not once the environment has changed, or a module in its folder or in that of
+   * one which it names. One that failed after the answer takes the next command, to tell it.
    */
-  suits(cwd: string): boolean {
+  suits(args: readonly string[], cwd: string): boolean {
     if (this.#late !== null) return true;
     if (this.#hasEnded || this.#environment !== JSON.stringify(commandEnvironment())) return false;
-    return modulesIn(cwd).every(([file, changed]) => (this.#modules.get(file) ?? changed) === changed);
+    return modulesOf(args, cwd).every(([file, changed]) => (this.#modules.get(file) ?? changed) === changed);
   }
 
   async run(args: readonly string[], cwd: string): Promise<Answer> {
-    for (const [file, changed] of modulesIn(cwd)) this.#modules.set(file, changed);
+    for (const [file, changed] of modulesOf(args, cwd)) this.#modules.set(file, changed);
     this.#hold(true);
     try {
       if (this.#late !== null) throw new Error(`after the command before: ${this.#late}`);
@@ -105,13 +105,20 @@ class CommandHost {
 let host: CommandHost | null = null;
 
 /** The process of this one's commands; null while one runs there: another needs a process of its own. */
-export function freeHost(cwd: string): CommandHost | null {
+export function freeHost(args: readonly string[], cwd: string): CommandHost | null {
   if (host?.isBusy) return null;
-  if (!host?.suits(cwd)) {
+  if (!host?.suits(args, cwd)) {
     host?.end();
     host = new CommandHost();
   }
   return host;
+}
+
+/** The modules of the user's own that a command may import. */
+function modulesOf(args: readonly string[], cwd: string): [string, number][] {
+  const named = args.flatMap((arg) => arg.match(/[^\s=,+*(]+\.[cm]?[jt]s(?![\w.])/g) ?? []);
+  const folders = new Set([cwd, ...named.map((file) => dirname(resolve(cwd, file)))]);
+  return [...folders].filter((folder) => existsSync(folder)).flatMap(modulesIn);
 }
 
 /** The modules of the user's own in a folder and below it, with the time of their last change. */

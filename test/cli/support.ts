@@ -47,7 +47,7 @@ function withoutOpening({ code, stdout, stderr }: Omit<Ended, "opening">): Ended
  * signals, of open files or of a process's end `launch` one.
  */
 export async function distillery(args: readonly string[], cwd: string): Promise<Ended> {
-  const host = freeHost(cwd);
+  const host = freeHost(args, cwd);
   return host === null ? ended(launch(args, cwd)) : withoutOpening(await host.run(args, cwd));
 }
 
