@@ -8,7 +8,7 @@ const HASHED: Readonly<Record<string, string>> = {
   dataHash: "the training data have changed",
   validationHash: "the validation data have changed",
   testHash: "the test data have changed",
-  teacherHash: "the teacher's file (its weights or answers) has changed",
+  teacherHash: "the teacher's file (its weights or logits) has changed",
   modelHash: "the network's initial weights have changed",
   randomHash: "the state of the random numbers has changed",
   scheduleHash: "the learning rates of the schedule have changed",

@@ -157,7 +157,7 @@ const NETWORKS = {
 
 /** The teacher of a distillation. */
 const TEACHER = {
-  /** The teacher's weights, or those of several, whose answers are averaged; default: see the commands. */
+  /** The teacher's weights, or those of several, whose logits are averaged; default: see the commands. */
   teacher: files(),
   /** What is averaged of several teachers; default: the logits. */
   average: v.optional(oneOf(AVERAGES)),

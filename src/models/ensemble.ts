@@ -13,7 +13,7 @@ import { Module } from "../nn/module.js";
 import { logsumexp, stack } from "../ops/index.js";
 import { Tensor } from "../tensor/tensor.js";
 
-/** How several networks' answers become one. */
+/** How several networks' logits become one. */
 export interface AverageOptions {
   /** What is averaged: the logits, or the probabilities at temperature 1, whose logarithm is then the answer. Default `logits`. */
   average?: "logits" | "probabilities";
@@ -34,7 +34,7 @@ export const AVERAGE_DEFAULTS = { average: "logits", byConfidence: false } as co
 /** {@link AverageOptions}, checked, with a weight for each and a sum of 1. */
 export type Averaging = Required<AverageOptions>;
 
-/** Checks how `count` answers are averaged; `BAD_ARGUMENT` that names the option. */
+/** Checks how the logits of `count` networks are averaged; `BAD_ARGUMENT` that names the option. */
 export function resolveAverage(options: AverageOptions, count: number): Averaging {
   expectOptions("options", options, ["average", "weights", "byConfidence"]);
   const { average, byConfidence } = withDefaults(AVERAGE_DEFAULTS, options);

@@ -113,7 +113,7 @@ class ByIndex implements Teacher {
 /** Refuses data whose samples change at random, for a teacher whose answers are fixed. */
 export function expectNotAugmented(data: Dataset, teacher: string, otherwise?: string): void {
   if (data.augmented !== true) return;
-  const text = "the data are augmented at random, and its answers are those of the samples as they are";
+  const text = "the data are augmented at random, and its logits are those of the samples as they are";
   throw new DistilleryError(
     "BAD_ARGUMENT",
     `teacher: ${teacher}: ${text}: leave the augmentation out${otherwise === undefined ? "" : `, or ${otherwise}`}`,

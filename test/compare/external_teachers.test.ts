@@ -146,7 +146,7 @@ test("what can't be is refused in one line, and nothing is written", async () =>
     `${join(folder, "rows-299.npy")}: expected a row for each of the 300 samples of blobs, 270 of them to train on, got 299: row 299 is missing`,
   );
   expect(await refused({ teacher: await logits(300), data: augment(blobs(300, 1), { noise: 0.1 }) })).toMatch(
-    /the data are augmented at random, and its answers are those of the samples as they are/,
+    /the data are augmented at random, and its logits are those of the samples as they are/,
   );
   expect(await refused({ teacher: functionTeacher(({ indices }) => new Float32Array(2 * indices.length)) })).toBe(
     "teacher: samples 0 to 63: expected 64 x 3 = 192 numbers, got 128",

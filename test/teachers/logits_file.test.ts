@@ -223,9 +223,7 @@ describe("refused in one line", () => {
     const teacher = await logitsFile(inNpy(logits));
     const augmented = augment(data, { noise: 0.1 });
     const changing = await failure(distill({ teacher, student, data: augmented, epochs: 1 }), "BAD_ARGUMENT");
-    expect(changing.message).toMatch(
-      /augmented at random, and its answers are those of the samples as they are: leave/,
-    );
+    expect(changing.message).toMatch(/augmented at random, and its logits are those of the samples as they are: leave/);
     const loss: DistillationLoss = {
       ...{ name: "hidden", needsTeacher: true, taps: { teacher: ["fc1"] } },
       compute: () => ({ loss: tensor(0), metrics: {} }),

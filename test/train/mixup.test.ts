@@ -193,7 +193,7 @@ test("what does not go together is refused with the reason", async () => {
   const fixed = functionTeacher(({ indices }) => new Float32Array(3 * indices.length));
   const refused = async (input: Partial<DistillInput>) =>
     (await failure(distill({ ...ONE, teacher, student, data, ...input }), "BAD_ARGUMENT")).message;
-  expect(await refused({ teacher: fixed })).toMatch(/augmented at random, and its answers are those of the samples/);
+  expect(await refused({ teacher: fixed })).toMatch(/augmented at random, and its logits are those of the samples/);
   expect(await refused({ teacherCache: true })).toBe("teacherCache: the data are augmented at random");
   expect(await refused({ loss: "crd(negatives=4)" })).toMatch(/crd: .*a mixed one is none of them: leave mixup out/);
   expect(() => augment(plain, { mixup: -1 })).toThrow("mixup: expected a number from 0 to 1000000, got -1");

@@ -55,7 +55,7 @@ describe("a run is not resumed as another one", () => {
       ["the training data have changed", "epochs was 3, is 4"],
     ],
     ["fewer data", { data: setting(40).data }, 0, ["samples was 50, is 40"]],
-    ["another teacher", { teacher: setting().teacher }, 0, ["the teacher's file (its weights or answers) has changed"]],
+    ["another teacher", { teacher: setting().teacher }, 0, ["the teacher's file (its weights or logits) has changed"]],
     ["another student", { student: setting().student }, 0, ["the network's initial weights have changed"]],
   ])("%s", async (what, options, seed, changes) => {
     const out = stopped(what);

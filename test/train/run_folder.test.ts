@@ -55,7 +55,7 @@ describe("a run where another one is", () => {
       "epochs was 1, is 2: --resume goes on with it (resume: true in a program), --over",
     );
     const other = await failure(start({ epochs: 1, out, teacher: setting(60).teacher }).done, "BAD_CONFIG");
-    expect(other.message).toContain("the teacher's file (its weights or answers) has changed: --overwrite");
+    expect(other.message).toContain("the teacher's file (its weights or logits) has changed: --overwrite");
     const own = { ...configOf(out), modules: { "./loss.mjs": "12" } };
     expect(changesOf(own, { ...own, modules: { "./loss.mjs": "34", "./net.mjs": "5" } })).toEqual([
       "./loss.mjs has changed",
