@@ -1,6 +1,7 @@
 import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
-import { dropout, matmulInPrecision, permute, reshape, softmax } from "../ops/index.js";
+import { dropout, permute, reshape, softmax } from "../ops/index.js";
+import { matmulInPrecision } from "../ops/matmul.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { isTracing } from "../tensor/tracer.js";
 

@@ -22,7 +22,7 @@ export {
   type Reduction,
   smoothL1Loss,
 } from "./losses.js";
-export { bmm, matmul, matmulInPrecision, outer } from "./matmul.js";
+export { bmm, matmul, outer } from "./matmul.js";
 export { argmax, argmin, max, min, type ValuesAndIndices } from "./max.js";
 export type { BatchNormAttributes } from "./norm_call.js";
 export { permute, transpose } from "./permute.js";

@@ -18,7 +18,7 @@ import {
   withGenerator,
   withPrecision,
 } from "../../src/index.js";
-import { matmulInPrecision } from "../../src/ops/index.js";
+import { matmulInPrecision } from "../../src/ops/matmul.js";
 import { refusal } from "../data/support.js";
 
 /** A number as bfloat16 has it: the upper 16 bits, rounded to the nearest even. */
