@@ -62,6 +62,10 @@ pub fn forward(x: ArrayView3<f32>, norm: Norm, epilogue: Epilogue, outputs: Outp
             moments[c] = [average, var * (count / (count - 1.0))];
         }
     }
+    if x.is_empty() {
+        update(statistics, &moments);
+        return Ok(());
+    }
     let out = out.as_slice_mut().expect("checked before");
     parallel::for_each(Rows(out, length), grain(length), |first, part| {
         for (i, out) in (first..).zip(part.0.chunks_exact_mut(length)) {

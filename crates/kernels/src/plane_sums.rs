@@ -30,7 +30,8 @@ pub(crate) fn moments(x: &[f32], channels: usize, length: usize) -> Vec<[f64; 2]
     let moments = means.iter().zip(distances).map(|(&mean, [squares])| {
         // The distances are from the rounded mean: what that lacks is taken off.
         let rest = mean - f64::from(mean as f32);
-        [mean, (squares - count * rest * rest).max(0.0)]
+        let squares = squares - count * rest * rest;
+        [mean, if squares < 0.0 { 0.0 } else { squares }]
     });
     moments.collect()
 }

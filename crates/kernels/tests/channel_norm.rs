@@ -187,3 +187,37 @@ fn moments_are_those_of_a_naive_loop() {
         });
     }
 }
+
+#[test]
+fn planes_without_elements_are_normalised_by_running_statistics_only() {
+    let shape = [2, 3, 0];
+    let (mut mean, mut inv_std, weight, bias) = ([f32::NAN; 3], [f32::NAN; 3], [1.0; 3], [0.0; 3]);
+    let (running_mean, var) = ([1.0, 2.0, 3.0], [4.0 - EPS; 3]);
+    let empty = || ArrayView3::from_shape(shape, &[]).unwrap();
+    let statistics = Statistics::Running { mean: &running_mean, var: &var };
+    let norm = Norm { affine: Affine { weight: &weight, bias: &bias }, statistics, eps: EPS };
+    let out = ArrayViewMut3::from_shape(shape, &mut []).unwrap();
+    forward(empty(), norm, Epilogue::default(), Outputs { mean: &mut mean, inv_std: &mut inv_std, out }).unwrap();
+    assert_eq!((mean, inv_std), (running_mean, [0.5; 3]));
+    let (mut grad_weight, mut grad_bias) = ([f32::NAN; 3], [f32::NAN; 3]);
+    let x = ArrayViewMut3::from_shape(shape, &mut []).unwrap();
+    let into = Gradients { x, weight: &mut grad_weight, bias: &mut grad_bias };
+    let saved = Saved { x: empty(), mean: &mean, inv_std: &inv_std, train: false };
+    backward(empty(), &saved, &weight, EpilogueGradient::default(), into).unwrap();
+    assert_eq!([grad_weight, grad_bias], [[0.0; 3]; 2]);
+}
+
+#[test]
+fn an_element_that_is_no_number_leaves_none_in_its_channel() {
+    for length in [16, 65] {
+        let shape = [2, 3, length];
+        let mut x = fill(6 * length, 1);
+        x[length + 3] = f32::NAN;
+        let Run { out, running: [_, running_var], .. } = run(shape, &x, &[1.0; 3], &[0.0; 3]);
+        for (i, out) in out.iter().enumerate() {
+            assert_eq!(out.is_nan(), i / length % 3 == 1, "{length}: {i}");
+        }
+        let none: Vec<bool> = running_var.iter().map(|var| var.is_nan()).collect();
+        assert_eq!(none, [false, true, false], "{length}");
+    }
+}

@@ -8,7 +8,7 @@ use distillery_kernels::matmul::bf16::{from_bits, to_bits};
 /// Images, channels, height, width; outputs, kernel; stride, padding, dilation; groups.
 type Case = ([usize; 4], [usize; 3], [usize; 2], [usize; 2], [usize; 2], usize);
 
-const CASES: [Case; 40] = [
+const CASES: [Case; 46] = [
     ([1, 1, 1, 1], [1, 1, 1], [1, 1], [0, 0], [1, 1], 1),
     ([2, 3, 5, 7], [4, 3, 3], [1, 1], [1, 1], [1, 1], 1),
     ([2, 3, 5, 7], [4, 3, 3], [1, 1], [0, 0], [1, 1], 1),
@@ -40,6 +40,13 @@ const CASES: [Case; 40] = [
     ([1, 2, 60, 50], [2, 3, 3], [1, 1], [1, 1], [1, 1], 2),
     ([1, 3, 61, 90], [3, 5, 3], [2, 3], [1, 1], [2, 1], 3),
     ([40, 18, 1, 1], [18, 3, 3], [1, 1], [1, 1], [1, 1], 18),
+    // Rows whose last output and the next row's first are as far apart as elements, but not as outputs.
+    ([2, 3, 7, 1], [4, 1, 1], [1, 1], [0, 0], [1, 1], 1),
+    ([3, 2, 20, 1], [5, 3, 3], [1, 1], [1, 1], [1, 1], 1),
+    ([6, 1, 1, 1], [1, 1, 1], [1, 1], [0, 0], [1, 1], 1),
+    ([2, 2, 15, 9], [3, 1, 1], [1, 2], [0, 0], [1, 1], 1),
+    ([1, 3, 13, 17], [2, 1, 1], [1, 4], [0, 0], [1, 1], 1),
+    ([2, 3, 14, 13], [2, 3, 3], [1, 3], [1, 1], [1, 1], 1),
     // Rows of outputs that fill vectors, or halves of them, not quite.
     ([5, 50, 7, 7], [13, 3, 3], [1, 1], [1, 1], [1, 1], 1),
     ([3, 4, 14, 14], [7, 3, 3], [1, 1], [1, 1], [1, 1], 1),

@@ -39,7 +39,11 @@ pub fn batched_matmul(
         Form::Right => ((m, k), (n, k)),
         Form::Left => ((k, m), (k, n)),
     };
-    let grain = (PARALLEL_MIN / (m * k * n).max(1)).max(1);
+    // Threads share each product if there are few large ones, else they share the batch.
+    let grain = match m * k * n {
+        PARALLEL_MIN.. if batch < 2 * parallel::threads() => batch,
+        size => (PARALLEL_MIN / size.max(1)).max(1),
+    };
     parallel::for_each(Rows(out, m * n), grain, |first, Rows(out, len)| {
         for (i, out) in out.chunks_exact_mut(len).enumerate() {
             let (a, b) = (&a[(first + i) * m * k..][..m * k], &b[(first + i) * k * n..][..k * n]);

@@ -28,6 +28,7 @@ use std::ops::Range;
 
 /// Elements of the padded copy of a task, at most if a row of outputs does not need more: half of a 1 MiB L2.
 const COPY_ELEMS: usize = 1 << 17;
+
 /// out[n, m, y, x] = epilogue(the sum over channels c and taps t of a[m, c * taps + t] x[n, c, at t of (y, x)]).
 ///
 /// The rows of x, and of out, are adjacent; out may be every other element of an array. The epilogue's addend lies as out does.
@@ -214,7 +215,7 @@ impl WithSimd for Task<'_, '_> {
         let columns = images.len() * rows.len() * span;
         for first in (0..columns).step_by(nr::<S>()) {
             let columns = first..columns.min(first + nr::<S>());
-            let from = self.segments(&columns, span, &mut segments, |n, y, x| n * layout.image + layout.at(y, x));
+            let from = self.segments(&columns, [span, 1], &mut segments, |n, y, x| n * layout.image + layout.at(y, x));
             let vectors = Vectors::of::<S>(source, self.offsets, from, call.elements.are_numbers());
             let vectors = vectors.or_else(|| {
                 // SAFETY: the segments lie in the source for each offset, and there is room for a panel.
@@ -225,7 +226,7 @@ impl WithSimd for Task<'_, '_> {
                 }
             });
             let Target { image, y: down, x: across, .. } = call.target;
-            let to = self.segments(&columns, call.window.grid[1], &mut segments, |n, y, x| {
+            let to = self.segments(&columns, [call.window.grid[1], across], &mut segments, |n, y, x| {
                 (images.start + n) * image + (rows.start + y) * down + x * across
             });
             self.multiply(simd, columns.len(), vectors, to, edge.0.as_mut_ptr().cast());
@@ -234,13 +235,13 @@ impl WithSimd for Task<'_, '_> {
 }
 
 impl Task<'_, '_> {
-    /// The segments of some columns, by the places of single outputs, of which the first `width` of a row count; rows that
-    /// follow each other are one.
+    /// The segments of some columns, by the places of single outputs, of which the first `width` of a row count and are `step`
+    /// apart; rows that follow each other are one.
     #[inline(always)]
     fn segments<'a>(
         &self,
         columns: &Range<usize>,
-        width: usize,
+        [width, step]: [usize; 2],
         into: &'a mut Segments,
         place: impl Fn(usize, usize, usize) -> usize,
     ) -> &'a [Segment] {
@@ -255,7 +256,7 @@ impl Task<'_, '_> {
             }
             let place = place(row / self.rows.len(), row % self.rows.len(), x);
             match into[..count].last_mut() {
-                Some(last) if (last.at + last.len, last.column + last.len) == (place, column) => last.len += len,
+                Some(last) if (last.at + last.len * step, last.column + last.len) == (place, column) => last.len += len,
                 _ => {
                     into[count] = Segment { at: place, column, len };
                     count += 1;

@@ -43,7 +43,7 @@ impl<'a> Vectors<'a> {
         if !may_be_halves || S::F32_LANES != 2 * HALF || !consist_of(HALF) {
             return None;
         }
-        // What is behind the last half is never used: it may lie anywhere.
+        // The last vector's other half is read, and never used, if there is none: the source has as many elements behind each offset.
         let mut halves = [source; NR_VECTORS];
         for segment in segments {
             for i in 0..segment.len / HALF {

@@ -112,7 +112,7 @@ impl Layout {
     pub(super) unsafe fn copy<S: Simd>(&self, simd: S, source: Images, first: usize, rows: usize, to: *mut f32) {
         let first = first * self.step[0];
         let read = (rows - 1) * self.step[0] + self.reach + 1;
-        // The rows of the source among them, and how many of a step are read.
+        // The rows of the source among them, and how many of a step are read: the others are left as they are.
         let above = self.before[0].saturating_sub(first).min(read);
         let inside = above..(source.height + self.before[0]).saturating_sub(first).clamp(above, read);
         let used = self.step[0].min(self.reach + 1);

@@ -101,7 +101,7 @@ impl Gemm<'_> {
                     }
                 }
                 // SAFETY: as promised by the caller; the sums are complete.
-                unsafe { self.finish_columns(sums, columns) };
+                unsafe { self.write_columns(sums, columns) };
             });
         });
         (kernel.leave)();
@@ -113,7 +113,7 @@ impl Gemm<'_> {
     /// As in `columns`; the processor has AVX512-BF16.
     #[target_feature(enable = "avx512f,avx512bf16,avx512bw,avx512vl")]
     #[allow(clippy::needless_range_loop, reason = "counted loops are unrolled, which keeps the block in registers")]
-    unsafe fn finish_columns(&self, sums: *const f32, columns: Range<usize>) {
+    unsafe fn write_columns(&self, sums: *const f32, columns: Range<usize>) {
         let (width, zero) = (self.m.next_multiple_of(LINE), _mm512_setzero_ps());
         for j in columns.clone().step_by(LINE) {
             let there = mask(columns.end - j);
