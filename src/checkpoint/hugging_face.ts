@@ -113,15 +113,23 @@ function expectMean(path: string, pooling: unknown): void {
 const CUT = v.object({ max_seq_length: v.pipe(v.number(), v.integer(), v.minValue(1)) });
 const USUAL_LENGTH = 128;
 
-/** Reads the `tokenizer.json` beside a file of weights, with at most `positions` ids a text; null if there is none. */
-export async function tokenizerBeside(file: string, positions: number): Promise<(() => TextEncoding) | null> {
+/** Reads the `tokenizer.json` beside a file of weights, with at most `positions` ids a text; null if there is none. A note says it if nothing else does how many. */
+export async function tokenizerBeside(
+  file: string,
+  positions: number,
+  onNote: (text: string) => void,
+): Promise<(() => TextEncoding) | null> {
   const path = join(dirname(file), "tokenizer.json");
   if ((await kindOf(path)) !== "file") return null;
   const cut = await jsonOf(join(dirname(file), "sentence_bert_config.json"));
-  const length = Math.min(v.is(CUT, cut) ? cut.max_seq_length : USUAL_LENGTH, positions);
+  const isSaid = v.is(CUT, cut);
+  const length = Math.min(isSaid ? cut.max_seq_length : USUAL_LENGTH, positions);
   let encoding: TextEncoding | undefined;
   return () => {
-    encoding ??= textEncoding(formatExpression({ name: "tokenizer", file: path, length }));
+    if (encoding !== undefined) return encoding;
+    encoding = textEncoding(formatExpression({ name: "tokenizer", file: path, length }));
+    if (!isSaid)
+      onNote(`texts are cut at ${length} ids: no sentence_bert_config.json with max_seq_length is beside it`);
     return encoding;
   };
 }

@@ -58,7 +58,7 @@ export async function openNetwork(file: string, options: LoadOptions = {}): Prom
   const hasWords = Object.keys(state).some((key) => key.endsWith("embeddings.word_embeddings.weight"));
   const describe = hasWords && !isKnown ? await describedBeside(file) : null;
   const positions = Object.entries(state).find(([key]) => key.endsWith("embeddings.position_embeddings.weight"))?.[1];
-  const tokenizer = hasWords && !isKnown ? await tokenizerBeside(file, positions?.shape[0] ?? 1) : null;
+  const tokenizer = positions && hasWords && !isKnown ? await tokenizerBeside(file, positions.shape[0], onNote) : null;
   return {
     record,
     network(naming = {}) {

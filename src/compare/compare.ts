@@ -240,7 +240,7 @@ async function comparison(experiment: Experiment, plan: Plan): Promise<CompareRe
     }),
     methods: methodsOf(methods, ofMethods, ofBaseline, metric.name),
     ...(curve.length > 0 && { fractions: curve }),
-    config: { ...config, teacherHash: hashOf(teacher.source) },
+    config: { ...config, teacherHash: hashOf(teacher.source, task.data) },
   };
 }
 

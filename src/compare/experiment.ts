@@ -286,6 +286,6 @@ export function describeConfig(
     dataHash: data.fingerprint(),
     validationHash: validation.fingerprint(),
     testHash: test.fingerprint(),
-    ...(typeof teacher !== "function" && { teacherHash: hashOf(teacher) }),
+    ...(typeof teacher !== "function" && { teacherHash: hashOf(teacher, data) }),
   };
 }

@@ -99,7 +99,7 @@ export async function runExperiment(
       await external?.prepare({ ...controls, resume: true });
       return prepare();
     };
-    return announced(place, make, ({ teacher, logits }) => describeTeacher(teacher, logits.known, out));
+    return announced(place, make, ({ teacher, logits }) => describeTeacher(teacher, task.data, logits.known, out));
   };
   try {
     const { teacher, logits, trials } = await prepared();

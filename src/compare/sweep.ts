@@ -203,7 +203,7 @@ async function swept(experiment: Experiment, parts: Plan): Promise<SweepResult> 
       teacher: await sizeOfTeacher(teacher, test),
       student: await measureSize(student, chosen.file, test),
     },
-    config: { ...config, teacherHash: hashOf(teacher.source) },
+    config: { ...config, teacherHash: hashOf(teacher.source, task.data) },
   };
 }
 

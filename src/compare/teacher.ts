@@ -1,12 +1,14 @@
 import { join, relative } from "node:path";
-import { fingerprint, load, save } from "../checkpoint/index.js";
+import { load, save } from "../checkpoint/index.js";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import { makeFolder } from "../files/index.js";
 import { networkMetadata } from "../models/create_network.js";
+import { fitNetwork } from "../models/fit_network.js";
 import { recordMetadata, recordOf } from "../models/training_record.js";
 import { Module } from "../nn/module.js";
 import { type Teacher, TeacherCache } from "../teachers/index.js";
+import { teacherFingerprint } from "../teachers/teacher_fingerprint.js";
 import type { Precision } from "../tensor/precision.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { trainTeacher } from "../train/index.js";
@@ -78,9 +80,10 @@ async function keepTrained(module: Module, folder: string): Promise<TrainedTeach
   return { source: module, file, outcome: null };
 }
 
-/** What tells a teacher from others. */
-export function hashOf(teacher: Module | Teacher): string | null {
-  return teacher instanceof Module ? fingerprint(teacher.stateDict()) : teacher.fingerprint();
+/** What tells a teacher of these data from others. */
+export function hashOf(teacher: Module | Teacher, data: Dataset): string | null {
+  if (!(teacher instanceof Module)) return teacher.fingerprint();
+  return teacherFingerprint(fitNetwork(teacher, data, "teacher"));
 }
 
 /** A network's logits for the training data, from their file in `out` if it has them; null if they cannot be cached. */
@@ -95,7 +98,7 @@ export async function computeTeacherLogits(
     return null;
   }
   const { training: file } = logitsFilesIn(out);
-  const kept = await storedLogits(file, hashOf(teacher), data, precision);
+  const kept = await storedLogits(file, hashOf(teacher, data), data, precision);
   if (kept !== null) return kept;
   const cache = await TeacherCache.compute(teacher, data, { signal, precision });
   await cache.save(file);
@@ -105,10 +108,11 @@ export async function computeTeacherLogits(
 /** Where the other shares find a teacher that share 0 made. */
 export function describeTeacher(
   { source, file }: TrainedTeacher,
+  data: Dataset,
   logits: SplitLogits | null,
   out: string,
 ): ReadyTeacher {
-  const hash = logits?.training.teacherHash ?? hashOf(source);
+  const hash = logits?.training.teacherHash ?? hashOf(source, data);
   return { file: file && relative(out, file), hash, hasLogits: logits !== null };
 }
 
@@ -144,7 +148,7 @@ export async function takeTeacher(
   const path = join(out, file ?? "");
   const module = typeof teacher === "function" ? withGenerator(new Generator(), teacher) : (teacher as Module);
   if (typeof teacher === "function") module.loadStateDict(await load(path, { allowNonFinite: true }));
-  if (fingerprint(module.stateDict()) !== hash) throw changedMeanwhile(path);
+  if (hashOf(module, data) !== hash) throw changedMeanwhile(path);
   const taken = { source: module, file: path, outcome: null };
   if (!hasLogits) return { teacher: taken, logits: NO_LOGITS };
   const files = logitsFilesIn(out);

@@ -50,11 +50,16 @@ export function fitNetwork(network: Module, data: Dataset, name = "the network")
           },
         );
   const encoding = adaptation?.encoding ?? null;
-  if (encoding === null) expectIds(network, data, name);
-  else if (data.texts === undefined) {
+  const column = textColumnOf(data);
+  if (encoding === null) {
+    if (column !== null) expectIds(network, column.text, name, data.name);
+  } else if (data.texts === undefined) {
     const text = `reads texts by another encoding than ${data.name}, which does not keep its texts`;
     throw new DistilleryError("BAD_ARGUMENT", `${own.name}: ${text}: loadData does`);
-  } else expectRows(network, encoding, own.name, "its own encoding");
+  } else {
+    expectIds(network, encoding, own.name, "its own tokenizer");
+    expectRows(network, encoding, own.name, "its own encoding");
+  }
   return adaptation === null ? network : new FittedNetwork(network, adaptation);
 }
 
@@ -78,7 +83,7 @@ export function inputsOf(network: Module, { inputs, texts }: Batch): Tensor {
   if (encoding === null) return inputsFor(network, inputs);
   if (texts === undefined) {
     const text =
-      "batch: the teacher reads texts by an encoding of its own: expected a batch of a data set that has them";
+      "batch: the network reads texts by an encoding of its own: expected a batch of a data set that has them";
     throw new DistilleryError("BAD_ARGUMENT", text);
   }
   const all = texts();
@@ -117,7 +122,7 @@ export function expectReads(network: Module, data: Dataset, name: string): void 
       `${name}: takes numbers, and ${data.name} has texts, which are ids: ${advice}, or one of your own with an embedding`,
     );
   }
-  expectIds(network, data, name);
+  expectIds(network, column.text, name, data.name);
   expectRows(network, column.text, name, `the encoding of ${data.name}`);
 }
 
@@ -131,20 +136,19 @@ function expectRows({ vocabulary }: Module, encoding: TextEncoding, name: string
 }
 
 /** Refuses an encoding whose ids the network does not read. */
-function expectIds(network: Module, data: Dataset, name: string): void {
-  const column = textColumnOf(data);
-  if (column === null || network.vocabulary === null) return;
-  const entry = entryOf(column.text);
+function expectIds(network: Module, encoding: TextEncoding, name: string, whose: string): void {
+  if (network.vocabulary === null) return;
+  const entry = entryOf(encoding);
   if (holdsBert(network)) {
-    const offset = entry.offset?.(column.text);
+    const offset = entry.offset?.(encoding);
     if (offset === 0) return;
     const reads = "bert reads the ids of a tokenizer whose id 0 is its padding, such as [PAD]";
-    const got = offset === undefined ? `are those of ${column.text.kind}` : `are ${offset} higher, as its id 0 is none`;
+    const got = offset === undefined ? `are those of ${encoding.kind}` : `are ${offset} higher, as its id 0 is none`;
     const how = "put its tokenizer.json beside its weights, or give it (--tokenizer)";
-    throw new DistilleryError("BAD_ARGUMENT", `${name}: ${reads}; the ids of ${data.name} ${got}: ${how}`);
+    throw new DistilleryError("BAD_ARGUMENT", `${name}: ${reads}; the ids of ${whose} ${got}: ${how}`);
   }
-  if (!entry.isSigned?.(column.text) || !(firstTable(network) instanceof Embedding)) return;
-  const text = `its table is an Embedding, and the encoding of ${data.name} has negative ids, which only an EmbeddingBag takes`;
+  if (!entry.isSigned?.(encoding) || !(firstTable(network) instanceof Embedding)) return;
+  const text = `its table is an Embedding, and the encoding of ${whose} has negative ids, which only an EmbeddingBag takes`;
   throw new DistilleryError("BAD_ARGUMENT", `${name}: ${text}: use an encoding without signed=true, or text_bag`);
 }
 

@@ -1,4 +1,3 @@
-import { fingerprint } from "../checkpoint/index.js";
 import { expectOneOf, expectOptions } from "../checks.js";
 import type { Batch } from "../data/dataset.js";
 import type { Outputs } from "../losses/loss.js";
@@ -9,6 +8,7 @@ import type { Module } from "../nn/module.js";
 import { Taps } from "../nn/taps.js";
 import { noGrad } from "../tensor/autograd.js";
 import type { Teacher } from "./teacher.js";
+import { teacherFingerprint } from "./teacher_fingerprint.js";
 
 /** How a network is used as a teacher. */
 export interface NetworkTeacherOptions {
@@ -53,7 +53,7 @@ export function live(module: Module, options: NetworkTeacherOptions = {}): Netwo
   };
   return {
     name: "live",
-    fingerprint: () => fingerprint(module.stateDict()),
+    fingerprint: () => teacherFingerprint(network),
     open({ data }) {
       network = fitNetwork(module, data, "teacher");
     },

@@ -18,12 +18,13 @@ import { currentPrecision, expectPrecision, type Precision, withPrecision } from
 import { currentGenerator } from "../tensor/random.js";
 import { Tensor } from "../tensor/tensor.js";
 import { STANDARDIZED } from "./stored_arrays.js";
+import { teacherFingerprint } from "./teacher_fingerprint.js";
 
 const BATCH = 512;
 
 /**
  * A teacher's logits for every sample of a data set, computed once in eval mode and kept by the sample's index. Tied to the
- * teacher's weights and to the data by their hashes, and to the precision: it is refused for any other.
+ * teacher's weights, to how it reads texts and to the data by their hashes, and to the precision: it is refused for any other.
  *
  * @example
  * ```ts
@@ -66,8 +67,8 @@ export class TeacherCache {
     expectDataset(data, "data");
     const reason = TeacherCache.whyNotCacheable(teacher, data);
     if (reason !== null) throw new DistilleryError("BAD_ARGUMENT", `teacherCache: ${reason}`);
-    const hash = fingerprint(teacher.stateDict());
     const network = fitNetwork(teacher, data, "teacher");
+    const hash = teacherFingerprint(network);
     const logits: Float32Array[] = [];
     const batchSize = rowsFor([network], () => takeSlice(data, 0, 1).inputs, BATCH);
     for (const batch of new DataLoader(data, { batchSize })) {
@@ -165,8 +166,9 @@ export class TeacherCache {
   /** Refuses a teacher, data or a precision other than those that it was computed with; `BAD_ARGUMENT`. */
   expectOf(teacher: Module, data: Dataset, precision: Precision = "float32"): void {
     this.expectPrecision(precision);
-    if (fingerprint(teacher.stateDict()) !== this.teacherHash) throw fromAnother("teacher");
     this.expectData(data);
+    const network = fitNetwork(teacher, data, "teacher");
+    if (teacherFingerprint(network) !== this.teacherHash) throw fromAnother("teacher");
   }
 
   /** Refuses a precision other than that which it was computed in; `BAD_ARGUMENT`. */

@@ -19,6 +19,7 @@ import {
   Subset,
   setNumThreads,
   type TeacherBatch,
+  TeacherCache,
   TensorDataset,
   trainTeacher,
   withGenerator,
@@ -188,6 +189,60 @@ describe("BERT with its tokenizer.json beside its weights", () => {
     expect(await vectors(beside(json, 16), train)).toEqual(await vectors(beside(json, 16), tokens));
     const model = createNetwork("text_bag(buckets=60, dim=4)", { shape: [9], classes: 1 });
     expect(await refusal("BAD_ARGUMENT", () => trainTeacher({ model, data: train, epochs: 1 }))).toContain("no label");
+  });
+
+  test("another tokenizer.json or length is another teacher: of a file in part, of a run and of a cache", async () => {
+    const { model, ...rest } = JSON.parse(json);
+    const vocab = { ...model.vocab, play: model.vocab.chess, chess: model.vocab.play };
+    const swapped = JSON.stringify({ ...rest, model: { ...model, vocab } });
+    const named = (file: string) => loadNetwork(file, { network: "bert" });
+    const file = beside(json, 16);
+    const bert = await named(file);
+    await vectors(file, hashed);
+    const data = await read(HASH, { targets: join(dirname(file), "v.npy") });
+    const cache = await TeacherCache.compute(bert, data);
+    cache.expectOf(await named(beside(json, 16)), data);
+    const hashOf = (network: Module, data: Dataset) => {
+      const teacher = live(network);
+      teacher.open?.({ data, taps: [] });
+      return teacher.fingerprint();
+    };
+    for (const [i, beneath] of [beside(swapped, 16), beside(json, 4)].entries()) {
+      const other = await named(beneath);
+      expect(() => cache.expectOf(other, data)).toThrow("teacherCache: was computed from another teacher");
+      expect(hashOf(other, hashed)).not.toBe(hashOf(bert, hashed));
+      let asked = 0;
+      const signal = {
+        get aborted() {
+          return ++asked > 1;
+        },
+      } as AbortSignal;
+      const out = join(temporary, `part${i}.npy`);
+      await expect(writeLogits(bert, hashed, out, { signal, batchSize: 8 })).rejects.toThrow("after 8 samples");
+      await writeLogits(other, hashed, out);
+      expect(readFileSync(out)).toEqual(await vectors(beneath, hashed));
+    }
+    // By the ids of the data only the weights count.
+    expect(hashOf(await named(beside(json, 4)), tokens)).toBe(hashOf(bert, tokens));
+  });
+
+  test("a length that no file says is said", async () => {
+    const notes: string[] = [];
+    const onNote = (text: string) => notes.push(text);
+    for (const file of [beside(json), beside(json, 16)]) {
+      live(await loadNetwork(file, { network: "bert", onNote })).open?.({ data: hashed, taps: [] });
+    }
+    expect(notes).toEqual([expect.stringMatching(/texts are cut at \d+ ids: no sentence_bert_config.json/)]);
+  });
+
+  test("refused: a tokenizer.json whose id 0 is no padding", async () => {
+    const { model, added_tokens, ...rest } = JSON.parse(json);
+    const vocab = { ...model.vocab, "[PAD]": 4, "[MASK]": 0 };
+    const added = added_tokens.map((token: { content: string }) => ({ ...token, id: vocab[token.content] }));
+    const shifted = JSON.stringify({ ...rest, model: { ...model, vocab }, added_tokens: added });
+    expect(await refusal("BAD_ARGUMENT", () => vectors(beside(shifted, 16), hashed))).toContain(
+      "the ids of its own tokenizer are 1 higher, as its id 0 is none",
+    );
   });
 
   test("refused in one line: none, one that is none, and one of more words than the table has rows", async () => {
