@@ -1,4 +1,5 @@
 import type { Module } from "../nn/module.js";
+import { isRecorded } from "../nn/taps.js";
 import { isRecording } from "../tensor/autograd.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { isTracing } from "../tensor/tracer.js";
@@ -11,10 +12,11 @@ const ONE_SUM = 384;
 /**
  * Ids [rows, length] up to the longest text's, at a power of two: what is left out is padding in all rows, which {@link paddingOf} keeps from
  * counting. In eval mode the outputs have the same bits, so that the rest of a batch does not matter. Graphs have one length, and so has
- * a teacher in train mode, which draws as its graph does. Powers of two, as memory is kept for each length.
+ * a teacher in train mode, which draws as its graph does. So have hidden outputs that a loss reads, as it compares them with those of graphs; those of
+ * `head` have no tokens. Powers of two, as memory is kept for each length.
  */
-export function withoutPadding(network: Module, ids: Tensor): Tensor {
-  if (isTracing() || (network.training && !isRecording(network.parameters()))) return ids;
+export function withoutPadding(network: Module, ids: Tensor, head: Module | null = null): Tensor {
+  if (isTracing() || isRecorded(network, head) || (network.training && !isRecording(network.parameters()))) return ids;
   const [rows, length] = ids.shape;
   let longest = LEAST;
   for (let row = 0; row < rows; row++) {

@@ -72,7 +72,7 @@ export class TextTransformer extends Module {
 
   override forward(all: Tensor): Tensor {
     expectShape("text_transformer: ids", all.shape, [-1, this.positions.shape[0]]);
-    const ids = withoutPadding(this, all);
+    const ids = withoutPadding(this, all, this.fc);
     const padding = paddingOf(ids);
     const places = ids === all ? this.positions : this.positions.slice(0, ids.shape[1]);
     let x = this.dropout.forward(this.tokens.forward(ids).add(places));

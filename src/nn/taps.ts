@@ -36,10 +36,13 @@ export class Taps {
     const restore = this.#modules.map(({ path, module, reads }) =>
       hook(module, (input, output) => this.#outputs.set(path, reads ? input : output)),
     );
+    const outer = recorded;
+    recorded = [...outer, ...this.#modules.map(({ module }) => module)];
     try {
       const value = body();
       return { value, taps: Object.fromEntries(this.#modules.map(({ path }) => [path, this.#output(path)])) };
     } finally {
+      recorded = outer;
       for (const undo of restore.reverse()) undo();
     }
   }
@@ -50,6 +53,14 @@ export class Taps {
     const text = "has no output: the network's forward does not call this module's forward";
     throw new DistilleryError("BAD_ARGUMENT", `${this.argument}: ${path} ${text}`);
   }
+}
+
+/** The modules whose outputs {@link Taps} are recording. */
+let recorded: readonly Module[] = [];
+
+/** Whether {@link Taps} are recording what a module inside a network reads or gives, other than `except`. */
+export function isRecorded(network: Module, except: Module | null = null): boolean {
+  return recorded.length > 0 && modulesByPath(network).some(([, one]) => one !== except && recorded.includes(one));
 }
 
 const NONE: Readonly<Record<string, Tensor>> = Object.freeze({});

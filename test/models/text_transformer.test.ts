@@ -1,10 +1,11 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { GraphModule, traceModule } from "../../src/graph/index.js";
+import { FrozenModel, GraphModule, traceModule } from "../../src/graph/index.js";
 import {
   Bert,
   createNetwork,
   crossEntropy,
+  type DistillationLoss,
   distill,
   evaluate,
   exportOnnx,
@@ -20,12 +21,15 @@ import {
   type Outputs,
   type Teacher,
   type Tensor,
+  TensorDataset,
   TextTransformer,
   tensor,
   trainTeacher,
   withGenerator,
   zeros,
 } from "../../src/index.js";
+import { mseLoss } from "../../src/nn/functional.js";
+import { hook, Taps } from "../../src/nn/taps.js";
 import { folderOf, refusal } from "../data/support.js";
 import { exported } from "../export/js/support.js";
 import { relativeError, run } from "../export/support.js";
@@ -135,6 +139,40 @@ describe("padding behind the longest text of a batch is left out", () => {
     const outputs = (teacher: Teacher) => withGenerator(new Generator(1), () => teacher.outputs(batch) as Outputs);
     const [one, other] = [live, frozen].map((teacher) => outputs(teacher(network, { mode: "train" })));
     expect(one.logits.data).toEqual(other.logits.data);
+  });
+
+  test.each([live, frozen])("not while a loss reads hidden outputs of tokens, %o", async (kind) => {
+    const layer = "layers.0";
+    const [teacher] = of(LENGTH);
+    manualSeed(4);
+    const student = new TextTransformer({ ...OPTIONS, dropout: 0, length: LENGTH });
+    const data = new TensorDataset(ids(LENGTH, 3, 8), Int32Array.of(0, 2));
+    // A graph has the whole length.
+    const whole = (network: Module) => {
+      const model = FrozenModel.from(network, [LENGTH], { training: false, taps: [layer] });
+      return model.take(ids(LENGTH, 3, 8), new Generator()).taps[layer];
+    };
+    const wanted = mseLoss(whole(student), whole(teacher)).item();
+    const loss: DistillationLoss = {
+      ...{ name: "tokens", needsTeacher: true, taps: { student: [layer], teacher: [layer] }, config: () => "tokens" },
+      compute: ({ student, teacher }) => ({ loss: mseLoss(student.taps[layer], teacher.taps[layer]), metrics: {} }),
+    };
+    const run = { teacher: kind(teacher, { taps: [layer] }), student, data, loss, epochs: 1, batchSize: 2 };
+    const { history } = await distill(run);
+    expect(wanted).toBeGreaterThan(0.01);
+    expect(history[0].metrics.loss).toBeCloseTo(wanted, 6);
+  });
+
+  test("what the last layer reads has no tokens: then it is left out", () => {
+    const [network] = of(LENGTH);
+    const lengths: number[] = [];
+    const tapped = (paths: string[]) =>
+      new Taps(network.eval(), paths, "network").record(() => logitsOf(network, ids(LENGTH, 3, 8))).taps;
+    const undo = hook(network.layers[1], ({ shape }) => lengths.push(shape[1]));
+    const { "fc:input": whole } = tapped(["fc:input", "layers.0"]);
+    expect(tapped(["fc:input"])["fc:input"].data).toEqual(whole.data);
+    undo();
+    expect(lengths).toEqual([LENGTH, 8]);
   });
 });
 
