@@ -66,7 +66,7 @@ export async function runDistill(settings: Settings<"distill">, flags: DistillFl
     ...(config.calibrateTeacher !== undefined && { calibrateTeacher: config.calibrateTeacher }),
   };
   expectBatches(student, input, input.data);
-  if (input.teacherMode === "train" && network !== null) expectBatches(network, input, input.data);
+  if (input.teacherMode === "train" && network !== null) expectBatches(network, input, input.data, "the teacher");
   await expectLossBatches(config.loss, input, input);
   if (flags.dryRun) {
     await dryRun({ teacher: network, student }, [{ name: "the distillation", input, times: 1 }], source, flags);

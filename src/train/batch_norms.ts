@@ -1,11 +1,12 @@
 import type { Dataset } from "../data/dataset.js";
-import { BatchNorm } from "../nn/batch_norm.js";
+import type { DistillationLoss } from "../losses/index.js";
+import { BatchNorm, BatchNorm1d } from "../nn/batch_norm.js";
 import { Modes } from "../nn/modes.js";
-import type { Module } from "../nn/module.js";
+import { Module } from "../nn/module.js";
 import { hook } from "../nn/taps.js";
 import type { Issue } from "../registry/index.js";
 import type { ResolvedTraining } from "./options.js";
-import { tapShapeOf } from "./resolve_loss.js";
+import { type LossUse, tapShapeOf } from "./resolve_loss.js";
 
 /** The options that say how many samples normalise each other. */
 export type BatchOptions = Pick<ResolvedTraining, "batchSize" | "dropLast" | "shards" | "batchNorm"> & {
@@ -46,10 +47,49 @@ export function singleIn(
   return { path: ["shards"], text: `${text}: ${names.dropLast} leaves the batch out${together && `, ${together}`}` };
 }
 
-/** {@link singleIn} for a network with a BatchNorm that gets one number of each sample: images of several positions have more. */
-export function singleFor(network: Module, options: BatchOptions, data: Dataset, names = IN_PROGRAMS): Issue | null {
-  const issue = singleIn(options, data.length, "BatchNorm", names);
+/**
+ * {@link singleIn} for a network with a BatchNorm that gets one number of each sample: images of several positions have more.
+ *
+ * @param whose what errors call the network, if it is not the one that is trained.
+ */
+export function singleFor(
+  network: Module,
+  options: BatchOptions,
+  data: Dataset,
+  { names = IN_PROGRAMS, whose }: { names?: AdviceNames; whose?: string } = {},
+): Issue | null {
+  const issue = singleIn(options, data.length, whose === undefined ? "BatchNorm" : `BatchNorm of ${whose}`, names);
   return issue !== null && normalizesSingles(network, data) ? issue : null;
+}
+
+/** {@link singleIn} for the modules of a loss. */
+export function singleForLoss(
+  loss: DistillationLoss,
+  options: BatchOptions,
+  use: Pick<LossUse, "student" | "teacher" | "data">,
+  names = IN_PROGRAMS,
+): Issue | null {
+  const issue = singleIn(options, use.data.length, `BatchNorm of the loss ${loss.name}`, names);
+  return issue !== null && lossNormalizesSingles(loss, use) ? issue : null;
+}
+
+/** Whether a loss's modules may normalise one number of each sample. */
+function lossNormalizesSingles(
+  { modules = {}, taps = {} }: DistillationLoss,
+  use: Pick<LossUse, "student" | "teacher" | "data">,
+): boolean {
+  const all = Object.values(modules).flatMap(batchNormsOf);
+  if (all.some((module) => module instanceof BatchNorm1d)) return true;
+  if (all.length === 0) return false;
+  return (["student", "teacher"] as const).some((name) => {
+    const network = use[name];
+    // Of a teacher that is no network nobody knows them before it gives them.
+    if (!(network instanceof Module)) return false;
+    return (taps[name] ?? []).some((path) => {
+      const [, ...positions] = tapShapeOf(network, use.data, name, path);
+      return positions.every((length) => length === 1);
+    });
+  });
 }
 
 function normalizesSingles(network: Module, data: Dataset): boolean {

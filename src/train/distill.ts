@@ -103,9 +103,11 @@ export function distill(input: DistillInput): RunHandle {
       ...(source instanceof Module ? { teacherMode } : { teacher: teacher.name }),
       teacherHash: teacher.fingerprint(),
     });
+    const teacherNetwork =
+      plain.needsTeacher && source instanceof Module ? { module: source, mode: teacherMode } : null;
     const trainer = await Trainer.open({
       ...{ command: "distill", name: STUDENT_FILE, model: student, loss: plain, lossSpec: spec, teacher, data },
-      ...{ validation: validation ?? null, options, config, preparation, controls, stream },
+      ...{ teacherNetwork, validation: validation ?? null, options, config, preparation, controls, stream },
     });
     let running = teacher;
     try {

@@ -9,7 +9,7 @@ import type { Module } from "../nn/module.js";
 import type { Optimizer } from "../optim/optimizer.js";
 import type { Schedule } from "../optim/schedules.js";
 import type { Teacher } from "../teachers/index.js";
-import { singleFor } from "./batch_norms.js";
+import { type BatchOptions, singleFor, singleForLoss } from "./batch_norms.js";
 import type { RunControls } from "./controls.js";
 import { describeOptimizer } from "./optimizer.js";
 import type { ResolvedTraining } from "./options.js";
@@ -39,6 +39,8 @@ export interface TrainerInput {
   lossSpec: LossSpec | undefined;
   /** For the agreement on the validation set, and for its buffers if they change. */
   teacher: Teacher | null;
+  /** The network of the teacher and its mode, if the loss reads it and it is one. */
+  teacherNetwork?: { module: Module; mode: "train" | "eval" } | null;
   data: Dataset;
   /** Evaluated on after each epoch; null: none. */
   validation: Dataset | null;
@@ -58,13 +60,13 @@ interface Preparation {
 }
 
 /** Refuses weights of another order, a validation set that is missing or does not fit, batches of one sample for BatchNorm, and fewer shards than ranks. */
-export function validateInput({ model, parts, data, validation, options, controls }: TrainerInput): void {
+export function validateInput(input: TrainerInput): void {
+  const { model, parts, data, validation, options, controls } = input;
   for (const { module, name } of parts ?? [{ module: model, name: "the network" }]) {
     expectReads(module, data, name);
     expectOrder(module, data, name);
-    const single = singleFor(module, options, data);
-    if (single !== null) throw new DistilleryError("BATCH_TOO_SMALL", `${single.path.join(".")}: ${single.text}`);
   }
+  expectBatches(input);
   if (validation?.unlabelled && labelsOf(validation).includes(NO_LABEL)) {
     const sample = labelsOf(validation).indexOf(NO_LABEL);
     throw new DistilleryError("BAD_ARGUMENT", `validation: sample ${sample} has no label, which accuracy needs`);
@@ -81,6 +83,17 @@ export function validateInput({ model, parts, data, validation, options, control
     const text = `expected at least one for each of the ${size} ranks, got ${options.shards}`;
     throw new DistilleryError("BAD_ARGUMENT", `shards: ${text}`);
   }
+}
+
+/** Refuses batches of one sample for BatchNorm in train mode: of what is trained, of the teacher, of the loss. */
+function expectBatches({ model, parts, loss, data, options, teacherNetwork }: TrainerInput): void {
+  const { module: teacher = null, mode = "eval" } = teacherNetwork ?? {};
+  const own: BatchOptions = { ...options, teacherMode: mode };
+  const single =
+    (parts ?? [{ module: model }]).map(({ module }) => singleFor(module, own, data)).find((issue) => issue !== null) ??
+    (teacher !== null && mode === "train" ? singleFor(teacher, own, data, { whose: "the teacher" }) : null) ??
+    singleForLoss(loss, own, { student: model, teacher, data });
+  if (single !== null) throw new DistilleryError("BATCH_TOO_SMALL", `${single.path.join(".")}: ${single.text}`);
 }
 
 /** What a run made of its options. */

@@ -4,6 +4,8 @@ import { describe, expect, test } from "vitest";
 import {
   BatchNorm1d,
   type Dataset,
+  type DistillationLoss,
+  type DistillInput,
   distill,
   IntTensor,
   Linear,
@@ -159,6 +161,28 @@ test("a batch of one that batch norm would see", async () => {
   expect(existsSync(out)).toBe(false);
   const { history } = await start({ data, student, dropLast: true }).done;
   expect(history).toHaveLength(3);
+});
+
+test("nor a batch of one for batch norm of a teacher in train mode, or of a loss: before the run", async () => {
+  const { data, student } = setting(2 * BATCH + 1);
+  const network = () => new Sequential(new Linear(6, 8), new BatchNorm1d(8), new ReLU(), new Linear(8, 3));
+  const options = { teacher: network(), student, data, epochs: 1, batchSize: BATCH };
+  const out = join(folder, "single-teacher");
+  const refused = async (more: Partial<DistillInput>) =>
+    (await failure(distill({ ...options, out, ...more }), "BATCH_TOO_SMALL")).message;
+  const text = (whose: string) =>
+    `batchSize: 16 leaves a last batch of one of 33 samples, which BatchNorm of ${whose} can't take: dropLast: true leaves it out`;
+  expect(await refused({ teacherMode: "train" })).toBe(text("the teacher"));
+  const loss: DistillationLoss = {
+    ...{ name: "own", needsTeacher: false, modules: { norm: new BatchNorm1d(3) }, config: () => "own" },
+    compute: ({ student }) => ({ loss: student.logits.mean(), metrics: {} }),
+  };
+  expect(await refused({ loss })).toBe(text("the loss own"));
+  expect(existsSync(out)).toBe(false);
+  // In eval mode, or if the loss reads no teacher, it takes any batch.
+  await distill(options);
+  await distill({ ...options, teacherMode: "train", loss: "cross-entropy" });
+  await distill({ ...options, teacherMode: "train", dropLast: true });
 });
 
 test("NaN in tensors is refused before they are data, naming the row", async () => {
