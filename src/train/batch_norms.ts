@@ -111,7 +111,7 @@ function normalizesSingles(network: Module, data: Dataset): boolean {
 }
 
 /** The layers of BatchNorm in a module. */
-export function batchNormsOf(module: Module): BatchNorm[] {
+function batchNormsOf(module: Module): BatchNorm[] {
   if (module instanceof BatchNorm) return [module];
   return module.namedChildren().flatMap(([, child]) => batchNormsOf(child));
 }
