@@ -9,6 +9,7 @@ const HASHED: Readonly<Record<string, string>> = {
   validationHash: "the validation data have changed",
   testHash: "the test data have changed",
   teacherHash: "the teacher's file (its weights or logits) has changed",
+  teacherEncodingHash: "how the teacher reads texts (its tokenizer, or the ids that a text has at most) has changed",
   modelHash: "the network's initial weights have changed",
   randomHash: "the state of the random numbers has changed",
   scheduleHash: "the learning rates of the schedule have changed",

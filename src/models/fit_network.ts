@@ -1,7 +1,7 @@
 import { type Batch, type Dataset, labelsOf, NO_LABEL } from "../data/dataset.js";
 import { type Adaptation, adaptationOf } from "../data/preprocessing/adapt.js";
 import { preprocessingOf, textColumnOf } from "../data/preprocessing/spec.js";
-import { encodeText, entryOf, type TextEncoding } from "../data/text/encodings.js";
+import { entryOf, idsOf, type TextEncoding } from "../data/text/encodings.js";
 import { DistilleryError } from "../errors.js";
 import { Embedding } from "../nn/embedding.js";
 import { inputsFor } from "../nn/inputs_for.js";
@@ -89,7 +89,7 @@ export function inputsOf(network: Module, { inputs, texts }: Batch): Tensor {
   const all = texts();
   const { length } = encoding;
   const ids = allocate(all.length * length).fill(0);
-  for (const [i, text] of all.entries()) encodeText(encoding, text, ids.subarray(i * length, (i + 1) * length));
+  for (const [i, text] of all.entries()) ids.set(idsOf(encoding, text), i * length);
   return new Tensor(ids, [all.length, length]);
 }
 

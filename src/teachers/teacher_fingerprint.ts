@@ -5,12 +5,17 @@ import type { Module } from "../nn/module.js";
 
 /** SHA-256 that tells a network, as `fitNetwork` gives it, from other teachers: of its weights, and of how it reads texts if not by the ids of the data. */
 export function teacherFingerprint(fitted: Module): string {
-  const weights = fingerprint(fitted.stateDict());
+  const { teacherHash, teacherEncodingHash } = teacherHashes(fitted);
+  if (teacherEncodingHash === undefined) return teacherHash;
+  return createHash("sha256").update(`${teacherHash} ${teacherEncodingHash}`).digest("hex");
+}
+
+/** The two parts of {@link teacherFingerprint}, by which a resumed run says what has changed. */
+export function teacherHashes(fitted: Module): { teacherHash: string; teacherEncodingHash?: string } {
+  const teacherHash = fingerprint(fitted.stateDict());
   const encoding = encodingOf(fitted);
-  if (encoding === null) return weights;
+  if (encoding === null) return { teacherHash };
   // A file may have the keys in another order.
   const entries = Object.entries(encoding).sort(([a], [b]) => (a < b ? -1 : 1));
-  return createHash("sha256")
-    .update(JSON.stringify([weights, entries]))
-    .digest("hex");
+  return { teacherHash, teacherEncodingHash: createHash("sha256").update(JSON.stringify(entries)).digest("hex") };
 }

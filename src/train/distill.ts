@@ -12,6 +12,7 @@ import { expectRead, taskOf } from "../tasks/index.js";
 import { asTeacher } from "../teachers/as_teacher.js";
 import { chooseTeacher, expectCache } from "../teachers/choose.js";
 import type { Teacher, TeacherCache, TeacherFunction } from "../teachers/index.js";
+import { teacherHashes } from "../teachers/teacher_fingerprint.js";
 import { type Calibration, calibrated, calibrateTeacher } from "./calibrate_teacher.js";
 import { type RunControls, splitControls } from "./controls.js";
 import { fit } from "./fit.js";
@@ -100,8 +101,9 @@ export function distill(input: DistillInput): RunHandle {
     const config = () => ({
       ...(calibration !== null && { teacherTemperature: calibration.temperature }),
       ...(spec === undefined ? { temperature, alpha } : { loss: loss.config() }),
-      ...(source instanceof Module ? { teacherMode } : { teacher: teacher.name }),
-      teacherHash: teacher.fingerprint(),
+      ...(source instanceof Module
+        ? { teacherMode, ...teacherHashes(source) }
+        : { teacher: teacher.name, teacherHash: teacher.fingerprint() }),
     });
     const teacherNetwork =
       plain.needsTeacher && source instanceof Module ? { module: source, mode: teacherMode } : null;

@@ -1,7 +1,8 @@
 import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test, vi } from "vitest";
+import { TEXT_ENCODINGS } from "../../src/data/text/encodings.js";
 import {
   type Batch,
   createNetwork,
@@ -25,6 +26,7 @@ import {
   withGenerator,
   writeLogits,
 } from "../../src/index.js";
+import { recordOf, setRecord, type TrainingRecord } from "../../src/models/training_record.js";
 import { temporaryFolder } from "../checkpoint/support.js";
 import { folderOf, refusal } from "../data/support.js";
 import { timeless } from "../train/support.js";
@@ -117,6 +119,19 @@ describe("a teacher of tokens and a student of hashed words", () => {
     const streamed = await read(HASH, { stream: true });
     expect([...(streamed.texts?.(Int32Array.of(39, 0, 7, 7)) ?? [])]).toEqual([39, 0, 7, 7].map((i) => TEXTS[i]));
     expect(evaluate(teacher, streamed).accuracy).toBe(evaluate(teacher, tokens).accuracy);
+  });
+
+  test("each text is encoded once for all epochs, a step's and the next ones' that run ahead", async () => {
+    const encode = vi.spyOn(TEXT_ENCODINGS.get("tokenizer"), "encode");
+    // A copy, whose encoding nobody has used.
+    const own = createNetwork("text_transformer(layers=1, dim=8, heads=2, buckets=160)", { shape: [16], classes: 2 });
+    own.loadStateDict(teacher.stateDict());
+    const record = recordOf(teacher) as TrainingRecord;
+    setRecord(own, { ...record, preprocessing: structuredClone(record.preprocessing) });
+    const { weights } = await run({ teacher: own, teacherCache: false, epochs: 3 });
+    expect(encode.mock.calls.length).toBe(new Set(TEXTS).size);
+    encode.mockRestore();
+    expect(weights).toEqual((await run({ teacher: await logitsFile(await ownLogits()), epochs: 3 })).weights);
   });
 
   test("a function gets the texts", async () => {
@@ -222,6 +237,23 @@ describe("BERT with its tokenizer.json beside its weights", () => {
       await writeLogits(other, hashed, out);
       expect(readFileSync(out)).toEqual(await vectors(beneath, hashed));
     }
+    const resumed = async (teacher: Module, options: object = {}) => {
+      const student = withGenerator(new Generator(5), () =>
+        createNetwork("text_bag(buckets=60, dim=4)", { shape: [9], classes: 12 }),
+      );
+      const out = join(temporary, "swapped");
+      return withGenerator(new Generator(5), () =>
+        distill({ teacher, student, data, out, batchSize: 16, epochs: 1, ...options }),
+      );
+    };
+    await resumed(bert);
+    const message = await refusal("BAD_CONFIG", async () =>
+      resumed(await named(beside(swapped, 16)), { resume: true, epochs: 2 }),
+    );
+    expect(message).toContain(
+      "how the teacher reads texts (its tokenizer, or the ids that a text has at most) has changed",
+    );
+    expect(message).not.toContain("weights");
     // By the ids of the data only the weights count.
     expect(hashOf(await named(beside(json, 4)), tokens)).toBe(hashOf(bert, tokens));
   });

@@ -34,6 +34,27 @@ export function encodeText(encoding: TextEncoding, text: string, out: Float32Arr
   return entryOf(encoding).encode(encoding, text, out);
 }
 
+/** The bytes of texts and ids that {@link idsOf} keeps of an encoding, about. */
+const KEPT_BYTES = 2 ** 26;
+const KEPT = new WeakMap<TextEncoding, { ids: Map<string, Float32Array>; bytes: number }>();
+
+/** The ids of a text, without the zeros behind them. They are kept: a teacher reads the same texts in every epoch. */
+export function idsOf(encoding: TextEncoding, text: string): Float32Array {
+  let kept = KEPT.get(encoding);
+  const known = kept?.ids.get(text);
+  if (known !== undefined) return known;
+  const out = new Float32Array(encoding.length);
+  const ids = out.slice(0, encodeText(encoding, text, out));
+  const bytes = 2 * text.length + ids.byteLength;
+  if (kept === undefined || kept.bytes + bytes > KEPT_BYTES) {
+    kept = { ids: new Map(), bytes: 0 };
+    KEPT.set(encoding, kept);
+  }
+  kept.ids.set(text, ids);
+  kept.bytes += bytes;
+  return ids;
+}
+
 /** Whether any of these ids is of something that the encoding knows, such as a word of a tokenizer. */
 export function knowsAny(encoding: TextEncoding, ids: Float32Array): boolean {
   return entryOf(encoding).knows?.(encoding, ids) ?? true;
