@@ -44,10 +44,16 @@ function differing(before: RunConfig, now: RunConfig): string[] {
 }
 
 function changeOf(name: string, before: unknown, now: unknown): string[] {
+  if (name === "chunk") return [`the training data were ${heldAs(before)}, are ${heldAs(now)} (stream, --stream)`];
   if (name === "modules") return modulesChanged(hashesOf(before), hashesOf(now));
   if (!name.endsWith("Hash")) return [`${name} was ${JSON.stringify(before)}, is ${JSON.stringify(now)}`];
   const ofLoss = /^loss\.(.*)Hash$/.exec(name)?.[1];
   return [ofLoss === undefined ? (HASHED[name] ?? `${name} has changed`) : `the loss's ${ofLoss} begins otherwise`];
+}
+
+/** Streamed data come in another order, that of their chunks. */
+function heldAs(chunk: unknown): string {
+  return chunk === undefined ? "in memory" : `streamed by ${chunk} samples`;
 }
 
 /** `modules`: the hash of each by its path. */

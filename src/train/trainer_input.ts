@@ -124,6 +124,7 @@ export function configOf(input: TrainerInput, made: MadeOfOptions): RunConfig {
     features: data.features,
     classes: data.classes,
     ...(data.task && { task: data.task }),
+    ...(data.chunk !== undefined && { chunk: data.chunk }),
     dataHash: data.fingerprint(),
     ...(validation && { validationSamples: validation.length, validationHash: validation.fingerprint() }),
     modelHash: fingerprint(model.stateDict()),

@@ -55,6 +55,12 @@ describe("a run is not resumed as another one", () => {
       ["the training data have changed", "epochs was 3, is 4"],
     ],
     ["fewer data", { data: setting(40).data }, 0, ["samples was 50, is 40"]],
+    [
+      "data that are streamed, and more epochs",
+      { data: Object.assign(synthetic({ samples: 50, features: 6, classes: 3 }), { chunk: 10 }), epochs: 4 },
+      0,
+      ["the training data were in memory, are streamed by 10 samples (stream, --stream)", "epochs was 3, is 4"],
+    ],
     ["another teacher", { teacher: setting().teacher }, 0, ["the teacher's file (its weights or logits) has changed"]],
     ["another student", { student: setting().student }, 0, ["the network's initial weights have changed"]],
   ])("%s", async (what, options, seed, changes) => {
