@@ -31,7 +31,8 @@ export class TableLabels {
     }
     if (isNone) {
       const what = text === "" ? "empty" : `missing: ${show(text)}`;
-      const advice = "leave the row out, or take it without a label (--unlabelled)";
+      // Whether they are classes is known once all are read.
+      const advice = "leave the row out, or, if it is a class, take the row without one (--unlabelled)";
       throw badData(this.file, `line ${line}: its label, ${show(this.name)}, is ${what}: ${advice}`);
     }
     const known = this.#texts.get(text);

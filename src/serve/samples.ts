@@ -1,5 +1,5 @@
-import { show } from "../checks.js";
-import { encodeSamples } from "../data/preprocessing/encode.js";
+import { show, showList } from "../checks.js";
+import { encodeSamples, exampleRow } from "../data/preprocessing/encode.js";
 import { inputFeatures, type Preprocessing, type TableRow } from "../data/preprocessing/spec.js";
 import { DistilleryError } from "../errors.js";
 import { Tensor } from "../tensor/tensor.js";
@@ -12,8 +12,9 @@ import { Tensor } from "../tensor/tensor.js";
  */
 export function samplesOf(body: unknown, preprocessing: Preprocessing | null, known: number | null = null): Tensor {
   if (!Array.isArray(body) || body.length === 0) {
-    const got = Array.isArray(body) ? "an empty one" : show(body);
-    throw new DistilleryError("BAD_ARGUMENT", `body: expected a list of samples, got ${got}`);
+    const got = Array.isArray(body) ? "an empty one" : gotText(body);
+    const example = preprocessing?.kind === "table" ? exampleRow(preprocessing.columns) : "[0, 1, ...]";
+    throw new DistilleryError("BAD_ARGUMENT", `body: expected a list of samples, as [${example}], got ${got}`);
   }
   if (preprocessing?.kind === "table") return encodeSamples(preprocessing, body as readonly TableRow[]);
   const features = preprocessing === null ? (known ?? lengthOf(body[0], 0)) : inputFeatures(preprocessing);
@@ -28,6 +29,12 @@ export function samplesOf(body: unknown, preprocessing: Preprocessing | null, kn
   if (preprocessing === null) return new Tensor(Float32Array.from(numbers), [body.length, features]);
   if (preprocessing.kind === "image") return encodeSamples(preprocessing, Uint8Array.from(numbers));
   return encodeSamples(preprocessing, numbers);
+}
+
+/** What came in place of a list. */
+function gotText(body: unknown): string {
+  if (typeof body !== "object" || body === null) return show(body);
+  return `an object with ${showList(Object.keys(body)) || "nothing in it"}`;
 }
 
 function lengthOf(sample: unknown, i: number): number {

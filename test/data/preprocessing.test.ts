@@ -107,7 +107,7 @@ describe("samples that can't be encoded", () => {
     [{ a: 1, colour: "green" }, 'rows[0], "colour": expected one of "blue", "red", got "green"'],
     [{ a: 1, colour: ["red"] }, 'rows[0], "colour": expected a text or a number, got a value of type Array'],
     [{ __proto__: { a: 1, colour: "red" } }, 'rows[0], "a": is empty'],
-    [null, "rows[0]: expected cells by the names of columns, got null"],
+    [null, 'rows[0]: expected cells by the names of columns, as {"a": 4, "colour": "blue"}, got null'],
   ])("the row %j", async (row, text) => {
     const described = preprocessingOf(await table()) as TablePreprocessing;
     expect(await refusal("BAD_ARGUMENT", () => encodeSamples(described, [row as never]))).toBe(text);

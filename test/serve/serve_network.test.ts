@@ -116,6 +116,12 @@ test("rows of a table by the names of their columns, classes by name", async () 
     json: { code: "BAD_ARGUMENT", message: 'rows[0], "b": expected one of "x", "y", got "z"' },
   });
   expect((await post(url, [{ a: 1 }])).json).toMatchObject({ message: 'rows[0], "b": is empty' });
+  expect((await post(url, [[150, "y"]])).json).toMatchObject({
+    message: 'rows[0]: expected cells by the names of columns, as {"a": 100, "b": "x"}, got a value of type Array',
+  });
+  expect((await post(url, { instances: [{ a: 1, b: "x" }] })).json).toMatchObject({
+    message: 'body: expected a list of samples, as [{"a": 100, "b": "x"}], got an object with "instances"',
+  });
 });
 
 test("pixels", async () => {
@@ -206,14 +212,19 @@ test("health and metrics, in Prometheus' text format", async () => {
 describe("refused, as JSON with a code", () => {
   test.each([
     ["no JSON", "{", "BAD_JSON", "body: expected JSON: "],
-    ["no list", { rows: [] }, "BAD_ARGUMENT", "body: expected a list of samples, got a value of type Object"],
+    [
+      "no list",
+      { rows: [] },
+      "BAD_ARGUMENT",
+      'body: expected a list of samples, as [[0, 1, ...]], got an object with "rows"',
+    ],
     [
       "a constructor of its own",
       '{"constructor":{"name":{"toString":1}}}',
       "BAD_ARGUMENT",
-      "body: expected a list of samples, got a value of type Object",
+      'body: expected a list of samples, as [[0, 1, ...]], got an object with "constructor"',
     ],
-    ["no samples", [], "BAD_ARGUMENT", "body: expected a list of samples, got an empty one"],
+    ["no samples", [], "BAD_ARGUMENT", "body: expected a list of samples, as [[0, 1, ...]], got an empty one"],
     ["no sample", [1], "BAD_ARGUMENT", "samples[0]: expected a list of numbers, got 1"],
     ["no numbers", [[1, "2", 3, 4, 5, 6]], "BAD_ARGUMENT", 'samples[0][1]: expected a number, got "2"'],
     ["rows of different lengths", [Array(6).fill(0), [1]], "SHAPE_MISMATCH", "samples[1]: expected 6 numbers, got 1"],

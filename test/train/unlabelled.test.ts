@@ -214,7 +214,7 @@ describe("files", () => {
   test("without the flag they are refused with the advice", async () => {
     const { message } = await failure(loadData(file), "BAD_DATA");
     expect(message).toContain(
-      'line 2: its label, "label", is empty: leave the row out, or take it without a label (--unlabelled)',
+      'line 2: its label, "label", is empty: leave the row out, or, if it is a class, take the row without one (--unlabelled)',
     );
     const streamed = await failure(loadData(file, { unlabelled: true, stream: true }), "BAD_ARGUMENT");
     expect(streamed.message).toContain("has samples without labels, which are read whole");

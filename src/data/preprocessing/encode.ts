@@ -80,8 +80,8 @@ function encodeRows({ columns }: TablePreprocessing, rows: readonly TableRow[]):
   const data = new Float32Array(expectInteger("rows.length", rows.length, 1) * features);
   let at = 0;
   for (const [i, row] of rows.entries()) {
-    if (typeof row !== "object" || row === null) {
-      const text = `rows[${i}]: expected cells by the names of columns, got ${show(row)}`;
+    if (typeof row !== "object" || row === null || Array.isArray(row)) {
+      const text = `rows[${i}]: expected cells by the names of columns, as ${exampleRow(columns)}, got ${show(row)}`;
       throw new DistilleryError("BAD_ARGUMENT", text);
     }
     for (const column of columns) {
@@ -94,6 +94,19 @@ function encodeRows({ columns }: TablePreprocessing, rows: readonly TableRow[]):
     }
   }
   return new Tensor(data, [rows.length, features]);
+}
+
+/** The most columns of an example. */
+const SHOWN = 3;
+
+/** What a row of these columns looks like in JSON. */
+export function exampleRow(columns: readonly TableColumn[]): string {
+  const cells = columns.slice(0, SHOWN).map((column) => {
+    const numberOrText =
+      "mean" in column ? Number(column.mean.toPrecision(2)) : "text" in column ? "some text" : column.categories[0];
+    return `${JSON.stringify(column.name)}: ${JSON.stringify(numberOrText)}`;
+  });
+  return `{${cells.join(", ")}${columns.length > SHOWN ? ", ..." : ""}}`;
 }
 
 function expectSamples(name: string, values: number, features: number): number {

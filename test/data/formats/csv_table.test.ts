@@ -260,7 +260,7 @@ describe("refused", () => {
     [
       "a missing label",
       "a,label\n1,x\n2,\n",
-      'line 3: its label, "label", is empty: leave the row out, or take it without a label (--unlabelled)',
+      'line 3: its label, "label", is empty: leave the row out, or, if it is a class, take the row without one (--unlabelled)',
     ],
     [
       "a text among numbers",
@@ -427,12 +427,12 @@ describe("cells that are missing", () => {
     [
       "a,label\n1,x\n2,-\n",
       {},
-      'line 3: its label, "label", is missing: "-": leave the row out, or take it without a label (--unlabelled)',
+      'line 3: its label, "label", is missing: "-": leave the row out, or, if it is a class, take the row without one (--unlabelled)',
     ],
     [
       "a,label\n1,x\n2,NA\n",
       {},
-      'line 3: its label, "label", is missing: "NA": leave the row out, or take it without a label (--unlabelled)',
+      'line 3: its label, "label", is missing: "NA": leave the row out, or, if it is a class, take the row without one (--unlabelled)',
     ],
     [
       `a,label\n${Array.from({ length: 20 }, (_, i) => `1,${i % 5}\n`).join("")}1,none\n`,
