@@ -21,10 +21,17 @@ const NONE: ReadonlySet<string> = new Set();
 export function changesOf(before: RunConfig, now: RunConfig, free = NONE): string[] {
   const names = differing(before, now).filter((name) => !free.has(name));
   // The options that the user wrote, if those explain the rest: more epochs explain another schedule alone.
-  const said = names.filter((name) => !name.endsWith("Hash"));
+  // A command's own option says how the data are read.
+  const said = names.filter((name) => !name.endsWith("Hash") && !(name === "chunk" && names.includes("stream")));
   const isExplained = said.some((name) => name !== "epochs");
   const hashes = names.filter((name) => name.endsWith("Hash") && (said.length === 0 || name !== "scheduleHash"));
   return [...(isExplained ? [] : hashes), ...said].flatMap((name) => changeOf(name, before[name], now[name]));
+}
+
+/** What keeps a run from going on with another configuration, in words: more epochs do not. */
+export function obstaclesOf(before: RunConfig, now: RunConfig, free = NONE): string[] {
+  const others = isMore(before, now) ? changesOf(before, now, new Set([...free, "epochs", "scheduleHash"])) : [];
+  return others.length > 0 ? others : changesOf(before, now, free);
 }
 
 /** Whether a run can go on with another configuration: only what is `free` differs, or there are more epochs. */

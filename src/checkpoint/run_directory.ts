@@ -5,7 +5,7 @@ import { DistilleryError } from "../errors.js";
 import { ioError, kindOf, readWhole, writeWhole } from "../files/index.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { CheckpointFiles, type FoundCheckpoint } from "./checkpoint_files.js";
-import { canGoOn, changesOf, type RunConfig } from "./config_changes.js";
+import { canGoOn, changesOf, obstaclesOf, type RunConfig } from "./config_changes.js";
 import type { FolderLock } from "./folder_lock.js";
 import { ageOf, CONFIG, expectFreeFolder, hasResults, lockFolder, METRICS, namesIn } from "./run_folder.js";
 import { save } from "./save.js";
@@ -223,7 +223,7 @@ function refuseOther(
   free?: ReadonlySet<string>,
   advice = OVERWRITE_ADVICE,
 ): never {
-  const text = `${path}: can't resume a run with another configuration: ${changesOf(before, now, free).join("; ")}`;
+  const text = `${path}: can't resume a run with another configuration: ${obstaclesOf(before, now, free).join("; ")}`;
   throw new DistilleryError("BAD_CONFIG", `${text}: ${advice}`);
 }
 

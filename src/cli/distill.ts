@@ -25,7 +25,7 @@ import { openingLines } from "./opening.js";
 import { RunPrinter } from "./printer.js";
 import { type RunSummary, summarizeRun } from "./run_summary.js";
 import type { Settings } from "./settings.js";
-import { controlsOf, Networks, type Source, setUp, withTeacherNetwork } from "./setup.js";
+import { controlsOf, expectReadable, Networks, type Source, setUp, withTeacherNetwork } from "./setup.js";
 
 type DistillFlags = TrainingFlags & LoadFlags;
 
@@ -65,6 +65,8 @@ export async function runDistill(settings: Settings<"distill">, flags: DistillFl
     ...(config.teacherCache !== undefined && { teacherCache: config.teacherCache }),
     ...(config.calibrateTeacher !== undefined && { calibrateTeacher: config.calibrateTeacher }),
   };
+  expectReadable("student", student, input.data);
+  if (config.teacher === undefined && network !== null) expectReadable("teacherNetwork", network, input.data);
   expectBatches(student, input, input.data);
   if (input.teacherMode === "train" && network !== null) expectBatches(network, input, input.data, "the teacher");
   await expectLossBatches(config.loss, input, input);

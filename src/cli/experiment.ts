@@ -14,7 +14,7 @@ import { columnTeacher, expectNoNetworkOptions, withoutTeacherColumn } from "./e
 import type { LoadFlags, ShowFlags, TrainingFlags } from "./flags.js";
 import { openingLines } from "./opening.js";
 import type { Settings } from "./settings.js";
-import { Networks, type Source, setUp } from "./setup.js";
+import { expectReadable, Networks, type Source, setUp } from "./setup.js";
 import type { ShareFlags } from "./share.js";
 
 /** What says which experiment it is, here and in a worker process. */
@@ -68,8 +68,12 @@ export async function expectTaskBatches(
     student: make(),
     teacher: typeof given === "function" ? given() : given,
   }));
+  expectReadable("student", student, data);
   expectBatches(student, config, data);
-  if (typeof given === "function" && teacher instanceof Module) expectBatches(teacher, config, data);
+  if (typeof given === "function" && teacher instanceof Module) {
+    expectReadable("teacherNetwork", teacher, data);
+    expectBatches(teacher, config, data);
+  }
   const losses = ("losses" in config ? config.losses : undefined) ?? [config.loss];
   for (const loss of losses) await expectLossBatches(loss, { student, teacher, data }, config);
   return { student, teacher };

@@ -14,7 +14,7 @@ import { openingLines } from "./opening.js";
 import { RunPrinter } from "./printer.js";
 import { writeReportOf } from "./run_summary.js";
 import type { Settings } from "./settings.js";
-import { controlsOf, Networks, setUp } from "./setup.js";
+import { controlsOf, expectReadable, Networks, setUp } from "./setup.js";
 
 const STUDENT = `network that is trained, ${MODELS.names.join(", ")} or a class of your own; once for each student (default: student, twice)`;
 const LOSS = `what each student learns with from each other one (default: ${MUTUAL_LOSS})`;
@@ -43,7 +43,10 @@ export async function runMutual({ config, userOptions }: Settings<"mutual">, fla
     data: source.train(),
     ...(source.validation && { validation: source.validation }),
   };
-  for (const student of students) expectBatches(student, input, input.data);
+  for (const student of students) {
+    expectReadable("student", student, input.data);
+    expectBatches(student, input, input.data);
+  }
   const model = cohortOf(students);
   if (flags.dryRun) {
     // The labels alone: what the students cost each other is little beside their passes.

@@ -14,7 +14,7 @@ import { DistilleryError } from "../errors.js";
 import { csvLog, type MetricsLog, tensorBoardLog } from "../log/index.js";
 import { createNetwork, networkSpecOf, vectorsOf } from "../models/create_network.js";
 import { Ensemble } from "../models/ensemble.js";
-import { encodingOf, fitNetwork } from "../models/fit_network.js";
+import { encodingOf, expectReads, fitNetwork } from "../models/fit_network.js";
 import { MODELS } from "../models/index.js";
 import type { NetworkContext } from "../models/network.js";
 import { parseRecord, recordOf, setRecord } from "../models/training_record.js";
@@ -154,10 +154,10 @@ export class Networks {
 
   /** Makes the network that an option names. */
   make(option: keyof NetworkOptions, context: NetworkContext): Module {
-    return createNetwork(this.options[option] ?? DEFAULTS[option], context, {
-      modules: this.modules,
-      argument: flagOf(option),
-    });
+    const argument = flagOf(option);
+    return underFlag(option, "network", () =>
+      createNetwork(this.options[option] ?? DEFAULTS[option], context, { modules: this.modules, argument }),
+    );
   }
 
   /** The teacher of a file, or the average of several. */
@@ -226,6 +226,24 @@ export class Networks {
       ...(network !== undefined && { network, modules: this.modules }),
       ...(imageShape !== undefined && { imageShape }),
     });
+  }
+}
+
+/** Refuses a network that an option names for data whose samples it can't read. */
+export function expectReadable(option: keyof NetworkOptions, network: Module, data: Dataset): void {
+  underFlag(option, "", () => expectReads(network, data, ""));
+}
+
+/** Runs `body`, whose refusals begin with `name`: they are wrong usage of an option's flag. */
+function underFlag<T>(option: keyof NetworkOptions, name: string, body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    const isRefusal = error instanceof DistilleryError && ["BAD_ARGUMENT", "SHAPE_MISMATCH"].includes(error.code);
+    if (!isRefusal || error instanceof UsageError) throw error;
+    const { message } = error;
+    const text = message.startsWith(`${name}: `) ? `${flagOf(option)}${message.slice(name.length)}` : message;
+    throw new UsageError(text, { cause: error });
   }
 }
 

@@ -10,7 +10,7 @@ import { openingLines } from "./opening.js";
 import { RunPrinter } from "./printer.js";
 import { type RunSummary, summarizeRun } from "./run_summary.js";
 import type { Settings } from "./settings.js";
-import { controlsOf, Networks, setUp } from "./setup.js";
+import { controlsOf, expectReadable, Networks, setUp } from "./setup.js";
 
 const LOSS = "a loss that needs no teacher: cross-entropy (default), or a module of your own, ./my_loss.mjs";
 
@@ -39,6 +39,7 @@ export async function runTrainTeacher(
     data: source.train(),
     ...(source.validation && { validation: source.validation }),
   };
+  expectReadable("teacherNetwork", model, input.data);
   expectBatches(model, input, input.data);
   await expectLossBatches(config.loss, { student: model, teacher: null, data: input.data }, input);
   if (flags.dryRun) {

@@ -190,6 +190,7 @@ describe("export, refused", () => {
       "IO_ERROR",
       `${join("missing", "r.onnx")}: can't write it`,
     ],
+    [["student.pth", "--js", join("missing", "r.mjs")], 1, "IO_ERROR", `${join("missing", "r.mjs")}: can't write it`],
   ] as [string[], number, string, string][])("%j", async (args, exit, code, start) => {
     const before = tree(cwd);
     const message = await refused(["export", ...args], cwd, exit, code);

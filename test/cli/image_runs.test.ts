@@ -56,6 +56,14 @@ describe("a convolutional pair", () => {
     expect(value).toBeLessThan(100);
   });
 
+  test("images smaller than a network takes are refused under its flag", async () => {
+    const text = "lenet5 takes images [channels, height, width] of at least 12 x 12 pixels, got samples of [1, 4, 4]";
+    const teacher = ["train-teacher", ...RUN.slice(0, -1), "--teacher-network", "lenet5"];
+    expect(await refused(teacher, cwd, 2, "BAD_ARGUMENT")).toBe(`--teacher-network: ${text} (BAD_ARGUMENT)`);
+    const student = ["distill", ...RUN.slice(0, -1), ...PAIR.slice(0, 2), "--student", "lenet5"];
+    expect(await refused(student, cwd, 2, "BAD_ARGUMENT")).toBe(`--student: ${text} (BAD_ARGUMENT)`);
+  });
+
   test("attention of a layer without positions is refused before anything is written", async () => {
     const text = await refused(distill("none", "--loss", "attention-transfer()"), cwd, 2, "BAD_ARGUMENT");
     expect(text).toContain(

@@ -124,7 +124,7 @@ describe("a finished run goes on", () => {
       "epochs was 2, is 1",
     );
     const { message } = await failure(start({ epochs: 3, lr: 0.5, out, resume: true }).done, "BAD_CONFIG");
-    expect(message).toContain("epochs was 2, is 3; lr was 0.01, is 0.5");
+    expect(message).toContain("configuration: lr was 0.01, is 0.5: ");
   });
 });
 

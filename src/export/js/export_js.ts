@@ -129,8 +129,8 @@ export async function saveJs(network: Module, file: string, options: JsOptions =
   }
   const { code, types, name, input } = exportJs(network, options);
   const declarations = `${file.slice(0, -extname(file).length)}${ending}`;
-  await writeWhole(declarations, Buffer.from(types));
   const bytes = Buffer.from(code);
   await writeWhole(file, bytes);
+  await writeWhole(declarations, Buffer.from(types));
   return { bytes: bytes.length, types: declarations, name, input };
 }
