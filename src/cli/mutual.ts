@@ -4,7 +4,7 @@ import { MODELS } from "../models/index.js";
 import type { Module } from "../nn/module.js";
 import { epochKey, mainMetric, metricsOf, testKey } from "../tasks/metrics.js";
 import { evaluate, mutual } from "../train/index.js";
-import { cohortOf, MUTUAL_LOSS } from "../train/mutual.js";
+import { cohortOf, expectClasses, MUTUAL_LOSS } from "../train/mutual.js";
 import { dryRun } from "./dry_run.js";
 import { interruptible } from "./error_boundary.js";
 import { expectBatches } from "./expect_batches.js";
@@ -43,6 +43,7 @@ export async function runMutual({ config, userOptions }: Settings<"mutual">, fla
     data: source.train(),
     ...(source.validation && { validation: source.validation }),
   };
+  expectClasses(input.data);
   for (const student of students) {
     expectReadable("student", student, input.data);
     expectBatches(student, input, input.data);

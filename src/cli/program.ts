@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { show } from "../checks.js";
 import { ranksOfJob } from "../mpi.js";
 import { MANIFEST } from "../package.js";
 import { errorBoundary, reportFailure, UsageError } from "./error_boundary.js";
@@ -110,15 +111,27 @@ async function requestedProgram(requested: string): Promise<Command> {
       writeOut: writeOutput,
       writeErr: writeError,
       outputError: (text, write) => {
-        const problem = text
-          .replace(/^error: /, "")
-          .trim()
-          .replaceAll(/\s*\n\s*/g, " ");
+        const problem =
+          (text.startsWith("error: too many arguments") ? valueOfNone(command) : null) ??
+          text
+            .replace(/^error: /, "")
+            .trim()
+            .replaceAll(/\s*\n\s*/g, " ");
         write(`distillery: ${problem} (BAD_ARGUMENT); see --help\n`);
       },
     });
   }
   return program;
+}
+
+/** That a flag without a value was given one, which would be an argument of the command; null if none was. */
+function valueOfNone({ args, options, registeredArguments }: Command): string | null {
+  const value = args[registeredArguments.length];
+  const flag = process.argv[process.argv.lastIndexOf(value) - 1];
+  const option = options.find(({ long }) => long === flag);
+  if (option === undefined || !option.isBoolean()) return null;
+  const isOfCompare = flag === "--calibrate-teacher" && value === "both";
+  return `${flag}: takes no value, got ${show(value)}${isOfCompare ? ", which compare alone takes" : ""}`;
 }
 
 /** Refuses a flag that is given again, which would replace the first one, unless it makes a list of all. */

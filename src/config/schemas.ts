@@ -173,7 +173,7 @@ const EXTERNAL_TEACHER = {
   /** The column of a table that has the teacher's logits, a number for each class in a cell. */
   teacherColumn: v.optional(text("a column's name")),
   /** Whether the teacher's logits are scaled to fit the validation set; default: they are as they are. */
-  calibrateTeacher: v.optional(boolean()),
+  calibrateTeacher: v.optional(v.boolean(expected('true or false ("both" in compare alone)'))),
 } as const;
 
 /** The networks of a chain, as text or as a list. */
@@ -242,14 +242,16 @@ const distillSchema = v.strictObject({
   out: folder("runs/distill"),
 });
 
+const STUDENTS = "two networks or more (--student for each, in a file or a program a list)";
+
 const mutualSchema = v.strictObject({
   ...DATA,
   ...TRAINING_DATA,
   /** The networks that are trained, two or more. */
-  student: v.optional(
-    v.pipe(list(named(MODELS), "two networks or more"), v.minLength(2, expected("two networks or more"))),
-    ["student", "student"],
-  ),
+  student: v.optional(v.pipe(list(named(MODELS), STUDENTS), v.minLength(2, expected(STUDENTS))), [
+    "student",
+    "student",
+  ]),
   ...TRAINING,
   /** What each student learns with from each other one. */
   loss: v.optional(named(LOSSES, { sum: true }), MUTUAL_LOSS),

@@ -204,8 +204,9 @@ class Parser {
     this.#skipSpace();
     const terms: [Term, ...Term[]] = [this.#term()];
     while (this.#take("+")) terms.push(this.#term());
-    if (this.#at < this.#text.length) throw this.#expected('"+" or the end');
-    return terms;
+    if (this.#at === this.#text.length) return terms;
+    if (this.#text[this.#at] === ",") throw bad(this.#argument, `expected one, got a list: ${show(this.#text)}`);
+    throw this.#expected('"+" or the end');
   }
 
   #term(): Term {

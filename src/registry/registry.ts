@@ -182,6 +182,10 @@ export class Registry<T, C = void, E extends Entry<T, C> = Entry<T, C>> {
   #expectOne(expression: unknown, argument: string): Term {
     const [term, ...more] = parseExpression(expression, argument);
     if (more.length === 0 && term.weight === 1) return term;
+    if (Array.isArray(expression)) {
+      const text = `expected one ${this.kind}, got a list of ${expression.length}`;
+      throw new DistilleryError("BAD_ARGUMENT", `${argument}: ${text}`);
+    }
     const text = `expected one ${this.kind}, without a weight or a sum, got ${show(formatExpression([term, ...more]))}`;
     throw new DistilleryError("BAD_ARGUMENT", `${argument}: ${text}`);
   }

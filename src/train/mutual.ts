@@ -60,10 +60,7 @@ export function mutual(input: MutualInput): RunHandle {
     const [controls, { students, data, validation, loss: spec = MUTUAL_LOSS, ...rest }] = splitControls(given);
     expectStudents(students);
     expectDataset(data, "data");
-    if (hasTargets(data)) {
-      const text = `data: students teach each other classes, and the data are for ${data.task}`;
-      throw new DistilleryError("BAD_ARGUMENT", text);
-    }
+    expectClasses(data);
     if (validation !== undefined) expectDataset(validation, "validation");
     const options = resolveOptions(trainingSchema, rest);
     const { labelSmoothing } = options;
@@ -82,6 +79,14 @@ export function mutual(input: MutualInput): RunHandle {
       await trainer.close();
     }
   });
+}
+
+/** Refuses data of another task; `BAD_ARGUMENT`. */
+export function expectClasses(data: Dataset): void {
+  if (!hasTargets(data)) return;
+  const text = `students teach each other classes, and the data are for ${data.task}`;
+  const advice = "train a network by itself (train-teacher) and distil it (distill)";
+  throw new DistilleryError("BAD_ARGUMENT", `data: ${text}: ${advice}`);
 }
 
 /** The sum of all students' losses; each student is a constant in the others'. */

@@ -37,6 +37,11 @@ describe("wrong usage: exit code 2", () => {
     ["distill --nonsense", "unknown option '--nonsense' (BAD_ARGUMENT); see --help"],
     ["distil", "unknown command 'distil' (Did you mean distill?) (BAD_ARGUMENT); see --help"],
     ["--nonsense", "unknown option '--nonsense' (BAD_ARGUMENT); see --help"],
+    [
+      "distill --calibrate-teacher both",
+      '--calibrate-teacher: takes no value, got "both", which compare alone takes (BAD_ARGUMENT); see --help',
+    ],
+    ["distill --resume 5", '--resume: takes no value, got "5" (BAD_ARGUMENT); see --help'],
     ["distill more", "too many arguments for 'distill'. Expected 0 arguments but got 1. (BAD_ARGUMENT); see --help"],
     ["distill --epochs", "option '--epochs <number>' argument missing (BAD_ARGUMENT); see --help"],
     ["inspect", "missing required argument 'file' (BAD_ARGUMENT); see --help"],

@@ -307,8 +307,19 @@ test.each<[string, ConfigOf<"distill">, string]>([
 test("refused: one student of a mutual run", async () => {
   const one = async () => defineConfig("mutual", { data, student: ["student"] });
   const flag = await refused(["mutual", "--data", data, "--student", "mlp([8])"], cwd, 2, "BAD_ARGUMENT");
-  expect(flag).toBe('--student: expected two networks or more, got "mlp([8])" (BAD_ARGUMENT)');
-  expect((await failure(one(), "BAD_CONFIG")).message).toBe(
-    "student: expected two networks or more, got a value of type Array",
+  const expected = "expected two networks or more (--student for each, in a file or a program a list)";
+  expect(flag).toBe(`--student: ${expected}, got "mlp([8])" (BAD_ARGUMENT)`);
+  const list = await refused(["mutual", "--data", data, "--student", "mlp([8]), mlp"], cwd, 2, "BAD_ARGUMENT");
+  expect(list).toBe(`--student: ${expected}, got "mlp([8]), mlp" (BAD_ARGUMENT)`);
+  expect((await failure(one(), "BAD_CONFIG")).message).toBe(`student: ${expected}, got a value of type Array`);
+});
+
+test("refused: students of a mutual run that learn no classes, before a dry run too", async () => {
+  const table = join(cwd, "numbers.csv");
+  writeFileSync(table, ["a,y", ...Array.from({ length: 40 }, (_, i) => `${i / 7},${i / 3}`)].join("\n"));
+  const args = ["mutual", "--data", table, "--label-column", "y", "--task", "regression", "--dry-run"];
+  expect(await refused(args, cwd, 2, "BAD_ARGUMENT")).toBe(
+    "--data: students teach each other classes, and the data are for regression: train a network by itself " +
+      "(train-teacher) and distil it (distill) (BAD_ARGUMENT)",
   );
 });

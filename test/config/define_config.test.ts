@@ -104,6 +104,7 @@ describe("mistakes", () => {
       { loss: "kd", temperature: 4 },
       "temperature: the loss does not use it: write it as an argument there, as kd(temperature=4)",
     ],
+    [{ calibrateTeacher: "both" }, 'calibrateTeacher: expected true or false ("both" in compare alone), got "both"'],
     [{ teacherCache: true }, "teacherCache: the logits of a teacher in train mode change at each step: use eval mode"],
     [
       { data: "rows", teacher: "t.pth", teacherCache: true, augment: { flip: 0.5 } },

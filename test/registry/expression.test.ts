@@ -62,6 +62,7 @@ describe("a mistake is refused with its position", () => {
     ["kd)", 'loss: expected "+" or the end at character 3, got ")"'],
     ["kd(1))", 'loss: expected "+" or the end at character 6, got ")"'],
     ["kd kd", 'loss: expected "+" or the end at character 4, got "kd"'],
+    ["kd(1, 2), dkd", 'loss: expected one, got a list: "kd(1, 2), dkd"'],
     ["kd +", "loss: expected a name at character 5, got the end"],
     ["0.5", 'loss: expected a name at character 1, got "0.5"'],
     ["kd*0.5", 'loss: expected "+" or the end at character 3, got "*0.5"'],

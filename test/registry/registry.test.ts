@@ -103,6 +103,7 @@ describe("what does not fit is refused", () => {
     ["weighed", "--box: weighed: grams: needed"],
     ["weighed(inf)", '--box: weighed: grams: expected a number above 0, got "inf"'],
     ["0.5*empty", '--box: expected one box, without a weight or a sum, got "0.5*empty"'],
+    [["empty", "empty"], "--box: expected one box, got a list of 2"],
     ["empty + empty", '--box: expected one box, without a weight or a sum, got "empty + empty"'],
     ["plain(", "--box: expected a value at character 7, got the end"],
   ])("%s", async (expression, message) => {
