@@ -58,6 +58,7 @@ export {
   type Metrics,
   type MetricsLog,
   tensorBoardLog,
+  type WorkProgress,
   withLogFile,
 } from "./log/index.js";
 export * from "./losses/index.js";

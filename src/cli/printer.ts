@@ -15,7 +15,7 @@ export class Printer {
     private readonly bar: Pick<Progress<unknown>, "clear" | "stop"> | null = null,
   ) {}
 
-  /** What is trained, once: before the first step, or what a run says before it; what fails earlier says one line. */
+  /** What is trained, once: before the first step, other work or note; what fails earlier says one line. */
   protected open(opening: Opening): void {
     if (this.#isOpen) return;
     this.#isOpen = true;
@@ -54,7 +54,7 @@ type Opening = (width: number) => readonly string[];
 /** Shows one run: a line an epoch. */
 export class RunPrinter extends Printer {
   /** What a run calls. */
-  readonly controls: Pick<RunControls, "onStep" | "onEpoch" | "onNote">;
+  readonly controls: Pick<RunControls, "onStep" | "onEpoch" | "onWork" | "onNote">;
 
   /** `details`: whether the line of an epoch shows the loss's own metrics. */
   constructor(
@@ -72,6 +72,10 @@ export class RunPrinter extends Printer {
         this.print(flattenRecord(record), () =>
           formatEpoch(lossName, record, { details, width: widthOf(process.stdout) }),
         ),
+      onWork: (progress) => {
+        this.open(opening);
+        bar?.work(progress);
+      },
       onNote: (text) => {
         this.open(opening);
         this.note(text);
@@ -83,7 +87,7 @@ export class RunPrinter extends Printer {
 /** Shows an experiment of several runs: a line a run. */
 export class ExperimentPrinter extends Printer {
   /** What a comparison or sweep calls. */
-  readonly controls: Pick<ExperimentControls, "onProgress" | "onTrial" | "onNote">;
+  readonly controls: Pick<ExperimentControls, "onProgress" | "onTrial" | "onWork" | "onNote">;
 
   constructor(flags: ShowFlags, opening: Opening) {
     const bar = flags.quiet ? null : overallBar();
@@ -95,6 +99,10 @@ export class ExperimentPrinter extends Printer {
         bar?.update({ done, total, text: running.length === 0 ? "" : `${running.length} in progress`, runs });
       },
       onTrial: (trial) => this.print({ event: "run", ...trial }, () => trialLine(trial, widthOf(process.stdout))),
+      onWork: (progress) => {
+        this.open(opening);
+        bar?.work(progress);
+      },
       onNote: (text) => {
         this.open(opening);
         this.note(text);

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { expectObject, show } from "../checks.js";
 import { labelsOf } from "../data/index.js";
 import { hasTargets } from "../data/task_name.js";
@@ -25,23 +26,20 @@ import { comparableLogits, fidelityOfFiles } from "./fidelity.js";
 import { fractionMetrics, fractionTrials, readFractions } from "./fractions.js";
 import { BASELINE, differenceOf, methodsOf, type NamedMethod, nameMethod, nameMethods } from "./methods.js";
 import { SEEDS } from "./options.js";
-import { expectLosses, runExperiment } from "./pool.js";
+import { expectLosses, lossesOfLogits, runExperiment } from "./pool.js";
 import {
-  aggregate,
   type ComparedBehaviour,
   type CompareResult,
-  type ExaminedStudents,
   expectUnchanged,
   type FractionMetrics,
   measureSize,
   sizeOfTeacher,
-  TestEvaluator,
-  testLogitsOf,
 } from "./results.js";
 import { classDifferences, flipsOf } from "./sample_changes.js";
 import { runShare, type Share, type ShareResult } from "./share.js";
 import { pairedDifference } from "./statistics.js";
 import { hashOf, TEACHER, type TrainedTeacher } from "./teacher.js";
+import { aggregate, type ExaminedStudents, TestEvaluator } from "./test_evaluator.js";
 import type { Trial } from "./trial.js";
 
 /** What {@link compare} takes. */
@@ -120,7 +118,7 @@ async function planOf(options: CompareInput): Promise<Plan & { experiment: Exper
     throw new DistilleryError("BAD_ARGUMENT", text);
   }
   const experiment = parseExperiment({ ...input, calibrateTeacher: calibrateTeacher !== false });
-  const methods = readMethods(experiment, given, calibrateTeacher);
+  const methods = await readMethods(experiment, given, calibrateTeacher);
   const fractions = parts === undefined ? [] : readFractions(parts, experiment);
   const trials = [
     ...seeds.flatMap((seed) => studentsOf(seed, experiment, methods)),
@@ -138,14 +136,17 @@ async function planOf(options: CompareInput): Promise<Plan & { experiment: Exper
   return { experiment, seeds, methods, fractions, trials, config };
 }
 
-function readMethods(
-  { loss, options, controls }: Experiment,
+async function readMethods(
+  experiment: Experiment,
   given: readonly LossSpec[] | undefined,
   calibrateTeacher: boolean | "both",
-): NamedMethod[] {
-  if (given === undefined) {
-    return calibrateTeacher === "both" ? nameMethods([loss], calibrateTeacher) : [nameMethod(loss, calibrateTeacher)];
-  }
+): Promise<NamedMethod[]> {
+  const { loss, options, controls } = experiment;
+  const choiceOf = async (losses: readonly Trial["loss"][]) => {
+    const ofLogits = calibrateTeacher === "both" ? await lossesOfLogits(experiment, losses) : null;
+    return { calibrateTeacher, readsLogits: (spec: Trial["loss"]) => ofLogits?.has(spec) ?? true };
+  };
+  if (given === undefined) return nameMethod(loss, await choiceOf([loss]));
   const refuse = (text: string) => {
     throw new DistilleryError("BAD_ARGUMENT", text);
   };
@@ -155,7 +156,7 @@ function readMethods(
   if (name !== undefined)
     refuse(`${name}: each of losses has its own, as "kd(temperature=4)": leave one of the two out`);
   for (const one of given) expectLoss(one, controls.workers);
-  return nameMethods(given, calibrateTeacher);
+  return nameMethods(given, await choiceOf(given));
 }
 
 /** The students of a seed, the baseline first. They differ in one thing: what they are trained with. */
@@ -184,8 +185,8 @@ async function comparison(experiment: Experiment, plan: Plan): Promise<CompareRe
   const { teacher, outcomes } = await runExperiment(experiment, trials, seeds[0]);
   await expectUnchanged(teacher);
   const student = withGenerator(new Generator(0), task.student);
-  const teacherLogits = await testLogitsOf(teacher, experiment.external, test, controls.signal);
-  const evaluator = new TestEvaluator(test, teacherLogits, student, controls.signal);
+  const { external } = experiment;
+  const evaluator = await TestEvaluator.open(teacher, { test, external, student, files: 2 * trials.length, controls });
   const ofASeed = methods.length + 1;
   const ofAll = seeds.length * ofASeed;
   const outcomesOf = (at: number) => outcomes.filter((_, i) => i < ofAll && i % ofASeed === at);
@@ -233,7 +234,7 @@ async function comparison(experiment: Experiment, plan: Plan): Promise<CompareRe
       validation: pairedDifference(onValidation(1), onValidation(0)),
     },
     changes: await behaviourOf(experiment, teacher, {
-      teacherLogits,
+      teacherLogits: evaluator.teacherLogits,
       student,
       baseline: ofBaseline,
       distilled: ofFirst,
@@ -253,17 +254,26 @@ interface ToCompare {
 }
 
 async function behaviourOf(
-  { task, test, controls: { signal } }: Experiment,
+  { task, test, controls: { signal, onWork } }: Experiment,
   { source }: TrainedTeacher,
   { teacherLogits, student, baseline, distilled }: ToCompare,
 ): Promise<ComparedBehaviour | null> {
   if (hasTargets(task.data)) return null;
   const [before, now] = [baseline, distilled].map(({ scores }) => scores?.best ?? []);
-  const onTraining = source instanceof Module ? comparableLogits(source, task.data) : null;
+  let done = 0;
+  const told = async <T>(part: () => T | Promise<T>): Promise<T> => {
+    onWork({ work: "fidelity and calibration", done, total: 6 });
+    done += 1;
+    await setImmediate();
+    return part();
+  };
+  const onTraining = await told(() => (source instanceof Module ? comparableLogits(source, task.data) : null));
   const fidelity = async ({ figures: { files }, fidelity: ofTest }: ExaminedStudents) => ({
     test: ofTest,
-    training: await fidelityOfFiles(files, student, { data: task.data, teacherLogits: onTraining, signal }),
+    training: await told(() => fidelityOfFiles(files, student, { data: task.data, teacherLogits: onTraining, signal })),
   });
+  const ofStudents = ({ figures: { files } }: ExaminedStudents) =>
+    told(() => calibrationOf(withWeights(files, student, signal), parts));
   const parts = { validation: task.validation, test };
   const ofTeacher = teacherLogits && taskOf(test).scores?.(teacherLogits, test);
   return {
@@ -279,9 +289,9 @@ async function behaviourOf(
     },
     perClass: classDifferences(now, before, labelsOf(test), test.classes),
     calibration: {
-      teacher: source instanceof Module ? await calibrationOf([source], parts) : null,
-      baseline: await calibrationOf(withWeights(baseline.figures.files, student, signal), parts),
-      distilled: await calibrationOf(withWeights(distilled.figures.files, student, signal), parts),
+      teacher: await told(() => (source instanceof Module ? calibrationOf([source], parts) : null)),
+      baseline: await ofStudents(baseline),
+      distilled: await ofStudents(distilled),
     },
   };
 }

@@ -2,6 +2,7 @@ import { expectFlags, expectInteger, expectNumber, show } from "../checks.js";
 import { expectDataset } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
+import type { WorkProgress } from "../log/progress_line.js";
 import { functionLoss } from "../losses/function_loss.js";
 import { type DistillationLoss, LOSSES, type LossSpec } from "../losses/index.js";
 import { isDistillationLoss } from "../losses/loss.js";
@@ -90,6 +91,8 @@ export interface ExperimentControls {
   onProgress?: (progress: ExperimentProgress) => void;
   /** Called when a run is done. */
   onTrial?: (trial: TrialRecord) => void;
+  /** Called during what is done beside the runs, as it begins and after each part: `teacher logits`, `starting processes`, `test set`. */
+  onWork?: (progress: WorkProgress) => void;
   /** Called with a line that a person would want to know. */
   onNote?: (text: string) => void;
 }
@@ -120,7 +123,15 @@ export interface Experiment {
     Required<
       Pick<
         ExperimentControls,
-        "resume" | "overwrite" | "collect" | "keepCheckpoints" | "signal" | "onProgress" | "onTrial" | "onNote"
+        | "resume"
+        | "overwrite"
+        | "collect"
+        | "keepCheckpoints"
+        | "signal"
+        | "onProgress"
+        | "onTrial"
+        | "onWork"
+        | "onNote"
       >
     > & {
       /** What the callbacks answer. */
@@ -142,6 +153,7 @@ export function parseExperiment(input: ExperimentInput): Experiment {
     signal,
     onProgress,
     onTrial,
+    onWork,
     onNote,
     loss = null,
     calibrateTeacher = false,
@@ -178,6 +190,7 @@ export function parseExperiment(input: ExperimentInput): Experiment {
       answers,
       onProgress: answers.of(onProgress) ?? (() => {}),
       onTrial: answers.of(onTrial) ?? (() => {}),
+      onWork: answers.of(onWork) ?? (() => {}),
       onNote: once(answers.of(onNote) ?? (() => {})),
     },
   };
@@ -209,7 +222,8 @@ export function expectLoss(loss: LossSpec, workers: Workers | undefined): void {
   throw new DistilleryError("BAD_ARGUMENT", `loss: ${reason}: give it as an expression, as ./my_loss.mjs`);
 }
 
-function isExpression(loss: LossSpec): loss is Expression {
+/** Whether a loss is to be made from its text or terms. */
+export function isExpression(loss: LossSpec): loss is Expression {
   return typeof loss !== "function" && !isDistillationLoss(loss);
 }
 

@@ -9,13 +9,9 @@ import {
 } from "../checkpoint/index.js";
 import { DistilleryError } from "../errors.js";
 import { ioError, writeWhole } from "../files/index.js";
-import { fitNetwork } from "../models/fit_network.js";
-import { Module } from "../nn/module.js";
-import { live } from "../teachers/index.js";
-import { calibrateTeacher, expectCalibratable } from "../train/calibrate_teacher.js";
 import type { Experiment } from "./experiment.js";
 import { readyHash, TEACHER_STATE } from "./shared_teacher.js";
-import type { SplitTask } from "./task.js";
+import { expectCalibrated } from "./teacher.js";
 
 const CONFIG = "config.json";
 
@@ -31,10 +27,10 @@ interface FolderContents {
 }
 
 /** What may change when an experiment is resumed: which trials there are. Each trial compares what is its own. */
-const MAY_CHANGE = new Set(["seed", "seeds", "loss", "losses", "modules", "temperatures", "alphas", "fractions"]);
+const MAY_CHANGE = new Set("seed seeds loss losses modules calibrateTeacher temperatures alphas fractions".split(" "));
 
-/** Lists of it, which a resumed experiment may have longer. */
-const GROWS = ["seeds", "losses", "temperatures", "alphas", "fractions"];
+/** Those of it that add trials to the ones of before. */
+const GROWS = ["seeds", "losses", "calibrateTeacher", "temperatures", "alphas", "fractions"];
 
 /** What to do about other options where shares refuse `--overwrite`. */
 export const OF_SHARES = "give the options of the other shares, or choose another folder for all of them";
@@ -60,8 +56,7 @@ export async function withExperimentFolder<T>(contents: FolderContents, body: ()
     const hash = collect ? readyHash(out) : null;
     await external.prepare({ ...controls, resume: isKept, hash });
   }
-  if (experiment.calibrateTeacher && !collect)
-    await (external?.expectCalibrated() ?? expectCalibrated(experiment.task));
+  if (!collect) await expectCalibrated(experiment);
   const lock = await lockFolder(out, { shared: collect, onNote });
   try {
     const isResumed = await expectOurs();
@@ -92,7 +87,7 @@ export async function withShareFolder<T>(
   const { controls, external } = experiment;
   const { out, onNote } = controls;
   // A share asks a teacher from elsewhere later.
-  if (experiment.calibrateTeacher && isFirst && external === null) await expectCalibrated(experiment.task);
+  if (isFirst && external === null) await expectCalibrated(experiment);
   const lock = await lockFolder(out, { shared: true, onNote });
   const expectSame = () => expectResumable(out, config, MAY_CHANGE, OF_SHARES);
   try {
@@ -102,12 +97,6 @@ export async function withShareFolder<T>(
     external?.close();
     lock.release();
   }
-}
-
-/** Refuses a network whose logits can't be calibrated, and of one that is yet to be trained the data. */
-async function expectCalibrated({ teacher, data, validation }: SplitTask): Promise<void> {
-  if (teacher instanceof Module) await calibrateTeacher(live(fitNetwork(teacher, data, "teacher")), validation);
-  else expectCalibratable(validation);
 }
 
 async function writeJson(file: string, value: unknown): Promise<void> {

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
+import type { WorkProgress } from "../log/progress_line.js";
 import { cached, type Teacher, TeacherCache } from "../teachers/index.js";
 import { type Answer, allLogits, isRowByRow } from "../teachers/logits_in_order.js";
 import { inPrecision, type Precision } from "../tensor/precision.js";
@@ -64,6 +65,7 @@ export interface Preparation {
   /** What tells the logits that were kept, if the teacher says nothing itself before it is asked. */
   readonly hash?: string | null;
   readonly signal: AbortSignal;
+  readonly onWork: (progress: WorkProgress) => void;
   readonly onNote: (text: string) => void;
 }
 
@@ -94,7 +96,7 @@ export class ExternalTeacher {
   }
 
   /** Asks about all samples, unless an interrupted call kept its logits in `out`. */
-  async prepare({ out, resume, hash: kept = null, signal, onNote }: Preparation): Promise<void> {
+  async prepare({ out, resume, hash: kept = null, signal, onWork, onNote }: Preparation): Promise<void> {
     const { teacher } = this;
     const { data, validation } = this.task;
     const { precision } = this;
@@ -114,9 +116,10 @@ export class ExternalTeacher {
     if (!(await isRowByRow(answer, data))) {
       return onNote("teacher logits not cached: the teacher's logits depend on the other samples of a batch");
     }
-    const training = await allLogits(answer, data, signal);
+    const training = await allLogits(answer, data, { signal, onWork });
     const ofValidation =
-      teacher.evaluate && (await allLogits(this.#asked(teacher.evaluate.bind(teacher)), validation, signal));
+      teacher.evaluate &&
+      (await allLogits(this.#asked(teacher.evaluate.bind(teacher)), validation, { signal, onWork }));
     const teacherHash = hash ?? createHash("sha256").update(training).digest("hex");
     this.#logits = {
       training: TeacherCache.of(training, teacherHash, data, precision),
@@ -150,7 +153,7 @@ export class ExternalTeacher {
     const { teacher } = this;
     teacher.open?.({ data: this.task.data, validation: test, taps: [], precision: this.precision });
     if (teacher.evaluate === undefined) return null;
-    return new Tensor(await allLogits(teacher.evaluate.bind(teacher), test, signal), [test.length, test.classes]);
+    return new Tensor(await allLogits(teacher.evaluate.bind(teacher), test, { signal }), [test.length, test.classes]);
   }
 
   /** `outputs` or `evaluate`, in the runs' precision. */

@@ -3,8 +3,9 @@ import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import { type Experiment, expectList } from "./experiment.js";
 import { fractionOf } from "./fraction_of.js";
-import { BASELINE, DISTILLED, differenceOf, type NamedMethod } from "./methods.js";
-import type { ExaminedStudents, FractionMetrics } from "./results.js";
+import { BASELINE, DISTILLED, differenceOf, type NamedMethod, teacherFolder } from "./methods.js";
+import type { FractionMetrics } from "./results.js";
+import type { ExaminedStudents } from "./test_evaluator.js";
 import type { Trial } from "./trial.js";
 
 /** The fractions, the smallest first; 1, which is the comparison itself, is always among them. */
@@ -45,7 +46,12 @@ export function fractionTrials(
         const common = { seed, options, loss, fraction };
         return [
           { ...common, name: `${folder}/${BASELINE}`, kind: "baseline" },
-          { ...common, name: `${folder}/${DISTILLED}`, kind: "distilled", calibrateTeacher },
+          {
+            ...common,
+            name: `${folder}/${teacherFolder(DISTILLED, calibrateTeacher)}`,
+            kind: "distilled",
+            calibrateTeacher,
+          },
         ];
       }),
     );

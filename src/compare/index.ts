@@ -20,6 +20,7 @@ export type {
   CompareResult,
   FractionMetrics,
   Method,
+  MethodDifference,
   MetricStats,
   NetworkSize,
   StudentMetrics,

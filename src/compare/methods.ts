@@ -1,12 +1,14 @@
 import { createHash } from "node:crypto";
 import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
-import type { LossSpec } from "../losses/index.js";
+import { LOSSES, type LossSpec } from "../losses/index.js";
 import { isDistillationLoss } from "../losses/loss.js";
 import { formatExpression } from "../registry/index.js";
 import { type CrossedDifference, corrected, crossedDifference, differenceOverSeeds } from "./crossed_difference.js";
-import type { ExaminedStudents, Method } from "./results.js";
+import { isExpression } from "./experiment.js";
+import type { Method, MethodDifference } from "./results.js";
 import { type PairedDifference, pairedDifference } from "./statistics.js";
+import type { ExaminedStudents } from "./test_evaluator.js";
 
 /** A way to distil, with what it and its loss are called and its runs' folder below a seed's. */
 export interface NamedMethod {
@@ -22,36 +24,68 @@ export const DISTILLED = "distilled";
 /** The folder of the student that learns from the labels alone. */
 export const BASELINE = "baseline";
 
-/**
- * The losses of a comparison by name, each with its teacher as it is, calibrated, or both. A folder follows from the loss alone:
- * with `resume` losses come and change places.
- */
-export function nameMethods(losses: readonly (LossSpec | null)[], calibrateTeacher: boolean | "both"): NamedMethod[] {
-  const named = losses.map((spec) => ({ spec, loss: labelOf(spec) }));
-  const again = named.find(({ loss }, i) => named.findIndex((other) => other.loss === loss) < i);
-  if (again !== undefined) {
-    throw new DistilleryError("BAD_ARGUMENT", `losses: expected each once, got ${show(again.loss)} again`);
-  }
+/** What a comparison takes of the losses and of the teacher. */
+interface MethodChoice {
+  calibrateTeacher: boolean | "both";
+  /** Whether a loss reads the teacher's logits, so that calibrating them changes its students. */
+  readsLogits: (spec: LossSpec | null) => boolean;
+}
+
+/** The losses of a comparison by name. A folder is named after its loss: with `resume` losses come and change places. */
+export function nameMethods(losses: readonly LossSpec[], choice: MethodChoice): NamedMethod[] {
+  expectOnce(losses);
   const seen = new Map([[BASELINE, 1]]);
-  return named.flatMap((one) => {
-    const folder = folderOf(one.loss);
-    // Names that differ in case are one on some file systems.
+  const named = losses.map((spec) => {
+    const folder = folderOf(labelOf(spec));
+    // Names that differ in case are one on some file systems; those that fall together are numbered in their order.
     const key = folder.toLowerCase();
     const count = (seen.get(key) ?? 0) + 1;
     seen.set(key, count);
-    const own = count === 1 ? folder : `${folder}-${count}`;
-    if (calibrateTeacher !== "both") return { ...one, name: one.loss, folder: own, calibrateTeacher };
-    return [
-      { ...one, name: one.loss, folder: own, calibrateTeacher: false },
-      { ...one, name: `${one.loss}, calibrated teacher`, folder: `${own}@calibrated`, calibrateTeacher: true },
-    ];
+    return { spec, folder: count === 1 ? folder : `${folder}-${count}` };
   });
+  return withTeachers(named, choice);
 }
 
-/** The only way to distil of a comparison. */
-export function nameMethod(spec: LossSpec | null, calibrateTeacher: boolean): NamedMethod {
-  const loss = labelOf(spec);
-  return { spec, loss, name: loss, folder: DISTILLED, calibrateTeacher };
+/** The only loss of a comparison. */
+export function nameMethod(spec: LossSpec | null, choice: MethodChoice): NamedMethod[] {
+  return withTeachers([{ spec, folder: DISTILLED }], choice);
+}
+
+/** Each loss with its teacher as it is, calibrated, or both; one that does not read the teacher's logits has no second student. */
+function withTeachers(
+  losses: readonly Pick<NamedMethod, "spec" | "folder">[],
+  { calibrateTeacher, readsLogits }: MethodChoice,
+): NamedMethod[] {
+  const methods = losses.flatMap(({ spec, folder }): NamedMethod[] => {
+    const loss = labelOf(spec);
+    const of = (isCalibrated: boolean, name = loss): NamedMethod => ({
+      ...{ spec, loss, name, calibrateTeacher: isCalibrated },
+      folder: teacherFolder(folder, isCalibrated),
+    });
+    if (calibrateTeacher !== "both") return [of(calibrateTeacher)];
+    return readsLogits(spec) ? [of(false), of(true, `${loss}, calibrated teacher`)] : [of(false)];
+  });
+  if (calibrateTeacher !== "both" || methods.some((method) => method.calibrateTeacher)) return methods;
+  const text = 'calibrateTeacher: "both" is for losses of the teacher\'s logits, and';
+  const none = methods.length === 1 ? `${methods[0].loss} does not read them` : "none of losses reads them";
+  throw new DistilleryError("BAD_ARGUMENT", `${text} ${none}`);
+}
+
+/** The folder of a student, which tells whether its teacher was calibrated: with `resume` neither is taken for the other. */
+export function teacherFolder(folder: string, calibrateTeacher: boolean): string {
+  return calibrateTeacher ? `${folder}@calibrated` : folder;
+}
+
+/** Refuses two losses that are one, also if only one of them writes its defaults out. */
+function expectOnce(losses: readonly LossSpec[]): void {
+  const keys = losses.map((spec) =>
+    isExpression(spec) ? LOSSES.canonical(spec, { argument: "losses" }) : labelOf(spec),
+  );
+  const again = keys.findIndex((key, i) => keys.indexOf(key) < i);
+  if (again < 0) return;
+  const [first, second] = [keys.indexOf(keys[again]), again].map((i) => show(labelOf(losses[i])));
+  const text = first === second ? `got ${second} again` : `got ${first} and ${second}, which are the same loss`;
+  throw new DistilleryError("BAD_ARGUMENT", `losses: expected each once, ${text}`);
 }
 
 function labelOf(spec: LossSpec | null): string {
@@ -81,25 +115,41 @@ export function differenceOf(
   return differenceOverSeeds(a.figures[weights][metric].values, b.figures[weights][metric].values);
 }
 
-/** Every way to distil against the baseline and against the first one by a figure, each family of comparisons corrected for itself. */
+/**
+ * Every way to distil by a figure against the baseline, against the first loss, and with a calibrated teacher against the same loss
+ * without, each family of comparisons corrected for itself.
+ */
 export function methodsOf(
   methods: readonly NamedMethod[],
   students: readonly ExaminedStudents[],
   baseline: ExaminedStudents,
   metric = "accuracy",
 ): Method[] {
-  const [first, ...others] = students;
-  const against = (weights: "best" | "last", of: readonly ExaminedStudents[], base: ExaminedStudents) =>
-    corrected(of.map((one) => differenceOf(one, base, weights, metric)));
-  const ofBaseline = { best: against("best", students, baseline), last: against("last", students, baseline) };
-  const ofFirst = { best: against("best", others, first), last: against("last", others, first) };
+  const family = (baseOf: (i: number) => ExaminedStudents | undefined): MethodDifference[] => {
+    const pairs = students.flatMap((student, i) => {
+      const base = baseOf(i);
+      return base === undefined ? [] : [{ i, student, base }];
+    });
+    const of = (weights: "best" | "last") =>
+      corrected(pairs.map(({ student, base }) => differenceOf(student, base, weights, metric)));
+    const [best, last] = [of("best"), of("last")];
+    const byMethod: MethodDifference[] = [];
+    for (const [at, { i, student, base }] of pairs.entries()) {
+      byMethod[i] = { best: best[at], last: last[at], others: otherDifferences(student, base, metric) };
+    }
+    return byMethod;
+  };
+  const uncalibrated = methods.map(({ loss, calibrateTeacher }) =>
+    calibrateTeacher ? methods.findIndex((other) => other.loss === loss && !other.calibrateTeacher) : -1,
+  );
+  const ofBaseline = family(() => baseline);
+  const ofFirst = family((i) => (i > 0 && uncalibrated[i] < 0 ? students[0] : undefined));
+  const ofPair = family((i) => students[uncalibrated[i]]);
   return methods.map(({ name, loss, calibrateTeacher }, i) => {
     const { best, last, files } = students[i].figures;
-    const of = ({ best, last }: typeof ofBaseline, at: number) => ({ best: best[at], last: last[at] });
-    const difference = of(ofBaseline, i);
-    const againstFirst =
-      i === 0 ? null : { ...of(ofFirst, i - 1), others: otherDifferences(students[i], first, metric) };
-    return { name, loss, calibrateTeacher, best, last, files, difference, againstFirst };
+    const { others: _, ...difference } = ofBaseline[i];
+    const against = { againstFirst: ofFirst[i] ?? null, againstUncalibrated: ofPair[i] ?? null };
+    return { name, loss, calibrateTeacher, best, last, files, difference, ...against };
   });
 }
 

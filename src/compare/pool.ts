@@ -2,6 +2,8 @@ import { setMaxListeners } from "node:events";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { DistilleryError } from "../errors.js";
+import type { DistillationLoss } from "../losses/index.js";
+import { readsTeacherLogits } from "../losses/loss.js";
 import { Module } from "../nn/module.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { getNumThreads } from "../threads.js";
@@ -16,6 +18,7 @@ import { announced, readyTeacher } from "./shared_teacher.js";
 import {
   computeTeacherLogits,
   describeTeacher,
+  expectCalibrated,
   NO_LOGITS,
   type SharedLogits,
   TEACHER,
@@ -79,6 +82,8 @@ export async function runExperiment(
     const training = { out, keepCheckpoints, seed: teacherSeed, options, signal, onStep, onNote };
     const teacher = await named(TEACHER, trainOrTakeTeacher(task, training));
     if (teacher.outcome !== null) onTrial(TEACHER, teacher.outcome, (performance.now() - start) / 1000);
+    // Those that came trained were asked before anything was written, but for a share's from elsewhere.
+    if (!collect && (isTrained || share !== null)) await expectCalibrated(experiment, teacher.source);
     const trials = await withCacheUse(experiment, planned, teacher.source);
     const isRead = trials.some(({ usesCachedLogits }) => usesCachedLogits);
     const logits = isRead ? await logitsFor(experiment, teacher.source) : NO_LOGITS;
@@ -154,26 +159,42 @@ async function expectFinished(
 
 /** Refuses losses that do not go with the data or the networks, before anything is written. */
 export async function expectLosses(experiment: Experiment, trials: readonly Trial[]): Promise<void> {
-  const { teacher } = experiment.task;
-  const network = typeof teacher === "function" ? withGenerator(new Generator(0), teacher) : teacher;
-  await withCacheUse(experiment, trials, experiment.external?.teacher ?? network);
+  await withCacheUse(experiment, trials, firstTeacher(experiment));
 }
 
-/** The trials with whether they use cached logits; each loss is made once to tell. */
-async function withCacheUse({ task }: Experiment, trials: readonly Trial[], teacher: unknown): Promise<Trial[]> {
+/** Those of some losses that read the teacher's logits. */
+export async function lossesOfLogits(
+  experiment: Experiment,
+  losses: readonly Trial["loss"][],
+): Promise<ReadonlySet<Trial["loss"]>> {
+  return lossesThat(readsTeacherLogits, experiment, losses, firstTeacher(experiment));
+}
+
+/** The teacher before it is trained. */
+function firstTeacher({ task: { teacher }, external }: Experiment): unknown {
+  return external?.teacher ?? (typeof teacher === "function" ? withGenerator(new Generator(0), teacher) : teacher);
+}
+
+/** The trials with whether they use cached logits. */
+async function withCacheUse(experiment: Experiment, trials: readonly Trial[], teacher: unknown): Promise<Trial[]> {
+  const distilled = trials.filter(({ kind }) => kind === "distilled").map(({ loss }) => loss);
+  const users = await lossesThat(readsLogitsAlone, experiment, distilled, teacher);
+  return trials.map((trial) => ({ ...trial, usesCachedLogits: trial.kind === "distilled" && users.has(trial.loss) }));
+}
+
+/** The losses that something holds of; each is made once to tell, and that of temperature and alpha reads logits. */
+async function lossesThat(
+  holds: (loss: DistillationLoss) => boolean,
+  { task, options: { labelSmoothing } }: Experiment,
+  losses: readonly Trial["loss"][],
+  teacher: unknown,
+): Promise<Set<Trial["loss"]>> {
   const generator = new Generator(0);
   const student = withGenerator(generator, task.student);
-  const known = new Map<Trial["loss"], boolean>([[null, true]]);
-  const usesCachedLogits = async ({ loss, options: { labelSmoothing } }: Trial) => {
-    const use = { student, teacher, data: task.data, labelSmoothing, generator };
-    if (loss !== null && !known.has(loss)) known.set(loss, readsLogitsAlone(await resolveLoss(loss, use)));
-    return known.get(loss) as boolean;
-  };
-  const told: Trial[] = [];
-  for (const trial of trials) {
-    told.push({ ...trial, usesCachedLogits: trial.kind === "distilled" && (await usesCachedLogits(trial)) });
-  }
-  return told;
+  const use = { student, teacher, data: task.data, labelSmoothing, generator };
+  const those = new Set<Trial["loss"]>();
+  for (const loss of new Set(losses)) if (loss === null || holds(await resolveLoss(loss, use))) those.add(loss);
+  return those;
 }
 
 /** All steps to make, weighted by the networks' parameters, to which their time is proportional. */
@@ -196,7 +217,7 @@ async function openRunners(
   teacher: TrainedTeacher,
   { known, files }: SharedLogits,
 ): Promise<TrialRunner[]> {
-  const { out, workers, keepCheckpoints, collect, signal, onNote } = controls;
+  const { out, workers, keepCheckpoints, collect, signal, onWork, onNote } = controls;
   const { student, data, validation } = task;
   const count = Math.min(trials, workers?.count ?? getNumThreads());
   if (workers === undefined || count < 2 || collect) {
@@ -228,7 +249,15 @@ async function openRunners(
   // A listener a process is no leak.
   setMaxListeners(0, stopping);
   const controlsOfStart = { seconds: workers.startSeconds ?? START_SECONDS, signal: stopping, onNote };
-  const starts = Array.from({ length: count }, () => WorkerRunner.start(init, controlsOfStart));
+  let opened = 0;
+  const told = () => onWork({ work: "starting processes", done: opened, total: count });
+  told();
+  const starts = Array.from({ length: count }, async () => {
+    const runner = await WorkerRunner.start(init, controlsOfStart);
+    opened += 1;
+    told();
+    return runner;
+  });
   const started = await Promise.allSettled(starts);
   const runners = started.flatMap((start) => (start.status === "fulfilled" ? [start.value] : []));
   const failure = started.find((start) => start.status === "rejected");

@@ -1,24 +1,19 @@
 import { stat } from "node:fs/promises";
-import { setImmediate } from "node:timers/promises";
 import { fingerprint, load } from "../checkpoint/index.js";
 import type { Dataset } from "../data/index.js";
-import { hasTargets, type TaskName } from "../data/task_name.js";
+import type { TaskName } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
 import type { EpochRecord } from "../log/epoch_record.js";
 import { Module } from "../nn/module.js";
-import { evaluateOutputs, taskOf } from "../tasks/index.js";
-import { metricsOf, type TaskEvaluation } from "../tasks/metrics.js";
-import type { Tensor } from "../tensor/tensor.js";
-import { logitsOf, measureLatency, measureThroughput } from "../train/index.js";
+import type { TaskEvaluation } from "../tasks/metrics.js";
+import { measureLatency, measureThroughput } from "../train/index.js";
 import type { ScaledCalibration } from "./calibration.js";
 import type { CorrectedDifference, CrossedDifference } from "./crossed_difference.js";
-import type { ExternalTeacher } from "./external_teacher.js";
-import { type Fidelity, fidelityOf, spreadOf } from "./fidelity.js";
+import type { Fidelity } from "./fidelity.js";
 import type { PointSpread } from "./point_spread.js";
 import type { ClassDifference, Flips } from "./sample_changes.js";
-import { type PairedDifference, type SampleStats, sampleStats } from "./statistics.js";
+import type { PairedDifference, SampleStats } from "./statistics.js";
 import type { TrainedTeacher } from "./teacher.js";
-import type { Outcome } from "./trial.js";
 
 /** A network's size and speed. */
 export interface NetworkSize {
@@ -62,15 +57,18 @@ export interface Method {
   files: string[];
   /** The task's first figure, such as accuracy, less that of the baseline. */
   difference: { best: CorrectedDifference; last: CorrectedDifference };
-  /**
-   * The same less that of the first method; null for that one. `others`: the other figures with the best epoch's weights, such as
-   * `calibrationError`, each by itself, with an interval for other seeds alone.
-   */
-  againstFirst: {
-    best: CorrectedDifference;
-    last: CorrectedDifference;
-    others: Record<string, PairedDifference>;
-  } | null;
+  /** The same less that of the first loss; null for that one, and for a calibrated teacher's student that has a pair. */
+  againstFirst: MethodDifference | null;
+  /** The same of a calibrated teacher's student less that of the same loss with the teacher as it is; null for other ones. */
+  againstUncalibrated: MethodDifference | null;
+}
+
+/** What one method has more than another one, with p values corrected for the number of methods that have such a difference. */
+export interface MethodDifference {
+  best: CorrectedDifference;
+  last: CorrectedDifference;
+  /** The other figures with the best epoch's weights, such as `calibrationError`, each by itself, with an interval for other seeds alone. */
+  others: Record<string, PairedDifference>;
 }
 
 /** How distilled students behave, beside how good they are. */
@@ -172,109 +170,11 @@ export interface SweepResult {
   config: Readonly<Record<string, unknown>>;
 }
 
-/** A teacher's logits for the test set, computed once all training is done; null if it knows none. */
-export async function testLogitsOf(
-  { source }: TrainedTeacher,
-  external: ExternalTeacher | null,
-  test: Dataset,
-  signal: AbortSignal,
-): Promise<Tensor | null> {
-  if (external !== null) return external.testLogits(test, signal);
-  return source instanceof Module ? logitsOf(source, test) : null;
-}
-
-/** A student on the test set. */
-interface Examined {
-  evaluation: TaskEvaluation;
-  /** By sample, if the task's first figure is their mean. */
-  scores: ArrayLike<number> | null;
-  /** With the teacher; null without its logits, and if the samples have no classes. */
-  fidelity: ReturnType<typeof fidelityOf> | null;
-}
-
-/** The figures of one way to train, and the scores of the test samples by seed. */
-export interface ExaminedStudents {
-  figures: StudentMetrics;
-  /** Null if the task's first figure is no mean over samples. */
-  scores: Record<"best" | "last", ArrayLike<number>[]> | null;
-  /** How well the best weights follow the teacher on the test set; null without its logits, and if the samples have no classes. */
-  fidelity: Fidelity | null;
-}
-
-/** Evaluates on the test set, after all training is done. */
-export class TestEvaluator {
-  readonly teacherEvaluation: TaskEvaluation | null;
-
-  constructor(
-    private readonly test: Dataset,
-    private readonly teacherLogits: Tensor | null,
-    /** Takes the weights of one file after the other. */
-    private readonly student: Module,
-    private readonly signal: AbortSignal,
-  ) {
-    this.teacherEvaluation = teacherLogits && evaluateOutputs(teacherLogits, test);
-  }
-
-  /** The student's figures with the weights of a file. */
-  async evaluate(file: string): Promise<Examined> {
-    await setImmediate();
-    if (this.signal.aborted) throw new DistilleryError("ABORTED", "stopped while the test set was read");
-    this.student.loadStateDict(await load(file));
-    const logits = logitsOf(this.student, this.test);
-    const scores = taskOf(this.test).scores?.(logits, this.test) ?? null;
-    const { teacherLogits } = this;
-    return {
-      evaluation: evaluateOutputs(logits, this.test, teacherLogits ?? undefined),
-      scores,
-      fidelity: teacherLogits === null || hasTargets(this.test) ? null : fidelityOf(logits, teacherLogits),
-    };
-  }
-
-  /** The figures of several evaluations, as they spread. */
-  spreads(evaluations: readonly TaskEvaluation[]): MetricStats {
-    const all = metricsOf(this.test).flatMap((metric): [string, SampleStats][] => {
-      const values = evaluations.map((evaluation) => metric.of(evaluation));
-      const isKnown = values.every((value): value is number => value !== undefined);
-      return isKnown ? [[metric.name, sampleStats(values as number[])]] : [];
-    });
-    return Object.fromEntries(all);
-  }
-}
-
 /** Refuses a teacher's file that other weights are in than those that the students learned from. */
 export async function expectUnchanged({ source, file }: TrainedTeacher): Promise<void> {
   if (file === null || !(source instanceof Module)) return;
   if (fingerprint(await load(file, { allowNonFinite: true })) === fingerprint(source.stateDict())) return;
   throw new DistilleryError("BAD_CHECKPOINT", `${file}: changed while the students were trained: run it again`);
-}
-
-/** The figures of one way to train, over its trials. */
-export async function aggregate(outcomes: readonly Outcome[], evaluator: TestEvaluator): Promise<ExaminedStudents> {
-  const [best, last]: [Examined[], Examined[]] = [[], []];
-  for (const { files } of outcomes) {
-    best.push(await evaluator.evaluate(files.best));
-    last.push(await evaluator.evaluate(files.last));
-  }
-  const evaluationsOf = (examined: readonly Examined[]) => examined.map(({ evaluation }) => evaluation);
-  const scoresOf = (examined: readonly Examined[]) =>
-    examined.flatMap(({ scores }) => (scores === null ? [] : [scores]));
-  const figures = {
-    best: {
-      ...evaluator.spreads(evaluationsOf(best)),
-      epoch: sampleStats(outcomes.map((outcome) => outcome.best.epoch)),
-    },
-    last: evaluator.spreads(evaluationsOf(last)),
-    histories: outcomes.map(({ history }) => history),
-    evaluations: evaluationsOf(best),
-    files: outcomes.map(({ files }) => files.best),
-  };
-  const scores = { best: scoresOf(best), last: scoresOf(last) };
-  const followed = best.flatMap(({ fidelity }) => (fidelity === null ? [] : [fidelity]));
-  return {
-    figures,
-    scores: scores.best.length === outcomes.length ? scores : null,
-    fidelity: followed.length === outcomes.length ? spreadOf(followed) : null,
-  };
 }
 
 /** The size of a network of Distillery's; null for another teacher. */

@@ -96,43 +96,67 @@ export function calibrationSummary({ changes }: CompareResult): string | null {
 }
 
 /**
- * What a comparison of several methods finds, in one sentence each: its difference to the baseline, and to the first method, and
- * whether that is distinguishable from chance after Holm's correction.
+ * What a comparison of several methods finds, in one sentence each: its difference to the baseline, then to another method as
+ * {@link pairsSummary} has it, and whether that is distinguishable from chance after Holm's correction.
  */
-export function methodsSummary({ data, methods, seeds }: CompareResult): string[] {
-  const [metric, ...others] = metricsOf(data);
-  const [first] = methods;
-  const of = metric.kind === "fraction" ? " of" : "";
-  const sentence = (name: string, against: string, family: number, { best, last }: Method["difference"]) => {
-    const { mean, low, high, confidence, correctedPValue, significant, distinguishable } = best;
-    const change = `${name}: ${showSigned(metric, mean)}${unitOf(metric)}${of} test ${metric.label} against ${against}`;
-    if (!Number.isFinite(low)) return `${change} (${seeds.length < 2 ? "1 seed" : "all seeds alike"}): give more seeds`;
-    const interval = `${percent(confidence)}% interval ${showChange(metric, low)} to ${showChange(metric, high)}`;
-    const among = family < 2 ? "" : ` corrected for ${family} methods`;
-    const but = [
-      distinguishable && !significant
-        ? `its own interval leaves 0 out, as one of ${family} would more often than ${percent(1 - confidence)} times in 100 by chance`
-        : "",
-      significant && !last.significant ? "at the last epoch it is not" : "",
-    ].filter((text) => text !== "");
-    const sure = [`${significant ? "" : "not "}distinguishable from chance`, ...but].join("; ");
-    return `${change} (${interval}, p ${correctedPValue.toPrecision(2)}${among}): ${sure}`;
-  };
+export function methodsSummary(result: CompareResult): string[] {
+  const { methods } = result;
+  const ofBaseline = methods.map((method) => {
+    const compared = { against: "the baseline", among: methods.length, what: "methods", difference: method.difference };
+    return `${differenceSentence(result, method, compared)}.`;
+  });
+  return [...ofBaseline, ...pairsSummary(result)];
+}
+
+/** What each method has more than the first one or, with a calibrated teacher, than the same loss without, in one sentence each. */
+export function pairsSummary(result: CompareResult): string[] {
+  const { data, methods } = result;
+  const [, ...others] = metricsOf(data);
   const ofOthers = (differences: Record<string, PairedDifference>) =>
     others.flatMap((other) => {
       const { mean, low, high } = differences[other.name] ?? { low: Number.NaN };
       if (!Number.isFinite(low)) return [];
       return [`${other.label} ${showSigned(other, mean)} (${showChange(other, low)} to ${showChange(other, high)})`];
     });
-  return [
-    ...methods.map(({ name, difference }) => `${sentence(name, "the baseline", methods.length, difference)}.`),
-    ...methods.flatMap(({ name, againstFirst }) => {
-      if (againstFirst === null) return [];
-      const beside = ofOthers(againstFirst.others);
-      const rest = beside.length === 0 ? "" : ` Over the seeds: ${beside.join(", ")}.`;
-      return [`${sentence(name, first.name, methods.length - 1, againstFirst)}.${rest}`];
+  const families = (["againstFirst", "againstUncalibrated"] as const).map((name) =>
+    methods.flatMap((method) => (method[name] === null ? [] : [{ method, difference: method[name] }])),
+  );
+  return families.flatMap((family, i) =>
+    family.map(({ method, difference }) => {
+      const [against, what] = i === 0 ? [methods[0].name, "methods"] : [`${method.loss}, teacher as it is`, "losses"];
+      const sentence = differenceSentence(result, method, { against, among: family.length, what, difference });
+      const beside = ofOthers(difference.others);
+      return `${sentence}.${beside.length === 0 ? "" : ` Over the seeds: ${beside.join(", ")}.`}`;
     }),
-  ];
+  );
+}
+
+/** The difference of a method to another one, without the full stop. */
+function differenceSentence(
+  { data, seeds }: CompareResult,
+  { name }: Method,
+  {
+    against,
+    among,
+    what,
+    difference,
+  }: { against: string; among: number; what: string; difference: Method["difference"] },
+): string {
+  const [metric] = metricsOf(data);
+  const { mean, low, high, confidence, correctedPValue, significant, distinguishable } = difference.best;
+  const of = metric.kind === "fraction" ? " of" : "";
+  const change = `${name}: ${showSigned(metric, mean)}${unitOf(metric)}${of} test ${metric.label} against ${against}`;
+  if (!Number.isFinite(low)) return `${change} (${seeds.length < 2 ? "1 seed" : "all seeds alike"}): give more seeds`;
+  const interval = `${percent(confidence)}% interval ${showChange(metric, low)} to ${showChange(metric, high)}`;
+  const correction = among < 2 ? "" : ` corrected for ${among} ${what}`;
+  const but = [
+    distinguishable && !significant
+      ? `its own interval leaves 0 out, as one of ${among} would more often than ${percent(1 - confidence)} times in 100 by chance`
+      : "",
+    significant && !difference.last.significant ? "at the last epoch it is not" : "",
+  ].filter((text) => text !== "");
+  const sure = [`${significant ? "" : "not "}distinguishable from chance`, ...but].join("; ");
+  return `${change} (${interval}, p ${correctedPValue.toPrecision(2)}${correction}): ${sure}`;
 }
 
 /** What a sweep finds, in one sentence; with several seeds by their mean, with the standard deviation. */

@@ -19,21 +19,15 @@ import {
   readSeeds,
 } from "./experiment.js";
 import { withExperimentFolder } from "./experiment_folder.js";
+import { teacherFolder } from "./methods.js";
 import { SWEEP_DEFAULTS } from "./options.js";
 import { spreadOfPoints } from "./point_spread.js";
 import { expectLosses, runExperiment } from "./pool.js";
-import {
-  expectUnchanged,
-  measureSize,
-  type SweepPoint,
-  type SweepResult,
-  sizeOfTeacher,
-  TestEvaluator,
-  testLogitsOf,
-} from "./results.js";
+import { expectUnchanged, measureSize, type SweepPoint, type SweepResult, sizeOfTeacher } from "./results.js";
 import { runShare, type Share, type ShareResult } from "./share.js";
 import { sampleStats } from "./statistics.js";
 import { hashOf, TEACHER } from "./teacher.js";
+import { TestEvaluator } from "./test_evaluator.js";
 import type { Outcome, Trial } from "./trial.js";
 
 /** What {@link sweep} takes. */
@@ -164,7 +158,7 @@ function fixed(name: Argument, values: readonly number[] | undefined, value: num
 }
 
 function trialOf({ options, loss, calibrateTeacher }: Experiment, point: Point, seed: number): Trial {
-  const name = `temperature-${point.temperature}/alpha-${point.alpha}`;
+  const name = `temperature-${point.temperature}/${teacherFolder(`alpha-${point.alpha}`, calibrateTeacher)}`;
   if (loss === null)
     return { name, kind: "distilled", seed, options: { ...options, ...point }, loss, calibrateTeacher };
   const terms = parseExpression(LOSSES.canonical(loss as Expression)).map((term) => {
@@ -186,10 +180,11 @@ async function swept(experiment: Experiment, parts: Plan): Promise<SweepResult> 
   const points = all.map(({ point }, i): SweepPoint => ({ ...point, ...(spreads && { spread: spreads[i] }) }));
   const chosen = points[at];
   const student = withGenerator(new Generator(0), task.student);
-  const teacherLogits = await testLogitsOf(teacher, experiment.external, test, controls.signal);
-  const evaluator = new TestEvaluator(test, teacherLogits, student, controls.signal);
+  const { external } = experiment;
+  const { files } = all[at];
+  const evaluator = await TestEvaluator.open(teacher, { test, external, student, files: files.length, controls });
   const evaluations: TaskEvaluation[] = [];
-  for (const file of all[at].files) evaluations.push((await evaluator.evaluate(file)).evaluation);
+  for (const file of files) evaluations.push((await evaluator.evaluate(file)).evaluation);
   const [evaluation] = evaluations;
   return {
     kind: "sweep",

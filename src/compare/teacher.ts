@@ -7,10 +7,11 @@ import { networkMetadata } from "../models/create_network.js";
 import { fitNetwork } from "../models/fit_network.js";
 import { recordMetadata, recordOf } from "../models/training_record.js";
 import { Module } from "../nn/module.js";
-import { type Teacher, TeacherCache } from "../teachers/index.js";
+import { live, type Teacher, TeacherCache } from "../teachers/index.js";
 import { teacherFingerprint } from "../teachers/teacher_fingerprint.js";
 import type { Precision } from "../tensor/precision.js";
 import { Generator, withGenerator } from "../tensor/random.js";
+import { calibrateTeacher, expectCalibratable } from "../train/calibrate_teacher.js";
 import { trainTeacher } from "../train/index.js";
 import type { ResolvedDistillation } from "../train/options.js";
 import {
@@ -80,6 +81,25 @@ async function keepTrained(module: Module, folder: string): Promise<TrainedTeach
   return { source: module, file, outcome: null };
 }
 
+/** What says whether, and on what, a teacher is calibrated. */
+interface Calibrating {
+  task: SplitTask;
+  external: ExternalTeacher | null;
+  calibrateTeacher: boolean;
+}
+
+/** Refuses a teacher whose logits are to be calibrated and can't be, and of one that is yet to be trained the data. */
+export async function expectCalibrated(
+  { task, external, calibrateTeacher: isCalibrated }: Calibrating,
+  teacher: unknown = task.teacher,
+): Promise<void> {
+  if (!isCalibrated) return;
+  const { data, validation } = task;
+  if (external !== null) await external.expectCalibrated();
+  else if (teacher instanceof Module) await calibrateTeacher(live(fitNetwork(teacher, data, "teacher")), validation);
+  else expectCalibratable(validation);
+}
+
 /** What tells a teacher of these data from others. */
 export function hashOf(teacher: Module | Teacher, data: Dataset): string | null {
   if (!(teacher instanceof Module)) return teacher.fingerprint();
@@ -90,7 +110,7 @@ export function hashOf(teacher: Module | Teacher, data: Dataset): string | null 
 export async function computeTeacherLogits(
   teacher: Module,
   data: Dataset,
-  { out, precision, signal, onNote }: Pick<TeacherTraining, "out" | "signal" | "onNote"> & { precision: Precision },
+  { out, precision, signal, onWork, onNote }: Omit<Preparation, "resume"> & { precision: Precision },
 ): Promise<TeacherCache | null> {
   const reason = TeacherCache.whyNotCacheable(teacher, data);
   if (reason !== null) {
@@ -100,7 +120,7 @@ export async function computeTeacherLogits(
   const { training: file } = logitsFilesIn(out);
   const kept = await storedLogits(file, hashOf(teacher, data), data, precision);
   if (kept !== null) return kept;
-  const cache = await TeacherCache.compute(teacher, data, { signal, precision });
+  const cache = await TeacherCache.compute(teacher, data, { signal, precision, onWork });
   await cache.save(file);
   return cache;
 }

@@ -20,6 +20,15 @@ export interface StepProgress {
   samplesPerSecond: number;
 }
 
+/** How far a run or an experiment is with what it does beside its steps. */
+export interface WorkProgress {
+  /** Such as `teacher logits` and `test set`. */
+  work: string;
+  /** Parts of it, of all; 0 when it begins. */
+  done: number;
+  total: number;
+}
+
 /** The progress of several runs that count as one. */
 export interface OverallProgress {
   /** Steps made, of all. */

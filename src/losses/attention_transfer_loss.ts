@@ -55,6 +55,7 @@ export function attentionTransferDistillationLoss(layers: Layers): DistillationL
   return {
     name,
     needsTeacher: true,
+    needsTeacherLogits: false,
     taps: tapsOf(layers),
     compute: (batch) => ({ loss: attentionTransferLoss(...featuresOf(batch, layers)), metrics: {} }),
     config: () => ({ name, ...layers }),

@@ -141,6 +141,7 @@ export function crdDistillationLoss(layers: Layers, options: CrdDistillationLoss
   return {
     name,
     needsTeacher: true,
+    needsTeacherLogits: false,
     taps: tapsOf(layers),
     modules: { memory, student, teacher },
     compute(batch) {

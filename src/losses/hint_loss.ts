@@ -77,6 +77,7 @@ export function regressedDistillationLoss(
   return {
     name,
     needsTeacher: true,
+    needsTeacherLogits: false,
     taps: tapsOf(layers),
     modules: regressor === undefined ? {} : { regressor },
     compute: (batch) => ({ loss: lossOf(...featuresOf(batch, layers), { regressor }), metrics: {} }),

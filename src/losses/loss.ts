@@ -64,6 +64,8 @@ export interface DistillationLoss {
   readonly modules?: Readonly<Record<string, Module>>;
   /** Whether `compute` reads `batch.teacher`. */
   readonly needsTeacher: boolean;
+  /** Whether `compute` reads `batch.teacher.logits`. Default: as `needsTeacher`. One that reads hidden outputs alone says false. */
+  readonly needsTeacherLogits?: boolean;
   /** The tasks whose outputs it is for: data of another one are refused. Default: every task. */
   readonly tasks?: readonly TaskName[];
   /** Whether `compute` draws random numbers. Default false; a teacher is then prefetched. */
@@ -99,9 +101,10 @@ export interface LossContext {
 
 /** A loss with some of its fields replaced; the others are its own, also those of its class. */
 export function changedLoss(loss: DistillationLoss, changes: Partial<DistillationLoss>): DistillationLoss {
-  const { name, taps, modules, needsTeacher, tasks, drawsRandomNumbers } = loss;
+  const { name, taps, modules, needsTeacher, needsTeacherLogits, tasks, drawsRandomNumbers } = loss;
   return {
     ...{ name, needsTeacher },
+    ...(needsTeacherLogits !== undefined && { needsTeacherLogits }),
     ...(taps && { taps }),
     ...(modules && { modules }),
     ...(tasks && { tasks }),
@@ -117,17 +120,34 @@ export function isDistillationLoss(value: unknown): value is DistillationLoss {
   return typeof value === "object" && value !== null && ("compute" in value || "needsTeacher" in value);
 }
 
+/** Whether a loss reads the teacher's logits. */
+export function readsTeacherLogits({ needsTeacher, needsTeacherLogits = true }: DistillationLoss): boolean {
+  return needsTeacher && needsTeacherLogits;
+}
+
 /** Refuses anything but a {@link DistillationLoss}; `BAD_ARGUMENT` that begins with `place` and names the field. */
 export function expectDistillationLoss(value: unknown, place: string): DistillationLoss {
   const refuse = (text: string, got: unknown) => {
     throw new DistilleryError("BAD_ARGUMENT", `${place}: expected a loss ${text}, got ${show(got)}`);
   };
   if (typeof value !== "object" || value === null) return refuse("with name, compute, config and needsTeacher", value);
-  const { name, compute, config, needsTeacher, tasks, taps = {}, modules = {} } = value as Partial<DistillationLoss>;
+  const {
+    name,
+    compute,
+    config,
+    needsTeacher,
+    needsTeacherLogits,
+    tasks,
+    taps = {},
+    modules = {},
+  } = value as Partial<DistillationLoss>;
   if (typeof name !== "string") refuse("whose name is a text", name);
   if (typeof compute !== "function") refuse("whose compute is a function of the batch", compute);
   if (typeof config !== "function") refuse("whose config is a function, as () => ({ name })", config);
   if (typeof needsTeacher !== "boolean") refuse("whose needsTeacher is true or false", needsTeacher);
+  if (needsTeacherLogits !== undefined && typeof needsTeacherLogits !== "boolean") {
+    refuse("whose needsTeacherLogits is true or false", needsTeacherLogits);
+  }
   if (tasks !== undefined) {
     if (!Array.isArray(tasks)) refuse("whose tasks are a list", tasks);
     for (const [i, task] of tasks.entries()) expectOneOf(`${place}: tasks[${i}]`, task, TASK_NAMES);

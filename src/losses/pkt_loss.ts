@@ -50,6 +50,7 @@ export function pktDistillationLoss(layers: Layers): DistillationLoss {
   return {
     name,
     needsTeacher: true,
+    needsTeacherLogits: false,
     taps: tapsOf(layers),
     compute: (batch) => ({ loss: pktLoss(...featuresOf(batch, layers)), metrics: {} }),
     config: () => ({ name, ...layers }),

@@ -204,6 +204,7 @@ export function reviewKdDistillationLoss(layers: ReviewLayers, options: ReviewKd
   return {
     name,
     needsTeacher: true,
+    needsTeacherLogits: false,
     taps: { student, teacher },
     modules: fusion === undefined ? {} : { fusion },
     compute(batch) {

@@ -97,6 +97,7 @@ export function rkdDistillationLoss(layers: Layers, options: RkdLossOptions = {}
   return {
     name,
     needsTeacher: true,
+    needsTeacherLogits: false,
     taps: tapsOf(layers),
     compute: (batch) => ({ loss: rkdLoss(...featuresOf(batch, layers), all), metrics: {} }),
     config: () => ({ name, ...layers, ...all }),

@@ -53,6 +53,7 @@ export function similarityPreservingDistillationLoss(layers: Layers): Distillati
   return {
     name,
     needsTeacher: true,
+    needsTeacherLogits: false,
     taps: tapsOf(layers),
     compute: (batch) => ({ loss: similarityPreservingLoss(...featuresOf(batch, layers)), metrics: {} }),
     config: () => ({ name, ...layers }),

@@ -99,6 +99,7 @@ export function vidDistillationLoss(layers: Layers, options: VidLossOptions = {}
   return {
     name,
     needsTeacher: true,
+    needsTeacherLogits: false,
     taps: tapsOf(layers),
     modules: regressor === undefined ? {} : { regressor },
     compute: (batch) => ({ loss: vidLoss(...featuresOf(batch, layers), { regressor }), metrics: {} }),

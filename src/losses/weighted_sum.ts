@@ -6,7 +6,7 @@ import type { Tensor } from "../tensor/tensor.js";
 import { type Annealed, inEpoch } from "./annealed.js";
 import { commonTasks } from "./for_task.js";
 import { functionLoss, type LossFunction } from "./function_loss.js";
-import { computeLoss, type DistillationLoss, expectDistillationLoss, type Json } from "./loss.js";
+import { computeLoss, type DistillationLoss, expectDistillationLoss, type Json, readsTeacherLogits } from "./loss.js";
 import { expectMetricName } from "./metric_name.js";
 
 /**
@@ -46,6 +46,7 @@ export function weightedSum(
   return {
     name: names.join("+"),
     needsTeacher: losses.some(({ needsTeacher }) => needsTeacher),
+    needsTeacherLogits: losses.some(readsTeacherLogits),
     ...(tasks && { tasks }),
     drawsRandomNumbers: losses.some(({ drawsRandomNumbers = false }) => drawsRandomNumbers),
     taps: {

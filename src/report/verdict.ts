@@ -1,6 +1,6 @@
 import type { CompareResult, Method, StudentMetrics, SweepResult } from "../compare/results.js";
 import type { SampleStats } from "../compare/statistics.js";
-import { compareCaveats, methodsSummary, scopeOf, sweepCaveats, sweepSummary } from "../compare/summary.js";
+import { compareCaveats, pairsSummary, scopeOf, sweepCaveats, sweepSummary } from "../compare/summary.js";
 import { showCount } from "../show_count.js";
 import {
   agreementOf,
@@ -91,8 +91,10 @@ function methodsVerdict(result: CompareResult): Verdict {
       .join(", ");
   const caveats = [
     better.length > 0 && worse.length > 0 && `Worse than the baseline: ${changes(worse)}.`,
-    // Of two, the one sentence that sets them against each other.
-    methods.length === 2 && methodsSummary(result)[2],
+    // Of two the one sentence that sets them against each other, and of losses with their teacher calibrated theirs.
+    ...(methods.length === 2 || methods.some(({ againstUncalibrated }) => againstUncalibrated)
+      ? pairsSummary(result)
+      : []),
     alone.length > 0 &&
       `By its own interval, ${list(alone)} differs too; by chance one of ${methods.length} would more often than it says.`,
     last.length > 0 && `At the last epoch ${list(last)} is not distinguishable from the baseline.`,

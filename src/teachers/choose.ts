@@ -1,6 +1,7 @@
 import { show } from "../checks.js";
 import type { Dataset } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
+import type { WorkProgress } from "../log/progress_line.js";
 import type { Module } from "../nn/module.js";
 import type { Precision } from "../tensor/precision.js";
 import { cached } from "./cached.js";
@@ -17,6 +18,7 @@ interface TeacherUse extends NetworkTeacherOptions {
   teacherCache?: boolean | TeacherCache | undefined;
   precision: Precision;
   signal?: AbortSignal;
+  onWork?: (progress: WorkProgress) => void;
   onNote?: (text: string) => void;
 }
 
@@ -40,7 +42,7 @@ export function expectCache(value: unknown): asserts value is boolean | TeacherC
 
 /** The cache of a teacher's logits that a run uses; null if it uses none. The errors are those of {@link chooseTeacher}. */
 export async function openCache(teacher: Module, use: TeacherUse): Promise<TeacherCache | null> {
-  const { data, teacherCache, mode = "eval", precision, signal, onNote } = use;
+  const { data, teacherCache, mode = "eval", precision, signal, onWork, onNote } = use;
   if (teacherCache === false) return null;
   const reason = whyNotCacheable(teacher, use);
   if (reason !== null && teacherCache === undefined) {
@@ -53,7 +55,11 @@ export async function openCache(teacher: Module, use: TeacherUse): Promise<Teach
     teacherCache.expectOf(teacher, data, precision);
     return teacherCache;
   }
-  const cache = await TeacherCache.compute(teacher, data, { precision, ...(signal && { signal }) });
+  const cache = await TeacherCache.compute(teacher, data, {
+    precision,
+    ...(signal && { signal }),
+    ...(onWork && { onWork }),
+  });
   onNote?.(`teacher: ${cache}`);
   return cache;
 }

@@ -2,6 +2,7 @@ import { setImmediate } from "node:timers/promises";
 import { expectShape } from "../checks.js";
 import { type Batch, type Dataset, takeSlice } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
+import type { WorkProgress } from "../log/progress_line.js";
 import type { Outputs } from "../losses/loss.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { expectFiniteLogits } from "./sample_logits.js";
@@ -28,14 +29,24 @@ export async function* logitsInOrder(
   }
 }
 
+/** The work of computing a teacher's logits, as progress names it. */
+export const TEACHER_LOGITS = "teacher logits";
+
 /** All of them, [samples, classes]; `ABORTED` by the signal. */
-export async function allLogits(answer: Answer, data: Dataset, signal?: AbortSignal): Promise<Float32Array> {
+export async function allLogits(
+  answer: Answer,
+  data: Dataset,
+  { signal, onWork }: { signal?: AbortSignal; onWork?: (progress: WorkProgress) => void } = {},
+): Promise<Float32Array> {
   const all = new Float32Array(data.length * data.classes);
+  const told = (done: number) => onWork?.({ work: TEACHER_LOGITS, done: done / data.classes, total: data.length });
   let at = 0;
+  told(at);
   for await (const logits of logitsInOrder(answer, data)) {
     if (signal?.aborted) throw new DistilleryError("ABORTED", "stopped while the teacher's logits were computed");
     all.set(logits, at);
     at += logits.length;
+    told(at);
   }
   return all;
 }

@@ -5,6 +5,7 @@ import type { Dataset } from "../data/dataset.js";
 import { expectDataset, takeSlice } from "../data/dataset.js";
 import { DataLoader } from "../data/loader.js";
 import { DistilleryError } from "../errors.js";
+import type { WorkProgress } from "../log/progress_line.js";
 import { fitNetwork, inputsOf } from "../models/fit_network.js";
 import { native } from "../native.js";
 import { expectModule } from "../nn/expect_module.js";
@@ -17,6 +18,7 @@ import { allocate, emptyCache, withArena } from "../tensor/buffer_pool.js";
 import { currentPrecision, expectPrecision, type Precision, withPrecision } from "../tensor/precision.js";
 import { currentGenerator } from "../tensor/random.js";
 import { Tensor } from "../tensor/tensor.js";
+import { TEACHER_LOGITS } from "./logits_in_order.js";
 import { STANDARDIZED } from "./stored_arrays.js";
 import { teacherFingerprint } from "./teacher_fingerprint.js";
 
@@ -60,9 +62,9 @@ export class TeacherCache {
   static async compute(
     teacher: Module,
     data: Dataset,
-    options: { signal?: AbortSignal; precision?: Precision } = {},
+    options: { signal?: AbortSignal; precision?: Precision; onWork?: (progress: WorkProgress) => void } = {},
   ): Promise<TeacherCache> {
-    const { signal, precision = currentPrecision() } = options;
+    const { signal, precision = currentPrecision(), onWork } = options;
     expectModule("teacher", teacher);
     expectDataset(data, "data");
     const reason = TeacherCache.whyNotCacheable(teacher, data);
@@ -71,13 +73,16 @@ export class TeacherCache {
     const hash = teacherFingerprint(network);
     const logits: Float32Array[] = [];
     const batchSize = rowsFor([network], () => takeSlice(data, 0, 1).inputs, BATCH);
-    for (const batch of new DataLoader(data, { batchSize })) {
+    const loader = new DataLoader(data, { batchSize });
+    for (const batch of loader) {
+      onWork?.({ work: TEACHER_LOGITS, done: logits.length, total: loader.length });
       await setImmediate();
       if (signal?.aborted) throw new DistilleryError("ABORTED", "stopped while the teacher's logits were computed");
       withArena(() =>
         withPrecision(precision, () => logits.push(forward(network, inputsOf(network, batch)).data.slice())),
       );
     }
+    onWork?.({ work: TEACHER_LOGITS, done: loader.length, total: loader.length });
     // The run that follows takes arrays of other lengths.
     emptyCache();
     const isStandardized = data.targetScale !== undefined;

@@ -69,7 +69,10 @@ export function fitTemperature(logits: Float64Array, labels: Int32Array, classes
       at(MAX).slope < 0
         ? "the teacher has every label of the validation set right: the smaller the temperature, the better"
         : "the teacher does no better than chance on the validation set: the larger the temperature, the better";
-    throw new DistilleryError("BAD_ARGUMENT", `calibrateTeacher: ${reason}; there is no best one`);
+    throw new DistilleryError(
+      "BAD_ARGUMENT",
+      `calibrateTeacher: ${reason}; there is no best one: leave calibrateTeacher out`,
+    );
   }
   for (let i = 0; i < 60; i++) {
     const middle = (low + high) / 2;

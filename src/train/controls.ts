@@ -1,7 +1,7 @@
 import { badArgument, expectFlags, expectInteger } from "../checks.js";
 import type { EpochRecord } from "../log/epoch_record.js";
 import type { MetricsLog } from "../log/metrics_log.js";
-import type { StepProgress } from "../log/progress_line.js";
+import type { StepProgress, WorkProgress } from "../log/progress_line.js";
 import { Ranks } from "./ranks.js";
 import type { StepPoint } from "./step_trace.js";
 import type { BestWeights } from "./trainer_state.js";
@@ -54,6 +54,8 @@ export interface RunControls {
   onEpoch?: (record: EpochRecord) => void | Promise<void>;
   /** Called once, when the run has ended and its files are written; the run waits for it. */
   onEnd?: (result: RunResult) => void | Promise<void>;
+  /** Called during what a run does beside its steps, as it begins and after each part: the teacher's logits. */
+  onWork?: (progress: WorkProgress) => void;
   /** Where the metrics go beside `metrics.jsonl`: `tensorBoardLog(folder)`, `csvLog(file)`. */
   logs?: readonly MetricsLog[];
   /** Called with a line for the user, such as where a run is resumed. */
@@ -92,6 +94,7 @@ const CONTROLS: Readonly<Record<keyof RunControls, Check>> = {
   onStep: CALLED,
   onEpoch: CALLED,
   onEnd: CALLED,
+  onWork: CALLED,
   logs: (name, value) => {
     if (!Array.isArray(value)) throw badArgument(name, `a list of ${LOG}`, value);
     for (const [i, log] of value.entries()) {

@@ -64,8 +64,9 @@ export function startRun<I extends RunControls>(
       if (isInside) throw nested();
       expectObject("options", input);
       checkControls(input);
-      const onNote = answers.of(input.onNote);
-      const result = await body({ ...input, onEpoch, ...(onNote && { onNote }) }, stream);
+      const [onNote, onWork] = [answers.of(input.onNote), answers.of(input.onWork)];
+      const told = { onEpoch, ...(onNote && { onNote }), ...(onWork && { onWork }) };
+      const result = await body({ ...input, ...told }, stream);
       await answers.settled();
       return result;
     } finally {

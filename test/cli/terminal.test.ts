@@ -84,6 +84,14 @@ describeWith(terminal(), "in a terminal", () => {
     const shown = rest.join("\n");
     expect(shown).toMatch(/[━─] +\d+% \| .* left \| 1 in progress/);
     expect(shown).toMatch(/^ {2}(teacher|seed-0\/\w+) {2}epoch +\d+\/40 {2}loss \d\.\d{4} {2}accuracy \d+\.\d\d%/m);
+    expect(shown).toMatch(/[━─] +0% \| .* left \| test set/);
+    // What is trained is said before the teacher's logits are computed.
+    const args = "distill --data rows.csv --epochs 1 --teacher c/teacher/teacher_best.safetensors --student 'mlp([8])'";
+    const distilled = await ended(inTerminal(args, cwd, 80));
+    expect(distilled.code, distilled.stdout).toBe(0);
+    expect(visible(distilled.stdout)).toMatch(
+      /^Data: rows, .*\r\nTeacher: .* threads?\s+[━─]+ +0% \| -:-- left \| teacher logits/,
+    );
   });
 
   test("NO_COLOR: without colours", async () => {

@@ -44,6 +44,23 @@ async function examined(out: string, trial: string, weights: "best" | "last"): P
 const std = (values: readonly number[]) =>
   Math.sqrt(values.reduce((sum, x) => sum + (x - mean(values)) ** 2, 0) / (values.length - 1));
 
+test("what is done beside the runs is told, before and after", async () => {
+  const events: string[] = [];
+  const teacher = PROBLEM.teacher();
+  await compare(
+    compareInput(newRun(), {
+      ...{ teacher, seeds: 1, epochs: 1 },
+      onWork: ({ work, done, total }) => void events.push(`${work} ${done}/${total}`),
+      onTrial: ({ name }) => void events.push(name),
+    }),
+  );
+  expect(events).toEqual([
+    ...["teacher logits 0/1", "teacher logits 1/1", "seed-0/baseline", "seed-0/distilled"],
+    ...[0, 1, 2, 3, 4].map((done) => `test set ${done}/4`),
+    ...[0, 1, 2, 3, 4, 5].map((done) => `fidelity and calibration ${done}/6`),
+  ]);
+});
+
 test("in bfloat16: settings, teacher, its logits and all students are of that precision", async () => {
   const out = newRun();
   const notes: string[] = [];

@@ -104,7 +104,7 @@ test("a teacher of any sample is tested too, and calibrated", async () => {
   // A probe of three and of one, and then all of them once.
   expect(calls).toEqual([3, 1, 256, 14]);
   expect([...notes].join()).toMatch(/teacher calibrated: logits divided by \d/);
-  const { teacherTemperature } = JSON.parse(readFileSync(join(out, "seed-0/distilled/config.json"), "utf8"));
+  const { teacherTemperature } = JSON.parse(readFileSync(join(out, "seed-0/distilled@calibrated/config.json"), "utf8"));
   expect(teacherTemperature).toBeGreaterThan(0);
   expect(own.config).toMatchObject({ calibrateTeacher: true, teacherHash: null });
 });

@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { cpSync, existsSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { nameMethods } from "../../src/compare/methods.js";
@@ -7,17 +7,23 @@ import {
   type CompareInput,
   type CompareResult,
   compare,
+  Generator,
   type LossBatch,
+  type LossSpec,
   methodsSummary,
   pairedDifference,
+  randn,
+  TensorDataset,
+  withGenerator,
 } from "../../src/index.js";
 import { splitExpressions } from "../../src/registry/index.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
-import { compareInput } from "./support.js";
+import { compareInput, SIZES } from "./support.js";
 
 const temporary = temporaryFolder();
 let runs = 0;
 const newRun = () => join(temporary, `methods-${runs++}`);
+const PLAIN = { calibrateTeacher: false, readsLogits: () => true };
 const accuracies = ({ methods }: CompareResult) => methods.map(({ best }) => best.accuracy.values);
 
 test("several losses stand side by side, against one baseline and the first", async () => {
@@ -78,27 +84,114 @@ test("the teacher as it is and calibrated, side by side, in one comparison", asy
   expect(fractions?.at(-1)?.distilled).toEqual(plain.best);
   // The difference that it is about, pair by pair.
   const pairs = (name: string) => calibrated.best[name].values.map((x, i) => x - plain.best[name].values[i]);
-  expect(calibrated.againstFirst?.best.values).toEqual(pairs("accuracy"));
-  expect(Object.keys(calibrated.againstFirst?.others ?? {})).toEqual(["agreement", "calibrationError"]);
-  const error = calibrated.againstFirst?.others.calibrationError;
+  expect([calibrated.againstFirst, plain.againstUncalibrated]).toEqual([null, null]);
+  const against = calibrated.againstUncalibrated;
+  expect(against?.best.values).toEqual(pairs("accuracy"));
+  expect(Object.keys(against?.others ?? {})).toEqual(["agreement", "calibrationError"]);
+  const error = against?.others.calibrationError;
   expect(error).toEqual(pairedDifference(calibrated.best.calibrationError.values, plain.best.calibrationError.values));
   expect(methodsSummary(result).at(-1)).toMatch(
-    /^kd, calibrated teacher: [+-]?\d+\.\d\d points of test accuracy against kd \(95% interval \S+ to \S+, p \S+\): not distinguishable from chance.*\. Over the seeds: agreement with the teacher \S+ \(\S+ to \S+\), calibration error \S+ \(\S+ to \S+\)\.$/,
+    /^kd, calibrated teacher: [+-]?\d+\.\d\d points of test accuracy against kd, teacher as it is \(95% interval \S+ to \S+, p \S+\): not distinguishable from chance.*\. Over the seeds: agreement with the teacher \S+ \(\S+ to \S+\), calibration error \S+ \(\S+ to \S+\)\.$/,
   );
   const again = await compare(compareInput(out, { calibrateTeacher: "both", fractions: [0.5], resume: true }));
   expect(accuracies(again)).toEqual(accuracies(result));
 });
 
-test("with several losses, each is there with its teacher as it is and calibrated", () => {
-  const all = nameMethods(["kd", "dkd", functionNamed("KD")], "both");
+test("with several losses, each of the teacher's logits is there with its teacher as it is and calibrated", () => {
+  const readsLogits = (spec: LossSpec | null) => spec !== "rkd";
+  const all = nameMethods(["kd", "rkd", functionNamed("KD")], { calibrateTeacher: "both", readsLogits });
   expect(all.map(({ name, folder }) => [name, folder])).toEqual([
     ["kd", "kd"],
     ["kd, calibrated teacher", "kd@calibrated"],
-    ["dkd", "dkd"],
-    ["dkd, calibrated teacher", "dkd@calibrated"],
+    ["rkd", "rkd"],
     ["KD", "KD-2"],
     ["KD, calibrated teacher", "KD-2@calibrated"],
   ]);
+});
+
+test("losses of the teacher's logits are paired, each with its difference to its pair", async () => {
+  const losses = ["dkd", "cross-entropy", "cross-entropy + rkd", "kd + rkd"];
+  const result = await compare(compareInput(newRun(), { losses, calibrateTeacher: "both", epochs: 1 }));
+  const { methods } = result;
+  expect(methods.map(({ name }) => name)).toEqual([
+    ...["dkd", "dkd, calibrated teacher", "cross-entropy", "cross-entropy + rkd"],
+    ...["kd + rkd", "kd + rkd, calibrated teacher"],
+  ]);
+  const values = accuracies(result);
+  const less = (i: number, j: number) => values[i].map((x, seed) => x - values[j][seed]);
+  const differences = (name: "againstFirst" | "againstUncalibrated") => methods.map((method) => method[name]);
+  expect(differences("againstUncalibrated").map((one) => one?.best.values)).toEqual([
+    ...[undefined, less(1, 0), undefined, undefined, undefined, less(5, 4)],
+  ]);
+  expect(differences("againstFirst").map((one) => one?.best.values)).toEqual([
+    ...[undefined, undefined, less(2, 0), less(3, 0), less(4, 0), undefined],
+  ]);
+  for (const name of ["againstFirst", "againstUncalibrated"] as const) {
+    const family = differences(name).flatMap((one) => (one === null ? [] : [one.best]));
+    expect(family.map(({ correctedPValue }) => correctedPValue)).toEqual(holm(family.map(({ pValue }) => pValue)));
+  }
+  const lines = methodsSummary(result);
+  expect(lines.map((line) => line.replace(/: .* against /, " against ").replace(/ \(.*/, ""))).toEqual([
+    ...methods.map(({ name }) => `${name} against the baseline`),
+    ...[2, 3, 4].map((i) => `${methods[i].name} against dkd`),
+    "dkd, calibrated teacher against dkd, teacher as it is",
+    "kd + rkd, calibrated teacher against kd + rkd, teacher as it is",
+  ]);
+  expect(lines.at(-1)).toContain(" corrected for 2 losses)");
+});
+
+test("a comparison goes on with both, each student of its own kind", async () => {
+  const run = async (out: string, calibrateTeacher: CompareInput["calibrateTeacher"]) => {
+    const trained = new Map<string, number>();
+    const onProgress: CompareInput["onProgress"] = ({ trial }) =>
+      void trained.set(trial, (trained.get(trial) ?? 0) + 1);
+    const more = { seeds: 1, epochs: 1, resume: true, calibrateTeacher, fractions: [0.5] } as const;
+    const result = await compare(compareInput(out, { ...more, onProgress }));
+    return { result, trained: [...trained].flatMap(([trial, steps]) => (steps > 1 ? [trial] : [])) };
+  };
+  const [fromFalse, fromTrue] = [newRun(), newRun()];
+  const [without, only] = [await run(fromFalse, false), await run(fromTrue, true)];
+  expect(only.trained).toContain("seed-0/distilled@calibrated");
+  const [a, b] = [await run(fromFalse, "both"), await run(fromTrue, "both")];
+  expect(a.trained).toEqual(["seed-0/distilled@calibrated"]);
+  expect(b.trained).toEqual(["seed-0/distilled", "fraction-0.5/seed-0/distilled"]);
+  const histories = ({ result }: typeof a) => accuracies(result);
+  expect(histories(a)).toEqual(histories(b));
+  expect(histories(a)).toEqual([...histories(without), ...histories(only)]);
+  // One that was trained with the other teacher is refused, wherever it comes from.
+  for (const [from, to] of [
+    ["distilled@calibrated", "distilled"],
+    ["distilled", "distilled@calibrated"],
+  ]) {
+    const [folder, other] = [join(fromTrue, "seed-0", from), join(fromTrue, "seed-0", to)];
+    renameSync(other, `${other}-kept`);
+    cpSync(folder, other, { recursive: true });
+    const { message } = await failure(run(fromTrue, "both"), "BAD_CONFIG");
+    expect(message).toMatch(new RegExp(`${to}: can't resume a run with another configuration: teacherTemperature was`));
+    rmSync(other, { recursive: true });
+    renameSync(`${other}-kept`, other);
+  }
+});
+
+test("a teacher that can't be calibrated is refused before a student is trained", async () => {
+  const ran: string[] = [];
+  const apart = (samples: number, seed: number) => {
+    const inputs = withGenerator(new Generator(seed), () => randn([samples, SIZES.inFeatures]));
+    const labels = Int32Array.from({ length: samples }, (_, i) => i % SIZES.classes);
+    for (const [i, label] of labels.entries()) inputs.data[i * SIZES.inFeatures + label] += 40;
+    return new TensorDataset(inputs, labels, { classes: SIZES.classes });
+  };
+  const input = compareInput(newRun(), {
+    ...{ data: apart(300, 1), test: apart(60, 2), calibrateTeacher: "both", epochs: 4, seeds: 1 },
+    onTrial: ({ name }) => void ran.push(name),
+  });
+  const { message } = await failure(compare(input), "BAD_ARGUMENT");
+  expect(message).toContain("calibrateTeacher: the teacher has every label of the validation set right");
+  expect(ran).toEqual(["teacher"]);
+  // Its teacher is kept.
+  const onProgress: CompareInput["onProgress"] = ({ trial }) => void ran.push(trial);
+  await compare({ ...input, calibrateTeacher: false, resume: true, onProgress });
+  expect(ran.filter((name) => name === "teacher").length).toBeLessThan(4);
 });
 
 test.each<[Partial<CompareInput>, string]>([
@@ -106,6 +199,15 @@ test.each<[Partial<CompareInput>, string]>([
   [{ losses: [] }, "losses: expected a list of losses"],
   [{ losses: "kd" as never }, "losses: expected a list of losses"],
   [{ losses: ["kd", "kd"] }, 'losses: expected each once, got "kd" again'],
+  [
+    { losses: ["kd", "dkd", "kd(temperature=3.5)"] },
+    'losses: expected each once, got "kd" and "kd(temperature=3.5)", which are the same loss',
+  ],
+  [{ losses: [functionNamed("own"), functionNamed("own")] }, 'losses: expected each once, got "own" again'],
+  [
+    { loss: "rkd", calibrateTeacher: "both" },
+    'calibrateTeacher: "both" is for losses of the teacher\'s logits, and rkd',
+  ],
   [{ losses: ["kd", "dkdd"] }, 'unknown loss "dkdd", did you mean dkd?'],
   [{ losses: ["kd"], loss: "dkd" }, "loss: expected one of loss and losses, got both"],
   [{ losses: ["kd"], temperature: 2 }, "temperature: each of losses has its own"],
@@ -143,7 +245,7 @@ test("losses that come, go and change places keep their runs", async () => {
 
 test("folders of losses are names on every file system", () => {
   const losses = ["./a/own.mjs", "kd(temperature=[4, 1])", `${"kd + ".repeat(60)}rkd`];
-  const folders = nameMethods([...losses, functionNamed("KD"), functionNamed("kd")], false).map(({ folder }) => folder);
+  const folders = nameMethods([...losses, functionNamed("KD"), functionNamed("kd")], PLAIN).map(({ folder }) => folder);
   expect(folders).toEqual([
     "a-own.mjs",
     "kd-temperature=4,1",

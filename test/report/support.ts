@@ -69,7 +69,7 @@ const SIZES = {
 };
 const DATA = { name: "noise", training: 64, validation: 40, test: 96, features: FEATURES, classes: CLASSES };
 
-/** A comparison with these test accuracies by seed; all else is of one short run. */
+/** A comparison with these test accuracies by seed; all else is of one short run. Four ways to distil are two losses, each with both teachers. */
 export function compareResult(
   { teacher, student, test, history }: Trained,
   baseline: number[],
@@ -110,6 +110,9 @@ export function compareResult(
   const labels = Int32Array.from({ length: 10_000 }, (_, i) => i % CLASSES);
   const one = { agreement: sampleStats([0.9, 0.8]), divergence: sampleStats([0.125, 0.25]) };
   const fidelity = { test: one, training: one };
+  const isBoth = all.length === 4;
+  const losses = ["kd", "dkd", "dist"].slice(0, isBoth ? 2 : all.length);
+  const choice = { calibrateTeacher: isBoth ? ("both" as const) : false, readsLogits: () => true };
   return {
     kind: "compare",
     data: DATA,
@@ -139,7 +142,7 @@ export function compareResult(
       ...{ fraction, samples: 64 * fraction, baseline: ofBaseline.figures.last, distilled: ofDistilled.figures.best },
       difference: difference("best"),
     })),
-    methods: methodsOf(nameMethods(["kd", "dkd", "dist"].slice(0, all.length), false), all, ofBaseline),
+    methods: methodsOf(nameMethods(losses, choice), all, ofBaseline),
     difference: {
       best: difference("best"),
       last: difference("last"),

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { DistilleryError, type EpochRecord, type Tensor, trainTeacher } from "../../src/index.js";
+import { DistilleryError, distill, type EpochRecord, type Tensor, trainTeacher } from "../../src/index.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { STEPS, setting, start } from "./support.js";
 
@@ -73,6 +73,9 @@ describe("a callback that is async", () => {
     const onNote = () => Promise.reject(reason);
     await start({ out, epochs: 1 }).done;
     await expect(start({ out, epochs: 1, resume: true, onNote }).done).rejects.toBe(reason);
+    const { teacher, student, data } = setting();
+    const onWork = () => Promise.reject(reason);
+    await expect(distill({ teacher, student, data, epochs: 1, onWork: onWork as never })).rejects.toBe(reason);
   });
 });
 

@@ -342,6 +342,7 @@ describe("refusals", () => {
     [{ compute: 3 }, "loss: expected a loss whose compute is a function of the batch, got 3"],
     [{ config: undefined }, "loss: expected a loss whose config is a function, as () => ({ name }), got undefined"],
     [{ needsTeacher: undefined }, "loss: expected a loss whose needsTeacher is true or false, got undefined"],
+    [{ needsTeacherLogits: 1 }, "loss: expected a loss whose needsTeacherLogits is true or false, got 1"],
     [{ taps: { student: "1" } }, 'loss: expected a loss whose taps.student is a list of paths, got "1"'],
     [{ modules: { one: 3 } }, "loss: expected a loss whose modules.one is a Module, got 3"],
   ])("a loss with %o", async (field, message) => {

@@ -1,4 +1,3 @@
-import type { CorrectedDifference } from "../../compare/crossed_difference.js";
 import type { NetworkSize, StudentMetrics } from "../../compare/results.js";
 import { type Content, h } from "../../page/dom.js";
 import { showCount } from "../../show_count.js";
@@ -7,11 +6,12 @@ import type { CompareReport } from "../report_data.js";
 import { bytes, counted, short } from "../text.js";
 import { changeOf } from "../verdict.js";
 import { behaviourFigures } from "./behaviour.js";
-import { deviation, intervalCell, spreadCell } from "./cells.js";
+import { deviation, spreadCell } from "./cells.js";
 import { compareCurves } from "./curves.js";
 import { fractionsFigures } from "./fractions.js";
 import { hero, type Tile } from "./hero.js";
 import { intervalFigure } from "./interval.js";
+import { methodsTables } from "./methods_tables.js";
 import { figures, predictionSections, section, smallFigures } from "./sections.js";
 import { NETWORK_STYLES } from "./series.js";
 import { sizesFigure } from "./sizes.js";
@@ -36,7 +36,7 @@ export function comparePage(report: CompareReport): (HTMLElement | null)[] {
       figures(intervalFigure(figure, difference, { seeds, of: methods.length > 1 ? methods[0].name : "Distilled" })),
     ),
     section("The figures", h("p", { class: "lead" }, leadOf(report)), figuresTable(report), bySeed(report)),
-    methods.length > 1 ? section("Method by method", ...methodsTable(report), ...otherFigures(report)) : null,
+    methods.length > 1 ? section("Method by method", ...methodsTables(result)) : null,
     section("What else changed", result.changes && behaviourFigures(result.changes, report.classNames)),
     section(
       "With less training data",
@@ -135,86 +135,6 @@ function linked(text: string, file: string | undefined): Content {
   if (folder === undefined) return text;
   const parts = folder.split(/[/\\]/).map(encodeURIComponent);
   return h("a", { href: `${parts.join("/")}/`, title: `the run's folder, ${folder}` }, text);
-}
-
-/** Every method against the baseline and the first one. */
-function methodsTable({ result: { data, methods, baseline, seeds } }: CompareReport): HTMLElement[] {
-  const [figure] = metricsOf(data);
-  const points = (x: number) => changeOf(figure, x);
-  const difference = (of: CorrectedDifference | undefined): Content[] => {
-    if (of === undefined) return ["", "", ""];
-    return [
-      points(of.mean),
-      intervalCell(figure, of),
-      h("span", {}, of.correctedPValue.toPrecision(2), of.significant ? " *" : ""),
-    ];
-  };
-  const columns = [
-    "",
-    figure.label,
-    "last epoch",
-    "minus baseline",
-    "interval",
-    "p",
-    "minus the first",
-    "interval",
-    "p",
-  ];
-  const accuracies = ({ best, last }: Pick<StudentMetrics, "best" | "last">) => [
-    spreadCell(figure, best[figure.name]),
-    spreadCell(figure, last[figure.name]),
-  ];
-  const rows: Content[][] = [
-    ["baseline", ...accuracies(baseline), ...difference(undefined), ...difference(undefined)],
-    ...methods.map((method) => [
-      method.name,
-      ...accuracies(method),
-      ...difference(method.difference.best),
-      ...difference(method.againstFirst?.best),
-    ]),
-  ];
-  const level = Number((1 - methods[0].difference.best.confidence).toPrecision(6));
-  const what = figure.kind === "fraction" ? `Points of test ${figure.label}` : `Test ${figure.label}`;
-  const text = `${what} with the best epoch's weights, over ${counted(seeds.length, "seed")}. Intervals are for other seeds and other test samples, each of one difference; p values are corrected for the number of methods (Holm), and * marks those below ${level}.`;
-  return [
-    h("p", { class: "lead" }, text),
-    table({
-      caption: "Methods side by side",
-      columns: columns.map((name, i) => ({ name, text: i === 0 })),
-      rows,
-      className: "named",
-    }),
-  ];
-}
-
-/** What the other figures of each method are less those of the first one. */
-function otherFigures({ result: { data, methods, seeds } }: CompareReport): HTMLElement[] {
-  const [, ...others] = metricsOf(data);
-  const [first] = methods;
-  const rows = methods.flatMap(({ name, best, againstFirst }) =>
-    others.flatMap((other): Content[][] => {
-      const difference = againstFirst?.others[other.name];
-      if (difference === undefined) return [];
-      const both = [best, first.best].map((stats) => spreadCell(other, stats[other.name]));
-      return [[name, other.label, ...both, changeOf(other, difference.mean), intervalCell(other, difference)]];
-    }),
-  );
-  if (rows.length === 0) return [];
-  const columns = ["", "figure", "its own", "of the first", "difference", "interval"];
-  return [
-    h("h3", {}, `The other figures, against ${first.name}`),
-    h(
-      "p",
-      { class: "note" },
-      `Best epoch, over ${counted(seeds.length, "seed")}. Intervals are for other seeds alone, and not corrected for the number of figures.`,
-    ),
-    table({
-      caption: `The other figures, against ${first.name}`,
-      columns: columns.map((name, i) => ({ name, text: i < 2 })),
-      rows,
-      className: "named",
-    }),
-  ];
 }
 
 function twice(text: string): string[] {

@@ -116,6 +116,42 @@ describeWith(CHROMIUM, "in Chromium", () => {
     expect(await at.page.locator(".tile").first().textContent()).toContain("kd84.00%");
   });
 
+  const pOf = ({ correctedPValue, significant }: { correctedPValue: number; significant: boolean }) =>
+    `${correctedPValue.toPrecision(2)}${significant ? " *" : ""}`;
+
+  test("a calibrated teacher's students stand against those of the teacher as it is", async () => {
+    await at.open("both");
+    const name = "The calibrated teacher against the teacher as it is";
+    const rows = await rowsOf(at.page.getByRole("region", { name }));
+    const { methods } = (at.reports.both as CompareReport).result;
+    const [kd, dkd] = methods.flatMap(({ againstUncalibrated }) => againstUncalibrated ?? []);
+    expect(rows.map(([loss, figure, ...cells]) => [loss, figure, cells[0], cells[1], cells[2], cells[4]])).toEqual([
+      ["kd", "accuracy, best epoch", "85.33% \u00b1 3.06", "84.00% \u00b1 1.00", "+1.33", pOf(kd.best)],
+      ["kd", "accuracy, last epoch", "84.33% \u00b1 3.06", "83.00% \u00b1 1.00", "+1.33", pOf(kd.last)],
+      ["kd", "agreement with the teacher", "50.00% \u00b1 0.00", "50.00% \u00b1 0.00", "0.00", ""],
+      ["kd", "calibration error", "50.00% \u00b1 0.00", "50.00% \u00b1 0.00", "0.00", ""],
+      ["dkd", "accuracy, best epoch", "71.00% \u00b1 1.00", "81.33% \u00b1 1.53", "\u221210.33", pOf(dkd.best)],
+      ["dkd", "accuracy, last epoch", "70.00% \u00b1 1.00", "80.33% \u00b1 1.53", "\u221210.33", pOf(dkd.last)],
+      ["dkd", "agreement with the teacher", "50.00% \u00b1 0.00", "50.00% \u00b1 0.00", "0.00", ""],
+      ["dkd", "calibration error", "50.00% \u00b1 0.00", "50.00% \u00b1 0.00", "0.00", ""],
+    ]);
+    const beside = await rowsOf(at.page.getByRole("region", { name: "Methods side by side" }));
+    expect(beside.map(([name, , , , , , first]) => [name, first])).toEqual([
+      ...[
+        ["baseline", ""],
+        ["kd", ""],
+        ["kd, calibrated teacher", ""],
+        ["dkd", "\u22122.67"],
+        ["dkd, calibrated teacher", ""],
+      ],
+    ]);
+    const caveats = (at.reports.both as CompareReport).verdict.caveats?.join("\n");
+    expect(caveats).toMatch(
+      /^kd, calibrated teacher: \+1\.33 points of test accuracy against kd, teacher as it is \(/m,
+    );
+    expect(caveats).toMatch(/^dkd, calibrated teacher: .* corrected for 2 losses\): distinguishable from chance/m);
+  });
+
   test("a comparison shows its figures, seed by seed", async () => {
     await at.open("compare");
     const [interval] = await at.page.locator(".interval").all();

@@ -12,7 +12,7 @@ import { CLASSES, compareResult, sweepResult, type Trained, trained } from "../s
 /** A text that would run a script and fetch a image, were it taken for markup. */
 export const EVIL = `</script><script>window.hacked = 1</script><img src="http://localhost:9/x" onerror="window.hacked = 1">`;
 export const NAMES: readonly string[] = Array.from({ length: CLASSES }, (_, i) => `${i} <b>${EVIL}</b>`);
-export const KINDS = ["run", "bare", "compare", "one seed", "sweep", "losses"] as const;
+export const KINDS = ["run", "bare", "compare", "one seed", "sweep", "losses", "both"] as const;
 export type Kind = (typeof KINDS)[number];
 
 /** What the tests of a file look at: a report of each kind, and a fresh page for each test. */
@@ -109,6 +109,10 @@ function reportsOf(run: Trained): Record<Kind, Report> {
     bare: runReport({ config, history: history.slice(0, 1), networks: { student } }),
     compare: compareReport(compareResult(run, ...accuracies), extras),
     losses: compareReport(compareResult(run, ...accuracies, [0.81, 0.8, 0.83], [0.7, 0.71, 0.72]), extras),
+    both: compareReport(
+      compareResult(run, ...accuracies, [0.82, 0.86, 0.88], [0.81, 0.8, 0.83], [0.7, 0.71, 0.72]),
+      extras,
+    ),
     "one seed": compareReport(compareResult(run, [0.5], [0.6]), { title: EVIL }),
     sweep: ofTexts(sweepReport(sweepResult(run, [0.5, 0.55, 0.6, 0.05, 0.8, 0.7]), extras)),
   };
