@@ -165,8 +165,8 @@ impl Split for Span {
     }
 }
 
-/// Splits the work in two, recursively, until there are `parts` parts.
-fn bisect<W: Split>(work: W, first: usize, parts: usize, f: &(impl Fn(usize, W) + Sync)) {
+/// Splits the work in two, recursively, until there are `parts` parts. `dyn`: compiled once a type of work, not once a caller.
+fn bisect<W: Split>(work: W, first: usize, parts: usize, f: &(dyn Fn(usize, W) + Sync)) {
     if parts < 2 {
         return f(first, work);
     }
