@@ -51,7 +51,7 @@ export async function lockFolder(path: string, options: LockOptions = {}): Promi
  * was found.
  */
 export async function withLockedFolder<T>(path: string, options: LockOptions, body: () => Promise<T>): Promise<T> {
-  const isNew = !namesIn(path).includes(LOCK);
+  const isNew = !existsSync(join(path, LOCK));
   const above = missingAbove(path);
   const lock = await lockFolder(path, options);
   let isDone = false;
@@ -141,9 +141,9 @@ function expectPlace(path: string): void {
   }
   for (let at = resolve(path); dirname(at) !== at; ) {
     at = dirname(at);
-    const above = namesIn(at);
-    // A folder with a lock and no metrics is an experiment's, whose runs lie in it.
-    if (!above.includes(LOCK) || !above.includes(METRICS)) continue;
+    // Asked by name: a folder above may hold any number of files, or not let itself be listed. One with a lock and no metrics is an
+    // experiment's, whose runs lie in it.
+    if (![LOCK, METRICS].every((name) => existsSync(join(at, name)))) continue;
     throw new DistilleryError("BAD_ARGUMENT", `${path}: lies in the folder of another run, ${at}: choose another`);
   }
 }

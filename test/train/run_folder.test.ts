@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
 import {
+  chmodSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -15,6 +16,7 @@ import { changesOf } from "../../src/checkpoint/config_changes.js";
 import { makeFolder } from "../../src/files/index.js";
 import { csvLog, trainTeacher } from "../../src/index.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { ORDINARY_USER, testWith } from "../helpers/needs.js";
 import { BATCH, type Options, setting, start } from "./support.js";
 
 const folder = temporaryFolder();
@@ -145,6 +147,15 @@ describe("a folder that is no place for a run", () => {
     const { message } = await failure(start({ epochs: 1, out: join(out, "a", "b") }).done, "BAD_ARGUMENT");
     expect(message).toBe(`${join(out, "a", "b")}: lies in the folder of another run, ${out}: choose another`);
     expect(existsSync(join(out, "a"))).toBe(false);
+  });
+
+  testWith(ORDINARY_USER, "one below a folder that may not be listed, as homes are on clusters, is", async () => {
+    const above = join(folder, "unlisted");
+    mkdirSync(join(above, "mine"), { recursive: true });
+    chmodSync(above, 0o311);
+    await start({ epochs: 1, out: join(above, "mine", "run") }).done;
+    chmodSync(above, 0o755);
+    expect(existsSync(join(above, "mine", "run", "metrics.jsonl"))).toBe(true);
   });
 
   test.skipIf(process.platform !== "linux")("one that the system does not make: one line, at once", async () => {
