@@ -43,10 +43,13 @@ export default defineConfig({
           include: ["test/**/*.test.ts"],
           exclude: OWN_PROCESS,
           isolate: false,
-          setupFiles: "test/helpers/fresh_state.ts",
+          setupFiles: ["test/helpers/fresh_state.ts", "test/helpers/end_file.ts"],
         },
       },
-      { extends: true, test: { name: "own process", include: OWN_PROCESS } },
+      {
+        extends: true,
+        test: { name: "own process", include: OWN_PROCESS, setupFiles: "test/helpers/end_file.ts" },
+      },
     ],
   },
 });

@@ -1,10 +1,11 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { afterAll, expect } from "vitest";
+import { expect } from "vitest";
 import { FORMATS } from "../../src/data/formats/index.js";
 import { ChannelStatistics, type Normalisation } from "../../src/data/statistics.js";
 import { DistilleryError } from "../../src/errors.js";
+import { afterFile } from "../helpers/after_file.js";
 
 /** An IDX file of unsigned bytes, or of what `type` says. */
 export function idx(shape: readonly number[], data: ArrayLike<number>, type = 8): Uint8Array {
@@ -22,15 +23,10 @@ export const images = (): Record<string, Uint8Array> => ({
   "t10k-labels-idx1-ubyte": idx([2], [1, 2]),
 });
 
-const folders: string[] = [];
-afterAll(() => {
-  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
-});
-
 /** A new folder with these files; it goes when the test file is done. */
 export function folderOf(files: Record<string, Uint8Array>, name = "images"): string {
   const parent = mkdtempSync(join(tmpdir(), "distillery-data-"));
-  folders.push(parent);
+  afterFile(() => rmSync(parent, { recursive: true, force: true }));
   const folder = join(parent, name);
   mkdirSync(folder);
   for (const [file, bytes] of Object.entries(files)) {

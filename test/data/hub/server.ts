@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { afterAll } from "vitest";
+import { afterFile } from "../../helpers/after_file.js";
 
 /** What a server does with a request. */
 export type Answer = (request: IncomingMessage, response: ServerResponse) => void;
@@ -12,9 +12,6 @@ interface Served {
   ranges: (string | undefined)[];
   stop(): Promise<void>;
 }
-
-const stops: (() => Promise<void>)[] = [];
-afterAll(() => Promise.all(stops.map((stop) => stop())));
 
 /** A server that answers as the list says, the last one for good; it goes when the test file is done. */
 export async function serve(...answers: Answer[]): Promise<Served> {
@@ -29,7 +26,7 @@ export async function serve(...answers: Answer[]): Promise<Served> {
     server.closeAllConnections();
     return new Promise<void>((resolve) => server.close(() => resolve()));
   };
-  stops.push(stop);
+  afterFile(stop);
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, ranges, stop };
 }
 
