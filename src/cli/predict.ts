@@ -120,8 +120,11 @@ const OF_SAMPLES: readonly string[] = ["encoding", "exifOrientation"];
 
 /** Refuses options of data that the network's own preprocessing decides, and those of training data, of which there are none. */
 function expectOfSamples(flags: PredictFlags, own: Preprocessing): void {
-  const given = onlyLoading({ ...flags });
-  expectUndecided(given, own);
+  const { dropColumns = [], ...given } = onlyLoading({ ...flags });
+  const labels = own.kind === "table" ? (own.labels ?? [own.label]).map(({ name }) => name) : [];
+  // New samples need no label: without its column they are read as if the file had none.
+  const others = dropColumns.filter((column) => !labels.includes(String(column)));
+  expectUndecided({ ...given, ...(others.length > 0 && { dropColumns: others }) }, own);
   const foreign = Object.keys(given).find((name) => !isDecided(name) && !OF_SAMPLES.includes(name));
   if (foreign === undefined) return;
   throw new UsageError(

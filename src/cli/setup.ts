@@ -15,12 +15,14 @@ import { csvLog, type MetricsLog, tensorBoardLog } from "../log/index.js";
 import { createNetwork, networkSpecOf, vectorsOf } from "../models/create_network.js";
 import { Ensemble } from "../models/ensemble.js";
 import { encodingOf, expectReads, fitNetwork } from "../models/fit_network.js";
+import { forOutputs } from "../models/for_outputs.js";
 import { MODELS } from "../models/index.js";
 import type { NetworkContext } from "../models/network.js";
 import { parseRecord, recordOf, setRecord } from "../models/training_record.js";
 import { Module } from "../nn/module.js";
 import { misfitOf } from "../nn/state_dict.js";
 import { type Expression, importModules, type UserModules } from "../registry/index.js";
+import { shellQuoted } from "../shell_quoted.js";
 import { taskOf } from "../tasks/index.js";
 import { averaged, openTeachers, type Teacher, type TeacherOptions } from "../teachers/index.js";
 import { manualSeed } from "../tensor/random.js";
@@ -51,7 +53,7 @@ export interface Source {
   validation: Dataset | null;
   /** Null for synthetic data, and if there is none. */
   test: Dataset | null;
-  /** Whether a network may give vectors of its own, whatever the labels are. */
+  /** Whether a network may give what it does for any data, whatever the labels are. */
   takesVectors?: boolean;
 }
 
@@ -85,7 +87,7 @@ async function openSource(
   preprocessing: Preprocessing | undefined,
   quiet: boolean,
 ): Promise<Source> {
-  const { data, validation = 0, splitSeed, augment: changes } = options;
+  const { data, validation = 0, augment: changes } = options;
   // Loaded late: the reference script starts without the readers of files.
   const { loadData } = await import("../data/load_data.js");
   const {
@@ -99,7 +101,7 @@ async function openSource(
     ...(preprocessing && { preprocessing }),
   });
   const isSplit = validation > 0 && own === null;
-  const { train, heldOut } = isSplit ? split(all, validation, splitSeed) : { train: all, heldOut: own };
+  const { train, heldOut } = isSplit ? split(all, options) : { train: all, heldOut: own };
   if (heldOut !== null && !quiet) {
     for (const note of taskOf(heldOut).undefinedMetrics(heldOut)) printError(`validation: ${note}`);
   }
@@ -115,14 +117,16 @@ async function openSource(
   };
 }
 
-function split(whole: Dataset, fraction: number, seed: number): { train: Dataset; heldOut: Dataset } {
+function split(
+  whole: Dataset,
+  { data, validation: fraction = 0, splitSeed: seed }: SourceOptions,
+): { train: Dataset; heldOut: Dataset } {
   try {
     return splitDataset(whole, { fraction, seed });
   } catch (error) {
     if (!(error instanceof DistilleryError) || error.code !== "BAD_ARGUMENT") throw error;
     if (!hasTargets(whole) && labelsOf(whole).every((label) => label === NO_LABEL)) {
-      const text =
-        "no sample has a label: --targets gives texts targets, such as the vectors that `distillery logits` writes";
+      const text = `no sample has a label, which classes need; a text encoder's vectors need none: ${vectorsAdvice("ENCODER", data)}`;
       throw new DistilleryError("BAD_DATA", `${whole.name}: ${text}`, { cause: error });
     }
     const text = hasTargets(whole)
@@ -206,7 +210,8 @@ export class Networks {
    */
   async read(file: string, option: keyof NetworkOptions, flags: LoadFlags, source: Source): Promise<Module> {
     const module = this.of(await openNetwork(file, loadOptions(flags)), option, source.context.shape);
-    const fitted = source.isSynthetic ? module : fitNetwork(module, source.train(), file);
+    const data = () => (source.takesVectors ? forOutputs(source.train(), module) : source.train());
+    const fitted = source.isSynthetic ? module : fitNetwork(module, data(), file);
     if (source.isSynthetic || recordOf(module) === null) {
       const { context } = source;
       // One that encodes texts itself takes any length.
@@ -296,15 +301,22 @@ export function expectFits(
   const isAnyWidth = context.classes < 0 || (takesVectors && vectorsOf(network) !== null);
   if (inputs === features && (spec.classes === context.classes || isAnyWidth)) return;
   if (vectorsOf(network) !== null && spec.classes !== context.classes) {
-    const text = `gives vectors of ${spec.classes} numbers, ${name} has ${context.classes} classes`;
-    throw new DistilleryError("SHAPE_MISMATCH", `${file}: ${text}: ${KEEP_VECTORS}`);
+    const text = `gives vectors of ${spec.classes} numbers, ${name} has ${context.classes} ${context.classes === 1 ? "class" : "classes"}`;
+    throw new DistilleryError(
+      "SHAPE_MISMATCH",
+      `${file}: ${text}: a student learns them by ${vectorsAdvice(file, "DATA")}`,
+    );
   }
   const takes = `${file}: a network of ${inputs} inputs and ${spec.classes} classes; ${name} has ${features} and ${context.classes}`;
   throw new DistilleryError("SHAPE_MISMATCH", isSynthetic ? `${takes}: --data is needed, with its own data` : takes);
 }
 
-const KEEP_VECTORS =
-  "`distillery logits` keeps its vectors in a file, which --targets and --teacher then take for a student of any encoding";
+/** How a student learns the vectors of a network, in two commands. */
+function vectorsAdvice(file: string, data: string): string {
+  const [teacher, samples] = [file, data].map(shellQuoted);
+  const first = `\`distillery logits --teacher ${teacher} --data ${samples} --out vectors.npy\``;
+  return `${first}, then \`distillery distill --data ${samples} --teacher vectors.npy --targets vectors.npy\``;
+}
 
 /** The configuration with the network that the teacher's file names, or the sum of several, if the teacher is read from one. */
 export function withTeacherNetwork<

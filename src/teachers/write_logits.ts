@@ -3,17 +3,16 @@ import { mkdir, open, rm } from "node:fs/promises";
 import { extname, join } from "node:path";
 import { zipStored } from "../checkpoint/zip_writer.js";
 import { expectFlags, expectInteger, expectOneOf, expectOptions, show } from "../checks.js";
-import { type Batch, type Dataset, expectDataset, NO_LABEL } from "../data/dataset.js";
+import { type Dataset, expectDataset } from "../data/dataset.js";
 import { sourceOf } from "../data/derived_dataset.js";
 import { encodeNpyTexts, npyHeader } from "../data/formats/npy_writer.js";
 import { inUnits } from "../data/targets.js";
 import { DistilleryError } from "../errors.js";
 import { ioError, kindOf, openSliced, readSlice, readWhole, type SlicedFile, writeWhole } from "../files/index.js";
-import { vectorsOf } from "../models/create_network.js";
+import { forOutputs } from "../models/for_outputs.js";
 import { native } from "../native.js";
 import { Module } from "../nn/module.js";
 import { fromFloat16, toFloat16 } from "../tensor/float16.js";
-import { IntTensor } from "../tensor/int_tensor.js";
 import { asTeacher } from "./as_teacher.js";
 import { expectNotAugmented } from "./by_index.js";
 import type { TeacherFunction } from "./function_teacher.js";
@@ -84,8 +83,7 @@ export async function writeLogits(
   }
   expectNotAugmented(expectDataset(data, "data"), "the logits of a file");
   const source = sourceOf(data).dataset;
-  const vectors = teacher instanceof Module ? vectorsOf(teacher) : null;
-  const whole = vectors === null ? source : forVectors(source, vectors);
+  const whole = teacher instanceof Module ? forOutputs(source, teacher) : source;
   const bytes = STORED[dtype].bytes * whole.length * whole.classes;
   if (extension === ".npz" && bytes > MAX_ARCHIVED) {
     throw new DistilleryError("BAD_ARGUMENT", `${file}: ${bytes} bytes are too many for an archive: write a .npy file`);
@@ -126,22 +124,6 @@ export async function writeLogits(
     throw ioError("write", part, error);
   });
   return { file, samples: whole.length, classes: whole.classes, bytes };
-}
-
-/** Samples of which only the inputs count, for vectors of so many numbers. */
-function forVectors(data: Dataset, classes: number): Dataset {
-  const { name, length, features, shape, image, table, values, texts } = data;
-  const unlabelled = ({ inputs, indices }: Batch): Batch => ({
-    ...{ inputs, indices },
-    labels: new IntTensor(new Int32Array(inputs.shape[0]).fill(NO_LABEL)),
-  });
-  return {
-    ...{ name, length, features, shape, image, table, values, classes, unlabelled: true },
-    ...(texts && { texts: (indices: Int32Array) => texts.call(data, indices) }),
-    fingerprint: () => data.fingerprint(),
-    batch: (indices) => unlabelled(data.batch(indices)),
-    slice: (start, end) => unlabelled(data.slice(start, end)),
-  };
 }
 
 /** Rows of logits in a file that grows, with what they are of beside it. */

@@ -56,6 +56,35 @@ test("streamed, the same run gives the same bits", async () => {
   expect(whole.equals(streamed)).toBe(true);
 });
 
+test("of texts alone a teacher gives the logits that it gives beside labels, and predict takes a file without its label", async () => {
+  const alone = Array.from({ length: 120 }, (_, i) => textOf(i));
+  writeFileSync(join(cwd, "alone.csv"), ["summary", ...alone].join("\n"));
+  writeFileSync(join(cwd, "ids.csv"), ["id,summary", ...alone.map((text, i) => `${i},${text}`)].join("\n"));
+  const logits = async (...args: string[]) => {
+    await succeed(["logits", ...TEACHER, ...args, ...ENCODING, "--out", "l.npy", "--overwrite"], cwd);
+    return readFileSync(join(cwd, "l.npy"));
+  };
+  const column = ["--text-column", "summary"];
+  const wanted = await logits("--data", "t.jsonl", "--label-column", "section", ...column);
+  expect(await logits("--data", "alone.csv", ...column)).toEqual(wanted);
+  expect(await logits("--data", "ids.csv", "--drop-columns", "id", ...column)).toEqual(wanted);
+  const training = ["train-teacher", "--data", "alone.csv", ...column, ...ENCODING, "--out", "none"];
+  expect(await refused(training, cwd, 1, "BAD_DATA")).toContain(
+    "no sample has a label, which classes need; a text encoder's vectors need none: `distillery logits --teacher ENCODER " +
+      "--data alone.csv --out vectors.npy`, then `distillery distill --data alone.csv --teacher vectors.npy --targets vectors.npy` (BAD_DATA)",
+  );
+  const predict = async (...args: string[]) =>
+    (await succeed(["predict", ...args, "--student", TEACHER[1], "--json"], cwd))
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+  const labelled = await predict("t.jsonl");
+  const plain = await predict("t.jsonl", "--drop-columns", "section");
+  expect(labelled.map(({ label, ...rest }) => [typeof label, rest])).toEqual(plain.map((one) => ["number", one]));
+  const both = ["predict", "t.jsonl", "--student", TEACHER[1], "--drop-columns", "section,summary"];
+  expect(await refused(both, cwd, 2, "BAD_ARGUMENT")).toContain('trained with the columns "summary", "section"');
+});
+
 test("texts without a label teach too", async () => {
   const data = ["--data", "some.jsonl", "--unlabelled", ...DATA.slice(2)];
   const out = await succeed(["distill", ...data, ...TEACHER, ...STUDENT_NETWORK, ...RUN, "--out", "unlabelled"], cwd);

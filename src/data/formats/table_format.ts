@@ -73,8 +73,10 @@ export function tableFormat({ samplesHelp, takesOthers = false, openRecords, ...
       accepts: (spec) => spec.kind === "table",
       read: async (file, spec, { encoding, dropColumns }) => {
         const records = await openRecords(file, encoding);
-        expectColumns(file, records, dropColumns);
-        return readSampleRows(file, records, spec as TablePreprocessing);
+        const dropped = expectColumns(file, records, dropColumns);
+        const table = spec as TablePreprocessing;
+        // Without names a column is known by its place.
+        return readSampleRows(file, table.header ? without(records, dropped) : records, table);
       },
     },
   };
@@ -130,24 +132,32 @@ function expectNoEncoding(file: string, { tokenizer, textEncoding }: TableOption
   throw new DistilleryError("BAD_ARGUMENT", `${tokenizer === undefined ? "textEncoding" : "tokenizer"}: ${text}`);
 }
 
-/** A table of one column, of texts: samples without labels, for a network whose outputs are vectors; null for another table. */
+/** A table of one column that is not left out, of texts: samples without labels, for what a network gives for any text; null for another table. */
 async function openTextsAlone(
   file: string,
   others: OtherFiles,
   options: OpenTable,
   openRecords: (file: string) => Promise<CellRecords>,
 ): Promise<RawData | null> {
-  const [first] = (await openRecords(file)).first();
   const isNamed = (options.labelColumn ?? options.labelColumns) !== undefined;
-  if (first?.value.length !== 1 || isNamed || (others.test ?? others.validation) !== null) return null;
+  if (isNamed || (others.test ?? others.validation) !== null) return null;
+  const records = await openRecords(file);
+  const dropped = expectColumns(file, records, options.dropColumns);
+  const [first] = records.first();
+  if (first === undefined || first.value.length - dropped.size !== 1) return null;
   const open = async (path: string) =>
-    (await openRecords(path)).map((cells, isFirst) => [...cells, isFirst ? "label" : ""]);
-  const own = { ...options, labelColumn: -1, unlabelled: true };
+    without(await openRecords(path), dropped).map((cells, isFirst) => [...cells, isFirst ? "label" : ""]);
+  const own = { ...options, dropColumns: [], labelColumn: -1, unlabelled: true };
   const header = textHeader((await open(file)).first(), file, own);
   if (header === null) return null;
   const { reader, ...rest } = await textParts(file, header, own, open).training();
   const train = { ...rest, labels: new Int32Array(rest.rows.length).fill(NO_LABEL), sha256: await hashOf(file) };
   return { train, test: null, validation: null, classes: 1 };
+}
+
+/** Records without the cells of some columns. */
+function without(records: CellRecords, columns: ReadonlySet<number>): CellRecords {
+  return columns.size === 0 ? records : records.map((cells) => cells.filter((_, i) => !columns.has(i)));
 }
 
 /** A table of texts whose targets are in a file of their own. */
@@ -217,10 +227,14 @@ function textParts(
   };
 }
 
-/** Refuses columns to leave out that a file does not have. */
-function expectColumns(file: string, records: CellRecords, dropColumns: TableOptions["dropColumns"] = []): void {
+/** The indices of columns to leave out; `BAD_ARGUMENT` for one that a file does not have. */
+function expectColumns(
+  file: string,
+  records: CellRecords,
+  dropColumns: TableOptions["dropColumns"] = [],
+): ReadonlySet<number> {
   const [first] = records.first();
-  if (first !== undefined) for (const column of dropColumns) indexOf(first.value, "dropColumns", column, file);
+  return new Set(first && dropColumns.map((column) => indexOf(first.value, "dropColumns", column, file)));
 }
 
 /** The rows of a table, encoded as those were that a network was trained on. */
