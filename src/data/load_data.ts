@@ -11,7 +11,7 @@ import { DATASET_NAMES, datasetInfo, findData, notFound } from "./hub/locate.js"
 import { ImageDataset } from "./image_dataset.js";
 import { type ImageOptions, type LoadDataOptions, type ResolvedLoading, resolveLoading } from "./load_options.js";
 import type { Preprocessing } from "./preprocessing/spec.js";
-import { type BuildOptions, type RawData, toDatasets } from "./raw_data.js";
+import { type BuildOptions, type RawData, type RawPart, toDatasets } from "./raw_data.js";
 import { stratify, subsetsOf } from "./split.js";
 
 /** Data that a network is to be evaluated on. */
@@ -133,6 +133,14 @@ async function openSource(source: string, options: OpenOptions, given: LoadDataO
   return { name: source, path: source, raw: named, normalisation };
 }
 
+/** Which column of a table the classes are from: by default the last one. */
+function labelAdvice({ layout, table }: RawPart): string {
+  const { label } = layout ?? table?.labelLayout ?? {};
+  return label === undefined
+    ? ""
+    : `: the label is ${show(label.name)}; labelColumn (--label-column) names another column`;
+}
+
 /** The data sets of a source: with its own test part, or with a fraction of each class held out before it is measured. */
 async function splitRaw(
   raw: RawData,
@@ -151,7 +159,7 @@ async function splitRaw(
   if (new Set(known).size === known.length) {
     const text = isOther
       ? "expected at least two samples, to hold one out for testing, got 1"
-      : "no class has two samples, one of which could be held out for testing";
+      : `no class has two samples, one of which could be held out for testing${labelAdvice(raw.train)}`;
     throw badData(path, text);
   }
   const split = { fraction: testFraction, seed: splitSeed };

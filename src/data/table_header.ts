@@ -147,7 +147,10 @@ export function findColumns(
 
 /** `BAD_DATA` for a record that is longer or shorter than the first. */
 export function expectWidth(cells: readonly string[], { width }: ColumnIndices, line: number, file: string): void {
-  if (cells.length !== width) throw badData(file, `line ${line}: expected ${width} cells, got ${cells.length}`);
+  if (cells.length === width) return;
+  const advice = cells.length > width ? ": one that contains the separator stands in quotes" : "";
+  const text = `expected ${width} ${width === 1 ? "cell" : "cells"}, got ${cells.length}`;
+  throw badData(file, `line ${line}: ${text}${advice}`);
 }
 
 function expectNames(

@@ -159,10 +159,10 @@ describe("do_lower_case of the files beside a tokenizer", () => {
 });
 
 test("a tokenizer that knows no word of the texts is said", async () => {
-  const notes = async (text: string, tokenizer: string) => {
+  const notes = async (text: string, tokenizer?: string) => {
     const heard: string[] = [];
     await loadData(join(folderOf({ "t.csv": bytes(text) }), "t.csv"), {
-      ...{ testFraction: 0, tokenizer, onNote: (note: string) => heard.push(note) },
+      ...{ testFraction: 0, onNote: (note: string) => heard.push(note), ...(tokenizer && { tokenizer }) },
     });
     return heard.filter((note) => note.includes("knows no word"));
   };
@@ -171,4 +171,8 @@ test("a tokenizer that knows no word of the texts is said", async () => {
     expect.stringMatching(/t\.csv: the encoding tokenizer knows no word of column "text"$/),
   ]);
   expect(await notes(`${foreign}play,a\n`, fixture("wordpiece"))).toEqual([]);
+  const empty = "text,label\n,a\n,b\n";
+  expect(await notes(empty, fixture("wordpiece"))).toHaveLength(1);
+  expect(await notes(empty)).toEqual([expect.stringMatching(/the encoding hash knows no word of column "text"$/)]);
+  expect(await notes("text,label\n🎲,a\n,b\n")).toEqual([]);
 });

@@ -265,6 +265,10 @@ describe("data that a network is evaluated on, read as it takes them", () => {
     await expect(loadData(unknown, { preprocessing, testFraction: 0 })).rejects.toThrow(
       `${unknown}: line 2: the network does not know the class "dog": it knows "ant", "bee", "cat"`,
     );
+    const none = csv("none.csv", [table[0], { ...table[1], label: "" }]);
+    await expect(loadData(none, { preprocessing, testFraction: 0 })).rejects.toThrow(
+      `${none}: line 3: its label, "label", is missing: leave the row out`,
+    );
   });
 });
 

@@ -9,7 +9,7 @@ import { badData, ioError, kindOf, listFiles, MAX_FILE_BYTES } from "../../files
 import { Tensor } from "../../tensor/tensor.js";
 import { NO_LABEL } from "../dataset.js";
 import type { LoadDataOptions, TableOptions } from "../load_options.js";
-import { encodeCell } from "../preprocessing/encode.js";
+import { encodeCell, isMissing } from "../preprocessing/encode.js";
 import { parseNumber } from "../preprocessing/number_format.js";
 import { type ClassSpec, columnWidth, type TablePreprocessing, textColumnOf, widthOf } from "../preprocessing/spec.js";
 import { ON_DISK, type RawData, type RawPart } from "../raw_data.js";
@@ -465,7 +465,11 @@ async function readSampleRows(
     }
     const label = classOf(cells[indices.label], spec);
     if (label < 0 && isLabelled) {
-      const [got, known] = [show(cells[indices.label]), showList(spec.classNames ?? [], 8)];
+      const cell = cells[indices.label];
+      if (cell === "" || isMissing(cell)) {
+        throw badData(file, `line ${line}: its label, ${show(spec.label.name)}, is missing: leave the row out`);
+      }
+      const [got, known] = [show(cell), showList(spec.classNames ?? [], 8)];
       throw badData(file, `line ${line}: the network does not know the class ${got}: it knows ${known}`);
     }
     labels.push(label);

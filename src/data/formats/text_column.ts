@@ -150,7 +150,7 @@ export class TextReader {
     const text = cells[this.textIndex];
     this.#texts.push(text);
     const count = encodeText(this.column.text, text, out);
-    this.#knows ||= knowsAny(this.column.text, out.subarray(0, count));
+    this.#knows ||= count > 0 && knowsAny(this.column.text, out.subarray(0, count));
     this.#ends.push(start + count);
   }
 

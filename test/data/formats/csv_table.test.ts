@@ -240,8 +240,16 @@ describe("refused", () => {
     ["blank lines alone", "\n \n", "truncated: it has no rows"],
     ["a header alone", "a,label\n", "truncated: it has no rows"],
     ["a short row", "a,label\n1,x\n2\n", "line 3: expected 2 cells, got 1"],
-    ["a long row", "a,label\n1,x\n\n2,y,z\n", "line 4: expected 2 cells, got 3"],
-    ["a long row after a text of two lines", 'a,label\n1,"x\ny"\n2,y,z\n', "line 4: expected 2 cells, got 3"],
+    [
+      "a long row",
+      "a,label\n1,x\n\n2,y,z\n",
+      "line 4: expected 2 cells, got 3: one that contains the separator stands in quotes",
+    ],
+    [
+      "a long row after a text of two lines",
+      'a,label\n1,"x\ny"\n2,y,z\n',
+      "line 4: expected 2 cells, got 3: one that contains the separator stands in quotes",
+    ],
     [
       "an empty cell",
       "a,label\n1,x\n,y\n",
@@ -351,7 +359,8 @@ describe("refused", () => {
 
   test("no class of two rows, of which one could be set aside", async () => {
     const { file, sets } = load("a,label\n1,x\n2,y\n", {});
-    const problem = "no class has two samples, one of which could be held out for testing";
+    const problem =
+      'no class has two samples, one of which could be held out for testing: the label is "label"; labelColumn (--label-column) names another column';
     expect(await refusal("BAD_DATA", () => sets)).toBe(`${file}: ${problem}`);
   });
 
