@@ -1,9 +1,10 @@
-import { expectNumber, expectOptions, expectShape } from "../checks.js";
+import { badArgument, expectNumber, expectOptions, expectShape } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
 import { expectTensor, type Tensor, zeros } from "../tensor/tensor.js";
 import { add, div, mul, rsub, sub } from "./binary.js";
 import { gather, scatter } from "./indexing.js";
+import { permute } from "./permute.js";
 import { reshape } from "./reshape.js";
 import { mean, sum } from "./sum.js";
 import { abs, clamp, exp, logSigmoid, neg, xLogX } from "./unary.js";
@@ -98,8 +99,8 @@ export function klDiv(
 }
 
 /**
- * Minus the log-probability of each row's label, input [rows, classes] in logarithms; by default the mean over the rows
- * whose label is not `ignoreIndex`. `torch.nn.functional.nll_loss`.
+ * Minus the log-probability of each label [rows, ...], input [rows, classes, ...] in logarithms; by default the mean over
+ * the labels that are not `ignoreIndex`. `torch.nn.functional.nll_loss`.
  */
 export function nllLoss(
   input: Tensor,
@@ -109,10 +110,12 @@ export function nllLoss(
   expectOptions("nllLoss", options, ["reduction", "ignoreIndex"]);
   const { reduction = "mean", ignoreIndex = -100 } = options;
   expectTensor("nllLoss: input", input);
-  expectShape("nllLoss: input", input.shape, [-1, -1]);
+  if (input.shape.length < 2) throw badArgument("nllLoss: input", "a shape [rows, classes, ...]", input.shape);
   const labels = labelData(target);
-  const [rows, classes] = input.shape;
-  expectShape("nllLoss: target", [labels.length], [rows]);
+  const [rows, classes, ...inner] = input.shape;
+  const shape = [rows, ...inner];
+  expectShape("nllLoss: target", target instanceof IntTensor ? target.shape : [labels.length], shape);
+  const last = inner.length === 0 ? input : permute(input, [0, ...inner.map((_, axis) => axis + 2), 1]);
   const bad = labels.findIndex((label) => label !== ignoreIndex && (label < 0 || label >= classes));
   if (bad >= 0) {
     const text = `nllLoss: target[${bad}]: expected a class from 0 to ${classes - 1}, got ${labels[bad]}`;
@@ -120,8 +123,8 @@ export function nllLoss(
   }
   const kept = Int32Array.from(labels.keys()).filter((row) => labels[row] !== ignoreIndex);
   const places = new IntTensor(kept.map((row) => row * classes + labels[row]));
-  const picked = neg(gather(reshape(input, [input.size]), 0, places));
+  const picked = neg(gather(reshape(last, [input.size]), 0, places));
   if (reduction === "mean") return div(sum(picked), kept.length);
-  const loss = kept.length === rows ? picked : scatter(zeros([rows]), 0, new IntTensor(kept), picked);
-  return reduce("nllLoss", loss, reduction);
+  const loss = kept.length === labels.length ? picked : scatter(zeros([labels.length]), 0, new IntTensor(kept), picked);
+  return reduce("nllLoss", reshape(loss, shape), reduction);
 }

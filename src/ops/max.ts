@@ -17,9 +17,9 @@ declare module "../tensor/tensor.js" {
     /** The smallest of all elements, or along an axis with their places. `torch.min`. */
     min(): Tensor;
     min(dim: number, keepdim?: boolean): ValuesAndIndices;
-    /** Where the largest along an axis lies; the last axis by default. `torch.argmax`. */
+    /** Where the largest of all elements lies in their flat order, or of those along an axis. `torch.argmax`. */
     argmax(dim?: number, keepdim?: boolean): IntTensor;
-    /** Where the smallest along an axis lies; the last axis by default. `torch.argmin`. */
+    /** Where the smallest of all elements lies in their flat order, or of those along an axis. `torch.argmin`. */
     argmin(dim?: number, keepdim?: boolean): IntTensor;
   }
 }
@@ -134,26 +134,26 @@ function extremum(op: typeof maxOp, x: Tensor, dim: number | undefined, keepdim:
 }
 
 /**
- * Where the largest along an axis lies, the last one by default: the first of equals; NaN counts as the largest.
- * `torch.argmax` with a dim.
+ * Where the largest of all elements lies in their flat order, or of those along an axis: the first of equals; NaN counts as
+ * the largest. `torch.argmax`.
  *
  * @example
  * ```ts
- * argmax(tensor([[0.1, 0.9], [0.8, 0.2]])).data; // Int32Array [1, 0]
+ * argmax(tensor([[0.1, 0.9], [0.8, 0.2]]), 1).data; // Int32Array [1, 0]
  * ```
  */
-export function argmax(x: Tensor, dim = -1, keepdim = false): IntTensor {
+export function argmax(x: Tensor, dim?: number, keepdim = false): IntTensor {
   return argExtremum("argmax", x, dim, keepdim, true);
 }
 
-/** Where the smallest along an axis lies, the last one by default; otherwise as {@link argmax}. `torch.argmin`. */
-export function argmin(x: Tensor, dim = -1, keepdim = false): IntTensor {
+/** Where the smallest of all elements lies, or of those along an axis; otherwise as {@link argmax}. `torch.argmin`. */
+export function argmin(x: Tensor, dim?: number, keepdim = false): IntTensor {
   return argExtremum("argmin", x, dim, keepdim, false);
 }
 
-function argExtremum(name: string, x: Tensor, dim: number, keepdim: boolean, largest: boolean): IntTensor {
+function argExtremum(name: string, x: Tensor, dim: number | undefined, keepdim: boolean, largest: boolean): IntTensor {
   expectTensor(`${name}: x`, x);
-  const axis = x.shape.length === 0 ? null : axisOf(x.shape, dim);
+  const axis = dim === undefined ? null : axisOf(x.shape, dim);
   const shape = reducedShape(x.shape, axis, keepdim);
   return new IntTensor(numel(shape) === 0 ? new Int32Array(0) : places(x, axis, largest), shape);
 }

@@ -1,10 +1,10 @@
-import { expectOptions } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { badArgument, expectOptions } from "../checks.js";
 import { numel } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { div, mul, sub } from "./binary.js";
 import { max } from "./max.js";
 import { defineMethods } from "./methods.js";
+import { reshape } from "./reshape.js";
 import { axesOf, mean, sum } from "./sum.js";
 import { abs, root } from "./unary.js";
 
@@ -44,14 +44,20 @@ export function std(x: Tensor, dim?: number | readonly number[], options: Varian
   return root(variance(x, dim, options));
 }
 
-/** The p-norm of all elements, or along axes: p of 1, 2 or Infinity (that along one axis). `torch.linalg.vector_norm`. */
+/** The p-norm of all elements, or along axes: p of 1, 2 or Infinity. `torch.linalg.vector_norm`. */
 export function norm(x: Tensor, p = 2, dim?: number | readonly number[], keepdim = false): Tensor {
   expectTensor("norm: x", x);
   if (p === 2) return root(sum(mul(x, x), dim, keepdim));
   if (p === 1) return sum(abs(x), dim, keepdim);
-  if (p === Number.POSITIVE_INFINITY && dim === undefined) return max(abs(x));
-  if (p === Number.POSITIVE_INFINITY && typeof dim === "number") return max(abs(x), dim, keepdim).values;
-  throw new DistilleryError("BAD_ARGUMENT", `norm: p: expected 1, 2, or Infinity with at most one axis, got ${p}`);
+  if (p !== Number.POSITIVE_INFINITY) throw badArgument("norm: p", "1, 2 or Infinity", p);
+  const axes = axesOf(x.shape, dim);
+  const isReduced = (axis: number) => axes === null || axes.includes(axis);
+  const shape = x.shape.flatMap((length, axis) => (isReduced(axis) ? (keepdim ? [1] : []) : [length]));
+  if (axes === null) return reshape(max(abs(x)), shape);
+  return reshape(
+    axes.reduce((rest, axis) => max(rest, axis, true).values, abs(x)),
+    shape,
+  );
 }
 
 defineMethods({ var: variance, std, norm });

@@ -25,8 +25,8 @@ export interface Logits {
  */
 export function mistakesOf(data: Dataset, { student, teacher }: Logits): Mistake[] {
   if (hasTargets(data)) return [];
-  const [labels, predicted] = [labelsOf(data), argmax(student).data];
-  const byTeacher = teacher && argmax(teacher).data;
+  const [labels, predicted] = [labelsOf(data), argmax(student, 1).data];
+  const byTeacher = teacher && argmax(teacher, 1).data;
   const confidence = (index: number) => Math.max(...softmax(rowOf(student, index)));
   const wrong = Array.from(labels.keys())
     .filter((index) => predicted[index] !== labels[index])

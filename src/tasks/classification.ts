@@ -24,9 +24,9 @@ export const classification: Task<Evaluation> = {
   predictions: (outputs, { classNames }) => classPredictions(outputs, classNames),
   scores(outputs, data) {
     const labels = labelsOf(data);
-    return Uint8Array.from(argmax(outputs).data, (predicted, i) => Number(predicted === labels[i]));
+    return Uint8Array.from(argmax(outputs, 1).data, (predicted, i) => Number(predicted === labels[i]));
   },
-  keep: (outputs) => argmax(outputs).data,
+  keep: (outputs) => argmax(outputs, 1).data,
   chance({ labels }, { classes }) {
     const counts = new Array<number>(classes).fill(0);
     for (const label of labels.data) if (label !== NO_LABEL) counts[label]++;

@@ -67,7 +67,7 @@ export function evaluateLogits(logits: Tensor, labels: Labels, teacherLogits?: T
   expectShape("logits", logits.shape, [classes.length, -1]);
   if (teacherLogits !== undefined) expectShape("teacherLogits", teacherLogits.shape, logits.shape);
   const metrics = new ClassificationMetrics(logits.shape[1]);
-  metrics.add(logits, classes, teacherLogits && argmax(teacherLogits).data);
+  metrics.add(logits, classes, teacherLogits && argmax(teacherLogits, 1).data);
   return metrics.report();
 }
 
@@ -89,7 +89,7 @@ export class ClassificationMetrics {
 
   /** Adds logits [n, classes] with their labels [n] and the classes [n] that a teacher predicts. Gives the predicted ones. */
   add(logits: Tensor, labels: Int32Array, teacherClasses?: Int32Array): Int32Array {
-    const predicted = argmax(logits).data;
+    const predicted = argmax(logits, 1).data;
     for (const [i, label] of labels.entries()) {
       this.#rowOf(label, i)[predicted[i]] += 1;
       this.#addProbability(logits.data, i * this.#classes, predicted[i], label);

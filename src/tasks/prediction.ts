@@ -30,7 +30,7 @@ export type TaskPrediction = Prediction | ValuePrediction | LabelPrediction;
 
 /** The classes that logits [n, classes] say. */
 export function classPredictions(logits: Tensor, names: readonly string[] | null): Prediction[] {
-  const predicted = argmax(logits).data;
+  const predicted = argmax(logits, 1).data;
   return rowsOf(logits).map((row, i) => {
     const top = predicted[i];
     const probabilities = softmax(row);

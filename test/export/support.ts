@@ -120,7 +120,7 @@ export function relativeError(got: Float32Array, expected: Float32Array, columns
 
 /** The share of rows whose largest logit is that of the label. */
 export function accuracy(logits: Float32Array, labels: Int32Array): number {
-  const predicted = argmax(tensor(logits, { shape: [labels.length, logits.length / labels.length] })).data;
+  const predicted = argmax(tensor(logits, { shape: [labels.length, logits.length / labels.length] }), 1).data;
   return labels.filter((label, i) => label === predicted[i]).length / labels.length;
 }
 

@@ -38,7 +38,7 @@ describe("a run's report", () => {
     expect(report.best).toEqual({ epoch: best?.epoch, validationAccuracy: best?.validationAccuracy });
     const atBest = networkFrom(best?.state as NonNullable<typeof best>["state"]);
     expect(report.predictions?.evaluation).toEqual(evaluate(atBest, data, { teacher }));
-    const predicted = argmax(logitsOf(atBest, data)).data;
+    const predicted = argmax(logitsOf(atBest, data), 1).data;
     for (const { index, label } of report.predictions?.mistakes ?? []) expect(predicted[index]).not.toBe(label);
     expect(report.predictions?.mistakes.length).toBeGreaterThan(24);
     expect(report.classNames).toEqual(["a", "b", "c", "d", "e", "f", "g", "h"]);

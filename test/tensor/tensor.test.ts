@@ -93,12 +93,12 @@ describe("argmax", () => {
       [Number.NaN, 9, 9],
       [1, Number.NaN, Number.POSITIVE_INFINITY],
     ];
-    expect([...argmax(tensor(rows))]).toEqual([1, 0, 0, 1]);
+    expect([...argmax(tensor(rows), 1)]).toEqual([1, 0, 0, 1]);
     expect(argmax(tensor([4, 5, 6])).item()).toBe(2);
-    expect(argmax(tensor([[[1, 2]], [[4, 3]]])).toArray()).toEqual([[1], [0]]);
+    expect(argmax(tensor([[[1, 2]], [[4, 3]]]), -1).toArray()).toEqual([[1], [0]]);
   });
 
   it("of rows of nothing is refused", () => {
-    expect(() => argmax(zeros([2, 0]))).toThrow(expect.objectContaining({ code: "SHAPE_MISMATCH" }));
+    expect(() => argmax(zeros([2, 0]), 1)).toThrow(expect.objectContaining({ code: "SHAPE_MISMATCH" }));
   });
 });

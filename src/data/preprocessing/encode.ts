@@ -30,7 +30,7 @@ export type Cell = string | number;
  * @example
  * ```ts
  * const inputs = encodeSamples(preprocessingOf(train), [{ height: 1.62, colour: "red" }]);
- * const classes = argmax(noGrad(() => student.forward(inputs)));
+ * const classes = argmax(noGrad(() => student.forward(inputs)), 1);
  * ```
  */
 export function encodeSamples(spec: ImagePreprocessing, pixels: Uint8Array): Tensor;
