@@ -21,7 +21,7 @@ export function compareResults({ name, kernel, plain, results: [ours, theirs] }:
   kernel();
   plain();
   const scale = ours.reduce((largest, x) => Math.max(largest, Math.abs(x)), 0);
-  const at = ours.findIndex((x, i) => !(Math.abs(x - (theirs[i] as number)) <= TOLERANCE * scale));
+  const at = ours.findIndex((x, i) => !(Math.abs(x - theirs[i]) <= TOLERANCE * scale));
   if (at < 0 && scale > 0) return;
   throw new Error(
     `${name}: expected the same values, got ${ours[at]} by the kernel and ${theirs[at]} by plain at ${at}`,

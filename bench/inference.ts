@@ -40,7 +40,7 @@ export function* measureInference(milliseconds: number): Generator<InferenceRow>
 export function latency(call: () => unknown, milliseconds: number): Latency {
   timesOf(call, milliseconds / 4);
   const times = timesOf(call, milliseconds).sort((a, b) => a - b);
-  const at = (share: number) => times[Math.floor(share * (times.length - 1))] as number;
+  const at = (share: number) => times[Math.floor(share * (times.length - 1))];
   return { p50: at(0.5), p99: at(0.99) };
 }
 

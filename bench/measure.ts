@@ -41,13 +41,13 @@ export function estimate(values: readonly number[]): Estimate {
   if (n === 0) throw new Error("estimate: expected at least one number, got none");
   // The normal approximation of the binomial distribution, rounded to the safe side.
   const beyond = Math.max(0, Math.floor((n - 1 - 1.96 * Math.sqrt(n)) / 2));
-  const at = (i: number) => sorted[i] as number;
+  const at = (i: number) => sorted[i];
   return { median: (at((n - 1) >> 1) + at(n >> 1)) / 2, low: at(beyond), high: at(n - 1 - beyond) };
 }
 
 /** The quotients of two bodies' times, round by round: what a busy host does to both is not in it. */
 export function ratios(times: readonly number[], to: readonly number[]): Estimate {
-  return estimate(times.map((time, i) => time / (to[i] as number)));
+  return estimate(times.map((time, i) => time / to[i]));
 }
 
 /**

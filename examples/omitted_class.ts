@@ -67,14 +67,14 @@ if (recall < Number(target)) {
 /** Adds to the bias of the omitted class what makes the student best on a data set; gives how much. */
 function bestBias(network: Module, data: Dataset): number {
   const [, bias] = network.namedParameters().at(-1) as [string, { data: Float32Array }];
-  const own = bias.data[left] as number;
+  const own = bias.data[left];
   const accuracyAt = (shift: number) => {
     bias.data[left] = own + shift;
     return evaluate(network, data).accuracy;
   };
   const shifts = Array.from({ length: 21 }, (_, i) => i / 2);
   const accuracies = shifts.map(accuracyAt);
-  const best = shifts[accuracies.indexOf(Math.max(...accuracies))] as number;
+  const best = shifts[accuracies.indexOf(Math.max(...accuracies))];
   accuracyAt(best);
   return best;
 }

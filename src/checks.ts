@@ -73,7 +73,7 @@ export function expectDimensions(name: string, shape: unknown): readonly number[
     if (!(Number.isInteger(length) && length >= 0 && length < 2 ** 31))
       expectInteger(`${name}[${i}]`, length, 0, 2 ** 31 - 1);
   }
-  return shape as number[];
+  return shape;
 }
 
 /** Refuses a shape of more elements than an array holds. */

@@ -190,7 +190,7 @@ const OWN_ERRORS = new Set(["DistilleryError"]);
 const owners: Record<string, object> = { F: D.F, x, module, optimizer };
 /** Calls what is exported under a name with the options; its error, or null. */
 async function refused(name: string, options: unknown): Promise<unknown> {
-  const [before] = CALLS[name] as Before;
+  const [before] = CALLS[name];
   const [owner, method] = name.split(".") as [string, string?];
   const target = method === undefined ? D : (owners[owner] as object);
   const called = Reflect.get(target, method ?? owner) as (...args: unknown[]) => unknown;
@@ -207,7 +207,7 @@ async function refused(name: string, options: unknown): Promise<unknown> {
 
 describe.each(Object.keys(CALLS))("%s", (name) => {
   test("refuses an option that does not exist", async () => {
-    const [, needed = {}] = CALLS[name] as Before;
+    const [, needed = {}] = CALLS[name];
     const error = await refused(name, { ...needed, weihgt_of_it: 1 });
     expect(error).toMatchObject({
       code: expect.stringMatching(/^BAD_(ARGUMENT|CONFIG)$/),

@@ -20,7 +20,7 @@ let last = Number.NaN;
 process.on("message", (request: Request) => {
   answerTo(request).then(
     (value) => process.send?.({ value } satisfies Answer),
-    (error: Error) => process.send?.({ error: error.message.split("\n", 1)[0] as string } satisfies Answer),
+    (error: Error) => process.send?.({ error: error.message.split("\n", 1)[0] } satisfies Answer),
   );
 });
 

@@ -74,7 +74,7 @@ function adamwCase(network: string, sizes: readonly number[]): Case {
     work: elementwise(count, 14, 4 * count, 3 * count),
     kernel: () => native.adamStep({ ...call, step: ++step }),
     plain: () => plain.step(grads, options),
-    results: [parameters[0] as Float32Array, parametersPlain[0] as Float32Array],
+    results: [parameters[0], parametersPlain[0]],
   };
 }
 

@@ -60,7 +60,7 @@ function measureMode(mode: string, work: string, start: () => Promise<Paced>): M
       }),
     ]);
     await run.stop();
-    return present.map((peer, i) => peerRow(work, peer, ours, theirs[i] as number[], "ms a step"));
+    return present.map((peer, i) => peerRow(work, peer, ours, theirs[i], "ms a step"));
   };
 }
 
@@ -95,9 +95,7 @@ async function measureWholeRun({ peers }: FoundPeers, extent: Extent): Promise<P
       return ask(peer, { whole: "eval", steps });
     }),
   ]);
-  return eager.map((peer, i) =>
-    peerRow("whole run, teacher in eval mode", peer, ours, theirs[i] as number[], "s a run"),
-  );
+  return eager.map((peer, i) => peerRow("whole run, teacher in eval mode", peer, ours, theirs[i], "s a run"));
 }
 
 /** What `distill()` takes, from networks just made. */

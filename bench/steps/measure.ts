@@ -48,8 +48,8 @@ async function measureMode(mode: Mode, extent: Extent, limits: Limits): Promise<
   for (const each of [run, ...others]) await each.stop();
   const plainMs = estimate(Array.from({ length: extent.plainSteps }, () => meanTime(plain, 1))).median;
   return loops.map(({ name }, i) => {
-    const [one, all = one] = times.slice(i * counts.length, (i + 1) * counts.length).map(estimate) as Estimate[];
-    return stepRow(name, setup, one as Estimate, all as Estimate, plainMs, limits);
+    const [one, all = one] = times.slice(i * counts.length, (i + 1) * counts.length).map(estimate);
+    return stepRow(name, setup, one, all, plainMs, limits);
   });
 }
 

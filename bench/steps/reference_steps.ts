@@ -53,7 +53,7 @@ export function stepByHand(setup: StepSetup): () => number {
   const scheduler = new OneCycleLR(optimizer, { ...SCHEDULE, stepsPerEpoch: loader.length });
   return () =>
     withGenerator(generator, () => {
-      const { inputs, labels, teacher: outputs } = batches.next().value as TaughtBatch;
+      const { inputs, labels, teacher: outputs } = batches.next().value;
       return step(() => {
         const loss = kdLoss(student.forward(inputs), outputs.logits, labels, { temperature: 3.5, alpha: 0.6 });
         optimizer.zeroGrad();

@@ -102,7 +102,7 @@ function forwardFlops(hidden: readonly number[], rows: number): number {
 
 /** Forward, every weight's gradient, and all but the first layer's input gradient. */
 function trainingFlops(hidden: readonly number[], rows: number): number {
-  return 3 * forwardFlops(hidden, rows) - (layerFlops(hidden, rows)[0] as number);
+  return 3 * forwardFlops(hidden, rows) - layerFlops(hidden, rows)[0];
 }
 
 /** The initial state of a step: the script's draws of seed 0, in its order. */

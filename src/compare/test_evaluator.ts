@@ -94,7 +94,7 @@ export class TestEvaluator {
     const all = metricsOf(this.of.test).flatMap((metric): [string, SampleStats][] => {
       const values = evaluations.map((evaluation) => metric.of(evaluation));
       const isKnown = values.every((value): value is number => value !== undefined);
-      return isKnown ? [[metric.name, sampleStats(values as number[])]] : [];
+      return isKnown ? [[metric.name, sampleStats(values)]] : [];
     });
     return Object.fromEntries(all);
   }

@@ -96,7 +96,7 @@ export class InProcessRunner implements TrialRunner {
   async train(trial: Trial, signal: AbortSignal, onStep: (progress: RunProgress) => void): Promise<Outcome> {
     const { out, student, data: all, validation, teacher, logits, keepCheckpoints, onNote } = this.shared;
     const isWhole = trial.fraction === undefined;
-    const data = isWhole ? all : fractionOf(all, trial.fraction as number);
+    const data = isWhole ? all : fractionOf(all, trial.fraction);
     // Those of a part are computed by its run.
     const known = (isWhole && trial.usesCachedLogits && logits) || null;
     const source = known === null || teacher instanceof Module ? teacher : taught(teacher.name, known);

@@ -85,7 +85,7 @@ export abstract class Chain {
     const [{ node: first }] = this.#links;
     if (end.node === null || first === null || end.node.order - first.order !== this.length - 1) return;
     const { order } = end.node;
-    this.#fused = { order, op: op as Op, inputs, attributes, output: end.data, saved };
+    this.#fused = { order, op, inputs, attributes, output: end.data, saved };
     end.node = this.#fused;
   }
 

@@ -190,7 +190,7 @@ export function pairOf(name: string, value: Pair, least: number): readonly [numb
       `${name}: expected a number, or one for rows and one for columns, got ${got}`,
     );
   }
-  const [rows, columns] = value as readonly number[];
+  const [rows, columns] = value;
   return [expectInteger(`${name}[0]`, rows, least, MAX), expectInteger(`${name}[1]`, columns, least, MAX)];
 }
 

@@ -53,7 +53,7 @@ async function noteFigure(
   onNote: (text: string) => void,
   outputsOf: (index: number) => Float32Array,
 ): Promise<void> {
-  const targets = withGenerator(new Generator(), () => targetsOf(data)) as Tensor;
+  const targets = withGenerator(new Generator(), () => targetsOf(data));
   const { length, classes } = data;
   const outputs = new Tensor(new Float32Array(length * classes), [length, classes]);
   for (let index = 0; index < length; index++) {

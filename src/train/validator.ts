@@ -92,7 +92,7 @@ export class Validator {
   /** Figures as an epoch's record has them. */
   #figures(evaluation: TaskEvaluation, figures: readonly Metric[]): Record<string, number> {
     const shown = figures.filter(({ perEpoch }) => perEpoch).map((metric) => [epochKey(metric), metric.of(evaluation)]);
-    return Object.fromEntries(shown.filter(([, value]) => value !== undefined)) as Record<string, number>;
+    return Object.fromEntries(shown.filter(([, value]) => value !== undefined));
   }
 
   async #keep(teacher: Teacher, batch: Batch, run: <T>(body: () => T) => T): Promise<TeacherOutputs | null> {

@@ -112,7 +112,7 @@ describe("the plain step of the teacher's training", () => {
     }
     // AdamW makes whole steps of that rounding, which the running means follow.
     for (const [name, values] of Object.entries(copyWeights(model))) {
-      if (/^bn/.test(name)) expect(distance(values, weights[name] as Float32Array)).toBeLessThan(1e-3);
+      if (/^bn/.test(name)) expect(distance(values, weights[name])).toBeLessThan(1e-3);
     }
   });
 });

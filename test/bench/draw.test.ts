@@ -10,7 +10,7 @@ function expectWellFormed(svg: string): void {
   const text = svg.replaceAll(/<!\[CDATA\[[\s\S]*?\]\]>/g, "");
   for (const [, end, name, self] of text.matchAll(/<(\/?)([a-zA-Z]+)(?:\s+[\w:-]+="[^"<]*")*\s*(\/?)>/g)) {
     if (end) expect(open.pop()).toBe(name);
-    else if (!self) open.push(name as string);
+    else if (!self) open.push(name);
   }
   expect(open).toEqual([]);
   const between = text.replaceAll(/<\/?[a-zA-Z]+(?:\s+[\w:-]+="[^"<]*")*\s*\/?>/g, "");

@@ -36,7 +36,7 @@ describe.each(files)("%s", (_, whole, decode) => {
     for (let at = 0; at < whole.length; at++) {
       for (const mask of [0x01, 0x80, 0xff]) {
         const damaged = whole.slice();
-        damaged[at] = (damaged[at] as number) ^ mask;
+        damaged[at] ^= mask;
         outcomes.add(await outcome(decode(damaged)));
       }
     }
@@ -62,7 +62,7 @@ test("a changed byte of the weights in a .pth file is always noticed", async () 
   const at = Buffer.from(whole).indexOf(Buffer.from(Float32Array.of(1, 2, 3).buffer));
   for (let i = 0; i < 12; i++) {
     const damaged = whole.slice();
-    damaged[at + i] = (damaged[at + i] as number) ^ 1;
+    damaged[at + i] ^= 1;
     expect(await refusal(folder, damaged)).toContain("its checksum is wrong");
   }
 });

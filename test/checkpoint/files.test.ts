@@ -19,7 +19,7 @@ function emptyFolder(): string {
 }
 
 describe("what save refuses before it writes", () => {
-  const weights = state.w as Tensor;
+  const weights = state.w;
   const cases: [string, unknown, RegExp][] = [
     [
       "a module",

@@ -129,9 +129,7 @@ describe("the figures are those of the trials' own folders", () => {
       expect(figures.calibrationError.values).toEqual(own.map(({ calibration }) => calibration.error));
       if (weights === "best") expect(kinds[kind].evaluations).toEqual(own);
     }
-    const differences = [0, 2, 4].map(
-      (i) => (byHand[i + 1] as Evaluation).accuracy - (byHand[i] as Evaluation).accuracy,
-    );
+    const differences = [0, 2, 4].map((i) => (byHand[i + 1] as Evaluation).accuracy - byHand[i].accuracy);
     expect(difference[weights].mean).toBeCloseTo(mean(differences), 12);
     expect(difference[weights].std).toBeCloseTo(std(differences), 12);
     const { low, high, distinguishable } = difference[weights];
@@ -152,7 +150,7 @@ describe("the figures are those of the trials' own folders", () => {
       const lines = readFileSync(file, "utf8").trim().split("\n");
       expect(lines.map((line) => JSON.parse(line))).toEqual(history.map(flattenRecord));
       const accuracies = history.map(({ metrics }) => metrics.validationAccuracy);
-      const epoch = distilled.best.epoch.values[seed] as number;
+      const epoch = distilled.best.epoch.values[seed];
       expect(accuracies[epoch - 1]).toBe(Math.max(...accuracies));
     }
   });
@@ -175,7 +173,7 @@ describe("the figures are those of the trials' own folders", () => {
     expect(seeds).toEqual([0, 1, 2]);
     expect(sizes.student.parameters).toBe(4 * 8 + 8 + 8 * 6 + 6 + 6 * 3 + 3);
     expect(sizes.teacher?.parameters).toBe(PROBLEM.teacher().parameterCount());
-    expect(sizes.student.bytes).toBe(readFileSync(distilled.files[0] as string).length);
+    expect(sizes.student.bytes).toBe(readFileSync(distilled.files[0]).length);
     expect(sizes.teacher?.bytes).toBe(readFileSync(teacher.file as string).length);
     for (const size of [sizes.student, sizes.teacher]) {
       expect(size?.latencyMs).toBeGreaterThan(0);

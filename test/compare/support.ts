@@ -20,7 +20,7 @@ export function blobs(samples: number, seed: number): TensorDataset {
   const labels = Int32Array.from({ length: samples }, (_, i) => i % SIZES.classes);
   for (const [i, label] of labels.entries()) {
     const at = i * SIZES.inFeatures + label;
-    inputs.data[at] = (inputs.data[at] as number) + 2;
+    inputs.data[at] += 2;
   }
   return new TensorDataset(inputs, labels, { classes: SIZES.classes, name: "blobs" });
 }

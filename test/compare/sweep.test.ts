@@ -106,11 +106,11 @@ test("several seeds: each as by itself, ranked by their mean; a sweep of one see
   const onTrial = ({ name, seconds }: TrialRecord) => void (seconds > 0 && trained.push(name));
   const both = await sweep(sweepInput(out, { teacher, seeds: [3, 5], resume: true, onTrial }));
   expect(trained.filter((name) => name.startsWith("seed-5/temperature-"))).toHaveLength(4);
-  const accuracies = [one, other].map(({ points }) => points.map((point) => point.validationAccuracy as number));
-  const means = accuracies[0]?.map((x, i) => (x + (accuracies[1]?.[i] as number)) / 2) as number[];
+  const accuracies = [one, other].map(({ points }) => points.map((point) => point.validationAccuracy));
+  const means = accuracies[0]?.map((x, i) => (x + accuracies[1]?.[i]) / 2);
   for (const [i, { spread, ...point }] of both.points.entries()) {
     expect(spread?.figure.values).toEqual(accuracies.map((values) => values[i]));
-    expect(point.validationAccuracy).toBeCloseTo(means[i] as number, 12);
+    expect(point.validationAccuracy).toBeCloseTo(means[i], 12);
     expect(point.history.map(timelessRecord)).toEqual(one.points[i]?.history.map(timelessRecord));
     expect(await load(spread?.files[1] as string)).toEqual(await load(other.points[i]?.file as string));
   }
@@ -127,7 +127,7 @@ test("several seeds: each as by itself, ranked by their mean; a sweep of one see
   const leads = both.points.flatMap(({ spread }) => (spread?.lead ? [spread.lead] : []));
   expect(leads.map(({ correctedPValue }) => correctedPValue)).toEqual(holm(leads.map(({ pValue }) => pValue)));
   for (const [i, { spread }] of both.points.entries()) {
-    const [best, own] = [at, i].map((k) => accuracies.map((values) => values[k] as number)) as [number[], number[]];
+    const [best, own] = [at, i].map((k) => accuracies.map((values) => values[k])) as [number[], number[]];
     if (i !== at) expect(spread?.lead).toMatchObject(pairedDifference(best, own));
   }
 

@@ -124,7 +124,7 @@ describe("refused", () => {
 
   test("a failure of the iterable is the caller's own", async () => {
     async function* failing(): AsyncGenerator<Sample> {
-      yield samples[0] as Sample;
+      yield samples[0];
       throw new RangeError("connection lost");
     }
     await expect(fromIterable(failing())).rejects.toThrow(new RangeError("connection lost"));

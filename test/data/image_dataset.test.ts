@@ -92,7 +92,7 @@ describe("colour", () => {
     const { inputs } = make().batch(Int32Array.of(1, 0));
     const expected = [...bytes.subarray(6), ...bytes.subarray(0, 6)].map((p, i) => {
       const channel = Math.floor((i % 6) / 2);
-      return normalise(p, { features: 6, mean: numbers.mean[channel] as number, std: numbers.std[channel] as number });
+      return normalise(p, { features: 6, mean: numbers.mean[channel], std: numbers.std[channel] });
     });
     expect(Array.from(inputs.data)).toEqual(expected);
   });

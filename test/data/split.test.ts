@@ -71,7 +71,7 @@ describe("how many of each class", () => {
       expect(heldOut.reduce((a, b) => a + b)).toBe(count);
       for (const [i, part] of heldOut.entries()) {
         expect(part).toBeGreaterThan(0);
-        expect(part).toBeLessThan(sizes[i] as number);
+        expect(part).toBeLessThan(sizes[i]);
       }
     }
   });

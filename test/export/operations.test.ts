@@ -81,7 +81,7 @@ describe("the networks of other tests", () => {
     const x = randn([10, features]);
     const expected = answers(network, x);
     const { data } = await run(exportOnnx(network, { features }), x.data, features, 3);
-    expect(relativeError(data, expected.data, expected.shape[1] as number)).toBeLessThan(CLOSE);
+    expect(relativeError(data, expected.data, expected.shape[1])).toBeLessThan(CLOSE);
   });
 });
 

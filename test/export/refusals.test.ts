@@ -82,8 +82,8 @@ describe("a forward that a file can't express", () => {
 
   test.each([
     ["reads the values", (x) => x.mul(copied(x)), "a tensor changes with the batch"],
-    ["reads one value", (x) => x.mul(x.data[0] as number), "a tensor changes with the batch"],
-    ["reads the number of rows", (x) => x.mul(x.shape[0] as number), "a tensor changes with the batch"],
+    ["reads one value", (x) => x.mul(x.data[0]), "a tensor changes with the batch"],
+    ["reads the number of rows", (x) => x.mul(x.shape[0]), "a tensor changes with the batch"],
     ["draws random numbers", (x) => x.add(randn([3])), "a tensor changes with the batch"],
     ["branches by the rows", (x) => (x.shape[0] === 2 ? x.relu() : x.add(1)), "what is computed depends on the batch"],
     ["loops over the rows", (x) => (x.shape[0] === 2 ? x : x.relu()), "what is computed depends on the batch"],
@@ -96,18 +96,14 @@ describe("a forward that a file can't express", () => {
       (x) => F.batchNorm(x, bn, { training: true, momentum: 0, eps: 1e-5 }),
       "batchNorm with training: true mixes the rows of a batch",
     ],
-    [
-      "ends in a loss",
-      (x) => crossEntropy(x, labels.slice(0, x.shape[0] as number)),
-      'it has no form for the operation "loss"',
-    ],
+    ["ends in a loss", (x) => crossEntropy(x, labels.slice(0, x.shape[0])), 'it has no form for the operation "loss"'],
     [
       "makes two lengths follow the batch",
       (x) =>
         x
           .reshape([-1, 1])
           .matmul(x.reshape([1, -1]))
-          .reshape([3, x.shape[0] as number, -1]),
+          .reshape([3, x.shape[0], -1]),
       "reshape() makes more than one length follow the batch",
     ],
   ] as [string, (x: Tensor) => Tensor, string][])("%s", (_, body, reason) => {

@@ -111,7 +111,7 @@ export function relativeError(got: Float32Array, expected: Float32Array, columns
     const size = row.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
     row.forEach((value, i) => {
       // Not Math.max, which would hide a NaN of one side.
-      const error = Math.abs((got[start + i] as number) - value) / size;
+      const error = Math.abs(got[start + i] - value) / size;
       if (!(error <= worst)) worst = error;
     });
   }

@@ -20,12 +20,12 @@ manualSeed(5);
 
 /** W gamma / sqrt(var + eps) and (b - mean) gamma / sqrt(var + eps) + beta, plainly, in double precision. */
 function reference(fc: Linear, bn: BatchNorm1d): { weight: Float64Array; bias: Float64Array } {
-  const factor = (i: number) => (bn.weight.data[i] as number) / Math.sqrt((bn.runningVar.data[i] as number) + bn.eps);
+  const factor = (i: number) => bn.weight.data[i] / Math.sqrt(bn.runningVar.data[i] + bn.eps);
   return {
     weight: Float64Array.from(fc.weight.data, (w, i) => w * factor(Math.floor(i / fc.inFeatures))),
     bias: Float64Array.from(
       bn.bias.data,
-      (beta, i) => ((fc.bias?.data[i] ?? 0) - (bn.runningMean.data[i] as number)) * factor(i) + beta,
+      (beta, i) => ((fc.bias?.data[i] ?? 0) - bn.runningMean.data[i]) * factor(i) + beta,
     ),
   };
 }
@@ -43,10 +43,10 @@ describe("BatchNorm, folded", () => {
       expect(bn.runningMean.data.some((mean) => Math.abs(mean) > 0.05)).toBe(true);
       // Twice half a unit in the last place: sums of three terms may be grouped in another way.
       floats(bytes, `${name}.weight`).forEach((w, i) => {
-        expect(Math.abs(w - (weight[i] as number))).toBeLessThanOrEqual(2 ** -23 * Math.abs(weight[i] as number));
+        expect(Math.abs(w - weight[i])).toBeLessThanOrEqual(2 ** -23 * Math.abs(weight[i]));
       });
       floats(bytes, `${name}.bias`).forEach((b, i) => {
-        expect(Math.abs(b - (bias[i] as number))).toBeLessThanOrEqual(2 ** -23 * Math.abs(bias[i] as number));
+        expect(Math.abs(b - bias[i])).toBeLessThanOrEqual(2 ** -23 * Math.abs(bias[i]));
       });
     }
     expect(floats(bytes, "fc4.weight")).toEqual(network.fc4.weight.data);
@@ -76,11 +76,11 @@ describe("weights in 8 bits", () => {
       for (let row = 0; row < fc.outFeatures; row++) {
         const range = [row * fc.inFeatures, (row + 1) * fc.inFeatures] as const;
         const [weights, values] = [fc.weight.data.subarray(...range), q.subarray(...range)];
-        const scale = scales[row] as number;
+        const scale = scales[row];
         expect(scale).toBe(Math.fround(Math.max(...weights.map(Math.abs)) / 127));
         expect(Math.max(...values.map(Math.abs))).toBe(127);
         weights.forEach((w, i) => {
-          expect(Math.abs(w - (values[i] as number) * scale)).toBeLessThanOrEqual(scale / 2 + 1e-9);
+          expect(Math.abs(w - values[i] * scale)).toBeLessThanOrEqual(scale / 2 + 1e-9);
         });
       }
       expect(floats(bytes, `${name}.bias`)).toEqual(fc.bias?.data);

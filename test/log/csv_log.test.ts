@@ -38,7 +38,7 @@ describe("csvLog", () => {
   test("every figure comes back as it was", async () => {
     const made = records(7);
     const [header, ...rows] = (await write(join(folder, "back.csv"), [], made)).trimEnd().split("\r\n");
-    const names = (header as string).split(",");
+    const names = header.split(",");
     const back = rows.map((row) => Object.fromEntries(row.split(",").map((cell, i) => [names[i], Number(cell)])));
     expect(back).toEqual(made.map(flattenRecord));
   });

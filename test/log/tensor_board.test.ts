@@ -31,7 +31,7 @@ const eventFiles = (folder: string) =>
 function eventsOf(folder: string) {
   const full = eventFiles(folder).filter((file) => statSync(file).size > 0);
   expect(full).toHaveLength(1);
-  return readEvents(full[0] as string).slice(2);
+  return readEvents(full[0]).slice(2);
 }
 
 const float = Math.fround;
@@ -122,8 +122,8 @@ describe("tensorBoardLog", () => {
       await log.begin(records(2));
       await log.close();
     }
-    expect(existsSync(named(former[0] as string))).toBe(false);
-    expect(statSync(named(former[1] as string)).size).toBe(0);
+    expect(existsSync(named(former[0]))).toBe(false);
+    expect(statSync(named(former[1])).size).toBe(0);
     for (const name of other) expect(statSync(named(name)).size).toBe("whatever".length);
     expect(readdirSync(folder)).toHaveLength(5);
   });
@@ -169,7 +169,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 log = EventAccumulator(sys.argv[1]).Reload()
 scalars = {tag: [[event.step, event.value] for event in log.Scalars(tag)] for tag in log.Tags()["scalars"]}
 print(json.dumps([log.file_version, log.GetSourceWriter(), scalars]))`;
-  const tags = scalars(1).map(([tag]) => tag as string);
+  const tags = scalars(1).map(([tag]) => tag);
   const expected = (epochs: number) =>
     Object.fromEntries(
       tags.map((tag, i) => [tag, Array.from({ length: epochs }, (_, at) => [at + 1, scalars(at + 1)[i]?.[1]])]),

@@ -26,9 +26,8 @@ export function soft(student: ArrayLike<number>, teacher: ArrayLike<number>, cla
   const divided = (logits: ArrayLike<number>) =>
     rowsOf(logits, classes).map((row) => logSoftmax(row.map((x) => x / t)));
   const [logQ, logP] = [divided(student), divided(teacher)];
-  const divergence = (p: number[], q: number[]) =>
-    p.reduce((sum, x, j) => sum + Math.exp(x) * (x - (q[j] as number)), 0);
-  return t ** 2 * mean(logP.map((p, i) => divergence(p, logQ[i] as number[])));
+  const divergence = (p: number[], q: number[]) => p.reduce((sum, x, j) => sum + Math.exp(x) * (x - q[j]), 0);
+  return t ** 2 * mean(logP.map((p, i) => divergence(p, logQ[i])));
 }
 
 /** alpha soft + (1 - alpha) crossEntropy. */

@@ -66,7 +66,7 @@ describe("PyTorch's values and gradients", () => {
 
 test("new modules draw PyTorch's values", () => {
   const state = withGenerator(new Generator(7), () => new ReviewFusion([2, 3], [3, 2])).stateDict();
-  for (const [key, values] of Object.entries(initial)) expect([...(state[key] as Tensor).data], key).toEqual(values);
+  for (const [key, values] of Object.entries(initial)) expect([...state[key].data], key).toEqual(values);
 });
 
 test("without a fusion: the difference at its own size and averaged to 1 position, weighed 1 and 1/2", () => {

@@ -54,7 +54,7 @@ describe("loadStateDict", () => {
     expect(block.loadStateDict(state)).toBe(block);
     expect(values(block.stateDict())).toEqual(values(state));
     expect(Object.values(block.stateDict()).every((tensor, i) => tensor === own[i])).toBe(true);
-    const scale = state.scale as Tensor;
+    const scale = state.scale;
     scale.data[0] = 77;
     expect(block.scale.data[0]).not.toBe(77);
   });

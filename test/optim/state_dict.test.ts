@@ -6,7 +6,7 @@ function started() {
   const parameters = [new Parameter(Float32Array.of(1, 2, 3, 4), [2, 2]), new Parameter(Float32Array.of(5))];
   const optimizer = new AdamW(parameters, { lr: 0.1, betas: [0.5, 0.75], eps: 1e-6, weightDecay: 0.2 });
   for (let step = 0; step < 2; step++) {
-    (parameters[0] as Parameter).grad = tensor([
+    parameters[0].grad = tensor([
       [1, -1],
       [2, 0],
     ]);

@@ -31,7 +31,7 @@ export function expectClose(
   const wrong = wanted.flatMap((x, i) => (isClose(actual[i], x, base + rel * Math.abs(x)) ? [] : [i]));
   const first = wrong[0];
   if (first === undefined) return;
-  const [got, aim] = [actual[first] as number, wanted[first] as number];
+  const [got, aim] = [actual[first], wanted[first]];
   const allowed = base + rel * Math.abs(aim);
   expect.fail(
     `${what} differs at [${first}]: got ${got}, expected ${aim} (off by ${Math.abs(got - aim)}, allowed ${allowed}); ` +

@@ -50,7 +50,7 @@ test("the values of an image become its pixels again, channel by channel", () =>
       imageUri(inputs.data, data.image as NonNullable<typeof data.image>),
     );
     expect([width, height, colour]).toEqual([5, 4, 2]);
-    const pixel = (y: number, x: number, channel: number) => data.pixels[i * 60 + channel * 20 + y * 5 + x] as number;
+    const pixel = (y: number, x: number, channel: number) => data.pixels[i * 60 + channel * 20 + y * 5 + x];
     const expected = rows.map((_, y) => [
       0,
       ...Array.from({ length: 15 }, (_, k) => pixel(y, Math.floor(k / 3), k % 3)),

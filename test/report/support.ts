@@ -160,7 +160,7 @@ export function sweepResult({ teacher, student, test, history }: Trained, accura
   ];
   const points = temperatures.flatMap((temperature, i) =>
     alphas.map((alpha, j): SweepPoint => {
-      const validationAccuracy = accuracies[i * alphas.length + j] as number;
+      const validationAccuracy = accuracies[i * alphas.length + j];
       return { temperature, alpha, validationAccuracy, agreement: 0.5, bestEpoch: 2, history, file: "" };
     }),
   );

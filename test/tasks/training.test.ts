@@ -78,7 +78,7 @@ describe("a regression", () => {
       Float32Array.of(1, 1, 1),
     );
     const [own] = predict<ValuePrediction>(model, inputs);
-    expect(Math.abs((own?.values[0] as number) - 1050)).toBeLessThan(25);
+    expect(Math.abs(own?.values[0] - 1050)).toBeLessThan(25);
     const file = join(out, "teacher.safetensors");
     expect(await readPreprocessing(file)).toMatchObject({
       task: "regression",
@@ -97,10 +97,7 @@ describe("a regression", () => {
     await trainTeacher({ model: teacher, data: linear(other), ...OPTIONS, epochs: 60 });
     const file = join(folder, "values.npy");
     await writeLogits(teacher, linear(other), file);
-    const truth = (row: readonly number[]) => [
-      1000 + 200 * (row[0] as number) - 150 * (row[1] as number),
-      -2 + 0.5 * (row[2] as number),
-    ];
+    const truth = (row: readonly number[]) => [1000 + 200 * row[0] - 150 * row[1], -2 + 0.5 * (row[2] as number)];
     const ask = ({ inputs }: { inputs: Tensor }) => (inputs.toArray() as number[][]).map(truth);
     const of = async (source: unknown) => {
       manualSeed(2);

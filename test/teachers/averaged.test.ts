@@ -80,9 +80,7 @@ describe("the average's values", () => {
 
   test("probabilities: the logarithm of their mean, finite where one network is certain", async () => {
     const got = await averageOf({ average: "probabilities", weights: [2, 1] });
-    const probabilities = A.flatMap((row, i) =>
-      softmax(row).map((p, j) => (2 / 3) * p + (1 / 3) * (softmax(B[i])[j] as number)),
-    );
+    const probabilities = A.flatMap((row, i) => softmax(row).map((p, j) => (2 / 3) * p + (1 / 3) * softmax(B[i])[j]));
     for (const [i, z] of got.entries()) expect(z).toBeCloseTo(Math.log(probabilities[i]), 5);
   });
 

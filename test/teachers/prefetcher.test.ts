@@ -51,7 +51,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-const hits = () => taken.mock.results.map(({ value }) => value as boolean);
+const hits = () => taken.mock.results.map(({ value }) => value);
 /** How many passes were in flight at once. */
 function mostInFlight(): number {
   const started = enqueued.mock.invocationCallOrder.map((at) => [at, 1] as const);

@@ -89,7 +89,7 @@ test("what is written as .safetensors is a TeacherCache, and tied to the data", 
   changed[0] += 1;
   const { classNames } = data;
   const other = new TensorDataset(new Tensor(changed, inputs.shape), labels, { name: "insects", classNames });
-  const read = await logitsFile(file, { classes: classNames as string[] });
+  const read = await logitsFile(file, { classes: classNames });
   expect(() => read.open?.({ data: other, taps: [] })).toThrow(
     /was computed from other data than insects, by their hash/,
   );

@@ -46,7 +46,7 @@ export function checkGradients(f: (...inputs: Tensor[]) => Tensor, inputs: Tenso
 
 /** The derivative of `value` by one element of `data`, of fourth order; the element is put back. */
 export function slope(data: Float32Array | Float64Array, at: number, step: number, value: () => number): number {
-  const x = data[at] as number;
+  const x = data[at];
   const valueAt = (steps: number) => {
     data[at] = x + steps * step;
     return value();
@@ -57,5 +57,5 @@ export function slope(data: Float32Array | Float64Array, at: number, step: numbe
 }
 
 function dot(a: Float32Array, b: Float32Array): number {
-  return a.reduce((sum, x, i) => sum + x * (b[i] as number), 0);
+  return a.reduce((sum, x, i) => sum + x * b[i], 0);
 }

@@ -144,12 +144,12 @@ describe("what a run tells", () => {
       const losses = steps.filter(({ epoch }) => epoch === record.epoch).map(({ metrics }) => metrics.loss);
       const { loss, soft, hard } = record.metrics;
       expect(loss).toBe(mean(losses));
-      expect(0.6 * (soft as number) + 0.4 * (hard as number)).toBeCloseTo(loss, 5);
+      expect(0.6 * soft + 0.4 * hard).toBeCloseTo(loss, 5);
       expect(record.seconds).toBeGreaterThan(0);
       expect(record.samplesPerSecond).toBeCloseTo(SAMPLES / record.seconds, 6);
     }
     // The cycle ends at lr / divFactor / finalDivFactor, one step before its last.
-    expect(history.at(-1)?.lr).toBeLessThan(history[0]?.lr as number);
+    expect(history.at(-1)?.lr).toBeLessThan(history[0]?.lr);
   });
 
   test("a run waits for onEpoch", async () => {

@@ -25,11 +25,11 @@ class Shown extends Module {
     super();
   }
   override forward(x: Tensor): Tensor {
-    const classes = x.shape[1] as number;
+    const classes = x.shape[1];
     const out = tensor(new Float32Array(x.size), { shape: x.shape });
     for (let i = 0; i < x.size; i++) {
       const column = (i + this.shift) % classes;
-      out.data[Math.floor(i / classes) * classes + column] = x.data[i] as number;
+      out.data[Math.floor(i / classes) * classes + column] = x.data[i];
     }
     return this.dropout.forward(out);
   }

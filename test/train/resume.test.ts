@@ -138,7 +138,7 @@ test("without resume a run starts again, and what an earlier one left goes", asy
   await stopAfter(9, { out });
   await stopAfter(1, { out });
   expect(metricsOf(out)).toEqual([]);
-  expect(existsSync(join(out, FILES[0] as string))).toBe(false);
+  expect(existsSync(join(out, FILES[0]))).toBe(false);
 });
 
 test("a folder holds the configuration, the metrics, the checkpoint and the student", async () => {

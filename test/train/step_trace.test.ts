@@ -5,7 +5,7 @@ import { start } from "./support.js";
 test("a run gives what onStep was told, with six digits", async () => {
   const told: [number, number, number][] = [];
   const { steps } = await start({
-    onStep: ({ step, metrics, gradNorm }) => void told.push([step, metrics.loss as number, gradNorm]),
+    onStep: ({ step, metrics, gradNorm }) => void told.push([step, metrics.loss, gradNorm]),
   }).done;
   const digits = (value: number) => Number(value.toPrecision(6));
   expect(told.length).toBeGreaterThan(3);

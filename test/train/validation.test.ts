@@ -72,7 +72,7 @@ describe("a validation set", () => {
   test("training on labels has no agreement", async () => {
     const { student, data } = setting();
     const { history } = await trainTeacher({ model: student, data, epochs: 1, batchSize: BATCH, validation: held() });
-    expect(Object.keys(timeless(history[0] as EpochRecord)).sort()).toEqual(
+    expect(Object.keys(timeless(history[0])).sort()).toEqual(
       ["epoch", "epochs", "loss", "lr", "validationAccuracy", "validationLoss"].sort(),
     );
   });
@@ -117,7 +117,7 @@ describe("the best epoch", () => {
     const name = join(out, "distilled_student_model_lowest");
     expect(files).toEqual([".pth", ".safetensors", "_best.pth", "_best.safetensors"].map((end) => name + end));
     for (const file of files.slice(2)) expect(fingerprint(await load(file))).toBe(fingerprint(best?.state ?? {}));
-    expect(fingerprint(await load(files[0] as string))).not.toBe(fingerprint(best?.state ?? {}));
+    expect(fingerprint(await load(files[0]))).not.toBe(fingerprint(best?.state ?? {}));
   });
 
   test("without a validation set there is none", async () => {

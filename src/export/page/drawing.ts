@@ -26,7 +26,7 @@ export function drawing(input: Extract<DemoInput, { kind: "image" }>, onSample: 
     small.drawImage(source, 0, 0, width, height);
     const image = small.getImageData(0, 0, width, height);
     if (invert.checked) {
-      for (let i = 0; i < image.data.length; i++) if (i % 4 !== 3) image.data[i] = 255 - (image.data[i] as number);
+      for (let i = 0; i < image.data.length; i++) if (i % 4 !== 3) image.data[i] = 255 - image.data[i];
       small.putImageData(image, 0, 0);
     }
     onSample(image);
@@ -105,8 +105,8 @@ export function drawing(input: Extract<DemoInput, { kind: "image" }>, onSample: 
   });
   const area = h("div", { class: "drawing" }, canvas);
   for (const name of ["dragover", "drop"]) document.addEventListener(name, (event) => event.preventDefault());
-  document.addEventListener("drop", (event) => void take((event as DragEvent).dataTransfer?.files[0]));
-  document.addEventListener("paste", (event) => void take((event as ClipboardEvent).clipboardData?.files[0]));
+  document.addEventListener("drop", (event) => void take(event.dataTransfer?.files[0]));
+  document.addEventListener("paste", (event) => void take(event.clipboardData?.files[0]));
   const chosen = h("input", { type: "file", accept: "image/*", id: "file", "aria-label": "Choose an image" });
   chosen.addEventListener("change", () => void take(chosen.files?.[0]));
   invert.addEventListener("change", show);

@@ -102,6 +102,6 @@ describe("memory", () => {
 function flipped(bytes: Uint8Array, at: number): Uint8Array {
   const copy = Uint8Array.from(bytes);
   const index = at < 0 ? bytes.length + at : at;
-  copy[index] = (copy[index] as number) ^ 1;
+  copy[index] ^= 1;
   return copy;
 }

@@ -70,7 +70,7 @@ interface Source {
 const SOURCES: Record<string, Source> = {
   "four IDX files": { files: images() },
   "IDX files with gzipped labels": {
-    files: { ...images(), "train-labels-idx1-ubyte": gzipSync(images()["train-labels-idx1-ubyte"] as Uint8Array) },
+    files: { ...images(), "train-labels-idx1-ubyte": gzipSync(images()["train-labels-idx1-ubyte"]) },
   },
   "CIFAR-10": { files: cifar() },
   "CIFAR-100, without names": { files: cifar100() },
@@ -326,7 +326,7 @@ describe("what can only be read whole", () => {
   test.each(["train", "t10k"])("gzipped IDX files of %s", async (part) => {
     const name = `${part}-images-idx3-ubyte`;
     const { [name]: plain, ...rest } = images() as Record<string, Uint8Array>;
-    const folder = folderOf({ ...rest, [`${name}.gz`]: gzipSync(plain as Uint8Array) });
+    const folder = folderOf({ ...rest, [`${name}.gz`]: gzipSync(plain) });
     expect(await refusal("BAD_DATA", () => loadData(folder, { stream: true }))).toBe(
       `${join(folder, `${name}.gz`)}: is gzipped: unpack it, only what is not compressed can be read in pieces`,
     );

@@ -308,7 +308,7 @@ describe("texts", () => {
         ...options,
       }),
     );
-    expect((rounded as JsModule).code.length / (whole as JsModule).code.length).toBeLessThan(0.42);
+    expect((rounded as JsModule).code.length / whole.code.length).toBeLessThan(0.42);
     expect(whole?.types).toContain("export function classify(input: Row | string): Prediction;");
   });
 });

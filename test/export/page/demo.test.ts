@@ -99,7 +99,7 @@ describeWith(CHROMIUM, "in Chromium, from disk", () => {
       .sort((a, b) => b.p - a.p)
       .map(({ p, name }) => [name, "", `${(100 * p).toFixed(1)}%`]);
   const predicted = (pixels: Uint8Array): Prediction =>
-    predict(image, encodeSamples(IMAGE as never, pixels), { classNames })[0] as Prediction;
+    predict(image, encodeSamples(IMAGE as never, pixels), { classNames })[0];
 
   test("an image that is chosen is classified as predict does it; inverted, too", async () => {
     const pixels = Uint8Array.from({ length: SIDE * SIDE }, (_, i) => (i * 37) % 256);
@@ -164,9 +164,7 @@ describeWith(CHROMIUM, "in Chromium, from disk", () => {
   test("a row, whose mistakes are told", async () => {
     await open("table", async (page) => {
       const expected = (row: Record<string, string | number>) =>
-        barsOf(predict(table, encodeSamples(TABLE as never, [row] as never), { classNames })[0] as Prediction).map(
-          ([name]) => name,
-        );
+        barsOf(predict(table, encodeSamples(TABLE as never, [row] as never), { classNames })[0]).map(([name]) => name);
       await page.getByLabel("height").fill("150");
       await page.getByLabel(EVIL).selectOption("blue");
       await page.getByLabel("weight").fill("");
@@ -187,7 +185,7 @@ describeWith(CHROMIUM, "in Chromium, from disk", () => {
     await open("text", async (page) => {
       await page.getByRole("textbox", { name: "says" }).fill("some words");
       const inputs = encodeSamples(preprocessing as never, [{ says: "some words" }] as never);
-      expect(await bars(page)).toEqual(barsOf(predict(bag, inputs, { classNames })[0] as Prediction));
+      expect(await bars(page)).toEqual(barsOf(predict(bag, inputs, { classNames })[0]));
     });
   });
 

@@ -43,19 +43,18 @@ describeWith(CHROMIUM, "in Chromium", () => {
         // The classes that matter are there: the true one and the student's first choice.
         expect(classes).toEqual(expect.arrayContaining([label, student.indexOf(Math.max(...student))]));
         const rest = (shares: number[]) => shares.reduce((sum, x, k) => sum + (classes.includes(k) ? 0 : x), 0);
-        const expected = [...classes.map((k) => [soft[k], own[k]]), [rest(soft), rest(own)]].flat() as number[];
+        const expected = [...classes.map((k) => [soft[k], own[k]]), [rest(soft), rest(own)]].flat();
         const got = rows.flatMap(({ shares }) => shares);
         expect(got).toHaveLength(expected.length);
-        for (const [k, share] of got.entries()) expect(share).toBeCloseTo(expected[k] as number, 6);
+        for (const [k, share] of got.entries()) expect(share).toBeCloseTo(expected[k], 6);
         const text = (x: number) => `${(100 * x).toFixed(x < 0.1 ? 1 : 0)}%`;
         expect(rows.flatMap(({ texts }) => texts)).toEqual(got.map(text));
       }
       // As wide as they are large, in the first card, which is in sight.
-      const widths =
-        cards[0]?.flatMap(({ shares, widths }) => shares.map((share, k) => [share, widths[k] as number])) ?? [];
+      const widths = cards[0]?.flatMap(({ shares, widths }) => shares.map((share, k) => [share, widths[k]])) ?? [];
       const [most] = widths.sort(([a = 0], [b = 0]) => b - a) as [number[]];
       for (const [share = 0, width = 0] of widths) {
-        expect(Math.abs(width - ((most[1] as number) * share) / (most[0] as number))).toBeLessThan(1.6);
+        expect(Math.abs(width - (most[1] * share) / most[0])).toBeLessThan(1.6);
       }
     }
   });
