@@ -129,7 +129,7 @@ export async function dryRunExperiment(
   flags: ShowFlags,
 ): Promise<void> {
   // Loaded late: the other commands start without it.
-  const { isOfShare } = await import("../compare/pool.js");
+  const { isOfShare } = await import("../compare/run_experiment.js");
   const own = kinds.filter((_, i) => share === null || isOfShare(i, share));
   const count = (kind: "baseline" | "distilled") => own.filter((one) => one === kind).length;
   const [baseline, distilled] = [count("baseline"), count("distilled")];

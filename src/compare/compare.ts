@@ -26,7 +26,6 @@ import { comparableLogits, fidelityOfFiles } from "./fidelity.js";
 import { fractionMetrics, fractionTrials, readFractions } from "./fractions.js";
 import { BASELINE, differenceOf, methodsOf, type NamedMethod, nameMethod, nameMethods } from "./methods.js";
 import { SEEDS } from "./options.js";
-import { expectLosses, lossesOfLogits, runExperiment } from "./pool.js";
 import {
   type ComparedBehaviour,
   type CompareResult,
@@ -35,12 +34,14 @@ import {
   measureSize,
   sizeOfTeacher,
 } from "./results.js";
+import { runExperiment } from "./run_experiment.js";
 import { classDifferences, flipsOf } from "./sample_changes.js";
 import { runShare, type Share, type ShareResult } from "./share.js";
 import { pairedDifference } from "./statistics.js";
 import { hashOf, TEACHER, type TrainedTeacher } from "./teacher.js";
 import { aggregate, type ExaminedStudents, TestEvaluator } from "./test_evaluator.js";
 import type { Trial } from "./trial.js";
+import { expectLosses, lossesOfLogits } from "./trial_losses.js";
 
 /** What {@link compare} takes. */
 export interface CompareInput extends Omit<ExperimentInput, "calibrateTeacher"> {

@@ -3,7 +3,7 @@ import { expectInteger, expectObject, expectOptions } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import type { Experiment } from "./experiment.js";
 import { OF_SHARES, withShareFolder } from "./experiment_folder.js";
-import { isOfShare, runExperiment } from "./pool.js";
+import { isOfShare, runExperiment } from "./run_experiment.js";
 import type { Trial } from "./trial.js";
 
 /** A part of an experiment's runs, for one of several processes that share a folder. */

@@ -22,13 +22,14 @@ import { withExperimentFolder } from "./experiment_folder.js";
 import { teacherFolder } from "./methods.js";
 import { SWEEP_DEFAULTS } from "./options.js";
 import { spreadOfPoints } from "./point_spread.js";
-import { expectLosses, runExperiment } from "./pool.js";
 import { expectUnchanged, measureSize, type SweepPoint, type SweepResult, sizeOfTeacher } from "./results.js";
+import { runExperiment } from "./run_experiment.js";
 import { runShare, type Share, type ShareResult } from "./share.js";
 import { sampleStats } from "./statistics.js";
 import { hashOf, TEACHER } from "./teacher.js";
 import { TestEvaluator } from "./test_evaluator.js";
 import type { Outcome, Trial } from "./trial.js";
+import { expectLosses } from "./trial_losses.js";
 
 /** What {@link sweep} takes. */
 export interface SweepInput extends Omit<ExperimentInput, "temperature" | "alpha"> {

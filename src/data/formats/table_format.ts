@@ -1,28 +1,25 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { dirname, join, parse } from "node:path";
+import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
-import { setImmediate } from "node:timers/promises";
 import { badArgument, show, showList } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
-import { badData, ioError, kindOf, listFiles, MAX_FILE_BYTES } from "../../files/index.js";
-import { Tensor } from "../../tensor/tensor.js";
+import { badData, ioError, kindOf, listFiles } from "../../files/index.js";
 import { NO_LABEL } from "../dataset.js";
 import type { LoadDataOptions, TableOptions } from "../load_options.js";
-import { encodeCell, isMissing } from "../preprocessing/encode.js";
-import { parseNumber } from "../preprocessing/number_format.js";
-import { type ClassSpec, columnWidth, type TablePreprocessing, textColumnOf, widthOf } from "../preprocessing/spec.js";
-import { ON_DISK, type RawData, type RawPart } from "../raw_data.js";
-import { featuresOf, MemoryRows, newRows, type RowData, type RowSource } from "../row_source.js";
-import { type ColumnIndices, expectWidth, findColumns, indexOf, indicesOf, readTableHeader } from "../table_header.js";
+import type { TablePreprocessing } from "../preprocessing/spec.js";
+import type { RawData, RawPart } from "../raw_data.js";
+import { MemoryRows } from "../row_source.js";
+import { findColumns, indexOf, indicesOf, readTableHeader } from "../table_header.js";
 import { TableReader } from "../table_reader.js";
 import { type LabelReader, tableTargets, taskOfTable } from "../table_task.js";
-import { targetText, wrongTarget } from "../targets.js";
-import { hasTargets, type TaskName } from "../task_name.js";
-import type { CellRecords, FileSamples, Format } from "./format.js";
+import { hasTargets } from "../task_name.js";
+import type { CellRecords, Format } from "./format.js";
 import { GivenTargets } from "./given_targets.js";
-import { partOf, VALIDATION_WORDS } from "./part_names.js";
-import { readTexts, sourceRowIn, type TextHeader, TextReader, textHeader } from "./text_column.js";
+import { filesOf, testFile, validationFile } from "./part_names.js";
+import { type ReadTable, readTable } from "./table_rows.js";
+import { readSampleRows } from "./table_samples.js";
+import { readTexts, type TextHeader, TextReader, textHeader } from "./text_column.js";
 
 /** What distinguishes the formats of tables. */
 interface TableFormat extends Pick<Format, "name" | "help" | "extensions" | "takes"> {
@@ -227,6 +224,16 @@ function textParts(
   };
 }
 
+/** A test or validation file has the columns of the training file, in any order if they are named, and the label. */
+function otherReader(file: string, training: TableReader, cells: readonly string[], line: number): TableReader {
+  const { columns, labelLayout, header } = training;
+  const { label } = labelLayout;
+  const indices = findColumns({ columns, ...labelLayout, header: header.isNamed }, cells, line, file);
+  if (indices.label >= 0) return new TableReader(file, header, indices, training.missing, training);
+  const advice = `move the file away, and a fraction of the rows of ${training.file} is held out instead`;
+  throw badData(file, `line ${line}: the label, ${show(label.name)}, is missing: add it; or ${advice}`);
+}
+
 /** The indices of columns to leave out; `BAD_ARGUMENT` for one that a file does not have. */
 function expectColumns(
   file: string,
@@ -275,221 +282,6 @@ async function hashOf(file: string): Promise<string> {
   return hash.digest("hex");
 }
 
-/** A test or validation file has the columns of the training file, in any order if they are named, and the label. */
-function otherReader(file: string, training: TableReader, cells: readonly string[], line: number): TableReader {
-  const { columns, labelLayout, header } = training;
-  const { label } = labelLayout;
-  const indices = findColumns({ columns, ...labelLayout, header: header.isNamed }, cells, line, file);
-  if (indices.label >= 0) return new TableReader(file, header, indices, training.missing, training);
-  const advice = `move the file away, and a fraction of the rows of ${training.file} is held out instead`;
-  throw badData(file, `line ${line}: the label, ${show(label.name)}, is missing: add it; or ${advice}`);
-}
-
-/** The rows of a file, what read their labels, and what else is known of them. */
-interface ReadTable<R extends LabelReader = LabelReader>
-  extends Pick<RawPart, "table" | "layout" | "sourceRow" | "texts"> {
-  readonly rows: RowSource;
-  readonly reader: R;
-}
-
-async function readTable(
-  file: string,
-  records: CellRecords,
-  { stream }: OpenTable,
-  open: (cells: readonly string[], line: number) => TableReader,
-): Promise<ReadTable<TableReader>> {
-  const { size } = records.file;
-  if (!stream && size > MAX_FILE_BYTES) {
-    const text = `${file}: ${size} bytes; at most ${MAX_FILE_BYTES} can be read: ${ON_DISK}`;
-    throw new DistilleryError("IO_ERROR", text);
-  }
-  let reader: TableReader | undefined;
-  let first: { cells: readonly string[]; line: number } | undefined;
-  let cells: Float64Array = new Float64Array(0);
-  let count = 0;
-  await records.scan((record, line) => {
-    if (reader === undefined) {
-      reader = open(record, line);
-      first = { cells: record, line };
-      if (reader.header.isNamed) return;
-    }
-    const width = reader.columns.length;
-    const at = stream ? 0 : count * width;
-    if (cells.length < at + width) cells = grown(cells, at + width);
-    reader.see(record, line, cells, at);
-    count++;
-  });
-  if (reader === undefined || first === undefined || count === 0) throw badData(file, "truncated: it has no rows");
-  const isOther = reader.finish(first);
-  const shape = [reader.columns.length];
-  const rows = new TextRows(records, reader, count, shape);
-  if (isOther) await rows.recode();
-  const read = { reader, table: reader, sourceRow: sourceRowIn(records, reader.header.isNamed) };
-  if (stream) return { rows, ...read };
-  const memory = new MemoryRows(cells.subarray(0, count * shape[0]), shape);
-  if (isOther) {
-    // Their cells were taken for something else before all of them were seen.
-    const turn = Math.max(1, Math.floor(TURN / shape[0]));
-    for (let start = 0; start < count; start += turn) {
-      const end = Math.min(start + turn, count);
-      rows.read(start, end, memory.read(start, end));
-      await setImmediate();
-    }
-  }
-  return { rows: memory, ...read };
-}
-
-/** Cells that are read before other work gets its turn. */
-const TURN = 2 ** 20;
-
-/** A copy with room for twice as many. */
-function grown(cells: Float64Array, least: number): Float64Array {
-  const larger = new Float64Array(Math.max(least, 2 * cells.length));
-  larger.set(cells);
-  return larger;
-}
-
-/** Rows that stay in their file: the blocks of text that hold a range are parsed when it is read. */
-class TextRows implements RowSource {
-  readonly dtype = "float64";
-
-  constructor(
-    private readonly records: CellRecords,
-    private readonly reader: TableReader,
-    readonly length: number,
-    readonly shape: readonly number[],
-  ) {}
-
-  /** Completes the texts of columns that had been taken for numbers first. */
-  async recode(): Promise<void> {
-    const first = this.reader.header.isNamed ? 1 : 0;
-    const turn = Math.max(1, Math.floor(TURN / featuresOf(this)));
-    for (let start = first; start < this.length + first; start += turn) {
-      const end = Math.min(start + turn, this.length + first);
-      this.records.read(start, end, (cells, line) => this.reader.recode(cells, line));
-      await setImmediate();
-    }
-    for (const column of this.reader.columns) column.expectFew();
-  }
-
-  read(start: number, end: number, into: RowData = newRows(this, end - start)): RowData {
-    const [first, width] = [this.reader.header.isNamed ? 1 : 0, featuresOf(this)];
-    this.records.read(start + first, end + first, (cells, line, number) => {
-      this.reader.readRow(cells, line, into, (number - first - start) * width);
-    });
-    return into;
-  }
-}
-
-/** The file beside a table that is its validation part: `val.csv` of `train.csv`, otherwise `NAME_val.csv`. */
-async function validationFile(file: string): Promise<string | null> {
-  const { name, ext } = parse(file);
-  const files = await listFiles(dirname(file));
-  const [found, again] = VALIDATION_WORDS.map(
-    (part) => (/(^|[_-])train$/i.test(name) ? name.replace(/train$/i, part) : `${name}_${part}`) + ext,
-  ).filter((candidate) => files.has(candidate));
-  if (again !== undefined) throw badData(file, `${found} and ${again} beside it are both its val part: keep one`);
-  return found === undefined ? null : join(dirname(file), found);
-}
-
-/** The file beside a table that is its test part: `test.csv` of `train.csv`, otherwise `NAME_test.csv`. */
-async function testFile(file: string): Promise<string | null> {
-  const { name, ext } = parse(file);
-  const files = await listFiles(dirname(file));
-  const start = /^(|.*[_-])train(ing)?([-_ ]?set)?$/i.exec(name)?.[1];
-  const usual = `${name}_test${ext}`;
-  const [found, ...more] =
-    start === undefined ? [usual].filter((one) => files.has(one)) : filesOf("test", files, ext, start);
-  if (more.length > 0) throw badData(dirname(file), `expected one test file, has ${showList([found, ...more])}`);
-  return found === undefined ? null : join(dirname(file), found);
-}
-
-/** The files of a part: `train.csv`, otherwise all that are named so, as `Train.csv`, behind what the names start with. */
-function filesOf(part: "train" | "test", files: ReadonlySet<string>, extension: string, start = ""): string[] {
-  if (files.has(start + part + extension)) return [start + part + extension];
-  const isOne = (file: string) => {
-    const { name, ext } = parse(file);
-    const isBehind = name.toLowerCase().startsWith(start.toLowerCase());
-    return ext.toLowerCase() === extension.toLowerCase() && isBehind && partOf(name.slice(start.length)) === part;
-  };
-  return [...files].filter(isOne).sort();
-}
-
 function pick(texts: readonly string[], rows: Int32Array): string[] {
   return Array.from(rows, (row) => texts[row]);
-}
-
-/** `isLabelled`: refuses a label that is no class of the network. */
-async function readSampleRows(
-  file: string,
-  records: CellRecords,
-  spec: TablePreprocessing,
-  isLabelled = false,
-): Promise<FileSamples> {
-  const { columns, header } = spec;
-  const features = widthOf(columns);
-  const [rows, locations, labels, texts]: [Float32Array[], string[], number[], string[]] = [[], [], [], []];
-  const isOther = spec.task !== undefined;
-  const isTexts = textColumnOf({ table: spec }) !== null;
-  const targets: number[] = [];
-  let indices: ColumnIndices | undefined;
-  await records.scan((cells, line) => {
-    if (indices === undefined) {
-      indices = findColumns(spec, cells, line, file);
-      if (header) return;
-    }
-    expectWidth(cells, indices, line, file);
-    const row = new Float32Array(features);
-    let at = 0;
-    for (const [i, column] of columns.entries()) {
-      const problem = encodeCell(column, cells[indices.columns[i]], row, at);
-      if (problem !== null) throw badData(file, `line ${line}, ${show(column.name)}: ${problem}`);
-      at += columnWidth(column);
-    }
-    rows.push(row);
-    if (isTexts) texts.push(cells[indices.columns[0]]);
-    locations.push(`${file}, line ${line}`);
-    if (indices.label < 0) return;
-    if (isOther) {
-      for (const [c, index] of indices.labels.entries()) {
-        const x = parseNumber(cells[index]);
-        if (isLabelled && (x === null || wrongTarget(Float64Array.of(x), spec.task as TaskName) >= 0)) {
-          const name = show((spec.labels ?? [spec.label])[c].name);
-          const text = `expected ${targetText(spec.task as TaskName)} as target, ${name}, got ${show(cells[index])}`;
-          throw badData(file, `line ${line}: ${text}`);
-        }
-        targets.push(x ?? Number.NaN);
-      }
-      labels.push(NO_LABEL);
-      return;
-    }
-    const label = classOf(cells[indices.label], spec);
-    if (label < 0 && isLabelled) {
-      const cell = cells[indices.label];
-      if (cell === "" || isMissing(cell)) {
-        throw badData(file, `line ${line}: its label, ${show(spec.label.name)}, is missing: leave the row out`);
-      }
-      const [got, known] = [show(cell), showList(spec.classNames ?? [], 8)];
-      throw badData(file, `line ${line}: the network does not know the class ${got}: it knows ${known}`);
-    }
-    labels.push(label);
-  });
-  if (rows.length === 0) throw badData(file, "truncated: it has no rows");
-  const values = new Float32Array(rows.length * features);
-  for (const [i, row] of rows.entries()) values.set(row, i * features);
-  const inputs = new Tensor(values, [rows.length, features]);
-  const given = labels.length === 0 ? null : Int32Array.from(labels);
-  return {
-    inputs,
-    locations,
-    labels: given,
-    ...(isTexts && { texts }),
-    ...(isOther && given && { targets: Float64Array.from(targets) }),
-  };
-}
-
-function classOf(text: string, { classNames }: ClassSpec): number {
-  const number = parseNumber(text);
-  const byText = classNames?.indexOf(text) ?? -1;
-  return byText >= 0 || number === null ? byText : (classNames?.indexOf(String(number)) ?? -1);
 }

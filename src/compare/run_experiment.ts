@@ -1,0 +1,204 @@
+import { join } from "node:path";
+import { DistilleryError } from "../errors.js";
+import { Module } from "../nn/module.js";
+import type { ResolvedDistillation } from "../train/options.js";
+import { stepsPerEpoch } from "../train/steps_per_epoch.js";
+import { progressOf } from "../train/trainer_state.js";
+import type { Experiment, ExperimentProgress } from "./experiment.js";
+import { logitsFilesIn } from "./external_teacher.js";
+import { fractionOf } from "./fraction_of.js";
+import { isAbort, named, openRunners, runTrials } from "./pool.js";
+import { announced, readyTeacher } from "./shared_teacher.js";
+import {
+  computeTeacherLogits,
+  describeTeacher,
+  expectCalibrated,
+  NO_LOGITS,
+  type SharedLogits,
+  TEACHER,
+  type TrainedTeacher,
+  takeTeacher,
+  trainOrTakeTeacher,
+} from "./teacher.js";
+import type { Outcome, RunProgress, Trial } from "./trial.js";
+import { withCacheUse } from "./trial_losses.js";
+
+/** The result of an experiment's training; nothing in it has seen the test set. */
+export interface Trained {
+  teacher: TrainedTeacher;
+  /** In the order of the trials. */
+  outcomes: Outcome[];
+}
+
+/** The share of the runs that a process trains. */
+interface OwnShare {
+  index: number;
+  of: number;
+  /** Refuses a configuration that another share wrote meanwhile with other options. */
+  expectSame: () => Promise<unknown>;
+}
+
+/** Whether a run belongs to a share, by its place. */
+export function isOfShare(place: number, { index, of }: Pick<OwnShare, "index" | "of">): boolean {
+  return place % of === index;
+}
+
+/** What the trials need: the teacher, and how they use it. */
+interface Prepared {
+  teacher: TrainedTeacher;
+  logits: SharedLogits;
+  trials: Trial[];
+}
+
+/** Trains the teacher with a seed, computes its logits and runs all trials, or those of a share. */
+export async function runExperiment(
+  experiment: Experiment,
+  planned: readonly Trial[],
+  teacherSeed: number,
+  share: OwnShare | null = null,
+): Promise<Trained> {
+  const { task, external, options, controls } = experiment;
+  const { out, signal, keepCheckpoints, collect, onNote } = controls;
+  const own = <T>(trials: readonly T[]) => trials.filter((_, i) => share === null || isOfShare(i, share));
+  const isTrained = typeof task.teacher === "function" && (share === null || share.index === 0);
+  const ownRuns = [...(isTrained ? [TEACHER] : []), ...own(planned).map(({ name }) => name)];
+  if (collect) await expectFinished(ownRuns, out, options);
+  const totals = totalsOf(experiment, isTrained, own(planned));
+  let done = 0;
+  const onTrial = (name: string, { history, best }: Outcome, seconds: number) => {
+    done += 1;
+    totals.finish(name);
+    controls.onTrial({ name, epochs: history.length, best, seconds });
+  };
+  const prepare = async (): Promise<Prepared> => {
+    const start = performance.now();
+    const onStep = (progress: RunProgress) => totals.update(TEACHER, progress);
+    const training = { out, keepCheckpoints, seed: teacherSeed, options, signal, onStep, onNote };
+    const teacher = await named(TEACHER, trainOrTakeTeacher(task, training));
+    if (teacher.outcome !== null) onTrial(TEACHER, teacher.outcome, (performance.now() - start) / 1000);
+    // Those that came trained were asked before anything was written, but for a share's from elsewhere.
+    if (!collect && (isTrained || share !== null)) await expectCalibrated(experiment, teacher.source);
+    const trials = await withCacheUse(experiment, planned, teacher.source);
+    const isRead = trials.some(({ usesCachedLogits }) => usesCachedLogits);
+    const logits = isRead ? await logitsFor(experiment, teacher.source) : NO_LOGITS;
+    return { teacher, logits, trials: own(trials) };
+  };
+  const place = { out, seed: teacherSeed, epochs: options.epochs };
+  /** In a share but the first. */
+  const taken = async ({ index, of, expectSame }: OwnShare): Promise<Prepared> => {
+    const ready = await readyTeacher(place, { who: `share ${index} of ${of}`, signal, onNote });
+    await expectSame();
+    const { teacher, logits } = await takeTeacher(experiment, ready);
+    return { teacher, logits, trials: await withCacheUse(experiment, own(planned), teacher.source) };
+  };
+  const prepared = () => {
+    if (share === null) return prepare();
+    if (share.index > 0) return taken(share);
+    const make = async () => {
+      await external?.prepare({ ...controls, resume: true });
+      return prepare();
+    };
+    return announced(place, make, ({ teacher, logits }) => describeTeacher(teacher, task.data, logits.known, out));
+  };
+  try {
+    const { teacher, logits, trials } = await prepared();
+    const runners = await openRunners(experiment, trials.length, teacher, logits);
+    try {
+      const outcomes = await runTrials(trials, runners, {
+        signal,
+        onTrial,
+        onStep: (name, progress) => totals.update(name, progress),
+      });
+      await controls.answers.settled();
+      return { teacher, outcomes };
+    } finally {
+      for (const runner of runners) runner.close();
+    }
+  } catch (error) {
+    if (!isAbort(error)) throw error;
+    const again = share === null ? "re-run with --resume to continue" : "run this share again to continue";
+    const text = `stopped with ${done} of ${ownRuns.length} runs done; their state is saved in ${out}: ${again}`;
+    throw new DistilleryError("ABORTED", text, { cause: error });
+  }
+}
+
+async function logitsFor(
+  { task, external, options, controls }: Experiment,
+  teacher: TrainedTeacher["source"],
+): Promise<SharedLogits> {
+  const { out } = controls;
+  if (external !== null) return { known: external.logits, files: await external.save(out) };
+  if (!(teacher instanceof Module)) return NO_LOGITS;
+  const training = await computeTeacherLogits(teacher, task.data, { ...controls, precision: options.precision });
+  if (training === null) return NO_LOGITS;
+  return { known: { training, validation: null }, files: { training: logitsFilesIn(out).training, validation: null } };
+}
+
+/** Refuses, `NOT_FOUND`, where a run is not done. */
+async function expectFinished(
+  names: readonly string[],
+  out: string,
+  options: Pick<ResolvedDistillation, "epochs" | "patience">,
+): Promise<void> {
+  const missing: string[] = [];
+  for (const name of names) {
+    const progress = await progressOf(join(out, name), options);
+    if (progress === null) missing.push(`${name} (not begun)`);
+    else if (!progress.isDone) missing.push(`${name} (in epoch ${progress.epoch} of ${options.epochs})`);
+  }
+  if (missing.length === 0) return;
+  const text = `${missing.length} of ${names.length} runs are not done: ${missing.join(", ")}`;
+  throw new DistilleryError("NOT_FOUND", `${out}: ${text}: run their shares, then collect again`);
+}
+
+/** All steps to make, weighted by the networks' parameters, to which their time is proportional. */
+function totalsOf(
+  { task, options, teacherRatio, controls }: Experiment,
+  isTrained: boolean,
+  trials: readonly Trial[],
+): ProgressTotals {
+  const totals = new ProgressTotals(controls.onProgress);
+  const steps = (fraction = 1) => options.epochs * stepsPerEpoch(fractionOf(task.data, fraction), options);
+  if (isTrained) totals.add(TEACHER, steps(), teacherRatio);
+  for (const { name, fraction } of trials) totals.add(name, steps(fraction), 1);
+  return totals;
+}
+
+/** Sums the steps of trials that run side by side. */
+class ProgressTotals {
+  readonly #runs = new Map<string, { steps: number; weight: number; done: number; progress: RunProgress | null }>();
+
+  constructor(private readonly onProgress: (progress: ExperimentProgress) => void) {}
+
+  /** Adds a trial with its number of steps. */
+  add(name: string, steps: number, weight: number): void {
+    this.#runs.set(name, { steps, weight, done: 0, progress: null });
+  }
+
+  /** Sets how far a trial is. */
+  update(name: string, progress: RunProgress): void {
+    this.#set(name, progress.step, progress);
+  }
+
+  /** Marks a trial as finished, early or not. */
+  finish(name: string): void {
+    this.#set(name, this.#runs.get(name)?.steps ?? 0, null);
+  }
+
+  #set(name: string, done: number, progress: RunProgress | null): void {
+    const run = this.#runs.get(name);
+    if (run === undefined) return;
+    Object.assign(run, { done, progress });
+    this.onProgress({ ...this.#sums(), trial: name, running: this.#running() });
+  }
+
+  #running(): ExperimentProgress["running"] {
+    return [...this.#runs].flatMap(([name, { progress }]) => (progress === null ? [] : [{ name, ...progress }]));
+  }
+
+  #sums(): { done: number; total: number } {
+    const runs = [...this.#runs.values()];
+    const sum = (of: "done" | "steps") => runs.reduce((total, run) => total + run.weight * run[of], 0);
+    return { done: sum("done"), total: sum("steps") };
+  }
+}

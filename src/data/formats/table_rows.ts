@@ -1,0 +1,106 @@
+import { setImmediate } from "node:timers/promises";
+import { DistilleryError } from "../../errors.js";
+import { badData, MAX_FILE_BYTES } from "../../files/index.js";
+import { ON_DISK, type RawPart } from "../raw_data.js";
+import { featuresOf, MemoryRows, newRows, type RowData, type RowSource } from "../row_source.js";
+import type { TableReader } from "../table_reader.js";
+import type { LabelReader } from "../table_task.js";
+import type { CellRecords } from "./format.js";
+import { sourceRowIn } from "./text_column.js";
+
+/** The rows of a file, what read their labels, and what else is known of them. */
+export interface ReadTable<R extends LabelReader = LabelReader>
+  extends Pick<RawPart, "table" | "layout" | "sourceRow" | "texts"> {
+  readonly rows: RowSource;
+  readonly reader: R;
+}
+
+/** Reads a table: its rows, in memory or left in the file, by the reader that its first record opens. */
+export async function readTable(
+  file: string,
+  records: CellRecords,
+  { stream }: { readonly stream: boolean },
+  open: (cells: readonly string[], line: number) => TableReader,
+): Promise<ReadTable<TableReader>> {
+  const { size } = records.file;
+  if (!stream && size > MAX_FILE_BYTES) {
+    const text = `${file}: ${size} bytes; at most ${MAX_FILE_BYTES} can be read: ${ON_DISK}`;
+    throw new DistilleryError("IO_ERROR", text);
+  }
+  let reader: TableReader | undefined;
+  let first: { cells: readonly string[]; line: number } | undefined;
+  let cells: Float64Array = new Float64Array(0);
+  let count = 0;
+  await records.scan((record, line) => {
+    if (reader === undefined) {
+      reader = open(record, line);
+      first = { cells: record, line };
+      if (reader.header.isNamed) return;
+    }
+    const width = reader.columns.length;
+    const at = stream ? 0 : count * width;
+    if (cells.length < at + width) cells = grown(cells, at + width);
+    reader.see(record, line, cells, at);
+    count++;
+  });
+  if (reader === undefined || first === undefined || count === 0) throw badData(file, "truncated: it has no rows");
+  const isOther = reader.finish(first);
+  const shape = [reader.columns.length];
+  const rows = new TextRows(records, reader, count, shape);
+  if (isOther) await rows.recode();
+  const read = { reader, table: reader, sourceRow: sourceRowIn(records, reader.header.isNamed) };
+  if (stream) return { rows, ...read };
+  const memory = new MemoryRows(cells.subarray(0, count * shape[0]), shape);
+  if (isOther) {
+    // Their cells were taken for something else before all of them were seen.
+    const turn = Math.max(1, Math.floor(TURN / shape[0]));
+    for (let start = 0; start < count; start += turn) {
+      const end = Math.min(start + turn, count);
+      rows.read(start, end, memory.read(start, end));
+      await setImmediate();
+    }
+  }
+  return { rows: memory, ...read };
+}
+
+/** Cells that are read before other work gets its turn. */
+const TURN = 2 ** 20;
+
+/** A copy with room for twice as many. */
+function grown(cells: Float64Array, least: number): Float64Array {
+  const larger = new Float64Array(Math.max(least, 2 * cells.length));
+  larger.set(cells);
+  return larger;
+}
+
+/** Rows that stay in their file: the blocks of text that hold a range are parsed when it is read. */
+class TextRows implements RowSource {
+  readonly dtype = "float64";
+
+  constructor(
+    private readonly records: CellRecords,
+    private readonly reader: TableReader,
+    readonly length: number,
+    readonly shape: readonly number[],
+  ) {}
+
+  /** Completes the texts of columns that had been taken for numbers first. */
+  async recode(): Promise<void> {
+    const first = this.reader.header.isNamed ? 1 : 0;
+    const turn = Math.max(1, Math.floor(TURN / featuresOf(this)));
+    for (let start = first; start < this.length + first; start += turn) {
+      const end = Math.min(start + turn, this.length + first);
+      this.records.read(start, end, (cells, line) => this.reader.recode(cells, line));
+      await setImmediate();
+    }
+    for (const column of this.reader.columns) column.expectFew();
+  }
+
+  read(start: number, end: number, into: RowData = newRows(this, end - start)): RowData {
+    const [first, width] = [this.reader.header.isNamed ? 1 : 0, featuresOf(this)];
+    this.records.read(start + first, end + first, (cells, line, number) => {
+      this.reader.readRow(cells, line, into, (number - first - start) * width);
+    });
+    return into;
+  }
+}
