@@ -22,7 +22,6 @@ export {
   encodeSafetensors,
   openSafetensors,
   type Safetensors,
-  type SafetensorsArray,
   safetensorsBytes,
 } from "./safetensors.js";
 export { type SaveOptions, save, saveCheckpoint } from "./save.js";

@@ -85,7 +85,7 @@ export function readStored(
 }
 
 /** A tensor of a `.safetensors` file that stays there. */
-export interface SafetensorsArray {
+interface SafetensorsArray {
   readonly shape: readonly number[];
   /** The elements of the rows `start` to `end` (not included) along the first axis. */
   read(start: number, end: number): StoredArray;

@@ -184,38 +184,27 @@ async function writeOnnx(
   return { lines, values: summary, accuracy };
 }
 
-async function writeJs(
-  network: Module,
-  out: string,
-  { quantize }: ExportFlags,
-  known: Preprocessing | undefined,
-  test: Dataset | null,
-): Promise<Written> {
+async function writeJs(...args: Parameters<Write>): Promise<Written> {
   const { saveJs } = await import("../export/index.js");
-  const options: JsOptions = { ...(quantize && { quantize }), ...(known && { preprocessing: known }) };
-  const summary = await saveJs(network, out, options);
-  const call = `${summary.name}(input) takes ${summary.input}`;
-  const lines = [`${out}: ${megabytes(summary.bytes)}, ${call}${weightsText(quantize)}; types in ${summary.types}`];
-  return {
-    lines,
-    values: summary,
-    accuracy: test && (await byKernels(network, test, "JavaScript", quantize, ", with its weights")),
-  };
+  return writeJavaScript(args, saveJs, ({ name, input, types }, weights) => {
+    return `${name}(input) takes ${input}${weights}; types in ${types}`;
+  });
 }
 
-async function writeHtml(
-  network: Module,
-  out: string,
-  { quantize }: ExportFlags,
-  known: Preprocessing | undefined,
-  test: Dataset | null,
-): Promise<Written> {
+async function writeHtml(...args: Parameters<Write>): Promise<Written> {
   const { saveHtml } = await import("../export/index.js");
-  const options: JsOptions = { ...(quantize && { quantize }), ...(known && { preprocessing: known }) };
-  const summary = await saveHtml(network, out, options);
-  const lines = [`${out}: ${megabytes(summary.bytes)}, a page to try the network${weightsText(quantize)}`];
+  return writeJavaScript(args, saveHtml, (_, weights) => `a page to try the network${weights}`);
+}
+
+/** Writes a file with the network as JavaScript, and says what is in it. */
+async function writeJavaScript<S extends { bytes: number }>(
+  [network, out, { quantize }, known, test]: Parameters<Write>,
+  save: (network: Module, out: string, options: JsOptions) => Promise<S>,
+  content: (summary: S, weights: string) => string,
+): Promise<Written> {
+  const summary = await save(network, out, { ...(quantize && { quantize }), ...(known && { preprocessing: known }) });
   return {
-    lines,
+    lines: [`${out}: ${megabytes(summary.bytes)}, ${content(summary, weightsText(quantize))}`],
     values: summary,
     accuracy: test && (await byKernels(network, test, "JavaScript", quantize, ", with its weights")),
   };

@@ -12,7 +12,7 @@ export { percent } from "../log/index.js";
 export class Printer {
   constructor(
     private readonly flags: ShowFlags,
-    private readonly bar: Pick<Progress<unknown>, "clear" | "stop"> | null = null,
+    private readonly bar: Pick<Progress<unknown>, "clear" | "stop" | "work"> | null = null,
   ) {}
 
   /** What is trained, once: before the first step, other work or note; what fails earlier says one line. */
@@ -23,6 +23,20 @@ export class Printer {
   }
 
   #isOpen = false;
+
+  /** What is called of work beside the steps, and of notes. */
+  protected reports(opening: Opening): Required<Pick<RunControls, "onWork" | "onNote">> {
+    return {
+      onWork: (progress) => {
+        this.open(opening);
+        this.bar?.work(progress);
+      },
+      onNote: (text) => {
+        this.open(opening);
+        this.note(text);
+      },
+    };
+  }
 
   /** The lines at the end, or one JSON object. */
   end(object: Record<string, unknown>, lines: readonly string[]): void {
@@ -72,14 +86,7 @@ export class RunPrinter extends Printer {
         this.print(flattenRecord(record), () =>
           formatEpoch(lossName, record, { details, width: widthOf(process.stdout) }),
         ),
-      onWork: (progress) => {
-        this.open(opening);
-        bar?.work(progress);
-      },
-      onNote: (text) => {
-        this.open(opening);
-        this.note(text);
-      },
+      ...this.reports(opening),
     };
   }
 }
@@ -99,14 +106,7 @@ export class ExperimentPrinter extends Printer {
         bar?.update({ done, total, text: running.length === 0 ? "" : `${running.length} in progress`, runs });
       },
       onTrial: (trial) => this.print({ event: "run", ...trial }, () => trialLine(trial, widthOf(process.stdout))),
-      onWork: (progress) => {
-        this.open(opening);
-        bar?.work(progress);
-      },
-      onNote: (text) => {
-        this.open(opening);
-        this.note(text);
-      },
+      ...this.reports(opening),
     };
   }
 }

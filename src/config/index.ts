@@ -15,7 +15,6 @@ export {
   type ConfigOf,
   type DistillConfig,
   dataSchema,
-  EXPRESSION_OPTIONS,
   evaluateSchema,
   type MutualConfig,
   type RunName,

@@ -22,7 +22,7 @@ interface MovedStatistics {
 }
 
 /** The outputs of a pass: the result of `forward`, and those of the tapped modules by their paths. */
-export interface FrozenOutputs {
+interface FrozenOutputs {
   readonly output: Tensor;
   readonly taps: Readonly<Record<string, Tensor>>;
 }

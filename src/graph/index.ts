@@ -1,5 +1,5 @@
 export { foldBatchNorm } from "./fold_batch_norm.js";
-export { FrozenModel, type FrozenOutputs } from "./frozen_model.js";
+export { FrozenModel } from "./frozen_model.js";
 export { fuse } from "./fuse.js";
 export {
   type Attributes,
@@ -10,10 +10,9 @@ export {
   type Length,
   lengthFor,
   type Node,
-  rewrite,
   type Value,
 } from "./graph.js";
 export { GraphModule } from "./graph_module.js";
 export { quantizeWeights, WEIGHT_TYPES, type WeightType } from "./quantize.js";
-export { type TraceOptions, traceModule } from "./trace.js";
+export { traceModule } from "./trace.js";
 export { drawsRandomNumbers, UntraceableError } from "./tracer.js";

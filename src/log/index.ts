@@ -5,5 +5,5 @@ export { DEFAULT_LOG_FILE, withLogFile } from "./log_file.js";
 export type { MetricsLog } from "./metrics_log.js";
 export { printable, printableInline } from "./printable.js";
 export { overallBar, type Progress, progressBar } from "./progress_bar.js";
-export type { OverallProgress, StepProgress, WorkProgress } from "./progress_line.js";
+export type { StepProgress, WorkProgress } from "./progress_line.js";
 export { tensorBoardLog } from "./tensor_board.js";

@@ -24,7 +24,6 @@ export {
 } from "./losses.js";
 export { bmm, matmul, outer } from "./matmul.js";
 export { argmax, argmin, max, min, type ValuesAndIndices } from "./max.js";
-export type { BatchNormAttributes } from "./norm_call.js";
 export { permute, transpose } from "./permute.js";
 export {
   type AdaptiveSize,

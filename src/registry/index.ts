@@ -18,7 +18,6 @@ export {
   type OptionsOf,
   Registry,
   type ResolveOptions,
-  type UserDefined,
 } from "./registry.js";
 export * from "./schema.js";
-export { importModules, moduleFile, moduleHashes, rebaseModules, type UserModules } from "./user_module.js";
+export { importModules, moduleHashes, rebaseModules, type UserModules } from "./user_module.js";

@@ -49,7 +49,7 @@ export interface OptionHelp {
 }
 
 /** What a module of the user's own has to make. */
-export interface UserDefined<T, C = void> {
+interface UserDefined<T, C = void> {
   /** Such as "a Module, or a function that returns one". */
   readonly expected: string;
   /** What an error of its function may come from, such as a function that is no factory. */

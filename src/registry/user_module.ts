@@ -31,7 +31,7 @@ export async function importModules(expressions: readonly Expression[], base = p
 }
 
 /** The file that a module's name means, and the name of the export. */
-export function moduleFile(name: string, base = process.cwd()): { file: string; exported: string } {
+function moduleFile(name: string, base = process.cwd()): { file: string; exported: string } {
   const [, path = name, exported = "default"] = /^(.*?)(?:#([A-Za-z_$][\w$]*))?$/s.exec(name) ?? [];
   return { file: path.startsWith("file:") ? fileURLToPath(path) : resolve(base, path), exported };
 }

@@ -97,8 +97,8 @@ describe("evaluate", () => {
 
 test("predict says what the network takes, of an image and of a table", async () => {
   const images = imageFolder();
-  const picture = join(images, "train-images-idx3-ubyte");
-  copyFileSync(picture, join(cwd, "0.png"));
+  const image = join(images, "train-images-idx3-ubyte");
+  copyFileSync(image, join(cwd, "0.png"));
   expect(await refused(["predict", "0.png", "--student", TEACHER], cwd, 1, "BAD_DATA")).toMatch(
     /^0\.png: the network takes rows of a table with the columns "a", "b": expected /,
   );

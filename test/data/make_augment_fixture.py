@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torchvision import transforms as T
 
-CHANNELS, HEIGHT, WIDTH, PICTURES = 2, 5, 6, 8
+CHANNELS, HEIGHT, WIDTH, IMAGES = 2, 5, 6, 8
 MEAN, STD = [0.4914, 0.25], [0.2023, 0.5]
 
 
@@ -21,10 +21,10 @@ def numbers(values):
 
 
 def images():
-    count = PICTURES * CHANNELS * HEIGHT * WIDTH
+    count = IMAGES * CHANNELS * HEIGHT * WIDTH
     pixels = torch.tensor([(i * 37) % 256 for i in range(count)], dtype=torch.uint8)
     normalise = T.Normalize(MEAN, STD)
-    return [normalise(x) for x in pixels.reshape(PICTURES, CHANNELS, HEIGHT, WIDTH).float() / 255]
+    return [normalise(x) for x in pixels.reshape(IMAGES, CHANNELS, HEIGHT, WIDTH).float() / 255]
 
 
 def crop(padding):

@@ -84,7 +84,7 @@ const stream = (): ArrayArgument => {
 };
 
 /** A PNG file of 2 x 2 pixels. */
-const PICTURE = Uint8Array.from(
+const IMAGE_FILE = Uint8Array.from(
   Buffer.from(
     "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAFklEQVR4nGP8z8DA8P8/AwMDAwPDfwAe/QP+Tb2WsgAAAABJRU5ErkJggg==",
     "base64",
@@ -147,7 +147,7 @@ export const CALLS: Record<string, Argument[]> = {
   compare: [real(0), six, real(1), six, real(1), writeOf(new Int32Array(6))],
   crossEntropy: [six, labels, write(6), size(2), size(3), real(0.1)],
   cumsum: [twelve, write(12), size(2), size(3), size(2), flag],
-  decodeImages: [list(free(readOf(PICTURE))), writeOf(new Uint8Array(12)), shape(3, 2, 2), flag, flag, flag],
+  decodeImages: [list(free(readOf(IMAGE_FILE))), writeOf(new Uint8Array(12)), shape(3, 2, 2), flag, flag, flag],
   dropoutBackward: [six, real(0.5), readOf(new Uint8Array(6)), write(6)],
   dropoutForward: [six, real(0.5), stream(), writeOf(new Uint8Array(6)), write(6)],
   embeddingBagBackward: named({
@@ -182,7 +182,7 @@ export const CALLS: Record<string, Argument[]> = {
   inferenceRelease: [queue()],
   inferenceRun: [queue(), six, size(2), stream(), list(write(6))],
   inferenceTake: [queue(), six, size(2), stream(), list(write(6))],
-  imageSize: [free(readOf(PICTURE)), flag],
+  imageSize: [free(readOf(IMAGE_FILE)), flag],
   indexAdd: [twelve, size(2), size(2), size(3), labelsOf(1, 0), write(12)],
   indexSelect: [twelve, size(2), size(2), size(3), labelsOf(1, 0), write(12)],
   kdLoss: [six, six, labels, write(6), size(2), size(3), real(2), real(0.5), real(0.1)],

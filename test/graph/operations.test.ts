@@ -1,7 +1,15 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { FrozenModel } from "../../src/graph/index.js";
-import { F, Generator, getNumThreads, Module, noGrad, setNumThreads, Tensor, withGenerator } from "../../src/index.js";
-import { CASES, type Case, call, inputsOf } from "../ops/support.js";
+import {
+  Generator,
+  getNumThreads,
+  type Module,
+  noGrad,
+  setNumThreads,
+  Tensor,
+  withGenerator,
+} from "../../src/index.js";
+import { CASES, Computes, GIVE_INTEGERS, inputsOf } from "../ops/support.js";
 
 const threads = getNumThreads();
 beforeEach(() => setNumThreads(2));
@@ -11,34 +19,8 @@ afterEach(() => setNumThreads(threads));
 const LIVE: Readonly<Record<string, string>> = {
   where: "its mask is no tensor, and may depend on the batch",
   topk: "picks by places, which are no tensors",
-  ...Object.fromEntries(
-    ["eq", "ne", "gt", "ge", "lt", "le", "argmax", "argmin", "oneHot"].map((name) => [name, "gives whole numbers"]),
-  ),
+  ...Object.fromEntries(GIVE_INTEGERS.map((name) => [name, "gives whole numbers"])),
 };
-
-/** Computes a case: a row of the input is all of its tensors one after the other. */
-class Computes extends Module {
-  constructor(
-    readonly one: Case,
-    readonly inputs: readonly Tensor[],
-  ) {
-    super();
-  }
-
-  override forward(x: Tensor): Tensor {
-    const all = x.sum(0, true);
-    let at = 0;
-    const parts = this.inputs.map(({ size, shape }) => {
-      at += size;
-      return all.slice(at - size, at, { dim: 1 }).reshape(shape);
-    });
-    const outputs = call(this.one, parts).filter((output) => output instanceof Tensor);
-    const flat = outputs.map((output) => output.reshape([1, output.size]));
-    // In train mode masks are drawn before and after other nodes.
-    const [first, ...rest] = flat.map((output) => F.dropout(output, 0.3, this.training));
-    return rest.reduce((joined, output) => F.dropout(joined, 0.2, this.training).add(output.sum()), first);
-  }
-}
 
 function freeze(module: Module, size: number, training: boolean): FrozenModel | null {
   try {

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { IntTensor, Tensor } from "../../src/index.js";
+import { F, IntTensor, Module, Tensor } from "../../src/index.js";
 import * as ops from "../../src/ops/index.js";
 
 /** An array of a fixture: floats, some of them in words that JSON lacks, or whole numbers. */
@@ -57,6 +57,33 @@ function argument(value: unknown): unknown {
   if (value === "undefined") return undefined;
   if (typeof value !== "object" || value === null) return value;
   return "int" in value || "float" in value ? load(value as Stored) : value;
+}
+
+/** The operations that give whole numbers: no node of a graph. */
+export const GIVE_INTEGERS = ["eq", "ne", "gt", "ge", "lt", "le", "argmax", "argmin", "oneHot"];
+
+/** Computes a case: a row of the input is all of its tensors one after the other. */
+export class Computes extends Module {
+  constructor(
+    readonly one: Case,
+    readonly inputs: readonly Tensor[],
+  ) {
+    super();
+  }
+
+  override forward(x: Tensor): Tensor {
+    const all = x.sum(0, true);
+    let at = 0;
+    const parts = this.inputs.map(({ size, shape }) => {
+      at += size;
+      return all.slice(at - size, at, { dim: 1 }).reshape(shape);
+    });
+    const outputs = call(this.one, parts).filter((output) => output instanceof Tensor);
+    const flat = outputs.map((output) => output.reshape([1, output.size]));
+    // In train mode, masks are drawn before and after other nodes.
+    const [first, ...rest] = flat.map((output) => F.dropout(output, 0.3, this.training));
+    return rest.reduce((joined, output) => F.dropout(joined, 0.2, this.training).add(output.sum()), first);
+  }
 }
 
 /** What the gradient of each element of the output is: PyTorch's script has the same. */

@@ -28,7 +28,7 @@ export const IMAGE = { channels: 3, height: 4, width: 5 } as const;
 export const FEATURES = 60;
 export const CLASSES = 8;
 
-/** Pictures with random pixels: nobody classifies them well. */
+/** Images with random pixels: nobody classifies them well. */
 export function images(samples: number, classNames?: readonly string[], seed = 1): ImageDataset {
   const words = new Generator(seed);
   return withGenerator(words, () => {

@@ -1,38 +1,14 @@
 import { expect, test } from "vitest";
-import { exportJs, Module, noGrad, Tensor } from "../../../src/index.js";
-import { CASES, type Case, call, inputsOf } from "../../ops/support.js";
+import { exportJs, noGrad, Tensor } from "../../../src/index.js";
+import { CASES, Computes, GIVE_INTEGERS, inputsOf } from "../../ops/support.js";
 import { exported } from "./support.js";
 
 /** The functions without a form in JavaScript, and why. */
 const WITHOUT: Readonly<Record<string, string>> = {
   where: "its mask may depend on the sample",
   topk: "its places may depend on the sample",
-  ...Object.fromEntries(
-    ["eq", "ne", "gt", "ge", "lt", "le", "argmax", "argmin", "oneHot"].map((name) => [name, "it gives whole numbers"]),
-  ),
+  ...Object.fromEntries(GIVE_INTEGERS.map((name) => [name, "it gives whole numbers"])),
 };
-
-/** Computes a case: a sample is all of its tensors one after the other. */
-class Computes extends Module {
-  constructor(
-    readonly one: Case,
-    readonly inputs: readonly Tensor[],
-  ) {
-    super();
-  }
-
-  override forward(x: Tensor): Tensor {
-    const all = x.sum(0, true);
-    let at = 0;
-    const parts = this.inputs.map(({ size, shape }) => {
-      at += size;
-      return all.slice(at - size, at, { dim: 1 }).reshape(shape);
-    });
-    const outputs = call(this.one, parts).filter((output) => output instanceof Tensor);
-    const [first, ...rest] = outputs.map((output) => output.reshape([1, output.size]));
-    return rest.reduce((joined, output) => joined.add(output.sum()), first);
-  }
-}
 
 const FUNCTIONS = [...new Set(CASES.map(({ op }) => op))];
 

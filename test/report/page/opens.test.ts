@@ -15,7 +15,7 @@ describeWith(CHROMIUM, "in Chromium", () => {
       expect(at.complaints).toEqual([]);
       expect(at.requests.filter((url) => !url.startsWith("data:"))).toEqual([at.page.url()]);
       expect(await at.page.evaluate(() => "hacked" in window)).toBe(false);
-      // Pictures are those of the data, and nothing became markup.
+      // Images are those of the data, and nothing became markup.
       expect(await at.page.locator("b, img:not([src^='data:image/png;base64,'])").count()).toBe(0);
       expect(await at.page.locator("h1").textContent()).toBe(at.reports[kind].verdict.headline);
       expect(await at.page.title()).toBe(`${at.reports[kind].verdict.headline} | ${at.reports[kind].title}`);
