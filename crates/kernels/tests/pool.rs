@@ -64,6 +64,60 @@ fn values_and_gradients_are_the_naive_loops() {
     }
 }
 
+/// Windows as padding, a step between taps and a length make them: spans that the edges cut.
+fn cut(length: usize, size: usize, stride: usize, padding: usize, step: usize) -> Vec<Span> {
+    let reach = (size - 1) * step + 1;
+    let outputs = (length + 2 * padding - reach) / stride + 1;
+    let one = |i: usize| {
+        let places = (0..size).map(|tap| (i * stride + tap * step) as isize - padding as isize);
+        let inside: Vec<usize> = places.filter_map(|at| usize::try_from(at).ok().filter(|at| *at < length)).collect();
+        let start = inside.first().copied().unwrap_or(0);
+        Span { start, end: inside.last().map_or(start, |last| last + 1), step, count: size }
+    };
+    (0..outputs).map(one).collect()
+}
+
+#[test]
+fn of_equal_elements_the_first_is_the_largest_and_the_last_nan_above_all() {
+    for (planes, height, width, size, stride, padding, step) in
+        [(17, 6, 5, 3, 2, 1, 1), (3, 9, 11, 2, 3, 1, 2), (33, 4, 4, 3, 1, 1, 1), (16, 7, 8, 3, 2, 1, 3)]
+    {
+        let [rows, columns] = [height, width].map(|length| cut(length, size, stride, padding, step));
+        let windows = Windows { height, width, rows, columns };
+        // Few values, so that many are equal, with infinities, zeros of both signs and NaN among them.
+        let values = [f32::NEG_INFINITY, f32::NEG_INFINITY, -0.0, 0.0, 1.0, 1.0, f32::NAN, f32::INFINITY];
+        let x: Vec<f32> =
+            fill(planes * height * width, 5).iter().map(|x| values[(x.abs() * 997.0) as usize % 8]).collect();
+        let outputs = windows.rows.len() * windows.columns.len();
+        let grad = fill(planes * outputs, 6);
+        let (mut out, mut grad_x) = (vec![0.0; grad.len()], vec![f32::NAN; x.len()]);
+        max(&windows, &x, &mut out).unwrap();
+        max_backward(&windows, &grad, &x, &mut grad_x).unwrap();
+        let mut expected = vec![0.0f32; x.len()];
+        for plane in 0..planes {
+            for at in 0..outputs {
+                let (rows, columns) =
+                    (windows.rows[at / windows.columns.len()], windows.columns[at % windows.columns.len()]);
+                let mut best: Option<usize> = None;
+                for y in (rows.start..rows.end).step_by(rows.step) {
+                    for column in (columns.start..columns.end).step_by(columns.step) {
+                        let place = (plane * height + y) * width + column;
+                        if best.is_none_or(|best| x[place] > x[best] || x[place].is_nan()) {
+                            best = Some(place);
+                        }
+                    }
+                }
+                let largest = best.map_or(f32::NEG_INFINITY, |best| x[best]);
+                assert_eq!(out[plane * outputs + at].to_bits(), largest.to_bits());
+                if let Some(best) = best {
+                    expected[best] += grad[plane * outputs + at];
+                }
+            }
+        }
+        assert_eq!(grad_x, expected);
+    }
+}
+
 #[test]
 fn windows_beyond_the_plane_are_refused() {
     let mut windows = windows(4, 4, 2, 2);
