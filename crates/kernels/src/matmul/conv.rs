@@ -12,7 +12,7 @@
 
 use super::conv_elements::Elements;
 use super::epilogue::Epilogue;
-use super::in_place::{self, HALF, Vectors};
+use super::in_place::{self, Vectors};
 use super::mat::MatRef;
 use super::microkernel::{self, F32, MicroTile};
 use super::pack;
@@ -110,7 +110,7 @@ impl WithSimd for Convolution<'_> {
         };
         let tasks = self.tasks::<S>(threads);
         let layout = self.window.layout(&self.source, tasks.rows);
-        let taps = self.window.taps.iter().map(|&tap| layout.offset(tap));
+        let taps = self.window.taps.iter().map(|&tap| layout.offset(&self.source, tap));
         let taps: Vec<usize> = taps.collect();
         let offsets: Vec<usize> =
             (0..self.source.channels).flat_map(|c| taps.iter().map(move |tap| c * layout.plane + tap)).collect();
@@ -119,7 +119,6 @@ impl WithSimd for Convolution<'_> {
             Elements::Numbers => Vec::new(),
             Elements::Pairs(_) => (0..k).map(|row| row * nr::<S>()).collect(),
         };
-        let span = self.span::<S>(&layout);
         // What is computed for nothing reads a vector beyond the copy.
         let room = layout.len(tasks.images) + LINE;
         parallel::for_each_chunk(0..tasks.count, threads.saturating_mul(TASKS_PER_THREAD), |chunk| {
@@ -131,8 +130,8 @@ impl WithSimd for Convolution<'_> {
                     let images = group * tasks.images..self.images.min((group + 1) * tasks.images);
                     let rows = band * tasks.rows..self.window.grid[0].min((band + 1) * tasks.rows);
                     let packed = copy.wrapping_add(room);
-                    let (call, offsets, packed_rows) = (&self, &offsets[..], &packed_rows[..]);
-                    simd.vectorize(Task { call, layout, span, offsets, packed_rows, images, rows, copy, packed });
+                    let (call, layout, offsets, packed_rows) = (&self, &layout, &offsets[..], &packed_rows[..]);
+                    simd.vectorize(Task { call, layout, offsets, packed_rows, images, rows, copy, packed });
                 }
             });
         });
@@ -140,33 +139,28 @@ impl WithSimd for Convolution<'_> {
 }
 
 impl Convolution<'_> {
-    /// Columns of a row of outputs: its width, or what fills whole vectors, or halves of them, if that is not much more.
-    fn span<S: Simd>(&self, layout: &Layout) -> usize {
-        let width = self.window.grid[1];
-        if layout.in_place {
-            return width;
-        }
-        let whole = width.next_multiple_of(S::F32_LANES);
-        let halves = width.next_multiple_of(HALF);
-        let span = if self.elements.are_numbers() && S::F32_LANES == 2 * HALF { halves } else { whole };
-        if 2 * span <= 3 * width { span } else { width }
-    }
-
     fn tasks<S: Simd>(&self, threads: usize) -> Tasks {
         let [height, width] = self.window.grid;
-        let per_image = height * width;
-        // Two panels from several images if they are small.
-        let images = (2 * nr::<S>() / per_image).clamp(1, self.images);
+        let whole = self.window.layout(&self.source, height);
+        let share = if threads == 1 { self.images } else { self.images.div_ceil(2 * threads) };
+        // Several images if they are small: two panels whose vectors are full.
+        let most = (2 * COPY_ELEMS / whole.len(1).max(1)).clamp(1, share);
+        let are_full = |images: &usize| {
+            let columns = images * height * width;
+            let unused = columns.next_multiple_of(LINE) - columns;
+            columns >= 2 * nr::<S>() && 32 * unused <= columns
+        };
+        let images = if height * width < 16 * nr::<S>() { (1..=most).find(are_full).unwrap_or(most) } else { 1 };
         let groups = self.images.div_ceil(images);
         let bands = if images > 1 {
             1
         } else {
-            let whole = self.window.layout(&self.source, height);
-            let for_cache = if whole.in_place { 1 } else { whole.image.div_ceil(COPY_ELEMS) };
             let for_threads = if threads == 1 { 1 } else { (2 * threads).div_ceil(groups) };
-            for_cache.max(for_threads).min(height)
+            whole.len(1).div_ceil(COPY_ELEMS).max(for_threads).min(height)
         };
-        let rows = height.div_ceil(bands);
+        // Rows that fill vectors together, if they are not all.
+        let together = (1..=LINE).find(|rows| (rows * width).is_multiple_of(LINE)).unwrap_or(LINE);
+        let rows = height.div_ceil(bands).next_multiple_of(together).min(height);
         let bands = height.div_ceil(rows);
         Tasks { images, rows, bands, count: groups * bands }
     }
@@ -174,9 +168,7 @@ impl Convolution<'_> {
 
 struct Task<'a, 'b> {
     call: &'a Convolution<'b>,
-    layout: Layout,
-    /// Columns of a row of outputs: some beyond its width are computed for nothing if vectors need no packing then.
-    span: usize,
+    layout: &'a Layout,
     /// How far the element of each row of patches lies from the first.
     offsets: &'a [usize],
     /// Of pairs: how far each row of a packed panel lies from the first.
@@ -198,10 +190,10 @@ impl WithSimd for Task<'_, '_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { call, layout, span, ref images, ref rows, .. } = self;
+        let Self { call, layout, ref images, ref rows, .. } = self;
         let Images { data, image, .. } = call.source;
         let source = if layout.in_place {
-            data.wrapping_add(images.start * image + layout.at(rows.start, 0))
+            data.wrapping_add(images.start * image + rows.start * layout.pitch)
         } else {
             for (i, n) in images.clone().enumerate() {
                 let from = Images { data: data.wrapping_add(n * image), ..call.source };
@@ -212,12 +204,15 @@ impl WithSimd for Task<'_, '_> {
         };
         let mut edge = EdgeTile([const { MaybeUninit::uninit() }; _]);
         let mut segments = [Segment::default(); NR_MAX];
-        let columns = images.len() * rows.len() * span;
+        let Target { image, y: down, x: across, .. } = call.target;
+        let width = call.window.grid[1];
+        let columns = images.len() * rows.len() * width;
         for first in (0..columns).step_by(nr::<S>()) {
             let columns = first..columns.min(first + nr::<S>());
-            let from = self.segments(&columns, [span, 1], &mut segments, |n, y, x| n * layout.image + layout.at(y, x));
-            let vectors = Vectors::of::<S>(source, self.offsets, from, call.elements.are_numbers());
-            let vectors = vectors.or_else(|| {
+            let is_flat = layout.is_flat(width);
+            let from = self.segments(&columns, is_flat, 1, &mut segments, |n, y| n * layout.image + y * layout.pitch);
+            // What a copy's last vector reads beyond it is never used; there is room.
+            let vectors = Vectors::of::<S>(source, self.offsets, from, !layout.in_place).or_else(|| {
                 // SAFETY: the segments lie in the source for each offset, and there is room for a panel.
                 unsafe { self.pack(simd, source, from, columns.len()) };
                 match call.elements {
@@ -225,9 +220,9 @@ impl WithSimd for Task<'_, '_> {
                     Elements::Pairs(_) => Some(Vectors::packed::<S>(self.packed, self.packed_rows)),
                 }
             });
-            let Target { image, y: down, x: across, .. } = call.target;
-            let to = self.segments(&columns, [call.window.grid[1], across], &mut segments, |n, y, x| {
-                (images.start + n) * image + (rows.start + y) * down + x * across
+            let is_flat = down == width * across;
+            let to = self.segments(&columns, is_flat, across, &mut segments, |n, y| {
+                (images.start + n) * image + (rows.start + y) * down
             });
             self.multiply(simd, columns.len(), vectors, to, edge.0.as_mut_ptr().cast());
         }
@@ -235,33 +230,25 @@ impl WithSimd for Task<'_, '_> {
 }
 
 impl Task<'_, '_> {
-    /// The segments of some columns, by the places of single outputs, of which the first `width` of a row count and are `step`
-    /// apart; rows that follow each other are one.
+    /// The segments of some columns, by the places of the first output of a row of an image; outputs are `step` apart there, and
+    /// so are rows if they are flat.
     #[inline(always)]
     fn segments<'a>(
         &self,
         columns: &Range<usize>,
-        [width, step]: [usize; 2],
+        is_flat: bool,
+        step: usize,
         into: &'a mut Segments,
-        place: impl Fn(usize, usize, usize) -> usize,
+        place: impl Fn(usize, usize) -> usize,
     ) -> &'a [Segment] {
+        let (rows, width) = (self.rows.len(), self.call.window.grid[1]);
+        let (run, runs) = if is_flat { (rows * width, 1) } else { (width, rows) };
         let (mut count, mut at) = (0, columns.start);
         while at < columns.end {
-            let (row, x) = (at / self.span, at % self.span);
-            let column = at - columns.start;
-            at = columns.end.min(at + self.span - x);
-            let len = width.saturating_sub(x).min(at - columns.start - column);
-            if len == 0 {
-                continue;
-            }
-            let place = place(row / self.rows.len(), row % self.rows.len(), x);
-            match into[..count].last_mut() {
-                Some(last) if (last.at + last.len * step, last.column + last.len) == (place, column) => last.len += len,
-                _ => {
-                    into[count] = Segment { at: place, column, len };
-                    count += 1;
-                }
-            }
+            let (i, x) = (at / run, at % run);
+            let len = (run - x).min(columns.end - at);
+            into[count] = Segment { at: place(i / runs, i % runs) + x * step, column: at - columns.start, len };
+            (count, at) = (count + 1, at + len);
         }
         &into[..count]
     }

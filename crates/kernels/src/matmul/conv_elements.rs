@@ -12,12 +12,6 @@ pub(super) enum Elements {
     Pairs(&'static PairKernels),
 }
 
-impl Elements {
-    pub fn are_numbers(&self) -> bool {
-        matches!(self, Self::Numbers)
-    }
-}
-
 /// The innermost loops for pairs, with vectors of 16, on a processor that has what they take.
 pub(super) struct PairKernels {
     /// As `in_place::compute` for a microtile of rows and vectors, without its epilogue.

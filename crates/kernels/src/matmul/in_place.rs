@@ -7,65 +7,47 @@ use super::params::NR_VECTORS;
 use super::patches::Segment;
 use pulp::Simd;
 
-/// Elements of half a vector, where vectors are of 16.
-pub(super) const HALF: usize = 8;
-
 /// Where the vectors of a panel lie.
 #[derive(Clone, Copy)]
 pub(super) struct Vectors<'a> {
     /// Each vector's element of the first row of patches.
     columns: [*const f32; NR_VECTORS],
-    /// That of its other half, if halves may lie apart.
-    halves: Option<[*const f32; NR_VECTORS]>,
     /// How far the other rows are.
     offsets: &'a [usize],
 }
 
 impl<'a> Vectors<'a> {
-    /// From segments of whole vectors or, if vectors are of `2 * HALF`, halves; none if they are of neither.
+    /// From segments that are whole vectors, but for the last one's end if what lies behind it may be read; none from others.
     #[inline(always)]
     pub fn of<S: Simd>(
         source: *const f32,
         offsets: &'a [usize],
         segments: &[Segment],
-        may_be_halves: bool,
+        may_read_on: bool,
     ) -> Option<Self> {
-        let consist_of = |part: usize| segments.iter().all(|segment| (segment.column | segment.len) % part == 0);
         let mut columns = [std::ptr::null(); NR_VECTORS];
-        if consist_of(S::F32_LANES) {
-            for segment in segments {
-                for i in 0..segment.len / S::F32_LANES {
-                    columns[segment.column / S::F32_LANES + i] = source.wrapping_add(segment.at + i * S::F32_LANES);
-                }
+        for (i, segment) in segments.iter().enumerate() {
+            let may_end = may_read_on && i + 1 == segments.len();
+            if segment.column % S::F32_LANES != 0 || segment.len % S::F32_LANES != 0 && !may_end {
+                return None;
             }
-            return Some(Self { columns, halves: None, offsets });
-        }
-        if !may_be_halves || S::F32_LANES != 2 * HALF || !consist_of(HALF) {
-            return None;
-        }
-        // The last vector's other half is read, and never used, if there is none: the source has as many elements behind each offset.
-        let mut halves = [source; NR_VECTORS];
-        for segment in segments {
-            for i in 0..segment.len / HALF {
-                let (half, at) = (segment.column / HALF + i, source.wrapping_add(segment.at + i * HALF));
-                let side = if half % 2 == 0 { &mut columns } else { &mut halves };
-                side[half / 2] = at;
+            for i in 0..segment.len.div_ceil(S::F32_LANES) {
+                columns[segment.column / S::F32_LANES + i] = source.wrapping_add(segment.at + i * S::F32_LANES);
             }
         }
-        Some(Self { columns, halves: Some(halves), offsets })
+        Some(Self { columns, offsets })
     }
 
     /// From a packed panel whose rows are `nr` apart, at these offsets.
     #[inline(always)]
     pub fn packed<S: Simd>(panel: *const f32, offsets: &'a [usize]) -> Self {
         let columns = std::array::from_fn(|j| panel.wrapping_add(j * S::F32_LANES));
-        Self { columns, halves: None, offsets }
+        Self { columns, offsets }
     }
 
-    /// Each vector's element of the first row of patches; the vectors are whole.
+    /// Each vector's element of the first row of patches.
     #[inline(always)]
     pub fn columns(&self) -> &[*const f32; NR_VECTORS] {
-        debug_assert!(self.halves.is_none());
         &self.columns
     }
 
@@ -82,12 +64,8 @@ impl<'a> Vectors<'a> {
 /// As `microkernel::compute`, for vectors that lie where `b` says.
 #[inline(always)]
 pub(super) unsafe fn compute<S: Simd>(simd: S, rows: usize, vectors: usize, tile: MicroTile<F32>, b: Vectors) {
-    match b.halves {
-        // SAFETY: as promised by the caller.
-        None => by_size!(rows, vectors, |R, V| unsafe { run::<S, R, V, false>(simd, tile, b) }),
-        // SAFETY: as promised by the caller.
-        Some(_) => by_size!(rows, vectors, |R, V| unsafe { run::<S, R, V, true>(simd, tile, b) }),
-    }
+    // SAFETY: as promised by the caller.
+    by_size!(rows, vectors, |R, V| unsafe { run::<S, R, V>(simd, tile, b) });
     // SAFETY: as promised by the caller.
     unsafe { tile.epilogue.apply(simd, rows, vectors, tile.c, tile.rs_c) };
 }
@@ -96,8 +74,7 @@ pub(super) unsafe fn compute<S: Simd>(simd: S, rows: usize, vectors: usize, tile
 /// As `compute`.
 #[inline(always)]
 #[allow(clippy::needless_range_loop, reason = "counted loops are unrolled, which keeps the sums in registers")]
-unsafe fn run<S: Simd, const R: usize, const V: usize, const HALVES: bool>(simd: S, tile: MicroTile<F32>, b: Vectors) {
-    let halves = b.halves.unwrap_or(b.columns);
+unsafe fn run<S: Simd, const R: usize, const V: usize>(simd: S, tile: MicroTile<F32>, b: Vectors) {
     let MicroTile { a: MatRef { mut ptr, rs, cs }, c, rs_c, .. } = tile;
     // SAFETY: the caller's promise covers every element that is read or written.
     unsafe {
@@ -106,13 +83,7 @@ unsafe fn run<S: Simd, const R: usize, const V: usize, const HALVES: bool>(simd:
             for &offset in offsets {
                 let mut columns = [simd.splat_f32s(0.0); V];
                 for j in 0..V {
-                    let at = b.columns[j].add(offset);
-                    columns[j] = if HALVES {
-                        let parts = [at, halves[j].add(offset)].map(|half| half.cast::<[f32; HALF]>().read());
-                        std::mem::transmute_copy::<_, S::f32s>(&parts)
-                    } else {
-                        at.cast::<S::f32s>().read_unaligned()
-                    };
+                    columns[j] = b.columns[j].add(offset).cast::<S::f32s>().read_unaligned();
                 }
                 for i in 0..R {
                     let x = simd.splat_f32s(*ptr.offset(i as isize * rs));

@@ -1,13 +1,15 @@
-//! Sources of convolutions, with their padding, as the loops read them: every tap of a kernel is then an offset.
+//! Sources of convolutions, with their padding, as the loops read them: every tap of a kernel is then an offset, and what it reads
+//! for adjacent outputs is adjacent, whatever the step.
 //!
 //! ```text
-//!  one channel of an image         padded, its columns by remainders of the step (here 2)
+//!  a channel of an image     rows of whole vectors: a copy          other rows, here with a step of 2: a copy of as many
+//!                            with its padding (step 1)              columns as there are outputs for each column of taps
 //!
-//!   a b c d e                       0 b d 0 | a c e 0
-//!   f g h i j             ->        0 g i 0 | f h j 0
+//!   a b c d                   0 a b c d 0                            0 b   a c   b d
+//!   e f g h                   0 e f g h 0                            0 f   e g   f h
 //! ```
 //!
-//! What a tap reads for adjacent outputs is then adjacent, whatever the step.
+//! The second form has no padding between rows: a vector may go on from one row of outputs to the next.
 
 use super::params::LINE;
 use pulp::{MemMask, Simd};
@@ -34,24 +36,29 @@ pub(crate) struct Window {
     pub taps: Vec<[isize; 2]>,
 }
 
-/// Where the padded rows of some images lie.
-#[derive(Clone, Copy)]
+/// Where what outputs read lies: for each channel, copy of its columns and copy of its rows, the rows of one.
 pub(super) struct Layout {
-    /// Padding before the source's first row and column.
-    before: [usize; 2],
-    /// Rows above what a task's first output row reads, per output row.
-    step: [usize; 2],
-    /// Columns of one remainder.
-    part: usize,
-    /// From one row to the next.
+    rows: Axis,
+    columns: Axis,
+    /// Whether the source is read as it is.
+    pub in_place: bool,
+    /// From one row of outputs to the next.
     pub pitch: usize,
     /// From one channel to the next, and from one image to the next.
     pub plane: usize,
     pub image: usize,
-    /// Rows that outputs read beyond those of their first tap.
+}
+
+/// What is read along an axis.
+struct Axis {
+    /// The places that copies begin at.
+    first: Vec<isize>,
+    /// From one element of a copy to the next in the source.
+    step: usize,
+    /// Elements of a copy.
+    len: usize,
+    /// How far taps reach beyond the elements of the outputs.
     reach: usize,
-    /// Whether the source can be read as it is.
-    pub in_place: bool,
 }
 
 /// Adjacent columns of a panel whose elements are adjacent somewhere.
@@ -62,43 +69,84 @@ pub(super) struct Segment {
     pub len: usize,
 }
 
+impl Axis {
+    /// Copies for taps at these places: one for each remainder of the step or, if `each`, one for each place.
+    fn new(taps: &[[isize; 2]], axis: usize, step: usize, outputs: usize, each: bool) -> Self {
+        let places = || taps.iter().map(|tap| tap[axis]);
+        let least = places().min().unwrap_or(0);
+        let begin = |place: isize| if each { place } else { least + (place - least) % step as isize };
+        let mut first: Vec<_> = places().map(begin).collect();
+        first.sort_unstable();
+        first.dedup();
+        let reach = places().map(|place| (place - begin(place)).unsigned_abs() / step).max().unwrap_or(0);
+        Self { first, step, len: outputs + reach, reach }
+    }
+
+    /// The copy that a tap reads, and the element of it for the first output.
+    fn find(&self, place: isize) -> (usize, usize) {
+        let at = |first: &isize| usize::try_from(place - first).ok().filter(|at| at % self.step == 0);
+        let of_copy = |(i, first)| at(first).map(|at| (i, at / self.step)).filter(|(_, at)| *at <= self.reach);
+        self.first.iter().enumerate().find_map(of_copy).expect("a copy for every tap")
+    }
+
+    /// The elements of a copy that exist in a source of so many, and the first of them there.
+    #[inline(always)]
+    fn inside(&self, copy: usize, length: usize) -> Inside {
+        let first = self.first[copy];
+        let before = if first < 0 { first.unsigned_abs().div_ceil(self.step).min(self.len) } else { 0 };
+        let from = (first + (before * self.step) as isize) as usize;
+        Inside { before, from, count: length.saturating_sub(from).div_ceil(self.step).min(self.len - before) }
+    }
+}
+
+/// Elements of a copy: `count` from `before` on hold those of the source from `from` on.
+#[derive(Clone, Copy)]
+struct Inside {
+    before: usize,
+    from: usize,
+    count: usize,
+}
+
 impl Window {
     /// The layout for so many rows of outputs at a time.
     pub(super) fn layout(&self, source: &Images, rows: usize) -> Layout {
-        let least = |axis: usize| self.taps.iter().map(|tap| tap[axis]).min().unwrap_or(0).min(0).unsigned_abs();
-        let most = |axis: usize| self.taps.iter().map(|tap| tap[axis]).max().unwrap_or(0).max(0).unsigned_abs();
-        let before = [least(0), least(1)];
-        let [reach, across] = [before[0] + most(0), before[1] + most(1)];
-        let extent = |axis: usize, outputs: usize| (outputs - 1) * self.step[axis] + most(axis) + 1;
-        let in_place = before == [0, 0]
-            && self.step[1] == 1
-            && extent(0, self.grid[0]) <= source.height
-            && extent(1, self.grid[1]) <= source.width;
-        if in_place {
+        let whole = self.grid[1].is_multiple_of(LINE);
+        let axis =
+            |axis: usize, outputs: usize, each: bool| Axis::new(&self.taps, axis, self.step[axis], outputs, each);
+        let fits = |axis: usize, length: usize| {
+            let places = || self.taps.iter().map(|tap| tap[axis]);
+            let last = places().max().unwrap_or(0) + ((self.grid[axis] - 1) * self.step[axis]) as isize;
+            places().all(|place| place >= 0) && last < length as isize
+        };
+        let flat = self.grid[1] == source.width && self.step[0] == 1;
+        if fits(0, source.height) && fits(1, source.width) && self.step[1] == 1 && (whole || flat) {
             let Images { plane, image, width, .. } = *source;
-            return Layout { before, step: self.step, part: width, pitch: width, plane, image, reach, in_place };
+            let (rows, columns) = (axis(0, rows, false), axis(1, self.grid[1], false));
+            return Layout { rows, columns, in_place: true, pitch: width * self.step[0], plane, image };
         }
-        let part = ((self.grid[1] - 1) * self.step[1] + across + 1).div_ceil(self.step[1]);
-        let pitch = part * self.step[1];
-        let plane = pitch * ((rows - 1) * self.step[0] + reach + 1);
-        Layout { before, step: self.step, part, pitch, plane, image: plane * source.channels, reach, in_place }
+        let (rows, columns) = (axis(0, rows, false), axis(1, self.grid[1], !whole));
+        let pitch = columns.len;
+        let plane = columns.first.len() * rows.first.len() * rows.len * pitch;
+        Layout { rows, columns, in_place: false, pitch, plane, image: plane * source.channels }
     }
 }
 
 impl Layout {
-    /// How far from the first output's element the one of a tap lies.
-    pub(super) fn offset(&self, [dy, dx]: [isize; 2]) -> usize {
-        let row = (dy + self.before[0] as isize) as usize;
-        let column = (dx + self.before[1] as isize) as usize;
-        row * self.pitch + column % self.step[1] * self.part + column / self.step[1]
+    /// How far from the first output's element the one of a tap lies, in a source of these rows if it is read as it is.
+    pub(super) fn offset(&self, source: &Images, [dy, dx]: [isize; 2]) -> usize {
+        if self.in_place {
+            return dy as usize * source.width + dx as usize;
+        }
+        let ((row, y), (column, x)) = (self.rows.find(dy), self.columns.find(dx));
+        ((column * self.rows.first.len() + row) * self.rows.len + y) * self.pitch + x
     }
 
-    /// How far from the first output's element that of another one lies, for the same tap.
-    pub(super) fn at(&self, y: usize, x: usize) -> usize {
-        y * self.step[0] * self.pitch + x
+    /// Whether what adjacent rows of outputs, of this width, read is adjacent.
+    pub(super) fn is_flat(&self, width: usize) -> bool {
+        self.pitch == width
     }
 
-    /// Elements of the padded rows of so many images.
+    /// Elements of the copies of so many images.
     pub(super) fn len(&self, images: usize) -> usize {
         if self.in_place { 0 } else { (images * self.image).next_multiple_of(LINE) }
     }
@@ -110,75 +158,64 @@ impl Layout {
     /// `source` is such an image, and `to` has room for `image` elements.
     #[inline(always)]
     pub(super) unsafe fn copy<S: Simd>(&self, simd: S, source: Images, first: usize, rows: usize, to: *mut f32) {
-        let first = first * self.step[0];
-        let read = (rows - 1) * self.step[0] + self.reach + 1;
-        // The rows of the source among them, and how many of a step are read: the others are left as they are.
-        let above = self.before[0].saturating_sub(first).min(read);
-        let inside = above..(source.height + self.before[0]).saturating_sub(first).clamp(above, read);
-        let used = self.step[0].min(self.reach + 1);
-        let columns = [0, 1].map(|remainder| self.columns(remainder, source.width));
-        let rest = simd.mask_between_m32s(0, (columns[0].count % S::F32_LANES) as u32);
-        for c in 0..source.channels {
-            let to = to.wrapping_add(c * self.plane);
-            let from = (source.data).wrapping_add(c * source.plane + first * source.width);
-            let from = from.wrapping_sub(self.before[0] * source.width);
-            // SAFETY: the rows lie inside the channel's, and what is read inside the source.
-            unsafe {
-                zero(simd, to, inside.start * self.pitch);
-                zero(simd, to.wrapping_add(inside.end * self.pitch), (read - inside.end) * self.pitch);
-                for start in (0..read).step_by(self.step[0]) {
-                    for row in inside.start.max(start)..inside.end.min(start + used) {
-                        let (from, to) = (from.wrapping_add(row * source.width), to.wrapping_add(row * self.pitch));
-                        if self.step[1] == 1 {
-                            let Columns { first, count, at } = columns[0];
-                            copy_masked(simd, from.add(first), to.add(at), count, rest);
-                        } else {
-                            self.copy_row(columns, from, source.width, to);
+        let Self { rows: down, columns: across, pitch, .. } = self;
+        let read = rows + down.reach;
+        let shifted = across.step == 1 && down.step == 1 && *pitch == source.width;
+        for (row, place) in down.first.iter().enumerate() {
+            let place = place + (first * down.step) as isize;
+            // The rows of the copy that exist in the source.
+            let above = if place < 0 { place.unsigned_abs().div_ceil(down.step) } else { 0 }.min(read);
+            let top = (place + (above * down.step) as isize) as usize;
+            let count = source.height.saturating_sub(top).div_ceil(down.step).min(read - above);
+            for column in 0..across.first.len() {
+                let inside = across.inside(column, source.width);
+                let rest = simd.mask_between_m32s(0, (inside.count % S::F32_LANES) as u32);
+                let from = source.data.wrapping_add(top * source.width + inside.from);
+                let to = to.wrapping_add((column * down.first.len() + row) * down.len * pitch);
+                for c in 0..source.channels {
+                    let (from, to) = (from.wrapping_add(c * source.plane), to.wrapping_add(c * self.plane));
+                    // SAFETY: the rows lie inside the copy, and what is read inside the source.
+                    unsafe {
+                        zero(simd, to, above * pitch);
+                        zero(simd, to.add((above + count) * pitch), (read - above - count) * pitch);
+                        let to = to.add(above * pitch + inside.before);
+                        if shifted {
+                            copy_shifted(simd, from, to, [count, *pitch], inside.count);
+                            continue;
+                        }
+                        for y in 0..count {
+                            let from = from.wrapping_add(y * down.step * source.width);
+                            let to = to.wrapping_add(y * pitch);
+                            // Every second element is the second of a pair, or the first: of the last pair the other may lie
+                            // beyond the row.
+                            match across.step {
+                                1 => copy_masked(simd, from, to, inside.count, rest),
+                                2 if inside.from % 2 == 1 => copy_of_pairs::<1>(from.sub(1), to, inside.count),
+                                2 if c + 1 < source.channels => copy_of_pairs::<0>(from, to, inside.count),
+                                step => (0..inside.count).for_each(|i| *to.add(i) = *from.add(step * i)),
+                            }
                         }
                     }
                 }
             }
         }
     }
-
-    /// The columns of a padded row that hold every `step`-th element of the source's, from a remainder on.
-    #[inline(always)]
-    fn columns(&self, remainder: usize, width: usize) -> Columns {
-        let step = self.step[1];
-        let before = self.before[1].saturating_sub(remainder).div_ceil(step).min(self.part);
-        let first = (before * step + remainder).saturating_sub(self.before[1]);
-        let count = width.saturating_sub(first).div_ceil(step).min(self.part - before);
-        Columns { first, count, at: remainder * self.part + before }
-    }
-
-    /// # Safety
-    /// `from` is a row of so many elements, and `to` has room for a padded one.
-    #[inline(always)]
-    unsafe fn copy_row(&self, columns: [Columns; 2], from: *const f32, width: usize, to: *mut f32) {
-        let step = self.step[1];
-        // SAFETY: as promised by the caller.
-        unsafe {
-            let mut done = 0;
-            if step == 2 {
-                let [even, odd] = if columns[0].first == 0 { columns } else { [columns[1], columns[0]] };
-                debug_assert_eq!([even.first, odd.first], [0, 1]);
-                done = split_pairs(from, even.count.min(odd.count), to.add(even.at), to.add(odd.at));
-            }
-            for remainder in 0..step {
-                let Columns { first, count, at } =
-                    columns.get(remainder).copied().unwrap_or_else(|| self.columns(remainder, width));
-                (done..count).for_each(|i| *to.add(at + i) = *from.add(first + step * i));
-            }
-        }
-    }
 }
 
-/// Some columns of a padded row: `count` from `at` on hold elements of the source's row from `first` on.
-#[derive(Clone, Copy)]
-struct Columns {
-    first: usize,
-    count: usize,
-    at: usize,
+/// Copies some rows, `pitch` apart, of which the first `count` elements are wanted: all at once, then zeros to what is between.
+///
+/// # Safety
+/// The rows exist, and have room.
+#[inline(always)]
+unsafe fn copy_shifted<S: Simd>(simd: S, from: *const f32, to: *mut f32, [rows, pitch]: [usize; 2], count: usize) {
+    let len = (rows * pitch).saturating_sub(pitch - count);
+    // SAFETY: as promised by the caller.
+    unsafe {
+        copy_masked(simd, from, to, len, simd.mask_between_m32s(0, (len % S::F32_LANES) as u32));
+        for y in 1..rows {
+            (count..pitch).for_each(|x| *to.add((y - 1) * pitch + x) = 0.0);
+        }
+    }
 }
 
 /// Copies some elements: whole vectors, and the rest of the mask.
@@ -199,28 +236,31 @@ unsafe fn copy_masked<S: Simd>(simd: S, from: *const f32, to: *mut f32, len: usi
     }
 }
 
-/// Copies the first and the second element of some pairs, as many as fill vectors; returns how many.
+/// Copies the first or the second element of each of some pairs, in blocks of which the last ends with the last pair.
 ///
 /// # Safety
-/// The elements exist, and do not overlap.
+/// The pairs exist, and `to` has room.
 #[inline(always)]
-unsafe fn split_pairs(from: *const f32, pairs: usize, first: *mut f32, second: *mut f32) -> usize {
-    let mut done = 0;
+unsafe fn copy_of_pairs<const WHICH: usize>(from: *const f32, to: *mut f32, pairs: usize) {
     macro_rules! blocks {
-        ($($n:literal)+) => {$(
-            while pairs - done >= $n {
+        ($n:literal) => {
+            for at in (0..pairs).step_by($n) {
+                let at = at.min(pairs - $n);
                 // SAFETY: as promised by the caller.
                 unsafe {
-                    let block = from.add(2 * done).cast::<[[f32; 2]; $n]>().read_unaligned();
-                    first.add(done).cast::<[f32; $n]>().write_unaligned(block.map(|pair| pair[0]));
-                    second.add(done).cast::<[f32; $n]>().write_unaligned(block.map(|pair| pair[1]));
+                    let block = from.add(2 * at).cast::<[f32; 2 * $n]>().read_unaligned();
+                    let elements: [f32; $n] = std::array::from_fn(|i| block[2 * i + WHICH]);
+                    to.add(at).cast::<[f32; $n]>().write_unaligned(elements);
                 }
-                done += $n;
             }
-        )+};
+        };
     }
-    blocks!(16 8);
-    done
+    match pairs {
+        0..4 => blocks!(1),
+        4..8 => blocks!(4),
+        8..16 => blocks!(8),
+        _ => blocks!(16),
+    }
 }
 
 /// Copies a few elements: whole vectors, then halves of what is left.
