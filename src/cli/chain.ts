@@ -151,12 +151,7 @@ async function dryRunChain(
     return { name, input, times: 1 };
   });
   const network = first instanceof Module ? first : null;
-  await dryRun(
-    { teacher: network, student: students.at(-1) as Module },
-    planned as [PlannedRun, ...PlannedRun[]],
-    source,
-    flags,
-  );
+  await dryRun({ teacher: network, student: students.at(-1) as Module }, planned, source, flags);
 }
 
 async function madeFor({ network }: Link, { context }: Source): Promise<Module> {

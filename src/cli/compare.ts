@@ -50,46 +50,36 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
   const opened = await openExperiment(experiment);
   const { task, test } = opened;
   const { temperature, alpha, seed, seeds, out, loss, losses, calibrateTeacher } = config;
-  const methods = (losses?.length ?? 1) * (calibrateTeacher === "both" ? 2 : 1);
-  const parts = (config.fractions ?? []).filter((fraction) => fraction < 1).length;
   for (const fraction of config.fractions ?? []) {
     await expectTaskBatches({ ...task, data: fractionOf(task.data, fraction) }, config);
   }
-  if (flags.dryRun)
-    return dryRunExperiment(
-      opened,
-      { ...trainingOptions(config), loss: losses?.[0] ?? loss },
-      [
-        ...repeated(seeds, ["baseline", ...repeated(methods, ["distilled"] as const)] as const),
-        ...repeated(seeds * parts, ["baseline", "distilled"] as const),
-      ],
-      share,
-      flags,
-    );
+  const input = {
+    ...{ ...task, test, out, temperature, alpha },
+    ...trainingOptions(config),
+    ...(loss !== undefined && { loss }),
+    ...(losses !== undefined && { losses }),
+    ...(config.fractions !== undefined && { fractions: config.fractions }),
+    ...(calibrateTeacher !== undefined && { calibrateTeacher }),
+    seeds: Array.from({ length: seeds }, (_, i) => seed + i),
+    ...experimentControls(experiment, opened),
+  };
+  if (flags.dryRun) {
+    const { compareTrials } = await import("../compare/compare.js");
+    return dryRunExperiment(opened, trainingOptions(config), await compareTrials(input), share, flags);
+  }
   // Loaded late: the other commands start without it.
   const { compare, calibrationSummary, compareCaveats, compareShare, compareSummary, methodsSummary, scopeOf } =
     await import("../compare/index.js");
   const metadata = await runMetadata(withTeacherNetwork(config, task.teacher), userOptions);
   const printer = new ExperimentPrinter(flags, opened.opening);
   try {
-    const inputOf = (signal: AbortSignal) => ({
-      ...{ ...task, test, out, signal, temperature, alpha },
-      ...trainingOptions(config),
-      ...(loss !== undefined && { loss }),
-      ...(losses !== undefined && { losses }),
-      ...(config.fractions !== undefined && { fractions: config.fractions }),
-      ...(calibrateTeacher !== undefined && { calibrateTeacher }),
-      seeds: Array.from({ length: seeds }, (_, i) => seed + i),
-      ...experimentControls(experiment, opened),
-      metadata,
-      ...printer.controls,
-    });
+    const inputOf = (signal: AbortSignal) => ({ ...input, signal, metadata, ...printer.controls });
     if (share !== null) {
       const done = await interruptible(printer.note, (signal) => compareShare(inputOf(signal), share));
       return printer.end({ ...done, out }, [shareLine(done, out)]);
     }
     const result = await interruptible(printer.note, (signal) => compare(inputOf(signal)));
-    const several = losses === undefined && methods === 1 ? null : methodsSummary(result);
+    const several = losses === undefined && result.methods.length === 1 ? null : methodsSummary(result);
     const answer = several?.join(" ") ?? compareSummary(result);
     const files = [join(out, "compare.json")];
     if (config.report) {
@@ -128,10 +118,6 @@ export async function runCompare(settings: Settings<"compare">, flags: CompareFl
   } finally {
     printer.close();
   }
-}
-
-function repeated<T>(times: number, items: readonly T[]): T[] {
-  return Array.from({ length: times }, () => items).flat();
 }
 
 /** The figures of the result, without what only the file needs. */

@@ -38,28 +38,28 @@ const PARTS: Readonly<Record<keyof RunMemory, string>> = {
 /** Prints what would be trained, run by run, and what it would take; nothing is written. */
 export async function dryRun(
   networks: Readonly<Record<"teacher" | "student", Module | null>>,
-  planned: readonly [PlannedRun, ...PlannedRun[]],
+  planned: readonly PlannedRun[],
   source: Source,
   flags: ShowFlags,
 ): Promise<void> {
   const { teacher, student } = networks;
   const parameters = { teacher: teacher?.parameterCount(), student: student?.parameterCount() };
   const compression = teacher && student ? teacher.parameterCount() / student.parameterCount() : null;
-  const { input } = planned[0];
-  const kinds = input.data.table?.columns.map(kindOf) ?? [];
+  const [training, { validation }] = [source.train(), source];
+  const kinds = training.table?.columns.map(kindOf) ?? [];
   const data = {
-    ...{ name: source.name, training: input.data.length, validation: input.validation?.length ?? 0 },
+    ...{ name: source.name, training: training.length, validation: validation?.length ?? 0 },
     ...{
       test: source.test?.length ?? 0,
       features: source.context.shape.reduce((product, n) => product * n, 1),
       classes: source.context.classes,
-      ...(input.data.table && { columns: input.data.table.columns.map(({ name }, i) => ({ name, is: kinds[i] })) }),
+      ...(training.table && { columns: training.table.columns.map(({ name }, i) => ({ name, is: kinds[i] })) }),
     },
   };
   const runs: (RunEstimate & { name: string; times: number })[] = [];
   for (const { name, times, input } of planned) runs.push({ name, times, ...(await estimateRun(input)) });
   const seconds = runs.reduce((sum, run) => sum + run.times * run.seconds, 0);
-  const largest = runs.toSorted((a, b) => total(b.memory) - total(a.memory))[0];
+  const [largest] = runs.toSorted((a, b) => total(b.memory) - total(a.memory));
   const shown = Object.entries(networks).flatMap(([role, network]) => (network ? [[role, repr(network)]] : []));
   if (flags.json) {
     const object = { networks: Object.fromEntries(shown), parameters, compression, data, seconds, runs };
@@ -70,10 +70,11 @@ export async function dryRun(
     ...shown.map(([role, text]) => `${role}: ${text}`),
     "",
     `Parameters: ${parametersText(parameters)}${compression === null ? "" : `, ${compression.toFixed(1)} times fewer`}`,
-    dataForms({ source, training: input.data, validation: input.validation ?? null })[0],
-    ...columnLines(input.data),
-    `Memory, about: ${megabytes(total(largest.memory))}`,
-    memoryTable(largest.memory),
+    dataForms({ source, training, validation })[0],
+    ...columnLines(training),
+    ...(largest === undefined
+      ? ["There is no run to make."]
+      : [`Memory, about: ${megabytes(total(largest.memory))}`, memoryTable(largest.memory)]),
     ...runs.map(timeLine),
     ...(runs.length > 1 || (runs[0]?.times ?? 1) > 1
       ? [`Time, about: ${duration(seconds)} one after the other; side by side it is less`]

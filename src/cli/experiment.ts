@@ -1,9 +1,13 @@
 import { load } from "../checkpoint/index.js";
+import { fractionOf } from "../compare/fraction_of.js";
 import type { Share, Task, Workers } from "../compare/index.js";
+import { labelOf } from "../compare/methods.js";
+import type { Trial } from "../compare/trial.js";
 import type { ResolvedConfig } from "../config/index.js";
 import { DistilleryError } from "../errors.js";
 import { Module } from "../nn/module.js";
 import { ROOT } from "../package.js";
+import { showCount } from "../show_count.js";
 import type { Teacher } from "../teachers/index.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { numCores } from "../threads.js";
@@ -119,37 +123,37 @@ export async function networksOf(
   };
 }
 
-/** Prints what would be trained: how many baseline and distilled students, in a share its own, and the teacher if it does not come trained. */
+/** Prints what would be trained: the students that differ in what they learn, in a share its own, and the teacher if it does not come trained. */
 export async function dryRunExperiment(
   { task, source }: OpenExperiment,
-  options: ResolvedTraining & { loss?: string | undefined },
-  /** In the order of the trials. */
-  kinds: readonly ("baseline" | "distilled")[],
+  training: ResolvedTraining,
+  trials: readonly Trial[],
   share: Share | null,
   flags: ShowFlags,
 ): Promise<void> {
   // Loaded late: the other commands start without it.
   const { isOfShare } = await import("../compare/run_experiment.js");
-  const own = kinds.filter((_, i) => share === null || isOfShare(i, share));
-  const count = (kind: "baseline" | "distilled") => own.filter((one) => one === kind).length;
-  const [baseline, distilled] = [count("baseline"), count("distilled")];
+  const own = trials.filter((_, i) => share === null || isOfShare(i, share));
   const { teacher: given, student: make, data } = task;
   const [teacher, student] = [typeof given === "function" ? given() : given, make()];
-  const { loss: text, ...training } = options;
-  const loss = text === undefined ? {} : { loss: text };
-  const common = { ...training, data, ...(source.validation && { validation: source.validation }) };
-  const ofDistilled = {
-    name: "a distilled student",
-    times: distilled,
-    input: { ...common, ...loss, teacher, student },
-  };
-  const ofBaseline = { name: "a baseline student", times: baseline, input: { ...common, model: student } };
-  const ofStudents: [PlannedRun, ...PlannedRun[]] =
-    baseline === 0 ? [ofDistilled] : distilled === 0 ? [ofBaseline] : [ofDistilled, ofBaseline];
+  const common = { ...training, ...(source.validation && { validation: source.validation }) };
+  const losses = new Set(own.flatMap(({ kind, loss }) => (kind === "distilled" ? [labelOf(loss)] : [])));
+  const students = own.map(({ kind, loss, fraction = 1 }): PlannedRun => {
+    const part = fraction === 1 ? data : fractionOf(data, fraction);
+    const of = fraction === 1 ? "" : `, ${showCount(part.length)} samples`;
+    if (kind === "baseline") {
+      return { name: `a baseline student${of}`, times: 1, input: { ...common, data: part, model: student } };
+    }
+    const by = losses.size < 2 ? "" : ` by ${labelOf(loss)}`;
+    const input = { ...common, data: part, teacher, student, ...(loss !== null && { loss }) };
+    return { name: `a distilled student${by}${of}`, times: 1, input };
+  });
+  const planned = new Map<string, PlannedRun>();
   const network = teacher instanceof Module ? teacher : null;
-  const planned: [PlannedRun, ...PlannedRun[]] =
-    typeof given === "function" && network !== null && (share?.index ?? 0) === 0
-      ? [{ name: "the teacher", times: 1, input: { ...common, model: network } }, ...ofStudents]
-      : ofStudents;
-  return dryRun({ teacher: network, student }, planned, source, flags);
+  if (typeof given === "function" && network !== null && (share?.index ?? 0) === 0) {
+    const name = "the teacher";
+    planned.set(name, { name, times: 1, input: { ...common, data, model: network } });
+  }
+  for (const run of students) planned.set(run.name, { ...run, times: 1 + (planned.get(run.name)?.times ?? 0) });
+  return dryRun({ teacher: network, student }, [...planned.values()], source, flags);
 }

@@ -39,36 +39,30 @@ export async function runSweep(settings: Settings<"sweep">, flags: SweepFlags): 
   const experiment = { ...settings, flags };
   const opened = await openExperiment(experiment);
   const { task, test } = opened;
-  const { seed, seeds, out, loss = null } = config;
+  const { seed, seeds, out, loss } = config;
   // Only the lists that were given: the loss may lack the other argument.
   const given = { temperatures: userOptions.temperatures, alphas: userOptions.alphas };
   const grid = Object.fromEntries(Object.entries(given).filter(([, list]) => list !== undefined));
+  const input = {
+    ...{ ...task, test, out, ...grid },
+    seeds: Array.from({ length: seeds }, (_, i) => seed + i),
+    ...trainingOptions(config),
+    ...(loss !== undefined && { loss }),
+    ...(config.calibrateTeacher !== undefined && { calibrateTeacher: config.calibrateTeacher }),
+    ...experimentControls(experiment, opened),
+  };
   // Loaded late: the other commands start without it.
   const { sweep, sweepCaveats, sweepShare, sweepSummary } = await import("../compare/index.js");
   if (flags.dryRun) {
-    const { sweepArguments } = await import("../compare/sweep.js");
-    const swept = sweepArguments(loss, task.data).map((name) => config[`${name}s`].length);
-    return dryRunExperiment(
-      opened,
-      { ...trainingOptions(config), loss: config.loss },
-      Array.from({ length: swept.reduce((runs, length) => runs * length, seeds) }, () => "distilled" as const),
-      share,
-      flags,
-    );
+    const { sweepTrials } = await import("../compare/sweep.js");
+    // What is swept changes no times.
+    const trials = (await sweepTrials(input)).map((trial) => ({ ...trial, loss: loss ?? null }));
+    return dryRunExperiment(opened, trainingOptions(config), trials, share, flags);
   }
   const metadata = await runMetadata(withTeacherNetwork(config, task.teacher), userOptions);
   const printer = new ExperimentPrinter(flags, opened.opening);
   try {
-    const inputOf = (signal: AbortSignal) => ({
-      ...{ ...task, test, out, signal, ...grid },
-      seeds: Array.from({ length: seeds }, (_, i) => seed + i),
-      ...trainingOptions(config),
-      ...(config.loss !== undefined && { loss: config.loss }),
-      ...(config.calibrateTeacher !== undefined && { calibrateTeacher: config.calibrateTeacher }),
-      ...experimentControls(experiment, opened),
-      metadata,
-      ...printer.controls,
-    });
+    const inputOf = (signal: AbortSignal) => ({ ...input, signal, metadata, ...printer.controls });
     if (share !== null) {
       const done = await interruptible(printer.note, (signal) => sweepShare(inputOf(signal), share));
       return printer.end({ ...done, out }, [shareLine(done, out)]);

@@ -24,7 +24,7 @@ import {
 import { withExperimentFolder } from "./experiment_folder.js";
 import { comparableLogits, fidelityOfFiles } from "./fidelity.js";
 import { fractionMetrics, fractionTrials, readFractions } from "./fractions.js";
-import { BASELINE, differenceOf, methodsOf, type NamedMethod, nameMethod, nameMethods } from "./methods.js";
+import { BASELINE, differenceOf, labelOf, methodsOf, type NamedMethod, nameMethod, nameMethods } from "./methods.js";
 import { SEEDS } from "./options.js";
 import {
   type ComparedBehaviour,
@@ -41,7 +41,7 @@ import { pairedDifference } from "./statistics.js";
 import { hashOf, TEACHER, type TrainedTeacher } from "./teacher.js";
 import { aggregate, type ExaminedStudents, TestEvaluator } from "./test_evaluator.js";
 import type { Trial } from "./trial.js";
-import { expectLosses, lossesOfLogits } from "./trial_losses.js";
+import { isOfBaseline, makeLosses, readsLogits } from "./trial_losses.js";
 
 /** What {@link compare} takes. */
 export interface CompareInput extends Omit<ExperimentInput, "calibrateTeacher"> {
@@ -110,6 +110,11 @@ export async function compareShare(options: CompareInput, share: Share): Promise
   return runShare({ ...plan, teacherSeed: plan.seeds[0] }, share);
 }
 
+/** The students that {@link compare} would train, in their order; refuses what it refuses before. */
+export async function compareTrials(options: CompareInput): Promise<readonly Trial[]> {
+  return (await planOf(options)).trials;
+}
+
 async function planOf(options: CompareInput): Promise<Plan & { experiment: Experiment }> {
   expectObject("compare", options);
   const { seeds: givenSeeds = SEEDS, losses: given, fractions: parts, calibrateTeacher = false, ...input } = options;
@@ -133,7 +138,6 @@ async function planOf(options: CompareInput): Promise<Plan & { experiment: Exper
     ...(parts && { fractions }),
   };
   const config = describeConfig("compare", experiment, { seeds, ...more });
-  await expectLosses(experiment, trials);
   return { experiment, seeds, methods, fractions, trials, config };
 }
 
@@ -143,14 +147,20 @@ async function readMethods(
   calibrateTeacher: boolean | "both",
 ): Promise<NamedMethod[]> {
   const { loss, options, controls } = experiment;
-  const choiceOf = async (losses: readonly Trial["loss"][]) => {
-    const ofLogits = calibrateTeacher === "both" ? await lossesOfLogits(experiment, losses) : null;
-    return { calibrateTeacher, readsLogits: (spec: Trial["loss"]) => ofLogits?.has(spec) ?? true };
-  };
-  if (given === undefined) return nameMethod(loss, await choiceOf([loss]));
   const refuse = (text: string) => {
     throw new DistilleryError("BAD_ARGUMENT", text);
   };
+  const choiceOf = async (losses: readonly Trial["loss"][]) => {
+    const made = await makeLosses(experiment, losses);
+    for (const [spec, one] of made) {
+      if (!isOfBaseline(one, experiment)) continue;
+      refuse(
+        `${given ? "losses" : "loss"}: ${labelOf(spec)} is what the baseline, which is always there, is trained with`,
+      );
+    }
+    return { calibrateTeacher, readsLogits: (spec: Trial["loss"]) => readsLogits(made.get(spec) ?? null) };
+  };
+  if (given === undefined) return nameMethod(loss, await choiceOf([loss]));
   if (!Array.isArray(given) || given.length === 0) refuse(`losses: expected a list of losses, got ${show(given)}`);
   if (loss !== null) refuse("loss: expected one of loss and losses, got both");
   const name = (["temperature", "alpha"] as const).find((option) => options[option] !== KD_DEFAULTS[option]);

@@ -3,7 +3,7 @@ import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { LOSSES, type LossSpec } from "../losses/index.js";
 import { isDistillationLoss } from "../losses/loss.js";
-import { formatExpression } from "../registry/index.js";
+import { type Expression, formatExpression, parseExpression } from "../registry/index.js";
 import { type CrossedDifference, corrected, crossedDifference, differenceOverSeeds } from "./crossed_difference.js";
 import { isExpression } from "./experiment.js";
 import type { Method, MethodDifference } from "./results.js";
@@ -76,11 +76,9 @@ export function teacherFolder(folder: string, calibrateTeacher: boolean): string
   return calibrateTeacher ? `${folder}@calibrated` : folder;
 }
 
-/** Refuses two losses that are one, also if only one of them writes its defaults out. */
+/** Refuses two losses that are one: also if only one writes its defaults out, or has its terms or arguments in another order. */
 function expectOnce(losses: readonly LossSpec[]): void {
-  const keys = losses.map((spec) =>
-    isExpression(spec) ? LOSSES.canonical(spec, { argument: "losses" }) : labelOf(spec),
-  );
+  const keys = losses.map((spec) => (isExpression(spec) ? keyOf(spec) : labelOf(spec)));
   const again = keys.findIndex((key, i) => keys.indexOf(key) < i);
   if (again < 0) return;
   const [first, second] = [keys.indexOf(keys[again]), again].map((i) => show(labelOf(losses[i])));
@@ -88,7 +86,16 @@ function expectOnce(losses: readonly LossSpec[]): void {
   throw new DistilleryError("BAD_ARGUMENT", `losses: expected each once, ${text}`);
 }
 
-function labelOf(spec: LossSpec | null): string {
+function keyOf(spec: Expression): string {
+  const terms = parseExpression(LOSSES.canonical(spec, { argument: "losses" })).map(({ args, ...term }) => {
+    const sorted = Object.entries(args).sort(([a], [b]) => (a < b ? -1 : 1));
+    return formatExpression([{ ...term, args: Object.fromEntries(sorted) }]);
+  });
+  return terms.sort().join(" + ");
+}
+
+/** What a loss is called. */
+export function labelOf(spec: LossSpec | null): string {
   if (spec === null) return "kd";
   if (typeof spec === "function") return spec.name || "function";
   return isDistillationLoss(spec) ? spec.name : formatExpression(spec);

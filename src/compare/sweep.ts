@@ -29,7 +29,7 @@ import { sampleStats } from "./statistics.js";
 import { hashOf, TEACHER } from "./teacher.js";
 import { TestEvaluator } from "./test_evaluator.js";
 import type { Outcome, Trial } from "./trial.js";
-import { expectLosses } from "./trial_losses.js";
+import { makeLosses } from "./trial_losses.js";
 
 /** What {@link sweep} takes. */
 export interface SweepInput extends Omit<ExperimentInput, "temperature" | "alpha"> {
@@ -78,6 +78,11 @@ export async function sweepShare(input: SweepInput, share: Share): Promise<Share
   return runShare({ ...plan, teacherSeed: plan.grid.seeds[0] }, share);
 }
 
+/** The students that {@link sweep} would train, in their order; refuses what it refuses before. */
+export async function sweepTrials(input: SweepInput): Promise<readonly Trial[]> {
+  return (await planOf(input)).trials;
+}
+
 interface Plan {
   grid: Grid;
   points: readonly Point[];
@@ -97,7 +102,10 @@ async function planOf(input: SweepInput): Promise<Plan & { experiment: Experimen
     }),
   );
   const { temperature: _, alpha: __, ...config } = describeConfig("sweep", experiment, { ...grid });
-  await expectLosses(experiment, trials);
+  await makeLosses(
+    experiment,
+    trials.map(({ loss }) => loss),
+  );
   return { experiment, grid, points, trials, config };
 }
 

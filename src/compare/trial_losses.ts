@@ -1,50 +1,55 @@
 import type { DistillationLoss } from "../losses/index.js";
 import { readsTeacherLogits } from "../losses/loss.js";
+import { taskOf } from "../tasks/index.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { readsLogitsAlone, resolveLoss } from "../train/resolve_loss.js";
 import type { Experiment } from "./experiment.js";
 import type { Trial } from "./trial.js";
 
-/** Refuses losses that do not go with the data or the networks, before anything is written. */
-export async function expectLosses(experiment: Experiment, trials: readonly Trial[]): Promise<void> {
-  await withCacheUse(experiment, trials, firstTeacher(experiment));
-}
+/** What an experiment's losses are made to tell: each once; null is that of temperature and alpha. */
+export type MadeLosses = ReadonlyMap<Trial["loss"], DistillationLoss | null>;
 
-/** Those of some losses that read the teacher's logits. */
-export async function lossesOfLogits(
-  experiment: Experiment,
+/** Makes losses for an experiment's networks and data; refuses those that do not go with them, before anything is written. */
+export async function makeLosses(
+  { task, options: { labelSmoothing }, external }: Experiment,
   losses: readonly Trial["loss"][],
-): Promise<ReadonlySet<Trial["loss"]>> {
-  return lossesThat(readsTeacherLogits, experiment, losses, firstTeacher(experiment));
+  trained?: unknown,
+): Promise<MadeLosses> {
+  const { teacher: given, data } = task;
+  const untrained = () => (typeof given === "function" ? withGenerator(new Generator(0), given) : given);
+  const teacher = trained ?? external?.teacher ?? untrained();
+  const generator = new Generator(0);
+  const student = withGenerator(generator, task.student);
+  const made = new Map<Trial["loss"], DistillationLoss | null>();
+  for (const loss of new Set(losses)) {
+    const use = { student, teacher, data, labelSmoothing, generator };
+    made.set(loss, loss === null ? null : await resolveLoss(loss, use));
+  }
+  return made;
 }
 
-/** The teacher before it is trained. */
-function firstTeacher({ task: { teacher }, external }: Experiment): unknown {
-  return external?.teacher ?? (typeof teacher === "function" ? withGenerator(new Generator(0), teacher) : teacher);
+/** Whether a loss reads the teacher's logits, so that calibrating them changes its students. */
+export function readsLogits(made: DistillationLoss | null): boolean {
+  return made === null || readsTeacherLogits(made);
+}
+
+/** Whether a loss is what the baseline is trained with. */
+export function isOfBaseline(made: DistillationLoss | null, { task, options }: Experiment): boolean {
+  if (made === null) return false;
+  return JSON.stringify(made.config()) === JSON.stringify(taskOf(task.data).hardLoss(options).config());
 }
 
 /** The trials with whether they use cached logits. */
 export async function withCacheUse(
   experiment: Experiment,
   trials: readonly Trial[],
-  teacher: unknown,
+  teacher?: unknown,
 ): Promise<Trial[]> {
   const distilled = trials.filter(({ kind }) => kind === "distilled").map(({ loss }) => loss);
-  const users = await lossesThat(readsLogitsAlone, experiment, distilled, teacher);
-  return trials.map((trial) => ({ ...trial, usesCachedLogits: trial.kind === "distilled" && users.has(trial.loss) }));
-}
-
-/** The losses that something holds of; each is made once to tell, and that of temperature and alpha reads logits. */
-async function lossesThat(
-  holds: (loss: DistillationLoss) => boolean,
-  { task, options: { labelSmoothing } }: Experiment,
-  losses: readonly Trial["loss"][],
-  teacher: unknown,
-): Promise<Set<Trial["loss"]>> {
-  const generator = new Generator(0);
-  const student = withGenerator(generator, task.student);
-  const use = { student, teacher, data: task.data, labelSmoothing, generator };
-  const those = new Set<Trial["loss"]>();
-  for (const loss of new Set(losses)) if (loss === null || holds(await resolveLoss(loss, use))) those.add(loss);
-  return those;
+  const made = await makeLosses(experiment, distilled, teacher);
+  const isUser = ({ kind, loss }: Trial) => {
+    const one = made.get(loss);
+    return kind === "distilled" && (one == null || readsLogitsAlone(one));
+  };
+  return trials.map((trial) => ({ ...trial, usesCachedLogits: isUser(trial) }));
 }

@@ -126,6 +126,29 @@ test("a dry run says what would be trained, and writes nothing", async () => {
   expect(tree(folder)).toEqual([]);
 });
 
+test("a dry run of several losses counts the students of each, and of parts of the data", async () => {
+  const more = ["--losses", "kd, cross-entropy + rkd", "--calibrate-teacher", "both", "--fractions", "0.5,1"];
+  const folder = newFolder(temporary);
+  const { runs } = JSON.parse(await succeed([...ARGS, ...more, "--dry-run", "--json"], folder));
+  expect(
+    runs.map(({ name, times }: { name: string; times: number }) => [
+      name.replace(/[\d,]+ samples/, "n samples"),
+      times,
+    ]),
+  ).toEqual([
+    ["the teacher", 1],
+    ["a baseline student", 2],
+    ["a distilled student by kd", 4],
+    ["a distilled student by cross-entropy + rkd", 2],
+    ["a baseline student, n samples", 2],
+    ["a distilled student by kd, n samples", 2],
+  ]);
+  expect(runs[4].steps).toBeLessThan(runs[1].steps);
+  const again = ["--losses", "kd, kd", "--dry-run"];
+  expect(await refused([...ARGS, ...again], folder, 2, "BAD_ARGUMENT")).toContain("--losses: expected each once");
+  expect(tree(folder)).toEqual([]);
+});
+
 describe("an interrupted comparison resumes", () => {
   const resumed = async (folder: string) => {
     await succeed([...ARGS, "--resume"], folder);

@@ -97,6 +97,12 @@ test("the teacher as it is and calibrated, side by side, in one comparison", asy
   expect(accuracies(again)).toEqual(accuracies(result));
 });
 
+test("a module of one's own with the same arguments in another order is the same loss", () => {
+  const losses = ["./own.mjs(a=1, b=2)", "./own.mjs(b=2, a=1)"];
+  expect(() => nameMethods(losses, PLAIN)).toThrow(/^losses: expected each once, got .* which are the same loss$/);
+  expect(nameMethods([losses[0], "./own.mjs(a=2, b=1)"], PLAIN)).toHaveLength(2);
+});
+
 test("with several losses, each of the teacher's logits is there with its teacher as it is and calibrated", () => {
   const readsLogits = (spec: LossSpec | null) => spec !== "rkd";
   const all = nameMethods(["kd", "rkd", functionNamed("KD")], { calibrateTeacher: "both", readsLogits });
@@ -110,11 +116,12 @@ test("with several losses, each of the teacher's logits is there with its teache
 });
 
 test("losses of the teacher's logits are paired, each with its difference to its pair", async () => {
-  const losses = ["dkd", "cross-entropy", "cross-entropy + rkd", "kd + rkd"];
+  const ofLabels = "cross-entropy(labelSmoothing=0.1)";
+  const losses = ["dkd", ofLabels, "cross-entropy + rkd", "kd + rkd"];
   const result = await compare(compareInput(newRun(), { losses, calibrateTeacher: "both", epochs: 1 }));
   const { methods } = result;
   expect(methods.map(({ name }) => name)).toEqual([
-    ...["dkd", "dkd, calibrated teacher", "cross-entropy", "cross-entropy + rkd"],
+    ...["dkd", "dkd, calibrated teacher", ofLabels, "cross-entropy + rkd"],
     ...["kd + rkd", "kd + rkd, calibrated teacher"],
   ]);
   const values = accuracies(result);
@@ -202,6 +209,18 @@ test.each<[Partial<CompareInput>, string]>([
   [
     { losses: ["kd", "dkd", "kd(temperature=3.5)"] },
     'losses: expected each once, got "kd" and "kd(temperature=3.5)", which are the same loss',
+  ],
+  [
+    { losses: ["kd + 2*rkd(10, 20)", "2*rkd(angleWeight=20, distanceWeight=10) + kd"] },
+    'losses: expected each once, got "kd + 2*rkd(10, 20)" and "2*rkd(angleWeight=20, distanceWeight=10) + kd", which are the same loss',
+  ],
+  [
+    { losses: ["kd", "1*cross-entropy()"] },
+    "losses: cross-entropy is what the baseline, which is always there, is trained",
+  ],
+  [
+    { loss: "cross-entropy(labelSmoothing=0.1)", labelSmoothing: 0.1 },
+    "loss: cross-entropy(labelSmoothing=0.1) is what the baseline, which is always there, is trained with",
   ],
   [{ losses: [functionNamed("own"), functionNamed("own")] }, 'losses: expected each once, got "own" again'],
   [
