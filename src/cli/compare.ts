@@ -149,7 +149,7 @@ function table(result: CompareResult): string {
     ...[text(sizes.student), text(sizes.student)],
   ];
   return formatTable([
-    [`test set, mean and sd of ${seeds.length}`, "teacher", "baseline student", "distilled student"],
+    [testTitle(seeds), "teacher", "baseline student", "distilled student"],
     [`${main.label}, best epoch`, shown(main, teacher.evaluation), ...of(main, "best")],
     [`${main.label}, last epoch`, "", ...of(main, "last")],
     ...others.map((metric) => [metric.label, shown(metric, teacher.evaluation), ...of(metric, "best")]),
@@ -186,7 +186,7 @@ function methodsTable(result: CompareResult): string {
   ];
   return formatTable([
     [
-      `test set, mean and sd of ${seeds.length}`,
+      testTitle(seeds),
       main.label,
       "last epoch",
       ...others.map(({ name, label }) => (name === "agreement" ? name : label)),
@@ -197,6 +197,10 @@ function methodsTable(result: CompareResult): string {
   ]);
 }
 
+function testTitle(seeds: readonly number[]): string {
+  return seeds.length < 2 ? "test set" : `test set, mean and sd of ${seeds.length}`;
+}
+
 /** Empty if there is no such figure, as a teacher's agreement with itself. */
 function shown(metric: Metric, evaluation: TaskEvaluation | null): string {
   const value = evaluation && metric.of(evaluation);
@@ -205,6 +209,6 @@ function shown(metric: Metric, evaluation: TaskEvaluation | null): string {
 
 function spread(metric: Metric, stats: SampleStats | undefined): string {
   if (stats === undefined) return "";
-  const { mean, std } = stats;
-  return `${showMetric(metric, mean)} ± ${showChange(metric, std)}`;
+  const { mean, std, values } = stats;
+  return `${showMetric(metric, mean)}${values.length < 2 ? "" : ` ± ${showChange(metric, std)}`}`;
 }

@@ -11,7 +11,7 @@ import { distill } from "../train/index.js";
 import { dryRun } from "./dry_run.js";
 import { interruptible, UsageError } from "./error_boundary.js";
 import { expectBatches, expectLossBatches } from "./expect_batches.js";
-import { columnTeacher, expectNoNetworkOptions, withoutTeacherColumn } from "./external_teacher.js";
+import { columnTeacher, expectNoNetworkOptions, shownTeacher, withoutTeacherColumn } from "./external_teacher.js";
 import {
   addLoading,
   addOptions,
@@ -78,7 +78,11 @@ export async function runDistill(settings: Settings<"distill">, flags: DistillFl
   const isDefault = config.loss === undefined && !hasTargets(input.data);
   const lossName = isDefault ? "KD Loss" : "Loss";
   const opening = (width: number) =>
-    openingLines({ source, training: input.data, validation: source.validation }, { teacher, student }, width);
+    openingLines(
+      { source, training: input.data, validation: source.validation },
+      { teacher: shownTeacher(teacher, config), student },
+      width,
+    );
   const printer = new RunPrinter(flags, { lossName, epochs: config.epochs, details: !isDefault, opening });
   const overlap = source.test && network && overlapOf(network, source.test, "teacher");
   // Of `npm start` alone: scripts compare what the command prints with PyTorch's.

@@ -14,7 +14,7 @@ import { numCores } from "../threads.js";
 import type { ResolvedTraining } from "../train/options.js";
 import { dryRun, type PlannedRun } from "./dry_run.js";
 import { expectBatches, expectLossBatches } from "./expect_batches.js";
-import { columnTeacher, expectNoNetworkOptions, withoutTeacherColumn } from "./external_teacher.js";
+import { columnTeacher, expectNoNetworkOptions, shownTeacher, withoutTeacherColumn } from "./external_teacher.js";
 import type { LoadFlags, ShowFlags, TrainingFlags } from "./flags.js";
 import { openingLines } from "./opening.js";
 import type { Settings } from "./settings.js";
@@ -59,7 +59,11 @@ export async function openExperiment({ config, userOptions, flags }: ExperimentS
   };
   const { student, teacher } = await expectTaskBatches(task, config);
   const opening = (width: number) =>
-    openingLines({ source, training: task.data, validation }, { teacher, student }, width);
+    openingLines(
+      { source, training: task.data, validation },
+      { teacher: shownTeacher(teacher, config), student },
+      width,
+    );
   return { task, source, test, opening, openSeconds: (performance.now() - start) / 1000 };
 }
 

@@ -1,4 +1,5 @@
 import type { LoadDataOptions, TableOptions } from "../data/load_options.js";
+import { Module } from "../nn/module.js";
 import { logitsColumn, type Teacher, type TeacherOptions } from "../teachers/index.js";
 import { UsageError } from "./error_boundary.js";
 import { flagOf } from "./flag_names.js";
@@ -23,6 +24,18 @@ export async function columnTeacher(config: ColumnOptions): Promise<Teacher | nu
     ([, value]) => value !== undefined,
   );
   return logitsColumn(data, teacherColumn, Object.fromEntries(options));
+}
+
+/** A teacher as the opening lines have it: a network, or what the options name. */
+export function shownTeacher(
+  teacher: unknown,
+  {
+    teacher: files = [],
+    teacherColumn,
+  }: { teacher?: string | readonly string[] | undefined; teacherColumn?: string | undefined },
+): Module | string {
+  if (teacher instanceof Module) return teacher;
+  return teacherColumn === undefined ? [files].flat().join(", ") : `the column ${teacherColumn}`;
 }
 
 /** Options that say how a network is used as a teacher. */

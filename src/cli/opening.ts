@@ -3,7 +3,6 @@ import { outputsText } from "../data/targets.js";
 import { networkSpecOf } from "../models/create_network.js";
 import { Module } from "../nn/module.js";
 import { showCount } from "../show_count.js";
-import type { Teacher } from "../teachers/index.js";
 import { getNumThreads } from "../threads.js";
 import type { Source } from "./setup.js";
 
@@ -14,8 +13,8 @@ interface Parts {
   validation: Dataset | null;
 }
 
-/** The networks of a command by their roles, in the order in which they are printed. */
-type Roles = Readonly<Record<string, Module | Teacher>>;
+/** The networks of a command by their roles, in the order in which they are printed; a teacher that is none as it was named. */
+type Roles = Readonly<Record<string, Module | string>>;
 
 /** Two lines about what is trained: the data; the networks with their parameters, and the threads. On a narrow terminal they say less. */
 export function openingLines(parts: Parts, networks: Roles, width = Infinity): string[] {
@@ -56,7 +55,7 @@ function networkForms(networks: Roles): [string, ...string[]] {
   return [line(true), line(false)];
 }
 
-function nameOf(network: Module | Teacher): string {
-  if (!(network instanceof Module)) return network.name;
+function nameOf(network: Module | string): string {
+  if (typeof network === "string") return network;
   return networkSpecOf(network)?.network ?? network.constructor.name;
 }

@@ -14,6 +14,7 @@ import { PendingCallbacks } from "../pending_callbacks.js";
 import type { Expression } from "../registry/index.js";
 import type { Teacher } from "../teachers/index.js";
 import { Generator, withGenerator } from "../tensor/random.js";
+import { expectCalibratable, expectCalibrationSet } from "../train/calibrate_teacher.js";
 import type { BestEpoch } from "../train/index.js";
 import {
   type DistillationOptions,
@@ -181,6 +182,10 @@ export function parseExperiment(input: ExperimentInput): Experiment {
   const answers = new PendingCallbacks();
   const isExternal = typeof task.teacher !== "function" && !(task.teacher instanceof Module);
   const external = isExternal ? new ExternalTeacher(task.teacher as Teacher, task, options.precision) : null;
+  if (calibrateTeacher) {
+    if (external === null) expectCalibrationSet(task.validation);
+    else expectCalibratable(task.validation, external.teacher);
+  }
   return {
     ...{ task, test, options, loss, calibrateTeacher, external, teacherRatio: ratioOf(task) },
     controls: {

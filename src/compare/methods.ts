@@ -4,6 +4,7 @@ import { DistilleryError } from "../errors.js";
 import { LOSSES, type LossSpec } from "../losses/index.js";
 import { isDistillationLoss } from "../losses/loss.js";
 import { type Expression, formatExpression, parseExpression } from "../registry/index.js";
+import { logitsUnread } from "../train/calibrate_teacher.js";
 import { type CrossedDifference, corrected, crossedDifference, differenceOverSeeds } from "./crossed_difference.js";
 import { isExpression } from "./experiment.js";
 import type { Method, MethodDifference } from "./results.js";
@@ -51,7 +52,7 @@ export function nameMethod(spec: LossSpec | null, choice: MethodChoice): NamedMe
   return withTeachers([{ spec, folder: DISTILLED }], choice);
 }
 
-/** Each loss with its teacher as it is, calibrated, or both; one that does not read the teacher's logits has no second student. */
+/** Each loss with its teacher as it is, calibrated, or both; for one that does not read the teacher's logits it is as it is. */
 function withTeachers(
   losses: readonly Pick<NamedMethod, "spec" | "folder">[],
   { calibrateTeacher, readsLogits }: MethodChoice,
@@ -62,13 +63,11 @@ function withTeachers(
       ...{ spec, loss, name, calibrateTeacher: isCalibrated },
       folder: teacherFolder(folder, isCalibrated),
     });
-    if (calibrateTeacher !== "both") return [of(calibrateTeacher)];
-    return readsLogits(spec) ? [of(false), of(true, `${loss}, calibrated teacher`)] : [of(false)];
+    if (calibrateTeacher === false || !readsLogits(spec)) return [of(false)];
+    return calibrateTeacher === true ? [of(true)] : [of(false), of(true, `${loss}, calibrated teacher`)];
   });
-  if (calibrateTeacher !== "both" || methods.some((method) => method.calibrateTeacher)) return methods;
-  const text = 'calibrateTeacher: "both" is for losses of the teacher\'s logits, and';
-  const none = methods.length === 1 ? `${methods[0].loss} does not read them` : "none of losses reads them";
-  throw new DistilleryError("BAD_ARGUMENT", `${text} ${none}`);
+  if (calibrateTeacher === false || methods.some((method) => method.calibrateTeacher)) return methods;
+  throw logitsUnread(methods.map(({ loss }) => loss));
 }
 
 /** The folder of a student, which tells whether its teacher was calibrated: with `resume` neither is taken for the other. */

@@ -142,7 +142,7 @@ type Argument = (typeof ARGUMENTS)[number];
  * What of a loss is swept: the arguments that any of its terms takes; a module of the user's own gets both. Without a loss, what
  * that of the data's task reads.
  */
-export function sweepArguments(loss: Experiment["loss"], data: Dataset): Argument[] {
+function sweepArguments(loss: Experiment["loss"], data: Dataset): Argument[] {
   if (loss === null) return ARGUMENTS.filter((name) => taskOf(data).reads.includes(name));
   if (typeof loss === "function" || isDistillationLoss(loss)) {
     throw new DistilleryError(

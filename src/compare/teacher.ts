@@ -11,7 +11,7 @@ import { live, type Teacher, TeacherCache } from "../teachers/index.js";
 import { teacherFingerprint } from "../teachers/teacher_fingerprint.js";
 import type { Precision } from "../tensor/precision.js";
 import { Generator, withGenerator } from "../tensor/random.js";
-import { calibrateTeacher, expectCalibratable } from "../train/calibrate_teacher.js";
+import { calibrateTeacher } from "../train/calibrate_teacher.js";
 import { trainTeacher } from "../train/index.js";
 import type { ResolvedDistillation } from "../train/options.js";
 import {
@@ -88,7 +88,7 @@ interface Calibrating {
   calibrateTeacher: boolean;
 }
 
-/** Refuses a teacher whose logits are to be calibrated and can't be, and of one that is yet to be trained the data. */
+/** Refuses a teacher whose logits are to be calibrated and can't be, unless it is yet to be trained. */
 export async function expectCalibrated(
   { task, external, calibrateTeacher: isCalibrated }: Calibrating,
   teacher: unknown = task.teacher,
@@ -97,7 +97,6 @@ export async function expectCalibrated(
   const { data, validation } = task;
   if (external !== null) await external.expectCalibrated();
   else if (teacher instanceof Module) await calibrateTeacher(live(fitNetwork(teacher, data, "teacher")), validation);
-  else expectCalibratable(validation);
 }
 
 /** What tells a teacher of these data from others. */

@@ -7,7 +7,7 @@ import type { Experiment } from "./experiment.js";
 import type { Trial } from "./trial.js";
 
 /** What an experiment's losses are made to tell: each once; null is that of temperature and alpha. */
-export type MadeLosses = ReadonlyMap<Trial["loss"], DistillationLoss | null>;
+type MadeLosses = ReadonlyMap<Trial["loss"], DistillationLoss | null>;
 
 /** Makes losses for an experiment's networks and data; refuses those that do not go with them, before anything is written. */
 export async function makeLosses(

@@ -24,32 +24,45 @@ export interface Calibration {
  *
  * @throws DistilleryError `BAD_ARGUMENT` that says why there is none.
  */
-export async function calibrateTeacher(teacher: Teacher, validation: Dataset | undefined): Promise<Calibration> {
-  const refuse = (text: string): never => {
-    throw new DistilleryError("BAD_ARGUMENT", `calibrateTeacher: ${text}`);
-  };
-  if (validation !== undefined) expectCalibratable(validation);
-  if (validation === undefined) return refuse("needs a validation set, on which the temperature is chosen");
-  const { evaluate } = teacher;
-  if (evaluate === undefined) return refuse(`the teacher ${teacher.name} gives no outputs for the validation set`);
+export async function calibrateTeacher(teacher: Teacher, given: Dataset | undefined): Promise<Calibration> {
+  const { validation, evaluate } = expectCalibratable(given, teacher);
   const logits = new Float64Array(validation.length * validation.classes);
   for (let start = 0; start < validation.length; start += BATCH) {
     const batch = takeSlice(validation, start, Math.min(start + BATCH, validation.length));
-    const given = await withGenerator(new Generator(), () => evaluate.call(teacher, batch));
-    expectShape("the teacher's logits of the validation set", given.logits.shape, [
+    const outputs = await withGenerator(new Generator(), () => evaluate.call(teacher, batch));
+    expectShape("the teacher's logits of the validation set", outputs.logits.shape, [
       batch.indices.length,
       validation.classes,
     ]);
-    logits.set(given.logits.data, start * validation.classes);
+    logits.set(outputs.logits.data, start * validation.classes);
   }
   return fitTemperature(logits, labelsOf(validation), validation.classes);
 }
 
-/** Refuses data of another task, of which no teacher is calibrated; `BAD_ARGUMENT`. */
-export function expectCalibratable(data: Dataset): void {
-  if (!hasTargets(data)) return;
-  const text = `calibrateTeacher: is for classes, and the data are for ${data.task}`;
+/** Refuses a teacher that can't be calibrated, before it is asked for any logits: one that gives none for the validation set. `BAD_ARGUMENT`. */
+export function expectCalibratable(
+  given: Dataset | undefined,
+  { evaluate }: Pick<Teacher, "evaluate">,
+): { validation: Dataset; evaluate: NonNullable<Teacher["evaluate"]> } {
+  const validation = expectCalibrationSet(given);
+  if (evaluate !== undefined) return { validation, evaluate };
+  const text =
+    "calibrateTeacher: the teacher gives no logits for the validation set, on which the temperature is chosen";
   throw new DistilleryError("BAD_ARGUMENT", text);
+}
+
+/** Refuses data that no teacher can be calibrated on: none, or those of another task. `BAD_ARGUMENT`. */
+export function expectCalibrationSet(validation: Dataset | undefined): Dataset {
+  const refuse = (text: string) => new DistilleryError("BAD_ARGUMENT", `calibrateTeacher: ${text}`);
+  if (validation === undefined) throw refuse("needs a validation set, on which the temperature is chosen");
+  if (hasTargets(validation)) throw refuse(`is for classes, and the data are for ${validation.task}`);
+  return validation;
+}
+
+/** The refusal to calibrate a teacher whose logits none of these losses reads. */
+export function logitsUnread(losses: readonly string[]): DistilleryError {
+  const none = losses.length === 1 ? `${losses[0]} does not read them` : `none of ${losses.join(", ")} reads them`;
+  return new DistilleryError("BAD_ARGUMENT", `calibrateTeacher: is for losses of the teacher's logits, and ${none}`);
 }
 
 /**

@@ -5,6 +5,7 @@ import { DistilleryError } from "../errors.js";
 import type { DistillationLoss, LossSpec } from "../losses/index.js";
 import { KD_DEFAULTS } from "../losses/kd_loss.js";
 import { isLabelFree } from "../losses/label_free.js";
+import { readsTeacherLogits } from "../losses/loss.js";
 import { fitNetwork } from "../models/fit_network.js";
 import { expectModule } from "../nn/expect_module.js";
 import { Module } from "../nn/module.js";
@@ -13,7 +14,13 @@ import { asTeacher } from "../teachers/as_teacher.js";
 import { chooseTeacher, expectCache } from "../teachers/choose.js";
 import type { Teacher, TeacherCache, TeacherFunction } from "../teachers/index.js";
 import { teacherHashes } from "../teachers/teacher_fingerprint.js";
-import { type Calibration, calibrated, calibrateTeacher } from "./calibrate_teacher.js";
+import {
+  type Calibration,
+  calibrated,
+  calibrateTeacher,
+  expectCalibratable,
+  logitsUnread,
+} from "./calibrate_teacher.js";
 import { type RunControls, splitControls } from "./controls.js";
 import { fit } from "./fit.js";
 import { type DistillationOptions, distillationSchema, resolveOptions } from "./options.js";
@@ -86,6 +93,10 @@ export function distill(input: DistillInput): RunHandle {
       const { precision } = options;
       teacher.open?.({ data, student, taps: use.taps, validation: validation ?? null, labelFree, precision });
     }
+    if (isCalibrated) {
+      if (!readsTeacherLogits(plain)) throw logitsUnread([plain.name]);
+      expectCalibratable(validation, teacher);
+    }
     let loss = plain;
     let calibration: Calibration | null = null;
     const prepare = async () => {
@@ -96,7 +107,7 @@ export function distill(input: DistillInput): RunHandle {
       onNote?.(textOf(calibration));
       loss = calibrated(plain, calibration.temperature);
     };
-    const isPrepared = plain.needsTeacher && (isCalibrated || teacher.prepare !== undefined);
+    const isPrepared = isCalibrated || (plain.needsTeacher && teacher.prepare !== undefined);
     const preparation = isPrepared ? { run: prepare, gives: isCalibrated ? ["teacherTemperature"] : [] } : null;
     const config = () => ({
       ...(calibration !== null && { teacherTemperature: calibration.temperature }),

@@ -155,10 +155,16 @@ test("what can't be is refused in one line, and nothing is written", async () =>
   expect(await refused({ teacher: functionTeacher(oneNaN) })).toBe(
     "teacher: sample 70, class 0: expected a finite number, got NaN",
   );
-  const ofTraining = functionTeacher(({ indices }) => new Float32Array(3 * indices.length), { version: "zeros" });
+  let asked = 0;
+  const zeros = ({ indices }: TeacherBatch) => {
+    asked += 1;
+    return new Float32Array(3 * indices.length);
+  };
+  const ofTraining = functionTeacher(zeros, { version: "zeros" });
   expect(await refused({ teacher: ofTraining, calibrateTeacher: true })).toMatch(
-    /^calibrateTeacher: the teacher .* gives no outputs for the validation set$/,
+    /^calibrateTeacher: the teacher gives no logits for the validation set, /,
   );
+  expect(asked).toBe(0);
   expect(await refused({ teacher: emaTeacher() })).toMatch(/ema\(decay=0.999\) changes with the run/);
   expect(await refused({ teacher: await logits(300), loss: "hint(student=fc1, teacher=fc1)" })).toMatch(/teacher/);
   const { inputs, labels } = PROBLEM.data.slice(0, 300);

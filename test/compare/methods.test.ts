@@ -225,7 +225,11 @@ test.each<[Partial<CompareInput>, string]>([
   [{ losses: [functionNamed("own"), functionNamed("own")] }, 'losses: expected each once, got "own" again'],
   [
     { loss: "rkd", calibrateTeacher: "both" },
-    'calibrateTeacher: "both" is for losses of the teacher\'s logits, and rkd',
+    "calibrateTeacher: is for losses of the teacher's logits, and rkd does not read them",
+  ],
+  [
+    { losses: ["rkd", "pkt"], calibrateTeacher: true },
+    "calibrateTeacher: is for losses of the teacher's logits, and none of rkd, pkt reads them",
   ],
   [{ losses: ["kd", "dkdd"] }, 'unknown loss "dkdd", did you mean dkd?'],
   [{ losses: ["kd"], loss: "dkd" }, "loss: expected one of loss and losses, got both"],

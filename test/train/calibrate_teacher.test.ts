@@ -122,12 +122,20 @@ describe("a calibrated teacher", () => {
     const { validation: _, ...without } = options;
     const none = await failure(start({ ...without, calibrateTeacher: true }).done, "BAD_ARGUMENT");
     expect(none.message).toBe("calibrateTeacher: needs a validation set, on which the temperature is chosen");
-    const teacher = ({ inputs }: { inputs: { shape: readonly number[] } }) => randn([inputs.shape[0], SIZES.classes]);
+    let asked = 0;
+    const teacher = ({ inputs }: { inputs: { shape: readonly number[] } }) => {
+      asked += 1;
+      return randn([inputs.shape[0], SIZES.classes]);
+    };
     const blind = await failure(
       start({ ...options, teacher: teacher as never, calibrateTeacher: true }).done,
       "BAD_ARGUMENT",
     );
-    expect(blind.message).toMatch(/^calibrateTeacher: the teacher teacher gives no outputs for the validation set/);
+    expect(blind.message).toMatch(/^calibrateTeacher: the teacher gives no logits for the validation set/);
+    // What it is asked may cost.
+    expect(asked).toBe(0);
+    const unread = await failure(start({ ...options, loss: "rkd", calibrateTeacher: true }).done, "BAD_ARGUMENT");
+    expect(unread.message).toBe("calibrateTeacher: is for losses of the teacher's logits, and rkd does not read them");
     const wrong = await failure(start({ ...options, calibrateTeacher: 1 as never }).done, "BAD_ARGUMENT");
     expect(wrong.message).toMatch(/calibrateTeacher: expected true or false, got 1/);
   });
