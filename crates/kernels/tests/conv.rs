@@ -8,7 +8,7 @@ use distillery_kernels::matmul::bf16::{from_bits, to_bits};
 /// Images, channels, height, width; outputs, kernel; stride, padding, dilation; groups.
 type Case = ([usize; 4], [usize; 3], [usize; 2], [usize; 2], [usize; 2], usize);
 
-const CASES: [Case; 46] = [
+const CASES: [Case; 50] = [
     ([1, 1, 1, 1], [1, 1, 1], [1, 1], [0, 0], [1, 1], 1),
     ([2, 3, 5, 7], [4, 3, 3], [1, 1], [1, 1], [1, 1], 1),
     ([2, 3, 5, 7], [4, 3, 3], [1, 1], [0, 0], [1, 1], 1),
@@ -47,7 +47,7 @@ const CASES: [Case; 46] = [
     ([2, 2, 15, 9], [3, 1, 1], [1, 2], [0, 0], [1, 1], 1),
     ([1, 3, 13, 17], [2, 1, 1], [1, 4], [0, 0], [1, 1], 1),
     ([2, 3, 14, 13], [2, 3, 3], [1, 3], [1, 1], [1, 1], 1),
-    // Rows of outputs that fill vectors, or halves of them, not quite.
+    // Rows of outputs that fill vectors not quite.
     ([5, 50, 7, 7], [13, 3, 3], [1, 1], [1, 1], [1, 1], 1),
     ([3, 4, 14, 14], [7, 3, 3], [1, 1], [1, 1], [1, 1], 1),
     ([2, 4, 28, 28], [17, 3, 3], [1, 1], [1, 1], [1, 1], 1),
@@ -57,6 +57,12 @@ const CASES: [Case; 46] = [
     ([2, 6, 28, 29], [9, 3, 3], [2, 2], [1, 1], [1, 1], 1),
     ([2, 3, 30, 30], [4, 1, 1], [3, 3], [1, 1], [1, 1], 1),
     ([1, 70, 90, 23], [20, 3, 3], [1, 1], [1, 1], [1, 1], 1),
+    // Read as they are: rows of whole vectors, and rows that follow each other.
+    ([2, 3, 7, 18], [14, 3, 3], [2, 1], [0, 0], [1, 1], 1),
+    ([2, 3, 9, 7], [4, 3, 1], [1, 1], [0, 0], [1, 1], 1),
+    // Gradients of columns in three parts, of which the last has a column less.
+    ([4, 3, 8, 32], [5, 3, 4], [1, 3], [1, 2], [1, 1], 1),
+    ([2, 6, 9, 65], [4, 3, 3], [2, 2], [1, 1], [1, 2], 2),
 ];
 
 fn shape_of((x, [outputs, ky, kx], stride, padding, dilation, groups): Case) -> Shape {

@@ -68,9 +68,9 @@ pub fn forward(
     let window = matmul::Window {
         grid: [out_shape[2], out_shape[3]],
         step: shape.window.stride,
-        taps: taps(shape, |axis, tap| {
-            Some((tap * shape.window.dilation[axis]) as isize - shape.window.padding[axis] as isize)
-        }),
+        taps: vec![taps(shape, |axis, tap| {
+            (tap * shape.window.dilation[axis]) as isize - shape.window.padding[axis] as isize
+        })],
     };
     for (group, x) in groups(shape, &x) {
         let rows = group * outputs..(group + 1) * outputs;
@@ -80,7 +80,7 @@ pub fn forward(
         let epilogue = matmul::Epilogue { bias, norm: norm.map(|norm| norm.rows(rows.clone())), relu };
         let addend = addend.as_ref().map(|addend| addend.slice_axis(Axis(1), Slice::from(rows.clone())));
         let out = out.slice_axis_mut(Axis(1), Slice::from(rows));
-        matmul::convolve(precision, weight, x, &window, epilogue, addend, out);
+        matmul::convolve(precision, &[weight], x, &window, epilogue, addend, out);
     }
     Ok(())
 }
@@ -146,48 +146,56 @@ pub fn backward(
     Ok(())
 }
 
-/// The gradient of x: for each remainder of its rows and columns by the stride, a convolution of the outputs' gradients with
-/// the taps that meet these, and every tap of each channel.
+/// The gradient of x: for each remainder of its rows by the stride, a convolution of the outputs' gradients whose parts are the remainders
+/// of its columns, each with the taps that meet these and every tap of each channel.
 fn input_gradient(precision: Precision, shape: &Shape, grad: ArrayView4<f32>, weight: &[f32], grad_x: &mut [f32]) {
-    let [_, channels, height, width] = shape.x;
+    let [_, _, height, width] = shape.x;
     let Window { stride, padding, dilation } = shape.window;
     let [_, per_group, ky, kx] = shape.weight;
     let outputs = shape.weight[0] / shape.groups;
     let mut grad_x = view_mut(shape.x, grad_x);
-    for (top, left) in (0..stride[0].min(height)).flat_map(|top| (0..stride[1].min(width)).map(move |left| (top, left)))
-    {
-        // The input at remainder r + q * stride is read by tap t of the output q + (r + padding - t * dilation) / stride.
-        let meets = |axis: usize, first: usize, tap: usize| {
-            let at = (first + padding[axis]) as isize - (tap * dilation[axis]) as isize;
-            (at % stride[axis] as isize == 0).then_some(at / stride[axis] as isize)
+    // The input at remainder r + q * stride is read by tap t of the output q + (r + padding - t * dilation) / stride.
+    let meets = |axis: usize, first: usize, tap: usize| {
+        let at = (first + padding[axis]) as isize - (tap * dilation[axis]) as isize;
+        (at % stride[axis] as isize == 0).then_some(at / stride[axis] as isize)
+    };
+    let parts = stride[1].min(width);
+    for top in 0..stride[0].min(height) {
+        let of_part = |left: usize| -> Vec<(usize, [isize; 2])> {
+            let meets = |tap: usize| Some([meets(0, top, tap / kx)?, meets(1, left, tap % kx)?]);
+            (0..ky * kx).filter_map(|tap| Some((tap, meets(tap)?))).collect()
         };
-        let first = [top, left];
-        let met: Vec<(usize, [isize; 2])> =
-            (0..ky * kx).filter_map(|tap| Some((tap, [meets(0, top, tap / kx)?, meets(1, left, tap % kx)?]))).collect();
-        let mut into = grad_x.slice_mut(s![.., .., top..; stride[0], left..; stride[1]]);
-        if met.is_empty() || outputs == 0 {
+        let met: Vec<_> = (0..parts).map(of_part).collect();
+        let count: usize = met.iter().map(Vec::len).sum();
+        let mut into = grad_x.slice_mut(s![.., .., top..; stride[0], ..]);
+        if count == 0 || outputs == 0 {
             into.fill(0.0);
             continue;
         }
-        let grid = [0, 1].map(|axis| (shape.x[axis + 2] - first[axis]).div_ceil(stride[axis]));
-        let window = matmul::Window { grid, step: [1, 1], taps: met.iter().map(|(_, tap)| *tap).collect() };
+        let taps = met.iter().map(|met| met.iter().map(|(_, tap)| *tap).collect()).collect();
+        let window = matmul::Window { grid: [into.dim().2, width.div_ceil(parts)], step: [1, 1], taps };
         for group in 0..shape.groups {
             let of_group = &weight[group * outputs * per_group * ky * kx..];
             let grad = grad.slice_axis(Axis(1), Slice::from(group * outputs..(group + 1) * outputs));
             let rows = group * per_group..(group + 1) * per_group;
             let into = into.slice_axis_mut(Axis(1), Slice::from(rows));
-            matmul::with_scratch(weight.len() / (shape.groups * ky * kx) * met.len(), |transposed| {
-                for (i, to) in transposed.chunks_exact_mut(met.len()).enumerate() {
-                    let (c, o) = (i / outputs, i % outputs);
-                    let from = &of_group[(o * per_group + c) * ky * kx..];
-                    to.iter_mut().zip(&met).for_each(|(to, (tap, _))| *to = from[*tap]);
+            matmul::with_scratch(per_group * outputs * count, |transposed| {
+                let (mut rest, mut of_parts) = (transposed, Vec::with_capacity(parts));
+                for met in &met {
+                    let (transposed, behind) = rest.split_at_mut(per_group * outputs * met.len());
+                    for (i, to) in transposed.chunks_exact_mut(met.len().max(1)).enumerate() {
+                        let (c, o) = (i / outputs, i % outputs);
+                        let from = &of_group[(o * per_group + c) * ky * kx..];
+                        to.iter_mut().zip(met).for_each(|(to, (tap, _))| *to = from[*tap]);
+                    }
+                    of_parts.push(matrix(transposed, per_group));
+                    rest = behind;
                 }
-                let transposed = matrix(transposed, per_group);
-                matmul::convolve(precision, transposed, grad, &window, matmul::Epilogue::default(), None, into);
+                let epilogue = matmul::Epilogue::default();
+                matmul::convolve(precision, &of_parts, grad, &window, epilogue, None, into);
             });
         }
     }
-    debug_assert_eq!(channels, per_group * shape.groups);
 }
 
 /// The gradient of the bias: the sums over images and places, image by image, in double precision.
@@ -207,9 +215,9 @@ fn check(shape: &Shape, x: &[f32], weight: &[f32]) -> Result<()> {
 }
 
 /// The places of all taps, row by row.
-fn taps(shape: &Shape, place: impl Fn(usize, usize) -> Option<isize>) -> Vec<[isize; 2]> {
+fn taps(shape: &Shape, place: impl Fn(usize, usize) -> isize) -> Vec<[isize; 2]> {
     let [.., ky, kx] = shape.weight;
-    (0..ky).flat_map(|y| (0..kx).map(move |x| (y, x))).filter_map(|(y, x)| Some([place(0, y)?, place(1, x)?])).collect()
+    (0..ky).flat_map(|y| (0..kx).map(move |x| (y, x))).map(|(y, x)| [place(0, y), place(1, x)]).collect()
 }
 
 /// The channels of each group.

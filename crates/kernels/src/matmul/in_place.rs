@@ -38,6 +38,12 @@ impl<'a> Vectors<'a> {
         Some(Self { columns, offsets })
     }
 
+    /// The same for other rows.
+    #[inline(always)]
+    pub fn at<'b>(self, offsets: &'b [usize]) -> Vectors<'b> {
+        Vectors { columns: self.columns, offsets }
+    }
+
     /// From a packed panel whose rows are `nr` apart, at these offsets.
     #[inline(always)]
     pub fn packed<S: Simd>(panel: *const f32, offsets: &'a [usize]) -> Self {

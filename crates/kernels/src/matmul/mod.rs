@@ -108,7 +108,7 @@ pub(crate) fn product(
 /// `conv::convolve` of operands in a precision.
 pub(crate) fn convolve(
     precision: Precision,
-    a: ArrayView2<f32>,
+    a: &[ArrayView2<f32>],
     x: ArrayView4<f32>,
     window: &Window,
     epilogue: Epilogue,
@@ -116,7 +116,7 @@ pub(crate) fn convolve(
     out: ArrayViewMut4<f32>,
 ) {
     match precision {
-        Precision::Bfloat16 if !a.is_empty() && !x.is_empty() => bf16::convolve(a, x, window, epilogue, addend, out),
+        Precision::Bfloat16 if !x.is_empty() => bf16::convolve(a, x, window, epilogue, addend, out),
         _ => conv::convolve(Elements::Numbers, a, x, window, epilogue, addend, out),
     }
 }

@@ -25,15 +25,15 @@ pub(super) struct Images {
     pub width: usize,
 }
 
-/// How outputs read a source: the output (y, x) reads at each tap (dy, dx) the element (y * step + dy, x * step + dx),
-/// which is 0 outside.
+/// How outputs read a source. Those of a row belong to some parts in turn; in each the output (y, x) reads at each tap (dy, dx) the
+/// element (y * step + dy, x * step + dx), which is 0 outside.
 pub(crate) struct Window {
-    /// Rows and columns of the outputs.
+    /// Rows and columns of the outputs of a part, at most: the last parts may have a column less.
     pub grid: [usize; 2],
-    /// From one output to the next.
+    /// From one output of a part to the next.
     pub step: [usize; 2],
-    /// The places that the first output reads.
-    pub taps: Vec<[isize; 2]>,
+    /// The places that the first output of each part reads.
+    pub taps: Vec<Vec<[isize; 2]>>,
 }
 
 /// Where what outputs read lies: for each channel, copy of its columns and copy of its rows, the rows of one.
@@ -67,12 +67,14 @@ pub(super) struct Segment {
     pub at: usize,
     pub column: usize,
     pub len: usize,
+    /// Whether a row of outputs ends with it, if rows are apart.
+    pub ends_row: bool,
 }
 
 impl Axis {
     /// Copies for taps at these places: one for each remainder of the step or, if `each`, one for each place.
-    fn new(taps: &[[isize; 2]], axis: usize, step: usize, outputs: usize, each: bool) -> Self {
-        let places = || taps.iter().map(|tap| tap[axis]);
+    fn new(window: &Window, axis: usize, outputs: usize, each: bool) -> Self {
+        let (places, step) = (|| window.places(axis), window.step[axis]);
         let least = places().min().unwrap_or(0);
         let begin = |place: isize| if each { place } else { least + (place - least) % step as isize };
         let mut first: Vec<_> = places().map(begin).collect();
@@ -108,15 +110,18 @@ struct Inside {
 }
 
 impl Window {
+    /// The places of all taps along an axis.
+    fn places(&self, axis: usize) -> impl Iterator<Item = isize> {
+        self.taps.iter().flatten().map(move |tap| tap[axis])
+    }
+
     /// The layout for so many rows of outputs at a time.
     pub(super) fn layout(&self, source: &Images, rows: usize) -> Layout {
         let whole = self.grid[1].is_multiple_of(LINE);
-        let axis =
-            |axis: usize, outputs: usize, each: bool| Axis::new(&self.taps, axis, self.step[axis], outputs, each);
+        let axis = |axis: usize, outputs: usize, each: bool| Axis::new(self, axis, outputs, each);
         let fits = |axis: usize, length: usize| {
-            let places = || self.taps.iter().map(|tap| tap[axis]);
-            let last = places().max().unwrap_or(0) + ((self.grid[axis] - 1) * self.step[axis]) as isize;
-            places().all(|place| place >= 0) && last < length as isize
+            let last = self.places(axis).max().unwrap_or(0) + ((self.grid[axis] - 1) * self.step[axis]) as isize;
+            self.places(axis).all(|place| place >= 0) && last < length as isize
         };
         let flat = self.grid[1] == source.width && self.step[0] == 1;
         if fits(0, source.height) && fits(1, source.width) && self.step[1] == 1 && (whole || flat) {

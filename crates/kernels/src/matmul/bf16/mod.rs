@@ -208,7 +208,7 @@ fn pairs<'a>(unit: Unit, b: &Rhs<'a>) -> Option<gemm::Rhs<'a>> {
 
 /// As `matmul::convolve`, of rounded operands.
 pub(super) fn convolve(
-    a: ArrayView2<f32>,
+    a: &[ArrayView2<f32>],
     x: ArrayView4<f32>,
     window: &Window,
     epilogue: Epilogue,
@@ -219,7 +219,9 @@ pub(super) fn convolve(
     if has_pairs() {
         return pairs::convolve(a, x, window, epilogue, addend, out);
     }
-    conv::convolve(Elements::Numbers, rounded(a).view(), rounded_images(&x).view(), window, epilogue, addend, out);
+    let a: Vec<_> = a.iter().map(|a| rounded(*a)).collect();
+    let a: Vec<_> = a.iter().map(|a| a.view()).collect();
+    conv::convolve(Elements::Numbers, &a, rounded_images(&x).view(), window, epilogue, addend, out);
 }
 
 /// As `matmul::weight_gradient`, of rounded operands.

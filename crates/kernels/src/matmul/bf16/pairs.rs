@@ -37,17 +37,16 @@ const ELEMENTS: Elements = Elements::Pairs(&PairKernels { multiply, add_products
 
 /// As `matmul::convolve`, by this unit, which the processor has.
 pub fn convolve(
-    a: ArrayView2<f32>,
+    a: &[ArrayView2<f32>],
     x: ArrayView4<f32>,
     window: &Window,
     epilogue: Epilogue,
     addend: Option<ArrayView4<f32>>,
     out: ArrayViewMut4<f32>,
 ) {
-    let ((images, channels, height, width), taps, m) = (x.dim(), window.taps.len(), a.nrows());
-    let (pairs, plane) = (channels.div_ceil(2), height * width);
-    let rows_of_a: Vec<&[f32]> =
-        a.outer_iter().map(|row| row.to_slice().expect("the rows of a weight are contiguous")).collect();
+    let (images, channels, height, width) = x.dim();
+    let (pairs, plane, m) = (channels.div_ceil(2), height * width, a.first().map_or(0, ArrayView2::nrows));
+    let taps: usize = window.taps.iter().map(Vec::len).sum();
     with_scratch(images * pairs * plane, |planes| {
         with_scratch(m * pairs * taps, |left| {
             parallel::for_each(
@@ -65,17 +64,24 @@ pub fn convolve(
                     }
                 },
             );
-            for (row, to) in rows_of_a.iter().zip(left.chunks_exact_mut(pairs * taps)) {
-                for (taps_of_pair, to) in row.chunks(2 * taps).zip(to.chunks_exact_mut(taps)) {
-                    let second = (taps_of_pair.len() > taps).then(|| taps_of_pair[taps..].as_ptr());
-                    // SAFETY: each channel has as many taps.
-                    unsafe { pair(taps_of_pair.as_ptr(), second, to) };
+            let (mut rest, mut parts) = (left, Vec::new());
+            for (a, taps) in a.iter().zip(&window.taps) {
+                let (left, behind) = rest.split_at_mut(m * pairs * taps.len());
+                let rows = a.outer_iter().filter(|_| !taps.is_empty());
+                for (row, to) in rows.zip(left.chunks_exact_mut((pairs * taps.len()).max(1))) {
+                    let row = row.to_slice().expect("the rows of a weight are contiguous");
+                    for (taps_of_pair, to) in row.chunks(2 * taps.len()).zip(to.chunks_exact_mut(taps.len())) {
+                        let second = (taps_of_pair.len() > taps.len()).then(|| taps_of_pair[taps.len()..].as_ptr());
+                        // SAFETY: each channel has as many taps.
+                        unsafe { pair(taps_of_pair.as_ptr(), second, to) };
+                    }
                 }
+                parts.push(ArrayView2::from_shape((m, pairs * taps.len()), &*left).expect("as long as its shape says"));
+                rest = behind;
             }
             let planes =
                 ArrayView4::from_shape((images, pairs, height, width), &*planes).expect("as long as its shape says");
-            let left = ArrayView2::from_shape((m, pairs * taps), &*left).expect("as long as its shape says");
-            conv::convolve(ELEMENTS, left, planes, window, epilogue, addend, out);
+            conv::convolve(ELEMENTS, &parts, planes, window, epilogue, addend, out);
         });
     });
 }
