@@ -1,4 +1,4 @@
-/** Options without those of some names. */
+/** An object without some of its keys. */
 export function without<T extends object>(options: T, names: readonly string[]): Partial<T> {
   return Object.fromEntries(Object.entries(options).filter(([name]) => !names.includes(name))) as Partial<T>;
 }

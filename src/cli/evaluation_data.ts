@@ -10,7 +10,7 @@ import { type Source, setUp, unknownText } from "./setup.js";
 export interface EvaluationData {
   source: Source;
   data: Dataset;
-  /** What the user has to know of it. */
+  /** Notes for the user. */
   notes: string[];
 }
 

@@ -72,7 +72,7 @@ async function settingsOf<C extends ConfigName>(
   return settings;
 }
 
-/** What is wrong with the options beside a data file that is missing is said once that is there. */
+/** If the data file is missing, that is the error; the options beside it are checked when it is there. */
 async function afterData<T>({ data, teacher }: { data?: unknown; teacher?: unknown }, body: () => T): Promise<T> {
   try {
     return body();

@@ -85,7 +85,7 @@ function scheduled(of: number | undefined, env: Environment): (Share & { by: str
   throw new UsageError(`JOB_COMPLETION_INDEX: ${text}`);
 }
 
-/** That a share is done, and what comes after it. */
+/** Says that a share is done, and what comes next. */
 export function shareLine({ share, runs }: ShareResult, out: string): string {
   const { index, of } = share;
   const done = `share ${index} of ${of} (from 0 to ${of - 1}) is done, ${runs.length} runs in ${out}`;

@@ -201,7 +201,7 @@ export function parseExperiment(input: ExperimentInput): Experiment {
   };
 }
 
-/** What several runs say alike is said once. */
+/** A note that several runs give is passed on once. */
 function once(note: (text: string) => void): (text: string) => void {
   const said = new Set<string>();
   return (text) => said.size < said.add(text).size && note(text);

@@ -45,7 +45,7 @@ export interface StudentMetrics {
 
 /** One of the ways to distil that a comparison sets side by side. */
 export interface Method {
-  /** What tells it from the others: its loss, and `, calibrated teacher` beside the same loss without. */
+  /** Its name: its loss, and `, calibrated teacher` beside the same loss without. */
   name: string;
   /** As it was given: `cross-entropy + dkd(warmup=20)`. */
   loss: string;

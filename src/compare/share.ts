@@ -29,7 +29,7 @@ interface Plan {
   config: Readonly<Record<string, unknown>>;
 }
 
-/** Trains a share of the runs; what is there already of it goes on. */
+/** Trains a share of the runs; runs that were begun are continued. */
 export async function runShare({ experiment, trials, teacherSeed, config }: Plan, given: Share): Promise<ShareResult> {
   const share = expectShare(given);
   const { controls } = experiment;

@@ -47,7 +47,7 @@ interface TeacherPlace {
   epochs: number;
 }
 
-/** Makes the teacher, in share 0, and keeps the others told: that it lives, stopped, failed or is ready. */
+/** Makes the teacher, in share 0, and writes its state for the others: alive, stopped, failed or ready. */
 export async function announced<T>(
   { out, seed, epochs }: TeacherPlace,
   make: () => Promise<T>,
@@ -71,7 +71,7 @@ export async function announced<T>(
     const { code, message } = error instanceof DistilleryError ? error : { code: "INTERNAL", message: String(error) };
     const state =
       code === "ABORTED" ? ({ state: "stopped" } as const) : ({ state: "failed", error: { code, message } } as const);
-    // If another process trains it, that one tells. A disk that is full is told by the error itself.
+    // If another process trains it, that one writes its state. A full disk has an error of its own.
     if (code !== "IN_USE") await write(state).catch(() => {});
     throw error;
   }

@@ -97,7 +97,7 @@ export class InProcessRunner implements TrialRunner {
     const { out, student, data: all, validation, teacher, logits, keepCheckpoints, onNote } = this.shared;
     const isWhole = trial.fraction === undefined;
     const data = isWhole ? all : fractionOf(all, trial.fraction);
-    // Those of a part are computed by its run.
+    // The logits of a part of the data are computed by its run.
     const known = (isWhole && trial.usesCachedLogits && logits) || null;
     const source = known === null || teacher instanceof Module ? teacher : taught(teacher.name, known);
     const controls: RunControls = {

@@ -16,9 +16,9 @@ const MILLISECONDS_BETWEEN_REPORTS = 100;
 const stop = new AbortController();
 let runner: InProcessRunner;
 
-// Ctrl-C reaches every process of a terminal, a scheduler's signal those of a job: the one that started this one says what is to be done.
+// Ctrl-C reaches every process of a terminal, a scheduler's signal every one of a job: the parent process decides.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"]) process.on(signal, () => {});
-// Whoever started it is gone, or needs it no more.
+// The parent process is gone, or needs this one no more.
 process.on("disconnect", () => process.exit());
 process.on("message", (order: Request) => void handle(order).catch(fail));
 

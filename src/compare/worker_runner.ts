@@ -16,7 +16,7 @@ export interface Init {
   validationHash: string;
   /** The file of the teacher's weights; null if it is no network of Distillery's. */
   teacherFile: string | null;
-  /** Those of its logits, if they could be cached. */
+  /** The files of the teacher's logits, if they could be cached. */
   logitsFiles: LogitsFiles;
   out: string;
   keepCheckpoints: number;

@@ -167,7 +167,7 @@ const TEACHER = {
   teacherConfidence: v.optional(boolean()),
 } as const;
 
-/** What is said of a teacher from elsewhere. */
+/** The options of a teacher from elsewhere. */
 const EXTERNAL_TEACHER = {
   ...teacherSchema.entries,
   /** The column of a table that has the teacher's logits, a number for each class in a cell. */
@@ -347,7 +347,7 @@ export const OUTPUT_OPTIONS: ReadonlySet<string> = new Set([
 
 /** A command that can be configured by a file. */
 export type ConfigName = keyof typeof SCHEMAS;
-/** Those of them that are one run. */
+/** The configurations of a single run. */
 export type RunName = "distill" | "train-teacher" | "mutual";
 /** The configuration of `distill`: everything that a run's numbers and files follow from; each option may be left out. */
 export type DistillConfig = v.InferInput<typeof distillSchema>;

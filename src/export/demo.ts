@@ -1,6 +1,6 @@
 import type { Preprocessing } from "../data/preprocessing/spec.js";
 
-/** What a page is told of the network in it: plain JSON. */
+/** What a page knows of its network: plain JSON. */
 export interface Demo {
   readonly title: string;
   /** The size of the module in bytes. */

@@ -33,7 +33,7 @@ export interface OnnxSummary {
   readonly output: OnnxValue;
   /** Whether the graph makes the network's inputs out of pixels, or of numbers as they are. */
   readonly embedded: boolean;
-  /** What the values of a row are, `colour=red` for 0 or 1, and what the logits are; null if nobody said it. */
+  /** The names of a row's values, `colour=red` for 0 or 1, and of the logits; null if they are unknown. */
   readonly inputNames: readonly string[] | null;
   readonly classNames: readonly string[] | null;
 }

@@ -20,7 +20,7 @@ interface ZipKind {
   readonly writer: string;
   /** Why compressed entries are refused; null: they are inflated. */
   readonly refuseCompressed: string | null;
-  /** What is wrong with inflating an entry to so many bytes; null: nothing. */
+  /** Why an entry may not be inflated to `bytes`; null if it may. */
   refuseSize?(bytes: number): string | null;
   /** The error for a problem of the archive. */
   fail(problem: string, cause?: unknown): Error;

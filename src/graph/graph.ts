@@ -6,12 +6,12 @@ interface Quantized {
   readonly scales: Float32Array;
 }
 
-/** So many times the rows of the batch: of a batch of sequences, the number of their elements. */
+/** A multiple of the batch's rows, such as the number of elements of a batch of sequences. */
 interface Multiple {
   readonly timesBatch: number;
 }
 
-/** The length of an axis: a number, the rows of the batch, so many times these, or null for another one that follows. */
+/** The length of an axis: a number, the rows of the batch, a multiple of these, or null for another one that follows. */
 export type Length = number | "batch" | Multiple | null;
 
 /** The length for a batch of so many rows; NaN if that is not known. */
@@ -54,7 +54,7 @@ export interface Node {
 
 export type Value = Input | Constant | Node;
 
-/** A network as the operations of its forward pass, in their order, whatever code said them. */
+/** A network as the operations of its forward pass, in order, whatever code called them. */
 export interface Graph {
   readonly input: Input;
   readonly output: Input | Node;

@@ -206,7 +206,7 @@ class FittedNetwork extends Module {
       scale: new Tensor(outputs.scale, [outputs.scale.length]),
       offset: new Tensor(outputs.offset, [outputs.offset.length]),
     };
-    // The mode is the network's own: whoever sets it sets that.
+    // The mode is the network's own, so that setting it sets the network's.
     Object.defineProperty(this, "training", {
       get: () => network.training,
       set: (training: boolean) => {

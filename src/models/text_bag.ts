@@ -21,7 +21,7 @@ const OPTIONS = {
 
 /** The arguments of {@link TextBag}. */
 export interface TextBagOptions {
-  /** Rows of the table, those of the texts' encoding; default: those of `hash`. */
+  /** Rows of the table, as many as the texts' encoding has ids; default: as many as `hash` has. */
   buckets?: number;
   /** Values of a row. Default 64. */
   dim?: number;

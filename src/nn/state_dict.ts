@@ -66,7 +66,7 @@ export function misfitOf(target: StateDict, given: StateDict): string | null {
 interface Mismatches {
   missing: string[];
   unexpected: string[];
-  /** Of a key in both: what stands there, and what is expected. */
+  /** For a key in both: the shape or type that is there, and the expected one. */
   different: { key: string; kind: "value" | "type" | "shape"; is: string; expected: string }[];
 }
 

@@ -25,13 +25,13 @@ export function broadcastShape(op: string, a: Shaped, b: Shaped): readonly numbe
   return shape;
 }
 
-/** An operand for a native binary kernel: its elements, and how often each stands in a row. */
+/** An operand for a native binary kernel: its elements, and how many times each is repeated. */
 export function broadcastOperand(x: Tensor, shape: readonly number[]): { data: Float32Array; each: number } {
   const each = isSameShape(x.shape, shape) ? 1 : timesInRow(x.shape, shape);
   return each === null ? { data: expanded(x.data, x.shape, shape), each: 1 } : { data: x.data, each };
 }
 
-/** How often each element stands in a row in the broadcast shape; null if the elements do not simply repeat. */
+/** How many times each element is repeated in the broadcast shape; null if the elements do not simply repeat. */
 function timesInRow(operand: readonly number[], shape: readonly number[]): number | null {
   const rank = shape.length;
   let axis = rank - 1;

@@ -21,7 +21,7 @@ export interface Conv2dOptions {
   padding?: Pair;
   /** From one element of the kernel to the next; default 1. */
   dilation?: Pair;
-  /** Parts of the channels that do not meet: with as many as channels each has kernels of its own; default 1. */
+  /** Groups of channels that are convolved separately; as many groups as channels is a depthwise convolution. Default 1. */
   groups?: number;
 }
 

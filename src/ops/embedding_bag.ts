@@ -145,7 +145,7 @@ export function nameRows(ids: Tensor, table: Tensor): boolean {
   return ids.data.every((id) => Number.isInteger(id) && Math.abs(id) < table.shape[0]);
 }
 
-/** What the kernels are told of bags: as many as ids has rows. */
+/** The arguments of the kernels: one bag for each row of ids. */
 export function bagsOf([ids, table, weights]: readonly Tensor[], { mean, padding }: Omit<Attributes, "sparse">) {
   const [[bags, length], [rows, dim]] = [ids.shape, table.shape];
   return { ids: ids.data, weights: weights?.data ?? null, bags, length, rows, dim, padding, mean, signed: true };

@@ -21,7 +21,7 @@ interface Attributes {
   /** The windows of rows and columns of outputs, as the kernels take them. */
   readonly windows: readonly [readonly number[], readonly number[]];
   readonly scale: number;
-  /** What ONNX is told; null for windows that it does not have. */
+  /** The attributes of the ONNX node; null for windows that ONNX lacks. */
   readonly onnx: Onnx | null;
 }
 
@@ -34,7 +34,7 @@ interface Onnx {
 /** Windows along an axis, at most: the kernels are given each. */
 const MAX_WINDOWS = 2 ** 20;
 
-/** What the windows of max pooling may be told. */
+/** The options of max pooling's windows. */
 export interface MaxPool2dOptions {
   /** From one window to the next; default: the size of the kernel. */
   stride?: Pair;
@@ -46,7 +46,7 @@ export interface MaxPool2dOptions {
   ceilMode?: boolean;
 }
 
-/** What the windows of average pooling may be told. */
+/** The options of average pooling's windows. */
 export interface AvgPool2dOptions {
   /** From one window to the next; default: the size of the kernel. */
   stride?: Pair;

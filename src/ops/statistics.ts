@@ -19,7 +19,7 @@ declare module "../tensor/tensor.js" {
   }
 }
 
-/** What a variance may be told. */
+/** The options of a variance. */
 export interface VarianceOptions {
   /** What is taken off the number of elements that is divided by; 1 by default. */
   readonly correction?: number;

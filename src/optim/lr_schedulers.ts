@@ -16,7 +16,7 @@ import { dictField } from "./state_dict.js";
 /** The rate at a step of a group that starts from `baseLr`. */
 type Rate = (step: number, baseLr: number) => number;
 
-/** What one class of PyTorch's has of its own. */
+/** What distinguishes one of PyTorch's scheduler classes. */
 interface Definition<O> {
   /** Its options, under PyTorch's names for them. */
   readonly keys: { readonly [K in keyof O]-?: string };

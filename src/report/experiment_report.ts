@@ -86,7 +86,7 @@ function predictionsOf(
   };
 }
 
-/** One confusion matrix is shown; those of all seeds and many classes would make the file large. */
+/** Only one confusion matrix is shown: those of all seeds would make the file large. */
 function withoutConfusion(figures: StudentMetrics): StudentMetrics {
   const without = (evaluation: TaskEvaluation) =>
     isClassification(evaluation) ? { ...evaluation, confusion: [] } : evaluation;

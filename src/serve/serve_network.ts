@@ -96,7 +96,7 @@ export async function serveNetwork(network: Module, options: ServeOptions = {}):
   const metrics = new Metrics();
   // Without preprocessing samples arrive as rows of values; a network of images takes them in its own shape.
   const own = network.readsImages ? networkSpecOf(network)?.shape : undefined;
-  // For samples of the shape that was answered first. Null: it can't be, and the network answers by itself.
+  // The network frozen for samples of the first request's shape; null if it can't be frozen: then the network itself computes.
   let frozen: { network: Module; shape: readonly number[] } | null | undefined;
   const compute = (samples: Tensor) => {
     metrics.batch(samples.shape[0]);

@@ -35,7 +35,7 @@ export interface Task<E extends TaskEvaluation = TaskEvaluation> {
   readonly reads: readonly (keyof TaskLossOptions)[];
   /** What a network learns with from the data alone. */
   hardLoss(options: Pick<TaskLossOptions, "labelSmoothing">): DistillationLoss;
-  /** What a student learns with from teacher and data, if nothing else is said: `alpha` of it from the teacher. */
+  /** The default loss of a student with a teacher: `alpha` of it comes from the teacher. */
   distillationLoss(options: TaskLossOptions): DistillationLoss;
   /** The number of outputs that a network for data with `classes` outputs has; -1: any. */
   width(classes: number): number;

@@ -83,7 +83,7 @@ function lossNormalizesSingles(
   if (all.length === 0) return false;
   return (["student", "teacher"] as const).some((name) => {
     const network = use[name];
-    // Of a teacher that is no network nobody knows them before it gives them.
+    // The taps of a teacher that is no network are unknown before it gives them.
     if (!(network instanceof Module)) return false;
     return (taps[name] ?? []).some((path) => {
       const [, ...positions] = tapShapeOf(network, use.data, name, path);

@@ -90,7 +90,7 @@ export function startRun<I extends RunControls>(
         isOver = true;
       } finally {
         loops -= 1;
-        // Another loop over the same run goes on.
+        // Another loop over the same run continues.
         if (!isOver && loops === 0) {
           stream.isLeft = true;
           await result.catch(throwUnlessStopped);

@@ -15,7 +15,7 @@ export const SCHEDULE_OPTIONS = [
   "warmupSteps",
 ] as const;
 
-/** Those of a run. */
+/** The schedule options of a run. */
 export type ScheduleOptions = Partial<Pick<ResolvedTraining, (typeof SCHEDULE_OPTIONS)[number]>>;
 
 /** The schedule of a run with every option written out; `BAD_ARGUMENT` for options that it does not have. */

@@ -101,7 +101,7 @@ export class ShardPass {
     return null;
   }
 
-  /** Goes on with the backward pass to the next barrier. */
+  /** Continues the backward pass to the next barrier. */
   propagate(weight: number): Barrier | null {
     const { root } = this.#forward as ForwardResult;
     this.#backward ??= new BackwardPass(weighted(root, weight));

@@ -5,7 +5,7 @@ const step = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 
 /** Loss and gradient norm of the steps that a run keeps, as its checkpoint has them. */
 export const stepTraceSchema = v.strictObject({
-  /** Of so many steps one is kept. */
+  /** Every how many steps one is kept. */
   every: step,
   points: v.array(v.tuple([step, number, number])),
 });

@@ -9,7 +9,7 @@ const HOST = "127.0.0.1";
 const SCAN_MS = 500;
 /** A line without meaning, so that a connection whose other end is gone is noticed. */
 const BEAT_MS = 15_000;
-/** What waits for a reader that reads no more: it is dropped, and told all when it comes back. */
+/** Most bytes that wait for a client that does not read: it is disconnected, and gets the whole state when it reconnects. */
 const MAX_WAITING = 2 ** 24;
 
 /** A page that is being served. */
@@ -52,7 +52,7 @@ export async function watchServer(folder: string, { port }: { port: number }): P
       if (changes.changed.length + changes.removed.length === 0) return;
       for (const reader of readers) send(reader, "changes", changes);
     } catch {
-      // The readers come back, and are told all.
+      // Clients reconnect, and get the whole state.
       for (const reader of readers) reader.destroy();
     }
   }, SCAN_MS);

@@ -3,7 +3,7 @@ import type { JsBuilder, JsFunction } from "../../tensor/js_form.js";
 import { packInt8, UNPACKED } from "./packed_int8.js";
 import { byPanels } from "./panels.js";
 
-/** Up to so many numbers are written as such. */
+/** Up to this many numbers are written as decimal text. */
 const SHORT = 16;
 
 const BYTES: JsFunction = {

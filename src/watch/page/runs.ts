@@ -18,7 +18,7 @@ export interface ShownRun {
 
 const COLOURS = 8;
 const DASHES = ["solid", "dashed", "dotted"] as const;
-/** Of runs that nobody chose. */
+/** How many runs are selected by default. */
 const MAX_SHOWN = COLOURS;
 
 /** The runs that the page knows, and which of them are chosen. */
