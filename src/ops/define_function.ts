@@ -5,6 +5,7 @@ import type { Op } from "../tensor/op.js";
 import { step } from "../tensor/step.js";
 import { expectTensor, Tensor } from "../tensor/tensor.js";
 import { traceOp } from "../tensor/tracer.js";
+import { expectDefinition } from "./define_op.js";
 import { detachOp } from "./detach.js";
 
 /** What `forward` and `backward` of a custom function share. `torch.autograd.function.FunctionCtx`. */
@@ -42,7 +43,7 @@ interface Saved {
 /**
  * A function whose gradient is given by hand, in terms of tensors. `torch.autograd.Function`.
  *
- * @throws DistilleryError in the backward pass: `BAD_DTYPE` or `SHAPE_MISMATCH` for a gradient that does not fit its input.
+ * @throws DistilleryError `BAD_ARGUMENT` for a definition without a name, `forward` or `backward`; in the backward pass: `BAD_DTYPE` or `SHAPE_MISMATCH` for a gradient that does not fit its input.
  * @example
  * ```ts
  * const roundStraightThrough = defineFunction({
@@ -59,6 +60,7 @@ export function defineFunction<Inputs extends readonly Tensor[]>(
   custom: CustomFunction<Inputs>,
 ): (...inputs: Inputs) => Tensor {
   expectOptions("defineFunction", custom, ["name", "forward", "backward"]);
+  expectDefinition("defineFunction", custom, ["forward", "backward"]);
   const op: Op<null, Saved> = {
     name: custom.name,
     forward() {

@@ -1,8 +1,8 @@
-import { expectOptions } from "../checks.js";
+import { badArgument, expectOptions } from "../checks.js";
 import { isRecording, record } from "../tensor/autograd.js";
 import type { Op } from "../tensor/op.js";
 import { once } from "../tensor/replay.js";
-import { Tensor } from "../tensor/tensor.js";
+import { expectTensor, Tensor } from "../tensor/tensor.js";
 import { traceOp } from "../tensor/tracer.js";
 
 /** Calls an operation: computes its output, and records it if an input asks for a gradient. */
@@ -16,6 +16,7 @@ export interface OpFunction<A, S> {
 /**
  * Defines an operation by its own kernels: everything that the library knows of it is in this one place.
  *
+ * @throws DistilleryError `BAD_ARGUMENT` for a definition without a name or `forward`, and for inputs that are no list of tensors.
  * @example
  * ```ts
  * const double = defineOp({
@@ -38,9 +39,30 @@ export function defineOp<A, S>(op: Op<A, S>): OpFunction<A, S> {
     "js",
     "random",
   ]);
-  const call = (inputs: readonly Tensor[], attributes: A) => callOp(op, inputs, attributes);
-  const withSaved = (inputs: readonly Tensor[], attributes: A) => run(op, inputs, attributes);
+  expectDefinition("defineOp", op, ["forward"], ["backward"]);
+  const withSaved = (inputs: readonly Tensor[], attributes: A) => {
+    if (!Array.isArray(inputs)) throw badArgument(`${op.name}: inputs`, "a list of tensors", inputs);
+    for (let i = 0; i < inputs.length; i++) expectTensor(`${op.name}: input ${i}`, inputs[i]);
+    return run(op, inputs, attributes);
+  };
+  const call = (inputs: readonly Tensor[], attributes: A) => withSaved(inputs, attributes)[0];
   return Object.assign(call, { op, withSaved });
+}
+
+/** Refuses the definition of an operation that lacks its name, or has something else where a function is to be. */
+export function expectDefinition<D extends { readonly name: string }>(
+  what: string,
+  definition: D,
+  needed: readonly (keyof D & string)[],
+  optional: readonly (keyof D & string)[] = [],
+): void {
+  const { name } = definition;
+  if (typeof name !== "string" || name === "") throw badArgument(`${what}: name`, "a name", name);
+  for (const key of [...needed, ...optional]) {
+    const part = definition[key];
+    if (typeof part === "function" || (part === undefined && optional.includes(key))) continue;
+    throw badArgument(`${what}: ${name}: ${key}`, "a function", part);
+  }
 }
 
 /** Calls an operation on the inputs; `attributes` are its other arguments. */

@@ -74,7 +74,26 @@ describe("defineOp", () => {
     const x = tensor([1, 2], { requiresGrad: true });
     double([x.exp()], null).sum().backward();
     expect(x.grad?.data).toEqual(Float32Array.of(2 * Math.exp(1), 2 * Math.exp(2)));
+    expect(() => double(x as never, null)).toThrow(
+      "double: inputs: expected a list of tensors, got a value of type Tensor",
+    );
+    expect(() => double([3 as never], null)).toThrow("double: input 0: expected a Tensor, got 3");
   });
+});
+
+const forward = () => tensor([1]);
+
+it.each([
+  [() => defineOp({} as never), "defineOp: name: expected a name, got undefined"],
+  [() => defineOp({ name: "f" } as never), "defineOp: f: forward: expected a function, got undefined"],
+  [() => defineOp({ name: "f", forward, backward: 3 } as never), "defineOp: f: backward: expected a function, got 3"],
+  [() => defineFunction({ name: "", forward } as never), 'defineFunction: name: expected a name, got ""'],
+  [
+    () => defineFunction({ name: "f", forward } as never),
+    "defineFunction: f: backward: expected a function, got undefined",
+  ],
+])("refuses a definition that lacks something: %#", (define, message) => {
+  expect(define).toThrow(expect.objectContaining({ code: "BAD_ARGUMENT", message }));
 });
 
 it("layers take rows of any rank", () => {
