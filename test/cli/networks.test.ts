@@ -142,11 +142,11 @@ describe("a user's class", () => {
     ],
     [
       "./net.mjs#wrong",
-      1,
+      2,
       "BAD_ARGUMENT",
       "--student: ./net.mjs#wrong: expected a Module, a class of one, or a function that returns one, got 3",
     ],
-    ["./net.mjs#Tiny(classes=4)", 1, "BAD_ARGUMENT", "--student: ./net.mjs#Tiny: classes: the library gives it"],
+    ["./net.mjs#Tiny(classes=4)", 2, "BAD_ARGUMENT", "--student: ./net.mjs#Tiny: classes: the library gives it"],
   ] as const)("%s is refused in one line", async (text, exit, code, message) => {
     const line = await refused(distill("none", "--student", text), cwd, exit, code);
     expect(line.startsWith(message), line).toBe(true);

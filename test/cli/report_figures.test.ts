@@ -73,7 +73,7 @@ test("the reports of a comparison and of a sweep have the figures of compare.jso
   for (const [i, seed] of result.seeds.entries()) {
     for (const [kind, folder] of [
       ["baseline", "baseline"],
-      ["distilled", "kd"],
+      ["distilled", "distilled"],
     ] as const) {
       expect(rows(compared.result[kind].histories[i] ?? [])).toEqual(metricsOf(join(cwd, "c", `seed-${seed}`, folder)));
     }
@@ -82,9 +82,9 @@ test("the reports of a comparison and of a sweep have the figures of compare.jso
   // The way that it is about: each student's temperature is in its run, and the difference in the terminal.
   const [plain, calibrated] = result.methods;
   expect(printed).toContain(
-    `kd, calibrated teacher: ${points(calibrated?.againstFirst?.best.mean)} points of test accuracy against kd`,
+    `kd, calibrated teacher: ${points(calibrated?.againstUncalibrated?.best.mean)} points of test accuracy against kd, teacher as it is`,
   );
-  const { teacherTemperature } = JSON.parse(textOf(cwd, "c", "seed-0", "kd@calibrated", "config.json"));
+  const { teacherTemperature } = JSON.parse(textOf(cwd, "c", "seed-0", "distilled@calibrated", "config.json"));
   expect(teacherTemperature).toBeGreaterThan(0);
   expect(plain?.best).toEqual(result.distilled.best);
 
