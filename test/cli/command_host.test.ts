@@ -19,7 +19,9 @@ const untimed = (text: string) =>
     // Node.js shows the line of what nobody caught, and its version.
     .replaceAll(/^file:.*\n.*\n *\^\n\n|\nNode\.js v.*\n/gm, "")
     .replaceAll(/^( *throughput) .*$/gm, "$1")
-    .replaceAll(/^( *Memory, about: | *Node\.js and the code +).*$/gm, "$1MEMORY");
+    .replaceAll(/^( *Memory, about: | *Node\.js and the code +).*$/gm, "$1MEMORY")
+    // Columns are as wide as the times in them.
+    .replaceAll(/ {2,}/g, "  ");
 
 beforeAll(async () => {
   cwd = userFolder(temporary);
