@@ -191,15 +191,13 @@ impl Convolution<'_> {
         };
         let images = if height * width < 16 * nr::<S>() { (1..=most).find(are_full).unwrap_or(most) } else { 1 };
         let groups = self.images.div_ceil(images);
-        let bands = if images > 1 {
-            1
-        } else {
-            let for_threads = if threads == 1 { 1 } else { (2 * threads).div_ceil(groups) };
-            whole.len(1).div_ceil(COPY_ELEMS).max(for_threads).min(height)
-        };
-        // Rows that fill vectors together, if they are not all.
+        let for_threads = if threads == 1 { 1 } else { (2 * threads).div_ceil(groups) };
+        let bands = if images > 1 { 1 } else { whole.len(1).div_ceil(COPY_ELEMS).max(for_threads).min(height) };
+        let rows = height.div_ceil(bands);
+        // Rows that fill vectors together, unless threads would have less to share.
         let together = (1..=LINE).find(|rows| (rows * width).is_multiple_of(LINE)).unwrap_or(LINE);
-        let rows = height.div_ceil(bands).next_multiple_of(together).min(height);
+        let full = rows.next_multiple_of(together).min(height);
+        let rows = if height.div_ceil(full) < for_threads.min(bands) { rows } else { full };
         let bands = height.div_ceil(rows);
         Tasks { images, rows, bands, count: groups * bands }
     }
