@@ -8,6 +8,7 @@ mod batched;
 pub mod bf16;
 mod conv;
 mod conv_elements;
+mod conv_task;
 mod conv_weight;
 mod epilogue;
 mod gemm;
@@ -21,6 +22,7 @@ mod params;
 mod patches;
 mod prefetch;
 mod problem;
+mod runs;
 mod transpose;
 
 use crate::error::{Result, expect_shape};

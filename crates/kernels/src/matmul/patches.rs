@@ -12,7 +12,8 @@
 //! The second form has no padding between rows: a vector may go on from one row of outputs to the next.
 
 use super::params::LINE;
-use pulp::{MemMask, Simd};
+use super::runs::{copy_masked, copy_of_pairs, copy_shifted, zero};
+use pulp::Simd;
 
 /// Images whose rows of elements are adjacent: element (n, c, y, x) is at `n * image + c * plane + y * width + x`.
 #[derive(Clone, Copy)]
@@ -203,111 +204,6 @@ impl Layout {
                     }
                 }
             }
-        }
-    }
-}
-
-/// Copies some rows, `pitch` apart, of which the first `count` elements are wanted: all at once, then zeros to what is between.
-///
-/// # Safety
-/// The rows exist, and have room.
-#[inline(always)]
-unsafe fn copy_shifted<S: Simd>(simd: S, from: *const f32, to: *mut f32, [rows, pitch]: [usize; 2], count: usize) {
-    let len = (rows * pitch).saturating_sub(pitch - count);
-    // SAFETY: as promised by the caller.
-    unsafe {
-        copy_masked(simd, from, to, len, simd.mask_between_m32s(0, (len % S::F32_LANES) as u32));
-        for y in 1..rows {
-            (count..pitch).for_each(|x| *to.add((y - 1) * pitch + x) = 0.0);
-        }
-    }
-}
-
-/// Copies some elements: whole vectors, and the rest of the mask.
-///
-/// # Safety
-/// The elements exist, and do not overlap.
-#[inline(always)]
-unsafe fn copy_masked<S: Simd>(simd: S, from: *const f32, to: *mut f32, len: usize, rest: MemMask<S::m32s>) {
-    let whole = len / S::F32_LANES * S::F32_LANES;
-    // SAFETY: as promised by the caller.
-    unsafe {
-        for at in (0..whole).step_by(S::F32_LANES) {
-            to.add(at).cast::<S::f32s>().write_unaligned(from.add(at).cast::<S::f32s>().read_unaligned());
-        }
-        if whole < len {
-            simd.mask_store_ptr_f32s(rest, to.add(whole), simd.mask_load_ptr_f32s(rest, from.add(whole)));
-        }
-    }
-}
-
-/// Copies the first or the second element of each of some pairs, in blocks of which the last ends with the last pair.
-///
-/// # Safety
-/// The pairs exist, and `to` has room.
-#[inline(always)]
-unsafe fn copy_of_pairs<const WHICH: usize>(from: *const f32, to: *mut f32, pairs: usize) {
-    macro_rules! blocks {
-        ($n:literal) => {
-            for at in (0..pairs).step_by($n) {
-                let at = at.min(pairs - $n);
-                // SAFETY: as promised by the caller.
-                unsafe {
-                    let block = from.add(2 * at).cast::<[f32; 2 * $n]>().read_unaligned();
-                    let elements: [f32; $n] = std::array::from_fn(|i| block[2 * i + WHICH]);
-                    to.add(at).cast::<[f32; $n]>().write_unaligned(elements);
-                }
-            }
-        };
-    }
-    match pairs {
-        0..4 => blocks!(1),
-        4..8 => blocks!(4),
-        8..16 => blocks!(8),
-        _ => blocks!(16),
-    }
-}
-
-/// Copies a few elements: whole vectors, then halves of what is left.
-///
-/// # Safety
-/// The elements exist, and do not overlap.
-#[inline(always)]
-pub(super) unsafe fn copy<S: Simd>(from: *const f32, to: *mut f32, len: usize) {
-    let mut at = 0;
-    // SAFETY: as promised by the caller.
-    unsafe {
-        while at + S::F32_LANES <= len {
-            let vector = from.add(at).cast::<S::f32s>().read_unaligned();
-            to.add(at).cast::<S::f32s>().write_unaligned(vector);
-            at += S::F32_LANES;
-        }
-        macro_rules! part {
-            ($($n:literal)+) => {$(
-                while len - at >= $n {
-                    to.add(at).cast::<[f32; $n]>().write_unaligned(from.add(at).cast::<[f32; $n]>().read_unaligned());
-                    at += $n;
-                }
-            )+};
-        }
-        part!(8 4 2 1);
-    }
-}
-
-/// Sets some elements to zero, by whole vectors that overlap if there is room for one.
-///
-/// # Safety
-/// The elements exist.
-#[inline(always)]
-unsafe fn zero<S: Simd>(simd: S, to: *mut f32, len: usize) {
-    // SAFETY: as promised by the caller.
-    unsafe {
-        if len < S::F32_LANES {
-            return (0..len).for_each(|i| *to.add(i) = 0.0);
-        }
-        for at in (0..len).step_by(S::F32_LANES) {
-            let at = at.min(len - S::F32_LANES);
-            to.add(at).cast::<S::f32s>().write_unaligned(simd.splat_f32s(0.0));
         }
     }
 }
