@@ -52,7 +52,7 @@ export function rulesBroken(config: Ruled, userOptions: object): Issue[] {
         !isSynthetic &&
         !isChain,
       "teacher",
-      `needed with data ${data}; \`distillery train-teacher\` makes one`,
+      `needed with data ${data}; \`distillery train-teacher\` makes one, and trains by a loss that needs none`,
     ],
     [config.chain !== undefined && config.generations !== undefined, "generations", "the chain says what is trained"],
     [
