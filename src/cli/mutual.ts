@@ -3,6 +3,7 @@ import { SCHEMAS, trainingOptions } from "../config/index.js";
 import { MODELS } from "../models/index.js";
 import type { Module } from "../nn/module.js";
 import { epochKey, mainMetric, metricsOf, testKey } from "../tasks/metrics.js";
+import { TEST_SET } from "../train/evaluate_run.js";
 import { evaluate, mutual } from "../train/index.js";
 import { cohortOf, expectClasses, MUTUAL_LOSS } from "../train/mutual.js";
 import { dryRun } from "./dry_run.js";
@@ -75,12 +76,21 @@ export async function runMutual({ config, userOptions }: Settings<"mutual">, fla
     if (best !== null) model.loadStateDict(best.state);
     const [metric] = metricsOf(input.data);
     const names = students.map((_, i) => `student-${i + 1}`);
-    const results = [...students, model].map((network, i) => ({
+    const networks = [...students, model];
+    const tell = (done: number) => printer.controls.onWork?.({ work: TEST_SET, done, total: networks.length });
+    const onTest = (network: Module, done: number) => {
+      if (source.test === null) return null;
+      if (done === 1) tell(0);
+      const value = mainMetric(source.test, evaluate(network, source.test));
+      tell(done);
+      return value;
+    };
+    const results = networks.map((network, i) => ({
       name: names[i] ?? "together",
       network: config.student[i] ?? "mean of the probabilities",
       parameters: network.parameterCount(),
       [epochKey(metric)]: source.validation && mainMetric(source.validation, evaluate(network, source.validation)),
-      [testKey(metric)]: source.test && mainMetric(source.test, evaluate(network, source.test)),
+      [testKey(metric)]: onTest(network, i + 1),
     }));
     const kept = files.filter((file) => file.endsWith(".safetensors")).slice(-students.length);
     const report = config.report

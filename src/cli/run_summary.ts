@@ -19,7 +19,7 @@ import {
 import { evaluateRun, type RunEvaluation } from "../train/evaluate_run.js";
 import type { BestWeights, RunResult } from "../train/index.js";
 import { metricsOfEpoch } from "../train/trainer_state.js";
-import type { Printer } from "./printer.js";
+import type { RunPrinter } from "./printer.js";
 import type { Source } from "./setup.js";
 
 /** A run that has ended. */
@@ -53,10 +53,10 @@ export interface RunSummary {
  * Evaluates the network with its last and its best weights on the test set, writes the report, and prints all that; the
  * files' names also if the report can't be written.
  */
-export async function summarizeRun(printer: Printer, run: FinishedRun): Promise<RunSummary> {
+export async function summarizeRun(printer: RunPrinter, run: FinishedRun): Promise<RunSummary> {
   const { role, network, teacher, overlap, result, source } = run;
   const { history, files, best, stoppedEarly } = result;
-  const onTest = source.test && evaluateRun({ student: network, teacher, best }, source.test);
+  const onTest = source.test && evaluateRun({ student: network, teacher, best }, source.test, printer.controls.onWork);
   const evaluation = onTest?.last.evaluation ?? null;
   const bestEvaluation = onTest?.best?.evaluation ?? null;
   const isLast = onTest?.best === onTest?.last;

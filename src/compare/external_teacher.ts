@@ -4,7 +4,7 @@ import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import type { WorkProgress } from "../log/progress_line.js";
 import { cached, type Teacher, TeacherCache } from "../teachers/index.js";
-import { type Answer, allLogits, isRowByRow } from "../teachers/logits_in_order.js";
+import { allLogits, isRowByRow, type OutputsOf } from "../teachers/logits_in_order.js";
 import { inPrecision, type Precision } from "../tensor/precision.js";
 import { Tensor } from "../tensor/tensor.js";
 import { calibrateTeacher } from "../train/calibrate_teacher.js";
@@ -90,7 +90,7 @@ export class ExternalTeacher {
     teacher.open?.({ data, validation, taps: [], precision });
   }
 
-  /** Null: it answers at each step, as its answers depend on more than the sample. */
+  /** Null: they are computed at each step, as they depend on more than the sample. */
   get logits(): SplitLogits | null {
     return this.#logits;
   }
@@ -112,11 +112,11 @@ export class ExternalTeacher {
     }
     await teacher.prepare?.({ out, once: true, signal, onNote });
     if (data.augmented === true) return onNote("teacher logits not cached: the data are augmented at random");
-    const answer = this.#asked(teacher.outputs.bind(teacher));
-    if (!(await isRowByRow(answer, data))) {
+    const outputsOf = this.#asked(teacher.outputs.bind(teacher));
+    if (!(await isRowByRow(outputsOf, data))) {
       return onNote("teacher logits not cached: the teacher's logits depend on the other samples of a batch");
     }
-    const training = await allLogits(answer, data, { signal, onWork });
+    const training = await allLogits(outputsOf, data, { signal, onWork });
     const ofValidation =
       teacher.evaluate &&
       (await allLogits(this.#asked(teacher.evaluate.bind(teacher)), validation, { signal, onWork }));
@@ -157,8 +157,8 @@ export class ExternalTeacher {
   }
 
   /** `outputs` or `evaluate`, in the runs' precision. */
-  #asked(answer: Answer): Answer {
-    return (batch) => inPrecision(this.precision, () => answer(batch));
+  #asked(outputsOf: OutputsOf): OutputsOf {
+    return (batch) => inPrecision(this.precision, () => outputsOf(batch));
   }
 
   close(): void {

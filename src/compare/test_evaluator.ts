@@ -8,6 +8,7 @@ import { Module } from "../nn/module.js";
 import { evaluateOutputs, taskOf } from "../tasks/index.js";
 import { metricsOf, type TaskEvaluation } from "../tasks/metrics.js";
 import type { Tensor } from "../tensor/tensor.js";
+import { TEST_SET } from "../train/evaluate_run.js";
 import { logitsOf } from "../train/index.js";
 import type { ExternalTeacher } from "./external_teacher.js";
 import { type Fidelity, fidelityOf, spreadOf } from "./fidelity.js";
@@ -46,7 +47,7 @@ interface Examination {
 }
 
 function tell({ files, controls }: Examination, done: number): void {
-  controls.onWork({ work: "test set", done, total: files });
+  controls.onWork({ work: TEST_SET, done, total: files });
 }
 
 /** Evaluates on the test set, after all training is done. */

@@ -15,7 +15,7 @@ import { Tensor } from "../tensor/tensor.js";
 
 /** How several networks' logits become one. */
 export interface AverageOptions {
-  /** What is averaged: the logits, or the probabilities at temperature 1, whose logarithm is then the answer. Default `logits`. */
+  /** What is averaged: the logits, or the probabilities at temperature 1, whose logarithm is then the output. Default `logits`. */
   average?: "logits" | "probabilities";
   /** Of each network, above 0; their sum counts as 1. Default: all alike. */
   weights?: readonly number[];

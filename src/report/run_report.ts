@@ -65,7 +65,7 @@ export function runReport(input: RunReportInput): RunReport {
   const evaluation = held && (known ?? evaluateRun(networks, held));
   const shown = evaluation && { student: evaluation.best ?? evaluation.last, teacher: evaluation.teacher };
   const metric = epochKey(metricsOf(held ?? undefined)[0]);
-  const title = config.command === "train-teacher" ? "Training of a teacher" : "Distillation";
+  const title = TITLES[String(config.command)] ?? "Distillation";
   const report = {
     kind: "run" as const,
     ...headOf(config, classNamesOf(held?.classes ?? Number(config.classes ?? 0), held?.classNames), {
@@ -87,6 +87,12 @@ export function runReport(input: RunReportInput): RunReport {
   };
   return { ...report, verdict: runVerdict(report) };
 }
+
+/** What a run is called by its command. */
+const TITLES: Readonly<Record<string, string | undefined>> = {
+  "train-teacher": "Training of a teacher",
+  mutual: "Mutual learning",
+};
 
 /** The size of a network, and, if there are samples, its latency in milliseconds. */
 function sizeOf(network: Module, samples: Dataset | null): SizeMetrics {

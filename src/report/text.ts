@@ -15,6 +15,11 @@ export function points(difference: number, digits = 2): string {
   return Number(text) === 0 ? text : `${difference < 0 ? "\u2212" : "+"}${text}`;
 }
 
+/** A sentence with minus signs as wide as the plus. */
+export function withMinusSigns(text: string): string {
+  return text.replaceAll(/(?<=[\s(])-(?=\d)/g, "\u2212");
+}
+
 /** 1 epoch, 12 epochs. */
 export function counted(n: number, name: string): string {
   return `${showCount(n)} ${name}${n === 1 ? "" : "s"}`;

@@ -16,7 +16,7 @@ import {
   unitOf,
 } from "../tasks/metrics.js";
 import type { RunReport, Verdict } from "./report_data.js";
-import { counted, percent, points, pValue, short, times } from "./text.js";
+import { counted, percent, points, pValue, short, times, withMinusSigns } from "./text.js";
 
 /**
  * Did distilling help, by how much, how sure: the difference with the weights that were best on the validation set, with an
@@ -93,7 +93,7 @@ function methodsVerdict(result: CompareResult): Verdict {
     better.length > 0 && worse.length > 0 && `Worse than the baseline: ${changes(worse)}.`,
     // Of two the one sentence that sets them against each other, and of losses with their teacher calibrated theirs.
     ...(methods.length === 2 || methods.some(({ againstUncalibrated }) => againstUncalibrated)
-      ? pairsSummary(result)
+      ? pairsSummary(result).map(withMinusSigns)
       : []),
     alone.length > 0 &&
       `By its own interval, ${list(alone)} differs too; by chance one of ${methods.length} would more often than it says.`,
@@ -176,11 +176,17 @@ export function runVerdict(run: Omit<RunReport, "verdict">): Verdict {
     const last = best.epoch === epochs || lastMetric === null ? "" : `; those of the last get ${shown(lastMetric)}`;
     detail.push(`The weights are those of epoch ${best.epoch} of ${epochs}, best on the validation set${last}.`);
   }
-  const name = config.command === "train-teacher" ? "The teacher" : "The student";
+  const name = NAMES[String(config.command)] ?? "The student";
   const held = `${showCount(evaluation.samples)} ${part} samples`;
   const headline = `${name} ${gets(metric, shown(mainMetric(run, evaluation)), held)}`;
   return { answer: null, headline, detail: detail.join(" ") };
 }
+
+/** What a run trains by its command. */
+const NAMES: Readonly<Record<string, string | undefined>> = {
+  "train-teacher": "The teacher",
+  mutual: "The mean of the students",
+};
 
 function lossVerdict(history: RunReport["history"]): Verdict {
   const [first, last] = [history[0], history.at(-1)];

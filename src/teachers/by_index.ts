@@ -110,7 +110,7 @@ class ByIndex implements Teacher {
   }
 }
 
-/** Refuses data whose samples change at random, for a teacher whose answers are fixed. */
+/** Refuses data whose samples change at random, for a teacher whose logits are fixed. */
 export function expectNotAugmented(data: Dataset, teacher: string, otherwise?: string): void {
   if (data.augmented !== true) return;
   const text = "the data are augmented at random, and its logits are those of the samples as they are";

@@ -18,7 +18,7 @@ const DEFAULTS = { decay: 0.999 } as const;
 
 /**
  * The student's own moving average as its teacher: self-distillation ("mean teacher", Tarvainen and Valpola, 2017). The average
- * is of weights and buffers; it answers in eval mode and moves after each step of the optimizer, by
+ * is of weights and buffers; it runs in eval mode and moves after each step of the optimizer, by
  * average = d average + (1 - d) weights with d = min(decay, 1 - 1 / step): at first it is the mean of all weights so far, as
  * the authors' code has it, whose count is one further. Before the first step it is the student as it began. The average is
  * part of the run's checkpoints. As teacher and student are alike at first, a loss needs the labels too.
@@ -39,7 +39,7 @@ export function emaTeacher(options: EmaTeacherOptions = {}): Teacher {
     if (opened !== null) return opened;
     throw new DistilleryError("BAD_ARGUMENT", "teacher: the average of a student's weights teaches in distill() alone");
   };
-  const answer = (batch: Batch): Outputs => {
+  const outputsOf = (batch: Batch): Outputs => {
     const { average, student } = own();
     average.swap();
     try {
@@ -65,8 +65,8 @@ export function emaTeacher(options: EmaTeacherOptions = {}): Teacher {
       const text = "teacher: the student's own average starts equal to the student, and the loss reads no labels";
       onNote?.(`warning: ${text}: there is little or nothing to learn: add labels, as "cross-entropy + kd"`);
     },
-    outputs: answer,
-    evaluate: answer,
+    outputs: outputsOf,
+    evaluate: outputsOf,
     isFixed: false,
     afterStep() {
       const { average } = own();

@@ -21,7 +21,7 @@ export interface NetworkTeacherOptions {
   taps?: readonly string[];
 }
 
-/** A teacher made of a network, which answers at once. */
+/** A teacher made of a network, whose outputs are no promises. */
 interface NetworkTeacher extends Teacher {
   outputs(batch: Batch): Outputs;
   evaluate(batch: Batch): Outputs;

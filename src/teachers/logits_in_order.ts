@@ -8,7 +8,7 @@ import { Generator, withGenerator } from "../tensor/random.js";
 import { expectFiniteLogits } from "./sample_logits.js";
 
 /** A teacher's `outputs` or `evaluate`. */
-export type Answer = (batch: Batch) => Outputs | Promise<Outputs>;
+export type OutputsOf = (batch: Batch) => Outputs | Promise<Outputs>;
 
 /** Samples that are asked about at once. */
 export const LOGITS_BATCH = 256;
@@ -18,14 +18,14 @@ export const LOGITS_BATCH = 256;
  * indices; the event loop gets its turn before each. `SHAPE_MISMATCH`, and `NON_FINITE` with the sample's index.
  */
 export async function* logitsInOrder(
-  answer: Answer,
+  outputsOf: OutputsOf,
   data: Dataset,
   { start = 0, batchSize = LOGITS_BATCH }: { start?: number; batchSize?: number } = {},
 ): AsyncGenerator<Float32Array, void> {
   for (let at = start; at < data.length; at += batchSize) {
     await setImmediate();
     const end = Math.min(at + batchSize, data.length);
-    yield await answerTo(answer, data, at, end);
+    yield await logitsBetween(outputsOf, data, at, end);
   }
 }
 
@@ -34,7 +34,7 @@ export const TEACHER_LOGITS = "teacher logits";
 
 /** All of them, [samples, classes]; `ABORTED` by the signal. */
 export async function allLogits(
-  answer: Answer,
+  outputsOf: OutputsOf,
   data: Dataset,
   { signal, onWork }: { signal?: AbortSignal; onWork?: (progress: WorkProgress) => void } = {},
 ): Promise<Float32Array> {
@@ -42,7 +42,7 @@ export async function allLogits(
   const told = (done: number) => onWork?.({ work: TEACHER_LOGITS, done: done / data.classes, total: data.length });
   let at = 0;
   told(at);
-  for await (const logits of logitsInOrder(answer, data)) {
+  for await (const logits of logitsInOrder(outputsOf, data)) {
     if (signal?.aborted) throw new DistilleryError("ABORTED", "stopped while the teacher's logits were computed");
     all.set(logits, at);
     at += logits.length;
@@ -52,17 +52,17 @@ export async function allLogits(
 }
 
 /** Whether a teacher's logits of a sample are the same whatever samples are beside it: a probe of three. */
-export async function isRowByRow(answer: Answer, data: Dataset): Promise<boolean> {
+export async function isRowByRow(outputsOf: OutputsOf, data: Dataset): Promise<boolean> {
   const [together, alone] = [
-    await answerTo(answer, data, 0, Math.min(3, data.length)),
-    await answerTo(answer, data, 0, 1),
+    await logitsBetween(outputsOf, data, 0, Math.min(3, data.length)),
+    await logitsBetween(outputsOf, data, 0, 1),
   ];
   return alone.every((x, i) => Object.is(x, together[i]));
 }
 
-async function answerTo(answer: Answer, data: Dataset, start: number, end: number): Promise<Float32Array> {
+async function logitsBetween(outputsOf: OutputsOf, data: Dataset, start: number, end: number): Promise<Float32Array> {
   const batch = takeSlice(data, start, end);
-  const { logits } = await withGenerator(new Generator(), () => answer(batch));
+  const { logits } = await withGenerator(new Generator(), () => outputsOf(batch));
   expectShape("the teacher's logits", logits.shape, [end - start, data.classes]);
   expectFiniteLogits("teacher", logits.data, data.classes, start);
   return logits.data;

@@ -42,7 +42,7 @@ export interface OpenTeacherUse {
 
 /**
  * The teacher of a file: the default export of a module (`./teacher.mjs`), a {@link TeacherFunction} or a {@link Teacher}; an ONNX network ({@link onnxTeacher}); the logits in a `.npy`, `.npz` or `.safetensors` file ({@link logitsFile}), or the network whose
- * weights a `.pth` or `.safetensors` file holds. A network is given as it is, for `distill` to choose how it answers.
+ * weights a `.pth` or `.safetensors` file holds. A network is given as it is, for `distill` to choose how it runs.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for options that a teacher of this kind does not take, and what reading the file throws.
  * @example

@@ -105,8 +105,8 @@ export async function writeLogits(
         throw new DistilleryError("ABORTED", `stopped: the same command goes on after ${rows.count} samples`);
       };
       stopped();
-      const answer = opened.outputs.bind(opened);
-      for await (const logits of logitsInOrder(answer, whole, { start: rows.count, batchSize })) {
+      const outputsOf = opened.outputs.bind(opened);
+      for await (const logits of logitsInOrder(outputsOf, whole, { start: rows.count, batchSize })) {
         const values = inUnits(logits, whole.targetScale);
         if (dtype === "float16") expectFloat16(values, whole.classes, rows.count);
         await rows.append(values);

@@ -1,5 +1,6 @@
 import { fingerprint } from "../checkpoint/fingerprint.js";
 import type { Dataset } from "../data/index.js";
+import type { WorkProgress } from "../log/progress_line.js";
 import type { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { evaluateOutputs } from "../tasks/index.js";
@@ -23,19 +24,32 @@ export interface RunEvaluation {
   teacher: EvaluatedLogits | null;
 }
 
-/** Evaluates the networks of a finished run: one pass over the data for the teacher, and one for each set of weights. */
+/** The work of evaluating on a test set, as progress names it. */
+export const TEST_SET = "test set";
+
+/**
+ * Evaluates the networks of a finished run: one pass over the data for the teacher, and one for each set of weights. `onWork` is called
+ * as it begins and after each.
+ */
 export function evaluateRun(
   { student, teacher, best }: { student: Module; teacher?: Module | undefined; best?: BestWeights | null },
   data: Dataset,
+  onWork: (progress: WorkProgress) => void = () => {},
 ): RunEvaluation {
+  const isSame = best && fingerprint(best.state) === fingerprint(student.stateDict());
+  const total = 1 + (teacher === undefined ? 0 : 1) + (best && !isSame ? 1 : 0);
+  let done = 0;
+  const tell = () => onWork({ work: TEST_SET, done, total });
+  tell();
   const run = (network: Module, teacherLogits?: Tensor): EvaluatedLogits => {
     const logits = logitsOf(network, data);
+    done += 1;
+    tell();
     return { logits, evaluation: evaluateOutputs(logits, data, teacherLogits) };
   };
   const byTeacher = teacher === undefined ? null : run(teacher);
   const byStudent = () => run(student, byTeacher?.logits);
   const last = byStudent();
-  const isSame = best && fingerprint(best.state) === fingerprint(student.stateDict());
   const byBest = best && !isSame ? withState(student, best.state, byStudent) : null;
   return { last, best: isSame ? last : byBest, teacher: byTeacher };
 }

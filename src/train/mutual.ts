@@ -41,7 +41,7 @@ export function cohortOf(students: readonly Module[]): Ensemble {
 /**
  * Deep mutual learning (Zhang, Xiang, Hospedales and Lu, 2018): students that teach each other, without a teacher. Of student i
  * the loss is crossEntropy_i + the mean over the others j of KL(p_j ‖ p_i); the gradient of each loss flows to its student
- * alone. All students answer a batch once and then take their steps together, as the authors' code does; in the paper's
+ * alone. All students compute a batch once and then take their steps together, as the authors' code does; in the paper's
  * algorithm each later one sees what the ones before have learnt from the batch. Each student's gradient is clipped by its own norm.
  *
  * `out` gets a file for each: `student-1`, `student-2`, ... The metrics `validationLoss` and `validationAccuracy` are those of

@@ -89,6 +89,9 @@ describe("a run", () => {
       best: { epoch: 2, validationAccuracy: 0.9 },
     });
     expect(headline).toBe("The student gets 90.18% of 10,000 test samples right");
+    expect(verdictOf({ predictions, config: { command: "mutual" } }).headline).toBe(
+      "The mean of the students gets 90.18% of 10,000 test samples right",
+    );
     expect(detail).toBe(
       "Its teacher gets 90.45%; they agree on 97.60% of them. The student has 7.9 times fewer parameters and runs 9.0 times as fast. The weights are those of epoch 2 of 3, best on the validation set; those of the last get 90.10%.",
     );
@@ -122,6 +125,7 @@ test("of several losses: those that help after correction, or that none does", (
   ]);
   const worse = compareVerdict(compareResult(run, baseline, up(harmful), up(unclear)));
   expect([worse.answer, worse.headline]).toEqual(["no", "Worse than the baseline: kd (\u22122.04 points)"]);
+  expect(worse.caveats?.[0]).not.toMatch(/[\s(]-\d/);
   expect(worse.caveats?.[0]).toMatch(/^dkd: \+\d\.\d\d points of test accuracy against kd \(95% interval /);
   const none = compareVerdict(compareResult(run, baseline, up(unclear), up(unclear)));
   expect([none.answer, none.headline]).toEqual(["unclear", "Neither method is distinguishable from the baseline"]);

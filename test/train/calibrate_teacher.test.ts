@@ -118,7 +118,7 @@ describe("a calibrated teacher", () => {
     expect(JSON.parse(readFileSync(join(out, "config.json"), "utf8")).loss).toEqual({ name: "squares" });
   });
 
-  test("needs a validation set, and a teacher that answers for it", async () => {
+  test("needs a validation set, and a teacher with logits for it", async () => {
     const { validation: _, ...without } = options;
     const none = await failure(start({ ...without, calibrateTeacher: true }).done, "BAD_ARGUMENT");
     expect(none.message).toBe("calibrateTeacher: needs a validation set, on which the temperature is chosen");

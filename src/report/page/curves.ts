@@ -1,9 +1,9 @@
 import type { EpochRecord } from "../../log/epoch_record.js";
-import { agreementOf, epochKey, type Metric, metricOfKey, metricsOf, showMetric } from "../../tasks/metrics.js";
+import { agreementOf, epochKey, type Metric, metricsOf, showMetric } from "../../tasks/metrics.js";
 import type { RunReport } from "../report_data.js";
 import { counted, percent } from "../text.js";
 import { type Axis, type Line, type LineChartOptions, lineChart, type Point } from "./line_chart.js";
-import { lineOf, linesOf, lossMetrics, type MetricKey, NETWORK_STYLES } from "./series.js";
+import { figureOf, lineOf, linesOf, lossMetrics, type MetricKey, NETWORK_STYLES } from "./series.js";
 
 const LOSS: Axis = { name: "loss", format: plain, exact: (x) => x.toFixed(4) };
 const FRACTION: Axis = { name: "share", format: (x) => `${plain(100 * x)}%`, exact: (x) => percent(x) };
@@ -13,6 +13,7 @@ const axisOf = (figure: Metric): Axis =>
 const NORM: Axis = { name: "gradient norm", format: plain, exact: (x) => String(x) };
 type OfTask = Parameters<typeof metricsOf>[0];
 const WIDE = 50;
+const STUDENT_LOSS = /^(student-\d+)\.loss$/;
 const RATE: Axis = { name: "learning rate", format: rate, exact: (x) => x.toFixed(6) };
 
 /** How one run went: loss with its own metrics, accuracy and agreement on the validation set, learning rate. */
@@ -24,14 +25,22 @@ export function runCurves(
   const [figure] = metricsOf(data);
   const line = (metric: MetricKey, name: string, colour: string, dash?: Line["dash"]) =>
     lineOf(history, metric, { name, colour, ...(dash && { dash }) });
-  const parts = lossMetrics(history);
+  const all = lossMetrics(history);
+  // Of several students that teach each other, each one's own loss has parts again.
+  const ofStudents = all.filter((name) => STUDENT_LOSS.test(name));
+  const parts = ofStudents.length > 0 ? ofStudents : all;
   const losses = [
     ...line("loss", parts.length > 0 ? "total" : "training", "--student"),
     ...parts.flatMap((name, i) => line(name, name, "--student", i % 2 === 0 ? "dashed" : "dotted")),
     ...line("validationLoss", "validation", "--other"),
   ];
+  const key = epochKey(figure);
   const shares = [
-    ...line(epochKey(figure), figure.label, "--student"),
+    ...line(key, ofStudents.length > 0 ? "together" : figure.label, "--student"),
+    ...ofStudents.flatMap((name, i) => {
+      const student = name.replace(STUDENT_LOSS, "$1");
+      return line(`${student}.${key}`, student, "--other", i % 2 === 0 ? "dashed" : "dotted");
+    }),
     ...line("agreement", "agreement with the teacher", "--other", "dashed"),
   ];
   const [first, last] = [history[0], history.at(-1)];
@@ -171,10 +180,11 @@ export function metricCurve(
 ): LineChartOptions {
   if (metric === "lr") return overEpochs("Learning rate", "After each epoch's last step.", lines, RATE);
   if (metric === "loss") return overEpochs("Training loss", "What each run is trained with.", lines, LOSS);
-  const own = metricOfKey(metric, record.metrics);
+  const { figure: own, of } = figureOf(metric, record.metrics);
   if (metric === "validationLoss") return overEpochs("Loss on the validation set", "After each epoch.", lines, LOSS);
   if (own === null) return overEpochs(`${metric} in training`, "As the loss reports it.", lines, LOSS);
-  return overEpochs(`${capital(own.label)} on the validation set`, "After each epoch.", lines, axisOf(own));
+  const title = `${capital(own.label)} on the validation set${of === null ? "" : `, ${of}`}`;
+  return overEpochs(title, "After each epoch.", lines, axisOf(own));
 }
 
 function overEpochs(title: string, description: string, lines: readonly Line[], y: Axis): LineChartOptions {

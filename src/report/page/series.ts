@@ -1,5 +1,5 @@
 import type { EpochRecord } from "../../log/epoch_record.js";
-import { metricOfKey } from "../../tasks/metrics.js";
+import { type Metric, metricOfKey } from "../../tasks/metrics.js";
 import type { Line, Point } from "./line_chart.js";
 
 /** A figure of an epoch's record. */
@@ -8,8 +8,17 @@ export type MetricKey = string;
 /** The metrics that the loss itself reported, beside its value, in the order of the first record that has them. */
 export function lossMetrics(history: readonly EpochRecord[]): MetricKey[] {
   const names = new Set(history.flatMap(({ metrics }) => Object.keys(metrics)));
-  // What validation adds is the loss on the validation set and the task's figures.
-  return [...names].filter((name) => !["loss", "validationLoss"].includes(name) && metricOfKey(name) === null);
+  // What validation adds is the loss on the validation set and the task's figures, of several students each one's own.
+  return [...names].filter((name) => !["loss", "validationLoss"].includes(name) && figureOf(name).figure === null);
+}
+
+/** The figure that a metric is, and whose: `student-1.validationAccuracy` is the accuracy of `student-1`; null if it is none. */
+export function figureOf(
+  key: MetricKey,
+  metrics?: EpochRecord["metrics"],
+): { figure: Metric | null; of: string | null } {
+  const at = key.lastIndexOf(".");
+  return { figure: metricOfKey(key.slice(at + 1), metrics), of: at < 0 ? null : key.slice(0, at) };
 }
 
 type LineStyle = Omit<Line, "points">;

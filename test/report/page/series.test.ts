@@ -1,0 +1,14 @@
+import { expect, test } from "vitest";
+import { figureOf, lossMetrics } from "../../../src/report/page/series.js";
+
+test("a student's figure on the validation set is no part of the loss", () => {
+  const metrics = {
+    ...{ loss: 3, validationLoss: 1, validationAccuracy: 0.5, agreement: 0.6 },
+    ...{ "student-1.loss": 2, "student-1.cross-entropy": 1.5, "student-1.validationAccuracy": 0.4 },
+  };
+  expect(lossMetrics([{ epoch: 1, metrics } as never])).toEqual(["student-1.loss", "student-1.cross-entropy"]);
+  const { figure, of } = figureOf("student-1.validationAccuracy");
+  expect([figure?.name, of]).toEqual(["accuracy", "student-1"]);
+  expect(figureOf("validationAccuracy").of).toBeNull();
+  expect(figureOf("student-1.kd").figure).toBeNull();
+});
