@@ -8,7 +8,7 @@ use distillery_kernels::matmul::bf16::{from_bits, to_bits};
 /// Images, channels, height, width; outputs, kernel; stride, padding, dilation; groups.
 type Case = ([usize; 4], [usize; 3], [usize; 2], [usize; 2], [usize; 2], usize);
 
-const CASES: [Case; 50] = [
+const CASES: [Case; 55] = [
     ([1, 1, 1, 1], [1, 1, 1], [1, 1], [0, 0], [1, 1], 1),
     ([2, 3, 5, 7], [4, 3, 3], [1, 1], [1, 1], [1, 1], 1),
     ([2, 3, 5, 7], [4, 3, 3], [1, 1], [0, 0], [1, 1], 1),
@@ -60,6 +60,12 @@ const CASES: [Case; 50] = [
     // Read as they are: rows of whole vectors, and rows that follow each other.
     ([2, 3, 7, 18], [14, 3, 3], [2, 1], [0, 0], [1, 1], 1),
     ([2, 3, 9, 7], [4, 3, 1], [1, 1], [0, 0], [1, 1], 1),
+    // Kernels wider than the image, whose outer taps read nothing.
+    ([2, 3, 7, 7], [2, 17, 19], [1, 1], [8, 9], [1, 1], 1),
+    ([1, 2, 6, 5], [3, 3, 3], [1, 1], [9, 9], [9, 9], 1),
+    ([2, 3, 14, 14], [4, 3, 3], [1, 1], [18, 18], [18, 18], 1),
+    ([1, 2, 4, 4], [3, 1, 2], [1, 1], [0, 100], [1, 200], 1),
+    ([2, 3, 1, 70], [4, 1, 21], [1, 1], [0, 10], [1, 1], 1),
     // Gradients of columns in three parts, of which the last has a column less.
     ([4, 3, 8, 32], [5, 3, 4], [1, 3], [1, 2], [1, 1], 1),
     ([2, 6, 9, 65], [4, 3, 3], [2, 2], [1, 1], [1, 2], 2),

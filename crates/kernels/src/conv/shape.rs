@@ -58,6 +58,7 @@ impl Shape {
     pub fn output(&self) -> Result<[usize; 4]> {
         let Self { x, weight, window, groups } = *self;
         expect_that(groups > 0, OP, "groups", 0.0, "at least 1")?;
+        expect_that(x[1] > 0, OP, "channels", 0.0, "at least 1")?;
         expect_shape(OP, "weight", &weight, &[weight[0], x[1] / groups, weight[2], weight[3]])?;
         expect_shape(OP, "channels", &[x[1] % groups, weight[0] % groups], &[0, 0])?;
         let mut out = [x[0], weight[0], 0, 0];

@@ -9,11 +9,14 @@
 //!   e f g h                   0 e f g h 0                            0 f   e g   f h
 //! ```
 //!
-//! The second form has no padding between rows: a vector may go on from one row of outputs to the next.
+//! The second form, of kernels with few columns, has no padding between rows: a vector may go on from one row of outputs to the next.
 
 use super::params::LINE;
 use super::runs::{copy_masked, copy_of_pairs, copy_shifted, zero};
 use pulp::Simd;
+
+/// Copies for the columns of taps, at most: a row takes as much memory each time.
+const COPIES: usize = 8;
 
 /// Images whose rows of elements are adjacent: element (n, c, y, x) is at `n * image + c * plane + y * width + x`.
 #[derive(Clone, Copy)]
@@ -130,7 +133,9 @@ impl Window {
             let (rows, columns) = (axis(0, rows, false), axis(1, self.grid[1], false));
             return Layout { rows, columns, in_place: true, pitch: width * self.step[0], plane, image };
         }
-        let (rows, columns) = (axis(0, rows, false), axis(1, self.grid[1], !whole));
+        let (rows, shared) = (axis(0, rows, false), axis(1, self.grid[1], false));
+        let each = axis(1, self.grid[1], true);
+        let columns = if whole || each.first.len() > COPIES { shared } else { each };
         let pitch = columns.len;
         let plane = columns.first.len() * rows.first.len() * rows.len * pitch;
         Layout { rows, columns, in_place: false, pitch, plane, image: plane * source.channels }
@@ -176,7 +181,7 @@ impl Layout {
             for column in 0..across.first.len() {
                 let inside = across.inside(column, source.width);
                 let rest = simd.mask_between_m32s(0, (inside.count % S::F32_LANES) as u32);
-                let from = source.data.wrapping_add(top * source.width + inside.from);
+                let from = source.data.wrapping_add(top.wrapping_mul(source.width).wrapping_add(inside.from));
                 let to = to.wrapping_add((column * down.first.len() + row) * down.len * pitch);
                 for c in 0..source.channels {
                     let (from, to) = (from.wrapping_add(c * source.plane), to.wrapping_add(c * self.plane));
@@ -184,6 +189,10 @@ impl Layout {
                     unsafe {
                         zero(simd, to, above * pitch);
                         zero(simd, to.add((above + count) * pitch), (read - above - count) * pitch);
+                        // Of taps beyond the source there is nothing to copy, not even a place.
+                        if inside.count == 0 {
+                            continue;
+                        }
                         let to = to.add(above * pitch + inside.before);
                         if shifted {
                             copy_shifted(simd, from, to, [count, *pitch], inside.count);
