@@ -71,6 +71,14 @@ test("two processes and --collect write compare.json and report.html of one", as
   await succeed(ARGS, whole);
   const late = launch([...ARGS, "--index", "1", "--of", "2"], cwd);
   const end = ended(late);
+  await new Promise<void>((resolve) => {
+    let text = "";
+    late.stderr?.on("data", (part: Buffer) => {
+      text += part.toString();
+      if (text.includes("waits for the teacher")) resolve();
+    });
+    late.on("close", () => resolve());
+  });
   const printed = lines(await succeed([...ARGS, "--index", "0", "--of", "2"], cwd));
   expect(printed.at(-1)).toBe(
     "share 0 of 2 (from 0 to 1) is done, 2 runs in run; when all are, the same command with --collect gives the result",
