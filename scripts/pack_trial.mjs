@@ -178,7 +178,7 @@ function expectMatch(what, text, pattern) {
 }
 
 function expectFiles(files) {
-  const wrong = files.filter((path) => /\.map$|\.rs$|(^|\/)test|\.prepared|^src\//.test(path));
+  const wrong = files.filter((path) => /\.map$|\.rs$|(^|\/)tests?\/|\.test\.|\.prepared|^src\//.test(path));
   if (wrong.length > 0) throw new Error(`packed, but of no use to anyone: ${wrong.join(", ")}`);
 }
 
