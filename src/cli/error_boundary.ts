@@ -5,7 +5,7 @@ import { DistilleryError } from "../errors.js";
 import { shortageOf } from "../shortage.js";
 import { fromUserCode } from "../user_code.js";
 import { namedByFlag } from "./flag_names.js";
-import { printError, whileRead } from "./terminal.js";
+import { eraseInterrupt, printError, whileRead } from "./terminal.js";
 
 /** A command line that makes no sense: exit code 2. */
 export class UsageError extends DistilleryError {
@@ -107,6 +107,7 @@ export async function interruptible<T>(
     const isFirst = !controller.signal.aborted;
     // A terminal that closes, and a scheduler ahead of its limit, may send theirs again.
     if (!isFirst && name !== "SIGHUP" && name !== "SIGUSR1") process.exit(EXIT.interrupted);
+    if (name === "SIGINT") eraseInterrupt();
     if (isFirst) note(`${promise}; once more stops at once`);
     stoppedBy ??= name;
     controller.abort(name);

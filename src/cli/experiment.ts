@@ -141,14 +141,14 @@ export async function dryRunExperiment(
   const { teacher: given, student: make, data } = task;
   const [teacher, student] = [typeof given === "function" ? given() : given, make()];
   const common = { ...training, ...(source.validation && { validation: source.validation }) };
-  const losses = new Set(own.flatMap(({ kind, loss }) => (kind === "distilled" ? [labelOf(loss)] : [])));
+  const losses = new Set(own.flatMap(({ kind, loss }) => (kind === "distilled" ? [loss] : [])));
   const students = own.map(({ kind, loss, fraction = 1 }): PlannedRun => {
     const part = fraction === 1 ? data : fractionOf(data, fraction);
     const of = fraction === 1 ? "" : `, ${showCount(part.length)} samples`;
     if (kind === "baseline") {
       return { name: `a baseline student${of}`, times: 1, input: { ...common, data: part, model: student } };
     }
-    const by = losses.size < 2 ? "" : ` by ${labelOf(loss)}`;
+    const by = losses.size < 2 || loss === null ? "" : ` by ${labelOf(loss)}`;
     const input = { ...common, data: part, teacher, student, ...(loss !== null && { loss }) };
     return { name: `a distilled student${by}${of}`, times: 1, input };
   });

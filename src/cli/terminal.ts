@@ -1,6 +1,7 @@
 // All that the command line prints goes through here.
 import { ioError } from "../files/index.js";
 import { printable } from "../log/index.js";
+import { ERASE } from "../log/terminal_line.js";
 
 /** The codes of a reader that is gone: a pipe that was closed, as `| head` does, or a terminal. */
 const GONE: readonly unknown[] = ["EPIPE", "EIO", "ENXIO", "ECONNRESET"];
@@ -51,6 +52,11 @@ export function writeOutput(text: string): void {
 /** The same on standard error. */
 export function writeError(text: string): void {
   process.stderr.write(printable(text));
+}
+
+/** Erases the `^C` that a terminal shows where Ctrl-C is pressed. */
+export function eraseInterrupt(): void {
+  if (process.stderr.isTTY) process.stderr.write(ERASE);
 }
 
 /** Calls `listener` if the reader of standard output goes away while `body` runs. */

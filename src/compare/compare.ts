@@ -153,14 +153,14 @@ async function readMethods(
   const choiceOf = async (losses: readonly Trial["loss"][]) => {
     const made = await makeLosses(experiment, losses);
     for (const [spec, one] of made) {
-      if (!isOfBaseline(one, experiment)) continue;
+      if (spec === null || !isOfBaseline(one, experiment)) continue;
       refuse(
         `${given ? "losses" : "loss"}: ${labelOf(spec)} is what the baseline, which is always there, is trained with`,
       );
     }
     return { calibrateTeacher, readsLogits: (spec: Trial["loss"]) => readsLogits(made.get(spec) ?? null) };
   };
-  if (given === undefined) return nameMethod(loss, await choiceOf([loss]));
+  if (given === undefined) return nameMethod(loss, await choiceOf([loss]), experiment);
   if (!Array.isArray(given) || given.length === 0) refuse(`losses: expected a list of losses, got ${show(given)}`);
   if (loss !== null) refuse("loss: expected one of loss and losses, got both");
   const name = (["temperature", "alpha"] as const).find((option) => options[option] !== KD_DEFAULTS[option]);
@@ -272,19 +272,21 @@ async function behaviourOf(
   if (hasTargets(task.data)) return null;
   const [before, now] = [baseline, distilled].map(({ scores }) => scores?.best ?? []);
   let done = 0;
-  const told = async <T>(part: () => T | Promise<T>): Promise<T> => {
+  const withProgress = async <T>(part: () => T | Promise<T>): Promise<T> => {
     onWork({ work: "fidelity and calibration", done, total: 6 });
     done += 1;
     await setImmediate();
     return part();
   };
-  const onTraining = await told(() => (source instanceof Module ? comparableLogits(source, task.data) : null));
+  const onTraining = await withProgress(() => (source instanceof Module ? comparableLogits(source, task.data) : null));
   const fidelity = async ({ figures: { files }, fidelity: ofTest }: ExaminedStudents) => ({
     test: ofTest,
-    training: await told(() => fidelityOfFiles(files, student, { data: task.data, teacherLogits: onTraining, signal })),
+    training: await withProgress(() =>
+      fidelityOfFiles(files, student, { data: task.data, teacherLogits: onTraining, signal }),
+    ),
   });
   const ofStudents = ({ figures: { files } }: ExaminedStudents) =>
-    told(() => calibrationOf(withWeights(files, student, signal), parts));
+    withProgress(() => calibrationOf(withWeights(files, student, signal), parts));
   const parts = { validation: task.validation, test };
   const ofTeacher = teacherLogits && taskOf(test).scores?.(teacherLogits, test);
   return {
@@ -300,7 +302,7 @@ async function behaviourOf(
     },
     perClass: classDifferences(now, before, labelsOf(test), test.classes),
     calibration: {
-      teacher: await told(() => (source instanceof Module ? calibrationOf([source], parts) : null)),
+      teacher: await withProgress(() => (source instanceof Module ? calibrationOf([source], parts) : null)),
       baseline: await ofStudents(baseline),
       distilled: await ofStudents(distilled),
     },

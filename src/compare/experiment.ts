@@ -290,13 +290,15 @@ export function describeData({ task, test }: Experiment): CompareResult["data"] 
 /** Everything that determines the figures: the options, the data and `more`. */
 export function describeConfig(
   command: string,
-  { task, test, options, loss, calibrateTeacher, controls }: Experiment,
+  { task, test, options: { temperature, alpha, ...options }, loss, calibrateTeacher, controls }: Experiment,
   more: Readonly<Record<string, unknown>>,
 ): Readonly<Record<string, unknown>> {
   const { data, validation, teacher } = task;
+  const hasOwn = loss !== null || "losses" in more;
   return {
     ...{ ...controls.metadata, command },
     ...withoutScheduleOptions(options),
+    ...(!hasOwn && { temperature, alpha }),
     ...(typeof options.optimizer !== "function" && { optimizer: OPTIMIZERS.canonical(options.optimizer) }),
     ...describeSchedule(resolveSchedule(options.schedule, options), options.epochs * stepsPerEpoch(data, options)),
     ...(loss !== null && { loss: describeLoss(loss, data.classes) }),

@@ -2,11 +2,12 @@ import { createHash } from "node:crypto";
 import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { LOSSES, type LossSpec } from "../losses/index.js";
-import { isDistillationLoss } from "../losses/loss.js";
-import { type Expression, formatExpression, parseExpression } from "../registry/index.js";
+import { type DistillationLoss, isDistillationLoss } from "../losses/loss.js";
+import { type Expression, formatExpression, parseExpression, type StructuredTerm } from "../registry/index.js";
+import { taskOf } from "../tasks/index.js";
 import { logitsUnread } from "../train/calibrate_teacher.js";
 import { type CrossedDifference, corrected, crossedDifference, differenceOverSeeds } from "./crossed_difference.js";
-import { isExpression } from "./experiment.js";
+import { type Experiment, isExpression } from "./experiment.js";
 import type { Method, MethodDifference } from "./results.js";
 import { type PairedDifference, pairedDifference } from "./statistics.js";
 import type { ExaminedStudents } from "./test_evaluator.js";
@@ -37,28 +38,49 @@ export function nameMethods(losses: readonly LossSpec[], choice: MethodChoice): 
   expectOnce(losses);
   const seen = new Map([[BASELINE, 1]]);
   const named = losses.map((spec) => {
-    const folder = folderOf(labelOf(spec));
+    const loss = labelOf(spec);
+    const folder = folderOf(loss);
     // Names that differ in case are one on some file systems; those that fall together are numbered in their order.
     const key = folder.toLowerCase();
     const count = (seen.get(key) ?? 0) + 1;
     seen.set(key, count);
-    return { spec, folder: count === 1 ? folder : `${folder}-${count}` };
+    return { spec, loss, folder: count === 1 ? folder : `${folder}-${count}` };
   });
   return withTeachers(named, choice);
 }
 
-/** The only loss of a comparison. */
-export function nameMethod(spec: LossSpec | null, choice: MethodChoice): NamedMethod[] {
-  return withTeachers([{ spec, folder: DISTILLED }], choice);
+/** The only loss of a comparison; null is that of the options' temperature and alpha, by its expression. */
+export function nameMethod(
+  spec: LossSpec | null,
+  choice: MethodChoice,
+  { task: { data }, options }: Pick<Experiment, "task" | "options">,
+): NamedMethod[] {
+  const loss = spec === null ? expressionOf(taskOf(data).distillationLoss(options)) : labelOf(spec);
+  return withTeachers([{ spec, loss, folder: DISTILLED }], choice);
 }
+
+/** `kd(temperature=3.5, alpha=0.6)`: what a loss of Distillery's own is made from. */
+function expressionOf(loss: DistillationLoss): string {
+  const config = loss.config() as LossConfig | { weight: number; loss: LossConfig }[];
+  const terms = Array.isArray(config) ? config : [{ weight: 1, loss: config }];
+  return formatExpression(
+    terms.map(({ weight, loss: { labelSmoothing, ...loss } }) => ({
+      ...loss,
+      // 1 - alpha, without the error of the subtraction.
+      weight: Number(weight.toPrecision(12)),
+      ...(labelSmoothing && { labelSmoothing }),
+    })),
+  );
+}
+
+type LossConfig = StructuredTerm & { labelSmoothing?: number };
 
 /** Each loss with its teacher as it is, calibrated, or both; for one that does not read the teacher's logits it is as it is. */
 function withTeachers(
-  losses: readonly Pick<NamedMethod, "spec" | "folder">[],
+  losses: readonly Pick<NamedMethod, "spec" | "loss" | "folder">[],
   { calibrateTeacher, readsLogits }: MethodChoice,
 ): NamedMethod[] {
-  const methods = losses.flatMap(({ spec, folder }): NamedMethod[] => {
-    const loss = labelOf(spec);
+  const methods = losses.flatMap(({ spec, loss, folder }): NamedMethod[] => {
     const of = (isCalibrated: boolean, name = loss): NamedMethod => ({
       ...{ spec, loss, name, calibrateTeacher: isCalibrated },
       folder: teacherFolder(folder, isCalibrated),
@@ -94,8 +116,7 @@ function keyOf(spec: Expression): string {
 }
 
 /** What a loss is called. */
-export function labelOf(spec: LossSpec | null): string {
-  if (spec === null) return "kd";
+export function labelOf(spec: LossSpec): string {
   if (typeof spec === "function") return spec.name || "function";
   return isDistillationLoss(spec) ? spec.name : formatExpression(spec);
 }
@@ -145,8 +166,9 @@ export function methodsOf(
     }
     return byMethod;
   };
-  const uncalibrated = methods.map(({ loss, calibrateTeacher }) =>
-    calibrateTeacher ? methods.findIndex((other) => other.loss === loss && !other.calibrateTeacher) : -1,
+  // By the loss itself: a function may be called as an expression is.
+  const uncalibrated = methods.map(({ spec, calibrateTeacher }) =>
+    calibrateTeacher ? methods.findIndex((other) => other.spec === spec && !other.calibrateTeacher) : -1,
   );
   const ofBaseline = family(() => baseline);
   const ofFirst = family((i) => (i > 0 && uncalibrated[i] < 0 ? students[0] : undefined));

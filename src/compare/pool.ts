@@ -48,12 +48,12 @@ export async function openRunners(
   setMaxListeners(0, stopping);
   const controlsOfStart = { seconds: workers.startSeconds ?? START_SECONDS, signal: stopping, onNote };
   let opened = 0;
-  const told = () => onWork({ work: "starting processes", done: opened, total: count });
-  told();
+  const reportOpened = () => onWork({ work: "starting processes", done: opened, total: count });
+  reportOpened();
   const starts = Array.from({ length: count }, async () => {
     const runner = await WorkerRunner.start(init, controlsOfStart);
     opened += 1;
-    told();
+    reportOpened();
     return runner;
   });
   const started = await Promise.allSettled(starts);

@@ -6,7 +6,7 @@ import { readsLogitsAlone, resolveLoss } from "../train/resolve_loss.js";
 import type { Experiment } from "./experiment.js";
 import type { Trial } from "./trial.js";
 
-/** What an experiment's losses are made to tell: each once; null is that of temperature and alpha. */
+/** The losses made for an experiment, by what was given; null is that of temperature and alpha. */
 type MadeLosses = ReadonlyMap<Trial["loss"], DistillationLoss | null>;
 
 /** Makes losses for an experiment's networks and data; refuses those that do not go with them, before anything is written. */

@@ -138,7 +138,7 @@ function labelAdvice({ layout, table }: RawPart): string {
   const { label } = layout ?? table?.labelLayout ?? {};
   return label === undefined
     ? ""
-    : `: the label is ${show(label.name)}; labelColumn (--label-column) names another column`;
+    : `: the label column is ${show(label.name)}; set labelColumn (--label-column) to use another`;
 }
 
 /** The data sets of a source: with its own test part, or with a fraction of each class held out before it is measured. */

@@ -38,7 +38,7 @@ const LABELS = ["label", "class", "target", "y"];
 
 /** The error of a first record that could name the columns or be a row. */
 export function ambiguousHeader(cells: readonly string[], line: number, file: string, reason = ""): DistilleryError {
-  const text = `${showList(cells, 8)} could name the columns or be a row${reason}: say which with header`;
+  const text = `${showList(cells, 8)} could name the columns or be a row${reason}: set header`;
   return badData(file, `line ${line}: ${text} (--header, --no-header)`);
 }
 
@@ -75,7 +75,7 @@ export function readTableHeader(
     );
   }
   if (labelColumn === undefined && several === undefined && usual.length > 1) {
-    throw badData(file, `line ${line}: ${showList(usual)} could each be the label: say which with labelColumn`);
+    throw badData(file, `line ${line}: ${showList(usual)} could each be the label: set labelColumn (--label-column)`);
   }
   const isByName = labelColumn === undefined && usual.length === 1;
   const place = isByName ? names.indexOf(usual[0]) : names.length - 1;

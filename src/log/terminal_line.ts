@@ -4,7 +4,8 @@ const STANDARD_ERROR = 2;
 const MS_BETWEEN_DRAWINGS = 125;
 /** What prints the lines may be another process, as in `distillery distill | tee log.txt`: it goes first. */
 const MS_FOR_A_READER = 30;
-const ERASE = "\r\x1b[J";
+/** Erases the line that the cursor is in, and what is below. */
+export const ERASE = "\r\x1b[J";
 
 /** Where a line is drawn. */
 export interface Screen {

@@ -39,14 +39,14 @@ export async function allLogits(
   { signal, onWork }: { signal?: AbortSignal; onWork?: (progress: WorkProgress) => void } = {},
 ): Promise<Float32Array> {
   const all = new Float32Array(data.length * data.classes);
-  const told = (done: number) => onWork?.({ work: TEACHER_LOGITS, done: done / data.classes, total: data.length });
+  const report = (done: number) => onWork?.({ work: TEACHER_LOGITS, done: done / data.classes, total: data.length });
   let at = 0;
-  told(at);
+  report(at);
   for await (const logits of logitsInOrder(outputsOf, data)) {
     if (signal?.aborted) throw new DistilleryError("ABORTED", "stopped while the teacher's logits were computed");
     all.set(logits, at);
     at += logits.length;
-    told(at);
+    report(at);
   }
   return all;
 }

@@ -65,8 +65,8 @@ export function startRun<I extends RunControls>(
       expectObject("options", input);
       checkControls(input);
       const [onNote, onWork] = [answers.of(input.onNote), answers.of(input.onWork)];
-      const told = { onEpoch, ...(onNote && { onNote }), ...(onWork && { onWork }) };
-      const result = await body({ ...input, ...told }, stream);
+      const callbacks = { onEpoch, ...(onNote && { onNote }), ...(onWork && { onWork }) };
+      const result = await body({ ...input, ...callbacks }, stream);
       await answers.settled();
       return result;
     } finally {

@@ -157,7 +157,7 @@ test.each([
   [
     "docs/methods.md",
     "Weights and schedules",
-    /^kd, calibrated teacher: .* against kd, teacher as it is \(1 seed\): give more seeds\./m,
+    /^kd\(temperature=3.5, alpha=0.6\), calibrated teacher: .* against kd\(.*\), teacher as it is \(1 seed\): give more seeds\./m,
   ],
   ["docs/methods.md", "Side by side", /^cross-entropy \+ rkd: .* give more seeds\.$/m],
   ["docs/methods.md", "Trees as teachers", /^kd\(temperature=2\): .* give more seeds\.$/m],

@@ -82,7 +82,7 @@ test("the reports of a comparison and of a sweep have the figures of compare.jso
   // The way that it is about: each student's temperature is in its run, and the difference in the terminal.
   const [plain, calibrated] = result.methods;
   expect(printed).toContain(
-    `kd, calibrated teacher: ${points(calibrated?.againstUncalibrated?.best.mean)} points of test accuracy against kd, teacher as it is`,
+    `${plain?.loss}, calibrated teacher: ${points(calibrated?.againstUncalibrated?.best.mean)} points of test accuracy against ${plain?.loss}, teacher as it is`,
   );
   const { teacherTemperature } = JSON.parse(textOf(cwd, "c", "seed-0", "distilled@calibrated", "config.json"));
   expect(teacherTemperature).toBeGreaterThan(0);

@@ -32,6 +32,8 @@ test("several losses stand side by side, against one baseline and the first", as
   const result = await compare(compareInput(out, { losses }));
   const { methods, baseline, distilled, difference } = result;
   expect(methods.map(({ loss }) => loss)).toEqual(losses);
+  // Each loss has its own.
+  expect(Object.keys(result.config).filter((name) => ["temperature", "alpha"].includes(name))).toEqual([]);
   for (const folder of ["baseline", "kd", "cross-entropy+dkd-warmup=2", "kd+rkd", "kd-temperature=2+rkd"]) {
     expect(existsSync(join(out, "seed-2", folder, "metrics.jsonl"))).toBe(true);
   }
@@ -68,9 +70,10 @@ test("the teacher as it is and calibrated, side by side, in one comparison", asy
   const out = newRun();
   const result = await compare(compareInput(out, { calibrateTeacher: "both", fractions: [0.5] }));
   const { methods, distilled, difference, fractions, config } = result;
+  const loss = "kd(temperature=3.5, alpha=0.6)";
   expect(methods.map(({ name, loss, calibrateTeacher }) => [name, loss, calibrateTeacher])).toEqual([
-    ["kd", "kd", false],
-    ["kd, calibrated teacher", "kd", true],
+    [loss, loss, false],
+    [`${loss}, calibrated teacher`, loss, true],
   ]);
   expect(config.calibrateTeacher).toBe("both");
   const [plain, calibrated] = methods;
@@ -91,7 +94,7 @@ test("the teacher as it is and calibrated, side by side, in one comparison", asy
   const error = against?.others.calibrationError;
   expect(error).toEqual(pairedDifference(calibrated.best.calibrationError.values, plain.best.calibrationError.values));
   expect(methodsSummary(result).at(-1)).toMatch(
-    /^kd, calibrated teacher: [+-]?\d+\.\d\d points of test accuracy against kd, teacher as it is \(95% interval \S+ to \S+, p \S+\): not distinguishable from chance.*\. Over the seeds: agreement with the teacher \S+ \(\S+ to \S+\), calibration error \S+ \(\S+ to \S+\)\.$/,
+    /^kd\(temperature=3.5, alpha=0.6\), calibrated teacher: [+-]?\d+\.\d\d points of test accuracy against kd\(temperature=3.5, alpha=0.6\), teacher as it is \(95% interval \S+ to \S+, p \S+\): not distinguishable from chance.*\. Over the seeds: agreement with the teacher \S+ \(\S+ to \S+\), calibration error \S+ \(\S+ to \S+\)\.$/,
   );
   const again = await compare(compareInput(out, { calibrateTeacher: "both", fractions: [0.5], resume: true }));
   expect(accuracies(again)).toEqual(accuracies(result));
@@ -249,6 +252,26 @@ test("a loss named as the baseline has figures of its own", async () => {
   for (const folder of ["baseline", "baseline-2", "loss"]) {
     expect(existsSync(join(out, "seed-1", folder, "metrics.jsonl"))).toBe(true);
   }
+});
+
+test("a function called as an expression is has a pair of its own", async () => {
+  const losses = ["kd", functionNamed("kd")];
+  const { methods } = await compare(compareInput(newRun(), { seeds: 2, epochs: 1, losses, calibrateTeacher: "both" }));
+  const values = methods.map(({ best }) => best.accuracy.values);
+  const less = (i: number, j: number) => values[i].map((x, seed) => x - values[j][seed]);
+  expect(methods.map(({ againstUncalibrated }) => againstUncalibrated?.best.values)).toEqual([
+    ...[undefined, less(1, 0)],
+    ...[undefined, less(3, 2)],
+  ]);
+});
+
+test("the loss of temperature and alpha is called as its expression", async () => {
+  const of = async (more: Partial<CompareInput>) => {
+    const { methods } = await compare(compareInput(newRun(), { seeds: 1, epochs: 1, ...more }));
+    return methods.map(({ name }) => name);
+  };
+  expect(await of({ temperature: 2, alpha: 0.9 })).toEqual(["kd(temperature=2, alpha=0.9)"]);
+  expect(await of({ labelSmoothing: 0.1 })).toEqual(["kd(temperature=3.5, alpha=0.6, labelSmoothing=0.1)"]);
 });
 
 test("losses that come, go and change places keep their runs", async () => {

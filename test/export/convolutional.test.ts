@@ -11,7 +11,7 @@ import {
   randn,
   tensor,
 } from "../../src/index.js";
-import { answers, relativeError, run } from "./support.js";
+import { logitsOf, relativeError, run } from "./support.js";
 
 const SHAPE = [3, 32, 32];
 
@@ -25,7 +25,7 @@ test.each(["resnet8", "wrn_16_1", "vgg8", "MobileNetV2", "ShuffleNetV1", "Shuffl
     const x = randn([3, ...SHAPE]);
     const { data, dims } = await run(exportOnnx(network.eval(), { features: SHAPE }), x.data, SHAPE, 2);
     expect(dims.at(-1)).toBe(10);
-    expect(relativeError(data, answers(network, x).data, 10)).toBeLessThan(1e-4);
+    expect(relativeError(data, logitsOf(network, x).data, 10)).toBeLessThan(1e-4);
   },
 );
 
@@ -39,7 +39,7 @@ test("pixels in bytes, with a mean and a deviation for each channel", async () =
   });
   const file = exportOnnx(network, { features: SHAPE, normalisation, embedNormalisation: true });
   const { data } = await run(file, pixels, SHAPE, 2);
-  const expected = answers(network, tensor(values, { shape: [2, ...SHAPE] })).data;
+  const expected = logitsOf(network, tensor(values, { shape: [2, ...SHAPE] })).data;
   expect(relativeError(data, expected, 10)).toBeLessThan(1e-4);
 });
 
@@ -75,7 +75,7 @@ test("8-bit weights: a quarter of the file, logits of the weights that were roun
   const x = randn([3, ...SHAPE]);
   const { data } = await run(rounded, x.data, SHAPE, 2);
   const graph = new GraphModule(exportedGraph(network, { features: SHAPE, quantize: "int8" }));
-  expect(relativeError(data, answers(graph, x).data, 10)).toBeLessThan(1e-4);
-  const error = relativeError(data, answers(network, x).data, 10);
+  expect(relativeError(data, logitsOf(graph, x).data, 10)).toBeLessThan(1e-4);
+  const error = relativeError(data, logitsOf(network, x).data, 10);
   expect([error > 1e-4, error < 0.1]).toEqual([true, true]);
 });

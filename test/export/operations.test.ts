@@ -15,7 +15,7 @@ import {
 } from "../../src/index.js";
 import { MODULES, Tied } from "../nn/networks.js";
 import { Everything, lived, Of } from "./networks.js";
-import { answers, opTypes, relativeError, run } from "./support.js";
+import { logitsOf, opTypes, relativeError, run } from "./support.js";
 
 manualSeed(1);
 const CLOSE = 1e-5;
@@ -26,19 +26,19 @@ describe("every operation", () => {
 
   test.each([13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24])("in opset %i", async (opset) => {
     const { data } = await run(exportOnnx(network, { opset }), x.slice(0, 70).data, 12, 7);
-    expect(relativeError(data, answers(network, x.slice(0, 70)).data, 4)).toBeLessThan(CLOSE);
+    expect(relativeError(data, logitsOf(network, x.slice(0, 70)).data, 4)).toBeLessThan(CLOSE);
   });
 
   test.each([1, 7, 1000])("%i rows at a time", async (batch) => {
     const { data, dims } = await run(exportOnnx(network), x.data, 12, batch);
     expect(dims).toEqual([batch === 7 ? 1000 % 7 : batch, 4]);
-    expect(relativeError(data, answers(network, x).data, 4)).toBeLessThan(CLOSE);
+    expect(relativeError(data, logitsOf(network, x).data, 4)).toBeLessThan(CLOSE);
   });
 
   test("in 8 bits: the weights of both forms of the matrix product", async () => {
     const bytes = exportOnnx(network, { quantize: "int8" });
     expect(opTypes(bytes).filter((type) => type === "DequantizeLinear")).toHaveLength(4);
-    const ours = answers(new GraphModule(exportedGraph(network, { quantize: "int8" })), x);
+    const ours = logitsOf(new GraphModule(exportedGraph(network, { quantize: "int8" })), x);
     const { data } = await run(bytes, x.data, 12, 1000);
     expect(relativeError(data, ours.data, 4)).toBeLessThan(CLOSE);
   });
@@ -61,8 +61,8 @@ describe("the graph of a network without BatchNorm computes the same bits", () =
   ] as [string, Module, number][])("%s", async (_, network, features) => {
     const x = randn([7, features]);
     const graph = new GraphModule(exportedGraph(network, { features }));
-    const expected = answers(network, x);
-    expect(answers(graph, x)).toEqual(expected);
+    const expected = logitsOf(network, x);
+    expect(logitsOf(graph, x)).toEqual(expected);
     const { data, dims } = await run(exportOnnx(network, { features }), x.data, features, 7);
     expect(dims).toEqual(expected.shape);
     expect(relativeError(data, expected.data, expected.shape.at(-1) as number)).toBeLessThan(CLOSE);
@@ -79,7 +79,7 @@ describe("the networks of other tests", () => {
     const features = network.namedChildren().some(([name]) => name === "block") ? 3 : (first ?? 4);
     lived(network, features);
     const x = randn([10, features]);
-    const expected = answers(network, x);
+    const expected = logitsOf(network, x);
     const { data } = await run(exportOnnx(network, { features }), x.data, features, 3);
     expect(relativeError(data, expected.data, expected.shape[1])).toBeLessThan(CLOSE);
   });
@@ -105,6 +105,6 @@ describe("BatchNorm stays a node where folding would change something", () => {
     expect(opTypes(bytes).join(" ")).toBe(nodes);
     const x = randn([10, 3]);
     const { data } = await run(bytes, x.data, 3, 10);
-    expect(relativeError(data, answers(network, x).data, 3)).toBeLessThan(CLOSE);
+    expect(relativeError(data, logitsOf(network, x).data, 3)).toBeLessThan(CLOSE);
   });
 });

@@ -13,7 +13,7 @@ import {
   Tensor,
 } from "../../src/index.js";
 import { describeWith, fashionMnist } from "../helpers/needs.js";
-import { accuracy, answers, type Initializers, initializers, relativeError, run, standIn, teach } from "./support.js";
+import { accuracy, type Initializers, initializers, logitsOf, relativeError, run, standIn, teach } from "./support.js";
 
 manualSeed(0);
 const CLOSE = 1e-5;
@@ -29,7 +29,7 @@ describe.each(NETWORKS)("%s in ONNX Runtime, on random images", (_, make, steps)
   let logits: Float32Array;
   beforeAll(() => {
     teach(network, standIn(256 * steps), steps);
-    logits = answers(network, inputs).data;
+    logits = logitsOf(network, inputs).data;
   });
 
   test.each([1, 7, 1000])("gives our logits to 1e-5 of a row's size, %i images at a time", async (batch) => {
@@ -45,7 +45,7 @@ describe.each(NETWORKS)("%s in ONNX Runtime, on random images", (_, make, steps)
 
   test("in half precision it gives the logits of the same weights in ours, in half of the bytes", async () => {
     const bytes = exportOnnx(network, { quantize: "float16" });
-    const ours = answers(new GraphModule(exportedGraph(network, { quantize: "float16" })), inputs).data;
+    const ours = logitsOf(new GraphModule(exportedGraph(network, { quantize: "float16" })), inputs).data;
     const { data } = await run(bytes, inputs.data, 784, 1000);
     expect(relativeError(data, ours, 10)).toBeLessThan(CLOSE);
     expect(bytes.length / exportOnnx(network).length).toBeLessThan(0.51);
@@ -53,7 +53,7 @@ describe.each(NETWORKS)("%s in ONNX Runtime, on random images", (_, make, steps)
 
   test("in 8 bits it gives the logits of the same weights in ours, whatever the other rows are, in a quarter of the bytes", async () => {
     const bytes = exportOnnx(network, { quantize: "int8" });
-    const ours = answers(new GraphModule(exportedGraph(network, { quantize: "int8" })), inputs).data;
+    const ours = logitsOf(new GraphModule(exportedGraph(network, { quantize: "int8" })), inputs).data;
     const { data } = await run(bytes, inputs.data, 784, 1000);
     expect(relativeError(data, ours, 10)).toBeLessThan(CLOSE);
     expect(bytes.length / exportOnnx(network).length).toBeLessThan(0.26);
@@ -69,7 +69,7 @@ test.each([
   const network = make();
   teach(network, standIn(256 * steps), steps);
   const { inputs } = standIn(500).slice(0, 500);
-  const logits = answers(network, inputs).data;
+  const logits = logitsOf(network, inputs).data;
   const [whole, int8] = [exportOnnx(network), exportOnnx(network, { quantize: "int8" })];
   const { data } = await run(int8, inputs.data, 784, 500);
   const rms = Math.sqrt(logits.reduce((sum, x, i) => sum + (data[i] - x) ** 2, 0) / logits.length);
@@ -92,7 +92,7 @@ describeWith(data, "on Fashion-MNIST", () => {
       held = test;
       teach(network, train, steps);
       inputs = held.slice(0, held.length).inputs;
-      logits = answers(network, inputs).data;
+      logits = logitsOf(network, inputs).data;
     });
 
     test("gives our logits to 1e-5 of a row's size for 10,000 images", async () => {
@@ -117,7 +117,7 @@ test("colours have a normalisation each", async () => {
   const pixels = Uint8Array.from({ length: 40 * 12 }, (_, i) => (i * 37) % 256);
   const colours = new ImageDataset(pixels, new Int32Array(40), { image, ...numbers, classes: 3 });
   const network = new StudentNet({ inFeatures: 12, hidden: [8, 5], classes: 3 });
-  const logits = answers(network, colours.slice(0, 40).inputs).data;
+  const logits = logitsOf(network, colours.slice(0, 40).inputs).data;
   const { data } = await run(exportOnnx(network, { normalisation: colours, embedNormalisation: true }), pixels, 12, 7);
   expect(relativeError(data, logits, 3)).toBeLessThan(CLOSE);
 });

@@ -96,8 +96,8 @@ export async function run(
   return { data, dims };
 }
 
-/** A network's own answers in eval mode. */
-export function answers(network: Module, x: Tensor): Tensor {
+/** A network's own logits in eval mode. */
+export function logitsOf(network: Module, x: Tensor): Tensor {
   network.eval();
   return noGrad(() => network.forward(x));
 }

@@ -13,7 +13,7 @@ import {
   type Tensor,
   tensor,
 } from "../../src/index.js";
-import { answers, opTypes, relativeError, run } from "../export/support.js";
+import { logitsOf, opTypes, relativeError, run } from "../export/support.js";
 
 class Of extends Module {
   constructor(readonly body: (x: Tensor) => Tensor) {
@@ -104,7 +104,7 @@ describe("ONNX Runtime computes what the operation computes", () => {
     const x = randn([5, 6]);
     const bytes = exportOnnx(network, { features: 6 });
     expect(opTypes(bytes).join(" ")).toBe(nodes);
-    const expected = answers(network, x);
+    const expected = logitsOf(network, x);
     const { data, dims } = await run(bytes, x.data, 6, 5);
     expect(dims).toEqual(expected.shape);
     expect(relativeError(data, expected.data, expected.size)).toBeLessThan(2e-6);
@@ -118,6 +118,6 @@ describe("the native executor gives the bits of the operation", () => {
     const frozen = FrozenModel.from(network, [6], { training: false });
     const generator = new Generator(1);
     frozen.enqueue(x, generator);
-    expect(frozen.take(x, generator).output.data).toEqual(answers(network, x).data);
+    expect(frozen.take(x, generator).output.data).toEqual(logitsOf(network, x).data);
   });
 });

@@ -46,7 +46,7 @@ function imagesOf(name: string): ImageDataset {
   );
   const labels = Int32Array.of(0, 1, 2, 0, 1);
   const image = { channels, height, width };
-  return new ImageDataset(Uint8Array.from(planes.flat()), labels, { image, mean: 0.7, std: 0.31, name: "pictures" });
+  return new ImageDataset(Uint8Array.from(planes.flat()), labels, { image, mean: 0.7, std: 0.31, name: "images" });
 }
 
 async function logitsOf(file: string, data: Dataset, options: OnnxTeacherOptions = {}) {
@@ -241,7 +241,7 @@ describe("refused in one line", () => {
       "other classes",
       imagesOf("nchw"),
       { classes: ["0", "2", "x"] },
-      /has no column of the class "1" of pictures: it has "0", "2", "x"$/,
+      /has no column of the class "1" of images: it has "0", "2", "x"$/,
     ],
     [
       "a mean of other channels",

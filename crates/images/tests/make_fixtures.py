@@ -15,7 +15,7 @@ def smooth(x: int, y: int) -> tuple[int, int, int]:
     return (20 * x) % 256, (28 * y) % 256, (9 * (x + y)) % 256
 
 
-def picture(mode: str, pixel) -> Image.Image:
+def new_image(mode: str, pixel) -> Image.Image:
     image = Image.new(mode, (WIDTH, HEIGHT))
     image.putdata([pixel(x, y) for y in range(HEIGHT) for x in range(WIDTH)])
     return image
@@ -33,15 +33,15 @@ def keep(name: str, image: Image.Image, **options) -> None:
 
 
 noise = lambda *_: tuple(random.randrange(256) for _ in range(3))
-rgb = picture("RGB", noise)
+rgb = new_image("RGB", noise)
 keep("colour.png", rgb)
-keep("grey.png", picture("L", lambda x, y: random.randrange(256)))
-keep("alpha.png", picture("RGBA", lambda x, y: (*noise(), random.randrange(256))))
-keep("grey_alpha.png", picture("LA", lambda x, y: (random.randrange(256), random.randrange(256))))
+keep("grey.png", new_image("L", lambda x, y: random.randrange(256)))
+keep("alpha.png", new_image("RGBA", lambda x, y: (*noise(), random.randrange(256))))
+keep("grey_alpha.png", new_image("LA", lambda x, y: (random.randrange(256), random.randrange(256))))
 keep("palette.png", rgb.quantize(16), transparency=3)
-keep("one_bit.png", picture("1", lambda x, y: 255 * ((x + y) % 2)))
-keep("sixteen_bits.png", picture("I;16", lambda x, y: random.randrange(65536)))
-soft = picture("RGB", smooth)
+keep("one_bit.png", new_image("1", lambda x, y: 255 * ((x + y) % 2)))
+keep("sixteen_bits.png", new_image("I;16", lambda x, y: random.randrange(65536)))
+soft = new_image("RGB", smooth)
 keep("full.jpg", soft, quality=95, subsampling=0)
 keep("halved.jpg", soft, quality=80, subsampling=2)
 keep("progressive.jpg", soft, quality=90, progressive=True, subsampling=0)
@@ -56,10 +56,10 @@ for width, height in [(8, 8), (61, 20), (30, 47), (90, 70), (1, 1)]:
     (OUT / f"resized_{width}x{height}.rgb").write_bytes(resized.tobytes())
 
 keep("lossless.webp", rgb, lossless=True)
-keep("clear.webp", picture("RGBA", lambda x, y: (*noise(), 1 + random.randrange(255))), lossless=True, exact=True)
+keep("clear.webp", new_image("RGBA", lambda x, y: (*noise(), 1 + random.randrange(255))), lossless=True, exact=True)
 keep("lossy.webp", soft, quality=95)
 keep("bitmap.bmp", rgb)
-keep("dots.bmp", picture("L", lambda x, y: random.randrange(256)))
+keep("dots.bmp", new_image("L", lambda x, y: random.randrange(256)))
 keep("sixteen.bmp", rgb.quantize(16))
 keep("still.gif", rgb.quantize(16))
 keep("frames.gif", rgb.quantize(8), save_all=True, append_images=[soft.quantize(8)], duration=40)

@@ -301,7 +301,11 @@ describe("refused", () => {
       ",a,label\n0,1,x\n",
       "line 1: column 0 has no name: name it, or leave it out: dropColumns (--drop-columns 0), or to_csv(index=False) in pandas",
     ],
-    ["two labels", "class,a,y\n1,2,3\n", 'line 1: "class", "y" could each be the label: say which with labelColumn'],
+    [
+      "two labels",
+      "class,a,y\n1,2,3\n",
+      'line 1: "class", "y" could each be the label: set labelColumn (--label-column)',
+    ],
     ["one column", "label\nx\ny\n", "line 1: expected at least two columns, got 1"],
     ["one class", "a,label\n1,x\n2,x\n", 'expected at least two classes, got "x" alone'],
     [
@@ -360,7 +364,7 @@ describe("refused", () => {
   test("no class of two rows, of which one could be set aside", async () => {
     const { file, sets } = load("a,label\n1,x\n2,y\n", {});
     const problem =
-      'no class has two samples, one of which could be held out for testing: the label is "label"; labelColumn (--label-column) names another column';
+      'no class has two samples, one of which could be held out for testing: the label column is "label"; set labelColumn (--label-column) to use another';
     expect(await refusal("BAD_DATA", () => sets)).toBe(`${file}: ${problem}`);
   });
 
@@ -528,7 +532,7 @@ describe("how a file is written", () => {
     const content = "0,1,outcome\n5,6,k\n7,8,l\n";
     const { file, sets } = load(content, WHOLE);
     expect(await refusal("BAD_DATA", () => sets)).toBe(
-      `${file}: line 1: "0", "1", "outcome" could name the columns or be a row: say which with header (--header, --no-header)`,
+      `${file}: line 1: "0", "1", "outcome" could name the columns or be a row: set header (--header, --no-header)`,
     );
     expect((await load(content, { ...WHOLE, header: true }).sets).train.length).toBe(2);
     expect((await load(content, { ...WHOLE, header: false }).sets).train.length).toBe(3);

@@ -14,7 +14,7 @@ import {
 } from "../../../src/index.js";
 import { MODULES, Tied } from "../../nn/networks.js";
 import { Everything, lived, Of } from "../networks.js";
-import { answers, relativeError } from "../support.js";
+import { logitsOf, relativeError } from "../support.js";
 import { type Exported, exported } from "./support.js";
 
 manualSeed(1);
@@ -37,7 +37,7 @@ describe("logits are ours to 1e-5 of a row's size", () => {
     ["a function", new Of((x) => x.mul(x.tanh()).add(1)), 3],
   ] as [string, Module, number][])("%s", (_, network, features) => {
     const x = randn([9, features]);
-    const expected = answers(network, x);
+    const expected = logitsOf(network, x);
     expect(relativeError(outputsOf(exported(network, { features }), x), expected.data, expected.size / 9)).toBeLessThan(
       CLOSE,
     );
@@ -50,7 +50,7 @@ describe("logits are ours to 1e-5 of a row's size", () => {
     const features = isBlock ? 3 : (first?.shape.at(-1) ?? 4);
     lived(network, features);
     const x = randn([5, features]);
-    const expected = answers(network, x);
+    const expected = logitsOf(network, x);
     expect(relativeError(outputsOf(exported(network, { features }), x), expected.data, expected.size / 5)).toBeLessThan(
       CLOSE,
     );
@@ -64,7 +64,7 @@ describe("logits are ours to 1e-5 of a row's size", () => {
     network.eval();
     const x = randn([2, ...shape]);
     const got = outputsOf(exported(network, { features: shape }), x);
-    expect(relativeError(got, answers(network, x).data, 10)).toBeLessThan(CLOSE);
+    expect(relativeError(got, logitsOf(network, x).data, 10)).toBeLessThan(CLOSE);
   });
 });
 
@@ -74,10 +74,10 @@ describe.each(["int8", "float16"] as const)("weights as %s", (quantize) => {
     ["resnet8", createNetwork("resnet8", { shape: [1, 12, 12], classes: 3 }).eval(), [1, 12, 12]],
   ] as [string, Module, number[]][])("%s gives the logits of the rounded weights", (_, network, features) => {
     const x = randn([4, ...features]);
-    const rounded = answers(new GraphModule(exportedGraph(network, { quantize, features }, "JavaScript")), x);
+    const rounded = logitsOf(new GraphModule(exportedGraph(network, { quantize, features }, "JavaScript")), x);
     const got = outputsOf(exported(network, { quantize, features }), x);
     expect(relativeError(got, rounded.data, 3)).toBeLessThan(CLOSE);
-    const error = relativeError(got, answers(network, x).data, 3);
+    const error = relativeError(got, logitsOf(network, x).data, 3);
     expect([error > 1e-5, error < (quantize === "int8" ? 0.1 : 2e-3)]).toEqual([true, true]);
   });
 
@@ -116,5 +116,5 @@ test("layers that are called as functions, reserved words and values of the modu
   }
   const network = new Named();
   const x = randn([3, 4]);
-  expect(relativeError(outputsOf(exported(network), x), answers(network, x).data, 4)).toBeLessThan(CLOSE);
+  expect(relativeError(outputsOf(exported(network), x), logitsOf(network, x).data, 4)).toBeLessThan(CLOSE);
 });

@@ -22,7 +22,7 @@ import {
   type TablePreprocessing,
 } from "../../../src/index.js";
 import { temporaryFolder } from "../../checkpoint/support.js";
-import { answers, relativeError } from "../support.js";
+import { logitsOf, relativeError } from "../support.js";
 
 const folder = temporaryFolder();
 const file = join(folder, "student.mjs");
@@ -48,7 +48,7 @@ test("Node.js imports it without a flag, and gives our logits", () => {
     logits: number[];
     class: number;
   }[];
-  const expected = answers(student, x);
+  const expected = logitsOf(student, x);
   const got = Float32Array.from(printed.flatMap(({ logits }) => logits));
   expect(relativeError(got, expected.data, 10)).toBeLessThan(1e-5);
   expect(printed.map((one) => one.class)).toEqual([...expected.argmax(1).data]);
@@ -77,7 +77,7 @@ test("a bundler adds less than 20 kB to the weights, and takes what is exported"
   const scope: { run?: (input: number[]) => { class: number } } = {};
   new Function("globalThis", code)(scope);
   const row = randn([1, 784]);
-  const expected = answers(new GraphModule(exportedGraph(student, { quantize: "int8" }, "JavaScript")), row).argmax(1)
+  const expected = logitsOf(new GraphModule(exportedGraph(student, { quantize: "int8" }, "JavaScript")), row).argmax(1)
     .data[0];
   expect(scope.run?.([...row.data]).class).toBe(expected);
 });
@@ -94,7 +94,7 @@ test.each(["float32", "float16", "int8"] as const)(
       context,
     ) as { classify(row: number[]): { class: number }; logits(row: number[]): ArrayLike<number> };
     const row = randn([1, 784]);
-    const expected = answers(new GraphModule(exportedGraph(student, quantize, "JavaScript")), row);
+    const expected = logitsOf(new GraphModule(exportedGraph(student, quantize, "JavaScript")), row);
     expect(relativeError(Float32Array.from(logits([...row.data])), expected.data, 10)).toBeLessThan(1e-5);
     expect(classify([...row.data]).class).toBe(expected.argmax(1).data[0]);
     expect(() => runInContext("eval('1')", context)).toThrow("Code generation from strings disallowed");
@@ -113,7 +113,7 @@ test("Node.js and a bundler take one with a tokenizer in it", async () => {
   const network = createNetwork("text_transformer(layers=1, dim=8, buckets=160)", { shape: [8], classes: 2 });
   await saveJs(network, join(folder, "reader.mjs"), { preprocessing });
   const text = "play chess with cards";
-  const expected = [...answers(network, encodeSamples(preprocessing, [{ text }])).data].map((x) =>
+  const expected = [...logitsOf(network, encodeSamples(preprocessing, [{ text }])).data].map((x) =>
     expect.closeTo(x, 5),
   );
   writeFileSync(
