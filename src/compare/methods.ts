@@ -53,8 +53,9 @@ export function nameMethods(losses: readonly LossSpec[], choice: MethodChoice): 
 export function nameMethod(
   spec: LossSpec | null,
   choice: MethodChoice,
-  { task: { data }, options }: Pick<Experiment, "task" | "options">,
+  { task: { data }, options: { temperature, alpha, labelSmoothing } }: Pick<Experiment, "task" | "options">,
 ): NamedMethod[] {
+  const options = { temperature, alpha, labelSmoothing };
   const loss = spec === null ? expressionOf(taskOf(data).distillationLoss(options)) : labelOf(spec);
   return withTeachers([{ spec, loss, folder: DISTILLED }], choice);
 }
