@@ -57,7 +57,14 @@ export function sweepPage(report: SweepReport): (HTMLElement | null)[] {
           (point) => point[metric],
         ),
         ...(points.every(({ agreement }) => agreement !== null)
-          ? [grid(report, "Agreement with the teacher", agreementOf(data), ({ agreement }) => agreement ?? 0)]
+          ? [
+              grid(
+                report,
+                "Agreement with the teacher on the validation set",
+                agreementOf(data),
+                ({ agreement }) => agreement ?? 0,
+              ),
+            ]
           : []),
       ),
       ranking(report),
