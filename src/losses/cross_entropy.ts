@@ -1,7 +1,8 @@
 import * as v from "valibot";
 import { expectNumber, expectOptions, expectShape, withDefaults } from "../checks.js";
+import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
-import { indexSelect } from "../ops/index.js";
+import { indexSelect, permute, reshape } from "../ops/index.js";
 import { defineEntry, described, fraction } from "../registry/index.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
@@ -18,7 +19,7 @@ export interface CrossEntropyOptions {
 export const CROSS_ENTROPY_DEFAULTS = { labelSmoothing: 0 } as const;
 
 /**
- * The cross-entropy of logits [rows, classes] with true labels [rows], averaged over the rows, as a scalar. With
+ * The cross-entropy of logits [rows, classes, ...] with true labels [rows, ...], averaged over the labels, as a scalar. With
  * `labelSmoothing` e (Szegedy et al., 2016) it is (1 - e) times that, and e times the mean of -log p over the classes.
  * `torch.nn.functional.cross_entropy`.
  *
@@ -33,14 +34,27 @@ export const CROSS_ENTROPY_DEFAULTS = { labelSmoothing: 0 } as const;
  */
 export function crossEntropy(logits: Tensor, labels: Labels, options: CrossEntropyOptions = {}): Tensor {
   expectTensor("logits", logits);
-  expectShape("crossEntropy: logits", logits.shape, [-1, -1]);
+  if (logits.shape.length < 2) {
+    const text = `crossEntropy: logits: expected shape [rows, classes, ...], got [${logits.shape.join(", ")}]`;
+    throw new DistilleryError("SHAPE_MISMATCH", text);
+  }
   expectOptions("crossEntropy", options, ["labelSmoothing"]);
   const { labelSmoothing } = withDefaults(CROSS_ENTROPY_DEFAULTS, options);
   expectLabelSmoothing(labelSmoothing);
+  if (logits.shape.length > 2) return crossEntropy(...asRows(logits, labels), options);
   const [rows, classes] = logits.shape;
   const grad = allocate(logits.size);
   const loss = native.crossEntropy(logits.data, labelData(labels), grad, rows, classes, labelSmoothing);
   return lossOutput(loss, logits, grad);
+}
+
+/** Logits [rows, classes, ...] and labels [rows, ...] with a row for each label. */
+function asRows(logits: Tensor, labels: Labels): [Tensor, Int32Array] {
+  const [rows, classes, ...inner] = logits.shape;
+  const data = labelData(labels);
+  expectShape("crossEntropy: labels", labels instanceof IntTensor ? labels.shape : [data.length], [rows, ...inner]);
+  const last = permute(logits, [0, ...inner.map((_, axis) => axis + 2), 1]);
+  return [reshape(last, [data.length, classes]), data];
 }
 
 /** {@link crossEntropy} over the rows that have a label; 0 if none has. */

@@ -69,6 +69,11 @@ describe.each(both)("%s refuses", (_, loss) => {
   });
 });
 
+it("crossEntropy refuses labels of another shape than the logits' places", () => {
+  const error = refused("SHAPE_MISMATCH", "crossEntropy: labels: expected shape [2, 4], got [4, 2]");
+  expect(() => crossEntropy(zeros([2, 3, 4]), new IntTensor(new Int32Array(8), [4, 2]))).toThrow(error);
+});
+
 it.each([-0.01, 1.01, Number.NaN, "0.1", null])("both refuse a label smoothing of %s", (value) => {
   const labelSmoothing = value as number;
   const error = refused("BAD_ARGUMENT", "labelSmoothing: expected a number from 0 to 1, got ");

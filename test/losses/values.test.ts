@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { crossEntropy, IntTensor, kdLoss, noGrad, tensor } from "../../src/index.js";
+import { crossEntropy, IntTensor, kdLoss, noGrad, Tensor, tensor } from "../../src/index.js";
 import { expectClose } from "../parity/close.js";
 
 const CLOSE = { rel: 2e-7, abs: 1e-7 };
@@ -36,6 +36,35 @@ describe("crossEntropy by hand", () => {
     expectClose([loss.item()], [0.9 * Math.log(4) + 0.1 * Math.log(4 / 3)], CLOSE);
     loss.backward();
     expectClose(logits.grad?.data ?? [], [0.25 - 0.9, 0.75 - 0.1], CLOSE, "p - y");
+  });
+
+  // torch.nn.functional.cross_entropy of PyTorch 2.15, with its gradient.
+  it.each([
+    [
+      0,
+      2.064671516418457,
+      [
+        0.0304879080504179, -0.2092771828174591, 0.136637344956398, 0.1421366035938263, -0.16712525486946106,
+        0.06714058667421341, 0.07686784863471985, 0.21292731165885925, -0.23959706723690033, -0.2211834192276001,
+        0.16272921860218048, 0.008256088010966778,
+      ],
+    ],
+    [
+      0.1,
+      2.0084214210510254,
+      [
+        0.02215457335114479, -0.19261051714420319, 0.12830400466918945, 0.13380326330661774, -0.15045860409736633,
+        0.05880725383758545, 0.06853451579809189, 0.2045939713716507, -0.2229304015636444, -0.20451675355434418,
+        0.15439587831497192, -7.724575698375702e-5,
+      ],
+    ],
+  ])("logits of [2, 3, 2], a class for each place, smoothed by %d", (labelSmoothing, value, slopes) => {
+    const numbers = Float32Array.of(0.5, -1, 2, 0.25, 1.5, -0.5, 0, 3, -2, 1, 0.75, -0.25);
+    const logits = new Tensor(numbers, [2, 3, 2], { requiresGrad: true });
+    const loss = crossEntropy(logits, new IntTensor(Int32Array.of(2, 0, 1, 1), [2, 2]), { labelSmoothing });
+    loss.backward();
+    expectClose([loss.item()], [value], CLOSE);
+    expectClose(logits.grad?.data ?? [], slopes, { rel: 2e-6, abs: 1e-7 });
   });
 
   it("one class: nothing to learn", () => {
