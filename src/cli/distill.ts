@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { distillationOptions, SCHEMAS } from "../config/index.js";
+import type { Dataset } from "../data/index.js";
 import { hasTargets } from "../data/task_name.js";
 import type { NetworkContext } from "../models/network.js";
 import { overlapOf } from "../models/overlap.js";
@@ -7,11 +8,19 @@ import { isSilentRank } from "../mpi.js";
 import { Module } from "../nn/module.js";
 import { taskOf } from "../tasks/index.js";
 import type { Teacher } from "../teachers/index.js";
+import { Generator } from "../tensor/random.js";
 import { distill } from "../train/index.js";
+import { resolveLoss } from "../train/resolve_loss.js";
 import { dryRun } from "./dry_run.js";
 import { interruptible, UsageError } from "./error_boundary.js";
 import { expectBatches, expectLossBatches } from "./expect_batches.js";
-import { columnTeacher, expectNoNetworkOptions, shownTeacher, withoutTeacherColumn } from "./external_teacher.js";
+import {
+  columnTeacher,
+  expectNoNetworkOptions,
+  expectNoTeacherOptions,
+  shownTeacher,
+  withoutTeacherColumn,
+} from "./external_teacher.js";
 import {
   addLoading,
   addOptions,
@@ -36,7 +45,9 @@ export function distillCommand(run: (flags: DistillFlags) => Promise<void>): Com
   );
   return addLoading(
     addRunning(
-      addOptions(command, SCHEMAS.distill, { teacher: `${TEACHER_TEXT} (default for synthetic data: random weights)` }),
+      addOptions(command, SCHEMAS.distill, {
+        teacher: `${TEACHER_TEXT} (default for synthetic data: random weights; needless if the loss needs none)`,
+      }),
     ),
   ).action(() => run(givenFlags(command)));
 }
@@ -54,11 +65,12 @@ export async function runDistill(settings: Settings<"distill">, flags: DistillFl
   const { source } = await setUp(withoutTeacherColumn(config), undefined, flags);
   const teacher = column ?? (await teacherOf(config, networks, flags, source));
   const network = teacher instanceof Module ? teacher.freeze() : null;
-  if (network === null) expectNoNetworkOptions(userOptions);
+  if (teacher === null) expectNoTeacherOptions(userOptions);
+  else if (network === null) expectNoNetworkOptions(userOptions);
   const student = await networks.makeFrom("student", studentContext(config, source), config.from, flags);
   const input = {
     ...distillationOptions(config),
-    teacher,
+    ...(teacher && { teacher }),
     student,
     data: source.train(),
     ...(source.validation && { validation: source.validation }),
@@ -66,10 +78,11 @@ export async function runDistill(settings: Settings<"distill">, flags: DistillFl
     ...(config.calibrateTeacher !== undefined && { calibrateTeacher: config.calibrateTeacher }),
   };
   expectReadable("student", student, input.data);
+  if (teacher === null) await expectNoTeacherNeeded(config, student, input.data);
   if (config.teacher === undefined && network !== null) expectReadable("teacherNetwork", network, input.data);
   expectBatches(student, input, input.data);
   if (input.teacherMode === "train" && network !== null) expectBatches(network, input, input.data, "the teacher");
-  await expectLossBatches(config.loss, input, input);
+  await expectLossBatches(config.loss, { ...input, teacher }, input);
   if (flags.dryRun) {
     await dryRun({ teacher: network, student }, [{ name: "the distillation", input, times: 1 }], source, flags);
     return null;
@@ -80,7 +93,7 @@ export async function runDistill(settings: Settings<"distill">, flags: DistillFl
   const opening = (width: number) =>
     openingLines(
       { source, training: input.data, validation: source.validation },
-      { teacher: shownTeacher(teacher, config), student },
+      { ...(teacher && { teacher: shownTeacher(teacher, config) }), student },
       width,
     );
   const printer = new RunPrinter(flags, { lossName, epochs: config.epochs, details: !isDefault, opening });
@@ -93,7 +106,7 @@ export async function runDistill(settings: Settings<"distill">, flags: DistillFl
       distill({ ...input, ...controls, signal, ...printer.controls }),
     );
     if (isSilentRank()) return null;
-    const run = { role: "student", network: student, ...(network && { teacher: network }), overlap } as const;
+    const run = { role: "student", network: student, ...(teacher && { teacher: network }), overlap } as const;
     return await summarizeRun(printer, { ...run, result, source, out, report });
   } finally {
     printer.close();
@@ -108,14 +121,27 @@ function studentContext({ dimensions }: Settings<"distill">["config"], { context
   throw new UsageError(`--dimensions: are of vectors (--task vectors), and the data are for ${name}`);
 }
 
-/** The teacher of a file, or without one a network as it is drawn. */
+/** The teacher of a file; without one a network as it is drawn for synthetic data, and none for others. */
 async function teacherOf(
   config: Settings<"distill">["config"],
   networks: Networks,
   flags: LoadFlags,
   source: Source,
-): Promise<Module | Teacher> {
+): Promise<Module | Teacher | null> {
   const { teacher } = config;
-  if (teacher === undefined) return networks.make("teacherNetwork", source.context);
+  if (teacher === undefined) return source.isSynthetic ? networks.make("teacherNetwork", source.context) : null;
   return networks.readTeacher({ ...config, teacher }, flags, source);
+}
+
+/** Refuses a loss that needs a teacher, of which there is none. */
+async function expectNoTeacherNeeded(
+  { loss, labelSmoothing }: Settings<"distill">["config"],
+  student: Module,
+  data: Dataset,
+): Promise<void> {
+  if (loss === undefined) return;
+  const use = { student, teacher: null, data, labelSmoothing, generator: new Generator() };
+  const { name, needsTeacher } = await resolveLoss(loss, use);
+  if (needsTeacher)
+    throw new UsageError(`--teacher: the loss ${name} needs one; \`distillery train-teacher\` makes it`);
 }

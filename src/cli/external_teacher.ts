@@ -51,3 +51,9 @@ export function expectNoNetworkOptions(
     `${flagOf(given)}: --teacher ${userOptions.teacher} is no network of Distillery's, which takes it`,
   );
 }
+
+/** Refuses options of a teacher where there is none. */
+export function expectNoTeacherOptions(userOptions: object): void {
+  const given = [...OF_NETWORKS, "calibrateTeacher"].find((option) => Object.hasOwn(userOptions, option));
+  if (given !== undefined) throw new UsageError(`${flagOf(given)}: is of a teacher, and there is none (--teacher)`);
+}

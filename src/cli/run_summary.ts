@@ -27,8 +27,8 @@ interface FinishedRun {
   /** What was trained, with its last weights: `student` or `teacher`, and its network. */
   role: "student" | "teacher";
   network: Module;
-  /** The teacher of a distillation. */
-  teacher?: Module;
+  /** The teacher of a distillation, null if it is no network of Distillery's. */
+  teacher?: Module | null;
   /** The test samples that the teacher was trained on. */
   overlap?: Overlap | null;
   result: RunResult;
@@ -56,7 +56,8 @@ export interface RunSummary {
 export async function summarizeRun(printer: RunPrinter, run: FinishedRun): Promise<RunSummary> {
   const { role, network, teacher, overlap, result, source } = run;
   const { history, files, best, stoppedEarly } = result;
-  const onTest = source.test && evaluateRun({ student: network, teacher, best }, source.test, printer.controls.onWork);
+  const networks = { student: network, ...(teacher && { teacher }), best };
+  const onTest = source.test && evaluateRun(networks, source.test, printer.controls.onWork);
   const evaluation = onTest?.last.evaluation ?? null;
   const bestEvaluation = onTest?.best?.evaluation ?? null;
   const isLast = onTest?.best === onTest?.last;
@@ -68,7 +69,7 @@ export async function summarizeRun(printer: RunPrinter, run: FinishedRun): Promi
   const shown = (of: TaskEvaluation) => figuresText(role, of, source.test);
   if (evaluation) lines.push(`Test ${metric.label}: ${shown(evaluation)}`);
   if (bestEvaluation && !isLast) lines.push(`Test ${metric.label}, best epoch: ${shown(bestEvaluation)}`);
-  if (source.test && role === "student" && teacher === undefined) {
+  if (source.test && teacher === null) {
     lines.push(
       "The teacher is no network of Distillery's and is not asked about the test set: compare tests one that knows it.",
     );

@@ -49,10 +49,11 @@ export function rulesBroken(config: Ruled, userOptions: object): Issue[] {
       teacherMode !== undefined &&
         teacher === undefined &&
         config.teacherColumn === undefined &&
+        config.loss === undefined &&
         !isSynthetic &&
         !isChain,
       "teacher",
-      `needed with data ${data}; \`distillery train-teacher\` makes one, and trains by a loss that needs none`,
+      `needed with data ${data}; \`distillery train-teacher\` makes one`,
     ],
     [config.chain !== undefined && config.generations !== undefined, "generations", "the chain says what is trained"],
     [

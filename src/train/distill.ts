@@ -24,14 +24,17 @@ import {
 import { type RunControls, splitControls } from "./controls.js";
 import { fit } from "./fit.js";
 import { type DistillationOptions, distillationSchema, resolveOptions } from "./options.js";
-import { expectDimensions, type LossUse, resolveLoss } from "./resolve_loss.js";
+import { expectDimensions, type LossUse, missingTeacher, resolveLoss } from "./resolve_loss.js";
 import { type RunHandle, startRun } from "./run_handle.js";
 import { Trainer } from "./trainer.js";
 
 /** What {@link distill} takes: the networks, the data, and options that may be left out. */
 export interface DistillInput extends DistillationOptions, RunControls {
-  /** A network, whose parameters do not change; another {@link Teacher}; or a function of the batch that gives logits. */
-  teacher: Module | Teacher | TeacherFunction;
+  /**
+   * A network, whose parameters do not change; another {@link Teacher}; or a function of the batch that gives logits. None
+   * if the loss needs none.
+   */
+  teacher?: Module | Teacher | TeacherFunction;
   /** Trained. */
   student: Module;
   data: Dataset;
@@ -83,38 +86,40 @@ export function distill(input: DistillInput): RunHandle {
     if (validation !== undefined) expectDataset(validation, "validation");
     const { temperature, alpha, teacherMode, ...options } = resolveOptions(distillationSchema, rest);
     const plain = await distillationLoss(spec, {
-      ...{ student, teacher: source, data, generator: stream.generator },
+      ...{ student, teacher: source ?? null, data, generator: stream.generator },
       ...{ temperature, alpha, labelSmoothing: options.labelSmoothing },
     });
     const use = { mode: teacherMode, taps: plain.taps?.teacher ?? [] };
-    const teacher = asTeacher(source, use);
-    if (plain.needsTeacher) {
+    if (source === undefined && plain.needsTeacher) throw missingTeacher(plain.name);
+    const teacher = source === undefined ? null : asTeacher(source, use);
+    if (teacher === null && teacherCache !== undefined) throw noTeacher("teacherCache", plain);
+    if (teacher !== null && plain.needsTeacher) {
       const labelFree = () => isLabelFree(plain, data.classes);
       const { precision } = options;
       teacher.open?.({ data, student, taps: use.taps, validation: validation ?? null, labelFree, precision });
     }
     if (isCalibrated) {
-      if (!readsTeacherLogits(plain)) throw logitsUnread([plain.name]);
+      if (teacher === null || !readsTeacherLogits(plain)) throw logitsUnread([plain.name]);
       expectCalibratable(validation, teacher);
     }
     let loss = plain;
     let calibration: Calibration | null = null;
     const prepare = async () => {
       const { out = null, signal, onNote } = controls;
-      await teacher.prepare?.({ out, ...(signal && { signal }), ...(onNote && { onNote }) });
-      if (!isCalibrated) return;
+      await teacher?.prepare?.({ out, ...(signal && { signal }), ...(onNote && { onNote }) });
+      if (teacher === null || !isCalibrated) return;
       calibration = await calibrateTeacher(teacher, validation);
       onNote?.(textOf(calibration));
       loss = calibrated(plain, calibration.temperature);
     };
-    const isPrepared = isCalibrated || (plain.needsTeacher && teacher.prepare !== undefined);
+    const isPrepared = isCalibrated || (plain.needsTeacher && teacher?.prepare !== undefined);
     const preparation = isPrepared ? { run: prepare, gives: isCalibrated ? ["teacherTemperature"] : [] } : null;
     const config = () => ({
       ...(calibration !== null && { teacherTemperature: calibration.temperature }),
       ...(spec === undefined ? { temperature, alpha } : { loss: loss.config() }),
       ...(source instanceof Module
         ? { teacherMode, ...teacherHashes(source) }
-        : { teacher: teacher.name, teacherHash: teacher.fingerprint() }),
+        : teacher && { teacher: teacher.name, teacherHash: teacher.fingerprint() }),
     });
     const teacherNetwork =
       plain.needsTeacher && source instanceof Module ? { module: source, mode: teacherMode } : null;
@@ -132,10 +137,14 @@ export function distill(input: DistillInput): RunHandle {
       }
       return await fit(trainer, loss, loss.needsTeacher ? running : null);
     } finally {
-      running.close?.();
+      running?.close?.();
       await trainer.close();
     }
   });
+}
+
+function noTeacher(option: string, { name }: DistillationLoss): DistilleryError {
+  return new DistilleryError("BAD_ARGUMENT", `${option}: there is no teacher, and the loss ${name} needs none`);
 }
 
 function textOf({ temperature, before, after }: Calibration): string {

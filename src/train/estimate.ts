@@ -119,7 +119,14 @@ function resolved(input: Input) {
 /** The loss of a distillation, whose modules are drawn from a stream of its own. */
 function lossOf(input: DistillInput): Promise<DistillationLoss> {
   const { temperature = KD_DEFAULTS.temperature, alpha = KD_DEFAULTS.alpha, labelSmoothing = 0, ...rest } = input;
-  return distillationLoss(input.loss, { ...rest, temperature, alpha, labelSmoothing, generator: new Generator(0) });
+  return distillationLoss(input.loss, {
+    teacher: null,
+    ...rest,
+    temperature,
+    alpha,
+    labelSmoothing,
+    generator: new Generator(0),
+  });
 }
 
 /** The seconds that computing the teacher's cached logits takes, and a cache of the first of them; null without one. */
@@ -165,7 +172,11 @@ async function trySteps(input: Input, cache: TeacherCache | null): Promise<{ ste
   const run = withGenerator(new Generator(0), () => {
     if (!("student" in input)) return trainTeacher({ ...common, model: input.model });
     const { teacher, student } = input;
-    return distill({ ...common, teacher: withoutAsking(teacher), student, teacherCache: cache ?? false });
+    return distill({
+      ...common,
+      student,
+      ...(teacher && { teacher: withoutAsking(teacher), teacherCache: cache ?? false }),
+    });
   });
   await run.catch((error: unknown) => {
     if (!stop.signal.aborted) throw error;
@@ -177,7 +188,7 @@ async function trySteps(input: Input, cache: TeacherCache | null): Promise<{ ste
 }
 
 /** A teacher that is no network is not asked, as that may cost something: its logits are zeros. */
-function withoutAsking(teacher: DistillInput["teacher"]): Module | Teacher {
+function withoutAsking(teacher: NonNullable<DistillInput["teacher"]>): Module | Teacher {
   if (teacher instanceof Module) return teacher;
   let classes = 0;
   return {

@@ -15,7 +15,7 @@ import type { Tensor } from "../tensor/tensor.js";
 /** What a loss is made for: the networks and the data of a run. */
 export interface LossUse {
   student: Module;
-  /** A teacher that is no network has no hidden layers. */
+  /** A teacher that is no network has no hidden layers; null in a run that takes none. */
   teacher: unknown;
   data: Dataset;
   labelSmoothing: number;
@@ -63,7 +63,7 @@ function namesOf(expression: Expression): string {
 
 /** The error of a loss that reads a teacher, in a run that has none. */
 export function missingTeacher(loss: string): DistilleryError {
-  return new DistilleryError("BAD_ARGUMENT", `loss: ${loss} needs a teacher: use distill`);
+  return new DistilleryError("BAD_ARGUMENT", `loss: ${loss} needs a teacher: give distill one`);
 }
 
 /** Refuses a student whose vectors have other dimensions than the targets' or the teacher's, as the default loss compares them. */

@@ -99,7 +99,7 @@ describe("--config", () => {
       '--augment: expected shift, flip, crop, noise and mixup by their names, got "mirror" (BAD_ARGUMENT)',
     );
     expect(await refused(["distill", "--data", "rows"], cwd, 2, "BAD_ARGUMENT")).toBe(
-      "--teacher: needed with data rows; `distillery train-teacher` makes one, and trains by a loss that needs none (BAD_ARGUMENT)",
+      "--teacher: needed with data rows; `distillery train-teacher` makes one (BAD_ARGUMENT)",
     );
     expect(await refused(["distill", "--data", "missing.csv"], cwd, 1, "NOT_FOUND")).toMatch(
       /^missing\.csv: no such file or folder/,

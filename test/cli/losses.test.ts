@@ -38,6 +38,32 @@ describe("a user's loss and network", () => {
     });
   });
 
+  test("without a teacher a loss that needs none trains as train-teacher does", async () => {
+    const loss = ["--loss", "cross-entropy", "--no-report"];
+    const alone = ["distill", ...COMMON, ...loss, "--student", "./net.mjs#Tiny", "--out", "alone"];
+    const printed = await succeed(alone, cwd);
+    expect(printed).not.toContain("is no network of Distillery's");
+    const network = ["--teacher-network", "./net.mjs#Tiny"];
+    await succeed(["train-teacher", ...COMMON, ...loss, ...network, "--out", "labels"], cwd);
+    const figures = (out: string) =>
+      jsonLines(readFileSync(join(cwd, out, "metrics.jsonl"), "utf8")).map(({ loss, lr, validationLoss }) => ({
+        ...{ loss, lr, validationLoss },
+      }));
+    expect(figures("alone")).toEqual(figures("labels"));
+    expect(await succeed([...alone, "--resume"], cwd)).toMatch(/Student saved/);
+    expect(await succeed([...alone, "--dry-run"], cwd)).toContain("Time of the distillation");
+  });
+
+  test.each([
+    [["--loss", "kd"], "--teacher: the loss kd needs one; `distillery train-teacher` makes it"],
+    [["--loss", "hint"], "--loss: hint needs a teacher: give distill one"],
+    [["--loss", "cross-entropy", "--teacher-cache"], "--teacher-cache: is of a teacher, and there is none (--teacher)"],
+  ])("without a teacher %s is refused", async (args, message) => {
+    expect(await refused(["distill", ...COMMON, ...args, "--out", "none"], cwd, 2, "BAD_ARGUMENT")).toBe(
+      `${message} (BAD_ARGUMENT)`,
+    );
+  });
+
   test("a function that makes a function of the batch", async () => {
     await succeed(distill("function", "--loss", "./my_loss.mjs#makesFunction", "--no-report"), cwd);
     expect(configOf("function").loss.function).toContain("student.logits");

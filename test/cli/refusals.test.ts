@@ -89,7 +89,7 @@ describe("wrong usage: exit code 2", () => {
     ],
     [
       "train-teacher --data t.csv --loss review-kd(student=[fc1])",
-      "--loss: review-kd needs a teacher: use distill (BAD_ARGUMENT)",
+      "--loss: review-kd needs a teacher: give distill one (BAD_ARGUMENT)",
     ],
     ["distill --epochs 2 --epochs 3", "--epochs: given twice: give it once (BAD_ARGUMENT)"],
     ["distill --shuffle --no-shuffle", "--no-shuffle: given with --shuffle (BAD_ARGUMENT)"],

@@ -85,10 +85,7 @@ describe("mistakes", () => {
   });
 
   test.each<[object, string]>([
-    [
-      { data: "rows" },
-      "teacher: needed with data rows; `distillery train-teacher` makes one, and trains by a loss that needs none",
-    ],
+    [{ data: "rows" }, "teacher: needed with data rows; `distillery train-teacher` makes one"],
     [{ validation: 0.1 }, "validation: the synthetic data are noise, which nothing can be validated on"],
     [{ validation: 1 }, "validation: expected a number from 0 to below 1, got 1"],
     [{ patience: 3 }, "patience: needs a validation set, which tells which epoch is better"],

@@ -436,11 +436,11 @@ describe("refusals", () => {
   test("trainTeacher takes no loss that needs a teacher", async () => {
     const { student: model, data } = setting();
     const { message } = await failure(trainTeacher({ model, data, loss: "kd" }), "BAD_ARGUMENT");
-    expect(message).toBe("loss: kd needs a teacher: use distill");
+    expect(message).toBe("loss: kd needs a teacher: give distill one");
     for (const name of ["review-kd", "attention-transfer"]) {
       const loss = `cross-entropy + ${name}(student=${name === "review-kd" ? "[fc1]" : "fc1"})`;
       expect((await failure(trainTeacher({ model, data, loss }), "BAD_ARGUMENT")).message).toBe(
-        `loss: cross-entropy+${name} needs a teacher: use distill`,
+        `loss: cross-entropy+${name} needs a teacher: give distill one`,
       );
     }
   });
