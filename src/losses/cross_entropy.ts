@@ -1,61 +1,16 @@
 import * as v from "valibot";
-import { expectNumber, expectOptions, expectShape, withDefaults } from "../checks.js";
-import { DistilleryError } from "../errors.js";
-import { native } from "../native.js";
-import { indexSelect, permute, reshape } from "../ops/index.js";
+import { expectOptions, withDefaults } from "../checks.js";
+import {
+  CROSS_ENTROPY_DEFAULTS,
+  type CrossEntropyOptions,
+  crossEntropy,
+  expectLabelSmoothing,
+} from "../ops/cross_entropy.js";
+import { indexSelect } from "../ops/index.js";
 import { defineEntry, described, fraction } from "../registry/index.js";
-import { allocate } from "../tensor/buffer_pool.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
-import { expectTensor, type Tensor } from "../tensor/tensor.js";
+import type { Tensor } from "../tensor/tensor.js";
 import { type DistillationLoss, type LossContext, labelledRows, someLabelsFor } from "./loss.js";
-import { lossOutput } from "./loss_output.js";
-
-/** The options of {@link crossEntropy}. */
-export interface CrossEntropyOptions {
-  /** e, from 0 to 1: a label's class is expected with 1 - e + e / classes, every other with e / classes. Default 0. */
-  labelSmoothing?: number;
-}
-
-export const CROSS_ENTROPY_DEFAULTS = { labelSmoothing: 0 } as const;
-
-/**
- * The cross-entropy of logits [rows, classes, ...] with true labels [rows, ...], averaged over the labels, as a scalar. With
- * `labelSmoothing` e (Szegedy et al., 2016) it is (1 - e) times that, and e times the mean of -log p over the classes.
- * `torch.nn.functional.cross_entropy`.
- *
- * @throws DistilleryError `SHAPE_MISMATCH`, `LABEL_OUT_OF_RANGE`, `BAD_ARGUMENT`, and `NON_FINITE` if the loss is NaN or infinite.
- *
- * @example
- * ```ts
- * const loss = crossEntropy(teacher.forward(inputs), labels);
- * loss.backward();
- * const smoothed = crossEntropy(teacher.forward(inputs), labels, { labelSmoothing: 0.1 });
- * ```
- */
-export function crossEntropy(logits: Tensor, labels: Labels, options: CrossEntropyOptions = {}): Tensor {
-  expectTensor("logits", logits);
-  if (logits.shape.length < 2) {
-    const text = `crossEntropy: logits: expected shape [rows, classes, ...], got [${logits.shape.join(", ")}]`;
-    throw new DistilleryError("SHAPE_MISMATCH", text);
-  }
-  expectOptions("crossEntropy", options, ["labelSmoothing"]);
-  const { labelSmoothing } = withDefaults(CROSS_ENTROPY_DEFAULTS, options);
-  expectLabelSmoothing(labelSmoothing);
-  if (logits.shape.length > 2) return crossEntropy(...asRows(logits, labels), options);
-  const [rows, classes] = logits.shape;
-  const grad = allocate(logits.size);
-  const loss = native.crossEntropy(logits.data, labelData(labels), grad, rows, classes, labelSmoothing);
-  return lossOutput(loss, logits, grad);
-}
-
-/** Logits [rows, classes, ...] and labels [rows, ...] with a row for each label. */
-function asRows(logits: Tensor, labels: Labels): [Tensor, Int32Array] {
-  const [rows, classes, ...inner] = logits.shape;
-  const data = labelData(labels);
-  expectShape("crossEntropy: labels", labels instanceof IntTensor ? labels.shape : [data.length], [rows, ...inner]);
-  const last = permute(logits, [0, ...inner.map((_, axis) => axis + 2), 1]);
-  return [reshape(last, [data.length, classes]), data];
-}
 
 /** {@link crossEntropy} over the rows that have a label; 0 if none has. */
 export function labelledCrossEntropy(logits: Tensor, labels: Labels, labelSmoothing: number): Tensor {
@@ -65,11 +20,6 @@ export function labelledCrossEntropy(logits: Tensor, labels: Labels, labelSmooth
   const data = labelData(labels);
   const own = new IntTensor(rows.map((row) => data[row]));
   return crossEntropy(indexSelect(logits, 0, rows), own, { labelSmoothing });
-}
-
-/** Refuses a label smoothing that is no number from 0 to 1. */
-export function expectLabelSmoothing(value: unknown): void {
-  expectNumber("labelSmoothing", value, (x) => x >= 0 && x <= 1, "a number from 0 to 1");
 }
 
 /**

@@ -38,7 +38,7 @@ export {
   crdLoss,
 } from "./crd_loss.js";
 export { CrdMemory, type CrdMemoryOptions } from "./crd_memory.js";
-export { type CrossEntropyOptions, crossEntropy, crossEntropyDistillationLoss } from "./cross_entropy.js";
+export { crossEntropyDistillationLoss } from "./cross_entropy.js";
 export { type DistDistillationLossOptions, type DistLossOptions, distDistillationLoss, distLoss } from "./dist_loss.js";
 export { type DkdDistillationLossOptions, type DkdLossOptions, dkdDistillationLoss, dkdLoss } from "./dkd_loss.js";
 export type { Layers } from "./features.js";

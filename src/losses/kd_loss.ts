@@ -1,14 +1,15 @@
 import * as v from "valibot";
 import { expectNumber, expectOptions, expectShape, withDefaults } from "../checks.js";
 import { native } from "../native.js";
+import { CROSS_ENTROPY_DEFAULTS, expectLabelSmoothing } from "../ops/cross_entropy.js";
+import { lossOutput } from "../ops/loss_output.js";
 import { defineEntry, described, fraction } from "../registry/index.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { type Annealed, annealed, expectAnnealed, inEpoch } from "./annealed.js";
-import { CROSS_ENTROPY_DEFAULTS, expectLabelSmoothing, labelledCrossEntropy } from "./cross_entropy.js";
+import { labelledCrossEntropy } from "./cross_entropy.js";
 import { type DistillationLoss, type LossBatch, type LossContext, labelledRows, someLabelsFor } from "./loss.js";
-import { lossOutput } from "./loss_output.js";
 
 /** How soft the targets are, and how much they weigh against the true labels. */
 export interface KdLossOptions {

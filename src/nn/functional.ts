@@ -7,6 +7,7 @@ export {
   binaryCrossEntropyWithLogits,
   conv2d,
   cosineSimilarity,
+  crossEntropy,
   dropout,
   type EmbeddingBagOptions,
   embedding,

@@ -1,10 +1,11 @@
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import type { JsFunction } from "../tensor/js_form.js";
-import { aroundAxis, axisOf } from "../tensor/shape.js";
+import { aroundAxis, axisOrAll } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { defineOp } from "./define_op.js";
 import { defineMethods } from "./methods.js";
+import { reshape } from "./reshape.js";
 
 declare module "../tensor/tensor.js" {
   interface Tensor {
@@ -51,7 +52,8 @@ const cumsumOp = defineOp<{ axis: number }, null>({
 /** The sums along an axis so far, taken in double precision. `torch.cumsum`. */
 export function cumsum(x: Tensor, dim: number): Tensor {
   expectTensor("cumsum: x", x);
-  return cumsumOp([x], { axis: axisOf(x.shape, dim) });
+  const axis = axisOrAll(x.shape, dim);
+  return axis === null ? reshape(cumsumOp([reshape(x, [1])], { axis: 0 }), []) : cumsumOp([x], { axis });
 }
 
 defineMethods({ cumsum });

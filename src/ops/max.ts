@@ -4,7 +4,7 @@ import { allocate } from "../tensor/buffer_pool.js";
 import { IntTensor } from "../tensor/int_tensor.js";
 import type { JsFunction } from "../tensor/js_form.js";
 import { int, ints } from "../tensor/onnx_node.js";
-import { aroundAxis, axisOf, numel, reducedShape } from "../tensor/shape.js";
+import { aroundAxis, axisOrAll, numel, reducedShape } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { defineOp } from "./define_op.js";
 import { defineMethods } from "./methods.js";
@@ -128,7 +128,7 @@ export function min(x: Tensor, dim?: number, keepdim = false): Tensor | ValuesAn
 function extremum(op: typeof maxOp, x: Tensor, dim: number | undefined, keepdim: boolean): Tensor | ValuesAndIndices {
   expectTensor(`${op.op.name}: x`, x);
   if (dim === undefined) return op([x], { axis: null, keepdim: false });
-  const axis = axisOf(x.shape, dim);
+  const axis = axisOrAll(x.shape, dim);
   const [values, indices] = op.withSaved([x], { axis, keepdim });
   return { values, indices: new IntTensor(indices, values.shape) };
 }
@@ -153,7 +153,7 @@ export function argmin(x: Tensor, dim?: number, keepdim = false): IntTensor {
 
 function argExtremum(name: string, x: Tensor, dim: number | undefined, keepdim: boolean, largest: boolean): IntTensor {
   expectTensor(`${name}: x`, x);
-  const axis = dim === undefined ? null : axisOf(x.shape, dim);
+  const axis = dim === undefined ? null : axisOrAll(x.shape, dim);
   const shape = reducedShape(x.shape, axis, keepdim);
   return new IntTensor(numel(shape) === 0 ? new Int32Array(0) : places(x, axis, largest), shape);
 }

@@ -3,7 +3,7 @@ import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import { ints } from "../tensor/onnx_node.js";
-import { axisOf, stridesOf } from "../tensor/shape.js";
+import { axisOf, axisOrAll, stridesOf } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { stridedJs } from "./broadcast.js";
 import { defineOp } from "./define_op.js";
@@ -79,16 +79,23 @@ export function permute(x: Tensor, dims: readonly number[]): Tensor {
 /** Two axes exchanged. `torch.transpose`. */
 export function transpose(x: Tensor, dim0: number, dim1: number): Tensor {
   expectTensor("transpose: x", x);
-  const [a, b] = [axisOf(x.shape, dim0), axisOf(x.shape, dim1)];
+  const [a, b] = [axisOrAll(x.shape, dim0), axisOrAll(x.shape, dim1)];
+  if (a === null || b === null) return x;
   return permute(
     x,
     x.shape.map((_, axis) => (axis === a ? b : axis === b ? a : axis)),
   );
 }
 
-/** A matrix [m, n] as [n, m]. `torch.t`. */
+/** A matrix [m, n] as [n, m]; a tensor of fewer axes as it is. `torch.t`. */
 export function t(x: Tensor): Tensor {
-  return transpose(x, 0, 1);
+  expectTensor("t: x", x);
+  const { shape } = x;
+  if (shape.length > 2) {
+    const text = `t: x: expected at most 2 axes, got shape [${shape.join(", ")}]: transpose exchanges any two`;
+    throw new DistilleryError("SHAPE_MISMATCH", text);
+  }
+  return shape.length < 2 ? x : transpose(x, 0, 1);
 }
 
 defineMethods({ permute, transpose, t });

@@ -1,5 +1,4 @@
 import { expectOptions } from "../checks.js";
-import { axisOf } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { div, mul } from "./binary.js";
 import { norm } from "./statistics.js";
@@ -11,7 +10,7 @@ export function normalize(x: Tensor, options: { p?: number; dim?: number; eps?: 
   expectOptions("normalize", options, ["p", "dim", "eps"]);
   const { p = 2, dim = 1, eps = 1e-12 } = options;
   expectTensor("normalize: x", x);
-  return div(x, clamp(norm(x, p, axisOf(x.shape, dim), true), eps));
+  return div(x, clamp(norm(x, p, dim, true), eps));
 }
 
 /**
@@ -28,6 +27,6 @@ export function cosineSimilarity(a: Tensor, b: Tensor, options: { dim?: number; 
   const { dim = 1, eps = 1e-8 } = options;
   expectTensor("cosineSimilarity: a", a);
   expectTensor("cosineSimilarity: b", b);
-  const unit = (x: Tensor) => div(x, clamp(norm(x, 2, axisOf(x.shape, dim), true), eps));
+  const unit = (x: Tensor) => div(x, clamp(norm(x, 2, dim, true), eps));
   return sum(mul(unit(a), unit(b)), dim);
 }

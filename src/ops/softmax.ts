@@ -2,11 +2,12 @@ import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import type { JsFunction } from "../tensor/js_form.js";
 import { int } from "../tensor/onnx_node.js";
-import { axisOf } from "../tensor/shape.js";
+import { axisOrAll } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { defineOp } from "./define_op.js";
 import { defineMethods } from "./methods.js";
 import { transpose } from "./permute.js";
+import { reshape } from "./reshape.js";
 
 declare module "../tensor/tensor.js" {
   interface Tensor {
@@ -66,7 +67,8 @@ export function logSoftmax(x: Tensor, dim = -1): Tensor {
 
 function alongAxis(name: string, op: typeof softmaxOp, x: Tensor, dim: number): Tensor {
   expectTensor(`${name}: x`, x);
-  const [axis, last] = [axisOf(x.shape, dim), x.shape.length - 1];
+  const [axis, last] = [axisOrAll(x.shape, dim), x.shape.length - 1];
+  if (axis === null) return reshape(op([reshape(x, [1])], null), []);
   return axis === last ? op([x], null) : transpose(op([transpose(x, axis, last)], null), axis, last);
 }
 

@@ -1,5 +1,5 @@
 import { DistilleryError } from "../errors.js";
-import { axisOf } from "../tensor/shape.js";
+import { axisOf, axisOrAll } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { defineMethods } from "./methods.js";
 import { reshape } from "./reshape.js";
@@ -18,7 +18,7 @@ declare module "../tensor/tensor.js" {
 /** x without its axes of length 1, or without axis `dim` if its length is 1; shares memory. `torch.squeeze`. */
 export function squeeze(x: Tensor, dim?: number): Tensor {
   expectTensor("squeeze: x", x);
-  const only = dim === undefined ? null : axisOf(x.shape, dim);
+  const only = dim === undefined ? null : axisOrAll(x.shape, dim);
   return reshape(
     x,
     x.shape.filter((length, axis) => length !== 1 || (only !== null && axis !== only)),

@@ -4,7 +4,7 @@ import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import type { JsFunction } from "../tensor/js_form.js";
 import { int, ints } from "../tensor/onnx_node.js";
-import { axisOf, numel, stridesOf } from "../tensor/shape.js";
+import { axisOrAll, numel, stridesOf } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { stridedJs } from "./broadcast.js";
 import { defineOp } from "./define_op.js";
@@ -65,10 +65,12 @@ export function mean(x: Tensor, dim?: number | readonly number[], keepdim = fals
 /** The axes that `dim` names, in ascending order; null for all. */
 export function axesOf(shape: readonly number[], dim?: number | readonly number[]): readonly number[] | null {
   if (dim === undefined || (Array.isArray(dim) && dim.length === 0)) return null;
-  if (typeof dim === "number") return [axisOf(shape, dim)];
-  const axes = expectList("dim", dim).map((one) => axisOf(shape, one));
-  if (new Set(axes).size === axes.length) return axes.sort((a, b) => a - b);
-  throw new DistilleryError("BAD_ARGUMENT", `dim: expected each axis at most once, got [${dim.join(", ")}]`);
+  const dims = typeof dim === "number" ? [dim] : expectList("dim", dim);
+  const axes = dims.map((one) => axisOrAll(shape, one));
+  if (new Set(axes).size < axes.length) {
+    throw new DistilleryError("BAD_ARGUMENT", `dim: expected each axis at most once, got [${dims.join(", ")}]`);
+  }
+  return shape.length === 0 ? null : axes.filter((axis) => axis !== null).sort((a, b) => a - b);
 }
 
 function define(name: "sum" | "mean") {

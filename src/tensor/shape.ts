@@ -46,6 +46,13 @@ export function axisOf(shape: readonly number[], dim: number): number {
   return axis < 0 ? axis + rank : axis;
 }
 
+/** {@link axisOf}; of a tensor without axes 0 and -1 name it all, as in PyTorch, which is null. */
+export function axisOrAll(shape: readonly number[], dim: number): number | null {
+  if (shape.length > 0) return axisOf(shape, dim);
+  expectInteger("dim", dim, -1, 0);
+  return null;
+}
+
 /** A row range as `Array.prototype.slice` reads it: negative counts from the end, and it is cut to what there is. */
 export function sliceRange(shape: readonly number[], start: number, end: number) {
   const rows = shape[0];

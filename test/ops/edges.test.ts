@@ -10,6 +10,40 @@ function gradientOf(values: number[], body: (x: Tensor) => Tensor): [output: unk
   return [out.toArray(), x.grad?.toArray()];
 }
 
+it("a tensor without axes is a vector of one value to what takes an axis, as PyTorch's", () => {
+  const of = (body: (x: Tensor) => Tensor) => {
+    const x = tensor(-2, { requiresGrad: true });
+    const out = body(x);
+    out.backward();
+    return [out.shape, out.item(), x.grad?.shape, x.grad?.item()];
+  };
+  for (const dim of [0, -1]) {
+    expect(of((x) => x.sum(dim))).toEqual([[], -2, [], 1]);
+    expect(of((x) => x.mean([dim], true))).toEqual([[], -2, [], 1]);
+    expect(of((x) => x.norm(2, dim))).toEqual([[], 2, [], -1]);
+    expect(of((x) => x.norm(INFINITY, dim))).toEqual([[], 2, [], -1]);
+    expect(of((x) => x.var(dim, { correction: 0 }))).toEqual([[], 0, [], 0]);
+    expect(of((x) => x.logsumexp(dim))).toEqual([[], -2, [], 1]);
+    expect(of((x) => x.max(dim).values)).toEqual([[], -2, [], 1]);
+    expect(of((x) => x.min(dim, true).values)).toEqual([[], -2, [], 1]);
+    expect(of((x) => x.softmax(dim))).toEqual([[], 1, [], 0]);
+    expect(of((x) => x.logSoftmax(dim))).toEqual([[], 0, [], 0]);
+    expect(of((x) => x.cumsum(dim))).toEqual([[], -2, [], 1]);
+    expect(of((x) => x.squeeze(dim))).toEqual([[], -2, [], 1]);
+    expect(of((x) => x.transpose(0, dim))).toEqual([[], -2, [], 1]);
+    const { indices } = tensor(5).max(dim);
+    expect([indices, tensor(5).argmin(dim)].map(({ shape, data }) => [shape, ...data])).toEqual([
+      [[], 0],
+      [[], 0],
+    ]);
+  }
+  expect(of((x) => x.t())).toEqual([[], -2, [], 1]);
+  expect(tensor([1, 2]).t().shape).toEqual([2]);
+  expect(() => tensor(1).sum(1)).toThrow("dim: expected a whole number from -1 to 0, got 1");
+  expect(() => tensor(1).sum([0, -1])).toThrow("dim: expected each axis at most once, got [0, -1]");
+  expect(() => cat([tensor(1)])).toThrow("dim: expected a tensor with at least one axis, got []");
+});
+
 describe("as PyTorch at the edges of single precision", () => {
   it("clamp with one bound keeps infinity, with gradient 1", () => {
     expect(gradientOf([INFINITY, -INFINITY, 0, -1], (x) => x.clamp(0))).toEqual([

@@ -55,6 +55,7 @@ const ELSEWHERE = [
   "batchNorm",
   "batchNormOp",
   "callOp",
+  "crossEntropy",
   "defineFunction",
   "defineOp",
   "detach",

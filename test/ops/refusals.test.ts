@@ -15,6 +15,11 @@ describe("what an operation refuses, with its name, the argument and the shapes"
     [() => zeros([2, 0]).min(1), "SHAPE_MISMATCH", "min: x: expected elements, got shape [2, 0]"],
     [() => x.topk(4), "BAD_ARGUMENT", "topk: k: expected a whole number from 0 to 3, got 4"],
     [() => x.permute([0, 0]), "BAD_ARGUMENT", "permute: dims: expected each axis of [2, 3] once, got [0, 0]"],
+    [
+      () => zeros([1, 2, 3]).t(),
+      "SHAPE_MISMATCH",
+      "t: x: expected at most 2 axes, got shape [1, 2, 3]: transpose exchanges any two",
+    ],
     [() => x.expand([3, 3]), "SHAPE_MISMATCH", "expand: shape: expected one that [2, 3] broadcasts to, got [3, 3]"],
     [() => cat([x, zeros([2, 2])]), "SHAPE_MISMATCH", "cat: tensors[1]: expected shape [*, 3], got [2, 2]"],
     [() => stack([]), "BAD_ARGUMENT", "stack: tensors: expected a list of tensors, got a value of type Array"],

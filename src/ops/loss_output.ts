@@ -1,6 +1,6 @@
 import { native } from "../native.js";
-import { defineOp } from "../ops/define_op.js";
 import type { Tensor } from "../tensor/tensor.js";
+import { defineOp } from "./define_op.js";
 
 const fusedLoss = defineOp<{ loss: number; grad: Float32Array }, null>({
   name: "loss",

@@ -1,0 +1,61 @@
+import { expectNumber, expectOptions, expectShape, withDefaults } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import { native } from "../native.js";
+import { allocate } from "../tensor/buffer_pool.js";
+import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
+import { expectTensor, type Tensor } from "../tensor/tensor.js";
+import { lossOutput } from "./loss_output.js";
+import { permute } from "./permute.js";
+import { reshape } from "./reshape.js";
+
+/** The options of {@link crossEntropy}. */
+export interface CrossEntropyOptions {
+  /** e, from 0 to 1: a label's class is expected with 1 - e + e / classes, every other with e / classes. Default 0. */
+  labelSmoothing?: number;
+}
+
+export const CROSS_ENTROPY_DEFAULTS = { labelSmoothing: 0 } as const;
+
+/**
+ * The cross-entropy of logits [rows, classes, ...] with true labels [rows, ...], averaged over the labels, as a scalar. With
+ * `labelSmoothing` e (Szegedy et al., 2016) it is (1 - e) times that, and e times the mean of -log p over the classes.
+ * `torch.nn.functional.cross_entropy`.
+ *
+ * @throws DistilleryError `SHAPE_MISMATCH`, `LABEL_OUT_OF_RANGE`, `BAD_ARGUMENT`, and `NON_FINITE` if the loss is NaN or infinite.
+ *
+ * @example
+ * ```ts
+ * const loss = crossEntropy(teacher.forward(inputs), labels);
+ * loss.backward();
+ * const smoothed = crossEntropy(teacher.forward(inputs), labels, { labelSmoothing: 0.1 });
+ * ```
+ */
+export function crossEntropy(logits: Tensor, labels: Labels, options: CrossEntropyOptions = {}): Tensor {
+  expectTensor("logits", logits);
+  if (logits.shape.length < 2) {
+    const text = `crossEntropy: logits: expected shape [rows, classes, ...], got [${logits.shape.join(", ")}]`;
+    throw new DistilleryError("SHAPE_MISMATCH", text);
+  }
+  expectOptions("crossEntropy", options, ["labelSmoothing"]);
+  const { labelSmoothing } = withDefaults(CROSS_ENTROPY_DEFAULTS, options);
+  expectLabelSmoothing(labelSmoothing);
+  if (logits.shape.length > 2) return crossEntropy(...asRows(logits, labels), options);
+  const [rows, classes] = logits.shape;
+  const grad = allocate(logits.size);
+  const loss = native.crossEntropy(logits.data, labelData(labels), grad, rows, classes, labelSmoothing);
+  return lossOutput(loss, logits, grad);
+}
+
+/** Logits [rows, classes, ...] and labels [rows, ...] with a row for each label. */
+function asRows(logits: Tensor, labels: Labels): [Tensor, Int32Array] {
+  const [rows, classes, ...inner] = logits.shape;
+  const data = labelData(labels);
+  expectShape("crossEntropy: labels", labels instanceof IntTensor ? labels.shape : [data.length], [rows, ...inner]);
+  const last = permute(logits, [0, ...inner.map((_, axis) => axis + 2), 1]);
+  return [reshape(last, [data.length, classes]), data];
+}
+
+/** Refuses a label smoothing that is no number from 0 to 1. */
+export function expectLabelSmoothing(value: unknown): void {
+  expectNumber("labelSmoothing", value, (x) => x >= 0 && x <= 1, "a number from 0 to 1");
+}
