@@ -6,10 +6,11 @@ import { AVERAGE_OPTIONS } from "../config/schemas.js";
 import { type AugmentOptions, augment } from "../data/augment.js";
 import { type Dataset, labelsOf, NO_LABEL } from "../data/dataset.js";
 import { givenFormatOptions, onlyLoading } from "../data/load_options.js";
-import type { Preprocessing } from "../data/preprocessing/spec.js";
+import { type Preprocessing, textColumnOf } from "../data/preprocessing/spec.js";
 import { splitDataset } from "../data/split.js";
 import { synthetic } from "../data/synthetic.js";
 import { hasTargets } from "../data/task_name.js";
+import { entryOf } from "../data/text/encodings.js";
 import { DistilleryError } from "../errors.js";
 import { csvLog, type MetricsLog, tensorBoardLog } from "../log/index.js";
 import { createNetwork, networkSpecOf, vectorsOf } from "../models/create_network.js";
@@ -106,7 +107,11 @@ async function openSource(
     for (const note of taskOf(heldOut).undefinedMetrics(heldOut)) printError(`validation: ${note}`);
   }
   const changed = changes === undefined ? train : augment(train, changes);
-  const context = { shape: all.shape ?? [all.features], classes: all.classes };
+  const column = textColumnOf(all);
+  const context = {
+    ...{ shape: all.shape ?? [all.features], classes: all.classes },
+    ...(column !== null && { vocabulary: entryOf(column.text).rows(column.text) }),
+  };
   return {
     name,
     isSynthetic: false,

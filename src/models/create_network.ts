@@ -8,13 +8,14 @@ import {
   formatExpression,
   isModulePath,
   parseExpression,
+  type Term,
   type UserModules,
 } from "../registry/index.js";
 import { shortageOf } from "../shortage.js";
 import { showCount } from "../show_count.js";
 import { withElementLimit } from "../tensor/element_limit.js";
 import { MODELS } from "./index.js";
-import { expectContext, type NetworkContext, type NetworkSpec } from "./network.js";
+import { expectContext, type NetworkContext, type NetworkEntry, type NetworkSpec } from "./network.js";
 
 /** Keys of the texts that a `.safetensors` file keeps of its network. */
 export const NETWORK_KEY = "distillery.network";
@@ -47,10 +48,25 @@ export function createNetwork(
   options: { modules?: UserModules; argument?: string } = {},
 ): Module {
   expectOptions("createNetwork", options, ["modules", "argument"]);
-  const { shape, classes } = expectContext(context);
-  const module = inMemory(shape, () => MODELS.resolve(network, { shape: [...shape], classes }, options));
-  SPECS.set(module, { network: MODELS.canonical(network), shape: [...shape], classes });
+  const made = expectContext(context);
+  const text = canonical(network, (entry) => entry.decide?.(made) ?? {}, options);
+  const module = inMemory(made.shape, () => MODELS.resolve(text, made, options));
+  SPECS.set(module, { network: text, shape: made.shape, classes: made.classes });
   return module;
+}
+
+/** The canonical text of a network, with what is decided of the options that the user left out. */
+function canonical(
+  network: Expression,
+  decided: (entry: NetworkEntry) => Term["args"],
+  options: { argument?: string } = {},
+): string {
+  const text = MODELS.canonical(network, options);
+  const [term, ...more] = parseExpression(text);
+  // A sum is refused where it is resolved.
+  if (more.length > 0 || isModulePath(term.name)) return text;
+  const args = { ...decided(MODELS.get(term.name)), ...term.args };
+  return MODELS.canonical(formatExpression([{ ...term, args }]));
 }
 
 /** Says which inputs make a network's weights too large for memory. */
@@ -141,13 +157,23 @@ export function networkFrom(state: StateDict, options: NetworkOfState = {}): Mod
     return ofMetadata(() => loaded(spec, state, options, NETWORK_KEY));
   }
   const named = parseExpression(network, "network");
-  const text = isModulePath(named[0].name) ? formatExpression(named) : MODELS.canonical(network);
+  const text = isModulePath(named[0].name)
+    ? formatExpression(named)
+    : canonical(network, (entry) => decidedOf(stored, entry));
   if (stored !== null && !isModulePath(named[0].name) && text !== stored.network) {
     throw new DistilleryError("BAD_CHECKPOINT", `was made as ${shortened(stored.network)}, not as ${shortened(text)}`);
   }
   const shape = options.shape ?? stored?.shape ?? inputShape(state, options.imageShape);
   const classes = options.classes ?? stored?.classes ?? outputClasses(state);
   return loaded({ network: text, shape, classes }, state, options, "network");
+}
+
+/** What a file says of the options that what a network is made for decides. */
+function decidedOf(stored: NetworkSpec | null, { decide, name }: NetworkEntry): Term["args"] {
+  if (stored === null || decide === undefined) return {};
+  const [term] = parseExpression(stored.network);
+  const names = term.name === name ? Object.keys(decide(stored)) : [];
+  return Object.fromEntries(names.map((option) => [option, term.args[option]]));
 }
 
 /** What the texts of a file say of its network; null if they say nothing. */

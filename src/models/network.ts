@@ -1,9 +1,11 @@
 import * as v from "valibot";
 import { expectInteger, expectOptions, show } from "../checks.js";
+import { MAX_IDS } from "../data/text/encoding.js";
+import { DEFAULT_BUCKETS } from "../data/text/hash.js";
 import { DistilleryError } from "../errors.js";
 import type { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
-import { type Entry, expected, formatExpression, integer, list, type OptionsOf } from "../registry/index.js";
+import { described, type Entry, expected, formatExpression, integer, list, type OptionsOf } from "../registry/index.js";
 import { showCount } from "../show_count.js";
 import type { Tensor } from "../tensor/tensor.js";
 
@@ -13,6 +15,8 @@ export interface NetworkContext {
   readonly shape: readonly number[];
   /** The number of classes, which is the number of logits. */
   readonly classes: number;
+  /** If samples are the ids of texts, how many ids there are: the rows of a network's table, unless its text says other. */
+  readonly vocabulary?: number;
 }
 
 /** A network by its text, with what it is made for: all that is needed to make another one. */
@@ -33,6 +37,8 @@ export interface NetworkCost {
 /** A network that can be made by its name. */
 export interface NetworkEntry<E extends v.ObjectEntries = v.ObjectEntries> extends Entry<Module, NetworkContext, E> {
   create(options: OptionsOf<E>, context: NetworkContext): Module;
+  /** The options that a network's text may leave out because what it is made for tells them; its file has them. */
+  decide?(context: NetworkContext): Record<string, number>;
   /** What it costs with its defaults; part of its help. */
   readonly size?: NetworkCost;
   /** The class whose instances `recognize` is for, with the computation that this entry makes. */
@@ -60,13 +66,15 @@ export function expectContext(context: NetworkContext): NetworkContext {
     const text = `context: expected { shape, classes }, as { shape: [784], classes: 10 }, got ${show(context)}`;
     throw new DistilleryError("BAD_ARGUMENT", text);
   }
-  expectOptions("context", context, ["shape", "classes"]);
-  const { shape, classes } = context;
+  expectOptions("context", context, ["shape", "classes", "vocabulary"]);
+  const { shape, classes, vocabulary } = context;
   if (!Array.isArray(shape) || shape.length === 0) {
     throw new DistilleryError("BAD_ARGUMENT", `shape: expected the shape of one sample, as [784], got ${show(shape)}`);
   }
   for (const [i, length] of shape.entries()) expectInteger(`shape[${i}]`, length, 1, 2 ** 31 - 1);
-  return { shape, classes: expectInteger("classes", classes, 1, 2 ** 31 - 1) };
+  expectInteger("classes", classes, 1, 2 ** 31 - 1);
+  if (vocabulary === undefined) return { shape: [...shape], classes };
+  return { shape: [...shape], classes, vocabulary: expectInteger("vocabulary", vocabulary, 2, MAX_IDS) };
 }
 
 /** Each sample as a row of values: [rows, features]. */
@@ -77,6 +85,17 @@ export function asRows(x: Tensor): Tensor {
 /** The number of values of a sample. */
 export function features({ shape }: Pick<NetworkContext, "shape">): number {
   return shape.reduce((product, length) => product * length, 1);
+}
+
+/** The option of a network for texts: the rows of its table. What {@link NetworkEntry.decide} says for it is {@link bucketsFor}. */
+export const BUCKETS = described(
+  v.optional(integer(2, MAX_IDS)),
+  "rows of the table (default: the ids of the texts' encoding)",
+);
+
+/** As many rows as the texts' encoding has ids. */
+export function bucketsFor({ vocabulary = DEFAULT_BUCKETS }: NetworkContext) {
+  return { buckets: vocabulary };
 }
 
 /** The option of a network with `count` hidden layers: their widths. */

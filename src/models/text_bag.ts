@@ -1,6 +1,5 @@
 import * as v from "valibot";
 import { expectInteger, expectOptions } from "../checks.js";
-import { MAX_IDS } from "../data/text/encoding.js";
 import { DEFAULT_BUCKETS } from "../data/text/hash.js";
 import { EmbeddingBag } from "../nn/embedding.js";
 import { Linear } from "../nn/linear.js";
@@ -8,13 +7,10 @@ import { Module } from "../nn/module.js";
 import { described, integer } from "../registry/index.js";
 import { rand } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { defineNetwork } from "./network.js";
+import { BUCKETS, bucketsFor, defineNetwork } from "./network.js";
 
 const OPTIONS = {
-  buckets: described(
-    v.optional(integer(2, MAX_IDS), DEFAULT_BUCKETS),
-    "rows of the table, those of the texts' encoding",
-  ),
+  buckets: BUCKETS,
   dim: described(v.optional(integer(1, 65_536), 64), "values of a row"),
   hidden: described(v.optional(integer(0, 2 ** 31 - 1), 0), "width of a hidden layer, 0 for none"),
 };
@@ -48,7 +44,7 @@ export class TextBag extends Module {
   constructor(options: TextBagOptions) {
     super();
     expectOptions("TextBag", options, ["buckets", "dim", "hidden", "classes"]);
-    const { buckets, dim, hidden, classes } = { ...v.getDefaults(v.object(OPTIONS)), ...options };
+    const { buckets = DEFAULT_BUCKETS, dim, hidden, classes } = { ...v.getDefaults(v.object(OPTIONS)), ...options };
     expectInteger("hidden", hidden, 0, 2 ** 31 - 1);
     this.bag = new EmbeddingBag(buckets, dim, { paddingIdx: 0, sparse: true });
     this.bag.weight.data.set(rand([buckets - 1, dim], -1 / dim, 1 / dim).data, dim);
@@ -66,5 +62,6 @@ export const textBag = defineNetwork({
   name: "text_bag",
   help: "texts: the mean of a table's rows, then linear layers, as fastText (Joulin et al., 2017)",
   options: OPTIONS,
+  decide: bucketsFor,
   create: (options, { classes }) => new TextBag({ ...options, classes }),
 });

@@ -1,6 +1,5 @@
 import * as v from "valibot";
 import { badArgument, expectOptions, expectShape } from "../checks.js";
-import { MAX_IDS } from "../data/text/encoding.js";
 import { DEFAULT_BUCKETS } from "../data/text/hash.js";
 import { Embedding } from "../nn/embedding.js";
 import { LayerNorm } from "../nn/layer_norm.js";
@@ -12,7 +11,7 @@ import { described, integer, range } from "../registry/index.js";
 import { randn } from "../tensor/random.js";
 import { Parameter, type Tensor } from "../tensor/tensor.js";
 import { meanOfTokens, paddingOf, withoutPadding } from "./mean_of_tokens.js";
-import { defineNetwork, features } from "./network.js";
+import { BUCKETS, bucketsFor, defineNetwork, features } from "./network.js";
 
 const OPTIONS = {
   layers: described(v.optional(integer(1, 1024), 2), "layers of attention"),
@@ -23,10 +22,7 @@ const OPTIONS = {
     v.optional(range(0, 1, "a chance from 0 to 1"), 0.1),
     "chance with which values become 0 in training",
   ),
-  buckets: described(
-    v.optional(integer(2, MAX_IDS), DEFAULT_BUCKETS),
-    "rows of the table, at least the encoding's ids",
-  ),
+  buckets: BUCKETS,
 };
 
 /** The arguments of {@link TextTransformer}. */
@@ -58,7 +54,7 @@ export class TextTransformer extends Module {
     super();
     expectOptions("TextTransformer", options, [...Object.keys(OPTIONS), "length", "classes"]);
     const given = { ...v.getDefaults(v.object(OPTIONS)), ...options };
-    const { layers, dim, heads, hidden = 4 * dim, dropout, buckets, length, classes } = given;
+    const { layers, dim, heads, hidden = 4 * dim, dropout, buckets = DEFAULT_BUCKETS, length, classes } = given;
     if (dim % heads !== 0) throw badArgument("dim", `a multiple of the ${heads} heads`, dim);
     this.tokens = new Embedding(buckets, dim, { paddingIdx: 0, sparse: true });
     this.tokens.weight.data.set(randn([buckets - 1, dim]).mul(DEVIATION).data, dim);
@@ -87,5 +83,6 @@ export const textTransformer = defineNetwork({
   name: "text_transformer",
   help: "texts: layers of attention with learned positions, and the mean over the tokens",
   options: OPTIONS,
+  decide: bucketsFor,
   create: (options, { shape, classes }) => new TextTransformer({ ...options, length: features({ shape }), classes }),
 });

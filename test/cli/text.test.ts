@@ -31,14 +31,16 @@ beforeAll(async () => {
 });
 
 const DATA = ["--data", "t.jsonl", "--label-column", "section", "--text-column", "summary", ...ENCODING];
-const STUDENT_NETWORK = ["--student", "text_bag(buckets=500, dim=4)"];
+const STUDENT_NETWORK = ["--student", "text_bag(dim=4)"];
 const TEACHER = ["--teacher", "teacher/teacher.safetensors"];
 
 test("a student of texts is distilled, evaluated, exported, and predicts from raw texts", async () => {
   const out = await succeed(["distill", ...DATA, ...TEACHER, ...STUDENT_NETWORK, ...RUN, "--out", "student"], cwd);
   expect(out).toMatch(/^Test accuracy: student 100\.00%, teacher 100\.00%, agreement 100\.00%$/m);
   const student = `student/${STUDENT}.safetensors`;
-  expect(readFileSync(join(cwd, student)).toString("latin1")).toContain('\\"kind\\":\\"hash\\",\\"buckets\\":500');
+  const file = readFileSync(join(cwd, student)).toString("latin1");
+  expect(file).toContain('\\"kind\\":\\"hash\\",\\"buckets\\":500');
+  expect(file).toContain("text_bag(buckets=500, dim=4, hidden=0)");
   const lines = (await succeed(["predict", "new.csv", "--student", student, "--json"], cwd)).trim().split("\n");
   expect(lines.map((line) => JSON.parse(line).className).slice(0, 2)).toEqual(["games", "science"]);
   expect(lines).toHaveLength(3);

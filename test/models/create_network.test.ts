@@ -288,6 +288,6 @@ describe("keys under a prefix", () => {
 test("what a network is not made for is refused with the nearest name", async () => {
   const context = { shape: [4], classes: 2, normalize: true } as never;
   expect(await refusal("BAD_ARGUMENT", () => createNetwork("mlp(hidden=[4])", context))).toBe(
-    'context: unknown option "normalize", expected one of shape, classes',
+    'context: unknown option "normalize", expected one of shape, classes, vocabulary',
   );
 });

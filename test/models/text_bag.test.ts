@@ -17,6 +17,7 @@ import {
   tensor,
   trainTeacher,
 } from "../../src/index.js";
+import { networkMetadata } from "../../src/models/create_network.js";
 import { folderOf, refusal } from "../data/support.js";
 
 const IDS = tensor([
@@ -39,6 +40,33 @@ test("is the mean of the rows that are no padding, then linear layers", () => {
   const again = networkFrom(network.stateDict(), { network: "text_bag(buckets=4, dim=2, hidden=3)", shape: [3] });
   expect(again.forward(IDS).data).toEqual(network.forward(IDS).data);
 });
+
+test.each(["text_bag", "text_transformer"])(
+  "%s has a row for each id of the texts, which its file keeps",
+  async (name) => {
+    const context = { shape: [20], classes: 2 };
+    const rows = (network: string, more = {}) => createNetwork(network, { ...context, ...more }).vocabulary;
+    const named = `${name}(dim=4)`;
+    expect(rows(named)).toBe(32_768);
+    expect(rows(`${name}(dim=4, buckets=600)`, { vocabulary: 500 })).toBe(600);
+    const network = createNetwork(named, { ...context, vocabulary: 500 });
+    expect(network.vocabulary).toBe(500);
+    const metadata = networkMetadata(network);
+    expect(metadata["distillery.network"]).toContain("buckets=500");
+    for (const text of [undefined, named, `${name}(dim=4, buckets=500)`]) {
+      const again = networkFrom(network.stateDict(), { metadata, ...(text !== undefined && { network: text }) });
+      expect(again.stateDict()).toEqual(network.stateDict());
+    }
+    expect(
+      await refusal("BAD_CHECKPOINT", () =>
+        networkFrom(network.stateDict(), { metadata, network: `${name}(dim=4, buckets=600)` }),
+      ),
+    ).toContain("buckets=500");
+    expect(await refusal("BAD_ARGUMENT", () => rows(named, { vocabulary: 1 }))).toBe(
+      "vocabulary: expected a whole number from 2 to 16777216, got 1",
+    );
+  },
+);
 
 /** A network of one's own, whose vocabulary is that of its embedding. */
 class Own extends Module {
