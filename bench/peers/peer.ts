@@ -39,6 +39,14 @@ export async function findPeers(): Promise<FoundPeers> {
   };
 }
 
+/**
+ * A step of MobileNetV2 on these images turns the rounding of single precision into a loss that differs by 2e-3: so do PyTorch's two
+ * memory formats (4.6128 and 4.6157; the library 4.6132, double precision 4.6133).
+ */
+function stepsAlike(mode: string): number {
+  return mode === "MobileNetV2" ? FIRST_STEP : STEPS;
+}
+
 async function findPyTorch(): Promise<FoundPeers> {
   const python = process.env.DISTILLERY_PYTHON ?? "python3";
   try {
@@ -48,18 +56,18 @@ async function findPyTorch(): Promise<FoundPeers> {
     // Compiled code draws dropout's masks from another stream.
     const hasDropout = (mode: string) => mode === "train" || mode === "teacher";
     const peers: Peer[] = [
-      { ...common, name: "PyTorch", variant: "eager", comparable: () => STEPS },
+      { ...common, name: "PyTorch", variant: "eager", comparable: stepsAlike },
       {
         ...common,
         name: "PyTorch, channels_last",
         variant: "channels_last",
-        comparable: (mode) => (MODES.some((one) => one === mode) ? null : STEPS),
+        comparable: (mode) => (MODES.some((one) => one === mode) ? null : stepsAlike(mode)),
       },
       {
         ...common,
         name: "PyTorch, compiled and fused",
         variant: "compiled",
-        comparable: (mode) => (hasDropout(mode) ? 0 : STEPS),
+        comparable: (mode) => (hasDropout(mode) ? 0 : stepsAlike(mode)),
       },
       { ...common, name: "PyTorch, the same in bfloat16", variant: "bfloat16", comparable: () => 0 },
     ];
