@@ -1,4 +1,4 @@
-import type { CompareResult, Method, StudentMetrics, SweepResult } from "../compare/results.js";
+import type { CompareResult, Method, StudentMetrics, SweepPoint, SweepResult } from "../compare/results.js";
 import type { SampleStats } from "../compare/statistics.js";
 import { compareCaveats, pairsSummary, scopeOf, sweepCaveats, sweepSummary } from "../compare/summary.js";
 import { showCount } from "../show_count.js";
@@ -130,10 +130,11 @@ export function sweepVerdict(result: SweepResult): Verdict {
   // How far chance reaches is known of shares of samples alone.
   if (metric.name !== "accuracy") return { answer: null, headline, detail: test.join(" ") };
   const within = samplingMargin(best[key], data.validation);
-  const close = all.filter((point) => best[key] - point[key] < within).length - 1;
+  const others = all.filter((point) => !isSamePoint(point, best));
+  const close = others.filter((point) => best[key] - point[key] < within).length;
   const chance = [
     `With ${showCount(data.validation)} validation samples less than ${(100 * within).toFixed(2)} points may be chance:`,
-    `${closePoints(close, all.length - 1)} as close.`,
+    `${closePoints(close, others.length)} as close.`,
   ];
   return { answer: null, headline, detail: [...test, ...chance].join(" ") };
 }
@@ -142,6 +143,11 @@ export function sweepVerdict(result: SweepResult): Verdict {
 function ofTeacher({ data, teacher }: Pick<SweepResult, "data" | "teacher">): string[] {
   const { evaluation } = teacher;
   return evaluation === null ? [] : [`the teacher ${showMetric(metricsOf(data)[0], mainMetric(data, evaluation))}`];
+}
+
+/** Whether two points of a sweep, or one and its copy as the best, are one. */
+export function isSamePoint(a: SweepPoint, b: SweepPoint): boolean {
+  return a.temperature === b.temperature && a.alpha === b.alpha;
 }
 
 function closePoints(close: number, others: number): string {
@@ -227,8 +233,11 @@ const TWO_SIDED_95 = 1.96;
 
 /**
  * How far two accuracies near `accuracy`, each over `samples` samples, differ by chance alone: half the 95% interval of
- * the difference of two independent shares, 1.96 sqrt(2 p (1 - p) / n). On the same samples they differ by less.
+ * the difference of two independent shares, 1.96 sqrt(2 p (1 - p) / n), each with one right and one wrong more (Agresti and
+ * Caffo, 2000), so that all right is no proof of it. On the same samples they differ by less.
  */
 export function samplingMargin(accuracy: number, samples: number): number {
-  return TWO_SIDED_95 * Math.sqrt((2 * accuracy * (1 - accuracy)) / samples);
+  const n = samples + 2;
+  const p = (samples * accuracy + 1) / n;
+  return TWO_SIDED_95 * Math.sqrt((2 * p * (1 - p)) / n);
 }

@@ -53,9 +53,18 @@ describe("a comparison", () => {
 test("a sweep names its best point, and how many are as good", () => {
   const { headline, detail } = sweepVerdict(sweepResult(run, [0.5, 0.55, 0.6, 0.05, 0.8, 0.7]));
   expect(headline).toBe("Temperature 4 with alpha 0.5 does best: 80.00% on the validation set");
-  // 1.96 sqrt(2 0.8 0.2 / 40) = 0.17530773
-  expect(detail).toContain("With 40 validation samples less than 17.53 points may be chance: 1 of the 5 other points");
-  expect(samplingMargin(0.8, 40)).toBeCloseTo(0.17530773, 8);
+  // 1.96 sqrt(2 33/42 9/42 / 42) = 0.17549929
+  expect(detail).toContain("With 40 validation samples less than 17.55 points may be chance: 1 of the 5 other points");
+  expect(samplingMargin(0.8, 40)).toBeCloseTo(0.17549929, 8);
+});
+
+test("a sweep whose best point is all right, or all wrong, still says how far chance reaches", () => {
+  const detailOf = (accuracies: number[]) => sweepVerdict(sweepResult(run, accuracies)).detail;
+  // 1.96 sqrt(2 41/42 1/42 / 42) = 0.06520623
+  const margin = "With 40 validation samples less than 6.52 points may be chance:";
+  expect(detailOf([1, 0.5, 0.95, 0.9, 0.8, 0.7])).toContain(`${margin} 1 of the 5 other points is as close.`);
+  expect(detailOf([1, 0.5, 0.5, 0.5, 0.5, 0.5])).toContain(`${margin} no other point is as close.`);
+  expect(detailOf([0, 0, 0, 0, 0, 0])).toContain(`${margin} all 5 other points are as close.`);
 });
 
 describe("a run", () => {

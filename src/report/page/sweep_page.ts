@@ -15,7 +15,7 @@ import {
 } from "../../tasks/metrics.js";
 import type { SweepReport } from "../report_data.js";
 import { pValue } from "../text.js";
-import { samplingMargin } from "../verdict.js";
+import { isSamePoint, samplingMargin } from "../verdict.js";
 import { sweepCurves } from "./curves.js";
 import { disclosed, figure } from "./figure.js";
 import { hero, type Tile } from "./hero.js";
@@ -34,7 +34,11 @@ export function sweepPage(report: SweepReport): (HTMLElement | null)[] {
     ...(teacher.evaluation ? [{ name: "teacher", ...NETWORK_STYLES.teacher, evaluation: teacher.evaluation }] : []),
     { name: "student", colour: "--student", evaluation: best.evaluation },
   ];
-  const named = points.map((point) => ({ name: nameOf(point), history: point.history, best: isSame(point, best) }));
+  const named = points.map((point) => ({
+    name: nameOf(point),
+    history: point.history,
+    best: isSamePoint(point, best),
+  }));
   const [figure] = metricsOf(data);
   const metric = epochKey(figure);
   const within = `${(100 * samplingMargin(best[metric], data.validation)).toFixed(2)} points`;
@@ -111,7 +115,7 @@ function grid({ result }: SweepReport, title: string, shown: Metric, of: (point:
   const row = (temperature: number, i: number) => {
     const cells = points.slice(i * alphas.length, (i + 1) * alphas.length).map((point) => {
       const value = of(point);
-      const kind = isSame(point, best) ? "best" : null;
+      const kind = isSamePoint(point, best) ? "best" : null;
       return h("td", { class: kind, "--depth": `${(100 * depth(value)).toFixed(1)}%` }, showMetric(shown, value));
     });
     return h("tr", {}, h("th", { scope: "row" }, String(temperature)), ...cells);
@@ -163,8 +167,4 @@ function leadCells(figure: Metric, { spread }: SweepPoint): string[] {
 
 function nameOf({ temperature, alpha }: SweepPoint): string {
   return `temperature ${temperature}, alpha ${alpha}`;
-}
-
-function isSame(a: SweepPoint, b: SweepPoint): boolean {
-  return a.temperature === b.temperature && a.alpha === b.alpha;
 }
