@@ -41,9 +41,10 @@ export class Runs {
   }
 
   choose(path: string, isShown: boolean): void {
-    this.#chosen ??= new Set(this.shown().map(({ run }) => run.path));
-    if (isShown) this.#chosen.add(path);
-    else this.#chosen.delete(path);
+    const shown = this.shown().map(({ run }) => run.path);
+    if (isShown) this.#chosen = new Set([...(this.#chosen ?? shown), path]);
+    // What was chosen may be an experiment above it, or runs below it.
+    else this.#chosen = new Set(shown.filter((at) => !this.#standsFor(path, at)));
   }
 
   /** Chooses a run and those below it. */
@@ -75,7 +76,7 @@ export class Runs {
     const running = withCurves.filter(({ state }) => state === "running");
     const usual = (running.length > 0 ? running : withCurves).slice(0, MAX_SHOWN);
     const chosen = this.#chosen;
-    const isChosen = ({ path }: Run) => pathsDownTo(path).some((at) => chosen?.has(at) && this.#standsFor(at, path));
+    const isChosen = ({ path }: Run) => [...(chosen ?? [])].some((at) => this.#standsFor(at, path));
     const shown = chosen === null ? usual : withCurves.filter(isChosen);
     return shown.map((run, i) => ({
       run,
@@ -94,7 +95,7 @@ export class Runs {
 
   /** A run stands for itself, an experiment for its runs. */
   #standsFor(above: string, path: string): boolean {
-    return above === path || this.#runs.get(above)?.records.length === 0;
+    return above === path || (pathsDownTo(path).includes(above) && this.#runs.get(above)?.records.length === 0);
   }
 
   summary(): string {
